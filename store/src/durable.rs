@@ -1,0 +1,200 @@
+//! Files that are whole or not there, and that survive a power cut once a call returns.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{ErrorKind as IoKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::error::{Error, Result};
+
+/// Writes a file that must not exist yet. `false`: it existed, and is as it was.
+///
+/// # Errors
+/// `Failed` when the folder is missing or cannot be written to.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
+    let mut temp = Temp::create(path)?;
+    temp.write_and_sync(bytes)?;
+    temp.publish()
+}
+
+/// Writes a file in one step, in place of whatever was there.
+///
+/// # Errors
+/// `Failed` when the folder is missing or cannot be written to.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut temp = Temp::create(path)?;
+    temp.write_and_sync(bytes)?;
+    temp.replace()
+}
+
+/// Creates a folder and those above it, and makes their names durable.
+///
+/// # Errors
+/// `Failed` when a folder cannot be created.
+pub fn create_folder(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let parent = parent_of(path);
+    create_folder(parent)?;
+    match fs::create_dir(path) {
+        Err(error) if error.kind() != IoKind::AlreadyExists => {
+            Err(Error::io(path, "create the folder", &error))
+        }
+        _ if !path.is_dir() => {
+            Err(Error::failed(format_args!("{}: is not a folder", path.display())))
+        }
+        _ => sync_folder(parent),
+    }
+}
+
+/// Removes the temporary files that dead writers left in `folder`; those of living ones stay.
+///
+/// # Errors
+/// `Failed` when the folder cannot be listed, or a file in it not removed.
+pub fn remove_dead_temps(folder: &Path) -> Result<()> {
+    for name in names_in(folder)? {
+        if !(name.starts_with('.') && name.ends_with(".tmp")) {
+            continue;
+        }
+        let path = folder.join(name);
+        // Read access is enough for a lock, and a file that is gone is what is wanted.
+        let Ok(file) = File::open(&path) else { continue };
+        if matches!(file.try_lock(), Ok(())) {
+            remove_if_there(&path)?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a file; it may be missing.
+pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != IoKind::NotFound => Err(Error::io(path, "remove", &error)),
+        _ => Ok(()),
+    }
+}
+
+/// The names in a folder, sorted; none when it does not exist. A name that is not UTF-8 is none
+/// of the store's.
+pub(crate) fn names_in(folder: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == IoKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io(folder, "list", &error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| Error::io(folder, "list", &error))?;
+        names.extend(entry.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// A file being written beside its final name. Dropped, it goes.
+///
+/// It holds an advisory lock while its writer lives, so that another writer can tell it from
+/// what a dead one left behind.
+#[derive(Debug)]
+pub(crate) struct Temp {
+    file: File,
+    path: PathBuf,
+    target: PathBuf,
+}
+
+impl Temp {
+    /// A new empty file in the folder of `target`.
+    pub fn create(target: &Path) -> Result<Self> {
+        let name = target.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
+            Error::failed(format_args!("{}: is not a file name", target.display()))
+        })?;
+        loop {
+            let path = target.with_file_name(format!(".{name}.{:016x}.tmp", unique()));
+            let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
+            let file = file.map_err(|error| Error::io(&path, "create", &error))?;
+            // Between creation and lock another writer may have taken the file for dead. Where
+            // the file system knows no locks, nobody can take the lock to remove it either.
+            match file.try_lock() {
+                Err(TryLockError::WouldBlock) => continue,
+                _ if !path.exists() => continue,
+                _ => return Ok(Self { file, path, target: target.to_path_buf() }),
+            }
+        }
+    }
+
+    /// The open file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Where it lies for now.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn write_and_sync(&mut self, bytes: &[u8]) -> Result<()> {
+        let written = self.file.write_all(bytes).and_then(|()| self.file.sync_all());
+        written.map_err(|error| {
+            Error::io(&self.target, &format!("write {} bytes", bytes.len()), &error)
+        })
+    }
+
+    /// Gives a synced file its final name. `false`: the name was taken, and nothing changed.
+    pub fn publish(self) -> Result<bool> {
+        let created = match fs::hard_link(&self.path, &self.target) {
+            Ok(()) => true,
+            Err(error) if error.kind() == IoKind::AlreadyExists => false,
+            Err(error) => return Err(Error::io(&self.target, "link the finished file", &error)),
+        };
+        // Also when the name was taken: its maker may not have come to sync the folder yet.
+        sync_folder(parent_of(&self.target))?;
+        Ok(created)
+    }
+
+    fn replace(self) -> Result<()> {
+        fs::rename(&self.path, &self.target)
+            .map_err(|error| Error::io(&self.target, "replace", &error))?;
+        sync_folder(parent_of(&self.target))
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        // After a rename there is nothing to remove; otherwise the next writer removes it.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+fn parent_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        Some(_) => Path::new("."),
+        None => path,
+    }
+}
+
+#[cfg(unix)]
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    let synced = File::open(folder).and_then(|file| file.sync_all());
+    synced.map_err(|error| Error::io(folder, "sync the folder", &error))
+}
+
+/// Elsewhere a folder cannot be opened, and names are durable with their files.
+#[cfg(not(unix))]
+pub(crate) fn sync_folder(_folder: &Path) -> Result<()> {
+    Ok(())
+}
+
+fn unique() -> u64 {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&time.to_le_bytes());
+    hasher.update(&std::process::id().to_le_bytes());
+    hasher.update(&COUNTER.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+    let mut bytes = [0; 8];
+    hasher.finalize_xof().fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}

@@ -1,0 +1,35 @@
+//! Datasets of tensors in Parquet, in generations.
+//!
+//! A [`Dataset`] is a folder. Each of its [`Generation`]s is a set of rows that is written once,
+//! becomes visible when it is complete, and never changes. Its part files are Parquet that every
+//! reader of Parquet reads by a plain glob; a [`Reader`] fetches single rows from them as fast as
+//! from a flat file. `FORMAT.md` beside this crate says what lies on disk.
+
+mod column_chunk;
+mod dataset;
+pub mod durable;
+mod error;
+mod hashed_file;
+mod key_page;
+mod manifest;
+mod page_header;
+mod part_index;
+mod part_writer;
+mod positioned;
+mod reader;
+mod records;
+mod rows;
+mod schema;
+mod statistics;
+mod tensor_page;
+mod writer;
+
+pub use dataset::{Dataset, Generation};
+pub use error::{Error, ErrorKind, Result};
+pub use manifest::{FORMAT_VERSION, Manifest, Part};
+pub use reader::{Keys, Reader};
+pub use records::Records;
+pub use rows::{Rows, Values};
+pub use schema::{Column, DType, Schema};
+pub use statistics::Statistics;
+pub use writer::{Spec, Writer};

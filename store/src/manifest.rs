@@ -1,0 +1,134 @@
+//! The manifest of a generation: what it holds, and what it was made from.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::schema::Schema;
+use crate::statistics::Statistics;
+
+/// The version of the layout on disk that this code writes and reads.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// What a generation holds, and what it was made from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`FORMAT_VERSION`].
+    pub format_version: u32,
+    /// What determines every byte of the parts, as 64 hex digits.
+    pub key: String,
+    /// What the key was made of, for people.
+    pub settings: serde_json::Value,
+    /// Rows in all parts.
+    pub rows: u64,
+    /// The columns.
+    pub schema: Schema,
+    /// The part files, in the order of their rows.
+    pub parts: Vec<Part>,
+    /// Of every tensor column, by name.
+    pub statistics: BTreeMap<String, Statistics>,
+    /// What the maker wants to say about its work.
+    pub summary: serde_json::Value,
+    /// When it was committed, in seconds since 1970.
+    pub created: u64,
+    /// The version of the code that wrote it.
+    pub code_version: String,
+}
+
+/// A part file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// Its name in the folder of the generation.
+    pub file: String,
+    /// Its rows.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// BLAKE3 of the whole file, in hex.
+    pub blake3: String,
+    /// Where the pages end, and page index and footer begin.
+    pub index_offset: u64,
+    /// BLAKE3 of the file from there on, in hex: checked before any of it is parsed.
+    pub index_blake3: String,
+}
+
+/// The name of part `index`.
+pub(crate) fn part_name(index: usize) -> String {
+    format!("part-{index:05}.parquet")
+}
+
+/// The folder of a generation's parts, within that of the dataset.
+pub(crate) fn folder_name(key: &str) -> &str {
+    &key[..16]
+}
+
+pub(crate) fn is_key(key: &str) -> bool {
+    key.len() == 64 && key.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+impl Manifest {
+    /// Everything that can be known without looking at the parts.
+    pub(crate) fn check(&self, path: &Path) -> Result<()> {
+        if self.format_version != FORMAT_VERSION {
+            return Err(Error::failed(format_args!(
+                "{}: is of format version {}; this code reads version {FORMAT_VERSION}",
+                path.display(),
+                self.format_version
+            )));
+        }
+        self.fault().map_or(Ok(()), |what| Err(Error::damaged(path, what)))
+    }
+
+    fn fault(&self) -> Option<String> {
+        if !is_key(&self.key) {
+            return Some("its key is not 64 hex digits".into());
+        }
+        if let Err(what) = self.schema.check() {
+            return Some(what);
+        }
+        for (index, part) in self.parts.iter().enumerate() {
+            // Nothing but the one right name, so no manifest leads out of its folder.
+            if part.file != part_name(index) {
+                return Some(format!("part {index} is called {:?}", part.file));
+            }
+            if let Some(what) = part.fault(&self.schema) {
+                return Some(format!("{}: {what}", part.file));
+            }
+        }
+        let rows = self.parts.iter().try_fold(0u64, |rows, part| rows.checked_add(part.rows));
+        if rows != Some(self.rows) || self.rows == 0 {
+            return Some(format!("its parts do not have {} rows", self.rows));
+        }
+        if !self.statistics.keys().eq(&self.columns_by_name()) {
+            return Some("its statistics are not those of its columns".into());
+        }
+        None
+    }
+
+    fn columns_by_name(&self) -> Vec<String> {
+        let mut names: Vec<_> = self.schema.columns.iter().map(|c| c.name.clone()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Part {
+    /// What is wrong with the numbers, if anything. Whoever allocates by rows after this stays
+    /// within a small multiple of the file's size.
+    pub(crate) fn fault(&self, schema: &Schema) -> Option<&'static str> {
+        // A row has an id of 8 bytes and its tensors.
+        let least = (self.rows).checked_mul(8 + schema.row_bytes() as u64);
+        if self.rows == 0 || least.is_none_or(|least| least > self.index_offset) {
+            return Some("it is too small for its rows");
+        }
+        if self.index_offset >= self.bytes {
+            return Some("it ends before its index begins");
+        }
+        if !is_key(&self.blake3) || !is_key(&self.index_blake3) {
+            return Some("a BLAKE3 is not 64 hex digits");
+        }
+        None
+    }
+}

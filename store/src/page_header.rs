@@ -1,0 +1,189 @@
+//! The header of a Parquet page, in Thrift's compact protocol, written and read by hand.
+//!
+//! Format: `PageHeader` in the Parquet project's `parquet.thrift`. Only what `FORMAT.md` allows
+//! is written, and only that is read back.
+
+/// The longest header there is: every number at its longest.
+pub(crate) const MAX_HEADER: usize = 40;
+
+/// What a page holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PageKind {
+    /// The 256 values that the indices of a `u8` column point to.
+    Dictionary,
+    /// Levels, then values as they are.
+    Plain,
+    /// Levels, then indices into the dictionary.
+    Indices,
+}
+
+/// The header of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PageHeader {
+    pub kind: PageKind,
+    /// Bytes after the header.
+    pub body: usize,
+    /// CRC-32 of those bytes.
+    pub crc: u32,
+    /// Values in the page, nulls included.
+    pub values: usize,
+}
+
+const I32: u8 = 0x15;
+const DATA_HEADER: u8 = 0x1c;
+const DICTIONARY_HEADER: u8 = 0x3c;
+const STOP: u8 = 0;
+const RLE: i32 = 3;
+
+impl PageHeader {
+    /// Writes the header to the front of `out`; gives its length. `body` and `values` are below
+    /// 2^31, as the schema's limit on a row's values sees to.
+    pub fn encode(&self, out: &mut [u8; MAX_HEADER]) -> usize {
+        let (page_type, encoding) = self.kind.codes();
+        let mut length = 0;
+        let mut push = |byte| {
+            out[length] = byte;
+            length += 1;
+        };
+        let body = self.body as i32;
+        for value in [page_type, body, body, self.crc as i32] {
+            push_i32(value, &mut push);
+        }
+        if self.kind == PageKind::Dictionary {
+            push(DICTIONARY_HEADER);
+        } else {
+            push(DATA_HEADER);
+        }
+        push_i32(self.values as i32, &mut push);
+        push_i32(encoding, &mut push);
+        if self.kind != PageKind::Dictionary {
+            push_i32(RLE, &mut push);
+            push_i32(RLE, &mut push);
+        }
+        push(STOP);
+        push(STOP);
+        length
+    }
+
+    /// The header at the front of `page`, and what follows it. `None`: there is none of ours.
+    pub fn decode(page: &[u8]) -> Option<(Self, &[u8])> {
+        let mut rest = page;
+        let page_type = take_i32(&mut rest)?;
+        let body = usize::try_from(take_i32(&mut rest)?).ok()?;
+        if usize::try_from(take_i32(&mut rest)?).ok()? != body {
+            return None;
+        }
+        let crc = take_i32(&mut rest)? as u32;
+        let dictionary = match take(&mut rest)? {
+            DICTIONARY_HEADER => true,
+            DATA_HEADER => false,
+            _ => return None,
+        };
+        let values = usize::try_from(take_i32(&mut rest)?).ok()?;
+        let kind = PageKind::from_codes(page_type, take_i32(&mut rest)?)?;
+        if dictionary != (kind == PageKind::Dictionary) {
+            return None;
+        }
+        if !dictionary && (take_i32(&mut rest)? != RLE || take_i32(&mut rest)? != RLE) {
+            return None;
+        }
+        if take(&mut rest)? != STOP || take(&mut rest)? != STOP {
+            return None;
+        }
+        Some((Self { kind, body, crc, values }, rest))
+    }
+
+    /// The body of `page`, checked against its header: kind, length, count and CRC-32.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn open(page: &[u8], kind: PageKind, values: usize) -> Result<&[u8], &'static str> {
+        let (header, body) = Self::decode(page).ok_or("its page header cannot be read")?;
+        if header.body != body.len() || header.kind != kind || header.values != values {
+            return Err("its page header says something else than the schema and the index");
+        }
+        if header.crc != crc32fast::hash(body) {
+            return Err("its page has another CRC-32 than was written");
+        }
+        Ok(body)
+    }
+}
+
+impl PageKind {
+    /// Parquet's numbers for the type of the page and the encoding of its values.
+    fn codes(self) -> (i32, i32) {
+        match self {
+            Self::Dictionary => (2, 0),
+            Self::Plain => (0, 0),
+            Self::Indices => (0, 8),
+        }
+    }
+
+    fn from_codes(page_type: i32, encoding: i32) -> Option<Self> {
+        [Self::Dictionary, Self::Plain, Self::Indices]
+            .into_iter()
+            .find(|kind| kind.codes() == (page_type, encoding))
+    }
+}
+
+/// A field of type i32, one number after the field before it.
+fn push_i32(value: i32, push: &mut impl FnMut(u8)) {
+    push(I32);
+    push_varint(((value << 1) ^ (value >> 31)) as u32, push);
+}
+
+/// An unsigned number, seven bits a byte, the lowest first.
+pub(crate) fn push_varint(mut value: u32, push: &mut impl FnMut(u8)) {
+    while value >= 0x80 {
+        push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    push(value as u8);
+}
+
+fn take(rest: &mut &[u8]) -> Option<u8> {
+    let (first, after) = rest.split_first()?;
+    *rest = after;
+    Some(*first)
+}
+
+fn take_i32(rest: &mut &[u8]) -> Option<i32> {
+    if take(rest)? != I32 {
+        return None;
+    }
+    let zigzag = take_varint(rest)?;
+    Some((zigzag >> 1) as i32 ^ -((zigzag & 1) as i32))
+}
+
+/// The number at the front of `rest`.
+pub(crate) fn take_varint(rest: &mut &[u8]) -> Option<u32> {
+    let mut value = 0u64;
+    for shift in (0..35).step_by(7) {
+        let byte = take(rest)?;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return u32::try_from(value).ok();
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_comes_back_as_it_was() {
+        for kind in [PageKind::Dictionary, PageKind::Plain, PageKind::Indices] {
+            for (body, crc, values) in [(0, 0, 0), (1 << 30, u32::MAX, 1 << 28), (77, 1 << 31, 5)] {
+                let header = PageHeader { kind, body, crc, values };
+                let mut bytes = [0; MAX_HEADER];
+                let length = header.encode(&mut bytes);
+                assert_eq!(PageHeader::decode(&bytes[..length]), Some((header, &[][..])));
+                for short in 0..length {
+                    assert_eq!(PageHeader::decode(&bytes[..short]), None);
+                }
+            }
+        }
+    }
+}

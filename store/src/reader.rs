@@ -1,0 +1,267 @@
+//! Reading rows of a generation at random positions.
+
+use std::cell::RefCell;
+
+use crate::dataset::Generation;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key_page;
+use crate::part_index::{Expected, Page, PartIndex};
+use crate::positioned::read_exact_at;
+use crate::schema::{Column, DType, Schema};
+use crate::tensor_page::{Scratch, TensorPage};
+
+/// Pages that lie side by side are read in one go, up to this many bytes: small rows would
+/// otherwise cost a system call each.
+const READ_AT_ONCE: u64 = 1 << 20;
+
+/// An open generation. Positions are 0 to `rows()`, over all parts in order. Reading locks
+/// nothing: share it between threads.
+#[derive(Debug)]
+pub struct Reader {
+    parts: Vec<PartIndex>,
+    /// The position of the first row of each part.
+    starts: Vec<u64>,
+    rows: u64,
+    columns: Vec<(Column, TensorPage)>,
+    source: bool,
+}
+
+/// What identifies the rows, in the order of their positions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// The stable id of each sample.
+    pub ids: Vec<i64>,
+    /// The label of each sample that has one.
+    pub labels: Vec<Option<i64>>,
+    /// Where each sample came from, if the dataset says.
+    pub sources: Option<Vec<String>>,
+}
+
+/// Buffers of a reading thread.
+#[derive(Default)]
+struct Buffers {
+    pages: Vec<u8>,
+    scratch: Scratch,
+}
+
+thread_local! {
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
+}
+
+impl Reader {
+    pub(crate) fn open(generation: &Generation, columns: &[&str]) -> Result<Self> {
+        let manifest = generation.manifest();
+        let schema = &manifest.schema;
+        let places = columns.iter().map(|name| place(schema, name)).collect::<Result<Vec<_>>>()?;
+        let expected = Expected {
+            schema,
+            parquet: schema.parquet(&manifest.key)?.0.root_schema_ptr(),
+            own_metadata: schema.own_metadata(&manifest.key)?,
+            columns: &places
+                .iter()
+                .map(|place| (*place, TensorPage::new(&schema.columns[*place])))
+                .collect::<Vec<_>>(),
+        };
+        let folder = generation.dir();
+        let mut parts = Vec::new();
+        let mut starts = Vec::new();
+        let mut rows = 0;
+        for part in &manifest.parts {
+            parts.push(PartIndex::open(folder.join(&part.file), part, &expected)?);
+            starts.push(rows);
+            rows += part.rows;
+        }
+        let columns = expected
+            .columns
+            .iter()
+            .map(|(place, page)| (schema.columns[*place].clone(), page.clone()))
+            .collect();
+        Ok(Self { parts, starts, rows, columns, source: schema.source })
+    }
+
+    /// Rows in all parts.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// The ids, labels and sources of all rows.
+    ///
+    /// # Errors
+    /// `Damaged` names the file and row group.
+    pub fn keys(&self) -> Result<Keys> {
+        let mut keys = Keys { sources: self.source.then(Vec::new), ..Keys::default() };
+        let mut page = Vec::new();
+        for part in &self.parts {
+            for (number, group) in part.groups.iter().enumerate() {
+                let damaged = |what: &str| {
+                    Error::damaged(&part.path, format_args!("row group {number}, keys: {what}"))
+                };
+                for (column, at) in group.keys.iter().enumerate() {
+                    page.resize(at.length as usize, 0);
+                    read_exact_at(&part.file, &mut page, at.offset)
+                        .map_err(|error| Error::io(&part.path, "read", &error))?;
+                    match (column, &mut keys.sources) {
+                        (0, _) => {
+                            keys.ids.extend(key_page::read_ids(&page, group.rows).map_err(damaged)?)
+                        }
+                        (1, _) => keys
+                            .labels
+                            .extend(key_page::read_labels(&page, group.rows).map_err(damaged)?),
+                        (_, sources) => sources
+                            .get_or_insert_default()
+                            .extend(key_page::read_sources(&page, group.rows).map_err(damaged)?),
+                    }
+                }
+            }
+        }
+        Ok(keys)
+    }
+
+    /// The values of `column` at `positions`, row after row, as f32: halves are widened, bytes
+    /// are 0 to 255. `out` is `positions * product(shape)` long.
+    ///
+    /// # Errors
+    /// `NotFound` when the reader was not opened for the column, `Failed` when a position or the
+    /// length of `out` is wrong, `Damaged` names the file, row group and row.
+    pub fn read_f32(&self, column: &str, positions: &[u64], out: &mut [f32]) -> Result<()> {
+        let (place, page) = self.column(column)?;
+        check_length(column, positions, page.values(), out.len())?;
+        let mut rows = out.chunks_exact_mut(page.values());
+        self.for_each_row(place, positions, |stored, scratch| {
+            if let Some(row) = rows.next() {
+                page.to_f32(stored, row, scratch);
+            }
+        })
+    }
+
+    /// The values of a `u8` column at `positions`, row after row.
+    ///
+    /// # Errors
+    /// As [`Self::read_f32`]; `Failed` also when the column is of another type.
+    pub fn read_u8(&self, column: &str, positions: &[u64], out: &mut [u8]) -> Result<()> {
+        let (place, page) = self.column(column)?;
+        if page.dtype() != DType::U8 {
+            let dtype = page.dtype();
+            return Err(Error::failed(format_args!("column `{column}` is of type {dtype:?}")));
+        }
+        check_length(column, positions, page.values(), out.len())?;
+        let mut rows = out.chunks_exact_mut(page.values());
+        self.for_each_row(place, positions, |stored, _| {
+            if let Some(row) = rows.next() {
+                row.copy_from_slice(stored);
+            }
+        })
+    }
+
+    /// Checks every page of the columns that it was opened for, and the keys.
+    pub(crate) fn check_pages(&self) -> Result<()> {
+        self.keys()?;
+        for place in 0..self.columns.len() {
+            for position in 0..self.rows {
+                self.for_each_row(place, &[position], |_, _| {})?;
+            }
+        }
+        Ok(())
+    }
+
+    fn column(&self, name: &str) -> Result<(usize, &TensorPage)> {
+        let found = self.columns.iter().position(|(column, _)| column.name == name);
+        found.map(|place| (place, &self.columns[place].1)).ok_or_else(|| {
+            let what = format!("the reader was not opened for column `{name}`");
+            Error::new(ErrorKind::NotFound, what)
+        })
+    }
+
+    /// Calls `take` with the stored values of each row, in the order of `positions`.
+    fn for_each_row(
+        &self,
+        place: usize,
+        positions: &[u64],
+        mut take: impl FnMut(&[u8], &mut Scratch),
+    ) -> Result<()> {
+        let (column, layout) = &self.columns[place];
+        BUFFERS.with_borrow_mut(|Buffers { pages, scratch }| {
+            let mut left = positions;
+            while let Some(first) = left.first() {
+                let (part, row) = self.locate(*first)?;
+                let run = run(left, &part.columns[place][row..]);
+                let at = &part.columns[place][row..row + run];
+                let start = at[0].offset;
+                let length = end_of(&at[run - 1]) - start;
+                pages.resize(length as usize, 0);
+                read_exact_at(&part.file, pages, start)
+                    .map_err(|error| Error::io(&part.path, "read", &error))?;
+                for (nth, page) in at.iter().enumerate() {
+                    let from = (page.offset - start) as usize;
+                    let stored = layout
+                        .open(&pages[from..from + page.length as usize])
+                        .map_err(|what| damaged_row(part, row + nth, &column.name, what))?;
+                    take(stored, scratch);
+                }
+                left = &left[run..];
+            }
+            Ok(())
+        })
+    }
+
+    /// The part of the row at `position`, and its row there.
+    fn locate(&self, position: u64) -> Result<(&PartIndex, usize)> {
+        if position >= self.rows {
+            let rows = self.rows;
+            return Err(Error::failed(format_args!("there is no row {position} of {rows}")));
+        }
+        let part = self.starts.partition_point(|start| *start <= position) - 1;
+        Ok((&self.parts[part], (position - self.starts[part]) as usize))
+    }
+}
+
+fn place(schema: &Schema, name: &str) -> Result<usize> {
+    schema.columns.iter().position(|column| column.name == name).ok_or_else(|| {
+        let names: Vec<_> = schema.columns.iter().map(|column| column.name.as_str()).collect();
+        let names = names.join(", ");
+        let what = format!("there is no tensor column `{name}`; there are: {names}");
+        Error::new(ErrorKind::NotFound, what)
+    })
+}
+
+fn check_length(column: &str, positions: &[u64], values: usize, out: usize) -> Result<()> {
+    if positions.len().checked_mul(values) == Some(out) {
+        return Ok(());
+    }
+    Err(Error::failed(format_args!(
+        "column `{column}`: {} rows of {values} values do not go into {out}",
+        positions.len()
+    )))
+}
+
+/// How many of the first positions follow one another, with their pages side by side.
+fn run(positions: &[u64], pages: &[Page]) -> usize {
+    let mut run = 1;
+    while run < positions.len()
+        && run < pages.len()
+        && positions[run].checked_sub(run as u64) == Some(positions[0])
+        && pages[run].offset == end_of(&pages[run - 1])
+        && end_of(&pages[run]) - pages[0].offset <= READ_AT_ONCE
+    {
+        run += 1;
+    }
+    run
+}
+
+fn end_of(page: &Page) -> u64 {
+    page.offset + u64::from(page.length)
+}
+
+fn damaged_row(part: &PartIndex, row: usize, column: &str, what: &str) -> Error {
+    let mut row_in_group = row;
+    let mut number = 0;
+    for group in &part.groups {
+        if row_in_group < group.rows {
+            break;
+        }
+        row_in_group -= group.rows;
+        number += 1;
+    }
+    let place = format!("row group {number}, row {row_in_group}, column `{column}`");
+    Error::damaged(&part.path, format_args!("{place}: {what}"))
+}

@@ -1,0 +1,107 @@
+//! Rows on their way into a dataset.
+
+use std::ops::Range;
+
+use crate::error::{Error, Result};
+use crate::schema::{DType, Schema};
+
+/// Rows to be written, column by column, borrowed from the caller.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    /// The stable id of each sample.
+    pub ids: &'a [i64],
+    /// The label of each sample that has one.
+    pub labels: &'a [Option<i64>],
+    /// Where each sample came from, when the schema has sources.
+    pub sources: Option<&'a [String]>,
+    /// The values of each tensor column, row after row: `rows * product(shape)`.
+    pub tensors: &'a [Values<'a>],
+}
+
+/// Rows of one tensor column, borrowed from the caller.
+#[derive(Debug, Clone, Copy)]
+pub enum Values<'a> {
+    /// For a `u8` column.
+    U8(&'a [u8]),
+    /// For an `f32` column, or an `f16` column, for which they are rounded.
+    F32(&'a [f32]),
+}
+
+impl Values<'_> {
+    /// How many values.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U8(values) => values.len(),
+            Self::F32(values) => values.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn slice(&self, range: Range<usize>) -> Self {
+        match self {
+            Self::U8(values) => Self::U8(&values[range]),
+            Self::F32(values) => Self::F32(&values[range]),
+        }
+    }
+}
+
+impl Rows<'_> {
+    /// Refuses rows that do not fit the schema.
+    pub(crate) fn check(&self, schema: &Schema) -> Result<()> {
+        let rows = self.ids.len();
+        let fail = |what: String| Err(Error::failed(format_args!("{rows} rows: {what}")));
+        if self.labels.len() != rows {
+            return fail(format!("there are {} labels", self.labels.len()));
+        }
+        if let Some(names) = &schema.label_names {
+            let named = |label: &i64| usize::try_from(*label).is_ok_and(|at| at < names.len());
+            if let Some(label) = self.labels.iter().flatten().find(|label| !named(label)) {
+                return fail(format!("label {label} has no name; there are {}", names.len()));
+            }
+        }
+        if self.sources.map(<[String]>::len) != schema.source.then_some(rows) {
+            return fail("the sources are not those that the schema asks for".into());
+        }
+        if self.tensors.len() != schema.columns.len() {
+            return fail(format!(
+                "there are {} tensor columns, the schema has {}",
+                self.tensors.len(),
+                schema.columns.len()
+            ));
+        }
+        for (values, column) in self.tensors.iter().zip(&schema.columns) {
+            let name = &column.name;
+            if matches!(values, Values::U8(_)) != (column.dtype == DType::U8) {
+                return fail(format!("column `{name}` is of type {:?}", column.dtype));
+            }
+            if rows.checked_mul(column.values()) != Some(values.len()) {
+                let (found, shape) = (values.len(), &column.shape);
+                return fail(format!("column `{name}` has {found} values, not rows of {shape:?}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Some of the rows.
+    pub(crate) fn slice<'a>(
+        &'a self,
+        range: Range<usize>,
+        schema: &Schema,
+        tensors: &'a mut Vec<Values<'a>>,
+    ) -> Rows<'a> {
+        tensors.clear();
+        tensors.extend(self.tensors.iter().zip(&schema.columns).map(|(values, column)| {
+            values.slice(range.start * column.values()..range.end * column.values())
+        }));
+        Rows {
+            ids: &self.ids[range.clone()],
+            labels: &self.labels[range.clone()],
+            sources: self.sources.map(|sources| &sources[range]),
+            tensors,
+        }
+    }
+}

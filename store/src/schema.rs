@@ -1,0 +1,212 @@
+//! What the rows of a dataset are made of, for us, for Arrow and for Parquet.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
+use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowSchemaConverter, encode_arrow_schema};
+use parquet::file::metadata::KeyValue;
+use parquet::schema::types::SchemaDescriptor;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// The columns every dataset begins with; `source` only when the schema says so.
+pub(crate) const ID: &str = "id";
+pub(crate) const LABEL: &str = "label";
+pub(crate) const SOURCE: &str = "source";
+
+/// A row is one page, and a page is at most 2 GiB long.
+const MAX_VALUES: usize = 1 << 28;
+
+/// The type of the values of a tensor column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DType {
+    /// Whole numbers from 0 to 255.
+    U8,
+    /// IEEE 754 half precision.
+    F16,
+    /// IEEE 754 single precision.
+    F32,
+}
+
+impl DType {
+    /// Bytes a value takes on disk.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::U8 => 1,
+            Self::F16 => 2,
+            Self::F32 => 4,
+        }
+    }
+
+    fn arrow(self) -> DataType {
+        match self {
+            Self::U8 => DataType::UInt8,
+            Self::F16 => DataType::Float16,
+            Self::F32 => DataType::Float32,
+        }
+    }
+}
+
+/// A column of tensors of one shape, one tensor a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Letters, digits and `_`.
+    pub name: String,
+    /// Type of a value.
+    pub dtype: DType,
+    /// Size of each dimension, the slowest first: `[patches, h, w, channels]`.
+    pub shape: Vec<usize>,
+    /// Name of each dimension, or none at all.
+    pub dims: Vec<String>,
+}
+
+impl Column {
+    /// Values in a row: the product of the shape.
+    pub fn values(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Bytes of a row's values on disk.
+    pub fn row_bytes(&self) -> usize {
+        self.values() * self.dtype.bytes()
+    }
+}
+
+/// The columns of a dataset: `id`, `label`, `source` if there is one, then tensors.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    /// The tensor columns, in order.
+    pub columns: Vec<Column>,
+    /// Whether each row says where it came from.
+    pub source: bool,
+    /// The name of label 0, 1, ….
+    pub label_names: Option<Vec<String>>,
+}
+
+impl Schema {
+    /// The column called `name`.
+    pub fn column(&self, name: &str) -> Option<&Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// Bytes of a row's tensors on disk.
+    pub fn row_bytes(&self) -> usize {
+        self.columns.iter().map(Column::row_bytes).sum()
+    }
+
+    /// Says what is wrong with it, if anything.
+    pub(crate) fn check(&self) -> std::result::Result<(), String> {
+        let mut seen = HashSet::from([ID, LABEL, SOURCE]);
+        for Column { name, shape, dims, .. } in &self.columns {
+            if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+                return Err(format!("column name `{name}`: use letters, digits and `_`"));
+            }
+            if !seen.insert(name) {
+                return Err(format!("two columns are called `{name}`"));
+            }
+            let values = shape.iter().try_fold(1usize, |values, size| values.checked_mul(*size));
+            if shape.is_empty() || !values.is_some_and(|values| (1..=MAX_VALUES).contains(&values))
+            {
+                return Err(format!(
+                    "column `{name}`: shape {shape:?} does not have 1 to {MAX_VALUES} values"
+                ));
+            }
+            if !dims.is_empty() && dims.len() != shape.len() {
+                return Err(format!(
+                    "column `{name}`: {} names for {} dimensions",
+                    dims.len(),
+                    shape.len()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Columns before the tensors.
+    pub(crate) fn key_columns(&self) -> usize {
+        if self.source { 3 } else { 2 }
+    }
+
+    fn arrow(&self) -> Result<ArrowSchema> {
+        let mut fields =
+            vec![Field::new(ID, DataType::Int64, false), Field::new(LABEL, DataType::Int64, true)];
+        if self.source {
+            fields.push(Field::new(SOURCE, DataType::Utf8, false));
+        }
+        for column in &self.columns {
+            let size = i32::try_from(column.values())
+                .map_err(|_| Error::failed(format_args!("column `{}`: too large", column.name)))?;
+            // No value is ever null, but pyarrow takes a list for a tensor only if its elements
+            // could be: that is the storage type that its own tensors have.
+            let element = Field::new("element", column.dtype.arrow(), true);
+            let tensor = Tensor { shape: &column.shape, dim_names: &column.dims };
+            let tensor = to_json(&tensor)?;
+            let list = DataType::FixedSizeList(Arc::new(element), size);
+            fields.push(Field::new(&column.name, list, false).with_metadata(HashMap::from([
+                ("ARROW:extension:name".into(), "arrow.fixed_shape_tensor".into()),
+                ("ARROW:extension:metadata".into(), tensor),
+            ])));
+        }
+        let metadata = self.hugging_face()?.map(|value| (HUGGING_FACE.to_string(), value));
+        Ok(ArrowSchema::new(fields).with_metadata(HashMap::from_iter(metadata)))
+    }
+
+    /// The Parquet schema, and the footer's key-value metadata that goes with it.
+    pub(crate) fn parquet(&self, key: &str) -> Result<(SchemaDescriptor, Vec<KeyValue>)> {
+        let arrow = self.arrow()?;
+        let parquet = ArrowSchemaConverter::new()
+            .schema_root("schema")
+            .convert(&arrow)
+            .map_err(|error| Error::failed(format_args!("the schema: {error}")))?;
+        let mut metadata =
+            vec![KeyValue::new(ARROW_SCHEMA_META_KEY.to_string(), encode_arrow_schema(&arrow))];
+        metadata.extend(
+            self.hugging_face()?.map(|value| KeyValue::new(HUGGING_FACE.to_string(), value)),
+        );
+        metadata.extend(self.own_metadata(key)?);
+        Ok((parquet, metadata))
+    }
+
+    /// What a part says about itself: files that were swapped, or that a manifest with another
+    /// shape names, are found out by it.
+    pub(crate) fn own_metadata(&self, key: &str) -> Result<[KeyValue; 2]> {
+        Ok([
+            KeyValue::new("gimlet.key".to_string(), key.to_string()),
+            KeyValue::new("gimlet.schema".to_string(), to_json(self)?),
+        ])
+    }
+
+    /// Class names as Hugging Face's `datasets` writes them.
+    fn hugging_face(&self) -> Result<Option<String>> {
+        let Some(names) = &self.label_names else { return Ok(None) };
+        let label = ClassLabel { names, kind: "ClassLabel" };
+        let features = HashMap::from([("features", HashMap::from([(LABEL, label)]))]);
+        to_json(&HashMap::from([("info", features)])).map(Some)
+    }
+}
+
+const HUGGING_FACE: &str = "huggingface";
+
+// Structs, not `json!`: the order of its keys depends on how serde_json was built, and the bytes
+// of a part depend on the key alone.
+
+#[derive(Serialize)]
+struct Tensor<'a> {
+    shape: &'a [usize],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    dim_names: &'a [String],
+}
+
+#[derive(Serialize)]
+struct ClassLabel<'a> {
+    names: &'a [String],
+    #[serde(rename = "_type")]
+    kind: &'a str,
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::failed(format_args!("the schema: {error}")))
+}

@@ -1,0 +1,252 @@
+//! Generations: when they become visible, how they are resumed, who wins.
+
+mod read_back;
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use gimlet_store::{DType, Dataset, Error, ErrorKind, Records, Rows, Schema, Values, durable};
+use read_back::assert_reads_back;
+use support::*;
+
+const ROWS: usize = 23;
+
+fn parts(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut parts: Vec<_> = fs::read_dir(folder.join(&KEY[..16]))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap()))
+        .collect();
+    parts.sort();
+    parts
+}
+
+#[test]
+fn a_resumed_writer_ends_with_the_same_bytes() {
+    let whole = tempfile::tempdir().unwrap();
+    let uninterrupted = generation(&Dataset::at(whole.path()), spec(schema(), 10, 4), ROWS, 5);
+
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Dataset::at(folder.path());
+    for (stop, found) in [(7, 0), (13, 0), (22, 10)] {
+        let mut writer = dataset.begin(spec(schema(), 10, 4)).unwrap();
+        assert_eq!(writer.rows_done(), found);
+        write(&mut writer, &schema(), found as usize..stop).unwrap();
+        assert!(dataset.generations().unwrap().is_empty());
+        drop(writer);
+        assert!(parts(folder.path()).iter().all(|(name, _)| !name.ends_with(".tmp")));
+    }
+    assert!(dataset.newest().unwrap().is_none());
+    let resumed = generation(&dataset, spec(schema(), 10, 4), ROWS, 3);
+    assert_eq!(parts(folder.path()), parts(whole.path()));
+    assert_eq!(resumed.manifest().parts, uninterrupted.manifest().parts);
+    assert_eq!(resumed.manifest().statistics, uninterrupted.manifest().statistics);
+    assert_reads_back(&resumed, ROWS);
+}
+
+#[test]
+fn what_a_killed_writer_leaves_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Dataset::at(folder.path());
+    let living = folder.path().join(&KEY[..16]);
+    let mut writer = dataset.begin(spec(schema(), 10, 4)).unwrap();
+    write(&mut writer, &schema(), 0..7).unwrap();
+    let dead = living.join(".part-00000.parquet.0123456789abcdef.tmp");
+    fs::write(&dead, "half a part").unwrap();
+    // Another writer of the same key removes what is dead, and not what is being written.
+    let second = generation(&dataset, spec(schema(), 10, 4), ROWS, 5);
+    assert!(!dead.exists());
+    write(&mut writer, &schema(), 7..ROWS).unwrap();
+    let first = writer.commit(serde_json::json!("late")).unwrap();
+    assert_eq!(first.number(), second.number());
+    assert_eq!(first.manifest(), second.manifest());
+}
+
+#[test]
+fn of_two_writers_at_once_one_commits_and_both_end_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Dataset::at(folder.path());
+    let numbers: Vec<u64> = std::thread::scope(|scope| {
+        let writers: Vec<_> = (2..6)
+            .map(|at_once| {
+                let dataset = dataset.clone();
+                scope.spawn(move || generation(&dataset, spec(schema(), 5, 2), ROWS, at_once))
+            })
+            .collect();
+        writers.into_iter().map(|writer| writer.join().unwrap().number()).collect()
+    });
+    assert_eq!(numbers, [1; 4]);
+    assert_reads_back(&dataset.newest().unwrap().unwrap(), ROWS);
+}
+
+#[test]
+fn another_key_is_another_generation() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Dataset::at(folder.path());
+    let first = generation(&dataset, spec(schema(), 10, 4), ROWS, 5);
+    let other = "0".repeat(64);
+    let second =
+        generation(&dataset, gimlet_store::Spec { key: other, ..spec(schema(), 10, 4) }, 5, 5);
+    assert_eq!(dataset.generations().unwrap(), [2, 1]);
+    assert_eq!(dataset.newest().unwrap().unwrap().number(), second.number());
+    assert_eq!(dataset.find(KEY).unwrap().unwrap().number(), first.number());
+    assert_reads_back(&first, ROWS);
+    assert_reads_back(&second, 5);
+}
+
+#[test]
+fn a_key_that_leaves_something_out_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Dataset::at(folder.path());
+    generation(&dataset, spec(schema(), 10, 4), ROWS, 5);
+    // The same key with another cut, and so with other bytes.
+    let mut writer = dataset.begin(spec(schema(), 30, 4)).unwrap();
+    write(&mut writer, &schema(), 0..ROWS).unwrap();
+    let committed = writer.commit(serde_json::json!({})).map(|_| ());
+    assert_failed(committed, "the key leaves out something");
+    let kept = dataset.newest().unwrap().unwrap();
+    assert_reads_back(&kept, ROWS);
+    kept.verify().unwrap();
+}
+
+#[test]
+fn a_damaged_part_is_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Dataset::at(folder.path());
+    let before = generation(&dataset, spec(schema(), 10, 4), ROWS, 5);
+    let path = before.dir().join("part-00001.parquet");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    assert!(before.verify().is_err());
+    let mut writer = dataset.begin(spec(schema(), 10, 4)).unwrap();
+    assert_eq!(writer.rows_done(), 10);
+    write(&mut writer, &schema(), 10..ROWS).unwrap();
+    let after = writer.commit(serde_json::json!({})).unwrap();
+    assert_eq!(after.number(), before.number());
+    after.verify().unwrap();
+    assert_reads_back(&after, ROWS);
+}
+
+#[test]
+fn what_cannot_be_stored_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Dataset::at(folder.path());
+    for (dtype, value, fits) in [
+        (DType::F32, f32::NAN, false),
+        (DType::F32, f32::INFINITY, false),
+        (DType::F32, f32::MAX, true),
+        (DType::F16, f32::NAN, false),
+        (DType::F16, 65_504.0, true),
+        (DType::F16, 65_520.0, false),
+        (DType::F16, f32::NEG_INFINITY, false),
+    ] {
+        let columns = vec![column("x", dtype, &[3])];
+        let schema = Schema { columns, source: false, label_names: None };
+        let mut writer = dataset.begin(spec(schema, 10, 4)).unwrap();
+        let values = [0.0, 1.0, 2.0, 3.0, value, 5.0];
+        let rows = Rows {
+            ids: &[41, 42],
+            labels: &[None, None],
+            sources: None,
+            tensors: &[Values::F32(&values)],
+        };
+        let written = writer.write(&rows);
+        if fits {
+            written.unwrap();
+        } else {
+            assert_failed(written, "row with id 42, column `x`, value 1");
+            assert_failed(writer.write(&rows), "an earlier write failed");
+            assert!(writer.commit(serde_json::json!({})).is_err());
+        }
+    }
+    assert!(dataset.newest().unwrap().is_none());
+}
+
+#[test]
+fn rows_that_do_not_fit_the_schema_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Dataset::at(folder.path());
+    let columns = vec![column("x", DType::F32, &[2])];
+    let schema = Schema { columns, source: false, label_names: Some(vec!["cat".into()]) };
+    let good = Rows {
+        ids: &[1, 2],
+        labels: &[Some(0), None],
+        sources: None,
+        tensors: &[Values::F32(&[0.0; 4])],
+    };
+    for (rows, what) in [
+        (Rows { labels: &[None], ..good }, "1 labels"),
+        (Rows { labels: &[Some(1), None], ..good }, "label 1 has no name"),
+        (Rows { labels: &[Some(-1), None], ..good }, "label -1 has no name"),
+        (Rows { sources: Some(&[]), ..good }, "the sources"),
+        (Rows { tensors: &[], ..good }, "0 tensor columns"),
+        (Rows { tensors: &[Values::F32(&[0.0; 3])], ..good }, "3 values"),
+        (Rows { tensors: &[Values::U8(&[0; 4])], ..good }, "of type F32"),
+    ] {
+        let mut writer = dataset.begin(spec(schema.clone(), 10, 4)).unwrap();
+        assert_failed(writer.write(&rows), what);
+    }
+    let mut announced = spec(schema.clone(), 10, 4);
+    announced.rows = Some(3);
+    let mut writer = dataset.begin(announced.clone()).unwrap();
+    writer.write(&good).unwrap();
+    assert_failed(writer.commit(serde_json::json!({})).map(|_| ()), "2 rows, not 3");
+    let empty = dataset.begin(spec(schema.clone(), 10, 4)).unwrap();
+    assert_failed(empty.commit(serde_json::json!({})).map(|_| ()), "no rows");
+    // A commit that was refused leaves nothing that stands in the way of the right one.
+    let mut writer = dataset.begin(announced).unwrap();
+    writer.write(&good).unwrap();
+    writer
+        .write(&Rows { ids: &[3], labels: &[None], tensors: &[Values::F32(&[1.0; 2])], ..good })
+        .unwrap();
+    writer.commit(serde_json::json!({})).unwrap();
+}
+
+#[test]
+fn a_dataset_that_is_not_there_has_no_generations() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Dataset::at(folder.path().join("nothing/here"));
+    assert_eq!(dataset.generations().unwrap(), [0u64; 0]);
+    assert!(dataset.newest().unwrap().is_none());
+    assert!(dataset.find(KEY).unwrap().is_none());
+    assert_eq!(dataset.generation(1).unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(!dataset.folder().exists());
+}
+
+#[test]
+fn records_are_numbered_and_never_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = Records::at(folder.path().join("weights"));
+    assert_eq!(records.commit(|number| number * 10).unwrap(), 1);
+    assert_eq!(records.commit(|number| number * 10).unwrap(), 2);
+    assert!(!records.try_commit(2, &99).unwrap());
+    fs::write(records.folder().join("latest.json"), "7").unwrap();
+    fs::write(records.folder().join("3.json"), "7").unwrap();
+    assert_eq!(records.numbers().unwrap(), [2, 1]);
+    assert_eq!(records.read::<u64>(2).unwrap(), 20);
+    assert_eq!(records.read::<u64>(3).unwrap_err().kind(), ErrorKind::NotFound);
+    fs::write(records.path(2), "{").unwrap();
+    assert_eq!(records.read::<u64>(2).unwrap_err().kind(), ErrorKind::Damaged);
+}
+
+#[test]
+fn files_are_written_in_one_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoint");
+    assert!(durable::write_new(&path, b"one").unwrap());
+    assert!(!durable::write_new(&path, b"two").unwrap());
+    assert_eq!(fs::read(&path).unwrap(), b"one");
+    durable::replace(&path, b"three").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"three");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    let nowhere = folder.path().join("nowhere/file");
+    assert_eq!(durable::replace(&nowhere, b"").unwrap_err().kind(), ErrorKind::Failed);
+}
+
+fn assert_failed(result: Result<(), Error>, what: &str) {
+    let error = result.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Failed, "{error}");
+    assert!(error.to_string().contains(what), "{error}");
+}

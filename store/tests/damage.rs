@@ -1,0 +1,191 @@
+//! Whatever happens to the files, the reader says so; it never panics and never gives other values.
+
+mod support;
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use gimlet_store::{Dataset, ErrorKind, Keys, Result};
+use serde_json::{Value, json};
+use support::*;
+use tempfile::TempDir;
+
+const ROWS: usize = 23;
+
+fn dataset() -> (TempDir, Dataset, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Dataset::at(folder.path());
+    let part = generation(&dataset, spec(schema(), 10, 4), ROWS, 7).dir();
+    (folder, dataset, part.join("part-00001.parquet"))
+}
+
+/// Everything there is: the keys, and the values of each column.
+fn read_all(dataset: &Dataset) -> Result<(Keys, Vec<Vec<f32>>)> {
+    let generation = dataset.generation(1)?;
+    let columns = &generation.manifest().schema.columns;
+    let names: Vec<_> = columns.iter().map(|column| column.name.as_str()).collect();
+    let reader = generation.reader(&names)?;
+    let positions: Vec<u64> = (0..reader.rows()).collect();
+    let mut values = Vec::new();
+    for column in columns {
+        let mut out = vec![0.0; positions.len() * column.values()];
+        reader.read_f32(&column.name, &positions, &mut out)?;
+        values.push(out);
+    }
+    Ok((reader.keys()?, values))
+}
+
+/// That reading is refused as damage; gives the message.
+fn damaged(dataset: &Dataset) -> String {
+    let read = catch_unwind(AssertUnwindSafe(|| read_all(dataset)));
+    let error = read.expect("no panic").expect_err("damage is found");
+    assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+    error.to_string()
+}
+
+#[test]
+fn bits_flipped_all_over_a_part_are_found() {
+    let (_folder, dataset, part) = dataset();
+    let whole = fs::read(&part).unwrap();
+    let values = read_all(&dataset).unwrap();
+    // A prime step, which meets every kind of place in pages, index and footer.
+    for at in (0..whole.len()).step_by(7) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        fs::write(&part, &bytes).unwrap();
+        // The first bytes of the file and the dictionary of a `u8` column are of no use to our
+        // reader, which may pass over them, but not give other values.
+        match catch_unwind(AssertUnwindSafe(|| read_all(&dataset))).expect("no panic") {
+            Ok(read) => assert!(read == values, "byte {at}"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Damaged, "byte {at}: {error}"),
+        }
+        let verified = dataset.generation(1).unwrap().verify();
+        assert_eq!(verified.unwrap_err().kind(), ErrorKind::Damaged, "byte {at}");
+    }
+}
+
+#[test]
+fn damage_in_a_page_is_named() {
+    let (_folder, dataset, part) = dataset();
+    let whole = fs::read(&part).unwrap();
+    // Row 13 is row 3 of the first row group of part 1.
+    let row: Vec<u8> =
+        row_values(&schema().columns[1], 13).iter().flat_map(|value| value.to_le_bytes()).collect();
+    let at = whole.windows(row.len()).position(|bytes| bytes == row).unwrap();
+    let mut bytes = whole.clone();
+    bytes[at + 5] ^= 4;
+    fs::write(&part, &bytes).unwrap();
+    let place = "part-00001.parquet: damaged: row group 0, row 3, column `pooled`";
+    assert!(damaged(&dataset).contains(place));
+    let error = dataset.generation(1).unwrap().verify().unwrap_err();
+    assert!(error.to_string().contains(place), "{error}");
+    // The other rows can still be read.
+    let reader = dataset.generation(1).unwrap().reader(&["pooled"]).unwrap();
+    reader.read_f32("pooled", &[12, 14], &mut [0.0; 30]).unwrap();
+}
+
+#[test]
+fn a_part_of_another_length_is_found() {
+    let (_folder, dataset, part) = dataset();
+    let whole = fs::read(&part).unwrap();
+    for bytes in [&[], &whole[..1], &whole[..whole.len() / 2], &whole[..whole.len() - 1]] {
+        fs::write(&part, bytes).unwrap();
+        assert!(damaged(&dataset).contains("bytes, not"));
+    }
+    fs::write(&part, [&whole[..], b"more"].concat()).unwrap();
+    damaged(&dataset);
+    fs::remove_file(&part).unwrap();
+    assert!(damaged(&dataset).contains("missing"));
+}
+
+#[test]
+fn swapped_parts_are_found() {
+    let (_folder, dataset, part) = dataset();
+    let other = tempfile::tempdir().unwrap();
+    let mut spec = spec(schema(), 10, 4);
+    spec.key = "a".repeat(64);
+    let foreign = generation(&Dataset::at(other.path()), spec, ROWS, 7);
+    fs::copy(foreign.dir().join("part-00001.parquet"), &part).unwrap();
+    damaged(&dataset);
+    let (_folder, dataset, part) = crate::dataset();
+    fs::copy(part.with_file_name("part-00000.parquet"), &part).unwrap();
+    damaged(&dataset);
+}
+
+fn edit(manifest: &Path, change: impl FnOnce(&mut Value)) {
+    let mut value: Value = serde_json::from_slice(&fs::read(manifest).unwrap()).unwrap();
+    change(&mut value);
+    fs::write(manifest, value.to_string()).unwrap();
+}
+
+#[test]
+fn a_manifest_that_lies_is_refused() {
+    let changes: &[(&str, Value)] = &[
+        ("/parts/1/file", json!("../part-00001.parquet")),
+        ("/parts/1/file", json!("/etc/passwd")),
+        ("/parts/1/file", json!("part-00000.parquet")),
+        ("/parts/1/rows", json!(11)),
+        ("/parts/1/rows", json!(0)),
+        ("/parts/1/rows", json!(u64::MAX)),
+        ("/parts/1/bytes", json!(1_u64 << 60)),
+        ("/parts/1/index_offset", json!(0)),
+        ("/parts/1/index_offset", json!(u64::MAX)),
+        ("/parts/1/blake3", json!("no hash")),
+        ("/parts/1/index_blake3", json!("0".repeat(64))),
+        ("/rows", json!(24)),
+        ("/rows", json!(-1)),
+        ("/parts", json!([])),
+        ("/key", json!("../../../../../../../../../../../../../../../../../etc/passwd..")),
+        ("/key", json!("0".repeat(64))),
+        ("/schema/columns/0/shape", json!([3, 2, 4])),
+        ("/schema/columns/0/shape", json!([u64::MAX, 2, 5])),
+        ("/schema/columns/0/shape", json!([1_u64 << 32, 1_u64 << 32, 1])),
+        ("/schema/columns/0/shape", json!([0, 2, 5])),
+        ("/schema/columns/0/shape", json!([2, 3, 5])),
+        ("/schema/columns/0/dtype", json!("f32")),
+        ("/schema/columns/0/dtype", json!("f64")),
+        ("/schema/columns/0/name", json!("id")),
+        ("/schema/columns/1/name", json!("activation")),
+        ("/schema/source", json!(false)),
+        ("/schema/columns", json!([])),
+    ];
+    for (place, value) in changes {
+        let (folder, dataset, _) = dataset();
+        let manifest = folder.path().join("00000001.json");
+        edit(&manifest, |json| *json.pointer_mut(place).unwrap() = value.clone());
+        damaged(&dataset);
+    }
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_is_damage() {
+    let (folder, dataset, _) = dataset();
+    let manifest = folder.path().join("00000001.json");
+    let whole = fs::read(&manifest).unwrap();
+    let nested = "[".repeat(1 << 20);
+    for bytes in [&[][..], b"{}", b"null", b"\xff\xfe", nested.as_bytes(), &whole[..300]] {
+        fs::write(&manifest, bytes).unwrap();
+        damaged(&dataset);
+        assert_eq!(dataset.newest().unwrap_err().kind(), ErrorKind::Damaged);
+    }
+    fs::write(&manifest, whole).unwrap();
+    edit(&manifest, |json| json["format_version"] = json!(2));
+    let error = dataset.newest().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Failed);
+    assert!(error.to_string().contains("format version 2"), "{error}");
+}
+
+#[test]
+fn wrong_questions_are_refused() {
+    let (_folder, dataset, _) = dataset();
+    let generation = dataset.generation(1).unwrap();
+    assert_eq!(generation.reader(&["nothing"]).unwrap_err().kind(), ErrorKind::NotFound);
+    let reader = generation.reader(&["pooled"]).unwrap();
+    let kind = |read: Result<()>| read.unwrap_err().kind();
+    assert_eq!(kind(reader.read_f32("activation", &[0], &mut [0.0; 30])), ErrorKind::NotFound);
+    assert_eq!(kind(reader.read_f32("pooled", &[23], &mut [0.0; 15])), ErrorKind::Failed);
+    assert_eq!(kind(reader.read_f32("pooled", &[u64::MAX], &mut [0.0; 15])), ErrorKind::Failed);
+    assert_eq!(kind(reader.read_f32("pooled", &[0], &mut [0.0; 14])), ErrorKind::Failed);
+    assert_eq!(kind(reader.read_u8("pooled", &[0], &mut [0; 15])), ErrorKind::Failed);
+}

@@ -1,0 +1,109 @@
+//! What can go wrong, in the kinds a caller can act on.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The result of every fallible function of the library.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What a caller can do about an [`Error`]. The command line turns each into its exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The command line or the pipeline file is wrong: change it. Exit code 2.
+    Usage,
+    /// Committed data does not read back as it was written: restore or recompute it. Exit code 4.
+    Damaged,
+    /// A stage's input has not been made yet: run the stage before it. Exit code 5.
+    NotReady,
+    /// The run was asked to stop and has saved its state: run it again to go on. Exit code 130.
+    Interrupted,
+    /// Anything else: the message and its hint say what to do. Exit code 1.
+    Failed,
+}
+
+impl Kind {
+    /// The exit code of a process that ends with this kind of error.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Kind::Failed => 1,
+            Kind::Usage => 2,
+            Kind::Damaged => 4,
+            Kind::NotReady => 5,
+            Kind::Interrupted => 130,
+        }
+    }
+}
+
+/// An error: its kind, what went wrong and where, and what to do next.
+#[derive(Debug)]
+pub struct Error {
+    kind: Kind,
+    message: String,
+    hint: Option<String>,
+}
+
+impl Error {
+    /// An error of `kind`; `message` says what is wrong and where.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), hint: None }
+    }
+
+    /// An error of [`Kind::Failed`].
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(Kind::Failed, message)
+    }
+
+    /// A failed operation on a file: `doing` reads as "could not {doing} `{path}`".
+    pub fn io(doing: &str, path: &Path, error: std::io::Error) -> Self {
+        Self::failed(format!("could not {doing} `{}`: {error}", path.display()))
+    }
+
+    /// Adds what to do next; printed after `hint:`.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What a caller can do about it.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// What to do next, where that is known.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<candle_core::Error> for Error {
+    fn from(error: candle_core::Error) -> Self {
+        Self::failed(format!("tensor operation failed: {error}"))
+    }
+}
+
+impl From<gimlet_store::Error> for Error {
+    fn from(error: gimlet_store::Error) -> Self {
+        let kind = match error.kind() {
+            gimlet_store::ErrorKind::Damaged => Kind::Damaged,
+            gimlet_store::ErrorKind::NotFound => Kind::NotReady,
+            gimlet_store::ErrorKind::Failed => Kind::Failed,
+        };
+        Self::new(kind, error.to_string())
+    }
+}
+
+/// The folder that `path` lies in, `.` for a bare file name.
+pub(crate) fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}

@@ -1,0 +1,16 @@
+//! Train neural networks one gradient-isolated module at a time, from disk.
+
+pub mod cli;
+pub mod error;
+pub mod kernel;
+pub mod loss;
+pub mod module;
+pub mod pipeline;
+pub mod probe;
+pub mod random;
+pub mod source;
+pub mod stage;
+pub mod train;
+pub mod view;
+
+pub use error::{Error, Kind, Result};

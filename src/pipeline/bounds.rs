@@ -1,0 +1,65 @@
+//! Numbers of a pipeline file within their bounds.
+
+use std::ops::RangeInclusive;
+
+use toml::Spanned;
+
+use super::origin::Fault;
+use super::raw::Optional;
+
+/// The bounds of what is counted: rows, epochs, samples.
+pub const COUNT: RangeInclusive<usize> = 1..=i32::MAX as usize;
+
+/// The bounds of a side in pixels, of channels, and of what a kernel measures. Far above what can
+/// be computed with, and so low that no product of a few of them overflows.
+pub const SIZE: RangeInclusive<usize> = 1..=1 << 14;
+
+/// The number `key` holds, which must be in `bounds`.
+pub fn whole(
+    value: &Spanned<usize>,
+    key: &str,
+    bounds: RangeInclusive<usize>,
+) -> Result<usize, Fault> {
+    let number = *value.get_ref();
+    let (least, most) = (bounds.start(), bounds.end());
+    let wrong = if number < *least {
+        format!("`{key}` must be at least {least}, not {number}")
+    } else if number > *most {
+        format!("`{key}` must be at most {most}, not {number}")
+    } else {
+        return Ok(number);
+    };
+    Err(Fault::at(value.span(), wrong))
+}
+
+/// Like [`whole`] for a key that may be left out.
+pub fn optional_whole(
+    value: &Optional<usize>,
+    key: &str,
+    bounds: RangeInclusive<usize>,
+) -> Result<Option<usize>, Fault> {
+    value.as_ref().map(|value| whole(value, key, bounds)).transpose()
+}
+
+/// A step size: a finite number above 0.
+pub fn optional_positive(value: &Optional<f64>, key: &str) -> Result<Option<f64>, Fault> {
+    optional_number(value, key, "a finite number above 0", |number| {
+        number > 0.0 && number.is_finite()
+    })
+}
+
+/// The number `key` holds, which must be `wanted`, as `holds` says.
+pub fn optional_number(
+    value: &Optional<f64>,
+    key: &str,
+    wanted: &str,
+    holds: impl Fn(f64) -> bool,
+) -> Result<Option<f64>, Fault> {
+    match value {
+        None => Ok(None),
+        Some(number) if holds(*number.get_ref()) => Ok(Some(*number.get_ref())),
+        Some(number) => {
+            Err(Fault::at(number.span(), format!("`{key}` must be {wanted}, not {number}")))
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! Pipeline files.
+//!
+//! A pipeline file is TOML. Its tables, their keys, and what each means when it is left out:
+//!
+//! ```toml
+//! name = "quickstart"     # names the run directory; the file's stem when left out
+//! seed = 1                # every random draw starts here; 0 when left out
+//!
+//! [data]                  # files …
+//! train = "train-*.parquet"    # a path or glob, or a list of them
+//! test = ["test.parquet"]
+//! root = "."              # relative paths start here; see below
+//! image = "image"         # the column of the images (Parquet)
+//! label = "label"         # the column of the labels (Parquet); false: there are none
+//! subset = 5000           # at most so many training rows; all when left out
+//! test_subset = 2000      # at most so many test rows; all when left out
+//! on_bad_sample = "fail"  # or "skip"
+//!
+//! [data.textures]         # … or a generator; with it, `subset`, `test_subset` and
+//! classes = 10            # `on_bad_sample` are the only other keys of [data]
+//! size = 32               # pixels, height and width
+//! train = 4000            # images
+//! test = 1000
+//! noise = 0.1             # standard deviation, in units of the full range
+//!
+//! [view]
+//! resize = 32             # pixels; images keep their size when left out
+//! grayscale = true
+//! crop = 28               # pixels; the whole image when left out
+//! flip = true
+//! patch = 8               # pixels; must be given
+//! stride = 4              # pixels; must be given
+//! normalise = { mean = [0.4120], std = [0.2570] }  # a number per channel; the paper's values
+//!
+//! [[modules]]             # one or more, in order
+//! name = "a"              # letters, digits, - and _; not "ingest", "probe" or "untrained"
+//! in_channels = 1         # channels it expects from the module before; checked if given
+//! layers = [
+//!     { conv = { channels = 32, kernel = 5, stride = 1, padding = 2 } },
+//!     { relu = {} },
+//!     { basic = { channels = 32, stride = 1, blocks = 3 } },
+//!     { bottleneck = { planes = 32, stride = 1, blocks = 3 } },
+//! ]
+//! epochs = 10             # instead of that of [training]
+//! learning_rate = 1e-3    # instead of that of [training]
+//!
+//! [[modules]]
+//! name = "b"
+//! preset = "resnet50-1"   # instead of `layers`
+//! width = 32              # 64 when left out
+//!
+//! [loss.infonce]
+//! prediction_steps = 5
+//! negatives = 16
+//! skip = 1
+//!
+//! [training]
+//! epochs = 10
+//! batch = 32
+//! learning_rate = 2e-4
+//! checkpoint_seconds = 30
+//!
+//! [store]
+//! dtype = "f16"           # or "f32"
+//! rows_per_part = 2048
+//!
+//! [probe]
+//! epochs = 100
+//! batch = 256
+//! learning_rate = 1e-3
+//! ```
+//!
+//! Where no comment says otherwise, the value shown is the one of a key that is left out.
+//!
+//! **Paths.** Relative paths in `data.train` and `data.test` start from `data.root`, else from
+//! `GIMLET_DATA`, else from the pipeline file's folder. A relative `data.root` starts from the
+//! pipeline file's folder in the file, and from the current folder in `--set`.
+//!
+//! **Layers.** `stride` is 1 and `blocks` is 1 when left out, and the `padding` of a convolution
+//! is half its kernel. Of several blocks only the first has the stride. A bottleneck gives four
+//! times its planes.
+//!
+//! **Presets.** `resnet50-0`, `resnet50-1`, `resnet50-2` and `resnet34-0`, `resnet34-1`,
+//! `resnet34-2` are the three modules of the paper, of bottlenecks and of basic blocks. `width`
+//! scales their channels. A preset expects the channels of the preset before it, unless
+//! `in_channels` says otherwise.
+//!
+//! **Split.** The key `split`, at the top of the file, cuts the layers of all modules into other
+//! modules, which are called `m0`, `m1` and so on. `"each"` makes every unit a module; a number
+//! makes so many modules, the first ones a unit larger if need be; a list has the units of each
+//! module. A unit is a block or a convolution; a ReLU stays with what it follows, and a block
+//! with a convolution right before it. Modules that are cut have no training settings of their
+//! own.
+//!
+//! **Overrides.** `--set key=value` sets any key: `training.epochs=3`; `modules.a.epochs=2`, or
+//! `modules.0.epochs=2` by index, before any split. The value is TOML; what is not TOML is a
+//! string.
+
+mod bounds;
+mod data;
+mod modules;
+mod origin;
+mod overrides;
+mod preset;
+mod raw;
+pub mod settings;
+mod shapes;
+mod split;
+mod view;
+mod wording;
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use toml::de::DeTable;
+
+use self::bounds::{COUNT, SIZE, optional_number, optional_positive, optional_whole};
+use self::modules::Planned;
+use self::origin::{Fault, Origin};
+use self::shapes::{Culprit, image_size, walk};
+use crate::error::{Error, Kind, Result};
+
+pub use settings::*;
+
+/// The environment variable with the folder that relative paths of data start from.
+pub const DATA_ROOT_VARIABLE: &str = "GIMLET_DATA";
+
+/// The longest time between checkpoints: a year.
+const MAX_CHECKPOINT_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
+
+/// What a pipeline takes from the process it is read in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Environment {
+    /// What relative paths of data start from if the pipeline does not say: `GIMLET_DATA`.
+    pub data_root: Option<PathBuf>,
+}
+
+impl Environment {
+    /// The environment of this process. An empty variable counts as unset.
+    pub fn of_process() -> Self {
+        let data_root = std::env::var_os(DATA_ROOT_VARIABLE).filter(|root| !root.is_empty());
+        Self { data_root: data_root.map(PathBuf::from) }
+    }
+}
+
+impl Pipeline {
+    /// Reads the pipeline file at `path`, with `overrides` (`key=value`) in place of what it says.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when the file cannot be read, and as [`Pipeline::parse`].
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let message = format!("could not read the pipeline file `{}`: {error}", path.display());
+            Error::new(Kind::Usage, message).hint("give the path of a pipeline file (TOML)")
+        })?;
+        Self::parse(&text, path, overrides, &Environment::of_process())
+    }
+
+    /// Reads a pipeline from `text`, the content of `file`. Touches neither disk nor network.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] for anything wrong with the text or an override: the message shows the line
+    /// with a caret below the key or value, or names the override.
+    pub fn parse(
+        text: &str,
+        file: &Path,
+        overrides: &[String],
+        environment: &Environment,
+    ) -> Result<Self> {
+        let origin = Origin::new(file, text, overrides);
+        read(text, file, &origin, environment).map_err(|fault| origin.error(fault))
+    }
+}
+
+fn read(
+    text: &str,
+    file: &Path,
+    origin: &Origin<'_>,
+    environment: &Environment,
+) -> Result<Pipeline, Fault> {
+    let mut document = DeTable::parse(text).map_err(|error| wording::syntax(&error))?;
+    overrides::apply(origin, &mut document)?;
+    let raw = raw::Pipeline::deserialize(toml::de::Deserializer::from(document.clone()))
+        .map_err(|error| wording::mistyped(&error, document.get_ref()))?;
+
+    let data = data::resolve(&raw.data, file, origin, environment)?;
+    let view = view::resolve(&raw.view)?;
+    let training = training(&raw.training)?;
+    let loss = loss(&raw.loss)?;
+    let planned = modules::resolve(&raw.modules, &raw.split, &training, view.channels())?;
+    check_shapes(&raw, &data, &view, &loss, &planned)?;
+    Ok(Pipeline {
+        name: name(&raw.name, file)?,
+        file: file.to_owned(),
+        seed: raw.seed.unwrap_or(0),
+        data,
+        view,
+        modules: planned.into_iter().map(|planned| planned.module).collect(),
+        loss,
+        training,
+        store: store(&raw.store)?,
+        probe: probe(&raw.probe)?,
+    })
+}
+
+fn name(name: &raw::Optional<String>, file: &Path) -> Result<String, Fault> {
+    let is_folder_name = |name: &str| {
+        !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', ':', '\0'])
+    };
+    if let Some(name) = name {
+        if is_folder_name(name.get_ref()) {
+            return Ok(name.get_ref().clone());
+        }
+        let message = "`name` names a folder: it is not empty, does not begin with `.`, and has \
+                       no `/`, `\\` or `:`";
+        return Err(Fault::at(name.span(), message));
+    }
+    match file.file_stem().and_then(|stem| stem.to_str()).filter(|stem| is_folder_name(stem)) {
+        Some(stem) => Ok(stem.to_owned()),
+        None => Err(Fault::of_file("the file's own name cannot name the run directory")
+            .hint("give the pipeline a `name`")),
+    }
+}
+
+fn training(raw: &raw::Training) -> Result<Training, Fault> {
+    let seconds = optional_number(
+        &raw.checkpoint_seconds,
+        "checkpoint_seconds",
+        "a number of seconds from 0 to a year",
+        |seconds| (0.0..=MAX_CHECKPOINT_SECONDS).contains(&seconds),
+    )?;
+    Ok(Training {
+        epochs: optional_whole(&raw.epochs, "epochs", COUNT)?.unwrap_or(10),
+        batch: optional_whole(&raw.batch, "batch", COUNT)?.unwrap_or(32),
+        learning_rate: optional_positive(&raw.learning_rate, "learning_rate")?.unwrap_or(2e-4),
+        checkpoint_seconds: seconds.unwrap_or(30.0),
+    })
+}
+
+fn loss(raw: &raw::Loss) -> Result<Loss, Fault> {
+    let raw::Loss::InfoNce(raw) = raw;
+    let steps = optional_whole(&raw.prediction_steps, "prediction_steps", SIZE)?;
+    Ok(Loss::InfoNce(InfoNce {
+        prediction_steps: steps.unwrap_or(5),
+        negatives: optional_whole(&raw.negatives, "negatives", COUNT)?.unwrap_or(16),
+        skip: optional_whole(&raw.skip, "skip", 0..=*SIZE.end())?.unwrap_or(1),
+    }))
+}
+
+fn store(raw: &raw::Store) -> Result<Store, Fault> {
+    Ok(Store {
+        dtype: raw.dtype.unwrap_or(ActivationType::F16),
+        rows_per_part: optional_whole(&raw.rows_per_part, "rows_per_part", COUNT)?.unwrap_or(2048),
+    })
+}
+
+fn probe(raw: &raw::Probe) -> Result<Probe, Fault> {
+    Ok(Probe {
+        epochs: optional_whole(&raw.epochs, "epochs", COUNT)?.unwrap_or(100),
+        batch: optional_whole(&raw.batch, "batch", COUNT)?.unwrap_or(256),
+        learning_rate: optional_positive(&raw.learning_rate, "learning_rate")?.unwrap_or(1e-3),
+    })
+}
+
+/// Walks the shapes through the whole stack, if the size of the images is known before any is
+/// read.
+fn check_shapes(
+    raw: &raw::Pipeline,
+    data: &Data,
+    view: &View,
+    loss: &Loss,
+    planned: &[Planned],
+) -> Result<(), Fault> {
+    let Some(size) = image_size(&data.source, view) else { return Ok(()) };
+    let modules = planned.iter().map(|planned| &planned.module);
+    let Err(misfit) = walk(view, loss, modules, (size, size)) else { return Ok(()) };
+    let patch = raw.view.patch.span();
+    let span = match misfit.culprit {
+        Culprit::Crop => raw.view.crop.as_ref().map_or(patch, toml::Spanned::span),
+        Culprit::Patch => patch,
+        Culprit::Prediction => {
+            let raw::Loss::InfoNce(loss) = &raw.loss;
+            let key = loss.prediction_steps.as_ref().or(loss.skip.as_ref());
+            key.map_or(patch, toml::Spanned::span)
+        }
+        Culprit::Layer { module, layer } => planned[module].origins[layer].clone(),
+    };
+    let fault = Fault::at(span, misfit.message);
+    Err(match misfit.hint {
+        Some(hint) => fault.hint(hint),
+        None => fault,
+    })
+}

@@ -1,0 +1,269 @@
+//! A pipeline file as it is written: every key with its position, nothing checked but its type.
+//!
+//! Enums are externally tagged, because serde loses positions in the other kinds.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
+use toml::Spanned;
+
+use super::settings::{ActivationType, OnBadSample};
+
+/// A key that may be left out, with the position of its value.
+pub type Optional<T> = Option<Spanned<T>>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Pipeline {
+    pub name: Optional<String>,
+    pub seed: Option<u64>,
+    pub data: Spanned<Data>,
+    pub view: View,
+    pub modules: Spanned<Vec<Spanned<Module>>>,
+    pub split: Optional<Split>,
+    #[serde(default)]
+    pub loss: Loss,
+    #[serde(default)]
+    pub training: Training,
+    #[serde(default)]
+    pub store: Store,
+    #[serde(default)]
+    pub probe: Probe,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Data {
+    pub train: Optional<Patterns>,
+    pub test: Optional<Patterns>,
+    pub root: Optional<String>,
+    pub image: Optional<String>,
+    pub label: Optional<Label>,
+    pub textures: Optional<Textures>,
+    pub subset: Optional<usize>,
+    pub test_subset: Optional<usize>,
+    pub on_bad_sample: Option<OnBadSample>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Textures {
+    pub classes: Optional<usize>,
+    pub size: Optional<usize>,
+    pub train: Optional<usize>,
+    pub test: Optional<usize>,
+    pub noise: Optional<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct View {
+    pub resize: Optional<usize>,
+    pub grayscale: Option<bool>,
+    pub crop: Optional<usize>,
+    pub flip: Option<bool>,
+    pub patch: Spanned<usize>,
+    pub stride: Spanned<usize>,
+    pub normalise: Option<Normalise>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Normalise {
+    pub mean: Spanned<Vec<Spanned<f64>>>,
+    pub std: Spanned<Vec<Spanned<f64>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Module {
+    pub name: Spanned<String>,
+    pub in_channels: Optional<usize>,
+    pub layers: Optional<Vec<Spanned<Layer>>>,
+    pub preset: Optional<String>,
+    pub width: Optional<usize>,
+    pub epochs: Optional<usize>,
+    pub learning_rate: Optional<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layer {
+    Conv(Conv),
+    Relu(Empty),
+    Basic(Basic),
+    Bottleneck(Bottleneck),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Conv {
+    pub channels: Spanned<usize>,
+    pub kernel: Spanned<usize>,
+    pub stride: Optional<usize>,
+    pub padding: Optional<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Empty {}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Basic {
+    pub channels: Spanned<usize>,
+    pub stride: Optional<usize>,
+    pub blocks: Optional<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Bottleneck {
+    pub planes: Spanned<usize>,
+    pub stride: Optional<usize>,
+    pub blocks: Optional<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Loss {
+    InfoNce(InfoNce),
+}
+
+impl Default for Loss {
+    fn default() -> Self {
+        Self::InfoNce(InfoNce::default())
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct InfoNce {
+    pub prediction_steps: Optional<usize>,
+    pub negatives: Optional<usize>,
+    pub skip: Optional<usize>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Training {
+    pub epochs: Optional<usize>,
+    pub batch: Optional<usize>,
+    pub learning_rate: Optional<f64>,
+    pub checkpoint_seconds: Optional<f64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Store {
+    pub dtype: Option<ActivationType>,
+    pub rows_per_part: Optional<usize>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Probe {
+    pub epochs: Optional<usize>,
+    pub batch: Optional<usize>,
+    pub learning_rate: Optional<f64>,
+}
+
+/// One path or glob, or a list of them.
+pub struct Patterns(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for Patterns {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Expected;
+        impl<'de> Visitor<'de> for Expected {
+            type Value = Patterns;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a path or glob, or a list of them")
+            }
+
+            fn visit_str<E: Error>(self, pattern: &str) -> Result<Patterns, E> {
+                Ok(Patterns(vec![pattern.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Patterns, A::Error> {
+                let mut patterns = Vec::new();
+                while let Some(pattern) = list.next_element()? {
+                    patterns.push(pattern);
+                }
+                Ok(Patterns(patterns))
+            }
+        }
+        deserializer.deserialize_any(Expected)
+    }
+}
+
+/// The column of the labels, or `false`.
+pub struct Label(pub Option<String>);
+
+impl<'de> Deserialize<'de> for Label {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Expected;
+        impl Visitor<'_> for Expected {
+            type Value = Label;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a column, or false when the data has no labels")
+            }
+
+            fn visit_str<E: Error>(self, column: &str) -> Result<Label, E> {
+                Ok(Label(Some(column.to_owned())))
+            }
+
+            fn visit_bool<E: Error>(self, labelled: bool) -> Result<Label, E> {
+                if labelled {
+                    return Err(E::invalid_value(Unexpected::Bool(true), &self));
+                }
+                Ok(Label(None))
+            }
+        }
+        deserializer.deserialize_any(Expected)
+    }
+}
+
+/// How the layers of all modules are cut again.
+pub enum Split {
+    Each,
+    Modules(usize),
+    Units(Vec<usize>),
+}
+
+impl<'de> Deserialize<'de> for Split {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Expected;
+        impl<'de> Visitor<'de> for Expected {
+            type Value = Split;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"each\", a number of modules or a list of units for each module")
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<Split, E> {
+                match word {
+                    "each" => Ok(Split::Each),
+                    _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
+                }
+            }
+
+            fn visit_i64<E: Error>(self, modules: i64) -> Result<Split, E> {
+                usize::try_from(modules)
+                    .map(Split::Modules)
+                    .map_err(|_| E::invalid_value(Unexpected::Signed(modules), &self))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Split, A::Error> {
+                let mut units = Vec::new();
+                while let Some(count) = list.next_element()? {
+                    units.push(count);
+                }
+                Ok(Split::Units(units))
+            }
+        }
+        deserializer.deserialize_any(Expected)
+    }
+}

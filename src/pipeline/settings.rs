@@ -1,0 +1,260 @@
+//! What a pipeline file says, checked and with every default filled in.
+//!
+//! The parts derive `Serialize`: the key of a stage is a hash of the slice of them that matters to it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A whole pipeline: where its samples come from, how they are seen, and what is trained on them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pipeline {
+    /// Names the run directory; the file's stem unless the file says otherwise.
+    pub name: String,
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// Every random draw of the run starts here.
+    pub seed: u64,
+    pub data: Data,
+    pub view: View,
+    /// In order; each reads what the one before it wrote. Never empty.
+    pub modules: Vec<Module>,
+    pub loss: Loss,
+    pub training: Training,
+    pub store: Store,
+    pub probe: Probe,
+}
+
+/// The split of a dataset: modules train on one, and are judged on the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    Train,
+    Test,
+}
+
+impl Split {
+    pub const ALL: [Split; 2] = [Split::Train, Split::Test];
+
+    /// The split's name in paths, files and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Test => "test",
+        }
+    }
+}
+
+/// Where samples come from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Data {
+    pub source: Source,
+    /// At most this many training rows, drawn by the seed; all when `None`.
+    pub subset: Option<usize>,
+    /// At most this many test rows, drawn by the seed; all when `None`.
+    pub test_subset: Option<usize>,
+    pub on_bad_sample: OnBadSample,
+}
+
+/// A kind of source.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// Files on disk: Hugging Face-style Parquet, or folders of images.
+    Files(Files),
+    /// Generated textures.
+    Textures(Textures),
+}
+
+/// Parquet files or image folders.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Files {
+    /// Paths or globs of the training split, as the pipeline file has them.
+    pub train: Vec<String>,
+    /// Paths or globs of the test split, as the pipeline file has them.
+    pub test: Vec<String>,
+    /// What relative paths start from: `data.root`, else `GIMLET_DATA`, else the pipeline file's
+    /// folder. Not part of any key: a data set may move.
+    #[serde(skip)]
+    pub root: PathBuf,
+    /// The column that holds the images (Parquet).
+    pub image: String,
+    /// The column that holds the labels (Parquet); `None` when the data has no labels (then for
+    /// folders, too, their names are not labels).
+    pub label: Option<String>,
+}
+
+/// The settings of the texture generator ([`crate::source::textures`]).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Textures {
+    pub classes: usize,
+    /// Height and width in pixels.
+    pub size: usize,
+    /// Training images.
+    pub train: usize,
+    /// Test images.
+    pub test: usize,
+    /// Standard deviation of the pixel noise, in units of the full range.
+    pub noise: f32,
+}
+
+/// What to do about a sample that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnBadSample {
+    Fail,
+    Skip,
+}
+
+/// How a sample is seen: from a decoded image to patches.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct View {
+    /// Images are resized to this height and width at ingest.
+    pub resize: Option<usize>,
+    /// One channel (ITU-R 601 luma) instead of three.
+    pub grayscale: bool,
+    /// Height and width of the crop: random in training, the centre in evaluation. `None`: the
+    /// whole image.
+    pub crop: Option<usize>,
+    /// Mirror left-right with p = 0.5 in training.
+    pub flip: bool,
+    /// Height and width of a patch.
+    pub patch: usize,
+    /// Distance between the corners of neighbouring patches.
+    pub stride: usize,
+    /// Per channel, on values scaled to [0, 1]: (value - mean) / std.
+    pub mean: Vec<f32>,
+    pub std: Vec<f32>,
+}
+
+impl View {
+    /// 1 or 3.
+    pub fn channels(&self) -> usize {
+        if self.grayscale { 1 } else { 3 }
+    }
+
+    /// The number of patches along one side of a crop of `crop` pixels.
+    pub fn grid(&self, crop: usize) -> usize {
+        (crop - self.patch) / self.stride + 1
+    }
+}
+
+/// A map of features, or an image: `[height, width, channels]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Map {
+    pub height: usize,
+    pub width: usize,
+    pub channels: usize,
+}
+
+impl Map {
+    /// Values in the map.
+    pub fn len(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// Whether it holds no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A gradient-isolated module: layers that train together under one loss of their own.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Module {
+    pub name: String,
+    /// In order, blocks repeated as often as they occur. Never empty.
+    pub layers: Vec<Layer>,
+    /// Passes over the training split; `training.epochs` unless the module says otherwise.
+    pub epochs: usize,
+    /// `training.learning_rate` unless the module says otherwise.
+    pub learning_rate: f64,
+}
+
+/// One layer, or one residual block. What each computes is in [`crate::module`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Layer {
+    /// A convolution with bias, zero-padded.
+    Conv {
+        channels: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+    },
+    Relu,
+    /// A pre-activation block of two 3x3 convolutions.
+    Basic {
+        channels: usize,
+        stride: usize,
+    },
+    /// A pre-activation block of 1x1, 3x3 and 1x1 convolutions; its output has `4 * planes` channels.
+    Bottleneck {
+        planes: usize,
+        stride: usize,
+    },
+}
+
+/// The loss every module trains with.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Loss {
+    InfoNce(InfoNce),
+}
+
+/// The settings of [`crate::loss::infonce`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InfoNce {
+    /// K: how many rows of patches below are predicted.
+    pub prediction_steps: usize,
+    /// N: negatives for each prediction.
+    pub negatives: usize,
+    /// Rows left out between a patch and its first target, because they overlap it.
+    pub skip: usize,
+}
+
+impl InfoNce {
+    /// The loss of a guess: ln(N + 1).
+    pub fn chance(&self) -> f64 {
+        ((self.negatives + 1) as f64).ln()
+    }
+}
+
+/// How a module is trained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Training {
+    /// Passes over the training split.
+    pub epochs: usize,
+    /// Samples a step.
+    pub batch: usize,
+    /// Adam's step size (betas 0.9 and 0.999, eps 1e-8).
+    pub learning_rate: f64,
+    /// Seconds between checkpoints. Part of no key: it changes no result.
+    #[serde(skip)]
+    pub checkpoint_seconds: f64,
+}
+
+/// How activations are stored.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Store {
+    pub dtype: ActivationType,
+    /// Rows in one Parquet file.
+    pub rows_per_part: usize,
+}
+
+/// The type activations are stored in; training computes in f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActivationType {
+    F16,
+    F32,
+}
+
+/// The linear probe: a linear classifier on the mean of the pooled vectors.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Probe {
+    pub epochs: usize,
+    pub batch: usize,
+    /// Adam's step size.
+    pub learning_rate: f64,
+}

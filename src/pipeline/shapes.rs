@@ -1,0 +1,188 @@
+//! The shapes that flow through a pipeline.
+
+use super::settings::{InfoNce, Layer, Loss, Map, Module, Pipeline, Source, View};
+use super::wording::counted;
+use crate::error::{Error, Kind, Result};
+
+/// The most values of one image between two layers. A dataset's tensors are fixed-size lists, and
+/// these count in 32 bits.
+const MAX_VALUES: u128 = i32::MAX as u128;
+
+/// The channels of a bottleneck's output, in planes.
+pub const EXPANSION: usize = 4;
+
+/// Input and output of a module, for one patch.
+type Ends = (Map, Map);
+
+/// A pipeline whose parts do not fit each other.
+pub struct Misfit {
+    pub culprit: Culprit,
+    pub message: String,
+    pub hint: Option<&'static str>,
+}
+
+/// The part of a pipeline that is to blame for a [`Misfit`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Culprit {
+    Crop,
+    Patch,
+    /// What the loss predicts.
+    Prediction,
+    Layer {
+        module: usize,
+        layer: usize,
+    },
+}
+
+impl Misfit {
+    fn of(culprit: Culprit, message: String) -> Self {
+        Self { culprit, message, hint: None }
+    }
+}
+
+impl Pipeline {
+    /// Height and width of the images, as far as the pipeline alone says: `resize`, else the size
+    /// of generated images, else `crop`, since no image may be smaller. `None` when the first
+    /// image must be read to know.
+    pub fn image_size(&self) -> Option<usize> {
+        image_size(&self.data.source, &self.view)
+    }
+
+    /// Input and output of every module, for one patch of an image of `image` (height, width)
+    /// pixels. `image` is the size after `resize` and before `crop`.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when a crop, a patch, a kernel or the rows the loss predicts do not fit.
+    pub fn shapes(&self, image: (usize, usize)) -> Result<Vec<Ends>> {
+        walk(&self.view, &self.loss, self.modules.iter(), image).map_err(|misfit| {
+            let message = format!("{}: {}", self.file.display(), misfit.message);
+            let error = Error::new(Kind::Usage, message);
+            match misfit.hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        })
+    }
+}
+
+/// See [`Pipeline::image_size`].
+pub fn image_size(source: &Source, view: &View) -> Option<usize> {
+    let made = match source {
+        Source::Textures(textures) => Some(textures.size),
+        Source::Files(_) => None,
+    };
+    view.resize.or(made).or(view.crop)
+}
+
+/// See [`Pipeline::shapes`].
+pub fn walk<'a>(
+    view: &View,
+    loss: &Loss,
+    modules: impl Iterator<Item = &'a Module>,
+    image: (usize, usize),
+) -> Result<Vec<Ends>, Misfit> {
+    let (rows, columns) = grid(view, image)?;
+    check_rows(loss, rows, columns)?;
+    let patches = rows * columns;
+    let mut map = Map { height: view.patch, width: view.patch, channels: view.channels() };
+    let mut shapes = Vec::new();
+    for (at, module) in modules.enumerate() {
+        let input = map;
+        for (index, layer) in module.layers.iter().enumerate() {
+            let culprit = Culprit::Layer { module: at, layer: index };
+            map = layer
+                .output(map)
+                .ok_or_else(|| Misfit::of(culprit, too_large(*layer, map, &module.name)))?;
+            check_values(patches, map).map_err(|message| Misfit::of(culprit, message))?;
+        }
+        shapes.push((input, map));
+    }
+    Ok(shapes)
+}
+
+/// Rows and columns of the grid of patches.
+fn grid(view: &View, (height, width): (usize, usize)) -> Result<(usize, usize), Misfit> {
+    let (what, height, width) = match view.crop {
+        Some(crop) if crop > height || crop > width => {
+            let message =
+                format!("a crop of {crop}x{crop} does not fit in an image of {height}x{width}");
+            return Err(Misfit::of(Culprit::Crop, message));
+        }
+        Some(crop) => ("a crop", crop, crop),
+        None => ("an image", height, width),
+    };
+    let patch = view.patch;
+    if patch > height || patch > width {
+        let message =
+            format!("a patch of {patch}x{patch} does not fit in {what} of {height}x{width}");
+        return Err(Misfit::of(Culprit::Patch, message));
+    }
+    Ok((view.grid(height), view.grid(width)))
+}
+
+fn check_rows(loss: &Loss, rows: usize, columns: usize) -> Result<(), Misfit> {
+    let Loss::InfoNce(InfoNce { prediction_steps, skip, .. }) = loss;
+    let needed = prediction_steps + skip + 1;
+    if rows >= needed {
+        return Ok(());
+    }
+    let message = format!(
+        "{} and {} need a grid of at least {needed} rows of patches, this view gives \
+         {rows}x{columns}",
+        counted(*prediction_steps, "prediction step"),
+        counted(*skip, "skipped row"),
+    );
+    let hint = "lower `loss.infonce.prediction_steps`, or take a smaller patch or stride";
+    Err(Misfit { culprit: Culprit::Prediction, message, hint: Some(hint) })
+}
+
+fn check_values(patches: usize, map: Map) -> Result<(), String> {
+    let sides = [patches, map.height, map.width, map.channels];
+    let values = sides.iter().fold(1, |values: u128, side| values.saturating_mul(*side as u128));
+    if values <= MAX_VALUES {
+        return Ok(());
+    }
+    let Map { height, width, channels } = map;
+    Err(format!(
+        "{patches} patches of {height}x{width}x{channels} are {values} values for one image, \
+         at most {MAX_VALUES} can be stored"
+    ))
+}
+
+fn too_large(layer: Layer, map: Map, module: &str) -> String {
+    let (kernel, padding) = match layer {
+        Layer::Conv { kernel, padding, .. } => (kernel, padding),
+        _ => (3, 1),
+    };
+    format!(
+        "a kernel of {kernel}x{kernel} in module `{module}` is larger than its map of {}x{} with \
+         {padding} of padding",
+        map.height, map.width
+    )
+}
+
+impl Layer {
+    /// The channels this layer gives for `input` channels.
+    pub fn out_channels(&self, input: usize) -> usize {
+        match *self {
+            Layer::Conv { channels, .. } | Layer::Basic { channels, .. } => channels,
+            Layer::Bottleneck { planes, .. } => EXPANSION * planes,
+            Layer::Relu => input,
+        }
+    }
+
+    /// The map this layer makes of `input`; `None` when its kernel is larger than the padded map.
+    pub fn output(&self, input: Map) -> Option<Map> {
+        let (kernel, stride, padding) = match *self {
+            Layer::Conv { kernel, stride, padding, .. } => (kernel, stride, padding),
+            Layer::Basic { stride, .. } | Layer::Bottleneck { stride, .. } => (3, stride, 1),
+            Layer::Relu => (1, 1, 0),
+        };
+        let side = |side: usize| Some((side + 2 * padding).checked_sub(kernel)? / stride + 1);
+        Some(Map {
+            height: side(input.height)?,
+            width: side(input.width)?,
+            channels: self.out_channels(input.channels),
+        })
+    }
+}

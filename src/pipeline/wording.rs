@@ -1,0 +1,272 @@
+//! Plain words for what serde and the TOML parser report.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::origin::Fault;
+
+/// Names less alike than this (Jaro-Winkler, 1 is equal) are not taken for each other.
+const NEAR_MISS: f64 = 0.8;
+
+/// "did you mean …?" for the one of `known` most like `word`, the list of them when none is, and
+/// `None` when there are none.
+pub fn suggest<S: AsRef<str>>(word: &str, known: &[S]) -> Option<String> {
+    let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
+    if known.is_empty() {
+        return None;
+    }
+    // Short words are seldom alike: one slip in them, as of `f61` from `f16`, counts by itself.
+    let slipped = |name: &&&str| word.len() >= 3 && strsim::damerau_levenshtein(word, name) == 1;
+    let likeness = |name: &&&str| strsim::jaro_winkler(word, name);
+    let nearest = known.iter().find(slipped).or_else(|| {
+        let near = known.iter().filter(|name| likeness(name) >= NEAR_MISS);
+        near.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+    });
+    Some(match nearest {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => format!("known here: `{}`", known.join("`, `")),
+    })
+}
+
+/// "1 row", "2 rows".
+pub fn counted(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
+/// A text that is not TOML.
+pub fn syntax(error: &toml::de::Error) -> Fault {
+    let message = format!("this is not TOML: {}", error.message());
+    match error.span() {
+        Some(span) => Fault::at(span, message),
+        None => Fault::of_file(message),
+    }
+}
+
+/// TOML that is not a pipeline: `error` came from reading `document` into the types of a pipeline.
+pub fn mistyped(error: &toml::de::Error, document: &DeTable<'_>) -> Fault {
+    let message = error.message();
+    let Some(span) = error.span() else { return Fault::of_file(message) };
+    let place = Place::find(document, &span).unwrap_or_default();
+
+    if let Some(rest) = message.strip_prefix("missing field ") {
+        let key = quoted(rest).next().unwrap_or(rest).to_owned();
+        let message = format!("missing key `{key}`{}", place.within());
+        // The root has no line to point at.
+        return if place.path.is_empty() {
+            Fault::of_file(message)
+        } else {
+            Fault::at(span, message)
+        };
+    }
+    if message.starts_with("unknown field ") {
+        let (key, table) = place.split();
+        let fault = Fault::at(span, format!("unknown key `{key}`{}", table.within()));
+        return with_suggestion(fault, &key, message);
+    }
+    if message.starts_with("unknown variant ") {
+        let word = quoted(message).next().unwrap_or_default();
+        let (key, table) = place.split();
+        let unknown = match place.on_key {
+            true if table.in_modules() => format!("unknown layer `{word}`{}", table.within()),
+            true if table.is_loss() => format!("unknown loss `{word}`"),
+            true => return not_a_variant(span, &table),
+            false => format!("unknown value `{word}` for `{key}`{}", table.within()),
+        };
+        return with_suggestion(Fault::at(span, unknown), word, message);
+    }
+    if let Some((found, expected)) = message
+        .strip_prefix("invalid type: ")
+        .or_else(|| message.strip_prefix("invalid value: "))
+        .and_then(|rest| rest.rsplit_once(", expected "))
+    {
+        if found.ends_with(" variant") {
+            return not_a_variant(span, &place);
+        }
+        let (expected, found) = (plain_expected(expected), plain_found(found));
+        return Fault::at(span, format!("{} must be {expected}, not {found}", place.subject()));
+    }
+    if message.starts_with("wanted ") {
+        return not_a_variant(span, &place);
+    }
+    Fault::at(span, format!("{}: {message}", place.subject()))
+}
+
+/// A layer, a loss or a choice of words that is written as something else.
+fn not_a_variant(span: Range<usize>, place: &Place) -> Fault {
+    let subject = place.subject();
+    let table = || Fault::at(span.clone(), format!("{subject} must be a table with one key"));
+    if place.in_layers() {
+        table().hint("write `{ conv = { channels = 32, kernel = 3 } }` or `{ relu = {} }`")
+    } else if place.is_loss() {
+        table().hint("write `[loss.infonce]`")
+    } else {
+        Fault::at(span.clone(), format!("{subject} must be a string"))
+    }
+}
+
+fn with_suggestion(fault: Fault, word: &str, message: &str) -> Fault {
+    let known: Vec<_> = match message.rsplit_once(", expected ") {
+        Some((_, names)) => quoted(names).collect(),
+        None => Vec::new(),
+    };
+    match suggest(word, &known) {
+        Some(hint) => fault.hint(hint),
+        None => fault,
+    }
+}
+
+/// The parts of `text` between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+fn plain_expected(expected: &str) -> &str {
+    match expected {
+        "usize" | "u64" => "a whole number of 0 or more",
+        "f64" => "a number",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        plain => plain,
+    }
+}
+
+fn plain_found(found: &str) -> String {
+    match found {
+        "map" => "a table".to_owned(),
+        "sequence" => "a list".to_owned(),
+        _ => match found.split_once(' ') {
+            Some(("string", text)) => format!("the string {text}"),
+            _ => quoted(found).next().unwrap_or(found).to_owned(),
+        },
+    }
+}
+
+/// A step from a table or list to what lies in it.
+#[derive(Clone)]
+enum Step {
+    Key(String),
+    /// The index, and the name of what is there if it has one.
+    Item(usize, Option<String>),
+}
+
+/// Where in a document something lies.
+#[derive(Clone, Default)]
+struct Place {
+    path: Vec<Step>,
+    /// Whether it is the last key of the path itself rather than its value.
+    on_key: bool,
+}
+
+impl Place {
+    fn find(document: &DeTable<'_>, span: &Range<usize>) -> Option<Self> {
+        let mut path = Vec::new();
+        let on_key = find_in_table(document, span, &mut path)?;
+        Some(Self { path, on_key })
+    }
+
+    /// The last key of the path, and the table it lies in.
+    fn split(&self) -> (String, Place) {
+        let mut table = self.clone();
+        while let Some(step) = table.path.pop() {
+            if let Step::Key(key) = step {
+                return (key, table);
+            }
+        }
+        (String::new(), table)
+    }
+
+    fn in_modules(&self) -> bool {
+        matches!(self.path.as_slice(), [Step::Key(key), Step::Item(..), ..] if key == "modules")
+    }
+
+    fn is_loss(&self) -> bool {
+        matches!(self.path.as_slice(), [Step::Key(key)] if key == "loss")
+    }
+
+    /// Whether this is one item of a list of layers.
+    fn in_layers(&self) -> bool {
+        let [.., Step::Key(key), Step::Item(..)] = self.path.as_slice() else { return false };
+        key == "layers" && self.in_modules()
+    }
+
+    /// "`batch` in [training]".
+    fn subject(&self) -> String {
+        if self.in_layers() {
+            return format!("a layer{}", self.within());
+        }
+        let (key, table) = self.split();
+        match self.path.last() {
+            None => "a pipeline".to_owned(),
+            Some(Step::Key(_)) => format!("`{key}`{}", table.within()),
+            Some(Step::Item(..)) if key == "modules" => "a module".to_owned(),
+            Some(Step::Item(..)) => format!("an item of `{key}`{}", table.within()),
+        }
+    }
+
+    /// " in [training]", " in `conv` of module `a`"; empty for the root.
+    fn within(&self) -> String {
+        if let [Step::Key(_), Step::Item(index, name), rest @ ..] = self.path.as_slice()
+            && self.in_modules()
+        {
+            let module = match name {
+                Some(name) => format!("module `{name}`"),
+                None => format!("module {index}"),
+            };
+            return match rest.last() {
+                Some(Step::Key(key)) if key != "layers" => format!(" in `{key}` of {module}"),
+                _ => format!(" in {module}"),
+            };
+        }
+        let keys: Vec<_> = self
+            .path
+            .iter()
+            .filter_map(|step| match step {
+                Step::Key(key) => Some(key.as_str()),
+                Step::Item(..) => None,
+            })
+            .collect();
+        if keys.is_empty() { String::new() } else { format!(" in [{}]", keys.join(".")) }
+    }
+}
+
+/// Extends `path` to the key or value at `span`; whether that is a key, `None` when it is not here.
+fn find_in_table(table: &DeTable<'_>, span: &Range<usize>, path: &mut Vec<Step>) -> Option<bool> {
+    for (key, value) in table {
+        path.push(Step::Key(key.get_ref().to_string()));
+        if key.span() == *span {
+            return Some(true);
+        }
+        if let Some(on_key) = find_in_value(value, span, path) {
+            return Some(on_key);
+        }
+        path.pop();
+    }
+    None
+}
+
+fn find_in_value(
+    value: &Spanned<DeValue<'_>>,
+    span: &Range<usize>,
+    path: &mut Vec<Step>,
+) -> Option<bool> {
+    if value.span() == *span {
+        return Some(false);
+    }
+    match value.get_ref() {
+        DeValue::Table(table) => find_in_table(table, span, path),
+        DeValue::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                let name = item.get_ref().get("name").and_then(|name| name.get_ref().as_str());
+                path.push(Step::Item(index, name.map(str::to_owned)));
+                if let Some(on_key) = find_in_value(item, span, path) {
+                    return Some(on_key);
+                }
+                path.pop();
+            }
+            None
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,763 @@
+//! Pipeline files, as a user meets them: what they say by default, and what is said about mistakes.
+
+use std::path::{Path, PathBuf};
+
+use gimlet::pipeline::{
+    ActivationType, Environment, InfoNce, Layer, Loss, Map, OnBadSample, Pipeline, Source,
+};
+use gimlet::{Error, Kind};
+use insta::assert_snapshot;
+use proptest::prelude::*;
+
+const FULL: &str = r#"name = "full"
+seed = 7
+
+[data]
+subset = 500
+test_subset = 200
+on_bad_sample = "skip"
+
+[data.textures]
+classes = 4
+size = 32
+train = 600
+test = 300
+noise = 0.05
+
+[view]
+grayscale = false
+crop = 28
+flip = false
+patch = 8
+stride = 4
+normalise = { mean = [0.4, 0.4, 0.4], std = [0.2, 0.2, 0.2] }
+
+[[modules]]
+name = "a"
+layers = [
+    { conv = { channels = 16, kernel = 5 } },
+    { relu = {} },
+    { basic = { channels = 16, blocks = 2 } },
+]
+
+[[modules]]
+name = "b"
+in_channels = 16
+layers = [{ bottleneck = { planes = 8, stride = 2, blocks = 3 } }]
+epochs = 2
+learning_rate = 1e-3
+
+[loss.infonce]
+prediction_steps = 3
+negatives = 8
+skip = 1
+
+[training]
+epochs = 5
+batch = 16
+learning_rate = 5e-4
+checkpoint_seconds = 10
+
+[store]
+dtype = "f32"
+rows_per_part = 100
+
+[probe]
+epochs = 20
+batch = 64
+learning_rate = 1e-2
+"#;
+
+const SHORT: &str = r#"[data]
+train = "train-*.parquet"
+test = "test.parquet"
+
+[view]
+patch = 8
+stride = 4
+
+[[modules]]
+name = "a"
+layers = [{ conv = { channels = 16, kernel = 3 } }]
+"#;
+
+fn parse(text: &str, overrides: &[&str]) -> gimlet::Result<Pipeline> {
+    let overrides: Vec<_> = overrides.iter().map(|text| text.to_string()).collect();
+    Pipeline::parse(text, Path::new("recipes/p.toml"), &overrides, &Environment::default())
+}
+
+fn parsed(text: &str, overrides: &[&str]) -> Pipeline {
+    parse(text, overrides).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The error as the command line prints it.
+fn shown(error: &Error) -> String {
+    assert_eq!(error.kind(), Kind::Usage);
+    match error.hint_text() {
+        Some(hint) => format!("{error}\nhint: {hint}"),
+        None => error.to_string(),
+    }
+}
+
+fn refused(text: &str, overrides: &[&str]) -> String {
+    shown(&parse(text, overrides).expect_err("a mistake was let through"))
+}
+
+/// What is said when `from` reads `to` in [`FULL`].
+fn refused_with(from: &str, to: &str) -> String {
+    assert_eq!(FULL.matches(from).count(), 1, "{from:?} is not unique");
+    refused(&FULL.replace(from, to), &[])
+}
+
+fn files(pipeline: &Pipeline) -> &gimlet::pipeline::Files {
+    match &pipeline.data.source {
+        Source::Files(files) => files,
+        Source::Textures(_) => panic!("no files"),
+    }
+}
+
+#[test]
+fn every_key_is_read() {
+    let pipeline = parsed(FULL, &[]);
+    assert_eq!((pipeline.name.as_str(), pipeline.seed), ("full", 7));
+    assert_eq!((pipeline.data.subset, pipeline.data.test_subset), (Some(500), Some(200)));
+    assert_eq!(pipeline.data.on_bad_sample, OnBadSample::Skip);
+    let Source::Textures(textures) = &pipeline.data.source else { panic!("no generator") };
+    assert_eq!((textures.classes, textures.size), (4, 32));
+    assert_eq!((textures.train, textures.test, textures.noise), (600, 300, 0.05));
+    let view = &pipeline.view;
+    assert_eq!((view.resize, view.grayscale, view.crop, view.flip), (None, false, Some(28), false));
+    assert_eq!((view.patch, view.stride), (8, 4));
+    assert_eq!((view.mean.as_slice(), view.std.as_slice()), (&[0.4; 3][..], &[0.2; 3][..]));
+    let [a, b] = pipeline.modules.as_slice() else { panic!("not two modules") };
+    assert_eq!((a.epochs, a.learning_rate), (5, 5e-4));
+    assert_eq!((b.epochs, b.learning_rate), (2, 1e-3));
+    assert_eq!(
+        a.layers,
+        [
+            Layer::Conv { channels: 16, kernel: 5, stride: 1, padding: 2 },
+            Layer::Relu,
+            Layer::Basic { channels: 16, stride: 1 },
+            Layer::Basic { channels: 16, stride: 1 },
+        ]
+    );
+    let strides = [2, 1, 1];
+    assert_eq!(b.layers, strides.map(|stride| Layer::Bottleneck { planes: 8, stride }));
+    let loss = InfoNce { prediction_steps: 3, negatives: 8, skip: 1 };
+    assert_eq!(pipeline.loss, Loss::InfoNce(loss));
+    assert_eq!((pipeline.training.batch, pipeline.training.checkpoint_seconds), (16, 10.0));
+    assert_eq!((pipeline.store.dtype, pipeline.store.rows_per_part), (ActivationType::F32, 100));
+    assert_eq!((pipeline.probe.epochs, pipeline.probe.batch), (20, 64));
+    assert_eq!(pipeline.probe.learning_rate, 1e-2);
+}
+
+#[test]
+fn keys_that_are_left_out_have_the_documented_values() {
+    let pipeline = parsed(SHORT, &[]);
+    assert_eq!((pipeline.name.as_str(), pipeline.seed), ("p", 0));
+    assert_eq!(pipeline.data.on_bad_sample, OnBadSample::Fail);
+    let files = files(&pipeline);
+    assert_eq!(files.train, ["train-*.parquet"]);
+    assert_eq!((files.image.as_str(), files.label.as_deref()), ("image", Some("label")));
+    assert!(pipeline.view.grayscale && pipeline.view.flip);
+    assert_eq!(
+        (pipeline.view.mean.as_slice(), pipeline.view.std.as_slice()),
+        (&[0.412_f32][..], &[0.257_f32][..])
+    );
+    let rgb = parsed(SHORT, &["view.grayscale=false"]).view;
+    assert_eq!((rgb.mean.len(), rgb.std.len()), (3, 3));
+    let loss = InfoNce { prediction_steps: 5, negatives: 16, skip: 1 };
+    assert_eq!(pipeline.loss, Loss::InfoNce(loss));
+    assert_eq!((pipeline.training.epochs, pipeline.training.batch), (10, 32));
+    assert_eq!(pipeline.training.learning_rate, 2e-4);
+    assert_eq!(pipeline.training.checkpoint_seconds, 30.0);
+    assert_eq!((pipeline.store.dtype, pipeline.store.rows_per_part), (ActivationType::F16, 2048));
+    assert_eq!((pipeline.probe.epochs, pipeline.probe.batch), (100, 256));
+    assert_eq!(pipeline.probe.learning_rate, 1e-3);
+}
+
+#[test]
+fn data_is_looked_for_where_the_nearest_setting_says() {
+    let environment = Environment { data_root: Some(PathBuf::from("env")) };
+    let root = |text: &str, overrides: &[&str], environment: &Environment| {
+        let overrides: Vec<_> = overrides.iter().map(|text| text.to_string()).collect();
+        let pipeline =
+            Pipeline::parse(text, Path::new("recipes/p.toml"), &overrides, environment).unwrap();
+        files(&pipeline).root.clone()
+    };
+    let rooted = SHORT.replace("[view]", "root = 'images'\n[view]");
+    assert_eq!(root(SHORT, &[], &Environment::default()), Path::new("recipes"));
+    assert_eq!(root(SHORT, &[], &environment), Path::new("env"));
+    assert_eq!(root(&rooted, &[], &environment), Path::new("recipes/images"));
+    assert_eq!(root(&rooted, &["data.root=../d"], &environment), Path::new("../d"));
+}
+
+#[test]
+fn overrides_set_any_key() {
+    let pipeline = parsed(
+        FULL,
+        &[
+            "training.epochs=3",
+            "modules.a.epochs = 4",
+            "modules.1.learning_rate=0.5",
+            "data.subset=10",
+            "data.textures.train=100",
+            "view.normalise={ mean = [0, 0, 0], std = [1, 1, 1] }",
+            "store.dtype=f16",
+            "name=other",
+        ],
+    );
+    assert_eq!((pipeline.training.epochs, pipeline.modules[0].epochs), (3, 4));
+    assert_eq!(pipeline.modules[1].learning_rate, 0.5);
+    assert_eq!(pipeline.data.subset, Some(10));
+    let Source::Textures(textures) = &pipeline.data.source else { panic!("no generator") };
+    assert_eq!(textures.train, 100);
+    assert_eq!(pipeline.view.std, [1.0; 3]);
+    assert_eq!((pipeline.store.dtype, pipeline.name.as_str()), (ActivationType::F16, "other"));
+
+    let globs = parsed(SHORT, &["data.train=['a.parquet', 'b.parquet']", "data.label=false"]);
+    assert_eq!(files(&globs).train, ["a.parquet", "b.parquet"]);
+    assert_eq!(files(&globs).label, None);
+    // Tables that the file lacks are made; the last of two overrides counts.
+    let made = parsed(SHORT, &["loss.infonce.skip=2", "probe.batch=8", "probe.batch=9"]);
+    let Loss::InfoNce(loss) = &made.loss;
+    assert_eq!((loss.skip, made.probe.batch), (2, 9));
+}
+
+#[test]
+fn presets_are_the_modules_of_the_paper() {
+    let preset = |family: &str, width: &str| {
+        let modules: String = (0..3)
+            .map(|i| format!("[[modules]]\nname = 'm{i}'\npreset = '{family}-{i}'\n{width}\n"))
+            .collect();
+        let head = &SHORT[..SHORT.find("[[modules]]").unwrap()];
+        parsed(&format!("{head}{modules}"), &["view.patch=16", "view.stride=8", "view.crop=64"])
+    };
+    let outputs = |pipeline: &Pipeline| -> Vec<[usize; 3]> {
+        let shapes = pipeline.shapes((96, 96)).unwrap();
+        let first = Map { height: 16, width: 16, channels: 1 };
+        assert_eq!(shapes[0].0, first);
+        assert!(shapes.windows(2).all(|pair| pair[0].1 == pair[1].0));
+        shapes.iter().map(|(_, out)| [out.height, out.width, out.channels]).collect()
+    };
+    let resnet50 = preset("resnet50", "");
+    assert_eq!(outputs(&resnet50), [[16, 16, 256], [8, 8, 512], [4, 4, 1024]]);
+    let layers: Vec<_> = resnet50.modules.iter().map(|module| module.layers.len()).collect();
+    assert_eq!(layers, [4, 4, 6]);
+    assert_eq!(outputs(&preset("resnet34", "")), [[16, 16, 64], [8, 8, 128], [4, 4, 256]]);
+    assert_eq!(outputs(&preset("resnet50", "width = 8")), [[16, 16, 32], [8, 8, 64], [4, 4, 128]]);
+}
+
+#[test]
+fn split_cuts_the_same_layers_elsewhere() {
+    // Units: conv + relu + basic, basic, bottleneck, bottleneck, bottleneck.
+    let text = FULL.replace("epochs = 2\nlearning_rate = 1e-3\n", "");
+    let whole: Vec<_> = parsed(&text, &[]).modules.into_iter().flat_map(|m| m.layers).collect();
+    let cut = |split: &str| -> Vec<usize> {
+        let modules = parsed(&text, &[&format!("split={split}")]).modules;
+        for (index, module) in modules.iter().enumerate() {
+            assert_eq!(module.name, format!("m{index}"));
+        }
+        let layers: Vec<_> = modules.iter().flat_map(|module| module.layers.clone()).collect();
+        assert_eq!(layers, whole);
+        modules.iter().map(|module| module.layers.len()).collect()
+    };
+    assert_eq!(cut("each"), [3, 1, 1, 1, 1]);
+    assert_eq!(cut("1"), [7]);
+    assert_eq!(cut("2"), [5, 2]);
+    assert_eq!(cut("3"), [4, 2, 1]);
+    assert_eq!(cut("[1, 4]"), [3, 4]);
+
+    assert_snapshot!(refused(&text, &["split=6"]), @"`--set split=6`: `split` asks for 6 modules of 5 units");
+    assert_snapshot!(refused(&text, &["split=[1, 3]"]), @"`--set split=[1, 3]`: `split` adds up to 4 units, the modules have 5");
+    assert_snapshot!(refused(&text, &["split=[0, 5]"]), @"`--set split=[0, 5]`: `split` leaves a module without a unit");
+    assert_snapshot!(refused(&text, &["split=eahc"]), @r#"`--set split=eahc`: `split` must be "each", a number of modules or a list of units for each module, not the string "eahc""#);
+    assert_snapshot!(refused(FULL, &["split=2"]), @r#"
+    module `b` is cut up by `split`: it has no `epochs`
+      --> recipes/p.toml:36:10
+       |
+    36 | epochs = 2
+       |          ^
+    hint: set `training.epochs`
+    "#);
+}
+
+#[test]
+fn shapes_wait_for_the_image_when_the_file_does_not_say_its_size() {
+    let pipeline = parsed(SHORT, &[]);
+    assert_eq!(pipeline.image_size(), None);
+    let out = Map { height: 8, width: 8, channels: 16 };
+    assert_eq!(pipeline.shapes((32, 40)).unwrap()[0].1, out);
+    assert_snapshot!(shown(&pipeline.shapes((32, 6)).unwrap_err()), @"recipes/p.toml: a patch of 8x8 does not fit in an image of 32x6");
+    assert_snapshot!(shown(&pipeline.shapes((16, 64)).unwrap_err()), @r#"
+    recipes/p.toml: 5 prediction steps and 1 skipped row need a grid of at least 7 rows of patches, this view gives 3x15
+    hint: lower `loss.infonce.prediction_steps`, or take a smaller patch or stride
+    "#);
+    assert_eq!(parsed(SHORT, &["view.crop=32"]).image_size(), Some(32));
+    assert_eq!(parsed(SHORT, &["view.resize=40", "view.crop=32"]).image_size(), Some(40));
+}
+
+#[test]
+fn wrong_keys_are_shown_with_a_suggestion() {
+    assert_snapshot!(refused_with("epochs = 5", "epoch = 5"), @r#"
+    unknown key `epoch` in [training]
+      --> recipes/p.toml:45:1
+       |
+    45 | epoch = 5
+       | ^^^^^
+    hint: did you mean `epochs`?
+    "#);
+    assert_snapshot!(refused_with("[training]", "[trainig]"), @r#"
+    unknown key `trainig`
+      --> recipes/p.toml:44:2
+       |
+    44 | [trainig]
+       |  ^^^^^^^
+    hint: did you mean `training`?
+    "#);
+    assert_snapshot!(refused_with("size = 32", "colour = 32"), @r#"
+    unknown key `colour` in [data.textures]
+      --> recipes/p.toml:11:1
+       |
+    11 | colour = 32
+       | ^^^^^^
+    hint: known here: `classes`, `size`, `train`, `test`, `noise`
+    "#);
+    assert_snapshot!(refused_with("channels = 16, kernel = 5", "channels = 16, kernal = 5"), @r#"
+    unknown key `kernal` in `conv` of module `a`
+      --> recipes/p.toml:27:31
+       |
+    27 |     { conv = { channels = 16, kernal = 5 } },
+       |                               ^^^^^^
+    hint: did you mean `kernel`?
+    "#);
+    assert_snapshot!(refused_with("in_channels", "in_chanels"), @r#"
+    unknown key `in_chanels` in module `b`
+      --> recipes/p.toml:34:1
+       |
+    34 | in_chanels = 16
+       | ^^^^^^^^^^
+    hint: did you mean `in_channels`?
+    "#);
+    assert_snapshot!(refused_with("{ conv =", "{ convolution ="), @r#"
+    unknown layer `convolution` in module `a`
+      --> recipes/p.toml:27:7
+       |
+    27 |     { convolution = { channels = 16, kernel = 5 } },
+       |       ^^^^^^^^^^^
+    hint: did you mean `conv`?
+    "#);
+    assert_snapshot!(refused_with("[loss.infonce]", "[loss.info]"), @r#"
+    unknown loss `info`
+      --> recipes/p.toml:39:7
+       |
+    39 | [loss.info]
+       |       ^^^^
+    hint: did you mean `infonce`?
+    "#);
+    assert_snapshot!(refused_with("{ relu = {} }", "{ relu = { slope = 0.1 } }"), @r#"
+    unknown key `slope` in `relu` of module `a`
+      --> recipes/p.toml:28:16
+       |
+    28 |     { relu = { slope = 0.1 } },
+       |                ^^^^^
+    "#);
+    assert_snapshot!(refused_with("patch = 8\n", ""), @r#"
+    missing key `patch` in [view]
+      --> recipes/p.toml:16:1
+       |
+    16 | [view]
+       | ^^^^^^
+    "#);
+    assert_snapshot!(refused_with(", kernel = 5", ""), @r#"
+    missing key `kernel` in `conv` of module `a`
+      --> recipes/p.toml:27:14
+       |
+    27 |     { conv = { channels = 16 } },
+       |              ^^^^^^^^^^^^^^^^^
+    "#);
+    assert_snapshot!(refused("seed = 1", &[]), @"recipes/p.toml: missing key `data`");
+}
+
+#[test]
+fn wrong_values_are_shown_with_what_is_wanted() {
+    assert_snapshot!(refused_with("batch = 16", "batch = \"sixteen\""), @r#"
+    `batch` in [training] must be a whole number of 0 or more, not the string "sixteen"
+      --> recipes/p.toml:46:9
+       |
+    46 | batch = "sixteen"
+       |         ^^^^^^^^^
+    "#);
+    assert_snapshot!(refused_with("batch = 16", "batch = 1.5"), @r#"
+    `batch` in [training] must be a whole number of 0 or more, not 1.5
+      --> recipes/p.toml:46:9
+       |
+    46 | batch = 1.5
+       |         ^^^
+    "#);
+    assert_snapshot!(refused_with("batch = 16", "batch = -16"), @r#"
+    `batch` in [training] must be a whole number of 0 or more, not -16
+      --> recipes/p.toml:46:9
+       |
+    46 | batch = -16
+       |         ^^^
+    "#);
+    assert_snapshot!(refused_with("batch = 16", "batch = 0"), @r#"
+    `batch` must be at least 1, not 0
+      --> recipes/p.toml:46:9
+       |
+    46 | batch = 0
+       |         ^
+    "#);
+    assert_snapshot!(refused_with("flip = false", "flip = 0"), @r#"
+    `flip` in [view] must be true or false, not 0
+      --> recipes/p.toml:19:8
+       |
+    19 | flip = 0
+       |        ^
+    "#);
+    assert_snapshot!(refused_with("\"f32\"", "\"f61\""), @r#"
+    unknown value `f61` for `dtype` in [store]
+      --> recipes/p.toml:51:9
+       |
+    51 | dtype = "f61"
+       |         ^^^^^
+    hint: did you mean `f16`?
+    "#);
+    assert_snapshot!(refused_with("\"skip\"", "[1]"), @r#"
+    `on_bad_sample` in [data] must be a string
+     --> recipes/p.toml:7:17
+      |
+    7 | on_bad_sample = [1]
+      |                 ^^^
+    "#);
+    assert_snapshot!(refused_with("\"f32\"", "{ f61 = 1 }"), @r#"
+    `dtype` in [store] must be a string
+      --> recipes/p.toml:51:11
+       |
+    51 | dtype = { f61 = 1 }
+       |           ^^^
+    "#);
+    assert_snapshot!(refused(SHORT, &["loss=infonce"]), @r#"
+    `--set loss=infonce`: `loss` must be a table with one key
+    hint: write `[loss.infonce]`
+    "#);
+    assert_snapshot!(refused_with("{ relu = {} }", "\"relu\""), @r#"
+    a layer in module `a` must be a table with one key
+      --> recipes/p.toml:28:5
+       |
+    28 |     "relu",
+       |     ^^^^^^
+    hint: write `{ conv = { channels = 32, kernel = 3 } }` or `{ relu = {} }`
+    "#);
+    assert_snapshot!(refused_with("{ relu = {} }", "{ relu = {}, conv = {} }"), @r#"
+    a layer in module `a` must be a table with one key
+      --> recipes/p.toml:28:5
+       |
+    28 |     { relu = {}, conv = {} },
+       |     ^^^^^^^^^^^^^^^^^^^^^^^^
+    hint: write `{ conv = { channels = 32, kernel = 3 } }` or `{ relu = {} }`
+    "#);
+    assert_snapshot!(refused_with("learning_rate = 5e-4", "learning_rate = nan"), @r#"
+    `learning_rate` must be a finite number above 0, not NaN
+      --> recipes/p.toml:47:17
+       |
+    47 | learning_rate = nan
+       |                 ^^^
+    "#);
+    assert_snapshot!(refused_with("learning_rate = 5e-4", "learning_rate = -1"), @r#"
+    `learning_rate` must be a finite number above 0, not -1
+      --> recipes/p.toml:47:17
+       |
+    47 | learning_rate = -1
+       |                 ^^
+    "#);
+    assert_snapshot!(refused_with("checkpoint_seconds = 10", "checkpoint_seconds = inf"), @r#"
+    `checkpoint_seconds` must be a number of seconds from 0 to a year, not inf
+      --> recipes/p.toml:48:22
+       |
+    48 | checkpoint_seconds = inf
+       |                      ^^^
+    "#);
+    assert_snapshot!(refused_with("mean = [0.4, 0.4, 0.4]", "mean = [0.4]"), @r#"
+    `mean` must have 3 values for RGB images, not 1
+      --> recipes/p.toml:22:22
+       |
+    22 | normalise = { mean = [0.4], std = [0.2, 0.2, 0.2] }
+       |                      ^^^^^
+    hint: `view.grayscale` says which of them the modules see
+    "#);
+    assert_snapshot!(refused_with("std = [0.2, 0.2, 0.2]", "std = [0.2, 0, 0.2]"), @r#"
+    `std` must hold finite numbers above 0, not 0
+      --> recipes/p.toml:22:51
+       |
+    22 | normalise = { mean = [0.4, 0.4, 0.4], std = [0.2, 0, 0.2] }
+       |                                                   ^
+    "#);
+    assert_snapshot!(refused_with("name = \"full\"", "name = \"../full\""), @r#"
+    `name` names a folder: it is not empty, does not begin with `.`, and has no `/`, `\` or `:`
+     --> recipes/p.toml:1:8
+      |
+    1 | name = "../full"
+      |        ^^^^^^^^^
+    "#);
+    assert_snapshot!(refused_with("seed = 7", "seed = 7 8"), @r#"
+    this is not TOML: string values must be quoted, expected literal string
+     --> recipes/p.toml:2:8
+      |
+    2 | seed = 7 8
+      |        ^^^
+    "#);
+    assert_snapshot!(refused_with("seed = 7", "seed = 7\nseed = 8"), @r#"
+    this is not TOML: duplicate key
+     --> recipes/p.toml:3:1
+      |
+    3 | seed = 8
+      | ^^^^
+    "#);
+}
+
+#[test]
+fn wrong_data_is_shown() {
+    assert_snapshot!(refused(&SHORT.replace("test =", "subset = 9\n#"), &[]), @r#"
+    missing key `test` in [data]
+     --> recipes/p.toml:1:1
+      |
+    1 | [data]
+      | ^^^^^^
+    hint: [data] has paths in `train` and `test`, or a table [data.textures] that makes images
+    "#);
+    assert_snapshot!(refused(&SHORT.replace("\"test.parquet\"", "[]"), &[]), @r#"
+    `test` names no file
+     --> recipes/p.toml:3:8
+      |
+    3 | test = []
+      |        ^^
+    "#);
+    assert_snapshot!(refused(&SHORT.replace("\"test.parquet\"", "[1]"), &[]), @r#"
+    an item of `test` in [data] must be a string, not 1
+     --> recipes/p.toml:3:9
+      |
+    3 | test = [1]
+      |         ^
+    "#);
+    assert_snapshot!(refused_with("subset = 500", "label = false"), @r#"
+    `label` is about files, but [data.textures] makes the images
+     --> recipes/p.toml:5:9
+      |
+    5 | label = false
+      |         ^^^^^
+    hint: leave out `data.label` or the table [data.textures]
+    "#);
+    assert_snapshot!(refused(SHORT, &["data.label=true"]), @"`--set data.label=true`: `label` in [data] must be the name of a column, or false when the data has no labels, not true");
+}
+
+#[test]
+fn wrong_modules_are_shown() {
+    assert_snapshot!(refused_with("name = \"b\"", "name = \"a\""), @r#"
+    two modules are called `a`
+      --> recipes/p.toml:33:8
+       |
+    33 | name = "a"
+       |        ^^^
+    "#);
+    assert_snapshot!(refused_with("name = \"b\"", "name = \"probe\""), @r#"
+    a module cannot be called `probe`: the name has another meaning
+      --> recipes/p.toml:33:8
+       |
+    33 | name = "probe"
+       |        ^^^^^^^
+    "#);
+    assert_snapshot!(refused_with("name = \"b\"", "name = \"b/c\""), @r#"
+    a module's name has letters, digits, `-` and `_`, which `b/c` does not
+      --> recipes/p.toml:33:8
+       |
+    33 | name = "b/c"
+       |        ^^^^^
+    "#);
+    assert_snapshot!(refused_with("in_channels = 16", "in_channels = 64"), @r#"
+    module `b` expects 64 channels, `a` gives 16
+      --> recipes/p.toml:34:15
+       |
+    34 | in_channels = 64
+       |               ^^
+    "#);
+    let layers = "layers = [{ bottleneck = { planes = 8, stride = 2, blocks = 3 } }]";
+    assert_snapshot!(refused_with(layers, ""), @r#"
+    module `b` has neither `layers` nor a `preset`
+      --> recipes/p.toml:33:8
+       |
+    33 | name = "b"
+       |        ^^^
+    "#);
+    assert_snapshot!(refused_with(layers, "layers = []"), @r#"
+    module `b` has no layer
+      --> recipes/p.toml:35:10
+       |
+    35 | layers = []
+       |          ^^
+    "#);
+    assert_snapshot!(refused_with(layers, "preset = \"resnet50-01\""), @r#"
+    unknown preset `resnet50-01`
+      --> recipes/p.toml:35:10
+       |
+    35 | preset = "resnet50-01"
+       |          ^^^^^^^^^^^^^
+    hint: did you mean `resnet50-0`?
+    "#);
+    assert_snapshot!(refused_with(&format!("in_channels = 16\n{layers}"), "preset = \"resnet50-1\""), @r#"
+    module `b` expects 256 channels, `a` gives 16
+      --> recipes/p.toml:34:10
+       |
+    34 | preset = "resnet50-1"
+       |          ^^^^^^^^^^^^
+    "#);
+    assert_snapshot!(refused_with("blocks = 2", "blocks = 1000000"), @r#"
+    `blocks` must be at most 1024, not 1000000
+      --> recipes/p.toml:29:41
+       |
+    29 |     { basic = { channels = 16, blocks = 1000000 } },
+       |                                         ^^^^^^^
+    "#);
+    assert_snapshot!(refused(SHORT, &["modules=[]"]), @"`--set modules=[]`: a pipeline needs at least one module");
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_shown() {
+    assert_snapshot!(refused_with("crop = 28", "crop = 40"), @r#"
+    a crop of 40x40 does not fit in an image of 32x32
+      --> recipes/p.toml:18:8
+       |
+    18 | crop = 40
+       |        ^^
+    "#);
+    assert_snapshot!(refused_with("patch = 8", "patch = 30"), @r#"
+    a patch of 30x30 does not fit in a crop of 28x28
+      --> recipes/p.toml:20:9
+       |
+    20 | patch = 30
+       |         ^^
+    "#);
+    assert_snapshot!(refused_with("prediction_steps = 3", "prediction_steps = 5"), @r#"
+    5 prediction steps and 1 skipped row need a grid of at least 7 rows of patches, this view gives 6x6
+      --> recipes/p.toml:40:20
+       |
+    40 | prediction_steps = 5
+       |                    ^
+    hint: lower `loss.infonce.prediction_steps`, or take a smaller patch or stride
+    "#);
+    assert_snapshot!(refused_with("kernel = 5", "kernel = 11, padding = 1"), @r#"
+    a kernel of 11x11 in module `a` is larger than its map of 8x8 with 1 of padding
+      --> recipes/p.toml:27:5
+       |
+    27 |     { conv = { channels = 16, kernel = 11, padding = 1 } },
+       |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    "#);
+    assert_snapshot!(refused_with("kernel = 5", "kernel = 5, padding = 10000"), @r#"
+    36 patches of 20004x20004x16 are 230492169216 values for one image, at most 2147483647 can be stored
+      --> recipes/p.toml:27:5
+       |
+    27 |     { conv = { channels = 16, kernel = 5, padding = 10000 } },
+       |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    "#);
+    let default = refused(FULL, &["view.crop=16", "loss.infonce={}"]);
+    assert_snapshot!(default, @r#"
+    5 prediction steps and 1 skipped row need a grid of at least 7 rows of patches, this view gives 3x3
+      --> recipes/p.toml:20:9
+       |
+    20 | patch = 8
+       |         ^
+    hint: lower `loss.infonce.prediction_steps`, or take a smaller patch or stride
+    "#);
+}
+
+#[test]
+fn mistakes_in_overrides_name_the_override() {
+    assert_snapshot!(refused(FULL, &["training.epochs"]), @r#"
+    `--set training.epochs`: an override needs a key and a value
+    hint: write it as `--set training.epochs=3`
+    "#);
+    assert_snapshot!(refused(FULL, &["training..epochs=1"]), @r#"
+    `--set training..epochs=1`: an override needs a key with a name between its dots
+    hint: write it as `--set training.epochs=3`
+    "#);
+    assert_snapshot!(refused(FULL, &["seed=1", "training.epoch=3"]), @r#"
+    `--set training.epoch=3`: unknown key `epoch` in [training]
+    hint: did you mean `epochs`?
+    "#);
+    assert_snapshot!(refused(FULL, &["trainig.epochs=3"]), @r#"
+    `--set trainig.epochs=3`: unknown key `trainig`
+    hint: did you mean `training`?
+    "#);
+    assert_snapshot!(refused(FULL, &["training.epochs=many"]), @r#"`--set training.epochs=many`: `epochs` in [training] must be a whole number of 0 or more, not the string "many""#);
+    assert_snapshot!(refused(FULL, &["training.epochs=0"]), @"`--set training.epochs=0`: `epochs` must be at least 1, not 0");
+    assert_snapshot!(refused(FULL, &["store.dtype=f61"]), @r#"
+    `--set store.dtype=f61`: unknown value `f61` for `dtype` in [store]
+    hint: did you mean `f16`?
+    "#);
+    assert_snapshot!(refused(FULL, &["modules.c.epochs=2"]), @r#"
+    `--set modules.c.epochs=2`: there is no `c` in `modules`
+    hint: known here: `a`, `b`
+    "#);
+    assert_snapshot!(refused(FULL, &["modules.2.epochs=2"]), @r#"
+    `--set modules.2.epochs=2`: there is no `2` in `modules`
+    hint: known here: `a`, `b`
+    "#);
+    assert_snapshot!(refused(FULL, &["modules.b.in_channels=64"]), @"`--set modules.b.in_channels=64`: module `b` expects 64 channels, `a` gives 16");
+    assert_snapshot!(refused(FULL, &["seed.x=1"]), @"`--set seed.x=1`: `seed` is a single value: there is no `x` in it");
+    assert_snapshot!(refused(FULL, &["view.crop=64"]), @"`--set view.crop=64`: a crop of 64x64 does not fit in an image of 32x32");
+    // The mistake is in the file, not in the override beside it.
+    assert_snapshot!(refused(&FULL.replace("batch = 16", "batsh = 16"), &["training.epochs=3"]), @r#"
+    unknown key `batsh` in [training]
+      --> recipes/p.toml:46:1
+       |
+    46 | batsh = 16
+       | ^^^^^
+    hint: did you mean `batch`?
+    "#);
+}
+
+#[test]
+fn a_missing_file_is_a_wrong_pipeline() {
+    let error = Pipeline::load(Path::new("no/such/pipeline.toml"), &[]).unwrap_err();
+    assert_eq!(error.kind(), Kind::Usage);
+    assert!(error.to_string().contains("no/such/pipeline.toml"), "{error}");
+}
+
+proptest! {
+    /// No text makes the parser panic, and every error names the file.
+    #[test]
+    fn mutated_text_is_read_or_refused(
+        at in 0..FULL.len(),
+        removed in 0..12_usize,
+        added in "[-a-z0-9é\"'.,={}\\[\\]#\n ]{0,6}",
+    ) {
+        let end = (at + removed).min(FULL.len());
+        let text = format!("{}{added}{}", &FULL[..at], &FULL[end..]);
+        if let Err(error) = parse(&text, &[]) {
+            prop_assert!(error.to_string().contains("recipes/p.toml:"), "{}", error);
+        }
+    }
+
+    /// No number overflows, wherever it stands.
+    #[test]
+    fn extreme_numbers_are_read_or_refused(
+        key in 0..FULL.matches(" = ").count(),
+        number in prop_oneof![Just(0), Just(1), Just(i64::MAX), Just(16384), any::<i64>()],
+    ) {
+        let (at, _) = FULL.match_indices(" = ").nth(key).unwrap();
+        let value = at + 3;
+        let length = FULL[value..].find([',', ' ', '\n']).unwrap();
+        let text = format!("{}{number}{}", &FULL[..value], &FULL[value + length..]);
+        if let Err(error) = parse(&text, &[]) {
+            prop_assert!(error.to_string().contains("recipes/p.toml:"), "{}", error);
+        }
+    }
+
+    #[test]
+    fn any_override_is_read_or_refused(text in "[a-z0-9._é=\\[{\" ]{0,24}") {
+        if let Err(error) = parse(FULL, &[&text]) {
+            prop_assert_eq!(error.kind(), Kind::Usage);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! From the paths and globs of the settings to the files of a split.
+
+use std::path::{Path, PathBuf};
+
+use crate::pipeline::settings::{Files, Split};
+use crate::{Error, Kind, Result};
+
+/// The files of a split, sorted and each once.
+#[derive(Debug)]
+pub enum Located {
+    Parquet(Vec<PathBuf>),
+    Folders(Vec<PathBuf>),
+}
+
+/// Finds what the settings name for `split`: all folders, or all files (which are then Parquet).
+///
+/// # Errors
+/// When a path or glob matches nothing, or when folders and files are mixed.
+pub fn locate(files: &Files, split: Split) -> Result<Located> {
+    let patterns = match split {
+        Split::Train => &files.train,
+        Split::Test => &files.test,
+    };
+    let mut paths = Vec::new();
+    for pattern in patterns {
+        paths.extend(matches(files, pattern, split)?);
+    }
+    paths.sort();
+    paths.dedup();
+    let folders = paths.iter().filter(|path| path.is_dir()).count();
+    if paths.is_empty() {
+        Err(Error::new(Kind::Usage, format!("`data.{}` names no file", split.name()))
+            .hint("name Parquet files or a folder of images"))
+    } else if folders == 0 {
+        Ok(Located::Parquet(paths))
+    } else if folders == paths.len() {
+        Ok(Located::Folders(paths))
+    } else {
+        Err(Error::failed(format!(
+            "`data.{}` names both folders and files ({} and {})",
+            split.name(),
+            folders,
+            paths.len() - folders
+        ))
+        .hint("name either Parquet files or folders of images"))
+    }
+}
+
+/// What one path or glob names; at least one path.
+fn matches(files: &Files, pattern: &str, split: Split) -> Result<Vec<PathBuf>> {
+    let path = files.root.join(pattern);
+    // A path that is there is meant as it stands, even with a `[` in its name.
+    if path.exists() {
+        return Ok(vec![path]);
+    }
+    let is_glob = pattern.contains(['*', '?', '[']);
+    let mut found = Vec::new();
+    if is_glob {
+        // The root is a folder, not a part of the pattern. (Joining an absolute pattern drops it.)
+        let full = Path::new(&glob::Pattern::escape(&files.root.to_string_lossy())).join(pattern);
+        let entries = glob::glob(&full.to_string_lossy()).map_err(|error| {
+            Error::new(
+                Kind::Usage,
+                format!("`data.{}`: `{pattern}` is not a glob: {error}", split.name()),
+            )
+        })?;
+        for entry in entries {
+            found.push(entry.map_err(|error| {
+                let path = error.path().to_path_buf();
+                Error::io("read", &path, error.into())
+            })?);
+        }
+    }
+    if found.is_empty() {
+        let what = if is_glob { "no file matches" } else { "there is no file or folder" };
+        return Err(Error::failed(format!(
+            "{what} `{}` (`data.{}`)",
+            path.display(),
+            split.name()
+        ))
+        .hint(
+            "relative paths start from `--set data.root=DIR`, else $GIMLET_DATA, else the \
+             pipeline file's folder",
+        ));
+    }
+    Ok(found)
+}
+
+/// `path` as the data set's owner would name it: relative to `root`, else its last part. Never
+/// absolute, `/` between parts.
+pub fn relative_name(root: &Path, path: &Path) -> String {
+    let relative = path
+        .strip_prefix(root)
+        .ok()
+        .or_else(|| path.file_name().map(Path::new))
+        .unwrap_or(Path::new("."));
+    let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
+    parts.join("/")
+}

@@ -1,0 +1,133 @@
+//! Where samples come from: Parquet files, folders of images, or a generator.
+//!
+//! Every source gives its samples by row, in any order, decoded in parallel.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use image::DynamicImage;
+use serde_json::Value;
+
+use crate::pipeline::settings::{self, Data, Split};
+use crate::{Error, Result};
+
+pub mod decode;
+pub mod folder;
+pub mod huggingface;
+mod locate;
+pub mod textures;
+
+use locate::Located;
+
+/// A decoded image and what is known about it.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// The sample's row in its source.
+    pub id: i64,
+    /// Where in the source it comes from, for people: a path, as a rule.
+    pub source: String,
+    /// The index of its class; `None` when the data has no labels.
+    pub label: Option<i64>,
+    pub image: DynamicImage,
+}
+
+/// A sample that cannot be read, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadSample {
+    /// The sample's row in its source.
+    pub id: i64,
+    /// Where in the source it comes from, for people; empty when the file already says it.
+    pub source: String,
+    /// The file that holds it.
+    pub file: PathBuf,
+    /// Its row in `file`, where a file holds many.
+    pub row: Option<usize>,
+    pub reason: String,
+}
+
+impl fmt::Display for BadSample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(row) = self.row {
+            write!(f, "row {row} of ")?;
+        }
+        write!(f, "`{}`", self.file.display())?;
+        if !self.source.is_empty() {
+            write!(f, " ({})", self.source)?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}
+
+/// A split of a data set.
+pub trait Source: Send + Sync {
+    /// The number of samples, at least 1.
+    fn rows(&self) -> usize;
+
+    /// The names of the classes, by label; `None` when the data does not name them.
+    fn label_names(&self) -> Option<&[String]>;
+
+    /// What tells this content from another, for the key of `ingest`. It holds no absolute path:
+    /// the same files elsewhere have the same identity.
+    fn identity(&self) -> Value;
+
+    /// The samples of `rows`, in this order. Memory is bounded by the rows asked for.
+    ///
+    /// # Errors
+    /// When a file cannot be read, a label is missing, or a row lies beyond the last. An image
+    /// that does not decode is a [`BadSample`] instead, and the caller's to judge.
+    fn read(&self, rows: &[usize]) -> Result<Vec<Result<Sample, BadSample>>>;
+}
+
+/// Opens `split` of `data`; `seed` is the pipeline's, for generated data.
+///
+/// # Errors
+/// When the files are not there, not what the settings say, or hold no sample.
+pub fn open(data: &Data, split: Split, seed: u64) -> Result<Box<dyn Source>> {
+    match &data.source {
+        settings::Source::Textures(settings) => {
+            Ok(Box::new(textures::Textures::new(settings, split, seed)?))
+        }
+        settings::Source::Files(files) => match locate::locate(files, split)? {
+            Located::Parquet(paths) => Ok(Box::new(huggingface::HuggingFace::open(files, paths)?)),
+            Located::Folders(paths) => {
+                Ok(Box::new(folder::Folder::open(&files.root, paths, files.label.is_some())?))
+            }
+        },
+    }
+}
+
+/// Checks that a label means the same class in both splits.
+///
+/// # Errors
+/// When the splits name different classes: their labels could not be compared.
+pub fn check_labels_agree(train: &dyn Source, test: &dyn Source) -> Result<()> {
+    let (train, test) = (train.label_names(), test.label_names());
+    if train == test {
+        return Ok(());
+    }
+    let show = |names: Option<&[String]>| match names {
+        Some(names) => format!("{} classes ({})", names.len(), shorten(names)),
+        None => "unnamed classes".to_owned(),
+    };
+    Err(Error::failed(format!(
+        "the splits have different classes: train has {}, test has {}",
+        show(train),
+        show(test)
+    ))
+    .hint("give both splits the same label names (for folders: the same class folders)"))
+}
+
+/// The first few of `names`, for a message.
+fn shorten(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let mut text = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN {
+        text.push_str(", …");
+    }
+    text
+}
+
+/// The error of asking for a row that is not there.
+fn no_such_row(row: usize, rows: usize) -> Error {
+    Error::failed(format!("row {row} was asked for, but the source has {rows} rows"))
+}

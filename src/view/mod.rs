@@ -1,0 +1,10 @@
+//! How samples are seen: from a decoded image to normalised patches.
+//!
+//! The first half runs once, at ingest ([`ingest`]: size and channels); the second whenever a
+//! sample is used ([`frame`]: crop and flip; [`patches`]: scale, normalise, cut).
+
+mod ingest;
+mod patches;
+
+pub use ingest::{Pixels, ingest};
+pub use patches::{Frame, Framing, PatchShape, frame, patch_shape, patches};

@@ -1,0 +1,55 @@
+//! The rectifier.
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use rayon::prelude::*;
+
+use super::{values, with_values};
+
+/// Values a rayon task handles at once.
+const CHUNK: usize = 1 << 16;
+
+/// max(x, 0), any shape.
+pub fn relu(x: &Tensor) -> Result<Tensor> {
+    x.apply_op1(Relu)
+}
+
+struct Relu;
+
+impl CustomOp1 for Relu {
+    fn name(&self) -> &'static str {
+        "relu"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let x = values(x, layout, self.name())?;
+        let mut y = vec![0.0; x.len()];
+        y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
+            for (y, x) in y.iter_mut().zip(x) {
+                *y = x.max(0.0);
+            }
+        });
+        Ok((CpuStorage::F32(y), layout.shape().clone()))
+    }
+
+    fn bwd(&self, _x: &Tensor, y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(mask(y, &dy.contiguous()?)?))
+    }
+}
+
+/// The gradient before a rectifier whose output was `y`: `dy` where `y > 0`, else 0.
+pub(super) fn mask(y: &Tensor, dy: &Tensor) -> Result<Tensor> {
+    let masked = with_values(y, "relu", |y| {
+        with_values(dy, "relu", |dy| {
+            let mut dx = vec![0.0; dy.len()];
+            dx.par_chunks_mut(CHUNK).zip(dy.par_chunks(CHUNK).zip(y.par_chunks(CHUNK))).for_each(
+                |(dx, (dy, y))| {
+                    for ((dx, dy), y) in dx.iter_mut().zip(dy).zip(y) {
+                        *dx = if *y > 0.0 { *dy } else { 0.0 };
+                    }
+                },
+            );
+            Ok(dx)
+        })
+    })?;
+    Tensor::from_vec(masked, y.shape(), y.device())
+}

@@ -1,0 +1,184 @@
+//! Layers, and the pre-activation residual blocks of the paper (no batch norm; every convolution
+//! has a bias; no final ReLU).
+//!
+//! With `r = relu(x)` and a shortcut `s` that is a strided 1x1 convolution of `r` where the shape
+//! changes, else `x`:
+//!
+//! ```text
+//! basic:      y = conv3x3(relu(conv3x3(r, stride))) + s
+//! bottleneck: y = conv1x1(relu(conv3x3(relu(conv1x1(r)), stride))) + s        (4 * planes channels)
+//! ```
+
+use candle_core::Tensor;
+
+use super::parameters::{ParameterShape, Parameters};
+use crate::Result;
+use crate::kernel::activation::relu;
+use crate::kernel::conv::conv2d;
+use crate::pipeline::Layer as Spec;
+
+/// The factor by which a bottleneck widens its planes.
+const EXPANSION: usize = 4;
+
+/// One layer or block with its parameters.
+pub enum Layer {
+    Conv(Conv),
+    Relu,
+    Residual { branch: Vec<Conv>, shortcut: Option<Conv> },
+}
+
+/// A convolution's parameters and strides.
+pub struct Conv {
+    weight: Tensor,
+    bias: Tensor,
+    stride: usize,
+    padding: usize,
+}
+
+impl Conv {
+    fn forward(&self, x: &Tensor, relu: bool) -> Result<Tensor> {
+        Ok(conv2d(x, &self.weight, &self.bias, self.stride, self.padding, relu)?)
+    }
+}
+
+/// The convolution `name`: kernel, stride, padding, channels in and out.
+struct ConvSpec {
+    name: String,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    channels: usize,
+    out_channels: usize,
+}
+
+impl ConvSpec {
+    fn build(&self, parameters: &Parameters) -> Result<Conv> {
+        let [weight, bias] = self.shapes().map(|shape| parameters.get(&shape));
+        Ok(Conv { weight: weight?, bias: bias?, stride: self.stride, padding: self.padding })
+    }
+
+    fn shapes(&self) -> [ParameterShape; 2] {
+        let fan_in = self.kernel * self.kernel * self.channels;
+        let weight = vec![self.kernel, self.kernel, self.channels, self.out_channels];
+        [
+            ParameterShape { name: format!("{}.weight", self.name), dims: weight, fan_in },
+            ParameterShape {
+                name: format!("{}.bias", self.name),
+                dims: vec![self.out_channels],
+                fan_in,
+            },
+        ]
+    }
+}
+
+/// What a layer is made of: the convolutions of its branch, and of its shortcut if it has one.
+struct Plan {
+    branch: Vec<ConvSpec>,
+    shortcut: Option<ConvSpec>,
+    out_channels: usize,
+}
+
+fn plan(spec: Spec, channels: usize, name: &str) -> Plan {
+    let conv = |part: &str, kernel, stride, padding, channels, out_channels| ConvSpec {
+        name: if part.is_empty() { name.to_string() } else { format!("{name}.{part}") },
+        kernel,
+        stride,
+        padding,
+        channels,
+        out_channels,
+    };
+    let shortcut = |stride, out_channels| {
+        (stride != 1 || channels != out_channels)
+            .then(|| conv("shortcut", 1, stride, 0, channels, out_channels))
+    };
+    match spec {
+        Spec::Relu => Plan { branch: Vec::new(), shortcut: None, out_channels: channels },
+        Spec::Conv { channels: out, kernel, stride, padding } => Plan {
+            branch: vec![conv("", kernel, stride, padding, channels, out)],
+            shortcut: None,
+            out_channels: out,
+        },
+        Spec::Basic { channels: out, stride } => Plan {
+            branch: vec![
+                conv("conv1", 3, stride, 1, channels, out),
+                conv("conv2", 3, 1, 1, out, out),
+            ],
+            shortcut: shortcut(stride, out),
+            out_channels: out,
+        },
+        Spec::Bottleneck { planes, stride } => Plan {
+            branch: vec![
+                conv("conv1", 1, 1, 0, channels, planes),
+                conv("conv2", 3, stride, 1, planes, planes),
+                conv("conv3", 1, 1, 0, planes, EXPANSION * planes),
+            ],
+            shortcut: shortcut(stride, EXPANSION * planes),
+            out_channels: EXPANSION * planes,
+        },
+    }
+}
+
+impl Layer {
+    /// The layer `spec` on `channels` channels, with the parameters found under `name`.
+    pub(super) fn new(
+        spec: Spec,
+        channels: usize,
+        name: &str,
+        parameters: &Parameters,
+    ) -> Result<Self> {
+        let plan = plan(spec, channels, name);
+        let mut branch = Vec::with_capacity(plan.branch.len());
+        for conv in &plan.branch {
+            branch.push(conv.build(parameters)?);
+        }
+        Ok(match spec {
+            Spec::Relu => Layer::Relu,
+            Spec::Conv { .. } => Layer::Conv(branch.remove(0)),
+            Spec::Basic { .. } | Spec::Bottleneck { .. } => {
+                let shortcut = plan.shortcut.map(|conv| conv.build(parameters)).transpose()?;
+                Layer::Residual { branch, shortcut }
+            }
+        })
+    }
+
+    /// Channels of the output for an input of `channels`.
+    pub(super) fn out_channels(&self, channels: usize) -> usize {
+        let last = match self {
+            Layer::Relu => None,
+            Layer::Conv(conv) => Some(conv),
+            Layer::Residual { branch, .. } => branch.last(),
+        };
+        last.and_then(|conv| conv.bias.dims().first().copied()).unwrap_or(channels)
+    }
+
+    /// `[n, h, w, channels]` -> `[n, h', w', channels']`.
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Layer::Conv(conv) => conv.forward(x, false),
+            Layer::Relu => Ok(relu(x)?),
+            Layer::Residual { branch, shortcut } => {
+                let rectified = relu(x)?;
+                let mut y = rectified.clone();
+                for (index, conv) in branch.iter().enumerate() {
+                    y = conv.forward(&y, index + 1 < branch.len())?;
+                }
+                Ok(match shortcut {
+                    Some(conv) => y.add(&conv.forward(&rectified, false)?)?,
+                    None => y.add(x)?,
+                })
+            }
+        }
+    }
+}
+
+/// Appends the shapes of a layer's parameters; returns the channels of its output.
+pub(super) fn shapes(
+    spec: Spec,
+    channels: usize,
+    name: &str,
+    shapes: &mut Vec<ParameterShape>,
+) -> usize {
+    let plan = plan(spec, channels, name);
+    shapes.extend(plan.branch.iter().chain(&plan.shortcut).flat_map(ConvSpec::shapes));
+    plan.out_channels
+}

@@ -1,0 +1,181 @@
+//! Named parameters: drawn, trained, frozen, saved and loaded.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use candle_core::{Device, Tensor, Var};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::random::generator;
+use crate::{Error, Kind, Result};
+
+/// Where a safetensors file's metadata says what its parameters are.
+const METADATA_KEY: &str = "gimlet";
+
+/// The name, shape and fan-in of a parameter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParameterShape {
+    pub name: String,
+    pub dims: Vec<usize>,
+    /// Values that one output value is a sum over: sets the scale of the first draw.
+    pub fan_in: usize,
+}
+
+/// Parameters by name, each an f32 tensor.
+///
+/// Convolution weights lie as `[kernel, kernel, channels, out_channels]`.
+#[derive(Debug, Clone, Default)]
+pub struct Parameters {
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Parameters {
+    /// PyTorch's default for convolutions and linear layers, weights and biases alike:
+    /// uniform in (-1/sqrt(fan_in), 1/sqrt(fan_in)). `purpose` names whose parameters they are.
+    ///
+    /// # Errors
+    /// When a tensor cannot be made.
+    pub fn draw(shapes: &[ParameterShape], seed: u64, purpose: &str) -> Result<Self> {
+        let mut tensors = BTreeMap::new();
+        for shape in shapes {
+            let bound = 1.0 / (shape.fan_in as f32).sqrt();
+            let mut draws = generator(seed, &format!("{purpose}/init/{}", shape.name), &[]);
+            let len = shape.dims.iter().product();
+            let values: Vec<f32> = (0..len).map(|_| draws.between(-bound, bound)).collect();
+            let tensor = Tensor::from_vec(values, shape.dims.as_slice(), &Device::Cpu)?;
+            tensors.insert(shape.name.clone(), tensor);
+        }
+        Ok(Self { tensors })
+    }
+
+    /// Parameters from tensors.
+    pub fn from_tensors(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Self {
+        Self { tensors: tensors.into_iter().collect() }
+    }
+
+    /// Adds the parameters of `other`, their names behind `prefix` and a dot.
+    pub fn extend(&mut self, prefix: &str, other: Parameters) {
+        let renamed = other.tensors.into_iter().map(|(k, v)| (format!("{prefix}.{k}"), v));
+        self.tensors.extend(renamed);
+    }
+
+    /// Those whose names begin with `prefix` and a dot, without it.
+    pub fn under(&self, prefix: &str) -> Parameters {
+        let found = self.tensors.iter().filter_map(|(name, tensor)| {
+            let rest = name.strip_prefix(prefix)?.strip_prefix('.')?;
+            Some((rest.to_string(), tensor.clone()))
+        });
+        Self::from_tensors(found)
+    }
+
+    /// All but those whose names begin with `prefix` and a dot.
+    pub fn without(&self, prefix: &str) -> Parameters {
+        let dotted = format!("{prefix}.");
+        let kept = self.tensors.iter().filter(|(name, _)| !name.starts_with(&dotted));
+        Self::from_tensors(kept.map(|(name, tensor)| (name.clone(), tensor.clone())))
+    }
+
+    /// The same values as variables, which a graph of gradients can start from.
+    ///
+    /// # Errors
+    /// When a tensor cannot be copied.
+    pub fn trainable(&self) -> Result<(Parameters, Vec<(String, Var)>)> {
+        let mut variables = Vec::with_capacity(self.tensors.len());
+        let mut tensors = BTreeMap::new();
+        for (name, tensor) in &self.tensors {
+            let variable = Var::from_tensor(tensor)?;
+            tensors.insert(name.clone(), variable.as_tensor().clone());
+            variables.push((name.clone(), variable));
+        }
+        Ok((Self { tensors }, variables))
+    }
+
+    /// The same values outside any graph, and apart from later changes to the variables.
+    ///
+    /// # Errors
+    /// When a tensor cannot be copied.
+    pub fn frozen(&self) -> Result<Parameters> {
+        let mut tensors = BTreeMap::new();
+        for (name, tensor) in &self.tensors {
+            tensors.insert(name.clone(), tensor.detach().copy()?);
+        }
+        Ok(Self { tensors })
+    }
+
+    /// Names and tensors, sorted by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// The number of values in all parameters.
+    pub fn count(&self) -> usize {
+        self.tensors.values().map(Tensor::elem_count).sum()
+    }
+
+    /// The parameter of this name.
+    ///
+    /// # Errors
+    /// When it is missing or has another shape.
+    pub fn get(&self, shape: &ParameterShape) -> Result<Tensor> {
+        let name = &shape.name;
+        match self.tensors.get(name) {
+            Some(tensor) if tensor.dims() == shape.dims => Ok(tensor.clone()),
+            Some(tensor) => {
+                let (found, expected) = (tensor.dims(), &shape.dims);
+                let message = format!("parameter `{name}` has shape {found:?}, not {expected:?}");
+                Err(Error::new(Kind::Damaged, message))
+            }
+            None => Err(Error::new(Kind::Damaged, format!("parameter `{name}` is missing"))),
+        }
+    }
+
+    /// The parameters as a safetensors file; `about` goes, as JSON, into its metadata.
+    ///
+    /// The bytes depend on the values alone: a file of the same parameters is the same file.
+    ///
+    /// # Errors
+    /// When a tensor cannot be read out.
+    pub fn to_safetensors(&self, about: &serde_json::Value) -> Result<Vec<u8>> {
+        let mut raw = Vec::with_capacity(self.tensors.len());
+        for (name, tensor) in &self.tensors {
+            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            raw.push((name, tensor.dims().to_vec(), bytes));
+        }
+        let failed = |error| Error::failed(format!("could not serialise parameters: {error}"));
+        let mut views = Vec::with_capacity(raw.len());
+        for (name, dims, bytes) in &raw {
+            let view = TensorView::new(Dtype::F32, dims.clone(), bytes).map_err(failed)?;
+            views.push((name.as_str(), view));
+        }
+        // One key: the order of several would change from run to run.
+        let metadata = HashMap::from([(METADATA_KEY.to_string(), about.to_string())]);
+        safetensors::serialize(views, Some(metadata)).map_err(failed)
+    }
+
+    /// Parameters, and what [`Self::to_safetensors`] was told about them, from the bytes of a file;
+    /// `path` is for messages.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`] when the bytes are not such a file.
+    pub fn from_safetensors(bytes: &[u8], path: &Path) -> Result<(Self, serde_json::Value)> {
+        let damaged = |what: String| {
+            Error::new(Kind::Damaged, format!("`{}` is damaged: {what}", path.display()))
+        };
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| damaged(e.to_string()))?;
+        let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
+        let mut tensors = BTreeMap::new();
+        for (name, view) in file.tensors() {
+            if view.dtype() != Dtype::F32 {
+                return Err(damaged(format!("tensor `{name}` is not f32")));
+            }
+            let (values, _) = view.data().as_chunks::<4>();
+            let values: Vec<f32> = values.iter().map(|raw| f32::from_le_bytes(*raw)).collect();
+            tensors.insert(name, Tensor::from_vec(values, view.shape(), &Device::Cpu)?);
+        }
+        let about = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA_KEY));
+        let about = about.ok_or_else(|| damaged(format!("no `{METADATA_KEY}` in its metadata")))?;
+        let about = serde_json::from_str(about).map_err(|e| damaged(e.to_string()))?;
+        Ok((Self { tensors }, about))
+    }
+}

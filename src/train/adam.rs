@@ -1,0 +1,164 @@
+//! Adam (Kingma & Ba 2015, algorithm 1), fused and in place.
+
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::backprop::GradStore;
+use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Tensor, Var};
+use rayon::prelude::*;
+
+use crate::kernel::values;
+use crate::module::{ParameterShape, Parameters};
+use crate::{Error, Kind, Result};
+
+const BETA1: f64 = 0.9;
+const BETA2: f64 = 0.999;
+const EPSILON: f64 = 1e-8;
+
+/// Values a rayon task updates at once.
+const CHUNK: usize = 1 << 15;
+
+/// The optimiser of one module's parameters.
+pub struct Adam {
+    learning_rate: f64,
+    /// Steps taken.
+    steps: u64,
+    parameters: Vec<Parameter>,
+}
+
+/// A variable with its first and second moments.
+struct Parameter {
+    name: String,
+    variable: Var,
+    moments: Mutex<Moments>,
+}
+
+struct Moments {
+    first: Vec<f32>,
+    second: Vec<f32>,
+}
+
+impl Adam {
+    /// An optimiser that has taken no step yet.
+    pub fn new(variables: Vec<(String, Var)>, learning_rate: f64) -> Self {
+        let parameters = variables.into_iter().map(|(name, variable)| {
+            let zero = || vec![0.0; variable.elem_count()];
+            let moments = Mutex::new(Moments { first: zero(), second: zero() });
+            Parameter { name, variable, moments }
+        });
+        Self { learning_rate, steps: 0, parameters: parameters.collect() }
+    }
+
+    /// Moves every variable that has a gradient.
+    ///
+    /// # Errors
+    /// When a variable and its gradient do not fit.
+    pub fn step(&mut self, gradients: &GradStore) -> Result<()> {
+        self.steps += 1;
+        let power = i32::try_from(self.steps).unwrap_or(i32::MAX);
+        let step_size = (self.learning_rate / (1.0 - BETA1.powi(power))) as f32;
+        let second_scale = (1.0 / (1.0 - BETA2.powi(power)).sqrt()) as f32;
+        for parameter in &self.parameters {
+            if let Some(gradient) = gradients.get(parameter.variable.as_tensor()) {
+                let update = Update { step_size, second_scale, moments: &parameter.moments };
+                let gradient = gradient.contiguous()?;
+                parameter.variable.as_tensor().inplace_op2(&gradient, &update)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The moments, as tensors named `first.<parameter>` and `second.<parameter>`.
+    ///
+    /// # Errors
+    /// When a tensor cannot be made.
+    pub fn state(&self) -> Result<Parameters> {
+        let mut tensors = Vec::with_capacity(2 * self.parameters.len());
+        for parameter in &self.parameters {
+            let moments = parameter.moments.lock().unwrap_or_else(PoisonError::into_inner);
+            for (kind, values) in [("first", &moments.first), ("second", &moments.second)] {
+                let tensor = Tensor::from_slice(values, parameter.variable.dims(), &Device::Cpu)?;
+                tensors.push((format!("{kind}.{}", parameter.name), tensor));
+            }
+        }
+        Ok(Parameters::from_tensors(tensors))
+    }
+
+    /// Takes up the moments of [`Self::state`] after `steps` steps.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`] when a moment is missing or has another shape.
+    pub fn restore(&mut self, state: &Parameters, steps: u64) -> Result<()> {
+        self.steps = steps;
+        for parameter in &self.parameters {
+            let read = |kind: &str| -> Result<Vec<f32>> {
+                let shape = ParameterShape {
+                    name: format!("{kind}.{}", parameter.name),
+                    dims: parameter.variable.dims().to_vec(),
+                    fan_in: 1,
+                };
+                Ok(state.get(&shape)?.flatten_all()?.to_vec1()?)
+            };
+            let restored = Moments { first: read("first")?, second: read("second")? };
+            *parameter.moments.lock().unwrap_or_else(PoisonError::into_inner) = restored;
+        }
+        Ok(())
+    }
+
+    /// Whether every variable holds finite numbers only.
+    ///
+    /// # Errors
+    /// [`Kind::Failed`], naming the first parameter that does not.
+    pub fn check_finite(&self) -> Result<()> {
+        for parameter in &self.parameters {
+            let values = parameter.variable.flatten_all()?.to_vec1::<f32>()?;
+            if values.iter().any(|value| !value.is_finite()) {
+                let message = format!("parameter `{}` is not finite", parameter.name);
+                return Err(Error::new(Kind::Failed, message));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One step of one variable: with moments m and v after this step, t steps in all,
+/// `p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)`.
+struct Update<'a> {
+    step_size: f32,
+    second_scale: f32,
+    moments: &'a Mutex<Moments>,
+}
+
+impl InplaceOp2 for Update<'_> {
+    fn name(&self) -> &'static str {
+        "adam"
+    }
+
+    fn cpu_fwd(
+        &self,
+        variable: &mut CpuStorage,
+        variable_layout: &Layout,
+        gradient: &CpuStorage,
+        gradient_layout: &Layout,
+    ) -> candle_core::Result<()> {
+        let (CpuStorage::F32(variable), Some((start, end))) =
+            (variable, variable_layout.contiguous_offsets())
+        else {
+            candle_core::bail!("adam needs contiguous f32 variables")
+        };
+        let gradient = values(gradient, gradient_layout, self.name())?;
+        let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
+        let Moments { first, second } = &mut *moments;
+        variable[start..end]
+            .par_chunks_mut(CHUNK)
+            .zip(first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK)))
+            .zip(gradient.par_chunks(CHUNK))
+            .for_each(|((p, (m, v)), g)| {
+                for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
+                    *m += (1.0 - BETA1) as f32 * (g - *m);
+                    *v = BETA2 as f32 * *v + (1.0 - BETA2) as f32 * g * g;
+                    *p -= self.step_size * *m / (v.sqrt() * self.second_scale + EPSILON as f32);
+                }
+            });
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! What a stopped training run goes on from.
+
+use std::path::{Path, PathBuf};
+
+use gimlet_store::durable;
+use serde::{Deserialize, Serialize};
+
+use crate::module::Parameters;
+use crate::{Error, Kind, Result};
+
+/// How far a run has come, and what it has used so far.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Steps taken.
+    pub steps: u64,
+    /// Seconds spent in steps, over all attempts.
+    pub seconds: f64,
+    /// Of these, seconds spent waiting for data.
+    pub wait_seconds: f64,
+    /// The highest resident memory of the process in any attempt, in bytes; where the system tells.
+    pub peak_memory: Option<u64>,
+}
+
+/// A file that holds the newest checkpoint, and beside it the one before.
+pub struct Checkpoints {
+    newest: PathBuf,
+    previous: PathBuf,
+}
+
+impl Checkpoints {
+    /// The checkpoints in `folder`.
+    pub fn in_folder(folder: &Path) -> Self {
+        let newest = folder.join("checkpoint.safetensors");
+        Self { newest, previous: folder.join("checkpoint-previous.safetensors") }
+    }
+
+    /// Whether there is one.
+    pub fn exist(&self) -> bool {
+        self.newest.exists() || self.previous.exists()
+    }
+
+    /// Writes a checkpoint; the newest so far becomes the previous one.
+    ///
+    /// # Errors
+    /// When it cannot be written; the checkpoints there were are still there.
+    pub fn save(&self, state: &Parameters, progress: &Progress) -> Result<()> {
+        let about = serde_json::to_value(progress)
+            .map_err(|error| Error::failed(format!("could not describe a checkpoint: {error}")))?;
+        let bytes = state.to_safetensors(&about)?;
+        if self.newest.exists() {
+            std::fs::rename(&self.newest, &self.previous)
+                .map_err(|error| Error::io("move", &self.newest, error))?;
+        }
+        Ok(durable::replace(&self.newest, &bytes)?)
+    }
+
+    /// The newest checkpoint that reads back whole; `None` when there is none. `damaged` hears of
+    /// each that does not.
+    ///
+    /// # Errors
+    /// When a file is there and cannot be read.
+    pub fn load(&self, damaged: impl Fn(&Error)) -> Result<Option<(Parameters, Progress)>> {
+        for path in [&self.newest, &self.previous] {
+            let bytes = match std::fs::read(path) {
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(Error::io("read", path, error)),
+            };
+            let loaded = Parameters::from_safetensors(&bytes, path).and_then(|(state, about)| {
+                let progress = serde_json::from_value(about).map_err(|error| {
+                    let message = format!("`{}` is damaged: {error}", path.display());
+                    Error::new(Kind::Damaged, message)
+                })?;
+                Ok((state, progress))
+            });
+            match loaded {
+                Ok(found) => return Ok(Some(found)),
+                Err(error) => damaged(&error),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Removes them: the run has ended and its weights are committed.
+    pub fn remove(&self) {
+        // What stays behind takes room and nothing else.
+        let _ = std::fs::remove_file(&self.newest);
+        let _ = std::fs::remove_file(&self.previous);
+    }
+}

@@ -1,0 +1,86 @@
+//! The loss of every step, as JSON lines.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use gimlet_store::durable;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// One line of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// From 0, both.
+    pub step: u64,
+    pub epoch: u64,
+    /// Of the batch, before the update.
+    pub loss: f64,
+    /// The share of predictions whose positive scored above every negative.
+    pub accuracy: f64,
+    /// Seconds of training up to the end of the step, over all attempts.
+    pub seconds: f64,
+}
+
+/// The log of a training run.
+pub struct Log {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Log {
+    /// Opens the log of a run that goes on at `step`: entries of later steps, left by an attempt
+    /// that was stopped after its last checkpoint, are dropped. Returns the entries that stay.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn resume(path: &Path, step: u64) -> Result<(Self, Vec<Entry>)> {
+        let mut kept = Vec::new();
+        if let Ok(file) = File::open(path) {
+            for line in BufReader::new(file).lines() {
+                // A torn last line ends what can be kept.
+                let Some(entry) = line.ok().and_then(|line| serde_json::from_str(&line).ok())
+                else {
+                    break;
+                };
+                let entry: Entry = entry;
+                if entry.step < step {
+                    kept.push(entry);
+                }
+            }
+        }
+        let mut lines = String::new();
+        for entry in &kept {
+            lines.push_str(&line(entry)?);
+        }
+        durable::replace(path, lines.as_bytes())?;
+        let file = OpenOptions::new().append(true).open(path);
+        let file = file.map_err(|error| Error::io("write", path, error))?;
+        Ok((Self { path: path.to_path_buf(), file: BufWriter::new(file) }, kept))
+    }
+
+    /// Appends an entry.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn push(&mut self, entry: &Entry) -> Result<()> {
+        let line = line(entry)?;
+        let written = self.file.write_all(line.as_bytes());
+        written.map_err(|error| Error::io("write", &self.path, error))
+    }
+
+    /// Hands what was appended to the operating system.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn flush(&mut self) -> Result<()> {
+        self.file.flush().map_err(|error| Error::io("write", &self.path, error))
+    }
+}
+
+fn line(entry: &Entry) -> Result<String> {
+    let line = serde_json::to_string(entry)
+        .map_err(|error| Error::failed(format!("could not describe a step: {error}")))?;
+    Ok(line + "\n")
+}

@@ -1,0 +1,104 @@
+//! The linear probe: softmax regression on frozen vectors, by Adam.
+//!
+//! The vectors are standardised by the training rows' mean and standard deviation: a linear
+//! classifier can undo that, so it changes what is reached in a number of steps and not what can be
+//! reached, and modules whose outputs differ in scale are judged alike.
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::module::{ParameterShape, Parameters};
+use crate::pipeline::Probe as Settings;
+use crate::random::generator;
+use crate::train::adam::Adam;
+use crate::{Error, Result};
+
+/// Labelled vectors.
+pub struct Rows {
+    /// `[rows, features]`.
+    pub vectors: Vec<f32>,
+    /// Classes from 0, `[rows]`.
+    pub labels: Vec<u32>,
+}
+
+impl Rows {
+    fn features(&self) -> usize {
+        self.vectors.len() / self.labels.len().max(1)
+    }
+}
+
+/// Trains a linear classifier on `train` and returns the share of `test` that it classifies rightly.
+///
+/// Classes that only `test` holds count as errors. The result is a function of the rows, the
+/// settings, the seed and the number of threads.
+///
+/// # Errors
+/// When either has no rows, or they differ in features.
+pub fn accuracy(train: &Rows, test: &Rows, settings: &Settings, seed: u64) -> Result<f64> {
+    if train.labels.is_empty() || test.labels.is_empty() || train.features() != test.features() {
+        return Err(Error::failed("a probe needs rows in both splits, of the same features"));
+    }
+    let features = train.features();
+    let classes = train.labels.iter().max().map_or(1, |label| *label as usize + 1);
+    let scale = Standard::of(train);
+    let train_x = scale.apply(train)?;
+    let labels = Tensor::from_slice(&train.labels, train.labels.len(), &Device::Cpu)?;
+
+    let shape = |name: &str, dims| ParameterShape { name: name.into(), dims, fan_in: features };
+    let shapes = [shape("weight", vec![features, classes]), shape("bias", vec![classes])];
+    let (parameters, variables) = Parameters::draw(&shapes, seed, "probe")?.trainable()?;
+    let [weight, bias] = [parameters.get(&shapes[0])?, parameters.get(&shapes[1])?];
+    let mut adam = Adam::new(variables, settings.learning_rate);
+    for epoch in 0..settings.epochs as u64 {
+        let order = generator(seed, "probe/order", &[epoch]).permutation(train.labels.len());
+        for rows in order.chunks(settings.batch) {
+            let rows = Tensor::from_slice(rows, rows.len(), &Device::Cpu)?;
+            let logits = train_x.index_select(&rows, 0)?.matmul(&weight)?.broadcast_add(&bias)?;
+            let labels = labels.index_select(&rows, 0)?;
+            let loss = candle_nn::loss::cross_entropy(&logits, &labels)?;
+            adam.step(&loss.backward()?)?;
+        }
+    }
+
+    let (weight, bias) = (weight.detach(), bias.detach());
+    let logits = scale.apply(test)?.matmul(&weight)?.broadcast_add(&bias)?;
+    let found = logits.argmax(1)?.to_dtype(DType::U32)?.to_vec1::<u32>()?;
+    let right = found.iter().zip(&test.labels).filter(|(found, label)| found == label).count();
+    Ok(right as f64 / test.labels.len() as f64)
+}
+
+/// Mean and standard deviation of every feature.
+struct Standard {
+    mean: Vec<f64>,
+    inverse: Vec<f64>,
+}
+
+impl Standard {
+    fn of(rows: &Rows) -> Self {
+        let (features, count) = (rows.features(), rows.labels.len() as f64);
+        let mut mean = vec![0.0; features];
+        let mut inverse = vec![0.0; features];
+        for row in rows.vectors.chunks_exact(features) {
+            mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += f64::from(*x) / count);
+        }
+        for row in rows.vectors.chunks_exact(features) {
+            for ((sum, mean), x) in inverse.iter_mut().zip(&mean).zip(row) {
+                *sum += (f64::from(*x) - mean).powi(2) / count;
+            }
+        }
+        // A feature that never changes says nothing: it becomes 0 and not a division by 0.
+        inverse.iter_mut().for_each(|v| *v = if *v > 1e-24 { v.sqrt().recip() } else { 0.0 });
+        Self { mean, inverse }
+    }
+
+    fn apply(&self, rows: &Rows) -> Result<Tensor> {
+        let features = self.mean.len();
+        let mut out = Vec::with_capacity(rows.vectors.len());
+        for row in rows.vectors.chunks_exact(features) {
+            let scaled = row.iter().zip(self.mean.iter().zip(&self.inverse));
+            out.extend(
+                scaled.map(|(x, (mean, inverse))| ((f64::from(*x) - mean) * inverse) as f32),
+            );
+        }
+        Ok(Tensor::from_vec(out, (rows.labels.len(), features), &Device::Cpu)?)
+    }
+}

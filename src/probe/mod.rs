@@ -1,0 +1,3 @@
+//! Judging frozen modules by what can be read from their pooled vectors.
+
+pub mod linear;

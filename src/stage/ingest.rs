@@ -1,0 +1,166 @@
+//! `ingest`: the source's images, decoded, in one random order.
+
+use std::time::Instant;
+
+use gimlet_store::{Column, DType, Rows, Schema, Spec, Values};
+use serde_json::json;
+
+use super::plan::Step;
+use super::run_dir::INGEST;
+use super::{Run, memory};
+use crate::pipeline::{OnBadSample, Split};
+use crate::random::generator;
+use crate::source::{self, Sample, Source};
+use crate::train::input::IMAGE;
+use crate::view::{self, Pixels};
+use crate::{Error, Result};
+
+/// Source rows decoded at once.
+const CHUNK: usize = 512;
+
+/// Rows of a row group.
+pub(super) const ROWS_PER_GROUP: usize = 64;
+
+impl Run<'_> {
+    pub(super) fn ingest(&self) -> Result<()> {
+        let (data, seed) = (&self.pipeline.data, self.pipeline.seed);
+        let train = source::open(data, Split::Train, seed)?;
+        let test = source::open(data, Split::Test, seed)?;
+        source::check_labels_agree(train.as_ref(), test.as_ref())?;
+        for (split, source) in Split::ALL.into_iter().zip([train, test]) {
+            if self.plan.generations(Step::Ingest, split, &self.dir)?.is_empty() {
+                self.ingest_split(split, source.as_ref())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn ingest_split(&self, split: Split, source: &dyn Source) -> Result<()> {
+        memory::reset_peak();
+        let started = Instant::now();
+        let (data, seed) = (&self.pipeline.data, self.pipeline.seed);
+        let purpose = format!("ingest/{}", split.name());
+        // Rows are stored in a random order, so that reading them in sequence is random too.
+        let mut order = generator(seed, &purpose, &[]).permutation(source.rows());
+        let subset = match split {
+            Split::Train => data.subset,
+            Split::Test => data.test_subset,
+        };
+        order.truncate(subset.unwrap_or(usize::MAX));
+
+        let title = format!("ingest {}", split.name());
+        self.progress.begin(&title, order.len() as u64, 0);
+        let mut writer = None;
+        let mut size = None;
+        let mut skipped = Vec::new();
+        // Rows of the complete parts that an earlier attempt left.
+        let mut behind = 0;
+        for (chunk, rows) in order.chunks(CHUNK).enumerate() {
+            self.check_stop()?;
+            let rows: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
+            let mut samples = Vec::with_capacity(rows.len());
+            for sample in source.read(&rows)? {
+                match (sample, data.on_bad_sample) {
+                    (Ok(sample), _) => {
+                        let pixels = view::ingest(&self.pipeline.view, &sample.image)?;
+                        samples.push((sample, pixels));
+                    }
+                    (Err(bad), OnBadSample::Skip) => {
+                        self.progress.warn(&format!("skipped {bad}"));
+                        skipped.push(json!({ "id": bad.id, "source": bad.source,
+                                             "reason": bad.reason }));
+                    }
+                    (Err(bad), OnBadSample::Fail) => {
+                        return Err(Error::failed(bad.to_string())
+                            .hint("mend or remove it, or set `data.on_bad_sample = \"skip\"`"));
+                    }
+                }
+            }
+            let Some((_, first)) = samples.first() else { continue };
+            let size = size.get_or_insert((first.height, first.width));
+            let writer = match &mut writer {
+                Some(open) => open,
+                None => {
+                    let column = image_column(first);
+                    let schema = Schema {
+                        columns: vec![column],
+                        source: true,
+                        label_names: source.label_names().map(<[String]>::to_vec),
+                    };
+                    let key = self.plan.key(Step::Ingest, split);
+                    let open = self.dir.dataset(INGEST, split).begin(Spec {
+                        schema,
+                        key: key.hash.clone(),
+                        settings: key.settings.clone(),
+                        // Bad samples are known when they are met.
+                        rows: None,
+                        rows_per_part: self.pipeline.store.rows_per_part,
+                        rows_per_group: ROWS_PER_GROUP,
+                    })?;
+                    behind = open.rows_done() as usize;
+                    writer.insert(open)
+                }
+            };
+            let again = behind.min(samples.len());
+            behind -= again;
+            samples.drain(..again);
+            self.write_images(writer, *size, &samples)?;
+            self.progress.advance((chunk * CHUNK + rows.len()) as u64, "");
+        }
+        let Some(writer) = writer else {
+            return Err(Error::failed(format!(
+                "the {} split is empty: none of its {} samples could be read",
+                split.name(),
+                order.len()
+            )));
+        };
+        let seconds = started.elapsed().as_secs_f64();
+        let count = skipped.len();
+        let generation = writer.commit(json!({
+            "seconds": seconds, "peak_memory": memory::peak(), "skipped": skipped,
+        }))?;
+        let mut summary = format!("{} images", generation.rows());
+        if count > 0 {
+            summary += &format!(", {count} skipped");
+        }
+        self.progress.end(&summary);
+        Ok(())
+    }
+
+    fn write_images(
+        &self,
+        writer: &mut gimlet_store::Writer,
+        size: (usize, usize),
+        samples: &[(Sample, Pixels)],
+    ) -> Result<()> {
+        let mut values = Vec::new();
+        for (sample, pixels) in samples {
+            if (pixels.height, pixels.width) != size {
+                let message = format!(
+                    "images differ in size: row {} ({}) is {}x{}, others are {}x{}",
+                    sample.id, sample.source, pixels.width, pixels.height, size.1, size.0
+                );
+                return Err(Error::failed(message).hint("set `view.resize` to one size for all"));
+            }
+            values.extend_from_slice(&pixels.values);
+        }
+        let ids: Vec<i64> = samples.iter().map(|(sample, _)| sample.id).collect();
+        let labels: Vec<Option<i64>> = samples.iter().map(|(sample, _)| sample.label).collect();
+        let sources: Vec<String> = samples.iter().map(|(it, _)| it.source.clone()).collect();
+        Ok(writer.write(&Rows {
+            ids: &ids,
+            labels: &labels,
+            sources: Some(&sources),
+            tensors: &[Values::U8(&values)],
+        })?)
+    }
+}
+
+fn image_column(pixels: &Pixels) -> Column {
+    Column {
+        name: IMAGE.to_string(),
+        dtype: DType::U8,
+        shape: vec![pixels.height, pixels.width, pixels.channels],
+        dims: ["height", "width", "channel"].map(String::from).to_vec(),
+    }
+}

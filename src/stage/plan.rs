@@ -1,0 +1,293 @@
+//! The steps of a pipeline in their order, and the key of each.
+
+use gimlet_store::{Dataset, Generation};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::key::Key;
+use super::record;
+use super::run_dir::{INGEST, RunDir, UNTRAINED};
+use crate::pipeline::{Pipeline, Split};
+use crate::{Error, Kind, Result, source};
+
+/// Raised when a step would compute something else from the same settings: what was made before is
+/// stale then.
+const METHOD_VERSION: u32 = 1;
+
+/// One step of a run; modules are counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    Ingest,
+    /// Encode through the stack as it was drawn.
+    Untrained,
+    Train(usize),
+    Encode(usize),
+    Probe(usize),
+}
+
+impl Step {
+    /// The steps whose output this one reads.
+    pub fn inputs(self) -> Vec<Step> {
+        match self {
+            Step::Ingest => vec![],
+            Step::Untrained | Step::Train(0) => vec![Step::Ingest],
+            Step::Train(module) => vec![Step::Encode(module - 1)],
+            Step::Encode(0) => vec![Step::Ingest, Step::Train(0)],
+            Step::Encode(module) => vec![Step::Encode(module - 1), Step::Train(module)],
+            Step::Probe(module) => vec![Step::Untrained, Step::Encode(module)],
+        }
+    }
+}
+
+/// The keys of all steps.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    names: Vec<String>,
+    ingest: [Key; 2],
+    untrained: [Key; 2],
+    train: Vec<Key>,
+    encode: Vec<[Key; 2]>,
+    probe: Vec<Key>,
+}
+
+/// `value` as JSON, its numbers written as briefly as they were in the pipeline file.
+fn json_of<T: Serialize>(value: &T) -> Result<Value> {
+    let text = serde_json::to_string(value).and_then(|text| serde_json::from_str(&text));
+    text.map_err(|error| Error::failed(format!("could not describe the settings: {error}")))
+}
+
+/// `make` for the train and the test split.
+fn for_splits<T>(mut make: impl FnMut(Split) -> Result<T>) -> Result<[T; 2]> {
+    Ok([make(Split::Train)?, make(Split::Test)?])
+}
+
+impl Plan {
+    /// The plan of `pipeline`.
+    ///
+    /// A source that is gone after it was ingested is no error: what was ingested stands for it.
+    ///
+    /// # Errors
+    /// When the source cannot be opened.
+    pub fn new(pipeline: &Pipeline, dir: &RunDir) -> Result<Self> {
+        let seed = pipeline.seed;
+        let ingest = for_splits(|split| {
+            let identity = source_identity(pipeline, split, dir)?;
+            ingest_key(pipeline, split, identity)
+        })?;
+
+        let view = &pipeline.view;
+        // What turns an ingested image into patches.
+        let framing = json_of(&json!({
+            "crop": view.crop, "flip": view.flip, "patch": view.patch, "stride": view.stride,
+            "mean": json_of(&view.mean)?, "std": json_of(&view.std)?,
+        }))?;
+        let store = json_of(&pipeline.store)?;
+        let (mut train, mut encode, mut probe) =
+            (Vec::<Key>::new(), Vec::<[Key; 2]>::new(), vec![]);
+        let mut stack = serde_json::Map::new();
+        for module in &pipeline.modules {
+            stack.insert(module.name.clone(), json!({ "layers": json_of(&module.layers)? }));
+        }
+        let untrained = for_splits(|split| {
+            Ok(Key::of(json!({
+                "step": "untrained", "method": METHOD_VERSION, "seed": seed, "split": split.name(),
+                "view": framing, "modules": stack, "input": ingest[split as usize].hash,
+                "store": { "rows_per_part": pipeline.store.rows_per_part },
+            })))
+        })?;
+        for (index, module) in pipeline.modules.iter().enumerate() {
+            let input = if index == 0 { &ingest } else { &encode[index - 1] };
+            // Later modules meet the view in the key of their input.
+            let view = if index == 0 { framing.clone() } else { Value::Null };
+            let trained = Key::of(json!({
+                "step": "train", "method": METHOD_VERSION, "seed": seed, "view": view,
+                "modules": { &module.name: json_of(module)? },
+                "loss": json_of(&pipeline.loss)?,
+                "training": { "batch": pipeline.training.batch },
+                "input": input[Split::Train as usize].hash,
+            }));
+            let encoded = for_splits(|split| {
+                Ok(Key::of(json!({
+                    "step": "encode", "method": METHOD_VERSION, "split": split.name(), "view": view,
+                    "store": store,
+                    "input": { "weights": trained.hash, "rows": input[split as usize].hash },
+                })))
+            })?;
+            probe.push(Key::of(json!({
+                "step": "probe", "method": METHOD_VERSION, "seed": seed,
+                "probe": json_of(&pipeline.probe)?,
+                "loss": json_of(&pipeline.loss)?,
+                "training": { "batch": pipeline.training.batch },
+                "input": {
+                    "train": encoded[0].hash, "test": encoded[1].hash,
+                    "untrained_train": untrained[0].hash, "untrained_test": untrained[1].hash,
+                },
+            })));
+            train.push(trained);
+            encode.push(encoded);
+        }
+        let names = pipeline.modules.iter().map(|module| module.name.clone()).collect();
+        Ok(Self { names, ingest, untrained, train, encode, probe })
+    }
+
+    /// Every step, in the order that [`super::Run`] takes them.
+    pub fn steps(&self) -> Vec<Step> {
+        let modules = (0..self.names.len())
+            .flat_map(|module| [Step::Train(module), Step::Encode(module), Step::Probe(module)]);
+        [Step::Ingest, Step::Untrained].into_iter().chain(modules).collect()
+    }
+
+    /// The name of a module.
+    pub fn module(&self, index: usize) -> &str {
+        &self.names[index]
+    }
+
+    /// The stage a step belongs to: the module's name, or `ingest`, or `untrained`.
+    pub fn stage_name(&self, step: Step) -> String {
+        match step {
+            Step::Ingest => INGEST.to_string(),
+            Step::Untrained => UNTRAINED.to_string(),
+            Step::Train(module) | Step::Encode(module) | Step::Probe(module) => {
+                self.names[module].clone()
+            }
+        }
+    }
+
+    /// What the step does to its stage.
+    pub fn step_name(&self, step: Step) -> &'static str {
+        match step {
+            Step::Ingest => "ingest",
+            Step::Untrained | Step::Encode(_) => "encode",
+            Step::Train(_) => "train",
+            Step::Probe(_) => "probe",
+        }
+    }
+
+    /// The step as it is called in messages: `train a`.
+    pub fn title(&self, step: Step) -> String {
+        match step {
+            Step::Ingest => INGEST.to_string(),
+            _ => format!("{} {}", self.step_name(step), self.stage_name(step)),
+        }
+    }
+
+    /// The keys of what a step writes: one a split for datasets, else one.
+    pub fn keys(&self, step: Step) -> Vec<&Key> {
+        match step {
+            Step::Ingest => self.ingest.iter().collect(),
+            Step::Untrained => self.untrained.iter().collect(),
+            Step::Encode(module) => self.encode[module].iter().collect(),
+            Step::Train(module) => vec![&self.train[module]],
+            Step::Probe(module) => vec![&self.probe[module]],
+        }
+    }
+
+    /// The key of one split of a step that writes datasets.
+    pub fn key(&self, step: Step, split: Split) -> &Key {
+        let keys = self.keys(step);
+        keys.get(split as usize).copied().unwrap_or(keys[0])
+    }
+
+    /// The datasets that a step writes for a split: one, or for the untrained stack one a module.
+    pub fn datasets(&self, step: Step, split: Split, dir: &RunDir) -> Vec<Dataset> {
+        match step {
+            Step::Ingest => vec![dir.dataset(INGEST, split)],
+            Step::Encode(module) => vec![dir.dataset(&self.names[module], split)],
+            Step::Untrained => {
+                self.names.iter().map(|module| dir.untrained(module, split)).collect()
+            }
+            Step::Train(_) | Step::Probe(_) => vec![],
+        }
+    }
+
+    /// The generations that a step has committed for a split with its present key; those that are
+    /// not there are left out.
+    ///
+    /// # Errors
+    /// When a manifest cannot be read.
+    pub fn generations(&self, step: Step, split: Split, dir: &RunDir) -> Result<Vec<Generation>> {
+        let key = self.key(step, split);
+        let mut found = Vec::new();
+        for dataset in self.datasets(step, split, dir) {
+            found.extend(dataset.find(&key.hash)?);
+        }
+        Ok(found)
+    }
+
+    /// The one dataset that `ingest` or the encoding of a module has committed.
+    ///
+    /// # Errors
+    /// [`Kind::NotReady`] when it has not.
+    pub fn generation(&self, step: Step, split: Split, dir: &RunDir) -> Result<Generation> {
+        self.generations(step, split, dir)?.into_iter().next().ok_or_else(|| {
+            let title = self.title(step);
+            let message = format!("the {} split of `{title}` is not there", split.name());
+            Error::new(Kind::NotReady, message).hint(format!("run `gimlet {title}` first"))
+        })
+    }
+
+    /// The training of a module with its present key, and its number.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub fn training(&self, module: usize, dir: &RunDir) -> Result<Option<(u64, record::Training)>> {
+        record::find(&dir.trainings(&self.names[module]), &self.train[module].hash)
+    }
+
+    /// The probe of a module with its present key, and its number.
+    ///
+    /// # Errors
+    /// When a record cannot be read.
+    pub fn probe(&self, module: usize, dir: &RunDir) -> Result<Option<(u64, record::Probe)>> {
+        record::find(&dir.probes(&self.names[module]), &self.probe[module].hash)
+    }
+
+    /// Whether everything that a step writes is committed under its present key.
+    ///
+    /// # Errors
+    /// When a record or manifest cannot be read.
+    pub fn is_done(&self, step: Step, dir: &RunDir) -> Result<bool> {
+        match step {
+            Step::Train(module) => Ok(self.training(module, dir)?.is_some()),
+            Step::Probe(module) => Ok(self.probe(module, dir)?.is_some()),
+            Step::Ingest | Step::Untrained | Step::Encode(_) => {
+                for split in Split::ALL {
+                    let there = self.generations(step, split, dir)?.len();
+                    if there < self.datasets(step, split, dir).len() {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+        }
+    }
+}
+
+/// What identifies the samples of a split: the source's own word, or what was ingested from it.
+fn source_identity(pipeline: &Pipeline, split: Split, dir: &RunDir) -> Result<Value> {
+    let missing = match source::open(&pipeline.data, split, pipeline.seed) {
+        Ok(source) => return Ok(source.identity()),
+        Err(error) => error,
+    };
+    let newest = dir.dataset(INGEST, split).newest()?;
+    let ingested = newest.and_then(|it| it.manifest().settings.get("source").cloned());
+    ingested.ok_or(missing)
+}
+
+fn ingest_key(pipeline: &Pipeline, split: Split, source: Value) -> Result<Key> {
+    let (data, view) = (&pipeline.data, &pipeline.view);
+    let subset = match split {
+        Split::Train => data.subset,
+        Split::Test => data.test_subset,
+    };
+    Ok(Key::of(json!({
+        "step": "ingest", "method": METHOD_VERSION, "seed": pipeline.seed, "split": split.name(),
+        "data": {
+            "source": json_of(&data.source)?, "subset": subset,
+            "on_bad_sample": json_of(&data.on_bad_sample)?,
+        },
+        "view": { "resize": view.resize, "grayscale": view.grayscale },
+        "store": { "rows_per_part": pipeline.store.rows_per_part },
+        "source": source,
+    })))
+}

@@ -1,0 +1,26 @@
+//! How a step tells that it advances, apart from how that is shown.
+
+/// Hears how far a step has come. Implementations draw a bar, write a line, or nothing.
+pub trait Progress: Sync {
+    /// A piece of work of `total` units begins, `done` of them done before.
+    fn begin(&self, title: &str, total: u64, done: u64);
+
+    /// `done` units are done; `detail` says what there is to say, such as the loss.
+    fn advance(&self, done: u64, detail: &str);
+
+    /// The piece of work has ended; `summary` says how.
+    fn end(&self, summary: &str);
+
+    /// Something worth a line of its own: a skipped sample, a damaged checkpoint.
+    fn warn(&self, message: &str);
+}
+
+/// Tells nobody.
+pub struct Silent;
+
+impl Progress for Silent {
+    fn begin(&self, _title: &str, _total: u64, _done: u64) {}
+    fn advance(&self, _done: u64, _detail: &str) {}
+    fn end(&self, _summary: &str) {}
+    fn warn(&self, _message: &str) {}
+}

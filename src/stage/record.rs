@@ -1,0 +1,107 @@
+//! What is committed of steps that write no dataset: a training, a probe.
+
+use std::path::PathBuf;
+
+use gimlet_store::Records;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Result;
+
+/// A record that says which key it was made under.
+pub trait Keyed: DeserializeOwned {
+    /// 64 hexadecimal digits.
+    fn key(&self) -> &str;
+}
+
+/// What was committed when a module had been trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    pub key: String,
+    /// What the key was made of.
+    pub settings: Value,
+    /// The weights' file, relative to the folder of the module's trainings.
+    pub weights: PathBuf,
+    /// Size of the weights' file.
+    pub bytes: u64,
+    /// Of the weights' file.
+    pub blake3: String,
+    pub steps: u64,
+    /// Mean loss and contrastive accuracy over the last epoch.
+    pub loss: f64,
+    pub accuracy: f64,
+    /// Over all attempts.
+    pub seconds: f64,
+    /// Of these, seconds spent waiting for data.
+    pub wait_seconds: f64,
+    /// In bytes, where the system tells.
+    pub peak_memory: Option<u64>,
+}
+
+/// What a probe found out about one module, trained or not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ProbeResult {
+    pub module: String,
+    /// The module's place in the stack, from 0.
+    pub index: usize,
+    /// "trained" or "untrained".
+    pub kind: String,
+    /// "linear".
+    pub probe: String,
+    /// The split that was scored.
+    pub split: String,
+    /// The share of rows classified rightly; `None` when the data has no labels.
+    pub accuracy: Option<f64>,
+    /// The module's own loss on the split.
+    pub loss: f64,
+    /// The loss of a guess.
+    pub chance_loss: f64,
+}
+
+/// The probe of a module and of its untrained twin, as it was committed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    pub key: String,
+    /// What the key was made of.
+    pub settings: Value,
+    pub seconds: f64,
+    pub results: Vec<ProbeResult>,
+}
+
+impl Keyed for Training {
+    fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+impl Keyed for Probe {
+    fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+/// The newest record made under `key`, and its number.
+///
+/// # Errors
+/// When a record cannot be read.
+pub fn find<T: Keyed>(records: &Records, key: &str) -> Result<Option<(u64, T)>> {
+    for number in records.numbers()? {
+        let record: T = records.read(number)?;
+        if record.key() == key {
+            return Ok(Some((number, record)));
+        }
+    }
+    Ok(None)
+}
+
+/// The newest record of all, and its number.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn newest<T: Keyed>(records: &Records) -> Result<Option<(u64, T)>> {
+    match records.numbers()?.first() {
+        Some(number) => Ok(Some((*number, records.read(*number)?))),
+        None => Ok(None),
+    }
+}

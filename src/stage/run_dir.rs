@@ -1,0 +1,142 @@
+//! Everything a run writes, in one directory.
+//!
+//! ```text
+//! runs/quickstart/
+//!   run.json                           whose run this is
+//!   datasets/ingest/{train,test}/      decoded images
+//!   datasets/<module>/{train,test}/    activations and pooled vectors of the trained module
+//!   untrained/<module>/{train,test}/   pooled vectors of the same module as it was drawn
+//!   modules/<module>/                  weights, checkpoint and log of each training
+//!   probes/<module>/                   what the linear probe found
+//!   locks/                             one file a stage
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use gimlet_store::{Dataset, Records, durable};
+use serde::{Deserialize, Serialize};
+
+use crate::pipeline::Split;
+use crate::{Error, Kind, Result};
+
+/// The stage that the source's images become.
+pub const INGEST: &str = "ingest";
+/// The stage of the stack as it was drawn.
+pub const UNTRAINED: &str = "untrained";
+
+/// Whose run a directory holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Owner {
+    pipeline: String,
+}
+
+/// The directory of a run.
+#[derive(Debug, Clone)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+impl RunDir {
+    /// The run in `path`; touches nothing.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the directory when it is not there, and marks it as the run of `pipeline`.
+    ///
+    /// # Errors
+    /// [`Kind::Failed`] when it belongs to another pipeline, or holds something else.
+    pub fn claim(&self, pipeline: &str) -> Result<()> {
+        std::fs::create_dir_all(&self.path)
+            .map_err(|error| Error::io("make", &self.path, error))?;
+        if self.check_owner(pipeline)? {
+            return Ok(());
+        }
+        let mut entries =
+            std::fs::read_dir(&self.path).map_err(|error| Error::io("list", &self.path, error))?;
+        if let Some(Ok(entry)) = entries.find(|entry| {
+            entry.as_ref().is_ok_and(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
+        }) {
+            let message = format!(
+                "`{}` is not the directory of a run: it holds `{}` and no `run.json`",
+                self.path.display(),
+                entry.file_name().display()
+            );
+            return Err(Error::failed(message).hint("name a new or empty one with `--run-dir DIR`"));
+        }
+        let owner = Owner { pipeline: pipeline.to_string() };
+        let text = serde_json::to_string_pretty(&owner)
+            .map_err(|error| Error::failed(format!("could not describe the run: {error}")))?;
+        durable::write_new(&self.owner_file(), text.as_bytes())?;
+        // Of two processes that made it at once, one has written the file.
+        self.check_owner(pipeline).map(|_| ())
+    }
+
+    /// Whether the directory is marked as the run of `pipeline`; false when it is not marked at all.
+    ///
+    /// # Errors
+    /// [`Kind::Failed`] when it is marked as another's, [`Kind::Damaged`] when the mark is broken.
+    pub fn check_owner(&self, pipeline: &str) -> Result<bool> {
+        let path = self.owner_file();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(Error::io("read", &path, error)),
+        };
+        let owner: Owner = serde_json::from_str(&text).map_err(|error| {
+            Error::new(Kind::Damaged, format!("`{}` is damaged: {error}", path.display()))
+        })?;
+        if owner.pipeline != pipeline {
+            let message = format!(
+                "`{}` holds a run of pipeline `{}`, not of `{pipeline}`",
+                self.path.display(),
+                owner.pipeline
+            );
+            return Err(Error::failed(message).hint("name another one with `--run-dir DIR`"));
+        }
+        Ok(true)
+    }
+
+    fn owner_file(&self) -> PathBuf {
+        self.path.join("run.json")
+    }
+
+    /// The images or activations of a stage.
+    pub fn dataset(&self, stage: &str, split: Split) -> Dataset {
+        Dataset::at(self.path.join("datasets").join(stage).join(split.name()))
+    }
+
+    /// The pooled vectors of a module as it was drawn.
+    pub fn untrained(&self, module: &str, split: Split) -> Dataset {
+        Dataset::at(self.path.join(UNTRAINED).join(module).join(split.name()))
+    }
+
+    /// The trainings of a module.
+    pub fn trainings(&self, module: &str) -> Records {
+        Records::at(self.trainings_folder(module))
+    }
+
+    /// The folder of the training with this key: weights, checkpoint, log.
+    pub fn training_folder(&self, module: &str, key: &str) -> PathBuf {
+        self.trainings_folder(module).join(key.get(..16).unwrap_or(key))
+    }
+
+    fn trainings_folder(&self, module: &str) -> PathBuf {
+        self.path.join("modules").join(module)
+    }
+
+    /// The probes of a module.
+    pub fn probes(&self, module: &str) -> Records {
+        Records::at(self.path.join("probes").join(module))
+    }
+
+    /// The lock of a stage.
+    pub fn lock(&self, stage: &str) -> PathBuf {
+        self.path.join("locks").join(format!("{stage}.lock"))
+    }
+}

@@ -1,0 +1,227 @@
+//! What is there of a run, and why what is not there is not.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::key::differences;
+use super::plan::{Plan, Step};
+use super::{RunDir, lock, record};
+use crate::pipeline::Split;
+use crate::train::checkpoint::Checkpoints;
+use crate::{Error, Result};
+
+/// Where a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Committed, from these settings and inputs.
+    Done,
+    /// Committed from other settings or inputs.
+    Stale,
+    /// Begun and not committed.
+    Partial,
+    /// Nothing there.
+    Missing,
+    /// A process works on it now.
+    Running,
+}
+
+impl State {
+    /// As it is printed.
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Done => "done",
+            State::Stale => "stale",
+            State::Partial => "partial",
+            State::Missing => "missing",
+            State::Running => "running",
+        }
+    }
+}
+
+/// Where one step of a run stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepStatus {
+    /// `ingest`, `untrained` or the module's name.
+    pub stage: String,
+    /// `ingest`, `train`, `encode` or `probe`.
+    pub step: String,
+    pub state: State,
+    /// Why it is not done; empty when it is.
+    pub why: String,
+    /// The number of the newest generation, or of the one in use.
+    pub generation: Option<u64>,
+    /// Over both splits; `None` where a step writes no rows.
+    pub rows: Option<u64>,
+    pub bytes: Option<u64>,
+    /// In the commits; `None` before.
+    pub seconds: Option<f64>,
+    /// In bytes, where the system told.
+    pub peak_memory: Option<u64>,
+    /// A glob of the Parquet files of each split.
+    pub files: Vec<String>,
+}
+
+/// What is committed of a step, under its present key or an older one.
+#[derive(Default)]
+struct Found {
+    generation: Option<u64>,
+    rows: Option<u64>,
+    bytes: Option<u64>,
+    seconds: Option<f64>,
+    peak_memory: Option<u64>,
+    files: Vec<String>,
+    /// What the newest one was made with.
+    settings: Option<Value>,
+}
+
+impl Plan {
+    /// Where every step stands, in order.
+    ///
+    /// # Errors
+    /// When a record or manifest cannot be read.
+    pub fn status(&self, dir: &RunDir) -> Result<Vec<StepStatus>> {
+        let mut all: Vec<StepStatus> = Vec::new();
+        for step in self.steps() {
+            let done = self.is_done(step, dir)?;
+            let found = self.found(step, dir)?;
+            let (state, why) = if done {
+                (State::Done, String::new())
+            } else {
+                self.why_not_done(step, dir, found.settings.as_ref(), &all)?
+            };
+            all.push(StepStatus {
+                stage: self.stage_name(step),
+                step: self.step_name(step).to_string(),
+                state,
+                why,
+                generation: found.generation,
+                rows: found.rows,
+                bytes: found.bytes,
+                seconds: found.seconds,
+                peak_memory: found.peak_memory,
+                files: found.files,
+            });
+        }
+        Ok(all)
+    }
+
+    fn why_not_done(
+        &self,
+        step: Step,
+        dir: &RunDir,
+        settings: Option<&Value>,
+        before: &[StepStatus],
+    ) -> Result<(State, String)> {
+        let stage = self.stage_name(step);
+        let partial = self.partial(step, dir)?;
+        if lock::is_held(dir, &stage) {
+            // One lock serves all steps of a stage: the first that is not done is the one at work.
+            let first = before.iter().all(|it| it.stage != stage || it.state == State::Done);
+            if first {
+                return Ok((State::Running, partial.unwrap_or_default()));
+            }
+        }
+        if let Some(partial) = partial {
+            return Ok((State::Partial, partial));
+        }
+        let Some(settings) = settings else {
+            return Ok((State::Missing, "not run yet".to_string()));
+        };
+        let now = &self.keys(step)[0].settings;
+        let changed = differences(settings, now);
+        if !changed.is_empty() {
+            return Ok((State::Stale, changed.join("; ")));
+        }
+        let inputs = step.inputs();
+        let mut stale = Vec::new();
+        for input in inputs {
+            if !self.is_done(input, dir)? {
+                stale.push(format!("`{}` is not done", self.title(input)));
+            }
+        }
+        let why = match stale.is_empty() {
+            true => "its input was made anew".to_string(),
+            false => stale.join(", "),
+        };
+        Ok((State::Stale, why))
+    }
+
+    /// What an unfinished attempt with the present key has left, in words.
+    fn partial(&self, step: Step, dir: &RunDir) -> Result<Option<String>> {
+        if let Step::Train(module) = step {
+            let folder = dir.training_folder(self.module(module), &self.keys(step)[0].hash);
+            let found = Checkpoints::in_folder(&folder).load(|_: &Error| {})?;
+            return Ok(found.map(|(_, it)| format!("checkpoint at step {}", it.steps)));
+        }
+        let (mut rows, mut committed) = (0, 0);
+        for split in Split::ALL {
+            for dataset in self.datasets(step, split, dir) {
+                let key = &self.key(step, split).hash;
+                match dataset.find(key)? {
+                    Some(_) => committed += 1,
+                    None => rows += dataset.parts_on_disk(key)?,
+                }
+            }
+        }
+        Ok(match (committed, rows) {
+            (0, 0) => None,
+            (0, parts) => Some(format!("{parts} parts written")),
+            (splits, parts) => Some(format!("{splits} datasets committed, {parts} more parts")),
+        })
+    }
+
+    /// What is committed: under the present key if there is something, else the newest.
+    fn found(&self, step: Step, dir: &RunDir) -> Result<Found> {
+        let mut found = Found::default();
+        match step {
+            Step::Train(module) => {
+                let current = self.training(module, dir)?;
+                let newest = || record::newest(&dir.trainings(self.module(module)));
+                if let Some((number, it)) = current.map_or_else(newest, |it| Ok(Some(it)))? {
+                    found.generation = Some(number);
+                    found.bytes = Some(it.bytes);
+                    found.seconds = Some(it.seconds);
+                    found.peak_memory = it.peak_memory;
+                    found.settings = Some(it.settings);
+                }
+            }
+            Step::Probe(module) => {
+                let current = self.probe(module, dir)?;
+                let newest = || record::newest(&dir.probes(self.module(module)));
+                if let Some((number, it)) = current.map_or_else(newest, |it| Ok(Some(it)))? {
+                    found.generation = Some(number);
+                    found.seconds = Some(it.seconds);
+                    found.settings = Some(it.settings);
+                }
+            }
+            Step::Ingest | Step::Untrained | Step::Encode(_) => {
+                for split in Split::ALL {
+                    let mut seconds: f64 = 0.0;
+                    for dataset in self.datasets(step, split, dir) {
+                        let current = dataset.find(&self.key(step, split).hash)?;
+                        let Some(it) =
+                            current.map_or_else(|| dataset.newest(), |it| Ok(Some(it)))?
+                        else {
+                            continue;
+                        };
+                        let summary = &it.manifest().summary;
+                        found.generation = found.generation.max(Some(it.number()));
+                        found.rows = Some(found.rows.unwrap_or(0) + it.rows());
+                        found.bytes = Some(found.bytes.unwrap_or(0) + it.bytes());
+                        seconds = seconds.max(summary["seconds"].as_f64().unwrap_or(0.0));
+                        found.peak_memory = found.peak_memory.max(summary["peak_memory"].as_u64());
+                        found.files.push(it.glob().display().to_string());
+                        if found.settings.is_none() {
+                            found.settings = Some(it.manifest().settings.clone());
+                        }
+                    }
+                    if found.generation.is_some() {
+                        found.seconds = Some(found.seconds.unwrap_or(0.0) + seconds);
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,289 @@
+//! `train`: one module on its predecessor's activations, from the last checkpoint on.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use gimlet_store::durable;
+use serde_json::json;
+
+use super::plan::Step;
+use super::{Run, memory, record};
+use crate::loss::infonce;
+use crate::module::Parameters;
+use crate::pipeline::{Loss, Map, Split};
+use crate::random::generator;
+use crate::train::checkpoint::{Checkpoints, Progress};
+use crate::train::feed::{Schedule, feed};
+use crate::train::input::{Activations, Images, Input};
+use crate::train::log::{Entry, Log};
+use crate::train::trainer::{self, Trainer};
+use crate::{Error, Kind, Result};
+
+impl Run<'_> {
+    /// What module `index` reads from a split.
+    pub(super) fn input(&self, index: usize, split: Split) -> Result<Box<dyn Input>> {
+        let step = if index == 0 { Step::Ingest } else { Step::Encode(index - 1) };
+        let generation = self.plan.generation(step, split, &self.dir)?;
+        Ok(match index {
+            0 => Box::new(Images::new(&generation, &self.pipeline.view)?),
+            _ => Box::new(Activations::new(&generation)?),
+        })
+    }
+
+    /// The maps that module `index` reads and writes, for the images that were ingested.
+    pub(super) fn maps(&self, index: usize) -> Result<(Map, Map)> {
+        let ingested = self.plan.generation(Step::Ingest, Split::Train, &self.dir)?;
+        let shape = ingested.manifest().schema.columns.first().map(|it| it.shape.clone());
+        let image = match shape.as_deref() {
+            Some([height, width, _]) => (*height, *width),
+            other => return Err(Error::failed(format!("images of shape {other:?}"))),
+        };
+        self.pipeline
+            .shapes(image)?
+            .get(index)
+            .copied()
+            .ok_or_else(|| Error::failed(format!("there is no module {index}")))
+    }
+
+    /// The parameters that module `index` is drawn with: its training starts from these, and the
+    /// untrained stack keeps them.
+    pub(super) fn drawn(&self, index: usize) -> Result<Parameters> {
+        let (module, maps) = (&self.pipeline.modules[index], self.maps(index)?);
+        let channels = (maps.0.channels, maps.1.channels);
+        let shapes = trainer::shapes(&module.layers, &self.pipeline.loss, channels.0, channels.1);
+        Parameters::draw(&shapes, self.pipeline.seed, &module.name)
+    }
+
+    /// The weights that the training of module `index` ended with.
+    pub(super) fn weights(&self, index: usize) -> Result<Parameters> {
+        let title = self.plan.title(Step::Train(index));
+        let Some((_, record)) = self.plan.training(index, &self.dir)? else {
+            let message = format!("`{title}` has not ended for these settings");
+            return Err(Error::new(Kind::NotReady, message).hint(format!("run `gimlet {title}`")));
+        };
+        let path = self.weights_file(index);
+        let bytes = std::fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
+        if blake3::hash(&bytes).to_hex().as_str() != record.blake3 {
+            let message = format!("`{}` is not what `{title}` wrote", path.display());
+            return Err(Error::new(Kind::Damaged, message)
+                .hint("restore the file, or remove the record beside its folder and train again"));
+        }
+        Ok(Parameters::from_safetensors(&bytes, &path)?.0)
+    }
+
+    fn weights_file(&self, index: usize) -> PathBuf {
+        self.training_folder(index).join("weights.safetensors")
+    }
+
+    fn training_folder(&self, index: usize) -> PathBuf {
+        let key = &self.plan.key(Step::Train(index), Split::Train).hash;
+        self.dir.training_folder(self.plan.module(index), key)
+    }
+
+    pub(super) fn train(&self, index: usize) -> Result<()> {
+        memory::reset_peak();
+        let folder = self.training_folder(index);
+        std::fs::create_dir_all(&folder).map_err(|error| Error::io("make", &folder, error))?;
+        durable::remove_dead_temps(&folder)?;
+        let module = &self.pipeline.modules[index];
+        let input = self.input(index, Split::Train)?;
+        let [patches, ..] = input.shape();
+        let schedule = Schedule {
+            seed: self.pipeline.seed,
+            module: module.name.clone(),
+            rows: input.rows(),
+            batch: self.pipeline.training.batch,
+            epochs: module.epochs,
+        };
+        if schedule.steps_per_epoch() == 0 {
+            let (rows, batch) = (schedule.rows, schedule.batch);
+            let message = format!("{rows} training rows do not fill one batch of {batch}");
+            return Err(Error::failed(message).hint("lower `training.batch`, or use more rows"));
+        }
+
+        let checkpoints = Checkpoints::in_folder(&folder);
+        let resumed = checkpoints.load(|error| {
+            self.progress.warn(&format!("{error}; going on from the one before"));
+        })?;
+        let maps = self.maps(index)?;
+        let drawn = match &resumed {
+            Some((state, _)) => state.without("adam"),
+            None => self.drawn(index)?,
+        };
+        let mut trainer = Trainer::new(
+            &module.layers,
+            &self.pipeline.loss,
+            (maps.0.channels, maps.1.channels),
+            patches.isqrt(),
+            module.learning_rate,
+            &drawn,
+        )?;
+        let mut so_far = Progress::default();
+        if let Some((state, progress)) = resumed {
+            trainer.restore(&state, progress.steps)?;
+            so_far = progress;
+        }
+        self.train_steps(index, &mut trainer, input.as_ref(), &schedule, so_far, &folder)
+    }
+
+    /// The steps from where `trainer` is to the end, and the commit of the weights.
+    fn train_steps(
+        &self,
+        index: usize,
+        trainer: &mut Trainer,
+        input: &dyn Input,
+        schedule: &Schedule,
+        mut so_far: Progress,
+        folder: &Path,
+    ) -> Result<()> {
+        let title = self.plan.title(Step::Train(index));
+        let checkpoints = Checkpoints::in_folder(folder);
+        let (mut log, entries) = Log::resume(&folder.join("log.jsonl"), trainer.steps())?;
+        let last_epoch = schedule.epochs.saturating_sub(1) as u64;
+        let mut epoch = EpochMean::default();
+        entries.iter().for_each(|entry| epoch.add(entry));
+        let every = Duration::from_secs_f64(self.pipeline.training.checkpoint_seconds);
+        let mut saved = Instant::now();
+        let grid = input.shape()[0].isqrt();
+        let Loss::InfoNce(settings) = &self.pipeline.loss;
+        let earlier_peak = so_far.peak_memory;
+        let peak = || memory::peak().max(earlier_peak);
+
+        self.progress.begin(&title, schedule.steps(), trainer.steps());
+        let ended = std::thread::scope(|scope| -> Result<()> {
+            let batches = feed(scope, input, schedule, trainer.steps()..schedule.steps());
+            loop {
+                let waiting = Instant::now();
+                let Ok(batch) = batches.recv() else { return Ok(()) };
+                let batch = batch?;
+                so_far.wait_seconds += waiting.elapsed().as_secs_f64();
+
+                let purpose = format!("{}/negatives", schedule.module);
+                let mut draws = generator(schedule.seed, &purpose, &[batch.step]);
+                let negatives = infonce::draw_negatives(settings, schedule.batch, grid, &mut draws);
+                let step = trainer
+                    .step(&batch.input, &negatives)
+                    .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
+                so_far.seconds += waiting.elapsed().as_secs_f64();
+                so_far.steps = trainer.steps();
+                let entry = Entry {
+                    step: batch.step,
+                    epoch: batch.epoch,
+                    loss: step.loss,
+                    accuracy: step.accuracy,
+                    seconds: so_far.seconds,
+                };
+                log.push(&entry)?;
+                epoch.add(&entry);
+                // The loss first: a narrow terminal cuts the end.
+                let of = format!("{}/{}", batch.epoch + 1, schedule.epochs);
+                let detail = format!("{}, epoch {of}", epoch.describe());
+                self.progress.advance(trainer.steps(), &detail);
+
+                let stop = self.stop.load(Ordering::Relaxed);
+                let at_end = trainer.steps() == schedule.steps();
+                if !at_end && (stop || saved.elapsed() >= every) {
+                    log.flush()?;
+                    so_far.peak_memory = peak();
+                    let state = trainer
+                        .state()
+                        .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
+                    checkpoints.save(&state, &so_far)?;
+                    saved = Instant::now();
+                    self.check_stop()?;
+                }
+            }
+        });
+        log.flush()?;
+        ended?;
+
+        let parameters = trainer.parameters().map_err(|error| {
+            Error::failed(format!("`{title}` ended with bad weights: {error}"))
+                .hint("lower `training.learning_rate`")
+        })?;
+        let key = self.plan.key(Step::Train(index), Split::Train);
+        let about = json!({ "module": schedule.module, "key": key.hash, "layout": "hwio" });
+        let bytes = parameters.to_safetensors(&about)?;
+        let path = self.weights_file(index);
+        durable::replace(&path, &bytes)?;
+        let mean = epoch.of(last_epoch);
+        let record = |_number: u64| record::Training {
+            key: key.hash.clone(),
+            settings: key.settings.clone(),
+            weights: path.strip_prefix(folder.parent().unwrap_or(folder)).unwrap_or(&path).into(),
+            bytes: bytes.len() as u64,
+            blake3: blake3::hash(&bytes).to_hex().to_string(),
+            steps: so_far.steps,
+            loss: mean.0,
+            accuracy: mean.1,
+            seconds: so_far.seconds,
+            wait_seconds: so_far.wait_seconds,
+            peak_memory: peak(),
+        };
+        self.dir.trainings(&schedule.module).commit(record)?;
+        checkpoints.remove();
+        self.progress.end(&format!(
+            "{} steps, {}, waited {:.1} % of {:.0} s for data",
+            so_far.steps,
+            epoch.describe(),
+            100.0 * so_far.wait_seconds / so_far.seconds.max(f64::MIN_POSITIVE),
+            so_far.seconds
+        ));
+        Ok(())
+    }
+
+    /// The error of a step that ended in something that is not a number.
+    fn diverged(
+        &self,
+        title: &str,
+        batch: &crate::train::feed::Batch,
+        checkpoints: &Checkpoints,
+        error: &Error,
+    ) -> Error {
+        let kept = match checkpoints.exist() {
+            true => "the last good checkpoint is kept",
+            false => "no checkpoint had been written",
+        };
+        let message = format!(
+            "`{title}` stopped at epoch {}, step {}: {error}; {kept}",
+            batch.epoch + 1,
+            batch.step
+        );
+        Error::failed(message).hint(
+            "lower `training.learning_rate`, or look at the input with \
+                                     `gimlet inspect`",
+        )
+    }
+}
+
+/// Mean loss and accuracy over the entries of the newest epoch.
+#[derive(Default)]
+struct EpochMean {
+    epoch: u64,
+    entries: u64,
+    loss: f64,
+    accuracy: f64,
+}
+
+impl EpochMean {
+    fn add(&mut self, entry: &Entry) {
+        if entry.epoch != self.epoch {
+            *self = Self { epoch: entry.epoch, ..Self::default() };
+        }
+        self.entries += 1;
+        self.loss += entry.loss;
+        self.accuracy += entry.accuracy;
+    }
+
+    fn of(&self, epoch: u64) -> (f64, f64) {
+        debug_assert_eq!(self.epoch, epoch);
+        let entries = self.entries.max(1) as f64;
+        (self.loss / entries, self.accuracy / entries)
+    }
+
+    fn describe(&self) -> String {
+        let (loss, accuracy) = self.of(self.epoch);
+        format!("loss {loss:.3}, contrastive accuracy {:.1} %", 100.0 * accuracy)
+    }
+}

@@ -1,0 +1,89 @@
+//! Training from the store is training with the predecessors recomputed: the same weights, bit for
+//! bit, when activations are stored in f32.
+
+mod tiny;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use gimlet::loss::infonce::draw_negatives;
+use gimlet::module::{Module, Parameters};
+use gimlet::pipeline::{Environment, Loss, Pipeline, Split};
+use gimlet::random::generator;
+use gimlet::stage::progress::Silent;
+use gimlet::stage::{Run, RunDir, Step};
+use gimlet::train::feed::{Schedule, feed};
+use gimlet::train::input::{Images, Input, Recomputed};
+use gimlet::train::trainer::{Trainer, shapes};
+use gimlet::view::Framing;
+
+fn weights(folder: &Path) -> Parameters {
+    let mut found = None;
+    tiny::walk(folder, &mut |path| {
+        if path.ends_with("weights.safetensors") {
+            let bytes = std::fs::read(path).unwrap();
+            found = Some(Parameters::from_safetensors(&bytes, path).unwrap().0);
+        }
+    });
+    found.unwrap()
+}
+
+fn bits(parameters: &Parameters) -> Vec<(String, Vec<u32>)> {
+    let bits = |tensor: &candle_core::Tensor| {
+        let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        values.into_iter().map(f32::to_bits).collect()
+    };
+    parameters.iter().map(|(name, tensor)| (name.to_string(), bits(tensor))).collect()
+}
+
+#[test]
+fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
+    let folder = tempfile::tempdir().unwrap();
+    let overrides = ["store.dtype=f32".to_string()];
+    let text = tiny::PIPELINE;
+    let pipeline =
+        Pipeline::parse(text, Path::new("tiny.toml"), &overrides, &Environment::default()).unwrap();
+    let stop = AtomicBool::new(false);
+    let dir = RunDir::at(folder.path().join("run"));
+    let run = Run::open(&pipeline, dir, &stop, &Silent).unwrap();
+    for step in [Step::Ingest, Step::Train(0), Step::Encode(0), Step::Train(1)] {
+        run.step(step).unwrap();
+    }
+    let stored = weights(&folder.path().join("run/modules/b"));
+
+    let maps = pipeline.shapes((16, 16)).unwrap();
+    let (a, b) = (&pipeline.modules[0], &pipeline.modules[1]);
+    let encoder = weights(&folder.path().join("run/modules/a")).under("encoder");
+    let predecessor = Module::new(&a.layers, maps[0].0.channels, &encoder).unwrap();
+    let images = run.plan.generation(Step::Ingest, Split::Train, &run.dir).unwrap();
+    let images = Images::new(&images, &pipeline.view).unwrap();
+    let frozen = Framing::Random { seed: pipeline.seed, draw: 0 };
+    let input = Recomputed::new(images, vec![predecessor], frozen).unwrap();
+
+    let schedule = Schedule {
+        seed: pipeline.seed,
+        module: b.name.clone(),
+        rows: input.rows(),
+        batch: pipeline.training.batch,
+        epochs: b.epochs,
+    };
+    let channels = (maps[1].0.channels, maps[1].1.channels);
+    let shapes = shapes(&b.layers, &pipeline.loss, channels.0, channels.1);
+    let drawn = Parameters::draw(&shapes, pipeline.seed, &b.name).unwrap();
+    let grid = input.shape()[0].isqrt();
+    let mut trainer =
+        Trainer::new(&b.layers, &pipeline.loss, channels, grid, b.learning_rate, &drawn).unwrap();
+    let Loss::InfoNce(settings) = &pipeline.loss;
+    std::thread::scope(|scope| {
+        for batch in feed(scope, &input, &schedule, 0..schedule.steps()) {
+            let batch = batch.unwrap();
+            let mut draws = generator(pipeline.seed, "b/negatives", &[batch.step]);
+            let negatives = draw_negatives(settings, schedule.batch, grid, &mut draws);
+            trainer.step(&batch.input, &negatives).unwrap();
+        }
+    });
+    assert_eq!(trainer.steps(), schedule.steps());
+    let recomputed = trainer.parameters().unwrap();
+    assert_ne!(bits(&recomputed), bits(&drawn), "training changed something");
+    assert!(bits(&recomputed) == bits(&stored), "the weights differ");
+}

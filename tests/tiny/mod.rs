@@ -1,0 +1,139 @@
+//! A pipeline that runs in a second, and the binary that runs it.
+
+// Every test target uses its own part of this.
+#![allow(dead_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use assert_cmd::Command;
+use tempfile::TempDir;
+
+/// Two modules on generated textures: a grid of 3x3 patches, six steps an epoch.
+pub const PIPELINE: &str = r#"
+name = "tiny"
+seed = 5
+
+[data.textures]
+classes = 3
+size = 16
+train = 48
+test = 24
+
+[view]
+patch = 8
+stride = 4
+
+[[modules]]
+name = "a"
+layers = [{ conv = { channels = 4, kernel = 3 } }, { basic = { channels = 4 } }]
+
+[[modules]]
+name = "b"
+layers = [{ basic = { channels = 8, stride = 2 } }]
+
+[loss.infonce]
+prediction_steps = 1
+negatives = 4
+
+[training]
+epochs = 2
+batch = 8
+learning_rate = 1e-3
+
+[store]
+rows_per_part = 16
+
+[probe]
+epochs = 5
+batch = 16
+"#;
+
+/// A folder with the pipeline in it, and room for its runs.
+pub struct Tiny {
+    folder: TempDir,
+}
+
+impl Tiny {
+    pub fn new() -> Self {
+        Self::with(PIPELINE)
+    }
+
+    pub fn with(pipeline: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("tiny.toml"), pipeline).unwrap();
+        Self { folder }
+    }
+
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.folder.path().join(relative)
+    }
+
+    /// `gimlet COMMAND tiny.toml ARGS` in the folder.
+    pub fn command(&self, command: &str, args: &[&str]) -> Command {
+        let mut gimlet = gimlet(self.folder.path());
+        gimlet.arg(command).arg("tiny.toml").args(args);
+        gimlet
+    }
+
+    /// What the command printed and how it ended.
+    pub fn output(&self, command: &str, args: &[&str]) -> Output {
+        self.command(command, args).output().unwrap()
+    }
+
+    /// Runs a command that must end well; returns its stdout and stderr.
+    pub fn ok(&self, command: &str, args: &[&str]) -> (String, String) {
+        let output = self.output(command, args);
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "gimlet {command} {args:?}: {err}");
+        (out, err)
+    }
+
+    /// Runs a command that must end with this exit code; returns its stderr.
+    pub fn fails(&self, code: i32, command: &str, args: &[&str]) -> String {
+        let output = self.output(command, args);
+        let err = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "gimlet {command} {args:?}: {err}");
+        assert!(err.contains("error: "), "{err}");
+        assert!(!err.contains("panicked"), "{err}");
+        err
+    }
+
+    /// Runs a command with `--json` and reads the document.
+    pub fn json(&self, command: &str, args: &[&str]) -> serde_json::Value {
+        let mut all = vec!["--json"];
+        all.extend(args);
+        serde_json::from_str(&self.ok(command, &all).0).unwrap()
+    }
+
+    /// The one file below `folder` whose name is `name`.
+    pub fn find(&self, folder: &str, name: &str) -> PathBuf {
+        let mut found = Vec::new();
+        walk(&self.path(folder), &mut |path| {
+            if path.file_name().is_some_and(|it| it == name) {
+                found.push(path.to_path_buf());
+            }
+        });
+        assert_eq!(found.len(), 1, "{name} in {folder}: {found:?}");
+        found.remove(0)
+    }
+}
+
+/// Calls `visit` with every file below a folder.
+pub fn walk(folder: &Path, visit: &mut impl FnMut(&Path)) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { walk(&path, visit) } else { visit(&path) }
+    }
+}
+
+/// The binary, on two threads, in a folder.
+pub fn gimlet(folder: &Path) -> Command {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("gimlet"));
+    command.current_dir(folder).env_remove("GIMLET_DATA").args(["--threads", "2"]);
+    command
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}

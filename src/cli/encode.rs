@@ -1,0 +1,26 @@
+//! `gimlet encode`: write a trained module's activations.
+
+use clap::Args;
+
+use super::printer::Printer;
+use super::{PipelineArgs, session};
+use crate::stage::Step;
+use crate::stage::run_dir::UNTRAINED;
+
+#[derive(Args)]
+pub struct EncodeArgs {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    /// The module's name, or `untrained` for the whole stack as it was drawn
+    module: String,
+}
+
+pub fn run(args: EncodeArgs, printer: &Printer) -> anyhow::Result<()> {
+    Ok(args.pipeline.with_run(printer, |run| {
+        let step = match args.module.as_str() {
+            UNTRAINED => Step::Untrained,
+            name => Step::Encode(session::module(run.pipeline, name)?),
+        };
+        session::step(run, step, printer)
+    })?)
+}

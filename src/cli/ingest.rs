@@ -1,0 +1,17 @@
+//! `gimlet ingest`: decode the source.
+
+use clap::Args;
+
+use super::printer::Printer;
+use super::{PipelineArgs, session};
+use crate::stage::Step;
+
+#[derive(Args)]
+pub struct IngestArgs {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+}
+
+pub fn run(args: IngestArgs, printer: &Printer) -> anyhow::Result<()> {
+    Ok(args.pipeline.with_run(printer, |run| session::step(run, Step::Ingest, printer))?)
+}

@@ -1,0 +1,121 @@
+//! The command line: one file a command, one printer that decides what goes to which stream.
+
+mod encode;
+mod ingest;
+mod inspect;
+mod interrupt;
+mod printer;
+mod probe;
+mod render;
+mod run;
+mod session;
+mod status;
+mod table;
+mod train;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use printer::Printer;
+
+/// Train neural networks one gradient-isolated module at a time, from disk.
+#[derive(Parser)]
+#[command(name = "gimlet", version, arg_required_else_help = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Args)]
+struct OutputArgs {
+    /// Print errors and results only
+    #[arg(short, long, global = true)]
+    quiet: bool,
+
+    /// Threads to compute with [default: one a core]
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<std::num::NonZeroUsize>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Do every step of a pipeline, in order: ingest, then train, encode and probe each module
+    Run(run::RunArgs),
+    /// Decode the source's images into the first datasets
+    Ingest(ingest::IngestArgs),
+    /// Train one module on what its predecessor wrote
+    Train(train::TrainArgs),
+    /// Write what a trained module makes of its input, as the next module's dataset
+    Encode(encode::EncodeArgs),
+    /// Judge every encoded module, and its untrained twin, by a linear classifier
+    Probe(probe::ProbeArgs),
+    /// Show where every step of a pipeline stands, and why
+    Status(status::StatusArgs),
+    /// Look into a pipeline's datasets, or into one dataset
+    Inspect(inspect::InspectArgs),
+}
+
+/// Which pipeline, and where its run is.
+#[derive(Args)]
+struct PipelineArgs {
+    /// The pipeline file (TOML)
+    pipeline: PathBuf,
+
+    /// Override a key of the pipeline file, such as `training.epochs=3`; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+
+    /// Directory that holds everything the run writes [default: runs/<pipeline name>]
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+}
+
+/// For commands whose result scripts read.
+#[derive(Args)]
+struct JsonArgs {
+    /// Print one JSON document on stdout
+    #[arg(long)]
+    json: bool,
+}
+
+/// Parses the command line, runs the command, and returns the process's exit code: 0 done or
+/// nothing to do, 1 failed, 2 wrong usage or pipeline, 4 store damaged, 5 input not there yet, 130
+/// interrupted.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let printer = Printer::new(cli.output.quiet);
+    init_tracing();
+    if let Some(threads) = cli.output.threads {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
+        if let Err(error) = pool.build_global() {
+            printer.note(&format!("could not set {threads} threads: {error}"));
+        }
+    }
+    let result = match cli.command {
+        Command::Run(args) => run::run(args, &printer),
+        Command::Ingest(args) => ingest::run(args, &printer),
+        Command::Train(args) => train::run(args, &printer),
+        Command::Encode(args) => encode::run(args, &printer),
+        Command::Probe(args) => probe::run(args, &printer),
+        Command::Status(args) => status::run(args, &printer),
+        Command::Inspect(args) => inspect::run(args, &printer),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => ExitCode::from(printer.error(&error)),
+    }
+}
+
+/// Diagnostics for developers, on stderr, by `RUST_LOG`.
+fn init_tracing() {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off"));
+    // A second initialisation in one process keeps the first one's filter.
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}

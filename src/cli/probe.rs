@@ -1,0 +1,44 @@
+//! `gimlet probe`: judge the modules that are encoded.
+
+use clap::Args;
+
+use super::printer::Printer;
+use super::{JsonArgs, PipelineArgs, session, table};
+use crate::stage::Step;
+use crate::{Error, Kind};
+
+#[derive(Args)]
+pub struct ProbeArgs {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    #[command(flatten)]
+    output: JsonArgs,
+}
+
+pub fn run(args: ProbeArgs, printer: &Printer) -> anyhow::Result<()> {
+    let (report, missing) = args.pipeline.with_run(printer, |run| {
+        let mut missing = None;
+        for index in 0..run.pipeline.modules.len() {
+            if !run.plan.is_done(Step::Encode(index), &run.dir)? {
+                missing = Some(run.plan.title(Step::Encode(index)));
+                break;
+            }
+            session::step(run, Step::Untrained, printer)?;
+            session::step(run, Step::Probe(index), printer)?;
+        }
+        Ok((table::Report::collect(&run.plan, &run.dir)?, missing))
+    })?;
+    if args.output.json {
+        printer.json(&report.probes())?;
+    } else if !report.is_empty() {
+        printer.result(&report.table())?;
+    }
+    match missing {
+        None => Ok(()),
+        Some(step) => {
+            let message = format!("`probe` needs what `{step}` writes, which is not there");
+            let hint = "run `gimlet run` for all steps, or that one alone";
+            Err(Error::new(Kind::NotReady, message).hint(hint).into())
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! `gimlet run`: every step, in order, and the table.
+
+use clap::Args;
+use serde_json::json;
+
+use super::printer::Printer;
+use super::{JsonArgs, PipelineArgs, session, table};
+
+#[derive(Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    #[command(flatten)]
+    output: JsonArgs,
+}
+
+pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
+    let (name, dir, stages, report) = args.pipeline.with_run(printer, |run| {
+        for step in run.plan.steps() {
+            session::step(run, step, printer)?;
+        }
+        let report = table::Report::collect(&run.plan, &run.dir)?;
+        Ok((run.pipeline.name.clone(), run.dir.clone(), run.plan.status(&run.dir)?, report))
+    })?;
+    if args.output.json {
+        return printer.json(&json!({
+            "pipeline": name,
+            "run_dir": dir.path(),
+            "stages": stages,
+            "probes": report.probes(),
+        }));
+    }
+    printer.note("");
+    printer.result(&report.table())?;
+    printer.note(&format!("\n{}", report.verdict()));
+    printer.note(&format!("everything is in {}", dir.path().display()));
+    Ok(())
+}

@@ -1,0 +1,65 @@
+//! From a command's arguments to the run it works on.
+
+use std::path::PathBuf;
+
+use super::printer::Printer;
+use super::render::Renderer;
+use super::{PipelineArgs, interrupt};
+use crate::pipeline::Pipeline;
+use crate::stage::{Outcome, Plan, Run, RunDir, Step};
+use crate::{Error, Kind, Result};
+
+impl PipelineArgs {
+    /// The pipeline, checked.
+    pub fn load(&self) -> Result<Pipeline> {
+        Pipeline::load(&self.pipeline, &self.overrides)
+    }
+
+    /// The run's directory; touches nothing.
+    pub fn run_dir(&self, pipeline: &Pipeline) -> RunDir {
+        let default = || PathBuf::from("runs").join(&pipeline.name);
+        RunDir::at(self.run_dir.clone().unwrap_or_else(default))
+    }
+
+    /// The plan of the run, for commands that only look.
+    pub fn look(&self) -> Result<(Pipeline, RunDir, Plan)> {
+        let pipeline = self.load()?;
+        let dir = self.run_dir(&pipeline);
+        dir.check_owner(&pipeline.name)?;
+        let plan = Plan::new(&pipeline, &dir)?;
+        Ok((pipeline, dir, plan))
+    }
+
+    /// Opens the run and calls `work` with it.
+    pub fn with_run<T>(
+        &self,
+        printer: &Printer,
+        work: impl FnOnce(&Run<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let pipeline = self.load()?;
+        let dir = self.run_dir(&pipeline);
+        let renderer = Renderer::new(printer);
+        let run = Run::open(&pipeline, dir, interrupt::flag(), &renderer)?;
+        work(&run)
+    }
+}
+
+/// Does a step and says so when there was nothing to do.
+pub fn step(run: &Run<'_>, step: Step, printer: &Printer) -> Result<()> {
+    if run.step(step)? == Outcome::Unchanged {
+        printer.note(&format!("{:22} done before, nothing changed", run.plan.title(step)));
+    }
+    Ok(())
+}
+
+/// The place of the module of this name.
+///
+/// # Errors
+/// [`Kind::Usage`] when there is none, naming those there are.
+pub fn module(pipeline: &Pipeline, name: &str) -> Result<usize> {
+    let names: Vec<&str> = pipeline.modules.iter().map(|module| module.name.as_str()).collect();
+    names.iter().position(|it| *it == name).ok_or_else(|| {
+        let message = format!("pipeline `{}` has no module `{name}`", pipeline.name);
+        Error::new(Kind::Usage, message).hint(format!("its modules are {}", names.join(", ")))
+    })
+}

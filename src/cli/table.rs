@@ -1,0 +1,162 @@
+//! The tables that commands print.
+
+use comfy_table::{CellAlignment, Table, presets};
+
+use crate::Result;
+use crate::pipeline::Split;
+use crate::stage::record::ProbeResult;
+use crate::stage::status::StepStatus;
+use crate::stage::{Plan, RunDir, Step};
+
+/// A table without borders, its columns two spaces apart; `right` are aligned to the right.
+pub fn plain(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header.to_vec());
+    for row in rows {
+        table.add_row(row);
+    }
+    for index in 0..header.len() {
+        if let Some(column) = table.column_mut(index) {
+            column.set_padding((0, 2));
+            if right.contains(&index) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+    }
+    let text = table.to_string();
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// `1234567` -> `1.2 MB`.
+pub fn bytes(count: u64) -> String {
+    indicatif::DecimalBytes(count).to_string()
+}
+
+fn optional<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
+    value.map_or_else(|| "-".to_string(), show)
+}
+
+/// Where every step stands.
+pub fn status(stages: &[StepStatus]) -> String {
+    let rows = stages.iter().map(|it| {
+        vec![
+            it.stage.clone(),
+            it.step.clone(),
+            it.state.name().to_string(),
+            optional(it.generation, |number| number.to_string()),
+            optional(it.rows, |rows| rows.to_string()),
+            optional(it.bytes, bytes),
+            it.why.clone(),
+        ]
+    });
+    let header = ["stage", "step", "state", "generation", "rows", "bytes", "why"];
+    plain(&header, rows.collect(), &[3, 4, 5])
+}
+
+/// What the probes found, and what the modules cost.
+pub struct Report {
+    rows: Vec<Row>,
+}
+
+struct Row {
+    probe: ProbeResult,
+    seconds: Option<f64>,
+    peak_memory: Option<u64>,
+    bytes: u64,
+}
+
+impl Report {
+    /// All probes of a run that are there for its present settings.
+    pub fn collect(plan: &Plan, dir: &RunDir) -> Result<Self> {
+        let stages = plan.status(dir)?;
+        let mut rows = Vec::new();
+        for step in plan.steps() {
+            let Step::Probe(index) = step else { continue };
+            let Some((_, record)) = plan.probe(index, dir)? else { continue };
+            for probe in record.results {
+                let trained = probe.kind == "trained";
+                let stage = if trained { plan.module(index) } else { "untrained" };
+                let steps = stages.iter().filter(|it| it.stage == stage && it.step != "probe");
+                let (mut seconds, mut peak_memory, mut bytes) = (None, None, 0);
+                for it in steps {
+                    seconds = it.seconds.map(|s| s + seconds.unwrap_or(0.0)).or(seconds);
+                    peak_memory = it.peak_memory.max(peak_memory);
+                    bytes += it.bytes.unwrap_or(0);
+                }
+                if !trained {
+                    bytes = untrained_bytes(plan, dir, index)?;
+                }
+                rows.push(Row { probe, seconds, peak_memory, bytes });
+            }
+        }
+        Ok(Self { rows })
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// The probes alone.
+    pub fn probes(&self) -> Vec<&ProbeResult> {
+        self.rows.iter().map(|row| &row.probe).collect()
+    }
+
+    /// One row a module and kind.
+    pub fn table(&self) -> String {
+        let rows = self.rows.iter().map(|row| {
+            let probe = &row.probe;
+            vec![
+                probe.module.clone(),
+                probe.kind.clone(),
+                optional(probe.accuracy, |accuracy| format!("{:.2} %", 100.0 * accuracy)),
+                format!("{:.3}", probe.loss),
+                format!("{:.3}", probe.chance_loss),
+                optional(row.seconds, |seconds| format!("{seconds:.0}")),
+                optional(row.peak_memory, bytes),
+                bytes(row.bytes),
+            ]
+        });
+        let header =
+            ["module", "kind", "accuracy", "loss", "chance", "seconds", "peak memory", "written"];
+        let right = [2, 3, 4, 5, 6, 7];
+        plain(&header, rows.collect(), &right)
+            + "\n\naccuracy: linear probe on the test split; loss: on the test split, of a guess: \
+               chance.\nseconds, memory: train and encode; the untrained stack is encoded in one \
+               pass, counted in each row."
+    }
+
+    /// Whether every trained module beats its untrained twin and its predecessor.
+    pub fn verdict(&self) -> String {
+        let of = |kind: &str| -> Vec<&ProbeResult> {
+            self.probes().into_iter().filter(|probe| probe.kind == kind).collect()
+        };
+        let (trained, untrained) = (of("trained"), of("untrained"));
+        let mut behind = Vec::new();
+        for (index, (module, twin)) in trained.iter().zip(&untrained).enumerate() {
+            if module.accuracy <= twin.accuracy {
+                behind.push(format!("`{}` does not beat its untrained twin", module.module));
+            }
+            if index > 0 && module.accuracy <= trained[index - 1].accuracy {
+                let before = &trained[index - 1].module;
+                behind.push(format!("`{}` does not beat `{before}`", module.module));
+            }
+        }
+        if trained.iter().any(|probe| probe.accuracy.is_none()) {
+            return "no labels: accuracies cannot be compared".to_string();
+        }
+        match behind.is_empty() {
+            true => "every module beats its untrained twin and its predecessor".to_string(),
+            false => behind.join("; "),
+        }
+    }
+}
+
+/// Bytes of the pooled vectors of one untrained module.
+fn untrained_bytes(plan: &Plan, dir: &RunDir, index: usize) -> Result<u64> {
+    let mut bytes = 0;
+    for split in Split::ALL {
+        let generations = plan.generations(Step::Untrained, split, dir)?;
+        bytes += generations.get(index).map_or(0, gimlet_store::Generation::bytes);
+    }
+    Ok(bytes)
+}

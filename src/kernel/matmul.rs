@@ -15,6 +15,7 @@ use std::arch::x86_64::{
 /// Columns of a panel: two AVX2 registers.
 const COLUMNS: usize = 16;
 /// Rows of a tile: 6 x 2 sums, 2 registers of the panel and 1 of the left side fill the 16 there are.
+#[cfg(target_arch = "x86_64")]
 const ROWS: usize = 6;
 
 /// A row-major matrix, or the transpose of one.

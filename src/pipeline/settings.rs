@@ -56,6 +56,16 @@ pub struct Data {
     pub on_bad_sample: OnBadSample,
 }
 
+impl Data {
+    /// At most this many rows of a split; all when `None`.
+    pub fn subset_of(&self, split: Split) -> Option<usize> {
+        match split {
+            Split::Train => self.subset,
+            Split::Test => self.test_subset,
+        }
+    }
+}
+
 /// A kind of source.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]

@@ -42,11 +42,7 @@ impl Run<'_> {
         let purpose = format!("ingest/{}", split.name());
         // Rows are stored in a random order, so that reading them in sequence is random too.
         let mut order = generator(seed, &purpose, &[]).permutation(source.rows());
-        let subset = match split {
-            Split::Train => data.subset,
-            Split::Test => data.test_subset,
-        };
-        order.truncate(subset.unwrap_or(usize::MAX));
+        order.truncate(data.subset_of(split).unwrap_or(usize::MAX));
 
         let title = format!("ingest {}", split.name());
         self.progress.begin(&title, order.len() as u64, 0);

@@ -276,14 +276,10 @@ fn source_identity(pipeline: &Pipeline, split: Split, dir: &RunDir) -> Result<Va
 
 fn ingest_key(pipeline: &Pipeline, split: Split, source: Value) -> Result<Key> {
     let (data, view) = (&pipeline.data, &pipeline.view);
-    let subset = match split {
-        Split::Train => data.subset,
-        Split::Test => data.test_subset,
-    };
     Ok(Key::of(json!({
         "step": "ingest", "method": METHOD_VERSION, "seed": pipeline.seed, "split": split.name(),
         "data": {
-            "source": json_of(&data.source)?, "subset": subset,
+            "source": json_of(&data.source)?, "subset": data.subset_of(split),
             "on_bad_sample": json_of(&data.on_bad_sample)?,
         },
         "view": { "resize": view.resize, "grayscale": view.grayscale },

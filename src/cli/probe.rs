@@ -26,7 +26,8 @@ pub fn run(args: ProbeArgs, printer: &Printer) -> anyhow::Result<()> {
             session::step(run, Step::Untrained, printer)?;
             session::step(run, Step::Probe(index), printer)?;
         }
-        Ok((table::Report::collect(&run.plan, &run.dir)?, missing))
+        let stages = run.plan.status(&run.dir)?;
+        Ok((table::Report::collect(&run.plan, &run.dir, &stages)?, missing))
     })?;
     if args.output.json {
         printer.json(&report.probes())?;

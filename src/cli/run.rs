@@ -19,8 +19,9 @@ pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
         for step in run.plan.steps() {
             session::step(run, step, printer)?;
         }
-        let report = table::Report::collect(&run.plan, &run.dir)?;
-        Ok((run.pipeline.name.clone(), run.dir.clone(), run.plan.status(&run.dir)?, report))
+        let stages = run.plan.status(&run.dir)?;
+        let report = table::Report::collect(&run.plan, &run.dir, &stages)?;
+        Ok((run.pipeline.name.clone(), run.dir.clone(), stages, report))
     })?;
     if args.output.json {
         return printer.json(&json!({

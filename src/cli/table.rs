@@ -67,8 +67,9 @@ struct Row {
 
 impl Report {
     /// All probes of a run that are there for its present settings.
-    pub fn collect(plan: &Plan, dir: &RunDir) -> Result<Self> {
-        let stages = plan.status(dir)?;
+    ///
+    /// `stages` is the status of the run, which knows what the steps cost.
+    pub fn collect(plan: &Plan, dir: &RunDir, stages: &[StepStatus]) -> Result<Self> {
         let mut rows = Vec::new();
         for step in plan.steps() {
             let Step::Probe(index) = step else { continue };

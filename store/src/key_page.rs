@@ -1,5 +1,6 @@
 //! The `id`, `label` and `source` of a row group's rows, each as one Parquet page.
 
+use crate::checksum::crc32;
 use crate::page_header::{MAX_HEADER, PageHeader, PageKind, push_varint, take_varint};
 
 /// A page of ids: INT64, PLAIN, no levels.
@@ -33,7 +34,7 @@ pub(crate) fn sources(sources: &[String]) -> Vec<u8> {
 
 fn page(values: usize, body: &[u8]) -> Vec<u8> {
     let kind = PageKind::Plain;
-    let header = PageHeader { kind, body: body.len(), crc: crc32fast::hash(body), values };
+    let header = PageHeader { kind, body: body.len(), crc: crc32(body), values };
     let mut bytes = [0; MAX_HEADER];
     let length = header.encode(&mut bytes);
     [&bytes[..length], body].concat()

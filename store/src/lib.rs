@@ -5,6 +5,7 @@
 //! reader of Parquet reads by a plain glob; a [`Reader`] fetches single rows from them as fast as
 //! from a flat file. `FORMAT.md` beside this crate says what lies on disk.
 
+mod checksum;
 mod column_chunk;
 mod dataset;
 pub mod durable;

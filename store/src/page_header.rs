@@ -3,6 +3,8 @@
 //! Format: `PageHeader` in the Parquet project's `parquet.thrift`. Only what `FORMAT.md` allows
 //! is written, and only that is read back.
 
+use crate::checksum::crc32;
+
 /// The longest header there is: every number at its longest.
 pub(crate) const MAX_HEADER: usize = 40;
 
@@ -102,7 +104,7 @@ impl PageHeader {
         if header.body != body.len() || header.kind != kind || header.values != values {
             return Err("its page header says something else than the schema and the index");
         }
-        if header.crc != crc32fast::hash(body) {
+        if header.crc != crc32(body) {
             return Err("its page has another CRC-32 than was written");
         }
         Ok(body)

@@ -8,6 +8,7 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use zerocopy::IntoBytes;
 
+use crate::checksum::crc32;
 use crate::page_header::{MAX_HEADER, PageHeader, PageKind, push_varint};
 use crate::rows::Values;
 use crate::schema::{Column, DType};
@@ -116,7 +117,7 @@ impl TensorPage {
                 Sums::of(row)?
             }
         };
-        let crc = crc32fast::hash(body);
+        let crc = crc32(body);
         let header = PageHeader { kind: self.kind(), body: body.len(), crc, values: self.values };
         let mut bytes = [0; MAX_HEADER];
         let length = header.encode(&mut bytes);
@@ -157,7 +158,7 @@ impl TensorPage {
 /// The dictionary page of a `u8` column, header and all: each byte's own value, as INT32.
 pub(crate) fn identity_dictionary() -> Vec<u8> {
     let body: Vec<u8> = (0i32..256).flat_map(i32::to_le_bytes).collect();
-    let crc = crc32fast::hash(&body);
+    let crc = crc32(&body);
     let header = PageHeader { kind: PageKind::Dictionary, body: body.len(), crc, values: 256 };
     let mut bytes = [0; MAX_HEADER];
     let length = header.encode(&mut bytes);

@@ -178,6 +178,8 @@ fn activation_column(dtype: ActivationType, patches: usize, map: Map) -> Column 
         dtype: match dtype {
             ActivationType::F16 => DType::F16,
             ActivationType::F32 => DType::F32,
+            // The store has no such type yet.
+            ActivationType::Int8 => DType::F16,
         },
         shape: vec![patches, map.height, map.width, map.channels],
         dims: ["patch", "height", "width", "channel"].map(String::from).to_vec(),

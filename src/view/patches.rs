@@ -203,6 +203,7 @@ mod tests {
             stride,
             mean: (0..channels).map(|c| 0.4 + 0.03 * c as f32).collect(),
             std: (0..channels).map(|c| 0.25 + 0.02 * c as f32).collect(),
+            views: 1,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Numbers of bytes: `20000000000`, `"20GB"`, `"1.5 GiB"`.
+//! Numbers of bytes, read and written: `20000000000`, `"20GB"`, `"1.5 GiB"`.
 
 use super::origin::Fault;
 use super::raw::{self, Optional};
@@ -39,6 +39,11 @@ pub fn optional_bytes(value: &Optional<raw::Bytes>, key: &str) -> Result<Option<
             })
         }
     }
+}
+
+/// A number of bytes for people: `1.23 MB`.
+pub fn in_words(count: u64) -> String {
+    indicatif::DecimalBytes(count).to_string()
 }
 
 enum Wrong {

@@ -142,6 +142,7 @@ use self::origin::{Fault, Origin};
 use self::shapes::{Culprit, image_size, walk};
 use crate::error::{Error, Kind, Result};
 
+pub use bytes::in_words as bytes_in_words;
 pub use settings::*;
 
 /// The environment variable with the folder that relative paths of data start from.

@@ -2,24 +2,21 @@
 
 use std::time::Instant;
 
-use gimlet_store::{Column, DType, Rows, Schema, Spec, Values};
+use gimlet_store::{Rows, Schema, Spec, Values};
 use serde_json::json;
 
+use super::layout::{image_column, rows_per_group};
 use super::plan::Step;
 use super::run_dir::INGEST;
 use super::{Run, memory};
 use crate::pipeline::{OnBadSample, Split};
 use crate::random::generator;
 use crate::source::{self, Sample, Source};
-use crate::train::input::IMAGE;
 use crate::view::{self, Pixels};
 use crate::{Error, Result};
 
 /// Source rows decoded at once.
 const CHUNK: usize = 512;
-
-/// Rows of a row group.
-pub(super) const ROWS_PER_GROUP: usize = 64;
 
 impl Run<'_> {
     pub(super) fn ingest(&self) -> Result<()> {
@@ -77,21 +74,20 @@ impl Run<'_> {
             let writer = match &mut writer {
                 Some(open) => open,
                 None => {
-                    let column = image_column(first);
                     let schema = Schema {
-                        columns: vec![column],
+                        columns: vec![image_column(*size, first.channels)],
                         source: true,
                         label_names: source.label_names().map(<[String]>::to_vec),
                     };
                     let key = self.plan.key(Step::Ingest, split);
                     let open = self.dir.dataset(INGEST, split).begin(Spec {
-                        schema,
                         key: key.hash.clone(),
                         settings: key.settings.clone(),
                         // Bad samples are known when they are met.
                         rows: None,
                         rows_per_part: self.pipeline.store.rows_per_part,
-                        rows_per_group: ROWS_PER_GROUP,
+                        rows_per_group: rows_per_group(schema.row_bytes()),
+                        schema,
                     })?;
                     behind = open.rows_done() as usize;
                     writer.insert(open)
@@ -149,14 +145,5 @@ impl Run<'_> {
             sources: Some(&sources),
             tensors: &[Values::U8(&values)],
         })?)
-    }
-}
-
-fn image_column(pixels: &Pixels) -> Column {
-    Column {
-        name: IMAGE.to_string(),
-        dtype: DType::U8,
-        shape: vec![pixels.height, pixels.width, pixels.channels],
-        dims: ["height", "width", "channel"].map(String::from).to_vec(),
     }
 }

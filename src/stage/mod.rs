@@ -4,9 +4,13 @@
 //! every module, `train`, `encode` and `probe`. Each step has a key, computed before its work from
 //! the settings that matter to it and the keys of its inputs: a step whose key is committed is done.
 
+pub mod boundary;
+pub mod cost;
 mod encode;
+mod extent;
 mod ingest;
 pub mod key;
+mod layout;
 pub mod lock;
 pub mod memory;
 pub mod plan;
@@ -93,7 +97,7 @@ impl<'a> Run<'a> {
 
     /// Fails unless the steps whose output `step` reads are done.
     fn check_input(&self, step: Step) -> Result<()> {
-        for input in step.inputs() {
+        for input in self.plan.inputs(step) {
             if !self.plan.is_done(input, &self.dir)? {
                 let (step, input) = (self.plan.title(step), self.plan.title(input));
                 let message = format!(

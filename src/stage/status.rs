@@ -133,7 +133,7 @@ impl Plan {
         if !changed.is_empty() {
             return Ok((State::Stale, changed.join("; ")));
         }
-        let inputs = step.inputs();
+        let inputs = self.inputs(step);
         let mut stale = Vec::new();
         for input in inputs {
             if !self.is_done(input, dir)? {

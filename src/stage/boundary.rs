@@ -1,0 +1,102 @@
+//! What becomes of the activations between a module and the next: stored, or recomputed when they are
+//! needed.
+
+use serde::Serialize;
+
+use super::cost::Costs;
+use crate::Result;
+use crate::module;
+use crate::pipeline::{Activations, Pipeline, bytes_in_words};
+
+/// What becomes of one module's activations, and why.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Boundary {
+    /// Whether they are stored; else the next module has the frozen predecessors compute them.
+    pub stored: bool,
+    /// Whether relu(z) is stored instead of z.
+    pub relu: bool,
+    /// For people.
+    pub why: String,
+}
+
+/// The boundaries of a pipeline, one a module. `costs` is asked only where one is `auto`.
+///
+/// # Errors
+/// Those of `costs`.
+pub fn resolve<'a>(
+    pipeline: &'a Pipeline,
+    costs: impl FnOnce() -> Result<Costs<'a>>,
+) -> Result<Vec<Boundary>> {
+    let wanted: Vec<Activations> = pipeline.modules.iter().map(|it| it.activations).collect();
+    let mut why = vec!["as the pipeline says".to_owned(); wanted.len()];
+    let mut stored: Vec<bool> = wanted.iter().map(|it| *it != Activations::Recompute).collect();
+    if wanted.contains(&Activations::Auto) {
+        choose(&costs()?, &wanted, &mut stored, &mut why);
+    }
+    let mut channels = pipeline.view.channels();
+    let mut boundaries = Vec::with_capacity(wanted.len());
+    for (index, module) in pipeline.modules.iter().enumerate() {
+        channels = module.layers.iter().fold(channels, |c, layer| layer.out_channels(c));
+        // What no module reads stays as it is.
+        let hidden = pipeline.modules.get(index + 1).is_some_and(|next| {
+            pipeline.store.relu && module::reads_only_relu(&next.layers, channels)
+        });
+        let relu = stored[index] && hidden;
+        boundaries.push(Boundary { stored: stored[index], relu, why: why[index].clone() });
+    }
+    Ok(boundaries)
+}
+
+/// Decides what is `auto`: starts from everything stored and has one boundary after another
+/// recomputed, first those that save seconds, then, as long as the run is larger than it may be,
+/// those that save the most bytes for each second they cost.
+fn choose(costs: &Costs<'_>, wanted: &[Activations], stored: &mut [bool], why: &mut [String]) {
+    let pace = costs.assumed_pace();
+    let last = wanted.len() - 1;
+    if wanted[last] == Activations::Auto {
+        stored[last] = false;
+        why[last] = "auto: no module reads them".to_owned();
+    }
+    /// What having a boundary recomputed changes.
+    struct Switch {
+        boundary: usize,
+        seconds: f64,
+        bytes: u64,
+    }
+    let switches = |stored: &[bool]| -> Vec<Switch> {
+        let free = (0..last).filter(|it| wanted[*it] == Activations::Auto && stored[*it]);
+        free.map(|boundary| {
+            let mut without = stored.to_vec();
+            without[boundary] = false;
+            let seconds = costs.total_seconds(&without, &pace) - costs.total_seconds(stored, &pace);
+            let bytes = costs.total_bytes(stored) - costs.total_bytes(&without);
+            Switch { boundary, seconds, bytes }
+        })
+        .collect()
+    };
+    loop {
+        let cheaper = switches(stored).into_iter().filter(|switch| switch.seconds < 0.0);
+        let Some(best) = cheaper.min_by(|a, b| a.seconds.total_cmp(&b.seconds)) else { break };
+        stored[best.boundary] = false;
+        let saved = -best.seconds;
+        why[best.boundary] = format!("auto: {saved:.1} s less than writing and reading them");
+    }
+    let limit = costs.pipeline.store.max_bytes.unwrap_or(u64::MAX);
+    while costs.most_bytes(stored) > limit {
+        let over = costs.most_bytes(stored) - limit;
+        let worth = |switch: &Switch| switch.bytes as f64 / switch.seconds.max(1e-9);
+        let all = switches(stored).into_iter();
+        let Some(best) = all.max_by(|a, b| worth(a).total_cmp(&worth(b))) else { break };
+        stored[best.boundary] = false;
+        why[best.boundary] = format!(
+            "auto: the run would be {} larger than `store.max_bytes`; saves {} for {:.1} s",
+            bytes_in_words(over),
+            bytes_in_words(best.bytes),
+            best.seconds
+        );
+    }
+    for switch in switches(stored) {
+        why[switch.boundary] =
+            format!("auto: recomputing them would take {:.1} s more", switch.seconds);
+    }
+}

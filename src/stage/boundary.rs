@@ -47,56 +47,77 @@ pub fn resolve<'a>(
     Ok(boundaries)
 }
 
+/// What having one more boundary recomputed changes.
+struct Switch {
+    boundary: usize,
+    seconds: f64,
+    bytes: u64,
+}
+
+impl Switch {
+    /// Bytes saved for each second.
+    fn worth(&self) -> f64 {
+        self.bytes as f64 / self.seconds.max(1e-9)
+    }
+}
+
 /// Decides what is `auto`: starts from everything stored and has one boundary after another
-/// recomputed, first those that save seconds, then, as long as the run is larger than it may be,
-/// those that save the most bytes for each second they cost.
+/// recomputed, first those that save seconds; then, as long as the run is larger than it may be,
+/// those that save the most bytes for each second they cost. What of these fits after all is stored.
 fn choose(costs: &Costs<'_>, wanted: &[Activations], stored: &mut [bool], why: &mut [String]) {
     let pace = costs.assumed_pace();
+    let seconds = |stored: &[bool]| costs.total_seconds(stored, &pace);
     let last = wanted.len() - 1;
     if wanted[last] == Activations::Auto {
         stored[last] = false;
         why[last] = "auto: no module reads them".to_owned();
     }
-    /// What having a boundary recomputed changes.
-    struct Switch {
-        boundary: usize,
-        seconds: f64,
-        bytes: u64,
-    }
     let switches = |stored: &[bool]| -> Vec<Switch> {
         let free = (0..last).filter(|it| wanted[*it] == Activations::Auto && stored[*it]);
-        free.map(|boundary| {
+        let switch = |boundary| {
             let mut without = stored.to_vec();
             without[boundary] = false;
-            let seconds = costs.total_seconds(&without, &pace) - costs.total_seconds(stored, &pace);
-            let bytes = costs.total_bytes(stored) - costs.total_bytes(&without);
-            Switch { boundary, seconds, bytes }
-        })
-        .collect()
+            Switch {
+                boundary,
+                seconds: seconds(&without) - seconds(stored),
+                bytes: costs.total_bytes(stored) - costs.total_bytes(&without),
+            }
+        };
+        free.map(switch).collect()
     };
     loop {
         let cheaper = switches(stored).into_iter().filter(|switch| switch.seconds < 0.0);
         let Some(best) = cheaper.min_by(|a, b| a.seconds.total_cmp(&b.seconds)) else { break };
         stored[best.boundary] = false;
-        let saved = -best.seconds;
-        why[best.boundary] = format!("auto: {saved:.1} s less than writing and reading them");
+        let saved = in_words(-best.seconds);
+        why[best.boundary] = format!("auto: {saved} less than writing and reading them");
     }
+
     let limit = costs.pipeline.store.max_bytes.unwrap_or(u64::MAX);
+    let mut for_room = Vec::new();
     while costs.most_bytes(stored) > limit {
-        let over = costs.most_bytes(stored) - limit;
-        let worth = |switch: &Switch| switch.bytes as f64 / switch.seconds.max(1e-9);
         let all = switches(stored).into_iter();
-        let Some(best) = all.max_by(|a, b| worth(a).total_cmp(&worth(b))) else { break };
+        let Some(best) = all.max_by(|a, b| a.worth().total_cmp(&b.worth())) else { break };
         stored[best.boundary] = false;
-        why[best.boundary] = format!(
-            "auto: the run would be {} larger than `store.max_bytes`; saves {} for {:.1} s",
-            bytes_in_words(over),
-            bytes_in_words(best.bytes),
-            best.seconds
-        );
+        for_room.push(best.boundary);
+    }
+    for boundary in for_room {
+        let without = (costs.total_bytes(stored), seconds(stored));
+        stored[boundary] = true;
+        if costs.most_bytes(stored) > limit {
+            let saved = bytes_in_words(costs.total_bytes(stored) - without.0);
+            let more = in_words(without.1 - seconds(stored));
+            stored[boundary] = false;
+            why[boundary] = format!("auto: for `store.max_bytes`, {saved} less; {more} more");
+        }
     }
     for switch in switches(stored) {
-        why[switch.boundary] =
-            format!("auto: recomputing them would take {:.1} s more", switch.seconds);
+        let more = in_words(switch.seconds);
+        why[switch.boundary] = format!("auto: recomputing them would take {more} more");
     }
+}
+
+/// Seconds for people.
+fn in_words(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{seconds:.3} s") } else { format!("{seconds:.0} s") }
 }

@@ -112,6 +112,7 @@ fn of_folder(folder: &Path) -> Result<Generation> {
 fn dtype(column: &Column) -> &'static str {
     match column.dtype {
         DType::U8 => "u8",
+        DType::I8 => "int8, scaled",
         DType::F16 => "f16",
         DType::F32 => "f32",
     }

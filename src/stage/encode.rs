@@ -4,7 +4,9 @@
 use std::time::Instant;
 
 use candle_core::Tensor;
-use gimlet_store::{Column, DType, Keys, Rows, Schema, Spec, Values, Writer};
+use gimlet_store::{
+    Column, Compression, CompressionSetting, DType, Keys, Rows, Schema, Spec, Values, Writer,
+};
 use serde_json::json;
 
 use super::key::Key;
@@ -54,8 +56,11 @@ impl Run<'_> {
 
             let title = format!("{} {}", self.plan.title(Step::Encode(index)), split.name());
             self.progress.begin(&title, input.rows() as u64, writer.rows_done());
-            for rows in batches(writer.rows_done(), input.rows() as u64) {
+            for rows in batches(input.rows() as u64) {
                 self.check_stop()?;
+                if !wanted(&mut writer, &rows)? {
+                    continue;
+                }
                 let maps =
                     module.forward(&input.tensor(&rows, framing(split, self.pipeline.seed))?)?;
                 let pooled = module::pooled(&maps, patches.isqrt())?;
@@ -97,11 +102,17 @@ impl Run<'_> {
             }
 
             let title = format!("encode untrained {}", split.name());
-            // Writers that an earlier attempt left at different parts go on together from the first.
-            let first = writers.iter().map(Writer::rows_done).min().unwrap_or(0);
-            self.progress.begin(&title, input.rows() as u64, first);
-            for rows in batches(first, input.rows() as u64) {
+            let done = writers.iter().map(Writer::rows_done).min().unwrap_or(0);
+            self.progress.begin(&title, input.rows() as u64, done);
+            for rows in batches(input.rows() as u64) {
                 self.check_stop()?;
+                let mut any = false;
+                for writer in &mut writers {
+                    any |= wanted(writer, &rows)?;
+                }
+                if !any {
+                    continue;
+                }
                 let mut maps = input.tensor(&rows, framing(split, self.pipeline.seed))?;
                 for (module, writer) in stack.iter().zip(&mut writers) {
                     maps = module.forward(&maps)?;
@@ -132,6 +143,7 @@ impl Run<'_> {
             rows: Some(rows as u64),
             rows_per_part: self.pipeline.store.rows_per_part,
             rows_per_group: ingest::ROWS_PER_GROUP,
+            compression: CompressionSetting::Fixed(Compression::None),
         }
     }
 
@@ -142,32 +154,42 @@ impl Run<'_> {
         let input = self.plan.generation(step, split, &self.dir)?;
         let keys = input.reader(&[])?.keys()?;
         let label_names = input.manifest().schema.label_names.clone();
-        Ok((keys, Schema { columns: vec![], source: false, label_names }))
+        Ok((keys, Schema { columns: vec![], source: false, label_names, attributes: vec![] }))
     }
 }
 
-/// The rows from `start` to `end` in runs of [`BATCH`].
-fn batches(start: u64, end: u64) -> impl Iterator<Item = Vec<u64>> {
-    (start..end).step_by(BATCH).map(move |from| (from..end.min(from + BATCH as u64)).collect())
+/// The rows from 0 to `end` in runs of [`BATCH`].
+fn batches(end: u64) -> impl Iterator<Item = Vec<u64>> {
+    (0..end).step_by(BATCH).map(move |from| (from..end.min(from + BATCH as u64)).collect())
 }
 
-/// Appends what was made of `rows` to a writer; those that its complete parts hold are left out.
+/// Whether a writer wants any of `rows`, which come next; if not, it has passed over them.
+fn wanted(writer: &mut Writer, rows: &[u64]) -> Result<bool> {
+    let Some((from, to)) = rows.first().zip(rows.last()) else { return Ok(false) };
+    let wanted = writer.wants(*from..to + 1);
+    if !wanted && writer.position() == *from {
+        writer.skip(rows.len() as u64)?;
+    }
+    Ok(wanted)
+}
+
+/// Appends what was made of `rows` to a writer that has not passed over them.
 fn append(writer: &mut Writer, keys: &Keys, rows: &[u64], tensors: &[&Tensor]) -> Result<()> {
-    let done = writer.rows_done();
-    let behind = rows.iter().filter(|row| **row < done).count();
-    let Some((from, to)) = rows[behind..].first().zip(rows.last()) else { return Ok(()) };
+    let Some((from, to)) = rows.first().zip(rows.last()) else { return Ok(()) };
+    if writer.position() != *from {
+        return Ok(());
+    }
     let range = *from as usize..*to as usize + 1;
     let mut values = Vec::with_capacity(tensors.len());
     for tensor in tensors {
-        let all = tensor.flatten_all()?.to_vec1::<f32>()?;
-        let row = all.len() / rows.len();
-        values.push(all[behind * row..].to_vec());
+        values.push(tensor.flatten_all()?.to_vec1::<f32>()?);
     }
     let tensors: Vec<Values<'_>> = values.iter().map(|values| Values::F32(values)).collect();
     Ok(writer.write(&Rows {
         ids: &keys.ids[range.clone()],
         labels: &keys.labels[range],
         sources: None,
+        attributes: &[],
         tensors: &tensors,
     })?)
 }
@@ -181,6 +203,7 @@ fn activation_column(dtype: ActivationType, patches: usize, map: Map) -> Column 
         },
         shape: vec![patches, map.height, map.width, map.channels],
         dims: ["patch", "height", "width", "channel"].map(String::from).to_vec(),
+        compression: Compression::None,
     }
 }
 
@@ -192,5 +215,6 @@ fn pooled_column(patches: usize, map: Map) -> Column {
         dtype: DType::F32,
         shape: vec![grid, grid, map.channels],
         dims: ["row", "column", "channel"].map(String::from).to_vec(),
+        compression: Compression::None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use gimlet_store::{Column, DType, Rows, Schema, Spec, Values};
+use gimlet_store::{Column, Compression, CompressionSetting, DType, Rows, Schema, Spec, Values};
 use serde_json::json;
 
 use super::plan::Step;
@@ -49,8 +49,6 @@ impl Run<'_> {
         let mut writer = None;
         let mut size = None;
         let mut skipped = Vec::new();
-        // Rows of the complete parts that an earlier attempt left.
-        let mut behind = 0;
         for (chunk, rows) in order.chunks(CHUNK).enumerate() {
             self.check_stop()?;
             let rows: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
@@ -82,6 +80,7 @@ impl Run<'_> {
                         columns: vec![column],
                         source: true,
                         label_names: source.label_names().map(<[String]>::to_vec),
+                        attributes: vec![],
                     };
                     let key = self.plan.key(Step::Ingest, split);
                     let open = self.dir.dataset(INGEST, split).begin(Spec {
@@ -92,14 +91,11 @@ impl Run<'_> {
                         rows: None,
                         rows_per_part: self.pipeline.store.rows_per_part,
                         rows_per_group: ROWS_PER_GROUP,
+                        compression: CompressionSetting::Fixed(Compression::None),
                     })?;
-                    behind = open.rows_done() as usize;
                     writer.insert(open)
                 }
             };
-            let again = behind.min(samples.len());
-            behind -= again;
-            samples.drain(..again);
             self.write_images(writer, *size, &samples)?;
             self.progress.advance((chunk * CHUNK + rows.len()) as u64, "");
         }
@@ -147,6 +143,7 @@ impl Run<'_> {
             ids: &ids,
             labels: &labels,
             sources: Some(&sources),
+            attributes: &[],
             tensors: &[Values::U8(&values)],
         })?)
     }
@@ -158,5 +155,6 @@ fn image_column(pixels: &Pixels) -> Column {
         dtype: DType::U8,
         shape: vec![pixels.height, pixels.width, pixels.channels],
         dims: ["height", "width", "channel"].map(String::from).to_vec(),
+        compression: Compression::None,
     }
 }

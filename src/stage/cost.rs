@@ -14,6 +14,7 @@ use crate::Result;
 use crate::loss::infonce;
 use crate::module;
 use crate::pipeline::{Loss, Map, Pipeline, Source, Split};
+use crate::train::input::ATTRIBUTES;
 
 /// Additions and multiplications a second, forward: two cores of a server's CPU, all told.
 const FORWARD_RATE: f64 = 40e9;
@@ -48,9 +49,6 @@ const SOURCE_BYTES: u64 = 24;
 
 /// Bytes of a line of the log of a training.
 const LOG_BYTES: u64 = 128;
-
-/// Attributes of a row of activations: view, crop, flip.
-pub(super) const ATTRIBUTES: u64 = 4;
 
 /// What a pipeline's steps cost.
 pub struct Costs<'a> {
@@ -126,7 +124,12 @@ impl<'a> Costs<'a> {
     /// The schemas of the datasets that a step writes of one split; `stored` says of each module
     /// whether its activations are.
     pub fn schemas(&self, step: Step, stored: &[bool]) -> Vec<Schema> {
-        let schema = |columns: Vec<Column>, source| Schema { columns, source, label_names: None };
+        let schema = |columns: Vec<Column>, source| Schema {
+            columns,
+            source,
+            label_names: None,
+            attributes: if source { vec![] } else { ATTRIBUTES.map(String::from).to_vec() },
+        };
         match step {
             Step::Ingest => {
                 let channels = self.pipeline.view.channels();
@@ -170,7 +173,8 @@ impl<'a> Costs<'a> {
     }
 
     fn dataset_bytes(&self, schema: &Schema, rows: u64) -> u64 {
-        let keys = if schema.source { 2 * 8 + SOURCE_BYTES } else { (2 + ATTRIBUTES) * 8 };
+        let source = if schema.source { SOURCE_BYTES } else { 0 };
+        let keys = (2 + schema.attributes.len() as u64) * 8 + source;
         let row = schema.row_bytes() as u64 + keys + COLUMN_BYTES * schema.columns.len() as u64;
         let group = super::layout::rows_per_group(schema.row_bytes()) as u64;
         let parts = rows.div_ceil(self.pipeline.store.rows_per_part as u64);

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use candle_core::Tensor;
-use gimlet_store::{Keys, Rows, Schema, Spec, Values, Writer};
+use gimlet_store::{Compression, CompressionSetting, Keys, Rows, Schema, Spec, Values, Writer};
 use serde_json::json;
 
 use super::key::Key;
@@ -14,8 +14,8 @@ use super::{Run, memory};
 use crate::Result;
 use crate::kernel::activation::relu;
 use crate::module::{self, Module};
-use crate::pipeline::Split;
-use crate::train::input::Look;
+use crate::pipeline::{self, Split};
+use crate::train::input::{ATTRIBUTES, Look};
 
 /// Rows that go through a module at once.
 pub(super) const BATCH: usize = 32;
@@ -33,21 +33,27 @@ impl Run<'_> {
             let module = self.encoder(index)?;
             let [patches, ..] = input.shape();
             let boundary = self.plan.boundary(index);
+            let store = &self.pipeline.store;
             let mut columns = vec![pooled_column(patches, maps.1)];
+            let mut compression = CompressionSetting::Fixed(Compression::None);
             if boundary.stored {
-                let dtype = self.pipeline.store.dtype;
-                columns.insert(0, activation_column(dtype, patches, maps.1));
+                columns.insert(0, activation_column(store.dtype, patches, maps.1));
+                compression = setting(store.compression);
             }
             let dataset = self.dir.dataset(self.plan.module(index), split);
             let key = self.plan.key(Step::Encode(index), split);
             let schema = Schema { columns, ..self.schema_like(index, split)? };
             let keys = input.keys()?;
-            let mut writer = dataset.begin(self.spec(schema, key, input.rows()))?;
+            let spec = Spec { compression, ..self.spec(schema, key, input.rows()) };
+            let mut writer = dataset.begin(spec)?;
 
             let title = format!("{} {}", self.plan.title(Step::Encode(index)), split.name());
             self.progress.begin(&title, input.rows() as u64, writer.rows_done());
-            for rows in batches(writer.rows_done(), input.rows() as u64) {
+            for rows in batches(input.rows() as u64) {
                 self.check_stop()?;
+                if !wanted(&mut writer, &rows)? {
+                    continue;
+                }
                 let maps = module.forward(&input.tensor(&rows, Look::Frozen)?)?;
                 let pooled = module::pooled(&maps, patches.isqrt())?;
                 if boundary.stored {
@@ -57,6 +63,9 @@ impl Run<'_> {
                     append(&mut writer, &keys, &rows, &[&pooled])?;
                 }
                 self.progress.advance(rows.last().map_or(0, |row| row + 1), "");
+            }
+            for (column, choice) in writer.compression() {
+                self.progress.note(&format!("`{column}`: {choice}"));
             }
             let generation = self.commit(writer, started)?;
             self.progress.end(&format!("{} rows", generation.rows()));
@@ -92,11 +101,17 @@ impl Run<'_> {
             }
 
             let title = format!("encode untrained {}", split.name());
-            // Writers that an earlier attempt left at different parts go on together from the first.
-            let first = writers.iter().map(Writer::rows_done).min().unwrap_or(0);
-            self.progress.begin(&title, samples, first);
-            for rows in batches(first, samples) {
+            let done = writers.iter().map(Writer::rows_done).min().unwrap_or(0);
+            self.progress.begin(&title, samples, done);
+            for rows in batches(samples) {
                 self.check_stop()?;
+                let mut any = false;
+                for writer in &mut writers {
+                    any |= wanted(writer, &rows)?;
+                }
+                if !any {
+                    continue;
+                }
                 let mut maps = input.tensor(&rows, Look::Frozen)?;
                 for (module, writer) in stack.iter().zip(&mut writers) {
                     maps = module.forward(&maps)?;
@@ -126,40 +141,64 @@ impl Run<'_> {
             rows: Some(rows as u64),
             rows_per_part: self.pipeline.store.rows_per_part,
             rows_per_group: rows_per_group(schema.row_bytes()),
+            // Pooled vectors are dense: there is next to nothing to gain.
+            compression: CompressionSetting::Fixed(Compression::None),
             schema,
         }
     }
 
-    /// A schema with the label names of the rows that module `index` reads, and no columns yet.
+    /// A schema with the attributes of activations and the label names of the rows that module
+    /// `index` reads, and no columns yet.
     fn schema_like(&self, index: usize, split: Split) -> Result<Schema> {
         let input = self.plan.generation(self.plan.source(index), split, &self.dir)?;
         let label_names = input.manifest().schema.label_names.clone();
-        Ok(Schema { columns: vec![], source: false, label_names })
+        let attributes = ATTRIBUTES.map(String::from).to_vec();
+        Ok(Schema { columns: vec![], source: false, label_names, attributes })
     }
 }
 
-/// The rows from `start` to `end` in runs of [`BATCH`].
-fn batches(start: u64, end: u64) -> impl Iterator<Item = Vec<u64>> {
-    (start..end).step_by(BATCH).map(move |from| (from..end.min(from + BATCH as u64)).collect())
+/// The rows from 0 to `end` in runs of [`BATCH`].
+fn batches(end: u64) -> impl Iterator<Item = Vec<u64>> {
+    (0..end).step_by(BATCH).map(move |from| (from..end.min(from + BATCH as u64)).collect())
 }
 
-/// Appends what was made of `rows` to a writer; those that its complete parts hold are left out.
+/// Whether a writer wants any of `rows`, which come next; if not, it has passed over them.
+fn wanted(writer: &mut Writer, rows: &[u64]) -> Result<bool> {
+    let Some((from, to)) = rows.first().zip(rows.last()) else { return Ok(false) };
+    let wanted = writer.wants(*from..to + 1);
+    if !wanted && writer.position() == *from {
+        writer.skip(rows.len() as u64)?;
+    }
+    Ok(wanted)
+}
+
+/// Appends what was made of `rows` to a writer that has not passed over them.
 fn append(writer: &mut Writer, keys: &Keys, rows: &[u64], tensors: &[&Tensor]) -> Result<()> {
-    let done = writer.rows_done();
-    let behind = rows.iter().filter(|row| **row < done).count();
-    let Some((from, to)) = rows[behind..].first().zip(rows.last()) else { return Ok(()) };
+    let Some((from, to)) = rows.first().zip(rows.last()) else { return Ok(()) };
+    if writer.position() != *from {
+        return Ok(());
+    }
     let range = *from as usize..*to as usize + 1;
     let mut values = Vec::with_capacity(tensors.len());
     for tensor in tensors {
-        let all = tensor.flatten_all()?.to_vec1::<f32>()?;
-        let row = all.len() / rows.len();
-        values.push(all[behind * row..].to_vec());
+        values.push(tensor.flatten_all()?.to_vec1::<f32>()?);
     }
     let tensors: Vec<Values<'_>> = values.iter().map(|values| Values::F32(values)).collect();
+    let attributes: Vec<&[i64]> = keys.attributes.iter().map(|it| &it[range.clone()]).collect();
     Ok(writer.write(&Rows {
         ids: &keys.ids[range.clone()],
         labels: &keys.labels[range],
         sources: None,
+        attributes: &attributes,
         tensors: &tensors,
     })?)
+}
+
+fn setting(compression: pipeline::Compression) -> CompressionSetting {
+    match compression {
+        pipeline::Compression::Auto => CompressionSetting::Auto,
+        pipeline::Compression::None => CompressionSetting::Fixed(Compression::None),
+        pipeline::Compression::Lz4 => CompressionSetting::Fixed(Compression::Lz4),
+        pipeline::Compression::Zstd => CompressionSetting::Fixed(Compression::Zstd),
+    }
 }

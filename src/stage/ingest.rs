@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use gimlet_store::{Rows, Schema, Spec, Values};
+use gimlet_store::{Compression, CompressionSetting, Rows, Schema, Spec, Values};
 use serde_json::json;
 
 use super::layout::{image_column, rows_per_group};
@@ -46,8 +46,6 @@ impl Run<'_> {
         let mut writer = None;
         let mut size = None;
         let mut skipped = Vec::new();
-        // Rows of the complete parts that an earlier attempt left.
-        let mut behind = 0;
         for (chunk, rows) in order.chunks(CHUNK).enumerate() {
             self.check_stop()?;
             let rows: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
@@ -78,6 +76,7 @@ impl Run<'_> {
                         columns: vec![image_column(*size, first.channels)],
                         source: true,
                         label_names: source.label_names().map(<[String]>::to_vec),
+                        attributes: vec![],
                     };
                     let key = self.plan.key(Step::Ingest, split);
                     let open = self.dir.dataset(INGEST, split).begin(Spec {
@@ -87,15 +86,13 @@ impl Run<'_> {
                         rows: None,
                         rows_per_part: self.pipeline.store.rows_per_part,
                         rows_per_group: rows_per_group(schema.row_bytes()),
+                        // Images are read a few at a time, in every step of the first module.
+                        compression: CompressionSetting::Fixed(Compression::None),
                         schema,
                     })?;
-                    behind = open.rows_done() as usize;
                     writer.insert(open)
                 }
             };
-            let again = behind.min(samples.len());
-            behind -= again;
-            samples.drain(..again);
             self.write_images(writer, *size, &samples)?;
             self.progress.advance((chunk * CHUNK + rows.len()) as u64, "");
         }
@@ -143,6 +140,7 @@ impl Run<'_> {
             ids: &ids,
             labels: &labels,
             sources: Some(&sources),
+            attributes: &[],
             tensors: &[Values::U8(&values)],
         })?)
     }

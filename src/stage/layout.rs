@@ -1,6 +1,6 @@
 //! What the datasets of a run look like: columns, types, and how rows are cut into row groups.
 
-use gimlet_store::{Column, DType};
+use gimlet_store::{Column, Compression, DType};
 
 use crate::pipeline::{ActivationType, Map};
 use crate::train::input::{ACTIVATION, IMAGE, POOLED};
@@ -23,6 +23,7 @@ pub fn image_column((height, width): (usize, usize), channels: usize) -> Column 
         dtype: DType::U8,
         shape: vec![height, width, channels],
         dims: ["height", "width", "channel"].map(String::from).to_vec(),
+        compression: Compression::None,
     }
 }
 
@@ -32,11 +33,12 @@ pub fn activation_column(dtype: ActivationType, patches: usize, map: Map) -> Col
         name: ACTIVATION.to_string(),
         dtype: match dtype {
             ActivationType::F32 => DType::F32,
-            // The store has no smaller type yet.
-            ActivationType::F16 | ActivationType::Int8 => DType::F16,
+            ActivationType::F16 => DType::F16,
+            ActivationType::Int8 => DType::I8,
         },
         shape: vec![patches, map.height, map.width, map.channels],
         dims: ["patch", "height", "width", "channel"].map(String::from).to_vec(),
+        compression: Compression::None,
     }
 }
 
@@ -48,6 +50,7 @@ pub fn pooled_column(patches: usize, map: Map) -> Column {
         dtype: DType::F32,
         shape: vec![grid, grid, map.channels],
         dims: ["row", "column", "channel"].map(String::from).to_vec(),
+        compression: Compression::None,
     }
 }
 

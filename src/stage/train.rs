@@ -8,6 +8,7 @@ use gimlet_store::durable;
 use serde_json::json;
 
 use super::plan::Step;
+use super::status::share;
 use super::{Run, memory, record};
 use crate::loss::infonce;
 use crate::module::{Module, Parameters};
@@ -252,7 +253,7 @@ impl Run<'_> {
             "{} steps, {}, waited {:.1} % of {:.0} s for data",
             so_far.steps,
             epoch.describe(),
-            100.0 * so_far.wait_seconds / so_far.seconds.max(f64::MIN_POSITIVE),
+            100.0 * share(so_far.wait_seconds, so_far.seconds),
             so_far.seconds
         ));
         Ok(())

@@ -1,5 +1,6 @@
 //! The batches of a training run in their order, read ahead of the trainer.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
@@ -15,6 +16,9 @@ const READERS: usize = 2;
 
 /// The most batches that are read ahead: more would only wait.
 const MOST_AHEAD: usize = 8;
+
+/// Batches beyond these that the system is told of, so that the disk is ahead of the threads.
+const TOLD: usize = 2;
 
 /// Which rows each step trains on.
 #[derive(Debug, Clone)]
@@ -128,10 +132,16 @@ pub fn feed<'scope, 'env>(
     let lanes = (0..readers).map(|lane| {
         // A thread that waits to hand a batch over holds it: that one is not in the channel.
         let (sender, receiver) = sync_channel((ahead + lane) / readers - 1);
-        let turns = schedule.turns(steps.start + lane as u64..steps.end, readers);
+        let mut turns = schedule.turns(steps.start + lane as u64..steps.end, readers);
+        let mut told = VecDeque::new();
         scope.spawn(move || {
-            for Turn { step, epoch, rows } in turns {
-                let input = input.tensor(&rows, Look::Fresh { epoch });
+            loop {
+                let (missing, told_of) = (TOLD + 1 - told.len(), told.len());
+                told.extend(turns.by_ref().take(missing));
+                let new = told.iter().skip(told_of).map(|turn: &Turn| input.will_need(&turn.rows));
+                let new: Result<()> = new.collect();
+                let Some(Turn { step, epoch, rows }) = told.pop_front() else { return };
+                let input = new.and_then(|()| input.tensor(&rows, Look::Fresh { epoch }));
                 let batch = input.map(|input| Batch { step, epoch, input });
                 let failed = batch.is_err();
                 if sender.send(batch).is_err() || failed {

@@ -16,6 +16,10 @@ pub const ACTIVATION: &str = "activation";
 /// The column of a dataset that holds pooled vectors, `[grid, grid, channels]`.
 pub const POOLED: &str = "pooled";
 
+/// The attributes of a row of activations: which view of its sample it is, the first row and column of
+/// the crop, and 1 where that is mirrored.
+pub const ATTRIBUTES: [&str; 4] = ["view", "crop_top", "crop_left", "flip"];
+
 /// How the samples of a batch are framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
@@ -43,7 +47,7 @@ pub trait Input: Send + Sync {
     /// The shape of one row, `[patches, h, w, channels]`.
     fn shape(&self) -> [usize; 4];
 
-    /// Ids and labels of all rows.
+    /// Ids, labels and [`ATTRIBUTES`] of all rows.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -54,6 +58,12 @@ pub trait Input: Send + Sync {
     /// # Errors
     /// When a row cannot be read.
     fn read(&self, rows: &[u64], look: Look, out: &mut [f32]) -> Result<()>;
+
+    /// Tells the system that these rows will be read soon.
+    ///
+    /// # Errors
+    /// When there is no such row.
+    fn will_need(&self, rows: &[u64]) -> Result<()>;
 
     /// Values in one row.
     fn row_len(&self) -> usize {
@@ -129,11 +139,26 @@ impl Input for Images {
 
     fn keys(&self) -> Result<Keys> {
         let views = self.views();
+        let mut attributes = ATTRIBUTES.map(|_| Vec::with_capacity(self.rows()));
+        for row in 0..self.rows() as u64 {
+            let (_, frame) = self.frame(row, Look::Frozen);
+            let view = row / self.samples() as u64;
+            let values =
+                [view as i64, frame.top as i64, frame.left as i64, i64::from(frame.flipped)];
+            attributes.iter_mut().zip(values).for_each(|(all, value)| all.push(value));
+        }
         Ok(Keys {
             ids: self.keys.ids.repeat(views),
             labels: self.keys.labels.repeat(views),
             sources: None,
+            attributes: attributes.into(),
         })
+    }
+
+    fn will_need(&self, rows: &[u64]) -> Result<()> {
+        let samples = self.samples() as u64;
+        let samples: Vec<u64> = rows.iter().map(|row| row % samples).collect();
+        Ok(self.reader.will_need(IMAGE, &samples)?)
     }
 
     fn read(&self, rows: &[u64], look: Look, out: &mut [f32]) -> Result<()> {
@@ -194,6 +219,10 @@ impl Input for Activations {
         Ok(self.reader.keys()?)
     }
 
+    fn will_need(&self, rows: &[u64]) -> Result<()> {
+        Ok(self.reader.will_need(ACTIVATION, rows)?)
+    }
+
     fn read(&self, rows: &[u64], _look: Look, out: &mut [f32]) -> Result<()> {
         Ok(self.reader.read_f32(ACTIVATION, rows, out)?)
     }
@@ -245,6 +274,10 @@ impl Input for Recomputed {
 
     fn keys(&self) -> Result<Keys> {
         self.input.keys()
+    }
+
+    fn will_need(&self, rows: &[u64]) -> Result<()> {
+        self.input.will_need(rows)
     }
 
     fn read(&self, rows: &[u64], _look: Look, out: &mut [f32]) -> Result<()> {

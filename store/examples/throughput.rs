@@ -5,7 +5,9 @@ use std::fs::File;
 use std::io::Write;
 use std::time::Instant;
 
-use gimlet_store::{Column, DType, Dataset, Result, Rows, Schema, Spec, Values};
+use gimlet_store::{
+    Column, Compression, CompressionSetting, DType, Dataset, Result, Rows, Schema, Spec, Values,
+};
 use rayon::prelude::*;
 
 const ROWS: usize = 4_096;
@@ -23,7 +25,13 @@ fn main() -> Result<()> {
 
 fn measure(folder: &std::path::Path, dtype: DType) -> Result<()> {
     let dims = ["patch", "h", "w", "channel"].map(String::from).to_vec();
-    let column = Column { name: "activation".into(), dtype, shape: vec![49, 8, 8, 32], dims };
+    let column = Column {
+        name: "activation".into(),
+        dtype,
+        shape: vec![49, 8, 8, 32],
+        dims,
+        compression: Compression::None,
+    };
     let values = column.values();
     let megabytes = (ROWS * column.row_bytes()) as f64 / 1e6;
     let report = |what: &str, start: Instant| {
@@ -36,17 +44,23 @@ fn measure(folder: &std::path::Path, dtype: DType) -> Result<()> {
     let tensor = if dtype == DType::U8 { Values::U8(&bytes) } else { Values::F32(&singles) };
     let start = Instant::now();
     let mut writer = Dataset::at(folder).begin(Spec {
-        schema: Schema { columns: vec![column.clone()], source: false, label_names: None },
+        schema: Schema {
+            columns: vec![column.clone()],
+            source: false,
+            label_names: None,
+            attributes: vec![],
+        },
         key: "0".repeat(64),
         settings: serde_json::Value::Null,
         rows: Some(ROWS as u64),
         rows_per_part: 2_048,
         rows_per_group: 64,
+        compression: CompressionSetting::Fixed(Compression::None),
     })?;
     let ids: Vec<i64> = (0..ROWS as i64).collect();
     for ids in ids.chunks(AT_ONCE) {
         let labels = &[None; AT_ONCE];
-        writer.write(&Rows { ids, labels, sources: None, tensors: &[tensor] })?;
+        writer.write(&Rows { ids, labels, sources: None, attributes: &[], tensors: &[tensor] })?;
     }
     let generation = writer.commit(serde_json::Value::Null)?;
     report("write, synced", start);

@@ -1,4 +1,4 @@
-//! The pages of one column in one row group, and how they become a column chunk.
+//! How the finished pages of one column in one row group become a column chunk.
 
 use std::io::{self, Read, Write};
 
@@ -11,72 +11,18 @@ use parquet::file::page_index::offset_index::{OffsetIndexMetaData, PageLocation}
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::writer::SerializedRowGroupWriter;
 use parquet::schema::types::ColumnDescPtr;
-use rayon::prelude::*;
 
-use crate::page_header::MAX_HEADER;
-use crate::rows::Values;
-use crate::statistics::Sums;
-use crate::tensor_page::{Scratch, TensorPage};
-
-/// The pages of a tensor column's row group, each in a slot with room for a longer header.
-#[derive(Debug)]
-pub(crate) struct Pages {
-    slot: usize,
-    slots: Vec<u8>,
-    headers: Vec<usize>,
-}
-
-impl Pages {
-    pub fn new(slot: usize) -> Self {
-        Self { slot, slots: Vec::new(), headers: Vec::new() }
-    }
-
-    /// Adds rows, and their values to `sums`. On a value that cannot be stored gives its index.
-    pub fn add(
-        &mut self,
-        page: &TensorPage,
-        rows: Values,
-        sums: &mut Sums,
-    ) -> std::result::Result<(), usize> {
-        let values = page.values();
-        let start = self.slots.len();
-        self.slots.resize(start + rows.len() / values * self.slot, 0);
-        let filled: Vec<_> = self.slots[start..]
-            .par_chunks_exact_mut(self.slot)
-            .enumerate()
-            .map_init(Scratch::default, |scratch, (row, slot)| {
-                let first = row * values;
-                page.fill(slot, rows.slice(first..first + values), scratch)
-                    .map_err(|value| first + value)
-            })
-            .collect();
-        // Summed row by row in their order, whatever thread was first and however many rows came
-        // at once: sums depend on their order.
-        for filled in filled {
-            let (header, row) = filled?;
-            self.headers.push(header);
-            sums.add(&row);
-        }
-        Ok(())
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        let slots = self.slots.chunks_exact(self.slot);
-        slots.zip(&self.headers).map(|(slot, header)| &slot[MAX_HEADER - header..])
-    }
-
-    pub fn clear(&mut self) {
-        self.slots.clear();
-        self.headers.clear();
-    }
-}
+use crate::compression::Compression;
 
 /// A finished column chunk: what [`SerializedRowGroupWriter::append_column`] reads from.
 pub(crate) struct Chunk<'a> {
-    /// The dictionary page of a `u8` column, else empty.
+    pub compression: Compression,
+    /// The dictionary page of one-byte values, else empty.
     pub dictionary: &'a [u8],
     /// The data pages, each with its header.
     pub pages: Vec<&'a [u8]>,
+    /// How long all pages were, headers included, if they were not compressed.
+    pub decompressed: usize,
 }
 
 impl Chunk<'_> {
@@ -94,8 +40,9 @@ impl Chunk<'_> {
         }
         let metadata = ColumnChunkMetaData::builder(column.clone())
             .set_encodings(encodings)
+            .set_compression(self.compression.parquet())
             .set_total_compressed_size(self.len() as i64)
-            .set_total_uncompressed_size(self.len() as i64)
+            .set_total_uncompressed_size(self.decompressed as i64)
             .set_num_values(values as i64)
             .set_dictionary_page_offset((!self.dictionary.is_empty()).then_some(0))
             .set_data_page_offset(self.dictionary.len() as i64)

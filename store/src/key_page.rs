@@ -1,11 +1,11 @@
-//! The `id`, `label` and `source` of a row group's rows, each as one Parquet page.
+//! The `id`, `label`, `source` and attributes of a row group's rows, each as one Parquet page.
 
 use crate::checksum::crc32;
 use crate::page_header::{MAX_HEADER, PageHeader, PageKind, push_varint, take_varint};
 
-/// A page of ids: INT64, PLAIN, no levels.
-pub(crate) fn ids(ids: &[i64]) -> Vec<u8> {
-    page(ids.len(), &ids.iter().flat_map(|id| id.to_le_bytes()).collect::<Vec<u8>>())
+/// A page of ids, or of an attribute: INT64, PLAIN, no levels.
+pub(crate) fn numbers(numbers: &[i64]) -> Vec<u8> {
+    page(numbers.len(), &numbers.iter().flat_map(|it| it.to_le_bytes()).collect::<Vec<u8>>())
 }
 
 /// A page of labels: one bit a row says whether there is one, then those there are.
@@ -34,7 +34,8 @@ pub(crate) fn sources(sources: &[String]) -> Vec<u8> {
 
 fn page(values: usize, body: &[u8]) -> Vec<u8> {
     let kind = PageKind::Plain;
-    let header = PageHeader { kind, body: body.len(), crc: crc32(body), values };
+    let (length, crc) = (body.len(), crc32(body));
+    let header = PageHeader { kind, body: length, decompressed: length, crc, values };
     let mut bytes = [0; MAX_HEADER];
     let length = header.encode(&mut bytes);
     [&bytes[..length], body].concat()
@@ -42,8 +43,8 @@ fn page(values: usize, body: &[u8]) -> Vec<u8> {
 
 const WRONG: &str = "its page does not hold what its header says";
 
-/// The ids in `page`.
-pub(crate) fn read_ids(page: &[u8], rows: usize) -> Result<Vec<i64>, &'static str> {
+/// The ids, or the values of an attribute, in `page`.
+pub(crate) fn read_numbers(page: &[u8], rows: usize) -> Result<Vec<i64>, &'static str> {
     let body = PageHeader::open(page, PageKind::Plain, rows)?;
     read_i64s(body, rows).ok_or(WRONG)
 }

@@ -7,24 +7,30 @@
 
 mod checksum;
 mod column_chunk;
+mod compression;
 mod dataset;
 pub mod durable;
 mod error;
+mod half_precision;
 mod hashed_file;
 mod key_page;
 mod manifest;
 mod page_header;
+mod pages;
 mod part_index;
 mod part_writer;
 mod positioned;
+mod quantise;
 mod reader;
 mod records;
+mod row_group;
 mod rows;
 mod schema;
 mod statistics;
 mod tensor_page;
 mod writer;
 
+pub use compression::{Compression, CompressionChoice, CompressionSetting};
 pub use dataset::{Dataset, Generation};
 pub use error::{Error, ErrorKind, Result};
 pub use manifest::{FORMAT_VERSION, Manifest, Part};

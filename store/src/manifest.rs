@@ -5,17 +5,18 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::compression::CompressionChoice;
 use crate::error::{Error, Result};
 use crate::schema::Schema;
 use crate::statistics::Statistics;
 
-/// The version of the layout on disk that this code writes and reads.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version of the layout on disk that this code writes. It reads all versions up to this one.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// What a generation holds, and what it was made from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`FORMAT_VERSION`].
+    /// [`FORMAT_VERSION`] of the code that wrote it.
     pub format_version: u32,
     /// What determines every byte of the parts, as 64 hex digits.
     pub key: String,
@@ -25,6 +26,9 @@ pub struct Manifest {
     pub rows: u64,
     /// The columns.
     pub schema: Schema,
+    /// What was measured where the compression of the columns was left to the writer, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub compression: BTreeMap<String, CompressionChoice>,
     /// The part files, in the order of their rows.
     pub parts: Vec<Part>,
     /// Of every tensor column, by name.
@@ -71,9 +75,9 @@ pub(crate) fn is_key(key: &str) -> bool {
 impl Manifest {
     /// Everything that can be known without looking at the parts.
     pub(crate) fn check(&self, path: &Path) -> Result<()> {
-        if self.format_version != FORMAT_VERSION {
+        if !(1..=FORMAT_VERSION).contains(&self.format_version) {
             return Err(Error::failed(format_args!(
-                "{}: is of format version {}; this code reads version {FORMAT_VERSION}",
+                "{}: is of format version {}; this code reads versions 1 to {FORMAT_VERSION}",
                 path.display(),
                 self.format_version
             )));
@@ -119,7 +123,7 @@ impl Part {
     /// within a small multiple of the file's size.
     pub(crate) fn fault(&self, schema: &Schema) -> Option<&'static str> {
         // A row has an id of 8 bytes and its tensors.
-        let least = (self.rows).checked_mul(8 + schema.row_bytes() as u64);
+        let least = (self.rows).checked_mul(8 + schema.least_row_bytes());
         if self.rows == 0 || least.is_none_or(|least| least > self.index_offset) {
             return Some("it is too small for its rows");
         }

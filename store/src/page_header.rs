@@ -25,7 +25,9 @@ pub(crate) struct PageHeader {
     pub kind: PageKind,
     /// Bytes after the header.
     pub body: usize,
-    /// CRC-32 of those bytes.
+    /// Bytes that these are when they are decompressed.
+    pub decompressed: usize,
+    /// CRC-32 of the bytes after the header.
     pub crc: u32,
     /// Values in the page, nulls included.
     pub values: usize,
@@ -47,8 +49,8 @@ impl PageHeader {
             out[length] = byte;
             length += 1;
         };
-        let body = self.body as i32;
-        for value in [page_type, body, body, self.crc as i32] {
+        let sizes = [self.decompressed as i32, self.body as i32];
+        for value in [page_type, sizes[0], sizes[1], self.crc as i32] {
             push_i32(value, &mut push);
         }
         if self.kind == PageKind::Dictionary {
@@ -71,10 +73,8 @@ impl PageHeader {
     pub fn decode(page: &[u8]) -> Option<(Self, &[u8])> {
         let mut rest = page;
         let page_type = take_i32(&mut rest)?;
+        let decompressed = usize::try_from(take_i32(&mut rest)?).ok()?;
         let body = usize::try_from(take_i32(&mut rest)?).ok()?;
-        if usize::try_from(take_i32(&mut rest)?).ok()? != body {
-            return None;
-        }
         let crc = take_i32(&mut rest)? as u32;
         let dictionary = match take(&mut rest)? {
             DICTIONARY_HEADER => true,
@@ -92,14 +92,31 @@ impl PageHeader {
         if take(&mut rest)? != STOP || take(&mut rest)? != STOP {
             return None;
         }
-        Some((Self { kind, body, crc, values }, rest))
+        Some((Self { kind, body, decompressed, crc, values }, rest))
     }
 
-    /// The body of `page`, checked against its header: kind, length, count and CRC-32.
+    /// The body of a `page` that is not compressed, checked as in [`Self::open_sized`].
     ///
     /// # Errors
     /// What does not fit.
     pub fn open(page: &[u8], kind: PageKind, values: usize) -> Result<&[u8], &'static str> {
+        let (size, body) = Self::open_sized(page, kind, values)?;
+        if size != body.len() {
+            return Err("its page is compressed, which it must not be");
+        }
+        Ok(body)
+    }
+
+    /// The body of `page`, and its size when it is decompressed, checked against its header: kind,
+    /// length, count and CRC-32.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn open_sized(
+        page: &[u8],
+        kind: PageKind,
+        values: usize,
+    ) -> Result<(usize, &[u8]), &'static str> {
         let (header, body) = Self::decode(page).ok_or("its page header cannot be read")?;
         if header.body != body.len() || header.kind != kind || header.values != values {
             return Err("its page header says something else than the schema and the index");
@@ -107,7 +124,7 @@ impl PageHeader {
         if header.crc != crc32(body) {
             return Err("its page has another CRC-32 than was written");
         }
-        Ok(body)
+        Ok((header.decompressed, body))
     }
 }
 
@@ -178,7 +195,7 @@ mod tests {
     fn a_header_comes_back_as_it_was() {
         for kind in [PageKind::Dictionary, PageKind::Plain, PageKind::Indices] {
             for (body, crc, values) in [(0, 0, 0), (1 << 30, u32::MAX, 1 << 28), (77, 1 << 31, 5)] {
-                let header = PageHeader { kind, body, crc, values };
+                let header = PageHeader { kind, body, decompressed: body / 2 + 9, crc, values };
                 let mut bytes = [0; MAX_HEADER];
                 let length = header.encode(&mut bytes);
                 assert_eq!(PageHeader::decode(&bytes[..length]), Some((header, &[][..])));

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -11,7 +12,6 @@ use parquet::schema::types::TypePtr;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::Part;
-use crate::page_header::MAX_HEADER;
 use crate::positioned::read_exact_at;
 use crate::schema::Schema;
 use crate::tensor_page::TensorPage;
@@ -45,7 +45,7 @@ pub(crate) struct Expected<'a> {
     pub schema: &'a Schema,
     pub parquet: TypePtr,
     pub own_metadata: [KeyValue; 2],
-    /// The tensor columns asked for, by their place in the schema.
+    /// The tensor columns asked for, by their place among the stored ones.
     pub columns: &'a [(usize, TensorPage)],
 }
 
@@ -92,18 +92,18 @@ impl PartIndex {
                 return Err(format!("row group {number} has rows that the part has not"));
             };
             rows_left = left;
-            let pages = |column: usize, least: usize, rows_in_page: u64| {
+            let pages = |column: usize, lengths: RangeInclusive<usize>, rows_in_page: u64| {
                 let locations = offsets.offset_index(number, column).map(|at| at.page_locations());
                 locations
-                    .and_then(|at| pages(at, part.index_offset, least, rows, rows_in_page))
+                    .and_then(|at| pages(at, part.index_offset, lengths, rows, rows_in_page))
                     .ok_or_else(|| format!("row group {number}, column {column}: a wrong index"))
             };
             let mut keys = Vec::new();
             for column in 0..expected.schema.key_columns() {
-                keys.extend(pages(column, 0, rows)?);
+                keys.extend(pages(column, 0..=usize::MAX, rows)?);
             }
             for (found, (place, page)) in self.columns.iter_mut().zip(expected.columns) {
-                found.extend(pages(expected.schema.key_columns() + place, page.body(), 1)?);
+                found.extend(pages(expected.schema.key_columns() + place, page.lengths(), 1)?);
             }
             self.groups.push(Group { rows: rows as usize, keys });
         }
@@ -115,12 +115,11 @@ impl PartIndex {
 }
 
 /// The pages of a column in a row group; `None` if they are not one for each `rows_in_page` rows,
-/// or not all within the first `end` bytes of the file. `least` is the length of a body whose
-/// length is known, else 0.
+/// or not all within the first `end` bytes of the file, or not as long as a page may be.
 fn pages(
     locations: &[PageLocation],
     end: u64,
-    least: usize,
+    lengths: RangeInclusive<usize>,
     rows: u64,
     rows_in_page: u64,
 ) -> Option<Vec<Page>> {
@@ -130,7 +129,7 @@ fn pages(
     let page = |(number, location): (usize, &PageLocation)| {
         let offset = u64::try_from(location.offset).ok()?;
         let length = u32::try_from(location.compressed_page_size).ok()?;
-        let fits = least == 0 || (least..=least + MAX_HEADER).contains(&(length as usize));
+        let fits = lengths.contains(&(length as usize));
         let inside = offset.checked_add(u64::from(length)).is_some_and(|at| at <= end);
         let first_row = u64::try_from(location.first_row_index).ok()?;
         (fits && inside && first_row == number as u64 * rows_in_page)

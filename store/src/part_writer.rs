@@ -1,33 +1,29 @@
-//! One part file being written: rows in, row groups of hand-made pages out.
+//! One part file being written: row groups in, a named file of hand-made pages out.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::properties::WriterProperties;
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnDescPtr, TypePtr};
 
-use crate::column_chunk::{Chunk, Pages};
 use crate::durable::Temp;
 use crate::error::{Error, Result};
 use crate::hashed_file::{HashedFile, hash_from};
-use crate::key_page;
 use crate::manifest::Part;
-use crate::page_header::PageKind;
-use crate::rows::{Rows, Values};
-use crate::schema::{Column, Schema};
+use crate::row_group::RowGroup;
+use crate::schema::Schema;
 use crate::statistics::Sums;
-use crate::tensor_page::{TensorPage, identity_dictionary};
 
 /// What all parts of a generation have in common.
 #[derive(Debug)]
 pub(crate) struct PartKind {
-    schema: Schema,
+    /// With the compression of each column.
+    pub schema: Schema,
     parquet: TypePtr,
     properties: Arc<WriterProperties>,
     columns: Vec<ColumnDescPtr>,
-    pages: Vec<TensorPage>,
 }
 
 impl PartKind {
@@ -37,13 +33,11 @@ impl PartKind {
             .set_created_by(concat!("gimlet-store ", env!("CARGO_PKG_VERSION")).to_string())
             .set_key_value_metadata(Some(metadata))
             .build();
-        let pages = schema.columns.iter().map(TensorPage::new).collect();
         Ok(Self {
             schema,
             parquet: parquet.root_schema_ptr(),
             properties: properties.into(),
             columns: parquet.columns().to_vec(),
-            pages,
         })
     }
 }
@@ -55,17 +49,7 @@ pub(crate) struct PartWriter {
     temp: Temp,
     parquet: SerializedFileWriter<HashedFile>,
     rows: u64,
-    group: Group,
     sums: Vec<Sums>,
-}
-
-/// The rows of the row group that is not written yet.
-#[derive(Debug, Default)]
-struct Group {
-    ids: Vec<i64>,
-    labels: Vec<Option<i64>>,
-    sources: Vec<String>,
-    tensors: Vec<Pages>,
 }
 
 impl PartWriter {
@@ -79,82 +63,30 @@ impl PartWriter {
             kind.properties.clone(),
         )
         .map_err(|error| cannot_write(path, &error))?;
-        let tensors = kind.pages.iter().map(|page| Pages::new(page.slot())).collect();
-        let group = Group { tensors, ..Group::default() };
-        let sums = vec![Sums::NONE; kind.pages.len()];
-        Ok(Self { kind, temp, parquet, rows: 0, group, sums })
+        let sums = vec![Sums::NONE; kind.schema.columns.len()];
+        Ok(Self { kind, temp, parquet, rows: 0, sums })
     }
 
-    /// Rows so far.
-    pub fn rows(&self) -> u64 {
-        self.rows + self.group.ids.len() as u64
-    }
-
-    /// Rows in the row group that is not written yet.
-    pub fn rows_in_group(&self) -> usize {
-        self.group.ids.len()
-    }
-
-    /// Bytes of finished row groups.
+    /// Bytes so far.
     pub fn bytes(&self) -> u64 {
         self.parquet.bytes_written() as u64
     }
 
-    /// Adds rows, already checked against the schema, to the row group.
+    /// Writes a row group.
     ///
     /// # Errors
-    /// `Failed` when a value cannot be stored; names the row by its id, and the column.
-    pub fn add(&mut self, rows: &Rows) -> Result<()> {
-        for (index, page) in self.kind.pages.iter().enumerate() {
-            let (values, sums) = (rows.tensors[index], &mut self.sums[index]);
-            self.group.tensors[index].add(page, values, sums).map_err(|at| {
-                let (row, value) = (at / page.values(), at % page.values());
-                unstorable(&self.kind.schema.columns[index], rows.ids[row], value, values, at)
-            })?;
-        }
-        self.group.ids.extend(rows.ids);
-        self.group.labels.extend(rows.labels);
-        self.group.sources.extend(rows.sources.into_iter().flatten().cloned());
+    /// `Failed` when the disk will not take it.
+    pub fn add(&mut self, group: &mut RowGroup, path: &Path) -> Result<()> {
+        let rows = group.rows() as u64;
+        self.write(group).map_err(|error| cannot_write(path, &error))?;
+        self.rows += rows;
         Ok(())
     }
 
-    /// Writes the row group and begins the next.
-    pub fn end_group(&mut self, path: &Path) -> Result<()> {
-        if self.group.ids.is_empty() {
-            return Ok(());
-        }
-        let written = self.write_group();
-        written.map_err(|error| cannot_write(path, &error))
-    }
-
-    fn write_group(&mut self) -> ParquetResult<()> {
-        let group = &mut self.group;
-        let rows = group.ids.len();
+    fn write(&mut self, group: &mut RowGroup) -> ParquetResult<()> {
         let mut out = self.parquet.next_row_group()?;
-        let mut keys = vec![key_page::ids(&group.ids), key_page::labels(&group.labels)];
-        if self.kind.schema.source {
-            keys.push(key_page::sources(&group.sources));
-        }
-        let (key_columns, tensor_columns) = self.kind.columns.split_at(keys.len());
-        for (column, page) in key_columns.iter().zip(&keys) {
-            append_page(column, &mut out, page, rows)?;
-        }
-        let tensors = self.kind.pages.iter().zip(&mut group.tensors);
-        for (column, (page, pages)) in tensor_columns.iter().zip(tensors) {
-            let dictionary = match page.kind() {
-                PageKind::Indices => identity_dictionary(),
-                _ => Vec::new(),
-            };
-            let chunk = Chunk { dictionary: &dictionary, pages: pages.iter().collect() };
-            let rows_in_page = 1;
-            chunk.append(column, &mut out, rows * page.values(), rows_in_page)?;
-            pages.clear();
-        }
+        group.write(&self.kind.columns, &self.kind.schema, &mut out, &mut self.sums)?;
         out.close()?;
-        self.rows += rows as u64;
-        group.ids.clear();
-        group.labels.clear();
-        group.sources.clear();
         Ok(())
     }
 
@@ -163,8 +95,7 @@ impl PartWriter {
     ///
     /// # Errors
     /// `Failed` when the disk will not take it, or when the other file has other bytes.
-    pub fn finish(mut self, path: &Path, name: String) -> Result<(Part, Vec<Sums>)> {
-        self.end_group(path)?;
+    pub fn finish(self, path: &Path, name: String) -> Result<(Part, Vec<Sums>)> {
         let rows = self.rows;
         let index_offset = self.parquet.bytes_written() as u64;
         let file = self.parquet.into_inner().map_err(|error| cannot_write(path, &error))?;
@@ -184,29 +115,4 @@ impl PartWriter {
 
 fn cannot_write(path: &Path, error: &ParquetError) -> Error {
     Error::failed(format_args!("{}: cannot write: {error}", path.display()))
-}
-
-fn unstorable(column: &Column, id: i64, value: usize, tensor: Values, at: usize) -> Error {
-    let what = match tensor {
-        Values::F32(values) => values[at].to_string(),
-        Values::U8(values) => values[at].to_string(),
-    };
-    let (name, dtype) = (&column.name, column.dtype);
-    Error::failed(format_args!(
-        "row with id {id}, column `{name}`, value {value}: {what} is not a number {dtype:?} holds"
-    ))
-}
-
-/// A key column's chunk: one page.
-fn append_page(
-    column: &ColumnDescPtr,
-    out: &mut SerializedRowGroupWriter<HashedFile>,
-    page: &[u8],
-    rows: usize,
-) -> ParquetResult<()> {
-    // Sources may be of any length, and Parquet counts a page's bytes in 31 bits.
-    if i32::try_from(page.len()).is_err() {
-        return Err(ParquetError::General("the sources of a row group are 2 GiB long".into()));
-    }
-    Chunk { dictionary: &[], pages: vec![page] }.append(column, out, rows, rows)
 }

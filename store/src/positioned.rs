@@ -25,3 +25,15 @@ pub(crate) fn read_exact_at(file: &File, mut out: &mut [u8], mut offset: u64) ->
     }
     Ok(())
 }
+
+/// Tells the system that these bytes will be read soon. It may begin to fetch them; that it does
+/// not is no error.
+#[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+pub(crate) fn will_need(file: &File, offset: u64, length: u64) {
+    let length = std::num::NonZeroU64::new(length);
+    let _ = rustix::fs::fadvise(file, offset, length, rustix::fs::Advice::WillNeed);
+}
+
+/// Other systems have no such advice.
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+pub(crate) fn will_need(_file: &File, _offset: u64, _length: u64) {}

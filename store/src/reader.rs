@@ -6,7 +6,8 @@ use crate::dataset::Generation;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key_page;
 use crate::part_index::{Expected, Page, PartIndex};
-use crate::positioned::read_exact_at;
+use crate::positioned::{read_exact_at, will_need};
+use crate::quantise::dequantise;
 use crate::schema::{Column, DType, Schema};
 use crate::tensor_page::{Scratch, TensorPage};
 
@@ -24,6 +25,7 @@ pub struct Reader {
     rows: u64,
     columns: Vec<(Column, TensorPage)>,
     source: bool,
+    attributes: usize,
 }
 
 /// What identifies the rows, in the order of their positions.
@@ -35,6 +37,8 @@ pub struct Keys {
     pub labels: Vec<Option<i64>>,
     /// Where each sample came from, if the dataset says.
     pub sources: Option<Vec<String>>,
+    /// The values of each attribute of the schema.
+    pub attributes: Vec<Vec<i64>>,
 }
 
 /// Buffers of a reading thread.
@@ -52,14 +56,21 @@ impl Reader {
     pub(crate) fn open(generation: &Generation, columns: &[&str]) -> Result<Self> {
         let manifest = generation.manifest();
         let schema = &manifest.schema;
-        let places = columns.iter().map(|name| place(schema, name)).collect::<Result<Vec<_>>>()?;
+        let stored = schema.stored();
+        let mut places = Vec::new();
+        for name in columns {
+            let place = place(schema, name)?;
+            let scaled = usize::from(schema.columns[place].dtype == DType::I8);
+            let place = schema.stored_place(place);
+            places.extend(place..=place + scaled);
+        }
         let expected = Expected {
             schema,
             parquet: schema.parquet(&manifest.key)?.0.root_schema_ptr(),
             own_metadata: schema.own_metadata(&manifest.key)?,
             columns: &places
                 .iter()
-                .map(|place| (*place, TensorPage::new(&schema.columns[*place])))
+                .map(|place| (*place, TensorPage::new(&stored[*place])))
                 .collect::<Vec<_>>(),
         };
         let folder = generation.dir();
@@ -74,9 +85,10 @@ impl Reader {
         let columns = expected
             .columns
             .iter()
-            .map(|(place, page)| (schema.columns[*place].clone(), page.clone()))
+            .map(|(place, page)| (stored[*place].clone(), page.clone()))
             .collect();
-        Ok(Self { parts, starts, rows, columns, source: schema.source })
+        let attributes = schema.attributes.len();
+        Ok(Self { parts, starts, rows, columns, source: schema.source, attributes })
     }
 
     /// Rows in all parts.
@@ -84,41 +96,35 @@ impl Reader {
         self.rows
     }
 
-    /// The ids, labels and sources of all rows.
+    /// The ids, labels, sources and attributes of all rows.
     ///
     /// # Errors
     /// `Damaged` names the file and row group.
     pub fn keys(&self) -> Result<Keys> {
-        let mut keys = Keys { sources: self.source.then(Vec::new), ..Keys::default() };
+        let mut keys = Keys {
+            sources: self.source.then(Vec::new),
+            attributes: vec![Vec::new(); self.attributes],
+            ..Keys::default()
+        };
         let mut page = Vec::new();
         for part in &self.parts {
             for (number, group) in part.groups.iter().enumerate() {
-                let damaged = |what: &str| {
-                    Error::damaged(&part.path, format_args!("row group {number}, keys: {what}"))
-                };
                 for (column, at) in group.keys.iter().enumerate() {
                     page.resize(at.length as usize, 0);
                     read_exact_at(&part.file, &mut page, at.offset)
                         .map_err(|error| Error::io(&part.path, "read", &error))?;
-                    match (column, &mut keys.sources) {
-                        (0, _) => {
-                            keys.ids.extend(key_page::read_ids(&page, group.rows).map_err(damaged)?)
-                        }
-                        (1, _) => keys
-                            .labels
-                            .extend(key_page::read_labels(&page, group.rows).map_err(damaged)?),
-                        (_, sources) => sources
-                            .get_or_insert_default()
-                            .extend(key_page::read_sources(&page, group.rows).map_err(damaged)?),
-                    }
+                    keys.add(column, &page, group.rows).map_err(|what| {
+                        let place = format_args!("row group {number}, keys: {what}");
+                        Error::damaged(&part.path, place)
+                    })?;
                 }
             }
         }
         Ok(keys)
     }
 
-    /// The values of `column` at `positions`, row after row, as f32: halves are widened, bytes
-    /// are 0 to 255. `out` is `positions * product(shape)` long.
+    /// The values of `column` at `positions`, row after row, as f32: halves are widened, `i8` is
+    /// scaled, `u8` is 0 to 255. `out` is `positions * product(shape)` long.
     ///
     /// # Errors
     /// `NotFound` when the reader was not opened for the column, `Failed` when a position or the
@@ -126,11 +132,21 @@ impl Reader {
     pub fn read_f32(&self, column: &str, positions: &[u64], out: &mut [f32]) -> Result<()> {
         let (place, page) = self.column(column)?;
         check_length(column, positions, page.values(), out.len())?;
+        let mut scales = Vec::new();
+        if page.dtype() == DType::I8 {
+            let (_, scale_page) = &self.columns[place + 1];
+            scales.resize(positions.len() * scale_page.values(), 0.0);
+            let mut rows = scales.chunks_exact_mut(scale_page.values());
+            self.for_each_row(place + 1, positions, |stored| {
+                rows.next().into_iter().for_each(|row| scale_page.to_f32(stored, row));
+            })?;
+        }
+        let mut scales = scales.chunks_exact(self.columns[place].0.channels());
         let mut rows = out.chunks_exact_mut(page.values());
-        self.for_each_row(place, positions, |stored, scratch| {
-            if let Some(row) = rows.next() {
-                page.to_f32(stored, row, scratch);
-            }
+        self.for_each_row(place, positions, |stored| match (rows.next(), scales.next()) {
+            (Some(row), Some(scales)) => dequantise(stored, scales, row),
+            (Some(row), None) => page.to_f32(stored, row),
+            (None, _) => {}
         })
     }
 
@@ -146,11 +162,26 @@ impl Reader {
         }
         check_length(column, positions, page.values(), out.len())?;
         let mut rows = out.chunks_exact_mut(page.values());
-        self.for_each_row(place, positions, |stored, _| {
-            if let Some(row) = rows.next() {
-                row.copy_from_slice(stored);
-            }
+        self.for_each_row(place, positions, |stored| {
+            rows.next().into_iter().for_each(|row| row.copy_from_slice(stored));
         })
+    }
+
+    /// Tells the system that `column` will be read at `positions` soon, so that it fetches them from
+    /// the disk while the caller does something else. Takes no memory of this process.
+    ///
+    /// # Errors
+    /// `NotFound` when the reader was not opened for the column, `Failed` when a position is wrong.
+    pub fn will_need(&self, column: &str, positions: &[u64]) -> Result<()> {
+        let (place, page) = self.column(column)?;
+        for place in place..=place + usize::from(page.dtype() == DType::I8) {
+            self.for_each_run(place, positions, |part, pages| {
+                let start = pages[0].offset;
+                will_need(&part.file, start, end_of(&pages[pages.len() - 1]) - start);
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Checks every page of the columns that it was opened for, and the keys.
@@ -158,7 +189,7 @@ impl Reader {
         self.keys()?;
         for place in 0..self.columns.len() {
             for position in 0..self.rows {
-                self.for_each_row(place, &[position], |_, _| {})?;
+                self.for_each_row(place, &[position], |_| {})?;
             }
         }
         Ok(())
@@ -177,31 +208,43 @@ impl Reader {
         &self,
         place: usize,
         positions: &[u64],
-        mut take: impl FnMut(&[u8], &mut Scratch),
+        mut take: impl FnMut(&[u8]),
     ) -> Result<()> {
         let (column, layout) = &self.columns[place];
         BUFFERS.with_borrow_mut(|Buffers { pages, scratch }| {
-            let mut left = positions;
-            while let Some(first) = left.first() {
-                let (part, row) = self.locate(*first)?;
-                let run = run(left, &part.columns[place][row..]);
-                let at = &part.columns[place][row..row + run];
+            self.for_each_run(place, positions, |part, at| {
                 let start = at[0].offset;
-                let length = end_of(&at[run - 1]) - start;
-                pages.resize(length as usize, 0);
+                pages.resize((end_of(&at[at.len() - 1]) - start) as usize, 0);
                 read_exact_at(&part.file, pages, start)
                     .map_err(|error| Error::io(&part.path, "read", &error))?;
-                for (nth, page) in at.iter().enumerate() {
+                for page in at {
                     let from = (page.offset - start) as usize;
                     let stored = layout
-                        .open(&pages[from..from + page.length as usize])
-                        .map_err(|what| damaged_row(part, row + nth, &column.name, what))?;
-                    take(stored, scratch);
+                        .open(&pages[from..from + page.length as usize], scratch)
+                        .map_err(|what| damaged_page(part, place, page, &column.name, what))?;
+                    take(stored);
                 }
-                left = &left[run..];
-            }
-            Ok(())
+                Ok(())
+            })
         })
+    }
+
+    /// Calls `take` with the pages of rows that lie side by side, in the order of `positions`.
+    fn for_each_run(
+        &self,
+        place: usize,
+        positions: &[u64],
+        mut take: impl FnMut(&PartIndex, &[Page]) -> Result<()>,
+    ) -> Result<()> {
+        let mut left = positions;
+        while let Some(first) = left.first() {
+            let (part, row) = self.locate(*first)?;
+            let pages = &part.columns[place][row..];
+            let run = run(left, pages);
+            take(part, &pages[..run])?;
+            left = &left[run..];
+        }
+        Ok(())
     }
 
     /// The part of the row at `position`, and its row there.
@@ -212,6 +255,22 @@ impl Reader {
         }
         let part = self.starts.partition_point(|start| *start <= position) - 1;
         Ok((&self.parts[part], (position - self.starts[part]) as usize))
+    }
+}
+
+impl Keys {
+    /// Adds what the `page` of key column `column` holds, `rows` values.
+    fn add(&mut self, column: usize, page: &[u8], rows: usize) -> Result<(), &'static str> {
+        match (column, &mut self.sources) {
+            (0, _) => self.ids.extend(key_page::read_numbers(page, rows)?),
+            (1, _) => self.labels.extend(key_page::read_labels(page, rows)?),
+            (2, Some(sources)) => sources.extend(key_page::read_sources(page, rows)?),
+            (_, sources) => {
+                let attribute = column - 2 - usize::from(sources.is_some());
+                self.attributes[attribute].extend(key_page::read_numbers(page, rows)?);
+            }
+        }
+        Ok(())
     }
 }
 
@@ -252,7 +311,9 @@ fn end_of(page: &Page) -> u64 {
     page.offset + u64::from(page.length)
 }
 
-fn damaged_row(part: &PartIndex, row: usize, column: &str, what: &str) -> Error {
+fn damaged_page(part: &PartIndex, place: usize, page: &Page, column: &str, what: &str) -> Error {
+    let at = |it: &Page| it.offset == page.offset;
+    let row = part.columns[place].iter().position(at).unwrap_or_default();
     let mut row_in_group = row;
     let mut number = 0;
     for group in &part.groups {

@@ -14,6 +14,8 @@ pub struct Rows<'a> {
     pub labels: &'a [Option<i64>],
     /// Where each sample came from, when the schema has sources.
     pub sources: Option<&'a [String]>,
+    /// The values of each attribute, one a row.
+    pub attributes: &'a [&'a [i64]],
     /// The values of each tensor column, row after row: `rows * product(shape)`.
     pub tensors: &'a [Values<'a>],
 }
@@ -23,7 +25,7 @@ pub struct Rows<'a> {
 pub enum Values<'a> {
     /// For a `u8` column.
     U8(&'a [u8]),
-    /// For an `f32` column, or an `f16` column, for which they are rounded.
+    /// For an `f32` column, or an `f16` or `i8` column, for which they are rounded.
     F32(&'a [f32]),
 }
 
@@ -66,6 +68,11 @@ impl Rows<'_> {
         if self.sources.map(<[String]>::len) != schema.source.then_some(rows) {
             return fail("the sources are not those that the schema asks for".into());
         }
+        if self.attributes.len() != schema.attributes.len()
+            || self.attributes.iter().any(|values| values.len() != rows)
+        {
+            return fail("the attributes are not those that the schema asks for".into());
+        }
         if self.tensors.len() != schema.columns.len() {
             return fail(format!(
                 "there are {} tensor columns, the schema has {}",
@@ -86,22 +93,26 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// Some of the rows.
-    pub(crate) fn slice<'a>(
-        &'a self,
+    /// Calls `take` with some of the rows.
+    pub(crate) fn with_slice<T>(
+        &self,
         range: Range<usize>,
         schema: &Schema,
-        tensors: &'a mut Vec<Values<'a>>,
-    ) -> Rows<'a> {
-        tensors.clear();
-        tensors.extend(self.tensors.iter().zip(&schema.columns).map(|(values, column)| {
-            values.slice(range.start * column.values()..range.end * column.values())
-        }));
-        Rows {
+        take: impl FnOnce(&Rows) -> T,
+    ) -> T {
+        let attributes: Vec<_> = self.attributes.iter().map(|it| &it[range.clone()]).collect();
+        let columns = self.tensors.iter().zip(&schema.columns);
+        let tensors: Vec<_> = columns
+            .map(|(values, column)| {
+                values.slice(range.start * column.values()..range.end * column.values())
+            })
+            .collect();
+        take(&Rows {
             ids: &self.ids[range.clone()],
             labels: &self.labels[range.clone()],
             sources: self.sources.map(|sources| &sources[range]),
-            tensors,
-        }
+            attributes: &attributes,
+            tensors: &tensors,
+        })
     }
 }

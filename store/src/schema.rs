@@ -9,6 +9,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::schema::types::SchemaDescriptor;
 use serde::{Deserialize, Serialize};
 
+use crate::compression::Compression;
 use crate::error::{Error, Result};
 
 /// The columns every dataset begins with; `source` only when the schema says so.
@@ -25,6 +26,9 @@ const MAX_VALUES: usize = 1 << 28;
 pub enum DType {
     /// Whole numbers from 0 to 255.
     U8,
+    /// Whole numbers from -127 to 127 times a scale, one for each row and channel (the last
+    /// dimension). The scales are a column of their own, `NAME_scale`.
+    I8,
     /// IEEE 754 half precision.
     F16,
     /// IEEE 754 single precision.
@@ -32,10 +36,10 @@ pub enum DType {
 }
 
 impl DType {
-    /// Bytes a value takes on disk.
+    /// Bytes a value takes on disk before compression.
     pub fn bytes(self) -> usize {
         match self {
-            Self::U8 => 1,
+            Self::U8 | Self::I8 => 1,
             Self::F16 => 2,
             Self::F32 => 4,
         }
@@ -44,6 +48,7 @@ impl DType {
     fn arrow(self) -> DataType {
         match self {
             Self::U8 => DataType::UInt8,
+            Self::I8 => DataType::Int8,
             Self::F16 => DataType::Float16,
             Self::F32 => DataType::Float32,
         }
@@ -61,6 +66,9 @@ pub struct Column {
     pub shape: Vec<usize>,
     /// Name of each dimension, or none at all.
     pub dims: Vec<String>,
+    /// Of its pages. A writer fills it in.
+    #[serde(default, skip_serializing_if = "Compression::is_none")]
+    pub compression: Compression,
 }
 
 impl Column {
@@ -69,13 +77,29 @@ impl Column {
         self.shape.iter().product()
     }
 
-    /// Bytes of a row's values on disk.
+    /// Bytes of a row's values on disk before compression, scales included.
     pub fn row_bytes(&self) -> usize {
-        self.values() * self.dtype.bytes()
+        self.values() * self.dtype.bytes() + self.scale().map_or(0, |scale| scale.row_bytes())
+    }
+
+    /// Values that share a scale: the size of the last dimension.
+    pub(crate) fn channels(&self) -> usize {
+        self.shape.last().copied().unwrap_or(1)
+    }
+
+    /// The column of the scales of an `I8` column.
+    pub(crate) fn scale(&self) -> Option<Column> {
+        (self.dtype == DType::I8).then(|| Column {
+            name: format!("{}_scale", self.name),
+            dtype: DType::F32,
+            shape: vec![self.channels()],
+            dims: self.dims.last().cloned().into_iter().collect(),
+            compression: Compression::None,
+        })
     }
 }
 
-/// The columns of a dataset: `id`, `label`, `source` if there is one, then tensors.
+/// The columns of a dataset: `id`, `label`, `source` if there is one, attributes, then tensors.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schema {
     /// The tensor columns, in order.
@@ -84,6 +108,9 @@ pub struct Schema {
     pub source: bool,
     /// The name of label 0, 1, ….
     pub label_names: Option<Vec<String>>,
+    /// Whole numbers that each row has, by name: letters, digits and `_`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attributes: Vec<String>,
 }
 
 impl Schema {
@@ -92,21 +119,35 @@ impl Schema {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// Bytes of a row's tensors on disk.
+    /// Bytes of a row's tensors on disk before compression.
     pub fn row_bytes(&self) -> usize {
         self.columns.iter().map(Column::row_bytes).sum()
     }
 
+    /// Bytes of a row's tensors on disk, at least: a compressed page has a header.
+    pub(crate) fn least_row_bytes(&self) -> u64 {
+        let least = |column: &Column| match column.compression {
+            Compression::None => column.row_bytes() as u64,
+            _ => 16,
+        };
+        self.columns.iter().map(least).fold(0, u64::saturating_add)
+    }
+
     /// Says what is wrong with it, if anything.
     pub(crate) fn check(&self) -> std::result::Result<(), String> {
-        let mut seen = HashSet::from([ID, LABEL, SOURCE]);
-        for Column { name, shape, dims, .. } in &self.columns {
+        let mut seen = HashSet::from([ID, LABEL, SOURCE].map(String::from));
+        let scales = self.columns.iter().filter_map(Column::scale).map(|scale| scale.name);
+        let columns = self.columns.iter().map(|column| column.name.clone());
+        for name in self.attributes.iter().cloned().chain(columns).chain(scales) {
             if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
                 return Err(format!("column name `{name}`: use letters, digits and `_`"));
             }
-            if !seen.insert(name) {
+            if seen.contains(&name) {
                 return Err(format!("two columns are called `{name}`"));
             }
+            seen.insert(name);
+        }
+        for Column { name, shape, dims, .. } in &self.columns {
             let values = shape.iter().try_fold(1usize, |values, size| values.checked_mul(*size));
             if shape.is_empty() || !values.is_some_and(|values| (1..=MAX_VALUES).contains(&values))
             {
@@ -127,7 +168,22 @@ impl Schema {
 
     /// Columns before the tensors.
     pub(crate) fn key_columns(&self) -> usize {
-        if self.source { 3 } else { 2 }
+        2 + usize::from(self.source) + self.attributes.len()
+    }
+
+    /// The tensor columns as they lie in a part: an `I8` column is followed by its scales.
+    pub(crate) fn stored(&self) -> Vec<Column> {
+        self.columns
+            .iter()
+            .flat_map(|column| [Some(column.clone()), column.scale()])
+            .flatten()
+            .collect()
+    }
+
+    /// The place of tensor column `index` among the stored ones.
+    pub(crate) fn stored_place(&self, index: usize) -> usize {
+        let scales = self.columns[..index].iter().filter(|column| column.dtype == DType::I8);
+        index + scales.count()
     }
 
     fn arrow(&self) -> Result<ArrowSchema> {
@@ -136,7 +192,10 @@ impl Schema {
         if self.source {
             fields.push(Field::new(SOURCE, DataType::Utf8, false));
         }
-        for column in &self.columns {
+        for attribute in &self.attributes {
+            fields.push(Field::new(attribute, DataType::Int64, false));
+        }
+        for column in &self.stored() {
             let size = i32::try_from(column.values())
                 .map_err(|_| Error::failed(format_args!("column `{}`: too large", column.name)))?;
             // No value is ever null, but pyarrow takes a list for a tensor only if its elements

@@ -1,14 +1,19 @@
 //! A row of a tensor column as a Parquet page.
 //!
 //! The level streams of a list of fixed length without nulls are the same in every row, and the
-//! values follow them as they are in memory. `u8` values, for which Parquet has only four-byte
-//! storage, are written as indices into a dictionary that maps each byte to itself.
+//! values follow them as they are in memory. Values of one byte, for which Parquet has only
+//! four-byte storage, are written as indices into a dictionary that maps each byte to itself.
+
+use std::io;
+use std::ops::RangeInclusive;
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use zerocopy::IntoBytes;
 
 use crate::checksum::crc32;
+use crate::compression::{Codec, Compression};
+use crate::half_precision;
 use crate::page_header::{MAX_HEADER, PageHeader, PageKind, push_varint};
 use crate::rows::Values;
 use crate::schema::{Column, DType};
@@ -17,12 +22,13 @@ use crate::statistics::Sums;
 #[cfg(target_endian = "big")]
 compile_error!("the store's pages hold little-endian values as they are in memory");
 
-/// How the pages of a tensor column look.
+/// How the pages of a stored tensor column look.
 #[derive(Debug, Clone)]
 pub(crate) struct TensorPage {
     dtype: DType,
+    compression: Compression,
     values: usize,
-    /// The level streams, and what a `u8` column's indices begin with.
+    /// The level streams, and what the indices of one-byte values begin with.
     prefix: Vec<u8>,
     /// Bytes of the values.
     row_bytes: usize,
@@ -30,11 +36,13 @@ pub(crate) struct TensorPage {
     padding: usize,
 }
 
-/// Buffers for converting a row, to be reused.
+/// Buffers for a row, to be reused.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
+    pub codec: Codec,
+    body: Vec<u8>,
     half: Vec<f16>,
-    single: Vec<f32>,
+    pub single: Vec<f32>,
 }
 
 impl TensorPage {
@@ -51,17 +59,15 @@ impl TensorPage {
         // Definition levels: 2 for a value that is there, as all are.
         push_levels(&mut prefix, &[(values, 2)]);
         let mut padding = 0;
-        if column.dtype == DType::U8 {
+        if column.dtype.bytes() == 1 {
             let groups = values.div_ceil(8);
             padding = groups * 8 - values;
             prefix.push(8);
             push_varint((groups << 1 | 1) as u32, &mut |byte| prefix.push(byte));
         }
-        Self { dtype: column.dtype, values, prefix, row_bytes: column.row_bytes(), padding }
-    }
-
-    pub fn kind(&self) -> PageKind {
-        if self.dtype == DType::U8 { PageKind::Indices } else { PageKind::Plain }
+        let row_bytes = values * column.dtype.bytes();
+        let (dtype, compression) = (column.dtype, column.compression);
+        Self { dtype, compression, values, prefix, row_bytes, padding }
     }
 
     pub fn dtype(&self) -> DType {
@@ -73,36 +79,55 @@ impl TensorPage {
         self.values
     }
 
-    /// Bytes after the page header.
+    /// Bytes after the page header, decompressed.
     pub fn body(&self) -> usize {
         self.prefix.len() + self.row_bytes + self.padding
     }
 
-    /// Room for a page whose header may have any length.
-    pub fn slot(&self) -> usize {
-        MAX_HEADER + self.body()
+    /// How long a page can be, header and all.
+    pub fn lengths(&self) -> RangeInclusive<usize> {
+        let most = MAX_HEADER + self.compression.most(self.body());
+        match self.compression {
+            Compression::None => self.body()..=most,
+            _ => 1..=most,
+        }
     }
 
-    /// Builds the page of one row at the end of `slot`. Gives the length of its header, which
-    /// ends where the body begins, and the sums over the values as they are stored.
-    ///
-    /// # Errors
-    /// The index of the first value that is not a number, or that the type cannot hold.
-    pub fn fill(
-        &self,
-        slot: &mut [u8],
-        row: Values,
-        scratch: &mut Scratch,
-    ) -> Result<(usize, Sums), usize> {
-        let (head, body) = slot.split_at_mut(MAX_HEADER);
+    fn kind(&self) -> PageKind {
+        if self.dtype.bytes() == 1 { PageKind::Indices } else { PageKind::Plain }
+    }
+
+    /// The header of a page with this body, compressed or not.
+    pub fn header(&self, body: &[u8], out: &mut [u8; MAX_HEADER]) -> usize {
+        let header = PageHeader {
+            kind: self.kind(),
+            body: body.len(),
+            decompressed: self.body(),
+            crc: crc32(body),
+            values: self.values,
+        };
+        header.encode(out)
+    }
+
+    /// Builds the body of a row's page, but for its values, which are the caller's to write.
+    pub fn begin<'a>(&self, body: &'a mut [u8]) -> &'a mut [u8] {
         let (prefix, rest) = body.split_at_mut(self.prefix.len());
         let (stored, padding) = rest.split_at_mut(self.row_bytes);
         prefix.copy_from_slice(&self.prefix);
         padding.fill(0);
-        let sums = match row {
+        stored
+    }
+
+    /// Builds the body of a row's page. Gives the sums over the values as they are stored.
+    ///
+    /// # Errors
+    /// The index of the first value that is not a number, or that the type cannot hold.
+    pub fn fill(&self, body: &mut [u8], row: Values, scratch: &mut Scratch) -> Result<Sums, usize> {
+        let stored = self.begin(body);
+        match row {
             Values::U8(row) => {
                 stored.copy_from_slice(row);
-                Sums::of_bytes(row)
+                Ok(Sums::of_bytes(row))
             }
             Values::F32(row) if self.dtype == DType::F16 => {
                 scratch.half.resize(row.len(), f16::ZERO);
@@ -110,60 +135,83 @@ impl TensorPage {
                 scratch.half.convert_from_f32_slice(row);
                 scratch.half.convert_to_f32_slice(&mut scratch.single);
                 stored.copy_from_slice(scratch.half.as_bytes());
-                Sums::of(&scratch.single)?
+                Sums::of(&scratch.single)
             }
             Values::F32(row) => {
                 stored.copy_from_slice(row.as_bytes());
-                Sums::of(row)?
+                Sums::of(row)
             }
-        };
-        let crc = crc32(body);
-        let header = PageHeader { kind: self.kind(), body: body.len(), crc, values: self.values };
-        let mut bytes = [0; MAX_HEADER];
-        let length = header.encode(&mut bytes);
-        head[MAX_HEADER - length..].copy_from_slice(&bytes[..length]);
-        Ok((length, sums))
+        }
     }
 
     /// The bytes of the row's values in its page, after all checks.
     ///
     /// # Errors
     /// What is wrong with the page.
-    pub fn open<'a>(&self, page: &'a [u8]) -> Result<&'a [u8], &'static str> {
-        let body = PageHeader::open(page, self.kind(), self.values)?;
-        if body.len() != self.body() || !body.starts_with(&self.prefix) {
-            return Err("its page does not have the shape that the schema says");
+    pub fn open<'a>(
+        &self,
+        page: &'a [u8],
+        scratch: &'a mut Scratch,
+    ) -> Result<&'a [u8], &'static str> {
+        let (size, mut body) = PageHeader::open_sized(page, self.kind(), self.values)?;
+        if size != self.body() {
+            return Err(WRONG_SHAPE);
+        }
+        if self.compression != Compression::None {
+            let Scratch { codec, body: decompressed, .. } = scratch;
+            decompressed.resize(size, 0);
+            codec
+                .decompress(self.compression, body, decompressed)
+                .ok_or("its page cannot be decompressed")?;
+            body = decompressed;
+        }
+        if body.len() != size || !body.starts_with(&self.prefix) {
+            return Err(WRONG_SHAPE);
         }
         Ok(&body[self.prefix.len()..][..self.row_bytes])
     }
 
     /// Converts a row's bytes from [`Self::open`] to f32. `out` has as many values.
-    pub fn to_f32(&self, stored: &[u8], out: &mut [f32], scratch: &mut Scratch) {
+    pub fn to_f32(&self, stored: &[u8], out: &mut [f32]) {
         match self.dtype {
-            DType::U8 => {
-                for (out, value) in out.iter_mut().zip(stored) {
-                    *out = f32::from(*value);
-                }
+            DType::U8 => out.iter_mut().zip(stored).for_each(|(out, it)| *out = f32::from(*it)),
+            DType::I8 => {
+                out.iter_mut().zip(stored).for_each(|(out, it)| *out = f32::from(*it as i8));
             }
-            DType::F16 => {
-                scratch.half.resize(out.len(), f16::ZERO);
-                scratch.half.as_mut_bytes().copy_from_slice(stored);
-                scratch.half.convert_to_f32_slice(out);
-            }
+            DType::F16 => half_precision::widen(stored, out),
             DType::F32 => out.as_mut_bytes().copy_from_slice(stored),
         }
     }
+
+    /// The dictionary page of one-byte values, header and all: each byte's own value, as INT32. And
+    /// how long it were if it was not compressed. Empty for other types.
+    ///
+    /// # Errors
+    /// When it cannot be compressed.
+    pub fn dictionary(&self, compression: Compression) -> io::Result<(Vec<u8>, usize)> {
+        let value: fn(u8) -> i32 = match self.dtype {
+            DType::U8 => i32::from,
+            DType::I8 => |byte| i32::from(byte as i8),
+            DType::F16 | DType::F32 => return Ok((Vec::new(), 0)),
+        };
+        let plain: Vec<u8> = (0..=255).flat_map(|byte| value(byte).to_le_bytes()).collect();
+        let mut body = vec![0; compression.most(plain.len())];
+        let length = Codec::default().compress(compression, &plain, &mut body)?;
+        body.truncate(length);
+        let header = PageHeader {
+            kind: PageKind::Dictionary,
+            body: length,
+            decompressed: plain.len(),
+            crc: crc32(&body),
+            values: 256,
+        };
+        let mut bytes = [0; MAX_HEADER];
+        let length = header.encode(&mut bytes);
+        Ok(([&bytes[..length], &body].concat(), length + plain.len()))
+    }
 }
 
-/// The dictionary page of a `u8` column, header and all: each byte's own value, as INT32.
-pub(crate) fn identity_dictionary() -> Vec<u8> {
-    let body: Vec<u8> = (0i32..256).flat_map(i32::to_le_bytes).collect();
-    let crc = crc32(&body);
-    let header = PageHeader { kind: PageKind::Dictionary, body: body.len(), crc, values: 256 };
-    let mut bytes = [0; MAX_HEADER];
-    let length = header.encode(&mut bytes);
-    [&bytes[..length], &body].concat()
-}
+const WRONG_SHAPE: &str = "its page does not have the shape that the schema says";
 
 /// A level stream of bit width 1 or 2: its length, then runs of (how many, which level).
 fn push_levels(out: &mut Vec<u8>, runs: &[(usize, u8)]) {

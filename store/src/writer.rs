@@ -1,7 +1,8 @@
 //! Writing a generation: resume, cut into parts, commit.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,13 +10,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::compression::{Compression, CompressionChoice, CompressionSetting};
 use crate::dataset::{Dataset, Generation};
 use crate::durable;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::hashed_file::hash_from;
 use crate::manifest::{FORMAT_VERSION, Manifest, Part, folder_name, is_key, part_name};
 use crate::part_writer::{PartKind, PartWriter};
 use crate::records;
+use crate::row_group::RowGroup;
 use crate::rows::Rows;
 use crate::schema::Schema;
 use crate::statistics::Sums;
@@ -32,31 +35,43 @@ pub struct Spec {
     pub settings: serde_json::Value,
     /// How many rows there will be, where it is known: a commit of fewer or more is refused.
     pub rows: Option<u64>,
-    /// Rows of a part file. Work is resumed at the first missing part.
+    /// Rows of a part file. Work is resumed part by part.
     pub rows_per_part: usize,
     /// Rows of a row group, all of whose pages are held in memory until it is full.
     pub rows_per_group: usize,
+    /// Of the pages of all tensor columns.
+    pub compression: CompressionSetting,
 }
 
-/// A generation being written. Until [`Writer::commit`] nobody sees it; dropped before, it leaves
-/// its complete parts for the next writer of the same key.
+/// A generation being written, row by row from the first. Until [`Writer::commit`] nobody sees it;
+/// dropped before, it leaves its complete parts for the next writer of the same key.
+///
+/// Rows that lie in complete parts need not be made again: [`Writer::wants`] says which do.
 #[derive(Debug)]
 pub struct Writer {
     dataset: Dataset,
     spec: Spec,
     folder: PathBuf,
-    kind: Arc<PartKind>,
-    done: Vec<PartRecord>,
+    /// `None` while `auto` has not seen a row group.
+    kind: Option<Arc<PartKind>>,
+    choices: BTreeMap<String, CompressionChoice>,
+    /// The complete parts, by their place.
+    done: BTreeMap<usize, PartRecord>,
+    /// The row that is written next.
+    position: u64,
+    group: RowGroup,
     part: Option<PartWriter>,
     broken: bool,
 }
 
-/// What is noted beside a complete part, so that another writer can go on after it.
+/// What is noted beside a complete part, so that another writer need not make it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct PartRecord {
     format_version: u32,
     key: String,
     schema: Schema,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    compression: BTreeMap<String, CompressionChoice>,
     rows_per_part: usize,
     rows_per_group: usize,
     part: Part,
@@ -69,31 +84,86 @@ fn record_name(index: usize) -> String {
 }
 
 impl Writer {
-    pub(crate) fn begin(dataset: Dataset, spec: Spec) -> Result<Self> {
+    pub(crate) fn begin(dataset: Dataset, mut spec: Spec) -> Result<Self> {
         check(&spec)?;
         let folder = dataset.folder().join(folder_name(&spec.key));
         durable::create_folder(&folder)?;
         durable::remove_dead_temps(&folder)?;
-        let kind = Arc::new(PartKind::new(spec.schema.clone(), &spec.key)?);
-        let mut writer =
-            Self { dataset, spec, folder, kind, done: Vec::new(), part: None, broken: false };
+        let fixed = match spec.compression {
+            CompressionSetting::Fixed(compression) => compression,
+            CompressionSetting::Auto => Compression::None,
+        };
+        spec.schema.columns.iter_mut().for_each(|column| column.compression = fixed);
+        let group = RowGroup::new(&spec.schema);
+        let mut writer = Self {
+            dataset,
+            spec,
+            folder,
+            kind: None,
+            choices: BTreeMap::new(),
+            done: BTreeMap::new(),
+            position: 0,
+            group,
+            part: None,
+            broken: false,
+        };
         writer.find_done()?;
+        if writer.kind.is_none() && writer.spec.compression != CompressionSetting::Auto {
+            writer.settle(writer.spec.schema.clone())?;
+        }
         Ok(writer)
     }
 
-    /// Rows in complete parts. Right after [`Dataset::begin`] these are the rows of earlier
-    /// attempts, which the caller skips.
+    /// From now on all parts have this schema.
+    fn settle(&mut self, schema: Schema) -> Result<Arc<PartKind>> {
+        let kind = Arc::new(PartKind::new(schema, &self.spec.key)?);
+        self.kind = Some(kind.clone());
+        Ok(kind)
+    }
+
+    /// The row that the next [`Writer::write`] or [`Writer::skip`] begins with.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Whether any of these rows is in a part that is not complete yet.
+    pub fn wants(&self, rows: Range<u64>) -> bool {
+        let per_part = self.spec.rows_per_part as u64;
+        let parts = rows.start / per_part..rows.end.div_ceil(per_part);
+        !rows.is_empty() && parts.into_iter().any(|part| !self.done.contains_key(&(part as usize)))
+    }
+
+    /// Passes over rows, none of which [`Writer::wants`].
+    ///
+    /// # Errors
+    /// `Failed` when one of them has still to be written.
+    pub fn skip(&mut self, rows: u64) -> Result<()> {
+        let range = self.position..self.position.saturating_add(rows);
+        if self.wants(range.clone()) {
+            return Err(self.fail(format_args!("rows {range:?} are not all there yet")));
+        }
+        self.position = range.end;
+        Ok(())
+    }
+
+    /// Rows in complete parts, wherever they are.
     pub fn rows_done(&self) -> u64 {
-        self.done.iter().map(|record| record.part.rows).sum()
+        self.done.values().map(|record| record.part.rows).sum()
     }
 
     /// Bytes in complete parts and row groups.
     pub fn bytes_written(&self) -> u64 {
-        let done: u64 = self.done.iter().map(|record| record.part.bytes).sum();
+        let done: u64 = self.done.values().map(|record| record.part.bytes).sum();
         done + self.part.as_ref().map_or(0, PartWriter::bytes)
     }
 
-    /// Appends rows, any number of them.
+    /// What [`CompressionSetting::Auto`] measured and chose, by column; empty before the first row
+    /// group, and where the compression was given.
+    pub fn compression(&self) -> &BTreeMap<String, CompressionChoice> {
+        &self.choices
+    }
+
+    /// Appends rows, any number of them. Those that lie in complete parts are passed over.
     ///
     /// # Errors
     /// `Failed` when the rows do not fit the schema, when a value is not finite or beyond the
@@ -107,15 +177,15 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes the generation visible, with all rows written so far. When another writer has
-    /// committed the same key before, that generation is given.
+    /// Makes the generation visible, with all rows up to [`Writer::position`]. When another writer
+    /// has committed the same key before, that generation is given.
     ///
     /// # Errors
     /// `Failed` when there are no rows or not as many as announced, when the disk will not take
     /// the last part or the manifest, or when another writer's parts of this key are different.
     pub fn commit(mut self, summary: serde_json::Value) -> Result<Generation> {
         self.whole()?;
-        let rows = self.rows_done() + self.part.as_ref().map_or(0, PartWriter::rows);
+        let rows = self.position;
         if rows == 0 {
             return Err(self.fail("there are no rows to commit"));
         }
@@ -124,7 +194,12 @@ impl Writer {
         {
             return Err(self.fail(format_args!("{rows} rows, not {announced} as announced")));
         }
-        self.end_part()?;
+        // If the last part is full, it was finished with its last row.
+        self.end_part((rows / self.spec.rows_per_part as u64) as usize)?;
+        if self.rows_done() != rows {
+            let done = self.rows_done();
+            return Err(self.fail(format_args!("the parts have {done} rows, not {rows}")));
+        }
         self.check_folder()?;
         let manifest = self.manifest(rows, summary);
         let records = self.dataset.records();
@@ -151,38 +226,69 @@ impl Writer {
 
     fn append(&mut self, rows: &Rows) -> Result<()> {
         rows.check(&self.spec.schema)?;
-        let count = rows.ids.len();
+        let (count, per_part) = (rows.ids.len(), self.spec.rows_per_part);
+        if let Some(announced) = self.spec.rows
+            && self.position + count as u64 > announced
+        {
+            return Err(self.fail(format_args!("there are more rows than {announced}")));
+        }
         let mut start = 0;
         while start < count {
-            let per_part = self.spec.rows_per_part as u64;
-            if self.done.last().is_some_and(|record| record.part.rows < per_part) {
-                return Err(self.fail("the last part is there already: there are no more rows"));
+            let index = (self.position / per_part as u64) as usize;
+            let in_part = (self.position % per_part as u64) as usize;
+            let mut end = count.min(start + per_part - in_part);
+            if let Some(record) = self.done.get(&index) {
+                if (in_part + end - start) as u64 > record.part.rows {
+                    let name = part_name(index);
+                    return Err(self.fail(format_args!("{name} is complete with fewer rows")));
+                }
+            } else {
+                end = end.min(start + self.spec.rows_per_group - self.group.rows());
+                let (group, schema) = (&mut self.group, &self.spec.schema);
+                rows.with_slice(start..end, schema, |rows| group.add(rows, schema))?;
+                let part_is_full = in_part + end - start == per_part;
+                if part_is_full || self.group.rows() == self.spec.rows_per_group {
+                    self.end_group(index)?;
+                }
+                if part_is_full {
+                    self.end_part(index)?;
+                }
             }
-            let path = self.folder.join(part_name(self.done.len()));
-            let part = match &mut self.part {
-                Some(part) => part,
-                none => none.insert(PartWriter::create(self.kind.clone(), &path)?),
-            };
-            let room_in_group = self.spec.rows_per_group - part.rows_in_group();
-            let room_in_part = self.spec.rows_per_part - part.rows() as usize;
-            let end = count.min(start + room_in_group.min(room_in_part));
-            let mut tensors = Vec::new();
-            part.add(&rows.slice(start..end, &self.spec.schema, &mut tensors))?;
-            if part.rows_in_group() == self.spec.rows_per_group {
-                part.end_group(&path)?;
-            }
-            let full = part.rows() == per_part;
-            if full {
-                self.end_part()?;
-            }
+            self.position += (end - start) as u64;
             start = end;
         }
         Ok(())
     }
 
-    fn end_part(&mut self) -> Result<()> {
+    /// Writes the rows that were collected to part `index`.
+    fn end_group(&mut self, index: usize) -> Result<()> {
+        if self.group.rows() == 0 {
+            return Ok(());
+        }
+        let path = self.folder.join(part_name(index));
+        let kind = match &self.kind {
+            Some(kind) => kind.clone(),
+            None => {
+                let choices = self.group.choose(&self.spec.schema);
+                self.choices = choices.map_err(|error| Error::io(&path, "compress", &error))?;
+                let mut schema = self.spec.schema.clone();
+                for column in &mut schema.columns {
+                    column.compression = self.choices[&column.name].chosen;
+                }
+                self.settle(schema)?
+            }
+        };
+        let part = match &mut self.part {
+            Some(part) => part,
+            none => none.insert(PartWriter::create(kind, &path)?),
+        };
+        part.add(&mut self.group, &path)
+    }
+
+    /// Finishes part `index`, if it was begun.
+    fn end_part(&mut self, index: usize) -> Result<()> {
+        self.end_group(index)?;
         let Some(part) = self.part.take() else { return Ok(()) };
-        let index = self.done.len();
         let name = part_name(index);
         let (part, sums) = part.finish(&self.folder.join(&name), name)?;
         let record = self.record(part, sums);
@@ -193,7 +299,7 @@ impl Writer {
         if noted.part != record.part {
             return Err(Error::damaged(&path, "it is about another file; remove it"));
         }
-        self.done.push(noted);
+        self.done.insert(index, noted);
         Ok(())
     }
 
@@ -201,7 +307,8 @@ impl Writer {
         PartRecord {
             format_version: FORMAT_VERSION,
             key: self.spec.key.clone(),
-            schema: self.spec.schema.clone(),
+            schema: self.kind.as_ref().map_or(&self.spec.schema, |kind| &kind.schema).clone(),
+            compression: self.choices.clone(),
             rows_per_part: self.spec.rows_per_part,
             rows_per_group: self.spec.rows_per_group,
             part,
@@ -209,64 +316,79 @@ impl Writer {
         }
     }
 
-    /// Takes the parts that earlier attempts completed, up to the first that is missing. Removes
-    /// those that are damaged, or that were cut in another way: neither can be committed.
+    /// Takes the parts that earlier attempts completed. Removes what is damaged, or was cut in
+    /// another way: it cannot be committed, and would be in the way.
     fn find_done(&mut self) -> Result<()> {
-        let committed = self.remove_damaged_commit()?;
+        let committed = self.dataset.find(&self.spec.key)?;
+        if let Some(committed) = &committed {
+            self.choices = committed.manifest().compression.clone();
+            self.settle(committed.manifest().schema.clone())?;
+        }
         let names: HashSet<String> = durable::names_in(&self.folder)?.into_iter().collect();
-        let indexes: Vec<usize> =
-            (0..names.len()).filter(|index| names.contains(&record_name(*index))).collect();
-        let found: Vec<Option<PartRecord>> = indexes
-            .par_iter()
-            .map(|index| {
-                let record = self.read_record(*index)?;
-                if record.is_none() {
-                    if *index >= committed {
-                        durable::remove_if_there(&self.folder.join(part_name(*index)))?;
+        let noted = (0..names.len()).filter(|index| names.contains(&record_name(*index)));
+        let indexes: Vec<usize> = noted.collect();
+        let found: Vec<Option<PartRecord>> =
+            indexes.par_iter().map(|index| self.read_record(*index)).collect::<Result<_>>()?;
+        let mut unfit = Vec::new();
+        for (index, record) in indexes.into_iter().zip(found) {
+            match record.filter(|record| self.fits(record)) {
+                Some(record) => {
+                    if self.kind.is_none() {
+                        self.choices = record.compression.clone();
+                        self.settle(record.schema.clone())?;
                     }
-                    durable::remove_if_there(&self.folder.join(record_name(*index)))?;
+                    self.done.insert(index, record);
                 }
-                Ok(record)
-            })
-            .collect::<Result<_>>()?;
-        for (place, (index, record)) in indexes.into_iter().zip(found).enumerate() {
-            let Some(record) = record.filter(|_| index == place) else { break };
-            let short = record.part.rows < self.spec.rows_per_part as u64;
-            self.done.push(record);
-            if short {
-                break;
+                None => {
+                    durable::remove_if_there(&self.folder.join(record_name(index)))?;
+                    unfit.push(part_name(index));
+                }
             }
         }
-        Ok(())
-    }
-
-    /// Of a committed generation of the same key, removes the parts that are no longer what was
-    /// committed, so that they are written again. Gives how many parts the generation has.
-    fn remove_damaged_commit(&self) -> Result<usize> {
-        let Some(committed) = self.dataset.find(&self.spec.key)? else { return Ok(0) };
-        let parts = &committed.manifest().parts;
-        parts.par_iter().try_for_each(|part| match committed.verify_part(part) {
-            Err(error) if error.kind() == ErrorKind::Damaged => {
-                durable::remove_if_there(&self.folder.join(&part.file))
+        // A part without a note stays: its writer may be about to note it, and who makes it again
+        // compares the bytes. One that was committed stays if it is what was committed.
+        let parts = committed.iter().flat_map(|it| it.manifest().parts.iter().enumerate());
+        let undone: Vec<&Part> =
+            parts.filter(|(index, _)| !self.done.contains_key(index)).map(|(_, it)| it).collect();
+        let checked: Vec<bool> = undone
+            .par_iter()
+            .map(|part| committed.as_ref().is_some_and(|it| it.verify_part(part).is_ok()))
+            .collect();
+        for (part, good) in undone.iter().zip(checked) {
+            unfit.retain(|name| *name != part.file);
+            if !good {
+                unfit.push(part.file.clone());
             }
-            verified => verified,
-        })?;
-        Ok(parts.len())
+        }
+        unfit.iter().try_for_each(|name| durable::remove_if_there(&self.folder.join(name)))
     }
 
-    /// The record of part `index`, if it fits this writer and the file has the bytes it says.
+    /// Whether a complete part is one of those that this writer would make.
+    fn fits(&self, record: &PartRecord) -> bool {
+        let mut expected = self.record(record.part.clone(), record.sums.clone());
+        if self.kind.is_none() && self.spec.compression == CompressionSetting::Auto {
+            // Whoever wrote it has seen the first row group, and chosen.
+            expected.compression = record.compression.clone();
+            let columns = expected.schema.columns.iter_mut();
+            for (column, found) in columns.zip(&record.schema.columns) {
+                column.compression = found.compression;
+            }
+        }
+        *record == expected
+    }
+
+    /// The record of part `index`, if the file has the bytes it says.
     fn read_record(&self, index: usize) -> Result<Option<PartRecord>> {
         let noted: Result<PartRecord> = records::read_json(&self.folder.join(record_name(index)));
         let Ok(noted) = noted else { return Ok(None) };
-        let fits = noted.part.file == part_name(index)
-            && noted.part.fault(&self.spec.schema).is_none()
+        let plausible = noted.part.file == part_name(index)
+            && noted.part.fault(&noted.schema).is_none()
             && noted.part.rows <= self.spec.rows_per_part as u64
-            && noted.sums.len() == self.spec.schema.columns.len()
-            && noted == self.record(noted.part.clone(), noted.sums.clone());
+            && noted.sums.len() == self.spec.schema.columns.len();
         let path = self.folder.join(part_name(index));
         let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
         let same = || Ok(hash_from(&path, 0)? == noted.part.blake3);
-        let good = fits && size == noted.part.bytes && same()?;
+        let good = plausible && size == noted.part.bytes && same()?;
         Ok(good.then_some(noted))
     }
 
@@ -274,7 +396,7 @@ impl Writer {
     fn check_folder(&self) -> Result<()> {
         let mut names = durable::names_in(&self.folder)?;
         names.retain(|name| name.ends_with(".parquet"));
-        let parts: Vec<_> = self.done.iter().map(|record| record.part.file.clone()).collect();
+        let parts: Vec<_> = self.done.values().map(|record| record.part.file.clone()).collect();
         if names == parts {
             return Ok(());
         }
@@ -285,10 +407,10 @@ impl Writer {
     }
 
     fn manifest(&self, rows: u64, summary: serde_json::Value) -> Manifest {
-        let columns = self.spec.schema.columns.iter().enumerate();
-        let statistics = columns.map(|(index, column)| {
+        let schema = self.kind.as_ref().map_or(&self.spec.schema, |kind| &kind.schema);
+        let statistics = schema.columns.iter().enumerate().map(|(index, column)| {
             let mut sums = Sums::NONE;
-            self.done.iter().for_each(|record| sums.add(&record.sums[index]));
+            self.done.values().for_each(|record| sums.add(&record.sums[index]));
             (column.name.clone(), sums.statistics())
         });
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -297,9 +419,10 @@ impl Writer {
             key: self.spec.key.clone(),
             settings: self.spec.settings.clone(),
             rows,
-            schema: self.spec.schema.clone(),
             statistics: statistics.collect(),
-            parts: self.done.iter().map(|record| record.part.clone()).collect(),
+            schema: schema.clone(),
+            compression: self.choices.clone(),
+            parts: self.done.values().map(|record| record.part.clone()).collect(),
             summary,
             created: now.as_secs(),
             code_version: env!("CARGO_PKG_VERSION").to_string(),

@@ -6,7 +6,10 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use gimlet_store::{DType, Dataset, Error, ErrorKind, Records, Rows, Schema, Values, durable};
+use gimlet_store::{
+    Compression, CompressionSetting, DType, Dataset, Error, ErrorKind, Records, Rows, Schema, Spec,
+    Values, Writer, durable,
+};
 use read_back::assert_reads_back;
 use support::*;
 
@@ -32,7 +35,7 @@ fn a_resumed_writer_ends_with_the_same_bytes() {
     for (stop, found) in [(7, 0), (13, 0), (22, 10)] {
         let mut writer = dataset.begin(spec(schema(), 10, 4)).unwrap();
         assert_eq!(writer.rows_done(), found);
-        write(&mut writer, &schema(), found as usize..stop).unwrap();
+        assert_eq!(write_wanted(&mut writer, &schema(), stop, 5).unwrap(), stop - found as usize);
         assert!(dataset.generations().unwrap().is_empty());
         drop(writer);
         assert!(parts(folder.path()).iter().all(|(name, _)| !name.ends_with(".tmp")));
@@ -121,12 +124,72 @@ fn a_damaged_part_is_written_again() {
     fs::write(&path, bytes).unwrap();
     assert!(before.verify().is_err());
     let mut writer = dataset.begin(spec(schema(), 10, 4)).unwrap();
-    assert_eq!(writer.rows_done(), 10);
-    write(&mut writer, &schema(), 10..ROWS).unwrap();
+    assert_eq!(writer.rows_done(), 13);
+    // Only that part is made again.
+    assert_eq!(write_wanted(&mut writer, &schema(), ROWS, 5).unwrap(), 10);
     let after = writer.commit(serde_json::json!({})).unwrap();
     assert_eq!(after.number(), before.number());
     after.verify().unwrap();
     assert_reads_back(&after, ROWS);
+}
+
+#[test]
+fn a_resumed_writer_keeps_what_auto_chose() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Dataset::at(folder.path());
+    let auto = || {
+        let columns = vec![column("x", DType::F32, &[300])];
+        let schema = Schema { columns, source: false, label_names: None, attributes: vec![] };
+        Spec { compression: CompressionSetting::Auto, ..spec(schema, 10, 4) }
+    };
+    let write = |writer: &mut Writer, rows: std::ops::Range<usize>, random: bool| {
+        for row in rows {
+            let value = |at: usize| if random { (at * at + 7 * row) as f32 * 1.37 } else { 1.0 };
+            let values: Vec<f32> = (0..300).map(value).collect();
+            let (ids, labels) = (&[row as i64][..], &[None][..]);
+            let tensors = &[Values::F32(&values)][..];
+            writer.write(&Rows { ids, labels, sources: None, attributes: &[], tensors }).unwrap();
+        }
+    };
+    let mut writer = dataset.begin(auto()).unwrap();
+    assert!(writer.compression().is_empty());
+    write(&mut writer, 0..13, false);
+    let choice = writer.compression()["x"];
+    assert_eq!(choice.rows, 4);
+    assert_ne!(choice.chosen, Compression::None);
+    assert!(choice.lz4 < 0.2 && choice.zstd < 0.2, "{choice}");
+    drop(writer);
+    // What comes later would not have been worth compressing.
+    let mut writer = dataset.begin(auto()).unwrap();
+    assert_eq!(writer.compression()["x"], choice);
+    writer.skip(10).unwrap();
+    write(&mut writer, 10..23, true);
+    let done = writer.commit(serde_json::json!({})).unwrap();
+    assert_eq!(done.manifest().schema.columns[0].compression, choice.chosen);
+    assert_eq!(done.manifest().compression["x"], choice);
+    done.verify().unwrap();
+    let reader = done.reader(&["x"]).unwrap();
+    let mut values = vec![0.0; 600];
+    reader.read_f32("x", &[2, 22], &mut values).unwrap();
+    assert_eq!(values[..300], [1.0; 300]);
+    assert_eq!(values[302], (4 + 7 * 22) as f32 * 1.37);
+}
+
+#[test]
+fn rows_are_written_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Dataset::at(folder.path());
+    let mut writer = dataset.begin(spec(schema(), 10, 4)).unwrap();
+    assert_eq!(writer.position(), 0);
+    assert!(writer.wants(0..1) && !writer.wants(5..5));
+    assert_failed(writer.skip(1), "not all there");
+    write(&mut writer, &schema(), 0..12).unwrap();
+    assert!(!writer.wants(3..10) && writer.wants(3..11));
+    assert_eq!(writer.position(), 12);
+    drop(writer);
+    let mut writer = dataset.begin(spec(schema(), 10, 4)).unwrap();
+    writer.skip(10).unwrap();
+    assert_failed(writer.skip(1), "not all there");
 }
 
 #[test]
@@ -141,15 +204,19 @@ fn what_cannot_be_stored_is_refused() {
         (DType::F16, 65_504.0, true),
         (DType::F16, 65_520.0, false),
         (DType::F16, f32::NEG_INFINITY, false),
+        (DType::I8, 1e30, true),
+        (DType::I8, f32::NAN, false),
+        (DType::I8, f32::INFINITY, false),
     ] {
         let columns = vec![column("x", dtype, &[3])];
-        let schema = Schema { columns, source: false, label_names: None };
+        let schema = Schema { columns, source: false, label_names: None, attributes: vec![] };
         let mut writer = dataset.begin(spec(schema, 10, 4)).unwrap();
         let values = [0.0, 1.0, 2.0, 3.0, value, 5.0];
         let rows = Rows {
             ids: &[41, 42],
             labels: &[None, None],
             sources: None,
+            attributes: &[],
             tensors: &[Values::F32(&values)],
         };
         let written = writer.write(&rows);
@@ -169,11 +236,17 @@ fn rows_that_do_not_fit_the_schema_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let dataset = Dataset::at(folder.path());
     let columns = vec![column("x", DType::F32, &[2])];
-    let schema = Schema { columns, source: false, label_names: Some(vec!["cat".into()]) };
+    let schema = Schema {
+        columns,
+        source: false,
+        label_names: Some(vec!["cat".into()]),
+        attributes: vec![],
+    };
     let good = Rows {
         ids: &[1, 2],
         labels: &[Some(0), None],
         sources: None,
+        attributes: &[],
         tensors: &[Values::F32(&[0.0; 4])],
     };
     for (rows, what) in [
@@ -181,6 +254,7 @@ fn rows_that_do_not_fit_the_schema_are_refused() {
         (Rows { labels: &[Some(1), None], ..good }, "label 1 has no name"),
         (Rows { labels: &[Some(-1), None], ..good }, "label -1 has no name"),
         (Rows { sources: Some(&[]), ..good }, "the sources"),
+        (Rows { attributes: &[&[1, 2]], ..good }, "the attributes"),
         (Rows { tensors: &[], ..good }, "0 tensor columns"),
         (Rows { tensors: &[Values::F32(&[0.0; 3])], ..good }, "3 values"),
         (Rows { tensors: &[Values::U8(&[0; 4])], ..good }, "of type F32"),

@@ -6,7 +6,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use gimlet_store::{Dataset, ErrorKind, Keys, Result};
+use gimlet_store::{Compression, CompressionSetting, Dataset, ErrorKind, Keys, Result, Spec};
 use serde_json::{Value, json};
 use support::*;
 use tempfile::TempDir;
@@ -14,9 +14,15 @@ use tempfile::TempDir;
 const ROWS: usize = 23;
 
 fn dataset() -> (TempDir, Dataset, PathBuf) {
+    compressed(Compression::None)
+}
+
+fn compressed(compression: Compression) -> (TempDir, Dataset, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let dataset = Dataset::at(folder.path());
-    let part = generation(&dataset, spec(schema(), 10, 4), ROWS, 7).dir();
+    let compression = CompressionSetting::Fixed(compression);
+    let spec = Spec { compression, ..spec(schema(), 10, 4) };
+    let part = generation(&dataset, spec, ROWS, 7).dir();
     (folder, dataset, part.join("part-00001.parquet"))
 }
 
@@ -46,7 +52,13 @@ fn damaged(dataset: &Dataset) -> String {
 
 #[test]
 fn bits_flipped_all_over_a_part_are_found() {
-    let (_folder, dataset, part) = dataset();
+    for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
+        flip_bits(compression);
+    }
+}
+
+fn flip_bits(compression: Compression) {
+    let (_folder, dataset, part) = compressed(compression);
     let whole = fs::read(&part).unwrap();
     let values = read_all(&dataset).unwrap();
     // A prime step, which meets every kind of place in pages, index and footer.
@@ -170,10 +182,10 @@ fn a_manifest_that_cannot_be_read_is_damage() {
         assert_eq!(dataset.newest().unwrap_err().kind(), ErrorKind::Damaged);
     }
     fs::write(&manifest, whole).unwrap();
-    edit(&manifest, |json| json["format_version"] = json!(2));
+    edit(&manifest, |json| json["format_version"] = json!(3));
     let error = dataset.newest().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Failed);
-    assert!(error.to_string().contains("format version 2"), "{error}");
+    assert!(error.to_string().contains("format version 3"), "{error}");
 }
 
 #[test]

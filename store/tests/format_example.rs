@@ -1,26 +1,40 @@
 //! The example in `FORMAT.md` is what is written.
 
-use gimlet_store::{Column, DType, Dataset, Rows, Schema, Spec, Values};
+use gimlet_store::{
+    Column, Compression, CompressionSetting, DType, Dataset, Rows, Schema, Spec, Values,
+};
 
 #[test]
 fn the_example_is_what_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let dims = vec!["row".into(), "column".into()];
-    let x = Column { name: "x".into(), dtype: DType::F32, shape: vec![2, 3], dims };
+    let x = Column {
+        name: "x".into(),
+        dtype: DType::F32,
+        shape: vec![2, 3],
+        dims,
+        compression: Compression::None,
+    };
     let mut writer = Dataset::at(folder.path())
         .begin(Spec {
-            schema: Schema { columns: vec![x], source: false, label_names: None },
+            schema: Schema {
+                columns: vec![x],
+                source: false,
+                label_names: None,
+                attributes: vec![],
+            },
             key: "0".repeat(64),
             settings: serde_json::Value::Null,
             rows: Some(2),
             rows_per_part: 2,
             rows_per_group: 2,
+            compression: CompressionSetting::Fixed(Compression::None),
         })
         .unwrap();
     let values: Vec<f32> = (0u8..12).map(f32::from).collect();
     let (ids, labels) = (&[7, 9], &[Some(1), None]);
     let tensors = &[Values::F32(&values)];
-    writer.write(&Rows { ids, labels, sources: None, tensors }).unwrap();
+    writer.write(&Rows { ids, labels, sources: None, attributes: &[], tensors }).unwrap();
     let generation = writer.commit(serde_json::Value::Null).unwrap();
     let part = std::fs::read(generation.dir().join("part-00000.parquet")).unwrap();
 

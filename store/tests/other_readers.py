@@ -30,7 +30,15 @@ def compare_rows(rows):
     compare("ids", [row["id"] for row in rows], expected["ids"])
     compare("labels", [row["label"] for row in rows], expected["labels"])
     compare("sources", [row["source"] for row in rows], expected["sources"])
+    for name, values in expected["attributes"].items():
+        compare(name, [row[name] for row in rows], values)
     for column in columns:
+        if column["scaled"]:
+            name, channels = column["name"], column["shape"][-1]
+            for row in rows:
+                scales = row[name + "_scale"]
+                assert len(scales) == channels, scales
+                row[name] = [q * scales[i % channels] for i, q in enumerate(row[name])]
         # JSON prints an f32 in as few digits as tell it from others: compare as f32.
         compare(
             column["name"],
@@ -62,9 +70,9 @@ if package == "pyarrow":
         compare("dims", list(kind.dim_names), [f"d{i}" for i in range(len(column["shape"]))])
         tensor = table[column["name"]].combine_chunks().to_numpy_ndarray()
         compare("tensor", list(tensor.shape), [len(expected["ids"])] + column["shape"])
-    storage = {c["name"]: [x for chunk in table[c["name"]].chunks for x in chunk.storage.to_pylist()]
-               for c in columns}
-    keys = table.select(["id", "label", "source"]).to_pylist()
+    names = [c["name"] for c in columns] + [c["name"] + "_scale" for c in columns if c["scaled"]]
+    storage = {n: [x for chunk in table[n].chunks for x in chunk.storage.to_pylist()] for n in names}
+    keys = table.select(["id", "label", "source", *expected["attributes"]]).to_pylist()
     compare_rows([row | {n: v[i] for n, v in storage.items()} for i, row in enumerate(keys)])
     features = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
     compare("class names", features["label"]["names"], expected["names"])
@@ -92,6 +100,10 @@ elif package == "polars":
             value = row[column["name"]]
             row[column["name"]] = flat(value.to_list() if hasattr(value, "to_list") else value)
             compare("size", len(row[column["name"]]), size(column["shape"]))
+            if column["scaled"]:
+                scales = row[column["name"] + "_scale"]
+                scales = scales.to_list() if hasattr(scales, "to_list") else scales
+                row[column["name"] + "_scale"] = flat(scales)
     compare_rows(rows)
 else:
     sys.exit(f"unknown package {package}")

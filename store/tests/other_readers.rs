@@ -5,11 +5,12 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::process::Command;
 
-use gimlet_store::Dataset;
+use gimlet_store::{Compression, CompressionSetting, DType, Dataset, Spec};
 use serde_json::json;
 use support::*;
 
@@ -26,17 +27,31 @@ fn check(package: &str, modules: &str) {
         std::io::stderr().write_all(skipped.as_bytes()).unwrap();
         return;
     }
+    for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
+        check_compressed(package, &python, compression);
+    }
+}
+
+fn check_compressed(package: &str, python: &str, compression: Compression) {
     let folder = tempfile::tempdir().unwrap();
-    let generation = generation(&Dataset::at(folder.path()), spec(schema(), 10, 4), ROWS, 7);
+    let compression = CompressionSetting::Fixed(compression);
+    let spec = Spec { compression, ..spec(schema(), 10, 4) };
+    let generation = generation(&Dataset::at(folder.path()), spec, ROWS, 7);
     let columns: Vec<_> = schema()
         .columns
         .iter()
         .map(|column| {
             let rows: Vec<_> = (0..ROWS).map(|row| row_values(column, row)).collect();
-            json!({ "name": column.name, "shape": column.shape, "rows": rows })
+            let scaled = column.dtype == DType::I8;
+            json!({ "name": column.name, "shape": column.shape, "rows": rows, "scaled": scaled })
         })
         .collect();
+    let attributes: BTreeMap<_, Vec<i64>> = (0..)
+        .zip(schema().attributes)
+        .map(|(which, name)| (name, (0..ROWS).map(|row| attribute(which, row)).collect()))
+        .collect();
     let expected = json!({
+        "attributes": attributes,
         "glob": generation.glob(),
         "ids": (0..ROWS).map(id).collect::<Vec<_>>(),
         "labels": (0..ROWS).map(label).collect::<Vec<_>>(),
@@ -47,7 +62,7 @@ fn check(package: &str, modules: &str) {
     let expected_path = folder.path().join("expected");
     fs::write(&expected_path, expected.to_string()).unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/other_readers.py");
-    let run = Command::new(&python).args([script, package]).arg(&expected_path).output().unwrap();
+    let run = Command::new(python).args([script, package]).arg(&expected_path).output().unwrap();
     let errors = String::from_utf8_lossy(&run.stderr);
     assert!(run.status.success(), "{package}:\n{errors}");
 }

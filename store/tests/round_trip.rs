@@ -6,18 +6,18 @@ mod support;
 use std::fs::File;
 
 use arrow::array::{Array, AsArray};
-use arrow::datatypes::{DataType, Float16Type, Float32Type, Int64Type, UInt8Type};
-use gimlet_store::{DType, Dataset, Schema};
+use arrow::datatypes::{DataType, Float16Type, Float32Type, Int8Type, Int64Type, UInt8Type};
+use gimlet_store::{Compression, CompressionSetting, DType, Dataset, Schema, Spec};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 use read_back::{assert_reads, assert_reads_back};
 use support::*;
 
 fn any_schema() -> impl Strategy<Value = Schema> {
-    let dtype = prop_oneof![Just(DType::U8), Just(DType::F16), Just(DType::F32)];
+    let dtype = prop_oneof![Just(DType::U8), Just(DType::I8), Just(DType::F16), Just(DType::F32)];
     let shape = prop::collection::vec(1usize..5, 1..5);
     let columns = prop::collection::vec((dtype, shape), 0..4);
-    (columns, any::<bool>()).prop_map(|(columns, source)| Schema {
+    (columns, any::<bool>(), 0usize..3).prop_map(|(columns, source, attributes)| Schema {
         columns: columns
             .into_iter()
             .enumerate()
@@ -25,7 +25,17 @@ fn any_schema() -> impl Strategy<Value = Schema> {
             .collect(),
         source,
         label_names: None,
+        attributes: (0..attributes).map(|at| format!("a{at}")).collect(),
     })
+}
+
+fn any_compression() -> impl Strategy<Value = CompressionSetting> {
+    prop_oneof![
+        Just(CompressionSetting::Fixed(Compression::None)),
+        Just(CompressionSetting::Fixed(Compression::Lz4)),
+        Just(CompressionSetting::Fixed(Compression::Zstd)),
+        Just(CompressionSetting::Auto),
+    ]
 }
 
 proptest! {
@@ -38,11 +48,12 @@ proptest! {
         rows_per_part in 1usize..20,
         rows_per_group in 1usize..12,
         at_once in 1usize..30,
+        compression in any_compression(),
         positions in prop::collection::vec(any::<prop::sample::Index>(), 0..50),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let dataset = Dataset::at(folder.path());
-        let spec = spec(schema, rows_per_part, rows_per_group);
+        let spec = Spec { compression, ..spec(schema, rows_per_part, rows_per_group) };
         let generation = generation(&dataset, spec, rows, at_once);
         prop_assert_eq!(generation.rows(), rows as u64);
         prop_assert_eq!(generation.manifest().parts.len(), rows.div_ceil(rows_per_part));
@@ -55,9 +66,17 @@ proptest! {
 
 #[test]
 fn the_standard_reader_reads_the_same() {
+    for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
+        reads_with_the_standard_reader(compression);
+    }
+}
+
+fn reads_with_the_standard_reader(compression: Compression) {
     let folder = tempfile::tempdir().unwrap();
     let rows = 23;
-    let generation = generation(&Dataset::at(folder.path()), spec(schema(), 10, 4), rows, 7);
+    let spec =
+        Spec { compression: CompressionSetting::Fixed(compression), ..spec(schema(), 10, 4) };
+    let generation = generation(&Dataset::at(folder.path()), spec, rows, 7);
     let mut row = 0;
     for part in &generation.manifest().parts {
         let file = File::open(generation.dir().join(&part.file)).unwrap();
@@ -87,12 +106,26 @@ fn the_standard_reader_reads_the_same() {
                 assert_eq!(keys.value(at), id(row));
                 assert_eq!(labels.is_valid(at).then(|| labels.value(at)), label(row));
                 assert_eq!(sources.value(at), source(row));
-                for (place, column) in schema().columns.iter().enumerate() {
-                    let values = batch.column(3 + place).as_fixed_size_list().value(at);
+                for (which, name) in schema().attributes.iter().enumerate() {
+                    let values = batch.column_by_name(name).unwrap().as_primitive::<Int64Type>();
+                    assert_eq!(values.value(at), attribute(which, row));
+                }
+                for column in &schema().columns {
+                    let list = |name: &str| {
+                        batch.column_by_name(name).unwrap().as_fixed_size_list().value(at)
+                    };
+                    let values = list(&column.name);
                     let found: Vec<f32> = match column.dtype {
                         DType::U8 => {
                             let values = values.as_primitive::<UInt8Type>().values();
                             values.iter().map(|value| f32::from(*value)).collect()
+                        }
+                        DType::I8 => {
+                            let scales = list(&format!("{}_scale", column.name));
+                            let scales = scales.as_primitive::<Float32Type>().values();
+                            let values = values.as_primitive::<Int8Type>().values().iter();
+                            let scales = scales.iter().cycle();
+                            values.zip(scales).map(|(q, scale)| f32::from(*q) * scale).collect()
                         }
                         DType::F16 => {
                             let values = values.as_primitive::<Float16Type>().values();

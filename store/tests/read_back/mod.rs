@@ -2,7 +2,7 @@
 
 use gimlet_store::{DType, Generation};
 
-use super::support::{id, label, row_values, source};
+use super::support::{attribute, id, label, row_values, source};
 
 /// Every row of every column, compared with what was written.
 pub fn assert_reads_back(generation: &Generation, rows: usize) {
@@ -14,6 +14,10 @@ pub fn assert_reads_back(generation: &Generation, rows: usize) {
     assert_eq!(keys.labels, (0..rows).map(label).collect::<Vec<_>>());
     let sources = schema.source.then(|| (0..rows).map(source).collect::<Vec<_>>());
     assert_eq!(keys.sources, sources);
+    for (which, values) in keys.attributes.iter().enumerate() {
+        assert_eq!(*values, (0..rows).map(|row| attribute(which, row)).collect::<Vec<_>>());
+    }
+    assert_eq!(keys.attributes.len(), schema.attributes.len());
 }
 
 /// The rows at `positions` of every column, compared with what was written.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::Args;
-use gimlet_store::{Column, Compression, DType, Dataset, Generation};
+use gimlet_store::{Compression, DType, Dataset, Generation};
 use serde_json::{Value, json};
 
 use super::printer::Printer;
@@ -109,8 +109,9 @@ fn of_folder(folder: &Path) -> Result<Generation> {
         .hint("name a pipeline file, or a dataset such as runs/NAME/datasets/a/train"))
 }
 
-fn dtype(column: &Column) -> &'static str {
-    match column.dtype {
+/// As it is printed.
+pub fn dtype(dtype: DType) -> &'static str {
+    match dtype {
         DType::U8 => "u8",
         DType::I8 => "i8",
         DType::F16 => "f16",
@@ -158,7 +159,7 @@ fn describe(generation: &Generation, rows: usize) -> Result<Value> {
         .iter()
         .map(|column| {
             let mut described = json!({
-                "name": column.name, "dtype": dtype(column), "shape": column.shape,
+                "name": column.name, "dtype": dtype(column.dtype), "shape": column.shape,
                 "dims": column.dims, "compression": column.compression,
             });
             if let Some(it) = manifest.statistics.get(&column.name) {
@@ -226,8 +227,8 @@ fn text(generation: &Generation, rows: usize) -> anyhow::Result<String> {
             })
             .collect();
         let kind = match column.compression {
-            Compression::None => dtype(column).to_string(),
-            compression => format!("{}, {}", dtype(column), compression.name()),
+            Compression::None => dtype(column.dtype).to_string(),
+            compression => format!("{}, {}", dtype(column.dtype), compression.name()),
         };
         let mut line = vec![column.name.clone(), kind];
         line.push(format!("[{}]", sizes.join(", ")));

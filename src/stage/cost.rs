@@ -93,6 +93,11 @@ impl<'a> Costs<'a> {
         Ok(Self { pipeline, samples, image, patches, maps, modules })
     }
 
+    /// What module `index` reads and writes of one patch.
+    pub(super) fn maps(&self, index: usize) -> (Map, Map) {
+        self.maps[index]
+    }
+
     /// What module `index` writes of one patch.
     pub(super) fn output(&self, index: usize) -> Map {
         self.maps[index].1

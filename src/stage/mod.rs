@@ -6,17 +6,21 @@
 
 pub mod boundary;
 pub mod cost;
+mod cost_memory;
 mod encode;
 mod extent;
+pub mod forecast;
 mod ingest;
 pub mod key;
 mod layout;
 pub mod lock;
+pub mod measure;
 pub mod memory;
 pub mod plan;
 mod probe;
 pub mod progress;
 pub mod record;
+pub mod room;
 pub mod run_dir;
 pub mod status;
 mod train;
@@ -82,6 +86,7 @@ impl<'a> Run<'a> {
             return Ok(Outcome::Unchanged);
         }
         self.check_stop()?;
+        self.check_room(&[step])?;
         for key in self.plan.keys(step) {
             tracing::debug!(step = self.plan.title(step), key = key.hash, settings = %key.settings);
         }
@@ -93,6 +98,16 @@ impl<'a> Run<'a> {
             Step::Probe(module) => self.probe(module)?,
         }
         Ok(Outcome::Done)
+    }
+
+    /// Fails when what these steps have still to write does not fit the disk or `store.max_bytes`.
+    ///
+    /// # Errors
+    /// [`Kind::Failed`], saying by how much.
+    pub fn check_room(&self, steps: &[Step]) -> Result<()> {
+        // What cannot be told now, a step will say when it meets it.
+        let Ok(costs) = self.plan.costs(self.pipeline, &self.dir) else { return Ok(()) };
+        forecast::room(&costs, &self.plan, &self.dir, steps)?.check()
     }
 
     /// Fails unless the steps whose output `step` reads are done.

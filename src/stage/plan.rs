@@ -146,9 +146,20 @@ impl Plan {
         Ok(Self { names, samples, boundaries, stored, ingest, untrained, train, encode, probe })
     }
 
-    /// Samples of the train and the test split; those that turn out to be broken included.
-    pub fn samples(&self) -> [u64; 2] {
-        self.samples
+    /// What the steps of `pipeline`, whose plan this is, cost.
+    ///
+    /// # Errors
+    /// When the images do not say how large they are, or do not fit the pipeline.
+    pub fn costs<'a>(&self, pipeline: &'a Pipeline, dir: &RunDir) -> Result<Costs<'a>> {
+        let ingested = |split| dir.dataset(INGEST, split).find(&self.key(Step::Ingest, split).hash);
+        let [train, test] = [ingested(Split::Train)?, ingested(Split::Test)?];
+        let image = image_size(pipeline, train.as_ref())?;
+        let mut samples = self.samples;
+        for (samples, ingested) in samples.iter_mut().zip([train, test]) {
+            // Broken samples are known now.
+            *samples = ingested.map_or(*samples, |it| it.rows());
+        }
+        Costs::new(pipeline, samples, image)
     }
 
     /// What becomes of the activations of a module.

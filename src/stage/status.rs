@@ -6,9 +6,9 @@ use serde_json::Value;
 use super::key::differences;
 use super::plan::{Plan, Step};
 use super::{RunDir, lock, record};
+use crate::Result;
 use crate::pipeline::Split;
 use crate::train::checkpoint::Checkpoints;
-use crate::{Error, Result};
 
 /// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -178,8 +178,8 @@ impl Plan {
     fn partial(&self, step: Step, dir: &RunDir) -> Result<Option<Partial>> {
         if let Step::Train(module) = step {
             let folder = dir.training_folder(self.module(module), &self.keys(step)[0].hash);
-            let found = Checkpoints::in_folder(&folder).load(|_: &Error| {})?;
-            let what = found.map(|(_, it)| format!("checkpoint at step {}", it.steps));
+            let found = Checkpoints::in_folder(&folder).progress();
+            let what = found.map(|it| format!("checkpoint at step {}", it.steps));
             return Ok(what.map(|what| Partial { what, committed_only: false }));
         }
         let (mut rows, mut committed) = (0, 0);

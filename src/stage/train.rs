@@ -12,7 +12,7 @@ use super::status::share;
 use super::{Run, memory, record};
 use crate::loss::infonce;
 use crate::module::{Module, Parameters};
-use crate::pipeline::{Loss, Map, Split};
+use crate::pipeline::{Loss, Map, Split, bytes_in_words};
 use crate::random::generator;
 use crate::train::checkpoint::{Checkpoints, Progress};
 use crate::train::feed::{Schedule, feed};
@@ -170,9 +170,11 @@ impl Run<'_> {
         let batch_bytes = (schedule.batch * input.row_len() * size_of::<f32>()) as u64;
         if batch_bytes > read_memory {
             self.progress.warn(&format!(
-                "one batch of `{}` takes {batch_bytes} bytes, more than `store.read_memory` \
-                 ({read_memory}): one is read ahead at a time",
-                schedule.module
+                "one batch of `{}` takes {}, more than `store.read_memory` ({}): one is read ahead \
+                 at a time",
+                schedule.module,
+                bytes_in_words(batch_bytes),
+                bytes_in_words(read_memory)
             ));
         }
         self.progress.begin(&title, schedule.steps(), trainer.steps());

@@ -12,10 +12,10 @@ use crate::Result;
 use crate::random::generator;
 
 /// Threads that read; each has every so many-th batch to itself.
-const READERS: usize = 2;
+pub const READERS: usize = 2;
 
 /// The most batches that are read ahead: more would only wait.
-const MOST_AHEAD: usize = 8;
+const MOST_AHEAD: usize = 4;
 
 /// Batches beyond these that the system is told of, so that the disk is ahead of the threads.
 const TOLD: usize = 2;

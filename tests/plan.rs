@@ -67,8 +67,8 @@ fn a_plan_says_what_would_run_and_leaves_nothing_behind() {
     c          encode  missing   216  pooled f32 [3, 3, 12]        ~178.94 kB          -  ~0 s  not run yet
     c          probe   missing     -  -                                     -          -  ~0 s  not run yet
 
-    activations of a: recomputed (auto: 0.001 s less than writing and reading them)
-    activations of b: stored as relu(z) (auto: recomputing them would take 0.003 s more)
+    activations of a: recomputed (auto: 0.003 s less than writing and reading them)
+    activations of b: stored as relu(z) (auto: recomputing them would take 0.001 s more)
     activations of c: recomputed (auto: no module reads them)
 
     11 of 11 steps would run, in 0 s (a guess; --measure times some steps)
@@ -170,11 +170,21 @@ fn what_does_not_fit_is_refused_by_how_much_and_nothing_is_written() {
 #[test]
 fn what_no_disk_holds_is_refused() {
     let tiny = Tiny::new();
-    let args = ["data.textures.train=2000000000", "data.textures.size=4096", "view.crop=16"];
-    let args = args.map(|it| ["--set", it]).concat();
-    for command in ["plan", "run"] {
-        let err = tiny.fails(1, command, &args);
-        assert!(err.contains("are free on the disk"), "{err}");
+    let large = ["data.textures.train=2000000000", "data.textures.size=4096", "view.crop=16"];
+    let absurd = [
+        "data.textures.train=2147483647",
+        "data.textures.size=16384",
+        "view.crop=16",
+        "view.views=65536",
+        "store.activations=auto",
+        "modules.a.layers=[{ conv = { channels = 16384, kernel = 16383 } }]",
+    ];
+    for args in [&large[..], &absurd[..]] {
+        let args: Vec<&str> = args.iter().flat_map(|it| ["--set", it]).collect();
+        for command in ["plan", "run"] {
+            let err = tiny.fails(1, command, &args);
+            assert!(err.contains("are free on the disk"), "{err}");
+        }
     }
     assert!(!tiny.path("runs/tiny/datasets").exists());
 }

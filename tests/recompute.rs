@@ -130,4 +130,7 @@ fn auto_recomputes_until_the_run_fits_and_says_so_in_the_key() {
     // Recomputing a, the largest, is enough.
     let tight = settings(&["--set", "store.max_bytes=2MB"]);
     assert_eq!(["a", "b", "c"].map(|it| of(&tight, it)), ["recompute", "store", "recompute"]);
+    let args = ["store.activations=auto", "store.max_bytes=2MB"].map(|it| ["--set", it]).concat();
+    let (text, _) = tiny.ok("plan", &args);
+    assert!(text.contains("activations of a: recomputed (auto: for `store.max_bytes`, "), "{text}");
 }

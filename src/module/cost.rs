@@ -62,8 +62,10 @@ impl Cost {
             channels: out_channels,
         };
         let weights = (geometry.taps() * out_channels) as u64;
-        self.parameters += weights + out_channels as u64;
-        self.operations += 2 * weights * (output.height * output.width) as u64;
+        let positions = (output.height * output.width) as u64;
+        // Nobody computes with kernels so large that this matters, and still a plan may ask for them.
+        self.parameters = self.parameters.saturating_add(weights + out_channels as u64);
+        self.operations = self.operations.saturating_add(weights.saturating_mul(2 * positions));
         self.tile = self.tile.max(geometry.tile_values() as u64);
         self.keep(output);
         output

@@ -80,7 +80,7 @@ fn choose(costs: &Costs<'_>, wanted: &[Activations], stored: &mut [bool], why: &
             Switch {
                 boundary,
                 seconds: seconds(&without) - seconds(stored),
-                bytes: costs.total_bytes(stored) - costs.total_bytes(&without),
+                bytes: costs.total_bytes(stored).saturating_sub(costs.total_bytes(&without)),
             }
         };
         free.map(switch).collect()
@@ -105,7 +105,7 @@ fn choose(costs: &Costs<'_>, wanted: &[Activations], stored: &mut [bool], why: &
         let without = (costs.total_bytes(stored), seconds(stored));
         stored[boundary] = true;
         if costs.most_bytes(stored) > limit {
-            let saved = bytes_in_words(costs.total_bytes(stored) - without.0);
+            let saved = bytes_in_words(costs.total_bytes(stored).saturating_sub(without.0));
             let more = in_words(without.1 - seconds(stored));
             stored[boundary] = false;
             why[boundary] = format!("auto: for `store.max_bytes`, {saved} less; {more} more");

@@ -1,10 +1,10 @@
 //! The peak memory of training a module.
 //!
-//! The factors were fitted to what processes that trained one module were seen to use: two threads,
-//! modules from 5 thousand to 15 million parameters, peaks from 50 MB to 1 GB. There the forecast
-//! lies within a factor of 1.3 of what was used; say within 1.5 elsewhere.
+//! The factors were fitted to what processes that trained modules of 5 thousand to 15 million
+//! parameters were seen to use, 100 MB to 1 GB on two threads: there the forecast lies within a factor
+//! of 1.3. Allocators and threads differ: take it for no better than 1.5 elsewhere.
 
-use super::cost::{Costs, recomputed};
+use super::cost::{Costs, recomputed, sum};
 use crate::train::feed;
 
 /// A process that trains next to nothing, and has done other steps before: code, threads, and what
@@ -39,13 +39,14 @@ impl Costs<'_> {
         let tiles = 2.0 * threads * cost.tile as f64;
         let parameters = PARAMETERS * self.parameters(index) as f64;
 
-        let batch = self.pipeline.training.batch as u64 * self.input_values(index);
-        let ahead = feed::ahead(batch * VALUE as u64, self.pipeline.store.read_memory);
+        let batch = (self.pipeline.training.batch as u64).saturating_mul(self.input_values(index));
+        let batch_bytes = batch.saturating_mul(VALUE as u64);
+        let ahead = feed::ahead(batch_bytes, self.pipeline.store.read_memory);
         let batches = (ahead + 1) as f64 * batch as f64;
         let between = recomputed(stored, index);
         let largest = self.modules[between.clone()].iter().map(|cost| cost.largest).max();
         let readers = feed::READERS.min(ahead) as f64;
-        let frozen: u64 = between.map(|module| self.parameters(module)).sum();
+        let frozen = sum(between.map(|module| self.parameters(module)));
         let frozen = frozen as f64 + FROZEN * readers * patches * largest.unwrap_or(0) as f64;
         (PROCESS + VALUE * (parameters + outputs + tiles + batches + frozen)) as u64
     }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::RunDir;
 use super::boundary::Boundary;
-use super::cost::{Costs, Pace};
+use super::cost::{Costs, Pace, sum};
 use super::plan::{Plan, Step};
 use super::room::{Room, size_of_folder};
 use super::status::{State, StepStatus};
@@ -100,7 +100,7 @@ impl Forecast {
             steps.push(forecast(&costs, plan, dir, pace, step, status)?);
         }
         Ok(Self {
-            total_bytes: steps.iter().map(|it| it.bytes).sum(),
+            total_bytes: sum(steps.iter().map(|it| it.bytes)),
             seconds: steps.iter().filter(|it| it.runs).map(|it| it.seconds).sum(),
             room: room(&costs, plan, dir, &plan.steps())?,
             steps,
@@ -195,7 +195,7 @@ fn to_write(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, step: Step) -> Result<
             }
         }
     }
-    let all = costs.bytes(step, plan.stored()) + costs.passing_bytes(step);
+    let all = costs.bytes(step, plan.stored()).saturating_add(costs.passing_bytes(step));
     Ok(all.saturating_sub(there))
 }
 
@@ -211,9 +211,9 @@ pub fn room(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, steps: &[Step]) -> Res
         }
         // What goes again when a step ends is not there together with that of another.
         let goes = costs.passing_bytes(*step);
-        needed += to_write(costs, plan, dir, *step)?.saturating_sub(goes);
+        needed = sum([needed, to_write(costs, plan, dir, *step)?.saturating_sub(goes)].into_iter());
         passing = goes.max(passing);
         any_compressed |= compressed(costs, plan, *step);
     }
-    Room::of(dir, needed + passing, costs.pipeline.store.max_bytes, any_compressed)
+    Room::of(dir, needed.saturating_add(passing), costs.pipeline.store.max_bytes, any_compressed)
 }

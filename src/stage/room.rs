@@ -75,7 +75,8 @@ impl Room {
 
     /// Bytes above `store.max_bytes`.
     pub fn over_limit(&self) -> u64 {
-        self.max_bytes.map_or(0, |limit| (self.used + self.needed).saturating_sub(limit))
+        self.max_bytes
+            .map_or(0, |limit| self.used.saturating_add(self.needed).saturating_sub(limit))
     }
 }
 

@@ -4,15 +4,62 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use zerocopy::IntoBytes;
 
-/// Values widened at once: they stay in the first-level cache.
-const BLOCK: usize = 1024;
-
 /// The values in `bytes`, which need not be aligned. `out` has as many.
 pub(crate) fn widen(bytes: &[u8], out: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx") && is_x86_feature_detected!("f16c") {
+        // SAFETY: the processor has the features that the function needs.
+        return unsafe { widen_f16c(bytes, out) };
+    }
+    widen_in_blocks(bytes, out);
+}
+
+/// By `half`, which takes aligned values.
+fn widen_in_blocks(bytes: &[u8], out: &mut [f32]) {
+    /// Values at once: they stay in the first-level cache.
+    const BLOCK: usize = 1024;
     let mut block = [f16::ZERO; BLOCK];
     for (bytes, out) in bytes.chunks(2 * BLOCK).zip(out.chunks_mut(BLOCK)) {
         let block = &mut block[..out.len()];
         block.as_mut_bytes().copy_from_slice(bytes);
         block.convert_to_f32_slice(out);
+    }
+}
+
+/// Twice as fast as `half`, whose conversion is a function call for every eight values.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx,f16c")]
+fn widen_f16c(bytes: &[u8], out: &mut [f32]) {
+    use std::arch::x86_64::_mm256_cvtph_ps;
+    let (eights, rest) = bytes.as_chunks::<16>();
+    let (out, last) = out.as_chunks_mut::<8>();
+    for (out, eight) in out.iter_mut().zip(eights) {
+        *out = zerocopy::transmute!(_mm256_cvtph_ps(zerocopy::transmute!(*eight)));
+    }
+    widen_in_blocks(rest, last);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_half_is_widened_wherever_it_lies() {
+        let halves: Vec<f16> = (0..=u16::MAX).map(f16::from_bits).collect();
+        for shift in 0..3 {
+            let mut bytes = vec![0; shift];
+            bytes.extend(halves.as_bytes());
+            for length in [halves.len(), halves.len() - 3, 5] {
+                let (mut fast, mut slow) = (vec![0.0; length], vec![0.0; length]);
+                widen(&bytes[shift..][..2 * length], &mut fast);
+                widen_in_blocks(&bytes[shift..][..2 * length], &mut slow);
+                for (index, half) in halves[..length].iter().enumerate() {
+                    let exact = half.to_f32();
+                    for value in [fast[index], slow[index]] {
+                        assert!(value == exact || value.is_nan() && exact.is_nan(), "{half:?}");
+                    }
+                }
+            }
+        }
     }
 }

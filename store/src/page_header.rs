@@ -33,6 +33,9 @@ pub(crate) struct PageHeader {
     pub values: usize,
 }
 
+pub(crate) const UNREADABLE: &str = "its page header cannot be read";
+pub(crate) const WRONG_CRC: &str = "its page has another CRC-32 than was written";
+
 const I32: u8 = 0x15;
 const DATA_HEADER: u8 = 0x1c;
 const DICTIONARY_HEADER: u8 = 0x3c;
@@ -117,12 +120,12 @@ impl PageHeader {
         kind: PageKind,
         values: usize,
     ) -> Result<(usize, &[u8]), &'static str> {
-        let (header, body) = Self::decode(page).ok_or("its page header cannot be read")?;
+        let (header, body) = Self::decode(page).ok_or(UNREADABLE)?;
         if header.body != body.len() || header.kind != kind || header.values != values {
             return Err("its page header says something else than the schema and the index");
         }
         if header.crc != crc32(body) {
-            return Err("its page has another CRC-32 than was written");
+            return Err(WRONG_CRC);
         }
         Ok((header.decompressed, body))
     }

@@ -1,7 +1,7 @@
 //! Reading a file at a position, from many threads at once.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSliceMut};
 
 /// Fills `out` with the bytes of `file` from `offset` on.
 #[cfg(unix)]
@@ -22,6 +22,43 @@ pub(crate) fn read_exact_at(file: &File, mut out: &mut [u8], mut offset: u64) ->
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
+    }
+    Ok(())
+}
+
+/// Fills `out`, slice after slice, with the bytes of `file` from `offset` on, in one call of the
+/// system where it can be.
+#[cfg(unix)]
+pub(crate) fn read_exact_vectored_at(
+    file: &File,
+    mut out: &mut [IoSliceMut],
+    mut offset: u64,
+) -> io::Result<()> {
+    IoSliceMut::advance_slices(&mut out, 0);
+    while !out.is_empty() {
+        match rustix::io::preadv(file, out, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                IoSliceMut::advance_slices(&mut out, read);
+                offset += read as u64;
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Fills `out`, slice after slice, with the bytes of `file` from `offset` on.
+#[cfg(windows)]
+pub(crate) fn read_exact_vectored_at(
+    file: &File,
+    out: &mut [IoSliceMut],
+    mut offset: u64,
+) -> io::Result<()> {
+    for slice in out {
+        read_exact_at(file, slice, offset)?;
+        offset += slice.len() as u64;
     }
     Ok(())
 }

@@ -1,19 +1,27 @@
 //! Reading rows of a generation at random positions.
 
 use std::cell::RefCell;
+use std::io::IoSliceMut;
+
+use half::f16;
+use zerocopy::IntoBytes;
 
 use crate::dataset::Generation;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key_page;
 use crate::part_index::{Expected, Page, PartIndex};
-use crate::positioned::{read_exact_at, will_need};
+use crate::positioned::{read_exact_at, read_exact_vectored_at, will_need};
 use crate::quantise::dequantise;
 use crate::schema::{Column, DType, Schema};
 use crate::tensor_page::{Scratch, TensorPage};
 
-/// Pages that lie side by side are read in one go, up to this many bytes: small rows would
-/// otherwise cost a system call each.
-const READ_AT_ONCE: u64 = 1 << 20;
+/// Pages that lie side by side are read in one go, up to this many bytes, which stay in the cache:
+/// small rows would otherwise cost a system call each.
+const READ_AT_ONCE: u64 = 256 << 10;
+
+/// Rows of at least this many bytes are read to where they are wanted, a system call each, if they
+/// are wanted as they lie in the file.
+const READ_DIRECTLY: usize = 32 << 10;
 
 /// An open generation. Positions are 0 to `rows()`, over all parts in order. Reading locks
 /// nothing: share it between threads.
@@ -44,6 +52,7 @@ pub struct Keys {
 /// Buffers of a reading thread.
 #[derive(Default)]
 struct Buffers {
+    /// Pages that are read together, or what lies around the values of one.
     pages: Vec<u8>,
     scratch: Scratch,
 }
@@ -132,6 +141,9 @@ impl Reader {
     pub fn read_f32(&self, column: &str, positions: &[u64], out: &mut [f32]) -> Result<()> {
         let (place, page) = self.column(column)?;
         check_length(column, positions, page.values(), out.len())?;
+        if page.dtype() == DType::F32 {
+            return self.read_as_it_is(place, positions, out.as_mut_bytes());
+        }
         let mut scales = Vec::new();
         if page.dtype() == DType::I8 {
             let (_, scale_page) = &self.columns[place + 1];
@@ -156,15 +168,20 @@ impl Reader {
     /// As [`Self::read_f32`]; `Failed` also when the column is of another type.
     pub fn read_u8(&self, column: &str, positions: &[u64], out: &mut [u8]) -> Result<()> {
         let (place, page) = self.column(column)?;
-        if page.dtype() != DType::U8 {
-            let dtype = page.dtype();
-            return Err(Error::failed(format_args!("column `{column}` is of type {dtype:?}")));
-        }
+        check_type(column, page, DType::U8)?;
         check_length(column, positions, page.values(), out.len())?;
-        let mut rows = out.chunks_exact_mut(page.values());
-        self.for_each_row(place, positions, |stored| {
-            rows.next().into_iter().for_each(|row| row.copy_from_slice(stored));
-        })
+        self.read_as_it_is(place, positions, out)
+    }
+
+    /// The values of an `f16` column at `positions`, row after row, as they lie in the file.
+    ///
+    /// # Errors
+    /// As [`Self::read_f32`]; `Failed` also when the column is of another type.
+    pub fn read_f16(&self, column: &str, positions: &[u64], out: &mut [f16]) -> Result<()> {
+        let (place, page) = self.column(column)?;
+        check_type(column, page, DType::F16)?;
+        check_length(column, positions, page.values(), out.len())?;
+        self.read_as_it_is(place, positions, out.as_mut_bytes())
     }
 
     /// Tells the system that `column` will be read at `positions` soon, so that it fetches them from
@@ -200,6 +217,33 @@ impl Reader {
         found.map(|place| (place, &self.columns[place].1)).ok_or_else(|| {
             let what = format!("the reader was not opened for column `{name}`");
             Error::new(ErrorKind::NotFound, what)
+        })
+    }
+
+    /// The stored values of each row, in the order of `positions`.
+    fn read_as_it_is(&self, place: usize, positions: &[u64], out: &mut [u8]) -> Result<()> {
+        let (column, layout) = &self.columns[place];
+        let mut rows = out.chunks_exact_mut(layout.row_bytes());
+        if layout.row_bytes() < READ_DIRECTLY || layout.around(usize::MAX).is_none() {
+            return self.for_each_row(place, positions, |stored| {
+                rows.next().into_iter().for_each(|row| row.copy_from_slice(stored));
+            });
+        }
+        BUFFERS.with_borrow_mut(|Buffers { pages: around, .. }| {
+            for (position, row) in positions.iter().zip(rows) {
+                let (part, at) = self.locate(*position)?;
+                let page = &part.columns[place][at];
+                let damaged = |what| damaged_page(part, place, page, &column.name, what);
+                let (before, after) =
+                    layout.around(page.length as usize).ok_or_else(|| damaged("too short"))?;
+                around.resize(before + after, 0);
+                let (before, after) = around.split_at_mut(before);
+                let mut slices = [&mut *before, &mut *row, &mut *after].map(IoSliceMut::new);
+                read_exact_vectored_at(&part.file, &mut slices, page.offset)
+                    .map_err(|error| Error::io(&part.path, "read", &error))?;
+                layout.check(before, row, after).map_err(damaged)?;
+            }
+            Ok(())
         })
     }
 
@@ -291,6 +335,14 @@ fn check_length(column: &str, positions: &[u64], values: usize, out: usize) -> R
         "column `{column}`: {} rows of {values} values do not go into {out}",
         positions.len()
     )))
+}
+
+fn check_type(column: &str, page: &TensorPage, wanted: DType) -> Result<()> {
+    let dtype = page.dtype();
+    if dtype == wanted {
+        return Ok(());
+    }
+    Err(Error::failed(format_args!("column `{column}` is of type {dtype:?}, not {wanted:?}")))
 }
 
 /// How many of the first positions follow one another, with their pages side by side.

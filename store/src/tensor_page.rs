@@ -11,10 +11,10 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use zerocopy::IntoBytes;
 
-use crate::checksum::crc32;
+use crate::checksum::{crc32, crc32_of_all};
 use crate::compression::{Codec, Compression};
 use crate::half_precision;
-use crate::page_header::{MAX_HEADER, PageHeader, PageKind, push_varint};
+use crate::page_header::{MAX_HEADER, PageHeader, PageKind, UNREADABLE, WRONG_CRC, push_varint};
 use crate::rows::Values;
 use crate::schema::{Column, DType};
 use crate::statistics::Sums;
@@ -77,6 +77,11 @@ impl TensorPage {
     /// Values in a row.
     pub fn values(&self) -> usize {
         self.values
+    }
+
+    /// Bytes of a row's values, decompressed.
+    pub fn row_bytes(&self) -> usize {
+        self.row_bytes
     }
 
     /// Bytes after the page header, decompressed.
@@ -169,6 +174,35 @@ impl TensorPage {
             return Err(WRONG_SHAPE);
         }
         Ok(&body[self.prefix.len()..][..self.row_bytes])
+    }
+
+    /// The lengths of what lies before and after the values in a page of `length` bytes, which is
+    /// one of [`Self::lengths`]. `None` where the values do not lie in it as they are.
+    pub fn around(&self, length: usize) -> Option<(usize, usize)> {
+        let before = length.checked_sub(self.row_bytes + self.padding)?;
+        (self.compression == Compression::None).then_some((before, self.padding))
+    }
+
+    /// Checks a page that was read in three pieces, as [`Self::around`] has them.
+    ///
+    /// # Errors
+    /// What is wrong with the page.
+    pub fn check(&self, before: &[u8], values: &[u8], after: &[u8]) -> Result<(), &'static str> {
+        let (header, prefix) = PageHeader::decode(before).ok_or(UNREADABLE)?;
+        let expected = PageHeader {
+            kind: self.kind(),
+            body: self.body(),
+            decompressed: self.body(),
+            crc: header.crc,
+            values: self.values,
+        };
+        if header != expected || prefix != self.prefix {
+            return Err(WRONG_SHAPE);
+        }
+        if header.crc != crc32_of_all(&[prefix, values, after]) {
+            return Err(WRONG_CRC);
+        }
+        Ok(())
     }
 
     /// Converts a row's bytes from [`Self::open`] to f32. `out` has as many values.

@@ -1,0 +1,84 @@
+//! Rows so large that they are read straight to where they are wanted.
+
+#[allow(dead_code)]
+mod read_back;
+mod support;
+
+use std::fs;
+
+use gimlet_store::{Column, DType, Dataset, ErrorKind, Schema};
+use half::f16;
+use read_back::assert_reads_back;
+use support::*;
+use tempfile::TempDir;
+
+const ROWS: usize = 7;
+
+fn dataset() -> (TempDir, Dataset) {
+    let columns = vec![
+        column("single", DType::F32, &[3, 3001]),
+        column("half", DType::F16, &[3, 6007]),
+        column("byte", DType::U8, &[40_001]),
+        column("small", DType::I8, &[10, 4001]),
+    ];
+    let schema = Schema { columns, source: false, label_names: None, attributes: vec![] };
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = Dataset::at(folder.path());
+    generation(&dataset, spec(schema, 4, 3), ROWS, 2);
+    (folder, dataset)
+}
+
+fn read(dataset: &Dataset, column: &Column) -> gimlet_store::Result<Vec<f32>> {
+    let reader = dataset.newest()?.unwrap().reader(&[&column.name])?;
+    let mut values = vec![0.0; column.values()];
+    reader.read_f32(&column.name, &[2], &mut values)?;
+    if column.dtype == DType::U8 {
+        let mut bytes = vec![0; column.values()];
+        reader.read_u8(&column.name, &[2], &mut bytes)?;
+        assert!(bytes.iter().map(|byte| f32::from(*byte)).eq(values.iter().copied()));
+    }
+    if column.dtype == DType::F16 {
+        let mut halves = vec![f16::ZERO; column.values()];
+        reader.read_f16(&column.name, &[2], &mut halves)?;
+        assert!(halves.iter().map(|half| half.to_f32()).eq(values.iter().copied()));
+    }
+    Ok(values)
+}
+
+#[test]
+fn they_come_back() {
+    let (_folder, dataset) = dataset();
+    let generation = dataset.newest().unwrap().unwrap();
+    assert_reads_back(&generation, ROWS);
+    for column in &generation.manifest().schema.columns {
+        assert_eq!(read(&dataset, column).unwrap(), row_values(column, 2));
+    }
+    let reader = generation.reader(&["single"]).unwrap();
+    reader.will_need("single", &[3, 1, 2]).unwrap();
+    let wrong_type = reader.read_f16("single", &[0], &mut vec![f16::ZERO; 9003]);
+    assert_eq!(wrong_type.unwrap_err().kind(), ErrorKind::Failed);
+}
+
+#[test]
+fn damage_is_found() {
+    let (_folder, dataset) = dataset();
+    let generation = dataset.newest().unwrap().unwrap();
+    let part = generation.dir().join("part-00000.parquet");
+    let whole = fs::read(&part).unwrap();
+    let mut found = 0;
+    for at in (0..whole.len()).step_by(997) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        fs::write(&part, &bytes).unwrap();
+        for column in &generation.manifest().schema.columns {
+            match read(&dataset, column) {
+                Ok(values) => assert_eq!(values, row_values(column, 2), "byte {at}"),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Damaged, "byte {at}: {error}");
+                    found += 1;
+                }
+            }
+        }
+    }
+    assert!(found > 100, "row 2 is a quarter of the part, but only {found} flips were found");
+}

@@ -6,6 +6,7 @@
 #![cfg(unix)]
 
 mod child;
+mod mounting;
 mod read_back;
 mod support;
 mod tree;
@@ -20,6 +21,7 @@ use std::process::{Command, Output};
 use gimlet_store::{
     DType, Dataset, Error, ErrorKind, Generation, Records, Result, Schema, Spec, durable,
 };
+use mounting::{MOUNT, in_a_name_space, skipped};
 use read_back::assert_reads_back;
 use support::*;
 use tree::tree;
@@ -99,31 +101,12 @@ fn ended_well(output: &Output) {
     assert!(output.status.success(), "{}{errors}", String::from_utf8_lossy(&output.stdout));
 }
 
-fn skipped(what: &str, why: &str) {
-    // Past the test harness, which swallows what a test prints that passes.
-    let text = format!("skipped: {what} is not tested: {}\n", why.trim());
-    std::io::stderr().write_all(text.as_bytes()).unwrap();
-}
-
-/// The child in a file system of its own of 500 kB, which nobody else sees and which goes with it.
+/// The child in a file system of its own of 500 kB.
 fn in_a_small_file_system(what: &str, role: &str) {
-    let mount = "mount -t tmpfs -o size=500k,mode=777 tmpfs \"$PLACE\"";
-    let mut why = String::new();
-    for unshare in [&["--mount"][..], &["--mount", "--map-root-user"]] {
-        let (folder, child) = child_in(mount, role);
-        let mut probe = Command::new("unshare");
-        probe.args(unshare).args(["sh", "-c", mount]).env("PLACE", folder.path());
-        match probe.output() {
-            Ok(output) if output.status.success() => {
-                let mut command = Command::new("unshare");
-                command.args(unshare).arg(child.get_program()).args(child.get_args());
-                return succeeds(command.env("CHILD", role).env("PLACE", folder.path()));
-            }
-            Ok(output) => why = String::from_utf8_lossy(&output.stderr).into_owned(),
-            Err(error) => why = format!("there is no `unshare`: {error}"),
-        }
-    }
-    skipped(what, &why);
+    let Some(mut command) = in_a_name_space(what) else { return };
+    let (folder, child) = child_in(MOUNT, role);
+    command.arg(child.get_program()).args(child.get_args());
+    succeeds(command.env("CHILD", role).env("PLACE", folder.path()));
 }
 
 fn remount(place: &Path, options: &str) {

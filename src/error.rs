@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use gimlet_store::ErrorKind;
+use indicatif::DecimalBytes;
+
 /// The result of every fallible function of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -55,7 +58,9 @@ impl Error {
 
     /// A failed operation on a file: `doing` reads as "could not {doing} `{path}`".
     pub fn io(doing: &str, path: &Path, error: std::io::Error) -> Self {
-        Self::failed(format!("could not {doing} `{}`: {error}", path.display()))
+        let message = format!("could not {doing} `{}`: {error}", path.display());
+        let hint = hint_on(ErrorKind::of(&error), None, None);
+        Self { hint, ..Self::failed(message) }
     }
 
     /// Adds what to do next; printed after `hint:`.
@@ -92,12 +97,41 @@ impl From<candle_core::Error> for Error {
 impl From<gimlet_store::Error> for Error {
     fn from(error: gimlet_store::Error) -> Self {
         let kind = match error.kind() {
-            gimlet_store::ErrorKind::Damaged => Kind::Damaged,
-            gimlet_store::ErrorKind::NotFound => Kind::NotReady,
-            gimlet_store::ErrorKind::Failed => Kind::Failed,
+            ErrorKind::Damaged => Kind::Damaged,
+            ErrorKind::NotFound => Kind::NotReady,
+            ErrorKind::NoSpace
+            | ErrorKind::Denied
+            | ErrorKind::TooManyFiles
+            | ErrorKind::Failed => Kind::Failed,
         };
-        Self::new(kind, error.to_string())
+        let hint = hint_on(error.kind(), error.needed(), error.free());
+        Self { hint, ..Self::new(kind, error.to_string()) }
     }
+}
+
+/// What to do about a disk or a system that will not do as it is told. `needed` and `free` are bytes.
+fn hint_on(kind: ErrorKind, needed: Option<u64>, free: Option<u64>) -> Option<String> {
+    const AGAIN: &str = "and run the same command again; what was committed stays";
+    Some(match (kind, needed, free.unwrap_or(0)) {
+        (ErrorKind::NoSpace, Some(needed), free) if needed > free => {
+            format!("free {} there {AGAIN}", DecimalBytes(needed - free))
+        }
+        (ErrorKind::NoSpace, Some(_), _) => format!(
+            "there is room on the disk, so a quota or a limit on the size (`ulimit -f`) or number \
+             of files is in the way: raise it {AGAIN}"
+        ),
+        (ErrorKind::NoSpace, None, _) => format!("make room there {AGAIN}"),
+        (ErrorKind::Denied, ..) => {
+            "check the permissions of that path and of its folder, and whether the file system is \
+             mounted read-only"
+                .to_string()
+        }
+        (ErrorKind::TooManyFiles, ..) => format!(
+            "raise the limit on open files (`ulimit -n`) {AGAIN}; a larger `store.rows_per_part` \
+             makes fewer files"
+        ),
+        _ => return None,
+    })
 }
 
 /// The folder that `path` lies in, `.` for a bare file name.

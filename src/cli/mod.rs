@@ -4,6 +4,7 @@ mod encode;
 mod ingest;
 mod inspect;
 mod interrupt;
+mod open_files;
 mod plan;
 mod printer;
 mod probe;
@@ -93,6 +94,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let printer = Printer::new(cli.output.quiet);
     init_tracing();
+    open_files::allow_as_many_as_possible();
     if let Some(threads) = cli.output.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
         if let Err(error) = pool.build_global() {

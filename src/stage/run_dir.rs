@@ -52,8 +52,7 @@ impl RunDir {
     /// # Errors
     /// [`Kind::Failed`] when it belongs to another pipeline, or holds something else.
     pub fn claim(&self, pipeline: &str) -> Result<()> {
-        std::fs::create_dir_all(&self.path)
-            .map_err(|error| Error::io("make", &self.path, error))?;
+        durable::create_folder(&self.path)?;
         if self.check_owner(pipeline)? {
             return Ok(());
         }

@@ -99,7 +99,7 @@ impl Run<'_> {
     pub(super) fn train(&self, index: usize) -> Result<()> {
         memory::reset_peak();
         let folder = self.training_folder(index);
-        std::fs::create_dir_all(&folder).map_err(|error| Error::io("make", &folder, error))?;
+        durable::create_folder(&folder)?;
         durable::remove_dead_temps(&folder)?;
         let module = &self.pipeline.modules[index];
         let input = self.input(index, Split::Train)?;

@@ -55,8 +55,7 @@ impl Checkpoints {
             .map_err(|error| Error::failed(format!("could not describe a checkpoint: {error}")))?;
         let bytes = state.to_safetensors(&about)?;
         if self.newest.exists() {
-            std::fs::rename(&self.newest, &self.previous)
-                .map_err(|error| Error::io("move", &self.newest, error))?;
+            durable::rename(&self.newest, &self.previous)?;
         }
         Ok(durable::replace(&self.newest, &bytes)?)
     }
@@ -91,7 +90,7 @@ impl Checkpoints {
     /// Removes them: the run has ended and its weights are committed.
     pub fn remove(&self) {
         // What stays behind takes room and nothing else.
-        let _ = std::fs::remove_file(&self.newest);
-        let _ = std::fs::remove_file(&self.previous);
+        let _ = durable::remove_if_there(&self.newest);
+        let _ = durable::remove_if_there(&self.previous);
     }
 }

@@ -11,6 +11,7 @@ mod compression;
 mod dataset;
 pub mod durable;
 mod error;
+pub mod faults;
 mod half_precision;
 mod hashed_file;
 mod key_page;

@@ -89,6 +89,7 @@ impl Writer {
         let folder = dataset.folder().join(folder_name(&spec.key));
         durable::create_folder(&folder)?;
         durable::remove_dead_temps(&folder)?;
+        durable::remove_dead_temps(dataset.folder())?;
         let fixed = match spec.compression {
             CompressionSetting::Fixed(compression) => compression,
             CompressionSetting::Auto => Compression::None,
@@ -278,19 +279,25 @@ impl Writer {
                 self.settle(schema)?
             }
         };
+        let to_come = self.bytes_to_come();
         let part = match &mut self.part {
             Some(part) => part,
-            none => none.insert(PartWriter::create(kind, &path)?),
+            none => {
+                let created = PartWriter::create(kind, &path);
+                none.insert(created.map_err(|error| error.needing(to_come))?)
+            }
         };
-        part.add(&mut self.group, &path)
+        part.add(&mut self.group, &path).map_err(|error| error.needing(to_come))
     }
 
     /// Finishes part `index`, if it was begun.
     fn end_part(&mut self, index: usize) -> Result<()> {
         self.end_group(index)?;
+        let to_come = self.bytes_to_come();
         let Some(part) = self.part.take() else { return Ok(()) };
         let name = part_name(index);
-        let (part, sums) = part.finish(&self.folder.join(&name), name)?;
+        let finished = part.finish(&self.folder.join(&name), name);
+        let (part, sums) = finished.map_err(|error| error.needing(to_come))?;
         let record = self.record(part, sums);
         let path = self.folder.join(record_name(index));
         records::write_new_json(&path, &record)?;
@@ -301,6 +308,14 @@ impl Writer {
         }
         self.done.insert(index, noted);
         Ok(())
+    }
+
+    /// Of the rows that are in no row group of a part yet, as far as they are known, uncompressed.
+    fn bytes_to_come(&self) -> u64 {
+        let written = self.rows_done() + self.part.as_ref().map_or(0, PartWriter::rows);
+        let announced = self.spec.rows.map(|rows| rows.saturating_sub(written));
+        let rows = announced.unwrap_or(self.group.rows() as u64);
+        rows.saturating_mul(self.spec.schema.row_bytes() as u64)
     }
 
     fn record(&self, part: Part, sums: Vec<Sums>) -> PartRecord {

@@ -142,6 +142,29 @@ impl Tiny {
         assert_eq!(found.len(), 1, "{name} in {folder}: {found:?}");
         found.remove(0)
     }
+
+    /// What a run has made: the hash of every part and of all weights, and the losses in its logs.
+    pub fn contents(&self, run_dir: &str) -> Vec<(String, String)> {
+        let mut all = Vec::new();
+        walk(&self.path(run_dir), &mut |path| {
+            let name = path.strip_prefix(self.path(run_dir)).unwrap().display().to_string();
+            if name.ends_with(".parquet") || name.ends_with("weights.safetensors") {
+                all.push((name, blake3::hash(&std::fs::read(path).unwrap()).to_string()));
+            } else if name.ends_with("log.jsonl") {
+                let losses: Vec<String> = std::fs::read_to_string(path)
+                    .unwrap()
+                    .lines()
+                    .map(|line| {
+                        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+                        format!("{} {} {}", entry["step"], entry["loss"], entry["accuracy"])
+                    })
+                    .collect();
+                all.push((name, losses.join("\n")));
+            }
+        });
+        all.sort();
+        all
+    }
 }
 
 /// Calls `visit` with every file below a folder.

@@ -40,12 +40,13 @@ pub struct Error {
     kind: Kind,
     message: String,
     hint: Option<String>,
+    damage: Option<Box<gimlet_store::Damage>>,
 }
 
 impl Error {
     /// An error of `kind`; `message` says what is wrong and where.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None }
+        Self { kind, message: message.into(), hint: None, damage: None }
     }
 
     /// An error of [`Kind::Failed`].
@@ -67,6 +68,11 @@ impl Error {
     /// What a caller can do about it.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Of [`Kind::Damaged`]: which file, and where in it, as far as that is known.
+    pub fn damage(&self) -> Option<&gimlet_store::Damage> {
+        self.damage.as_deref()
     }
 
     /// What to do next, where that is known.
@@ -93,12 +99,28 @@ impl From<gimlet_store::Error> for Error {
     fn from(error: gimlet_store::Error) -> Self {
         let kind = match error.kind() {
             gimlet_store::ErrorKind::Damaged => Kind::Damaged,
+            gimlet_store::ErrorKind::Differs => {
+                return Self::new(Kind::Damaged, error.to_string()).hint(DIFFERS);
+            }
             gimlet_store::ErrorKind::NotFound => Kind::NotReady,
             gimlet_store::ErrorKind::Failed => Kind::Failed,
         };
-        Self::new(kind, error.to_string())
+        let message = error.to_string();
+        let damage = error.into_damage().ok().map(Box::new);
+        Self { kind, message, hint: None, damage }
     }
 }
+
+impl From<gimlet_store::Damage> for Error {
+    fn from(damage: gimlet_store::Damage) -> Self {
+        gimlet_store::Error::from(damage).into()
+    }
+}
+
+/// What to do when what was made again is not what was lost.
+pub(crate) const DIFFERS: &str = "another processor, another number of threads or another version of \
+     gimlet may compute other values: run it where it was made, restore the file from a copy, or \
+     begin a new run with `--run-dir DIR`";
 
 /// The folder that `path` lies in, `.` for a bare file name.
 pub(crate) fn folder_of(path: &Path) -> PathBuf {

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use crate::error::{Error, Result};
+use crate::damage::cannot_read;
+use crate::error::Result;
 
 /// Large enough for BLAKE3 to use vector instructions, small enough for the cache.
 const BUFFER: usize = 256 << 10;
@@ -66,5 +67,5 @@ pub(crate) fn hash_from(path: &Path, offset: u64) -> Result<String> {
             };
         }
     };
-    hash().map_err(|error| Error::io(path, "read", &error))
+    hash().map_err(|error| cannot_read(path, &error))
 }

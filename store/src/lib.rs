@@ -13,6 +13,7 @@ pub mod damage;
 mod dataset;
 pub mod durable;
 mod error;
+pub mod gc;
 mod half_precision;
 mod hashed_file;
 mod key_page;

@@ -63,6 +63,7 @@
 //! [store]
 //! dtype = "f16"           # or "f32"
 //! rows_per_part = 2048
+//! keep_generations = 2    # of each dataset, by `gimlet gc`
 //!
 //! [probe]
 //! epochs = 100
@@ -251,6 +252,8 @@ fn store(raw: &raw::Store) -> Result<Store, Fault> {
     Ok(Store {
         dtype: raw.dtype.unwrap_or(ActivationType::F16),
         rows_per_part: optional_whole(&raw.rows_per_part, "rows_per_part", COUNT)?.unwrap_or(2048),
+        keep_generations: optional_whole(&raw.keep_generations, "keep_generations", COUNT)?
+            .unwrap_or(2),
     })
 }
 

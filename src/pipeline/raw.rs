@@ -159,6 +159,7 @@ pub struct Training {
 pub struct Store {
     pub dtype: Option<ActivationType>,
     pub rows_per_part: Optional<usize>,
+    pub keep_generations: Optional<usize>,
 }
 
 #[derive(Default, Deserialize)]

@@ -250,6 +250,9 @@ pub struct Store {
     pub dtype: ActivationType,
     /// Rows in one Parquet file.
     pub rows_per_part: usize,
+    /// Generations of a dataset that cleaning up leaves there.
+    #[serde(skip)]
+    pub keep_generations: usize,
 }
 
 /// The type activations are stored in; training computes in f32.

@@ -33,7 +33,7 @@ fn framing(split: Split, seed: u64) -> Framing {
 impl Run<'_> {
     pub(super) fn encode(&self, index: usize) -> Result<()> {
         for split in Split::ALL {
-            if !self.plan.generations(Step::Encode(index), split, &self.dir)?.is_empty() {
+            if self.plan.is_split_done(Step::Encode(index), split, &self.dir)? {
                 continue;
             }
             memory::reset_peak();
@@ -75,8 +75,7 @@ impl Run<'_> {
 
     pub(super) fn encode_untrained(&self) -> Result<()> {
         for split in Split::ALL {
-            let done = self.plan.generations(Step::Untrained, split, &self.dir)?;
-            if done.len() == self.pipeline.modules.len() {
+            if self.plan.is_split_done(Step::Untrained, split, &self.dir)? {
                 continue;
             }
             memory::reset_peak();

@@ -43,12 +43,13 @@ pub struct Error {
     kind: Kind,
     message: String,
     hint: Option<String>,
+    damage: Option<Box<gimlet_store::Damage>>,
 }
 
 impl Error {
     /// An error of `kind`; `message` says what is wrong and where.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None }
+        Self { kind, message: message.into(), hint: None, damage: None }
     }
 
     /// An error of [`Kind::Failed`].
@@ -72,6 +73,11 @@ impl Error {
     /// What a caller can do about it.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Of [`Kind::Damaged`]: which file, and where in it, as far as that is known.
+    pub fn damage(&self) -> Option<&gimlet_store::Damage> {
+        self.damage.as_deref()
     }
 
     /// What to do next, where that is known.
@@ -98,6 +104,9 @@ impl From<gimlet_store::Error> for Error {
     fn from(error: gimlet_store::Error) -> Self {
         let kind = match error.kind() {
             ErrorKind::Damaged => Kind::Damaged,
+            ErrorKind::Differs => {
+                return Self::new(Kind::Damaged, error.to_string()).hint(DIFFERS);
+            }
             ErrorKind::NotFound => Kind::NotReady,
             ErrorKind::NoSpace
             | ErrorKind::Denied
@@ -105,7 +114,9 @@ impl From<gimlet_store::Error> for Error {
             | ErrorKind::Failed => Kind::Failed,
         };
         let hint = hint_on(error.kind(), error.needed(), error.free());
-        Self { hint, ..Self::new(kind, error.to_string()) }
+        let message = error.to_string();
+        let damage = error.into_damage().ok().map(Box::new);
+        Self { kind, message, hint, damage }
     }
 }
 
@@ -133,6 +144,17 @@ fn hint_on(kind: ErrorKind, needed: Option<u64>, free: Option<u64>) -> Option<St
         _ => return None,
     })
 }
+
+impl From<gimlet_store::Damage> for Error {
+    fn from(damage: gimlet_store::Damage) -> Self {
+        gimlet_store::Error::from(damage).into()
+    }
+}
+
+/// What to do when what was made again is not what was lost.
+pub(crate) const DIFFERS: &str = "another processor, another number of threads or another version of \
+     gimlet may compute other values: run it where it was made, restore the file from a copy, or \
+     begin a new run with `--run-dir DIR`";
 
 /// The folder that `path` lies in, `.` for a bare file name.
 pub(crate) fn folder_of(path: &Path) -> PathBuf {

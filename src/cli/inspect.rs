@@ -59,7 +59,7 @@ pub fn run(args: InspectArgs, printer: &Printer) -> anyhow::Result<()> {
 }
 
 /// A pipeline is a file; everything else must be a dataset.
-fn is_pipeline(target: &Path) -> bool {
+pub fn is_pipeline(target: &Path) -> bool {
     target.extension().is_some_and(|extension| extension == "toml")
 }
 

@@ -1,6 +1,7 @@
 //! The command line: one file a command, one printer that decides what goes to which stream.
 
 mod encode;
+mod gc;
 mod ingest;
 mod inspect;
 mod interrupt;
@@ -14,6 +15,7 @@ mod session;
 mod status;
 mod table;
 mod train;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,6 +64,10 @@ enum Command {
     Status(status::StatusArgs),
     /// Look into a pipeline's datasets, or into one dataset
     Inspect(inspect::InspectArgs),
+    /// Compare everything on disk with what was written, and name all that is damaged
+    Verify(verify::VerifyArgs),
+    /// Remove what nothing needs any more: superseded generations, dead attempts
+    Gc(gc::GcArgs),
 }
 
 /// Which pipeline, and where its run is.
@@ -110,6 +116,8 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args, &printer),
         Command::Status(args) => status::run(args, &printer),
         Command::Inspect(args) => inspect::run(args, &printer),
+        Command::Verify(args) => verify::run(args, &printer),
+        Command::Gc(args) => gc::run(args, &printer),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -23,7 +23,7 @@ pub(super) const BATCH: usize = 32;
 impl Run<'_> {
     pub(super) fn encode(&self, index: usize) -> Result<()> {
         for split in Split::ALL {
-            if !self.plan.generations(Step::Encode(index), split, &self.dir)?.is_empty() {
+            if self.plan.is_split_done(Step::Encode(index), split, &self.dir)? {
                 continue;
             }
             memory::reset_peak();
@@ -76,8 +76,7 @@ impl Run<'_> {
     /// The first view of every sample through the stack as it was drawn.
     pub(super) fn encode_untrained(&self) -> Result<()> {
         for split in Split::ALL {
-            let done = self.plan.generations(Step::Untrained, split, &self.dir)?;
-            if done.len() == self.pipeline.modules.len() {
+            if self.plan.is_split_done(Step::Untrained, split, &self.dir)? {
                 continue;
             }
             memory::reset_peak();

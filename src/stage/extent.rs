@@ -30,7 +30,8 @@ impl Samples {
             }
             Err(error) => error,
         };
-        let Some(ingested) = dir.dataset(INGEST, split).newest()? else { return Err(missing) };
+        let newest = dir.dataset(INGEST, split).readable()?.next().transpose()?;
+        let Some(ingested) = newest else { return Err(missing) };
         let Some(identity) = ingested.manifest().settings.get("source") else {
             return Err(missing);
         };

@@ -25,7 +25,7 @@ impl Run<'_> {
         let test = source::open(data, Split::Test, seed)?;
         source::check_labels_agree(train.as_ref(), test.as_ref())?;
         for (split, source) in Split::ALL.into_iter().zip([train, test]) {
-            if self.plan.generations(Step::Ingest, split, &self.dir)?.is_empty() {
+            if !self.plan.is_split_done(Step::Ingest, split, &self.dir)? {
                 self.ingest_split(split, source.as_ref())?;
             }
         }

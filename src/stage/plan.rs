@@ -1,8 +1,10 @@
 //! The steps of a pipeline in their order, and the key of each.
 
+use std::collections::HashSet;
 use std::ops::Range;
+use std::path::PathBuf;
 
-use gimlet_store::{Dataset, Generation};
+use gimlet_store::{Dataset, Generation, damage};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -259,6 +261,12 @@ impl Plan {
         keys.get(split as usize).copied().unwrap_or(keys[0])
     }
 
+    /// The keys of all steps.
+    pub fn all_keys(&self) -> HashSet<String> {
+        let keys = self.steps().into_iter().flat_map(|step| self.keys(step));
+        keys.map(|key| key.hash.clone()).collect()
+    }
+
     /// The datasets that a step writes for a split: one, or for the untrained stack one a module.
     pub fn datasets(&self, step: Step, split: Split, dir: &RunDir) -> Vec<Dataset> {
         match step {
@@ -275,7 +283,7 @@ impl Plan {
     /// not there are left out.
     ///
     /// # Errors
-    /// When a manifest cannot be read.
+    /// When a manifest cannot be read for another reason than damage.
     pub fn generations(&self, step: Step, split: Split, dir: &RunDir) -> Result<Vec<Generation>> {
         let key = self.key(step, split);
         let mut found = Vec::new();
@@ -313,24 +321,58 @@ impl Plan {
         record::find(&dir.probes(&self.names[module]), &self.probe[module].hash)
     }
 
-    /// Whether everything that a step writes is committed under its present key.
+    /// Whether everything that a step writes is committed under its present key, and whole.
     ///
     /// # Errors
-    /// When a record or manifest cannot be read.
+    /// When a record or manifest cannot be read for another reason than damage.
     pub fn is_done(&self, step: Step, dir: &RunDir) -> Result<bool> {
         match step {
-            Step::Train(module) => Ok(self.training(module, dir)?.is_some()),
+            Step::Train(module) => {
+                Ok(self.training(module, dir)?.is_some() && self.broken(step, dir)?.is_empty())
+            }
             Step::Probe(module) => Ok(self.probe(module, dir)?.is_some()),
             Step::Ingest | Step::Untrained | Step::Encode(_) => {
                 for split in Split::ALL {
-                    let there = self.generations(step, split, dir)?.len();
-                    if there < self.datasets(step, split, dir).len() {
+                    if !self.is_split_done(step, split, dir)? {
                         return Ok(false);
                     }
                 }
                 Ok(true)
             }
         }
+    }
+
+    /// Whether everything that a step writes for a split is committed under its present key, and
+    /// whole.
+    ///
+    /// # Errors
+    /// When a manifest cannot be read for another reason than damage.
+    pub fn is_split_done(&self, step: Step, split: Split, dir: &RunDir) -> Result<bool> {
+        let found = self.generations(step, split, dir)?;
+        let all = found.len() == self.datasets(step, split, dir).len();
+        Ok(all && found.iter().all(Generation::is_whole))
+    }
+
+    /// The files that a step has committed under its present key, and that have to be made anew:
+    /// they are missing, have another size, or were noted as damaged.
+    ///
+    /// # Errors
+    /// When a record or manifest cannot be read for another reason than damage.
+    pub fn broken(&self, step: Step, dir: &RunDir) -> Result<Vec<PathBuf>> {
+        if let Step::Train(module) = step {
+            let Some((_, record)) = self.training(module, dir)? else { return Ok(vec![]) };
+            let path = dir.weights(self.module(module), &record.key);
+            let size = path.metadata().map_or(0, |metadata| metadata.len());
+            let whole = size == record.bytes && !damage::is_noted(&path);
+            return Ok(if whole { vec![] } else { vec![path] });
+        }
+        let mut broken = Vec::new();
+        for split in Split::ALL {
+            for generation in self.generations(step, split, dir)? {
+                broken.extend(generation.broken_parts());
+            }
+        }
+        Ok(broken)
     }
 }
 

@@ -18,6 +18,8 @@ pub enum State {
     Done,
     /// Committed from other settings or inputs.
     Stale,
+    /// Committed, and no longer whole.
+    Damaged,
     /// Begun and not committed.
     Partial,
     /// Nothing there.
@@ -32,6 +34,7 @@ impl State {
         match self {
             State::Done => "done",
             State::Stale => "stale",
+            State::Damaged => "damaged",
             State::Partial => "partial",
             State::Missing => "missing",
             State::Running => "running",
@@ -145,6 +148,15 @@ impl Plan {
                 return Ok((State::Running, partial.map_or_else(String::new, |it| it.what)));
             }
         }
+        let broken = self.broken(step, dir)?;
+        if let Some(first) = broken.first() {
+            let first = first.strip_prefix(dir.path()).unwrap_or(first).display();
+            let why = match broken.len() {
+                1 => format!("the next `run` makes {first} anew"),
+                more => format!("the next `run` makes {first} and {} more anew", more - 1),
+            };
+            return Ok((State::Damaged, why));
+        }
         let now = &self.keys(step)[0].settings;
         let changed = settings.map(|settings| differences(settings, now)).unwrap_or_default();
         match partial {
@@ -230,9 +242,8 @@ impl Plan {
                     let mut seconds: f64 = 0.0;
                     for dataset in self.datasets(step, split, dir) {
                         let current = dataset.find(&self.key(step, split).hash)?;
-                        let Some(it) =
-                            current.map_or_else(|| dataset.newest(), |it| Ok(Some(it)))?
-                        else {
+                        let newest = || dataset.readable()?.next().transpose();
+                        let Some(it) = current.map_or_else(newest, |it| Ok(Some(it)))? else {
                             continue;
                         };
                         let summary = &it.manifest().summary;

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use gimlet_store::durable;
+use gimlet_store::{Lease, damage, durable};
 use serde_json::json;
 
 use super::plan::Step;
 use super::status::share;
 use super::{Run, memory, record};
+use crate::error::DIFFERS;
 use crate::loss::infonce;
 use crate::module::{Module, Parameters};
 use crate::pipeline::{Loss, Map, Split, bytes_in_words};
@@ -78,17 +79,12 @@ impl Run<'_> {
             return Err(Error::new(Kind::NotReady, message).hint(format!("run `gimlet {title}`")));
         };
         let path = self.weights_file(index);
-        let bytes = std::fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
-        if blake3::hash(&bytes).to_hex().as_str() != record.blake3 {
-            let message = format!("`{}` is not what `{title}` wrote", path.display());
-            return Err(Error::new(Kind::Damaged, message)
-                .hint("restore the file, or remove the record beside its folder and train again"));
-        }
-        Ok(Parameters::from_safetensors(&bytes, &path)?.0)
+        Ok(Parameters::from_safetensors(&record.read_weights(&path)?, &path)?.0)
     }
 
     fn weights_file(&self, index: usize) -> PathBuf {
-        self.training_folder(index).join("weights.safetensors")
+        let key = &self.plan.key(Step::Train(index), Split::Train).hash;
+        self.dir.weights(self.plan.module(index), key)
     }
 
     fn training_folder(&self, index: usize) -> PathBuf {
@@ -100,7 +96,11 @@ impl Run<'_> {
         memory::reset_peak();
         let folder = self.training_folder(index);
         durable::create_folder(&folder)?;
+        let _lease = Lease::write_to(&folder)?;
         durable::remove_dead_temps(&folder)?;
+        if self.has_weights_again(index)? {
+            return Ok(());
+        }
         let module = &self.pipeline.modules[index];
         let input = self.input(index, Split::Train)?;
         let [patches, ..] = input.shape();
@@ -141,6 +141,32 @@ impl Run<'_> {
             so_far = progress;
         }
         self.train_steps(index, &mut trainer, input.as_ref(), &schedule, so_far, &folder)
+    }
+
+    /// Of a training that was committed and whose weights are broken: whether they have been restored.
+    ///
+    /// # Errors
+    /// When training again cannot end with the same weights.
+    fn has_weights_again(&self, index: usize) -> Result<bool> {
+        let Some((_, record)) = self.plan.training(index, &self.dir)? else { return Ok(false) };
+        let path = self.weights_file(index);
+        if record.read_weights(&path).is_ok() {
+            damage::forget(&path)?;
+            return Ok(true);
+        }
+        let threads = rayon::current_num_threads();
+        match record.threads {
+            Some(before) if before != threads => {
+                let message = format!(
+                    "`{}` is damaged; it was made with {before} threads, and with {threads} would \
+                     come out different",
+                    path.display()
+                );
+                let hint = format!("run with `--threads {before}`, or restore the file");
+                Err(Error::new(Kind::Damaged, message).hint(hint))
+            }
+            _ => Ok(false),
+        }
     }
 
     /// The steps from where `trainer` is to the end, and the commit of the weights.
@@ -233,23 +259,35 @@ impl Run<'_> {
         let key = self.plan.key(Step::Train(index), Split::Train);
         let about = json!({ "module": schedule.module, "key": key.hash, "layout": "hwio" });
         let bytes = parameters.to_safetensors(&about)?;
+        let blake3 = blake3::hash(&bytes).to_hex().to_string();
         let path = self.weights_file(index);
+        let committed = self.plan.training(index, &self.dir)?;
+        if committed.as_ref().is_some_and(|(_, record)| record.blake3 != blake3) {
+            let path = path.display();
+            let message =
+                format!("`{title}` was done again, and has not ended with what `{path}` was");
+            return Err(Error::new(Kind::Damaged, message).hint(DIFFERS));
+        }
         durable::replace(&path, &bytes)?;
+        damage::forget(&path)?;
         let mean = epoch.of(last_epoch);
         let record = |_number: u64| record::Training {
             key: key.hash.clone(),
             settings: key.settings.clone(),
             weights: path.strip_prefix(folder.parent().unwrap_or(folder)).unwrap_or(&path).into(),
             bytes: bytes.len() as u64,
-            blake3: blake3::hash(&bytes).to_hex().to_string(),
+            blake3: blake3.clone(),
             steps: so_far.steps,
             loss: mean.0,
             accuracy: mean.1,
             seconds: so_far.seconds,
             wait_seconds: so_far.wait_seconds,
             peak_memory: peak(),
+            threads: Some(rayon::current_num_threads()),
         };
-        self.dir.trainings(&schedule.module).commit(record)?;
+        if committed.is_none() {
+            self.dir.trainings(&schedule.module).commit(record)?;
+        }
         checkpoints.remove();
         self.progress.end(&format!(
             "{} steps, {}, waited {:.1} % of {:.0} s for data",

@@ -36,7 +36,12 @@ impl Checkpoints {
 
     /// Whether there is one.
     pub fn exist(&self) -> bool {
-        self.newest.exists() || self.previous.exists()
+        self.files().next().is_some()
+    }
+
+    /// The files there are.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        [&self.newest, &self.previous].into_iter().map(PathBuf::as_path).filter(|it| it.exists())
     }
 
     /// How far the newest one has come, from its header alone.

@@ -4,11 +4,16 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use crate::damage::Damage;
+
 /// What a caller can do about an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// What lies on disk is not what was written: recompute or restore it.
     Damaged,
+    /// A damaged part was made again and came out with other bytes than were committed, on another
+    /// kind of processor for instance: restore it from a copy.
+    Differs,
     /// There is no such dataset, generation or column yet.
     NotFound,
     /// The disk is full, or a limit on what may be written is reached: make room and go on.
@@ -42,6 +47,7 @@ pub struct Error {
     kind: ErrorKind,
     message: String,
     room: Room,
+    damage: Option<Box<Damage>>,
 }
 
 /// Bytes that were to be written, and that were free.
@@ -56,11 +62,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), room: Room::default() }
+        Self { kind, message: message.into(), room: Room::default(), damage: None }
     }
 
     pub(crate) fn damaged(path: &Path, what: impl fmt::Display) -> Self {
-        Self::new(ErrorKind::Damaged, format!("{}: damaged: {what}", path.display()))
+        Damage::of(path, what).into()
     }
 
     pub(crate) fn failed(what: impl fmt::Display) -> Self {
@@ -72,7 +78,7 @@ impl Error {
         let kind = ErrorKind::of(error);
         let message = format!("{}: cannot {action}: {error}", path.display());
         let free = (kind == ErrorKind::NoSpace).then(|| free_at(path)).flatten();
-        Self { kind, message, room: Room { needed: None, free } }
+        Self { kind, message, room: Room { needed: None, free }, damage: None }
     }
 
     /// Says of an error for want of room how many bytes were still to be written, unless it is
@@ -98,6 +104,31 @@ impl Error {
     /// Of [`ErrorKind::NoSpace`]: the bytes that the file system had room for, where it says.
     pub fn free(&self) -> Option<u64> {
         self.room.free
+    }
+
+    /// Of [`ErrorKind::Damaged`]: where, and what.
+    pub fn damage(&self) -> Option<&Damage> {
+        self.damage.as_deref()
+    }
+
+    /// Of [`ErrorKind::Damaged`]: where, and what; else the error as it was.
+    ///
+    /// # Errors
+    /// Those of other kinds.
+    pub fn into_damage(mut self) -> Result<Damage> {
+        self.damage.take().map(|damage| *damage).ok_or(self)
+    }
+}
+
+impl From<Damage> for Error {
+    fn from(damage: Damage) -> Self {
+        let message = damage.to_string();
+        Self {
+            kind: ErrorKind::Damaged,
+            message,
+            room: Room::default(),
+            damage: Some(Box::new(damage)),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use crate::damage::cannot_read;
 use crate::error::{Error, Result};
 use crate::faults::{self, Operation};
 
@@ -73,5 +74,5 @@ pub(crate) fn hash_from(path: &Path, offset: u64) -> Result<String> {
             };
         }
     };
-    hash().map_err(|error| Error::io(path, "read", &error))
+    hash().map_err(|error| cannot_read(path, &error))
 }

@@ -5,6 +5,7 @@ mod ingest;
 mod inspect;
 mod interrupt;
 mod open_files;
+mod plan;
 mod printer;
 mod probe;
 mod render;
@@ -55,6 +56,8 @@ enum Command {
     Encode(encode::EncodeArgs),
     /// Judge every encoded module, and its untrained twin, by a linear classifier
     Probe(probe::ProbeArgs),
+    /// Show what a run would do and take, before anything runs; fail when it does not fit
+    Plan(plan::PlanArgs),
     /// Show where every step of a pipeline stands, and why
     Status(status::StatusArgs),
     /// Look into a pipeline's datasets, or into one dataset
@@ -104,6 +107,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(args, &printer),
         Command::Encode(args) => encode::run(args, &printer),
         Command::Probe(args) => probe::run(args, &printer),
+        Command::Plan(args) => plan::run(args, &printer),
         Command::Status(args) => status::run(args, &printer),
         Command::Inspect(args) => inspect::run(args, &printer),
     };

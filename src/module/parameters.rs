@@ -1,6 +1,7 @@
 //! Named parameters: drawn, trained, frozen, saved and loaded.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 use std::path::Path;
 
 use candle_core::{Device, Tensor, Var};
@@ -151,6 +152,21 @@ impl Parameters {
         // One key: the order of several would change from run to run.
         let metadata = HashMap::from([(METADATA_KEY.to_string(), about.to_string())]);
         safetensors::serialize(views, Some(metadata)).map_err(failed)
+    }
+
+    /// What [`Self::to_safetensors`] was told about the parameters of a file, from its header alone;
+    /// `None` when there is no such file, or it is not one of these.
+    pub fn about(path: &Path) -> Option<serde_json::Value> {
+        /// Far more than the names of all parameters take.
+        const LONGEST: u64 = 1 << 24;
+        let mut file = std::fs::File::open(path).ok()?;
+        let mut length = [0; 8];
+        file.read_exact(&mut length).ok()?;
+        let length = Some(u64::from_le_bytes(length)).filter(|length| *length <= LONGEST)?;
+        let mut header = Vec::new();
+        file.take(length).read_to_end(&mut header).ok()?;
+        let header: serde_json::Value = serde_json::from_slice(&header).ok()?;
+        serde_json::from_str(header["__metadata__"][METADATA_KEY].as_str()?).ok()
     }
 
     /// Parameters, and what [`Self::to_safetensors`] was told about them, from the bytes of a file;

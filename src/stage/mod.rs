@@ -4,15 +4,23 @@
 //! every module, `train`, `encode` and `probe`. Each step has a key, computed before its work from
 //! the settings that matter to it and the keys of its inputs: a step whose key is committed is done.
 
+pub mod boundary;
+pub mod cost;
+mod cost_memory;
 mod encode;
+mod extent;
+pub mod forecast;
 mod ingest;
 pub mod key;
+mod layout;
 pub mod lock;
+pub mod measure;
 pub mod memory;
 pub mod plan;
 mod probe;
 pub mod progress;
 pub mod record;
+pub mod room;
 pub mod run_dir;
 pub mod status;
 mod train;
@@ -78,6 +86,7 @@ impl<'a> Run<'a> {
             return Ok(Outcome::Unchanged);
         }
         self.check_stop()?;
+        self.check_room(&[step])?;
         for key in self.plan.keys(step) {
             tracing::debug!(step = self.plan.title(step), key = key.hash, settings = %key.settings);
         }
@@ -91,9 +100,19 @@ impl<'a> Run<'a> {
         Ok(Outcome::Done)
     }
 
+    /// Fails when what these steps have still to write does not fit the disk or `store.max_bytes`.
+    ///
+    /// # Errors
+    /// [`Kind::Failed`], saying by how much.
+    pub fn check_room(&self, steps: &[Step]) -> Result<()> {
+        // What cannot be told now, a step will say when it meets it.
+        let Ok(costs) = self.plan.costs(self.pipeline, &self.dir) else { return Ok(()) };
+        forecast::room(&costs, &self.plan, &self.dir, steps)?.check()
+    }
+
     /// Fails unless the steps whose output `step` reads are done.
     fn check_input(&self, step: Step) -> Result<()> {
-        for input in step.inputs() {
+        for input in self.plan.inputs(step) {
             if !self.plan.is_done(input, &self.dir)? {
                 let (step, input) = (self.plan.title(step), self.plan.title(input));
                 let message = format!(

@@ -8,27 +8,42 @@ use gimlet_store::durable;
 use serde_json::json;
 
 use super::plan::Step;
+use super::status::share;
 use super::{Run, memory, record};
 use crate::loss::infonce;
-use crate::module::Parameters;
-use crate::pipeline::{Loss, Map, Split};
+use crate::module::{Module, Parameters};
+use crate::pipeline::{Loss, Map, Split, bytes_in_words};
 use crate::random::generator;
 use crate::train::checkpoint::{Checkpoints, Progress};
 use crate::train::feed::{Schedule, feed};
-use crate::train::input::{Activations, Images, Input};
+use crate::train::input::{Activations, Images, Input, Recomputed};
 use crate::train::log::{Entry, Log};
 use crate::train::trainer::{self, Trainer};
 use crate::{Error, Kind, Result};
 
 impl Run<'_> {
-    /// What module `index` reads from a split.
+    /// What module `index` reads from a split: what is stored below it, through the frozen modules
+    /// between.
     pub(super) fn input(&self, index: usize, split: Split) -> Result<Box<dyn Input>> {
-        let step = if index == 0 { Step::Ingest } else { Step::Encode(index - 1) };
-        let generation = self.plan.generation(step, split, &self.dir)?;
-        Ok(match index {
-            0 => Box::new(Images::new(&generation, &self.pipeline.view)?),
-            _ => Box::new(Activations::new(&generation)?),
-        })
+        let generation = self.plan.generation(self.plan.source(index), split, &self.dir)?;
+        let view = &self.pipeline.view;
+        let recomputed = self.plan.recomputed(index);
+        let stored: Box<dyn Input> = match recomputed.start {
+            0 => Box::new(Images::new(&generation, view, split, self.pipeline.seed)?),
+            _ => Box::new(Activations::new(&generation, view.views_of(split))?),
+        };
+        if recomputed.is_empty() {
+            return Ok(stored);
+        }
+        let between = recomputed.map(|module| self.encoder(module)).collect::<Result<_>>()?;
+        Ok(Box::new(Recomputed::new(stored, between)?))
+    }
+
+    /// Module `index` as its training left it.
+    pub(super) fn encoder(&self, index: usize) -> Result<Module> {
+        let encoder = self.weights(index)?.under("encoder");
+        let maps = self.maps(index)?;
+        Module::new(&self.pipeline.modules[index].layers, maps.0.channels, &encoder)
     }
 
     /// The maps that module `index` reads and writes, for the images that were ingested.
@@ -92,14 +107,15 @@ impl Run<'_> {
         let schedule = Schedule {
             seed: self.pipeline.seed,
             module: module.name.clone(),
-            rows: input.rows(),
+            samples: input.samples(),
+            views: input.views(),
             batch: self.pipeline.training.batch,
             epochs: module.epochs,
         };
         if schedule.steps_per_epoch() == 0 {
-            let (rows, batch) = (schedule.rows, schedule.batch);
-            let message = format!("{rows} training rows do not fill one batch of {batch}");
-            return Err(Error::failed(message).hint("lower `training.batch`, or use more rows"));
+            let (samples, batch) = (schedule.samples, schedule.batch);
+            let message = format!("{samples} training samples do not fill one batch of {batch}");
+            return Err(Error::failed(message).hint("lower `training.batch`, or use more samples"));
         }
 
         let checkpoints = Checkpoints::in_folder(&folder);
@@ -150,12 +166,24 @@ impl Run<'_> {
         let earlier_peak = so_far.peak_memory;
         let peak = || memory::peak().max(earlier_peak);
 
+        let read_memory = self.pipeline.store.read_memory;
+        let batch_bytes = (schedule.batch * input.row_len() * size_of::<f32>()) as u64;
+        if batch_bytes > read_memory {
+            self.progress.warn(&format!(
+                "one batch of `{}` takes {}, more than `store.read_memory` ({}): one is read ahead \
+                 at a time",
+                schedule.module,
+                bytes_in_words(batch_bytes),
+                bytes_in_words(read_memory)
+            ));
+        }
         self.progress.begin(&title, schedule.steps(), trainer.steps());
         let ended = std::thread::scope(|scope| -> Result<()> {
-            let batches = feed(scope, input, schedule, trainer.steps()..schedule.steps());
+            let steps = trainer.steps()..schedule.steps();
+            let mut batches = feed(scope, input, schedule, steps, read_memory);
             loop {
                 let waiting = Instant::now();
-                let Ok(batch) = batches.recv() else { return Ok(()) };
+                let Some(batch) = batches.next() else { return Ok(()) };
                 let batch = batch?;
                 so_far.wait_seconds += waiting.elapsed().as_secs_f64();
 
@@ -227,7 +255,7 @@ impl Run<'_> {
             "{} steps, {}, waited {:.1} % of {:.0} s for data",
             so_far.steps,
             epoch.describe(),
-            100.0 * so_far.wait_seconds / so_far.seconds.max(f64::MIN_POSITIVE),
+            100.0 * share(so_far.wait_seconds, so_far.seconds),
             so_far.seconds
         ));
         Ok(())

@@ -39,6 +39,13 @@ impl Checkpoints {
         self.newest.exists() || self.previous.exists()
     }
 
+    /// How far the newest one has come, from its header alone.
+    pub fn progress(&self) -> Option<Progress> {
+        let newest =
+            [&self.newest, &self.previous].into_iter().find_map(|it| Parameters::about(it));
+        serde_json::from_value(newest?).ok()
+    }
+
     /// Writes a checkpoint; the newest so far becomes the previous one.
     ///
     /// # Errors

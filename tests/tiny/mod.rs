@@ -49,6 +49,18 @@ epochs = 5
 batch = 16
 "#;
 
+/// A third module for [`PIPELINE`].
+pub const THIRD: &str = r#"
+[[modules]]
+name = "c"
+layers = [{ basic = { channels = 12, stride = 2 } }]
+"#;
+
+/// [`PIPELINE`] with three modules.
+pub fn three_modules() -> String {
+    PIPELINE.replace("[loss.infonce]", &format!("{THIRD}\n[loss.infonce]"))
+}
+
 /// A folder with the pipeline in it, and room for its runs.
 pub struct Tiny {
     folder: TempDir,
@@ -104,6 +116,19 @@ impl Tiny {
         let mut all = vec!["--json"];
         all.extend(args);
         serde_json::from_str(&self.ok(command, &all).0).unwrap()
+    }
+
+    /// The bytes of the one weights' file of a module.
+    pub fn weights(&self, run_dir: &str, module: &str) -> Vec<u8> {
+        let path = self.find(&format!("{run_dir}/modules/{module}"), "weights.safetensors");
+        std::fs::read(path).unwrap()
+    }
+
+    /// The tensors of a module's weights' file, which also says under which key it was made.
+    pub fn tensors(&self, run_dir: &str, module: &str) -> Vec<u8> {
+        let bytes = self.weights(run_dir, module);
+        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        bytes[8 + header..].to_vec()
     }
 
     /// The one file below `folder` whose name is `name`.

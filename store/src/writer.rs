@@ -300,7 +300,8 @@ impl Writer {
         let (part, sums) = finished.map_err(|error| error.needing(to_come))?;
         let record = self.record(part, sums);
         let path = self.folder.join(record_name(index));
-        records::write_new_json(&path, &record)?;
+        let noted = records::write_new_json(&path, &record);
+        noted.map_err(|error| error.needing(to_come))?;
         // Read back, so that numbers that JSON rounds are the same after a resumption.
         let noted: PartRecord = records::read_json(&path)?;
         if noted.part != record.part {

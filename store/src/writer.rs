@@ -168,8 +168,8 @@ impl Writer {
     ///
     /// # Errors
     /// `Failed` when the rows do not fit the schema, when a value is not finite or beyond the
-    /// column's type, when there are more rows than announced, or when the disk will not take
-    /// them. After an error the writer takes nothing more.
+    /// column's type, or when there are more rows than announced; `NoSpace`, `Denied` or `Failed`
+    /// when the disk will not take them. After an error the writer takes nothing more.
     pub fn write(&mut self, rows: &Rows) -> Result<()> {
         self.whole()?;
         self.broken = true;
@@ -182,8 +182,9 @@ impl Writer {
     /// has committed the same key before, that generation is given.
     ///
     /// # Errors
-    /// `Failed` when there are no rows or not as many as announced, when the disk will not take
-    /// the last part or the manifest, or when another writer's parts of this key are different.
+    /// `Failed` when there are no rows or not as many as announced, or when another writer's parts
+    /// of this key are different; `NoSpace`, `Denied` or `Failed` when the disk will not take the last
+    /// part or the manifest.
     pub fn commit(mut self, summary: serde_json::Value) -> Result<Generation> {
         self.whole()?;
         let rows = self.position;

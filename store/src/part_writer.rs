@@ -80,7 +80,7 @@ impl PartWriter {
     /// Writes a row group.
     ///
     /// # Errors
-    /// `Failed` when the disk will not take it.
+    /// `NoSpace` or `Failed` when the disk will not take it.
     pub fn add(&mut self, group: &mut RowGroup, path: &Path) -> Result<()> {
         let rows = group.rows() as u64;
         self.write(group).map_err(|error| cannot_write(path, &error))?;
@@ -99,7 +99,8 @@ impl PartWriter {
     /// must have the same bytes, and stays.
     ///
     /// # Errors
-    /// `Failed` when the disk will not take it, or when the other file has other bytes.
+    /// `NoSpace` or `Failed` when the disk will not take it, `Failed` when the other file has other
+    /// bytes.
     pub fn finish(self, path: &Path, name: String) -> Result<(Part, Vec<Sums>)> {
         let rows = self.rows;
         let index_offset = self.parquet.bytes_written() as u64;

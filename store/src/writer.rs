@@ -187,8 +187,8 @@ impl Writer {
     ///
     /// # Errors
     /// `Failed` when the rows do not fit the schema, when a value is not finite or beyond the
-    /// column's type, when there are more rows than announced, or when the disk will not take
-    /// them. After an error the writer takes nothing more.
+    /// column's type, or when there are more rows than announced; `NoSpace`, `Denied` or `Failed`
+    /// when the disk will not take them. After an error the writer takes nothing more.
     pub fn write(&mut self, rows: &Rows) -> Result<()> {
         self.whole()?;
         self.broken = true;
@@ -201,8 +201,9 @@ impl Writer {
     /// has committed the same key before, that generation is given.
     ///
     /// # Errors
-    /// `Failed` when there are no rows or not as many as announced, when the disk will not take
-    /// the last part or the manifest, or when another writer's parts of this key are different.
+    /// `Failed` when there are no rows or not as many as announced, or when another writer's parts
+    /// of this key are different; `NoSpace`, `Denied` or `Failed` when the disk will not take the last
+    /// part or the manifest.
     pub fn commit(mut self, summary: serde_json::Value) -> Result<Generation> {
         self.whole()?;
         let rows = self.position;
@@ -324,7 +325,8 @@ impl Writer {
         self.check_repaired(index, &part)?;
         let record = self.record(part, sums);
         let path = self.folder.join(record_name(index));
-        records::write_new_json(&path, &record)?;
+        let noted = records::write_new_json(&path, &record);
+        noted.map_err(|error| error.needing(to_come))?;
         // Read back, so that numbers that JSON rounds are the same after a resumption.
         let noted: PartRecord = records::read_json(&path)?;
         if noted.part != record.part {

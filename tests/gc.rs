@@ -146,7 +146,6 @@ fn what_a_reader_in_another_process_has_open_stays() {
 }
 
 #[test]
-#[ignore = "fails since notes of damage and faults on demand came together; see LOG.md"]
 fn what_a_process_at_work_needs_stays_whatever_its_settings() {
     let tiny = Tiny::new();
     let mut child = long_training(&tiny, 6);
@@ -166,11 +165,8 @@ fn what_a_process_at_work_needs_stays_whatever_its_settings() {
 
     let gone = tiny.json("gc", &limits);
     let (going, staying) = (paths(&gone, true), paths(&gone, false));
-    assert_eq!(
-        going.len(),
-        2 + 2 + 1,
-        "ingest and untrained stack of seed 6, its attempt: {gone:#}"
-    );
+    // Of the untrained stack that of seed 6 is the newest.
+    assert_eq!(going.len(), 2 + 1, "the images of seed 6 and its attempt: {gone:#}");
     assert!(going.iter().any(|path| path.starts_with("modules/a/")), "{gone:#}");
     assert!(staying.iter().all(|path| path.contains("0000000")), "the newest: {gone:#}");
     tiny.ok("verify", &[]);
@@ -225,7 +221,6 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-#[ignore = "failed once in two runs: verify found a damaged file; see LOG.md"]
 fn killed_at_any_moment_it_leaves_nothing_damaged_and_the_next_one_ends_its_work() {
     let tiny = with_seeds(&[6, 7, 5]);
     let args = ["--keep", "1", "--grace", "0"];

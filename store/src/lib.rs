@@ -36,7 +36,7 @@ mod statistics;
 mod tensor_page;
 mod writer;
 
-pub use check::{Checked, Heard};
+pub use check::{Checked, Heard, Unchecked};
 pub use compression::{Compression, CompressionChoice, CompressionSetting};
 pub use damage::Damage;
 pub use dataset::{Dataset, Generation};

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use gimlet::random::generator;
 use gimlet::stage::{RunDir, lock};
 use gimlet_store::Dataset;
+use insta::assert_snapshot;
 use serde_json::Value;
 use tiny::Tiny;
 
@@ -111,6 +112,28 @@ fn a_dry_run_shows_what_would_go_and_changes_nothing() {
     let (_, err) = tiny.ok("run", &["--set", "seed=6"]);
     assert_eq!(err.matches("nothing changed").count(), 2, "{err}");
     assert_eq!(dataset(&tiny, "datasets/a/train").generations().unwrap(), [5, 4, 1]);
+}
+
+#[test]
+fn what_gc_says_to_people() {
+    let tiny = Tiny::new();
+    for seed in [6, 7, 5] {
+        tiny.ok("ingest", &["--set", &format!("seed={seed}")]);
+    }
+    let (out, _) = tiny.ok("gc", &["--dry-run"]);
+    let nothing = Tiny::new().ok("gc", &[]).0;
+    insta::with_settings!({filters => vec![(r"\d+\.\d+ kB", "<size>"), (r"[0-9a-f]{16}", "<key>")]}, {
+        assert_snapshot!(out, @r#"
+                  what           bytes  path                                 why
+        stays     generation  <size>  datasets/ingest/test/00000002.json   made with other settings or inputs, but it is one of the newest 2
+        would go  generation  <size>  datasets/ingest/test/00000001.json   made with other settings or inputs
+        stays     generation  <size>  datasets/ingest/train/00000002.json  made with other settings or inputs, but it is one of the newest 2
+        would go  generation  <size>  datasets/ingest/train/00000001.json  made with other settings or inputs
+
+        2 would go: <size>
+        "#);
+        assert_snapshot!(nothing, @"nothing is superseded or left over");
+    });
 }
 
 #[test]

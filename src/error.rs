@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use gimlet_store::ErrorKind;
+use indicatif::DecimalBytes;
+
 /// The result of every fallible function of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -40,12 +43,13 @@ pub struct Error {
     kind: Kind,
     message: String,
     hint: Option<String>,
+    damage: Option<Box<gimlet_store::Damage>>,
 }
 
 impl Error {
     /// An error of `kind`; `message` says what is wrong and where.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None }
+        Self { kind, message: message.into(), hint: None, damage: None }
     }
 
     /// An error of [`Kind::Failed`].
@@ -55,7 +59,9 @@ impl Error {
 
     /// A failed operation on a file: `doing` reads as "could not {doing} `{path}`".
     pub fn io(doing: &str, path: &Path, error: std::io::Error) -> Self {
-        Self::failed(format!("could not {doing} `{}`: {error}", path.display()))
+        let message = format!("could not {doing} `{}`: {error}", path.display());
+        let hint = hint_on(ErrorKind::of(&error), None, None);
+        Self { hint, ..Self::failed(message) }
     }
 
     /// Adds what to do next; printed after `hint:`.
@@ -67,6 +73,11 @@ impl Error {
     /// What a caller can do about it.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Of [`Kind::Damaged`]: which file, and where in it, as far as that is known.
+    pub fn damage(&self) -> Option<&gimlet_store::Damage> {
+        self.damage.as_deref()
     }
 
     /// What to do next, where that is known.
@@ -92,13 +103,58 @@ impl From<candle_core::Error> for Error {
 impl From<gimlet_store::Error> for Error {
     fn from(error: gimlet_store::Error) -> Self {
         let kind = match error.kind() {
-            gimlet_store::ErrorKind::Damaged => Kind::Damaged,
-            gimlet_store::ErrorKind::NotFound => Kind::NotReady,
-            gimlet_store::ErrorKind::Failed => Kind::Failed,
+            ErrorKind::Damaged => Kind::Damaged,
+            ErrorKind::Differs => {
+                return Self::new(Kind::Damaged, error.to_string()).hint(DIFFERS);
+            }
+            ErrorKind::NotFound => Kind::NotReady,
+            ErrorKind::NoSpace
+            | ErrorKind::Denied
+            | ErrorKind::TooManyFiles
+            | ErrorKind::Failed => Kind::Failed,
         };
-        Self::new(kind, error.to_string())
+        let hint = hint_on(error.kind(), error.needed(), error.free());
+        let message = error.to_string();
+        let damage = error.into_damage().ok().map(Box::new);
+        Self { kind, message, hint, damage }
     }
 }
+
+/// What to do about a disk or a system that will not do as it is told. `needed` and `free` are bytes.
+fn hint_on(kind: ErrorKind, needed: Option<u64>, free: Option<u64>) -> Option<String> {
+    const AGAIN: &str = "and run the same command again; what was committed stays";
+    Some(match (kind, needed, free.unwrap_or(0)) {
+        (ErrorKind::NoSpace, Some(needed), free) if needed > free => {
+            format!("free {} there {AGAIN}", DecimalBytes(needed - free))
+        }
+        (ErrorKind::NoSpace, Some(_), _) => format!(
+            "there is room on the disk, so a quota or a limit on the size (`ulimit -f`) or number \
+             of files is in the way: raise it {AGAIN}"
+        ),
+        (ErrorKind::NoSpace, None, _) => format!("make room there {AGAIN}"),
+        (ErrorKind::Denied, ..) => {
+            "check the permissions of that path and of its folder, and whether the file system is \
+             mounted read-only"
+                .to_string()
+        }
+        (ErrorKind::TooManyFiles, ..) => format!(
+            "raise the limit on open files (`ulimit -n`) {AGAIN}; a larger `store.rows_per_part` \
+             makes fewer files"
+        ),
+        _ => return None,
+    })
+}
+
+impl From<gimlet_store::Damage> for Error {
+    fn from(damage: gimlet_store::Damage) -> Self {
+        gimlet_store::Error::from(damage).into()
+    }
+}
+
+/// What to do when what was made again is not what was lost.
+pub(crate) const DIFFERS: &str = "another processor, another number of threads or another version of \
+     gimlet may compute other values: run it where it was made, restore the file from a copy, or \
+     begin a new run with `--run-dir DIR`";
 
 /// The folder that `path` lies in, `.` for a bare file name.
 pub(crate) fn folder_of(path: &Path) -> PathBuf {

@@ -15,7 +15,6 @@ use gimlet::stage::{Run, RunDir, Step};
 use gimlet::train::feed::{Schedule, feed};
 use gimlet::train::input::{Images, Input, Recomputed};
 use gimlet::train::trainer::{Trainer, shapes};
-use gimlet::view::Framing;
 
 fn weights(folder: &Path) -> Parameters {
     let mut found = None;
@@ -56,14 +55,14 @@ fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
     let encoder = weights(&folder.path().join("run/modules/a")).under("encoder");
     let predecessor = Module::new(&a.layers, maps[0].0.channels, &encoder).unwrap();
     let images = run.plan.generation(Step::Ingest, Split::Train, &run.dir).unwrap();
-    let images = Images::new(&images, &pipeline.view).unwrap();
-    let frozen = Framing::Random { seed: pipeline.seed, draw: 0 };
-    let input = Recomputed::new(images, vec![predecessor], frozen).unwrap();
+    let images = Images::new(&images, &pipeline.view, Split::Train, pipeline.seed).unwrap();
+    let input = Recomputed::new(Box::new(images), vec![predecessor]).unwrap();
 
     let schedule = Schedule {
         seed: pipeline.seed,
         module: b.name.clone(),
-        rows: input.rows(),
+        samples: input.samples(),
+        views: input.views(),
         batch: pipeline.training.batch,
         epochs: b.epochs,
     };
@@ -75,7 +74,7 @@ fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
         Trainer::new(&b.layers, &pipeline.loss, channels, grid, b.learning_rate, &drawn).unwrap();
     let Loss::InfoNce(settings) = &pipeline.loss;
     std::thread::scope(|scope| {
-        for batch in feed(scope, &input, &schedule, 0..schedule.steps()) {
+        for batch in feed(scope, &input, &schedule, 0..schedule.steps(), 1 << 20) {
             let batch = batch.unwrap();
             let mut draws = generator(pipeline.seed, "b/negatives", &[batch.step]);
             let negatives = draw_negatives(settings, schedule.batch, grid, &mut draws);

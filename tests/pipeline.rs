@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use gimlet::pipeline::{
-    ActivationType, Environment, InfoNce, Layer, Loss, Map, OnBadSample, Pipeline, Source,
+    ActivationType, Activations, Compression, Environment, InfoNce, Layer, Loss, Map, OnBadSample,
+    Pipeline, Source,
 };
 use gimlet::{Error, Kind};
 use insta::assert_snapshot;
@@ -31,6 +32,7 @@ flip = false
 patch = 8
 stride = 4
 normalise = { mean = [0.4, 0.4, 0.4], std = [0.2, 0.2, 0.2] }
+views = 3
 
 [[modules]]
 name = "a"
@@ -61,6 +63,12 @@ checkpoint_seconds = 10
 [store]
 dtype = "f32"
 rows_per_part = 100
+compression = "zstd"
+relu = false
+activations = "auto"
+max_bytes = "20GB"
+read_memory = 1000000
+keep_generations = 3
 
 [probe]
 epochs = 20
@@ -146,7 +154,13 @@ fn every_key_is_read() {
     let loss = InfoNce { prediction_steps: 3, negatives: 8, skip: 1 };
     assert_eq!(pipeline.loss, Loss::InfoNce(loss));
     assert_eq!((pipeline.training.batch, pipeline.training.checkpoint_seconds), (16, 10.0));
-    assert_eq!((pipeline.store.dtype, pipeline.store.rows_per_part), (ActivationType::F32, 100));
+    let store = &pipeline.store;
+    assert_eq!((store.dtype, store.rows_per_part), (ActivationType::F32, 100));
+    assert_eq!((store.compression, store.relu), (Compression::Zstd, false));
+    assert_eq!((store.max_bytes, store.read_memory), (Some(20_000_000_000), 1_000_000));
+    assert_eq!((store.activations, store.keep_generations), (Activations::Auto, 3));
+    assert_eq!((a.activations, b.activations), (Activations::Auto, Activations::Auto));
+    assert_eq!(pipeline.view.views, 3);
     assert_eq!((pipeline.probe.epochs, pipeline.probe.batch), (20, 64));
     assert_eq!(pipeline.probe.learning_rate, 1e-2);
 }
@@ -171,7 +185,13 @@ fn keys_that_are_left_out_have_the_documented_values() {
     assert_eq!((pipeline.training.epochs, pipeline.training.batch), (10, 32));
     assert_eq!(pipeline.training.learning_rate, 2e-4);
     assert_eq!(pipeline.training.checkpoint_seconds, 30.0);
-    assert_eq!((pipeline.store.dtype, pipeline.store.rows_per_part), (ActivationType::F16, 2048));
+    let store = &pipeline.store;
+    assert_eq!((store.dtype, store.rows_per_part), (ActivationType::F16, 2048));
+    assert_eq!((store.compression, store.relu), (Compression::Auto, true));
+    assert_eq!((store.max_bytes, store.read_memory), (None, 256_000_000));
+    assert_eq!((store.activations, store.keep_generations), (Activations::Store, 2));
+    assert_eq!(pipeline.modules[0].activations, Activations::Store);
+    assert_eq!(pipeline.view.views, 1);
     assert_eq!((pipeline.probe.epochs, pipeline.probe.batch), (100, 256));
     assert_eq!(pipeline.probe.learning_rate, 1e-3);
 }
@@ -203,7 +223,9 @@ fn overrides_set_any_key() {
             "data.subset=10",
             "data.textures.train=100",
             "view.normalise={ mean = [0, 0, 0], std = [1, 1, 1] }",
-            "store.dtype=f16",
+            "store.dtype=int8",
+            "store.max_bytes=1.5GiB",
+            "modules.b.activations=recompute",
             "name=other",
         ],
     );
@@ -213,7 +235,9 @@ fn overrides_set_any_key() {
     let Source::Textures(textures) = &pipeline.data.source else { panic!("no generator") };
     assert_eq!(textures.train, 100);
     assert_eq!(pipeline.view.std, [1.0; 3]);
-    assert_eq!((pipeline.store.dtype, pipeline.name.as_str()), (ActivationType::F16, "other"));
+    assert_eq!((pipeline.store.dtype, pipeline.name.as_str()), (ActivationType::Int8, "other"));
+    assert_eq!(pipeline.store.max_bytes, Some(3 << 29));
+    assert_eq!(pipeline.modules[1].activations, Activations::Recompute);
 
     let globs = parsed(SHORT, &["data.train=['a.parquet', 'b.parquet']", "data.label=false"]);
     assert_eq!(files(&globs).train, ["a.parquet", "b.parquet"]);
@@ -274,9 +298,9 @@ fn split_cuts_the_same_layers_elsewhere() {
     assert_snapshot!(refused(&text, &["split=eahc"]), @r#"`--set split=eahc`: `split` must be "each", a number of modules or a list of units for each module, not the string "eahc""#);
     assert_snapshot!(refused(FULL, &["split=2"]), @r#"
     module `b` is cut up by `split`: it has no `epochs`
-      --> recipes/p.toml:36:10
+      --> recipes/p.toml:37:10
        |
-    36 | epochs = 2
+    37 | epochs = 2
        |          ^
     hint: set `training.epochs`
     "#);
@@ -301,17 +325,17 @@ fn shapes_wait_for_the_image_when_the_file_does_not_say_its_size() {
 fn wrong_keys_are_shown_with_a_suggestion() {
     assert_snapshot!(refused_with("epochs = 5", "epoch = 5"), @r#"
     unknown key `epoch` in [training]
-      --> recipes/p.toml:45:1
+      --> recipes/p.toml:46:1
        |
-    45 | epoch = 5
+    46 | epoch = 5
        | ^^^^^
     hint: did you mean `epochs`?
     "#);
     assert_snapshot!(refused_with("[training]", "[trainig]"), @r#"
     unknown key `trainig`
-      --> recipes/p.toml:44:2
+      --> recipes/p.toml:45:2
        |
-    44 | [trainig]
+    45 | [trainig]
        |  ^^^^^^^
     hint: did you mean `training`?
     "#);
@@ -325,41 +349,41 @@ fn wrong_keys_are_shown_with_a_suggestion() {
     "#);
     assert_snapshot!(refused_with("channels = 16, kernel = 5", "channels = 16, kernal = 5"), @r#"
     unknown key `kernal` in `conv` of module `a`
-      --> recipes/p.toml:27:31
+      --> recipes/p.toml:28:31
        |
-    27 |     { conv = { channels = 16, kernal = 5 } },
+    28 |     { conv = { channels = 16, kernal = 5 } },
        |                               ^^^^^^
     hint: did you mean `kernel`?
     "#);
     assert_snapshot!(refused_with("in_channels", "in_chanels"), @r#"
     unknown key `in_chanels` in module `b`
-      --> recipes/p.toml:34:1
+      --> recipes/p.toml:35:1
        |
-    34 | in_chanels = 16
+    35 | in_chanels = 16
        | ^^^^^^^^^^
     hint: did you mean `in_channels`?
     "#);
     assert_snapshot!(refused_with("{ conv =", "{ convolution ="), @r#"
     unknown layer `convolution` in module `a`
-      --> recipes/p.toml:27:7
+      --> recipes/p.toml:28:7
        |
-    27 |     { convolution = { channels = 16, kernel = 5 } },
+    28 |     { convolution = { channels = 16, kernel = 5 } },
        |       ^^^^^^^^^^^
     hint: did you mean `conv`?
     "#);
     assert_snapshot!(refused_with("[loss.infonce]", "[loss.info]"), @r#"
     unknown loss `info`
-      --> recipes/p.toml:39:7
+      --> recipes/p.toml:40:7
        |
-    39 | [loss.info]
+    40 | [loss.info]
        |       ^^^^
     hint: did you mean `infonce`?
     "#);
     assert_snapshot!(refused_with("{ relu = {} }", "{ relu = { slope = 0.1 } }"), @r#"
     unknown key `slope` in `relu` of module `a`
-      --> recipes/p.toml:28:16
+      --> recipes/p.toml:29:16
        |
-    28 |     { relu = { slope = 0.1 } },
+    29 |     { relu = { slope = 0.1 } },
        |                ^^^^^
     "#);
     assert_snapshot!(refused_with("patch = 8\n", ""), @r#"
@@ -371,9 +395,9 @@ fn wrong_keys_are_shown_with_a_suggestion() {
     "#);
     assert_snapshot!(refused_with(", kernel = 5", ""), @r#"
     missing key `kernel` in `conv` of module `a`
-      --> recipes/p.toml:27:14
+      --> recipes/p.toml:28:14
        |
-    27 |     { conv = { channels = 16 } },
+    28 |     { conv = { channels = 16 } },
        |              ^^^^^^^^^^^^^^^^^
     "#);
     assert_snapshot!(refused("seed = 1", &[]), @"recipes/p.toml: missing key `data`");
@@ -383,30 +407,30 @@ fn wrong_keys_are_shown_with_a_suggestion() {
 fn wrong_values_are_shown_with_what_is_wanted() {
     assert_snapshot!(refused_with("batch = 16", "batch = \"sixteen\""), @r#"
     `batch` in [training] must be a whole number of 0 or more, not the string "sixteen"
-      --> recipes/p.toml:46:9
+      --> recipes/p.toml:47:9
        |
-    46 | batch = "sixteen"
+    47 | batch = "sixteen"
        |         ^^^^^^^^^
     "#);
     assert_snapshot!(refused_with("batch = 16", "batch = 1.5"), @r#"
     `batch` in [training] must be a whole number of 0 or more, not 1.5
-      --> recipes/p.toml:46:9
+      --> recipes/p.toml:47:9
        |
-    46 | batch = 1.5
+    47 | batch = 1.5
        |         ^^^
     "#);
     assert_snapshot!(refused_with("batch = 16", "batch = -16"), @r#"
     `batch` in [training] must be a whole number of 0 or more, not -16
-      --> recipes/p.toml:46:9
+      --> recipes/p.toml:47:9
        |
-    46 | batch = -16
+    47 | batch = -16
        |         ^^^
     "#);
     assert_snapshot!(refused_with("batch = 16", "batch = 0"), @r#"
     `batch` must be at least 1, not 0
-      --> recipes/p.toml:46:9
+      --> recipes/p.toml:47:9
        |
-    46 | batch = 0
+    47 | batch = 0
        |         ^
     "#);
     assert_snapshot!(refused_with("flip = false", "flip = 0"), @r#"
@@ -418,9 +442,9 @@ fn wrong_values_are_shown_with_what_is_wanted() {
     "#);
     assert_snapshot!(refused_with("\"f32\"", "\"f61\""), @r#"
     unknown value `f61` for `dtype` in [store]
-      --> recipes/p.toml:51:9
+      --> recipes/p.toml:52:9
        |
-    51 | dtype = "f61"
+    52 | dtype = "f61"
        |         ^^^^^
     hint: did you mean `f16`?
     "#);
@@ -433,9 +457,9 @@ fn wrong_values_are_shown_with_what_is_wanted() {
     "#);
     assert_snapshot!(refused_with("\"f32\"", "{ f61 = 1 }"), @r#"
     `dtype` in [store] must be a string
-      --> recipes/p.toml:51:11
+      --> recipes/p.toml:52:11
        |
-    51 | dtype = { f61 = 1 }
+    52 | dtype = { f61 = 1 }
        |           ^^^
     "#);
     assert_snapshot!(refused(SHORT, &["loss=infonce"]), @r#"
@@ -444,39 +468,39 @@ fn wrong_values_are_shown_with_what_is_wanted() {
     "#);
     assert_snapshot!(refused_with("{ relu = {} }", "\"relu\""), @r#"
     a layer in module `a` must be a table with one key
-      --> recipes/p.toml:28:5
+      --> recipes/p.toml:29:5
        |
-    28 |     "relu",
+    29 |     "relu",
        |     ^^^^^^
     hint: write `{ conv = { channels = 32, kernel = 3 } }` or `{ relu = {} }`
     "#);
     assert_snapshot!(refused_with("{ relu = {} }", "{ relu = {}, conv = {} }"), @r#"
     a layer in module `a` must be a table with one key
-      --> recipes/p.toml:28:5
+      --> recipes/p.toml:29:5
        |
-    28 |     { relu = {}, conv = {} },
+    29 |     { relu = {}, conv = {} },
        |     ^^^^^^^^^^^^^^^^^^^^^^^^
     hint: write `{ conv = { channels = 32, kernel = 3 } }` or `{ relu = {} }`
     "#);
     assert_snapshot!(refused_with("learning_rate = 5e-4", "learning_rate = nan"), @r#"
     `learning_rate` must be a finite number above 0, not NaN
-      --> recipes/p.toml:47:17
+      --> recipes/p.toml:48:17
        |
-    47 | learning_rate = nan
+    48 | learning_rate = nan
        |                 ^^^
     "#);
     assert_snapshot!(refused_with("learning_rate = 5e-4", "learning_rate = -1"), @r#"
     `learning_rate` must be a finite number above 0, not -1
-      --> recipes/p.toml:47:17
+      --> recipes/p.toml:48:17
        |
-    47 | learning_rate = -1
+    48 | learning_rate = -1
        |                 ^^
     "#);
     assert_snapshot!(refused_with("checkpoint_seconds = 10", "checkpoint_seconds = inf"), @r#"
     `checkpoint_seconds` must be a number of seconds from 0 to a year, not inf
-      --> recipes/p.toml:48:22
+      --> recipes/p.toml:49:22
        |
-    48 | checkpoint_seconds = inf
+    49 | checkpoint_seconds = inf
        |                      ^^^
     "#);
     assert_snapshot!(refused_with("mean = [0.4, 0.4, 0.4]", "mean = [0.4]"), @r#"
@@ -514,6 +538,110 @@ fn wrong_values_are_shown_with_what_is_wanted() {
       |
     3 | seed = 8
       | ^^^^
+    "#);
+}
+
+#[test]
+fn wrong_settings_of_the_store_are_shown() {
+    assert_snapshot!(refused_with("\"20GB\"", "\"20gb\""), @r#"
+    `max_bytes` has the unknown unit `gb`
+      --> recipes/p.toml:57:13
+       |
+    57 | max_bytes = "20gb"
+       |             ^^^^^^
+    hint: did you mean `GB`?
+    "#);
+    assert_snapshot!(refused_with("\"20GB\"", "\"20 Gigs\""), @r#"
+    `max_bytes` has the unknown unit `Gigs`
+      --> recipes/p.toml:57:13
+       |
+    57 | max_bytes = "20 Gigs"
+       |             ^^^^^^^^^
+    hint: known here: `B`, `kB`, `MB`, `GB`, `TB`, `KiB`, `MiB`, `GiB`, `TiB`
+    "#);
+    assert_snapshot!(refused_with("\"20GB\"", "\"much\""), @r#"
+    `max_bytes` must be a number of bytes, such as "20GB"
+      --> recipes/p.toml:57:13
+       |
+    57 | max_bytes = "much"
+       |             ^^^^^^
+    "#);
+    assert_snapshot!(refused_with("\"20GB\"", "1.5"), @r#"
+    `max_bytes` in [store] must be a number of bytes, such as 20000000000 or "20GB", not 1.5
+      --> recipes/p.toml:57:13
+       |
+    57 | max_bytes = 1.5
+       |             ^^^
+    "#);
+    assert_snapshot!(refused_with("\"20GB\"", "-1"), @r#"
+    `max_bytes` in [store] must be a number of bytes, such as 20000000000 or "20GB", not -1
+      --> recipes/p.toml:57:13
+       |
+    57 | max_bytes = -1
+       |             ^^
+    "#);
+    assert_snapshot!(refused_with("read_memory = 1000000", "read_memory = 0"), @r#"
+    `read_memory` must be at least 1 byte
+      --> recipes/p.toml:58:15
+       |
+    58 | read_memory = 0
+       |               ^
+    "#);
+    assert_snapshot!(refused_with("keep_generations = 3", "keep_generations = 0"), @r#"
+    `keep_generations` must be at least 1, not 0
+      --> recipes/p.toml:59:20
+       |
+    59 | keep_generations = 0
+       |                    ^
+    "#);
+    assert_snapshot!(refused_with("\"zstd\"", "\"std\""), @r#"
+    unknown value `std` for `compression` in [store]
+      --> recipes/p.toml:54:15
+       |
+    54 | compression = "std"
+       |               ^^^^^
+    hint: did you mean `zstd`?
+    "#);
+    assert_snapshot!(refused_with("relu = false", "relu = \"no\""), @r#"
+    `relu` in [store] must be true or false, not the string "no"
+      --> recipes/p.toml:55:8
+       |
+    55 | relu = "no"
+       |        ^^^^
+    "#);
+    assert_snapshot!(refused_with("activations = \"auto\"", "activations = \"recompile\""), @r#"
+    unknown value `recompile` for `activations` in [store]
+      --> recipes/p.toml:56:15
+       |
+    56 | activations = "recompile"
+       |               ^^^^^^^^^^^
+    hint: did you mean `recompute`?
+    "#);
+    assert_snapshot!(refused_with("views = 3", "views = 0"), @r#"
+    `views` must be at least 1, not 0
+      --> recipes/p.toml:23:9
+       |
+    23 | views = 0
+       |         ^
+    "#);
+    assert_snapshot!(refused_with("views = 3", "veiws = 3"), @r#"
+    unknown key `veiws` in [view]
+      --> recipes/p.toml:23:1
+       |
+    23 | veiws = 3
+       | ^^^^^
+    hint: did you mean `views`?
+    "#);
+    assert_snapshot!(refused(FULL, &["modules.b.activations=stored"]), @r#"
+    `--set modules.b.activations=stored`: unknown value `stored` for `activations` in module `b`
+    hint: did you mean `store`?
+    "#);
+    assert_snapshot!(refused(FULL, &["modules.b.activations=[1]"]), @"`--set modules.b.activations=[1]`: `activations` in module `b` must be a string");
+    let cut = ["split=2", "modules.a.activations=store"];
+    let own = FULL.replace("epochs = 2\nlearning_rate = 1e-3\n", "");
+    assert_snapshot!(refused(&own, &cut), @r#"
+    `--set modules.a.activations=store`: module `a` is cut up by `split`: it has no `activations`
+    hint: set `store.activations`
     "#);
 }
 
@@ -556,67 +684,67 @@ fn wrong_data_is_shown() {
 fn wrong_modules_are_shown() {
     assert_snapshot!(refused_with("name = \"b\"", "name = \"a\""), @r#"
     two modules are called `a`
-      --> recipes/p.toml:33:8
+      --> recipes/p.toml:34:8
        |
-    33 | name = "a"
+    34 | name = "a"
        |        ^^^
     "#);
     assert_snapshot!(refused_with("name = \"b\"", "name = \"probe\""), @r#"
     a module cannot be called `probe`: the name has another meaning
-      --> recipes/p.toml:33:8
+      --> recipes/p.toml:34:8
        |
-    33 | name = "probe"
+    34 | name = "probe"
        |        ^^^^^^^
     "#);
     assert_snapshot!(refused_with("name = \"b\"", "name = \"b/c\""), @r#"
     a module's name has letters, digits, `-` and `_`, which `b/c` does not
-      --> recipes/p.toml:33:8
+      --> recipes/p.toml:34:8
        |
-    33 | name = "b/c"
+    34 | name = "b/c"
        |        ^^^^^
     "#);
     assert_snapshot!(refused_with("in_channels = 16", "in_channels = 64"), @r#"
     module `b` expects 64 channels, `a` gives 16
-      --> recipes/p.toml:34:15
+      --> recipes/p.toml:35:15
        |
-    34 | in_channels = 64
+    35 | in_channels = 64
        |               ^^
     "#);
     let layers = "layers = [{ bottleneck = { planes = 8, stride = 2, blocks = 3 } }]";
     assert_snapshot!(refused_with(layers, ""), @r#"
     module `b` has neither `layers` nor a `preset`
-      --> recipes/p.toml:33:8
+      --> recipes/p.toml:34:8
        |
-    33 | name = "b"
+    34 | name = "b"
        |        ^^^
     "#);
     assert_snapshot!(refused_with(layers, "layers = []"), @r#"
     module `b` has no layer
-      --> recipes/p.toml:35:10
+      --> recipes/p.toml:36:10
        |
-    35 | layers = []
+    36 | layers = []
        |          ^^
     "#);
     assert_snapshot!(refused_with(layers, "preset = \"resnet50-01\""), @r#"
     unknown preset `resnet50-01`
-      --> recipes/p.toml:35:10
+      --> recipes/p.toml:36:10
        |
-    35 | preset = "resnet50-01"
+    36 | preset = "resnet50-01"
        |          ^^^^^^^^^^^^^
     hint: did you mean `resnet50-0`?
     "#);
     assert_snapshot!(refused_with(&format!("in_channels = 16\n{layers}"), "preset = \"resnet50-1\""), @r#"
     module `b` expects 256 channels, `a` gives 16
-      --> recipes/p.toml:34:10
+      --> recipes/p.toml:35:10
        |
-    34 | preset = "resnet50-1"
+    35 | preset = "resnet50-1"
        |          ^^^^^^^^^^^^
     "#);
     assert_snapshot!(refused_with("blocks = 2", "blocks = 1000000"), @r#"
     `blocks` must be at most 1024, not 1000000
-      --> recipes/p.toml:29:41
+      --> recipes/p.toml:30:41
        |
-    29 |     { basic = { channels = 16, blocks = 1000000 } },
+    30 |     { basic = { channels = 16, blocks = 1000000 } },
        |                                         ^^^^^^^
     "#);
     assert_snapshot!(refused(SHORT, &["modules=[]"]), @"`--set modules=[]`: a pipeline needs at least one module");
@@ -640,24 +768,24 @@ fn shapes_that_do_not_fit_are_shown() {
     "#);
     assert_snapshot!(refused_with("prediction_steps = 3", "prediction_steps = 5"), @r#"
     5 prediction steps and 1 skipped row need a grid of at least 7 rows of patches, this view gives 6x6
-      --> recipes/p.toml:40:20
+      --> recipes/p.toml:41:20
        |
-    40 | prediction_steps = 5
+    41 | prediction_steps = 5
        |                    ^
     hint: lower `loss.infonce.prediction_steps`, or take a smaller patch or stride
     "#);
     assert_snapshot!(refused_with("kernel = 5", "kernel = 11, padding = 1"), @r#"
     a kernel of 11x11 in module `a` is larger than its map of 8x8 with 1 of padding
-      --> recipes/p.toml:27:5
+      --> recipes/p.toml:28:5
        |
-    27 |     { conv = { channels = 16, kernel = 11, padding = 1 } },
+    28 |     { conv = { channels = 16, kernel = 11, padding = 1 } },
        |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
     "#);
     assert_snapshot!(refused_with("kernel = 5", "kernel = 5, padding = 10000"), @r#"
     36 patches of 20004x20004x16 are 230492169216 values for one image, at most 2147483647 can be stored
-      --> recipes/p.toml:27:5
+      --> recipes/p.toml:28:5
        |
-    27 |     { conv = { channels = 16, kernel = 5, padding = 10000 } },
+    28 |     { conv = { channels = 16, kernel = 5, padding = 10000 } },
        |     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
     "#);
     let default = refused(FULL, &["view.crop=16", "loss.infonce={}"]);
@@ -709,9 +837,9 @@ fn mistakes_in_overrides_name_the_override() {
     // The mistake is in the file, not in the override beside it.
     assert_snapshot!(refused(&FULL.replace("batch = 16", "batsh = 16"), &["training.epochs=3"]), @r#"
     unknown key `batsh` in [training]
-      --> recipes/p.toml:46:1
+      --> recipes/p.toml:47:1
        |
-    46 | batsh = 16
+    47 | batsh = 16
        | ^^^^^
     hint: did you mean `batch`?
     "#);

@@ -24,37 +24,15 @@ fn gimlet(tiny: &Tiny, command: &str, more: &[&str], run_dir: &str) -> Command {
     gimlet
 }
 
-/// Every committed file of a run: parts, manifests' rows, weights, logs' losses.
-fn contents(tiny: &Tiny, run_dir: &str) -> Vec<(String, String)> {
-    let mut all = Vec::new();
-    tiny::walk(&tiny.path(run_dir), &mut |path| {
-        let name = path.strip_prefix(tiny.path(run_dir)).unwrap().display().to_string();
-        if name.ends_with(".parquet") || name.ends_with("weights.safetensors") {
-            all.push((name, blake3::hash(&std::fs::read(path).unwrap()).to_string()));
-        } else if name.ends_with("log.jsonl") {
-            let losses: Vec<String> = std::fs::read_to_string(path)
-                .unwrap()
-                .lines()
-                .map(|line| {
-                    let entry: serde_json::Value = serde_json::from_str(line).unwrap();
-                    format!("{} {} {}", entry["step"], entry["loss"], entry["accuracy"])
-                })
-                .collect();
-            all.push((name, losses.join("\n")));
-        } else {
-            assert!(!name.ends_with("checkpoint.safetensors"), "{name} stays after the end");
-        }
-    });
-    all.sort();
-    all
-}
-
 #[test]
 fn a_run_that_is_killed_again_and_again_ends_bit_for_bit_as_one_that_is_not() {
     let tiny = Tiny::new();
     assert!(gimlet(&tiny, "run", &[], "whole").status().unwrap().success());
-    let whole = contents(&tiny, "whole");
+    let whole = tiny.contents("whole");
     assert!(whole.iter().any(|(name, _)| name.ends_with("weights.safetensors")));
+    tiny::walk(&tiny.path("whole"), &mut |path| {
+        assert!(!path.ends_with("checkpoint.safetensors"), "{path:?} stays after the end");
+    });
 
     let mut draws = generator(11, "kills", &[]);
     let mut kills = 0;
@@ -77,7 +55,7 @@ fn a_run_that_is_killed_again_and_again_ends_bit_for_bit_as_one_that_is_not() {
         }
     }
     assert!(kills >= 3, "only {kills} kills: the run is too short to show anything");
-    assert_eq!(contents(&tiny, "killed"), whole, "after {kills} kills");
+    assert_eq!(tiny.contents("killed"), whole, "after {kills} kills");
 }
 
 #[cfg(unix)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::Args;
-use gimlet_store::{Column, DType, Dataset, Generation};
+use gimlet_store::{Compression, DType, Dataset, Generation};
 use serde_json::{Value, json};
 
 use super::printer::Printer;
@@ -59,7 +59,7 @@ pub fn run(args: InspectArgs, printer: &Printer) -> anyhow::Result<()> {
 }
 
 /// A pipeline is a file; everything else must be a dataset.
-fn is_pipeline(target: &Path) -> bool {
+pub fn is_pipeline(target: &Path) -> bool {
     target.extension().is_some_and(|extension| extension == "toml")
 }
 
@@ -109,10 +109,11 @@ fn of_folder(folder: &Path) -> Result<Generation> {
         .hint("name a pipeline file, or a dataset such as runs/NAME/datasets/a/train"))
 }
 
-fn dtype(column: &Column) -> &'static str {
-    match column.dtype {
+/// As it is printed.
+pub fn dtype(dtype: DType) -> &'static str {
+    match dtype {
         DType::U8 => "u8",
-        DType::I8 => "int8, scaled",
+        DType::I8 => "i8",
         DType::F16 => "f16",
         DType::F32 => "f32",
     }
@@ -135,6 +136,9 @@ fn first_rows(generation: &Generation, count: usize) -> Result<Vec<Value>> {
         if let Some(sources) = &keys.sources {
             row["source"] = json!(sources[position]);
         }
+        for (name, values) in generation.manifest().schema.attributes.iter().zip(&keys.attributes) {
+            row[name] = json!(values[position]);
+        }
         for column in columns {
             let mut values = vec![0.0; column.values()];
             reader.read_f32(&column.name, &[position as u64], &mut values)?;
@@ -155,8 +159,8 @@ fn describe(generation: &Generation, rows: usize) -> Result<Value> {
         .iter()
         .map(|column| {
             let mut described = json!({
-                "name": column.name, "dtype": dtype(column), "shape": column.shape,
-                "dims": column.dims,
+                "name": column.name, "dtype": dtype(column.dtype), "shape": column.shape,
+                "dims": column.dims, "compression": column.compression,
             });
             if let Some(it) = manifest.statistics.get(&column.name) {
                 described["mean"] = json!(it.mean);
@@ -177,6 +181,7 @@ fn describe(generation: &Generation, rows: usize) -> Result<Value> {
         "bytes": generation.bytes(),
         "parts": manifest.parts.len(),
         "label_names": manifest.schema.label_names,
+        "attributes": manifest.schema.attributes,
         "columns": columns,
         "settings": manifest.settings,
         "summary": manifest.summary,
@@ -208,6 +213,9 @@ fn text(generation: &Generation, rows: usize) -> anyhow::Result<String> {
     if manifest.schema.source {
         lines.push(["source", "utf8"].map(String::from).to_vec());
     }
+    for name in &manifest.schema.attributes {
+        lines.push(vec![name.clone(), "i64".to_string()]);
+    }
     for column in &manifest.schema.columns {
         let sizes: Vec<String> = column
             .shape
@@ -218,7 +226,11 @@ fn text(generation: &Generation, rows: usize) -> anyhow::Result<String> {
                 None => size.to_string(),
             })
             .collect();
-        let mut line = vec![column.name.clone(), dtype(column).to_string()];
+        let kind = match column.compression {
+            Compression::None => dtype(column.dtype).to_string(),
+            compression => format!("{}, {}", dtype(column.dtype), compression.name()),
+        };
+        let mut line = vec![column.name.clone(), kind];
         line.push(format!("[{}]", sizes.join(", ")));
         let it = manifest.statistics.get(&column.name);
         let it = it.ok_or_else(|| anyhow!("no statistics of column `{}`", column.name))?;
@@ -235,7 +247,9 @@ fn text(generation: &Generation, rows: usize) -> anyhow::Result<String> {
     let rows = first_rows(generation, rows)?;
     if !rows.is_empty() {
         let columns = manifest.schema.columns.iter().map(|column| column.name.as_str());
-        let header: Vec<&str> = ["id", "label"].into_iter().chain(columns).collect();
+        let attributes = &manifest.schema.attributes;
+        let keys = ["id", "label"].into_iter().chain(attributes.iter().map(String::as_str));
+        let header: Vec<&str> = keys.chain(columns).collect();
         let lines = rows.iter().map(|row| {
             let label = match (row["label"].as_i64(), row["label_name"].as_str()) {
                 (Some(label), Some(name)) => format!("{label} {name}"),
@@ -243,7 +257,8 @@ fn text(generation: &Generation, rows: usize) -> anyhow::Result<String> {
                 (None, _) => "-".to_string(),
             };
             let mut line = vec![row["id"].to_string(), label];
-            for column in &header[2..] {
+            line.extend(attributes.iter().map(|name| row[name].to_string()));
+            for column in &header[2 + attributes.len()..] {
                 let values = row[*column].as_array().into_iter().flatten();
                 let values: Vec<String> = values.filter_map(Value::as_f64).map(number).collect();
                 line.push(format!("{} …", values.join(" ")));
@@ -251,7 +266,8 @@ fn text(generation: &Generation, rows: usize) -> anyhow::Result<String> {
             line
         });
         text += "\n\n";
-        text += &indent(&table::plain(&header, lines.collect(), &[0]));
+        let right: Vec<usize> = [0].into_iter().chain(2..2 + attributes.len()).collect();
+        text += &indent(&table::plain(&header, lines.collect(), &right));
     }
     Ok(text)
 }

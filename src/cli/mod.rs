@@ -1,9 +1,12 @@
 //! The command line: one file a command, one printer that decides what goes to which stream.
 
 mod encode;
+mod gc;
 mod ingest;
 mod inspect;
 mod interrupt;
+mod open_files;
+mod plan;
 mod printer;
 mod probe;
 mod render;
@@ -12,6 +15,7 @@ mod session;
 mod status;
 mod table;
 mod train;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -54,10 +58,16 @@ enum Command {
     Encode(encode::EncodeArgs),
     /// Judge every encoded module, and its untrained twin, by a linear classifier
     Probe(probe::ProbeArgs),
+    /// Show what a run would do and take, before anything runs; fail when it does not fit
+    Plan(plan::PlanArgs),
     /// Show where every step of a pipeline stands, and why
     Status(status::StatusArgs),
     /// Look into a pipeline's datasets, or into one dataset
     Inspect(inspect::InspectArgs),
+    /// Compare everything on disk with what was written, and name all that is damaged
+    Verify(verify::VerifyArgs),
+    /// Remove what nothing needs any more: superseded generations, dead attempts
+    Gc(gc::GcArgs),
 }
 
 /// Which pipeline, and where its run is.
@@ -90,6 +100,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let printer = Printer::new(cli.output.quiet);
     init_tracing();
+    open_files::allow_as_many_as_possible();
     if let Some(threads) = cli.output.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
         if let Err(error) = pool.build_global() {
@@ -102,8 +113,11 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(args, &printer),
         Command::Encode(args) => encode::run(args, &printer),
         Command::Probe(args) => probe::run(args, &printer),
+        Command::Plan(args) => plan::run(args, &printer),
         Command::Status(args) => status::run(args, &printer),
         Command::Inspect(args) => inspect::run(args, &printer),
+        Command::Verify(args) => verify::run(args, &printer),
+        Command::Gc(args) => gc::run(args, &printer),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -82,6 +82,16 @@ impl Progress for Renderer<'_> {
         }
     }
 
+    fn note(&self, message: &str) {
+        match self.work().as_ref() {
+            Some(Work { bar: Some(bar), title, .. }) => {
+                bar.suspend(|| self.printer.note(&format!("{title}: {message}")));
+            }
+            Some(Work { title, .. }) => self.printer.note(&format!("{title}: {message}")),
+            None => self.printer.note(message),
+        }
+    }
+
     fn warn(&self, message: &str) {
         match self.work().as_ref().and_then(|work| work.bar.as_ref()) {
             Some(bar) => bar.suspend(|| self.printer.warn(message)),

@@ -16,6 +16,7 @@ pub struct RunArgs {
 
 pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
     let (name, dir, stages, report) = args.pipeline.with_run(printer, |run| {
+        run.check_room(&run.plan.steps())?;
         for step in run.plan.steps() {
             session::step(run, step, printer)?;
         }

@@ -29,11 +29,16 @@ pub fn plain(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String
 
 /// `1234567` -> `1.2 MB`.
 pub fn bytes(count: u64) -> String {
-    indicatif::DecimalBytes(count).to_string()
+    crate::pipeline::bytes_in_words(count)
 }
 
 fn optional<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
     value.map_or_else(|| "-".to_string(), show)
+}
+
+/// The share of a training that was spent waiting for data.
+fn waited(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
 }
 
 /// Where every step stands.
@@ -46,11 +51,14 @@ pub fn status(stages: &[StepStatus]) -> String {
             optional(it.generation, |number| number.to_string()),
             optional(it.rows, |rows| rows.to_string()),
             optional(it.bytes, bytes),
+            optional(it.seconds, |seconds| format!("{seconds:.0}")),
+            optional(it.wait_share, waited),
             it.why.clone(),
         ]
     });
-    let header = ["stage", "step", "state", "generation", "rows", "bytes", "why"];
-    plain(&header, rows.collect(), &[3, 4, 5])
+    let header =
+        ["stage", "step", "state", "generation", "rows", "bytes", "seconds", "waited", "why"];
+    plain(&header, rows.collect(), &[3, 4, 5, 6, 7])
 }
 
 /// What the probes found, and what the modules cost.
@@ -61,6 +69,7 @@ pub struct Report {
 struct Row {
     probe: ProbeResult,
     seconds: Option<f64>,
+    wait_share: Option<f64>,
     peak_memory: Option<u64>,
     bytes: u64,
 }
@@ -79,7 +88,9 @@ impl Report {
                 let stage = if trained { plan.module(index) } else { "untrained" };
                 let steps = stages.iter().filter(|it| it.stage == stage && it.step != "probe");
                 let (mut seconds, mut peak_memory, mut bytes) = (None, None, 0);
+                let mut wait_share = None;
                 for it in steps {
+                    wait_share = it.wait_share.or(wait_share);
                     seconds = it.seconds.map(|s| s + seconds.unwrap_or(0.0)).or(seconds);
                     peak_memory = it.peak_memory.max(peak_memory);
                     bytes += it.bytes.unwrap_or(0);
@@ -87,7 +98,7 @@ impl Report {
                 if !trained {
                     bytes = untrained_bytes(plan, dir, index)?;
                 }
-                rows.push(Row { probe, seconds, peak_memory, bytes });
+                rows.push(Row { probe, seconds, wait_share, peak_memory, bytes });
             }
         }
         Ok(Self { rows })
@@ -113,17 +124,27 @@ impl Report {
                 format!("{:.3}", probe.loss),
                 format!("{:.3}", probe.chance_loss),
                 optional(row.seconds, |seconds| format!("{seconds:.0}")),
+                optional(row.wait_share, waited),
                 optional(row.peak_memory, bytes),
                 bytes(row.bytes),
             ]
         });
-        let header =
-            ["module", "kind", "accuracy", "loss", "chance", "seconds", "peak memory", "written"];
-        let right = [2, 3, 4, 5, 6, 7];
+        let header = [
+            "module",
+            "kind",
+            "accuracy",
+            "loss",
+            "chance",
+            "seconds",
+            "waited",
+            "peak memory",
+            "written",
+        ];
+        let right = [2, 3, 4, 5, 6, 7, 8];
         plain(&header, rows.collect(), &right)
             + "\n\naccuracy: linear probe on the test split; loss: on the test split, of a guess: \
                chance.\nseconds, memory: train and encode; the untrained stack is encoded in one \
-               pass, counted in each row."
+               pass, counted in each row.\nwaited: of training, for data."
     }
 
     /// Whether every trained module beats its untrained twin and its predecessor.

@@ -42,7 +42,7 @@ impl Geometry {
     }
 
     /// Values that one output position reads: `kernel * kernel * channels`.
-    pub(super) fn taps(&self) -> usize {
+    pub(crate) fn taps(&self) -> usize {
         self.kernel * self.kernel * self.channels
     }
 
@@ -74,6 +74,12 @@ impl Geometry {
     /// batch it comes in.
     pub(super) fn images_per_tile(&self) -> usize {
         ((1 << 16) / (self.out_positions() * self.taps()).max(1)).max(1)
+    }
+
+    /// Values of the im2col form that a thread holds at once; none where the input is its own.
+    pub(crate) fn tile_values(&self) -> usize {
+        let image = self.out_positions() * self.taps();
+        if self.is_pointwise() { 0 } else { self.images_per_tile() * image }
     }
 
     /// Writes the `[out_height * out_width, kernel * kernel * channels]` patches of one image.

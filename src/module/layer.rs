@@ -42,13 +42,13 @@ impl Conv {
 }
 
 /// The convolution `name`: kernel, stride, padding, channels in and out.
-struct ConvSpec {
+pub(super) struct ConvSpec {
     name: String,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
-    channels: usize,
-    out_channels: usize,
+    pub kernel: usize,
+    pub stride: usize,
+    pub padding: usize,
+    pub channels: usize,
+    pub out_channels: usize,
 }
 
 impl ConvSpec {
@@ -72,13 +72,13 @@ impl ConvSpec {
 }
 
 /// What a layer is made of: the convolutions of its branch, and of its shortcut if it has one.
-struct Plan {
-    branch: Vec<ConvSpec>,
-    shortcut: Option<ConvSpec>,
+pub(super) struct Plan {
+    pub branch: Vec<ConvSpec>,
+    pub shortcut: Option<ConvSpec>,
     out_channels: usize,
 }
 
-fn plan(spec: Spec, channels: usize, name: &str) -> Plan {
+pub(super) fn plan(spec: Spec, channels: usize, name: &str) -> Plan {
     let conv = |part: &str, kernel, stride, padding, channels, out_channels| ConvSpec {
         name: if part.is_empty() { name.to_string() } else { format!("{name}.{part}") },
         kernel,
@@ -168,6 +168,16 @@ impl Layer {
                 })
             }
         }
+    }
+}
+
+/// Whether all that the layer `spec` reads of its input x, of `channels` channels, is relu(x): a
+/// block whose shortcut is the input itself reads more.
+pub(super) fn reads_only_relu(spec: Spec, channels: usize) -> bool {
+    match spec {
+        Spec::Relu => true,
+        Spec::Conv { .. } => false,
+        Spec::Basic { .. } | Spec::Bottleneck { .. } => plan(spec, channels, "").shortcut.is_some(),
     }
 }
 

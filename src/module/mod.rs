@@ -4,11 +4,13 @@
 //! the same with its own height, width and channels. What its loss sees is the mean over each
 //! patch's map ([`pooled`]); what the next module sees is the map itself.
 
+mod cost;
 mod layer;
 mod parameters;
 
 use candle_core::Tensor;
 
+pub use cost::Cost;
 use layer::Layer;
 pub use parameters::{ParameterShape, Parameters};
 
@@ -63,4 +65,29 @@ pub fn shapes(spec: &[pipeline::Layer], input: usize) -> Vec<ParameterShape> {
         channels = layer::shapes(*spec, channels, &index.to_string(), &mut shapes);
     }
     shapes
+}
+
+/// Whether all that a module reads of its input z, maps of `input` channels, is relu(z): then a
+/// store may hold relu(z) without loss.
+pub fn reads_only_relu(spec: &[pipeline::Layer], input: usize) -> bool {
+    spec.first().is_some_and(|first| layer::reads_only_relu(*first, input))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pipeline::Layer::{Basic, Bottleneck, Conv, Relu};
+
+    #[test]
+    fn only_a_relu_in_front_of_everything_hides_the_sign_of_the_input() {
+        let of = |first, channels| reads_only_relu(&[first], channels);
+        assert!(of(Relu, 8));
+        assert!(!of(Conv { channels: 8, kernel: 3, stride: 1, padding: 1 }, 8));
+        assert!(!of(Basic { channels: 8, stride: 1 }, 8), "its shortcut is the input");
+        assert!(of(Basic { channels: 8, stride: 2 }, 8));
+        assert!(of(Basic { channels: 16, stride: 1 }, 8));
+        assert!(!of(Bottleneck { planes: 2, stride: 1 }, 8));
+        assert!(of(Bottleneck { planes: 8, stride: 1 }, 8));
+        assert!(of(Bottleneck { planes: 2, stride: 2 }, 8));
+    }
 }

@@ -1,6 +1,7 @@
 //! Named parameters: drawn, trained, frozen, saved and loaded.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
 use std::path::Path;
 
 use candle_core::{Device, Tensor, Var};
@@ -11,6 +12,9 @@ use crate::{Error, Kind, Result};
 
 /// Where a safetensors file's metadata says what its parameters are.
 const METADATA_KEY: &str = "gimlet";
+
+/// Where, in what is said about the parameters, their hash is: a checkpoint has no record beside it.
+const HASH: &str = "blake3";
 
 /// The name, shape and fan-in of a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,9 +152,28 @@ impl Parameters {
             let view = TensorView::new(Dtype::F32, dims.clone(), bytes).map_err(failed)?;
             views.push((name.as_str(), view));
         }
+        let mut about = about.clone();
+        if let Some(about) = about.as_object_mut() {
+            about.insert(HASH.to_string(), self.hash()?.into());
+        }
         // One key: the order of several would change from run to run.
         let metadata = HashMap::from([(METADATA_KEY.to_string(), about.to_string())]);
         safetensors::serialize(views, Some(metadata)).map_err(failed)
+    }
+
+    /// What [`Self::to_safetensors`] was told about the parameters of a file, from its header alone;
+    /// `None` when there is no such file, or it is not one of these.
+    pub fn about(path: &Path) -> Option<serde_json::Value> {
+        /// Far more than the names of all parameters take.
+        const LONGEST: u64 = 1 << 24;
+        let mut file = std::fs::File::open(path).ok()?;
+        let mut length = [0; 8];
+        file.read_exact(&mut length).ok()?;
+        let length = Some(u64::from_le_bytes(length)).filter(|length| *length <= LONGEST)?;
+        let mut header = Vec::new();
+        file.take(length).read_to_end(&mut header).ok()?;
+        let header: serde_json::Value = serde_json::from_slice(&header).ok()?;
+        serde_json::from_str(header["__metadata__"][METADATA_KEY].as_str()?).ok()
     }
 
     /// Parameters, and what [`Self::to_safetensors`] was told about them, from the bytes of a file;
@@ -175,7 +198,26 @@ impl Parameters {
         }
         let about = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA_KEY));
         let about = about.ok_or_else(|| damaged(format!("no `{METADATA_KEY}` in its metadata")))?;
-        let about = serde_json::from_str(about).map_err(|e| damaged(e.to_string()))?;
-        Ok((Self { tensors }, about))
+        let about: serde_json::Value =
+            serde_json::from_str(about).map_err(|e| damaged(e.to_string()))?;
+        let parameters = Self { tensors };
+        if let Some(hash) = about.get(HASH)
+            && *hash != parameters.hash()?
+        {
+            return Err(damaged("its values are not what was written".to_string()));
+        }
+        Ok((parameters, about))
+    }
+
+    /// BLAKE3 of names, shapes and values, in hex.
+    fn hash(&self) -> Result<String> {
+        let mut hasher = blake3::Hasher::new();
+        for (name, tensor) in &self.tensors {
+            hasher.update(format!("{name} {:?}\n", tensor.dims()).as_bytes());
+            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            hasher.update(&bytes);
+        }
+        Ok(hasher.finalize().to_hex().to_string())
     }
 }

@@ -31,6 +31,7 @@
 //! patch = 8               # pixels; must be given
 //! stride = 4              # pixels; must be given
 //! normalise = { mean = [0.4120], std = [0.2570] }  # a number per channel; the paper's values
+//! views = 1               # frozen crops stored of every training sample; of a test sample, the centre
 //!
 //! [[modules]]             # one or more, in order
 //! name = "a"              # letters, digits, - and _; not "ingest", "probe" or "untrained"
@@ -43,6 +44,7 @@
 //! ]
 //! epochs = 10             # instead of that of [training]
 //! learning_rate = 1e-3    # instead of that of [training]
+//! activations = "store"   # instead of that of [store]
 //!
 //! [[modules]]
 //! name = "b"
@@ -61,8 +63,14 @@
 //! checkpoint_seconds = 30
 //!
 //! [store]
-//! dtype = "f16"           # or "f32"
+//! dtype = "f16"           # or "f32", "int8"
+//! compression = "auto"    # or "none", "lz4", "zstd"
+//! relu = true             # store relu(z) where the next module reads nothing else of z
+//! activations = "store"   # or "recompute", "auto"
 //! rows_per_part = 2048
+//! max_bytes = "20GB"      # of the whole run; no limit when left out
+//! read_memory = "256MB"   # of batches read ahead of the trainer
+//! keep_generations = 2    # of each dataset, by `gimlet gc`
 //!
 //! [probe]
 //! epochs = 100
@@ -80,6 +88,18 @@
 //! is half its kernel. Of several blocks only the first has the stride. A bottleneck gives four
 //! times its planes.
 //!
+//! **Views.** The first module draws a new crop and flip in every epoch; what it writes has them
+//! frozen. With `views`, `V`, it writes that many crops of every training sample, and later modules
+//! see a sample under another of them in each of `V` epochs. An epoch has as many steps as without.
+//!
+//! **Activations.** `"int8"` has a scale for each sample and channel. What `"recompute"` leaves out
+//! are the maps that only the next module reads; it has the modules below compute them from the
+//! last ones that are stored. `"auto"` takes what a cost model says is faster, and recomputes more
+//! when the run would be larger than `max_bytes`; `gimlet plan` says what it takes and why.
+//!
+//! **Bytes** are a number, or a string of a number and one of kB, MB, GB, TB (powers of 1000) and
+//! KiB, MiB, GiB, TiB (powers of 1024).
+//!
 //! **Presets.** `resnet50-0`, `resnet50-1`, `resnet50-2` and `resnet34-0`, `resnet34-1`,
 //! `resnet34-2` are the three modules of the paper, of bottlenecks and of basic blocks. `width`
 //! scales their channels. A preset expects the channels of the preset before it, unless
@@ -89,14 +109,15 @@
 //! modules, which are called `m0`, `m1` and so on. `"each"` makes every unit a module; a number
 //! makes so many modules, the first ones a unit larger if need be; a list has the units of each
 //! module. A unit is a block or a convolution; a ReLU stays with what it follows, and a block
-//! with a convolution right before it. Modules that are cut have no training settings of their
-//! own.
+//! with a convolution right before it. Modules that are cut have no `epochs`, `learning_rate` and
+//! `activations` of their own.
 //!
 //! **Overrides.** `--set key=value` sets any key: `training.epochs=3`; `modules.a.epochs=2`, or
 //! `modules.0.epochs=2` by index, before any split. The value is TOML; what is not TOML is a
 //! string.
 
 mod bounds;
+mod bytes;
 mod data;
 mod modules;
 mod origin;
@@ -115,11 +136,13 @@ use serde::Deserialize;
 use toml::de::DeTable;
 
 use self::bounds::{COUNT, SIZE, optional_number, optional_positive, optional_whole};
-use self::modules::Planned;
+use self::bytes::optional_bytes;
+use self::modules::{Defaults, Planned};
 use self::origin::{Fault, Origin};
 use self::shapes::{Culprit, image_size, walk};
 use crate::error::{Error, Kind, Result};
 
+pub use bytes::in_words as bytes_in_words;
 pub use settings::*;
 
 /// The environment variable with the folder that relative paths of data start from.
@@ -127,6 +150,9 @@ pub const DATA_ROOT_VARIABLE: &str = "GIMLET_DATA";
 
 /// The longest time between checkpoints: a year.
 const MAX_CHECKPOINT_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
+
+/// `store.read_memory` when it is left out.
+const READ_MEMORY: u64 = 256_000_000;
 
 /// What a pipeline takes from the process it is read in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -187,7 +213,9 @@ fn read(
     let view = view::resolve(&raw.view)?;
     let training = training(&raw.training)?;
     let loss = loss(&raw.loss)?;
-    let planned = modules::resolve(&raw.modules, &raw.split, &training, view.channels())?;
+    let store = store(&raw.store)?;
+    let defaults = Defaults { training: &training, activations: store.activations };
+    let planned = modules::resolve(&raw.modules, &raw.split, &defaults, view.channels())?;
     check_shapes(&raw, &data, &view, &loss, &planned)?;
     Ok(Pipeline {
         name: name(&raw.name, file)?,
@@ -198,7 +226,7 @@ fn read(
         modules: planned.into_iter().map(|planned| planned.module).collect(),
         loss,
         training,
-        store: store(&raw.store)?,
+        store,
         probe: probe(&raw.probe)?,
     })
 }
@@ -250,7 +278,14 @@ fn loss(raw: &raw::Loss) -> Result<Loss, Fault> {
 fn store(raw: &raw::Store) -> Result<Store, Fault> {
     Ok(Store {
         dtype: raw.dtype.unwrap_or(ActivationType::F16),
+        compression: raw.compression.unwrap_or(Compression::Auto),
+        relu: raw.relu.unwrap_or(true),
         rows_per_part: optional_whole(&raw.rows_per_part, "rows_per_part", COUNT)?.unwrap_or(2048),
+        activations: raw.activations.unwrap_or(Activations::Store),
+        max_bytes: optional_bytes(&raw.max_bytes, "max_bytes")?,
+        read_memory: optional_bytes(&raw.read_memory, "read_memory")?.unwrap_or(READ_MEMORY),
+        keep_generations: optional_whole(&raw.keep_generations, "keep_generations", COUNT)?
+            .unwrap_or(2),
     })
 }
 

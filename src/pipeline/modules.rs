@@ -8,7 +8,7 @@ use super::bounds::{COUNT, SIZE, optional_positive, optional_whole, whole};
 use super::origin::Fault;
 use super::preset::{self, Preset};
 use super::raw::{self, Optional};
-use super::settings::{Layer, Module, Training};
+use super::settings::{Activations, Layer, Module, Training};
 use super::shapes::EXPANSION;
 use super::split;
 use super::wording::suggest;
@@ -25,12 +25,18 @@ pub struct Planned {
     pub origins: Vec<Range<usize>>,
 }
 
+/// What modules have that do not say it themselves.
+pub struct Defaults<'a> {
+    pub training: &'a Training,
+    pub activations: Activations,
+}
+
 /// Checks the modules, and that each expects the channels that the one before it gives; the first
 /// gets `channels`. Cuts them again where `split` says so.
 pub fn resolve(
     modules: &Spanned<Vec<Spanned<raw::Module>>>,
     split: &Optional<raw::Split>,
-    training: &Training,
+    defaults: &Defaults<'_>,
     channels: usize,
 ) -> Result<Vec<Planned>, Fault> {
     if modules.get_ref().is_empty() {
@@ -54,13 +60,22 @@ pub fn resolve(
             return Err(Fault::at(expected.span(), message));
         }
         let given = layers.iter().fold(before.1, |c, layer| layer.get_ref().out_channels(c));
-        let epochs = optional_whole(&raw.epochs, "epochs", COUNT)?;
-        let learning_rate = optional_positive(&raw.learning_rate, "learning_rate")?;
         if split.is_some() {
-            refuse_own_training(raw)?;
+            refuse_own_settings(raw)?;
             all_layers.extend(layers);
         } else {
-            planned.push(plan(name.clone(), layers, training, epochs, learning_rate));
+            let mut made = plan(name.clone(), layers, defaults);
+            let module = &mut made.module;
+            if let Some(epochs) = optional_whole(&raw.epochs, "epochs", COUNT)? {
+                module.epochs = epochs;
+            }
+            if let Some(rate) = optional_positive(&raw.learning_rate, "learning_rate")? {
+                module.learning_rate = rate;
+            }
+            if let Some(activations) = &raw.activations {
+                module.activations = *activations.get_ref();
+            }
+            planned.push(made);
         }
         before = (format!("`{name}`"), given);
     }
@@ -68,24 +83,20 @@ pub fn resolve(
     Ok(split::cut(all_layers, split)?
         .into_iter()
         .enumerate()
-        .map(|(index, layers)| plan(format!("m{index}"), layers, training, None, None))
+        .map(|(index, layers)| plan(format!("m{index}"), layers, defaults))
         .collect())
 }
 
-fn plan(
-    name: String,
-    layers: Vec<Spanned<Layer>>,
-    training: &Training,
-    epochs: Option<usize>,
-    learning_rate: Option<f64>,
-) -> Planned {
+/// A module that says nothing of its own.
+fn plan(name: String, layers: Vec<Spanned<Layer>>, defaults: &Defaults<'_>) -> Planned {
     Planned {
         origins: layers.iter().map(Spanned::span).collect(),
         module: Module {
             name,
             layers: layers.into_iter().map(Spanned::into_inner).collect(),
-            epochs: epochs.unwrap_or(training.epochs),
-            learning_rate: learning_rate.unwrap_or(training.learning_rate),
+            epochs: defaults.training.epochs,
+            learning_rate: defaults.training.learning_rate,
+            activations: defaults.activations,
         },
     }
 }
@@ -105,17 +116,18 @@ fn check_name(name: &Spanned<String>, earlier: &[Spanned<raw::Module>]) -> Resul
     Err(Fault::at(name.span(), wrong))
 }
 
-/// A module that is cut up has no training of its own.
-fn refuse_own_training(raw: &raw::Module) -> Result<(), Fault> {
+/// A module that is cut up has no settings of its own.
+fn refuse_own_settings(raw: &raw::Module) -> Result<(), Fault> {
     let keys = [
-        ("epochs", raw.epochs.as_ref().map(Spanned::span)),
-        ("learning_rate", raw.learning_rate.as_ref().map(Spanned::span)),
+        ("training", "epochs", raw.epochs.as_ref().map(Spanned::span)),
+        ("training", "learning_rate", raw.learning_rate.as_ref().map(Spanned::span)),
+        ("store", "activations", raw.activations.as_ref().map(Spanned::span)),
     ];
-    for (key, span) in keys {
+    for (table, key, span) in keys {
         if let Some(span) = span {
             let message =
                 format!("module `{}` is cut up by `split`: it has no `{key}`", raw.name.get_ref());
-            return Err(Fault::at(span, message).hint(format!("set `training.{key}`")));
+            return Err(Fault::at(span, message).hint(format!("set `{table}.{key}`")));
         }
     }
     Ok(())

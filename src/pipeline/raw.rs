@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use toml::Spanned;
 
-use super::settings::{ActivationType, OnBadSample};
+use super::settings::{ActivationType, Activations, Compression, OnBadSample};
 
 /// A key that may be left out, with the position of its value.
 pub type Optional<T> = Option<Spanned<T>>;
@@ -66,6 +66,7 @@ pub struct View {
     pub patch: Spanned<usize>,
     pub stride: Spanned<usize>,
     pub normalise: Option<Normalise>,
+    pub views: Optional<usize>,
 }
 
 #[derive(Deserialize)]
@@ -85,6 +86,7 @@ pub struct Module {
     pub width: Optional<usize>,
     pub epochs: Optional<usize>,
     pub learning_rate: Optional<f64>,
+    pub activations: Optional<Activations>,
 }
 
 #[derive(Deserialize)]
@@ -158,7 +160,13 @@ pub struct Training {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct Store {
     pub dtype: Option<ActivationType>,
+    pub compression: Option<Compression>,
+    pub relu: Option<bool>,
     pub rows_per_part: Optional<usize>,
+    pub activations: Option<Activations>,
+    pub max_bytes: Optional<Bytes>,
+    pub read_memory: Optional<Bytes>,
+    pub keep_generations: Optional<usize>,
 }
 
 #[derive(Default, Deserialize)]
@@ -220,6 +228,36 @@ impl<'de> Deserialize<'de> for Label {
                     return Err(E::invalid_value(Unexpected::Bool(true), &self));
                 }
                 Ok(Label(None))
+            }
+        }
+        deserializer.deserialize_any(Expected)
+    }
+}
+
+/// A number of bytes: a whole number, or a string of a number and a unit.
+pub enum Bytes {
+    Number(u64),
+    Text(String),
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Expected;
+        impl Visitor<'_> for Expected {
+            type Value = Bytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of bytes, such as 20000000000 or \"20GB\"")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Bytes, E> {
+                Ok(Bytes::Text(text.to_owned()))
+            }
+
+            fn visit_i64<E: Error>(self, bytes: i64) -> Result<Bytes, E> {
+                u64::try_from(bytes)
+                    .map(Bytes::Number)
+                    .map_err(|_| E::invalid_value(Unexpected::Signed(bytes), &self))
             }
         }
         deserializer.deserialize_any(Expected)

@@ -135,6 +135,8 @@ pub struct View {
     /// Per channel, on values scaled to [0, 1]: (value - mean) / std.
     pub mean: Vec<f32>,
     pub std: Vec<f32>,
+    /// Frozen crops that are stored of every training sample; of a test sample it is the centre.
+    pub views: usize,
 }
 
 impl View {
@@ -146,6 +148,14 @@ impl View {
     /// The number of patches along one side of a crop of `crop` pixels.
     pub fn grid(&self, crop: usize) -> usize {
         (crop - self.patch) / self.stride + 1
+    }
+
+    /// Frozen crops that are stored of every sample of a split.
+    pub fn views_of(&self, split: Split) -> usize {
+        match split {
+            Split::Train => self.views,
+            Split::Test => 1,
+        }
     }
 }
 
@@ -179,6 +189,10 @@ pub struct Module {
     pub epochs: usize,
     /// `training.learning_rate` unless the module says otherwise.
     pub learning_rate: f64,
+    /// What becomes of its activations; `store.activations` unless the module says otherwise. Not
+    /// part of its training: the key of its encoding has what came of it.
+    #[serde(skip)]
+    pub activations: Activations,
 }
 
 /// One layer, or one residual block. What each computes is in [`crate::module`].
@@ -248,16 +262,57 @@ pub struct Training {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Store {
     pub dtype: ActivationType,
+    pub compression: Compression,
+    /// Store relu(z) where the next module reads nothing else of z.
+    pub relu: bool,
     /// Rows in one Parquet file.
     pub rows_per_part: usize,
+    /// What becomes of the activations of modules that do not say so themselves.
+    #[serde(skip)]
+    pub activations: Activations,
+    /// The most bytes that the whole run may take on disk; no limit when `None`.
+    #[serde(skip)]
+    pub max_bytes: Option<u64>,
+    /// The most bytes of batches that are read ahead of the trainer; one batch always is.
+    #[serde(skip)]
+    pub read_memory: u64,
+    /// Generations of a dataset that cleaning up leaves there.
+    #[serde(skip)]
+    pub keep_generations: usize,
 }
 
 /// The type activations are stored in; training computes in f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ActivationType {
-    F16,
     F32,
+    F16,
+    /// Whole numbers of 8 bits, with a scale for each sample and channel.
+    Int8,
+}
+
+/// How stored values are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// As the first rows that are written suggest.
+    Auto,
+    None,
+    Lz4,
+    Zstd,
+}
+
+/// What becomes of a module's activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activations {
+    /// They are written, and the next module reads them.
+    Store,
+    /// The next module has the frozen predecessors compute them whenever it needs them; only the
+    /// pooled vectors are written.
+    Recompute,
+    /// Whichever a cost model says is faster, within `store.max_bytes`.
+    Auto,
 }
 
 /// The linear probe: a linear classifier on the mean of the pooled vectors.

@@ -14,6 +14,9 @@ const GRAY: ([f32; 1], [f32; 1]) = ([0.4120], [0.2570]);
 /// Mean and standard deviation of the paper's images (STL-10), red, green and blue.
 const RGB: ([f32; 3], [f32; 3]) = ([0.4313, 0.4156, 0.3663], [0.2683, 0.2610, 0.2687]);
 
+/// Far more than a disk holds, and few enough to be counted beside the epochs (`crate::view`).
+const MAX_VIEWS: usize = 1 << 16;
+
 /// Checks a view table and fills in its defaults.
 pub fn resolve(raw: &raw::View) -> Result<View, Fault> {
     let grayscale = raw.grayscale.unwrap_or(true);
@@ -34,6 +37,7 @@ pub fn resolve(raw: &raw::View) -> Result<View, Fault> {
         stride: whole(&raw.stride, "stride", SIZE)?,
         mean,
         std,
+        views: optional_whole(&raw.views, "views", 1..=MAX_VIEWS)?.unwrap_or(1),
     })
 }
 

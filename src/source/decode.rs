@@ -1,6 +1,6 @@
 //! From the bytes of a PNG or JPEG file to pixels.
 
-use std::io::Cursor;
+use std::io::{BufRead, Cursor, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::{DynamicImage, ImageFormat, ImageReader, Limits};
@@ -42,6 +42,15 @@ pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("the image is damaged (its decoder panicked)".to_owned()),
     }
+}
+
+/// Height and width of a PNG or JPEG image, from its header; `None` when there is none.
+pub fn size(image: impl BufRead + Seek) -> Option<(usize, usize)> {
+    let reader = ImageReader::new(image).with_guessed_format().ok()?;
+    // As in `decode`: foreign code meets bytes that may be damaged.
+    let read = catch_unwind(AssertUnwindSafe(|| reader.into_dimensions()));
+    let (width, height) = read.ok()?.ok()?;
+    Some((height as usize, width as usize))
 }
 
 /// Whether the marker segments of a JPEG lead from its start to an end-of-image marker
@@ -98,6 +107,10 @@ mod tests {
         assert_eq!(png, DynamicImage::from(ramp()));
         let jpeg = decode(&encoded(ramp(), ImageFormat::Jpeg)).unwrap();
         assert_eq!((jpeg.width(), jpeg.height()), (24, 20));
+        for format in [ImageFormat::Png, ImageFormat::Jpeg] {
+            assert_eq!(size(Cursor::new(encoded(ramp(), format))), Some((20, 24)));
+        }
+        assert_eq!(size(Cursor::new(b"GIF89a....")), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Folders of images: `train/<class>/<file>.png`, or any nesting when there are no labels.
 
 use std::fs;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -122,6 +123,13 @@ impl Source for Folder {
             "label_names": self.names,
             "files": self.digest,
         })
+    }
+
+    fn first_size(&self) -> Result<Option<(usize, usize)>> {
+        let Some(first) = self.images.first() else { return Ok(None) };
+        let file = fs::File::open(&first.path);
+        let file = file.map_err(|error| Error::io("read the image", &first.path, error))?;
+        Ok(decode::size(BufReader::new(file)))
     }
 
     fn read(&self, rows: &[usize]) -> Result<Vec<Result<Sample, BadSample>>> {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatch, StringArray};
@@ -238,6 +238,19 @@ impl Source for HuggingFace {
 
     fn identity(&self) -> Value {
         self.identity.clone()
+    }
+
+    fn first_size(&self) -> Result<Option<(usize, usize)>> {
+        let Some(part) = self.parts.iter().find(|part| part.rows > 0) else { return Ok(None) };
+        let image = &self.columns.image;
+        for batch in reader(part, &[image.as_str()], &[0])? {
+            let batch = batch.map_err(|error| damaged(&part.path, error))?;
+            let (bytes, _) = images(part, image, &batch)?;
+            if bytes.len() > 0 && bytes.is_valid(0) {
+                return Ok(decode::size(Cursor::new(bytes.value(0))));
+            }
+        }
+        Ok(None)
     }
 
     fn read(&self, rows: &[usize]) -> Result<Vec<Result<Sample, BadSample>>> {

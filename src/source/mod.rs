@@ -76,6 +76,12 @@ pub trait Source: Send + Sync {
     /// When a file cannot be read, a label is missing, or a row lies beyond the last. An image
     /// that does not decode is a [`BadSample`] instead, and the caller's to judge.
     fn read(&self, rows: &[usize]) -> Result<Vec<Result<Sample, BadSample>>>;
+
+    /// Height and width of the first image, from its header alone; `None` when the header is broken.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    fn first_size(&self) -> Result<Option<(usize, usize)>>;
 }
 
 /// Opens `split` of `data`; `seed` is the pipeline's, for generated data.

@@ -133,6 +133,10 @@ impl Source for Textures {
         })
     }
 
+    fn first_size(&self) -> Result<Option<(usize, usize)>> {
+        Ok(Some((self.settings.size, self.settings.size)))
+    }
+
     fn read(&self, rows: &[usize]) -> Result<Vec<Result<Sample, BadSample>>> {
         if let Some(&row) = rows.iter().find(|&&row| row >= self.rows()) {
             return Err(no_such_row(row, self.rows()));

@@ -4,55 +4,48 @@
 use std::time::Instant;
 
 use candle_core::Tensor;
-use gimlet_store::{
-    Column, Compression, CompressionSetting, DType, Keys, Rows, Schema, Spec, Values, Writer,
-};
+use gimlet_store::{Compression, CompressionSetting, Keys, Rows, Schema, Spec, Values, Writer};
 use serde_json::json;
 
 use super::key::Key;
+use super::layout::{activation_column, pooled_column, rows_per_group};
 use super::plan::Step;
-use super::{Run, ingest, memory};
+use super::{Run, memory};
 use crate::Result;
+use crate::kernel::activation::relu;
 use crate::module::{self, Module};
-use crate::pipeline::{ActivationType, Map, Split};
-use crate::train::input::{ACTIVATION, POOLED};
-use crate::view::Framing;
+use crate::pipeline::{self, Split};
+use crate::train::input::{ATTRIBUTES, Look};
 
 /// Rows that go through a module at once.
-const BATCH: usize = 32;
-
-/// How the rows of a split are framed when they are encoded: modules train on what they were drawn,
-/// and are judged on the centre.
-fn framing(split: Split, seed: u64) -> Framing {
-    match split {
-        Split::Train => Framing::Random { seed, draw: 0 },
-        Split::Test => Framing::Centre,
-    }
-}
+pub(super) const BATCH: usize = 32;
 
 impl Run<'_> {
     pub(super) fn encode(&self, index: usize) -> Result<()> {
         for split in Split::ALL {
-            if !self.plan.generations(Step::Encode(index), split, &self.dir)?.is_empty() {
+            if self.plan.is_split_done(Step::Encode(index), split, &self.dir)? {
                 continue;
             }
             memory::reset_peak();
             let started = Instant::now();
             let input = self.input(index, split)?;
             let maps = self.maps(index)?;
-            let encoder = self.weights(index)?.under("encoder");
-            let layers = &self.pipeline.modules[index].layers;
-            let module = Module::new(layers, maps.0.channels, &encoder)?;
-            let (keys, schema) = self.rows_like(index, split)?;
+            let module = self.encoder(index)?;
             let [patches, ..] = input.shape();
-            let columns = vec![
-                activation_column(self.pipeline.store.dtype, patches, maps.1),
-                pooled_column(patches, maps.1),
-            ];
-            let schema = Schema { columns, ..schema };
+            let boundary = self.plan.boundary(index);
+            let store = &self.pipeline.store;
+            let mut columns = vec![pooled_column(patches, maps.1)];
+            let mut compression = CompressionSetting::Fixed(Compression::None);
+            if boundary.stored {
+                columns.insert(0, activation_column(store.dtype, patches, maps.1));
+                compression = setting(store.compression);
+            }
             let dataset = self.dir.dataset(self.plan.module(index), split);
             let key = self.plan.key(Step::Encode(index), split);
-            let mut writer = dataset.begin(self.spec(schema, key, input.rows()))?;
+            let schema = Schema { columns, ..self.schema_like(index, split)? };
+            let keys = input.keys()?;
+            let spec = Spec { compression, ..self.spec(schema, key, input.rows()) };
+            let mut writer = dataset.begin(spec)?;
 
             let title = format!("{} {}", self.plan.title(Step::Encode(index)), split.name());
             self.progress.begin(&title, input.rows() as u64, writer.rows_done());
@@ -61,11 +54,18 @@ impl Run<'_> {
                 if !wanted(&mut writer, &rows)? {
                     continue;
                 }
-                let maps =
-                    module.forward(&input.tensor(&rows, framing(split, self.pipeline.seed))?)?;
+                let maps = module.forward(&input.tensor(&rows, Look::Frozen)?)?;
                 let pooled = module::pooled(&maps, patches.isqrt())?;
-                append(&mut writer, &keys, &rows, &[&maps, &pooled])?;
+                if boundary.stored {
+                    let maps = if boundary.relu { relu(&maps)? } else { maps };
+                    append(&mut writer, &keys, &rows, &[&maps, &pooled])?;
+                } else {
+                    append(&mut writer, &keys, &rows, &[&pooled])?;
+                }
                 self.progress.advance(rows.last().map_or(0, |row| row + 1), "");
+            }
+            for (column, choice) in writer.compression() {
+                self.progress.note(&format!("`{column}`: {choice}"));
             }
             let generation = self.commit(writer, started)?;
             self.progress.end(&format!("{} rows", generation.rows()));
@@ -73,10 +73,10 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// The first view of every sample through the stack as it was drawn.
     pub(super) fn encode_untrained(&self) -> Result<()> {
         for split in Split::ALL {
-            let done = self.plan.generations(Step::Untrained, split, &self.dir)?;
-            if done.len() == self.pipeline.modules.len() {
+            if self.plan.is_split_done(Step::Untrained, split, &self.dir)? {
                 continue;
             }
             memory::reset_peak();
@@ -84,7 +84,8 @@ impl Run<'_> {
             let input = self.input(0, split)?;
             let [patches, ..] = input.shape();
             let key = self.plan.key(Step::Untrained, split);
-            let (keys, schema) = self.rows_like(0, split)?;
+            let (keys, schema) = (input.keys()?, self.schema_like(0, split)?);
+            let samples = input.samples() as u64;
             let mut stack = Vec::new();
             let mut writers = Vec::new();
             let datasets = self.plan.datasets(Step::Untrained, split, &self.dir);
@@ -94,17 +95,14 @@ impl Run<'_> {
                 let layers = &self.pipeline.modules[index].layers;
                 stack.push(Module::new(layers, maps.0.channels, &encoder)?);
                 let columns = vec![pooled_column(patches, maps.1)];
-                writers.push(dataset.begin(self.spec(
-                    Schema { columns, ..schema.clone() },
-                    key,
-                    input.rows(),
-                ))?);
+                let schema = Schema { columns, ..schema.clone() };
+                writers.push(dataset.begin(self.spec(schema, key, input.samples()))?);
             }
 
             let title = format!("encode untrained {}", split.name());
             let done = writers.iter().map(Writer::rows_done).min().unwrap_or(0);
-            self.progress.begin(&title, input.rows() as u64, done);
-            for rows in batches(input.rows() as u64) {
+            self.progress.begin(&title, samples, done);
+            for rows in batches(samples) {
                 self.check_stop()?;
                 let mut any = false;
                 for writer in &mut writers {
@@ -113,7 +111,7 @@ impl Run<'_> {
                 if !any {
                     continue;
                 }
-                let mut maps = input.tensor(&rows, framing(split, self.pipeline.seed))?;
+                let mut maps = input.tensor(&rows, Look::Frozen)?;
                 for (module, writer) in stack.iter().zip(&mut writers) {
                     maps = module.forward(&maps)?;
                     let pooled = module::pooled(&maps, patches.isqrt())?;
@@ -137,24 +135,24 @@ impl Run<'_> {
 
     fn spec(&self, schema: Schema, key: &Key, rows: usize) -> Spec {
         Spec {
-            schema,
             key: key.hash.clone(),
             settings: key.settings.clone(),
             rows: Some(rows as u64),
             rows_per_part: self.pipeline.store.rows_per_part,
-            rows_per_group: ingest::ROWS_PER_GROUP,
+            rows_per_group: rows_per_group(schema.row_bytes()),
+            // Pooled vectors are dense: there is next to nothing to gain.
             compression: CompressionSetting::Fixed(Compression::None),
+            schema,
         }
     }
 
-    /// Ids and labels of the rows that module `index` reads, and a schema that has its label names
-    /// and no columns yet.
-    fn rows_like(&self, index: usize, split: Split) -> Result<(Keys, Schema)> {
-        let step = if index == 0 { Step::Ingest } else { Step::Encode(index - 1) };
-        let input = self.plan.generation(step, split, &self.dir)?;
-        let keys = input.reader(&[])?.keys()?;
+    /// A schema with the attributes of activations and the label names of the rows that module
+    /// `index` reads, and no columns yet.
+    fn schema_like(&self, index: usize, split: Split) -> Result<Schema> {
+        let input = self.plan.generation(self.plan.source(index), split, &self.dir)?;
         let label_names = input.manifest().schema.label_names.clone();
-        Ok((keys, Schema { columns: vec![], source: false, label_names, attributes: vec![] }))
+        let attributes = ATTRIBUTES.map(String::from).to_vec();
+        Ok(Schema { columns: vec![], source: false, label_names, attributes })
     }
 }
 
@@ -185,36 +183,21 @@ fn append(writer: &mut Writer, keys: &Keys, rows: &[u64], tensors: &[&Tensor]) -
         values.push(tensor.flatten_all()?.to_vec1::<f32>()?);
     }
     let tensors: Vec<Values<'_>> = values.iter().map(|values| Values::F32(values)).collect();
+    let attributes: Vec<&[i64]> = keys.attributes.iter().map(|it| &it[range.clone()]).collect();
     Ok(writer.write(&Rows {
         ids: &keys.ids[range.clone()],
         labels: &keys.labels[range],
         sources: None,
-        attributes: &[],
+        attributes: &attributes,
         tensors: &tensors,
     })?)
 }
 
-fn activation_column(dtype: ActivationType, patches: usize, map: Map) -> Column {
-    Column {
-        name: ACTIVATION.to_string(),
-        dtype: match dtype {
-            ActivationType::F16 => DType::F16,
-            ActivationType::F32 => DType::F32,
-        },
-        shape: vec![patches, map.height, map.width, map.channels],
-        dims: ["patch", "height", "width", "channel"].map(String::from).to_vec(),
-        compression: Compression::None,
-    }
-}
-
-/// Pooled vectors are small and what everything is judged by: they stay f32.
-fn pooled_column(patches: usize, map: Map) -> Column {
-    let grid = patches.isqrt();
-    Column {
-        name: POOLED.to_string(),
-        dtype: DType::F32,
-        shape: vec![grid, grid, map.channels],
-        dims: ["row", "column", "channel"].map(String::from).to_vec(),
-        compression: Compression::None,
+fn setting(compression: pipeline::Compression) -> CompressionSetting {
+    match compression {
+        pipeline::Compression::Auto => CompressionSetting::Auto,
+        pipeline::Compression::None => CompressionSetting::Fixed(Compression::None),
+        pipeline::Compression::Lz4 => CompressionSetting::Fixed(Compression::Lz4),
+        pipeline::Compression::Zstd => CompressionSetting::Fixed(Compression::Zstd),
     }
 }

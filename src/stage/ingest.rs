@@ -2,24 +2,21 @@
 
 use std::time::Instant;
 
-use gimlet_store::{Column, Compression, CompressionSetting, DType, Rows, Schema, Spec, Values};
+use gimlet_store::{Compression, CompressionSetting, Rows, Schema, Spec, Values, Writer};
 use serde_json::json;
 
+use super::layout::{image_column, rows_per_group};
 use super::plan::Step;
 use super::run_dir::INGEST;
 use super::{Run, memory};
 use crate::pipeline::{OnBadSample, Split};
 use crate::random::generator;
 use crate::source::{self, Sample, Source};
-use crate::train::input::IMAGE;
 use crate::view::{self, Pixels};
 use crate::{Error, Result};
 
 /// Source rows decoded at once.
 const CHUNK: usize = 512;
-
-/// Rows of a row group.
-pub(super) const ROWS_PER_GROUP: usize = 64;
 
 impl Run<'_> {
     pub(super) fn ingest(&self) -> Result<()> {
@@ -28,7 +25,7 @@ impl Run<'_> {
         let test = source::open(data, Split::Test, seed)?;
         source::check_labels_agree(train.as_ref(), test.as_ref())?;
         for (split, source) in Split::ALL.into_iter().zip([train, test]) {
-            if self.plan.generations(Step::Ingest, split, &self.dir)?.is_empty() {
+            if !self.plan.is_split_done(Step::Ingest, split, &self.dir)? {
                 self.ingest_split(split, source.as_ref())?;
             }
         }
@@ -52,6 +49,15 @@ impl Run<'_> {
         for (chunk, rows) in order.chunks(CHUNK).enumerate() {
             self.check_stop()?;
             let rows: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
+            if let (Some(open), OnBadSample::Fail) = (&mut writer, data.on_bad_sample) {
+                // No sample is left out, so it is known which rows these would be.
+                let open: &mut Writer = open;
+                let from = open.position();
+                if !open.wants(from..from + rows.len() as u64) {
+                    open.skip(rows.len() as u64)?;
+                    continue;
+                }
+            }
             let mut samples = Vec::with_capacity(rows.len());
             for sample in source.read(&rows)? {
                 match (sample, data.on_bad_sample) {
@@ -75,23 +81,23 @@ impl Run<'_> {
             let writer = match &mut writer {
                 Some(open) => open,
                 None => {
-                    let column = image_column(first);
                     let schema = Schema {
-                        columns: vec![column],
+                        columns: vec![image_column(*size, first.channels)],
                         source: true,
                         label_names: source.label_names().map(<[String]>::to_vec),
                         attributes: vec![],
                     };
                     let key = self.plan.key(Step::Ingest, split);
                     let open = self.dir.dataset(INGEST, split).begin(Spec {
-                        schema,
                         key: key.hash.clone(),
                         settings: key.settings.clone(),
                         // Bad samples are known when they are met.
                         rows: None,
                         rows_per_part: self.pipeline.store.rows_per_part,
-                        rows_per_group: ROWS_PER_GROUP,
+                        rows_per_group: rows_per_group(schema.row_bytes()),
+                        // Images are read a few at a time, in every step of the first module.
                         compression: CompressionSetting::Fixed(Compression::None),
+                        schema,
                     })?;
                     writer.insert(open)
                 }
@@ -121,7 +127,7 @@ impl Run<'_> {
 
     fn write_images(
         &self,
-        writer: &mut gimlet_store::Writer,
+        writer: &mut Writer,
         size: (usize, usize),
         samples: &[(Sample, Pixels)],
     ) -> Result<()> {
@@ -146,15 +152,5 @@ impl Run<'_> {
             attributes: &[],
             tensors: &[Values::U8(&values)],
         })?)
-    }
-}
-
-fn image_column(pixels: &Pixels) -> Column {
-    Column {
-        name: IMAGE.to_string(),
-        dtype: DType::U8,
-        shape: vec![pixels.height, pixels.width, pixels.channels],
-        dims: ["height", "width", "channel"].map(String::from).to_vec(),
-        compression: Compression::None,
     }
 }

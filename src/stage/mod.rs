@@ -4,27 +4,40 @@
 //! every module, `train`, `encode` and `probe`. Each step has a key, computed before its work from
 //! the settings that matter to it and the keys of its inputs: a step whose key is committed is done.
 
+pub mod boundary;
+pub mod cost;
+mod cost_memory;
 mod encode;
+mod extent;
+pub mod forecast;
+pub mod gc;
 mod ingest;
 pub mod key;
+mod layout;
 pub mod lock;
+pub mod measure;
 pub mod memory;
+pub mod needs;
 pub mod plan;
 mod probe;
 pub mod progress;
 pub mod record;
+pub mod room;
 pub mod run_dir;
 pub mod status;
 mod train;
+pub mod verify;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use plan::{Plan, Step};
 pub use run_dir::RunDir;
 
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Split};
 use crate::{Error, Kind, Result};
+use needs::{Needs, Quiet};
 use progress::Progress;
+use run_dir::WEIGHTS;
 
 /// What every step works with.
 pub struct Run<'a> {
@@ -35,6 +48,7 @@ pub struct Run<'a> {
     /// [`Kind::Interrupted`].
     pub stop: &'a AtomicBool,
     pub progress: &'a dyn Progress,
+    _needs: Needs,
 }
 
 /// How a step ended.
@@ -58,8 +72,10 @@ impl<'a> Run<'a> {
         progress: &'a dyn Progress,
     ) -> Result<Self> {
         dir.claim(&pipeline.name)?;
+        let quiet = Quiet::begin(&dir)?;
         let plan = Plan::new(pipeline, &dir)?;
-        Ok(Self { pipeline, dir, plan, stop, progress })
+        let needs = quiet.announce(&dir, plan.all_keys())?;
+        Ok(Self { pipeline, dir, plan, stop, progress, _needs: needs })
     }
 
     /// Does `step` unless it is done.
@@ -78,22 +94,88 @@ impl<'a> Run<'a> {
             return Ok(Outcome::Unchanged);
         }
         self.check_stop()?;
+        self.check_room(&[step])?;
         for key in self.plan.keys(step) {
             tracing::debug!(step = self.plan.title(step), key = key.hash, settings = %key.settings);
         }
-        match step {
-            Step::Ingest => self.ingest()?,
-            Step::Untrained => self.encode_untrained()?,
-            Step::Train(module) => self.train(module)?,
-            Step::Encode(module) => self.encode(module)?,
-            Step::Probe(module) => self.probe(module)?,
-        }
+        self.warn_of_damage(step)?;
+        let worked = match step {
+            Step::Ingest => self.ingest(),
+            Step::Untrained => self.encode_untrained(),
+            Step::Train(module) => self.train(module),
+            Step::Encode(module) => self.encode(module),
+            Step::Probe(module) => self.probe(module),
+        };
+        worked.map_err(|error| self.note(error))?;
         Ok(Outcome::Done)
+    }
+
+    /// Tells of what is damaged of a step's own and is made anew, or passed over.
+    fn warn_of_damage(&self, step: Step) -> Result<()> {
+        for path in self.plan.broken(step, &self.dir)? {
+            self.progress.warn(&format!("`{}` is damaged: it is made anew", path.display()));
+        }
+        let mut unreadable = match step {
+            Step::Train(it) => {
+                self.dir.trainings(self.plan.module(it)).unreadable::<record::Training>()?
+            }
+            Step::Probe(it) => {
+                self.dir.probes(self.plan.module(it)).unreadable::<record::Probe>()?
+            }
+            Step::Ingest | Step::Untrained | Step::Encode(_) => vec![],
+        };
+        for split in Split::ALL {
+            for dataset in self.plan.datasets(step, split, &self.dir) {
+                unreadable.extend(dataset.unreadable()?);
+            }
+        }
+        for error in unreadable {
+            self.progress.warn(&format!("{error}; it is passed over, and `gimlet gc` removes it"));
+        }
+        Ok(())
+    }
+
+    /// Leaves a note beside a file that was found damaged: the step that made it is no longer done
+    /// then, and the next run makes the file anew.
+    fn note(&self, error: Error) -> Error {
+        let Some(damage) = error.damage() else { return error };
+        let name = damage.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !(name == WEIGHTS || name.ends_with(".parquet"))
+            || !damage.file.starts_with(self.dir.path())
+        {
+            return error;
+        }
+        match damage.note() {
+            Ok(()) => {
+                error.hint("the next `gimlet run` makes the file anew from what it was made of")
+            }
+            Err(unwritten) => {
+                self.progress.warn(&format!("{unwritten}"));
+                error.hint("restore the file, or see that its folder can be written and run again")
+            }
+        }
+    }
+
+    /// Fails when what these steps have still to write does not fit the disk or `store.max_bytes`.
+    ///
+    /// # Errors
+    /// [`Kind::Failed`], saying by how much.
+    pub fn check_room(&self, steps: &[Step]) -> Result<()> {
+        // What cannot be told now, a step will say when it meets it.
+        let Ok(costs) = self.plan.costs(self.pipeline, &self.dir) else { return Ok(()) };
+        forecast::room(&costs, &self.plan, &self.dir, steps)?.check()
     }
 
     /// Fails unless the steps whose output `step` reads are done.
     fn check_input(&self, step: Step) -> Result<()> {
-        for input in step.inputs() {
+        for input in self.plan.inputs(step) {
+            let broken = self.plan.broken(input, &self.dir)?;
+            if let Some(first) = broken.first() {
+                let (step, input) = (self.plan.title(step), self.plan.title(input));
+                let message = format!("`{step}` needs `{}`, which is damaged", first.display());
+                let hint = format!("run `gimlet {input}` or `gimlet run`, which make it anew");
+                return Err(Error::new(Kind::Damaged, message).hint(hint));
+            }
             if !self.plan.is_done(input, &self.dir)? {
                 let (step, input) = (self.plan.title(step), self.plan.title(input));
                 let message = format!(

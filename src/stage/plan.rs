@@ -1,18 +1,25 @@
 //! The steps of a pipeline in their order, and the key of each.
 
-use gimlet_store::{Dataset, Generation};
+use std::collections::HashSet;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use gimlet_store::{Dataset, Generation, damage};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::boundary::{self, Boundary};
+use super::cost::{Costs, recomputed};
+use super::extent::{Samples, image_size};
 use super::key::Key;
 use super::record;
 use super::run_dir::{INGEST, RunDir, UNTRAINED};
 use crate::pipeline::{Pipeline, Split};
-use crate::{Error, Kind, Result, source};
+use crate::{Error, Kind, Result};
 
 /// Raised when a step would compute something else from the same settings: what was made before is
 /// stale then.
-const METHOD_VERSION: u32 = 1;
+const METHOD_VERSION: u32 = 2;
 
 /// One step of a run; modules are counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,24 +32,15 @@ pub enum Step {
     Probe(usize),
 }
 
-impl Step {
-    /// The steps whose output this one reads.
-    pub fn inputs(self) -> Vec<Step> {
-        match self {
-            Step::Ingest => vec![],
-            Step::Untrained | Step::Train(0) => vec![Step::Ingest],
-            Step::Train(module) => vec![Step::Encode(module - 1)],
-            Step::Encode(0) => vec![Step::Ingest, Step::Train(0)],
-            Step::Encode(module) => vec![Step::Encode(module - 1), Step::Train(module)],
-            Step::Probe(module) => vec![Step::Untrained, Step::Encode(module)],
-        }
-    }
-}
-
-/// The keys of all steps.
+/// The keys of all steps, and what becomes of the activations between them.
 #[derive(Debug, Clone)]
 pub struct Plan {
     names: Vec<String>,
+    /// Of the train and the test split.
+    samples: [u64; 2],
+    boundaries: Vec<Boundary>,
+    /// Of each boundary, whether it is stored.
+    stored: Vec<bool>,
     ingest: [Key; 2],
     untrained: [Key; 2],
     train: Vec<Key>,
@@ -67,12 +65,19 @@ impl Plan {
     /// A source that is gone after it was ingested is no error: what was ingested stands for it.
     ///
     /// # Errors
-    /// When the source cannot be opened.
+    /// When the source cannot be opened; where a boundary is `auto`, also when the images do not say
+    /// how large they are, or do not fit the pipeline.
     pub fn new(pipeline: &Pipeline, dir: &RunDir) -> Result<Self> {
         let seed = pipeline.seed;
-        let ingest = for_splits(|split| {
-            let identity = source_identity(pipeline, split, dir)?;
-            ingest_key(pipeline, split, identity)
+        let [train, test] = for_splits(|split| Samples::of(pipeline, split, dir))?;
+        let samples = [train.count, test.count];
+        let ingest = [
+            ingest_key(pipeline, Split::Train, train.identity)?,
+            ingest_key(pipeline, Split::Test, test.identity)?,
+        ];
+        let boundaries = boundary::resolve(pipeline, || {
+            let ingested = dir.dataset(INGEST, Split::Train).find(&ingest[0].hash)?;
+            Costs::new(pipeline, samples, image_size(pipeline, ingested.as_ref())?)
         })?;
 
         let view = &pipeline.view;
@@ -81,7 +86,7 @@ impl Plan {
             "crop": view.crop, "flip": view.flip, "patch": view.patch, "stride": view.stride,
             "mean": json_of(&view.mean)?, "std": json_of(&view.std)?,
         }))?;
-        let store = json_of(&pipeline.store)?;
+        let rows_per_part = pipeline.store.rows_per_part;
         let (mut train, mut encode, mut probe) =
             (Vec::<Key>::new(), Vec::<[Key; 2]>::new(), vec![]);
         let mut stack = serde_json::Map::new();
@@ -92,7 +97,7 @@ impl Plan {
             Ok(Key::of(json!({
                 "step": "untrained", "method": METHOD_VERSION, "seed": seed, "split": split.name(),
                 "view": framing, "modules": stack, "input": ingest[split as usize].hash,
-                "store": { "rows_per_part": pipeline.store.rows_per_part },
+                "store": { "rows_per_part": rows_per_part },
             })))
         })?;
         for (index, module) in pipeline.modules.iter().enumerate() {
@@ -106,7 +111,19 @@ impl Plan {
                 "training": { "batch": pipeline.training.batch },
                 "input": input[Split::Train as usize].hash,
             }));
+            let store = match &boundaries[index] {
+                Boundary { stored: true, relu, .. } => json!({
+                    "activations": "store", "relu": relu, "rows_per_part": rows_per_part,
+                    "dtype": json_of(&pipeline.store.dtype)?,
+                    "compression": json_of(&pipeline.store.compression)?,
+                }),
+                _ => json!({ "activations": "recompute", "rows_per_part": rows_per_part }),
+            };
             let encoded = for_splits(|split| {
+                let mut view = view.clone();
+                if index == 0 {
+                    view["views"] = json!(pipeline.view.views_of(split));
+                }
                 Ok(Key::of(json!({
                     "step": "encode", "method": METHOD_VERSION, "split": split.name(), "view": view,
                     "store": store,
@@ -127,7 +144,63 @@ impl Plan {
             encode.push(encoded);
         }
         let names = pipeline.modules.iter().map(|module| module.name.clone()).collect();
-        Ok(Self { names, ingest, untrained, train, encode, probe })
+        let stored = boundaries.iter().map(|it| it.stored).collect();
+        Ok(Self { names, samples, boundaries, stored, ingest, untrained, train, encode, probe })
+    }
+
+    /// What the steps of `pipeline`, whose plan this is, cost.
+    ///
+    /// # Errors
+    /// When the images do not say how large they are, or do not fit the pipeline.
+    pub fn costs<'a>(&self, pipeline: &'a Pipeline, dir: &RunDir) -> Result<Costs<'a>> {
+        let ingested = |split| dir.dataset(INGEST, split).find(&self.key(Step::Ingest, split).hash);
+        let [train, test] = [ingested(Split::Train)?, ingested(Split::Test)?];
+        let image = image_size(pipeline, train.as_ref())?;
+        let mut samples = self.samples;
+        for (samples, ingested) in samples.iter_mut().zip([train, test]) {
+            // Broken samples are known now.
+            *samples = ingested.map_or(*samples, |it| it.rows());
+        }
+        Costs::new(pipeline, samples, image)
+    }
+
+    /// What becomes of the activations of a module.
+    pub fn boundary(&self, module: usize) -> &Boundary {
+        &self.boundaries[module]
+    }
+
+    /// Of every module, whether its activations are stored.
+    pub fn stored(&self) -> &[bool] {
+        &self.stored
+    }
+
+    /// The modules that run frozen in front of this one, because what they give is not stored.
+    pub fn recomputed(&self, module: usize) -> Range<usize> {
+        recomputed(&self.stored, module)
+    }
+
+    /// The step that writes the rows that a module, or the first of the frozen ones in front of it,
+    /// reads.
+    pub fn source(&self, module: usize) -> Step {
+        match self.recomputed(module).start {
+            0 => Step::Ingest,
+            first => Step::Encode(first - 1),
+        }
+    }
+
+    /// The steps whose output a step reads.
+    pub fn inputs(&self, step: Step) -> Vec<Step> {
+        let of_module = |module| {
+            let frozen = self.recomputed(module).map(Step::Train);
+            [self.source(module)].into_iter().chain(frozen).collect::<Vec<_>>()
+        };
+        match step {
+            Step::Ingest => vec![],
+            Step::Untrained => vec![Step::Ingest],
+            Step::Train(module) => of_module(module),
+            Step::Encode(module) => [of_module(module), vec![Step::Train(module)]].concat(),
+            Step::Probe(module) => vec![Step::Untrained, Step::Encode(module)],
+        }
     }
 
     /// Every step, in the order that [`super::Run`] takes them.
@@ -188,6 +261,12 @@ impl Plan {
         keys.get(split as usize).copied().unwrap_or(keys[0])
     }
 
+    /// The keys of all steps.
+    pub fn all_keys(&self) -> HashSet<String> {
+        let keys = self.steps().into_iter().flat_map(|step| self.keys(step));
+        keys.map(|key| key.hash.clone()).collect()
+    }
+
     /// The datasets that a step writes for a split: one, or for the untrained stack one a module.
     pub fn datasets(&self, step: Step, split: Split, dir: &RunDir) -> Vec<Dataset> {
         match step {
@@ -204,7 +283,7 @@ impl Plan {
     /// not there are left out.
     ///
     /// # Errors
-    /// When a manifest cannot be read.
+    /// When a manifest cannot be read for another reason than damage.
     pub fn generations(&self, step: Step, split: Split, dir: &RunDir) -> Result<Vec<Generation>> {
         let key = self.key(step, split);
         let mut found = Vec::new();
@@ -242,18 +321,19 @@ impl Plan {
         record::find(&dir.probes(&self.names[module]), &self.probe[module].hash)
     }
 
-    /// Whether everything that a step writes is committed under its present key.
+    /// Whether everything that a step writes is committed under its present key, and whole.
     ///
     /// # Errors
-    /// When a record or manifest cannot be read.
+    /// When a record or manifest cannot be read for another reason than damage.
     pub fn is_done(&self, step: Step, dir: &RunDir) -> Result<bool> {
         match step {
-            Step::Train(module) => Ok(self.training(module, dir)?.is_some()),
+            Step::Train(module) => {
+                Ok(self.training(module, dir)?.is_some() && self.broken(step, dir)?.is_empty())
+            }
             Step::Probe(module) => Ok(self.probe(module, dir)?.is_some()),
             Step::Ingest | Step::Untrained | Step::Encode(_) => {
                 for split in Split::ALL {
-                    let there = self.generations(step, split, dir)?.len();
-                    if there < self.datasets(step, split, dir).len() {
+                    if !self.is_split_done(step, split, dir)? {
                         return Ok(false);
                     }
                 }
@@ -261,17 +341,39 @@ impl Plan {
             }
         }
     }
-}
 
-/// What identifies the samples of a split: the source's own word, or what was ingested from it.
-fn source_identity(pipeline: &Pipeline, split: Split, dir: &RunDir) -> Result<Value> {
-    let missing = match source::open(&pipeline.data, split, pipeline.seed) {
-        Ok(source) => return Ok(source.identity()),
-        Err(error) => error,
-    };
-    let newest = dir.dataset(INGEST, split).newest()?;
-    let ingested = newest.and_then(|it| it.manifest().settings.get("source").cloned());
-    ingested.ok_or(missing)
+    /// Whether everything that a step writes for a split is committed under its present key, and
+    /// whole.
+    ///
+    /// # Errors
+    /// When a manifest cannot be read for another reason than damage.
+    pub fn is_split_done(&self, step: Step, split: Split, dir: &RunDir) -> Result<bool> {
+        let found = self.generations(step, split, dir)?;
+        let all = found.len() == self.datasets(step, split, dir).len();
+        Ok(all && found.iter().all(Generation::is_whole))
+    }
+
+    /// The files that a step has committed under its present key, and that have to be made anew:
+    /// they are missing, have another size, or were noted as damaged.
+    ///
+    /// # Errors
+    /// When a record or manifest cannot be read for another reason than damage.
+    pub fn broken(&self, step: Step, dir: &RunDir) -> Result<Vec<PathBuf>> {
+        if let Step::Train(module) = step {
+            let Some((_, record)) = self.training(module, dir)? else { return Ok(vec![]) };
+            let path = dir.weights(self.module(module), &record.key);
+            let size = path.metadata().map_or(0, |metadata| metadata.len());
+            let whole = size == record.bytes && !damage::is_noted(&path);
+            return Ok(if whole { vec![] } else { vec![path] });
+        }
+        let mut broken = Vec::new();
+        for split in Split::ALL {
+            for generation in self.generations(step, split, dir)? {
+                broken.extend(generation.broken_parts());
+            }
+        }
+        Ok(broken)
+    }
 }
 
 fn ingest_key(pipeline: &Pipeline, split: Split, source: Value) -> Result<Key> {

@@ -57,7 +57,9 @@ impl Run<'_> {
     ) -> Result<ProbeResult> {
         let (train, test) = (generation(Split::Train)?, generation(Split::Test)?);
         let Loss::InfoNce(settings) = &self.pipeline.loss;
-        let accuracy = match (labelled(&train)?, labelled(&test)?) {
+        // Rows of the first view come first. More views would judge how much a probe has seen.
+        let samples = self.plan.generation(Step::Ingest, Split::Train, &self.dir)?.rows();
+        let accuracy = match (labelled(&train, samples)?, labelled(&test, test.rows())?) {
             (Some(train), Some(test)) => {
                 let seed = self.pipeline.seed;
                 Some(linear::accuracy(&train, &test, &self.pipeline.probe, seed)?)
@@ -113,19 +115,20 @@ fn pooled_shape(generation: &Generation) -> Result<(usize, usize)> {
     }
 }
 
-/// The rows of a dataset as the probe sees them, each the mean of its pooled vectors over the grid;
-/// `None` when any has no label.
-fn labelled(generation: &Generation) -> Result<Option<Rows>> {
+/// The first `rows` rows of a dataset as the probe sees them, each the mean of its pooled vectors over
+/// the grid; `None` when any has no label.
+fn labelled(generation: &Generation, rows: u64) -> Result<Option<Rows>> {
     /// Rows read at once.
     const CHUNK: usize = 256;
     let reader = generation.reader(&[POOLED])?;
     let (grid, channels) = pooled_shape(generation)?;
+    let labels = reader.keys()?.labels;
     let labels: Option<Vec<u32>> =
-        reader.keys()?.labels.iter().map(|label| u32::try_from((*label)?).ok()).collect();
+        labels.iter().take(rows as usize).map(|label| u32::try_from((*label)?).ok()).collect();
     let Some(labels) = labels else { return Ok(None) };
     let row = grid * grid * channels;
     let mut vectors = Vec::with_capacity(labels.len() * channels);
-    let positions: Vec<u64> = (0..reader.rows()).collect();
+    let positions: Vec<u64> = (0..rows).collect();
     for positions in positions.chunks(CHUNK) {
         let mut pooled = vec![0.0; positions.len() * row];
         reader.read_f32(POOLED, positions, &mut pooled)?;

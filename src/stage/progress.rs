@@ -11,7 +11,10 @@ pub trait Progress: Sync {
     /// The piece of work has ended; `summary` says how.
     fn end(&self, summary: &str);
 
-    /// Something worth a line of its own: a skipped sample, a damaged checkpoint.
+    /// Something good to know that is worth a line of its own, such as what `auto` has chosen.
+    fn note(&self, message: &str);
+
+    /// Something that may be wrong: a skipped sample, a damaged checkpoint.
     fn warn(&self, message: &str);
 }
 
@@ -22,5 +25,6 @@ impl Progress for Silent {
     fn begin(&self, _title: &str, _total: u64, _done: u64) {}
     fn advance(&self, _done: u64, _detail: &str) {}
     fn end(&self, _summary: &str) {}
+    fn note(&self, _message: &str) {}
     fn warn(&self, _message: &str) {}
 }

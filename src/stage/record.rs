@@ -1,13 +1,13 @@
 //! What is committed of steps that write no dataset: a training, a probe.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use gimlet_store::Records;
+use gimlet_store::{Damage, Records};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// A record that says which key it was made under.
 pub trait Keyed: DeserializeOwned {
@@ -37,6 +37,29 @@ pub struct Training {
     pub wait_seconds: f64,
     /// In bytes, where the system tells.
     pub peak_memory: Option<u64>,
+    /// Threads it was computed with: with as many it ends with the same weights.
+    #[serde(default)]
+    pub threads: Option<usize>,
+}
+
+impl Training {
+    /// The bytes of the weights, which lie at `path`.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Damaged`] when they are not what was committed.
+    pub fn read_weights(&self, path: &Path) -> Result<Vec<u8>> {
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Damage::of(path, "the file is missing").into());
+            }
+            Err(error) => return Err(Error::io("read", path, error)),
+        };
+        if blake3::hash(&bytes).to_hex().as_str() != self.blake3 {
+            return Err(Damage::of(path, "its BLAKE3 is not what was written").into());
+        }
+        Ok(bytes)
+    }
 }
 
 /// What a probe found out about one module, trained or not.
@@ -81,13 +104,13 @@ impl Keyed for Probe {
     }
 }
 
-/// The newest record made under `key`, and its number.
+/// The newest record made under `key`, and its number. Damaged records are passed over.
 ///
 /// # Errors
-/// When a record cannot be read.
+/// When a record cannot be read for another reason than damage.
 pub fn find<T: Keyed>(records: &Records, key: &str) -> Result<Option<(u64, T)>> {
-    for number in records.numbers()? {
-        let record: T = records.read(number)?;
+    for found in records.readable::<T>()? {
+        let (number, record) = found?;
         if record.key() == key {
             return Ok(Some((number, record)));
         }
@@ -95,13 +118,10 @@ pub fn find<T: Keyed>(records: &Records, key: &str) -> Result<Option<(u64, T)>> 
     Ok(None)
 }
 
-/// The newest record of all, and its number.
+/// The newest record that can be read, and its number.
 ///
 /// # Errors
-/// When it cannot be read.
+/// As [`find`].
 pub fn newest<T: Keyed>(records: &Records) -> Result<Option<(u64, T)>> {
-    match records.numbers()?.first() {
-        Some(number) => Ok(Some((*number, records.read(*number)?))),
-        None => Ok(None),
-    }
+    Ok(records.readable()?.next().transpose()?)
 }

@@ -8,12 +8,12 @@
 //!   untrained/<module>/{train,test}/   pooled vectors of the same module as it was drawn
 //!   modules/<module>/                  weights, checkpoint and log of each training
 //!   probes/<module>/                   what the linear probe found
-//!   locks/                             one file a stage
+//!   locks/                             one file a stage, and one a process at work
 //! ```
 
 use std::path::{Path, PathBuf};
 
-use gimlet_store::{Dataset, Records, durable};
+use gimlet_store::{Damage, Dataset, Records, durable};
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::Split;
@@ -23,6 +23,9 @@ use crate::{Error, Kind, Result};
 pub const INGEST: &str = "ingest";
 /// The stage of the stack as it was drawn.
 pub const UNTRAINED: &str = "untrained";
+
+/// The weights of a training, in its folder.
+pub const WEIGHTS: &str = "weights.safetensors";
 
 /// Whose run a directory holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -52,8 +55,7 @@ impl RunDir {
     /// # Errors
     /// [`Kind::Failed`] when it belongs to another pipeline, or holds something else.
     pub fn claim(&self, pipeline: &str) -> Result<()> {
-        std::fs::create_dir_all(&self.path)
-            .map_err(|error| Error::io("make", &self.path, error))?;
+        durable::create_folder(&self.path)?;
         if self.check_owner(pipeline)? {
             return Ok(());
         }
@@ -82,28 +84,48 @@ impl RunDir {
     /// # Errors
     /// [`Kind::Failed`] when it is marked as another's, [`Kind::Damaged`] when the mark is broken.
     pub fn check_owner(&self, pipeline: &str) -> Result<bool> {
-        let path = self.owner_file();
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(Error::io("read", &path, error)),
+        let Some(owner) = self.owner().map_err(|error| match error.kind() {
+            Kind::Damaged => {
+                let right = format!("{{\"pipeline\": \"{pipeline}\"}}");
+                error.hint(format!("if this is the run of `{pipeline}`, write {right} into it"))
+            }
+            _ => error,
+        })?
+        else {
+            return Ok(false);
         };
-        let owner: Owner = serde_json::from_str(&text).map_err(|error| {
-            Error::new(Kind::Damaged, format!("`{}` is damaged: {error}", path.display()))
-        })?;
-        if owner.pipeline != pipeline {
+        if owner != pipeline {
             let message = format!(
-                "`{}` holds a run of pipeline `{}`, not of `{pipeline}`",
+                "`{}` holds a run of pipeline `{owner}`, not of `{pipeline}`",
                 self.path.display(),
-                owner.pipeline
             );
             return Err(Error::failed(message).hint("name another one with `--run-dir DIR`"));
         }
         Ok(true)
     }
 
+    /// The pipeline whose run it is; `None` when it is not marked at all.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`] when the mark is broken.
+    pub fn owner(&self) -> Result<Option<String>> {
+        let path = self.owner_file();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io("read", &path, error)),
+        };
+        let owner: Owner = serde_json::from_str(&text).map_err(|error| Damage::of(&path, error))?;
+        Ok(Some(owner.pipeline))
+    }
+
     fn owner_file(&self) -> PathBuf {
         self.path.join("run.json")
+    }
+
+    /// Whether it looks like a run, of whichever pipeline.
+    pub fn is_run(&self) -> bool {
+        self.owner_file().exists() || self.path.join("datasets").is_dir()
     }
 
     /// The images or activations of a stage.
@@ -126,6 +148,11 @@ impl RunDir {
         self.trainings_folder(module).join(key.get(..16).unwrap_or(key))
     }
 
+    /// The weights of the training with this key.
+    pub fn weights(&self, module: &str, key: &str) -> PathBuf {
+        self.training_folder(module, key).join(WEIGHTS)
+    }
+
     fn trainings_folder(&self, module: &str) -> PathBuf {
         self.path.join("modules").join(module)
     }
@@ -137,6 +164,58 @@ impl RunDir {
 
     /// The lock of a stage.
     pub fn lock(&self, stage: &str) -> PathBuf {
-        self.path.join("locks").join(format!("{stage}.lock"))
+        self.locks().join(format!("{stage}.lock"))
     }
+
+    /// The folder of the locks.
+    pub fn locks(&self) -> PathBuf {
+        self.path.join("locks")
+    }
+
+    /// Every dataset there is, also those of stages that the pipeline no longer has.
+    ///
+    /// # Errors
+    /// When a folder cannot be listed.
+    pub fn all_datasets(&self) -> Result<Vec<Dataset>> {
+        let mut found = Vec::new();
+        for folder in ["datasets", UNTRAINED] {
+            for stage in folders_in(&self.path.join(folder))? {
+                found.extend(folders_in(&stage)?.into_iter().map(Dataset::at));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The trainings of every module there is.
+    ///
+    /// # Errors
+    /// When a folder cannot be listed.
+    pub fn all_trainings(&self) -> Result<Vec<Records>> {
+        Ok(folders_in(&self.path.join("modules"))?.into_iter().map(Records::at).collect())
+    }
+
+    /// The probes of every module there is.
+    ///
+    /// # Errors
+    /// When a folder cannot be listed.
+    pub fn all_probes(&self) -> Result<Vec<Records>> {
+        Ok(folders_in(&self.path.join("probes"))?.into_iter().map(Records::at).collect())
+    }
+}
+
+/// The folders in a folder, sorted; none when it does not exist. Hidden ones are not ours.
+pub fn folders_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("list", folder, error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| Error::io("list", folder, error))?;
+        let hidden = entry.file_name().to_string_lossy().starts_with('.');
+        found.extend(Some(entry.path()).filter(|path| !hidden && path.is_dir()));
+    }
+    found.sort();
+    Ok(found)
 }

@@ -6,9 +6,9 @@ use serde_json::Value;
 use super::key::differences;
 use super::plan::{Plan, Step};
 use super::{RunDir, lock, record};
+use crate::Result;
 use crate::pipeline::Split;
 use crate::train::checkpoint::Checkpoints;
-use crate::{Error, Result};
 
 /// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -18,6 +18,8 @@ pub enum State {
     Done,
     /// Committed from other settings or inputs.
     Stale,
+    /// Committed, and no longer whole.
+    Damaged,
     /// Begun and not committed.
     Partial,
     /// Nothing there.
@@ -32,6 +34,7 @@ impl State {
         match self {
             State::Done => "done",
             State::Stale => "stale",
+            State::Damaged => "damaged",
             State::Partial => "partial",
             State::Missing => "missing",
             State::Running => "running",
@@ -56,6 +59,10 @@ pub struct StepStatus {
     pub bytes: Option<u64>,
     /// In the commits; `None` before.
     pub seconds: Option<f64>,
+    /// Seconds of a training that were spent waiting for data.
+    pub wait_seconds: Option<f64>,
+    /// The same as a share of its seconds.
+    pub wait_share: Option<f64>,
     /// In bytes, where the system told.
     pub peak_memory: Option<u64>,
     /// A glob of the Parquet files of each split.
@@ -69,10 +76,24 @@ struct Found {
     rows: Option<u64>,
     bytes: Option<u64>,
     seconds: Option<f64>,
+    wait_seconds: Option<f64>,
     peak_memory: Option<u64>,
     files: Vec<String>,
     /// What the newest one was made with.
     settings: Option<Value>,
+}
+
+/// `part` of `all`, which may be nothing yet.
+pub(super) fn share(part: f64, all: f64) -> f64 {
+    if all > 0.0 { part / all } else { 0.0 }
+}
+
+/// What there is of a step that is not done, under its present key.
+struct Partial {
+    /// In words.
+    what: String,
+    /// Whether nothing was begun and left: some of its datasets are there, and none in parts.
+    committed_only: bool,
 }
 
 impl Plan {
@@ -99,6 +120,11 @@ impl Plan {
                 rows: found.rows,
                 bytes: found.bytes,
                 seconds: found.seconds,
+                wait_seconds: found.wait_seconds,
+                wait_share: found
+                    .wait_seconds
+                    .zip(found.seconds)
+                    .map(|(wait, all)| share(wait, all)),
                 peak_memory: found.peak_memory,
                 files: found.files,
             });
@@ -119,21 +145,34 @@ impl Plan {
             // One lock serves all steps of a stage: the first that is not done is the one at work.
             let first = before.iter().all(|it| it.stage != stage || it.state == State::Done);
             if first {
-                return Ok((State::Running, partial.unwrap_or_default()));
+                return Ok((State::Running, partial.map_or_else(String::new, |it| it.what)));
             }
         }
-        if let Some(partial) = partial {
-            return Ok((State::Partial, partial));
+        let broken = self.broken(step, dir)?;
+        if let Some(first) = broken.first() {
+            let first = first.strip_prefix(dir.path()).unwrap_or(first).display();
+            let why = match broken.len() {
+                1 => format!("the next `run` makes {first} anew"),
+                more => format!("the next `run` makes {first} and {} more anew", more - 1),
+            };
+            return Ok((State::Damaged, why));
         }
-        let Some(settings) = settings else {
-            return Ok((State::Missing, "not run yet".to_string()));
-        };
         let now = &self.keys(step)[0].settings;
-        let changed = differences(settings, now);
+        let changed = settings.map(|settings| differences(settings, now)).unwrap_or_default();
+        match partial {
+            // A split that the change does not concern is there: that is no attempt.
+            Some(partial) if changed.is_empty() || !partial.committed_only => {
+                return Ok((State::Partial, partial.what));
+            }
+            _ => {}
+        }
+        if settings.is_none() {
+            return Ok((State::Missing, "not run yet".to_string()));
+        }
         if !changed.is_empty() {
             return Ok((State::Stale, changed.join("; ")));
         }
-        let inputs = step.inputs();
+        let inputs = self.inputs(step);
         let mut stale = Vec::new();
         for input in inputs {
             if !self.is_done(input, dir)? {
@@ -147,12 +186,13 @@ impl Plan {
         Ok((State::Stale, why))
     }
 
-    /// What an unfinished attempt with the present key has left, in words.
-    fn partial(&self, step: Step, dir: &RunDir) -> Result<Option<String>> {
+    /// What an unfinished attempt with the present key has left.
+    fn partial(&self, step: Step, dir: &RunDir) -> Result<Option<Partial>> {
         if let Step::Train(module) = step {
             let folder = dir.training_folder(self.module(module), &self.keys(step)[0].hash);
-            let found = Checkpoints::in_folder(&folder).load(|_: &Error| {})?;
-            return Ok(found.map(|(_, it)| format!("checkpoint at step {}", it.steps)));
+            let found = Checkpoints::in_folder(&folder).progress();
+            let what = found.map(|it| format!("checkpoint at step {}", it.steps));
+            return Ok(what.map(|what| Partial { what, committed_only: false }));
         }
         let (mut rows, mut committed) = (0, 0);
         for split in Split::ALL {
@@ -164,11 +204,12 @@ impl Plan {
                 }
             }
         }
-        Ok(match (committed, rows) {
-            (0, 0) => None,
-            (0, parts) => Some(format!("{parts} parts written")),
-            (splits, parts) => Some(format!("{splits} datasets committed, {parts} more parts")),
-        })
+        let what = match (committed, rows) {
+            (0, 0) => return Ok(None),
+            (0, parts) => format!("{parts} parts written"),
+            (splits, parts) => format!("{splits} datasets committed, {parts} more parts"),
+        };
+        Ok(Some(Partial { what, committed_only: rows == 0 }))
     }
 
     /// What is committed: under the present key if there is something, else the newest.
@@ -182,6 +223,7 @@ impl Plan {
                     found.generation = Some(number);
                     found.bytes = Some(it.bytes);
                     found.seconds = Some(it.seconds);
+                    found.wait_seconds = Some(it.wait_seconds);
                     found.peak_memory = it.peak_memory;
                     found.settings = Some(it.settings);
                 }
@@ -200,9 +242,8 @@ impl Plan {
                     let mut seconds: f64 = 0.0;
                     for dataset in self.datasets(step, split, dir) {
                         let current = dataset.find(&self.key(step, split).hash)?;
-                        let Some(it) =
-                            current.map_or_else(|| dataset.newest(), |it| Ok(Some(it)))?
-                        else {
+                        let newest = || dataset.readable()?.next().transpose();
+                        let Some(it) = current.map_or_else(newest, |it| Ok(Some(it)))? else {
                             continue;
                         };
                         let summary = &it.manifest().summary;

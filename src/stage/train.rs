@@ -4,31 +4,47 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use gimlet_store::durable;
+use gimlet_store::{Lease, damage, durable};
 use serde_json::json;
 
 use super::plan::Step;
+use super::status::share;
 use super::{Run, memory, record};
+use crate::error::DIFFERS;
 use crate::loss::infonce;
-use crate::module::Parameters;
-use crate::pipeline::{Loss, Map, Split};
+use crate::module::{Module, Parameters};
+use crate::pipeline::{Loss, Map, Split, bytes_in_words};
 use crate::random::generator;
 use crate::train::checkpoint::{Checkpoints, Progress};
 use crate::train::feed::{Schedule, feed};
-use crate::train::input::{Activations, Images, Input};
+use crate::train::input::{Activations, Images, Input, Recomputed};
 use crate::train::log::{Entry, Log};
 use crate::train::trainer::{self, Trainer};
 use crate::{Error, Kind, Result};
 
 impl Run<'_> {
-    /// What module `index` reads from a split.
+    /// What module `index` reads from a split: what is stored below it, through the frozen modules
+    /// between.
     pub(super) fn input(&self, index: usize, split: Split) -> Result<Box<dyn Input>> {
-        let step = if index == 0 { Step::Ingest } else { Step::Encode(index - 1) };
-        let generation = self.plan.generation(step, split, &self.dir)?;
-        Ok(match index {
-            0 => Box::new(Images::new(&generation, &self.pipeline.view)?),
-            _ => Box::new(Activations::new(&generation)?),
-        })
+        let generation = self.plan.generation(self.plan.source(index), split, &self.dir)?;
+        let view = &self.pipeline.view;
+        let recomputed = self.plan.recomputed(index);
+        let stored: Box<dyn Input> = match recomputed.start {
+            0 => Box::new(Images::new(&generation, view, split, self.pipeline.seed)?),
+            _ => Box::new(Activations::new(&generation, view.views_of(split))?),
+        };
+        if recomputed.is_empty() {
+            return Ok(stored);
+        }
+        let between = recomputed.map(|module| self.encoder(module)).collect::<Result<_>>()?;
+        Ok(Box::new(Recomputed::new(stored, between)?))
+    }
+
+    /// Module `index` as its training left it.
+    pub(super) fn encoder(&self, index: usize) -> Result<Module> {
+        let encoder = self.weights(index)?.under("encoder");
+        let maps = self.maps(index)?;
+        Module::new(&self.pipeline.modules[index].layers, maps.0.channels, &encoder)
     }
 
     /// The maps that module `index` reads and writes, for the images that were ingested.
@@ -63,17 +79,12 @@ impl Run<'_> {
             return Err(Error::new(Kind::NotReady, message).hint(format!("run `gimlet {title}`")));
         };
         let path = self.weights_file(index);
-        let bytes = std::fs::read(&path).map_err(|error| Error::io("read", &path, error))?;
-        if blake3::hash(&bytes).to_hex().as_str() != record.blake3 {
-            let message = format!("`{}` is not what `{title}` wrote", path.display());
-            return Err(Error::new(Kind::Damaged, message)
-                .hint("restore the file, or remove the record beside its folder and train again"));
-        }
-        Ok(Parameters::from_safetensors(&bytes, &path)?.0)
+        Ok(Parameters::from_safetensors(&record.read_weights(&path)?, &path)?.0)
     }
 
     fn weights_file(&self, index: usize) -> PathBuf {
-        self.training_folder(index).join("weights.safetensors")
+        let key = &self.plan.key(Step::Train(index), Split::Train).hash;
+        self.dir.weights(self.plan.module(index), key)
     }
 
     fn training_folder(&self, index: usize) -> PathBuf {
@@ -84,22 +95,27 @@ impl Run<'_> {
     pub(super) fn train(&self, index: usize) -> Result<()> {
         memory::reset_peak();
         let folder = self.training_folder(index);
-        std::fs::create_dir_all(&folder).map_err(|error| Error::io("make", &folder, error))?;
+        durable::create_folder(&folder)?;
+        let _lease = Lease::write_to(&folder)?;
         durable::remove_dead_temps(&folder)?;
+        if self.has_weights_again(index)? {
+            return Ok(());
+        }
         let module = &self.pipeline.modules[index];
         let input = self.input(index, Split::Train)?;
         let [patches, ..] = input.shape();
         let schedule = Schedule {
             seed: self.pipeline.seed,
             module: module.name.clone(),
-            rows: input.rows(),
+            samples: input.samples(),
+            views: input.views(),
             batch: self.pipeline.training.batch,
             epochs: module.epochs,
         };
         if schedule.steps_per_epoch() == 0 {
-            let (rows, batch) = (schedule.rows, schedule.batch);
-            let message = format!("{rows} training rows do not fill one batch of {batch}");
-            return Err(Error::failed(message).hint("lower `training.batch`, or use more rows"));
+            let (samples, batch) = (schedule.samples, schedule.batch);
+            let message = format!("{samples} training samples do not fill one batch of {batch}");
+            return Err(Error::failed(message).hint("lower `training.batch`, or use more samples"));
         }
 
         let checkpoints = Checkpoints::in_folder(&folder);
@@ -127,6 +143,32 @@ impl Run<'_> {
         self.train_steps(index, &mut trainer, input.as_ref(), &schedule, so_far, &folder)
     }
 
+    /// Of a training that was committed and whose weights are broken: whether they have been restored.
+    ///
+    /// # Errors
+    /// When training again cannot end with the same weights.
+    fn has_weights_again(&self, index: usize) -> Result<bool> {
+        let Some((_, record)) = self.plan.training(index, &self.dir)? else { return Ok(false) };
+        let path = self.weights_file(index);
+        if record.read_weights(&path).is_ok() {
+            damage::forget(&path)?;
+            return Ok(true);
+        }
+        let threads = rayon::current_num_threads();
+        match record.threads {
+            Some(before) if before != threads => {
+                let message = format!(
+                    "`{}` is damaged; it was made with {before} threads, and with {threads} would \
+                     come out different",
+                    path.display()
+                );
+                let hint = format!("run with `--threads {before}`, or restore the file");
+                Err(Error::new(Kind::Damaged, message).hint(hint))
+            }
+            _ => Ok(false),
+        }
+    }
+
     /// The steps from where `trainer` is to the end, and the commit of the weights.
     fn train_steps(
         &self,
@@ -150,12 +192,24 @@ impl Run<'_> {
         let earlier_peak = so_far.peak_memory;
         let peak = || memory::peak().max(earlier_peak);
 
+        let read_memory = self.pipeline.store.read_memory;
+        let batch_bytes = (schedule.batch * input.row_len() * size_of::<f32>()) as u64;
+        if batch_bytes > read_memory {
+            self.progress.warn(&format!(
+                "one batch of `{}` takes {}, more than `store.read_memory` ({}): one is read ahead \
+                 at a time",
+                schedule.module,
+                bytes_in_words(batch_bytes),
+                bytes_in_words(read_memory)
+            ));
+        }
         self.progress.begin(&title, schedule.steps(), trainer.steps());
         let ended = std::thread::scope(|scope| -> Result<()> {
-            let batches = feed(scope, input, schedule, trainer.steps()..schedule.steps());
+            let steps = trainer.steps()..schedule.steps();
+            let mut batches = feed(scope, input, schedule, steps, read_memory);
             loop {
                 let waiting = Instant::now();
-                let Ok(batch) = batches.recv() else { return Ok(()) };
+                let Some(batch) = batches.next() else { return Ok(()) };
                 let batch = batch?;
                 so_far.wait_seconds += waiting.elapsed().as_secs_f64();
 
@@ -205,29 +259,41 @@ impl Run<'_> {
         let key = self.plan.key(Step::Train(index), Split::Train);
         let about = json!({ "module": schedule.module, "key": key.hash, "layout": "hwio" });
         let bytes = parameters.to_safetensors(&about)?;
+        let blake3 = blake3::hash(&bytes).to_hex().to_string();
         let path = self.weights_file(index);
+        let committed = self.plan.training(index, &self.dir)?;
+        if committed.as_ref().is_some_and(|(_, record)| record.blake3 != blake3) {
+            let path = path.display();
+            let message =
+                format!("`{title}` was done again, and has not ended with what `{path}` was");
+            return Err(Error::new(Kind::Damaged, message).hint(DIFFERS));
+        }
         durable::replace(&path, &bytes)?;
+        damage::forget(&path)?;
         let mean = epoch.of(last_epoch);
         let record = |_number: u64| record::Training {
             key: key.hash.clone(),
             settings: key.settings.clone(),
             weights: path.strip_prefix(folder.parent().unwrap_or(folder)).unwrap_or(&path).into(),
             bytes: bytes.len() as u64,
-            blake3: blake3::hash(&bytes).to_hex().to_string(),
+            blake3: blake3.clone(),
             steps: so_far.steps,
             loss: mean.0,
             accuracy: mean.1,
             seconds: so_far.seconds,
             wait_seconds: so_far.wait_seconds,
             peak_memory: peak(),
+            threads: Some(rayon::current_num_threads()),
         };
-        self.dir.trainings(&schedule.module).commit(record)?;
+        if committed.is_none() {
+            self.dir.trainings(&schedule.module).commit(record)?;
+        }
         checkpoints.remove();
         self.progress.end(&format!(
             "{} steps, {}, waited {:.1} % of {:.0} s for data",
             so_far.steps,
             epoch.describe(),
-            100.0 * so_far.wait_seconds / so_far.seconds.max(f64::MIN_POSITIVE),
+            100.0 * share(so_far.wait_seconds, so_far.seconds),
             so_far.seconds
         ));
         Ok(())

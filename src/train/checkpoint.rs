@@ -36,7 +36,19 @@ impl Checkpoints {
 
     /// Whether there is one.
     pub fn exist(&self) -> bool {
-        self.newest.exists() || self.previous.exists()
+        self.files().next().is_some()
+    }
+
+    /// The files there are.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        [&self.newest, &self.previous].into_iter().map(PathBuf::as_path).filter(|it| it.exists())
+    }
+
+    /// How far the newest one has come, from its header alone.
+    pub fn progress(&self) -> Option<Progress> {
+        let newest =
+            [&self.newest, &self.previous].into_iter().find_map(|it| Parameters::about(it));
+        serde_json::from_value(newest?).ok()
     }
 
     /// Writes a checkpoint; the newest so far becomes the previous one.
@@ -48,8 +60,7 @@ impl Checkpoints {
             .map_err(|error| Error::failed(format!("could not describe a checkpoint: {error}")))?;
         let bytes = state.to_safetensors(&about)?;
         if self.newest.exists() {
-            std::fs::rename(&self.newest, &self.previous)
-                .map_err(|error| Error::io("move", &self.newest, error))?;
+            durable::rename(&self.newest, &self.previous)?;
         }
         Ok(durable::replace(&self.newest, &bytes)?)
     }
@@ -84,7 +95,7 @@ impl Checkpoints {
     /// Removes them: the run has ended and its weights are committed.
     pub fn remove(&self) {
         // What stays behind takes room and nothing else.
-        let _ = std::fs::remove_file(&self.newest);
-        let _ = std::fs::remove_file(&self.previous);
+        let _ = durable::remove_if_there(&self.newest);
+        let _ = durable::remove_if_there(&self.previous);
     }
 }

@@ -1,18 +1,24 @@
 //! The batches of a training run in their order, read ahead of the trainer.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
 
 use candle_core::Tensor;
 
-use super::input::Input;
+use super::input::{Input, Look};
 use crate::Result;
 use crate::random::generator;
-use crate::view::Framing;
 
-/// Batches read ahead of the one in training.
-const AHEAD: usize = 2;
+/// Threads that read; each has every so many-th batch to itself.
+pub const READERS: usize = 2;
+
+/// The most batches that are read ahead: more would only wait.
+const MOST_AHEAD: usize = 4;
+
+/// Batches beyond these that the system is told of, so that the disk is ahead of the threads.
+const TOLD: usize = 2;
 
 /// Which rows each step trains on.
 #[derive(Debug, Clone)]
@@ -20,15 +26,24 @@ pub struct Schedule {
     pub seed: u64,
     /// The module's name: two modules see the same rows in different orders.
     pub module: String,
-    pub rows: usize,
+    pub samples: usize,
+    /// Frozen views of each sample that there are rows of.
+    pub views: usize,
     pub batch: usize,
     pub epochs: usize,
 }
 
+/// The rows of one step.
+struct Turn {
+    step: u64,
+    epoch: u64,
+    rows: Vec<u64>,
+}
+
 impl Schedule {
-    /// Whole batches in one epoch; the rows left over sit the epoch out.
+    /// Whole batches in one epoch; the samples left over sit the epoch out.
     pub fn steps_per_epoch(&self) -> u64 {
-        (self.rows / self.batch) as u64
+        (self.samples / self.batch) as u64
     }
 
     /// Steps in the whole run.
@@ -41,27 +56,32 @@ impl Schedule {
         step / self.steps_per_epoch()
     }
 
-    /// The order of the rows in one epoch.
+    /// The order of the samples in one epoch.
     fn order(&self, epoch: u64) -> Vec<u32> {
         let purpose = format!("{}/order", self.module);
-        generator(self.seed, &purpose, &[epoch]).permutation(self.rows)
+        generator(self.seed, &purpose, &[epoch]).permutation(self.samples)
     }
 
-    /// Calls `each` with every step of `steps` and its rows, until it returns false.
-    fn walk(&self, steps: Range<u64>, mut each: impl FnMut(u64, u64, Vec<u64>) -> bool) {
+    /// The row that stands for a sample in one epoch: as many epochs as there are views see all.
+    fn row(&self, epoch: u64, sample: u64) -> u64 {
+        let view = (epoch + sample) % self.views as u64;
+        view * self.samples as u64 + sample
+    }
+
+    /// Every `stride`-th step of `steps`, with its rows.
+    fn turns(&self, steps: Range<u64>, stride: usize) -> impl Iterator<Item = Turn> {
         let mut order: Option<(u64, Vec<u32>)> = None;
-        for step in steps {
+        steps.step_by(stride).map(move |step| {
             let epoch = self.epoch(step);
-            if order.as_ref().is_none_or(|(of, _)| *of != epoch) {
-                order = Some((epoch, self.order(epoch)));
-            }
-            let Some((_, order)) = &order else { return };
+            let order = match order.take() {
+                Some((of, known)) if of == epoch => order.insert((of, known)),
+                _ => order.insert((epoch, self.order(epoch))),
+            };
             let start = (step % self.steps_per_epoch()) as usize * self.batch;
-            let rows = order[start..start + self.batch].iter().map(|row| u64::from(*row)).collect();
-            if !each(step, epoch, rows) {
-                return;
-            }
-        }
+            let samples = &order.1[start..start + self.batch];
+            let rows = samples.iter().map(|sample| self.row(epoch, u64::from(*sample))).collect();
+            Turn { step, epoch, rows }
+        })
     }
 }
 
@@ -73,51 +93,119 @@ pub struct Batch {
     pub input: Tensor,
 }
 
-/// Reads the batches of `steps` in a thread of `scope`, a few ahead of the receiver. The thread ends
-/// after the last batch, after an error, or when the receiver is dropped.
+/// How many batches are read ahead of the trainer when each is of so many bytes: as many as go into
+/// `memory`, and one in any case.
+pub fn ahead(batch_bytes: u64, memory: u64) -> usize {
+    let room = memory / batch_bytes.max(1);
+    usize::try_from(room).unwrap_or(MOST_AHEAD).clamp(1, MOST_AHEAD)
+}
+
+/// The batches, in order. Dropped, it ends the threads that read them.
+pub struct Feed {
+    /// One a reading thread, taken in turn.
+    lanes: Vec<Receiver<Result<Batch>>>,
+    next: usize,
+}
+
+impl Iterator for Feed {
+    type Item = Result<Batch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let lane = &self.lanes[self.next];
+        self.next = (self.next + 1) % self.lanes.len();
+        lane.recv().ok()
+    }
+}
+
+/// Reads the batches of `steps` in threads of `scope`, as far ahead of the receiver as `memory`
+/// bytes allow. A thread ends after its last batch, after an error, or when the feed is dropped.
 pub fn feed<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     input: &'env dyn Input,
     schedule: &'env Schedule,
     steps: Range<u64>,
-) -> Receiver<Result<Batch>> {
-    let (sender, receiver) = sync_channel(AHEAD);
-    scope.spawn(move || {
-        schedule.walk(steps, |step, epoch, rows| {
-            // Draw 0 is the one that stored activations are made of.
-            let framing = Framing::Random { seed: schedule.seed, draw: epoch + 1 };
-            let input = input.tensor(&rows, framing);
-            let batch = input.map(|input| Batch { step, epoch, input });
-            let failed = batch.is_err();
-            sender.send(batch).is_ok() && !failed
+    memory: u64,
+) -> Feed {
+    let batch_bytes = (schedule.batch * input.row_len() * size_of::<f32>()) as u64;
+    let ahead = ahead(batch_bytes, memory);
+    let readers = READERS.min(ahead);
+    let lanes = (0..readers).map(|lane| {
+        // A thread that waits to hand a batch over holds it: that one is not in the channel.
+        let (sender, receiver) = sync_channel((ahead + lane) / readers - 1);
+        let mut turns = schedule.turns(steps.start + lane as u64..steps.end, readers);
+        let mut told = VecDeque::new();
+        scope.spawn(move || {
+            loop {
+                let (missing, told_of) = (TOLD + 1 - told.len(), told.len());
+                told.extend(turns.by_ref().take(missing));
+                let new = told.iter().skip(told_of).map(|turn: &Turn| input.will_need(&turn.rows));
+                let new: Result<()> = new.collect();
+                let Some(Turn { step, epoch, rows }) = told.pop_front() else { return };
+                let input = new.and_then(|()| input.tensor(&rows, Look::Fresh { epoch }));
+                let batch = input.map(|input| Batch { step, epoch, input });
+                let failed = batch.is_err();
+                if sender.send(batch).is_err() || failed {
+                    return;
+                }
+            }
         });
+        receiver
     });
-    receiver
+    Feed { lanes: lanes.collect(), next: 0 }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn schedule(views: usize) -> Schedule {
+        Schedule { seed: 1, module: "a".into(), samples: 10, views, batch: 3, epochs: 2 }
+    }
+
+    fn rows(schedule: &Schedule, steps: Range<u64>) -> Vec<Vec<u64>> {
+        schedule.turns(steps, 1).map(|turn| turn.rows).collect()
+    }
+
     #[test]
-    fn an_epoch_visits_every_row_once_and_a_later_start_changes_nothing() {
-        let schedule = Schedule { seed: 1, module: "a".into(), rows: 10, batch: 3, epochs: 2 };
-        let mut all = Vec::new();
-        schedule.walk(0..schedule.steps(), |_, _, rows| {
-            all.push(rows);
-            true
-        });
+    fn an_epoch_visits_every_sample_once_and_a_later_start_changes_nothing() {
+        let schedule = schedule(1);
+        let all = rows(&schedule, 0..schedule.steps());
         assert_eq!(all.len(), 6);
         let mut first: Vec<u64> = all[..3].concat();
         first.sort_unstable();
         first.dedup();
         assert_eq!(first.len(), 9, "no row twice in an epoch");
         assert_ne!(all[..3], all[3..], "epochs differ");
-        let mut late = Vec::new();
-        schedule.walk(4..6, |_, _, rows| {
-            late.push(rows);
-            true
-        });
-        assert_eq!(all[4..], late);
+        assert_eq!(all[4..], rows(&schedule, 4..6));
+        let odd: Vec<u64> = schedule.turns(1..6, 2).map(|turn| turn.step).collect();
+        assert_eq!(odd, [1, 3, 5]);
+    }
+
+    #[test]
+    fn as_many_epochs_as_views_see_every_view_of_a_sample_once() {
+        let (one, three) = (schedule(1), Schedule { epochs: 3, ..schedule(3) });
+        assert_eq!(one.steps_per_epoch(), three.steps_per_epoch());
+        let samples = |rows: Vec<Vec<u64>>| -> Vec<u64> {
+            rows.concat().into_iter().map(|row| row % 10).collect()
+        };
+        assert_eq!(samples(rows(&one, 0..6)), samples(rows(&three, 0..6)), "the same samples");
+        for sample in 0..10 {
+            let mut seen: Vec<u64> = (0..3).map(|epoch| three.row(epoch, sample) / 10).collect();
+            seen.sort_unstable();
+            assert_eq!(seen, [0, 1, 2]);
+        }
+    }
+
+    #[test]
+    fn memory_bounds_what_is_read_ahead_and_one_batch_always_is() {
+        assert_eq!(ahead(100, 99), 1);
+        assert_eq!(ahead(100, 350), 3);
+        assert_eq!(ahead(1, u64::MAX), MOST_AHEAD);
+        // What the threads hold and what lies in their channels is `ahead` in all.
+        for ahead in 1..=MOST_AHEAD {
+            let readers = READERS.min(ahead);
+            let held: usize = (0..readers).map(|lane| (ahead + lane) / readers).sum();
+            assert_eq!(held, ahead);
+        }
     }
 }

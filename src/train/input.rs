@@ -1,12 +1,12 @@
 //! What a module reads: images for the first, its predecessor's activations for the others.
 
 use candle_core::{Device, Tensor};
-use gimlet_store::Reader;
+use gimlet_store::{Generation, Keys, Reader};
 
 use crate::kernel::with_values;
 use crate::module::Module;
-use crate::pipeline::View;
-use crate::view::{self, Framing, PatchShape};
+use crate::pipeline::{Split, View};
+use crate::view::{self, Frame, Framing, PatchShape};
 use crate::{Error, Kind, Result};
 
 /// The column of a dataset that holds ingested images, `[h, w, channels]`.
@@ -16,54 +16,89 @@ pub const ACTIVATION: &str = "activation";
 /// The column of a dataset that holds pooled vectors, `[grid, grid, channels]`.
 pub const POOLED: &str = "pooled";
 
-/// Rows to train on or to encode.
+/// The attributes of a row of activations: which view of its sample it is, the first row and column of
+/// the crop, and 1 where that is mirrored.
+pub const ATTRIBUTES: [&str; 4] = ["view", "crop_top", "crop_left", "flip"];
+
+/// How the samples of a batch are framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// As they are for good in stored activations: a row has the frame of its view.
+    Frozen,
+    /// Drawn for this epoch of training. Activations have their frames behind them.
+    Fresh { epoch: u64 },
+}
+
+/// Rows to train on or to encode: every sample of a split under each of its frozen views.
+///
+/// Row `view * samples + sample`: so the views of a sample lie far apart.
 pub trait Input: Send + Sync {
-    /// Rows in the split.
-    fn rows(&self) -> usize;
+    /// Samples in the split.
+    fn samples(&self) -> usize;
+
+    /// Frozen views of every sample.
+    fn views(&self) -> usize;
+
+    /// Samples times views.
+    fn rows(&self) -> usize {
+        self.samples() * self.views()
+    }
 
     /// The shape of one row, `[patches, h, w, channels]`.
     fn shape(&self) -> [usize; 4];
 
-    /// Writes the rows at `positions` into `out`, `[positions, patches, h, w, channels]`. Input that
-    /// is stored as activations has its framing behind it and ignores `framing`.
+    /// Ids, labels and [`ATTRIBUTES`] of all rows.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn keys(&self) -> Result<Keys>;
+
+    /// Writes `rows` into `out`, `[rows, patches, h, w, channels]`.
     ///
     /// # Errors
     /// When a row cannot be read.
-    fn read(&self, positions: &[u64], framing: Framing, out: &mut [f32]) -> Result<()>;
+    fn read(&self, rows: &[u64], look: Look, out: &mut [f32]) -> Result<()>;
+
+    /// Tells the system that these rows will be read soon.
+    ///
+    /// # Errors
+    /// When there is no such row.
+    fn will_need(&self, rows: &[u64]) -> Result<()>;
 
     /// Values in one row.
     fn row_len(&self) -> usize {
         self.shape().iter().product()
     }
 
-    /// The rows at `positions` as one tensor, `[positions * patches, h, w, channels]`.
+    /// The rows as one tensor, `[rows * patches, h, w, channels]`.
     ///
     /// # Errors
     /// When a row cannot be read.
-    fn tensor(&self, positions: &[u64], framing: Framing) -> Result<Tensor> {
+    fn tensor(&self, rows: &[u64], look: Look) -> Result<Tensor> {
         let [patches, h, w, channels] = self.shape();
-        let mut values = vec![0.0; positions.len() * self.row_len()];
-        self.read(positions, framing, &mut values)?;
-        let shape = (positions.len() * patches, h, w, channels);
-        Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+        let mut values = vec![0.0; rows.len() * self.row_len()];
+        self.read(rows, look, &mut values)?;
+        Ok(Tensor::from_vec(values, (rows.len() * patches, h, w, channels), &Device::Cpu)?)
     }
 }
 
 /// Ingested images, cut into patches on the way.
 pub struct Images {
     reader: Reader,
-    ids: Vec<i64>,
+    keys: Keys,
     view: View,
+    split: Split,
+    seed: u64,
     image: (usize, usize),
     shape: PatchShape,
 }
 
 impl Images {
-    /// The images of a dataset as `view` sees them.
+    /// The images of a split as `view` sees them, their frames drawn from the pipeline's `seed`.
     ///
     /// # Errors
     /// When the dataset cannot be read, or the view does not fit its images.
-    pub fn new(generation: &gimlet_store::Generation, view: &View) -> Result<Self> {
+    pub fn new(generation: &Generation, view: &View, split: Split, seed: u64) -> Result<Self> {
         let reader = generation.reader(&[IMAGE])?;
         let image = match column_shape(generation, IMAGE)?.as_slice() {
             [height, width, _] => (*height, *width),
@@ -72,14 +107,29 @@ impl Images {
             }
         };
         let shape = view::patch_shape(view, image)?;
-        let ids = reader.keys()?.ids;
-        Ok(Self { reader, ids, view: view.clone(), image, shape })
+        let keys = reader.keys()?;
+        Ok(Self { reader, keys, view: view.clone(), split, seed, image, shape })
+    }
+
+    /// The sample and the frame of a row.
+    fn frame(&self, row: u64, look: Look) -> (usize, Frame) {
+        let samples = self.samples() as u64;
+        let sample = (row % samples) as usize;
+        let framing = match look {
+            Look::Frozen => Framing::frozen(self.split, self.seed, row / samples),
+            Look::Fresh { epoch } => Framing::fresh(self.seed, epoch),
+        };
+        (sample, framing.frame(&self.view, self.image, self.keys.ids[sample]))
     }
 }
 
 impl Input for Images {
-    fn rows(&self) -> usize {
-        self.ids.len()
+    fn samples(&self) -> usize {
+        self.keys.ids.len()
+    }
+
+    fn views(&self) -> usize {
+        self.view.views_of(self.split)
     }
 
     fn shape(&self) -> [usize; 4] {
@@ -87,13 +137,38 @@ impl Input for Images {
         [self.shape.patches(), patch, patch, channels]
     }
 
-    fn read(&self, positions: &[u64], framing: Framing, out: &mut [f32]) -> Result<()> {
+    fn keys(&self) -> Result<Keys> {
+        let views = self.views();
+        let mut attributes = ATTRIBUTES.map(|_| Vec::with_capacity(self.rows()));
+        for row in 0..self.rows() as u64 {
+            let (_, frame) = self.frame(row, Look::Frozen);
+            let view = row / self.samples() as u64;
+            let values =
+                [view as i64, frame.top as i64, frame.left as i64, i64::from(frame.flipped)];
+            attributes.iter_mut().zip(values).for_each(|(all, value)| all.push(value));
+        }
+        Ok(Keys {
+            ids: self.keys.ids.repeat(views),
+            labels: self.keys.labels.repeat(views),
+            sources: None,
+            attributes: attributes.into(),
+        })
+    }
+
+    fn will_need(&self, rows: &[u64]) -> Result<()> {
+        let samples = self.samples() as u64;
+        let samples: Vec<u64> = rows.iter().map(|row| row % samples).collect();
+        Ok(self.reader.will_need(IMAGE, &samples)?)
+    }
+
+    fn read(&self, rows: &[u64], look: Look, out: &mut [f32]) -> Result<()> {
         let len = self.image.0 * self.image.1 * self.view.channels();
-        let mut pixels = vec![0; positions.len() * len];
-        self.reader.read_u8(IMAGE, positions, &mut pixels)?;
+        let mut pixels = vec![0; rows.len() * len];
+        let framed: Vec<(usize, Frame)> = rows.iter().map(|row| self.frame(*row, look)).collect();
+        let samples: Vec<u64> = framed.iter().map(|(sample, _)| *sample as u64).collect();
+        self.reader.read_u8(IMAGE, &samples, &mut pixels)?;
         let rows = pixels.chunks_exact(len).zip(out.chunks_exact_mut(self.row_len()));
-        for ((pixels, out), position) in rows.zip(positions) {
-            let frame = framing.frame(&self.view, self.image, self.ids[*position as usize]);
+        for ((pixels, out), (_, frame)) in rows.zip(framed) {
             view::patches(&self.view, pixels, self.image, frame, out);
         }
         Ok(())
@@ -103,53 +178,71 @@ impl Input for Images {
 /// Activations that the predecessor wrote.
 pub struct Activations {
     reader: Reader,
+    views: usize,
     shape: [usize; 4],
 }
 
 impl Activations {
-    /// The activations of a dataset.
+    /// The activations of a dataset that holds so many views of every sample.
     ///
     /// # Errors
-    /// When the dataset cannot be read.
-    pub fn new(generation: &gimlet_store::Generation) -> Result<Self> {
+    /// When the dataset cannot be read, or its rows are not so many views of anything.
+    pub fn new(generation: &Generation, views: usize) -> Result<Self> {
         let shape = column_shape(generation, ACTIVATION)?;
         let shape = <[usize; 4]>::try_from(shape).map_err(|other| {
             Error::failed(format!("activations of shape {other:?}, not [patches, h, w, channels]"))
         })?;
-        Ok(Self { reader: generation.reader(&[ACTIVATION])?, shape })
+        let rows = generation.rows();
+        if !rows.is_multiple_of(views as u64) {
+            let at = generation.dir().display().to_string();
+            let message = format!("`{at}` has {rows} rows, which are not {views} views of samples");
+            return Err(Error::new(Kind::Damaged, message));
+        }
+        Ok(Self { reader: generation.reader(&[ACTIVATION])?, views, shape })
     }
 }
 
 impl Input for Activations {
-    fn rows(&self) -> usize {
-        self.reader.rows() as usize
+    fn samples(&self) -> usize {
+        self.reader.rows() as usize / self.views
+    }
+
+    fn views(&self) -> usize {
+        self.views
     }
 
     fn shape(&self) -> [usize; 4] {
         self.shape
     }
 
-    fn read(&self, positions: &[u64], _framing: Framing, out: &mut [f32]) -> Result<()> {
-        Ok(self.reader.read_f32(ACTIVATION, positions, out)?)
+    fn keys(&self) -> Result<Keys> {
+        Ok(self.reader.keys()?)
+    }
+
+    fn will_need(&self, rows: &[u64]) -> Result<()> {
+        Ok(self.reader.will_need(ACTIVATION, rows)?)
+    }
+
+    fn read(&self, rows: &[u64], _look: Look, out: &mut [f32]) -> Result<()> {
+        Ok(self.reader.read_f32(ACTIVATION, rows, out)?)
     }
 }
 
 /// What frozen predecessors make of another input, computed when it is asked for: the same values,
-/// bit for bit, as [`Activations`] stored in f32.
-pub struct Recomputed<I> {
-    input: I,
+/// bit for bit, as [`Activations`] stored in f32 (where relu(z) is stored, after that ReLU).
+pub struct Recomputed {
+    input: Box<dyn Input>,
     predecessors: Vec<Module>,
-    framing: Framing,
     shape: [usize; 4],
 }
 
-impl<I: Input> Recomputed<I> {
-    /// `input`, always seen with `framing`, through `predecessors` in order.
+impl Recomputed {
+    /// `input`, in its frozen frames, through `predecessors` in order.
     ///
     /// # Errors
     /// When a predecessor does not fit its input.
-    pub fn new(input: I, predecessors: Vec<Module>, framing: Framing) -> Result<Self> {
-        let mut recomputed = Self { shape: input.shape(), input, predecessors, framing };
+    pub fn new(input: Box<dyn Input>, predecessors: Vec<Module>) -> Result<Self> {
+        let mut recomputed = Self { shape: input.shape(), input, predecessors };
         let [patches, h, w, channels] = recomputed.shape;
         let probe =
             Tensor::zeros((patches, h, w, channels), candle_core::DType::F32, &Device::Cpu)?;
@@ -166,26 +259,42 @@ impl<I: Input> Recomputed<I> {
     }
 }
 
-impl<I: Input> Input for Recomputed<I> {
-    fn rows(&self) -> usize {
-        self.input.rows()
+impl Input for Recomputed {
+    fn samples(&self) -> usize {
+        self.input.samples()
+    }
+
+    fn views(&self) -> usize {
+        self.input.views()
     }
 
     fn shape(&self) -> [usize; 4] {
         self.shape
     }
 
-    fn read(&self, positions: &[u64], _framing: Framing, out: &mut [f32]) -> Result<()> {
-        let maps = self.through(self.input.tensor(positions, self.framing)?)?;
+    fn keys(&self) -> Result<Keys> {
+        self.input.keys()
+    }
+
+    fn will_need(&self, rows: &[u64]) -> Result<()> {
+        self.input.will_need(rows)
+    }
+
+    fn read(&self, rows: &[u64], _look: Look, out: &mut [f32]) -> Result<()> {
+        let maps = self.tensor(rows, Look::Frozen)?;
         Ok(with_values(&maps, "recompute", |values| {
             out.copy_from_slice(values);
             Ok(())
         })?)
     }
+
+    fn tensor(&self, rows: &[u64], _look: Look) -> Result<Tensor> {
+        self.through(self.input.tensor(rows, Look::Frozen)?)
+    }
 }
 
 /// The shape of a dataset's column.
-fn column_shape(generation: &gimlet_store::Generation, name: &str) -> Result<Vec<usize>> {
+fn column_shape(generation: &Generation, name: &str) -> Result<Vec<usize>> {
     match generation.manifest().schema.column(name) {
         Some(column) => Ok(column.shape.clone()),
         None => {

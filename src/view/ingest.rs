@@ -118,6 +118,7 @@ mod tests {
             stride: 4,
             mean: vec![0.0; channels],
             std: vec![1.0; channels],
+            views: 1,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The part of the view that runs whenever a sample is used: crop, flip, normalise, cut.
 
-use crate::pipeline::settings::{Map, View};
+use crate::pipeline::settings::{Map, Split, View};
 use crate::random::{self, Draws};
 use crate::{Error, Kind, Result};
 
@@ -14,6 +14,21 @@ pub enum Framing {
 }
 
 impl Framing {
+    /// The frames that stored activations are made of: every view of a training sample has its
+    /// own, and of a test sample there is the centre.
+    pub fn frozen(split: Split, seed: u64, view: u64) -> Self {
+        match split {
+            // The draws of epochs lie in the low half.
+            Split::Train => Framing::Random { seed, draw: view << 32 },
+            Split::Test => Framing::Centre,
+        }
+    }
+
+    /// The frames that are drawn anew in every epoch of training, counted from 0.
+    pub fn fresh(seed: u64, epoch: u64) -> Self {
+        Framing::Random { seed, draw: epoch + 1 }
+    }
+
     /// The frame of sample `id`, whose image is `(height, width)`.
     pub fn frame(self, view: &View, image: (usize, usize), id: i64) -> Frame {
         match self {
@@ -203,6 +218,7 @@ mod tests {
             stride,
             mean: (0..channels).map(|c| 0.4 + 0.03 * c as f32).collect(),
             std: (0..channels).map(|c| 0.25 + 0.02 * c as f32).collect(),
+            views: 1,
         }
     }
 

@@ -4,15 +4,15 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
+use crate::damage::is_noted;
 use crate::durable;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::hashed_file::hash_from;
-use crate::manifest::{Manifest, Part, folder_name, is_key, part_name};
+use crate::lease::Lease;
+use crate::manifest::{Manifest, Part, folder_name, is_folder_name, is_key, part_name};
 use crate::part_index::cannot_open;
 use crate::reader::Reader;
-use crate::records::Records;
+use crate::records::{Records, passes_over};
 use crate::writer::{Spec, Writer};
 
 /// A folder of generations, each a set of rows that never changes once it is there.
@@ -48,18 +48,39 @@ impl Dataset {
         self.generations()?.first().map(|number| self.generation(*number)).transpose()
     }
 
-    /// The newest generation made under `key`, if there is any.
+    /// The newest generation made under `key`, if there is any. Damaged manifests are passed over:
+    /// whatever they said is no longer a generation.
     ///
     /// # Errors
-    /// `Damaged` when the manifest of a newer one is.
+    /// As [`Self::readable`].
     pub fn find(&self, key: &str) -> Result<Option<Generation>> {
-        for number in self.generations()? {
-            let generation = self.generation(number)?;
-            if generation.manifest.key == key {
-                return Ok(Some(generation));
-            }
-        }
-        Ok(None)
+        self.readable()?
+            .find(|found| found.as_ref().map_or(true, |it| it.manifest.key == key))
+            .transpose()
+    }
+
+    /// The generations whose manifests can be read, newest first. [`Self::unreadable`] gives the
+    /// others.
+    ///
+    /// # Errors
+    /// `Failed` when the folder cannot be listed; and when it is met, a manifest of another format
+    /// version: nobody knows what is its.
+    pub fn readable(&self) -> Result<impl Iterator<Item = Result<Generation>>> {
+        let dataset = self.clone();
+        let read = move |number| match dataset.generation(number) {
+            Err(error) if passes_over(&error) => None,
+            generation => Some(generation),
+        };
+        Ok(self.generations()?.into_iter().filter_map(read))
+    }
+
+    /// What is wrong with the manifests that are damaged.
+    ///
+    /// # Errors
+    /// `Failed` when the folder cannot be listed.
+    pub fn unreadable(&self) -> Result<Vec<Error>> {
+        let read = self.generations()?.into_iter().filter_map(|it| self.generation(it).err());
+        Ok(read.filter(|error| error.kind() == ErrorKind::Damaged).collect())
     }
 
     /// Generation `number`. Its parts are not looked at yet.
@@ -70,7 +91,12 @@ impl Dataset {
     pub fn generation(&self, number: u64) -> Result<Generation> {
         let manifest: Manifest = self.records.read(number)?;
         manifest.check(&self.records.path(number))?;
-        Ok(Generation { dataset: self.clone(), number, manifest: Arc::new(manifest) })
+        Ok(self.holding(number, manifest))
+    }
+
+    /// A generation of this dataset with a manifest that was checked.
+    pub(crate) fn holding(&self, number: u64, manifest: Manifest) -> Generation {
+        Generation { dataset: self.clone(), number, manifest: Arc::new(manifest) }
     }
 
     /// Begins a generation, or goes on with one whose writer stopped before its commit.
@@ -94,6 +120,14 @@ impl Dataset {
         Ok((0..).take_while(|index| names.contains(&part_name(*index))).count())
     }
 
+    /// Whether there is a folder of a key, committed or not.
+    ///
+    /// # Errors
+    /// `Failed` when the folder cannot be listed.
+    pub fn was_begun(&self) -> Result<bool> {
+        Ok(durable::names_in(self.folder())?.iter().any(|name| is_folder_name(name)))
+    }
+
     pub(crate) fn records(&self) -> &Records {
         &self.records
     }
@@ -108,6 +142,11 @@ pub struct Generation {
 }
 
 impl Generation {
+    /// Where it belongs.
+    pub(crate) fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
     /// Its number: the newest has the highest.
     pub fn number(&self) -> u64 {
         self.number
@@ -141,24 +180,35 @@ impl Generation {
     /// Opens it to read rows of the named tensor columns, and the keys.
     ///
     /// # Errors
-    /// `NotFound` when there is no such column, `Damaged` when a part is missing or its size,
-    /// index or footer is not what was written.
+    /// `NotFound` when there is no such column, or when the generation was removed; `Damaged` when
+    /// a part is missing or its size, index or footer is not what was written.
     pub fn reader(&self, columns: &[&str]) -> Result<Reader> {
-        Reader::open(self, columns)
+        Reader::open(self, columns, Some(self.lease()?))
     }
 
-    /// Reads every byte and compares it with what was written.
-    ///
-    /// # Errors
-    /// `Damaged` names the file, and the row group, column and row where the damage is in a page.
-    pub fn verify(&self) -> Result<()> {
-        let parts = &self.manifest.parts;
-        let whole = parts.par_iter().find_map_first(|part| self.verify_part(part).err());
-        let Some(damage) = whole else { return Ok(()) };
-        // A page's CRC-32 says more exactly where. Not every damage lies in a page.
-        let names: Vec<_> = self.manifest.schema.columns.iter().map(|c| c.name.as_str()).collect();
-        self.reader(&names).and_then(|reader| reader.check_pages())?;
-        Err(damage)
+    /// As long as it is held, nobody removes the generation.
+    pub(crate) fn lease(&self) -> Result<Lease> {
+        let path = self.dataset.records.path(self.number);
+        Lease::read(&path)?.ok_or_else(|| {
+            let what = format!("{}: generation {} was removed", path.display(), self.number);
+            Error::new(ErrorKind::NotFound, what)
+        })
+    }
+
+    /// The parts that have to be made anew: those that are missing, have another size than was
+    /// written, or were noted as damaged. Looks at no byte of them.
+    pub fn broken_parts(&self) -> Vec<PathBuf> {
+        let folder = self.dir();
+        let parts = self.manifest.parts.iter().map(|part| (folder.join(&part.file), part.bytes));
+        let is_whole = |path: &Path, bytes| {
+            path.metadata().is_ok_and(|it| it.is_file() && it.len() == bytes) && !is_noted(path)
+        };
+        parts.filter(|(path, bytes)| !is_whole(path, *bytes)).map(|(path, _)| path).collect()
+    }
+
+    /// Whether there are no [`Self::broken_parts`].
+    pub fn is_whole(&self) -> bool {
+        self.broken_parts().is_empty()
     }
 
     pub(crate) fn verify_part(&self, part: &Part) -> Result<()> {

@@ -1,17 +1,18 @@
 //! Files that are whole or not there, and that survive a power cut once a call returns.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{ErrorKind as IoKind, Write};
+use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
+use crate::faults::{self, Operation};
 
 /// Writes a file that must not exist yet. `false`: it existed, and is as it was.
 ///
 /// # Errors
-/// `Failed` when the folder is missing or cannot be written to.
+/// `NoSpace`, `Denied` or `Failed` when it cannot be written; there is no such file then.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
     let mut temp = Temp::create(path)?;
     temp.write_and_sync(bytes)?;
@@ -21,24 +22,35 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
 /// Writes a file in one step, in place of whatever was there.
 ///
 /// # Errors
-/// `Failed` when the folder is missing or cannot be written to.
+/// `NoSpace`, `Denied` or `Failed` when it cannot be written; what was there is there still.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let mut temp = Temp::create(path)?;
     temp.write_and_sync(bytes)?;
     temp.replace()
 }
 
+/// Gives a file another name, in place of whatever had that name. It is durable once something else
+/// in that folder is.
+///
+/// # Errors
+/// `NoSpace`, `Denied` or `Failed` when it cannot; nothing has changed then.
+pub fn rename(from: &Path, to: &Path) -> Result<()> {
+    let renamed = faults::point(Operation::Rename, to).and_then(|()| fs::rename(from, to));
+    renamed.map_err(|error| Error::io(to, "replace", &error))
+}
+
 /// Creates a folder and those above it, and makes their names durable.
 ///
 /// # Errors
-/// `Failed` when a folder cannot be created.
+/// `NoSpace`, `Denied` or `Failed` when a folder cannot be created.
 pub fn create_folder(path: &Path) -> Result<()> {
     if path.is_dir() {
         return Ok(());
     }
     let parent = parent_of(path);
     create_folder(parent)?;
-    match fs::create_dir(path) {
+    let created = faults::point(Operation::CreateFolder, path).and_then(|()| fs::create_dir(path));
+    match created {
         Err(error) if error.kind() != IoKind::AlreadyExists => {
             Err(Error::io(path, "create the folder", &error))
         }
@@ -52,7 +64,7 @@ pub fn create_folder(path: &Path) -> Result<()> {
 /// Removes the temporary files that dead writers left in `folder`; those of living ones stay.
 ///
 /// # Errors
-/// `Failed` when the folder cannot be listed, or a file in it not removed.
+/// `Denied` or `Failed` when the folder cannot be listed, or a file in it not removed.
 pub fn remove_dead_temps(folder: &Path) -> Result<()> {
     for name in names_in(folder)? {
         if !(name.starts_with('.') && name.ends_with(".tmp")) {
@@ -69,8 +81,12 @@ pub fn remove_dead_temps(folder: &Path) -> Result<()> {
 }
 
 /// Removes a file; it may be missing.
-pub(crate) fn remove_if_there(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
+///
+/// # Errors
+/// `Denied` or `Failed` when it is still there.
+pub fn remove_if_there(path: &Path) -> Result<()> {
+    let removed = faults::point(Operation::Remove, path).and_then(|()| fs::remove_file(path));
+    match removed {
         Err(error) if error.kind() != IoKind::NotFound => Err(Error::io(path, "remove", &error)),
         _ => Ok(()),
     }
@@ -112,7 +128,9 @@ impl Temp {
         })?;
         loop {
             let path = target.with_file_name(format!(".{name}.{:016x}.tmp", unique()));
-            let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path);
+            let file = faults::point(Operation::Create, &path).and_then(|()| {
+                OpenOptions::new().read(true).write(true).create_new(true).open(&path)
+            });
             let file = file.map_err(|error| Error::io(&path, "create", &error))?;
             // Between creation and lock another writer may have taken the file for dead. Where
             // the file system knows no locks, nobody can take the lock to remove it either.
@@ -135,15 +153,18 @@ impl Temp {
     }
 
     fn write_and_sync(&mut self, bytes: &[u8]) -> Result<()> {
-        let written = self.file.write_all(bytes).and_then(|()| self.file.sync_all());
-        written.map_err(|error| {
-            Error::io(&self.target, &format!("write {} bytes", bytes.len()), &error)
-        })
+        let written = faults::write_all(&self.file, bytes, &self.path)
+            .and_then(|()| faults::point(Operation::Sync, &self.path))
+            .and_then(|()| self.file.sync_all());
+        written
+            .map_err(|error| Error::io(&self.target, "write", &error).needing(bytes.len() as u64))
     }
 
     /// Gives a synced file its final name. `false`: the name was taken, and nothing changed.
     pub fn publish(self) -> Result<bool> {
-        let created = match fs::hard_link(&self.path, &self.target) {
+        let linked = faults::point(Operation::Link, &self.target)
+            .and_then(|()| fs::hard_link(&self.path, &self.target));
+        let created = match linked {
             Ok(()) => true,
             Err(error) if error.kind() == IoKind::AlreadyExists => false,
             Err(error) => return Err(Error::io(&self.target, "link the finished file", &error)),
@@ -154,8 +175,7 @@ impl Temp {
     }
 
     fn replace(self) -> Result<()> {
-        fs::rename(&self.path, &self.target)
-            .map_err(|error| Error::io(&self.target, "replace", &error))?;
+        rename(&self.path, &self.target)?;
         sync_folder(parent_of(&self.target))
     }
 }
@@ -163,21 +183,23 @@ impl Temp {
 impl Drop for Temp {
     fn drop(&mut self) {
         // After a rename there is nothing to remove; otherwise the next writer removes it.
-        let _ = fs::remove_file(&self.path);
+        let _ = remove_if_there(&self.path);
     }
 }
 
 fn parent_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
-        Some(_) => Path::new("."),
-        None => path,
+        None if path.has_root() => path,
+        _ => Path::new("."),
     }
 }
 
 #[cfg(unix)]
 pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
-    let synced = File::open(folder).and_then(|file| file.sync_all());
+    let synced = faults::point(Operation::SyncFolder, folder)
+        .and_then(|()| File::open(folder))
+        .and_then(|file| file.sync_all());
     synced.map_err(|error| Error::io(folder, "sync the folder", &error))
 }
 

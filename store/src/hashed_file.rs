@@ -2,9 +2,11 @@
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use crate::damage::cannot_read;
 use crate::error::{Error, Result};
+use crate::faults::{self, Operation};
 
 /// Large enough for BLAKE3 to use vector instructions, small enough for the cache.
 const BUFFER: usize = 256 << 10;
@@ -13,22 +15,28 @@ const BUFFER: usize = 256 << 10;
 #[derive(Debug)]
 pub(crate) struct HashedFile {
     file: File,
+    path: PathBuf,
     hasher: blake3::Hasher,
     buffer: Vec<u8>,
     bytes: u64,
 }
 
 impl HashedFile {
-    /// Writes from where `file` stands.
-    pub fn new(file: File) -> Self {
+    /// Writes `file`, which lies at `path`, from where it stands.
+    pub fn new(file: File, path: &Path) -> Self {
         let buffer = Vec::with_capacity(BUFFER);
-        Self { file, hasher: blake3::Hasher::new(), buffer, bytes: 0 }
+        let path = path.to_path_buf();
+        Self { file, path, hasher: blake3::Hasher::new(), buffer, bytes: 0 }
     }
 
-    /// Makes the file durable; gives its hash and size.
-    pub fn finish(mut self) -> io::Result<(String, u64)> {
-        self.flush()?;
-        self.file.sync_all()?;
+    /// Makes the file durable; gives its hash and size. Errors name it `target`, as it will be
+    /// called.
+    pub fn finish(mut self, target: &Path) -> Result<(String, u64)> {
+        let left = self.buffer.len() as u64;
+        self.flush()
+            .and_then(|()| faults::point(Operation::Sync, &self.path))
+            .and_then(|()| self.file.sync_all())
+            .map_err(|error| Error::io(target, "write", &error).needing(left))?;
         Ok((self.hasher.finalize().to_hex().to_string(), self.bytes))
     }
 }
@@ -45,7 +53,7 @@ impl Write for HashedFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.hasher.update(&self.buffer);
-        self.file.write_all(&self.buffer)?;
+        faults::write_all(&self.file, &self.buffer, &self.path)?;
         self.bytes += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
@@ -66,5 +74,5 @@ pub(crate) fn hash_from(path: &Path, offset: u64) -> Result<String> {
             };
         }
     };
-    hash().map_err(|error| Error::io(path, "read", &error))
+    hash().map_err(|error| cannot_read(path, &error))
 }

@@ -5,15 +5,20 @@
 //! reader of Parquet reads by a plain glob; a [`Reader`] fetches single rows from them as fast as
 //! from a flat file. `FORMAT.md` beside this crate says what lies on disk.
 
+mod check;
 mod checksum;
 mod column_chunk;
 mod compression;
+pub mod damage;
 mod dataset;
 pub mod durable;
 mod error;
+pub mod faults;
+pub mod gc;
 mod half_precision;
 mod hashed_file;
 mod key_page;
+mod lease;
 mod manifest;
 mod page_header;
 mod pages;
@@ -26,13 +31,17 @@ mod records;
 mod row_group;
 mod rows;
 mod schema;
+mod seal;
 mod statistics;
 mod tensor_page;
 mod writer;
 
+pub use check::{Checked, Heard};
 pub use compression::{Compression, CompressionChoice, CompressionSetting};
+pub use damage::Damage;
 pub use dataset::{Dataset, Generation};
 pub use error::{Error, ErrorKind, Result};
+pub use lease::Lease;
 pub use manifest::{FORMAT_VERSION, Manifest, Part};
 pub use reader::{Keys, Reader};
 pub use records::Records;

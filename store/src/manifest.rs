@@ -68,8 +68,17 @@ pub(crate) fn folder_name(key: &str) -> &str {
     &key[..16]
 }
 
+/// Whether a folder may be that of a key.
+pub(crate) fn is_folder_name(name: &str) -> bool {
+    name.len() == 16 && is_hex(name)
+}
+
+fn is_hex(text: &str) -> bool {
+    text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 pub(crate) fn is_key(key: &str) -> bool {
-    key.len() == 64 && key.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
+    key.len() == 64 && is_hex(key)
 }
 
 impl Manifest {

@@ -10,7 +10,8 @@ use parquet::file::metadata::{KeyValue, PageIndexPolicy, ParquetMetaData, Parque
 use parquet::file::page_index::offset_index::PageLocation;
 use parquet::schema::types::TypePtr;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::damage::cannot_read;
+use crate::error::{Error, Result};
 use crate::manifest::Part;
 use crate::positioned::read_exact_at;
 use crate::schema::Schema;
@@ -156,7 +157,7 @@ fn read_metadata(
     };
     let mut index = vec![0; length];
     read_exact_at(file, &mut index, part.index_offset)
-        .map_err(|error| Error::io(path, "read the index", &error))?;
+        .map_err(|error| cannot_read(path, &error))?;
     if blake3::hash(&index).to_hex().as_str() != part.index_blake3 {
         return Err(Error::damaged(path, "its index or footer is not what was written"));
     }
@@ -172,10 +173,7 @@ fn read_metadata(
 /// A part that the manifest names and that is not there is damage, not absence.
 pub(crate) fn cannot_open(path: &Path, error: &io::Error) -> Error {
     match error.kind() {
-        io::ErrorKind::NotFound => Error::new(
-            ErrorKind::Damaged,
-            format!("{}: damaged: the file is missing", path.display()),
-        ),
+        io::ErrorKind::NotFound => Error::damaged(path, "the file is missing"),
         _ => Error::io(path, "open", error),
     }
 }

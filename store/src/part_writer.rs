@@ -58,13 +58,18 @@ impl PartWriter {
         let temp = Temp::create(path)?;
         let file = temp.file().try_clone().map_err(|error| Error::io(path, "write", &error))?;
         let parquet = SerializedFileWriter::new(
-            HashedFile::new(file),
+            HashedFile::new(file, temp.path()),
             kind.parquet.clone(),
             kind.properties.clone(),
         )
         .map_err(|error| cannot_write(path, &error))?;
         let sums = vec![Sums::NONE; kind.schema.columns.len()];
         Ok(Self { kind, temp, parquet, rows: 0, sums })
+    }
+
+    /// Rows in finished row groups.
+    pub fn rows(&self) -> u64 {
+        self.rows
     }
 
     /// Bytes so far.
@@ -75,7 +80,7 @@ impl PartWriter {
     /// Writes a row group.
     ///
     /// # Errors
-    /// `Failed` when the disk will not take it.
+    /// `NoSpace` or `Failed` when the disk will not take it.
     pub fn add(&mut self, group: &mut RowGroup, path: &Path) -> Result<()> {
         let rows = group.rows() as u64;
         self.write(group).map_err(|error| cannot_write(path, &error))?;
@@ -94,12 +99,13 @@ impl PartWriter {
     /// must have the same bytes, and stays.
     ///
     /// # Errors
-    /// `Failed` when the disk will not take it, or when the other file has other bytes.
+    /// `NoSpace` or `Failed` when the disk will not take it, `Failed` when the other file has other
+    /// bytes.
     pub fn finish(self, path: &Path, name: String) -> Result<(Part, Vec<Sums>)> {
         let rows = self.rows;
         let index_offset = self.parquet.bytes_written() as u64;
         let file = self.parquet.into_inner().map_err(|error| cannot_write(path, &error))?;
-        let (blake3, bytes) = file.finish().map_err(|error| Error::io(path, "write", &error))?;
+        let (blake3, bytes) = file.finish(path)?;
         let index_blake3 = hash_from(self.temp.path(), index_offset)?;
         let part = Part { file: name, rows, bytes, blake3, index_offset, index_blake3 };
         if !self.temp.publish()? && hash_from(path, 0)? != part.blake3 {
@@ -114,5 +120,10 @@ impl PartWriter {
 }
 
 fn cannot_write(path: &Path, error: &ParquetError) -> Error {
+    if let ParquetError::External(inner) = error
+        && let Some(inner) = inner.downcast_ref()
+    {
+        return Error::io(path, "write", inner);
+    }
     Error::failed(format_args!("{}: cannot write: {error}", path.display()))
 }

@@ -6,9 +6,12 @@ use std::io::IoSliceMut;
 use half::f16;
 use zerocopy::IntoBytes;
 
+use crate::check::Checked;
+use crate::damage::{Damage, cannot_read};
 use crate::dataset::Generation;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key_page;
+use crate::lease::Lease;
 use crate::part_index::{Expected, Page, PartIndex};
 use crate::positioned::{read_exact_at, read_exact_vectored_at, will_need};
 use crate::quantise::dequantise;
@@ -23,8 +26,8 @@ const READ_AT_ONCE: u64 = 256 << 10;
 /// are wanted as they lie in the file.
 const READ_DIRECTLY: usize = 32 << 10;
 
-/// An open generation. Positions are 0 to `rows()`, over all parts in order. Reading locks
-/// nothing: share it between threads.
+/// An open generation. Positions are 0 to `rows()`, over all parts in order. Reading waits for
+/// nobody: share it between threads. As long as it lives, nobody removes the generation.
 #[derive(Debug)]
 pub struct Reader {
     parts: Vec<PartIndex>,
@@ -33,7 +36,8 @@ pub struct Reader {
     rows: u64,
     columns: Vec<(Column, TensorPage)>,
     source: bool,
-    attributes: usize,
+    key_names: Vec<String>,
+    _lease: Option<Lease>,
 }
 
 /// What identifies the rows, in the order of their positions.
@@ -62,7 +66,11 @@ thread_local! {
 }
 
 impl Reader {
-    pub(crate) fn open(generation: &Generation, columns: &[&str]) -> Result<Self> {
+    pub(crate) fn open(
+        generation: &Generation,
+        columns: &[&str],
+        lease: Option<Lease>,
+    ) -> Result<Self> {
         let manifest = generation.manifest();
         let schema = &manifest.schema;
         let stored = schema.stored();
@@ -96,8 +104,8 @@ impl Reader {
             .iter()
             .map(|(place, page)| (stored[*place].clone(), page.clone()))
             .collect();
-        let attributes = schema.attributes.len();
-        Ok(Self { parts, starts, rows, columns, source: schema.source, attributes })
+        let (source, key_names) = (schema.source, schema.key_names());
+        Ok(Self { parts, starts, rows, columns, source, key_names, _lease: lease })
     }
 
     /// Rows in all parts.
@@ -110,26 +118,40 @@ impl Reader {
     /// # Errors
     /// `Damaged` names the file and row group.
     pub fn keys(&self) -> Result<Keys> {
+        let attributes = self.key_names.len() - 2 - usize::from(self.source);
         let mut keys = Keys {
             sources: self.source.then(Vec::new),
-            attributes: vec![Vec::new(); self.attributes],
+            attributes: vec![Vec::new(); attributes],
             ..Keys::default()
         };
         let mut page = Vec::new();
         for part in &self.parts {
-            for (number, group) in part.groups.iter().enumerate() {
-                for (column, at) in group.keys.iter().enumerate() {
-                    page.resize(at.length as usize, 0);
-                    read_exact_at(&part.file, &mut page, at.offset)
-                        .map_err(|error| Error::io(&part.path, "read", &error))?;
-                    keys.add(column, &page, group.rows).map_err(|what| {
-                        let place = format_args!("row group {number}, keys: {what}");
-                        Error::damaged(&part.path, place)
-                    })?;
+            for group in 0..part.groups.len() {
+                for column in 0..self.key_names.len() {
+                    self.read_keys(part, group, column, &mut page, &mut keys)?;
                 }
             }
         }
         Ok(keys)
+    }
+
+    /// Adds what a key column holds of a row group.
+    fn read_keys(
+        &self,
+        part: &PartIndex,
+        number: usize,
+        column: usize,
+        page: &mut Vec<u8>,
+        keys: &mut Keys,
+    ) -> Result<()> {
+        let group = &part.groups[number];
+        let at = group.keys[column];
+        page.resize(at.length as usize, 0);
+        read_exact_at(&part.file, page, at.offset)
+            .map_err(|error| cannot_read(&part.path, &error))?;
+        keys.add(column, page, group.rows).map_err(|what| {
+            Damage::of(&part.path, what).in_column(number, &self.key_names[column]).into()
+        })
     }
 
     /// The values of `column` at `positions`, row after row, as f32: halves are widened, `i8` is
@@ -201,15 +223,31 @@ impl Reader {
         Ok(())
     }
 
-    /// Checks every page of the columns that it was opened for, and the keys.
-    pub(crate) fn check_pages(&self) -> Result<()> {
-        self.keys()?;
-        for place in 0..self.columns.len() {
-            for position in 0..self.rows {
-                self.for_each_row(place, &[position], |_| {})?;
+    /// Checks every page of the columns that it was opened for, and the keys. Goes on after damage.
+    pub(crate) fn check_pages(&self) -> Checked {
+        let mut checked = Checked::default();
+        let mut found = |result: Result<()>| match result.map_err(Error::into_damage) {
+            Ok(()) => {}
+            Err(Ok(damage)) => checked.push(damage),
+            Err(Err(error)) => checked.unchecked.push(error.to_string()),
+        };
+        let mut page = Vec::new();
+        for part in &self.parts {
+            for group in 0..part.groups.len() {
+                for column in 0..self.key_names.len() {
+                    let attributes = vec![Vec::new(); self.key_names.len()];
+                    let sources = self.source.then(Vec::new);
+                    let mut keys = Keys { sources, attributes, ..Keys::default() };
+                    found(self.read_keys(part, group, column, &mut page, &mut keys));
+                }
             }
         }
-        Ok(())
+        for place in 0..self.columns.len() {
+            for position in 0..self.rows {
+                found(self.for_each_row(place, &[position], |_| {}));
+            }
+        }
+        checked
     }
 
     fn column(&self, name: &str) -> Result<(usize, &TensorPage)> {
@@ -240,7 +278,7 @@ impl Reader {
                 let (before, after) = around.split_at_mut(before);
                 let mut slices = [&mut *before, &mut *row, &mut *after].map(IoSliceMut::new);
                 read_exact_vectored_at(&part.file, &mut slices, page.offset)
-                    .map_err(|error| Error::io(&part.path, "read", &error))?;
+                    .map_err(|error| cannot_read(&part.path, &error))?;
                 layout.check(before, row, after).map_err(damaged)?;
             }
             Ok(())
@@ -260,7 +298,7 @@ impl Reader {
                 let start = at[0].offset;
                 pages.resize((end_of(&at[at.len() - 1]) - start) as usize, 0);
                 read_exact_at(&part.file, pages, start)
-                    .map_err(|error| Error::io(&part.path, "read", &error))?;
+                    .map_err(|error| cannot_read(&part.path, &error))?;
                 for page in at {
                     let from = (page.offset - start) as usize;
                     let stored = layout
@@ -375,6 +413,5 @@ fn damaged_page(part: &PartIndex, place: usize, page: &Page, column: &str, what:
         row_in_group -= group.rows;
         number += 1;
     }
-    let place = format!("row group {number}, row {row_in_group}, column `{column}`");
-    Error::damaged(&part.path, format_args!("{place}: {what}"))
+    Damage::of(&part.path, what).in_column(number, column).in_row(row_in_group).into()
 }

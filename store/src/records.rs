@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::damage::cannot_read;
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
+use crate::seal;
 
 /// No honest record is near this size; one that is gets refused before it is read.
 const MAX_BYTES: u64 = 256 << 20;
@@ -47,6 +49,29 @@ impl Records {
         let mut numbers: Vec<u64> = names.iter().filter_map(|name| number_of(name)).collect();
         numbers.sort_unstable_by(|a, b| b.cmp(a));
         Ok(numbers)
+    }
+
+    /// The numbers and records that can be read, newest first: `T`s in JSON that no other process
+    /// has removed meanwhile. [`Self::unreadable`] gives the others.
+    ///
+    /// # Errors
+    /// As [`Self::numbers`]; those of a record that is neither damaged nor gone, when it is met.
+    pub fn readable<T: DeserializeOwned>(&self) -> Result<impl Iterator<Item = Result<(u64, T)>>> {
+        let records = self.clone();
+        let read = move |number| match records.read(number) {
+            Err(error) if passes_over(&error) => None,
+            read => Some(read.map(|record| (number, record))),
+        };
+        Ok(self.numbers()?.into_iter().filter_map(read))
+    }
+
+    /// What is wrong with the records that are damaged.
+    ///
+    /// # Errors
+    /// As [`Self::numbers`].
+    pub fn unreadable<T: DeserializeOwned>(&self) -> Result<Vec<Error>> {
+        let read = self.numbers()?.into_iter().filter_map(|number| self.read::<T>(number).err());
+        Ok(read.filter(|error| error.kind() == ErrorKind::Damaged).collect())
     }
 
     /// Record `number`.
@@ -89,6 +114,12 @@ impl Records {
     }
 }
 
+/// A record that is damaged must not keep the others from being used; one that is of another version
+/// must, as nobody knows what it says.
+pub(crate) fn passes_over(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotFound)
+}
+
 /// `00000012.json` is record 12; other spellings of the same number are no records.
 fn number_of(name: &str) -> Option<u64> {
     let number = name.strip_suffix(".json")?.parse().ok()?;
@@ -96,11 +127,14 @@ fn number_of(name: &str) -> Option<u64> {
 }
 
 pub(crate) fn write_new_json<T: Serialize>(path: &Path, value: &T) -> Result<bool> {
-    let mut bytes = serde_json::to_vec_pretty(value).map_err(|error| {
+    durable::write_new(path, &to_json(path, value)?)
+}
+
+/// A record as it is written to `path`.
+pub(crate) fn to_json<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>> {
+    serde_json::to_vec_pretty(value).map(seal::seal).map_err(|error| {
         Error::failed(format_args!("{}: cannot be written as JSON: {error}", path.display()))
-    })?;
-    bytes.push(b'\n');
-    durable::write_new(path, &bytes)
+    })
 }
 
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
@@ -116,7 +150,10 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
         IoKind::NotFound => {
             Error::new(ErrorKind::NotFound, format!("{}: there is no such record", path.display()))
         }
-        _ => Error::io(path, "read", &error),
+        _ => cannot_read(path, &error),
     })?;
+    if !seal::holds(&bytes) {
+        return Err(Error::damaged(path, "its seal is broken: it is not what was written"));
+    }
     serde_json::from_slice(&bytes).map_err(|error| Error::damaged(path, error))
 }

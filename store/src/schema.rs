@@ -171,6 +171,12 @@ impl Schema {
         2 + usize::from(self.source) + self.attributes.len()
     }
 
+    /// The names of these columns, in order.
+    pub(crate) fn key_names(&self) -> Vec<String> {
+        let own = [ID, LABEL].into_iter().chain(self.source.then_some(SOURCE));
+        own.map(String::from).chain(self.attributes.iter().cloned()).collect()
+    }
+
     /// The tensor columns as they lie in a part: an `I8` column is followed by its scales.
     pub(crate) fn stored(&self) -> Vec<Column> {
         self.columns

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,10 +11,12 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::compression::{Compression, CompressionChoice, CompressionSetting};
+use crate::damage::{Damage, forget, is_noted};
 use crate::dataset::{Dataset, Generation};
 use crate::durable;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::hashed_file::hash_from;
+use crate::lease::Lease;
 use crate::manifest::{FORMAT_VERSION, Manifest, Part, folder_name, is_key, part_name};
 use crate::part_writer::{PartKind, PartWriter};
 use crate::records;
@@ -62,24 +64,39 @@ pub struct Writer {
     group: RowGroup,
     part: Option<PartWriter>,
     broken: bool,
+    /// The generation, if it was committed before: what is broken of it is made again.
+    committed: Option<Generation>,
+    _lease: Lease,
 }
 
 /// What is noted beside a complete part, so that another writer need not make it again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct PartRecord {
-    format_version: u32,
-    key: String,
-    schema: Schema,
+pub(crate) struct PartRecord {
+    pub format_version: u32,
+    pub key: String,
+    pub schema: Schema,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     compression: BTreeMap<String, CompressionChoice>,
     rows_per_part: usize,
     rows_per_group: usize,
-    part: Part,
+    pub part: Part,
     /// Of each tensor column.
     sums: Vec<Sums>,
 }
 
-fn record_name(index: usize) -> String {
+impl PartRecord {
+    /// Whether it can be the note at this path.
+    pub fn belongs_to(&self, note: &Path) -> bool {
+        let (folder, name) = (note.parent().and_then(Path::file_name), note.file_name());
+        is_key(&self.key)
+            && folder.is_some_and(|folder| folder == folder_name(&self.key))
+            && name.is_some_and(|name| *name == *format!(".{}.json", self.part.file))
+            && self.schema.check().is_ok()
+            && self.part.fault(&self.schema).is_none()
+    }
+}
+
+pub(crate) fn record_name(index: usize) -> String {
     format!(".{}.json", part_name(index))
 }
 
@@ -87,8 +104,9 @@ impl Writer {
     pub(crate) fn begin(dataset: Dataset, mut spec: Spec) -> Result<Self> {
         check(&spec)?;
         let folder = dataset.folder().join(folder_name(&spec.key));
-        durable::create_folder(&folder)?;
+        let lease = Lease::write_to(&folder)?;
         durable::remove_dead_temps(&folder)?;
+        durable::remove_dead_temps(dataset.folder())?;
         let fixed = match spec.compression {
             CompressionSetting::Fixed(compression) => compression,
             CompressionSetting::Auto => Compression::None,
@@ -96,8 +114,6 @@ impl Writer {
         spec.schema.columns.iter_mut().for_each(|column| column.compression = fixed);
         let group = RowGroup::new(&spec.schema);
         let mut writer = Self {
-            dataset,
-            spec,
             folder,
             kind: None,
             choices: BTreeMap::new(),
@@ -106,6 +122,10 @@ impl Writer {
             group,
             part: None,
             broken: false,
+            committed: dataset.find(&spec.key)?,
+            dataset,
+            spec,
+            _lease: lease,
         };
         writer.find_done()?;
         if writer.kind.is_none() && writer.spec.compression != CompressionSetting::Auto {
@@ -167,8 +187,8 @@ impl Writer {
     ///
     /// # Errors
     /// `Failed` when the rows do not fit the schema, when a value is not finite or beyond the
-    /// column's type, when there are more rows than announced, or when the disk will not take
-    /// them. After an error the writer takes nothing more.
+    /// column's type, or when there are more rows than announced; `NoSpace`, `Denied` or `Failed`
+    /// when the disk will not take them. After an error the writer takes nothing more.
     pub fn write(&mut self, rows: &Rows) -> Result<()> {
         self.whole()?;
         self.broken = true;
@@ -181,8 +201,9 @@ impl Writer {
     /// has committed the same key before, that generation is given.
     ///
     /// # Errors
-    /// `Failed` when there are no rows or not as many as announced, when the disk will not take
-    /// the last part or the manifest, or when another writer's parts of this key are different.
+    /// `Failed` when there are no rows or not as many as announced, or when another writer's parts
+    /// of this key are different; `NoSpace`, `Denied` or `Failed` when the disk will not take the last
+    /// part or the manifest.
     pub fn commit(mut self, summary: serde_json::Value) -> Result<Generation> {
         self.whole()?;
         let rows = self.position;
@@ -208,16 +229,20 @@ impl Writer {
             // the key after the search takes this number or a later one.
             let number = records.next()?;
             if let Some(found) = self.dataset.find(&self.spec.key)? {
-                return if found.manifest().parts == manifest.parts {
-                    Ok(found)
-                } else {
-                    Err(self.fail(format_args!(
+                if found.manifest().parts != manifest.parts {
+                    return Err(self.fail(format_args!(
                         "generation {} was committed under the same key with other parts, so \
                          the key leaves out something that the rows depend on",
                         found.number()
-                    )))
-                };
+                    )));
+                }
+                return self.forget_damage().map(|()| found);
             }
+            if let Some(committed) = &self.committed {
+                let number = committed.number();
+                return Err(self.fail(format_args!("generation {number} has gone; run it again")));
+            }
+            self.forget_damage()?;
             if records.try_commit(number, &manifest)? {
                 return self.dataset.generation(number);
             }
@@ -278,28 +303,70 @@ impl Writer {
                 self.settle(schema)?
             }
         };
+        let to_come = self.bytes_to_come();
         let part = match &mut self.part {
             Some(part) => part,
-            none => none.insert(PartWriter::create(kind, &path)?),
+            none => {
+                let created = PartWriter::create(kind, &path);
+                none.insert(created.map_err(|error| error.needing(to_come))?)
+            }
         };
-        part.add(&mut self.group, &path)
+        part.add(&mut self.group, &path).map_err(|error| error.needing(to_come))
     }
 
     /// Finishes part `index`, if it was begun.
     fn end_part(&mut self, index: usize) -> Result<()> {
         self.end_group(index)?;
+        let to_come = self.bytes_to_come();
         let Some(part) = self.part.take() else { return Ok(()) };
         let name = part_name(index);
-        let (part, sums) = part.finish(&self.folder.join(&name), name)?;
+        let finished = part.finish(&self.folder.join(&name), name);
+        let (part, sums) = finished.map_err(|error| error.needing(to_come))?;
+        self.check_repaired(index, &part)?;
         let record = self.record(part, sums);
         let path = self.folder.join(record_name(index));
-        records::write_new_json(&path, &record)?;
+        let noted = records::write_new_json(&path, &record);
+        noted.map_err(|error| error.needing(to_come))?;
         // Read back, so that numbers that JSON rounds are the same after a resumption.
         let noted: PartRecord = records::read_json(&path)?;
         if noted.part != record.part {
             return Err(Error::damaged(&path, "it is about another file; remove it"));
         }
         self.done.insert(index, noted);
+        Ok(())
+    }
+
+    /// Of the rows that are in no row group of a part yet, as far as they are known, uncompressed.
+    fn bytes_to_come(&self) -> u64 {
+        let written = self.rows_done() + self.part.as_ref().map_or(0, PartWriter::rows);
+        let announced = self.spec.rows.map(|rows| rows.saturating_sub(written));
+        let rows = announced.unwrap_or(self.group.rows() as u64);
+        rows.saturating_mul(self.spec.schema.row_bytes() as u64)
+    }
+
+    /// Removes the notes of damage, last of all: every part is as it was, or will be, committed.
+    fn forget_damage(&self) -> Result<()> {
+        let parts = self.done.values().map(|record| self.folder.join(&record.part.file));
+        parts.into_iter().try_for_each(|part| forget(&part))
+    }
+
+    /// That a part which was made again is the one that was committed. If not, it is removed: what
+    /// else was committed, and what was made of it, belongs to the part as it was.
+    fn check_repaired(&self, index: usize, part: &Part) -> Result<()> {
+        let Some(committed) = &self.committed else { return Ok(()) };
+        match committed.manifest().parts.get(index) {
+            Some(expected) if expected == part => {}
+            _ => {
+                let path = self.folder.join(&part.file);
+                durable::remove_if_there(&path)?;
+                let what = format!(
+                    "{}: was made again, and is not what was committed as generation {}",
+                    path.display(),
+                    committed.number()
+                );
+                return Err(Error::new(ErrorKind::Differs, what));
+            }
+        }
         Ok(())
     }
 
@@ -319,7 +386,7 @@ impl Writer {
     /// Takes the parts that earlier attempts completed. Removes what is damaged, or was cut in
     /// another way: it cannot be committed, and would be in the way.
     fn find_done(&mut self) -> Result<()> {
-        let committed = self.dataset.find(&self.spec.key)?;
+        let committed = self.committed.clone();
         if let Some(committed) = &committed {
             self.choices = committed.manifest().compression.clone();
             self.settle(committed.manifest().schema.clone())?;
@@ -348,23 +415,48 @@ impl Writer {
         // A part without a note stays: its writer may be about to note it, and who makes it again
         // compares the bytes. One that was committed stays if it is what was committed.
         let parts = committed.iter().flat_map(|it| it.manifest().parts.iter().enumerate());
-        let undone: Vec<&Part> =
-            parts.filter(|(index, _)| !self.done.contains_key(index)).map(|(_, it)| it).collect();
-        let checked: Vec<bool> = undone
-            .par_iter()
-            .map(|part| committed.as_ref().is_some_and(|it| it.verify_part(part).is_ok()))
-            .collect();
-        for (part, good) in undone.iter().zip(checked) {
+        let undone: Vec<(usize, &Part)> =
+            parts.filter(|(index, _)| !self.done.contains_key(index)).collect();
+        let checked = undone.par_iter().map(|(_, part)| match &committed {
+            Some(committed) => is_sound(committed.verify_part(part).map(|()| true)),
+            None => Ok(false),
+        });
+        let checked: Vec<bool> = checked.collect::<Result<_>>()?;
+        for ((index, part), good) in undone.into_iter().zip(checked) {
+            let had_note = names.contains(&record_name(index));
             unfit.retain(|name| *name != part.file);
             if !good {
                 unfit.push(part.file.clone());
+            } else if !had_note && self.is_cut_here(index, part) {
+                // Restored from a copy. Its sums are in the statistics of the manifest already.
+                let sums = vec![Sums::NONE; self.spec.schema.columns.len()];
+                self.done.insert(index, self.record(part.clone(), sums));
             }
         }
-        unfit.iter().try_for_each(|name| durable::remove_if_there(&self.folder.join(name)))
+        for name in unfit {
+            let path = self.folder.join(&name);
+            // Until the commit it must not be taken for whole, whatever comes in its place.
+            if committed.is_some() && !is_noted(&path) {
+                Damage::of(&path, "it is being made again").note()?;
+            }
+            durable::remove_if_there(&path)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a committed part has the rows that this writer would give it.
+    fn is_cut_here(&self, index: usize, part: &Part) -> bool {
+        let per_part = self.spec.rows_per_part as u64;
+        let parts = self.committed.as_ref().map_or(0, |it| it.manifest().parts.len());
+        part.rows == per_part || (part.rows < per_part && index + 1 == parts)
     }
 
     /// Whether a complete part is one of those that this writer would make.
     fn fits(&self, record: &PartRecord) -> bool {
+        let other = |it: &Generation| !it.manifest().parts.contains(&record.part);
+        if self.committed.as_ref().is_some_and(other) {
+            return false;
+        }
         let mut expected = self.record(record.part.clone(), record.sums.clone());
         if self.kind.is_none() && self.spec.compression == CompressionSetting::Auto {
             // Whoever wrote it has seen the first row group, and chosen.
@@ -387,7 +479,7 @@ impl Writer {
             && noted.sums.len() == self.spec.schema.columns.len();
         let path = self.folder.join(part_name(index));
         let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
-        let same = || Ok(hash_from(&path, 0)? == noted.part.blake3);
+        let same = || is_sound(hash_from(&path, 0).map(|hash| hash == noted.part.blake3));
         let good = plausible && size == noted.part.bytes && same()?;
         Ok(good.then_some(noted))
     }
@@ -438,6 +530,14 @@ impl Writer {
 
     fn fail(&self, what: impl std::fmt::Display) -> Error {
         Error::failed(format_args!("{}: {what}", self.folder.display()))
+    }
+}
+
+/// What cannot be looked at for another reason than damage must not be taken for damaged.
+fn is_sound(checked: Result<bool>) -> Result<bool> {
+    match checked {
+        Err(error) if error.kind() == ErrorKind::Damaged => Ok(false),
+        checked => checked,
     }
 }
 

@@ -2,6 +2,7 @@
 
 #[allow(dead_code)]
 mod read_back;
+#[allow(dead_code)]
 mod support;
 
 use std::fs;

@@ -49,6 +49,18 @@ epochs = 5
 batch = 16
 "#;
 
+/// A third module for [`PIPELINE`].
+pub const THIRD: &str = r#"
+[[modules]]
+name = "c"
+layers = [{ basic = { channels = 12, stride = 2 } }]
+"#;
+
+/// [`PIPELINE`] with three modules.
+pub fn three_modules() -> String {
+    PIPELINE.replace("[loss.infonce]", &format!("{THIRD}\n[loss.infonce]"))
+}
+
 /// A folder with the pipeline in it, and room for its runs.
 pub struct Tiny {
     folder: TempDir,
@@ -106,6 +118,19 @@ impl Tiny {
         serde_json::from_str(&self.ok(command, &all).0).unwrap()
     }
 
+    /// The bytes of the one weights' file of a module.
+    pub fn weights(&self, run_dir: &str, module: &str) -> Vec<u8> {
+        let path = self.find(&format!("{run_dir}/modules/{module}"), "weights.safetensors");
+        std::fs::read(path).unwrap()
+    }
+
+    /// The tensors of a module's weights' file, which also says under which key it was made.
+    pub fn tensors(&self, run_dir: &str, module: &str) -> Vec<u8> {
+        let bytes = self.weights(run_dir, module);
+        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        bytes[8 + header..].to_vec()
+    }
+
     /// The one file below `folder` whose name is `name`.
     pub fn find(&self, folder: &str, name: &str) -> PathBuf {
         let mut found = Vec::new();
@@ -116,6 +141,29 @@ impl Tiny {
         });
         assert_eq!(found.len(), 1, "{name} in {folder}: {found:?}");
         found.remove(0)
+    }
+
+    /// What a run has made: the hash of every part and of all weights, and the losses in its logs.
+    pub fn contents(&self, run_dir: &str) -> Vec<(String, String)> {
+        let mut all = Vec::new();
+        walk(&self.path(run_dir), &mut |path| {
+            let name = path.strip_prefix(self.path(run_dir)).unwrap().display().to_string();
+            if name.ends_with(".parquet") || name.ends_with("weights.safetensors") {
+                all.push((name, blake3::hash(&std::fs::read(path).unwrap()).to_string()));
+            } else if name.ends_with("log.jsonl") {
+                let losses: Vec<String> = std::fs::read_to_string(path)
+                    .unwrap()
+                    .lines()
+                    .map(|line| {
+                        let entry: serde_json::Value = serde_json::from_str(line).unwrap();
+                        format!("{} {} {}", entry["step"], entry["loss"], entry["accuracy"])
+                    })
+                    .collect();
+                all.push((name, losses.join("\n")));
+            }
+        });
+        all.sort();
+        all
     }
 }
 

@@ -1,0 +1,136 @@
+//! `gimlet plan`: what a run would do, and what it would take.
+
+use clap::Args;
+use serde_json::json;
+
+use super::inspect::dtype;
+use super::printer::Printer;
+use super::{JsonArgs, PipelineArgs, interrupt, table};
+use crate::stage::forecast::{Certainty, Forecast, StepForecast};
+use crate::stage::measure;
+use crate::stage::room::Room;
+use crate::train::input::POOLED;
+
+#[derive(Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+
+    /// Time a few steps of every module, on random input, instead of guessing
+    #[arg(long)]
+    measure: bool,
+
+    #[command(flatten)]
+    output: JsonArgs,
+}
+
+pub fn run(args: PlanArgs, printer: &Printer) -> anyhow::Result<()> {
+    let (pipeline, dir, plan) = args.pipeline.look()?;
+    let pace = match args.measure {
+        true => {
+            let costs = plan.costs(&pipeline, &dir)?;
+            let timing = |module: &str| printer.note(&format!("timing {module}"));
+            Some(measure::pace(&costs, interrupt::flag(), timing)?)
+        }
+        false => None,
+    };
+    let forecast = Forecast::new(&pipeline, &plan, &dir, pace.as_ref())?;
+    let fits = forecast.room.check();
+    if args.output.json {
+        printer.json(&json!({
+            "pipeline": pipeline.name, "run_dir": dir.path(), "steps": forecast.steps,
+            "total_bytes": forecast.total_bytes, "seconds": forecast.seconds,
+            "room": forecast.room, "fits": fits.is_ok(),
+            "over_bytes": forecast.room.over_disk().max(forecast.room.over_limit()),
+        }))?;
+    } else {
+        printer.note(&format!("pipeline {} in {}", pipeline.name, dir.path().display()));
+        printer.result(&steps(&forecast.steps))?;
+        printer.result(&format!("\n{}", summary(&forecast, args.measure)))?;
+    }
+    Ok(fits?)
+}
+
+/// A row a step.
+fn steps(steps: &[StepForecast]) -> String {
+    let rows = steps.iter().map(|it| {
+        vec![
+            it.stage.clone(),
+            it.step.clone(),
+            it.state.name().to_string(),
+            it.rows.map_or_else(dash, |rows| (rows.train + rows.test).to_string()),
+            tensor(it),
+            match it.bytes {
+                0 => dash(),
+                bytes => estimate(table::bytes(bytes), it.bytes_are),
+            },
+            it.memory.map_or_else(dash, |bytes| estimate(table::bytes(bytes), it.memory_is)),
+            estimate(seconds(it.seconds), it.seconds_are),
+            it.why.clone(),
+        ]
+    });
+    let header = ["stage", "step", "state", "rows", "a row", "bytes", "memory", "time", "why"];
+    table::plain(&header, rows.collect(), &[3, 5, 6, 7])
+}
+
+fn dash() -> String {
+    "-".to_string()
+}
+
+/// What a row is, but for the pooled vectors beside it; of several datasets that of the last.
+fn tensor(step: &StepForecast) -> String {
+    let last = step.tensors.iter().rfind(|it| it.name != POOLED).or(step.tensors.last());
+    last.map_or_else(dash, |it| format!("{} {} {:?}", it.name, dtype(it.dtype), it.shape))
+}
+
+/// A number as well as it is known.
+fn estimate(number: String, certainty: Certainty) -> String {
+    match certainty {
+        Certainty::Actual => number,
+        Certainty::Measured | Certainty::Estimated => format!("~{number}"),
+        Certainty::Most => format!("<{number}"),
+    }
+}
+
+/// `4000.0` -> `1 h 7 min`.
+fn seconds(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match (whole / 86_400, whole / 3600 % 24, whole / 60 % 60, whole % 60) {
+        (0, 0, 0, seconds) => format!("{seconds} s"),
+        (0, 0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (0, hours, minutes, _) => format!("{hours} h {minutes} min"),
+        (days, hours, ..) => format!("{days} d {hours} h"),
+    }
+}
+
+/// What lies between the modules, and what all steps take together.
+fn summary(forecast: &Forecast, measured: bool) -> String {
+    let mut lines = Vec::new();
+    for step in &forecast.steps {
+        let Some(boundary) = &step.boundary else { continue };
+        let what = match (boundary.stored, boundary.relu) {
+            (false, _) => "recomputed",
+            (true, true) => "stored as relu(z)",
+            (true, false) => "stored",
+        };
+        lines.push(format!("activations of {}: {what} ({})", step.stage, boundary.why));
+    }
+    let Room { used, needed, available, max_bytes, compressed } = &forecast.room;
+    let runs = forecast.steps.iter().filter(|it| it.runs).count();
+    let mut to_write = format!("{} to be written", table::bytes(*needed));
+    if *compressed {
+        to_write += " before compression";
+    }
+    lines.push(String::new());
+    lines.push(format!(
+        "{runs} of {} steps would run, in {} ({})",
+        forecast.steps.len(),
+        seconds(forecast.seconds),
+        if measured { "from steps that were timed" } else { "a guess; --measure times some steps" }
+    ));
+    lines.push(format!("{to_write}; {} there", table::bytes(*used)));
+    let free = available.map_or_else(|| "unknown".to_string(), table::bytes);
+    let limit = max_bytes.map_or_else(|| "not set".to_string(), table::bytes);
+    lines.push(format!("free on the disk: {free}; store.max_bytes: {limit}"));
+    lines.join("\n")
+}

@@ -1,0 +1,123 @@
+//! What becomes of the activations between a module and the next: stored, or recomputed when they are
+//! needed.
+
+use serde::Serialize;
+
+use super::cost::Costs;
+use crate::Result;
+use crate::module;
+use crate::pipeline::{Activations, Pipeline, bytes_in_words};
+
+/// What becomes of one module's activations, and why.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Boundary {
+    /// Whether they are stored; else the next module has the frozen predecessors compute them.
+    pub stored: bool,
+    /// Whether relu(z) is stored instead of z.
+    pub relu: bool,
+    /// For people.
+    pub why: String,
+}
+
+/// The boundaries of a pipeline, one a module. `costs` is asked only where one is `auto`.
+///
+/// # Errors
+/// Those of `costs`.
+pub fn resolve<'a>(
+    pipeline: &'a Pipeline,
+    costs: impl FnOnce() -> Result<Costs<'a>>,
+) -> Result<Vec<Boundary>> {
+    let wanted: Vec<Activations> = pipeline.modules.iter().map(|it| it.activations).collect();
+    let mut why = vec!["as the pipeline says".to_owned(); wanted.len()];
+    let mut stored: Vec<bool> = wanted.iter().map(|it| *it != Activations::Recompute).collect();
+    if wanted.contains(&Activations::Auto) {
+        choose(&costs()?, &wanted, &mut stored, &mut why);
+    }
+    let mut channels = pipeline.view.channels();
+    let mut boundaries = Vec::with_capacity(wanted.len());
+    for (index, module) in pipeline.modules.iter().enumerate() {
+        channels = module.layers.iter().fold(channels, |c, layer| layer.out_channels(c));
+        // What no module reads stays as it is.
+        let hidden = pipeline.modules.get(index + 1).is_some_and(|next| {
+            pipeline.store.relu && module::reads_only_relu(&next.layers, channels)
+        });
+        let relu = stored[index] && hidden;
+        boundaries.push(Boundary { stored: stored[index], relu, why: why[index].clone() });
+    }
+    Ok(boundaries)
+}
+
+/// What having one more boundary recomputed changes.
+struct Switch {
+    boundary: usize,
+    seconds: f64,
+    bytes: u64,
+}
+
+impl Switch {
+    /// Bytes saved for each second.
+    fn worth(&self) -> f64 {
+        self.bytes as f64 / self.seconds.max(1e-9)
+    }
+}
+
+/// Decides what is `auto`: starts from everything stored and has one boundary after another
+/// recomputed, first those that save seconds; then, as long as the run is larger than it may be,
+/// those that save the most bytes for each second they cost. What of these fits after all is stored.
+fn choose(costs: &Costs<'_>, wanted: &[Activations], stored: &mut [bool], why: &mut [String]) {
+    let pace = costs.assumed_pace();
+    let seconds = |stored: &[bool]| costs.total_seconds(stored, &pace);
+    let last = wanted.len() - 1;
+    if wanted[last] == Activations::Auto {
+        stored[last] = false;
+        why[last] = "auto: no module reads them".to_owned();
+    }
+    let switches = |stored: &[bool]| -> Vec<Switch> {
+        let free = (0..last).filter(|it| wanted[*it] == Activations::Auto && stored[*it]);
+        let switch = |boundary| {
+            let mut without = stored.to_vec();
+            without[boundary] = false;
+            Switch {
+                boundary,
+                seconds: seconds(&without) - seconds(stored),
+                bytes: costs.total_bytes(stored).saturating_sub(costs.total_bytes(&without)),
+            }
+        };
+        free.map(switch).collect()
+    };
+    loop {
+        let cheaper = switches(stored).into_iter().filter(|switch| switch.seconds < 0.0);
+        let Some(best) = cheaper.min_by(|a, b| a.seconds.total_cmp(&b.seconds)) else { break };
+        stored[best.boundary] = false;
+        let saved = in_words(-best.seconds);
+        why[best.boundary] = format!("auto: {saved} less than writing and reading them");
+    }
+
+    let limit = costs.pipeline.store.max_bytes.unwrap_or(u64::MAX);
+    let mut for_room = Vec::new();
+    while costs.most_bytes(stored) > limit {
+        let all = switches(stored).into_iter();
+        let Some(best) = all.max_by(|a, b| a.worth().total_cmp(&b.worth())) else { break };
+        stored[best.boundary] = false;
+        for_room.push(best.boundary);
+    }
+    for boundary in for_room {
+        let without = (costs.total_bytes(stored), seconds(stored));
+        stored[boundary] = true;
+        if costs.most_bytes(stored) > limit {
+            let saved = bytes_in_words(costs.total_bytes(stored).saturating_sub(without.0));
+            let more = in_words(without.1 - seconds(stored));
+            stored[boundary] = false;
+            why[boundary] = format!("auto: for `store.max_bytes`, {saved} less; {more} more");
+        }
+    }
+    for switch in switches(stored) {
+        let more = in_words(switch.seconds);
+        why[switch.boundary] = format!("auto: recomputing them would take {more} more");
+    }
+}
+
+/// Seconds for people.
+fn in_words(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{seconds:.3} s") } else { format!("{seconds:.0} s") }
+}

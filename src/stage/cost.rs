@@ -1,0 +1,297 @@
+//! What the steps of a pipeline cost: rows, bytes and seconds, from shapes and settings alone.
+//!
+//! Bytes are of uncompressed values. Seconds are those of [`Pace`]: of a machine with the rates below,
+//! or of steps that were timed. What `activations = "auto"` chooses rests on the rates below and on
+//! nothing that was measured, so that the keys of a run do not depend on the machine it is on.
+
+use std::ops::Range;
+
+use gimlet_store::{Column, Schema};
+
+use super::layout::{activation_column, image_column, pooled_column};
+use super::plan::Step;
+use crate::Result;
+use crate::loss::infonce;
+use crate::module;
+use crate::pipeline::{Loss, Map, Pipeline, Source, Split};
+use crate::train::input::ATTRIBUTES;
+
+/// Additions and multiplications a second, forward: two cores of a server's CPU, all told.
+const FORWARD_RATE: f64 = 60e9;
+
+/// The same, of the loss and its gradient.
+const LOSS_RATE: f64 = 8e9;
+
+/// Of a training step that is not the loss: forward once, backward twice.
+const PASSES: f64 = 3.0;
+
+/// Bytes a second that are written to datasets, and read from them.
+const WRITE_RATE: f64 = 0.3e9;
+const READ_RATE: f64 = 1.0e9;
+
+/// Bytes of decoded images a second.
+const DECODE_RATE: f64 = 20e6;
+
+/// Additions and multiplications a second of the probe's small matrix products.
+const PROBE_RATE: f64 = 5e9;
+
+/// Classes that the probe is taken to tell apart where only the data itself knows.
+const CLASSES: usize = 10;
+
+/// Bytes of a row beside its values: page headers, levels, offset index.
+const COLUMN_BYTES: u64 = 64;
+/// Bytes of a part beside its rows: schema and footer.
+const PART_BYTES: u64 = 4096;
+/// Bytes of a row group: chunk metadata, the pages' places, the dictionary of a `u8` column.
+const GROUP_BYTES: u64 = 1024;
+/// Bytes of a row's source, if it has one: a short path.
+const SOURCE_BYTES: u64 = 24;
+
+/// Bytes of a line of the log of a training.
+const LOG_BYTES: u64 = 128;
+
+/// What a pipeline's steps cost.
+pub struct Costs<'a> {
+    pub(super) pipeline: &'a Pipeline,
+    /// Of the train and the test split.
+    samples: [u64; 2],
+    image: (usize, usize),
+    pub(super) patches: usize,
+    /// What each module reads and writes, one patch.
+    maps: Vec<(Map, Map)>,
+    pub(super) modules: Vec<module::Cost>,
+}
+
+/// How fast modules are.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pace {
+    /// Seconds of one training step of each module, its input at hand.
+    pub step: Vec<f64>,
+    /// Seconds that one row takes to go through each module.
+    pub forward: Vec<f64>,
+}
+
+/// The modules that run frozen in front of module `index`: those since the last boundary below it
+/// that is stored.
+pub fn recomputed(stored: &[bool], index: usize) -> Range<usize> {
+    let start = (0..index).rev().find(|boundary| stored[*boundary]).map_or(0, |it| it + 1);
+    start..index
+}
+
+/// A sum that stays at the largest number there is: what is asked for may be beyond any disk.
+pub(super) fn sum(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, u64::saturating_add)
+}
+
+impl<'a> Costs<'a> {
+    /// The costs of `pipeline` for so many samples of the train and the test split, of images of
+    /// this height and width.
+    ///
+    /// # Errors
+    /// When the images do not fit the pipeline.
+    pub fn new(pipeline: &'a Pipeline, samples: [u64; 2], image: (usize, usize)) -> Result<Self> {
+        let maps = pipeline.shapes(image)?;
+        let patches = crate::view::patch_shape(&pipeline.view, image)?.patches();
+        let layers = pipeline.modules.iter().zip(&maps);
+        let modules =
+            layers.map(|(module, maps)| module::Cost::of(&module.layers, maps.0)).collect();
+        Ok(Self { pipeline, samples, image, patches, maps, modules })
+    }
+
+    /// What module `index` reads and writes of one patch.
+    pub(super) fn maps(&self, index: usize) -> (Map, Map) {
+        self.maps[index]
+    }
+
+    /// What module `index` writes of one patch.
+    pub(super) fn output(&self, index: usize) -> Map {
+        self.maps[index].1
+    }
+
+    /// Values of one row that module `index` reads.
+    pub(super) fn input_values(&self, index: usize) -> u64 {
+        self.patches as u64 * self.maps[index].0.len() as u64
+    }
+
+    /// Values of everything that trains with module `index`.
+    pub fn parameters(&self, index: usize) -> u64 {
+        let Loss::InfoNce(settings) = &self.pipeline.loss;
+        let loss = infonce::shapes(settings, self.output(index).channels);
+        let loss: usize = loss.iter().map(|shape| shape.dims.iter().product::<usize>()).sum();
+        self.modules[index].parameters.saturating_add(loss as u64)
+    }
+
+    /// Rows that a step writes of a split.
+    pub fn rows(&self, step: Step, split: Split) -> u64 {
+        let samples = self.samples[split as usize];
+        match step {
+            Step::Ingest | Step::Untrained => samples,
+            Step::Encode(_) => samples * self.pipeline.view.views_of(split) as u64,
+            Step::Train(_) | Step::Probe(_) => 0,
+        }
+    }
+
+    /// The schemas of the datasets that a step writes of one split; `stored` says of each module
+    /// whether its activations are.
+    pub fn schemas(&self, step: Step, stored: &[bool]) -> Vec<Schema> {
+        let schema = |columns: Vec<Column>, source| Schema {
+            columns,
+            source,
+            label_names: None,
+            attributes: if source { vec![] } else { ATTRIBUTES.map(String::from).to_vec() },
+        };
+        match step {
+            Step::Ingest => {
+                let channels = self.pipeline.view.channels();
+                vec![schema(vec![image_column(self.image, channels)], true)]
+            }
+            Step::Untrained => {
+                let pooled = self.maps.iter().map(|maps| pooled_column(self.patches, maps.1));
+                pooled.map(|column| schema(vec![column], false)).collect()
+            }
+            Step::Encode(index) => {
+                let (dtype, output) = (self.pipeline.store.dtype, self.output(index));
+                let activation = activation_column(dtype, self.patches, output);
+                let columns = stored[index].then_some(activation).into_iter();
+                let columns = columns.chain([pooled_column(self.patches, output)]).collect();
+                vec![schema(columns, false)]
+            }
+            Step::Train(_) | Step::Probe(_) => vec![],
+        }
+    }
+
+    /// Bytes that a step leaves on disk, its values uncompressed.
+    pub fn bytes(&self, step: Step, stored: &[bool]) -> u64 {
+        if let Step::Train(index) = step {
+            let log = LOG_BYTES.saturating_mul(self.training_steps(index));
+            return self.parameters(index).saturating_mul(4).saturating_add(log);
+        }
+        let schemas = self.schemas(step, stored);
+        let of = |split| {
+            let rows = self.rows(step, split);
+            sum(schemas.iter().map(|schema| self.dataset_bytes(schema, rows)))
+        };
+        sum(Split::ALL.into_iter().map(of))
+    }
+
+    /// Bytes that a step has on disk only while it is at work: a training's two checkpoints of values
+    /// and both moments.
+    pub fn passing_bytes(&self, step: Step) -> u64 {
+        match step {
+            Step::Train(index) => self.parameters(index).saturating_mul(2 * 3 * 4),
+            _ => 0,
+        }
+    }
+
+    fn dataset_bytes(&self, schema: &Schema, rows: u64) -> u64 {
+        let source = if schema.source { SOURCE_BYTES } else { 0 };
+        let keys = (2 + schema.attributes.len() as u64) * 8 + source;
+        let row = schema.row_bytes() as u64 + keys + COLUMN_BYTES * schema.columns.len() as u64;
+        let group = super::layout::rows_per_group(schema.row_bytes()) as u64;
+        let parts = rows.div_ceil(self.pipeline.store.rows_per_part as u64);
+        let groups = rows.div_ceil(group);
+        let each = [(rows, row), (groups, GROUP_BYTES), (parts, PART_BYTES)];
+        sum(each.into_iter().map(|(count, bytes)| count.saturating_mul(bytes)))
+    }
+
+    /// Bytes that everything leaves on disk, its values uncompressed.
+    pub fn total_bytes(&self, stored: &[bool]) -> u64 {
+        sum(self.steps().map(|step| self.bytes(step, stored)))
+    }
+
+    /// The most bytes that are on disk at any time.
+    pub fn most_bytes(&self, stored: &[bool]) -> u64 {
+        let passing = self.steps().map(|step| self.passing_bytes(step)).max();
+        self.total_bytes(stored).saturating_add(passing.unwrap_or(0))
+    }
+
+    /// Seconds that everything takes.
+    pub fn total_seconds(&self, stored: &[bool], pace: &Pace) -> f64 {
+        self.steps().map(|step| self.seconds(step, stored, pace)).sum()
+    }
+
+    fn steps(&self) -> impl Iterator<Item = Step> {
+        let modules = (0..self.modules.len())
+            .flat_map(|module| [Step::Train(module), Step::Encode(module), Step::Probe(module)]);
+        [Step::Ingest, Step::Untrained].into_iter().chain(modules)
+    }
+
+    /// Training steps of a module.
+    pub fn training_steps(&self, index: usize) -> u64 {
+        let batches = self.samples[0] / self.pipeline.training.batch as u64;
+        batches * self.pipeline.modules[index].epochs as u64
+    }
+
+    /// Seconds that a step takes.
+    pub fn seconds(&self, step: Step, stored: &[bool], pace: &Pace) -> f64 {
+        let rows = |step| Split::ALL.map(|split| self.rows(step, split) as f64).iter().sum::<f64>();
+        let written = self.bytes(step, stored) as f64 / WRITE_RATE;
+        match step {
+            Step::Ingest => {
+                let pixels = self.image.0 * self.image.1 * self.pipeline.view.channels();
+                rows(step) * pixels as f64 / DECODE_RATE + written
+            }
+            Step::Untrained => rows(step) * pace.forward.iter().sum::<f64>() + written,
+            Step::Train(index) => {
+                let steps = self.training_steps(index) as f64;
+                let batch = self.pipeline.training.batch as f64;
+                steps * (pace.step[index] + batch * self.row_seconds(index, stored, pace))
+            }
+            Step::Encode(index) => {
+                let row = pace.forward[index] + self.row_seconds(index, stored, pace);
+                rows(step) * row + written
+            }
+            Step::Probe(index) => self.probe_seconds(index),
+        }
+    }
+
+    /// Seconds until one row that module `index` reads is at hand: read, and taken through the
+    /// modules between.
+    fn row_seconds(&self, index: usize, stored: &[bool], pace: &Pace) -> f64 {
+        let between = recomputed(stored, index);
+        let read = match between.start {
+            0 => Step::Ingest,
+            first => Step::Encode(first - 1),
+        };
+        let column = self.schemas(read, stored)[0].columns[0].row_bytes();
+        column as f64 / READ_RATE + pace.forward[between].iter().sum::<f64>()
+    }
+
+    /// Both twins: reading their pooled vectors, and the classifier's epochs.
+    fn probe_seconds(&self, index: usize) -> f64 {
+        let classes = match &self.pipeline.data.source {
+            Source::Textures(textures) => textures.classes,
+            Source::Files(_) => CLASSES,
+        };
+        let pooled = pooled_column(self.patches, self.output(index));
+        let rows = (self.samples[0] + self.samples[1]) as f64;
+        let passes = self.pipeline.probe.epochs as f64 * self.samples[0] as f64;
+        let operations = passes * (6 * self.output(index).channels * classes) as f64;
+        2.0 * (rows * pooled.row_bytes() as f64 / READ_RATE + operations / PROBE_RATE)
+    }
+
+    /// How fast the modules are at the rates assumed here.
+    pub fn assumed_pace(&self) -> Pace {
+        let forward: Vec<f64> = self
+            .modules
+            .iter()
+            .map(|cost| self.patches as f64 * cost.operations as f64 / FORWARD_RATE)
+            .collect();
+        let step = forward.iter().enumerate().map(|(index, forward)| {
+            let batch = self.pipeline.training.batch as f64;
+            batch * (PASSES * forward + self.loss_operations(index) / LOSS_RATE)
+        });
+        Pace { step: step.collect(), forward }
+    }
+
+    /// Additions and multiplications of the loss and its gradient, for one sample.
+    fn loss_operations(&self, index: usize) -> f64 {
+        let Loss::InfoNce(settings) = &self.pipeline.loss;
+        let (grid, channels) = (self.patches.isqrt(), self.output(index).channels);
+        let positions: usize = (1..=settings.prediction_steps)
+            .map(|step| grid * grid.saturating_sub(step + settings.skip))
+            .sum();
+        let scores = 2 * (settings.negatives + 1) * channels;
+        PASSES * (positions * (2 * channels * channels + scores)) as f64
+    }
+}

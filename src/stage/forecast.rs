@@ -1,0 +1,219 @@
+//! What a run would do and what it would take, before anything runs: `gimlet plan`.
+
+use gimlet_store::{Column, DType};
+use serde::Serialize;
+
+use super::RunDir;
+use super::boundary::Boundary;
+use super::cost::{Costs, Pace, sum};
+use super::plan::{Plan, Step};
+use super::room::{Room, size_of_folder};
+use super::status::{State, StepStatus};
+use crate::Result;
+use crate::pipeline::{Compression, Pipeline, Split};
+
+/// How a number is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Certainty {
+    /// The step is done, and this is what it took.
+    Actual,
+    /// From steps that were timed now.
+    Measured,
+    /// From shapes and assumed rates.
+    Estimated,
+    /// As estimated, before a compression that is not known yet.
+    Most,
+}
+
+/// What one step would do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StepForecast {
+    /// `ingest`, `untrained` or the module's name.
+    pub stage: String,
+    /// `ingest`, `train`, `encode` or `probe`.
+    pub step: String,
+    pub state: State,
+    /// Whether a run would do it.
+    pub runs: bool,
+    /// Why it would; empty when it would not.
+    pub why: String,
+    /// Rows that it writes of each split; `None` where it writes none.
+    pub rows: Option<Rows>,
+    /// The tensors of a row, one dataset after another.
+    pub tensors: Vec<Tensor>,
+    /// That it leaves on disk.
+    pub bytes: u64,
+    pub bytes_are: Certainty,
+    /// That it has still to write; with what is there only while it is at work.
+    pub bytes_to_write: u64,
+    pub seconds: f64,
+    pub seconds_are: Certainty,
+    /// The peak of a training, in bytes.
+    pub memory: Option<u64>,
+    pub memory_is: Certainty,
+    /// What becomes of the activations of an encoding.
+    pub boundary: Option<Boundary>,
+}
+
+/// Rows of each split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Rows {
+    pub train: u64,
+    pub test: u64,
+}
+
+/// A tensor of a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Tensor {
+    pub name: String,
+    pub dtype: DType,
+    pub shape: Vec<usize>,
+}
+
+/// What a run would do, step by step, and whether there is room for it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Forecast {
+    pub steps: Vec<StepForecast>,
+    /// Bytes of all steps, done or not.
+    pub total_bytes: u64,
+    /// Seconds of the steps that would run.
+    pub seconds: f64,
+    pub room: Room,
+}
+
+impl Forecast {
+    /// The forecast for the plan of `pipeline`, at `pace` where the modules were timed.
+    ///
+    /// # Errors
+    /// When the images do not say how large they are or do not fit the pipeline, or when what is
+    /// there of the run cannot be read.
+    pub fn new(
+        pipeline: &Pipeline,
+        plan: &Plan,
+        dir: &RunDir,
+        pace: Option<&Pace>,
+    ) -> Result<Self> {
+        let costs = plan.costs(pipeline, dir)?;
+        let mut steps = Vec::new();
+        for (step, status) in plan.steps().into_iter().zip(plan.status(dir)?) {
+            steps.push(forecast(&costs, plan, dir, pace, step, status)?);
+        }
+        Ok(Self {
+            total_bytes: sum(steps.iter().map(|it| it.bytes)),
+            seconds: steps.iter().filter(|it| it.runs).map(|it| it.seconds).sum(),
+            room: room(&costs, plan, dir, &plan.steps())?,
+            steps,
+        })
+    }
+}
+
+fn forecast(
+    costs: &Costs<'_>,
+    plan: &Plan,
+    dir: &RunDir,
+    pace: Option<&Pace>,
+    step: Step,
+    status: StepStatus,
+) -> Result<StepForecast> {
+    let done = status.state == State::Done;
+    let schemas = costs.schemas(step, plan.stored());
+    let [train, test] = Split::ALL.map(|split| costs.rows(step, split));
+    let estimated =
+        if compressed(costs, plan, step) { Certainty::Most } else { Certainty::Estimated };
+    let (bytes, bytes_are) = match status.bytes {
+        Some(bytes) if done => (bytes, Certainty::Actual),
+        _ => (costs.bytes(step, plan.stored()), estimated),
+    };
+    let (seconds, seconds_are) = match (status.seconds, pace) {
+        (Some(seconds), _) if done => (seconds, Certainty::Actual),
+        (_, Some(pace)) => (costs.seconds(step, plan.stored(), pace), Certainty::Measured),
+        (_, None) => {
+            let seconds = costs.seconds(step, plan.stored(), &costs.assumed_pace());
+            (seconds, Certainty::Estimated)
+        }
+    };
+    let (memory, memory_is) = match (step, status.peak_memory) {
+        (Step::Train(_), Some(memory)) if done => (Some(memory), Certainty::Actual),
+        (Step::Train(module), _) => {
+            (Some(costs.training_memory(module, plan.stored())), Certainty::Estimated)
+        }
+        _ => (None, Certainty::Estimated),
+    };
+    let tensor = |column: &Column| Tensor {
+        name: column.name.clone(),
+        dtype: column.dtype,
+        shape: column.shape.clone(),
+    };
+    let tensors = schemas.iter().flat_map(|schema| schema.columns.iter().map(tensor));
+    Ok(StepForecast {
+        stage: status.stage,
+        step: status.step,
+        state: status.state,
+        runs: !done,
+        why: status.why,
+        rows: (!schemas.is_empty()).then_some(Rows { train, test }),
+        tensors: tensors.collect(),
+        bytes,
+        bytes_are,
+        bytes_to_write: if done { 0 } else { to_write(costs, plan, dir, step)? },
+        seconds,
+        seconds_are,
+        memory,
+        memory_is,
+        boundary: match step {
+            Step::Encode(module) => Some(plan.boundary(module).clone()),
+            _ => None,
+        },
+    })
+}
+
+/// Whether less may come to the disk than is estimated.
+fn compressed(costs: &Costs<'_>, plan: &Plan, step: Step) -> bool {
+    let Step::Encode(module) = step else { return false };
+    plan.boundary(module).stored && costs.pipeline.store.compression != Compression::None
+}
+
+/// Bytes that a step that is not done has still to write.
+fn to_write(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, step: Step) -> Result<u64> {
+    let mut there = 0;
+    match step {
+        Step::Train(module) => {
+            let key = &plan.key(step, Split::Train).hash;
+            there = size_of_folder(&dir.training_folder(plan.module(module), key))?;
+        }
+        _ => {
+            for split in Split::ALL {
+                let key = &plan.key(step, split).hash;
+                for dataset in plan.datasets(step, split, dir) {
+                    there += match dataset.find(key)? {
+                        Some(generation) => generation.bytes(),
+                        // The parts of an attempt lie where the key says (`store/FORMAT.md`).
+                        None => size_of_folder(&dataset.folder().join(&key[..16]))?,
+                    };
+                }
+            }
+        }
+    }
+    let all = costs.bytes(step, plan.stored()).saturating_add(costs.passing_bytes(step));
+    Ok(all.saturating_sub(there))
+}
+
+/// What those of `steps` that are not done have still to write, and the room for it.
+///
+/// # Errors
+/// When what is there of the run cannot be read.
+pub fn room(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, steps: &[Step]) -> Result<Room> {
+    let (mut needed, mut passing, mut any_compressed) = (0, 0, false);
+    for step in steps {
+        if plan.is_done(*step, dir)? {
+            continue;
+        }
+        // What goes again when a step ends is not there together with that of another.
+        let goes = costs.passing_bytes(*step);
+        needed = sum([needed, to_write(costs, plan, dir, *step)?.saturating_sub(goes)].into_iter());
+        passing = goes.max(passing);
+        any_compressed |= compressed(costs, plan, *step);
+    }
+    Room::of(dir, needed.saturating_add(passing), costs.pipeline.store.max_bytes, any_compressed)
+}

@@ -1,0 +1,96 @@
+//! A few steps of every module, timed, on random input of the right shape. Writes nothing.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use candle_core::{Device, Tensor};
+
+use super::cost::{Costs, Pace};
+use super::encode;
+use crate::loss::infonce;
+use crate::module::{Module, Parameters};
+use crate::pipeline::Loss;
+use crate::random::generator;
+use crate::train::trainer::{self, Trainer};
+use crate::{Error, Kind, Result};
+
+/// Steps that are timed, after one that is not: the first finds memory that is not there yet.
+const STEPS: u32 = 3;
+
+/// How fast the modules of a pipeline are here. `module` hears which one is being timed.
+///
+/// # Errors
+/// [`Kind::Interrupted`] when `stop` is set.
+pub fn pace(costs: &Costs<'_>, stop: &AtomicBool, module: impl Fn(&str)) -> Result<Pace> {
+    let mut pace = Pace { step: Vec::new(), forward: Vec::new() };
+    for (index, settings) in costs.pipeline.modules.iter().enumerate() {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::new(Kind::Interrupted, "stopped"));
+        }
+        module(&settings.name);
+        pace.step.push(training(costs, index)?);
+        pace.forward.push(forward(costs, index)?);
+    }
+    Ok(pace)
+}
+
+/// What a module is drawn with.
+fn drawn(costs: &Costs<'_>, index: usize) -> Result<Parameters> {
+    let (pipeline, (input, output)) = (costs.pipeline, costs.maps(index));
+    let module = &pipeline.modules[index];
+    let shapes = trainer::shapes(&module.layers, &pipeline.loss, input.channels, output.channels);
+    Parameters::draw(&shapes, pipeline.seed, &module.name)
+}
+
+/// Rows that the module could have read.
+fn rows(costs: &Costs<'_>, index: usize, rows: usize) -> Result<Tensor> {
+    let (map, _) = costs.maps(index);
+    let mut draws = generator(costs.pipeline.seed, "measure", &[index as u64]);
+    let images = rows * costs.patches;
+    let values: Vec<f32> = (0..images * map.len()).map(|_| draws.normal()).collect();
+    let shape = (images, map.height, map.width, map.channels);
+    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+}
+
+/// Seconds of a training step.
+fn training(costs: &Costs<'_>, index: usize) -> Result<f64> {
+    let pipeline = costs.pipeline;
+    let (module, (input, output)) = (&pipeline.modules[index], costs.maps(index));
+    let (batch, grid) = (pipeline.training.batch, costs.patches.isqrt());
+    let mut trainer = Trainer::new(
+        &module.layers,
+        &pipeline.loss,
+        (input.channels, output.channels),
+        grid,
+        // So that no step can diverge.
+        f64::MIN_POSITIVE,
+        &drawn(costs, index)?,
+    )?;
+    let rows = rows(costs, index, batch)?;
+    let Loss::InfoNce(settings) = &pipeline.loss;
+    let mut step = |number| {
+        let mut draws = generator(pipeline.seed, "measure/negatives", &[number]);
+        let negatives = infonce::draw_negatives(settings, batch, grid, &mut draws);
+        trainer.step(&rows, &negatives)
+    };
+    step(0)?;
+    let started = Instant::now();
+    for number in 1..=STEPS {
+        step(u64::from(number))?;
+    }
+    Ok(started.elapsed().as_secs_f64() / f64::from(STEPS))
+}
+
+/// Seconds that a row takes through the frozen module.
+fn forward(costs: &Costs<'_>, index: usize) -> Result<f64> {
+    let (input, _) = costs.maps(index);
+    let layers = &costs.pipeline.modules[index].layers;
+    let module = Module::new(layers, input.channels, &drawn(costs, index)?.under("encoder"))?;
+    let rows = rows(costs, index, encode::BATCH)?;
+    module.forward(&rows)?;
+    let started = Instant::now();
+    for _ in 0..STEPS {
+        module.forward(&rows)?;
+    }
+    Ok(started.elapsed().as_secs_f64() / (f64::from(STEPS) * encode::BATCH as f64))
+}

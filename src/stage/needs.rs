@@ -1,0 +1,107 @@
+//! What the processes at work on a run need, so that `gimlet gc` leaves it there.
+//!
+//! Each process that works on a run names the keys of its plan in a file of its own, whose lock it
+//! holds as long as it lives. So what it needs is known also between its steps, and whatever its
+//! settings are. `gc` holds another lock alone while it looks at these files and removes what nobody
+//! needs; who begins to work meanwhile waits for it.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use gimlet_store::Lease;
+
+use super::RunDir;
+use crate::{Error, Result};
+
+/// How the files are called.
+const PREFIX: &str = "needs-";
+
+/// Held by a process that works on a run.
+#[derive(Debug)]
+pub struct Needs {
+    path: PathBuf,
+    _lease: Lease,
+}
+
+/// Held while a process finds out what it needs: nothing is removed then.
+#[derive(Debug)]
+pub struct Quiet(#[allow(dead_code)] Lease);
+
+impl Quiet {
+    /// Waits for a `gc` that is at work.
+    ///
+    /// # Errors
+    /// When the lock cannot be made.
+    pub fn begin(dir: &RunDir) -> Result<Self> {
+        Ok(Self(Lease::share(&gc_lock(dir)?)?))
+    }
+
+    /// Names what this process needs, for as long as the result lives.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn announce(&self, dir: &RunDir, keys: HashSet<String>) -> Result<Needs> {
+        remove_dead(dir);
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = dir.locks().join(format!("{PREFIX}{}-{count}", std::process::id()));
+        let lease = Lease::share(&path)?;
+        let lines: Vec<String> = keys.into_iter().collect();
+        std::fs::write(&path, lines.join("\n"))
+            .map_err(|error| Error::io("write", &path, error))?;
+        Ok(Needs { path, _lease: lease })
+    }
+}
+
+impl Drop for Needs {
+    fn drop(&mut self) {
+        // If it stays, the next process removes it.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// The lock of `gc`, held alone: nobody begins to work. Waits for those who are about to.
+///
+/// # Errors
+/// When the lock cannot be made.
+pub fn quiet_alone(dir: &RunDir) -> Result<Lease> {
+    Ok(Lease::wait_alone(&gc_lock(dir)?)?)
+}
+
+/// The keys that processes at work have named.
+pub fn of_all(dir: &RunDir) -> HashSet<String> {
+    let alive = files(dir).into_iter().filter(|path| is_alive(path));
+    let texts = alive.filter_map(|path| std::fs::read_to_string(path).ok());
+    texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+}
+
+/// Whether any process is at work.
+pub fn any(dir: &RunDir) -> bool {
+    files(dir).iter().any(|path| is_alive(path))
+}
+
+fn gc_lock(dir: &RunDir) -> Result<PathBuf> {
+    let folder = dir.locks();
+    std::fs::create_dir_all(&folder).map_err(|error| Error::io("make", &folder, error))?;
+    Ok(folder.join("gc.lock"))
+}
+
+fn files(dir: &RunDir) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir.locks()).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX));
+    named.map(|entry| entry.path()).collect()
+}
+
+fn is_alive(path: &Path) -> bool {
+    matches!(Lease::alone(path), Ok(Some(Err(_))))
+}
+
+fn remove_dead(dir: &RunDir) {
+    for path in files(dir) {
+        if let Ok(Some(Ok(_alone))) = Lease::alone(&path) {
+            // What stays takes a few kilobytes.
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+}

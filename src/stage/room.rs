@@ -1,0 +1,112 @@
+//! Room on the disk, and whether a run fits.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::RunDir;
+use crate::pipeline::bytes_in_words;
+use crate::{Error, Result};
+
+/// What a run takes and what there is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Room {
+    /// Bytes of all that lies in the run's directory: earlier generations, too.
+    pub used: u64,
+    /// Bytes that are still to be written, with their values uncompressed.
+    pub needed: u64,
+    /// Bytes that are free on the disk, for this user; `None` where the system does not tell.
+    pub available: Option<u64>,
+    /// `store.max_bytes`.
+    pub max_bytes: Option<u64>,
+    /// Whether `needed` is a bound from above, because some of it will be compressed.
+    pub compressed: bool,
+}
+
+impl Room {
+    /// The room for `needed` more bytes in the directory of a run.
+    ///
+    /// # Errors
+    /// When a folder of the run cannot be listed.
+    pub fn of(dir: &RunDir, needed: u64, max_bytes: Option<u64>, compressed: bool) -> Result<Self> {
+        let available = free_bytes(dir.path());
+        Ok(Self { used: size_of_folder(dir.path())?, needed, available, max_bytes, compressed })
+    }
+
+    /// Fails when what is needed does not fit the disk or `store.max_bytes`; says by how much.
+    pub fn check(&self) -> Result<()> {
+        if self.needed == 0 {
+            return Ok(());
+        }
+        let needed = match self.compressed {
+            true => format!("up to {}", bytes_in_words(self.needed)),
+            false => format!("about {}", bytes_in_words(self.needed)),
+        };
+        let (over, message) = match (self.over_disk(), self.over_limit()) {
+            (0, 0) => return Ok(()),
+            (over, 0) => {
+                let free = bytes_in_words(self.available.unwrap_or(0));
+                (over, format!("{needed} are to be written and {free} are free on the disk"))
+            }
+            (_, over) => {
+                let used = bytes_in_words(self.used);
+                let limit = bytes_in_words(self.max_bytes.unwrap_or(0));
+                let message = format!(
+                    "{needed} are to be written, {used} are there, and `store.max_bytes` is {limit}"
+                );
+                (over, message)
+            }
+        };
+        let over = bytes_in_words(over);
+        let mut hint =
+            "set `store.activations` to \"auto\" or \"recompute\", a smaller `store.dtype`, \
+                        or fewer `view.views` or samples; `gimlet plan` shows what each step takes"
+                .to_owned();
+        if self.used > 0 {
+            hint += ", and earlier generations take room, too";
+        }
+        Err(Error::failed(format!("this does not fit, by {over}: {message}")).hint(hint))
+    }
+
+    /// Bytes that are missing on the disk.
+    pub fn over_disk(&self) -> u64 {
+        self.available.map_or(0, |free| self.needed.saturating_sub(free))
+    }
+
+    /// Bytes above `store.max_bytes`.
+    pub fn over_limit(&self) -> u64 {
+        self.max_bytes
+            .map_or(0, |limit| self.used.saturating_add(self.needed).saturating_sub(limit))
+    }
+}
+
+/// Bytes of all files below a folder, which need not exist.
+pub fn size_of_folder(folder: &Path) -> Result<u64> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
+        Err(error) => return Err(Error::io("list", folder, error)),
+    };
+    let mut bytes = 0;
+    for entry in entries {
+        let entry = entry.map_err(|error| Error::io("list", folder, error))?;
+        // A file may go while its folder is listed: another process is at work.
+        let Ok(metadata) = entry.metadata() else { continue };
+        bytes += if metadata.is_dir() { size_of_folder(&entry.path())? } else { metadata.len() };
+    }
+    Ok(bytes)
+}
+
+/// Bytes that are free where `path` is or would be.
+#[cfg(unix)]
+fn free_bytes(path: &Path) -> Option<u64> {
+    let path = std::path::absolute(path).ok()?;
+    let existing = path.ancestors().find(|it| it.exists())?;
+    let system = rustix::fs::statvfs(existing).ok()?;
+    Some(system.f_bavail.saturating_mul(system.f_frsize))
+}
+
+#[cfg(not(unix))]
+fn free_bytes(_path: &Path) -> Option<u64> {
+    None
+}

@@ -1,0 +1,190 @@
+//! Everything at rest, compared with what was written.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use gimlet_store::{Checked, Damage, Dataset, ErrorKind, Heard, Records};
+use rayon::prelude::*;
+
+use super::RunDir;
+use super::progress::Progress;
+use super::record::{Probe, Training};
+use super::run_dir::{WEIGHTS, folders_in};
+use crate::module::Parameters;
+use crate::train::checkpoint::Checkpoints;
+use crate::{Error, Kind, Result};
+
+/// What was looked at, and what was found.
+pub struct Report {
+    pub checked: Checked,
+    pub seconds: f64,
+}
+
+/// Checks all that is in the folder of a run or of a dataset, and leaves notes beside damaged parts and
+/// weights, so that the next run makes them anew.
+///
+/// # Errors
+/// [`Kind::NotReady`] when the folder is neither.
+pub fn folder(folder: &Path, progress: &dyn Progress) -> Result<Report> {
+    let dir = RunDir::at(folder);
+    if dir.is_run() {
+        return run(&dir, progress);
+    }
+    let dataset = Dataset::at(folder);
+    let is_dataset = || -> Result<bool> {
+        // A dataset that was begun has folders of keys, and no manifest yet.
+        Ok(!dataset.generations()?.is_empty() || dataset.was_begun()?)
+    };
+    if !folder.is_dir() || !is_dataset()? {
+        let message = format!("`{}` is neither a run nor a dataset", folder.display());
+        return Err(Error::new(Kind::NotReady, message).hint(
+            "name a pipeline file, or a folder such as runs/NAME or runs/NAME/datasets/a/train",
+        ));
+    }
+    check(folder, progress, |heard| dataset.check(heard))
+}
+
+/// Checks all that is in a run.
+///
+/// # Errors
+/// When there is none.
+pub fn run(dir: &RunDir, progress: &dyn Progress) -> Result<Report> {
+    if !dir.is_run() {
+        let message = format!("there is no run in `{}`", dir.path().display());
+        return Err(Error::new(Kind::NotReady, message).hint("run `gimlet run` or `gimlet ingest`"));
+    }
+    let (datasets, trainings, probes) =
+        (dir.all_datasets()?, dir.all_trainings()?, dir.all_probes()?);
+    check(dir.path(), progress, |heard| {
+        let owner = dir.owner().and_then(|owner| {
+            let file = dir.path().join("run.json");
+            owner.map(|_| 0).ok_or_else(|| Damage::of(&file, "the file is missing").into())
+        });
+        let owner = tell(heard, checked(owner));
+        let of_datasets = datasets.par_iter().map(|dataset| dataset.check(heard));
+        let of_trainings = trainings.par_iter().map(|it| check_trainings(it, heard));
+        let of_probes = probes.par_iter().map(|it| check_records::<Probe>(it, heard).0);
+        let rest = of_datasets.chain(of_trainings).chain(of_probes);
+        owner.and(rest.reduce(Checked::default, Checked::and))
+    })
+}
+
+/// Runs a check, tells how far it has come, and leaves notes.
+fn check(
+    folder: &Path,
+    progress: &dyn Progress,
+    work: impl FnOnce(Heard<'_>) -> Checked,
+) -> Result<Report> {
+    let started = Instant::now();
+    let so_far = Mutex::new((0, 0));
+    progress.begin("verify", files_in(folder)?, 0);
+    let checked = work(&|found: &Checked| {
+        for damage in found.damage.iter().filter(|damage| is_remade(damage)) {
+            if let Err(error) = damage.note() {
+                progress.warn(&format!("{error}; `run` will not know of the damage"));
+            }
+        }
+        let mut so_far = so_far.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        so_far.0 += found.files;
+        so_far.1 += found.bytes;
+        progress.advance(so_far.0, &crate::pipeline::bytes_in_words(so_far.1));
+    });
+    progress.end(&format!("{} files", checked.files));
+    Ok(Report { checked, seconds: started.elapsed().as_secs_f64() })
+}
+
+/// Whether a file is one that a step makes anew when it is noted as damaged. What is there and should
+/// not be is not helped by that.
+fn is_remade(damage: &Damage) -> bool {
+    let name = damage.file.file_name().unwrap_or_default().to_string_lossy();
+    name == WEIGHTS || name.ends_with(".parquet")
+}
+
+/// About how many files there are to look at.
+fn files_in(folder: &Path) -> Result<u64> {
+    let mut files = 0;
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let names = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+        let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let ours = |name: &String| {
+            let data = name.ends_with(".parquet") || name.ends_with(".safetensors");
+            !name.starts_with('.') && (data || name.ends_with(".json"))
+        };
+        files += names.filter(ours).count() as u64;
+        folders.extend(folders_in(&folder)?);
+    }
+    Ok(files)
+}
+
+/// Reads all records of a kind; gives those that can be read.
+fn check_records<T: serde::de::DeserializeOwned>(
+    records: &Records,
+    heard: Heard<'_>,
+) -> (Checked, Vec<T>) {
+    let mut all = Checked::default();
+    let mut found = Vec::new();
+    let numbers = match records.numbers() {
+        Ok(numbers) => numbers,
+        Err(error) => return (tell(heard, Checked::failed(error)), found),
+    };
+    for number in numbers {
+        match records.read::<T>(number) {
+            Ok(record) => {
+                let size = records.path(number).metadata().map_or(0, |it| it.len());
+                all = all.and(tell(heard, Checked::sound(size)));
+                found.push(record);
+            }
+            // Removed since it was listed.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => all = all.and(tell(heard, Checked::failed(error))),
+        }
+    }
+    (all, found)
+}
+
+/// The weights of every training of a module, against its record; and the checkpoints there are.
+fn check_trainings(records: &Records, heard: Heard<'_>) -> Checked {
+    let (mut all, trainings) = check_records::<Training>(records, heard);
+    for training in trainings {
+        let Some(folder) = training.key.get(..16) else { continue };
+        let path = records.folder().join(folder).join(WEIGHTS);
+        let weights = training.read_weights(&path).map(|bytes| bytes.len() as u64);
+        all = all.and(tell(heard, checked(weights)));
+    }
+    for folder in folders_in(records.folder()).unwrap_or_default() {
+        for path in Checkpoints::in_folder(&folder).files() {
+            let bytes = match std::fs::read(path) {
+                Ok(bytes) => bytes,
+                // Its training has ended meanwhile.
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    all = all.and(tell(heard, checked(Err(Error::io("read", path, error)))));
+                    continue;
+                }
+            };
+            let parsed = Parameters::from_safetensors(&bytes, path);
+            let parsed = parsed.map_err(|error| Error::from(Damage::of(path, error)));
+            all = all.and(tell(heard, checked(parsed.map(|_| bytes.len() as u64))));
+        }
+    }
+    all
+}
+
+/// A file of so many bytes, or what is wrong with it.
+fn checked(bytes: Result<u64>) -> Checked {
+    let error = match bytes {
+        Ok(bytes) => return Checked::sound(bytes),
+        Err(error) => error,
+    };
+    match error.damage() {
+        Some(damage) => Checked { files: 1, damage: vec![damage.clone()], ..Checked::default() },
+        None => Checked { unchecked: vec![error.to_string()], ..Checked::default() },
+    }
+}
+
+fn tell(heard: Heard<'_>, checked: Checked) -> Checked {
+    heard(&checked);
+    checked
+}

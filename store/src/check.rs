@@ -1,0 +1,206 @@
+//! Reading everything at rest, and comparing it with what was written.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use crate::damage::Damage;
+use crate::dataset::{Dataset, Generation};
+use crate::durable;
+use crate::error::{Error, ErrorKind, Result};
+use crate::manifest::{Manifest, Part, folder_name, is_folder_name};
+use crate::reader::Reader;
+use crate::records::{passes_over, read_json};
+use crate::schema::Schema;
+use crate::writer::{PartRecord, record_name};
+
+/// What was looked at, and what was found.
+#[derive(Debug, Clone, Default)]
+pub struct Checked {
+    /// Files that were read to their end.
+    pub files: u64,
+    /// Bytes that were read.
+    pub bytes: u64,
+    /// All damage there is.
+    pub damage: Vec<Damage>,
+    /// What could not be looked at, and why.
+    pub unchecked: Vec<String>,
+}
+
+impl Checked {
+    /// One file that is as it was written.
+    pub fn sound(bytes: u64) -> Self {
+        Self { files: 1, bytes, ..Self::default() }
+    }
+
+    /// One file that is damaged, or that could not be looked at.
+    pub fn failed(error: Error) -> Self {
+        match error.into_damage() {
+            Ok(damage) => Self { files: 1, damage: vec![damage], ..Self::default() },
+            Err(error) => Self { unchecked: vec![error.to_string()], ..Self::default() },
+        }
+    }
+
+    /// Adds a place to the damage, or to the one before if it goes on there.
+    pub(crate) fn push(&mut self, damage: Damage) {
+        if !self.damage.last_mut().is_some_and(|last| last.goes_on_with(&damage)) {
+            self.damage.push(damage);
+        }
+    }
+
+    /// This, and what was found elsewhere.
+    pub fn and(mut self, other: Self) -> Self {
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.damage.extend(other.damage);
+        self.unchecked.extend(other.unchecked);
+        self
+    }
+}
+
+/// Hears what was found of each file, from several threads.
+pub type Heard<'a> = &'a (dyn Fn(&Checked) + Sync);
+
+impl Dataset {
+    /// Reads every byte of every generation, and of the complete parts of those that were begun.
+    /// Goes on after damage.
+    pub fn check(&self, heard: Heard) -> Checked {
+        let numbers = match self.generations() {
+            Ok(numbers) => numbers,
+            Err(error) => return tell(heard, Checked::failed(error)),
+        };
+        let mut all = Checked::default();
+        let mut folders = HashSet::new();
+        for number in numbers {
+            match self.generation(number) {
+                Ok(generation) => {
+                    folders.insert(folder_name(&generation.manifest().key).to_owned());
+                    let size = self.records().path(number).metadata().map_or(0, |it| it.len());
+                    all = all.and(tell(heard, Checked::sound(size))).and(generation.check(heard));
+                }
+                // Removed since it was listed.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => all = all.and(tell(heard, Checked::failed(error))),
+            }
+        }
+        all.and(self.check_attempts(&folders, heard))
+    }
+
+    /// Checks the complete parts in the folders of keys that no manifest names, against their notes.
+    fn check_attempts(&self, committed: &HashSet<String>, heard: Heard) -> Checked {
+        let names = durable::names_in(self.folder()).unwrap_or_default();
+        let attempts = names.iter().filter(|it| is_folder_name(it) && !committed.contains(*it));
+        let each = attempts.map(|attempt| {
+            let folder = self.folder().join(attempt);
+            let names: HashSet<_> =
+                durable::names_in(&folder).unwrap_or_default().into_iter().collect();
+            let parts = (0..names.len()).into_par_iter().map(record_name);
+            let notes = parts.filter(|note| names.contains(note)).map(|note| folder.join(note));
+            let each = notes.map(|note| tell(heard, self.check_noted(&note)));
+            each.reduce(Checked::default, Checked::and)
+        });
+        each.fold(Checked::default(), Checked::and)
+    }
+
+    /// Checks a part against the note beside it.
+    fn check_noted(&self, note: &Path) -> Checked {
+        let checked = match read_json::<PartRecord>(note) {
+            Ok(record) if record.belongs_to(note) => {
+                let PartRecord { format_version, key, schema, part, .. } = record;
+                let manifest = of_part(format_version, key, schema, part.clone());
+                self.holding(0, manifest).check_part(&part)
+            }
+            Ok(_) => Checked::failed(Error::damaged(note, "it is the note of another part")),
+            Err(error) => Checked::failed(error),
+        };
+        // It may have been finished, or removed, meanwhile.
+        if note.exists() { checked } else { Checked::default() }
+    }
+}
+
+impl Generation {
+    /// Reads every byte and compares it with what was written.
+    ///
+    /// # Errors
+    /// `Damaged` names the file, and the row group, column and row where the damage is in a page;
+    /// others when a file cannot be read.
+    pub fn verify(&self) -> Result<()> {
+        let checked = self.check(&|_| {});
+        let damage = checked.damage.into_iter().map(Error::from);
+        damage.chain(checked.unchecked.into_iter().map(Error::failed)).next().map_or(Ok(()), Err)
+    }
+
+    /// Reads every byte and compares it with what was written. Goes on after damage.
+    pub fn check(&self, heard: Heard) -> Checked {
+        let _lease = match self.lease() {
+            Ok(lease) => lease,
+            Err(error) if passes_over(&error) => return Checked::default(),
+            Err(error) => return tell(heard, Checked::failed(error)),
+        };
+        let parts = self.manifest().parts.par_iter();
+        let each = parts.map(|part| tell(heard, self.check_part(part)));
+        let parts = each.reduce(Checked::default, Checked::and);
+        parts.and(self.check_strangers())
+    }
+
+    /// What is wrong with a part, page by page if it is in the pages.
+    fn check_part(&self, part: &Part) -> Checked {
+        let Manifest { format_version, key, schema, .. } = self.manifest();
+        let manifest = of_part(*format_version, key.clone(), schema.clone(), part.clone());
+        let alone = self.dataset().holding(self.number(), manifest);
+        let names: Vec<_> = schema.columns.iter().map(|column| column.name.as_str()).collect();
+        let opened = || Reader::open(&alone, &names, None);
+        let error = match self.verify_part(part).and_then(|()| opened().map(|_| ())) {
+            Ok(()) => return Checked::sound(part.bytes),
+            Err(error) => error,
+        };
+        // A page's CRC-32 says more exactly where. Not every damage lies in a page.
+        match opened().map(|reader| reader.check_pages()) {
+            Ok(pages) if !pages.damage.is_empty() => {
+                Checked { files: 1, bytes: part.bytes, ..pages }
+            }
+            Err(inner) if inner.kind() == ErrorKind::Damaged => Checked::failed(inner),
+            _ => Checked::failed(error),
+        }
+    }
+
+    /// Files that a glob takes for parts, and that are none.
+    fn check_strangers(&self) -> Checked {
+        let folder = self.dir();
+        let names = match durable::names_in(&folder) {
+            Ok(names) => names,
+            Err(error) => return Checked::failed(error),
+        };
+        let parts: HashSet<_> = self.manifest().parts.iter().map(|it| it.file.as_str()).collect();
+        let strangers = names.iter().filter(|name| {
+            let data = name.ends_with(".parquet") && !name.starts_with('.');
+            data && !parts.contains(name.as_str())
+        });
+        let what = "it is no part of the generation, but readers take it for one: remove it";
+        let damage = strangers.map(|name| Damage::of(&folder.join(name), what)).collect();
+        Checked { damage, ..Checked::default() }
+    }
+}
+
+fn tell(heard: Heard, checked: Checked) -> Checked {
+    heard(&checked);
+    checked
+}
+
+/// The manifest of a generation that has but one part.
+fn of_part(format_version: u32, key: String, schema: Schema, part: Part) -> Manifest {
+    Manifest {
+        format_version,
+        key,
+        settings: serde_json::Value::Null,
+        rows: part.rows,
+        schema,
+        compression: BTreeMap::new(),
+        parts: vec![part],
+        statistics: BTreeMap::new(),
+        summary: serde_json::Value::Null,
+        created: 0,
+        code_version: String::new(),
+    }
+}

@@ -1,0 +1,162 @@
+//! Advisory locks that say what is in use. Whoever uses something shares its lock; whoever removes it
+//! must have the lock alone, and does not wait for it.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind as IoKind};
+use std::path::Path;
+
+use crate::durable;
+use crate::error::{Error, Result};
+
+/// The file in the folder of a key that is locked while somebody writes there.
+pub(crate) const WRITER_LOCK: &str = ".writer.lock";
+
+/// Held as long as it lives, and no longer than its process.
+#[derive(Debug)]
+pub struct Lease {
+    /// `None` where the file system knows no locks: there nobody can have one alone, and so nothing
+    /// is removed.
+    _file: Option<File>,
+}
+
+impl Lease {
+    /// Shares the lock of a file, which is made if it is missing. Waits while somebody removes it,
+    /// and makes it again.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn share(path: &Path) -> Result<Self> {
+        loop {
+            let mut options = OpenOptions::new();
+            let file = options.create(true).truncate(false).read(true).write(true).open(path);
+            let file = file.map_err(|error| Error::io(path, "lock", &error))?;
+            if let Some(lease) = Self::shared(file, path) {
+                return Ok(lease);
+            }
+        }
+    }
+
+    /// Shares the lock of those who write to `folder`, which is made if it is missing.
+    ///
+    /// # Errors
+    /// When folder or lock cannot be made.
+    pub fn write_to(folder: &Path) -> Result<Self> {
+        loop {
+            durable::create_folder(folder)?;
+            let lease = Self::share(&folder.join(WRITER_LOCK));
+            // The folder may have gone again before the lock was there.
+            if lease.is_ok() || folder.is_dir() {
+                return lease;
+            }
+        }
+    }
+
+    /// Shares the lock of a file that is there; `None` when it is not, or is being removed.
+    ///
+    /// # Errors
+    /// When it cannot be opened.
+    pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
+        match File::open(path) {
+            Ok(file) => Ok(Self::shared(file, path)),
+            Err(error) if error.kind() == IoKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io(path, "open", &error)),
+        }
+    }
+
+    /// `None` when `path` is no longer that file.
+    fn shared(file: File, path: &Path) -> Option<Self> {
+        match file.lock_shared() {
+            Ok(()) => is_at(&file, path).then_some(Self { _file: Some(file) }),
+            Err(_) => Some(Self { _file: None }),
+        }
+    }
+
+    /// Locks a file alone, which is made if it is missing. Waits for those who share it.
+    ///
+    /// # Errors
+    /// When the file cannot be made.
+    pub fn wait_alone(path: &Path) -> Result<Self> {
+        let mut options = OpenOptions::new();
+        let file = options.create(true).truncate(false).read(true).write(true).open(path);
+        let file = file.map_err(|error| Error::io(path, "lock", &error))?;
+        Ok(Self { _file: file.lock().is_ok().then_some(file) })
+    }
+
+    /// Locks a file alone, without waiting; `Err` says in words why not. `None` when there is no
+    /// such file: nobody uses it.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn alone(path: &Path) -> Result<Option<Result<Self, &'static str>>> {
+        let file = match OpenOptions::new().read(true).write(true).open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == IoKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io(path, "lock", &error)),
+        };
+        Ok(Some(match file.try_lock() {
+            Ok(()) => Ok(Self { _file: Some(file) }),
+            Err(TryLockError::WouldBlock) => Err("it is in use"),
+            Err(TryLockError::Error(_)) => {
+                Err("the file system knows no locks, so it may be in use")
+            }
+        }))
+    }
+}
+
+/// Whether an open file is the one at `path`.
+fn is_at(file: &File, path: &Path) -> bool {
+    let same = || -> io::Result<bool> { Ok(same_file(&file.metadata()?, &fs::metadata(path)?)) };
+    same().unwrap_or(false)
+}
+
+#[cfg(unix)]
+fn same_file(a: &fs::Metadata, b: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+/// Elsewhere a file that is open cannot be replaced.
+#[cfg(not(unix))]
+fn same_file(_: &fs::Metadata, _: &fs::Metadata) -> bool {
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shared_cannot_be_had_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        assert!(Lease::alone(&path).unwrap().is_none());
+        assert!(Lease::read(&path).unwrap().is_none());
+        let first = Lease::share(&path).unwrap();
+        let second = Lease::read(&path).unwrap().unwrap();
+        drop(first);
+        assert!(Lease::alone(&path).unwrap().unwrap().is_err());
+        drop(second);
+        assert!(Lease::alone(&path).unwrap().unwrap().is_ok());
+    }
+
+    #[test]
+    fn who_waits_for_a_file_that_is_removed_finds_it_gone_or_makes_it_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        for _ in 0..50 {
+            drop(Lease::share(&path).unwrap());
+            let alone = Lease::alone(&path).unwrap().unwrap().unwrap();
+            std::thread::scope(|scope| {
+                let reader = scope.spawn(|| Lease::read(&path).unwrap());
+                let writer = scope.spawn(|| Lease::share(&path).unwrap());
+                fs::remove_file(&path).unwrap();
+                drop(alone);
+                let written = writer.join().unwrap();
+                // The reader may have come after the writer.
+                let _ = reader.join().unwrap();
+                assert!(Lease::alone(&path).unwrap().unwrap().is_err());
+                drop(written);
+            });
+        }
+    }
+}

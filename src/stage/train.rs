@@ -252,6 +252,7 @@ impl Run<'_> {
                     saved = Instant::now();
                     self.check_stop()?;
                 }
+                batches.give_back(batch.input);
             }
         });
         log.flush()?;

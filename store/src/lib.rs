@@ -11,6 +11,7 @@ mod column_chunk;
 mod compression;
 pub mod damage;
 mod dataset;
+mod direct_read;
 pub mod durable;
 mod error;
 pub mod faults;

@@ -1,7 +1,6 @@
 //! Reading rows of a generation at random positions.
 
 use std::cell::RefCell;
-use std::io::IoSliceMut;
 
 use half::f16;
 use zerocopy::IntoBytes;
@@ -9,11 +8,12 @@ use zerocopy::IntoBytes;
 use crate::check::Checked;
 use crate::damage::{Damage, cannot_read};
 use crate::dataset::Generation;
+use crate::direct_read::{AsTheyAre, Target, Widened, read_row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key_page;
 use crate::lease::Lease;
 use crate::part_index::{Expected, Page, PartIndex};
-use crate::positioned::{read_exact_at, read_exact_vectored_at, will_need};
+use crate::positioned::{read_exact_at, will_need};
 use crate::quantise::dequantise;
 use crate::schema::{Column, DType, Schema};
 use crate::tensor_page::{Scratch, TensorPage};
@@ -22,9 +22,12 @@ use crate::tensor_page::{Scratch, TensorPage};
 /// small rows would otherwise cost a system call each.
 const READ_AT_ONCE: u64 = 256 << 10;
 
-/// Rows of at least this many bytes are read to where they are wanted, a system call each, if they
-/// are wanted as they lie in the file.
+/// Rows of at least this many bytes are read to where they are wanted, with a system call each.
 const READ_DIRECTLY: usize = 32 << 10;
+
+/// So many bytes of f32 are written past the processor's cache: it could not hold them until somebody
+/// reads them, and would have to read them first in order to write them.
+const PAST_THE_CACHE: usize = 64 << 20;
 
 /// An open generation. Positions are 0 to `rows()`, over all parts in order. Reading waits for
 /// nobody: share it between threads. As long as it lives, nobody removes the generation.
@@ -58,6 +61,8 @@ pub struct Keys {
 struct Buffers {
     /// Pages that are read together, or what lies around the values of one.
     pages: Vec<u8>,
+    /// A piece of a row.
+    block: Vec<u8>,
     scratch: Scratch,
 }
 
@@ -166,6 +171,16 @@ impl Reader {
         if page.dtype() == DType::F32 {
             return self.read_as_it_is(place, positions, out.as_mut_bytes());
         }
+        if page.dtype() == DType::F16 && self.is_direct(place) {
+            let past_the_cache = size_of_val(out) >= PAST_THE_CACHE;
+            return BUFFERS.with_borrow_mut(|Buffers { pages, block, .. }| {
+                for (position, out) in positions.iter().zip(out.chunks_exact_mut(page.values())) {
+                    let row = Widened { block, out, past_the_cache };
+                    self.read_row(place, *position, pages, row)?;
+                }
+                Ok(())
+            });
+        }
         let mut scales = Vec::new();
         if page.dtype() == DType::I8 {
             let (_, scale_page) = &self.columns[place + 1];
@@ -260,28 +275,36 @@ impl Reader {
         })
     }
 
+    /// Whether rows are read to where they are wanted, without a way through a buffer of pages.
+    fn is_direct(&self, place: usize) -> bool {
+        let (_, layout) = &self.columns[place];
+        layout.row_bytes() >= READ_DIRECTLY && layout.around(usize::MAX).is_some()
+    }
+
+    fn read_row(
+        &self,
+        place: usize,
+        position: u64,
+        around: &mut Vec<u8>,
+        target: impl Target,
+    ) -> Result<()> {
+        let (part, row) = self.locate(position)?;
+        let ((column, layout), page) = (&self.columns[place], &part.columns[place][row]);
+        let damaged = |what: &str| damaged_page(part, place, page, &column.name, what);
+        read_row(part, layout, page, around, target, damaged)
+    }
+
     /// The stored values of each row, in the order of `positions`.
     fn read_as_it_is(&self, place: usize, positions: &[u64], out: &mut [u8]) -> Result<()> {
-        let (column, layout) = &self.columns[place];
-        let mut rows = out.chunks_exact_mut(layout.row_bytes());
-        if layout.row_bytes() < READ_DIRECTLY || layout.around(usize::MAX).is_none() {
+        let mut rows = out.chunks_exact_mut(self.columns[place].1.row_bytes());
+        if !self.is_direct(place) {
             return self.for_each_row(place, positions, |stored| {
                 rows.next().into_iter().for_each(|row| row.copy_from_slice(stored));
             });
         }
-        BUFFERS.with_borrow_mut(|Buffers { pages: around, .. }| {
+        BUFFERS.with_borrow_mut(|Buffers { pages, .. }| {
             for (position, row) in positions.iter().zip(rows) {
-                let (part, at) = self.locate(*position)?;
-                let page = &part.columns[place][at];
-                let damaged = |what| damaged_page(part, place, page, &column.name, what);
-                let (before, after) =
-                    layout.around(page.length as usize).ok_or_else(|| damaged("too short"))?;
-                around.resize(before + after, 0);
-                let (before, after) = around.split_at_mut(before);
-                let mut slices = [&mut *before, &mut *row, &mut *after].map(IoSliceMut::new);
-                read_exact_vectored_at(&part.file, &mut slices, page.offset)
-                    .map_err(|error| cannot_read(&part.path, &error))?;
-                layout.check(before, row, after).map_err(damaged)?;
+                self.read_row(place, *position, pages, AsTheyAre(row))?;
             }
             Ok(())
         })
@@ -295,7 +318,7 @@ impl Reader {
         mut take: impl FnMut(&[u8]),
     ) -> Result<()> {
         let (column, layout) = &self.columns[place];
-        BUFFERS.with_borrow_mut(|Buffers { pages, scratch }| {
+        BUFFERS.with_borrow_mut(|Buffers { pages, scratch, .. }| {
             self.for_each_run(place, positions, |part, at| {
                 let start = at[0].offset;
                 pages.resize((end_of(&at[at.len() - 1]) - start) as usize, 0);

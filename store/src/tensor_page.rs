@@ -11,10 +11,10 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use zerocopy::IntoBytes;
 
-use crate::checksum::{crc32, crc32_of_all};
+use crate::checksum::{Crc32, crc32};
 use crate::compression::{Codec, Compression};
 use crate::half_precision;
-use crate::page_header::{MAX_HEADER, PageHeader, PageKind, UNREADABLE, WRONG_CRC, push_varint};
+use crate::page_header::{MAX_HEADER, PageHeader, PageKind, UNREADABLE, push_varint};
 use crate::rows::Values;
 use crate::schema::{Column, DType};
 use crate::statistics::Sums;
@@ -30,6 +30,8 @@ pub(crate) struct TensorPage {
     values: usize,
     /// The level streams, and what the indices of one-byte values begin with.
     prefix: Vec<u8>,
+    /// The checksum so far, after the prefix.
+    begun: Crc32,
     /// Bytes of the values.
     row_bytes: usize,
     /// Zeros after the values: indices come in groups of eight.
@@ -67,7 +69,8 @@ impl TensorPage {
         }
         let row_bytes = values * column.dtype.bytes();
         let (dtype, compression) = (column.dtype, column.compression);
-        Self { dtype, compression, values, prefix, row_bytes, padding }
+        let begun = Crc32::of(&prefix);
+        Self { dtype, compression, values, prefix, begun, row_bytes, padding }
     }
 
     pub fn dtype(&self) -> DType {
@@ -183,11 +186,12 @@ impl TensorPage {
         (self.compression == Compression::None).then_some((before, self.padding))
     }
 
-    /// Checks a page that was read in three pieces, as [`Self::around`] has them.
+    /// Checks what lies before the values, as [`Self::around`] has it. The checksum of the page goes
+    /// on with the values; with it comes what it is to be in the end.
     ///
     /// # Errors
     /// What is wrong with the page.
-    pub fn check(&self, before: &[u8], values: &[u8], after: &[u8]) -> Result<(), &'static str> {
+    pub fn check_before(&self, before: &[u8]) -> Result<(Crc32, u32), &'static str> {
         let (header, prefix) = PageHeader::decode(before).ok_or(UNREADABLE)?;
         let expected = PageHeader {
             kind: self.kind(),
@@ -196,13 +200,10 @@ impl TensorPage {
             crc: header.crc,
             values: self.values,
         };
-        if header != expected || prefix != self.prefix {
-            return Err(WRONG_SHAPE);
+        match header == expected && prefix == self.prefix {
+            true => Ok((self.begun, header.crc)),
+            false => Err(WRONG_SHAPE),
         }
-        if header.crc != crc32_of_all(&[prefix, values, after]) {
-            return Err(WRONG_CRC);
-        }
-        Ok(())
     }
 
     /// Converts a row's bytes from [`Self::open`] to f32. `out` has as many values.

@@ -16,12 +16,15 @@ use tempfile::TempDir;
 const ROWS: usize = 7;
 
 fn dataset() -> (TempDir, Dataset) {
-    let columns = vec![
+    dataset_of(vec![
         column("single", DType::F32, &[3, 3001]),
         column("half", DType::F16, &[3, 6007]),
         column("byte", DType::U8, &[40_001]),
         column("small", DType::I8, &[10, 4001]),
-    ];
+    ])
+}
+
+fn dataset_of(columns: Vec<Column>) -> (TempDir, Dataset) {
     let schema = Schema { columns, source: false, label_names: None, attributes: vec![] };
     let folder = tempfile::tempdir().unwrap();
     let dataset = Dataset::at(folder.path());
@@ -58,6 +61,49 @@ fn they_come_back() {
     reader.will_need("single", &[3, 1, 2]).unwrap();
     let wrong_type = reader.read_f16("single", &[0], &mut vec![f16::ZERO; 9003]);
     assert_eq!(wrong_type.unwrap_err().kind(), ErrorKind::Failed);
+}
+
+#[test]
+fn those_that_come_in_several_blocks_come_back_too() {
+    let (_folder, dataset) = dataset_of(vec![
+        column("single", DType::F32, &[2, 50_021]),
+        column("half", DType::F16, &[2, 90_001]),
+        column("byte", DType::U8, &[131_072 + 1]),
+    ]);
+    let generation = dataset.newest().unwrap().unwrap();
+    assert_reads_back(&generation, ROWS);
+    for column in &generation.manifest().schema.columns {
+        assert_eq!(read(&dataset, column).unwrap(), row_values(column, 2));
+    }
+    // So many rows that they are written past the cache.
+    let half = generation.manifest().schema.column("half").unwrap();
+    let positions: Vec<u64> = (0..100).map(|turn| turn % ROWS as u64).collect();
+    let mut all = vec![0.0; positions.len() * half.values()];
+    assert!(size_of_val(&all[..]) > 64 << 20);
+    generation.reader(&["half"]).unwrap().read_f32("half", &positions, &mut all).unwrap();
+    let rows: Vec<Vec<f32>> = (0..ROWS).map(|row| row_values(half, row)).collect();
+    for (position, row) in positions.iter().zip(all.chunks(half.values())) {
+        assert!(row == rows[*position as usize], "row {position}");
+    }
+    // Damage in any of the blocks is found.
+    let part = generation.dir().join("part-00000.parquet");
+    let whole = fs::read(&part).unwrap();
+    let pages = whole.len() / 4;
+    for at in (0..4).map(|quarter| quarter * pages + pages / 3) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 4;
+        fs::write(&part, &bytes).unwrap();
+        let error = dataset.newest().unwrap().unwrap().verify().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Damaged, "byte {at}: {error}");
+        let mut found = 0;
+        for column in &generation.manifest().schema.columns {
+            let reader = generation.reader(&[&column.name]).unwrap();
+            let mut out = vec![0.0; 4 * column.values()];
+            let result = reader.read_f32(&column.name, &[0, 1, 2, 3], &mut out);
+            found += usize::from(result.is_err_and(|it| it.kind() == ErrorKind::Damaged));
+        }
+        assert_eq!(found, 1, "byte {at}");
+    }
 }
 
 #[test]

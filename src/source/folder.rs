@@ -1,7 +1,7 @@
 //! Folders of images: `train/<class>/<file>.png`, or any nesting when there are no labels.
 
 use std::fs;
-use std::io::BufReader;
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -9,11 +9,14 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::locate::relative_name;
-use super::{BadSample, Sample, Source, decode, no_such_row};
+use super::{BadSample, Keep, Sample, Source, decode, no_such_row};
 use crate::{Error, Result};
 
 /// The extensions of images, in lower case.
 const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
+
+/// Folders within each other.
+const DEEPEST: usize = 16;
 
 /// Images in folders, in the order of their names.
 #[derive(Debug)]
@@ -46,7 +49,7 @@ impl Folder {
                 let class = labelled.then(|| relative_name(folder, &path));
                 if is_folder {
                     names.extend(class.clone());
-                    list(&path, class.as_deref(), &mut files)?;
+                    list(&path, 1, class.as_deref(), &mut files)?;
                 } else if is_image(&path) {
                     if labelled {
                         return Err(Error::failed(format!(
@@ -132,41 +135,60 @@ impl Source for Folder {
         Ok(decode::size(BufReader::new(file)))
     }
 
-    fn read(&self, rows: &[usize]) -> Result<Vec<Result<Sample, BadSample>>> {
+    fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {
         rows.par_iter()
             .map(|&row| {
                 let image = self.images.get(row).ok_or_else(|| no_such_row(row, self.rows()))?;
-                let bytes = fs::read(&image.path)
+                let bytes = read_file(&image.path)
                     .map_err(|error| Error::io("read the image", &image.path, error))?;
-                Ok(match decode::decode(&bytes) {
-                    Ok(decoded) => Ok(Sample {
+                match decode::decode(&bytes) {
+                    Ok(decoded) => keep(Sample {
                         id: row as i64,
                         source: image.name.clone(),
                         label: image.label,
                         image: decoded,
-                    }),
-                    Err(reason) => Err(BadSample {
+                    })
+                    .map(Ok),
+                    Err(reason) => Ok(Err(BadSample {
                         id: row as i64,
                         source: String::new(),
                         file: image.path.clone(),
                         row: None,
                         reason,
-                    }),
-                })
+                    })),
+                }
             })
             .collect()
     }
 }
 
-/// Adds every image under `folder`, at any depth.
+/// The bytes of a file that ends, and not too late.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let is_file = fs::metadata(path)?.is_file();
+    if is_file {
+        fs::File::open(path)?.take(decode::MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    }
+    match bytes.len() as u64 {
+        ..=decode::MAX_BYTES if is_file => Ok(bytes),
+        _ => Err(io::Error::other("it is no file of an image")),
+    }
+}
+
+/// Adds every image under `folder`, at any depth within reason: links may lead round in circles.
 fn list(
     folder: &Path,
+    depth: usize,
     class: Option<&str>,
     files: &mut Vec<(PathBuf, Option<String>)>,
 ) -> Result<()> {
+    if depth > DEEPEST {
+        let message = format!("`{}` lies more than {DEEPEST} folders deep", folder.display());
+        return Err(Error::failed(message).hint("a link in it may lead back to it"));
+    }
     for (path, is_folder) in entries(folder)? {
         if is_folder {
-            list(&path, class, files)?;
+            list(&path, depth + 1, class, files)?;
         } else if is_image(&path) {
             files.push((path, class.map(str::to_owned)));
         }

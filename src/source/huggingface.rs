@@ -2,30 +2,34 @@
 //! `struct<bytes: binary, path: string>`, and a label column whose ClassLabel names lie in the
 //! `huggingface` key of the schema metadata. A plain binary column of encoded images will do, too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::{cast, is_null, nullif};
 use arrow::datatypes::{DataType, Int64Type, Schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder, RowSelection,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::file::metadata::PageIndexPolicy;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::locate::relative_name;
-use super::{BadSample, Sample, Source, decode, no_such_row, shorten};
+use super::{BadSample, Keep, Sample, Source, decode, no_such_row, parquet_guard, shorten};
 use crate::pipeline::settings::Files;
 use crate::{Error, Result};
 
 /// Rows decoded at a time.
 const BATCH_ROWS: usize = 256;
+
+/// The longest JSON of label names. It takes a hundred times as much memory, at most.
+const LONGEST_JSON: usize = 4 << 20;
 
 /// The end of a Parquet file holds its schema and where everything lies: another content has
 /// another end.
@@ -46,6 +50,8 @@ struct Part {
     /// The first row's number in the source.
     first: usize,
     rows: usize,
+    /// The column chunks, by row group and column, whose pages claim nothing absurd.
+    checked: Mutex<HashSet<(usize, usize)>>,
 }
 
 /// The columns to read.
@@ -91,7 +97,7 @@ impl HuggingFace {
             }
             let rows = usize::try_from(metadata.metadata().file_metadata().num_rows())
                 .map_err(|_| Error::failed(format!("`{}` is damaged", path.display())))?;
-            parts.push(Part { path, metadata, first, rows });
+            parts.push(Part { path, metadata, first, rows, checked: Mutex::default() });
             identities.push(identity);
             first += rows;
         }
@@ -124,6 +130,7 @@ impl HuggingFace {
         &self,
         part: &Part,
         wanted: &[usize],
+        keep: &Keep,
         found: &mut Vec<Result<Sample, BadSample>>,
     ) -> Result<()> {
         let mut columns = vec![self.columns.image.as_str()];
@@ -134,7 +141,7 @@ impl HuggingFace {
             let (rows, rest) = remaining
                 .split_at_checked(batch.num_rows())
                 .ok_or_else(|| damaged(&part.path, "it gives more rows than it announces"))?;
-            self.decode(part, rows, &batch, found)?;
+            self.decode(part, rows, &batch, keep, found)?;
             remaining = rest;
         }
         if !remaining.is_empty() {
@@ -149,6 +156,7 @@ impl HuggingFace {
         part: &Part,
         rows: &[usize],
         batch: &RecordBatch,
+        keep: &Keep,
         found: &mut Vec<Result<Sample, BadSample>>,
     ) -> Result<()> {
         let labels = match &self.columns.label {
@@ -156,8 +164,7 @@ impl HuggingFace {
             None => vec![None; rows.len()],
         };
         let (bytes, paths) = images(part, &self.columns.image, batch)?;
-        let start = found.len();
-        found.par_extend(rows.par_iter().zip(labels).enumerate().map(|(i, (&row, label))| {
+        let samples = rows.par_iter().zip(labels).enumerate().map(|(i, (&row, label))| {
             let id = (part.first + row) as i64;
             let path = paths.as_ref().filter(|paths| paths.is_valid(i)).map(|paths| paths.value(i));
             let image = match bytes.is_valid(i) {
@@ -167,18 +174,18 @@ impl HuggingFace {
             match image {
                 Ok(image) => {
                     let source = path.map_or_else(|| format!("row {row}"), str::to_owned);
-                    Ok(Sample { id, source, label, image })
+                    keep(Sample { id, source, label, image }).map(Ok)
                 }
-                Err(reason) => Err(BadSample {
+                Err(reason) => Ok(Err(BadSample {
                     id,
                     source: path.unwrap_or_default().to_owned(),
                     file: part.path.clone(),
                     row: Some(row),
                     reason,
-                }),
+                })),
             }
-        }));
-        debug_assert_eq!(found.len(), start + rows.len());
+        });
+        found.extend(samples.collect::<Result<Vec<_>>>()?);
         Ok(())
     }
 
@@ -253,7 +260,7 @@ impl Source for HuggingFace {
         Ok(None)
     }
 
-    fn read(&self, rows: &[usize]) -> Result<Vec<Result<Sample, BadSample>>> {
+    fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {
         if let Some(&row) = rows.iter().find(|&&row| row >= self.rows()) {
             return Err(no_such_row(row, self.rows()));
         }
@@ -268,7 +275,7 @@ impl Source for HuggingFace {
             rest = after;
             if !here.is_empty() {
                 let wanted: Vec<usize> = here.iter().map(|&row| row - part.first).collect();
-                self.read_part(part, &wanted, &mut found)?;
+                self.read_part(part, &wanted, keep, &mut found)?;
             }
         }
         if rows == sorted {
@@ -323,6 +330,10 @@ impl Labels {
 /// none.
 fn class_names(schema: &Schema, column: &str, path: &Path) -> Result<Option<Vec<String>>> {
     let Some(text) = schema.metadata().get("huggingface") else { return Ok(None) };
+    if text.len() > LONGEST_JSON {
+        let message = format!("`{}`: its `huggingface` metadata is too long", path.display());
+        return Err(Error::failed(message));
+    }
     let metadata: Value = serde_json::from_str(text).map_err(|error| {
         Error::failed(format!(
             "`{}`: its `huggingface` metadata is not JSON: {error}",
@@ -378,15 +389,23 @@ fn load(root: &Path, path: &Path) -> Result<(ArrowReaderMetadata, Value)> {
         "footer": blake3::hash(&footer).to_hex().to_string(),
     });
     let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
-    let metadata = ArrowReaderMetadata::load(&file, options).map_err(|error| {
-        Error::failed(format!("`{}` is not a Parquet file: {error}", path.display()))
-            .hint("data files are Parquet; images in files of their own are named by their folder")
-    })?;
+    let metadata = parquet_guard::check_metadata(&mut file, bytes)
+        .and_then(|()| guarded(|| ArrowReaderMetadata::load(&file, options)))
+        .map_err(|error| {
+            let message = format!("`{}` is not a Parquet file: {error}", path.display());
+            Error::failed(message).hint(
+                "data files are Parquet; images in files of their own are named by their folder",
+            )
+        })?;
     Ok((metadata, identity))
 }
 
 /// A reader of `columns` at `rows` (ascending, each once, at least one) of a file.
-fn reader(part: &Part, columns: &[&str], rows: &[usize]) -> Result<ParquetRecordBatchReader> {
+fn reader(
+    part: &Part,
+    columns: &[&str],
+    rows: &[usize],
+) -> Result<impl Iterator<Item = Result<RecordBatch, String>>> {
     let mut groups = Vec::new();
     let mut ranges = Vec::new();
     let (mut start, mut kept, mut rest) = (0, 0, rows);
@@ -404,19 +423,53 @@ fn reader(part: &Part, columns: &[&str], rows: &[usize]) -> Result<ParquetRecord
     }
     let selection = RowSelection::from_consecutive_ranges(ranges.into_iter(), kept);
     // Opened anew: clones of a `File` share one position, and reads may run in parallel.
-    let file = File::open(&part.path).map_err(|error| Error::io("read", &part.path, error))?;
-    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, part.metadata.clone());
+    let mut file = File::open(&part.path).map_err(|error| Error::io("read", &part.path, error))?;
     let mask = ProjectionMask::roots(
-        builder.parquet_schema(),
+        part.metadata.parquet_schema(),
         columns.iter().filter_map(|column| part.metadata.schema().index_of(column).ok()),
     );
-    builder
+    check_pages(part, &mut file, &groups, &mask)?;
+    let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, part.metadata.clone());
+    let builder = builder
         .with_projection(mask)
         .with_row_groups(groups)
         .with_row_selection(selection)
-        .with_batch_size(BATCH_ROWS)
-        .build()
-        .map_err(|error| damaged(&part.path, error))
+        .with_batch_size(BATCH_ROWS);
+    let mut reader = guarded(|| builder.build()).map_err(|error| damaged(&part.path, error))?;
+    Ok(std::iter::from_fn(move || guarded(|| reader.next().transpose()).transpose()))
+}
+
+/// Checks the pages of the columns in `mask` that have not been read before.
+fn check_pages(
+    part: &Part,
+    file: &mut File,
+    groups: &[usize],
+    mask: &ProjectionMask,
+) -> Result<()> {
+    let failed = |error| Error::io("read", &part.path, error);
+    let bytes = file.metadata().map_err(failed)?.len();
+    let metadata = part.metadata.metadata();
+    let leaves = part.metadata.parquet_schema().num_columns();
+    let mut checked = part.checked.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    for &group in groups {
+        for column in (0..leaves).filter(|&column| mask.leaf_included(column)) {
+            if !checked.contains(&(group, column)) {
+                parquet_guard::check_pages(file, bytes, metadata, group, column)
+                    .map_err(|what| damaged(&part.path, what))?;
+                checked.insert((group, column));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What the `parquet` crate gives. It is foreign code that meets damaged bytes: a bug in it must not
+/// end a long run.
+fn guarded<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(|error| error.to_string()),
+        Err(_) => Err("its reader panicked".to_owned()),
+    }
 }
 
 /// Checks that `column` holds encoded images.

@@ -1,0 +1,282 @@
+//! Data of others, made to harm: an error or the samples, never a panic, and no more memory than a
+//! reader needs for what is there.
+
+#[path = "../fuzz/src/memory.rs"]
+mod memory;
+#[path = "../fuzz/src/mutate.rs"]
+#[allow(dead_code)]
+mod mutate;
+#[path = "../fuzz/src/tree.rs"]
+#[allow(dead_code)]
+mod tree;
+
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
+use gimlet::Result;
+use gimlet::pipeline::settings::{self, Data, Files, OnBadSample, Split};
+use gimlet::source::{self, decode};
+use image::{GrayImage, ImageFormat, RgbImage};
+use mutate::Random;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
+use tree::{I32, I64, LIST, STRUCT, Tree};
+
+/// Reads all that is in a folder or file of images; gives the number of samples.
+fn read(root: &Path, train: &str) -> Result<usize> {
+    let files = Files {
+        train: vec![train.to_owned()],
+        test: Vec::new(),
+        root: root.to_path_buf(),
+        image: "image".to_owned(),
+        label: Some("label".to_owned()),
+    };
+    let data = Data {
+        source: settings::Source::Files(files),
+        subset: None,
+        test_subset: None,
+        on_bad_sample: OnBadSample::Fail,
+    };
+    let source = source::open(&data, Split::Train, 0)?;
+    let rows: Vec<usize> = (0..source.rows()).collect();
+    let samples = source.read(&rows)?;
+    Ok(samples.iter().filter(|sample| sample.is_ok()).count())
+}
+
+fn encoded(format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    RgbImage::new(16, 16).write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+/// The decoder fails before it takes memory for pixels that the file cannot hold.
+#[test]
+fn images_that_claim_to_be_huge() {
+    let jpeg = encoded(ImageFormat::Jpeg);
+    let frame = jpeg.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+    let png = encoded(ImageFormat::Png);
+    for side in [0u16, 7_700, 16_384, 16_385, 65_535] {
+        let mut images = Vec::new();
+        // Baseline and progressive.
+        for marker in [0xc0, 0xc2] {
+            let mut jpeg = jpeg.clone();
+            jpeg[frame + 1] = marker;
+            jpeg[frame + 5..frame + 7].copy_from_slice(&side.to_be_bytes());
+            jpeg[frame + 7..frame + 9].copy_from_slice(&side.to_be_bytes());
+            images.push(jpeg);
+        }
+        for side in [u32::from(side), u32::from(side) << 15, u32::MAX] {
+            let mut png = png.clone();
+            png[16..20].copy_from_slice(&side.to_be_bytes());
+            png[20..24].copy_from_slice(&side.to_be_bytes());
+            let crc = crc32(&png[12..29]);
+            png[29..33].copy_from_slice(&crc.to_be_bytes());
+            images.push(png);
+        }
+        for image in images {
+            let (decoded, most) = memory::peak(|| decode::decode(&image).map(drop));
+            assert!(most <= decode::MAX_BYTES, "{side}: {most} bytes, {decoded:?}");
+            // What is missing of a JPEG's data, its decoder makes up.
+            assert!(decoded.is_err() || image[0] == 0xff && side == 7_700, "{side}");
+        }
+    }
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| crc >> 1 ^ (crc & 1) * 0xedb8_8320)
+    })
+}
+
+/// A folder that a link leads round in, and a file that is none.
+#[cfg(unix)]
+#[test]
+fn folders_that_do_not_end() {
+    use std::os::unix::fs::symlink;
+
+    let folder = tempfile::tempdir().unwrap();
+    let class = folder.path().join("train/class");
+    fs::create_dir_all(&class).unwrap();
+    symlink("/dev/zero", class.join("a.png")).unwrap();
+    assert!(read(folder.path(), "train").is_err());
+    fs::remove_file(class.join("a.png")).unwrap();
+    GrayImage::new(4, 4).save(class.join("a.png")).unwrap();
+    assert_eq!(read(folder.path(), "train").unwrap(), 1);
+    symlink("..", class.join("up")).unwrap();
+    assert!(read(folder.path(), "train").is_err());
+}
+
+/// Ten images, in two row groups, compressed.
+fn parquet() -> Vec<u8> {
+    let images = BinaryArray::from_iter_values((0..10).map(|_| encoded(ImageFormat::Png)));
+    let labels = StringArray::from_iter_values((0..10).map(|row| format!("class {}", row % 3)));
+    let columns: [(&str, ArrayRef); 2] = [("image", Arc::new(images)), ("label", Arc::new(labels))];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(6))
+        .set_compression(Compression::SNAPPY)
+        .build();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+/// Reads a file, within bounds: what METADATA_MEMORY in the guard allows, and a little.
+fn read_file(root: &Path, bytes: &[u8]) -> Result<usize> {
+    fs::write(root.join("train.parquet"), bytes).unwrap();
+    let (read, most) = memory::peak(|| read(root, "train.parquet"));
+    assert!(most < 300 << 20, "{most} bytes of memory, {read:?}");
+    read
+}
+
+#[test]
+fn parquet_files_that_claim_too_much() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = parquet();
+    assert_eq!(read_file(folder.path(), &whole).unwrap(), 10);
+    let footer = tree::footer(&whole).unwrap();
+    assert_eq!(read_file(folder.path(), &tree::with_footer(&whole, &footer.write())).unwrap(), 10);
+
+    let list = |kind: u8, count: u64| {
+        let mut raw = Vec::new();
+        tree::list_header(kind, count, &mut raw);
+        Tree::Raw(LIST, raw)
+    };
+    let most = i32::MAX as u64;
+    type Change<'a> = (&'a str, Box<dyn Fn(&mut Tree) + 'a>);
+    let changes: Vec<Change> = vec![
+        ("row groups", Box::new(|tree| *tree.field(4) = list(STRUCT, most))),
+        (
+            "row groups of no bytes",
+            Box::new(|tree| {
+                *tree.field(4) = Tree::List(STRUCT, vec![Tree::Struct(vec![]); 2_000_000]);
+            }),
+        ),
+        ("schema", Box::new(|tree| *tree.field(2) = list(STRUCT, most))),
+        ("metadata", Box::new(|tree| *tree.field(5) = list(STRUCT, most))),
+        (
+            "children",
+            Box::new(|tree| {
+                *tree.field(2).elements()[0].field(5) = Tree::Number(I32, most as i64);
+            }),
+        ),
+        (
+            "nested schema",
+            Box::new(|tree| {
+                let element = Tree::Struct(vec![
+                    (3, Tree::Number(I32, 0)),
+                    (4, Tree::Binary(b"a".to_vec())),
+                    (5, Tree::Number(I32, 1)),
+                ]);
+                *tree.field(2) = Tree::List(STRUCT, vec![element; 9_999]);
+            }),
+        ),
+        (
+            "rows",
+            Box::new(|tree| {
+                *tree.field(3) = Tree::Number(I64, 1 << 60);
+                *tree.field(4).elements()[0].field(3) = Tree::Number(I64, (1 << 60) - 4);
+            }),
+        ),
+        (
+            "rows that overflow",
+            Box::new(|tree| {
+                for group in tree.field(4).elements() {
+                    *group.field(3) = Tree::Number(I64, i64::MAX);
+                }
+            }),
+        ),
+        (
+            "negative rows",
+            Box::new(|tree| {
+                *tree.field(4).elements()[0].field(3) = Tree::Number(I64, -1);
+            }),
+        ),
+        (
+            "index beyond the end",
+            Box::new(|tree| {
+                *chunk(tree).field(4) = Tree::Number(I64, i64::MAX);
+            }),
+        ),
+        ("index of all", Box::new(|tree| *chunk(tree).field(4) = Tree::Number(I64, 0))),
+        (
+            "negative start",
+            Box::new(|tree| {
+                *chunk(tree).field(3).field(11) = Tree::Number(I64, -1);
+            }),
+        ),
+        (
+            "long column",
+            Box::new(|tree| {
+                *chunk(tree).field(3).field(7) = Tree::Number(I64, i64::MAX);
+            }),
+        ),
+    ];
+    for (name, change) in changes {
+        let mut tree = footer.clone();
+        change(&mut tree);
+        let read = read_file(folder.path(), &tree::with_footer(&whole, &tree.write()));
+        assert!(read.is_err(), "{name}: {read:?}");
+    }
+    let mut longer = whole.clone();
+    let end = longer.len() - 8;
+    longer[end..end + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert!(read_file(folder.path(), &longer).is_err());
+
+    // An offset index that claims pages, and a page that claims bytes, where there is room: before
+    // the footer.
+    let at = tree::footer_start(&whole).unwrap();
+    let index = Tree::Struct(vec![(1, list(STRUCT, most))]).write();
+    let header = Tree::Struct(vec![
+        (1, Tree::Number(I32, 0)),
+        (2, Tree::Number(I32, i32::MAX.into())),
+        (3, Tree::Number(I32, 16)),
+        (5, Tree::Struct((1..5).map(|field| (field, Tree::Number(I32, 3))).collect())),
+    ]);
+    let page = [header.write(), vec![0; 16]].concat();
+    for (name, new, with_index) in [("index", &index, true), ("page", &page, false)] {
+        let mut tree = footer.clone();
+        let chunk = chunk(&mut tree);
+        if with_index {
+            *chunk.field(4) = Tree::Number(I64, at as i64);
+            *chunk.field(5) = Tree::Number(I32, new.len() as i64);
+        } else {
+            let Tree::Struct(fields) = &mut *chunk else { unreachable!() };
+            fields.retain(|(number, _)| *number < 4);
+            let column = chunk.field(3);
+            let Tree::Struct(fields) = &mut *column else { unreachable!() };
+            fields.retain(|(number, _)| *number != 11);
+            *column.field(9) = Tree::Number(I64, at as i64);
+            *column.field(7) = Tree::Number(I64, new.len() as i64);
+        }
+        let bytes = [&whole[..at], new, &whole[at..]].concat();
+        let read = read_file(folder.path(), &tree::with_footer(&bytes, &tree.write()));
+        assert!(read.is_err(), "{name}: {read:?}");
+    }
+}
+
+/// The first column of the first row group, that of the images.
+fn chunk(tree: &mut Tree) -> &mut Tree {
+    &mut tree.field(4).elements()[0].field(1).elements()[0]
+}
+
+#[test]
+fn damaged_parquet_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = parquet();
+    let footer = tree::footer(&whole).unwrap();
+    let mut random = Random(5);
+    for case in 0..600 {
+        let bytes = match case % 2 {
+            0 => mutate::bytes(&mut random, &whole, &whole),
+            _ => tree::with_footer(&whole, &mutate::tree(&mut random, &footer)),
+        };
+        let _ = read_file(folder.path(), &bytes);
+    }
+}

@@ -180,10 +180,6 @@ impl Generation {
         self.manifest.parts.iter().map(|part| part.bytes).fold(0, u64::saturating_add)
     }
 
-    pub(crate) fn dataset(&self) -> &Dataset {
-        &self.dataset
-    }
-
     /// The folder of its parts.
     pub fn dir(&self) -> PathBuf {
         self.dataset.folder().join(folder_name(&self.manifest.key))

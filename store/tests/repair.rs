@@ -123,7 +123,7 @@ fn what_comes_out_different_is_refused_and_stays_broken() {
     assert_eq!(error.kind(), ErrorKind::Differs, "{error}");
     assert!(error.to_string().contains("part-00001.parquet: was made again"), "{error}");
     drop(writer);
-    assert_eq!(before.broken_parts(), [path.clone()]);
+    assert_eq!(before.broken_parts(), std::slice::from_ref(&path));
     assert!(dataset.newest().unwrap().unwrap().reader(&["x"]).is_err());
 
     // A copy puts it right.

@@ -15,19 +15,22 @@ use std::io::Cursor;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
+use arrow::array::{
+    ArrayRef, BinaryArray, LargeBinaryArray, ListArray, RecordBatch, StringArray, StructArray,
+};
+use arrow::datatypes::{DataType, Field, Int8Type};
 use gimlet::Result;
 use gimlet::pipeline::settings::{self, Data, Files, OnBadSample, Split};
-use gimlet::source::{self, decode};
+use gimlet::source::{self, Source, decode};
 use image::{GrayImage, ImageFormat, RgbImage};
 use mutate::Random;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use tree::{I32, I64, LIST, STRUCT, Tree};
 
-/// Reads all that is in a folder or file of images; gives the number of samples.
-fn read(root: &Path, train: &str) -> Result<usize> {
+/// Opens a folder or file of images.
+fn open(root: &Path, train: &str) -> Result<Box<dyn Source>> {
     let files = Files {
         train: vec![train.to_owned()],
         test: Vec::new(),
@@ -41,7 +44,12 @@ fn read(root: &Path, train: &str) -> Result<usize> {
         test_subset: None,
         on_bad_sample: OnBadSample::Fail,
     };
-    let source = source::open(&data, Split::Train, 0)?;
+    source::open(&data, Split::Train, 0)
+}
+
+/// Reads all that is in a folder or file of images; gives the number of samples.
+fn read(root: &Path, train: &str) -> Result<usize> {
+    let source = open(root, train)?;
     let rows: Vec<usize> = (0..source.rows()).collect();
     let samples = source.read(&rows)?;
     Ok(samples.iter().filter(|sample| sample.is_ok()).count())
@@ -108,6 +116,56 @@ fn folders_that_do_not_end() {
     assert_eq!(read(folder.path(), "train").unwrap(), 1);
     symlink("..", class.join("up")).unwrap();
     assert!(read(folder.path(), "train").is_err());
+}
+
+/// Fifteen folders, each with thirty links to the next: more paths than there is memory for.
+#[cfg(unix)]
+#[test]
+fn folders_that_links_multiply() {
+    use std::os::unix::fs::symlink;
+
+    let folder = tempfile::tempdir().unwrap();
+    let class = folder.path().join("train/class");
+    fs::create_dir_all(&class).unwrap();
+    for number in 0..15 {
+        let at = folder.path().join(number.to_string());
+        fs::create_dir(&at).unwrap();
+        for link in 0..30 {
+            symlink(format!("../{}", number + 1), at.join(link.to_string())).unwrap();
+        }
+    }
+    fs::create_dir(folder.path().join("15")).unwrap();
+    GrayImage::new(4, 4).save(folder.path().join("15/a.png")).unwrap();
+    symlink("../../15", class.join("linked")).unwrap();
+    assert_eq!(read(folder.path(), "train").unwrap(), 1);
+    symlink("../../1", class.join("links")).unwrap();
+    assert!(read(folder.path(), "train").is_err());
+}
+
+/// What is opened and is no file would be waited for, or never end.
+#[cfg(unix)]
+#[test]
+fn pipes_and_devices() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use std::os::unix::fs::symlink;
+
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("train/class")).unwrap();
+    for name in ["train.parquet", "train/class/a.png"] {
+        let path = folder.path().join(name);
+        let train = name.split('/').next().unwrap();
+        for device in [None, Some("/dev/zero"), Some("/dev/null")] {
+            match device {
+                None => mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap(),
+                Some(device) => symlink(device, &path).unwrap(),
+            }
+            let error = read(folder.path(), train).unwrap_err().to_string();
+            assert!(error.contains("not a plain file"), "{name}: {error}");
+            let source = open(folder.path(), train);
+            assert!(source.and_then(|source| source.first_size()).is_err(), "{name}");
+            fs::remove_file(&path).unwrap();
+        }
+    }
 }
 
 /// Ten images, in two row groups, compressed.
@@ -264,6 +322,76 @@ fn parquet_files_that_claim_too_much() {
 /// The first column of the first row group, that of the images.
 fn chunk(tree: &mut Tree) -> &mut Tree {
     &mut tree.field(4).elements()[0].field(1).elements()[0]
+}
+
+/// A row of the columns `image` and `label`, as often as asked for, and its dictionary: as much as
+/// memory, were all of them decoded at a time.
+fn said_again(rows: usize, image: ArrayRef, label: &str, dictionary: bool) -> Vec<u8> {
+    let label: ArrayRef = Arc::new(StringArray::from(vec![label]));
+    let batch = RecordBatch::try_from_iter([("image", image), ("label", label)]).unwrap();
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(Default::default()))
+        .set_dictionary_enabled(dictionary)
+        .set_dictionary_page_size_limit(1 << 30)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .build();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+    (0..rows).for_each(|_| writer.write(&batch).unwrap());
+    writer.close().unwrap();
+    bytes
+}
+
+#[test]
+fn parquet_files_that_say_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.parquet");
+    // 256 rows of 16 MiB in 32 KB; as i32 offsets, they would overflow.
+    let long = vec![0; 16 << 20];
+    let image: ArrayRef = Arc::new(LargeBinaryArray::from_vec(vec![&long]));
+    for dictionary in [true, false] {
+        fs::write(&path, said_again(256, image.clone(), "a", dictionary)).unwrap();
+        let (read, most) = memory::peak(|| read(folder.path(), "train.parquet"));
+        // The batch, a copy of it, a page.
+        assert!(most < 1400 << 20, "dictionary {dictionary}: {most} bytes, {read:?}");
+        assert_eq!(read.unwrap(), 0, "no image decodes");
+    }
+    // A path, and a name of a class, that are kept.
+    let long = "a".repeat(5 << 20);
+    let image: ArrayRef = Arc::new(BinaryArray::from_vec(vec![b"x"]));
+    fs::write(&path, said_again(1, image.clone(), &long, true)).unwrap();
+    assert!(read(folder.path(), "train.parquet").is_err());
+    let field = |name, kind| Arc::new(Field::new(name, kind, true));
+    let paths: ArrayRef = Arc::new(StringArray::from(vec![long.as_str()]));
+    let image: ArrayRef = Arc::new(StructArray::from(vec![
+        (field("bytes", DataType::Binary), image),
+        (field("path", DataType::Utf8), paths),
+    ]));
+    fs::write(&path, said_again(3, image, "a", true)).unwrap();
+    assert!(read(folder.path(), "train.parquet").is_err());
+}
+
+/// What nobody asked for is not read, such as a list beside the bytes of an image.
+#[test]
+fn parquet_files_with_more_in_their_struct() {
+    let folder = tempfile::tempdir().unwrap();
+    let numbers = vec![Some(0); 10 << 20];
+    let list = ListArray::from_iter_primitive::<Int8Type, _, _>([Some(numbers)]);
+    let field =
+        |name, array: &ArrayRef| Arc::new(Field::new(name, array.data_type().clone(), true));
+    let list: ArrayRef = Arc::new(list);
+    let bytes: ArrayRef = Arc::new(BinaryArray::from_vec(vec![&encoded(ImageFormat::Png)]));
+    let paths: ArrayRef = Arc::new(list.clone());
+    let image: ArrayRef = Arc::new(StructArray::from(vec![
+        (field("bytes", &bytes), bytes),
+        (field("more", &list), list),
+        (field("path", &paths), paths),
+    ]));
+    let file = said_again(1, image, "a", true);
+    fs::write(folder.path().join("train.parquet"), file).unwrap();
+    let (read, most) = memory::peak(|| read(folder.path(), "train.parquet"));
+    assert_eq!(read.unwrap(), 1);
+    assert!(most < 10 << 20, "{most} bytes of memory");
 }
 
 #[test]

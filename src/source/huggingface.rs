@@ -2,7 +2,7 @@
 //! `struct<bytes: binary, path: string>`, and a label column whose ClassLabel names lie in the
 //! `huggingface` key of the schema metadata. A plain binary column of encoded images will do, too.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,15 +21,24 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::locate::relative_name;
-use super::{BadSample, Keep, Sample, Source, decode, no_such_row, parquet_guard, shorten};
+use super::parquet_guard::{self, Values};
+use super::{BadSample, Keep, Sample, Source, decode, no_such_row, plain_file, shorten};
 use crate::pipeline::settings::Files;
 use crate::{Error, Result};
 
-/// Rows decoded at a time.
+/// Rows decoded at a time: fewer when their values may have more bytes together than this. A single
+/// value is no longer than a page.
 const BATCH_ROWS: usize = 256;
+const BATCH_BYTES: u64 = 512 << 20;
 
 /// The longest JSON of label names. It takes a hundred times as much memory, at most.
 const LONGEST_JSON: usize = 4 << 20;
+
+/// Bytes of all names of labels together, where they are text.
+const LONGEST_NAMES: usize = 4 << 20;
+
+/// Bytes of the path of an image, which are kept with it.
+const LONGEST_PATH: usize = 32 << 10;
 
 /// The end of a Parquet file holds its schema and where everything lies: another content has
 /// another end.
@@ -51,7 +60,7 @@ struct Part {
     first: usize,
     rows: usize,
     /// The column chunks, by row group and column, whose pages claim nothing absurd.
-    checked: Mutex<HashSet<(usize, usize)>>,
+    checked: Mutex<HashMap<(usize, usize), Values>>,
 }
 
 /// The columns to read.
@@ -356,6 +365,7 @@ fn class_names(schema: &Schema, column: &str, path: &Path) -> Result<Option<Vec<
 /// The sorted distinct values of a column of strings.
 fn distinct(parts: &[Part], column: &str) -> Result<Vec<String>> {
     let mut names = BTreeSet::new();
+    let mut length = 0;
     for part in parts.iter().filter(|part| part.rows > 0) {
         let all: Vec<usize> = (0..part.rows).collect();
         let mut row = 0;
@@ -366,6 +376,10 @@ fn distinct(parts: &[Part], column: &str) -> Result<Vec<String>> {
                 let at = || format!("row {row} of `{}`", part.path.display());
                 let value = value.ok_or_else(|| null_label(&at(), column))?;
                 if !names.contains(value) {
+                    length += value.len();
+                    if length > LONGEST_NAMES {
+                        return Err(too_many_names(&part.path, column));
+                    }
                     names.insert(value.to_owned());
                 }
                 row += 1;
@@ -378,11 +392,11 @@ fn distinct(parts: &[Part], column: &str) -> Result<Vec<String>> {
 /// Opens a file: its metadata, and what identifies its content.
 fn load(root: &Path, path: &Path) -> Result<(ArrowReaderMetadata, Value)> {
     let failed = |error| Error::io("read", path, error);
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = plain_file::open(path).map_err(failed)?;
     let bytes = file.metadata().map_err(failed)?.len();
     file.seek(SeekFrom::Start(bytes.saturating_sub(FOOTER_BYTES))).map_err(failed)?;
     let mut footer = Vec::new();
-    file.read_to_end(&mut footer).map_err(failed)?;
+    (&file).take(FOOTER_BYTES).read_to_end(&mut footer).map_err(failed)?;
     let identity = json!({
         "name": relative_name(root, path),
         "bytes": bytes,
@@ -423,44 +437,74 @@ fn reader(
     }
     let selection = RowSelection::from_consecutive_ranges(ranges.into_iter(), kept);
     // Opened anew: clones of a `File` share one position, and reads may run in parallel.
-    let mut file = File::open(&part.path).map_err(|error| Error::io("read", &part.path, error))?;
-    let mask = ProjectionMask::roots(
-        part.metadata.parquet_schema(),
-        columns.iter().filter_map(|column| part.metadata.schema().index_of(column).ok()),
-    );
-    check_pages(part, &mut file, &groups, &mask)?;
+    let mut file =
+        plain_file::open(&part.path).map_err(|error| Error::io("read", &part.path, error))?;
+    let mask = projection(&part.metadata, columns);
+    let values = check_pages(part, &mut file, &groups, &mask)?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, part.metadata.clone());
     let builder = builder
         .with_projection(mask)
         .with_row_groups(groups)
         .with_row_selection(selection)
-        .with_batch_size(BATCH_ROWS);
+        .with_batch_size(batch_rows(&values));
     let mut reader = guarded(|| builder.build()).map_err(|error| damaged(&part.path, error))?;
     Ok(std::iter::from_fn(move || guarded(|| reader.next().transpose()).transpose()))
 }
 
-/// Checks the pages of the columns in `mask` that have not been read before.
+/// How many rows of such values may be decoded at a time.
+fn batch_rows(values: &Values) -> usize {
+    let mut rows = BATCH_ROWS;
+    while rows > 1 && values.of_rows(rows as u64) > BATCH_BYTES {
+        rows /= 2;
+    }
+    rows
+}
+
+/// Checks the pages of the columns in `mask` that have not been read before. Gives how long their
+/// values may be.
 fn check_pages(
     part: &Part,
     file: &mut File,
     groups: &[usize],
     mask: &ProjectionMask,
-) -> Result<()> {
+) -> Result<Values> {
     let failed = |error| Error::io("read", &part.path, error);
     let bytes = file.metadata().map_err(failed)?.len();
     let metadata = part.metadata.metadata();
     let leaves = part.metadata.parquet_schema().num_columns();
     let mut checked = part.checked.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut all = Values::default();
     for &group in groups {
+        let mut row_group = Values::default();
         for column in (0..leaves).filter(|&column| mask.leaf_included(column)) {
-            if !checked.contains(&(group, column)) {
-                parquet_guard::check_pages(file, bytes, metadata, group, column)
-                    .map_err(|what| damaged(&part.path, what))?;
-                checked.insert((group, column));
-            }
+            let values = match checked.get(&(group, column)) {
+                Some(values) => *values,
+                None => parquet_guard::check_pages(file, bytes, metadata, group, column)
+                    .map_err(|what| damaged(&part.path, what))?,
+            };
+            checked.insert((group, column), values);
+            row_group = row_group.beside(values);
         }
+        all = all.above(row_group);
     }
-    Ok(())
+    Ok(all)
+}
+
+/// The parts of `columns` that are read. What else lies in the struct of an image may be lists, of
+/// any number of values a row.
+fn projection(metadata: &ArrowReaderMetadata, columns: &[&str]) -> ProjectionMask {
+    let schema = metadata.parquet_schema();
+    let leaves = schema.columns().iter().enumerate().filter(|(_, leaf)| {
+        let wanted = match leaf.path().parts() {
+            [column] => columns.contains(&column.as_str()),
+            [column, field] => {
+                columns.contains(&column.as_str()) && ["bytes", "path"].contains(&field.as_str())
+            }
+            _ => false,
+        };
+        wanted && leaf.max_rep_level() == 0
+    });
+    ProjectionMask::leaves(schema, leaves.map(|(number, _)| number))
 }
 
 /// What the `parquet` crate gives. It is foreign code that meets damaged bytes: a bug in it must not
@@ -515,6 +559,10 @@ fn images(
             }
             .map_err(|error| damaged(&part.path, error))?;
             let paths = fields.column_by_name("path").map(|p| text(p, &part.path)).transpose()?;
+            if paths.iter().flatten().flatten().any(|path| path.len() > LONGEST_PATH) {
+                let message = format!("the path of an image has more than {LONGEST_PATH} bytes");
+                return Err(damaged(&part.path, message));
+            }
             (bytes, paths)
         }
     };
@@ -543,6 +591,14 @@ fn describe(schema: &Schema) -> String {
 fn null_label(at: &str, column: &str) -> Error {
     Error::failed(format!("{at}: the label in column `{column}` is null"))
         .hint("data without labels is read with `data.label = false`")
+}
+
+fn too_many_names(path: &Path, column: &str) -> Error {
+    let message = format!(
+        "`{}`: the different labels in column `{column}` have more than {LONGEST_NAMES} bytes",
+        path.display()
+    );
+    Error::failed(message).hint("set `data.label` to a column that names classes, or to false")
 }
 
 fn damaged(path: &Path, reason: impl std::fmt::Display) -> Error {

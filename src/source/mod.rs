@@ -16,6 +16,7 @@ pub mod folder;
 pub mod huggingface;
 mod locate;
 mod parquet_guard;
+mod plain_file;
 pub mod textures;
 
 use locate::Located;

@@ -28,6 +28,49 @@ const ANY_PAGE: u64 = 64 << 20;
 const LEAST_SHARE: u64 = 32;
 const LONGEST_PAGE: u64 = 1 << 30;
 
+/// Encodings in which a page of values is no shorter than they are, but for those of a dictionary:
+/// PLAIN, PLAIN_DICTIONARY, DELTA_LENGTH_BYTE_ARRAY, RLE_DICTIONARY.
+const AS_LONG_AS_VALUES: [i64; 4] = [0, 2, 6, 8];
+const DICTIONARY_PAGE: i64 = 2;
+
+/// How many bytes the values of columns may have.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Values {
+    /// All pages together, decompressed.
+    all: u64,
+    /// The longest page of each column.
+    longest: u64,
+    /// The longest page of each column from which any number of rows may take a value, as from a
+    /// dictionary.
+    said_again: u64,
+}
+
+impl Values {
+    /// The most bytes that so many rows have.
+    pub fn of_rows(&self, rows: u64) -> u64 {
+        let once = self.all.min(rows.saturating_mul(self.longest));
+        once.saturating_add(rows.saturating_mul(self.said_again))
+    }
+
+    /// With another column of the same rows.
+    pub fn beside(self, other: Self) -> Self {
+        Self {
+            all: self.all.saturating_add(other.all),
+            longest: self.longest.saturating_add(other.longest),
+            said_again: self.said_again.saturating_add(other.said_again),
+        }
+    }
+
+    /// With other rows of the same columns.
+    pub fn above(self, other: Self) -> Self {
+        Self {
+            all: self.all.saturating_add(other.all),
+            longest: self.longest.max(other.longest),
+            said_again: self.said_again.max(other.said_again),
+        }
+    }
+}
+
 /// Bytes read to find a page header in them; one with statistics may take all of the last.
 const HEADERS: [u64; 3] = [256, 16 << 10, 1 << 20];
 
@@ -177,6 +220,7 @@ fn check_offset_indexes(
 }
 
 /// Checks the headers of all pages of a column in a row group that the `parquet` crate may read.
+/// Gives how long its values may be.
 ///
 /// # Errors
 /// What is wrong with one, for people.
@@ -186,7 +230,7 @@ pub fn check_pages(
     metadata: &ParquetMetaData,
     group: usize,
     column: usize,
-) -> Result<(), String> {
+) -> Result<Values, String> {
     let chunk = metadata.row_group(group).column(column);
     let range = chunk_range(chunk).filter(|range| range.end <= bytes);
     let mut range = range.ok_or("a column lies beyond the end of the file")?;
@@ -194,10 +238,11 @@ pub fn check_pages(
     if let Some(index) = index {
         return check_located(file, bytes, range, index.page_locations());
     }
+    let mut values = Values::default();
     while !range.is_empty() {
-        range.start += check_page(file, range.clone())?;
+        range.start += check_page(file, range.clone(), &mut values)?;
     }
-    Ok(())
+    Ok(values)
 }
 
 /// What lies before the first page of an offset index is taken for a dictionary.
@@ -206,7 +251,8 @@ fn check_located(
     bytes: u64,
     range: Range<u64>,
     pages: &[PageLocation],
-) -> Result<(), String> {
+) -> Result<Values, String> {
+    let mut values = Values::default();
     let place = |page: &PageLocation| {
         let start = u64::try_from(page.offset).ok()?;
         let end = start.checked_add(u64::try_from(page.compressed_page_size).ok()?)?;
@@ -215,23 +261,27 @@ fn check_located(
     for (number, page) in pages.iter().enumerate() {
         let page = place(page).ok_or("a page lies elsewhere")?;
         if number == 0 && page.start != range.start {
-            check_page(file, range.start..page.start.max(range.start))?;
+            check_page(file, range.start..page.start.max(range.start), &mut values)?;
         }
-        check_page(file, page)?;
+        check_page(file, page, &mut values)?;
     }
-    Ok(())
+    Ok(values)
 }
 
-/// Checks the page at the front of `range`, and gives its length, header and all.
-fn check_page(file: &mut File, range: Range<u64>) -> Result<u64, String> {
+/// Checks the page at the front of `range`, and gives its length, header and all. Adds its values.
+fn check_page(file: &mut File, range: Range<u64>, values: &mut Values) -> Result<u64, String> {
     for window in HEADERS {
         let bytes = read(file, range.start..range.end.min(range.start.saturating_add(window)))?;
         let [mut decompressed, mut length] = [None; 2];
+        let [mut kind, mut encoding] = [-1; 2];
         let mut thrift = Thrift::new(&bytes);
         let parsed = thrift.fields(|number, value| {
             match number {
+                1 => kind = value.number()?,
                 2 => decompressed = u64::try_from(value.number()?).ok(),
                 3 => length = u64::try_from(value.number()?).ok(),
+                5 => encoding = number_in(value, 2)?,
+                8 => encoding = number_in(value, 4)?,
                 _ => value.skip()?,
             }
             Ok(())
@@ -249,9 +299,26 @@ fn check_page(file: &mut File, range: Range<u64>) -> Result<u64, String> {
         if decompressed > most {
             return Err(format!("a page of {length} bytes claims to hold {decompressed}"));
         }
+        let bytes = decompressed.max(length);
+        let again = kind == DICTIONARY_PAGE || !AS_LONG_AS_VALUES.contains(&encoding);
+        let said_again = if again { bytes } else { 0 };
+        *values = values.above(Values { all: bytes, longest: bytes, said_again });
         return Ok(header as u64 + length);
     }
     Err("a page has no header".into())
+}
+
+/// A number in a struct, by its field; -1 when it is missing.
+fn number_in(value: Value, field: i16) -> Result<i64, String> {
+    let mut found = -1;
+    value.fields(|number, value| {
+        match number {
+            number if number == field => found = value.number()?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(found)
 }
 
 fn chunk_range(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {

@@ -3,7 +3,16 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
 thread_local! {
+    /// Makes this thread the only one of a pool: what it would have shared with others, it does.
+    static ALONE: ThreadPool = ThreadPoolBuilder::new()
+        .num_threads(1)
+        .use_current_thread()
+        .build()
+        .expect("the thread is in no pool");
+
     /// Bytes this thread holds, and the most it has held. What another thread frees of ours is
     /// not taken off, so a sum may be too high, not too low.
     static HELD: Cell<isize> = const { Cell::new(0) };
@@ -49,8 +58,10 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Does `work`, and gives the most memory that this thread held for it at any time.
+/// Does `work`, and gives the most memory that this thread held for it at any time. What rayon would
+/// spread over threads, this one does alone.
 pub fn peak<T>(work: impl FnOnce() -> T) -> (T, u64) {
+    ALONE.with(|_| ());
     let before = HELD.get();
     MOST.set(before);
     let done = work();

@@ -16,7 +16,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, LargeBinaryArray, ListArray, RecordBatch, StringArray, StructArray,
+    ArrayRef, BinaryArray, Int64Array, LargeBinaryArray, ListArray, RecordBatch, StringArray,
+    StructArray,
 };
 use arrow::datatypes::{DataType, Field, Int8Type};
 use gimlet::Result;
@@ -25,9 +26,14 @@ use gimlet::source::{self, Source, decode};
 use image::{GrayImage, ImageFormat, RgbImage};
 use mutate::Random;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
-use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::basic::{Compression, Encoding};
+use parquet::file::properties::{
+    EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
+};
 use tree::{I32, I64, LIST, STRUCT, Tree};
+
+/// Mutations of each Parquet file.
+const MUTATIONS: usize = 400;
 
 /// Opens a folder or file of images.
 fn open(root: &Path, train: &str) -> Result<Box<dyn Source>> {
@@ -170,19 +176,43 @@ fn pipes_and_devices() {
 
 /// Ten images, in two row groups, compressed.
 fn parquet() -> Vec<u8> {
-    let images = BinaryArray::from_iter_values((0..10).map(|_| encoded(ImageFormat::Png)));
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY);
     let labels = StringArray::from_iter_values((0..10).map(|row| format!("class {}", row % 3)));
-    let columns: [(&str, ArrayRef); 2] = [("image", Arc::new(images)), ("label", Arc::new(labels))];
-    let batch = RecordBatch::try_from_iter(columns).unwrap();
-    let properties = WriterProperties::builder()
-        .set_max_row_group_row_count(Some(6))
-        .set_compression(Compression::SNAPPY)
-        .build();
+    parquet_of(Arc::new(images()), Arc::new(labels), properties)
+}
+
+fn images() -> BinaryArray {
+    BinaryArray::from_iter_values((0..10).map(|_| encoded(ImageFormat::Png)))
+}
+
+fn parquet_of(image: ArrayRef, label: ArrayRef, properties: WriterPropertiesBuilder) -> Vec<u8> {
+    let batch = RecordBatch::try_from_iter([("image", image), ("label", label)]).unwrap();
+    let properties = properties.set_max_row_group_row_count(Some(6)).build();
     let mut bytes = Vec::new();
     let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
     bytes
+}
+
+/// That file, and ones with other kinds of pages and columns.
+fn parquets() -> Vec<Vec<u8>> {
+    let field = |name, kind| Arc::new(Field::new(name, kind, true));
+    let paths = StringArray::from_iter((0..10).map(|row| (row > 2).then(|| format!("{row}.png"))));
+    let image: ArrayRef = Arc::new(StructArray::from(vec![
+        (field("bytes", DataType::Binary), Arc::new(images()) as ArrayRef),
+        (field("path", DataType::Utf8), Arc::new(paths)),
+    ]));
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values((0..10).map(|row| row % 3)));
+    let text: ArrayRef = Arc::new(StringArray::from(vec!["a long name of a class"; 10]));
+    let newer = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_compression(Compression::ZSTD(Default::default()));
+    let deltas = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_encoding(Encoding::DELTA_BYTE_ARRAY)
+        .set_compression(Compression::UNCOMPRESSED);
+    vec![parquet(), parquet_of(image, numbers, newer), parquet_of(Arc::new(images()), text, deltas)]
 }
 
 /// Reads a file, within bounds: what METADATA_MEMORY in the guard allows, and a little.
@@ -396,14 +426,19 @@ fn parquet_files_with_more_in_their_struct() {
 #[test]
 fn damaged_parquet_files() {
     let folder = tempfile::tempdir().unwrap();
-    let whole = parquet();
-    let footer = tree::footer(&whole).unwrap();
     let mut random = Random(5);
-    for case in 0..600 {
-        let bytes = match case % 2 {
-            0 => mutate::bytes(&mut random, &whole, &whole),
-            _ => tree::with_footer(&whole, &mutate::tree(&mut random, &footer)),
-        };
-        let _ = read_file(folder.path(), &bytes);
+    for whole in parquets() {
+        assert_eq!(read_file(folder.path(), &whole).unwrap(), 10);
+        let footer = tree::footer(&whole).unwrap();
+        for case in 0..MUTATIONS {
+            let bytes = match case % 2 {
+                0 => mutate::bytes(&mut random, &whole, &whole),
+                _ => tree::with_footer(&whole, &mutate::tree(&mut random, &footer)),
+            };
+            let _ = read_file(folder.path(), &bytes);
+        }
+        for length in (0..whole.len()).step_by(7) {
+            assert!(read_file(folder.path(), &whole[..length]).is_err(), "cut to {length} bytes");
+        }
     }
 }

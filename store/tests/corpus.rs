@@ -53,11 +53,17 @@ fn check(target: &str, crafted: &[(String, Vec<u8>)], read: impl Fn(&[u8]) -> Re
     assert!(files > 0, "the corpus of {target} is empty");
 }
 
-/// Writes every so many of the crafted cases, so that they are 50 KB together.
+/// Writes every so many of the crafted cases, so that they are 50 KB together. What was found by
+/// fuzzing stays.
 fn write_corpus(target: &str, crafted: &[(String, Vec<u8>)]) {
     const TOGETHER: usize = 50_000;
-    let _ = fs::remove_dir_all(folder(target));
     fs::create_dir_all(folder(target)).unwrap();
+    for entry in fs::read_dir(folder(target)).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.file_name().unwrap().display().to_string().starts_with("found_") {
+            fs::remove_file(path).unwrap();
+        }
+    }
     let short: Vec<_> = crafted.iter().filter(|(_, bytes)| bytes.len() < 10_000).collect();
     let bytes: usize = short.iter().map(|(_, bytes)| bytes.len()).sum();
     for (name, bytes) in short.into_iter().step_by(bytes.div_ceil(TOGETHER).max(1)) {
@@ -70,6 +76,11 @@ fn manifests() {
     let fixture = Fixture::new(Compression::None);
     let crafted = crafted::manifests(&fixture);
     check("manifest", &crafted, |bytes| fixture.read_with_manifest(bytes));
+    let whole = fixture.manifest().to_string();
+    for length in 0..whole.len() {
+        let read = fixture.read_with_manifest(&whole.as_bytes()[..length]);
+        assert!(read.is_err(), "a manifest cut to {length} bytes was taken for whole");
+    }
     let mut random = Random(1);
     for _ in 0..MUTATIONS {
         let [seed, other] = [0; 2].map(|_| &random.one_of(&crafted).1);
@@ -88,6 +99,10 @@ fn part_footers() {
     check("part_footer", &crafted, |bytes| fixture.read_with_index(bytes));
     let mut random = Random(2);
     let (_, whole) = fixture.index();
+    for length in 0..whole.len() {
+        let read = fixture.read_with_index(&whole[..length]);
+        assert!(read.is_err(), "an index cut to {length} bytes was taken for whole");
+    }
     let footer = tree::footer(whole).unwrap();
     for _ in 0..MUTATIONS {
         let [seed, other] = [0; 2].map(|_| &random.one_of(&crafted).1);

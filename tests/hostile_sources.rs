@@ -20,6 +20,9 @@ use arrow::array::{
     StructArray,
 };
 use arrow::datatypes::{DataType, Field, Int8Type};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use flatbuffers::{FlatBufferBuilder, ForwardsUOffset};
 use gimlet::Result;
 use gimlet::pipeline::settings::{self, Data, Files, OnBadSample, Split};
 use gimlet::source::{self, Source, decode};
@@ -421,6 +424,86 @@ fn parquet_files_with_more_in_their_struct() {
     let (read, most) = memory::peak(|| read(folder.path(), "train.parquet"));
     assert_eq!(read.unwrap(), 1);
     assert!(most < 10 << 20, "{most} bytes of memory");
+}
+
+/// A page of a few bytes that says it has values without end: in its header, or where lengths are
+/// stored as deltas. The number is sought in the file, as these files are short.
+#[test]
+fn parquet_files_that_claim_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let image: ArrayRef = Arc::new(BinaryArray::from_vec(vec![b"an image"; 50]));
+    let label: ArrayRef = Arc::new(Int64Array::from(vec![7; 50]));
+    for (encoding, lengths) in
+        [(Encoding::DELTA_BYTE_ARRAY, 2), (Encoding::DELTA_LENGTH_BYTE_ARRAY, 1)]
+    {
+        let properties = WriterProperties::builder()
+            .set_dictionary_enabled(false)
+            .set_column_encoding("image".into(), encoding)
+            .set_compression(Compression::UNCOMPRESSED)
+            .set_max_row_group_row_count(Some(100));
+        let batch =
+            RecordBatch::try_from_iter([("image", image.clone()), ("label", label.clone())]);
+        let batch = batch.unwrap();
+        let mut whole = Vec::new();
+        let mut writer =
+            ArrowWriter::try_new(&mut whole, batch.schema(), Some(properties.build())).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        assert_eq!(read_file(folder.path(), &whole).unwrap(), 0);
+        // 128 values in a block of 4 parts, and 50 in all.
+        let starts = whole.windows(4).enumerate().filter(|(_, bytes)| *bytes == [0x80, 1, 4, 50]);
+        let starts: Vec<usize> = starts.map(|(at, _)| at).collect();
+        assert_eq!(starts.len(), lengths);
+        for at in starts {
+            // In as many bytes: 2 to the 31st, in blocks of 2 to the 14th.
+            for count in [vec![0x80, 0x80, 0x80, 0x80, 8], vec![0x80, 0x80, 0x80, 0x80, 0x80, 1]] {
+                let mut bytes = whole.clone();
+                let end = at + 3 + count.len();
+                bytes[at + 3..end].copy_from_slice(&count);
+                assert!(read_file(folder.path(), &bytes).is_err());
+            }
+        }
+    }
+}
+
+/// One field with a long name, a thousand times in an Arrow schema.
+#[test]
+fn parquet_files_whose_arrow_schema_refers_to_itself() {
+    let mut builder = FlatBufferBuilder::new();
+    let name = builder.create_string(&"a".repeat(1 << 20));
+    let int = arrow_ipc::IntArgs { bitWidth: 32, is_signed: true };
+    let int = arrow_ipc::Int::create(&mut builder, &int);
+    let children = builder.create_vector::<ForwardsUOffset<arrow_ipc::Field>>(&[]);
+    let field = arrow_ipc::FieldArgs {
+        name: Some(name),
+        type_type: arrow_ipc::Type::Int,
+        type_: Some(int.as_union_value()),
+        children: Some(children),
+        ..Default::default()
+    };
+    let field = arrow_ipc::Field::create(&mut builder, &field);
+    let fields = builder.create_vector(&[field; 1000]);
+    let schema = arrow_ipc::SchemaArgs { fields: Some(fields), ..Default::default() };
+    let schema = arrow_ipc::Schema::create(&mut builder, &schema);
+    let message = arrow_ipc::MessageArgs {
+        header_type: arrow_ipc::MessageHeader::Schema,
+        header: Some(schema.as_union_value()),
+        ..Default::default()
+    };
+    let message = arrow_ipc::Message::create(&mut builder, &message);
+    builder.finish(message, None);
+    let text = BASE64_STANDARD.encode(builder.finished_data());
+
+    let folder = tempfile::tempdir().unwrap();
+    let whole = parquet();
+    let mut footer = tree::footer(&whole).unwrap();
+    for note in footer.field(5).elements() {
+        if *note.field(1) == Tree::Binary(b"ARROW:schema".to_vec()) {
+            *note.field(2) = Tree::Binary(text.clone().into_bytes());
+        }
+    }
+    let read = read_file(folder.path(), &tree::with_footer(&whole, &footer.write()));
+    assert!(read.unwrap_err().to_string().contains("Arrow schema"));
 }
 
 #[test]

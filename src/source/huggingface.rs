@@ -479,8 +479,10 @@ fn check_pages(
         for column in (0..leaves).filter(|&column| mask.leaf_included(column)) {
             let values = match checked.get(&(group, column)) {
                 Some(values) => *values,
-                None => parquet_guard::check_pages(file, bytes, metadata, group, column)
-                    .map_err(|what| damaged(&part.path, what))?,
+                None => {
+                    guarded(|| parquet_guard::check_pages(file, bytes, metadata, group, column))
+                        .map_err(|what| damaged(&part.path, what))?
+                }
             };
             checked.insert((group, column), values);
             row_group = row_group.beside(values);

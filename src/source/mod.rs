@@ -11,7 +11,9 @@ use serde_json::Value;
 use crate::pipeline::settings::{self, Data, Split};
 use crate::{Error, Result};
 
+mod arrow_schema;
 pub mod decode;
+mod delta;
 pub mod folder;
 pub mod huggingface;
 mod locate;

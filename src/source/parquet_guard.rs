@@ -6,10 +6,17 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::sync::Arc;
 
 use gimlet_store::thrift::{Thrift, Value};
+use parquet::basic::Encoding as Levels;
+use parquet::column::page::Page;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::page_index::offset_index::PageLocation;
+use parquet::file::serialized_reader::SerializedPageReader;
+
+use super::{arrow_schema, delta};
 
 /// What metadata may take in memory, of a file.
 const METADATA_MEMORY: u64 = 256 << 20;
@@ -43,6 +50,8 @@ pub struct Values {
     /// The longest page of each column from which any number of rows may take a value, as from a
     /// dictionary.
     said_again: u64,
+    /// Whether there are pages with lengths stored as deltas.
+    deltas: bool,
 }
 
 impl Values {
@@ -58,6 +67,7 @@ impl Values {
             all: self.all.saturating_add(other.all),
             longest: self.longest.saturating_add(other.longest),
             said_again: self.said_again.saturating_add(other.said_again),
+            deltas: self.deltas || other.deltas,
         }
     }
 
@@ -67,6 +77,7 @@ impl Values {
             all: self.all.saturating_add(other.all),
             longest: self.longest.max(other.longest),
             said_again: self.said_again.max(other.said_again),
+            deltas: self.deltas || other.deltas,
         }
     }
 }
@@ -105,6 +116,7 @@ pub fn check_metadata(file: &mut File, bytes: u64) -> Result<(), String> {
                     Ok(())
                 },
             )?,
+            5 => value.list(|_| Ok(()), note)?,
             _ => value.skip()?,
         }
         Ok(())
@@ -122,6 +134,20 @@ fn take(memory: &mut u64, bytes: u64) -> Result<(), String> {
         .checked_sub(bytes)
         .ok_or_else(|| format!("its metadata would take more than {METADATA_MEMORY} bytes"))?;
     Ok(())
+}
+
+/// A `KeyValue` of the metadata.
+fn note(value: Value) -> Result<(), String> {
+    let (mut key, mut text) = (&[][..], &[][..]);
+    value.fields(|number, value| {
+        match number {
+            1 => key = value.binary()?,
+            2 => text = value.binary()?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    })?;
+    if key == arrow_schema::KEY { arrow_schema::check(text) } else { Ok(()) }
 }
 
 /// A list of `SchemaElement`s: each group has as many as it says, none nested too deep.
@@ -232,17 +258,58 @@ pub fn check_pages(
     column: usize,
 ) -> Result<Values, String> {
     let chunk = metadata.row_group(group).column(column);
+    let rows = metadata.row_group(group).num_rows() as u64;
     let range = chunk_range(chunk).filter(|range| range.end <= bytes);
     let mut range = range.ok_or("a column lies beyond the end of the file")?;
     let index = metadata.page_index().and_then(|index| index.offset_index(group, column));
-    if let Some(index) = index {
-        return check_located(file, bytes, range, index.page_locations());
-    }
+    let pages = index.map(|index| index.page_locations());
     let mut values = Values::default();
-    while !range.is_empty() {
-        range.start += check_page(file, range.clone(), &mut values)?;
+    if let Some(pages) = pages {
+        values = check_located(file, bytes, range, pages, rows)?;
+    } else {
+        while !range.is_empty() {
+            range.start += check_page(file, range.clone(), rows, &mut values)?;
+        }
+    }
+    if values.deltas {
+        check_deltas(file, chunk, rows, pages)?;
     }
     Ok(values)
+}
+
+/// Checks the pages of a column with lengths stored as deltas, which are decompressed for it.
+fn check_deltas(
+    file: &File,
+    chunk: &ColumnChunkMetaData,
+    rows: u64,
+    pages: Option<&Vec<PageLocation>>,
+) -> Result<(), String> {
+    let said = |error: ParquetError| error.to_string();
+    let file = file.try_clone().map_err(|error| error.to_string())?;
+    let most = rows as usize;
+    let reader = SerializedPageReader::new(Arc::new(file), chunk, most, pages.cloned());
+    for page in reader.map_err(said)? {
+        let page = page.map_err(said)?;
+        let encoding = page.encoding() as i64;
+        if !delta::has_deltas(encoding) {
+            continue;
+        }
+        let levels = match &page {
+            Page::DataPage { .. } if chunk.column_descr().max_def_level() == 0 => Some(0),
+            // Before levels in RLE, their length; others are as good as not written any more.
+            Page::DataPage { buf, def_level_encoding: Levels::RLE, .. } => {
+                let length = buf.first_chunk().map(|length| u32::from_le_bytes(*length));
+                length.and_then(|length| length.checked_add(4))
+            }
+            Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } => {
+                def_levels_byte_len.checked_add(*rep_levels_byte_len)
+            }
+            _ => None,
+        };
+        let values = levels.and_then(|levels| page.buffer().get(levels as usize..));
+        delta::check(values.ok_or("a page has levels without an end")?, encoding, rows)?;
+    }
+    Ok(())
 }
 
 /// What lies before the first page of an offset index is taken for a dictionary.
@@ -251,6 +318,7 @@ fn check_located(
     bytes: u64,
     range: Range<u64>,
     pages: &[PageLocation],
+    rows: u64,
 ) -> Result<Values, String> {
     let mut values = Values::default();
     let place = |page: &PageLocation| {
@@ -261,27 +329,33 @@ fn check_located(
     for (number, page) in pages.iter().enumerate() {
         let page = place(page).ok_or("a page lies elsewhere")?;
         if number == 0 && page.start != range.start {
-            check_page(file, range.start..page.start.max(range.start), &mut values)?;
+            check_page(file, range.start..page.start.max(range.start), rows, &mut values)?;
         }
-        check_page(file, page, &mut values)?;
+        check_page(file, page, rows, &mut values)?;
     }
     Ok(values)
 }
 
 /// Checks the page at the front of `range`, and gives its length, header and all. Adds its values.
-fn check_page(file: &mut File, range: Range<u64>, values: &mut Values) -> Result<u64, String> {
+fn check_page(
+    file: &mut File,
+    range: Range<u64>,
+    rows: u64,
+    values: &mut Values,
+) -> Result<u64, String> {
     for window in HEADERS {
         let bytes = read(file, range.start..range.end.min(range.start.saturating_add(window)))?;
         let [mut decompressed, mut length] = [None; 2];
-        let [mut kind, mut encoding] = [-1; 2];
+        let [mut kind, mut count, mut encoding] = [-1; 3];
         let mut thrift = Thrift::new(&bytes);
         let parsed = thrift.fields(|number, value| {
             match number {
                 1 => kind = value.number()?,
                 2 => decompressed = u64::try_from(value.number()?).ok(),
                 3 => length = u64::try_from(value.number()?).ok(),
-                5 => encoding = number_in(value, 2)?,
-                8 => encoding = number_in(value, 4)?,
+                5 => [count, encoding] = numbers(value, [1, 2])?,
+                7 => [count, encoding] = numbers(value, [1, 2])?,
+                8 => [count, encoding] = numbers(value, [1, 4])?,
                 _ => value.skip()?,
             }
             Ok(())
@@ -300,21 +374,31 @@ fn check_page(file: &mut File, range: Range<u64>, values: &mut Values) -> Result
             return Err(format!("a page of {length} bytes claims to hold {decompressed}"));
         }
         let bytes = decompressed.max(length);
+        // A value of a dictionary takes a byte or more, and columns are flat.
+        let most_values = if kind == DICTIONARY_PAGE { bytes } else { rows };
+        if !u64::try_from(count).is_ok_and(|count| count <= most_values) {
+            return Err(format!("a page of {length} bytes claims to have {count} values"));
+        }
         let again = kind == DICTIONARY_PAGE || !AS_LONG_AS_VALUES.contains(&encoding);
         let said_again = if again { bytes } else { 0 };
-        *values = values.above(Values { all: bytes, longest: bytes, said_again });
+        *values = values.above(Values {
+            all: bytes,
+            longest: bytes,
+            said_again,
+            deltas: delta::has_deltas(encoding),
+        });
         return Ok(header as u64 + length);
     }
     Err("a page has no header".into())
 }
 
-/// A number in a struct, by its field; -1 when it is missing.
-fn number_in(value: Value, field: i16) -> Result<i64, String> {
-    let mut found = -1;
+/// Two numbers in a struct, by their fields; -1 when one is missing.
+fn numbers(value: Value, fields: [i16; 2]) -> Result<[i64; 2], String> {
+    let mut found = [-1; 2];
     value.fields(|number, value| {
-        match number {
-            number if number == field => found = value.number()?,
-            _ => value.skip()?,
+        match fields.iter().position(|field| *field == number) {
+            Some(place) => found[place] = value.number()?,
+            None => value.skip()?,
         }
         Ok(())
     })?;

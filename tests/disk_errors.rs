@@ -141,7 +141,6 @@ fn a_disk_that_is_full_from_some_operation_on() {
 }
 
 #[test]
-#[ignore = "fails since notes of damage and faults on demand came together; see LOG.md"]
 fn a_read_only_disk() {
     let tiny = Tiny::new();
     let place = tiny.path("place");

@@ -17,7 +17,9 @@ use serde_json::Value;
 use tiny::Tiny;
 
 /// What a round does, one command after another; each is killed and begun again until it ends.
-const ROUND: [&[&str]; 1] = [&["run"]];
+/// The second supersedes a part of what the first has made, which the third removes.
+const ROUND: [&[&str]; 3] =
+    [&["run", "--set", "modules.b.epochs=2"], &["run"], &["gc", "--keep", "0", "--grace", "0"]];
 
 /// Small parts, so that there are many moments between two, and a checkpoint after every step.
 const SETTINGS: [&str; 6] = [
@@ -42,7 +44,7 @@ type Contents = Vec<(String, String)>;
 fn gimlet(tiny: &Tiny, command: &[&str], run_dir: &str) -> Command {
     let mut gimlet = Command::new(assert_cmd::cargo::cargo_bin!("gimlet"));
     gimlet.current_dir(tiny.path(".")).args(["--threads", "1", command[0], "tiny.toml"]);
-    gimlet.args(&command[1..]).args(SETTINGS).args(["--run-dir", run_dir]);
+    gimlet.args(SETTINGS).args(&command[1..]).args(["--run-dir", run_dir]);
     gimlet.stdout(Stdio::null()).stderr(Stdio::piped());
     gimlet
 }
@@ -79,8 +81,20 @@ fn assert_whole(run_dir: &Path) {
     });
 }
 
-/// What a run was about to commit: the first of its steps that is not there.
-fn step(run_dir: &Path) -> &'static str {
+/// Nothing is left that only a process at work needs.
+fn assert_clean(run_dir: &Path) {
+    tiny::walk(run_dir, &mut |path| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let of_work = ["checkpoint", "needs-"].iter().any(|it| name.starts_with(it));
+        assert!(!of_work && !name.ends_with(".tmp"), "{}", path.display());
+    });
+}
+
+/// What a process was at: for the first run of a round the first step that is not there.
+fn step(command: &str, run_dir: &Path) -> &'static str {
+    if command == "gc" {
+        return "gc";
+    }
     let steps = [
         ("ingest", "datasets/ingest/test"),
         ("untrained", "untrained/b/test"),
@@ -92,7 +106,7 @@ fn step(run_dir: &Path) -> &'static str {
         ("probe", "probes/b"),
     ];
     let missing = steps.iter().find(|(_, path)| !run_dir.join(path).join("00000001.json").exists());
-    missing.map_or("the end", |(step, _)| step)
+    missing.map_or("module b again", |(step, _)| step)
 }
 
 /// Whether a process was still there to be killed after `delay`; else it had ended well.
@@ -122,7 +136,7 @@ impl Kills {
 
     fn enough(&self) -> bool {
         let of_each = |step| self.0.get(step).is_some_and(|kills| *kills >= OF_EACH);
-        self.all() >= KILLS / SERIES && ["ingest", "train", "encode"].iter().all(of_each)
+        self.all() >= KILLS / SERIES && ["ingest", "train", "encode", "gc"].iter().all(of_each)
     }
 }
 
@@ -134,25 +148,26 @@ fn series(tiny: &Tiny, number: u64, whole: &Contents, lengths: &[Duration]) -> K
         let run_dir = format!("series-{number}-round-{round}");
         let path = tiny.path(&run_dir);
         for (command, length) in ROUND.iter().zip(lengths) {
-            let mut command = gimlet(tiny, command, &run_dir);
+            let mut process = gimlet(tiny, command, &run_dir);
             loop {
                 if kills.enough() {
-                    ends_well(&mut command);
+                    ends_well(&mut process);
                     break;
                 }
                 // A command gets through in a few times, in the middle of what it is at now and then.
-                let most = length.as_micros() as u32 / 4;
+                let most = length.as_micros() as u32 / if command[0] == "gc" { 1 } else { 4 };
                 let delay = Duration::from_micros(draws.below(most.max(1)).into());
-                if !killed(&mut command, delay) {
+                if !killed(&mut process, delay) {
                     break;
                 }
-                let step = step(&path);
+                let step = step(command[0], &path);
                 println!("{run_dir}: killed after {delay:?}, in {step}");
                 assert_whole(&path);
                 *kills.0.entry(step).or_default() += 1;
             }
         }
         assert!(tiny.contents(&run_dir) == *whole, "{run_dir} has made other bytes");
+        assert_clean(&path);
         std::fs::remove_dir_all(&path).unwrap();
         if kills.enough() {
             break;
@@ -165,9 +180,10 @@ fn series(tiny: &Tiny, number: u64, whole: &Contents, lengths: &[Duration]) -> K
 fn runs_that_are_killed_200_times_lose_nothing() {
     let tiny = Tiny::new();
     let (whole, lengths) = undisturbed(&tiny);
-    assert!(whole.iter().any(|(name, _)| name.ends_with("weights.safetensors")));
     assert_whole(&tiny.path("whole"));
-    assert_eq!(step(&tiny.path("whole")), "the end");
+    let weights = whole.iter().filter(|(name, _)| name.ends_with("weights.safetensors"));
+    assert_eq!(weights.count(), 2, "gc has removed the superseded ones");
+    assert_clean(&tiny.path("whole"));
     let kills: Vec<Kills> = std::thread::scope(|scope| {
         let series = |number| {
             let (tiny, whole, lengths) = (&tiny, &whole, &lengths);
@@ -192,19 +208,25 @@ fn a_run_that_ends_at_operation_after_operation_loses_nothing() {
     let tiny = Tiny::new();
     let (whole, _) = undisturbed(&tiny);
     let mut draws = generator(11, "operations", &[]);
-    for attempt in 0.. {
-        assert!(attempt < 200, "the run does not come to its end");
-        let what = if attempt % 2 == 0 { "die" } else { "tear" };
-        let fault = format!("{}:{what}", 20 + draws.below(30));
-        println!("attempt {attempt}: {fault}");
-        let output = gimlet(&tiny, &["run"], "ended").env("GIMLET_FAULT", fault).output().unwrap();
-        assert_whole(&tiny.path("ended"));
-        if output.status.success() {
-            assert!(attempt >= 10, "the run is too short to show anything");
-            break;
+    let mut attempts = 0;
+    for command in ROUND {
+        loop {
+            assert!(attempts < 200, "the {} does not come to its end", command[0]);
+            let what = if attempts % 2 == 0 { "die" } else { "tear" };
+            let fault = format!("{}:{what}", 20 + draws.below(30));
+            println!("attempt {attempts}: {} {fault}", command[0]);
+            let mut process = gimlet(&tiny, command, "ended");
+            let output = process.env("GIMLET_FAULT", fault).output().unwrap();
+            assert_whole(&tiny.path("ended"));
+            if output.status.success() {
+                break;
+            }
+            attempts += 1;
+            let errors = tiny::text(&output.stderr);
+            assert_eq!(output.status.code(), Some(faults::EXIT_CODE), "{errors}");
         }
-        let errors = tiny::text(&output.stderr);
-        assert_eq!(output.status.code(), Some(faults::EXIT_CODE), "{errors}");
     }
+    assert!(attempts >= 10, "the run is too short to show anything");
     assert!(tiny.contents("ended") == whole, "other bytes");
+    assert_clean(&tiny.path("ended"));
 }

@@ -5,6 +5,7 @@ mod tiny;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use insta::assert_snapshot;
 use serde_json::Value;
 use tiny::{Tiny, gimlet, text};
 
@@ -177,6 +178,9 @@ fn damaged_records_are_passed_over_and_made_again() {
     assert!(status["stages"].as_array().unwrap().iter().all(|it| it["state"] == "done"));
     // They are still there, until they are removed.
     assert_eq!(damaged(&verify(&tiny, 4)), records);
+    let gone = tiny.json("gc", &[]);
+    assert_eq!(gone["leftovers"].as_array().unwrap().len(), 4, "{gone:#}");
+    verify(&tiny, 0);
 }
 
 #[test]
@@ -259,4 +263,35 @@ fn a_note_that_cannot_be_written_is_a_warning() {
     std::fs::create_dir_all(part.with_file_name(".part-00000.parquet.damaged/taken")).unwrap();
     let err = tiny.fails(4, "verify", &[]);
     assert!(err.contains("warning") && err.contains("`run` will not know of the damage"), "{err}");
+}
+
+#[test]
+fn what_verify_says_to_people() {
+    let tiny = Tiny::new();
+    tiny.ok("ingest", &[]);
+    let part = &parts(&tiny, "datasets/ingest/train")[1];
+    let sound = tiny.ok("verify", &[]).0;
+    flip(part, 0.3);
+    std::fs::write(part.with_file_name("part-00009.parquet"), "PAR1").unwrap();
+    let output = tiny.output("verify", &[]);
+    assert_eq!(output.status.code(), Some(4));
+    insta::with_settings!({filters => vec![
+        (r"[0-9a-f]{16}", "<key>"),
+        (r"\d+\.\d+ kB", "<size>"),
+        (r"\d+\.\d s", "<time>"),
+        (r"verify +\d+ files +\(<time>\)\n", ""),
+    ]}, {
+        assert_snapshot!(sound, @"8 files, <size>, in <time>: all as they were written");
+        assert_snapshot!(text(&output.stdout), @r#"
+        file                                                       row group  row  column  damage
+        datasets/ingest/train/<key>/part-00001.parquet          0    3  image   its page has another CRC-32 than was written
+        datasets/ingest/train/<key>/part-00009.parquet          -    -  -       it is no part of the generation, but readers take it for one: remove it
+
+        8 files, <size>, in <time>: 2 damaged
+        "#);
+        assert_snapshot!(text(&output.stderr), @r#"
+        error: 2 files are damaged in `runs/tiny`
+        hint: `gimlet run` makes anew what its settings need; what other settings made stays as it is until `gimlet gc` removes it
+        "#);
+    });
 }

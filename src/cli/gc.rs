@@ -61,19 +61,20 @@ pub fn run(args: GcArgs, printer: &Printer) -> anyhow::Result<()> {
             "bytes": bytes, "leftovers": leftovers.collect::<Vec<_>>(),
         }));
     }
-    let verb = if args.dry_run { "would go" } else { "gone" };
-    if !found.is_empty() {
-        let rows = found.iter().map(|it| {
-            let (what, why) = match &it.leftover.stays {
-                Some(stays) => ("stays", format!("{}, but {stays}", it.leftover.why)),
-                None => (verb, it.leftover.why.clone()),
-            };
-            let bytes = table::bytes(it.leftover.bytes);
-            vec![what.to_owned(), it.kind.to_owned(), bytes, relative(it), why]
-        });
-        let header = ["", "what", "bytes", "path", "why"];
-        printer.result(&(table::plain(&header, rows.collect(), &[2]) + "\n"))?;
+    if found.is_empty() {
+        return printer.result("nothing is superseded or left over");
     }
+    let verb = if args.dry_run { "would go" } else { "gone" };
+    let rows = found.iter().map(|it| {
+        let (what, why) = match &it.leftover.stays {
+            Some(stays) => ("stays", format!("{}, but {stays}", it.leftover.why)),
+            None => (verb, it.leftover.why.clone()),
+        };
+        let bytes = table::bytes(it.leftover.bytes);
+        vec![what.to_owned(), it.kind.to_owned(), bytes, relative(it), why]
+    });
+    let header = ["", "what", "bytes", "path", "why"];
+    printer.result(&(table::plain(&header, rows.collect(), &[2]) + "\n"))?;
     let count = found.iter().filter(goes).count();
     printer.result(&format!("{count} {verb}: {}", table::bytes(bytes)))
 }

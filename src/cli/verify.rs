@@ -59,14 +59,14 @@ pub fn run(args: VerifyArgs, printer: &Printer) -> anyhow::Result<()> {
             "bytes": checked.bytes,
             "seconds": report.seconds,
             "damage": checked.damage,
-            "unchecked": checked.unchecked,
+            "unchecked": checked.unchecked.iter().map(|it| &it.what).collect::<Vec<_>>(),
         }))?;
     } else {
         if !checked.damage.is_empty() {
             printer.result(&damage_table(&checked.damage, &folder))?;
         }
-        for what in &checked.unchecked {
-            printer.warn(&format!("not checked: {what}"));
+        for it in &checked.unchecked {
+            printer.warn(&format!("not checked: {}", it.what));
         }
         printer.result(&summary(&report, files.len()))?;
     }

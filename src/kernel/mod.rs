@@ -9,7 +9,9 @@ mod geometry;
 mod matmul;
 pub mod pool;
 
-use candle_core::{CpuStorage, Layout, Result, Storage, Tensor};
+use std::cell::Cell;
+
+use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor};
 
 pub use geometry::Geometry;
 
@@ -19,6 +21,33 @@ pub(crate) fn values<'a>(storage: &'a CpuStorage, layout: &Layout, op: &str) -> 
         candle_core::bail!("{op} needs a contiguous operand, got strides {:?}", layout.stride())
     };
     Ok(&storage.as_slice::<f32>()?[start..end])
+}
+
+/// Calls `f` with the values of a contiguous f32 tensor on the CPU, to write others in their place.
+/// Whatever shares the tensor's memory sees them, too.
+pub(crate) fn overwrite<T>(tensor: &Tensor, f: impl FnOnce(&mut [f32]) -> T) -> Result<T> {
+    struct Overwrite<F, T>(Cell<Option<F>>, Cell<Option<T>>);
+
+    impl<F: FnOnce(&mut [f32]) -> T, T> InplaceOp1 for Overwrite<F, T> {
+        fn name(&self) -> &'static str {
+            "overwrite"
+        }
+
+        fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+            let (Some((start, end)), CpuStorage::F32(values)) =
+                (layout.contiguous_offsets(), storage)
+            else {
+                candle_core::bail!("only a contiguous tensor of f32 is overwritten")
+            };
+            self.1.set(self.0.take().map(|f| f(&mut values[start..end])));
+            Ok(())
+        }
+    }
+
+    let overwrite = Overwrite(Cell::new(Some(f)), Cell::new(None));
+    tensor.inplace_op1(&overwrite)?;
+    let done = overwrite.1.take();
+    done.ok_or_else(|| candle_core::Error::Msg("only tensors on the CPU are overwritten".into()))
 }
 
 /// Calls `f` with the values of a contiguous f32 tensor on the CPU.

@@ -42,10 +42,11 @@ impl Costs<'_> {
         let batch = (self.pipeline.training.batch as u64).saturating_mul(self.input_values(index));
         let batch_bytes = batch.saturating_mul(VALUE as u64);
         let ahead = feed::ahead(batch_bytes, self.pipeline.store.read_memory);
-        let batches = (ahead + 1) as f64 * batch as f64;
+        let readers = feed::READERS.min(ahead) as f64;
+        // Those that are read ahead, and one a thread that was trained on and is filled again.
+        let batches = (ahead as f64 + readers) * batch as f64;
         let between = recomputed(stored, index);
         let largest = self.modules[between.clone()].iter().map(|cost| cost.largest).max();
-        let readers = feed::READERS.min(ahead) as f64;
         let frozen = sum(between.map(|module| self.parameters(module)));
         let frozen = frozen as f64 + FROZEN * readers * patches * largest.unwrap_or(0) as f64;
         (PROCESS + VALUE * (parameters + outputs + tiles + batches + frozen)) as u64

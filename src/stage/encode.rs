@@ -49,12 +49,15 @@ impl Run<'_> {
 
             let title = format!("{} {}", self.plan.title(Step::Encode(index)), split.name());
             self.progress.begin(&title, input.rows() as u64, writer.rows_done());
+            let mut read = None;
             for rows in batches(input.rows() as u64) {
                 self.check_stop()?;
                 if !wanted(&mut writer, &rows)? {
                     continue;
                 }
-                let maps = module.forward(&input.tensor(&rows, Look::Frozen)?)?;
+                let batch = input.tensor(&rows, Look::Frozen, read.take())?;
+                let maps = module.forward(&batch)?;
+                read = Some(batch);
                 let pooled = module::pooled(&maps, patches.isqrt())?;
                 if boundary.stored {
                     let maps = if boundary.relu { relu(&maps)? } else { maps };
@@ -111,7 +114,7 @@ impl Run<'_> {
                 if !any {
                     continue;
                 }
-                let mut maps = input.tensor(&rows, Look::Frozen)?;
+                let mut maps = input.tensor(&rows, Look::Frozen, None)?;
                 for (module, writer) in stack.iter().zip(&mut writers) {
                     maps = module.forward(&maps)?;
                     let pooled = module::pooled(&maps, patches.isqrt())?;

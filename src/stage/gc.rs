@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use gimlet_store::gc::{Leftover, Policy, Shelf};
+use gimlet_store::gc::{self, Leftover, Policy, Shelf};
+use gimlet_store::{Records, durable};
 
 use super::progress::Progress;
-use super::record::{Keyed, Training};
+use super::record::{Keyed, Probe, Training};
 use super::{Plan, RunDir, lock, needs};
 use crate::{Error, Result};
 
@@ -20,9 +21,16 @@ pub struct Limits {
 
 /// Something that nothing needs.
 pub struct Found {
-    /// "generation", "training", "attempt" or "temporary".
+    /// "generation", "training", "probe", "attempt" or "temporary".
     pub kind: &'static str,
     pub leftover: Leftover,
+}
+
+impl Found {
+    /// `record` is what the records are called where it was found.
+    fn new(leftover: Leftover, record: &'static str) -> Self {
+        Self { kind: leftover.kind.name(record), leftover }
+    }
 }
 
 /// Removes what neither `plan` nor a process at work needs, beyond what stays in any case; with
@@ -42,17 +50,33 @@ pub fn sweep(
     refuse_strangers(dir, plan)?;
     let needed: HashSet<String> = plan.all_keys().into_iter().chain(needs::of_all(dir)).collect();
     let policy = Policy { needed, keep: limits.keep, grace: limits.grace };
-    let mut all = Vec::new();
+    // Of the file that marks the directory as a run's.
+    let temps = gc::dead_temps(dir.path())?;
+    if !dry_run {
+        durable::remove_dead_temps(dir.path())?;
+    }
+    let mut all: Vec<Found> = temps.into_iter().map(|it| Found::new(it, "file")).collect();
     for dataset in dir.all_datasets()? {
         all.extend(sweep_shelf(&Shelf::of(&dataset), "generation", &policy, dry_run, progress)?);
     }
     for records in dir.all_trainings()? {
-        let read = records.clone();
-        let key_of = move |number| Ok(read.read::<Training>(number)?.key().to_owned());
-        let shelf = Shelf::new(records, key_of);
+        let shelf = shelf::<Training>(records);
         all.extend(sweep_shelf(&shelf, "training", &policy, dry_run, progress)?);
     }
+    // What a probe has found stays, as it takes no room; but not what cannot be read.
+    for records in dir.all_probes()? {
+        let keys = records.readable::<Probe>()?.map(|it| it.map(|(_, probe)| probe.key));
+        let needed = keys.collect::<gimlet_store::Result<_>>()?;
+        let policy = Policy { needed, ..policy.clone() };
+        all.extend(sweep_shelf(&shelf::<Probe>(records), "probe", &policy, dry_run, progress)?);
+    }
     Ok(all)
+}
+
+/// Records that say which key they were made under.
+fn shelf<T: Keyed>(records: Records) -> Shelf {
+    let read = records.clone();
+    Shelf::new(records, move |number| Ok(read.read::<T>(number)?.key().to_owned()))
 }
 
 fn sweep_shelf(
@@ -71,8 +95,7 @@ fn sweep_shelf(
                 Some(error.to_string())
             });
         }
-        let kind = leftover.kind.name(record);
-        all.push(Found { kind, leftover });
+        all.push(Found::new(leftover, record));
     }
     Ok(all)
 }

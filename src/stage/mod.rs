@@ -85,6 +85,9 @@ impl<'a> Run<'a> {
     /// stop; what the work itself meets.
     pub fn step(&self, step: Step) -> Result<Outcome> {
         if self.plan.is_done(step, &self.dir)? {
+            if let Step::Train(index) = step {
+                self.forget_checkpoints(index);
+            }
             return Ok(Outcome::Unchanged);
         }
         self.check_input(step)?;

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use gimlet_store::Lease;
+use gimlet_store::{ErrorKind, Lease, durable};
 
 use super::RunDir;
 use crate::{Error, Result};
@@ -19,22 +19,25 @@ const PREFIX: &str = "needs-";
 
 /// Held by a process that works on a run.
 #[derive(Debug)]
-pub struct Needs {
-    path: PathBuf,
-    _lease: Lease,
-}
+pub struct Needs(Option<(PathBuf, Lease)>);
 
 /// Held while a process finds out what it needs: nothing is removed then.
 #[derive(Debug)]
-pub struct Quiet(#[allow(dead_code)] Lease);
+pub struct Quiet(Option<Lease>);
 
 impl Quiet {
-    /// Waits for a `gc` that is at work.
+    /// Waits for a `gc` that is at work. Where this process may write nothing there is no lock: it
+    /// makes nothing that could be taken for left over.
     ///
     /// # Errors
-    /// When the lock cannot be made.
+    /// When the lock cannot be made for another reason.
     pub fn begin(dir: &RunDir) -> Result<Self> {
-        Ok(Self(Lease::share(&gc_lock(dir)?)?))
+        let lease = durable::create_folder(&dir.locks()).and_then(|()| Lease::share(&gc_lock(dir)));
+        match lease {
+            Ok(lease) => Ok(Self(Some(lease))),
+            Err(error) if error.kind() == ErrorKind::Denied => Ok(Self(None)),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Names what this process needs, for as long as the result lives.
@@ -42,6 +45,9 @@ impl Quiet {
     /// # Errors
     /// When the file cannot be written.
     pub fn announce(&self, dir: &RunDir, keys: HashSet<String>) -> Result<Needs> {
+        if self.0.is_none() {
+            return Ok(Needs(None));
+        }
         remove_dead(dir);
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -50,14 +56,16 @@ impl Quiet {
         let lines: Vec<String> = keys.into_iter().collect();
         std::fs::write(&path, lines.join("\n"))
             .map_err(|error| Error::io("write", &path, error))?;
-        Ok(Needs { path, _lease: lease })
+        Ok(Needs(Some((path, lease))))
     }
 }
 
 impl Drop for Needs {
     fn drop(&mut self) {
         // If it stays, the next process removes it.
-        let _ = std::fs::remove_file(&self.path);
+        if let Some((path, _)) = &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -66,7 +74,8 @@ impl Drop for Needs {
 /// # Errors
 /// When the lock cannot be made.
 pub fn quiet_alone(dir: &RunDir) -> Result<Lease> {
-    Ok(Lease::wait_alone(&gc_lock(dir)?)?)
+    durable::create_folder(&dir.locks())?;
+    Ok(Lease::wait_alone(&gc_lock(dir))?)
 }
 
 /// The keys that processes at work have named.
@@ -81,10 +90,8 @@ pub fn any(dir: &RunDir) -> bool {
     files(dir).iter().any(|path| is_alive(path))
 }
 
-fn gc_lock(dir: &RunDir) -> Result<PathBuf> {
-    let folder = dir.locks();
-    std::fs::create_dir_all(&folder).map_err(|error| Error::io("make", &folder, error))?;
-    Ok(folder.join("gc.lock"))
+fn gc_lock(dir: &RunDir) -> PathBuf {
+    dir.locks().join("gc.lock")
 }
 
 fn files(dir: &RunDir) -> Vec<PathBuf> {

@@ -11,7 +11,8 @@ use crate::{Error, Result};
 /// What a run takes and what there is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Room {
-    /// Bytes of all that lies in the run's directory: earlier generations, too.
+    /// Bytes of all that lies in the run's directory, earlier generations, too; but not the locks,
+    /// which come and go with the processes at work.
     pub used: u64,
     /// Bytes that are still to be written, with their values uncompressed.
     pub needed: u64,
@@ -30,7 +31,8 @@ impl Room {
     /// When a folder of the run cannot be listed.
     pub fn of(dir: &RunDir, needed: u64, max_bytes: Option<u64>, compressed: bool) -> Result<Self> {
         let available = free_bytes(dir.path());
-        Ok(Self { used: size_of_folder(dir.path())?, needed, available, max_bytes, compressed })
+        let used = size_of_folder(dir.path())?.saturating_sub(size_of_folder(&dir.locks())?);
+        Ok(Self { used, needed, available, max_bytes, compressed })
     }
 
     /// Fails when what is needed does not fit the disk or `store.max_bytes`; says by how much.

@@ -92,6 +92,11 @@ impl Run<'_> {
         self.dir.training_folder(self.plan.module(index), key)
     }
 
+    /// Removes what a process has left that was killed after it had committed its weights.
+    pub(super) fn forget_checkpoints(&self, index: usize) {
+        Checkpoints::in_folder(&self.training_folder(index)).remove();
+    }
+
     pub(super) fn train(&self, index: usize) -> Result<()> {
         memory::reset_peak();
         let folder = self.training_folder(index);
@@ -247,6 +252,7 @@ impl Run<'_> {
                     saved = Instant::now();
                     self.check_stop()?;
                 }
+                batches.give_back(batch.input);
             }
         });
         log.flush()?;

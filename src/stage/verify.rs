@@ -180,7 +180,7 @@ fn checked(bytes: Result<u64>) -> Checked {
     };
     match error.damage() {
         Some(damage) => Checked { files: 1, damage: vec![damage.clone()], ..Checked::default() },
-        None => Checked { unchecked: vec![error.to_string()], ..Checked::default() },
+        None => Checked::unchecked(ErrorKind::Failed, error),
     }
 }
 

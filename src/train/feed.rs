@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::Scope;
 
 use candle_core::Tensor;
@@ -103,8 +103,24 @@ pub fn ahead(batch_bytes: u64, memory: u64) -> usize {
 /// The batches, in order. Dropped, it ends the threads that read them.
 pub struct Feed {
     /// One a reading thread, taken in turn.
-    lanes: Vec<Receiver<Result<Batch>>>,
+    lanes: Vec<Lane>,
     next: usize,
+}
+
+/// A reading thread, as the trainer sees it.
+struct Lane {
+    batches: Receiver<Result<Batch>>,
+    /// The way back of what was trained on, whose memory the thread fills again.
+    used: Sender<Tensor>,
+}
+
+impl Feed {
+    /// Takes back the input of the last batch, which nobody may look at any more.
+    pub fn give_back(&self, input: Tensor) {
+        let last = (self.next + self.lanes.len() - 1) % self.lanes.len();
+        // A thread that has ended needs none.
+        let _ = self.lanes[last].used.send(input);
+    }
 }
 
 impl Iterator for Feed {
@@ -113,7 +129,7 @@ impl Iterator for Feed {
     fn next(&mut self) -> Option<Self::Item> {
         let lane = &self.lanes[self.next];
         self.next = (self.next + 1) % self.lanes.len();
-        lane.recv().ok()
+        lane.batches.recv().ok()
     }
 }
 
@@ -132,6 +148,7 @@ pub fn feed<'scope, 'env>(
     let lanes = (0..readers).map(|lane| {
         // A thread that waits to hand a batch over holds it: that one is not in the channel.
         let (sender, receiver) = sync_channel((ahead + lane) / readers - 1);
+        let (used, returned) = channel();
         let mut turns = schedule.turns(steps.start + lane as u64..steps.end, readers);
         let mut told = VecDeque::new();
         scope.spawn(move || {
@@ -141,7 +158,8 @@ pub fn feed<'scope, 'env>(
                 let new = told.iter().skip(told_of).map(|turn: &Turn| input.will_need(&turn.rows));
                 let new: Result<()> = new.collect();
                 let Some(Turn { step, epoch, rows }) = told.pop_front() else { return };
-                let input = new.and_then(|()| input.tensor(&rows, Look::Fresh { epoch }));
+                let old = returned.try_recv().ok();
+                let input = new.and_then(|()| input.tensor(&rows, Look::Fresh { epoch }, old));
                 let batch = input.map(|input| Batch { step, epoch, input });
                 let failed = batch.is_err();
                 if sender.send(batch).is_err() || failed {
@@ -149,7 +167,7 @@ pub fn feed<'scope, 'env>(
                 }
             }
         });
-        receiver
+        Lane { batches: receiver, used }
     });
     Feed { lanes: lanes.collect(), next: 0 }
 }

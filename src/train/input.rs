@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 use gimlet_store::{Generation, Keys, Reader};
 
-use crate::kernel::with_values;
+use crate::kernel::{overwrite, with_values};
 use crate::module::Module;
 use crate::pipeline::{Split, View};
 use crate::view::{self, Frame, Framing, PatchShape};
@@ -70,15 +70,22 @@ pub trait Input: Send + Sync {
         self.shape().iter().product()
     }
 
-    /// The rows as one tensor, `[rows * patches, h, w, channels]`.
+    /// The rows as one tensor, `[rows * patches, h, w, channels]`. `old` is a tensor whose values
+    /// nobody needs any more: its memory is used again if it has that shape, for new memory costs
+    /// more than what is read into it.
     ///
     /// # Errors
     /// When a row cannot be read.
-    fn tensor(&self, rows: &[u64], look: Look) -> Result<Tensor> {
+    fn tensor(&self, rows: &[u64], look: Look, old: Option<Tensor>) -> Result<Tensor> {
         let [patches, h, w, channels] = self.shape();
+        let shape = [rows.len() * patches, h, w, channels];
+        if let Some(old) = old.filter(|old| old.dims() == shape) {
+            overwrite(&old, |values| self.read(rows, look, values))??;
+            return Ok(old);
+        }
         let mut values = vec![0.0; rows.len() * self.row_len()];
         self.read(rows, look, &mut values)?;
-        Ok(Tensor::from_vec(values, (rows.len() * patches, h, w, channels), &Device::Cpu)?)
+        Ok(Tensor::from_vec(values, &shape, &Device::Cpu)?)
     }
 }
 
@@ -281,15 +288,15 @@ impl Input for Recomputed {
     }
 
     fn read(&self, rows: &[u64], _look: Look, out: &mut [f32]) -> Result<()> {
-        let maps = self.tensor(rows, Look::Frozen)?;
+        let maps = self.tensor(rows, Look::Frozen, None)?;
         Ok(with_values(&maps, "recompute", |values| {
             out.copy_from_slice(values);
             Ok(())
         })?)
     }
 
-    fn tensor(&self, rows: &[u64], _look: Look) -> Result<Tensor> {
-        self.through(self.input.tensor(rows, Look::Frozen)?)
+    fn tensor(&self, rows: &[u64], _look: Look, _old: Option<Tensor>) -> Result<Tensor> {
+        self.through(self.input.tensor(rows, Look::Frozen, None)?)
     }
 }
 

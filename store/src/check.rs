@@ -24,8 +24,17 @@ pub struct Checked {
     pub bytes: u64,
     /// All damage there is.
     pub damage: Vec<Damage>,
-    /// What could not be looked at, and why.
-    pub unchecked: Vec<String>,
+    /// What could not be looked at.
+    pub unchecked: Vec<Unchecked>,
+}
+
+/// Something that could not be looked at: a permission is missing, or another version wrote it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unchecked {
+    /// What can be done about it.
+    pub kind: ErrorKind,
+    /// What it is, and why.
+    pub what: String,
 }
 
 impl Checked {
@@ -38,8 +47,14 @@ impl Checked {
     pub fn failed(error: Error) -> Self {
         match error.into_damage() {
             Ok(damage) => Self { files: 1, damage: vec![damage], ..Self::default() },
-            Err(error) => Self { unchecked: vec![error.to_string()], ..Self::default() },
+            Err(error) => Self::unchecked(error.kind(), &error),
         }
+    }
+
+    /// Something that could not be looked at.
+    pub fn unchecked(kind: ErrorKind, why: impl ToString) -> Self {
+        let what = why.to_string();
+        Self { unchecked: vec![Unchecked { kind, what }], ..Self::default() }
     }
 
     /// Adds a place to the damage, or to the one before if it goes on there.
@@ -128,7 +143,8 @@ impl Generation {
     pub fn verify(&self) -> Result<()> {
         let checked = self.check(&|_| {});
         let damage = checked.damage.into_iter().map(Error::from);
-        damage.chain(checked.unchecked.into_iter().map(Error::failed)).next().map_or(Ok(()), Err)
+        let unchecked = checked.unchecked.into_iter().map(|it| Error::new(it.kind, it.what));
+        damage.chain(unchecked).next().map_or(Ok(()), Err)
     }
 
     /// Reads every byte and compares it with what was written. Goes on after damage.

@@ -45,21 +45,27 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 /// # Errors
 /// `NoSpace`, `Denied` or `Failed` when a folder cannot be created.
 pub fn create_folder(path: &Path) -> Result<()> {
-    if path.is_dir() {
-        return Ok(());
-    }
     let parent = parent_of(path);
-    create_folder(parent)?;
-    let created = faults::point(Operation::CreateFolder, path).and_then(|()| fs::create_dir(path));
-    match created {
-        Err(error) if error.kind() != IoKind::AlreadyExists => {
-            Err(Error::io(path, "create the folder", &error))
+    while !path.is_dir() {
+        create_folder(parent)?;
+        let created =
+            faults::point(Operation::CreateFolder, path).and_then(|()| fs::create_dir(path));
+        match created {
+            Ok(()) => return sync_folder(parent),
+            Err(error) if error.kind() != IoKind::AlreadyExists => {
+                return Err(Error::io(path, "create the folder", &error));
+            }
+            Err(_) => {}
         }
-        _ if !path.is_dir() => {
-            Err(Error::failed(format_args!("{}: is not a folder", path.display())))
+        match path.symlink_metadata() {
+            // Somebody has made it, and may not have come to sync it; or has removed it again.
+            Ok(it) if it.is_dir() => return sync_folder(parent),
+            Err(error) if error.kind() == IoKind::NotFound => {}
+            _ if path.is_dir() => {}
+            _ => return Err(Error::failed(format_args!("{}: is not a folder", path.display()))),
         }
-        _ => sync_folder(parent),
     }
+    Ok(())
 }
 
 /// Removes the temporary files that dead writers left in `folder`; those of living ones stay.
@@ -90,6 +96,18 @@ pub fn remove_if_there(path: &Path) -> Result<()> {
     match removed {
         Err(error) if error.kind() != IoKind::NotFound => Err(Error::io(path, "remove", &error)),
         _ => Ok(()),
+    }
+}
+
+/// Removes a folder in which nothing is left; it stays if there is something in it.
+///
+/// # Errors
+/// `Denied` or `Failed` when it is empty and still there.
+pub(crate) fn remove_empty_folder(path: &Path) -> Result<()> {
+    let removed = faults::point(Operation::RemoveFolder, path).and_then(|()| fs::remove_dir(path));
+    match removed.map_err(|error| (error.kind(), error)) {
+        Err((IoKind::NotFound | IoKind::DirectoryNotEmpty, _)) | Ok(()) => Ok(()),
+        Err((_, error)) => Err(Error::io(path, "remove", &error)),
     }
 }
 

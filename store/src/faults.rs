@@ -25,7 +25,7 @@ pub const EXIT_CODE: i32 = 86;
 pub enum Operation {
     /// A folder is made.
     CreateFolder,
-    /// A file is made, under a temporary name.
+    /// A file is made, under a temporary name; or a lock.
     Create,
     /// Bytes are appended to a file.
     Write,
@@ -37,6 +37,8 @@ pub enum Operation {
     Rename,
     /// A file's name is removed.
     Remove,
+    /// A folder is removed, if nothing is in it.
+    RemoveFolder,
     /// The names in a folder are made durable.
     SyncFolder,
 }

@@ -10,15 +10,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::ErrorKind as IoKind;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::dataset::Dataset;
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
-use crate::lease::{Lease, WRITER_LOCK};
+use crate::lease::{self, Lease, WRITER_LOCK};
 use crate::manifest::{folder_name, is_folder_name, is_key};
 use crate::plain_file;
 use crate::records::Records;
@@ -119,14 +118,17 @@ impl Shelf {
     /// When a folder cannot be listed.
     pub fn survey(&self, policy: &Policy) -> Result<Vec<Leftover>> {
         let listing = self.list()?;
-        let mut found = self.survey_records(&listing, policy);
+        let root = self.records.folder();
+        let names = durable::names_in(root)?;
+        let folders: Vec<&String> = names.iter().filter(|name| is_folder_name(name)).collect();
+        let orphan = folders.iter().find(|name| !listing.folders.contains_key(**name));
+        let mut found = self.survey_records(&listing, orphan.map(|name| name.as_str()), policy);
         let stays = |it: &&(u64, Result<String>)| {
             it.1.is_err() && found.iter().all(|other| other.goes_as(it.0).is_none())
         };
         let unreadable = listing.records.iter().find(stays).map(|it| it.0);
-        let root = self.records.folder();
         found.extend(dead_temps(root)?);
-        for name in durable::names_in(root)?.iter().filter(|name| is_folder_name(name)) {
+        for name in folders {
             let folder = root.join(name);
             match listing.folders.get(name) {
                 Some(_) => {}
@@ -143,7 +145,13 @@ impl Shelf {
         Ok(found)
     }
 
-    fn survey_records(&self, listing: &Listing, policy: &Policy) -> Vec<Leftover> {
+    /// `orphan` is a folder that belongs to none of the records that can be read.
+    fn survey_records(
+        &self,
+        listing: &Listing,
+        orphan: Option<&str>,
+        policy: &Policy,
+    ) -> Vec<Leftover> {
         let mut found = Vec::new();
         for (place, (number, key)) in listing.records.iter().enumerate() {
             let path = self.records.path(*number);
@@ -163,13 +171,17 @@ impl Shelf {
                 Err(error) => error.to_string(),
             };
             let foreign = key.as_ref().is_err_and(|error| error.kind() != ErrorKind::Damaged);
-            let shared = key.as_ref().is_ok_and(|_| folder.is_none());
             let stays = if place == 0 {
                 Some("it is the newest, whose number must not be used again".to_owned())
-            } else if place < policy.keep && !shared {
-                Some(format!("it is one of the newest {}", policy.keep))
             } else if foreign {
                 Some("it may be of use to another version of this program".to_owned())
+            } else if let (Err(_), Some(orphan)) = (key, orphan)
+                && place < policy.keep
+            {
+                // From a copy of the record, or by making it again, all of it can be had back.
+                Some(format!("it is one of the newest {}, and {orphan} may be its", policy.keep))
+            } else if folder.is_some() && place < policy.keep {
+                Some(format!("it is one of the newest {}", policy.keep))
             } else {
                 in_use(&path, folder.as_deref())
             };
@@ -288,8 +300,7 @@ impl Shelf {
             return Ok(Err(strange));
         }
         let path = folder.join(WRITER_LOCK);
-        let made = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        made.map_err(|error| Error::io(&path, "lock", &error))?;
+        lease::make(&path)?;
         Ok(match Lease::alone(&path)? {
             Some(alone) => alone.map_err(str::to_owned),
             None => Err("it is in use".to_owned()),
@@ -335,8 +346,11 @@ fn strange(folder: &Path) -> Option<String> {
     }
 }
 
-/// Temporary files that nobody writes.
-fn dead_temps(folder: &Path) -> Result<Vec<Leftover>> {
+/// Temporary files in a folder that nobody writes any more.
+///
+/// # Errors
+/// When the folder cannot be listed.
+pub fn dead_temps(folder: &Path) -> Result<Vec<Leftover>> {
     let names = durable::names_in(folder)?.into_iter();
     let temps = names.filter(|name| name.starts_with('.') && name.ends_with(".tmp"));
     let paths = temps.map(|name| folder.join(name));
@@ -356,18 +370,24 @@ fn leftover_temp(path: PathBuf) -> Leftover {
     }
 }
 
-/// Removes the files of a folder, and the folder if nothing else is in it. The lock goes last.
+/// Removes the files of a folder, and the folder if nothing else is in it. What says that a part is
+/// whole goes before any part, or a part that has gone would be taken for lost; the lock goes last.
 fn remove_folder(folder: &Path) -> Result<()> {
-    for path in files_in(folder).filter(|path| !path.ends_with(WRITER_LOCK)) {
-        durable::remove_if_there(&path)?;
+    let files = files_in(folder).filter(|path| !path.ends_with(WRITER_LOCK));
+    let (notes, others): (Vec<_>, Vec<_>) =
+        files.partition(|path| path.extension().is_some_and(|it| it == "json"));
+    for path in &notes {
+        durable::remove_if_there(path)?;
+    }
+    if !notes.is_empty() {
+        durable::sync_folder(folder)?;
+    }
+    for path in &others {
+        durable::remove_if_there(path)?;
     }
     durable::remove_if_there(&folder.join(WRITER_LOCK))?;
-    match fs::remove_dir(folder) {
-        // A writer has come meanwhile, and has made its lock.
-        Err(error) if error.kind() == IoKind::DirectoryNotEmpty => Ok(()),
-        Err(error) if error.kind() != IoKind::NotFound => Err(Error::io(folder, "remove", &error)),
-        _ => Ok(()),
-    }
+    // Not empty, a writer has come meanwhile, and has made its lock.
+    durable::remove_empty_folder(folder)
 }
 
 /// How long nothing has been written in a folder.

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::durable;
 use crate::error::{Error, Result};
+use crate::faults::{self, Operation};
 
 /// The file in the folder of a key that is locked while somebody writes there.
 pub(crate) const WRITER_LOCK: &str = ".writer.lock";
@@ -27,10 +28,7 @@ impl Lease {
     /// When the file cannot be made.
     pub fn share(path: &Path) -> Result<Self> {
         loop {
-            let mut options = OpenOptions::new();
-            let file = options.create(true).truncate(false).read(true).write(true).open(path);
-            let file = file.map_err(|error| Error::io(path, "lock", &error))?;
-            if let Some(lease) = Self::shared(file, path) {
+            if let Some(lease) = Self::shared(make(path)?, path) {
                 return Ok(lease);
             }
         }
@@ -76,9 +74,7 @@ impl Lease {
     /// # Errors
     /// When the file cannot be made.
     pub fn wait_alone(path: &Path) -> Result<Self> {
-        let mut options = OpenOptions::new();
-        let file = options.create(true).truncate(false).read(true).write(true).open(path);
-        let file = file.map_err(|error| Error::io(path, "lock", &error))?;
+        let file = make(path)?;
         Ok(Self { _file: file.lock().is_ok().then_some(file) })
     }
 
@@ -101,6 +97,18 @@ impl Lease {
             }
         }))
     }
+}
+
+/// Opens the file of a lock, and makes it if it is missing.
+pub(crate) fn make(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    let there = match options.open(path) {
+        Err(error) if error.kind() == IoKind::NotFound => faults::point(Operation::Create, path)
+            .and_then(|()| options.create(true).truncate(false).open(path)),
+        there => there,
+    };
+    there.map_err(|error| Error::io(path, "lock", &error))
 }
 
 /// Whether an open file is the one at `path`.

@@ -40,7 +40,7 @@ mod tensor_page;
 pub mod thrift;
 mod writer;
 
-pub use check::{Checked, Heard};
+pub use check::{Checked, Heard, Unchecked};
 pub use compression::{Compression, CompressionChoice, CompressionSetting};
 pub use damage::Damage;
 pub use dataset::{Dataset, Generation};

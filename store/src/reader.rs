@@ -253,7 +253,9 @@ impl Reader {
         let mut found = |result: Result<()>| match result.map_err(Error::into_damage) {
             Ok(()) => {}
             Err(Ok(damage)) => checked.push(damage),
-            Err(Err(error)) => checked.unchecked.push(error.to_string()),
+            Err(Err(error)) => {
+                checked.unchecked.extend(Checked::unchecked(error.kind(), error).unchecked);
+            }
         };
         let mut page = Vec::new();
         for part in &self.parts {

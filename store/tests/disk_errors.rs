@@ -201,7 +201,6 @@ fn on_a_read_only_file_system(place: &Path) {
 }
 
 #[test]
-#[ignore = "fails since notes of damage and faults on demand came together; see LOG.md"]
 fn files_of_somebody_else() {
     let (folder, mut command) = child_in("true", "somebody else");
     let place = folder.path().join("dataset");

@@ -178,7 +178,7 @@ fn a_manifest_of_a_later_version_is_not_passed_over() {
     }
     let checked = dataset.check(&|_| {});
     assert!(checked.damage.is_empty());
-    assert!(checked.unchecked[0].contains("format version 99"), "{checked:?}");
+    assert!(checked.unchecked[0].what.contains("format version 99"), "{checked:?}");
 }
 
 #[test]

@@ -378,7 +378,7 @@ fn said_again(rows: usize, image: ArrayRef, label: &str, dictionary: bool) -> Ve
 fn parquet_files_that_say_it_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("train.parquet");
-    // 80 rows of 16 MiB in 33 KB where a dictionary says it once.
+    // 80 rows of 16 MiB, in a kilobyte where a dictionary says it once.
     let long = vec![0; 16 << 20];
     let image: ArrayRef = Arc::new(LargeBinaryArray::from_vec(vec![&long]));
     for dictionary in [true, false] {

@@ -130,6 +130,8 @@ mod split;
 mod view;
 mod wording;
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -147,6 +149,9 @@ pub use settings::*;
 
 /// The environment variable with the folder that relative paths of data start from.
 pub const DATA_ROOT_VARIABLE: &str = "GIMLET_DATA";
+
+/// The longest pipeline file.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// The longest time between checkpoints: a year.
 const MAX_CHECKPOINT_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
@@ -175,7 +180,16 @@ impl Pipeline {
     /// # Errors
     /// [`Kind::Usage`] when the file cannot be read, and as [`Pipeline::parse`].
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|error| {
+        let read = || {
+            let mut text = String::new();
+            // What is longer, or has no end, is no pipeline.
+            File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+            match text.len() as u64 {
+                ..=MAX_BYTES => Ok(text),
+                _ => Err(std::io::Error::other(format!("it has more than {MAX_BYTES} bytes"))),
+            }
+        };
+        let text = read().map_err(|error| {
             let message = format!("could not read the pipeline file `{}`: {error}", path.display());
             Error::new(Kind::Usage, message).hint("give the path of a pipeline file (TOML)")
         })?;

@@ -19,6 +19,9 @@ const RESERVED: [&str; 3] = ["ingest", "probe", "untrained"];
 /// The most blocks one layer of a pipeline file stands for.
 const MAX_BLOCKS: usize = 1024;
 
+/// The most layers of all modules together: a short file may stand for a great many.
+const MAX_LAYERS: usize = 4096;
+
 /// A checked module, and where in the file each of its layers comes from.
 pub struct Planned {
     pub module: Module,
@@ -45,11 +48,13 @@ pub fn resolve(
     let mut planned = Vec::new();
     let mut all_layers = Vec::new();
     let mut before = ("the view".to_owned(), channels);
+    let mut room = MAX_LAYERS;
     for (index, raw) in modules.get_ref().iter().enumerate() {
         let raw = raw.get_ref();
         check_name(&raw.name, &modules.get_ref()[..index])?;
         let name = raw.name.get_ref();
-        let Stack { layers, expected } = stack(raw)?;
+        let Stack { layers, expected } = stack(raw, room)?;
+        room -= layers.len();
         if let Some(expected) = expected
             && *expected.get_ref() != before.1
         {
@@ -140,7 +145,8 @@ struct Stack {
     expected: Option<Spanned<usize>>,
 }
 
-fn stack(raw: &raw::Module) -> Result<Stack, Fault> {
+/// `room` is for how many layers there is.
+fn stack(raw: &raw::Module, room: usize) -> Result<Stack, Fault> {
     let name = raw.name.get_ref();
     if let Some(expected) = &raw.in_channels {
         whole(expected, "in_channels", SIZE)?;
@@ -166,14 +172,15 @@ fn stack(raw: &raw::Module) -> Result<Stack, Fault> {
             for raw in layers.get_ref() {
                 let at = |layer| Spanned::new(raw.span(), layer);
                 all.extend(expand(raw.get_ref())?.into_iter().map(at));
+                check_room(all.len(), room, raw.span())?;
             }
             Ok(Stack { layers: all, expected: raw.in_channels.clone() })
         }
-        (None, Some(preset)) => preset_stack(raw, preset),
+        (None, Some(preset)) => preset_stack(raw, preset, room),
     }
 }
 
-fn preset_stack(raw: &raw::Module, name: &Spanned<String>) -> Result<Stack, Fault> {
+fn preset_stack(raw: &raw::Module, name: &Spanned<String>, room: usize) -> Result<Stack, Fault> {
     let width = optional_whole(&raw.width, "width", 1..=preset::MAX_WIDTH)?;
     let Some(found) = Preset::find(name.get_ref(), width.unwrap_or(preset::WIDTH)) else {
         let fault = Fault::at(name.span(), format!("unknown preset `{}`", name.get_ref()));
@@ -182,11 +189,19 @@ fn preset_stack(raw: &raw::Module, name: &Spanned<String>) -> Result<Stack, Faul
             None => fault,
         });
     };
+    check_room(found.layers.len(), room, name.span())?;
     let made_for = found.in_channels.map(|channels| Spanned::new(name.span(), channels));
     Ok(Stack {
         layers: found.layers.into_iter().map(|layer| Spanned::new(name.span(), layer)).collect(),
         expected: raw.in_channels.clone().or(made_for),
     })
+}
+
+fn check_room(layers: usize, room: usize, span: Range<usize>) -> Result<(), Fault> {
+    if layers <= room {
+        return Ok(());
+    }
+    Err(Fault::at(span, format!("the modules have more than {MAX_LAYERS} layers in all")))
 }
 
 /// The layer, or the row of blocks, that one entry of `layers` stands for. Only the first block of

@@ -12,6 +12,10 @@ use crate::random::generator;
 use crate::train::adam::Adam;
 use crate::{Error, Result};
 
+/// The most classes that are told apart. A label that is no class, as the number of a user, would
+/// take memory for all numbers below it.
+const MAX_CLASSES: usize = 1 << 16;
+
 /// Labelled vectors.
 pub struct Rows {
     /// `[rows, features]`.
@@ -32,13 +36,18 @@ impl Rows {
 /// settings, the seed and the number of threads.
 ///
 /// # Errors
-/// When either has no rows, or they differ in features.
+/// When either has no rows, they differ in features, or a label is too high.
 pub fn accuracy(train: &Rows, test: &Rows, settings: &Settings, seed: u64) -> Result<f64> {
     if train.labels.is_empty() || test.labels.is_empty() || train.features() != test.features() {
         return Err(Error::failed("a probe needs rows in both splits, of the same features"));
     }
     let features = train.features();
     let classes = train.labels.iter().max().map_or(1, |label| *label as usize + 1);
+    if classes > MAX_CLASSES {
+        let message =
+            format!("label {} is beyond the {MAX_CLASSES} classes of a probe", classes - 1);
+        return Err(Error::failed(message).hint("labels are the numbers of classes, from 0"));
+    }
     let scale = Standard::of(train);
     let train_x = scale.apply(train)?;
     let labels = Tensor::from_slice(&train.labels, train.labels.len(), &Device::Cpu)?;

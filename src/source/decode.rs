@@ -3,13 +3,17 @@
 use std::io::{BufRead, Cursor, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use image::{DynamicImage, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
 /// Height and width may not exceed this.
 pub const MAX_SIDE: u32 = 16384;
 
-/// A decoder may not allocate more than this.
-const MAX_BYTES: u64 = 1 << 30;
+/// A file may not be longer, nor may a decoder allocate more.
+pub const MAX_BYTES: u64 = 1 << 30;
+
+/// What the decoder of a JPEG allocates beside its pixels, in bytes of its pixels: it is not told
+/// how much it may, and keeps 16 bits of each coefficient, twice when it is progressive.
+const JPEG_OVERHEAD: u64 = 5;
 
 /// Decodes a PNG or JPEG image; the bytes, not a name, say which it is.
 ///
@@ -36,10 +40,19 @@ pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
     limits.max_alloc = Some(MAX_BYTES);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits);
+    let decode = || {
+        let decoder = reader.into_decoder().map_err(|error| error.to_string())?;
+        let (width, height) = decoder.dimensions();
+        let overhead = if format == ImageFormat::Jpeg { JPEG_OVERHEAD } else { 0 };
+        if decoder.total_bytes().saturating_mul(1 + overhead) > MAX_BYTES {
+            return Err(format!("the image is too large ({height}x{width})"));
+        }
+        DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())
+    };
     // Decoders are foreign code that meets damaged bytes: a bug in one must not end a long run.
-    match catch_unwind(AssertUnwindSafe(|| reader.decode())) {
+    match catch_unwind(AssertUnwindSafe(decode)) {
         Ok(Ok(image)) => Ok(image),
-        Ok(Err(error)) => Err(error.to_string()),
+        Ok(Err(reason)) => Err(reason),
         Err(_) => Err("the image is damaged (its decoder panicked)".to_owned()),
     }
 }

@@ -1,7 +1,8 @@
 //! Folders of images: `train/<class>/<file>.png`, or any nesting when there are no labels.
 
+use std::collections::HashSet;
 use std::fs;
-use std::io::BufReader;
+use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -9,11 +10,14 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::locate::relative_name;
-use super::{BadSample, Sample, Source, decode, no_such_row};
+use super::{BadSample, Keep, Sample, Source, decode, no_such_row, plain_file};
 use crate::{Error, Result};
 
 /// The extensions of images, in lower case.
 const EXTENSIONS: [&str; 3] = ["png", "jpg", "jpeg"];
+
+/// Folders within each other.
+const DEEPEST: usize = 16;
 
 /// Images in folders, in the order of their names.
 #[derive(Debug)]
@@ -46,7 +50,7 @@ impl Folder {
                 let class = labelled.then(|| relative_name(folder, &path));
                 if is_folder {
                     names.extend(class.clone());
-                    list(&path, class.as_deref(), &mut files)?;
+                    list(&path, 1, class.as_deref(), &mut HashSet::new(), &mut files)?;
                 } else if is_image(&path) {
                     if labelled {
                         return Err(Error::failed(format!(
@@ -127,46 +131,72 @@ impl Source for Folder {
 
     fn first_size(&self) -> Result<Option<(usize, usize)>> {
         let Some(first) = self.images.first() else { return Ok(None) };
-        let file = fs::File::open(&first.path);
-        let file = file.map_err(|error| Error::io("read the image", &first.path, error))?;
-        Ok(decode::size(BufReader::new(file)))
+        // All of it, within bounds: decoders of JPEG do the same, without.
+        let bytes = read_file(&first.path)
+            .map_err(|error| Error::io("read the image", &first.path, error))?;
+        Ok(decode::size(Cursor::new(bytes)))
     }
 
-    fn read(&self, rows: &[usize]) -> Result<Vec<Result<Sample, BadSample>>> {
+    fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {
         rows.par_iter()
             .map(|&row| {
                 let image = self.images.get(row).ok_or_else(|| no_such_row(row, self.rows()))?;
-                let bytes = fs::read(&image.path)
+                let bytes = read_file(&image.path)
                     .map_err(|error| Error::io("read the image", &image.path, error))?;
-                Ok(match decode::decode(&bytes) {
-                    Ok(decoded) => Ok(Sample {
+                match decode::decode(&bytes) {
+                    Ok(decoded) => keep(Sample {
                         id: row as i64,
                         source: image.name.clone(),
                         label: image.label,
                         image: decoded,
-                    }),
-                    Err(reason) => Err(BadSample {
+                    })
+                    .map(Ok),
+                    Err(reason) => Ok(Err(BadSample {
                         id: row as i64,
                         source: String::new(),
                         file: image.path.clone(),
                         row: None,
                         reason,
-                    }),
-                })
+                    })),
+                }
             })
             .collect()
     }
 }
 
-/// Adds every image under `folder`, at any depth.
+/// The bytes of a file that ends, and not too late.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    plain_file::open(path)?.take(decode::MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 {
+        ..=decode::MAX_BYTES => Ok(bytes),
+        _ => Err(io::Error::other(format!("it has more than {} bytes", decode::MAX_BYTES))),
+    }
+}
+
+/// Adds every image under `folder`, at any depth within reason. Links may lead round in circles, or
+/// each folder to the next by several, so that there are more paths than a disk has bytes: none is
+/// `seen` twice.
 fn list(
     folder: &Path,
+    depth: usize,
     class: Option<&str>,
+    seen: &mut HashSet<PathBuf>,
     files: &mut Vec<(PathBuf, Option<String>)>,
 ) -> Result<()> {
+    if depth > DEEPEST {
+        let message = format!("`{}` lies more than {DEEPEST} folders deep", folder.display());
+        return Err(Error::failed(message));
+    }
+    let real =
+        folder.canonicalize().map_err(|error| Error::io("list the folder", folder, error))?;
+    if !seen.insert(real) {
+        let message = format!("`{}` was listed before, under another name", folder.display());
+        return Err(Error::failed(message).hint("links lead to it: remove one of them"));
+    }
     for (path, is_folder) in entries(folder)? {
         if is_folder {
-            list(&path, class, files)?;
+            list(&path, depth + 1, class, seen, files)?;
         } else if is_image(&path) {
             files.push((path, class.map(str::to_owned)));
         }

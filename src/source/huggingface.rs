@@ -2,30 +2,43 @@
 //! `struct<bytes: binary, path: string>`, and a label column whose ClassLabel names lie in the
 //! `huggingface` key of the schema metadata. A plain binary column of encoded images will do, too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Int64Array, RecordBatch, StringArray};
 use arrow::compute::{cast, is_null, nullif};
 use arrow::datatypes::{DataType, Int64Type, Schema};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder, RowSelection,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::file::metadata::PageIndexPolicy;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::locate::relative_name;
-use super::{BadSample, Sample, Source, decode, no_such_row, shorten};
+use super::parquet_guard::{self, Values};
+use super::{BadSample, Keep, Sample, Source, decode, no_such_row, plain_file, shorten};
 use crate::pipeline::settings::Files;
 use crate::{Error, Result};
 
-/// Rows decoded at a time.
+/// Rows decoded at a time: fewer when their values may have more bytes together than this. A single
+/// value is no longer than a page.
 const BATCH_ROWS: usize = 256;
+const BATCH_BYTES: u64 = 512 << 20;
+
+/// The longest JSON of label names. It takes a hundred times as much memory, at most.
+const LONGEST_JSON: usize = 4 << 20;
+
+/// Bytes of all names of labels together, where they are text.
+const LONGEST_NAMES: usize = 4 << 20;
+
+/// Bytes of the path of an image, which are kept with it.
+const LONGEST_PATH: usize = 32 << 10;
 
 /// The end of a Parquet file holds its schema and where everything lies: another content has
 /// another end.
@@ -46,6 +59,8 @@ struct Part {
     /// The first row's number in the source.
     first: usize,
     rows: usize,
+    /// The column chunks, by row group and column, whose pages claim nothing absurd.
+    checked: Mutex<HashMap<(usize, usize), Values>>,
 }
 
 /// The columns to read.
@@ -91,7 +106,7 @@ impl HuggingFace {
             }
             let rows = usize::try_from(metadata.metadata().file_metadata().num_rows())
                 .map_err(|_| Error::failed(format!("`{}` is damaged", path.display())))?;
-            parts.push(Part { path, metadata, first, rows });
+            parts.push(Part { path, metadata, first, rows, checked: Mutex::default() });
             identities.push(identity);
             first += rows;
         }
@@ -124,6 +139,7 @@ impl HuggingFace {
         &self,
         part: &Part,
         wanted: &[usize],
+        keep: &Keep,
         found: &mut Vec<Result<Sample, BadSample>>,
     ) -> Result<()> {
         let mut columns = vec![self.columns.image.as_str()];
@@ -134,7 +150,7 @@ impl HuggingFace {
             let (rows, rest) = remaining
                 .split_at_checked(batch.num_rows())
                 .ok_or_else(|| damaged(&part.path, "it gives more rows than it announces"))?;
-            self.decode(part, rows, &batch, found)?;
+            self.decode(part, rows, &batch, keep, found)?;
             remaining = rest;
         }
         if !remaining.is_empty() {
@@ -149,6 +165,7 @@ impl HuggingFace {
         part: &Part,
         rows: &[usize],
         batch: &RecordBatch,
+        keep: &Keep,
         found: &mut Vec<Result<Sample, BadSample>>,
     ) -> Result<()> {
         let labels = match &self.columns.label {
@@ -156,8 +173,7 @@ impl HuggingFace {
             None => vec![None; rows.len()],
         };
         let (bytes, paths) = images(part, &self.columns.image, batch)?;
-        let start = found.len();
-        found.par_extend(rows.par_iter().zip(labels).enumerate().map(|(i, (&row, label))| {
+        let samples = rows.par_iter().zip(labels).enumerate().map(|(i, (&row, label))| {
             let id = (part.first + row) as i64;
             let path = paths.as_ref().filter(|paths| paths.is_valid(i)).map(|paths| paths.value(i));
             let image = match bytes.is_valid(i) {
@@ -167,18 +183,18 @@ impl HuggingFace {
             match image {
                 Ok(image) => {
                     let source = path.map_or_else(|| format!("row {row}"), str::to_owned);
-                    Ok(Sample { id, source, label, image })
+                    keep(Sample { id, source, label, image }).map(Ok)
                 }
-                Err(reason) => Err(BadSample {
+                Err(reason) => Ok(Err(BadSample {
                     id,
                     source: path.unwrap_or_default().to_owned(),
                     file: part.path.clone(),
                     row: Some(row),
                     reason,
-                }),
+                })),
             }
-        }));
-        debug_assert_eq!(found.len(), start + rows.len());
+        });
+        found.extend(samples.collect::<Result<Vec<_>>>()?);
         Ok(())
     }
 
@@ -253,7 +269,7 @@ impl Source for HuggingFace {
         Ok(None)
     }
 
-    fn read(&self, rows: &[usize]) -> Result<Vec<Result<Sample, BadSample>>> {
+    fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {
         if let Some(&row) = rows.iter().find(|&&row| row >= self.rows()) {
             return Err(no_such_row(row, self.rows()));
         }
@@ -268,7 +284,7 @@ impl Source for HuggingFace {
             rest = after;
             if !here.is_empty() {
                 let wanted: Vec<usize> = here.iter().map(|&row| row - part.first).collect();
-                self.read_part(part, &wanted, &mut found)?;
+                self.read_part(part, &wanted, keep, &mut found)?;
             }
         }
         if rows == sorted {
@@ -323,6 +339,10 @@ impl Labels {
 /// none.
 fn class_names(schema: &Schema, column: &str, path: &Path) -> Result<Option<Vec<String>>> {
     let Some(text) = schema.metadata().get("huggingface") else { return Ok(None) };
+    if text.len() > LONGEST_JSON {
+        let message = format!("`{}`: its `huggingface` metadata is too long", path.display());
+        return Err(Error::failed(message));
+    }
     let metadata: Value = serde_json::from_str(text).map_err(|error| {
         Error::failed(format!(
             "`{}`: its `huggingface` metadata is not JSON: {error}",
@@ -345,6 +365,7 @@ fn class_names(schema: &Schema, column: &str, path: &Path) -> Result<Option<Vec<
 /// The sorted distinct values of a column of strings.
 fn distinct(parts: &[Part], column: &str) -> Result<Vec<String>> {
     let mut names = BTreeSet::new();
+    let mut length = 0;
     for part in parts.iter().filter(|part| part.rows > 0) {
         let all: Vec<usize> = (0..part.rows).collect();
         let mut row = 0;
@@ -355,6 +376,10 @@ fn distinct(parts: &[Part], column: &str) -> Result<Vec<String>> {
                 let at = || format!("row {row} of `{}`", part.path.display());
                 let value = value.ok_or_else(|| null_label(&at(), column))?;
                 if !names.contains(value) {
+                    length += value.len();
+                    if length > LONGEST_NAMES {
+                        return Err(too_many_names(&part.path, column));
+                    }
                     names.insert(value.to_owned());
                 }
                 row += 1;
@@ -367,26 +392,34 @@ fn distinct(parts: &[Part], column: &str) -> Result<Vec<String>> {
 /// Opens a file: its metadata, and what identifies its content.
 fn load(root: &Path, path: &Path) -> Result<(ArrowReaderMetadata, Value)> {
     let failed = |error| Error::io("read", path, error);
-    let mut file = File::open(path).map_err(failed)?;
+    let mut file = plain_file::open(path).map_err(failed)?;
     let bytes = file.metadata().map_err(failed)?.len();
     file.seek(SeekFrom::Start(bytes.saturating_sub(FOOTER_BYTES))).map_err(failed)?;
     let mut footer = Vec::new();
-    file.read_to_end(&mut footer).map_err(failed)?;
+    (&file).take(FOOTER_BYTES).read_to_end(&mut footer).map_err(failed)?;
     let identity = json!({
         "name": relative_name(root, path),
         "bytes": bytes,
         "footer": blake3::hash(&footer).to_hex().to_string(),
     });
     let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
-    let metadata = ArrowReaderMetadata::load(&file, options).map_err(|error| {
-        Error::failed(format!("`{}` is not a Parquet file: {error}", path.display()))
-            .hint("data files are Parquet; images in files of their own are named by their folder")
-    })?;
+    let metadata = parquet_guard::check_metadata(&mut file, bytes)
+        .and_then(|()| guarded(|| ArrowReaderMetadata::load(&file, options)))
+        .map_err(|error| {
+            let message = format!("`{}` is not a Parquet file: {error}", path.display());
+            Error::failed(message).hint(
+                "data files are Parquet; images in files of their own are named by their folder",
+            )
+        })?;
     Ok((metadata, identity))
 }
 
 /// A reader of `columns` at `rows` (ascending, each once, at least one) of a file.
-fn reader(part: &Part, columns: &[&str], rows: &[usize]) -> Result<ParquetRecordBatchReader> {
+fn reader(
+    part: &Part,
+    columns: &[&str],
+    rows: &[usize],
+) -> Result<impl Iterator<Item = Result<RecordBatch, String>>> {
     let mut groups = Vec::new();
     let mut ranges = Vec::new();
     let (mut start, mut kept, mut rest) = (0, 0, rows);
@@ -404,19 +437,85 @@ fn reader(part: &Part, columns: &[&str], rows: &[usize]) -> Result<ParquetRecord
     }
     let selection = RowSelection::from_consecutive_ranges(ranges.into_iter(), kept);
     // Opened anew: clones of a `File` share one position, and reads may run in parallel.
-    let file = File::open(&part.path).map_err(|error| Error::io("read", &part.path, error))?;
+    let mut file =
+        plain_file::open(&part.path).map_err(|error| Error::io("read", &part.path, error))?;
+    let mask = projection(&part.metadata, columns);
+    let values = check_pages(part, &mut file, &groups, &mask)?;
     let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, part.metadata.clone());
-    let mask = ProjectionMask::roots(
-        builder.parquet_schema(),
-        columns.iter().filter_map(|column| part.metadata.schema().index_of(column).ok()),
-    );
-    builder
+    let builder = builder
         .with_projection(mask)
         .with_row_groups(groups)
         .with_row_selection(selection)
-        .with_batch_size(BATCH_ROWS)
-        .build()
-        .map_err(|error| damaged(&part.path, error))
+        .with_batch_size(batch_rows(&values));
+    let mut reader = guarded(|| builder.build()).map_err(|error| damaged(&part.path, error))?;
+    Ok(std::iter::from_fn(move || guarded(|| reader.next().transpose()).transpose()))
+}
+
+/// How many rows of such values may be decoded at a time.
+fn batch_rows(values: &Values) -> usize {
+    let mut rows = BATCH_ROWS;
+    while rows > 1 && values.of_rows(rows as u64) > BATCH_BYTES {
+        rows /= 2;
+    }
+    rows
+}
+
+/// Checks the pages of the columns in `mask` that have not been read before. Gives how long their
+/// values may be.
+fn check_pages(
+    part: &Part,
+    file: &mut File,
+    groups: &[usize],
+    mask: &ProjectionMask,
+) -> Result<Values> {
+    let failed = |error| Error::io("read", &part.path, error);
+    let bytes = file.metadata().map_err(failed)?.len();
+    let metadata = part.metadata.metadata();
+    let leaves = part.metadata.parquet_schema().num_columns();
+    let mut checked = part.checked.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let mut all = Values::default();
+    for &group in groups {
+        let mut row_group = Values::default();
+        for column in (0..leaves).filter(|&column| mask.leaf_included(column)) {
+            let values = match checked.get(&(group, column)) {
+                Some(values) => *values,
+                None => {
+                    guarded(|| parquet_guard::check_pages(file, bytes, metadata, group, column))
+                        .map_err(|what| damaged(&part.path, what))?
+                }
+            };
+            checked.insert((group, column), values);
+            row_group = row_group.beside(values);
+        }
+        all = all.above(row_group);
+    }
+    Ok(all)
+}
+
+/// The parts of `columns` that are read. What else lies in the struct of an image may be lists, of
+/// any number of values a row.
+fn projection(metadata: &ArrowReaderMetadata, columns: &[&str]) -> ProjectionMask {
+    let schema = metadata.parquet_schema();
+    let leaves = schema.columns().iter().enumerate().filter(|(_, leaf)| {
+        let wanted = match leaf.path().parts() {
+            [column] => columns.contains(&column.as_str()),
+            [column, field] => {
+                columns.contains(&column.as_str()) && ["bytes", "path"].contains(&field.as_str())
+            }
+            _ => false,
+        };
+        wanted && leaf.max_rep_level() == 0
+    });
+    ProjectionMask::leaves(schema, leaves.map(|(number, _)| number))
+}
+
+/// What the `parquet` crate gives. It is foreign code that meets damaged bytes: a bug in it must not
+/// end a long run.
+fn guarded<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(|error| error.to_string()),
+        Err(_) => Err("its reader panicked".to_owned()),
+    }
 }
 
 /// Checks that `column` holds encoded images.
@@ -462,6 +561,10 @@ fn images(
             }
             .map_err(|error| damaged(&part.path, error))?;
             let paths = fields.column_by_name("path").map(|p| text(p, &part.path)).transpose()?;
+            if paths.iter().flatten().flatten().any(|path| path.len() > LONGEST_PATH) {
+                let message = format!("the path of an image has more than {LONGEST_PATH} bytes");
+                return Err(damaged(&part.path, message));
+            }
             (bytes, paths)
         }
     };
@@ -490,6 +593,14 @@ fn describe(schema: &Schema) -> String {
 fn null_label(at: &str, column: &str) -> Error {
     Error::failed(format!("{at}: the label in column `{column}` is null"))
         .hint("data without labels is read with `data.label = false`")
+}
+
+fn too_many_names(path: &Path, column: &str) -> Error {
+    let message = format!(
+        "`{}`: the different labels in column `{column}` have more than {LONGEST_NAMES} bytes",
+        path.display()
+    );
+    Error::failed(message).hint("set `data.label` to a column that names classes, or to false")
 }
 
 fn damaged(path: &Path, reason: impl std::fmt::Display) -> Error {

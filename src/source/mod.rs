@@ -11,10 +11,14 @@ use serde_json::Value;
 use crate::pipeline::settings::{self, Data, Split};
 use crate::{Error, Result};
 
+mod arrow_schema;
 pub mod decode;
+mod delta;
 pub mod folder;
 pub mod huggingface;
 mod locate;
+mod parquet_guard;
+mod plain_file;
 pub mod textures;
 
 use locate::Located;
@@ -58,6 +62,10 @@ impl fmt::Display for BadSample {
     }
 }
 
+/// What is left of a sample. Called where it is decoded, so that there are no more whole images at a
+/// time than threads, however small the files of large images are.
+pub type Keep<'a> = dyn Fn(Sample) -> Result<Sample> + Sync + 'a;
+
 /// A split of a data set.
 pub trait Source: Send + Sync {
     /// The number of samples, at least 1.
@@ -70,12 +78,21 @@ pub trait Source: Send + Sync {
     /// the same files elsewhere have the same identity.
     fn identity(&self) -> Value;
 
-    /// The samples of `rows`, in this order. Memory is bounded by the rows asked for.
+    /// The samples of `rows`, in this order, as `keep` leaves them.
     ///
     /// # Errors
-    /// When a file cannot be read, a label is missing, or a row lies beyond the last. An image
-    /// that does not decode is a [`BadSample`] instead, and the caller's to judge.
-    fn read(&self, rows: &[usize]) -> Result<Vec<Result<Sample, BadSample>>>;
+    /// When a file cannot be read, a label is missing, or a row lies beyond the last; and what
+    /// `keep` says. An image that does not decode is a [`BadSample`] instead, and the caller's to
+    /// judge.
+    fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>>;
+
+    /// The samples of `rows` as they are.
+    ///
+    /// # Errors
+    /// As [`Self::read_through`].
+    fn read(&self, rows: &[usize]) -> Result<Vec<Result<Sample, BadSample>>> {
+        self.read_through(rows, &Ok)
+    }
 
     /// Height and width of the first image, from its header alone; `None` when the header is broken.
     ///

@@ -12,7 +12,7 @@ use image::{DynamicImage, GrayImage};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::{BadSample, Sample, Source, no_such_row};
+use super::{BadSample, Keep, Sample, Source, no_such_row};
 use crate::pipeline::settings::{self, Split};
 use crate::random::{self, Draws};
 use crate::{Error, Kind, Result};
@@ -137,7 +137,7 @@ impl Source for Textures {
         Ok(Some((self.settings.size, self.settings.size)))
     }
 
-    fn read(&self, rows: &[usize]) -> Result<Vec<Result<Sample, BadSample>>> {
+    fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {
         if let Some(&row) = rows.iter().find(|&&row| row >= self.rows()) {
             return Err(no_such_row(row, self.rows()));
         }
@@ -147,7 +147,7 @@ impl Source for Textures {
             label: Some(self.label(row) as i64),
             image: DynamicImage::ImageLuma8(self.image(row)),
         };
-        Ok(rows.par_iter().map(|row| Ok(sample(row))).collect())
+        rows.par_iter().map(|row| keep(sample(row)).map(Ok)).collect()
     }
 }
 

@@ -9,14 +9,15 @@ use super::layout::{image_column, rows_per_group};
 use super::plan::Step;
 use super::run_dir::INGEST;
 use super::{Run, memory};
-use crate::pipeline::{OnBadSample, Split};
+use crate::pipeline::{OnBadSample, Split, View};
 use crate::random::generator;
 use crate::source::{self, Sample, Source};
 use crate::view::{self, Pixels};
 use crate::{Error, Result};
 
-/// Source rows decoded at once.
+/// Source rows read at once, and the most memory that their images may take.
 const CHUNK: usize = 512;
+const CHUNK_BYTES: usize = 128 << 20;
 
 impl Run<'_> {
     pub(super) fn ingest(&self) -> Result<()> {
@@ -46,8 +47,13 @@ impl Run<'_> {
         let mut writer = None;
         let mut size = None;
         let mut skipped = Vec::new();
-        for (chunk, rows) in order.chunks(CHUNK).enumerate() {
+        let mut left = order.as_slice();
+        // One row alone, to see how large images are.
+        let mut at_once = 1;
+        while !left.is_empty() {
             self.check_stop()?;
+            let (rows, after) = left.split_at(at_once.min(left.len()));
+            left = after;
             let rows: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
             if let (Some(open), OnBadSample::Fail) = (&mut writer, data.on_bad_sample) {
                 // No sample is left out, so it is known which rows these would be.
@@ -59,10 +65,12 @@ impl Run<'_> {
                 }
             }
             let mut samples = Vec::with_capacity(rows.len());
-            for sample in source.read(&rows)? {
+            let view = &self.pipeline.view;
+            for sample in source.read_through(&rows, &|sample| seen(view, sample, size))? {
                 match (sample, data.on_bad_sample) {
                     (Ok(sample), _) => {
-                        let pixels = view::ingest(&self.pipeline.view, &sample.image)?;
+                        let pixels = view::ingest(view, &sample.image)?;
+                        at_once = (CHUNK_BYTES / pixels.values.len().max(1)).clamp(1, CHUNK);
                         samples.push((sample, pixels));
                     }
                     (Err(bad), OnBadSample::Skip) => {
@@ -103,7 +111,7 @@ impl Run<'_> {
                 }
             };
             self.write_images(writer, *size, &samples)?;
-            self.progress.advance((chunk * CHUNK + rows.len()) as u64, "");
+            self.progress.advance((order.len() - left.len()) as u64, "");
         }
         let Some(writer) = writer else {
             return Err(Error::failed(format!(
@@ -133,13 +141,7 @@ impl Run<'_> {
     ) -> Result<()> {
         let mut values = Vec::new();
         for (sample, pixels) in samples {
-            if (pixels.height, pixels.width) != size {
-                let message = format!(
-                    "images differ in size: row {} ({}) is {}x{}, others are {}x{}",
-                    sample.id, sample.source, pixels.width, pixels.height, size.1, size.0
-                );
-                return Err(Error::failed(message).hint("set `view.resize` to one size for all"));
-            }
+            check_size(sample, (pixels.height, pixels.width), size)?;
             values.extend_from_slice(&pixels.values);
         }
         let ids: Vec<i64> = samples.iter().map(|(sample, _)| sample.id).collect();
@@ -153,4 +155,25 @@ impl Run<'_> {
             tensors: &[Values::U8(&values)],
         })?)
     }
+}
+
+/// A sample as the view sees it; of `size`, if that is known.
+fn seen(view: &View, mut sample: Sample, size: Option<(usize, usize)>) -> Result<Sample> {
+    let pixels = view::ingest(view, &sample.image)?;
+    if let Some(size) = size {
+        check_size(&sample, (pixels.height, pixels.width), size)?;
+    }
+    sample.image = pixels.into_image()?;
+    Ok(sample)
+}
+
+fn check_size(sample: &Sample, found: (usize, usize), size: (usize, usize)) -> Result<()> {
+    if found == size {
+        return Ok(());
+    }
+    let message = format!(
+        "images differ in size: row {} ({}) is {}x{}, others are {}x{}",
+        sample.id, sample.source, found.1, found.0, size.1, size.0
+    );
+    Err(Error::failed(message).hint("set `view.resize` to one size for all"))
 }

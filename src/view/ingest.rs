@@ -15,6 +15,21 @@ pub struct Pixels {
     pub values: Vec<u8>,
 }
 
+impl Pixels {
+    /// As an image, of which [`ingest`] makes the same pixels again.
+    ///
+    /// # Errors
+    /// When there are not as many values as the size says.
+    pub fn into_image(self) -> Result<DynamicImage> {
+        let Self { height, width, channels, values } = self;
+        let image = match channels {
+            1 => GrayImage::from_raw(width as u32, height as u32, values).map(Into::into),
+            _ => RgbImage::from_raw(width as u32, height as u32, values).map(Into::into),
+        };
+        image.ok_or_else(|| Error::failed(format!("the image does not fill {height}x{width}")))
+    }
+}
+
 /// Brings an image to the channels and the size of `view`.
 ///
 /// Channels: as PIL's `convert("L")` and `convert("RGB")`. Gray is ITU-R 601 luma in fixed point;

@@ -120,7 +120,7 @@ impl Dataset {
 
     /// Checks a part against the note beside it.
     fn check_noted(&self, note: &Path) -> Checked {
-        let checked = match read_json::<PartRecord>(note) {
+        let checked = match read_json::<PartRecord>(note, &self.limits()) {
             Ok(record) if record.belongs_to(note) => {
                 let PartRecord { format_version, key, schema, part, .. } = record;
                 let manifest = of_part(format_version, key, schema, part.clone());

@@ -9,8 +9,10 @@ use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hashed_file::hash_from;
 use crate::lease::Lease;
+use crate::limits::Limits;
 use crate::manifest::{Manifest, Part, folder_name, is_folder_name, is_key, part_name};
 use crate::part_index::cannot_open;
+use crate::plain_file;
 use crate::reader::Reader;
 use crate::records::{Records, passes_over};
 use crate::writer::{Spec, Writer};
@@ -19,12 +21,19 @@ use crate::writer::{Spec, Writer};
 #[derive(Debug, Clone)]
 pub struct Dataset {
     records: Records,
+    limits: Limits,
 }
 
 impl Dataset {
     /// The dataset in `folder`, which need not exist. Touches nothing.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
-        Self { records: Records::at(folder) }
+        let limits = Limits::default();
+        Self { records: Records::at(folder), limits }
+    }
+
+    /// With other limits to the memory that its files may cost.
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { records: self.records.with_limits(limits), limits }
     }
 
     /// Where it lies.
@@ -131,6 +140,10 @@ impl Dataset {
     pub(crate) fn records(&self) -> &Records {
         &self.records
     }
+
+    pub(crate) fn limits(&self) -> Limits {
+        self.limits
+    }
 }
 
 /// A committed generation.
@@ -212,8 +225,9 @@ impl Generation {
     }
 
     pub(crate) fn verify_part(&self, part: &Part) -> Result<()> {
+        plain_file::check_folder(&self.dir())?;
         let path = self.dir().join(&part.file);
-        match path.metadata() {
+        match plain_file::open(&path).and_then(|file| file.metadata()) {
             Ok(metadata) if metadata.len() == part.bytes => {}
             Ok(metadata) => {
                 let what = format!("{} bytes, not {}", metadata.len(), part.bytes);

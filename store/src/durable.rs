@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
 use crate::faults::{self, Operation};
+use crate::plain_file;
 
 /// Writes a file that must not exist yet. `false`: it existed, and is as it was.
 ///
@@ -78,7 +79,7 @@ pub fn remove_dead_temps(folder: &Path) -> Result<()> {
         }
         let path = folder.join(name);
         // Read access is enough for a lock, and a file that is gone is what is wanted.
-        let Ok(file) = File::open(&path) else { continue };
+        let Ok(file) = plain_file::open(&path) else { continue };
         if matches!(file.try_lock(), Ok(())) {
             remove_if_there(&path)?;
         }

@@ -10,7 +10,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +19,7 @@ use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{self, Lease, WRITER_LOCK};
 use crate::manifest::{folder_name, is_folder_name, is_key};
+use crate::plain_file;
 use crate::records::Records;
 
 /// What must stay.
@@ -353,7 +354,8 @@ pub fn dead_temps(folder: &Path) -> Result<Vec<Leftover>> {
     let names = durable::names_in(folder)?.into_iter();
     let temps = names.filter(|name| name.starts_with('.') && name.ends_with(".tmp"));
     let paths = temps.map(|name| folder.join(name));
-    let dead = paths.filter(|path| File::open(path).is_ok_and(|file| file.try_lock().is_ok()));
+    let dead =
+        paths.filter(|path| plain_file::open(path).is_ok_and(|file| file.try_lock().is_ok()));
     Ok(dead.map(leftover_temp).collect())
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::damage::cannot_read;
 use crate::error::{Error, Result};
 use crate::faults::{self, Operation};
+use crate::plain_file;
 
 /// Large enough for BLAKE3 to use vector instructions, small enough for the cache.
 const BUFFER: usize = 256 << 10;
@@ -63,7 +64,7 @@ impl Write for HashedFile {
 /// BLAKE3 of a file from `offset` on, in hex.
 pub(crate) fn hash_from(path: &Path, offset: u64) -> Result<String> {
     let hash = || -> io::Result<String> {
-        let mut file = File::open(path)?;
+        let mut file = plain_file::open(path)?;
         file.seek(SeekFrom::Start(offset))?;
         let mut hasher = blake3::Hasher::new();
         let mut buffer = vec![0; BUFFER];

@@ -2,20 +2,22 @@
 
 use std::fs::File;
 use std::io;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
-use parquet::file::metadata::{KeyValue, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
-use parquet::file::page_index::offset_index::PageLocation;
+use parquet::file::metadata::KeyValue;
 use parquet::schema::types::TypePtr;
 
 use crate::damage::cannot_read;
 use crate::error::{Error, Result};
+use crate::footer::{Index, RowGroup};
+use crate::limits::Allowance;
 use crate::manifest::Part;
+use crate::plain_file;
 use crate::positioned::read_exact_at;
 use crate::schema::Schema;
 use crate::tensor_page::TensorPage;
+use crate::thrift;
 
 /// Where a page lies, header and all.
 #[derive(Debug, Clone, Copy)]
@@ -52,128 +54,166 @@ pub(crate) struct Expected<'a> {
 
 impl PartIndex {
     /// Opens a part, and checks that it is what the manifest says, short of its pages.
-    pub fn open(path: PathBuf, part: &Part, expected: &Expected) -> Result<Self> {
-        let file = File::open(&path).map_err(|error| cannot_open(&path, &error))?;
+    pub fn open(
+        path: PathBuf,
+        part: &Part,
+        expected: &Expected,
+        memory: &mut Allowance,
+    ) -> Result<Self> {
+        let file = plain_file::open(&path).map_err(|error| cannot_open(&path, &error))?;
         let size = file.metadata().map_err(|error| Error::io(&path, "read", &error))?.len();
         if size != part.bytes {
             return Err(Error::damaged(&path, format_args!("{size} bytes, not {}", part.bytes)));
         }
-        let metadata = read_metadata(&path, &file, part, expected)?;
-        let mut index = Self {
-            path,
-            file,
-            groups: Vec::new(),
-            columns: vec![Vec::new(); expected.columns.len()],
-        };
-        match index.take(&metadata, part, expected) {
-            Ok(()) => Ok(index),
-            Err(what) => Err(Error::damaged(&index.path, what)),
-        }
+        let places = (part.rows)
+            .saturating_mul(expected.columns.len() as u64)
+            .saturating_mul(size_of::<Page>() as u64);
+        // Its index, while the part is opened; and its row groups, which take at most nine times as
+        // much: each has at least two columns, 5 bytes of the index for each of them, and 5 more.
+        let passing = (part.bytes - part.index_offset).saturating_mul(16);
+        let taken = places.saturating_add(passing);
+        memory.take(taken, format_args!("{}: opening it", path.display()))?;
+        let index = read_index(&path, &file, part, expected)?;
+        let columns =
+            (expected.columns.iter()).map(|_| Vec::with_capacity(part.rows as usize)).collect();
+        let mut opened = Self { path, file, groups: Vec::new(), columns };
+        opened.take(&index, part, expected).map_err(|what| Error::damaged(&opened.path, what))?;
+        memory.give(passing.saturating_sub(opened.groups_bytes()));
+        Ok(opened)
     }
 
-    fn take(
-        &mut self,
-        metadata: &ParquetMetaData,
-        part: &Part,
-        expected: &Expected,
-    ) -> std::result::Result<(), String> {
-        if metadata.file_metadata().schema_descr().root_schema() != expected.parquet.as_ref() {
-            return Err("its schema is not that of the manifest".into());
-        }
-        let noted = metadata.file_metadata().key_value_metadata();
-        if !expected.own_metadata.iter().all(|own| noted.is_some_and(|all| all.contains(own))) {
+    fn take(&mut self, index: &[u8], part: &Part, expected: &Expected) -> thrift::Result<()> {
+        let index = Index::new(index, part.index_offset)?;
+        let own = &expected.own_metadata;
+        let mut noted = own.each_ref().map(|_| false);
+        let mut rows = 0u64;
+        let said = index.read(
+            &expected.parquet,
+            |group| {
+                let number = self.groups.len();
+                rows = rows
+                    .checked_add(group.rows)
+                    .filter(|rows| *rows <= part.rows)
+                    .ok_or_else(|| format!("row group {number} has rows that the part has not"))?;
+                self.take_group(&index, &group, part.index_offset, expected)
+                    .map_err(|what| format!("row group {number}, {what}"))
+            },
+            |key, value| {
+                for (own, noted) in own.iter().zip(&mut noted) {
+                    let text = own.value.as_deref().map(str::as_bytes);
+                    *noted |= own.key.as_bytes() == key && text == value;
+                }
+            },
+        )?;
+        if noted.contains(&false) {
             return Err("it belongs to another generation, or has other shapes".into());
         }
-        let offsets = metadata.page_index().ok_or("it has no page index")?;
-        let mut rows_left = part.rows;
-        for (number, group) in metadata.row_groups().iter().enumerate() {
-            let rows = u64::try_from(group.num_rows()).ok().filter(|rows| *rows > 0);
-            let left = rows.and_then(|rows| rows_left.checked_sub(rows));
-            let (Some(rows), Some(left)) = (rows, left) else {
-                return Err(format!("row group {number} has rows that the part has not"));
-            };
-            rows_left = left;
-            let pages = |column: usize, lengths: RangeInclusive<usize>, rows_in_page: u64| {
-                let locations = offsets.offset_index(number, column).map(|at| at.page_locations());
-                locations
-                    .and_then(|at| pages(at, part.index_offset, lengths, rows, rows_in_page))
-                    .ok_or_else(|| format!("row group {number}, column {column}: a wrong index"))
-            };
-            let mut keys = Vec::new();
-            for column in 0..expected.schema.key_columns() {
-                keys.extend(pages(column, 0..=usize::MAX, rows)?);
-            }
-            for (found, (place, page)) in self.columns.iter_mut().zip(expected.columns) {
-                found.extend(pages(expected.schema.key_columns() + place, page.lengths(), 1)?);
-            }
-            self.groups.push(Group { rows: rows as usize, keys });
-        }
-        if rows_left > 0 {
-            return Err(format!("{rows_left} of its {} rows are in no row group", part.rows));
+        if rows != part.rows || u64::try_from(said) != Ok(rows) {
+            return Err(format!("{rows} of its {} rows are in a row group", part.rows));
         }
         Ok(())
     }
-}
 
-/// The pages of a column in a row group; `None` if they are not one for each `rows_in_page` rows,
-/// or not all within the first `end` bytes of the file, or not as long as a page may be.
-fn pages(
-    locations: &[PageLocation],
-    end: u64,
-    lengths: RangeInclusive<usize>,
-    rows: u64,
-    rows_in_page: u64,
-) -> Option<Vec<Page>> {
-    if locations.len() as u64 != rows / rows_in_page {
-        return None;
+    fn take_group(
+        &mut self,
+        index: &Index,
+        group: &RowGroup,
+        end: u64,
+        expected: &Expected,
+    ) -> thrift::Result<()> {
+        let key_columns = expected.schema.key_columns();
+        let mut keys = Vec::with_capacity(key_columns);
+        let at = &group.offset_indexes;
+        let wrong = |column: usize, what: String| format!("column {column}: {what}");
+        for (column, at) in at[..key_columns].iter().enumerate() {
+            let shape = Shape { end, lengths: 0..=usize::MAX, rows_in_page: group.rows };
+            shape.pages(index, at, 1, &mut keys).map_err(|what| wrong(column, what))?;
+        }
+        for (pages, (place, page)) in self.columns.iter_mut().zip(expected.columns) {
+            let column = key_columns + place;
+            let shape = Shape { end, lengths: page.lengths(), rows_in_page: 1 };
+            let found = shape.pages(index, &at[column], group.rows, pages);
+            found.map_err(|what| wrong(column, what))?;
+        }
+        self.groups.push(Group { rows: group.rows as usize, keys });
+        Ok(())
     }
-    let page = |(number, location): (usize, &PageLocation)| {
-        let offset = u64::try_from(location.offset).ok()?;
-        let length = u32::try_from(location.compressed_page_size).ok()?;
-        let fits = lengths.contains(&(length as usize));
-        let inside = offset.checked_add(u64::from(length)).is_some_and(|at| at <= end);
-        let first_row = u64::try_from(location.first_row_index).ok()?;
-        (fits && inside && first_row == number as u64 * rows_in_page)
-            .then_some(Page { offset, length })
-    };
-    locations.iter().enumerate().map(page).collect()
+
+    /// Bytes of memory that the row groups take.
+    fn groups_bytes(&self) -> u64 {
+        let keys = self.groups.first().map_or(0, |group| group.keys.capacity() * size_of::<Page>());
+        (self.groups.capacity() * (size_of::<Group>() + keys)) as u64
+    }
 }
 
-/// Page index and footer. Their hash is checked first: Parquet's parser believes the sizes it
-/// reads and allocates by them.
-fn read_metadata(
-    path: &Path,
-    file: &File,
-    part: &Part,
-    expected: &Expected,
-) -> Result<ParquetMetaData> {
+/// What the pages of a column chunk have to be like.
+struct Shape {
+    /// Where the pages of the file end.
+    end: u64,
+    /// How long one may be, header and all.
+    lengths: RangeInclusive<usize>,
+    rows_in_page: u64,
+}
+
+impl Shape {
+    /// Adds the pages of the offset index that lies `at`; there must be `count` of them.
+    fn pages(
+        &self,
+        index: &Index,
+        at: &Range<u64>,
+        count: u64,
+        out: &mut Vec<Page>,
+    ) -> thrift::Result<()> {
+        let mut next_row = 0;
+        index.pages(at, count, |offset, length, first_row| {
+            let page = || {
+                let offset = u64::try_from(offset).ok()?;
+                let length = u32::try_from(length).ok()?;
+                let inside = offset.checked_add(u64::from(length))? <= self.end;
+                let fits = self.lengths.contains(&(length as usize));
+                let follows = u64::try_from(first_row) == Ok(next_row);
+                (inside && fits && follows).then_some(Page { offset, length })
+            };
+            out.push(page().ok_or("a page lies elsewhere, or has another length or row")?);
+            next_row += self.rows_in_page;
+            Ok(())
+        })
+    }
+}
+
+/// Reads index and footer, after a look at how long they are.
+fn read_index(path: &Path, file: &File, part: &Part, expected: &Expected) -> Result<Vec<u8>> {
     let length = part.bytes - part.index_offset;
-    // Some 20 bytes for each page's place, and a footer of a few kilobytes for each row group.
-    let columns = (expected.schema.columns.len() + 3) as u64;
-    let most = part.rows.saturating_mul(columns).saturating_mul(1024).saturating_add(16 << 20);
-    let length = usize::try_from(length).ok().filter(|_| length <= most);
-    let Some(length) = length else {
-        return Err(Error::damaged(path, "its index is too large for its rows"));
-    };
-    let mut index = vec![0; length];
+    if length > longest_index(part.rows, expected) {
+        return Err(Error::damaged(path, "its index is too long for its rows"));
+    }
+    let mut index = vec![0; length as usize];
     read_exact_at(file, &mut index, part.index_offset)
         .map_err(|error| cannot_read(path, &error))?;
     if blake3::hash(&index).to_hex().as_str() != part.index_blake3 {
         return Err(Error::damaged(path, "its index or footer is not what was written"));
     }
-    let mut reader = ParquetMetaDataReader::new()
-        .with_column_index_policy(PageIndexPolicy::Skip)
-        .with_offset_index_policy(PageIndexPolicy::Required);
-    reader
-        .try_parse_sized(&Bytes::from(index), part.bytes)
-        .and_then(|()| reader.finish())
-        .map_err(|error| Error::damaged(path, error))
+    Ok(index)
+}
+
+/// The most bytes that the index of an honest part has. A row group may have a single row, so for
+/// each row and column: 29 bytes of its `PageLocation`, with each number at its longest, and a
+/// `ColumnChunk` of 25 fields of at most 11 bytes, and its path. The metadata are the schema as
+/// JSON, and as the base64 of Arrow's form, which is up to ten times as long; 64 KiB are left for
+/// what other writers may note.
+fn longest_index(rows: u64, expected: &Expected) -> u64 {
+    let columns = expected.parquet.get_fields();
+    let paths: usize = columns.iter().map(|column| 32 + column.name().len()).sum();
+    let row = 64 + paths + columns.len() * (29 + 25 * 11);
+    let json = expected.own_metadata[1].value.as_ref().map_or(0, String::len) as u64;
+    rows.saturating_mul(row as u64).saturating_add(16 * json + (64 << 10))
 }
 
 /// A part that the manifest names and that is not there is damage, not absence.
 pub(crate) fn cannot_open(path: &Path, error: &io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound => Error::damaged(path, "the file is missing"),
+        io::ErrorKind::InvalidInput => Error::damaged(path, error),
         _ => Error::io(path, "open", error),
     }
 }

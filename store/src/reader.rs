@@ -12,7 +12,9 @@ use crate::direct_read::{AsTheyAre, Target, Widened, read_row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key_page;
 use crate::lease::Lease;
+use crate::limits::{Allowance, Limits};
 use crate::part_index::{Expected, Page, PartIndex};
+use crate::plain_file;
 use crate::positioned::{read_exact_at, will_need};
 use crate::quantise::dequantise;
 use crate::schema::{Column, DType, Schema};
@@ -40,6 +42,7 @@ pub struct Reader {
     columns: Vec<(Column, TensorPage)>,
     source: bool,
     key_names: Vec<String>,
+    limits: Limits,
     _lease: Option<Lease>,
 }
 
@@ -77,6 +80,7 @@ impl Reader {
         lease: Option<Lease>,
     ) -> Result<Self> {
         let manifest = generation.manifest();
+        let limits = generation.dataset().limits();
         let schema = &manifest.schema;
         let stored = schema.stored();
         let mut places = Vec::new();
@@ -86,21 +90,31 @@ impl Reader {
             let place = schema.stored_place(place);
             places.extend(place..=place + scaled);
         }
+        let own_metadata = schema.own_metadata(&manifest.key)?;
+        // The schema in the forms of Arrow and Parquet, while they are made.
+        let text = own_metadata[1].value.as_ref().map_or(0, String::len);
+        Allowance::new(limits.record, "record")
+            .take(8 * (text + 1024 * stored.len()) as u64, "the schema")?;
         let expected = Expected {
             schema,
             parquet: schema.parquet(&manifest.key)?.0.root_schema_ptr(),
-            own_metadata: schema.own_metadata(&manifest.key)?,
+            own_metadata,
             columns: &places
                 .iter()
                 .map(|place| (*place, TensorPage::new(&stored[*place])))
                 .collect::<Vec<_>>(),
         };
+        for (_, page) in expected.columns {
+            Allowance::new(limits.page, "page").take(*page.lengths().end() as u64, "a row")?;
+        }
+        let mut memory = Allowance::new(limits.index, "index");
         let folder = generation.dir();
+        plain_file::check_folder(&folder)?;
         let mut parts = Vec::new();
         let mut starts = Vec::new();
         let mut rows = 0;
         for part in &manifest.parts {
-            parts.push(PartIndex::open(folder.join(&part.file), part, &expected)?);
+            parts.push(PartIndex::open(folder.join(&part.file), part, &expected, &mut memory)?);
             starts.push(rows);
             rows += part.rows;
         }
@@ -110,7 +124,7 @@ impl Reader {
             .map(|(place, page)| (stored[*place].clone(), page.clone()))
             .collect();
         let (source, key_names) = (schema.source, schema.key_names());
-        Ok(Self { parts, starts, rows, columns, source, key_names, _lease: lease })
+        Ok(Self { parts, starts, rows, columns, source, key_names, limits, _lease: lease })
     }
 
     /// Rows in all parts.
@@ -124,16 +138,24 @@ impl Reader {
     /// `Damaged` names the file and row group.
     pub fn keys(&self) -> Result<Keys> {
         let attributes = self.key_names.len() - 2 - usize::from(self.source);
+        let row =
+            size_of::<i64>() * (1 + attributes) + size_of::<Option<i64>>() + size_of::<String>();
+        // Twice: those of a row group, and of all before it.
+        let mut memory = Allowance::new(self.limits.index, "index");
+        memory.take(self.rows.saturating_mul(2 * row as u64), "the keys")?;
+        let rows = self.rows as usize;
         let mut keys = Keys {
-            sources: self.source.then(Vec::new),
-            attributes: vec![Vec::new(); attributes],
-            ..Keys::default()
+            ids: Vec::with_capacity(rows),
+            labels: Vec::with_capacity(rows),
+            sources: self.source.then(|| Vec::with_capacity(rows)),
+            attributes: (0..attributes).map(|_| Vec::with_capacity(rows)).collect(),
         };
         let mut page = Vec::new();
         for part in &self.parts {
-            for group in 0..part.groups.len() {
-                for column in 0..self.key_names.len() {
-                    self.read_keys(part, group, column, &mut page, &mut keys)?;
+            for (number, group) in part.groups.iter().enumerate() {
+                for (column, at) in group.keys.iter().enumerate() {
+                    memory.take(u64::from(at.length), "the keys")?;
+                    self.read_keys(part, number, column, &mut page, &mut keys)?;
                 }
             }
         }
@@ -151,6 +173,8 @@ impl Reader {
     ) -> Result<()> {
         let group = &part.groups[number];
         let at = group.keys[column];
+        let length = u64::from(at.length);
+        Allowance::new(self.limits.page, "page").take(length, "a page of keys")?;
         page.resize(at.length as usize, 0);
         read_exact_at(&part.file, page, at.offset)
             .map_err(|error| cannot_read(&part.path, &error))?;

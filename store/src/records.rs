@@ -1,7 +1,6 @@
 //! Numbered records that are written once: manifests, trained weights, results.
 
-use std::fs;
-use std::io::ErrorKind as IoKind;
+use std::io::{ErrorKind as IoKind, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -10,10 +9,9 @@ use serde::de::DeserializeOwned;
 use crate::damage::cannot_read;
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
+use crate::limits::{Allowance, Limits};
+use crate::plain_file;
 use crate::seal;
-
-/// No honest record is near this size; one that is gets refused before it is read.
-const MAX_BYTES: u64 = 256 << 20;
 
 /// A folder of JSON records named by number: `00000001.json`, `00000002.json`, …
 ///
@@ -22,12 +20,18 @@ const MAX_BYTES: u64 = 256 << 20;
 #[derive(Debug, Clone)]
 pub struct Records {
     folder: PathBuf,
+    limits: Limits,
 }
 
 impl Records {
     /// The records in `folder`, which need not exist. Touches nothing.
     pub fn at(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into() }
+        Self { folder: folder.into(), limits: Limits::default() }
+    }
+
+    /// With other limits to the memory that a record may cost.
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 
     /// Where the records lie.
@@ -77,9 +81,10 @@ impl Records {
     /// Record `number`.
     ///
     /// # Errors
-    /// `NotFound` when there is none, `Damaged` when it is not a `T` in JSON.
+    /// `NotFound` when there is none, `Damaged` when it is not a `T` in JSON, `Failed` when it would
+    /// take too much memory.
     pub fn read<T: DeserializeOwned>(&self, number: u64) -> Result<T> {
-        read_json(&self.path(number))
+        read_json(&self.path(number), &self.limits)
     }
 
     /// Commits what `record` makes for the next free number, and returns the number.
@@ -137,23 +142,44 @@ pub(crate) fn to_json<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>> {
     })
 }
 
-pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let bytes = match fs::metadata(path) {
-        Ok(metadata) if metadata.len() > MAX_BYTES => {
-            let what = format!("{} bytes are no record", metadata.len());
-            return Err(Error::damaged(path, what));
-        }
-        Ok(_) => fs::read(path),
-        Err(error) => Err(error),
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, limits: &Limits) -> Result<T> {
+    let read = || {
+        let mut text = Vec::new();
+        let file = plain_file::open(path)?;
+        file.take(limits.record.saturating_add(1)).read_to_end(&mut text)?;
+        Ok(text)
     };
-    let bytes = bytes.map_err(|error| match error.kind() {
+    let text = read().map_err(|error: std::io::Error| match error.kind() {
         IoKind::NotFound => {
             Error::new(ErrorKind::NotFound, format!("{}: there is no such record", path.display()))
         }
+        IoKind::InvalidInput => Error::damaged(path, error),
         _ => cannot_read(path, &error),
     })?;
-    if !seal::holds(&bytes) {
+    Allowance::new(limits.record, "record").take(memory_for(&text), path.display())?;
+    if !seal::holds(&text) {
         return Err(Error::damaged(path, "its seal is broken: it is not what was written"));
     }
-    serde_json::from_slice(&bytes).map_err(|error| Error::damaged(path, error))
+    serde_json::from_slice(&text).map_err(|error| Error::damaged(path, error))
+}
+
+/// The most memory that JSON takes, text and all. A map may be a value of its own with room for 11
+/// entries, any other value one that stands in a list with as much room again; strings are copied
+/// once or, while they are unescaped, twice.
+fn memory_for(json: &[u8]) -> u64 {
+    const MAP: u64 = 640;
+    const VALUE: u64 = 160;
+    let mut memory = 3 * json.len() as u64;
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'{' if !in_string => memory += MAP,
+            b'[' | b',' if !in_string => memory += VALUE,
+            _ => {}
+        }
+    }
+    memory
 }

@@ -133,6 +133,16 @@ impl Schema {
         self.columns.iter().map(least).fold(0, u64::saturating_add)
     }
 
+    /// Whether it is the same but for how pages are compressed.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        let plain = |schema: &Self| {
+            let mut schema = schema.clone();
+            schema.columns.iter_mut().for_each(|it| it.compression = Compression::None);
+            schema
+        };
+        plain(self) == plain(other)
+    }
+
     /// Says what is wrong with it, if anything.
     pub(crate) fn check(&self) -> std::result::Result<(), String> {
         let mut seen = HashSet::from([ID, LABEL, SOURCE].map(String::from));

@@ -97,6 +97,15 @@ impl Sums {
         }
     }
 
+    /// Whether so many finite values can have these sums: they may have been read from a file.
+    pub fn can_be_of(&self, values: u64) -> bool {
+        let most = f64::from(f32::MAX);
+        self.count == values
+            && self.zeros <= values
+            && self.sum.abs() <= values as f64 * most
+            && (0.0..=values as f64 * most * most).contains(&self.sum_of_squares)
+    }
+
     pub fn add(&mut self, other: &Self) {
         self.count += other.count;
         self.zeros += other.zeros;

@@ -19,6 +19,7 @@ use crate::hashed_file::hash_from;
 use crate::lease::Lease;
 use crate::manifest::{FORMAT_VERSION, Manifest, Part, folder_name, is_key, part_name};
 use crate::part_writer::{PartKind, PartWriter};
+use crate::plain_file;
 use crate::records;
 use crate::row_group::RowGroup;
 use crate::rows::Rows;
@@ -104,6 +105,7 @@ impl Writer {
     pub(crate) fn begin(dataset: Dataset, mut spec: Spec) -> Result<Self> {
         check(&spec)?;
         let folder = dataset.folder().join(folder_name(&spec.key));
+        plain_file::check_folder(&folder)?;
         let lease = Lease::write_to(&folder)?;
         durable::remove_dead_temps(&folder)?;
         durable::remove_dead_temps(dataset.folder())?;
@@ -328,7 +330,7 @@ impl Writer {
         let noted = records::write_new_json(&path, &record);
         noted.map_err(|error| error.needing(to_come))?;
         // Read back, so that numbers that JSON rounds are the same after a resumption.
-        let noted: PartRecord = records::read_json(&path)?;
+        let noted: PartRecord = records::read_json(&path, &self.dataset.limits())?;
         if noted.part != record.part {
             return Err(Error::damaged(&path, "it is about another file; remove it"));
         }
@@ -388,6 +390,12 @@ impl Writer {
     fn find_done(&mut self) -> Result<()> {
         let committed = self.committed.clone();
         if let Some(committed) = &committed {
+            if !committed.manifest().schema.is_like(&self.spec.schema) {
+                let number = committed.number();
+                return Err(
+                    self.fail(format_args!("generation {number} has its key and other columns"))
+                );
+            }
             self.choices = committed.manifest().compression.clone();
             self.settle(committed.manifest().schema.clone())?;
         }
@@ -471,12 +479,16 @@ impl Writer {
 
     /// The record of part `index`, if the file has the bytes it says.
     fn read_record(&self, index: usize) -> Result<Option<PartRecord>> {
-        let noted: Result<PartRecord> = records::read_json(&self.folder.join(record_name(index)));
+        let path = self.folder.join(record_name(index));
+        let noted: Result<PartRecord> = records::read_json(&path, &self.dataset.limits());
         let Ok(noted) = noted else { return Ok(None) };
         let plausible = noted.part.file == part_name(index)
+            && noted.schema.check().is_ok()
             && noted.part.fault(&noted.schema).is_none()
             && noted.part.rows <= self.spec.rows_per_part as u64
-            && noted.sums.len() == self.spec.schema.columns.len();
+            && noted.sums.len() == self.spec.schema.columns.len()
+            && (noted.sums.iter().zip(&noted.schema.columns))
+                .all(|(sums, column)| sums.can_be_of(noted.part.rows * column.values() as u64));
         let path = self.folder.join(part_name(index));
         let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
         let same = || is_sound(hash_from(&path, 0).map(|hash| hash == noted.part.blake3));

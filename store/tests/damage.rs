@@ -6,7 +6,9 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use gimlet_store::{Compression, CompressionSetting, Dataset, ErrorKind, Keys, Result, Spec};
+use gimlet_store::{
+    Compression, CompressionSetting, Dataset, ErrorKind, Keys, Limits, Result, Spec,
+};
 use serde_json::{Value, json};
 use support::*;
 use tempfile::TempDir;
@@ -123,6 +125,131 @@ fn swapped_parts_are_found() {
     let (_folder, dataset, part) = crate::dataset();
     fs::copy(part.with_file_name("part-00000.parquet"), &part).unwrap();
     damaged(&dataset);
+}
+
+/// A part of another run, or of other shapes, cannot be passed off with hashes that fit.
+#[test]
+fn parts_know_whose_they_are() {
+    let (folder, dataset, part) = dataset();
+    let mut other_key = spec(schema(), 10, 4);
+    other_key.key = "a".repeat(64);
+    let mut other_shape = spec(schema(), 10, 4);
+    other_shape.schema.columns[0].shape = vec![5, 2, 3];
+    for spec in [other_key, other_shape] {
+        let foreign_folder = tempfile::tempdir().unwrap();
+        let foreign = generation(&Dataset::at(foreign_folder.path()), spec, ROWS, 7);
+        fs::copy(foreign.dir().join("part-00001.parquet"), &part).unwrap();
+        let entry = json!(foreign.manifest().parts[1]);
+        edit(&folder.path().join("00000001.json"), |json| json["parts"][1] = entry);
+        assert!(damaged(&dataset).contains("it belongs to another generation"));
+    }
+}
+
+/// What is not a plain file in its own folder may be anything: it is not followed.
+#[cfg(unix)]
+#[test]
+fn links_are_not_followed() {
+    use std::os::unix::fs::symlink;
+    use std::os::unix::net::UnixListener;
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    for place in ["00000001.json", &KEY[..16], "part"] {
+        let (folder, dataset, part) = dataset();
+        let place = if place == "part" { part } else { folder.path().join(place) };
+        let target = elsewhere.path().join(place.file_name().unwrap());
+        fs::rename(&place, &target).unwrap();
+        // Something else by that name, then a link to what was there.
+        if place.extension().is_some() {
+            fs::create_dir(&place).unwrap();
+            assert!(damaged(&dataset).contains("not a plain file"));
+            fs::remove_dir(&place).unwrap();
+            let socket = UnixListener::bind(&place).unwrap();
+            assert!(damaged(&dataset).contains("not a plain file"));
+            drop(socket);
+            fs::remove_file(&place).unwrap();
+        }
+        symlink(&target, &place).unwrap();
+        damaged(&dataset);
+        if let Ok(generation) = dataset.generation(1) {
+            assert_eq!(generation.verify().unwrap_err().kind(), ErrorKind::Damaged);
+        }
+        // Nor does a writer go out of the folder.
+        if place.is_dir() {
+            assert!(dataset.begin(spec(schema(), 10, 4)).is_err());
+        }
+    }
+}
+
+/// The notes of complete parts are believed only as far as they can be true.
+#[test]
+fn notes_that_lie_are_made_again() {
+    let changes: &[(&str, Value)] = &[
+        ("", json!(null)),
+        ("", json!([[[[]]]])),
+        ("/part/rows", json!(u64::MAX)),
+        ("/part/rows", json!(0)),
+        ("/part/bytes", json!(u64::MAX)),
+        ("/part/index_offset", json!(u64::MAX)),
+        ("/part/file", json!("../part-00001.parquet")),
+        ("/schema/columns/0/shape", json!([1_u64 << 32, 1_u64 << 32, 4])),
+        ("/schema/columns", json!([])),
+        ("/sums/0/count", json!(u64::MAX)),
+        ("/sums/0/zeros", json!(u64::MAX)),
+        ("/sums/0/sum", json!(1.7e308)),
+        ("/sums/0/sum_of_squares", json!(-1.0)),
+        ("/sums", json!([])),
+        ("/rows_per_part", json!(11)),
+        ("/key", json!("0".repeat(64))),
+    ];
+    let (folder, honest, _) = dataset();
+    let whole = read_all(&honest).unwrap();
+    for (place, value) in changes {
+        for manifest in [false, true] {
+            if !manifest {
+                let _ = fs::remove_file(folder.path().join("00000001.json"));
+            }
+            for part in 0..3 {
+                let note =
+                    folder.path().join(&KEY[..16]).join(format!(".part-0000{part}.parquet.json"));
+                edit(&note, |json| *json.pointer_mut(place).unwrap() = value.clone());
+            }
+            generation(&honest, spec(schema(), 10, 4), ROWS, 7);
+            assert!(read_all(&honest).unwrap() == whole, "{place} {value}");
+            honest.generation(1).unwrap().verify().unwrap();
+        }
+    }
+}
+
+/// A generation of the key with other columns is none that a writer can go on with.
+#[test]
+fn a_committed_generation_of_other_columns_is_refused() {
+    let (_folder, dataset, _) = dataset();
+    let mut other = spec(schema(), 10, 4);
+    other.schema.columns.pop();
+    assert_eq!(dataset.begin(other).unwrap_err().kind(), ErrorKind::Failed);
+}
+
+#[test]
+fn nothing_takes_more_memory_than_allowed() {
+    let (folder, _, _) = dataset();
+    let open = |limits: Limits| {
+        let generation = Dataset::at(folder.path()).with_limits(limits).generation(1)?;
+        generation.reader(&["image"])?.keys()
+    };
+    let enough = Limits { record: 64 << 10, index: 128 << 10, page: 4 << 10 };
+    open(enough).unwrap();
+    for (limits, name) in [
+        (Limits { record: 2 << 10, ..enough }, "Limits::record"),
+        (Limits { index: 4 << 10, ..enough }, "Limits::index"),
+        (Limits { page: 64, ..enough }, "Limits::page"),
+    ] {
+        let error = open(limits).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Failed);
+        assert!(error.to_string().contains(name), "{error}");
+    }
+    // Pages of keys are longer than those of a row here.
+    let error = open(Limits { page: 90, ..enough }).unwrap_err();
+    assert!(error.to_string().contains("a page of keys"), "{error}");
 }
 
 fn edit(manifest: &Path, change: impl FnOnce(&mut Value)) {

@@ -72,7 +72,7 @@ fn groups(data: &Data, python: &Python) -> Vec<Group> {
     let mut groups = vec![Group::new(
         vec![
             plain(),
-            Box::new(Ours::new(data, "ours, as halves", DType::F16, none).as_halves()),
+            Box::new(Ours::new(data, "ours, as halves", DType::F16, none).in_halves()),
             Box::new(Plain::new(data, true)),
             Box::new(Ours::new(data, "ours, as f32", DType::F16, none)),
         ],

@@ -34,7 +34,7 @@ impl Ours {
     }
 
     /// Reads values as they lie in the file, not widened.
-    pub fn as_halves(self) -> Self {
+    pub fn in_halves(self) -> Self {
         Self { halves: true, ..self }
     }
 

@@ -64,12 +64,12 @@ impl Group {
         let foreign = self.sides.iter().any(|side| side.is_foreign());
         let rounds = if foreign { arguments.rounds.min(FOREIGN_ROUNDS) } else { arguments.rounds };
         for round in 0..rounds {
-            for place in 0..cells.len() {
+            for (place, cell) in cells.iter().enumerate() {
                 for nth in 0..self.sides.len() {
                     let nth = (nth + round) % self.sides.len();
                     let (side, result) = (&mut self.sides[nth], &mut results[nth]);
-                    let measured = measure(side.as_mut(), &cells[place], data, &result.cells)?;
-                    progress(data, side.name(), &cells[place], &measured);
+                    let measured = measure(side.as_mut(), cell, data, &result.cells)?;
+                    progress(data, side.name(), cell, &measured);
                     result.cells[place].rounds.push(measured);
                 }
             }

@@ -1,0 +1,422 @@
+//! A look at Parquet files of others before the `parquet` crate reads them. It allocates by the
+//! sizes that a file claims, and recurses as deep as its schema goes: a file of a few hundred bytes
+//! could ask for more memory than there is, which ends the process.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
+use std::sync::Arc;
+
+use gimlet_store::thrift::{Thrift, Value};
+use parquet::basic::Encoding as Levels;
+use parquet::column::page::Page;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::page_index::offset_index::PageLocation;
+use parquet::file::serialized_reader::SerializedPageReader;
+
+use super::{arrow_schema, delta};
+
+/// What metadata may take in memory, of a file.
+const METADATA_MEMORY: u64 = 256 << 20;
+
+/// What a struct of the metadata becomes takes less than this, and so much more for each byte.
+const STRUCT: u64 = 256;
+const BYTE: u64 = 8;
+
+/// Elements of a schema, each of which becomes types of several kinds, and their nesting.
+const SCHEMA_ELEMENTS: usize = 10_000;
+const SCHEMA_DEPTH: usize = 64;
+
+/// A page that is longer when it is decompressed has at least this share of it on disk, as the pages
+/// of encoded images have. None is longer than [`LONGEST_PAGE`].
+const ANY_PAGE: u64 = 64 << 20;
+const LEAST_SHARE: u64 = 32;
+const LONGEST_PAGE: u64 = 1 << 30;
+
+/// Encodings in which a page of values is no shorter than they are, but for those of a dictionary:
+/// PLAIN, PLAIN_DICTIONARY, DELTA_LENGTH_BYTE_ARRAY, RLE_DICTIONARY.
+const AS_LONG_AS_VALUES: [i64; 4] = [0, 2, 6, 8];
+const DICTIONARY_PAGE: i64 = 2;
+
+/// How many bytes the values of columns may have.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Values {
+    /// All pages together, decompressed.
+    all: u64,
+    /// The longest page of each column.
+    longest: u64,
+    /// The longest page of each column from which any number of rows may take a value, as from a
+    /// dictionary.
+    said_again: u64,
+    /// Whether there are pages with lengths stored as deltas.
+    deltas: bool,
+}
+
+impl Values {
+    /// The most bytes that so many rows have.
+    pub fn of_rows(&self, rows: u64) -> u64 {
+        let once = self.all.min(rows.saturating_mul(self.longest));
+        once.saturating_add(rows.saturating_mul(self.said_again))
+    }
+
+    /// With another column of the same rows.
+    pub fn beside(self, other: Self) -> Self {
+        Self {
+            all: self.all.saturating_add(other.all),
+            longest: self.longest.saturating_add(other.longest),
+            said_again: self.said_again.saturating_add(other.said_again),
+            deltas: self.deltas || other.deltas,
+        }
+    }
+
+    /// With other rows of the same columns.
+    pub fn above(self, other: Self) -> Self {
+        Self {
+            all: self.all.saturating_add(other.all),
+            longest: self.longest.max(other.longest),
+            said_again: self.said_again.max(other.said_again),
+            deltas: self.deltas || other.deltas,
+        }
+    }
+}
+
+/// Bytes read to find a page header in them; one with statistics may take all of the last.
+const HEADERS: [u64; 3] = [256, 16 << 10, 1 << 20];
+
+/// Checks the footer of a file, and the offset indexes that it names.
+///
+/// # Errors
+/// What is wrong with them, for people.
+pub fn check_metadata(file: &mut File, bytes: u64) -> Result<(), String> {
+    let tail = read(file, bytes.checked_sub(8).ok_or("it is too short")?..bytes)?;
+    let (length, magic) = tail.split_at(4);
+    if magic != b"PAR1" {
+        return Err("it does not end as Parquet does".into());
+    }
+    let length = length.iter().rev().fold(0, |length, byte| length << 8 | u64::from(*byte));
+    let end = bytes - 8;
+    let start = end.checked_sub(length).ok_or("its footer is longer than the file")?;
+    let mut memory = METADATA_MEMORY;
+    take(&mut memory, BYTE * length)?;
+    let footer = read(file, start..end)?;
+    let mut thrift = Thrift::new(&footer);
+    let mut indexes = Vec::new();
+    let mut rows = (0, None);
+    thrift.fields(|number, value| {
+        match number {
+            2 => schema(value)?,
+            3 => rows.1 = Some(value.number()?),
+            4 => value.list(
+                |_| Ok(()),
+                |group| -> Result<(), String> {
+                    let more = row_group(group, &mut indexes)?;
+                    rows.0 = i64::checked_add(rows.0, more).ok_or("it has too many rows")?;
+                    Ok(())
+                },
+            )?,
+            5 => value.list(|_| Ok(()), note)?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    })?;
+    take(&mut memory, STRUCT * thrift.structs())?;
+    // Sums are made of them, and lists as long; the images alone take a byte each.
+    if rows.1 != Some(rows.0) || rows.0 as u64 > bytes {
+        return Err(format!("it claims {} rows in {bytes} bytes", rows.0));
+    }
+    check_offset_indexes(file, start, &indexes, &mut memory)
+}
+
+fn take(memory: &mut u64, bytes: u64) -> Result<(), String> {
+    *memory = memory
+        .checked_sub(bytes)
+        .ok_or_else(|| format!("its metadata would take more than {METADATA_MEMORY} bytes"))?;
+    Ok(())
+}
+
+/// A `KeyValue` of the metadata.
+fn note(value: Value) -> Result<(), String> {
+    let (mut key, mut text) = (&[][..], &[][..]);
+    value.fields(|number, value| {
+        match number {
+            1 => key = value.binary()?,
+            2 => text = value.binary()?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    })?;
+    if key == arrow_schema::KEY { arrow_schema::check(text) } else { Ok(()) }
+}
+
+/// A list of `SchemaElement`s: each group has as many as it says, none nested too deep.
+fn schema(value: Value) -> Result<(), String> {
+    // Children that are still to come, of each group that is open.
+    let mut open = Vec::new();
+    let left = Cell::new(0);
+    value.list(
+        |count| {
+            left.set(count);
+            match count {
+                ..=SCHEMA_ELEMENTS => Ok(()),
+                _ => Err(format!("its schema has {count} elements")),
+            }
+        },
+        |element| {
+            let mut children = 0;
+            element.fields(|number, value| {
+                match number {
+                    5 => children = value.number()?,
+                    _ => value.skip()?,
+                }
+                Ok(())
+            })?;
+            left.set(left.get() - 1);
+            while open.last() == Some(&0) {
+                open.pop();
+            }
+            if let Some(last) = open.last_mut() {
+                *last -= 1;
+            }
+            match usize::try_from(children) {
+                Ok(children) if children <= left.get() && open.len() < SCHEMA_DEPTH => {
+                    open.push(children);
+                    Ok(())
+                }
+                _ => Err("its schema is no tree, or too deep a one".into()),
+            }
+        },
+    )
+}
+
+/// The rows of a `RowGroup`; adds where the offset indexes of its columns lie.
+fn row_group(value: Value, indexes: &mut Vec<Range<u64>>) -> Result<i64, String> {
+    let mut rows = 0;
+    value.fields(|number, value| {
+        match number {
+            1 => value.list(
+                |_| Ok(()),
+                |chunk| -> Result<(), String> {
+                    let [mut start, mut length] = [None; 2];
+                    chunk.fields(|number, value| {
+                        match number {
+                            4 => start = u64::try_from(value.number()?).ok(),
+                            5 => length = u64::try_from(value.number()?).ok(),
+                            _ => value.skip()?,
+                        }
+                        Ok(())
+                    })?;
+                    if let (Some(start), Some(length)) = (start, length) {
+                        indexes.push(start..start.saturating_add(length));
+                    }
+                    Ok(())
+                },
+            )?,
+            3 => rows = value.number()?,
+            _ => value.skip()?,
+        }
+        Ok(())
+    })?;
+    if rows < 0 { Err("a row group has a negative number of rows".into()) } else { Ok(rows) }
+}
+
+/// The offset indexes lie before the footer, and are what they say. They are read at once from the
+/// first to the last, with what may lie between them.
+fn check_offset_indexes(
+    file: &mut File,
+    end: u64,
+    indexes: &[Range<u64>],
+    memory: &mut u64,
+) -> Result<(), String> {
+    let Some(first) = indexes.iter().map(|index| index.start).min() else { return Ok(()) };
+    let last = indexes.iter().map(|index| index.end).max().unwrap_or(end);
+    if last > end {
+        return Err("a page index lies elsewhere".into());
+    }
+    take(memory, last - first)?;
+    let bytes = read(file, first..last)?;
+    for index in indexes {
+        let mut thrift =
+            Thrift::new(&bytes[(index.start - first) as usize..(index.end - first) as usize]);
+        thrift.fields(|_, value| value.skip()).map_err(|what| format!("a page index: {what}"))?;
+        take(memory, STRUCT * thrift.structs() + BYTE * (index.end - index.start))?;
+    }
+    Ok(())
+}
+
+/// Checks the headers of all pages of a column in a row group that the `parquet` crate may read.
+/// Gives how long its values may be.
+///
+/// # Errors
+/// What is wrong with one, for people.
+pub fn check_pages(
+    file: &mut File,
+    bytes: u64,
+    metadata: &ParquetMetaData,
+    group: usize,
+    column: usize,
+) -> Result<Values, String> {
+    let chunk = metadata.row_group(group).column(column);
+    let rows = metadata.row_group(group).num_rows() as u64;
+    let range = chunk_range(chunk).filter(|range| range.end <= bytes);
+    let mut range = range.ok_or("a column lies beyond the end of the file")?;
+    let index = metadata.page_index().and_then(|index| index.offset_index(group, column));
+    let pages = index.map(|index| index.page_locations());
+    let mut values = Values::default();
+    if let Some(pages) = pages {
+        values = check_located(file, bytes, range, pages, rows)?;
+    } else {
+        while !range.is_empty() {
+            range.start += check_page(file, range.clone(), rows, &mut values)?;
+        }
+    }
+    if values.deltas {
+        check_deltas(file, chunk, rows, pages)?;
+    }
+    Ok(values)
+}
+
+/// Checks the pages of a column with lengths stored as deltas, which are decompressed for it.
+fn check_deltas(
+    file: &File,
+    chunk: &ColumnChunkMetaData,
+    rows: u64,
+    pages: Option<&Vec<PageLocation>>,
+) -> Result<(), String> {
+    let said = |error: ParquetError| error.to_string();
+    let file = file.try_clone().map_err(|error| error.to_string())?;
+    let most = rows as usize;
+    let reader = SerializedPageReader::new(Arc::new(file), chunk, most, pages.cloned());
+    for page in reader.map_err(said)? {
+        let page = page.map_err(said)?;
+        let encoding = page.encoding() as i64;
+        if !delta::has_deltas(encoding) {
+            continue;
+        }
+        let levels = match &page {
+            Page::DataPage { .. } if chunk.column_descr().max_def_level() == 0 => Some(0),
+            // Before levels in RLE, their length; others are as good as not written any more.
+            Page::DataPage { buf, def_level_encoding: Levels::RLE, .. } => {
+                let length = buf.first_chunk().map(|length| u32::from_le_bytes(*length));
+                length.and_then(|length| length.checked_add(4))
+            }
+            Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } => {
+                def_levels_byte_len.checked_add(*rep_levels_byte_len)
+            }
+            _ => None,
+        };
+        let values = levels.and_then(|levels| page.buffer().get(levels as usize..));
+        delta::check(values.ok_or("a page has levels without an end")?, encoding, rows)?;
+    }
+    Ok(())
+}
+
+/// What lies before the first page of an offset index is taken for a dictionary.
+fn check_located(
+    file: &mut File,
+    bytes: u64,
+    range: Range<u64>,
+    pages: &[PageLocation],
+    rows: u64,
+) -> Result<Values, String> {
+    let mut values = Values::default();
+    let place = |page: &PageLocation| {
+        let start = u64::try_from(page.offset).ok()?;
+        let end = start.checked_add(u64::try_from(page.compressed_page_size).ok()?)?;
+        (end <= bytes).then_some(start..end)
+    };
+    for (number, page) in pages.iter().enumerate() {
+        let page = place(page).ok_or("a page lies elsewhere")?;
+        if number == 0 && page.start != range.start {
+            check_page(file, range.start..page.start.max(range.start), rows, &mut values)?;
+        }
+        check_page(file, page, rows, &mut values)?;
+    }
+    Ok(values)
+}
+
+/// Checks the page at the front of `range`, and gives its length, header and all. Adds its values.
+fn check_page(
+    file: &mut File,
+    range: Range<u64>,
+    rows: u64,
+    values: &mut Values,
+) -> Result<u64, String> {
+    for window in HEADERS {
+        let bytes = read(file, range.start..range.end.min(range.start.saturating_add(window)))?;
+        let [mut decompressed, mut length] = [None; 2];
+        let [mut kind, mut count, mut encoding] = [-1; 3];
+        let mut thrift = Thrift::new(&bytes);
+        let parsed = thrift.fields(|number, value| {
+            match number {
+                1 => kind = value.number()?,
+                2 => decompressed = u64::try_from(value.number()?).ok(),
+                3 => length = u64::try_from(value.number()?).ok(),
+                5 => [count, encoding] = numbers(value, [1, 2])?,
+                7 => [count, encoding] = numbers(value, [1, 2])?,
+                8 => [count, encoding] = numbers(value, [1, 4])?,
+                _ => value.skip()?,
+            }
+            Ok(())
+        });
+        if parsed.is_err() {
+            // It may be longer than what was read of it.
+            continue;
+        }
+        let header = bytes.len() - thrift.rest().len();
+        let (Some(decompressed), Some(length)) = (decompressed, length) else { break };
+        if length > range.end - range.start - header as u64 {
+            return Err("a page is longer than its column".into());
+        }
+        let most = LONGEST_PAGE.min(ANY_PAGE.max(length.saturating_mul(LEAST_SHARE)));
+        if decompressed > most {
+            return Err(format!("a page of {length} bytes claims to hold {decompressed}"));
+        }
+        let bytes = decompressed.max(length);
+        // A value of a dictionary takes a byte or more, and columns are flat.
+        let most_values = if kind == DICTIONARY_PAGE { bytes } else { rows };
+        if !u64::try_from(count).is_ok_and(|count| count <= most_values) {
+            return Err(format!("a page of {length} bytes claims to have {count} values"));
+        }
+        let again = kind == DICTIONARY_PAGE || !AS_LONG_AS_VALUES.contains(&encoding);
+        let said_again = if again { bytes } else { 0 };
+        *values = values.above(Values {
+            all: bytes,
+            longest: bytes,
+            said_again,
+            deltas: delta::has_deltas(encoding),
+        });
+        return Ok(header as u64 + length);
+    }
+    Err("a page has no header".into())
+}
+
+/// Two numbers in a struct, by their fields; -1 when one is missing.
+fn numbers(value: Value, fields: [i16; 2]) -> Result<[i64; 2], String> {
+    let mut found = [-1; 2];
+    value.fields(|number, value| {
+        match fields.iter().position(|field| *field == number) {
+            Some(place) => found[place] = value.number()?,
+            None => value.skip()?,
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+fn chunk_range(chunk: &ColumnChunkMetaData) -> Option<Range<u64>> {
+    let start = chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset());
+    let start = u64::try_from(start).ok()?;
+    Some(start..start.checked_add(u64::try_from(chunk.compressed_size()).ok()?)?)
+}
+
+fn read(file: &mut File, range: Range<u64>) -> Result<Vec<u8>, String> {
+    let mut read = || {
+        let mut bytes = Vec::new();
+        file.seek(SeekFrom::Start(range.start))?;
+        file.take(range.end.saturating_sub(range.start)).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    read().map_err(|error: std::io::Error| error.to_string())
+}

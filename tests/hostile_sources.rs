@@ -1,0 +1,527 @@
+//! Data of others, made to harm: an error or the samples, never a panic, and no more memory than a
+//! reader needs for what is there.
+
+#[path = "../fuzz/src/memory.rs"]
+mod memory;
+#[path = "../fuzz/src/mutate.rs"]
+#[allow(dead_code)]
+mod mutate;
+#[path = "../fuzz/src/tree.rs"]
+#[allow(dead_code)]
+mod tree;
+
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryArray, Int64Array, LargeBinaryArray, ListArray, RecordBatch, StringArray,
+    StructArray,
+};
+use arrow::datatypes::{DataType, Field, Int8Type};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use flatbuffers::{FlatBufferBuilder, ForwardsUOffset};
+use gimlet::Result;
+use gimlet::pipeline::settings::{self, Data, Files, OnBadSample, Split};
+use gimlet::source::{self, Source, decode};
+use image::{GrayImage, ImageFormat, RgbImage};
+use mutate::Random;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding};
+use parquet::file::properties::{
+    EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
+};
+use tree::{I32, I64, LIST, STRUCT, Tree};
+
+/// Mutations of each Parquet file.
+const MUTATIONS: usize = 400;
+
+/// Opens a folder or file of images.
+fn open(root: &Path, train: &str) -> Result<Box<dyn Source>> {
+    let files = Files {
+        train: vec![train.to_owned()],
+        test: Vec::new(),
+        root: root.to_path_buf(),
+        image: "image".to_owned(),
+        label: Some("label".to_owned()),
+    };
+    let data = Data {
+        source: settings::Source::Files(files),
+        subset: None,
+        test_subset: None,
+        on_bad_sample: OnBadSample::Fail,
+    };
+    source::open(&data, Split::Train, 0)
+}
+
+/// Reads all that is in a folder or file of images; gives the number of samples.
+fn read(root: &Path, train: &str) -> Result<usize> {
+    let source = open(root, train)?;
+    let rows: Vec<usize> = (0..source.rows()).collect();
+    let samples = source.read(&rows)?;
+    Ok(samples.iter().filter(|sample| sample.is_ok()).count())
+}
+
+fn encoded(format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    RgbImage::new(16, 16).write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+/// The decoder fails before it takes memory for pixels that the file cannot hold.
+#[test]
+fn images_that_claim_to_be_huge() {
+    let jpeg = encoded(ImageFormat::Jpeg);
+    let frame = jpeg.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+    let png = encoded(ImageFormat::Png);
+    for side in [0u16, 7_700, 16_384, 16_385, 65_535] {
+        let mut images = Vec::new();
+        // Baseline and progressive.
+        for marker in [0xc0, 0xc2] {
+            let mut jpeg = jpeg.clone();
+            jpeg[frame + 1] = marker;
+            jpeg[frame + 5..frame + 7].copy_from_slice(&side.to_be_bytes());
+            jpeg[frame + 7..frame + 9].copy_from_slice(&side.to_be_bytes());
+            images.push(jpeg);
+        }
+        for side in [u32::from(side), u32::from(side) << 15, u32::MAX] {
+            let mut png = png.clone();
+            png[16..20].copy_from_slice(&side.to_be_bytes());
+            png[20..24].copy_from_slice(&side.to_be_bytes());
+            let crc = crc32(&png[12..29]);
+            png[29..33].copy_from_slice(&crc.to_be_bytes());
+            images.push(png);
+        }
+        for image in images {
+            let (decoded, most) = memory::peak(|| decode::decode(&image).map(drop));
+            assert!(most <= decode::MAX_BYTES, "{side}: {most} bytes, {decoded:?}");
+            // What is missing of a JPEG's data, its decoder makes up.
+            assert!(decoded.is_err() || image[0] == 0xff && side == 7_700, "{side}");
+        }
+    }
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ ((crc & 1) * 0xedb8_8320))
+    })
+}
+
+/// A folder that a link leads round in, and a file that is none.
+#[cfg(unix)]
+#[test]
+fn folders_that_do_not_end() {
+    use std::os::unix::fs::symlink;
+
+    let folder = tempfile::tempdir().unwrap();
+    let class = folder.path().join("train/class");
+    fs::create_dir_all(&class).unwrap();
+    symlink("/dev/zero", class.join("a.png")).unwrap();
+    assert!(read(folder.path(), "train").is_err());
+    fs::remove_file(class.join("a.png")).unwrap();
+    GrayImage::new(4, 4).save(class.join("a.png")).unwrap();
+    assert_eq!(read(folder.path(), "train").unwrap(), 1);
+    symlink("..", class.join("up")).unwrap();
+    assert!(read(folder.path(), "train").is_err());
+}
+
+/// Fifteen folders, each with thirty links to the next: more paths than there is memory for.
+#[cfg(unix)]
+#[test]
+fn folders_that_links_multiply() {
+    use std::os::unix::fs::symlink;
+
+    let folder = tempfile::tempdir().unwrap();
+    let class = folder.path().join("train/class");
+    fs::create_dir_all(&class).unwrap();
+    for number in 0..15 {
+        let at = folder.path().join(number.to_string());
+        fs::create_dir(&at).unwrap();
+        for link in 0..30 {
+            symlink(format!("../{}", number + 1), at.join(link.to_string())).unwrap();
+        }
+    }
+    fs::create_dir(folder.path().join("15")).unwrap();
+    GrayImage::new(4, 4).save(folder.path().join("15/a.png")).unwrap();
+    symlink("../../15", class.join("linked")).unwrap();
+    assert_eq!(read(folder.path(), "train").unwrap(), 1);
+    symlink("../../1", class.join("links")).unwrap();
+    assert!(read(folder.path(), "train").is_err());
+}
+
+/// What is opened and is no file would be waited for, or never end.
+#[cfg(unix)]
+#[test]
+fn pipes_and_devices() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    use std::os::unix::fs::symlink;
+
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("train/class")).unwrap();
+    for name in ["train.parquet", "train/class/a.png"] {
+        let path = folder.path().join(name);
+        let train = name.split('/').next().unwrap();
+        for device in [None, Some("/dev/zero"), Some("/dev/null")] {
+            match device {
+                None => mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap(),
+                Some(device) => symlink(device, &path).unwrap(),
+            }
+            let error = read(folder.path(), train).unwrap_err().to_string();
+            assert!(error.contains("not a plain file"), "{name}: {error}");
+            let source = open(folder.path(), train);
+            assert!(source.and_then(|source| source.first_size()).is_err(), "{name}");
+            fs::remove_file(&path).unwrap();
+        }
+    }
+}
+
+/// Ten images, in two row groups, compressed.
+fn parquet() -> Vec<u8> {
+    let properties = WriterProperties::builder().set_compression(Compression::SNAPPY);
+    let labels = StringArray::from_iter_values((0..10).map(|row| format!("class {}", row % 3)));
+    parquet_of(Arc::new(images()), Arc::new(labels), properties)
+}
+
+fn images() -> BinaryArray {
+    BinaryArray::from_iter_values((0..10).map(|_| encoded(ImageFormat::Png)))
+}
+
+fn parquet_of(image: ArrayRef, label: ArrayRef, properties: WriterPropertiesBuilder) -> Vec<u8> {
+    let batch = RecordBatch::try_from_iter([("image", image), ("label", label)]).unwrap();
+    let properties = properties.set_max_row_group_row_count(Some(6)).build();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+/// That file, and ones with other kinds of pages and columns.
+fn parquets() -> Vec<Vec<u8>> {
+    let field = |name, kind| Arc::new(Field::new(name, kind, true));
+    let paths = StringArray::from_iter((0..10).map(|row| (row > 2).then(|| format!("{row}.png"))));
+    let image: ArrayRef = Arc::new(StructArray::from(vec![
+        (field("bytes", DataType::Binary), Arc::new(images()) as ArrayRef),
+        (field("path", DataType::Utf8), Arc::new(paths)),
+    ]));
+    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values((0..10).map(|row| row % 3)));
+    let text: ArrayRef = Arc::new(StringArray::from(vec!["a long name of a class"; 10]));
+    let newer = WriterProperties::builder()
+        .set_writer_version(WriterVersion::PARQUET_2_0)
+        .set_compression(Compression::ZSTD(Default::default()));
+    let deltas = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_encoding(Encoding::DELTA_BYTE_ARRAY)
+        .set_compression(Compression::UNCOMPRESSED);
+    vec![parquet(), parquet_of(image, numbers, newer), parquet_of(Arc::new(images()), text, deltas)]
+}
+
+/// Reads a file, within bounds: what METADATA_MEMORY in the guard allows, and a little.
+fn read_file(root: &Path, bytes: &[u8]) -> Result<usize> {
+    fs::write(root.join("train.parquet"), bytes).unwrap();
+    let (read, most) = memory::peak(|| read(root, "train.parquet"));
+    assert!(most < 300 << 20, "{most} bytes of memory, {read:?}");
+    read
+}
+
+#[test]
+fn parquet_files_that_claim_too_much() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = parquet();
+    assert_eq!(read_file(folder.path(), &whole).unwrap(), 10);
+    let footer = tree::footer(&whole).unwrap();
+    assert_eq!(read_file(folder.path(), &tree::with_footer(&whole, &footer.write())).unwrap(), 10);
+
+    let list = |kind: u8, count: u64| {
+        let mut raw = Vec::new();
+        tree::list_header(kind, count, &mut raw);
+        Tree::Raw(LIST, raw)
+    };
+    let most = i32::MAX as u64;
+    type Change<'a> = (&'a str, Box<dyn Fn(&mut Tree) + 'a>);
+    let changes: Vec<Change> = vec![
+        ("row groups", Box::new(|tree| *tree.field(4) = list(STRUCT, most))),
+        (
+            "row groups of no bytes",
+            Box::new(|tree| {
+                *tree.field(4) = Tree::List(STRUCT, vec![Tree::Struct(vec![]); 2_000_000]);
+            }),
+        ),
+        ("schema", Box::new(|tree| *tree.field(2) = list(STRUCT, most))),
+        ("metadata", Box::new(|tree| *tree.field(5) = list(STRUCT, most))),
+        (
+            "children",
+            Box::new(|tree| {
+                *tree.field(2).elements()[0].field(5) = Tree::Number(I32, most as i64);
+            }),
+        ),
+        (
+            "nested schema",
+            Box::new(|tree| {
+                let element = Tree::Struct(vec![
+                    (3, Tree::Number(I32, 0)),
+                    (4, Tree::Binary(b"a".to_vec())),
+                    (5, Tree::Number(I32, 1)),
+                ]);
+                *tree.field(2) = Tree::List(STRUCT, vec![element; 9_999]);
+            }),
+        ),
+        (
+            "rows",
+            Box::new(|tree| {
+                *tree.field(3) = Tree::Number(I64, 1 << 60);
+                *tree.field(4).elements()[0].field(3) = Tree::Number(I64, (1 << 60) - 4);
+            }),
+        ),
+        (
+            "rows that overflow",
+            Box::new(|tree| {
+                for group in tree.field(4).elements() {
+                    *group.field(3) = Tree::Number(I64, i64::MAX);
+                }
+            }),
+        ),
+        (
+            "negative rows",
+            Box::new(|tree| {
+                *tree.field(4).elements()[0].field(3) = Tree::Number(I64, -1);
+            }),
+        ),
+        (
+            "index beyond the end",
+            Box::new(|tree| {
+                *chunk(tree).field(4) = Tree::Number(I64, i64::MAX);
+            }),
+        ),
+        ("index of all", Box::new(|tree| *chunk(tree).field(4) = Tree::Number(I64, 0))),
+        (
+            "negative start",
+            Box::new(|tree| {
+                *chunk(tree).field(3).field(11) = Tree::Number(I64, -1);
+            }),
+        ),
+        (
+            "long column",
+            Box::new(|tree| {
+                *chunk(tree).field(3).field(7) = Tree::Number(I64, i64::MAX);
+            }),
+        ),
+    ];
+    for (name, change) in changes {
+        let mut tree = footer.clone();
+        change(&mut tree);
+        let read = read_file(folder.path(), &tree::with_footer(&whole, &tree.write()));
+        assert!(read.is_err(), "{name}: {read:?}");
+    }
+    let mut longer = whole.clone();
+    let end = longer.len() - 8;
+    longer[end..end + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert!(read_file(folder.path(), &longer).is_err());
+
+    // An offset index that claims pages, and a page that claims bytes, where there is room: before
+    // the footer.
+    let at = tree::footer_start(&whole).unwrap();
+    let index = Tree::Struct(vec![(1, list(STRUCT, most))]).write();
+    let header = Tree::Struct(vec![
+        (1, Tree::Number(I32, 0)),
+        (2, Tree::Number(I32, i32::MAX.into())),
+        (3, Tree::Number(I32, 16)),
+        (5, Tree::Struct((1..5).map(|field| (field, Tree::Number(I32, 3))).collect())),
+    ]);
+    let page = [header.write(), vec![0; 16]].concat();
+    for (name, new, with_index) in [("index", &index, true), ("page", &page, false)] {
+        let mut tree = footer.clone();
+        let chunk = chunk(&mut tree);
+        if with_index {
+            *chunk.field(4) = Tree::Number(I64, at as i64);
+            *chunk.field(5) = Tree::Number(I32, new.len() as i64);
+        } else {
+            let Tree::Struct(fields) = &mut *chunk else { unreachable!() };
+            fields.retain(|(number, _)| *number < 4);
+            let column = chunk.field(3);
+            let Tree::Struct(fields) = &mut *column else { unreachable!() };
+            fields.retain(|(number, _)| *number != 11);
+            *column.field(9) = Tree::Number(I64, at as i64);
+            *column.field(7) = Tree::Number(I64, new.len() as i64);
+        }
+        let bytes = [&whole[..at], new, &whole[at..]].concat();
+        let read = read_file(folder.path(), &tree::with_footer(&bytes, &tree.write()));
+        assert!(read.is_err(), "{name}: {read:?}");
+    }
+}
+
+/// The first column of the first row group, that of the images.
+fn chunk(tree: &mut Tree) -> &mut Tree {
+    &mut tree.field(4).elements()[0].field(1).elements()[0]
+}
+
+/// A row of the columns `image` and `label` as often as asked for, compressed.
+fn said_again(rows: usize, image: ArrayRef, label: &str, dictionary: bool) -> Vec<u8> {
+    let label: ArrayRef = Arc::new(StringArray::from(vec![label]));
+    let batch = RecordBatch::try_from_iter([("image", image), ("label", label)]).unwrap();
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(Default::default()))
+        .set_dictionary_enabled(dictionary)
+        .set_dictionary_page_size_limit(1 << 30)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .build();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+    (0..rows).for_each(|_| writer.write(&batch).unwrap());
+    writer.close().unwrap();
+    bytes
+}
+
+#[test]
+fn parquet_files_that_say_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.parquet");
+    // 80 rows of 16 MiB, in a kilobyte where a dictionary says it once.
+    let long = vec![0; 16 << 20];
+    let image: ArrayRef = Arc::new(LargeBinaryArray::from_vec(vec![&long]));
+    for dictionary in [true, false] {
+        fs::write(&path, said_again(80, image.clone(), "a", dictionary)).unwrap();
+        let (read, most) = memory::peak(|| read(folder.path(), "train.parquet"));
+        // The batch, a copy of it, a page.
+        assert!(most < 1400 << 20, "dictionary {dictionary}: {most} bytes, {read:?}");
+        assert_eq!(read.unwrap(), 0, "no image decodes");
+    }
+    // A path, and a name of a class, that are kept.
+    let long = "a".repeat(5 << 20);
+    let image: ArrayRef = Arc::new(BinaryArray::from_vec(vec![b"x"]));
+    fs::write(&path, said_again(1, image.clone(), &long, true)).unwrap();
+    assert!(read(folder.path(), "train.parquet").is_err());
+    let field = |name, kind| Arc::new(Field::new(name, kind, true));
+    let paths: ArrayRef = Arc::new(StringArray::from(vec![long.as_str()]));
+    let image: ArrayRef = Arc::new(StructArray::from(vec![
+        (field("bytes", DataType::Binary), image),
+        (field("path", DataType::Utf8), paths),
+    ]));
+    fs::write(&path, said_again(3, image, "a", true)).unwrap();
+    assert!(read(folder.path(), "train.parquet").is_err());
+}
+
+/// What nobody asked for is not read, such as a list beside the bytes of an image.
+#[test]
+fn parquet_files_with_more_in_their_struct() {
+    let folder = tempfile::tempdir().unwrap();
+    let numbers = vec![Some(0); 10 << 20];
+    let list = ListArray::from_iter_primitive::<Int8Type, _, _>([Some(numbers)]);
+    let field =
+        |name, array: &ArrayRef| Arc::new(Field::new(name, array.data_type().clone(), true));
+    let list: ArrayRef = Arc::new(list);
+    let bytes: ArrayRef = Arc::new(BinaryArray::from_vec(vec![&encoded(ImageFormat::Png)]));
+    let paths: ArrayRef = Arc::new(list.clone());
+    let image: ArrayRef = Arc::new(StructArray::from(vec![
+        (field("bytes", &bytes), bytes),
+        (field("more", &list), list),
+        (field("path", &paths), paths),
+    ]));
+    let file = said_again(1, image, "a", true);
+    fs::write(folder.path().join("train.parquet"), file).unwrap();
+    let (read, most) = memory::peak(|| read(folder.path(), "train.parquet"));
+    assert_eq!(read.unwrap(), 1);
+    assert!(most < 10 << 20, "{most} bytes of memory");
+}
+
+/// A page of a few bytes that says it has values without end: in its header, or where lengths are
+/// stored as deltas. The number is sought in the file, as these files are short.
+#[test]
+fn parquet_files_that_claim_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let image: ArrayRef = Arc::new(BinaryArray::from_vec(vec![b"an image"; 50]));
+    let label: ArrayRef = Arc::new(Int64Array::from(vec![7; 50]));
+    for (encoding, lengths) in
+        [(Encoding::DELTA_BYTE_ARRAY, 2), (Encoding::DELTA_LENGTH_BYTE_ARRAY, 1)]
+    {
+        let properties = WriterProperties::builder()
+            .set_dictionary_enabled(false)
+            .set_column_encoding("image".into(), encoding)
+            .set_compression(Compression::UNCOMPRESSED)
+            .set_max_row_group_row_count(Some(100));
+        let batch =
+            RecordBatch::try_from_iter([("image", image.clone()), ("label", label.clone())]);
+        let batch = batch.unwrap();
+        let mut whole = Vec::new();
+        let mut writer =
+            ArrowWriter::try_new(&mut whole, batch.schema(), Some(properties.build())).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+        assert_eq!(read_file(folder.path(), &whole).unwrap(), 0);
+        // 128 values in a block of 4 parts, and 50 in all.
+        let starts = whole.windows(4).enumerate().filter(|(_, bytes)| *bytes == [0x80, 1, 4, 50]);
+        let starts: Vec<usize> = starts.map(|(at, _)| at).collect();
+        assert_eq!(starts.len(), lengths);
+        for at in starts {
+            // In as many bytes: 2 to the 31st, in blocks of 2 to the 14th.
+            for count in [vec![0x80, 0x80, 0x80, 0x80, 8], vec![0x80, 0x80, 0x80, 0x80, 0x80, 1]] {
+                let mut bytes = whole.clone();
+                let end = at + 3 + count.len();
+                bytes[at + 3..end].copy_from_slice(&count);
+                assert!(read_file(folder.path(), &bytes).is_err());
+            }
+        }
+    }
+}
+
+/// One field with a long name, a thousand times in an Arrow schema.
+#[test]
+fn parquet_files_whose_arrow_schema_refers_to_itself() {
+    let mut builder = FlatBufferBuilder::new();
+    let name = builder.create_string(&"a".repeat(1 << 20));
+    let int = arrow_ipc::IntArgs { bitWidth: 32, is_signed: true };
+    let int = arrow_ipc::Int::create(&mut builder, &int);
+    let children = builder.create_vector::<ForwardsUOffset<arrow_ipc::Field>>(&[]);
+    let field = arrow_ipc::FieldArgs {
+        name: Some(name),
+        type_type: arrow_ipc::Type::Int,
+        type_: Some(int.as_union_value()),
+        children: Some(children),
+        ..Default::default()
+    };
+    let field = arrow_ipc::Field::create(&mut builder, &field);
+    let fields = builder.create_vector(&[field; 1000]);
+    let schema = arrow_ipc::SchemaArgs { fields: Some(fields), ..Default::default() };
+    let schema = arrow_ipc::Schema::create(&mut builder, &schema);
+    let message = arrow_ipc::MessageArgs {
+        header_type: arrow_ipc::MessageHeader::Schema,
+        header: Some(schema.as_union_value()),
+        ..Default::default()
+    };
+    let message = arrow_ipc::Message::create(&mut builder, &message);
+    builder.finish(message, None);
+    let text = BASE64_STANDARD.encode(builder.finished_data());
+
+    let folder = tempfile::tempdir().unwrap();
+    let whole = parquet();
+    let mut footer = tree::footer(&whole).unwrap();
+    for note in footer.field(5).elements() {
+        if *note.field(1) == Tree::Binary(b"ARROW:schema".to_vec()) {
+            *note.field(2) = Tree::Binary(text.clone().into_bytes());
+        }
+    }
+    let read = read_file(folder.path(), &tree::with_footer(&whole, &footer.write()));
+    assert!(read.unwrap_err().to_string().contains("Arrow schema"));
+}
+
+#[test]
+fn damaged_parquet_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut random = Random(5);
+    for whole in parquets() {
+        assert_eq!(read_file(folder.path(), &whole).unwrap(), 10);
+        let footer = tree::footer(&whole).unwrap();
+        for case in 0..MUTATIONS {
+            let bytes = match case % 2 {
+                0 => mutate::bytes(&mut random, &whole, &whole),
+                _ => tree::with_footer(&whole, &mutate::tree(&mut random, &footer)),
+            };
+            let _ = read_file(folder.path(), &bytes);
+        }
+        for length in (0..whole.len()).step_by(7) {
+            assert!(read_file(folder.path(), &whole[..length]).is_err(), "cut to {length} bytes");
+        }
+    }
+}

@@ -16,8 +16,10 @@ pub mod decode;
 mod delta;
 pub mod folder;
 pub mod huggingface;
+mod label_column;
 mod locate;
 mod parquet_guard;
+mod parquet_part;
 mod plain_file;
 pub mod textures;
 

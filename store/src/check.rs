@@ -10,10 +10,10 @@ use crate::dataset::{Dataset, Generation};
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::manifest::{Manifest, Part, folder_name, is_folder_name};
+use crate::part_record::{PartRecord, record_name};
 use crate::reader::Reader;
 use crate::records::{passes_over, read_json};
 use crate::schema::Schema;
-use crate::writer::{PartRecord, record_name};
 
 /// What was looked at, and what was found.
 #[derive(Debug, Clone, Default)]

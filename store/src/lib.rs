@@ -26,6 +26,7 @@ mod manifest;
 mod page_header;
 mod pages;
 mod part_index;
+mod part_record;
 mod part_writer;
 mod plain_file;
 mod positioned;

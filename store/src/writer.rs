@@ -3,12 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use crate::compression::{Compression, CompressionChoice, CompressionSetting};
 use crate::damage::{Damage, forget, is_noted};
@@ -18,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hashed_file::hash_from;
 use crate::lease::Lease;
 use crate::manifest::{FORMAT_VERSION, Manifest, Part, folder_name, is_key, part_name};
+use crate::part_record::{PartRecord, record_name};
 use crate::part_writer::{PartKind, PartWriter};
 use crate::plain_file;
 use crate::records;
@@ -68,37 +68,6 @@ pub struct Writer {
     /// The generation, if it was committed before: what is broken of it is made again.
     committed: Option<Generation>,
     _lease: Lease,
-}
-
-/// What is noted beside a complete part, so that another writer need not make it again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct PartRecord {
-    pub format_version: u32,
-    pub key: String,
-    pub schema: Schema,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    compression: BTreeMap<String, CompressionChoice>,
-    rows_per_part: usize,
-    rows_per_group: usize,
-    pub part: Part,
-    /// Of each tensor column.
-    sums: Vec<Sums>,
-}
-
-impl PartRecord {
-    /// Whether it can be the note at this path.
-    pub fn belongs_to(&self, note: &Path) -> bool {
-        let (folder, name) = (note.parent().and_then(Path::file_name), note.file_name());
-        is_key(&self.key)
-            && folder.is_some_and(|folder| folder == folder_name(&self.key))
-            && name.is_some_and(|name| *name == *format!(".{}.json", self.part.file))
-            && self.schema.check().is_ok()
-            && self.part.fault(&self.schema).is_none()
-    }
-}
-
-pub(crate) fn record_name(index: usize) -> String {
-    format!(".{}.json", part_name(index))
 }
 
 impl Writer {
@@ -483,12 +452,9 @@ impl Writer {
         let noted: Result<PartRecord> = records::read_json(&path, &self.dataset.limits());
         let Ok(noted) = noted else { return Ok(None) };
         let plausible = noted.part.file == part_name(index)
-            && noted.schema.check().is_ok()
-            && noted.part.fault(&noted.schema).is_none()
             && noted.part.rows <= self.spec.rows_per_part as u64
             && noted.sums.len() == self.spec.schema.columns.len()
-            && (noted.sums.iter().zip(&noted.schema.columns))
-                .all(|(sums, column)| sums.can_be_of(noted.part.rows * column.values() as u64));
+            && noted.is_sound();
         let path = self.folder.join(part_name(index));
         let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
         let same = || is_sound(hash_from(&path, 0).map(|hash| hash == noted.part.blake3));

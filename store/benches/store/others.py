@@ -120,6 +120,8 @@ class Parquet:
         self.groups = []
         for file in self.files:
             self.groups += [(file, nth) for nth in range(file.num_row_groups)]
+        rows = [file.metadata.row_group(nth).num_rows for file, nth in self.groups]
+        self.starts = np.cumsum([0, *rows])
 
     def group(self, nth):
         file, nth = self.groups[nth]
@@ -128,10 +130,11 @@ class Parquet:
 
     def batch(self, rows):
         out = np.empty((len(rows), *self.shape), np.float16)
-        for nth in np.unique(rows // BATCH):
+        groups = np.searchsorted(self.starts, rows, "right") - 1
+        for nth in np.unique(groups):
             group = self.group(nth)
-            for place in np.flatnonzero(rows // BATCH == nth):
-                out[place] = group[rows[place] % BATCH]
+            for place in np.flatnonzero(groups == nth):
+                out[place] = group[rows[place] - self.starts[nth]]
         return out
 
     def scan(self):
@@ -161,9 +164,10 @@ class Datasets:
         )
 
     def open(self):
-        from datasets import Dataset
+        from datasets import Dataset, concatenate_datasets
 
-        self.dataset = Dataset.from_file(str(next(self.folder.rglob("*.arrow")))).with_format("numpy")
+        parts = [Dataset.from_file(str(path)) for path in sorted(self.folder.rglob("*.arrow"))]
+        self.dataset = concatenate_datasets(parts).with_format("numpy")
 
     def batch(self, rows):
         return self.dataset[rows][self.column]
@@ -208,8 +212,7 @@ class Duckdb:
 
     def scan(self):
         query = f"select {self.column} from read_parquet('{self.folder}/*.parquet')"
-        result = self.connection.execute(query)
-        for batch in result.fetch_record_batch(BATCH):
+        for batch in self.connection.sql(query).fetch_record_batch(BATCH):
             yield self.flat(batch.column(0))
 
 

@@ -106,8 +106,12 @@ fn measure(side: &mut dyn Side, cell: &Cell, data: &Data, done: &[Cell]) -> Resu
     }
     let files = side.files()?;
     let limit = if operation.is_cold() {
-        if let Err(why) = cache::drop_files(&files)? {
-            return Ok(Err(why));
+        // Twice: what was just written, the host of a virtual disk may still be busy with.
+        for _ in 0..2 {
+            cache::warm(&files)?;
+            if let Err(why) = cache::drop_files(&files)? {
+                return Ok(Err(why));
+            }
         }
         COLD
     } else {

@@ -1,0 +1,219 @@
+//! One Parquet file of a source: opened, and read row by row, through [`parquet_guard`].
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Schema};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+};
+use parquet::file::metadata::PageIndexPolicy;
+use serde_json::{Value, json};
+
+use super::locate::relative_name;
+use super::parquet_guard::{self, Values};
+use super::{plain_file, shorten};
+use crate::{Error, Result};
+
+/// Rows decoded at a time: fewer when their values may have more bytes together than this. A single
+/// value is no longer than a page.
+const BATCH_ROWS: usize = 256;
+const BATCH_BYTES: u64 = 512 << 20;
+
+/// The end of a Parquet file holds its schema and where everything lies: another content has
+/// another end.
+const FOOTER_BYTES: u64 = 64 * 1024;
+
+/// One file.
+pub(super) struct Part {
+    pub path: PathBuf,
+    metadata: ArrowReaderMetadata,
+    /// The first row's number in the source.
+    pub first: usize,
+    pub rows: usize,
+    /// The column chunks, by row group and column, whose pages claim nothing absurd.
+    checked: Mutex<HashMap<(usize, usize), Values>>,
+}
+
+impl Part {
+    /// Opens a file whose first row has the number `first`. With it comes what identifies its
+    /// content.
+    ///
+    /// # Errors
+    /// When it is not Parquet, or may not be read.
+    pub fn open(root: &Path, path: PathBuf, first: usize) -> Result<(Self, Value)> {
+        let failed = |error| Error::io("read", &path, error);
+        let mut file = plain_file::open(&path).map_err(failed)?;
+        let bytes = file.metadata().map_err(failed)?.len();
+        file.seek(SeekFrom::Start(bytes.saturating_sub(FOOTER_BYTES))).map_err(failed)?;
+        let mut footer = Vec::new();
+        (&file).take(FOOTER_BYTES).read_to_end(&mut footer).map_err(failed)?;
+        let identity = json!({
+            "name": relative_name(root, &path),
+            "bytes": bytes,
+            "footer": blake3::hash(&footer).to_hex().to_string(),
+        });
+        let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
+        let metadata = parquet_guard::check_metadata(&mut file, bytes)
+            .and_then(|()| guarded(|| ArrowReaderMetadata::load(&file, options)))
+            .map_err(|error| {
+                let message = format!("`{}` is not a Parquet file: {error}", path.display());
+                Error::failed(message).hint(
+                "data files are Parquet; images in files of their own are named by their folder",
+            )
+            })?;
+        let rows = usize::try_from(metadata.metadata().file_metadata().num_rows())
+            .map_err(|_| Error::failed(format!("`{}` is damaged", path.display())))?;
+        Ok((Self { path, metadata, first, rows, checked: Mutex::default() }, identity))
+    }
+
+    /// The columns it has.
+    pub fn schema(&self) -> &Schema {
+        self.metadata.schema()
+    }
+
+    /// The batches of `columns` at `rows` (ascending, each once, at least one).
+    ///
+    /// # Errors
+    /// When a page claims what it cannot hold, or the file may not be read.
+    pub fn reader(
+        &self,
+        columns: &[&str],
+        rows: &[usize],
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, String>>> {
+        let mut groups = Vec::new();
+        let mut ranges = Vec::new();
+        let (mut start, mut kept, mut rest) = (0, 0, rows);
+        for (group, metadata) in self.metadata.metadata().row_groups().iter().enumerate() {
+            let length = usize::try_from(metadata.num_rows())
+                .map_err(|_| damaged(&self.path, "a row group has a negative length"))?;
+            let (here, after) = rest.split_at(rest.partition_point(|&row| row < start + length));
+            if !here.is_empty() {
+                groups.push(group);
+                ranges.extend(here.iter().map(|&row| kept + row - start..kept + row - start + 1));
+                kept += length;
+            }
+            start += length;
+            rest = after;
+        }
+        let selection = RowSelection::from_consecutive_ranges(ranges.into_iter(), kept);
+        // Opened anew: clones of a `File` share one position, and reads may run in parallel.
+        let mut file =
+            plain_file::open(&self.path).map_err(|error| Error::io("read", &self.path, error))?;
+        let mask = projection(&self.metadata, columns);
+        let values = self.check_pages(&mut file, &groups, &mask)?;
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
+        let builder = builder
+            .with_projection(mask)
+            .with_row_groups(groups)
+            .with_row_selection(selection)
+            .with_batch_size(batch_rows(&values));
+        let mut reader = guarded(|| builder.build()).map_err(|error| damaged(&self.path, error))?;
+        Ok(std::iter::from_fn(move || guarded(|| reader.next().transpose()).transpose()))
+    }
+
+    /// Checks the pages of the columns in `mask` that have not been read before. Gives how long their
+    /// values may be.
+    fn check_pages(
+        &self,
+        file: &mut File,
+        groups: &[usize],
+        mask: &ProjectionMask,
+    ) -> Result<Values> {
+        let failed = |error| Error::io("read", &self.path, error);
+        let bytes = file.metadata().map_err(failed)?.len();
+        let metadata = self.metadata.metadata();
+        let leaves = self.metadata.parquet_schema().num_columns();
+        let mut checked = self.checked.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut all = Values::default();
+        for &group in groups {
+            let mut row_group = Values::default();
+            for column in (0..leaves).filter(|&column| mask.leaf_included(column)) {
+                let values = match checked.get(&(group, column)) {
+                    Some(values) => *values,
+                    None => {
+                        guarded(|| parquet_guard::check_pages(file, bytes, metadata, group, column))
+                            .map_err(|what| damaged(&self.path, what))?
+                    }
+                };
+                checked.insert((group, column), values);
+                row_group = row_group.beside(values);
+            }
+            all = all.above(row_group);
+        }
+        Ok(all)
+    }
+}
+
+/// How many rows of such values may be decoded at a time.
+fn batch_rows(values: &Values) -> usize {
+    let mut rows = BATCH_ROWS;
+    while rows > 1 && values.of_rows(rows as u64) > BATCH_BYTES {
+        rows /= 2;
+    }
+    rows
+}
+
+/// The parts of `columns` that are read. What else lies in the struct of an image may be lists, of
+/// any number of values a row.
+fn projection(metadata: &ArrowReaderMetadata, columns: &[&str]) -> ProjectionMask {
+    let schema = metadata.parquet_schema();
+    let leaves = schema.columns().iter().enumerate().filter(|(_, leaf)| {
+        let wanted = match leaf.path().parts() {
+            [column] => columns.contains(&column.as_str()),
+            [column, field] => {
+                columns.contains(&column.as_str()) && ["bytes", "path"].contains(&field.as_str())
+            }
+            _ => false,
+        };
+        wanted && leaf.max_rep_level() == 0
+    });
+    ProjectionMask::leaves(schema, leaves.map(|(number, _)| number))
+}
+
+/// What the `parquet` crate gives. It is foreign code that meets damaged bytes: a bug in it must not
+/// end a long run.
+fn guarded<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(|error| error.to_string()),
+        Err(_) => Err("its reader panicked".to_owned()),
+    }
+}
+
+/// Values as text.
+pub(super) fn text(values: &dyn Array, path: &Path) -> Result<StringArray> {
+    let values = cast(values, &DataType::Utf8).map_err(|error| damaged(path, error))?;
+    Ok(values.as_string::<i32>().clone())
+}
+
+/// A column that the file must have.
+pub(super) fn column_of<'a>(
+    batch: &'a RecordBatch,
+    column: &str,
+    path: &Path,
+) -> Result<&'a ArrayRef> {
+    batch
+        .column_by_name(column)
+        .ok_or_else(|| damaged(path, format!("it has no column `{column}`")))
+}
+
+/// The columns of a schema, for a message.
+pub(super) fn describe(schema: &Schema) -> String {
+    let columns: Vec<String> =
+        schema.fields().iter().map(|f| format!("`{}` ({})", f.name(), f.data_type())).collect();
+    if columns.is_empty() { "no column".to_owned() } else { shorten(&columns) }
+}
+
+/// The error of a file that does not read as it should.
+pub(super) fn damaged(path: &Path, reason: impl std::fmt::Display) -> Error {
+    Error::failed(format!("could not read `{}`: {reason}", path.display()))
+        .hint("the file may be damaged: get it again from where it came from")
+}

@@ -1,0 +1,53 @@
+//! The note beside a complete part.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::compression::CompressionChoice;
+use crate::manifest::{Part, folder_name, is_key, part_name};
+use crate::schema::Schema;
+use crate::statistics::Sums;
+
+/// What is noted beside a complete part, so that another writer need not make it again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PartRecord {
+    pub format_version: u32,
+    pub key: String,
+    pub schema: Schema,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub compression: BTreeMap<String, CompressionChoice>,
+    pub rows_per_part: usize,
+    pub rows_per_group: usize,
+    pub part: Part,
+    /// Of each tensor column.
+    pub sums: Vec<Sums>,
+}
+
+impl PartRecord {
+    /// Whether it can be the note at this path.
+    pub fn belongs_to(&self, note: &Path) -> bool {
+        let (folder, name) = (note.parent().and_then(Path::file_name), note.file_name());
+        is_key(&self.key)
+            && folder.is_some_and(|folder| folder == folder_name(&self.key))
+            && name.is_some_and(|name| *name == *format!(".{}.json", self.part.file))
+            && self.schema.check().is_ok()
+            && self.part.fault(&self.schema).is_none()
+    }
+
+    /// Whether it is of a part that could have been written.
+    pub fn is_sound(&self) -> bool {
+        let sums = self.sums.iter().zip(&self.schema.columns);
+        self.schema.check().is_ok()
+            && self.part.fault(&self.schema).is_none()
+            && sums
+                .into_iter()
+                .all(|(sums, column)| sums.can_be_of(self.part.rows * column.values() as u64))
+    }
+}
+
+/// How the note of part `index` is called.
+pub(crate) fn record_name(index: usize) -> String {
+    format!(".{}.json", part_name(index))
+}

@@ -204,14 +204,15 @@ fn to_write(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, step: Step) -> Result<
 /// # Errors
 /// When what is there of the run cannot be read.
 pub fn room(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, steps: &[Step]) -> Result<Room> {
-    let (mut needed, mut passing, mut any_compressed) = (0, 0, false);
+    let (mut needed, mut passing, mut any_compressed) = (0u64, 0, false);
     for step in steps {
         if plan.is_done(*step, dir)? {
             continue;
         }
         // What goes again when a step ends is not there together with that of another.
         let goes = costs.passing_bytes(*step);
-        needed = sum([needed, to_write(costs, plan, dir, *step)?.saturating_sub(goes)].into_iter());
+        let stays = to_write(costs, plan, dir, *step)?.saturating_sub(goes);
+        needed = needed.saturating_add(stays);
         passing = goes.max(passing);
         any_compressed |= compressed(costs, plan, *step);
     }

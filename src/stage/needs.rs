@@ -32,8 +32,7 @@ impl Quiet {
     /// # Errors
     /// When the lock cannot be made for another reason.
     pub fn begin(dir: &RunDir) -> Result<Self> {
-        let lease = durable::create_folder(&dir.locks()).and_then(|()| Lease::share(&gc_lock(dir)));
-        match lease {
+        match gc_lock(dir).and_then(|path| Lease::share(&path)) {
             Ok(lease) => Ok(Self(Some(lease))),
             Err(error) if error.kind() == ErrorKind::Denied => Ok(Self(None)),
             Err(error) => Err(error.into()),
@@ -74,8 +73,7 @@ impl Drop for Needs {
 /// # Errors
 /// When the lock cannot be made.
 pub fn quiet_alone(dir: &RunDir) -> Result<Lease> {
-    durable::create_folder(&dir.locks())?;
-    Ok(Lease::wait_alone(&gc_lock(dir))?)
+    Ok(Lease::wait_alone(&gc_lock(dir)?)?)
 }
 
 /// The keys that processes at work have named.
@@ -90,8 +88,10 @@ pub fn any(dir: &RunDir) -> bool {
     files(dir).iter().any(|path| is_alive(path))
 }
 
-fn gc_lock(dir: &RunDir) -> PathBuf {
-    dir.locks().join("gc.lock")
+/// The path of the lock of `gc`, in a folder that is made if it is missing.
+fn gc_lock(dir: &RunDir) -> gimlet_store::Result<PathBuf> {
+    durable::create_folder(&dir.locks())?;
+    Ok(dir.locks().join("gc.lock"))
 }
 
 fn files(dir: &RunDir) -> Vec<PathBuf> {

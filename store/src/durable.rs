@@ -73,18 +73,20 @@ pub fn create_folder(path: &Path) -> Result<()> {
 /// # Errors
 /// `Denied` or `Failed` when the folder cannot be listed, or a file in it not removed.
 pub fn remove_dead_temps(folder: &Path) -> Result<()> {
-    for name in names_in(folder)? {
-        if !(name.starts_with('.') && name.ends_with(".tmp")) {
-            continue;
-        }
+    dead_temps(folder)?.try_for_each(|(path, _lock)| remove_if_there(&path))
+}
+
+/// The temporary files that dead writers left in `folder`, each with its lock.
+pub(crate) fn dead_temps(folder: &Path) -> Result<impl Iterator<Item = (PathBuf, File)>> {
+    let names = names_in(folder)?.into_iter();
+    let temps = names.filter(|name| name.starts_with('.') && name.ends_with(".tmp"));
+    Ok(temps.filter_map(|name| {
         let path = folder.join(name);
         // Read access is enough for a lock, and a file that is gone is what is wanted.
-        let Ok(file) = plain_file::open(&path) else { continue };
-        if matches!(file.try_lock(), Ok(())) {
-            remove_if_there(&path)?;
-        }
-    }
-    Ok(())
+        let file = plain_file::open(&path).ok()?;
+        file.try_lock().ok()?;
+        Some((path, file))
+    }))
 }
 
 /// Removes a file; it may be missing.

@@ -19,7 +19,6 @@ use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::{self, Lease, WRITER_LOCK};
 use crate::manifest::{folder_name, is_folder_name, is_key};
-use crate::plain_file;
 use crate::records::Records;
 
 /// What must stay.
@@ -351,12 +350,7 @@ fn strange(folder: &Path) -> Option<String> {
 /// # Errors
 /// When the folder cannot be listed.
 pub fn dead_temps(folder: &Path) -> Result<Vec<Leftover>> {
-    let names = durable::names_in(folder)?.into_iter();
-    let temps = names.filter(|name| name.starts_with('.') && name.ends_with(".tmp"));
-    let paths = temps.map(|name| folder.join(name));
-    let dead =
-        paths.filter(|path| plain_file::open(path).is_ok_and(|file| file.try_lock().is_ok()));
-    Ok(dead.map(leftover_temp).collect())
+    Ok(durable::dead_temps(folder)?.map(|(path, _lock)| leftover_temp(path)).collect())
 }
 
 fn leftover_temp(path: PathBuf) -> Leftover {

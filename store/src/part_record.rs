@@ -32,18 +32,19 @@ impl PartRecord {
         is_key(&self.key)
             && folder.is_some_and(|folder| folder == folder_name(&self.key))
             && name.is_some_and(|name| *name == *format!(".{}.json", self.part.file))
-            && self.schema.check().is_ok()
-            && self.part.fault(&self.schema).is_none()
+            && self.is_consistent()
     }
 
     /// Whether it is of a part that could have been written.
     pub fn is_sound(&self) -> bool {
-        let sums = self.sums.iter().zip(&self.schema.columns);
-        self.schema.check().is_ok()
-            && self.part.fault(&self.schema).is_none()
-            && sums
-                .into_iter()
+        // Of a schema that holds: its values can be counted.
+        self.is_consistent()
+            && (self.sums.iter().zip(&self.schema.columns))
                 .all(|(sums, column)| sums.can_be_of(self.part.rows * column.values() as u64))
+    }
+
+    fn is_consistent(&self) -> bool {
+        self.schema.check().is_ok() && self.part.fault(&self.schema).is_none()
     }
 }
 

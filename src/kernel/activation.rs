@@ -23,11 +23,8 @@ impl CustomOp1 for Relu {
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = values(x, layout, self.name())?;
         let mut y = vec![0.0; x.len()];
-        y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
-            for (y, x) in y.iter_mut().zip(x) {
-                *y = x.max(0.0);
-            }
-        });
+        let chunks = y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK));
+        chunks.for_each(|(y, x)| rectify_into(x, y));
         Ok((CpuStorage::F32(y), layout.shape().clone()))
     }
 
@@ -41,15 +38,24 @@ pub(super) fn mask(y: &Tensor, dy: &Tensor) -> Result<Tensor> {
     let masked = with_values(y, "relu", |y| {
         with_values(dy, "relu", |dy| {
             let mut dx = vec![0.0; dy.len()];
-            dx.par_chunks_mut(CHUNK).zip(dy.par_chunks(CHUNK).zip(y.par_chunks(CHUNK))).for_each(
-                |(dx, (dy, y))| {
-                    for ((dx, dy), y) in dx.iter_mut().zip(dy).zip(y) {
-                        *dx = if *y > 0.0 { *dy } else { 0.0 };
-                    }
-                },
-            );
+            let chunks = dx.par_chunks_mut(CHUNK).zip(dy.par_chunks(CHUNK));
+            chunks.zip(y.par_chunks(CHUNK)).for_each(|((dx, dy), y)| mask_into(y, dy, dx));
             Ok(dx)
         })
     })?;
     Tensor::from_vec(masked, y.shape(), y.device())
+}
+
+/// Writes max(x, 0) to `y`.
+pub fn rectify_into(x: &[f32], y: &mut [f32]) {
+    for (y, x) in y.iter_mut().zip(x) {
+        *y = x.max(0.0);
+    }
+}
+
+/// Writes `dy` where `y > 0`, else 0, to `dx`.
+pub fn mask_into(y: &[f32], dy: &[f32], dx: &mut [f32]) {
+    for ((dx, dy), y) in dx.iter_mut().zip(dy).zip(y) {
+        *dx = if *y > 0.0 { *dy } else { 0.0 };
+    }
 }

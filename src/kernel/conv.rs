@@ -1,226 +1,160 @@
-//! 2d convolution with bias and, fused, ReLU: im2col tiles that stay in cache, multiplied in rayon
-//! tasks.
+//! Convolution on one thread, over a few maps at a time: forward, and both gradients.
+//!
+//! No im2col form is written. In channels-last the values that a window reads lie side by side in
+//! each of its rows, so the products read them where they are, from a copy of the maps with zeros
+//! around them where there is padding ([`super::product`]).
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
-use rayon::prelude::*;
+use super::geometry::{Frame, Phase, Reads};
+use super::product::{Gathered, Panels, Write, add_outer, multiply};
+use super::{Buffer, Geometry};
 
-use super::matmul::{Matrix, Panels, matmul};
-use super::{Geometry, values, with_values};
-
-/// Convolves `x` `[images, height, width, channels]` with `weight`
-/// `[kernel, kernel, channels, out_channels]`, adds `bias` `[out_channels]` and, when `relu`, takes
-/// the positive part. The output is `[images, out_height, out_width, out_channels]`.
-pub fn conv2d(
-    x: &Tensor,
-    weight: &Tensor,
-    bias: &Tensor,
-    stride: usize,
-    padding: usize,
-    relu: bool,
-) -> Result<Tensor> {
-    x.apply_op3(weight, bias, Conv2d { stride, padding, relu })
+/// A convolution of up to `maps` maps at a time, with weights
+/// `[kernel, kernel, channels, out_channels]`.
+#[derive(Debug)]
+pub struct Convolution {
+    geometry: Geometry,
+    maps: usize,
+    forward: Reads,
+    back: (Frame, Vec<Phase>),
 }
 
-struct Conv2d {
-    stride: usize,
-    padding: usize,
-    relu: bool,
+/// A convolution's weights in the order in which products read them.
+#[derive(Default)]
+pub struct Packed {
+    forward: Panels,
+    /// One for each phase of the pass back; none where nobody asks for the input's gradient.
+    back: Vec<Panels>,
 }
 
-impl Conv2d {
-    fn geometry(&self, x: &Shape, weight: &Shape, bias: &Shape) -> Result<Geometry> {
-        let (images, height, width, channels) = x.dims4()?;
-        let (kernel, kernel_w, channels_w, out_channels) = weight.dims4()?;
-        if kernel != kernel_w || channels != channels_w || bias.dims1()? != out_channels {
-            candle_core::bail!(
-                "conv2d: input {x:?}, weight {weight:?} and bias {bias:?} do not fit"
-            )
-        }
-        if height.min(width) + 2 * self.padding < kernel || self.stride == 0 {
-            candle_core::bail!(
-                "conv2d: a kernel of {kernel} does not fit a map of {height}x{width}"
-            )
-        }
-        let (stride, padding) = (self.stride, self.padding);
-        Ok(Geometry { images, height, width, channels, kernel, stride, padding, out_channels })
-    }
-}
-
-impl CustomOp3 for Conv2d {
-    fn name(&self) -> &'static str {
-        "conv2d"
+impl Convolution {
+    /// The convolution of up to `maps` maps at a time.
+    pub fn new(geometry: Geometry, maps: usize) -> Self {
+        Self { geometry, maps, forward: geometry.reads(maps), back: geometry.reads_back(maps) }
     }
 
-    fn cpu_fwd(
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// The most maps at a time.
+    pub fn most_maps(&self) -> usize {
+        self.maps
+    }
+
+    /// Packs `weight` for forward passes.
+    pub fn pack(&self, weight: &[f32], packed: &mut Packed) {
+        let n = self.geometry.out_channels;
+        packed.forward.pack(weight, (self.geometry.taps(), n), 1, |p| p * n);
+    }
+
+    /// Packs `weight` for [`Self::input_gradient`].
+    pub fn pack_back(&self, weight: &[f32], packed: &mut Packed) {
+        let Geometry { kernel, stride, channels, out_channels, .. } = self.geometry;
+        packed.back.resize_with(self.back.1.len(), Panels::default);
+        for (phase, panels) in self.back.1.iter().zip(&mut packed.back) {
+            let [down, across] = phase.taps;
+            panels.pack(weight, (down * across * out_channels, channels), out_channels, |p| {
+                let (tap, out) = (p / out_channels, p % out_channels);
+                // The window of a gradient holds the last tap first.
+                let y = phase.first_tap[0] + stride[0] * (down - 1 - tap / across);
+                let x = phase.first_tap[1] + stride[1] * (across - 1 - tap % across);
+                (y * kernel[1] + x) * channels * out_channels + out
+            });
+        }
+    }
+
+    /// The maps there are in `x`.
+    fn maps(&self, x: &[f32], len: usize) -> usize {
+        let maps = x.len() / len;
+        assert!(maps * len == x.len() && maps <= self.maps, "up to {} whole maps", self.maps);
+        maps
+    }
+
+    /// `x` `[maps, height, width, channels]` through the convolution, then through `write`, to `y`.
+    pub fn forward(
         &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let g = self.geometry(x_layout.shape(), weight_layout.shape(), bias_layout.shape())?;
-        let y = forward(
-            &g,
-            values(x, x_layout, self.name())?,
-            values(weight, weight_layout, self.name())?,
-            values(bias, bias_layout, self.name())?,
-            self.relu,
-        );
-        let shape = Shape::from((g.images, g.out_height(), g.out_width(), g.out_channels));
-        Ok((CpuStorage::F32(y), shape))
+        packed: &Packed,
+        x: &[f32],
+        framed: &mut Buffer,
+        y: &mut [f32],
+        write: Write<'_>,
+    ) {
+        let maps = self.maps(x, self.geometry.in_len());
+        assert_eq!(y.len(), maps * self.geometry.out_len(), "output of a convolution");
+        let rows = maps * self.geometry.out_positions();
+        multiply(self.rows(&self.forward, x, framed, rows), &packed.forward, y, None, write);
     }
 
-    fn bwd(
+    /// The gradient of the input, given that of the output, through `write`, to `dx`.
+    pub fn input_gradient(
         &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let g = self.geometry(x.shape(), weight.shape(), bias.shape())?;
-        let masked = if self.relu {
-            super::activation::mask(y, &dy.contiguous()?)?
-        } else {
-            dy.contiguous()?
-        };
-        with_values(&masked, self.name(), |dy| {
-            // A stage's input is data: nobody reads its gradient.
-            let dx = match x.track_op() {
-                true => {
-                    let dx = with_values(weight, self.name(), |w| Ok(input_gradient(&g, w, dy)))?;
-                    Some(Tensor::from_vec(dx, x.shape(), x.device())?)
-                }
-                false => None,
-            };
-            let (dw, db) = with_values(x, self.name(), |x| Ok(weight_gradient(&g, x, dy)))?;
-            let dw = Tensor::from_vec(dw, weight.shape(), weight.device())?;
-            let db = Tensor::from_vec(db, bias.shape(), bias.device())?;
-            Ok((dx, Some(dw), Some(db)))
-        })
-    }
-}
-
-/// The im2col form of a few images: the images themselves for a pointwise kernel.
-fn columns<'a>(g: &Geometry, images: &'a [f32], buffer: &'a mut Vec<f32>) -> &'a [f32] {
-    if g.is_pointwise() {
-        return images;
-    }
-    let len = g.out_positions() * g.taps();
-    buffer.resize(images.len() / g.in_len() * len, 0.0);
-    for (image, columns) in images.chunks_exact(g.in_len()).zip(buffer.chunks_exact_mut(len)) {
-        g.im2col(image, columns);
-    }
-    buffer
-}
-
-fn forward(g: &Geometry, x: &[f32], weight: &[f32], bias: &[f32], relu: bool) -> Vec<f32> {
-    let tile = g.images_per_tile();
-    let weight = Panels::of(Matrix::new(weight, g.taps(), g.out_channels));
-    let mut y = vec![0.0; g.images * g.out_len()];
-    y.par_chunks_mut(tile * g.out_len()).zip(x.par_chunks(tile * g.in_len())).for_each_init(
-        Vec::new,
-        |buffer, (y, x)| {
-            let rows = y.len() / g.out_channels;
-            let columns = Matrix::new(columns(g, x, buffer), rows, g.taps());
-            matmul(columns, &weight, y, false);
-            for row in y.chunks_exact_mut(g.out_channels) {
-                for (value, bias) in row.iter_mut().zip(bias) {
-                    let sum = *value + bias;
-                    *value = if relu { sum.max(0.0) } else { sum };
-                }
-            }
-        },
-    );
-    y
-}
-
-fn input_gradient(g: &Geometry, weight: &[f32], dy: &[f32]) -> Vec<f32> {
-    match g.transposed() {
-        Some(transposed) => {
-            let no_bias = vec![0.0; g.channels];
-            forward(&transposed, dy, &flipped(g, weight), &no_bias, false)
-        }
-        None => scattered_input_gradient(g, weight, dy),
-    }
-}
-
-/// The weight of the convolution that carries gradients back: rows and columns reversed, channels
-/// and output channels exchanged.
-fn flipped(g: &Geometry, weight: &[f32]) -> Vec<f32> {
-    let taps = g.kernel * g.kernel;
-    let matrix = g.channels * g.out_channels;
-    let mut flipped = vec![0.0; weight.len()];
-    for (tap, flipped) in flipped.chunks_exact_mut(matrix).enumerate() {
-        let weight = &weight[(taps - 1 - tap) * matrix..][..matrix];
-        for (o, row) in flipped.chunks_exact_mut(g.channels).enumerate() {
-            for (c, value) in row.iter_mut().enumerate() {
-                *value = weight[c * g.out_channels + o];
-            }
+        packed: &Packed,
+        dy: &[f32],
+        framed: &mut Buffer,
+        dx: &mut [f32],
+        write: Write<'_>,
+    ) {
+        let maps = self.maps(dy, self.geometry.out_len());
+        assert_eq!(dx.len(), maps * self.geometry.in_len(), "input gradient of a convolution");
+        let (frame, phases) = &self.back;
+        let values = framed_maps(frame, dy, framed);
+        for (phase, panels) in phases.iter().zip(&packed.back) {
+            let rows = maps * (phase.starts.len() / self.maps);
+            let (starts, segments) = (&phase.starts[..rows], &phase.segments[..]);
+            let left = Gathered { values, starts, segments };
+            multiply(left, panels, dx, Some(&phase.places[..rows]), write);
         }
     }
-    flipped
-}
 
-/// The input gradient for any stride: what each output position read gets its share back.
-fn scattered_input_gradient(g: &Geometry, weight: &[f32], dy: &[f32]) -> Vec<f32> {
-    let tile = g.images_per_tile();
-    let weight = Panels::of(Matrix::new(weight, g.taps(), g.out_channels).transpose());
-    let mut dx = vec![0.0; g.images * g.in_len()];
-    dx.par_chunks_mut(tile * g.in_len()).zip(dy.par_chunks(tile * g.out_len())).for_each_init(
-        Vec::new,
-        |buffer, (dx, dy)| {
-            let rows = dy.len() / g.out_channels;
-            let dy = Matrix::new(dy, rows, g.out_channels);
-            if g.is_pointwise() {
-                return matmul(dy, &weight, dx, false);
-            }
-            buffer.resize(rows * g.taps(), 0.0);
-            matmul(dy, &weight, buffer, false);
-            let len = g.out_positions() * g.taps();
-            for (image, columns) in dx.chunks_exact_mut(g.in_len()).zip(buffer.chunks_exact(len)) {
-                g.col2im(columns, image);
-            }
-        },
-    );
-    dx
-}
-
-/// The gradients of weight and bias. Each thread sums a fixed share of the images; the shares are
-/// added in order, so the result depends on the number of threads and on nothing else.
-fn weight_gradient(g: &Geometry, x: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let share = g.images.div_ceil(rayon::current_num_threads()).max(1);
-    let tile = g.images_per_tile();
-    let shares: Vec<(Vec<f32>, Vec<f64>)> = x
-        .par_chunks(share * g.in_len())
-        .zip(dy.par_chunks(share * g.out_len()))
-        .map(|(x, dy)| {
-            let mut dw = vec![0.0; g.taps() * g.out_channels];
-            // The terms of a bias's gradient mostly cancel: in f32 their sum would lose its digits.
-            let mut db = vec![0.0f64; g.out_channels];
-            let (mut buffer, mut panels) = (Vec::new(), Panels::default());
-            let tiles = x.chunks(tile * g.in_len()).zip(dy.chunks(tile * g.out_len()));
-            for (x, dy) in tiles {
-                let rows = dy.len() / g.out_channels;
-                let columns = Matrix::new(columns(g, x, &mut buffer), rows, g.taps());
-                panels.pack(Matrix::new(dy, rows, g.out_channels));
-                matmul(columns.transpose(), &panels, &mut dw, true);
-                for row in dy.chunks_exact(g.out_channels) {
-                    for (sum, value) in db.iter_mut().zip(row) {
-                        *sum += f64::from(*value);
-                    }
-                }
-            }
-            (dw, db)
-        })
-        .collect();
-    let mut dw = vec![0.0; g.taps() * g.out_channels];
-    let mut db = vec![0.0f64; g.out_channels];
-    for (share_dw, share_db) in shares {
-        dw.iter_mut().zip(share_dw).for_each(|(sum, value)| *sum += value);
-        db.iter_mut().zip(share_db).for_each(|(sum, value)| *sum += value);
+    /// Adds the gradients of weight and bias over the maps of `x` and `dy`.
+    ///
+    /// The terms of a bias's gradient mostly cancel: in f32 their sum would lose its digits.
+    pub fn add_weight_gradient(
+        &self,
+        x: &[f32],
+        dy: &[f32],
+        framed: &mut Buffer,
+        dw: &mut [f32],
+        db: &mut [f64],
+    ) {
+        let maps = self.maps(x, self.geometry.in_len());
+        let (rows, n) = (maps * self.geometry.out_positions(), self.geometry.out_channels);
+        add_outer(self.rows(&self.forward, x, framed, rows), dy, n, dw);
+        add_rows(dy, db);
     }
-    (dw, db.into_iter().map(|sum| sum as f32).collect())
+
+    fn rows<'a>(
+        &self,
+        reads: &'a Reads,
+        x: &'a [f32],
+        framed: &'a mut Buffer,
+        rows: usize,
+    ) -> Gathered<'a> {
+        let values = framed_maps(&reads.frame, x, framed);
+        Gathered { values, starts: &reads.starts[..rows], segments: &reads.segments }
+    }
+}
+
+fn framed_maps<'a>(frame: &Frame, maps: &'a [f32], framed: &'a mut Buffer) -> &'a [f32] {
+    if frame.is_bare() {
+        return maps;
+    }
+    let count = maps.len() / (frame.height * frame.width * frame.channels).max(1);
+    let framed = framed.get(count * frame.len());
+    frame.fill(maps, framed);
+    framed
+}
+
+/// Adds the sum of the rows of `dy` to `db`: few at a time in f32, the rest in f64.
+fn add_rows(dy: &[f32], db: &mut [f64]) {
+    const ROWS: usize = 32;
+    let n = db.len().max(1);
+    let mut sums = vec![0.0f32; n];
+    for rows in dy.chunks(ROWS * n) {
+        sums.fill(0.0);
+        for row in rows.chunks_exact(n) {
+            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+        }
+        db.iter_mut().zip(&sums).for_each(|(sum, value)| *sum += f64::from(*value));
+    }
 }

@@ -1,19 +1,31 @@
-//! The arithmetic on the hot path, as candle custom ops with a backward pass, channels-last.
+//! The arithmetic on the hot path, channels-last: on the maps that one thread works on, and as candle
+//! operations with a backward pass.
 //!
-//! Every kernel splits its work over rayon tasks such that a result depends on nothing but the
-//! inputs and, for weight gradients, the number of threads.
+//! Work is split over rayon tasks such that a result depends on nothing but the inputs and, for
+//! weight gradients, the number of threads.
 
 pub mod activation;
+mod buffer;
 pub mod conv;
+pub mod conv_op;
 mod geometry;
-mod matmul;
 pub mod pool;
+pub mod product;
 
 use std::cell::Cell;
 
 use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor};
 
+pub use buffer::Buffer;
 pub use geometry::Geometry;
+
+/// Maps of so many positions that a thread works on at once: enough rows that reading a layer's
+/// weights is little beside their use, few enough that the maps stay in or near its caches.
+///
+/// It depends on the map alone, so an image's result does not depend on the batch it comes in.
+pub(crate) fn maps_per_tile(positions: usize) -> usize {
+    (1024 / positions.max(1)).max(1)
+}
 
 /// The values of a contiguous f32 operand.
 pub(crate) fn values<'a>(storage: &'a CpuStorage, layout: &Layout, op: &str) -> Result<&'a [f32]> {

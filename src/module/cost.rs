@@ -1,7 +1,7 @@
 //! What a module costs, from its layers alone: operations, and values in memory.
 
 use super::layer::{ConvSpec, plan};
-use crate::kernel::Geometry;
+use super::program::output;
 use crate::pipeline::{Layer, Map};
 
 /// What a module costs, apart from its loss.
@@ -16,8 +16,6 @@ pub struct Cost {
     pub kept: u64,
     /// Of one patch, values of the largest output.
     pub largest: u64,
-    /// Values of the largest im2col tile that a thread works on.
-    pub tile: u64,
 }
 
 impl Cost {
@@ -52,21 +50,13 @@ impl Cost {
     }
 
     fn convolve(&mut self, conv: &ConvSpec, input: Map) -> Map {
-        let &ConvSpec { kernel, stride, padding, channels, out_channels, .. } = conv;
-        let Map { height, width, .. } = input;
-        let geometry =
-            Geometry { images: 1, height, width, channels, kernel, stride, padding, out_channels };
-        let output = Map {
-            height: geometry.out_height(),
-            width: geometry.out_width(),
-            channels: out_channels,
-        };
-        let weights = (geometry.taps() * out_channels) as u64;
+        let geometry = conv.geometry(input);
+        let output = output(&geometry);
+        let weights = (geometry.taps() * conv.out_channels) as u64;
         let positions = (output.height * output.width) as u64;
         // Nobody computes with kernels so large that this matters, and still a plan may ask for them.
-        self.parameters = self.parameters.saturating_add(weights + out_channels as u64);
+        self.parameters = self.parameters.saturating_add(weights + conv.out_channels as u64);
         self.operations = self.operations.saturating_add(weights.saturating_mul(2 * positions));
-        self.tile = self.tile.max(geometry.tile_values() as u64);
         self.keep(output);
         output
     }

@@ -13,9 +13,8 @@ use candle_core::Tensor;
 
 use super::parameters::{ParameterShape, Parameters};
 use crate::Result;
-use crate::kernel::activation::relu;
-use crate::kernel::conv::conv2d;
-use crate::pipeline::Layer as Spec;
+use crate::kernel::Geometry;
+use crate::pipeline::{Layer as Spec, Map};
 
 /// The factor by which a bottleneck widens its planes.
 const EXPANSION: usize = 4;
@@ -29,16 +28,10 @@ pub enum Layer {
 
 /// A convolution's parameters and strides.
 pub struct Conv {
-    weight: Tensor,
-    bias: Tensor,
-    stride: usize,
-    padding: usize,
-}
-
-impl Conv {
-    fn forward(&self, x: &Tensor, relu: bool) -> Result<Tensor> {
-        Ok(conv2d(x, &self.weight, &self.bias, self.stride, self.padding, relu)?)
-    }
+    pub(super) weight: Tensor,
+    pub(super) bias: Tensor,
+    pub(super) stride: usize,
+    pub(super) padding: usize,
 }
 
 /// The convolution `name`: kernel, stride, padding, channels in and out.
@@ -52,6 +45,19 @@ pub(super) struct ConvSpec {
 }
 
 impl ConvSpec {
+    /// The sizes of the convolution of such a map.
+    pub fn geometry(&self, map: Map) -> Geometry {
+        Geometry {
+            height: map.height,
+            width: map.width,
+            channels: self.channels,
+            kernel: [self.kernel; 2],
+            stride: [self.stride; 2],
+            padding: [self.padding; 2],
+            out_channels: self.out_channels,
+        }
+    }
+
     fn build(&self, parameters: &Parameters) -> Result<Conv> {
         let [weight, bias] = self.shapes().map(|shape| parameters.get(&shape));
         Ok(Conv { weight: weight?, bias: bias?, stride: self.stride, padding: self.padding })
@@ -151,23 +157,14 @@ impl Layer {
         last.and_then(|conv| conv.bias.dims().first().copied()).unwrap_or(channels)
     }
 
-    /// `[n, h, w, channels]` -> `[n, h', w', channels']`.
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Layer::Conv(conv) => conv.forward(x, false),
-            Layer::Relu => Ok(relu(x)?),
-            Layer::Residual { branch, shortcut } => {
-                let rectified = relu(x)?;
-                let mut y = rectified.clone();
-                for (index, conv) in branch.iter().enumerate() {
-                    y = conv.forward(&y, index + 1 < branch.len())?;
-                }
-                Ok(match shortcut {
-                    Some(conv) => y.add(&conv.forward(&rectified, false)?)?,
-                    None => y.add(x)?,
-                })
-            }
-        }
+    /// Its convolutions in order: those of the branch, then that of the shortcut.
+    pub(super) fn convolutions(&self) -> impl Iterator<Item = &Conv> {
+        let (branch, shortcut): (&[Conv], _) = match self {
+            Layer::Relu => (&[], None),
+            Layer::Conv(conv) => (std::slice::from_ref(conv), None),
+            Layer::Residual { branch, shortcut } => (branch, shortcut.as_ref()),
+        };
+        branch.iter().chain(shortcut)
     }
 }
 

@@ -5,21 +5,35 @@
 //! patch's map ([`pooled`]); what the next module sees is the map itself.
 
 mod cost;
+mod graph;
 mod layer;
 mod parameters;
+mod pass;
+mod program;
+mod tile;
+
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use candle_core::Tensor;
 
 pub use cost::Cost;
 use layer::Layer;
 pub use parameters::{ParameterShape, Parameters};
+pub use pass::Keep;
+use pass::Passes;
+use program::Program;
 
-use crate::Result;
-use crate::pipeline;
+use crate::pipeline::{self, Map};
+use crate::{Error, Result};
 
 /// A module with its parameters, training or frozen.
 pub struct Module {
+    specs: Vec<pipeline::Layer>,
     layers: Vec<Layer>,
+    /// Laid out for the maps it saw last.
+    passes: RwLock<Option<Passes>>,
+    /// On devices that our kernels do not run on, the graph of the last pass that keeps activations.
+    graph: Mutex<Option<Tensor>>,
 }
 
 impl Module {
@@ -36,17 +50,133 @@ impl Module {
             channels = layer.out_channels(channels);
             layers.push(layer);
         }
-        Ok(Self { layers })
+        Ok(Self { specs: spec.to_vec(), layers, passes: RwLock::default(), graph: Mutex::default() })
     }
 
-    /// `[n, h, w, channels]` -> `[n, h', w', channels']`.
+    /// `[n, h, w, channels]` -> `[n, h', w', channels']`. Leaves no graph.
+    ///
+    /// # Errors
+    /// When the input does not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let mut x = x.clone();
-        for layer in &self.layers {
-            x = layer.forward(&x)?;
+        if !x.device().is_cpu() {
+            return Ok(self.graph(x)?.detach());
         }
-        Ok(x)
+        if self.trains() || !self.fits(x)? {
+            self.prepare(x, false)?;
+        }
+        let passes = self.passes.read().unwrap_or_else(PoisonError::into_inner);
+        let passes = passes.as_ref().ok_or_else(unprepared)?;
+        passes.forward(&self.parameters(), x)
     }
+
+    /// The same on candle's own operations, with a graph back to the parameters.
+    ///
+    /// # Errors
+    /// When the input does not fit.
+    pub fn graph(&self, x: &Tensor) -> Result<Tensor> {
+        graph::forward(&self.layers, x)
+    }
+
+    /// The mean of each map that comes out over height and width, `[n, h, w, channels]` ->
+    /// `[n, channels']`, outside any graph: [`Self::gradients`] carries its gradient back.
+    ///
+    /// # Errors
+    /// When the input does not fit.
+    pub fn pooled(&self, x: &Tensor, keep: Keep) -> Result<Tensor> {
+        if !x.device().is_cpu() {
+            let pooled = self.graph(x)?.mean((1, 2))?;
+            let detached = pooled.detach();
+            *self.graph.lock().unwrap_or_else(PoisonError::into_inner) =
+                (keep == Keep::Activations).then_some(pooled);
+            return Ok(detached);
+        }
+        self.prepare(x, true)?;
+        let mut passes = self.passes.write().unwrap_or_else(PoisonError::into_inner);
+        passes.as_mut().ok_or_else(unprepared)?.pooled(&self.parameters(), x, keep)
+    }
+
+    /// Each parameter with its gradient, given `d_pooled` `[n, channels']`, that of [`Self::pooled`],
+    /// which was called with the same `x` and `keep` just before.
+    ///
+    /// On the CPU they depend on the number of threads, each of which sums a share of the maps.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn gradients(
+        &self,
+        x: &Tensor,
+        d_pooled: &Tensor,
+        keep: Keep,
+    ) -> Result<Vec<(Tensor, Tensor)>> {
+        let parameters = self.parameters();
+        let tensors = parameters.iter().flat_map(|(weight, bias)| [*weight, *bias]).cloned();
+        if !x.device().is_cpu() {
+            let kept = self.graph.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let pooled = match kept {
+                Some(pooled) if keep == Keep::Activations => pooled,
+                _ => self.graph(x)?.mean((1, 2))?,
+            };
+            let gradients = pooled.mul(&d_pooled.detach())?.sum_all()?.backward()?;
+            let with_gradient = tensors.filter_map(|it| Some((gradients.get(&it)?.clone(), it)));
+            return Ok(with_gradient.map(|(gradient, it)| (it, gradient)).collect());
+        }
+        let mut passes = self.passes.write().unwrap_or_else(PoisonError::into_inner);
+        let passes = passes.as_mut().ok_or_else(unprepared)?;
+        let gradients = passes.gradients(&parameters, x, d_pooled, keep)?;
+        let gradients = gradients.into_iter().flat_map(|(weight, bias)| [weight, bias]);
+        Ok(tensors.zip(gradients).collect())
+    }
+
+    /// Seconds that threads have spent in each layer, forward and back, since this was asked before;
+    /// a ReLU behind a convolution belongs to it.
+    pub fn seconds(&self) -> Vec<[f64; 2]> {
+        let mut passes = self.passes.write().unwrap_or_else(PoisonError::into_inner);
+        passes.as_mut().map(Passes::seconds).unwrap_or_default()
+    }
+
+    fn parameters(&self) -> Vec<(&Tensor, &Tensor)> {
+        let convolutions = self.layers.iter().flat_map(Layer::convolutions);
+        convolutions.map(|conv| (&conv.weight, &conv.bias)).collect()
+    }
+
+    /// Whether its parameters may change.
+    fn trains(&self) -> bool {
+        self.parameters().iter().any(|(weight, _)| weight.is_variable())
+    }
+
+    /// Whether it is laid out for such maps.
+    fn fits(&self, x: &Tensor) -> Result<bool> {
+        let map = map_of(x)?;
+        let passes = self.passes.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(passes.as_ref().is_some_and(|passes| passes.input() == map))
+    }
+
+    /// Lays it out for such maps, and takes up the parameters as they are now.
+    fn prepare(&self, x: &Tensor, back: bool) -> Result<()> {
+        let map = map_of(x)?;
+        let mut passes = self.passes.write().unwrap_or_else(PoisonError::into_inner);
+        let known = passes.take().filter(|passes| passes.input() == map);
+        let mut ready = match known {
+            Some(passes) => passes,
+            None => {
+                let message = || format!("a layer does not fit a map of {map:?}");
+                Passes::new(Program::new(&self.specs, map).ok_or_else(|| Error::failed(message()))?)
+            }
+        };
+        ready.pack(&self.parameters(), back)?;
+        *passes = Some(ready);
+        Ok(())
+    }
+}
+
+/// The size of the maps `[n, h, w, channels]`.
+fn map_of(x: &Tensor) -> Result<Map> {
+    let (_, height, width, channels) = x.dims4()?;
+    Ok(Map { height, width, channels })
+}
+
+fn unprepared() -> Error {
+    Error::failed("a module was run before it was laid out")
 }
 
 /// What the loss and the probe of a module see: the mean over each patch's map, on the grid of

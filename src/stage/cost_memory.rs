@@ -35,8 +35,6 @@ impl Costs<'_> {
         let patches = (self.pipeline.training.batch * self.patches) as f64;
         let cost = &self.modules[index];
         let outputs = patches * (KEPT * cost.kept as f64 + LARGEST * cost.largest as f64);
-        // A gradient of the weights has a tile of columns and one of its own in every thread.
-        let tiles = 2.0 * threads * cost.tile as f64;
         let parameters = PARAMETERS * self.parameters(index) as f64;
 
         let batch = (self.pipeline.training.batch as u64).saturating_mul(self.input_values(index));
@@ -49,6 +47,6 @@ impl Costs<'_> {
         let largest = self.modules[between.clone()].iter().map(|cost| cost.largest).max();
         let frozen = sum(between.map(|module| self.parameters(module)));
         let frozen = frozen as f64 + FROZEN * readers * patches * largest.unwrap_or(0) as f64;
-        (PROCESS + VALUE * (parameters + outputs + tiles + batches + frozen)) as u64
+        (PROCESS + VALUE * (parameters + outputs + batches + frozen)) as u64
     }
 }

@@ -1,10 +1,10 @@
 //! The step of one module: forward, local loss, backward, Adam.
 
-use candle_core::Tensor;
+use candle_core::{Tensor, Var};
 
 use super::adam::Adam;
 use crate::loss::infonce::{self, InfoNce, Negatives};
-use crate::module::{self, Module, ParameterShape, Parameters};
+use crate::module::{self, Keep, Module, ParameterShape, Parameters};
 use crate::pipeline;
 use crate::{Error, Result};
 
@@ -79,16 +79,30 @@ impl Trainer {
     /// # Errors
     /// When the loss is not finite: no variable has changed then.
     pub fn step(&mut self, input: &Tensor, negatives: &Negatives) -> Result<Step> {
-        let pooled = module::pooled(&self.module.forward(input)?, self.grid)?;
-        let outcome = self.loss.forward(&pooled, negatives)?;
+        let pooled = self.module.pooled(input, Keep::Activations)?;
+        // The loss is a graph of its own, from the pooled vectors and its predictors on.
+        let pooled = Var::from_tensor(&pooled)?;
+        let (maps, channels) = pooled.dims2()?;
+        let batch = maps / (self.grid * self.grid);
+        let on_grid = pooled.reshape((batch, self.grid, self.grid, channels))?;
+        let outcome = self.loss.forward(&on_grid, negatives)?;
         let loss = f64::from(outcome.loss.to_scalar::<f32>()?);
         if !loss.is_finite() {
             return Err(Error::failed(format!("the loss is {loss}")));
         }
-        let gradients = outcome.loss.backward()?;
+        let mut gradients = outcome.loss.backward()?;
+        let d_pooled = gradients.remove(&pooled);
+        let d_pooled = d_pooled.ok_or_else(|| Error::failed("the loss does not read its input"))?;
+        for (parameter, gradient) in self.module.gradients(input, &d_pooled, Keep::Activations)? {
+            gradients.insert(&parameter, gradient);
+        }
         self.adam.step(&gradients)?;
         self.steps += 1;
         Ok(Step { loss, accuracy: outcome.accuracy })
+    }
+
+    pub fn module(&self) -> &Module {
+        &self.module
     }
 
     /// Steps taken.

@@ -1,0 +1,380 @@
+//! Products of matrices on one thread.
+//!
+//! Two forms carry every convolution and its gradients. [`multiply`] takes the rows of its left side
+//! from wherever they lie ([`Gathered`]), so that no im2col form is ever written; [`add_outer`] sums
+//! the outer products of such rows and those of a second matrix. The right side of the first is
+//! packed into [`Panels`] that the vector registers run down.
+//!
+//! Every value is summed over the inner dimension from first to last, wherever it lies in the
+//! output: a row's result does not depend on the rows around it.
+//!
+//! The code is generic over the vectors of `pulp`, which picks AVX-512, AVX2 with FMA, NEON or arrays
+//! when the program runs. Rates beside the `gemm` crate and the peak are in LOG.md.
+
+use std::ops::Range;
+use std::sync::OnceLock;
+
+use pulp::{Arch, Simd, WithSimd};
+
+use super::Buffer;
+
+/// Vectors side by side in a panel.
+const VECTORS: usize = 2;
+/// The widest panel: two vectors of AVX-512.
+const WIDEST: usize = 32;
+/// Rows whose sums, one pair of vectors each, stay in 32 registers beside the pointers to them.
+const ROWS: usize = 10;
+/// The same for [`add_outer`], whose rows need no pointers.
+const OUTER_ROWS: usize = 13;
+/// The same for both where there are 16 registers.
+const ROWS_OF_16: usize = 6;
+/// Values of the left side that are gone through panel by panel, so that they stay in the
+/// second-level cache; and the fewest and most rows of them.
+const CHUNK: usize = 1 << 17;
+const FEWEST: usize = 128;
+const MOST: usize = 1024;
+/// Rows of the right side of [`add_outer`] that stay in the first-level cache.
+const DEPTH: usize = 256;
+
+/// Values that lie side by side in a gathered row: how far from the row's start, and how many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    pub offset: u32,
+    pub len: u32,
+}
+
+/// A matrix whose row i is the values in all segments, counted from `starts[i]`.
+#[derive(Clone, Copy)]
+pub struct Gathered<'a> {
+    pub values: &'a [f32],
+    pub starts: &'a [u32],
+    pub segments: &'a [Segment],
+}
+
+impl Gathered<'_> {
+    fn columns(&self) -> usize {
+        self.segments.iter().map(|segment| segment.len as usize).sum()
+    }
+
+    /// # Panics
+    /// When a row reaches past the values: the kernels read without a check.
+    fn check(&self) {
+        let reach = self.segments.iter().map(|it| it.offset as usize + it.len as usize).max();
+        let last = self.starts.iter().max().map_or(0, |start| *start as usize);
+        assert!(last + reach.unwrap_or(0) <= self.values.len(), "rows within the values");
+    }
+}
+
+/// What becomes of each sum of a product, in this order. Slices have a value for each of the output.
+#[derive(Clone, Copy, Default)]
+pub struct Write<'a> {
+    /// Adds these.
+    pub plus: Option<&'a [f32]>,
+    /// Adds a value to each column.
+    pub bias: Option<&'a [f32]>,
+    /// Takes the positive part.
+    pub relu: bool,
+    /// Takes zero where this is not positive.
+    pub mask: Option<&'a [f32]>,
+    /// Adds these, mask or not.
+    pub plus_unmasked: Option<&'a [f32]>,
+}
+
+/// The right side of a product, packed: panels `[k, width]`, the columns past the last one zero.
+#[derive(Default)]
+pub struct Panels {
+    values: Buffer,
+    k: usize,
+    n: usize,
+}
+
+impl Panels {
+    /// Packs the matrix `[k, n]` whose value at (p, j) is `at(p) + j * stride` of `values`, in place
+    /// of what was packed before.
+    pub fn pack(&mut self, values: &[f32], (k, n): (usize, usize), stride: usize, at: impl Fn(usize) -> usize) {
+        (self.k, self.n) = (k, n);
+        let width = width();
+        let packed = self.values.get(n.div_ceil(width) * k * width);
+        if k == 0 {
+            return;
+        }
+        for (index, panel) in packed.chunks_exact_mut(k * width).enumerate() {
+            let first = index * width;
+            let columns = width.min(n - first);
+            for (p, row) in panel.chunks_exact_mut(width).enumerate() {
+                let from = &values[at(p) + first * stride..];
+                if stride == 1 {
+                    row[..columns].copy_from_slice(&from[..columns]);
+                } else {
+                    row.iter_mut().zip(from.iter().step_by(stride)).take(columns).for_each(|(to, from)| *to = *from);
+                }
+                row[columns..].fill(0.0);
+            }
+        }
+    }
+
+    /// The panels, in order.
+    fn panels(&self) -> impl Iterator<Item = &[f32]> {
+        let len = self.k * width();
+        let values = self.values.read(self.n.div_ceil(width()) * len);
+        // An empty sum still goes to every column.
+        (0..self.n.div_ceil(width())).map(move |index| &values[index * len..][..len])
+    }
+}
+
+/// Columns of a panel on this machine.
+fn width() -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
+        type Output = usize;
+        fn with_simd<S: Simd>(self, _simd: S) -> usize {
+            VECTORS * S::F32_LANES
+        }
+    }
+    static WIDTH: OnceLock<usize> = OnceLock::new();
+    *WIDTH.get_or_init(|| dispatch(Lanes))
+}
+
+/// Runs `op` with the widest vectors that this machine has.
+fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
+    match Arch::new() {
+        // Arrays of four, which compilers know to put into vectors.
+        Arch::Scalar => pulp::Scalar128b.vectorize(op),
+        arch => arch.dispatch(op),
+    }
+}
+
+/// Row i of `a b` goes through `write` to `out[places[i]..]`; without places, row behind row.
+///
+/// # Panics
+/// When a row of the left side or of the output reaches past its values.
+pub fn multiply(
+    a: Gathered<'_>,
+    b: &Panels,
+    out: &mut [f32],
+    places: Option<&[u32]>,
+    write: Write<'_>,
+) {
+    a.check();
+    assert_eq!(a.columns(), b.k, "inner sizes of a product");
+    let places_fit = places.is_none_or(|places| places.len() == a.starts.len());
+    assert!(places_fit, "a place for each row of a product");
+    dispatch(Multiply { a, b, out, places, write });
+}
+
+struct Multiply<'a> {
+    a: Gathered<'a>,
+    b: &'a Panels,
+    out: &'a mut [f32],
+    places: Option<&'a [u32]>,
+    write: Write<'a>,
+}
+
+/// Evaluates `$body` with `$m` as a constant of the value of `$count`: the sums of a fixed number of
+/// rows can stay in registers.
+macro_rules! with_constant {
+    ($count:expr, $m:ident => $body:expr, $($value:literal)*) => {
+        match $count {
+            $($value => {
+                const $m: usize = $value;
+                $body
+            })*
+            other => unreachable!("a block of {other} rows"),
+        }
+    };
+}
+
+impl WithSimd for Multiply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { a, b, out, places, write } = self;
+        let (width, rows) = (VECTORS * S::F32_LANES, a.starts.len());
+        let most = if S::REGISTER_COUNT >= 32 { ROWS } else { ROWS_OF_16 };
+        let chunk = (CHUNK / b.k.max(1)).clamp(FEWEST, MOST);
+        let mut sums = [[0.0; WIDEST]; OUTER_ROWS];
+        for first in (0..rows).step_by(chunk) {
+            for (index, panel) in b.panels().enumerate() {
+                let columns = index * width..b.n.min((index + 1) * width);
+                for block in blocks(first..rows.min(first + chunk), most) {
+                    let starts = &a.starts[block.clone()];
+                    with_constant!(
+                        block.len(),
+                        M => sum_rows::<S, M>(simd, &a, starts, panel, &mut sums),
+                        1 2 3 4 5 6 7 8 9 10
+                    );
+                    for (sums, row) in sums.iter_mut().zip(block) {
+                        let place = places.map_or(row * b.n, |places| places[row] as usize);
+                        let to = place + columns.start..place + columns.end;
+                        let sums = &mut sums[..columns.len()];
+                        finish(sums, to.clone(), columns.start, &write);
+                        out[to].copy_from_slice(sums);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `rows` cut into blocks of nearly equal size, none of more than `most`.
+#[inline(always)]
+fn blocks(rows: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
+    let count = rows.len().div_ceil(most);
+    let cut = move |index: usize| rows.start + rows.len() * index / count.max(1);
+    (0..count).map(move |index| cut(index)..cut(index + 1))
+}
+
+/// `sums[i]` is the product of row i of `a`, which begins at `starts[i]`, and a panel.
+#[inline(always)]
+fn sum_rows<S: Simd, const M: usize>(
+    simd: S,
+    a: &Gathered<'_>,
+    starts: &[u32],
+    panel: &[f32],
+    out: &mut [[f32; WIDEST]],
+) {
+    let starts: &[u32; M] = starts.try_into().expect("a row for each start");
+    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; M];
+    let (mut panel, _) = S::as_simd_f32s(panel);
+    for &Segment { offset, len } in a.segments {
+        let (offset, len) = (offset as usize, len as usize);
+        let (steps, rest) = panel.split_at(len * VECTORS);
+        panel = rest;
+        // SAFETY: `Gathered::check` has found `start + offset + len` within the values for every
+        // start and segment. Checked reads take the sums out of their registers, and half the speed.
+        let rows = starts.map(|it| unsafe { a.values.as_ptr().add(it as usize + offset) });
+        for (p, right) in steps.chunks_exact(VECTORS).enumerate() {
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                // SAFETY: p < len, see above.
+                let left = simd.splat_f32s(unsafe { *row.add(p) });
+                for (sum, right) in sums.iter_mut().zip(right) {
+                    *sum = simd.mul_add_e_f32s(left, *right, *sum);
+                }
+            }
+        }
+    }
+    store::<S, M>(sums, out);
+}
+
+#[inline(always)]
+fn store<S: Simd, const M: usize>(sums: [[S::f32s; VECTORS]; M], out: &mut [[f32; WIDEST]]) {
+    for (sums, out) in sums.into_iter().zip(out) {
+        let (out, _) = S::as_mut_simd_f32s(out);
+        out[..VECTORS].copy_from_slice(&sums);
+    }
+}
+
+/// What `write` makes of the sums of one row, to be put at `to`.
+#[inline(always)]
+fn finish(sums: &mut [f32], to: Range<usize>, column: usize, write: &Write<'_>) {
+    let add = |sums: &mut [f32], plus: &[f32]| {
+        sums.iter_mut().zip(plus).for_each(|(sum, plus)| *sum += plus);
+    };
+    if let Some(plus) = write.plus {
+        add(sums, &plus[to.clone()]);
+    }
+    if let Some(bias) = write.bias {
+        add(sums, &bias[column..]);
+    }
+    if write.relu {
+        sums.iter_mut().for_each(|sum| *sum = sum.max(0.0));
+    }
+    if let Some(mask) = write.mask {
+        let masked = sums.iter_mut().zip(&mask[to.clone()]);
+        masked.for_each(|(sum, mask)| *sum = if *mask > 0.0 { *sum } else { 0.0 });
+    }
+    if let Some(plus) = write.plus_unmasked {
+        add(sums, &plus[to]);
+    }
+}
+
+/// `out += a^T b`, with `b` `[rows, n]` and `out` `[columns of a, n]`, both row-major.
+///
+/// # Panics
+/// When a row of the left side reaches past its values, or the sizes do not fit.
+pub fn add_outer(a: Gathered<'_>, b: &[f32], n: usize, out: &mut [f32]) {
+    a.check();
+    assert_eq!(b.len(), a.starts.len() * n, "right side of a sum of outer products");
+    assert_eq!(out.len(), a.columns() * n, "output of a sum of outer products");
+    dispatch(AddOuter { a, b, n, out });
+}
+
+struct AddOuter<'a> {
+    a: Gathered<'a>,
+    b: &'a [f32],
+    n: usize,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for AddOuter<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { a, b, n, out } = self;
+        let width = VECTORS * S::F32_LANES;
+        let most = if S::REGISTER_COUNT >= 32 { OUTER_ROWS } else { ROWS_OF_16 };
+        let mut sums = [[0.0; WIDEST]; OUTER_ROWS];
+        let mut narrow = Vec::new();
+        for (starts, b) in a.starts.chunks(DEPTH).zip(b.chunks(DEPTH * n.max(1))) {
+            for first in (0..n).step_by(width) {
+                let columns = width.min(n - first);
+                // Rows as they lie; those too short for the vectors, padded.
+                let (right, stride) = if columns == width {
+                    (&b[first..], n)
+                } else {
+                    narrow.clear();
+                    narrow.resize(starts.len() * width, 0.0);
+                    for (to, from) in narrow.chunks_exact_mut(width).zip(b.chunks_exact(n)) {
+                        to[..columns].copy_from_slice(&from[first..]);
+                    }
+                    (&narrow[..], width)
+                };
+                let mut row = 0;
+                for &Segment { offset, len } in a.segments {
+                    for block in blocks(0..len as usize, most) {
+                        let at = offset as usize + block.start;
+                        with_constant!(
+                            block.len(),
+                            M => sum_outer::<S, M>(simd, (a.values, starts, at), (right, stride), &mut sums),
+                            1 2 3 4 5 6 7 8 9 10 11 12 13
+                        );
+                        for (sums, row) in sums.iter().zip(row..row + block.len()) {
+                            let out = &mut out[row * n + first..][..columns];
+                            out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+                        }
+                        row += block.len();
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `sums[i]` is the sum over the starts of value `start + at + i` times the row of the right side
+/// that belongs to the start.
+#[inline(always)]
+fn sum_outer<S: Simd, const M: usize>(
+    simd: S,
+    (values, starts, at): (&[f32], &[u32], usize),
+    (right, stride): (&[f32], usize),
+    out: &mut [[f32; WIDEST]],
+) {
+    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; M];
+    for (start, right) in starts.iter().zip(right.chunks(stride)) {
+        let (right, _) = S::as_simd_f32s(&right[..VECTORS * S::F32_LANES]);
+        let right: &[S::f32s; VECTORS] = right.try_into().expect("vectors of a panel");
+        let start = *start as usize + at;
+        // SAFETY: `Gathered::check` has found every segment of every row within the values, and
+        // `at..at + M` lies within a segment.
+        let left = unsafe { values.get_unchecked(start..start + M) };
+        for (sums, left) in sums.iter_mut().zip(left) {
+            let left = simd.splat_f32s(*left);
+            for (sum, right) in sums.iter_mut().zip(right) {
+                *sum = simd.mul_add_e_f32s(left, *right, *sum);
+            }
+        }
+    }
+    store::<S, M>(sums, out);
+}

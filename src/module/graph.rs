@@ -1,0 +1,38 @@
+//! A module on candle's own operations, as a graph: on devices that our kernels do not run on.
+
+use candle_core::Tensor;
+
+use super::layer::{Conv, Layer};
+use crate::Result;
+
+/// `[n, h, w, channels]` -> `[n, h', w', channels']`.
+pub(super) fn forward(layers: &[Layer], x: &Tensor) -> Result<Tensor> {
+    // candle convolves channels-first.
+    let mut x = x.permute((0, 3, 1, 2))?.contiguous()?;
+    for layer in layers {
+        x = match layer {
+            Layer::Relu => x.relu()?,
+            Layer::Conv(conv) => convolve(conv, &x)?,
+            Layer::Residual { branch, shortcut } => {
+                let r = x.relu()?;
+                let mut y = r.clone();
+                for (index, conv) in branch.iter().enumerate() {
+                    y = if index == 0 { y } else { y.relu()? };
+                    y = convolve(conv, &y)?;
+                }
+                match shortcut {
+                    Some(conv) => y.add(&convolve(conv, &r)?)?,
+                    None => y.add(&x)?,
+                }
+            }
+        };
+    }
+    Ok(x.permute((0, 2, 3, 1))?.contiguous()?)
+}
+
+/// `x` and the output are `[n, channels, h, w]`.
+fn convolve(conv: &Conv, x: &Tensor) -> Result<Tensor> {
+    let weight = conv.weight.permute((3, 2, 0, 1))?.contiguous()?;
+    let y = x.conv2d(&weight, conv.padding, conv.stride, 1, 1)?;
+    Ok(y.broadcast_add(&conv.bias.reshape((1, (), 1, 1))?)?)
+}

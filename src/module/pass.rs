@@ -1,0 +1,240 @@
+//! A batch through a module and back on the CPU, tile by tile.
+
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+
+use crate::{Error, Result};
+use crate::kernel::conv::Packed;
+use crate::kernel::{Buffer, pool, with_values};
+use crate::pipeline::Map;
+
+use super::program::Program;
+use super::tile::{Scratch, Sums, Weights};
+
+/// A module laid out for maps of one size, with its weights as the products read them and memory that
+/// goes from pass to pass.
+pub(super) struct Passes {
+    program: Program,
+    packed: Vec<Packed>,
+    /// One for each thread that is at work.
+    scratch: Mutex<Vec<Scratch>>,
+    /// What the last forward pass of a training step kept, tile by tile.
+    kept: Vec<Buffer>,
+    /// One for each share of a batch.
+    sums: Vec<Sums>,
+}
+
+/// The weight and bias of each convolution, in order.
+pub(super) type Parameters<'a> = [(&'a Tensor, &'a Tensor)];
+
+/// What a forward pass in training leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// What the backward pass needs of every layer.
+    Activations,
+    /// Nothing: the backward pass goes forward again, tile by tile.
+    Nothing,
+}
+
+impl Passes {
+    pub fn new(program: Program) -> Self {
+        let packed = program.convolutions.iter().map(|_| Packed::default()).collect();
+        Self {
+            program,
+            packed,
+            scratch: Mutex::default(),
+            kept: Vec::new(),
+            sums: Vec::new(),
+        }
+    }
+
+    /// The maps that it is laid out for.
+    pub fn input(&self) -> Map {
+        self.program.input
+    }
+
+    /// Takes up the weights as they are now; with `back`, for backward passes, too.
+    pub fn pack(&mut self, parameters: &Parameters<'_>, back: bool) -> Result<()> {
+        let convolutions = self.program.convolutions.par_iter().zip(&mut self.packed);
+        convolutions.zip(parameters).enumerate().try_for_each(|(index, ((conv, packed), (weight, _)))| {
+            Ok(with_values(weight, "pack", |weight| {
+                conv.pack(weight, packed);
+                // Nobody asks for the gradient of the module's input.
+                if back && self.program.carries_back(index) {
+                    conv.pack_back(weight, packed);
+                }
+                Ok(())
+            })?)
+        })
+    }
+
+    /// `[maps, h, w, channels]` -> `[maps, h', w', channels']`.
+    pub fn forward(&self, parameters: &Parameters<'_>, x: &Tensor) -> Result<Tensor> {
+        let (maps, out) = (x.dim(0)?, self.program.output);
+        let y = self.run(parameters, x, out.len(), None, |y, to| to.copy_from_slice(y))?;
+        Ok(Tensor::from_vec(y, (maps, out.height, out.width, out.channels), &Device::Cpu)?)
+    }
+
+    /// `[maps, h, w, channels]` -> the means over height and width, `[maps, channels']`.
+    pub fn pooled(&mut self, parameters: &Parameters<'_>, x: &Tensor, keep: Keep) -> Result<Tensor> {
+        let (maps, channels) = (x.dim(0)?, self.program.output.channels);
+        let mut kept = std::mem::take(&mut self.kept);
+        if keep == Keep::Activations {
+            kept.resize_with(maps.div_ceil(self.program.tile), Buffer::default);
+        }
+        let slots = (keep == Keep::Activations).then_some(&mut kept[..]);
+        let pooled = self.run(parameters, x, channels, slots, |y, to| pool::means(y, channels, to));
+        self.kept = kept;
+        Ok(Tensor::from_vec(pooled?, (maps, channels), &Device::Cpu)?)
+    }
+
+    /// All tiles, forward; `last` makes `len` values of each map that comes out.
+    fn run(
+        &self,
+        parameters: &Parameters<'_>,
+        x: &Tensor,
+        len: usize,
+        kept: Option<&mut [Buffer]>,
+        last: impl Fn(&[f32], &mut [f32]) + Sync,
+    ) -> Result<Vec<f32>> {
+        let program = &self.program;
+        let mut out = vec![0.0; x.dim(0)? * len];
+        with_parameters(parameters, |biases| {
+            with_values(x, "forward", |x| {
+                let weights = Weights { packed: &self.packed, biases };
+                let forward = |x: &[f32], kept: Option<&mut Buffer>, out: &mut [f32]| {
+                    let mut scratch = self.borrow();
+                    let kept = kept.map(|it| it.get(x.len() / program.input.len() * program.kept));
+                    program.forward(&weights, x, kept, &mut scratch, |y| last(y, out));
+                    self.give_back(scratch);
+                };
+                let tiles = x.par_chunks(program.tile * program.input.len());
+                let tiles = tiles.zip(out.par_chunks_mut(program.tile * len));
+                match kept {
+                    Some(kept) => tiles
+                        .zip(kept)
+                        .for_each(|((x, out), kept)| forward(x, Some(kept), out)),
+                    None => tiles.for_each(|(x, out)| forward(x, None, out)),
+                }
+                Ok(())
+            })
+        })?;
+        Ok(out)
+    }
+
+    /// The gradients of all weights and biases, in order, given that of the pooled vectors
+    /// `[maps, channels']` of `x`.
+    ///
+    /// Each thread sums a fixed share of the tiles; the shares are added in order. So the gradients
+    /// depend on the number of threads, and on nothing else.
+    pub fn gradients(
+        &mut self,
+        parameters: &Parameters<'_>,
+        x: &Tensor,
+        d_pooled: &Tensor,
+        keep: Keep,
+    ) -> Result<Vec<(Tensor, Tensor)>> {
+        let program = &self.program;
+        let tiles = x.dim(0)?.div_ceil(program.tile);
+        let share = tiles.div_ceil(rayon::current_num_threads()).max(1);
+        let shares = tiles.div_ceil(share).max(1);
+        self.sums.resize_with(shares, || Sums::of(program));
+        let mut sums = std::mem::take(&mut self.sums);
+        with_parameters(parameters, |biases| {
+            with_values(x, "backward", |x| {
+                with_values(d_pooled, "backward", |d_pooled| {
+                    let weights = Weights { packed: &self.packed, biases };
+                    sums.par_iter_mut().enumerate().for_each(|(index, sums)| {
+                        let mut scratch = self.borrow();
+                        sums.clear();
+                        for tile in index * share..tiles.min((index + 1) * share) {
+                            let kept = match keep {
+                                Keep::Activations => Some(&self.kept[tile]),
+                                Keep::Nothing => None,
+                            };
+                            self.tile_back(&weights, tile, (x, d_pooled), kept, &mut scratch, sums);
+                        }
+                        self.give_back(scratch);
+                    });
+                    Ok(())
+                })
+            })
+        })?;
+        let gradients = parameters.iter().enumerate().map(|(index, (weight, bias))| {
+            let (dw, db) = Sums::total(&sums, index);
+            let dw = Tensor::from_vec(dw, weight.shape(), &Device::Cpu)?;
+            Ok((dw, Tensor::from_vec(db, bias.shape(), &Device::Cpu)?))
+        });
+        let gradients = gradients.collect();
+        self.sums = sums;
+        gradients
+    }
+
+    fn tile_back(
+        &self,
+        weights: &Weights<'_>,
+        tile: usize,
+        (x, d_pooled): (&[f32], &[f32]),
+        kept: Option<&Buffer>,
+        scratch: &mut Scratch,
+        sums: &mut Sums,
+    ) {
+        let program = &self.program;
+        let channels = program.output.channels;
+        let nth = |values: &'_ [f32], len: usize| -> std::ops::Range<usize> {
+            let start = tile * program.tile * len;
+            start..values.len().min(start + program.tile * len)
+        };
+        let x = &x[nth(x, program.input.len())];
+        let d_pooled = &d_pooled[nth(d_pooled, channels)];
+        let len = x.len() / program.input.len() * program.kept;
+        let first = |dy: &mut [f32]| pool::spread(d_pooled, channels, dy);
+        match kept {
+            Some(kept) => program.backward(weights, x, kept.read(len), scratch, sums, first),
+            None => {
+                let mut again = std::mem::take(&mut scratch.again);
+                program.forward(weights, x, Some(again.get(len)), scratch, |_| ());
+                program.backward(weights, x, again.read(len), scratch, sums, first);
+                scratch.again = again;
+            }
+        }
+    }
+
+    /// Seconds that threads have spent in each layer, forward and back, since this was asked before.
+    pub fn seconds(&mut self) -> Vec<[f64; 2]> {
+        let scratch = self.scratch.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut total = vec![[0.0; 2]; self.program.layers.len()];
+        for seconds in scratch.iter_mut().map(|it| std::mem::take(&mut it.seconds)) {
+            for (total, seconds) in total.iter_mut().zip(seconds) {
+                (0..2).for_each(|way| total[way] += seconds[way]);
+            }
+        }
+        total
+    }
+
+    fn borrow(&self) -> Scratch {
+        self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, scratch: Scratch) {
+        self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
+    }
+}
+
+/// Calls `f` with the values of the biases.
+fn with_parameters<T>(
+    parameters: &Parameters<'_>,
+    f: impl FnOnce(Vec<&[f32]>) -> candle_core::Result<T>,
+) -> Result<T> {
+    let guards: Vec<_> = parameters.iter().map(|(_, bias)| bias.storage_and_layout()).collect();
+    let mut biases = Vec::with_capacity(guards.len());
+    for (storage, layout) in &guards {
+        let candle_core::Storage::Cpu(storage) = &**storage else {
+            return Err(Error::failed("the kernels run on the CPU, and a parameter does not lie there"));
+        };
+        biases.push(crate::kernel::values(storage, layout, "bias")?);
+    }
+    Ok(f(biases)?)
+}

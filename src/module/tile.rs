@@ -1,0 +1,304 @@
+//! A tile of maps through a module and back, on one thread.
+
+use std::time::Instant;
+
+use crate::kernel::activation::{mask_into, rectify_into};
+use crate::kernel::conv::Packed;
+use crate::kernel::product::Write;
+use crate::kernel::Buffer;
+
+use super::program::{Program, Step, Work};
+
+/// A module's parameters as the products read them: for each convolution, in order.
+pub(super) struct Weights<'a> {
+    pub packed: &'a [Packed],
+    pub biases: Vec<&'a [f32]>,
+}
+
+/// The gradients of a module's weights and biases, summed over a share of the batch.
+pub(super) struct Sums {
+    weights: Vec<Vec<f32>>,
+    biases: Vec<Vec<f64>>,
+}
+
+impl Sums {
+    /// Zeros for every weight and bias.
+    pub fn of(program: &Program) -> Self {
+        let geometries = || program.convolutions.iter().map(|it| it.geometry());
+        Self {
+            weights: geometries().map(|it| vec![0.0; it.taps() * it.out_channels]).collect(),
+            biases: geometries().map(|it| vec![0.0; it.out_channels]).collect(),
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.weights.iter_mut().for_each(|it| it.fill(0.0));
+        self.biases.iter_mut().for_each(|it| it.fill(0.0));
+    }
+
+    /// The gradients of the weight and the bias of convolution `index`, over all shares.
+    pub fn total(shares: &[Sums], index: usize) -> (Vec<f32>, Vec<f32>) {
+        let [first, rest @ ..] = shares else { return (Vec::new(), Vec::new()) };
+        let mut weight = first.weights[index].clone();
+        let mut bias = first.biases[index].clone();
+        for share in rest {
+            weight.iter_mut().zip(&share.weights[index]).for_each(|(sum, it)| *sum += it);
+            bias.iter_mut().zip(&share.biases[index]).for_each(|(sum, it)| *sum += it);
+        }
+        (weight, bias.into_iter().map(|sum| sum as f32).collect())
+    }
+}
+
+/// The memory that a thread works in.
+#[derive(Default)]
+pub(super) struct Scratch {
+    /// What lies between layers, in turns.
+    maps: [Buffer; 2],
+    /// What a layer keeps, where nothing is kept.
+    unkept: Buffer,
+    /// What a tile keeps that goes forward again.
+    pub again: Buffer,
+    within: Within,
+    /// Seconds in each layer, forward and back.
+    pub seconds: Vec<[f64; 2]>,
+}
+
+/// The same within a layer.
+#[derive(Default)]
+struct Within {
+    relu: Buffer,
+    shortcut: Buffer,
+    gradients: [Buffer; 2],
+    framed: Buffer,
+}
+
+/// What a layer's backward pass has of its forward pass.
+struct Kept<'a> {
+    /// Its input, where that is at hand.
+    input: Option<&'a [f32]>,
+    inner: &'a [f32],
+    /// Its output, where that was kept.
+    output: Option<&'a [f32]>,
+}
+
+impl Program {
+    /// Takes `x` `[maps, h, w, channels]` through all layers and `last` over the maps that come out.
+    /// What [`Self::backward`] needs goes to `kept`, if that is given.
+    pub fn forward<T>(
+        &self,
+        weights: &Weights<'_>,
+        x: &[f32],
+        mut kept: Option<&mut [f32]>,
+        scratch: &mut Scratch,
+        last: impl FnOnce(&[f32]) -> T,
+    ) -> T {
+        let maps = x.len() / self.input.len();
+        scratch.seconds.resize(self.layers.len(), [0.0; 2]);
+        let [from, to] = &mut scratch.maps;
+        let (mut from, mut to) = (from.get(maps * self.largest), to.get(maps * self.largest));
+        // The input of a layer, where it does not lie at the beginning of `from`.
+        let mut elsewhere = Some(x);
+        for (index, layer) in self.layers.iter().enumerate() {
+            let started = Instant::now();
+            let x = elsewhere.unwrap_or(&from[..maps * layer.input]);
+            let (inner, slot) = match &mut kept {
+                Some(kept) => {
+                    let inner = take(kept, maps * layer.inner);
+                    let keeps = layer.keeps_output;
+                    (inner, keeps.then(|| take(kept, maps * layer.output)))
+                }
+                None => (scratch.unkept.get(maps * layer.inner), None),
+            };
+            if let Some(y) = slot {
+                self.layer(layer, weights, x, inner, &mut scratch.within, y);
+                elsewhere = Some(y);
+            } else {
+                let y = &mut to[..maps * layer.output];
+                self.layer(layer, weights, x, inner, &mut scratch.within, y);
+                std::mem::swap(&mut from, &mut to);
+                elsewhere = None;
+            }
+            scratch.seconds[index][0] += started.elapsed().as_secs_f64();
+        }
+        last(elsewhere.unwrap_or(&from[..maps * self.output.len()]))
+    }
+
+    /// One layer, from `x` to `y`.
+    fn layer(
+        &self,
+        layer: &Step,
+        weights: &Weights<'_>,
+        x: &[f32],
+        mut inner: &mut [f32],
+        within: &mut Within,
+        y: &mut [f32],
+    ) {
+        let maps = x.len() / layer.input;
+        let mut convolve = |conv: usize, x: &[f32], y: &mut [f32], write: Write<'_>| {
+            let write = Write { bias: Some(weights.biases[conv]), ..write };
+            self.convolutions[conv].forward(&weights.packed[conv], x, &mut within.framed, y, write);
+        };
+        match &layer.work {
+            Work::Relu => rectify_into(x, y),
+            Work::Conv { conv, relu } => {
+                convolve(*conv, x, y, Write { relu: *relu, ..Write::default() });
+            }
+            Work::Residual { branch, shortcut, keeps_relu } => {
+                let r = match keeps_relu {
+                    true => take(&mut inner, x.len()),
+                    false => within.relu.get(x.len()),
+                };
+                rectify_into(x, r);
+                let mut plus = x;
+                if let Some(conv) = shortcut {
+                    let s = within.shortcut.get(y.len());
+                    convolve(*conv, r, s, Write::default());
+                    plus = s;
+                }
+                let mut h: &[f32] = r;
+                let Some((last, branch)) = branch.split_last() else { return };
+                for conv in branch {
+                    let out = take(&mut inner, maps * self.convolutions[*conv].geometry().out_len());
+                    convolve(*conv, h, out, Write { relu: true, ..Write::default() });
+                    h = out;
+                }
+                convolve(*last, h, y, Write { plus: Some(plus), ..Write::default() });
+            }
+        }
+    }
+
+    /// Carries the gradient that `first` writes for the maps that came out back through all layers,
+    /// and adds what the weights and biases get of it to `sums`. `x` is the input of the
+    /// [`Self::forward`] that filled `kept`; it is data, and gets no gradient.
+    pub fn backward(
+        &self,
+        weights: &Weights<'_>,
+        x: &[f32],
+        kept: &[f32],
+        scratch: &mut Scratch,
+        sums: &mut Sums,
+        first: impl FnOnce(&mut [f32]),
+    ) {
+        let maps = x.len() / self.input.len();
+        let [from, to] = &mut scratch.maps;
+        let (mut dy, mut dx) = (from.get(maps * self.largest), to.get(maps * self.largest));
+        first(&mut dy[..maps * self.output.len()]);
+        let mut end = kept.len();
+        for (index, layer) in self.layers.iter().enumerate().skip(self.first).rev() {
+            let started = Instant::now();
+            let slots = &kept[end - maps * layer.kept()..end];
+            end -= slots.len();
+            let (inner, output) = slots.split_at(maps * layer.inner);
+            let before = index.checked_sub(1).map(|before| &self.layers[before]);
+            let input = match before {
+                None => Some(x),
+                Some(before) => {
+                    before.keeps_output.then(|| &kept[end - maps * before.output..end])
+                }
+            };
+            let of = Kept { input, inner, output: layer.keeps_output.then_some(output) };
+            let gradient = (index > self.first).then_some(&mut dx[..maps * layer.input]);
+            let dy_of = &dy[..maps * layer.output];
+            self.layer_back(layer, weights, &of, &mut scratch.within, sums, dy_of, gradient);
+            std::mem::swap(&mut dy, &mut dx);
+            scratch.seconds[index][1] += started.elapsed().as_secs_f64();
+        }
+    }
+
+    /// One layer, from `dy` to `dx`, if that is asked for.
+    #[expect(clippy::too_many_arguments, reason = "what goes in, what comes out, and where to work")]
+    fn layer_back(
+        &self,
+        layer: &Step,
+        weights: &Weights<'_>,
+        kept: &Kept<'_>,
+        within: &mut Within,
+        sums: &mut Sums,
+        dy: &[f32],
+        dx: Option<&mut [f32]>,
+    ) {
+        let Within { relu, shortcut: through_shortcut, gradients, framed } = within;
+        let maps = dy.len() / layer.output;
+        let mut add = |conv: usize, x: &[f32], dy: &[f32], framed: &mut Buffer| {
+            let (dw, db) = (&mut sums.weights[conv], &mut sums.biases[conv]);
+            self.convolutions[conv].add_weight_gradient(x, dy, framed, dw, db);
+        };
+        let back = |conv: usize, dy: &[f32], framed: &mut Buffer, dx: &mut [f32], write: Write<'_>| {
+            self.convolutions[conv].input_gradient(&weights.packed[conv], dy, framed, dx, write);
+        };
+        match &layer.work {
+            Work::Relu => {
+                if let (Some(dx), Some(y)) = (dx, kept.output) {
+                    mask_into(y, dy, dx);
+                }
+            }
+            Work::Conv { conv, relu } => {
+                let [masked, _] = gradients;
+                let dy = match kept.output.filter(|_| *relu) {
+                    Some(y) => {
+                        let masked = masked.get(dy.len());
+                        mask_into(y, dy, masked);
+                        masked
+                    }
+                    None => dy,
+                };
+                add(*conv, kept.input.expect("a convolution's input is kept"), dy, framed);
+                if let Some(dx) = dx {
+                    back(*conv, dy, framed, dx, Write::default());
+                }
+            }
+            Work::Residual { branch, shortcut, keeps_relu } => {
+                let (r, mut inner) = match (keeps_relu, kept.input) {
+                    (false, Some(x)) => {
+                        let r = relu.get(x.len());
+                        rectify_into(x, r);
+                        (&*r, kept.inner)
+                    }
+                    _ => kept.inner.split_at(maps * layer.input),
+                };
+                let [read, write] = gradients;
+                let (mut read, mut write) = (read, write);
+                // The gradient so far lies in `read`, but for that of the last convolution.
+                let mut len = None;
+                for conv in branch.iter().skip(1).rev() {
+                    let h_len = maps * self.convolutions[*conv].geometry().in_len();
+                    let (rest, h) = inner.split_at(inner.len() - h_len);
+                    inner = rest;
+                    let dy = len.map_or(dy, |len| read.read(len));
+                    add(*conv, h, dy, framed);
+                    let mask = Write { mask: Some(h), ..Write::default() };
+                    back(*conv, dy, framed, write.get(h_len), mask);
+                    std::mem::swap(&mut read, &mut write);
+                    len = Some(h_len);
+                }
+                let Some(first) = branch.first() else { return };
+                let d_first = len.map_or(dy, |len| read.read(len));
+                add(*first, r, d_first, framed);
+                if let Some(conv) = shortcut {
+                    add(*conv, r, dy, framed);
+                }
+                let Some(dx) = dx else { return };
+                match shortcut {
+                    Some(conv) => {
+                        let through = through_shortcut.get(dx.len());
+                        back(*conv, dy, framed, through, Write::default());
+                        let write = Write { plus: Some(through), mask: Some(r), ..Write::default() };
+                        back(*first, d_first, framed, dx, write);
+                    }
+                    None => {
+                        let write =
+                            Write { mask: Some(r), plus_unmasked: Some(dy), ..Write::default() };
+                        back(*first, d_first, framed, dx, write);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Cuts the first `len` values off.
+fn take<'a>(values: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
+    let (first, rest) = std::mem::take(values).split_at_mut(len);
+    *values = rest;
+    first
+}

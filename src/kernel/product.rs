@@ -204,12 +204,10 @@ impl WithSimd for Multiply<'_> {
                         M => sum_rows::<S, M>(simd, &a, starts, panel, &mut sums),
                         1 2 3 4 5 6 7 8 9 10
                     );
-                    for (sums, row) in sums.iter_mut().zip(block) {
+                    for (sums, row) in sums.iter().zip(block) {
                         let place = places.map_or(row * b.n, |places| places[row] as usize);
                         let to = place + columns.start..place + columns.end;
-                        let sums = &mut sums[..columns.len()];
-                        finish(sums, to.clone(), columns.start, &write);
-                        out[to].copy_from_slice(sums);
+                        finish(simd, sums, out, to, columns.start, &write);
                     }
                 }
             }
@@ -265,27 +263,59 @@ fn store<S: Simd, const M: usize>(sums: [[S::f32s; VECTORS]; M], out: &mut [[f32
     }
 }
 
-/// What `write` makes of the sums of one row, to be put at `to`.
+/// Puts what `write` makes of the sums of one row to `to`.
 #[inline(always)]
-fn finish(sums: &mut [f32], to: Range<usize>, column: usize, write: &Write<'_>) {
-    let add = |sums: &mut [f32], plus: &[f32]| {
-        sums.iter_mut().zip(plus).for_each(|(sum, plus)| *sum += plus);
+fn finish<S: Simd>(
+    simd: S,
+    sums: &[f32; WIDEST],
+    out: &mut [f32],
+    to: Range<usize>,
+    column: usize,
+    write: &Write<'_>,
+) {
+    let mut row = [simd.splat_f32s(0.0); VECTORS];
+    let whole = to.len() == VECTORS * S::F32_LANES;
+    // The last panel may be narrower than its vectors.
+    let mut padded = [0.0; WIDEST];
+    let mut read = |from: &[f32]| -> [S::f32s; VECTORS] {
+        let (vectors, _) = if whole {
+            S::as_simd_f32s(from)
+        } else {
+            padded[..from.len()].copy_from_slice(from);
+            S::as_simd_f32s(&padded)
+        };
+        [vectors[0], vectors[1]]
+    };
+    let columns = column..column + to.len();
+    row.copy_from_slice(&S::as_simd_f32s(sums).0[..VECTORS]);
+    let add = |row: &mut [S::f32s; VECTORS], plus: [S::f32s; VECTORS]| {
+        row.iter_mut().zip(plus).for_each(|(sum, plus)| *sum = simd.add_f32s(*sum, plus));
     };
     if let Some(plus) = write.plus {
-        add(sums, &plus[to.clone()]);
+        add(&mut row, read(&plus[to.clone()]));
     }
     if let Some(bias) = write.bias {
-        add(sums, &bias[column..]);
+        add(&mut row, read(&bias[columns]));
     }
+    let zero = simd.splat_f32s(0.0);
     if write.relu {
-        sums.iter_mut().for_each(|sum| *sum = sum.max(0.0));
+        row.iter_mut().for_each(|sum| *sum = simd.max_f32s(*sum, zero));
     }
     if let Some(mask) = write.mask {
-        let masked = sums.iter_mut().zip(&mask[to.clone()]);
-        masked.for_each(|(sum, mask)| *sum = if *mask > 0.0 { *sum } else { 0.0 });
+        row.iter_mut().zip(read(&mask[to.clone()])).for_each(|(sum, mask)| {
+            *sum = simd.select_f32s(simd.greater_than_f32s(mask, zero), *sum, zero);
+        });
     }
     if let Some(plus) = write.plus_unmasked {
-        add(sums, &plus[to]);
+        add(&mut row, read(&plus[to.clone()]));
+    }
+    let out = &mut out[to];
+    if whole {
+        S::as_mut_simd_f32s(out).0.copy_from_slice(&row);
+    } else {
+        let mut narrow = [0.0; WIDEST];
+        S::as_mut_simd_f32s(&mut narrow).0[..VECTORS].copy_from_slice(&row);
+        out.copy_from_slice(&narrow[..out.len()]);
     }
 }
 
@@ -342,7 +372,15 @@ impl WithSimd for AddOuter<'_> {
                         );
                         for (sums, row) in sums.iter().zip(row..row + block.len()) {
                             let out = &mut out[row * n + first..][..columns];
-                            out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+                            if columns == width {
+                                let (out, _) = S::as_mut_simd_f32s(out);
+                                let (sums, _) = S::as_simd_f32s(sums);
+                                for (out, sum) in out.iter_mut().zip(sums) {
+                                    *out = simd.add_f32s(*out, *sum);
+                                }
+                            } else {
+                                out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+                            }
                         }
                         row += block.len();
                     }

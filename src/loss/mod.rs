@@ -1,3 +1,4 @@
 //! Local losses: what a module is trained with, without a gradient from above.
 
+mod contrast;
 pub mod infonce;

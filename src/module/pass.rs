@@ -82,7 +82,7 @@ impl Passes {
         let (maps, channels) = (x.dim(0)?, self.program.output.channels);
         let mut kept = std::mem::take(&mut self.kept);
         if keep == Keep::Activations {
-            kept.resize_with(maps.div_ceil(self.program.tile), Buffer::default);
+            kept.resize_with(maps.div_ceil(self.tile(maps)), Buffer::default);
         }
         let slots = (keep == Keep::Activations).then_some(&mut kept[..]);
         let pooled = self.run(parameters, x, channels, slots, |y, to| pool::means(y, channels, to));
@@ -110,8 +110,9 @@ impl Passes {
                     program.forward(&weights, x, kept, &mut scratch, |y| last(y, out));
                     self.give_back(scratch);
                 };
-                let tiles = x.par_chunks(program.tile * program.input.len());
-                let tiles = tiles.zip(out.par_chunks_mut(program.tile * len));
+                let tile = self.tile(x.len() / program.input.len());
+                let tiles = x.par_chunks(tile * program.input.len());
+                let tiles = tiles.zip(out.par_chunks_mut(tile * len));
                 match kept {
                     Some(kept) => tiles
                         .zip(kept)
@@ -137,7 +138,8 @@ impl Passes {
         keep: Keep,
     ) -> Result<Vec<(Tensor, Tensor)>> {
         let program = &self.program;
-        let tiles = x.dim(0)?.div_ceil(program.tile);
+        let tile = self.tile(x.dim(0)?);
+        let tiles = x.dim(0)?.div_ceil(tile);
         let share = tiles.div_ceil(rayon::current_num_threads()).max(1);
         let shares = tiles.div_ceil(share).max(1);
         self.sums.resize_with(shares, || Sums::of(program));
@@ -149,12 +151,16 @@ impl Passes {
                     sums.par_iter_mut().enumerate().for_each(|(index, sums)| {
                         let mut scratch = self.borrow();
                         sums.clear();
-                        for tile in index * share..tiles.min((index + 1) * share) {
+                        let tiles = index * share..tiles.min((index + 1) * share);
+                        let x = x.chunks(tile * program.input.len());
+                        let d_pooled = d_pooled.chunks(tile * program.output.channels);
+                        let of_tile = x.zip(d_pooled).enumerate();
+                        for (tile, of_tile) in of_tile.skip(tiles.start).take(tiles.len()) {
                             let kept = match keep {
                                 Keep::Activations => Some(&self.kept[tile]),
                                 Keep::Nothing => None,
                             };
-                            self.tile_back(&weights, tile, (x, d_pooled), kept, &mut scratch, sums);
+                            self.tile_back(&weights, of_tile, kept, &mut scratch, sums);
                         }
                         self.give_back(scratch);
                     });
@@ -162,7 +168,7 @@ impl Passes {
                 })
             })
         })?;
-        let gradients = parameters.iter().enumerate().map(|(index, (weight, bias))| {
+        let gradients = parameters.par_iter().enumerate().map(|(index, (weight, bias))| {
             let (dw, db) = Sums::total(&sums, index);
             let dw = Tensor::from_vec(dw, weight.shape(), &Device::Cpu)?;
             Ok((dw, Tensor::from_vec(db, bias.shape(), &Device::Cpu)?))
@@ -175,7 +181,6 @@ impl Passes {
     fn tile_back(
         &self,
         weights: &Weights<'_>,
-        tile: usize,
         (x, d_pooled): (&[f32], &[f32]),
         kept: Option<&Buffer>,
         scratch: &mut Scratch,
@@ -183,12 +188,6 @@ impl Passes {
     ) {
         let program = &self.program;
         let channels = program.output.channels;
-        let nth = |values: &'_ [f32], len: usize| -> std::ops::Range<usize> {
-            let start = tile * program.tile * len;
-            start..values.len().min(start + program.tile * len)
-        };
-        let x = &x[nth(x, program.input.len())];
-        let d_pooled = &d_pooled[nth(d_pooled, channels)];
         let len = x.len() / program.input.len() * program.kept;
         let first = |dy: &mut [f32]| pool::spread(d_pooled, channels, dy);
         match kept {
@@ -212,6 +211,12 @@ impl Passes {
             }
         }
         total
+    }
+
+    /// Maps that go through together, of so many: all threads get the same work.
+    fn tile(&self, maps: usize) -> usize {
+        let share = maps.div_ceil(rayon::current_num_threads());
+        share.div_ceil(share.div_ceil(self.program.tile).max(1)).max(1)
     }
 
     fn borrow(&self) -> Scratch {

@@ -1,0 +1,262 @@
+//! One prediction step of InfoNCE on the CPU: projection, scores, cross-entropy and their gradients.
+//!
+//! The negatives are gathered by their numbers, row by row: with N of them each position reads
+//! N + 1 rows, where a product of all positions and all targets would take as many times more
+//! operations as there are positions for each negative. Nothing of the size
+//! positions x negatives x channels is ever written.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use rayon::prelude::*;
+
+use crate::kernel::product::{Gathered, Panels, Segment, Write, add_outer, multiply};
+use crate::kernel::{values, with_values};
+
+/// Rows of a product that a task computes.
+const ROWS: usize = 64;
+
+/// Cross-entropy of each pooled vector picking the projection of the one `below` rows further down
+/// among those of its negatives: of `pooled` `[batch, grid, grid, channels]` and a predictor
+/// `[channels, channels]`, a scalar.
+pub(super) struct Contrast {
+    pub grid: usize,
+    pub below: usize,
+    /// The numbers of the targets that each position is scored against, besides its own:
+    /// `[positions * N]`.
+    pub negatives: Vec<u32>,
+    pub scores: Arc<Mutex<Scores>>,
+}
+
+/// What the forward pass leaves for the backward pass.
+#[derive(Default)]
+pub(super) struct Scores {
+    /// The projected targets, `[positions, channels]`.
+    targets: Vec<f32>,
+    /// softmax over the positive and the negatives, `[positions, 1 + N]`.
+    probabilities: Vec<f32>,
+    /// The share of positions whose positive scores above every negative.
+    pub accuracy: f64,
+}
+
+/// The sizes of a step.
+#[derive(Clone, Copy)]
+struct Sizes {
+    positions: usize,
+    channels: usize,
+    negatives: usize,
+}
+
+impl Contrast {
+    fn sizes(&self, pooled: &Shape, predictor: &Shape) -> Result<Sizes> {
+        let (batch, rows, columns, channels) = pooled.dims4()?;
+        let predicting = self.grid.saturating_sub(self.below);
+        let positions = batch * predicting * self.grid;
+        let fits = (rows, columns) == (self.grid, self.grid)
+            && predictor.dims2()? == (channels, channels)
+            && positions > 0
+            && self.negatives.len().is_multiple_of(positions)
+            && self.negatives.iter().all(|&negative| (negative as usize) < positions);
+        if !fits {
+            candle_core::bail!(
+                "infonce: vectors {pooled:?}, a predictor {predictor:?} and {} negatives do not fit",
+                self.negatives.len()
+            )
+        }
+        Ok(Sizes { positions, channels, negatives: self.negatives.len() / positions })
+    }
+
+    /// Where the vectors of the predicting positions begin, or those `below` rows further down.
+    fn starts(&self, sizes: Sizes, below: usize) -> Vec<u32> {
+        let predicting = self.grid - self.below;
+        let start = |position: usize| {
+            let (row, column) = (position / self.grid, position % self.grid);
+            let (batch, y) = (row / predicting, row % predicting + below);
+            (((batch * self.grid + y) * self.grid + column) * sizes.channels) as u32
+        };
+        (0..sizes.positions).map(start).collect()
+    }
+
+    /// The targets that `position` is scored against, its own first.
+    fn candidates(&self, position: usize, negatives: usize) -> impl Iterator<Item = usize> + '_ {
+        let negatives = &self.negatives[position * negatives..(position + 1) * negatives];
+        std::iter::once(position).chain(negatives.iter().map(|&negative| negative as usize))
+    }
+
+    /// For each target the positions that are scored against it, each with its place among that
+    /// position's candidates: `(first of each target in the list, the list)`.
+    fn readers(&self, sizes: Sizes) -> (Vec<usize>, Vec<(u32, u32)>) {
+        let each = |visit: &mut dyn FnMut(usize, usize, usize)| {
+            for position in 0..sizes.positions {
+                for (place, target) in self.candidates(position, sizes.negatives).enumerate() {
+                    visit(position, place, target);
+                }
+            }
+        };
+        let mut first = vec![0; sizes.positions + 1];
+        each(&mut |_, _, target| first[target + 1] += 1);
+        for target in 0..sizes.positions {
+            first[target + 1] += first[target];
+        }
+        let mut next = first.clone();
+        let mut list = vec![(0, 0); first[sizes.positions]];
+        each(&mut |position, place, target| {
+            list[next[target]] = (position as u32, place as u32);
+            next[target] += 1;
+        });
+        (first, list)
+    }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    // Running sums, so that the additions need not wait for each other.
+    let mut sums = [0.0f32; 16];
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
+    for (a, b) in a.iter().zip(b) {
+        for i in 0..16 {
+            sums[i] += a[i] * b[i];
+        }
+    }
+    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f32>() + rest
+}
+
+fn add_scaled(sum: &mut [f32], scale: f32, values: &[f32]) {
+    sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += scale * value);
+}
+
+/// The rows of `values` that begin at `starts`, times `right`.
+fn product(values: &[f32], starts: &[u32], channels: usize, right: &Panels) -> Vec<f32> {
+    let mut out = vec![0.0; starts.len() * channels];
+    let segments = [Segment { offset: 0, len: channels as u32 }];
+    let tasks = out.par_chunks_mut(ROWS * channels).zip(starts.par_chunks(ROWS));
+    tasks.for_each(|(out, starts)| {
+        let rows = Gathered { values, starts, segments: &segments };
+        multiply(rows, right, out, None, Write::default());
+    });
+    out
+}
+
+impl CustomOp2 for Contrast {
+    fn name(&self) -> &'static str {
+        "infonce"
+    }
+
+    fn cpu_fwd(
+        &self,
+        pooled: &CpuStorage,
+        pooled_layout: &Layout,
+        predictor: &CpuStorage,
+        predictor_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let sizes = self.sizes(pooled_layout.shape(), predictor_layout.shape())?;
+        let Sizes { positions, channels, negatives } = sizes;
+        let pooled = values(pooled, pooled_layout, self.name())?;
+        let predictor = values(predictor, predictor_layout, self.name())?;
+        let mut panels = Panels::default();
+        panels.pack(predictor, (channels, channels), 1, |p| p * channels);
+        let targets = product(pooled, &self.starts(sizes, self.below), channels, &panels);
+        let contexts = self.starts(sizes, 0);
+        let mut probabilities = vec![0.0f32; positions * (1 + negatives)];
+        let per_position: Vec<(f64, bool)> = probabilities
+            .par_chunks_exact_mut(1 + negatives)
+            .enumerate()
+            .map(|(position, row)| {
+                let context = &pooled[contexts[position] as usize..][..channels];
+                for (score, target) in row.iter_mut().zip(self.candidates(position, negatives)) {
+                    *score = dot(context, &targets[target * channels..][..channels]);
+                }
+                let hit = row[1..].iter().all(|&negative| row[0] > negative);
+                let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+                let sum: f64 = row.iter().map(|score| f64::from(score - max).exp()).sum();
+                let loss = sum.ln() - f64::from(row[0] - max);
+                for score in row.iter_mut() {
+                    *score = (f64::from(*score - max).exp() / sum) as f32;
+                }
+                (loss, hit)
+            })
+            .collect();
+        let loss = per_position.iter().map(|(loss, _)| loss).sum::<f64>() / positions as f64;
+        let hits = per_position.iter().filter(|(_, hit)| *hit).count();
+        let accuracy = hits as f64 / positions as f64;
+        *self.scores.lock().unwrap_or_else(PoisonError::into_inner) =
+            Scores { targets, probabilities, accuracy };
+        Ok((CpuStorage::F32(vec![loss as f32]), Shape::from(())))
+    }
+
+    fn bwd(
+        &self,
+        pooled: &Tensor,
+        predictor: &Tensor,
+        _loss: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let sizes = self.sizes(pooled.shape(), predictor.shape())?;
+        let scale = grad.to_scalar::<f32>()? / sizes.positions as f32;
+        let (d_pooled, d_predictor) = with_values(pooled, self.name(), |pooled| {
+            with_values(predictor, self.name(), |predictor| {
+                Ok(self.gradients(sizes, pooled, predictor, scale))
+            })
+        })?;
+        Ok((
+            Some(Tensor::from_vec(d_pooled, pooled.shape(), pooled.device())?),
+            Some(Tensor::from_vec(d_predictor, predictor.shape(), predictor.device())?),
+        ))
+    }
+}
+
+impl Contrast {
+    /// The gradients of pooled vectors and predictor, times `scale`. Every value is summed in one
+    /// order, whatever the number of threads.
+    fn gradients(
+        &self,
+        sizes: Sizes,
+        pooled: &[f32],
+        predictor: &[f32],
+        scale: f32,
+    ) -> (Vec<f32>, Vec<f32>) {
+        let Sizes { positions, channels, negatives } = sizes;
+        let scores = self.scores.lock().unwrap_or_else(PoisonError::into_inner);
+        let Scores { targets, probabilities, .. } = &*scores;
+        let (contexts, below) = (self.starts(sizes, 0), self.starts(sizes, self.below));
+        let weight = |position: usize, place: usize| {
+            let probability = probabilities[position * (1 + negatives) + place];
+            scale * (probability - f32::from(u8::from(place == 0)))
+        };
+        let mut d_contexts = vec![0.0; positions * channels];
+        d_contexts.par_chunks_exact_mut(channels).enumerate().for_each(|(position, sum)| {
+            for (place, target) in self.candidates(position, negatives).enumerate() {
+                add_scaled(sum, weight(position, place), &targets[target * channels..]);
+            }
+        });
+        let (first, readers) = self.readers(sizes);
+        let mut d_targets = vec![0.0; positions * channels];
+        d_targets.par_chunks_exact_mut(channels).enumerate().for_each(|(target, sum)| {
+            for &(position, place) in &readers[first[target]..first[target + 1]] {
+                let context = &pooled[contexts[position as usize] as usize..];
+                add_scaled(sum, weight(position as usize, place as usize), context);
+            }
+        });
+
+        let mut d_predictor = vec![0.0; channels * channels];
+        let tasks = d_predictor.par_chunks_mut(ROWS * channels).enumerate();
+        tasks.for_each(|(index, out)| {
+            let segments =
+                [Segment { offset: (index * ROWS) as u32, len: (out.len() / channels) as u32 }];
+            let rows = Gathered { values: pooled, starts: &below, segments: &segments };
+            add_outer(rows, &d_targets, channels, out);
+        });
+
+        let mut panels = Panels::default();
+        panels.pack(predictor, (channels, channels), channels, |p| p);
+        let rows: Vec<u32> = (0..positions).map(|row| (row * channels) as u32).collect();
+        let d_below = product(&d_targets, &rows, channels, &panels);
+        let mut d_pooled = vec![0.0; pooled.len()];
+        for (starts, rows) in [(&contexts, &d_contexts), (&below, &d_below)] {
+            for (start, row) in starts.iter().zip(rows.chunks_exact(channels)) {
+                add_scaled(&mut d_pooled[*start as usize..][..channels], 1.0, row);
+            }
+        }
+        (d_pooled, d_predictor)
+    }
+}

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor, Var};
 use gimlet::loss::infonce::{InfoNce, Negatives};
-use gimlet::module::{Module, Parameters, pooled};
+use gimlet::module::{Keep, Module, Parameters};
 use gimlet::pipeline::{self, Layer};
 use gimlet::train::trainer::Trainer;
 
@@ -317,14 +317,21 @@ fn resnet_modules_give_the_published_outputs_losses_and_gradients() {
         let output = encoder.forward(&input).unwrap();
         let name = &case.name;
         assert_close(&format!("{name} output"), &output, &channels_last(case.get("output")));
-        let z = pooled(&output, grid).unwrap();
+        let means = encoder.pooled(&input, Keep::Activations).unwrap();
+        let means = Var::from_tensor(&means).unwrap();
+        let z = means.reshape((batch, grid, grid, channels)).unwrap();
         assert_close(&format!("{name} pooled"), &z, &expected_pooled);
 
         let (negatives, settings) = case.negatives("", batch, (grid, grid));
         let loss = InfoNce::new(&settings, channels, &all.under("loss")).unwrap();
         let outcome = loss.forward(&z, &negatives).unwrap();
         assert_loss(name, f64::from(outcome.loss.to_scalar::<f32>().unwrap()), case.scalar("loss"));
-        let gradients = outcome.loss.backward().unwrap();
+        let mut gradients = outcome.loss.backward().unwrap();
+        let d_means = gradients.get(&means).unwrap().clone();
+        for (parameter, gradient) in encoder.gradients(&input, &d_means, Keep::Activations).unwrap()
+        {
+            gradients.insert(&parameter, gradient);
+        }
         let expected = parameters(&case, "grad.", module);
         assert_eq!(expected.len(), variables.len(), "{name}: every parameter has a gradient");
         // The terms of a bias's gradient nearly cancel: the published f32 values of these are off by

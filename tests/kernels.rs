@@ -1,7 +1,9 @@
 //! The kernels against their naive forms, over shapes, strides and paddings.
 
 use candle_core::{Device, Tensor, Var};
-use gimlet::kernel::{activation::relu, conv::conv2d, pool::mean_pool};
+use gimlet::kernel::activation::relu;
+use gimlet::kernel::conv_op::{conv1d, conv2d};
+use gimlet::kernel::pool::mean_pool;
 use gimlet::random::generator;
 use proptest::prelude::*;
 
@@ -12,25 +14,32 @@ struct Sizes {
     height: usize,
     width: usize,
     channels: usize,
-    kernel: usize,
-    stride: usize,
-    padding: usize,
+    /// Down and across, as are the next two.
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 2],
     out_channels: usize,
 }
 
 impl Sizes {
     fn out(&self) -> (usize, usize) {
-        let side = |n: usize| (n + 2 * self.padding - self.kernel) / self.stride + 1;
-        (side(self.height), side(self.width))
+        let side = |n: usize, axis: usize| {
+            (n + 2 * self.padding[axis] - self.kernel[axis]) / self.stride[axis] + 1
+        };
+        (side(self.height, 0), side(self.width, 1))
     }
 }
 
 fn sizes() -> impl Strategy<Value = Sizes> {
-    (1..4usize, 1..9usize, 1..9usize, 1..7usize, 1..6usize, 1..4usize, 0..3usize, 1..10usize)
-        .prop_map(|(images, height, width, channels, kernel, stride, padding, out_channels)| {
+    let pair = |from: usize, to: usize| [from..to, from..to];
+    let maps = (1..5usize, 1..9usize, 1..9usize, 1..7usize, prop_oneof![1..10usize, 30..40usize]);
+    (maps, pair(1, 6), pair(1, 5), pair(0, 4))
+        .prop_map(|((images, height, width, channels, out_channels), kernel, stride, padding)| {
             Sizes { images, height, width, channels, kernel, stride, padding, out_channels }
         })
-        .prop_filter("the kernel fits", |s| s.height.min(s.width) + 2 * s.padding >= s.kernel)
+        .prop_filter("the kernel fits", |s| {
+            s.height + 2 * s.padding[0] >= s.kernel[0] && s.width + 2 * s.padding[1] >= s.kernel[1]
+        })
 }
 
 fn draw(seed: u64, purpose: &str, len: usize) -> Vec<f32> {
@@ -43,15 +52,15 @@ fn each_product(s: &Sizes, mut visit: impl FnMut(usize, usize, usize)) {
     let (out_h, out_w) = s.out();
     for n in 0..s.images {
         for (oy, ox) in (0..out_h).flat_map(|y| (0..out_w).map(move |x| (y, x))) {
-            for (ky, kx) in (0..s.kernel).flat_map(|y| (0..s.kernel).map(move |x| (y, x))) {
-                let y = (oy * s.stride + ky).checked_sub(s.padding).filter(|y| *y < s.height);
-                let x = (ox * s.stride + kx).checked_sub(s.padding).filter(|x| *x < s.width);
+            for (ky, kx) in (0..s.kernel[0]).flat_map(|y| (0..s.kernel[1]).map(move |x| (y, x))) {
+                let y = (oy * s.stride[0] + ky).checked_sub(s.padding[0]).filter(|y| *y < s.height);
+                let x = (ox * s.stride[1] + kx).checked_sub(s.padding[1]).filter(|x| *x < s.width);
                 let (Some(y), Some(x)) = (y, x) else { continue };
                 for c in 0..s.channels {
                     for o in 0..s.out_channels {
                         visit(
                             ((n * s.height + y) * s.width + x) * s.channels + c,
-                            ((ky * s.kernel + kx) * s.channels + c) * s.out_channels + o,
+                            ((ky * s.kernel[1] + kx) * s.channels + c) * s.out_channels + o,
                             ((n * out_h + oy) * out_w + ox) * s.out_channels + o,
                         );
                     }
@@ -84,14 +93,14 @@ proptest! {
     fn convolution_and_its_gradients_are_the_naive_ones(s in sizes(), relu: bool, seed: u64) {
         let (out_h, out_w) = s.out();
         let x = draw(seed, "x", s.images * s.height * s.width * s.channels);
-        let w = draw(seed, "w", s.kernel * s.kernel * s.channels * s.out_channels);
+        let w = draw(seed, "w", s.kernel[0] * s.kernel[1] * s.channels * s.out_channels);
         let b = draw(seed, "b", s.out_channels);
         let g = draw(seed, "g", s.images * out_h * out_w * s.out_channels);
         let var = |v: &[f32], shape: &[usize]| {
             Var::from_tensor(&Tensor::from_slice(v, shape, &Device::Cpu).unwrap()).unwrap()
         };
         let vx = var(&x, &[s.images, s.height, s.width, s.channels]);
-        let vw = var(&w, &[s.kernel, s.kernel, s.channels, s.out_channels]);
+        let vw = var(&w, &[s.kernel[0], s.kernel[1], s.channels, s.out_channels]);
         let vb = var(&b, &[s.out_channels]);
         let y = conv2d(&vx, &vw, &vb, s.stride, s.padding, relu).unwrap();
         let tg = Tensor::from_slice(&g, y.shape(), &Device::Cpu).unwrap();
@@ -118,6 +127,23 @@ proptest! {
         assert_close("input gradient", gradients.get(&vx).unwrap(), &dx)?;
         assert_close("weight gradient", gradients.get(&vw).unwrap(), &dw)?;
         assert_close("bias gradient", gradients.get(&vb).unwrap(), &db)?;
+    }
+
+    #[test]
+    fn a_1d_convolution_is_a_flat_2d_one(s in sizes(), relu: bool, seed: u64) {
+        let s = Sizes { height: 1, kernel: [1, s.kernel[1]], stride: [1, s.stride[1]], padding: [0, s.padding[1]], ..s };
+        let x = draw(seed, "x", s.images * s.width * s.channels);
+        let x = Tensor::from_vec(x, (s.images, s.width, s.channels), &Device::Cpu).unwrap();
+        let w = draw(seed, "w", s.kernel[1] * s.channels * s.out_channels);
+        let w = Tensor::from_vec(w, (s.kernel[1], s.channels, s.out_channels), &Device::Cpu).unwrap();
+        let b = Tensor::from_vec(draw(seed, "b", s.out_channels), s.out_channels, &Device::Cpu).unwrap();
+        let y = conv1d(&x, &w, &b, s.stride[1], s.padding[1], relu).unwrap();
+        let flat = conv2d(
+            &x.unsqueeze(1).unwrap(), &w.unsqueeze(0).unwrap(), &b, s.stride, s.padding, relu,
+        ).unwrap();
+        prop_assert_eq!(y.dims(), &[s.images, s.out().1, s.out_channels]);
+        let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        prop_assert_eq!(values(&y), values(&flat));
     }
 
     #[test]
@@ -162,7 +188,7 @@ fn an_images_convolution_does_not_depend_on_its_batch() {
         let convolve = |from: usize, to: usize| {
             let x = &x[from * len..to * len];
             let x = Tensor::from_slice(x, (to - from, size, size, channels), &Device::Cpu).unwrap();
-            let y = conv2d(&x, &w, &b, 1, kernel / 2, true).unwrap();
+            let y = conv2d(&x, &w, &b, [1, 1], [kernel / 2; 2], true).unwrap();
             y.flatten_all().unwrap().to_vec1::<f32>().unwrap()
         };
         let all = convolve(0, images);

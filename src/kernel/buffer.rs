@@ -22,7 +22,7 @@ impl Buffer {
 
     /// The first `len` values of those that [`Self::get`] was asked for last.
     pub fn read(&self, len: usize) -> &[f32] {
-        &self.values[self.start()..][..len]
+        if len == 0 { &[] } else { &self.values[self.start()..][..len] }
     }
 
     fn start(&self) -> usize {

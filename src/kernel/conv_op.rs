@@ -91,10 +91,11 @@ impl CustomOp3 for Conv {
         let g = conv.geometry();
         let mut y = vec![0.0; maps * g.out_len()];
         let tiles = y.par_chunks_mut((conv.most_maps() * g.out_len()).max(1));
-        tiles.zip(x.par_chunks((conv.most_maps() * g.in_len()).max(1))).for_each_init(
-            Buffer::default,
-            |framed, (y, x)| conv.forward(&packed, x, framed, y, write),
-        );
+        tiles
+            .zip(x.par_chunks((conv.most_maps() * g.in_len()).max(1)))
+            .for_each_init(Buffer::default, |framed, (y, x)| {
+                conv.forward(&packed, x, framed, y, write)
+            });
         let shape = Shape::from((maps, g.out_height(), g.out_width(), g.out_channels));
         Ok((CpuStorage::F32(y), shape))
     }
@@ -138,10 +139,11 @@ fn input_gradient(conv: &Convolution, weight: &[f32], dy: &[f32], maps: usize) -
     let g = conv.geometry();
     let mut dx = vec![0.0; maps * g.in_len()];
     let tiles = dx.par_chunks_mut((conv.most_maps() * g.in_len()).max(1));
-    tiles.zip(dy.par_chunks((conv.most_maps() * g.out_len()).max(1))).for_each_init(
-        Buffer::default,
-        |framed, (dx, dy)| conv.input_gradient(&packed, dy, framed, dx, Write::default()),
-    );
+    tiles
+        .zip(dy.par_chunks((conv.most_maps() * g.out_len()).max(1)))
+        .for_each_init(Buffer::default, |framed, (dx, dy)| {
+            conv.input_gradient(&packed, dy, framed, dx, Write::default())
+        });
     dx
 }
 

@@ -171,7 +171,8 @@ impl Geometry {
                 for map in 0..maps {
                     for (y, from_y) in vertical.positions() {
                         for (x, from_x) in horizontal.positions() {
-                            let from = map * frame.len() + from_y * row + from_x * self.out_channels;
+                            let from =
+                                map * frame.len() + from_y * row + from_x * self.out_channels;
                             let to = (map * self.height + y) * self.width + x;
                             phase.starts.push(from as u32);
                             phase.places.push((to * self.channels) as u32);
@@ -207,7 +208,8 @@ impl Geometry {
         let mut frame = (0, 0);
         for phase in phases.iter().filter(|phase| phase.taps > 0) {
             let last = phase.first + (side - 1 - phase.first) / stride * stride;
-            frame.0 = frame.0.max((phase.taps - 1).saturating_sub((phase.first + padding) / stride));
+            frame.0 =
+                frame.0.max((phase.taps - 1).saturating_sub((phase.first + padding) / stride));
             frame.1 = frame.1.max(((last + padding) / stride + 1).saturating_sub(out));
         }
         let phases = phases.into_iter().map(|phase| AxisPhase { before: frame.0, ..phase });
@@ -217,7 +219,10 @@ impl Geometry {
 
 fn segments(rows: usize, row: usize, len: usize) -> Vec<Segment> {
     let len = len as u32;
-    (0..rows).map(|index| Segment { offset: (index * row) as u32, len }).filter(|it| it.len > 0).collect()
+    (0..rows)
+        .map(|index| Segment { offset: (index * row) as u32, len })
+        .filter(|it| it.len > 0)
+        .collect()
 }
 
 /// The part of a pass back that the same taps reach.

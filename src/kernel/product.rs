@@ -86,14 +86,32 @@ pub struct Panels {
     values: Buffer,
     k: usize,
     n: usize,
+    width: usize,
 }
 
 impl Panels {
     /// Packs the matrix `[k, n]` whose value at (p, j) is `at(p) + j * stride` of `values`, in place
     /// of what was packed before.
-    pub fn pack(&mut self, values: &[f32], (k, n): (usize, usize), stride: usize, at: impl Fn(usize) -> usize) {
-        (self.k, self.n) = (k, n);
-        let width = width();
+    pub fn pack(
+        &mut self,
+        values: &[f32],
+        shape: (usize, usize),
+        stride: usize,
+        at: impl Fn(usize) -> usize,
+    ) {
+        self.pack_by(width(), values, shape, stride, at);
+    }
+
+    /// The same in panels of `width` columns.
+    fn pack_by(
+        &mut self,
+        width: usize,
+        values: &[f32],
+        (k, n): (usize, usize),
+        stride: usize,
+        at: impl Fn(usize) -> usize,
+    ) {
+        (self.k, self.n, self.width) = (k, n, width);
         let packed = self.values.get(n.div_ceil(width) * k * width);
         if k == 0 {
             return;
@@ -106,7 +124,10 @@ impl Panels {
                 if stride == 1 {
                     row[..columns].copy_from_slice(&from[..columns]);
                 } else {
-                    row.iter_mut().zip(from.iter().step_by(stride)).take(columns).for_each(|(to, from)| *to = *from);
+                    row.iter_mut()
+                        .zip(from.iter().step_by(stride))
+                        .take(columns)
+                        .for_each(|(to, from)| *to = *from);
                 }
                 row[columns..].fill(0.0);
             }
@@ -115,10 +136,10 @@ impl Panels {
 
     /// The panels, in order.
     fn panels(&self) -> impl Iterator<Item = &[f32]> {
-        let len = self.k * width();
-        let values = self.values.read(self.n.div_ceil(width()) * len);
+        let (len, count) = (self.k * self.width, self.n.div_ceil(self.width.max(1)));
+        let values = self.values.read(count * len);
         // An empty sum still goes to every column.
-        (0..self.n.div_ceil(width())).map(move |index| &values[index * len..][..len])
+        (0..count).map(move |index| &values[index * len..][..len])
     }
 }
 
@@ -190,6 +211,7 @@ impl WithSimd for Multiply<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { a, b, out, places, write } = self;
+        assert_eq!(b.width, VECTORS * S::F32_LANES, "panels for these vectors");
         let (width, rows) = (VECTORS * S::F32_LANES, a.starts.len());
         let most = if S::REGISTER_COUNT >= 32 { ROWS } else { ROWS_OF_16 };
         let chunk = (CHUNK / b.k.max(1)).clamp(FEWEST, MOST);
@@ -415,4 +437,151 @@ fn sum_outer<S: Simd, const M: usize>(
         }
     }
     store::<S, M>(sums, out);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::random::generator;
+
+    /// Runs `op` once with the vectors of every kind that this machine has.
+    fn each_kind(mut run: impl FnMut(&str, &dyn Fn(&mut Job<'_>))) {
+        run("arrays", &|job| Simd::vectorize(pulp::Scalar128b, job));
+        #[cfg(target_arch = "x86_64")]
+        if let Some(simd) = pulp::x86::V3::try_new() {
+            run("AVX2", &move |job| Simd::vectorize(simd, job));
+        }
+        run("the widest", &|job| dispatch(job));
+    }
+
+    /// One of the two products, whose panels are packed for the vectors that it runs with.
+    enum Job<'a> {
+        Multiply(Gathered<'a>, &'a [f32], usize, &'a mut [f32], Option<&'a [u32]>, Write<'a>),
+        AddOuter(Gathered<'a>, &'a [f32], usize, &'a mut [f32]),
+    }
+
+    impl WithSimd for &mut Job<'_> {
+        type Output = ();
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, simd: S) {
+            match self {
+                Job::Multiply(a, b, n, out, places, write) => {
+                    let mut panels = Panels::default();
+                    let width = VECTORS * S::F32_LANES;
+                    panels.pack_by(width, b, (a.columns(), *n), 1, |p| p * *n);
+                    let (a, places, write) = (*a, *places, *write);
+                    Multiply { a, b: &panels, out, places, write }.with_simd(simd);
+                }
+                Job::AddOuter(a, b, n, out) => {
+                    AddOuter { a: *a, b, n: *n, out }.with_simd(simd);
+                }
+            }
+        }
+    }
+
+    /// A gathered matrix of random rows, which overlap, and its values row by row.
+    fn gathered(seed: u64, rows: usize, lens: &[u32]) -> (Vec<f32>, Vec<u32>, Vec<Segment>) {
+        let mut draws = generator(seed, "gathered", &[]);
+        let segments: Vec<Segment> =
+            lens.iter().map(|&len| Segment { offset: draws.below(50), len }).collect();
+        let reach = segments.iter().map(|it| it.offset + it.len).max().unwrap_or(0);
+        let starts = (0..rows).map(|_| draws.below(100)).collect();
+        let values = (0..100 + reach).map(|_| draws.normal()).collect();
+        (values, starts, segments)
+    }
+
+    fn row<'a>(a: &'a Gathered<'a>, row: usize) -> impl Iterator<Item = f64> + 'a {
+        a.segments.iter().flat_map(move |segment| {
+            let start = (a.starts[row] + segment.offset) as usize;
+            a.values[start..start + segment.len as usize].iter().map(|value| f64::from(*value))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(100))]
+
+        #[test]
+        fn products_are_the_naive_ones(
+            rows in 1..300usize, lens in prop::collection::vec(1..20u32, 0..4), n in 1..80usize,
+            seed: u64, scattered: bool, relu: bool, with: [bool; 4],
+        ) {
+            let (values, starts, segments) = gathered(seed, rows, &lens);
+            let a = Gathered { values: &values, starts: &starts, segments: &segments };
+            let k = a.columns();
+            let mut draws = generator(seed, "b", &[]);
+            let mut normal = |len: usize| -> Vec<f32> { (0..len).map(|_| draws.normal()).collect() };
+            let (b, bias, plus) = (normal(k * n), normal(n), normal(rows * n));
+            let (mask, unmasked) = (normal(rows * n), normal(rows * n));
+            // The rows in reverse.
+            let places: Vec<u32> = (0..rows as u32).rev().map(|row| row * n as u32).collect();
+            let write = Write {
+                plus: with[0].then_some(&plus),
+                bias: with[1].then_some(&bias),
+                relu,
+                mask: with[2].then_some(&mask),
+                plus_unmasked: with[3].then_some(&unmasked),
+            };
+            let mut expected = vec![0.0; rows * n];
+            for i in 0..rows {
+                let place = if scattered { rows - 1 - i } else { i };
+                for j in 0..n {
+                    let at = place * n + j;
+                    let products = row(&a, i).zip(b.iter().skip(j).step_by(n));
+                    let mut sum: f64 = products.map(|(a, b)| a * f64::from(*b)).sum();
+                    sum += f64::from(if with[0] { plus[at] } else { 0.0 });
+                    sum += f64::from(if with[1] { bias[j] } else { 0.0 });
+                    sum = if relu { sum.max(0.0) } else { sum };
+                    sum = if with[2] && mask[at] <= 0.0 { 0.0 } else { sum };
+                    expected[at] = sum + f64::from(if with[3] { unmasked[at] } else { 0.0 });
+                }
+            }
+            each_kind(|kind, run| {
+                let mut out = vec![f32::NAN; rows * n];
+                let places = scattered.then_some(&places[..]);
+                run(&mut Job::Multiply(a, &b, n, &mut out, places, write));
+                for (found, expected) in out.iter().zip(&expected) {
+                    assert!((f64::from(*found) - expected).abs() < 1e-4, "{kind}: {found}, not {expected}");
+                }
+            });
+        }
+
+        #[test]
+        fn sums_of_outer_products_are_the_naive_ones(
+            rows in 1..300usize, lens in prop::collection::vec(1..20u32, 1..4), n in 1..80usize,
+            seed: u64,
+        ) {
+            let (values, starts, segments) = gathered(seed, rows, &lens);
+            let a = Gathered { values: &values, starts: &starts, segments: &segments };
+            let k = a.columns();
+            let mut draws = generator(seed, "b", &[]);
+            let mut normal = |len: usize| -> Vec<f32> { (0..len).map(|_| draws.normal()).collect() };
+            let (b, before) = (normal(rows * n), normal(k * n));
+            let mut expected: Vec<f64> = before.iter().map(|value| f64::from(*value)).collect();
+            for i in 0..rows {
+                for (p, left) in row(&a, i).enumerate() {
+                    for j in 0..n {
+                        expected[p * n + j] += left * f64::from(b[i * n + j]);
+                    }
+                }
+            }
+            each_kind(|kind, run| {
+                let mut out = before.clone();
+                run(&mut Job::AddOuter(a, &b, n, &mut out));
+                for (found, expected) in out.iter().zip(&expected) {
+                    assert!((f64::from(*found) - expected).abs() < 1e-3, "{kind}: {found}, not {expected}");
+                }
+            });
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "rows within the values")]
+    fn a_row_that_reaches_past_the_values_is_not_read() {
+        let segments = [Segment { offset: 0, len: 3 }];
+        let rows = Gathered { values: &[0.0; 4], starts: &[2], segments: &segments };
+        add_outer(rows, &[1.0], 1, &mut [0.0; 3]);
+    }
 }

@@ -50,7 +50,12 @@ impl Module {
             channels = layer.out_channels(channels);
             layers.push(layer);
         }
-        Ok(Self { specs: spec.to_vec(), layers, passes: RwLock::default(), graph: Mutex::default() })
+        Ok(Self {
+            specs: spec.to_vec(),
+            layers,
+            passes: RwLock::default(),
+            graph: Mutex::default(),
+        })
     }
 
     /// `[n, h, w, channels]` -> `[n, h', w', channels']`. Leaves no graph.

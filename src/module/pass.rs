@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-use crate::{Error, Result};
 use crate::kernel::conv::Packed;
 use crate::kernel::{Buffer, pool, with_values};
 use crate::pipeline::Map;
+use crate::{Error, Result};
 
 use super::program::Program;
 use super::tile::{Scratch, Sums, Weights};
@@ -41,13 +41,7 @@ pub enum Keep {
 impl Passes {
     pub fn new(program: Program) -> Self {
         let packed = program.convolutions.iter().map(|_| Packed::default()).collect();
-        Self {
-            program,
-            packed,
-            scratch: Mutex::default(),
-            kept: Vec::new(),
-            sums: Vec::new(),
-        }
+        Self { program, packed, scratch: Mutex::default(), kept: Vec::new(), sums: Vec::new() }
     }
 
     /// The maps that it is laid out for.
@@ -58,16 +52,18 @@ impl Passes {
     /// Takes up the weights as they are now; with `back`, for backward passes, too.
     pub fn pack(&mut self, parameters: &Parameters<'_>, back: bool) -> Result<()> {
         let convolutions = self.program.convolutions.par_iter().zip(&mut self.packed);
-        convolutions.zip(parameters).enumerate().try_for_each(|(index, ((conv, packed), (weight, _)))| {
-            Ok(with_values(weight, "pack", |weight| {
-                conv.pack(weight, packed);
-                // Nobody asks for the gradient of the module's input.
-                if back && self.program.carries_back(index) {
-                    conv.pack_back(weight, packed);
-                }
-                Ok(())
-            })?)
-        })
+        convolutions.zip(parameters).enumerate().try_for_each(
+            |(index, ((conv, packed), (weight, _)))| {
+                Ok(with_values(weight, "pack", |weight| {
+                    conv.pack(weight, packed);
+                    // Nobody asks for the gradient of the module's input.
+                    if back && self.program.carries_back(index) {
+                        conv.pack_back(weight, packed);
+                    }
+                    Ok(())
+                })?)
+            },
+        )
     }
 
     /// `[maps, h, w, channels]` -> `[maps, h', w', channels']`.
@@ -78,7 +74,12 @@ impl Passes {
     }
 
     /// `[maps, h, w, channels]` -> the means over height and width, `[maps, channels']`.
-    pub fn pooled(&mut self, parameters: &Parameters<'_>, x: &Tensor, keep: Keep) -> Result<Tensor> {
+    pub fn pooled(
+        &mut self,
+        parameters: &Parameters<'_>,
+        x: &Tensor,
+        keep: Keep,
+    ) -> Result<Tensor> {
         let (maps, channels) = (x.dim(0)?, self.program.output.channels);
         let mut kept = std::mem::take(&mut self.kept);
         if keep == Keep::Activations {
@@ -114,9 +115,9 @@ impl Passes {
                 let tiles = x.par_chunks(tile * program.input.len());
                 let tiles = tiles.zip(out.par_chunks_mut(tile * len));
                 match kept {
-                    Some(kept) => tiles
-                        .zip(kept)
-                        .for_each(|((x, out), kept)| forward(x, Some(kept), out)),
+                    Some(kept) => {
+                        tiles.zip(kept).for_each(|((x, out), kept)| forward(x, Some(kept), out))
+                    }
                     None => tiles.for_each(|(x, out)| forward(x, None, out)),
                 }
                 Ok(())
@@ -237,7 +238,9 @@ fn with_parameters<T>(
     let mut biases = Vec::with_capacity(guards.len());
     for (storage, layout) in &guards {
         let candle_core::Storage::Cpu(storage) = &**storage else {
-            return Err(Error::failed("the kernels run on the CPU, and a parameter does not lie there"));
+            return Err(Error::failed(
+                "the kernels run on the CPU, and a parameter does not lie there",
+            ));
         };
         biases.push(crate::kernel::values(storage, layout, "bias")?);
     }

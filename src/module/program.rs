@@ -47,10 +47,17 @@ pub(super) struct Step {
 }
 
 pub(super) enum Work {
-    Conv { conv: usize, relu: bool },
+    Conv {
+        conv: usize,
+        relu: bool,
+    },
     Relu,
     /// `keeps_relu`: whether relu(x) is kept; where x is at hand in the backward pass, it is not.
-    Residual { branch: Vec<usize>, shortcut: Option<usize>, keeps_relu: bool },
+    Residual {
+        branch: Vec<usize>,
+        shortcut: Option<usize>,
+        keeps_relu: bool,
+    },
 }
 
 impl Program {
@@ -69,7 +76,8 @@ impl Program {
         };
         let mut index = 0;
         while let Some(spec) = specs.get(index) {
-            let fused = matches!(spec, Spec::Conv { .. }) && specs.get(index + 1) == Some(&Spec::Relu);
+            let fused =
+                matches!(spec, Spec::Conv { .. }) && specs.get(index + 1) == Some(&Spec::Relu);
             index += if fused { 2 } else { 1 };
             program.push(*spec, fused, specs.get(index));
         }

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
+use crate::kernel::Buffer;
 use crate::kernel::activation::{mask_into, rectify_into};
 use crate::kernel::conv::Packed;
 use crate::kernel::product::Write;
-use crate::kernel::Buffer;
 
 use super::program::{Program, Step, Work};
 
@@ -158,7 +158,8 @@ impl Program {
                 let mut h: &[f32] = r;
                 let Some((last, branch)) = branch.split_last() else { return };
                 for conv in branch {
-                    let out = take(&mut inner, maps * self.convolutions[*conv].geometry().out_len());
+                    let out =
+                        take(&mut inner, maps * self.convolutions[*conv].geometry().out_len());
                     convolve(*conv, h, out, Write { relu: true, ..Write::default() });
                     h = out;
                 }
@@ -180,6 +181,7 @@ impl Program {
         first: impl FnOnce(&mut [f32]),
     ) {
         let maps = x.len() / self.input.len();
+        scratch.seconds.resize(self.layers.len(), [0.0; 2]);
         let [from, to] = &mut scratch.maps;
         let (mut dy, mut dx) = (from.get(maps * self.largest), to.get(maps * self.largest));
         first(&mut dy[..maps * self.output.len()]);
@@ -192,9 +194,7 @@ impl Program {
             let before = index.checked_sub(1).map(|before| &self.layers[before]);
             let input = match before {
                 None => Some(x),
-                Some(before) => {
-                    before.keeps_output.then(|| &kept[end - maps * before.output..end])
-                }
+                Some(before) => before.keeps_output.then(|| &kept[end - maps * before.output..end]),
             };
             let of = Kept { input, inner, output: layer.keeps_output.then_some(output) };
             let gradient = (index > self.first).then_some(&mut dx[..maps * layer.input]);
@@ -206,7 +206,10 @@ impl Program {
     }
 
     /// One layer, from `dy` to `dx`, if that is asked for.
-    #[expect(clippy::too_many_arguments, reason = "what goes in, what comes out, and where to work")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "what goes in, what comes out, and where to work"
+    )]
     fn layer_back(
         &self,
         layer: &Step,
@@ -223,7 +226,11 @@ impl Program {
             let (dw, db) = (&mut sums.weights[conv], &mut sums.biases[conv]);
             self.convolutions[conv].add_weight_gradient(x, dy, framed, dw, db);
         };
-        let back = |conv: usize, dy: &[f32], framed: &mut Buffer, dx: &mut [f32], write: Write<'_>| {
+        let back = |conv: usize,
+                    dy: &[f32],
+                    framed: &mut Buffer,
+                    dx: &mut [f32],
+                    write: Write<'_>| {
             self.convolutions[conv].input_gradient(&weights.packed[conv], dy, framed, dx, write);
         };
         match &layer.work {
@@ -282,7 +289,8 @@ impl Program {
                     Some(conv) => {
                         let through = through_shortcut.get(dx.len());
                         back(*conv, dy, framed, through, Write::default());
-                        let write = Write { plus: Some(through), mask: Some(r), ..Write::default() };
+                        let write =
+                            Write { plus: Some(through), mask: Some(r), ..Write::default() };
                         back(*first, d_first, framed, dx, write);
                     }
                     None => {

@@ -31,7 +31,6 @@ const VALUE: f64 = 4.0;
 impl Costs<'_> {
     /// Bytes of memory that training module `index` takes at its peak.
     pub fn training_memory(&self, index: usize, stored: &[bool]) -> u64 {
-        let threads = rayon::current_num_threads() as f64;
         let patches = (self.pipeline.training.batch * self.patches) as f64;
         let cost = &self.modules[index];
         let outputs = patches * (KEPT * cost.kept as f64 + LARGEST * cost.largest as f64);

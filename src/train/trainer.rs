@@ -79,9 +79,9 @@ impl Trainer {
     /// # Errors
     /// When the loss is not finite: no variable has changed then.
     pub fn step(&mut self, input: &Tensor, negatives: &Negatives) -> Result<Step> {
-        let t0=std::time::Instant::now();
+        let t0 = std::time::Instant::now();
         let pooled = self.module.pooled(input, Keep::Activations)?;
-        let t1=std::time::Instant::now();
+        let t1 = std::time::Instant::now();
         // The loss is a graph of its own, from the pooled vectors and its predictors on.
         let pooled = Var::from_tensor(&pooled)?;
         let (maps, channels) = pooled.dims2()?;
@@ -95,14 +95,22 @@ impl Trainer {
         let mut gradients = outcome.loss.backward()?;
         let d_pooled = gradients.remove(&pooled);
         let d_pooled = d_pooled.ok_or_else(|| Error::failed("the loss does not read its input"))?;
-        let t2=std::time::Instant::now();
+        let t2 = std::time::Instant::now();
         let g2 = self.module.gradients(input, &d_pooled, Keep::Activations)?;
-        let t3=std::time::Instant::now();
+        let t3 = std::time::Instant::now();
         for (parameter, gradient) in g2 {
             gradients.insert(&parameter, gradient);
         }
         self.adam.step(&gradients)?;
-        if std::env::var_os("TUNE").is_some() { eprintln!("fwd {:.3} loss {:.3} bwd {:.3} adam {:.3}", (t1-t0).as_secs_f64(), (t2-t1).as_secs_f64(), (t3-t2).as_secs_f64(), t3.elapsed().as_secs_f64()); }
+        if std::env::var_os("TUNE").is_some() {
+            eprintln!(
+                "fwd {:.3} loss {:.3} bwd {:.3} adam {:.3}",
+                (t1 - t0).as_secs_f64(),
+                (t2 - t1).as_secs_f64(),
+                (t3 - t2).as_secs_f64(),
+                t3.elapsed().as_secs_f64()
+            );
+        }
         self.steps += 1;
         Ok(Step { loss, accuracy: outcome.accuracy })
     }

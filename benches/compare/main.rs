@@ -1,0 +1,106 @@
+//! A training step of ours beside PyTorch's, on the same layers, weights, batch and negatives:
+//!
+//! ```text
+//! cargo bench --bench compare -- --write docs/benchmarks.md
+//! ```
+//!
+//! `docs/benchmarks.md` says how it measures. It needs Python and the packages of
+//! `requirements.txt`, which it installs into a folder in `target`; `GIMLET_PYTHON` names another.
+
+mod arguments;
+mod case;
+#[path = "../../store/benches/store/machine.rs"]
+mod machine;
+mod matmul;
+mod ours;
+mod python;
+mod report;
+mod side;
+mod staged;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use arguments::Arguments;
+use case::Case;
+use python::Python;
+use report::{Report, Row};
+use side::{Side, Step};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Steps that are not counted: memory is found and code is warmed.
+const WARMING: usize = 2;
+
+/// How long others rest before a step: threads that wait by spinning go to sleep.
+const REST: Duration = Duration::from_millis(250);
+
+fn main() -> Result<()> {
+    let Some(arguments) = Arguments::parse()? else { return Ok(()) };
+    if let Some((name, path)) = &arguments.worker {
+        rayon::ThreadPoolBuilder::new().num_threads(arguments.threads).build_global()?;
+        let case = case::all().into_iter().find(|case| case.name == *name).ok_or("no such case")?;
+        return ours::answer(&case, path);
+    }
+    let folder = tempfile::tempdir()?;
+    let python = Python::find()?;
+    let mut report = Report::new(&arguments, machine::describe(folder.path()), &python)?;
+    report.peak = matmul::best_rate(arguments.threads);
+    for case in case::all().iter().filter(|case| arguments.wants(case.name)) {
+        eprintln!("{}", case.name);
+        report.add(compare(case, &arguments, &python, folder.path())?);
+    }
+    if arguments.wants("staged") {
+        report.staged = Some(staged::compare(&arguments, &python, folder.path())?);
+    }
+    println!("{report}");
+    match &arguments.write {
+        Some(path) => report.write_into(path),
+        None => Ok(()),
+    }
+}
+
+/// All sides, a step each in turn.
+fn compare(case: &Case, arguments: &Arguments, python: &Python, folder: &Path) -> Result<Row> {
+    let path = folder.join("case.safetensors");
+    case.write(&path)?;
+    let ours = |threads: usize| {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["--threads", &threads.to_string(), "--worker", case.name]).arg(&path);
+        Side::start(&mut command)
+    };
+    let mut sides = vec![ours(arguments.threads)?, ours(1)?];
+    sides.push(Side::start(&mut python.side(&path, "best", arguments.threads)?)?);
+    sides.push(Side::start(&mut python.side(&path, "plain", arguments.threads)?)?);
+    let mut steps: Vec<Vec<Step>> = vec![Vec::new(); sides.len()];
+    for round in 0..WARMING + arguments.rounds {
+        for (side, steps) in sides.iter_mut().zip(&mut steps) {
+            std::thread::sleep(REST);
+            let step = side.step()?;
+            if round >= WARMING {
+                steps.push(step);
+                continue;
+            }
+            // The same loss from the same weights; later ones differ by rounding, step upon step.
+            if round == 0 {
+                steps.push(step);
+            }
+        }
+    }
+    let losses: Vec<f64> = steps.iter().map(|steps| steps[0].loss).collect();
+    for loss in &losses {
+        if (loss / losses[0] - 1.0).abs() > 1e-5 {
+            return Err(
+                format!("{}: the sides compute different losses: {losses:?}", case.name).into()
+            );
+        }
+    }
+    for steps in &mut steps {
+        steps.remove(0);
+    }
+    Ok(Row::new(case, steps, losses[0]))
+}

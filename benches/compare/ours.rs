@@ -1,0 +1,69 @@
+//! Our side: a step for each line on standard input.
+
+use std::collections::HashMap;
+use std::io::BufRead;
+use std::path::Path;
+use std::time::Instant;
+
+use candle_core::{Device, Tensor, Var};
+use gimlet::kernel::{conv_op::conv1d, pool::mean_pool};
+use gimlet::module::Parameters;
+use gimlet::pipeline::Loss;
+use gimlet::train::adam::Adam;
+use gimlet::train::trainer::Trainer;
+
+use crate::Result;
+use crate::case::{Case, Conv1d, GRID, LEARNING_RATE, What, settings};
+use crate::side::Step;
+
+/// Answers standard input until it ends.
+pub fn answer(case: &Case, path: &Path) -> Result<()> {
+    let tensors = candle_core::safetensors::load(path, &Device::Cpu)?;
+    let mut step: Box<dyn FnMut() -> Result<f64>> = match &case.what {
+        What::Vision(..) => Box::new(vision(case, tensors)?),
+        What::Speech(conv, _) => Box::new(speech(*conv, tensors)?),
+    };
+    for line in std::io::stdin().lock().lines() {
+        line?;
+        let started = Instant::now();
+        let loss = step()?;
+        let seconds = started.elapsed().as_secs_f64();
+        let peak = gimlet::stage::memory::peak().unwrap_or(0);
+        println!("{}", serde_json::to_string(&Step { seconds, loss, peak })?);
+    }
+    Ok(())
+}
+
+fn vision(
+    case: &Case,
+    mut tensors: HashMap<String, Tensor>,
+) -> Result<impl FnMut() -> Result<f64>> {
+    let What::Vision(layers, map) = &case.what else { return Err("not of vision".into()) };
+    let input = tensors.remove("input").ok_or("no input")?;
+    let negatives = (0..settings().prediction_steps)
+        .map(|k| Ok(tensors[&format!("negatives.{k}")].flatten_all()?.to_vec1::<u32>()?))
+        .collect::<Result<Vec<_>>>()?;
+    let loss = Loss::InfoNce(settings());
+    let initial = Parameters::from_tensors(tensors);
+    let channels = (map.channels, case.pooled());
+    let mut trainer = Trainer::new(layers, &loss, channels, GRID, LEARNING_RATE, &initial)?;
+    Ok(move || Ok(trainer.step(&input, &negatives)?.loss))
+}
+
+fn speech(
+    conv: Conv1d,
+    mut tensors: HashMap<String, Tensor>,
+) -> Result<impl FnMut() -> Result<f64>> {
+    let mut take = |name: &str| tensors.remove(name).ok_or(format!("no {name}"));
+    let input = take("input")?;
+    let weight = Var::from_tensor(&take("encoder.0.weight")?)?;
+    let bias = Var::from_tensor(&take("encoder.0.bias")?)?;
+    let named = vec![("weight".into(), weight.clone()), ("bias".into(), bias.clone())];
+    let mut adam = Adam::new(named, LEARNING_RATE);
+    Ok(move || {
+        let y = conv1d(&input, &weight, &bias, conv.stride, conv.padding, true)?;
+        let loss = mean_pool(&y.unsqueeze(1)?)?.sqr()?.mean_all()?;
+        adam.step(&loss.backward()?)?;
+        Ok(f64::from(loss.to_scalar::<f32>()?))
+    })
+}

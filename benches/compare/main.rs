@@ -33,8 +33,8 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Steps that are not counted: memory is found and code is warmed.
-const WARMING: usize = 2;
+/// Seconds of steps in a turn of a side, if that is more than one step.
+const TURN: f64 = 0.5;
 
 /// How long others rest before a step: threads that wait by spinning go to sleep.
 const REST: Duration = Duration::from_millis(250);
@@ -64,7 +64,7 @@ fn main() -> Result<()> {
     }
 }
 
-/// All sides, a step each in turn.
+/// All sides, in turns.
 fn compare(case: &Case, arguments: &Arguments, python: &Python, folder: &Path) -> Result<Row> {
     let path = folder.join("case.safetensors");
     case.write(&path)?;
@@ -76,31 +76,25 @@ fn compare(case: &Case, arguments: &Arguments, python: &Python, folder: &Path) -
     let mut sides = vec![ours(arguments.threads)?, ours(1)?];
     sides.push(Side::start(&mut python.side(&path, "best", arguments.threads)?)?);
     sides.push(Side::start(&mut python.side(&path, "plain", arguments.threads)?)?);
-    let mut steps: Vec<Vec<Step>> = vec![Vec::new(); sides.len()];
-    for round in 0..WARMING + arguments.rounds {
-        for (side, steps) in sides.iter_mut().zip(&mut steps) {
-            std::thread::sleep(REST);
-            let step = side.step()?;
-            if round >= WARMING {
-                steps.push(step);
-                continue;
-            }
-            // The same loss from the same weights; later ones differ by rounding, step upon step.
-            if round == 0 {
-                steps.push(step);
-            }
-        }
-    }
-    let losses: Vec<f64> = steps.iter().map(|steps| steps[0].loss).collect();
+    let first = sides.iter_mut().map(Side::step).collect::<Result<Vec<Step>>>()?;
+    let losses: Vec<f64> = first.iter().map(|step| step.loss).collect();
     for loss in &losses {
+        // The same loss from the same weights; later ones differ by rounding, step upon step.
         if (loss / losses[0] - 1.0).abs() > 1e-5 {
-            return Err(
-                format!("{}: the sides compute different losses: {losses:?}", case.name).into()
-            );
+            let message = format!("{}: the sides compute different losses: {losses:?}", case.name);
+            return Err(message.into());
         }
     }
-    for steps in &mut steps {
-        steps.remove(0);
+    // Short steps are taken several at a time: the first after a rest finds cold caches.
+    let second = sides.iter_mut().map(Side::step).collect::<Result<Vec<Step>>>()?;
+    let slowest = second.iter().map(|step| step.seconds).fold(0.0, f64::max);
+    let count = ((TURN / slowest) as usize).max(1);
+    let mut turns: Vec<Vec<Step>> = vec![Vec::new(); sides.len()];
+    for _ in 0..arguments.rounds {
+        for (side, turns) in sides.iter_mut().zip(&mut turns) {
+            std::thread::sleep(REST);
+            turns.push(side.turn(count)?);
+        }
     }
-    Ok(Row::new(case, steps, losses[0]))
+    Ok(Row::new(case, turns, losses[0]))
 }

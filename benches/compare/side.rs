@@ -39,6 +39,18 @@ impl Side {
     }
 }
 
+impl Side {
+    /// The mean of so many steps.
+    pub fn turn(&mut self, count: usize) -> Result<Step> {
+        let mut turn = self.step()?;
+        for _ in 1..count {
+            let step = self.step()?;
+            turn = Step { seconds: turn.seconds + step.seconds, ..step };
+        }
+        Ok(Step { seconds: turn.seconds / count as f64, ..turn })
+    }
+}
+
 impl Drop for Side {
     fn drop(&mut self) {
         let _ = self.child.kill();

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::conv::{Convolution, Packed};
 use super::product::Write;
-use super::{Buffer, Geometry, maps_per_tile, values, with_values};
+use super::{Buffer, Geometry, maps_per_tile, tile, values, with_values};
 
 /// Convolves `x` `[n, height, width, channels]` with `weight`
 /// `[kernel, kernel, channels, out_channels]`, adds `bias` `[out_channels]` and, when `relu`, takes
@@ -90,9 +90,10 @@ impl CustomOp3 for Conv {
 
         let g = conv.geometry();
         let mut y = vec![0.0; maps * g.out_len()];
-        let tiles = y.par_chunks_mut((conv.most_maps() * g.out_len()).max(1));
+        let tile = tile(maps, conv.most_maps());
+        let tiles = y.par_chunks_mut((tile * g.out_len()).max(1));
         tiles
-            .zip(x.par_chunks((conv.most_maps() * g.in_len()).max(1)))
+            .zip(x.par_chunks((tile * g.in_len()).max(1)))
             .for_each_init(Buffer::default, |framed, (y, x)| {
                 conv.forward(&packed, x, framed, y, write)
             });
@@ -138,9 +139,10 @@ fn input_gradient(conv: &Convolution, weight: &[f32], dy: &[f32], maps: usize) -
     conv.pack_back(weight, &mut packed);
     let g = conv.geometry();
     let mut dx = vec![0.0; maps * g.in_len()];
-    let tiles = dx.par_chunks_mut((conv.most_maps() * g.in_len()).max(1));
+    let tile = tile(maps, conv.most_maps());
+    let tiles = dx.par_chunks_mut((tile * g.in_len()).max(1));
     tiles
-        .zip(dy.par_chunks((conv.most_maps() * g.out_len()).max(1)))
+        .zip(dy.par_chunks((tile * g.out_len()).max(1)))
         .for_each_init(Buffer::default, |framed, (dx, dy)| {
             conv.input_gradient(&packed, dy, framed, dx, Write::default())
         });

@@ -22,9 +22,15 @@ pub use geometry::Geometry;
 /// Maps of so many positions that a thread works on at once: enough rows that reading a layer's
 /// weights is little beside their use, few enough that the maps stay in or near its caches.
 ///
-/// It depends on the map alone, so an image's result does not depend on the batch it comes in.
 pub(crate) fn maps_per_tile(positions: usize) -> usize {
     (1024 / positions.max(1)).max(1)
+}
+
+/// Maps of a tile when there are `maps`: at most `most`, and so many that all threads get the same
+/// work.
+pub(crate) fn tile(maps: usize, most: usize) -> usize {
+    let share = maps.div_ceil(rayon::current_num_threads());
+    share.div_ceil(share.div_ceil(most).max(1)).max(1)
 }
 
 /// The values of a contiguous f32 operand.

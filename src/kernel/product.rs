@@ -15,6 +15,7 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
 
 use super::Buffer;
 
@@ -97,7 +98,7 @@ impl Panels {
         values: &[f32],
         shape: (usize, usize),
         stride: usize,
-        at: impl Fn(usize) -> usize,
+        at: impl Fn(usize) -> usize + Sync,
     ) {
         self.pack_by(width(), values, shape, stride, at);
     }
@@ -109,14 +110,14 @@ impl Panels {
         values: &[f32],
         (k, n): (usize, usize),
         stride: usize,
-        at: impl Fn(usize) -> usize,
+        at: impl Fn(usize) -> usize + Sync,
     ) {
         (self.k, self.n, self.width) = (k, n, width);
         let packed = self.values.get(n.div_ceil(width) * k * width);
         if k == 0 {
             return;
         }
-        for (index, panel) in packed.chunks_exact_mut(k * width).enumerate() {
+        packed.par_chunks_exact_mut(k * width).enumerate().for_each(|(index, panel)| {
             let first = index * width;
             let columns = width.min(n - first);
             for (p, row) in panel.chunks_exact_mut(width).enumerate() {
@@ -131,7 +132,7 @@ impl Panels {
                 }
                 row[columns..].fill(0.0);
             }
-        }
+        });
     }
 
     /// The panels, in order.
@@ -370,30 +371,29 @@ impl WithSimd for AddOuter<'_> {
         let mut sums = [[0.0; WIDEST]; OUTER_ROWS];
         let mut narrow = Vec::new();
         for (starts, b) in a.starts.chunks(DEPTH).zip(b.chunks(DEPTH * n.max(1))) {
-            for first in (0..n).step_by(width) {
-                let columns = width.min(n - first);
-                // Rows as they lie; those too short for the vectors, padded.
-                let (right, stride) = if columns == width {
-                    (&b[first..], n)
-                } else {
-                    narrow.clear();
-                    narrow.resize(starts.len() * width, 0.0);
-                    for (to, from) in narrow.chunks_exact_mut(width).zip(b.chunks_exact(n)) {
-                        to[..columns].copy_from_slice(&from[first..]);
-                    }
-                    (&narrow[..], width)
-                };
-                let mut row = 0;
-                for &Segment { offset, len } in a.segments {
-                    for block in blocks(0..len as usize, most) {
-                        let at = offset as usize + block.start;
+            for piece in pieces(a.segments) {
+                for first in (0..n).step_by(width) {
+                    let columns = width.min(n - first);
+                    // Rows as they lie; those too short for the vectors, padded.
+                    let right = if columns == width {
+                        (&b[first..], n)
+                    } else {
+                        narrow.clear();
+                        narrow.resize(starts.len() * width, 0.0);
+                        for (to, from) in narrow.chunks_exact_mut(width).zip(b.chunks_exact(n)) {
+                            to[..columns].copy_from_slice(&from[first..]);
+                        }
+                        (&narrow[..], width)
+                    };
+                    for block in blocks(0..piece.len, most) {
+                        let left = (a.values, starts, piece.offset + block.start);
                         with_constant!(
                             block.len(),
-                            M => sum_outer::<S, M>(simd, (a.values, starts, at), (right, stride), &mut sums),
+                            M => sum_outer::<S, M>(simd, left, right, &mut sums),
                             1 2 3 4 5 6 7 8 9 10 11 12 13
                         );
-                        for (sums, row) in sums.iter().zip(row..row + block.len()) {
-                            let out = &mut out[row * n + first..][..columns];
+                        for (sums, row) in sums.iter().zip(block) {
+                            let out = &mut out[(piece.row + row) * n + first..][..columns];
                             if columns == width {
                                 let (out, _) = S::as_mut_simd_f32s(out);
                                 let (sums, _) = S::as_simd_f32s(sums);
@@ -404,12 +404,35 @@ impl WithSimd for AddOuter<'_> {
                                 out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
                             }
                         }
-                        row += block.len();
                     }
                 }
             }
         }
     }
+}
+
+/// Columns of gathered rows that lie side by side.
+struct Piece {
+    offset: usize,
+    len: usize,
+    /// The first of them, counted over all segments.
+    row: usize,
+}
+
+/// Segments cut into pieces so short that [`DEPTH`] rows of one stay in the second-level cache while
+/// every panel of the right side goes by.
+fn pieces(segments: &[Segment]) -> impl Iterator<Item = Piece> + '_ {
+    const LONGEST: usize = 13 * 20;
+    let mut row = 0;
+    segments.iter().flat_map(move |segment| {
+        let (start, len) = (row, segment.len as usize);
+        row += len;
+        (0..len).step_by(LONGEST).map(move |first| Piece {
+            offset: segment.offset as usize + first,
+            len: LONGEST.min(len - first),
+            row: start + first,
+        })
+    })
 }
 
 /// `sums[i]` is the sum over the starts of value `start + at + i` times the row of the right side

@@ -214,10 +214,9 @@ impl Passes {
         total
     }
 
-    /// Maps that go through together, of so many: all threads get the same work.
+    /// Maps that go through together, of so many.
     fn tile(&self, maps: usize) -> usize {
-        let share = maps.div_ceil(rayon::current_num_threads());
-        share.div_ceil(share.div_ceil(self.program.tile).max(1)).max(1)
+        crate::kernel::tile(maps, self.program.tile)
     }
 
     fn borrow(&self) -> Scratch {

@@ -1,12 +1,13 @@
 //! Convolution on one thread, over a few maps at a time: forward, and both gradients.
 //!
-//! No im2col form is written. In channels-last the values that a window reads lie side by side in
-//! each of its rows, so the products read them where they are, from a copy of the maps with zeros
-//! around them where there is padding ([`super::product`]).
+//! No im2col form is written, and no zeros around the maps. In channels-last the values that a window
+//! reads lie side by side in each of its rows, so the products read them where they are
+//! ([`super::product`]): positions whose windows reach the same taps together, so that nothing is
+//! multiplied with a padding. On a map of 4x4, a kernel of 3x3 has a third fewer products then.
 
-use super::geometry::{Frame, Phase, Reads};
+use super::Geometry;
+use super::geometry::{Class, Phase};
 use super::product::{Gathered, Panels, Write, add_outer, multiply};
-use super::{Buffer, Geometry};
 
 /// A convolution of up to `maps` maps at a time, with weights
 /// `[kernel, kernel, channels, out_channels]`.
@@ -14,8 +15,8 @@ use super::{Buffer, Geometry};
 pub struct Convolution {
     geometry: Geometry,
     maps: usize,
-    forward: Reads,
-    back: (Frame, Vec<Phase>),
+    forward: Vec<Class>,
+    back: Vec<Phase>,
 }
 
 /// A convolution's weights in the order in which products read them.
@@ -50,8 +51,8 @@ impl Convolution {
     /// Packs `weight` for [`Self::input_gradient`].
     pub fn pack_back(&self, weight: &[f32], packed: &mut Packed) {
         let Geometry { kernel, stride, channels, out_channels, .. } = self.geometry;
-        packed.back.resize_with(self.back.1.len(), Panels::default);
-        for (phase, panels) in self.back.1.iter().zip(&mut packed.back) {
+        packed.back.resize_with(self.back.len(), Panels::default);
+        for (phase, panels) in self.back.iter().zip(&mut packed.back) {
             let [down, across] = phase.taps;
             panels.pack(weight, (down * across * out_channels, channels), out_channels, |p| {
                 let (tap, out) = (p / out_channels, p % out_channels);
@@ -71,78 +72,50 @@ impl Convolution {
     }
 
     /// `x` `[maps, height, width, channels]` through the convolution, then through `write`, to `y`.
-    pub fn forward(
-        &self,
-        packed: &Packed,
-        x: &[f32],
-        framed: &mut Buffer,
-        y: &mut [f32],
-        write: Write<'_>,
-    ) {
+    pub fn forward(&self, packed: &Packed, x: &[f32], y: &mut [f32], write: Write<'_>) {
         let maps = self.maps(x, self.geometry.in_len());
         assert_eq!(y.len(), maps * self.geometry.out_len(), "output of a convolution");
-        let rows = maps * self.geometry.out_positions();
-        multiply(self.rows(&self.forward, x, framed, rows), &packed.forward, y, None, write);
+        for class in &self.forward {
+            let (rows, places) = self.rows(class, x, maps);
+            multiply(rows, &packed.forward, y, Some(places), write);
+        }
     }
 
     /// The gradient of the input, given that of the output, through `write`, to `dx`.
-    pub fn input_gradient(
-        &self,
-        packed: &Packed,
-        dy: &[f32],
-        framed: &mut Buffer,
-        dx: &mut [f32],
-        write: Write<'_>,
-    ) {
+    pub fn input_gradient(&self, packed: &Packed, dy: &[f32], dx: &mut [f32], write: Write<'_>) {
         let maps = self.maps(dy, self.geometry.out_len());
         assert_eq!(dx.len(), maps * self.geometry.in_len(), "input gradient of a convolution");
-        let (frame, phases) = &self.back;
-        let values = framed_maps(frame, dy, framed);
-        for (phase, panels) in phases.iter().zip(&packed.back) {
-            let rows = maps * (phase.starts.len() / self.maps);
-            let (starts, segments) = (&phase.starts[..rows], &phase.segments[..]);
-            let left = Gathered { values, starts, segments };
-            multiply(left, panels, dx, Some(&phase.places[..rows]), write);
+        for (phase, panels) in self.back.iter().zip(&packed.back) {
+            for class in &phase.classes {
+                let (rows, places) = self.rows(class, dy, maps);
+                multiply(rows, panels, dx, Some(places), write);
+            }
         }
     }
 
     /// Adds the gradients of weight and bias over the maps of `x` and `dy`.
     ///
     /// The terms of a bias's gradient mostly cancel: in f32 their sum would lose its digits.
-    pub fn add_weight_gradient(
-        &self,
-        x: &[f32],
-        dy: &[f32],
-        framed: &mut Buffer,
-        dw: &mut [f32],
-        db: &mut [f64],
-    ) {
+    pub fn add_weight_gradient(&self, x: &[f32], dy: &[f32], dw: &mut [f32], db: &mut [f64]) {
         let maps = self.maps(x, self.geometry.in_len());
-        let (rows, n) = (maps * self.geometry.out_positions(), self.geometry.out_channels);
-        add_outer(self.rows(&self.forward, x, framed, rows), dy, n, dw);
+        for class in &self.forward {
+            let (rows, places) = self.rows(class, x, maps);
+            add_outer(rows, dy, places, self.geometry.out_channels, dw);
+        }
         add_rows(dy, db);
     }
 
+    /// A class of the first `maps` maps: its windows in `values`, and where what belongs to them lies.
     fn rows<'a>(
         &self,
-        reads: &'a Reads,
-        x: &'a [f32],
-        framed: &'a mut Buffer,
-        rows: usize,
-    ) -> Gathered<'a> {
-        let values = framed_maps(&reads.frame, x, framed);
-        Gathered { values, starts: &reads.starts[..rows], segments: &reads.segments }
+        class: &'a Class,
+        values: &'a [f32],
+        maps: usize,
+    ) -> (Gathered<'a>, &'a [u32]) {
+        let rows = class.starts.len() / self.maps * maps;
+        let (starts, segments) = (&class.starts[..rows], &class.segments[..]);
+        (Gathered { values, starts, segments }, &class.places[..rows])
     }
-}
-
-fn framed_maps<'a>(frame: &Frame, maps: &'a [f32], framed: &'a mut Buffer) -> &'a [f32] {
-    if frame.is_bare() {
-        return maps;
-    }
-    let count = maps.len() / (frame.height * frame.width * frame.channels).max(1);
-    let framed = framed.get(count * frame.len());
-    frame.fill(maps, framed);
-    framed
 }
 
 /// Adds the sum of the rows of `dy` to `db`: few at a time in f32, the rest in f64.

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::conv::{Convolution, Packed};
 use super::product::Write;
-use super::{Buffer, Geometry, maps_per_tile, tile, values, with_values};
+use super::{Geometry, maps_per_tile, tile, values, with_values};
 
 /// Convolves `x` `[n, height, width, channels]` with `weight`
 /// `[kernel, kernel, channels, out_channels]`, adds `bias` `[out_channels]` and, when `relu`, takes
@@ -94,9 +94,7 @@ impl CustomOp3 for Conv {
         let tiles = y.par_chunks_mut((tile * g.out_len()).max(1));
         tiles
             .zip(x.par_chunks((tile * g.in_len()).max(1)))
-            .for_each_init(Buffer::default, |framed, (y, x)| {
-                conv.forward(&packed, x, framed, y, write)
-            });
+            .for_each(|(y, x)| conv.forward(&packed, x, y, write));
         let shape = Shape::from((maps, g.out_height(), g.out_width(), g.out_channels));
         Ok((CpuStorage::F32(y), shape))
     }
@@ -143,9 +141,7 @@ fn input_gradient(conv: &Convolution, weight: &[f32], dy: &[f32], maps: usize) -
     let tiles = dx.par_chunks_mut((tile * g.in_len()).max(1));
     tiles
         .zip(dy.par_chunks((tile * g.out_len()).max(1)))
-        .for_each_init(Buffer::default, |framed, (dx, dy)| {
-            conv.input_gradient(&packed, dy, framed, dx, Write::default())
-        });
+        .for_each(|(dx, dy)| conv.input_gradient(&packed, dy, dx, Write::default()));
     dx
 }
 
@@ -159,10 +155,10 @@ fn weight_gradient(conv: &Convolution, x: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<
         .par_chunks((share * g.in_len()).max(1))
         .zip(dy.par_chunks((share * g.out_len()).max(1)))
         .map(|(x, dy)| {
-            let ((mut dw, mut db), mut framed) = (zeros(), Buffer::default());
+            let (mut dw, mut db) = zeros();
             let x = x.chunks((conv.most_maps() * g.in_len()).max(1));
             for (x, dy) in x.zip(dy.chunks((conv.most_maps() * g.out_len()).max(1))) {
-                conv.add_weight_gradient(x, dy, &mut framed, &mut dw, &mut db);
+                conv.add_weight_gradient(x, dy, &mut dw, &mut db);
             }
             (dw, db)
         })

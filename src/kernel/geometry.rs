@@ -1,4 +1,6 @@
-//! The sizes of a convolution, and where in memory its input lies.
+//! The sizes of a convolution, and where in memory its windows lie.
+
+use std::collections::BTreeMap;
 
 use super::product::Segment;
 
@@ -58,171 +60,124 @@ impl Geometry {
     }
 }
 
-/// A map with zeros around it: `[height, width, channels]` becomes
-/// `[before + height + after, …, channels]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Frame {
-    pub height: usize,
-    pub width: usize,
-    pub channels: usize,
-    pub before: [usize; 2],
-    pub after: [usize; 2],
-}
-
-impl Frame {
-    pub fn framed_width(&self) -> usize {
-        self.before[1] + self.width + self.after[1]
-    }
-
-    /// Values of a framed map.
-    pub fn len(&self) -> usize {
-        (self.before[0] + self.height + self.after[0]) * self.framed_width() * self.channels
-    }
-
-    /// Whether there are no zeros to add.
-    pub fn is_bare(&self) -> bool {
-        self.before == [0; 2] && self.after == [0; 2]
-    }
-
-    /// Writes maps, one after the other, with their zeros.
-    pub fn fill(&self, maps: &[f32], framed: &mut [f32]) {
-        let row = self.width * self.channels;
-        let framed_row = self.framed_width() * self.channels;
-        let left = self.before[1] * self.channels;
-        let maps = maps.chunks_exact(self.height * row);
-        for (map, framed) in maps.zip(framed.chunks_exact_mut(self.len())) {
-            let (top, rest) = framed.split_at_mut(self.before[0] * framed_row);
-            let (middle, bottom) = rest.split_at_mut(self.height * framed_row);
-            top.fill(0.0);
-            bottom.fill(0.0);
-            for (from, to) in map.chunks_exact(row).zip(middle.chunks_exact_mut(framed_row)) {
-                to[..left].fill(0.0);
-                to[left..left + row].copy_from_slice(from);
-                to[left + row..].fill(0.0);
-            }
-        }
-    }
-}
-
-/// What the output positions of a convolution read of its framed input.
+/// Positions whose windows reach the same taps: those at an edge of a map read fewer, as nothing is
+/// multiplied with the zeros of a padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Reads {
-    pub frame: Frame,
-    /// For each output position of each map, in order, where its window begins.
+pub(super) struct Class {
+    /// For each position of each map, in order, where its window begins in what is read.
     pub starts: Vec<u32>,
-    /// The rows of the window.
+    /// Where it lies in what is written.
+    pub places: Vec<u32>,
+    /// The rows of the window, and of the weights that they are multiplied with.
     pub segments: Vec<Segment>,
+}
+
+/// The taps of one axis that reach one position of it.
+struct Window {
+    position: usize,
+    /// The first place that is read, and how many.
+    from: usize,
+    len: usize,
+    /// The row of the weights that the first is multiplied with.
+    row: usize,
 }
 
 impl Geometry {
     /// What the forward pass over `maps` maps reads.
-    pub(super) fn reads(&self, maps: usize) -> Reads {
-        let used = |out: usize, axis: usize| (out - 1) * self.stride[axis] + self.kernel[axis];
-        let after = |side: usize, out: usize, axis: usize| {
-            // A last row that no window reaches needs no zeros.
-            used(out, axis).saturating_sub(side + self.padding[axis])
+    pub(super) fn reads(&self, maps: usize) -> Vec<Class> {
+        let windows = |side: usize, out: usize, axis: usize| -> Vec<Window> {
+            let windows = (0..out).map(|position| {
+                let begin = position * self.stride[axis];
+                let row = self.padding[axis].saturating_sub(begin).min(self.kernel[axis]);
+                let from = (begin + row).saturating_sub(self.padding[axis]);
+                let end = (begin + self.kernel[axis]).saturating_sub(self.padding[axis]).min(side);
+                Window { position, from, len: end.saturating_sub(from), row }
+            });
+            windows.collect()
         };
-        let frame = Frame {
-            height: self.height,
-            width: self.width,
-            channels: self.channels,
-            before: self.padding,
-            after: [
-                after(self.height, self.out_height(), 0),
-                after(self.width, self.out_width(), 1),
-            ],
-        };
-        let row = frame.framed_width() * self.channels;
-        let mut starts = Vec::with_capacity(maps * self.out_positions());
-        for map in 0..maps {
-            for y in 0..self.out_height() {
-                for x in 0..self.out_width() {
-                    let (down, across) = (y * self.stride[0] * row, x * self.stride[1]);
-                    starts.push((map * frame.len() + down + across * self.channels) as u32);
-                }
-            }
-        }
-        let segments = segments(self.kernel[0], row, self.kernel[1] * self.channels);
-        Reads { frame, starts, segments }
+        let down = windows(self.height, self.out_height(), 0);
+        let across = windows(self.width, self.out_width(), 1);
+        let read = [self.height, self.width, self.channels];
+        let written = [self.out_height(), self.out_width(), self.out_channels];
+        classes(&down, &across, self.kernel[1], (read, written), maps)
     }
 
     /// What the pass back over `maps` maps reads of the output's gradient: as many convolutions as
     /// the stride leaves different places in the input, each with the taps that reach them.
-    pub(super) fn reads_back(&self, maps: usize) -> (Frame, Vec<Phase>) {
-        let (down, across) = (self.axis(0), self.axis(1));
-        let frame = Frame {
-            height: self.out_height(),
-            width: self.out_width(),
-            channels: self.out_channels,
-            before: [down.before, across.before],
-            after: [down.after, across.after],
-        };
-        let row = frame.framed_width() * self.out_channels;
+    pub(super) fn reads_back(&self, maps: usize) -> Vec<Phase> {
+        let read = [self.out_height(), self.out_width(), self.out_channels];
+        let written = [self.height, self.width, self.channels];
         let mut phases = Vec::new();
-        for vertical in &down.phases {
-            for horizontal in &across.phases {
-                let mut phase = Phase {
-                    first_tap: [vertical.tap, horizontal.tap],
-                    taps: [vertical.taps, horizontal.taps],
-                    starts: Vec::new(),
-                    places: Vec::new(),
-                    segments: segments(vertical.taps, row, horizontal.taps * self.out_channels),
-                };
-                for map in 0..maps {
-                    for (y, from_y) in vertical.positions() {
-                        for (x, from_x) in horizontal.positions() {
-                            let from =
-                                map * frame.len() + from_y * row + from_x * self.out_channels;
-                            let to = (map * self.height + y) * self.width + x;
-                            phase.starts.push(from as u32);
-                            phase.places.push((to * self.channels) as u32);
-                        }
-                    }
-                }
-                phases.push(phase);
+        for down in 0..self.stride[0] {
+            for across in 0..self.stride[1] {
+                let taps = [self.taps_back(0, down), self.taps_back(1, across)];
+                let rows = self.windows_back(0, down);
+                let columns = self.windows_back(1, across);
+                let classes = classes(&rows, &columns, taps[1], (read, written), maps);
+                phases.push(Phase { first_tap: [down, across], taps, classes });
             }
         }
-        (frame, phases)
+        phases
     }
 
-    /// One axis of the pass back.
-    fn axis(&self, axis: usize) -> Axis {
+    /// Taps along an axis that are `first`, or whole strides from it.
+    fn taps_back(&self, axis: usize, first: usize) -> usize {
+        self.kernel[axis].saturating_sub(first).div_ceil(self.stride[axis])
+    }
+
+    /// The input positions that these taps reach. Position i is read by tap t of output
+    /// (i + padding - t) / stride, where that is whole; the last tap comes first.
+    fn windows_back(&self, axis: usize, first: usize) -> Vec<Window> {
         let (side, out) = match axis {
             0 => (self.height, self.out_height()),
             _ => (self.width, self.out_width()),
         };
-        let (kernel, stride, padding) = (self.kernel[axis], self.stride[axis], self.padding[axis]);
-        // Input position i is read by tap t of output (i + padding - t) / stride, where that is whole.
-        let phases: Vec<AxisPhase> = (0..stride)
-            .map(|remainder| AxisPhase {
-                tap: remainder,
-                taps: kernel.saturating_sub(remainder).div_ceil(stride),
-                first: (remainder + stride - padding % stride) % stride,
-                stride,
-                padding,
-                side,
-                before: 0,
-            })
-            .filter(|phase| phase.first < side)
-            .collect();
-        let mut frame = (0, 0);
-        for phase in phases.iter().filter(|phase| phase.taps > 0) {
-            let last = phase.first + (side - 1 - phase.first) / stride * stride;
-            frame.0 =
-                frame.0.max((phase.taps - 1).saturating_sub((phase.first + padding) / stride));
-            frame.1 = frame.1.max(((last + padding) / stride + 1).saturating_sub(out));
-        }
-        let phases = phases.into_iter().map(|phase| AxisPhase { before: frame.0, ..phase });
-        Axis { before: frame.0, after: frame.1, phases: phases.collect() }
+        let (stride, padding) = (self.stride[axis], self.padding[axis]);
+        let taps = self.taps_back(axis, first);
+        let positions = (0..side).filter(|position| (position + padding) % stride == first);
+        let windows = positions.map(|position| {
+            let end = (position + padding) / stride + 1;
+            let row = taps.saturating_sub(end);
+            let from = (end + row).saturating_sub(taps);
+            Window { position, from, len: end.min(out).saturating_sub(from), row }
+        });
+        windows.collect()
     }
 }
 
-fn segments(rows: usize, row: usize, len: usize) -> Vec<Segment> {
-    let len = len as u32;
-    (0..rows)
-        .map(|index| Segment { offset: (index * row) as u32, len })
-        .filter(|it| it.len > 0)
-        .collect()
+/// Groups all pairs of windows by the taps they reach. `across` is the taps there are of the second
+/// axis; maps are `[height, width, channels]`, those read and those written.
+fn classes(
+    down: &[Window],
+    across: &[Window],
+    taps_across: usize,
+    (read, written): ([usize; 3], [usize; 3]),
+    maps: usize,
+) -> Vec<Class> {
+    let channels = read[2];
+    let mut classes: BTreeMap<[usize; 4], Class> = BTreeMap::new();
+    for map in 0..maps {
+        for y in down {
+            for x in across {
+                let class = classes.entry([y.row, y.len, x.row, x.len]).or_insert_with(|| {
+                    let segment = |index: usize| Segment {
+                        offset: (index * read[1] * channels) as u32,
+                        len: (x.len * channels) as u32,
+                        row: (((y.row + index) * taps_across + x.row) * channels) as u32,
+                    };
+                    let segments = (0..if x.len > 0 { y.len } else { 0 }).map(segment).collect();
+                    Class { starts: Vec::new(), places: Vec::new(), segments }
+                });
+                let at = |[height, width, channels]: [usize; 3], y: usize, x: usize| {
+                    (((map * height + y) * width + x) * channels) as u32
+                };
+                let nothing = class.segments.is_empty();
+                class.starts.push(if nothing { 0 } else { at(read, y.from, x.from) });
+                class.places.push(at(written, y.position, x.position));
+            }
+        }
+    }
+    classes.into_values().collect()
 }
 
 /// The part of a pass back that the same taps reach.
@@ -231,39 +186,5 @@ pub(super) struct Phase {
     /// The first tap down and across, and how many there are, a stride apart.
     pub first_tap: [usize; 2],
     pub taps: [usize; 2],
-    /// For each input position of the phase, where its window in the framed gradient begins.
-    pub starts: Vec<u32>,
-    /// Where the input position lies.
-    pub places: Vec<u32>,
-    pub segments: Vec<Segment>,
-}
-
-struct Axis {
-    before: usize,
-    after: usize,
-    phases: Vec<AxisPhase>,
-}
-
-/// Input positions that the same taps reach, along one axis.
-struct AxisPhase {
-    tap: usize,
-    taps: usize,
-    /// The first of the positions; the others are a stride apart.
-    first: usize,
-    stride: usize,
-    padding: usize,
-    side: usize,
-    /// Zeros before the gradient.
-    before: usize,
-}
-
-impl AxisPhase {
-    /// Each position, and where in the framed gradient its window begins: at its last tap's.
-    fn positions(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
-        (self.first..self.side).step_by(self.stride).map(|position| {
-            let last = (position + self.padding) / self.stride + self.before + 1;
-            // Without a tap there is nothing to read.
-            (position, if self.taps == 0 { 0 } else { last - self.taps })
-        })
-    }
+    pub classes: Vec<Class>,
 }

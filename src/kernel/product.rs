@@ -37,11 +37,14 @@ const MOST: usize = 1024;
 /// Rows of the right side of [`add_outer`] that stay in the first-level cache.
 const DEPTH: usize = 256;
 
-/// Values that lie side by side in a gathered row: how far from the row's start, and how many.
+/// Values that lie side by side in a gathered row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
+    /// How far they are from the row's start.
     pub offset: u32,
     pub len: u32,
+    /// The row of the right side that the first is multiplied with.
+    pub row: u32,
 }
 
 /// A matrix whose row i is the values in all segments, counted from `starts[i]`.
@@ -53,8 +56,9 @@ pub struct Gathered<'a> {
 }
 
 impl Gathered<'_> {
-    fn columns(&self) -> usize {
-        self.segments.iter().map(|segment| segment.len as usize).sum()
+    /// Rows of the right side that there have to be.
+    fn inner(&self) -> usize {
+        self.segments.iter().map(|it| (it.row + it.len) as usize).max().unwrap_or(0)
     }
 
     /// # Panics
@@ -178,7 +182,7 @@ pub fn multiply(
     write: Write<'_>,
 ) {
     a.check();
-    assert_eq!(a.columns(), b.k, "inner sizes of a product");
+    assert!(a.inner() <= b.k, "inner sizes of a product");
     let places_fit = places.is_none_or(|places| places.len() == a.starts.len());
     assert!(places_fit, "a place for each row of a product");
     dispatch(Multiply { a, b, out, places, write });
@@ -257,11 +261,10 @@ fn sum_rows<S: Simd, const M: usize>(
 ) {
     let starts: &[u32; M] = starts.try_into().expect("a row for each start");
     let mut sums = [[simd.splat_f32s(0.0); VECTORS]; M];
-    let (mut panel, _) = S::as_simd_f32s(panel);
-    for &Segment { offset, len } in a.segments {
-        let (offset, len) = (offset as usize, len as usize);
-        let (steps, rest) = panel.split_at(len * VECTORS);
-        panel = rest;
+    let (panel, _) = S::as_simd_f32s(panel);
+    for &Segment { offset, len, row } in a.segments {
+        let (offset, len, row) = (offset as usize, len as usize, row as usize);
+        let steps = &panel[row * VECTORS..(row + len) * VECTORS];
         // SAFETY: `Gathered::check` has found `start + offset + len` within the values for every
         // start and segment. Checked reads take the sums out of their registers, and half the speed.
         let rows = starts.map(|it| unsafe { a.values.as_ptr().add(it as usize + offset) });
@@ -342,20 +345,22 @@ fn finish<S: Simd>(
     }
 }
 
-/// `out += a^T b`, with `b` `[rows, n]` and `out` `[columns of a, n]`, both row-major.
+/// `out += a^T b`: to the row of `out` `[k, n]` that a segment names, and those after it, goes the sum
+/// over i of the segment's values in row i times the `n` values of `b` from `places[i]` on.
 ///
 /// # Panics
-/// When a row of the left side reaches past its values, or the sizes do not fit.
-pub fn add_outer(a: Gathered<'_>, b: &[f32], n: usize, out: &mut [f32]) {
+/// When a row of either side reaches past its values, or the sizes do not fit.
+pub fn add_outer(a: Gathered<'_>, b: &[f32], places: &[u32], n: usize, out: &mut [f32]) {
     a.check();
-    assert_eq!(b.len(), a.starts.len() * n, "right side of a sum of outer products");
-    assert_eq!(out.len(), a.columns() * n, "output of a sum of outer products");
-    dispatch(AddOuter { a, b, n, out });
+    assert_eq!(a.starts.len(), places.len(), "a place for each row of a sum of outer products");
+    assert!(a.inner() * n <= out.len(), "output of a sum of outer products");
+    dispatch(AddOuter { a, b, places, n, out });
 }
 
 struct AddOuter<'a> {
     a: Gathered<'a>,
     b: &'a [f32],
+    places: &'a [u32],
     n: usize,
     out: &'a mut [f32],
 }
@@ -365,25 +370,27 @@ impl WithSimd for AddOuter<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { a, b, n, out } = self;
+        let Self { a, b, places, n, out } = self;
         let width = VECTORS * S::F32_LANES;
         let most = if S::REGISTER_COUNT >= 32 { OUTER_ROWS } else { ROWS_OF_16 };
         let mut sums = [[0.0; WIDEST]; OUTER_ROWS];
         let mut narrow = Vec::new();
-        for (starts, b) in a.starts.chunks(DEPTH).zip(b.chunks(DEPTH * n.max(1))) {
+        let unpadded: Vec<u32> = (0..DEPTH).map(|row| (row * width) as u32).collect();
+        for (starts, places) in a.starts.chunks(DEPTH).zip(places.chunks(DEPTH)) {
             for piece in pieces(a.segments) {
                 for first in (0..n).step_by(width) {
                     let columns = width.min(n - first);
                     // Rows as they lie; those too short for the vectors, padded.
                     let right = if columns == width {
-                        (&b[first..], n)
+                        (&b[first..], places)
                     } else {
                         narrow.clear();
                         narrow.resize(starts.len() * width, 0.0);
-                        for (to, from) in narrow.chunks_exact_mut(width).zip(b.chunks_exact(n)) {
-                            to[..columns].copy_from_slice(&from[first..]);
+                        for (to, place) in narrow.chunks_exact_mut(width).zip(places) {
+                            let from = &b[*place as usize + first..][..columns];
+                            to[..columns].copy_from_slice(from);
                         }
-                        (&narrow[..], width)
+                        (&narrow[..], &unpadded[..starts.len()])
                     };
                     for block in blocks(0..piece.len, most) {
                         let left = (a.values, starts, piece.offset + block.start);
@@ -415,7 +422,7 @@ impl WithSimd for AddOuter<'_> {
 struct Piece {
     offset: usize,
     len: usize,
-    /// The first of them, counted over all segments.
+    /// The row of the output that the first belongs to.
     row: usize,
 }
 
@@ -423,14 +430,12 @@ struct Piece {
 /// every panel of the right side goes by.
 fn pieces(segments: &[Segment]) -> impl Iterator<Item = Piece> + '_ {
     const LONGEST: usize = 13 * 20;
-    let mut row = 0;
-    segments.iter().flat_map(move |segment| {
-        let (start, len) = (row, segment.len as usize);
-        row += len;
+    segments.iter().flat_map(|segment| {
+        let len = segment.len as usize;
         (0..len).step_by(LONGEST).map(move |first| Piece {
             offset: segment.offset as usize + first,
             len: LONGEST.min(len - first),
-            row: start + first,
+            row: segment.row as usize + first,
         })
     })
 }
@@ -441,12 +446,12 @@ fn pieces(segments: &[Segment]) -> impl Iterator<Item = Piece> + '_ {
 fn sum_outer<S: Simd, const M: usize>(
     simd: S,
     (values, starts, at): (&[f32], &[u32], usize),
-    (right, stride): (&[f32], usize),
+    (right, places): (&[f32], &[u32]),
     out: &mut [[f32; WIDEST]],
 ) {
     let mut sums = [[simd.splat_f32s(0.0); VECTORS]; M];
-    for (start, right) in starts.iter().zip(right.chunks(stride)) {
-        let (right, _) = S::as_simd_f32s(&right[..VECTORS * S::F32_LANES]);
+    for (start, place) in starts.iter().zip(places) {
+        let (right, _) = S::as_simd_f32s(&right[*place as usize..][..VECTORS * S::F32_LANES]);
         let right: &[S::f32s; VECTORS] = right.try_into().expect("vectors of a panel");
         let start = *start as usize + at;
         // SAFETY: `Gathered::check` has found every segment of every row within the values, and
@@ -482,7 +487,7 @@ mod tests {
     /// One of the two products, whose panels are packed for the vectors that it runs with.
     enum Job<'a> {
         Multiply(Gathered<'a>, &'a [f32], usize, &'a mut [f32], Option<&'a [u32]>, Write<'a>),
-        AddOuter(Gathered<'a>, &'a [f32], usize, &'a mut [f32]),
+        AddOuter(Gathered<'a>, &'a [f32], &'a [u32], usize, &'a mut [f32]),
     }
 
     impl WithSimd for &mut Job<'_> {
@@ -494,12 +499,12 @@ mod tests {
                 Job::Multiply(a, b, n, out, places, write) => {
                     let mut panels = Panels::default();
                     let width = VECTORS * S::F32_LANES;
-                    panels.pack_by(width, b, (a.columns(), *n), 1, |p| p * *n);
+                    panels.pack_by(width, b, (a.inner(), *n), 1, |p| p * *n);
                     let (a, places, write) = (*a, *places, *write);
                     Multiply { a, b: &panels, out, places, write }.with_simd(simd);
                 }
-                Job::AddOuter(a, b, n, out) => {
-                    AddOuter { a: *a, b, n: *n, out }.with_simd(simd);
+                Job::AddOuter(a, b, places, n, out) => {
+                    AddOuter { a: *a, b, places, n: *n, out }.with_simd(simd);
                 }
             }
         }
@@ -508,18 +513,26 @@ mod tests {
     /// A gathered matrix of random rows, which overlap, and its values row by row.
     fn gathered(seed: u64, rows: usize, lens: &[u32]) -> (Vec<f32>, Vec<u32>, Vec<Segment>) {
         let mut draws = generator(seed, "gathered", &[]);
-        let segments: Vec<Segment> =
-            lens.iter().map(|&len| Segment { offset: draws.below(50), len }).collect();
+        let mut row = 0;
+        let segment = |&len: &u32| {
+            // Rows of the right side that no segment asks for lie between.
+            let segment = Segment { offset: draws.below(50), len, row: row + draws.below(3) };
+            row = segment.row + len;
+            segment
+        };
+        let segments: Vec<Segment> = lens.iter().map(segment).collect();
         let reach = segments.iter().map(|it| it.offset + it.len).max().unwrap_or(0);
         let starts = (0..rows).map(|_| draws.below(100)).collect();
         let values = (0..100 + reach).map(|_| draws.normal()).collect();
         (values, starts, segments)
     }
 
-    fn row<'a>(a: &'a Gathered<'a>, row: usize) -> impl Iterator<Item = f64> + 'a {
+    /// Row `row` of `a`: which row of the right side, and the value.
+    fn row<'a>(a: &'a Gathered<'a>, row: usize) -> impl Iterator<Item = (usize, f64)> + 'a {
         a.segments.iter().flat_map(move |segment| {
             let start = (a.starts[row] + segment.offset) as usize;
-            a.values[start..start + segment.len as usize].iter().map(|value| f64::from(*value))
+            let values = &a.values[start..start + segment.len as usize];
+            (segment.row as usize..).zip(values.iter().map(|value| f64::from(*value)))
         })
     }
 
@@ -533,7 +546,7 @@ mod tests {
         ) {
             let (values, starts, segments) = gathered(seed, rows, &lens);
             let a = Gathered { values: &values, starts: &starts, segments: &segments };
-            let k = a.columns();
+            let k = a.inner();
             let mut draws = generator(seed, "b", &[]);
             let mut normal = |len: usize| -> Vec<f32> { (0..len).map(|_| draws.normal()).collect() };
             let (b, bias, plus) = (normal(k * n), normal(n), normal(rows * n));
@@ -552,8 +565,8 @@ mod tests {
                 let place = if scattered { rows - 1 - i } else { i };
                 for j in 0..n {
                     let at = place * n + j;
-                    let products = row(&a, i).zip(b.iter().skip(j).step_by(n));
-                    let mut sum: f64 = products.map(|(a, b)| a * f64::from(*b)).sum();
+                    let products = row(&a, i).map(|(p, left)| left * f64::from(b[p * n + j]));
+                    let mut sum: f64 = products.sum();
                     sum += f64::from(if with[0] { plus[at] } else { 0.0 });
                     sum += f64::from(if with[1] { bias[j] } else { 0.0 });
                     sum = if relu { sum.max(0.0) } else { sum };
@@ -578,21 +591,22 @@ mod tests {
         ) {
             let (values, starts, segments) = gathered(seed, rows, &lens);
             let a = Gathered { values: &values, starts: &starts, segments: &segments };
-            let k = a.columns();
+            let k = a.inner();
             let mut draws = generator(seed, "b", &[]);
             let mut normal = |len: usize| -> Vec<f32> { (0..len).map(|_| draws.normal()).collect() };
             let (b, before) = (normal(rows * n), normal(k * n));
+            let places: Vec<u32> = (0..rows as u32).rev().map(|row| row * n as u32).collect();
             let mut expected: Vec<f64> = before.iter().map(|value| f64::from(*value)).collect();
             for i in 0..rows {
-                for (p, left) in row(&a, i).enumerate() {
+                for (p, left) in row(&a, i) {
                     for j in 0..n {
-                        expected[p * n + j] += left * f64::from(b[i * n + j]);
+                        expected[p * n + j] += left * f64::from(b[places[i] as usize + j]);
                     }
                 }
             }
             each_kind(|kind, run| {
                 let mut out = before.clone();
-                run(&mut Job::AddOuter(a, &b, n, &mut out));
+                run(&mut Job::AddOuter(a, &b, &places, n, &mut out));
                 for (found, expected) in out.iter().zip(&expected) {
                     assert!((f64::from(*found) - expected).abs() < 1e-3, "{kind}: {found}, not {expected}");
                 }
@@ -603,8 +617,8 @@ mod tests {
     #[test]
     #[should_panic(expected = "rows within the values")]
     fn a_row_that_reaches_past_the_values_is_not_read() {
-        let segments = [Segment { offset: 0, len: 3 }];
+        let segments = [Segment { offset: 0, len: 3, row: 0 }];
         let rows = Gathered { values: &[0.0; 4], starts: &[2], segments: &segments };
-        add_outer(rows, &[1.0], 1, &mut [0.0; 3]);
+        add_outer(rows, &[1.0], &[0], 1, &mut [0.0; 3]);
     }
 }

@@ -128,7 +128,7 @@ fn add_scaled(sum: &mut [f32], scale: f32, values: &[f32]) {
 /// The rows of `values` that begin at `starts`, times `right`.
 fn product(values: &[f32], starts: &[u32], channels: usize, right: &Panels) -> Vec<f32> {
     let mut out = vec![0.0; starts.len() * channels];
-    let segments = [Segment { offset: 0, len: channels as u32 }];
+    let segments = [Segment { offset: 0, len: channels as u32, row: 0 }];
     let tasks = out.par_chunks_mut(ROWS * channels).zip(starts.par_chunks(ROWS));
     tasks.for_each(|(out, starts)| {
         let rows = Gathered { values, starts, segments: &segments };
@@ -238,19 +238,19 @@ impl Contrast {
             }
         });
 
+        let places: Vec<u32> = (0..positions).map(|row| (row * channels) as u32).collect();
         let mut d_predictor = vec![0.0; channels * channels];
         let tasks = d_predictor.par_chunks_mut(ROWS * channels).enumerate();
         tasks.for_each(|(index, out)| {
-            let segments =
-                [Segment { offset: (index * ROWS) as u32, len: (out.len() / channels) as u32 }];
+            let len = (out.len() / channels) as u32;
+            let segments = [Segment { offset: (index * ROWS) as u32, len, row: 0 }];
             let rows = Gathered { values: pooled, starts: &below, segments: &segments };
-            add_outer(rows, &d_targets, channels, out);
+            add_outer(rows, &d_targets, &places, channels, out);
         });
 
         let mut panels = Panels::default();
         panels.pack(predictor, (channels, channels), channels, |p| p);
-        let rows: Vec<u32> = (0..positions).map(|row| (row * channels) as u32).collect();
-        let d_below = product(&d_targets, &rows, channels, &panels);
+        let d_below = product(&d_targets, &places, channels, &panels);
         let mut d_pooled = vec![0.0; pooled.len()];
         for (starts, rows) in [(&contexts, &d_contexts), (&below, &d_below)] {
             for (start, row) in starts.iter().zip(rows.chunks_exact(channels)) {

@@ -69,7 +69,6 @@ struct Within {
     relu: Buffer,
     shortcut: Buffer,
     gradients: [Buffer; 2],
-    framed: Buffer,
 }
 
 /// What a layer's backward pass has of its forward pass.
@@ -134,9 +133,9 @@ impl Program {
         y: &mut [f32],
     ) {
         let maps = x.len() / layer.input;
-        let mut convolve = |conv: usize, x: &[f32], y: &mut [f32], write: Write<'_>| {
+        let convolve = |conv: usize, x: &[f32], y: &mut [f32], write: Write<'_>| {
             let write = Write { bias: Some(weights.biases[conv]), ..write };
-            self.convolutions[conv].forward(&weights.packed[conv], x, &mut within.framed, y, write);
+            self.convolutions[conv].forward(&weights.packed[conv], x, y, write);
         };
         match &layer.work {
             Work::Relu => rectify_into(x, y),
@@ -220,18 +219,14 @@ impl Program {
         dy: &[f32],
         dx: Option<&mut [f32]>,
     ) {
-        let Within { relu, shortcut: through_shortcut, gradients, framed } = within;
+        let Within { relu, shortcut: through_shortcut, gradients } = within;
         let maps = dy.len() / layer.output;
-        let mut add = |conv: usize, x: &[f32], dy: &[f32], framed: &mut Buffer| {
+        let mut add = |conv: usize, x: &[f32], dy: &[f32]| {
             let (dw, db) = (&mut sums.weights[conv], &mut sums.biases[conv]);
-            self.convolutions[conv].add_weight_gradient(x, dy, framed, dw, db);
+            self.convolutions[conv].add_weight_gradient(x, dy, dw, db);
         };
-        let back = |conv: usize,
-                    dy: &[f32],
-                    framed: &mut Buffer,
-                    dx: &mut [f32],
-                    write: Write<'_>| {
-            self.convolutions[conv].input_gradient(&weights.packed[conv], dy, framed, dx, write);
+        let back = |conv: usize, dy: &[f32], dx: &mut [f32], write: Write<'_>| {
+            self.convolutions[conv].input_gradient(&weights.packed[conv], dy, dx, write);
         };
         match &layer.work {
             Work::Relu => {
@@ -249,9 +244,9 @@ impl Program {
                     }
                     None => dy,
                 };
-                add(*conv, kept.input.expect("a convolution's input is kept"), dy, framed);
+                add(*conv, kept.input.expect("a convolution's input is kept"), dy);
                 if let Some(dx) = dx {
-                    back(*conv, dy, framed, dx, Write::default());
+                    back(*conv, dy, dx, Write::default());
                 }
             }
             Work::Residual { branch, shortcut, keeps_relu } => {
@@ -272,31 +267,31 @@ impl Program {
                     let (rest, h) = inner.split_at(inner.len() - h_len);
                     inner = rest;
                     let dy = len.map_or(dy, |len| read.read(len));
-                    add(*conv, h, dy, framed);
+                    add(*conv, h, dy);
                     let mask = Write { mask: Some(h), ..Write::default() };
-                    back(*conv, dy, framed, write.get(h_len), mask);
+                    back(*conv, dy, write.get(h_len), mask);
                     std::mem::swap(&mut read, &mut write);
                     len = Some(h_len);
                 }
                 let Some(first) = branch.first() else { return };
                 let d_first = len.map_or(dy, |len| read.read(len));
-                add(*first, r, d_first, framed);
+                add(*first, r, d_first);
                 if let Some(conv) = shortcut {
-                    add(*conv, r, dy, framed);
+                    add(*conv, r, dy);
                 }
                 let Some(dx) = dx else { return };
                 match shortcut {
                     Some(conv) => {
                         let through = through_shortcut.get(dx.len());
-                        back(*conv, dy, framed, through, Write::default());
+                        back(*conv, dy, through, Write::default());
                         let write =
                             Write { plus: Some(through), mask: Some(r), ..Write::default() };
-                        back(*first, d_first, framed, dx, write);
+                        back(*first, d_first, dx, write);
                     }
                     None => {
                         let write =
                             Write { mask: Some(r), plus_unmasked: Some(dy), ..Write::default() };
-                        back(*first, d_first, framed, dx, write);
+                        back(*first, d_first, dx, write);
                     }
                 }
             }

@@ -9,6 +9,9 @@ use super::Geometry;
 use super::geometry::{Class, Phase};
 use super::product::{Gathered, Panels, Write, add_outer, multiply};
 
+/// Channels from which on weight gradients go tap by tap.
+const FEW_CHANNELS: usize = 12;
+
 /// A convolution of up to `maps` maps at a time, with weights
 /// `[kernel, kernel, channels, out_channels]`.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub struct Convolution {
     maps: usize,
     forward: Vec<Class>,
     back: Vec<Phase>,
+    /// For the gradient of the weights; none where that of the forward pass serves.
+    by_tap: Vec<Class>,
 }
 
 /// A convolution's weights in the order in which products read them.
@@ -30,7 +35,14 @@ pub struct Packed {
 impl Convolution {
     /// The convolution of up to `maps` maps at a time.
     pub fn new(geometry: Geometry, maps: usize) -> Self {
-        Self { geometry, maps, forward: geometry.reads(maps), back: geometry.reads_back(maps) }
+        let (forward, back) = (geometry.reads(maps), geometry.reads_back(maps));
+        // Tap by tap, every gradient is added to its sum once. Of few channels there is too little to
+        // do for a tap: these go window by window.
+        let by_tap = match geometry.channels {
+            FEW_CHANNELS.. => geometry.reads_by_tap(maps),
+            _ => Vec::new(),
+        };
+        Self { geometry, maps, forward, back, by_tap }
     }
 
     pub fn geometry(&self) -> &Geometry {
@@ -98,7 +110,8 @@ impl Convolution {
     /// The terms of a bias's gradient mostly cancel: in f32 their sum would lose its digits.
     pub fn add_weight_gradient(&self, x: &[f32], dy: &[f32], dw: &mut [f32], db: &mut [f64]) {
         let maps = self.maps(x, self.geometry.in_len());
-        for class in &self.forward {
+        let classes = if self.by_tap.is_empty() { &self.forward } else { &self.by_tap };
+        for class in classes {
             let (rows, places) = self.rows(class, x, maps);
             add_outer(rows, dy, places, self.geometry.out_channels, dw);
         }

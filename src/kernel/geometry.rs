@@ -102,6 +102,40 @@ impl Geometry {
         classes(&down, &across, self.kernel[1], (read, written), maps)
     }
 
+    /// What the gradient of each tap's weights over `maps` maps reads: the positions that it reaches.
+    pub(super) fn reads_by_tap(&self, maps: usize) -> Vec<Class> {
+        let reached = |axis: usize, tap: usize| {
+            let (side, out) = match axis {
+                0 => (self.height, self.out_height()),
+                _ => (self.width, self.out_width()),
+            };
+            let at = move |position: usize| {
+                (position * self.stride[axis] + tap).checked_sub(self.padding[axis])
+            };
+            (0..out).filter_map(move |it| Some((it, at(it).filter(|from| *from < side)?)))
+        };
+        let mut classes = Vec::new();
+        for down in 0..self.kernel[0] {
+            for across in 0..self.kernel[1] {
+                let row = ((down * self.kernel[1] + across) * self.channels) as u32;
+                let segments = vec![Segment { offset: 0, len: self.channels as u32, row }];
+                let (mut starts, mut places) = (Vec::new(), Vec::new());
+                for map in 0..maps {
+                    for (y, from_y) in reached(0, down) {
+                        for (x, from_x) in reached(1, across) {
+                            let from = (map * self.height + from_y) * self.width + from_x;
+                            let to = (map * self.out_height() + y) * self.out_width() + x;
+                            starts.push((from * self.channels) as u32);
+                            places.push((to * self.out_channels) as u32);
+                        }
+                    }
+                }
+                classes.push(Class { starts, places, segments });
+            }
+        }
+        classes
+    }
+
     /// What the pass back over `maps` maps reads of the output's gradient: as many convolutions as
     /// the stride leaves different places in the input, each with the taps that reach them.
     pub(super) fn reads_back(&self, maps: usize) -> Vec<Phase> {

@@ -35,7 +35,7 @@ const CHUNK: usize = 1 << 17;
 const FEWEST: usize = 128;
 const MOST: usize = 1024;
 /// Rows of the right side of [`add_outer`] that stay in the first-level cache.
-const DEPTH: usize = 256;
+const DEPTH: usize = 128;
 
 /// Values that lie side by side in a gathered row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -32,7 +32,13 @@ impl Sizes {
 
 fn sizes() -> impl Strategy<Value = Sizes> {
     let pair = |from: usize, to: usize| [from..to, from..to];
-    let maps = (1..5usize, 1..9usize, 1..9usize, prop_oneof![1..7usize, 12..15usize], prop_oneof![1..10usize, 30..40usize]);
+    let maps = (
+        1..5usize,
+        1..9usize,
+        1..9usize,
+        prop_oneof![1..7usize, 12..15usize],
+        prop_oneof![1..10usize, 30..40usize],
+    );
     (maps, pair(1, 6), pair(1, 5), pair(0, 4))
         .prop_map(|((images, height, width, channels, out_channels), kernel, stride, padding)| {
             Sizes { images, height, width, channels, kernel, stride, padding, out_channels }

@@ -6,9 +6,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor, Var};
-use gimlet::kernel::{conv_op::conv1d, pool::mean_pool};
-use gimlet::module::Parameters;
-use gimlet::pipeline::Loss;
+use gimlet::module::{Keep, Module, Parameters};
+use gimlet::pipeline::{Layer, Loss};
 use gimlet::train::adam::Adam;
 use gimlet::train::trainer::Trainer;
 
@@ -55,15 +54,24 @@ fn speech(
     mut tensors: HashMap<String, Tensor>,
 ) -> Result<impl FnMut() -> Result<f64>> {
     let mut take = |name: &str| tensors.remove(name).ok_or(format!("no {name}"));
-    let input = take("input")?;
-    let weight = Var::from_tensor(&take("encoder.0.weight")?)?;
-    let bias = Var::from_tensor(&take("encoder.0.bias")?)?;
-    let named = vec![("weight".into(), weight.clone()), ("bias".into(), bias.clone())];
-    let mut adam = Adam::new(named, LEARNING_RATE);
+    // A window is a map of height 1.
+    let input = take("input")?.unsqueeze(1)?;
+    let weight = take("encoder.0.weight")?.unsqueeze(0)?;
+    let initial = [("0.weight".into(), weight), ("0.bias".into(), take("encoder.0.bias")?)];
+    let (parameters, variables) = Parameters::from_tensors(initial).trainable()?;
+    let Conv1d { channels, out_channels, kernel, stride, padding } = conv;
+    let layer = Layer::Conv1d { channels: out_channels, kernel, stride, padding };
+    let module = Module::new(&[layer, Layer::Relu], channels, &parameters)?;
+    let mut adam = Adam::new(variables, LEARNING_RATE);
     Ok(move || {
-        let y = conv1d(&input, &weight, &bias, conv.stride, conv.padding, true)?;
-        let loss = mean_pool(&y.unsqueeze(1)?)?.sqr()?.mean_all()?;
-        adam.step(&loss.backward()?)?;
+        let pooled = Var::from_tensor(&module.pooled(&input, Keep::Activations)?)?;
+        let loss = pooled.sqr()?.mean_all()?;
+        let mut gradients = loss.backward()?;
+        let d_pooled = gradients.remove(&pooled).ok_or("no gradient")?;
+        for (parameter, gradient) in module.gradients(&input, &d_pooled, Keep::Activations)? {
+            gradients.insert(&parameter, gradient);
+        }
+        adam.step(&gradients)?;
         Ok(f64::from(loss.to_scalar::<f32>()?))
     })
 }

@@ -27,7 +27,7 @@ impl Cost {
             let plan = plan(*layer, map.channels, "");
             let rectified = map;
             // A convolution by itself reads the map as it is.
-            if !matches!(layer, Layer::Conv { .. }) {
+            if !matches!(layer, Layer::Conv { .. } | Layer::Conv1d { .. }) {
                 cost.keep(map);
             }
             for conv in &plan.branch {

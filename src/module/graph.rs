@@ -33,6 +33,14 @@ pub(super) fn forward(layers: &[Layer], x: &Tensor) -> Result<Tensor> {
 /// `x` and the output are `[n, channels, h, w]`.
 fn convolve(conv: &Conv, x: &Tensor) -> Result<Tensor> {
     let weight = conv.weight.permute((3, 2, 0, 1))?.contiguous()?;
-    let y = x.conv2d(&weight, conv.padding, conv.stride, 1, 1)?;
+    let ([down, across], [stride, stride_across]) = (conv.padding, conv.stride);
+    let y = if stride == stride_across {
+        // candle pads both axes alike.
+        let x = x.pad_with_zeros(2, down, down)?.pad_with_zeros(3, across, across)?;
+        x.conv2d(&weight, 0, stride, 1, 1)?
+    } else {
+        let flat = x.squeeze(2)?.conv1d(&weight.squeeze(2)?, across, stride_across, 1, 1)?;
+        flat.unsqueeze(2)?
+    };
     Ok(y.broadcast_add(&conv.bias.reshape((1, (), 1, 1))?)?)
 }

@@ -30,16 +30,17 @@ pub enum Layer {
 pub struct Conv {
     pub(super) weight: Tensor,
     pub(super) bias: Tensor,
-    pub(super) stride: usize,
-    pub(super) padding: usize,
+    /// Down and across.
+    pub(super) stride: [usize; 2],
+    pub(super) padding: [usize; 2],
 }
 
 /// The convolution `name`: kernel, stride, padding, channels in and out.
 pub(super) struct ConvSpec {
     name: String,
-    pub kernel: usize,
-    pub stride: usize,
-    pub padding: usize,
+    pub kernel: [usize; 2],
+    pub stride: [usize; 2],
+    pub padding: [usize; 2],
     pub channels: usize,
     pub out_channels: usize,
 }
@@ -51,9 +52,9 @@ impl ConvSpec {
             height: map.height,
             width: map.width,
             channels: self.channels,
-            kernel: [self.kernel; 2],
-            stride: [self.stride; 2],
-            padding: [self.padding; 2],
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: self.padding,
             out_channels: self.out_channels,
         }
     }
@@ -64,8 +65,9 @@ impl ConvSpec {
     }
 
     fn shapes(&self) -> [ParameterShape; 2] {
-        let fan_in = self.kernel * self.kernel * self.channels;
-        let weight = vec![self.kernel, self.kernel, self.channels, self.out_channels];
+        let [down, across] = self.kernel;
+        let fan_in = down * across * self.channels;
+        let weight = vec![down, across, self.channels, self.out_channels];
         [
             ParameterShape { name: format!("{}.weight", self.name), dims: weight, fan_in },
             ParameterShape {
@@ -87,9 +89,9 @@ pub(super) struct Plan {
 pub(super) fn plan(spec: Spec, channels: usize, name: &str) -> Plan {
     let conv = |part: &str, kernel, stride, padding, channels, out_channels| ConvSpec {
         name: if part.is_empty() { name.to_string() } else { format!("{name}.{part}") },
-        kernel,
-        stride,
-        padding,
+        kernel: [kernel; 2],
+        stride: [stride; 2],
+        padding: [padding; 2],
         channels,
         out_channels,
     };
@@ -104,6 +106,16 @@ pub(super) fn plan(spec: Spec, channels: usize, name: &str) -> Plan {
             shortcut: None,
             out_channels: out,
         },
+        Spec::Conv1d { channels: out, kernel, stride, padding } => {
+            let flat = conv("", kernel, stride, padding, channels, out);
+            let flat = ConvSpec {
+                kernel: [1, kernel],
+                stride: [1, stride],
+                padding: [0, padding],
+                ..flat
+            };
+            Plan { branch: vec![flat], shortcut: None, out_channels: out }
+        }
         Spec::Basic { channels: out, stride } => Plan {
             branch: vec![
                 conv("conv1", 3, stride, 1, channels, out),
@@ -139,7 +151,7 @@ impl Layer {
         }
         Ok(match spec {
             Spec::Relu => Layer::Relu,
-            Spec::Conv { .. } => Layer::Conv(branch.remove(0)),
+            Spec::Conv { .. } | Spec::Conv1d { .. } => Layer::Conv(branch.remove(0)),
             Spec::Basic { .. } | Spec::Bottleneck { .. } => {
                 let shortcut = plan.shortcut.map(|conv| conv.build(parameters)).transpose()?;
                 Layer::Residual { branch, shortcut }
@@ -173,7 +185,7 @@ impl Layer {
 pub(super) fn reads_only_relu(spec: Spec, channels: usize) -> bool {
     match spec {
         Spec::Relu => true,
-        Spec::Conv { .. } => false,
+        Spec::Conv { .. } | Spec::Conv1d { .. } => false,
         Spec::Basic { .. } | Spec::Bottleneck { .. } => plan(spec, channels, "").shortcut.is_some(),
     }
 }

@@ -76,8 +76,7 @@ impl Program {
         };
         let mut index = 0;
         while let Some(spec) = specs.get(index) {
-            let fused =
-                matches!(spec, Spec::Conv { .. }) && specs.get(index + 1) == Some(&Spec::Relu);
+            let fused = is_conv(*spec) && specs.get(index + 1) == Some(&Spec::Relu);
             index += if fused { 2 } else { 1 };
             program.push(*spec, fused, specs.get(index));
         }
@@ -114,7 +113,7 @@ impl Program {
         }
         let work = match spec {
             Spec::Relu => Work::Relu,
-            Spec::Conv { .. } => Work::Conv { conv: branch[0], relu: fused },
+            Spec::Conv { .. } | Spec::Conv1d { .. } => Work::Conv { conv: branch[0], relu: fused },
             Spec::Basic { .. } | Spec::Bottleneck { .. } => {
                 let shortcut = plan.shortcut.as_ref().map(|conv| {
                     self.convolve(conv, input);
@@ -126,7 +125,7 @@ impl Program {
         };
         // A convolution's weight gradient reads its input, a ReLU's mask is its output.
         let rectified = matches!(work, Work::Relu | Work::Conv { relu: true, .. });
-        let keeps_output = rectified || matches!(next, Some(Spec::Conv { .. }));
+        let keeps_output = rectified || next.is_some_and(|next| is_conv(*next));
         self.largest = self.largest.max(map.len());
         self.output = map;
         let (input, output) = (input.len(), map.len());
@@ -145,6 +144,10 @@ impl Step {
     pub fn kept(&self) -> usize {
         self.inner + if self.keeps_output { self.output } else { 0 }
     }
+}
+
+fn is_conv(spec: Spec) -> bool {
+    matches!(spec, Spec::Conv { .. } | Spec::Conv1d { .. })
 }
 
 /// The map that a convolution makes.

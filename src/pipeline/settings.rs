@@ -206,6 +206,14 @@ pub enum Layer {
         stride: usize,
         padding: usize,
     },
+    /// A convolution with bias along the width of maps, zero-padded there: of sound, whose maps have a
+    /// height of 1.
+    Conv1d {
+        channels: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+    },
     Relu,
     /// A pre-activation block of two 3x3 convolutions.
     Basic {

@@ -151,7 +151,9 @@ fn check_values(patches: usize, map: Map) -> Result<(), String> {
 
 fn too_large(layer: Layer, map: Map, module: &str) -> String {
     let (kernel, padding) = match layer {
-        Layer::Conv { kernel, padding, .. } => (kernel, padding),
+        Layer::Conv { kernel, padding, .. } | Layer::Conv1d { kernel, padding, .. } => {
+            (kernel, padding)
+        }
         _ => (3, 1),
     };
     format!(
@@ -165,7 +167,9 @@ impl Layer {
     /// The channels this layer gives for `input` channels.
     pub fn out_channels(&self, input: usize) -> usize {
         match *self {
-            Layer::Conv { channels, .. } | Layer::Basic { channels, .. } => channels,
+            Layer::Conv { channels, .. }
+            | Layer::Conv1d { channels, .. }
+            | Layer::Basic { channels, .. } => channels,
             Layer::Bottleneck { planes, .. } => EXPANSION * planes,
             Layer::Relu => input,
         }
@@ -174,13 +178,15 @@ impl Layer {
     /// The map this layer makes of `input`; `None` when its kernel is larger than the padded map.
     pub fn output(&self, input: Map) -> Option<Map> {
         let (kernel, stride, padding) = match *self {
-            Layer::Conv { kernel, stride, padding, .. } => (kernel, stride, padding),
+            Layer::Conv { kernel, stride, padding, .. }
+            | Layer::Conv1d { kernel, stride, padding, .. } => (kernel, stride, padding),
             Layer::Basic { stride, .. } | Layer::Bottleneck { stride, .. } => (3, stride, 1),
             Layer::Relu => (1, 1, 0),
         };
         let side = |side: usize| Some((side + 2 * padding).checked_sub(kernel)? / stride + 1);
+        let flat = matches!(self, Layer::Conv1d { .. });
         Some(Map {
-            height: side(input.height)?,
+            height: if flat { input.height } else { side(input.height)? },
             width: side(input.width)?,
             channels: self.out_channels(input.channels),
         })

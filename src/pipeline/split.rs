@@ -56,7 +56,9 @@ fn units(layers: Vec<Spanned<Layer>>) -> Vec<Vec<Spanned<Layer>>> {
     for layer in layers {
         let joins = |unit: &Vec<Spanned<Layer>>| match layer.get_ref() {
             Layer::Relu => true,
-            Layer::Conv { .. } => unit.iter().all(|layer| matches!(layer.get_ref(), Layer::Relu)),
+            Layer::Conv { .. } | Layer::Conv1d { .. } => {
+                unit.iter().all(|layer| matches!(layer.get_ref(), Layer::Relu))
+            }
             Layer::Basic { .. } | Layer::Bottleneck { .. } => {
                 !unit.iter().any(|layer| is_block(*layer.get_ref()))
             }

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::printer::Printer;
+use super::table;
 use crate::stage::progress::Progress;
+use crate::train::profile::Profile;
 
 /// Time between two lines where there is no terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
@@ -15,6 +17,7 @@ const BETWEEN_LINES: Duration = Duration::from_secs(10);
 pub struct Renderer<'a> {
     printer: &'a Printer,
     work: Mutex<Option<Work>>,
+    profiles: bool,
 }
 
 struct Work {
@@ -27,7 +30,12 @@ struct Work {
 
 impl<'a> Renderer<'a> {
     pub fn new(printer: &'a Printer) -> Self {
-        Self { printer, work: Mutex::new(None) }
+        Self { printer, work: Mutex::new(None), profiles: false }
+    }
+
+    /// Whether to print where the time and the memory of every training went.
+    pub fn with_profiles(self, profiles: bool) -> Self {
+        Self { printer: self.printer, work: Mutex::new(None), profiles }
     }
 
     fn work(&self) -> MutexGuard<'_, Option<Work>> {
@@ -89,6 +97,17 @@ impl Progress for Renderer<'_> {
             }
             Some(Work { title, .. }) => self.printer.note(&format!("{title}: {message}")),
             None => self.printer.note(message),
+        }
+    }
+
+    fn profile(&self, title: &str, profile: &Profile) {
+        if self.profiles {
+            let print = || self.printer.result(&table::profile(title, profile));
+            // A reader that has gone away is no reason to lose a training.
+            let _ = match self.work().as_ref().and_then(|work| work.bar.as_ref()) {
+                Some(bar) => bar.suspend(print),
+                None => print(),
+            };
         }
     }
 

@@ -36,10 +36,18 @@ impl PipelineArgs {
         printer: &Printer,
         work: impl FnOnce(&Run<'_>) -> Result<T>,
     ) -> Result<T> {
+        self.with_shown_run(&Renderer::new(printer), work)
+    }
+
+    /// The same, shown by `renderer`.
+    pub fn with_shown_run<T>(
+        &self,
+        renderer: &Renderer<'_>,
+        work: impl FnOnce(&Run<'_>) -> Result<T>,
+    ) -> Result<T> {
         let pipeline = self.load()?;
         let dir = self.run_dir(&pipeline);
-        let renderer = Renderer::new(printer);
-        let run = Run::open(&pipeline, dir, interrupt::flag(), &renderer)?;
+        let run = Run::open(&pipeline, dir, interrupt::flag(), renderer)?;
         work(&run)
     }
 }

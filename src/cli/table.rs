@@ -7,6 +7,7 @@ use crate::pipeline::Split;
 use crate::stage::record::ProbeResult;
 use crate::stage::status::StepStatus;
 use crate::stage::{Plan, RunDir, Step};
+use crate::train::profile::Profile;
 
 /// A table without borders, its columns two spaces apart; `right` are aligned to the right.
 pub fn plain(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String {
@@ -39,6 +40,43 @@ fn optional<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {
 /// The share of a training that was spent waiting for data.
 fn waited(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
+}
+
+/// Where the time and the memory of a training's steps went.
+pub fn profile(title: &str, profile: &Profile) -> String {
+    let steps = profile.steps.max(1) as f64;
+    let parts = [profile.wait, profile.forward, profile.loss, profile.backward, profile.optimiser];
+    let total: f64 = parts.iter().sum();
+    let time = |name: &str, seconds: f64| {
+        let share = 100.0 * seconds / total.max(f64::MIN_POSITIVE);
+        vec![name.into(), format!("{:.3}", 1e3 * seconds / steps), format!("{share:.1} %")]
+    };
+    let mut rows = vec![time("wait for data", profile.wait), time("forward", profile.forward)];
+    let layers = || profile.layers.iter().enumerate();
+    rows.extend(layers().map(|(index, it)| time(&format!("  layer {index}"), it[0])));
+    rows.push(time("loss", profile.loss));
+    rows.push(time("backward", profile.backward));
+    rows.extend(layers().map(|(index, it)| time(&format!("  layer {index}"), it[1])));
+    rows.push(time("optimiser", profile.optimiser));
+    rows.push(time("step", total));
+    let time = plain(&["time", "ms a step", "share"], rows, &[1, 2]);
+
+    let memory = |name: &str, count: u64| vec![name.into(), bytes(count)];
+    let module = &profile.module;
+    let mut rows = vec![
+        memory("parameters", profile.parameters),
+        memory("moments of the optimiser", profile.moments),
+        memory("weights as products read them", module.packed),
+        memory("gradients, a sum for each thread", module.gradients),
+        memory("activations kept for the backward pass", module.kept),
+        memory("what threads work in", module.scratch),
+        memory("one batch of input", profile.batch),
+    ];
+    rows.extend(profile.peak.map(|peak| memory("peak of the process", peak)));
+    let memory = plain(&["memory", "bytes"], rows, &[1]);
+    let rate = profile.operations * steps / profile.forward.max(f64::MIN_POSITIVE) / 1e9;
+    let steps = profile.steps;
+    format!("{title}: {steps} steps, forward at {rate:.0} GFLOP/s\n\n{time}\n\n{memory}")
 }
 
 /// Where every step stands.

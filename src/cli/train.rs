@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::printer::Printer;
+use super::render::Renderer;
 use super::{PipelineArgs, session};
 use crate::stage::Step;
 
@@ -12,10 +13,14 @@ pub struct TrainArgs {
     pipeline: PipelineArgs,
     /// The module's name
     module: String,
+    /// Print where the time and the memory of a step went
+    #[arg(long)]
+    profile: bool,
 }
 
 pub fn run(args: TrainArgs, printer: &Printer) -> anyhow::Result<()> {
-    Ok(args.pipeline.with_run(printer, |run| {
+    let renderer = Renderer::new(printer).with_profiles(args.profile);
+    Ok(args.pipeline.with_shown_run(&renderer, |run| {
         let module = session::module(run.pipeline, &args.module)?;
         session::step(run, Step::Train(module), printer)
     })?)

@@ -32,6 +32,13 @@ pub struct Packed {
     back: Vec<Panels>,
 }
 
+impl Packed {
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.forward.bytes() + self.back.iter().map(Panels::bytes).sum::<usize>()
+    }
+}
+
 impl Convolution {
     /// The convolution of up to `maps` maps at a time.
     pub fn new(geometry: Geometry, maps: usize) -> Self {

@@ -139,6 +139,11 @@ impl Panels {
         });
     }
 
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.values.bytes()
+    }
+
     /// The panels, in order.
     fn panels(&self) -> impl Iterator<Item = &[f32]> {
         let (len, count) = (self.k * self.width, self.n.div_ceil(self.width.max(1)));

@@ -19,8 +19,8 @@ use candle_core::Tensor;
 pub use cost::Cost;
 use layer::Layer;
 pub use parameters::{ParameterShape, Parameters};
-pub use pass::Keep;
 use pass::Passes;
+pub use pass::{Keep, Memory};
 use program::Program;
 
 use crate::pipeline::{self, Map};
@@ -130,6 +130,12 @@ impl Module {
         let gradients = passes.gradients(&parameters, x, d_pooled, keep)?;
         let gradients = gradients.into_iter().flat_map(|(weight, bias)| [weight, bias]);
         Ok(tensors.zip(gradients).collect())
+    }
+
+    /// What training holds besides parameters and input; zeros where our kernels do not run.
+    pub fn memory(&self) -> Memory {
+        let mut passes = self.passes.write().unwrap_or_else(PoisonError::into_inner);
+        passes.as_mut().map(Passes::memory).unwrap_or_default()
     }
 
     /// Seconds that threads have spent in each layer, forward and back, since this was asked before;

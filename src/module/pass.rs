@@ -38,6 +38,19 @@ pub enum Keep {
     Nothing,
 }
 
+/// Bytes that a module in training holds, besides its parameters and input.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// What forward passes keep for the backward pass.
+    pub kept: u64,
+    /// The gradients of weights and biases, one sum a thread.
+    pub gradients: u64,
+    /// The weights as the products read them.
+    pub packed: u64,
+    /// What threads work in.
+    pub scratch: u64,
+}
+
 impl Passes {
     pub fn new(program: Program) -> Self {
         let packed = program.convolutions.iter().map(|_| Packed::default()).collect();
@@ -199,6 +212,17 @@ impl Passes {
                 program.backward(weights, x, again.read(len), scratch, sums, first);
                 scratch.again = again;
             }
+        }
+    }
+
+    pub fn memory(&mut self) -> Memory {
+        let scratch = self.scratch.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let sum = |bytes: &mut dyn Iterator<Item = usize>| bytes.sum::<usize>() as u64;
+        Memory {
+            kept: sum(&mut self.kept.iter().map(Buffer::bytes)),
+            gradients: sum(&mut self.sums.iter().map(Sums::bytes)),
+            packed: sum(&mut self.packed.iter().map(Packed::bytes)),
+            scratch: sum(&mut scratch.iter().map(Scratch::bytes)),
         }
     }
 

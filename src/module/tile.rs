@@ -31,6 +31,12 @@ impl Sums {
         }
     }
 
+    pub fn bytes(&self) -> usize {
+        let weights = self.weights.iter().map(|it| it.len() * size_of::<f32>());
+        let biases = self.biases.iter().map(|it| it.len() * size_of::<f64>());
+        weights.chain(biases).sum()
+    }
+
     pub fn clear(&mut self) {
         self.weights.iter_mut().for_each(|it| it.fill(0.0));
         self.biases.iter_mut().for_each(|it| it.fill(0.0));
@@ -61,6 +67,14 @@ pub(super) struct Scratch {
     within: Within,
     /// Seconds in each layer, forward and back.
     pub seconds: Vec<[f64; 2]>,
+}
+
+impl Scratch {
+    pub fn bytes(&self) -> usize {
+        let Within { relu, shortcut, gradients } = &self.within;
+        let between = self.maps.iter().chain([&self.unkept, &self.again]);
+        between.chain([relu, shortcut]).chain(gradients).map(Buffer::bytes).sum()
+    }
 }
 
 /// The same within a layer.

@@ -274,6 +274,8 @@ fn training(raw: &raw::Training) -> Result<Training, Fault> {
     Ok(Training {
         epochs: optional_whole(&raw.epochs, "epochs", COUNT)?.unwrap_or(10),
         batch: optional_whole(&raw.batch, "batch", COUNT)?.unwrap_or(32),
+        micro_batch: optional_whole(&raw.micro_batch, "micro_batch", COUNT)?,
+        recompute: raw.recompute.unwrap_or(false),
         learning_rate: optional_positive(&raw.learning_rate, "learning_rate")?.unwrap_or(2e-4),
         checkpoint_seconds: seconds.unwrap_or(30.0),
     })

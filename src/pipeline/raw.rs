@@ -152,6 +152,8 @@ pub struct InfoNce {
 pub struct Training {
     pub epochs: Optional<usize>,
     pub batch: Optional<usize>,
+    pub micro_batch: Optional<usize>,
+    pub recompute: Option<bool>,
     pub learning_rate: Optional<f64>,
     pub checkpoint_seconds: Optional<f64>,
 }

@@ -259,6 +259,14 @@ pub struct Training {
     pub epochs: usize,
     /// Samples a step.
     pub batch: usize,
+    /// Samples of a batch whose activations are held at a time; all when `None`. The loss is that of
+    /// the whole batch, its negatives included; gradients are summed in another order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub micro_batch: Option<usize>,
+    /// Hold no activations for the backward pass, but compute them again, a few patches at a time.
+    /// Part of no key: it changes no result.
+    #[serde(skip)]
+    pub recompute: bool,
     /// Adam's step size (betas 0.9 and 0.999, eps 1e-8).
     pub learning_rate: f64,
     /// Seconds between checkpoints. Part of no key: it changes no result.

@@ -19,7 +19,7 @@ use crate::{Error, Kind, Result};
 
 /// Raised when a step would compute something else from the same settings: what was made before is
 /// stale then.
-const METHOD_VERSION: u32 = 2;
+const METHOD_VERSION: u32 = 3;
 
 /// One step of a run; modules are counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,11 +104,15 @@ impl Plan {
             let input = if index == 0 { &ingest } else { &encode[index - 1] };
             // Later modules meet the view in the key of their input.
             let view = if index == 0 { framing.clone() } else { Value::Null };
+            let mut batching = json!({ "batch": pipeline.training.batch });
+            if let Some(samples) = pipeline.training.micro_batch {
+                batching["micro_batch"] = samples.into();
+            }
             let trained = Key::of(json!({
                 "step": "train", "method": METHOD_VERSION, "seed": seed, "view": view,
                 "modules": { &module.name: json_of(module)? },
                 "loss": json_of(&pipeline.loss)?,
-                "training": { "batch": pipeline.training.batch },
+                "training": batching,
                 "input": input[Split::Train as usize].hash,
             }));
             let store = match &boundaries[index] {

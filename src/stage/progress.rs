@@ -1,5 +1,7 @@
 //! How a step tells that it advances, apart from how that is shown.
 
+use crate::train::profile::Profile;
+
 /// Hears how far a step has come. Implementations draw a bar, write a line, or nothing.
 pub trait Progress: Sync {
     /// A piece of work of `total` units begins, `done` of them done before.
@@ -13,6 +15,9 @@ pub trait Progress: Sync {
 
     /// Something good to know that is worth a line of its own, such as what `auto` has chosen.
     fn note(&self, message: &str);
+
+    /// Where the time and the memory of a training that has ended went.
+    fn profile(&self, _title: &str, _profile: &Profile) {}
 
     /// Something that may be wrong: a skipped sample, a damaged checkpoint.
     fn warn(&self, message: &str);

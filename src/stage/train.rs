@@ -12,13 +12,14 @@ use super::status::share;
 use super::{Run, memory, record};
 use crate::error::DIFFERS;
 use crate::loss::infonce;
-use crate::module::{Module, Parameters};
+use crate::module::{self, Module, Parameters};
 use crate::pipeline::{Loss, Map, Split, bytes_in_words};
 use crate::random::generator;
 use crate::train::checkpoint::{Checkpoints, Progress};
 use crate::train::feed::{Schedule, feed};
 use crate::train::input::{Activations, Images, Input, Recomputed};
 use crate::train::log::{Entry, Log};
+use crate::train::profile::Profile;
 use crate::train::trainer::{self, Trainer};
 use crate::{Error, Kind, Result};
 
@@ -139,7 +140,8 @@ impl Run<'_> {
             patches.isqrt(),
             module.learning_rate,
             &drawn,
-        )?;
+        )?
+        .saving_memory(self.pipeline.training.micro_batch, self.pipeline.training.recompute);
         let mut so_far = Progress::default();
         if let Some((state, progress)) = resumed {
             trainer.restore(&state, progress.steps)?;
@@ -195,6 +197,7 @@ impl Run<'_> {
         let grid = input.shape()[0].isqrt();
         let Loss::InfoNce(settings) = &self.pipeline.loss;
         let earlier_peak = so_far.peak_memory;
+        let mut waited_here = 0.0;
         let peak = || memory::peak().max(earlier_peak);
 
         let read_memory = self.pipeline.store.read_memory;
@@ -216,7 +219,9 @@ impl Run<'_> {
                 let waiting = Instant::now();
                 let Some(batch) = batches.next() else { return Ok(()) };
                 let batch = batch?;
-                so_far.wait_seconds += waiting.elapsed().as_secs_f64();
+                let waited = waiting.elapsed().as_secs_f64();
+                so_far.wait_seconds += waited;
+                waited_here += waited;
 
                 let purpose = format!("{}/negatives", schedule.module);
                 let mut draws = generator(schedule.seed, &purpose, &[batch.step]);
@@ -295,6 +300,18 @@ impl Run<'_> {
             self.dir.trainings(&schedule.module).commit(record)?;
         }
         checkpoints.remove();
+        let operations =
+            module::Cost::of(&self.pipeline.modules[index].layers, self.maps(index)?.0);
+        let patches = (schedule.batch * input.shape()[0]) as f64;
+        self.progress.profile(
+            &self.plan.title(Step::Train(index)),
+            &Profile {
+                wait: waited_here,
+                operations: patches * operations.operations as f64,
+                peak: memory::peak(),
+                ..trainer.profile()
+            },
+        );
         self.progress.end(&format!(
             "{} steps, {}, waited {:.1} % of {:.0} s for data",
             so_far.steps,

@@ -5,4 +5,5 @@ pub mod checkpoint;
 pub mod feed;
 pub mod input;
 pub mod log;
+pub mod profile;
 pub mod trainer;

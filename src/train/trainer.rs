@@ -1,8 +1,11 @@
 //! The step of one module: forward, local loss, backward, Adam.
 
+use std::time::Instant;
+
 use candle_core::{Tensor, Var};
 
 use super::adam::Adam;
+use super::profile::Profile;
 use crate::loss::infonce::{self, InfoNce, Negatives};
 use crate::module::{self, Keep, Module, ParameterShape, Parameters};
 use crate::pipeline;
@@ -16,6 +19,9 @@ pub struct Trainer {
     adam: Adam,
     grid: usize,
     steps: u64,
+    micro_batch: Option<usize>,
+    keep: Keep,
+    profile: Profile,
 }
 
 /// What one step reports.
@@ -71,7 +77,24 @@ impl Trainer {
             parameters,
             grid,
             steps: 0,
+            micro_batch: None,
+            keep: Keep::Activations,
+            profile: Profile::default(),
         })
+    }
+
+    /// Splits every batch into pieces of `micro_batch` samples, if that is given, and with `recompute`
+    /// keeps nothing of a forward pass: both trade time for memory.
+    ///
+    /// The loss sees the pooled vectors of the whole batch all the same, negatives included, so that
+    /// it does not change: with pieces, a first pass computes these and keeps nothing, and a second
+    /// one takes each piece forward again and back (Gao et al. 2021, "Scaling deep contrastive
+    /// learning batch size under memory limited setup"). Recomputing changes no bit of a gradient;
+    /// pieces change the order in which it is summed.
+    #[must_use]
+    pub fn saving_memory(self, micro_batch: Option<usize>, recompute: bool) -> Self {
+        let keep = if recompute { Keep::Nothing } else { Keep::Activations };
+        Self { micro_batch, keep, ..self }
     }
 
     /// One step on `input` `[batch * grid * grid, h, w, channels]`.
@@ -79,14 +102,19 @@ impl Trainer {
     /// # Errors
     /// When the loss is not finite: no variable has changed then.
     pub fn step(&mut self, input: &Tensor, negatives: &Negatives) -> Result<Step> {
-        let t0 = std::time::Instant::now();
-        let pooled = self.module.pooled(input, Keep::Activations)?;
-        let t1 = std::time::Instant::now();
+        let started = Instant::now();
+        let patches = self.grid * self.grid;
+        let pieces = pieces(input, self.micro_batch.map(|samples| samples * patches))?;
+        // Of several pieces, only one at a time may keep anything.
+        let keep = if pieces.len() == 1 { self.keep } else { Keep::Nothing };
+        let pooled = pieces.iter().map(|piece| self.module.pooled(piece, keep));
+        let pooled = Tensor::cat(&pooled.collect::<Result<Vec<_>>>()?, 0)?;
+        let forward = Instant::now();
+
         // The loss is a graph of its own, from the pooled vectors and its predictors on.
         let pooled = Var::from_tensor(&pooled)?;
         let (maps, channels) = pooled.dims2()?;
-        let batch = maps / (self.grid * self.grid);
-        let on_grid = pooled.reshape((batch, self.grid, self.grid, channels))?;
+        let on_grid = pooled.reshape((maps / patches, self.grid, self.grid, channels))?;
         let outcome = self.loss.forward(&on_grid, negatives)?;
         let loss = f64::from(outcome.loss.to_scalar::<f32>()?);
         if !loss.is_finite() {
@@ -95,28 +123,49 @@ impl Trainer {
         let mut gradients = outcome.loss.backward()?;
         let d_pooled = gradients.remove(&pooled);
         let d_pooled = d_pooled.ok_or_else(|| Error::failed("the loss does not read its input"))?;
-        let t2 = std::time::Instant::now();
-        let g2 = self.module.gradients(input, &d_pooled, Keep::Activations)?;
-        let t3 = std::time::Instant::now();
-        for (parameter, gradient) in g2 {
-            gradients.insert(&parameter, gradient);
+        let contrasted = Instant::now();
+
+        let mut first = 0;
+        for piece in &pieces {
+            if pieces.len() > 1 && self.keep == Keep::Activations {
+                self.module.pooled(piece, self.keep)?;
+            }
+            let d_pooled = d_pooled.narrow(0, first, piece.dim(0)?)?.contiguous()?;
+            first += piece.dim(0)?;
+            for (parameter, gradient) in self.module.gradients(piece, &d_pooled, self.keep)? {
+                let sum = match gradients.remove(&parameter) {
+                    Some(before) => before.add(&gradient)?,
+                    None => gradient,
+                };
+                gradients.insert(&parameter, sum);
+            }
         }
+        let carried_back = Instant::now();
         self.adam.step(&gradients)?;
-        if std::env::var_os("TUNE").is_some() {
-            eprintln!(
-                "fwd {:.3} loss {:.3} bwd {:.3} adam {:.3}",
-                (t1 - t0).as_secs_f64(),
-                (t2 - t1).as_secs_f64(),
-                (t3 - t2).as_secs_f64(),
-                t3.elapsed().as_secs_f64()
-            );
-        }
         self.steps += 1;
+
+        self.profile.steps += 1;
+        self.profile.forward += (forward - started).as_secs_f64();
+        self.profile.loss += (contrasted - forward).as_secs_f64();
+        self.profile.backward += (carried_back - contrasted).as_secs_f64();
+        self.profile.optimiser += carried_back.elapsed().as_secs_f64();
+        self.profile.batch = (input.elem_count() * size_of::<f32>()) as u64;
         Ok(Step { loss, accuracy: outcome.accuracy })
     }
 
-    pub fn module(&self) -> &Module {
-        &self.module
+    /// Where the time and the memory of the steps so far went. What it says of layers is counted from
+    /// one call to the next.
+    pub fn profile(&self) -> Profile {
+        let threads = rayon::current_num_threads() as f64;
+        let layers = self.module.seconds().into_iter().map(|both| both.map(|it| it / threads));
+        let parameters = (self.parameters.count() * size_of::<f32>()) as u64;
+        Profile {
+            layers: layers.collect(),
+            parameters,
+            moments: 2 * parameters,
+            module: self.module.memory(),
+            ..self.profile.clone()
+        }
     }
 
     /// Steps taken.
@@ -152,4 +201,12 @@ impl Trainer {
         self.steps = steps;
         self.adam.restore(&state.under("adam"), steps)
     }
+}
+
+/// `input` cut into pieces of `maps`.
+fn pieces(input: &Tensor, maps: Option<usize>) -> Result<Vec<Tensor>> {
+    let all = input.dim(0)?;
+    let maps = maps.unwrap_or(all).clamp(1, all.max(1));
+    let piece = |first| Ok(input.narrow(0, first, maps.min(all - first))?);
+    (0..all).step_by(maps).map(piece).collect()
 }

@@ -1,0 +1,31 @@
+//! Where the time and the memory of a training step go.
+
+use crate::module;
+
+/// Seconds over all steps of a run, and bytes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Profile {
+    pub steps: u64,
+    /// Waiting for data.
+    pub wait: f64,
+    pub forward: f64,
+    /// The loss and its gradient, down to the pooled vectors.
+    pub loss: f64,
+    /// From the pooled vectors to the gradients of all weights.
+    pub backward: f64,
+    pub optimiser: f64,
+    /// In each layer, forward and back: the mean over threads. A ReLU behind a convolution belongs to
+    /// it. What is missing to `forward` and `backward` is packing weights, adding up gradients, and
+    /// threads that wait for each other.
+    pub layers: Vec<[f64; 2]>,
+    /// Of one step: additions and multiplications of the module's forward pass.
+    pub operations: f64,
+    /// Parameters, and the optimiser's two moments of each.
+    pub parameters: u64,
+    pub moments: u64,
+    /// One batch of input.
+    pub batch: u64,
+    pub module: module::Memory,
+    /// The highest resident memory of the process, where the system tells.
+    pub peak: Option<u64>,
+}

@@ -1,0 +1,131 @@
+//! The ways to run a module give the same: tiles or candle's own operations, everything kept or
+//! computed again, a batch whole or in pieces.
+
+use candle_core::{Device, Tensor, Var};
+use gimlet::loss::infonce;
+use gimlet::module::{Keep, Module, Parameters, shapes};
+use gimlet::pipeline::{InfoNce, Layer, Loss};
+use gimlet::random::generator;
+use gimlet::train::trainer::{self, Trainer};
+
+const GRID: usize = 4;
+const BATCH: usize = 6;
+
+/// Every kind of layer, in orders that keep different things.
+fn stacks() -> Vec<Vec<Layer>> {
+    let conv = |kernel, stride| Layer::Conv { channels: 12, kernel, stride, padding: kernel / 2 };
+    let basic = |channels, stride| Layer::Basic { channels, stride };
+    let bottleneck = |planes, stride| Layer::Bottleneck { planes, stride };
+    vec![
+        vec![conv(5, 1), basic(12, 1), bottleneck(4, 2), bottleneck(4, 1)],
+        vec![conv(3, 2), Layer::Relu, conv(1, 1), conv(3, 1), Layer::Relu],
+        vec![Layer::Relu, conv(3, 1), Layer::Relu, basic(20, 2), Layer::Relu],
+        vec![basic(3, 1), Layer::Relu, Layer::Relu, bottleneck(2, 2)],
+    ]
+}
+
+fn input() -> Tensor {
+    let mut draws = generator(1, "input", &[]);
+    let maps = BATCH * GRID * GRID;
+    let values: Vec<f32> = (0..maps * 7 * 7 * 3).map(|_| draws.normal()).collect();
+    Tensor::from_vec(values, (maps, 7, 7, 3), &Device::Cpu).unwrap()
+}
+
+fn values(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn assert_close(what: &str, found: &Tensor, expected: &Tensor) {
+    assert_eq!(found.dims(), expected.dims(), "{what}");
+    let (found, expected) = (values(found), values(expected));
+    let scale = expected.iter().fold(1e-3f32, |max, value| max.max(value.abs()));
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!((found - expected).abs() <= 2e-5 * scale, "{what}: {found}, not {expected}");
+    }
+}
+
+#[test]
+fn tiles_give_what_candles_own_operations_give() {
+    for layers in stacks() {
+        let drawn = Parameters::draw(&shapes(&layers, 3), 1, "module").unwrap();
+        let (parameters, variables) = drawn.trainable().unwrap();
+        let module = Module::new(&layers, 3, &parameters).unwrap();
+        let x = input();
+        let graph = module.graph(&x).unwrap();
+        assert_close(&format!("{layers:?}"), &module.forward(&x).unwrap(), &graph);
+
+        let pooled = graph.mean((1, 2)).unwrap();
+        let found = module.pooled(&x, Keep::Activations).unwrap();
+        assert_close(&format!("{layers:?} pooled"), &found, &pooled);
+        let mut draws = generator(1, "gradient", &[]);
+        let weights: Vec<f32> = (0..pooled.elem_count()).map(|_| draws.normal()).collect();
+        let d_pooled = Tensor::from_vec(weights, pooled.shape(), &Device::Cpu).unwrap();
+        let expected = pooled.mul(&d_pooled).unwrap().sum_all().unwrap().backward().unwrap();
+        let found = module.gradients(&x, &d_pooled, Keep::Activations).unwrap();
+        assert_eq!(found.len(), variables.len(), "{layers:?}");
+        for (parameter, found) in found {
+            let named =
+                |(_, variable): &&(String, Var)| variable.as_tensor().id() == parameter.id();
+            let (name, _) = variables.iter().find(named).unwrap();
+            let what = format!("{layers:?}, gradient of {name}");
+            assert_close(&what, &found, expected.get(&parameter).unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_row_does_not_depend_on_the_rows_around_it() {
+    for layers in stacks() {
+        let drawn = Parameters::draw(&shapes(&layers, 3), 1, "module").unwrap();
+        let module = Module::new(&layers, 3, &drawn).unwrap();
+        let all = module.forward(&input()).unwrap();
+        for (first, count) in [(0, 1), (5, 40), (95, 1)] {
+            let some = module.forward(&input().narrow(0, first, count).unwrap()).unwrap();
+            let expected = all.narrow(0, first, count).unwrap();
+            assert!(values(&some) == values(&expected), "{layers:?}: {count} from {first}");
+        }
+    }
+}
+
+/// The parameters after three steps.
+fn trained(layers: &[Layer], micro_batch: Option<usize>, recompute: bool) -> Parameters {
+    let settings = InfoNce { prediction_steps: 2, negatives: 5, skip: 0 };
+    let loss = Loss::InfoNce(settings.clone());
+    let output = layers.iter().fold(3, |channels, layer| layer.out_channels(channels));
+    let initial = trainer::shapes(layers, &loss, 3, output);
+    let initial = Parameters::draw(&initial, 1, "module").unwrap();
+    let trainer = Trainer::new(layers, &loss, (3, output), GRID, 1e-3, &initial).unwrap();
+    let mut trainer = trainer.saving_memory(micro_batch, recompute);
+    let mut draws = generator(1, "negatives", &[]);
+    for _ in 0..3 {
+        let negatives = infonce::draw_negatives(&settings, BATCH, GRID, &mut draws);
+        trainer.step(&input(), &negatives).unwrap();
+    }
+    trainer.parameters().unwrap()
+}
+
+#[test]
+fn recomputing_changes_no_bit() {
+    for layers in stacks() {
+        let kept = trained(&layers, None, false);
+        for ((name, kept), (_, again)) in kept.iter().zip(trained(&layers, None, true).iter()) {
+            assert!(values(kept) == values(again), "{layers:?}: {name}");
+        }
+    }
+}
+
+#[test]
+fn pieces_of_a_batch_have_the_loss_of_the_whole() {
+    for layers in stacks() {
+        let whole = trained(&layers, None, false);
+        for (micro_batch, recompute) in [(1, false), (4, false), (4, true), (100, false)] {
+            let pieces = trained(&layers, Some(micro_batch), recompute);
+            for ((name, whole), (_, pieces)) in whole.iter().zip(pieces.iter()) {
+                let off = whole.sub(pieces).unwrap().abs().unwrap().max_all().unwrap();
+                // Three steps of Adam, each of 1e-3 at most.
+                let off = off.to_scalar::<f32>().unwrap();
+                assert!(off <= 1e-4, "{layers:?} by {micro_batch}: {name} off by {off}");
+            }
+        }
+    }
+}

@@ -1,7 +1,8 @@
 //! What a module costs, from its layers alone: operations, and values in memory.
 
 use super::layer::{ConvSpec, plan};
-use super::program::output;
+use super::program::{is_conv, output};
+use crate::kernel::maps_per_tile;
 use crate::pipeline::{Layer, Map};
 
 /// What a module costs, apart from its loss.
@@ -11,9 +12,11 @@ pub struct Cost {
     pub parameters: u64,
     /// Additions and multiplications of a forward pass over one patch.
     pub operations: u64,
-    /// Of one patch, values that a forward pass in training leaves for the backward pass: the output
-    /// of every operation.
+    /// Of one patch, values that a forward pass in training keeps for the backward pass
+    /// (`program.rs` says which).
     pub kept: u64,
+    /// Patches that a thread works on at once, at most.
+    pub tile: u64,
     /// Of one patch, values of the largest output.
     pub largest: u64,
 }
@@ -23,30 +26,38 @@ impl Cost {
     pub fn of(layers: &[Layer], input: Map) -> Self {
         let mut cost = Self::default();
         let mut map = input;
-        for layer in layers {
-            let plan = plan(*layer, map.channels, "");
-            let rectified = map;
-            // A convolution by itself reads the map as it is.
-            if !matches!(layer, Layer::Conv { .. } | Layer::Conv1d { .. }) {
-                cost.keep(map);
-            }
-            for conv in &plan.branch {
+        cost.see(map);
+        // Whether a layer's input is at hand in the backward pass.
+        let mut has_input = true;
+        for (index, layer) in layers.iter().enumerate() {
+            let (plan, before) = (plan(*layer, map.channels, ""), map);
+            for (at, conv) in plan.branch.iter().enumerate() {
                 map = cost.convolve(conv, map);
+                if at + 1 < plan.branch.len() {
+                    cost.kept += map.len() as u64;
+                }
             }
             if let Some(shortcut) = &plan.shortcut {
-                cost.convolve(shortcut, rectified);
+                cost.convolve(shortcut, before);
             }
-            if matches!(layer, Layer::Basic { .. } | Layer::Bottleneck { .. }) {
-                cost.keep(map);
+            let residual = matches!(layer, Layer::Basic { .. } | Layer::Bottleneck { .. });
+            if residual && !has_input {
+                cost.kept += before.len() as u64;
             }
+            let next = layers.get(index + 1);
+            let fused = is_conv(*layer) && next == Some(&Layer::Relu);
+            has_input =
+                *layer == Layer::Relu || (!fused && next.is_some_and(|next| is_conv(*next)));
+            cost.kept += if has_input { map.len() as u64 } else { 0 };
         }
         cost
     }
 
-    fn keep(&mut self, map: Map) {
-        let values = map.len() as u64;
-        self.kept += values;
-        self.largest = self.largest.max(values);
+    fn see(&mut self, map: Map) {
+        self.largest = self.largest.max(map.len() as u64);
+        let positions = (map.height * map.width) as u64;
+        let tile = maps_per_tile(positions as usize) as u64;
+        self.tile = self.tile.max(tile);
     }
 
     fn convolve(&mut self, conv: &ConvSpec, input: Map) -> Map {
@@ -57,7 +68,7 @@ impl Cost {
         // Nobody computes with kernels so large that this matters, and still a plan may ask for them.
         self.parameters = self.parameters.saturating_add(weights + conv.out_channels as u64);
         self.operations = self.operations.saturating_add(weights.saturating_mul(2 * positions));
-        self.keep(output);
+        self.see(output);
         output
     }
 }
@@ -65,6 +76,7 @@ impl Cost {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::module::program::Program;
     use crate::module::shapes;
 
     #[test]
@@ -80,8 +92,28 @@ mod tests {
         // Every weight is used once at each of 16 x 16 positions.
         let biases = 64 + 3 * (64 + 64 + 256) + 256;
         assert_eq!(cost.operations, 2 * 256 * (216_064 - biases));
-        // The stem; relu, two of 64, one of 256 and the sum for each block; the first shortcut.
-        let outputs = 64 + (64 + 128 + 512) + 256 + 2 * (256 + 128 + 512);
-        assert_eq!((cost.kept, cost.largest), (256 * outputs, 256 * 256));
+        // Of the first block, whose input is the stem's output, relu and two of 64; of the others,
+        // relu of 256 and two of 64.
+        assert_eq!((cost.kept, cost.largest, cost.tile), (256 * (192 + 2 * 384), 256 * 256, 4));
+    }
+
+    #[test]
+    fn what_is_kept_is_what_the_program_keeps() {
+        use Layer::{Basic, Bottleneck, Conv, Relu};
+        let conv = Conv { channels: 6, kernel: 3, stride: 1, padding: 1 };
+        let basic = |channels, stride| Basic { channels, stride };
+        let map = Map { height: 7, width: 7, channels: 3 };
+        for layers in [
+            vec![conv, basic(6, 1), Bottleneck { planes: 4, stride: 2 }, basic(16, 1)],
+            vec![conv, Relu, conv, conv, Relu, Relu, basic(6, 1), Relu],
+            vec![Relu, conv, Relu, basic(20, 2), conv],
+            vec![basic(3, 1), Relu, Bottleneck { planes: 2, stride: 2 }],
+        ] {
+            let program = Program::new(&layers, map).unwrap();
+            let cost = Cost::of(&layers, map);
+            let found = (cost.kept, cost.largest, cost.tile);
+            let largest = found.1.max(program.largest as u64);
+            assert_eq!(found, (program.kept as u64, largest, program.tile as u64), "{layers:?}");
+        }
     }
 }

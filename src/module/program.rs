@@ -146,7 +146,7 @@ impl Step {
     }
 }
 
-fn is_conv(spec: Spec) -> bool {
+pub(super) fn is_conv(spec: Spec) -> bool {
     matches!(spec, Spec::Conv { .. } | Spec::Conv1d { .. })
 }
 

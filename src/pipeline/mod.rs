@@ -60,6 +60,8 @@
 //! epochs = 10
 //! batch = 32
 //! learning_rate = 2e-4
+//! micro_batch = 8         # samples whose activations are held at a time; all when left out
+//! recompute = false       # hold none: compute them again on the way back
 //! checkpoint_seconds = 30
 //!
 //! [store]

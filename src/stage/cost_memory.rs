@@ -11,16 +11,15 @@ use crate::train::feed;
 /// the allocator keeps.
 const PROCESS: f64 = 80e6;
 
-/// Bytes for each byte of a parameter: value, gradient and two moments; the share of each thread in
-/// the gradient, packed panels, and at the end the file that is written.
+/// Bytes for each byte of a parameter, besides the gradient that each thread sums: value, gradient, two
+/// moments, the weights twice as products read them, and at the end the file that is written.
 const PARAMETERS: f64 = 8.0;
 
-/// Bytes for each byte of an output that is kept for the backward pass. The allocator returns
-/// memory late.
+/// Bytes for each byte that is kept for the backward pass.
 const KEPT: f64 = 1.1;
 
-/// Bytes for each byte of the largest output: its gradient, what is added to that, masks.
-const LARGEST: f64 = 7.0;
+/// Bytes for each byte of a thread's largest maps: what lies between layers and within one.
+const LARGEST: f64 = 6.0;
 
 /// The same of the frozen modules in front, which keep nothing: an input and an output.
 const FROZEN: f64 = 3.0;
@@ -31,10 +30,18 @@ const VALUE: f64 = 4.0;
 impl Costs<'_> {
     /// Bytes of memory that training module `index` takes at its peak.
     pub fn training_memory(&self, index: usize, stored: &[bool]) -> u64 {
+        let threads = rayon::current_num_threads() as f64;
         let patches = (self.pipeline.training.batch * self.patches) as f64;
         let cost = &self.modules[index];
-        let outputs = patches * (KEPT * cost.kept as f64 + LARGEST * cost.largest as f64);
-        let parameters = PARAMETERS * self.parameters(index) as f64;
+        let training = &self.pipeline.training;
+        let in_tiles = threads * (cost.tile as f64).min(patches / threads);
+        let piece = training.micro_batch.unwrap_or(training.batch).min(training.batch);
+        let kept_of = match training.recompute {
+            true => in_tiles,
+            false => (piece * self.patches) as f64,
+        };
+        let outputs = KEPT * kept_of * cost.kept as f64 + LARGEST * in_tiles * cost.largest as f64;
+        let parameters = (PARAMETERS + threads) * self.parameters(index) as f64;
 
         let batch = (self.pipeline.training.batch as u64).saturating_mul(self.input_values(index));
         let batch_bytes = batch.saturating_mul(VALUE as u64);

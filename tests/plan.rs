@@ -60,7 +60,7 @@ fn a_plan_says_what_would_run_and_leaves_nothing_behind() {
     a          train   missing     -  -                              ~2.94 kB  ~80.48 MB  ~0 s  not run yet
     a          encode  missing   216  pooled f32 [3, 3, 4]         ~116.74 kB          -  ~0 s  not run yet
     a          probe   missing     -  -                                     -          -  ~0 s  not run yet
-    b          train   missing     -  -                              ~5.47 kB  ~82.73 MB  ~0 s  not run yet
+    b          train   missing     -  -                              ~5.47 kB  ~81.41 MB  ~0 s  not run yet
     b          encode  missing   216  activation f16 [9, 4, 4, 8]  <659.33 kB          -  ~0 s  not run yet
     b          probe   missing     -  -                                     -          -  ~0 s  not run yet
     c          train   missing     -  -                             ~11.28 kB  ~80.56 MB  ~0 s  not run yet

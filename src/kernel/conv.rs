@@ -6,8 +6,11 @@
 //! multiplied with a padding. On a map of 4x4, a kernel of 3x3 has a third fewer products then.
 
 use super::Geometry;
+use super::gathered::Gathered;
 use super::geometry::{Class, Phase};
-use super::product::{Gathered, Panels, Write, add_outer, multiply};
+use super::outer::add_outer;
+use super::panels::Panels;
+use super::product::{Write, multiply};
 
 /// Channels from which on weight gradients go tap by tap.
 const FEW_CHANNELS: usize = 12;

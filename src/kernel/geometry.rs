@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::product::Segment;
+use super::gathered::Segment;
 
 /// The sizes of a convolution over a map `[height, width, channels]`. In pairs, the first number is
 /// down, the second across; a 1d convolution has a height and a kernel of 1 down.

@@ -8,9 +8,13 @@ pub mod activation;
 mod buffer;
 pub mod conv;
 pub mod conv_op;
+pub mod gathered;
 mod geometry;
+pub mod outer;
+pub mod panels;
 pub mod pool;
 pub mod product;
+mod vectors;
 
 use std::cell::Cell;
 

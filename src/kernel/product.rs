@@ -1,9 +1,9 @@
 //! Products of matrices on one thread.
 //!
 //! Two forms carry every convolution and its gradients. [`multiply`] takes the rows of its left side
-//! from wherever they lie ([`Gathered`]), so that no im2col form is ever written; [`add_outer`] sums
-//! the outer products of such rows and those of a second matrix. The right side of the first is
-//! packed into [`Panels`] that the vector registers run down.
+//! from wherever they lie ([`Gathered`]), so that no im2col form is ever written;
+//! [`super::outer::add_outer`] sums the outer products of such rows and those of a second matrix. The
+//! right side of the first is packed into [`Panels`].
 //!
 //! Every value is summed over the inner dimension from first to last, wherever it lies in the
 //! output: a row's result does not depend on the rows around it.
@@ -12,63 +12,22 @@
 //! when the program runs. Rates beside the `gemm` crate and the peak are in LOG.md.
 
 use std::ops::Range;
-use std::sync::OnceLock;
 
-use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
+use pulp::{Simd, WithSimd};
 
-use super::Buffer;
+use super::gathered::{Gathered, Segment};
+use super::panels::Panels;
+use super::vectors::{
+    MOST_ROWS, ROWS_OF_16, Sums, VECTORS, WIDEST, blocks, dispatch, store, with_constant,
+};
 
-/// Vectors side by side in a panel.
-const VECTORS: usize = 2;
-/// The widest panel: two vectors of AVX-512.
-const WIDEST: usize = 32;
-/// Rows whose sums, one pair of vectors each, stay in 32 registers beside the pointers to them.
+/// Rows whose sums stay in 32 registers beside the pointers to the rows.
 const ROWS: usize = 10;
-/// The same for [`add_outer`], whose rows need no pointers.
-const OUTER_ROWS: usize = 13;
-/// The same for both where there are 16 registers.
-const ROWS_OF_16: usize = 6;
 /// Values of the left side that are gone through panel by panel, so that they stay in the
 /// second-level cache; and the fewest and most rows of them.
 const CHUNK: usize = 1 << 17;
 const FEWEST: usize = 128;
 const MOST: usize = 1024;
-/// Rows of the right side of [`add_outer`] that stay in the first-level cache.
-const DEPTH: usize = 128;
-
-/// Values that lie side by side in a gathered row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Segment {
-    /// How far they are from the row's start.
-    pub offset: u32,
-    pub len: u32,
-    /// The row of the right side that the first is multiplied with.
-    pub row: u32,
-}
-
-/// A matrix whose row i is the values in all segments, counted from `starts[i]`.
-#[derive(Clone, Copy)]
-pub struct Gathered<'a> {
-    pub values: &'a [f32],
-    pub starts: &'a [u32],
-    pub segments: &'a [Segment],
-}
-
-impl Gathered<'_> {
-    /// Rows of the right side that there have to be.
-    fn inner(&self) -> usize {
-        self.segments.iter().map(|it| (it.row + it.len) as usize).max().unwrap_or(0)
-    }
-
-    /// # Panics
-    /// When a row reaches past the values: the kernels read without a check.
-    fn check(&self) {
-        let reach = self.segments.iter().map(|it| it.offset as usize + it.len as usize).max();
-        let last = self.starts.iter().max().map_or(0, |start| *start as usize);
-        assert!(last + reach.unwrap_or(0) <= self.values.len(), "rows within the values");
-    }
-}
 
 /// What becomes of each sum of a product, in this order. Slices have a value for each of the output.
 #[derive(Clone, Copy, Default)]
@@ -83,96 +42,6 @@ pub struct Write<'a> {
     pub mask: Option<&'a [f32]>,
     /// Adds these, mask or not.
     pub plus_unmasked: Option<&'a [f32]>,
-}
-
-/// The right side of a product, packed: panels `[k, width]`, the columns past the last one zero.
-#[derive(Default)]
-pub struct Panels {
-    values: Buffer,
-    k: usize,
-    n: usize,
-    width: usize,
-}
-
-impl Panels {
-    /// Packs the matrix `[k, n]` whose value at (p, j) is `at(p) + j * stride` of `values`, in place
-    /// of what was packed before.
-    pub fn pack(
-        &mut self,
-        values: &[f32],
-        shape: (usize, usize),
-        stride: usize,
-        at: impl Fn(usize) -> usize + Sync,
-    ) {
-        self.pack_by(width(), values, shape, stride, at);
-    }
-
-    /// The same in panels of `width` columns.
-    fn pack_by(
-        &mut self,
-        width: usize,
-        values: &[f32],
-        (k, n): (usize, usize),
-        stride: usize,
-        at: impl Fn(usize) -> usize + Sync,
-    ) {
-        (self.k, self.n, self.width) = (k, n, width);
-        let packed = self.values.get(n.div_ceil(width) * k * width);
-        if k == 0 {
-            return;
-        }
-        packed.par_chunks_exact_mut(k * width).enumerate().for_each(|(index, panel)| {
-            let first = index * width;
-            let columns = width.min(n - first);
-            for (p, row) in panel.chunks_exact_mut(width).enumerate() {
-                let from = &values[at(p) + first * stride..];
-                if stride == 1 {
-                    row[..columns].copy_from_slice(&from[..columns]);
-                } else {
-                    row.iter_mut()
-                        .zip(from.iter().step_by(stride))
-                        .take(columns)
-                        .for_each(|(to, from)| *to = *from);
-                }
-                row[columns..].fill(0.0);
-            }
-        });
-    }
-
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        self.values.bytes()
-    }
-
-    /// The panels, in order.
-    fn panels(&self) -> impl Iterator<Item = &[f32]> {
-        let (len, count) = (self.k * self.width, self.n.div_ceil(self.width.max(1)));
-        let values = self.values.read(count * len);
-        // An empty sum still goes to every column.
-        (0..count).map(move |index| &values[index * len..][..len])
-    }
-}
-
-/// Columns of a panel on this machine.
-fn width() -> usize {
-    struct Lanes;
-    impl WithSimd for Lanes {
-        type Output = usize;
-        fn with_simd<S: Simd>(self, _simd: S) -> usize {
-            VECTORS * S::F32_LANES
-        }
-    }
-    static WIDTH: OnceLock<usize> = OnceLock::new();
-    *WIDTH.get_or_init(|| dispatch(Lanes))
-}
-
-/// Runs `op` with the widest vectors that this machine has.
-fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
-    match Arch::new() {
-        // Arrays of four, which compilers know to put into vectors.
-        Arch::Scalar => pulp::Scalar128b.vectorize(op),
-        arch => arch.dispatch(op),
-    }
 }
 
 /// Row i of `a b` goes through `write` to `out[places[i]..]`; without places, row behind row.
@@ -201,20 +70,6 @@ struct Multiply<'a> {
     write: Write<'a>,
 }
 
-/// Evaluates `$body` with `$m` as a constant of the value of `$count`: the sums of a fixed number of
-/// rows can stay in registers.
-macro_rules! with_constant {
-    ($count:expr, $m:ident => $body:expr, $($value:literal)*) => {
-        match $count {
-            $($value => {
-                const $m: usize = $value;
-                $body
-            })*
-            other => unreachable!("a block of {other} rows"),
-        }
-    };
-}
-
 impl WithSimd for Multiply<'_> {
     type Output = ();
 
@@ -225,7 +80,7 @@ impl WithSimd for Multiply<'_> {
         let (width, rows) = (VECTORS * S::F32_LANES, a.starts.len());
         let most = if S::REGISTER_COUNT >= 32 { ROWS } else { ROWS_OF_16 };
         let chunk = (CHUNK / b.k.max(1)).clamp(FEWEST, MOST);
-        let mut sums = [[0.0; WIDEST]; OUTER_ROWS];
+        let mut sums: Sums = [[0.0; WIDEST]; MOST_ROWS];
         for first in (0..rows).step_by(chunk) {
             for (index, panel) in b.panels().enumerate() {
                 let columns = index * width..b.n.min((index + 1) * width);
@@ -245,14 +100,6 @@ impl WithSimd for Multiply<'_> {
             }
         }
     }
-}
-
-/// `rows` cut into blocks of nearly equal size, none of more than `most`.
-#[inline(always)]
-fn blocks(rows: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
-    let count = rows.len().div_ceil(most);
-    let cut = move |index: usize| rows.start + rows.len() * index / count.max(1);
-    (0..count).map(move |index| cut(index)..cut(index + 1))
 }
 
 /// `sums[i]` is the product of row i of `a`, which begins at `starts[i]`, and a panel.
@@ -284,14 +131,6 @@ fn sum_rows<S: Simd, const M: usize>(
         }
     }
     store::<S, M>(sums, out);
-}
-
-#[inline(always)]
-fn store<S: Simd, const M: usize>(sums: [[S::f32s; VECTORS]; M], out: &mut [[f32; WIDEST]]) {
-    for (sums, out) in sums.into_iter().zip(out) {
-        let (out, _) = S::as_mut_simd_f32s(out);
-        out[..VECTORS].copy_from_slice(&sums);
-    }
 }
 
 /// Puts what `write` makes of the sums of one row to `to`.
@@ -350,133 +189,12 @@ fn finish<S: Simd>(
     }
 }
 
-/// `out += a^T b`: to the row of `out` `[k, n]` that a segment names, and those after it, goes the sum
-/// over i of the segment's values in row i times the `n` values of `b` from `places[i]` on.
-///
-/// # Panics
-/// When a row of either side reaches past its values, or the sizes do not fit.
-pub fn add_outer(a: Gathered<'_>, b: &[f32], places: &[u32], n: usize, out: &mut [f32]) {
-    a.check();
-    assert_eq!(a.starts.len(), places.len(), "a place for each row of a sum of outer products");
-    assert!(a.inner() * n <= out.len(), "output of a sum of outer products");
-    dispatch(AddOuter { a, b, places, n, out });
-}
-
-struct AddOuter<'a> {
-    a: Gathered<'a>,
-    b: &'a [f32],
-    places: &'a [u32],
-    n: usize,
-    out: &'a mut [f32],
-}
-
-impl WithSimd for AddOuter<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { a, b, places, n, out } = self;
-        let width = VECTORS * S::F32_LANES;
-        let most = if S::REGISTER_COUNT >= 32 { OUTER_ROWS } else { ROWS_OF_16 };
-        let mut sums = [[0.0; WIDEST]; OUTER_ROWS];
-        let mut narrow = Vec::new();
-        let unpadded: Vec<u32> = (0..DEPTH).map(|row| (row * width) as u32).collect();
-        for (starts, places) in a.starts.chunks(DEPTH).zip(places.chunks(DEPTH)) {
-            for piece in pieces(a.segments) {
-                for first in (0..n).step_by(width) {
-                    let columns = width.min(n - first);
-                    // Rows as they lie; those too short for the vectors, padded.
-                    let right = if columns == width {
-                        (&b[first..], places)
-                    } else {
-                        narrow.clear();
-                        narrow.resize(starts.len() * width, 0.0);
-                        for (to, place) in narrow.chunks_exact_mut(width).zip(places) {
-                            let from = &b[*place as usize + first..][..columns];
-                            to[..columns].copy_from_slice(from);
-                        }
-                        (&narrow[..], &unpadded[..starts.len()])
-                    };
-                    for block in blocks(0..piece.len, most) {
-                        let left = (a.values, starts, piece.offset + block.start);
-                        with_constant!(
-                            block.len(),
-                            M => sum_outer::<S, M>(simd, left, right, &mut sums),
-                            1 2 3 4 5 6 7 8 9 10 11 12 13
-                        );
-                        for (sums, row) in sums.iter().zip(block) {
-                            let out = &mut out[(piece.row + row) * n + first..][..columns];
-                            if columns == width {
-                                let (out, _) = S::as_mut_simd_f32s(out);
-                                let (sums, _) = S::as_simd_f32s(sums);
-                                for (out, sum) in out.iter_mut().zip(sums) {
-                                    *out = simd.add_f32s(*out, *sum);
-                                }
-                            } else {
-                                out.iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Columns of gathered rows that lie side by side.
-struct Piece {
-    offset: usize,
-    len: usize,
-    /// The row of the output that the first belongs to.
-    row: usize,
-}
-
-/// Segments cut into pieces so short that [`DEPTH`] rows of one stay in the second-level cache while
-/// every panel of the right side goes by.
-fn pieces(segments: &[Segment]) -> impl Iterator<Item = Piece> + '_ {
-    const LONGEST: usize = 13 * 20;
-    segments.iter().flat_map(|segment| {
-        let len = segment.len as usize;
-        (0..len).step_by(LONGEST).map(move |first| Piece {
-            offset: segment.offset as usize + first,
-            len: LONGEST.min(len - first),
-            row: segment.row as usize + first,
-        })
-    })
-}
-
-/// `sums[i]` is the sum over the starts of value `start + at + i` times the row of the right side
-/// that belongs to the start.
-#[inline(always)]
-fn sum_outer<S: Simd, const M: usize>(
-    simd: S,
-    (values, starts, at): (&[f32], &[u32], usize),
-    (right, places): (&[f32], &[u32]),
-    out: &mut [[f32; WIDEST]],
-) {
-    let mut sums = [[simd.splat_f32s(0.0); VECTORS]; M];
-    for (start, place) in starts.iter().zip(places) {
-        let (right, _) = S::as_simd_f32s(&right[*place as usize..][..VECTORS * S::F32_LANES]);
-        let right: &[S::f32s; VECTORS] = right.try_into().expect("vectors of a panel");
-        let start = *start as usize + at;
-        // SAFETY: `Gathered::check` has found every segment of every row within the values, and
-        // `at..at + M` lies within a segment.
-        let left = unsafe { values.get_unchecked(start..start + M) };
-        for (sums, left) in sums.iter_mut().zip(left) {
-            let left = simd.splat_f32s(*left);
-            for (sum, right) in sums.iter_mut().zip(right) {
-                *sum = simd.mul_add_e_f32s(left, *right, *sum);
-            }
-        }
-    }
-    store::<S, M>(sums, out);
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::kernel::outer::{AddOuter, add_outer};
     use crate::random::generator;
 
     /// Runs `op` once with the vectors of every kind that this machine has.

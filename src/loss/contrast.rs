@@ -10,7 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use crate::kernel::product::{Gathered, Panels, Segment, Write, add_outer, multiply};
+use crate::kernel::gathered::{Gathered, Segment};
+use crate::kernel::outer::add_outer;
+use crate::kernel::panels::Panels;
+use crate::kernel::product::{Write, multiply};
 use crate::kernel::{values, with_values};
 
 /// Rows of a product that a task computes.

@@ -1,0 +1,34 @@
+//! Matrices whose rows are read from wherever they lie: in channels-last, the windows of a convolution.
+
+/// Values that lie side by side in a gathered row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Segment {
+    /// How far they are from the row's start.
+    pub offset: u32,
+    pub len: u32,
+    /// The row of the right side that the first is multiplied with.
+    pub row: u32,
+}
+
+/// A matrix whose row i is the values in all segments, counted from `starts[i]`.
+#[derive(Clone, Copy)]
+pub struct Gathered<'a> {
+    pub values: &'a [f32],
+    pub starts: &'a [u32],
+    pub segments: &'a [Segment],
+}
+
+impl Gathered<'_> {
+    /// Rows of the right side that there have to be.
+    pub(super) fn inner(&self) -> usize {
+        self.segments.iter().map(|it| (it.row + it.len) as usize).max().unwrap_or(0)
+    }
+
+    /// # Panics
+    /// When a row reaches past the values: the kernels read without a check.
+    pub(super) fn check(&self) {
+        let reach = self.segments.iter().map(|it| it.offset as usize + it.len as usize).max();
+        let last = self.starts.iter().max().map_or(0, |start| *start as usize);
+        assert!(last + reach.unwrap_or(0) <= self.values.len(), "rows within the values");
+    }
+}

@@ -13,6 +13,8 @@ mod case;
 mod machine;
 mod matmul;
 mod ours;
+#[path = "../../store/benches/store/place.rs"]
+mod place;
 mod python;
 mod report;
 mod side;

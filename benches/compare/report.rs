@@ -1,19 +1,18 @@
 //! The tables.
 
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
 use crate::Result;
 use crate::arguments::Arguments;
 use crate::case::Case;
+use crate::place;
 use crate::python::Python;
 use crate::side::Step;
 use crate::staged::Staged;
 
 /// Between these lines of a file the tables have their place.
-const BEGIN: &str = "<!-- compare: begin -->";
-const END: &str = "<!-- compare: end -->";
+const MARKS: [&str; 2] = ["<!-- compare: begin -->", "<!-- compare: end -->"];
 
 pub struct Report {
     text: String,
@@ -82,11 +81,7 @@ impl Report {
 
     /// Puts the tables into a file, in place of those of an earlier run.
     pub fn write_into(&self, path: &Path) -> Result<()> {
-        let old = fs::read_to_string(path)?;
-        let place = |mark| old.find(mark).ok_or_else(|| format!("{}: no {mark}", path.display()));
-        let (begin, end) = (place(BEGIN)? + BEGIN.len(), place(END)?);
-        let after = old.get(end..).filter(|_| begin <= end).ok_or("the marks are the wrong way")?;
-        Ok(fs::write(path, format!("{}\n\n{self}\n{after}", &old[..begin]))?)
+        place::fill(path, MARKS, self)
     }
 }
 

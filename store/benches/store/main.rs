@@ -14,6 +14,7 @@ mod data;
 mod machine;
 mod others;
 mod ours;
+mod place;
 mod plain;
 mod report;
 mod rounds;

@@ -1,17 +1,16 @@
 //! The tables.
 
 use std::fmt::{self, Write};
-use std::fs;
 use std::path::Path;
 
 use crate::arguments::Arguments;
 use crate::data::Data;
+use crate::place;
 use crate::rounds::{Cell, SideResults};
 use crate::side::{Operation, Result};
 
 /// Between these lines of a file the tables have their place.
-const BEGIN: &str = "<!-- store: begin -->";
-const END: &str = "<!-- store: end -->";
+const MARKS: [&str; 2] = ["<!-- store: begin -->", "<!-- store: end -->"];
 
 pub struct Report {
     text: String,
@@ -57,11 +56,7 @@ impl Report {
 
     /// Puts the tables into a file, in place of those of an earlier run.
     pub fn write_into(&self, path: &Path) -> Result<()> {
-        let old = fs::read_to_string(path)?;
-        let place = |mark| old.find(mark).ok_or_else(|| format!("{}: no {mark}", path.display()));
-        let (begin, end) = (place(BEGIN)? + BEGIN.len(), place(END)?);
-        let after = old.get(end..).filter(|_| begin <= end).ok_or("the marks are the wrong way")?;
-        Ok(fs::write(path, format!("{}\n\n{self}\n{after}", &old[..begin]))?)
+        place::fill(path, MARKS, self)
     }
 }
 

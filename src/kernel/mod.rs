@@ -25,7 +25,6 @@ pub use geometry::Geometry;
 
 /// Maps of so many positions that a thread works on at once: enough rows that reading a layer's
 /// weights is little beside their use, few enough that the maps stay in or near its caches.
-///
 pub(crate) fn maps_per_tile(positions: usize) -> usize {
     (1024 / positions.max(1)).max(1)
 }

@@ -6,6 +6,7 @@ mod tiny;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
+use gimlet::device::Device;
 use gimlet::loss::infonce::draw_negatives;
 use gimlet::module::{Module, Parameters};
 use gimlet::pipeline::{Environment, Loss, Pipeline, Split};
@@ -56,7 +57,7 @@ fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
     let predecessor = Module::new(&a.layers, maps[0].0.channels, &encoder).unwrap();
     let images = run.plan.generation(Step::Ingest, Split::Train, &run.dir).unwrap();
     let images = Images::new(&images, &pipeline.view, Split::Train, pipeline.seed).unwrap();
-    let input = Recomputed::new(Box::new(images), vec![predecessor]).unwrap();
+    let input = Recomputed::new(Box::new(images), vec![predecessor], &Device::Cpu).unwrap();
 
     let schedule = Schedule {
         seed: pipeline.seed,

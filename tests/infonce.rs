@@ -1,6 +1,7 @@
 //! InfoNCE against its definition, written out.
 
 use candle_core::{Device, Tensor, Var};
+use gimlet::device::DeviceName;
 use gimlet::loss::infonce::{InfoNce, draw_negatives};
 use gimlet::module::Parameters;
 use gimlet::pipeline;
@@ -58,7 +59,7 @@ proptest! {
     #[test]
     fn the_loss_and_its_slope_are_those_of_the_definition(
         batch in 1..4usize, grid in 3..7usize, channels in 1..12usize, skip in 0..2usize,
-        count in 1..8usize, seed: u64,
+        count in 1..8usize, seed: u64, kernels: bool,
     ) {
         let steps = (grid - 1 - skip).min(3);
         let settings = pipeline::InfoNce { prediction_steps: steps, negatives: count, skip };
@@ -81,7 +82,9 @@ proptest! {
             let w = Tensor::from_slice(w, (channels, channels), &Device::Cpu).unwrap();
             (format!("predictor.{k}"), w)
         });
-        let loss = InfoNce::new(&settings, channels, &Parameters::from_tensors(named)).unwrap();
+        let device = if kernels { DeviceName::Cpu } else { DeviceName::Candle }.open().unwrap();
+        let predictors = Parameters::from_tensors(named).on(&device).unwrap();
+        let loss = InfoNce::new(&settings, channels, &predictors).unwrap();
         let tensor = Tensor::from_slice(&z, (batch, grid, grid, channels), &Device::Cpu).unwrap();
         let variable = Var::from_tensor(&tensor).unwrap();
         let outcome = loss.forward(&variable, &negatives).unwrap();

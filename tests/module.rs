@@ -2,6 +2,7 @@
 //! computed again, a batch whole or in pieces.
 
 use candle_core::{Device, Tensor, Var};
+use gimlet::device::DeviceName;
 use gimlet::loss::infonce;
 use gimlet::module::{Keep, Module, Parameters, shapes};
 use gimlet::pipeline::{InfoNce, Layer, Loss};
@@ -87,13 +88,32 @@ fn a_row_does_not_depend_on_the_rows_around_it() {
     }
 }
 
+/// Of the parameters after three steps of Adam, each of 1e-3 at most.
+fn assert_near(what: &str, found: &Parameters, expected: &Parameters) {
+    for ((name, found), (_, expected)) in found.iter().zip(expected.iter()) {
+        let off = found.sub(expected).unwrap().abs().unwrap().max_all().unwrap();
+        let off = off.to_scalar::<f32>().unwrap();
+        assert!(off <= 1e-4, "{what}: {name} off by {off}");
+    }
+}
+
 /// The parameters after three steps.
 fn trained(layers: &[Layer], micro_batch: Option<usize>, recompute: bool) -> Parameters {
+    trained_on(DeviceName::Cpu, layers, micro_batch, recompute)
+}
+
+fn trained_on(
+    device: DeviceName,
+    layers: &[Layer],
+    micro_batch: Option<usize>,
+    recompute: bool,
+) -> Parameters {
     let settings = InfoNce { prediction_steps: 2, negatives: 5, skip: 0 };
     let loss = Loss::InfoNce(settings.clone());
     let output = layers.iter().fold(3, |channels, layer| layer.out_channels(channels));
     let initial = trainer::shapes(layers, &loss, 3, output);
     let initial = Parameters::draw(&initial, 1, "module").unwrap();
+    let initial = initial.on(&device.open().unwrap()).unwrap();
     let trainer = Trainer::new(layers, &loss, (3, output), GRID, 1e-3, &initial).unwrap();
     let mut trainer = trainer.saving_memory(micro_batch, recompute);
     let mut draws = generator(1, "negatives", &[]);
@@ -120,12 +140,18 @@ fn pieces_of_a_batch_have_the_loss_of_the_whole() {
         let whole = trained(&layers, None, false);
         for (micro_batch, recompute) in [(1, false), (4, false), (4, true), (100, false)] {
             let pieces = trained(&layers, Some(micro_batch), recompute);
-            for ((name, whole), (_, pieces)) in whole.iter().zip(pieces.iter()) {
-                let off = whole.sub(pieces).unwrap().abs().unwrap().max_all().unwrap();
-                // Three steps of Adam, each of 1e-3 at most.
-                let off = off.to_scalar::<f32>().unwrap();
-                assert!(off <= 1e-4, "{layers:?} by {micro_batch}: {name} off by {off}");
-            }
+            assert_near(&format!("{layers:?} by {micro_batch}"), &pieces, &whole);
+        }
+    }
+}
+
+#[test]
+fn candles_own_operations_train_as_our_kernels_do() {
+    for layers in stacks() {
+        let ours = trained(&layers, None, false);
+        for (micro_batch, recompute) in [(None, false), (None, true), (Some(4), false)] {
+            let theirs = trained_on(DeviceName::Candle, &layers, micro_batch, recompute);
+            assert_near(&format!("{layers:?}"), &theirs, &ours);
         }
     }
 }

@@ -62,7 +62,7 @@ fn speech(
     let Conv1d { channels, out_channels, kernel, stride, padding } = conv;
     let layer = Layer::Conv1d { channels: out_channels, kernel, stride, padding };
     let module = Module::new(&[layer, Layer::Relu], channels, &parameters)?;
-    let mut adam = Adam::new(variables, LEARNING_RATE);
+    let mut adam = Adam::new(variables, LEARNING_RATE, &gimlet::device::Device::Cpu)?;
     Ok(move || {
         let pooled = Var::from_tensor(&module.pooled(&input, Keep::Activations)?)?;
         let loss = pooled.sqr()?.mean_all()?;

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::printer::Printer;
-use super::{PipelineArgs, session};
+use super::{DeviceArgs, PipelineArgs, session};
 use crate::stage::Step;
 use crate::stage::run_dir::UNTRAINED;
 
@@ -11,12 +11,14 @@ use crate::stage::run_dir::UNTRAINED;
 pub struct EncodeArgs {
     #[command(flatten)]
     pipeline: PipelineArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// The module's name, or `untrained` for the whole stack as it was drawn
     module: String,
 }
 
 pub fn run(args: EncodeArgs, printer: &Printer) -> anyhow::Result<()> {
-    Ok(args.pipeline.with_run(printer, |run| {
+    Ok(args.pipeline.with_run(&args.device, printer, |run| {
         let step = match args.module.as_str() {
             UNTRAINED => Step::Untrained,
             name => Step::Encode(session::module(run.pipeline, name)?),

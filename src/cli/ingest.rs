@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::printer::Printer;
-use super::{PipelineArgs, session};
+use super::{DeviceArgs, PipelineArgs, session};
 use crate::stage::Step;
 
 #[derive(Args)]
@@ -13,5 +13,7 @@ pub struct IngestArgs {
 }
 
 pub fn run(args: IngestArgs, printer: &Printer) -> anyhow::Result<()> {
-    Ok(args.pipeline.with_run(printer, |run| session::step(run, Step::Ingest, printer))?)
+    Ok(args.pipeline.with_run(&DeviceArgs::default(), printer, |run| {
+        session::step(run, Step::Ingest, printer)
+    })?)
 }

@@ -24,6 +24,8 @@ use clap::{Args, Parser, Subcommand};
 
 use printer::Printer;
 
+use crate::device::DeviceName;
+
 /// Train neural networks one gradient-isolated module at a time, from disk.
 #[derive(Parser)]
 #[command(name = "gimlet", version, arg_required_else_help = true, max_term_width = 100)]
@@ -83,6 +85,15 @@ struct PipelineArgs {
     /// Directory that holds everything the run writes [default: runs/<pipeline name>]
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
+}
+
+/// For commands that run modules.
+#[derive(Args, Default)]
+struct DeviceArgs {
+    /// What modules compute on: `cpu`, `cuda`, `cuda:N`, `metal`, or `candle`, the CPU without our
+    /// kernels
+    #[arg(long, value_name = "DEVICE", default_value_t)]
+    device: DeviceName,
 }
 
 /// For commands whose result scripts read.

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::inspect::dtype;
 use super::printer::Printer;
-use super::{JsonArgs, PipelineArgs, interrupt, table};
+use super::{DeviceArgs, JsonArgs, PipelineArgs, interrupt, table};
 use crate::stage::forecast::{Certainty, Forecast, StepForecast};
 use crate::stage::measure;
 use crate::stage::room::Room;
@@ -15,6 +15,8 @@ use crate::train::input::POOLED;
 pub struct PlanArgs {
     #[command(flatten)]
     pipeline: PipelineArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
 
     /// Time a few steps of every module, on random input, instead of guessing
     #[arg(long)]
@@ -30,7 +32,8 @@ pub fn run(args: PlanArgs, printer: &Printer) -> anyhow::Result<()> {
         true => {
             let costs = plan.costs(&pipeline, &dir)?;
             let timing = |module: &str| printer.note(&format!("timing {module}"));
-            Some(measure::pace(&costs, interrupt::flag(), timing)?)
+            let device = args.device.device.open()?;
+            Some(measure::pace(&costs, &device, interrupt::flag(), timing)?)
         }
         false => None,
     };

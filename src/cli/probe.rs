@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::printer::Printer;
-use super::{JsonArgs, PipelineArgs, session, table};
+use super::{DeviceArgs, JsonArgs, PipelineArgs, session, table};
 use crate::stage::Step;
 use crate::{Error, Kind};
 
@@ -12,11 +12,13 @@ pub struct ProbeArgs {
     #[command(flatten)]
     pipeline: PipelineArgs,
     #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
     output: JsonArgs,
 }
 
 pub fn run(args: ProbeArgs, printer: &Printer) -> anyhow::Result<()> {
-    let (report, missing) = args.pipeline.with_run(printer, |run| {
+    let (report, missing) = args.pipeline.with_run(&args.device, printer, |run| {
         let mut missing = None;
         for index in 0..run.pipeline.modules.len() {
             if !run.plan.is_done(Step::Encode(index), &run.dir)? {

@@ -4,18 +4,20 @@ use clap::Args;
 use serde_json::json;
 
 use super::printer::Printer;
-use super::{JsonArgs, PipelineArgs, session, table};
+use super::{DeviceArgs, JsonArgs, PipelineArgs, session, table};
 
 #[derive(Args)]
 pub struct RunArgs {
     #[command(flatten)]
     pipeline: PipelineArgs,
     #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
     output: JsonArgs,
 }
 
 pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
-    let (name, dir, stages, report) = args.pipeline.with_run(printer, |run| {
+    let (name, dir, stages, report) = args.pipeline.with_run(&args.device, printer, |run| {
         run.check_room(&run.plan.steps())?;
         for step in run.plan.steps() {
             session::step(run, step, printer)?;

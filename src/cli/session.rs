@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::printer::Printer;
 use super::render::Renderer;
-use super::{PipelineArgs, interrupt};
+use super::{DeviceArgs, PipelineArgs, interrupt};
 use crate::pipeline::Pipeline;
 use crate::stage::{Outcome, Plan, Run, RunDir, Step};
 use crate::{Error, Kind, Result};
@@ -33,21 +33,24 @@ impl PipelineArgs {
     /// Opens the run and calls `work` with it.
     pub fn with_run<T>(
         &self,
+        device: &DeviceArgs,
         printer: &Printer,
         work: impl FnOnce(&Run<'_>) -> Result<T>,
     ) -> Result<T> {
-        self.with_shown_run(&Renderer::new(printer), work)
+        self.with_shown_run(device, &Renderer::new(printer), work)
     }
 
     /// The same, shown by `renderer`.
     pub fn with_shown_run<T>(
         &self,
+        device: &DeviceArgs,
         renderer: &Renderer<'_>,
         work: impl FnOnce(&Run<'_>) -> Result<T>,
     ) -> Result<T> {
         let pipeline = self.load()?;
+        let device = device.device.open()?;
         let dir = self.run_dir(&pipeline);
-        let run = Run::open(&pipeline, dir, interrupt::flag(), renderer)?;
+        let run = Run::open(&pipeline, dir, interrupt::flag(), renderer)?.on(device);
         work(&run)
     }
 }

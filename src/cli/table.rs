@@ -62,16 +62,19 @@ pub fn profile(title: &str, profile: &Profile) -> String {
     let time = plain(&["time", "ms a step", "share"], rows, &[1, 2]);
 
     let memory = |name: &str, count: u64| vec![name.into(), bytes(count)];
-    let module = &profile.module;
     let mut rows = vec![
         memory("parameters", profile.parameters),
         memory("moments of the optimiser", profile.moments),
-        memory("weights as products read them", module.packed),
-        memory("gradients, a sum for each thread", module.gradients),
-        memory("activations kept for the backward pass", module.kept),
-        memory("what threads work in", module.scratch),
-        memory("one batch of input", profile.batch),
     ];
+    if let Some(module) = &profile.module {
+        rows.extend([
+            memory("weights as products read them", module.packed),
+            memory("gradients, a sum for each thread", module.gradients),
+            memory("activations kept for the backward pass", module.kept),
+            memory("what threads work in", module.scratch),
+        ]);
+    }
+    rows.push(memory("one batch of input", profile.batch));
     rows.extend(profile.peak.map(|peak| memory("peak of the process", peak)));
     let memory = plain(&["memory", "bytes"], rows, &[1]);
     let rate = profile.operations * steps / profile.forward.max(f64::MIN_POSITIVE) / 1e9;

@@ -4,13 +4,15 @@ use clap::Args;
 
 use super::printer::Printer;
 use super::render::Renderer;
-use super::{PipelineArgs, session};
+use super::{DeviceArgs, PipelineArgs, session};
 use crate::stage::Step;
 
 #[derive(Args)]
 pub struct TrainArgs {
     #[command(flatten)]
     pipeline: PipelineArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
     /// The module's name
     module: String,
     /// Print where the time and the memory of a step went
@@ -20,7 +22,7 @@ pub struct TrainArgs {
 
 pub fn run(args: TrainArgs, printer: &Printer) -> anyhow::Result<()> {
     let renderer = Renderer::new(printer).with_profiles(args.profile);
-    Ok(args.pipeline.with_shown_run(&renderer, |run| {
+    Ok(args.pipeline.with_shown_run(&args.device, &renderer, |run| {
         let module = session::module(run.pipeline, &args.module)?;
         session::step(run, Step::Train(module), printer)
     })?)

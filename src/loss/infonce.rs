@@ -18,7 +18,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::Tensor;
 
 use super::contrast::{Contrast, Scores};
+use super::graph;
 use crate::Result;
+use crate::device::Device;
 use crate::module::{ParameterShape, Parameters};
 use crate::pipeline::InfoNce as Settings;
 use crate::random::Draws;
@@ -28,6 +30,8 @@ pub struct InfoNce {
     settings: Settings,
     /// `[channels, channels]` each: `T = z W`.
     predictors: Vec<Tensor>,
+    /// Where the predictors lie.
+    device: Device,
 }
 
 /// For each prediction step, N target numbers for every position: `[positions * N]`.
@@ -68,14 +72,15 @@ pub fn draw_negatives(
 }
 
 impl InfoNce {
-    /// The loss with the predictors found in `parameters`.
+    /// The loss with the predictors found in `parameters`, on whose device its inputs must lie.
     ///
     /// # Errors
     /// When a predictor is missing or has another shape.
     pub fn new(settings: &Settings, channels: usize, parameters: &Parameters) -> Result<Self> {
         let shapes = shapes(settings, channels);
         let predictors = shapes.iter().map(|shape| parameters.get(shape)).collect::<Result<_>>()?;
-        Ok(Self { settings: settings.clone(), predictors })
+        let device = parameters.device().clone();
+        Ok(Self { settings: settings.clone(), predictors, device })
     }
 
     /// The loss of `pooled` `[batch, grid, grid, channels]` with these negatives.
@@ -88,10 +93,17 @@ impl InfoNce {
         let mut accuracy = 0.0;
         for (index, (predictor, negatives)) in self.predictors.iter().zip(negatives).enumerate() {
             let below = index + 1 + self.settings.skip;
-            let scores = Arc::new(Mutex::new(Scores::default()));
-            let op = Contrast { grid, below, negatives: negatives.clone(), scores: scores.clone() };
-            losses.push(pooled.apply_op2(predictor, op)?);
-            accuracy += scores.lock().unwrap_or_else(PoisonError::into_inner).accuracy;
+            if self.device.has_kernels() {
+                let scores = Arc::new(Mutex::new(Scores::default()));
+                let negatives = negatives.clone();
+                let op = Contrast { grid, below, negatives, scores: scores.clone() };
+                losses.push(pooled.apply_op2(predictor, op)?);
+                accuracy += scores.lock().unwrap_or_else(PoisonError::into_inner).accuracy;
+            } else {
+                let (loss, hits) = graph::contrast(pooled, predictor, below, negatives)?;
+                losses.push(loss);
+                accuracy += hits;
+            }
         }
         let loss = Tensor::stack(&losses, 0)?.mean_all()?;
         Ok(Outcome { loss, accuracy: accuracy / self.predictors.len() as f64 })

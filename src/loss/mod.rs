@@ -1,4 +1,5 @@
 //! Local losses: what a module is trained with, without a gradient from above.
 
 mod contrast;
+mod graph;
 pub mod infonce;

@@ -1,4 +1,4 @@
-//! A module on candle's own operations, as a graph: on devices that our kernels do not run on.
+//! A module on candle's own operations, as a graph: for devices without our kernels.
 
 use candle_core::Tensor;
 

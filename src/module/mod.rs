@@ -23,6 +23,7 @@ use pass::Passes;
 pub use pass::{Keep, Memory};
 use program::Program;
 
+use crate::device::Device;
 use crate::pipeline::{self, Map};
 use crate::{Error, Result};
 
@@ -32,13 +33,15 @@ pub struct Module {
     layers: Vec<Layer>,
     /// Laid out for the maps it saw last.
     passes: RwLock<Option<Passes>>,
-    /// On devices that our kernels do not run on, the graph of the last pass that keeps activations.
+    /// Where the parameters lie.
+    device: Device,
+    /// On devices without our kernels, the graph of the last pass that keeps activations.
     graph: Mutex<Option<Tensor>>,
 }
 
 impl Module {
-    /// The layers of `spec` for maps of `input.channels` channels, with `parameters` under the
-    /// names `0`, `1`, … of the layers.
+    /// The layers of `spec` for maps of `input` channels, with `parameters` under the names `0`, `1`,
+    /// … of the layers. It computes on the device of these, and so must its inputs lie there.
     ///
     /// # Errors
     /// When a parameter is missing or has another shape.
@@ -54,6 +57,7 @@ impl Module {
             specs: spec.to_vec(),
             layers,
             passes: RwLock::default(),
+            device: parameters.device().clone(),
             graph: Mutex::default(),
         })
     }
@@ -63,7 +67,7 @@ impl Module {
     /// # Errors
     /// When the input does not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        if !x.device().is_cpu() {
+        if !self.device.has_kernels() {
             return Ok(self.graph(x)?.detach());
         }
         if self.trains() || !self.fits(x)? {
@@ -88,7 +92,7 @@ impl Module {
     /// # Errors
     /// When the input does not fit.
     pub fn pooled(&self, x: &Tensor, keep: Keep) -> Result<Tensor> {
-        if !x.device().is_cpu() {
+        if !self.device.has_kernels() {
             let pooled = self.graph(x)?.mean((1, 2))?;
             let detached = pooled.detach();
             *self.graph.lock().unwrap_or_else(PoisonError::into_inner) =
@@ -103,7 +107,7 @@ impl Module {
     /// Each parameter with its gradient, given `d_pooled` `[n, channels']`, that of [`Self::pooled`],
     /// which was called with the same `x` and `keep` just before.
     ///
-    /// On the CPU they depend on the number of threads, each of which sums a share of the maps.
+    /// By our kernels they depend on the number of threads, each of which sums a share of the maps.
     ///
     /// # Errors
     /// When the shapes do not fit.
@@ -115,7 +119,7 @@ impl Module {
     ) -> Result<Vec<(Tensor, Tensor)>> {
         let parameters = self.parameters();
         let tensors = parameters.iter().flat_map(|(weight, bias)| [*weight, *bias]).cloned();
-        if !x.device().is_cpu() {
+        if !self.device.has_kernels() {
             let kept = self.graph.lock().unwrap_or_else(PoisonError::into_inner).take();
             let pooled = match kept {
                 Some(pooled) if keep == Keep::Activations => pooled,
@@ -132,10 +136,10 @@ impl Module {
         Ok(tensors.zip(gradients).collect())
     }
 
-    /// What training holds besides parameters and input; zeros where our kernels do not run.
-    pub fn memory(&self) -> Memory {
+    /// What training holds besides parameters and input; `None` where our kernels do not run.
+    pub fn memory(&self) -> Option<Memory> {
         let mut passes = self.passes.write().unwrap_or_else(PoisonError::into_inner);
-        passes.as_mut().map(Passes::memory).unwrap_or_default()
+        passes.as_mut().map(Passes::memory)
     }
 
     /// Seconds that threads have spent in each layer, forward and back, since this was asked before;

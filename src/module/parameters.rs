@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Read;
 use std::path::Path;
 
-use candle_core::{Device, Tensor, Var};
+use candle_core::{Tensor, Var};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
+use crate::device::{self, Device};
 use crate::random::generator;
 use crate::{Error, Kind, Result};
 
@@ -25,12 +26,13 @@ pub struct ParameterShape {
     pub fan_in: usize,
 }
 
-/// Parameters by name, each an f32 tensor.
+/// Parameters by name, each an f32 tensor, on one device.
 ///
 /// Convolution weights lie as `[kernel, kernel, channels, out_channels]`.
 #[derive(Debug, Clone, Default)]
 pub struct Parameters {
     tensors: BTreeMap<String, Tensor>,
+    device: Device,
 }
 
 impl Parameters {
@@ -46,15 +48,33 @@ impl Parameters {
             let mut draws = generator(seed, &format!("{purpose}/init/{}", shape.name), &[]);
             let len = shape.dims.iter().product();
             let values: Vec<f32> = (0..len).map(|_| draws.between(-bound, bound)).collect();
-            let tensor = Tensor::from_vec(values, shape.dims.as_slice(), &Device::Cpu)?;
+            let tensor =
+                Tensor::from_vec(values, shape.dims.as_slice(), &candle_core::Device::Cpu)?;
             tensors.insert(shape.name.clone(), tensor);
         }
-        Ok(Self { tensors })
+        Ok(Self { tensors, device: Device::Cpu })
     }
 
-    /// Parameters from tensors.
+    /// Parameters from tensors in the machine's own memory.
     pub fn from_tensors(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Self {
-        Self { tensors: tensors.into_iter().collect() }
+        Self { tensors: tensors.into_iter().collect(), device: Device::Cpu }
+    }
+
+    /// The device that what they belong to computes on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The same values on `device`.
+    ///
+    /// # Errors
+    /// When a tensor cannot be copied there.
+    pub fn on(&self, device: &Device) -> Result<Self> {
+        let mut tensors = BTreeMap::new();
+        for (name, tensor) in &self.tensors {
+            tensors.insert(name.clone(), device.take(tensor)?);
+        }
+        Ok(Self { tensors, device: device.clone() })
     }
 
     /// Adds the parameters of `other`, their names behind `prefix` and a dot.
@@ -69,14 +89,15 @@ impl Parameters {
             let rest = name.strip_prefix(prefix)?.strip_prefix('.')?;
             Some((rest.to_string(), tensor.clone()))
         });
-        Self::from_tensors(found)
+        Self { tensors: found.collect(), device: self.device.clone() }
     }
 
     /// All but those whose names begin with `prefix` and a dot.
     pub fn without(&self, prefix: &str) -> Parameters {
         let dotted = format!("{prefix}.");
         let kept = self.tensors.iter().filter(|(name, _)| !name.starts_with(&dotted));
-        Self::from_tensors(kept.map(|(name, tensor)| (name.clone(), tensor.clone())))
+        let kept = kept.map(|(name, tensor)| (name.clone(), tensor.clone()));
+        Self { tensors: kept.collect(), device: self.device.clone() }
     }
 
     /// The same values as variables, which a graph of gradients can start from.
@@ -91,19 +112,20 @@ impl Parameters {
             tensors.insert(name.clone(), variable.as_tensor().clone());
             variables.push((name.clone(), variable));
         }
-        Ok((Self { tensors }, variables))
+        Ok((Self { tensors, device: self.device.clone() }, variables))
     }
 
-    /// The same values outside any graph, and apart from later changes to the variables.
+    /// The same values in the machine's own memory, outside any graph, and apart from later changes to
+    /// the variables.
     ///
     /// # Errors
     /// When a tensor cannot be copied.
     pub fn frozen(&self) -> Result<Parameters> {
         let mut tensors = BTreeMap::new();
         for (name, tensor) in &self.tensors {
-            tensors.insert(name.clone(), tensor.detach().copy()?);
+            tensors.insert(name.clone(), device::home(&tensor.detach().copy()?)?);
         }
-        Ok(Self { tensors })
+        Ok(Self::from_tensors(tensors))
     }
 
     /// Names and tensors, sorted by name.
@@ -194,13 +216,14 @@ impl Parameters {
             }
             let (values, _) = view.data().as_chunks::<4>();
             let values: Vec<f32> = values.iter().map(|raw| f32::from_le_bytes(*raw)).collect();
-            tensors.insert(name, Tensor::from_vec(values, view.shape(), &Device::Cpu)?);
+            let home = &candle_core::Device::Cpu;
+            tensors.insert(name, Tensor::from_vec(values, view.shape(), home)?);
         }
         let about = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA_KEY));
         let about = about.ok_or_else(|| damaged(format!("no `{METADATA_KEY}` in its metadata")))?;
         let about: serde_json::Value =
             serde_json::from_str(about).map_err(|e| damaged(e.to_string()))?;
-        let parameters = Self { tensors };
+        let parameters = Self::from_tensors(tensors);
         if let Some(hash) = about.get(HASH)
             && *hash != parameters.hash()?
         {

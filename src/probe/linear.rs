@@ -4,8 +4,9 @@
 //! classifier can undo that, so it changes what is reached in a number of steps and not what can be
 //! reached, and modules whose outputs differ in scale are judged alike.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
+use crate::device::Device;
 use crate::module::{ParameterShape, Parameters};
 use crate::pipeline::Probe as Settings;
 use crate::random::generator;
@@ -50,17 +51,17 @@ pub fn accuracy(train: &Rows, test: &Rows, settings: &Settings, seed: u64) -> Re
     }
     let scale = Standard::of(train);
     let train_x = scale.apply(train)?;
-    let labels = Tensor::from_slice(&train.labels, train.labels.len(), &Device::Cpu)?;
+    let labels = Tensor::from_slice(&train.labels, train.labels.len(), &candle_core::Device::Cpu)?;
 
     let shape = |name: &str, dims| ParameterShape { name: name.into(), dims, fan_in: features };
     let shapes = [shape("weight", vec![features, classes]), shape("bias", vec![classes])];
     let (parameters, variables) = Parameters::draw(&shapes, seed, "probe")?.trainable()?;
     let [weight, bias] = [parameters.get(&shapes[0])?, parameters.get(&shapes[1])?];
-    let mut adam = Adam::new(variables, settings.learning_rate);
+    let mut adam = Adam::new(variables, settings.learning_rate, &Device::Cpu)?;
     for epoch in 0..settings.epochs as u64 {
         let order = generator(seed, "probe/order", &[epoch]).permutation(train.labels.len());
         for rows in order.chunks(settings.batch) {
-            let rows = Tensor::from_slice(rows, rows.len(), &Device::Cpu)?;
+            let rows = Tensor::from_slice(rows, rows.len(), &candle_core::Device::Cpu)?;
             let logits = train_x.index_select(&rows, 0)?.matmul(&weight)?.broadcast_add(&bias)?;
             let labels = labels.index_select(&rows, 0)?;
             let loss = candle_nn::loss::cross_entropy(&logits, &labels)?;
@@ -108,6 +109,6 @@ impl Standard {
                 scaled.map(|(x, (mean, inverse))| ((f64::from(*x) - mean) * inverse) as f32),
             );
         }
-        Ok(Tensor::from_vec(out, (rows.labels.len(), features), &Device::Cpu)?)
+        Ok(Tensor::from_vec(out, (rows.labels.len(), features), &candle_core::Device::Cpu)?)
     }
 }

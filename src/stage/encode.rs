@@ -12,6 +12,7 @@ use super::layout::{activation_column, pooled_column, rows_per_group};
 use super::plan::Step;
 use super::{Run, memory};
 use crate::Result;
+use crate::device;
 use crate::kernel::activation::relu;
 use crate::module::{self, Module};
 use crate::pipeline::{self, Split};
@@ -56,7 +57,7 @@ impl Run<'_> {
                     continue;
                 }
                 let batch = input.tensor(&rows, Look::Frozen, read.take())?;
-                let maps = module.forward(&batch)?;
+                let maps = device::home(&module.forward(&self.device.take(&batch)?)?)?;
                 read = Some(batch);
                 let pooled = module::pooled(&maps, patches.isqrt())?;
                 if boundary.stored {
@@ -94,7 +95,7 @@ impl Run<'_> {
             let datasets = self.plan.datasets(Step::Untrained, split, &self.dir);
             for (index, dataset) in datasets.iter().enumerate() {
                 let maps = self.maps(index)?;
-                let encoder = self.drawn(index)?.under("encoder");
+                let encoder = self.drawn(index)?.under("encoder").on(&self.device)?;
                 let layers = &self.pipeline.modules[index].layers;
                 stack.push(Module::new(layers, maps.0.channels, &encoder)?);
                 let columns = vec![pooled_column(patches, maps.1)];
@@ -114,10 +115,10 @@ impl Run<'_> {
                 if !any {
                     continue;
                 }
-                let mut maps = input.tensor(&rows, Look::Frozen, None)?;
+                let mut maps = self.device.take(&input.tensor(&rows, Look::Frozen, None)?)?;
                 for (module, writer) in stack.iter().zip(&mut writers) {
                     maps = module.forward(&maps)?;
-                    let pooled = module::pooled(&maps, patches.isqrt())?;
+                    let pooled = module::pooled(&device::home(&maps)?, patches.isqrt())?;
                     append(writer, &keys, &rows, &[&pooled])?;
                 }
                 self.progress.advance(rows.last().map_or(0, |row| row + 1), "");

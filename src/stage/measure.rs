@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 
 use super::cost::{Costs, Pace};
 use super::encode;
+use crate::device::{self, Device};
 use crate::loss::infonce;
 use crate::module::{Module, Parameters};
 use crate::pipeline::Loss;
@@ -17,19 +18,24 @@ use crate::{Error, Kind, Result};
 /// Steps that are timed, after one that is not: the first finds memory that is not there yet.
 const STEPS: u32 = 3;
 
-/// How fast the modules of a pipeline are here. `module` hears which one is being timed.
+/// How fast the modules of a pipeline are on `device`. `module` hears which one is being timed.
 ///
 /// # Errors
 /// [`Kind::Interrupted`] when `stop` is set.
-pub fn pace(costs: &Costs<'_>, stop: &AtomicBool, module: impl Fn(&str)) -> Result<Pace> {
+pub fn pace(
+    costs: &Costs<'_>,
+    device: &Device,
+    stop: &AtomicBool,
+    module: impl Fn(&str),
+) -> Result<Pace> {
     let mut pace = Pace { step: Vec::new(), forward: Vec::new() };
     for (index, settings) in costs.pipeline.modules.iter().enumerate() {
         if stop.load(Ordering::Relaxed) {
             return Err(Error::new(Kind::Interrupted, "stopped"));
         }
         module(&settings.name);
-        pace.step.push(training(costs, index)?);
-        pace.forward.push(forward(costs, index)?);
+        pace.step.push(training(costs, index, device)?);
+        pace.forward.push(forward(costs, index, device)?);
     }
     Ok(pace)
 }
@@ -49,11 +55,11 @@ fn rows(costs: &Costs<'_>, index: usize, rows: usize) -> Result<Tensor> {
     let images = rows * costs.patches;
     let values: Vec<f32> = (0..images * map.len()).map(|_| draws.normal()).collect();
     let shape = (images, map.height, map.width, map.channels);
-    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+    Ok(Tensor::from_vec(values, shape, &candle_core::Device::Cpu)?)
 }
 
 /// Seconds of a training step.
-fn training(costs: &Costs<'_>, index: usize) -> Result<f64> {
+fn training(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
     let pipeline = costs.pipeline;
     let (module, (input, output)) = (&pipeline.modules[index], costs.maps(index));
     let (batch, grid) = (pipeline.training.batch, costs.patches.isqrt());
@@ -64,7 +70,7 @@ fn training(costs: &Costs<'_>, index: usize) -> Result<f64> {
         grid,
         // So that no step can diverge.
         f64::MIN_POSITIVE,
-        &drawn(costs, index)?,
+        &drawn(costs, index)?.on(device)?,
     )?;
     let rows = rows(costs, index, batch)?;
     let Loss::InfoNce(settings) = &pipeline.loss;
@@ -82,15 +88,17 @@ fn training(costs: &Costs<'_>, index: usize) -> Result<f64> {
 }
 
 /// Seconds that a row takes through the frozen module.
-fn forward(costs: &Costs<'_>, index: usize) -> Result<f64> {
+fn forward(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
     let (input, _) = costs.maps(index);
     let layers = &costs.pipeline.modules[index].layers;
-    let module = Module::new(layers, input.channels, &drawn(costs, index)?.under("encoder"))?;
+    let encoder = drawn(costs, index)?.under("encoder").on(device)?;
+    let module = Module::new(layers, input.channels, &encoder)?;
     let rows = rows(costs, index, encode::BATCH)?;
-    module.forward(&rows)?;
+    let forward = || device::home(&module.forward(&device.take(&rows)?)?);
+    forward()?;
     let started = Instant::now();
     for _ in 0..STEPS {
-        module.forward(&rows)?;
+        forward()?;
     }
     Ok(started.elapsed().as_secs_f64() / (f64::from(STEPS) * encode::BATCH as f64))
 }

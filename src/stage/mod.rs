@@ -33,6 +33,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub use plan::{Plan, Step};
 pub use run_dir::RunDir;
 
+use crate::device::Device;
 use crate::pipeline::{Pipeline, Split};
 use crate::{Error, Kind, Result};
 use needs::{Needs, Quiet};
@@ -48,6 +49,8 @@ pub struct Run<'a> {
     /// [`Kind::Interrupted`].
     pub stop: &'a AtomicBool,
     pub progress: &'a dyn Progress,
+    /// What modules compute on.
+    pub device: Device,
     _needs: Needs,
 }
 
@@ -61,7 +64,8 @@ pub enum Outcome {
 }
 
 impl<'a> Run<'a> {
-    /// The run of `pipeline` in `dir`, which is made and marked as this pipeline's when it is new.
+    /// The run of `pipeline` in `dir`, which is made and marked as this pipeline's when it is new. It
+    /// computes by our kernels; [`Self::on`] says otherwise.
     ///
     /// # Errors
     /// When the directory belongs to another pipeline, or the source cannot be opened.
@@ -75,7 +79,13 @@ impl<'a> Run<'a> {
         let quiet = Quiet::begin(&dir)?;
         let plan = Plan::new(pipeline, &dir)?;
         let needs = quiet.announce(&dir, plan.all_keys())?;
-        Ok(Self { pipeline, dir, plan, stop, progress, _needs: needs })
+        Ok(Self { pipeline, dir, plan, stop, progress, device: Device::Cpu, _needs: needs })
+    }
+
+    /// The same, its modules on `device`.
+    #[must_use]
+    pub fn on(self, device: Device) -> Self {
+        Self { device, ..self }
     }
 
     /// Does `step` unless it is done.

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::device::DeviceName;
 use crate::{Error, Result};
 
 /// A record that says which key it was made under.
@@ -40,6 +41,9 @@ pub struct Training {
     /// Threads it was computed with: with as many it ends with the same weights.
     #[serde(default)]
     pub threads: Option<usize>,
+    /// What it was computed on, as `--device` names it; as for threads.
+    #[serde(default)]
+    pub device: DeviceName,
 }
 
 impl Training {

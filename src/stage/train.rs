@@ -38,12 +38,12 @@ impl Run<'_> {
             return Ok(stored);
         }
         let between = recomputed.map(|module| self.encoder(module)).collect::<Result<_>>()?;
-        Ok(Box::new(Recomputed::new(stored, between)?))
+        Ok(Box::new(Recomputed::new(stored, between, &self.device)?))
     }
 
     /// Module `index` as its training left it.
     pub(super) fn encoder(&self, index: usize) -> Result<Module> {
-        let encoder = self.weights(index)?.under("encoder");
+        let encoder = self.weights(index)?.under("encoder").on(&self.device)?;
         let maps = self.maps(index)?;
         Module::new(&self.pipeline.modules[index].layers, maps.0.channels, &encoder)
     }
@@ -139,7 +139,7 @@ impl Run<'_> {
             (maps.0.channels, maps.1.channels),
             patches.isqrt(),
             module.learning_rate,
-            &drawn,
+            &drawn.on(&self.device)?,
         )?
         .saving_memory(self.pipeline.training.micro_batch, self.pipeline.training.recompute);
         let mut so_far = Progress::default();
@@ -162,18 +162,20 @@ impl Run<'_> {
             return Ok(true);
         }
         let threads = rayon::current_num_threads();
-        match record.threads {
-            Some(before) if before != threads => {
-                let message = format!(
-                    "`{}` is damaged; it was made with {before} threads, and with {threads} would \
-                     come out different",
-                    path.display()
-                );
-                let hint = format!("run with `--threads {before}`, or restore the file");
-                Err(Error::new(Kind::Damaged, message).hint(hint))
-            }
-            _ => Ok(false),
+        let before = (record.device, record.threads.unwrap_or(threads));
+        if before == (self.device.name(), threads) {
+            return Ok(false);
         }
+        let (device, threads_before) = before;
+        let message = format!(
+            "`{}` is damaged; it was made with {threads_before} threads on `{device}`, and with \
+             {threads} on `{}` would come out different",
+            path.display(),
+            self.device.name()
+        );
+        let again = format!("--threads {threads_before} --device {device}");
+        let hint = format!("run with `{again}`, or restore the file");
+        Err(Error::new(Kind::Damaged, message).hint(hint))
     }
 
     /// The steps from where `trainer` is to the end, and the commit of the weights.
@@ -295,6 +297,7 @@ impl Run<'_> {
             wait_seconds: so_far.wait_seconds,
             peak_memory: peak(),
             threads: Some(rayon::current_num_threads()),
+            device: self.device.name(),
         };
         if committed.is_none() {
             self.dir.trainings(&schedule.module).commit(record)?;

@@ -1,11 +1,12 @@
-//! Adam (Kingma & Ba 2015, algorithm 1), fused and in place.
+//! Adam (Kingma & Ba 2015, algorithm 1), fused and in place by our kernel, or by candle's operations.
 
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::backprop::GradStore;
-use candle_core::{CpuStorage, Device, InplaceOp2, Layout, Tensor, Var};
+use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor, Var};
 use rayon::prelude::*;
 
+use crate::device::{self, Device};
 use crate::kernel::values;
 use crate::module::{ParameterShape, Parameters};
 use crate::{Error, Kind, Result};
@@ -23,29 +24,39 @@ pub struct Adam {
     /// Steps taken.
     steps: u64,
     parameters: Vec<Parameter>,
+    device: Device,
 }
 
 /// A variable with its first and second moments.
 struct Parameter {
     name: String,
     variable: Var,
-    moments: Mutex<Moments>,
+    moments: Moments,
 }
 
-struct Moments {
-    first: Vec<f32>,
-    second: Vec<f32>,
+/// The first and the second, as many values each as the variable has.
+enum Moments {
+    /// For our kernel.
+    Values(Mutex<[Vec<f32>; 2]>),
+    /// On a device without it.
+    Tensors([Tensor; 2]),
 }
+
+const MOMENTS: [&str; 2] = ["first", "second"];
 
 impl Adam {
-    /// An optimiser that has taken no step yet.
-    pub fn new(variables: Vec<(String, Var)>, learning_rate: f64) -> Self {
+    /// An optimiser that has taken no step yet, of variables that lie on `device`.
+    ///
+    /// # Errors
+    /// When the device has no room for their moments.
+    pub fn new(variables: Vec<(String, Var)>, learning_rate: f64, device: &Device) -> Result<Self> {
         let parameters = variables.into_iter().map(|(name, variable)| {
-            let zero = || vec![0.0; variable.elem_count()];
-            let moments = Mutex::new(Moments { first: zero(), second: zero() });
-            Parameter { name, variable, moments }
+            let zeros = || vec![0.0; variable.elem_count()];
+            let moments = Moments::new([zeros(), zeros()], &variable, device)?;
+            Ok(Parameter { name, variable, moments })
         });
-        Self { learning_rate, steps: 0, parameters: parameters.collect() }
+        let parameters = parameters.collect::<Result<_>>()?;
+        Ok(Self { learning_rate, steps: 0, parameters, device: device.clone() })
     }
 
     /// Moves every variable that has a gradient.
@@ -55,13 +66,19 @@ impl Adam {
     pub fn step(&mut self, gradients: &GradStore) -> Result<()> {
         self.steps += 1;
         let power = i32::try_from(self.steps).unwrap_or(i32::MAX);
-        let step_size = (self.learning_rate / (1.0 - BETA1.powi(power))) as f32;
-        let second_scale = (1.0 / (1.0 - BETA2.powi(power)).sqrt()) as f32;
-        for parameter in &self.parameters {
-            if let Some(gradient) = gradients.get(parameter.variable.as_tensor()) {
-                let update = Update { step_size, second_scale, moments: &parameter.moments };
-                let gradient = gradient.contiguous()?;
-                parameter.variable.as_tensor().inplace_op2(&gradient, &update)?;
+        let step_size = self.learning_rate / (1.0 - BETA1.powi(power));
+        let second_scale = 1.0 / (1.0 - BETA2.powi(power)).sqrt();
+        for Parameter { variable, moments, .. } in &mut self.parameters {
+            let Some(gradient) = gradients.get(variable.as_tensor()) else { continue };
+            match moments {
+                Moments::Values(moments) => {
+                    let (step_size, second_scale) = (step_size as f32, second_scale as f32);
+                    let update = Update { step_size, second_scale, moments };
+                    variable.as_tensor().inplace_op2(&gradient.contiguous()?, &update)?;
+                }
+                Moments::Tensors(moments) => {
+                    update(variable, gradient, moments, step_size, second_scale)?;
+                }
             }
         }
         Ok(())
@@ -74,10 +91,10 @@ impl Adam {
     pub fn state(&self) -> Result<Parameters> {
         let mut tensors = Vec::with_capacity(2 * self.parameters.len());
         for parameter in &self.parameters {
-            let moments = parameter.moments.lock().unwrap_or_else(PoisonError::into_inner);
-            for (kind, values) in [("first", &moments.first), ("second", &moments.second)] {
-                let tensor = Tensor::from_slice(values, parameter.variable.dims(), &Device::Cpu)?;
-                tensors.push((format!("{kind}.{}", parameter.name), tensor));
+            for (kind, moment) in
+                MOMENTS.iter().zip(parameter.moments.tensors(&parameter.variable)?)
+            {
+                tensors.push((format!("{kind}.{}", parameter.name), moment));
             }
         }
         Ok(Parameters::from_tensors(tensors))
@@ -89,7 +106,7 @@ impl Adam {
     /// [`Kind::Damaged`] when a moment is missing or has another shape.
     pub fn restore(&mut self, state: &Parameters, steps: u64) -> Result<()> {
         self.steps = steps;
-        for parameter in &self.parameters {
+        for parameter in &mut self.parameters {
             let read = |kind: &str| -> Result<Vec<f32>> {
                 let shape = ParameterShape {
                     name: format!("{kind}.{}", parameter.name),
@@ -98,8 +115,8 @@ impl Adam {
                 };
                 Ok(state.get(&shape)?.flatten_all()?.to_vec1()?)
             };
-            let restored = Moments { first: read("first")?, second: read("second")? };
-            *parameter.moments.lock().unwrap_or_else(PoisonError::into_inner) = restored;
+            let [first, second] = MOMENTS.map(read);
+            parameter.moments = Moments::new([first?, second?], &parameter.variable, &self.device)?;
         }
         Ok(())
     }
@@ -120,12 +137,52 @@ impl Adam {
     }
 }
 
+impl Moments {
+    fn new(values: [Vec<f32>; 2], variable: &Var, device: &Device) -> Result<Self> {
+        if device.has_kernels() {
+            return Ok(Self::Values(Mutex::new(values)));
+        }
+        let tensor = |values| Tensor::from_vec(values, variable.shape(), device.tensors());
+        let [first, second] = values.map(tensor);
+        Ok(Self::Tensors([first?, second?]))
+    }
+
+    /// As they are now, in the machine's own memory.
+    fn tensors(&self, variable: &Var) -> Result<[Tensor; 2]> {
+        let [first, second] = match self {
+            Self::Values(values) => {
+                let values = values.lock().unwrap_or_else(PoisonError::into_inner);
+                values.each_ref().map(|it| {
+                    Ok(Tensor::from_slice(it, variable.shape(), &candle_core::Device::Cpu)?)
+                })
+            }
+            Self::Tensors(tensors) => tensors.each_ref().map(device::home),
+        };
+        Ok([first?, second?])
+    }
+}
+
+/// What [`Update`] does, by candle's operations.
+fn update(
+    variable: &Var,
+    gradient: &Tensor,
+    moments: &mut [Tensor; 2],
+    step_size: f64,
+    second_scale: f64,
+) -> Result<()> {
+    let [first, second] = moments;
+    *first = ((&*first * BETA1)? + (gradient * (1.0 - BETA1))?)?;
+    *second = ((&*second * BETA2)? + (gradient.sqr()? * (1.0 - BETA2))?)?;
+    let scale = ((second.sqrt()? * second_scale)? + EPSILON)?;
+    Ok(variable.set(&variable.as_tensor().sub(&((&*first * step_size)? / scale)?)?)?)
+}
+
 /// One step of one variable: with moments m and v after this step, t steps in all,
 /// `p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)`.
 struct Update<'a> {
     step_size: f32,
     second_scale: f32,
-    moments: &'a Mutex<Moments>,
+    moments: &'a Mutex<[Vec<f32>; 2]>,
 }
 
 impl InplaceOp2 for Update<'_> {
@@ -147,7 +204,7 @@ impl InplaceOp2 for Update<'_> {
         };
         let gradient = values(gradient, gradient_layout, self.name())?;
         let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
-        let Moments { first, second } = &mut *moments;
+        let [first, second] = &mut *moments;
         variable[start..end]
             .par_chunks_mut(CHUNK)
             .zip(first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK)))

@@ -1,8 +1,9 @@
 //! What a module reads: images for the first, its predecessor's activations for the others.
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use gimlet_store::{Generation, Keys, Reader};
 
+use crate::device::{self, Device};
 use crate::kernel::{overwrite, with_values};
 use crate::module::Module;
 use crate::pipeline::{Split, View};
@@ -85,7 +86,7 @@ pub trait Input: Send + Sync {
         }
         let mut values = vec![0.0; rows.len() * self.row_len()];
         self.read(rows, look, &mut values)?;
-        Ok(Tensor::from_vec(values, &shape, &Device::Cpu)?)
+        Ok(Tensor::from_vec(values, &shape, &candle_core::Device::Cpu)?)
     }
 }
 
@@ -240,29 +241,32 @@ impl Input for Activations {
 pub struct Recomputed {
     input: Box<dyn Input>,
     predecessors: Vec<Module>,
+    device: Device,
     shape: [usize; 4],
 }
 
 impl Recomputed {
-    /// `input`, in its frozen frames, through `predecessors` in order.
+    /// `input`, in its frozen frames, through `predecessors` in order, which compute on `device`.
     ///
     /// # Errors
     /// When a predecessor does not fit its input.
-    pub fn new(input: Box<dyn Input>, predecessors: Vec<Module>) -> Result<Self> {
-        let mut recomputed = Self { shape: input.shape(), input, predecessors };
+    pub fn new(input: Box<dyn Input>, predecessors: Vec<Module>, device: &Device) -> Result<Self> {
+        let device = device.clone();
+        let mut recomputed = Self { shape: input.shape(), input, predecessors, device };
         let [patches, h, w, channels] = recomputed.shape;
-        let probe =
-            Tensor::zeros((patches, h, w, channels), candle_core::DType::F32, &Device::Cpu)?;
+        let home = &candle_core::Device::Cpu;
+        let probe = Tensor::zeros((patches, h, w, channels), candle_core::DType::F32, home)?;
         let (_, h, w, channels) = recomputed.through(probe)?.dims4()?;
         recomputed.shape = [patches, h, w, channels];
         Ok(recomputed)
     }
 
-    fn through(&self, mut x: Tensor) -> Result<Tensor> {
+    fn through(&self, x: Tensor) -> Result<Tensor> {
+        let mut x = self.device.take(&x)?;
         for module in &self.predecessors {
             x = module.forward(&x)?;
         }
-        Ok(x)
+        device::home(&x)
     }
 }
 

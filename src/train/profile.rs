@@ -25,7 +25,8 @@ pub struct Profile {
     pub moments: u64,
     /// One batch of input.
     pub batch: u64,
-    pub module: module::Memory,
+    /// Not told where our kernels do not run.
+    pub module: Option<module::Memory>,
     /// The highest resident memory of the process, where the system tells.
     pub peak: Option<u64>,
 }

@@ -54,7 +54,7 @@ pub fn shapes(
 }
 
 impl Trainer {
-    /// A trainer that starts from `initial`, named as by [`shapes`].
+    /// A trainer that starts from `initial`, named as by [`shapes`], and computes where these lie.
     ///
     /// `input` and `output` are the channels of the module's maps, `grid` the patches along a side.
     ///
@@ -73,7 +73,7 @@ impl Trainer {
         Ok(Self {
             module: Module::new(layers, input, &parameters.under("encoder"))?,
             loss: InfoNce::new(settings, output, &parameters.under("loss"))?,
-            adam: Adam::new(variables, learning_rate),
+            adam: Adam::new(variables, learning_rate, initial.device())?,
             parameters,
             grid,
             steps: 0,
@@ -97,14 +97,15 @@ impl Trainer {
         Self { micro_batch, keep, ..self }
     }
 
-    /// One step on `input` `[batch * grid * grid, h, w, channels]`.
+    /// One step on `input` `[batch * grid * grid, h, w, channels]`, wherever that lies.
     ///
     /// # Errors
     /// When the loss is not finite: no variable has changed then.
     pub fn step(&mut self, input: &Tensor, negatives: &Negatives) -> Result<Step> {
         let started = Instant::now();
         let patches = self.grid * self.grid;
-        let pieces = pieces(input, self.micro_batch.map(|samples| samples * patches))?;
+        let input = self.parameters.device().take(input)?;
+        let pieces = pieces(&input, self.micro_batch.map(|samples| samples * patches))?;
         // Of several pieces, only one at a time may keep anything.
         let keep = if pieces.len() == 1 { self.keep } else { Keep::Nothing };
         let pooled = pieces.iter().map(|piece| self.module.pooled(piece, keep));

@@ -83,3 +83,17 @@ pub(crate) fn with_values<T>(
         _ => candle_core::bail!("{op} is implemented for the CPU only"),
     }
 }
+
+/// The same of several tensors.
+pub(crate) fn with_all_values<'t, T, E: From<candle_core::Error>>(
+    tensors: impl IntoIterator<Item = &'t Tensor>,
+    op: &str,
+    f: impl FnOnce(Vec<&[f32]>) -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    let guards: Vec<_> = tensors.into_iter().map(Tensor::storage_and_layout).collect();
+    let all = guards.iter().map(|(storage, layout)| match &**storage {
+        Storage::Cpu(storage) => values(storage, layout, op),
+        _ => candle_core::bail!("{op} is implemented for the CPU only"),
+    });
+    f(all.collect::<Result<_>>()?)
+}

@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
+use crate::Result;
 use crate::kernel::conv::Packed;
-use crate::kernel::{Buffer, pool, with_values};
+use crate::kernel::{Buffer, pool, with_all_values, with_values};
 use crate::pipeline::Map;
-use crate::{Error, Result};
 
 use super::program::Program;
 use super::tile::{Scratch, Sums, Weights};
@@ -115,7 +115,7 @@ impl Passes {
     ) -> Result<Vec<f32>> {
         let program = &self.program;
         let mut out = vec![0.0; x.dim(0)? * len];
-        with_parameters(parameters, |biases| {
+        with_all_values(biases(parameters), "bias", |biases| {
             with_values(x, "forward", |x| {
                 let weights = Weights { packed: &self.packed, biases };
                 let forward = |x: &[f32], kept: Option<&mut Buffer>, out: &mut [f32]| {
@@ -158,7 +158,7 @@ impl Passes {
         let shares = tiles.div_ceil(share).max(1);
         self.sums.resize_with(shares, || Sums::of(program));
         let mut sums = std::mem::take(&mut self.sums);
-        with_parameters(parameters, |biases| {
+        with_all_values(biases(parameters), "bias", |biases| {
             with_values(x, "backward", |x| {
                 with_values(d_pooled, "backward", |d_pooled| {
                     let weights = Weights { packed: &self.packed, biases };
@@ -252,20 +252,6 @@ impl Passes {
     }
 }
 
-/// Calls `f` with the values of the biases.
-fn with_parameters<T>(
-    parameters: &Parameters<'_>,
-    f: impl FnOnce(Vec<&[f32]>) -> candle_core::Result<T>,
-) -> Result<T> {
-    let guards: Vec<_> = parameters.iter().map(|(_, bias)| bias.storage_and_layout()).collect();
-    let mut biases = Vec::with_capacity(guards.len());
-    for (storage, layout) in &guards {
-        let candle_core::Storage::Cpu(storage) = &**storage else {
-            return Err(Error::failed(
-                "the kernels run on the CPU, and a parameter does not lie there",
-            ));
-        };
-        biases.push(crate::kernel::values(storage, layout, "bias")?);
-    }
-    Ok(f(biases)?)
+fn biases<'a>(parameters: &Parameters<'a>) -> impl Iterator<Item = &'a Tensor> {
+    parameters.iter().map(|(_, bias)| *bias)
 }

@@ -1,6 +1,9 @@
 //! `encode`: what a trained module makes of its input, as the next module's dataset; and the same
 //! for the stack as it was drawn, of which only the pooled vectors are kept.
 
+use std::ops::Range;
+use std::panic::resume_unwind;
+use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 use candle_core::Tensor;
@@ -11,15 +14,16 @@ use super::key::Key;
 use super::layout::{activation_column, pooled_column, rows_per_group};
 use super::plan::Step;
 use super::{Run, memory};
-use crate::Result;
 use crate::device;
 use crate::kernel::activation::relu;
+use crate::kernel::with_all_values;
 use crate::module::{self, Module};
 use crate::pipeline::{self, Split};
 use crate::train::input::{ATTRIBUTES, Look};
+use crate::Result;
 
 /// Rows that go through a module at once.
-pub(super) const BATCH: usize = 32;
+pub(super) const BATCH: usize = 16;
 
 impl Run<'_> {
     pub(super) fn encode(&self, index: usize) -> Result<()> {
@@ -46,33 +50,29 @@ impl Run<'_> {
             let schema = Schema { columns, ..self.schema_like(index, split)? };
             let keys = input.keys()?;
             let spec = Spec { compression, ..self.spec(schema, key, input.rows()) };
-            let mut writer = dataset.begin(spec)?;
+            let writer = dataset.begin(spec)?;
 
             let title = format!("{} {}", self.plan.title(Step::Encode(index)), split.name());
             self.progress.begin(&title, input.rows() as u64, writer.rows_done());
             let mut read = None;
-            for rows in batches(input.rows() as u64) {
-                self.check_stop()?;
-                if !wanted(&mut writer, &rows)? {
-                    continue;
-                }
-                let batch = input.tensor(&rows, Look::Frozen, read.take())?;
+            let make = |rows: &[u64]| {
+                let batch = input.tensor(rows, Look::Frozen, read.take())?;
                 let maps = device::home(&module.forward(&self.device.take(&batch)?)?)?;
                 read = Some(batch);
                 let pooled = module::pooled(&maps, patches.isqrt())?;
-                if boundary.stored {
-                    let maps = if boundary.relu { relu(&maps)? } else { maps };
-                    append(&mut writer, &keys, &rows, &[&maps, &pooled])?;
-                } else {
-                    append(&mut writer, &keys, &rows, &[&pooled])?;
+                Ok(vec![match (boundary.stored, boundary.relu) {
+                    (true, true) => vec![relu(&maps)?, pooled],
+                    (true, false) => vec![maps, pooled],
+                    (false, _) => vec![pooled],
+                }])
+            };
+            for writer in self.write(vec![writer], &keys, input.rows() as u64, make)? {
+                for (column, choice) in writer.compression() {
+                    self.progress.note(&format!("`{column}`: {choice}"));
                 }
-                self.progress.advance(rows.last().map_or(0, |row| row + 1), "");
+                let generation = self.commit(writer, started)?;
+                self.progress.end(&format!("{} rows", generation.rows()));
             }
-            for (column, choice) in writer.compression() {
-                self.progress.note(&format!("`{column}`: {choice}"));
-            }
-            let generation = self.commit(writer, started)?;
-            self.progress.end(&format!("{} rows", generation.rows()));
         }
         Ok(())
     }
@@ -106,30 +106,69 @@ impl Run<'_> {
             let title = format!("encode untrained {}", split.name());
             let done = writers.iter().map(Writer::rows_done).min().unwrap_or(0);
             self.progress.begin(&title, samples, done);
-            for rows in batches(samples) {
-                self.check_stop()?;
-                let mut any = false;
-                for writer in &mut writers {
-                    any |= wanted(writer, &rows)?;
-                }
-                if !any {
-                    continue;
-                }
-                let mut maps = self.device.take(&input.tensor(&rows, Look::Frozen, None)?)?;
-                for (module, writer) in stack.iter().zip(&mut writers) {
+            let make = |rows: &[u64]| {
+                let mut maps = self.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
+                let mut pooled = Vec::with_capacity(stack.len());
+                for module in &stack {
                     maps = module.forward(&maps)?;
-                    let pooled = module::pooled(&device::home(&maps)?, patches.isqrt())?;
-                    append(writer, &keys, &rows, &[&pooled])?;
+                    pooled.push(vec![module::pooled(&device::home(&maps)?, patches.isqrt())?]);
                 }
-                self.progress.advance(rows.last().map_or(0, |row| row + 1), "");
-            }
+                Ok(pooled)
+            };
             let mut rows = 0;
-            for writer in writers {
+            for writer in self.write(writers, &keys, samples, make)? {
                 rows = self.commit(writer, started)?.rows();
             }
             self.progress.end(&format!("{rows} rows, {} modules", stack.len()));
         }
         Ok(())
+    }
+
+    /// Gives the writers the first `all` rows of `keys`: those that any of them wants with what `make`
+    /// makes of them, for each writer its tensors. While one batch is written, the next is made.
+    fn write(
+        &self,
+        writers: Vec<Writer>,
+        keys: &Keys,
+        all: u64,
+        mut make: impl FnMut(&[u64]) -> Result<Vec<Vec<Tensor>>>,
+    ) -> Result<Vec<Writer>> {
+        let batches = (0..all).step_by(BATCH).map(|from| from..all.min(from + BATCH as u64));
+        let wanted = |rows: &Range<u64>| writers.iter().any(|it| it.wants(rows.clone()));
+        let batches: Vec<Range<u64>> = batches.filter(wanted).collect();
+        std::thread::scope(|scope| {
+            // Nothing waits in between: one batch is being written, one is ready or being made.
+            let (sender, made) = sync_channel::<(Range<u64>, Vec<Vec<Tensor>>)>(0);
+            let writing = scope.spawn(move || -> Result<_> {
+                let mut writers = writers;
+                for (rows, tensors) in made {
+                    for (writer, tensors) in writers.iter_mut().zip(tensors) {
+                        append(writer, keys, &rows, &tensors)?;
+                    }
+                }
+                Ok(writers)
+            });
+            let made = (|| {
+                for rows in batches {
+                    self.check_stop()?;
+                    let numbers: Vec<u64> = rows.clone().collect();
+                    let (end, tensors) = (rows.end, make(&numbers)?);
+                    if sender.send((rows, tensors)).is_err() {
+                        // The thread has failed, and says why below.
+                        break;
+                    }
+                    self.progress.advance(end, "");
+                }
+                Ok(())
+            })();
+            drop(sender);
+            let written = writing.join().unwrap_or_else(|panic| resume_unwind(panic));
+            let mut writers = made.and(written)?;
+            for writer in &mut writers {
+                writer.skip(all - writer.position())?;
+            }
+            Ok(writers)
+        })
     }
 
     fn commit(&self, writer: Writer, started: Instant) -> Result<gimlet_store::Generation> {
@@ -160,41 +199,22 @@ impl Run<'_> {
     }
 }
 
-/// The rows from 0 to `end` in runs of [`BATCH`].
-fn batches(end: u64) -> impl Iterator<Item = Vec<u64>> {
-    (0..end).step_by(BATCH).map(move |from| (from..end.min(from + BATCH as u64)).collect())
-}
-
-/// Whether a writer wants any of `rows`, which come next; if not, it has passed over them.
-fn wanted(writer: &mut Writer, rows: &[u64]) -> Result<bool> {
-    let Some((from, to)) = rows.first().zip(rows.last()) else { return Ok(false) };
-    let wanted = writer.wants(*from..to + 1);
-    if !wanted && writer.position() == *from {
-        writer.skip(rows.len() as u64)?;
-    }
-    Ok(wanted)
-}
-
-/// Appends what was made of `rows` to a writer that has not passed over them.
-fn append(writer: &mut Writer, keys: &Keys, rows: &[u64], tensors: &[&Tensor]) -> Result<()> {
-    let Some((from, to)) = rows.first().zip(rows.last()) else { return Ok(()) };
-    if writer.position() != *from {
-        return Ok(());
-    }
-    let range = *from as usize..*to as usize + 1;
-    let mut values = Vec::with_capacity(tensors.len());
-    for tensor in tensors {
-        values.push(tensor.flatten_all()?.to_vec1::<f32>()?);
-    }
-    let tensors: Vec<Values<'_>> = values.iter().map(|values| Values::F32(values)).collect();
+/// Appends what was made of `rows`, which a writer has come to or will pass over.
+fn append(writer: &mut Writer, keys: &Keys, rows: &Range<u64>, tensors: &[Tensor]) -> Result<()> {
+    // The rows between are complete, or somebody had wanted them.
+    writer.skip(rows.start - writer.position())?;
+    let range = rows.start as usize..rows.end as usize;
     let attributes: Vec<&[i64]> = keys.attributes.iter().map(|it| &it[range.clone()]).collect();
-    Ok(writer.write(&Rows {
-        ids: &keys.ids[range.clone()],
-        labels: &keys.labels[range],
-        sources: None,
-        attributes: &attributes,
-        tensors: &tensors,
-    })?)
+    with_all_values(tensors, "encode", |values| {
+        let tensors: Vec<Values<'_>> = values.into_iter().map(Values::F32).collect();
+        Ok(writer.write(&Rows {
+            ids: &keys.ids[range.clone()],
+            labels: &keys.labels[range],
+            sources: None,
+            attributes: &attributes,
+            tensors: &tensors,
+        })?)
+    })
 }
 
 fn setting(compression: pipeline::Compression) -> CompressionSetting {

@@ -51,28 +51,34 @@ fn a_plan_says_what_would_run_and_leaves_nothing_behind() {
     1.01 MB to be written before compression; 0 B there
     free on the disk: [free]; store.max_bytes: not set
     "#);
-    let auto = ["--set", "store.activations=auto", "--set", "store.max_bytes=1.5MB"];
-    let (out, _) = tiny.ok("plan", &[&auto[..], &["--set", "view.views=4"]].concat());
+    let settings = [
+        "store.activations=auto",
+        "store.max_bytes=1.5MB",
+        "store.dtype=int8",
+        "view.views=4",
+        "training.epochs=20",
+    ];
+    let (out, _) = tiny.ok("plan", &settings.map(|it| ["--set", it]).concat());
     assert_snapshot!(shown(&out), @r#"
-    stage      step    state    rows  a row                             bytes     memory  time  why
-    ingest     ingest  missing    72  image u8 [16, 16, 1]          ~48.45 kB          -  ~0 s  not run yet
-    untrained  encode  missing    72  pooled f32 [3, 3, 12]        ~153.98 kB          -  ~0 s  not run yet
-    a          train   missing     -  -                              ~2.94 kB  ~80.48 MB  ~0 s  not run yet
-    a          encode  missing   216  pooled f32 [3, 3, 4]         ~116.74 kB          -  ~0 s  not run yet
-    a          probe   missing     -  -                                     -          -  ~0 s  not run yet
-    b          train   missing     -  -                              ~5.47 kB  ~81.41 MB  ~0 s  not run yet
-    b          encode  missing   216  activation f16 [9, 4, 4, 8]  <659.33 kB          -  ~0 s  not run yet
-    b          probe   missing     -  -                                     -          -  ~0 s  not run yet
-    c          train   missing     -  -                             ~11.28 kB  ~80.56 MB  ~0 s  not run yet
-    c          encode  missing   216  pooled f32 [3, 3, 12]        ~178.94 kB          -  ~0 s  not run yet
-    c          probe   missing     -  -                                     -          -  ~0 s  not run yet
+    stage      step    state    rows  a row                            bytes     memory  time  why
+    ingest     ingest  missing    72  image u8 [16, 16, 1]         ~48.45 kB          -  ~0 s  not run yet
+    untrained  encode  missing    72  pooled f32 [3, 3, 12]       ~153.98 kB          -  ~0 s  not run yet
+    a          train   missing     -  -                            ~16.77 kB  ~80.48 MB  ~0 s  not run yet
+    a          encode  missing   216  pooled f32 [3, 3, 4]        ~116.74 kB          -  ~0 s  not run yet
+    a          probe   missing     -  -                                    -          -  ~0 s  not run yet
+    b          train   missing     -  -                            ~19.30 kB  ~81.41 MB  ~0 s  not run yet
+    b          encode  missing   216  activation i8 [9, 4, 4, 8]  <417.41 kB          -  ~0 s  not run yet
+    b          probe   missing     -  -                                    -          -  ~0 s  not run yet
+    c          train   missing     -  -                            ~25.10 kB  ~80.56 MB  ~0 s  not run yet
+    c          encode  missing   216  pooled f32 [3, 3, 12]       ~178.94 kB          -  ~0 s  not run yet
+    c          probe   missing     -  -                                    -          -  ~0 s  not run yet
 
-    activations of a: recomputed (auto: 0.003 s less than writing and reading them)
+    activations of a: recomputed (auto: 0.002 s less than writing and reading them)
     activations of b: stored as relu(z) (auto: recomputing them would take 0.001 s more)
     activations of c: recomputed (auto: no module reads them)
 
     11 of 11 steps would run, in 0 s (a guess; --measure times some steps)
-    1.24 MB to be written before compression; 0 B there
+    1.04 MB to be written before compression; 0 B there
     free on the disk: [free]; store.max_bytes: 1.50 MB
     "#);
     assert!(!tiny.path("runs").exists());

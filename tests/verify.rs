@@ -211,7 +211,7 @@ fn weights_that_do_not_come_out_again_are_not_taken_for_the_same() {
     let output = other.output().unwrap();
     assert_eq!(output.status.code(), Some(4));
     let err = text(&output.stderr);
-    assert!(err.contains("run with `--threads 2`, or restore the file"), "{err}");
+    assert!(err.contains("run with `--threads 2 --device cpu`, or restore the file"), "{err}");
     tiny.ok("run", &[]);
     assert_eq!(contents(&tiny), whole);
 

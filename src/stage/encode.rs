@@ -14,13 +14,13 @@ use super::key::Key;
 use super::layout::{activation_column, pooled_column, rows_per_group};
 use super::plan::Step;
 use super::{Run, memory};
+use crate::Result;
 use crate::device;
 use crate::kernel::activation::relu;
 use crate::kernel::with_all_values;
 use crate::module::{self, Module};
 use crate::pipeline::{self, Split};
 use crate::train::input::{ATTRIBUTES, Look};
-use crate::Result;
 
 /// Rows that go through a module at once.
 pub(super) const BATCH: usize = 16;

@@ -35,7 +35,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Seconds of steps in a turn of a side, if that is more than one step.
+/// Seconds of counted steps in a turn of a side, if that is more than one step.
 const TURN: f64 = 0.5;
 
 /// How long others rest before a step: threads that wait by spinning go to sleep.
@@ -87,7 +87,7 @@ fn compare(case: &Case, arguments: &Arguments, python: &Python, folder: &Path) -
             return Err(message.into());
         }
     }
-    // Short steps are taken several at a time: the first after a rest finds cold caches.
+    // Short steps are taken several at a time.
     let second = sides.iter_mut().map(Side::step).collect::<Result<Vec<Step>>>()?;
     let slowest = second.iter().map(|step| step.seconds).fold(0.0, f64::max);
     let count = ((TURN / slowest) as usize).max(1);

@@ -40,10 +40,11 @@ impl Side {
 }
 
 impl Side {
-    /// The mean of so many steps.
+    /// The mean of so many steps, after one that is not counted: while a process rests, its caches go
+    /// to others, and so do the pages that it has given back.
     pub fn turn(&mut self, count: usize) -> Result<Step> {
-        let mut turn = self.step()?;
-        for _ in 1..count {
+        let mut turn = Step { seconds: 0.0, ..self.step()? };
+        for _ in 0..count {
             let step = self.step()?;
             turn = Step { seconds: turn.seconds + step.seconds, ..step };
         }

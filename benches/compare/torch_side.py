@@ -5,7 +5,8 @@ each line on standard input.
 
 plain      as PyTorch comes.
 best       channels-last; the caller also sets an allocator that keeps memory.
-published  as plain, and what the module reads is computed anew at every step, by the modules below it.
+published  as plain, and what the module reads is computed anew at every step, by the modules below it,
+           with a graph that is then cut off by `detach`, as the published code does.
 
 Answers with a line of JSON: seconds, loss (of the batch, before the update) and the peak of the resident
 memory so far, in bytes. The network and the loss are written from the method's description: Löwe et al.
@@ -103,8 +104,6 @@ def main():
         case.encoder(layers, f"below.{index}")
         for index, layers in enumerate(about["below"] if flavour == "published" else [])
     ]
-    for module in below:
-        module.requires_grad_(False)
     x = case.tensors["images" if flavour == "published" else "input"]
     # Channels-last, as the file has them, to PyTorch's order of axes.
     x = x.permute(0, 3, 1, 2) if x.dim() == 4 else x.permute(0, 2, 1)
@@ -124,9 +123,8 @@ def main():
 
     def step():
         read = x
-        with torch.no_grad():
-            for module in below:
-                read = module(read)
+        for module in below:
+            read = module(read).detach()
         maps = encoder(read)
         if predictors:
             z = maps.mean((2, 3)).reshape(-1, about["grid"], about["grid"], maps.shape[1])

@@ -6,6 +6,7 @@ pub mod error;
 pub mod kernel;
 pub mod loss;
 pub mod module;
+pub mod parameters;
 pub mod pipeline;
 pub mod probe;
 pub mod random;

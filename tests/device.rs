@@ -31,7 +31,10 @@ fn a_run_on_candles_operations_ends_as_one_on_our_kernels_does() {
 #[test]
 fn a_stopped_run_may_go_on_elsewhere_and_lost_weights_may_not() {
     let tiny = Tiny::new();
-    tiny.ok("run", &["--run-dir", "r", "--device", "candle"]);
+    let args = ["--run-dir", "r", "--device", "candle"];
+    tiny.ok("ingest", &["--run-dir", "r"]);
+    tiny.ok("train", &[&["a"], &args[..]].concat());
+    tiny.ok("run", &["--run-dir", "r"]);
     std::fs::remove_file(tiny.find("r/modules/a", "weights.safetensors")).unwrap();
     let err = tiny.fails(4, "run", &["--run-dir", "r"]);
     assert!(err.contains("on `candle`, and with 2 on `cpu` would come out different"), "{err}");

@@ -7,9 +7,10 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use gimlet::device::Device;
-use gimlet::loss::infonce::draw_negatives;
-use gimlet::module::{Module, Parameters};
-use gimlet::pipeline::{Environment, Loss, Pipeline, Split};
+use gimlet::loss::Sizes;
+use gimlet::module::Module;
+use gimlet::parameters::Parameters;
+use gimlet::pipeline::{Environment, Pipeline, Split};
 use gimlet::random::generator;
 use gimlet::stage::progress::Silent;
 use gimlet::stage::{Run, RunDir, Step};
@@ -67,19 +68,19 @@ fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
         batch: pipeline.training.batch,
         epochs: b.epochs,
     };
-    let channels = (maps[1].0.channels, maps[1].1.channels);
-    let shapes = shapes(&b.layers, &pipeline.loss, channels.0, channels.1);
-    let drawn = Parameters::draw(&shapes, pipeline.seed, &b.name).unwrap();
     let grid = input.shape()[0].isqrt();
+    let (channels, sizes) =
+        (maps[1].0.channels, Sizes { channels: maps[1].1.channels, grid, classes: 0 });
+    let shapes = shapes(&b.layers, &pipeline.loss, channels, sizes);
+    let drawn = Parameters::draw(&shapes, pipeline.seed, &b.name).unwrap();
     let mut trainer =
-        Trainer::new(&b.layers, &pipeline.loss, channels, grid, b.learning_rate, &drawn).unwrap();
-    let Loss::InfoNce(settings) = &pipeline.loss;
+        Trainer::new(&b.layers, &pipeline.loss, channels, sizes, b.learning_rate, &drawn).unwrap();
     std::thread::scope(|scope| {
         for batch in feed(scope, &input, &schedule, 0..schedule.steps(), 1 << 20) {
             let batch = batch.unwrap();
             let mut draws = generator(pipeline.seed, "b/negatives", &[batch.step]);
-            let negatives = draw_negatives(settings, schedule.batch, grid, &mut draws);
-            trainer.step(&batch.input, &negatives).unwrap();
+            let negatives = pipeline.loss.recipe().draw(schedule.batch, grid, &mut draws);
+            trainer.step(&batch.input, &negatives.into()).unwrap();
         }
     });
     assert_eq!(trainer.steps(), schedule.steps());

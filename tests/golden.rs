@@ -9,9 +9,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor, Var};
-use gimlet::loss::infonce::{InfoNce, Negatives};
-use gimlet::module::{Keep, Module, Parameters};
-use gimlet::pipeline::{self, Layer};
+use gimlet::loss::{self, Negatives, Recipe, Sizes, infonce};
+use gimlet::module::{Keep, Module};
+use gimlet::parameters::Parameters;
+use gimlet::pipeline::Layer;
 use gimlet::train::trainer::Trainer;
 
 fn folder() -> PathBuf {
@@ -78,7 +79,7 @@ impl Case {
         prefix: &str,
         batch: usize,
         (rows, columns): (usize, usize),
-    ) -> (Negatives, pipeline::InfoNce) {
+    ) -> (Negatives, infonce::Settings) {
         let tables: Vec<Vec<Vec<i64>>> = (0..)
             .map_while(|k| self.tensors.get(&format!("{prefix}neg.{k}")))
             .map(|table| table.to_vec2::<i64>().unwrap())
@@ -102,7 +103,7 @@ impl Case {
                 negatives
             })
             .collect();
-        let settings = pipeline::InfoNce {
+        let settings = infonce::Settings {
             prediction_steps: tables.len(),
             negatives: count,
             skip: rows - 1 - predicting(&tables[0]),
@@ -210,8 +211,9 @@ fn infonce_gives_the_published_loss_and_gradients() {
         let vars: Vec<Var> = predictors.iter().map(|w| Var::from_tensor(w).unwrap()).collect();
         let named = |(k, w): (usize, &Var)| (format!("predictor.{k}"), w.as_tensor().clone());
         let parameters = Parameters::from_tensors(vars.iter().enumerate().map(named));
-        let loss = InfoNce::new(&settings, channels, &parameters).unwrap();
-        let outcome = loss.forward(z.as_tensor(), &negatives).unwrap();
+        let sizes = Sizes { channels, grid: rows, classes: 0 };
+        let loss = settings.build(sizes, &parameters).unwrap();
+        let outcome = loss.forward(z.as_tensor(), &negatives.into()).unwrap();
 
         let name = &case.name;
         let found = f64::from(outcome.loss.to_scalar::<f32>().unwrap());
@@ -323,8 +325,9 @@ fn resnet_modules_give_the_published_outputs_losses_and_gradients() {
         assert_close(&format!("{name} pooled"), &z, &expected_pooled);
 
         let (negatives, settings) = case.negatives("", batch, (grid, grid));
-        let loss = InfoNce::new(&settings, channels, &all.under("loss")).unwrap();
-        let outcome = loss.forward(&z, &negatives).unwrap();
+        let sizes = Sizes { channels, grid, classes: 0 };
+        let loss = settings.build(sizes, &all.under("loss")).unwrap();
+        let outcome = loss.forward(&z, &negatives.into()).unwrap();
         assert_loss(name, f64::from(outcome.loss.to_scalar::<f32>().unwrap()), case.scalar("loss"));
         let mut gradients = outcome.loss.backward().unwrap();
         let d_means = gradients.get(&means).unwrap().clone();
@@ -376,11 +379,12 @@ fn adam_ends_at_the_published_weights() {
             let (negatives, settings) =
                 case.negatives(&format!("step{step}."), batch, (grid, grid));
             let trainer = trainer.get_or_insert_with(|| {
-                let loss = pipeline::Loss::InfoNce(settings);
+                let loss = loss::Settings::InfoNce(settings);
+                let sizes = Sizes { channels: output, grid, classes: 0 };
                 let initial = Parameters::from_tensors(initial.clone());
-                Trainer::new(&layers, &loss, (channels, output), grid, 2e-4, &initial).unwrap()
+                Trainer::new(&layers, &loss, channels, sizes, 2e-4, &initial).unwrap()
             });
-            let found = trainer.step(&input, &negatives).unwrap();
+            let found = trainer.step(&input, &negatives.into()).unwrap();
             let what = format!("{} step {step}", case.name);
             assert_loss(&what, found.loss, case.scalar(&format!("step{step}.loss")));
         }

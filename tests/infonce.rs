@@ -2,16 +2,16 @@
 
 use candle_core::{Device, Tensor, Var};
 use gimlet::device::DeviceName;
-use gimlet::loss::infonce::{InfoNce, draw_negatives};
-use gimlet::module::Parameters;
-use gimlet::pipeline;
+use gimlet::loss::infonce::Settings;
+use gimlet::loss::{Recipe, Sizes};
+use gimlet::parameters::Parameters;
 use gimlet::random::generator;
 use proptest::prelude::*;
 
 /// The loss by its definition, in f64, from `z` `[batch, grid, grid, channels]` and predictors
 /// `[channels, channels]`.
 fn naive(
-    settings: &pipeline::InfoNce,
+    settings: &Settings,
     z: &[f64],
     predictors: &[Vec<f64>],
     negatives: &[Vec<u32>],
@@ -62,13 +62,13 @@ proptest! {
         count in 1..8usize, seed: u64, kernels: bool,
     ) {
         let steps = (grid - 1 - skip).min(3);
-        let settings = pipeline::InfoNce { prediction_steps: steps, negatives: count, skip };
+        let settings = Settings { prediction_steps: steps, negatives: count, skip };
         let mut draws = generator(seed, "test", &[]);
         let mut normal = |n: usize| -> Vec<f32> { (0..n).map(|_| 0.5 * draws.normal()).collect() };
         let z = normal(batch * grid * grid * channels);
         let predictors: Vec<Vec<f32>> = (0..steps).map(|_| normal(channels * channels)).collect();
         let direction = normal(z.len());
-        let negatives = draw_negatives(&settings, batch, grid, &mut generator(seed, "negatives", &[]));
+        let negatives = settings.draw(batch, grid, &mut generator(seed, "negatives", &[]));
 
         let wide = |v: &[f32]| v.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
         let wide_predictors: Vec<Vec<f64>> = predictors.iter().map(|w| wide(w)).collect();
@@ -84,10 +84,10 @@ proptest! {
         });
         let device = if kernels { DeviceName::Cpu } else { DeviceName::Candle }.open().unwrap();
         let predictors = Parameters::from_tensors(named).on(&device).unwrap();
-        let loss = InfoNce::new(&settings, channels, &predictors).unwrap();
+        let loss = settings.build(Sizes { channels, grid, classes: 0 }, &predictors).unwrap();
         let tensor = Tensor::from_slice(&z, (batch, grid, grid, channels), &Device::Cpu).unwrap();
         let variable = Var::from_tensor(&tensor).unwrap();
-        let outcome = loss.forward(&variable, &negatives).unwrap();
+        let outcome = loss.forward(&variable, &negatives.clone().into()).unwrap();
         let found = f64::from(outcome.loss.to_scalar::<f32>().unwrap());
         let expected = at(0.0);
         prop_assert!((found - expected).abs() <= 1e-5 * expected.max(1.0), "{} is not {}", found, expected);
@@ -102,14 +102,15 @@ proptest! {
 
 #[test]
 fn vectors_that_say_nothing_score_as_chance() {
-    let settings = pipeline::InfoNce { prediction_steps: 2, negatives: 16, skip: 1 };
-    let negatives = draw_negatives(&settings, 2, 5, &mut generator(0, "negatives", &[]));
+    let settings = Settings { prediction_steps: 2, negatives: 16, skip: 1 };
+    let negatives = settings.draw(2, 5, &mut generator(0, "negatives", &[]));
     let zero =
         |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
     let named = (0..2).map(|k| (format!("predictor.{k}"), zero(&[3, 3])));
-    let loss = InfoNce::new(&settings, 3, &Parameters::from_tensors(named)).unwrap();
-    let outcome = loss.forward(&zero(&[2, 5, 5, 3]), &negatives).unwrap();
+    let sizes = Sizes { channels: 3, grid: 5, classes: 0 };
+    let loss = settings.build(sizes, &Parameters::from_tensors(named)).unwrap();
+    let outcome = loss.forward(&zero(&[2, 5, 5, 3]), &negatives.into()).unwrap();
     let found = f64::from(outcome.loss.to_scalar::<f32>().unwrap());
-    assert!((found - settings.chance()).abs() < 1e-6, "{found}");
-    assert_eq!(outcome.accuracy, 0.0, "a tie is not a hit");
+    assert!((found - settings.of_a_guess(sizes).unwrap()).abs() < 1e-6, "{found}");
+    assert_eq!(outcome.accuracy, Some(0.0), "a tie is not a hit");
 }

@@ -3,9 +3,10 @@
 
 use candle_core::{Device, Tensor, Var};
 use gimlet::device::DeviceName;
-use gimlet::loss::infonce;
-use gimlet::module::{Keep, Module, Parameters, shapes};
-use gimlet::pipeline::{InfoNce, Layer, Loss};
+use gimlet::loss::{self, Recipe, Sizes, infonce};
+use gimlet::module::{Keep, Module, shapes};
+use gimlet::parameters::Parameters;
+use gimlet::pipeline::Layer;
 use gimlet::random::generator;
 use gimlet::train::trainer::{self, Trainer};
 
@@ -108,18 +109,19 @@ fn trained_on(
     micro_batch: Option<usize>,
     recompute: bool,
 ) -> Parameters {
-    let settings = InfoNce { prediction_steps: 2, negatives: 5, skip: 0 };
-    let loss = Loss::InfoNce(settings.clone());
+    let settings = infonce::Settings { prediction_steps: 2, negatives: 5, skip: 0 };
+    let loss = loss::Settings::InfoNce(settings.clone());
     let output = layers.iter().fold(3, |channels, layer| layer.out_channels(channels));
-    let initial = trainer::shapes(layers, &loss, 3, output);
+    let sizes = Sizes { channels: output, grid: GRID, classes: 0 };
+    let initial = trainer::shapes(layers, &loss, 3, sizes);
     let initial = Parameters::draw(&initial, 1, "module").unwrap();
     let initial = initial.on(&device.open().unwrap()).unwrap();
-    let trainer = Trainer::new(layers, &loss, (3, output), GRID, 1e-3, &initial).unwrap();
+    let trainer = Trainer::new(layers, &loss, 3, sizes, 1e-3, &initial).unwrap();
     let mut trainer = trainer.saving_memory(micro_batch, recompute);
     let mut draws = generator(1, "negatives", &[]);
     for _ in 0..3 {
-        let negatives = infonce::draw_negatives(&settings, BATCH, GRID, &mut draws);
-        trainer.step(&input(), &negatives).unwrap();
+        let negatives = settings.draw(BATCH, GRID, &mut draws);
+        trainer.step(&input(), &negatives.into()).unwrap();
     }
     trainer.parameters().unwrap()
 }

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use gimlet::loss::infonce;
 use gimlet::pipeline::{
-    ActivationType, Activations, Compression, Environment, InfoNce, Layer, Loss, Map, OnBadSample,
-    Pipeline, Source,
+    ActivationType, Activations, Compression, Environment, Layer, Loss, Map, OnBadSample, Pipeline,
+    Source,
 };
 use gimlet::{Error, Kind};
 use insta::assert_snapshot;
@@ -151,7 +152,7 @@ fn every_key_is_read() {
     );
     let strides = [2, 1, 1];
     assert_eq!(b.layers, strides.map(|stride| Layer::Bottleneck { planes: 8, stride }));
-    let loss = InfoNce { prediction_steps: 3, negatives: 8, skip: 1 };
+    let loss = infonce::Settings { prediction_steps: 3, negatives: 8, skip: 1 };
     assert_eq!(pipeline.loss, Loss::InfoNce(loss));
     assert_eq!((pipeline.training.batch, pipeline.training.checkpoint_seconds), (16, 10.0));
     let store = &pipeline.store;
@@ -180,7 +181,7 @@ fn keys_that_are_left_out_have_the_documented_values() {
     );
     let rgb = parsed(SHORT, &["view.grayscale=false"]).view;
     assert_eq!((rgb.mean.len(), rgb.std.len()), (3, 3));
-    let loss = InfoNce { prediction_steps: 5, negatives: 16, skip: 1 };
+    let loss = infonce::Settings { prediction_steps: 5, negatives: 16, skip: 1 };
     assert_eq!(pipeline.loss, Loss::InfoNce(loss));
     assert_eq!((pipeline.training.epochs, pipeline.training.batch), (10, 32));
     assert_eq!(pipeline.training.learning_rate, 2e-4);
@@ -244,8 +245,12 @@ fn overrides_set_any_key() {
     assert_eq!(files(&globs).label, None);
     // Tables that the file lacks are made; the last of two overrides counts.
     let made = parsed(SHORT, &["loss.infonce.skip=2", "probe.batch=8", "probe.batch=9"]);
-    let Loss::InfoNce(loss) = &made.loss;
-    assert_eq!((loss.skip, made.probe.batch), (2, 9));
+    let loss = infonce::Settings { prediction_steps: 5, negatives: 16, skip: 2 };
+    assert_eq!((made.loss, made.probe.batch), (Loss::InfoNce(loss), 9));
+    let named = parsed(SHORT, &["loss=supervised"]);
+    assert_eq!(named.loss, Loss::Supervised(Default::default()));
+    let defaults = parsed(SHORT, &["loss=clapp"]);
+    assert_eq!(defaults.loss, parsed(SHORT, &["loss.clapp={}"]).loss);
 }
 
 #[test]
@@ -287,6 +292,7 @@ fn split_cuts_the_same_layers_elsewhere() {
         modules.iter().map(|module| module.layers.len()).collect()
     };
     assert_eq!(cut("each"), [3, 1, 1, 1, 1]);
+    assert_eq!(cut("end-to-end"), [7]);
     assert_eq!(cut("1"), [7]);
     assert_eq!(cut("2"), [5, 2]);
     assert_eq!(cut("3"), [4, 2, 1]);
@@ -295,7 +301,7 @@ fn split_cuts_the_same_layers_elsewhere() {
     assert_snapshot!(refused(&text, &["split=6"]), @"`--set split=6`: `split` asks for 6 modules of 5 units");
     assert_snapshot!(refused(&text, &["split=[1, 3]"]), @"`--set split=[1, 3]`: `split` adds up to 4 units, the modules have 5");
     assert_snapshot!(refused(&text, &["split=[0, 5]"]), @"`--set split=[0, 5]`: `split` leaves a module without a unit");
-    assert_snapshot!(refused(&text, &["split=eahc"]), @r#"`--set split=eahc`: `split` must be "each", a number of modules or a list of units for each module, not the string "eahc""#);
+    assert_snapshot!(refused(&text, &["split=eahc"]), @r#"`--set split=eahc`: `split` must be "each", "end-to-end", a number of modules or a list of units for each module, not the string "eahc""#);
     assert_snapshot!(refused(FULL, &["split=2"]), @r#"
     module `b` is cut up by `split`: it has no `epochs`
       --> recipes/p.toml:37:10
@@ -462,10 +468,20 @@ fn wrong_values_are_shown_with_what_is_wanted() {
     52 | dtype = { f61 = 1 }
        |           ^^^
     "#);
-    assert_snapshot!(refused(SHORT, &["loss=infonce"]), @r#"
-    `--set loss=infonce`: `loss` must be a table with one key
-    hint: write `[loss.infonce]`
+    assert_snapshot!(refused(SHORT, &["loss=[1]"]), @"`--set loss=[1]`: `loss` must be the name of a loss, or a table with one key, not a list");
+    assert_snapshot!(refused(SHORT, &["loss=clap"]), @r#"
+    `--set loss=clap`: unknown value `clap` for `loss`
+    hint: did you mean `clapp`?
     "#);
+    assert_snapshot!(refused(FULL, &["loss.clapp.skip=0"]), @r#"
+    `loss` names both `clapp` and `infonce`
+      --> recipes/p.toml:40:2
+       |
+    40 | [loss.infonce]
+       |  ^^^^
+    hint: to take another than the file does: `--set loss=NAME`, or `--set loss={NAME={KEY=VALUE}}`
+    "#);
+    assert_snapshot!(refused(SHORT, &["loss.vicreg.variance=-1"]), @"`--set loss.vicreg.variance=-1`: `variance` must be at least 0, not -1");
     assert_snapshot!(refused_with("{ relu = {} }", "\"relu\""), @r#"
     a layer in module `a` must be a table with one key
       --> recipes/p.toml:29:5

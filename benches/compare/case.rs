@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use gimlet::loss::infonce;
-use gimlet::module::{Cost, Parameters};
-use gimlet::pipeline::{InfoNce, Layer, Loss, Map};
+use gimlet::loss::{self, Recipe, Sizes, infonce};
+use gimlet::module::Cost;
+use gimlet::parameters::Parameters;
+use gimlet::pipeline::{Layer, Map};
 use gimlet::random::{Draws, generator};
 use gimlet::train::trainer;
 use serde_json::{Value, json};
@@ -46,8 +47,8 @@ pub struct Conv1d {
     pub padding: usize,
 }
 
-pub fn settings() -> InfoNce {
-    InfoNce { prediction_steps: 5, negatives: 16, skip: 1 }
+pub fn settings() -> infonce::Settings {
+    infonce::Settings { prediction_steps: 5, negatives: 16, skip: 1 }
 }
 
 /// The paper's three vision modules.
@@ -172,14 +173,19 @@ impl Case {
         }
     }
 
+    /// What the loss is computed on.
+    pub fn sizes(&self) -> Sizes {
+        Sizes { channels: self.pooled(), grid: GRID, classes: 0 }
+    }
+
     /// Writes the case for both sides.
     pub fn write(&self, path: &Path) -> Result<()> {
         let mut tensors: HashMap<String, Tensor> = HashMap::new();
         let draws = &mut generator(1, self.name, &[]);
         let layers = match &self.what {
             What::Vision(layers, map) => {
-                let loss = Loss::InfoNce(settings());
-                let shapes = trainer::shapes(layers, &loss, map.channels, self.pooled());
+                let loss = loss::Settings::InfoNce(settings());
+                let shapes = trainer::shapes(layers, &loss, map.channels, self.sizes());
                 let drawn = Parameters::draw(&shapes, 1, self.name)?;
                 tensors.extend(drawn.iter().map(|(name, it)| (name.to_string(), it.clone())));
                 let maps = BATCH * GRID * GRID;
@@ -203,7 +209,7 @@ impl Case {
                     channels = Case { what: What::Vision(below.clone(), *map), ..Case::nothing() }
                         .pooled();
                 }
-                let negatives = infonce::draw_negatives(&settings(), BATCH, GRID, draws);
+                let negatives = settings().draw(BATCH, GRID, draws);
                 for (k, negatives) in negatives.iter().enumerate() {
                     let shape = (negatives.len() / settings().negatives, settings().negatives);
                     let table = Tensor::from_slice(negatives, shape, &Device::Cpu)?;

@@ -6,13 +6,15 @@ use std::path::Path;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor, Var};
-use gimlet::module::{Keep, Module, Parameters};
+use gimlet::loss::Negatives;
+use gimlet::module::{Keep, Module};
+use gimlet::parameters::Parameters;
 use gimlet::pipeline::{Layer, Loss};
 use gimlet::train::adam::Adam;
 use gimlet::train::trainer::Trainer;
 
 use crate::Result;
-use crate::case::{Case, Conv1d, GRID, LEARNING_RATE, What, settings};
+use crate::case::{Case, Conv1d, LEARNING_RATE, What, settings};
 use crate::side::Step;
 
 /// Answers standard input until it ends.
@@ -41,12 +43,13 @@ fn vision(
     let input = tensors.remove("input").ok_or("no input")?;
     let negatives = (0..settings().prediction_steps)
         .map(|k| Ok(tensors[&format!("negatives.{k}")].flatten_all()?.to_vec1::<u32>()?))
-        .collect::<Result<Vec<_>>>()?;
+        .collect::<Result<Negatives>>()?;
     let loss = Loss::InfoNce(settings());
     let initial = Parameters::from_tensors(tensors);
-    let channels = (map.channels, case.pooled());
-    let mut trainer = Trainer::new(layers, &loss, channels, GRID, LEARNING_RATE, &initial)?;
-    Ok(move || Ok(trainer.step(&input, &negatives)?.loss))
+    let (channels, sizes) = (map.channels, case.sizes());
+    let mut trainer = Trainer::new(layers, &loss, channels, sizes, LEARNING_RATE, &initial)?;
+    let samples = negatives.into();
+    Ok(move || Ok(trainer.step(&input, &samples)?.loss))
 }
 
 fn speech(

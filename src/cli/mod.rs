@@ -1,5 +1,6 @@
 //! The command line: one file a command, one printer that decides what goes to which stream.
 
+mod compare;
 mod encode;
 mod gc;
 mod ingest;
@@ -60,6 +61,8 @@ enum Command {
     Encode(encode::EncodeArgs),
     /// Judge every encoded module, and its untrained twin, by a linear classifier
     Probe(probe::ProbeArgs),
+    /// Train what is missing of several pipelines, or of variants of one, and show them in one table
+    Compare(compare::CompareArgs),
     /// Show what a run would do and take, before anything runs; fail when it does not fit
     Plan(plan::PlanArgs),
     /// Show where every step of a pipeline stands, and why
@@ -124,6 +127,7 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(args, &printer),
         Command::Encode(args) => encode::run(args, &printer),
         Command::Probe(args) => probe::run(args, &printer),
+        Command::Compare(args) => compare::run(args, &printer),
         Command::Plan(args) => plan::run(args, &printer),
         Command::Status(args) => status::run(args, &printer),
         Command::Inspect(args) => inspect::run(args, &printer),

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::printer::Printer;
 use super::{DeviceArgs, JsonArgs, PipelineArgs, session, table};
-use crate::stage::Step;
+use crate::stage::{Step, report};
 use crate::{Error, Kind};
 
 #[derive(Args)]
@@ -18,7 +18,7 @@ pub struct ProbeArgs {
 }
 
 pub fn run(args: ProbeArgs, printer: &Printer) -> anyhow::Result<()> {
-    let (report, missing) = args.pipeline.with_run(&args.device, printer, |run| {
+    let (rows, missing) = args.pipeline.with_run(&args.device, printer, |run| {
         let mut missing = None;
         for index in 0..run.pipeline.modules.len() {
             if !run.plan.is_done(Step::Encode(index), &run.dir)? {
@@ -29,12 +29,12 @@ pub fn run(args: ProbeArgs, printer: &Printer) -> anyhow::Result<()> {
             session::step(run, Step::Probe(index), printer)?;
         }
         let stages = run.plan.status(&run.dir)?;
-        Ok((table::Report::collect(&run.plan, &run.dir, &stages)?, missing))
+        Ok((report::collect(&run.plan, &run.dir, &stages)?, missing))
     })?;
     if args.output.json {
-        printer.json(&report.probes())?;
-    } else if !report.is_empty() {
-        printer.result(&report.table())?;
+        printer.json(&report::probes(&rows))?;
+    } else if !rows.is_empty() {
+        printer.result(&table::report(&rows))?;
     }
     match missing {
         None => Ok(()),

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::printer::Printer;
 use super::{DeviceArgs, JsonArgs, PipelineArgs, session, table};
+use crate::stage::report;
 
 #[derive(Args)]
 pub struct RunArgs {
@@ -17,26 +18,26 @@ pub struct RunArgs {
 }
 
 pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
-    let (name, dir, stages, report) = args.pipeline.with_run(&args.device, printer, |run| {
+    let (name, dir, stages, rows) = args.pipeline.with_run(&args.device, printer, |run| {
         run.check_room(&run.plan.steps())?;
         for step in run.plan.steps() {
             session::step(run, step, printer)?;
         }
         let stages = run.plan.status(&run.dir)?;
-        let report = table::Report::collect(&run.plan, &run.dir, &stages)?;
-        Ok((run.pipeline.name.clone(), run.dir.clone(), stages, report))
+        let rows = report::collect(&run.plan, &run.dir, &stages)?;
+        Ok((run.pipeline.name.clone(), run.dir.clone(), stages, rows))
     })?;
     if args.output.json {
         return printer.json(&json!({
             "pipeline": name,
             "run_dir": dir.path(),
             "stages": stages,
-            "probes": report.probes(),
+            "probes": report::probes(&rows),
         }));
     }
     printer.note("");
-    printer.result(&report.table())?;
-    printer.note(&format!("\n{}", report.verdict()));
+    printer.result(&table::report(&rows))?;
+    printer.note(&format!("\n{}", table::verdict(&rows)));
     printer.note(&format!("everything is in {}", dir.path().display()));
     Ok(())
 }

@@ -2,11 +2,10 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::Result;
-use crate::pipeline::Split;
+use crate::stage::comparison::{Line, Mean};
 use crate::stage::record::ProbeResult;
+use crate::stage::report::Row;
 use crate::stage::status::StepStatus;
-use crate::stage::{Plan, RunDir, Step};
 use crate::train::profile::Profile;
 
 /// A table without borders, its columns two spaces apart; `right` are aligned to the right.
@@ -102,124 +101,119 @@ pub fn status(stages: &[StepStatus]) -> String {
     plain(&header, rows.collect(), &[3, 4, 5, 6, 7])
 }
 
-/// What the probes found, and what the modules cost.
-pub struct Report {
-    rows: Vec<Row>,
+/// What the probes found, and what the modules cost: one row a module and kind.
+pub fn report(rows: &[Row]) -> String {
+    let rows = rows.iter().map(|row| {
+        let probe = &row.probe;
+        vec![
+            probe.module.clone(),
+            probe.kind.clone(),
+            optional(probe.accuracy, percent),
+            format!("{:.3}", probe.loss),
+            optional(probe.chance_loss, |loss| format!("{loss:.3}")),
+            optional(row.seconds, |seconds| format!("{seconds:.0}")),
+            optional(row.wait_share, waited),
+            optional(row.peak_memory, bytes),
+            bytes(row.bytes),
+        ]
+    });
+    let header = [
+        "module",
+        "kind",
+        "accuracy",
+        "loss",
+        "chance",
+        "seconds",
+        "waited",
+        "peak memory",
+        "written",
+    ];
+    plain(&header, rows.collect(), &[2, 3, 4, 5, 6, 7, 8])
+        + "\n\n"
+        + WHAT_COLUMNS_ARE
+        + "\nwaited: of training, for data."
 }
 
-struct Row {
-    probe: ProbeResult,
-    seconds: Option<f64>,
-    wait_share: Option<f64>,
-    peak_memory: Option<u64>,
-    bytes: u64,
+const WHAT_COLUMNS_ARE: &str = "accuracy: linear probe on the test split; loss: on the test split, of \
+     a guess: chance.\nseconds, memory: train and encode; the untrained stack is encoded in one pass, \
+     counted in each row.";
+
+fn percent(share: f64) -> String {
+    format!("{:.2} %", 100.0 * share)
 }
 
-impl Report {
-    /// All probes of a run that are there for its present settings.
-    ///
-    /// `stages` is the status of the run, which knows what the steps cost.
-    pub fn collect(plan: &Plan, dir: &RunDir, stages: &[StepStatus]) -> Result<Self> {
-        let mut rows = Vec::new();
-        for step in plan.steps() {
-            let Step::Probe(index) = step else { continue };
-            let Some((_, record)) = plan.probe(index, dir)? else { continue };
-            for probe in record.results {
-                let trained = probe.kind == "trained";
-                let stage = if trained { plan.module(index) } else { "untrained" };
-                let steps = stages.iter().filter(|it| it.stage == stage && it.step != "probe");
-                let (mut seconds, mut peak_memory, mut bytes) = (None, None, 0);
-                let mut wait_share = None;
-                for it in steps {
-                    wait_share = it.wait_share.or(wait_share);
-                    seconds = it.seconds.map(|s| s + seconds.unwrap_or(0.0)).or(seconds);
-                    peak_memory = it.peak_memory.max(peak_memory);
-                    bytes += it.bytes.unwrap_or(0);
-                }
-                if !trained {
-                    bytes = untrained_bytes(plan, dir, index)?;
-                }
-                rows.push(Row { probe, seconds, wait_share, peak_memory, bytes });
-            }
-        }
-        Ok(Self { rows })
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    /// The probes alone.
-    pub fn probes(&self) -> Vec<&ProbeResult> {
-        self.rows.iter().map(|row| &row.probe).collect()
-    }
-
-    /// One row a module and kind.
-    pub fn table(&self) -> String {
-        let rows = self.rows.iter().map(|row| {
-            let probe = &row.probe;
-            vec![
-                probe.module.clone(),
-                probe.kind.clone(),
-                optional(probe.accuracy, |accuracy| format!("{:.2} %", 100.0 * accuracy)),
-                format!("{:.3}", probe.loss),
-                format!("{:.3}", probe.chance_loss),
-                optional(row.seconds, |seconds| format!("{seconds:.0}")),
-                optional(row.wait_share, waited),
-                optional(row.peak_memory, bytes),
-                bytes(row.bytes),
-            ]
-        });
-        let header = [
-            "module",
-            "kind",
-            "accuracy",
-            "loss",
-            "chance",
-            "seconds",
-            "waited",
-            "peak memory",
-            "written",
-        ];
-        let right = [2, 3, 4, 5, 6, 7, 8];
-        plain(&header, rows.collect(), &right)
-            + "\n\naccuracy: linear probe on the test split; loss: on the test split, of a guess: \
-               chance.\nseconds, memory: train and encode; the untrained stack is encoded in one \
-               pass, counted in each row.\nwaited: of training, for data."
-    }
-
-    /// Whether every trained module beats its untrained twin and its predecessor.
-    pub fn verdict(&self) -> String {
-        let of = |kind: &str| -> Vec<&ProbeResult> {
-            self.probes().into_iter().filter(|probe| probe.kind == kind).collect()
-        };
-        let (trained, untrained) = (of("trained"), of("untrained"));
-        let mut behind = Vec::new();
-        for (index, (module, twin)) in trained.iter().zip(&untrained).enumerate() {
-            if module.accuracy <= twin.accuracy {
-                behind.push(format!("`{}` does not beat its untrained twin", module.module));
-            }
-            if index > 0 && module.accuracy <= trained[index - 1].accuracy {
-                let before = &trained[index - 1].module;
-                behind.push(format!("`{}` does not beat `{before}`", module.module));
-            }
-        }
-        if trained.iter().any(|probe| probe.accuracy.is_none()) {
-            return "no labels: accuracies cannot be compared".to_string();
-        }
-        match behind.is_empty() {
-            true => "every module beats its untrained twin and its predecessor".to_string(),
-            false => behind.join("; "),
-        }
-    }
+/// Variants beside each other, for a terminal.
+pub fn comparison(lines: &[Line]) -> String {
+    let (header, rows) = comparison_cells(lines);
+    plain(&header, rows, &[3, 4, 5, 6, 7, 8]) + "\n\n" + WHAT_COLUMNS_ARE + ACROSS_SEEDS
 }
 
-/// Bytes of the pooled vectors of one untrained module.
-fn untrained_bytes(plan: &Plan, dir: &RunDir, index: usize) -> Result<u64> {
-    let mut bytes = 0;
-    for split in Split::ALL {
-        let generations = plan.generations(Step::Untrained, split, dir)?;
-        bytes += generations.get(index).map_or(0, gimlet_store::Generation::bytes);
+/// The same as Markdown.
+pub fn comparison_markdown(lines: &[Line]) -> String {
+    let (header, rows) = comparison_cells(lines);
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_header(header).add_rows(rows);
+    format!("{table}\n\n{WHAT_COLUMNS_ARE}{ACROSS_SEEDS}\n")
+}
+
+const ACROSS_SEEDS: &str = "\nover seeds: accuracy and loss as mean and standard deviation, the mean of \
+     seconds and bytes, the highest memory.";
+
+fn comparison_cells(lines: &[Line]) -> ([&'static str; 9], Vec<Vec<String>>) {
+    let spread = |mean: Mean, show: &dyn Fn(f64) -> String| match mean.deviation {
+        Some(deviation) => format!("{} ± {}", show(mean.mean), show(deviation)),
+        None => show(mean.mean),
+    };
+    let rows = lines.iter().map(|line| {
+        vec![
+            line.variant.clone(),
+            line.module.clone(),
+            line.kind.clone(),
+            optional(line.accuracy, |it| {
+                spread(it, &|share| format!("{:.2}", 100.0 * share)) + " %"
+            }),
+            spread(line.loss, &|loss| format!("{loss:.3}")),
+            optional(line.chance_loss, |loss| format!("{loss:.3}")),
+            optional(line.seconds, |seconds| format!("{seconds:.0}")),
+            optional(line.peak_memory, bytes),
+            bytes(line.bytes),
+        ]
+    });
+    let header = [
+        "variant",
+        "module",
+        "kind",
+        "accuracy",
+        "loss",
+        "chance",
+        "seconds",
+        "peak memory",
+        "written",
+    ];
+    (header, rows.collect())
+}
+
+/// Whether every trained module beats its untrained twin and its predecessor.
+pub fn verdict(rows: &[Row]) -> String {
+    let of = |kind: &str| -> Vec<&ProbeResult> {
+        rows.iter().map(|row| &row.probe).filter(|probe| probe.kind == kind).collect()
+    };
+    let (trained, untrained) = (of("trained"), of("untrained"));
+    let mut behind = Vec::new();
+    for (index, (module, twin)) in trained.iter().zip(&untrained).enumerate() {
+        if module.accuracy <= twin.accuracy {
+            behind.push(format!("`{}` does not beat its untrained twin", module.module));
+        }
+        if index > 0 && module.accuracy <= trained[index - 1].accuracy {
+            let before = &trained[index - 1].module;
+            behind.push(format!("`{}` does not beat `{before}`", module.module));
+        }
     }
-    Ok(bytes)
+    if trained.iter().any(|probe| probe.accuracy.is_none()) {
+        return "no labels: accuracies cannot be compared".to_string();
+    }
+    match behind.is_empty() {
+        true => "every module beats its untrained twin and its predecessor".to_string(),
+        false => behind.join("; "),
+    }
 }

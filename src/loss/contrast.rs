@@ -1,4 +1,4 @@
-//! One prediction step of InfoNCE on the CPU: projection, scores, cross-entropy and their gradients.
+//! One prediction step on the CPU: projection, scores, what they are worth, and the gradients.
 //!
 //! The negatives are gathered by their numbers, row by row: with N of them each position reads
 //! N + 1 rows, where a product of all positions and all targets would take as many times more
@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
+use super::prediction::Judge;
 use crate::kernel::gathered::{Gathered, Segment};
 use crate::kernel::outer::add_outer;
 use crate::kernel::panels::Panels;
@@ -19,8 +20,8 @@ use crate::kernel::{values, with_values};
 /// Rows of a product that a task computes.
 const ROWS: usize = 64;
 
-/// Cross-entropy of each pooled vector picking the projection of the one `below` rows further down
-/// among those of its negatives: of `pooled` `[batch, grid, grid, channels]` and a predictor
+/// The mean over positions of what a judge makes of the scores of the projection of the vector `below`
+/// rows further down, and of those of its negatives: of `pooled` `[batch, grid, grid, channels]` and a predictor
 /// `[channels, channels]`, a scalar.
 pub(super) struct Contrast {
     pub grid: usize,
@@ -28,6 +29,7 @@ pub(super) struct Contrast {
     /// The numbers of the targets that each position is scored against, besides its own:
     /// `[positions * N]`.
     pub negatives: Vec<u32>,
+    pub judge: &'static dyn Judge,
     pub scores: Arc<Mutex<Scores>>,
 }
 
@@ -36,8 +38,9 @@ pub(super) struct Contrast {
 pub(super) struct Scores {
     /// The projected targets, `[positions, channels]`.
     targets: Vec<f32>,
-    /// softmax over the positive and the negatives, `[positions, 1 + N]`.
-    probabilities: Vec<f32>,
+    /// Of each position's loss, along the scores of the positive and the negatives,
+    /// `[positions, 1 + N]`.
+    slopes: Vec<f32>,
     /// The share of positions whose positive scores above every negative.
     pub accuracy: f64,
 }
@@ -62,7 +65,7 @@ impl Contrast {
             && self.negatives.iter().all(|&negative| (negative as usize) < positions);
         if !fits {
             candle_core::bail!(
-                "infonce: vectors {pooled:?}, a predictor {predictor:?} and {} negatives do not fit",
+                "contrast: vectors {pooled:?}, a predictor {predictor:?} and {} negatives do not fit",
                 self.negatives.len()
             )
         }
@@ -142,7 +145,7 @@ fn product(values: &[f32], starts: &[u32], channels: usize, right: &Panels) -> V
 
 impl CustomOp2 for Contrast {
     fn name(&self) -> &'static str {
-        "infonce"
+        "contrast"
     }
 
     fn cpu_fwd(
@@ -160,8 +163,8 @@ impl CustomOp2 for Contrast {
         panels.pack(predictor, (channels, channels), 1, |p| p * channels);
         let targets = product(pooled, &self.starts(sizes, self.below), channels, &panels);
         let contexts = self.starts(sizes, 0);
-        let mut probabilities = vec![0.0f32; positions * (1 + negatives)];
-        let per_position: Vec<(f64, bool)> = probabilities
+        let mut slopes = vec![0.0f32; positions * (1 + negatives)];
+        let per_position: Vec<(f64, bool)> = slopes
             .par_chunks_exact_mut(1 + negatives)
             .enumerate()
             .map(|(position, row)| {
@@ -170,20 +173,14 @@ impl CustomOp2 for Contrast {
                     *score = dot(context, &targets[target * channels..][..channels]);
                 }
                 let hit = row[1..].iter().all(|&negative| row[0] > negative);
-                let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                let sum: f64 = row.iter().map(|score| f64::from(score - max).exp()).sum();
-                let loss = sum.ln() - f64::from(row[0] - max);
-                for score in row.iter_mut() {
-                    *score = (f64::from(*score - max).exp() / sum) as f32;
-                }
-                (loss, hit)
+                (self.judge.row(row), hit)
             })
             .collect();
         let loss = per_position.iter().map(|(loss, _)| loss).sum::<f64>() / positions as f64;
         let hits = per_position.iter().filter(|(_, hit)| *hit).count();
         let accuracy = hits as f64 / positions as f64;
         *self.scores.lock().unwrap_or_else(PoisonError::into_inner) =
-            Scores { targets, probabilities, accuracy };
+            Scores { targets, slopes, accuracy };
         Ok((CpuStorage::F32(vec![loss as f32]), Shape::from(())))
     }
 
@@ -220,12 +217,10 @@ impl Contrast {
     ) -> (Vec<f32>, Vec<f32>) {
         let Sizes { positions, channels, negatives } = sizes;
         let scores = self.scores.lock().unwrap_or_else(PoisonError::into_inner);
-        let Scores { targets, probabilities, .. } = &*scores;
+        let Scores { targets, slopes, .. } = &*scores;
         let (contexts, below) = (self.starts(sizes, 0), self.starts(sizes, self.below));
-        let weight = |position: usize, place: usize| {
-            let probability = probabilities[position * (1 + negatives) + place];
-            scale * (probability - f32::from(u8::from(place == 0)))
-        };
+        let weight =
+            |position: usize, place: usize| scale * slopes[position * (1 + negatives) + place];
         let mut d_contexts = vec![0.0; positions * channels];
         d_contexts.par_chunks_exact_mut(channels).enumerate().for_each(|(position, sum)| {
             for (place, target) in self.candidates(position, negatives).enumerate() {

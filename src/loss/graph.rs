@@ -1,9 +1,8 @@
-//! One prediction step of InfoNCE on candle's own operations, as a graph: for devices without our
-//! kernels.
+//! One prediction step on candle's own operations, as a graph: for devices without our kernels.
 
 use candle_core::{DType, Tensor};
-use candle_nn::ops::log_softmax;
 
+use super::prediction::Judge;
 use crate::{Error, Result};
 
 /// The loss of a prediction step, a scalar, and the share of positions whose positive scores above
@@ -17,6 +16,7 @@ pub(super) fn contrast(
     predictor: &Tensor,
     below: usize,
     negatives: &[u32],
+    judge: &dyn Judge,
 ) -> Result<(Tensor, f64)> {
     let (batch, grid, columns, channels) = pooled.dims4()?;
     let predicting = grid.saturating_sub(below);
@@ -34,7 +34,7 @@ pub(super) fn contrast(
     let own = Tensor::arange(0, positions as u32, device)?.unsqueeze(1)?;
     let negatives = Tensor::from_slice(negatives, (positions, wrong), device)?;
     let scores = scores.gather(&Tensor::cat(&[&own, &negatives], 1)?.contiguous()?, 1)?;
-    let loss = log_softmax(&scores, 1)?.narrow(1, 0, 1)?.mean_all()?.neg()?;
+    let loss = judge.mean(&scores)?;
 
     let best_negative = scores.narrow(1, 1, wrong)?.contiguous()?.max_keepdim(1)?;
     let hits = scores.narrow(1, 0, 1)?.gt(&best_negative)?.to_dtype(DType::F32)?.mean_all()?;

@@ -1,111 +1,89 @@
 //! InfoNCE (van den Oord et al. 2018, equation 4), as Greedy InfoMax (Löwe et al. 2019) uses it on
 //! a grid of patches: each patch predicts those some rows below it, against negatives from the
-//! whole batch.
+//! whole batch ([`super::prediction`]).
 //!
-//! With `z` the pooled vectors `[batch, grid, grid, channels]`, K prediction steps, a skip of s rows
-//! and `R_k = grid - (k + s)`, for k = 1..K:
-//!
-//! - `T_k = z[:, k+s.., :] W_k` are the projected targets;
-//! - position (b, y, x), y < R_k, scores the target (b, y + k + s, x) and N negatives by a plain dot
-//!   product with `z[b, y, x]`: no temperature, no normalisation;
-//! - `loss_k` is the mean over positions of `-log softmax([positive, negatives])_0`.
-//!
-//! The loss is the mean over k; a guess has ln(N + 1). Positions and targets are numbered
-//! `(b * R_k + y) * grid + x`. Neither side is detached.
-
-use std::sync::{Arc, Mutex, PoisonError};
+//! The loss of a position is `-log softmax([positive, negatives])_0`; a guess has ln(N + 1).
 
 use candle_core::Tensor;
+use candle_nn::ops::log_softmax;
+use serde::{Deserialize, Serialize};
 
-use super::contrast::{Contrast, Scores};
-use super::graph;
+use super::prediction::{self, Judge, Prediction, Reach};
+use super::{Bounded, Loss, Misfit, Negatives, Recipe, Sizes};
 use crate::Result;
-use crate::device::Device;
-use crate::module::{ParameterShape, Parameters};
-use crate::pipeline::InfoNce as Settings;
+use crate::parameters::{ParameterShape, Parameters};
 use crate::random::Draws;
 
-/// The loss with its predictors W_k.
-pub struct InfoNce {
-    settings: Settings,
-    /// `[channels, channels]` each: `T = z W`.
-    predictors: Vec<Tensor>,
-    /// Where the predictors lie.
-    device: Device,
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Settings {
+    /// K: how many rows of patches below are predicted.
+    pub prediction_steps: usize,
+    /// N: negatives for each prediction.
+    pub negatives: usize,
+    /// Rows left out between a patch and its first target, because they overlap it.
+    pub skip: usize,
 }
 
-/// For each prediction step, N target numbers for every position: `[positions * N]`.
-pub type Negatives = Vec<Vec<u32>>;
-
-/// The loss of a batch.
-pub struct Outcome {
-    /// The mean over prediction steps, a scalar tensor.
-    pub loss: Tensor,
-    /// The share of predictions whose positive scores above every negative.
-    pub accuracy: f64,
+impl Default for Settings {
+    fn default() -> Self {
+        Self { prediction_steps: 5, negatives: 16, skip: 1 }
+    }
 }
 
-/// The shapes of the predictors for vectors of `channels`.
-pub fn shapes(settings: &Settings, channels: usize) -> Vec<ParameterShape> {
-    let shape = |k| ParameterShape {
-        name: format!("predictor.{k}"),
-        dims: vec![channels, channels],
-        fan_in: channels,
-    };
-    (0..settings.prediction_steps).map(shape).collect()
+impl Settings {
+    fn reach(&self) -> Reach {
+        Reach { steps: self.prediction_steps, skip: self.skip }
+    }
 }
 
-/// Draws the negatives of a batch: uniformly, with replacement, from all targets of the same
-/// prediction step; the positive is not excluded.
-pub fn draw_negatives(
-    settings: &Settings,
-    batch: usize,
-    grid: usize,
-    draws: &mut Draws,
-) -> Negatives {
-    (1..=settings.prediction_steps)
-        .map(|k| {
-            let targets = batch * (grid - k - settings.skip) * grid;
-            (0..targets * settings.negatives).map(|_| draws.below(targets as u32)).collect()
-        })
-        .collect()
-}
-
-impl InfoNce {
-    /// The loss with the predictors found in `parameters`, on whose device its inputs must lie.
-    ///
-    /// # Errors
-    /// When a predictor is missing or has another shape.
-    pub fn new(settings: &Settings, channels: usize, parameters: &Parameters) -> Result<Self> {
-        let shapes = shapes(settings, channels);
-        let predictors = shapes.iter().map(|shape| parameters.get(shape)).collect::<Result<_>>()?;
-        let device = parameters.device().clone();
-        Ok(Self { settings: settings.clone(), predictors, device })
+impl Recipe for Settings {
+    fn bounds(&self) -> Vec<Bounded> {
+        let [steps, skip] = self.reach().bounds();
+        vec![steps, prediction::negatives(self.negatives), skip]
     }
 
-    /// The loss of `pooled` `[batch, grid, grid, channels]` with these negatives.
-    ///
-    /// # Errors
-    /// When the shapes do not fit, or a negative's number is out of range.
-    pub fn forward(&self, pooled: &Tensor, negatives: &Negatives) -> Result<Outcome> {
-        let (_, grid, _, _) = pooled.dims4()?;
-        let mut losses = Vec::with_capacity(self.predictors.len());
-        let mut accuracy = 0.0;
-        for (index, (predictor, negatives)) in self.predictors.iter().zip(negatives).enumerate() {
-            let below = index + 1 + self.settings.skip;
-            if self.device.has_kernels() {
-                let scores = Arc::new(Mutex::new(Scores::default()));
-                let negatives = negatives.clone();
-                let op = Contrast { grid, below, negatives, scores: scores.clone() };
-                losses.push(pooled.apply_op2(predictor, op)?);
-                accuracy += scores.lock().unwrap_or_else(PoisonError::into_inner).accuracy;
-            } else {
-                let (loss, hits) = graph::contrast(pooled, predictor, below, negatives)?;
-                losses.push(loss);
-                accuracy += hits;
-            }
+    fn check(&self, rows: usize, columns: usize) -> Result<(), Misfit> {
+        self.reach().check(rows, columns)
+    }
+
+    fn shapes(&self, sizes: Sizes) -> Vec<ParameterShape> {
+        self.reach().shapes(sizes.channels)
+    }
+
+    fn draw(&self, batch: usize, grid: usize, draws: &mut Draws) -> Negatives {
+        self.reach().draw(self.negatives, batch, grid, draws)
+    }
+
+    fn of_a_guess(&self, _sizes: Sizes) -> Option<f64> {
+        Some(((self.negatives + 1) as f64).ln())
+    }
+
+    fn operations(&self, sizes: Sizes) -> f64 {
+        self.reach().operations(sizes, 1 + self.negatives)
+    }
+
+    fn build(&self, sizes: Sizes, parameters: &Parameters) -> Result<Box<dyn Loss>> {
+        Ok(Box::new(Prediction::new(self.reach(), sizes.channels, parameters, &CrossEntropy)?))
+    }
+}
+
+/// Cross-entropy of picking the positive.
+struct CrossEntropy;
+
+impl Judge for CrossEntropy {
+    fn row(&self, scores: &mut [f32]) -> f64 {
+        let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let sum: f64 = scores.iter().map(|score| f64::from(score - max).exp()).sum();
+        let loss = sum.ln() - f64::from(scores[0] - max);
+        for score in scores.iter_mut() {
+            *score = (f64::from(*score - max).exp() / sum) as f32;
         }
-        let loss = Tensor::stack(&losses, 0)?.mean_all()?;
-        Ok(Outcome { loss, accuracy: accuracy / self.predictors.len() as f64 })
+        scores[0] -= 1.0;
+        loss
+    }
+
+    fn mean(&self, scores: &Tensor) -> candle_core::Result<Tensor> {
+        log_softmax(scores, 1)?.narrow(1, 0, 1)?.mean_all()?.neg()
     }
 }

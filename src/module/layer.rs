@@ -11,9 +11,9 @@
 
 use candle_core::Tensor;
 
-use super::parameters::{ParameterShape, Parameters};
 use crate::Result;
 use crate::kernel::Geometry;
+use crate::parameters::{ParameterShape, Parameters};
 use crate::pipeline::{Layer as Spec, Map};
 
 /// The factor by which a bottleneck widens its planes.

@@ -7,7 +7,6 @@
 mod cost;
 mod graph;
 mod layer;
-mod parameters;
 mod pass;
 mod program;
 mod tile;
@@ -18,12 +17,12 @@ use candle_core::Tensor;
 
 pub use cost::Cost;
 use layer::Layer;
-pub use parameters::{ParameterShape, Parameters};
 use pass::Passes;
 pub use pass::{Keep, Memory};
 use program::Program;
 
 use crate::device::Device;
+use crate::parameters::{ParameterShape, Parameters};
 use crate::pipeline::{self, Map};
 use crate::{Error, Result};
 

@@ -1,5 +1,6 @@
 //! Numbers of a pipeline file within their bounds.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use toml::Spanned;
@@ -21,15 +22,24 @@ pub fn whole(
     bounds: RangeInclusive<usize>,
 ) -> Result<usize, Fault> {
     let number = *value.get_ref();
+    within(number, key, &bounds).map_err(|wrong| Fault::at(value.span(), wrong))?;
+    Ok(number)
+}
+
+/// Whether a number is in `bounds`; if not, what to say of it.
+pub fn within<T: PartialOrd + Display>(
+    number: T,
+    key: &str,
+    bounds: &RangeInclusive<T>,
+) -> Result<(), String> {
     let (least, most) = (bounds.start(), bounds.end());
-    let wrong = if number < *least {
-        format!("`{key}` must be at least {least}, not {number}")
-    } else if number > *most {
-        format!("`{key}` must be at most {most}, not {number}")
+    if number < *least {
+        Err(format!("`{key}` must be at least {least}, not {number}"))
+    } else if number <= *most {
+        Ok(())
     } else {
-        return Ok(number);
-    };
-    Err(Fault::at(value.span(), wrong))
+        Err(format!("`{key}` must be at most {most}, not {number}"))
+    }
 }
 
 /// Like [`whole`] for a key that may be left out.

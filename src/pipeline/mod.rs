@@ -51,10 +51,10 @@
 //! preset = "resnet50-1"   # instead of `layers`
 //! width = 32              # 64 when left out
 //!
-//! [loss.infonce]
-//! prediction_steps = 5
-//! negatives = 16
-//! skip = 1
+//! [loss.infonce]          # or one of the others; see below
+//! prediction_steps = 5    # rows of patches below that each patch predicts
+//! negatives = 16          # for each prediction, from the whole batch
+//! skip = 1                # rows left out in between, since they overlap the patch
 //!
 //! [training]
 //! epochs = 10
@@ -108,11 +108,21 @@
 //! `in_channels` says otherwise.
 //!
 //! **Split.** The key `split`, at the top of the file, cuts the layers of all modules into other
-//! modules, which are called `m0`, `m1` and so on. `"each"` makes every unit a module; a number
+//! modules, which are called `m0`, `m1` and so on. `"each"` makes every unit a module, `"end-to-end"` makes one of
+//! all; a number
 //! makes so many modules, the first ones a unit larger if need be; a list has the units of each
 //! module. A unit is a block or a convolution; a ReLU stays with what it follows, and a block
 //! with a convolution right before it. Modules that are cut have no `epochs`, `learning_rate` and
 //! `activations` of their own.
+//!
+//! **Losses.** `loss = "clapp"` is short for a `[loss.clapp]` that says nothing else.
+//!
+//! - `infonce`: as above ([`crate::loss::infonce`]).
+//! - `clapp`: `prediction_steps`, `negatives` (1) and `skip`, with a hinge ([`crate::loss::clapp`]).
+//! - `vicreg`: `prediction_steps`, `skip`, and the weights `invariance` (25), `variance` (25) and
+//!   `covariance` (1); no negatives ([`crate::loss::vicreg`]).
+//! - `supervised`: the labels, by a linear classifier of each module's own; without a split, greedy
+//!   ([`crate::loss::supervised`]).
 //!
 //! **Overrides.** `--set key=value` sets any key: `training.epochs=3`; `modules.a.epochs=2`, or
 //! `modules.0.epochs=2` by index, before any split. The value is TOML; what is not TOML is a
@@ -134,17 +144,19 @@ mod wording;
 
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::de::DeTable;
 
-use self::bounds::{COUNT, SIZE, optional_number, optional_positive, optional_whole};
+use self::bounds::{COUNT, optional_number, optional_positive, optional_whole, within};
 use self::bytes::optional_bytes;
 use self::modules::{Defaults, Planned};
 use self::origin::{Fault, Origin};
 use self::shapes::{Culprit, image_size, walk};
 use crate::error::{Error, Kind, Result};
+use crate::loss::Bounded;
 
 pub use bytes::in_words as bytes_in_words;
 pub use settings::*;
@@ -228,11 +240,11 @@ fn read(
     let data = data::resolve(&raw.data, file, origin, environment)?;
     let view = view::resolve(&raw.view)?;
     let training = training(&raw.training)?;
-    let loss = loss(&raw.loss)?;
+    let loss = loss(raw.loss.as_ref(), document.get_ref())?;
     let store = store(&raw.store)?;
     let defaults = Defaults { training: &training, activations: store.activations };
     let planned = modules::resolve(&raw.modules, &raw.split, &defaults, view.channels())?;
-    check_shapes(&raw, &data, &view, &loss, &planned)?;
+    check_shapes(&raw, document.get_ref(), &data, &view, &loss, &planned)?;
     Ok(Pipeline {
         name: name(&raw.name, file)?,
         file: file.to_owned(),
@@ -283,14 +295,22 @@ fn training(raw: &raw::Training) -> Result<Training, Fault> {
     })
 }
 
-fn loss(raw: &raw::Loss) -> Result<Loss, Fault> {
-    let raw::Loss::InfoNce(raw) = raw;
-    let steps = optional_whole(&raw.prediction_steps, "prediction_steps", SIZE)?;
-    Ok(Loss::InfoNce(InfoNce {
-        prediction_steps: steps.unwrap_or(5),
-        negatives: optional_whole(&raw.negatives, "negatives", COUNT)?.unwrap_or(16),
-        skip: optional_whole(&raw.skip, "skip", 0..=*SIZE.end())?.unwrap_or(1),
-    }))
+/// The loss, each of its settings within its bounds.
+fn loss(given: Option<&Loss>, document: &DeTable<'_>) -> Result<Loss, Fault> {
+    let loss = given.cloned().unwrap_or_default();
+    for Bounded { key, value, bounds } in loss.recipe().bounds() {
+        within(value, key, &bounds).map_err(|wrong| match loss_span(document, &loss, key) {
+            Some(span) => Fault::at(span, wrong),
+            None => Fault::of_file(wrong),
+        })?;
+    }
+    Ok(loss)
+}
+
+/// Where a setting of the loss is given.
+fn loss_span(document: &DeTable<'_>, loss: &Loss, key: &str) -> Option<Range<usize>> {
+    let table = document.get("loss")?.get_ref().get(loss.name())?;
+    Some(table.get_ref().get(key)?.span())
 }
 
 fn store(raw: &raw::Store) -> Result<Store, Fault> {
@@ -319,6 +339,7 @@ fn probe(raw: &raw::Probe) -> Result<Probe, Fault> {
 /// read.
 fn check_shapes(
     raw: &raw::Pipeline,
+    document: &DeTable<'_>,
     data: &Data,
     view: &View,
     loss: &Loss,
@@ -331,10 +352,8 @@ fn check_shapes(
     let span = match misfit.culprit {
         Culprit::Crop => raw.view.crop.as_ref().map_or(patch, toml::Spanned::span),
         Culprit::Patch => patch,
-        Culprit::Prediction => {
-            let raw::Loss::InfoNce(loss) = &raw.loss;
-            let key = loss.prediction_steps.as_ref().or(loss.skip.as_ref());
-            key.map_or(patch, toml::Spanned::span)
+        Culprit::Loss(keys) => {
+            keys.iter().find_map(|key| loss_span(document, loss, key)).unwrap_or(patch)
         }
         Culprit::Layer { module, layer } => planned[module].origins[layer].clone(),
     };

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use toml::Spanned;
 
-use super::settings::{ActivationType, Activations, Compression, OnBadSample};
+use super::settings::{ActivationType, Activations, Compression, Loss, OnBadSample};
 
 /// A key that may be left out, with the position of its value.
 pub type Optional<T> = Option<Spanned<T>>;
@@ -22,8 +22,7 @@ pub struct Pipeline {
     pub view: View,
     pub modules: Spanned<Vec<Spanned<Module>>>,
     pub split: Optional<Split>,
-    #[serde(default)]
-    pub loss: Loss,
+    pub loss: Option<Loss>,
     #[serde(default)]
     pub training: Training,
     #[serde(default)]
@@ -125,26 +124,6 @@ pub struct Bottleneck {
     pub planes: Spanned<usize>,
     pub stride: Optional<usize>,
     pub blocks: Optional<usize>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Loss {
-    InfoNce(InfoNce),
-}
-
-impl Default for Loss {
-    fn default() -> Self {
-        Self::InfoNce(InfoNce::default())
-    }
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub struct InfoNce {
-    pub prediction_steps: Optional<usize>,
-    pub negatives: Optional<usize>,
-    pub skip: Optional<usize>,
 }
 
 #[derive(Default, Deserialize)]
@@ -280,12 +259,13 @@ impl<'de> Deserialize<'de> for Split {
             type Value = Split;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"each\", a number of modules or a list of units for each module")
+                f.write_str("\"each\", \"end-to-end\", a number of modules or a list of units for each module")
             }
 
             fn visit_str<E: Error>(self, word: &str) -> Result<Split, E> {
                 match word {
                     "each" => Ok(Split::Each),
+                    "end-to-end" => Ok(Split::Modules(1)),
                     _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
                 }
             }

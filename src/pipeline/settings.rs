@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::loss::Settings as Loss;
+
 /// A whole pipeline: where its samples come from, how they are seen, and what is trained on them.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Pipeline {
@@ -19,6 +21,7 @@ pub struct Pipeline {
     pub view: View,
     /// In order; each reads what the one before it wrote. Never empty.
     pub modules: Vec<Module>,
+    /// What every module trains with.
     pub loss: Loss,
     pub training: Training,
     pub store: Store,
@@ -225,31 +228,6 @@ pub enum Layer {
         planes: usize,
         stride: usize,
     },
-}
-
-/// The loss every module trains with.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Loss {
-    InfoNce(InfoNce),
-}
-
-/// The settings of [`crate::loss::infonce`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct InfoNce {
-    /// K: how many rows of patches below are predicted.
-    pub prediction_steps: usize,
-    /// N: negatives for each prediction.
-    pub negatives: usize,
-    /// Rows left out between a patch and its first target, because they overlap it.
-    pub skip: usize,
-}
-
-impl InfoNce {
-    /// The loss of a guess: ln(N + 1).
-    pub fn chance(&self) -> f64 {
-        ((self.negatives + 1) as f64).ln()
-    }
 }
 
 /// How a module is trained.

@@ -1,7 +1,6 @@
 //! The shapes that flow through a pipeline.
 
-use super::settings::{InfoNce, Layer, Loss, Map, Module, Pipeline, Source, View};
-use super::wording::counted;
+use super::settings::{Layer, Loss, Map, Module, Pipeline, Source, View};
 use crate::error::{Error, Kind, Result};
 
 /// The most values of one image between two layers. A dataset's tensors are fixed-size lists, and
@@ -18,7 +17,7 @@ type Ends = (Map, Map);
 pub struct Misfit {
     pub culprit: Culprit,
     pub message: String,
-    pub hint: Option<&'static str>,
+    pub hint: Option<String>,
 }
 
 /// The part of a pipeline that is to blame for a [`Misfit`].
@@ -26,8 +25,8 @@ pub struct Misfit {
 pub enum Culprit {
     Crop,
     Patch,
-    /// What the loss predicts.
-    Prediction,
+    /// One of these keys of the loss.
+    Loss(&'static [&'static str]),
     Layer {
         module: usize,
         layer: usize,
@@ -82,7 +81,13 @@ pub fn walk<'a>(
     image: (usize, usize),
 ) -> Result<Vec<Ends>, Misfit> {
     let (rows, columns) = grid(view, image)?;
-    check_rows(loss, rows, columns)?;
+    loss.recipe().check(rows, columns).map_err(|misfit| Misfit {
+        culprit: Culprit::Loss(misfit.keys),
+        message: misfit.message,
+        hint: misfit.keys.first().map(|key| {
+            format!("lower `loss.{}.{key}`, or take a smaller patch or stride", loss.name())
+        }),
+    })?;
     let patches = rows * columns;
     let mut map = Map { height: view.patch, width: view.patch, channels: view.channels() };
     let mut shapes = Vec::new();
@@ -118,22 +123,6 @@ fn grid(view: &View, (height, width): (usize, usize)) -> Result<(usize, usize), 
         return Err(Misfit::of(Culprit::Patch, message));
     }
     Ok((view.grid(height), view.grid(width)))
-}
-
-fn check_rows(loss: &Loss, rows: usize, columns: usize) -> Result<(), Misfit> {
-    let Loss::InfoNce(InfoNce { prediction_steps, skip, .. }) = loss;
-    let needed = prediction_steps + skip + 1;
-    if rows >= needed {
-        return Ok(());
-    }
-    let message = format!(
-        "{} and {} need a grid of at least {needed} rows of patches, this view gives \
-         {rows}x{columns}",
-        counted(*prediction_steps, "prediction step"),
-        counted(*skip, "skipped row"),
-    );
-    let hint = "lower `loss.infonce.prediction_steps`, or take a smaller patch or stride";
-    Err(Misfit { culprit: Culprit::Prediction, message, hint: Some(hint) })
 }
 
 fn check_values(patches: usize, map: Map) -> Result<(), String> {

@@ -90,6 +90,11 @@ pub fn mistyped(error: &toml::de::Error, document: &DeTable<'_>) -> Fault {
     if message.starts_with("wanted ") {
         return not_a_variant(span, &place);
     }
+    if place.is_loss() && message.starts_with("both ") {
+        let hint = "to take another than the file does: `--set loss=NAME`, or \
+                    `--set loss={NAME={KEY=VALUE}}`";
+        return Fault::at(span, format!("`loss` names {message}")).hint(hint);
+    }
     Fault::at(span, format!("{}: {message}", place.subject()))
 }
 

@@ -7,7 +7,7 @@
 use candle_core::{DType, Tensor};
 
 use crate::device::Device;
-use crate::module::{ParameterShape, Parameters};
+use crate::parameters::{ParameterShape, Parameters};
 use crate::pipeline::Probe as Settings;
 use crate::random::generator;
 use crate::train::adam::Adam;

@@ -11,9 +11,9 @@ use gimlet_store::{Column, Schema};
 use super::layout::{activation_column, image_column, pooled_column};
 use super::plan::Step;
 use crate::Result;
-use crate::loss::infonce;
+use crate::loss::Sizes;
 use crate::module;
-use crate::pipeline::{Loss, Map, Pipeline, Source, Split};
+use crate::pipeline::{Map, Pipeline, Source, Split};
 use crate::train::input::ATTRIBUTES;
 
 /// Additions and multiplications a second, forward: two cores with AVX-512, all told.
@@ -35,7 +35,7 @@ const DECODE_RATE: f64 = 20e6;
 /// Additions and multiplications a second of the probe's small matrix products.
 const PROBE_RATE: f64 = 5e9;
 
-/// Classes that the probe is taken to tell apart where only the data itself knows.
+/// Classes that labels are taken to tell apart where only the data itself knows.
 const CLASSES: usize = 10;
 
 /// Bytes of a row beside its values: page headers, levels, offset index.
@@ -113,10 +113,23 @@ impl<'a> Costs<'a> {
         self.patches as u64 * self.maps[index].0.len() as u64
     }
 
+    /// What the loss of module `index` is computed on.
+    pub(super) fn sizes(&self, index: usize) -> Sizes {
+        let classes = self.classes();
+        Sizes { channels: self.output(index).channels, grid: self.patches.isqrt(), classes }
+    }
+
+    /// Classes that labels tell apart, as far as that is known before any is read.
+    fn classes(&self) -> usize {
+        match &self.pipeline.data.source {
+            Source::Textures(textures) => textures.classes,
+            Source::Files(_) => CLASSES,
+        }
+    }
+
     /// Values of everything that trains with module `index`.
     pub fn parameters(&self, index: usize) -> u64 {
-        let Loss::InfoNce(settings) = &self.pipeline.loss;
-        let loss = infonce::shapes(settings, self.output(index).channels);
+        let loss = self.pipeline.loss.recipe().shapes(self.sizes(index));
         let loss: usize = loss.iter().map(|shape| shape.dims.iter().product::<usize>()).sum();
         self.modules[index].parameters.saturating_add(loss as u64)
     }
@@ -259,10 +272,7 @@ impl<'a> Costs<'a> {
 
     /// Both twins: reading their pooled vectors, and the classifier's epochs.
     fn probe_seconds(&self, index: usize) -> f64 {
-        let classes = match &self.pipeline.data.source {
-            Source::Textures(textures) => textures.classes,
-            Source::Files(_) => CLASSES,
-        };
+        let classes = self.classes();
         let pooled = pooled_column(self.patches, self.output(index));
         let rows = (self.samples[0] + self.samples[1]) as f64;
         let passes = self.pipeline.probe.epochs as f64 * self.samples[0] as f64;
@@ -286,12 +296,6 @@ impl<'a> Costs<'a> {
 
     /// Additions and multiplications of the loss and its gradient, for one sample.
     fn loss_operations(&self, index: usize) -> f64 {
-        let Loss::InfoNce(settings) = &self.pipeline.loss;
-        let (grid, channels) = (self.patches.isqrt(), self.output(index).channels);
-        let positions: usize = (1..=settings.prediction_steps)
-            .map(|step| grid * grid.saturating_sub(step + settings.skip))
-            .sum();
-        let scores = 2 * (settings.negatives + 1) * channels;
-        PASSES * (positions * (2 * channels * channels + scores)) as f64
+        PASSES * self.pipeline.loss.recipe().operations(self.sizes(index))
     }
 }

@@ -8,9 +8,9 @@ use candle_core::Tensor;
 use super::cost::{Costs, Pace};
 use super::encode;
 use crate::device::{self, Device};
-use crate::loss::infonce;
-use crate::module::{Module, Parameters};
-use crate::pipeline::Loss;
+use crate::loss::Samples;
+use crate::module::Module;
+use crate::parameters::Parameters;
 use crate::random::generator;
 use crate::train::trainer::{self, Trainer};
 use crate::{Error, Kind, Result};
@@ -42,9 +42,10 @@ pub fn pace(
 
 /// What a module is drawn with.
 fn drawn(costs: &Costs<'_>, index: usize) -> Result<Parameters> {
-    let (pipeline, (input, output)) = (costs.pipeline, costs.maps(index));
+    let (pipeline, (input, _)) = (costs.pipeline, costs.maps(index));
     let module = &pipeline.modules[index];
-    let shapes = trainer::shapes(&module.layers, &pipeline.loss, input.channels, output.channels);
+    let sizes = costs.sizes(index);
+    let shapes = trainer::shapes(&module.layers, &pipeline.loss, input.channels, sizes);
     Parameters::draw(&shapes, pipeline.seed, &module.name)
 }
 
@@ -61,23 +62,23 @@ fn rows(costs: &Costs<'_>, index: usize, rows: usize) -> Result<Tensor> {
 /// Seconds of a training step.
 fn training(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
     let pipeline = costs.pipeline;
-    let (module, (input, output)) = (&pipeline.modules[index], costs.maps(index));
-    let (batch, grid) = (pipeline.training.batch, costs.patches.isqrt());
+    let (module, (input, _)) = (&pipeline.modules[index], costs.maps(index));
+    let (batch, sizes) = (pipeline.training.batch, costs.sizes(index));
     let mut trainer = Trainer::new(
         &module.layers,
         &pipeline.loss,
-        (input.channels, output.channels),
-        grid,
+        input.channels,
+        sizes,
         // So that no step can diverge.
         f64::MIN_POSITIVE,
         &drawn(costs, index)?.on(device)?,
     )?;
     let rows = rows(costs, index, batch)?;
-    let Loss::InfoNce(settings) = &pipeline.loss;
+    let recipe = pipeline.loss.recipe();
     let mut step = |number| {
         let mut draws = generator(pipeline.seed, "measure/negatives", &[number]);
-        let negatives = infonce::draw_negatives(settings, batch, grid, &mut draws);
-        trainer.step(&rows, &negatives)
+        let negatives = recipe.draw(batch, sizes.grid, &mut draws);
+        trainer.step(&rows, &Samples { labels: vec![0; batch], negatives })
     };
     step(0)?;
     let started = Instant::now();

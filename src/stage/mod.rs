@@ -5,6 +5,7 @@
 //! the settings that matter to it and the keys of its inputs: a step whose key is committed is done.
 
 pub mod boundary;
+pub mod comparison;
 pub mod cost;
 mod cost_memory;
 mod encode;
@@ -13,6 +14,7 @@ pub mod forecast;
 pub mod gc;
 mod ingest;
 pub mod key;
+mod labels;
 mod layout;
 pub mod lock;
 pub mod measure;
@@ -22,6 +24,7 @@ pub mod plan;
 mod probe;
 pub mod progress;
 pub mod record;
+pub mod report;
 pub mod room;
 pub mod run_dir;
 pub mod status;

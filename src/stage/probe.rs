@@ -9,9 +9,9 @@ use gimlet_store::Generation;
 use super::Run;
 use super::plan::Step;
 use super::record::{self, ProbeResult};
-use crate::loss::infonce::{self, InfoNce};
-use crate::module::Parameters;
-use crate::pipeline::{Loss, Split};
+use crate::loss::Samples;
+use crate::parameters::Parameters;
+use crate::pipeline::Split;
 use crate::probe::linear::{self, Rows};
 use crate::random::generator;
 use crate::train::input::POOLED;
@@ -56,7 +56,6 @@ impl Run<'_> {
         parameters: &Parameters,
     ) -> Result<ProbeResult> {
         let (train, test) = (generation(Split::Train)?, generation(Split::Test)?);
-        let Loss::InfoNce(settings) = &self.pipeline.loss;
         // Rows of the first view come first. More views would judge how much a probe has seen.
         let samples = self.plan.generation(Step::Ingest, Split::Train, &self.dir)?.rows();
         let accuracy = match (labelled(&train, samples)?, labelled(&test, test.rows())?) {
@@ -74,7 +73,7 @@ impl Run<'_> {
             split: Split::Test.name().to_string(),
             accuracy,
             loss: self.held_out_loss(index, &test, &parameters.under("loss"))?,
-            chance_loss: settings.chance(),
+            chance_loss: self.pipeline.loss.recipe().of_a_guess(self.sizes(index)?),
         })
     }
 
@@ -83,12 +82,13 @@ impl Run<'_> {
         &self,
         index: usize,
         generation: &Generation,
-        predictors: &Parameters,
+        parameters: &Parameters,
     ) -> Result<f64> {
-        let Loss::InfoNce(settings) = &self.pipeline.loss;
+        let recipe = self.pipeline.loss.recipe();
         let reader = generation.reader(&[POOLED])?;
         let (grid, channels) = pooled_shape(generation)?;
-        let loss = InfoNce::new(settings, channels, predictors)?;
+        let loss = recipe.build(self.sizes(index)?, parameters)?;
+        let labels = self.labels(&reader.keys()?)?;
         let rows: Vec<u64> = (0..reader.rows()).collect();
         let batch = self.pipeline.training.batch.min(rows.len());
         let purpose = format!("{}/held-out negatives", self.plan.module(index));
@@ -98,8 +98,10 @@ impl Run<'_> {
             reader.read_f32(POOLED, rows, &mut values)?;
             let pooled = Tensor::from_vec(values, (batch, grid, grid, channels), &Device::Cpu)?;
             let mut draws = generator(self.pipeline.seed, &purpose, &[batches]);
-            let negatives = infonce::draw_negatives(settings, batch, grid, &mut draws);
-            sum += f64::from(loss.forward(&pooled, &negatives)?.loss.to_scalar::<f32>()?);
+            let negatives = recipe.draw(batch, grid, &mut draws);
+            let labels = rows.iter().filter_map(|row| labels.get(*row as usize).copied());
+            let samples = Samples { labels: labels.collect(), negatives };
+            sum += f64::from(loss.forward(&pooled, &samples)?.loss.to_scalar::<f32>()?);
             batches += 1;
         }
         Ok(sum / batches as f64)

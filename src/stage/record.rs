@@ -29,9 +29,9 @@ pub struct Training {
     /// Of the weights' file.
     pub blake3: String,
     pub steps: u64,
-    /// Mean loss and contrastive accuracy over the last epoch.
+    /// Mean loss and accuracy (where the loss has one) over the last epoch.
     pub loss: f64,
-    pub accuracy: f64,
+    pub accuracy: Option<f64>,
     /// Over all attempts.
     pub seconds: f64,
     /// Of these, seconds spent waiting for data.
@@ -83,7 +83,7 @@ pub struct ProbeResult {
     /// The module's own loss on the split.
     pub loss: f64,
     /// The loss of a guess.
-    pub chance_loss: f64,
+    pub chance_loss: Option<f64>,
 }
 
 /// The probe of a module and of its untrained twin, as it was committed.

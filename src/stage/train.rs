@@ -11,9 +11,10 @@ use super::plan::Step;
 use super::status::share;
 use super::{Run, memory, record};
 use crate::error::DIFFERS;
-use crate::loss::infonce;
-use crate::module::{self, Module, Parameters};
-use crate::pipeline::{Loss, Map, Split, bytes_in_words};
+use crate::loss::Samples;
+use crate::module::{self, Module};
+use crate::parameters::Parameters;
+use crate::pipeline::{Map, Split, bytes_in_words};
 use crate::random::generator;
 use crate::train::checkpoint::{Checkpoints, Progress};
 use crate::train::feed::{Schedule, feed};
@@ -50,25 +51,29 @@ impl Run<'_> {
 
     /// The maps that module `index` reads and writes, for the images that were ingested.
     pub(super) fn maps(&self, index: usize) -> Result<(Map, Map)> {
-        let ingested = self.plan.generation(Step::Ingest, Split::Train, &self.dir)?;
-        let shape = ingested.manifest().schema.columns.first().map(|it| it.shape.clone());
-        let image = match shape.as_deref() {
-            Some([height, width, _]) => (*height, *width),
-            other => return Err(Error::failed(format!("images of shape {other:?}"))),
-        };
         self.pipeline
-            .shapes(image)?
+            .shapes(self.image()?)?
             .get(index)
             .copied()
             .ok_or_else(|| Error::failed(format!("there is no module {index}")))
     }
 
+    /// Height and width of the images that were ingested.
+    pub(super) fn image(&self) -> Result<(usize, usize)> {
+        let ingested = self.plan.generation(Step::Ingest, Split::Train, &self.dir)?;
+        let shape = ingested.manifest().schema.columns.first().map(|it| it.shape.clone());
+        match shape.as_deref() {
+            Some([height, width, _]) => Ok((*height, *width)),
+            other => Err(Error::failed(format!("images of shape {other:?}"))),
+        }
+    }
+
     /// The parameters that module `index` is drawn with: its training starts from these, and the
     /// untrained stack keeps them.
     pub(super) fn drawn(&self, index: usize) -> Result<Parameters> {
-        let (module, maps) = (&self.pipeline.modules[index], self.maps(index)?);
-        let channels = (maps.0.channels, maps.1.channels);
-        let shapes = trainer::shapes(&module.layers, &self.pipeline.loss, channels.0, channels.1);
+        let (module, (input, _)) = (&self.pipeline.modules[index], self.maps(index)?);
+        let (loss, sizes) = (&self.pipeline.loss, self.sizes(index)?);
+        let shapes = trainer::shapes(&module.layers, loss, input.channels, sizes);
         Parameters::draw(&shapes, self.pipeline.seed, &module.name)
     }
 
@@ -109,7 +114,6 @@ impl Run<'_> {
         }
         let module = &self.pipeline.modules[index];
         let input = self.input(index, Split::Train)?;
-        let [patches, ..] = input.shape();
         let schedule = Schedule {
             seed: self.pipeline.seed,
             module: module.name.clone(),
@@ -128,7 +132,6 @@ impl Run<'_> {
         let resumed = checkpoints.load(|error| {
             self.progress.warn(&format!("{error}; going on from the one before"));
         })?;
-        let maps = self.maps(index)?;
         let drawn = match &resumed {
             Some((state, _)) => state.without("adam"),
             None => self.drawn(index)?,
@@ -136,8 +139,8 @@ impl Run<'_> {
         let mut trainer = Trainer::new(
             &module.layers,
             &self.pipeline.loss,
-            (maps.0.channels, maps.1.channels),
-            patches.isqrt(),
+            self.maps(index)?.0.channels,
+            self.sizes(index)?,
             module.learning_rate,
             &drawn.on(&self.device)?,
         )?
@@ -197,7 +200,8 @@ impl Run<'_> {
         let every = Duration::from_secs_f64(self.pipeline.training.checkpoint_seconds);
         let mut saved = Instant::now();
         let grid = input.shape()[0].isqrt();
-        let Loss::InfoNce(settings) = &self.pipeline.loss;
+        let recipe = self.pipeline.loss.recipe();
+        let labels = self.labels(&input.keys()?)?;
         let earlier_peak = so_far.peak_memory;
         let mut waited_here = 0.0;
         let peak = || memory::peak().max(earlier_peak);
@@ -227,9 +231,15 @@ impl Run<'_> {
 
                 let purpose = format!("{}/negatives", schedule.module);
                 let mut draws = generator(schedule.seed, &purpose, &[batch.step]);
-                let negatives = infonce::draw_negatives(settings, schedule.batch, grid, &mut draws);
+                let samples = Samples {
+                    negatives: recipe.draw(schedule.batch, grid, &mut draws),
+                    labels: match labels.is_empty() {
+                        true => Vec::new(),
+                        false => batch.rows.iter().map(|row| labels[*row as usize]).collect(),
+                    },
+                };
                 let step = trainer
-                    .step(&batch.input, &negatives)
+                    .step(&batch.input, &samples)
                     .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
                 so_far.seconds += waiting.elapsed().as_secs_f64();
                 so_far.steps = trainer.steps();
@@ -244,7 +254,7 @@ impl Run<'_> {
                 epoch.add(&entry);
                 // The loss first: a narrow terminal cuts the end.
                 let of = format!("{}/{}", batch.epoch + 1, schedule.epochs);
-                let detail = format!("{}, epoch {of}", epoch.describe());
+                let detail = format!("{}, epoch {of}", epoch.describe(recipe.accuracy_is()));
                 self.progress.advance(trainer.steps(), &detail);
 
                 let stop = self.stop.load(Ordering::Relaxed);
@@ -318,7 +328,7 @@ impl Run<'_> {
         self.progress.end(&format!(
             "{} steps, {}, waited {:.1} % of {:.0} s for data",
             so_far.steps,
-            epoch.describe(),
+            epoch.describe(recipe.accuracy_is()),
             100.0 * share(so_far.wait_seconds, so_far.seconds),
             so_far.seconds
         ));
@@ -355,7 +365,8 @@ struct EpochMean {
     epoch: u64,
     entries: u64,
     loss: f64,
-    accuracy: f64,
+    /// Where the loss has one.
+    accuracy: Option<f64>,
 }
 
 impl EpochMean {
@@ -365,17 +376,21 @@ impl EpochMean {
         }
         self.entries += 1;
         self.loss += entry.loss;
-        self.accuracy += entry.accuracy;
+        self.accuracy = entry.accuracy.map(|it| self.accuracy.unwrap_or(0.0) + it);
     }
 
-    fn of(&self, epoch: u64) -> (f64, f64) {
+    fn of(&self, epoch: u64) -> (f64, Option<f64>) {
         debug_assert_eq!(self.epoch, epoch);
         let entries = self.entries.max(1) as f64;
-        (self.loss / entries, self.accuracy / entries)
+        (self.loss / entries, self.accuracy.map(|sum| sum / entries))
     }
 
-    fn describe(&self) -> String {
+    /// `accuracy_is` says what the accuracy is.
+    fn describe(&self, accuracy_is: &str) -> String {
         let (loss, accuracy) = self.of(self.epoch);
-        format!("loss {loss:.3}, contrastive accuracy {:.1} %", 100.0 * accuracy)
+        match accuracy {
+            Some(accuracy) => format!("loss {loss:.3}, {accuracy_is} {:.1} %", 100.0 * accuracy),
+            None => format!("loss {loss:.3}"),
+        }
     }
 }

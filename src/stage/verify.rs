@@ -11,7 +11,7 @@ use super::RunDir;
 use super::progress::Progress;
 use super::record::{Probe, Training};
 use super::run_dir::{WEIGHTS, folders_in};
-use crate::module::Parameters;
+use crate::parameters::Parameters;
 use crate::train::checkpoint::Checkpoints;
 use crate::{Error, Kind, Result};
 

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::device::{self, Device};
 use crate::kernel::values;
-use crate::module::{ParameterShape, Parameters};
+use crate::parameters::{ParameterShape, Parameters};
 use crate::{Error, Kind, Result};
 
 const BETA1: f64 = 0.9;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use gimlet_store::durable;
 use serde::{Deserialize, Serialize};
 
-use crate::module::Parameters;
+use crate::parameters::Parameters;
 use crate::{Error, Kind, Result};
 
 /// How far a run has come, and what it has used so far.

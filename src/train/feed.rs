@@ -89,6 +89,8 @@ impl Schedule {
 pub struct Batch {
     pub step: u64,
     pub epoch: u64,
+    /// Of the input.
+    pub rows: Vec<u64>,
     /// `[batch * patches, h, w, channels]`.
     pub input: Tensor,
 }
@@ -160,7 +162,7 @@ pub fn feed<'scope, 'env>(
                 let Some(Turn { step, epoch, rows }) = told.pop_front() else { return };
                 let old = returned.try_recv().ok();
                 let input = new.and_then(|()| input.tensor(&rows, Look::Fresh { epoch }, old));
-                let batch = input.map(|input| Batch { step, epoch, input });
+                let batch = input.map(|input| Batch { step, epoch, rows, input });
                 let failed = batch.is_err();
                 if sender.send(batch).is_err() || failed {
                     return;

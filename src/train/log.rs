@@ -17,8 +17,9 @@ pub struct Entry {
     pub epoch: u64,
     /// Of the batch, before the update.
     pub loss: f64,
-    /// The share of predictions whose positive scored above every negative.
-    pub accuracy: f64,
+    /// The share of predictions that were right, where there is a right and a wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
     /// Seconds of training up to the end of the step, over all attempts.
     pub seconds: f64,
 }

@@ -6,15 +6,16 @@ use candle_core::{Tensor, Var};
 
 use super::adam::Adam;
 use super::profile::Profile;
-use crate::loss::infonce::{self, InfoNce, Negatives};
-use crate::module::{self, Keep, Module, ParameterShape, Parameters};
+use crate::loss::{self, Loss, Samples, Sizes};
+use crate::module::{self, Keep, Module};
+use crate::parameters::{ParameterShape, Parameters};
 use crate::pipeline;
 use crate::{Error, Result};
 
 /// A module in training, with its loss and optimiser.
 pub struct Trainer {
     module: Module,
-    loss: InfoNce,
+    loss: Box<dyn Loss>,
     parameters: Parameters,
     adam: Adam,
     grid: usize,
@@ -29,20 +30,19 @@ pub struct Trainer {
 pub struct Step {
     /// The loss of the batch, before the update.
     pub loss: f64,
-    /// The share of predictions whose positive scored above every negative.
-    pub accuracy: f64,
+    /// The share of predictions that were right, where there is a right and a wrong.
+    pub accuracy: Option<f64>,
 }
 
 /// The shapes of all that trains with a module: `encoder.…` and `loss.…`.
 ///
-/// `input` and `output` are the channels of its maps.
+/// `input` are the channels of its input, `sizes` what its loss sees.
 pub fn shapes(
     layers: &[pipeline::Layer],
-    loss: &pipeline::Loss,
+    loss: &loss::Settings,
     input: usize,
-    output: usize,
+    sizes: Sizes,
 ) -> Vec<ParameterShape> {
-    let pipeline::Loss::InfoNce(settings) = loss;
     let named = |prefix: &'static str| {
         move |shape: ParameterShape| ParameterShape {
             name: format!("{prefix}.{}", shape.name),
@@ -50,32 +50,31 @@ pub fn shapes(
         }
     };
     let encoder = module::shapes(layers, input).into_iter().map(named("encoder"));
-    encoder.chain(infonce::shapes(settings, output).into_iter().map(named("loss"))).collect()
+    encoder.chain(loss.recipe().shapes(sizes).into_iter().map(named("loss"))).collect()
 }
 
 impl Trainer {
     /// A trainer that starts from `initial`, named as by [`shapes`], and computes where these lie.
     ///
-    /// `input` and `output` are the channels of the module's maps, `grid` the patches along a side.
+    /// `input` are the channels of the module's input, `sizes` what its loss sees.
     ///
     /// # Errors
     /// When a parameter is missing or has another shape.
     pub fn new(
         layers: &[pipeline::Layer],
-        loss: &pipeline::Loss,
-        (input, output): (usize, usize),
-        grid: usize,
+        loss: &loss::Settings,
+        input: usize,
+        sizes: Sizes,
         learning_rate: f64,
         initial: &Parameters,
     ) -> Result<Self> {
-        let pipeline::Loss::InfoNce(settings) = loss;
         let (parameters, variables) = initial.trainable()?;
         Ok(Self {
             module: Module::new(layers, input, &parameters.under("encoder"))?,
-            loss: InfoNce::new(settings, output, &parameters.under("loss"))?,
+            loss: loss.recipe().build(sizes, &parameters.under("loss"))?,
             adam: Adam::new(variables, learning_rate, initial.device())?,
             parameters,
-            grid,
+            grid: sizes.grid,
             steps: 0,
             micro_batch: None,
             keep: Keep::Activations,
@@ -101,7 +100,7 @@ impl Trainer {
     ///
     /// # Errors
     /// When the loss is not finite: no variable has changed then.
-    pub fn step(&mut self, input: &Tensor, negatives: &Negatives) -> Result<Step> {
+    pub fn step(&mut self, input: &Tensor, samples: &Samples) -> Result<Step> {
         let started = Instant::now();
         let patches = self.grid * self.grid;
         let input = self.parameters.device().take(input)?;
@@ -116,7 +115,7 @@ impl Trainer {
         let pooled = Var::from_tensor(&pooled)?;
         let (maps, channels) = pooled.dims2()?;
         let on_grid = pooled.reshape((maps / patches, self.grid, self.grid, channels))?;
-        let outcome = self.loss.forward(&on_grid, negatives)?;
+        let outcome = self.loss.forward(&on_grid, samples)?;
         let loss = f64::from(outcome.loss.to_scalar::<f32>()?);
         if !loss.is_finite() {
             return Err(Error::failed(format!("the loss is {loss}")));

@@ -1,0 +1,93 @@
+//! The hinge loss of CLAPP (Illing et al. 2021, "Local plasticity rules can learn deep representations
+//! using self-supervised contrastive predictions", equation 2), on the predictions of
+//! [`super::prediction`].
+//!
+//! CLAPP sees one prediction at a time, with y = 1 for the patch that is there and y = -1 for one
+//! from elsewhere, and a loss of `max(0, 1 - y * score)`. Both are taken here for each position, so the
+//! loss of a position is `max(0, 1 - positive) + max(0, 1 + negative)`, the mean over negatives where
+//! there are several; vectors that say nothing have 2.
+
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::prediction::{self, Judge, Prediction, Reach};
+use super::{Bounded, Loss, Misfit, Negatives, Recipe, Sizes};
+use crate::Result;
+use crate::parameters::{ParameterShape, Parameters};
+use crate::random::Draws;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Settings {
+    /// How many rows of patches below are predicted.
+    pub prediction_steps: usize,
+    /// Negatives for each prediction.
+    pub negatives: usize,
+    /// Rows left out between a patch and its first target, because they overlap it.
+    pub skip: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { prediction_steps: 5, negatives: 1, skip: 1 }
+    }
+}
+
+impl Settings {
+    fn reach(&self) -> Reach {
+        Reach { steps: self.prediction_steps, skip: self.skip }
+    }
+}
+
+impl Recipe for Settings {
+    fn bounds(&self) -> Vec<Bounded> {
+        let [steps, skip] = self.reach().bounds();
+        vec![steps, prediction::negatives(self.negatives), skip]
+    }
+
+    fn check(&self, rows: usize, columns: usize) -> Result<(), Misfit> {
+        self.reach().check(rows, columns)
+    }
+
+    fn shapes(&self, sizes: Sizes) -> Vec<ParameterShape> {
+        self.reach().shapes(sizes.channels)
+    }
+
+    fn draw(&self, batch: usize, grid: usize, draws: &mut Draws) -> Negatives {
+        self.reach().draw(self.negatives, batch, grid, draws)
+    }
+
+    fn of_a_guess(&self, _sizes: Sizes) -> Option<f64> {
+        Some(2.0)
+    }
+
+    fn operations(&self, sizes: Sizes) -> f64 {
+        self.reach().operations(sizes, 1 + self.negatives)
+    }
+
+    fn build(&self, sizes: Sizes, parameters: &Parameters) -> Result<Box<dyn Loss>> {
+        Ok(Box::new(Prediction::new(self.reach(), sizes.channels, parameters, &Hinge)?))
+    }
+}
+
+struct Hinge;
+
+impl Judge for Hinge {
+    fn row(&self, scores: &mut [f32]) -> f64 {
+        let share = 1.0 / (scores.len() - 1) as f32;
+        let mut loss = 0.0;
+        for (place, score) in scores.iter_mut().enumerate() {
+            let (y, share) = if place == 0 { (1.0, 1.0) } else { (-1.0, share) };
+            let short = 1.0 - y * *score;
+            loss += f64::from(share * short.max(0.0));
+            *score = if short > 0.0 { -y * share } else { 0.0 };
+        }
+        loss
+    }
+
+    fn mean(&self, scores: &Tensor) -> candle_core::Result<Tensor> {
+        let negatives = scores.dim(1)? - 1;
+        let positive = scores.narrow(1, 0, 1)?.affine(-1.0, 1.0)?.relu()?.mean_all()?;
+        positive + scores.narrow(1, 1, negatives)?.affine(1.0, 1.0)?.relu()?.mean_all()?
+    }
+}

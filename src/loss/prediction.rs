@@ -1,0 +1,157 @@
+//! Predicting the patches below: what losses that score a patch against projected targets have in
+//! common.
+//!
+//! With `z` the pooled vectors `[batch, grid, grid, channels]`, K prediction steps, a skip of s rows
+//! and `R_k = grid - (k + s)`, for k = 1..K:
+//!
+//! - `T_k = z[:, k+s.., :] W_k` are the projected targets;
+//! - position (b, y, x), y < R_k, scores the target (b, y + k + s, x) and N negatives by a plain dot
+//!   product with `z[b, y, x]`: no temperature, no normalisation;
+//! - a [`Judge`] makes a number of the scores of a position, and `loss_k` is the mean of these.
+//!
+//! The loss is the mean over k. Positions and targets are numbered `(b * R_k + y) * grid + x`. Neither
+//! side is detached.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::Tensor;
+
+use super::contrast::{Contrast, Scores};
+use super::{Bounded, COUNT, Loss, Misfit, Negatives, Outcome, ROWS, Samples, Sizes, graph};
+use crate::Result;
+use crate::device::Device;
+use crate::parameters::{ParameterShape, Parameters};
+use crate::random::Draws;
+
+/// What a position's scores are worth, its positive's first.
+pub(super) trait Judge: Send + Sync {
+    /// The loss of a position, and in place of the scores its slopes along them.
+    fn row(&self, scores: &mut [f32]) -> f64;
+
+    /// The mean loss of positions, a scalar, from their scores `[positions, 1 + N]`, as a graph.
+    fn mean(&self, scores: &Tensor) -> candle_core::Result<Tensor>;
+}
+
+/// How far down is predicted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reach {
+    pub steps: usize,
+    pub skip: usize,
+}
+
+impl Reach {
+    pub fn bounds(self) -> [Bounded; 2] {
+        [
+            Bounded {
+                key: "prediction_steps",
+                value: self.steps as f64,
+                bounds: 1.0..=*ROWS.end(),
+            },
+            Bounded { key: "skip", value: self.skip as f64, bounds: ROWS },
+        ]
+    }
+
+    /// Whether the last step has a row to predict.
+    pub fn check(self, rows: usize, columns: usize) -> Result<(), Misfit> {
+        let Self { steps, skip } = self;
+        let needed = steps + skip + 1;
+        if rows >= needed {
+            return Ok(());
+        }
+        let s = |count: usize| if count == 1 { "" } else { "s" };
+        let message = format!(
+            "{steps} prediction step{} and {skip} skipped row{} need a grid of at least {needed} rows \
+             of patches, this view gives {rows}x{columns}",
+            s(steps),
+            s(skip),
+        );
+        Err(Misfit { keys: &["prediction_steps", "skip"], message })
+    }
+
+    /// The rows below that each step predicts, and the positions of a sample that do.
+    pub fn steps(self, grid: usize) -> impl Iterator<Item = (usize, usize)> {
+        (1..=self.steps).map(move |step| {
+            let below = step + self.skip;
+            (below, grid * grid.saturating_sub(below))
+        })
+    }
+
+    /// The predictors, `[channels, channels]` each: `T = z W`.
+    pub fn shapes(self, channels: usize) -> Vec<ParameterShape> {
+        let shape = |k| ParameterShape {
+            name: format!("predictor.{k}"),
+            dims: vec![channels, channels],
+            fan_in: channels,
+        };
+        (0..self.steps).map(shape).collect()
+    }
+
+    /// Draws negatives uniformly, with replacement, from all targets of the same prediction step; the
+    /// positive is not excluded.
+    pub fn draw(self, count: usize, batch: usize, grid: usize, draws: &mut Draws) -> Negatives {
+        self.steps(grid)
+            .map(|(_, positions)| {
+                let targets = batch * positions;
+                (0..targets * count).map(|_| draws.below(targets as u32)).collect()
+            })
+            .collect()
+    }
+
+    /// Additions and multiplications of a sample that is projected, and scored against so many.
+    pub fn operations(self, sizes: Sizes, candidates: usize) -> f64 {
+        let positions: usize = self.steps(sizes.grid).map(|(_, positions)| positions).sum();
+        let channels = sizes.channels as f64;
+        positions as f64 * 2.0 * (channels * channels + candidates as f64 * channels)
+    }
+}
+
+/// The bound of a number of negatives.
+pub(super) fn negatives(count: usize) -> Bounded {
+    Bounded { key: "negatives", value: count as f64, bounds: COUNT }
+}
+
+/// A loss that scores predictions.
+pub(super) struct Prediction {
+    reach: Reach,
+    predictors: Vec<Tensor>,
+    device: Device,
+    judge: &'static dyn Judge,
+}
+
+impl Prediction {
+    pub fn new(
+        reach: Reach,
+        channels: usize,
+        parameters: &Parameters,
+        judge: &'static dyn Judge,
+    ) -> Result<Self> {
+        let shapes = reach.shapes(channels);
+        let predictors = shapes.iter().map(|it| parameters.get(it)).collect::<Result<_>>()?;
+        Ok(Self { reach, predictors, device: parameters.device().clone(), judge })
+    }
+}
+
+impl Loss for Prediction {
+    fn forward(&self, pooled: &Tensor, samples: &Samples) -> Result<Outcome> {
+        let (_, grid, _, _) = pooled.dims4()?;
+        let mut losses = Vec::with_capacity(self.predictors.len());
+        let mut accuracy = 0.0;
+        let steps = self.reach.steps(grid).zip(&self.predictors).zip(&samples.negatives);
+        for (((below, _), predictor), negatives) in steps {
+            if self.device.has_kernels() {
+                let scores = Arc::new(Mutex::new(Scores::default()));
+                let (judge, negatives) = (self.judge, negatives.clone());
+                let op = Contrast { grid, below, negatives, judge, scores: scores.clone() };
+                losses.push(pooled.apply_op2(predictor, op)?);
+                accuracy += scores.lock().unwrap_or_else(PoisonError::into_inner).accuracy;
+            } else {
+                let (loss, hits) =
+                    graph::contrast(pooled, predictor, below, negatives, self.judge)?;
+                losses.push(loss);
+                accuracy += hits;
+            }
+        }
+        let loss = Tensor::stack(&losses, 0)?.mean_all()?;
+        Ok(Outcome { loss, accuracy: Some(accuracy / losses.len() as f64) })
+    }
+}

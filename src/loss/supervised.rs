@@ -1,0 +1,77 @@
+//! Cross-entropy of a linear classifier on the mean of the pooled vectors: what a module that sees
+//! labels trains with (greedy supervised learning; end to end, when there is one module).
+
+use candle_core::Tensor;
+use candle_nn::ops::log_softmax;
+use serde::{Deserialize, Serialize};
+
+use super::{Bounded, Loss, Outcome, Recipe, Samples, Sizes};
+use crate::parameters::{ParameterShape, Parameters};
+use crate::{Error, Result};
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Settings {}
+
+impl Recipe for Settings {
+    fn bounds(&self) -> Vec<Bounded> {
+        Vec::new()
+    }
+
+    fn shapes(&self, sizes: Sizes) -> Vec<ParameterShape> {
+        let Sizes { channels, classes, .. } = sizes;
+        let shape = |name: &str, dims| ParameterShape {
+            name: format!("classifier.{name}"),
+            dims,
+            fan_in: channels,
+        };
+        vec![shape("weight", vec![channels, classes]), shape("bias", vec![classes])]
+    }
+
+    fn reads_labels(&self) -> bool {
+        true
+    }
+
+    fn of_a_guess(&self, sizes: Sizes) -> Option<f64> {
+        Some((sizes.classes as f64).ln())
+    }
+
+    fn accuracy_is(&self) -> &'static str {
+        "training accuracy"
+    }
+
+    fn operations(&self, sizes: Sizes) -> f64 {
+        (2 * sizes.channels * sizes.classes) as f64
+    }
+
+    fn build(&self, sizes: Sizes, parameters: &Parameters) -> Result<Box<dyn Loss>> {
+        let [weight, bias] = [0, 1].map(|place| parameters.get(&self.shapes(sizes)[place]));
+        Ok(Box::new(Supervised { weight: weight?, bias: bias?, classes: sizes.classes }))
+    }
+}
+
+struct Supervised {
+    /// `[channels, classes]`.
+    weight: Tensor,
+    /// `[classes]`.
+    bias: Tensor,
+    classes: usize,
+}
+
+impl Loss for Supervised {
+    fn forward(&self, pooled: &Tensor, samples: &Samples) -> Result<Outcome> {
+        let (batch, ..) = pooled.dims4()?;
+        let labels = &samples.labels;
+        if labels.len() != batch || labels.iter().any(|label| *label as usize >= self.classes) {
+            let message =
+                format!("labels {labels:?} for a batch of {batch}, {} classes", self.classes);
+            return Err(Error::failed(message));
+        }
+        let labels = Tensor::from_slice(labels, (batch, 1), pooled.device())?;
+        let logits = pooled.mean((1, 2))?.matmul(&self.weight)?.broadcast_add(&self.bias)?;
+        let loss = log_softmax(&logits, 1)?.gather(&labels, 1)?.mean_all()?.neg()?;
+        let right = logits.argmax_keepdim(1)?.eq(&labels)?.to_dtype(candle_core::DType::F32)?;
+        let accuracy = Some(f64::from(right.mean_all()?.to_scalar::<f32>()?));
+        Ok(Outcome { loss, accuracy })
+    }
+}

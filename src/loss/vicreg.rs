@@ -1,0 +1,130 @@
+//! VICReg (Bardes et al. 2022, equations 1 to 6) between each patch's prediction and its target, for a
+//! loss without negatives: blockwise self-supervised learning as in Siddiqui et al. 2023.
+//!
+//! With the positions and rows of [`super::prediction`], for each prediction step the predictions
+//! `P = z[:, ..R_k] W_k` and the targets `T = z[:, k+s..]`, n rows of d channels each:
+//!
+//! - invariance: the mean of `|P - T|^2` over rows, divided by d;
+//! - variance of either: the mean over channels of `max(0, 1 - sqrt(Var + 1e-4))`;
+//! - covariance of either: the sum of squares of the covariances off the diagonal, divided by d;
+//!
+//! and `loss_k` is their sum, weighted. The loss is the mean over k. There is no right or wrong in it,
+//! and so no accuracy and no loss of a guess.
+
+use candle_core::Tensor;
+use serde::{Deserialize, Serialize};
+
+use super::prediction::Reach;
+use super::{Bounded, Loss, Misfit, Outcome, Recipe, Samples, Sizes, WEIGHT};
+use crate::Result;
+use crate::parameters::{ParameterShape, Parameters};
+
+/// Keeps the root of a variance from having no slope.
+const EPSILON: f64 = 1e-4;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
+pub struct Settings {
+    /// How many rows of patches below are predicted.
+    pub prediction_steps: usize,
+    /// Rows left out between a patch and its first target, because they overlap it.
+    pub skip: usize,
+    /// The weights of the three terms.
+    pub invariance: f64,
+    pub variance: f64,
+    pub covariance: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { prediction_steps: 5, skip: 1, invariance: 25.0, variance: 25.0, covariance: 1.0 }
+    }
+}
+
+impl Settings {
+    fn reach(&self) -> Reach {
+        Reach { steps: self.prediction_steps, skip: self.skip }
+    }
+}
+
+impl Recipe for Settings {
+    fn bounds(&self) -> Vec<Bounded> {
+        let weight = |key, value| Bounded { key, value, bounds: WEIGHT };
+        let mut bounds = self.reach().bounds().to_vec();
+        bounds.push(weight("invariance", self.invariance));
+        bounds.push(weight("variance", self.variance));
+        bounds.push(weight("covariance", self.covariance));
+        bounds
+    }
+
+    fn check(&self, rows: usize, columns: usize) -> Result<(), Misfit> {
+        self.reach().check(rows, columns)
+    }
+
+    fn shapes(&self, sizes: Sizes) -> Vec<ParameterShape> {
+        self.reach().shapes(sizes.channels)
+    }
+
+    fn of_a_guess(&self, _sizes: Sizes) -> Option<f64> {
+        None
+    }
+
+    fn operations(&self, sizes: Sizes) -> f64 {
+        // A covariance takes as much as a projection, and there are two.
+        3.0 * self.reach().operations(sizes, 1)
+    }
+
+    fn build(&self, sizes: Sizes, parameters: &Parameters) -> Result<Box<dyn Loss>> {
+        let shapes = self.shapes(sizes);
+        let predictors = shapes.iter().map(|shape| parameters.get(shape)).collect::<Result<_>>()?;
+        Ok(Box::new(VicReg { settings: self.clone(), predictors }))
+    }
+}
+
+struct VicReg {
+    settings: Settings,
+    predictors: Vec<Tensor>,
+}
+
+impl Loss for VicReg {
+    fn forward(&self, pooled: &Tensor, _samples: &Samples) -> Result<Outcome> {
+        let (batch, grid, columns, channels) = pooled.dims4()?;
+        let steps = self.settings.reach().steps(grid).zip(&self.predictors);
+        let losses = steps.map(|((below, _), predictor)| {
+            let predicting = grid - below;
+            let rows = |first| {
+                let rows = pooled.narrow(1, first, predicting)?;
+                rows.reshape((batch * predicting * columns, channels))
+            };
+            self.of_a_step(&rows(0)?.matmul(predictor)?, &rows(below)?)
+        });
+        let losses = losses.collect::<candle_core::Result<Vec<_>>>()?;
+        Ok(Outcome { loss: Tensor::stack(&losses, 0)?.mean_all()?, accuracy: None })
+    }
+}
+
+impl VicReg {
+    /// Of predictions and targets, `[rows, channels]` each.
+    fn of_a_step(&self, predictions: &Tensor, targets: &Tensor) -> candle_core::Result<Tensor> {
+        let Settings { invariance, variance, covariance, .. } = self.settings;
+        let mut loss = ((predictions - targets)?.sqr()?.mean_all()? * invariance)?;
+        for vectors in [predictions, targets] {
+            let (spread, shared) = spread_and_shared(vectors)?;
+            loss = ((loss + (spread * variance)?)? + (shared * covariance)?)?;
+        }
+        Ok(loss)
+    }
+}
+
+/// The variance term and the covariance term of vectors `[rows, channels]`.
+fn spread_and_shared(vectors: &Tensor) -> candle_core::Result<(Tensor, Tensor)> {
+    let (rows, channels) = vectors.dims2()?;
+    let centred = vectors.broadcast_sub(&vectors.mean_keepdim(0)?)?;
+    let scale = 1.0 / (rows.max(2) - 1) as f64;
+    let variances = (centred.sqr()?.sum(0)? * scale)?;
+    let deviations = (&variances + EPSILON)?.sqrt()?;
+    let spread = deviations.affine(-1.0, 1.0)?.relu()?.mean_all()?;
+    let covariances = (centred.t()?.matmul(&centred)? * scale)?;
+    let off_diagonal = (covariances.sqr()?.sum_all()? - variances.sqr()?.sum_all()?)?;
+    Ok((spread, (off_diagonal / channels as f64)?))
+}

@@ -1,0 +1,57 @@
+//! What a loss is computed on, and the labels of samples where it reads them.
+
+use gimlet_store::{Keys, Reader};
+
+use super::Run;
+use super::plan::Step;
+use crate::loss::Sizes;
+use crate::pipeline::Split;
+use crate::train::input::IMAGE;
+use crate::view;
+use crate::{Error, Result};
+
+impl Run<'_> {
+    /// What the loss of module `index` is computed on.
+    pub(super) fn sizes(&self, index: usize) -> Result<Sizes> {
+        let (_, output) = self.maps(index)?;
+        let grid = view::patch_shape(&self.pipeline.view, self.image()?)?.patches().isqrt();
+        Ok(Sizes { channels: output.channels, grid, classes: self.classes()? })
+    }
+
+    /// The class of each row that `keys` are of; none where the loss does not read them.
+    ///
+    /// # Errors
+    /// When one has none.
+    pub(super) fn labels(&self, keys: &Keys) -> Result<Vec<u32>> {
+        let loss = &self.pipeline.loss;
+        if !loss.recipe().reads_labels() {
+            return Ok(Vec::new());
+        }
+        let class = |label: &Option<i64>| label.and_then(|label| u32::try_from(label).ok());
+        let labels: Vec<u32> = keys.labels.iter().filter_map(class).collect();
+        let missing = keys.labels.len() - labels.len();
+        if missing > 0 {
+            let message = format!(
+                "the loss `{}` reads labels, and {missing} of {} samples have none",
+                loss.name(),
+                keys.labels.len()
+            );
+            return Err(Error::failed(message).hint("give the data labels, or take another loss"));
+        }
+        Ok(labels)
+    }
+
+    /// Classes from 0 that the labels of both splits tell apart; 0 where the loss does not read them.
+    fn classes(&self) -> Result<usize> {
+        let mut classes = 0;
+        if self.pipeline.loss.recipe().reads_labels() {
+            for split in Split::ALL {
+                let images = self.plan.generation(Step::Ingest, split, &self.dir)?;
+                let keys = images.reader(&[IMAGE]).and_then(|reader: Reader| reader.keys())?;
+                let highest = self.labels(&keys)?.into_iter().max();
+                classes = classes.max(highest.map_or(0, |label| label as usize + 1));
+            }
+        }
+        Ok(classes)
+    }
+}

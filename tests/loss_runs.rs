@@ -1,0 +1,58 @@
+//! A pipeline under every loss.
+
+mod tiny;
+
+use gimlet::loss::Settings;
+use tiny::Tiny;
+
+#[test]
+fn every_loss_trains_a_pipeline_and_is_reported() {
+    let tiny = Tiny::new();
+    for name in Settings::NAMES {
+        // The grid has three rows.
+        let reach = format!("loss={{{name}={{prediction_steps=1}}}}");
+        let set = match *name {
+            "supervised" => vec!["--set", "loss=supervised"],
+            _ => vec!["--set", reach.as_str()],
+        };
+        let mut args = vec!["--run-dir", name];
+        args.extend(set);
+        let (_, err) = tiny.ok("run", &args);
+        let shown = match *name {
+            "supervised" => "training accuracy ",
+            "vicreg" => "steps, loss ",
+            _ => "contrastive accuracy ",
+        };
+        assert!(err.contains(shown), "{name}: {err}");
+        let run = tiny.json("run", &args);
+        for probe in run["probes"].as_array().unwrap() {
+            let chance = &probe["chance_loss"];
+            assert_eq!(chance.is_null(), *name == "vicreg", "{name}: {probe}");
+            assert!(probe["loss"].as_f64().unwrap().is_finite(), "{name}: {probe}");
+        }
+    }
+}
+
+#[test]
+fn labels_that_are_missing_are_an_error_where_they_are_read_and_nowhere_else() {
+    let tiny = Tiny::new();
+    let folder = tiny.path("images");
+    std::fs::create_dir_all(&folder).unwrap();
+    for index in 0..12u8 {
+        let image = image::GrayImage::from_fn(16, 16, |x, y| {
+            image::Luma([index.wrapping_mul(7).wrapping_add((x * y) as u8)])
+        });
+        image.save(folder.join(format!("{index}.png"))).unwrap();
+    }
+    let pipeline = tiny::PIPELINE.replace(
+        "[data.textures]\nclasses = 3\nsize = 16\ntrain = 48\ntest = 24",
+        "[data]\ntrain = \"images\"\ntest = \"images\"\nlabel = false",
+    );
+    std::fs::write(tiny.path("tiny.toml"), pipeline).unwrap();
+    tiny.ok("run", &["--run-dir", "infonce"]);
+    let err = tiny.fails(1, "run", &["--run-dir", "supervised", "--set", "loss=supervised"]);
+    assert!(
+        err.contains("the loss `supervised` reads labels, and 12 of 12 samples have none"),
+        "{err}"
+    );
+}

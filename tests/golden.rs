@@ -9,7 +9,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor, Var};
-use gimlet::loss::{self, Negatives, Recipe, Sizes, infonce};
+use gimlet::device::DeviceName;
+use gimlet::loss::{self, Context, Negatives, Recipe, Sizes, infonce};
 use gimlet::module::{Keep, Module};
 use gimlet::parameters::Parameters;
 use gimlet::pipeline::Layer;
@@ -107,6 +108,7 @@ impl Case {
             prediction_steps: tables.len(),
             negatives: count,
             skip: rows - 1 - predicting(&tables[0]),
+            context: None,
         };
         (negatives, settings)
     }
@@ -123,6 +125,7 @@ impl Case {
 const INFONCE: &str = "infonce_vision";
 const RESNET: &str = "resnet";
 const ADAM: &str = "adam_trajectory";
+const PIXELCNN: &str = "pixelcnn";
 
 /// The files of one kind of case.
 fn files(prefix: &str) -> Vec<PathBuf> {
@@ -132,7 +135,7 @@ fn files(prefix: &str) -> Vec<PathBuf> {
         .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
         .filter(|path| {
             let stem = path.file_stem().unwrap().to_string_lossy();
-            // With a context of its own, the loss belongs to end-to-end training.
+            // Its context comes from nowhere that it says; `pixelcnn` has both.
             stem.starts_with(prefix) && !stem.contains("context")
         })
         .collect();
@@ -155,7 +158,7 @@ fn cases(prefix: &str) -> Vec<Case> {
 #[test]
 fn there_is_something_to_match() {
     assert!(
-        [INFONCE, RESNET, ADAM].iter().any(|prefix| !files(prefix).is_empty()),
+        [INFONCE, RESNET, ADAM, PIXELCNN].iter().any(|prefix| !files(prefix).is_empty()),
         "no golden case in {}",
         folder().display()
     );
@@ -223,6 +226,77 @@ fn infonce_gives_the_published_loss_and_gradients() {
         assert_close(&format!("{name} grad.z"), gradients.get(&z).unwrap(), &expected);
         for (k, (var, expected)) in vars.iter().zip(case.predictors("grad.w.", "")).enumerate() {
             assert_close(&format!("{name} grad.w.{k}"), gradients.get(var).unwrap(), &expected);
+        }
+    }
+}
+
+/// Our names and layouts of the published PixelCNN's parameters under `prefix`. The last row of a vertical
+/// kernel is masked, and no part of ours.
+fn pixelcnn(case: &Case, prefix: &str) -> BTreeMap<String, Tensor> {
+    let names =
+        case.tensors.keys().filter_map(|name| name.strip_prefix(prefix)?.strip_prefix("stack"));
+    let of = |rest: &str| {
+        let theirs = case.get(&format!("{prefix}stack{rest}"));
+        let mut tensor = ours(theirs);
+        if rest.ends_with("vertical_conv.weight") {
+            tensor = tensor.narrow(0, 0, 2).unwrap().contiguous().unwrap();
+        }
+        let name = match rest.strip_prefix("_out.") {
+            Some(kind) => format!("output.{kind}"),
+            None => rest
+                .trim_start_matches(".layers.")
+                .replace("v_to_h_conv", "across")
+                .replace("vertical_conv", "vertical")
+                .replace("horizontal_conv", "horizontal")
+                .replace("residual_vertical", "residual")
+                .replace("horizontal_output", "output"),
+        };
+        (format!("context.{name}"), tensor)
+    };
+    let mut found: BTreeMap<String, Tensor> = names.map(of).collect();
+    let predictors = case.predictors(&format!("{prefix}loss.W_k."), ".weight");
+    let named = |(k, w)| (format!("predictor.{k}"), w);
+    found.extend(predictors.into_iter().enumerate().map(named));
+    found
+}
+
+#[test]
+fn a_pixelcnn_context_gives_the_published_loss_and_gradients() {
+    for (case, device) in cases(PIXELCNN)
+        .iter()
+        .flat_map(|case| [DeviceName::Cpu, DeviceName::Candle].map(|device| (case, device)))
+    {
+        let z = Var::from_tensor(&channels_last(case.get("input"))).unwrap();
+        let (batch, rows, columns, channels) = z.dims4().unwrap();
+        let (negatives, settings) = case.negatives("", batch, (rows, columns));
+        let settings = infonce::Settings { context: Some(Context::PixelCnn), ..settings };
+        let variables: BTreeMap<String, Var> = pixelcnn(case, "param.")
+            .into_iter()
+            .map(|(name, tensor)| (name, Var::from_tensor(&tensor).unwrap()))
+            .collect();
+        let named = variables.iter().map(|(name, it)| (name.clone(), it.as_tensor().clone()));
+        let parameters = Parameters::from_tensors(named).on(&device.open().unwrap()).unwrap();
+        let sizes = Sizes { channels, grid: rows, classes: 0 };
+        let shapes = settings.shapes(sizes);
+        assert_eq!(shapes.len(), variables.len(), "every parameter is there");
+        let loss = settings.build(sizes, &parameters).unwrap();
+        let outcome = loss.forward(z.as_tensor(), &negatives.into()).unwrap();
+
+        let name = format!("{} on {device}", case.name);
+        assert_loss(
+            &name,
+            f64::from(outcome.loss.to_scalar::<f32>().unwrap()),
+            case.scalar("loss"),
+        );
+        let gradients = outcome.loss.backward().unwrap();
+        let expected = channels_last(case.get("grad.input"));
+        assert_close(&format!("{name} grad.input"), gradients.get(&z).unwrap(), &expected);
+        let expected = pixelcnn(case, "grad.");
+        // What the last layer makes of its vertical half is read by nobody.
+        assert_eq!(expected.len() + 2, variables.len());
+        for (parameter, expected) in &expected {
+            let found = gradients.get(&variables[parameter]).unwrap();
+            assert_close(&format!("{name} grad {parameter}"), found, expected);
         }
     }
 }

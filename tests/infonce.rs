@@ -62,7 +62,7 @@ proptest! {
         count in 1..8usize, seed: u64, kernels: bool,
     ) {
         let steps = (grid - 1 - skip).min(3);
-        let settings = Settings { prediction_steps: steps, negatives: count, skip };
+        let settings = Settings { prediction_steps: steps, negatives: count, skip, context: None };
         let mut draws = generator(seed, "test", &[]);
         let mut normal = |n: usize| -> Vec<f32> { (0..n).map(|_| 0.5 * draws.normal()).collect() };
         let z = normal(batch * grid * grid * channels);
@@ -102,7 +102,7 @@ proptest! {
 
 #[test]
 fn vectors_that_say_nothing_score_as_chance() {
-    let settings = Settings { prediction_steps: 2, negatives: 16, skip: 1 };
+    let settings = Settings { prediction_steps: 2, negatives: 16, skip: 1, context: None };
     let negatives = settings.draw(2, 5, &mut generator(0, "negatives", &[]));
     let zero =
         |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();

@@ -34,6 +34,18 @@ fn every_loss_trains_a_pipeline_and_is_reported() {
 }
 
 #[test]
+fn a_pixelcnn_is_trained_with_the_module_below_it() {
+    let tiny = Tiny::new();
+    let args = ["--set", "split=end-to-end", "--set", "loss.infonce.context=pixelcnn"];
+    tiny.ok("run", &args);
+    let weights = tiny.weights("runs/tiny", "m0");
+    let header = String::from_utf8_lossy(&weights[..8000]);
+    for name in ["encoder.2.conv1.weight", "loss.predictor.0", "loss.context.3.vertical.weight"] {
+        assert!(header.contains(name), "{name}: {header}");
+    }
+}
+
+#[test]
 fn labels_that_are_missing_are_an_error_where_they_are_read_and_nowhere_else() {
     let tiny = Tiny::new();
     let folder = tiny.path("images");

@@ -109,7 +109,7 @@ fn trained_on(
     micro_batch: Option<usize>,
     recompute: bool,
 ) -> Parameters {
-    let settings = infonce::Settings { prediction_steps: 2, negatives: 5, skip: 0 };
+    let settings = infonce::Settings { prediction_steps: 2, negatives: 5, skip: 0, context: None };
     let loss = loss::Settings::InfoNce(settings.clone());
     let output = layers.iter().fold(3, |channels, layer| layer.out_channels(channels));
     let sizes = Sizes { channels: output, grid: GRID, classes: 0 };

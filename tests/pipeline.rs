@@ -152,7 +152,7 @@ fn every_key_is_read() {
     );
     let strides = [2, 1, 1];
     assert_eq!(b.layers, strides.map(|stride| Layer::Bottleneck { planes: 8, stride }));
-    let loss = infonce::Settings { prediction_steps: 3, negatives: 8, skip: 1 };
+    let loss = infonce::Settings { prediction_steps: 3, negatives: 8, skip: 1, context: None };
     assert_eq!(pipeline.loss, Loss::InfoNce(loss));
     assert_eq!((pipeline.training.batch, pipeline.training.checkpoint_seconds), (16, 10.0));
     let store = &pipeline.store;
@@ -181,7 +181,7 @@ fn keys_that_are_left_out_have_the_documented_values() {
     );
     let rgb = parsed(SHORT, &["view.grayscale=false"]).view;
     assert_eq!((rgb.mean.len(), rgb.std.len()), (3, 3));
-    let loss = infonce::Settings { prediction_steps: 5, negatives: 16, skip: 1 };
+    let loss = infonce::Settings { prediction_steps: 5, negatives: 16, skip: 1, context: None };
     assert_eq!(pipeline.loss, Loss::InfoNce(loss));
     assert_eq!((pipeline.training.epochs, pipeline.training.batch), (10, 32));
     assert_eq!(pipeline.training.learning_rate, 2e-4);
@@ -245,7 +245,7 @@ fn overrides_set_any_key() {
     assert_eq!(files(&globs).label, None);
     // Tables that the file lacks are made; the last of two overrides counts.
     let made = parsed(SHORT, &["loss.infonce.skip=2", "probe.batch=8", "probe.batch=9"]);
-    let loss = infonce::Settings { prediction_steps: 5, negatives: 16, skip: 2 };
+    let loss = infonce::Settings { prediction_steps: 5, negatives: 16, skip: 2, context: None };
     assert_eq!((made.loss, made.probe.batch), (Loss::InfoNce(loss), 9));
     let named = parsed(SHORT, &["loss=supervised"]);
     assert_eq!(named.loss, Loss::Supervised(Default::default()));

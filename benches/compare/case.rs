@@ -48,7 +48,7 @@ pub struct Conv1d {
 }
 
 pub fn settings() -> infonce::Settings {
-    infonce::Settings { prediction_steps: 5, negatives: 16, skip: 1 }
+    infonce::Settings { prediction_steps: 5, negatives: 16, skip: 1, context: None }
 }
 
 /// The paper's three vision modules.

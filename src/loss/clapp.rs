@@ -66,7 +66,7 @@ impl Recipe for Settings {
     }
 
     fn build(&self, sizes: Sizes, parameters: &Parameters) -> Result<Box<dyn Loss>> {
-        Ok(Box::new(Prediction::new(self.reach(), sizes.channels, parameters, &Hinge)?))
+        Ok(Box::new(Prediction::new(self.reach(), None, sizes.channels, parameters, &Hinge)?))
     }
 }
 

@@ -7,7 +7,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
 use super::prediction::Judge;
@@ -15,14 +15,14 @@ use crate::kernel::gathered::{Gathered, Segment};
 use crate::kernel::outer::add_outer;
 use crate::kernel::panels::Panels;
 use crate::kernel::product::{Write, multiply};
-use crate::kernel::{values, with_values};
+use crate::kernel::{values, with_all_values};
 
 /// Rows of a product that a task computes.
 const ROWS: usize = 64;
 
-/// The mean over positions of what a judge makes of the scores of the projection of the vector `below`
-/// rows further down, and of those of its negatives: of `pooled` `[batch, grid, grid, channels]` and a predictor
-/// `[channels, channels]`, a scalar.
+/// The mean over positions of what a judge makes of a context's scores with the projection of the
+/// vector `below` rows further down, and with those of its negatives: of contexts and pooled vectors,
+/// `[batch, grid, grid, channels]` both, and a predictor `[channels, channels]`, a scalar.
 pub(super) struct Contrast {
     pub grid: usize,
     pub below: usize,
@@ -143,32 +143,40 @@ fn product(values: &[f32], starts: &[u32], channels: usize, right: &Panels) -> V
     out
 }
 
-impl CustomOp2 for Contrast {
+impl CustomOp3 for Contrast {
     fn name(&self) -> &'static str {
         "contrast"
     }
 
     fn cpu_fwd(
         &self,
+        contexts: &CpuStorage,
+        contexts_layout: &Layout,
         pooled: &CpuStorage,
         pooled_layout: &Layout,
         predictor: &CpuStorage,
         predictor_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let sizes = self.sizes(pooled_layout.shape(), predictor_layout.shape())?;
+        if contexts_layout.shape() != pooled_layout.shape() {
+            candle_core::bail!(
+                "contrast: contexts {contexts_layout:?} are not as the pooled vectors"
+            )
+        }
         let Sizes { positions, channels, negatives } = sizes;
+        let contexts = values(contexts, contexts_layout, self.name())?;
         let pooled = values(pooled, pooled_layout, self.name())?;
         let predictor = values(predictor, predictor_layout, self.name())?;
         let mut panels = Panels::default();
         panels.pack(predictor, (channels, channels), 1, |p| p * channels);
         let targets = product(pooled, &self.starts(sizes, self.below), channels, &panels);
-        let contexts = self.starts(sizes, 0);
+        let starts = self.starts(sizes, 0);
         let mut slopes = vec![0.0f32; positions * (1 + negatives)];
         let per_position: Vec<(f64, bool)> = slopes
             .par_chunks_exact_mut(1 + negatives)
             .enumerate()
             .map(|(position, row)| {
-                let context = &pooled[contexts[position] as usize..][..channels];
+                let context = &contexts[starts[position] as usize..][..channels];
                 for (score, target) in row.iter_mut().zip(self.candidates(position, negatives)) {
                     *score = dot(context, &targets[target * channels..][..channels]);
                 }
@@ -186,43 +194,49 @@ impl CustomOp2 for Contrast {
 
     fn bwd(
         &self,
+        contexts: &Tensor,
         pooled: &Tensor,
         predictor: &Tensor,
         _loss: &Tensor,
         grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let sizes = self.sizes(pooled.shape(), predictor.shape())?;
         let scale = grad.to_scalar::<f32>()? / sizes.positions as f32;
-        let (d_pooled, d_predictor) = with_values(pooled, self.name(), |pooled| {
-            with_values(predictor, self.name(), |predictor| {
-                Ok(self.gradients(sizes, pooled, predictor, scale))
-            })
+        let operands = [contexts, pooled, predictor];
+        let gradients = with_all_values(operands, self.name(), |values| {
+            let &[contexts, pooled, predictor] = values.as_slice() else {
+                candle_core::bail!("contrast has three operands")
+            };
+            Ok(self.gradients(sizes, [contexts, pooled], predictor, scale))
         })?;
+        let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
+        let [d_contexts, d_pooled, d_predictor] = gradients;
         Ok((
-            Some(Tensor::from_vec(d_pooled, pooled.shape(), pooled.device())?),
-            Some(Tensor::from_vec(d_predictor, predictor.shape(), predictor.device())?),
+            Some(tensor(d_contexts, contexts)?),
+            Some(tensor(d_pooled, pooled)?),
+            Some(tensor(d_predictor, predictor)?),
         ))
     }
 }
 
 impl Contrast {
-    /// The gradients of pooled vectors and predictor, times `scale`. Every value is summed in one
+    /// The gradients of contexts, pooled vectors and predictor, times `scale`. Every value is summed in one
     /// order, whatever the number of threads.
     fn gradients(
         &self,
         sizes: Sizes,
-        pooled: &[f32],
+        [contexts, pooled]: [&[f32]; 2],
         predictor: &[f32],
         scale: f32,
-    ) -> (Vec<f32>, Vec<f32>) {
+    ) -> [Vec<f32>; 3] {
         let Sizes { positions, channels, negatives } = sizes;
         let scores = self.scores.lock().unwrap_or_else(PoisonError::into_inner);
         let Scores { targets, slopes, .. } = &*scores;
-        let (contexts, below) = (self.starts(sizes, 0), self.starts(sizes, self.below));
+        let (own, below) = (self.starts(sizes, 0), self.starts(sizes, self.below));
         let weight =
             |position: usize, place: usize| scale * slopes[position * (1 + negatives) + place];
-        let mut d_contexts = vec![0.0; positions * channels];
-        d_contexts.par_chunks_exact_mut(channels).enumerate().for_each(|(position, sum)| {
+        let mut of_positions = vec![0.0; positions * channels];
+        of_positions.par_chunks_exact_mut(channels).enumerate().for_each(|(position, sum)| {
             for (place, target) in self.candidates(position, negatives).enumerate() {
                 add_scaled(sum, weight(position, place), &targets[target * channels..]);
             }
@@ -231,7 +245,7 @@ impl Contrast {
         let mut d_targets = vec![0.0; positions * channels];
         d_targets.par_chunks_exact_mut(channels).enumerate().for_each(|(target, sum)| {
             for &(position, place) in &readers[first[target]..first[target + 1]] {
-                let context = &pooled[contexts[position as usize] as usize..];
+                let context = &contexts[own[position as usize] as usize..];
                 add_scaled(sum, weight(position as usize, place as usize), context);
             }
         });
@@ -248,13 +262,14 @@ impl Contrast {
 
         let mut panels = Panels::default();
         panels.pack(predictor, (channels, channels), channels, |p| p);
-        let d_below = product(&d_targets, &places, channels, &panels);
-        let mut d_pooled = vec![0.0; pooled.len()];
-        for (starts, rows) in [(&contexts, &d_contexts), (&below, &d_below)] {
+        let of_targets = product(&d_targets, &places, channels, &panels);
+        let placed = |starts: &[u32], rows: &[f32]| {
+            let mut all = vec![0.0; pooled.len()];
             for (start, row) in starts.iter().zip(rows.chunks_exact(channels)) {
-                add_scaled(&mut d_pooled[*start as usize..][..channels], 1.0, row);
+                all[*start as usize..][..channels].copy_from_slice(row);
             }
-        }
-        (d_pooled, d_predictor)
+            all
+        };
+        [placed(&own, &of_positions), placed(&below, &of_targets), d_predictor]
     }
 }

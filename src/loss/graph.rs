@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// gathered from that: `[positions, positions]` values, where gathered targets would be
 /// `[positions, 1 + N, channels]`.
 pub(super) fn contrast(
-    pooled: &Tensor,
+    [contexts, pooled]: [&Tensor; 2],
     predictor: &Tensor,
     below: usize,
     negatives: &[u32],
@@ -26,9 +26,11 @@ pub(super) fn contrast(
         let message = format!("{} negatives do not fit {positions} positions", negatives.len());
         return Err(Error::failed(message));
     }
-    let rows = |first| pooled.narrow(1, first, predicting)?.reshape((positions, channels));
-    let targets = rows(below)?.matmul(predictor)?;
-    let scores = rows(0)?.matmul(&targets.t()?)?;
+    let rows = |of: &Tensor, first| {
+        of.narrow(1, first, predicting)?.contiguous()?.reshape((positions, channels))
+    };
+    let targets = rows(pooled, below)?.matmul(predictor)?;
+    let scores = rows(contexts, 0)?.matmul(&targets.t()?)?;
 
     let (device, wrong) = (pooled.device(), negatives.len() / positions);
     let own = Tensor::arange(0, positions as u32, device)?.unsqueeze(1)?;

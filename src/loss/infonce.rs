@@ -8,6 +8,7 @@ use candle_core::Tensor;
 use candle_nn::ops::log_softmax;
 use serde::{Deserialize, Serialize};
 
+use super::context::{self, Context};
 use super::prediction::{self, Judge, Prediction, Reach};
 use super::{Bounded, Loss, Misfit, Negatives, Recipe, Sizes};
 use crate::Result;
@@ -23,11 +24,14 @@ pub struct Settings {
     pub negatives: usize,
     /// Rows left out between a patch and its first target, because they overlap it.
     pub skip: usize,
+    /// What predicts; each pooled vector itself when `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub context: Option<Context>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { prediction_steps: 5, negatives: 16, skip: 1 }
+        Self { prediction_steps: 5, negatives: 16, skip: 1, context: None }
     }
 }
 
@@ -48,7 +52,7 @@ impl Recipe for Settings {
     }
 
     fn shapes(&self, sizes: Sizes) -> Vec<ParameterShape> {
-        self.reach().shapes(sizes.channels)
+        self.reach().shapes_with(self.context, sizes.channels)
     }
 
     fn draw(&self, batch: usize, grid: usize, draws: &mut Draws) -> Negatives {
@@ -60,11 +64,15 @@ impl Recipe for Settings {
     }
 
     fn operations(&self, sizes: Sizes) -> f64 {
-        self.reach().operations(sizes, 1 + self.negatives)
+        let patches = sizes.grid * sizes.grid;
+        let network = |Context::PixelCnn| context::operations(sizes.channels, patches);
+        self.reach().operations(sizes, 1 + self.negatives) + self.context.map_or(0.0, network)
     }
 
     fn build(&self, sizes: Sizes, parameters: &Parameters) -> Result<Box<dyn Loss>> {
-        Ok(Box::new(Prediction::new(self.reach(), sizes.channels, parameters, &CrossEntropy)?))
+        let (reach, context) = (self.reach(), self.context);
+        let judge = &CrossEntropy;
+        Ok(Box::new(Prediction::new(reach, context, sizes.channels, parameters, judge)?))
     }
 }
 

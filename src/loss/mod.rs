@@ -7,6 +7,7 @@
 mod registry;
 
 pub mod clapp;
+mod context;
 mod contrast;
 mod graph;
 pub mod infonce;
@@ -17,6 +18,7 @@ pub mod vicreg;
 use std::ops::RangeInclusive;
 
 use candle_core::Tensor;
+pub use context::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;

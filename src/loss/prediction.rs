@@ -6,7 +6,8 @@
 //!
 //! - `T_k = z[:, k+s.., :] W_k` are the projected targets;
 //! - position (b, y, x), y < R_k, scores the target (b, y + k + s, x) and N negatives by a plain dot
-//!   product with `z[b, y, x]`: no temperature, no normalisation;
+//!   product with its context `c[b, y, x]`, which is `z[b, y, x]` itself where no network makes one
+//!   ([`super::context`]): no temperature, no normalisation;
 //! - a [`Judge`] makes a number of the scores of a position, and `loss_k` is the mean of these.
 //!
 //! The loss is the mean over k. Positions and targets are numbered `(b * R_k + y) * grid + x`. Neither
@@ -16,6 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
 
+use super::context::{self, Context, PixelCnn};
 use super::contrast::{Contrast, Scores};
 use super::{Bounded, COUNT, Loss, Misfit, Negatives, Outcome, ROWS, Samples, Sizes, graph};
 use crate::Result;
@@ -76,7 +78,13 @@ impl Reach {
         })
     }
 
-    /// The predictors, `[channels, channels]` each: `T = z W`.
+    /// The predictors, `[channels, channels]` each: `T = z W`, and what makes the context.
+    pub fn shapes_with(self, context: Option<Context>, channels: usize) -> Vec<ParameterShape> {
+        let network = context.map_or_else(Vec::new, |Context::PixelCnn| context::shapes(channels));
+        self.shapes(channels).into_iter().chain(network).collect()
+    }
+
+    /// The predictors alone.
     pub fn shapes(self, channels: usize) -> Vec<ParameterShape> {
         let shape = |k| ParameterShape {
             name: format!("predictor.{k}"),
@@ -114,6 +122,7 @@ pub(super) fn negatives(count: usize) -> Bounded {
 pub(super) struct Prediction {
     reach: Reach,
     predictors: Vec<Tensor>,
+    context: Option<PixelCnn>,
     device: Device,
     judge: &'static dyn Judge,
 }
@@ -121,19 +130,26 @@ pub(super) struct Prediction {
 impl Prediction {
     pub fn new(
         reach: Reach,
+        context: Option<Context>,
         channels: usize,
         parameters: &Parameters,
         judge: &'static dyn Judge,
     ) -> Result<Self> {
         let shapes = reach.shapes(channels);
         let predictors = shapes.iter().map(|it| parameters.get(it)).collect::<Result<_>>()?;
-        Ok(Self { reach, predictors, device: parameters.device().clone(), judge })
+        let context = context.map(|Context::PixelCnn| PixelCnn::new(channels, parameters));
+        let (context, device) = (context.transpose()?, parameters.device().clone());
+        Ok(Self { reach, predictors, context, device, judge })
     }
 }
 
 impl Loss for Prediction {
     fn forward(&self, pooled: &Tensor, samples: &Samples) -> Result<Outcome> {
         let (_, grid, _, _) = pooled.dims4()?;
+        let contexts = match &self.context {
+            Some(network) => network.forward(pooled)?,
+            None => pooled.clone(),
+        };
         let mut losses = Vec::with_capacity(self.predictors.len());
         let mut accuracy = 0.0;
         let steps = self.reach.steps(grid).zip(&self.predictors).zip(&samples.negatives);
@@ -142,11 +158,11 @@ impl Loss for Prediction {
                 let scores = Arc::new(Mutex::new(Scores::default()));
                 let (judge, negatives) = (self.judge, negatives.clone());
                 let op = Contrast { grid, below, negatives, judge, scores: scores.clone() };
-                losses.push(pooled.apply_op2(predictor, op)?);
+                losses.push(contexts.apply_op3(pooled, predictor, op)?);
                 accuracy += scores.lock().unwrap_or_else(PoisonError::into_inner).accuracy;
             } else {
                 let (loss, hits) =
-                    graph::contrast(pooled, predictor, below, negatives, self.judge)?;
+                    graph::contrast([&contexts, pooled], predictor, below, negatives, self.judge)?;
                 losses.push(loss);
                 accuracy += hits;
             }

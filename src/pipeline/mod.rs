@@ -55,6 +55,7 @@
 //! prediction_steps = 5    # rows of patches below that each patch predicts
 //! negatives = 16          # for each prediction, from the whole batch
 //! skip = 1                # rows left out in between, since they overlap the patch
+//! context = "pixelcnn"    # what predicts; each patch by itself when left out
 //!
 //! [training]
 //! epochs = 10
@@ -117,7 +118,8 @@
 //!
 //! **Losses.** `loss = "clapp"` is short for a `[loss.clapp]` that says nothing else.
 //!
-//! - `infonce`: as above ([`crate::loss::infonce`]).
+//! - `infonce`: as above ([`crate::loss::infonce`]). With `context = "pixelcnn"` and `split =
+//!   "end-to-end"` it is CPC.
 //! - `clapp`: `prediction_steps`, `negatives` (1) and `skip`, with a hinge ([`crate::loss::clapp`]).
 //! - `vicreg`: `prediction_steps`, `skip`, and the weights `invariance` (25), `variance` (25) and
 //!   `covariance` (1); no negatives ([`crate::loss::vicreg`]).

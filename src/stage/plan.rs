@@ -19,7 +19,7 @@ use crate::{Error, Kind, Result};
 
 /// Raised when a step would compute something else from the same settings: what was made before is
 /// stale then.
-const METHOD_VERSION: u32 = 3;
+const METHOD_VERSION: u32 = 4;
 
 /// One step of a run; modules are counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

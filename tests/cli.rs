@@ -306,3 +306,27 @@ fn help_names_every_command() {
         assert!(help.contains(&format!("  {command} ")), "{help}");
     }
 }
+
+#[test]
+fn images_without_labels_train_and_the_probe_leaves_them_out() {
+    let textures = "[data.textures]\nclasses = 3\nsize = 16\ntrain = 48\ntest = 24";
+    let stl = "[data]\ntrain = [\"train_X.bin\", \"unlabeled_X.bin\"]\ntest = \"test_X.bin\"";
+    let tiny =
+        Tiny::with(&tiny::PIPELINE.replace(textures, stl).replace("[view]", "[view]\nresize = 16"));
+    // Dark images are of class 1, bright ones of class 2.
+    let images = |count: usize| -> Vec<u8> {
+        let pixel = |at: usize| if at / (3 * 96 * 96) % 2 == 0 { at % 50 } else { 200 + at % 50 };
+        (0..count * 3 * 96 * 96).map(|at| pixel(at) as u8).collect()
+    };
+    let labels = |count: usize| (0..count).map(|at| 1 + at as u8 % 2).collect::<Vec<u8>>();
+    for (split, count) in [("train", 24), ("unlabeled", 24), ("test", 16)] {
+        std::fs::write(tiny.path(&format!("{split}_X.bin")), images(count)).unwrap();
+        if split != "unlabeled" {
+            std::fs::write(tiny.path(&format!("{split}_y.bin")), labels(count)).unwrap();
+        }
+    }
+    let run = tiny.json("run", &["--set", "probe.epochs=60", "--set", "probe.learning_rate=0.05"]);
+    assert_eq!(run["stages"][0]["rows"], 48 + 16);
+    let accuracy = run["probes"][0]["accuracy"].as_f64().unwrap();
+    assert!(accuracy > 0.9, "{accuracy}");
+}

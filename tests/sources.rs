@@ -383,3 +383,112 @@ fn cifar10_reads_whole() {
         train.read(&rows).unwrap().into_iter().map(|sample| sample.unwrap().id).collect();
     assert_eq!(ids, [49_999, 17, 1000, 999]);
 }
+
+/// A value for every place of an image, none twice in a row.
+fn shade(channel: usize, row: usize, column: usize) -> u8 {
+    (channel * 71 + row * 13 + column * 5) as u8
+}
+
+/// The planes of an image of three channels, row by row or (`turned`) column by column.
+fn planes(side: usize, turned: bool, shift: u8) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for channel in 0..3 {
+        for outer in 0..side {
+            for inner in 0..side {
+                let (row, column) = if turned { (inner, outer) } else { (outer, inner) };
+                bytes.push(shade(channel, row, column).wrapping_add(shift));
+            }
+        }
+    }
+    bytes
+}
+
+/// Labels and pixels of all samples of a source.
+fn all(source: &dyn Source) -> Vec<(Option<i64>, image::DynamicImage)> {
+    let rows: Vec<usize> = (0..source.rows()).collect();
+    let samples = source.read(&rows).unwrap();
+    samples.into_iter().map(|it| it.unwrap()).map(|it| (it.label, it.image)).collect()
+}
+
+#[test]
+fn cifar_binary_files_are_planes_behind_a_label() {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, labels) in [("data_batch_1.bin", [3u8, 1]), ("data_batch_2.bin", [0, 2])] {
+        let records = labels.map(|label| [vec![label], planes(32, false, label)].concat());
+        fs::write(folder.path().join(file), records.concat()).unwrap();
+    }
+    fs::write(folder.path().join("batches.meta.txt"), "plane\ncar\nbird\ncat\n\n").unwrap();
+    let source = open(folder.path(), "data_batch_*.bin", Some("label")).unwrap();
+    assert_eq!(source.label_names().unwrap(), ["plane", "car", "bird", "cat"]);
+    assert_eq!(source.first_size().unwrap(), Some((32, 32)));
+    let found = all(source.as_ref());
+    assert_eq!(found.iter().map(|it| it.0).collect::<Vec<_>>(), [3, 1, 0, 2].map(Some));
+    let image = found[1].1.to_rgb8();
+    let expected = [0, 1, 2].map(|channel| shade(channel, 30, 7).wrapping_add(1));
+    assert_eq!(image.get_pixel(7, 30).0, expected, "column 7 of row 30");
+    let without = open(folder.path(), "data_batch_*.bin", None).unwrap();
+    assert!(all(without.as_ref()).iter().all(|it| it.0.is_none()));
+    assert_ne!(source.identity(), without.identity());
+
+    let whole = fs::read(folder.path().join("data_batch_1.bin")).unwrap();
+    fs::write(folder.path().join("data_batch_1.bin"), &whole[..whole.len() - 1]).unwrap();
+    let said = refused(folder.path(), "data_batch_*.bin", Some("label"));
+    assert!(said.contains("data_batch_1.bin` is cut off, or of another kind"), "{said}");
+}
+
+#[test]
+fn stl_binary_files_go_column_by_column_and_may_have_no_labels() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |file: &str, bytes: Vec<u8>| fs::write(folder.path().join(file), bytes).unwrap();
+    write("train_X.bin", [planes(96, true, 0), planes(96, true, 9)].concat());
+    write("train_y.bin", vec![1, 10]);
+    write("unlabeled_X.bin", planes(96, true, 4));
+    let data = data(folder.path(), &["train_X.bin", "unlabeled_X.bin"], &[], Some("label"));
+    let source = source::open(&data, Split::Train, 0).unwrap();
+    let found = all(source.as_ref());
+    assert_eq!(found.iter().map(|it| it.0).collect::<Vec<_>>(), [Some(0), Some(9), None]);
+    let image = found[1].1.to_rgb8();
+    let expected = [0, 1, 2].map(|channel| shade(channel, 80, 3).wrapping_add(9));
+    assert_eq!(image.get_pixel(3, 80).0, expected, "column 3 of row 80");
+
+    write("train_y.bin", vec![1]);
+    let said = refused(folder.path(), "train_X.bin", Some("label"));
+    assert!(said.contains("train_y.bin` has 1 labels from 1, not 2"), "{said}");
+    write("train_y.bin", vec![0, 1]);
+    assert!(refused(folder.path(), "train_X.bin", Some("label")).contains("labels from 1"));
+    fs::remove_file(folder.path().join("train_y.bin")).unwrap();
+    let said = refused(folder.path(), "train_X.bin", Some("label"));
+    assert!(said.contains("could not read the labels"), "{said}");
+    assert!(said.contains("`data.label = false`"), "{said}");
+}
+
+#[test]
+fn idx_files_say_their_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |file: &str, header: &[u32], rest: &[u8]| {
+        let mut bytes: Vec<u8> = header.iter().flat_map(|it| it.to_be_bytes()).collect();
+        bytes.extend(rest);
+        fs::write(folder.path().join(file), bytes).unwrap();
+    };
+    let pixels: Vec<u8> = (0..2 * 3 * 5).collect();
+    write("train-images-idx3-ubyte", &[0x0803, 2, 3, 5], &pixels);
+    write("train-labels-idx1-ubyte", &[0x0801, 2], &[7, 4]);
+    let source = open(folder.path(), "train-images-idx3-ubyte", Some("label")).unwrap();
+    assert_eq!(source.first_size().unwrap(), Some((3, 5)));
+    let found = all(source.as_ref());
+    assert_eq!(found.iter().map(|it| it.0).collect::<Vec<_>>(), [Some(7), Some(4)]);
+    assert_eq!(found[1].1.to_luma8().into_raw(), pixels[15..]);
+
+    write("train-images-idx3-ubyte", &[0x0803, 3, 3, 5], &pixels);
+    let said = refused(folder.path(), "train-images-idx3-ubyte", None);
+    assert!(said.contains("is cut off"), "one image fewer than it says: {said}");
+    write("train-images-idx3-ubyte", &[0x1f8b, 2, 3, 5], &pixels);
+    let said = refused(folder.path(), "train-images-idx3-ubyte", Some("label"));
+    assert!(said.contains("does not begin as an IDX file"), "{said}");
+    fs::write(folder.path().join("train-images-idx3-ubyte"), b"short").unwrap();
+    assert!(refused(folder.path(), "train-images-idx3-ubyte", None).contains("could not read"));
+    // A size that no memory holds is refused before anything is made of it.
+    write("train-images-idx3-ubyte", &[0x0803, 2, u32::MAX, u32::MAX], &pixels);
+    let said = refused(folder.path(), "train-images-idx3-ubyte", None);
+    assert!(said.contains("does not begin as an IDX file"), "{said}");
+}

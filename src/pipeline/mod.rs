@@ -83,6 +83,11 @@
 //!
 //! Where no comment says otherwise, the value shown is the one of a key that is left out.
 //!
+//! **Files** are known by their names: folders of images; `*-images-idx3-ubyte` (MNIST and its like,
+//! decompressed, the labels beside them); `*_X.bin` (STL-10, the labels in `*_y.bin`); other `*.bin`
+//! (CIFAR-10's binary version); all others are Parquet. Images without labels train, and the probe
+//! leaves them out: of STL-10, `train = ["unlabeled_X.bin", "train_X.bin"]`.
+//!
 //! **Paths.** Relative paths in `data.train` and `data.test` start from `data.root`, else from
 //! `GIMLET_DATA`, else from the pipeline file's folder. A relative `data.root` starts from the
 //! pipeline file's folder in the file, and from the current folder in `--set`.

@@ -73,13 +73,13 @@ impl Data {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Source {
-    /// Files on disk: Hugging Face-style Parquet, or folders of images.
+    /// Files on disk: Hugging Face-style Parquet, binary files of images, or folders of images.
     Files(Files),
     /// Generated textures.
     Textures(Textures),
 }
 
-/// Parquet files or image folders.
+/// Parquet files, binary files of images, or folders of images.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Files {
     /// Paths or globs of the training split, as the pipeline file has them.

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::records;
 use crate::pipeline::settings::{Files, Split};
 use crate::{Error, Kind, Result};
 
@@ -9,10 +10,13 @@ use crate::{Error, Kind, Result};
 #[derive(Debug)]
 pub enum Located {
     Parquet(Vec<PathBuf>),
+    /// Of images of one size, uncompressed.
+    Records(Vec<PathBuf>),
     Folders(Vec<PathBuf>),
 }
 
-/// Finds what the settings name for `split`: all folders, or all files (which are then Parquet).
+/// Finds what the settings name for `split`: all folders, or all files of one kind, which their names
+/// tell.
 ///
 /// # Errors
 /// When a path or glob matches nothing, or when folders and files are mixed.
@@ -30,9 +34,20 @@ pub fn locate(files: &Files, split: Split) -> Result<Located> {
     let folders = paths.iter().filter(|path| path.is_dir()).count();
     if paths.is_empty() {
         Err(Error::new(Kind::Usage, format!("`data.{}` names no file", split.name()))
-            .hint("name Parquet files or a folder of images"))
+            .hint("name Parquet files, binary files or a folder of images"))
     } else if folders == 0 {
-        Ok(Located::Parquet(paths))
+        match paths.iter().filter(|path| records::is_named_so(path)).count() {
+            0 => Ok(Located::Parquet(paths)),
+            all if all == paths.len() => Ok(Located::Records(paths)),
+            some => {
+                let message = format!(
+                    "`data.{}` names {some} binary files of images and {} others",
+                    split.name(),
+                    paths.len() - some
+                );
+                Err(Error::failed(message).hint("name only files of one data set"))
+            }
+        }
     } else if folders == paths.len() {
         Ok(Located::Folders(paths))
     } else {
@@ -42,7 +57,7 @@ pub fn locate(files: &Files, split: Split) -> Result<Located> {
             folders,
             paths.len() - folders
         ))
-        .hint("name either Parquet files or folders of images"))
+        .hint("name either files or folders of images"))
     }
 }
 

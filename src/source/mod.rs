@@ -1,4 +1,4 @@
-//! Where samples come from: Parquet files, folders of images, or a generator.
+//! Where samples come from: Parquet files, folders of images, binary files of images, or a generator.
 //!
 //! Every source gives its samples by row, in any order, decoded in parallel.
 
@@ -21,6 +21,7 @@ mod locate;
 mod parquet_guard;
 mod parquet_part;
 mod plain_file;
+pub mod records;
 pub mod textures;
 
 use locate::Located;
@@ -114,6 +115,9 @@ pub fn open(data: &Data, split: Split, seed: u64) -> Result<Box<dyn Source>> {
         }
         settings::Source::Files(files) => match locate::locate(files, split)? {
             Located::Parquet(paths) => Ok(Box::new(huggingface::HuggingFace::open(files, paths)?)),
+            Located::Records(paths) => {
+                Ok(Box::new(records::Records::open(&files.root, paths, files.label.is_some())?))
+            }
             Located::Folders(paths) => {
                 Ok(Box::new(folder::Folder::open(&files.root, paths, files.label.is_some())?))
             }

@@ -117,20 +117,22 @@ fn pooled_shape(generation: &Generation) -> Result<(usize, usize)> {
     }
 }
 
-/// The first `rows` rows of a dataset as the probe sees them, each the mean of its pooled vectors over
-/// the grid; `None` when any has no label.
+/// Those of the first `rows` rows of a dataset that have a label, as the probe sees them: each the mean
+/// of its pooled vectors over the grid. `None` when there are none.
 fn labelled(generation: &Generation, rows: u64) -> Result<Option<Rows>> {
     /// Rows read at once.
     const CHUNK: usize = 256;
     let reader = generation.reader(&[POOLED])?;
     let (grid, channels) = pooled_shape(generation)?;
     let labels = reader.keys()?.labels;
-    let labels: Option<Vec<u32>> =
-        labels.iter().take(rows as usize).map(|label| u32::try_from((*label)?).ok()).collect();
-    let Some(labels) = labels else { return Ok(None) };
+    let class = |label: Option<i64>| u32::try_from(label?).ok();
+    let labels = (0..rows).zip(&labels).filter_map(|(row, label)| Some((row, class(*label)?)));
+    let (positions, labels): (Vec<u64>, Vec<u32>) = labels.unzip();
+    if labels.is_empty() {
+        return Ok(None);
+    }
     let row = grid * grid * channels;
     let mut vectors = Vec::with_capacity(labels.len() * channels);
-    let positions: Vec<u64> = (0..rows).collect();
     for positions in positions.chunks(CHUNK) {
         let mut pooled = vec![0.0; positions.len() * row];
         reader.read_f32(POOLED, positions, &mut pooled)?;

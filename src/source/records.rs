@@ -1,0 +1,308 @@
+//! Files of images of one size, uncompressed, one after another: CIFAR-10's and STL-10's binary
+//! versions, and the IDX files of MNIST and its like.
+//!
+//! | files | a record | labels |
+//! |---|---|---|
+//! | `*-images-idx3-ubyte` | rows x columns gray values, after a header of 16 bytes | `*-labels-idx1-ubyte`, after 8 bytes |
+//! | `*_X.bin` (STL-10) | 3 channels of 96x96, each column by column | `*_y.bin`, from 1; none for unlabelled images |
+//! | any other `*.bin` (CIFAR-10) | a label, 3 channels of 32x32, each row by row | in the record |
+//!
+//! The names of classes are read from `class_names.txt` (STL-10) or `batches.meta.txt` (CIFAR-10) beside
+//! them, if it is there.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::UNIX_EPOCH;
+
+use image::{DynamicImage, GrayImage, RgbImage};
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use super::decode::MAX_SIDE;
+use super::locate::relative_name;
+use super::{BadSample, Keep, Sample, Source, no_such_row, plain_file};
+use crate::{Error, Result};
+
+const IDX_IMAGES: &str = "images-idx3-ubyte";
+const IDX_LABELS: &str = "labels-idx1-ubyte";
+const STL_IMAGES: &str = "_X.bin";
+const STL_LABELS: &str = "_y.bin";
+
+/// The longest file of labels or names.
+const MAX_LABELS: u64 = 1 << 26;
+
+/// How a record becomes an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layout {
+    Idx { height: usize, width: usize },
+    Stl,
+    Cifar,
+}
+
+impl Layout {
+    /// Bytes of a record, and of what lies in front of its pixels.
+    fn record(self) -> (usize, usize) {
+        match self {
+            Layout::Idx { height, width } => (height * width, 0),
+            Layout::Stl => (3 * 96 * 96, 0),
+            Layout::Cifar => (1 + 3 * 32 * 32, 1),
+        }
+    }
+
+    /// Height and width.
+    fn size(self) -> (usize, usize) {
+        match self {
+            Layout::Idx { height, width } => (height, width),
+            Layout::Stl => (96, 96),
+            Layout::Cifar => (32, 32),
+        }
+    }
+
+    fn image(self, pixels: &[u8]) -> Option<DynamicImage> {
+        let (height, width) = self.size();
+        let (w, h) = (width as u32, height as u32);
+        match self {
+            Layout::Idx { .. } => GrayImage::from_raw(w, h, pixels.to_vec()).map(Into::into),
+            Layout::Stl | Layout::Cifar => {
+                let plane = height * width;
+                let mut values = Vec::with_capacity(3 * plane);
+                for place in 0..plane {
+                    let (row, column) = (place / width, place % width);
+                    let at = if self == Layout::Stl { column * height + row } else { place };
+                    values.extend((0..3).map(|channel| pixels[channel * plane + at]));
+                }
+                RgbImage::from_raw(w, h, values).map(Into::into)
+            }
+        }
+    }
+}
+
+/// A file of images.
+#[derive(Debug)]
+struct Part {
+    path: PathBuf,
+    name: String,
+    file: Mutex<File>,
+    layout: Layout,
+    /// Bytes in front of the first record.
+    header: u64,
+    rows: usize,
+    /// From 0; `None` when a record has its own, or there are none.
+    labels: Option<Vec<u8>>,
+}
+
+/// Images in such files, in the order of the files' names.
+#[derive(Debug)]
+pub struct Records {
+    parts: Vec<Part>,
+    names: Option<Vec<String>>,
+    labelled: bool,
+    identity: Value,
+}
+
+/// Whether a file's name says that it is one of these.
+pub fn is_named_so(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.ends_with(IDX_IMAGES) || name.ends_with(".bin")
+}
+
+impl Records {
+    /// The images of `paths`; without `labelled`, none has a label.
+    ///
+    /// # Errors
+    /// When a file is not what its name says, or its labels are missing or not as many.
+    pub fn open(root: &Path, paths: Vec<PathBuf>, labelled: bool) -> Result<Self> {
+        let mut parts = Vec::new();
+        let mut identities = Vec::new();
+        for path in paths {
+            let (part, identity) = Part::open(root, path, labelled)?;
+            identities.push(identity);
+            parts.push(part);
+        }
+        if let Some(other) = parts.iter().find(|it| it.layout != parts[0].layout) {
+            let (one, other) = (&parts[0].path.display(), &other.path.display());
+            let message = format!("`{one}` and `{other}` hold images of different kinds");
+            return Err(Error::failed(message).hint("name only files of one data set"));
+        }
+        if parts.iter().all(|part| part.rows == 0) {
+            return Err(Error::failed("empty dataset: the files hold no image"));
+        }
+        let names = match parts.first() {
+            Some(part) if labelled => names(part)?,
+            _ => None,
+        };
+        let identity = json!({ "kind": "records", "labelled": labelled, "files": identities });
+        Ok(Self { parts, names, labelled, identity })
+    }
+
+    /// The part that holds a row, and the row's place in it.
+    fn find(&self, row: usize) -> Result<(&Part, usize)> {
+        let mut first = 0;
+        for part in &self.parts {
+            if row < first + part.rows {
+                return Ok((part, row - first));
+            }
+            first += part.rows;
+        }
+        Err(no_such_row(row, self.rows()))
+    }
+}
+
+impl Part {
+    fn open(root: &Path, path: PathBuf, labelled: bool) -> Result<(Self, Value)> {
+        let failed = |error| Error::io("read", &path, error);
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut file = plain_file::open(&path).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        let (layout, header, announced) = if name.ends_with(IDX_IMAGES) {
+            let mut header = [0; 16];
+            file.read_exact(&mut header).map_err(failed)?;
+            let (layout, images) = idx_layout(&path, &header)?;
+            (layout, 16, Some(images))
+        } else if name.ends_with(STL_IMAGES) {
+            (Layout::Stl, 0, None)
+        } else {
+            (Layout::Cifar, 0, None)
+        };
+        let (record, _) = layout.record();
+        let bytes = metadata.len() - header;
+        let rows = (bytes / record as u64) as usize;
+        if bytes != (rows * record) as u64 || announced.is_some_and(|images| images != rows) {
+            let message = format!(
+                "`{}` is cut off, or of another kind: {bytes} bytes are not a whole number of images \
+                 of {record}",
+                path.display()
+            );
+            return Err(Error::failed(message));
+        }
+        let labels = if labelled { labels(&path, &name, rows)? } else { None };
+        let changed = metadata.modified().ok().and_then(|it| it.duration_since(UNIX_EPOCH).ok());
+        let relative = relative_name(root, &path);
+        let identity = json!({
+            "file": relative,
+            "bytes": metadata.len(),
+            // Where the file system keeps no time, size and name remain.
+            "changed": changed.map_or(0, |time| time.as_nanos() as u64),
+        });
+        let file = Mutex::new(file);
+        Ok((Self { path, name: relative, file, layout, header, rows, labels }, identity))
+    }
+
+    /// A record, whole.
+    fn read(&self, row: usize) -> io::Result<Vec<u8>> {
+        let (record, _) = self.layout.record();
+        let mut bytes = vec![0; record];
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(self.header + (row * record) as u64))?;
+        file.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// What an IDX file holds, and how many of it.
+fn idx_layout(path: &Path, header: &[u8; 16]) -> Result<(Layout, usize)> {
+    let number = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|byte| header[at + byte]));
+    let (height, width) = (number(8), number(12));
+    let sides = 1..=MAX_SIDE;
+    if number(0) != 0x0803 || !sides.contains(&height) || !sides.contains(&width) {
+        let message = format!("`{}` does not begin as an IDX file of images does", path.display());
+        return Err(Error::failed(message).hint("decompress it first, if it is a .gz file"));
+    }
+    let layout = Layout::Idx { height: height as usize, width: width as usize };
+    Ok((layout, number(4) as usize))
+}
+
+/// The labels beside a file of images, where records have none of their own.
+fn labels(path: &Path, name: &str, rows: usize) -> Result<Option<Vec<u8>>> {
+    let (beside, header, first) = if let Some(stem) = name.strip_suffix(IDX_IMAGES) {
+        (path.with_file_name(format!("{stem}{IDX_LABELS}")), 8, 0)
+    } else if let Some(stem) = name.strip_suffix(STL_IMAGES) {
+        (path.with_file_name(format!("{stem}{STL_LABELS}")), 0, 1)
+    } else {
+        return Ok(None);
+    };
+    // STL-10 has 100,000 images that nobody has labelled.
+    if first == 1 && name.starts_with("unlabeled") {
+        return Ok(None);
+    }
+    let bytes = read(&beside).map_err(|error| {
+        Error::io("read the labels", &beside, error)
+            .hint("put them beside the images, or set `data.label = false`")
+    })?;
+    let labels = bytes.get(header..).unwrap_or_default();
+    let from_zero: Option<Vec<u8>> = labels.iter().map(|label| label.checked_sub(first)).collect();
+    match from_zero {
+        Some(labels) if labels.len() == rows => Ok(Some(labels)),
+        _ => {
+            let (found, beside) = (labels.len(), beside.display());
+            let message = format!("`{beside}` has {found} labels from {first}, not {rows}");
+            Err(Error::failed(message))
+        }
+    }
+}
+
+/// The names of classes, if they lie beside a file.
+fn names(part: &Part) -> Result<Option<Vec<String>>> {
+    let file = match part.layout {
+        Layout::Idx { .. } => return Ok(None),
+        Layout::Stl => "class_names.txt",
+        Layout::Cifar => "batches.meta.txt",
+    };
+    let path = part.path.with_file_name(file);
+    match read(&path) {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            let names = text.lines().map(str::trim).filter(|name| !name.is_empty());
+            Ok(Some(names.map(String::from).collect()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("read the names of classes", &path, error)),
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    plain_file::open(path)?.take(MAX_LABELS).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+impl Source for Records {
+    fn rows(&self) -> usize {
+        self.parts.iter().map(|part| part.rows).sum()
+    }
+
+    fn label_names(&self) -> Option<&[String]> {
+        self.names.as_deref()
+    }
+
+    fn identity(&self) -> Value {
+        self.identity.clone()
+    }
+
+    fn first_size(&self) -> Result<Option<(usize, usize)>> {
+        Ok(self.parts.first().map(|part| part.layout.size()))
+    }
+
+    fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {
+        rows.par_iter()
+            .map(|&row| {
+                let (part, place) = self.find(row)?;
+                let failed = |error| Error::io("read an image of", &part.path, error);
+                let record = part.read(place).map_err(failed)?;
+                let (_, front) = part.layout.record();
+                let label = match &part.labels {
+                    Some(labels) => Some(i64::from(labels[place])),
+                    None if front > 0 && self.labelled => Some(i64::from(record[0])),
+                    None => None,
+                };
+                let image = part.layout.image(&record[front..]);
+                let image =
+                    image.ok_or_else(|| Error::failed("a record does not fill its image"))?;
+                let source = format!("{}:{place}", part.name);
+                keep(Sample { id: row as i64, source, label, image }).map(Ok)
+            })
+            .collect()
+    }
+}

@@ -3,6 +3,7 @@
 use candle_core::{Device, Tensor, Var};
 use gimlet::kernel::activation::relu;
 use gimlet::kernel::conv_op::{conv1d, conv2d};
+use gimlet::kernel::gate::gate;
 use gimlet::kernel::pool::mean_pool;
 use gimlet::random::generator;
 use proptest::prelude::*;
@@ -176,9 +177,35 @@ proptest! {
         assert_close("pooled", &y, &expected)?;
         assert_close("gradient", gradients.get(&vx).unwrap(), &dx)?;
     }
+
+    #[test]
+    fn a_gate_and_its_gradient_are_the_naive_ones(
+        rows in 1..80usize, channels in 1..6usize, seed: u64,
+    ) {
+        let x = draw(seed, "x", rows * 2 * channels);
+        let shape = (rows, 2 * channels);
+        let vx = Var::from_tensor(&Tensor::from_slice(&x, shape, &Device::Cpu).unwrap()).unwrap();
+        let y = gate(&vx).unwrap();
+        prop_assert_eq!(y.dims(), &[rows, channels]);
+        let g = draw(seed, "g", rows * channels);
+        let tg = Tensor::from_slice(&g, (rows, channels), &Device::Cpu).unwrap();
+        let gradients = (&y * &tg).unwrap().sum_all().unwrap().backward().unwrap();
+        let (mut expected, mut dx) = (vec![0.0; rows * channels], vec![0.0; x.len()]);
+        for at in 0..rows * channels {
+            let (row, channel) = (at / channels, at % channels);
+            let a = row * 2 * channels + channel;
+            let (t, s) = (f64::from(x[a]).tanh(), 1.0 / (1.0 + f64::from(-x[a + channels]).exp()));
+            expected[at] = t * s;
+            dx[a] = f64::from(g[at]) * (1.0 - t * t) * s;
+            dx[a + channels] = f64::from(g[at]) * t * s * (1.0 - s);
+        }
+        assert_close("gated", &y, &expected)?;
+        assert_close("gradient", gradients.get(&vx).unwrap(), &dx)?;
+    }
 }
 
 /// What a stage stores must not depend on which rows went through the module together.
+
 #[test]
 fn an_images_convolution_does_not_depend_on_its_batch() {
     for (size, channels, out_channels, kernel) in

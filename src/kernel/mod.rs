@@ -8,6 +8,7 @@ pub mod activation;
 mod buffer;
 pub mod conv;
 pub mod conv_op;
+pub mod gate;
 pub mod gathered;
 mod geometry;
 pub mod outer;

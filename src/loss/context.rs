@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::kernel::conv_op::conv2d;
+use crate::kernel::gate::gate;
 use crate::parameters::{ParameterShape, Parameters};
 
 /// What predicts, in place of each pooled vector itself.
@@ -126,6 +127,9 @@ impl PixelCnn {
     }
 
     fn gate(&self, x: &Tensor) -> Result<Tensor> {
+        if self.parameters.device().has_kernels() {
+            return Ok(gate(x)?);
+        }
         let half = |first| x.narrow(3, first, self.channels)?.contiguous();
         Ok(half(0)?.tanh()?.mul(&sigmoid(&half(self.channels)?)?)?)
     }

@@ -10,11 +10,7 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::prediction::{self, Judge, Prediction, Reach};
-use super::{Bounded, Loss, Misfit, Negatives, Recipe, Sizes};
-use crate::Result;
-use crate::parameters::{ParameterShape, Parameters};
-use crate::random::Draws;
+use super::prediction::{Judge, Reach, Scored};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
@@ -33,40 +29,21 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl Scored for Settings {
     fn reach(&self) -> Reach {
         Reach { steps: self.prediction_steps, skip: self.skip }
     }
-}
 
-impl Recipe for Settings {
-    fn bounds(&self) -> Vec<Bounded> {
-        let [steps, skip] = self.reach().bounds();
-        vec![steps, prediction::negatives(self.negatives), skip]
+    fn negatives(&self) -> usize {
+        self.negatives
     }
 
-    fn check(&self, rows: usize, columns: usize) -> Result<(), Misfit> {
-        self.reach().check(rows, columns)
+    fn judge(&self) -> &'static dyn Judge {
+        &Hinge
     }
 
-    fn shapes(&self, sizes: Sizes) -> Vec<ParameterShape> {
-        self.reach().shapes(sizes.channels)
-    }
-
-    fn draw(&self, batch: usize, grid: usize, draws: &mut Draws) -> Negatives {
-        self.reach().draw(self.negatives, batch, grid, draws)
-    }
-
-    fn of_a_guess(&self, _sizes: Sizes) -> Option<f64> {
-        Some(2.0)
-    }
-
-    fn operations(&self, sizes: Sizes) -> f64 {
-        self.reach().operations(sizes, 1 + self.negatives)
-    }
-
-    fn build(&self, sizes: Sizes, parameters: &Parameters) -> Result<Box<dyn Loss>> {
-        Ok(Box::new(Prediction::new(self.reach(), None, sizes.channels, parameters, &Hinge)?))
+    fn of_a_guess(&self) -> f64 {
+        2.0
     }
 }
 

@@ -8,12 +8,8 @@ use candle_core::Tensor;
 use candle_nn::ops::log_softmax;
 use serde::{Deserialize, Serialize};
 
-use super::context::{self, Context};
-use super::prediction::{self, Judge, Prediction, Reach};
-use super::{Bounded, Loss, Misfit, Negatives, Recipe, Sizes};
-use crate::Result;
-use crate::parameters::{ParameterShape, Parameters};
-use crate::random::Draws;
+use super::context::Context;
+use super::prediction::{Judge, Reach, Scored};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
@@ -35,44 +31,25 @@ impl Default for Settings {
     }
 }
 
-impl Settings {
+impl Scored for Settings {
     fn reach(&self) -> Reach {
         Reach { steps: self.prediction_steps, skip: self.skip }
     }
-}
 
-impl Recipe for Settings {
-    fn bounds(&self) -> Vec<Bounded> {
-        let [steps, skip] = self.reach().bounds();
-        vec![steps, prediction::negatives(self.negatives), skip]
+    fn negatives(&self) -> usize {
+        self.negatives
     }
 
-    fn check(&self, rows: usize, columns: usize) -> Result<(), Misfit> {
-        self.reach().check(rows, columns)
+    fn context(&self) -> Option<Context> {
+        self.context
     }
 
-    fn shapes(&self, sizes: Sizes) -> Vec<ParameterShape> {
-        self.reach().shapes_with(self.context, sizes.channels)
+    fn judge(&self) -> &'static dyn Judge {
+        &CrossEntropy
     }
 
-    fn draw(&self, batch: usize, grid: usize, draws: &mut Draws) -> Negatives {
-        self.reach().draw(self.negatives, batch, grid, draws)
-    }
-
-    fn of_a_guess(&self, _sizes: Sizes) -> Option<f64> {
-        Some(((self.negatives + 1) as f64).ln())
-    }
-
-    fn operations(&self, sizes: Sizes) -> f64 {
-        let patches = sizes.grid * sizes.grid;
-        let network = |Context::PixelCnn| context::operations(sizes.channels, patches);
-        self.reach().operations(sizes, 1 + self.negatives) + self.context.map_or(0.0, network)
-    }
-
-    fn build(&self, sizes: Sizes, parameters: &Parameters) -> Result<Box<dyn Loss>> {
-        let (reach, context) = (self.reach(), self.context);
-        let judge = &CrossEntropy;
-        Ok(Box::new(Prediction::new(reach, context, sizes.channels, parameters, judge)?))
+    fn of_a_guess(&self) -> f64 {
+        ((self.negatives + 1) as f64).ln()
     }
 }
 

@@ -19,7 +19,9 @@ use candle_core::Tensor;
 
 use super::context::{self, Context, PixelCnn};
 use super::contrast::{Contrast, Scores};
-use super::{Bounded, COUNT, Loss, Misfit, Negatives, Outcome, ROWS, Samples, Sizes, graph};
+use super::{
+    Bounded, COUNT, Loss, Misfit, Negatives, Outcome, ROWS, Recipe, Samples, Sizes, graph,
+};
 use crate::Result;
 use crate::device::Device;
 use crate::parameters::{ParameterShape, Parameters};
@@ -32,6 +34,72 @@ pub(super) trait Judge: Send + Sync {
 
     /// The mean loss of positions, a scalar, from their scores `[positions, 1 + N]`, as a graph.
     fn mean(&self, scores: &Tensor) -> candle_core::Result<Tensor>;
+}
+
+/// The settings of a loss that scores predictions.
+pub(super) trait Scored {
+    fn reach(&self) -> Reach;
+
+    /// N.
+    fn negatives(&self) -> usize;
+
+    /// What predicts; each pooled vector itself when `None`.
+    fn context(&self) -> Option<Context> {
+        None
+    }
+
+    fn judge(&self) -> &'static dyn Judge;
+
+    /// The loss of scores that are all alike.
+    fn of_a_guess(&self) -> f64;
+}
+
+impl<T: Scored> Recipe for T {
+    fn bounds(&self) -> Vec<Bounded> {
+        let [steps, skip] = self.reach().bounds();
+        let negatives = self.negatives() as f64;
+        vec![steps, Bounded { key: "negatives", value: negatives, bounds: COUNT }, skip]
+    }
+
+    fn check(&self, rows: usize, columns: usize) -> Result<(), Misfit> {
+        self.reach().check(rows, columns)
+    }
+
+    fn shapes(&self, sizes: Sizes) -> Vec<ParameterShape> {
+        let channels = sizes.channels;
+        let context = self.context().map(|Context::PixelCnn| context::shapes(channels));
+        let predictors = self.reach().shapes(channels).into_iter();
+        predictors.chain(context.unwrap_or_default()).collect()
+    }
+
+    fn draw(&self, batch: usize, grid: usize, draws: &mut Draws) -> Negatives {
+        self.reach().draw(self.negatives(), batch, grid, draws)
+    }
+
+    fn of_a_guess(&self, _sizes: Sizes) -> Option<f64> {
+        Some(Scored::of_a_guess(self))
+    }
+
+    fn operations(&self, sizes: Sizes) -> f64 {
+        let patches = sizes.grid * sizes.grid;
+        let network = |Context::PixelCnn| context::operations(sizes.channels, patches);
+        let scores = self.reach().operations(sizes, 1 + self.negatives());
+        scores + self.context().map_or(0.0, network)
+    }
+
+    fn build(&self, sizes: Sizes, parameters: &Parameters) -> Result<Box<dyn Loss>> {
+        let channels = sizes.channels;
+        let shapes = self.reach().shapes(channels);
+        let predictors = shapes.iter().map(|it| parameters.get(it)).collect::<Result<_>>()?;
+        let context = self.context().map(|Context::PixelCnn| PixelCnn::new(channels, parameters));
+        Ok(Box::new(Prediction {
+            reach: self.reach(),
+            predictors,
+            context: context.transpose()?,
+            device: parameters.device().clone(),
+            judge: self.judge(),
+        }))
+    }
 }
 
 /// How far down is predicted.
@@ -78,13 +146,7 @@ impl Reach {
         })
     }
 
-    /// The predictors, `[channels, channels]` each: `T = z W`, and what makes the context.
-    pub fn shapes_with(self, context: Option<Context>, channels: usize) -> Vec<ParameterShape> {
-        let network = context.map_or_else(Vec::new, |Context::PixelCnn| context::shapes(channels));
-        self.shapes(channels).into_iter().chain(network).collect()
-    }
-
-    /// The predictors alone.
+    /// The predictors, `[channels, channels]` each: `T = z W`.
     pub fn shapes(self, channels: usize) -> Vec<ParameterShape> {
         let shape = |k| ParameterShape {
             name: format!("predictor.{k}"),
@@ -113,34 +175,13 @@ impl Reach {
     }
 }
 
-/// The bound of a number of negatives.
-pub(super) fn negatives(count: usize) -> Bounded {
-    Bounded { key: "negatives", value: count as f64, bounds: COUNT }
-}
-
 /// A loss that scores predictions.
-pub(super) struct Prediction {
+struct Prediction {
     reach: Reach,
     predictors: Vec<Tensor>,
     context: Option<PixelCnn>,
     device: Device,
     judge: &'static dyn Judge,
-}
-
-impl Prediction {
-    pub fn new(
-        reach: Reach,
-        context: Option<Context>,
-        channels: usize,
-        parameters: &Parameters,
-        judge: &'static dyn Judge,
-    ) -> Result<Self> {
-        let shapes = reach.shapes(channels);
-        let predictors = shapes.iter().map(|it| parameters.get(it)).collect::<Result<_>>()?;
-        let context = context.map(|Context::PixelCnn| PixelCnn::new(channels, parameters));
-        let (context, device) = (context.transpose()?, parameters.device().clone());
-        Ok(Self { reach, predictors, context, device, judge })
-    }
 }
 
 impl Loss for Prediction {

@@ -220,6 +220,14 @@ fn entries(folder: &Path) -> Result<Vec<(PathBuf, bool)>> {
     Ok(found)
 }
 
+/// Whether images lie directly in `folder`.
+///
+/// # Errors
+/// When it cannot be listed.
+pub(super) fn has_images(folder: &Path) -> Result<bool> {
+    Ok(entries(folder)?.iter().any(|(path, is_folder)| !is_folder && is_image(path)))
+}
+
 fn is_image(path: &Path) -> bool {
     path.extension().is_some_and(|extension| {
         EXTENSIONS.iter().any(|known| extension.eq_ignore_ascii_case(known))

@@ -158,6 +158,20 @@ impl HuggingFace {
     }
 }
 
+/// Whether all of these files have such a column.
+///
+/// # Errors
+/// When one is not Parquet, or may not be read.
+pub(super) fn have_column(root: &Path, paths: &[PathBuf], column: &str) -> Result<bool> {
+    for path in paths {
+        let (part, _) = Part::open(root, path.clone(), 0)?;
+        if part.schema().column_with_name(column).is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 impl Source for HuggingFace {
     fn rows(&self) -> usize {
         self.parts.last().map_or(0, |part| part.first + part.rows)

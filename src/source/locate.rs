@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::records;
-use crate::pipeline::settings::{Files, Split};
 use crate::{Error, Kind, Result};
 
 /// The files of a split, sorted and each once.
@@ -15,25 +14,32 @@ pub enum Located {
     Folders(Vec<PathBuf>),
 }
 
-/// Finds what the settings name for `split`: all folders, or all files of one kind, which their names
-/// tell.
+/// Paths and globs as the user gave them.
+pub struct Named<'a> {
+    /// What relative ones start from.
+    pub root: &'a Path,
+    pub patterns: &'a [String],
+    /// Where the user gave them, for messages.
+    pub key: &'a str,
+    /// How the user can change the root, for messages.
+    pub roots: &'a str,
+}
+
+/// Finds what is named: all folders, or all files of one kind, which their names tell.
 ///
 /// # Errors
 /// When a path or glob matches nothing, or when folders and files are mixed.
-pub fn locate(files: &Files, split: Split) -> Result<Located> {
-    let patterns = match split {
-        Split::Train => &files.train,
-        Split::Test => &files.test,
-    };
+pub fn locate(named: &Named<'_>) -> Result<Located> {
+    let Named { patterns, key, .. } = named;
     let mut paths = Vec::new();
-    for pattern in patterns {
-        paths.extend(matches(files, pattern, split)?);
+    for pattern in *patterns {
+        paths.extend(matches(named, pattern)?);
     }
     paths.sort();
     paths.dedup();
     let folders = paths.iter().filter(|path| path.is_dir()).count();
     if paths.is_empty() {
-        Err(Error::new(Kind::Usage, format!("`data.{}` names no file", split.name()))
+        Err(Error::new(Kind::Usage, format!("`{key}` names no file"))
             .hint("name Parquet files, binary files or a folder of images"))
     } else if folders == 0 {
         match paths.iter().filter(|path| records::is_named_so(path)).count() {
@@ -41,8 +47,7 @@ pub fn locate(files: &Files, split: Split) -> Result<Located> {
             all if all == paths.len() => Ok(Located::Records(paths)),
             some => {
                 let message = format!(
-                    "`data.{}` names {some} binary files of images and {} others",
-                    split.name(),
+                    "`{key}` names {some} binary files of images and {} others",
                     paths.len() - some
                 );
                 Err(Error::failed(message).hint("name only files of one data set"))
@@ -52,8 +57,7 @@ pub fn locate(files: &Files, split: Split) -> Result<Located> {
         Ok(Located::Folders(paths))
     } else {
         Err(Error::failed(format!(
-            "`data.{}` names both folders and files ({} and {})",
-            split.name(),
+            "`{key}` names both folders and files ({} and {})",
             folders,
             paths.len() - folders
         ))
@@ -62,8 +66,9 @@ pub fn locate(files: &Files, split: Split) -> Result<Located> {
 }
 
 /// What one path or glob names; at least one path.
-fn matches(files: &Files, pattern: &str, split: Split) -> Result<Vec<PathBuf>> {
-    let path = files.root.join(pattern);
+fn matches(named: &Named<'_>, pattern: &str) -> Result<Vec<PathBuf>> {
+    let Named { root, key, roots, .. } = named;
+    let path = root.join(pattern);
     // A path that is there is meant as it stands, even with a `[` in its name.
     if path.exists() {
         return Ok(vec![path]);
@@ -72,12 +77,9 @@ fn matches(files: &Files, pattern: &str, split: Split) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     if is_glob {
         // The root is a folder, not a part of the pattern. (Joining an absolute pattern drops it.)
-        let full = Path::new(&glob::Pattern::escape(&files.root.to_string_lossy())).join(pattern);
+        let full = Path::new(&glob::Pattern::escape(&root.to_string_lossy())).join(pattern);
         let entries = glob::glob(&full.to_string_lossy()).map_err(|error| {
-            Error::new(
-                Kind::Usage,
-                format!("`data.{}`: `{pattern}` is not a glob: {error}", split.name()),
-            )
+            Error::new(Kind::Usage, format!("`{key}`: `{pattern}` is not a glob: {error}"))
         })?;
         for entry in entries {
             found.push(entry.map_err(|error| {
@@ -88,15 +90,8 @@ fn matches(files: &Files, pattern: &str, split: Split) -> Result<Vec<PathBuf>> {
     }
     if found.is_empty() {
         let what = if is_glob { "no file matches" } else { "there is no file or folder" };
-        return Err(Error::failed(format!(
-            "{what} `{}` (`data.{}`)",
-            path.display(),
-            split.name()
-        ))
-        .hint(
-            "relative paths start from `--set data.root=DIR`, else $GIMLET_DATA, else the \
-             pipeline file's folder",
-        ));
+        return Err(Error::failed(format!("{what} `{}` (`{key}`)", path.display()))
+            .hint(format!("relative paths start from {roots}")));
     }
     Ok(found)
 }

@@ -3,12 +3,12 @@
 //! Every source gives its samples by row, in any order, decoded in parallel.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use image::DynamicImage;
 use serde_json::Value;
 
-use crate::pipeline::settings::{self, Data, Split};
+use crate::pipeline::settings::{self, Data, Files, Split};
 use crate::{Error, Result};
 
 mod arrow_schema;
@@ -20,11 +20,11 @@ mod label_column;
 mod locate;
 mod parquet_guard;
 mod parquet_part;
-mod plain_file;
+pub(crate) mod plain_file;
 pub mod records;
 pub mod textures;
 
-use locate::Located;
+use locate::{Located, Named, locate};
 
 /// A decoded image and what is known about it.
 #[derive(Debug, Clone)]
@@ -113,16 +113,85 @@ pub fn open(data: &Data, split: Split, seed: u64) -> Result<Box<dyn Source>> {
         settings::Source::Textures(settings) => {
             Ok(Box::new(textures::Textures::new(settings, split, seed)?))
         }
-        settings::Source::Files(files) => match locate::locate(files, split)? {
-            Located::Parquet(paths) => Ok(Box::new(huggingface::HuggingFace::open(files, paths)?)),
-            Located::Records(paths) => {
-                Ok(Box::new(records::Records::open(&files.root, paths, files.label.is_some())?))
-            }
-            Located::Folders(paths) => {
-                Ok(Box::new(folder::Folder::open(&files.root, paths, files.label.is_some())?))
-            }
-        },
+        settings::Source::Files(files) => {
+            let patterns = match split {
+                Split::Train => &files.train,
+                Split::Test => &files.test,
+            };
+            let located = locate(&Named {
+                root: &files.root,
+                patterns,
+                key: &format!("data.{}", split.name()),
+                roots: "`--set data.root=DIR`, else $GIMLET_DATA, else the pipeline file's folder",
+            })?;
+            open_located(files, located)
+        }
     }
+}
+
+fn open_located(files: &Files, located: Located) -> Result<Box<dyn Source>> {
+    Ok(match located {
+        Located::Parquet(paths) => Box::new(huggingface::HuggingFace::open(files, paths)?),
+        Located::Records(paths) => {
+            Box::new(records::Records::open(&files.root, paths, files.label.is_some())?)
+        }
+        Located::Folders(paths) => {
+            Box::new(folder::Folder::open(&files.root, paths, files.label.is_some())?)
+        }
+    })
+}
+
+/// Columns of Parquet files whose labels are read where there are some.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns {
+    pub image: String,
+    /// `None`: labels are not read, of folders neither.
+    pub label: Option<String>,
+}
+
+impl Columns {
+    /// Those of a pipeline's data; where it makes its own images, those that data sets mostly have.
+    pub fn of(data: &Data) -> Self {
+        match &data.source {
+            settings::Source::Files(files) => {
+                Self { image: files.image.clone(), label: files.label.clone() }
+            }
+            settings::Source::Textures(_) => {
+                Self { image: "image".to_string(), label: Some("label".to_string()) }
+            }
+        }
+    }
+}
+
+/// Opens images of no pipeline: a Parquet file, a glob of them, or a folder of images. They have
+/// labels if the files have the column, or every image lies in a folder inside `place`.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_place(place: &str, columns: Columns) -> Result<Box<dyn Source>> {
+    let (root, pattern) = match Path::new(place).is_dir() {
+        true => (PathBuf::from(place), "."),
+        false => (PathBuf::from("."), place),
+    };
+    let patterns = vec![pattern.to_string()];
+    let roots = "the folder that the command runs in";
+    let located = locate(&Named { root: &root, patterns: &patterns, key: "--input", roots })?;
+    let mut labelled = columns.label.is_some();
+    match (&columns.label, &located) {
+        (Some(column), Located::Parquet(paths)) => {
+            labelled = huggingface::have_column(&root, paths, column)?;
+        }
+        (_, Located::Records(paths)) => labelled &= paths.iter().all(|it| records::has_labels(it)),
+        (_, Located::Folders(folders)) => {
+            for folder in folders {
+                labelled &= !folder::has_images(folder)?;
+            }
+        }
+        (None, _) => {}
+    }
+    let Columns { image, label } = columns;
+    let label = label.filter(|_| labelled);
+    open_located(&Files { train: vec![], test: patterns, root, image, label }, located)
 }
 
 /// Checks that a label means the same class in both splits.

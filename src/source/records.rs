@@ -108,6 +108,12 @@ pub fn is_named_so(path: &Path) -> bool {
     name.ends_with(IDX_IMAGES) || name.ends_with(".bin")
 }
 
+/// Whether the labels of a file lie in it, or beside it.
+pub fn has_labels(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    labels_beside(path, &name).is_none_or(|(beside, ..)| beside.exists())
+}
+
 impl Records {
     /// The images of `paths`; without `labelled`, none has a label.
     ///
@@ -214,19 +220,20 @@ fn idx_layout(path: &Path, header: &[u8; 16]) -> Result<(Layout, usize)> {
     Ok((layout, number(4) as usize))
 }
 
+/// The file of the labels of a file of images, the bytes in front of them, and the number of the first
+/// class; `None` where records have labels of their own, or there are none.
+fn labels_beside(path: &Path, name: &str) -> Option<(PathBuf, usize, u8)> {
+    if let Some(stem) = name.strip_suffix(IDX_IMAGES) {
+        return Some((path.with_file_name(format!("{stem}{IDX_LABELS}")), 8, 0));
+    }
+    // STL-10 has 100,000 images that nobody has labelled.
+    let stem = name.strip_suffix(STL_IMAGES).filter(|stem| *stem != "unlabeled")?;
+    Some((path.with_file_name(format!("{stem}{STL_LABELS}")), 0, 1))
+}
+
 /// The labels beside a file of images, where records have none of their own.
 fn labels(path: &Path, name: &str, rows: usize) -> Result<Option<Vec<u8>>> {
-    let (beside, header, first) = if let Some(stem) = name.strip_suffix(IDX_IMAGES) {
-        (path.with_file_name(format!("{stem}{IDX_LABELS}")), 8, 0)
-    } else if let Some(stem) = name.strip_suffix(STL_IMAGES) {
-        (path.with_file_name(format!("{stem}{STL_LABELS}")), 0, 1)
-    } else {
-        return Ok(None);
-    };
-    // STL-10 has 100,000 images that nobody has labelled.
-    if first == 1 && name.starts_with("unlabeled") {
-        return Ok(None);
-    }
+    let Some((beside, header, first)) = labels_beside(path, name) else { return Ok(None) };
     let bytes = read(&beside).map_err(|error| {
         Error::io("read the labels", &beside, error)
             .hint("put them beside the images, or set `data.label = false`")

@@ -135,7 +135,7 @@ pub(crate) fn names_in(folder: &Path) -> Result<Vec<String>> {
 /// It holds an advisory lock while its writer lives, so that another writer can tell it from
 /// what a dead one left behind.
 #[derive(Debug)]
-pub(crate) struct Temp {
+pub struct Temp {
     file: File,
     path: PathBuf,
     target: PathBuf,
@@ -143,6 +143,9 @@ pub(crate) struct Temp {
 
 impl Temp {
     /// A new empty file in the folder of `target`.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Denied` or `Failed` when it cannot be created.
     pub fn create(target: &Path) -> Result<Self> {
         let name = target.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
             Error::failed(format_args!("{}: is not a file name", target.display()))
@@ -173,6 +176,15 @@ impl Temp {
         &self.path
     }
 
+    /// Makes what was written to the file durable.
+    ///
+    /// # Errors
+    /// `NoSpace` or `Failed` when it cannot be.
+    pub fn sync(&self) -> Result<()> {
+        let synced = faults::point(Operation::Sync, &self.path).and_then(|()| self.file.sync_all());
+        synced.map_err(|error| Error::io(&self.target, "write", &error))
+    }
+
     fn write_and_sync(&mut self, bytes: &[u8]) -> Result<()> {
         let written = faults::write_all(&self.file, bytes, &self.path)
             .and_then(|()| faults::point(Operation::Sync, &self.path))
@@ -182,6 +194,9 @@ impl Temp {
     }
 
     /// Gives a synced file its final name. `false`: the name was taken, and nothing changed.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Denied` or `Failed` when it cannot; the file goes then.
     pub fn publish(self) -> Result<bool> {
         let linked = faults::point(Operation::Link, &self.target)
             .and_then(|()| fs::hard_link(&self.path, &self.target));
@@ -195,7 +210,11 @@ impl Temp {
         Ok(created)
     }
 
-    fn replace(self) -> Result<()> {
+    /// Gives a synced file its final name, in place of whatever had that name.
+    ///
+    /// # Errors
+    /// As [`Self::publish`].
+    pub fn replace(self) -> Result<()> {
         rename(&self.path, &self.target)?;
         sync_folder(parent_of(&self.target))
     }

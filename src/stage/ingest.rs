@@ -8,16 +8,13 @@ use serde_json::json;
 use super::layout::{image_column, rows_per_group};
 use super::plan::Step;
 use super::run_dir::INGEST;
+use super::samples::{Samples, check_size, rows_at_once};
 use super::{Run, memory};
-use crate::pipeline::{OnBadSample, Split, View};
+use crate::pipeline::{OnBadSample, Split};
 use crate::random::generator;
-use crate::source::{self, Sample, Source};
-use crate::view::{self, Pixels};
+use crate::source::{self, BadSample, Sample, Source};
+use crate::view::Pixels;
 use crate::{Error, Result};
-
-/// Source rows read at once, and the most memory that their images may take.
-const CHUNK: usize = 512;
-const CHUNK_BYTES: usize = 128 << 20;
 
 impl Run<'_> {
     pub(super) fn ingest(&self) -> Result<()> {
@@ -64,26 +61,12 @@ impl Run<'_> {
                     continue;
                 }
             }
-            let mut samples = Vec::with_capacity(rows.len());
-            let view = &self.pipeline.view;
-            for sample in source.read_through(&rows, &|sample| seen(view, sample, size))? {
-                match (sample, data.on_bad_sample) {
-                    (Ok(sample), _) => {
-                        let pixels = view::ingest(view, &sample.image)?;
-                        at_once = (CHUNK_BYTES / pixels.values.len().max(1)).clamp(1, CHUNK);
-                        samples.push((sample, pixels));
-                    }
-                    (Err(bad), OnBadSample::Skip) => {
-                        self.progress.warn(&format!("skipped {bad}"));
-                        skipped.push(json!({ "id": bad.id, "source": bad.source,
-                                             "reason": bad.reason }));
-                    }
-                    (Err(bad), OnBadSample::Fail) => {
-                        return Err(Error::failed(bad.to_string())
-                            .hint("mend or remove it, or set `data.on_bad_sample = \"skip\"`"));
-                    }
-                }
+            let Samples { whole: samples, skipped: bad } = self.samples(source, &rows, size)?;
+            for bad in bad {
+                let BadSample { id, source, reason, .. } = bad;
+                skipped.push(json!({ "id": id, "source": source, "reason": reason }));
             }
+            at_once = samples.first().map_or(at_once, |(_, pixels)| rows_at_once(pixels));
             let Some((_, first)) = samples.first() else { continue };
             let size = size.get_or_insert((first.height, first.width));
             let writer = match &mut writer {
@@ -155,25 +138,4 @@ impl Run<'_> {
             tensors: &[Values::U8(&values)],
         })?)
     }
-}
-
-/// A sample as the view sees it; of `size`, if that is known.
-fn seen(view: &View, mut sample: Sample, size: Option<(usize, usize)>) -> Result<Sample> {
-    let pixels = view::ingest(view, &sample.image)?;
-    if let Some(size) = size {
-        check_size(&sample, (pixels.height, pixels.width), size)?;
-    }
-    sample.image = pixels.into_image()?;
-    Ok(sample)
-}
-
-fn check_size(sample: &Sample, found: (usize, usize), size: (usize, usize)) -> Result<()> {
-    if found == size {
-        return Ok(());
-    }
-    let message = format!(
-        "images differ in size: row {} ({}) is {}x{}, others are {}x{}",
-        sample.id, sample.source, found.1, found.0, size.1, size.0
-    );
-    Err(Error::failed(message).hint("set `view.resize` to one size for all"))
 }

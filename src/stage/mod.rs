@@ -27,9 +27,11 @@ pub mod record;
 pub mod report;
 pub mod room;
 pub mod run_dir;
+mod samples;
 pub mod status;
 mod train;
 pub mod verify;
+mod weights;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -17,7 +17,7 @@ pub trait Keyed: DeserializeOwned {
 }
 
 /// What was committed when a module had been trained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Training {
     pub key: String,
     /// What the key was made of.
@@ -28,9 +28,11 @@ pub struct Training {
     pub bytes: u64,
     /// Of the weights' file.
     pub blake3: String,
+    /// 0 of weights that were imported.
     pub steps: u64,
-    /// Mean loss and accuracy (where the loss has one) over the last epoch.
-    pub loss: f64,
+    /// Mean loss and accuracy (where the loss has one) over the last epoch; `None` where there was
+    /// none.
+    pub loss: Option<f64>,
     pub accuracy: Option<f64>,
     /// Over all attempts.
     pub seconds: f64,
@@ -44,6 +46,18 @@ pub struct Training {
     /// What it was computed on, as `--device` names it; as for threads.
     #[serde(default)]
     pub device: DeviceName,
+    /// The file that the weights were taken from; `None` where they were trained here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub imported: Option<Imported>,
+}
+
+/// A file of weights that was imported.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Imported {
+    /// Its name, without its folder.
+    pub file: String,
+    /// Of its bytes.
+    pub blake3: String,
 }
 
 impl Training {

@@ -50,7 +50,7 @@ pub struct StepStatus {
     /// `ingest`, `train`, `encode` or `probe`.
     pub step: String,
     pub state: State,
-    /// Why it is not done; empty when it is.
+    /// Why it is not done; when it is, where it was imported from, else empty.
     pub why: String,
     /// The number of the newest generation, or of the one in use.
     pub generation: Option<u64>,
@@ -79,6 +79,8 @@ struct Found {
     wait_seconds: Option<f64>,
     peak_memory: Option<u64>,
     files: Vec<String>,
+    /// The file that weights were imported from.
+    imported: Option<String>,
     /// What the newest one was made with.
     settings: Option<Value>,
 }
@@ -107,7 +109,10 @@ impl Plan {
             let done = self.is_done(step, dir)?;
             let found = self.found(step, dir)?;
             let (state, why) = if done {
-                (State::Done, String::new())
+                (
+                    State::Done,
+                    found.imported.map_or_else(String::new, |it| format!("imported from {it}")),
+                )
             } else {
                 self.why_not_done(step, dir, found.settings.as_ref(), &all)?
             };
@@ -225,6 +230,7 @@ impl Plan {
                     found.seconds = Some(it.seconds);
                     found.wait_seconds = Some(it.wait_seconds);
                     found.peak_memory = it.peak_memory;
+                    found.imported = it.imported.map(|it| it.file);
                     found.settings = Some(it.settings);
                 }
             }

@@ -1,16 +1,14 @@
 //! `train`: one module on its predecessor's activations, from the last checkpoint on.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use gimlet_store::{Lease, damage, durable};
-use serde_json::json;
 
 use super::plan::Step;
 use super::status::share;
 use super::{Run, memory, record};
-use crate::error::DIFFERS;
 use crate::loss::Samples;
 use crate::module::{self, Module};
 use crate::parameters::Parameters;
@@ -75,27 +73,6 @@ impl Run<'_> {
         let (loss, sizes) = (&self.pipeline.loss, self.sizes(index)?);
         let shapes = trainer::shapes(&module.layers, loss, input.channels, sizes);
         Parameters::draw(&shapes, self.pipeline.seed, &module.name)
-    }
-
-    /// The weights that the training of module `index` ended with.
-    pub(super) fn weights(&self, index: usize) -> Result<Parameters> {
-        let title = self.plan.title(Step::Train(index));
-        let Some((_, record)) = self.plan.training(index, &self.dir)? else {
-            let message = format!("`{title}` has not ended for these settings");
-            return Err(Error::new(Kind::NotReady, message).hint(format!("run `gimlet {title}`")));
-        };
-        let path = self.weights_file(index);
-        Ok(Parameters::from_safetensors(&record.read_weights(&path)?, &path)?.0)
-    }
-
-    fn weights_file(&self, index: usize) -> PathBuf {
-        let key = &self.plan.key(Step::Train(index), Split::Train).hash;
-        self.dir.weights(self.plan.module(index), key)
-    }
-
-    fn training_folder(&self, index: usize) -> PathBuf {
-        let key = &self.plan.key(Step::Train(index), Split::Train).hash;
-        self.dir.training_folder(self.plan.module(index), key)
     }
 
     /// Removes what a process has left that was killed after it had committed its weights.
@@ -163,6 +140,11 @@ impl Run<'_> {
         if record.read_weights(&path).is_ok() {
             damage::forget(&path)?;
             return Ok(true);
+        }
+        if let Some(imported) = record.imported {
+            let message = format!("`{}` is damaged; it was imported", path.display());
+            let again = format!("import `{}` again, or restore the file", imported.file);
+            return Err(Error::new(Kind::Damaged, message).hint(again));
         }
         let threads = rayon::current_num_threads();
         let before = (record.device, record.threads.unwrap_or(threads));
@@ -279,39 +261,19 @@ impl Run<'_> {
             Error::failed(format!("`{title}` ended with bad weights: {error}"))
                 .hint("lower `training.learning_rate`")
         })?;
-        let key = self.plan.key(Step::Train(index), Split::Train);
-        let about = json!({ "module": schedule.module, "key": key.hash, "layout": "hwio" });
-        let bytes = parameters.to_safetensors(&about)?;
-        let blake3 = blake3::hash(&bytes).to_hex().to_string();
-        let path = self.weights_file(index);
-        let committed = self.plan.training(index, &self.dir)?;
-        if committed.as_ref().is_some_and(|(_, record)| record.blake3 != blake3) {
-            let path = path.display();
-            let message =
-                format!("`{title}` was done again, and has not ended with what `{path}` was");
-            return Err(Error::new(Kind::Damaged, message).hint(DIFFERS));
-        }
-        durable::replace(&path, &bytes)?;
-        damage::forget(&path)?;
         let mean = epoch.of(last_epoch);
-        let record = |_number: u64| record::Training {
-            key: key.hash.clone(),
-            settings: key.settings.clone(),
-            weights: path.strip_prefix(folder.parent().unwrap_or(folder)).unwrap_or(&path).into(),
-            bytes: bytes.len() as u64,
-            blake3: blake3.clone(),
+        let training = record::Training {
             steps: so_far.steps,
-            loss: mean.0,
+            loss: Some(mean.0),
             accuracy: mean.1,
             seconds: so_far.seconds,
             wait_seconds: so_far.wait_seconds,
             peak_memory: peak(),
             threads: Some(rayon::current_num_threads()),
             device: self.device.name(),
+            ..record::Training::default()
         };
-        if committed.is_none() {
-            self.dir.trainings(&schedule.module).commit(record)?;
-        }
+        self.commit_weights(index, &self.weights_bytes(index, &parameters)?, training)?;
         checkpoints.remove();
         let operations =
             module::Cost::of(&self.pipeline.modules[index].layers, self.maps(index)?.0);

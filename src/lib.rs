@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod device;
 pub mod error;
+pub mod exchange;
 pub mod kernel;
 pub mod loss;
 pub mod module;

@@ -12,10 +12,10 @@ use crate::random::generator;
 use crate::{Error, Kind, Result};
 
 /// Where a safetensors file's metadata says what its parameters are.
-const METADATA_KEY: &str = "gimlet";
+pub(crate) const METADATA_KEY: &str = "gimlet";
 
 /// Where, in what is said about the parameters, their hash is: a checkpoint has no record beside it.
-const HASH: &str = "blake3";
+pub(crate) const HASH: &str = "blake3";
 
 /// The name, shape and fan-in of a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -233,7 +233,10 @@ impl Parameters {
     }
 
     /// BLAKE3 of names, shapes and values, in hex.
-    fn hash(&self) -> Result<String> {
+    ///
+    /// # Errors
+    /// When a tensor cannot be read out.
+    pub fn hash(&self) -> Result<String> {
         let mut hasher = blake3::Hasher::new();
         for (name, tensor) in &self.tensors {
             hasher.update(format!("{name} {:?}\n", tensor.dims()).as_bytes());

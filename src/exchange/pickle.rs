@@ -1,0 +1,365 @@
+//! The pickle of a state dict, read as data: nothing in it is run, and what is no tensor of a dict is
+//! forgotten as soon as it is met.
+//!
+//! candle has a reader of pickles, too; it copies what a pickle refers to, so that a few bytes may ask
+//! for any memory, and panics where a tensor has too few arguments. Values are shared here, lie
+//! within each other only a few deep, and there are only so many.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+/// A tensor as a pickle describes it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pickled {
+    pub storage: Rc<Storage>,
+    /// Its first value's place in the storage.
+    pub offset: u64,
+    pub dims: Vec<usize>,
+    pub strides: Vec<usize>,
+}
+
+/// The values of a tensor, or of several.
+#[derive(Debug, PartialEq)]
+pub struct Storage {
+    /// Module and name, such as `torch FloatStorage`.
+    class: Rc<str>,
+    /// The entry that holds it.
+    pub key: Rc<str>,
+}
+
+impl Storage {
+    /// Such as `FloatStorage`.
+    pub fn dtype(&self) -> &str {
+        self.class.rsplit([' ', '.']).next().unwrap_or_default()
+    }
+}
+
+impl Pickled {
+    /// Whether its values follow each other in the order of its dimensions.
+    pub fn is_contiguous(&self) -> bool {
+        let mut expected = 1usize;
+        self.dims.len() == self.strides.len()
+            && self.dims.iter().zip(&self.strides).rev().all(|(&dim, &stride)| {
+                let fits = dim == 1 || stride == expected;
+                expected = expected.saturating_mul(dim);
+                fits
+            })
+    }
+}
+
+/// What lies on the stack of the machine that a pickle is a program for.
+#[derive(Clone)]
+enum Value {
+    Mark,
+    Int(i64),
+    Text(Rc<str>),
+    /// Module and name.
+    Class(Rc<str>),
+    /// With how many tuples lie within each other there.
+    Tuple(Rc<[Value]>, usize),
+    /// A dict's tensors; `None` for what is no tensor.
+    Dict(Rc<RefCell<Dict>>),
+    Storage(Rc<Storage>),
+    Tensor(Rc<Pickled>),
+    /// Whatever else: of no interest.
+    Other,
+}
+
+type Dict = BTreeMap<String, Option<Rc<Pickled>>>;
+
+/// Tuples within each other: shapes and storages lie in the arguments of a tensor.
+const DEEPEST: usize = 3;
+
+/// The most values on the stack, and put aside: PyTorch puts a thousand on the stack for each dict, and
+/// some eight aside for each tensor.
+const STACK: usize = 1 << 16;
+const MEMO: usize = 1 << 19;
+
+/// The most bytes of a text, and of the name of a class.
+const LONGEST_TEXT: usize = 1 << 10;
+const LONGEST_CLASS: usize = 1 << 7;
+
+/// The most dimensions of a tensor.
+const RANK: usize = 8;
+
+/// The tensors of the dict that a pickle makes, by name.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn state_dict(pickle: &[u8]) -> Result<BTreeMap<String, Pickled>, String> {
+    let mut machine = Machine { rest: pickle, stack: Vec::new(), memo: HashMap::new() };
+    let made = machine.run().map_err(|what| {
+        let at = pickle.len() - machine.rest.len();
+        format!("byte {at} of its pickle: {what}")
+    })?;
+    let Value::Dict(dict) = made else { return Err("it holds no dict of tensors".to_string()) };
+    let dict = dict.borrow();
+    dict.iter()
+        .map(|(name, tensor)| match tensor {
+            Some(tensor) => Ok((name.clone(), Pickled::clone(tensor))),
+            None => Err(format!("`{name}` is no tensor: save the state dict alone")),
+        })
+        .collect()
+}
+
+struct Machine<'a> {
+    rest: &'a [u8],
+    stack: Vec<Value>,
+    memo: HashMap<u32, Value>,
+}
+
+type Step<T> = Result<T, String>;
+
+impl Machine<'_> {
+    /// Runs to the end; what then lies on the stack is what the pickle makes.
+    fn run(&mut self) -> Step<Value> {
+        loop {
+            if self.stack.len() > STACK || self.memo.len() > MEMO {
+                return Err("it makes more values than a state dict has".to_string());
+            }
+            let [code] = self.array()?;
+            match code {
+                b'.' => return self.pop(),
+                // Versions, and how much follows: of no use here.
+                0x80 => self.array::<1>().map(drop)?,
+                0x95 => self.array::<8>().map(drop)?,
+                b'(' => self.stack.push(Value::Mark),
+                b'N' | 0x88 | 0x89 | b']' => self.stack.push(Value::Other),
+                b'G' => {
+                    self.array::<8>()?;
+                    self.stack.push(Value::Other);
+                }
+                b'K' => self.int(|[a]: [u8; 1]| a.into())?,
+                b'M' => self.int(|a| u16::from_le_bytes(a).into())?,
+                b'J' => self.int(|a| i32::from_le_bytes(a).into())?,
+                0x8a => {
+                    let [len] = self.array()?;
+                    let long = self.bytes(len.into())?;
+                    let mut int = [0; 8];
+                    // Longer ones are no sizes.
+                    let value = match int.get_mut(..long.len()) {
+                        Some(low) => {
+                            low.copy_from_slice(long);
+                            Value::Int(i64::from_le_bytes(int))
+                        }
+                        None => Value::Other,
+                    };
+                    self.stack.push(value);
+                }
+                b'X' => {
+                    let len = u32::from_le_bytes(self.array()?);
+                    self.text(len as usize)?;
+                }
+                0x8c => {
+                    let [len] = self.array()?;
+                    self.text(len.into())?;
+                }
+                b'c' => {
+                    let (module, name) = (self.line()?, self.line()?);
+                    self.class(&module, &name);
+                }
+                0x93 => match (self.pop()?, self.pop()?) {
+                    (Value::Text(name), Value::Text(module)) => {
+                        self.class(&module, &name);
+                    }
+                    _ => return Err("a class without a name".to_string()),
+                },
+                b'q' => {
+                    let [id] = self.array()?;
+                    self.put(id.into())?;
+                }
+                b'r' => {
+                    let id = u32::from_le_bytes(self.array()?);
+                    self.put(id)?;
+                }
+                0x94 => self.put(self.memo.len() as u32)?,
+                b'h' => {
+                    let [id] = self.array()?;
+                    self.get(id.into())?;
+                }
+                b'j' => {
+                    let id = u32::from_le_bytes(self.array()?);
+                    self.get(id)?;
+                }
+                b')' => self.tuple(Vec::new()),
+                0x85..=0x87 => {
+                    let from = self.stack.len().checked_sub(usize::from(code) - 0x84);
+                    let items = self.stack.split_off(from.ok_or("the stack is empty")?);
+                    self.tuple(items);
+                }
+                b't' => {
+                    let items = self.since_mark()?;
+                    self.tuple(items);
+                }
+                b'}' => self.stack.push(Value::Dict(Rc::default())),
+                b's' => {
+                    let (value, key) = (self.pop()?, self.pop()?);
+                    self.insert([key, value])?;
+                }
+                b'u' => {
+                    let items = self.since_mark()?;
+                    let (pairs, odd) = items.as_chunks::<2>();
+                    if !odd.is_empty() {
+                        return Err("a key without a value".to_string());
+                    }
+                    pairs.iter().try_for_each(|pair| self.insert(pair.clone()))?;
+                }
+                b'a' | b'b' => drop(self.pop()?),
+                b'e' => drop(self.since_mark()?),
+                b'Q' => {
+                    let id = self.pop()?;
+                    self.stack.push(storage(&id).unwrap_or(Value::Other));
+                }
+                b'R' | 0x81 => {
+                    let (arguments, class) = (self.pop()?, self.pop()?);
+                    self.stack.push(call(&class, &arguments)?);
+                }
+                code => return Err(format!("an instruction {code:#04x} that no state dict has")),
+            }
+        }
+    }
+
+    fn bytes(&mut self, len: usize) -> Step<&[u8]> {
+        let (bytes, rest) = self.rest.split_at_checked(len).ok_or("it ends too early")?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
+    fn array<const N: usize>(&mut self) -> Step<[u8; N]> {
+        let (bytes, rest) = self.rest.split_first_chunk().ok_or("it ends too early")?;
+        self.rest = rest;
+        Ok(*bytes)
+    }
+
+    fn line(&mut self) -> Step<String> {
+        let len = self.rest.iter().position(|byte| *byte == b'\n').ok_or("it ends too early")?;
+        let line = String::from_utf8_lossy(self.bytes(len)?).trim_end().to_string();
+        self.bytes(1)?;
+        Ok(line)
+    }
+
+    fn int<const N: usize>(&mut self, of: impl Fn([u8; N]) -> i64) -> Step<()> {
+        let value = Value::Int(of(self.array()?));
+        self.stack.push(value);
+        Ok(())
+    }
+
+    fn text(&mut self, len: usize) -> Step<()> {
+        if len > LONGEST_TEXT {
+            return Err(format!("a text of {len} bytes"));
+        }
+        let text = std::str::from_utf8(self.bytes(len)?).map_err(|error| error.to_string())?;
+        let text = Value::Text(text.into());
+        self.stack.push(text);
+        Ok(())
+    }
+
+    fn class(&mut self, module: &str, name: &str) {
+        self.stack.push(match module.len() + name.len() <= LONGEST_CLASS {
+            true => Value::Class(format!("{module} {name}").into()),
+            false => Value::Other,
+        });
+    }
+
+    fn pop(&mut self) -> Step<Value> {
+        self.stack.pop().ok_or_else(|| "the stack is empty".to_string())
+    }
+
+    fn since_mark(&mut self) -> Step<Vec<Value>> {
+        let is_mark = |value: &Value| matches!(value, Value::Mark);
+        let mark = self.stack.iter().rposition(is_mark).ok_or("there is no mark")?;
+        let items = self.stack.split_off(mark + 1);
+        self.stack.pop();
+        Ok(items)
+    }
+
+    fn put(&mut self, id: u32) -> Step<()> {
+        let value = self.stack.last().cloned().ok_or("the stack is empty")?;
+        self.memo.insert(id, value);
+        Ok(())
+    }
+
+    fn get(&mut self, id: u32) -> Step<()> {
+        let value = self.memo.get(&id).cloned().ok_or("nothing was put there")?;
+        self.stack.push(value);
+        Ok(())
+    }
+
+    fn tuple(&mut self, items: Vec<Value>) {
+        let inner = items.iter().map(|item| match item {
+            Value::Tuple(_, depth) => *depth,
+            _ => 0,
+        });
+        let depth = 1 + inner.max().unwrap_or(0);
+        self.stack.push(match depth <= DEEPEST {
+            true => Value::Tuple(items.into(), depth),
+            false => Value::Other,
+        });
+    }
+
+    /// Sets a key of the dict on top of the stack.
+    fn insert(&mut self, [key, value]: [Value; 2]) -> Step<()> {
+        let Some(Value::Dict(dict)) = self.stack.last() else {
+            return Err("a key of what is no dict".to_string());
+        };
+        if let Value::Text(key) = key {
+            let tensor = match value {
+                Value::Tensor(tensor) => Some(tensor),
+                _ => None,
+            };
+            dict.borrow_mut().insert(key.to_string(), tensor);
+        }
+        Ok(())
+    }
+}
+
+/// `('storage', class, key, device, values)`.
+fn storage(id: &Value) -> Option<Value> {
+    let Value::Tuple(items, _) = id else { return None };
+    match &**items {
+        [Value::Text(kind), Value::Class(class), Value::Text(key), ..] if &**kind == "storage" => {
+            let (class, key) = (class.clone(), key.clone());
+            Some(Value::Storage(Rc::new(Storage { class, key })))
+        }
+        _ => None,
+    }
+}
+
+/// What the three functions give that state dicts call.
+fn call(class: &Value, arguments: &Value) -> Step<Value> {
+    let (Value::Class(class), Value::Tuple(arguments, _)) = (class, arguments) else {
+        return Ok(Value::Other);
+    };
+    match &**class {
+        "collections OrderedDict" => Ok(Value::Dict(Rc::default())),
+        "torch._utils _rebuild_parameter" => Ok(arguments.first().cloned().unwrap_or(Value::Other)),
+        "torch._utils _rebuild_tensor_v2" => match &**arguments {
+            [Value::Storage(storage), Value::Int(offset), dims, strides, ..] => {
+                let whole = |value: &i64| usize::try_from(*value).map_err(|e| e.to_string());
+                Ok(Value::Tensor(Rc::new(Pickled {
+                    storage: storage.clone(),
+                    offset: whole(offset)? as u64,
+                    dims: sizes(dims)?,
+                    strides: sizes(strides)?,
+                })))
+            }
+            _ => Err("a tensor without storage, shape and strides".to_string()),
+        },
+        _ => Ok(Value::Other),
+    }
+}
+
+/// A tuple of sizes.
+fn sizes(value: &Value) -> Step<Vec<usize>> {
+    let wrong = || "a shape that is no tuple of sizes".to_string();
+    let Value::Tuple(items, 1) = value else { return Err(wrong()) };
+    if items.len() > RANK {
+        return Err(format!("a tensor of {} dimensions", items.len()));
+    }
+    let size = |item: &Value| match item {
+        Value::Int(size) => usize::try_from(*size).map_err(|_| wrong()),
+        _ => Err(wrong()),
+    };
+    items.iter().map(size).collect()
+}

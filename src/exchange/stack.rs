@@ -1,0 +1,147 @@
+//! A whole stack: out as one safetensors file, in from one file for all modules or one for each.
+//!
+//! In a file of the stack, the parameters of module m stand under `encoder.{m}.`; in a file of one
+//! module, without. DataParallel's `module.` before all names is passed over.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::published::Published;
+use super::tensor_file::TensorFile;
+use crate::parameters::{HASH, Parameters};
+use crate::{Error, Kind, Result};
+
+/// A module: its name, and its parameters in order.
+pub struct Described {
+    pub name: String,
+    pub parameters: Vec<Published>,
+}
+
+/// The parameters that were read for a module.
+pub struct Taken {
+    /// By our names.
+    pub parameters: Parameters,
+    pub file: PathBuf,
+    /// Of the file.
+    pub blake3: String,
+    /// What `gimlet export` has said in the file.
+    pub about: Option<Value>,
+}
+
+/// The file of a stack, each module with its trained parameters; `about` goes, as JSON, into its
+/// metadata.
+///
+/// # Errors
+/// When a parameter is missing or of another shape.
+pub fn write(stack: &[(Described, Parameters)], about: &Value) -> Result<Vec<u8>> {
+    let mut tensors = Vec::new();
+    for (index, (module, parameters)) in stack.iter().enumerate() {
+        for published in &module.parameters {
+            let theirs = published.publish(&parameters.get(&published.ours)?)?;
+            tensors.push((format!("encoder.{index}.{}", published.name), theirs));
+        }
+    }
+    Parameters::from_tensors(tensors).to_safetensors(about)
+}
+
+/// The parameters of all modules, from one file for the stack or one for each module, in order.
+///
+/// # Errors
+/// [`Kind::Usage`] when there are not so many files; [`Kind::Damaged`] when a file of ours is not what
+/// was written; else when a file cannot be read or does not fit: by its name, and the tensor's.
+pub fn read(paths: &[PathBuf], modules: &[Described]) -> Result<Vec<Taken>> {
+    let mut files = Vec::with_capacity(paths.len());
+    for path in paths {
+        files.push(TensorFile::open(path)?);
+    }
+    if let [file] = files.as_mut_slice()
+        && (modules.len() != 1 || is_of_stack(file))
+    {
+        if !is_of_stack(file) {
+            return Err(wrong_number(1, modules));
+        }
+        return read_file(file, modules, |index| format!("encoder.{index}."));
+    }
+    if files.len() != modules.len() {
+        return Err(wrong_number(files.len(), modules));
+    }
+    let mut taken = Vec::with_capacity(modules.len());
+    for (file, module) in files.iter_mut().zip(modules) {
+        taken.extend(read_file(file, std::slice::from_ref(module), |_| String::new())?);
+    }
+    Ok(taken)
+}
+
+/// Reads all that a file holds: these modules, the names of each behind what `prefix` gives.
+fn read_file(
+    file: &mut TensorFile,
+    modules: &[Described],
+    prefix: impl Fn(usize) -> String,
+) -> Result<Vec<Taken>> {
+    let outer = outer(file);
+    let mut all = Vec::new();
+    let mut taken = Vec::with_capacity(modules.len());
+    for (index, module) in modules.iter().enumerate() {
+        let mut ours = Vec::with_capacity(module.parameters.len());
+        for published in &module.parameters {
+            let name = format!("{outer}{}{}", prefix(index), published.name);
+            let theirs = file.read(&name, &published.dims).map_err(|it| it.hint(WHAT_FITS))?;
+            ours.push((published.ours.name.clone(), published.take(&theirs)?));
+            all.push((name, theirs));
+        }
+        taken.push(Taken {
+            parameters: Parameters::from_tensors(ours),
+            file: file.path().to_path_buf(),
+            blake3: file.blake3().to_string(),
+            about: file.about().cloned(),
+        });
+    }
+    let known: HashSet<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
+    if let Some(extra) = file.names().find(|name| !known.contains(name)) {
+        let path = file.path().display();
+        let message =
+            format!("tensor `{extra}` of `{path}` fits nothing in the pipeline's modules");
+        return Err(Error::failed(message).hint(WHAT_FITS));
+    }
+    check_hash(file, all)?;
+    Ok(taken)
+}
+
+const WHAT_FITS: &str =
+    "the pipeline's layers and its loss must be those that the file was made with";
+
+/// Whether a file that we wrote still holds the values that we wrote.
+fn check_hash(file: &TensorFile, all: Vec<(String, candle_core::Tensor)>) -> Result<()> {
+    let Some(hash) = file.about().and_then(|about| about.get(HASH)) else { return Ok(()) };
+    if *hash == Parameters::from_tensors(all).hash()? {
+        return Ok(());
+    }
+    let message =
+        format!("`{}` is damaged: its values are not what was written", file.path().display());
+    Err(Error::new(Kind::Damaged, message).hint("export it again, or restore it from a copy"))
+}
+
+/// What DataParallel puts before all names.
+fn outer(file: &TensorFile) -> &'static str {
+    const PARALLEL: &str = "module.";
+    match file.names().all(|name| name.starts_with(PARALLEL)) {
+        true => PARALLEL,
+        false => "",
+    }
+}
+
+fn is_of_stack(file: &TensorFile) -> bool {
+    let outer = outer(file);
+    file.names().any(|name| name[outer.len()..].starts_with("encoder."))
+}
+
+fn wrong_number(files: usize, modules: &[Described]) -> Error {
+    let names: Vec<&str> = modules.iter().map(|module| module.name.as_str()).collect();
+    let s = if files == 1 { "" } else { "s" };
+    let message = format!("{files} file{s} of one module each, for {} modules", modules.len());
+    let hint =
+        format!("name a file for each of {}, in this order, or one of all", names.join(", "));
+    Error::new(Kind::Usage, message).hint(hint)
+}

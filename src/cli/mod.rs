@@ -1,12 +1,16 @@
 //! The command line: one file a command, one printer that decides what goes to which stream.
 
 mod compare;
+mod embed;
 mod encode;
+mod export;
 mod gc;
+mod import;
 mod ingest;
 mod inspect;
 mod interrupt;
 mod open_files;
+mod output_file;
 mod plan;
 mod printer;
 mod probe;
@@ -61,6 +65,12 @@ enum Command {
     Encode(encode::EncodeArgs),
     /// Judge every encoded module, and its untrained twin, by a linear classifier
     Probe(probe::ProbeArgs),
+    /// Write what a trained stack makes of new images, as one Parquet file
+    Embed(embed::EmbedArgs),
+    /// Write the trained stack as one safetensors file, under the names of the published code
+    Export(export::ExportArgs),
+    /// Take the modules' weights from such a file, or from checkpoints of the published code
+    Import(import::ImportArgs),
     /// Train what is missing of several pipelines, or of variants of one, and show them in one table
     Compare(compare::CompareArgs),
     /// Show what a run would do and take, before anything runs; fail when it does not fit
@@ -127,6 +137,9 @@ pub fn main() -> ExitCode {
         Command::Train(args) => train::run(args, &printer),
         Command::Encode(args) => encode::run(args, &printer),
         Command::Probe(args) => probe::run(args, &printer),
+        Command::Embed(args) => embed::run(args, &printer),
+        Command::Export(args) => export::run(args, &printer),
+        Command::Import(args) => import::run(args, &printer),
         Command::Compare(args) => compare::run(args, &printer),
         Command::Plan(args) => plan::run(args, &printer),
         Command::Status(args) => status::run(args, &printer),

@@ -49,7 +49,7 @@ pub struct Plan {
 }
 
 /// `value` as JSON, its numbers written as briefly as they were in the pipeline file.
-fn json_of<T: Serialize>(value: &T) -> Result<Value> {
+pub(super) fn json_of<T: Serialize>(value: &T) -> Result<Value> {
     let text = serde_json::to_string(value).and_then(|text| serde_json::from_str(&text));
     text.map_err(|error| Error::failed(format!("could not describe the settings: {error}")))
 }

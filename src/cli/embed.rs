@@ -1,0 +1,54 @@
+//! `gimlet embed`: a trained stack over new images.
+
+use clap::Args;
+use gimlet_store::durable::Temp;
+
+use super::output_file::OutputFileArgs;
+use super::printer::Printer;
+use super::{DeviceArgs, PipelineArgs, session};
+use crate::source::{self, Columns};
+
+#[derive(Args)]
+pub struct EmbedArgs {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    output: OutputFileArgs,
+
+    /// A Parquet file, a glob of them, or a folder of images
+    #[arg(short, long, value_name = "DATA")]
+    input: String,
+
+    /// The last module to run [default: the last there is]
+    #[arg(long, value_name = "NAME")]
+    module: Option<String>,
+
+    /// The column of images of Parquet files [default: the pipeline's]
+    #[arg(long, value_name = "COLUMN")]
+    image: Option<String>,
+
+    /// The column of their labels, if they have it [default: the pipeline's]
+    #[arg(long, value_name = "COLUMN")]
+    label: Option<String>,
+}
+
+pub fn run(args: EmbedArgs, printer: &Printer) -> anyhow::Result<()> {
+    let path = args.output.check()?;
+    args.pipeline.with_run(&args.device, printer, |run| {
+        let last = match &args.module {
+            Some(name) => session::module(run.pipeline, name)?,
+            None => run.pipeline.modules.len() - 1,
+        };
+        let mut columns = Columns::of(&run.pipeline.data);
+        columns.image = args.image.clone().unwrap_or(columns.image);
+        columns.label = args.label.clone().or(columns.label);
+        let source = source::open_place(&args.input, columns)?;
+        let temp = Temp::create(path)?;
+        run.embed(source.as_ref(), last, temp.file())?;
+        args.output.publish(temp)
+    })?;
+    printer.note(&format!("the embeddings are in {}", path.display()));
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! `gimlet export`: the trained stack as one safetensors file.
+
+use std::io::Write;
+
+use clap::Args;
+use gimlet_store::durable::Temp;
+
+use super::output_file::OutputFileArgs;
+use super::printer::Printer;
+use super::{DeviceArgs, PipelineArgs};
+use crate::Error;
+
+#[derive(Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    #[command(flatten)]
+    output: OutputFileArgs,
+}
+
+pub fn run(args: ExportArgs, printer: &Printer) -> anyhow::Result<()> {
+    let path = args.output.check()?;
+    let bytes = args.pipeline.with_run(&DeviceArgs::default(), printer, |run| run.export())?;
+    let temp = Temp::create(path)?;
+    temp.file().write_all(&bytes).map_err(|error| Error::io("write", path, error))?;
+    args.output.publish(temp)?;
+    printer.note(&format!("the stack is in {}", path.display()));
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! `gimlet import`: weights from elsewhere as the modules' own.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::printer::Printer;
+use super::{DeviceArgs, PipelineArgs};
+use crate::stage::{Outcome, Step};
+
+#[derive(Args)]
+pub struct ImportArgs {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+
+    /// A file of the whole stack, or one for each module in order: safetensors, or PyTorch's `.ckpt`
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+pub fn run(args: ImportArgs, printer: &Printer) -> anyhow::Result<()> {
+    Ok(args.pipeline.with_run(&DeviceArgs::default(), printer, |run| {
+        for (index, outcome) in run.import(&args.files)?.into_iter().enumerate() {
+            let said = match outcome {
+                Outcome::Done => "imported",
+                Outcome::Unchanged => "has these weights already",
+            };
+            printer.note(&format!("{:22} {said}", run.plan.title(Step::Train(index))));
+        }
+        Ok(())
+    })?)
+}

@@ -1,0 +1,51 @@
+//! The file that a command writes.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::{Error, Kind, Result};
+
+/// For commands that write one file.
+#[derive(Args)]
+pub struct OutputFileArgs {
+    /// The file to write
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+
+    /// Write it also where there is a file already
+    #[arg(long)]
+    force: bool,
+}
+
+impl OutputFileArgs {
+    /// Where it goes, before any work.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when there is something already that is not to be replaced.
+    pub fn check(&self) -> Result<&Path> {
+        match self.output.exists() && !self.force {
+            true => Err(self.taken()),
+            false => Ok(&self.output),
+        }
+    }
+
+    /// Gives a finished file its name.
+    ///
+    /// # Errors
+    /// As [`Self::check`]; when it cannot be written.
+    pub fn publish(&self, file: gimlet_store::durable::Temp) -> Result<()> {
+        file.sync()?;
+        match self.force {
+            true => file.replace()?,
+            false if !file.publish()? => return Err(self.taken()),
+            false => {}
+        }
+        Ok(())
+    }
+
+    fn taken(&self) -> Error {
+        let message = format!("`{}` is there already", self.output.display());
+        Error::new(Kind::Usage, message).hint("name another file, or replace it with `--force`")
+    }
+}

@@ -1,0 +1,55 @@
+//! The trained stack as one file under the published names.
+
+use serde_json::json;
+
+use super::Run;
+use super::plan::{Step, json_of};
+use crate::Result;
+use crate::exchange::published;
+use crate::exchange::stack::{self, Described};
+use crate::pipeline::Split;
+
+/// The version of what the metadata of an exported file says.
+const FORMAT: u32 = 1;
+
+impl Run<'_> {
+    /// The safetensors file of the whole stack.
+    ///
+    /// Its metadata says, as JSON under one key, what made it: pipeline, seed, view with
+    /// normalisation, loss, and of each module name, channels of its input, layers and the key of its
+    /// training.
+    ///
+    /// # Errors
+    /// [`crate::Kind::NotReady`] when a module has not been trained.
+    pub fn export(&self) -> Result<Vec<u8>> {
+        let mut trained = Vec::new();
+        let mut modules = Vec::new();
+        for (index, module) in self.pipeline.modules.iter().enumerate() {
+            let weights = self.weights(index)?;
+            trained.push((self.described(index)?, weights));
+            let (input, _) = self.maps(index)?;
+            modules.push(json!({
+                "name": module.name, "in_channels": input.channels, "layers": json_of(&module.layers)?,
+                "key": self.plan.key(Step::Train(index), Split::Train).hash,
+            }));
+        }
+        stack::write(
+            &trained,
+            &json!({
+                "format": FORMAT, "gimlet": env!("CARGO_PKG_VERSION"),
+                "pipeline": self.pipeline.name, "seed": self.pipeline.seed,
+                "view": json_of(&self.pipeline.view)?, "loss": json_of(&self.pipeline.loss)?,
+                "modules": modules,
+            }),
+        )
+    }
+
+    /// The parameters of module `index` under both names, for the images that were ingested.
+    pub(super) fn described(&self, index: usize) -> Result<Described> {
+        let (module, (input, _)) = (&self.pipeline.modules[index], self.maps(index)?);
+        let sizes = self.sizes(index)?;
+        let parameters =
+            published::parameters(&module.layers, input.channels, &self.pipeline.loss, sizes);
+        Ok(Described { name: module.name.clone(), parameters })
+    }
+}

@@ -65,6 +65,36 @@ batch = 4
 
 /// What `torch.save(OrderedDict(tensors), file)` writes.
 fn checkpoint(tensors: &Tensors) -> Vec<u8> {
+    let (pickle, values) = pickled(tensors, b"");
+    let entry = |(key, (_, bytes))| (format!("data/{key}"), bytes);
+    archive(&pickle, &values.into_iter().enumerate().map(entry).collect::<Vec<_>>())
+}
+
+/// What PyTorch wrote before 1.6.
+fn old_checkpoint(tensors: &Tensors) -> Vec<u8> {
+    let (pickle, values) = pickled(tensors, b"N");
+    let mut file = OLD.to_vec();
+    file.extend(b"\x80\x02M\xe9\x03.\x80\x02}X\x0d\x00\x00\x00little_endian\x88s.");
+    file.extend(pickle);
+    // The keys are sorted as texts.
+    let values: BTreeMap<String, _> =
+        values.into_iter().enumerate().map(|(key, it)| (key.to_string(), it)).collect();
+    file.extend(b"\x80\x02](");
+    values.keys().for_each(|key| text_of(&mut file, key));
+    file.extend(b"e.");
+    for (len, bytes) in values.values() {
+        file.extend((*len as u64).to_le_bytes());
+        file.extend(bytes);
+    }
+    file
+}
+
+/// What old checkpoints begin with.
+const OLD: &[u8] = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.";
+
+/// A pickle of tensors, and the values of each: how many, and their bytes. What names a storage ends
+/// with `end`.
+fn pickled(tensors: &Tensors, end: &[u8]) -> (Vec<u8>, Vec<(usize, Vec<u8>)>) {
     let mut pickle = b"\x80\x02ccollections\nOrderedDict\n)R(".to_vec();
     let mut values = Vec::new();
     for (key, (name, tensor)) in tensors.iter().enumerate() {
@@ -76,15 +106,15 @@ fn checkpoint(tensors: &Tensors) -> Vec<u8> {
         text_of(&mut pickle, &key.to_string());
         text_of(&mut pickle, "cpu");
         sizes(&mut pickle, &[tensor.elem_count()]);
-        pickle.extend(b"tQK\x00(");
+        pickle.extend([end, b"tQK\x00("].concat());
         sizes(&mut pickle, tensor.dims());
         pickle.extend(b"t(");
         sizes(&mut pickle, tensor.stride());
         pickle.extend(b"t\x89ccollections\nOrderedDict\n)RtR");
-        values.push((format!("data/{key}"), bytes));
+        values.push((tensor.elem_count(), bytes));
     }
     pickle.extend(b"u.");
-    archive(&pickle, &values)
+    (pickle, values)
 }
 
 /// The zip archive of a checkpoint.
@@ -283,7 +313,7 @@ fn checkpoints_of_the_published_code_compute_what_it_computed() {
 }
 
 #[test]
-fn half_and_double_precision_and_the_prefix_of_data_parallel_are_read() {
+fn other_types_old_checkpoints_and_the_prefix_of_data_parallel_are_read() {
     let (tiny, cases) = resnet();
     // Values that every type holds.
     let rounded = |case: &Tensors| -> Tensors {
@@ -291,38 +321,41 @@ fn half_and_double_precision_and_the_prefix_of_data_parallel_are_read() {
         state(case).into_iter().map(|(name, tensor)| (name, round(tensor))).collect()
     };
     let states = cases.each_ref().map(rounded);
-    let import = |run_dir: &str, stack: bool, outer: &str, dtype| {
-        let mut files = Vec::new();
-        let mut all = Tensors::new();
-        for (module, state) in states.iter().enumerate() {
-            let inner = if stack { format!("encoder.{module}.") } else { String::new() };
-            let tensors = state
-                .iter()
-                .map(|(name, it)| (format!("{outer}{inner}{name}"), it.to_dtype(dtype).unwrap()));
-            match stack {
-                true => all.extend(tensors),
-                false => files.push(tensors.collect::<Tensors>()),
+    let import =
+        |run_dir: &str, stack: bool, outer: &str, dtype, write: fn(&Tensors) -> Vec<u8>| {
+            let mut files = Vec::new();
+            let mut all = Tensors::new();
+            for (module, state) in states.iter().enumerate() {
+                let inner = if stack { format!("encoder.{module}.") } else { String::new() };
+                let tensors = state.iter().map(|(name, it)| {
+                    (format!("{outer}{inner}{name}"), it.to_dtype(dtype).unwrap())
+                });
+                match stack {
+                    true => all.extend(tensors),
+                    false => files.push(tensors.collect::<Tensors>()),
+                }
             }
-        }
-        if stack {
-            files.push(all);
-        }
-        let names: Vec<String> =
-            (0..files.len()).map(|it| format!("{run_dir}-{it}.ckpt")).collect();
-        for (name, tensors) in names.iter().zip(&files) {
-            std::fs::write(tiny.path(name), checkpoint(tensors)).unwrap();
-        }
-        let args = ["--run-dir", run_dir];
-        tiny.ok("ingest", &args);
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        tiny.ok("import", &[&names[..], &args[..]].concat());
-        ["a", "b"].map(|module| tiny.weights(run_dir, module))
-    };
-    let single = import("single", false, "", DType::F32);
-    assert!(single == import("half", false, "", DType::F16));
-    assert!(single == import("double", true, "", DType::F64));
-    assert!(single == import("parallel", false, "module.", DType::F32));
-    assert!(single == import("parallel-stack", true, "module.", DType::F32));
+            if stack {
+                files.push(all);
+            }
+            let names: Vec<String> =
+                (0..files.len()).map(|it| format!("{run_dir}-{it}.ckpt")).collect();
+            for (name, tensors) in names.iter().zip(&files) {
+                std::fs::write(tiny.path(name), write(tensors)).unwrap();
+            }
+            let args = ["--run-dir", run_dir];
+            tiny.ok("ingest", &args);
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            tiny.ok("import", &[&names[..], &args[..]].concat());
+            ["a", "b"].map(|module| tiny.weights(run_dir, module))
+        };
+    let single = import("single", false, "", DType::F32, checkpoint);
+    assert!(single == import("half", false, "", DType::F16, checkpoint));
+    assert!(single == import("old", false, "", DType::F32, old_checkpoint));
+    assert!(single == import("old-half", true, "", DType::F16, old_checkpoint));
+    assert!(single == import("double", true, "", DType::F64, checkpoint));
+    assert!(single == import("parallel", false, "module.", DType::F32, checkpoint));
+    assert!(single == import("parallel-stack", true, "module.", DType::F32, checkpoint));
 }
 
 #[test]
@@ -358,7 +391,10 @@ fn what_does_not_fit_is_refused_by_file_tensor_and_shape() {
 
     let bytes = checkpoint(&whole);
     refused(&bytes[..bytes.len() / 2], &[]);
-    refused(b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19.", &["PyTorch 1.6"]);
+    refused(b"torch", &["neither safetensors nor a checkpoint"]);
+    let old = old_checkpoint(&whole);
+    refused(&old[..old.len() - 9], &["it ends within the"]);
+    refused(OLD, &["its pickle: it ends too early"]);
     refused(b"", &["neither"]);
     // A value changed in the archive: its CRC says so.
     let mut flipped = bytes.clone();

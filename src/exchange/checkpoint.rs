@@ -1,4 +1,4 @@
-//! A checkpoint of PyTorch: what `torch.save(module.state_dict(), file)` writes, a zip archive with
+//! A checkpoint of PyTorch 1.6 or later: what `torch.save(module.state_dict(), file)` writes, a zip archive with
 //! a pickle that names the tensors, and an entry for the values of each.
 
 use std::collections::BTreeMap;
@@ -35,13 +35,10 @@ pub fn open(file: File) -> Result<(BTreeMap<String, Stored>, ZipArchive<File>), 
     }
     let state = pickle::state_dict(&entry(&mut zip, pickle, LONGEST)?)?;
     let tensors = state.into_iter().map(|(name, pickled)| {
-        let place = match pickled.is_contiguous() {
-            true => Ok(Place::Entry {
-                name: format!("{folder}data/{}", pickled.storage.key),
-                skip: pickled.offset,
-            }),
-            false => Err("is a transposed or strided view: save a contiguous one".to_string()),
-        };
+        let place = pickled.check_contiguous().map(|()| Place::Entry {
+            name: format!("{folder}data/{}", pickled.storage.key),
+            skip: pickled.offset,
+        });
         (name, Stored { dtype: pickled.storage.dtype().to_string(), dims: pickled.dims, place })
     });
     Ok((tensors.collect(), zip))

@@ -6,6 +6,7 @@
 //! the modules is in it, of the right shape, and nothing else is.
 
 mod checkpoint;
+mod old_checkpoint;
 mod pickle;
 pub mod published;
 mod safetensors_file;

@@ -36,15 +36,22 @@ impl Storage {
 }
 
 impl Pickled {
-    /// Whether its values follow each other in the order of its dimensions.
-    pub fn is_contiguous(&self) -> bool {
+    /// Fails unless its values follow each other in the order of its dimensions.
+    ///
+    /// # Errors
+    /// What it is instead, in words.
+    pub fn check_contiguous(&self) -> Result<(), String> {
         let mut expected = 1usize;
-        self.dims.len() == self.strides.len()
+        let contiguous = self.dims.len() == self.strides.len()
             && self.dims.iter().zip(&self.strides).rev().all(|(&dim, &stride)| {
                 let fits = dim == 1 || stride == expected;
                 expected = expected.saturating_mul(dim);
                 fits
-            })
+            });
+        match contiguous {
+            true => Ok(()),
+            false => Err("is a transposed or strided view: save a contiguous one".to_string()),
+        }
     }
 }
 
@@ -62,6 +69,8 @@ enum Value {
     Dict(Rc<RefCell<Dict>>),
     Storage(Rc<Storage>),
     Tensor(Rc<Pickled>),
+    /// A list's texts.
+    List(Rc<RefCell<Vec<Rc<str>>>>),
     /// Whatever else: of no interest.
     Other,
 }
@@ -88,11 +97,50 @@ const RANK: usize = 8;
 /// # Errors
 /// What is wrong with it, in words.
 pub fn state_dict(pickle: &[u8]) -> Result<BTreeMap<String, Pickled>, String> {
+    tensors(run(pickle)?.0)
+}
+
+/// The pickles of a checkpoint of PyTorch before 1.6.
+pub struct OldPickles {
+    pub state: BTreeMap<String, Pickled>,
+    /// Of the storages, as they follow.
+    pub keys: Vec<Rc<str>>,
+    /// How long the pickles are together.
+    pub bytes: usize,
+}
+
+/// The five pickles that such a checkpoint begins with.
+///
+/// # Errors
+/// What is wrong with them, in words.
+pub fn old_state_dict(file: &[u8]) -> Result<OldPickles, String> {
+    let mut rest = file;
+    // A magic number, a version, and the types of the machine.
+    for _ in 0..3 {
+        rest = run(rest)?.1;
+    }
+    let (state, rest) = run(rest)?;
+    let state = tensors(state)?;
+    let (Value::List(keys), rest) = run(rest)? else {
+        return Err("it does not say in which order its values follow".to_string());
+    };
+    Ok(OldPickles { state, keys: keys.take(), bytes: file.len() - rest.len() })
+}
+
+/// What a pickle makes, and the bytes behind it.
+fn run(pickle: &[u8]) -> Result<(Value, &[u8]), String> {
     let mut machine = Machine { rest: pickle, stack: Vec::new(), memo: HashMap::new() };
-    let made = machine.run().map_err(|what| {
-        let at = pickle.len() - machine.rest.len();
-        format!("byte {at} of its pickle: {what}")
-    })?;
+    match machine.run() {
+        Ok(made) => Ok((made, machine.rest)),
+        Err(what) => {
+            let at = pickle.len() - machine.rest.len();
+            Err(format!("byte {at} of its pickle: {what}"))
+        }
+    }
+}
+
+/// The tensors of a dict.
+fn tensors(made: Value) -> Result<BTreeMap<String, Pickled>, String> {
     let Value::Dict(dict) = made else { return Err("it holds no dict of tensors".to_string()) };
     let dict = dict.borrow();
     dict.iter()
@@ -125,7 +173,8 @@ impl Machine<'_> {
                 0x80 => self.array::<1>().map(drop)?,
                 0x95 => self.array::<8>().map(drop)?,
                 b'(' => self.stack.push(Value::Mark),
-                b'N' | 0x88 | 0x89 | b']' => self.stack.push(Value::Other),
+                b'N' | 0x88 | 0x89 => self.stack.push(Value::Other),
+                b']' => self.stack.push(Value::List(Rc::default())),
                 b'G' => {
                     self.array::<8>()?;
                     self.stack.push(Value::Other);
@@ -205,8 +254,15 @@ impl Machine<'_> {
                     }
                     pairs.iter().try_for_each(|pair| self.insert(pair.clone()))?;
                 }
-                b'a' | b'b' => drop(self.pop()?),
-                b'e' => drop(self.since_mark()?),
+                b'b' => drop(self.pop()?),
+                b'a' => {
+                    let item = self.pop()?;
+                    self.append([item]);
+                }
+                b'e' => {
+                    let items = self.since_mark()?;
+                    self.append(items);
+                }
                 b'Q' => {
                     let id = self.pop()?;
                     self.stack.push(storage(&id).unwrap_or(Value::Other));
@@ -296,6 +352,17 @@ impl Machine<'_> {
             true => Value::Tuple(items.into(), depth),
             false => Value::Other,
         });
+    }
+
+    /// Appends to the list on top of the stack.
+    fn append(&mut self, items: impl IntoIterator<Item = Value>) {
+        let texts = items.into_iter().filter_map(|item| match item {
+            Value::Text(text) => Some(text),
+            _ => None,
+        });
+        if let Some(Value::List(list)) = self.stack.last() {
+            list.borrow_mut().extend(texts);
+        }
     }
 
     /// Sets a key of the dict on top of the stack.

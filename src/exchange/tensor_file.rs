@@ -12,7 +12,7 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use zip::ZipArchive;
 
-use super::{checkpoint, safetensors_file};
+use super::{checkpoint, old_checkpoint, safetensors_file};
 use crate::source::plain_file;
 use crate::{Error, Result};
 
@@ -51,10 +51,10 @@ pub struct TensorFile {
 }
 
 impl TensorFile {
-    /// Opens a file, whichever of the two it is.
+    /// Opens a file, whichever of these it is.
     ///
     /// # Errors
-    /// When it cannot be read, or is neither.
+    /// When it cannot be read, or is none of them.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |error| Error::io("read", path, error);
         let mut file = plain_file::open(path).map_err(failed)?;
@@ -62,22 +62,22 @@ impl TensorFile {
         io::copy(&mut file, &mut hasher).map_err(failed)?;
         file.seek(SeekFrom::Start(0)).map_err(failed)?;
         let mut start = Vec::new();
-        (&file).take(9).read_to_end(&mut start).map_err(failed)?;
+        (&file).take(old_checkpoint::MAGIC.len() as u64).read_to_end(&mut start).map_err(failed)?;
         file.seek(SeekFrom::Start(0)).map_err(failed)?;
-        let opened = match start.as_slice() {
-            [b'P', b'K', ..] => {
-                checkpoint::open(file).map(|(tensors, zip)| (tensors, None, Values::Archive(zip)))
-            }
-            [_, _, _, _, _, _, _, _, b'{'] => safetensors_file::open(&mut file)
-                .map(|(tensors, about)| (tensors, about, Values::File(file))),
-            _ => Err("it is neither safetensors nor a zip file".to_string()),
-        };
+        let opened =
+            match start.as_slice() {
+                [b'P', b'K', ..] => checkpoint::open(file)
+                    .map(|(tensors, zip)| (tensors, None, Values::Archive(zip))),
+                start if start == old_checkpoint::MAGIC => old_checkpoint::open(&mut file)
+                    .map(|tensors| (tensors, None, Values::File(file))),
+                [_, _, _, _, _, _, _, _, b'{', ..] => safetensors_file::open(&mut file)
+                    .map(|(tensors, about)| (tensors, about, Values::File(file))),
+                _ => Err("it is neither safetensors nor a checkpoint of PyTorch".to_string()),
+            };
         let (tensors, about, values) = opened.map_err(|why| {
             let message = format!("`{}` holds no weights that can be read: {why}", path.display());
-            Error::failed(message).hint(
-                "name a safetensors file, or a state dict that `torch.save` of PyTorch 1.6 or later \
-                 wrote; load and save older ones again",
-            )
+            Error::failed(message)
+                .hint("name a safetensors file, or a state dict that `torch.save` wrote")
         })?;
         let blake3 = hasher.finalize().to_hex().to_string();
         Ok(Self { path: path.to_path_buf(), tensors, about, values, blake3 })

@@ -302,7 +302,8 @@ fn wrong_data_says_what_and_where() {
 fn help_names_every_command() {
     let output = gimlet(std::path::Path::new(".")).arg("--help").output().unwrap();
     let help = text(&output.stdout);
-    for command in ["run", "ingest", "train", "encode", "probe", "plan", "status", "inspect"] {
+    let first = ["run", "ingest", "train", "encode", "probe", "plan", "status", "inspect"];
+    for command in first.into_iter().chain(["export", "import", "embed"]) {
         assert!(help.contains(&format!("  {command} ")), "{help}");
     }
 }

@@ -5,14 +5,16 @@ mod tiny;
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
 use std::path::Path;
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch};
 use arrow::datatypes::{Float32Type, Int64Type};
 use candle_core::{DType, Device, Tensor};
 use gimlet::module::Module;
 use gimlet::parameters::Parameters;
 use gimlet::pipeline::Layer;
 use gimlet::stage::RunDir;
+use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tiny::{PIPELINE, Tiny, text};
 
@@ -593,6 +595,46 @@ fn embeddings_of_the_test_images_are_what_the_store_holds_of_them() {
     assert!(err.contains("out.parquet") && err.contains("--force"), "{err}");
     let err = tiny.fails(2, "embed", &embed(&["--module", "c", "--force"]));
     assert!(err.contains("no module `c`"), "{err}");
+}
+
+#[test]
+fn images_in_parquet_are_embedded_as_those_in_a_folder() {
+    let tiny = with_images("fail");
+    tiny.ok("ingest", &[]);
+    tiny.ok("train", &["a"]);
+    let embed = |input: &str, output: &str, more: &[&str]| {
+        let args = ["--module", "a", "--input", input, "--output", output];
+        tiny.ok("embed", &[&args[..], more].concat());
+        embeddings(&tiny.path(output))
+    };
+    let folder = embed("test", "folder.parquet", &[]);
+    assert_eq!(folder.len(), 20);
+    assert_eq!(folder[&3].source, "cat/3.png");
+    let (cats, dogs) = (folder.values().take(10), folder.values().skip(10));
+    assert!(cats.into_iter().all(|row| row.label == Some(0)));
+    assert!(dogs.into_iter().all(|row| row.label == Some(1)));
+
+    // Two files that follow each other, without labels.
+    for (number, class) in ["cat", "dog"].iter().enumerate() {
+        let read = |n| std::fs::read(tiny.path(&format!("test/{class}/{n}.png"))).unwrap();
+        let images: Vec<Vec<u8>> = (0..10).map(read).collect();
+        let column = BinaryArray::from_iter_values(&images);
+        let batch = RecordBatch::try_from_iter([("img", Arc::new(column) as ArrayRef)]).unwrap();
+        let file = std::fs::File::create(tiny.path(&format!("new-{number}.parquet"))).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+    }
+    let found = embed("new-*.parquet", "out.parquet", &["--image", "img"]);
+    assert_eq!(found.len(), 20);
+    for (id, row) in &found {
+        assert_eq!(row.label, None);
+        assert_eq!(row.pooled, folder[id].pooled, "{id}");
+    }
+    let args = ["--input", "none-*.parquet", "--output", "no.parquet", "--module", "a"];
+    let err = tiny.fails(1, "embed", &args);
+    assert!(err.contains("none-*.parquet") && err.contains("`--input`"), "{err}");
+    assert!(!tiny.path("no.parquet").exists());
 }
 
 #[test]

@@ -169,13 +169,19 @@ impl Columns {
 /// # Errors
 /// As [`open`].
 pub fn open_place(place: &str, columns: Columns) -> Result<Box<dyn Source>> {
-    let (root, pattern) = match Path::new(place).is_dir() {
-        true => (PathBuf::from(place), "."),
-        false => (PathBuf::from("."), place),
+    let patterns = vec![place.to_string()];
+    // Samples are named from where the command runs, or from the folder that holds them.
+    let (root, located) = match Path::new(place) {
+        folder if folder.is_dir() => {
+            (folder.to_path_buf(), Located::Folders(vec![folder.to_path_buf()]))
+        }
+        _ => {
+            let (root, roots) = (PathBuf::from("."), "the folder that the command runs in");
+            let named = Named { root: &root, patterns: &patterns, key: "--input", roots };
+            let located = locate(&named)?;
+            (root, located)
+        }
     };
-    let patterns = vec![pattern.to_string()];
-    let roots = "the folder that the command runs in";
-    let located = locate(&Named { root: &root, patterns: &patterns, key: "--input", roots })?;
     let mut labelled = columns.label.is_some();
     match (&columns.label, &located) {
         (Some(column), Located::Parquet(paths)) => {

@@ -316,7 +316,7 @@ fn images_without_labels_train_and_the_probe_leaves_them_out() {
         Tiny::with(&tiny::PIPELINE.replace(textures, stl).replace("[view]", "[view]\nresize = 16"));
     // Dark images are of class 1, bright ones of class 2.
     let images = |count: usize| -> Vec<u8> {
-        let pixel = |at: usize| if at / (3 * 96 * 96) % 2 == 0 { at % 50 } else { 200 + at % 50 };
+        let pixel = |at: usize| 200 * (at / (3 * 96 * 96) % 2) + at % 50;
         (0..count * 3 * 96 * 96).map(|at| pixel(at) as u8).collect()
     };
     let labels = |count: usize| (0..count).map(|at| 1 + at as u8 % 2).collect::<Vec<u8>>();

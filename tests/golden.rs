@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor, Var};
 use gimlet::device::DeviceName;
+use gimlet::exchange::published;
 use gimlet::loss::{self, Context, Negatives, Recipe, Sizes, infonce};
 use gimlet::module::{Keep, Module};
 use gimlet::parameters::Parameters;
@@ -230,34 +231,20 @@ fn infonce_gives_the_published_loss_and_gradients() {
     }
 }
 
-/// Our names and layouts of the published PixelCNN's parameters under `prefix`. The last row of a vertical
-/// kernel is masked, and no part of ours.
-fn pixelcnn(case: &Case, prefix: &str) -> BTreeMap<String, Tensor> {
-    let names =
-        case.tensors.keys().filter_map(|name| name.strip_prefix(prefix)?.strip_prefix("stack"));
-    let of = |rest: &str| {
-        let theirs = case.get(&format!("{prefix}stack{rest}"));
-        let mut tensor = ours(theirs);
-        if rest.ends_with("vertical_conv.weight") {
-            tensor = tensor.narrow(0, 0, 2).unwrap().contiguous().unwrap();
-        }
-        let name = match rest.strip_prefix("_out.") {
-            Some(kind) => format!("output.{kind}"),
-            None => rest
-                .trim_start_matches(".layers.")
-                .replace("v_to_h_conv", "across")
-                .replace("vertical_conv", "vertical")
-                .replace("horizontal_conv", "horizontal")
-                .replace("residual_vertical", "residual")
-                .replace("horizontal_output", "output"),
-        };
-        (format!("context.{name}"), tensor)
-    };
-    let mut found: BTreeMap<String, Tensor> = names.map(of).collect();
-    let predictors = case.predictors(&format!("{prefix}loss.W_k."), ".weight");
-    let named = |(k, w)| (format!("predictor.{k}"), w);
-    found.extend(predictors.into_iter().enumerate().map(named));
-    found
+/// The parameters of a loss, or their gradients, that a case has under `prefix`, as ours.
+fn of_loss(
+    case: &Case,
+    prefix: &str,
+    loss: &loss::Settings,
+    sizes: Sizes,
+) -> BTreeMap<String, Tensor> {
+    let published = published::parameters(&[], sizes.channels, loss, sizes);
+    let found = published.iter().filter_map(|it| {
+        let theirs = it.name.trim_start_matches("autoregressor.");
+        let theirs = case.tensors.get(&format!("{prefix}{theirs}"))?;
+        Some((it.ours.name.strip_prefix("loss.")?.to_string(), it.take(theirs).unwrap()))
+    });
+    found.collect()
 }
 
 #[test]
@@ -270,16 +257,17 @@ fn a_pixelcnn_context_gives_the_published_loss_and_gradients() {
         let (batch, rows, columns, channels) = z.dims4().unwrap();
         let (negatives, settings) = case.negatives("", batch, (rows, columns));
         let settings = infonce::Settings { context: Some(Context::PixelCnn), ..settings };
-        let variables: BTreeMap<String, Var> = pixelcnn(case, "param.")
+        let settings = loss::Settings::InfoNce(settings);
+        let sizes = Sizes { channels, grid: rows, classes: 0 };
+        let variables: BTreeMap<String, Var> = of_loss(case, "param.", &settings, sizes)
             .into_iter()
             .map(|(name, tensor)| (name, Var::from_tensor(&tensor).unwrap()))
             .collect();
         let named = variables.iter().map(|(name, it)| (name.clone(), it.as_tensor().clone()));
         let parameters = Parameters::from_tensors(named).on(&device.open().unwrap()).unwrap();
-        let sizes = Sizes { channels, grid: rows, classes: 0 };
-        let shapes = settings.shapes(sizes);
+        let shapes = settings.recipe().shapes(sizes);
         assert_eq!(shapes.len(), variables.len(), "every parameter is there");
-        let loss = settings.build(sizes, &parameters).unwrap();
+        let loss = settings.recipe().build(sizes, &parameters).unwrap();
         let outcome = loss.forward(z.as_tensor(), &negatives.into()).unwrap();
 
         let name = format!("{} on {device}", case.name);
@@ -291,7 +279,7 @@ fn a_pixelcnn_context_gives_the_published_loss_and_gradients() {
         let gradients = outcome.loss.backward().unwrap();
         let expected = channels_last(case.get("grad.input"));
         assert_close(&format!("{name} grad.input"), gradients.get(&z).unwrap(), &expected);
-        let expected = pixelcnn(case, "grad.");
+        let expected = of_loss(case, "grad.", &settings, sizes);
         // What the last layer makes of its vertical half is read by nobody.
         assert_eq!(expected.len() + 2, variables.len());
         for (parameter, expected) in &expected {

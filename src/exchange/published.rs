@@ -8,6 +8,8 @@
 //! | `loss.predictor.{k}` | `loss.W_k.{k}.weight` | of every loss that predicts |
 //! | `encoder.{i}` | `model.conv {i}` | any other convolution: the published code has none |
 //! | `loss.classifier` | `loss.linear` | likewise |
+//! | `loss.context.{i}.vertical` | `autoregressor.stack.layers.{i}.vertical_conv` | its last row, which is masked there, is none of ours |
+//! | `loss.context.output` | `autoregressor.stack_out` | |
 //!
 //! A stage begins at a block that strides, or is of another kind or width than the block before it;
 //! stages are counted within the module, blocks within the stage.
@@ -30,6 +32,8 @@ pub struct Published {
     /// Its shape there: a convolution `[out, in, h, w]` or `[out, in, w]`, a predictor
     /// `[out, in, 1, 1]`, a linear layer `[out, in]`.
     pub dims: Vec<usize>,
+    /// Rows of a kernel's end that are masked there, and missing here.
+    masked: usize,
 }
 
 /// The parameters of a module whose input has so many channels, encoder first.
@@ -45,7 +49,11 @@ pub fn parameters(layers: &[Layer], input: usize, loss: &Loss, sizes: Sizes) -> 
             }
             None => loss_parameter(&ours),
         };
-        Published { ours, name, dims }
+        let masked = match (dims.as_slice(), ours.dims.as_slice()) {
+            ([_, _, theirs, _], [rows, ..]) => theirs.saturating_sub(*rows),
+            _ => 0,
+        };
+        Published { ours, name, dims, masked }
     };
     trainer::shapes(layers, loss, input, sizes).into_iter().map(publish).collect()
 }
@@ -57,7 +65,7 @@ impl Published {
     /// When it is of another shape.
     pub fn publish(&self, ours: &Tensor) -> Result<Tensor> {
         let turned = match ours.rank() {
-            4 => ours.permute((3, 2, 0, 1))?,
+            4 => ours.permute((3, 2, 0, 1))?.pad_with_zeros(2, 0, self.masked)?,
             2 => ours.t()?,
             _ => ours.clone(),
         };
@@ -71,7 +79,8 @@ impl Published {
     pub fn take(&self, theirs: &Tensor) -> Result<Tensor> {
         let turned = match *self.ours.dims {
             [down, across, from, to] => {
-                theirs.reshape((to, from, down, across))?.permute((2, 3, 1, 0))?
+                let whole = theirs.reshape((to, from, down + self.masked, across))?;
+                whole.narrow(2, 0, down)?.permute((2, 3, 1, 0))?
             }
             [from, to] => theirs.reshape((to, from))?.t()?,
             _ => theirs.clone(),
@@ -123,6 +132,9 @@ fn convolution_dims(ours: &[usize], flat: bool) -> Vec<usize> {
 
 /// Name and shape of a parameter of the loss.
 fn loss_parameter(ours: &ParameterShape) -> (String, Vec<usize>) {
+    if let Some(context) = ours.name.strip_prefix("loss.context.") {
+        return (context_name(context), context_dims(&ours.dims, context));
+    }
     let predictor = ours.name.strip_prefix("loss.predictor.");
     let dims = match *ours.dims {
         [from, to] if predictor.is_some() => vec![to, from, 1, 1],
@@ -135,9 +147,36 @@ fn loss_parameter(ours: &ParameterShape) -> (String, Vec<usize>) {
     }
 }
 
+/// The published name of a PixelCNN's parameter: `0.across.bias` or `output.weight`.
+fn context_name(ours: &str) -> String {
+    let Some((layer, part)) = split_index(ours) else {
+        return format!("autoregressor.{}", ours.replacen("output.", "stack_out.", 1));
+    };
+    let (part, kind) = part.split_once('.').unwrap_or((part, ""));
+    let theirs = match part {
+        "vertical" => "vertical_conv",
+        "horizontal" => "horizontal_conv",
+        "across" => "v_to_h_conv",
+        "residual" => "residual_vertical",
+        "output" => "horizontal_output",
+        other => other,
+    };
+    format!("autoregressor.stack.layers.{layer}.{theirs}.{kind}")
+}
+
+/// Its shape there.
+fn context_dims(ours: &[usize], name: &str) -> Vec<usize> {
+    let mut dims = convolution_dims(ours, false);
+    if name.ends_with(".vertical.weight") {
+        dims[2] += 1;
+    }
+    dims
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::loss::{Context, infonce};
 
     #[test]
     fn a_stage_begins_where_kind_or_width_changes_or_a_block_strides() {
@@ -178,7 +217,9 @@ mod tests {
             Layer::Bottleneck { planes: 2, stride: 2 },
         ];
         let sizes = Sizes { channels: 8, grid: 3, classes: 7 };
-        for loss in [Loss::default(), Loss::Supervised(Default::default())] {
+        let context = Some(Context::PixelCnn);
+        let cpc = Loss::InfoNce(infonce::Settings { context, ..Default::default() });
+        for loss in [Loss::default(), Loss::Supervised(Default::default()), cpc] {
             for published in parameters(&layers, 3, &loss, sizes) {
                 let dims = published.ours.dims.as_slice();
                 let len = dims.iter().product::<usize>() as f32;

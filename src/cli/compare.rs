@@ -9,11 +9,11 @@ use serde_json::json;
 
 use super::printer::Printer;
 use super::render::Renderer;
-use super::{DeviceArgs, JsonArgs, interrupt, session, table};
+use super::{DeviceArgs, JsonArgs, interrupt, table};
 use crate::pipeline::Pipeline;
 use crate::stage::comparison::{self, Line};
 use crate::stage::report::{self, Row};
-use crate::stage::{Run, RunDir};
+use crate::stage::{Outcome, Run, RunDir};
 use crate::{Error, Kind, Result};
 
 #[derive(Args)]
@@ -139,8 +139,12 @@ fn folder_name(name: &str) -> String {
 /// Does what is missing of a run.
 fn train(run: &Run<'_>, printer: &Printer) -> Result<Vec<Row>> {
     run.check_room(&run.plan.steps())?;
+    let mut worked = false;
     for step in run.plan.steps() {
-        session::step(run, step, printer)?;
+        worked |= run.step(step)? == Outcome::Done;
+    }
+    if !worked {
+        printer.note("everything done before, nothing changed");
     }
     report::collect(&run.plan, &run.dir, &run.plan.status(&run.dir)?)
 }

@@ -1,6 +1,6 @@
 //! What a loss is computed on, and the labels of samples where it reads them.
 
-use gimlet_store::{Keys, Reader};
+use gimlet_store::Keys;
 
 use super::Run;
 use super::plan::Step;
@@ -14,19 +14,21 @@ impl Run<'_> {
     /// What the loss of module `index` is computed on.
     pub(super) fn sizes(&self, index: usize) -> Result<Sizes> {
         let (_, output) = self.maps(index)?;
-        let grid = view::patch_shape(&self.pipeline.view, self.image()?)?.patches().isqrt();
-        Ok(Sizes { channels: output.channels, grid, classes: self.classes()? })
+        let shape = view::patch_shape(&self.pipeline.view, self.image()?)?;
+        Ok(Sizes { channels: output.channels, grid: shape.grid, classes: self.classes()? })
     }
 
-    /// The class of each row that `keys` are of; none where the loss does not read them.
+    /// The class of each row that `keys` are of; none, and `keys` unread, where the loss does not read
+    /// them.
     ///
     /// # Errors
     /// When one has none.
-    pub(super) fn labels(&self, keys: &Keys) -> Result<Vec<u32>> {
+    pub(super) fn labels(&self, keys: impl FnOnce() -> Result<Keys>) -> Result<Vec<u32>> {
         let loss = &self.pipeline.loss;
         if !loss.recipe().reads_labels() {
             return Ok(Vec::new());
         }
+        let keys = keys()?;
         let class = |label: &Option<i64>| label.and_then(|label| u32::try_from(label).ok());
         let labels: Vec<u32> = keys.labels.iter().filter_map(class).collect();
         let missing = keys.labels.len() - labels.len();
@@ -44,13 +46,12 @@ impl Run<'_> {
     /// Classes from 0 that the labels of both splits tell apart; 0 where the loss does not read them.
     fn classes(&self) -> Result<usize> {
         let mut classes = 0;
-        if self.pipeline.loss.recipe().reads_labels() {
-            for split in Split::ALL {
+        for split in Split::ALL {
+            let labels = self.labels(|| {
                 let images = self.plan.generation(Step::Ingest, split, &self.dir)?;
-                let keys = images.reader(&[IMAGE]).and_then(|reader: Reader| reader.keys())?;
-                let highest = self.labels(&keys)?.into_iter().max();
-                classes = classes.max(highest.map_or(0, |label| label as usize + 1));
-            }
+                Ok(images.reader(&[IMAGE])?.keys()?)
+            })?;
+            classes = classes.max(labels.into_iter().max().map_or(0, |label| label as usize + 1));
         }
         Ok(classes)
     }

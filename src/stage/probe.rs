@@ -9,7 +9,7 @@ use gimlet_store::Generation;
 use super::Run;
 use super::plan::Step;
 use super::record::{self, ProbeResult};
-use crate::loss::Samples;
+use crate::loss::{Samples, Sizes};
 use crate::parameters::Parameters;
 use crate::pipeline::Split;
 use crate::probe::linear::{self, Rows};
@@ -65,6 +65,7 @@ impl Run<'_> {
             }
             _ => None,
         };
+        let sizes = self.sizes(index)?;
         Ok(ProbeResult {
             module: self.plan.module(index).to_string(),
             index,
@@ -72,8 +73,8 @@ impl Run<'_> {
             probe: "linear".to_string(),
             split: Split::Test.name().to_string(),
             accuracy,
-            loss: self.held_out_loss(index, &test, &parameters.under("loss"))?,
-            chance_loss: self.pipeline.loss.recipe().of_a_guess(self.sizes(index)?),
+            loss: self.held_out_loss(index, sizes, &test, &parameters.under("loss"))?,
+            chance_loss: self.pipeline.loss.recipe().of_a_guess(sizes),
         })
     }
 
@@ -81,14 +82,15 @@ impl Run<'_> {
     fn held_out_loss(
         &self,
         index: usize,
+        sizes: Sizes,
         generation: &Generation,
         parameters: &Parameters,
     ) -> Result<f64> {
         let recipe = self.pipeline.loss.recipe();
         let reader = generation.reader(&[POOLED])?;
-        let (grid, channels) = pooled_shape(generation)?;
-        let loss = recipe.build(self.sizes(index)?, parameters)?;
-        let labels = self.labels(&reader.keys()?)?;
+        let Sizes { grid, channels, .. } = sizes;
+        let loss = recipe.build(sizes, parameters)?;
+        let labels = self.labels(|| Ok(reader.keys()?))?;
         let rows: Vec<u64> = (0..reader.rows()).collect();
         let batch = self.pipeline.training.batch.min(rows.len());
         let purpose = format!("{}/held-out negatives", self.plan.module(index));

@@ -183,7 +183,7 @@ impl Run<'_> {
         let mut saved = Instant::now();
         let grid = input.shape()[0].isqrt();
         let recipe = self.pipeline.loss.recipe();
-        let labels = self.labels(&input.keys()?)?;
+        let labels = self.labels(|| input.keys())?;
         let earlier_peak = so_far.peak_memory;
         let mut waited_here = 0.0;
         let peak = || memory::peak().max(earlier_peak);

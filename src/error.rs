@@ -156,6 +156,11 @@ pub(crate) const DIFFERS: &str = "another processor, another number of threads o
      gimlet may compute other values: run it where it was made, restore the file from a copy, or \
      begin a new run with `--run-dir DIR`";
 
+/// "1 row", "2 rows".
+pub(crate) fn counted(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
 /// The folder that `path` lies in, `.` for a bare file name.
 pub(crate) fn folder_of(path: &Path) -> PathBuf {
     match path.parent() {

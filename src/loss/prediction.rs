@@ -24,6 +24,7 @@ use super::{
 };
 use crate::Result;
 use crate::device::Device;
+use crate::error::counted;
 use crate::parameters::{ParameterShape, Parameters};
 use crate::random::Draws;
 
@@ -128,12 +129,11 @@ impl Reach {
         if rows >= needed {
             return Ok(());
         }
-        let s = |count: usize| if count == 1 { "" } else { "s" };
         let message = format!(
-            "{steps} prediction step{} and {skip} skipped row{} need a grid of at least {needed} rows \
-             of patches, this view gives {rows}x{columns}",
-            s(steps),
-            s(skip),
+            "{} and {} need a grid of at least {needed} rows of patches, this view gives \
+             {rows}x{columns}",
+            counted(steps, "prediction step"),
+            counted(skip, "skipped row"),
         );
         Err(Misfit { keys: &["prediction_steps", "skip"], message })
     }

@@ -5,7 +5,7 @@ use toml::Spanned;
 use super::origin::Fault;
 use super::raw::Split;
 use super::settings::Layer;
-use super::wording::counted;
+use crate::error::counted;
 
 /// Cuts `layers` as `split` says; the layers of each module.
 ///

@@ -6,7 +6,7 @@ use super::bounds::{SIZE, optional_whole, whole};
 use super::origin::Fault;
 use super::raw;
 use super::settings::View;
-use super::wording::counted;
+use crate::error::counted;
 
 /// Mean and standard deviation of the paper's images (STL-10), gray.
 const GRAY: ([f32; 1], [f32; 1]) = ([0.4120], [0.2570]);

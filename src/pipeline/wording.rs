@@ -30,11 +30,6 @@ pub fn suggest<S: AsRef<str>>(word: &str, known: &[S]) -> Option<String> {
     })
 }
 
-/// "1 row", "2 rows".
-pub fn counted(count: usize, thing: &str) -> String {
-    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
-}
-
 /// A text that is not TOML.
 pub fn syntax(error: &toml::de::Error) -> Fault {
     let message = format!("this is not TOML: {}", error.message());

@@ -204,10 +204,8 @@ impl CustomOp3 for Contrast {
         let scale = grad.to_scalar::<f32>()? / sizes.positions as f32;
         let operands = [contexts, pooled, predictor];
         let gradients = with_all_values(operands, self.name(), |values| {
-            let &[contexts, pooled, predictor] = values.as_slice() else {
-                candle_core::bail!("contrast has three operands")
-            };
-            Ok(self.gradients(sizes, [contexts, pooled], predictor, scale))
+            let [contexts, pooled, predictor] = std::array::from_fn(|place| values[place]);
+            Ok::<_, candle_core::Error>(self.gradients(sizes, [contexts, pooled], predictor, scale))
         })?;
         let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         let [d_contexts, d_pooled, d_predictor] = gradients;

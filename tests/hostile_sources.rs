@@ -24,7 +24,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use flatbuffers::{FlatBufferBuilder, ForwardsUOffset};
 use gimlet::Result;
-use gimlet::pipeline::settings::{self, Data, Files, OnBadSample, Split};
+use gimlet::pipeline::settings::{self, Data, Files, Medium, OnBadSample, Split};
 use gimlet::source::{self, Source, decode};
 use image::{GrayImage, ImageFormat, RgbImage};
 use mutate::Random;
@@ -42,10 +42,9 @@ const MUTATIONS: usize = 400;
 fn open(root: &Path, train: &str) -> Result<Box<dyn Source>> {
     let files = Files {
         train: vec![train.to_owned()],
-        test: Vec::new(),
         root: root.to_path_buf(),
-        image: "image".to_owned(),
         label: Some("label".to_owned()),
+        ..Files::of(Medium::Image, "image")
     };
     let data = Data {
         source: settings::Source::Files(files),

@@ -173,7 +173,7 @@ fn keys_that_are_left_out_have_the_documented_values() {
     assert_eq!(pipeline.data.on_bad_sample, OnBadSample::Fail);
     let files = files(&pipeline);
     assert_eq!(files.train, ["train-*.parquet"]);
-    assert_eq!((files.image.as_str(), files.label.as_deref()), ("image", Some("label")));
+    assert_eq!((files.column.as_str(), files.label.as_deref()), ("image", Some("label")));
     assert!(pipeline.view.grayscale && pipeline.view.flip);
     assert_eq!(
         (pipeline.view.mean.as_slice(), pipeline.view.std.as_slice()),
@@ -693,7 +693,7 @@ fn wrong_data_is_shown() {
       |         ^^^^^
     hint: leave out `data.label` or the table [data.textures]
     "#);
-    assert_snapshot!(refused(SHORT, &["data.label=true"]), @"`--set data.label=true`: `label` in [data] must be the name of a column, or false when the data has no labels, not true");
+    assert_snapshot!(refused(SHORT, &["data.label=true"]), @"`--set data.label=true`: `label` in [data] must be the name of a column, a list of them, or false when the data has no labels, not true");
 }
 
 #[test]

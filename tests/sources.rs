@@ -12,7 +12,7 @@ use arrow::array::{
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Fields, Schema};
-use gimlet::pipeline::settings::{self, Data, Files, OnBadSample, Split};
+use gimlet::pipeline::settings::{self, Data, Files, Medium, OnBadSample, Split};
 use gimlet::source::{self, Source};
 use image::{GrayImage, ImageFormat, Luma, RgbImage};
 use parquet::arrow::ArrowWriter;
@@ -26,8 +26,8 @@ fn data(root: &Path, train: &[&str], test: &[&str], label: Option<&str>) -> Data
             train: owned(train),
             test: owned(test),
             root: root.to_path_buf(),
-            image: "image".to_owned(),
             label: label.map(str::to_owned),
+            ..Files::of(Medium::Image, "image")
         }),
         subset: None,
         test_subset: None,
@@ -109,7 +109,9 @@ fn write_counting(path: &Path, first: usize, rows: usize) {
 
 fn values(source: &dyn Source, rows: &[usize]) -> Vec<(i64, Option<i64>, u8)> {
     let samples = source.read(rows).unwrap().into_iter().map(|sample| sample.unwrap());
-    samples.map(|s| (s.id, s.label, s.image.to_luma8().get_pixel(0, 0).0[0])).collect()
+    samples
+        .map(|s| (s.id, s.label, s.media.image().unwrap().to_luma8().get_pixel(0, 0).0[0]))
+        .collect()
 }
 
 #[test]
@@ -350,7 +352,7 @@ fn a_palette_png_decodes_to_its_colours() {
     let root = folder.path().to_string_lossy().into_owned();
     let source = open(folder.path(), &root, None).unwrap();
     let sample = source.read(&[0]).unwrap().remove(0).unwrap();
-    assert_eq!(sample.image.to_rgb8().into_raw(), [255, 0, 0, 0, 0, 255]);
+    assert_eq!(sample.media.image().unwrap().to_rgb8().into_raw(), [255, 0, 0, 0, 0, 255]);
 }
 
 #[test]
@@ -373,7 +375,8 @@ fn cifar10_reads_whole() {
         let rows: Vec<usize> = (start..start + 1000).collect();
         for sample in test.read(&rows).unwrap() {
             let sample = sample.unwrap();
-            assert_eq!((sample.image.width(), sample.image.height()), (32, 32));
+            let image = sample.media.image().unwrap();
+            assert_eq!((image.width(), image.height()), (32, 32));
             counts[sample.label.unwrap() as usize] += 1;
         }
     }
@@ -407,7 +410,11 @@ fn planes(side: usize, turned: bool, shift: u8) -> Vec<u8> {
 fn all(source: &dyn Source) -> Vec<(Option<i64>, image::DynamicImage)> {
     let rows: Vec<usize> = (0..source.rows()).collect();
     let samples = source.read(&rows).unwrap();
-    samples.into_iter().map(|it| it.unwrap()).map(|it| (it.label, it.image)).collect()
+    samples
+        .into_iter()
+        .map(|it| it.unwrap())
+        .map(|it| (it.label, it.media.image().unwrap().clone()))
+        .collect()
 }
 
 #[test]

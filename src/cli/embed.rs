@@ -42,7 +42,7 @@ pub fn run(args: EmbedArgs, printer: &Printer) -> anyhow::Result<()> {
             None => run.pipeline.modules.len() - 1,
         };
         let mut columns = Columns::of(&run.pipeline.data);
-        columns.image = args.image.clone().unwrap_or(columns.image);
+        columns.column = args.image.clone().unwrap_or(columns.column);
         columns.label = args.label.clone().or(columns.label);
         let source = source::open_place(&args.input, columns)?;
         let temp = Temp::create(path)?;

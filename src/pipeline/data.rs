@@ -6,34 +6,53 @@ use toml::Spanned;
 
 use super::Environment;
 use super::bounds::{COUNT, SIZE, optional_number, optional_whole};
+use super::name_pattern::NamePattern;
 use super::origin::{Fault, Origin};
 use super::raw::{self, Optional, Patterns};
-use super::settings::{Data, Files, OnBadSample, Source, Textures};
+use super::settings::{Data, Files, Medium, OnBadSample, Source, Textures};
 use crate::error::folder_of;
 
-/// Checks a data table of the pipeline `file` and fills in its defaults.
+/// Checks a data table of the pipeline `file`, which is of such a `medium`, and fills in its defaults.
 pub fn resolve(
     data: &Spanned<raw::Data>,
     file: &Path,
     origin: &Origin<'_>,
     environment: &Environment,
+    medium: Medium,
 ) -> Result<Data, Fault> {
     let raw = data.get_ref();
     let source = match &raw.textures {
         Some(generator) => {
             refuse_files(raw)?;
+            if medium == Medium::Sound {
+                let message = "[data.textures] makes images, but [view] is of sound";
+                return Err(Fault::at(generator.span(), message));
+            }
             Source::Textures(textures(generator.get_ref())?)
         }
-        None => Source::Files(Files {
-            train: patterns(&raw.train, "train", data)?,
-            test: patterns(&raw.test, "test", data)?,
-            root: root(&raw.root, file, origin, environment),
-            image: column(&raw.image, "image")?,
-            label: match &raw.label {
-                None => Some("label".to_owned()),
-                Some(label) => label.get_ref().0.clone(),
-            },
-        }),
+        None => {
+            refuse_other_medium(raw, medium)?;
+            let mut labels = labels(raw)?.into_iter();
+            Source::Files(Files {
+                train: patterns(&raw.train, "train", data)?,
+                test: patterns(&raw.test, "test", data)?,
+                root: root(&raw.root, file, origin, environment),
+                medium,
+                column: match medium {
+                    Medium::Image => column(&raw.image, "image")?,
+                    Medium::Sound => column(&raw.audio, "audio")?,
+                },
+                label: labels.next(),
+                further: labels.collect(),
+                frames: raw.frames.as_ref().map(|_| column(&raw.frames, "frames")).transpose()?,
+                alignments: match &raw.alignments {
+                    Some(_) => Some(patterns(&raw.alignments, "alignments", data)?),
+                    None => None,
+                },
+                labels: raw.labels.as_ref().map(|it| it.get_ref().clone()),
+                names: raw.names.as_ref().map(|it| it.get_ref().clone()),
+            })
+        }
     };
     Ok(Data {
         source,
@@ -41,6 +60,81 @@ pub fn resolve(
         test_subset: optional_whole(&raw.test_subset, "test_subset", COUNT)?,
         on_bad_sample: raw.on_bad_sample.unwrap_or(OnBadSample::Fail),
     })
+}
+
+/// The columns of labels, each once. What says where labels lie must go with them.
+fn labels(raw: &raw::Data) -> Result<Vec<String>, Fault> {
+    let columns = match &raw.label {
+        None => vec!["label".to_owned()],
+        Some(label) => label.get_ref().0.clone(),
+    };
+    let span = raw.label.as_ref().map(Spanned::span);
+    if let Some(span) = &span {
+        if columns.iter().any(String::is_empty) {
+            return Err(Fault::at(span.clone(), "`label` must name a column"));
+        }
+        let twice = (1..columns.len()).find(|&i| columns[..i].contains(&columns[i]));
+        if let Some(i) = twice {
+            let message = format!("`label` names the column `{}` twice", columns[i]);
+            return Err(Fault::at(span.clone(), message));
+        }
+    }
+    if let (Some(_), Some(names)) = (&raw.labels, &raw.names) {
+        let message = "`names` and `labels` both say where the labels of files lie";
+        return Err(Fault::at(names.span(), message).hint("leave out one of them"));
+    }
+    for (key, value) in [("labels", &raw.labels), ("names", &raw.names)] {
+        let Some(value) = value else { continue };
+        if columns.is_empty() {
+            let message = format!("`{key}` says where labels lie, but `label = false`");
+            return Err(Fault::at(value.span(), message).hint("leave out one of them"));
+        }
+        if value.get_ref().is_empty() {
+            return Err(Fault::at(value.span(), format!("`{key}` must not be empty")));
+        }
+    }
+    if let Some(names) = &raw.names {
+        let wrong = |what: String| Fault::at(names.span(), format!("`names` {what}"));
+        let pattern = NamePattern::parse(names.get_ref()).map_err(wrong)?;
+        let missing = columns.iter().find(|column| pattern.fields().all(|it| it != *column));
+        if let Some(missing) = missing {
+            let fields: Vec<_> = pattern.fields().collect();
+            let message = format!("`names` has no field `{missing}` for the label");
+            return Err(Fault::at(span.unwrap_or(names.span()), message)
+                .hint(format!("set `data.label` to some of `{}`", fields.join("`, `"))));
+        }
+    }
+    Ok(columns)
+}
+
+/// Keys that are of another medium than the view would have no effect.
+fn refuse_other_medium(raw: &raw::Data, medium: Medium) -> Result<(), Fault> {
+    let (keys, of, instead) = match medium {
+        Medium::Image => (
+            vec![
+                ("audio", raw.audio.as_ref().map(Spanned::span)),
+                ("frames", raw.frames.as_ref().map(Spanned::span)),
+                ("alignments", raw.alignments.as_ref().map(Spanned::span)),
+            ],
+            "sound",
+            "images",
+        ),
+        Medium::Sound => {
+            (vec![("image", raw.image.as_ref().map(Spanned::span))], "images", "sound")
+        }
+    };
+    for (key, span) in keys {
+        if let Some(span) = span {
+            let message = format!("`{key}` is about {of}, but [view] is of {instead}");
+            let hint = "a [view] with a `rate` is of sound, others are of images";
+            return Err(Fault::at(span, message).hint(hint));
+        }
+    }
+    if let (Some(_), Some(alignments)) = (&raw.frames, &raw.alignments) {
+        let message = "`frames` and `alignments` both say where the labels of hops lie";
+        return Err(Fault::at(alignments.span(), message).hint("leave out one of them"));
+    }
+    Ok(())
 }
 
 fn textures(raw: &raw::Textures) -> Result<Textures, Fault> {
@@ -62,7 +156,12 @@ fn refuse_files(raw: &raw::Data) -> Result<(), Fault> {
         ("test", raw.test.as_ref().map(Spanned::span)),
         ("root", raw.root.as_ref().map(Spanned::span)),
         ("image", raw.image.as_ref().map(Spanned::span)),
+        ("audio", raw.audio.as_ref().map(Spanned::span)),
         ("label", raw.label.as_ref().map(Spanned::span)),
+        ("frames", raw.frames.as_ref().map(Spanned::span)),
+        ("alignments", raw.alignments.as_ref().map(Spanned::span)),
+        ("labels", raw.labels.as_ref().map(Spanned::span)),
+        ("names", raw.names.as_ref().map(Spanned::span)),
     ];
     for (key, span) in spans {
         if let Some(span) = span {

@@ -139,6 +139,7 @@ mod bounds;
 mod bytes;
 mod data;
 mod modules;
+mod name_pattern;
 mod origin;
 mod overrides;
 mod preset;
@@ -166,6 +167,7 @@ use crate::error::{Error, Kind, Result};
 use crate::loss::Bounded;
 
 pub use bytes::in_words as bytes_in_words;
+pub use name_pattern::NamePattern;
 pub use settings::*;
 
 /// The environment variable with the folder that relative paths of data start from.
@@ -244,7 +246,7 @@ fn read(
     let raw = raw::Pipeline::deserialize(toml::de::Deserializer::from(document.clone()))
         .map_err(|error| wording::mistyped(&error, document.get_ref()))?;
 
-    let data = data::resolve(&raw.data, file, origin, environment)?;
+    let data = data::resolve(&raw.data, file, origin, environment, Medium::Image)?;
     let view = view::resolve(&raw.view)?;
     let training = training(&raw.training)?;
     let loss = loss(raw.loss.as_ref(), document.get_ref())?;

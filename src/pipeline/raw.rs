@@ -38,7 +38,12 @@ pub struct Data {
     pub test: Optional<Patterns>,
     pub root: Optional<String>,
     pub image: Optional<String>,
+    pub audio: Optional<String>,
     pub label: Optional<Label>,
+    pub frames: Optional<String>,
+    pub alignments: Optional<Patterns>,
+    pub labels: Optional<String>,
+    pub names: Optional<String>,
     pub textures: Optional<Textures>,
     pub subset: Optional<usize>,
     pub test_subset: Optional<usize>,
@@ -187,28 +192,41 @@ impl<'de> Deserialize<'de> for Patterns {
     }
 }
 
-/// The column of the labels, or `false`.
-pub struct Label(pub Option<String>);
+/// The columns of the labels; none when it is `false`.
+pub struct Label(pub Vec<String>);
 
 impl<'de> Deserialize<'de> for Label {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Expected;
-        impl Visitor<'_> for Expected {
+        impl<'de> Visitor<'de> for Expected {
             type Value = Label;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a column, or false when the data has no labels")
+                f.write_str(
+                    "the name of a column, a list of them, or false when the data has no labels",
+                )
             }
 
             fn visit_str<E: Error>(self, column: &str) -> Result<Label, E> {
-                Ok(Label(Some(column.to_owned())))
+                Ok(Label(vec![column.to_owned()]))
             }
 
             fn visit_bool<E: Error>(self, labelled: bool) -> Result<Label, E> {
                 if labelled {
                     return Err(E::invalid_value(Unexpected::Bool(true), &self));
                 }
-                Ok(Label(None))
+                Ok(Label(Vec::new()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Label, A::Error> {
+                let mut columns = Vec::new();
+                while let Some(column) = list.next_element()? {
+                    columns.push(column);
+                }
+                if columns.is_empty() {
+                    return Err(A::Error::invalid_length(0, &self));
+                }
+                Ok(Label(columns))
             }
         }
         deserializer.deserialize_any(Expected)

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::locate::relative_name;
-use super::{BadSample, Keep, Sample, Source, decode, no_such_row, plain_file};
+use super::{BadSample, Keep, Media, Sample, Source, decode, no_such_row, plain_file};
 use crate::{Error, Result};
 
 /// The extensions of images, in lower case.
@@ -148,7 +148,10 @@ impl Source for Folder {
                         id: row as i64,
                         source: image.name.clone(),
                         label: image.label,
-                        image: decoded,
+                        further: Vec::new(),
+                        frames: None,
+                        text: None,
+                        media: Media::Image(decoded),
                     })
                     .map(Ok),
                     Err(reason) => Ok(Err(BadSample {

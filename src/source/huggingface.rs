@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::label_column::{LabelColumn, Labels, distinct};
 use super::parquet_part::{Part, column_of, damaged, describe, text};
-use super::{BadSample, Keep, Sample, Source, decode, no_such_row};
+use super::{BadSample, Keep, Media, Sample, Source, decode, no_such_row};
 use crate::pipeline::settings::Files;
 use crate::{Error, Result};
 
@@ -47,7 +47,7 @@ impl HuggingFace {
         let mut first = 0;
         for path in paths {
             let (part, identity) = Part::open(&files.root, path, first)?;
-            check_image(part.schema(), &files.image, &part.path)?;
+            check_image(part.schema(), &files.column, &part.path)?;
             if let Some(column) = &files.label {
                 let found = Labels::of(part.schema(), column, &part.path)?;
                 match &labels {
@@ -82,11 +82,11 @@ impl HuggingFace {
         };
         let identity = json!({
             "kind": "parquet",
-            "image": files.image,
+            "image": files.column,
             "label": files.label,
             "files": identities,
         });
-        let columns = Columns { image: files.image.clone(), label };
+        let columns = Columns { image: files.column.clone(), label };
         Ok(Self { parts, columns, names, identity })
     }
 
@@ -142,7 +142,16 @@ impl HuggingFace {
             match image {
                 Ok(image) => {
                     let source = path.map_or_else(|| format!("row {row}"), str::to_owned);
-                    keep(Sample { id, source, label, image }).map(Ok)
+                    keep(Sample {
+                        id,
+                        source,
+                        label,
+                        further: Vec::new(),
+                        frames: None,
+                        text: None,
+                        media: Media::Image(image),
+                    })
+                    .map(Ok)
                 }
                 Err(reason) => Ok(Err(BadSample {
                     id,

@@ -2,13 +2,11 @@
 //!
 //! Every source gives its samples by row, in any order, decoded in parallel.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
-use image::DynamicImage;
 use serde_json::Value;
 
-use crate::pipeline::settings::{self, Data, Files, Split};
+use crate::pipeline::settings::{self, Data, Files, Medium, Split};
 use crate::{Error, Result};
 
 mod arrow_schema;
@@ -22,48 +20,12 @@ mod parquet_guard;
 mod parquet_part;
 pub(crate) mod plain_file;
 pub mod records;
+mod sample;
 pub mod textures;
 
 use locate::{Located, Named, locate};
 
-/// A decoded image and what is known about it.
-#[derive(Debug, Clone)]
-pub struct Sample {
-    /// The sample's row in its source.
-    pub id: i64,
-    /// Where in the source it comes from, for people: a path, as a rule.
-    pub source: String,
-    /// The index of its class; `None` when the data has no labels.
-    pub label: Option<i64>,
-    pub image: DynamicImage,
-}
-
-/// A sample that cannot be read, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BadSample {
-    /// The sample's row in its source.
-    pub id: i64,
-    /// Where in the source it comes from, for people; empty when the file already says it.
-    pub source: String,
-    /// The file that holds it.
-    pub file: PathBuf,
-    /// Its row in `file`, where a file holds many.
-    pub row: Option<usize>,
-    pub reason: String,
-}
-
-impl fmt::Display for BadSample {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(row) = self.row {
-            write!(f, "row {row} of ")?;
-        }
-        write!(f, "`{}`", self.file.display())?;
-        if !self.source.is_empty() {
-            write!(f, " ({})", self.source)?;
-        }
-        write!(f, ": {}", self.reason)
-    }
-}
+pub use sample::{BadSample, LabelSet, Length, Media, NO_FRAME, Sample, Waveform};
 
 /// What is left of a sample. Called where it is decoded, so that there are no more whole images at a
 /// time than threads, however small the files of large images are.
@@ -76,6 +38,16 @@ pub trait Source: Send + Sync {
 
     /// The names of the classes, by label; `None` when the data does not name them.
     fn label_names(&self) -> Option<&[String]>;
+
+    /// The labels that samples have besides the first, in the order of [`Sample::further`].
+    fn further_labels(&self) -> &[LabelSet] {
+        &[]
+    }
+
+    /// The names of the classes of [`Sample::frames`]; `None` when the data does not name them.
+    fn frame_names(&self) -> Option<&[String]> {
+        None
+    }
 
     /// What tells this content from another, for the key of `ingest`. It holds no absolute path:
     /// the same files elsewhere have the same identity.
@@ -102,6 +74,16 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// When a file cannot be read.
     fn first_size(&self) -> Result<Option<(usize, usize)>>;
+
+    /// How long the sounds of `rows` are, in this order; `None` where the header is broken. Headers
+    /// alone say it where the format has it in its header.
+    ///
+    /// # Errors
+    /// When a file cannot be read, a row lies beyond the last, or these are no sounds.
+    fn lengths(&self, rows: &[usize]) -> Result<Vec<Option<Length>>> {
+        let _ = rows;
+        Err(Error::failed("the length of an image was asked for: only sounds have one"))
+    }
 }
 
 /// Opens `split` of `data`; `seed` is the pipeline's, for generated data.
@@ -144,7 +126,9 @@ fn open_located(files: &Files, located: Located) -> Result<Box<dyn Source>> {
 /// Columns of Parquet files whose labels are read where there are some.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns {
-    pub image: String,
+    pub medium: Medium,
+    /// That of the images or sounds.
+    pub column: String,
     /// `None`: labels are not read, of folders neither.
     pub label: Option<String>,
 }
@@ -153,18 +137,22 @@ impl Columns {
     /// Those of a pipeline's data; where it makes its own images, those that data sets mostly have.
     pub fn of(data: &Data) -> Self {
         match &data.source {
-            settings::Source::Files(files) => {
-                Self { image: files.image.clone(), label: files.label.clone() }
-            }
-            settings::Source::Textures(_) => {
-                Self { image: "image".to_string(), label: Some("label".to_string()) }
-            }
+            settings::Source::Files(files) => Self {
+                medium: files.medium,
+                column: files.column.clone(),
+                label: files.label.clone(),
+            },
+            settings::Source::Textures(_) => Self {
+                medium: Medium::Image,
+                column: "image".to_string(),
+                label: Some("label".to_string()),
+            },
         }
     }
 }
 
-/// Opens images of no pipeline: a Parquet file, a glob of them, or a folder of images. They have
-/// labels if the files have the column, or every image lies in a folder inside `place`.
+/// Opens images or sounds of no pipeline: a Parquet file, a glob of them, or a folder. They have
+/// labels if the files have the column, or each of them lies in a folder inside `place`.
 ///
 /// # Errors
 /// As [`open`].
@@ -195,9 +183,10 @@ pub fn open_place(place: &str, columns: Columns) -> Result<Box<dyn Source>> {
         }
         (None, _) => {}
     }
-    let Columns { image, label } = columns;
+    let Columns { medium, column, label } = columns;
     let label = label.filter(|_| labelled);
-    open_located(&Files { train: vec![], test: patterns, root, image, label }, located)
+    let files = Files { test: patterns, root, label, ..Files::of(medium, column) };
+    open_located(&files, located)
 }
 
 /// Checks that a label means the same class in both splits.

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use super::decode::MAX_SIDE;
 use super::locate::relative_name;
-use super::{BadSample, Keep, Sample, Source, no_such_row, plain_file};
+use super::{BadSample, Keep, Media, Sample, Source, no_such_row, plain_file};
 use crate::{Error, Result};
 
 const IDX_IMAGES: &str = "images-idx3-ubyte";
@@ -308,7 +308,16 @@ impl Source for Records {
                 let image =
                     image.ok_or_else(|| Error::failed("a record does not fill its image"))?;
                 let source = format!("{}:{place}", part.name);
-                keep(Sample { id: row as i64, source, label, image }).map(Ok)
+                keep(Sample {
+                    id: row as i64,
+                    source,
+                    label,
+                    further: Vec::new(),
+                    frames: None,
+                    text: None,
+                    media: Media::Image(image),
+                })
+                .map(Ok)
             })
             .collect()
     }

@@ -12,7 +12,7 @@ use image::{DynamicImage, GrayImage};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::{BadSample, Keep, Sample, Source, no_such_row};
+use super::{BadSample, Keep, Media, Sample, Source, no_such_row};
 use crate::pipeline::settings::{self, Split};
 use crate::random::{self, Draws};
 use crate::{Error, Kind, Result};
@@ -145,7 +145,10 @@ impl Source for Textures {
             id: row as i64,
             source: format!("{} {row}", self.split.name()),
             label: Some(self.label(row) as i64),
-            image: DynamicImage::ImageLuma8(self.image(row)),
+            further: Vec::new(),
+            frames: None,
+            text: None,
+            media: Media::Image(DynamicImage::ImageLuma8(self.image(row))),
         };
         rows.par_iter().map(|row| keep(sample(row)).map(Ok)).collect()
     }
@@ -283,7 +286,7 @@ mod tests {
         let (together, alone) = (together[2].as_ref().unwrap(), alone[0].as_ref().unwrap());
         assert_eq!(together.id, 1999);
         assert_eq!(together.label, Some(9));
-        assert_eq!(together.image, alone.image);
+        assert_eq!(together.media, alone.media);
         assert_ne!(source.image(3), source.image(13));
         assert_ne!(source.image(3), textures(Split::Test, 7).image(3));
         assert_ne!(source.image(3), textures(Split::Train, 8).image(3));

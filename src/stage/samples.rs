@@ -2,7 +2,7 @@
 
 use super::Run;
 use crate::pipeline::{OnBadSample, View};
-use crate::source::{BadSample, Sample, Source};
+use crate::source::{BadSample, Media, Sample, Source};
 use crate::view::{self, Pixels};
 use crate::{Error, Result};
 
@@ -40,7 +40,7 @@ impl Run<'_> {
         for sample in source.read_through(rows, &|sample| seen(view, sample, size))? {
             match (sample, self.pipeline.data.on_bad_sample) {
                 (Ok(sample), _) => {
-                    let pixels = view::ingest(view, &sample.image)?;
+                    let pixels = view::ingest(view, sample.media.image()?)?;
                     whole.push((sample, pixels));
                 }
                 (Err(bad), OnBadSample::Skip) => {
@@ -59,11 +59,11 @@ impl Run<'_> {
 
 /// A sample as the view sees it; of `size`, if that is known.
 fn seen(view: &View, mut sample: Sample, size: Option<(usize, usize)>) -> Result<Sample> {
-    let pixels = view::ingest(view, &sample.image)?;
+    let pixels = view::ingest(view, sample.media.image()?)?;
     if let Some(size) = size {
         check_size(&sample, (pixels.height, pixels.width), size)?;
     }
-    sample.image = pixels.into_image()?;
+    sample.media = Media::Image(pixels.into_image()?);
     Ok(sample)
 }
 

@@ -1,0 +1,114 @@
+//! What a source gives: a sample, or why there is none.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use image::DynamicImage;
+
+use crate::{Error, Result};
+
+/// A decoded image or sound, and what is known about it.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    /// The sample's row in its source.
+    pub id: i64,
+    /// Where in the source it comes from, for people: a path, as a rule.
+    pub source: String,
+    /// The index of its class; `None` when the data has no labels, or none for this sample.
+    pub label: Option<i64>,
+    /// Its classes by [`further_labels`](super::Source::further_labels), in their order.
+    pub further: Vec<Option<i64>>,
+    /// A label for every hop of the sample, from its start; [`NO_FRAME`] where there is none.
+    pub frames: Option<Vec<u8>>,
+    /// What is said in it.
+    pub text: Option<String>,
+    pub media: Media,
+}
+
+/// The frame label of a hop without one. So there are as many classes, at most.
+pub const NO_FRAME: u8 = u8::MAX;
+
+/// What a sample is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Media {
+    Image(DynamicImage),
+    Sound(Waveform),
+}
+
+impl Media {
+    /// The image.
+    ///
+    /// # Errors
+    /// When it is a sound.
+    pub fn image(&self) -> Result<&DynamicImage> {
+        match self {
+            Media::Image(image) => Ok(image),
+            Media::Sound(_) => Err(Error::failed("a sample is a sound where an image is needed")),
+        }
+    }
+
+    /// The sound.
+    ///
+    /// # Errors
+    /// When it is an image.
+    pub fn sound(&self) -> Result<&Waveform> {
+        match self {
+            Media::Sound(waveform) => Ok(waveform),
+            Media::Image(_) => Err(Error::failed("a sample is an image where a sound is needed")),
+        }
+    }
+}
+
+/// Sound of one channel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Waveform {
+    /// Samples a second.
+    pub rate: u32,
+    /// In [-1, 1]; the mean of the channels, where the file has several.
+    pub samples: Vec<f32>,
+}
+
+/// How long a sound is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Length {
+    /// Of one channel.
+    pub samples: u64,
+    /// Samples a second.
+    pub rate: u32,
+}
+
+/// Labels that samples have besides the first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelSet {
+    /// What the pipeline calls it: a column.
+    pub name: String,
+    /// The names of its classes, by label; `None` when the data does not name them.
+    pub names: Option<Vec<String>>,
+}
+
+/// A sample that cannot be read, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadSample {
+    /// The sample's row in its source.
+    pub id: i64,
+    /// Where in the source it comes from, for people; empty when the file already says it.
+    pub source: String,
+    /// The file that holds it.
+    pub file: PathBuf,
+    /// Its row in `file`, where a file holds many.
+    pub row: Option<usize>,
+    pub reason: String,
+}
+
+impl fmt::Display for BadSample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(row) = self.row {
+            write!(f, "row {row} of ")?;
+        }
+        write!(f, "`{}`", self.file.display())?;
+        if !self.source.is_empty() {
+            write!(f, " ({})", self.source)?;
+        }
+        write!(f, ": {}", self.reason)
+    }
+}

@@ -69,8 +69,7 @@ fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
         epochs: b.epochs,
     };
     let grid = input.shape()[0].isqrt();
-    let (channels, sizes) =
-        (maps[1].0.channels, Sizes { channels: maps[1].1.channels, grid, classes: 0 });
+    let (channels, sizes) = (maps[1].0.channels, Sizes::grid(maps[1].1.channels, [grid; 2]));
     let shapes = shapes(&b.layers, &pipeline.loss, channels, sizes);
     let drawn = Parameters::draw(&shapes, pipeline.seed, &b.name).unwrap();
     let mut trainer =
@@ -79,8 +78,8 @@ fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
         for batch in feed(scope, &input, &schedule, 0..schedule.steps(), 1 << 20) {
             let batch = batch.unwrap();
             let mut draws = generator(pipeline.seed, "b/negatives", &[batch.step]);
-            let negatives = pipeline.loss.recipe().draw(schedule.batch, grid, &mut draws);
-            trainer.step(&batch.input, &negatives.into()).unwrap();
+            let drawn = pipeline.loss.recipe().draw(schedule.batch, sizes, &mut draws);
+            trainer.step(&batch.input, &drawn.into()).unwrap();
         }
     });
     assert_eq!(trainer.steps(), schedule.steps());

@@ -215,9 +215,9 @@ fn infonce_gives_the_published_loss_and_gradients() {
         let vars: Vec<Var> = predictors.iter().map(|w| Var::from_tensor(w).unwrap()).collect();
         let named = |(k, w): (usize, &Var)| (format!("predictor.{k}"), w.as_tensor().clone());
         let parameters = Parameters::from_tensors(vars.iter().enumerate().map(named));
-        let sizes = Sizes { channels, grid: rows, classes: 0 };
+        let sizes = Sizes::grid(channels, [rows, columns]);
         let loss = settings.build(sizes, &parameters).unwrap();
-        let outcome = loss.forward(z.as_tensor(), &negatives.into()).unwrap();
+        let outcome = loss.forward(&z, &z, &negatives.into()).unwrap();
 
         let name = &case.name;
         let found = f64::from(outcome.loss.to_scalar::<f32>().unwrap());
@@ -258,7 +258,7 @@ fn a_pixelcnn_context_gives_the_published_loss_and_gradients() {
         let (negatives, settings) = case.negatives("", batch, (rows, columns));
         let settings = infonce::Settings { context: Some(Context::PixelCnn), ..settings };
         let settings = loss::Settings::InfoNce(settings);
-        let sizes = Sizes { channels, grid: rows, classes: 0 };
+        let sizes = Sizes::grid(channels, [rows, columns]);
         let variables: BTreeMap<String, Var> = of_loss(case, "param.", &settings, sizes)
             .into_iter()
             .map(|(name, tensor)| (name, Var::from_tensor(&tensor).unwrap()))
@@ -268,7 +268,7 @@ fn a_pixelcnn_context_gives_the_published_loss_and_gradients() {
         let shapes = settings.recipe().shapes(sizes);
         assert_eq!(shapes.len(), variables.len(), "every parameter is there");
         let loss = settings.recipe().build(sizes, &parameters).unwrap();
-        let outcome = loss.forward(z.as_tensor(), &negatives.into()).unwrap();
+        let outcome = loss.forward(&z, &z, &negatives.into()).unwrap();
 
         let name = format!("{} on {device}", case.name);
         assert_loss(
@@ -387,9 +387,9 @@ fn resnet_modules_give_the_published_outputs_losses_and_gradients() {
         assert_close(&format!("{name} pooled"), &z, &expected_pooled);
 
         let (negatives, settings) = case.negatives("", batch, (grid, grid));
-        let sizes = Sizes { channels, grid, classes: 0 };
+        let sizes = Sizes::grid(channels, [grid; 2]);
         let loss = settings.build(sizes, &all.under("loss")).unwrap();
-        let outcome = loss.forward(&z, &negatives.into()).unwrap();
+        let outcome = loss.forward(&z, &z, &negatives.into()).unwrap();
         assert_loss(name, f64::from(outcome.loss.to_scalar::<f32>().unwrap()), case.scalar("loss"));
         let mut gradients = outcome.loss.backward().unwrap();
         let d_means = gradients.get(&means).unwrap().clone();
@@ -442,7 +442,7 @@ fn adam_ends_at_the_published_weights() {
                 case.negatives(&format!("step{step}."), batch, (grid, grid));
             let trainer = trainer.get_or_insert_with(|| {
                 let loss = loss::Settings::InfoNce(settings);
-                let sizes = Sizes { channels: output, grid, classes: 0 };
+                let sizes = Sizes::grid(output, [grid; 2]);
                 let initial = Parameters::from_tensors(initial.clone());
                 Trainer::new(&layers, &loss, channels, sizes, 2e-4, &initial).unwrap()
             });

@@ -68,7 +68,7 @@ proptest! {
         let z = normal(batch * grid * grid * channels);
         let predictors: Vec<Vec<f32>> = (0..steps).map(|_| normal(channels * channels)).collect();
         let direction = normal(z.len());
-        let negatives = settings.draw(batch, grid, &mut generator(seed, "negatives", &[]));
+        let negatives = settings.draw(batch, Sizes::grid(channels, [grid; 2]), &mut generator(seed, "negatives", &[])).negatives;
 
         let wide = |v: &[f32]| v.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
         let wide_predictors: Vec<Vec<f64>> = predictors.iter().map(|w| wide(w)).collect();
@@ -84,10 +84,10 @@ proptest! {
         });
         let device = if kernels { DeviceName::Cpu } else { DeviceName::Candle }.open().unwrap();
         let predictors = Parameters::from_tensors(named).on(&device).unwrap();
-        let loss = settings.build(Sizes { channels, grid, classes: 0 }, &predictors).unwrap();
+        let loss = settings.build(Sizes::grid(channels, [grid; 2]), &predictors).unwrap();
         let tensor = Tensor::from_slice(&z, (batch, grid, grid, channels), &Device::Cpu).unwrap();
         let variable = Var::from_tensor(&tensor).unwrap();
-        let outcome = loss.forward(&variable, &negatives.clone().into()).unwrap();
+        let outcome = loss.forward(&variable, &variable, &negatives.clone().into()).unwrap();
         let found = f64::from(outcome.loss.to_scalar::<f32>().unwrap());
         let expected = at(0.0);
         prop_assert!((found - expected).abs() <= 1e-5 * expected.max(1.0), "{} is not {}", found, expected);
@@ -103,13 +103,14 @@ proptest! {
 #[test]
 fn vectors_that_say_nothing_score_as_chance() {
     let settings = Settings { prediction_steps: 2, negatives: 16, skip: 1, context: None };
-    let negatives = settings.draw(2, 5, &mut generator(0, "negatives", &[]));
+    let sizes = Sizes::grid(3, [5, 5]);
+    let drawn = settings.draw(2, sizes, &mut generator(0, "negatives", &[]));
     let zero =
         |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
     let named = (0..2).map(|k| (format!("predictor.{k}"), zero(&[3, 3])));
-    let sizes = Sizes { channels: 3, grid: 5, classes: 0 };
     let loss = settings.build(sizes, &Parameters::from_tensors(named)).unwrap();
-    let outcome = loss.forward(&zero(&[2, 5, 5, 3]), &negatives.into()).unwrap();
+    let z = zero(&[2, 5, 5, 3]);
+    let outcome = loss.forward(&z, &z, &drawn.into()).unwrap();
     let found = f64::from(outcome.loss.to_scalar::<f32>().unwrap());
     assert!((found - settings.of_a_guess(sizes).unwrap()).abs() < 1e-6, "{found}");
     assert_eq!(outcome.accuracy, Some(0.0), "a tie is not a hit");

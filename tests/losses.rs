@@ -24,25 +24,25 @@ impl Case {
     fn draw(settings: &Settings, batch: usize, sizes: Sizes, seed: u64) -> Self {
         let mut draws = generator(seed, "test", &[]);
         let mut normal = |n: usize| (0..n).map(|_| 0.6 * f64::from(draws.normal())).collect();
-        let z = normal(batch * sizes.grid * sizes.grid * sizes.channels);
+        let z = normal(batch * sizes.positions() * sizes.channels);
         let shapes = settings.recipe().shapes(sizes);
         let parameters = shapes.iter().map(|it| normal(it.dims.iter().product())).collect();
         let mut draws = generator(seed, "samples", &[]);
-        let negatives = settings.recipe().draw(batch, sizes.grid, &mut draws);
+        let drawn = settings.recipe().draw(batch, sizes, &mut draws);
         let labels = (0..batch).map(|_| draws.below(sizes.classes.max(1) as u32)).collect();
-        Self { batch, sizes, z, parameters, samples: Samples { labels, negatives } }
+        Self { batch, sizes, z, parameters, samples: Samples { labels, drawn } }
     }
 
     fn vector(&self, b: usize, y: usize, x: usize) -> &[f64] {
-        let start = ((b * self.sizes.grid + y) * self.sizes.grid + x) * self.sizes.channels;
-        &self.z[start..start + self.sizes.channels]
+        let Sizes { channels, rows, columns, .. } = self.sizes;
+        &self.z[((b * rows + y) * columns + x) * channels..][..channels]
     }
 
     /// The vectors of rows from `first` to `first + rows` of all samples, in order.
     fn rows(&self, first: usize, rows: usize) -> Vec<Vec<f64>> {
-        let grid = self.sizes.grid;
+        let columns = self.sizes.columns;
         let places = (0..self.batch).flat_map(|b| (first..first + rows).map(move |y| (b, y)));
-        places.flat_map(|(b, y)| (0..grid).map(move |x| self.vector(b, y, x).to_vec())).collect()
+        places.flat_map(|(b, y)| (0..columns).map(move |x| self.vector(b, y, x).to_vec())).collect()
     }
 
     /// The loss and its gradient for z, as the library has them.
@@ -55,11 +55,11 @@ impl Case {
         });
         let parameters = Parameters::from_tensors(named).on(&device.open().unwrap()).unwrap();
         let loss = settings.recipe().build(self.sizes, &parameters).unwrap();
-        let Sizes { channels, grid, .. } = self.sizes;
-        let shape = (self.batch, grid, grid, channels);
+        let Sizes { channels, rows, columns, .. } = self.sizes;
+        let shape = (self.batch, rows, columns, channels);
         let z = Tensor::from_vec(f32s(&self.z), shape, &Device::Cpu).unwrap();
         let z = Var::from_tensor(&z).unwrap();
-        let outcome = loss.forward(&z, &self.samples).unwrap();
+        let outcome = loss.forward(&z, &z, &self.samples).unwrap();
         let gradient = outcome.loss.backward().unwrap().get(&z).unwrap().flatten_all().unwrap();
         (f64::from(outcome.loss.to_scalar::<f32>().unwrap()), gradient.to_vec1().unwrap())
     }
@@ -113,22 +113,22 @@ proptest! {
 
     #[test]
     fn clapp_is_a_hinge_for_the_patch_that_is_there_and_one_for_another(
-        batch in 1..4usize, grid in 3..6usize, channels in 1..9usize, skip in 0..2usize,
+        batch in 1..4usize, rows in 3..6usize, columns in 1..6usize, channels in 1..9usize, skip in 0..2usize,
         negatives in 1..4usize, seed: u64, kernels: bool,
     ) {
-        let steps = (grid - 1 - skip).min(2);
+        let steps = (rows - 1 - skip).min(2);
         let settings = Settings::Clapp(clapp::Settings { prediction_steps: steps, negatives, skip });
-        let sizes = Sizes { channels, grid, classes: 0 };
+        let sizes = Sizes::grid(channels, [rows, columns]);
         let case = Case::draw(&settings, batch, sizes, seed);
         case.check(&settings, device(kernels), |case| {
             let of_step = |k: usize| {
                 let below = k + 1 + skip;
-                let contexts = case.rows(0, grid - below);
-                let targets = case.rows(below, grid - below);
+                let contexts = case.rows(0, rows - below);
+                let targets = case.rows(below, rows - below);
                 let targets: Vec<_> =
                     targets.iter().map(|it| project(it, &case.parameters[k])).collect();
                 let positions = contexts.iter().enumerate().map(|(position, context)| {
-                    let wrong = &case.samples.negatives[k][position * negatives..][..negatives];
+                    let wrong = &case.samples.drawn.negatives[k][position * negatives..][..negatives];
                     let wrong: Vec<f64> = wrong
                         .iter()
                         .map(|it| (1.0 + dot(context, &targets[*it as usize])).max(0.0))
@@ -143,14 +143,14 @@ proptest! {
 
     #[test]
     fn vicreg_weighs_invariance_variance_and_covariance(
-        batch in 1..4usize, grid in 3..6usize, channels in 1..9usize, skip in 0..2usize,
+        batch in 1..4usize, rows in 3..6usize, columns in 1..6usize, channels in 1..9usize, skip in 0..2usize,
         weights in prop::array::uniform3(0.0..10.0f64), seed: u64, kernels: bool,
     ) {
-        let steps = (grid - 1 - skip).min(2);
+        let steps = (rows - 1 - skip).min(2);
         let [invariance, variance, covariance] = weights;
         let settings = vicreg::Settings { prediction_steps: steps, skip, invariance, variance, covariance };
         let settings = Settings::VicReg(settings);
-        let sizes = Sizes { channels, grid, classes: 0 };
+        let sizes = Sizes::grid(channels, [rows, columns]);
         let case = Case::draw(&settings, batch, sizes, seed);
         // (variance term, covariance term)
         let terms = |rows: &[Vec<f64>]| {
@@ -171,11 +171,11 @@ proptest! {
             let of_step = |k: usize| {
                 let below = k + 1 + skip;
                 let predictions: Vec<_> = case
-                    .rows(0, grid - below)
+                    .rows(0, rows - below)
                     .iter()
                     .map(|it| project(it, &case.parameters[k]))
                     .collect();
-                let targets = case.rows(below, grid - below);
+                let targets = case.rows(below, rows - below);
                 let pairs = predictions.iter().flatten().zip(targets.iter().flatten());
                 let squares: Vec<f64> = pairs.map(|(p, t)| (p - t).powi(2)).collect();
                 let (of_p, of_t) = (terms(&predictions), terms(&targets));
@@ -189,15 +189,15 @@ proptest! {
 
     #[test]
     fn supervised_is_cross_entropy_on_the_mean_over_the_grid(
-        batch in 1..5usize, grid in 1..5usize, channels in 1..9usize, classes in 1..6usize,
+        batch in 1..5usize, rows in 1..5usize, columns in 1..5usize, channels in 1..9usize, classes in 1..6usize,
         seed: u64, kernels: bool,
     ) {
         let settings = Settings::Supervised(supervised::Settings::default());
-        let sizes = Sizes { channels, grid, classes };
+        let sizes = Sizes { classes, ..Sizes::grid(channels, [rows, columns]) };
         let case = Case::draw(&settings, batch, sizes, seed);
         case.check(&settings, device(kernels), |case| {
             let of_sample = |b: usize| {
-                let vectors = (0..grid * grid).map(|at| case.vector(b, at / grid, at % grid));
+                let vectors = (0..sizes.positions()).map(|at| case.vector(b, at / columns, at % columns));
                 let vectors: Vec<&[f64]> = vectors.collect();
                 let means: Vec<f64> = (0..channels)
                     .map(|c| mean(&vectors.iter().map(|it| it[c]).collect::<Vec<_>>()))
@@ -226,7 +226,7 @@ fn a_loss_is_known_by_the_name_of_its_file_and_reads_back_as_it_was_written() {
 
 #[test]
 fn vectors_that_say_nothing_have_the_loss_of_a_guess() {
-    let sizes = Sizes { channels: 3, grid: 7, classes: 4 };
+    let sizes = Sizes { classes: 4, ..Sizes::grid(3, [7, 7]) };
     for name in Settings::NAMES {
         let settings: Settings = serde_json::from_value((*name).into()).unwrap();
         let mut case = Case::draw(&settings, 2, sizes, 1);
@@ -243,7 +243,7 @@ fn vectors_that_say_nothing_have_the_loss_of_a_guess() {
 fn steps_on_one_batch_lower_every_loss() {
     const BATCH: usize = 8;
     let layers = [Layer::Conv { channels: 8, kernel: 3, stride: 1, padding: 1 }, Layer::Relu];
-    let sizes = Sizes { channels: 8, grid: 7, classes: 4 };
+    let sizes = Sizes { classes: 4, ..Sizes::grid(8, [7, 7]) };
     let mut draws = generator(1, "input", &[]);
     let values: Vec<f32> = (0..BATCH * 49 * 16).map(|_| draws.normal()).collect();
     let input = Tensor::from_vec(values, (BATCH * 49, 4, 4, 1), &Device::Cpu).unwrap();

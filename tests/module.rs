@@ -112,7 +112,7 @@ fn trained_on(
     let settings = infonce::Settings { prediction_steps: 2, negatives: 5, skip: 0, context: None };
     let loss = loss::Settings::InfoNce(settings.clone());
     let output = layers.iter().fold(3, |channels, layer| layer.out_channels(channels));
-    let sizes = Sizes { channels: output, grid: GRID, classes: 0 };
+    let sizes = Sizes::grid(output, [GRID; 2]);
     let initial = trainer::shapes(layers, &loss, 3, sizes);
     let initial = Parameters::draw(&initial, 1, "module").unwrap();
     let initial = initial.on(&device.open().unwrap()).unwrap();
@@ -120,8 +120,8 @@ fn trained_on(
     let mut trainer = trainer.saving_memory(micro_batch, recompute);
     let mut draws = generator(1, "negatives", &[]);
     for _ in 0..3 {
-        let negatives = settings.draw(BATCH, GRID, &mut draws);
-        trainer.step(&input(), &negatives.into()).unwrap();
+        let drawn = settings.draw(BATCH, sizes, &mut draws);
+        trainer.step(&input(), &drawn.into()).unwrap();
     }
     trainer.parameters().unwrap()
 }

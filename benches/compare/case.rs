@@ -175,7 +175,7 @@ impl Case {
 
     /// What the loss is computed on.
     pub fn sizes(&self) -> Sizes {
-        Sizes { channels: self.pooled(), grid: GRID, classes: 0 }
+        Sizes::grid(self.pooled(), [GRID; 2])
     }
 
     /// Writes the case for both sides.
@@ -209,7 +209,7 @@ impl Case {
                     channels = Case { what: What::Vision(below.clone(), *map), ..Case::nothing() }
                         .pooled();
                 }
-                let negatives = settings().draw(BATCH, GRID, draws);
+                let negatives = settings().draw(BATCH, self.sizes(), draws).negatives;
                 for (k, negatives) in negatives.iter().enumerate() {
                     let shape = (negatives.len() / settings().negatives, settings().negatives);
                     let table = Tensor::from_slice(negatives, shape, &Device::Cpu)?;

@@ -216,7 +216,7 @@ mod tests {
             Layer::Conv1d { channels: 5, kernel: 3, stride: 1, padding: 1 },
             Layer::Bottleneck { planes: 2, stride: 2 },
         ];
-        let sizes = Sizes { channels: 8, grid: 3, classes: 7 };
+        let sizes = Sizes { classes: 7, ..Sizes::grid(8, [3, 3]) };
         let context = Some(Context::PixelCnn);
         let cpc = Loss::InfoNce(infonce::Settings { context, ..Default::default() });
         for loss in [Loss::default(), Loss::Supervised(Default::default()), cpc] {

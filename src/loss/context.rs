@@ -104,7 +104,7 @@ impl PixelCnn {
         Ok(Self { channels, parameters: parameters.clone() })
     }
 
-    /// `[batch, grid, grid, channels]`, both ways.
+    /// `[batch, rows, columns, channels]`, both ways.
     ///
     /// # Errors
     /// When the shapes do not fit.

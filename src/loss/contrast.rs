@@ -22,9 +22,8 @@ const ROWS: usize = 64;
 
 /// The mean over positions of what a judge makes of a context's scores with the projection of the
 /// vector `below` rows further down, and with those of its negatives: of contexts and pooled vectors,
-/// `[batch, grid, grid, channels]` both, and a predictor `[channels, channels]`, a scalar.
+/// `[batch, rows, columns, channels]` both, and a predictor `[channels, channels]`, a scalar.
 pub(super) struct Contrast {
-    pub grid: usize,
     pub below: usize,
     /// The numbers of the targets that each position is scored against, besides its own:
     /// `[positions * N]`.
@@ -48,6 +47,9 @@ pub(super) struct Scores {
 /// The sizes of a step.
 #[derive(Clone, Copy)]
 struct Sizes {
+    /// Of the grid.
+    rows: usize,
+    columns: usize,
     positions: usize,
     channels: usize,
     negatives: usize,
@@ -56,10 +58,8 @@ struct Sizes {
 impl Contrast {
     fn sizes(&self, pooled: &Shape, predictor: &Shape) -> Result<Sizes> {
         let (batch, rows, columns, channels) = pooled.dims4()?;
-        let predicting = self.grid.saturating_sub(self.below);
-        let positions = batch * predicting * self.grid;
-        let fits = (rows, columns) == (self.grid, self.grid)
-            && predictor.dims2()? == (channels, channels)
+        let positions = batch * rows.saturating_sub(self.below) * columns;
+        let fits = predictor.dims2()? == (channels, channels)
             && positions > 0
             && self.negatives.len().is_multiple_of(positions)
             && self.negatives.iter().all(|&negative| (negative as usize) < positions);
@@ -69,18 +69,20 @@ impl Contrast {
                 self.negatives.len()
             )
         }
-        Ok(Sizes { positions, channels, negatives: self.negatives.len() / positions })
+        let negatives = self.negatives.len() / positions;
+        Ok(Sizes { rows, columns, positions, channels, negatives })
     }
 
     /// Where the vectors of the predicting positions begin, or those `below` rows further down.
     fn starts(&self, sizes: Sizes, below: usize) -> Vec<u32> {
-        let predicting = self.grid - self.below;
+        let Sizes { rows, columns, positions, channels, .. } = sizes;
+        let predicting = rows - self.below;
         let start = |position: usize| {
-            let (row, column) = (position / self.grid, position % self.grid);
+            let (row, column) = (position / columns, position % columns);
             let (batch, y) = (row / predicting, row % predicting + below);
-            (((batch * self.grid + y) * self.grid + column) * sizes.channels) as u32
+            (((batch * rows + y) * columns + column) * channels) as u32
         };
-        (0..sizes.positions).map(start).collect()
+        (0..positions).map(start).collect()
     }
 
     /// The targets that `position` is scored against, its own first.
@@ -163,7 +165,7 @@ impl CustomOp3 for Contrast {
                 "contrast: contexts {contexts_layout:?} are not as the pooled vectors"
             )
         }
-        let Sizes { positions, channels, negatives } = sizes;
+        let Sizes { positions, channels, negatives, .. } = sizes;
         let contexts = values(contexts, contexts_layout, self.name())?;
         let pooled = values(pooled, pooled_layout, self.name())?;
         let predictor = values(predictor, predictor_layout, self.name())?;
@@ -227,7 +229,7 @@ impl Contrast {
         predictor: &[f32],
         scale: f32,
     ) -> [Vec<f32>; 3] {
-        let Sizes { positions, channels, negatives } = sizes;
+        let Sizes { positions, channels, negatives, .. } = sizes;
         let scores = self.scores.lock().unwrap_or_else(PoisonError::into_inner);
         let Scores { targets, slopes, .. } = &*scores;
         let (own, below) = (self.starts(sizes, 0), self.starts(sizes, self.below));

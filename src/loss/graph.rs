@@ -18,8 +18,8 @@ pub(super) fn contrast(
     negatives: &[u32],
     judge: &dyn Judge,
 ) -> Result<(Tensor, f64)> {
-    let (batch, grid, columns, channels) = pooled.dims4()?;
-    let predicting = grid.saturating_sub(below);
+    let (batch, rows, columns, channels) = pooled.dims4()?;
+    let predicting = rows.saturating_sub(below);
     let positions = batch * predicting * columns;
     let in_range = negatives.iter().all(|&negative| (negative as usize) < positions);
     if positions == 0 || !negatives.len().is_multiple_of(positions) || !in_range {

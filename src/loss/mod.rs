@@ -43,20 +43,20 @@ pub trait Recipe {
     /// The settings that must lie within bounds.
     fn bounds(&self) -> Vec<Bounded>;
 
-    /// Whether it can be computed on a grid of so many rows and columns of patches.
+    /// Whether it can be computed on vectors of these sizes; classes are not known yet.
     ///
     /// # Errors
     /// When not: why.
-    fn check(&self, _rows: usize, _columns: usize) -> Result<(), Misfit> {
+    fn check(&self, _sizes: Sizes) -> Result<(), Misfit> {
         Ok(())
     }
 
     /// The shapes of its parameters.
     fn shapes(&self, sizes: Sizes) -> Vec<ParameterShape>;
 
-    /// Draws the negatives of a batch; none where it has none.
-    fn draw(&self, _batch: usize, _grid: usize, _draws: &mut Draws) -> Negatives {
-        Vec::new()
+    /// Draws what is random in the loss of a batch; nothing where nothing is.
+    fn draw(&self, _batch: usize, _sizes: Sizes, _draws: &mut Draws) -> Drawn {
+        Drawn::default()
     }
 
     /// Whether it reads the samples' labels.
@@ -84,12 +84,13 @@ pub trait Recipe {
 
 /// A loss with its parameters.
 pub trait Loss: Send + Sync {
-    /// The loss of `pooled` `[batch, grid, grid, channels]`, with a graph back to it and to the
-    /// parameters.
+    /// The loss of `pooled` `[batch, rows, columns, channels]` and of what predicts these,
+    /// `[batch, rows, columns, context]`, with a graph back to both and to the parameters. Where the
+    /// module has no context of its own, both are the same tensor.
     ///
     /// # Errors
     /// When the shapes do not fit, or a negative's or a label's number is out of range.
-    fn forward(&self, pooled: &Tensor, samples: &Samples) -> Result<Outcome>;
+    fn forward(&self, pooled: &Tensor, context: &Tensor, samples: &Samples) -> Result<Outcome>;
 }
 
 /// What a loss is computed on.
@@ -97,27 +98,57 @@ pub trait Loss: Send + Sync {
 pub struct Sizes {
     /// Of a pooled vector.
     pub channels: usize,
-    /// Patches along a side.
-    pub grid: usize,
+    /// Of the vector that predicts; as many as `channels` where the module makes no other.
+    pub context: usize,
+    /// Of pooled vectors: those of the grid of patches, or the steps of a sequence.
+    pub rows: usize,
+    /// 1 of a sequence.
+    pub columns: usize,
     /// Classes that labels tell apart; 0 where the loss does not read them.
     pub classes: usize,
 }
 
+impl Sizes {
+    /// Of pooled vectors that predict each other, without labels.
+    pub fn grid(channels: usize, [rows, columns]: [usize; 2]) -> Self {
+        Self { channels, context: channels, rows, columns, classes: 0 }
+    }
+
+    /// Pooled vectors of a sample.
+    pub fn positions(self) -> usize {
+        self.rows * self.columns
+    }
+}
+
 /// For each prediction step, so many target numbers for every position: `[positions * N]`.
 pub type Negatives = Vec<Vec<u32>>;
+
+/// What a loss draws for a batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Drawn {
+    pub negatives: Negatives,
+    /// The row at which a window begins, where the loss cuts one out of each sample.
+    pub start: usize,
+}
 
 /// What a loss reads of a batch besides its pooled vectors.
 #[derive(Debug, Clone, Default)]
 pub struct Samples {
     /// The class of each sample, where the loss reads them.
     pub labels: Vec<u32>,
-    /// As [`Recipe::draw`] drew them.
-    pub negatives: Negatives,
+    /// As [`Recipe::draw`] drew it.
+    pub drawn: Drawn,
+}
+
+impl From<Drawn> for Samples {
+    fn from(drawn: Drawn) -> Self {
+        Self { labels: Vec::new(), drawn }
+    }
 }
 
 impl From<Negatives> for Samples {
     fn from(negatives: Negatives) -> Self {
-        Self { labels: Vec::new(), negatives }
+        Drawn { negatives, start: 0 }.into()
     }
 }
 
@@ -150,7 +181,8 @@ const ROWS: RangeInclusive<f64> = 0.0..=(1 << 14) as f64;
 /// Why a loss cannot be computed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Misfit {
-    /// The keys in the table of the loss that may be too high, the likeliest first.
+    /// The keys in the table of the loss that may be too high, the likeliest first; none where it is no
+    /// number that does not fit.
     pub keys: &'static [&'static str],
     pub message: String,
 }

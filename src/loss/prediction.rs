@@ -1,16 +1,16 @@
 //! Predicting the patches below: what losses that score a patch against projected targets have in
 //! common.
 //!
-//! With `z` the pooled vectors `[batch, grid, grid, channels]`, K prediction steps, a skip of s rows
-//! and `R_k = grid - (k + s)`, for k = 1..K:
+//! With `z` the pooled vectors `[batch, rows, columns, channels]`, K prediction steps, a skip of s rows
+//! and `R_k = rows - (k + s)`, for k = 1..K:
 //!
 //! - `T_k = z[:, k+s.., :] W_k` are the projected targets;
 //! - position (b, y, x), y < R_k, scores the target (b, y + k + s, x) and N negatives by a plain dot
-//!   product with its context `c[b, y, x]`, which is `z[b, y, x]` itself where no network makes one
-//!   ([`super::context`]): no temperature, no normalisation;
+//!   product with its context `c[b, y, x]`, which is `z[b, y, x]` itself where neither the module nor a
+//!   network of the loss ([`super::context`]) makes one: no temperature, no normalisation;
 //! - a [`Judge`] makes a number of the scores of a position, and `loss_k` is the mean of these.
 //!
-//! The loss is the mean over k. Positions and targets are numbered `(b * R_k + y) * grid + x`. Neither
+//! The loss is the mean over k. Positions and targets are numbered `(b * R_k + y) * columns + x`. Neither
 //! side is detached.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,9 +19,7 @@ use candle_core::Tensor;
 
 use super::context::{self, Context, PixelCnn};
 use super::contrast::{Contrast, Scores};
-use super::{
-    Bounded, COUNT, Loss, Misfit, Negatives, Outcome, ROWS, Recipe, Samples, Sizes, graph,
-};
+use super::{Bounded, COUNT, Drawn, Loss, Misfit, Outcome, ROWS, Recipe, Samples, Sizes, graph};
 use crate::Result;
 use crate::device::Device;
 use crate::error::counted;
@@ -62,8 +60,8 @@ impl<T: Scored> Recipe for T {
         vec![steps, Bounded { key: "negatives", value: negatives, bounds: COUNT }, skip]
     }
 
-    fn check(&self, rows: usize, columns: usize) -> Result<(), Misfit> {
-        self.reach().check(rows, columns)
+    fn check(&self, sizes: Sizes) -> Result<(), Misfit> {
+        self.reach().check(sizes)
     }
 
     fn shapes(&self, sizes: Sizes) -> Vec<ParameterShape> {
@@ -73,8 +71,8 @@ impl<T: Scored> Recipe for T {
         predictors.chain(context.unwrap_or_default()).collect()
     }
 
-    fn draw(&self, batch: usize, grid: usize, draws: &mut Draws) -> Negatives {
-        self.reach().draw(self.negatives(), batch, grid, draws)
+    fn draw(&self, batch: usize, sizes: Sizes, draws: &mut Draws) -> Drawn {
+        self.reach().draw(self.negatives(), batch, sizes, draws)
     }
 
     fn of_a_guess(&self, _sizes: Sizes) -> Option<f64> {
@@ -82,8 +80,7 @@ impl<T: Scored> Recipe for T {
     }
 
     fn operations(&self, sizes: Sizes) -> f64 {
-        let patches = sizes.grid * sizes.grid;
-        let network = |Context::PixelCnn| context::operations(sizes.channels, patches);
+        let network = |Context::PixelCnn| context::operations(sizes.channels, sizes.positions());
         let scores = self.reach().operations(sizes, 1 + self.negatives());
         scores + self.context().map_or(0.0, network)
     }
@@ -122,9 +119,17 @@ impl Reach {
         ]
     }
 
-    /// Whether the last step has a row to predict.
-    pub fn check(self, rows: usize, columns: usize) -> Result<(), Misfit> {
+    /// Whether the last step has a row to predict, and contexts as many channels as targets.
+    pub fn check(self, sizes: Sizes) -> Result<(), Misfit> {
         let Self { steps, skip } = self;
+        let Sizes { channels, context, rows, columns, .. } = sizes;
+        if context != channels {
+            let message = format!(
+                "this loss needs as many channels in what predicts as in what is predicted, the module \
+                 gives {context} and {channels}"
+            );
+            return Err(Misfit { keys: &[], message });
+        }
         let needed = steps + skip + 1;
         if rows >= needed {
             return Ok(());
@@ -139,10 +144,10 @@ impl Reach {
     }
 
     /// The rows below that each step predicts, and the positions of a sample that do.
-    pub fn steps(self, grid: usize) -> impl Iterator<Item = (usize, usize)> {
+    pub fn steps(self, [rows, columns]: [usize; 2]) -> impl Iterator<Item = (usize, usize)> {
         (1..=self.steps).map(move |step| {
             let below = step + self.skip;
-            (below, grid * grid.saturating_sub(below))
+            (below, columns * rows.saturating_sub(below))
         })
     }
 
@@ -158,18 +163,19 @@ impl Reach {
 
     /// Draws negatives uniformly, with replacement, from all targets of the same prediction step; the
     /// positive is not excluded.
-    pub fn draw(self, count: usize, batch: usize, grid: usize, draws: &mut Draws) -> Negatives {
-        self.steps(grid)
-            .map(|(_, positions)| {
-                let targets = batch * positions;
-                (0..targets * count).map(|_| draws.below(targets as u32)).collect()
-            })
-            .collect()
+    pub fn draw(self, count: usize, batch: usize, sizes: Sizes, draws: &mut Draws) -> Drawn {
+        let of_step = |(_, positions): (usize, usize)| {
+            let targets = batch * positions;
+            (0..targets * count).map(|_| draws.below(targets as u32)).collect()
+        };
+        let negatives = self.steps([sizes.rows, sizes.columns]).map(of_step).collect();
+        Drawn { negatives, start: 0 }
     }
 
     /// Additions and multiplications of a sample that is projected, and scored against so many.
     pub fn operations(self, sizes: Sizes, candidates: usize) -> f64 {
-        let positions: usize = self.steps(sizes.grid).map(|(_, positions)| positions).sum();
+        let steps = self.steps([sizes.rows, sizes.columns]);
+        let positions: usize = steps.map(|(_, positions)| positions).sum();
         let channels = sizes.channels as f64;
         positions as f64 * 2.0 * (channels * channels + candidates as f64 * channels)
     }
@@ -185,20 +191,21 @@ struct Prediction {
 }
 
 impl Loss for Prediction {
-    fn forward(&self, pooled: &Tensor, samples: &Samples) -> Result<Outcome> {
-        let (_, grid, _, _) = pooled.dims4()?;
+    fn forward(&self, pooled: &Tensor, context: &Tensor, samples: &Samples) -> Result<Outcome> {
+        let (_, rows, columns, _) = pooled.dims4()?;
         let contexts = match &self.context {
-            Some(network) => network.forward(pooled)?,
-            None => pooled.clone(),
+            Some(network) => network.forward(context)?,
+            None => context.clone(),
         };
         let mut losses = Vec::with_capacity(self.predictors.len());
         let mut accuracy = 0.0;
-        let steps = self.reach.steps(grid).zip(&self.predictors).zip(&samples.negatives);
+        let negatives = &samples.drawn.negatives;
+        let steps = self.reach.steps([rows, columns]).zip(&self.predictors).zip(negatives);
         for (((below, _), predictor), negatives) in steps {
             if self.device.has_kernels() {
                 let scores = Arc::new(Mutex::new(Scores::default()));
                 let (judge, negatives) = (self.judge, negatives.clone());
-                let op = Contrast { grid, below, negatives, judge, scores: scores.clone() };
+                let op = Contrast { below, negatives, judge, scores: scores.clone() };
                 losses.push(contexts.apply_op3(pooled, predictor, op)?);
                 accuracy += scores.lock().unwrap_or_else(PoisonError::into_inner).accuracy;
             } else {

@@ -1,4 +1,4 @@
-//! Cross-entropy of a linear classifier on the mean of the pooled vectors: what a module that sees
+//! Cross-entropy of a linear classifier on the mean over the grid of the vectors that predict: what a module that sees
 //! labels trains with (greedy supervised learning; end to end, when there is one module).
 
 use candle_core::Tensor;
@@ -19,13 +19,13 @@ impl Recipe for Settings {
     }
 
     fn shapes(&self, sizes: Sizes) -> Vec<ParameterShape> {
-        let Sizes { channels, classes, .. } = sizes;
+        let Sizes { context, classes, .. } = sizes;
         let shape = |name: &str, dims| ParameterShape {
             name: format!("classifier.{name}"),
             dims,
-            fan_in: channels,
+            fan_in: context,
         };
-        vec![shape("weight", vec![channels, classes]), shape("bias", vec![classes])]
+        vec![shape("weight", vec![context, classes]), shape("bias", vec![classes])]
     }
 
     fn reads_labels(&self) -> bool {
@@ -41,7 +41,7 @@ impl Recipe for Settings {
     }
 
     fn operations(&self, sizes: Sizes) -> f64 {
-        (2 * sizes.channels * sizes.classes) as f64
+        (2 * sizes.context * sizes.classes) as f64
     }
 
     fn build(&self, sizes: Sizes, parameters: &Parameters) -> Result<Box<dyn Loss>> {
@@ -51,7 +51,7 @@ impl Recipe for Settings {
 }
 
 struct Supervised {
-    /// `[channels, classes]`.
+    /// `[context, classes]`.
     weight: Tensor,
     /// `[classes]`.
     bias: Tensor,
@@ -59,16 +59,16 @@ struct Supervised {
 }
 
 impl Loss for Supervised {
-    fn forward(&self, pooled: &Tensor, samples: &Samples) -> Result<Outcome> {
-        let (batch, ..) = pooled.dims4()?;
+    fn forward(&self, _pooled: &Tensor, context: &Tensor, samples: &Samples) -> Result<Outcome> {
+        let (batch, ..) = context.dims4()?;
         let labels = &samples.labels;
         if labels.len() != batch || labels.iter().any(|label| *label as usize >= self.classes) {
             let message =
                 format!("labels {labels:?} for a batch of {batch}, {} classes", self.classes);
             return Err(Error::failed(message));
         }
-        let labels = Tensor::from_slice(labels, (batch, 1), pooled.device())?;
-        let logits = pooled.mean((1, 2))?.matmul(&self.weight)?.broadcast_add(&self.bias)?;
+        let labels = Tensor::from_slice(labels, (batch, 1), context.device())?;
+        let logits = context.mean((1, 2))?.matmul(&self.weight)?.broadcast_add(&self.bias)?;
         let loss = log_softmax(&logits, 1)?.gather(&labels, 1)?.mean_all()?.neg()?;
         let right = logits.argmax_keepdim(1)?.eq(&labels)?.to_dtype(candle_core::DType::F32)?;
         let accuracy = Some(f64::from(right.mean_all()?.to_scalar::<f32>()?));

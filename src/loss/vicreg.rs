@@ -2,7 +2,7 @@
 //! loss without negatives: blockwise self-supervised learning as in Siddiqui et al. 2023.
 //!
 //! With the positions and rows of [`super::prediction`], for each prediction step the predictions
-//! `P = z[:, ..R_k] W_k` and the targets `T = z[:, k+s..]`, n rows of d channels each:
+//! `P = c[:, ..R_k] W_k` and the targets `T = z[:, k+s..]`, n rows of d channels each:
 //!
 //! - invariance: the mean of `|P - T|^2` over rows, divided by d;
 //! - variance of either: the mean over channels of `max(0, 1 - sqrt(Var + 1e-4))`;
@@ -57,8 +57,8 @@ impl Recipe for Settings {
         bounds
     }
 
-    fn check(&self, rows: usize, columns: usize) -> Result<(), Misfit> {
-        self.reach().check(rows, columns)
+    fn check(&self, sizes: Sizes) -> Result<(), Misfit> {
+        self.reach().check(sizes)
     }
 
     fn shapes(&self, sizes: Sizes) -> Vec<ParameterShape> {
@@ -87,16 +87,16 @@ struct VicReg {
 }
 
 impl Loss for VicReg {
-    fn forward(&self, pooled: &Tensor, _samples: &Samples) -> Result<Outcome> {
-        let (batch, grid, columns, channels) = pooled.dims4()?;
-        let steps = self.settings.reach().steps(grid).zip(&self.predictors);
+    fn forward(&self, pooled: &Tensor, context: &Tensor, _samples: &Samples) -> Result<Outcome> {
+        let (batch, rows, columns, channels) = pooled.dims4()?;
+        let steps = self.settings.reach().steps([rows, columns]).zip(&self.predictors);
         let losses = steps.map(|((below, _), predictor)| {
-            let predicting = grid - below;
-            let rows = |first| {
-                let rows = pooled.narrow(1, first, predicting)?;
+            let predicting = rows - below;
+            let rows = |of: &Tensor, first| {
+                let rows = of.narrow(1, first, predicting)?;
                 rows.reshape((batch * predicting * columns, channels))
             };
-            self.of_a_step(&rows(0)?.matmul(predictor)?, &rows(below)?)
+            self.of_a_step(&rows(context, 0)?.matmul(predictor)?, &rows(pooled, below)?)
         });
         let losses = losses.collect::<candle_core::Result<Vec<_>>>()?;
         Ok(Outcome { loss: Tensor::stack(&losses, 0)?.mean_all()?, accuracy: None })

@@ -2,6 +2,7 @@
 
 use super::settings::{Layer, Loss, Map, Module, Pipeline, Source, View};
 use crate::error::{Error, Kind, Result};
+use crate::loss::Sizes;
 
 /// The most values of one image between two layers. A dataset's tensors are fixed-size lists, and
 /// these count in 32 bits.
@@ -77,17 +78,22 @@ pub fn image_size(source: &Source, view: &View) -> Option<usize> {
 pub fn walk<'a>(
     view: &View,
     loss: &Loss,
-    modules: impl Iterator<Item = &'a Module>,
+    modules: impl Iterator<Item = &'a Module> + Clone,
     image: (usize, usize),
 ) -> Result<Vec<Ends>, Misfit> {
     let (rows, columns) = grid(view, image)?;
-    loss.recipe().check(rows, columns).map_err(|misfit| Misfit {
-        culprit: Culprit::Loss(misfit.keys),
-        message: misfit.message,
-        hint: misfit.keys.first().map(|key| {
-            format!("lower `loss.{}.{key}`, or take a smaller patch or stride", loss.name())
-        }),
-    })?;
+    let mut channels = view.channels();
+    for module in modules.clone() {
+        channels = module.layers.iter().fold(channels, |it, layer| layer.out_channels(it));
+        let sizes = Sizes::grid(channels, [rows, columns]);
+        loss.recipe().check(sizes).map_err(|misfit| Misfit {
+            culprit: Culprit::Loss(misfit.keys),
+            message: misfit.message,
+            hint: misfit.keys.first().map(|key| {
+                format!("lower `loss.{}.{key}`, or take a smaller patch or stride", loss.name())
+            }),
+        })?;
+    }
     let patches = rows * columns;
     let mut map = Map { height: view.patch, width: view.patch, channels: view.channels() };
     let mut shapes = Vec::new();

@@ -115,8 +115,8 @@ impl<'a> Costs<'a> {
 
     /// What the loss of module `index` is computed on.
     pub(super) fn sizes(&self, index: usize) -> Sizes {
-        let classes = self.classes();
-        Sizes { channels: self.output(index).channels, grid: self.patches.isqrt(), classes }
+        let sizes = Sizes::grid(self.output(index).channels, [self.patches.isqrt(); 2]);
+        Sizes { classes: self.classes(), ..sizes }
     }
 
     /// Classes that labels tell apart, as far as that is known before any is read.

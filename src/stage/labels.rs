@@ -15,7 +15,8 @@ impl Run<'_> {
     pub(super) fn sizes(&self, index: usize) -> Result<Sizes> {
         let (_, output) = self.maps(index)?;
         let shape = view::patch_shape(&self.pipeline.view, self.image()?)?;
-        Ok(Sizes { channels: output.channels, grid: shape.grid, classes: self.classes()? })
+        let sizes = Sizes::grid(output.channels, [shape.grid; 2]);
+        Ok(Sizes { classes: self.classes()?, ..sizes })
     }
 
     /// The class of each row that `keys` are of; none, and `keys` unread, where the loss does not read

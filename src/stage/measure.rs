@@ -77,8 +77,8 @@ fn training(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
     let recipe = pipeline.loss.recipe();
     let mut step = |number| {
         let mut draws = generator(pipeline.seed, "measure/negatives", &[number]);
-        let negatives = recipe.draw(batch, sizes.grid, &mut draws);
-        trainer.step(&rows, &Samples { labels: vec![0; batch], negatives })
+        let drawn = recipe.draw(batch, sizes, &mut draws);
+        trainer.step(&rows, &Samples { labels: vec![0; batch], drawn })
     };
     step(0)?;
     let started = Instant::now();

@@ -88,7 +88,7 @@ impl Run<'_> {
     ) -> Result<f64> {
         let recipe = self.pipeline.loss.recipe();
         let reader = generation.reader(&[POOLED])?;
-        let Sizes { grid, channels, .. } = sizes;
+        let shape = (sizes.rows, sizes.columns, sizes.channels);
         let loss = recipe.build(sizes, parameters)?;
         let labels = self.labels(|| Ok(reader.keys()?))?;
         let rows: Vec<u64> = (0..reader.rows()).collect();
@@ -96,14 +96,15 @@ impl Run<'_> {
         let purpose = format!("{}/held-out negatives", self.plan.module(index));
         let (mut sum, mut batches) = (0.0, 0u64);
         for rows in rows.chunks_exact(batch) {
-            let mut values = vec![0.0; batch * grid * grid * channels];
+            let mut values = vec![0.0; batch * sizes.positions() * sizes.channels];
             reader.read_f32(POOLED, rows, &mut values)?;
-            let pooled = Tensor::from_vec(values, (batch, grid, grid, channels), &Device::Cpu)?;
+            let pooled =
+                Tensor::from_vec(values, (batch, shape.0, shape.1, shape.2), &Device::Cpu)?;
             let mut draws = generator(self.pipeline.seed, &purpose, &[batches]);
-            let negatives = recipe.draw(batch, grid, &mut draws);
+            let drawn = recipe.draw(batch, sizes, &mut draws);
             let labels = rows.iter().filter_map(|row| labels.get(*row as usize).copied());
-            let samples = Samples { labels: labels.collect(), negatives };
-            sum += f64::from(loss.forward(&pooled, &samples)?.loss.to_scalar::<f32>()?);
+            let samples = Samples { labels: labels.collect(), drawn };
+            sum += f64::from(loss.forward(&pooled, &pooled, &samples)?.loss.to_scalar::<f32>()?);
             batches += 1;
         }
         Ok(sum / batches as f64)

@@ -181,7 +181,6 @@ impl Run<'_> {
         entries.iter().for_each(|entry| epoch.add(entry));
         let every = Duration::from_secs_f64(self.pipeline.training.checkpoint_seconds);
         let mut saved = Instant::now();
-        let grid = input.shape()[0].isqrt();
         let recipe = self.pipeline.loss.recipe();
         let labels = self.labels(|| input.keys())?;
         let earlier_peak = so_far.peak_memory;
@@ -214,7 +213,7 @@ impl Run<'_> {
                 let purpose = format!("{}/negatives", schedule.module);
                 let mut draws = generator(schedule.seed, &purpose, &[batch.step]);
                 let samples = Samples {
-                    negatives: recipe.draw(schedule.batch, grid, &mut draws),
+                    drawn: recipe.draw(schedule.batch, trainer.sizes(), &mut draws),
                     labels: match labels.is_empty() {
                         true => Vec::new(),
                         false => batch.rows.iter().map(|row| labels[*row as usize]).collect(),

@@ -18,7 +18,7 @@ pub struct Trainer {
     loss: Box<dyn Loss>,
     parameters: Parameters,
     adam: Adam,
-    grid: usize,
+    sizes: Sizes,
     steps: u64,
     micro_batch: Option<usize>,
     keep: Keep,
@@ -74,7 +74,7 @@ impl Trainer {
             loss: loss.recipe().build(sizes, &parameters.under("loss"))?,
             adam: Adam::new(variables, learning_rate, initial.device())?,
             parameters,
-            grid: sizes.grid,
+            sizes,
             steps: 0,
             micro_batch: None,
             keep: Keep::Activations,
@@ -96,13 +96,14 @@ impl Trainer {
         Self { micro_batch, keep, ..self }
     }
 
-    /// One step on `input` `[batch * grid * grid, h, w, channels]`, wherever that lies.
+    /// One step on `input` `[batch * rows * columns, h, w, channels]`, wherever that lies.
     ///
     /// # Errors
     /// When the loss is not finite: no variable has changed then.
     pub fn step(&mut self, input: &Tensor, samples: &Samples) -> Result<Step> {
         let started = Instant::now();
-        let patches = self.grid * self.grid;
+        let Sizes { rows, columns, .. } = self.sizes;
+        let patches = self.sizes.positions();
         let input = self.parameters.device().take(input)?;
         let pieces = pieces(&input, self.micro_batch.map(|samples| samples * patches))?;
         // Of several pieces, only one at a time may keep anything.
@@ -114,8 +115,8 @@ impl Trainer {
         // The loss is a graph of its own, from the pooled vectors and its predictors on.
         let pooled = Var::from_tensor(&pooled)?;
         let (maps, channels) = pooled.dims2()?;
-        let on_grid = pooled.reshape((maps / patches, self.grid, self.grid, channels))?;
-        let outcome = self.loss.forward(&on_grid, samples)?;
+        let on_grid = pooled.reshape((maps / patches, rows, columns, channels))?;
+        let outcome = self.loss.forward(&on_grid, &on_grid, samples)?;
         let loss = f64::from(outcome.loss.to_scalar::<f32>()?);
         if !loss.is_finite() {
             return Err(Error::failed(format!("the loss is {loss}")));
@@ -166,6 +167,11 @@ impl Trainer {
             module: self.module.memory(),
             ..self.profile.clone()
         }
+    }
+
+    /// What the loss sees.
+    pub fn sizes(&self) -> Sizes {
+        self.sizes
     }
 
     /// Steps taken.

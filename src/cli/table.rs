@@ -103,35 +103,44 @@ pub fn status(stages: &[StepStatus]) -> String {
 
 /// What the probes found, and what the modules cost: one row a module and kind.
 pub fn report(rows: &[Row]) -> String {
+    let further = further(rows.iter().flat_map(|row| &row.probe.further).map(|it| &it.label));
     let rows = rows.iter().map(|row| {
         let probe = &row.probe;
-        vec![
-            probe.module.clone(),
-            probe.kind.clone(),
-            optional(probe.accuracy, percent),
+        let mut cells =
+            vec![probe.module.clone(), probe.kind.clone(), optional(probe.accuracy, percent)];
+        cells.extend(further.iter().map(|label| {
+            let judged = probe.further.iter().find(|judged| judged.label == *label);
+            optional(judged.and_then(|it| it.accuracy), percent)
+        }));
+        cells.extend([
             format!("{:.3}", probe.loss),
             optional(probe.chance_loss, |loss| format!("{loss:.3}")),
             optional(row.seconds, |seconds| format!("{seconds:.0}")),
             optional(row.wait_share, waited),
             optional(row.peak_memory, bytes),
             bytes(row.bytes),
-        ]
+        ]);
+        cells
     });
-    let header = [
-        "module",
-        "kind",
-        "accuracy",
-        "loss",
-        "chance",
-        "seconds",
-        "waited",
-        "peak memory",
-        "written",
-    ];
-    plain(&header, rows.collect(), &[2, 3, 4, 5, 6, 7, 8])
+    let mut header = vec!["module", "kind", "accuracy"];
+    header.extend(further.iter().map(String::as_str));
+    header.extend(["loss", "chance", "seconds", "waited", "peak memory", "written"]);
+    let right: Vec<usize> = (2..header.len()).collect();
+    plain(&header, rows.collect(), &right)
         + "\n\n"
         + WHAT_COLUMNS_ARE
         + "\nwaited: of training, for data."
+}
+
+/// The further labels of a table, each once.
+fn further<'a>(labels: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    labels.for_each(|label| {
+        if !names.contains(label) {
+            names.push(label.clone());
+        }
+    });
+    names
 }
 
 const WHAT_COLUMNS_ARE: &str = "accuracy: linear probe on the test split; loss: on the test split, of \
@@ -145,7 +154,9 @@ fn percent(share: f64) -> String {
 /// Variants beside each other, for a terminal.
 pub fn comparison(lines: &[Line]) -> String {
     let (header, rows) = comparison_cells(lines);
-    plain(&header, rows, &[3, 4, 5, 6, 7, 8]) + "\n\n" + WHAT_COLUMNS_ARE + ACROSS_SEEDS
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    let right: Vec<usize> = (3..header.len()).collect();
+    plain(&header, rows, &right) + "\n\n" + WHAT_COLUMNS_ARE + ACROSS_SEEDS
 }
 
 /// The same as Markdown.
@@ -159,37 +170,34 @@ pub fn comparison_markdown(lines: &[Line]) -> String {
 const ACROSS_SEEDS: &str = "\nover seeds: accuracy and loss as mean and standard deviation, the mean of \
      seconds and bytes, the highest memory.";
 
-fn comparison_cells(lines: &[Line]) -> ([&'static str; 9], Vec<Vec<String>>) {
+fn comparison_cells(lines: &[Line]) -> (Vec<String>, Vec<Vec<String>>) {
+    let further = further(lines.iter().flat_map(|line| &line.further).map(|(label, _)| label));
     let spread = |mean: Mean, show: &dyn Fn(f64) -> String| match mean.deviation {
         Some(deviation) => format!("{} ± {}", show(mean.mean), show(deviation)),
         None => show(mean.mean),
     };
+    let percents = |accuracy: Option<Mean>| {
+        optional(accuracy, |it| spread(it, &|share| format!("{:.2}", 100.0 * share)) + " %")
+    };
     let rows = lines.iter().map(|line| {
-        vec![
-            line.variant.clone(),
-            line.module.clone(),
-            line.kind.clone(),
-            optional(line.accuracy, |it| {
-                spread(it, &|share| format!("{:.2}", 100.0 * share)) + " %"
-            }),
+        let mut cells = vec![line.variant.clone(), line.module.clone(), line.kind.clone()];
+        cells.push(percents(line.accuracy));
+        cells.extend(further.iter().map(|label| {
+            let of_label = line.further.iter().find(|(name, _)| name == label);
+            percents(of_label.and_then(|(_, accuracy)| *accuracy))
+        }));
+        cells.extend([
             spread(line.loss, &|loss| format!("{loss:.3}")),
             optional(line.chance_loss, |loss| format!("{loss:.3}")),
             optional(line.seconds, |seconds| format!("{seconds:.0}")),
             optional(line.peak_memory, bytes),
             bytes(line.bytes),
-        ]
+        ]);
+        cells
     });
-    let header = [
-        "variant",
-        "module",
-        "kind",
-        "accuracy",
-        "loss",
-        "chance",
-        "seconds",
-        "peak memory",
-        "written",
-    ];
+    let mut header: Vec<String> = ["variant", "module", "kind", "accuracy"].map(Into::into).into();
+    header.extend(further.iter().cloned());
+    header.extend(["loss", "chance", "seconds", "peak memory", "written"].map(String::from));
     (header, rows.collect())
 }
 

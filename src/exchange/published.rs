@@ -96,7 +96,7 @@ fn places(layers: &[Layer]) -> Vec<String> {
     let mut places = Vec::with_capacity(layers.len());
     for (index, layer) in layers.iter().enumerate() {
         places.push(match *layer {
-            Layer::Relu => String::new(),
+            Layer::Relu | Layer::Gru { .. } => String::new(),
             Layer::Conv { .. } if index == 0 => "Conv1".to_string(),
             Layer::Conv { .. } | Layer::Conv1d { .. } => format!("conv {index}"),
             Layer::Basic { channels: width, stride }

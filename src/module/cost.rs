@@ -2,6 +2,7 @@
 
 use super::layer::{ConvSpec, plan};
 use super::program::{is_conv, output};
+use crate::context::gru;
 use crate::kernel::maps_per_tile;
 use crate::pipeline::{Layer, Map};
 
@@ -30,6 +31,11 @@ impl Cost {
         // Whether a layer's input is at hand in the backward pass.
         let mut has_input = true;
         for (index, layer) in layers.iter().enumerate() {
+            if let Layer::Gru { channels: hidden, .. } = *layer {
+                cost.recur(map, hidden);
+                map.channels = hidden;
+                continue;
+            }
             let (plan, before) = (plan(*layer, map.channels, ""), map);
             for (at, conv) in plan.branch.iter().enumerate() {
                 map = cost.convolve(conv, map);
@@ -58,6 +64,17 @@ impl Cost {
         let positions = (map.height * map.width) as u64;
         let tile = maps_per_tile(positions as usize) as u64;
         self.tile = self.tile.max(tile);
+    }
+
+    /// A GRU: a graph of the whole batch, which keeps its input, gates, states and their gradients.
+    fn recur(&mut self, input: Map, hidden: usize) {
+        let shapes = gru::shapes(input.channels, hidden, "");
+        let values = shapes.iter().map(|it| it.dims.iter().product::<usize>() as u64);
+        self.parameters = self.parameters.saturating_add(values.sum());
+        let steps = (input.height * input.width) as u64;
+        let step = gru::operations(input.channels, hidden);
+        self.operations = self.operations.saturating_add((steps as f64 * step) as u64);
+        self.kept += steps * 2 * (input.channels + 8 * hidden) as u64;
     }
 
     fn convolve(&mut self, conv: &ConvSpec, input: Map) -> Map {

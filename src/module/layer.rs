@@ -11,7 +11,7 @@
 
 use candle_core::Tensor;
 
-use crate::Result;
+use crate::{Error, Result};
 use crate::kernel::Geometry;
 use crate::parameters::{ParameterShape, Parameters};
 use crate::pipeline::{Layer as Spec, Map};
@@ -101,6 +101,10 @@ pub(super) fn plan(spec: Spec, channels: usize, name: &str) -> Plan {
     };
     match spec {
         Spec::Relu => Plan { branch: Vec::new(), shortcut: None, out_channels: channels },
+        // It has no convolution: `crate::context` has it.
+        Spec::Gru { channels: out, .. } => {
+            Plan { branch: Vec::new(), shortcut: None, out_channels: out }
+        }
         Spec::Conv { channels: out, kernel, stride, padding } => Plan {
             branch: vec![conv("", kernel, stride, padding, channels, out)],
             shortcut: None,
@@ -151,6 +155,9 @@ impl Layer {
         }
         Ok(match spec {
             Spec::Relu => Layer::Relu,
+            Spec::Gru { .. } => {
+                return Err(Error::failed("a gru is no layer among others: it ends a module"));
+            }
             Spec::Conv { .. } | Spec::Conv1d { .. } => Layer::Conv(branch.remove(0)),
             Spec::Basic { .. } | Spec::Bottleneck { .. } => {
                 let shortcut = plan.shortcut.map(|conv| conv.build(parameters)).transpose()?;
@@ -185,7 +192,7 @@ impl Layer {
 pub(super) fn reads_only_relu(spec: Spec, channels: usize) -> bool {
     match spec {
         Spec::Relu => true,
-        Spec::Conv { .. } | Spec::Conv1d { .. } => false,
+        Spec::Conv { .. } | Spec::Conv1d { .. } | Spec::Gru { .. } => false,
         Spec::Basic { .. } | Spec::Bottleneck { .. } => plan(spec, channels, "").shortcut.is_some(),
     }
 }

@@ -2,12 +2,14 @@
 //!
 //! A module runs on every patch alone: its input is `[batch * patches, h, w, channels]`, its output
 //! the same with its own height, width and channels. What its loss sees is the mean over each
-//! patch's map ([`pooled`]); what the next module sees is the map itself.
+//! patch's map ([`pooled`]); what the next module sees is the map itself. Of sound, a window is the one
+//! patch, and the loss sees each step of its map.
 
 mod cost;
 mod graph;
 mod layer;
 mod pass;
+mod pooling;
 mod program;
 mod tile;
 
@@ -18,9 +20,11 @@ use candle_core::Tensor;
 pub use cost::Cost;
 use layer::Layer;
 use pass::Passes;
-pub use pass::{Keep, Memory};
+pub use pass::{Keep, Memory, Readout};
+pub use pooling::pooled;
 use program::Program;
 
+use crate::context::gru::{self, Gru};
 use crate::device::Device;
 use crate::parameters::{ParameterShape, Parameters};
 use crate::pipeline::{self, Map};
@@ -28,8 +32,11 @@ use crate::{Error, Result};
 
 /// A module with its parameters, training or frozen.
 pub struct Module {
+    /// All but a GRU at the end.
     specs: Vec<pipeline::Layer>,
     layers: Vec<Layer>,
+    context: Option<Gru>,
+    readout: Readout,
     /// Laid out for the maps it saw last.
     passes: RwLock<Option<Passes>>,
     /// Where the parameters lie.
@@ -46,26 +53,69 @@ impl Module {
     /// When a parameter is missing or has another shape.
     pub fn new(spec: &[pipeline::Layer], input: usize, parameters: &Parameters) -> Result<Self> {
         let mut channels = input;
-        let mut layers = Vec::with_capacity(spec.len());
-        for (index, spec) in spec.iter().enumerate() {
+        let front = pipeline::front(spec);
+        let mut layers = Vec::with_capacity(front.len());
+        for (index, spec) in front.iter().enumerate() {
             let layer = Layer::new(*spec, channels, &index.to_string(), parameters)?;
             channels = layer.out_channels(channels);
             layers.push(layer);
         }
+        let context = match spec.get(front.len()) {
+            Some(pipeline::Layer::Gru { channels: hidden, bptt }) => {
+                let name = front.len().to_string();
+                Some(Gru::new(channels, *hidden, *bptt, &name, parameters)?)
+            }
+            _ => None,
+        };
         Ok(Self {
-            specs: spec.to_vec(),
+            specs: front.to_vec(),
             layers,
+            context,
+            readout: Readout::default(),
             passes: RwLock::default(),
             device: parameters.device().clone(),
             graph: Mutex::default(),
         })
     }
 
-    /// `[n, h, w, channels]` -> `[n, h', w', channels']`. Leaves no graph.
+    /// The same, its loss seeing `readout` of its maps.
+    #[must_use]
+    pub fn reading(self, readout: Readout) -> Self {
+        Self { readout, ..self }
+    }
+
+    /// `[n, h, w, channels]` -> `[n, h', w', channels']`, through a GRU, too. Leaves no graph.
     ///
     /// # Errors
     /// When the input does not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let maps = self.maps(x)?;
+        Ok(match self.context_of(&maps)? {
+            Some(context) => context.detach(),
+            None => maps,
+        })
+    }
+
+    /// What a GRU at the end makes of the maps `[n, 1, steps, channels]` before it, `[n, 1, steps,
+    /// hidden]`, with a graph back to them and to its parameters; `None` where there is none.
+    ///
+    /// # Errors
+    /// When the maps do not fit.
+    pub fn context_of(&self, maps: &Tensor) -> Result<Option<Tensor>> {
+        let Some(gru) = &self.context else { return Ok(None) };
+        Ok(Some(gru.forward(&maps.squeeze(1)?)?.unsqueeze(1)?))
+    }
+
+    /// Whether it ends in a GRU.
+    pub fn has_context(&self) -> bool {
+        self.context.is_some()
+    }
+
+    /// `[n, h, w, channels]` -> `[n, h', w', channels']` before a GRU. Leaves no graph.
+    fn maps(&self, x: &Tensor) -> Result<Tensor> {
+        if self.layers.is_empty() {
+            return Ok(x.detach());
+        }
         if !self.device.has_kernels() {
             return Ok(self.graph(x)?.detach());
         }
@@ -77,7 +127,7 @@ impl Module {
         passes.forward(&self.parameters(), x)
     }
 
-    /// The same on candle's own operations, with a graph back to the parameters.
+    /// The maps before a GRU, on candle's own operations, with a graph back to the parameters.
     ///
     /// # Errors
     /// When the input does not fit.
@@ -85,14 +135,18 @@ impl Module {
         graph::forward(&self.layers, x)
     }
 
-    /// The mean of each map that comes out over height and width, `[n, h, w, channels]` ->
-    /// `[n, channels']`, outside any graph: [`Self::gradients`] carries its gradient back.
+    /// What the loss sees of the maps that come out before a GRU, outside any graph:
+    /// [`Self::gradients`] carries its gradient back. `[n, h, w, channels]` -> `[n, channels']`, the mean
+    /// of each map, or each of its positions, `[n * h' * w', channels']`.
     ///
     /// # Errors
     /// When the input does not fit.
     pub fn pooled(&self, x: &Tensor, keep: Keep) -> Result<Tensor> {
+        if self.layers.is_empty() {
+            return self.read(&x.detach());
+        }
         if !self.device.has_kernels() {
-            let pooled = self.graph(x)?.mean((1, 2))?;
+            let pooled = self.read(&self.graph(x)?)?;
             let detached = pooled.detach();
             *self.graph.lock().unwrap_or_else(PoisonError::into_inner) =
                 (keep == Keep::Activations).then_some(pooled);
@@ -100,10 +154,19 @@ impl Module {
         }
         self.prepare(x, true)?;
         let mut passes = self.passes.write().unwrap_or_else(PoisonError::into_inner);
-        passes.as_mut().ok_or_else(unprepared)?.pooled(&self.parameters(), x, keep)
+        passes.as_mut().ok_or_else(unprepared)?.pooled(&self.parameters(), x, keep, self.readout)
     }
 
-    /// Each parameter with its gradient, given `d_pooled` `[n, channels']`, that of [`Self::pooled`],
+    /// See [`Self::pooled`].
+    fn read(&self, maps: &Tensor) -> Result<Tensor> {
+        let (_, _, _, channels) = maps.dims4()?;
+        Ok(match self.readout {
+            Readout::Mean => maps.mean((1, 2))?,
+            Readout::Steps => maps.contiguous()?.reshape(((), channels))?,
+        })
+    }
+
+    /// Each parameter but those of a GRU with its gradient, given `d_pooled`, that of [`Self::pooled`],
     /// which was called with the same `x` and `keep` just before.
     ///
     /// By our kernels they depend on the number of threads, each of which sums a share of the maps.
@@ -116,13 +179,16 @@ impl Module {
         d_pooled: &Tensor,
         keep: Keep,
     ) -> Result<Vec<(Tensor, Tensor)>> {
+        if self.layers.is_empty() {
+            return Ok(Vec::new());
+        }
         let parameters = self.parameters();
         let tensors = parameters.iter().flat_map(|(weight, bias)| [*weight, *bias]).cloned();
         if !self.device.has_kernels() {
             let kept = self.graph.lock().unwrap_or_else(PoisonError::into_inner).take();
             let pooled = match kept {
                 Some(pooled) if keep == Keep::Activations => pooled,
-                _ => self.graph(x)?.mean((1, 2))?,
+                _ => self.read(&self.graph(x)?)?,
             };
             let gradients = pooled.mul(&d_pooled.detach())?.sum_all()?.backward()?;
             let with_gradient = tensors.filter_map(|it| Some((gradients.get(&it)?.clone(), it)));
@@ -130,7 +196,7 @@ impl Module {
         }
         let mut passes = self.passes.write().unwrap_or_else(PoisonError::into_inner);
         let passes = passes.as_mut().ok_or_else(unprepared)?;
-        let gradients = passes.gradients(&parameters, x, d_pooled, keep)?;
+        let gradients = passes.gradients(&parameters, x, d_pooled, keep, self.readout)?;
         let gradients = gradients.into_iter().flat_map(|(weight, bias)| [weight, bias]);
         Ok(tensors.zip(gradients).collect())
     }
@@ -193,20 +259,19 @@ fn unprepared() -> Error {
     Error::failed("a module was run before it was laid out")
 }
 
-/// What the loss and the probe of a module see: the mean over each patch's map, on the grid of
-/// patches. `[batch * grid * grid, h, w, channels]` -> `[batch, grid, grid, channels]`.
-pub fn pooled(maps: &Tensor, grid: usize) -> Result<Tensor> {
-    let means = crate::kernel::pool::mean_pool(maps)?;
-    let (patches, channels) = means.dims2()?;
-    Ok(means.reshape((patches / (grid * grid), grid, grid, channels))?)
-}
-
 /// The shapes of a module's parameters for maps of `input` channels, in order.
 pub fn shapes(spec: &[pipeline::Layer], input: usize) -> Vec<ParameterShape> {
     let mut channels = input;
     let mut shapes = Vec::new();
     for (index, spec) in spec.iter().enumerate() {
-        channels = layer::shapes(*spec, channels, &index.to_string(), &mut shapes);
+        let name = index.to_string();
+        channels = match *spec {
+            pipeline::Layer::Gru { channels: hidden, .. } => {
+                shapes.extend(gru::shapes(channels, hidden, &name));
+                hidden
+            }
+            _ => layer::shapes(*spec, channels, &name, &mut shapes),
+        };
     }
     shapes
 }

@@ -38,6 +38,16 @@ pub enum Keep {
     Nothing,
 }
 
+/// What a loss sees of the maps that come out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Readout {
+    /// The mean of each map over height and width: images, whose maps are patches.
+    #[default]
+    Mean,
+    /// Each position by itself: sound, whose positions are steps in time.
+    Steps,
+}
+
 /// Bytes that a module in training holds, besides its parameters and input.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Memory {
@@ -86,22 +96,33 @@ impl Passes {
         Ok(Tensor::from_vec(y, (maps, out.height, out.width, out.channels), &Device::Cpu)?)
     }
 
-    /// `[maps, h, w, channels]` -> the means over height and width, `[maps, channels']`.
+    /// `[maps, h, w, channels]` -> the means over height and width, `[maps, channels']`, or each
+    /// position, `[maps * h' * w', channels']`.
     pub fn pooled(
         &mut self,
         parameters: &Parameters<'_>,
         x: &Tensor,
         keep: Keep,
+        readout: Readout,
     ) -> Result<Tensor> {
-        let (maps, channels) = (x.dim(0)?, self.program.output.channels);
+        let (maps, output) = (x.dim(0)?, self.program.output);
+        let channels = output.channels;
+        let vectors = match readout {
+            Readout::Mean => 1,
+            Readout::Steps => output.height * output.width,
+        };
         let mut kept = std::mem::take(&mut self.kept);
         if keep == Keep::Activations {
             kept.resize_with(maps.div_ceil(self.tile(maps)), Buffer::default);
         }
         let slots = (keep == Keep::Activations).then_some(&mut kept[..]);
-        let pooled = self.run(parameters, x, channels, slots, |y, to| pool::means(y, channels, to));
+        let read = |y: &[f32], to: &mut [f32]| match readout {
+            Readout::Mean => pool::means(y, channels, to),
+            Readout::Steps => to.copy_from_slice(y),
+        };
+        let pooled = self.run(parameters, x, vectors * channels, slots, read);
         self.kept = kept;
-        Ok(Tensor::from_vec(pooled?, (maps, channels), &Device::Cpu)?)
+        Ok(Tensor::from_vec(pooled?, (maps * vectors, channels), &Device::Cpu)?)
     }
 
     /// All tiles, forward; `last` makes `len` values of each map that comes out.
@@ -139,8 +160,8 @@ impl Passes {
         Ok(out)
     }
 
-    /// The gradients of all weights and biases, in order, given that of the pooled vectors
-    /// `[maps, channels']` of `x`.
+    /// The gradients of all weights and biases, in order, given that of the pooled vectors of `x`, which
+    /// are as [`Self::pooled`] made them.
     ///
     /// Each thread sums a fixed share of the tiles; the shares are added in order. So the gradients
     /// depend on the number of threads, and on nothing else.
@@ -150,6 +171,7 @@ impl Passes {
         x: &Tensor,
         d_pooled: &Tensor,
         keep: Keep,
+        readout: Readout,
     ) -> Result<Vec<(Tensor, Tensor)>> {
         let program = &self.program;
         let tile = self.tile(x.dim(0)?);
@@ -167,14 +189,24 @@ impl Passes {
                         sums.clear();
                         let tiles = index * share..tiles.min((index + 1) * share);
                         let x = x.chunks(tile * program.input.len());
-                        let d_pooled = d_pooled.chunks(tile * program.output.channels);
+                        let len = match readout {
+                            Readout::Mean => program.output.channels,
+                            Readout::Steps => program.output.len(),
+                        };
+                        let d_pooled = d_pooled.chunks(tile * len);
                         let of_tile = x.zip(d_pooled).enumerate();
                         for (tile, of_tile) in of_tile.skip(tiles.start).take(tiles.len()) {
                             let kept = match keep {
                                 Keep::Activations => Some(&self.kept[tile]),
                                 Keep::Nothing => None,
                             };
-                            self.tile_back(&weights, of_tile, kept, &mut scratch, sums);
+                            let first = |dy: &mut [f32]| match readout {
+                                Readout::Mean => {
+                                    pool::spread(of_tile.1, program.output.channels, dy);
+                                }
+                                Readout::Steps => dy.copy_from_slice(of_tile.1),
+                            };
+                            self.tile_back(&weights, of_tile.0, first, kept, &mut scratch, sums);
                         }
                         self.give_back(scratch);
                     });
@@ -195,15 +227,14 @@ impl Passes {
     fn tile_back(
         &self,
         weights: &Weights<'_>,
-        (x, d_pooled): (&[f32], &[f32]),
+        x: &[f32],
+        first: impl FnOnce(&mut [f32]),
         kept: Option<&Buffer>,
         scratch: &mut Scratch,
         sums: &mut Sums,
     ) {
         let program = &self.program;
-        let channels = program.output.channels;
         let len = x.len() / program.input.len() * program.kept;
-        let first = |dy: &mut [f32]| pool::spread(d_pooled, channels, dy);
         match kept {
             Some(kept) => program.backward(weights, x, kept.read(len), scratch, sums, first),
             None => {

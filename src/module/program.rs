@@ -61,7 +61,8 @@ pub(super) enum Work {
 }
 
 impl Program {
-    /// The layers `specs` on maps of the size `map`; `None` where a kernel does not fit its map.
+    /// The layers `specs` on maps of the size `map`; `None` where a kernel does not fit its map, or where
+    /// a GRU is among them.
     pub fn new(specs: &[Spec], map: Map) -> Option<Self> {
         let tile = maps_per_tile(smallest(specs, map)?);
         let mut program = Self {
@@ -112,7 +113,8 @@ impl Program {
             }
         }
         let work = match spec {
-            Spec::Relu => Work::Relu,
+            // There is no GRU here (see `smallest`).
+            Spec::Relu | Spec::Gru { .. } => Work::Relu,
             Spec::Conv { .. } | Spec::Conv1d { .. } => Work::Conv { conv: branch[0], relu: fused },
             Spec::Basic { .. } | Spec::Bottleneck { .. } => {
                 let shortcut = plan.shortcut.as_ref().map(|conv| {
@@ -159,11 +161,14 @@ pub(super) fn output(geometry: &Geometry) -> Map {
     }
 }
 
-/// Positions of the smallest map on the way; `None` where a kernel does not fit.
+/// Positions of the smallest map on the way; `None` where a kernel does not fit, or a GRU is among them.
 fn smallest(specs: &[Spec], map: Map) -> Option<usize> {
     let mut smallest = map.height * map.width;
     let mut map = map;
     for spec in specs {
+        if let Spec::Gru { .. } = spec {
+            return None;
+        }
         let plan = plan(*spec, map.channels, "");
         for conv in &plan.branch {
             let geometry = conv.geometry(map);

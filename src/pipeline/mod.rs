@@ -33,12 +33,23 @@
 //! normalise = { mean = [0.4120], std = [0.2570] }  # a number per channel; the paper's values
 //! views = 1               # frozen crops stored of every training sample; of a test sample, the centre
 //!
+//! # … or of sound, where it says `rate`:
+//! rate = 16000            # samples a second, to which recordings are resampled; must be given
+//! window = 20480          # samples that are seen of a recording; must be given
+//! hop = 160               # windows start at multiples of it, and pooled vectors are means over it
+//! clip = 160000           # samples kept of a recording, from its start; all when left out
+//! short = "pad"           # a recording shorter than a window has silence behind it; or "skip"
+//! normalise = { mean = [0.0], std = [0.1] }  # as the training split has them when left out
+//! views = 1               # frozen windows stored of every training recording
+//!
 //! [[modules]]             # one or more, in order
 //! name = "a"              # letters, digits, - and _; not "ingest", "probe" or "untrained"
 //! in_channels = 1         # channels it expects from the module before; checked if given
 //! layers = [
 //!     { conv = { channels = 32, kernel = 5, stride = 1, padding = 2 } },
-//!     { relu = {} },
+//!     { relu = {} },                         # of sound: conv1d, relu, and at the end gru
+//!     # { conv1d = { channels = 512, kernel = 10, stride = 5, padding = 2 } },
+//!     # { gru = { channels = 256, bptt = true } },
 //!     { basic = { channels = 32, stride = 1, blocks = 3 } },
 //!     { bottleneck = { planes = 32, stride = 1, blocks = 3 } },
 //! ]
@@ -94,7 +105,10 @@
 //!
 //! **Layers.** `stride` is 1 and `blocks` is 1 when left out, and the `padding` of a convolution
 //! is half its kernel. Of several blocks only the first has the stride. A bottleneck gives four
-//! times its planes.
+//! times its planes. Sound is one map a window, and its layers run along it. A `gru` ends its module: what
+//! it makes of a step and those before is the context that predicts (and what the probe and the next
+//! module see), what goes into it are the targets. With `bptt = false` its state is detached at every
+//! step.
 //!
 //! **Views.** The first module draws a new crop and flip in every epoch; what it writes has them
 //! frozen. With `views`, `V`, it writes that many crops of every training sample, and later modules
@@ -117,7 +131,7 @@
 //! modules, which are called `m0`, `m1` and so on. `"each"` makes every unit a module, `"end-to-end"` makes one of
 //! all; a number
 //! makes so many modules, the first ones a unit larger if need be; a list has the units of each
-//! module. A unit is a block or a convolution; a ReLU stays with what it follows, and a block
+//! module. A unit is a block, a convolution or a GRU; a ReLU stays with what it follows, and a block
 //! with a convolution right before it. Modules that are cut have no `epochs`, `learning_rate` and
 //! `activations` of their own.
 //!
@@ -169,6 +183,7 @@ use crate::loss::Bounded;
 pub use bytes::in_words as bytes_in_words;
 pub use name_pattern::NamePattern;
 pub use settings::*;
+pub use shapes::Pooling;
 
 /// The environment variable with the folder that relative paths of data start from.
 pub const DATA_ROOT_VARIABLE: &str = "GIMLET_DATA";
@@ -246,8 +261,12 @@ fn read(
     let raw = raw::Pipeline::deserialize(toml::de::Deserializer::from(document.clone()))
         .map_err(|error| wording::mistyped(&error, document.get_ref()))?;
 
-    let data = data::resolve(&raw.data, file, origin, environment, Medium::Image)?;
     let view = view::resolve(&raw.view)?;
+    let medium = match view {
+        View::Images(_) => Medium::Image,
+        View::Sound(_) => Medium::Sound,
+    };
+    let data = data::resolve(&raw.data, file, origin, environment, medium)?;
     let training = training(&raw.training)?;
     let loss = loss(raw.loss.as_ref(), document.get_ref())?;
     let store = store(&raw.store)?;
@@ -354,12 +373,18 @@ fn check_shapes(
     loss: &Loss,
     planned: &[Planned],
 ) -> Result<(), Fault> {
-    let Some(size) = image_size(&data.source, view) else { return Ok(()) };
+    let size = match view {
+        // Windows are of one size, whatever the recordings.
+        View::Sound(_) => Some(0),
+        View::Images(_) => image_size(&data.source, view),
+    };
+    let Some(size) = size else { return Ok(()) };
     let modules = planned.iter().map(|planned| &planned.module);
     let Err(misfit) = walk(view, loss, modules, (size, size)) else { return Ok(()) };
-    let patch = raw.view.patch.span();
+    let view = &raw.view;
+    let patch = view.get_ref().patch.as_ref().map_or(view.span(), toml::Spanned::span);
     let span = match misfit.culprit {
-        Culprit::Crop => raw.view.crop.as_ref().map_or(patch, toml::Spanned::span),
+        Culprit::Crop => view.get_ref().crop.as_ref().map_or(patch, toml::Spanned::span),
         Culprit::Patch => patch,
         Culprit::Loss(keys) => {
             keys.iter().find_map(|key| loss_span(document, loss, key)).unwrap_or(patch)

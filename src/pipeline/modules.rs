@@ -84,12 +84,25 @@ pub fn resolve(
         }
         before = (format!("`{name}`"), given);
     }
-    let Some(split) = split else { return Ok(planned) };
-    Ok(split::cut(all_layers, split)?
-        .into_iter()
-        .enumerate()
-        .map(|(index, layers)| plan(format!("m{index}"), layers, defaults))
-        .collect())
+    if let Some(split) = split {
+        let cut = split::cut(all_layers, split)?.into_iter().enumerate();
+        planned = cut.map(|(index, layers)| plan(format!("m{index}"), layers, defaults)).collect();
+    }
+    planned.iter().try_for_each(check_order)?;
+    Ok(planned)
+}
+
+/// A GRU makes the context that its module's loss predicts with: nothing of the module follows it.
+fn check_order(planned: &Planned) -> Result<(), Fault> {
+    let Module { layers, name, .. } = &planned.module;
+    let gru = layers.iter().position(|layer| matches!(layer, Layer::Gru { .. }));
+    match gru.filter(|place| place + 1 < layers.len()) {
+        None => Ok(()),
+        Some(place) => {
+            let message = format!("a gru is the last layer of its module, and `{name}` goes on");
+            Err(Fault::at(planned.origins[place].clone(), message))
+        }
+    }
 }
 
 /// A module that says nothing of its own.
@@ -213,16 +226,21 @@ fn expand(raw: &raw::Layer) -> Result<Vec<Layer>, Fault> {
         Ok((0..blocks).map(|at| block(if at == 0 { stride } else { 1 })).collect())
     };
     match raw {
-        raw::Layer::Conv(conv) => {
+        raw::Layer::Conv(conv) | raw::Layer::Conv1d(conv) => {
             let kernel = whole(&conv.kernel, "kernel", SIZE)?;
             let padding = optional_whole(&conv.padding, "padding", 0..=*SIZE.end())?;
-            Ok(vec![Layer::Conv {
-                channels: whole(&conv.channels, "channels", SIZE)?,
-                kernel,
-                stride: stride(&conv.stride)?,
-                padding: padding.unwrap_or(kernel / 2),
+            let padding = padding.unwrap_or(kernel / 2);
+            let channels = whole(&conv.channels, "channels", SIZE)?;
+            let stride = stride(&conv.stride)?;
+            Ok(vec![match raw {
+                raw::Layer::Conv1d(_) => Layer::Conv1d { channels, kernel, stride, padding },
+                _ => Layer::Conv { channels, kernel, stride, padding },
             }])
         }
+        raw::Layer::Gru(gru) => Ok(vec![Layer::Gru {
+            channels: whole(&gru.channels, "channels", SIZE)?,
+            bptt: gru.bptt.unwrap_or(true),
+        }]),
         raw::Layer::Relu(_) => Ok(vec![Layer::Relu]),
         raw::Layer::Basic(raw) => {
             let channels = whole(&raw.channels, "channels", SIZE)?;

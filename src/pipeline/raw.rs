@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use toml::Spanned;
 
-use super::settings::{ActivationType, Activations, Compression, Loss, OnBadSample};
+use super::settings::{ActivationType, Activations, Compression, Loss, OnBadSample, Short};
 
 /// A key that may be left out, with the position of its value.
 pub type Optional<T> = Option<Spanned<T>>;
@@ -19,7 +19,7 @@ pub struct Pipeline {
     pub name: Optional<String>,
     pub seed: Option<u64>,
     pub data: Spanned<Data>,
-    pub view: View,
+    pub view: Spanned<View>,
     pub modules: Spanned<Vec<Spanned<Module>>>,
     pub split: Optional<Split>,
     pub loss: Option<Loss>,
@@ -64,11 +64,16 @@ pub struct Textures {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct View {
     pub resize: Optional<usize>,
-    pub grayscale: Option<bool>,
+    pub grayscale: Optional<bool>,
     pub crop: Optional<usize>,
-    pub flip: Option<bool>,
-    pub patch: Spanned<usize>,
-    pub stride: Spanned<usize>,
+    pub flip: Optional<bool>,
+    pub patch: Optional<usize>,
+    pub stride: Optional<usize>,
+    pub rate: Optional<usize>,
+    pub clip: Optional<usize>,
+    pub window: Optional<usize>,
+    pub hop: Optional<usize>,
+    pub short: Optional<Short>,
     pub normalise: Option<Normalise>,
     pub views: Optional<usize>,
 }
@@ -97,6 +102,8 @@ pub struct Module {
 #[serde(rename_all = "lowercase")]
 pub enum Layer {
     Conv(Conv),
+    Conv1d(Conv),
+    Gru(Gru),
     Relu(Empty),
     Basic(Basic),
     Bottleneck(Bottleneck),
@@ -109,6 +116,13 @@ pub struct Conv {
     pub kernel: Spanned<usize>,
     pub stride: Optional<usize>,
     pub padding: Optional<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Gru {
+    pub channels: Spanned<usize>,
+    pub bptt: Option<bool>,
 }
 
 #[derive(Deserialize)]

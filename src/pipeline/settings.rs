@@ -193,9 +193,89 @@ pub enum OnBadSample {
     Skip,
 }
 
-/// How a sample is seen: from a decoded image to patches.
+/// How a sample is seen.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct View {
+#[serde(untagged)]
+pub enum View {
+    Images(ImageView),
+    Sound(SoundView),
+}
+
+impl View {
+    /// Of what the first module reads: 1 or 3.
+    pub fn channels(&self) -> usize {
+        match self {
+            View::Images(view) => view.channels(),
+            View::Sound(_) => 1,
+        }
+    }
+
+    /// Frozen crops or windows that are stored of every sample of a split.
+    pub fn views_of(&self, split: Split) -> usize {
+        match (split, self) {
+            (Split::Train, View::Images(view)) => view.views,
+            (Split::Train, View::Sound(view)) => view.views,
+            (Split::Test, _) => 1,
+        }
+    }
+
+    /// The attributes of a row of activations: which view of its sample it is, and what frames that. Of
+    /// an image, the first row and column of the crop, and 1 where it is mirrored; of sound, the first
+    /// sample of the window.
+    pub fn attributes(&self) -> &'static [&'static str] {
+        match self {
+            View::Images(_) => &["view", "crop_top", "crop_left", "flip"],
+            View::Sound(_) => &["view", "start"],
+        }
+    }
+}
+
+/// From a waveform to a window of it, which is the one patch that the first module sees.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SoundView {
+    /// Samples a second: recordings are resampled at ingest.
+    pub rate: u32,
+    /// Samples of a recording that are kept, from its start; all when `None`.
+    pub clip: Option<usize>,
+    /// Samples of the window: at random in training, the centre in evaluation.
+    pub window: usize,
+    /// Samples between the places where a window may start; pooled vectors are means over so many.
+    pub hop: usize,
+    /// What becomes of a recording that is shorter than the window.
+    pub short: Short,
+    /// (value - mean) / std; `None`: as the training split has them.
+    pub normalise: Option<Normalise>,
+    /// Frozen windows that are stored of every training recording; of a test recording it is the centre.
+    pub views: usize,
+}
+
+/// Of values in [-1, 1].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Normalise {
+    pub mean: f32,
+    pub std: f32,
+}
+
+/// What becomes of a recording that is shorter than the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Short {
+    /// Silence follows it.
+    Pad,
+    /// It is left out.
+    Skip,
+}
+
+impl SoundView {
+    /// Hops that begin in a window.
+    pub fn frames(&self) -> usize {
+        self.window.div_ceil(self.hop)
+    }
+}
+
+/// From a decoded image to patches.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ImageView {
     /// Images are resized to this height and width at ingest.
     pub resize: Option<usize>,
     /// One channel (ITU-R 601 luma) instead of three.
@@ -216,7 +296,7 @@ pub struct View {
     pub views: usize,
 }
 
-impl View {
+impl ImageView {
     /// 1 or 3.
     pub fn channels(&self) -> usize {
         if self.grayscale { 1 } else { 3 }
@@ -225,14 +305,6 @@ impl View {
     /// The number of patches along one side of a crop of `crop` pixels.
     pub fn grid(&self, crop: usize) -> usize {
         (crop - self.patch) / self.stride + 1
-    }
-
-    /// Frozen crops that are stored of every sample of a split.
-    pub fn views_of(&self, split: Split) -> usize {
-        match split {
-            Split::Train => self.views,
-            Split::Test => 1,
-        }
     }
 }
 
@@ -272,6 +344,21 @@ pub struct Module {
     pub activations: Activations,
 }
 
+impl Module {
+    /// The layers that make what its loss takes for targets: all but a GRU at the end.
+    pub fn front(&self) -> &[Layer] {
+        front(&self.layers)
+    }
+}
+
+/// See [`Module::front`].
+pub fn front(layers: &[Layer]) -> &[Layer] {
+    match layers {
+        [front @ .., Layer::Gru { .. }] => front,
+        _ => layers,
+    }
+}
+
 /// One layer, or one residual block. What each computes is in [`crate::module`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -292,6 +379,13 @@ pub enum Layer {
         padding: usize,
     },
     Relu,
+    /// A gated recurrent unit along the width of maps, the last layer of its module: what comes out is
+    /// the context that predicts, what goes in are the targets (Löwe et al. 2019, audio).
+    Gru {
+        channels: usize,
+        /// Whether gradients go back in time; else the state is detached at every step.
+        bptt: bool,
+    },
     /// A pre-activation block of two 3x3 convolutions.
     Basic {
         channels: usize,

@@ -1,6 +1,6 @@
 //! The shapes that flow through a pipeline.
 
-use super::settings::{Layer, Loss, Map, Module, Pipeline, Source, View};
+use super::settings::{ImageView, Layer, Loss, Map, Module, Pipeline, Source, View};
 use crate::error::{Error, Kind, Result};
 use crate::loss::Sizes;
 
@@ -48,11 +48,28 @@ impl Pipeline {
         image_size(&self.data.source, &self.view)
     }
 
+    /// What the loss of module `index` is computed on, which reads and writes such `maps`; labels tell
+    /// `classes` apart.
+    pub fn sizes(
+        &self,
+        index: usize,
+        pooling: Pooling,
+        (input, output): Ends,
+        classes: usize,
+    ) -> Sizes {
+        let front = self.modules[index].front();
+        // Every layer fits, or there would be no output.
+        let seen = front.iter().try_fold(input, |map, layer| layer.output(map)).unwrap_or(output);
+        let (rows, columns) = pooling.seen(seen);
+        Sizes { channels: seen.channels, context: output.channels, rows, columns, classes }
+    }
+
     /// Input and output of every module, for one patch of an image of `image` (height, width)
     /// pixels. `image` is the size after `resize` and before `crop`.
     ///
     /// # Errors
     /// [`Kind::Usage`] when a crop, a patch, a kernel or the rows the loss predicts do not fit.
+    /// Sound has windows of one size, whatever that of the recordings.
     pub fn shapes(&self, image: (usize, usize)) -> Result<Vec<Ends>> {
         walk(&self.view, &self.loss, self.modules.iter(), image).map_err(|misfit| {
             let message = format!("{}: {}", self.file.display(), misfit.message);
@@ -65,8 +82,55 @@ impl Pipeline {
     }
 }
 
+/// How the maps of a sample become the vectors that losses and probes see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pooling {
+    /// Of an image: the mean of each patch's map, on a square grid of patches.
+    Patches { grid: usize },
+    /// Of sound: each step of the one map. What is stored for probes are means over `frames` equal
+    /// parts of the window, or the steps, where there are fewer.
+    Steps { frames: usize },
+}
+
+impl Pooling {
+    /// How samples of this size (height, width) are pooled; they must fit the view.
+    pub fn of(view: &View, (height, _): (usize, usize)) -> Self {
+        match view {
+            View::Images(view) => {
+                Self::Patches { grid: view.grid(view.crop.unwrap_or(height)) }
+            }
+            View::Sound(view) => Self::Steps { frames: view.frames() },
+        }
+    }
+
+    /// Maps of a sample.
+    pub fn maps(self) -> usize {
+        match self {
+            Self::Patches { grid } => grid * grid,
+            Self::Steps { .. } => 1,
+        }
+    }
+
+    /// Rows and columns of the vectors that the loss sees, of such maps.
+    pub fn seen(self, map: Map) -> (usize, usize) {
+        match self {
+            Self::Patches { grid } => (grid, grid),
+            Self::Steps { .. } => (map.width, 1),
+        }
+    }
+
+    /// Rows and columns of the pooled vectors that are stored, of such maps.
+    pub fn stored(self, map: Map) -> (usize, usize) {
+        match self {
+            Self::Patches { grid } => (grid, grid),
+            Self::Steps { frames } => (map.width.min(frames), 1),
+        }
+    }
+}
+
 /// See [`Pipeline::image_size`].
 pub fn image_size(source: &Source, view: &View) -> Option<usize> {
+    let View::Images(view) = view else { return None };
     let made = match source {
         Source::Textures(textures) => Some(textures.size),
         Source::Files(_) => None,
@@ -81,38 +145,75 @@ pub fn walk<'a>(
     modules: impl Iterator<Item = &'a Module> + Clone,
     image: (usize, usize),
 ) -> Result<Vec<Ends>, Misfit> {
-    let (rows, columns) = grid(view, image)?;
-    let mut channels = view.channels();
-    for module in modules.clone() {
-        channels = module.layers.iter().fold(channels, |it, layer| layer.out_channels(it));
-        let sizes = Sizes::grid(channels, [rows, columns]);
+    let check = |sizes: Sizes, smaller: &str| {
         loss.recipe().check(sizes).map_err(|misfit| Misfit {
             culprit: Culprit::Loss(misfit.keys),
             message: misfit.message,
-            hint: misfit.keys.first().map(|key| {
-                format!("lower `loss.{}.{key}`, or take a smaller patch or stride", loss.name())
-            }),
-        })?;
-    }
-    let patches = rows * columns;
-    let mut map = Map { height: view.patch, width: view.patch, channels: view.channels() };
+            hint: misfit
+                .keys
+                .first()
+                .map(|key| format!("lower `loss.{}.{key}`, or take {smaller}", loss.name())),
+        })
+    };
+    let (patches, mut map) = match view {
+        View::Images(view) => {
+            let (rows, columns) = grid(view, image)?;
+            let mut channels = view.channels();
+            for module in modules.clone() {
+                let layers = module.layers.iter();
+                channels = layers.fold(channels, |it, layer| layer.out_channels(it));
+                check(Sizes::grid(channels, [rows, columns]), "a smaller patch or stride")?;
+            }
+            let side = view.patch;
+            (rows * columns, Map { height: side, width: side, channels: view.channels() })
+        }
+        View::Sound(view) => (1, Map { height: 1, width: view.window, channels: 1 }),
+    };
     let mut shapes = Vec::new();
     for (at, module) in modules.enumerate() {
         let input = map;
         for (index, layer) in module.layers.iter().enumerate() {
             let culprit = Culprit::Layer { module: at, layer: index };
+            check_medium(*layer, view, &module.name)
+                .map_err(|message| Misfit::of(culprit, message))?;
             map = layer
                 .output(map)
                 .ok_or_else(|| Misfit::of(culprit, too_large(*layer, map, &module.name)))?;
             check_values(patches, map).map_err(|message| Misfit::of(culprit, message))?;
+        }
+        if let View::Sound(_) = view {
+            let channels = module.front().iter().fold(input.channels, |c, it| it.out_channels(c));
+            let sizes = Sizes { context: map.channels, ..Sizes::grid(channels, [map.width, 1]) };
+            check(sizes, "a longer window or smaller strides")?;
         }
         shapes.push((input, map));
     }
     Ok(shapes)
 }
 
+/// Fails unless a layer is one for what the view gives.
+fn check_medium(layer: Layer, view: &View, module: &str) -> Result<(), String> {
+    let (name, sound) = match layer {
+        Layer::Relu => return Ok(()),
+        Layer::Conv { .. } => ("conv", false),
+        Layer::Basic { .. } => ("basic", false),
+        Layer::Bottleneck { .. } => ("bottleneck", false),
+        Layer::Conv1d { .. } => ("conv1d", true),
+        Layer::Gru { .. } => ("gru", true),
+    };
+    match (sound, view) {
+        (true, View::Images(_)) => {
+            Err(format!("module `{module}`: `{name}` is a layer for sound, the view has images"))
+        }
+        (false, View::Sound(_)) => {
+            Err(format!("module `{module}`: `{name}` is a layer for images, the view has sound"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Rows and columns of the grid of patches.
-fn grid(view: &View, (height, width): (usize, usize)) -> Result<(usize, usize), Misfit> {
+fn grid(view: &ImageView, (height, width): (usize, usize)) -> Result<(usize, usize), Misfit> {
     let (what, height, width) = match view.crop {
         Some(crop) if crop > height || crop > width => {
             let message =
@@ -151,6 +252,13 @@ fn too_large(layer: Layer, map: Map, module: &str) -> String {
         }
         _ => (3, 1),
     };
+    if let Layer::Conv1d { .. } = layer {
+        return format!(
+            "a kernel of {kernel} in module `{module}` is longer than its {} steps with {padding} of \
+             padding",
+            map.width
+        );
+    }
     format!(
         "a kernel of {kernel}x{kernel} in module `{module}` is larger than its map of {}x{} with \
          {padding} of padding",
@@ -164,6 +272,7 @@ impl Layer {
         match *self {
             Layer::Conv { channels, .. }
             | Layer::Conv1d { channels, .. }
+            | Layer::Gru { channels, .. }
             | Layer::Basic { channels, .. } => channels,
             Layer::Bottleneck { planes, .. } => EXPANSION * planes,
             Layer::Relu => input,
@@ -176,7 +285,7 @@ impl Layer {
             Layer::Conv { kernel, stride, padding, .. }
             | Layer::Conv1d { kernel, stride, padding, .. } => (kernel, stride, padding),
             Layer::Basic { stride, .. } | Layer::Bottleneck { stride, .. } => (3, stride, 1),
-            Layer::Relu => (1, 1, 0),
+            Layer::Relu | Layer::Gru { .. } => (1, 1, 0),
         };
         let side = |side: usize| Some((side + 2 * padding).checked_sub(kernel)? / stride + 1);
         let flat = matches!(self, Layer::Conv1d { .. });

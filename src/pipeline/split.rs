@@ -9,7 +9,7 @@ use crate::error::counted;
 
 /// Cuts `layers` as `split` says; the layers of each module.
 ///
-/// The unit of a cut is a block or a convolution. A ReLU stays with what it follows, and a block
+/// The unit of a cut is a block, a convolution or a GRU. A ReLU stays with what it follows, and a block
 /// with a convolution right before it: the stem of a network is no module.
 ///
 /// # Errors
@@ -56,6 +56,7 @@ fn units(layers: Vec<Spanned<Layer>>) -> Vec<Vec<Spanned<Layer>>> {
     for layer in layers {
         let joins = |unit: &Vec<Spanned<Layer>>| match layer.get_ref() {
             Layer::Relu => true,
+            Layer::Gru { .. } => false,
             Layer::Conv { .. } | Layer::Conv1d { .. } => {
                 unit.iter().all(|layer| matches!(layer.get_ref(), Layer::Relu))
             }

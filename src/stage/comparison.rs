@@ -22,6 +22,9 @@ pub struct Line {
     pub seeds: usize,
     /// Of the probe on the test split; `None` without labels.
     pub accuracy: Option<Mean>,
+    /// The same of further labels, each by its name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<(String, Option<Mean>)>,
     /// The module's own loss on the test split.
     pub loss: Mean,
     pub chance_loss: Option<f64>,
@@ -60,6 +63,16 @@ pub fn lines(variant: &str, runs: &[Vec<Row>]) -> Vec<Line> {
             kind: row.probe.kind.clone(),
             seeds: rows.len(),
             accuracy: Mean::of(&all(&|row| row.probe.accuracy)),
+            further: row
+                .probe
+                .further
+                .iter()
+                .enumerate()
+                .map(|(place, judged)| {
+                    let accuracy = |row: &Row| row.probe.further.get(place)?.accuracy;
+                    (judged.label.clone(), Mean::of(&all(&accuracy)))
+                })
+                .collect(),
             loss: Mean::of(&all(&|row| Some(row.probe.loss)))?,
             chance_loss: row.probe.chance_loss,
             seconds: Mean::of(&all(&|row| row.seconds)).map(|it| it.mean),

@@ -8,13 +8,13 @@ use std::ops::Range;
 
 use gimlet_store::{Column, Schema};
 
-use super::layout::{activation_column, image_column, pooled_column};
+use super::layout::{activation_column, image_column, pooled_column, sound_column};
 use super::plan::Step;
 use crate::Result;
 use crate::loss::Sizes;
 use crate::module;
-use crate::pipeline::{Map, Pipeline, Source, Split};
-use crate::train::input::ATTRIBUTES;
+use crate::pipeline::{Map, Pipeline, Pooling, Source, Split, View};
+use crate::view;
 
 /// Additions and multiplications a second, forward: two cores with AVX-512, all told.
 const FORWARD_RATE: f64 = 250e9;
@@ -56,6 +56,8 @@ pub struct Costs<'a> {
     /// Of the train and the test split.
     samples: [u64; 2],
     image: (usize, usize),
+    pub(super) pooling: Pooling,
+    /// Maps of a sample.
     pub(super) patches: usize,
     /// What each module reads and writes, one patch.
     maps: Vec<(Map, Map)>,
@@ -91,11 +93,14 @@ impl<'a> Costs<'a> {
     /// When the images do not fit the pipeline.
     pub fn new(pipeline: &'a Pipeline, samples: [u64; 2], image: (usize, usize)) -> Result<Self> {
         let maps = pipeline.shapes(image)?;
-        let patches = crate::view::patch_shape(&pipeline.view, image)?.patches();
+        if let View::Images(view) = &pipeline.view {
+            view::patch_shape(view, image)?;
+        }
+        let pooling = Pooling::of(&pipeline.view, image);
         let layers = pipeline.modules.iter().zip(&maps);
         let modules =
             layers.map(|(module, maps)| module::Cost::of(&module.layers, maps.0)).collect();
-        Ok(Self { pipeline, samples, image, patches, maps, modules })
+        Ok(Self { pipeline, samples, image, pooling, patches: pooling.maps(), maps, modules })
     }
 
     /// What module `index` reads and writes of one patch.
@@ -115,8 +120,8 @@ impl<'a> Costs<'a> {
 
     /// What the loss of module `index` is computed on.
     pub(super) fn sizes(&self, index: usize) -> Sizes {
-        let sizes = Sizes::grid(self.output(index).channels, [self.patches.isqrt(); 2]);
-        Sizes { classes: self.classes(), ..sizes }
+        let (input, output) = self.maps[index];
+        self.pipeline.sizes(index, self.pooling, (input, output), self.classes())
     }
 
     /// Classes that labels tell apart, as far as that is known before any is read.
@@ -151,22 +156,28 @@ impl<'a> Costs<'a> {
             columns,
             source,
             label_names: None,
-            attributes: if source { vec![] } else { ATTRIBUTES.map(String::from).to_vec() },
+            attributes: match source {
+                true => vec![],
+                false => self.pipeline.view.attributes().iter().map(|it| it.to_string()).collect(),
+            },
         };
         match step {
             Step::Ingest => {
-                let channels = self.pipeline.view.channels();
-                vec![schema(vec![image_column(self.image, channels)], true)]
+                let column = match &self.pipeline.view {
+                    View::Images(view) => image_column(self.image, view.channels()),
+                    View::Sound(_) => sound_column(self.image.1),
+                };
+                vec![schema(vec![column], true)]
             }
             Step::Untrained => {
-                let pooled = self.maps.iter().map(|maps| pooled_column(self.patches, maps.1));
+                let pooled = self.maps.iter().map(|maps| pooled_column(self.pooling, maps.1));
                 pooled.map(|column| schema(vec![column], false)).collect()
             }
             Step::Encode(index) => {
                 let (dtype, output) = (self.pipeline.store.dtype, self.output(index));
                 let activation = activation_column(dtype, self.patches, output);
                 let columns = stored[index].then_some(activation).into_iter();
-                let columns = columns.chain([pooled_column(self.patches, output)]).collect();
+                let columns = columns.chain([pooled_column(self.pooling, output)]).collect();
                 vec![schema(columns, false)]
             }
             Step::Train(_) | Step::Probe(_) => vec![],
@@ -273,7 +284,7 @@ impl<'a> Costs<'a> {
     /// Both twins: reading their pooled vectors, and the classifier's epochs.
     fn probe_seconds(&self, index: usize) -> f64 {
         let classes = self.classes();
-        let pooled = pooled_column(self.patches, self.output(index));
+        let pooled = pooled_column(self.pooling, self.output(index));
         let rows = (self.samples[0] + self.samples[1]) as f64;
         let passes = self.pipeline.probe.epochs as f64 * self.samples[0] as f64;
         let operations = passes * (6 * self.output(index).channels * classes) as f64;

@@ -1,4 +1,4 @@
-//! What a trained stack makes of new images, without a store in between.
+//! What a trained stack makes of new images or recordings, without a store in between.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -19,21 +19,27 @@ use crate::device;
 use crate::module::{self, Module};
 use crate::source::{Sample, Source};
 use crate::train::input::POOLED;
-use crate::view::{self, Framing, PatchShape, Pixels};
+use crate::pipeline::{Pooling, Short, View};
+use crate::view::{self, Framing};
 use crate::{Error, Result};
 
 /// The column that holds the mean of the pooled vectors over the grid, `[channels]`.
 const EMBEDDING: &str = "embedding";
 
+/// The column that holds what is said in a recording.
+const TEXT: &str = "text";
+
 impl Run<'_> {
-    /// Writes, as one Parquet file, what the modules up to `last` make of the images of `source`:
-    /// their centre crops, a few at a time. Returns the rows that were written.
+    /// Writes, as one Parquet file, what the modules up to `last` make of the samples of `source`: of the
+    /// centre crops of images, of the middle windows of recordings, a few at a time. Returns the rows
+    /// that were written.
     ///
-    /// Columns: `id`, the row in the source; `label`, null where there is none; `source`;
-    /// [`EMBEDDING`] `[channels]`; `pooled` `[grid, grid, channels]`. The last two are f32.
+    /// Columns: `id`, the row in the source; `label`, null where there is none; `source`; of recordings
+    /// `text`, null where there is none; [`EMBEDDING`] `[channels]`; `pooled` `[rows, columns, channels]`.
+    /// The last two are f32.
     ///
     /// # Errors
-    /// [`crate::Kind::NotReady`] when a module has no weights; when an image is broken and
+    /// [`crate::Kind::NotReady`] when a module has no weights; when a sample is broken and
     /// `data.on_bad_sample` is `fail`, or none can be read; when `out` cannot be written.
     pub fn embed(&self, source: &dyn Source, last: usize, out: impl Write + Send) -> Result<usize> {
         let stack = (0..=last).map(|it| self.encoder(it)).collect::<Result<Vec<_>>>()?;
@@ -41,25 +47,22 @@ impl Run<'_> {
         self.progress.begin("embed", rows as u64, 0);
         let mut out = Some(out);
         let mut file: Option<Embeddings<_>> = None;
-        // One row alone, to see how large images are.
+        // One row alone, to see how large samples are.
         let (mut next, mut at_once, mut skipped) = (0, 1, 0);
         while next < rows {
             let wanted: Vec<usize> = (next..rows.min(next + at_once)).collect();
             next += wanted.len();
-            let size = file.as_ref().map(|it| it.size);
-            let read = self.samples(source, &wanted, size)?;
-            skipped += read.skipped.len();
-            for batch in read.whole.chunks(BATCH) {
+            let looked = self.look(source, &wanted, file.as_ref().map(|it| it.size))?;
+            skipped += looked.skipped;
+            at_once = looked.at_once.unwrap_or(at_once);
+            for batch in looked.whole.chunks(BATCH) {
                 self.check_stop()?;
-                let pixels = &batch[0].1;
-                at_once = rows_at_once(pixels);
-                let size = size.unwrap_or((pixels.height, pixels.width));
-                let shape = view::patch_shape(&self.pipeline.view, size)?;
-                let pooled = self.pooled(&stack, batch, size, shape)?;
+                let pooled = self.pooled(&stack, batch, looked.size)?;
                 let file = match (&mut file, out.take()) {
                     (Some(file), _) => file,
                     (none, Some(out)) => {
-                        none.insert(Embeddings::begin(out, source, size, &pooled)?)
+                        let with_text = matches!(self.pipeline.view, View::Sound(_));
+                        none.insert(Embeddings::begin(out, source, looked.size, &pooled, with_text)?)
                     }
                     (None, None) => return Err(Error::failed("a file was begun twice")),
                 };
@@ -68,7 +71,7 @@ impl Run<'_> {
             self.progress.advance(next as u64, "");
         }
         let Some(file) = file else {
-            return Err(Error::failed(format!("none of {rows} images could be read")));
+            return Err(Error::failed(format!("none of {rows} samples could be read")));
         };
         let written = file.end()?;
         let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
@@ -76,74 +79,140 @@ impl Run<'_> {
         Ok(written)
     }
 
-    /// `[batch, grid, grid, channels]`.
+    /// These samples as the first module reads them; images of `size`, if that is known.
+    fn look(
+        &self,
+        source: &dyn Source,
+        rows: &[usize],
+        size: Option<(usize, usize)>,
+    ) -> Result<Looked> {
+        match &self.pipeline.view {
+            View::Images(view) => {
+                let read = self.images(view, source, rows, size)?;
+                let first = read.whole.first().map(|(_, pixels)| pixels);
+                let size = size.or(first.map(|it| (it.height, it.width))).unwrap_or_default();
+                let at_once = first.map(rows_at_once);
+                let mut whole = Vec::with_capacity(read.whole.len());
+                for (sample, pixels) in read.whole {
+                    check_size(&sample, (pixels.height, pixels.width), size)?;
+                    let shape = view::patch_shape(view, size)?;
+                    let frame = Framing::Centre.frame(view, size, sample.id);
+                    let mut patches = vec![0.0; shape.values()];
+                    view::patches(view, &pixels.values, size, frame, &mut patches);
+                    whole.push((sample, patches));
+                }
+                Ok(Looked { whole, size, at_once, skipped: read.skipped.len() })
+            }
+            View::Sound(view) => {
+                let normalise = self.normalise(view)?;
+                let read = self.recordings(view, source, rows)?;
+                let mut skipped = read.skipped.len();
+                let mut whole = Vec::with_capacity(read.whole.len());
+                for (sample, values) in read.whole {
+                    if view.short == Short::Skip && values.len() < view.window {
+                        let (id, name) = (sample.id, &sample.source);
+                        self.progress.warn(&format!("skipped row {id} ({name}): it is too short"));
+                        skipped += 1;
+                        continue;
+                    }
+                    let start = view::window_start(view, values.len(), None);
+                    let mut window = vec![0.0; view.window];
+                    view::window(&values, start, normalise, &mut window);
+                    whole.push((sample, window));
+                }
+                Ok(Looked { whole, size: (1, view.window), at_once: Some(BATCH), skipped })
+            }
+        }
+    }
+
+    /// `[batch, rows, columns, channels]`, of samples of this size.
     fn pooled(
         &self,
         stack: &[Module],
-        batch: &[(Sample, Pixels)],
+        batch: &[(Sample, Vec<f32>)],
         size: (usize, usize),
-        shape: PatchShape,
     ) -> Result<Tensor> {
-        let view = &self.pipeline.view;
-        let mut values = vec![0.0; batch.len() * shape.values()];
-        for ((sample, pixels), out) in batch.iter().zip(values.chunks_exact_mut(shape.values())) {
-            check_size(sample, (pixels.height, pixels.width), size)?;
-            let frame = Framing::Centre.frame(view, size, sample.id);
-            view::patches(view, &pixels.values, size, frame, out);
-        }
-        let dims = (batch.len() * shape.patches(), shape.patch, shape.patch, shape.channels);
-        let patches = Tensor::from_vec(values, dims, &candle_core::Device::Cpu)?;
-        let mut maps = self.device.take(&patches)?;
+        let pooling = Pooling::of(&self.pipeline.view, size);
+        let shapes = self.pipeline.shapes(size)?;
+        let map = shapes.first().map(|(input, _)| *input);
+        let map = map.ok_or_else(|| Error::failed("a pipeline without a module"))?;
+        let values: Vec<f32> = batch.iter().flat_map(|(_, values)| values).copied().collect();
+        let dims = (batch.len() * pooling.maps(), map.height, map.width, map.channels);
+        let read = Tensor::from_vec(values, dims, &candle_core::Device::Cpu)?;
+        let mut maps = self.device.take(&read)?;
         for module in stack {
             maps = module.forward(&maps)?;
         }
-        module::pooled(&device::home(&maps)?, shape.grid)
+        module::pooled(&device::home(&maps)?, pooling)
     }
+}
+
+/// Samples as the first module reads them.
+struct Looked {
+    whole: Vec<(Sample, Vec<f32>)>,
+    /// Height and width of images; of sound, 1 and the window.
+    size: (usize, usize),
+    /// Samples to read at once from now on, where that can be told.
+    at_once: Option<usize>,
+    skipped: usize,
 }
 
 /// The file that is written.
 struct Embeddings<W: Write + Send> {
     writer: ArrowWriter<W>,
     schema: Arc<Schema>,
-    /// Of the images, as the view has them.
+    /// Of the samples, as the view has them.
     size: (usize, usize),
     rows: usize,
     rows_per_group: usize,
 }
 
 impl<W: Write + Send> Embeddings<W> {
-    /// A file for such images, and such pooled vectors `[batch, grid, grid, channels]`.
-    fn begin(out: W, source: &dyn Source, size: (usize, usize), pooled: &Tensor) -> Result<Self> {
-        let (_, grid, _, channels) = pooled.dims4()?;
+    /// A file for samples of such a size, and such pooled vectors `[batch, rows, columns, channels]`.
+    fn begin(
+        out: W,
+        source: &dyn Source,
+        size: (usize, usize),
+        pooled: &Tensor,
+        with_text: bool,
+    ) -> Result<Self> {
+        let (_, rows, columns, channels) = pooled.dims4()?;
         let mut metadata = HashMap::new();
         if let Some(names) = source.label_names() {
             let label = json!({ "names": names, "_type": "ClassLabel" });
             let features = json!({ "info": { "features": { "label": label } } });
             metadata.insert("huggingface".to_string(), features.to_string());
         }
-        let fields = vec![
+        let mut fields = vec![
             Field::new("id", DataType::Int64, false),
             Field::new("label", DataType::Int64, true),
             Field::new("source", DataType::Utf8, false),
-            tensor_field(EMBEDDING, &[channels], &["channel"])?,
-            tensor_field(POOLED, &[grid, grid, channels], &["row", "column", "channel"])?,
         ];
+        if with_text {
+            fields.push(Field::new(TEXT, DataType::Utf8, true));
+        }
+        let dims = ["row", "column", "channel"];
+        fields.push(tensor_field(EMBEDDING, &[channels], &["channel"])?);
+        fields.push(tensor_field(POOLED, &[rows, columns, channels], &dims)?);
         let schema = Arc::new(Schema::new(fields).with_metadata(metadata));
         let writer = ArrowWriter::try_new(out, schema.clone(), None).map_err(failed)?;
-        let row_bytes = (grid * grid + 1) * channels * size_of::<f32>();
+        let row_bytes = (rows * columns + 1) * channels * size_of::<f32>();
         Ok(Self { writer, schema, size, rows: 0, rows_per_group: rows_per_group(row_bytes) })
     }
 
-    /// Appends samples with their pooled vectors `[batch, grid, grid, channels]`.
-    fn write(&mut self, batch: &[(Sample, Pixels)], pooled: &Tensor) -> Result<()> {
+    /// Appends samples with their pooled vectors `[batch, rows, columns, channels]`.
+    fn write(&mut self, batch: &[(Sample, Vec<f32>)], pooled: &Tensor) -> Result<()> {
         let samples = || batch.iter().map(|(sample, _)| sample);
-        let columns: Vec<ArrayRef> = vec![
+        let mut columns: Vec<ArrayRef> = vec![
             Arc::new(Int64Array::from_iter_values(samples().map(|it| it.id))),
             Arc::new(Int64Array::from_iter(samples().map(|it| it.label))),
             Arc::new(StringArray::from_iter_values(samples().map(|it| &it.source))),
-            self.tensors(EMBEDDING, &pooled.mean((1, 2))?)?,
-            self.tensors(POOLED, pooled)?,
         ];
+        if self.schema.field_with_name(TEXT).is_ok() {
+            columns.push(Arc::new(StringArray::from_iter(samples().map(|it| it.text.as_ref()))));
+        }
+        columns.push(self.tensors(EMBEDDING, &pooled.mean((1, 2))?)?);
+        columns.push(self.tensors(POOLED, pooled)?);
         let batch = RecordBatch::try_new(self.schema.clone(), columns)
             .map_err(|error| Error::failed(format!("could not lay out embeddings: {error}")))?;
         self.writer.write(&batch).map_err(failed)?;

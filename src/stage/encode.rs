@@ -20,7 +20,7 @@ use crate::kernel::activation::relu;
 use crate::kernel::with_all_values;
 use crate::module::{self, Module};
 use crate::pipeline::{self, Split};
-use crate::train::input::{ATTRIBUTES, Look};
+use crate::train::input::Look;
 
 /// Rows that go through a module at once.
 pub(super) const BATCH: usize = 16;
@@ -37,9 +37,10 @@ impl Run<'_> {
             let maps = self.maps(index)?;
             let module = self.encoder(index)?;
             let [patches, ..] = input.shape();
+            let pooling = self.pooling()?;
             let boundary = self.plan.boundary(index);
             let store = &self.pipeline.store;
-            let mut columns = vec![pooled_column(patches, maps.1)];
+            let mut columns = vec![pooled_column(pooling, maps.1)];
             let mut compression = CompressionSetting::Fixed(Compression::None);
             if boundary.stored {
                 columns.insert(0, activation_column(store.dtype, patches, maps.1));
@@ -59,7 +60,7 @@ impl Run<'_> {
                 let batch = input.tensor(rows, Look::Frozen, read.take())?;
                 let maps = device::home(&module.forward(&self.device.take(&batch)?)?)?;
                 read = Some(batch);
-                let pooled = module::pooled(&maps, patches.isqrt())?;
+                let pooled = module::pooled(&maps, pooling)?;
                 Ok(vec![match (boundary.stored, boundary.relu) {
                     (true, true) => vec![relu(&maps)?, pooled],
                     (true, false) => vec![maps, pooled],
@@ -86,7 +87,7 @@ impl Run<'_> {
             memory::reset_peak();
             let started = Instant::now();
             let input = self.input(0, split)?;
-            let [patches, ..] = input.shape();
+            let pooling = self.pooling()?;
             let key = self.plan.key(Step::Untrained, split);
             let (keys, schema) = (input.keys()?, self.schema_like(0, split)?);
             let samples = input.samples() as u64;
@@ -98,7 +99,7 @@ impl Run<'_> {
                 let encoder = self.drawn(index)?.under("encoder").on(&self.device)?;
                 let layers = &self.pipeline.modules[index].layers;
                 stack.push(Module::new(layers, maps.0.channels, &encoder)?);
-                let columns = vec![pooled_column(patches, maps.1)];
+                let columns = vec![pooled_column(pooling, maps.1)];
                 let schema = Schema { columns, ..schema.clone() };
                 writers.push(dataset.begin(self.spec(schema, key, input.samples()))?);
             }
@@ -111,7 +112,7 @@ impl Run<'_> {
                 let mut pooled = Vec::with_capacity(stack.len());
                 for module in &stack {
                     maps = module.forward(&maps)?;
-                    pooled.push(vec![module::pooled(&device::home(&maps)?, patches.isqrt())?]);
+                    pooled.push(vec![module::pooled(&device::home(&maps)?, pooling)?]);
                 }
                 Ok(pooled)
             };
@@ -194,7 +195,7 @@ impl Run<'_> {
     fn schema_like(&self, index: usize, split: Split) -> Result<Schema> {
         let input = self.plan.generation(self.plan.source(index), split, &self.dir)?;
         let label_names = input.manifest().schema.label_names.clone();
-        let attributes = ATTRIBUTES.map(String::from).to_vec();
+        let attributes = self.pipeline.view.attributes().iter().map(|it| it.to_string()).collect();
         Ok(Schema { columns: vec![], source: false, label_names, attributes })
     }
 }

@@ -1,4 +1,5 @@
-//! `ingest`: the source's images, decoded, in one random order.
+//! `ingest`: the source's samples, decoded, in one random order; of images here, of sound in
+//! `ingest_sound.rs`.
 
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use super::plan::Step;
 use super::run_dir::INGEST;
 use super::samples::{Samples, check_size, rows_at_once};
 use super::{Run, memory};
-use crate::pipeline::{OnBadSample, Split};
+use crate::pipeline::{ImageView, OnBadSample, Split, View};
 use crate::random::generator;
 use crate::source::{self, BadSample, Sample, Source};
 use crate::view::Pixels;
@@ -23,21 +24,31 @@ impl Run<'_> {
         let test = source::open(data, Split::Test, seed)?;
         source::check_labels_agree(train.as_ref(), test.as_ref())?;
         for (split, source) in Split::ALL.into_iter().zip([train, test]) {
-            if !self.plan.is_split_done(Step::Ingest, split, &self.dir)? {
-                self.ingest_split(split, source.as_ref())?;
+            if self.plan.is_split_done(Step::Ingest, split, &self.dir)? {
+                continue;
+            }
+            memory::reset_peak();
+            match &self.pipeline.view {
+                View::Images(view) => self.ingest_images(view, split, source.as_ref())?,
+                View::Sound(view) => self.ingest_sound(view, split, source.as_ref())?,
             }
         }
         Ok(())
     }
 
-    fn ingest_split(&self, split: Split, source: &dyn Source) -> Result<()> {
-        memory::reset_peak();
-        let started = Instant::now();
-        let (data, seed) = (&self.pipeline.data, self.pipeline.seed);
+    /// The rows of a source that are taken, in the order that they are stored in: a random one, so that
+    /// reading them in sequence is random too.
+    pub(super) fn ingest_order(&self, split: Split, source: &dyn Source) -> Vec<usize> {
         let purpose = format!("ingest/{}", split.name());
-        // Rows are stored in a random order, so that reading them in sequence is random too.
-        let mut order = generator(seed, &purpose, &[]).permutation(source.rows());
-        order.truncate(data.subset_of(split).unwrap_or(usize::MAX));
+        let order = generator(self.pipeline.seed, &purpose, &[]).permutation(source.rows());
+        let most = self.pipeline.data.subset_of(split).unwrap_or(usize::MAX);
+        order.into_iter().take(most).map(|row| row as usize).collect()
+    }
+
+    fn ingest_images(&self, view: &ImageView, split: Split, source: &dyn Source) -> Result<()> {
+        let started = Instant::now();
+        let data = &self.pipeline.data;
+        let order = self.ingest_order(split, source);
 
         let title = format!("ingest {}", split.name());
         self.progress.begin(&title, order.len() as u64, 0);
@@ -51,7 +62,6 @@ impl Run<'_> {
             self.check_stop()?;
             let (rows, after) = left.split_at(at_once.min(left.len()));
             left = after;
-            let rows: Vec<usize> = rows.iter().map(|row| *row as usize).collect();
             if let (Some(open), OnBadSample::Fail) = (&mut writer, data.on_bad_sample) {
                 // No sample is left out, so it is known which rows these would be.
                 let open: &mut Writer = open;
@@ -61,7 +71,7 @@ impl Run<'_> {
                     continue;
                 }
             }
-            let Samples { whole: samples, skipped: bad } = self.samples(source, &rows, size)?;
+            let Samples { whole: samples, skipped: bad } = self.images(view, source, rows, size)?;
             for bad in bad {
                 let BadSample { id, source, reason, .. } = bad;
                 skipped.push(json!({ "id": id, "source": source, "reason": reason }));
@@ -96,13 +106,7 @@ impl Run<'_> {
             self.write_images(writer, *size, &samples)?;
             self.progress.advance((order.len() - left.len()) as u64, "");
         }
-        let Some(writer) = writer else {
-            return Err(Error::failed(format!(
-                "the {} split is empty: none of its {} samples could be read",
-                split.name(),
-                order.len()
-            )));
-        };
+        let Some(writer) = writer else { return Err(empty(split, order.len())) };
         let seconds = started.elapsed().as_secs_f64();
         let count = skipped.len();
         let generation = writer.commit(json!({
@@ -138,4 +142,10 @@ impl Run<'_> {
             tensors: &[Values::U8(&values)],
         })?)
     }
+}
+
+/// The error of a split without a sample.
+pub(super) fn empty(split: Split, rows: usize) -> Error {
+    let split = split.name();
+    Error::failed(format!("the {split} split is empty: none of its {rows} samples could be read"))
 }

@@ -5,18 +5,16 @@ use gimlet_store::Keys;
 use super::Run;
 use super::plan::Step;
 use crate::loss::Sizes;
-use crate::pipeline::Split;
+use crate::pipeline::{Split, View};
 use crate::train::input::IMAGE;
-use crate::view;
+use crate::train::recordings::SOUND;
 use crate::{Error, Result};
 
 impl Run<'_> {
     /// What the loss of module `index` is computed on.
     pub(super) fn sizes(&self, index: usize) -> Result<Sizes> {
-        let (_, output) = self.maps(index)?;
-        let shape = view::patch_shape(&self.pipeline.view, self.image()?)?;
-        let sizes = Sizes::grid(output.channels, [shape.grid; 2]);
-        Ok(Sizes { classes: self.classes()?, ..sizes })
+        let pooling = self.pooling()?;
+        Ok(self.pipeline.sizes(index, pooling, self.maps(index)?, self.classes()?))
     }
 
     /// The class of each row that `keys` are of; none, and `keys` unread, where the loss does not read
@@ -44,13 +42,21 @@ impl Run<'_> {
         Ok(labels)
     }
 
+    /// The column of ingested samples.
+    pub(super) fn sample_column(&self) -> &'static str {
+        match self.pipeline.view {
+            View::Images(_) => IMAGE,
+            View::Sound(_) => SOUND,
+        }
+    }
+
     /// Classes from 0 that the labels of both splits tell apart; 0 where the loss does not read them.
     fn classes(&self) -> Result<usize> {
         let mut classes = 0;
         for split in Split::ALL {
             let labels = self.labels(|| {
-                let images = self.plan.generation(Step::Ingest, split, &self.dir)?;
-                Ok(images.reader(&[IMAGE])?.keys()?)
+                let samples = self.plan.generation(Step::Ingest, split, &self.dir)?;
+                Ok(samples.reader(&[self.sample_column()])?.keys()?)
             })?;
             classes = classes.max(labels.into_iter().max().map_or(0, |label| label as usize + 1));
         }

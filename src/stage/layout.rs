@@ -2,8 +2,9 @@
 
 use gimlet_store::{Column, Compression, DType};
 
-use crate::pipeline::{ActivationType, Map};
+use crate::pipeline::{ActivationType, Map, Pooling};
 use crate::train::input::{ACTIVATION, IMAGE, POOLED};
+use crate::train::recordings::{FRAMES, SOUND};
 
 /// About the most bytes of a row group: a writer holds one, and readers of Parquet take one at once.
 const GROUP_BYTES: usize = 32 << 20;
@@ -27,6 +28,28 @@ pub fn image_column((height, width): (usize, usize), channels: usize) -> Column 
     }
 }
 
+/// Recordings at the rate of the view, silence behind those that are shorter than others.
+pub fn sound_column(samples: usize) -> Column {
+    Column {
+        name: SOUND.to_string(),
+        dtype: DType::F32,
+        shape: vec![samples],
+        dims: vec!["sample".to_string()],
+        compression: Compression::None,
+    }
+}
+
+/// A label for every hop of a recording.
+pub fn frames_column(hops: usize) -> Column {
+    Column {
+        name: FRAMES.to_string(),
+        dtype: DType::U8,
+        shape: vec![hops],
+        dims: vec!["hop".to_string()],
+        compression: Compression::None,
+    }
+}
+
 /// What the next module reads.
 pub fn activation_column(dtype: ActivationType, patches: usize, map: Map) -> Column {
     Column {
@@ -43,12 +66,12 @@ pub fn activation_column(dtype: ActivationType, patches: usize, map: Map) -> Col
 }
 
 /// Pooled vectors are small and what everything is judged by: they stay f32.
-pub fn pooled_column(patches: usize, map: Map) -> Column {
-    let grid = patches.isqrt();
+pub fn pooled_column(pooling: Pooling, map: Map) -> Column {
+    let (rows, columns) = pooling.stored(map);
     Column {
         name: POOLED.to_string(),
         dtype: DType::F32,
-        shape: vec![grid, grid, map.channels],
+        shape: vec![rows, columns, map.channels],
         dims: ["row", "column", "channel"].map(String::from).to_vec(),
         compression: Compression::None,
     }

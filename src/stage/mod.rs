@@ -16,6 +16,7 @@ pub mod forecast;
 pub mod gc;
 mod import;
 mod ingest;
+mod ingest_sound;
 pub mod key;
 mod labels;
 mod layout;

@@ -14,7 +14,7 @@ use super::extent::{Samples, image_size};
 use super::key::Key;
 use super::record;
 use super::run_dir::{INGEST, RunDir, UNTRAINED};
-use crate::pipeline::{Pipeline, Split};
+use crate::pipeline::{Pipeline, Short, Split, View};
 use crate::{Error, Kind, Result};
 
 /// Raised when a step would compute something else from the same settings: what was made before is
@@ -80,12 +80,7 @@ impl Plan {
             Costs::new(pipeline, samples, image_size(pipeline, ingested.as_ref())?)
         })?;
 
-        let view = &pipeline.view;
-        // What turns an ingested image into patches.
-        let framing = json_of(&json!({
-            "crop": view.crop, "flip": view.flip, "patch": view.patch, "stride": view.stride,
-            "mean": json_of(&view.mean)?, "std": json_of(&view.std)?,
-        }))?;
+        let framing = framing(&pipeline.view)?;
         let rows_per_part = pipeline.store.rows_per_part;
         let (mut train, mut encode, mut probe) =
             (Vec::<Key>::new(), Vec::<[Key; 2]>::new(), vec![]);
@@ -380,15 +375,36 @@ impl Plan {
     }
 }
 
+/// What turns an ingested sample into what the first module sees.
+fn framing(view: &View) -> Result<Value> {
+    Ok(match view {
+        View::Images(view) => json!({
+            "crop": view.crop, "flip": view.flip, "patch": view.patch, "stride": view.stride,
+            "mean": json_of(&view.mean)?, "std": json_of(&view.std)?,
+        }),
+        View::Sound(view) => json!({
+            "window": view.window, "hop": view.hop, "normalise": json_of(&view.normalise)?,
+        }),
+    })
+}
+
 fn ingest_key(pipeline: &Pipeline, split: Split, source: Value) -> Result<Key> {
-    let (data, view) = (&pipeline.data, &pipeline.view);
+    let data = &pipeline.data;
+    let view = match &pipeline.view {
+        View::Images(view) => json!({ "resize": view.resize, "grayscale": view.grayscale }),
+        // What is too short for a window may be left out.
+        View::Sound(view) => json!({
+            "rate": view.rate, "clip": view.clip, "hop": view.hop,
+            "window": (view.short == Short::Skip).then_some(view.window),
+        }),
+    };
     Ok(Key::of(json!({
         "step": "ingest", "method": METHOD_VERSION, "seed": pipeline.seed, "split": split.name(),
         "data": {
             "source": json_of(&data.source)?, "subset": data.subset_of(split),
             "on_bad_sample": json_of(&data.on_bad_sample)?,
         },
-        "view": { "resize": view.resize, "grayscale": view.grayscale },
+        "view": view,
         "store": { "rows_per_part": pipeline.store.rows_per_part },
         "source": source,
     })))

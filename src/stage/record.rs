@@ -94,10 +94,22 @@ pub struct ProbeResult {
     pub split: String,
     /// The share of rows classified rightly; `None` when the data has no labels.
     pub accuracy: Option<f64>,
+    /// The same of further labels, and of the labels of hops.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<Judged>,
     /// The module's own loss on the split.
     pub loss: f64,
     /// The loss of a guess.
     pub chance_loss: Option<f64>,
+}
+
+/// What a probe found out about another label than the first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judged {
+    /// What the pipeline calls it.
+    pub label: String,
+    /// The share of rows, or of hops, classified rightly; `None` when none has such a label.
+    pub accuracy: Option<f64>,
 }
 
 /// The probe of a module and of its untrained twin, as it was committed.

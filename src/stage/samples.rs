@@ -1,8 +1,8 @@
 //! Samples of a source, decoded and as the view sees them: the broken ones as the pipeline wants it.
 
 use super::Run;
-use crate::pipeline::{OnBadSample, View};
-use crate::source::{BadSample, Media, Sample, Source};
+use crate::pipeline::{ImageView, OnBadSample, SoundView};
+use crate::source::{BadSample, Media, Sample, Source, Waveform};
 use crate::view::{self, Pixels};
 use crate::{Error, Result};
 
@@ -15,33 +15,68 @@ pub(super) fn rows_at_once(pixels: &Pixels) -> usize {
     (CHUNK_BYTES / pixels.values.len().max(1)).clamp(1, CHUNK)
 }
 
+/// Rows to read at once of recordings of so many samples.
+pub(super) fn recordings_at_once(samples: usize) -> usize {
+    (CHUNK_BYTES / (size_of::<f32>() * samples.max(1))).clamp(1, CHUNK)
+}
+
 /// What was read of some rows.
-pub(super) struct Samples {
-    pub whole: Vec<(Sample, Pixels)>,
+pub(super) struct Samples<T> {
+    pub whole: Vec<(Sample, T)>,
     /// They have been told of.
     pub skipped: Vec<BadSample>,
 }
 
 impl Run<'_> {
-    /// The samples of these rows, each of `size` if that is known.
+    /// The images of these rows, each of `size` if that is known.
     ///
     /// # Errors
     /// When one is broken and `data.on_bad_sample` is `fail`, images differ in size, or the source
     /// cannot be read.
-    pub(super) fn samples(
+    pub(super) fn images(
         &self,
+        view: &ImageView,
         source: &dyn Source,
         rows: &[usize],
         size: Option<(usize, usize)>,
-    ) -> Result<Samples> {
-        let view = &self.pipeline.view;
-        let mut whole = Vec::with_capacity(rows.len());
+    ) -> Result<Samples<Pixels>> {
+        let read = source.read_through(rows, &|sample| seen(view, sample, size))?;
+        self.sort(read, |sample| view::ingest(view, sample.media.image()?))
+    }
+
+    /// The recordings of these rows at the rate of the view, as far as they are kept.
+    ///
+    /// # Errors
+    /// When one is broken and `data.on_bad_sample` is `fail`, or the source cannot be read.
+    pub(super) fn recordings(
+        &self,
+        view: &SoundView,
+        source: &dyn Source,
+        rows: &[usize],
+    ) -> Result<Samples<Vec<f32>>> {
+        let read = source.read_through(rows, &|sample| heard(view, sample))?;
+        self.sort(read, |sample| {
+            let nothing = Waveform { rate: view.rate, samples: Vec::new() };
+            match std::mem::replace(&mut sample.media, Media::Sound(nothing)) {
+                Media::Sound(waveform) => Ok(waveform.samples),
+                Media::Image(_) => Err(Error::failed("a sample is an image, not a sound")),
+            }
+        })
+    }
+
+    /// Whole samples with what `take` takes of them, and broken ones, where they may be.
+    fn sort<T>(
+        &self,
+        read: Vec<Result<Sample, BadSample>>,
+        take: impl Fn(&mut Sample) -> Result<T>,
+    ) -> Result<Samples<T>> {
+        let mut whole = Vec::with_capacity(read.len());
         let mut skipped = Vec::new();
-        for sample in source.read_through(rows, &|sample| seen(view, sample, size))? {
+        for sample in read {
             match (sample, self.pipeline.data.on_bad_sample) {
-                (Ok(sample), _) => {
-                    let pixels = view::ingest(view, sample.media.image()?)?;
-                    whole.push((sample, pixels));
+                (Ok(mut sample), _) => {
+                    let taken = take(&mut sample)?;
+                    whole.push((sample, taken));
                 }
                 (Err(bad), OnBadSample::Skip) => {
                     self.progress.warn(&format!("skipped {bad}"));
@@ -58,12 +93,20 @@ impl Run<'_> {
 }
 
 /// A sample as the view sees it; of `size`, if that is known.
-fn seen(view: &View, mut sample: Sample, size: Option<(usize, usize)>) -> Result<Sample> {
+fn seen(view: &ImageView, mut sample: Sample, size: Option<(usize, usize)>) -> Result<Sample> {
     let pixels = view::ingest(view, sample.media.image()?)?;
     if let Some(size) = size {
         check_size(&sample, (pixels.height, pixels.width), size)?;
     }
     sample.media = Media::Image(pixels.into_image()?);
+    Ok(sample)
+}
+
+/// A recording at the rate of the view, as far as it is kept.
+fn heard(view: &SoundView, mut sample: Sample) -> Result<Sample> {
+    let mut samples = view::resample(sample.media.sound()?, view.rate)?;
+    samples.truncate(view.clip.unwrap_or(usize::MAX));
+    sample.media = Media::Sound(Waveform { rate: view.rate, samples });
     Ok(sample)
 }
 

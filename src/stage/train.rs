@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use gimlet_store::{Lease, damage, durable};
+use gimlet_store::{Generation, Lease, damage, durable};
 
 use super::plan::Step;
 use super::status::share;
@@ -12,13 +12,14 @@ use super::{Run, memory, record};
 use crate::loss::Samples;
 use crate::module::{self, Module};
 use crate::parameters::Parameters;
-use crate::pipeline::{Map, Split, bytes_in_words};
+use crate::pipeline::{Map, Pooling, Split, View, bytes_in_words};
 use crate::random::generator;
 use crate::train::checkpoint::{Checkpoints, Progress};
 use crate::train::feed::{Schedule, feed};
 use crate::train::input::{Activations, Images, Input, Recomputed};
 use crate::train::log::{Entry, Log};
 use crate::train::profile::Profile;
+use crate::train::recordings::Recordings;
 use crate::train::trainer::{self, Trainer};
 use crate::{Error, Kind, Result};
 
@@ -30,7 +31,7 @@ impl Run<'_> {
         let view = &self.pipeline.view;
         let recomputed = self.plan.recomputed(index);
         let stored: Box<dyn Input> = match recomputed.start {
-            0 => Box::new(Images::new(&generation, view, split, self.pipeline.seed)?),
+            0 => self.seen(&generation, split)?,
             _ => Box::new(Activations::new(&generation, view.views_of(split))?),
         };
         if recomputed.is_empty() {
@@ -40,11 +41,37 @@ impl Run<'_> {
         Ok(Box::new(Recomputed::new(stored, between, &self.device)?))
     }
 
+    /// What the first module reads of an ingested split.
+    fn seen(&self, generation: &Generation, split: Split) -> Result<Box<dyn Input>> {
+        let seed = self.pipeline.seed;
+        Ok(match &self.pipeline.view {
+            View::Images(view) => Box::new(Images::new(generation, view, split, seed)?),
+            View::Sound(view) => {
+                let normalise = self.normalise(view)?;
+                Box::new(Recordings::new(generation, view, normalise, split, seed)?)
+            }
+        })
+    }
+
     /// Module `index` as its training left it.
     pub(super) fn encoder(&self, index: usize) -> Result<Module> {
         let encoder = self.weights(index)?.under("encoder").on(&self.device)?;
         let maps = self.maps(index)?;
         Module::new(&self.pipeline.modules[index].layers, maps.0.channels, &encoder)
+    }
+
+    /// What module `index` of the stack as it was drawn reads from a split, computed from what was
+    /// ingested.
+    pub(super) fn untrained_input(&self, index: usize, split: Split) -> Result<Box<dyn Input>> {
+        let ingested = self.plan.generation(Step::Ingest, split, &self.dir)?;
+        let seen = self.seen(&ingested, split)?;
+        let below = (0..index).map(|index| {
+            let encoder = self.drawn(index)?.under("encoder").on(&self.device)?;
+            let layers = &self.pipeline.modules[index].layers;
+            Module::new(layers, self.maps(index)?.0.channels, &encoder)
+        });
+        let below = below.collect::<Result<Vec<_>>>()?;
+        Ok(Box::new(Recomputed::new(seen, below, &self.device)?))
     }
 
     /// The maps that module `index` reads and writes, for the images that were ingested.
@@ -56,13 +83,19 @@ impl Run<'_> {
             .ok_or_else(|| Error::failed(format!("there is no module {index}")))
     }
 
-    /// Height and width of the images that were ingested.
+    /// How the maps of a sample become the vectors that losses and probes see.
+    pub(super) fn pooling(&self) -> Result<Pooling> {
+        Ok(Pooling::of(&self.pipeline.view, self.image()?))
+    }
+
+    /// Height and width of the images that were ingested; of sound, 1 and its samples.
     pub(super) fn image(&self) -> Result<(usize, usize)> {
         let ingested = self.plan.generation(Step::Ingest, Split::Train, &self.dir)?;
         let shape = ingested.manifest().schema.columns.first().map(|it| it.shape.clone());
         match shape.as_deref() {
             Some([height, width, _]) => Ok((*height, *width)),
-            other => Err(Error::failed(format!("images of shape {other:?}"))),
+            Some([samples]) => Ok((1, *samples)),
+            other => Err(Error::failed(format!("samples of shape {other:?}"))),
         }
     }
 
@@ -121,6 +154,7 @@ impl Run<'_> {
             module.learning_rate,
             &drawn.on(&self.device)?,
         )?
+        .pooling(self.pooling()?)
         .saving_memory(self.pipeline.training.micro_batch, self.pipeline.training.recompute);
         let mut so_far = Progress::default();
         if let Some((state, progress)) = resumed {

@@ -6,7 +6,7 @@ use gimlet_store::{Generation, Keys, Reader};
 use crate::device::{self, Device};
 use crate::kernel::{overwrite, with_values};
 use crate::module::Module;
-use crate::pipeline::{Split, View};
+use crate::pipeline::{ImageView, Split};
 use crate::view::{self, Frame, Framing, PatchShape};
 use crate::{Error, Kind, Result};
 
@@ -16,10 +16,6 @@ pub const IMAGE: &str = "image";
 pub const ACTIVATION: &str = "activation";
 /// The column of a dataset that holds pooled vectors, `[grid, grid, channels]`.
 pub const POOLED: &str = "pooled";
-
-/// The attributes of a row of activations: which view of its sample it is, the first row and column of
-/// the crop, and 1 where that is mirrored.
-pub const ATTRIBUTES: [&str; 4] = ["view", "crop_top", "crop_left", "flip"];
 
 /// How the samples of a batch are framed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +44,7 @@ pub trait Input: Send + Sync {
     /// The shape of one row, `[patches, h, w, channels]`.
     fn shape(&self) -> [usize; 4];
 
-    /// Ids, labels and [`ATTRIBUTES`] of all rows.
+    /// Ids, labels and attributes ([`crate::pipeline::View::attributes`]) of all rows.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -94,7 +90,7 @@ pub trait Input: Send + Sync {
 pub struct Images {
     reader: Reader,
     keys: Keys,
-    view: View,
+    view: ImageView,
     split: Split,
     seed: u64,
     image: (usize, usize),
@@ -106,7 +102,7 @@ impl Images {
     ///
     /// # Errors
     /// When the dataset cannot be read, or the view does not fit its images.
-    pub fn new(generation: &Generation, view: &View, split: Split, seed: u64) -> Result<Self> {
+    pub fn new(generation: &Generation, view: &ImageView, split: Split, seed: u64) -> Result<Self> {
         let reader = generation.reader(&[IMAGE])?;
         let image = match column_shape(generation, IMAGE)?.as_slice() {
             [height, width, _] => (*height, *width),
@@ -137,7 +133,10 @@ impl Input for Images {
     }
 
     fn views(&self) -> usize {
-        self.view.views_of(self.split)
+        match self.split {
+            Split::Train => self.view.views,
+            Split::Test => 1,
+        }
     }
 
     fn shape(&self) -> [usize; 4] {
@@ -147,7 +146,7 @@ impl Input for Images {
 
     fn keys(&self) -> Result<Keys> {
         let views = self.views();
-        let mut attributes = ATTRIBUTES.map(|_| Vec::with_capacity(self.rows()));
+        let mut attributes = [(); 4].map(|()| Vec::with_capacity(self.rows()));
         for row in 0..self.rows() as u64 {
             let (_, frame) = self.frame(row, Look::Frozen);
             let view = row / self.samples() as u64;

@@ -6,4 +6,5 @@ pub mod feed;
 pub mod input;
 pub mod log;
 pub mod profile;
+pub mod recordings;
 pub mod trainer;

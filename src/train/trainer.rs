@@ -7,9 +7,9 @@ use candle_core::{Tensor, Var};
 use super::adam::Adam;
 use super::profile::Profile;
 use crate::loss::{self, Loss, Samples, Sizes};
-use crate::module::{self, Keep, Module};
+use crate::module::{self, Keep, Module, Readout};
 use crate::parameters::{ParameterShape, Parameters};
-use crate::pipeline;
+use crate::pipeline::{self, Pooling};
 use crate::{Error, Result};
 
 /// A module in training, with its loss and optimiser.
@@ -18,6 +18,7 @@ pub struct Trainer {
     loss: Box<dyn Loss>,
     parameters: Parameters,
     adam: Adam,
+    pooling: Pooling,
     sizes: Sizes,
     steps: u64,
     micro_batch: Option<usize>,
@@ -71,6 +72,7 @@ impl Trainer {
         let (parameters, variables) = initial.trainable()?;
         Ok(Self {
             module: Module::new(layers, input, &parameters.under("encoder"))?,
+            pooling: Pooling::Patches { grid: sizes.rows },
             loss: loss.recipe().build(sizes, &parameters.under("loss"))?,
             adam: Adam::new(variables, learning_rate, initial.device())?,
             parameters,
@@ -80,6 +82,16 @@ impl Trainer {
             keep: Keep::Activations,
             profile: Profile::default(),
         })
+    }
+
+    /// The same on samples that are pooled so; of images, without this.
+    #[must_use]
+    pub fn pooling(self, pooling: Pooling) -> Self {
+        let readout = match pooling {
+            Pooling::Patches { .. } => Readout::Mean,
+            Pooling::Steps { .. } => Readout::Steps,
+        };
+        Self { pooling, module: self.module.reading(readout), ..self }
     }
 
     /// Splits every batch into pieces of `micro_batch` samples, if that is given, and with `recompute`
@@ -96,14 +108,13 @@ impl Trainer {
         Self { micro_batch, keep, ..self }
     }
 
-    /// One step on `input` `[batch * rows * columns, h, w, channels]`, wherever that lies.
+    /// One step on `input` `[batch * patches, h, w, channels]`, wherever that lies.
     ///
     /// # Errors
     /// When the loss is not finite: no variable has changed then.
     pub fn step(&mut self, input: &Tensor, samples: &Samples) -> Result<Step> {
         let started = Instant::now();
-        let Sizes { rows, columns, .. } = self.sizes;
-        let patches = self.sizes.positions();
+        let patches = self.pooling.maps();
         let input = self.parameters.device().take(input)?;
         let pieces = pieces(&input, self.micro_batch.map(|samples| samples * patches))?;
         // Of several pieces, only one at a time may keep anything.
@@ -114,9 +125,17 @@ impl Trainer {
 
         // The loss is a graph of its own, from the pooled vectors and its predictors on.
         let pooled = Var::from_tensor(&pooled)?;
-        let (maps, channels) = pooled.dims2()?;
-        let on_grid = pooled.reshape((maps / patches, rows, columns, channels))?;
-        let outcome = self.loss.forward(&on_grid, &on_grid, samples)?;
+        let Sizes { channels, rows, columns, .. } = self.sizes;
+        let on_grid = pooled.reshape(((), rows, columns, channels))?;
+        let context = match self.module.has_context() {
+            true => self.module.context_of(&pooled.reshape(((), 1, rows, channels))?)?,
+            false => None,
+        };
+        let context = match context {
+            Some(context) => context.transpose(1, 2)?,
+            None => on_grid.clone(),
+        };
+        let outcome = self.loss.forward(&on_grid, &context, samples)?;
         let loss = f64::from(outcome.loss.to_scalar::<f32>()?);
         if !loss.is_finite() {
             return Err(Error::failed(format!("the loss is {loss}")));
@@ -126,13 +145,16 @@ impl Trainer {
         let d_pooled = d_pooled.ok_or_else(|| Error::failed("the loss does not read its input"))?;
         let contrasted = Instant::now();
 
+        // Of sound, each map has a vector for every step.
+        let vectors = pooled.dim(0)? / input.dim(0)?.max(1);
         let mut first = 0;
         for piece in &pieces {
             if pieces.len() > 1 && self.keep == Keep::Activations {
                 self.module.pooled(piece, self.keep)?;
             }
-            let d_pooled = d_pooled.narrow(0, first, piece.dim(0)?)?.contiguous()?;
-            first += piece.dim(0)?;
+            let len = piece.dim(0)? * vectors;
+            let d_pooled = d_pooled.narrow(0, first, len)?.contiguous()?;
+            first += len;
             for (parameter, gradient) in self.module.gradients(piece, &d_pooled, self.keep)? {
                 let sum = match gradients.remove(&parameter) {
                     Some(before) => before.add(&gradient)?,

@@ -3,7 +3,7 @@
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, GrayImage, RgbImage};
 
-use crate::pipeline::settings::View;
+use crate::pipeline::settings::ImageView;
 use crate::{Error, Result};
 
 /// An image of 8-bit values, `[height, width, channels]`.
@@ -41,7 +41,7 @@ impl Pixels {
 ///
 /// # Errors
 /// When the image has no pixel.
-pub fn ingest(view: &View, image: &DynamicImage) -> Result<Pixels> {
+pub fn ingest(view: &ImageView, image: &DynamicImage) -> Result<Pixels> {
     let (width, height) = (image.width(), image.height());
     if width == 0 || height == 0 {
         return Err(Error::failed(format!("the image has no pixel ({height}x{width})")));
@@ -122,9 +122,9 @@ mod tests {
     use super::*;
     use image::{ImageBuffer, Luma, LumaA, Rgb, Rgba};
 
-    fn view(grayscale: bool, resize: Option<usize>) -> View {
+    fn view(grayscale: bool, resize: Option<usize>) -> ImageView {
         let channels = if grayscale { 1 } else { 3 };
-        View {
+        ImageView {
             resize,
             grayscale,
             crop: None,

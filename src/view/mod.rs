@@ -5,6 +5,8 @@
 
 mod ingest;
 mod patches;
+mod sound;
 
 pub use ingest::{Pixels, ingest};
 pub use patches::{Frame, Framing, PatchShape, frame, patch_shape, patches};
+pub use sound::{resampled_len, window, window_start};

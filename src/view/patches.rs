@@ -1,6 +1,6 @@
 //! The part of the view that runs whenever a sample is used: crop, flip, normalise, cut.
 
-use crate::pipeline::settings::{Map, Split, View};
+use crate::pipeline::settings::{ImageView, Map, Split};
 use crate::random::{self, Draws};
 use crate::{Error, Kind, Result};
 
@@ -30,12 +30,16 @@ impl Framing {
     }
 
     /// The frame of sample `id`, whose image is `(height, width)`.
-    pub fn frame(self, view: &View, image: (usize, usize), id: i64) -> Frame {
+    pub fn frame(self, view: &ImageView, image: (usize, usize), id: i64) -> Frame {
+        frame(view, image, self.draws(id).as_mut())
+    }
+
+    /// What the frame of sample `id` is drawn from; `None` where it is the centre.
+    pub fn draws(self, id: i64) -> Option<Draws> {
         match self {
-            Framing::Centre => frame(view, image, None),
+            Framing::Centre => None,
             Framing::Random { seed, draw } => {
-                let mut draws = random::generator(seed, "view", &[draw, id as u64]);
-                frame(view, image, Some(&mut draws))
+                Some(random::generator(seed, "view", &[draw, id as u64]))
             }
         }
     }
@@ -55,7 +59,7 @@ pub struct Frame {
 /// The frame of an image of `(height, width)`: at random with `draws`, else the centre.
 ///
 /// The image must be one that [`patch_shape`] accepts.
-pub fn frame(view: &View, image: (usize, usize), draws: Option<&mut Draws>) -> Frame {
+pub fn frame(view: &ImageView, image: (usize, usize), draws: Option<&mut Draws>) -> Frame {
     let (height, width) = image;
     let room = match view.crop {
         Some(crop) => (height.saturating_sub(crop), width.saturating_sub(crop)),
@@ -105,7 +109,7 @@ impl PatchShape {
 /// # Errors
 /// When the crop is larger than the image, the patch larger than the crop, there is no crop and
 /// the image is not square, or the normalisation is not for these channels.
-pub fn patch_shape(view: &View, image: (usize, usize)) -> Result<PatchShape> {
+pub fn patch_shape(view: &ImageView, image: (usize, usize)) -> Result<PatchShape> {
     let (height, width) = image;
     let wrong = |message: String| Error::new(Kind::Usage, message);
     let side = match view.crop {
@@ -154,7 +158,7 @@ pub fn patch_shape(view: &View, image: (usize, usize)) -> Result<PatchShape> {
 ///
 /// # Panics
 /// When `pixels` or `out` is too short for these shapes.
-pub fn patches(view: &View, pixels: &[u8], image: (usize, usize), frame: Frame, out: &mut [f32]) {
+pub fn patches(view: &ImageView, pixels: &[u8], image: (usize, usize), frame: Frame, out: &mut [f32]) {
     let (height, width) = image;
     match view.channels() {
         1 => cut::<1>(view, pixels, width, view.crop.unwrap_or(height), frame, out),
@@ -164,7 +168,7 @@ pub fn patches(view: &View, pixels: &[u8], image: (usize, usize), frame: Frame, 
 
 /// [`patches`] for `C` channels out of a crop of `side` pixels.
 fn cut<const C: usize>(
-    view: &View,
+    view: &ImageView,
     pixels: &[u8],
     width: usize,
     side: usize,
@@ -197,7 +201,7 @@ fn cut<const C: usize>(
 }
 
 /// `(value / 255 - mean) / std` for every channel and 8-bit value.
-fn normalised<const C: usize>(view: &View) -> [[f32; 256]; C] {
+fn normalised<const C: usize>(view: &ImageView) -> [[f32; 256]; C] {
     std::array::from_fn(|c| {
         std::array::from_fn(|value| (value as f32 / 255.0 - view.mean[c]) / view.std[c])
     })
@@ -208,8 +212,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn view(channels: usize, crop: Option<usize>, patch: usize, stride: usize) -> View {
-        View {
+    fn view(channels: usize, crop: Option<usize>, patch: usize, stride: usize) -> ImageView {
+        ImageView {
             resize: None,
             grayscale: channels == 1,
             crop,
@@ -230,7 +234,7 @@ mod tests {
             stride in 1usize..6,
             room in 0usize..12,
             margin in proptest::option::of((0usize..5, 0usize..5)),
-        ) -> (View, (usize, usize)) {
+        ) -> (ImageView, (usize, usize)) {
             let side = patch + room;
             let image = margin.map_or((side, side), |(down, right)| (side + down, side + right));
             (view(channels, margin.map(|_| side), patch, stride), image)
@@ -308,7 +312,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused_with_its_sizes() {
-        let refused = |view: View, image| {
+        let refused = |view: ImageView, image| {
             let error = patch_shape(&view, image).unwrap_err();
             assert_eq!(error.kind(), Kind::Usage);
             error.to_string()

@@ -1,0 +1,244 @@
+//! `ingest` of sound: recordings at the rate of the view, silence behind those that are shorter than
+//! others, and what is known of each.
+
+use std::time::Instant;
+
+use gimlet_store::{CompressionSetting, Rows, Schema, Spec, Values, Writer};
+use serde_json::json;
+
+use super::extent::longest_of;
+use super::ingest::empty;
+use super::layout::{frames_column, rows_per_group, sound_column};
+use super::plan::Step;
+use super::run_dir::INGEST;
+use super::samples::recordings_at_once;
+use super::{Run, memory};
+use crate::pipeline::{self, Normalise, OnBadSample, Short, SoundView, Split};
+use crate::source::{BadSample, NO_FRAME, Sample, Source};
+use crate::train::recordings::SAMPLES;
+use crate::{Error, Result};
+
+/// What the attribute of a label is where a recording has none.
+const NO_LABEL: i64 = -1;
+
+impl Run<'_> {
+    pub(super) fn ingest_sound(
+        &self,
+        view: &SoundView,
+        split: Split,
+        source: &dyn Source,
+    ) -> Result<()> {
+        let started = Instant::now();
+        let order = self.ingest_order(split, source);
+        let longest = longest_of(view, source, &order)?;
+        let hops = longest.div_ceil(view.hop);
+        let with_frames = self.has_frames();
+        let labels = source.further_labels();
+        let names = labels.iter().map(|it| label_attribute(&it.name));
+        let mut columns = vec![sound_column(longest)];
+        columns.extend(with_frames.then(|| frames_column(hops)));
+        let schema = Schema {
+            columns,
+            source: true,
+            label_names: source.label_names().map(<[String]>::to_vec),
+            attributes: std::iter::once(SAMPLES.to_string()).chain(names).collect(),
+        };
+        let key = self.plan.key(Step::Ingest, split);
+        let mut writer = self.dir.dataset(INGEST, split).begin(Spec {
+            key: key.hash.clone(),
+            settings: key.settings.clone(),
+            // Bad samples are known when they are met.
+            rows: None,
+            rows_per_part: self.pipeline.store.rows_per_part,
+            rows_per_group: rows_per_group(schema.row_bytes()),
+            // Most recordings are shorter than the longest, and silence takes no room.
+            compression: CompressionSetting::Auto,
+            schema,
+        })?;
+
+        self.progress.begin(&format!("ingest {}", split.name()), order.len() as u64, 0);
+        let whole_split = self.pipeline.data.on_bad_sample == OnBadSample::Fail
+            && view.short == Short::Pad;
+        let mut level = Level::default();
+        let (mut skipped, mut padded, mut done) = (Vec::new(), 0u64, 0);
+        for rows in order.chunks(recordings_at_once(longest)) {
+            self.check_stop()?;
+            let mut read = self.recordings(view, source, rows)?;
+            for BadSample { id, source, reason, .. } in read.skipped {
+                skipped.push(json!({ "id": id, "source": source, "reason": reason }));
+            }
+            if view.short == Short::Skip {
+                read.whole.retain(|(sample, values)| {
+                    let short = values.len() < view.window;
+                    if short {
+                        let Sample { id, source, .. } = sample;
+                        let reason = format!("{} samples, fewer than a window", values.len());
+                        skipped.push(json!({ "id": id, "source": source, "reason": reason }));
+                    }
+                    !short
+                });
+            }
+            let short = read.whole.iter().filter(|(_, values)| values.len() < view.window);
+            padded += short.count() as u64;
+            // The level is that of all, so that what was written before is read again, too.
+            read.whole.iter().for_each(|(_, values)| level.add(values));
+            let from = writer.position();
+            if whole_split && !writer.wants(from..from + read.whole.len() as u64) {
+                writer.skip(read.whole.len() as u64)?;
+            } else {
+                let frames = with_frames.then_some(hops);
+                Chunk::of(&read.whole, longest, frames, labels.len())?.write(&mut writer)?;
+            }
+            done += rows.len() as u64;
+            self.progress.advance(done, "");
+        }
+        if writer.position() == 0 {
+            return Err(empty(split, order.len()));
+        }
+        for (column, choice) in writer.compression() {
+            self.progress.note(&format!("`{column}`: {choice}"));
+        }
+        let further: serde_json::Map<_, _> =
+            labels.iter().map(|it| (it.name.clone(), json!(it.names))).collect();
+        let Normalise { mean, std } = level.normalise();
+        let count = skipped.len();
+        let generation = writer.commit(json!({
+            "seconds": started.elapsed().as_secs_f64(), "peak_memory": memory::peak(),
+            "skipped": skipped, "padded": padded,
+            "sound": {
+                "rate": view.rate, "seconds": level.count as f64 / f64::from(view.rate),
+                "mean": mean, "std": std,
+            },
+            "labels": further, "frame_names": source.frame_names(),
+        }))?;
+        let mut summary = format!("{} recordings", generation.rows());
+        if padded > 0 {
+            summary += &format!(", {padded} shorter than a window, padded");
+        }
+        if count > 0 {
+            summary += &format!(", {count} skipped");
+        }
+        self.progress.end(&summary);
+        Ok(())
+    }
+
+    /// Whether the data have a label for every hop.
+    pub(super) fn has_frames(&self) -> bool {
+        match &self.pipeline.data.source {
+            pipeline::Source::Files(files) => files.frames.is_some() || files.alignments.is_some(),
+            pipeline::Source::Textures(_) => false,
+        }
+    }
+
+    /// How windows are normalised: as the pipeline says, else as the training split has them.
+    ///
+    /// # Errors
+    /// When that has not been ingested.
+    pub(super) fn normalise(&self, view: &SoundView) -> Result<Normalise> {
+        if let Some(normalise) = view.normalise {
+            return Ok(normalise);
+        }
+        let ingested = self.plan.generation(Step::Ingest, Split::Train, &self.dir)?;
+        let sound = &ingested.manifest().summary["sound"];
+        serde_json::from_value(sound.clone()).map_err(|error| {
+            let at = ingested.dir().display().to_string();
+            Error::failed(format!("`{at}` does not say how loud it is: {error}"))
+                .hint("set `view.normalise`, or ingest into another run with `--run-dir DIR`")
+        })
+    }
+}
+
+/// The name of the attribute that holds a further label: letters, digits and `_` are what it may have.
+pub(super) fn label_attribute(label: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    format!("label_{}", label.chars().map(plain).collect::<String>())
+}
+
+/// Mean and standard deviation of all samples.
+#[derive(Default)]
+struct Level {
+    count: u64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Level {
+    fn add(&mut self, values: &[f32]) {
+        self.count += values.len() as u64;
+        self.sum += values.iter().map(|it| f64::from(*it)).sum::<f64>();
+        self.squares += values.iter().map(|it| f64::from(*it).powi(2)).sum::<f64>();
+    }
+
+    fn normalise(&self) -> Normalise {
+        let count = self.count.max(1) as f64;
+        let mean = self.sum / count;
+        let std = (self.squares / count - mean * mean).max(0.0).sqrt();
+        // Silence stays silence.
+        Normalise { mean: mean as f32, std: if std > 0.0 { std as f32 } else { 1.0 } }
+    }
+}
+
+/// Rows as they are written.
+struct Chunk {
+    ids: Vec<i64>,
+    labels: Vec<Option<i64>>,
+    sources: Vec<String>,
+    attributes: Vec<Vec<i64>>,
+    sound: Vec<f32>,
+    frames: Option<Vec<u8>>,
+}
+
+impl Chunk {
+    /// Recordings, of which the longest has so many samples; with `hops` frame labels, if they have them,
+    /// and so many further labels.
+    fn of(
+        read: &[(Sample, Vec<f32>)],
+        longest: usize,
+        hops: Option<usize>,
+        further: usize,
+    ) -> Result<Self> {
+        let mut sound = Vec::with_capacity(read.len() * longest);
+        let mut frames = hops.map(|_| Vec::new());
+        for (sample, values) in read {
+            if values.len() > longest {
+                let message = format!("`{}` is longer than its header says", sample.source);
+                return Err(Error::failed(message).hint("mend or remove the file"));
+            }
+            sound.extend_from_slice(values);
+            sound.resize(sound.len() + longest - values.len(), 0.0);
+            if let (Some(hops), Some(frames)) = (hops, &mut frames) {
+                let own = sample.frames.as_deref().unwrap_or_default();
+                let own = own.iter().copied().chain(std::iter::repeat(NO_FRAME));
+                frames.extend(own.take(hops));
+            }
+        }
+        let label = |place: usize| {
+            let of = |(sample, _): &(Sample, Vec<f32>)| {
+                sample.further.get(place).copied().flatten().unwrap_or(NO_LABEL)
+            };
+            read.iter().map(of).collect()
+        };
+        let samples = read.iter().map(|(_, values)| values.len() as i64).collect();
+        Ok(Self {
+            ids: read.iter().map(|(sample, _)| sample.id).collect(),
+            labels: read.iter().map(|(sample, _)| sample.label).collect(),
+            sources: read.iter().map(|(sample, _)| sample.source.clone()).collect(),
+            attributes: std::iter::once(samples).chain((0..further).map(label)).collect(),
+            sound,
+            frames,
+        })
+    }
+
+    fn write(&self, writer: &mut Writer) -> Result<()> {
+        let attributes: Vec<&[i64]> = self.attributes.iter().map(Vec::as_slice).collect();
+        let frames = self.frames.as_deref().map(Values::U8);
+        let tensors: Vec<_> = std::iter::once(Values::F32(&self.sound)).chain(frames).collect();
+        Ok(writer.write(&Rows {
+            ids: &self.ids,
+            labels: &self.labels,
+            sources: Some(&self.sources),
+            attributes: &attributes,
+            tensors: &tensors,
+        })?)
+    }
+}

@@ -1,0 +1,335 @@
+//! Pipelines of sound, from WAV files to probes: what comes out, and what is refused.
+
+mod tiny;
+
+use std::f32::consts::TAU;
+use std::path::Path;
+
+use serde_json::Value;
+use tiny::{Tiny, walk};
+
+/// Three modules of strided convolutions and a GRU, on windows of 0.1 s: 16 hops of 50 samples.
+const PIPELINE: &str = r#"
+name = "tiny"
+seed = 3
+
+[data]
+train = "train"
+test = "test"
+label = ["tone", "voice"]
+names = "{tone}_{voice}_{take}"
+
+[view]
+rate = 8000
+window = 800
+hop = 50
+
+[[modules]]
+name = "a"
+layers = [{ conv1d = { channels = 8, kernel = 10, stride = 5, padding = 2 } }, { relu = {} }]
+
+[[modules]]
+name = "b"
+layers = [{ conv1d = { channels = 8, kernel = 10, stride = 10, padding = 2 } }, { relu = {} }]
+
+[[modules]]
+name = "context"
+layers = [{ gru = { channels = 6 } }]
+
+[loss.infonce1d]
+prediction_steps = 3
+negatives = 4
+subsample = 20
+
+[training]
+epochs = 2
+batch = 4
+learning_rate = 1e-3
+
+[store]
+rows_per_part = 8
+
+[probe]
+epochs = 20
+batch = 16
+"#;
+
+/// A WAV file of one channel and 16 bits.
+fn wav(path: &Path, rate: u32, samples: &[f32]) {
+    let data: Vec<u8> =
+        samples.iter().flat_map(|it| ((it * 32767.0) as i16).to_le_bytes()).collect();
+    let mut bytes = Vec::new();
+    bytes.extend(b"RIFF");
+    bytes.extend((36 + data.len() as u32).to_le_bytes());
+    bytes.extend(b"WAVEfmt ");
+    bytes.extend(16u32.to_le_bytes());
+    bytes.extend(1u16.to_le_bytes());
+    bytes.extend(1u16.to_le_bytes());
+    bytes.extend(rate.to_le_bytes());
+    bytes.extend((2 * rate).to_le_bytes());
+    bytes.extend(2u16.to_le_bytes());
+    bytes.extend(16u16.to_le_bytes());
+    bytes.extend(b"data");
+    bytes.extend((data.len() as u32).to_le_bytes());
+    bytes.extend(data);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// A note of so many samples, at 8 kHz: `tone` is its pitch, `voice` its overtones.
+fn note(tone: usize, voice: usize, take: usize, samples: usize) -> Vec<f32> {
+    let pitch = 300.0 * (1 + tone) as f32 + 3.0 * take as f32;
+    let value = |at: usize| {
+        let phase = TAU * pitch * at as f32 / 8000.0 + take as f32;
+        0.4 * phase.sin() + 0.3 * ((2 + voice) as f32 * phase).sin()
+    };
+    (0..samples).map(value).collect()
+}
+
+/// Three tones of two voices: 24 recordings to train on, 12 to test on, some shorter than a window.
+fn notes() -> Tiny {
+    let tiny = Tiny::with(PIPELINE);
+    for (split, takes) in [("train", 0..4), ("test", 4..6)] {
+        for take in takes {
+            for (tone, voice) in (0..6).map(|it| (it % 3, it / 3)) {
+                let samples = if take == 0 { 700 } else { 900 + 40 * take };
+                let path = tiny.path(&format!("{split}/{tone}_v{voice}_{take}.wav"));
+                wav(&path, 8000, &note(tone, voice, take, samples));
+            }
+        }
+    }
+    tiny
+}
+
+/// The probes of a run, by module and kind.
+fn probes(tiny: &Tiny, args: &[&str]) -> Vec<Value> {
+    tiny.json("run", args).as_array().unwrap().clone()
+}
+
+fn accuracies(probe: &Value) -> (f64, f64) {
+    (probe["accuracy"].as_f64().unwrap(), probe["further"][0]["accuracy"].as_f64().unwrap())
+}
+
+#[test]
+fn a_run_of_sound_ends_with_probes_of_every_label() {
+    let tiny = notes();
+    let (out, err) = tiny.ok("run", &[]);
+    assert!(out.contains("accuracy") && out.contains("voice"), "{out}");
+    assert!(err.contains("24 recordings, 6 shorter than a window, padded"), "{err}");
+    let (again, err) = tiny.ok("run", &[]);
+    assert_eq!(again, out);
+    assert!(!err.contains("steps,"), "nothing is done twice: {err}");
+
+    let all = probes(&tiny, &[]);
+    assert_eq!(all.len(), 6);
+    for probe in &all {
+        let (tone, voice) = accuracies(probe);
+        assert!((0.0..=1.0).contains(&tone) && (0.0..=1.0).contains(&voice), "{probe}");
+        assert_eq!(probe["further"][0]["label"], "voice");
+        let chance = probe["chance_loss"].as_f64().unwrap();
+        assert!((chance - 5f64.ln()).abs() < 1e-9, "{chance}");
+        assert!(probe["loss"].as_f64().unwrap().is_finite());
+    }
+
+    let inspected = tiny.json("inspect", &[]);
+    let text = inspected.to_string();
+    for shape in ["[900]", "[1,1,159,8]", "[1,1,16,8]", "[1,1,16,6]", "[16,1,8]", "[16,1,6]"] {
+        let shape = if shape == "[900]" { "[1020]" } else { shape };
+        assert!(text.contains(shape), "{shape}: {text}");
+    }
+    tiny.ok("verify", &[]);
+    tiny.ok("plan", &[]);
+    assert!(tiny.ok("status", &[]).0.contains("done"));
+}
+
+#[test]
+fn training_learns_what_predicts_the_next_steps() {
+    let tiny = notes();
+    let all = probes(&tiny, &["--set", "training.epochs=60"]);
+    let loss = |kind: &str, module: &str| {
+        let probe = all.iter().find(|it| it["kind"] == kind && it["module"] == module).unwrap();
+        probe["loss"].as_f64().unwrap()
+    };
+    for module in ["a", "b", "context"] {
+        let (trained, untrained) = (loss("trained", module), loss("untrained", module));
+        assert!(trained < untrained - 0.1, "{module}: {trained} {untrained}");
+    }
+}
+
+/// What is stored in f32 and read is what would have been computed again, and threads, kernels and pieces
+/// of a batch change no more than last digits.
+#[test]
+fn recomputed_boundaries_end_with_the_same_weights() {
+    let tiny = notes();
+    tiny.ok("run", &["--run-dir", "stored", "--set", "store.dtype=f32"]);
+    let recompute = ["--set", "store.dtype=f32", "--set", "store.activations=recompute"];
+    tiny.ok("run", &[&["--run-dir", "recomputed"], &recompute[..]].concat());
+    for module in ["a", "b", "context"] {
+        assert_eq!(tiny.tensors("stored", module), tiny.tensors("recomputed", module), "{module}");
+    }
+    let losses = |args: &[&str]| -> Vec<f64> {
+        probes(&tiny, args).iter().map(|it| it["loss"].as_f64().unwrap()).collect()
+    };
+    let ours = losses(&["--run-dir", "stored", "--set", "store.dtype=f32"]);
+    let f32 = ["--set", "store.dtype=f32"];
+    for (dir, args) in [
+        ("candle", vec!["--device", "candle"]),
+        ("pieces", vec!["--set", "training.micro_batch=3"]),
+    ] {
+        let theirs = losses(&[&["--run-dir", dir], &f32[..], &args[..]].concat());
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            assert!((ours - theirs).abs() < 1e-3, "{dir}: {ours} {theirs}");
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_module_and_loss_runs() {
+    let tiny = notes();
+    for (dir, args) in [
+        ("end-to-end", vec!["--set", "split=end-to-end"]),
+        ("last-two", vec!["--set", "split=[1,2]"]),
+        ("own-gru", vec!["--set", "loss.infonce1d.context={gru={channels=5}}"]),
+        ("no-bptt", vec!["--set", "modules.context.layers=[{gru={channels=6,bptt=false}}]"]),
+        ("offsets", vec!["--set", "loss.infonce1d.sampling=offsets"]),
+        ("sequence", vec!["--set", "loss.infonce1d.sampling=sequence"]),
+        ("greedy-supervised", vec!["--set", "loss=supervised"]),
+        ("supervised", vec!["--set", "loss=supervised", "--set", "split=end-to-end"]),
+        ("windows", vec!["--set", "view.views=2", "--set", "store.dtype=int8"]),
+    ] {
+        let all = probes(&tiny, &[&["--run-dir", dir], &args[..]].concat());
+        assert!(all.iter().all(|probe| probe["loss"].as_f64().unwrap().is_finite()), "{dir}");
+    }
+}
+
+#[test]
+fn a_killed_training_of_sound_goes_on_to_the_same_weights() {
+    let tiny = notes();
+    tiny.ok("run", &["--run-dir", "whole"]);
+    tiny.ok("ingest", &["--run-dir", "parts"]);
+    let every_step = ["--run-dir", "parts", "--set", "training.checkpoint_seconds=0"];
+    for _ in 0..3 {
+        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("gimlet"));
+        let args = ["--threads", "2", "run", "tiny.toml"];
+        command.current_dir(tiny.path(".")).args(args).args(every_step);
+        command.stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null());
+        let mut child = command.spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(120));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    tiny.ok("run", &every_step);
+    for module in ["a", "b", "context"] {
+        assert_eq!(tiny.tensors("whole", module), tiny.tensors("parts", module), "{module}");
+    }
+}
+
+#[test]
+fn hops_are_judged_by_their_own_labels() {
+    let tiny = notes();
+    // The first half of every recording is 0, the rest 1, and the last hops have none.
+    let mut lines = String::new();
+    for split in ["train", "test"] {
+        walk(&tiny.path(split), &mut |path| {
+            let stem = path.file_stem().unwrap().to_str().unwrap().to_string();
+            let labels: Vec<&str> = (0..14).map(|hop| if hop < 7 { "0" } else { "1" }).collect();
+            lines += &format!("{stem} {}\n", labels.join(" "));
+        });
+    }
+    std::fs::write(tiny.path("hops.txt"), lines).unwrap();
+    let all = probes(&tiny, &["--set", "data.alignments=hops.txt"]);
+    for probe in &all {
+        let frames = &probe["further"][1];
+        assert_eq!(frames["label"], "frames");
+        let accuracy = frames["accuracy"].as_f64().unwrap();
+        assert!((0.3..=1.0).contains(&accuracy), "{probe}");
+    }
+}
+
+#[test]
+fn recordings_that_do_not_fill_a_window_are_left_out_when_the_pipeline_says_so() {
+    let tiny = notes();
+    let (_, err) = tiny.ok("ingest", &["--set", "view.short=skip"]);
+    assert!(err.contains("18 recordings, 6 skipped"), "{err}");
+    let status = tiny.json("status", &["--set", "view.short=skip"]);
+    assert!(status.to_string().contains("\"rows\":30"), "{status}");
+}
+
+#[test]
+fn broken_recordings_are_named_or_skipped_and_counted() {
+    let tiny = notes();
+    let whole = std::fs::read(tiny.path("train/0_v0_1.wav")).unwrap();
+    std::fs::write(tiny.path("train/0_v0_8.wav"), &whole[..whole.len() / 2]).unwrap();
+    wav(&tiny.path("train/0_v0_9.wav"), 8000, &[]);
+    let err = tiny.fails(1, "ingest", &[]);
+    assert!(err.contains("0_v0_8.wav") || err.contains("0_v0_9.wav"), "{err}");
+    assert!(err.contains("hint: ") && err.contains("on_bad_sample"), "{err}");
+    let (_, err) = tiny.ok("ingest", &["--set", "data.on_bad_sample=skip"]);
+    assert!(err.contains("0_v0_8.wav") && err.contains("0_v0_9.wav"), "{err}");
+    assert!(err.contains("2 skipped"), "{err}");
+}
+
+#[test]
+fn rates_may_differ_and_become_the_view_s() {
+    let tiny = notes();
+    let mut other = Vec::new();
+    for tone in 0..3 {
+        // The same note at twice the rate.
+        let phase = |at: usize| TAU * 300.0 * (1 + tone) as f32 * at as f32 / 16000.0;
+        let samples: Vec<f32> = (0..1900).map(|at| 0.5 * phase(at).sin()).collect();
+        other.push(tiny.path(&format!("train/{tone}_v0_7.wav")));
+        wav(&other[tone], 16000, &samples);
+    }
+    let (_, err) = tiny.ok("run", &[]);
+    assert!(err.contains("27 recordings"), "{err}");
+}
+
+#[test]
+fn weights_go_out_and_in_and_embed_new_recordings() {
+    let tiny = notes();
+    tiny.ok("run", &[]);
+    tiny.ok("export", &["--output", "stack.safetensors"]);
+    tiny.ok("ingest", &["--run-dir", "other"]);
+    tiny.ok("import", &["stack.safetensors", "--run-dir", "other"]);
+    for module in ["a", "b", "context"] {
+        assert_eq!(tiny.tensors("runs/tiny", module), tiny.tensors("other", module), "{module}");
+    }
+    let (_, err) = tiny.ok("embed", &["--input", "test", "--output", "new.parquet"]);
+    assert!(err.contains("12 rows"), "{err}");
+    tiny.ok("embed", &["--input", "test", "--output", "a.parquet", "--module", "a"]);
+    let err = tiny.fails(1, "import", &["stack.safetensors", "--run-dir", "third"]);
+    assert!(err.contains("ingest"), "{err}");
+    tiny.ok("ingest", &["--run-dir", "wider", "--set", "modules.context.layers=[{gru={channels=7}}]"]);
+    let wider = ["stack.safetensors", "--run-dir", "wider", "--set",
+        "modules.context.layers=[{gru={channels=7}}]"];
+    let err = tiny.fails(1, "import", &wider);
+    assert!(err.contains("weight_ih_l0") && err.contains("21"), "{err}");
+}
+
+#[test]
+fn what_does_not_go_together_is_refused_with_its_place() {
+    let tiny = notes();
+    for (set, told) in [
+        ("view.patch=8", "`view.patch` is about images"),
+        ("modules.a.layers=[{conv={channels=4,kernel=3}}]", "`conv` is a layer for images"),
+        (
+            "modules.a.layers=[{gru={channels=4}},{relu={}}]",
+            "a gru is the last layer of its module",
+        ),
+        ("view.window=12", "longer than its"),
+        ("view.clip=10", "shorter than a window"),
+        ("loss.infonce1d.prediction_steps=16", "prediction"),
+        ("loss.infonce1d.negatives=0", "`negatives` must be at least 1"),
+        ("data.image=x", "`image` is about images"),
+    ] {
+        let err = tiny.fails(2, "status", &["--set", set]);
+        assert!(err.contains(told), "{set}: {err}");
+    }
+    let images = Tiny::new();
+    let err = images.fails(2, "status", &["--set", "modules.a.layers=[{gru={channels=4}}]"]);
+    assert!(err.contains("`gru` is a layer for sound"), "{err}");
+    let err = images.fails(2, "status", &["--set", "view.hop=4"]);
+    assert!(err.contains("also needs `rate`"), "{err}");
+    let err = images.fails(2, "status", &["--set", "loss=infonce1d"]);
+    assert!(err.contains("infonce1d"), "{err}");
+}

@@ -12,6 +12,8 @@ mod contrast;
 mod graph;
 pub mod infonce;
 mod prediction;
+mod rows;
+mod scores;
 pub mod supervised;
 pub mod vicreg;
 

@@ -1,6 +1,7 @@
 //! Train neural networks one gradient-isolated module at a time, from disk.
 
 pub mod cli;
+pub mod context;
 pub mod device;
 pub mod error;
 pub mod exchange;

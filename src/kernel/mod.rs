@@ -15,6 +15,8 @@ pub mod outer;
 pub mod panels;
 pub mod pool;
 pub mod product;
+pub mod recurrence;
+mod sigmoid;
 mod vectors;
 
 use std::cell::Cell;

@@ -1,0 +1,120 @@
+//! What came before along a sequence: a GRU of one layer that begins at zero (Cho et al. 2014, in
+//! PyTorch's form), as CPC and Greedy InfoMax put it on top of their encoders of speech.
+//!
+//! See [`crate::kernel::recurrence::gru`] for the equations. State t has read the inputs up to and with t.
+
+use candle_core::Tensor;
+use candle_nn::ops::sigmoid;
+
+use crate::Result;
+use crate::kernel::conv_op::conv2d;
+use crate::kernel::recurrence::gru;
+use crate::parameters::{ParameterShape, Parameters};
+
+/// The shapes of the parameters of a GRU of so many inputs and hidden values, under `name`:
+/// `input.weight` `[input, 3 hidden]`, `input.bias`, `hidden.weight` `[hidden, 3 hidden]` and
+/// `hidden.bias`, each in thirds for the gates r, z, n.
+///
+/// The fan-in of all is `hidden`: PyTorch draws all of them by it.
+pub fn shapes(input: usize, hidden: usize, name: &str) -> Vec<ParameterShape> {
+    all_shapes(input, hidden, name).into()
+}
+
+fn all_shapes(input: usize, hidden: usize, name: &str) -> [ParameterShape; 4] {
+    let shape =
+        |kind: &str, dims| ParameterShape { name: format!("{name}.{kind}"), dims, fan_in: hidden };
+    let gates = 3 * hidden;
+    [
+        shape("input.weight", vec![input, gates]),
+        shape("input.bias", vec![gates]),
+        shape("hidden.weight", vec![hidden, gates]),
+        shape("hidden.bias", vec![gates]),
+    ]
+}
+
+/// Additions and multiplications of one step of a sample.
+pub fn operations(input: usize, hidden: usize) -> f64 {
+    let weights = shapes(input, hidden, "").into_iter().map(|it| it.dims.iter().product::<usize>());
+    2.0 * weights.sum::<usize>() as f64
+}
+
+/// A GRU with its parameters.
+pub struct Gru {
+    hidden: usize,
+    bptt: bool,
+    input_weight: Tensor,
+    input_bias: Tensor,
+    hidden_weight: Tensor,
+    hidden_bias: Tensor,
+    /// Whether our kernels compute where the parameters lie.
+    kernels: bool,
+}
+
+impl Gru {
+    /// With the parameters under `name`. Without `bptt`, every step takes the state before it as data,
+    /// so no gradient reaches an earlier step.
+    ///
+    /// # Errors
+    /// When one is missing or has another shape.
+    pub fn new(
+        input: usize,
+        hidden: usize,
+        bptt: bool,
+        name: &str,
+        parameters: &Parameters,
+    ) -> Result<Self> {
+        let [input_weight, input_bias, hidden_weight, hidden_bias] =
+            all_shapes(input, hidden, name).map(|shape| parameters.get(&shape));
+        Ok(Self {
+            hidden,
+            bptt,
+            input_weight: input_weight?,
+            input_bias: input_bias?,
+            hidden_weight: hidden_weight?,
+            hidden_bias: hidden_bias?,
+            kernels: parameters.device().has_kernels(),
+        })
+    }
+
+    /// The states of `x`: `[batch, steps, input]` -> `[batch, steps, hidden]`, with a graph back to `x`
+    /// and to the parameters.
+    ///
+    /// # Errors
+    /// When the shapes do not fit.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (batch, steps, input) = x.dims3()?;
+        let gates = (batch, steps, 3 * self.hidden);
+        if !self.kernels {
+            let x = x.reshape((batch * steps, input))?.matmul(&self.input_weight)?;
+            return self.on_graph(&x.broadcast_add(&self.input_bias)?.reshape(gates)?);
+        }
+        // A map for each step: threads share the steps, and not the samples alone.
+        let x = x.contiguous()?.reshape((batch * steps, 1, 1, input))?;
+        let weight = self.input_weight.reshape((1, 1, input, 3 * self.hidden))?;
+        let x = conv2d(&x, &weight, &self.input_bias, [1, 1], [0, 0], false)?.reshape(gates)?;
+        Ok(gru(&x, &self.hidden_weight, &self.hidden_bias, self.bptt)?)
+    }
+
+    /// The states by candle's own operations, from what the inputs add to the gates,
+    /// `[batch, steps, 3 hidden]`.
+    fn on_graph(&self, x: &Tensor) -> Result<Tensor> {
+        let (batch, steps, _) = x.dims3()?;
+        let mut state = Tensor::zeros((batch, self.hidden), x.dtype(), x.device())?;
+        let mut states = Vec::with_capacity(steps);
+        for step in 0..steps {
+            let x = x.narrow(1, step, 1)?.squeeze(1)?;
+            let before = if self.bptt { state } else { state.detach() };
+            let sums = before.matmul(&self.hidden_weight)?.broadcast_add(&self.hidden_bias)?;
+            let third = |of: &Tensor, gate: usize| {
+                of.narrow(1, gate * self.hidden, self.hidden)?.contiguous()
+            };
+            let gate = |gate| sigmoid(&third(&x, gate)?.add(&third(&sums, gate)?)?);
+            let (reset, update) = (gate(0)?, gate(1)?);
+            let new = third(&x, 2)?.add(&reset.mul(&third(&sums, 2)?)?)?.tanh()?;
+            // (1 - z) n + z h = n + z (h - n)
+            state = new.add(&update.mul(&before.sub(&new)?)?)?;
+            states.push(state.clone());
+        }
+        Ok(Tensor::stack(&states, 1)?)
+    }
+}

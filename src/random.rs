@@ -62,11 +62,17 @@ impl Draws {
 
     /// A uniformly random order of `0..n` (Fisher-Yates).
     pub fn permutation(&mut self, n: usize) -> Vec<u32> {
+        self.end_of_permutation(n, n)
+    }
+
+    /// The last `len` numbers of such an order; no others are drawn.
+    pub fn end_of_permutation(&mut self, n: usize, len: usize) -> Vec<u32> {
         let mut order: Vec<u32> = (0..n as u32).collect();
-        for i in (1..n).rev() {
+        let first = n.saturating_sub(len);
+        for i in (first.max(1)..n).rev() {
             order.swap(i, self.below(i as u32 + 1) as usize);
         }
-        order
+        order.split_off(first)
     }
 }
 
@@ -98,5 +104,17 @@ mod tests {
         assert_ne!(order[..5], [0, 1, 2, 3, 4]);
         order.sort_unstable();
         assert!(order.iter().enumerate().all(|(i, &v)| i == v as usize));
+    }
+
+    #[test]
+    fn the_end_of_a_permutation_is_drawn_alone() {
+        let whole = generator(3, "test", &[]).permutation(1000);
+        let (mut draws, mut counted) = (generator(3, "test", &[]), generator(3, "test", &[]));
+        assert_eq!(draws.end_of_permutation(1000, 70), whole[930..]);
+        for i in (930..1000).rev() {
+            counted.below(i + 1);
+        }
+        assert_eq!(draws.next_u64(), counted.next_u64(), "70 numbers were drawn");
+        assert_eq!(draws.end_of_permutation(5, 9).len(), 5);
     }
 }

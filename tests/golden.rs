@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor, Var};
 use gimlet::device::DeviceName;
 use gimlet::exchange::published;
-use gimlet::loss::{self, Context, Negatives, Recipe, Sizes, infonce};
+use gimlet::loss::{self, Context, Negatives, Recipe, Sizes, infonce, infonce1d};
 use gimlet::module::{Keep, Module};
 use gimlet::parameters::Parameters;
 use gimlet::pipeline::Layer;
@@ -127,6 +127,7 @@ const INFONCE: &str = "infonce_vision";
 const RESNET: &str = "resnet";
 const ADAM: &str = "adam_trajectory";
 const PIXELCNN: &str = "pixelcnn";
+const INFONCE1D: &str = "infonce_audio";
 
 /// The files of one kind of case.
 fn files(prefix: &str) -> Vec<PathBuf> {
@@ -159,7 +160,7 @@ fn cases(prefix: &str) -> Vec<Case> {
 #[test]
 fn there_is_something_to_match() {
     assert!(
-        [INFONCE, RESNET, ADAM, PIXELCNN].iter().any(|prefix| !files(prefix).is_empty()),
+        [INFONCE, RESNET, ADAM, PIXELCNN, INFONCE1D].iter().any(|prefix| !files(prefix).is_empty()),
         "no golden case in {}",
         folder().display()
     );
@@ -285,6 +286,63 @@ fn a_pixelcnn_context_gives_the_published_loss_and_gradients() {
         for (parameter, expected) in &expected {
             let found = gradients.get(&variables[parameter]).unwrap();
             assert_close(&format!("{name} grad {parameter}"), found, expected);
+        }
+    }
+}
+
+#[test]
+fn infonce_along_time_gives_the_published_loss_and_gradients() {
+    for (case, device) in cases(INFONCE1D)
+        .iter()
+        .flat_map(|case| [DeviceName::Cpu, DeviceName::Candle].map(|device| (case, device)))
+    {
+        let column = |name: &str| Var::from_tensor(&case.get(name).unsqueeze(2).unwrap()).unwrap();
+        let (z, c) = (column("z"), column("c"));
+        let ((batch, rows, _, channels), context) = (z.dims4().unwrap(), c.dims()[3]);
+        let sizes = Sizes { channels, context, rows, columns: 1, classes: 0 };
+        let orders = case.get("perm").to_vec2::<i64>().unwrap();
+        let settings = infonce1d::Settings {
+            prediction_steps: case.get("w").dims()[0] / channels,
+            negatives: orders.len(),
+            ..infonce1d::Settings::default()
+        };
+        let of_step = |step: usize| {
+            let first = batch * rows - batch * (rows - step);
+            let positions = first..batch * rows;
+            positions.flat_map(|at| orders.iter().map(move |order| order[at] as u32)).collect()
+        };
+        let negatives: Negatives = (1..=settings.prediction_steps).map(of_step).collect();
+        let settings = loss::Settings::InfoNce1d(settings);
+        // Of one linear layer, or its gradient, each predictor's part.
+        let predictors = |name: &str| -> Vec<(String, Tensor)> {
+            let published = published::parameters(&[], channels, &settings, sizes);
+            let part = |it: &published::Published| it.take(case.get(name)).unwrap();
+            let name = |it: &published::Published| it.ours.name.replacen("loss.", "", 1);
+            published.iter().map(|it| (name(it), part(it))).collect()
+        };
+        let variables: Vec<(String, Var)> = predictors("w")
+            .into_iter()
+            .map(|(name, part)| (name, Var::from_tensor(&part).unwrap()))
+            .collect();
+        let named = variables.iter().map(|(name, it)| (name.clone(), it.as_tensor().clone()));
+        let parameters = Parameters::from_tensors(named).on(&device.open().unwrap()).unwrap();
+        let loss = settings.recipe().build(sizes, &parameters).unwrap();
+        let outcome = loss.forward(&z, &c, &negatives.into()).unwrap();
+
+        let name = format!("{} on {device}", case.name);
+        let found = f64::from(outcome.loss.to_scalar::<f32>().unwrap());
+        assert_loss(&name, found, case.scalar("loss"));
+        // Where the positive is among its negatives, that is a hit there and none here.
+        let (found, most) = (outcome.accuracy.unwrap(), case.scalar("accuracy"));
+        assert!(found > 0.8 * most && found < most, "{name}: accuracy {found}, there {most}");
+        let gradients = outcome.loss.backward().unwrap();
+        for (what, variable) in [("grad.z", &z), ("grad.c", &c)] {
+            let found = gradients.get(variable).unwrap().squeeze(2).unwrap();
+            assert_close(&format!("{name} {what}"), &found, case.get(what));
+        }
+        for ((part, variable), (_, expected)) in variables.iter().zip(predictors("grad.w")) {
+            let found = gradients.get(variable).unwrap();
+            assert_close(&format!("{name} grad of {part}"), found, &expected);
         }
     }
 }

@@ -1,20 +1,23 @@
 //! Losses against their definitions, written out in f64, and their slopes against differences.
 
 use candle_core::{Device, Tensor, Var};
+use gimlet::context::gru::Gru;
 use gimlet::device::DeviceName;
-use gimlet::loss::{Samples, Settings, Sizes, clapp, supervised, vicreg};
+use gimlet::loss::{Samples, Sampling, Settings, Sizes, clapp, infonce1d, supervised, vicreg};
 use gimlet::parameters::Parameters;
 use gimlet::pipeline::Layer;
 use gimlet::random::generator;
 use gimlet::train::trainer::{self, Trainer};
 use proptest::prelude::*;
 
-/// A batch of pooled vectors `[batch, grid, grid, channels]` and a loss's parameters, in f64.
+/// A batch of vectors to predict `[batch, rows, columns, channels]`, of those that predict
+/// `[batch, rows, columns, context]`, and a loss's parameters, in f64.
 #[derive(Clone)]
 struct Case {
     batch: usize,
     sizes: Sizes,
     z: Vec<f64>,
+    c: Vec<f64>,
     parameters: Vec<Vec<f64>>,
     samples: Samples,
 }
@@ -25,43 +28,80 @@ impl Case {
         let mut draws = generator(seed, "test", &[]);
         let mut normal = |n: usize| (0..n).map(|_| 0.6 * f64::from(draws.normal())).collect();
         let z = normal(batch * sizes.positions() * sizes.channels);
+        let c = normal(batch * sizes.positions() * sizes.context);
         let shapes = settings.recipe().shapes(sizes);
         let parameters = shapes.iter().map(|it| normal(it.dims.iter().product())).collect();
         let mut draws = generator(seed, "samples", &[]);
         let drawn = settings.recipe().draw(batch, sizes, &mut draws);
         let labels = (0..batch).map(|_| draws.below(sizes.classes.max(1) as u32)).collect();
-        Self { batch, sizes, z, parameters, samples: Samples { labels, drawn } }
+        Self { batch, sizes, z, c, parameters, samples: Samples { labels, drawn } }
     }
 
-    fn vector(&self, b: usize, y: usize, x: usize) -> &[f64] {
-        let Sizes { channels, rows, columns, .. } = self.sizes;
-        &self.z[((b * rows + y) * columns + x) * channels..][..channels]
+    /// The number of a vector.
+    fn number(&self, b: usize, y: usize, x: usize) -> usize {
+        (b * self.sizes.rows + y) * self.sizes.columns + x
     }
 
-    /// The vectors of rows from `first` to `first + rows` of all samples, in order.
-    fn rows(&self, first: usize, rows: usize) -> Vec<Vec<f64>> {
-        let columns = self.sizes.columns;
+    fn target(&self, number: usize) -> &[f64] {
+        &self.z[number * self.sizes.channels..][..self.sizes.channels]
+    }
+
+    fn context(&self, number: usize) -> &[f64] {
+        &self.c[number * self.sizes.context..][..self.sizes.context]
+    }
+
+    /// The numbers of the vectors in rows from `first` to `first + rows` of all samples, in order.
+    fn rows(&self, first: usize, rows: usize) -> Vec<usize> {
         let places = (0..self.batch).flat_map(|b| (first..first + rows).map(move |y| (b, y)));
-        places.flat_map(|(b, y)| (0..columns).map(move |x| self.vector(b, y, x).to_vec())).collect()
+        let row = |(b, y)| (0..self.sizes.columns).map(move |x| self.number(b, y, x));
+        places.flat_map(row).collect()
     }
 
-    /// The loss and its gradient for z, as the library has them.
+    /// All that there is a gradient of.
+    fn parts(&self) -> impl Iterator<Item = &Vec<f64>> {
+        [&self.z, &self.c].into_iter().chain(&self.parameters)
+    }
+
+    /// The case `step` further along `direction`, which has a value for each of those.
+    fn moved(&self, direction: &[f64], step: f64) -> Self {
+        let mut moved = self.clone();
+        let parts = [&mut moved.z, &mut moved.c].into_iter().chain(&mut moved.parameters);
+        parts.flatten().zip(direction).for_each(|(value, d)| *value += step * d);
+        moved
+    }
+
+    /// The loss and its gradient, as the library has them.
     fn computed(&self, settings: &Settings, device: DeviceName) -> (f64, Vec<f32>) {
-        let f32s = |values: &[f64]| values.iter().map(|it| *it as f32).collect::<Vec<f32>>();
+        self.try_computed(settings, device).unwrap()
+    }
+
+    fn try_computed(
+        &self,
+        settings: &Settings,
+        device: DeviceName,
+    ) -> gimlet::Result<(f64, Vec<f32>)> {
+        let variable = |values: &[f64], dims: &[usize]| {
+            let values: Vec<f32> = values.iter().map(|it| *it as f32).collect();
+            Var::from_tensor(&Tensor::from_vec(values, dims, &Device::Cpu).unwrap()).unwrap()
+        };
+        let Sizes { channels, context, rows, columns, .. } = self.sizes;
+        let z = variable(&self.z, &[self.batch, rows, columns, channels]);
+        let c = variable(&self.c, &[self.batch, rows, columns, context]);
         let shapes = settings.recipe().shapes(self.sizes);
-        let named = shapes.iter().zip(&self.parameters).map(|(shape, values)| {
-            let dims = shape.dims.as_slice();
-            (shape.name.clone(), Tensor::from_vec(f32s(values), dims, &Device::Cpu).unwrap())
-        });
-        let parameters = Parameters::from_tensors(named).on(&device.open().unwrap()).unwrap();
-        let loss = settings.recipe().build(self.sizes, &parameters).unwrap();
-        let Sizes { channels, rows, columns, .. } = self.sizes;
-        let shape = (self.batch, rows, columns, channels);
-        let z = Tensor::from_vec(f32s(&self.z), shape, &Device::Cpu).unwrap();
-        let z = Var::from_tensor(&z).unwrap();
-        let outcome = loss.forward(&z, &z, &self.samples).unwrap();
-        let gradient = outcome.loss.backward().unwrap().get(&z).unwrap().flatten_all().unwrap();
-        (f64::from(outcome.loss.to_scalar::<f32>().unwrap()), gradient.to_vec1().unwrap())
+        let parts = shapes.iter().zip(&self.parameters);
+        let parameters: Vec<Var> = parts.map(|(it, values)| variable(values, &it.dims)).collect();
+        let named = shapes.iter().zip(&parameters);
+        let named = named.map(|(shape, it)| (shape.name.clone(), it.as_tensor().clone()));
+        let named = Parameters::from_tensors(named).on(&device.open().unwrap()).unwrap();
+        let loss = settings.recipe().build(self.sizes, &named).unwrap();
+        let outcome = loss.forward(&z, &c, &self.samples)?;
+        let gradients = outcome.loss.backward().unwrap();
+        let of = |variable: &Var| match gradients.get(variable) {
+            Some(gradient) => gradient.flatten_all().unwrap().to_vec1().unwrap(),
+            None => vec![0.0f32; variable.elem_count()],
+        };
+        let all = [&z, &c].into_iter().chain(&parameters).flat_map(of).collect();
+        Ok((f64::from(outcome.loss.to_scalar::<f32>().unwrap()), all))
     }
 
     /// Compares both with `naive`, the gradient along one direction.
@@ -76,12 +116,10 @@ impl Case {
         let off = (found - expected).abs();
         prop_assert!(off <= 2e-5 * expected.abs().max(1.0), "{} is not {}", found, expected);
         let mut draws = generator(1, "direction", &[]);
-        let direction: Vec<f64> = self.z.iter().map(|_| f64::from(draws.normal())).collect();
-        let along = |step: f64| {
-            let z = self.z.iter().zip(&direction).map(|(z, d)| z + step * d).collect();
-            naive(&Self { z, ..self.clone() })
-        };
+        let direction: Vec<f64> =
+            self.parts().flatten().map(|_| f64::from(draws.normal())).collect();
         let slope: f64 = gradient.iter().zip(&direction).map(|(g, d)| f64::from(*g) * d).sum();
+        let along = |step| naive(&self.moved(&direction, step));
         let expected = (along(1e-6) - along(-1e-6)) / 2e-6;
         let scale = gradient.iter().map(|it| f64::from(it.abs())).sum::<f64>().max(0.1);
         prop_assert!((slope - expected).abs() <= 1e-3 * scale, "slope {}, not {}", slope, expected);
@@ -123,11 +161,14 @@ proptest! {
         case.check(&settings, device(kernels), |case| {
             let of_step = |k: usize| {
                 let below = k + 1 + skip;
-                let contexts = case.rows(0, rows - below);
                 let targets = case.rows(below, rows - below);
-                let targets: Vec<_> =
-                    targets.iter().map(|it| project(it, &case.parameters[k])).collect();
-                let positions = contexts.iter().enumerate().map(|(position, context)| {
+                let targets: Vec<_> = targets
+                    .iter()
+                    .map(|it| project(case.target(*it), &case.parameters[k]))
+                    .collect();
+                let contexts = case.rows(0, rows - below).into_iter().enumerate();
+                let positions = contexts.map(|(position, number)| {
+                    let context = case.context(number);
                     let wrong = &case.samples.drawn.negatives[k][position * negatives..][..negatives];
                     let wrong: Vec<f64> = wrong
                         .iter()
@@ -159,7 +200,7 @@ proptest! {
                 .collect();
             let covariance = |i: usize, j: usize| {
                 let products = rows.iter().map(|row| (row[i] - means[i]) * (row[j] - means[j]));
-                products.sum::<f64>() / (rows.len() - 1) as f64
+                products.sum::<f64>() / (rows.len().max(2) - 1) as f64
             };
             let spread = |c| (1.0 - (covariance(c, c) + 1e-4).sqrt()).max(0.0);
             let pairs = (0..channels).flat_map(|i| (0..channels).map(move |j| (i, j)));
@@ -173,9 +214,10 @@ proptest! {
                 let predictions: Vec<_> = case
                     .rows(0, rows - below)
                     .iter()
-                    .map(|it| project(it, &case.parameters[k]))
+                    .map(|it| project(case.context(*it), &case.parameters[k]))
                     .collect();
                 let targets = case.rows(below, rows - below);
+                let targets: Vec<_> = targets.iter().map(|it| case.target(*it).to_vec()).collect();
                 let pairs = predictions.iter().flatten().zip(targets.iter().flatten());
                 let squares: Vec<f64> = pairs.map(|(p, t)| (p - t).powi(2)).collect();
                 let (of_p, of_t) = (terms(&predictions), terms(&targets));
@@ -189,15 +231,16 @@ proptest! {
 
     #[test]
     fn supervised_is_cross_entropy_on_the_mean_over_the_grid(
-        batch in 1..5usize, rows in 1..5usize, columns in 1..5usize, channels in 1..9usize, classes in 1..6usize,
-        seed: u64, kernels: bool,
+        batch in 1..5usize, rows in 1..5usize, columns in 1..5usize, channels in 1..9usize,
+        classes in 1..6usize, seed: u64, kernels: bool,
     ) {
         let settings = Settings::Supervised(supervised::Settings::default());
-        let sizes = Sizes { classes, ..Sizes::grid(channels, [rows, columns]) };
+        let sizes = Sizes { channels: 3, classes, context: channels, rows, columns };
         let case = Case::draw(&settings, batch, sizes, seed);
         case.check(&settings, device(kernels), |case| {
             let of_sample = |b: usize| {
-                let vectors = (0..sizes.positions()).map(|at| case.vector(b, at / columns, at % columns));
+                let numbers = b * sizes.positions()..(b + 1) * sizes.positions();
+                let vectors = numbers.map(|number| case.context(number));
                 let vectors: Vec<&[f64]> = vectors.collect();
                 let means: Vec<f64> = (0..channels)
                     .map(|c| mean(&vectors.iter().map(|it| it[c]).collect::<Vec<_>>()))
@@ -211,6 +254,50 @@ proptest! {
             mean(&(0..batch).map(of_sample).collect::<Vec<_>>())
         })?;
     }
+
+    #[test]
+    fn infonce1d_scores_projected_contexts_against_what_follows_and_vectors_of_the_batch(
+        batch in 1..4usize, rows in 3..20usize, subsample in 0..20usize, channels in 1..20usize,
+        context in 1..9usize, negatives in 1..5usize, steps in 1..4usize, sampling in samplings(),
+        seed: u64, kernels: bool,
+    ) {
+        let subsample = if subsample < 3 { 0 } else { subsample };
+        let window = if subsample == 0 { rows } else { rows.min(subsample) };
+        let prediction_steps = steps.min(window - 1);
+        let settings = Settings::InfoNce1d(infonce1d::Settings {
+            prediction_steps, negatives, subsample, sampling, context: None,
+        });
+        let sizes = Sizes { channels, context, rows, columns: 1, classes: 0 };
+        let case = Case::draw(&settings, batch, sizes, seed);
+        let start = case.samples.drawn.start;
+        prop_assert!(start + window <= rows);
+        case.check(&settings, device(kernels), |case| {
+            let of_step = |k: usize| {
+                let contexts = case.rows(start, window - k).into_iter().enumerate();
+                let positions = contexts.map(|(position, number)| {
+                    let predicted = project(case.context(number), &case.parameters[k - 1]);
+                    let wrong = &case.samples.drawn.negatives[k - 1][position * negatives..];
+                    let wrong = wrong[..negatives].iter().map(|it| *it as usize);
+                    let scores = std::iter::once(number + k).chain(wrong);
+                    let scores: Vec<f64> =
+                        scores.map(|it| dot(&predicted, case.target(it))).collect();
+                    scores.iter().map(|it| it.exp()).sum::<f64>().ln() - scores[0]
+                });
+                mean(&positions.collect::<Vec<_>>())
+            };
+            mean(&(1..=prediction_steps).map(of_step).collect::<Vec<_>>())
+        })?;
+    }
+}
+
+fn samplings() -> impl Strategy<Value = Sampling> {
+    prop::sample::select(vec![Sampling::Permutation, Sampling::Offsets, Sampling::Sequence])
+}
+
+/// A grid, or where a loss needs one, a sequence of as many vectors.
+fn sizes_for(loss: &str, channels: usize) -> Sizes {
+    let shape = if loss == "infonce1d" { [49, 1] } else { [7, 7] };
+    Sizes { classes: 4, ..Sizes::grid(channels, shape) }
 }
 
 #[test]
@@ -226,11 +313,12 @@ fn a_loss_is_known_by_the_name_of_its_file_and_reads_back_as_it_was_written() {
 
 #[test]
 fn vectors_that_say_nothing_have_the_loss_of_a_guess() {
-    let sizes = Sizes { classes: 4, ..Sizes::grid(3, [7, 7]) };
     for name in Settings::NAMES {
+        let sizes = sizes_for(name, 3);
         let settings: Settings = serde_json::from_value((*name).into()).unwrap();
         let mut case = Case::draw(&settings, 2, sizes, 1);
         case.z.fill(0.0);
+        case.c.fill(0.0);
         case.parameters.iter_mut().for_each(|it| it.fill(0.0));
         let (found, _) = case.computed(&settings, DeviceName::Cpu);
         if let Some(guess) = settings.recipe().of_a_guess(sizes) {
@@ -243,18 +331,135 @@ fn vectors_that_say_nothing_have_the_loss_of_a_guess() {
 fn steps_on_one_batch_lower_every_loss() {
     const BATCH: usize = 8;
     let layers = [Layer::Conv { channels: 8, kernel: 3, stride: 1, padding: 1 }, Layer::Relu];
-    let sizes = Sizes { classes: 4, ..Sizes::grid(8, [7, 7]) };
     let mut draws = generator(1, "input", &[]);
     let values: Vec<f32> = (0..BATCH * 49 * 16).map(|_| draws.normal()).collect();
     let input = Tensor::from_vec(values, (BATCH * 49, 4, 4, 1), &Device::Cpu).unwrap();
     for name in Settings::NAMES {
         let settings: Settings = serde_json::from_value((*name).into()).unwrap();
+        let sizes = sizes_for(name, 8);
         let shapes = trainer::shapes(&layers, &settings, 1, sizes);
         let drawn = Parameters::draw(&shapes, 1, name).unwrap();
         let mut trainer = Trainer::new(&layers, &settings, 1, sizes, 1e-2, &drawn).unwrap();
         let samples = Case::draw(&settings, BATCH, sizes, 1).samples;
         let steps: Vec<f64> =
-            (0..80).map(|_| trainer.step(&input, &samples).unwrap().loss).collect();
-        assert!(steps[79] < 0.97 * steps[0], "{name}: {steps:?}");
+            (0..120).map(|_| trainer.step(&input, &samples).unwrap().loss).collect();
+        assert!(steps[119] < 0.97 * steps[0], "{name}: {steps:?}");
+    }
+}
+
+/// InfoNCE along time with a GRU of its own.
+fn recurrent(channels: usize) -> Settings {
+    let gru = infonce1d::GruSettings { channels, bptt: true };
+    let context = Some(infonce1d::Context::Gru(gru));
+    Settings::InfoNce1d(infonce1d::Settings {
+        prediction_steps: 3,
+        subsample: 9,
+        context,
+        ..infonce1d::Settings::default()
+    })
+}
+
+#[test]
+fn a_gru_of_the_losss_own_predicts_in_place_of_its_input() {
+    let settings = recurrent(5);
+    let written = serde_json::to_value(&settings).unwrap();
+    assert_eq!(serde_json::from_value::<Settings>(written).unwrap(), settings);
+    let sizes = Sizes { channels: 4, context: 6, rows: 14, columns: 1, classes: 0 };
+    let case = Case::draw(&settings, 2, sizes, 1);
+    let shapes = settings.recipe().shapes(sizes);
+    let named = shapes.iter().zip(&case.parameters).map(|(shape, values)| {
+        let values: Vec<f32> = values.iter().map(|it| *it as f32).collect();
+        let tensor = Tensor::from_vec(values, shape.dims.as_slice(), &Device::Cpu).unwrap();
+        (shape.name.clone(), tensor)
+    });
+    let parameters = Parameters::from_tensors(named);
+    let gru = Gru::new(6, 5, true, "context", &parameters).unwrap();
+    let c: Vec<f32> = case.c.iter().map(|it| *it as f32).collect();
+    let states = gru.forward(&Tensor::from_vec(c, (2, 14, 6), &Device::Cpu).unwrap()).unwrap();
+    let states = states.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+
+    let Settings::InfoNce1d(own) = &settings else { unreachable!() };
+    let given = Settings::InfoNce1d(infonce1d::Settings { context: None, ..own.clone() });
+    let without = Case {
+        sizes: Sizes { context: 5, ..sizes },
+        c: states.into_iter().map(f64::from).collect(),
+        parameters: case.parameters[..3].to_vec(),
+        ..case.clone()
+    };
+    let (expected, _) = without.computed(&given, DeviceName::Cpu);
+    for device in [DeviceName::Cpu, DeviceName::Candle] {
+        let (found, gradient) = case.computed(&settings, device);
+        assert!((found - expected).abs() < 1e-5, "{found}, not {expected}");
+        let of_contexts = &gradient[case.z.len()..][..case.c.len()];
+        assert!(of_contexts.iter().any(|it| it.abs() > 1e-4), "it goes back through the network");
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit_along_time() {
+    let sizes = Sizes { channels: 70, context: 90, rows: 40, columns: 1, classes: 0 };
+    let settings = infonce1d::Settings { subsample: 30, ..infonce1d::Settings::default() };
+    let settings = Settings::InfoNce1d(settings);
+    let case = Case::draw(&settings, 3, sizes, 1);
+    let computed = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let (loss, gradient) = pool.install(|| case.computed(&settings, DeviceName::Cpu));
+        (loss.to_bits(), gradient.into_iter().map(f32::to_bits).collect::<Vec<_>>())
+    };
+    let expected = computed(1);
+    for threads in [2, 5] {
+        assert!(computed(threads) == expected, "{threads} threads");
+    }
+}
+
+#[test]
+fn what_does_not_fit_infonce1d_is_refused_with_why() {
+    let refused = |settings: &Settings, rows, columns| {
+        let sizes = Sizes { channels: 4, context: 6, rows, columns, classes: 0 };
+        settings.recipe().check(sizes).unwrap_err().message
+    };
+    let settings = Settings::InfoNce1d(infonce1d::Settings::default());
+    assert_eq!(
+        refused(&settings, 7, 7),
+        "`infonce1d` predicts along time: it needs sound, this view gives a grid of 7x7 patches"
+    );
+    assert_eq!(
+        refused(&settings, 12, 1),
+        "12 prediction steps need sequences of at least 13 steps, the module gives 12"
+    );
+    let settings = infonce1d::Settings { subsample: 10, ..infonce1d::Settings::default() };
+    assert_eq!(
+        refused(&Settings::InfoNce1d(settings), 100, 1),
+        "12 prediction steps need sequences of at least 13 steps, `subsample` leaves 10"
+    );
+    let sizes = Sizes { channels: 4, context: 6, rows: 13, columns: 1, classes: 0 };
+    assert!(Settings::InfoNce1d(infonce1d::Settings::default()).recipe().check(sizes).is_ok());
+    for settings in [Settings::default(), Settings::Clapp(clapp::Settings::default())] {
+        let message = settings.recipe().check(Sizes { columns: 7, ..sizes }).unwrap_err().message;
+        assert!(message.contains("the module gives 6 and 4"), "{message}");
+    }
+    let supervised = Settings::Supervised(supervised::Settings::default());
+    assert!(supervised.recipe().check(sizes).is_ok());
+}
+
+#[test]
+fn negatives_that_do_not_fit_are_an_error_along_time() {
+    let settings = Settings::InfoNce1d(infonce1d::Settings::default());
+    let sizes = Sizes { channels: 4, context: 6, rows: 20, columns: 1, classes: 0 };
+    let whole = Case::draw(&settings, 2, sizes, 1);
+    let mut past_the_end = whole.clone();
+    past_the_end.samples.drawn.negatives[0][0] = 40;
+    let mut too_few = whole.clone();
+    too_few.samples.drawn.negatives[3].pop();
+    let mut too_few_steps = whole.clone();
+    too_few_steps.samples.drawn.negatives.pop();
+    let mut late = whole.clone();
+    late.samples.drawn.start = 1;
+    let mut a_grid = whole.clone();
+    a_grid.sizes = Sizes { rows: 10, columns: 2, ..sizes };
+    for case in [past_the_end, too_few, too_few_steps, late, a_grid] {
+        for kernels in [true, false] {
+            assert!(case.try_computed(&settings, device(kernels)).is_err());
+        }
     }
 }

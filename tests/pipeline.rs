@@ -481,6 +481,7 @@ fn wrong_values_are_shown_with_what_is_wanted() {
        |  ^^^^
     hint: to take another than the file does: `--set loss=NAME`, or `--set loss={NAME={KEY=VALUE}}`
     "#);
+    assert_snapshot!(refused(SHORT, &["loss.infonce1d.context.gru.channels=0"]), @"`--set loss.infonce1d.context.gru.channels=0`: `context.gru.channels` must be at least 1, not 0");
     assert_snapshot!(refused(SHORT, &["loss.vicreg.variance=-1"]), @"`--set loss.vicreg.variance=-1`: `variance` must be at least 0, not -1");
     assert_snapshot!(refused_with("{ relu = {} }", "\"relu\""), @r#"
     a layer in module `a` must be a table with one key

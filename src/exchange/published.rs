@@ -5,14 +5,18 @@
 //! | `encoder.0` | `model.Conv1` | a convolution in front |
 //! | `encoder.{i}.conv2` | `model.layer {s}.{b}.conv2` | block b of stage s |
 //! | `encoder.{i}.shortcut` | `model.layer {s}.{b}.shortcut.0` | |
-//! | `loss.predictor.{k}` | `loss.W_k.{k}.weight` | of every loss that predicts |
+//! | `loss.predictor.{k}` | `loss.W_k.{k}.weight` | of every loss that predicts on a grid |
+//! | `loss.predictor.{k}` | `loss.predictor.weight` | of `infonce1d`: rows k of as many parts |
 //! | `encoder.{i}` | `model.conv {i}` | any other convolution: the published code has none |
 //! | `loss.classifier` | `loss.linear` | likewise |
 //! | `loss.context.{i}.vertical` | `autoregressor.stack.layers.{i}.vertical_conv` | its last row, which is masked there, is none of ours |
 //! | `loss.context.output` | `autoregressor.stack_out` | |
+//! | `loss.context.input.weight` | `autoregressor.gru.weight_ih_l0` | of a GRU; `hidden` is `hh` |
 //!
 //! A stage begins at a block that strides, or is of another kind or width than the block before it;
 //! stages are counted within the module, blocks within the stage.
+
+use std::ops::Range;
 
 use candle_core::Tensor;
 
@@ -29,16 +33,23 @@ pub struct Published {
     pub ours: ParameterShape,
     /// Its name there, within its module.
     pub name: String,
-    /// Its shape there: a convolution `[out, in, h, w]` or `[out, in, w]`, a predictor
+    /// The shape of that: a convolution `[out, in, h, w]` or `[out, in, w]`, a predictor
     /// `[out, in, 1, 1]`, a linear layer `[out, in]`.
     pub dims: Vec<usize>,
+    /// Which of its rows are this parameter, where several of ours are one of theirs: these follow each
+    /// other, and share a name.
+    rows: Option<Range<usize>>,
     /// Rows of a kernel's end that are masked there, and missing here.
     masked: usize,
 }
 
+const PREDICTOR: &str = "loss.predictor.";
+
 /// The parameters of a module whose input has so many channels, encoder first.
 pub fn parameters(layers: &[Layer], input: usize, loss: &Loss, sizes: Sizes) -> Vec<Published> {
     let places = places(layers);
+    let ours = trainer::shapes(layers, loss, input, sizes);
+    let predictors = ours.iter().filter(|it| it.name.starts_with(PREDICTOR)).count();
     let publish = |ours: ParameterShape| {
         let (name, dims) = match ours.name.strip_prefix("encoder.").and_then(split_index) {
             Some((index, rest)) => {
@@ -49,17 +60,21 @@ pub fn parameters(layers: &[Layer], input: usize, loss: &Loss, sizes: Sizes) -> 
             }
             None => loss_parameter(&ours),
         };
+        let predictor = ours.name.strip_prefix(PREDICTOR).and_then(|k| k.parse().ok());
+        if let (Loss::InfoNce1d(_), Some(k)) = (loss, predictor) {
+            return one_of_several(ours, k, predictors);
+        }
         let masked = match (dims.as_slice(), ours.dims.as_slice()) {
             ([_, _, theirs, _], [rows, ..]) => theirs.saturating_sub(*rows),
             _ => 0,
         };
-        Published { ours, name, dims, masked }
+        Published { ours, name, dims, masked, rows: None }
     };
-    trainer::shapes(layers, loss, input, sizes).into_iter().map(publish).collect()
+    ours.into_iter().map(publish).collect()
 }
 
 impl Published {
-    /// A tensor of ours as the published code has it.
+    /// A tensor of ours as the published code has it; only its rows, where several are one there.
     ///
     /// # Errors
     /// When it is of another shape.
@@ -69,7 +84,11 @@ impl Published {
             2 => ours.t()?,
             _ => ours.clone(),
         };
-        Ok(turned.contiguous()?.reshape(self.dims.as_slice())?)
+        let mut dims = self.dims.clone();
+        if let (Some(rows), Some(first)) = (&self.rows, dims.first_mut()) {
+            *first = rows.len();
+        }
+        Ok(turned.contiguous()?.reshape(dims)?)
     }
 
     /// A tensor of the published code as ours.
@@ -77,6 +96,10 @@ impl Published {
     /// # Errors
     /// When it is of another shape.
     pub fn take(&self, theirs: &Tensor) -> Result<Tensor> {
+        let theirs = match &self.rows {
+            Some(rows) => &theirs.narrow(0, rows.start, rows.len())?,
+            None => theirs,
+        };
         let turned = match *self.ours.dims {
             [down, across, from, to] => {
                 let whole = theirs.reshape((to, from, down + self.masked, across))?;
@@ -130,12 +153,24 @@ fn convolution_dims(ours: &[usize], flat: bool) -> Vec<usize> {
     }
 }
 
+/// Predictor k of several that are one linear layer there.
+fn one_of_several(ours: ParameterShape, k: usize, several: usize) -> Published {
+    let (from, to) = (ours.dims[0], ours.dims[1]);
+    Published {
+        ours,
+        name: "loss.predictor.weight".to_string(),
+        dims: vec![several * to, from],
+        masked: 0,
+        rows: Some(k * to..(k + 1) * to),
+    }
+}
+
 /// Name and shape of a parameter of the loss.
 fn loss_parameter(ours: &ParameterShape) -> (String, Vec<usize>) {
     if let Some(context) = ours.name.strip_prefix("loss.context.") {
         return (context_name(context), context_dims(&ours.dims, context));
     }
-    let predictor = ours.name.strip_prefix("loss.predictor.");
+    let predictor = ours.name.strip_prefix(PREDICTOR);
     let dims = match *ours.dims {
         [from, to] if predictor.is_some() => vec![to, from, 1, 1],
         [from, to] => vec![to, from],
@@ -147,8 +182,14 @@ fn loss_parameter(ours: &ParameterShape) -> (String, Vec<usize>) {
     }
 }
 
-/// The published name of a PixelCNN's parameter: `0.across.bias` or `output.weight`.
+/// The published name of a context's parameter: `0.across.bias` or `output.weight` of a PixelCNN,
+/// `input.weight` of a GRU.
 fn context_name(ours: &str) -> String {
+    for (part, theirs) in [("input.", "ih"), ("hidden.", "hh")] {
+        if let Some(kind) = ours.strip_prefix(part) {
+            return format!("autoregressor.gru.{kind}_{theirs}_l0");
+        }
+    }
     let Some((layer, part)) = split_index(ours) else {
         return format!("autoregressor.{}", ours.replacen("output.", "stack_out.", 1));
     };
@@ -166,7 +207,10 @@ fn context_name(ours: &str) -> String {
 
 /// Its shape there.
 fn context_dims(ours: &[usize], name: &str) -> Vec<usize> {
-    let mut dims = convolution_dims(ours, false);
+    let mut dims = match *ours {
+        [from, to] => vec![to, from],
+        _ => convolution_dims(ours, false),
+    };
     if name.ends_with(".vertical.weight") {
         dims[2] += 1;
     }
@@ -176,7 +220,7 @@ fn context_dims(ours: &[usize], name: &str) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::loss::{Context, infonce};
+    use crate::loss::{Context, infonce, infonce1d};
 
     #[test]
     fn a_stage_begins_where_kind_or_width_changes_or_a_block_strides() {
@@ -210,6 +254,26 @@ mod tests {
     }
 
     #[test]
+    fn predictors_along_time_are_one_linear_layer_and_a_gru_has_its_published_names() {
+        let gru = infonce1d::GruSettings { channels: 5, bptt: true };
+        let context = Some(infonce1d::Context::Gru(gru));
+        let settings = infonce1d::Settings { prediction_steps: 3, context, ..Default::default() };
+        let loss = Loss::InfoNce1d(settings);
+        let found = parameters(&[], 8, &loss, Sizes::grid(8, [9, 1]));
+        let found: Vec<_> = found.iter().map(|it| (it.name.as_str(), it.dims.as_slice())).collect();
+        let expected: [(&str, &[usize]); 7] = [
+            ("loss.predictor.weight", &[24, 5]),
+            ("loss.predictor.weight", &[24, 5]),
+            ("loss.predictor.weight", &[24, 5]),
+            ("autoregressor.gru.weight_ih_l0", &[15, 8]),
+            ("autoregressor.gru.bias_ih_l0", &[15]),
+            ("autoregressor.gru.weight_hh_l0", &[15, 5]),
+            ("autoregressor.gru.bias_hh_l0", &[15]),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
     fn every_layout_comes_back_as_it_went() {
         let layers = [
             Layer::Conv { channels: 4, kernel: 3, stride: 1, padding: 1 },
@@ -219,13 +283,23 @@ mod tests {
         let sizes = Sizes { classes: 7, ..Sizes::grid(8, [3, 3]) };
         let context = Some(Context::PixelCnn);
         let cpc = Loss::InfoNce(infonce::Settings { context, ..Default::default() });
-        for loss in [Loss::default(), Loss::Supervised(Default::default()), cpc] {
+        let gru = infonce1d::GruSettings { channels: 5, bptt: true };
+        let context = Some(infonce1d::Context::Gru(gru));
+        let along = Loss::InfoNce1d(infonce1d::Settings { context, ..Default::default() });
+        for loss in [Loss::default(), Loss::Supervised(Default::default()), cpc, along] {
             for published in parameters(&layers, 3, &loss, sizes) {
                 let dims = published.ours.dims.as_slice();
                 let len = dims.iter().product::<usize>() as f32;
                 let home = &candle_core::Device::Cpu;
                 let ours = Tensor::arange(0.0, len, home).unwrap().reshape(dims).unwrap();
                 let theirs = published.publish(&ours).unwrap();
+                let theirs = match &published.rows {
+                    None => theirs,
+                    Some(rows) => {
+                        let (before, after) = (rows.start, published.dims[0] - rows.end);
+                        theirs.pad_with_zeros(0, before, after).unwrap()
+                    }
+                };
                 assert_eq!(theirs.dims(), published.dims, "{}", published.name);
                 let again = published.take(&theirs).unwrap();
                 let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();

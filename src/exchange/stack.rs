@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use candle_core::Tensor;
 use serde_json::Value;
 
 use super::published::Published;
@@ -38,9 +39,10 @@ pub struct Taken {
 pub fn write(stack: &[(Described, Parameters)], about: &Value) -> Result<Vec<u8>> {
     let mut tensors = Vec::new();
     for (index, (module, parameters)) in stack.iter().enumerate() {
-        for published in &module.parameters {
-            let theirs = published.publish(&parameters.get(&published.ours)?)?;
-            tensors.push((format!("encoder.{index}.{}", published.name), theirs));
+        for parts in module.parameters.chunk_by(|one, next| one.name == next.name) {
+            let theirs = parts.iter().map(|part| part.publish(&parameters.get(&part.ours)?));
+            let theirs = Tensor::cat(&theirs.collect::<Result<Vec<_>>>()?, 0)?;
+            tensors.push((format!("encoder.{index}.{}", parts[0].name), theirs));
         }
     }
     Parameters::from_tensors(tensors).to_safetensors(about)
@@ -85,10 +87,12 @@ fn read_file(
     let mut taken = Vec::with_capacity(modules.len());
     for (index, module) in modules.iter().enumerate() {
         let mut ours = Vec::with_capacity(module.parameters.len());
-        for published in &module.parameters {
-            let name = format!("{outer}{}{}", prefix(index), published.name);
-            let theirs = file.read(&name, &published.dims).map_err(|it| it.hint(WHAT_FITS))?;
-            ours.push((published.ours.name.clone(), published.take(&theirs)?));
+        for parts in module.parameters.chunk_by(|one, next| one.name == next.name) {
+            let name = format!("{outer}{}{}", prefix(index), parts[0].name);
+            let theirs = file.read(&name, &parts[0].dims).map_err(|it| it.hint(WHAT_FITS))?;
+            for part in parts {
+                ours.push((part.ours.name.clone(), part.take(&theirs)?));
+            }
             all.push((name, theirs));
         }
         taken.push(Taken {
@@ -113,7 +117,7 @@ const WHAT_FITS: &str =
     "the pipeline's layers and its loss must be those that the file was made with";
 
 /// Whether a file that we wrote still holds the values that we wrote.
-fn check_hash(file: &TensorFile, all: Vec<(String, candle_core::Tensor)>) -> Result<()> {
+fn check_hash(file: &TensorFile, all: Vec<(String, Tensor)>) -> Result<()> {
     let Some(hash) = file.about().and_then(|about| about.get(HASH)) else { return Ok(()) };
     if *hash == Parameters::from_tensors(all).hash()? {
         return Ok(());
@@ -144,4 +148,31 @@ fn wrong_number(files: usize, modules: &[Described]) -> Error {
     let hint =
         format!("name a file for each of {}, in this order, or one of all", names.join(", "));
     Error::new(Kind::Usage, message).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::published;
+    use crate::loss::{Sizes, infonce1d};
+    use crate::pipeline::{Layer, Loss};
+    use crate::train::trainer;
+
+    #[test]
+    fn parameters_that_are_one_tensor_there_come_back_each() {
+        let context = Some(infonce1d::Context::Gru(infonce1d::GruSettings::default()));
+        let loss = Loss::InfoNce1d(infonce1d::Settings { context, ..Default::default() });
+        let layers = [Layer::Conv1d { channels: 4, kernel: 3, stride: 1, padding: 1 }];
+        let sizes = Sizes::grid(4, [20, 1]);
+        let drawn = Parameters::draw(&trainer::shapes(&layers, &loss, 1, sizes), 1, "a").unwrap();
+        let described = || Described {
+            name: "a".to_string(),
+            parameters: published::parameters(&layers, 1, &loss, sizes),
+        };
+        let bytes = write(&[(described(), drawn.clone())], &serde_json::json!({})).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let taken = read(&[file.path().to_path_buf()], &[described()]).unwrap();
+        assert_eq!(taken[0].parameters.hash().unwrap(), drawn.hash().unwrap());
+    }
 }

@@ -1,24 +1,11 @@
-//! One prediction step on the CPU: projection, scores, what they are worth, and the gradients.
-//!
-//! The negatives are gathered by their numbers, row by row: with N of them each position reads
-//! N + 1 rows, where a product of all positions and all targets would take as many times more
-//! operations as there are positions for each negative. Nothing of the size
-//! positions x negatives x channels is ever written.
-
-use std::sync::{Arc, Mutex, PoisonError};
+//! One prediction step on a grid, on the CPU: projection, scores, what they are worth, and the gradients.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
-use rayon::prelude::*;
 
 use super::prediction::Judge;
-use crate::kernel::gathered::{Gathered, Segment};
-use crate::kernel::outer::add_outer;
-use crate::kernel::panels::Panels;
-use crate::kernel::product::{Write, multiply};
+use super::rows::{Rows, in_order, placed};
+use super::scores::{Candidates, Kept, Scored};
 use crate::kernel::{values, with_all_values};
-
-/// Rows of a product that a task computes.
-const ROWS: usize = 64;
 
 /// The mean over positions of what a judge makes of a context's scores with the projection of the
 /// vector `below` rows further down, and with those of its negatives: of contexts and pooled vectors,
@@ -29,19 +16,7 @@ pub(super) struct Contrast {
     /// `[positions * N]`.
     pub negatives: Vec<u32>,
     pub judge: &'static dyn Judge,
-    pub scores: Arc<Mutex<Scores>>,
-}
-
-/// What the forward pass leaves for the backward pass.
-#[derive(Default)]
-pub(super) struct Scores {
-    /// The projected targets, `[positions, channels]`.
-    targets: Vec<f32>,
-    /// Of each position's loss, along the scores of the positive and the negatives,
-    /// `[positions, 1 + N]`.
-    slopes: Vec<f32>,
-    /// The share of positions whose positive scores above every negative.
-    pub accuracy: f64,
+    pub kept: Kept,
 }
 
 /// The sizes of a step.
@@ -52,7 +27,6 @@ struct Sizes {
     columns: usize,
     positions: usize,
     channels: usize,
-    negatives: usize,
 }
 
 impl Contrast {
@@ -69,13 +43,12 @@ impl Contrast {
                 self.negatives.len()
             )
         }
-        let negatives = self.negatives.len() / positions;
-        Ok(Sizes { rows, columns, positions, channels, negatives })
+        Ok(Sizes { rows, columns, positions, channels })
     }
 
     /// Where the vectors of the predicting positions begin, or those `below` rows further down.
     fn starts(&self, sizes: Sizes, below: usize) -> Vec<u32> {
-        let Sizes { rows, columns, positions, channels, .. } = sizes;
+        let Sizes { rows, columns, positions, channels } = sizes;
         let predicting = rows - self.below;
         let start = |position: usize| {
             let (row, column) = (position / columns, position % columns);
@@ -84,65 +57,6 @@ impl Contrast {
         };
         (0..positions).map(start).collect()
     }
-
-    /// The targets that `position` is scored against, its own first.
-    fn candidates(&self, position: usize, negatives: usize) -> impl Iterator<Item = usize> + '_ {
-        let negatives = &self.negatives[position * negatives..(position + 1) * negatives];
-        std::iter::once(position).chain(negatives.iter().map(|&negative| negative as usize))
-    }
-
-    /// For each target the positions that are scored against it, each with its place among that
-    /// position's candidates: `(first of each target in the list, the list)`.
-    fn readers(&self, sizes: Sizes) -> (Vec<usize>, Vec<(u32, u32)>) {
-        let each = |visit: &mut dyn FnMut(usize, usize, usize)| {
-            for position in 0..sizes.positions {
-                for (place, target) in self.candidates(position, sizes.negatives).enumerate() {
-                    visit(position, place, target);
-                }
-            }
-        };
-        let mut first = vec![0; sizes.positions + 1];
-        each(&mut |_, _, target| first[target + 1] += 1);
-        for target in 0..sizes.positions {
-            first[target + 1] += first[target];
-        }
-        let mut next = first.clone();
-        let mut list = vec![(0, 0); first[sizes.positions]];
-        each(&mut |position, place, target| {
-            list[next[target]] = (position as u32, place as u32);
-            next[target] += 1;
-        });
-        (first, list)
-    }
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    // Running sums, so that the additions need not wait for each other.
-    let mut sums = [0.0f32; 16];
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
-    for (a, b) in a.iter().zip(b) {
-        for i in 0..16 {
-            sums[i] += a[i] * b[i];
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    sums.iter().sum::<f32>() + rest
-}
-
-fn add_scaled(sum: &mut [f32], scale: f32, values: &[f32]) {
-    sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += scale * value);
-}
-
-/// The rows of `values` that begin at `starts`, times `right`.
-fn product(values: &[f32], starts: &[u32], channels: usize, right: &Panels) -> Vec<f32> {
-    let mut out = vec![0.0; starts.len() * channels];
-    let segments = [Segment { offset: 0, len: channels as u32, row: 0 }];
-    let tasks = out.par_chunks_mut(ROWS * channels).zip(starts.par_chunks(ROWS));
-    tasks.for_each(|(out, starts)| {
-        let rows = Gathered { values, starts, segments: &segments };
-        multiply(rows, right, out, None, Write::default());
-    });
-    out
 }
 
 impl CustomOp3 for Contrast {
@@ -165,32 +79,20 @@ impl CustomOp3 for Contrast {
                 "contrast: contexts {contexts_layout:?} are not as the pooled vectors"
             )
         }
-        let Sizes { positions, channels, negatives, .. } = sizes;
+        let Sizes { positions, channels, .. } = sizes;
         let contexts = values(contexts, contexts_layout, self.name())?;
         let pooled = values(pooled, pooled_layout, self.name())?;
         let predictor = values(predictor, predictor_layout, self.name())?;
-        let mut panels = Panels::default();
-        panels.pack(predictor, (channels, channels), 1, |p| p * channels);
-        let targets = product(pooled, &self.starts(sizes, self.below), channels, &panels);
-        let starts = self.starts(sizes, 0);
-        let mut slopes = vec![0.0f32; positions * (1 + negatives)];
-        let per_position: Vec<(f64, bool)> = slopes
-            .par_chunks_exact_mut(1 + negatives)
-            .enumerate()
-            .map(|(position, row)| {
-                let context = &contexts[starts[position] as usize..][..channels];
-                for (score, target) in row.iter_mut().zip(self.candidates(position, negatives)) {
-                    *score = dot(context, &targets[target * channels..][..channels]);
-                }
-                let hit = row[1..].iter().all(|&negative| row[0] > negative);
-                (self.judge.row(row), hit)
-            })
-            .collect();
-        let loss = per_position.iter().map(|(loss, _)| loss).sum::<f64>() / positions as f64;
-        let hits = per_position.iter().filter(|(_, hit)| *hit).count();
-        let accuracy = hits as f64 / positions as f64;
-        *self.scores.lock().unwrap_or_else(PoisonError::into_inner) =
-            Scores { targets, slopes, accuracy };
+        let below = self.starts(sizes, self.below);
+        let targets = Rows { values: pooled, starts: &below, len: channels };
+        let projected = targets.times(predictor, channels);
+        let (starts, own) = (self.starts(sizes, 0), in_order(positions, 1));
+        let negatives = &self.negatives;
+        let candidates = Candidates { channels, starts: &starts, own: &own, negatives };
+        let (slopes, judged) = candidates.judge(contexts, &projected, self.judge);
+        let loss = judged.iter().map(|it| it.loss).sum::<f64>() / positions as f64;
+        let accuracy = judged.iter().filter(|it| it.hit).count() as f64 / positions as f64;
+        self.kept.set(Scored { projected, slopes, accuracy });
         Ok((CpuStorage::F32(vec![loss as f32]), Shape::from(())))
     }
 
@@ -206,8 +108,8 @@ impl CustomOp3 for Contrast {
         let scale = grad.to_scalar::<f32>()? / sizes.positions as f32;
         let operands = [contexts, pooled, predictor];
         let gradients = with_all_values(operands, self.name(), |values| {
-            let [contexts, pooled, predictor] = std::array::from_fn(|place| values[place]);
-            Ok::<_, candle_core::Error>(self.gradients(sizes, [contexts, pooled], predictor, scale))
+            let operands = std::array::from_fn(|place| values[place]);
+            Ok::<_, candle_core::Error>(self.gradients(sizes, operands, scale))
         })?;
         let tensor = |values, like: &Tensor| Tensor::from_vec(values, like.shape(), like.device());
         let [d_contexts, d_pooled, d_predictor] = gradients;
@@ -220,56 +122,31 @@ impl CustomOp3 for Contrast {
 }
 
 impl Contrast {
-    /// The gradients of contexts, pooled vectors and predictor, times `scale`. Every value is summed in one
-    /// order, whatever the number of threads.
+    /// The gradients of contexts, pooled vectors and predictor, times `scale`.
     fn gradients(
         &self,
         sizes: Sizes,
-        [contexts, pooled]: [&[f32]; 2],
-        predictor: &[f32],
+        [contexts, pooled, predictor]: [&[f32]; 3],
         scale: f32,
     ) -> [Vec<f32>; 3] {
-        let Sizes { positions, channels, negatives, .. } = sizes;
-        let scores = self.scores.lock().unwrap_or_else(PoisonError::into_inner);
-        let Scores { targets, slopes, .. } = &*scores;
-        let (own, below) = (self.starts(sizes, 0), self.starts(sizes, self.below));
-        let weight =
-            |position: usize, place: usize| scale * slopes[position * (1 + negatives) + place];
-        let mut of_positions = vec![0.0; positions * channels];
-        of_positions.par_chunks_exact_mut(channels).enumerate().for_each(|(position, sum)| {
-            for (place, target) in self.candidates(position, negatives).enumerate() {
-                add_scaled(sum, weight(position, place), &targets[target * channels..]);
-            }
+        let Sizes { positions, channels, .. } = sizes;
+        let (starts, below) = (self.starts(sizes, 0), self.starts(sizes, self.below));
+        let (own, negatives) = (in_order(positions, 1), &self.negatives);
+        let candidates = Candidates { channels, starts: &starts, own: &own, negatives };
+        let [d_contexts, d_projected] = self.kept.read(|Scored { projected, slopes, .. }| {
+            [
+                candidates.of_predicting(slopes, |_| scale, projected),
+                candidates.of_targets(slopes, |_| scale, contexts, positions),
+            ]
         });
-        let (first, readers) = self.readers(sizes);
-        let mut d_targets = vec![0.0; positions * channels];
-        d_targets.par_chunks_exact_mut(channels).enumerate().for_each(|(target, sum)| {
-            for &(position, place) in &readers[first[target]..first[target + 1]] {
-                let context = &contexts[own[position as usize] as usize..];
-                add_scaled(sum, weight(position as usize, place as usize), context);
-            }
-        });
-
-        let places: Vec<u32> = (0..positions).map(|row| (row * channels) as u32).collect();
-        let mut d_predictor = vec![0.0; channels * channels];
-        let tasks = d_predictor.par_chunks_mut(ROWS * channels).enumerate();
-        tasks.for_each(|(index, out)| {
-            let len = (out.len() / channels) as u32;
-            let segments = [Segment { offset: (index * ROWS) as u32, len, row: 0 }];
-            let rows = Gathered { values: pooled, starts: &below, segments: &segments };
-            add_outer(rows, &d_targets, &places, channels, out);
-        });
-
-        let mut panels = Panels::default();
-        panels.pack(predictor, (channels, channels), channels, |p| p);
-        let of_targets = product(&d_targets, &places, channels, &panels);
-        let placed = |starts: &[u32], rows: &[f32]| {
-            let mut all = vec![0.0; pooled.len()];
-            for (start, row) in starts.iter().zip(rows.chunks_exact(channels)) {
-                all[*start as usize..][..channels].copy_from_slice(row);
-            }
-            all
-        };
-        [placed(&own, &of_positions), placed(&below, &of_targets), d_predictor]
+        let places = in_order(positions, channels);
+        let d_projected = Rows { values: &d_projected, starts: &places, len: channels };
+        let targets = Rows { values: pooled, starts: &below, len: channels };
+        let d_targets = d_projected.times_turned(predictor, channels);
+        [
+            placed(&d_contexts, &starts, channels, pooled.len()),
+            placed(&d_targets, &below, channels, pooled.len()),
+            targets.turned_times(d_projected),
+        ]
     }
 }

@@ -54,7 +54,7 @@ impl Scored for Settings {
 }
 
 /// Cross-entropy of picking the positive.
-struct CrossEntropy;
+pub(super) struct CrossEntropy;
 
 impl Judge for CrossEntropy {
     fn row(&self, scores: &mut [f32]) -> f64 {

@@ -6,19 +6,26 @@
 #[macro_use]
 mod registry;
 
+mod along;
 pub mod clapp;
 mod context;
 mod contrast;
 mod graph;
 pub mod infonce;
+pub mod infonce1d;
 mod prediction;
+mod rows;
+mod sampling;
+mod scores;
 pub mod supervised;
 pub mod vicreg;
+mod window;
 
 use std::ops::RangeInclusive;
 
 use candle_core::Tensor;
 pub use context::Context;
+pub use sampling::Sampling;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
@@ -27,6 +34,7 @@ use crate::random::Draws;
 
 registry! {
     InfoNce(infonce),
+    InfoNce1d(infonce1d),
     Clapp(clapp),
     VicReg(vicreg),
     Supervised(supervised),
@@ -163,7 +171,7 @@ pub struct Outcome {
 /// A setting that must lie within bounds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bounded {
-    /// Its key in the table of the loss.
+    /// Its key in the table of the loss; in a table of that one, with dots.
     pub key: &'static str,
     pub value: f64,
     pub bounds: RangeInclusive<f64>,
@@ -174,6 +182,9 @@ const COUNT: RangeInclusive<f64> = 1.0..=i32::MAX as f64;
 
 /// The bounds of a weight.
 const WEIGHT: RangeInclusive<f64> = 0.0..=1e6;
+
+/// The bounds of a number of channels.
+const CHANNELS: RangeInclusive<f64> = 1.0..=(1 << 14) as f64;
 
 /// The bounds of a number of rows of patches.
 const ROWS: RangeInclusive<f64> = 0.0..=(1 << 14) as f64;

@@ -13,12 +13,11 @@
 //! The loss is the mean over k. Positions and targets are numbered `(b * R_k + y) * columns + x`. Neither
 //! side is detached.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use candle_core::Tensor;
 
 use super::context::{self, Context, PixelCnn};
-use super::contrast::{Contrast, Scores};
+use super::contrast::Contrast;
+use super::scores::Kept;
 use super::{Bounded, COUNT, Drawn, Loss, Misfit, Outcome, ROWS, Recipe, Samples, Sizes, graph};
 use crate::Result;
 use crate::device::Device;
@@ -203,11 +202,11 @@ impl Loss for Prediction {
         let steps = self.reach.steps([rows, columns]).zip(&self.predictors).zip(negatives);
         for (((below, _), predictor), negatives) in steps {
             if self.device.has_kernels() {
-                let scores = Arc::new(Mutex::new(Scores::default()));
+                let kept = Kept::default();
                 let (judge, negatives) = (self.judge, negatives.clone());
-                let op = Contrast { below, negatives, judge, scores: scores.clone() };
+                let op = Contrast { below, negatives, judge, kept: kept.clone() };
                 losses.push(contexts.apply_op3(pooled, predictor, op)?);
-                accuracy += scores.lock().unwrap_or_else(PoisonError::into_inner).accuracy;
+                accuracy += kept.accuracy();
             } else {
                 let (loss, hits) =
                     graph::contrast([&contexts, pooled], predictor, below, negatives, self.judge)?;

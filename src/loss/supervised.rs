@@ -1,5 +1,5 @@
-//! Cross-entropy of a linear classifier on the mean over the grid of the vectors that predict: what a module that sees
-//! labels trains with (greedy supervised learning; end to end, when there is one module).
+//! Cross-entropy of a linear classifier on the mean over the grid of the vectors that predict: what a
+//! module that sees labels trains with (greedy supervised learning; end to end, when there is one module).
 
 use candle_core::Tensor;
 use candle_nn::ops::log_softmax;

@@ -139,6 +139,11 @@
 //!
 //! - `infonce`: as above ([`crate::loss::infonce`]). With `context = "pixelcnn"` and `split =
 //!   "end-to-end"` it is CPC.
+//! - `infonce1d`: of sound, along time ([`crate::loss::infonce1d`]): `prediction_steps` (12), `negatives`
+//!   (10); `subsample` (128), the steps of a longer sequence that the loss is computed on, 0 for all;
+//!   `sampling`, where negatives come from: `"permutation"`, `"offsets"`, without the positive, or
+//!   `"sequence"`, of the same one; and `context = { gru = { channels = 256, bptt = true } }`, a
+//!   GRU of the loss's own that predicts, with gradients through time or without.
 //! - `clapp`: `prediction_steps`, `negatives` (1) and `skip`, with a hinge ([`crate::loss::clapp`]).
 //! - `vicreg`: `prediction_steps`, `skip`, and the weights `invariance` (25), `variance` (25) and
 //!   `covariance` (1); no negatives ([`crate::loss::vicreg`]).
@@ -338,7 +343,8 @@ fn loss(given: Option<&Loss>, document: &DeTable<'_>) -> Result<Loss, Fault> {
 /// Where a setting of the loss is given.
 fn loss_span(document: &DeTable<'_>, loss: &Loss, key: &str) -> Option<Range<usize>> {
     let table = document.get("loss")?.get_ref().get(loss.name())?;
-    Some(table.get_ref().get(key)?.span())
+    let found = key.split('.').try_fold(table, |table, key| table.get_ref().get(key));
+    Some(found?.span())
 }
 
 fn store(raw: &raw::Store) -> Result<Store, Fault> {

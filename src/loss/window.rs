@@ -1,0 +1,32 @@
+//! Which vectors of a batch of sequences predict which.
+
+/// The steps that predict and are predicted: `len` from `start` on, of the `rows` of each sequence.
+///
+/// Vectors are numbered over the whole of all sequences, `b * rows + t`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Window {
+    /// Sequences.
+    pub batch: usize,
+    pub rows: usize,
+    pub start: usize,
+    pub len: usize,
+}
+
+impl Window {
+    /// Vectors of the batch.
+    pub fn vectors(self) -> usize {
+        self.batch * self.rows
+    }
+
+    /// Positions that predict the vector `ahead` steps later.
+    pub fn positions(self, ahead: usize) -> usize {
+        self.batch * self.len.saturating_sub(ahead)
+    }
+
+    /// For each of these, by sequence and step, the number of its target.
+    pub fn targets(self, ahead: usize) -> impl Iterator<Item = u32> {
+        let Self { batch, rows, start, len } = self;
+        let steps = start + ahead..start + len.max(ahead);
+        (0..batch).flat_map(move |b| steps.clone().map(move |t| (b * rows + t) as u32))
+    }
+}

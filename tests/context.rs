@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use candle_core::safetensors::load;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 use gimlet::context::gru::{Gru, shapes};
 use gimlet::device::DeviceName;
 use gimlet::parameters::Parameters;
@@ -370,11 +370,14 @@ fn without_bptt_a_state_sends_nothing_to_earlier_steps() {
 fn a_long_sequence_goes_there_and_back() {
     let s = Sizes { batch: 3, steps: 700, input: 4, hidden: 8 };
     let (at, d_states) = (s.point(1, "at"), draw(1, "gradient", s.states()));
-    let (states, found) = run(&s, &at, &d_states, true, DeviceName::Cpu);
     let expected = naive_back(&s, &at, &d_states, true);
-    assert_close("states", &states, &naive(&s, &at), 1e-5).unwrap();
-    for (part, name) in PARTS.iter().enumerate() {
-        assert_close(name, &found[part], &expected.parts[part], 1e-5).unwrap();
+    for device in [DeviceName::Cpu, DeviceName::Candle] {
+        let (states, found) = run(&s, &at, &d_states, true, device);
+        assert_close("states", &states, &naive(&s, &at), 1e-5).unwrap();
+        for (part, name) in PARTS.iter().enumerate() {
+            let what = format!("{name} on {device}");
+            assert_close(&what, &found[part], &expected.parts[part], 1e-5).unwrap();
+        }
     }
 }
 
@@ -382,9 +385,12 @@ fn a_long_sequence_goes_there_and_back() {
 fn what_does_not_fit_is_an_error() {
     let drawn = Parameters::draw(&shapes(3, 4, NAME), 1, NAME).unwrap();
     let gru = Gru::new(3, 4, true, NAME, &drawn).unwrap();
+    let on_graph = drawn.on(&DeviceName::Candle.open().unwrap()).unwrap();
+    let on_graph = Gru::new(3, 4, true, NAME, &on_graph).unwrap();
     for shape in [[2, 5, 4], [2, 0, 3], [0, 5, 3]] {
-        let x = Tensor::zeros(&shape, candle_core::DType::F32, &Device::Cpu).unwrap();
+        let x = Tensor::zeros(&shape, DType::F32, &Device::Cpu).unwrap();
         assert!(gru.forward(&x).is_err(), "{shape:?}");
+        assert!(shape[0] == 0 || on_graph.forward(&x).is_err(), "{shape:?} on a graph");
     }
     for (input, hidden, name) in [(4, 4, NAME), (3, 5, NAME), (3, 4, "other")] {
         assert!(Gru::new(input, hidden, true, name, &drawn).is_err());

@@ -100,21 +100,38 @@ impl Gru {
     fn on_graph(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, steps, _) = x.dims3()?;
         let mut state = Tensor::zeros((batch, self.hidden), x.dtype(), x.device())?;
-        let mut states = Vec::with_capacity(steps);
-        for step in 0..steps {
-            let x = x.narrow(1, step, 1)?.squeeze(1)?;
+        let (mut inputs, mut states) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
+        cut(x, &mut inputs)?;
+        for x in &inputs {
             let before = if self.bptt { state } else { state.detach() };
             let sums = before.matmul(&self.hidden_weight)?.broadcast_add(&self.hidden_bias)?;
             let third = |of: &Tensor, gate: usize| {
                 of.narrow(1, gate * self.hidden, self.hidden)?.contiguous()
             };
-            let gate = |gate| sigmoid(&third(&x, gate)?.add(&third(&sums, gate)?)?);
+            let gate = |gate| sigmoid(&third(x, gate)?.add(&third(&sums, gate)?)?);
             let (reset, update) = (gate(0)?, gate(1)?);
-            let new = third(&x, 2)?.add(&reset.mul(&third(&sums, 2)?)?)?.tanh()?;
+            let new = third(x, 2)?.add(&reset.mul(&third(&sums, 2)?)?)?.tanh()?;
             // (1 - z) n + z h = n + z (h - n)
             state = new.add(&update.mul(&before.sub(&new)?)?)?;
             states.push(state.clone());
         }
         Ok(Tensor::stack(&states, 1)?)
     }
+}
+
+/// Appends the steps of `[batch, steps, n]`, each `[batch, n]`.
+///
+/// By halves, as candle makes the gradient of a part as large as the whole: to cut off step by step takes
+/// time that grows with the square of the steps.
+fn cut(x: &Tensor, steps: &mut Vec<Tensor>) -> candle_core::Result<()> {
+    match x.dim(1)? {
+        0 => {}
+        1 => steps.push(x.squeeze(1)?),
+        count => {
+            let half = count / 2;
+            cut(&x.narrow(1, 0, half)?, steps)?;
+            cut(&x.narrow(1, half, count - half)?, steps)?;
+        }
+    }
+    Ok(())
 }

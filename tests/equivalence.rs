@@ -10,7 +10,7 @@ use gimlet::device::Device;
 use gimlet::loss::Sizes;
 use gimlet::module::Module;
 use gimlet::parameters::Parameters;
-use gimlet::pipeline::{Environment, Pipeline, Split};
+use gimlet::pipeline::{Environment, Pipeline, Split, View};
 use gimlet::random::generator;
 use gimlet::stage::progress::Silent;
 use gimlet::stage::{Run, RunDir, Step};
@@ -57,7 +57,8 @@ fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
     let encoder = weights(&folder.path().join("run/modules/a")).under("encoder");
     let predecessor = Module::new(&a.layers, maps[0].0.channels, &encoder).unwrap();
     let images = run.plan.generation(Step::Ingest, Split::Train, &run.dir).unwrap();
-    let images = Images::new(&images, &pipeline.view, Split::Train, pipeline.seed).unwrap();
+    let View::Images(view) = &pipeline.view else { panic!("it is of images") };
+    let images = Images::new(&images, view, Split::Train, pipeline.seed).unwrap();
     let input = Recomputed::new(Box::new(images), vec![predecessor], &Device::Cpu).unwrap();
 
     let schedule = Schedule {

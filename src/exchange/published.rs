@@ -7,11 +7,12 @@
 //! | `encoder.{i}.shortcut` | `model.layer {s}.{b}.shortcut.0` | |
 //! | `loss.predictor.{k}` | `loss.W_k.{k}.weight` | of every loss that predicts on a grid |
 //! | `loss.predictor.{k}` | `loss.predictor.weight` | of `infonce1d`: rows k of as many parts |
-//! | `encoder.{i}` | `model.conv {i}` | any other convolution: the published code has none |
+//! | `encoder.{i}` | `model.conv {i}` | any other convolution of patches: the published code has none |
 //! | `loss.classifier` | `loss.linear` | likewise |
 //! | `loss.context.{i}.vertical` | `autoregressor.stack.layers.{i}.vertical_conv` | its last row, which is masked there, is none of ours |
 //! | `loss.context.output` | `autoregressor.stack_out` | |
-//! | `loss.context.input.weight` | `autoregressor.gru.weight_ih_l0` | of a GRU; `hidden` is `hh` |
+//! | `encoder.{i}` | `encoder.model.layer {n}.0` | convolution n along time |
+//! | `encoder.{i}.input.weight`, `loss.context.input.weight` | `autoregressor.gru.weight_ih_l0` | of a GRU, a layer or the loss's own; `hidden` is `hh`; without BPTT there is no `_l0` |
 //!
 //! A stage begins at a block that strides, or is of another kind or width than the block before it;
 //! stages are counted within the module, blocks within the stage.
@@ -21,7 +22,7 @@ use std::ops::Range;
 use candle_core::Tensor;
 
 use crate::Result;
-use crate::loss::Sizes;
+use crate::loss::{Sizes, infonce1d};
 use crate::parameters::ParameterShape;
 use crate::pipeline::{Layer, Loss};
 use crate::train::trainer;
@@ -49,16 +50,20 @@ const PREDICTOR: &str = "loss.predictor.";
 pub fn parameters(layers: &[Layer], input: usize, loss: &Loss, sizes: Sizes) -> Vec<Published> {
     let places = places(layers);
     let ours = trainer::shapes(layers, loss, input, sizes);
+    let bptt = has_bptt(layers, loss);
     let predictors = ours.iter().filter(|it| it.name.starts_with(PREDICTOR)).count();
     let publish = |ours: ParameterShape| {
         let (name, dims) = match ours.name.strip_prefix("encoder.").and_then(split_index) {
+            Some((index, rest)) if matches!(layers.get(index), Some(Layer::Gru { .. })) => {
+                (context_name(rest, bptt), context_dims(&ours.dims, rest))
+            }
             Some((index, rest)) => {
                 let rest = rest.replacen("shortcut.", "shortcut.0.", 1);
                 let flat = matches!(layers.get(index), Some(Layer::Conv1d { .. }));
                 let place = places.get(index).map_or("", String::as_str);
-                (format!("model.{place}.{rest}"), convolution_dims(&ours.dims, flat))
+                (format!("{place}.{rest}"), convolution_dims(&ours.dims, flat))
             }
-            None => loss_parameter(&ours),
+            None => loss_parameter(&ours, bptt),
         };
         let predictor = ours.name.strip_prefix(PREDICTOR).and_then(|k| k.parse().ok());
         if let (Loss::InfoNce1d(_), Some(k)) = (loss, predictor) {
@@ -112,16 +117,33 @@ impl Published {
     }
 }
 
-/// Where each layer is in the published code's module; nowhere for a ReLU, which has no parameters.
+/// Whether a module's GRU goes back in time: there, the one is a layer and the other a cell.
+fn has_bptt(layers: &[Layer], loss: &Loss) -> bool {
+    match (layers.last(), loss) {
+        (Some(Layer::Gru { bptt, .. }), _) => *bptt,
+        (_, Loss::InfoNce1d(infonce1d::Settings { context: Some(context), .. })) => {
+            let infonce1d::Context::Gru(gru) = context;
+            gru.bptt
+        }
+        _ => true,
+    }
+}
+
+/// Where each layer is in the published code's module; nowhere for a ReLU, which has no parameters, and a
+/// GRU, which has a place of its own.
 fn places(layers: &[Layer]) -> Vec<String> {
     let mut before = None;
-    let (mut stage, mut block) = (0, 0);
+    let (mut stage, mut block, mut along) = (0, 0, 0);
     let mut places = Vec::with_capacity(layers.len());
     for (index, layer) in layers.iter().enumerate() {
         places.push(match *layer {
             Layer::Relu | Layer::Gru { .. } => String::new(),
-            Layer::Conv { .. } if index == 0 => "Conv1".to_string(),
-            Layer::Conv { .. } | Layer::Conv1d { .. } => format!("conv {index}"),
+            Layer::Conv { .. } if index == 0 => "model.Conv1".to_string(),
+            Layer::Conv { .. } => format!("model.conv {index}"),
+            Layer::Conv1d { .. } => {
+                along += 1;
+                format!("encoder.model.layer {}.0", along - 1)
+            }
             Layer::Basic { channels: width, stride }
             | Layer::Bottleneck { planes: width, stride } => {
                 let like = (matches!(layer, Layer::Basic { .. }), width);
@@ -131,7 +153,7 @@ fn places(layers: &[Layer]) -> Vec<String> {
                     Some(_) => (stage, block) = (stage + 1, 0),
                 }
                 before = Some(like);
-                format!("layer {stage}.{block}")
+                format!("model.layer {stage}.{block}")
             }
         });
     }
@@ -166,9 +188,9 @@ fn one_of_several(ours: ParameterShape, k: usize, several: usize) -> Published {
 }
 
 /// Name and shape of a parameter of the loss.
-fn loss_parameter(ours: &ParameterShape) -> (String, Vec<usize>) {
+fn loss_parameter(ours: &ParameterShape, bptt: bool) -> (String, Vec<usize>) {
     if let Some(context) = ours.name.strip_prefix("loss.context.") {
-        return (context_name(context), context_dims(&ours.dims, context));
+        return (context_name(context, bptt), context_dims(&ours.dims, context));
     }
     let predictor = ours.name.strip_prefix(PREDICTOR);
     let dims = match *ours.dims {
@@ -184,10 +206,11 @@ fn loss_parameter(ours: &ParameterShape) -> (String, Vec<usize>) {
 
 /// The published name of a context's parameter: `0.across.bias` or `output.weight` of a PixelCNN,
 /// `input.weight` of a GRU.
-fn context_name(ours: &str) -> String {
+fn context_name(ours: &str, bptt: bool) -> String {
     for (part, theirs) in [("input.", "ih"), ("hidden.", "hh")] {
         if let Some(kind) = ours.strip_prefix(part) {
-            return format!("autoregressor.gru.{kind}_{theirs}_l0");
+            let end = if bptt { "_l0" } else { "" };
+            return format!("autoregressor.gru.{kind}_{theirs}{end}");
         }
     }
     let Some((layer, part)) = split_index(ours) else {
@@ -239,16 +262,16 @@ mod tests {
             Layer::Bottleneck { planes: 8, stride: 1 },
         ];
         let expected = [
-            "Conv1",
-            "layer 0.0",
-            "layer 0.1",
-            "layer 1.0",
-            "layer 1.1",
-            "layer 2.0",
+            "model.Conv1",
+            "model.layer 0.0",
+            "model.layer 0.1",
+            "model.layer 1.0",
+            "model.layer 1.1",
+            "model.layer 2.0",
             "",
-            "conv 7",
-            "layer 3.0",
-            "layer 3.1",
+            "model.conv 7",
+            "model.layer 3.0",
+            "model.layer 3.1",
         ];
         assert_eq!(places(&layers), expected);
     }

@@ -1,7 +1,7 @@
 //! A whole stack: out as one safetensors file, in from one file for all modules or one for each.
 //!
-//! In a file of the stack, the parameters of module m stand under `encoder.{m}.`; in a file of one
-//! module, without. DataParallel's `module.` before all names is passed over.
+//! In a file of the stack, the parameters of module m stand under `encoder.{m}.`, of sound under
+//! `fullmodel.{m}.`; in a file of one module, without. DataParallel's `module.` before all names is passed over.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -14,9 +14,15 @@ use super::tensor_file::TensorFile;
 use crate::parameters::{HASH, Parameters};
 use crate::{Error, Kind, Result};
 
+/// What the published code calls the modules of a stack.
+pub const OF_IMAGES: &str = "encoder";
+pub const OF_SOUND: &str = "fullmodel";
+
 /// A module: its name, and its parameters in order.
 pub struct Described {
     pub name: String,
+    /// What modules are called in a file of the stack: `encoder`, or of sound [`OF_SOUND`].
+    pub stack: &'static str,
     pub parameters: Vec<Published>,
 }
 
@@ -42,7 +48,7 @@ pub fn write(stack: &[(Described, Parameters)], about: &Value) -> Result<Vec<u8>
         for parts in module.parameters.chunk_by(|one, next| one.name == next.name) {
             let theirs = parts.iter().map(|part| part.publish(&parameters.get(&part.ours)?));
             let theirs = Tensor::cat(&theirs.collect::<Result<Vec<_>>>()?, 0)?;
-            tensors.push((format!("encoder.{index}.{}", parts[0].name), theirs));
+            tensors.push((format!("{}.{index}.{}", module.stack, parts[0].name), theirs));
         }
     }
     Parameters::from_tensors(tensors).to_safetensors(about)
@@ -58,13 +64,14 @@ pub fn read(paths: &[PathBuf], modules: &[Described]) -> Result<Vec<Taken>> {
     for path in paths {
         files.push(TensorFile::open(path)?);
     }
+    let stack = modules.first().map_or(OF_IMAGES, |module| module.stack);
     if let [file] = files.as_mut_slice()
-        && (modules.len() != 1 || is_of_stack(file))
+        && (modules.len() != 1 || is_of_stack(file, stack))
     {
-        if !is_of_stack(file) {
+        if !is_of_stack(file, stack) {
             return Err(wrong_number(1, modules));
         }
-        return read_file(file, modules, |index| format!("encoder.{index}."));
+        return read_file(file, modules, |index| format!("{stack}.{index}."));
     }
     if files.len() != modules.len() {
         return Err(wrong_number(files.len(), modules));
@@ -136,9 +143,9 @@ fn outer(file: &TensorFile) -> &'static str {
     }
 }
 
-fn is_of_stack(file: &TensorFile) -> bool {
-    let outer = outer(file);
-    file.names().any(|name| name[outer.len()..].starts_with("encoder."))
+fn is_of_stack(file: &TensorFile, stack: &str) -> bool {
+    let (outer, first) = (outer(file), format!("{stack}."));
+    file.names().any(|name| name[outer.len()..].starts_with(&first))
 }
 
 fn wrong_number(files: usize, modules: &[Described]) -> Error {
@@ -166,6 +173,7 @@ mod tests {
         let sizes = Sizes::grid(4, [20, 1]);
         let drawn = Parameters::draw(&trainer::shapes(&layers, &loss, 1, sizes), 1, "a").unwrap();
         let described = || Described {
+            stack: OF_IMAGES,
             name: "a".to_string(),
             parameters: published::parameters(&layers, 1, &loss, sizes),
         };

@@ -7,7 +7,7 @@ use super::plan::{Step, json_of};
 use crate::Result;
 use crate::exchange::published;
 use crate::exchange::stack::{self, Described};
-use crate::pipeline::Split;
+use crate::pipeline::{Split, View};
 
 /// The version of what the metadata of an exported file says.
 const FORMAT: u32 = 1;
@@ -33,12 +33,17 @@ impl Run<'_> {
                 "key": self.plan.key(Step::Train(index), Split::Train).hash,
             }));
         }
+        let mut view = json_of(&self.pipeline.view)?;
+        if let View::Sound(sound) = &self.pipeline.view {
+            // As the training split has it, where the pipeline does not say.
+            view["normalise"] = json_of(&self.normalise(sound)?)?;
+        }
         stack::write(
             &trained,
             &json!({
                 "format": FORMAT, "gimlet": env!("CARGO_PKG_VERSION"),
                 "pipeline": self.pipeline.name, "seed": self.pipeline.seed,
-                "view": json_of(&self.pipeline.view)?, "loss": json_of(&self.pipeline.loss)?,
+                "view": view, "loss": json_of(&self.pipeline.loss)?,
                 "modules": modules,
             }),
         )
@@ -50,6 +55,10 @@ impl Run<'_> {
         let sizes = self.sizes(index)?;
         let parameters =
             published::parameters(&module.layers, input.channels, &self.pipeline.loss, sizes);
-        Ok(Described { name: module.name.clone(), parameters })
+        let stack = match self.pipeline.view {
+            View::Images(_) => stack::OF_IMAGES,
+            View::Sound(_) => stack::OF_SOUND,
+        };
+        Ok(Described { name: module.name.clone(), stack, parameters })
     }
 }

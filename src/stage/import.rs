@@ -8,6 +8,7 @@ use super::key::differences;
 use super::plan::{Step, json_of};
 use super::{Outcome, Run, lock, record};
 use crate::exchange::stack::{self, Taken};
+use crate::pipeline::View;
 use crate::train::checkpoint::Checkpoints;
 use crate::{Error, Result};
 
@@ -77,7 +78,10 @@ impl Run<'_> {
 
     /// Tells when a file says that it was made for images that were seen in another way.
     fn warn_of_another_view(&self, taken: &[Taken]) -> Result<()> {
-        let ours = json_of(&self.pipeline.view)?;
+        let mut ours = json_of(&self.pipeline.view)?;
+        if let View::Sound(view) = &self.pipeline.view {
+            ours["normalise"] = json_of(&self.normalise(view)?)?;
+        }
         // Modules of one stack come from one file.
         let mut taken: Vec<&Taken> = taken.iter().collect();
         taken.dedup_by_key(|it| &it.file);

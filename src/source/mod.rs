@@ -21,6 +21,7 @@ mod parquet_part;
 pub(crate) mod plain_file;
 pub mod records;
 mod sample;
+pub mod sound;
 pub mod textures;
 
 use locate::{Located, Named, locate};

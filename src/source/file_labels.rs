@@ -84,8 +84,13 @@ fn from_folders(settings: &Files, list: &FileList) -> Result<FileLabels> {
     for file in &list.files {
         let Some(class) = &file.class else {
             let message = format!("`{}` lies in no class folder", file.path.display());
+            let elsewhere = match settings.medium {
+                Medium::Image => "",
+                Medium::Sound => "; `data.names` and `data.labels` read labels from elsewhere",
+            };
             return Err(Error::failed(message).hint(format!(
-                "move it to `<class>/`, or set `data.label = false` if the {noun}s have no labels"
+                "move it to `<class>/`, or set `data.label = false` if the {noun}s have no \
+                 labels{elsewhere}"
             )));
         };
         classes.push(vec![order.find(&names, class)]);

@@ -6,6 +6,8 @@ mod memory;
 #[path = "../fuzz/src/mutate.rs"]
 #[allow(dead_code)]
 mod mutate;
+#[allow(dead_code)]
+mod sound_files;
 #[path = "../fuzz/src/tree.rs"]
 #[allow(dead_code)]
 mod tree;
@@ -16,16 +18,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, Int64Array, LargeBinaryArray, ListArray, RecordBatch, StringArray,
-    StructArray,
+    ArrayRef, BinaryArray, Int64Array, LargeBinaryArray, ListArray, ListBuilder, RecordBatch,
+    StringArray, StringBuilder, StructArray,
 };
-use arrow::datatypes::{DataType, Field, Int8Type};
+use arrow::datatypes::{DataType, Field, Int8Type, Int64Type};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use flatbuffers::{FlatBufferBuilder, ForwardsUOffset};
 use gimlet::Result;
 use gimlet::pipeline::settings::{self, Data, Files, Medium, OnBadSample, Split};
-use gimlet::source::{self, Source, decode};
+use gimlet::source::{self, Source, decode, sound};
 use image::{GrayImage, ImageFormat, RgbImage};
 use mutate::Random;
 use parquet::arrow::ArrowWriter;
@@ -33,6 +35,7 @@ use parquet::basic::{Compression, Encoding};
 use parquet::file::properties::{
     EnabledStatistics, WriterProperties, WriterPropertiesBuilder, WriterVersion,
 };
+use sound_files::{Coding, flac, hum, scaled, wav};
 use tree::{I32, I64, LIST, STRUCT, Tree};
 
 /// Mutations of each Parquet file.
@@ -40,11 +43,18 @@ const MUTATIONS: usize = 400;
 
 /// Opens a folder or file of images.
 fn open(root: &Path, train: &str) -> Result<Box<dyn Source>> {
+    open_medium(root, train, Medium::Image)
+}
+
+/// Opens a folder or file of images, or of sounds, whose Parquet files have labels of hops.
+fn open_medium(root: &Path, train: &str, medium: Medium) -> Result<Box<dyn Source>> {
+    let is_parquet = train.ends_with(".parquet");
     let files = Files {
         train: vec![train.to_owned()],
         root: root.to_path_buf(),
         label: Some("label".to_owned()),
-        ..Files::of(Medium::Image, "image")
+        frames: (medium == Medium::Sound && is_parquet).then(|| "frames".to_owned()),
+        ..Files::of(medium, "image")
     };
     let data = Data {
         source: settings::Source::Files(files),
@@ -108,6 +118,110 @@ fn crc32(bytes: &[u8]) -> u32 {
     })
 }
 
+/// Decodes bytes, and reads their length, within bounds: a frame of FLAC has 16 MiB at most.
+fn hear(bytes: &[u8]) -> std::result::Result<usize, String> {
+    let (decoded, most) = memory::peak(|| {
+        let _ = sound::length(bytes);
+        sound::decode(bytes).map(|sound| sound.samples.len())
+    });
+    assert!(most < 100 << 20, "{most} bytes of memory, {decoded:?}");
+    decoded
+}
+
+/// What a header claims is not believed before the samples come.
+#[test]
+fn sounds_that_claim_to_be_huge() {
+    let whole = wav(8_000, 1, Coding::U8, &scaled(&hum(300)));
+    assert_eq!(hear(&whole), Ok(300));
+    let with = |at: usize, bytes: &[u8]| {
+        let mut changed = whole.clone();
+        changed[at..at + bytes.len()].copy_from_slice(bytes);
+        changed
+    };
+    for length in [sound::MAX_SAMPLES as u32, u32::MAX - 1, 1 << 31] {
+        // All that lies in it, and the data.
+        let mut longer = with(40, &length.to_le_bytes());
+        longer[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+        let told = hear(&longer).unwrap_err();
+        let expected =
+            if length > sound::MAX_SAMPLES as u32 { "it claims" } else { "cut off: 300" };
+        assert!(told.starts_with(expected), "{length}: {told}");
+    }
+    // A length that is not known.
+    let mut streamed = with(40, &u32::MAX.to_le_bytes());
+    streamed[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert_eq!(hear(&streamed), Ok(300));
+    for channels in [0, 27, 255, u16::MAX] {
+        assert!(hear(&with(22, &channels.to_le_bytes())).is_err(), "{channels} channels");
+    }
+    for bits in [0u16, 7, 12, 64, u16::MAX] {
+        assert!(hear(&with(34, &bits.to_le_bytes())).is_err(), "{bits} bits");
+    }
+    // A note that is longer than the file, before the data.
+    let mut noted = with(4, &u32::MAX.to_le_bytes());
+    let note =
+        [b"LIST", &(u32::MAX - 90).to_le_bytes()[..], b"INFOISFT", &(1u32 << 31).to_le_bytes()];
+    noted.splice(36..36, note.concat());
+    assert!(hear(&noted).is_err());
+
+    let whole = flac(8_000, 1, &hum(5_000));
+    assert_eq!(hear(&whole), Ok(5_000));
+    // The lower 36 bits of eight bytes in the header.
+    let samples = |count: u64| {
+        let mut changed = whole.clone();
+        let packed = u64::from_be_bytes(changed[18..26].try_into().unwrap());
+        changed[18..26].copy_from_slice(&((packed & !((1 << 36) - 1)) | count).to_be_bytes());
+        changed
+    };
+    assert_eq!(hear(&samples(0)), Ok(5_000));
+    assert_eq!(
+        hear(&samples(sound::MAX_SAMPLES)).unwrap_err(),
+        "cut off: 5000 of 268435456 samples"
+    );
+    for count in [sound::MAX_SAMPLES + 1, (1 << 36) - 1] {
+        assert!(hear(&samples(count)).unwrap_err().starts_with("it claims"));
+    }
+    assert!(hear(&samples(4_999)).unwrap_err().contains("it has 5000 samples, and says 4999"));
+    // A picture that is longer than the file.
+    let mut pictured = whole.clone();
+    pictured[4] &= 0x7f;
+    let picture = [&[0x86, 0xff, 0xff, 0xff, 0, 0, 0, 3][..], &[0xff; 60]].concat();
+    pictured.splice(42..42, picture);
+    assert!(hear(&pictured).is_err());
+}
+
+#[test]
+fn damaged_sounds() {
+    let mut random = Random(6);
+    let long = hum(3_000);
+    let stereo: Vec<i16> = long.iter().flat_map(|it| [*it, it / 2]).collect();
+    let sounds = [
+        wav(8_000, 1, Coding::I16, &scaled(&long)),
+        wav(44_100, 2, Coding::F32, &scaled(&stereo)),
+        wav(8_000, 2, Coding::I24, &scaled(&stereo)),
+        flac(16_000, 1, &long),
+        flac(16_000, 2, &stereo),
+    ];
+    for whole in &sounds {
+        assert_eq!(hear(whole), Ok(3_000));
+        let header = &whole[..60];
+        for case in 0..5 * MUTATIONS {
+            let bytes = match case % 2 {
+                0 => mutate::bytes(&mut random, whole, random_of(&sounds, case)),
+                // Where it matters most.
+                _ => [&mutate::bytes(&mut random, header, header)[..], &whole[60..]].concat(),
+            };
+            if let Ok(samples) = hear(&bytes) {
+                assert!(samples > 0);
+            }
+        }
+    }
+}
+
+fn random_of(sounds: &[Vec<u8>], case: usize) -> &[u8] {
+    &sounds[case / 2 % sounds.len()]
+}
+
 /// A folder that a link leads round in, and a file that is none.
 #[cfg(unix)]
 #[test]
@@ -159,7 +273,7 @@ fn pipes_and_devices() {
 
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("train/class")).unwrap();
-    for name in ["train.parquet", "train/class/a.png"] {
+    for name in ["train.parquet", "train/class/a.png", "train/class/a.wav"] {
         let path = folder.path().join(name);
         let train = name.split('/').next().unwrap();
         for device in [None, Some("/dev/zero"), Some("/dev/null")] {
@@ -167,10 +281,15 @@ fn pipes_and_devices() {
                 None => mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap(),
                 Some(device) => symlink(device, &path).unwrap(),
             }
-            let error = read(folder.path(), train).unwrap_err().to_string();
+            let medium = if name.ends_with("wav") { Medium::Sound } else { Medium::Image };
+            let source = || open_medium(folder.path(), train, medium);
+            let error = source().and_then(|source| source.read(&[0])).unwrap_err().to_string();
             assert!(error.contains("not a plain file"), "{name}: {error}");
-            let source = open(folder.path(), train);
-            assert!(source.and_then(|source| source.first_size()).is_err(), "{name}");
+            let size = source().and_then(|source| match medium {
+                Medium::Image => source.first_size().map(|_| ()),
+                Medium::Sound => source.lengths(&[0]).map(|_| ()),
+            });
+            assert!(size.is_err(), "{name}");
             fs::remove_file(&path).unwrap();
         }
     }
@@ -521,6 +640,67 @@ fn damaged_parquet_files() {
         }
         for length in (0..whole.len()).step_by(7) {
             assert!(read_file(folder.path(), &whole[..length]).is_err(), "cut to {length} bytes");
+        }
+    }
+}
+
+/// Sounds with lists of labels of hops, as numbers or text.
+fn parquets_of_sounds() -> Vec<Vec<u8>> {
+    let numbers: ArrayRef = Arc::new(ListArray::from_iter_primitive::<Int64Type, _, _>(
+        (0..10).map(|row| Some((0..row * 5).map(|hop| Some(i64::from(hop) / 7)))),
+    ));
+    let mut names = ListBuilder::new(StringBuilder::new());
+    (0..10).for_each(|row| names.append_value((0..row).map(|hop| Some(format!("class {hop}")))));
+    let names: ArrayRef = Arc::new(names.finish());
+    let sound = wav(8_000, 1, Coding::U8, &[0.5; 50]);
+    let sounds: ArrayRef = Arc::new(BinaryArray::from_iter_values(vec![&sound; 10]));
+    let labels: ArrayRef = Arc::new(Int64Array::from_iter_values(0..10));
+    [numbers, names]
+        .map(|frames| {
+            let columns = [("image", &sounds), ("label", &labels), ("frames", &frames)];
+            let columns = columns.map(|(name, column)| (name, column.clone()));
+            let batch = RecordBatch::try_from_iter(columns).unwrap();
+            let properties = WriterProperties::builder()
+                .set_compression(Compression::UNCOMPRESSED)
+                .set_max_row_group_row_count(Some(6))
+                .build();
+            let mut bytes = Vec::new();
+            let mut writer =
+                ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+            writer.write(&batch).unwrap();
+            writer.close().unwrap();
+            bytes
+        })
+        .to_vec()
+}
+
+/// A page of lists may say that it has 2 to the 24th values, which take 16 bytes each, and are copied.
+const LISTS: u64 = 700 << 20;
+
+#[test]
+fn damaged_parquet_files_of_lists() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train.parquet");
+    let read = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        let (read, most) = memory::peak(|| {
+            let source = open_medium(folder.path(), "train.parquet", Medium::Sound)?;
+            let rows: Vec<usize> = (0..source.rows()).collect();
+            source.read(&rows).map(|samples| samples.iter().filter(|it| it.is_ok()).count())
+        });
+        assert!(most < LISTS, "{most} bytes of memory, {read:?}");
+        read
+    };
+    let mut random = Random(7);
+    for whole in parquets_of_sounds() {
+        assert_eq!(read(&whole).unwrap(), 10);
+        let footer = tree::footer(&whole).unwrap();
+        for case in 0..MUTATIONS {
+            let bytes = match case % 2 {
+                0 => mutate::bytes(&mut random, &whole, &whole),
+                _ => tree::with_footer(&whole, &mutate::tree(&mut random, &footer)),
+            };
+            let _ = read(&bytes);
         }
     }
 }

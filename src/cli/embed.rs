@@ -17,7 +17,7 @@ pub struct EmbedArgs {
     #[command(flatten)]
     output: OutputFileArgs,
 
-    /// A Parquet file, a glob of them, or a folder of images
+    /// A Parquet file, a glob of them, or a folder of images or sounds
     #[arg(short, long, value_name = "DATA")]
     input: String,
 
@@ -25,8 +25,8 @@ pub struct EmbedArgs {
     #[arg(long, value_name = "NAME")]
     module: Option<String>,
 
-    /// The column of images of Parquet files [default: the pipeline's]
-    #[arg(long, value_name = "COLUMN")]
+    /// The column of images or sounds of Parquet files [default: the pipeline's]
+    #[arg(long, visible_alias = "audio", value_name = "COLUMN")]
     image: Option<String>,
 
     /// The column of their labels, if they have it [default: the pipeline's]

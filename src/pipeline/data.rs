@@ -214,3 +214,101 @@ fn root(
         (None, None) => folder_of(file),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Document {
+        data: Spanned<raw::Data>,
+    }
+
+    const SOUND: &str = "[data]\ntrain = 'train'\ntest = 'test'\n";
+
+    /// The table with these lines more.
+    fn resolved(lines: &str, medium: Medium) -> Result<Files, String> {
+        let text = format!("{SOUND}{lines}");
+        let document: Document = toml::from_str(&text).unwrap();
+        let file = Path::new("p.toml");
+        let origin = Origin::new(file, &text, &[]);
+        let data = resolve(&document.data, file, &origin, &Environment::default(), medium);
+        match data.map(|data| data.source) {
+            Ok(Source::Files(files)) => Ok(files),
+            Ok(Source::Textures(_)) => panic!("no files"),
+            Err(fault) => {
+                let error = origin.error(fault);
+                Err(format!("{error}\nhint: {}", error.hint_text().unwrap_or_default()))
+            }
+        }
+    }
+
+    #[test]
+    fn every_key_of_sound_is_read() {
+        let files = resolved("", Medium::Sound).unwrap();
+        assert_eq!((files.column.as_str(), files.medium), ("audio", Medium::Sound));
+        assert_eq!((files.label.as_deref(), files.further.len()), (Some("label"), 0));
+        let lines = "audio = 'sound'\nlabel = ['digit', 'speaker']\nframes = 'phones'";
+        let files = resolved(lines, Medium::Sound).unwrap();
+        assert_eq!((files.column.as_str(), files.frames.as_deref()), ("sound", Some("phones")));
+        assert_eq!(files.label_columns().collect::<Vec<_>>(), ["digit", "speaker"]);
+        let lines = "label = 'speaker'\nnames = '{speaker}-{n}'\nalignments = ['a', 'b*']";
+        let files = resolved(lines, Medium::Sound).unwrap();
+        assert_eq!(files.names.as_deref(), Some("{speaker}-{n}"));
+        assert_eq!(files.alignments.unwrap(), ["a", "b*"]);
+        let files = resolved("labels = 'a.csv'", Medium::Sound).unwrap();
+        assert_eq!(files.labels.as_deref(), Some("a.csv"));
+        assert_eq!(resolved("label = false", Medium::Sound).unwrap().label, None);
+        let images = resolved("label = ['a', 'b', 'c']", Medium::Image).unwrap();
+        assert_eq!((images.label.unwrap(), images.further.len()), ("a".to_owned(), 2));
+    }
+
+    #[test]
+    fn keys_that_do_not_go_together_are_shown() {
+        let told = resolved("names = '{digit}_{n}'", Medium::Sound).unwrap_err();
+        let expected = "\
+`names` has no field `label` for the label
+ --> p.toml:4:9
+  |
+4 | names = '{digit}_{n}'
+  |         ^^^^^^^^^^^^^
+hint: set `data.label` to some of `digit`, `n`";
+        assert_eq!(told, expected);
+        for (lines, medium, told) in [
+            ("audio = 'a'", Medium::Image, "`audio` is about sound, but [view] is of images"),
+            ("frames = 'a'", Medium::Image, "`frames` is about sound"),
+            ("alignments = 'a'", Medium::Image, "`alignments` is about sound"),
+            ("image = 'a'", Medium::Sound, "`image` is about images, but [view] is of sound"),
+            ("frames = 'a'\nalignments = 'b'", Medium::Sound, "both say where the labels of hops"),
+            (
+                "labels = 'a'\nnames = '{label}'",
+                Medium::Sound,
+                "both say where the labels of files",
+            ),
+            ("label = false\nlabels = 'a'", Medium::Sound, "but `label = false`"),
+            ("label = false\nnames = '{a}'", Medium::Sound, "but `label = false`"),
+            ("labels = ''", Medium::Sound, "`labels` must not be empty"),
+            ("names = '{a'", Medium::Sound, "`names` has a brace without its other"),
+            ("label = ['a', 'b', 'a']", Medium::Sound, "names the column `a` twice"),
+            ("label = ['a', '']", Medium::Sound, "`label` must name a column"),
+            ("label = ''", Medium::Image, "`label` must name a column"),
+            ("frames = ''", Medium::Sound, "`frames` must name a column"),
+            ("alignments = []", Medium::Sound, "`alignments` names no file"),
+            ("[data.textures]", Medium::Image, "`train` is about files"),
+        ] {
+            let error = resolved(lines, medium).unwrap_err();
+            assert!(error.contains(told) && error.contains(" ^"), "{lines}: {error}");
+        }
+        let text = "[data.textures]\n";
+        let document: Document = toml::from_str(text).unwrap();
+        let file = Path::new("p.toml");
+        let origin = Origin::new(file, text, &[]);
+        let resolve =
+            |medium| resolve(&document.data, file, &origin, &Environment::default(), medium);
+        assert!(resolve(Medium::Image).is_ok());
+        let told = origin.error(resolve(Medium::Sound).unwrap_err()).to_string();
+        assert!(told.contains("makes images"), "{told}");
+    }
+}

@@ -11,10 +11,17 @@
 //! test = ["test.parquet"]
 //! root = "."              # relative paths start here; see below
 //! image = "image"         # the column of the images (Parquet)
-//! label = "label"         # the column of the labels (Parquet); false: there are none
+//! label = "label"         # the column of the labels (Parquet), or a list, of which the first is what
+//!                         # probes and losses go by; false: there are none
+//! labels = "metadata.csv" # files in folders: a CSV file with their labels; see below
+//! names = "{label}_{n}"   # files in folders: their names tell their labels; see below
 //! subset = 5000           # at most so many training rows; all when left out
 //! test_subset = 2000      # at most so many test rows; all when left out
 //! on_bad_sample = "fail"  # or "skip"
+//!
+//! audio = "audio"         # instead of `image`, where [view] is of sound: the column of the sounds
+//! frames = "phones"       # sound: a column of lists with a label for every hop (Parquet)
+//! alignments = "phones.txt"    # sound: the same from text files; a path or glob, or a list of them
 //!
 //! [data.textures]         # … or a generator; with it, `subset`, `test_subset` and
 //! classes = 10            # `on_bad_sample` are the only other keys of [data]
@@ -98,6 +105,28 @@
 //! decompressed, the labels beside them); `*_X.bin` (STL-10, the labels in `*_y.bin`); other `*.bin`
 //! (CIFAR-10's binary version); all others are Parquet. Images without labels train, and the probe
 //! leaves them out: of STL-10, `train = ["unlabeled_X.bin", "train_X.bin"]`.
+//!
+//! **Sound** is WAV (whole numbers of 8 to 32 bits, or floats) and FLAC, of any rate; the mean of its
+//! channels is what counts. It lies in the `audio` column of Parquet, as Hugging Face writes it, or in
+//! folders of `.wav` and `.flac` files. A path or glob may name such files themselves.
+//!
+//! **Labels** of files in folders are the names of the folders directly inside, `train/<class>/`, unless
+//! one of these says otherwise:
+//!
+//! - `labels`, a CSV file in each of the split's folders or in `data.root`. Its column `file_name` has
+//!   the paths of files, from its own folder, and the columns that `label` names have their labels.
+//!   A file without a line, and a line without a value, have none.
+//! - `names`, a pattern of file names without extension. `"{digit}_{speaker}_{index}"` finds three
+//!   fields, of which `label` names one or more; `"{speaker}-{chapter}-{utterance}"` reads the tree of
+//!   LibriSpeech. A field ends where the text behind it first comes. The pattern has to fit every file.
+//!
+//! Text becomes classes in the order of its distinct values, whole numbers by what they are (in Parquet
+//! files of images, and for folders of images by class, by their bytes). Both splits must have the same.
+//!
+//! **Hops.** `frames` is a column of lists of whole numbers from 0 to 254, or of text; null is no label.
+//! A line of `alignments` has the name of a sound's file, without folder and extension, and such numbers:
+//! `84-121123-0000 0 0 14 14 3`. Transcripts are read from a column `text`, and beside files from
+//! LibriSpeech's `*.trans.txt`.
 //!
 //! **Paths.** Relative paths in `data.train` and `data.test` start from `data.root`, else from
 //! `GIMLET_DATA`, else from the pipeline file's folder. A relative `data.root` starts from the

@@ -72,6 +72,8 @@ impl Data {
 /// A kind of source.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
+// A pipeline has one of them.
+#[allow(clippy::large_enum_variant)]
 pub enum Source {
     /// Files on disk: Hugging Face-style Parquet, binary files of images, or folders.
     Files(Files),

@@ -1,37 +1,41 @@
-//! Images in Parquet, in the Hugging Face convention: a column `image` of
-//! `struct<bytes: binary, path: string>`, and a label column whose ClassLabel names lie in the
-//! `huggingface` key of the schema metadata. A plain binary column of encoded images will do, too.
+//! Images or sounds in Parquet, in the Hugging Face convention: a column `image` or `audio` of
+//! `struct<bytes: binary, path: string>`, and label columns whose ClassLabel names lie in the
+//! `huggingface` key of the schema metadata. A plain binary column of encoded images or sounds will do,
+//! too.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use arrow::array::{Array, AsArray, BinaryArray, RecordBatch, StringArray};
-use arrow::compute::{cast, is_null, nullif};
-use arrow::datatypes::{DataType, Schema};
+use arrow::array::{Array, RecordBatch, StringArray};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
-use super::label_column::{LabelColumn, Labels, distinct};
-use super::parquet_part::{Part, column_of, damaged, describe, text};
-use super::{BadSample, Keep, Media, Sample, Source, decode, no_such_row};
-use crate::pipeline::settings::Files;
+use super::alignments::Alignments;
+use super::frame_column::FrameColumn;
+use super::label_column::LabelColumn;
+use super::media_column::{self, encoded};
+use super::parquet_part::{Column, Part, column_of, damaged, text};
+use super::{BadSample, Keep, LabelSet, Length, Media, Sample, Source, decode, no_such_row, sound};
+use crate::pipeline::settings::{Files, Medium};
 use crate::{Error, Result};
 
-/// Bytes of the path of an image, which are kept with it.
-const LONGEST_PATH: usize = 32 << 10;
+/// The column of what is said in sounds, which is read where it is there and holds text.
+const TEXT: &str = "text";
 
-/// Parquet files of images; the rows of the files follow each other.
+/// Parquet files of images or sounds; the rows of the files follow each other.
 pub struct HuggingFace {
+    medium: Medium,
     parts: Vec<Part>,
-    columns: Columns,
-    names: Option<Vec<String>>,
-    identity: Value,
-}
-
-/// The columns to read.
-struct Columns {
-    image: String,
+    /// That of the images or sounds.
+    column: String,
     label: Option<LabelColumn>,
+    further: Vec<LabelColumn>,
+    further_sets: Vec<LabelSet>,
+    frames: Option<FrameColumn>,
+    alignments: Option<Alignments>,
+    /// Whether all files have the column [`TEXT`].
+    text: bool,
+    identity: Value,
 }
 
 impl HuggingFace {
@@ -40,28 +44,17 @@ impl HuggingFace {
     /// # Errors
     /// When a file is not Parquet, lacks a column of the settings or has it in another type, when
     /// the files disagree on the label names, or when there is no row at all.
-    pub fn open(files: &Files, paths: Vec<PathBuf>) -> Result<Self> {
+    pub(super) fn open(
+        files: &Files,
+        paths: Vec<PathBuf>,
+        alignments: Option<Alignments>,
+    ) -> Result<Self> {
         let mut parts: Vec<Part> = Vec::with_capacity(paths.len());
-        let mut labels: Option<Labels> = None;
         let mut identities = Vec::with_capacity(paths.len());
         let mut first = 0;
         for path in paths {
             let (part, identity) = Part::open(&files.root, path, first)?;
-            check_image(part.schema(), &files.column, &part.path)?;
-            if let Some(column) = &files.label {
-                let found = Labels::of(part.schema(), column, &part.path)?;
-                match &labels {
-                    Some(labels) if *labels != found => {
-                        return Err(Error::failed(format!(
-                            "`{}` and `{}` have different label names in the column `{column}`",
-                            parts.first().unwrap_or(&part).path.display(),
-                            part.path.display()
-                        ))
-                        .hint("name only files of one data set"));
-                    }
-                    _ => labels = Some(found),
-                }
-            }
+            media_column::check(part.schema(), &files.column, files.medium, &part.path)?;
             first += part.rows;
             parts.push(part);
             identities.push(identity);
@@ -70,49 +63,116 @@ impl HuggingFace {
             let paths: Vec<_> = parts.iter().map(|p| format!("`{}`", p.path.display())).collect();
             return Err(Error::failed(format!("empty dataset: no row in {}", paths.join(", "))));
         }
-        let (label, names) = match (&files.label, labels) {
-            (Some(column), Some(Labels::Text)) => {
-                let names = distinct(&parts, column)?;
-                (Some(LabelColumn { name: column.clone(), text: true }), Some(names))
-            }
-            (Some(column), Some(Labels::Numbers(names))) => {
-                (Some(LabelColumn { name: column.clone(), text: false }), names)
-            }
-            _ => (None, None),
+        let labels = |column: &String| LabelColumn::open(&parts, column, files.medium);
+        let label = files.label.as_ref().map(labels).transpose()?;
+        let further = files.further.iter().map(labels).collect::<Result<Vec<_>>>()?;
+        let frames =
+            files.frames.as_ref().map(|column| FrameColumn::open(&parts, column)).transpose()?;
+        let is_text = |part: &Part| {
+            let field = part.schema().field_with_name(TEXT);
+            field.is_ok_and(|field| field.data_type().is_string())
         };
-        let identity = json!({
+        let text = files.medium == Medium::Sound && parts.iter().all(is_text);
+        let mut identity = json!({
             "kind": "parquet",
-            "image": files.column,
+            files.medium.key(): files.column,
             "label": files.label,
             "files": identities,
         });
-        let columns = Columns { image: files.column.clone(), label };
-        Ok(Self { parts, columns, names, identity })
+        if !files.further.is_empty() {
+            identity["further"] = json!(files.further);
+        }
+        if let Some(frames) = &files.frames {
+            identity["frames"] = json!(frames);
+        }
+        if let Some(alignments) = &alignments {
+            identity["alignments"] = alignments.identity();
+        }
+        Ok(Self {
+            medium: files.medium,
+            column: files.column.clone(),
+            label,
+            further_sets: further.iter().map(|column| column.set.clone()).collect(),
+            further,
+            frames,
+            alignments,
+            text,
+            parts,
+            identity,
+        })
     }
 
-    /// Reads and decodes `wanted` (rows of `part`, ascending, each once) into `found`.
-    fn read_part(
+    /// Hands the batches of `columns` at `wanted` (rows of `part`, ascending, each once) to `take`, with
+    /// the rows of each.
+    fn batches(
         &self,
         part: &Part,
+        columns: &[Column],
         wanted: &[usize],
-        keep: &Keep,
-        found: &mut Vec<Result<Sample, BadSample>>,
+        mut take: impl FnMut(&[usize], &RecordBatch) -> Result<()>,
     ) -> Result<()> {
-        let mut columns = vec![self.columns.image.as_str()];
-        columns.extend(self.columns.label.as_ref().map(|label| label.name.as_str()));
         let mut remaining = wanted;
-        for batch in part.reader(&columns, wanted)? {
+        for batch in part.reader(columns, wanted)? {
             let batch = batch.map_err(|error| damaged(&part.path, error))?;
             let (rows, rest) = remaining
                 .split_at_checked(batch.num_rows())
                 .ok_or_else(|| damaged(&part.path, "it gives more rows than it announces"))?;
-            self.decode(part, rows, &batch, keep, found)?;
+            take(rows, &batch)?;
             remaining = rest;
         }
         if !remaining.is_empty() {
             return Err(damaged(&part.path, "it gives fewer rows than it announces"));
         }
         Ok(())
+    }
+
+    /// What `read` makes of rows of each part, in the order of `rows`.
+    fn in_order<T: Clone>(
+        &self,
+        rows: &[usize],
+        mut read: impl FnMut(&Part, &[usize], &mut Vec<T>) -> Result<()>,
+    ) -> Result<Vec<T>> {
+        if let Some(&row) = rows.iter().find(|&&row| row >= self.rows()) {
+            return Err(no_such_row(row, self.rows()));
+        }
+        let mut sorted = rows.to_vec();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let mut found = Vec::with_capacity(sorted.len());
+        let mut rest = sorted.as_slice();
+        for part in &self.parts {
+            let (here, after) =
+                rest.split_at(rest.partition_point(|&r| r < part.first + part.rows));
+            rest = after;
+            if !here.is_empty() {
+                let wanted: Vec<usize> = here.iter().map(|&row| row - part.first).collect();
+                read(part, &wanted, &mut found)?;
+            }
+        }
+        if rows == sorted {
+            return Ok(found);
+        }
+        let mut found: Vec<_> = found.into_iter().map(Some).collect();
+        // A row asked for twice is cloned for all its places but the last.
+        let mut uses = vec![0usize; found.len()];
+        let places: Vec<usize> =
+            rows.iter().map(|row| sorted.partition_point(|other| other < row)).collect();
+        places.iter().for_each(|&place| uses[place] += 1);
+        let ordered = places.into_iter().map(|place| {
+            uses[place] -= 1;
+            if uses[place] == 0 { found[place].take() } else { found[place].clone() }
+        });
+        Ok(ordered.flatten().collect())
+    }
+
+    /// The columns that samples are made of.
+    fn columns(&self) -> Vec<Column<'_>> {
+        let mut columns = vec![Column::Flat(&self.column)];
+        let labels = self.label.iter().chain(&self.further);
+        columns.extend(labels.map(|label| Column::Flat(&label.set.name)));
+        columns.extend(self.frames.iter().map(|frames| Column::Lists(&frames.name)));
+        columns.extend(self.text.then_some(Column::Flat(TEXT)));
+        columns
     }
 
     /// Decodes `batch`, which holds `rows` of `part`.
@@ -124,43 +184,52 @@ impl HuggingFace {
         keep: &Keep,
         found: &mut Vec<Result<Sample, BadSample>>,
     ) -> Result<()> {
-        let labels = match &self.columns.label {
-            Some(column) => {
-                let labels = column.read(self.names.as_deref(), part, rows, batch)?;
-                labels.into_iter().map(Some).collect()
-            }
-            None => vec![None; rows.len()],
+        let label = self.label.as_ref().map(|it| it.read(part, rows, batch)).transpose()?;
+        let further: Vec<_> =
+            self.further.iter().map(|it| it.read(part, rows, batch)).collect::<Result<_>>()?;
+        let frames = self.frames.as_ref().map(|it| it.read(part, rows, batch)).transpose()?;
+        let texts = match self.text {
+            true => Some(text(column_of(batch, TEXT, &part.path)?, &part.path)?),
+            false => None,
         };
-        let (bytes, paths) = images(part, &self.columns.image, batch)?;
-        let samples = rows.par_iter().zip(labels).enumerate().map(|(i, (&row, label))| {
+        let (bytes, paths) = encoded(part, &self.column, batch)?;
+        let value = |values: &Option<StringArray>, i: usize| {
+            values.as_ref().filter(|it| it.is_valid(i)).map(|it| it.value(i).to_owned())
+        };
+        let samples = rows.par_iter().enumerate().map(|(i, &row)| {
             let id = (part.first + row) as i64;
-            let path = paths.as_ref().filter(|paths| paths.is_valid(i)).map(|paths| paths.value(i));
-            let image = match bytes.is_valid(i) {
-                true => decode::decode(bytes.value(i)),
-                false => Err("the image is null".to_owned()),
+            let path = value(&paths, i);
+            let media = match (bytes.is_valid(i), self.medium) {
+                (true, Medium::Image) => decode::decode(bytes.value(i)).map(Media::Image),
+                (true, Medium::Sound) => sound::decode(bytes.value(i)).map(Media::Sound),
+                (false, medium) => Err(format!("the {} is null", medium.noun())),
             };
-            match image {
-                Ok(image) => {
-                    let source = path.map_or_else(|| format!("row {row}"), str::to_owned);
-                    keep(Sample {
+            let media = match media {
+                Ok(media) => media,
+                Err(reason) => {
+                    return Ok(Err(BadSample {
                         id,
-                        source,
-                        label,
-                        further: Vec::new(),
-                        frames: None,
-                        text: None,
-                        media: Media::Image(image),
-                    })
-                    .map(Ok)
+                        source: path.unwrap_or_default(),
+                        file: part.path.clone(),
+                        row: Some(row),
+                        reason,
+                    }));
                 }
-                Err(reason) => Ok(Err(BadSample {
-                    id,
-                    source: path.unwrap_or_default().to_owned(),
-                    file: part.path.clone(),
-                    row: Some(row),
-                    reason,
-                })),
-            }
+            };
+            let aligned = self.alignments.as_ref().zip(path.as_ref());
+            keep(Sample {
+                id,
+                label: label.as_ref().and_then(|it| it[i]),
+                further: further.iter().map(|it| it[i]).collect(),
+                frames: match &frames {
+                    Some(frames) => frames[i].clone(),
+                    None => aligned.and_then(|(all, path)| all.of(path)).cloned(),
+                },
+                text: value(&texts, i),
+                source: path.unwrap_or_else(|| format!("row {row}")),
+                media,
+            })
+            .map(Ok)
         });
         found.extend(samples.collect::<Result<Vec<_>>>()?);
         Ok(())
@@ -187,7 +256,15 @@ impl Source for HuggingFace {
     }
 
     fn label_names(&self) -> Option<&[String]> {
-        self.names.as_deref()
+        self.label.as_ref()?.set.names.as_deref()
+    }
+
+    fn further_labels(&self) -> &[LabelSet] {
+        &self.further_sets
+    }
+
+    fn frame_names(&self) -> Option<&[String]> {
+        self.frames.as_ref()?.names.as_deref()
     }
 
     fn identity(&self) -> Value {
@@ -196,102 +273,36 @@ impl Source for HuggingFace {
 
     fn first_size(&self) -> Result<Option<(usize, usize)>> {
         let Some(part) = self.parts.iter().find(|part| part.rows > 0) else { return Ok(None) };
-        let image = &self.columns.image;
-        for batch in part.reader(&[image.as_str()], &[0])? {
-            let batch = batch.map_err(|error| damaged(&part.path, error))?;
-            let (bytes, _) = images(part, image, &batch)?;
-            if bytes.len() > 0 && bytes.is_valid(0) {
-                return Ok(decode::size(Cursor::new(bytes.value(0))));
+        let mut size = None;
+        self.batches(part, &[Column::Flat(&self.column)], &[0], |_, batch| {
+            let (bytes, _) = encoded(part, &self.column, batch)?;
+            if self.medium == Medium::Image && bytes.len() > 0 && bytes.is_valid(0) {
+                size = decode::size(Cursor::new(bytes.value(0)));
             }
+            Ok(())
+        })?;
+        Ok(size)
+    }
+
+    fn lengths(&self, rows: &[usize]) -> Result<Vec<Option<Length>>> {
+        if self.medium == Medium::Image {
+            return Err(super::no_length());
         }
-        Ok(None)
+        self.in_order(rows, |part, wanted, found| {
+            self.batches(part, &[Column::Flat(&self.column)], wanted, |rows, batch| {
+                let (bytes, _) = encoded(part, &self.column, batch)?;
+                let length = |i: usize| bytes.is_valid(i).then(|| sound::length(bytes.value(i)));
+                found.par_extend((0..rows.len()).into_par_iter().map(|i| length(i).flatten()));
+                Ok(())
+            })
+        })
     }
 
     fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {
-        if let Some(&row) = rows.iter().find(|&&row| row >= self.rows()) {
-            return Err(no_such_row(row, self.rows()));
-        }
-        let mut sorted = rows.to_vec();
-        sorted.sort_unstable();
-        sorted.dedup();
-        let mut found = Vec::with_capacity(sorted.len());
-        let mut rest = sorted.as_slice();
-        for part in &self.parts {
-            let (here, after) =
-                rest.split_at(rest.partition_point(|&r| r < part.first + part.rows));
-            rest = after;
-            if !here.is_empty() {
-                let wanted: Vec<usize> = here.iter().map(|&row| row - part.first).collect();
-                self.read_part(part, &wanted, keep, &mut found)?;
-            }
-        }
-        if rows == sorted {
-            return Ok(found);
-        }
-        let mut found: Vec<_> = found.into_iter().map(Some).collect();
-        // A row asked for twice is cloned for all its places but the last.
-        let mut uses = vec![0usize; found.len()];
-        let places: Vec<usize> =
-            rows.iter().map(|row| sorted.partition_point(|other| other < row)).collect();
-        places.iter().for_each(|&place| uses[place] += 1);
-        let ordered = places.into_iter().map(|place| {
-            uses[place] -= 1;
-            if uses[place] == 0 { found[place].take() } else { found[place].clone() }
-        });
-        Ok(ordered.flatten().collect())
+        self.in_order(rows, |part, wanted, found| {
+            self.batches(part, &self.columns(), wanted, |rows, batch| {
+                self.decode(part, rows, batch, keep, found)
+            })
+        })
     }
-}
-
-/// Checks that `column` holds encoded images.
-fn check_image(schema: &Schema, column: &str, path: &Path) -> Result<()> {
-    let problem = match schema.field_with_name(column).map(|field| field.data_type()) {
-        Ok(kind) if is_binary(kind) => return Ok(()),
-        Ok(DataType::Struct(fields)) => match fields.find("bytes") {
-            Some((_, field)) if is_binary(field.data_type()) => return Ok(()),
-            _ => format!("the column `{column}` is a struct without binary `bytes`"),
-        },
-        Ok(kind) => format!("the column `{column}` is {kind}, not encoded images"),
-        Err(_) => format!("there is no image column `{column}`"),
-    };
-    Err(Error::failed(format!(
-        "`{}`: {problem}; the columns are {}",
-        path.display(),
-        describe(schema)
-    ))
-    .hint("set `data.image` to a column of `struct<bytes: binary, path: string>` or binary"))
-}
-
-fn is_binary(kind: &DataType) -> bool {
-    matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
-}
-
-/// The encoded images of a batch, and their paths where the column has them.
-fn images(
-    part: &Part,
-    column: &str,
-    batch: &RecordBatch,
-) -> Result<(BinaryArray, Option<StringArray>)> {
-    let values = column_of(batch, column, &part.path)?;
-    let (bytes, paths) = match values.as_struct_opt() {
-        None => (values.clone(), None),
-        Some(fields) => {
-            let bytes = fields
-                .column_by_name("bytes")
-                .ok_or_else(|| damaged(&part.path, "it has no image bytes"))?;
-            // A null struct may lie over bytes that are not null.
-            let bytes = match is_null(fields) {
-                Ok(null) => nullif(bytes, &null),
-                Err(error) => Err(error),
-            }
-            .map_err(|error| damaged(&part.path, error))?;
-            let paths = fields.column_by_name("path").map(|p| text(p, &part.path)).transpose()?;
-            if paths.iter().flatten().flatten().any(|path| path.len() > LONGEST_PATH) {
-                let message = format!("the path of an image has more than {LONGEST_PATH} bytes");
-                return Err(damaged(&part.path, message));
-            }
-            (bytes, paths)
-        }
-    };
-    let bytes = cast(&bytes, &DataType::Binary).map_err(|error| damaged(&part.path, error))?;
-    Ok((bytes.as_binary::<i32>().clone(), paths))
 }

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::records;
+use super::{file_list, records};
+use crate::pipeline::settings::Medium;
 use crate::{Error, Kind, Result};
 
 /// The files of a split, sorted and each once.
@@ -12,6 +13,8 @@ pub enum Located {
     /// Of images of one size, uncompressed.
     Records(Vec<PathBuf>),
     Folders(Vec<PathBuf>),
+    /// Sounds in files of their own.
+    Loose(Vec<PathBuf>),
 }
 
 /// Paths and globs as the user gave them.
@@ -25,31 +28,29 @@ pub struct Named<'a> {
     pub roots: &'a str,
 }
 
-/// Finds what is named: all folders, or all files of one kind, which their names tell.
+/// Finds what is named, of a medium: all folders, or all files of one kind, which their names tell.
 ///
 /// # Errors
 /// When a path or glob matches nothing, or when folders and files are mixed.
-pub fn locate(named: &Named<'_>) -> Result<Located> {
-    let Named { patterns, key, .. } = named;
-    let mut paths = Vec::new();
-    for pattern in *patterns {
-        paths.extend(matches(named, pattern)?);
-    }
-    paths.sort();
-    paths.dedup();
+pub fn locate(named: &Named<'_>, medium: Medium) -> Result<Located> {
+    let key = named.key;
+    let paths = paths(named)?;
     let folders = paths.iter().filter(|path| path.is_dir()).count();
     if paths.is_empty() {
         Err(Error::new(Kind::Usage, format!("`{key}` names no file"))
-            .hint("name Parquet files, binary files or a folder of images"))
+            .hint(format!("name Parquet files, binary files or a folder of {}s", medium.noun())))
     } else if folders == 0 {
-        match paths.iter().filter(|path| records::is_named_so(path)).count() {
-            0 => Ok(Located::Parquet(paths)),
-            all if all == paths.len() => Ok(Located::Records(paths)),
-            some => {
-                let message = format!(
-                    "`{key}` names {some} binary files of images and {} others",
-                    paths.len() - some
-                );
+        let (is_other, what): (&dyn Fn(&PathBuf) -> bool, _) = match medium {
+            Medium::Image => (&|path| records::is_named_so(path), "binary files of images"),
+            Medium::Sound => (&|path| file_list::is_named_so(path, medium), "files of sounds"),
+        };
+        match (paths.iter().filter(|path| is_other(path)).count(), medium) {
+            (0, _) => Ok(Located::Parquet(paths)),
+            (all, Medium::Image) if all == paths.len() => Ok(Located::Records(paths)),
+            (all, Medium::Sound) if all == paths.len() => Ok(Located::Loose(paths)),
+            (some, _) => {
+                let message =
+                    format!("`{key}` names {some} {what} and {} others", paths.len() - some);
                 Err(Error::failed(message).hint("name only files of one data set"))
             }
         }
@@ -61,8 +62,22 @@ pub fn locate(named: &Named<'_>) -> Result<Located> {
             folders,
             paths.len() - folders
         ))
-        .hint("name either files or folders of images"))
+        .hint(format!("name either files or folders of {}s", medium.noun())))
     }
+}
+
+/// What is named, sorted and each once.
+///
+/// # Errors
+/// When a path or glob matches nothing.
+pub fn paths(named: &Named<'_>) -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for pattern in named.patterns {
+        paths.extend(matches(named, pattern)?);
+    }
+    paths.sort();
+    paths.dedup();
+    Ok(paths)
 }
 
 /// What one path or glob names; at least one path.

@@ -1,4 +1,5 @@
-//! Where samples come from: Parquet files, folders of images, binary files of images, or a generator.
+//! Where samples come from: Parquet files, folders of images or sounds, binary files of images, or a
+//! generator.
 //!
 //! Every source gives its samples by row, in any order, decoded in parallel.
 
@@ -9,20 +10,31 @@ use serde_json::Value;
 use crate::pipeline::settings::{self, Data, Files, Medium, Split};
 use crate::{Error, Result};
 
+mod alignments;
 mod arrow_schema;
+mod class_order;
 pub mod decode;
 mod delta;
+mod file_labels;
+mod file_list;
 pub mod folder;
+mod frame_column;
 pub mod huggingface;
 mod label_column;
 mod locate;
+mod media_column;
 mod parquet_guard;
 mod parquet_part;
 pub(crate) mod plain_file;
 pub mod records;
 mod sample;
+pub mod sound;
 pub mod textures;
+mod transcripts;
 
+use alignments::Alignments;
+use folder::Folder;
+use huggingface::HuggingFace;
 use locate::{Located, Named, locate};
 
 pub use sample::{BadSample, LabelSet, Length, Media, NO_FRAME, Sample, Waveform};
@@ -82,9 +94,12 @@ pub trait Source: Send + Sync {
     /// When a file cannot be read, a row lies beyond the last, or these are no sounds.
     fn lengths(&self, rows: &[usize]) -> Result<Vec<Option<Length>>> {
         let _ = rows;
-        Err(Error::failed("the length of an image was asked for: only sounds have one"))
+        Err(no_length())
     }
 }
+
+/// Where the folder that relative paths start from is set, for messages.
+const ROOTS: &str = "`--set data.root=DIR`, else $GIMLET_DATA, else the pipeline file's folder";
 
 /// Opens `split` of `data`; `seed` is the pipeline's, for generated data.
 ///
@@ -100,27 +115,55 @@ pub fn open(data: &Data, split: Split, seed: u64) -> Result<Box<dyn Source>> {
                 Split::Train => &files.train,
                 Split::Test => &files.test,
             };
-            let located = locate(&Named {
-                root: &files.root,
-                patterns,
-                key: &format!("data.{}", split.name()),
-                roots: "`--set data.root=DIR`, else $GIMLET_DATA, else the pipeline file's folder",
-            })?;
+            let key = &format!("data.{}", split.name());
+            let named = Named { root: &files.root, patterns, key, roots: ROOTS };
+            let located = locate(&named, files.medium)?;
             open_located(files, located)
         }
     }
 }
 
 fn open_located(files: &Files, located: Located) -> Result<Box<dyn Source>> {
+    let alignments = match &files.alignments {
+        None => None,
+        Some(patterns) => {
+            let (key, root) = ("data.alignments", files.root.as_path());
+            let paths = locate::paths(&Named { root, patterns, key, roots: ROOTS })?;
+            Some(Alignments::open(&paths)?)
+        }
+    };
+    match &located {
+        Located::Parquet(_) => refuse(
+            "these are Parquet files, whose labels lie in columns",
+            &[("labels", files.labels.is_some()), ("names", files.names.is_some())],
+        )?,
+        Located::Folders(_) | Located::Loose(_) => {
+            refuse("these are files, which have no columns", &[("frames", files.frames.is_some())])?
+        }
+        Located::Records(_) => refuse(
+            "these are binary files of images, which have one label",
+            &[
+                ("labels", files.labels.is_some()),
+                ("names", files.names.is_some()),
+                ("label", !files.further.is_empty()),
+            ],
+        )?,
+    }
     Ok(match located {
-        Located::Parquet(paths) => Box::new(huggingface::HuggingFace::open(files, paths)?),
+        Located::Parquet(paths) => Box::new(HuggingFace::open(files, paths, alignments)?),
         Located::Records(paths) => {
             Box::new(records::Records::open(&files.root, paths, files.label.is_some())?)
         }
-        Located::Folders(paths) => {
-            Box::new(folder::Folder::open(&files.root, paths, files.label.is_some())?)
-        }
+        Located::Folders(paths) => Box::new(Folder::open(files, &paths, alignments)?),
+        Located::Loose(paths) => Box::new(Folder::of_files(files, paths, alignments)?),
     })
+}
+
+/// Refuses keys of [data] that are given and say nothing of such data.
+fn refuse(what: &str, keys: &[(&str, bool)]) -> Result<()> {
+    let Some((key, _)) = keys.iter().find(|(_, given)| *given) else { return Ok(()) };
+    Err(Error::failed(format!("`data.{key}` is not for this data: {what}"))
+        .hint(format!("leave out `data.{key}`, or change it")))
 }
 
 /// Columns of Parquet files whose labels are read where there are some.
@@ -166,7 +209,7 @@ pub fn open_place(place: &str, columns: Columns) -> Result<Box<dyn Source>> {
         _ => {
             let (root, roots) = (PathBuf::from("."), "the folder that the command runs in");
             let named = Named { root: &root, patterns: &patterns, key: "--input", roots };
-            let located = locate(&named)?;
+            let located = locate(&named, columns.medium)?;
             (root, located)
         }
     };
@@ -178,9 +221,10 @@ pub fn open_place(place: &str, columns: Columns) -> Result<Box<dyn Source>> {
         (_, Located::Records(paths)) => labelled &= paths.iter().all(|it| records::has_labels(it)),
         (_, Located::Folders(folders)) => {
             for folder in folders {
-                labelled &= !folder::has_images(folder)?;
+                labelled &= !file_list::has_files(folder, columns.medium)?;
             }
         }
+        (_, Located::Loose(_)) => labelled = false,
         (None, _) => {}
     }
     let Columns { medium, column, label } = columns;
@@ -189,12 +233,20 @@ pub fn open_place(place: &str, columns: Columns) -> Result<Box<dyn Source>> {
     open_located(&files, located)
 }
 
-/// Checks that a label means the same class in both splits.
+/// Checks that a label means the same class in both splits: the first, the further ones and those of
+/// hops.
 ///
 /// # Errors
 /// When the splits name different classes: their labels could not be compared.
 pub fn check_labels_agree(train: &dyn Source, test: &dyn Source) -> Result<()> {
-    let (train, test) = (train.label_names(), test.label_names());
+    agree("", train.label_names(), test.label_names())?;
+    for (train, test) in train.further_labels().iter().zip(test.further_labels()) {
+        agree(&format!(" in `{}`", train.name), train.names.as_deref(), test.names.as_deref())?;
+    }
+    agree(" of hops", train.frame_names(), test.frame_names())
+}
+
+fn agree(of: &str, train: Option<&[String]>, test: Option<&[String]>) -> Result<()> {
     if train == test {
         return Ok(());
     }
@@ -203,7 +255,7 @@ pub fn check_labels_agree(train: &dyn Source, test: &dyn Source) -> Result<()> {
         None => "unnamed classes".to_owned(),
     };
     Err(Error::failed(format!(
-        "the splits have different classes: train has {}, test has {}",
+        "the splits have different classes{of}: train has {}, test has {}",
         show(train),
         show(test)
     ))
@@ -218,6 +270,11 @@ fn shorten(names: &[String]) -> String {
         text.push_str(", …");
     }
     text
+}
+
+/// The error of asking for the length of an image.
+fn no_length() -> Error {
+    Error::failed("the length of an image was asked for: only sounds have one")
 }
 
 /// The error of asking for a row that is not there.

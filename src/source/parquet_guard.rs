@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use gimlet_store::thrift::{Thrift, Value};
-use parquet::basic::Encoding as Levels;
+use parquet::basic::{Encoding as Levels, Type as Physical};
 use parquet::column::page::Page;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
@@ -40,9 +40,18 @@ const LONGEST_PAGE: u64 = 1 << 30;
 const AS_LONG_AS_VALUES: [i64; 4] = [0, 2, 6, 8];
 const DICTIONARY_PAGE: i64 = 2;
 
+/// The values of lists in a page, and the bytes of all lists of a column in a row group, since a single
+/// row may have them all. A value takes so many, and as much as the longest of a dictionary if it is
+/// text.
+const LIST_VALUES: u64 = 1 << 24;
+const LIST_BYTES: u64 = 1 << 30;
+const LIST_VALUE: u64 = 16;
+
 /// How many bytes the values of columns may have.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Values {
+    /// Values that pages have, those of dictionaries left out.
+    count: u64,
     /// All pages together, decompressed.
     all: u64,
     /// The longest page of each column.
@@ -64,6 +73,7 @@ impl Values {
     /// With another column of the same rows.
     pub fn beside(self, other: Self) -> Self {
         Self {
+            count: self.count.saturating_add(other.count),
             all: self.all.saturating_add(other.all),
             longest: self.longest.saturating_add(other.longest),
             said_again: self.said_again.saturating_add(other.said_again),
@@ -74,11 +84,28 @@ impl Values {
     /// With other rows of the same columns.
     pub fn above(self, other: Self) -> Self {
         Self {
+            count: self.count.saturating_add(other.count),
             all: self.all.saturating_add(other.all),
             longest: self.longest.max(other.longest),
             said_again: self.said_again.max(other.said_again),
             deltas: self.deltas || other.deltas,
         }
+    }
+
+    /// Those of a column of lists: any row may have them all.
+    fn of_lists(self, text: bool) -> Result<Self, String> {
+        if self.deltas {
+            return Err("the lengths of text in lists are stored as deltas".into());
+        }
+        let each = LIST_VALUE + if text { self.said_again } else { 0 };
+        let all = self.all.saturating_add(self.count.saturating_mul(each));
+        if all > LIST_BYTES {
+            return Err(format!(
+                "the {} values in the lists of a row group are too many: make row groups smaller",
+                self.count
+            ));
+        }
+        Ok(Self { all, longest: all, said_again: 0, ..self })
     }
 }
 
@@ -259,17 +286,26 @@ pub fn check_pages(
 ) -> Result<Values, String> {
     let chunk = metadata.row_group(group).column(column);
     let rows = metadata.row_group(group).num_rows() as u64;
+    let lists = chunk.column_descr().max_rep_level() > 0;
+    let most = if lists { LIST_VALUES.max(rows) } else { rows };
     let range = chunk_range(chunk).filter(|range| range.end <= bytes);
     let mut range = range.ok_or("a column lies beyond the end of the file")?;
     let index = metadata.page_index().and_then(|index| index.offset_index(group, column));
     let pages = index.map(|index| index.page_locations());
     let mut values = Values::default();
     if let Some(pages) = pages {
-        values = check_located(file, bytes, range, pages, rows)?;
+        values = check_located(file, bytes, range, pages, most)?;
     } else {
         while !range.is_empty() {
-            range.start += check_page(file, range.clone(), rows, &mut values)?;
+            range.start += check_page(file, range.clone(), most, &mut values)?;
         }
+    }
+    if lists {
+        let text = matches!(
+            chunk.column_type(),
+            Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY | Physical::INT96
+        );
+        return values.of_lists(text);
     }
     if values.deltas {
         check_deltas(file, chunk, rows, pages)?;
@@ -318,7 +354,7 @@ fn check_located(
     bytes: u64,
     range: Range<u64>,
     pages: &[PageLocation],
-    rows: u64,
+    most: u64,
 ) -> Result<Values, String> {
     let mut values = Values::default();
     let place = |page: &PageLocation| {
@@ -329,18 +365,19 @@ fn check_located(
     for (number, page) in pages.iter().enumerate() {
         let page = place(page).ok_or("a page lies elsewhere")?;
         if number == 0 && page.start != range.start {
-            check_page(file, range.start..page.start.max(range.start), rows, &mut values)?;
+            check_page(file, range.start..page.start.max(range.start), most, &mut values)?;
         }
-        check_page(file, page, rows, &mut values)?;
+        check_page(file, page, most, &mut values)?;
     }
     Ok(values)
 }
 
-/// Checks the page at the front of `range`, and gives its length, header and all. Adds its values.
+/// Checks the page at the front of `range`, which may have so many values, and gives its length, header
+/// and all. Adds its values.
 fn check_page(
     file: &mut File,
     range: Range<u64>,
-    rows: u64,
+    most_values: u64,
     values: &mut Values,
 ) -> Result<u64, String> {
     for window in HEADERS {
@@ -369,19 +406,21 @@ fn check_page(
         if length > range.end - range.start - header as u64 {
             return Err("a page is longer than its column".into());
         }
-        let most = LONGEST_PAGE.min(ANY_PAGE.max(length.saturating_mul(LEAST_SHARE)));
-        if decompressed > most {
+        let longest = LONGEST_PAGE.min(ANY_PAGE.max(length.saturating_mul(LEAST_SHARE)));
+        if decompressed > longest {
             return Err(format!("a page of {length} bytes claims to hold {decompressed}"));
         }
         let bytes = decompressed.max(length);
-        // A value of a dictionary takes a byte or more, and columns are flat.
-        let most_values = if kind == DICTIONARY_PAGE { bytes } else { rows };
+        // A value of a dictionary takes a byte or more.
+        let is_dictionary = kind == DICTIONARY_PAGE;
+        let most_values = if is_dictionary { bytes } else { most_values };
         if !u64::try_from(count).is_ok_and(|count| count <= most_values) {
             return Err(format!("a page of {length} bytes claims to have {count} values"));
         }
-        let again = kind == DICTIONARY_PAGE || !AS_LONG_AS_VALUES.contains(&encoding);
+        let again = is_dictionary || !AS_LONG_AS_VALUES.contains(&encoding);
         let said_again = if again { bytes } else { 0 };
         *values = values.above(Values {
+            count: if is_dictionary { 0 } else { count as u64 },
             all: bytes,
             longest: bytes,
             said_again,

@@ -85,7 +85,7 @@ impl Part {
     /// When a page claims what it cannot hold, or the file may not be read.
     pub fn reader(
         &self,
-        columns: &[&str],
+        columns: &[Column],
         rows: &[usize],
     ) -> Result<impl Iterator<Item = Result<RecordBatch, String>>> {
         let mut groups = Vec::new();
@@ -162,19 +162,34 @@ fn batch_rows(values: &Values) -> usize {
     rows
 }
 
+/// A column to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Column<'a> {
+    /// Of one value a row, or of the struct of an image or sound.
+    Flat(&'a str),
+    /// Of lists of values.
+    Lists(&'a str),
+}
+
 /// The parts of `columns` that are read. What else lies in the struct of an image may be lists, of
 /// any number of values a row.
-fn projection(metadata: &ArrowReaderMetadata, columns: &[&str]) -> ProjectionMask {
+fn projection(metadata: &ArrowReaderMetadata, columns: &[Column]) -> ProjectionMask {
     let schema = metadata.parquet_schema();
     let leaves = schema.columns().iter().enumerate().filter(|(_, leaf)| {
-        let wanted = match leaf.path().parts() {
-            [column] => columns.contains(&column.as_str()),
-            [column, field] => {
-                columns.contains(&column.as_str()) && ["bytes", "path"].contains(&field.as_str())
+        let [column, fields @ ..] = leaf.path().parts() else { return false };
+        match leaf.max_rep_level() {
+            0 => {
+                let wanted = columns.contains(&Column::Flat(column));
+                wanted
+                    && match fields {
+                        [] => true,
+                        [field] => ["bytes", "path"].contains(&field.as_str()),
+                        _ => false,
+                    }
             }
+            1 => columns.contains(&Column::Lists(column)),
             _ => false,
-        };
-        wanted && leaf.max_rep_level() == 0
+        }
     });
     ProjectionMask::leaves(schema, leaves.map(|(number, _)| number))
 }

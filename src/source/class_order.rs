@@ -1,0 +1,65 @@
+//! Classes that text names: the order of their names gives them their numbers.
+
+use std::cmp::Ordering;
+
+/// How the names of classes are sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// By their bytes.
+    Text,
+    /// Whole numbers first, by what they are; then the others, by their bytes.
+    Numbers,
+}
+
+impl Order {
+    /// Sorts names, and leaves each once.
+    pub fn sort(self, names: &mut Vec<String>) {
+        names.sort_by(|a, b| self.compare(a, b));
+        names.dedup();
+    }
+
+    /// The place of a name among sorted ones.
+    pub fn find(self, names: &[String], name: &str) -> Option<i64> {
+        names.binary_search_by(|it| self.compare(it, name)).ok().map(|place| place as i64)
+    }
+
+    fn compare(self, a: &str, b: &str) -> Ordering {
+        let by_text = || a.cmp(b);
+        match (self, digits(a), digits(b)) {
+            (Order::Text, ..) | (_, None, None) => by_text(),
+            (_, Some(_), None) => Ordering::Less,
+            (_, None, Some(_)) => Ordering::Greater,
+            // As many digits as there are: names may be longer than any integer.
+            (_, Some(x), Some(y)) => x.len().cmp(&y.len()).then(x.cmp(y)).then_with(by_text),
+        }
+    }
+}
+
+/// The digits of a whole number, without zeros in front.
+fn digits(name: &str) -> Option<&str> {
+    let is_number = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| name.trim_start_matches('0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_sorted_by_what_they_are() {
+        let sorted = |order: Order, names: &[&str]| {
+            let mut names: Vec<String> = names.iter().map(|it| it.to_string()).collect();
+            order.sort(&mut names);
+            for (place, name) in names.iter().enumerate() {
+                assert_eq!(order.find(&names, name), Some(place as i64));
+            }
+            assert_eq!(order.find(&names, "none"), None);
+            names.join(" ")
+        };
+        let names = ["10", "9", "x", "010", "0", "9", "103", "1a", "b"];
+        assert_eq!(sorted(Order::Numbers, &names), "0 9 010 10 103 1a b x");
+        assert_eq!(sorted(Order::Text, &names), "0 010 10 103 1a 9 b x");
+        let long = "9".repeat(60);
+        assert_eq!(sorted(Order::Numbers, &[&long, "5", "x"]), format!("5 {long} x"));
+    }
+}

@@ -1,0 +1,50 @@
+//! What is said in sounds, in LibriSpeech's files: `84-121123.trans.txt` has a line for each file beside
+//! it, of its name without the extension and of its text.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::plain_file;
+use crate::{Error, Result};
+
+const ENDING: &str = ".trans.txt";
+
+/// Bytes of a file, and of all texts together.
+const LONGEST_FILE: u64 = 16 << 20;
+const MOST_BYTES: usize = 512 << 20;
+
+/// Whether a file's name says that it has transcripts.
+pub(super) fn is_named_so(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(ENDING))
+}
+
+/// The texts of sounds, by their paths without the extension.
+///
+/// # Errors
+/// When a file cannot be read, is no text, or they are too long.
+pub(super) fn read(paths: &[PathBuf]) -> Result<HashMap<PathBuf, String>> {
+    let mut texts = HashMap::new();
+    let mut bytes = 0;
+    for path in paths {
+        let failed = |error| Error::io("read the transcripts", path, error);
+        let mut all = String::new();
+        let file = plain_file::open(path).map_err(failed)?;
+        file.take(LONGEST_FILE + 1).read_to_string(&mut all).map_err(failed)?;
+        bytes += all.len();
+        if all.len() as u64 > LONGEST_FILE || bytes > MOST_BYTES {
+            return Err(Error::failed(format!(
+                "`{}`: the transcripts are too long",
+                path.display()
+            )));
+        }
+        for line in all.lines() {
+            let (id, text) =
+                line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
+            if !id.is_empty() {
+                texts.insert(path.with_file_name(id), text.trim().to_owned());
+            }
+        }
+    }
+    Ok(texts)
+}

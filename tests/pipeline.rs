@@ -4,12 +4,20 @@ use std::path::{Path, PathBuf};
 
 use gimlet::loss::infonce;
 use gimlet::pipeline::{
-    ActivationType, Activations, Compression, Environment, Layer, Loss, Map, OnBadSample, Pipeline,
-    Source,
+    ActivationType, Activations, Compression, Environment, ImageView, Layer, Loss, Map, OnBadSample,
+    Pipeline, Source, View,
 };
 use gimlet::{Error, Kind};
 use insta::assert_snapshot;
 use proptest::prelude::*;
+
+/// The view of a pipeline of images.
+fn images(pipeline: &Pipeline) -> &ImageView {
+    match &pipeline.view {
+        View::Images(view) => view,
+        View::Sound(_) => panic!("a view of sound"),
+    }
+}
 
 const FULL: &str = r#"name = "full"
 seed = 7
@@ -134,7 +142,7 @@ fn every_key_is_read() {
     let Source::Textures(textures) = &pipeline.data.source else { panic!("no generator") };
     assert_eq!((textures.classes, textures.size), (4, 32));
     assert_eq!((textures.train, textures.test, textures.noise), (600, 300, 0.05));
-    let view = &pipeline.view;
+    let view = images(&pipeline);
     assert_eq!((view.resize, view.grayscale, view.crop, view.flip), (None, false, Some(28), false));
     assert_eq!((view.patch, view.stride), (8, 4));
     assert_eq!((view.mean.as_slice(), view.std.as_slice()), (&[0.4; 3][..], &[0.2; 3][..]));
@@ -161,7 +169,7 @@ fn every_key_is_read() {
     assert_eq!((store.max_bytes, store.read_memory), (Some(20_000_000_000), 1_000_000));
     assert_eq!((store.activations, store.keep_generations), (Activations::Auto, 3));
     assert_eq!((a.activations, b.activations), (Activations::Auto, Activations::Auto));
-    assert_eq!(pipeline.view.views, 3);
+    assert_eq!(images(&pipeline).views, 3);
     assert_eq!((pipeline.probe.epochs, pipeline.probe.batch), (20, 64));
     assert_eq!(pipeline.probe.learning_rate, 1e-2);
 }
@@ -174,12 +182,13 @@ fn keys_that_are_left_out_have_the_documented_values() {
     let files = files(&pipeline);
     assert_eq!(files.train, ["train-*.parquet"]);
     assert_eq!((files.column.as_str(), files.label.as_deref()), ("image", Some("label")));
-    assert!(pipeline.view.grayscale && pipeline.view.flip);
+    assert!(images(&pipeline).grayscale && images(&pipeline).flip);
     assert_eq!(
-        (pipeline.view.mean.as_slice(), pipeline.view.std.as_slice()),
+        (images(&pipeline).mean.as_slice(), images(&pipeline).std.as_slice()),
         (&[0.412_f32][..], &[0.257_f32][..])
     );
-    let rgb = parsed(SHORT, &["view.grayscale=false"]).view;
+    let rgb = parsed(SHORT, &["view.grayscale=false"]);
+    let rgb = images(&rgb);
     assert_eq!((rgb.mean.len(), rgb.std.len()), (3, 3));
     let loss = infonce::Settings { prediction_steps: 5, negatives: 16, skip: 1, context: None };
     assert_eq!(pipeline.loss, Loss::InfoNce(loss));
@@ -192,7 +201,7 @@ fn keys_that_are_left_out_have_the_documented_values() {
     assert_eq!((store.max_bytes, store.read_memory), (None, 256_000_000));
     assert_eq!((store.activations, store.keep_generations), (Activations::Store, 2));
     assert_eq!(pipeline.modules[0].activations, Activations::Store);
-    assert_eq!(pipeline.view.views, 1);
+    assert_eq!(images(&pipeline).views, 1);
     assert_eq!((pipeline.probe.epochs, pipeline.probe.batch), (100, 256));
     assert_eq!(pipeline.probe.learning_rate, 1e-3);
 }
@@ -235,7 +244,7 @@ fn overrides_set_any_key() {
     assert_eq!(pipeline.data.subset, Some(10));
     let Source::Textures(textures) = &pipeline.data.source else { panic!("no generator") };
     assert_eq!(textures.train, 100);
-    assert_eq!(pipeline.view.std, [1.0; 3]);
+    assert_eq!(images(&pipeline).std, [1.0; 3]);
     assert_eq!((pipeline.store.dtype, pipeline.name.as_str()), (ActivationType::Int8, "other"));
     assert_eq!(pipeline.store.max_bytes, Some(3 << 29));
     assert_eq!(pipeline.modules[1].activations, Activations::Recompute);

@@ -1,14 +1,14 @@
 //! From the bytes of a WAV or FLAC file to the samples of one channel.
 
 use std::fs::File;
-use std::io::{Cursor, ErrorKind};
+use std::io::{self, Cursor, ErrorKind, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use symphonia::core::codecs::CodecParameters;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error as Broken;
 use symphonia::core::formats::{FormatOptions, FormatReader};
-use symphonia::core::io::{MediaSource, MediaSourceStream, ReadBytes, SeekBuffered};
+use symphonia::core::io::{MediaSource, MediaSourceStream};
 use symphonia::default::codecs::{FlacDecoder, PcmDecoder};
 use symphonia::default::formats::{FlacReader, WavReader};
 
@@ -19,6 +19,9 @@ pub const MAX_SAMPLES: u64 = 1 << 28;
 
 /// Samples a second, at most; that of FLAC's header.
 pub const MAX_RATE: u32 = (1 << 20) - 1;
+
+/// Chunks of a WAV file among which that of its format is looked for.
+const MOST_CHUNKS: usize = 100;
 
 /// Decodes a WAV or FLAC file; the bytes, not a name, say which it is.
 ///
@@ -66,13 +69,17 @@ struct Sound<'a> {
 }
 
 impl<'a> Sound<'a> {
-    fn open(file: impl MediaSource + 'a) -> Result<Self, String> {
-        let mut stream = MediaSourceStream::new(Box::new(file), Default::default());
-        let magic = stream.read_quad_bytes().map_err(|error| match error.kind() {
+    fn open(mut file: impl MediaSource + 'a) -> Result<Self, String> {
+        let mut magic = [0; 4];
+        file.read_exact(&mut magic).map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof => "the sound has no bytes, or next to none".to_owned(),
             _ => error.to_string(),
         })?;
-        stream.seek_buffered(0);
+        if let (b"RIFF", Ok(Some(channels @ (0 | 27..)))) = (&magic, wav_channels(&mut file)) {
+            return Err(format!("it claims {channels} channels"));
+        }
+        file.seek(SeekFrom::Start(0)).map_err(|error| error.to_string())?;
+        let stream = MediaSourceStream::new(Box::new(file), Default::default());
         let options = FormatOptions::default();
         let in_header = |error| match error {
             Broken::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
@@ -156,6 +163,26 @@ impl<'a> Sound<'a> {
             _ => Ok(Waveform { rate: self.rate, samples }),
         }
     }
+}
+
+/// The channels that a WAV file claims, behind its first four bytes; `None` where they are not soon to
+/// be found. Its reader multiplies by them before it looks at them.
+fn wav_channels(file: &mut impl MediaSource) -> io::Result<Option<u16>> {
+    let mut chunk = [0; 8];
+    file.read_exact(&mut chunk)?;
+    for _ in 0..MOST_CHUNKS {
+        file.read_exact(&mut chunk)?;
+        let [a, b, c, d, length @ ..] = chunk;
+        if &[a, b, c, d] == b"fmt " {
+            let mut format = [0; 4];
+            file.read_exact(&mut format)?;
+            return Ok(Some(u16::from_le_bytes([format[2], format[3]])));
+        }
+        // Chunks begin at even bytes.
+        let length = i64::from(u32::from_le_bytes(length));
+        file.seek_relative(length + length % 2)?;
+    }
+    Ok(None)
 }
 
 fn decoder(

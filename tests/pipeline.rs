@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use gimlet::loss::infonce;
 use gimlet::pipeline::{
-    ActivationType, Activations, Compression, Environment, ImageView, Layer, Loss, Map, OnBadSample,
-    Pipeline, Source, View,
+    ActivationType, Activations, Compression, Environment, ImageView, Layer, Loss, Map,
+    OnBadSample, Pipeline, Source, View,
 };
 use gimlet::{Error, Kind};
 use insta::assert_snapshot;

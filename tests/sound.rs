@@ -299,9 +299,17 @@ fn weights_go_out_and_in_and_embed_new_recordings() {
     tiny.ok("embed", &["--input", "test", "--output", "a.parquet", "--module", "a"]);
     let err = tiny.fails(1, "import", &["stack.safetensors", "--run-dir", "third"]);
     assert!(err.contains("ingest"), "{err}");
-    tiny.ok("ingest", &["--run-dir", "wider", "--set", "modules.context.layers=[{gru={channels=7}}]"]);
-    let wider = ["stack.safetensors", "--run-dir", "wider", "--set",
-        "modules.context.layers=[{gru={channels=7}}]"];
+    tiny.ok(
+        "ingest",
+        &["--run-dir", "wider", "--set", "modules.context.layers=[{gru={channels=7}}]"],
+    );
+    let wider = [
+        "stack.safetensors",
+        "--run-dir",
+        "wider",
+        "--set",
+        "modules.context.layers=[{gru={channels=7}}]",
+    ];
     let err = tiny.fails(1, "import", &wider);
     assert!(err.contains("weight_ih_l0") && err.contains("21"), "{err}");
 }

@@ -34,13 +34,16 @@ pub(super) fn forward(layers: &[Layer], x: &Tensor) -> Result<Tensor> {
 fn convolve(conv: &Conv, x: &Tensor) -> Result<Tensor> {
     let weight = conv.weight.permute((3, 2, 0, 1))?.contiguous()?;
     let ([down, across], [stride, stride_across]) = (conv.padding, conv.stride);
+    // candle pads both axes alike.
+    let x = x.pad_with_zeros(2, down, down)?.pad_with_zeros(3, across, across)?;
     let y = if stride == stride_across {
-        // candle pads both axes alike.
-        let x = x.pad_with_zeros(2, down, down)?.pad_with_zeros(3, across, across)?;
         x.conv2d(&weight, 0, stride, 1, 1)?
     } else {
-        let flat = x.squeeze(2)?.conv1d(&weight.squeeze(2)?, across, stride_across, 1, 1)?;
-        flat.unsqueeze(2)?
+        // One row, so that any stride down will do. candle's `conv1d` (0.11) has wrong gradients of strided
+        // kernels, and its `conv2d` takes what a stride leaves over to be alike in both axes.
+        let kernel = weight.dim(3)?;
+        let read = (x.dim(3)?.saturating_sub(kernel) / stride_across) * stride_across + kernel;
+        x.narrow(3, 0, read)?.contiguous()?.conv2d(&weight, 0, stride_across, 1, 1)?
     };
     Ok(y.broadcast_add(&conv.bias.reshape((1, (), 1, 1))?)?)
 }

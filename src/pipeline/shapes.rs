@@ -96,9 +96,7 @@ impl Pooling {
     /// How samples of this size (height, width) are pooled; they must fit the view.
     pub fn of(view: &View, (height, _): (usize, usize)) -> Self {
         match view {
-            View::Images(view) => {
-                Self::Patches { grid: view.grid(view.crop.unwrap_or(height)) }
-            }
+            View::Images(view) => Self::Patches { grid: view.grid(view.crop.unwrap_or(height)) },
             View::Sound(view) => Self::Steps { frames: view.frames() },
         }
     }

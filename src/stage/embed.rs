@@ -17,9 +17,9 @@ use super::layout::rows_per_group;
 use super::samples::{check_size, rows_at_once};
 use crate::device;
 use crate::module::{self, Module};
+use crate::pipeline::{Pooling, Short, View};
 use crate::source::{Sample, Source};
 use crate::train::input::POOLED;
-use crate::pipeline::{Pooling, Short, View};
 use crate::view::{self, Framing};
 use crate::{Error, Result};
 
@@ -62,7 +62,13 @@ impl Run<'_> {
                     (Some(file), _) => file,
                     (none, Some(out)) => {
                         let with_text = matches!(self.pipeline.view, View::Sound(_));
-                        none.insert(Embeddings::begin(out, source, looked.size, &pooled, with_text)?)
+                        none.insert(Embeddings::begin(
+                            out,
+                            source,
+                            looked.size,
+                            &pooled,
+                            with_text,
+                        )?)
                     }
                     (None, None) => return Err(Error::failed("a file was begun twice")),
                 };

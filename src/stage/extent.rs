@@ -73,11 +73,7 @@ pub fn image_size(pipeline: &Pipeline, ingested: Option<&Generation>) -> Result<
 }
 
 /// Samples of the longest training recording, at the rate of the view and as far as they are kept.
-fn longest(
-    pipeline: &Pipeline,
-    view: &SoundView,
-    ingested: Option<&Generation>,
-) -> Result<usize> {
+fn longest(pipeline: &Pipeline, view: &SoundView, ingested: Option<&Generation>) -> Result<usize> {
     let column = ingested.and_then(|it| it.manifest().schema.columns.first());
     if let Some([samples]) = column.map(|column| column.shape.as_slice()) {
         return Ok(*samples);

@@ -57,8 +57,8 @@ impl Run<'_> {
         })?;
 
         self.progress.begin(&format!("ingest {}", split.name()), order.len() as u64, 0);
-        let whole_split = self.pipeline.data.on_bad_sample == OnBadSample::Fail
-            && view.short == Short::Pad;
+        let whole_split =
+            self.pipeline.data.on_bad_sample == OnBadSample::Fail && view.short == Short::Pad;
         let mut level = Level::default();
         let (mut skipped, mut padded, mut done) = (Vec::new(), 0u64, 0);
         for rows in order.chunks(recordings_at_once(longest)) {

@@ -67,14 +67,15 @@ impl Run<'_> {
         let [of_train, of_test] = labels;
         let (of_train, of_test) = (of_train?, of_test?);
         let means = [means(train, rows[0])?, means(test, rows[1])?];
-        let accuracy = |train: &[Option<i64>], test: &[Option<i64>]| {
-            match (means[0].labelled(train), means[1].labelled(test)) {
-                (Some(train), Some(test)) => {
-                    let seed = self.pipeline.seed;
-                    linear::accuracy(&train, &test, &self.pipeline.probe, seed).map(Some)
-                }
-                _ => Ok(None),
+        let accuracy = |train: &[Option<i64>], test: &[Option<i64>]| match (
+            means[0].labelled(train),
+            means[1].labelled(test),
+        ) {
+            (Some(train), Some(test)) => {
+                let seed = self.pipeline.seed;
+                linear::accuracy(&train, &test, &self.pipeline.probe, seed).map(Some)
             }
+            _ => Ok(None),
         };
         let mut further = Vec::new();
         for ((label, train), (_, test)) in of_train.further.iter().zip(&of_test.further) {
@@ -138,7 +139,8 @@ impl Run<'_> {
         rows: [u64; 2],
     ) -> Result<Judged> {
         let mut all = Vec::new();
-        for (split, (generation, rows)) in Split::ALL.into_iter().zip(encoded.into_iter().zip(rows)) {
+        for (split, (generation, rows)) in Split::ALL.into_iter().zip(encoded.into_iter().zip(rows))
+        {
             let ingested = self.plan.generation(Step::Ingest, split, &self.dir)?;
             all.push(frames(view, generation, &ingested, rows)?);
         }

@@ -3,8 +3,8 @@
 use gimlet_store::{Generation, Keys, Reader};
 
 use super::input::{Input, Look};
-use crate::pipeline::settings::{Normalise, SoundView};
 use crate::pipeline::Split;
+use crate::pipeline::settings::{Normalise, SoundView};
 use crate::view::{self, Framing};
 use crate::{Error, Kind, Result};
 

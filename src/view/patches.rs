@@ -158,7 +158,13 @@ pub fn patch_shape(view: &ImageView, image: (usize, usize)) -> Result<PatchShape
 ///
 /// # Panics
 /// When `pixels` or `out` is too short for these shapes.
-pub fn patches(view: &ImageView, pixels: &[u8], image: (usize, usize), frame: Frame, out: &mut [f32]) {
+pub fn patches(
+    view: &ImageView,
+    pixels: &[u8],
+    image: (usize, usize),
+    frame: Frame,
+    out: &mut [f32],
+) {
     let (height, width) = image;
     match view.channels() {
         1 => cut::<1>(view, pixels, width, view.crop.unwrap_or(height), frame, out),

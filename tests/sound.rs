@@ -1,11 +1,12 @@
 //! Pipelines of sound, from WAV files to probes: what comes out, and what is refused.
 
+mod sound_files;
 mod tiny;
 
 use std::f32::consts::TAU;
-use std::path::Path;
 
 use serde_json::Value;
+use sound_files::save;
 use tiny::{Tiny, walk};
 
 /// Three modules of strided convolutions and a GRU, on windows of 0.1 s: 16 hops of 50 samples.
@@ -54,28 +55,6 @@ epochs = 20
 batch = 16
 "#;
 
-/// A WAV file of one channel and 16 bits.
-fn wav(path: &Path, rate: u32, samples: &[f32]) {
-    let data: Vec<u8> =
-        samples.iter().flat_map(|it| ((it * 32767.0) as i16).to_le_bytes()).collect();
-    let mut bytes = Vec::new();
-    bytes.extend(b"RIFF");
-    bytes.extend((36 + data.len() as u32).to_le_bytes());
-    bytes.extend(b"WAVEfmt ");
-    bytes.extend(16u32.to_le_bytes());
-    bytes.extend(1u16.to_le_bytes());
-    bytes.extend(1u16.to_le_bytes());
-    bytes.extend(rate.to_le_bytes());
-    bytes.extend((2 * rate).to_le_bytes());
-    bytes.extend(2u16.to_le_bytes());
-    bytes.extend(16u16.to_le_bytes());
-    bytes.extend(b"data");
-    bytes.extend((data.len() as u32).to_le_bytes());
-    bytes.extend(data);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, bytes).unwrap();
-}
-
 /// A note of so many samples, at 8 kHz: `tone` is its pitch, `voice` its overtones.
 fn note(tone: usize, voice: usize, take: usize, samples: usize) -> Vec<f32> {
     let pitch = 300.0 * (1 + tone) as f32 + 3.0 * take as f32;
@@ -94,7 +73,7 @@ fn notes() -> Tiny {
             for (tone, voice) in (0..6).map(|it| (it % 3, it / 3)) {
                 let samples = if take == 0 { 700 } else { 900 + 40 * take };
                 let path = tiny.path(&format!("{split}/{tone}_v{voice}_{take}.wav"));
-                wav(&path, 8000, &note(tone, voice, take, samples));
+                save(&path, 8000, &note(tone, voice, take, samples));
             }
         }
     }
@@ -260,7 +239,7 @@ fn broken_recordings_are_named_or_skipped_and_counted() {
     let tiny = notes();
     let whole = std::fs::read(tiny.path("train/0_v0_1.wav")).unwrap();
     std::fs::write(tiny.path("train/0_v0_8.wav"), &whole[..whole.len() / 2]).unwrap();
-    wav(&tiny.path("train/0_v0_9.wav"), 8000, &[]);
+    save(&tiny.path("train/0_v0_9.wav"), 8000, &[]);
     let err = tiny.fails(1, "ingest", &[]);
     assert!(err.contains("0_v0_8.wav") || err.contains("0_v0_9.wav"), "{err}");
     assert!(err.contains("hint: ") && err.contains("on_bad_sample"), "{err}");
@@ -278,7 +257,7 @@ fn rates_may_differ_and_become_the_view_s() {
         let phase = |at: usize| TAU * 300.0 * (1 + tone) as f32 * at as f32 / 16000.0;
         let samples: Vec<f32> = (0..1900).map(|at| 0.5 * phase(at).sin()).collect();
         other.push(tiny.path(&format!("train/{tone}_v0_7.wav")));
-        wav(&other[tone], 16000, &samples);
+        save(&other[tone], 16000, &samples);
     }
     let (_, err) = tiny.ok("run", &[]);
     assert!(err.contains("27 recordings"), "{err}");

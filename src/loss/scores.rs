@@ -87,9 +87,11 @@ impl Candidates<'_> {
         let rows = slopes.par_chunks_exact_mut(count).enumerate();
         let judged = rows.map(|(position, row)| {
             let predicting = &predicting[self.starts[position] as usize..][..channels];
-            for (score, target) in row.iter_mut().zip(self.of(position)) {
-                *score = dot(predicting, &targets[target * channels..][..channels]);
-            }
+            wide(|| {
+                for (score, target) in row.iter_mut().zip(self.of(position)) {
+                    *score = dot(predicting, &targets[target * channels..][..channels]);
+                }
+            });
             let hit = row[1..].iter().all(|&negative| row[0] > negative);
             Judged { loss: judge.row(row), hit }
         });
@@ -109,9 +111,11 @@ impl Candidates<'_> {
         let mut sums = vec![0.0; self.starts.len() * channels];
         sums.par_chunks_exact_mut(channels).enumerate().for_each(|(position, sum)| {
             let scale = scale(position);
-            for (slope, target) in slopes[position * count..].iter().zip(self.of(position)) {
-                add_scaled(sum, scale * slope, &targets[target * channels..]);
-            }
+            wide(|| {
+                for (slope, target) in slopes[position * count..].iter().zip(self.of(position)) {
+                    add_scaled(sum, scale * slope, &targets[target * channels..]);
+                }
+            });
         });
         sums
     }
@@ -128,11 +132,13 @@ impl Candidates<'_> {
         let (first, readers) = self.readers(targets);
         let mut sums = vec![0.0; targets * channels];
         sums.par_chunks_exact_mut(channels).enumerate().for_each(|(target, sum)| {
-            for &(position, place) in &readers[first[target]..first[target + 1]] {
-                let (position, place) = (position as usize, place as usize);
-                let slope = scale(position) * slopes[position * count + place];
-                add_scaled(sum, slope, &predicting[self.starts[position] as usize..]);
-            }
+            wide(|| {
+                for &(position, place) in &readers[first[target]..first[target + 1]] {
+                    let (position, place) = (position as usize, place as usize);
+                    let slope = scale(position) * slopes[position * count + place];
+                    add_scaled(sum, slope, &predicting[self.starts[position] as usize..]);
+                }
+            });
         });
         sums
     }
@@ -162,6 +168,13 @@ impl Candidates<'_> {
     }
 }
 
+/// Runs `op` compiled for the widest vectors of this machine. What it sums it sums in the same order on all.
+#[inline(always)]
+fn wide(op: impl FnOnce()) {
+    pulp::Arch::new().dispatch(op);
+}
+
+#[inline(always)]
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     // Running sums, so that the additions need not wait for each other.
     let mut sums = [0.0f32; 16];
@@ -175,6 +188,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
+#[inline(always)]
 fn add_scaled(sum: &mut [f32], scale: f32, values: &[f32]) {
     sum.iter_mut().zip(values).for_each(|(sum, value)| *sum += scale * value);
 }

@@ -1,10 +1,12 @@
 //! The peak memory of training a module.
 //!
 //! Beside what processes were seen to use on two threads, the forecast is 1.08, 1.17 and 1.31 times as
-//! much for the modules of the quickstart (74 to 85 MB), and the same for the paper's first (0.96 GB).
+//! much for the modules of the quickstart (74 to 85 MB), and the same for the paper's first (0.96 GB);
+//! for those of `pipelines/librispeech.toml` on two busy threads VECTORS_NOTE.
 //! Allocators and threads differ: take it for no better than 1.5 elsewhere.
 
 use super::cost::{Costs, recomputed, sum};
+use crate::pipeline::Pooling;
 use crate::train::feed;
 
 /// A process that trains next to nothing, and has done other steps before: code, threads, and what
@@ -24,6 +26,10 @@ const LARGEST: f64 = 6.0;
 /// The same of the frozen modules in front, which keep nothing: an input and an output.
 const FROZEN: f64 = 3.0;
 
+/// Bytes for each byte of the vectors of a batch that the loss of sound sees: vectors, their gradient, and
+/// what the graph of the loss makes of both.
+const VECTORS: f64 = 7.0;
+
 /// Bytes of a value.
 const VALUE: f64 = 4.0;
 
@@ -41,6 +47,15 @@ impl Costs<'_> {
             false => (piece * self.patches) as f64,
         };
         let outputs = KEPT * kept_of * cost.kept as f64 + LARGEST * in_tiles * cost.largest as f64;
+        let vectors = match self.pooling {
+            // Of images they are next to nothing.
+            Pooling::Patches { .. } => 0.0,
+            Pooling::Steps { .. } => {
+                let sizes = self.sizes(index);
+                let each = sizes.positions() * (sizes.channels + sizes.context);
+                VECTORS * (self.pipeline.training.batch * each) as f64 / 2.0
+            }
+        };
         let parameters = (PARAMETERS + threads) * self.parameters(index) as f64;
 
         let batch = (self.pipeline.training.batch as u64).saturating_mul(self.input_values(index));
@@ -53,6 +68,6 @@ impl Costs<'_> {
         let largest = self.modules[between.clone()].iter().map(|cost| cost.largest).max();
         let frozen = sum(between.map(|module| self.parameters(module)));
         let frozen = frozen as f64 + FROZEN * readers * patches * largest.unwrap_or(0) as f64;
-        (PROCESS + VALUE * (parameters + outputs + batches + frozen)) as u64
+        (PROCESS + VALUE * (parameters + outputs + vectors + batches + frozen)) as u64
     }
 }

@@ -1,5 +1,10 @@
 //! Files of sound, made in tests.
 
+// Every test target uses its own part of this.
+#![allow(dead_code)]
+
+use std::path::Path;
+
 use flacenc::component::BitRepr;
 use flacenc::error::Verify;
 
@@ -85,4 +90,10 @@ pub fn hum(samples: usize) -> Vec<i16> {
 /// Such samples as a file has them.
 pub fn scaled(samples: &[i16]) -> Vec<f32> {
     samples.iter().map(|value| f32::from(*value) / 32768.0).collect()
+}
+
+/// Writes a WAV file of one channel and 16 bits, and the folders that it lies in.
+pub fn save(path: &Path, rate: u32, samples: &[f32]) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, wav(rate, 1, Coding::I16, samples)).unwrap();
 }

@@ -6,7 +6,6 @@ mod memory;
 #[path = "../fuzz/src/mutate.rs"]
 #[allow(dead_code)]
 mod mutate;
-#[allow(dead_code)]
 mod sound_files;
 #[path = "../fuzz/src/tree.rs"]
 #[allow(dead_code)]

@@ -162,13 +162,9 @@ impl Case {
     /// Channels of the pooled vectors.
     pub fn pooled(&self) -> usize {
         match &self.what {
-            What::Vision(layers, _) => match layers[layers.len() - 1] {
-                Layer::Bottleneck { planes, .. } => 4 * planes,
-                Layer::Conv { channels, .. }
-                | Layer::Conv1d { channels, .. }
-                | Layer::Basic { channels, .. } => channels,
-                Layer::Relu => 0,
-            },
+            What::Vision(layers, map) => {
+                layers.iter().fold(map.channels, |channels, layer| layer.out_channels(channels))
+            }
             What::Speech(conv, _) => conv.out_channels,
         }
     }
@@ -252,7 +248,7 @@ fn reading(layer: Layer, map: Map) -> f64 {
     let conv =
         |channels, kernel, stride| Layer::Conv { channels, kernel, stride, padding: kernel / 2 };
     let (first, channels, stride) = match layer {
-        Layer::Conv { .. } | Layer::Conv1d { .. } => return of(layer),
+        Layer::Conv { .. } | Layer::Conv1d { .. } | Layer::Gru { .. } => return of(layer),
         Layer::Relu => return 0.0,
         Layer::Basic { channels, stride } => (conv(channels, 3, stride), channels, stride),
         Layer::Bottleneck { planes, stride } => (conv(planes, 1, 1), 4 * planes, stride),

@@ -73,3 +73,31 @@ fn labels_that_are_missing_are_an_error_where_they_are_read_and_nowhere_else() {
         "{err}"
     );
 }
+
+#[test]
+fn every_label_of_images_is_probed_and_shown() {
+    let tiny = Tiny::new();
+    for index in 0..24u8 {
+        let (slope, tone) = (index % 2, index % 3);
+        let image = image::GrayImage::from_fn(16, 16, |x, y| {
+            let along = if slope == 0 { x } else { y };
+            image::Luma([(along as u8 * 9) ^ (tone * 40) ^ index])
+        });
+        let split = if index < 16 { "train" } else { "test" };
+        std::fs::create_dir_all(tiny.path(split)).unwrap();
+        image.save(tiny.path(&format!("{split}/{slope}_{tone}_{index}.png"))).unwrap();
+    }
+    let pipeline = tiny::PIPELINE.replace(
+        "[data.textures]\nclasses = 3\nsize = 16\ntrain = 48\ntest = 24",
+        "[data]\ntrain = \"train\"\ntest = \"test\"\nlabel = [\"slope\", \"tone\"]\n\
+         names = \"{slope}_{tone}_{index}\"",
+    );
+    std::fs::write(tiny.path("tiny.toml"), pipeline).unwrap();
+    let (out, _) = tiny.ok("run", &[]);
+    assert!(out.lines().next().unwrap().contains(" tone "), "{out}");
+    for probe in tiny.json("run", &[])["probes"].as_array().unwrap() {
+        let tone = &probe["further"][0];
+        assert_eq!(tone["label"], "tone");
+        assert!((0.0..=1.0).contains(&tone["accuracy"].as_f64().unwrap()), "{probe}");
+    }
+}

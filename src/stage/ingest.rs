@@ -6,6 +6,7 @@ use std::time::Instant;
 use gimlet_store::{Compression, CompressionSetting, Rows, Schema, Spec, Values, Writer};
 use serde_json::json;
 
+use super::labels::{further_labels, label_attributes, label_names};
 use super::layout::{image_column, rows_per_group};
 use super::plan::Step;
 use super::run_dir::INGEST;
@@ -86,7 +87,7 @@ impl Run<'_> {
                         columns: vec![image_column(*size, first.channels)],
                         source: true,
                         label_names: source.label_names().map(<[String]>::to_vec),
-                        attributes: vec![],
+                        attributes: label_attributes(source),
                     };
                     let key = self.plan.key(Step::Ingest, split);
                     let open = self.dir.dataset(INGEST, split).begin(Spec {
@@ -103,7 +104,7 @@ impl Run<'_> {
                     writer.insert(open)
                 }
             };
-            self.write_images(writer, *size, &samples)?;
+            self.write_images(writer, *size, &samples, source.further_labels().len())?;
             self.progress.advance((order.len() - left.len()) as u64, "");
         }
         let Some(writer) = writer else { return Err(empty(split, order.len())) };
@@ -111,6 +112,7 @@ impl Run<'_> {
         let count = skipped.len();
         let generation = writer.commit(json!({
             "seconds": seconds, "peak_memory": memory::peak(), "skipped": skipped,
+            "labels": label_names(source),
         }))?;
         let mut summary = format!("{} images", generation.rows());
         if count > 0 {
@@ -125,6 +127,7 @@ impl Run<'_> {
         writer: &mut Writer,
         size: (usize, usize),
         samples: &[(Sample, Pixels)],
+        further: usize,
     ) -> Result<()> {
         let mut values = Vec::new();
         for (sample, pixels) in samples {
@@ -134,11 +137,13 @@ impl Run<'_> {
         let ids: Vec<i64> = samples.iter().map(|(sample, _)| sample.id).collect();
         let labels: Vec<Option<i64>> = samples.iter().map(|(sample, _)| sample.label).collect();
         let sources: Vec<String> = samples.iter().map(|(it, _)| it.source.clone()).collect();
+        let further = further_labels(samples, further);
+        let attributes: Vec<&[i64]> = further.iter().map(Vec::as_slice).collect();
         Ok(writer.write(&Rows {
             ids: &ids,
             labels: &labels,
             sources: Some(&sources),
-            attributes: &[],
+            attributes: &attributes,
             tensors: &[Values::U8(&values)],
         })?)
     }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::extent::longest_of;
 use super::ingest::empty;
+use super::labels::{further_labels, label_attributes, label_names};
 use super::layout::{frames_column, rows_per_group, sound_column};
 use super::plan::Step;
 use super::run_dir::INGEST;
@@ -17,9 +18,6 @@ use crate::pipeline::{self, Normalise, OnBadSample, Short, SoundView, Split};
 use crate::source::{BadSample, NO_FRAME, Sample, Source};
 use crate::train::recordings::SAMPLES;
 use crate::{Error, Result};
-
-/// What the attribute of a label is where a recording has none.
-const NO_LABEL: i64 = -1;
 
 impl Run<'_> {
     pub(super) fn ingest_sound(
@@ -34,14 +32,13 @@ impl Run<'_> {
         let hops = longest.div_ceil(view.hop);
         let with_frames = self.has_frames();
         let labels = source.further_labels();
-        let names = labels.iter().map(|it| label_attribute(&it.name));
         let mut columns = vec![sound_column(longest)];
         columns.extend(with_frames.then(|| frames_column(hops)));
         let schema = Schema {
             columns,
             source: true,
             label_names: source.label_names().map(<[String]>::to_vec),
-            attributes: std::iter::once(SAMPLES.to_string()).chain(names).collect(),
+            attributes: [vec![SAMPLES.to_string()], label_attributes(source)].concat(),
         };
         let key = self.plan.key(Step::Ingest, split);
         let mut writer = self.dir.dataset(INGEST, split).begin(Spec {
@@ -98,8 +95,6 @@ impl Run<'_> {
         for (column, choice) in writer.compression() {
             self.progress.note(&format!("`{column}`: {choice}"));
         }
-        let further: serde_json::Map<_, _> =
-            labels.iter().map(|it| (it.name.clone(), json!(it.names))).collect();
         let Normalise { mean, std } = level.normalise();
         let count = skipped.len();
         let generation = writer.commit(json!({
@@ -109,7 +104,7 @@ impl Run<'_> {
                 "rate": view.rate, "seconds": level.count as f64 / f64::from(view.rate),
                 "mean": mean, "std": std,
             },
-            "labels": further, "frame_names": source.frame_names(),
+            "labels": label_names(source), "frame_names": source.frame_names(),
         }))?;
         let mut summary = format!("{} recordings", generation.rows());
         if padded > 0 {
@@ -146,12 +141,6 @@ impl Run<'_> {
                 .hint("set `view.normalise`, or ingest into another run with `--run-dir DIR`")
         })
     }
-}
-
-/// The name of the attribute that holds a further label: letters, digits and `_` are what it may have.
-pub(super) fn label_attribute(label: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    format!("label_{}", label.chars().map(plain).collect::<String>())
 }
 
 /// Mean and standard deviation of all samples.
@@ -212,18 +201,12 @@ impl Chunk {
                 frames.extend(own.take(hops));
             }
         }
-        let label = |place: usize| {
-            let of = |(sample, _): &(Sample, Vec<f32>)| {
-                sample.further.get(place).copied().flatten().unwrap_or(NO_LABEL)
-            };
-            read.iter().map(of).collect()
-        };
         let samples = read.iter().map(|(_, values)| values.len() as i64).collect();
         Ok(Self {
             ids: read.iter().map(|(sample, _)| sample.id).collect(),
             labels: read.iter().map(|(sample, _)| sample.label).collect(),
             sources: read.iter().map(|(sample, _)| sample.source.clone()).collect(),
-            attributes: std::iter::once(samples).chain((0..further).map(label)).collect(),
+            attributes: [vec![samples], further_labels(read, further)].concat(),
             sound,
             frames,
         })

@@ -1,11 +1,14 @@
-//! What a loss is computed on, and the labels of samples where it reads them.
+//! What a loss is computed on, and the labels of samples: where the loss reads them, and those after the
+//! first, which datasets hold as attributes.
 
 use gimlet_store::Keys;
+use serde_json::{Map, Value, json};
 
 use super::Run;
 use super::plan::Step;
 use crate::loss::Sizes;
 use crate::pipeline::{Split, View};
+use crate::source::{Sample, Source};
 use crate::train::input::IMAGE;
 use crate::train::recordings::SOUND;
 use crate::{Error, Result};
@@ -62,4 +65,33 @@ impl Run<'_> {
         }
         Ok(classes)
     }
+}
+
+/// What the attribute of a label is where a sample has none.
+const NO_LABEL: i64 = -1;
+
+/// The name of the attribute that holds a further label: letters, digits and `_` are what it may have.
+pub(super) fn label_attribute(label: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    format!("label_{}", label.chars().map(plain).collect::<String>())
+}
+
+/// Those of all further labels of a source.
+pub(super) fn label_attributes(source: &dyn Source) -> Vec<String> {
+    source.further_labels().iter().map(|it| label_attribute(&it.name)).collect()
+}
+
+/// The names of the classes of each further label.
+pub(super) fn label_names(source: &dyn Source) -> Value {
+    let further = source.further_labels().iter();
+    further.map(|it| (it.name.clone(), json!(it.names))).collect::<Map<_, _>>().into()
+}
+
+/// The values of `count` such attributes, one a sample.
+pub(super) fn further_labels<T>(samples: &[(Sample, T)], count: usize) -> Vec<Vec<i64>> {
+    let of = |place: usize| {
+        let label = |sample: &Sample| sample.further.get(place).copied().flatten();
+        samples.iter().map(|(sample, _)| label(sample).unwrap_or(NO_LABEL)).collect()
+    };
+    (0..count).map(of).collect()
 }

@@ -14,6 +14,8 @@ mod export;
 mod extent;
 pub mod forecast;
 pub mod gc;
+mod held_out;
+mod hops;
 mod import;
 mod ingest;
 mod ingest_sound;

@@ -1,0 +1,102 @@
+//! A module's own loss on the test split, as its training left it or as it was drawn.
+
+use candle_core::{Device, Tensor};
+use gimlet_store::Generation;
+
+use super::Run;
+use super::probe::Kind;
+use crate::Result;
+use crate::device;
+use crate::loss::Samples;
+use crate::module::{Keep, Module, Readout};
+use crate::parameters::Parameters;
+use crate::pipeline::{Split, View};
+use crate::random::generator;
+use crate::train::input::{Look, POOLED};
+
+impl Run<'_> {
+    /// The mean loss of a module over whole batches of the test split, which was encoded as `test`; its
+    /// negatives are drawn from the seed.
+    pub(super) fn held_out_loss(&self, index: usize, kind: Kind, test: &Generation) -> Result<f64> {
+        match self.pipeline.view {
+            View::Images(_) => self.loss_of_pooled(index, kind, test),
+            View::Sound(_) => self.loss_of_steps(index, kind),
+        }
+    }
+
+    /// The parameters of a module, trained or drawn.
+    fn parameters(&self, index: usize, kind: Kind) -> Result<Parameters> {
+        match kind {
+            Kind::Trained => self.weights(index),
+            Kind::Untrained => self.drawn(index),
+        }
+    }
+
+    /// Of the pooled vectors that are stored.
+    fn loss_of_pooled(&self, index: usize, kind: Kind, generation: &Generation) -> Result<f64> {
+        let sizes = self.sizes(index)?;
+        let reader = generation.reader(&[POOLED])?;
+        let labels = self.labels(|| Ok(reader.keys()?))?;
+        let shape = (sizes.rows, sizes.columns, sizes.channels);
+        self.mean_loss(index, kind, reader.rows(), &labels, |rows| {
+            let mut values = vec![0.0; rows.len() * sizes.positions() * sizes.channels];
+            reader.read_f32(POOLED, rows, &mut values)?;
+            let shape = (rows.len(), shape.0, shape.1, shape.2);
+            let pooled = Tensor::from_vec(values, shape, &Device::Cpu)?;
+            Ok([pooled.clone(), pooled])
+        })
+    }
+
+    /// Of sound, whose loss sees more than what is stored: computed from what the module reads.
+    fn loss_of_steps(&self, index: usize, kind: Kind) -> Result<f64> {
+        let input = match kind {
+            Kind::Trained => self.input(index, Split::Test)?,
+            Kind::Untrained => self.untrained_input(index, Split::Test)?,
+        };
+        let encoder = self.parameters(index, kind)?.under("encoder").on(&self.device)?;
+        let (map, _) = self.maps(index)?;
+        let layers = &self.pipeline.modules[index].layers;
+        let module = Module::new(layers, map.channels, &encoder)?.reading(Readout::Steps);
+        let sizes = self.sizes(index)?;
+        let labels = self.labels(|| input.keys())?;
+        self.mean_loss(index, kind, input.rows() as u64, &labels, |rows| {
+            let x = self.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
+            let pooled = module.pooled(&x, Keep::Nothing)?;
+            let maps = pooled.reshape((rows.len(), 1, sizes.rows, sizes.channels))?;
+            let context = module.context_of(&maps)?.unwrap_or_else(|| maps.clone());
+            // Steps are the rows of what a loss sees.
+            let seen = |it: &Tensor| device::home(&it.detach().transpose(1, 2)?.contiguous()?);
+            Ok([seen(&maps)?, seen(&context)?])
+        })
+    }
+
+    /// The mean loss over whole batches of so many rows; `seen` makes what the loss sees of some, and the
+    /// context.
+    fn mean_loss(
+        &self,
+        index: usize,
+        kind: Kind,
+        rows: u64,
+        labels: &[u32],
+        seen: impl Fn(&[u64]) -> Result<[Tensor; 2]>,
+    ) -> Result<f64> {
+        let recipe = self.pipeline.loss.recipe();
+        let sizes = self.sizes(index)?;
+        let loss = recipe.build(sizes, &self.parameters(index, kind)?.under("loss"))?;
+        let rows: Vec<u64> = (0..rows).collect();
+        let batch = self.pipeline.training.batch.min(rows.len());
+        let purpose = format!("{}/held-out negatives", self.plan.module(index));
+        let (mut sum, mut batches) = (0.0, 0u64);
+        for rows in rows.chunks_exact(batch) {
+            let [pooled, context] = seen(rows)?;
+            let mut draws = generator(self.pipeline.seed, &purpose, &[batches]);
+            let drawn = recipe.draw(batch, sizes, &mut draws);
+            let labels = rows.iter().filter_map(|row| labels.get(*row as usize).copied());
+            let samples = Samples { labels: labels.collect(), drawn };
+            let outcome = loss.forward(&pooled, &context, &samples)?;
+            sum += f64::from(outcome.loss.to_scalar::<f32>()?);
+            batches += 1;
+        }
+        Ok(sum / batches as f64)
+    }
+}

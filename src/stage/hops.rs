@@ -1,0 +1,83 @@
+//! The labels of hops: what a linear classifier reads of them from the pooled vectors of the same hops.
+
+use gimlet_store::Generation;
+
+use super::Run;
+use super::plan::Step;
+use super::probe::{CHUNK, pooled_shape};
+use super::record::Judged;
+use crate::Result;
+use crate::pipeline::{SoundView, Split};
+use crate::probe::linear::{self, Rows};
+use crate::source::NO_FRAME;
+use crate::train::input::POOLED;
+use crate::train::recordings::FRAMES;
+
+impl Run<'_> {
+    /// What a linear classifier reads of the label of a hop from the pooled vectors of that hop.
+    pub(super) fn judge_hops(
+        &self,
+        view: &SoundView,
+        encoded: [&Generation; 2],
+        rows: [u64; 2],
+    ) -> Result<Judged> {
+        let mut all = Vec::new();
+        for (split, (generation, rows)) in Split::ALL.into_iter().zip(encoded.into_iter().zip(rows))
+        {
+            let ingested = self.plan.generation(Step::Ingest, split, &self.dir)?;
+            all.push(frames(view, generation, &ingested, rows)?);
+        }
+        let accuracy = match all.iter().all(|rows| !rows.labels.is_empty()) {
+            true => {
+                let seed = self.pipeline.seed;
+                Some(linear::accuracy(&all[0], &all[1], &self.pipeline.probe, seed)?)
+            }
+            false => None,
+        };
+        Ok(Judged { label: FRAMES.to_string(), accuracy })
+    }
+}
+
+/// The most hops that a probe learns from or is judged by, of the first recordings: more would take more
+/// memory than a module.
+const MOST_FRAMES: usize = 1 << 18;
+
+/// The pooled vectors of the first `rows` rows of a dataset, each with the label of its hop; those without
+/// are left out.
+fn frames(
+    view: &SoundView,
+    encoded: &Generation,
+    ingested: &Generation,
+    rows: u64,
+) -> Result<Rows> {
+    let (reader, labels) = (encoded.reader(&[POOLED])?, ingested.reader(&[FRAMES])?);
+    let [vectors, _, channels] = pooled_shape(encoded)?;
+    let hops = ingested.manifest().schema.column(FRAMES).map_or(0, gimlet_store::Column::values);
+    let place = encoded.manifest().schema.attributes.iter().position(|name| name == "start");
+    let starts = place.map(|place| reader.keys().map(|keys| keys.attributes[place].clone()));
+    let starts = starts.transpose()?.unwrap_or_default();
+    let mut found = Rows { vectors: Vec::new(), labels: Vec::new() };
+    let rows: Vec<u64> = (0..rows).collect();
+    for rows in rows.chunks(CHUNK) {
+        let mut pooled = vec![0.0; rows.len() * vectors * channels];
+        reader.read_f32(POOLED, rows, &mut pooled)?;
+        let mut of_hops = vec![0; rows.len() * hops];
+        labels.read_u8(FRAMES, rows, &mut of_hops)?;
+        let each = pooled.chunks_exact(vectors * channels).zip(of_hops.chunks_exact(hops));
+        for (row, (pooled, of_hops)) in rows.iter().zip(each) {
+            let start = starts.get(*row as usize).map_or(0, |it| (*it).max(0) as usize);
+            for (place, vector) in pooled.chunks_exact(channels).enumerate() {
+                // Where a module has fewer steps than the window has hops, one stands for several.
+                let hop = start / view.hop + place * view.frames() / vectors;
+                match of_hops.get(hop) {
+                    Some(&label) if label != NO_FRAME && found.labels.len() < MOST_FRAMES => {
+                        found.vectors.extend_from_slice(vector);
+                        found.labels.push(u32::from(label));
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+    Ok(found)
+}

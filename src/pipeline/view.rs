@@ -44,14 +44,11 @@ pub fn resolve(view: &Spanned<raw::View>) -> Result<View, Fault> {
         ("short", raw.short.as_ref().map(Spanned::span)),
     ];
     let (wrong, about) = match &raw.rate {
-        Some(_) => (of_images, "images, and `rate` says that the view is one of sound"),
-        None => {
-            let [a, b, c, d] = of_sound;
-            ([a, b, c, d, ("", None), ("", None)], "sound, which also needs `rate`")
-        }
+        Some(_) => (&of_images[..], "images, and `rate` says that the view is one of sound"),
+        None => (&of_sound[..], "sound, which also needs `rate`"),
     };
-    if let Some((key, Some(span))) = wrong.into_iter().find(|(_, span)| span.is_some()) {
-        return Err(Fault::at(span, format!("`view.{key}` is about {about}")));
+    if let Some((key, Some(span))) = wrong.iter().find(|(_, span)| span.is_some()) {
+        return Err(Fault::at(span.clone(), format!("`view.{key}` is about {about}")));
     }
     match &raw.rate {
         Some(rate) => Ok(View::Sound(sound(view, rate)?)),

@@ -312,6 +312,12 @@ fn what_does_not_go_together_is_refused_with_its_place() {
         let err = tiny.fails(2, "status", &["--set", set]);
         assert!(err.contains(told), "{set}: {err}");
     }
+    // What a pipeline of sound trains with where it does not say.
+    let (head, rest) = PIPELINE.split_once("[loss.infonce1d]").unwrap();
+    let (_, rest) = rest.split_once("[training]").unwrap();
+    let without = Tiny::with(&format!("{head}[training]{rest}"));
+    let err = without.fails(2, "status", &["--set", "view.window=600"]);
+    assert!(err.contains("12 prediction steps"), "{err}");
     let images = Tiny::new();
     let err = images.fails(2, "status", &["--set", "modules.a.layers=[{gru={channels=4}}]"]);
     assert!(err.contains("`gru` is a layer for sound"), "{err}");

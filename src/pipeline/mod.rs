@@ -69,7 +69,7 @@
 //! preset = "resnet50-1"   # instead of `layers`
 //! width = 32              # 64 when left out
 //!
-//! [loss.infonce]          # or one of the others; see below
+//! [loss.infonce]          # or one of the others; of sound it is infonce1d when left out; see below
 //! prediction_steps = 5    # rows of patches below that each patch predicts
 //! negatives = 16          # for each prediction, from the whole batch
 //! skip = 1                # rows left out in between, since they overlap the patch
@@ -212,7 +212,7 @@ use self::modules::{Defaults, Planned};
 use self::origin::{Fault, Origin};
 use self::shapes::{Culprit, image_size, walk};
 use crate::error::{Error, Kind, Result};
-use crate::loss::Bounded;
+use crate::loss::{Bounded, infonce, infonce1d};
 
 pub use bytes::in_words as bytes_in_words;
 pub use name_pattern::NamePattern;
@@ -302,7 +302,7 @@ fn read(
     };
     let data = data::resolve(&raw.data, file, origin, environment, medium)?;
     let training = training(&raw.training)?;
-    let loss = loss(raw.loss.as_ref(), document.get_ref())?;
+    let loss = loss(raw.loss.as_ref(), medium, document.get_ref())?;
     let store = store(&raw.store)?;
     let defaults = Defaults { training: &training, activations: store.activations };
     let planned = modules::resolve(&raw.modules, &raw.split, &defaults, view.channels())?;
@@ -358,8 +358,11 @@ fn training(raw: &raw::Training) -> Result<Training, Fault> {
 }
 
 /// The loss, each of its settings within its bounds.
-fn loss(given: Option<&Loss>, document: &DeTable<'_>) -> Result<Loss, Fault> {
-    let loss = given.cloned().unwrap_or_default();
+fn loss(given: Option<&Loss>, medium: Medium, document: &DeTable<'_>) -> Result<Loss, Fault> {
+    let loss = given.cloned().unwrap_or_else(|| match medium {
+        Medium::Image => Loss::InfoNce(infonce::Settings::default()),
+        Medium::Sound => Loss::InfoNce1d(infonce1d::Settings::default()),
+    });
     for Bounded { key, value, bounds } in loss.recipe().bounds() {
         within(value, key, &bounds).map_err(|wrong| match loss_span(document, &loss, key) {
             Some(span) => Fault::at(span, wrong),

@@ -118,6 +118,7 @@ fn a_run_of_sound_ends_with_probes_of_every_label() {
     }
     tiny.ok("verify", &[]);
     tiny.ok("plan", &[]);
+    tiny.ok("plan", &["--measure"]);
     assert!(tiny.ok("status", &[]).0.contains("done"));
 }
 

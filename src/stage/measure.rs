@@ -72,7 +72,8 @@ fn training(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
         // So that no step can diverge.
         f64::MIN_POSITIVE,
         &drawn(costs, index)?.on(device)?,
-    )?;
+    )?
+    .pooling(costs.pooling);
     let rows = rows(costs, index, batch)?;
     let recipe = pipeline.loss.recipe();
     let mut step = |number| {

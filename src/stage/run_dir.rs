@@ -3,7 +3,7 @@
 //! ```text
 //! runs/quickstart/
 //!   run.json                           whose run this is
-//!   datasets/ingest/{train,test}/      decoded images
+//!   datasets/ingest/{train,test}/      decoded images, or recordings at one rate
 //!   datasets/<module>/{train,test}/    activations and pooled vectors of the trained module
 //!   untrained/<module>/{train,test}/   pooled vectors of the same module as it was drawn
 //!   modules/<module>/                  weights, checkpoint and log of each training
@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::pipeline::Split;
 use crate::{Error, Kind, Result};
 
-/// The stage that the source's images become.
+/// The stage that the samples of the source become.
 pub const INGEST: &str = "ingest";
 /// The stage of the stack as it was drawn.
 pub const UNTRAINED: &str = "untrained";

@@ -1,23 +1,21 @@
 //! What a user can bring as sound, read through the public library.
 
+mod parquet_file;
 mod sound_files;
 
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, Int8Array, Int64Array, ListBuilder, RecordBatch, StringArray,
-    StringBuilder, StructArray,
+    ArrayRef, BinaryArray, Int8Array, Int64Array, ListBuilder, StringArray, StringBuilder,
+    StructArray,
 };
 use arrow::array::{Int32Builder, Int64Builder};
-use arrow::datatypes::{DataType, Field, Fields, Schema};
+use arrow::datatypes::{DataType, Field, Fields};
 use gimlet::pipeline::settings::{self, Data, Files, Medium, OnBadSample, Split};
 use gimlet::source::{self, BadSample, Columns, LabelSet, Length, NO_FRAME, Sample, Source, sound};
-use parquet::arrow::ArrowWriter;
-use parquet::file::properties::WriterProperties;
 use sound_files::{Coding, flac, hum, scaled, wav};
 
 /// Settings of sounds in `train` under `root`, without labels.
@@ -102,25 +100,7 @@ fn audio(sounds: &[(Option<Vec<u8>>, &str)]) -> ArrayRef {
 }
 
 fn write(path: &Path, columns: Vec<(&str, ArrayRef)>, features: serde_json::Value) {
-    let fields: Vec<Field> = columns
-        .iter()
-        .map(|(name, values)| Field::new(*name, values.data_type().clone(), true))
-        .collect();
-    let value = serde_json::json!({ "info": { "features": features } }).to_string();
-    let metadata = HashMap::from([("huggingface".to_owned(), value)]);
-    let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
-    let columns = columns.into_iter().map(|(_, values)| values).collect();
-    let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
-    // Small row groups and pages, so that a selection crosses them.
-    let properties = WriterProperties::builder()
-        .set_max_row_group_row_count(Some(3))
-        .set_data_page_row_count_limit(2)
-        .set_write_batch_size(1)
-        .build();
-    let mut writer =
-        ArrowWriter::try_new(File::create(path).unwrap(), schema, Some(properties)).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
+    parquet_file::write(path, columns, Some(features), 3);
 }
 
 /// Seven sounds, of which every other is FLAC; the first sample of each is its row.

@@ -1,22 +1,20 @@
 //! What a user can bring as data, read through the public library.
 
-use std::collections::HashMap;
-use std::fs::{self, File};
+mod parquet_file;
+
+use std::fs;
 use std::io::{Cursor, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, Float32Array, Int8Array, Int64Array, RecordBatch, StringArray,
-    StructArray,
+    ArrayRef, BinaryArray, Float32Array, Int8Array, Int64Array, StringArray, StructArray,
 };
 use arrow::buffer::NullBuffer;
-use arrow::datatypes::{DataType, Field, Fields, Schema};
+use arrow::datatypes::{DataType, Field, Fields};
 use gimlet::pipeline::settings::{self, Data, Files, Medium, OnBadSample, Split};
 use gimlet::source::{self, Source};
 use image::{GrayImage, ImageFormat, Luma, RgbImage};
-use parquet::arrow::ArrowWriter;
-use parquet::file::properties::WriterProperties;
 
 /// Settings that read `train` and `test` under `root`.
 fn data(root: &Path, train: &[&str], test: &[&str], label: Option<&str>) -> Data {
@@ -73,30 +71,11 @@ fn image_column(images: &[Option<Vec<u8>>]) -> ArrayRef {
 }
 
 fn write(path: &Path, columns: Vec<(&str, ArrayRef)>, class_names: Option<&[&str]>) {
-    let fields: Vec<Field> = columns
-        .iter()
-        .map(|(name, values)| Field::new(*name, values.data_type().clone(), true))
-        .collect();
-    let mut metadata = HashMap::new();
-    if let Some(names) = class_names {
-        let features = serde_json::json!({ "image": { "_type": "Image" },
-            "label": { "names": names, "_type": "ClassLabel" } });
-        let value = serde_json::json!({ "info": { "features": features } });
-        metadata.insert("huggingface".to_owned(), value.to_string());
-    }
-    let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
-    let columns = columns.into_iter().map(|(_, values)| values).collect();
-    let batch = RecordBatch::try_new(schema.clone(), columns).unwrap();
-    // Small row groups and pages, so that a selection crosses them.
-    let properties = WriterProperties::builder()
-        .set_max_row_group_row_count(Some(7))
-        .set_data_page_row_count_limit(3)
-        .set_write_batch_size(1)
-        .build();
-    let mut writer =
-        ArrowWriter::try_new(File::create(path).unwrap(), schema, Some(properties)).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
+    let features = class_names.map(|names| {
+        serde_json::json!({ "image": { "_type": "Image" },
+            "label": { "names": names, "_type": "ClassLabel" } })
+    });
+    parquet_file::write(path, columns, features, 7);
 }
 
 /// A file of `rows` images whose gray value and label (modulo 3) count from `first`.

@@ -90,25 +90,23 @@ impl Module {
     /// When the input does not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let maps = self.maps(x)?;
-        Ok(match self.context_of(&maps)? {
-            Some(context) => context.detach(),
+        Ok(match &self.context {
+            Some(gru) => gru.forward(&maps.squeeze(1)?)?.unsqueeze(1)?.detach(),
             None => maps,
         })
     }
 
-    /// What a GRU at the end makes of the maps `[n, 1, steps, channels]` before it, `[n, 1, steps,
-    /// hidden]`, with a graph back to them and to its parameters; `None` where there is none.
+    /// What predicts the vectors that the loss sees, `[n, rows, columns, channels]`: what a GRU at the end
+    /// makes of them, `[n, steps, 1, hidden]`, with a graph back to them and to its parameters; where there
+    /// is none, they themselves.
     ///
     /// # Errors
-    /// When the maps do not fit.
-    pub fn context_of(&self, maps: &Tensor) -> Result<Option<Tensor>> {
-        let Some(gru) = &self.context else { return Ok(None) };
-        Ok(Some(gru.forward(&maps.squeeze(1)?)?.unsqueeze(1)?))
-    }
-
-    /// Whether it ends in a GRU.
-    pub fn has_context(&self) -> bool {
-        self.context.is_some()
+    /// When they do not fit.
+    pub fn context_of(&self, vectors: &Tensor) -> Result<Tensor> {
+        Ok(match &self.context {
+            Some(gru) => gru.forward(&vectors.squeeze(2)?)?.unsqueeze(2)?,
+            None => vectors.clone(),
+        })
     }
 
     /// `[n, h, w, channels]` -> `[n, h', w', channels']` before a GRU. Leaves no graph.

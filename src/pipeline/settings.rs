@@ -39,6 +39,14 @@ pub enum Split {
 impl Split {
     pub const ALL: [Split; 2] = [Split::Train, Split::Test];
 
+    /// Frozen views of each sample, of which a training sample has so many: a test sample has one.
+    pub fn views(self, of_training: usize) -> usize {
+        match self {
+            Split::Train => of_training,
+            Split::Test => 1,
+        }
+    }
+
     /// The split's name in paths, files and messages.
     pub fn name(self) -> &'static str {
         match self {
@@ -214,11 +222,10 @@ impl View {
 
     /// Frozen crops or windows that are stored of every sample of a split.
     pub fn views_of(&self, split: Split) -> usize {
-        match (split, self) {
-            (Split::Train, View::Images(view)) => view.views,
-            (Split::Train, View::Sound(view)) => view.views,
-            (Split::Test, _) => 1,
-        }
+        split.views(match self {
+            View::Images(view) => view.views,
+            View::Sound(view) => view.views,
+        })
     }
 
     /// The attributes of a row of activations: which view of its sample it is, and what frames that. Of

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::Run;
 use super::encode::BATCH;
 use super::layout::rows_per_group;
-use super::samples::{check_size, rows_at_once};
+use super::samples::{check_size, recordings_at_once, rows_at_once};
 use crate::device;
 use crate::module::{self, Module};
 use crate::pipeline::{Pooling, Short, View};
@@ -112,6 +112,8 @@ impl Run<'_> {
             View::Sound(view) => {
                 let normalise = self.normalise(view)?;
                 let read = self.recordings(view, source, rows)?;
+                let longest = read.whole.iter().map(|(_, values)| values.len()).max();
+                let at_once = longest.map(recordings_at_once);
                 let mut skipped = read.skipped.len();
                 let mut whole = Vec::with_capacity(read.whole.len());
                 for (sample, values) in read.whole {
@@ -126,7 +128,7 @@ impl Run<'_> {
                     view::window(&values, start, normalise, &mut window);
                     whole.push((sample, window));
                 }
-                Ok(Looked { whole, size: (1, view.window), at_once: Some(BATCH), skipped })
+                Ok(Looked { whole, size: (1, view.window), at_once, skipped })
             }
         }
     }

@@ -7,7 +7,7 @@ use super::Run;
 use super::probe::Kind;
 use crate::Result;
 use crate::device;
-use crate::loss::Samples;
+use crate::loss::{Loss, Samples, Sizes};
 use crate::module::{Keep, Module, Readout};
 use crate::parameters::Parameters;
 use crate::pipeline::{Split, View};
@@ -17,28 +17,39 @@ use crate::train::input::{Look, POOLED};
 impl Run<'_> {
     /// The mean loss of a module over whole batches of the test split, which was encoded as `test`; its
     /// negatives are drawn from the seed.
-    pub(super) fn held_out_loss(&self, index: usize, kind: Kind, test: &Generation) -> Result<f64> {
+    pub(super) fn held_out_loss(
+        &self,
+        index: usize,
+        kind: Kind,
+        sizes: Sizes,
+        test: &Generation,
+    ) -> Result<f64> {
+        let parameters = match kind {
+            Kind::Trained => self.weights(index)?,
+            Kind::Untrained => self.drawn(index)?,
+        };
+        let loss = self.pipeline.loss.recipe().build(sizes, &parameters.under("loss"))?;
         match self.pipeline.view {
-            View::Images(_) => self.loss_of_pooled(index, kind, test),
-            View::Sound(_) => self.loss_of_steps(index, kind),
-        }
-    }
-
-    /// The parameters of a module, trained or drawn.
-    fn parameters(&self, index: usize, kind: Kind) -> Result<Parameters> {
-        match kind {
-            Kind::Trained => self.weights(index),
-            Kind::Untrained => self.drawn(index),
+            View::Images(_) => self.loss_of_pooled(index, sizes, loss.as_ref(), test),
+            View::Sound(_) => {
+                let encoder = parameters.under("encoder");
+                self.loss_of_steps(index, kind, sizes, loss.as_ref(), &encoder)
+            }
         }
     }
 
     /// Of the pooled vectors that are stored.
-    fn loss_of_pooled(&self, index: usize, kind: Kind, generation: &Generation) -> Result<f64> {
-        let sizes = self.sizes(index)?;
+    fn loss_of_pooled(
+        &self,
+        index: usize,
+        sizes: Sizes,
+        loss: &dyn Loss,
+        generation: &Generation,
+    ) -> Result<f64> {
         let reader = generation.reader(&[POOLED])?;
         let labels = self.labels(|| Ok(reader.keys()?))?;
         let shape = (sizes.rows, sizes.columns, sizes.channels);
-        self.mean_loss(index, kind, reader.rows(), &labels, |rows| {
+        self.mean_loss(index, sizes, loss, reader.rows(), &labels, |rows| {
             let mut values = vec![0.0; rows.len() * sizes.positions() * sizes.channels];
             reader.read_f32(POOLED, rows, &mut values)?;
             let shape = (rows.len(), shape.0, shape.1, shape.2);
@@ -48,25 +59,29 @@ impl Run<'_> {
     }
 
     /// Of sound, whose loss sees more than what is stored: computed from what the module reads.
-    fn loss_of_steps(&self, index: usize, kind: Kind) -> Result<f64> {
+    fn loss_of_steps(
+        &self,
+        index: usize,
+        kind: Kind,
+        sizes: Sizes,
+        loss: &dyn Loss,
+        encoder: &Parameters,
+    ) -> Result<f64> {
         let input = match kind {
             Kind::Trained => self.input(index, Split::Test)?,
             Kind::Untrained => self.untrained_input(index, Split::Test)?,
         };
-        let encoder = self.parameters(index, kind)?.under("encoder").on(&self.device)?;
         let (map, _) = self.maps(index)?;
         let layers = &self.pipeline.modules[index].layers;
+        let encoder = encoder.on(&self.device)?;
         let module = Module::new(layers, map.channels, &encoder)?.reading(Readout::Steps);
-        let sizes = self.sizes(index)?;
         let labels = self.labels(|| input.keys())?;
-        self.mean_loss(index, kind, input.rows() as u64, &labels, |rows| {
+        self.mean_loss(index, sizes, loss, input.rows() as u64, &labels, |rows| {
             let x = self.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
             let pooled = module.pooled(&x, Keep::Nothing)?;
-            let maps = pooled.reshape((rows.len(), 1, sizes.rows, sizes.channels))?;
-            let context = module.context_of(&maps)?.unwrap_or_else(|| maps.clone());
-            // Steps are the rows of what a loss sees.
-            let seen = |it: &Tensor| device::home(&it.detach().transpose(1, 2)?.contiguous()?);
-            Ok([seen(&maps)?, seen(&context)?])
+            let pooled = pooled.reshape((rows.len(), sizes.rows, 1, sizes.channels))?;
+            let context = module.context_of(&pooled)?;
+            Ok([device::home(&pooled.detach())?, device::home(&context.detach())?])
         })
     }
 
@@ -75,14 +90,13 @@ impl Run<'_> {
     fn mean_loss(
         &self,
         index: usize,
-        kind: Kind,
+        sizes: Sizes,
+        loss: &dyn Loss,
         rows: u64,
         labels: &[u32],
         seen: impl Fn(&[u64]) -> Result<[Tensor; 2]>,
     ) -> Result<f64> {
         let recipe = self.pipeline.loss.recipe();
-        let sizes = self.sizes(index)?;
-        let loss = recipe.build(sizes, &self.parameters(index, kind)?.under("loss"))?;
         let rows: Vec<u64> = (0..rows).collect();
         let batch = self.pipeline.training.batch.min(rows.len());
         let purpose = format!("{}/held-out negatives", self.plan.module(index));

@@ -59,6 +59,9 @@ fn frames(
     let mut found = Rows { vectors: Vec::new(), labels: Vec::new() };
     let rows: Vec<u64> = (0..rows).collect();
     for rows in rows.chunks(CHUNK) {
+        if found.labels.len() == MOST_FRAMES {
+            break;
+        }
         let mut pooled = vec![0.0; rows.len() * vectors * channels];
         reader.read_f32(POOLED, rows, &mut pooled)?;
         let mut of_hops = vec![0; rows.len() * hops];

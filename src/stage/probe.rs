@@ -64,6 +64,7 @@ impl Run<'_> {
         {
             further.push(self.judge_hops(view, [train, test], rows)?);
         }
+        let sizes = self.sizes(index)?;
         Ok(ProbeResult {
             module: self.plan.module(index).to_string(),
             index,
@@ -72,8 +73,8 @@ impl Run<'_> {
             split: Split::Test.name().to_string(),
             accuracy: accuracy(&of_train.first, &of_test.first)?,
             further,
-            loss: self.held_out_loss(index, kind, test)?,
-            chance_loss: self.pipeline.loss.recipe().of_a_guess(self.sizes(index)?),
+            loss: self.held_out_loss(index, kind, sizes, test)?,
+            chance_loss: self.pipeline.loss.recipe().of_a_guess(sizes),
         })
     }
 

@@ -133,10 +133,7 @@ impl Input for Images {
     }
 
     fn views(&self) -> usize {
-        match self.split {
-            Split::Train => self.view.views,
-            Split::Test => 1,
-        }
+        self.split.views(self.view.views)
     }
 
     fn shape(&self) -> [usize; 4] {

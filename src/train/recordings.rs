@@ -81,10 +81,7 @@ impl Input for Recordings {
     }
 
     fn views(&self) -> usize {
-        match self.split {
-            Split::Train => self.view.views,
-            Split::Test => 1,
-        }
+        self.split.views(self.view.views)
     }
 
     fn shape(&self) -> [usize; 4] {

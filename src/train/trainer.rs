@@ -127,14 +127,7 @@ impl Trainer {
         let pooled = Var::from_tensor(&pooled)?;
         let Sizes { channels, rows, columns, .. } = self.sizes;
         let on_grid = pooled.reshape(((), rows, columns, channels))?;
-        let context = match self.module.has_context() {
-            true => self.module.context_of(&pooled.reshape(((), 1, rows, channels))?)?,
-            false => None,
-        };
-        let context = match context {
-            Some(context) => context.transpose(1, 2)?,
-            None => on_grid.clone(),
-        };
+        let context = self.module.context_of(&on_grid)?;
         let outcome = self.loss.forward(&on_grid, &context, samples)?;
         let loss = f64::from(outcome.loss.to_scalar::<f32>()?);
         if !loss.is_finite() {

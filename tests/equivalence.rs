@@ -13,8 +13,8 @@ use gimlet::parameters::Parameters;
 use gimlet::pipeline::{Environment, Pipeline, Split, View};
 use gimlet::random::generator;
 use gimlet::stage::progress::Silent;
-use gimlet::stage::{Run, RunDir, Step};
-use gimlet::train::feed::{Schedule, feed};
+use gimlet::stage::{At, Run, RunDir, Step};
+use gimlet::train::feed::{Course, feed};
 use gimlet::train::input::{Images, Input, Recomputed};
 use gimlet::train::trainer::{Trainer, shapes};
 
@@ -47,7 +47,8 @@ fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
     let stop = AtomicBool::new(false);
     let dir = RunDir::at(folder.path().join("run"));
     let run = Run::open(&pipeline, dir, &stop, &Silent).unwrap();
-    for step in [Step::Ingest, Step::Train(0), Step::Encode(0), Step::Train(1)] {
+    let [a, b] = [0, 1].map(|module| At { module, round: 0 });
+    for step in [Step::Ingest, Step::Train(a), Step::Encode(a), Step::Train(b)] {
         run.step(step).unwrap();
     }
     let stored = weights(&folder.path().join("run/modules/b"));
@@ -61,7 +62,7 @@ fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
     let images = Images::new(&images, view, Split::Train, pipeline.seed).unwrap();
     let input = Recomputed::new(Box::new(images), vec![predecessor], &Device::Cpu).unwrap();
 
-    let schedule = Schedule {
+    let course = Course {
         seed: pipeline.seed,
         module: b.name.clone(),
         samples: input.samples(),
@@ -76,14 +77,14 @@ fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
     let mut trainer =
         Trainer::new(&b.layers, &pipeline.loss, channels, sizes, b.learning_rate, &drawn).unwrap();
     std::thread::scope(|scope| {
-        for batch in feed(scope, &input, &schedule, 0..schedule.steps(), 1 << 20) {
+        for batch in feed(scope, &input, &course, 0..course.steps(), 1 << 20) {
             let batch = batch.unwrap();
             let mut draws = generator(pipeline.seed, "b/negatives", &[batch.step]);
-            let drawn = pipeline.loss.recipe().draw(schedule.batch, sizes, &mut draws);
+            let drawn = pipeline.loss.recipe().draw(course.batch, sizes, &mut draws);
             trainer.step(&batch.input, &drawn.into()).unwrap();
         }
     });
-    assert_eq!(trainer.steps(), schedule.steps());
+    assert_eq!(trainer.steps(), course.steps());
     let recomputed = trainer.parameters().unwrap();
     assert_ne!(bits(&recomputed), bits(&drawn), "training changed something");
     assert!(bits(&recomputed) == bits(&stored), "the weights differ");

@@ -138,9 +138,10 @@ fn folder_name(name: &str) -> String {
 
 /// Does what is missing of a run.
 fn train(run: &Run<'_>, printer: &Printer) -> Result<Vec<Row>> {
-    run.check_room(&run.plan.steps())?;
+    let wanted = run.plan.wanted(&run.dir)?;
+    run.check_room(&wanted)?;
     let mut worked = false;
-    for step in run.plan.steps() {
+    for step in wanted {
         worked |= run.step(step)? == Outcome::Done;
     }
     if !worked {

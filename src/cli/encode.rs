@@ -21,7 +21,10 @@ pub fn run(args: EncodeArgs, printer: &Printer) -> anyhow::Result<()> {
     Ok(args.pipeline.with_run(&args.device, printer, |run| {
         let step = match args.module.as_str() {
             UNTRAINED => Step::Untrained,
-            name => Step::Encode(session::module(run.pipeline, name)?),
+            name => {
+                let module = session::module(run.pipeline, name)?;
+                Step::Encode(run.plan.next_encoding(module, &run.dir)?)
+            }
         };
         session::step(run, step, printer)
     })?)

@@ -25,7 +25,8 @@ pub fn run(args: ImportArgs, printer: &Printer) -> anyhow::Result<()> {
                 Outcome::Done => "imported",
                 Outcome::Unchanged => "has these weights already",
             };
-            printer.note(&format!("{:22} {said}", run.plan.title(Step::Train(index))));
+            printer
+                .note(&format!("{:22} {said}", run.plan.title(Step::Train(run.plan.last(index)))));
         }
         Ok(())
     })?)

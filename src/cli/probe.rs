@@ -21,8 +21,9 @@ pub fn run(args: ProbeArgs, printer: &Printer) -> anyhow::Result<()> {
     let (rows, missing) = args.pipeline.with_run(&args.device, printer, |run| {
         let mut missing = None;
         for index in 0..run.pipeline.modules.len() {
-            if !run.plan.is_done(Step::Encode(index), &run.dir)? {
-                missing = Some(run.plan.title(Step::Encode(index)));
+            let encode = Step::Encode(run.plan.last(index));
+            if !run.plan.is_done(encode, &run.dir)? {
+                missing = Some(run.plan.full_title(encode));
                 break;
             }
             session::step(run, Step::Untrained, printer)?;

@@ -19,8 +19,9 @@ pub struct RunArgs {
 
 pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
     let (name, dir, stages, rows) = args.pipeline.with_run(&args.device, printer, |run| {
-        run.check_room(&run.plan.steps())?;
-        for step in run.plan.steps() {
+        let wanted = run.plan.wanted(&run.dir)?;
+        run.check_room(&wanted)?;
+        for step in wanted {
             session::step(run, step, printer)?;
         }
         let stages = run.plan.status(&run.dir)?;

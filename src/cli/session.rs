@@ -58,7 +58,7 @@ impl PipelineArgs {
 /// Does a step and says so when there was nothing to do.
 pub fn step(run: &Run<'_>, step: Step, printer: &Printer) -> Result<()> {
     if run.step(step)? == Outcome::Unchanged {
-        printer.note(&format!("{:22} done before, nothing changed", run.plan.title(step)));
+        printer.note(&format!("{:22} done before, nothing changed", run.plan.full_title(step)));
     }
     Ok(())
 }

@@ -24,6 +24,6 @@ pub fn run(args: TrainArgs, printer: &Printer) -> anyhow::Result<()> {
     let renderer = Renderer::new(printer).with_profiles(args.profile);
     Ok(args.pipeline.with_shown_run(&args.device, &renderer, |run| {
         let module = session::module(run.pipeline, &args.module)?;
-        session::step(run, Step::Train(module), printer)
+        session::step(run, Step::Train(run.plan.next_training(module, &run.dir)?), printer)
     })?)
 }

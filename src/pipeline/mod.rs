@@ -81,7 +81,19 @@
 //! learning_rate = 2e-4
 //! micro_batch = 8         # samples whose activations are held at a time; all when left out
 //! recompute = false       # hold none: compute them again on the way back
+//! input_noise = 0.0       # Gaussian, on stored activations, as a share of their root mean square
 //! checkpoint_seconds = 30
+//!
+//! [schedule]
+//! kind = "sequential"     # or "rounds", "simultaneous", "async"; see below
+//! patience = 3            # sequential: epochs without a smaller held-out loss that end a training;
+//!                         # none do when left out
+//! rounds = 5              # rounds: training.epochs / epochs_per_round when left out
+//! epochs_per_round = 2    # rounds: training.epochs / rounds when left out, 1 if both are
+//! sync_every = 1          # async: epochs after which a module writes a generation
+//! max_staleness = 4       # async: epochs on one generation after which a module waits for a newer
+//!                         # one; no limit when left out
+//! replay = 0.0            # rounds, async: the share of a batch from older generations
 //!
 //! [store]
 //! dtype = "f16"           # or "f32", "int8"
@@ -179,6 +191,24 @@
 //! - `supervised`: the labels, by a linear classifier of each module's own; without a split, greedy
 //!   ([`crate::loss::supervised`]).
 //!
+//! **Schedules.** `schedule = "rounds"` is short for a `[schedule]` that says nothing else.
+//!
+//! - `sequential`: each module to its last epoch, then its activations, then the next. With `patience`
+//!   a module stops once its loss on the test split has not become smaller for so many epochs, and keeps
+//!   the weights that it was smallest with.
+//! - `rounds`: in each round every module in turn trains `epochs_per_round` on the newest generation of
+//!   its input, then writes a new generation, with newly drawn crops and flips, or windows. Modules have
+//!   no `epochs` of their own.
+//! - `simultaneous`: all modules in one process; each batch goes forward once, through all of them, and no
+//!   gradient from one to another. Nothing is stored but what probes read.
+//! - `async`: a process a module, all at once (`gimlet worker`). Each trains on the newest generation of
+//!   its predecessor, takes up a newer one between two batches, and writes one of its own every `sync_every`
+//!   epochs; the first is of the module as it was drawn. A module that has trained `max_staleness` epochs
+//!   on one generation waits for the next, unless nobody works on it.
+//!
+//! `replay` draws each row with this probability from one of the older generations that
+//! `store.keep_generations` keeps, so that has to be 2 or more.
+//!
 //! **Overrides.** `--set key=value` sets any key: `training.epochs=3`; `modules.a.epochs=2`, or
 //! `modules.0.epochs=2` by index, before any split. The value is TOML; what is not TOML is a
 //! string.
@@ -192,6 +222,7 @@ mod origin;
 mod overrides;
 mod preset;
 mod raw;
+mod schedule;
 pub mod settings;
 mod shapes;
 mod split;
@@ -305,7 +336,8 @@ fn read(
     let loss = loss(raw.loss.as_ref(), medium, document.get_ref())?;
     let store = store(&raw.store)?;
     let defaults = Defaults { training: &training, activations: store.activations };
-    let planned = modules::resolve(&raw.modules, &raw.split, &defaults, view.channels())?;
+    let mut planned = modules::resolve(&raw.modules, &raw.split, &defaults, view.channels())?;
+    let schedule = schedule::resolve(&raw.schedule, &training, &store, &mut planned)?;
     check_shapes(&raw, document.get_ref(), &data, &view, &loss, &planned)?;
     Ok(Pipeline {
         name: name(&raw.name, file)?,
@@ -316,6 +348,7 @@ fn read(
         modules: planned.into_iter().map(|planned| planned.module).collect(),
         loss,
         training,
+        schedule,
         store,
         probe: probe(&raw.probe)?,
     })
@@ -353,6 +386,13 @@ fn training(raw: &raw::Training) -> Result<Training, Fault> {
         micro_batch: optional_whole(&raw.micro_batch, "micro_batch", COUNT)?,
         recompute: raw.recompute.unwrap_or(false),
         learning_rate: optional_positive(&raw.learning_rate, "learning_rate")?.unwrap_or(2e-4),
+        input_noise: optional_number(
+            &raw.input_noise,
+            "input_noise",
+            "a finite number from 0",
+            |noise| noise >= 0.0 && noise.is_finite(),
+        )?
+        .unwrap_or(0.0),
         checkpoint_seconds: seconds.unwrap_or(30.0),
     })
 }

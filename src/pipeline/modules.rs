@@ -26,6 +26,8 @@ const MAX_LAYERS: usize = 4096;
 pub struct Planned {
     pub module: Module,
     pub origins: Vec<Range<usize>>,
+    /// Where it says how many epochs it trains, if it does.
+    pub own_epochs: Option<Range<usize>>,
 }
 
 /// What modules have that do not say it themselves.
@@ -73,6 +75,7 @@ pub fn resolve(
             let module = &mut made.module;
             if let Some(epochs) = optional_whole(&raw.epochs, "epochs", COUNT)? {
                 module.epochs = epochs;
+                made.own_epochs = raw.epochs.as_ref().map(Spanned::span);
             }
             if let Some(rate) = optional_positive(&raw.learning_rate, "learning_rate")? {
                 module.learning_rate = rate;
@@ -109,6 +112,7 @@ fn check_order(planned: &Planned) -> Result<(), Fault> {
 fn plan(name: String, layers: Vec<Spanned<Layer>>, defaults: &Defaults<'_>) -> Planned {
     Planned {
         origins: layers.iter().map(Spanned::span).collect(),
+        own_epochs: None,
         module: Module {
             name,
             layers: layers.into_iter().map(Spanned::into_inner).collect(),

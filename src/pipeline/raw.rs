@@ -5,10 +5,13 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use toml::Spanned;
 
-use super::settings::{ActivationType, Activations, Compression, Loss, OnBadSample, Short};
+use super::settings::{
+    ActivationType, Activations, Compression, Loss, OnBadSample, ScheduleKind, Short,
+};
 
 /// A key that may be left out, with the position of its value.
 pub type Optional<T> = Option<Spanned<T>>;
@@ -25,6 +28,8 @@ pub struct Pipeline {
     pub loss: Option<Loss>,
     #[serde(default)]
     pub training: Training,
+    #[serde(default, deserialize_with = "kind_or_table")]
+    pub schedule: Schedule,
     #[serde(default)]
     pub store: Store,
     #[serde(default)]
@@ -153,7 +158,42 @@ pub struct Training {
     pub micro_batch: Optional<usize>,
     pub recompute: Option<bool>,
     pub learning_rate: Optional<f64>,
+    pub input_noise: Optional<f64>,
     pub checkpoint_seconds: Optional<f64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Schedule {
+    pub kind: Option<ScheduleKind>,
+    pub patience: Optional<usize>,
+    pub rounds: Optional<usize>,
+    pub epochs_per_round: Optional<usize>,
+    pub sync_every: Optional<usize>,
+    pub max_staleness: Optional<usize>,
+    pub replay: Optional<f64>,
+}
+
+/// A schedule whose kind may stand for a table that says nothing else.
+fn kind_or_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Schedule, D::Error> {
+    struct Expected;
+    impl<'de> Visitor<'de> for Expected {
+        type Value = Schedule;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the name of a schedule, or a table")
+        }
+
+        fn visit_str<E: Error>(self, kind: &str) -> Result<Schedule, E> {
+            let kind = Some(ScheduleKind::deserialize(StrDeserializer::new(kind))?);
+            Ok(Schedule { kind, ..Schedule::default() })
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Schedule, A::Error> {
+            Schedule::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_any(Expected)
 }
 
 #[derive(Default, Deserialize)]

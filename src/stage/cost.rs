@@ -9,7 +9,7 @@ use std::ops::Range;
 use gimlet_store::{Column, Schema};
 
 use super::layout::{activation_column, image_column, pooled_column, sound_column};
-use super::plan::Step;
+use super::plan::{At, Step};
 use crate::Result;
 use crate::loss::Sizes;
 use crate::module;
@@ -173,7 +173,7 @@ impl<'a> Costs<'a> {
                 let pooled = self.maps.iter().map(|maps| pooled_column(self.pooling, maps.1));
                 pooled.map(|column| schema(vec![column], false)).collect()
             }
-            Step::Encode(index) => {
+            Step::Encode(At { module: index, .. }) => {
                 let (dtype, output) = (self.pipeline.store.dtype, self.output(index));
                 let activation = activation_column(dtype, self.patches, output);
                 let columns = stored[index].then_some(activation).into_iter();
@@ -186,7 +186,7 @@ impl<'a> Costs<'a> {
 
     /// Bytes that a step leaves on disk, its values uncompressed.
     pub fn bytes(&self, step: Step, stored: &[bool]) -> u64 {
-        if let Step::Train(index) = step {
+        if let Step::Train(At { module: index, .. }) = step {
             let log = LOG_BYTES.saturating_mul(self.training_steps(index));
             return self.parameters(index).saturating_mul(4).saturating_add(log);
         }
@@ -202,7 +202,7 @@ impl<'a> Costs<'a> {
     /// and both moments.
     pub fn passing_bytes(&self, step: Step) -> u64 {
         match step {
-            Step::Train(index) => self.parameters(index).saturating_mul(2 * 3 * 4),
+            Step::Train(at) => self.parameters(at.module).saturating_mul(2 * 3 * 4),
             _ => 0,
         }
     }
@@ -235,15 +235,20 @@ impl<'a> Costs<'a> {
     }
 
     fn steps(&self) -> impl Iterator<Item = Step> {
-        let modules = (0..self.modules.len())
-            .flat_map(|module| [Step::Train(module), Step::Encode(module), Step::Probe(module)]);
-        [Step::Ingest, Step::Untrained].into_iter().chain(modules)
+        let (rounds, modules) = (self.pipeline.rounds(), self.modules.len());
+        let at = move |round| (0..modules).map(move |module| At { module, round });
+        let turns = (0..rounds).flat_map(at).flat_map(|at| [Step::Train(at), Step::Encode(at)]);
+        [Step::Ingest, Step::Untrained]
+            .into_iter()
+            .chain(turns)
+            .chain((0..modules).map(Step::Probe))
     }
 
-    /// Training steps of a module.
+    /// Training steps of a module in a round.
     pub fn training_steps(&self, index: usize) -> u64 {
         let batches = self.samples[0] / self.pipeline.training.batch as u64;
-        batches * self.pipeline.modules[index].epochs as u64
+        let epochs = self.pipeline.modules[index].epochs / self.pipeline.rounds();
+        batches * epochs as u64
     }
 
     /// Seconds that a step takes.
@@ -256,12 +261,12 @@ impl<'a> Costs<'a> {
                 rows(step) * pixels as f64 / DECODE_RATE + written
             }
             Step::Untrained => rows(step) * pace.forward.iter().sum::<f64>() + written,
-            Step::Train(index) => {
+            Step::Train(At { module: index, .. }) => {
                 let steps = self.training_steps(index) as f64;
                 let batch = self.pipeline.training.batch as f64;
                 steps * (pace.step[index] + batch * self.row_seconds(index, stored, pace))
             }
-            Step::Encode(index) => {
+            Step::Encode(At { module: index, .. }) => {
                 let row = pace.forward[index] + self.row_seconds(index, stored, pace);
                 rows(step) * row + written
             }
@@ -275,7 +280,7 @@ impl<'a> Costs<'a> {
         let between = recomputed(stored, index);
         let read = match between.start {
             0 => Step::Ingest,
-            first => Step::Encode(first - 1),
+            first => Step::Encode(At { module: first - 1, round: 0 }),
         };
         let column = self.schemas(read, stored)[0].columns[0].row_bytes();
         column as f64 / READ_RATE + pace.forward[between].iter().sum::<f64>()

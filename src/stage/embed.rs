@@ -42,7 +42,8 @@ impl Run<'_> {
     /// [`crate::Kind::NotReady`] when a module has no weights; when a sample is broken and
     /// `data.on_bad_sample` is `fail`, or none can be read; when `out` cannot be written.
     pub fn embed(&self, source: &dyn Source, last: usize, out: impl Write + Send) -> Result<usize> {
-        let stack = (0..=last).map(|it| self.encoder(it)).collect::<Result<Vec<_>>>()?;
+        let stack =
+            (0..=last).map(|it| self.encoder(self.plan.last(it))).collect::<Result<Vec<_>>>()?;
         let rows = source.rows();
         self.progress.begin("embed", rows as u64, 0);
         let mut out = Some(out);

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::key::Key;
 use super::layout::{activation_column, pooled_column, rows_per_group};
-use super::plan::Step;
+use super::plan::{At, Step};
 use super::{Run, memory};
 use crate::Result;
 use crate::device;
@@ -25,17 +25,21 @@ use crate::train::input::Look;
 /// Rows that go through a module at once.
 pub(super) const BATCH: usize = 16;
 
+/// What reads the samples.
+const FIRST: At = At { module: 0, round: 0 };
+
 impl Run<'_> {
-    pub(super) fn encode(&self, index: usize) -> Result<()> {
+    pub(super) fn encode(&self, at: At) -> Result<()> {
+        let (index, step) = (at.module, Step::Encode(at));
         for split in Split::ALL {
-            if self.plan.is_split_done(Step::Encode(index), split, &self.dir)? {
+            if self.plan.is_split_done(step, split, &self.dir)? {
                 continue;
             }
             memory::reset_peak();
             let started = Instant::now();
-            let input = self.input(index, split)?;
+            let input = self.input(at, split)?;
             let maps = self.maps(index)?;
-            let module = self.encoder(index)?;
+            let module = self.encoder(at)?;
             let [patches, ..] = input.shape();
             let pooling = self.pooling()?;
             let boundary = self.plan.boundary(index);
@@ -47,13 +51,13 @@ impl Run<'_> {
                 compression = setting(store.compression);
             }
             let dataset = self.dir.dataset(self.plan.module(index), split);
-            let key = self.plan.key(Step::Encode(index), split);
-            let schema = Schema { columns, ..self.schema_like(index, split)? };
+            let key = self.plan.key(step, split);
+            let schema = Schema { columns, ..self.schema_like(at, split)? };
             let keys = input.keys()?;
             let spec = Spec { compression, ..self.spec(schema, key, input.rows()) };
             let writer = dataset.begin(spec)?;
 
-            let title = format!("{} {}", self.plan.title(Step::Encode(index)), split.name());
+            let title = format!("{} {}", self.plan.full_title(step), split.name());
             self.progress.begin(&title, input.rows() as u64, writer.rows_done());
             let mut read = None;
             let make = |rows: &[u64]| {
@@ -86,10 +90,10 @@ impl Run<'_> {
             }
             memory::reset_peak();
             let started = Instant::now();
-            let input = self.input(0, split)?;
+            let input = self.input(FIRST, split)?;
             let pooling = self.pooling()?;
             let key = self.plan.key(Step::Untrained, split);
-            let (keys, schema) = (input.keys()?, self.schema_like(0, split)?);
+            let (keys, schema) = (input.keys()?, self.schema_like(FIRST, split)?);
             let samples = input.samples() as u64;
             let mut stack = Vec::new();
             let mut writers = Vec::new();
@@ -190,10 +194,10 @@ impl Run<'_> {
         }
     }
 
-    /// A schema with the attributes of activations and the label names of the rows that module
-    /// `index` reads, and no columns yet.
-    fn schema_like(&self, index: usize, split: Split) -> Result<Schema> {
-        let input = self.plan.generation(self.plan.source(index), split, &self.dir)?;
+    /// A schema with the attributes of activations and the label names of the rows that a module
+    /// reads, and no columns yet.
+    fn schema_like(&self, at: At, split: Split) -> Result<Schema> {
+        let input = self.plan.generation(self.plan.source(at), split, &self.dir)?;
         let label_names = input.manifest().schema.label_names.clone();
         let attributes = self.pipeline.view.attributes().iter().map(|it| it.to_string()).collect();
         Ok(Schema { columns: vec![], source: false, label_names, attributes })

@@ -25,12 +25,12 @@ impl Run<'_> {
         let mut trained = Vec::new();
         let mut modules = Vec::new();
         for (index, module) in self.pipeline.modules.iter().enumerate() {
-            let weights = self.weights(index)?;
+            let weights = self.weights(self.plan.last(index))?;
             trained.push((self.described(index)?, weights));
             let (input, _) = self.maps(index)?;
             modules.push(json!({
                 "name": module.name, "in_channels": input.channels, "layers": json_of(&module.layers)?,
-                "key": self.plan.key(Step::Train(index), Split::Train).hash,
+                "key": self.plan.key(Step::Train(self.plan.last(index)), Split::Train).hash,
             }));
         }
         let mut view = json_of(&self.pipeline.view)?;

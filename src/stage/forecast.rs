@@ -135,8 +135,8 @@ fn forecast(
     };
     let (memory, memory_is) = match (step, status.peak_memory) {
         (Step::Train(_), Some(memory)) if done => (Some(memory), Certainty::Actual),
-        (Step::Train(module), _) => {
-            (Some(costs.training_memory(module, plan.stored())), Certainty::Estimated)
+        (Step::Train(at), _) => {
+            (Some(costs.training_memory(at.module, plan.stored())), Certainty::Estimated)
         }
         _ => (None, Certainty::Estimated),
     };
@@ -162,7 +162,7 @@ fn forecast(
         memory,
         memory_is,
         boundary: match step {
-            Step::Encode(module) => Some(plan.boundary(module).clone()),
+            Step::Encode(at) => Some(plan.boundary(at.module).clone()),
             _ => None,
         },
     })
@@ -170,17 +170,17 @@ fn forecast(
 
 /// Whether less may come to the disk than is estimated.
 fn compressed(costs: &Costs<'_>, plan: &Plan, step: Step) -> bool {
-    let Step::Encode(module) = step else { return false };
-    plan.boundary(module).stored && costs.pipeline.store.compression != Compression::None
+    let Step::Encode(at) = step else { return false };
+    plan.boundary(at.module).stored && costs.pipeline.store.compression != Compression::None
 }
 
 /// Bytes that a step that is not done has still to write.
 fn to_write(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, step: Step) -> Result<u64> {
     let mut there = 0;
     match step {
-        Step::Train(module) => {
+        Step::Train(at) => {
             let key = &plan.key(step, Split::Train).hash;
-            there = size_of_folder(&dir.training_folder(plan.module(module), key))?;
+            there = size_of_folder(&dir.training_folder(plan.module(at.module), key))?;
         }
         _ => {
             for split in Split::ALL {

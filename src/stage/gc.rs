@@ -103,9 +103,9 @@ fn sweep_shelf(
 /// A process may hold the lock of a stage and not have said what it needs: an older version of this
 /// program.
 fn refuse_strangers(dir: &RunDir, plan: &Plan) -> Result<()> {
-    let mut stages = plan.steps().into_iter().map(|step| plan.stage_name(step));
-    match stages.find(|stage| lock::is_held(dir, stage)) {
-        Some(stage) if !needs::any(dir) => {
+    match plan.steps().into_iter().find(|step| lock::is_held(dir, plan, *step)) {
+        Some(step) if !needs::any(dir) => {
+            let stage = plan.stage_name(step);
             let message = format!(
                 "a process works on stage `{stage}` of `{}` and does not say what it needs",
                 dir.path().display()

@@ -25,7 +25,7 @@ impl Run<'_> {
         test: &Generation,
     ) -> Result<f64> {
         let parameters = match kind {
-            Kind::Trained => self.weights(index)?,
+            Kind::Trained => self.weights(self.plan.last(index))?,
             Kind::Untrained => self.drawn(index)?,
         };
         let loss = self.pipeline.loss.recipe().build(sizes, &parameters.under("loss"))?;
@@ -68,7 +68,7 @@ impl Run<'_> {
         encoder: &Parameters,
     ) -> Result<f64> {
         let input = match kind {
-            Kind::Trained => self.input(index, Split::Test)?,
+            Kind::Trained => self.input(self.plan.last(index), Split::Test)?,
             Kind::Untrained => self.untrained_input(index, Split::Test)?,
         };
         let (map, _) = self.maps(index)?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use gimlet_store::{Lease, durable};
 
 use super::key::differences;
-use super::plan::{Step, json_of};
+use super::plan::{At, Step, json_of};
 use super::{Outcome, Run, lock, record};
 use crate::exchange::stack::{self, Taken};
 use crate::pipeline::View;
@@ -29,22 +29,23 @@ impl Run<'_> {
         let mut held = Vec::new();
         let mut files = Vec::new();
         for (index, taken) in modules.zip(&taken) {
-            held.push(lock::acquire(&self.dir, self.plan.module(index))?);
-            let bytes = self.weights_bytes(index, &taken.parameters)?;
-            self.check_untrained(index, &bytes)?;
+            let at = self.plan.last(index);
+            held.push(lock::acquire(&self.dir, &self.plan, Step::Train(at))?);
+            let bytes = self.weights_bytes(at, &taken.parameters)?;
+            self.check_untrained(at, &bytes)?;
             files.push(bytes);
         }
         let mut outcomes = Vec::new();
         for (index, (bytes, taken)) in files.iter().zip(&taken).enumerate() {
-            outcomes.push(self.commit_import(index, bytes, taken)?);
+            outcomes.push(self.commit_import(self.plan.last(index), bytes, taken)?);
         }
         Ok(outcomes)
     }
 
-    /// Fails when module `index` has weights of its own, or has begun to make some.
-    fn check_untrained(&self, index: usize, bytes: &[u8]) -> Result<()> {
-        let title = self.plan.title(Step::Train(index));
-        let why = match self.plan.training(index, &self.dir)? {
+    /// Fails when the module has weights of its own, or has begun to make some.
+    fn check_untrained(&self, at: At, bytes: &[u8]) -> Result<()> {
+        let title = self.plan.title(Step::Train(at));
+        let why = match self.plan.training(at, &self.dir)? {
             Some((_, record)) if record.blake3 == blake3::hash(bytes).to_hex().as_str() => {
                 return Ok(());
             }
@@ -52,7 +53,7 @@ impl Run<'_> {
                 Some(imported) => format!("has other weights, imported from `{}`", imported.file),
                 None => "has ended, with other weights".to_string(),
             },
-            None if Checkpoints::in_folder(&self.training_folder(index)).exist() => {
+            None if Checkpoints::in_folder(&self.training_folder(at)).exist() => {
                 "has begun".to_string()
             }
             None => return Ok(()),
@@ -61,18 +62,18 @@ impl Run<'_> {
         Err(Error::failed(message).hint("import into another run with `--run-dir DIR`"))
     }
 
-    fn commit_import(&self, index: usize, bytes: &[u8], taken: &Taken) -> Result<Outcome> {
-        if self.plan.is_done(Step::Train(index), &self.dir)? {
+    fn commit_import(&self, at: At, bytes: &[u8], taken: &Taken) -> Result<Outcome> {
+        if self.plan.is_done(Step::Train(at), &self.dir)? {
             return Ok(Outcome::Unchanged);
         }
-        let folder = self.training_folder(index);
+        let folder = self.training_folder(at);
         durable::create_folder(&folder)?;
         let _lease = Lease::write_to(&folder)?;
         durable::remove_dead_temps(&folder)?;
         let name = taken.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let imported = record::Imported { file: name, blake3: taken.blake3.clone() };
         let training = record::Training { imported: Some(imported), ..record::Training::default() };
-        self.commit_weights(index, bytes, training)?;
+        self.commit_weights(at, bytes, training)?;
         Ok(Outcome::Done)
     }
 

@@ -5,8 +5,9 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::path::Path;
 
-use super::RunDir;
+use super::{Plan, RunDir, Step};
 use crate::{Error, Result};
 
 /// Held until it is dropped.
@@ -15,13 +16,14 @@ pub struct Lock {
     _file: File,
 }
 
-/// Takes the lock of `stage`.
+/// Takes the lock of the stage of `step`, for the pipeline of `plan`: others may work on one of the
+/// same name.
 ///
 /// # Errors
 /// When another process holds it, naming that process.
-pub fn acquire(dir: &RunDir, stage: &str) -> Result<Lock> {
-    let path = dir.lock(stage);
-    let mut file = open(dir, stage)?;
+pub fn acquire(dir: &RunDir, plan: &Plan, step: Step) -> Result<Lock> {
+    let (path, stage) = (dir.lock(&plan.lock_name(step)), plan.stage_name(step));
+    let mut file = open(&path)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -46,20 +48,15 @@ pub fn acquire(dir: &RunDir, stage: &str) -> Result<Lock> {
     Ok(Lock { _file: file })
 }
 
-/// Whether a process holds the lock of `stage`.
-pub fn is_held(dir: &RunDir, stage: &str) -> bool {
-    if !dir.lock(stage).exists() {
-        return false;
-    }
-    let file = File::open(dir.lock(stage));
+/// Whether a process holds the lock of the stage of `step`.
+pub fn is_held(dir: &RunDir, plan: &Plan, step: Step) -> bool {
+    let file = File::open(dir.lock(&plan.lock_name(step)));
     file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-fn open(dir: &RunDir, stage: &str) -> Result<File> {
-    let path = dir.lock(stage);
-    let folder = crate::error::folder_of(&path);
+fn open(path: &Path) -> Result<File> {
+    let folder = crate::error::folder_of(path);
     std::fs::create_dir_all(&folder).map_err(|error| Error::io("make", &folder, error))?;
-    let options =
-        OpenOptions::new().create(true).read(true).write(true).truncate(false).open(&path);
-    options.map_err(|error| Error::io("open", &path, error))
+    let options = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path);
+    options.map_err(|error| Error::io("open", path, error))
 }

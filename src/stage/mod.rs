@@ -41,7 +41,7 @@ mod weights;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub use plan::{Plan, Step};
+pub use plan::{At, Plan, Step};
 pub use run_dir::RunDir;
 
 use crate::device::Device;
@@ -106,13 +106,13 @@ impl<'a> Run<'a> {
     /// stop; what the work itself meets.
     pub fn step(&self, step: Step) -> Result<Outcome> {
         if self.plan.is_done(step, &self.dir)? {
-            if let Step::Train(index) = step {
-                self.forget_checkpoints(index);
+            if let Step::Train(at) = step {
+                self.forget_checkpoints(at);
             }
             return Ok(Outcome::Unchanged);
         }
         self.check_input(step)?;
-        let _lock = lock::acquire(&self.dir, &self.plan.stage_name(step))?;
+        let _lock = lock::acquire(&self.dir, &self.plan, step)?;
         // Another process may have done it while this one looked.
         if self.plan.is_done(step, &self.dir)? {
             return Ok(Outcome::Unchanged);
@@ -126,8 +126,8 @@ impl<'a> Run<'a> {
         let worked = match step {
             Step::Ingest => self.ingest(),
             Step::Untrained => self.encode_untrained(),
-            Step::Train(module) => self.train(module),
-            Step::Encode(module) => self.encode(module),
+            Step::Train(at) => self.train(at),
+            Step::Encode(at) => self.encode(at),
             Step::Probe(module) => self.probe(module),
         };
         worked.map_err(|error| self.note(error))?;
@@ -141,7 +141,7 @@ impl<'a> Run<'a> {
         }
         let mut unreadable = match step {
             Step::Train(it) => {
-                self.dir.trainings(self.plan.module(it)).unreadable::<record::Training>()?
+                self.dir.trainings(self.plan.module(it.module)).unreadable::<record::Training>()?
             }
             Step::Probe(it) => {
                 self.dir.probes(self.plan.module(it)).unreadable::<record::Probe>()?
@@ -195,7 +195,7 @@ impl<'a> Run<'a> {
         for input in self.plan.inputs(step) {
             let broken = self.plan.broken(input, &self.dir)?;
             if let Some(first) = broken.first() {
-                let (step, input) = (self.plan.title(step), self.plan.title(input));
+                let (step, input) = (self.plan.full_title(step), self.plan.title(input));
                 let message = format!("`{step}` needs `{}`, which is damaged", first.display());
                 let hint = format!("run `gimlet {input}` or `gimlet run`, which make it anew");
                 return Err(Error::new(Kind::Damaged, message).hint(hint));

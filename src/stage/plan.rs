@@ -14,7 +14,7 @@ use super::extent::{Samples, image_size};
 use super::key::Key;
 use super::record;
 use super::run_dir::{INGEST, RunDir, UNTRAINED};
-use crate::pipeline::{Pipeline, Short, Split, View};
+use crate::pipeline::{Pipeline, Rounds, Schedule, Short, Split, View};
 use crate::{Error, Kind, Result};
 
 /// Raised when a step would compute something else from the same settings: what was made before is
@@ -22,14 +22,22 @@ use crate::{Error, Kind, Result};
 const METHOD_VERSION: u32 = 4;
 
 /// One step of a run; modules are counted from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Step {
     Ingest,
     /// Encode through the stack as it was drawn.
     Untrained,
-    Train(usize),
-    Encode(usize),
+    Train(At),
+    Encode(At),
+    /// Of what the last round has made.
     Probe(usize),
+}
+
+/// A module in a round, both from 0. Where the schedule has no rounds there is one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct At {
+    pub module: usize,
+    pub round: usize,
 }
 
 /// The keys of all steps, and what becomes of the activations between them.
@@ -43,8 +51,11 @@ pub struct Plan {
     stored: Vec<bool>,
     ingest: [Key; 2],
     untrained: [Key; 2],
-    train: Vec<Key>,
-    encode: Vec<[Key; 2]>,
+    /// The older rounds whose rows are replayed in a round, at most.
+    replayed: usize,
+    /// Of each round and module.
+    train: Vec<Vec<Key>>,
+    encode: Vec<Vec<[Key; 2]>>,
     probe: Vec<Key>,
 }
 
@@ -82,8 +93,6 @@ impl Plan {
 
         let framing = framing(&pipeline.view)?;
         let rows_per_part = pipeline.store.rows_per_part;
-        let (mut train, mut encode, mut probe) =
-            (Vec::<Key>::new(), Vec::<[Key; 2]>::new(), vec![]);
         let mut stack = serde_json::Map::new();
         for module in &pipeline.modules {
             stack.insert(module.name.clone(), json!({ "layers": json_of(&module.layers)? }));
@@ -95,40 +104,35 @@ impl Plan {
                 "store": { "rows_per_part": rows_per_part },
             })))
         })?;
-        for (index, module) in pipeline.modules.iter().enumerate() {
-            let input = if index == 0 { &ingest } else { &encode[index - 1] };
-            // Later modules meet the view in the key of their input.
-            let view = if index == 0 { framing.clone() } else { Value::Null };
-            let mut batching = json!({ "batch": pipeline.training.batch });
-            if let Some(samples) = pipeline.training.micro_batch {
-                batching["micro_batch"] = samples.into();
-            }
-            let trained = Key::of(json!({
-                "step": "train", "method": METHOD_VERSION, "seed": seed, "view": view,
-                "modules": { &module.name: json_of(module)? },
-                "loss": json_of(&pipeline.loss)?,
-                "training": batching,
-                "input": input[Split::Train as usize].hash,
-            }));
-            let store = match &boundaries[index] {
-                Boundary { stored: true, relu, .. } => json!({
-                    "activations": "store", "relu": relu, "rows_per_part": rows_per_part,
-                    "dtype": json_of(&pipeline.store.dtype)?,
-                    "compression": json_of(&pipeline.store.compression)?,
-                }),
-                _ => json!({ "activations": "recompute", "rows_per_part": rows_per_part }),
-            };
-            let encoded = for_splits(|split| {
-                let mut view = view.clone();
-                if index == 0 {
-                    view["views"] = json!(pipeline.view.views_of(split));
+        let replayed = match pipeline.replay() > 0.0 {
+            true => pipeline.store.keep_generations.saturating_sub(1),
+            false => 0,
+        };
+        let (mut train, mut encode) = (Vec::<Vec<Key>>::new(), Vec::<Vec<[Key; 2]>>::new());
+        for round in 0..pipeline.rounds() {
+            let (mut trained, mut encoded) = (Vec::<Key>::new(), Vec::<[Key; 2]>::new());
+            for (module, boundary) in boundaries.iter().enumerate() {
+                let input = if module == 0 { &ingest } else { &encoded[module - 1] };
+                // Later modules meet the view in the key of their input.
+                let view = if module == 0 { framing.clone() } else { Value::Null };
+                let at = At { module, round };
+                let mut rows = vec![&input[Split::Train as usize]];
+                if module > 0 {
+                    let older = older_rounds(round, replayed);
+                    rows.extend(older.map(|it| &encode[it][module - 1][0]));
                 }
-                Ok(Key::of(json!({
-                    "step": "encode", "method": METHOD_VERSION, "split": split.name(), "view": view,
-                    "store": store,
-                    "input": { "weights": trained.hash, "rows": input[split as usize].hash },
-                })))
-            })?;
+                let before = round.checked_sub(1).map(|before| &train[before][module]);
+                let key = train_key(pipeline, at, &view, &rows, before)?;
+                encoded.push(for_splits(|split| {
+                    encode_key(pipeline, at, boundary, &view, split, [&key, &input[split as usize]])
+                })?);
+                trained.push(key);
+            }
+            train.push(trained);
+            encode.push(encoded);
+        }
+        let mut probe = Vec::new();
+        for encoded in &encode[encode.len() - 1] {
             probe.push(Key::of(json!({
                 "step": "probe", "method": METHOD_VERSION, "seed": seed,
                 "probe": json_of(&pipeline.probe)?,
@@ -139,12 +143,21 @@ impl Plan {
                     "untrained_train": untrained[0].hash, "untrained_test": untrained[1].hash,
                 },
             })));
-            train.push(trained);
-            encode.push(encoded);
         }
         let names = pipeline.modules.iter().map(|module| module.name.clone()).collect();
         let stored = boundaries.iter().map(|it| it.stored).collect();
-        Ok(Self { names, samples, boundaries, stored, ingest, untrained, train, encode, probe })
+        Ok(Self {
+            names,
+            samples,
+            boundaries,
+            stored,
+            ingest,
+            untrained,
+            replayed,
+            train,
+            encode,
+            probe,
+        })
     }
 
     /// What the steps of `pipeline`, whose plan this is, cost.
@@ -178,35 +191,111 @@ impl Plan {
         recomputed(&self.stored, module)
     }
 
+    /// Rounds in which every module trains.
+    pub fn rounds(&self) -> usize {
+        self.train.len()
+    }
+
+    /// The module in the older rounds whose input is replayed in this one, newest first. The first module
+    /// reads samples, of which there are no generations.
+    pub fn replayed(&self, at: At) -> impl Iterator<Item = At> + use<> {
+        let count = if at.module == 0 { 0 } else { self.replayed };
+        older_rounds(at.round, count).map(move |round| At { round, ..at })
+    }
+
+    /// A module in the last round.
+    pub fn last(&self, module: usize) -> At {
+        At { module, round: self.rounds() - 1 }
+    }
+
     /// The step that writes the rows that a module, or the first of the frozen ones in front of it,
-    /// reads.
-    pub fn source(&self, module: usize) -> Step {
-        match self.recomputed(module).start {
+    /// reads in a round.
+    pub fn source(&self, at: At) -> Step {
+        match self.recomputed(at.module).start {
             0 => Step::Ingest,
-            first => Step::Encode(first - 1),
+            first => Step::Encode(At { module: first - 1, ..at }),
         }
     }
 
     /// The steps whose output a step reads.
     pub fn inputs(&self, step: Step) -> Vec<Step> {
-        let of_module = |module| {
-            let frozen = self.recomputed(module).map(Step::Train);
-            [self.source(module)].into_iter().chain(frozen).collect::<Vec<_>>()
+        let of_module = |at: At| {
+            let frozen = self.recomputed(at.module).map(|module| Step::Train(At { module, ..at }));
+            [self.source(at)].into_iter().chain(frozen).collect::<Vec<_>>()
         };
         match step {
             Step::Ingest => vec![],
             Step::Untrained => vec![Step::Ingest],
-            Step::Train(module) => of_module(module),
-            Step::Encode(module) => [of_module(module), vec![Step::Train(module)]].concat(),
-            Step::Probe(module) => vec![Step::Untrained, Step::Encode(module)],
+            Step::Train(at) => {
+                let before = at.round.checked_sub(1).map(|round| Step::Train(At { round, ..at }));
+                let replayed = self.replayed(at).flat_map(of_module);
+                of_module(at).into_iter().chain(replayed).chain(before).collect()
+            }
+            Step::Encode(at) => [of_module(at), vec![Step::Train(at)]].concat(),
+            Step::Probe(module) => vec![Step::Untrained, Step::Encode(self.last(module))],
         }
+    }
+
+    /// The steps that a run has to see to: all but those of earlier rounds that nothing needs any more,
+    /// because what was made of them is done.
+    ///
+    /// # Errors
+    /// When a record or manifest cannot be read for another reason than damage.
+    pub fn wanted(&self, dir: &RunDir) -> Result<Vec<Step>> {
+        let mut wanted: Vec<Step> = Vec::new();
+        let mut needed: HashSet<Step> = HashSet::new();
+        for step in self.steps().into_iter().rev() {
+            let of_last_round = match step {
+                Step::Train(at) | Step::Encode(at) => at == self.last(at.module),
+                Step::Ingest | Step::Untrained | Step::Probe(_) => true,
+            };
+            if of_last_round || needed.contains(&step) {
+                wanted.push(step);
+                if !self.is_done(step, dir)? {
+                    needed.extend(self.inputs(step));
+                }
+            }
+        }
+        wanted.reverse();
+        Ok(wanted)
     }
 
     /// Every step, in the order that [`super::Run`] takes them.
     pub fn steps(&self) -> Vec<Step> {
-        let modules = (0..self.names.len())
-            .flat_map(|module| [Step::Train(module), Step::Encode(module), Step::Probe(module)]);
-        [Step::Ingest, Step::Untrained].into_iter().chain(modules).collect()
+        let mut steps = vec![Step::Ingest, Step::Untrained];
+        for round in 0..self.rounds() {
+            for module in 0..self.names.len() {
+                let at = At { module, round };
+                steps.extend([Step::Train(at), Step::Encode(at)]);
+                steps.extend((at == self.last(module)).then_some(Step::Probe(module)));
+            }
+        }
+        steps
+    }
+
+    /// The round that a module trains next: the one after the last that is done, or the last.
+    ///
+    /// # Errors
+    /// When a record cannot be read for another reason than damage.
+    pub fn next_training(&self, module: usize, dir: &RunDir) -> Result<At> {
+        self.next(module, |at| self.is_done(Step::Train(at), dir))
+    }
+
+    /// The round whose training of a module was the last, or the one after the last that is encoded.
+    ///
+    /// # Errors
+    /// When a record or manifest cannot be read for another reason than damage.
+    pub fn next_encoding(&self, module: usize, dir: &RunDir) -> Result<At> {
+        self.next(module, |at| self.is_done(Step::Encode(at), dir))
+    }
+
+    fn next(&self, module: usize, is_done: impl Fn(At) -> Result<bool>) -> Result<At> {
+        for round in (0..self.rounds()).rev() {
+            if is_done(At { module, round })? {
+                return Ok(At { module, round: self.last(module).round.min(round + 1) });
+            }
+        }
+        Ok(At { module, round: 0 })
     }
 
     /// The name of a module.
@@ -219,9 +308,10 @@ impl Plan {
         match step {
             Step::Ingest => INGEST.to_string(),
             Step::Untrained => UNTRAINED.to_string(),
-            Step::Train(module) | Step::Encode(module) | Step::Probe(module) => {
+            Step::Train(At { module, .. }) | Step::Encode(At { module, .. }) => {
                 self.names[module].clone()
             }
+            Step::Probe(module) => self.names[module].clone(),
         }
     }
 
@@ -235,7 +325,7 @@ impl Plan {
         }
     }
 
-    /// The step as it is called in messages: `train a`.
+    /// The step as it is called in messages and on the command line: `train a`.
     pub fn title(&self, step: Step) -> String {
         match step {
             Step::Ingest => INGEST.to_string(),
@@ -243,13 +333,34 @@ impl Plan {
         }
     }
 
+    /// The same with its round, where there are several: `train a, round 2`.
+    pub fn full_title(&self, step: Step) -> String {
+        match step {
+            Step::Train(at) | Step::Encode(at) if self.rounds() > 1 => {
+                format!("{}, round {}", self.title(step), at.round + 1)
+            }
+            _ => self.title(step),
+        }
+    }
+
+    /// The lock of a step: one a stage and round, so that the steps of other pipelines, which have
+    /// other keys, do not wait for it.
+    pub fn lock_name(&self, step: Step) -> String {
+        let key = match step {
+            Step::Encode(at) => self.key(Step::Train(at), Split::Train),
+            Step::Probe(module) => self.key(Step::Train(self.last(module)), Split::Train),
+            Step::Ingest | Step::Untrained | Step::Train(_) => self.key(step, Split::Train),
+        };
+        format!("{}-{}", self.stage_name(step), &key.hash[..16])
+    }
+
     /// The keys of what a step writes: one a split for datasets, else one.
     pub fn keys(&self, step: Step) -> Vec<&Key> {
         match step {
             Step::Ingest => self.ingest.iter().collect(),
             Step::Untrained => self.untrained.iter().collect(),
-            Step::Encode(module) => self.encode[module].iter().collect(),
-            Step::Train(module) => vec![&self.train[module]],
+            Step::Encode(at) => self.encode[at.round][at.module].iter().collect(),
+            Step::Train(at) => vec![&self.train[at.round][at.module]],
             Step::Probe(module) => vec![&self.probe[module]],
         }
     }
@@ -270,7 +381,7 @@ impl Plan {
     pub fn datasets(&self, step: Step, split: Split, dir: &RunDir) -> Vec<Dataset> {
         match step {
             Step::Ingest => vec![dir.dataset(INGEST, split)],
-            Step::Encode(module) => vec![dir.dataset(&self.names[module], split)],
+            Step::Encode(at) => vec![dir.dataset(&self.names[at.module], split)],
             Step::Untrained => {
                 self.names.iter().map(|module| dir.untrained(module, split)).collect()
             }
@@ -308,8 +419,8 @@ impl Plan {
     ///
     /// # Errors
     /// When a record cannot be read.
-    pub fn training(&self, module: usize, dir: &RunDir) -> Result<Option<(u64, record::Training)>> {
-        record::find(&dir.trainings(&self.names[module]), &self.train[module].hash)
+    pub fn training(&self, at: At, dir: &RunDir) -> Result<Option<(u64, record::Training)>> {
+        record::find(&dir.trainings(&self.names[at.module]), &self.train[at.round][at.module].hash)
     }
 
     /// The probe of a module with its present key, and its number.
@@ -326,8 +437,8 @@ impl Plan {
     /// When a record or manifest cannot be read for another reason than damage.
     pub fn is_done(&self, step: Step, dir: &RunDir) -> Result<bool> {
         match step {
-            Step::Train(module) => {
-                Ok(self.training(module, dir)?.is_some() && self.broken(step, dir)?.is_empty())
+            Step::Train(at) => {
+                Ok(self.training(at, dir)?.is_some() && self.broken(step, dir)?.is_empty())
             }
             Step::Probe(module) => Ok(self.probe(module, dir)?.is_some()),
             Step::Ingest | Step::Untrained | Step::Encode(_) => {
@@ -358,9 +469,9 @@ impl Plan {
     /// # Errors
     /// When a record or manifest cannot be read for another reason than damage.
     pub fn broken(&self, step: Step, dir: &RunDir) -> Result<Vec<PathBuf>> {
-        if let Step::Train(module) = step {
-            let Some((_, record)) = self.training(module, dir)? else { return Ok(vec![]) };
-            let path = dir.weights(self.module(module), &record.key);
+        if let Step::Train(at) = step {
+            let Some((_, record)) = self.training(at, dir)? else { return Ok(vec![]) };
+            let path = dir.weights(self.module(at.module), &record.key);
             let size = path.metadata().map_or(0, |metadata| metadata.len());
             let whole = size == record.bytes && !damage::is_noted(&path);
             return Ok(if whole { vec![] } else { vec![path] });
@@ -386,6 +497,93 @@ fn framing(view: &View) -> Result<Value> {
             "window": view.window, "hop": view.hop, "normalise": json_of(&view.normalise)?,
         }),
     })
+}
+
+/// The last `count` rounds before `round`, newest first.
+fn older_rounds(round: usize, count: usize) -> impl Iterator<Item = usize> {
+    (round.saturating_sub(count)..round).rev()
+}
+
+/// `rows` are the keys of the generations that are read, `before` that of the round before.
+fn train_key(
+    pipeline: &Pipeline,
+    at: At,
+    view: &Value,
+    rows: &[&Key],
+    before: Option<&Key>,
+) -> Result<Key> {
+    let module = &pipeline.modules[at.module];
+    let mut training = json!({ "batch": pipeline.training.batch });
+    if let Some(samples) = pipeline.training.micro_batch {
+        training["micro_batch"] = samples.into();
+    }
+    // What the first module reads is not stored activations.
+    if at.module > 0 && pipeline.training.input_noise > 0.0 {
+        training["input_noise"] = json_of(&pipeline.training.input_noise)?;
+    }
+    let mut settings = json_of(module)?;
+    let mut key = json!({
+        "step": "train", "method": METHOD_VERSION, "seed": pipeline.seed, "view": view,
+        "loss": json_of(&pipeline.loss)?,
+        "input": rows[0].hash,
+    });
+    match &pipeline.schedule {
+        Schedule::Sequential { patience } => {
+            if let Some(patience) = patience {
+                training["patience"] = (*patience).into();
+            }
+        }
+        Schedule::Rounds(Rounds { epochs_per_round, replay, .. }) => {
+            // So that more rounds go on from those that are there.
+            settings["epochs"] = (epochs_per_round * (at.round + 1)).into();
+            key["schedule"] = json!({ "kind": "rounds", "epochs_per_round": epochs_per_round });
+            key["input"] = json!({ "rows": rows[0].hash, "before": before.map(|it| &it.hash) });
+            if let [_, older @ ..] = rows
+                && !older.is_empty()
+            {
+                key["schedule"]["replay"] = json_of(replay)?;
+                key["input"]["replayed"] = older.iter().map(|it| it.hash.as_str()).collect();
+            }
+        }
+        Schedule::Simultaneous | Schedule::Async(_) => {
+            key["schedule"] = json_of(&pipeline.schedule)?;
+        }
+    }
+    key["modules"] = json!({ &module.name: settings });
+    key["training"] = training;
+    Ok(Key::of(key))
+}
+
+/// `input` are the keys of the weights and of the rows.
+fn encode_key(
+    pipeline: &Pipeline,
+    at: At,
+    boundary: &Boundary,
+    view: &Value,
+    split: Split,
+    [weights, rows]: [&Key; 2],
+) -> Result<Key> {
+    let rows_per_part = pipeline.store.rows_per_part;
+    let store = match boundary {
+        Boundary { stored: true, relu, .. } => json!({
+            "activations": "store", "relu": relu, "rows_per_part": rows_per_part,
+            "dtype": json_of(&pipeline.store.dtype)?,
+            "compression": json_of(&pipeline.store.compression)?,
+        }),
+        _ => json!({ "activations": "recompute", "rows_per_part": rows_per_part }),
+    };
+    let mut view = view.clone();
+    if at.module == 0 {
+        view["views"] = json!(pipeline.view.views_of(split));
+        if at.round > 0 && split == Split::Train {
+            view["drawn_before"] = json!(at.round * pipeline.view.views_of(split));
+        }
+    }
+    Ok(Key::of(json!({
+        "step": "encode", "method": METHOD_VERSION, "split": split.name(), "view": view,
+        "store": store,
+        "input": { "weights": weights.hash, "rows": rows.hash },
+    })))
 }
 
 fn ingest_key(pipeline: &Pipeline, split: Split, source: Value) -> Result<Key> {

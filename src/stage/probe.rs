@@ -81,7 +81,10 @@ impl Run<'_> {
     /// What module `index` has made of a split.
     fn encoded(&self, index: usize, kind: Kind, split: Split) -> Result<Generation> {
         match kind {
-            Kind::Trained => self.plan.generation(Step::Encode(index), split, &self.dir),
+            Kind::Trained => {
+                let encode = Step::Encode(self.plan.last(index));
+                self.plan.generation(encode, split, &self.dir)
+            }
             Kind::Untrained => {
                 let found = self.plan.generations(Step::Untrained, split, &self.dir)?;
                 let missing = || Error::failed("the untrained stack is not encoded");

@@ -8,7 +8,7 @@
 //!   untrained/<module>/{train,test}/   pooled vectors of the same module as it was drawn
 //!   modules/<module>/                  weights, checkpoint and log of each training
 //!   probes/<module>/                   what the linear probe found
-//!   locks/                             one file a stage, and one a process at work
+//!   locks/                             one file a stage and key, and one a process at work
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -162,9 +162,9 @@ impl RunDir {
         Records::at(self.path.join("probes").join(module))
     }
 
-    /// The lock of a stage.
-    pub fn lock(&self, stage: &str) -> PathBuf {
-        self.locks().join(format!("{stage}.lock"))
+    /// The lock of this name.
+    pub fn lock(&self, name: &str) -> PathBuf {
+        self.locks().join(format!("{name}.lock"))
     }
 
     /// The folder of the locks.

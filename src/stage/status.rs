@@ -146,7 +146,7 @@ impl Plan {
     ) -> Result<(State, String)> {
         let stage = self.stage_name(step);
         let partial = self.partial(step, dir)?;
-        if lock::is_held(dir, &stage) {
+        if lock::is_held(dir, self, step) {
             // One lock serves all steps of a stage: the first that is not done is the one at work.
             let first = before.iter().all(|it| it.stage != stage || it.state == State::Done);
             if first {
@@ -193,8 +193,8 @@ impl Plan {
 
     /// What an unfinished attempt with the present key has left.
     fn partial(&self, step: Step, dir: &RunDir) -> Result<Option<Partial>> {
-        if let Step::Train(module) = step {
-            let folder = dir.training_folder(self.module(module), &self.keys(step)[0].hash);
+        if let Step::Train(at) = step {
+            let folder = dir.training_folder(self.module(at.module), &self.keys(step)[0].hash);
             let found = Checkpoints::in_folder(&folder).progress();
             let what = found.map(|it| format!("checkpoint at step {}", it.steps));
             return Ok(what.map(|what| Partial { what, committed_only: false }));
@@ -221,9 +221,9 @@ impl Plan {
     fn found(&self, step: Step, dir: &RunDir) -> Result<Found> {
         let mut found = Found::default();
         match step {
-            Step::Train(module) => {
-                let current = self.training(module, dir)?;
-                let newest = || record::newest(&dir.trainings(self.module(module)));
+            Step::Train(at) => {
+                let current = self.training(at, dir)?;
+                let newest = || record::newest(&dir.trainings(self.module(at.module)));
                 if let Some((number, it)) = current.map_or_else(newest, |it| Ok(Some(it)))? {
                     found.generation = Some(number);
                     found.bytes = Some(it.bytes);

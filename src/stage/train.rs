@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use gimlet_store::{Generation, Lease, damage, durable};
 
-use super::plan::Step;
+use super::plan::{At, Step};
 use super::status::share;
 use super::{Run, memory, record};
 use crate::loss::Samples;
 use crate::module::{self, Module};
 use crate::parameters::Parameters;
-use crate::pipeline::{Map, Pooling, Split, View, bytes_in_words};
+use crate::pipeline::{Map, Pooling, Schedule, Split, View, bytes_in_words};
 use crate::random::generator;
 use crate::train::checkpoint::{Checkpoints, Progress};
-use crate::train::feed::{Schedule, feed};
+use crate::train::feed::{Course, feed};
 use crate::train::input::{Activations, Images, Input, Recomputed};
 use crate::train::log::{Entry, Log};
 use crate::train::profile::Profile;
@@ -24,47 +24,52 @@ use crate::train::trainer::{self, Trainer};
 use crate::{Error, Kind, Result};
 
 impl Run<'_> {
-    /// What module `index` reads from a split: what is stored below it, through the frozen modules
+    /// What a module reads from a split: what is stored below it, through the frozen modules
     /// between.
-    pub(super) fn input(&self, index: usize, split: Split) -> Result<Box<dyn Input>> {
-        let generation = self.plan.generation(self.plan.source(index), split, &self.dir)?;
+    pub(super) fn input(&self, at: At, split: Split) -> Result<Box<dyn Input>> {
+        let generation = self.plan.generation(self.plan.source(at), split, &self.dir)?;
         let view = &self.pipeline.view;
-        let recomputed = self.plan.recomputed(index);
+        let recomputed = self.plan.recomputed(at.module);
         let stored: Box<dyn Input> = match recomputed.start {
-            0 => self.seen(&generation, split)?,
+            0 => self.seen(&generation, split, at.round)?,
             _ => Box::new(Activations::new(&generation, view.views_of(split))?),
         };
         if recomputed.is_empty() {
             return Ok(stored);
         }
-        let between = recomputed.map(|module| self.encoder(module)).collect::<Result<_>>()?;
+        let between = recomputed.map(|module| self.encoder(At { module, ..at }));
+        let between = between.collect::<Result<_>>()?;
         Ok(Box::new(Recomputed::new(stored, between, &self.device)?))
     }
 
-    /// What the first module reads of an ingested split.
-    fn seen(&self, generation: &Generation, split: Split) -> Result<Box<dyn Input>> {
+    /// What the first module reads of an ingested split; each round has frozen views of its own.
+    fn seen(&self, generation: &Generation, split: Split, round: usize) -> Result<Box<dyn Input>> {
         let seed = self.pipeline.seed;
+        let before = (round * self.pipeline.view.views_of(split)) as u64;
         Ok(match &self.pipeline.view {
-            View::Images(view) => Box::new(Images::new(generation, view, split, seed)?),
+            View::Images(view) => {
+                Box::new(Images::new(generation, view, split, seed)?.views_after(before))
+            }
             View::Sound(view) => {
                 let normalise = self.normalise(view)?;
-                Box::new(Recordings::new(generation, view, normalise, split, seed)?)
+                let seen = Recordings::new(generation, view, normalise, split, seed)?;
+                Box::new(seen.views_after(before))
             }
         })
     }
 
-    /// Module `index` as its training left it.
-    pub(super) fn encoder(&self, index: usize) -> Result<Module> {
-        let encoder = self.weights(index)?.under("encoder").on(&self.device)?;
-        let maps = self.maps(index)?;
-        Module::new(&self.pipeline.modules[index].layers, maps.0.channels, &encoder)
+    /// A module as its training left it.
+    pub(super) fn encoder(&self, at: At) -> Result<Module> {
+        let encoder = self.weights(at)?.under("encoder").on(&self.device)?;
+        let maps = self.maps(at.module)?;
+        Module::new(&self.pipeline.modules[at.module].layers, maps.0.channels, &encoder)
     }
 
     /// What module `index` of the stack as it was drawn reads from a split, computed from what was
     /// ingested.
     pub(super) fn untrained_input(&self, index: usize, split: Split) -> Result<Box<dyn Input>> {
         let ingested = self.plan.generation(Step::Ingest, split, &self.dir)?;
-        let seen = self.seen(&ingested, split)?;
+        let seen = self.seen(&ingested, split, 0)?;
         let below = (0..index).map(|index| {
             let encoder = self.drawn(index)?.under("encoder").on(&self.device)?;
             let layers = &self.pipeline.modules[index].layers;
@@ -109,39 +114,44 @@ impl Run<'_> {
     }
 
     /// Removes what a process has left that was killed after it had committed its weights.
-    pub(super) fn forget_checkpoints(&self, index: usize) {
-        Checkpoints::in_folder(&self.training_folder(index)).remove();
+    pub(super) fn forget_checkpoints(&self, at: At) {
+        Checkpoints::in_folder(&self.training_folder(at)).remove();
     }
 
-    pub(super) fn train(&self, index: usize) -> Result<()> {
+    pub(super) fn train(&self, at: At) -> Result<()> {
         memory::reset_peak();
-        let folder = self.training_folder(index);
+        let index = at.module;
+        let folder = self.training_folder(at);
         durable::create_folder(&folder)?;
         let _lease = Lease::write_to(&folder)?;
         durable::remove_dead_temps(&folder)?;
-        if self.has_weights_again(index)? {
+        if self.has_weights_again(at)? {
             return Ok(());
         }
         let module = &self.pipeline.modules[index];
-        let input = self.input(index, Split::Train)?;
-        let schedule = Schedule {
+        let input = self.input(at, Split::Train)?;
+        let course = Course {
             seed: self.pipeline.seed,
             module: module.name.clone(),
             samples: input.samples(),
             views: input.views(),
             batch: self.pipeline.training.batch,
-            epochs: module.epochs,
+            epochs: module.epochs / self.plan.rounds() * (at.round + 1),
         };
-        if schedule.steps_per_epoch() == 0 {
-            let (samples, batch) = (schedule.samples, schedule.batch);
+        if course.steps_per_epoch() == 0 {
+            let (samples, batch) = (course.samples, course.batch);
             let message = format!("{samples} training samples do not fill one batch of {batch}");
             return Err(Error::failed(message).hint("lower `training.batch`, or use more samples"));
         }
 
         let checkpoints = Checkpoints::in_folder(&folder);
-        let resumed = checkpoints.load(|error| {
+        let checkpoint = checkpoints.load(|error| {
             self.progress.warn(&format!("{error}; going on from the one before"));
         })?;
+        let resumed = match checkpoint {
+            Some(checkpoint) => Some(checkpoint),
+            None => self.end_of_round_before(at)?,
+        };
         let drawn = match &resumed {
             Some((state, _)) => state.without("adam"),
             None => self.drawn(index)?,
@@ -161,16 +171,25 @@ impl Run<'_> {
             trainer.restore(&state, progress.steps)?;
             so_far = progress;
         }
-        self.train_steps(index, &mut trainer, input.as_ref(), &schedule, so_far, &folder)
+        self.train_steps(at, &mut trainer, input.as_ref(), &course, so_far, &folder)
+    }
+
+    /// The state that the round before has ended with; `None` in the first.
+    fn end_of_round_before(&self, at: At) -> Result<Option<(Parameters, Progress)>> {
+        let Some(round) = at.round.checked_sub(1) else { return Ok(None) };
+        let before = At { round, ..at };
+        let state = self.weights(before)?;
+        let steps = self.plan.training(before, &self.dir)?.map_or(0, |(_, record)| record.steps);
+        Ok(Some((state, Progress { steps, ..Progress::default() })))
     }
 
     /// Of a training that was committed and whose weights are broken: whether they have been restored.
     ///
     /// # Errors
     /// When training again cannot end with the same weights.
-    fn has_weights_again(&self, index: usize) -> Result<bool> {
-        let Some((_, record)) = self.plan.training(index, &self.dir)? else { return Ok(false) };
-        let path = self.weights_file(index);
+    fn has_weights_again(&self, at: At) -> Result<bool> {
+        let Some((_, record)) = self.plan.training(at, &self.dir)? else { return Ok(false) };
+        let path = self.weights_file(at);
         if record.read_weights(&path).is_ok() {
             damage::forget(&path)?;
             return Ok(true);
@@ -200,17 +219,17 @@ impl Run<'_> {
     /// The steps from where `trainer` is to the end, and the commit of the weights.
     fn train_steps(
         &self,
-        index: usize,
+        at: At,
         trainer: &mut Trainer,
         input: &dyn Input,
-        schedule: &Schedule,
+        course: &Course,
         mut so_far: Progress,
         folder: &Path,
     ) -> Result<()> {
-        let title = self.plan.title(Step::Train(index));
+        let title = self.plan.full_title(Step::Train(at));
         let checkpoints = Checkpoints::in_folder(folder);
         let (mut log, entries) = Log::resume(&folder.join("log.jsonl"), trainer.steps())?;
-        let last_epoch = schedule.epochs.saturating_sub(1) as u64;
+        let last_epoch = course.epochs.saturating_sub(1) as u64;
         let mut epoch = EpochMean::default();
         entries.iter().for_each(|entry| epoch.add(entry));
         let every = Duration::from_secs_f64(self.pipeline.training.checkpoint_seconds);
@@ -222,20 +241,20 @@ impl Run<'_> {
         let peak = || memory::peak().max(earlier_peak);
 
         let read_memory = self.pipeline.store.read_memory;
-        let batch_bytes = (schedule.batch * input.row_len() * size_of::<f32>()) as u64;
+        let batch_bytes = (course.batch * input.row_len() * size_of::<f32>()) as u64;
         if batch_bytes > read_memory {
             self.progress.warn(&format!(
                 "one batch of `{}` takes {}, more than `store.read_memory` ({}): one is read ahead \
                  at a time",
-                schedule.module,
+                course.module,
                 bytes_in_words(batch_bytes),
                 bytes_in_words(read_memory)
             ));
         }
-        self.progress.begin(&title, schedule.steps(), trainer.steps());
+        self.progress.begin(&title, course.steps(), trainer.steps());
         let ended = std::thread::scope(|scope| -> Result<()> {
-            let steps = trainer.steps()..schedule.steps();
-            let mut batches = feed(scope, input, schedule, steps, read_memory);
+            let steps = trainer.steps()..course.steps();
+            let mut batches = feed(scope, input, course, steps, read_memory);
             loop {
                 let waiting = Instant::now();
                 let Some(batch) = batches.next() else { return Ok(()) };
@@ -244,10 +263,10 @@ impl Run<'_> {
                 so_far.wait_seconds += waited;
                 waited_here += waited;
 
-                let purpose = format!("{}/negatives", schedule.module);
-                let mut draws = generator(schedule.seed, &purpose, &[batch.step]);
+                let purpose = format!("{}/negatives", course.module);
+                let mut draws = generator(course.seed, &purpose, &[batch.step]);
                 let samples = Samples {
-                    drawn: recipe.draw(schedule.batch, trainer.sizes(), &mut draws),
+                    drawn: recipe.draw(course.batch, trainer.sizes(), &mut draws),
                     labels: match labels.is_empty() {
                         true => Vec::new(),
                         false => batch.rows.iter().map(|row| labels[*row as usize]).collect(),
@@ -268,12 +287,12 @@ impl Run<'_> {
                 log.push(&entry)?;
                 epoch.add(&entry);
                 // The loss first: a narrow terminal cuts the end.
-                let of = format!("{}/{}", batch.epoch + 1, schedule.epochs);
+                let of = format!("{}/{}", batch.epoch + 1, course.epochs);
                 let detail = format!("{}, epoch {of}", epoch.describe(recipe.accuracy_is()));
                 self.progress.advance(trainer.steps(), &detail);
 
                 let stop = self.stop.load(Ordering::Relaxed);
-                let at_end = trainer.steps() == schedule.steps();
+                let at_end = trainer.steps() == course.steps();
                 if !at_end && (stop || saved.elapsed() >= every) {
                     log.flush()?;
                     so_far.peak_memory = peak();
@@ -290,7 +309,12 @@ impl Run<'_> {
         log.flush()?;
         ended?;
 
-        let parameters = trainer.parameters().map_err(|error| {
+        // Where rounds may follow, they go on with the optimiser as it is now.
+        let parameters = match self.pipeline.schedule {
+            Schedule::Rounds(_) => trainer.state(),
+            _ => trainer.parameters(),
+        };
+        let parameters = parameters.map_err(|error| {
             Error::failed(format!("`{title}` ended with bad weights: {error}"))
                 .hint("lower `training.learning_rate`")
         })?;
@@ -306,13 +330,13 @@ impl Run<'_> {
             device: self.device.name(),
             ..record::Training::default()
         };
-        self.commit_weights(index, &self.weights_bytes(index, &parameters)?, training)?;
+        self.commit_weights(at, &self.weights_bytes(at, &parameters)?, training)?;
         checkpoints.remove();
         let operations =
-            module::Cost::of(&self.pipeline.modules[index].layers, self.maps(index)?.0);
-        let patches = (schedule.batch * input.shape()[0]) as f64;
+            module::Cost::of(&self.pipeline.modules[at.module].layers, self.maps(at.module)?.0);
+        let patches = (course.batch * input.shape()[0]) as f64;
         self.progress.profile(
-            &self.plan.title(Step::Train(index)),
+            &title,
             &Profile {
                 wait: waited_here,
                 operations: patches * operations.operations as f64,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use gimlet_store::{damage, durable};
 use serde_json::json;
 
-use super::plan::Step;
+use super::plan::{At, Step};
 use super::{Run, record};
 use crate::error::DIFFERS;
 use crate::parameters::Parameters;
@@ -13,35 +13,35 @@ use crate::pipeline::Split;
 use crate::{Error, Kind, Result};
 
 impl Run<'_> {
-    /// The weights that the training of module `index` ended with.
-    pub(super) fn weights(&self, index: usize) -> Result<Parameters> {
-        let title = self.plan.title(Step::Train(index));
-        let Some((_, record)) = self.plan.training(index, &self.dir)? else {
+    /// The weights that the training of a module ended with.
+    pub(super) fn weights(&self, at: At) -> Result<Parameters> {
+        let title = self.plan.title(Step::Train(at));
+        let Some((_, record)) = self.plan.training(at, &self.dir)? else {
             let message = format!("`{title}` has not ended for these settings");
             return Err(Error::new(Kind::NotReady, message).hint(format!("run `gimlet {title}`")));
         };
-        let path = self.weights_file(index);
+        let path = self.weights_file(at);
         Ok(Parameters::from_safetensors(&record.read_weights(&path)?, &path)?.0)
     }
 
-    pub(super) fn weights_file(&self, index: usize) -> PathBuf {
-        let key = &self.plan.key(Step::Train(index), Split::Train).hash;
-        self.dir.weights(self.plan.module(index), key)
+    pub(super) fn weights_file(&self, at: At) -> PathBuf {
+        let key = &self.plan.key(Step::Train(at), Split::Train).hash;
+        self.dir.weights(self.plan.module(at.module), key)
     }
 
-    pub(super) fn training_folder(&self, index: usize) -> PathBuf {
-        let key = &self.plan.key(Step::Train(index), Split::Train).hash;
-        self.dir.training_folder(self.plan.module(index), key)
+    pub(super) fn training_folder(&self, at: At) -> PathBuf {
+        let key = &self.plan.key(Step::Train(at), Split::Train).hash;
+        self.dir.training_folder(self.plan.module(at.module), key)
     }
 
-    /// The file of weights of module `index`: the same bytes for the same parameters.
-    pub(super) fn weights_bytes(&self, index: usize, parameters: &Parameters) -> Result<Vec<u8>> {
-        let key = &self.plan.key(Step::Train(index), Split::Train).hash;
-        let about = json!({ "module": self.plan.module(index), "key": key, "layout": "hwio" });
+    /// The file of weights of a module: the same bytes for the same parameters.
+    pub(super) fn weights_bytes(&self, at: At, parameters: &Parameters) -> Result<Vec<u8>> {
+        let key = &self.plan.key(Step::Train(at), Split::Train).hash;
+        let about = json!({ "module": self.plan.module(at.module), "key": key, "layout": "hwio" });
         parameters.to_safetensors(&about)
     }
 
-    /// Commits a file of weights as what the training of module `index` ended with; `training` is its
+    /// Commits a file of weights as what the training of a module ended with; `training` is its
     /// record but for the key and the file, which are filled in. Of a training that was committed
     /// before, it restores the file.
     ///
@@ -49,16 +49,16 @@ impl Run<'_> {
     /// [`Kind::Damaged`] when that had ended with others.
     pub(super) fn commit_weights(
         &self,
-        index: usize,
+        at: At,
         bytes: &[u8],
         training: record::Training,
     ) -> Result<()> {
-        let key = self.plan.key(Step::Train(index), Split::Train);
+        let key = self.plan.key(Step::Train(at), Split::Train);
         let blake3 = blake3::hash(bytes).to_hex().to_string();
-        let path = self.weights_file(index);
-        let committed = self.plan.training(index, &self.dir)?;
+        let path = self.weights_file(at);
+        let committed = self.plan.training(at, &self.dir)?;
         if committed.as_ref().is_some_and(|(_, record)| record.blake3 != blake3) {
-            let (title, path) = (self.plan.title(Step::Train(index)), path.display());
+            let (title, path) = (self.plan.full_title(Step::Train(at)), path.display());
             let message =
                 format!("`{title}` was done again, and has not ended with what `{path}` was");
             return Err(Error::new(Kind::Damaged, message).hint(DIFFERS));
@@ -68,7 +68,7 @@ impl Run<'_> {
         if committed.is_some() {
             return Ok(());
         }
-        let folder = self.training_folder(index);
+        let folder = self.training_folder(at);
         let record = record::Training {
             key: key.hash.clone(),
             settings: key.settings.clone(),
@@ -77,7 +77,7 @@ impl Run<'_> {
             blake3,
             ..training
         };
-        self.dir.trainings(self.plan.module(index)).commit(|_number| record.clone())?;
+        self.dir.trainings(self.plan.module(at.module)).commit(|_number| record.clone())?;
         Ok(())
     }
 }

@@ -20,9 +20,9 @@ const MOST_AHEAD: usize = 4;
 /// Batches beyond these that the system is told of, so that the disk is ahead of the threads.
 const TOLD: usize = 2;
 
-/// Which rows each step trains on.
+/// The course of a training: which rows each step trains on.
 #[derive(Debug, Clone)]
-pub struct Schedule {
+pub struct Course {
     pub seed: u64,
     /// The module's name: two modules see the same rows in different orders.
     pub module: String,
@@ -40,7 +40,7 @@ struct Turn {
     rows: Vec<u64>,
 }
 
-impl Schedule {
+impl Course {
     /// Whole batches in one epoch; the samples left over sit the epoch out.
     pub fn steps_per_epoch(&self) -> u64 {
         (self.samples / self.batch) as u64
@@ -140,18 +140,18 @@ impl Iterator for Feed {
 pub fn feed<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     input: &'env dyn Input,
-    schedule: &'env Schedule,
+    course: &'env Course,
     steps: Range<u64>,
     memory: u64,
 ) -> Feed {
-    let batch_bytes = (schedule.batch * input.row_len() * size_of::<f32>()) as u64;
+    let batch_bytes = (course.batch * input.row_len() * size_of::<f32>()) as u64;
     let ahead = ahead(batch_bytes, memory);
     let readers = READERS.min(ahead);
     let lanes = (0..readers).map(|lane| {
         // A thread that waits to hand a batch over holds it: that one is not in the channel.
         let (sender, receiver) = sync_channel((ahead + lane) / readers - 1);
         let (used, returned) = channel();
-        let mut turns = schedule.turns(steps.start + lane as u64..steps.end, readers);
+        let mut turns = course.turns(steps.start + lane as u64..steps.end, readers);
         let mut told = VecDeque::new();
         scope.spawn(move || {
             loop {
@@ -178,32 +178,32 @@ pub fn feed<'scope, 'env>(
 mod tests {
     use super::*;
 
-    fn schedule(views: usize) -> Schedule {
-        Schedule { seed: 1, module: "a".into(), samples: 10, views, batch: 3, epochs: 2 }
+    fn course(views: usize) -> Course {
+        Course { seed: 1, module: "a".into(), samples: 10, views, batch: 3, epochs: 2 }
     }
 
-    fn rows(schedule: &Schedule, steps: Range<u64>) -> Vec<Vec<u64>> {
-        schedule.turns(steps, 1).map(|turn| turn.rows).collect()
+    fn rows(course: &Course, steps: Range<u64>) -> Vec<Vec<u64>> {
+        course.turns(steps, 1).map(|turn| turn.rows).collect()
     }
 
     #[test]
     fn an_epoch_visits_every_sample_once_and_a_later_start_changes_nothing() {
-        let schedule = schedule(1);
-        let all = rows(&schedule, 0..schedule.steps());
+        let course = course(1);
+        let all = rows(&course, 0..course.steps());
         assert_eq!(all.len(), 6);
         let mut first: Vec<u64> = all[..3].concat();
         first.sort_unstable();
         first.dedup();
         assert_eq!(first.len(), 9, "no row twice in an epoch");
         assert_ne!(all[..3], all[3..], "epochs differ");
-        assert_eq!(all[4..], rows(&schedule, 4..6));
-        let odd: Vec<u64> = schedule.turns(1..6, 2).map(|turn| turn.step).collect();
+        assert_eq!(all[4..], rows(&course, 4..6));
+        let odd: Vec<u64> = course.turns(1..6, 2).map(|turn| turn.step).collect();
         assert_eq!(odd, [1, 3, 5]);
     }
 
     #[test]
     fn as_many_epochs_as_views_see_every_view_of_a_sample_once() {
-        let (one, three) = (schedule(1), Schedule { epochs: 3, ..schedule(3) });
+        let (one, three) = (course(1), Course { epochs: 3, ..course(3) });
         assert_eq!(one.steps_per_epoch(), three.steps_per_epoch());
         let samples = |rows: Vec<Vec<u64>>| -> Vec<u64> {
             rows.concat().into_iter().map(|row| row % 10).collect()

@@ -93,6 +93,8 @@ pub struct Images {
     view: ImageView,
     split: Split,
     seed: u64,
+    /// Frozen views of each sample that were drawn for earlier generations.
+    views_before: u64,
     image: (usize, usize),
     shape: PatchShape,
 }
@@ -112,7 +114,14 @@ impl Images {
         };
         let shape = view::patch_shape(view, image)?;
         let keys = reader.keys()?;
-        Ok(Self { reader, keys, view: view.clone(), split, seed, image, shape })
+        let view = view.clone();
+        Ok(Self { reader, keys, view, split, seed, views_before: 0, image, shape })
+    }
+
+    /// The same with other frozen views than the first: those after so many.
+    #[must_use]
+    pub fn views_after(self, views_before: u64) -> Self {
+        Self { views_before, ..self }
     }
 
     /// The sample and the frame of a row.
@@ -120,7 +129,9 @@ impl Images {
         let samples = self.samples() as u64;
         let sample = (row % samples) as usize;
         let framing = match look {
-            Look::Frozen => Framing::frozen(self.split, self.seed, row / samples),
+            Look::Frozen => {
+                Framing::frozen(self.split, self.seed, self.views_before + row / samples)
+            }
             Look::Fresh { epoch } => Framing::fresh(self.seed, epoch),
         };
         (sample, framing.frame(&self.view, self.image, self.keys.ids[sample]))
@@ -146,7 +157,7 @@ impl Input for Images {
         let mut attributes = [(); 4].map(|()| Vec::with_capacity(self.rows()));
         for row in 0..self.rows() as u64 {
             let (_, frame) = self.frame(row, Look::Frozen);
-            let view = row / self.samples() as u64;
+            let view = self.views_before + row / self.samples() as u64;
             let values =
                 [view as i64, frame.top as i64, frame.left as i64, i64::from(frame.flipped)];
             attributes.iter_mut().zip(values).for_each(|(all, value)| all.push(value));

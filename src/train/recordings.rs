@@ -27,6 +27,8 @@ pub struct Recordings {
     normalise: Normalise,
     split: Split,
     seed: u64,
+    /// Frozen views of each recording that were drawn for earlier generations.
+    views_before: u64,
 }
 
 impl Recordings {
@@ -54,7 +56,14 @@ impl Recordings {
         let samples = keys.attributes[place].iter().map(|it| (*it).max(0) as usize);
         let samples = samples.map(|it| it.min(longest)).collect();
         let view = view.clone();
-        Ok(Self { reader, keys, samples, longest, view, normalise, split, seed })
+        let views_before = 0;
+        Ok(Self { reader, keys, samples, longest, view, normalise, split, seed, views_before })
+    }
+
+    /// The same with other frozen views than the first: those after so many.
+    #[must_use]
+    pub fn views_after(self, views_before: u64) -> Self {
+        Self { views_before, ..self }
     }
 
     /// The recording of a row, and where its window starts.
@@ -62,7 +71,7 @@ impl Recordings {
         let count = self.samples.len() as u64;
         let recording = (row % count) as usize;
         let framing = match look {
-            Look::Frozen => Framing::frozen(self.split, self.seed, row / count),
+            Look::Frozen => Framing::frozen(self.split, self.seed, self.views_before + row / count),
             Look::Fresh { epoch } => Framing::fresh(self.seed, epoch),
         };
         let mut draws = framing.draws(self.keys.ids[recording]);
@@ -91,7 +100,7 @@ impl Input for Recordings {
     fn keys(&self) -> Result<Keys> {
         let (views, count) = (self.views(), self.samples.len() as u64);
         let rows = 0..self.rows() as u64;
-        let view = rows.clone().map(|row| (row / count) as i64).collect();
+        let view = rows.clone().map(|row| (self.views_before + row / count) as i64).collect();
         let start = rows.map(|row| self.place(row, Look::Frozen).1 as i64).collect();
         Ok(Keys {
             ids: self.keys.ids.repeat(views),

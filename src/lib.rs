@@ -11,6 +11,7 @@ pub mod module;
 pub mod parameters;
 pub mod pipeline;
 pub mod probe;
+mod processes;
 pub mod random;
 pub mod source;
 pub mod stage;

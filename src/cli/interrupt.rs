@@ -1,6 +1,9 @@
 //! Ctrl-C and SIGTERM: the step in hand ends, its state is saved, and the process exits with 130.
 
+use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::processes::SUPERVISED;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
@@ -15,4 +18,16 @@ pub fn flag() -> &'static AtomicBool {
     // A handler that is there already does the same.
     let _ = ctrlc::set_handler(handler);
     &STOP
+}
+
+/// Has a process that another one of this program has started stop when that is no more.
+pub fn with_supervisor() {
+    if std::env::var_os(SUPERVISED).is_none() {
+        return;
+    }
+    std::thread::spawn(|| {
+        // Nothing is ever written there.
+        let _ = std::io::stdin().read(&mut [0]);
+        STOP.store(true, Ordering::Relaxed);
+    });
 }

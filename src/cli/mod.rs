@@ -21,6 +21,8 @@ mod status;
 mod table;
 mod train;
 mod verify;
+mod worker;
+mod workers;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,6 +63,8 @@ enum Command {
     Ingest(ingest::IngestArgs),
     /// Train one module on what its predecessor wrote
     Train(train::TrainArgs),
+    /// Train one module of an `async` schedule on what its predecessor writes meanwhile
+    Worker(worker::WorkerArgs),
     /// Write what a trained module makes of its input, as the next module's dataset
     Encode(encode::EncodeArgs),
     /// Judge every encoded module, and its untrained twin, by a linear classifier
@@ -124,6 +128,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let printer = Printer::new(cli.output.quiet);
     init_tracing();
+    interrupt::with_supervisor();
     open_files::allow_as_many_as_possible();
     if let Some(threads) = cli.output.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
@@ -135,6 +140,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args, &printer),
         Command::Ingest(args) => ingest::run(args, &printer),
         Command::Train(args) => train::run(args, &printer),
+        Command::Worker(args) => worker::run(args, &printer),
         Command::Encode(args) => encode::run(args, &printer),
         Command::Probe(args) => probe::run(args, &printer),
         Command::Embed(args) => embed::run(args, &printer),

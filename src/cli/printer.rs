@@ -37,6 +37,11 @@ impl Printer {
         }
     }
 
+    /// What another process of this program has said on its stderr.
+    pub fn forward(&self, from: &str, line: &str) {
+        let _ = writeln!(anstream::stderr(), "{from}: {line}");
+    }
+
     /// Something that may be wrong, on stderr.
     pub fn warn(&self, text: &str) {
         let _ = writeln!(anstream::stderr(), "\x1b[1;33mwarning\x1b[0m: {text}");

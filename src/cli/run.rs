@@ -4,8 +4,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::printer::Printer;
-use super::{DeviceArgs, JsonArgs, PipelineArgs, session, table};
-use crate::stage::report;
+use super::{DeviceArgs, JsonArgs, PipelineArgs, session, table, workers};
+use crate::pipeline::Schedule;
+use crate::stage::{Step, report};
 
 #[derive(Args)]
 pub struct RunArgs {
@@ -19,9 +20,21 @@ pub struct RunArgs {
 
 pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
     let (name, dir, stages, rows) = args.pipeline.with_run(&args.device, printer, |run| {
+        let is_async = matches!(run.pipeline.schedule, Schedule::Async(_));
         let wanted = run.plan.wanted(&run.dir)?;
         run.check_room(&wanted)?;
+        let mut trained = false;
         for step in wanted {
+            if is_async && matches!(step, Step::Train(_)) {
+                if !trained && !run.plan.is_done(step, &run.dir)? {
+                    // All modules at once.
+                    workers::train(run, &args.pipeline, &args.device, printer)?;
+                    trained = true;
+                }
+                if trained {
+                    continue;
+                }
+            }
             session::step(run, step, printer)?;
         }
         let stages = run.plan.status(&run.dir)?;

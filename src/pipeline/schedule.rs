@@ -6,7 +6,7 @@ use super::bounds::{COUNT, optional_number, optional_whole};
 use super::modules::Planned;
 use super::origin::Fault;
 use super::raw;
-use super::settings::{Async, Rounds, Schedule, ScheduleKind, Store, Training};
+use super::settings::{Activations, Async, Rounds, Schedule, ScheduleKind, Store, Training};
 
 /// The schedule; in rounds it also says how many epochs every module trains.
 pub fn resolve(
@@ -27,11 +27,14 @@ pub fn resolve(
             check_noise(training)?;
             Schedule::Simultaneous
         }
-        ScheduleKind::Async => Schedule::Async(Async {
-            sync_every: optional_whole(&raw.sync_every, "sync_every", COUNT)?.unwrap_or(1),
-            max_staleness: optional_whole(&raw.max_staleness, "max_staleness", COUNT)?,
-            replay,
-        }),
+        ScheduleKind::Async => {
+            check_stored(modules)?;
+            Schedule::Async(Async {
+                sync_every: optional_whole(&raw.sync_every, "sync_every", COUNT)?.unwrap_or(1),
+                max_staleness: optional_whole(&raw.max_staleness, "max_staleness", COUNT)?,
+                replay,
+            })
+        }
         ScheduleKind::Rounds => {
             let (rounds, epochs) = rounds(raw, training)?;
             for Planned { module, own_epochs, .. } in modules {
@@ -87,6 +90,23 @@ fn check_replay(raw: &raw::Schedule, store: &Store) -> Result<(), Fault> {
             Err(Fault::at(replay.span(), message).hint("set `store.keep_generations` to 2 or more"))
         }
         _ => Ok(()),
+    }
+}
+
+/// Workers have nothing of each other but what is stored.
+fn check_stored(modules: &[Planned]) -> Result<(), Fault> {
+    let readers = modules.len().saturating_sub(1);
+    let hidden = |it: &&Planned| it.module.activations == Activations::Recompute;
+    match modules.iter().take(readers).find(hidden) {
+        Some(Planned { module, .. }) => {
+            let message = format!(
+                "the activations of `{}` are recomputed, and in an `async` schedule the next module \
+                 has to read them",
+                module.name
+            );
+            Err(Fault::of_file(message).hint("set `activations = \"store\"`"))
+        }
+        None => Ok(()),
     }
 }
 

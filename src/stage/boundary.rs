@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::cost::Costs;
 use crate::Result;
 use crate::module;
-use crate::pipeline::{Activations, Pipeline, bytes_in_words};
+use crate::pipeline::{Activations, Pipeline, Schedule, bytes_in_words};
 
 /// What becomes of one module's activations, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,7 +30,14 @@ pub fn resolve<'a>(
     let wanted: Vec<Activations> = pipeline.modules.iter().map(|it| it.activations).collect();
     let mut why = vec!["as the pipeline says".to_owned(); wanted.len()];
     let mut stored: Vec<bool> = wanted.iter().map(|it| *it != Activations::Recompute).collect();
-    if wanted.contains(&Activations::Auto) {
+    if matches!(pipeline.schedule, Schedule::Async(_)) {
+        stored[..wanted.len() - 1].fill(true);
+        why.fill("async: the next module reads them".to_owned());
+        if let (Some(stored), Some(why)) = (stored.last_mut(), why.last_mut()) {
+            *stored = wanted.last() == Some(&Activations::Store);
+            *why = "as the pipeline says".to_owned();
+        }
+    } else if wanted.contains(&Activations::Auto) {
         choose(&costs()?, &wanted, &mut stored, &mut why);
     }
     let mut channels = pipeline.view.channels();

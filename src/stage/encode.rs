@@ -7,7 +7,9 @@ use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
 use candle_core::Tensor;
-use gimlet_store::{Compression, CompressionSetting, Keys, Rows, Schema, Spec, Values, Writer};
+use gimlet_store::{
+    Compression, CompressionSetting, Generation, Keys, Rows, Schema, Spec, Values, Writer,
+};
 use serde_json::json;
 
 use super::key::Key;
@@ -20,7 +22,7 @@ use crate::kernel::activation::relu;
 use crate::kernel::with_all_values;
 use crate::module::{self, Module};
 use crate::pipeline::{self, Split};
-use crate::train::input::Look;
+use crate::train::input::{Input, Look};
 
 /// Rows that go through a module at once.
 pub(super) const BATCH: usize = 16;
@@ -36,50 +38,64 @@ impl Run<'_> {
                 continue;
             }
             memory::reset_peak();
-            let started = Instant::now();
-            let input = self.input(at, split)?;
-            let maps = self.maps(index)?;
-            let module = self.encoder(at)?;
-            let [patches, ..] = input.shape();
-            let pooling = self.pooling()?;
-            let boundary = self.plan.boundary(index);
-            let store = &self.pipeline.store;
-            let mut columns = vec![pooled_column(pooling, maps.1)];
-            let mut compression = CompressionSetting::Fixed(Compression::None);
-            if boundary.stored {
-                columns.insert(0, activation_column(store.dtype, patches, maps.1));
-                compression = setting(store.compression);
-            }
-            let dataset = self.dir.dataset(self.plan.module(index), split);
-            let key = self.plan.key(step, split);
-            let schema = Schema { columns, ..self.schema_like(at, split)? };
-            let keys = input.keys()?;
-            let spec = Spec { compression, ..self.spec(schema, key, input.rows()) };
-            let writer = dataset.begin(spec)?;
-
+            let (input, module) = (self.input(at, split)?, self.encoder(at)?);
             let title = format!("{} {}", self.plan.full_title(step), split.name());
-            self.progress.begin(&title, input.rows() as u64, writer.rows_done());
-            let mut read = None;
-            let make = |rows: &[u64]| {
-                let batch = input.tensor(rows, Look::Frozen, read.take())?;
-                let maps = device::home(&module.forward(&self.device.take(&batch)?)?)?;
-                read = Some(batch);
-                let pooled = module::pooled(&maps, pooling)?;
-                Ok(vec![match (boundary.stored, boundary.relu) {
-                    (true, true) => vec![relu(&maps)?, pooled],
-                    (true, false) => vec![maps, pooled],
-                    (false, _) => vec![pooled],
-                }])
-            };
-            for writer in self.write(vec![writer], &keys, input.rows() as u64, make)? {
-                for (column, choice) in writer.compression() {
-                    self.progress.note(&format!("`{column}`: {choice}"));
-                }
-                let generation = self.commit(writer, started)?;
-                self.progress.end(&format!("{} rows", generation.rows()));
-            }
+            let key = self.plan.key(step, split);
+            self.encode_split(index, split, key, input.as_ref(), &module, &title)?;
         }
         Ok(())
+    }
+
+    /// Writes what `module`, which is module `index`, makes of `input` in its frozen views, as a
+    /// generation of the module's dataset.
+    pub(super) fn encode_split(
+        &self,
+        index: usize,
+        split: Split,
+        key: &Key,
+        input: &dyn Input,
+        module: &Module,
+        title: &str,
+    ) -> Result<Generation> {
+        let started = Instant::now();
+        let maps = self.maps(index)?;
+        let [patches, ..] = input.shape();
+        let pooling = self.pooling()?;
+        let boundary = self.plan.boundary(index);
+        let store = &self.pipeline.store;
+        let mut columns = vec![pooled_column(pooling, maps.1)];
+        let mut compression = CompressionSetting::Fixed(Compression::None);
+        if boundary.stored {
+            columns.insert(0, activation_column(store.dtype, patches, maps.1));
+            compression = setting(store.compression);
+        }
+        let dataset = self.dir.dataset(self.plan.module(index), split);
+        let schema = Schema { columns, ..self.schema_like(split)? };
+        let keys = input.keys()?;
+        let spec = Spec { compression, ..self.spec(schema, key, input.rows()) };
+        let writer = dataset.begin(spec)?;
+
+        self.progress.begin(title, input.rows() as u64, writer.rows_done());
+        let mut read = None;
+        let make = |rows: &[u64]| {
+            let batch = input.tensor(rows, Look::Frozen, read.take())?;
+            let maps = device::home(&module.forward(&self.device.take(&batch)?)?)?;
+            read = Some(batch);
+            let pooled = module::pooled(&maps, pooling)?;
+            Ok(vec![match (boundary.stored, boundary.relu) {
+                (true, true) => vec![relu(&maps)?, pooled],
+                (true, false) => vec![maps, pooled],
+                (false, _) => vec![pooled],
+            }])
+        };
+        let mut written = self.write(vec![writer], &keys, input.rows() as u64, make)?;
+        let writer = written.remove(0);
+        for (column, choice) in writer.compression() {
+            self.progress.note(&format!("`{column}`: {choice}"));
+        }
+        let generation = self.commit(writer, started)?;
+        self.progress.end(&format!("{} rows", generation.rows()));
+        Ok(generation)
     }
 
     /// The first view of every sample through the stack as it was drawn.
@@ -93,7 +109,7 @@ impl Run<'_> {
             let input = self.input(FIRST, split)?;
             let pooling = self.pooling()?;
             let key = self.plan.key(Step::Untrained, split);
-            let (keys, schema) = (input.keys()?, self.schema_like(FIRST, split)?);
+            let (keys, schema) = (input.keys()?, self.schema_like(split)?);
             let samples = input.samples() as u64;
             let mut stack = Vec::new();
             let mut writers = Vec::new();
@@ -176,7 +192,7 @@ impl Run<'_> {
         })
     }
 
-    fn commit(&self, writer: Writer, started: Instant) -> Result<gimlet_store::Generation> {
+    fn commit(&self, writer: Writer, started: Instant) -> Result<Generation> {
         let seconds = started.elapsed().as_secs_f64();
         Ok(writer.commit(json!({ "seconds": seconds, "peak_memory": memory::peak() }))?)
     }
@@ -194,10 +210,10 @@ impl Run<'_> {
         }
     }
 
-    /// A schema with the attributes of activations and the label names of the rows that a module
-    /// reads, and no columns yet.
-    fn schema_like(&self, at: At, split: Split) -> Result<Schema> {
-        let input = self.plan.generation(self.plan.source(at), split, &self.dir)?;
+    /// A schema with the attributes of activations and the label names of a split's samples, and no
+    /// columns yet.
+    fn schema_like(&self, split: Split) -> Result<Schema> {
+        let input = self.plan.generation(Step::Ingest, split, &self.dir)?;
         let label_names = input.manifest().schema.label_names.clone();
         let attributes = self.pipeline.view.attributes().iter().map(|it| it.to_string()).collect();
         Ok(Schema { columns: vec![], source: false, label_names, attributes })

@@ -15,6 +15,7 @@ mod extent;
 pub mod forecast;
 pub mod gc;
 mod held_out;
+mod held_up;
 mod hops;
 mod import;
 mod ingest;
@@ -29,6 +30,7 @@ pub mod needs;
 pub mod plan;
 mod probe;
 pub mod progress;
+mod published;
 pub mod record;
 pub mod report;
 pub mod room;
@@ -38,6 +40,7 @@ pub mod status;
 mod train;
 pub mod verify;
 mod weights;
+mod worker;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -45,7 +48,7 @@ pub use plan::{At, Plan, Step};
 pub use run_dir::RunDir;
 
 use crate::device::Device;
-use crate::pipeline::{Pipeline, Split};
+use crate::pipeline::{Pipeline, Schedule, Split};
 use crate::{Error, Kind, Result};
 use needs::{Needs, Quiet};
 use progress::Progress;
@@ -126,7 +129,10 @@ impl<'a> Run<'a> {
         let worked = match step {
             Step::Ingest => self.ingest(),
             Step::Untrained => self.encode_untrained(),
-            Step::Train(at) => self.train(at),
+            Step::Train(at) => match &self.pipeline.schedule {
+                Schedule::Async(schedule) => self.work(at, schedule),
+                _ => self.train(at),
+            },
             Step::Encode(at) => self.encode(at),
             Step::Probe(module) => self.probe(module),
         };

@@ -19,7 +19,7 @@ use crate::{Error, Kind, Result};
 
 /// Raised when a step would compute something else from the same settings: what was made before is
 /// stale then.
-const METHOD_VERSION: u32 = 4;
+pub(super) const METHOD_VERSION: u32 = 4;
 
 /// One step of a run; modules are counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +46,7 @@ pub struct Plan {
     names: Vec<String>,
     /// Of the train and the test split.
     samples: [u64; 2],
+    is_async: bool,
     boundaries: Vec<Boundary>,
     /// Of each boundary, whether it is stored.
     stored: Vec<bool>,
@@ -149,6 +150,7 @@ impl Plan {
         Ok(Self {
             names,
             samples,
+            is_async: matches!(pipeline.schedule, Schedule::Async(_)),
             boundaries,
             stored,
             ingest,
@@ -226,6 +228,8 @@ impl Plan {
         match step {
             Step::Ingest => vec![],
             Step::Untrained => vec![Step::Ingest],
+            // What its predecessor has written comes and goes.
+            Step::Train(_) if self.is_async => vec![Step::Ingest],
             Step::Train(at) => {
                 let before = at.round.checked_sub(1).map(|round| Step::Train(At { round, ..at }));
                 let replayed = self.replayed(at).flat_map(of_module);

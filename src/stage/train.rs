@@ -43,7 +43,12 @@ impl Run<'_> {
     }
 
     /// What the first module reads of an ingested split; each round has frozen views of its own.
-    fn seen(&self, generation: &Generation, split: Split, round: usize) -> Result<Box<dyn Input>> {
+    pub(super) fn seen(
+        &self,
+        generation: &Generation,
+        split: Split,
+        round: usize,
+    ) -> Result<Box<dyn Input>> {
         let seed = self.pipeline.seed;
         let before = (round * self.pipeline.view.views_of(split)) as u64;
         Ok(match &self.pipeline.view {
@@ -138,11 +143,7 @@ impl Run<'_> {
             batch: self.pipeline.training.batch,
             epochs: module.epochs / self.plan.rounds() * (at.round + 1),
         };
-        if course.steps_per_epoch() == 0 {
-            let (samples, batch) = (course.samples, course.batch);
-            let message = format!("{samples} training samples do not fill one batch of {batch}");
-            return Err(Error::failed(message).hint("lower `training.batch`, or use more samples"));
-        }
+        course.check()?;
 
         let checkpoints = Checkpoints::in_folder(&folder);
         let checkpoint = checkpoints.load(|error| {
@@ -152,6 +153,17 @@ impl Run<'_> {
             Some(checkpoint) => Some(checkpoint),
             None => self.end_of_round_before(at)?,
         };
+        let (mut trainer, so_far) = self.trainer(index, resumed)?;
+        self.train_steps(at, &mut trainer, input.as_ref(), &course, so_far, &folder)
+    }
+
+    /// What trains module `index`: as it was drawn, or from where it was stopped.
+    pub(super) fn trainer(
+        &self,
+        index: usize,
+        resumed: Option<(Parameters, Progress)>,
+    ) -> Result<(Trainer, Progress)> {
+        let (module, training) = (&self.pipeline.modules[index], &self.pipeline.training);
         let drawn = match &resumed {
             Some((state, _)) => state.without("adam"),
             None => self.drawn(index)?,
@@ -165,13 +177,13 @@ impl Run<'_> {
             &drawn.on(&self.device)?,
         )?
         .pooling(self.pooling()?)
-        .saving_memory(self.pipeline.training.micro_batch, self.pipeline.training.recompute);
+        .saving_memory(training.micro_batch, training.recompute);
         let mut so_far = Progress::default();
         if let Some((state, progress)) = resumed {
             trainer.restore(&state, progress.steps)?;
             so_far = progress;
         }
-        self.train_steps(at, &mut trainer, input.as_ref(), &course, so_far, &folder)
+        Ok((trainer, so_far))
     }
 
     /// The state that the round before has ended with; `None` in the first.
@@ -282,6 +294,7 @@ impl Run<'_> {
                     epoch: batch.epoch,
                     loss: step.loss,
                     accuracy: step.accuracy,
+                    generation: None,
                     seconds: so_far.seconds,
                 };
                 log.push(&entry)?;
@@ -355,7 +368,7 @@ impl Run<'_> {
     }
 
     /// The error of a step that ended in something that is not a number.
-    fn diverged(
+    pub(super) fn diverged(
         &self,
         title: &str,
         batch: &crate::train::feed::Batch,
@@ -380,7 +393,7 @@ impl Run<'_> {
 
 /// Mean loss and accuracy over the entries of the newest epoch.
 #[derive(Default)]
-struct EpochMean {
+pub(super) struct EpochMean {
     epoch: u64,
     entries: u64,
     loss: f64,
@@ -389,7 +402,7 @@ struct EpochMean {
 }
 
 impl EpochMean {
-    fn add(&mut self, entry: &Entry) {
+    pub(super) fn add(&mut self, entry: &Entry) {
         if entry.epoch != self.epoch {
             *self = Self { epoch: entry.epoch, ..Self::default() };
         }
@@ -398,14 +411,14 @@ impl EpochMean {
         self.accuracy = entry.accuracy.map(|it| self.accuracy.unwrap_or(0.0) + it);
     }
 
-    fn of(&self, epoch: u64) -> (f64, Option<f64>) {
+    pub(super) fn of(&self, epoch: u64) -> (f64, Option<f64>) {
         debug_assert_eq!(self.epoch, epoch);
         let entries = self.entries.max(1) as f64;
         (self.loss / entries, self.accuracy.map(|sum| sum / entries))
     }
 
     /// `accuracy_is` says what the accuracy is.
-    fn describe(&self, accuracy_is: &str) -> String {
+    pub(super) fn describe(&self, accuracy_is: &str) -> String {
         let (loss, accuracy) = self.of(self.epoch);
         match accuracy {
             Some(accuracy) => format!("loss {loss:.3}, {accuracy_is} {:.1} %", 100.0 * accuracy),

@@ -19,6 +19,9 @@ pub struct Progress {
     pub wait_seconds: f64,
     /// The highest resident memory of the process in any attempt, in bytes; where the system tells.
     pub peak_memory: Option<u64>,
+    /// The key of the generation that is being written of a module that trains on, if one is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publishing: Option<String>,
 }
 
 /// A file that holds the newest checkpoint, and beside it the one before.

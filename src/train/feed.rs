@@ -8,8 +8,8 @@ use std::thread::Scope;
 use candle_core::Tensor;
 
 use super::input::{Input, Look};
-use crate::Result;
 use crate::random::generator;
+use crate::{Error, Result};
 
 /// Threads that read; each has every so many-th batch to itself.
 pub const READERS: usize = 2;
@@ -49,6 +49,19 @@ impl Course {
     /// Steps in the whole run.
     pub fn steps(&self) -> u64 {
         self.steps_per_epoch() * self.epochs as u64
+    }
+
+    /// Fails when an epoch has no step.
+    ///
+    /// # Errors
+    /// [`Kind::Failed`](crate::Kind::Failed), saying of how many samples.
+    pub fn check(&self) -> Result<()> {
+        if self.steps_per_epoch() > 0 {
+            return Ok(());
+        }
+        let (samples, batch) = (self.samples, self.batch);
+        let message = format!("{samples} training samples do not fill one batch of {batch}");
+        Err(Error::failed(message).hint("lower `training.batch`, or use more samples"))
     }
 
     /// The epoch of a step, both from 0.

@@ -20,6 +20,9 @@ pub struct Entry {
     /// The share of predictions that were right, where there is a right and a wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
+    /// The generation of its input, where that changes as it trains.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
     /// Seconds of training up to the end of the step, over all attempts.
     pub seconds: f64,
 }

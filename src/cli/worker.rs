@@ -1,0 +1,36 @@
+//! `gimlet worker`: one module of an `async` schedule, in this process.
+
+use clap::Args;
+
+use super::printer::Printer;
+use super::{DeviceArgs, PipelineArgs, session};
+use crate::pipeline::Schedule;
+use crate::stage::{At, Step};
+use crate::{Error, Kind};
+
+#[derive(Args)]
+pub struct WorkerArgs {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// The module's name
+    #[arg(long)]
+    module: String,
+}
+
+pub fn run(args: WorkerArgs, printer: &Printer) -> anyhow::Result<()> {
+    Ok(args.pipeline.with_run(&args.device, printer, |run| {
+        let module = session::module(run.pipeline, &args.module)?;
+        if !matches!(run.pipeline.schedule, Schedule::Async(_)) {
+            let message = format!(
+                "a worker is for a schedule of kind `async`; `{}` is `{}`",
+                run.pipeline.name,
+                run.pipeline.schedule.name()
+            );
+            let hint = "add `--set schedule.kind=async`, or run `gimlet train`";
+            return Err(Error::new(Kind::Usage, message).hint(hint));
+        }
+        session::step(run, Step::Train(At { module, round: 0 }), printer)
+    })?)
+}

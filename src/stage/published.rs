@@ -1,0 +1,180 @@
+//! What a worker has published: the generations of its module's training split that its training wrote
+//! on its way.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::time::Duration;
+
+use gimlet_store::gc::{Kind, Policy, Shelf};
+use gimlet_store::{Dataset, Generation};
+use serde_json::{Value, json};
+
+use super::held_up::BETWEEN_LOOKS;
+use super::key::Key;
+use super::plan::{At, METHOD_VERSION, Step, json_of};
+use super::{Run, needs};
+use crate::Result;
+use crate::pipeline::{Split, View};
+
+/// What [`Key::settings`] of such a generation call the step that wrote it.
+const STEP: &str = "publish";
+
+/// The generations that the training of one module has published.
+pub struct Published<'r, 'a> {
+    run: &'r Run<'a>,
+    at: At,
+    dataset: Dataset,
+    /// The key of the training.
+    training: String,
+    /// The highest number that was looked at.
+    seen: Cell<u64>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publication {
+    /// Of the generation.
+    pub number: u64,
+    pub key: String,
+    /// Steps that the module had trained.
+    pub step: u64,
+}
+
+impl<'r, 'a> Published<'r, 'a> {
+    pub fn of(run: &'r Run<'a>, at: At) -> Self {
+        let dataset = run.dir.dataset(run.plan.module(at.module), Split::Train);
+        let training = run.plan.key(Step::Train(at), Split::Train).hash.clone();
+        Self { run, at, dataset, training, seen: Cell::new(0) }
+    }
+
+    /// All that are there, newest first. Damaged ones are passed over.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn all(&self) -> Result<Vec<Publication>> {
+        let mut all = Vec::new();
+        for generation in self.dataset.readable()? {
+            all.extend(self.publication(&generation?));
+        }
+        Ok(all)
+    }
+
+    /// The newest.
+    ///
+    /// # Errors
+    /// As [`Self::all`].
+    pub fn newest(&self) -> Result<Option<Publication>> {
+        for generation in self.dataset.readable()? {
+            if let Some(found) = self.publication(&generation?) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether there is a newer one than this generation. Costs no more than a listing as long as the
+    /// dataset has none that was not looked at.
+    ///
+    /// # Errors
+    /// As [`Self::all`].
+    pub fn is_newer_than(&self, number: u64) -> Result<bool> {
+        let newest = self.dataset.generations()?.first().copied().unwrap_or(0);
+        if newest <= number.max(self.seen.get()) {
+            return Ok(false);
+        }
+        self.seen.set(newest);
+        Ok(self.newest()?.is_some_and(|it| it.number > number))
+    }
+
+    /// The generation of one that is there.
+    ///
+    /// # Errors
+    /// When it has gone, or is damaged.
+    pub fn generation(&self, number: u64) -> Result<Generation> {
+        Ok(self.dataset.generation(number)?)
+    }
+
+    fn publication(&self, generation: &Generation) -> Option<Publication> {
+        let manifest = generation.manifest();
+        let settings = &manifest.settings;
+        let ours = settings["step"] == STEP && settings["training"] == self.training.as_str();
+        let step = settings["steps"].as_u64().filter(|_| ours)?;
+        Some(Publication { number: generation.number(), key: manifest.key.clone(), step })
+    }
+
+    /// The key of what the module makes, after `step` steps and as many publications as `before`, with
+    /// weights of this hash of the rows of `input`.
+    ///
+    /// # Errors
+    /// When the settings cannot be described.
+    pub fn key(&self, step: u64, before: u64, weights: &str, input: &str) -> Result<Key> {
+        let (pipeline, store) = (self.run.pipeline, &self.run.pipeline.store);
+        let view = match (self.at.module, &pipeline.view) {
+            (0, View::Images(view)) => json!({ "views": view.views, "drawn_before": before }),
+            (0, View::Sound(view)) => json!({ "views": view.views, "drawn_before": before }),
+            _ => Value::Null,
+        };
+        Ok(Key::of(json!({
+            "step": STEP, "method": METHOD_VERSION, "split": Split::Train.name(),
+            "training": self.training, "steps": step, "view": view,
+            "store": {
+                "relu": self.run.plan.boundary(self.at.module).relu,
+                "dtype": json_of(&store.dtype)?, "compression": json_of(&store.compression)?,
+                "rows_per_part": store.rows_per_part,
+            },
+            "input": { "weights": weights, "rows": input },
+        })))
+    }
+
+    /// Removes all but the newest `store.keep_generations`, and the attempt with the key `attempt`; waits
+    /// as long as somebody reads more than these.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Interrupted`] when it was asked to stop meanwhile; when something cannot be
+    /// removed.
+    pub fn make_room(&self, attempt: Option<&str>) -> Result<()> {
+        let keep = self.run.pipeline.store.keep_generations;
+        let mut told = false;
+        while self.retire(keep, attempt)? > keep {
+            if !std::mem::replace(&mut told, true) {
+                let name = self.run.plan.module(self.at.module);
+                self.run.progress.note(&format!(
+                    "`{name}` waits: its {keep} older generations (`store.keep_generations`) are still \
+                     being read"
+                ));
+            }
+            self.run.check_stop()?;
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+        Ok(())
+    }
+
+    /// Removes what is not one of the newest `keep` and what nobody reads, and says how many stay.
+    ///
+    /// # Errors
+    /// When something cannot be looked at or removed.
+    pub fn retire(&self, keep: usize, attempt: Option<&str>) -> Result<usize> {
+        let old: HashSet<String> = self.all()?.into_iter().skip(keep).map(|it| it.key).collect();
+        if !old.is_empty() || attempt.is_some() {
+            let mut needed = needs::of_all(&self.run.dir);
+            for generation in self.dataset.readable()? {
+                needed.insert(generation?.manifest().key.clone());
+            }
+            needed.retain(|key| !old.contains(key));
+            let policy = Policy { needed, keep: 0, grace: Duration::ZERO };
+            let attempt = attempt.map(|key| self.dataset.folder().join(&key[..16]));
+            let shelf = Shelf::of(&self.dataset);
+            for leftover in shelf.survey(&policy)? {
+                let goes = match leftover.kind {
+                    Kind::Record(_) => true,
+                    Kind::Attempt => Some(&leftover.path) == attempt.as_ref(),
+                    Kind::Temporary => false,
+                };
+                if goes && leftover.stays.is_none() {
+                    shelf.remove(&leftover, &policy)?;
+                }
+            }
+        }
+        Ok(self.all()?.len())
+    }
+}

@@ -1,0 +1,431 @@
+//! `async`: one module, trained in a process of its own on whatever its predecessor has written last.
+//!
+//! Workers know of each other through the store alone. A worker **publishes**: it writes what its module
+//! makes of the training split as a generation of the module's dataset, first as it was drawn, then after
+//! every `sync_every` epochs and at its end. It trains on the newest generation that its predecessor has
+//! published and takes up a newer one between two batches.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use gimlet_store::{Lease, durable};
+
+use super::held_up::HeldUp;
+use super::plan::{At, Step};
+use super::published::{Publication, Published};
+use super::status::share;
+use super::train::EpochMean;
+use super::{Run, memory, record};
+use crate::loss::Samples;
+use crate::module::Module;
+use crate::pipeline::{Async, Split};
+use crate::random::generator;
+use crate::train::checkpoint::{Checkpoints, Progress};
+use crate::train::feed::{Course, feed};
+use crate::train::input::{Activations, Input};
+use crate::train::log::{Entry, Log};
+use crate::train::trainer::Trainer;
+use crate::{Error, Result};
+
+/// What a worker trains on, from one generation to the next.
+struct Taken {
+    /// The number of the generation, and its key; of samples 0, and that of their ingest.
+    number: u64,
+    key: String,
+    /// The step it was taken up at.
+    since: u64,
+    input: Box<dyn Input>,
+}
+
+/// Why a worker has stopped training on a generation.
+enum Why {
+    /// It has come to the step it was to train up to.
+    There,
+    /// There is a newer one.
+    Newer,
+    /// It has trained on it for `max_staleness` epochs.
+    Stale,
+    /// It cannot be read any more.
+    Unreadable(Error),
+}
+
+struct Worker<'r, 'a> {
+    run: &'r Run<'a>,
+    at: At,
+    schedule: &'r Async,
+    course: Course,
+    trainer: Trainer,
+    so_far: Progress,
+    folder: PathBuf,
+    log: Log,
+    epoch: EpochMean,
+    labels: Vec<u32>,
+    saved: Instant,
+    earlier_peak: Option<u64>,
+    /// What this module publishes, unless it is the last.
+    publishes: Option<Published<'r, 'a>>,
+    /// What its predecessor publishes; `None` of the first.
+    reads: Option<Published<'r, 'a>>,
+}
+
+impl Run<'_> {
+    /// Steps that a module has trained, as far as its last checkpoint tells.
+    pub fn steps_trained(&self, module: usize) -> u64 {
+        let folder = self.training_folder(At { module, round: 0 });
+        Checkpoints::in_folder(&folder).progress().map_or(0, |it| it.steps)
+    }
+
+    /// Trains a module to its last epoch, on what its predecessor publishes.
+    pub(super) fn work(&self, at: At, schedule: &Async) -> Result<()> {
+        memory::reset_peak();
+        let folder = self.training_folder(at);
+        durable::create_folder(&folder)?;
+        let _lease = Lease::write_to(&folder)?;
+        durable::remove_dead_temps(&folder)?;
+        if let Some((_, record)) = self.plan.training(at, &self.dir)? {
+            // What it ends with depends on when others wrote: it cannot be made again.
+            record.read_weights(&self.weights_file(at)).map_err(|error| {
+                error.hint("restore the file, or begin a new run with `--run-dir DIR`")
+            })?;
+            return Ok(gimlet_store::damage::forget(&self.weights_file(at))?);
+        }
+        let mut worker = Worker::begin(self, at, schedule, folder)?;
+        worker.train()?;
+        worker.finish()
+    }
+}
+
+impl<'r, 'a> Worker<'r, 'a> {
+    fn begin(run: &'r Run<'a>, at: At, schedule: &'r Async, folder: PathBuf) -> Result<Self> {
+        let (pipeline, index) = (run.pipeline, at.module);
+        let module = &pipeline.modules[index];
+        let ingested = run.plan.generation(Step::Ingest, Split::Train, &run.dir)?;
+        let samples = ingested.rows() as usize;
+        let course = Course {
+            seed: pipeline.seed,
+            module: module.name.clone(),
+            samples,
+            views: pipeline.view.views_of(Split::Train),
+            batch: pipeline.training.batch,
+            epochs: module.epochs,
+        };
+        course.check()?;
+        let drawn = run.seen(&ingested, Split::Train, 0)?;
+        let labels = run.labels(|| drawn.keys())?;
+
+        let checkpoints = Checkpoints::in_folder(&folder);
+        let resumed = checkpoints.load(|error| {
+            run.progress.warn(&format!("{error}; going on from the one before"));
+        })?;
+        let (trainer, so_far) = run.trainer(index, resumed)?;
+        let (log, entries) = Log::resume(&folder.join("log.jsonl"), trainer.steps())?;
+        let mut epoch = EpochMean::default();
+        entries.iter().for_each(|entry| epoch.add(entry));
+        let of = |module| Published::of(run, At { module, ..at });
+        Ok(Self {
+            publishes: (index + 1 < pipeline.modules.len()).then(|| of(index)),
+            reads: index.checked_sub(1).map(of),
+            earlier_peak: so_far.peak_memory,
+            saved: Instant::now(),
+            run,
+            at,
+            schedule,
+            course,
+            trainer,
+            so_far,
+            folder,
+            log,
+            epoch,
+            labels,
+        })
+    }
+
+    /// Trains and publishes in turn, to the last epoch.
+    fn train(&mut self) -> Result<()> {
+        let mut taken = None;
+        let title = self.run.plan.title(Step::Train(self.at));
+        loop {
+            let step = self.trainer.steps();
+            if self.publishes_at(step) && !self.is_published(step)? {
+                let now = self.take(taken.take())?;
+                self.publish(step, &now)?;
+                taken = Some(now);
+            }
+            if step == self.course.steps() {
+                return Ok(());
+            }
+            let now = self.take(taken.take())?;
+            let until = self.next_stop(step);
+            self.run.progress.begin(&title, self.course.steps(), step);
+            let why = self.train_on(&now, until)?;
+            match why {
+                Why::There | Why::Stale => taken = Some(now),
+                Why::Newer => {}
+                Why::Unreadable(error) => self.replace(&now, error)?,
+            }
+        }
+    }
+
+    /// Steps between two publications.
+    fn sync_steps(&self) -> u64 {
+        self.course.steps_per_epoch() * self.schedule.sync_every as u64
+    }
+
+    fn publishes_at(&self, step: u64) -> bool {
+        step.is_multiple_of(self.sync_steps()) || step == self.course.steps()
+    }
+
+    /// The next step after `step` that it publishes at.
+    fn next_stop(&self, step: u64) -> u64 {
+        let next = (step / self.sync_steps() + 1).saturating_mul(self.sync_steps());
+        next.min(self.course.steps())
+    }
+
+    /// How many generations come before the one of `step`: each has frozen views of its own.
+    fn number_of(&self, step: u64) -> u64 {
+        step.div_ceil(self.sync_steps())
+    }
+
+    fn is_published(&self, step: u64) -> Result<bool> {
+        let Some(publishes) = &self.publishes else { return Ok(true) };
+        Ok(publishes.newest()?.is_some_and(|it| it.step >= step))
+    }
+
+    /// What to train on next: the newest generation of the predecessor, or `old` if it is that. Waits for
+    /// the first, and where the schedule says so for a newer one than `old`.
+    fn take(&mut self, mut old: Option<Taken>) -> Result<Taken> {
+        let since = self.trainer.steps();
+        let Some(reads) = &self.reads else {
+            return match old {
+                Some(old) => Ok(old),
+                None => self.samples(),
+            };
+        };
+        let started = Instant::now();
+        let mut waits = self.waits();
+        let taken = loop {
+            let newest = reads.newest()?;
+            match (newest, &old) {
+                (Some(newest), Some(held)) if newest.number == held.number => {
+                    if !self.is_stale(held) || waits.is_over()? {
+                        break old.take();
+                    }
+                }
+                (Some(newest), _) => match self.open(reads, newest.number) {
+                    Ok(input) => {
+                        let Publication { number, key, .. } = newest;
+                        break Some(Taken { number, key, since, input });
+                    }
+                    // It went between two looks, or is damaged: the next one will do.
+                    Err(error) if waits.is_over()? => return Err(error),
+                    Err(_) => {}
+                },
+                (None, Some(_)) => break old.take(),
+                (None, None) => waits.for_the_first()?,
+            }
+            self.run.check_stop()?;
+            waits.a_moment();
+        };
+        let waited = started.elapsed().as_secs_f64();
+        self.so_far.seconds += waited;
+        self.so_far.wait_seconds += waited;
+        taken.ok_or_else(|| Error::failed("there is nothing to train on"))
+    }
+
+    /// Waiting for the predecessor.
+    fn waits(&self) -> HeldUp<'r, 'a> {
+        let module = self.at.module.saturating_sub(1);
+        HeldUp::new(self.run, At { module, ..self.at })
+    }
+
+    /// Whether so many epochs were trained on it that a newer one is wanted.
+    fn is_stale(&self, taken: &Taken) -> bool {
+        let trained = self.trainer.steps() - taken.since;
+        let most = |epochs: usize| self.course.steps_per_epoch() * epochs as u64;
+        self.schedule.max_staleness.is_some_and(|epochs| trained >= most(epochs))
+    }
+
+    /// What the first module trains on.
+    fn samples(&self) -> Result<Taken> {
+        let run = self.run;
+        let ingested = run.plan.generation(Step::Ingest, Split::Train, &run.dir)?;
+        Ok(Taken {
+            number: 0,
+            key: ingested.manifest().key.clone(),
+            since: self.trainer.steps(),
+            input: run.seen(&ingested, Split::Train, 0)?,
+        })
+    }
+
+    fn open(&self, reads: &Published<'_, '_>, number: u64) -> Result<Box<dyn Input>> {
+        Ok(Box::new(Activations::new(&reads.generation(number)?, self.course.views)?))
+    }
+
+    /// Says what becomes of a generation that cannot be read any more: a newer one takes its place.
+    fn replace(&self, taken: &Taken, error: Error) -> Result<()> {
+        let Some(reads) = &self.reads else { return Err(error) };
+        let mut waits = self.waits();
+        while reads.newest()?.is_none_or(|newest| newest.number == taken.number) {
+            if waits.is_over()? {
+                return Err(error.hint(format!(
+                    "nobody writes a newer one: run `gimlet worker` for `{}`",
+                    self.run.plan.module(self.at.module - 1)
+                )));
+            }
+            self.run.check_stop()?;
+            waits.a_moment();
+        }
+        let number = taken.number;
+        self.run.progress.warn(&format!("{error}; generation {number} gives way to a newer one"));
+        Ok(())
+    }
+
+    /// Trains up to step `until`, or until there is something newer to train on.
+    fn train_on(&mut self, taken: &Taken, until: u64) -> Result<Why> {
+        let run = self.run;
+        let title = run.plan.title(Step::Train(self.at));
+        let recipe = run.pipeline.loss.recipe();
+        let every = Duration::from_secs_f64(run.pipeline.training.checkpoint_seconds);
+        let generation = (taken.number > 0).then_some(taken.number);
+        let course = self.course.clone();
+        let checkpoints = Checkpoints::in_folder(&self.folder);
+        std::thread::scope(|scope| -> Result<Why> {
+            let steps = self.trainer.steps()..until;
+            let memory = run.pipeline.store.read_memory;
+            let mut batches = feed(scope, taken.input.as_ref(), &course, steps, memory);
+            loop {
+                let waiting = Instant::now();
+                let batch = match batches.next() {
+                    None => return Ok(Why::There),
+                    Some(Err(error)) => return Ok(Why::Unreadable(error)),
+                    Some(Ok(batch)) => batch,
+                };
+                self.so_far.wait_seconds += waiting.elapsed().as_secs_f64();
+                let purpose = format!("{}/negatives", course.module);
+                let mut draws = generator(course.seed, &purpose, &[batch.step]);
+                let of_batch = batch.rows.iter();
+                let samples = Samples {
+                    drawn: recipe.draw(course.batch, self.trainer.sizes(), &mut draws),
+                    labels: match self.labels.is_empty() {
+                        true => Vec::new(),
+                        false => of_batch.map(|row| self.labels[*row as usize]).collect(),
+                    },
+                };
+                let step = self
+                    .trainer
+                    .step(&batch.input, &samples)
+                    .map_err(|error| run.diverged(&title, &batch, &checkpoints, &error))?;
+                self.so_far.seconds += waiting.elapsed().as_secs_f64();
+                self.so_far.steps = self.trainer.steps();
+                let entry = Entry {
+                    step: batch.step,
+                    epoch: batch.epoch,
+                    loss: step.loss,
+                    accuracy: step.accuracy,
+                    generation,
+                    seconds: self.so_far.seconds,
+                };
+                self.log.push(&entry)?;
+                self.epoch.add(&entry);
+                let on = generation.map_or(String::new(), |it| format!(", on generation {it}"));
+                let of = format!("{}/{}", batch.epoch + 1, course.epochs);
+                let said = self.epoch.describe(recipe.accuracy_is());
+                let detail = format!("{said}, epoch {of}{on}");
+                run.progress.advance(self.trainer.steps(), &detail);
+                batches.give_back(batch.input);
+
+                if run.stop.load(Ordering::Relaxed) || self.saved.elapsed() >= every {
+                    self.checkpoint(None)?;
+                    run.check_stop()?;
+                }
+                if self.trainer.steps() == until {
+                    return Ok(Why::There);
+                }
+                let Some(reads) = &self.reads else { continue };
+                if reads.is_newer_than(taken.number)? {
+                    return Ok(Why::Newer);
+                }
+                if self.is_stale(taken) && !self.waits().is_over_now()? {
+                    return Ok(Why::Stale);
+                }
+            }
+        })
+    }
+
+    fn checkpoint(&mut self, publishing: Option<String>) -> Result<()> {
+        self.log.flush()?;
+        self.so_far.peak_memory = memory::peak().max(self.earlier_peak);
+        self.so_far.publishing = publishing;
+        let state = self.trainer.state()?;
+        Checkpoints::in_folder(&self.folder).save(&state, &self.so_far)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    /// Writes what the module, as it is after `step` steps, makes of what it trains on.
+    fn publish(&mut self, step: u64, taken: &Taken) -> Result<()> {
+        let Some(publishes) = &self.publishes else { return Ok(()) };
+        let (started, run, index) = (Instant::now(), self.run, self.at.module);
+        let parameters = self.trainer.parameters()?;
+        let bytes = run.weights_bytes(self.at, &parameters)?;
+        let weights = blake3::hash(&bytes).to_hex().to_string();
+        let before = self.number_of(step);
+        let views = self.course.views as u64;
+        let key = publishes.key(step, before * views, &weights, &taken.key)?;
+        publishes.make_room(self.so_far.publishing.as_deref().filter(|it| *it != key.hash))?;
+        // So that what is written can be gone on with: it is of these very weights.
+        self.checkpoint(Some(key.hash.clone()))?;
+
+        let frozen = match self.reads {
+            Some(_) => None,
+            None => {
+                let ingested = run.plan.generation(Step::Ingest, Split::Train, &run.dir)?;
+                Some(run.seen(&ingested, Split::Train, before as usize)?)
+            }
+        };
+        let input = frozen.as_ref().unwrap_or(&taken.input);
+        let channels = run.maps(index)?.0.channels;
+        let encoder = parameters.under("encoder");
+        let module = Module::new(&run.pipeline.modules[index].layers, channels, &encoder)?;
+        let title = format!("publish {}", run.plan.module(index));
+        run.encode_split(index, Split::Train, &key, input.as_ref(), &module, &title)?;
+        self.so_far.publishing = None;
+        self.so_far.seconds += started.elapsed().as_secs_f64();
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<()> {
+        self.log.flush()?;
+        let run = self.run;
+        let title = run.plan.title(Step::Train(self.at));
+        let parameters = self.trainer.parameters().map_err(|error| {
+            Error::failed(format!("`{title}` ended with bad weights: {error}"))
+                .hint("lower `training.learning_rate`")
+        })?;
+        let last = self.course.epochs.saturating_sub(1) as u64;
+        let (loss, accuracy) = self.epoch.of(last);
+        let training = record::Training {
+            steps: self.so_far.steps,
+            loss: Some(loss),
+            accuracy,
+            seconds: self.so_far.seconds,
+            wait_seconds: self.so_far.wait_seconds,
+            peak_memory: memory::peak().max(self.earlier_peak),
+            threads: Some(rayon::current_num_threads()),
+            device: run.device.name(),
+            ..record::Training::default()
+        };
+        run.commit_weights(self.at, &run.weights_bytes(self.at, &parameters)?, training)?;
+        Checkpoints::in_folder(&self.folder).remove();
+        run.progress.begin(&title, self.so_far.steps, self.so_far.steps);
+        run.progress.end(&format!(
+            "{} steps, {}, waited {:.1} % of {:.0} s",
+            self.so_far.steps,
+            self.epoch.describe(run.pipeline.loss.recipe().accuracy_is()),
+            100.0 * share(self.so_far.wait_seconds, self.so_far.seconds),
+            self.so_far.seconds
+        ));
+        Ok(())
+    }
+}

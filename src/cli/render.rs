@@ -1,5 +1,6 @@
 //! How progress is shown: a bar on a terminal, a line now and then elsewhere.
 
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ pub struct Renderer<'a> {
     printer: &'a Printer,
     work: Mutex<Option<Work>>,
     profiles: bool,
+    /// What has begun: it may go on many times.
+    begun: Mutex<HashSet<String>>,
 }
 
 struct Work {
@@ -30,12 +33,13 @@ struct Work {
 
 impl<'a> Renderer<'a> {
     pub fn new(printer: &'a Printer) -> Self {
-        Self { printer, work: Mutex::new(None), profiles: false }
+        Self { printer, work: Mutex::new(None), profiles: false, begun: Mutex::default() }
     }
 
     /// Whether to print where the time and the memory of every training went.
-    pub fn with_profiles(self, profiles: bool) -> Self {
-        Self { printer: self.printer, work: Mutex::new(None), profiles }
+    pub fn with_profiles(mut self, profiles: bool) -> Self {
+        self.profiles = profiles;
+        self
     }
 
     fn work(&self) -> MutexGuard<'_, Option<Work>> {
@@ -55,7 +59,8 @@ impl Progress for Renderer<'_> {
             bar.enable_steady_tick(Duration::from_millis(250));
             bar
         });
-        if bar.is_none() && done > 0 {
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        if begun.insert(title.to_string()) && bar.is_none() && done > 0 {
             self.printer.note(&format!("{title}: goes on from {done} of {total}"));
         }
         let now = Instant::now();

@@ -91,8 +91,8 @@
 //! rounds = 5              # rounds: training.epochs / epochs_per_round when left out
 //! epochs_per_round = 2    # rounds: training.epochs / rounds when left out, 1 if both are
 //! sync_every = 1          # async: epochs after which a module writes a generation
-//! max_staleness = 4       # async: epochs on one generation after which a module waits for a newer
-//!                         # one; no limit when left out
+//! max_staleness = 1       # async: epochs on one generation after which a module waits for a newer
+//!                         # one; sync_every when left out
 //! replay = 0.0            # rounds, async: the share of a batch from older generations
 //!
 //! [store]
@@ -204,7 +204,8 @@
 //! - `async`: a process a module, all at once (`gimlet worker`). Each trains on the newest generation of
 //!   its predecessor, takes up a newer one between two batches, and writes one of its own every `sync_every`
 //!   epochs; the first is of the module as it was drawn. A module that has trained `max_staleness` epochs
-//!   on one generation waits for the next, unless nobody works on it.
+//!   on one generation waits for the next, unless nobody works on that: so modules keep step, and the death
+//!   of one does not stop the others.
 //!
 //! `replay` draws each row with this probability from one of the older generations that
 //! `store.keep_generations` keeps, so that has to be 2 or more.

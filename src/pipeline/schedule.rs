@@ -29,11 +29,10 @@ pub fn resolve(
         }
         ScheduleKind::Async => {
             check_stored(modules)?;
-            Schedule::Async(Async {
-                sync_every: optional_whole(&raw.sync_every, "sync_every", COUNT)?.unwrap_or(1),
-                max_staleness: optional_whole(&raw.max_staleness, "max_staleness", COUNT)?,
-                replay,
-            })
+            let sync_every = optional_whole(&raw.sync_every, "sync_every", COUNT)?.unwrap_or(1);
+            let most = optional_whole(&raw.max_staleness, "max_staleness", COUNT)?;
+            let max_staleness = most.unwrap_or(sync_every);
+            Schedule::Async(Async { sync_every, max_staleness, replay })
         }
         ScheduleKind::Rounds => {
             let (rounds, epochs) = rounds(raw, training)?;

@@ -484,8 +484,8 @@ pub struct Async {
     /// Epochs after which a module writes a generation.
     pub sync_every: usize,
     /// Epochs that a module trains on one generation before it waits for a newer one, as long as
-    /// somebody works on that; no limit when `None`.
-    pub max_staleness: Option<usize>,
+    /// somebody works on that.
+    pub max_staleness: usize,
     /// The share of a batch that comes from older generations.
     pub replay: f64,
 }

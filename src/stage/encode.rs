@@ -90,10 +90,12 @@ impl Run<'_> {
         };
         let mut written = self.write(vec![writer], &keys, input.rows() as u64, make)?;
         let writer = written.remove(0);
-        for (column, choice) in writer.compression() {
+        let choices = writer.compression().clone();
+        let generation = self.commit(writer, started)?;
+        // Said once: later generations choose alike, and their manifests say so.
+        for (column, choice) in choices.iter().filter(|_| generation.number() == 1) {
             self.progress.note(&format!("`{column}`: {choice}"));
         }
-        let generation = self.commit(writer, started)?;
         self.progress.end(&format!("{} rows", generation.rows()));
         Ok(generation)
     }

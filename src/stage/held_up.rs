@@ -64,8 +64,15 @@ impl<'r, 'a> HeldUp<'r, 'a> {
     /// Says, once, that there is nothing to begin with yet.
     ///
     /// # Errors
-    /// [`Kind::NotReady`] when nobody has worked on that for long.
+    /// [`Kind::NotReady`] when nobody has worked on that for long; [`Kind::Damaged`] when nobody will.
     pub fn for_the_first(&mut self) -> Result<()> {
+        if self.has_ended()? {
+            let name = self.name();
+            let message = format!("`{name}` has ended, and nothing that it has written is whole");
+            return Err(Error::new(Kind::Damaged, message).hint(format!(
+                "`gimlet encode PIPELINE {name}` writes what it makes of its input"
+            )));
+        }
         let alone = (!self.is_at_work()).then(|| self.alone_since.unwrap_or_else(Instant::now));
         self.alone_since = alone;
         if alone.is_some_and(|since| since.elapsed() >= NEVER_AFTER) {

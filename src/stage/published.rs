@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
+use std::path::Path;
 use std::time::Duration;
 
 use gimlet_store::gc::{Kind, Policy, Shelf};
@@ -24,8 +25,9 @@ pub struct Published<'r, 'a> {
     run: &'r Run<'a>,
     at: At,
     dataset: Dataset,
-    /// The key of the training.
+    /// The key of the training, and that of what `encode` makes once it has ended.
     training: String,
+    last: String,
     /// The highest number that was looked at.
     seen: Cell<u64>,
 }
@@ -44,7 +46,13 @@ impl<'r, 'a> Published<'r, 'a> {
     pub fn of(run: &'r Run<'a>, at: At) -> Self {
         let dataset = run.dir.dataset(run.plan.module(at.module), Split::Train);
         let training = run.plan.key(Step::Train(at), Split::Train).hash.clone();
-        Self { run, at, dataset, training, seen: Cell::new(0) }
+        let last = run.plan.key(Step::Encode(at), Split::Train).hash.clone();
+        Self { run, at, dataset, training, last, seen: Cell::new(0) }
+    }
+
+    /// Where they lie.
+    pub fn folder(&self) -> &Path {
+        self.dataset.folder()
     }
 
     /// All that are there, newest first. Damaged ones are passed over.
@@ -59,13 +67,22 @@ impl<'r, 'a> Published<'r, 'a> {
         Ok(all)
     }
 
-    /// The newest.
+    /// The newest that is whole; once the module has been encoded, also what came of that.
     ///
     /// # Errors
     /// As [`Self::all`].
     pub fn newest(&self) -> Result<Option<Publication>> {
         for generation in self.dataset.readable()? {
-            if let Some(found) = self.publication(&generation?) {
+            let generation = generation?;
+            let manifest = generation.manifest();
+            let last = (manifest.key == self.last).then(|| Publication {
+                number: generation.number(),
+                key: manifest.key.clone(),
+                step: u64::MAX,
+            });
+            if let Some(found) = self.publication(&generation).or(last)
+                && generation.is_whole()
+            {
                 return Ok(Some(found));
             }
         }

@@ -67,6 +67,7 @@ struct Worker<'r, 'a> {
     publishes: Option<Published<'r, 'a>>,
     /// What its predecessor publishes; `None` of the first.
     reads: Option<Published<'r, 'a>>,
+    waits: HeldUp<'r, 'a>,
 }
 
 impl Run<'_> {
@@ -126,6 +127,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         Ok(Self {
             publishes: (index + 1 < pipeline.modules.len()).then(|| of(index)),
             reads: index.checked_sub(1).map(of),
+            waits: HeldUp::new(run, At { module: index.saturating_sub(1), ..at }),
             earlier_peak: so_far.peak_memory,
             saved: Instant::now(),
             run,
@@ -149,8 +151,14 @@ impl<'r, 'a> Worker<'r, 'a> {
             let step = self.trainer.steps();
             if self.publishes_at(step) && !self.is_published(step)? {
                 let now = self.take(taken.take())?;
-                self.publish(step, &now)?;
-                taken = Some(now);
+                match self.publish(step, &now) {
+                    Ok(()) => taken = Some(now),
+                    Err(error) if self.is_of_input(&error) => {
+                        self.replace(&now, error)?;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             if step == self.course.steps() {
                 return Ok(());
@@ -203,12 +211,11 @@ impl<'r, 'a> Worker<'r, 'a> {
             };
         };
         let started = Instant::now();
-        let mut waits = self.waits();
         let taken = loop {
             let newest = reads.newest()?;
             match (newest, &old) {
-                (Some(newest), Some(held)) if newest.number == held.number => {
-                    if !self.is_stale(held) || waits.is_over()? {
+                (Some(newest), Some(held)) if newest.number <= held.number => {
+                    if !self.is_stale(held) || self.waits.is_over()? {
                         break old.take();
                     }
                 }
@@ -218,14 +225,14 @@ impl<'r, 'a> Worker<'r, 'a> {
                         break Some(Taken { number, key, since, input });
                     }
                     // It went between two looks, or is damaged: the next one will do.
-                    Err(error) if waits.is_over()? => return Err(error),
+                    Err(error) if self.waits.is_over()? => return Err(error),
                     Err(_) => {}
                 },
                 (None, Some(_)) => break old.take(),
-                (None, None) => waits.for_the_first()?,
+                (None, None) => self.waits.for_the_first()?,
             }
             self.run.check_stop()?;
-            waits.a_moment();
+            self.waits.a_moment();
         };
         let waited = started.elapsed().as_secs_f64();
         self.so_far.seconds += waited;
@@ -233,17 +240,10 @@ impl<'r, 'a> Worker<'r, 'a> {
         taken.ok_or_else(|| Error::failed("there is nothing to train on"))
     }
 
-    /// Waiting for the predecessor.
-    fn waits(&self) -> HeldUp<'r, 'a> {
-        let module = self.at.module.saturating_sub(1);
-        HeldUp::new(self.run, At { module, ..self.at })
-    }
-
     /// Whether so many epochs were trained on it that a newer one is wanted.
     fn is_stale(&self, taken: &Taken) -> bool {
         let trained = self.trainer.steps() - taken.since;
-        let most = |epochs: usize| self.course.steps_per_epoch() * epochs as u64;
-        self.schedule.max_staleness.is_some_and(|epochs| trained >= most(epochs))
+        trained >= self.course.steps_per_epoch() * self.schedule.max_staleness as u64
     }
 
     /// What the first module trains on.
@@ -262,22 +262,29 @@ impl<'r, 'a> Worker<'r, 'a> {
         Ok(Box::new(Activations::new(&reads.generation(number)?, self.course.views)?))
     }
 
-    /// Says what becomes of a generation that cannot be read any more: a newer one takes its place.
-    fn replace(&self, taken: &Taken, error: Error) -> Result<()> {
+    /// Whether what it reads is at fault.
+    fn is_of_input(&self, error: &Error) -> bool {
+        let of = |reads: &Published<'_, '_>| {
+            error.damage().is_some_and(|damage| damage.file.starts_with(reads.folder()))
+        };
+        self.reads.as_ref().is_some_and(of)
+    }
+
+    /// Waits until something stands in for a generation that cannot be read any more.
+    fn replace(&mut self, taken: &Taken, error: Error) -> Result<()> {
+        // With a note beside it, it is not whole any more, and so not the newest.
+        let error = self.run.note(error);
         let Some(reads) = &self.reads else { return Err(error) };
-        let mut waits = self.waits();
-        while reads.newest()?.is_none_or(|newest| newest.number == taken.number) {
-            if waits.is_over()? {
-                return Err(error.hint(format!(
-                    "nobody writes a newer one: run `gimlet worker` for `{}`",
-                    self.run.plan.module(self.at.module - 1)
-                )));
+        let other = loop {
+            match reads.newest()?.filter(|newest| newest.number != taken.number) {
+                Some(other) => break other.number,
+                None if self.waits.is_over()? => return Err(error),
+                None => {}
             }
             self.run.check_stop()?;
-            waits.a_moment();
-        }
-        let number = taken.number;
-        self.run.progress.warn(&format!("{error}; generation {number} gives way to a newer one"));
+            self.waits.a_moment();
+        };
+        self.run.progress.warn(&format!("{error}; going on with generation {other}"));
         Ok(())
     }
 
@@ -346,7 +353,7 @@ impl<'r, 'a> Worker<'r, 'a> {
                 if reads.is_newer_than(taken.number)? {
                     return Ok(Why::Newer);
                 }
-                if self.is_stale(taken) && !self.waits().is_over_now()? {
+                if self.is_stale(taken) && !self.waits.is_over_now()? {
                     return Ok(Why::Stale);
                 }
             }

@@ -35,6 +35,13 @@ impl Kind {
             Kind::Interrupted => 130,
         }
     }
+
+    /// The kind of error that a process of ours ended with; [`Kind::Failed`] for all other codes.
+    pub fn of_exit_code(exit_code: i32) -> Self {
+        let all = [Kind::Usage, Kind::Damaged, Kind::NotReady, Kind::Interrupted];
+        let same = |kind: &Kind| i32::from(kind.exit_code()) == exit_code;
+        all.into_iter().find(same).unwrap_or(Kind::Failed)
+    }
 }
 
 /// An error: its kind, what went wrong and where, and what to do next.

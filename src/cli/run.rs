@@ -4,8 +4,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::printer::Printer;
-use super::{DeviceArgs, JsonArgs, PipelineArgs, session, table};
-use crate::stage::report;
+use super::render::Renderer;
+use super::{DeviceArgs, JsonArgs, PipelineArgs, interrupt, session, table};
+use crate::stage::{Run, report};
 
 #[derive(Args)]
 pub struct RunArgs {
@@ -15,22 +16,29 @@ pub struct RunArgs {
     device: DeviceArgs,
     #[command(flatten)]
     output: JsonArgs,
+
+    /// Wait for another process that works on a stage, where the run would fail otherwise
+    #[arg(long)]
+    wait: bool,
 }
 
 pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
-    let (name, dir, stages, rows) = args.pipeline.with_run(&args.device, printer, |run| {
-        run.check_room(&run.plan.steps())?;
-        for step in run.plan.steps() {
-            session::step(run, step, printer)?;
-        }
-        let stages = run.plan.status(&run.dir)?;
-        let rows = report::collect(&run.plan, &run.dir, &stages)?;
-        Ok((run.pipeline.name.clone(), run.dir.clone(), stages, rows))
-    })?;
+    let pipeline = args.pipeline.load()?;
+    let device = args.device.device.open()?;
+    let dir = args.pipeline.run_dir(&pipeline);
+    let renderer = Renderer::new(printer);
+    let run = Run::open(&pipeline, dir, interrupt::flag(), &renderer)?;
+    let run = run.on(device).waiting(args.wait);
+    run.check_room(&run.plan.steps())?;
+    for step in run.plan.steps() {
+        session::step(&run, step, printer)?;
+    }
+    let stages = run.plan.status(&run.dir)?;
+    let rows = report::collect(&run.plan, &run.dir, &stages)?;
     if args.output.json {
         return printer.json(&json!({
-            "pipeline": name,
-            "run_dir": dir.path(),
+            "pipeline": pipeline.name,
+            "run_dir": run.dir.path(),
             "stages": stages,
             "probes": report::probes(&rows),
         }));
@@ -38,6 +46,6 @@ pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
     printer.note("");
     printer.result(&table::report(&rows))?;
     printer.note(&format!("\n{}", table::verdict(&rows)));
-    printer.note(&format!("everything is in {}", dir.path().display()));
+    printer.note(&format!("everything is in {}", run.dir.path().display()));
     Ok(())
 }

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use gimlet_store::gc::{self, Leftover, Policy, Shelf};
-use gimlet_store::{Records, durable};
+use gimlet_store::gc::{self, Kind, Leftover, Policy, Shelf};
+use gimlet_store::{Dataset, Records, durable};
 
 use super::progress::Progress;
 use super::record::{Keyed, Probe, Training};
 use super::{Plan, RunDir, lock, needs};
+use crate::pipeline::Split;
 use crate::{Error, Result};
 
 /// How much stays.
@@ -71,6 +72,63 @@ pub fn sweep(
         all.extend(sweep_shelf(&shelf::<Probe>(records), "probe", &policy, dry_run, progress)?);
     }
     Ok(all)
+}
+
+/// Removes the datasets of `plan` that no process at work has named, but for the newest generation of
+/// each: `plan` is one whose probes are done. Its trainings and probes stay. Returns the bytes that are
+/// free now.
+///
+/// # Errors
+/// When something cannot be looked at.
+pub fn release(dir: &RunDir, plan: &Plan, progress: &dyn Progress) -> Result<u64> {
+    let _quiet = needs::quiet_alone(dir)?;
+    let named = needs::of_all(dir);
+    let goes = |key: &String| !named.contains(key);
+    let unneeded: HashSet<String> = plan.all_keys().into_iter().filter(goes).collect();
+    let mut free = 0;
+    for step in plan.steps() {
+        for split in Split::ALL {
+            for dataset in plan.datasets(step, split, dir) {
+                free += release_of(&dataset, &unneeded, progress)?;
+            }
+        }
+    }
+    Ok(free)
+}
+
+/// Removes the generations made under these keys.
+fn release_of(
+    dataset: &Dataset,
+    unneeded: &HashSet<String>,
+    progress: &dyn Progress,
+) -> Result<u64> {
+    let (mut needed, mut numbers) = (HashSet::new(), HashSet::new());
+    for generation in dataset.readable()? {
+        let generation = generation?;
+        let key = &generation.manifest().key;
+        if unneeded.contains(key) {
+            numbers.insert(generation.number());
+        } else {
+            needed.insert(key.clone());
+        }
+    }
+    // What is damaged or was begun is not this one's to remove.
+    let policy = Policy { needed, keep: 0, grace: Duration::MAX };
+    let shelf = Shelf::of(dataset);
+    let mut free = 0;
+    for leftover in shelf.survey(&policy)? {
+        let ours = matches!(leftover.kind, Kind::Record(number) if numbers.contains(&number));
+        if !ours || leftover.stays.is_some() {
+            continue;
+        }
+        match shelf.remove(&leftover, &policy) {
+            Ok(None) => free += leftover.bytes,
+            Ok(Some(_)) => {}
+            // What cannot be removed must not keep the rest.
+            Err(error) => progress.warn(&error.to_string()),
+        }
+    }
+    Ok(free)
 }
 
 /// Records that say which key they were made under.

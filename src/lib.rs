@@ -14,6 +14,7 @@ pub mod probe;
 pub mod random;
 pub mod source;
 pub mod stage;
+pub mod sweep;
 pub mod train;
 pub mod view;
 

@@ -93,7 +93,16 @@ impl<'a> Run<'a> {
         let quiet = Quiet::begin(&dir)?;
         let plan = Plan::new(pipeline, &dir)?;
         let needs = quiet.announce(&dir, plan.all_keys())?;
-        Ok(Self { pipeline, dir, plan, stop, progress, device: Device::Cpu, waits: false, _needs: needs })
+        Ok(Self {
+            pipeline,
+            dir,
+            plan,
+            stop,
+            progress,
+            device: Device::Cpu,
+            waits: false,
+            _needs: needs,
+        })
     }
 
     /// The same, its modules on `device`.

@@ -1,0 +1,184 @@
+//! Runs as processes, some at a time.
+//!
+//! Each has a process group of its own, so that Ctrl-C reaches it through us alone: the second signal that
+//! a run gets ends it without a checkpoint.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use crate::{Error, Kind, Result};
+
+/// How often it is asked whether to stop.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// How the lines of an error begin.
+const ERROR: &str = "error: ";
+
+/// What happens to the processes, each of which has a number.
+#[derive(Debug)]
+pub enum Event {
+    /// It wrote a line on stderr.
+    Line(usize, String),
+    Ended(usize, Ended),
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ended {
+    /// `None` when it ended well.
+    pub failure: Option<(Kind, String)>,
+    /// How long it ran.
+    pub seconds: f64,
+}
+
+/// What the thread that reads a process's stderr says.
+enum Said {
+    Line(usize, String),
+    /// There will be no more.
+    End(usize),
+}
+
+struct Running {
+    number: usize,
+    child: Child,
+    began: Instant,
+    /// The lines of its error, if it has told of one.
+    error: Vec<String>,
+}
+
+/// The processes at work. Those that are left when something fails are asked to stop, and waited for.
+#[derive(Default)]
+struct Crew(Vec<Running>);
+
+/// Runs `command` of each number, `jobs` at once. Stops them when `stop` is set, and begins no more.
+///
+/// # Errors
+/// [`Kind::Interrupted`] when `stop` was set; when a process cannot be started; those of `told`. How
+/// processes end is no error.
+pub fn work(
+    numbers: &[usize],
+    jobs: usize,
+    stop: &AtomicBool,
+    command: impl Fn(usize) -> Command,
+    mut told: impl FnMut(Event) -> Result<()>,
+) -> Result<()> {
+    let (say, hear) = mpsc::channel();
+    let mut next = numbers.iter().copied();
+    let mut crew = Crew::default();
+    let mut asked = false;
+    loop {
+        let stopping = stop.load(Ordering::Relaxed);
+        if stopping && !asked {
+            crew.ask_to_stop();
+            asked = true;
+        }
+        while !stopping
+            && crew.0.len() < jobs
+            && let Some(number) = next.next()
+        {
+            crew.0.push(begin(number, command(number), say.clone())?);
+        }
+        if crew.0.is_empty() {
+            break;
+        }
+        match hear.recv_timeout(BETWEEN_LOOKS) {
+            Ok(Said::Line(number, line)) => {
+                crew.keep_error(number, &line);
+                told(Event::Line(number, line))?;
+            }
+            Ok(Said::End(number)) => {
+                if let Some(ended) = crew.end(number)? {
+                    told(Event::Ended(number, ended))?;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    match asked {
+        true => Err(Error::new(Kind::Interrupted, "stopped; what was done is kept")
+            .hint("run the same command again to go on")),
+        false => Ok(()),
+    }
+}
+
+fn begin(number: usize, mut command: Command, say: Sender<Said>) -> Result<Running> {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let cannot = |error| Error::failed(format!("could not start a run: {error}"));
+    let mut child = command.spawn().map_err(cannot)?;
+    let stderr = child.stderr.take();
+    std::thread::spawn(move || {
+        let lines = stderr.into_iter().flat_map(|it| BufReader::new(it).split(b'\n'));
+        for line in lines.map_while(std::io::Result::ok) {
+            // Nobody hears when the sweep has failed.
+            let _ = say.send(Said::Line(number, String::from_utf8_lossy(&line).into_owned()));
+        }
+        let _ = say.send(Said::End(number));
+    });
+    Ok(Running { number, child, began: Instant::now(), error: vec![] })
+}
+
+impl Crew {
+    fn ask_to_stop(&mut self) {
+        self.0.iter_mut().for_each(|it| ask_to_stop(&mut it.child));
+    }
+
+    fn keep_error(&mut self, number: usize, line: &str) {
+        let Some(running) = self.0.iter_mut().find(|it| it.number == number) else { return };
+        if line.starts_with(ERROR) {
+            running.error.clear();
+        }
+        if line.starts_with(ERROR) || !running.error.is_empty() {
+            running.error.push(line.strip_prefix(ERROR).unwrap_or(line).to_owned());
+        }
+    }
+
+    /// Takes out a process that says nothing more.
+    fn end(&mut self, number: usize) -> Result<Option<Ended>> {
+        let Some(place) = self.0.iter().position(|it| it.number == number) else {
+            return Ok(None);
+        };
+        let mut running = self.0.swap_remove(place);
+        let cannot = |error| Error::failed(format!("could not wait for a run: {error}"));
+        let status = running.child.wait().map_err(cannot)?;
+        let seconds = running.began.elapsed().as_secs_f64();
+        let failure = (!status.success()).then(|| {
+            let kind = status.code().map_or(Kind::Failed, Kind::of_exit_code);
+            let why = match running.error.is_empty() {
+                true => format!("its process ended with {status}"),
+                false => running.error.join("\n"),
+            };
+            (kind, why)
+        });
+        Ok(Some(Ended { failure, seconds }))
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        self.ask_to_stop();
+        for running in &mut self.0 {
+            // It has ended, or cannot be waited for.
+            let _ = running.child.wait();
+        }
+    }
+}
+
+/// It saves its state and ends.
+#[cfg(unix)]
+fn ask_to_stop(child: &mut Child) {
+    use rustix::process::{Pid, Signal, kill_process};
+    // It may have ended by itself.
+    let _ = kill_process(Pid::from_child(child), Signal::TERM);
+}
+
+/// It ends; what was committed, and the last checkpoint, are on disk.
+#[cfg(not(unix))]
+fn ask_to_stop(child: &mut Child) {
+    let _ = child.kill();
+}

@@ -135,9 +135,7 @@ impl SweepArgs {
             printer.note(&format!("{} of {} done before", before, counted(runs.len(), "run")));
             if !self.keep {
                 // The process that did them may have ended before it could.
-                for run in (0..runs.len()).filter(|run| !to_do.contains(run)) {
-                    work.release(run, &renderer)?;
-                }
+                work.release(&renderer)?;
             }
         }
         let program = std::env::current_exe()
@@ -172,7 +170,7 @@ impl SweepArgs {
                         None => {
                             work.finish(run, how.seconds)?;
                             if !self.keep {
-                                work.release(run, &renderer)?;
+                                work.release(&renderer)?;
                             }
                             let seconds = how.seconds;
                             printer.note(&format!("{of_all}: {title}  ({seconds:.1} s)"));

@@ -9,7 +9,6 @@ use gimlet_store::{Dataset, Records, durable};
 use super::progress::Progress;
 use super::record::{Keyed, Probe, Training};
 use super::{Plan, RunDir, lock, needs};
-use crate::pipeline::Split;
 use crate::{Error, Result};
 
 /// How much stays.
@@ -74,24 +73,19 @@ pub fn sweep(
     Ok(all)
 }
 
-/// Removes the datasets of `plan` that no process at work has named, but for the newest generation of
-/// each: `plan` is one whose probes are done. Its trainings and probes stay. Returns the bytes that are
-/// free now.
+/// Removes the generations made under `keys` that no process at work has named, but for the newest of
+/// each dataset. Trainings and probes stay. Returns the bytes that are free now.
 ///
 /// # Errors
 /// When something cannot be looked at.
-pub fn release(dir: &RunDir, plan: &Plan, progress: &dyn Progress) -> Result<u64> {
+pub fn release(dir: &RunDir, mut keys: HashSet<String>, progress: &dyn Progress) -> Result<u64> {
     let _quiet = needs::quiet_alone(dir)?;
-    let named = needs::of_all(dir);
-    let goes = |key: &String| !named.contains(key);
-    let unneeded: HashSet<String> = plan.all_keys().into_iter().filter(goes).collect();
+    for named in needs::of_all(dir) {
+        keys.remove(&named);
+    }
     let mut free = 0;
-    for step in plan.steps() {
-        for split in Split::ALL {
-            for dataset in plan.datasets(step, split, dir) {
-                free += release_of(&dataset, &unneeded, progress)?;
-            }
-        }
+    for dataset in dir.all_datasets()? {
+        free += release_of(&dataset, &keys, progress)?;
     }
     Ok(free)
 }

@@ -108,13 +108,15 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Removes the datasets of a run whose result is there, but for what runs still to do, or other
-    /// processes, need. Returns the bytes that are free now.
+    /// Removes the datasets of all runs whose results are there, but for what runs still to do, or other
+    /// processes, need, and for the newest generation of each. Returns the bytes that are free now.
     ///
     /// # Errors
     /// When something cannot be looked at.
-    pub fn release(&self, run: usize, progress: &dyn Progress) -> Result<u64> {
-        gc::release(&self.dir, &self.plans[run], progress)
+    pub fn release(&self, progress: &dyn Progress) -> Result<u64> {
+        let ended = (0..self.runs.len()).filter(|run| self.result(*run).is_some());
+        let keys = ended.flat_map(|run| self.plans[run].all_keys()).collect();
+        gc::release(&self.dir, keys, progress)
     }
 
     /// What each run has still to do.

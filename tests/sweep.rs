@@ -134,7 +134,11 @@ fn what_runs_share_is_done_once_and_told_in_one_table() {
     // A second time nothing is to be done.
     let (again, err) = ok(&tiny, &["--all-modules"]);
     assert!(again.starts_with(&out), "{again}");
-    assert_eq!(again.matches("  untrained ").count(), 2 * 4, "every module of every variant: {again}");
+    assert_eq!(
+        again.matches("  untrained ").count(),
+        2 * 4,
+        "every module of every variant: {again}"
+    );
     assert!(err.contains("8 of 8 runs done before") && !err.contains(" | "), "{err}");
     assert_eq!(records(&tiny, "modules/b").len(), 8);
 }

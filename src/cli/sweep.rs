@@ -149,6 +149,8 @@ impl SweepArgs {
                 command.arg(format!("--set={setting}"));
             }
             command.arg("--run-dir").arg(dir.path()).arg("--wait");
+            // Without the words around a table that nobody sees.
+            command.arg("--json");
             command.args(["--threads", &threads.to_string()]);
             command.args(["--device", &self.device.device.to_string()]);
             if printer.is_quiet() {

@@ -10,7 +10,7 @@ use crate::stage::comparison::Mean;
 const PLOT_WIDTH: f64 = 480.0;
 const ROW: f64 = 26.0;
 const MARGIN: f64 = 20.0;
-const HEADING: f64 = 40.0;
+const HEADING: f64 = 60.0;
 const AXIS: f64 = 56.0;
 /// A letter of a name, at most: names must not run into the plot.
 const LETTER: f64 = 7.2;
@@ -19,6 +19,9 @@ const INK: &str = "#222222";
 const FAINT: &str = "#dddddd";
 const SEED: &str = "#1f77b4";
 const MEAN: &str = "#d62728";
+
+const LEGEND: &str =
+    "dots: seeds; red: mean and one standard deviation; dashed: mean of the baseline";
 
 /// One quantity of all variants.
 struct Panel {
@@ -48,7 +51,8 @@ pub fn plot(title: &str, summaries: &[Summary], baseline: &str) -> String {
         .set("font-family", "Helvetica, Arial, sans-serif")
         .set("font-size", 13)
         .add(ground)
-        .add(text(title, MARGIN, 24.0, "start").set("font-weight", "bold"));
+        .add(text(title, MARGIN, 24.0, "start").set("font-weight", "bold"))
+        .add(text(LEGEND, MARGIN, 43.0, "start").set("font-size", 11));
     for (place, panel) in panels.iter().enumerate() {
         let top = HEADING + place as f64 * panel_height;
         document = document.add(draw(panel, &names, baseline, left, top));

@@ -459,6 +459,8 @@ fn a_sweep_file_becomes_variants() {
     let overrides = ["training.epochs=9".to_owned()];
     let sweep = Sweep::parse(text, Path::new("one.toml"), &overrides).unwrap();
     assert_eq!(sweep.variants[0].overrides[2], overrides[0], "after [set], before the variant's");
+    let error = Sweep::parse(text, Path::new("one.toml"), &["split=2".to_owned()]).unwrap_err();
+    assert!(error.to_string().contains("`--set split=2` sets what [grid] sets"), "{error}");
 }
 
 #[test]

@@ -89,6 +89,13 @@ fn read(text: &str, file: &Path, overrides: &[String]) -> Result<Sweep, Fault> {
         None => vec![],
     };
     refuse_both(&set, &grid)?;
+    for text in overrides {
+        let key = text.split_once('=').map_or("", |(key, _)| key.trim());
+        if grid.iter().any(|it| it.key == key) {
+            let message = format!("`--set {text}` sets what [grid] sets");
+            return Err(Fault::of_file(message).hint("leave it out, or take the key from the grid"));
+        }
+    }
     let named = named(root, text, &grid)?;
     let variants = combine(&common, &named, &grid, &seeds, &name)?;
     let baseline = match string(root, "baseline")? {

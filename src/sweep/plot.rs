@@ -219,6 +219,7 @@ fn pixels(value: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::summary::Further;
     use super::*;
 
     fn scale(values: &[f64]) -> Scale {
@@ -238,5 +239,44 @@ mod tests {
                 assert!((0.0..=1.0).contains(&scale.share(*value)), "{values:?}");
             }
         }
+    }
+
+    fn summary(variant: &str, labelled: bool) -> Summary {
+        let accuracies = if labelled { vec![Some(0.4), Some(0.5)] } else { vec![None, None] };
+        let known: Vec<f64> = accuracies.iter().copied().flatten().collect();
+        let further = Further {
+            label: "speaker".to_owned(),
+            accuracy: Mean::of(&known),
+            accuracies: accuracies.clone(),
+        };
+        Summary {
+            variant: variant.to_owned(),
+            modules: 1,
+            seeds: vec![1, 2],
+            accuracy: Mean::of(&known),
+            accuracies,
+            further: if labelled { vec![further] } else { vec![] },
+            difference: None,
+            loss: Mean { mean: 2.5, deviation: Some(0.5) },
+            losses: vec![2.0, 3.0],
+            chance_loss: None,
+            seconds: None,
+            peak_memory: None,
+            bytes: 0,
+            lines: vec![],
+        }
+    }
+
+    #[test]
+    fn each_label_has_a_panel_and_without_labels_it_is_the_loss() {
+        let picture = plot("x", &[summary("a<b", true), summary("c", true)], "c");
+        assert!(picture.contains("a&lt;b") && !picture.contains("a<b"), "{picture}");
+        assert_eq!(picture.matches("<circle").count(), 2 * 2 * 2, "panels, variants, seeds");
+        assert_eq!(picture.matches("stroke-dasharray").count(), 2, "the baseline in each");
+        assert!(picture.contains("speaker: accuracy of the last module (%)"));
+
+        let picture = plot("x", &[summary("a", false)], "a");
+        assert_eq!(picture.matches("<circle").count(), 2);
+        assert!(picture.contains("loss of the last module") && !picture.contains("accuracy"));
     }
 }

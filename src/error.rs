@@ -36,7 +36,7 @@ impl Kind {
         }
     }
 
-    /// The kind of error that a process with this exit code ended with.
+    /// The kind of error that a process of ours ended with; [`Kind::Failed`] for all other codes.
     pub fn of_exit_code(exit_code: i32) -> Self {
         let all = [Kind::Usage, Kind::Damaged, Kind::NotReady, Kind::Interrupted];
         let same = |kind: &Kind| i32::from(kind.exit_code()) == exit_code;

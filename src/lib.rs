@@ -15,6 +15,7 @@ mod processes;
 pub mod random;
 pub mod source;
 pub mod stage;
+pub mod sweep;
 pub mod train;
 pub mod view;
 

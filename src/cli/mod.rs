@@ -18,6 +18,7 @@ mod render;
 mod run;
 mod session;
 mod status;
+mod sweep;
 mod table;
 mod train;
 mod verify;
@@ -77,6 +78,9 @@ enum Command {
     Import(import::ImportArgs),
     /// Train what is missing of several pipelines, or of variants of one, and show them in one table
     Compare(compare::CompareArgs),
+    /// Run a grid of settings and seeds of one pipeline, each stage once, and show the variants in one
+    /// table, one Parquet file and one plot
+    Sweep(sweep::SweepArgs),
     /// Show what a run would do and take, before anything runs; fail when it does not fit
     Plan(plan::PlanArgs),
     /// Show where every step of a pipeline stands, and why
@@ -147,6 +151,7 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(args, &printer),
         Command::Import(args) => import::run(args, &printer),
         Command::Compare(args) => compare::run(args, &printer),
+        Command::Sweep(args) => sweep::run(args, cli.output.threads, &printer),
         Command::Plan(args) => plan::run(args, &printer),
         Command::Status(args) => status::run(args, &printer),
         Command::Inspect(args) => inspect::run(args, &printer),

@@ -4,9 +4,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::printer::Printer;
-use super::{DeviceArgs, JsonArgs, PipelineArgs, session, table, workers};
+use super::render::Renderer;
+use super::{DeviceArgs, JsonArgs, PipelineArgs, interrupt, session, table, workers};
 use crate::pipeline::Schedule;
-use crate::stage::{Step, report};
+use crate::stage::{Run, Step, report};
 
 #[derive(Args)]
 pub struct RunArgs {
@@ -16,35 +17,42 @@ pub struct RunArgs {
     device: DeviceArgs,
     #[command(flatten)]
     output: JsonArgs,
+
+    /// Wait for another process that works on a stage, where the run would fail otherwise
+    #[arg(long)]
+    wait: bool,
 }
 
 pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
-    let (name, dir, stages, rows) = args.pipeline.with_run(&args.device, printer, |run| {
-        let is_async = matches!(run.pipeline.schedule, Schedule::Async(_));
-        let wanted = run.plan.wanted(&run.dir)?;
-        run.check_room(&wanted)?;
-        let mut trained = false;
-        for step in wanted {
-            if is_async && matches!(step, Step::Train(_)) {
-                if !trained && !run.plan.is_done(step, &run.dir)? {
-                    // All modules at once.
-                    workers::train(run, &args.pipeline, &args.device, printer)?;
-                    trained = true;
-                }
-                if trained {
-                    continue;
-                }
+    let pipeline = args.pipeline.load()?;
+    let device = args.device.device.open()?;
+    let dir = args.pipeline.run_dir(&pipeline);
+    let renderer = Renderer::new(printer);
+    let run = Run::open(&pipeline, dir, interrupt::flag(), &renderer)?;
+    let run = run.on(device).waiting(args.wait);
+    let is_async = matches!(pipeline.schedule, Schedule::Async(_));
+    let wanted = run.plan.wanted(&run.dir)?;
+    run.check_room(&wanted)?;
+    let mut trained = false;
+    for step in wanted {
+        if is_async && matches!(step, Step::Train(_)) {
+            if !trained && !run.plan.is_done(step, &run.dir)? {
+                // All modules at once.
+                workers::train(&run, &args.pipeline, &args.device, printer)?;
+                trained = true;
             }
-            session::step(run, step, printer)?;
+            if trained {
+                continue;
+            }
         }
-        let stages = run.plan.status(&run.dir)?;
-        let rows = report::collect(&run.plan, &run.dir, &stages)?;
-        Ok((run.pipeline.name.clone(), run.dir.clone(), stages, rows))
-    })?;
+        session::step(&run, step, printer)?;
+    }
+    let stages = run.plan.status(&run.dir)?;
+    let rows = report::collect(&run.plan, &run.dir, &stages)?;
     if args.output.json {
         return printer.json(&json!({
-            "pipeline": name,
-            "run_dir": dir.path(),
+            "pipeline": pipeline.name,
+            "run_dir": run.dir.path(),
             "stages": stages,
             "probes": report::probes(&rows),
         }));
@@ -52,6 +60,6 @@ pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
     printer.note("");
     printer.result(&table::report(&rows))?;
     printer.note(&format!("\n{}", table::verdict(&rows)));
-    printer.note(&format!("everything is in {}", dir.path().display()));
+    printer.note(&format!("everything is in {}", run.dir.path().display()));
     Ok(())
 }

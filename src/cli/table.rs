@@ -6,6 +6,7 @@ use crate::stage::comparison::{Line, Mean};
 use crate::stage::record::ProbeResult;
 use crate::stage::report::Row;
 use crate::stage::status::StepStatus;
+use crate::sweep::Summary;
 use crate::train::profile::Profile;
 
 /// A table without borders, its columns two spaces apart; `right` are aligned to the right.
@@ -172,13 +173,6 @@ const ACROSS_SEEDS: &str = "\nover seeds: accuracy and loss as mean and standard
 
 fn comparison_cells(lines: &[Line]) -> (Vec<String>, Vec<Vec<String>>) {
     let further = further(lines.iter().flat_map(|line| &line.further).map(|(label, _)| label));
-    let spread = |mean: Mean, show: &dyn Fn(f64) -> String| match mean.deviation {
-        Some(deviation) => format!("{} ± {}", show(mean.mean), show(deviation)),
-        None => show(mean.mean),
-    };
-    let percents = |accuracy: Option<Mean>| {
-        optional(accuracy, |it| spread(it, &|share| format!("{:.2}", 100.0 * share)) + " %")
-    };
     let rows = lines.iter().map(|line| {
         let mut cells = vec![line.variant.clone(), line.module.clone(), line.kind.clone()];
         cells.push(percents(line.accuracy));
@@ -187,7 +181,7 @@ fn comparison_cells(lines: &[Line]) -> (Vec<String>, Vec<Vec<String>>) {
             percents(of_label.and_then(|(_, accuracy)| *accuracy))
         }));
         cells.extend([
-            spread(line.loss, &|loss| format!("{loss:.3}")),
+            spread(line.loss, |loss| format!("{loss:.3}")),
             optional(line.chance_loss, |loss| format!("{loss:.3}")),
             optional(line.seconds, |seconds| format!("{seconds:.0}")),
             optional(line.peak_memory, bytes),
@@ -199,6 +193,80 @@ fn comparison_cells(lines: &[Line]) -> (Vec<String>, Vec<Vec<String>>) {
     header.extend(further.iter().cloned());
     header.extend(["loss", "chance", "seconds", "peak memory", "written"].map(String::from));
     (header, rows.collect())
+}
+
+fn spread(mean: Mean, show: impl Fn(f64) -> String) -> String {
+    match mean.deviation {
+        Some(deviation) => format!("{} ± {}", show(mean.mean), show(deviation)),
+        None => show(mean.mean),
+    }
+}
+
+fn percents(accuracy: Option<Mean>) -> String {
+    optional(accuracy, |it| spread(it, |share| format!("{:.2}", 100.0 * share)) + " %")
+}
+
+/// The variants of a sweep beside each other, for a terminal.
+pub fn sweep(summaries: &[Summary], baseline: &str) -> String {
+    let (header, rows) = sweep_cells(summaries);
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    let right: Vec<usize> = (1..header.len()).collect();
+    plain(&header, rows, &right) + "\n\n" + &what_sweeps_show(baseline)
+}
+
+/// The same as Markdown.
+pub fn sweep_markdown(summaries: &[Summary], baseline: &str) -> String {
+    let (header, rows) = sweep_cells(summaries);
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_header(header).add_rows(rows);
+    format!("{table}\n\n{}\n", what_sweeps_show(baseline))
+}
+
+fn what_sweeps_show(baseline: &str) -> String {
+    format!(
+        "accuracy, loss: of the last module, on the test split, as mean and standard deviation over seeds;\n\
+         difference: in points of accuracy from `{baseline}`, under the same seeds.\n\
+         seconds, written: training and encoding of all modules, as if the variant had shared none; memory: \
+         the highest."
+    )
+}
+
+fn sweep_cells(summaries: &[Summary]) -> (Vec<String>, Vec<Vec<String>>) {
+    let further = further(summaries.iter().flat_map(|it| &it.further).map(|it| &it.label));
+    let rows = summaries.iter().map(|it| {
+        let mut cells = vec![
+            it.variant.clone(),
+            it.modules.to_string(),
+            it.seeds.len().to_string(),
+            percents(it.accuracy),
+        ];
+        cells.extend(further.iter().map(|label| {
+            let of_label = it.further.iter().find(|further| further.label == *label);
+            percents(of_label.and_then(|it| it.accuracy))
+        }));
+        cells.extend([
+            optional(it.difference, points),
+            spread(it.loss, |loss| format!("{loss:.3}")),
+            optional(it.seconds, |seconds| format!("{seconds:.0}")),
+            optional(it.peak_memory, bytes),
+            bytes(it.bytes),
+        ]);
+        cells
+    });
+    let mut header: Vec<String> =
+        ["variant", "modules", "seeds", "accuracy"].map(Into::into).into();
+    header.extend(further.iter().cloned());
+    header.extend(["difference", "loss", "seconds", "peak memory", "written"].map(String::from));
+    (header, rows.collect())
+}
+
+/// `+1.20 ± 0.35`.
+fn points(difference: Mean) -> String {
+    let mean = format!("{:+.2}", 100.0 * difference.mean);
+    match difference.deviation {
+        Some(deviation) => format!("{mean} ± {:.2}", 100.0 * deviation),
+        None => mean,
+    }
 }
 
 /// Whether every trained module beats its untrained twin and its predecessor.

@@ -219,7 +219,7 @@ mod bytes;
 mod data;
 mod modules;
 mod name_pattern;
-mod origin;
+pub(crate) mod origin;
 mod overrides;
 mod preset;
 mod raw;
@@ -228,10 +228,8 @@ pub mod settings;
 mod shapes;
 mod split;
 mod view;
-mod wording;
+pub(crate) mod wording;
 
-use std::fs::File;
-use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -243,7 +241,7 @@ use self::bytes::optional_bytes;
 use self::modules::{Defaults, Planned};
 use self::origin::{Fault, Origin};
 use self::shapes::{Culprit, image_size, walk};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::loss::{Bounded, infonce, infonce1d};
 
 pub use bytes::in_words as bytes_in_words;
@@ -253,9 +251,6 @@ pub use shapes::Pooling;
 
 /// The environment variable with the folder that relative paths of data start from.
 pub const DATA_ROOT_VARIABLE: &str = "GIMLET_DATA";
-
-/// The longest pipeline file.
-const MAX_BYTES: u64 = 1 << 20;
 
 /// The longest time between checkpoints: a year.
 const MAX_CHECKPOINT_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
@@ -282,28 +277,16 @@ impl Pipeline {
     /// Reads the pipeline file at `path`, with `overrides` (`key=value`) in place of what it says.
     ///
     /// # Errors
-    /// [`Kind::Usage`] when the file cannot be read, and as [`Pipeline::parse`].
+    /// [`crate::Kind::Usage`] when the file cannot be read, and as [`Pipeline::parse`].
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
-        let read = || {
-            let mut text = String::new();
-            // What is longer, or has no end, is no pipeline.
-            File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
-            match text.len() as u64 {
-                ..=MAX_BYTES => Ok(text),
-                _ => Err(std::io::Error::other(format!("it has more than {MAX_BYTES} bytes"))),
-            }
-        };
-        let text = read().map_err(|error| {
-            let message = format!("could not read the pipeline file `{}`: {error}", path.display());
-            Error::new(Kind::Usage, message).hint("give the path of a pipeline file (TOML)")
-        })?;
+        let text = origin::read_file(path, "pipeline")?;
         Self::parse(&text, path, overrides, &Environment::of_process())
     }
 
     /// Reads a pipeline from `text`, the content of `file`. Touches neither disk nor network.
     ///
     /// # Errors
-    /// [`Kind::Usage`] for anything wrong with the text or an override: the message shows the line
+    /// [`crate::Kind::Usage`] for anything wrong with the text or an override: the message shows the line
     /// with a caret below the key or value, or names the override.
     pub fn parse(
         text: &str,

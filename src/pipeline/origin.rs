@@ -1,11 +1,36 @@
 //! Where the text of a pipeline comes from, and errors that point into it.
 
+use std::fs::File;
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use crate::error::{Error, Kind};
+
+/// The longest file of settings, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// The text of a file of settings; `called` is what it is: "pipeline".
+///
+/// # Errors
+/// [`Kind::Usage`] when it cannot be read.
+pub fn read_file(path: &Path, called: &str) -> Result<String, Error> {
+    let read = || {
+        let mut text = String::new();
+        // What is longer, or has no end, is no such file.
+        File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+        match text.len() as u64 {
+            ..=MAX_BYTES => Ok(text),
+            _ => Err(std::io::Error::other(format!("it has more than {MAX_BYTES} bytes"))),
+        }
+    };
+    read().map_err(|error| {
+        let message = format!("could not read the {called} file `{}`: {error}", path.display());
+        Error::new(Kind::Usage, message).hint(format!("give the path of a {called} file (TOML)"))
+    })
+}
 
 /// Something wrong with a pipeline, at a position that an [`Origin`] can show.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use gimlet_store::gc::{self, Leftover, Policy, Shelf};
-use gimlet_store::{Records, durable};
+use gimlet_store::gc::{self, Kind, Leftover, Policy, Shelf};
+use gimlet_store::{Dataset, Records, durable};
 
 use super::progress::Progress;
 use super::record::{Keyed, Probe, Training};
@@ -71,6 +71,58 @@ pub fn sweep(
         all.extend(sweep_shelf(&shelf::<Probe>(records), "probe", &policy, dry_run, progress)?);
     }
     Ok(all)
+}
+
+/// Removes the generations made under `keys` that no process at work has named, but for the newest of
+/// each dataset. Trainings and probes stay. Returns the bytes that are free now.
+///
+/// # Errors
+/// When something cannot be looked at.
+pub fn release(dir: &RunDir, mut keys: HashSet<String>, progress: &dyn Progress) -> Result<u64> {
+    let _quiet = needs::quiet_alone(dir)?;
+    for named in needs::of_all(dir) {
+        keys.remove(&named);
+    }
+    let mut free = 0;
+    for dataset in dir.all_datasets()? {
+        free += release_of(&dataset, &keys, progress)?;
+    }
+    Ok(free)
+}
+
+/// Removes the generations made under these keys.
+fn release_of(
+    dataset: &Dataset,
+    unneeded: &HashSet<String>,
+    progress: &dyn Progress,
+) -> Result<u64> {
+    let (mut needed, mut numbers) = (HashSet::new(), HashSet::new());
+    for generation in dataset.readable()? {
+        let generation = generation?;
+        let key = &generation.manifest().key;
+        if unneeded.contains(key) {
+            numbers.insert(generation.number());
+        } else {
+            needed.insert(key.clone());
+        }
+    }
+    // What is damaged or was begun is not this one's to remove.
+    let policy = Policy { needed, keep: 0, grace: Duration::MAX };
+    let shelf = Shelf::of(dataset);
+    let mut free = 0;
+    for leftover in shelf.survey(&policy)? {
+        let ours = matches!(leftover.kind, Kind::Record(number) if numbers.contains(&number));
+        if !ours || leftover.stays.is_some() {
+            continue;
+        }
+        match shelf.remove(&leftover, &policy) {
+            Ok(None) => free += leftover.bytes,
+            Ok(Some(_)) => {}
+            // What cannot be removed must not keep the rest.
+            Err(error) => progress.warn(&error.to_string()),
+        }
+    }
+    Ok(free)
 }
 
 /// Records that say which key they were made under.

@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use super::{Plan, RunDir, Step};
 use crate::{Error, Result};
@@ -16,12 +17,43 @@ pub struct Lock {
     _file: File,
 }
 
+/// How often a lock is tried while another process holds it.
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
+
 /// Takes the lock of the stage of `step`, for the pipeline of `plan`: others may work on one of the
 /// same name.
 ///
 /// # Errors
 /// When another process holds it, naming that process.
 pub fn acquire(dir: &RunDir, plan: &Plan, step: Step) -> Result<Lock> {
+    match try_acquire(dir, plan, step)? {
+        Ok(lock) => Ok(lock),
+        Err(held) => Err(Error::failed(held).hint("wait for it to end, or stop it")),
+    }
+}
+
+/// The same, once the process that holds it lets go of it. `meanwhile` is called before each further
+/// try, with who holds it, in words.
+///
+/// # Errors
+/// Those of `meanwhile`; when the lock cannot be made.
+pub fn wait(
+    dir: &RunDir,
+    plan: &Plan,
+    step: Step,
+    mut meanwhile: impl FnMut(&str) -> Result<()>,
+) -> Result<Lock> {
+    loop {
+        match try_acquire(dir, plan, step)? {
+            Ok(lock) => return Ok(lock),
+            Err(held) => meanwhile(&held)?,
+        }
+        std::thread::sleep(BETWEEN_TRIES);
+    }
+}
+
+/// The lock of the stage of `step`, or who holds it, in words.
+fn try_acquire(dir: &RunDir, plan: &Plan, step: Step) -> Result<Result<Lock, String>> {
     let (path, stage) = (dir.lock(&plan.lock_name(step)), plan.stage_name(step));
     let mut file = open(&path)?;
     match file.try_lock() {
@@ -30,12 +62,11 @@ pub fn acquire(dir: &RunDir, plan: &Plan, step: Step) -> Result<Lock> {
             let mut holder = String::new();
             // Without its name the message still says what to do.
             let _ = file.read_to_string(&mut holder);
-            let message = format!(
+            return Ok(Err(format!(
                 "another process works on stage `{stage}` of `{}`{}",
                 dir.path().display(),
                 if holder.is_empty() { String::new() } else { format!(": {}", holder.trim()) }
-            );
-            return Err(Error::failed(message).hint("wait for it to end, or stop it"));
+            )));
         }
         Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path, error)),
     }
@@ -45,7 +76,7 @@ pub fn acquire(dir: &RunDir, plan: &Plan, step: Step) -> Result<Lock> {
         .and_then(|()| file.rewind())
         .and_then(|()| file.write_all(holder.as_bytes()))
         .map_err(|error| Error::io("write", &path, error))?;
-    Ok(Lock { _file: file })
+    Ok(Ok(Lock { _file: file }))
 }
 
 /// Whether a process holds the lock of the stage of `step`.

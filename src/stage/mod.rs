@@ -50,6 +50,7 @@ pub use run_dir::RunDir;
 use crate::device::Device;
 use crate::pipeline::{Pipeline, Schedule, Split};
 use crate::{Error, Kind, Result};
+use lock::Lock;
 use needs::{Needs, Quiet};
 use progress::Progress;
 use run_dir::WEIGHTS;
@@ -65,6 +66,8 @@ pub struct Run<'a> {
     pub progress: &'a dyn Progress,
     /// What modules compute on.
     pub device: Device,
+    /// Whether a stage that another process works on is waited for.
+    waits: bool,
     _needs: Needs,
 }
 
@@ -93,13 +96,29 @@ impl<'a> Run<'a> {
         let quiet = Quiet::begin(&dir)?;
         let plan = Plan::new(pipeline, &dir)?;
         let needs = quiet.announce(&dir, plan.all_keys())?;
-        Ok(Self { pipeline, dir, plan, stop, progress, device: Device::Cpu, _needs: needs })
+        Ok(Self {
+            pipeline,
+            dir,
+            plan,
+            stop,
+            progress,
+            device: Device::Cpu,
+            waits: false,
+            _needs: needs,
+        })
     }
 
     /// The same, its modules on `device`.
     #[must_use]
     pub fn on(self, device: Device) -> Self {
         Self { device, ..self }
+    }
+
+    /// The same; with `waits`, a step waits for another process that works on its stage, where it
+    /// would fail otherwise.
+    #[must_use]
+    pub fn waiting(self, waits: bool) -> Self {
+        Self { waits, ..self }
     }
 
     /// Does `step` unless it is done.
@@ -115,8 +134,8 @@ impl<'a> Run<'a> {
             return Ok(Outcome::Unchanged);
         }
         self.check_input(step)?;
-        let _lock = lock::acquire(&self.dir, &self.plan, step)?;
-        // Another process may have done it while this one looked.
+        let _lock = self.lock(step)?;
+        // Another process may have done it while this one looked, or waited.
         if self.plan.is_done(step, &self.dir)? {
             return Ok(Outcome::Unchanged);
         }
@@ -138,6 +157,21 @@ impl<'a> Run<'a> {
         };
         worked.map_err(|error| self.note(error))?;
         Ok(Outcome::Done)
+    }
+
+    /// The lock of a step's stage.
+    fn lock(&self, step: Step) -> Result<Lock> {
+        if !self.waits {
+            return lock::acquire(&self.dir, &self.plan, step);
+        }
+        let mut told = false;
+        lock::wait(&self.dir, &self.plan, step, |held| {
+            if !told {
+                self.progress.note(&format!("{held}: waiting for it"));
+                told = true;
+            }
+            self.check_stop()
+        })
     }
 
     /// Tells of what is damaged of a step's own and is made anew, or passed over.

@@ -1,5 +1,7 @@
 //! What the probes of a run found, and what its modules cost.
 
+use serde::{Deserialize, Serialize};
+
 use super::record::ProbeResult;
 use super::status::StepStatus;
 use super::{Plan, RunDir, Step};
@@ -7,7 +9,7 @@ use crate::Result;
 use crate::pipeline::Split;
 
 /// A module as it was trained, or its untrained twin.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     pub probe: ProbeResult,
     /// Of training and encoding; the untrained stack is encoded in one pass, counted for each module.

@@ -8,6 +8,8 @@
 //!   untrained/<module>/{train,test}/   pooled vectors of the same module as it was drawn
 //!   modules/<module>/                  weights, checkpoint and log of each training
 //!   probes/<module>/                   what the linear probe found
+//!   sweeps/results/                    what the runs of sweeps found
+//!   sweeps/<sweep>/                    the tables and the plot of a sweep
 //!   locks/                             one file a stage and key, and one a process at work
 //! ```
 
@@ -26,6 +28,9 @@ pub const UNTRAINED: &str = "untrained";
 
 /// The weights of a training, in its folder.
 pub const WEIGHTS: &str = "weights.safetensors";
+
+/// The folder of what sweeps found, which no sweep can be called.
+pub const SWEEP_RESULTS: &str = "results";
 
 /// Whose run a directory holds.
 #[derive(Debug, Serialize, Deserialize)]
@@ -160,6 +165,20 @@ impl RunDir {
     /// The probes of a module.
     pub fn probes(&self, module: &str) -> Records {
         Records::at(self.path.join("probes").join(module))
+    }
+
+    /// What the runs of sweeps found.
+    pub fn sweep_results(&self) -> Records {
+        Records::at(self.sweeps().join(SWEEP_RESULTS))
+    }
+
+    /// The folder of the tables and the plot of a sweep.
+    pub fn sweep(&self, name: &str) -> PathBuf {
+        self.sweeps().join(name)
+    }
+
+    fn sweeps(&self) -> PathBuf {
+        self.path.join("sweeps")
     }
 
     /// The lock of this name.

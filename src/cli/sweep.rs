@@ -1,0 +1,253 @@
+//! `gimlet sweep`: a grid of settings and seeds, run by run, and one table of what came of it.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::Args;
+use gimlet_store::durable;
+use serde_json::json;
+
+use super::printer::Printer;
+use super::render::Renderer;
+use super::{DeviceArgs, JsonArgs, interrupt, table};
+use crate::error::counted;
+use crate::processes::{self, Event};
+use crate::stage::RunDir;
+use crate::stage::comparison::Line;
+use crate::sweep::{self, Sweep, SweepRun, Work};
+use crate::{Error, Kind, Result};
+
+#[derive(Args)]
+pub struct SweepArgs {
+    /// The sweep file (TOML)
+    sweep: PathBuf,
+
+    /// Override a key of all runs, after what the file's `[set]` says; may be repeated
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+
+    /// Runs at once; each computes on its share of the cores, unless `--threads` says how many
+    #[arg(long, value_name = "N", default_value = "1")]
+    jobs: NonZeroUsize,
+
+    /// Directory that holds all runs, and what they found [default: runs/sweeps/<pipeline name>]
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+
+    /// Keep the datasets of runs that are done, where they would make room for the others
+    #[arg(long)]
+    keep: bool,
+
+    /// List the runs and what each has still to do, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print a table of all modules as well
+    #[arg(long)]
+    all_modules: bool,
+
+    #[command(flatten)]
+    device: DeviceArgs,
+    #[command(flatten)]
+    output: JsonArgs,
+}
+
+/// A run that ended with an error: its place, the error's kind, and what it said.
+type Failure = (usize, Kind, String);
+
+pub fn run(
+    args: SweepArgs,
+    threads: Option<NonZeroUsize>,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let sweep = Sweep::load(&args.sweep, &args.overrides)?;
+    // All mistakes are told before any work.
+    let runs = sweep.runs()?;
+    args.device.device.open()?;
+    let dir = args.run_dir(&runs);
+    if args.dry_run {
+        return dry_run(&args, &sweep, &Work::look(&runs, dir)?, printer);
+    }
+    let mut work = Work::begin(&runs, dir.clone())?;
+    let failures = args.work(&sweep, &mut work, threads, printer)?;
+
+    let results = work.results();
+    let summaries = sweep::summaries(&sweep, &runs, &results);
+    let baseline = &sweep.variants[sweep.baseline].name;
+    let folder = dir.sweep(&sweep.name);
+    if !summaries.is_empty() {
+        durable::create_folder(&folder)?;
+        let write = |name: &str, bytes: &[u8]| durable::replace(&folder.join(name), bytes);
+        write(RESULTS, &sweep::results_file(&sweep, &runs, &results)?)?;
+        write(TABLE, table::sweep_markdown(&summaries, baseline).as_bytes())?;
+        write(PLOT, sweep::plot(&sweep.name, &summaries, baseline).as_bytes())?;
+    }
+    if args.output.json {
+        let failed = failures.iter().map(|(run, _, why)| {
+            let run = &runs[*run];
+            let variant = &sweep.variants[run.variant].name;
+            json!({ "variant": variant, "seed": run.seed, "error": why })
+        });
+        printer.json(&json!({
+            "sweep": sweep.name, "run_dir": dir.path(), "folder": folder, "baseline": baseline,
+            "variants": summaries, "failed": failed.collect::<Vec<_>>(),
+        }))?;
+    } else if !summaries.is_empty() {
+        printer.note("");
+        printer.result(&table::sweep(&summaries, baseline))?;
+        if args.all_modules {
+            let lines: Vec<Line> = summaries.iter().flat_map(|it| it.lines.clone()).collect();
+            printer.result(&format!("\n{}", table::comparison(&lines)))?;
+        }
+    }
+    if !summaries.is_empty() {
+        let folder = folder.display();
+        printer.note(&format!("\n{RESULTS}, {TABLE} and {PLOT} are in {folder}"));
+    }
+    Ok(report(&failures, &runs)?)
+}
+
+/// A row a run, module and kind; a row a variant; a dot a run.
+const RESULTS: &str = "results.parquet";
+const TABLE: &str = "table.md";
+const PLOT: &str = "plot.svg";
+
+impl SweepArgs {
+    fn run_dir(&self, runs: &[SweepRun]) -> RunDir {
+        let name = runs.first().map_or("", |run| run.pipeline.name.as_str());
+        let default = || Path::new("runs").join("sweeps").join(name);
+        RunDir::at(self.run_dir.clone().unwrap_or_else(default))
+    }
+
+    /// Does all runs that are not done; returns those that failed.
+    fn work(
+        &self,
+        sweep: &Sweep,
+        work: &mut Work<'_>,
+        threads: Option<NonZeroUsize>,
+        printer: &Printer,
+    ) -> Result<Vec<Failure>> {
+        let runs = work.runs;
+        let renderer = Renderer::new(printer);
+        let to_do = work.to_do();
+        let before = runs.len() - to_do.len();
+        if before > 0 {
+            printer.note(&format!("{} of {} done before", before, counted(runs.len(), "run")));
+            if !self.keep {
+                // The process that did them may have ended before it could.
+                work.release(&renderer)?;
+            }
+        }
+        let program = std::env::current_exe()
+            .map_err(|error| Error::failed(format!("could not find this program: {error}")))?;
+        let threads = threads.unwrap_or_else(|| share_of_cores(self.jobs));
+        let dir = self.run_dir(runs);
+        let command = |run: usize| {
+            let mut command = Command::new(&program);
+            command.arg("run").arg(&sweep.pipeline);
+            for setting in &runs[run].overrides {
+                command.arg(format!("--set={setting}"));
+            }
+            command.arg("--run-dir").arg(dir.path()).arg("--wait");
+            // Without the words around a table that nobody sees.
+            command.arg("--json");
+            command.args(["--threads", &threads.to_string()]);
+            command.args(["--device", &self.device.device.to_string()]);
+            if printer.is_quiet() {
+                command.arg("--quiet");
+            }
+            command
+        };
+        let (mut failures, mut ended) = (Vec::new(), before);
+        let told = |event: Event| {
+            match event {
+                Event::Line(run, line) => {
+                    printer.note(&format!("{} | {line}", runs[run].title));
+                }
+                Event::Ended(run, how) => {
+                    ended += 1;
+                    let title = &runs[run].title;
+                    let of_all = format!("{ended} of {}", runs.len());
+                    match how.failure {
+                        None => {
+                            work.finish(run, how.seconds)?;
+                            if !self.keep {
+                                work.release(&renderer)?;
+                            }
+                            let seconds = how.seconds;
+                            printer.note(&format!("{of_all}: {title}  ({seconds:.1} s)"));
+                        }
+                        Some((kind, why)) => {
+                            printer.note(&format!("{of_all}: {title}  failed"));
+                            failures.push((run, kind, why));
+                        }
+                    }
+                }
+            }
+            Ok(None)
+        };
+        processes::work(&to_do, self.jobs.get(), interrupt::flag(), command, told)?;
+        failures.sort_by_key(|(run, ..)| *run);
+        Ok(failures)
+    }
+}
+
+/// The threads of each of so many runs at once.
+fn share_of_cores(jobs: NonZeroUsize) -> NonZeroUsize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    NonZeroUsize::new(cores / jobs).unwrap_or(NonZeroUsize::MIN)
+}
+
+/// An error that lists the runs that failed, if any did; of their kind, where they have one in common.
+fn report(failures: &[Failure], runs: &[SweepRun]) -> Result<()> {
+    let Some((_, first, _)) = failures.first() else { return Ok(()) };
+    let same = failures.iter().all(|(_, kind, _)| kind == first);
+    let lines = failures.iter().map(|(run, _, why)| format!("\n{}: {why}", runs[*run].title));
+    let count = format!("{} of {} failed", failures.len(), counted(runs.len(), "run"));
+    let message = format!("{count}:{}", lines.collect::<String>());
+    let kind = if same { *first } else { Kind::Failed };
+    Err(Error::new(kind, message)
+        .hint("what the others found is kept; run the same command again for the rest"))
+}
+
+fn dry_run(
+    args: &SweepArgs,
+    sweep: &Sweep,
+    work: &Work<'_>,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let outlook = work.outlook()?;
+    let all = || work.runs.iter().zip(&outlook);
+    if args.output.json {
+        let runs = all().map(|(run, outlook)| {
+            json!({
+                "variant": sweep.variants[run.variant].name, "seed": run.seed,
+                "settings": run.overrides, "steps": outlook,
+            })
+        });
+        return printer.json(&json!({
+            "sweep": sweep.name, "run_dir": args.run_dir(work.runs).path(),
+            "runs": runs.collect::<Vec<_>>(),
+        }));
+    }
+    let rows = all().map(|(run, outlook)| {
+        vec![
+            sweep.variants[run.variant].name.clone(),
+            run.seed.to_string(),
+            outlook.steps.to_string(),
+            outlook.done.to_string(),
+            outlook.shared.to_string(),
+            outlook.left.to_string(),
+            if outlook.recorded { "done" } else { "to do" }.to_owned(),
+        ]
+    });
+    let header = ["variant", "seed", "steps", "done", "shared", "left", "run"];
+    printer.result(&table::plain(&header, rows.collect(), &[1, 2, 3, 4, 5]))?;
+    let left: usize = outlook.iter().map(|it| it.left).sum();
+    let (to_do, runs) = (work.to_do().len(), counted(work.runs.len(), "run"));
+    printer.result(&format!(
+        "\n{to_do} of {runs} to do, with {}; shared: with an earlier run of the list",
+        counted(left, "step")
+    ))
+}

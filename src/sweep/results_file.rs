@@ -1,0 +1,125 @@
+//! What all runs of a sweep found, as one Parquet file.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
+use arrow::datatypes::{Field, Schema};
+use parquet::arrow::ArrowWriter;
+
+use super::{RunResult, Sweep, SweepRun};
+use crate::stage::report::Row;
+use crate::{Error, Result};
+
+/// The columns that every file has, besides those of the grid and of further labels.
+const FIXED: [&str; 17] = [
+    "sweep",
+    "variant",
+    "seed",
+    "module",
+    "module_index",
+    "modules",
+    "kind",
+    "accuracy",
+    "loss",
+    "chance_loss",
+    "seconds",
+    "wait_share",
+    "peak_memory",
+    "bytes",
+    "run_seconds",
+    "settings",
+    "pipeline",
+];
+
+/// A row of the file: a run, and one of its modules, trained or not.
+type Found<'a> = (&'a SweepRun, &'a RunResult, &'a Row);
+
+/// The bytes of a Parquet file with a row for each run, module and kind.
+///
+/// Columns: `sweep`, `pipeline`, `variant`; one of text for each key of the grid, called by the key, or
+/// `set.<key>` where that is the name of another column (`set.loss`); `seed`; `module`, `module_index` (from
+/// 0), `modules` (of the stack), `kind` ("trained", "untrained"); `accuracy`, and `accuracy_<label>` for each
+/// further label; `loss`, `chance_loss`, `seconds`, `wait_share`, `peak_memory` and `bytes` as
+/// [`Row`] has them; `run_seconds`, of the run's process; `settings`, the overrides as a JSON list.
+///
+/// # Errors
+/// [`crate::Kind::Failed`] when the columns cannot be laid out.
+pub fn results_file(
+    sweep: &Sweep,
+    runs: &[SweepRun],
+    results: &[Option<&RunResult>],
+) -> Result<Vec<u8>> {
+    let pairs = runs.iter().zip(results).filter_map(|(run, result)| Some((run, (*result)?)));
+    let found: Vec<Found<'_>> = pairs
+        .flat_map(|(run, result)| result.rows.iter().map(move |row| (run, result, row)))
+        .collect();
+    let texts = |of: &dyn Fn(&Found<'_>) -> String| -> ArrayRef {
+        Arc::new(StringArray::from_iter_values(found.iter().map(of)))
+    };
+    let counts = |of: &dyn Fn(&Found<'_>) -> Option<u64>| -> ArrayRef {
+        Arc::new(UInt64Array::from_iter(found.iter().map(of)))
+    };
+    let numbers = |of: &dyn Fn(&Found<'_>) -> Option<f64>| -> ArrayRef {
+        Arc::new(Float64Array::from_iter(found.iter().map(of)))
+    };
+
+    let mut columns: Vec<(String, ArrayRef)> = Vec::new();
+    let mut add = |name: &str, values: ArrayRef| columns.push((name.to_owned(), values));
+    add("sweep", texts(&|_| sweep.name.clone()));
+    add("pipeline", texts(&|(run, ..)| run.pipeline.name.clone()));
+    add("variant", texts(&|(run, ..)| sweep.variants[run.variant].name.clone()));
+    for (place, key) in sweep.grid.iter().enumerate() {
+        let taken = FIXED.contains(&key.as_str());
+        let name = if taken { format!("set.{key}") } else { key.clone() };
+        add(&name, texts(&|(run, ..)| sweep.variants[run.variant].grid[place].clone()));
+    }
+    add("seed", counts(&|(run, ..)| Some(run.seed)));
+    add("module", texts(&|(_, _, row)| row.probe.module.clone()));
+    add("module_index", counts(&|(_, _, row)| Some(row.probe.index as u64)));
+    add("modules", counts(&|(run, ..)| Some(run.pipeline.modules.len() as u64)));
+    add("kind", texts(&|(_, _, row)| row.probe.kind.clone()));
+    add("accuracy", numbers(&|(_, _, row)| row.probe.accuracy));
+    for label in further(&found) {
+        let judged = |row: &Row| row.probe.further.iter().find(|it| it.label == label)?.accuracy;
+        add(&format!("accuracy_{label}"), numbers(&|(_, _, row)| judged(row)));
+    }
+    add("loss", numbers(&|(_, _, row)| Some(row.probe.loss)));
+    add("chance_loss", numbers(&|(_, _, row)| row.probe.chance_loss));
+    add("seconds", numbers(&|(_, _, row)| row.seconds));
+    add("wait_share", numbers(&|(_, _, row)| row.wait_share));
+    add("peak_memory", counts(&|(_, _, row)| row.peak_memory));
+    add("bytes", counts(&|(_, _, row)| Some(row.bytes)));
+    add("run_seconds", numbers(&|(_, result, _)| Some(result.seconds)));
+    add("settings", texts(&|(run, ..)| serde_json::json!(run.overrides).to_string()));
+    write(columns)
+}
+
+/// The further labels that any row has, each once.
+fn further(found: &[Found<'_>]) -> Vec<String> {
+    let mut labels: Vec<String> = Vec::new();
+    for judged in found.iter().flat_map(|(_, _, row)| &row.probe.further) {
+        if !labels.contains(&judged.label) {
+            labels.push(judged.label.clone());
+        }
+    }
+    labels
+}
+
+fn write(columns: Vec<(String, ArrayRef)>) -> Result<Vec<u8>> {
+    let cannot = |error: String| Error::failed(format!("could not lay out the results: {error}"));
+    let field = |(name, values): &(String, ArrayRef)| {
+        Field::new(name, values.data_type().clone(), values.is_nullable())
+    };
+    let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
+    let columns = columns.into_iter().map(|(_, values)| values).collect();
+    let batch =
+        RecordBatch::try_new(schema.clone(), columns).map_err(|it| cannot(it.to_string()))?;
+    let mut bytes = Vec::new();
+    let mut write = || {
+        let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), None)?;
+        writer.write(&batch)?;
+        writer.close()
+    };
+    write().map_err(|error| cannot(error.to_string()))?;
+    Ok(bytes)
+}

@@ -265,12 +265,10 @@ fn nothing_but_pooled_vectors_is_stored_and_every_command_knows_the_run() {
     tiny.ok("ingest", &elsewhere);
     tiny.ok("import", &[&[file.as_str()], &elsewhere[..]].concat());
     for module in ["a", "b", "c"] {
-        assert!(tiny.tensors("imported", module).len() > 0, "{module}");
+        assert!(tiny.tensors("imported", module) == tiny.tensors("runs/tiny", module), "{module}");
     }
     let (_, err) = tiny.ok("train", &[&["a"], &elsewhere[..]].concat());
     assert!(err.contains("nothing changed"), "{err}");
-    let samples = tiny.path("embedded.parquet").display().to_string();
-    tiny.ok("embed", &[&["--output", &samples], &stored[..]].concat());
 }
 
 #[test]

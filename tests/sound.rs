@@ -223,6 +223,9 @@ fn modules_of_sound_train_at_once() {
     };
     let ours = losses(&["--run-dir", "whole"]);
     assert_eq!(ours.len(), 8);
+    let new = ["--run-dir", "whole", "--input", "test", "--output", "new.parquet"];
+    tiny.ok("embed", &new);
+    tiny.ok("verify", &["--run-dir", "whole"]);
     for (dir, args) in [
         ("candle", vec!["--device", "candle"]),
         ("pieces", vec!["--set", "training.micro_batch=3"]),

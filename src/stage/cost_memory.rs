@@ -3,6 +3,7 @@
 //! Beside what processes were seen to use on two threads, the forecast is 1.08, 1.17 and 1.31 times as
 //! much for the modules of the quickstart (74 to 85 MB), and the same for the paper's first (0.96 GB);
 //! for those of `pipelines/librispeech.toml` 1.06 to 1.28 (0.2 to 0.8 GB), but for the second, 1.8.
+//! For the three of the quickstart at once (89 to 105 MB) it is 1.0 to 1.2 times as much.
 //! Allocators and threads differ: take it for no better than 1.5 elsewhere.
 
 use super::cost::{Costs, recomputed, sum};

@@ -3,10 +3,10 @@
 
 use candle_core::{Device, Tensor, Var};
 use gimlet::device::DeviceName;
-use gimlet::loss::{self, Recipe, Sizes, infonce};
+use gimlet::loss::{self, Recipe, Sizes, infonce, infonce1d};
 use gimlet::module::{Keep, Module, shapes};
 use gimlet::parameters::Parameters;
-use gimlet::pipeline::Layer;
+use gimlet::pipeline::{Layer, Pooling};
 use gimlet::random::generator;
 use gimlet::train::trainer::{self, Trainer};
 
@@ -154,6 +154,108 @@ fn candles_own_operations_train_as_our_kernels_do() {
         for (micro_batch, recompute) in [(None, false), (None, true), (Some(4), false)] {
             let theirs = trained_on(DeviceName::Candle, &layers, micro_batch, recompute);
             assert_near(&format!("{layers:?}"), &theirs, &ours);
+        }
+    }
+}
+
+/// A module in training, and what it reads.
+struct Case {
+    layers: Vec<Layer>,
+    loss: loss::Settings,
+    sizes: Sizes,
+    pooling: Pooling,
+    input: Tensor,
+}
+
+impl Case {
+    fn trainer(&self, device: DeviceName, micro_batch: Option<usize>, recompute: bool) -> Trainer {
+        let shapes = trainer::shapes(&self.layers, &self.loss, 3, self.sizes);
+        let initial = Parameters::draw(&shapes, 1, "module").unwrap();
+        let initial = initial.on(&device.open().unwrap()).unwrap();
+        Trainer::new(&self.layers, &self.loss, 3, self.sizes, 1e-3, &initial)
+            .unwrap()
+            .pooling(self.pooling)
+            .saving_memory(micro_batch, recompute)
+    }
+
+    /// What goes out of the module as `trainer` has it.
+    fn forward(&self, device: DeviceName, trainer: &Trainer) -> Tensor {
+        let encoder = trainer.parameters().unwrap().under("encoder");
+        let encoder = encoder.on(&device.open().unwrap()).unwrap();
+        Module::new(&self.layers, 3, &encoder).unwrap().forward(&self.input).unwrap()
+    }
+}
+
+/// Images through every kind of layer; sound, with a GRU and of nothing but one.
+fn cases() -> Vec<Case> {
+    let images = stacks().into_iter().map(|layers| {
+        let output = layers.iter().fold(3, |channels, layer| layer.out_channels(channels));
+        let settings =
+            infonce::Settings { prediction_steps: 2, negatives: 5, skip: 0, context: None };
+        Case {
+            layers,
+            loss: loss::Settings::InfoNce(settings),
+            sizes: Sizes::grid(output, [GRID; 2]),
+            pooling: Pooling::Patches { grid: GRID },
+            input: input(),
+        }
+    });
+    let conv = Layer::Conv1d { channels: 5, kernel: 4, stride: 3, padding: 1 };
+    let gru = Layer::Gru { channels: 6, bptt: true };
+    let sound =
+        [(vec![conv, Layer::Relu], 5, 5, 13), (vec![conv, gru], 5, 6, 13), (vec![gru], 3, 6, 40)];
+    let sound = sound.into_iter().map(|(layers, channels, context, rows)| {
+        let settings = infonce1d::Settings {
+            prediction_steps: 2,
+            negatives: 3,
+            subsample: 10,
+            ..infonce1d::Settings::default()
+        };
+        let mut draws = generator(1, "sound", &[]);
+        let values: Vec<f32> = (0..BATCH * 40 * 3).map(|_| draws.normal()).collect();
+        Case {
+            layers,
+            loss: loss::Settings::InfoNce1d(settings),
+            sizes: Sizes { channels, context, rows, columns: 1, classes: 0 },
+            pooling: Pooling::Steps { frames: 8 },
+            input: Tensor::from_vec(values, (BATCH, 1, 40, 3), &Device::Cpu).unwrap(),
+        }
+    });
+    images.chain(sound).collect()
+}
+
+#[test]
+fn a_step_that_hands_out_maps_is_the_same_step_and_they_are_the_modules_before_it() {
+    for case in cases() {
+        for device in [DeviceName::Cpu, DeviceName::Candle] {
+            // candle's operations take their time.
+            let step = if device == DeviceName::Cpu { 1 } else { 3 };
+            let settings = [(None, false), (None, true), (Some(4), false), (Some(4), true)];
+            for (micro_batch, recompute) in settings.into_iter().step_by(step) {
+                let what = format!("{:?} on {device}, {micro_batch:?}, {recompute}", case.layers);
+                let mut plain = case.trainer(device, micro_batch, recompute);
+                let mut handing = case.trainer(device, micro_batch, recompute);
+                let mut draws = generator(1, "negatives", &[]);
+                for _ in 0..2 {
+                    let drawn = case.loss.recipe().draw(BATCH, case.sizes, &mut draws).into();
+                    let expected = case.forward(device, &handing);
+                    let (step, maps) = handing.step_and_maps(&case.input, &drawn).unwrap();
+                    assert_eq!(step, plain.step(&case.input, &drawn).unwrap(), "{what}");
+                    match device {
+                        DeviceName::Cpu => {
+                            assert_eq!(maps.dims(), expected.dims(), "{what}");
+                            assert!(values(&maps) == values(&expected), "{what}");
+                        }
+                        // candle's products may depend on the batch.
+                        _ => assert_close(&what, &maps, &expected),
+                    }
+                    assert!(!maps.track_op(), "{what}: a graph goes with them");
+                }
+                let (plain, handing) = (plain.parameters().unwrap(), handing.parameters().unwrap());
+                for ((name, plain), (_, handing)) in plain.iter().zip(handing.iter()) {
+                    assert!(values(plain) == values(handing), "{what}: {name}");
+                }
+            }
         }
     }
 }

@@ -182,12 +182,10 @@ fn every_kind_of_module_and_loss_runs() {
     }
 }
 
-#[test]
-fn a_killed_training_of_sound_goes_on_to_the_same_weights() {
-    let tiny = notes();
-    tiny.ok("run", &["--run-dir", "whole"]);
-    tiny.ok("ingest", &["--run-dir", "parts"]);
-    let every_step = ["--run-dir", "parts", "--set", "training.checkpoint_seconds=0"];
+/// A run with a checkpoint after each step that is killed three times, and then comes to its end.
+fn killed(tiny: &Tiny, run_dir: &str) {
+    tiny.ok("ingest", &["--run-dir", run_dir]);
+    let every_step = ["--run-dir", run_dir, "--set", "training.checkpoint_seconds=0"];
     for _ in 0..3 {
         let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("gimlet"));
         let args = ["--threads", "2", "run", "tiny.toml"];
@@ -199,8 +197,52 @@ fn a_killed_training_of_sound_goes_on_to_the_same_weights() {
         child.wait().unwrap();
     }
     tiny.ok("run", &every_step);
+}
+
+#[test]
+fn a_killed_training_of_sound_goes_on_to_the_same_weights() {
+    let tiny = notes();
+    tiny.ok("run", &["--run-dir", "whole"]);
+    killed(&tiny, "parts");
     for module in ["a", "b", "context"] {
         assert_eq!(tiny.tensors("whole", module), tiny.tensors("parts", module), "{module}");
+    }
+}
+
+/// A GRU hands on what it makes to the module above it; a stop, a device and pieces change nothing of it.
+#[test]
+fn modules_of_sound_train_at_once() {
+    let tiny = notes();
+    let layers = |channels: usize| format!("layers = [{{ gru = {{ channels = {channels} }} }}]\n");
+    let above =
+        "[[modules]]\nname = \"above\"\nlayers = [{ conv1d = { channels = 7, kernel = 3 } }]\n";
+    let text = PIPELINE.replace(&layers(6), &format!("{}\n{above}", layers(6)));
+    std::fs::write(tiny.path("tiny.toml"), format!("schedule = \"simultaneous\"\n{text}")).unwrap();
+    let losses = |args: &[&str]| -> Vec<f64> {
+        probes(&tiny, args).iter().map(|it| it["loss"].as_f64().unwrap()).collect()
+    };
+    let ours = losses(&["--run-dir", "whole"]);
+    assert_eq!(ours.len(), 8);
+    let new = ["--run-dir", "whole", "--input", "test", "--output", "new.parquet"];
+    tiny.ok("embed", &new);
+    tiny.ok("verify", &["--run-dir", "whole"]);
+    for (dir, args) in [
+        ("candle", vec!["--device", "candle"]),
+        ("pieces", vec!["--set", "training.micro_batch=3"]),
+    ] {
+        let theirs = losses(&[&["--run-dir", dir], &args[..]].concat());
+        for (ours, theirs) in ours.iter().zip(&theirs) {
+            assert!((ours - theirs).abs() < 1e-3, "{dir}: {ours} {theirs}");
+        }
+    }
+    killed(&tiny, "parts");
+    let sequential = ["--run-dir", "sequential", "--set", "schedule=sequential"];
+    tiny.ok("run", &sequential);
+    assert_eq!(tiny.tensors("whole", "a"), tiny.tensors("sequential", "a"));
+    for module in ["a", "b", "context", "above"] {
+        assert_eq!(tiny.tensors("whole", module), tiny.tensors("parts", module), "{module}");
+        let same = tiny.tensors("whole", module) == tiny.tensors("sequential", module);
+        assert_eq!(same, module == "a", "{module}");
     }
 }
 

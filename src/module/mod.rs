@@ -109,6 +109,11 @@ impl Module {
         })
     }
 
+    /// Whether it ends in a GRU, so that [`Self::context_of`] makes what comes out of it.
+    pub fn has_context(&self) -> bool {
+        self.context.is_some()
+    }
+
     /// `[n, h, w, channels]` -> `[n, h', w', channels']` before a GRU. Leaves no graph.
     fn maps(&self, x: &Tensor) -> Result<Tensor> {
         if self.layers.is_empty() {
@@ -146,13 +151,40 @@ impl Module {
         if !self.device.has_kernels() {
             let pooled = self.read(&self.graph(x)?)?;
             let detached = pooled.detach();
-            *self.graph.lock().unwrap_or_else(PoisonError::into_inner) =
-                (keep == Keep::Activations).then_some(pooled);
+            self.keep_graph(pooled, keep);
             return Ok(detached);
         }
         self.prepare(x, true)?;
         let mut passes = self.passes.write().unwrap_or_else(PoisonError::into_inner);
         passes.as_mut().ok_or_else(unprepared)?.pooled(&self.parameters(), x, keep, self.readout)
+    }
+
+    /// [`Self::pooled`], and of the same pass the maps that come out before a GRU, `[n, h', w', channels']`,
+    /// outside any graph, too.
+    ///
+    /// # Errors
+    /// When the input does not fit.
+    pub fn pooled_and_maps(&self, x: &Tensor, keep: Keep) -> Result<(Tensor, Tensor)> {
+        if self.layers.is_empty() {
+            return Ok((self.pooled(x, keep)?, x.detach()));
+        }
+        if !self.device.has_kernels() {
+            let maps = self.graph(x)?;
+            let pooled = self.read(&maps)?;
+            let both = (pooled.detach(), maps.detach());
+            self.keep_graph(pooled, keep);
+            return Ok(both);
+        }
+        self.prepare(x, true)?;
+        let mut passes = self.passes.write().unwrap_or_else(PoisonError::into_inner);
+        let passes = passes.as_mut().ok_or_else(unprepared)?;
+        passes.pooled_and_maps(&self.parameters(), x, keep, self.readout)
+    }
+
+    /// Holds the graph of `pooled` for the way back, if that is to be kept.
+    fn keep_graph(&self, pooled: Tensor, keep: Keep) {
+        *self.graph.lock().unwrap_or_else(PoisonError::into_inner) =
+            (keep == Keep::Activations).then_some(pooled);
     }
 
     /// See [`Self::pooled`].
@@ -164,8 +196,8 @@ impl Module {
         })
     }
 
-    /// Each parameter but those of a GRU with its gradient, given `d_pooled`, that of [`Self::pooled`],
-    /// which was called with the same `x` and `keep` just before.
+    /// Each parameter but those of a GRU with its gradient, given `d_pooled`, that of [`Self::pooled`]
+    /// or [`Self::pooled_and_maps`], which was called with the same `x` and `keep` just before.
     ///
     /// By our kernels they depend on the number of threads, each of which sums a share of the maps.
     ///

@@ -92,8 +92,17 @@ impl Passes {
     /// `[maps, h, w, channels]` -> `[maps, h', w', channels']`.
     pub fn forward(&self, parameters: &Parameters<'_>, x: &Tensor) -> Result<Tensor> {
         let (maps, out) = (x.dim(0)?, self.program.output);
-        let y = self.run(parameters, x, out.len(), None, |y, to| to.copy_from_slice(y))?;
-        Ok(Tensor::from_vec(y, (maps, out.height, out.width, out.channels), &Device::Cpu)?)
+        let mut y = vec![0.0; maps * out.len()];
+        let tiles = y.par_chunks_mut(self.tile(maps) * out.len());
+        self.run(parameters, x, tiles, None, |y, to| to.copy_from_slice(y))?;
+        self.maps_of(y)
+    }
+
+    /// Values as the maps that come out.
+    fn maps_of(&self, values: Vec<f32>) -> Result<Tensor> {
+        let Map { height, width, channels } = self.program.output;
+        let maps = values.len() / self.program.output.len();
+        Ok(Tensor::from_vec(values, (maps, height, width, channels), &Device::Cpu)?)
     }
 
     /// `[maps, h, w, channels]` -> the means over height and width, `[maps, channels']`, or each
@@ -111,35 +120,77 @@ impl Passes {
             Readout::Mean => 1,
             Readout::Steps => output.height * output.width,
         };
+        let mut pooled = vec![0.0; maps * vectors * channels];
+        let tiles = pooled.par_chunks_mut(self.tile(maps) * vectors * channels);
+        self.run_keeping(parameters, x, tiles, keep, |y, to| match readout {
+            Readout::Mean => pool::means(y, channels, to),
+            Readout::Steps => to.copy_from_slice(y),
+        })?;
+        Ok(Tensor::from_vec(pooled, (maps * vectors, channels), &Device::Cpu)?)
+    }
+
+    /// [`Self::pooled`], the same bits, and of the same pass [`Self::forward`].
+    pub fn pooled_and_maps(
+        &mut self,
+        parameters: &Parameters<'_>,
+        x: &Tensor,
+        keep: Keep,
+        readout: Readout,
+    ) -> Result<(Tensor, Tensor)> {
+        let (maps, output) = (x.dim(0)?, self.program.output);
+        let channels = output.channels;
+        if readout == Readout::Steps {
+            let pooled = self.pooled(parameters, x, keep, readout)?;
+            // Each position of each map: they are the maps.
+            let maps = pooled.reshape((maps, output.height, output.width, channels))?;
+            return Ok((pooled, maps));
+        }
+        let (mut pooled, mut all) = (vec![0.0; maps * channels], vec![0.0; maps * output.len()]);
+        let tile = self.tile(maps);
+        let tiles = pooled.par_chunks_mut(tile * channels);
+        let tiles = tiles.zip(all.par_chunks_mut(tile * output.len()));
+        self.run_keeping(parameters, x, tiles, keep, |y, (pooled, maps)| {
+            pool::means(y, channels, pooled);
+            maps.copy_from_slice(y);
+        })?;
+        let pooled = Tensor::from_vec(pooled, (maps, channels), &Device::Cpu)?;
+        Ok((pooled, self.maps_of(all)?))
+    }
+
+    /// [`Self::run`] in training.
+    fn run_keeping<T: Send>(
+        &mut self,
+        parameters: &Parameters<'_>,
+        x: &Tensor,
+        out: impl IndexedParallelIterator<Item = T>,
+        keep: Keep,
+        last: impl Fn(&[f32], T) + Sync,
+    ) -> Result<()> {
+        let maps = x.dim(0)?;
         let mut kept = std::mem::take(&mut self.kept);
         if keep == Keep::Activations {
             kept.resize_with(maps.div_ceil(self.tile(maps)), Buffer::default);
         }
         let slots = (keep == Keep::Activations).then_some(&mut kept[..]);
-        let read = |y: &[f32], to: &mut [f32]| match readout {
-            Readout::Mean => pool::means(y, channels, to),
-            Readout::Steps => to.copy_from_slice(y),
-        };
-        let pooled = self.run(parameters, x, vectors * channels, slots, read);
+        let ran = self.run(parameters, x, out, slots, last);
         self.kept = kept;
-        Ok(Tensor::from_vec(pooled?, (maps * vectors, channels), &Device::Cpu)?)
+        ran
     }
 
-    /// All tiles, forward; `last` makes `len` values of each map that comes out.
-    fn run(
+    /// All tiles, forward; `last` gets the maps that come out of each, and what `out` has for it.
+    fn run<T: Send>(
         &self,
         parameters: &Parameters<'_>,
         x: &Tensor,
-        len: usize,
+        out: impl IndexedParallelIterator<Item = T>,
         kept: Option<&mut [Buffer]>,
-        last: impl Fn(&[f32], &mut [f32]) + Sync,
-    ) -> Result<Vec<f32>> {
+        last: impl Fn(&[f32], T) + Sync,
+    ) -> Result<()> {
         let program = &self.program;
-        let mut out = vec![0.0; x.dim(0)? * len];
         with_all_values(biases(parameters), "bias", |biases| {
             with_values(x, "forward", |x| {
                 let weights = Weights { packed: &self.packed, biases };
-                let forward = |x: &[f32], kept: Option<&mut Buffer>, out: &mut [f32]| {
+                let forward = |x: &[f32], kept: Option<&mut Buffer>, out: T| {
                     let mut scratch = self.borrow();
                     let kept = kept.map(|it| it.get(x.len() / program.input.len() * program.kept));
                     program.forward(&weights, x, kept, &mut scratch, |y| last(y, out));
@@ -147,7 +198,7 @@ impl Passes {
                 };
                 let tile = self.tile(x.len() / program.input.len());
                 let tiles = x.par_chunks(tile * program.input.len());
-                let tiles = tiles.zip(out.par_chunks_mut(tile * len));
+                let tiles = tiles.zip(out);
                 match kept {
                     Some(kept) => {
                         tiles.zip(kept).for_each(|((x, out), kept)| forward(x, Some(kept), out))
@@ -157,7 +208,7 @@ impl Passes {
                 Ok(())
             })
         })?;
-        Ok(out)
+        Ok(())
     }
 
     /// The gradients of all weights and biases, in order, given that of the pooled vectors of `x`, which

@@ -25,6 +25,7 @@ pub fn resolve(
         }
         ScheduleKind::Simultaneous => {
             check_noise(training)?;
+            check_epochs(training, modules)?;
             Schedule::Simultaneous
         }
         ScheduleKind::Async => {
@@ -118,6 +119,25 @@ fn check_noise(training: &Training) -> Result<(), Fault> {
         .hint("leave one of the two out")),
         false => Ok(()),
     }
+}
+
+/// All modules see the same batches, and so have the same epochs.
+fn check_epochs(training: &Training, modules: &[Planned]) -> Result<(), Fault> {
+    let of_first = modules.first().map(|it| it.module.epochs);
+    let all_say = modules.iter().all(|it| it.own_epochs.is_some());
+    let epochs = of_first.filter(|_| all_say).unwrap_or(training.epochs);
+    for Planned { module, own_epochs, .. } in modules {
+        if let Some(span) = own_epochs
+            && module.epochs != epochs
+        {
+            let message = format!(
+                "module `{}` has {} epochs, others have {epochs}: `simultaneous`, all train alike",
+                module.name, module.epochs
+            );
+            return Err(Fault::at(span.clone(), message).hint("set `training.epochs`"));
+        }
+    }
+    Ok(())
 }
 
 /// Rounds, and epochs of each. Of the two, one that is left out follows from `training.epochs`.

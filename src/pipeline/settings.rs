@@ -39,6 +39,11 @@ impl Pipeline {
         }
     }
 
+    /// Whether all modules train at once, in one process, on the maps of one forward pass.
+    pub fn trains_together(&self) -> bool {
+        matches!(self.schedule, Schedule::Simultaneous)
+    }
+
     /// The share of a batch that comes from older generations.
     pub fn replay(&self) -> f64 {
         match &self.schedule {

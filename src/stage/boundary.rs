@@ -27,6 +27,11 @@ pub fn resolve<'a>(
     pipeline: &'a Pipeline,
     costs: impl FnOnce() -> Result<Costs<'a>>,
 ) -> Result<Vec<Boundary>> {
+    if pipeline.trains_together() {
+        let why = "simultaneous: no module reads them".to_owned();
+        let boundary = Boundary { stored: false, relu: false, why };
+        return Ok(vec![boundary; pipeline.modules.len()]);
+    }
     let wanted: Vec<Activations> = pipeline.modules.iter().map(|it| it.activations).collect();
     let mut why = vec!["as the pipeline says".to_owned(); wanted.len()];
     let mut stored: Vec<bool> = wanted.iter().map(|it| *it != Activations::Recompute).collect();

@@ -199,10 +199,17 @@ impl<'a> Costs<'a> {
     }
 
     /// Bytes that a step has on disk only while it is at work: a training's two checkpoints of values
-    /// and both moments.
+    /// and both moments. Of modules that train at once the first has those of all.
     pub fn passing_bytes(&self, step: Step) -> u64 {
         match step {
-            Step::Train(at) => self.parameters(at.module).saturating_mul(2 * 3 * 4),
+            Step::Train(at) => {
+                let in_checkpoint = match (self.pipeline.trains_together(), at.module) {
+                    (false, module) => self.parameters(module),
+                    (true, 0) => sum((0..self.modules.len()).map(|it| self.parameters(it))),
+                    (true, _) => 0,
+                };
+                in_checkpoint.saturating_mul(2 * 3 * 4)
+            }
             _ => 0,
         }
     }
@@ -275,8 +282,12 @@ impl<'a> Costs<'a> {
     }
 
     /// Seconds until one row that module `index` reads is at hand: read, and taken through the
-    /// modules between.
+    /// modules between. Where all modules train at once, and are encoded at once, those after the first
+    /// have it from the one before.
     fn row_seconds(&self, index: usize, stored: &[bool], pace: &Pace) -> f64 {
+        if self.pipeline.trains_together() && index > 0 {
+            return 0.0;
+        }
         let between = recomputed(stored, index);
         let read = match between.start {
             0 => Step::Ingest,

@@ -3,6 +3,7 @@
 //! Beside what processes were seen to use on two threads, the forecast is 1.08, 1.17 and 1.31 times as
 //! much for the modules of the quickstart (74 to 85 MB), and the same for the paper's first (0.96 GB);
 //! for those of `pipelines/librispeech.toml` 1.06 to 1.28 (0.2 to 0.8 GB), but for the second, 1.8.
+//! For the three of the quickstart at once (89 to 105 MB) it is 1.0 to 1.2 times as much.
 //! Allocators and threads differ: take it for no better than 1.5 elsewhere.
 
 use super::cost::{Costs, recomputed, sum};
@@ -34,8 +35,20 @@ const VECTORS: f64 = 7.0;
 const VALUE: f64 = 4.0;
 
 impl Costs<'_> {
-    /// Bytes of memory that training module `index` takes at its peak.
+    /// Bytes of memory that training module `index` takes at its peak; where all train at once, that of all.
     pub fn training_memory(&self, index: usize, stored: &[bool]) -> u64 {
+        let values = match self.pipeline.trains_together() {
+            true => {
+                let each: f64 = (0..self.modules.len()).map(|it| self.values_of(it)).sum();
+                each + self.values_read(0, stored) + self.values_handed_on()
+            }
+            false => self.values_of(index) + self.values_read(index, stored),
+        };
+        (PROCESS + VALUE * values) as u64
+    }
+
+    /// Values that a module in training holds itself: parameters, what it keeps, what its loss sees.
+    fn values_of(&self, index: usize) -> f64 {
         let threads = rayon::current_num_threads() as f64;
         let patches = (self.pipeline.training.batch * self.patches) as f64;
         let cost = &self.modules[index];
@@ -57,7 +70,22 @@ impl Costs<'_> {
             }
         };
         let parameters = (PARAMETERS + threads) * self.parameters(index) as f64;
+        parameters + outputs + vectors
+    }
 
+    /// Values of the maps that modules which train at once hand on: a module reads some and makes others.
+    fn values_handed_on(&self) -> f64 {
+        let batch = self.pipeline.training.batch as f64;
+        let made = (1..self.modules.len()).map(|next| batch * self.input_values(next) as f64);
+        let made: Vec<f64> = made.collect();
+        let most =
+            (0..made.len()).map(|it| made[it] + it.checked_sub(1).map_or(0.0, |it| made[it]));
+        most.fold(0.0, f64::max)
+    }
+
+    /// Values of the batches that a module in training reads, and of what frozen modules make of them.
+    fn values_read(&self, index: usize, stored: &[bool]) -> f64 {
+        let patches = (self.pipeline.training.batch * self.patches) as f64;
         let batch = (self.pipeline.training.batch as u64).saturating_mul(self.input_values(index));
         let batch_bytes = batch.saturating_mul(VALUE as u64);
         let ahead = feed::ahead(batch_bytes, self.pipeline.store.read_memory);
@@ -68,6 +96,6 @@ impl Costs<'_> {
         let largest = self.modules[between.clone()].iter().map(|cost| cost.largest).max();
         let frozen = sum(between.map(|module| self.parameters(module)));
         let frozen = frozen as f64 + FROZEN * readers * patches * largest.unwrap_or(0) as f64;
-        (PROCESS + VALUE * (parameters + outputs + vectors + batches + frozen)) as u64
+        batches + frozen
     }
 }

@@ -1,5 +1,5 @@
 //! `encode`: what a trained module makes of its input, as the next module's dataset; and the same
-//! for the stack as it was drawn, of which only the pooled vectors are kept.
+//! for the stack as it was drawn, or as it trained at once, of which only the pooled vectors are kept.
 
 use std::ops::Range;
 use std::panic::resume_unwind;
@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use candle_core::Tensor;
 use gimlet_store::{
-    Compression, CompressionSetting, Generation, Keys, Rows, Schema, Spec, Values, Writer,
+    Compression, CompressionSetting, Dataset, Generation, Keys, Rows, Schema, Spec, Values, Writer,
 };
 use serde_json::json;
 
@@ -106,44 +106,82 @@ impl Run<'_> {
             if self.plan.is_split_done(Step::Untrained, split, &self.dir)? {
                 continue;
             }
-            memory::reset_peak();
-            let started = Instant::now();
-            let input = self.input(FIRST, split)?;
-            let pooling = self.pooling()?;
+            let datasets = self.plan.datasets(Step::Untrained, split, &self.dir).into_iter();
             let key = self.plan.key(Step::Untrained, split);
-            let (keys, schema) = (input.keys()?, self.schema_like(split)?);
-            let samples = input.samples() as u64;
-            let mut stack = Vec::new();
-            let mut writers = Vec::new();
-            let datasets = self.plan.datasets(Step::Untrained, split, &self.dir);
-            for (index, dataset) in datasets.iter().enumerate() {
-                let maps = self.maps(index)?;
+            let modules = (0..self.pipeline.modules.len()).map(|index| {
                 let encoder = self.drawn(index)?.under("encoder").on(&self.device)?;
                 let layers = &self.pipeline.modules[index].layers;
-                stack.push(Module::new(layers, maps.0.channels, &encoder)?);
-                let columns = vec![pooled_column(pooling, maps.1)];
-                let schema = Schema { columns, ..schema.clone() };
-                writers.push(dataset.begin(self.spec(schema, key, input.samples()))?);
-            }
-
+                Module::new(layers, self.maps(index)?.0.channels, &encoder)
+            });
+            let modules = modules.collect::<Result<_>>()?;
             let title = format!("encode untrained {}", split.name());
-            let done = writers.iter().map(Writer::rows_done).min().unwrap_or(0);
-            self.progress.begin(&title, samples, done);
-            let make = |rows: &[u64]| {
-                let mut maps = self.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
-                let mut pooled = Vec::with_capacity(stack.len());
-                for module in &stack {
-                    maps = module.forward(&maps)?;
-                    pooled.push(vec![module::pooled(&device::home(&maps)?, pooling)?]);
-                }
-                Ok(pooled)
-            };
-            let mut rows = 0;
-            for writer in self.write(writers, &keys, samples, make)? {
-                rows = self.commit(writer, started)?.rows();
-            }
-            self.progress.end(&format!("{rows} rows, {} modules", stack.len()));
+            let datasets = datasets.map(|dataset| (dataset, key)).collect();
+            self.encode_stack(&title, split, modules, datasets, |input| input.samples())?;
         }
+        Ok(())
+    }
+
+    /// Every row through the whole trained stack, of which the pooled vectors are kept.
+    pub(super) fn encode_together(&self) -> Result<()> {
+        let all: Vec<At> = (0..self.pipeline.modules.len()).map(|it| self.plan.last(it)).collect();
+        for split in Split::ALL {
+            let mut done = true;
+            let mut datasets = Vec::new();
+            for at in &all {
+                let step = Step::Encode(*at);
+                done &= self.plan.is_split_done(step, split, &self.dir)?;
+                let dataset = self.dir.dataset(self.plan.module(at.module), split);
+                datasets.push((dataset, self.plan.key(step, split)));
+            }
+            if done {
+                continue;
+            }
+            let modules = all.iter().map(|at| self.encoder(*at)).collect::<Result<_>>()?;
+            let title = format!("{} {}", self.plan.full_title(Step::Encode(FIRST)), split.name());
+            self.encode_stack(&title, split, modules, datasets, |input| input.rows())?;
+        }
+        Ok(())
+    }
+
+    /// So many of the first rows that the first module reads through all `modules` in one pass: of each the
+    /// pooled vectors, to its dataset under its key.
+    fn encode_stack(
+        &self,
+        title: &str,
+        split: Split,
+        modules: Vec<Module>,
+        datasets: Vec<(Dataset, &Key)>,
+        rows: impl Fn(&dyn Input) -> usize,
+    ) -> Result<()> {
+        memory::reset_peak();
+        let started = Instant::now();
+        let input = self.input(FIRST, split)?;
+        let rows = rows(input.as_ref());
+        let pooling = self.pooling()?;
+        let (keys, schema) = (input.keys()?, self.schema_like(split)?);
+        let mut writers = Vec::new();
+        for (index, (dataset, key)) in datasets.into_iter().enumerate() {
+            let columns = vec![pooled_column(pooling, self.maps(index)?.1)];
+            let schema = Schema { columns, ..schema.clone() };
+            writers.push(dataset.begin(self.spec(schema, key, rows))?);
+        }
+
+        let done = writers.iter().map(Writer::rows_done).min().unwrap_or(0);
+        self.progress.begin(title, rows as u64, done);
+        let make = |rows: &[u64]| {
+            let mut maps = self.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
+            let mut pooled = Vec::with_capacity(modules.len());
+            for module in &modules {
+                maps = module.forward(&maps)?;
+                pooled.push(vec![module::pooled(&device::home(&maps)?, pooling)?]);
+            }
+            Ok(pooled)
+        };
+        let mut written = 0;
+        for writer in self.write(writers, &keys, rows as u64, make)? {
+            written = self.commit(writer, started)?.rows();
+        }
+        self.progress.end(&format!("{written} rows, {} modules", modules.len()));
         Ok(())
     }
 

@@ -9,7 +9,6 @@ use super::plan::{At, Step, json_of};
 use super::{Outcome, Run, lock, record};
 use crate::exchange::stack::{self, Taken};
 use crate::pipeline::View;
-use crate::train::checkpoint::Checkpoints;
 use crate::{Error, Result};
 
 impl Run<'_> {
@@ -30,7 +29,10 @@ impl Run<'_> {
         let mut files = Vec::new();
         for (index, taken) in modules.zip(&taken) {
             let at = self.plan.last(index);
-            held.push(lock::acquire(&self.dir, &self.plan, Step::Train(at))?);
+            let step = Step::Train(at);
+            if self.plan.together(step)[0] == step {
+                held.push(lock::acquire(&self.dir, &self.plan, step)?);
+            }
             let bytes = self.weights_bytes(at, &taken.parameters)?;
             self.check_untrained(at, &bytes)?;
             files.push(bytes);
@@ -53,9 +55,7 @@ impl Run<'_> {
                 Some(imported) => format!("has other weights, imported from `{}`", imported.file),
                 None => "has ended, with other weights".to_string(),
             },
-            None if Checkpoints::in_folder(&self.training_folder(at)).exist() => {
-                "has begun".to_string()
-            }
+            None if self.checkpoints(at).exist() => "has begun".to_string(),
             None => return Ok(()),
         };
         let message = format!("`{title}` {why}: importing would put others in their place");

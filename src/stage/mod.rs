@@ -10,6 +10,7 @@ pub mod cost;
 mod cost_memory;
 mod embed;
 mod encode;
+mod epoch_mean;
 mod export;
 mod extent;
 pub mod forecast;
@@ -37,6 +38,7 @@ pub mod room;
 pub mod run_dir;
 mod samples;
 pub mod status;
+mod together;
 mod train;
 pub mod verify;
 mod weights;
@@ -127,7 +129,7 @@ impl<'a> Run<'a> {
     /// [`Kind::NotReady`] when its input is not there; [`Kind::Interrupted`] when it was asked to
     /// stop; what the work itself meets.
     pub fn step(&self, step: Step) -> Result<Outcome> {
-        if self.plan.is_done(step, &self.dir)? {
+        if self.plan.are_done_together(step, &self.dir)? {
             if let Step::Train(at) = step {
                 self.forget_checkpoints(at);
             }
@@ -136,22 +138,27 @@ impl<'a> Run<'a> {
         self.check_input(step)?;
         let _lock = self.lock(step)?;
         // Another process may have done it while this one looked, or waited.
-        if self.plan.is_done(step, &self.dir)? {
+        if self.plan.are_done_together(step, &self.dir)? {
             return Ok(Outcome::Unchanged);
         }
         self.check_stop()?;
         self.check_room(&[step])?;
-        for key in self.plan.keys(step) {
-            tracing::debug!(step = self.plan.title(step), key = key.hash, settings = %key.settings);
+        for step in self.plan.together(step) {
+            for key in self.plan.keys(step) {
+                let title = self.plan.title(step);
+                tracing::debug!(step = title, key = key.hash, settings = %key.settings);
+            }
+            self.warn_of_damage(step)?;
         }
-        self.warn_of_damage(step)?;
         let worked = match step {
             Step::Ingest => self.ingest(),
             Step::Untrained => self.encode_untrained(),
+            Step::Train(_) if self.pipeline.trains_together() => self.train_together(),
             Step::Train(at) => match &self.pipeline.schedule {
                 Schedule::Async(schedule) => self.work(at, schedule),
                 _ => self.train(at),
             },
+            Step::Encode(_) if self.pipeline.trains_together() => self.encode_together(),
             Step::Encode(at) => self.encode(at),
             Step::Probe(module) => self.probe(module),
         };
@@ -227,12 +234,14 @@ impl<'a> Run<'a> {
     pub fn check_room(&self, steps: &[Step]) -> Result<()> {
         // What cannot be told now, a step will say when it meets it.
         let Ok(costs) = self.plan.costs(self.pipeline, &self.dir) else { return Ok(()) };
-        forecast::room(&costs, &self.plan, &self.dir, steps)?.check()
+        let steps: Vec<Step> = steps.iter().flat_map(|it| self.plan.together(*it)).collect();
+        forecast::room(&costs, &self.plan, &self.dir, &steps)?.check()
     }
 
     /// Fails unless the steps whose output `step` reads are done.
     fn check_input(&self, step: Step) -> Result<()> {
-        for input in self.plan.inputs(step) {
+        let all = self.plan.together(step).into_iter();
+        for input in all.flat_map(|step| self.plan.inputs(step)) {
             let broken = self.plan.broken(input, &self.dir)?;
             if let Some(first) = broken.first() {
                 let (step, input) = (self.plan.full_title(step), self.plan.title(input));

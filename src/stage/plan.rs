@@ -50,6 +50,8 @@ pub struct Plan {
     boundaries: Vec<Boundary>,
     /// Of each boundary, whether it is stored.
     stored: Vec<bool>,
+    /// Whether the modules train in one piece of work, and are encoded in one.
+    together: bool,
     ingest: [Key; 2],
     untrained: [Key; 2],
     /// The older rounds whose rows are replayed in a round, at most.
@@ -105,6 +107,7 @@ impl Plan {
                 "store": { "rows_per_part": rows_per_part },
             })))
         })?;
+        let together = pipeline.trains_together();
         let replayed = match pipeline.replay() > 0.0 {
             true => pipeline.store.keep_generations.saturating_sub(1),
             false => 0,
@@ -117,13 +120,15 @@ impl Plan {
                 // Later modules meet the view in the key of their input.
                 let view = if module == 0 { framing.clone() } else { Value::Null };
                 let at = At { module, round };
-                let mut rows = vec![&input[Split::Train as usize]];
+                let samples = if together { &ingest } else { input };
+                let mut rows = vec![&samples[Split::Train as usize]];
                 if module > 0 {
                     let older = older_rounds(round, replayed);
                     rows.extend(older.map(|it| &encode[it][module - 1][0]));
                 }
                 let before = round.checked_sub(1).map(|before| &train[before][module]);
-                let key = train_key(pipeline, at, &view, &rows, before)?;
+                let seen = if together { &framing } else { &view };
+                let key = train_key(pipeline, at, seen, &rows, before)?;
                 encoded.push(for_splits(|split| {
                     encode_key(pipeline, at, boundary, &view, split, [&key, &input[split as usize]])
                 })?);
@@ -153,6 +158,7 @@ impl Plan {
             is_async: matches!(pipeline.schedule, Schedule::Async(_)),
             boundaries,
             stored,
+            together,
             ingest,
             untrained,
             replayed,
@@ -228,6 +234,7 @@ impl Plan {
         match step {
             Step::Ingest => vec![],
             Step::Untrained => vec![Step::Ingest],
+            Step::Train(_) if self.together => vec![Step::Ingest],
             // What its predecessor has written comes and goes.
             Step::Train(_) if self.is_async => vec![Step::Ingest],
             Step::Train(at) => {
@@ -261,7 +268,41 @@ impl Plan {
             }
         }
         wanted.reverse();
+        // The first of what is done in one piece stands for it.
+        wanted.retain(|step| self.together(*step)[0] == *step);
         Ok(wanted)
+    }
+
+    /// The steps that are done in one piece of work with this one, itself among them: where modules train
+    /// at once, the trainings of all, and their encodings; else it alone.
+    pub fn together(&self, step: Step) -> Vec<Step> {
+        let of_all = |step: fn(At) -> Step| {
+            (0..self.names.len()).map(|module| step(self.last(module))).collect()
+        };
+        match step {
+            Step::Train(_) if self.together => of_all(Step::Train),
+            Step::Encode(_) if self.together => of_all(Step::Encode),
+            _ => vec![step],
+        }
+    }
+
+    /// Whether everything is done that is done in one piece with `step`.
+    ///
+    /// # Errors
+    /// As [`Self::is_done`].
+    pub fn are_done_together(&self, step: Step, dir: &RunDir) -> Result<bool> {
+        for step in self.together(step) {
+            if !self.is_done(step, dir)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The module in whose folder a training keeps its checkpoint: its own, or the first of those that
+    /// train at once.
+    pub fn checkpoint_of(&self, at: At) -> At {
+        if self.together { self.last(0) } else { at }
     }
 
     /// Every step, in the order that [`super::Run`] takes them.
@@ -273,6 +314,14 @@ impl Plan {
                 steps.extend([Step::Train(at), Step::Encode(at)]);
                 steps.extend((at == self.last(module)).then_some(Step::Probe(module)));
             }
+        }
+        if self.together {
+            steps.sort_by_key(|step| match step {
+                Step::Ingest | Step::Untrained => 0,
+                Step::Train(_) => 1,
+                Step::Encode(_) => 2,
+                Step::Probe(_) => 3,
+            });
         }
         steps
     }
@@ -337,19 +386,24 @@ impl Plan {
         }
     }
 
-    /// The same with its round, where there are several: `train a, round 2`.
+    /// The same with its round, where there are several: `train a, round 2`; or with all that is done in
+    /// one piece with it: `train a, b`.
     pub fn full_title(&self, step: Step) -> String {
         match step {
             Step::Train(at) | Step::Encode(at) if self.rounds() > 1 => {
                 format!("{}, round {}", self.title(step), at.round + 1)
+            }
+            Step::Train(_) | Step::Encode(_) if self.together => {
+                format!("{} {}", self.step_name(step), self.names.join(", "))
             }
             _ => self.title(step),
         }
     }
 
     /// The lock of a step: one a stage and round, so that the steps of other pipelines, which have
-    /// other keys, do not wait for it.
+    /// other keys, do not wait for it; of what is done in one piece that of the first.
     pub fn lock_name(&self, step: Step) -> String {
+        let step = self.together(step)[0];
         let key = match step {
             Step::Encode(at) => self.key(Step::Train(at), Split::Train),
             Step::Probe(module) => self.key(Step::Train(self.last(module)), Split::Train),
@@ -549,11 +603,20 @@ fn train_key(
                 key["input"]["replayed"] = older.iter().map(|it| it.hash.as_str()).collect();
             }
         }
-        Schedule::Simultaneous | Schedule::Async(_) => {
-            key["schedule"] = json_of(&pipeline.schedule)?;
+        Schedule::Simultaneous => {
+            // One training, whose checkpoint has them all: what changes one changes it.
+            let names = pipeline.modules.iter().map(|it| it.name.as_str()).collect::<Value>();
+            key["schedule"] = json!({ "kind": "simultaneous", "modules": names });
+            key["module"] = json!(module.name);
+            for module in &pipeline.modules {
+                key["modules"][&module.name] = json_of(module)?;
+            }
         }
+        Schedule::Async(_) => key["schedule"] = json_of(&pipeline.schedule)?,
     }
-    key["modules"] = json!({ &module.name: settings });
+    if key["modules"].is_null() {
+        key["modules"] = json!({ &module.name: settings });
+    }
     key["training"] = training;
     Ok(Key::of(key))
 }

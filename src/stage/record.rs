@@ -34,7 +34,7 @@ pub struct Training {
     /// none.
     pub loss: Option<f64>,
     pub accuracy: Option<f64>,
-    /// Over all attempts.
+    /// Over all attempts; of modules that train at once, those that were spent on this one.
     pub seconds: f64,
     /// Of these, seconds spent waiting for data.
     pub wait_seconds: f64,

@@ -12,7 +12,8 @@ use crate::pipeline::Split;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     pub probe: ProbeResult,
-    /// Of training and encoding; the untrained stack is encoded in one pass, counted for each module.
+    /// Of training and encoding; the untrained stack is encoded in one pass, counted for each module, and
+    /// so is one that trained at once.
     pub seconds: Option<f64>,
     /// The share of a training that was spent waiting for data.
     pub wait_share: Option<f64>,

@@ -194,7 +194,9 @@ impl Plan {
     /// What an unfinished attempt with the present key has left.
     fn partial(&self, step: Step, dir: &RunDir) -> Result<Option<Partial>> {
         if let Step::Train(at) = step {
-            let folder = dir.training_folder(self.module(at.module), &self.keys(step)[0].hash);
+            let at = self.checkpoint_of(at);
+            let key = &self.key(Step::Train(at), Split::Train).hash;
+            let folder = dir.training_folder(self.module(at.module), key);
             let found = Checkpoints::in_folder(&folder).progress();
             let what = found.map(|it| format!("checkpoint at step {}", it.steps));
             return Ok(what.map(|what| Partial { what, committed_only: false }));

@@ -6,16 +6,17 @@ use std::time::{Duration, Instant};
 
 use gimlet_store::{Generation, Lease, damage, durable};
 
+use super::epoch_mean::EpochMean;
 use super::plan::{At, Step};
 use super::status::share;
 use super::{Run, memory, record};
-use crate::loss::Samples;
+use crate::loss::{Samples, Sizes};
 use crate::module::{self, Module};
 use crate::parameters::Parameters;
 use crate::pipeline::{Map, Pooling, Schedule, Split, View, bytes_in_words};
 use crate::random::generator;
 use crate::train::checkpoint::{Checkpoints, Progress};
-use crate::train::feed::{Course, feed};
+use crate::train::feed::{Batch, Course, feed};
 use crate::train::input::{Activations, Images, Input, Recomputed};
 use crate::train::log::{Entry, Log};
 use crate::train::profile::Profile;
@@ -43,12 +44,7 @@ impl Run<'_> {
     }
 
     /// What the first module reads of an ingested split; each round has frozen views of its own.
-    pub(super) fn seen(
-        &self,
-        generation: &Generation,
-        split: Split,
-        round: usize,
-    ) -> Result<Box<dyn Input>> {
+    pub(super) fn seen(&self, generation: &Generation, split: Split, round: usize) -> Result<Box<dyn Input>> {
         let seed = self.pipeline.seed;
         let before = (round * self.pipeline.view.views_of(split)) as u64;
         Ok(match &self.pipeline.view {
@@ -120,21 +116,27 @@ impl Run<'_> {
 
     /// Removes what a process has left that was killed after it had committed its weights.
     pub(super) fn forget_checkpoints(&self, at: At) {
-        Checkpoints::in_folder(&self.training_folder(at)).remove();
+        self.checkpoints(at).remove();
     }
 
-    pub(super) fn train(&self, at: At) -> Result<()> {
-        memory::reset_peak();
-        let index = at.module;
-        let folder = self.training_folder(at);
-        durable::create_folder(&folder)?;
-        let _lease = Lease::write_to(&folder)?;
-        durable::remove_dead_temps(&folder)?;
-        if self.has_weights_again(at)? {
-            return Ok(());
-        }
-        let module = &self.pipeline.modules[index];
-        let input = self.input(at, Split::Train)?;
+    /// The checkpoints of a training, its own or those of all that train at once.
+    pub(super) fn checkpoints(&self, at: At) -> Checkpoints {
+        Checkpoints::in_folder(&self.training_folder(self.plan.checkpoint_of(at)))
+    }
+
+    /// The newest checkpoint that is whole.
+    pub(super) fn load(&self, checkpoints: &Checkpoints) -> Result<Option<(Parameters, Progress)>> {
+        checkpoints.load(|error| {
+            self.progress.warn(&format!("{error}; going on from the one before"));
+        })
+    }
+
+    /// The course of a training on `input`.
+    ///
+    /// # Errors
+    /// When that does not fill one batch.
+    pub(super) fn course(&self, at: At, input: &dyn Input) -> Result<Course> {
+        let module = &self.pipeline.modules[at.module];
         let course = Course {
             seed: self.pipeline.seed,
             module: module.name.clone(),
@@ -144,27 +146,18 @@ impl Run<'_> {
             epochs: module.epochs / self.plan.rounds() * (at.round + 1),
         };
         course.check()?;
-
-        let checkpoints = Checkpoints::in_folder(&folder);
-        let checkpoint = checkpoints.load(|error| {
-            self.progress.warn(&format!("{error}; going on from the one before"));
-        })?;
-        let resumed = match checkpoint {
-            Some(checkpoint) => Some(checkpoint),
-            None => self.end_of_round_before(at)?,
-        };
-        let (mut trainer, so_far) = self.trainer(index, resumed)?;
-        self.train_steps(at, &mut trainer, input.as_ref(), &course, so_far, &folder)
+        Ok(course)
     }
 
-    /// What trains module `index`: as it was drawn, or from where it was stopped.
+    /// Module `index` in training: from `state`, if there is one that was written after so many steps,
+    /// else as it is drawn.
     pub(super) fn trainer(
         &self,
         index: usize,
-        resumed: Option<(Parameters, Progress)>,
-    ) -> Result<(Trainer, Progress)> {
-        let (module, training) = (&self.pipeline.modules[index], &self.pipeline.training);
-        let drawn = match &resumed {
+        state: Option<(&Parameters, u64)>,
+    ) -> Result<Trainer> {
+        let module = &self.pipeline.modules[index];
+        let start = match state {
             Some((state, _)) => state.without("adam"),
             None => self.drawn(index)?,
         };
@@ -174,16 +167,33 @@ impl Run<'_> {
             self.maps(index)?.0.channels,
             self.sizes(index)?,
             module.learning_rate,
-            &drawn.on(&self.device)?,
+            &start.on(&self.device)?,
         )?
         .pooling(self.pooling()?)
-        .saving_memory(training.micro_batch, training.recompute);
-        let mut so_far = Progress::default();
-        if let Some((state, progress)) = resumed {
-            trainer.restore(&state, progress.steps)?;
-            so_far = progress;
+        .saving_memory(self.pipeline.training.micro_batch, self.pipeline.training.recompute);
+        if let Some((state, steps)) = state {
+            trainer.restore(state, steps)?;
         }
-        Ok((trainer, so_far))
+        Ok(trainer)
+    }
+
+    pub(super) fn train(&self, at: At) -> Result<()> {
+        memory::reset_peak();
+        let folder = self.training_folder(at);
+        let _lease = begin_in(&folder)?;
+        if self.has_weights_again(at)? {
+            return Ok(());
+        }
+        let input = self.input(at, Split::Train)?;
+        let course = self.course(at, input.as_ref())?;
+        let resumed = match self.load(&self.checkpoints(at))? {
+            Some(checkpoint) => Some(checkpoint),
+            None => self.end_of_round_before(at)?,
+        };
+        let state = resumed.as_ref().map(|(state, progress)| (state, progress.steps));
+        let mut trainer = self.trainer(at.module, state)?;
+        let so_far = resumed.map(|(_, progress)| progress).unwrap_or_default();
+        self.train_steps(at, &mut trainer, input.as_ref(), &course, so_far, &folder)
     }
 
     /// The state that the round before has ended with; `None` in the first.
@@ -199,7 +209,7 @@ impl Run<'_> {
     ///
     /// # Errors
     /// When training again cannot end with the same weights.
-    fn has_weights_again(&self, at: At) -> Result<bool> {
+    pub(super) fn has_weights_again(&self, at: At) -> Result<bool> {
         let Some((_, record)) = self.plan.training(at, &self.dir)? else { return Ok(false) };
         let path = self.weights_file(at);
         if record.read_weights(&path).is_ok() {
@@ -239,7 +249,7 @@ impl Run<'_> {
         folder: &Path,
     ) -> Result<()> {
         let title = self.plan.full_title(Step::Train(at));
-        let checkpoints = Checkpoints::in_folder(folder);
+        let checkpoints = self.checkpoints(at);
         let (mut log, entries) = Log::resume(&folder.join("log.jsonl"), trainer.steps())?;
         let last_epoch = course.epochs.saturating_sub(1) as u64;
         let mut epoch = EpochMean::default();
@@ -253,16 +263,7 @@ impl Run<'_> {
         let peak = || memory::peak().max(earlier_peak);
 
         let read_memory = self.pipeline.store.read_memory;
-        let batch_bytes = (course.batch * input.row_len() * size_of::<f32>()) as u64;
-        if batch_bytes > read_memory {
-            self.progress.warn(&format!(
-                "one batch of `{}` takes {}, more than `store.read_memory` ({}): one is read ahead \
-                 at a time",
-                course.module,
-                bytes_in_words(batch_bytes),
-                bytes_in_words(read_memory)
-            ));
-        }
+        self.warn_of_large_batches(course, input);
         self.progress.begin(&title, course.steps(), trainer.steps());
         let ended = std::thread::scope(|scope| -> Result<()> {
             let steps = trainer.steps()..course.steps();
@@ -275,15 +276,7 @@ impl Run<'_> {
                 so_far.wait_seconds += waited;
                 waited_here += waited;
 
-                let purpose = format!("{}/negatives", course.module);
-                let mut draws = generator(course.seed, &purpose, &[batch.step]);
-                let samples = Samples {
-                    drawn: recipe.draw(course.batch, trainer.sizes(), &mut draws),
-                    labels: match labels.is_empty() {
-                        true => Vec::new(),
-                        false => batch.rows.iter().map(|row| labels[*row as usize]).collect(),
-                    },
-                };
+                let samples = self.drawn_for(at, trainer.sizes(), &batch, &labels);
                 let step = trainer
                     .step(&batch.input, &samples)
                     .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
@@ -331,32 +324,11 @@ impl Run<'_> {
             Error::failed(format!("`{title}` ended with bad weights: {error}"))
                 .hint("lower `training.learning_rate`")
         })?;
-        let mean = epoch.of(last_epoch);
-        let training = record::Training {
-            steps: so_far.steps,
-            loss: Some(mean.0),
-            accuracy: mean.1,
-            seconds: so_far.seconds,
-            wait_seconds: so_far.wait_seconds,
-            peak_memory: peak(),
-            threads: Some(rayon::current_num_threads()),
-            device: self.device.name(),
-            ..record::Training::default()
-        };
+        so_far.peak_memory = peak();
+        let training = self.ended(&so_far, epoch.of(last_epoch));
         self.commit_weights(at, &self.weights_bytes(at, &parameters)?, training)?;
         checkpoints.remove();
-        let operations =
-            module::Cost::of(&self.pipeline.modules[at.module].layers, self.maps(at.module)?.0);
-        let patches = (course.batch * input.shape()[0]) as f64;
-        self.progress.profile(
-            &title,
-            &Profile {
-                wait: waited_here,
-                operations: patches * operations.operations as f64,
-                peak: memory::peak(),
-                ..trainer.profile()
-            },
-        );
+        self.tell_profile(at, trainer, course.batch * input.shape()[0], waited_here)?;
         self.progress.end(&format!(
             "{} steps, {}, waited {:.1} % of {:.0} s for data",
             so_far.steps,
@@ -367,11 +339,83 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Tells when not even two batches can be at hand at a time.
+    pub(super) fn warn_of_large_batches(&self, course: &Course, input: &dyn Input) {
+        let read_memory = self.pipeline.store.read_memory;
+        let batch_bytes = (course.batch * input.row_len() * size_of::<f32>()) as u64;
+        if batch_bytes > read_memory {
+            self.progress.warn(&format!(
+                "one batch of `{}` takes {}, more than `store.read_memory` ({}): one is read ahead \
+                 at a time",
+                course.module,
+                bytes_in_words(batch_bytes),
+                bytes_in_words(read_memory)
+            ));
+        }
+    }
+
+    /// What the loss of a module needs besides the vectors of a batch; `labels` are those of all rows.
+    pub(super) fn drawn_for(&self, at: At, sizes: Sizes, batch: &Batch, labels: &[u32]) -> Samples {
+        let purpose = format!("{}/negatives", self.plan.module(at.module));
+        let mut draws = generator(self.pipeline.seed, &purpose, &[batch.step]);
+        Samples {
+            drawn: self.pipeline.loss.recipe().draw(batch.rows.len(), sizes, &mut draws),
+            labels: match labels.is_empty() {
+                true => Vec::new(),
+                false => batch.rows.iter().map(|row| labels[*row as usize]).collect(),
+            },
+        }
+    }
+
+    /// The record of a training that took so much, its last epoch's mean loss and accuracy being these.
+    pub(super) fn ended(
+        &self,
+        so_far: &Progress,
+        (loss, accuracy): (f64, Option<f64>),
+    ) -> record::Training {
+        record::Training {
+            steps: so_far.steps,
+            loss: Some(loss),
+            accuracy,
+            seconds: so_far.seconds,
+            wait_seconds: so_far.wait_seconds,
+            peak_memory: so_far.peak_memory,
+            threads: Some(rayon::current_num_threads()),
+            device: self.device.name(),
+            ..record::Training::default()
+        }
+    }
+
+    /// Tells where the time and the memory of a training's steps went, on batches of so many `maps`.
+    pub(super) fn tell_profile(
+        &self,
+        at: At,
+        trainer: &Trainer,
+        maps: usize,
+        waited: f64,
+    ) -> Result<()> {
+        let layers = &self.pipeline.modules[at.module].layers;
+        let operations = module::Cost::of(layers, self.maps(at.module)?.0).operations;
+        let profile = Profile {
+            wait: waited,
+            operations: (maps as u64 * operations) as f64,
+            peak: memory::peak(),
+            ..trainer.profile()
+        };
+        // Each module has its own, though they may train at once.
+        let title = match self.pipeline.trains_together() {
+            true => self.plan.title(Step::Train(at)),
+            false => self.plan.full_title(Step::Train(at)),
+        };
+        self.progress.profile(&title, &profile);
+        Ok(())
+    }
+
     /// The error of a step that ended in something that is not a number.
     pub(super) fn diverged(
         &self,
         title: &str,
-        batch: &crate::train::feed::Batch,
+        batch: &Batch,
         checkpoints: &Checkpoints,
         error: &Error,
     ) -> Error {
@@ -391,38 +435,10 @@ impl Run<'_> {
     }
 }
 
-/// Mean loss and accuracy over the entries of the newest epoch.
-#[derive(Default)]
-pub(super) struct EpochMean {
-    epoch: u64,
-    entries: u64,
-    loss: f64,
-    /// Where the loss has one.
-    accuracy: Option<f64>,
-}
-
-impl EpochMean {
-    pub(super) fn add(&mut self, entry: &Entry) {
-        if entry.epoch != self.epoch {
-            *self = Self { epoch: entry.epoch, ..Self::default() };
-        }
-        self.entries += 1;
-        self.loss += entry.loss;
-        self.accuracy = entry.accuracy.map(|it| self.accuracy.unwrap_or(0.0) + it);
-    }
-
-    pub(super) fn of(&self, epoch: u64) -> (f64, Option<f64>) {
-        debug_assert_eq!(self.epoch, epoch);
-        let entries = self.entries.max(1) as f64;
-        (self.loss / entries, self.accuracy.map(|sum| sum / entries))
-    }
-
-    /// `accuracy_is` says what the accuracy is.
-    pub(super) fn describe(&self, accuracy_is: &str) -> String {
-        let (loss, accuracy) = self.of(self.epoch);
-        match accuracy {
-            Some(accuracy) => format!("loss {loss:.3}, {accuracy_is} {:.1} %", 100.0 * accuracy),
-            None => format!("loss {loss:.3}"),
-        }
-    }
+/// Makes the folder of a training, and holds it.
+pub(super) fn begin_in(folder: &Path) -> Result<Lease> {
+    durable::create_folder(folder)?;
+    let lease = Lease::write_to(folder)?;
+    durable::remove_dead_temps(folder)?;
+    Ok(lease)
 }

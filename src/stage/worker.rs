@@ -5,23 +5,19 @@
 //! every `sync_every` epochs and at its end. It trains on the newest generation that its predecessor has
 //! published and takes up a newer one between two batches.
 
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use gimlet_store::{Lease, durable};
-
+use super::epoch_mean::EpochMean;
 use super::held_up::HeldUp;
 use super::plan::{At, Step};
 use super::published::{Publication, Published};
 use super::status::share;
-use super::train::EpochMean;
-use super::{Run, memory, record};
-use crate::loss::Samples;
+use super::train::begin_in;
+use super::{Run, memory};
 use crate::module::Module;
 use crate::pipeline::{Async, Split};
-use crate::random::generator;
-use crate::train::checkpoint::{Checkpoints, Progress};
+use crate::train::checkpoint::Progress;
 use crate::train::feed::{Course, feed};
 use crate::train::input::{Activations, Input};
 use crate::train::log::{Entry, Log};
@@ -57,7 +53,6 @@ struct Worker<'r, 'a> {
     course: Course,
     trainer: Trainer,
     so_far: Progress,
-    folder: PathBuf,
     log: Log,
     epoch: EpochMean,
     labels: Vec<u32>,
@@ -73,17 +68,13 @@ struct Worker<'r, 'a> {
 impl Run<'_> {
     /// Steps that a module has trained, as far as its last checkpoint tells.
     pub fn steps_trained(&self, module: usize) -> u64 {
-        let folder = self.training_folder(At { module, round: 0 });
-        Checkpoints::in_folder(&folder).progress().map_or(0, |it| it.steps)
+        self.checkpoints(At { module, round: 0 }).progress().map_or(0, |it| it.steps)
     }
 
     /// Trains a module to its last epoch, on what its predecessor publishes.
     pub(super) fn work(&self, at: At, schedule: &Async) -> Result<()> {
         memory::reset_peak();
-        let folder = self.training_folder(at);
-        durable::create_folder(&folder)?;
-        let _lease = Lease::write_to(&folder)?;
-        durable::remove_dead_temps(&folder)?;
+        let _lease = begin_in(&self.training_folder(at))?;
         if let Some((_, record)) = self.plan.training(at, &self.dir)? {
             // What it ends with depends on when others wrote: it cannot be made again.
             record.read_weights(&self.weights_file(at)).map_err(|error| {
@@ -91,41 +82,30 @@ impl Run<'_> {
             })?;
             return Ok(gimlet_store::damage::forget(&self.weights_file(at))?);
         }
-        let mut worker = Worker::begin(self, at, schedule, folder)?;
+        let mut worker = Worker::begin(self, at, schedule)?;
         worker.train()?;
         worker.finish()
     }
 }
 
 impl<'r, 'a> Worker<'r, 'a> {
-    fn begin(run: &'r Run<'a>, at: At, schedule: &'r Async, folder: PathBuf) -> Result<Self> {
-        let (pipeline, index) = (run.pipeline, at.module);
-        let module = &pipeline.modules[index];
+    fn begin(run: &'r Run<'a>, at: At, schedule: &'r Async) -> Result<Self> {
+        let index = at.module;
         let ingested = run.plan.generation(Step::Ingest, Split::Train, &run.dir)?;
-        let samples = ingested.rows() as usize;
-        let course = Course {
-            seed: pipeline.seed,
-            module: module.name.clone(),
-            samples,
-            views: pipeline.view.views_of(Split::Train),
-            batch: pipeline.training.batch,
-            epochs: module.epochs,
-        };
-        course.check()?;
+        // As many rows as generations have.
         let drawn = run.seen(&ingested, Split::Train, 0)?;
+        let course = run.course(at, drawn.as_ref())?;
         let labels = run.labels(|| drawn.keys())?;
-
-        let checkpoints = Checkpoints::in_folder(&folder);
-        let resumed = checkpoints.load(|error| {
-            run.progress.warn(&format!("{error}; going on from the one before"));
-        })?;
-        let (trainer, so_far) = run.trainer(index, resumed)?;
-        let (log, entries) = Log::resume(&folder.join("log.jsonl"), trainer.steps())?;
+        let resumed = run.load(&run.checkpoints(at))?;
+        let state = resumed.as_ref().map(|(state, progress)| (state, progress.steps));
+        let trainer = run.trainer(index, state)?;
+        let so_far = resumed.map(|(_, progress)| progress).unwrap_or_default();
+        let (log, entries) = Log::resume(&run.training_folder(at).join("log.jsonl"), trainer.steps())?;
         let mut epoch = EpochMean::default();
         entries.iter().for_each(|entry| epoch.add(entry));
         let of = |module| Published::of(run, At { module, ..at });
         Ok(Self {
-            publishes: (index + 1 < pipeline.modules.len()).then(|| of(index)),
+            publishes: (index + 1 < run.pipeline.modules.len()).then(|| of(index)),
             reads: index.checked_sub(1).map(of),
             waits: HeldUp::new(run, At { module: index.saturating_sub(1), ..at }),
             earlier_peak: so_far.peak_memory,
@@ -136,7 +116,6 @@ impl<'r, 'a> Worker<'r, 'a> {
             course,
             trainer,
             so_far,
-            folder,
             log,
             epoch,
             labels,
@@ -296,7 +275,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         let every = Duration::from_secs_f64(run.pipeline.training.checkpoint_seconds);
         let generation = (taken.number > 0).then_some(taken.number);
         let course = self.course.clone();
-        let checkpoints = Checkpoints::in_folder(&self.folder);
+        let checkpoints = run.checkpoints(self.at);
         std::thread::scope(|scope| -> Result<Why> {
             let steps = self.trainer.steps()..until;
             let memory = run.pipeline.store.read_memory;
@@ -309,16 +288,8 @@ impl<'r, 'a> Worker<'r, 'a> {
                     Some(Ok(batch)) => batch,
                 };
                 self.so_far.wait_seconds += waiting.elapsed().as_secs_f64();
-                let purpose = format!("{}/negatives", course.module);
-                let mut draws = generator(course.seed, &purpose, &[batch.step]);
-                let of_batch = batch.rows.iter();
-                let samples = Samples {
-                    drawn: recipe.draw(course.batch, self.trainer.sizes(), &mut draws),
-                    labels: match self.labels.is_empty() {
-                        true => Vec::new(),
-                        false => of_batch.map(|row| self.labels[*row as usize]).collect(),
-                    },
-                };
+                let samples =
+                    run.drawn_for(self.at, self.trainer.sizes(), &batch, &self.labels);
                 let step = self
                     .trainer
                     .step(&batch.input, &samples)
@@ -365,7 +336,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         self.so_far.peak_memory = memory::peak().max(self.earlier_peak);
         self.so_far.publishing = publishing;
         let state = self.trainer.state()?;
-        Checkpoints::in_folder(&self.folder).save(&state, &self.so_far)?;
+        self.run.checkpoints(self.at).save(&state, &self.so_far)?;
         self.saved = Instant::now();
         Ok(())
     }
@@ -411,20 +382,10 @@ impl<'r, 'a> Worker<'r, 'a> {
                 .hint("lower `training.learning_rate`")
         })?;
         let last = self.course.epochs.saturating_sub(1) as u64;
-        let (loss, accuracy) = self.epoch.of(last);
-        let training = record::Training {
-            steps: self.so_far.steps,
-            loss: Some(loss),
-            accuracy,
-            seconds: self.so_far.seconds,
-            wait_seconds: self.so_far.wait_seconds,
-            peak_memory: memory::peak().max(self.earlier_peak),
-            threads: Some(rayon::current_num_threads()),
-            device: run.device.name(),
-            ..record::Training::default()
-        };
+        self.so_far.peak_memory = memory::peak().max(self.earlier_peak);
+        let training = run.ended(&self.so_far, self.epoch.of(last));
         run.commit_weights(self.at, &run.weights_bytes(self.at, &parameters)?, training)?;
-        Checkpoints::in_folder(&self.folder).remove();
+        self.run.checkpoints(self.at).remove();
         run.progress.begin(&title, self.so_far.steps, self.so_far.steps);
         run.progress.end(&format!(
             "{} steps, {}, waited {:.1} % of {:.0} s",

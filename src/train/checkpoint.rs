@@ -17,6 +17,9 @@ pub struct Progress {
     pub seconds: f64,
     /// Of these, seconds spent waiting for data.
     pub wait_seconds: f64,
+    /// Of modules that train at once, the seconds that were spent on each, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<f64>,
     /// The highest resident memory of the process in any attempt, in bytes; where the system tells.
     pub peak_memory: Option<u64>,
     /// The key of the generation that is being written of a module that trains on, if one is.

@@ -113,14 +113,45 @@ impl Trainer {
     /// # Errors
     /// When the loss is not finite: no variable has changed then.
     pub fn step(&mut self, input: &Tensor, samples: &Samples) -> Result<Step> {
+        Ok(self.take_step(input, samples, false)?.0)
+    }
+
+    /// [`Self::step`], and what the module made of `input` before it: the maps that the next module reads,
+    /// `[batch * patches, h', w', channels']`, of the same forward pass and where the module computes. No
+    /// gradient comes back through them.
+    ///
+    /// # Errors
+    /// As [`Self::step`].
+    pub fn step_and_maps(&mut self, input: &Tensor, samples: &Samples) -> Result<(Step, Tensor)> {
+        let (step, maps) = self.take_step(input, samples, true)?;
+        Ok((step, maps.ok_or_else(|| Error::failed("a training step gave no maps"))?))
+    }
+
+    /// See [`Self::step_and_maps`]; the maps only if they are `wanted`.
+    fn take_step(
+        &mut self,
+        input: &Tensor,
+        samples: &Samples,
+        wanted: bool,
+    ) -> Result<(Step, Option<Tensor>)> {
         let started = Instant::now();
         let patches = self.pooling.maps();
         let input = self.parameters.device().take(input)?;
         let pieces = pieces(&input, self.micro_batch.map(|samples| samples * patches))?;
         // Of several pieces, only one at a time may keep anything.
         let keep = if pieces.len() == 1 { self.keep } else { Keep::Nothing };
-        let pooled = pieces.iter().map(|piece| self.module.pooled(piece, keep));
-        let pooled = Tensor::cat(&pooled.collect::<Result<Vec<_>>>()?, 0)?;
+        let (mut pooled, mut maps) = (Vec::new(), Vec::new());
+        for piece in &pieces {
+            if wanted {
+                let (of_piece, maps_of_piece) = self.module.pooled_and_maps(piece, keep)?;
+                pooled.push(of_piece);
+                maps.push(maps_of_piece);
+            } else {
+                pooled.push(self.module.pooled(piece, keep)?);
+            }
+        }
+        let pooled = Tensor::cat(&pooled, 0)?;
+        let maps = if wanted { Some(Tensor::cat(&maps, 0)?) } else { None };
         let forward = Instant::now();
 
         // The loss is a graph of its own, from the pooled vectors and its predictors on.
@@ -128,6 +159,13 @@ impl Trainer {
         let Sizes { channels, rows, columns, .. } = self.sizes;
         let on_grid = pooled.reshape(((), rows, columns, channels))?;
         let context = self.module.context_of(&on_grid)?;
+        let maps = match maps {
+            // A GRU goes forward where the loss sees what it makes.
+            Some(_) if self.module.has_context() => {
+                Some(context.squeeze(2)?.unsqueeze(1)?.detach())
+            }
+            maps => maps,
+        };
         let outcome = self.loss.forward(&on_grid, &context, samples)?;
         let loss = f64::from(outcome.loss.to_scalar::<f32>()?);
         if !loss.is_finite() {
@@ -166,7 +204,7 @@ impl Trainer {
         self.profile.backward += (carried_back - contrasted).as_secs_f64();
         self.profile.optimiser += carried_back.elapsed().as_secs_f64();
         self.profile.batch = (input.elem_count() * size_of::<f32>()) as u64;
-        Ok(Step { loss, accuracy: outcome.accuracy })
+        Ok((Step { loss, accuracy: outcome.accuracy }, maps))
     }
 
     /// Where the time and the memory of the steps so far went. What it says of layers is counted from

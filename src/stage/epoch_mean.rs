@@ -1,0 +1,44 @@
+//! What the steps of an epoch came to.
+
+use crate::train::log::Entry;
+
+/// Mean loss and accuracy over the entries of the newest epoch.
+#[derive(Default)]
+pub(super) struct EpochMean {
+    epoch: u64,
+    entries: u64,
+    loss: f64,
+    /// Where the loss has one.
+    accuracy: Option<f64>,
+}
+
+impl EpochMean {
+    pub fn add(&mut self, entry: &Entry) {
+        if entry.epoch != self.epoch {
+            *self = Self { epoch: entry.epoch, ..Self::default() };
+        }
+        self.entries += 1;
+        self.loss += entry.loss;
+        self.accuracy = entry.accuracy.map(|it| self.accuracy.unwrap_or(0.0) + it);
+    }
+
+    pub fn of(&self, epoch: u64) -> (f64, Option<f64>) {
+        debug_assert_eq!(self.epoch, epoch);
+        let entries = self.entries.max(1) as f64;
+        (self.loss / entries, self.accuracy.map(|sum| sum / entries))
+    }
+
+    /// Over the newest epoch, so far.
+    pub fn newest(&self) -> (f64, Option<f64>) {
+        self.of(self.epoch)
+    }
+
+    /// `accuracy_is` says what the accuracy is.
+    pub fn describe(&self, accuracy_is: &str) -> String {
+        let (loss, accuracy) = self.newest();
+        match accuracy {
+            Some(accuracy) => format!("loss {loss:.3}, {accuracy_is} {:.1} %", 100.0 * accuracy),
+            None => format!("loss {loss:.3}"),
+        }
+    }
+}

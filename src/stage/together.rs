@@ -1,0 +1,234 @@
+//! `train` of all modules at once: each batch goes forward once, every module training on the maps that
+//! the one before it has just made, before that one's update. No gradient goes from one to another.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::epoch_mean::EpochMean;
+use super::plan::{At, Step};
+use super::status::share;
+use super::train::begin_in;
+use super::{Run, memory};
+use crate::parameters::Parameters;
+use crate::pipeline::Split;
+use crate::train::checkpoint::Progress;
+use crate::train::feed::{Batch, Course, feed};
+use crate::train::input::Input;
+use crate::train::log::{Entry, Log};
+use crate::train::trainer::{self, Trainer};
+use crate::{Error, Result};
+
+/// A module in training beside others.
+struct Learner<'a> {
+    at: At,
+    name: &'a str,
+    trainer: Trainer,
+    log: Log,
+    epoch: EpochMean,
+}
+
+impl Run<'_> {
+    pub(super) fn train_together(&self) -> Result<()> {
+        memory::reset_peak();
+        let all: Vec<At> =
+            (0..self.pipeline.modules.len()).map(|module| self.plan.last(module)).collect();
+        let folders = all.iter().map(|at| begin_in(&self.training_folder(*at)));
+        let _leases = folders.collect::<Result<Vec<_>>>()?;
+        if self.have_weights_again(&all)? {
+            return Ok(());
+        }
+        let input = self.input(all[0], Split::Train)?;
+        // The order of the first module's samples is that of all.
+        let course = self.course(all[0], input.as_ref())?;
+        let checkpoint = self.load(&self.checkpoints(all[0]))?;
+        let mut learners = Vec::with_capacity(all.len());
+        for at in all {
+            let name = self.plan.module(at.module);
+            let state = checkpoint.as_ref().map(|(all, progress)| (all.under(name), progress));
+            let state = state.as_ref().map(|(state, progress)| (state, progress.steps));
+            let trainer = self.trainer(at.module, state)?;
+            let path = self.training_folder(at).join("log.jsonl");
+            let (log, entries) = Log::resume(&path, trainer.steps())?;
+            let mut epoch = EpochMean::default();
+            entries.iter().for_each(|entry| epoch.add(entry));
+            learners.push(Learner { at, name, trainer, log, epoch });
+        }
+        let mut so_far = checkpoint.map(|(_, progress)| progress).unwrap_or_default();
+        so_far.shares.resize(learners.len(), 0.0);
+        self.train_all_steps(&mut learners, input.as_ref(), &course, so_far)
+    }
+
+    /// Of trainings that were committed: whether those whose weights were broken have them again, and all
+    /// are there.
+    ///
+    /// # Errors
+    /// When some were imported and others are not there, or training again cannot end with the same
+    /// weights.
+    fn have_weights_again(&self, all: &[At]) -> Result<bool> {
+        let (mut missing, mut imported) = (None, None);
+        for at in all {
+            if !self.has_weights_again(*at)? {
+                missing = missing.or(Some(*at));
+            } else if let Some((_, record)) = self.plan.training(*at, &self.dir)?
+                && record.imported.is_some()
+            {
+                imported = imported.or(Some(*at));
+            }
+        }
+        if let (Some(missing), Some(imported)) = (missing, imported) {
+            let [missing, imported] = [missing, imported].map(|it| self.plan.module(it.module));
+            let message = format!(
+                "the weights of `{imported}` were imported, and `{missing}` has none: they train at once"
+            );
+            return Err(Error::failed(message).hint("run `gimlet import` again, or in another run"));
+        }
+        Ok(missing.is_none())
+    }
+
+    /// The steps from where the trainers are to the end, and the commit of all weights.
+    fn train_all_steps(
+        &self,
+        learners: &mut [Learner<'_>],
+        input: &dyn Input,
+        course: &Course,
+        mut so_far: Progress,
+    ) -> Result<()> {
+        let title = self.plan.full_title(Step::Train(learners[0].at));
+        let checkpoints = self.checkpoints(learners[0].at);
+        let steps = learners[0].trainer.steps()..course.steps();
+        let every = Duration::from_secs_f64(self.pipeline.training.checkpoint_seconds);
+        let mut saved = Instant::now();
+        let labels = self.labels(|| input.keys())?;
+        let earlier_peak = so_far.peak_memory;
+        let mut waited_here = 0.0;
+        self.warn_of_large_batches(course, input);
+        self.progress.begin(&title, course.steps(), steps.start);
+        let ended = std::thread::scope(|scope| -> Result<()> {
+            let read_memory = self.pipeline.store.read_memory;
+            let mut batches = feed(scope, input, course, steps, read_memory);
+            loop {
+                let waiting = Instant::now();
+                let Some(batch) = batches.next() else { return Ok(()) };
+                let batch = batch?;
+                let waited = waiting.elapsed().as_secs_f64();
+                waited_here += waited;
+                so_far.wait_seconds += waited;
+                so_far.shares[0] += waited;
+                let learnt = self.learn(learners, &batch, &labels, &mut so_far.shares);
+                let learnt =
+                    learnt.map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
+                so_far.seconds += waiting.elapsed().as_secs_f64();
+                so_far.steps = batch.step + 1;
+                for (learner, step) in learners.iter_mut().zip(learnt) {
+                    let entry = Entry {
+                        step: batch.step,
+                        epoch: batch.epoch,
+                        loss: step.loss,
+                        accuracy: step.accuracy,
+                        generation: None,
+                        seconds: so_far.seconds,
+                    };
+                    learner.log.push(&entry)?;
+                    learner.epoch.add(&entry);
+                }
+                let of = format!("{}/{}", batch.epoch + 1, course.epochs);
+                let detail = format!("{}, epoch {of}", losses(learners));
+                self.progress.advance(so_far.steps, &detail);
+
+                let stop = self.stop.load(Ordering::Relaxed);
+                // The last is saved, too: some may be committed when the process ends, and others not.
+                let at_end = so_far.steps == course.steps();
+                if stop || at_end || saved.elapsed() >= every {
+                    so_far.peak_memory = memory::peak().max(earlier_peak);
+                    let state = state(learners)
+                        .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
+                    learners.iter_mut().try_for_each(|it| it.log.flush())?;
+                    checkpoints.save(&state, &so_far)?;
+                    saved = Instant::now();
+                }
+                if !at_end {
+                    self.check_stop()?;
+                }
+                batches.give_back(batch.input);
+            }
+        });
+        learners.iter_mut().try_for_each(|it| it.log.flush())?;
+        ended?;
+
+        let last_epoch = course.epochs.saturating_sub(1) as u64;
+        for (index, learner) in learners.iter().enumerate() {
+            let own = Progress {
+                seconds: so_far.shares[index],
+                // The others wait for no data.
+                wait_seconds: if index == 0 { so_far.wait_seconds } else { 0.0 },
+                ..so_far.clone()
+            };
+            let bytes = self.weights_bytes(learner.at, &learner.trainer.parameters()?)?;
+            let training = self.ended(&own, learner.epoch.of(last_epoch));
+            self.commit_weights(learner.at, &bytes, training)?;
+        }
+        checkpoints.remove();
+        let maps = course.batch * input.shape()[0];
+        for (index, learner) in learners.iter().enumerate() {
+            let waited = if index == 0 { waited_here } else { 0.0 };
+            self.tell_profile(learner.at, &learner.trainer, maps, waited)?;
+        }
+        self.progress.end(&format!(
+            "{} steps, {}, waited {:.1} % of {:.0} s for data",
+            so_far.steps,
+            losses(learners),
+            100.0 * share(so_far.wait_seconds, so_far.seconds),
+            so_far.seconds
+        ));
+        Ok(())
+    }
+
+    /// One step of every module, in order; adds the seconds of each to `shares`.
+    fn learn(
+        &self,
+        learners: &mut [Learner<'_>],
+        batch: &Batch,
+        labels: &[u32],
+        shares: &mut [f64],
+    ) -> Result<Vec<trainer::Step>> {
+        let mut steps = Vec::with_capacity(learners.len());
+        let mut input = batch.input.clone();
+        let last = learners.len() - 1;
+        for (index, learner) in learners.iter_mut().enumerate() {
+            let started = Instant::now();
+            let trainer = &mut learner.trainer;
+            let samples = self.drawn_for(learner.at, trainer.sizes(), batch, labels);
+            let step = match index == last {
+                true => trainer.step(&input, &samples),
+                false => trainer.step_and_maps(&input, &samples).map(|(step, maps)| {
+                    input = maps;
+                    step
+                }),
+            };
+            steps.push(step.map_err(|error| of_module(learner.name, &error))?);
+            shares[index] += started.elapsed().as_secs_f64();
+        }
+        Ok(steps)
+    }
+}
+
+/// The state of all modules after the same step, what belongs to each under its name.
+fn state(learners: &[Learner<'_>]) -> Result<Parameters> {
+    let mut all = Parameters::default();
+    for learner in learners {
+        let state = learner.trainer.state().map_err(|error| of_module(learner.name, &error))?;
+        all.extend(learner.name, state);
+    }
+    Ok(all)
+}
+
+/// The error of one of the modules, saying which.
+fn of_module(name: &str, error: &Error) -> Error {
+    Error::failed(format!("in `{name}`, {error}"))
+}
+
+/// The mean loss of every module over the newest epoch.
+fn losses(learners: &[Learner<'_>]) -> String {
+    let each = learners.iter().map(|it| format!("{} {:.3}", it.name, it.epoch.newest().0));
+    format!("loss {}", each.collect::<Vec<_>>().join(", "))
+}

@@ -36,6 +36,7 @@ pub mod run_dir;
 mod samples;
 pub mod status;
 mod train;
+mod training_input;
 pub mod verify;
 mod weights;
 

@@ -129,7 +129,7 @@ impl Run<'_> {
             return Ok(());
         }
         let module = &self.pipeline.modules[index];
-        let input = self.input(at, Split::Train)?;
+        let input = self.training_input(at)?;
         let course = Course {
             seed: self.pipeline.seed,
             module: module.name.clone(),

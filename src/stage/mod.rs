@@ -26,6 +26,7 @@ pub mod lock;
 pub mod measure;
 pub mod memory;
 pub mod needs;
+mod patience;
 pub mod plan;
 mod probe;
 pub mod progress;

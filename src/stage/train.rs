@@ -1,11 +1,11 @@
 //! `train`: one module on its predecessor's activations, from the last checkpoint on.
 
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use gimlet_store::{Generation, Lease, damage, durable};
 
+use super::patience::{Patience, without_best};
 use super::plan::{At, Step};
 use super::status::share;
 use super::{Run, memory, record};
@@ -143,6 +143,7 @@ impl Run<'_> {
             let message = format!("{samples} training samples do not fill one batch of {batch}");
             return Err(Error::failed(message).hint("lower `training.batch`, or use more samples"));
         }
+        let mut patience = self.patience(at)?;
 
         let checkpoints = Checkpoints::in_folder(&folder);
         let checkpoint = checkpoints.load(|error| {
@@ -153,7 +154,7 @@ impl Run<'_> {
             None => self.end_of_round_before(at)?,
         };
         let drawn = match &resumed {
-            Some((state, _)) => state.without("adam"),
+            Some((state, _)) => without_best(state).without("adam"),
             None => self.drawn(index)?,
         };
         let mut trainer = Trainer::new(
@@ -169,9 +170,12 @@ impl Run<'_> {
         let mut so_far = Progress::default();
         if let Some((state, progress)) = resumed {
             trainer.restore(&state, progress.steps)?;
+            if let Some(patience) = &mut patience {
+                patience.restore(&state, &progress, course.epoch(progress.steps));
+            }
             so_far = progress;
         }
-        self.train_steps(at, &mut trainer, input.as_ref(), &course, so_far, &folder)
+        self.train_steps(at, &mut trainer, input.as_ref(), &course, so_far, patience)
     }
 
     /// The state that the round before has ended with; `None` in the first.
@@ -224,12 +228,12 @@ impl Run<'_> {
         input: &dyn Input,
         course: &Course,
         mut so_far: Progress,
-        folder: &Path,
+        mut patience: Option<Patience<'_>>,
     ) -> Result<()> {
         let title = self.plan.full_title(Step::Train(at));
-        let checkpoints = Checkpoints::in_folder(folder);
+        let folder = self.training_folder(at);
+        let checkpoints = Checkpoints::in_folder(&folder);
         let (mut log, entries) = Log::resume(&folder.join("log.jsonl"), trainer.steps())?;
-        let last_epoch = course.epochs.saturating_sub(1) as u64;
         let mut epoch = EpochMean::default();
         entries.iter().for_each(|entry| epoch.add(entry));
         let every = Duration::from_secs_f64(self.pipeline.training.checkpoint_seconds);
@@ -277,31 +281,50 @@ impl Run<'_> {
                     .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
                 so_far.seconds += waiting.elapsed().as_secs_f64();
                 so_far.steps = trainer.steps();
-                let entry = Entry {
+                let mut entry = Entry {
                     step: batch.step,
                     epoch: batch.epoch,
                     loss: step.loss,
                     accuracy: step.accuracy,
+                    held_out: None,
                     seconds: so_far.seconds,
                 };
-                log.push(&entry)?;
                 epoch.add(&entry);
+                let mut at_end = trainer.steps() == course.steps();
+                if let Some(patience) = &mut patience
+                    && trainer.steps().is_multiple_of(course.steps_per_epoch())
+                {
+                    let judging = Instant::now();
+                    let parameters = trainer
+                        .parameters()
+                        .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
+                    entry.held_out = Some(patience.judge(parameters, epoch.of(batch.epoch))?);
+                    so_far.seconds += judging.elapsed().as_secs_f64();
+                    entry.seconds = so_far.seconds;
+                    at_end |= patience.is_over();
+                }
+                log.push(&entry)?;
                 // The loss first: a narrow terminal cuts the end.
                 let of = format!("{}/{}", batch.epoch + 1, course.epochs);
                 let detail = format!("{}, epoch {of}", epoch.describe(recipe.accuracy_is()));
                 self.progress.advance(trainer.steps(), &detail);
 
                 let stop = self.stop.load(Ordering::Relaxed);
-                let at_end = trainer.steps() == course.steps();
                 if !at_end && (stop || saved.elapsed() >= every) {
                     log.flush()?;
                     so_far.peak_memory = peak();
-                    let state = trainer
+                    let mut state = trainer
                         .state()
                         .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
+                    if let Some(patience) = &patience {
+                        patience.add_to(&mut state, &mut so_far);
+                    }
                     checkpoints.save(&state, &so_far)?;
                     saved = Instant::now();
                     self.check_stop()?;
+                }
+                if at_end {
+                    return Ok(());
                 }
                 batches.give_back(batch.input);
             }
@@ -314,11 +337,16 @@ impl Run<'_> {
             Schedule::Rounds(_) => trainer.state(),
             _ => trainer.parameters(),
         };
-        let parameters = parameters.map_err(|error| {
+        let mut parameters = parameters.map_err(|error| {
             Error::failed(format!("`{title}` ended with bad weights: {error}"))
                 .hint("lower `training.learning_rate`")
         })?;
-        let mean = epoch.of(last_epoch);
+        let mut mean = epoch.of(epoch.epoch);
+        let mut stopped = None;
+        if let Some(patience) = patience {
+            let (kept, best, how) = patience.kept(&title)?;
+            (parameters, mean, stopped) = (kept, (best.loss, best.accuracy), Some(how));
+        }
         let training = record::Training {
             steps: so_far.steps,
             loss: Some(mean.0),
@@ -328,6 +356,7 @@ impl Run<'_> {
             peak_memory: peak(),
             threads: Some(rayon::current_num_threads()),
             device: self.device.name(),
+            stopped,
             ..record::Training::default()
         };
         self.commit_weights(at, &self.weights_bytes(at, &parameters)?, training)?;
@@ -344,10 +373,12 @@ impl Run<'_> {
                 ..trainer.profile()
             },
         );
+        let stopped = stopped.map(|it| format!("{}, ", it.describe(course.epochs)));
         self.progress.end(&format!(
-            "{} steps, {}, waited {:.1} % of {:.0} s for data",
+            "{} steps, {}, {}waited {:.1} % of {:.0} s for data",
             so_far.steps,
             epoch.describe(recipe.accuracy_is()),
+            stopped.unwrap_or_default(),
             100.0 * share(so_far.wait_seconds, so_far.seconds),
             so_far.seconds
         ));

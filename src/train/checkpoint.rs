@@ -19,6 +19,21 @@ pub struct Progress {
     pub wait_seconds: f64,
     /// The highest resident memory of the process in any attempt, in bytes; where the system tells.
     pub peak_memory: Option<u64>,
+    /// Where the training may stop early, the best epoch so far, whose parameters are kept, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<Best>,
+}
+
+/// The epoch with the smallest held-out loss.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Epochs trained up to its end.
+    pub epoch: u64,
+    /// At its end. An f32, which JSON gives back as it was.
+    pub held_out: f32,
+    /// Mean loss and accuracy (where the loss has one) in training.
+    pub loss: f64,
+    pub accuracy: Option<f64>,
 }
 
 /// A file that holds the newest checkpoint, and beside it the one before.

@@ -20,6 +20,10 @@ pub struct Entry {
     /// The share of predictions that were right, where there is a right and a wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
+    /// After the last step of an epoch, the loss on the test split, where early stopping goes by it; null
+    /// where that is not a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<f32>,
     /// Seconds of training up to the end of the step, over all attempts.
     pub seconds: f64,
 }

@@ -13,7 +13,7 @@ use super::plan::{At, Step};
 use crate::Result;
 use crate::loss::Sizes;
 use crate::module;
-use crate::pipeline::{Map, Pipeline, Pooling, Source, Split, View};
+use crate::pipeline::{Map, Pipeline, Pooling, Schedule, Source, Split, View};
 use crate::view;
 
 /// Additions and multiplications a second, forward: two cores with AVX-512, all told.
@@ -198,11 +198,13 @@ impl<'a> Costs<'a> {
         sum(Split::ALL.into_iter().map(of))
     }
 
-    /// Bytes that a step has on disk only while it is at work: a training's two checkpoints of values
-    /// and both moments.
+    /// Bytes that a step has on disk only while it is at work: a training's two checkpoints of values,
+    /// both moments and, with patience, the best values so far.
     pub fn passing_bytes(&self, step: Step) -> u64 {
+        let patient = matches!(self.pipeline.schedule, Schedule::Sequential { patience: Some(_) });
+        let numbers = if patient { 4 } else { 3 };
         match step {
-            Step::Train(at) => self.parameters(at.module).saturating_mul(2 * 3 * 4),
+            Step::Train(at) => self.parameters(at.module).saturating_mul(2 * numbers * 4),
             _ => 0,
         }
     }

@@ -8,7 +8,7 @@ use gimlet::pipeline::{Environment, Pipeline, Schedule};
 const PIPELINE: &str = r#"
 [data.textures]
 classes = 3
-size = 16
+size = 64
 train = 48
 test = 24
 

@@ -5,7 +5,6 @@ mod tiny;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use gimlet::random::generator;
 use tiny::Tiny;
 
 /// More steps than the other tests take, and a checkpoint after each.
@@ -34,26 +33,8 @@ fn a_run_that_is_killed_again_and_again_ends_bit_for_bit_as_one_that_is_not() {
         assert!(!path.ends_with("checkpoint.safetensors"), "{path:?} stays after the end");
     });
 
-    let mut draws = generator(11, "kills", &[]);
-    let mut kills = 0;
-    let mut attempts = 0;
-    loop {
-        attempts += 1;
-        assert!(attempts < 200, "the run does not come to its end");
-        let mut child = gimlet(&tiny, "run", &[], "killed").spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(u64::from(20 + draws.below(250))));
-        match child.try_wait().unwrap() {
-            Some(status) => {
-                assert!(status.success(), "attempt {attempts}: {status}");
-                break;
-            }
-            None => {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                kills += 1;
-            }
-        }
-    }
+    let args = [&ARGS[..], &["--run-dir", "killed"]].concat();
+    let kills = tiny.killed_until_done(11, "run", &args);
     assert!(kills >= 3, "only {kills} kills: the run is too short to show anything");
     assert_eq!(tiny.contents("killed"), whole, "after {kills} kills");
 }

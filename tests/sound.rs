@@ -369,3 +369,36 @@ fn what_does_not_go_together_is_refused_with_its_place() {
     let err = images.fails(2, "status", &["--set", "loss=infonce1d"]);
     assert!(err.contains("infonce1d"), "{err}");
 }
+
+#[test]
+fn a_training_stops_by_the_loss_on_test_recordings_and_keeps_its_best_epoch() {
+    let tiny = notes();
+    let long = ["--set", "training.epochs=30", "--set", "training.learning_rate=3e-2"];
+    let patient = [&long[..], &["--set", "schedule.patience=2", "--run-dir", "patient"]].concat();
+    let (_, err) = tiny.ok("run", &patient);
+    assert!(err.contains("of 30: held-out loss smallest at epoch "), "{err}");
+    let modules = ["a", "b", "context"];
+    let stopped = modules.map(|module| {
+        let path = tiny.path(&format!("patient/modules/{module}/00000001.json"));
+        let record: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        record["stopped"].clone()
+    });
+    assert!(stopped.iter().any(|it| it["epoch"].as_u64() < Some(30)), "{stopped:?}");
+
+    let epochs = modules.map(|it| {
+        let place = modules.iter().position(|other| *other == it).unwrap();
+        format!("modules.{it}.epochs={}", stopped[place]["best"])
+    });
+    let mut counted = [&long[..], &["--run-dir", "counted"]].concat();
+    epochs.iter().for_each(|it| counted.extend(["--set", it]));
+    tiny.ok("run", &counted);
+    for module in modules {
+        assert!(tiny.tensors("patient", module) == tiny.tensors("counted", module), "{module}");
+    }
+    let probes = tiny.json("probe", &patient);
+    let trained = probes.as_array().unwrap().iter().filter(|it| it["kind"] == "trained");
+    for (probe, stopped) in trained.zip(&stopped) {
+        let losses = [&probe["loss"], &stopped["held_out_loss"]].map(|it| it.as_f64().unwrap());
+        assert!((losses[0] - losses[1]).abs() < 1e-5, "{losses:?}");
+    }
+}

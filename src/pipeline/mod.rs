@@ -195,7 +195,8 @@
 //!
 //! - `sequential`: each module to its last epoch, then its activations, then the next. With `patience`
 //!   a module stops once its loss on the test split has not become smaller for so many epochs, and keeps
-//!   the weights that it was smallest with.
+//!   the weights that it was smallest with. It is the loss that probes report, after every epoch, on at
+//!   most 1024 test samples: whole batches, evenly spaced over the split, which has to fill one.
 //! - `rounds`: in each round every module in turn trains `epochs_per_round` on the newest generation of
 //!   its input, then writes a new generation, with newly drawn crops and flips, or windows. Modules have
 //!   no `epochs` of their own.
@@ -208,7 +209,8 @@
 //!   of one does not stop the others.
 //!
 //! `replay` draws each row with this probability from one of the older generations that
-//! `store.keep_generations` keeps, so that has to be 2 or more.
+//! `store.keep_generations` keeps, so that has to be 2 or more. `input_noise` is on what is stored: on
+//! relu(z) where that is. Neither has a part in what a module encodes, nor in what the first one reads.
 //!
 //! **Overrides.** `--set key=value` sets any key: `training.epochs=3`; `modules.a.epochs=2`, or
 //! `modules.0.epochs=2` by index, before any split. The value is TOML; what is not TOML is a

@@ -450,8 +450,8 @@ pub struct Training {
     pub recompute: bool,
     /// Adam's step size (betas 0.9 and 0.999, eps 1e-8).
     pub learning_rate: f64,
-    /// Standard deviation of the Gaussian noise on the activations that a module reads, as a share of
-    /// the root mean square of each sample's.
+    /// Standard deviation of the Gaussian noise on the activations that a module trains on, as a share of
+    /// the root mean square of each sample's ([`crate::train::noise`]).
     pub input_noise: f64,
     /// Seconds between checkpoints. Part of no key: it changes no result.
     #[serde(skip)]

@@ -13,7 +13,7 @@ use super::plan::{At, Step};
 use crate::Result;
 use crate::loss::Sizes;
 use crate::module;
-use crate::pipeline::{Map, Pipeline, Pooling, Source, Split, View};
+use crate::pipeline::{Map, Pipeline, Pooling, Schedule, Source, Split, View};
 use crate::view;
 
 /// Additions and multiplications a second, forward: two cores with AVX-512, all told.
@@ -198,9 +198,12 @@ impl<'a> Costs<'a> {
         sum(Split::ALL.into_iter().map(of))
     }
 
-    /// Bytes that a step has on disk only while it is at work: a training's two checkpoints of values
-    /// and both moments. Of modules that train at once the first has those of all.
+    /// Bytes that a step has on disk only while it is at work: a training's two checkpoints of values,
+    /// both moments and, with patience, the best values so far. Of modules that train at once the first
+    /// has those of all.
     pub fn passing_bytes(&self, step: Step) -> u64 {
+        let patient = matches!(self.pipeline.schedule, Schedule::Sequential { patience: Some(_) });
+        let numbers = if patient { 4 } else { 3 };
         match step {
             Step::Train(at) => {
                 let in_checkpoint = match (self.pipeline.trains_together(), at.module) {
@@ -208,7 +211,7 @@ impl<'a> Costs<'a> {
                     (true, 0) => sum((0..self.modules.len()).map(|it| self.parameters(it))),
                     (true, _) => 0,
                 };
-                in_checkpoint.saturating_mul(2 * 3 * 4)
+                in_checkpoint.saturating_mul(2 * numbers * 4)
             }
             _ => 0,
         }

@@ -127,8 +127,9 @@ impl Plan {
                     rows.extend(older.map(|it| &encode[it][module - 1][0]));
                 }
                 let before = round.checked_sub(1).map(|before| &train[before][module]);
+                let held_out = &input[Split::Test as usize];
                 let seen = if together { &framing } else { &view };
-                let key = train_key(pipeline, at, seen, &rows, before)?;
+                let key = train_key(pipeline, at, seen, &rows, before, held_out)?;
                 encoded.push(for_splits(|split| {
                     encode_key(pipeline, at, boundary, &view, split, [&key, &input[split as usize]])
                 })?);
@@ -562,13 +563,15 @@ fn older_rounds(round: usize, count: usize) -> impl Iterator<Item = usize> {
     (round.saturating_sub(count)..round).rev()
 }
 
-/// `rows` are the keys of the generations that are read, `before` that of the round before.
+/// `rows` are the keys of the generations that are read, `before` that of the round before, and `held_out`
+/// that of the test split.
 fn train_key(
     pipeline: &Pipeline,
     at: At,
     view: &Value,
     rows: &[&Key],
     before: Option<&Key>,
+    held_out: &Key,
 ) -> Result<Key> {
     let module = &pipeline.modules[at.module];
     let mut training = json!({ "batch": pipeline.training.batch });
@@ -589,6 +592,7 @@ fn train_key(
         Schedule::Sequential { patience } => {
             if let Some(patience) = patience {
                 training["patience"] = (*patience).into();
+                key["input"] = json!({ "rows": rows[0].hash, "held_out": held_out.hash });
             }
         }
         Schedule::Rounds(Rounds { epochs_per_round, replay, .. }) => {

@@ -28,10 +28,10 @@ pub struct Training {
     pub bytes: u64,
     /// Of the weights' file.
     pub blake3: String,
-    /// 0 of weights that were imported.
+    /// All that were taken; 0 of weights that were imported.
     pub steps: u64,
-    /// Mean loss and accuracy (where the loss has one) over the last epoch; `None` where there was
-    /// none.
+    /// Mean loss and accuracy (where the loss has one) over the last epoch, or the one whose weights were
+    /// kept; `None` where there was none.
     pub loss: Option<f64>,
     pub accuracy: Option<f64>,
     /// Over all attempts; of modules that train at once, those that were spent on this one.
@@ -46,9 +46,23 @@ pub struct Training {
     /// What it was computed on, as `--device` names it; as for threads.
     #[serde(default)]
     pub device: DeviceName,
+    /// What the held-out loss has decided; `None` where the schedule has no patience.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<Stopped>,
     /// The file that the weights were taken from; `None` where they were trained here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<Imported>,
+}
+
+/// How a training ended that goes by its loss on the test split.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Stopped {
+    /// Epochs it has trained.
+    pub epoch: u64,
+    /// The one, counted from 1, after which the loss was smallest; the weights are those of its end.
+    pub best: u64,
+    /// The loss then ([`super::patience`] says on which rows).
+    pub held_out_loss: f32,
 }
 
 /// A file of weights that was imported.

@@ -126,6 +126,7 @@ impl Run<'_> {
                         loss: step.loss,
                         accuracy: step.accuracy,
                         generation: None,
+                        held_out: None,
                         seconds: so_far.seconds,
                     };
                     learner.log.push(&entry)?;

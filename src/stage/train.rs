@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use gimlet_store::{Generation, Lease, damage, durable};
 
 use super::epoch_mean::EpochMean;
+use super::patience::{Patience, without_best};
 use super::plan::{At, Step};
 use super::status::share;
 use super::{Run, memory, record};
@@ -44,7 +45,12 @@ impl Run<'_> {
     }
 
     /// What the first module reads of an ingested split; each round has frozen views of its own.
-    pub(super) fn seen(&self, generation: &Generation, split: Split, round: usize) -> Result<Box<dyn Input>> {
+    pub(super) fn seen(
+        &self,
+        generation: &Generation,
+        split: Split,
+        round: usize,
+    ) -> Result<Box<dyn Input>> {
         let seed = self.pipeline.seed;
         let before = (round * self.pipeline.view.views_of(split)) as u64;
         Ok(match &self.pipeline.view {
@@ -158,7 +164,7 @@ impl Run<'_> {
     ) -> Result<Trainer> {
         let module = &self.pipeline.modules[index];
         let start = match state {
-            Some((state, _)) => state.without("adam"),
+            Some((state, _)) => without_best(state).without("adam"),
             None => self.drawn(index)?,
         };
         let mut trainer = Trainer::new(
@@ -179,21 +185,27 @@ impl Run<'_> {
 
     pub(super) fn train(&self, at: At) -> Result<()> {
         memory::reset_peak();
-        let folder = self.training_folder(at);
-        let _lease = begin_in(&folder)?;
+        let _lease = begin_in(&self.training_folder(at))?;
         if self.has_weights_again(at)? {
             return Ok(());
         }
-        let input = self.input(at, Split::Train)?;
+        let input = self.training_input(at)?;
         let course = self.course(at, input.as_ref())?;
+        let mut patience = self.patience(at)?;
         let resumed = match self.load(&self.checkpoints(at))? {
             Some(checkpoint) => Some(checkpoint),
             None => self.end_of_round_before(at)?,
         };
         let state = resumed.as_ref().map(|(state, progress)| (state, progress.steps));
         let mut trainer = self.trainer(at.module, state)?;
-        let so_far = resumed.map(|(_, progress)| progress).unwrap_or_default();
-        self.train_steps(at, &mut trainer, input.as_ref(), &course, so_far, &folder)
+        let mut so_far = Progress::default();
+        if let Some((state, progress)) = resumed {
+            if let Some(patience) = &mut patience {
+                patience.restore(&state, &progress, course.epoch(progress.steps));
+            }
+            so_far = progress;
+        }
+        self.train_steps(at, &mut trainer, input.as_ref(), &course, so_far, patience)
     }
 
     /// The state that the round before has ended with; `None` in the first.
@@ -246,12 +258,12 @@ impl Run<'_> {
         input: &dyn Input,
         course: &Course,
         mut so_far: Progress,
-        folder: &Path,
+        mut patience: Option<Patience<'_>>,
     ) -> Result<()> {
         let title = self.plan.full_title(Step::Train(at));
+        let folder = self.training_folder(at);
         let checkpoints = self.checkpoints(at);
         let (mut log, entries) = Log::resume(&folder.join("log.jsonl"), trainer.steps())?;
-        let last_epoch = course.epochs.saturating_sub(1) as u64;
         let mut epoch = EpochMean::default();
         entries.iter().for_each(|entry| epoch.add(entry));
         let every = Duration::from_secs_f64(self.pipeline.training.checkpoint_seconds);
@@ -282,32 +294,51 @@ impl Run<'_> {
                     .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
                 so_far.seconds += waiting.elapsed().as_secs_f64();
                 so_far.steps = trainer.steps();
-                let entry = Entry {
+                let mut entry = Entry {
                     step: batch.step,
                     epoch: batch.epoch,
                     loss: step.loss,
                     accuracy: step.accuracy,
                     generation: None,
+                    held_out: None,
                     seconds: so_far.seconds,
                 };
-                log.push(&entry)?;
                 epoch.add(&entry);
+                let mut at_end = trainer.steps() == course.steps();
+                if let Some(patience) = &mut patience
+                    && trainer.steps().is_multiple_of(course.steps_per_epoch())
+                {
+                    let judging = Instant::now();
+                    let parameters = trainer
+                        .parameters()
+                        .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
+                    entry.held_out = Some(patience.judge(parameters, epoch.of(batch.epoch))?);
+                    so_far.seconds += judging.elapsed().as_secs_f64();
+                    entry.seconds = so_far.seconds;
+                    at_end |= patience.is_over();
+                }
+                log.push(&entry)?;
                 // The loss first: a narrow terminal cuts the end.
                 let of = format!("{}/{}", batch.epoch + 1, course.epochs);
                 let detail = format!("{}, epoch {of}", epoch.describe(recipe.accuracy_is()));
                 self.progress.advance(trainer.steps(), &detail);
 
                 let stop = self.stop.load(Ordering::Relaxed);
-                let at_end = trainer.steps() == course.steps();
                 if !at_end && (stop || saved.elapsed() >= every) {
                     log.flush()?;
                     so_far.peak_memory = peak();
-                    let state = trainer
+                    let mut state = trainer
                         .state()
                         .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
+                    if let Some(patience) = &patience {
+                        patience.add_to(&mut state, &mut so_far);
+                    }
                     checkpoints.save(&state, &so_far)?;
                     saved = Instant::now();
                     self.check_stop()?;
+                }
+                if at_end {
+                    return Ok(());
                 }
                 batches.give_back(batch.input);
             }
@@ -320,19 +351,28 @@ impl Run<'_> {
             Schedule::Rounds(_) => trainer.state(),
             _ => trainer.parameters(),
         };
-        let parameters = parameters.map_err(|error| {
+        let mut parameters = parameters.map_err(|error| {
             Error::failed(format!("`{title}` ended with bad weights: {error}"))
                 .hint("lower `training.learning_rate`")
         })?;
         so_far.peak_memory = peak();
-        let training = self.ended(&so_far, epoch.of(last_epoch));
+        let mut mean = epoch.newest();
+        let mut stopped = None;
+        if let Some(patience) = patience {
+            let (kept, best, how) = patience.kept(&title)?;
+            (parameters, mean, stopped) = (kept, (best.loss, best.accuracy), Some(how));
+        }
+        let training = self.ended(&so_far, mean);
+        let training = record::Training { stopped: stopped.clone(), ..training };
         self.commit_weights(at, &self.weights_bytes(at, &parameters)?, training)?;
         checkpoints.remove();
         self.tell_profile(at, trainer, course.batch * input.shape()[0], waited_here)?;
+        let stopped = stopped.map(|it| format!("{}, ", it.describe(course.epochs)));
         self.progress.end(&format!(
-            "{} steps, {}, waited {:.1} % of {:.0} s for data",
+            "{} steps, {}, {}waited {:.1} % of {:.0} s for data",
             so_far.steps,
             epoch.describe(recipe.accuracy_is()),
+            stopped.unwrap_or_default(),
             100.0 * share(so_far.wait_seconds, so_far.seconds),
             so_far.seconds
         ));

@@ -100,7 +100,8 @@ impl<'r, 'a> Worker<'r, 'a> {
         let state = resumed.as_ref().map(|(state, progress)| (state, progress.steps));
         let trainer = run.trainer(index, state)?;
         let so_far = resumed.map(|(_, progress)| progress).unwrap_or_default();
-        let (log, entries) = Log::resume(&run.training_folder(at).join("log.jsonl"), trainer.steps())?;
+        let (log, entries) =
+            Log::resume(&run.training_folder(at).join("log.jsonl"), trainer.steps())?;
         let mut epoch = EpochMean::default();
         entries.iter().for_each(|entry| epoch.add(entry));
         let of = |module| Published::of(run, At { module, ..at });
@@ -238,7 +239,18 @@ impl<'r, 'a> Worker<'r, 'a> {
     }
 
     fn open(&self, reads: &Published<'_, '_>, number: u64) -> Result<Box<dyn Input>> {
-        Ok(Box::new(Activations::new(&reads.generation(number)?, self.course.views)?))
+        let activations = |number| -> Result<Box<dyn Input>> {
+            Ok(Box::new(Activations::new(&reads.generation(number)?, self.course.views)?))
+        };
+        let newest = activations(number)?;
+        let mut older = Vec::new();
+        if self.schedule.replay > 0.0 {
+            let kept = self.run.pipeline.store.keep_generations - 1;
+            let before = reads.all()?.into_iter().map(|it| it.number).filter(|it| *it < number);
+            // One that goes just now is none to replay.
+            older.extend(before.take(kept).filter_map(|it| activations(it).ok()));
+        }
+        self.run.disturbed(self.at.module, newest, older)
     }
 
     /// Whether what it reads is at fault.
@@ -288,8 +300,7 @@ impl<'r, 'a> Worker<'r, 'a> {
                     Some(Ok(batch)) => batch,
                 };
                 self.so_far.wait_seconds += waiting.elapsed().as_secs_f64();
-                let samples =
-                    run.drawn_for(self.at, self.trainer.sizes(), &batch, &self.labels);
+                let samples = run.drawn_for(self.at, self.trainer.sizes(), &batch, &self.labels);
                 let step = self
                     .trainer
                     .step(&batch.input, &samples)
@@ -302,6 +313,7 @@ impl<'r, 'a> Worker<'r, 'a> {
                     loss: step.loss,
                     accuracy: step.accuracy,
                     generation,
+                    held_out: None,
                     seconds: self.so_far.seconds,
                 };
                 self.log.push(&entry)?;

@@ -25,6 +25,21 @@ pub struct Progress {
     /// The key of the generation that is being written of a module that trains on, if one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publishing: Option<String>,
+    /// Where the training may stop early, the best epoch so far, whose parameters are kept, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<Best>,
+}
+
+/// The epoch with the smallest held-out loss.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Best {
+    /// Epochs trained up to its end.
+    pub epoch: u64,
+    /// At its end. An f32, which JSON gives back as it was.
+    pub held_out: f32,
+    /// Mean loss and accuracy (where the loss has one) in training.
+    pub loss: f64,
+    pub accuracy: Option<f64>,
 }
 
 /// A file that holds the newest checkpoint, and beside it the one before.

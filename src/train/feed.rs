@@ -170,7 +170,9 @@ pub fn feed<'scope, 'env>(
             loop {
                 let (missing, told_of) = (TOLD + 1 - told.len(), told.len());
                 told.extend(turns.by_ref().take(missing));
-                let new = told.iter().skip(told_of).map(|turn: &Turn| input.will_need(&turn.rows));
+                let new = told.iter().skip(told_of).map(|Turn { rows, epoch, .. }| {
+                    input.will_need(rows, Look::Fresh { epoch: *epoch })
+                });
                 let new: Result<()> = new.collect();
                 let Some(Turn { step, epoch, rows }) = told.pop_front() else { return };
                 let old = returned.try_recv().ok();

@@ -56,11 +56,11 @@ pub trait Input: Send + Sync {
     /// When a row cannot be read.
     fn read(&self, rows: &[u64], look: Look, out: &mut [f32]) -> Result<()>;
 
-    /// Tells the system that these rows will be read soon.
+    /// Tells the system that these rows will be read soon, and for which look.
     ///
     /// # Errors
     /// When there is no such row.
-    fn will_need(&self, rows: &[u64]) -> Result<()>;
+    fn will_need(&self, rows: &[u64], look: Look) -> Result<()>;
 
     /// Values in one row.
     fn row_len(&self) -> usize {
@@ -170,7 +170,7 @@ impl Input for Images {
         })
     }
 
-    fn will_need(&self, rows: &[u64]) -> Result<()> {
+    fn will_need(&self, rows: &[u64], _look: Look) -> Result<()> {
         let samples = self.samples() as u64;
         let samples: Vec<u64> = rows.iter().map(|row| row % samples).collect();
         Ok(self.reader.will_need(IMAGE, &samples)?)
@@ -234,7 +234,7 @@ impl Input for Activations {
         Ok(self.reader.keys()?)
     }
 
-    fn will_need(&self, rows: &[u64]) -> Result<()> {
+    fn will_need(&self, rows: &[u64], _look: Look) -> Result<()> {
         Ok(self.reader.will_need(ACTIVATION, rows)?)
     }
 
@@ -294,8 +294,8 @@ impl Input for Recomputed {
         self.input.keys()
     }
 
-    fn will_need(&self, rows: &[u64]) -> Result<()> {
-        self.input.will_need(rows)
+    fn will_need(&self, rows: &[u64], _look: Look) -> Result<()> {
+        self.input.will_need(rows, Look::Frozen)
     }
 
     fn read(&self, rows: &[u64], _look: Look, out: &mut [f32]) -> Result<()> {

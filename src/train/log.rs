@@ -23,6 +23,10 @@ pub struct Entry {
     /// The generation of its input, where that changes as it trains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
+    /// After the last step of an epoch, the loss on the test split, where early stopping goes by it; null
+    /// where that is not a number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<f32>,
     /// Seconds of training up to the end of the step, over all attempts.
     pub seconds: f64,
 }

@@ -5,6 +5,11 @@ pub mod checkpoint;
 pub mod feed;
 pub mod input;
 pub mod log;
+pub mod noise;
+mod normals;
 pub mod profile;
+#[cfg(test)]
+mod ramps;
 pub mod recordings;
+pub mod replay;
 pub mod trainer;

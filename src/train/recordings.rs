@@ -110,7 +110,7 @@ impl Input for Recordings {
         })
     }
 
-    fn will_need(&self, rows: &[u64]) -> Result<()> {
+    fn will_need(&self, rows: &[u64], _look: Look) -> Result<()> {
         Ok(self.reader.will_need(SOUND, &self.recordings(rows))?)
     }
 

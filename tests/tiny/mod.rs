@@ -4,7 +4,8 @@
 #![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use assert_cmd::Command;
 use tempfile::TempDir;
@@ -129,6 +130,26 @@ impl Tiny {
         let bytes = self.weights(run_dir, module);
         let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
         bytes[8 + header..].to_vec()
+    }
+
+    /// Runs a command that is killed after moments drawn from `seed`, again and again, until it comes to
+    /// its end; returns how often it was killed.
+    pub fn killed_until_done(&self, seed: u64, command: &str, args: &[&str]) -> usize {
+        let mut draws = gimlet::random::generator(seed, "kills", &[]);
+        for kills in 0..200 {
+            let mut gimlet = std::process::Command::new(assert_cmd::cargo::cargo_bin!("gimlet"));
+            gimlet.current_dir(self.folder.path()).args(["--threads", "2", command, "tiny.toml"]);
+            gimlet.args(args).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut child = gimlet.spawn().unwrap();
+            std::thread::sleep(Duration::from_millis(u64::from(20 + draws.below(250))));
+            if let Some(status) = child.try_wait().unwrap() {
+                assert!(status.success(), "attempt {}: {status}", kills + 1);
+                return kills;
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        panic!("`gimlet {command} {args:?}` does not come to its end");
     }
 
     /// The one file below `folder` whose name is `name`.

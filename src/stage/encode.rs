@@ -28,6 +28,24 @@ pub(super) const BATCH: usize = 16;
 /// What reads the samples.
 const FIRST: At = At { module: 0, round: 0 };
 
+/// What encodings have taken.
+#[derive(Default)]
+struct Spent {
+    seconds: f64,
+    /// The highest, in bytes, where the system tells.
+    peak_memory: Option<u64>,
+}
+
+impl Spent {
+    /// With what was begun at `started` and ends now.
+    fn and(self, started: Instant) -> Self {
+        Self {
+            seconds: self.seconds + started.elapsed().as_secs_f64(),
+            peak_memory: self.peak_memory.max(memory::peak()),
+        }
+    }
+}
+
 impl Run<'_> {
     pub(super) fn encode(&self, at: At) -> Result<()> {
         let (index, step) = (at.module, Step::Encode(at));
@@ -75,7 +93,8 @@ impl Run<'_> {
                 for (column, choice) in writer.compression() {
                     self.progress.note(&format!("`{column}`: {choice}"));
                 }
-                let generation = self.commit(writer, started)?;
+                let spent = self.spent_before(at, split)?.and(started);
+                let generation = self.commit(writer, spent)?;
                 self.progress.end(&format!("{} rows", generation.rows()));
             }
         }
@@ -122,7 +141,7 @@ impl Run<'_> {
             };
             let mut rows = 0;
             for writer in self.write(writers, &keys, samples, make)? {
-                rows = self.commit(writer, started)?.rows();
+                rows = self.commit(writer, Spent::default().and(started))?.rows();
             }
             self.progress.end(&format!("{rows} rows, {} modules", stack.len()));
         }
@@ -176,9 +195,20 @@ impl Run<'_> {
         })
     }
 
-    fn commit(&self, writer: Writer, started: Instant) -> Result<gimlet_store::Generation> {
-        let seconds = started.elapsed().as_secs_f64();
-        Ok(writer.commit(json!({ "seconds": seconds, "peak_memory": memory::peak() }))?)
+    fn commit(&self, writer: Writer, spent: Spent) -> Result<gimlet_store::Generation> {
+        let Spent { seconds, peak_memory } = spent;
+        Ok(writer.commit(json!({ "seconds": seconds, "peak_memory": peak_memory }))?)
+    }
+
+    /// What the encodings of the rounds before have taken: the last of them says it of all.
+    fn spent_before(&self, at: At, split: Split) -> Result<Spent> {
+        let Some(round) = at.round.checked_sub(1) else { return Ok(Spent::default()) };
+        let before = Step::Encode(At { round, ..at });
+        let found = self.plan.generations(before, split, &self.dir)?;
+        Ok(found.first().map_or_else(Spent::default, |it| Spent {
+            seconds: it.manifest().summary["seconds"].as_f64().unwrap_or(0.0),
+            peak_memory: it.manifest().summary["peak_memory"].as_u64(),
+        }))
     }
 
     fn spec(&self, schema: Schema, key: &Key, rows: usize) -> Spec {

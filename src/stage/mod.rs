@@ -31,12 +31,14 @@ mod probe;
 pub mod progress;
 pub mod record;
 pub mod report;
+mod retire;
 pub mod room;
 pub mod run_dir;
 mod samples;
 pub mod status;
 mod train;
 pub mod verify;
+mod wanted;
 mod weights;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -62,7 +64,7 @@ pub struct Run<'a> {
     pub progress: &'a dyn Progress,
     /// What modules compute on.
     pub device: Device,
-    _needs: Needs,
+    needs: Needs,
 }
 
 /// How a step ended.
@@ -89,8 +91,8 @@ impl<'a> Run<'a> {
         dir.claim(&pipeline.name)?;
         let quiet = Quiet::begin(&dir)?;
         let plan = Plan::new(pipeline, &dir)?;
-        let needs = quiet.announce(&dir, plan.all_keys())?;
-        Ok(Self { pipeline, dir, plan, stop, progress, device: Device::Cpu, _needs: needs })
+        let needs = quiet.announce(&dir, plan.wanted_keys(&dir)?)?;
+        Ok(Self { pipeline, dir, plan, stop, progress, device: Device::Cpu, needs })
     }
 
     /// The same, its modules on `device`.
@@ -120,7 +122,7 @@ impl<'a> Run<'a> {
         self.check_stop()?;
         self.check_room(&[step])?;
         for key in self.plan.keys(step) {
-            tracing::debug!(step = self.plan.title(step), key = key.hash, settings = %key.settings);
+            tracing::debug!(step = self.plan.full_title(step), key = key.hash, settings = %key.settings);
         }
         self.warn_of_damage(step)?;
         let worked = match step {
@@ -131,6 +133,9 @@ impl<'a> Run<'a> {
             Step::Probe(module) => self.probe(module),
         };
         worked.map_err(|error| self.note(error))?;
+        if let Step::Train(at) | Step::Encode(at) = step {
+            self.retire(at.module);
+        }
         Ok(Outcome::Done)
     }
 
@@ -180,11 +185,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Fails when what these steps have still to write does not fit the disk or `store.max_bytes`.
+    /// Fails when what these steps have still to write does not fit the disk or `store.max_bytes`. What
+    /// a process that was killed had no time to retire goes first.
     ///
     /// # Errors
     /// [`Kind::Failed`], saying by how much.
     pub fn check_room(&self, steps: &[Step]) -> Result<()> {
+        (0..self.pipeline.modules.len()).for_each(|module| self.retire(module));
         // What cannot be told now, a step will say when it meets it.
         let Ok(costs) = self.plan.costs(self.pipeline, &self.dir) else { return Ok(()) };
         forecast::room(&costs, &self.plan, &self.dir, steps)?.check()
@@ -201,11 +208,13 @@ impl<'a> Run<'a> {
                 return Err(Error::new(Kind::Damaged, message).hint(hint));
             }
             if !self.plan.is_done(input, &self.dir)? {
-                let (step, input) = (self.plan.title(step), self.plan.title(input));
+                let (step, command) = (self.plan.full_title(step), self.plan.title(input));
+                let input = self.plan.full_title(input);
                 let message = format!(
                     "`{step}` needs what `{input}` writes, which is not there for these settings"
                 );
-                let hint = format!("run `gimlet {input}` first, or `gimlet run` for all in order");
+                let hint =
+                    format!("run `gimlet {command}` first, or `gimlet run` for all in order");
                 return Err(Error::new(Kind::NotReady, message).hint(hint));
             }
         }

@@ -179,8 +179,21 @@ impl Run<'_> {
         let Some(round) = at.round.checked_sub(1) else { return Ok(None) };
         let before = At { round, ..at };
         let state = self.weights(before)?;
-        let steps = self.plan.training(before, &self.dir)?.map_or(0, |(_, record)| record.steps);
-        Ok(Some((state, Progress { steps, ..Progress::default() })))
+        let Some((_, record)) = self.plan.training(before, &self.dir)? else { return Ok(None) };
+        if let Some(imported) = record.imported {
+            let title = self.plan.full_title(Step::Train(at));
+            let message = format!(
+                "`{title}` cannot go on from weights imported from `{}`: they come without the state \
+                 of an optimiser",
+                imported.file
+            );
+            let hint =
+                "import into another run with `--run-dir DIR`, or set `schedule.rounds` back";
+            return Err(Error::failed(message).hint(hint));
+        }
+        // Steps are counted from the first round on, and so is what they took.
+        let record::Training { steps, seconds, wait_seconds, peak_memory, .. } = record;
+        Ok(Some((state, Progress { steps, seconds, wait_seconds, peak_memory })))
     }
 
     /// Of a training that was committed and whose weights are broken: whether they have been restored.
@@ -228,7 +241,10 @@ impl Run<'_> {
     ) -> Result<()> {
         let title = self.plan.full_title(Step::Train(at));
         let checkpoints = Checkpoints::in_folder(folder);
-        let (mut log, entries) = Log::resume(&folder.join("log.jsonl"), trainer.steps())?;
+        // The log of a round begins with those before it, which go when nothing needs their weights.
+        let log_of = |at| self.training_folder(at).join("log.jsonl");
+        let before = at.round.checked_sub(1).map(|round| log_of(At { round, ..at }));
+        let (mut log, entries) = Log::resume(&log_of(at), before.as_deref(), trainer.steps())?;
         let last_epoch = course.epochs.saturating_sub(1) as u64;
         let mut epoch = EpochMean::default();
         entries.iter().for_each(|entry| epoch.add(entry));

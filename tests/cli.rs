@@ -2,6 +2,8 @@
 
 mod tiny;
 
+use gimlet::pipeline::Pipeline;
+use gimlet::stage::{At, Plan, RunDir, Step, lock};
 use tiny::{PIPELINE, Tiny, gimlet, text};
 
 #[test]
@@ -142,8 +144,11 @@ fn a_directory_of_another_pipeline_is_refused() {
 fn a_second_process_on_a_stage_is_refused_with_the_firsts_number() {
     let tiny = Tiny::new();
     tiny.ok("ingest", &[]);
-    let dir = gimlet::stage::RunDir::at(tiny.path("runs/tiny"));
-    let lock = gimlet::stage::lock::acquire(&dir, "a").unwrap();
+    let pipeline = Pipeline::load(&tiny.path("tiny.toml"), &[]).unwrap();
+    let dir = RunDir::at(tiny.path("runs/tiny"));
+    let plan = Plan::new(&pipeline, &dir).unwrap();
+    let training = Step::Train(At { module: 0, round: 0 });
+    let lock = lock::acquire(&dir, &plan, training).unwrap();
     let err = tiny.fails(1, "train", &["a"]);
     assert!(err.contains(&format!("process {}", std::process::id())), "{err}");
     let status = tiny.json("status", &[]);

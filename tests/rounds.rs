@@ -136,8 +136,9 @@ fn each_round_has_views_of_its_own_and_the_test_split_has_not() {
     let (train, test) = (attributes("train"), attributes("test"));
     assert_eq!((train.len(), test.len()), (3, 3));
     for (one, other) in [(0, 1), (0, 2), (1, 2)] {
-        // The views are numbered alike; where they lie is drawn anew.
-        assert_eq!(train[one][0], train[other][0]);
+        // The views are numbered on, and where they lie is drawn anew.
+        let numbers = train[one][0].iter().map(|it| it + 2 * (other - one) as i64);
+        assert_eq!(numbers.collect::<Vec<_>>(), train[other][0]);
         assert_ne!(train[one][1..], train[other][1..], "rounds {one} and {other}");
         assert_eq!(test[one], test[other]);
     }
@@ -331,7 +332,21 @@ fn one_step_after_another_says_which_round_it_is_and_what_it_lacks() {
     let (out, _) = tiny.ok("status", &settings);
     let states =
         out.lines().map(|line| line.split_whitespace().take(4).collect::<Vec<_>>().join(" "));
-    assert_snapshot!(states.collect::<Vec<_>>().join("\n"), @"");
+    assert_snapshot!(states.collect::<Vec<_>>().join("\n"), @r"
+    stage step state generation
+    ingest ingest done 1
+    untrained encode missing -
+    b train 1/3 done
+    a train 2/3 done
+    a encode 2/3 missing
+    b train 2/3 missing
+    a train 3/3 missing
+    a encode 3/3 missing
+    a probe missing -
+    b train 3/3 missing
+    b encode 3/3 missing
+    b probe missing -
+    ");
     tiny.ok("run", &settings);
     let (_, err) = tiny.ok("train", &of("a"));
     assert!(err.contains("train a, round 3") && err.contains("nothing changed"), "{err}");
@@ -367,7 +382,7 @@ fn status_of_a_run_that_is_done_is_that_of_the_last_round() {
         (stages.iter().map(of).collect::<Vec<_>>(), stages)
     };
     let (fresh, _) = status(&settings);
-    assert_eq!(fresh.len(), 2 + 3 * 2 + 2 + 1 + 2, "{fresh:#?}");
+    assert_eq!(fresh.len(), 2 + 3 * 3 + 1 + 2, "{fresh:#?}");
     assert_eq!(fresh[2], "a train 1 3 missing");
     ok(&tiny, "run", "run", &settings);
     let (done, stages) = status(&settings);
@@ -415,7 +430,24 @@ fn a_plan_counts_what_is_on_disk_at_a_time_and_the_seconds_of_all_rounds() {
     let settings = with(&five, &["store.compression=none"]);
     let (out, _) = ok(&tiny, "plan", "run", &settings);
     let shown = out.split("free on the disk").next().unwrap().trim_end();
-    assert_snapshot!(shown, @"");
+    assert_snapshot!(shown, @r"
+    stage      step          state    rows  a row                             bytes     memory  time  why
+    ingest     ingest        missing    72  image u8 [16, 16, 1]          ~48.45 kB          -  ~0 s  not run yet
+    untrained  encode        missing    72  pooled f32 [3, 3, 8]          ~92.29 kB          -  ~0 s  not run yet
+    a          train 1-5/5   missing     -  -                             ~11.90 kB  ~80.48 MB  ~0 s  not run yet
+    a          encode 1-5/5  missing    72  activation f16 [9, 8, 8, 4]  ~377.34 kB          -  ~0 s  not run yet
+    a          probe         missing     -  -                                     -          -  ~0 s  not run yet
+    b          train 1-5/5   missing     -  -                             ~19.49 kB  ~80.96 MB  ~0 s  not run yet
+    b          encode 5/5    missing    72  activation f16 [9, 4, 4, 8]  ~221.82 kB          -  ~0 s  not run yet
+    b          probe         missing     -  -                                     -          -  ~0 s  not run yet
+
+    activations of a: stored as relu(z) (as the pipeline says)
+    activations of b: stored (as the pipeline says)
+
+    bytes are those of one round; of 5 rounds, the newest 2 stay on disk
+    20 of 20 steps would run, in 0 s (a guess; --measure times some steps)
+    1.54 MB to be written; 0 B there
+    ");
     let plan = |more: &[&str]| {
         json(&tiny, "plan", "run", &with(&five, &[&["store.compression=none"], more].concat()))
     };
@@ -439,15 +471,15 @@ fn a_plan_counts_what_is_on_disk_at_a_time_and_the_seconds_of_all_rounds() {
     assert!(three - two < 2 * encoded, "{one} {two} {three}");
     assert!(needed(&["store.keep_generations=9"]) > three + encoded, "all that are made");
     let seconds = |plan: &Value| plan["seconds"].as_f64().unwrap();
-    assert!(seconds(&both) > 3.0 * seconds(&of_one), "{} {}", seconds(&both), seconds(&of_one));
+    assert!(seconds(&both) > 2.0 * seconds(&of_one), "{} {}", seconds(&both), seconds(&of_one));
 
-    // So much is enough, at each step; and a little less is not.
-    let limit = format!("store.max_bytes={one}");
+    // So much, beside `run.json`, is enough at each step; and a little less is not.
+    let limit = format!("store.max_bytes={}", one + 100);
     let settings = with(&five, &["store.compression=none", "store.keep_generations=1", &limit]);
     ok(&tiny, "run", "run", &settings);
     let after = json(&tiny, "plan", "run", &settings);
     assert_eq!(after["room"]["needed"], 0);
-    assert!(after["room"]["used"].as_u64().unwrap() <= one);
+    assert!(after["room"]["used"].as_u64().unwrap() <= one + 100);
     let limit = format!("store.max_bytes={}", one - 1);
     let settings = with(&five, &["store.compression=none", "store.keep_generations=1", &limit]);
     let args = args("other", &settings);
@@ -457,8 +489,12 @@ fn a_plan_counts_what_is_on_disk_at_a_time_and_the_seconds_of_all_rounds() {
 
 #[test]
 fn auto_recomputes_no_boundary_for_generations_that_are_not_kept() {
-    let tiny = Tiny::with(&three_modules());
-    let ten = rounds(10, 1);
+    // Enough arithmetic that reading what comes of it is faster.
+    let heavy =
+        "{ conv = { channels = 16, kernel = 5 } }, { basic = { channels = 16, blocks = 4 } }";
+    let light = "{ conv = { channels = 4, kernel = 3 } }, { basic = { channels = 4 } }";
+    let tiny = Tiny::with(&three_modules().replace(light, heavy));
+    let ten = rounds(10, 4);
     let why = |more: &[&str]| {
         let settings = with(&ten, &[&["store.activations=auto"], more].concat());
         let plan = json(&tiny, "plan", "run", &settings);

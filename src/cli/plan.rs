@@ -69,6 +69,9 @@ fn steps(steps: &[StepForecast]) -> String {
             None => alike.push(vec![step]),
         }
     }
+    // What a module does in all rounds stands together.
+    let place = |stage: &str| steps.iter().position(|it| it.stage == stage);
+    alike.sort_by_key(|steps| place(&steps[0].stage));
     let header = ["stage", "step", "state", "rows", "a row", "bytes", "memory", "time", "why"];
     table::plain(&header, alike.iter().map(|it| row(it)).collect(), &[3, 5, 6, 7])
 }

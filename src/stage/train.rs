@@ -42,10 +42,14 @@ impl Run<'_> {
         Ok(Box::new(Recomputed::new(stored, between, &self.device)?))
     }
 
-    /// What the first module reads of an ingested split; each round has frozen views of its own.
+    /// What the first module reads of an ingested split; each round has frozen views of its own of the
+    /// training split.
     fn seen(&self, generation: &Generation, split: Split, round: usize) -> Result<Box<dyn Input>> {
         let seed = self.pipeline.seed;
-        let before = (round * self.pipeline.view.views_of(split)) as u64;
+        let before = match split {
+            Split::Train => (round * self.pipeline.view.views_of(split)) as u64,
+            Split::Test => 0,
+        };
         Ok(match &self.pipeline.view {
             View::Images(view) => {
                 Box::new(Images::new(generation, view, split, seed)?.views_after(before))

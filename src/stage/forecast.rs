@@ -228,7 +228,8 @@ pub fn room(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, steps: &[Step]) -> Res
     let mut any_compressed = false;
     // Of the rounds of a step: those that are on disk or will be.
     let mut kept: HashMap<Step, usize> = HashMap::new();
-    for step in steps {
+    // From the last on: the logs of later rounds are longer.
+    for step in steps.iter().rev() {
         if plan.is_done(*step, dir)? {
             continue;
         }

@@ -5,6 +5,7 @@ mod tiny;
 
 use std::f32::consts::TAU;
 
+use gimlet_store::{Dataset, Generation};
 use serde_json::Value;
 use sound_files::save;
 use tiny::{Tiny, walk};
@@ -120,6 +121,25 @@ fn a_run_of_sound_ends_with_probes_of_every_label() {
     tiny.ok("plan", &[]);
     tiny.ok("plan", &["--measure"]);
     assert!(tiny.ok("status", &[]).0.contains("done"));
+}
+
+#[test]
+fn in_rounds_each_has_windows_of_its_own() {
+    let tiny = notes();
+    let set = |it: &'static str| ["--set", it];
+    let args = ["schedule=rounds", "training.epochs=2"].map(set).concat();
+    assert_eq!(probes(&tiny, &args).len(), 6);
+    let keys = |split: &str| -> Vec<Vec<Vec<i64>>> {
+        let dataset = Dataset::at(tiny.path("runs/tiny/datasets/a").join(split));
+        let of = |it: Generation| it.reader(&["pooled"]).unwrap().keys().unwrap().attributes;
+        dataset.readable().unwrap().map(|it| of(it.unwrap())).collect()
+    };
+    let (train, test) = (keys("train"), keys("test"));
+    assert_eq!((train.len(), test.len()), (2, 2));
+    assert_ne!(train[0][1..], train[1][1..], "beside the number of the view, where it starts");
+    assert_eq!(test[0], test[1]);
+    let (_, err) = tiny.ok("run", &args);
+    assert!(!err.contains("steps,"), "nothing is done twice: {err}");
 }
 
 #[test]

@@ -67,7 +67,7 @@ pub fn is_pipeline(target: &Path) -> bool {
 fn of_pipeline(pipeline: &PipelineArgs) -> Result<Vec<Generation>> {
     let (_, dir, plan) = pipeline.look()?;
     let mut found = Vec::new();
-    for step in plan.steps() {
+    for step in plan.steps().into_iter().filter(|step| plan.is_of_last_round(*step)) {
         for split in Split::ALL {
             for dataset in plan.datasets(step, split, &dir) {
                 let current = dataset.find(&plan.key(step, split).hash)?;

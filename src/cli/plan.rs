@@ -49,31 +49,55 @@ pub fn run(args: PlanArgs, printer: &Printer) -> anyhow::Result<()> {
     } else {
         printer.note(&format!("pipeline {} in {}", pipeline.name, dir.path().display()));
         printer.result(&steps(&forecast.steps))?;
-        printer.result(&format!("\n{}", summary(&forecast, args.measure)))?;
+        printer.result(&format!(
+            "\n{}",
+            summary(&forecast, pipeline.store.keep_generations, args.measure)
+        ))?;
     }
     Ok(fits?)
 }
 
-/// A row a step.
+/// A row a step; the rounds of a module that stand alike are one.
 fn steps(steps: &[StepForecast]) -> String {
-    let rows = steps.iter().map(|it| {
-        vec![
-            it.stage.clone(),
-            it.step.clone(),
-            it.state.name().to_string(),
-            it.rows.map_or_else(dash, |rows| (rows.train + rows.test).to_string()),
-            tensor(it),
-            match it.bytes {
-                0 => dash(),
-                bytes => estimate(table::bytes(bytes), it.bytes_are),
-            },
-            it.memory.map_or_else(dash, |bytes| estimate(table::bytes(bytes), it.memory_is)),
-            estimate(seconds(it.seconds), it.seconds_are),
-            it.why.clone(),
-        ]
-    });
+    let mut alike: Vec<Vec<&StepForecast>> = Vec::new();
+    for step in steps {
+        let is_alike = |it: &StepForecast| {
+            (&it.stage, &it.step, it.state) == (&step.stage, &step.step, step.state)
+        };
+        match alike.iter_mut().find(|steps| is_alike(steps[0])) {
+            Some(steps) => steps.push(step),
+            None => alike.push(vec![step]),
+        }
+    }
+    // What a module does in all rounds stands together.
+    let place = |stage: &str| steps.iter().position(|it| it.stage == stage);
+    alike.sort_by_key(|steps| place(&steps[0].stage));
     let header = ["stage", "step", "state", "rows", "a row", "bytes", "memory", "time", "why"];
-    table::plain(&header, rows.collect(), &[3, 5, 6, 7])
+    table::plain(&header, alike.iter().map(|it| row(it)).collect(), &[3, 5, 6, 7])
+}
+
+/// Rounds of a step that stand alike: the bytes of the last, the time of all, which the last of those that
+/// are done knows.
+fn row(rounds: &[&StepForecast]) -> Vec<String> {
+    let (first, last) = (rounds[0], rounds[rounds.len() - 1]);
+    let time = match last.runs {
+        true => rounds.iter().map(|it| it.seconds).sum(),
+        false => last.seconds,
+    };
+    vec![
+        last.stage.clone(),
+        table::in_rounds(&last.step, first.in_round, last.in_round),
+        last.state.name().to_string(),
+        last.rows.map_or_else(dash, |rows| (rows.train + rows.test).to_string()),
+        tensor(last),
+        match last.bytes {
+            0 => dash(),
+            bytes => estimate(table::bytes(bytes), last.bytes_are),
+        },
+        last.memory.map_or_else(dash, |bytes| estimate(table::bytes(bytes), last.memory_is)),
+        estimate(seconds(time), last.seconds_are),
+        first.why.clone(),
+    ]
 }
 
 fn dash() -> String {
@@ -106,11 +130,14 @@ fn seconds(seconds: f64) -> String {
     }
 }
 
-/// What lies between the modules, and what all steps take together.
-fn summary(forecast: &Forecast, measured: bool) -> String {
+/// What lies between the modules, and what all steps take together; of rounds, `keep` stay.
+fn summary(forecast: &Forecast, keep: usize, measured: bool) -> String {
     let mut lines = Vec::new();
     for step in &forecast.steps {
         let Some(boundary) = &step.boundary else { continue };
+        if step.in_round.is_some_and(|it| it.round < it.rounds) {
+            continue;
+        }
         let what = match (boundary.stored, boundary.relu) {
             (false, _) => "recomputed",
             (true, true) => "stored as relu(z)",
@@ -125,6 +152,12 @@ fn summary(forecast: &Forecast, measured: bool) -> String {
         to_write += " before compression";
     }
     lines.push(String::new());
+    if let Some(rounds) = forecast.steps.iter().find_map(|it| it.in_round).map(|it| it.rounds) {
+        lines.push(format!(
+            "bytes are those of one round; of {rounds} rounds, the newest {} stay on disk",
+            keep.min(rounds)
+        ));
+    }
     lines.push(format!(
         "{runs} of {} steps would run, in {} ({})",
         forecast.steps.len(),

@@ -3,6 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 
 use crate::stage::comparison::{Line, Mean};
+use crate::stage::plan::InRound;
 use crate::stage::record::ProbeResult;
 use crate::stage::report::Row;
 use crate::stage::status::StepStatus;
@@ -82,12 +83,21 @@ pub fn profile(title: &str, profile: &Profile) -> String {
     format!("{title}: {steps} steps, forward at {rate:.0} GFLOP/s\n\n{time}\n\n{memory}")
 }
 
+/// A step with its rounds, if it has some: `train`, `train 2/5`, `train 2-4/5`.
+pub fn in_rounds(step: &str, first: Option<InRound>, last: Option<InRound>) -> String {
+    match first.zip(last) {
+        None => step.to_owned(),
+        Some((first, last)) if first == last => format!("{step} {}/{}", first.round, first.rounds),
+        Some((first, last)) => format!("{step} {}-{}/{}", first.round, last.round, last.rounds),
+    }
+}
+
 /// Where every step stands.
 pub fn status(stages: &[StepStatus]) -> String {
     let rows = stages.iter().map(|it| {
         vec![
             it.stage.clone(),
-            it.step.clone(),
+            in_rounds(&it.step, it.in_round, it.in_round),
             it.state.name().to_string(),
             optional(it.generation, |number| number.to_string()),
             optional(it.rows, |rows| rows.to_string()),

@@ -103,7 +103,7 @@
 //! rows_per_part = 2048
 //! max_bytes = "20GB"      # of the whole run; no limit when left out
 //! read_memory = "256MB"   # of batches read ahead of the trainer
-//! keep_generations = 2    # of each dataset, by `gimlet gc`
+//! keep_generations = 2    # of each dataset, by `gimlet gc` and from round to round
 //!
 //! [probe]
 //! epochs = 100
@@ -199,7 +199,8 @@
 //!   most 1024 test samples: whole batches, evenly spaced over the split, which has to fill one.
 //! - `rounds`: in each round every module in turn trains `epochs_per_round` on the newest generation of
 //!   its input, then writes a new generation, with newly drawn crops and flips, or windows. Modules have
-//!   no `epochs` of their own.
+//!   no `epochs` of their own. Weights and generations of earlier rounds go as soon as nothing needs them,
+//!   but for the newest `store.keep_generations`. More `rounds` go on from those that are there.
 //! - `simultaneous`: all modules in one process; each batch goes forward once, through all of them, and no
 //!   gradient from one to another. Nothing is stored but what probes read.
 //! - `async`: a process a module, all at once (`gimlet worker`). Each trains on the newest generation of

@@ -186,9 +186,15 @@ impl<'a> Costs<'a> {
 
     /// Bytes that a step leaves on disk, its values uncompressed.
     pub fn bytes(&self, step: Step, stored: &[bool]) -> u64 {
-        if let Step::Train(At { module: index, .. }) = step {
-            let log = LOG_BYTES.saturating_mul(self.training_steps(index));
-            return self.parameters(index).saturating_mul(4).saturating_add(log);
+        if let Step::Train(At { module: index, round }) = step {
+            // The log has the steps of earlier rounds, too; the weights have both moments beside them.
+            let steps = self.training_steps(index).saturating_mul(1 + round as u64);
+            let log = LOG_BYTES.saturating_mul(steps);
+            let values = match self.pipeline.schedule {
+                Schedule::Rounds(_) => 3,
+                _ => 1,
+            };
+            return self.parameters(index).saturating_mul(4 * values).saturating_add(log);
         }
         let schemas = self.schemas(step, stored);
         let of = |split| {
@@ -230,24 +236,60 @@ impl<'a> Costs<'a> {
 
     /// Bytes that everything leaves on disk, its values uncompressed.
     pub fn total_bytes(&self, stored: &[bool]) -> u64 {
-        sum(self.steps().map(|step| self.bytes(step, stored)))
+        let of = |step| self.bytes(step, stored).saturating_mul(self.kept(step, stored));
+        sum(self.steps(stored).filter(|step| self.is_of_last_round(*step)).map(of))
     }
 
     /// The most bytes that are on disk at any time.
     pub fn most_bytes(&self, stored: &[bool]) -> u64 {
-        let passing = self.steps().map(|step| self.passing_bytes(step)).max();
+        let passing = |step| {
+            let goes = if self.written(step, stored) > self.kept(step, stored) {
+                self.bytes(step, stored)
+            } else {
+                0
+            };
+            self.passing_bytes(step).saturating_add(goes)
+        };
+        let passing = self.steps(stored).map(passing).max();
         self.total_bytes(stored).saturating_add(passing.unwrap_or(0))
+    }
+
+    /// The rounds in which a step of a module is done: activations that no module reads are written in
+    /// the last alone.
+    fn written(&self, step: Step, stored: &[bool]) -> u64 {
+        let is_read = |module: usize| stored[module] && module + 1 < self.modules.len();
+        match step {
+            Step::Train(_) => self.pipeline.rounds() as u64,
+            Step::Encode(at) if is_read(at.module) => self.pipeline.rounds() as u64,
+            Step::Ingest | Step::Untrained | Step::Encode(_) | Step::Probe(_) => 1,
+        }
+    }
+
+    /// Of these, those of which what was made stays on disk. While one more is made there is one more.
+    fn kept(&self, step: Step, stored: &[bool]) -> u64 {
+        self.written(step, stored).min(self.pipeline.store.keep_generations as u64)
+    }
+
+    fn is_of_last_round(&self, step: Step) -> bool {
+        match step {
+            Step::Train(at) | Step::Encode(at) => at.round + 1 == self.pipeline.rounds(),
+            Step::Ingest | Step::Untrained | Step::Probe(_) => true,
+        }
     }
 
     /// Seconds that everything takes.
     pub fn total_seconds(&self, stored: &[bool], pace: &Pace) -> f64 {
-        self.steps().map(|step| self.seconds(step, stored, pace)).sum()
+        self.steps(stored).map(|step| self.seconds(step, stored, pace)).sum()
     }
 
-    fn steps(&self) -> impl Iterator<Item = Step> {
+    /// The steps that a run does from the beginning.
+    fn steps(&self, stored: &[bool]) -> impl Iterator<Item = Step> {
         let (rounds, modules) = (self.pipeline.rounds(), self.modules.len());
         let at = move |round| (0..modules).map(move |module| At { module, round });
         let turns = (0..rounds).flat_map(at).flat_map(|at| [Step::Train(at), Step::Encode(at)]);
+        let turns = turns.filter(move |step| {
+            self.written(*step, stored) == rounds as u64 || self.is_of_last_round(*step)
+        });
         [Step::Ingest, Step::Untrained]
             .into_iter()
             .chain(turns)

@@ -30,6 +30,34 @@ pub(super) const BATCH: usize = 16;
 /// What reads the samples.
 const FIRST: At = At { module: 0, round: 0 };
 
+/// What encodings have taken.
+#[derive(Default)]
+pub(super) struct Spent {
+    seconds: f64,
+    /// The highest, in bytes, where the system tells.
+    peak_memory: Option<u64>,
+}
+
+impl Spent {
+    /// With what was begun at `started` and ends now.
+    fn and(self, started: Instant) -> Self {
+        Self {
+            seconds: self.seconds + started.elapsed().as_secs_f64(),
+            peak_memory: self.peak_memory.max(memory::peak()),
+        }
+    }
+}
+
+/// A generation to be, of module `index`.
+pub(super) struct Generating<'a> {
+    pub index: usize,
+    pub split: Split,
+    pub key: &'a Key,
+    pub title: String,
+    /// What earlier rounds have taken.
+    pub before: Spent,
+}
+
 impl Run<'_> {
     pub(super) fn encode(&self, at: At) -> Result<()> {
         let (index, step) = (at.module, Step::Encode(at));
@@ -40,24 +68,22 @@ impl Run<'_> {
             memory::reset_peak();
             let (input, module) = (self.input(at, split)?, self.encoder(at)?);
             let title = format!("{} {}", self.plan.full_title(step), split.name());
-            let key = self.plan.key(step, split);
-            self.encode_split(index, split, key, input.as_ref(), &module, &title)?;
+            let (key, before) = (self.plan.key(step, split), self.spent_before(at, split)?);
+            let generating = Generating { index, split, key, title, before };
+            self.encode_split(generating, input.as_ref(), &module)?;
         }
         Ok(())
     }
 
-    /// Writes what `module`, which is module `index`, makes of `input` in its frozen views, as a
-    /// generation of the module's dataset.
+    /// Writes what `module` makes of `input` in its frozen views, as a generation of the module's dataset.
     pub(super) fn encode_split(
         &self,
-        index: usize,
-        split: Split,
-        key: &Key,
+        generating: Generating<'_>,
         input: &dyn Input,
         module: &Module,
-        title: &str,
     ) -> Result<Generation> {
         let started = Instant::now();
+        let Generating { index, split, key, title, before } = generating;
         let maps = self.maps(index)?;
         let [patches, ..] = input.shape();
         let pooling = self.pooling()?;
@@ -75,7 +101,7 @@ impl Run<'_> {
         let spec = Spec { compression, ..self.spec(schema, key, input.rows()) };
         let writer = dataset.begin(spec)?;
 
-        self.progress.begin(title, input.rows() as u64, writer.rows_done());
+        self.progress.begin(&title, input.rows() as u64, writer.rows_done());
         let mut read = None;
         let make = |rows: &[u64]| {
             let batch = input.tensor(rows, Look::Frozen, read.take())?;
@@ -91,7 +117,7 @@ impl Run<'_> {
         let mut written = self.write(vec![writer], &keys, input.rows() as u64, make)?;
         let writer = written.remove(0);
         let choices = writer.compression().clone();
-        let generation = self.commit(writer, started)?;
+        let generation = self.commit(writer, before.and(started))?;
         // Said once: later generations choose alike, and their manifests say so.
         for (column, choice) in choices.iter().filter(|_| generation.number() == 1) {
             self.progress.note(&format!("`{column}`: {choice}"));
@@ -179,7 +205,7 @@ impl Run<'_> {
         };
         let mut written = 0;
         for writer in self.write(writers, &keys, rows as u64, make)? {
-            written = self.commit(writer, started)?.rows();
+            written = self.commit(writer, Spent::default().and(started))?.rows();
         }
         self.progress.end(&format!("{written} rows, {} modules", modules.len()));
         Ok(())
@@ -232,9 +258,20 @@ impl Run<'_> {
         })
     }
 
-    fn commit(&self, writer: Writer, started: Instant) -> Result<Generation> {
-        let seconds = started.elapsed().as_secs_f64();
-        Ok(writer.commit(json!({ "seconds": seconds, "peak_memory": memory::peak() }))?)
+    fn commit(&self, writer: Writer, spent: Spent) -> Result<Generation> {
+        let Spent { seconds, peak_memory } = spent;
+        Ok(writer.commit(json!({ "seconds": seconds, "peak_memory": peak_memory }))?)
+    }
+
+    /// What the encodings of the rounds before have taken: the last of them says it of all.
+    fn spent_before(&self, at: At, split: Split) -> Result<Spent> {
+        let Some(round) = at.round.checked_sub(1) else { return Ok(Spent::default()) };
+        let before = Step::Encode(At { round, ..at });
+        let found = self.plan.generations(before, split, &self.dir)?;
+        Ok(found.first().map_or_else(Spent::default, |it| Spent {
+            seconds: it.manifest().summary["seconds"].as_f64().unwrap_or(0.0),
+            peak_memory: it.manifest().summary["peak_memory"].as_u64(),
+        }))
     }
 
     fn spec(&self, schema: Schema, key: &Key, rows: usize) -> Spec {

@@ -1,12 +1,15 @@
 //! What a run would do and what it would take, before anything runs: `gimlet plan`.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use gimlet_store::{Column, DType};
 use serde::Serialize;
 
 use super::RunDir;
 use super::boundary::Boundary;
-use super::cost::{Costs, Pace, sum};
-use super::plan::{Plan, Step};
+use super::cost::{Costs, Pace};
+use super::plan::{At, InRound, Plan, Step};
 use super::room::{Room, size_of_folder};
 use super::status::{State, StepStatus};
 use crate::Result;
@@ -33,6 +36,8 @@ pub struct StepForecast {
     pub stage: String,
     /// `ingest`, `train`, `encode` or `probe`.
     pub step: String,
+    #[serde(flatten)]
+    pub in_round: Option<InRound>,
     pub state: State,
     /// Whether a run would do it.
     pub runs: bool,
@@ -42,11 +47,12 @@ pub struct StepForecast {
     pub rows: Option<Rows>,
     /// The tensors of a row, one dataset after another.
     pub tensors: Vec<Tensor>,
-    /// That it leaves on disk.
+    /// That it leaves on disk; of rounds, until it is retired.
     pub bytes: u64,
     pub bytes_are: Certainty,
     /// That it has still to write; with what is there only while it is at work.
     pub bytes_to_write: u64,
+    /// Of a step that is done, with the rounds before it.
     pub seconds: f64,
     pub seconds_are: Certainty,
     /// The peak of a training, in bytes.
@@ -75,7 +81,7 @@ pub struct Tensor {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Forecast {
     pub steps: Vec<StepForecast>,
-    /// Bytes of all steps, done or not.
+    /// Bytes that all steps leave on disk, done or not.
     pub total_bytes: u64,
     /// Seconds of the steps that would run.
     pub seconds: f64,
@@ -96,13 +102,23 @@ impl Forecast {
     ) -> Result<Self> {
         let costs = plan.costs(pipeline, dir)?;
         let mut steps = Vec::new();
-        for (step, status) in plan.steps().into_iter().zip(plan.status(dir)?) {
-            steps.push(forecast(&costs, plan, dir, pace, step, status)?);
+        let wanted = plan.wanted(dir)?;
+        for (step, status) in wanted.iter().zip(plan.status_of(&wanted, dir)?) {
+            steps.push(forecast(&costs, plan, dir, pace, *step, status)?);
+        }
+        let keep = pipeline.store.keep_generations;
+        let mut total_bytes = 0u64;
+        for (place, it) in steps.iter().enumerate() {
+            let is_alike =
+                |later: &&StepForecast| (&later.stage, &later.step) == (&it.stage, &it.step);
+            if steps[place + 1..].iter().filter(is_alike).count() < keep {
+                total_bytes = total_bytes.saturating_add(it.bytes);
+            }
         }
         Ok(Self {
-            total_bytes: sum(steps.iter().map(|it| it.bytes)),
+            total_bytes,
             seconds: steps.iter().filter(|it| it.runs).map(|it| it.seconds).sum(),
-            room: room(&costs, plan, dir, &plan.steps())?,
+            room: room(&costs, plan, dir, &wanted)?,
             steps,
         })
     }
@@ -149,6 +165,7 @@ fn forecast(
     Ok(StepForecast {
         stage: status.stage,
         step: status.step,
+        in_round: status.in_round,
         state: status.state,
         runs: !done,
         why: status.why,
@@ -176,45 +193,86 @@ fn compressed(costs: &Costs<'_>, plan: &Plan, step: Step) -> bool {
 
 /// Bytes that a step that is not done has still to write.
 fn to_write(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, step: Step) -> Result<u64> {
-    let mut there = 0;
-    match step {
-        Step::Train(at) => {
-            let key = &plan.key(step, Split::Train).hash;
-            there = size_of_folder(&dir.training_folder(plan.module(at.module), key))?;
-        }
-        _ => {
-            for split in Split::ALL {
-                let key = &plan.key(step, split).hash;
-                for dataset in plan.datasets(step, split, dir) {
-                    there += match dataset.find(key)? {
-                        Some(generation) => generation.bytes(),
-                        // The parts of an attempt lie where the key says (`store/FORMAT.md`).
-                        None => size_of_folder(&dataset.folder().join(&key[..16]))?,
-                    };
-                }
-            }
-        }
-    }
     let all = costs.bytes(step, plan.stored()).saturating_add(costs.passing_bytes(step));
-    Ok(all.saturating_sub(there))
+    Ok(all.saturating_sub(begun(plan, dir, step)?))
 }
 
-/// What those of `steps` that are not done have still to write, and the room for it.
+/// Bytes that are there of a step that is not done.
+fn begun(plan: &Plan, dir: &RunDir, step: Step) -> Result<u64> {
+    if let Step::Train(at) = step {
+        let key = &plan.key(step, Split::Train).hash;
+        return size_of_folder(&dir.training_folder(plan.module(at.module), key));
+    }
+    let mut there = 0;
+    for split in Split::ALL {
+        let key = &plan.key(step, split).hash;
+        for dataset in plan.datasets(step, split, dir) {
+            there += match dataset.find(key)? {
+                Some(generation) => generation.bytes(),
+                // The parts of an attempt lie where the key says (`store/FORMAT.md`).
+                None => size_of_folder(&dataset.folder().join(&key[..16]))?,
+            };
+        }
+    }
+    Ok(there)
+}
+
+/// What those of `steps` that are not done have still to write, and the room for it: what is on disk at
+/// most at a time.
 ///
 /// # Errors
 /// When what is there of the run cannot be read.
 pub fn room(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, steps: &[Step]) -> Result<Room> {
-    let (mut needed, mut passing, mut any_compressed) = (0u64, 0, false);
-    for step in steps {
+    let keep = costs.pipeline.store.keep_generations;
+    let (mut needed, mut passing, mut there) = (0u64, 0u64, 0u64);
+    let mut any_compressed = false;
+    // Of the rounds of a step: those that are on disk or will be.
+    let mut kept: HashMap<Step, usize> = HashMap::new();
+    // From the last on: the logs of later rounds are longer.
+    for step in steps.iter().rev() {
         if plan.is_done(*step, dir)? {
             continue;
         }
-        // What goes again when a step ends is not there together with that of another.
-        let goes = costs.passing_bytes(*step);
-        let stays = to_write(costs, plan, dir, *step)?.saturating_sub(goes);
-        needed = needed.saturating_add(stays);
-        passing = goes.max(passing);
+        let (stays, goes) = (costs.bytes(*step, plan.stored()), costs.passing_bytes(*step));
+        let kept = match kept.entry(of_any_round(*step)) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => entry.insert(rounds_there(plan, dir, *step)?),
+        };
+        // What goes again when a step ends is not there together with that of another: what it needs
+        // while it is at work, and an earlier round that it takes the place of.
+        if *kept < keep {
+            *kept += 1;
+            needed = needed.saturating_add(stays);
+            passing = passing.max(goes);
+        } else {
+            passing = passing.max(goes.saturating_add(stays));
+        }
+        there = there.saturating_add(begun(plan, dir, *step)?.min(stays.saturating_add(goes)));
         any_compressed |= compressed(costs, plan, *step);
     }
-    Room::of(dir, needed.saturating_add(passing), costs.pipeline.store.max_bytes, any_compressed)
+    let needed = needed.saturating_add(passing).saturating_sub(there);
+    Room::of(dir, needed, costs.pipeline.store.max_bytes, any_compressed)
+}
+
+/// The same for a step in all its rounds.
+fn of_any_round(step: Step) -> Step {
+    match step {
+        Step::Train(at) => Step::Train(At { round: 0, ..at }),
+        Step::Encode(at) => Step::Encode(At { round: 0, ..at }),
+        Step::Ingest | Step::Untrained | Step::Probe(_) => step,
+    }
+}
+
+/// How many rounds of a step are on disk.
+fn rounds_there(plan: &Plan, dir: &RunDir, step: Step) -> Result<usize> {
+    let mut there = 0;
+    for round in 0..plan.rounds() {
+        let done = match step {
+            Step::Train(at) => plan.is_done(Step::Train(At { round, ..at }), dir)?,
+            Step::Encode(at) => plan.is_done(Step::Encode(At { round, ..at }), dir)?,
+            Step::Ingest | Step::Untrained | Step::Probe(_) => return Ok(0),
+        };
+        there += usize::from(done);
+    }
+    Ok(there)
 }

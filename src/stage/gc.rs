@@ -48,7 +48,8 @@ pub fn sweep(
     // Looking needs no quiet: nothing comes of it.
     let _quiet = if dry_run { None } else { Some(needs::quiet_alone(dir)?) };
     refuse_strangers(dir, plan)?;
-    let needed: HashSet<String> = plan.all_keys().into_iter().chain(needs::of_all(dir)).collect();
+    let needed: HashSet<String> =
+        plan.wanted_keys(dir)?.into_iter().chain(needs::of_all(dir)).collect();
     let policy = Policy { needed, keep: limits.keep, grace: limits.grace };
     // Of the file that marks the directory as a run's.
     let temps = gc::dead_temps(dir.path())?;
@@ -126,7 +127,7 @@ fn release_of(
 }
 
 /// Records that say which key they were made under.
-fn shelf<T: Keyed>(records: Records) -> Shelf {
+pub(super) fn shelf<T: Keyed>(records: Records) -> Shelf {
     let read = records.clone();
     Shelf::new(records, move |number| Ok(read.read::<T>(number)?.key().to_owned()))
 }

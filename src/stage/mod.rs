@@ -35,6 +35,7 @@ pub mod progress;
 mod published;
 pub mod record;
 pub mod report;
+mod retire;
 pub mod room;
 pub mod run_dir;
 mod samples;
@@ -43,6 +44,7 @@ mod together;
 mod train;
 mod training_input;
 pub mod verify;
+mod wanted;
 mod weights;
 mod worker;
 
@@ -72,7 +74,7 @@ pub struct Run<'a> {
     pub device: Device,
     /// Whether a stage that another process works on is waited for.
     waits: bool,
-    _needs: Needs,
+    needs: Needs,
 }
 
 /// How a step ended.
@@ -99,17 +101,8 @@ impl<'a> Run<'a> {
         dir.claim(&pipeline.name)?;
         let quiet = Quiet::begin(&dir)?;
         let plan = Plan::new(pipeline, &dir)?;
-        let needs = quiet.announce(&dir, plan.all_keys())?;
-        Ok(Self {
-            pipeline,
-            dir,
-            plan,
-            stop,
-            progress,
-            device: Device::Cpu,
-            waits: false,
-            _needs: needs,
-        })
+        let needs = quiet.announce(&dir, plan.wanted_keys(&dir)?)?;
+        Ok(Self { pipeline, dir, plan, stop, progress, device: Device::Cpu, waits: false, needs })
     }
 
     /// The same, its modules on `device`.
@@ -147,7 +140,7 @@ impl<'a> Run<'a> {
         self.check_room(&[step])?;
         for step in self.plan.together(step) {
             for key in self.plan.keys(step) {
-                let title = self.plan.title(step);
+                let title = self.plan.full_title(step);
                 tracing::debug!(step = title, key = key.hash, settings = %key.settings);
             }
             self.warn_of_damage(step)?;
@@ -165,6 +158,9 @@ impl<'a> Run<'a> {
             Step::Probe(module) => self.probe(module),
         };
         worked.map_err(|error| self.note(error))?;
+        if let Step::Train(at) | Step::Encode(at) = step {
+            self.retire(at.module);
+        }
         Ok(Outcome::Done)
     }
 
@@ -229,11 +225,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Fails when what these steps have still to write does not fit the disk or `store.max_bytes`.
+    /// Fails when what these steps have still to write does not fit the disk or `store.max_bytes`. What
+    /// a process that was killed had no time to retire goes first.
     ///
     /// # Errors
     /// [`Kind::Failed`], saying by how much.
     pub fn check_room(&self, steps: &[Step]) -> Result<()> {
+        (0..self.pipeline.modules.len()).for_each(|module| self.retire(module));
         // What cannot be told now, a step will say when it meets it.
         let Ok(costs) = self.plan.costs(self.pipeline, &self.dir) else { return Ok(()) };
         let steps: Vec<Step> = steps.iter().flat_map(|it| self.plan.together(*it)).collect();
@@ -252,11 +250,13 @@ impl<'a> Run<'a> {
                 return Err(Error::new(Kind::Damaged, message).hint(hint));
             }
             if !self.plan.is_done(input, &self.dir)? {
-                let (step, input) = (self.plan.title(step), self.plan.title(input));
+                let (step, command) = (self.plan.full_title(step), self.plan.title(input));
+                let input = self.plan.full_title(input);
                 let message = format!(
                     "`{step}` needs what `{input}` writes, which is not there for these settings"
                 );
-                let hint = format!("run `gimlet {input}` first, or `gimlet run` for all in order");
+                let hint =
+                    format!("run `gimlet {command}` first, or `gimlet run` for all in order");
                 return Err(Error::new(Kind::NotReady, message).hint(hint));
             }
         }

@@ -1,7 +1,7 @@
 //! What the processes at work on a run need, so that `gimlet gc` leaves it there.
 //!
-//! Each process that works on a run names the keys of its plan in a file of its own, whose lock it
-//! holds as long as it lives. So what it needs is known also between its steps, and whatever its
+//! Each process that works on a run names the keys of the steps that it has to see to in a file of its
+//! own, whose lock it holds as long as it lives. So what it needs is known also between its steps, and whatever its
 //! settings are. `gc` holds another lock alone while it looks at these files and removes what nobody
 //! needs; who begins to work meanwhile waits for it.
 
@@ -59,6 +59,14 @@ impl Quiet {
     }
 }
 
+impl Needs {
+    /// The keys that the other processes at work have named.
+    pub fn of_others(&self, dir: &RunDir) -> HashSet<String> {
+        let own = self.0.as_ref().map(|(path, _)| path.as_path());
+        named_in(files(dir).into_iter().filter(|path| Some(path.as_path()) != own))
+    }
+}
+
 impl Drop for Needs {
     fn drop(&mut self) {
         // If it stays, the next process removes it.
@@ -78,7 +86,12 @@ pub fn quiet_alone(dir: &RunDir) -> Result<Lease> {
 
 /// The keys that processes at work have named.
 pub fn of_all(dir: &RunDir) -> HashSet<String> {
-    let alive = files(dir).into_iter().filter(|path| is_alive(path));
+    named_in(files(dir).into_iter())
+}
+
+/// The keys in those files whose process lives.
+fn named_in(files: impl Iterator<Item = PathBuf>) -> HashSet<String> {
+    let alive = files.filter(|path| is_alive(path));
     let texts = alive.filter_map(|path| std::fs::read_to_string(path).ok());
     texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }

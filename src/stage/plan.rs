@@ -1,6 +1,5 @@
 //! The steps of a pipeline in their order, and the key of each.
 
-use std::collections::HashSet;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -38,6 +37,13 @@ pub enum Step {
 pub struct At {
     pub module: usize,
     pub round: usize,
+}
+
+/// A round of several, from 1, as people and scripts are told of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct InRound {
+    pub round: usize,
+    pub rounds: usize,
 }
 
 /// The keys of all steps, and what becomes of the activations between them.
@@ -248,32 +254,6 @@ impl Plan {
         }
     }
 
-    /// The steps that a run has to see to: all but those of earlier rounds that nothing needs any more,
-    /// because what was made of them is done.
-    ///
-    /// # Errors
-    /// When a record or manifest cannot be read for another reason than damage.
-    pub fn wanted(&self, dir: &RunDir) -> Result<Vec<Step>> {
-        let mut wanted: Vec<Step> = Vec::new();
-        let mut needed: HashSet<Step> = HashSet::new();
-        for step in self.steps().into_iter().rev() {
-            let of_last_round = match step {
-                Step::Train(at) | Step::Encode(at) => at == self.last(at.module),
-                Step::Ingest | Step::Untrained | Step::Probe(_) => true,
-            };
-            if of_last_round || needed.contains(&step) {
-                wanted.push(step);
-                if !self.is_done(step, dir)? {
-                    needed.extend(self.inputs(step));
-                }
-            }
-        }
-        wanted.reverse();
-        // The first of what is done in one piece stands for it.
-        wanted.retain(|step| self.together(*step)[0] == *step);
-        Ok(wanted)
-    }
-
     /// The steps that are done in one piece of work with this one, itself among them: where modules train
     /// at once, the trainings of all, and their encodings; else it alone.
     pub fn together(&self, step: Step) -> Vec<Step> {
@@ -327,31 +307,6 @@ impl Plan {
         steps
     }
 
-    /// The round that a module trains next: the one after the last that is done, or the last.
-    ///
-    /// # Errors
-    /// When a record cannot be read for another reason than damage.
-    pub fn next_training(&self, module: usize, dir: &RunDir) -> Result<At> {
-        self.next(module, |at| self.is_done(Step::Train(at), dir))
-    }
-
-    /// The round whose training of a module was the last, or the one after the last that is encoded.
-    ///
-    /// # Errors
-    /// When a record or manifest cannot be read for another reason than damage.
-    pub fn next_encoding(&self, module: usize, dir: &RunDir) -> Result<At> {
-        self.next(module, |at| self.is_done(Step::Encode(at), dir))
-    }
-
-    fn next(&self, module: usize, is_done: impl Fn(At) -> Result<bool>) -> Result<At> {
-        for round in (0..self.rounds()).rev() {
-            if is_done(At { module, round })? {
-                return Ok(At { module, round: self.last(module).round.min(round + 1) });
-            }
-        }
-        Ok(At { module, round: 0 })
-    }
-
     /// The name of a module.
     pub fn module(&self, index: usize) -> &str {
         &self.names[index]
@@ -390,15 +345,20 @@ impl Plan {
     /// The same with its round, where there are several: `train a, round 2`; or with all that is done in
     /// one piece with it: `train a, b`.
     pub fn full_title(&self, step: Step) -> String {
-        match step {
-            Step::Train(at) | Step::Encode(at) if self.rounds() > 1 => {
-                format!("{}, round {}", self.title(step), at.round + 1)
-            }
-            Step::Train(_) | Step::Encode(_) if self.together => {
+        match (self.in_round(step), step) {
+            (Some(InRound { round, .. }), _) => format!("{}, round {round}", self.title(step)),
+            (None, Step::Train(_) | Step::Encode(_)) if self.together => {
                 format!("{} {}", self.step_name(step), self.names.join(", "))
             }
             _ => self.title(step),
         }
+    }
+
+    /// The round of a step, where there are several.
+    pub fn in_round(&self, step: Step) -> Option<InRound> {
+        let (Step::Train(at) | Step::Encode(at)) = step else { return None };
+        let rounds = self.rounds();
+        (rounds > 1).then_some(InRound { round: at.round + 1, rounds })
     }
 
     /// The lock of a step: one a stage and round, so that the steps of other pipelines, which have
@@ -428,12 +388,6 @@ impl Plan {
     pub fn key(&self, step: Step, split: Split) -> &Key {
         let keys = self.keys(step);
         keys.get(split as usize).copied().unwrap_or(keys[0])
-    }
-
-    /// The keys of all steps.
-    pub fn all_keys(&self) -> HashSet<String> {
-        let keys = self.steps().into_iter().flat_map(|step| self.keys(step));
-        keys.map(|key| key.hash.clone()).collect()
     }
 
     /// The datasets that a step writes for a split: one, or for the untrained stack one a module.
@@ -468,9 +422,9 @@ impl Plan {
     /// [`Kind::NotReady`] when it has not.
     pub fn generation(&self, step: Step, split: Split, dir: &RunDir) -> Result<Generation> {
         self.generations(step, split, dir)?.into_iter().next().ok_or_else(|| {
-            let title = self.title(step);
+            let (title, command) = (self.full_title(step), self.title(step));
             let message = format!("the {} split of `{title}` is not there", split.name());
-            Error::new(Kind::NotReady, message).hint(format!("run `gimlet {title}` first"))
+            Error::new(Kind::NotReady, message).hint(format!("run `gimlet {command}` first"))
         })
     }
 

@@ -28,7 +28,8 @@ pub struct Training {
     pub bytes: u64,
     /// Of the weights' file.
     pub blake3: String,
-    /// All that were taken; 0 of weights that were imported.
+    /// All that were taken; 0 of weights that were imported. Steps, seconds and memory are those of this
+    /// round and all before it.
     pub steps: u64,
     /// Mean loss and accuracy (where the loss has one) over the last epoch, or the one whose weights were
     /// kept; `None` where there was none.
@@ -162,10 +163,19 @@ pub fn find<T: Keyed>(records: &Records, key: &str) -> Result<Option<(u64, T)>> 
     Ok(None)
 }
 
-/// The newest record that can be read, and its number.
+/// The newest record that can be read and whose key is not to be passed over, and its number.
 ///
 /// # Errors
 /// As [`find`].
-pub fn newest<T: Keyed>(records: &Records) -> Result<Option<(u64, T)>> {
-    Ok(records.readable()?.next().transpose()?)
+pub fn newest<T: Keyed>(
+    records: &Records,
+    passed_over: impl Fn(&str) -> bool,
+) -> Result<Option<(u64, T)>> {
+    for found in records.readable::<T>()? {
+        let (number, record) = found?;
+        if !passed_over(record.key()) {
+            return Ok(Some((number, record)));
+        }
+    }
+    Ok(None)
 }

@@ -42,7 +42,11 @@ pub fn collect(plan: &Plan, dir: &RunDir, stages: &[StepStatus]) -> Result<Vec<R
         for probe in record.results {
             let trained = probe.kind == "trained";
             let stage = if trained { plan.module(index) } else { "untrained" };
+            let of_last_round =
+                |it: &&StepStatus| it.in_round.is_none_or(|it| it.round == it.rounds);
             let steps = stages.iter().filter(|it| it.stage == stage && it.step != "probe");
+            // Which has the seconds of all.
+            let steps = steps.filter(of_last_round);
             let (mut seconds, mut peak_memory, mut bytes) = (None, None, 0);
             let mut wait_share = None;
             for it in steps {

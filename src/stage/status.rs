@@ -1,10 +1,11 @@
 //! What is there of a run, and why what is not there is not.
 
+use gimlet_store::Generation;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::key::differences;
-use super::plan::{Plan, Step};
+use super::plan::{At, InRound, Plan, Step};
 use super::{RunDir, lock, record};
 use crate::Result;
 use crate::pipeline::Split;
@@ -49,6 +50,8 @@ pub struct StepStatus {
     pub stage: String,
     /// `ingest`, `train`, `encode` or `probe`.
     pub step: String,
+    #[serde(flatten)]
+    pub in_round: Option<InRound>,
     pub state: State,
     /// Why it is not done; when it is, where it was imported from, else empty.
     pub why: String,
@@ -57,7 +60,7 @@ pub struct StepStatus {
     /// Over both splits; `None` where a step writes no rows.
     pub rows: Option<u64>,
     pub bytes: Option<u64>,
-    /// In the commits; `None` before.
+    /// In the commits, over this round and those before it; `None` before.
     pub seconds: Option<f64>,
     /// Seconds of a training that were spent waiting for data.
     pub wait_seconds: Option<f64>,
@@ -99,13 +102,22 @@ struct Partial {
 }
 
 impl Plan {
-    /// Where every step stands, in order.
+    /// Where every step stands that a run has to see to, in order: of a run in rounds that is done, those
+    /// of the last round.
     ///
     /// # Errors
     /// When a record or manifest cannot be read.
     pub fn status(&self, dir: &RunDir) -> Result<Vec<StepStatus>> {
+        self.status_of(&self.wanted(dir)?, dir)
+    }
+
+    /// Where these steps stand, which are in order.
+    ///
+    /// # Errors
+    /// When a record or manifest cannot be read.
+    pub fn status_of(&self, steps: &[Step], dir: &RunDir) -> Result<Vec<StepStatus>> {
         let mut all: Vec<StepStatus> = Vec::new();
-        for step in self.steps() {
+        for &step in steps {
             let done = self.is_done(step, dir)?;
             let found = self.found(step, dir)?;
             let (state, why) = if done {
@@ -119,6 +131,7 @@ impl Plan {
             all.push(StepStatus {
                 stage: self.stage_name(step),
                 step: self.step_name(step).to_string(),
+                in_round: self.in_round(step),
                 state,
                 why,
                 generation: found.generation,
@@ -181,7 +194,7 @@ impl Plan {
         let mut stale = Vec::new();
         for input in inputs {
             if !self.is_done(input, dir)? {
-                stale.push(format!("`{}` is not done", self.title(input)));
+                stale.push(format!("`{}` is not done", self.full_title(input)));
             }
         }
         let why = match stale.is_empty() {
@@ -219,13 +232,24 @@ impl Plan {
         Ok(Some(Partial { what, committed_only: rows == 0 }))
     }
 
-    /// What is committed: under the present key if there is something, else the newest.
+    /// Whether a key is that of a module in one of the rounds: what was made under it is of another round,
+    /// and not of other settings.
+    fn is_of_a_round(&self, step: impl Fn(At) -> Step, module: usize, key: &str) -> bool {
+        let mut rounds = (0..self.rounds()).map(|round| step(At { module, round }));
+        rounds.any(|step| self.keys(step).iter().any(|it| it.hash == key))
+    }
+
+    /// What is committed: under the present key if there is something, else the newest of other
+    /// settings.
     fn found(&self, step: Step, dir: &RunDir) -> Result<Found> {
         let mut found = Found::default();
         match step {
             Step::Train(at) => {
                 let current = self.training(at, dir)?;
-                let newest = || record::newest(&dir.trainings(self.module(at.module)));
+                let newest = || {
+                    let own = |key: &str| self.is_of_a_round(Step::Train, at.module, key);
+                    record::newest(&dir.trainings(self.module(at.module)), own)
+                };
                 if let Some((number, it)) = current.map_or_else(newest, |it| Ok(Some(it)))? {
                     found.generation = Some(number);
                     found.bytes = Some(it.bytes);
@@ -238,7 +262,7 @@ impl Plan {
             }
             Step::Probe(module) => {
                 let current = self.probe(module, dir)?;
-                let newest = || record::newest(&dir.probes(self.module(module)));
+                let newest = || record::newest(&dir.probes(self.module(module)), |_| false);
                 if let Some((number, it)) = current.map_or_else(newest, |it| Ok(Some(it)))? {
                     found.generation = Some(number);
                     found.seconds = Some(it.seconds);
@@ -250,7 +274,13 @@ impl Plan {
                     let mut seconds: f64 = 0.0;
                     for dataset in self.datasets(step, split, dir) {
                         let current = dataset.find(&self.key(step, split).hash)?;
-                        let newest = || dataset.readable()?.next().transpose();
+                        let own = |it: &gimlet_store::Result<Generation>| match (step, it) {
+                            (Step::Encode(at), Ok(it)) => {
+                                self.is_of_a_round(Step::Encode, at.module, &it.manifest().key)
+                            }
+                            _ => false,
+                        };
+                        let newest = || dataset.readable()?.find(|it| !own(it)).transpose();
                         let Some(it) = current.map_or_else(newest, |it| Ok(Some(it)))? else {
                             continue;
                         };

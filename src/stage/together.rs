@@ -48,7 +48,7 @@ impl Run<'_> {
             let state = state.as_ref().map(|(state, progress)| (state, progress.steps));
             let trainer = self.trainer(at.module, state)?;
             let path = self.training_folder(at).join("log.jsonl");
-            let (log, entries) = Log::resume(&path, trainer.steps())?;
+            let (log, entries) = Log::resume(&path, None, trainer.steps())?;
             let mut epoch = EpochMean::default();
             entries.iter().for_each(|entry| epoch.add(entry));
             learners.push(Learner { at, name, trainer, log, epoch });

@@ -44,7 +44,8 @@ impl Run<'_> {
         Ok(Box::new(Recomputed::new(stored, between, &self.device)?))
     }
 
-    /// What the first module reads of an ingested split; each round has frozen views of its own.
+    /// What the first module reads of an ingested split; each round has frozen views of its own of the
+    /// training split.
     pub(super) fn seen(
         &self,
         generation: &Generation,
@@ -52,7 +53,10 @@ impl Run<'_> {
         round: usize,
     ) -> Result<Box<dyn Input>> {
         let seed = self.pipeline.seed;
-        let before = (round * self.pipeline.view.views_of(split)) as u64;
+        let before = match split {
+            Split::Train => (round * self.pipeline.view.views_of(split)) as u64,
+            Split::Test => 0,
+        };
         Ok(match &self.pipeline.view {
             View::Images(view) => {
                 Box::new(Images::new(generation, view, split, seed)?.views_after(before))
@@ -213,8 +217,22 @@ impl Run<'_> {
         let Some(round) = at.round.checked_sub(1) else { return Ok(None) };
         let before = At { round, ..at };
         let state = self.weights(before)?;
-        let steps = self.plan.training(before, &self.dir)?.map_or(0, |(_, record)| record.steps);
-        Ok(Some((state, Progress { steps, ..Progress::default() })))
+        let Some((_, record)) = self.plan.training(before, &self.dir)? else { return Ok(None) };
+        if let Some(imported) = record.imported {
+            let title = self.plan.full_title(Step::Train(at));
+            let message = format!(
+                "`{title}` cannot go on from weights imported from `{}`: they come without the state \
+                 of an optimiser",
+                imported.file
+            );
+            let hint =
+                "import into another run with `--run-dir DIR`, or set `schedule.rounds` back";
+            return Err(Error::failed(message).hint(hint));
+        }
+        // Steps are counted from the first round on, and so is what they took.
+        let record::Training { steps, seconds, wait_seconds, peak_memory, .. } = record;
+        let spent = Progress { steps, seconds, wait_seconds, peak_memory, ..Progress::default() };
+        Ok(Some((state, spent)))
     }
 
     /// Of a training that was committed and whose weights are broken: whether they have been restored.
@@ -261,9 +279,11 @@ impl Run<'_> {
         mut patience: Option<Patience<'_>>,
     ) -> Result<()> {
         let title = self.plan.full_title(Step::Train(at));
-        let folder = self.training_folder(at);
         let checkpoints = self.checkpoints(at);
-        let (mut log, entries) = Log::resume(&folder.join("log.jsonl"), trainer.steps())?;
+        // The log of a round begins with those before it, which go when nothing needs their weights.
+        let log_of = |at| self.training_folder(at).join("log.jsonl");
+        let before = at.round.checked_sub(1).map(|round| log_of(At { round, ..at }));
+        let (mut log, entries) = Log::resume(&log_of(at), before.as_deref(), trainer.steps())?;
         let mut epoch = EpochMean::default();
         entries.iter().for_each(|entry| epoch.add(entry));
         let every = Duration::from_secs_f64(self.pipeline.training.checkpoint_seconds);
@@ -363,7 +383,7 @@ impl Run<'_> {
             (parameters, mean, stopped) = (kept, (best.loss, best.accuracy), Some(how));
         }
         let training = self.ended(&so_far, mean);
-        let training = record::Training { stopped: stopped.clone(), ..training };
+        let training = record::Training { stopped, ..training };
         self.commit_weights(at, &self.weights_bytes(at, &parameters)?, training)?;
         checkpoints.remove();
         self.tell_profile(at, trainer, course.batch * input.shape()[0], waited_here)?;

@@ -8,6 +8,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::encode::{Generating, Spent};
 use super::epoch_mean::EpochMean;
 use super::held_up::HeldUp;
 use super::plan::{At, Step};
@@ -101,7 +102,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         let trainer = run.trainer(index, state)?;
         let so_far = resumed.map(|(_, progress)| progress).unwrap_or_default();
         let (log, entries) =
-            Log::resume(&run.training_folder(at).join("log.jsonl"), trainer.steps())?;
+            Log::resume(&run.training_folder(at).join("log.jsonl"), None, trainer.steps())?;
         let mut epoch = EpochMean::default();
         entries.iter().for_each(|entry| epoch.add(entry));
         let of = |module| Published::of(run, At { module, ..at });
@@ -379,7 +380,9 @@ impl<'r, 'a> Worker<'r, 'a> {
         let encoder = parameters.under("encoder");
         let module = Module::new(&run.pipeline.modules[index].layers, channels, &encoder)?;
         let title = format!("publish {}", run.plan.module(index));
-        run.encode_split(index, Split::Train, &key, input.as_ref(), &module, &title)?;
+        let (split, before) = (Split::Train, Spent::default());
+        let generating = Generating { index, split, key: &key, title, before };
+        run.encode_split(generating, input.as_ref(), &module)?;
         self.so_far.publishing = None;
         self.so_far.seconds += started.elapsed().as_secs_f64();
         Ok(())

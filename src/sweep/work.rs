@@ -66,7 +66,8 @@ impl<'a> Work<'a> {
         let quiet = Quiet::begin(&dir)?;
         let mut work = Self::look(runs, dir)?;
         for place in 0..runs.len() {
-            let announce = || quiet.announce(&work.dir, work.plans[place].all_keys());
+            // What they need of earlier rounds, they say themselves when they come to it.
+            let announce = || quiet.announce(&work.dir, work.plans[place].last_keys());
             let needs = if work.result(place).is_some() { None } else { Some(announce()?) };
             work.needs.push(needs);
         }

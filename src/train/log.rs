@@ -39,13 +39,15 @@ pub struct Log {
 
 impl Log {
     /// Opens the log of a run that goes on at `step`: entries of later steps, left by an attempt
-    /// that was stopped after its last checkpoint, are dropped. Returns the entries that stay.
+    /// that was stopped after its last checkpoint, are dropped. A new log begins with what is in
+    /// `before`. Returns the entries that stay.
     ///
     /// # Errors
     /// When the file cannot be read or written.
-    pub fn resume(path: &Path, step: u64) -> Result<(Self, Vec<Entry>)> {
+    pub fn resume(path: &Path, before: Option<&Path>, step: u64) -> Result<(Self, Vec<Entry>)> {
         let mut kept = Vec::new();
-        if let Ok(file) = File::open(path) {
+        let source = before.filter(|_| !path.exists()).unwrap_or(path);
+        if let Ok(file) = File::open(source) {
             for line in BufReader::new(file).lines() {
                 // A torn last line ends what can be kept.
                 let Some(entry) = line.ok().and_then(|line| serde_json::from_str(&line).ok())

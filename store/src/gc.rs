@@ -239,6 +239,42 @@ impl Shelf {
         Ok(listing)
     }
 
+    /// The keys of the records that can be read.
+    ///
+    /// # Errors
+    /// When the folder cannot be listed.
+    pub fn keys(&self) -> Result<HashSet<String>> {
+        Ok(self.list()?.records.into_iter().filter_map(|(_, key)| key.ok()).collect())
+    }
+
+    /// Whether there is a folder of this key, which need not have a record.
+    pub fn has_folder(&self, key: &str) -> bool {
+        self.records.folder().join(folder_name(key)).is_dir()
+    }
+
+    /// Removes what there is of these keys: records with their folders, and what is left of a removal
+    /// that was cut short. Gives what stays and why, as it is in use or the newest.
+    ///
+    /// # Errors
+    /// When something cannot be looked at or removed.
+    pub fn remove_keys(&self, keys: &HashSet<String>) -> Result<Vec<Leftover>> {
+        let needed = self.keys()?.difference(keys).cloned().collect();
+        let policy = Policy { needed, keep: 0, grace: Duration::ZERO };
+        let root = self.records.folder();
+        let theirs: HashSet<PathBuf> = keys.iter().map(|key| root.join(folder_name(key))).collect();
+        let mut staying = Vec::new();
+        for mut leftover in self.survey(&policy)? {
+            if !leftover.folder.as_ref().is_some_and(|folder| theirs.contains(folder)) {
+                continue;
+            }
+            if leftover.stays.is_none() {
+                leftover.stays = self.remove(&leftover, &policy)?;
+            }
+            staying.extend(leftover.stays.is_some().then_some(leftover));
+        }
+        Ok(staying)
+    }
+
     /// Removes something, unless it has come into use; then it says so.
     ///
     /// # Errors

@@ -105,6 +105,33 @@ fn what_is_needed_and_the_newest_stay_and_the_rest_goes() {
 }
 
 #[test]
+fn of_some_keys_what_there_is_goes_and_everything_else_stays() {
+    let root = tempfile::tempdir().unwrap();
+    let dataset = Dataset::at(root.path());
+    (1..=5).for_each(|number| commit(&dataset, number));
+    let of_others = attempt(&dataset, 8);
+    let left = [7, 4].map(|number| attempt(&dataset, number));
+    // As a removal leaves it that is cut short after the record has gone.
+    fs::remove_file(root.path().join("00000004.json")).unwrap();
+    let shelf = Shelf::of(&dataset);
+    let keys = [1, 3, 4, 5, 7, 9].map(key).into_iter().collect();
+    let read = dataset.generation(3).unwrap();
+    let reader = read.reader(&[]).unwrap();
+    let mut stay = shelf.remove_keys(&keys).unwrap();
+    stay.sort_by_key(|it| it.path.clone());
+    assert_eq!(stay.iter().map(|it| it.kind).collect::<Vec<_>>(), [3, 5].map(Kind::Record));
+    assert!(stay[0].stays.as_ref().unwrap().contains("in use"), "{stay:?}");
+    assert!(stay[1].stays.as_ref().unwrap().contains("newest"), "{stay:?}");
+    drop(reader);
+    assert_eq!(shelf.remove_keys(&keys).unwrap().len(), 1);
+    assert_eq!(dataset.generations().unwrap(), [5, 2]);
+    assert!(of_others.exists() && left.iter().all(|it| !it.exists()));
+    assert_eq!(shelf.keys().unwrap(), [2, 5].map(key).into_iter().collect());
+    assert!(shelf.has_folder(&key(2)) && !shelf.has_folder(&key(1)));
+    assert_reads_back(&dataset.generation(2).unwrap(), ROWS);
+}
+
+#[test]
 fn a_generation_that_a_reader_has_open_stays_until_it_is_closed() {
     let root = tempfile::tempdir().unwrap();
     let dataset = Dataset::at(root.path());

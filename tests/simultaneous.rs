@@ -322,6 +322,17 @@ fn other_devices_and_pieces_of_a_batch_end_as_ours_does() {
 }
 
 #[test]
+fn a_module_that_diverges_is_named_and_stops_all() {
+    let tiny = Tiny::new();
+    let err = tiny.fails(1, "run", &at_once("r", &["--set", "modules.b.learning_rate=1e30"]));
+    assert!(err.contains("`train a, b` stopped at epoch 1, step 1: in `b`, the loss is"), "{err}");
+    assert!(err.contains("hint: lower `training.learning_rate`"), "{err}");
+    let mut files = Vec::new();
+    walk(&tiny.path("r/modules"), &mut |path| files.push(path.display().to_string()));
+    assert!(!files.iter().any(|it| it.ends_with("weights.safetensors")), "{files:?}");
+}
+
+#[test]
 fn modules_with_other_epochs_are_refused_where_they_say_so() {
     let parse = |text: &str| {
         let text = format!("schedule = \"simultaneous\"\n{text}");

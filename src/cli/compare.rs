@@ -138,10 +138,10 @@ fn folder_name(name: &str) -> String {
 
 /// Does what is missing of a run.
 fn train(run: &Run<'_>, printer: &Printer) -> Result<Vec<Row>> {
-    let wanted = run.plan.wanted(&run.dir)?;
-    run.check_room(&wanted)?;
+    let steps = run.plan.to_take(&run.dir)?;
+    run.check_room(&steps)?;
     let mut worked = false;
-    for step in wanted {
+    for step in steps {
         worked |= run.step(step)? == Outcome::Done;
     }
     if !worked {

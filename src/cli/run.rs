@@ -31,10 +31,10 @@ pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
     let run = Run::open(&pipeline, dir, interrupt::flag(), &renderer)?;
     let run = run.on(device).waiting(args.wait);
     let is_async = matches!(pipeline.schedule, Schedule::Async(_));
-    let wanted = run.plan.wanted(&run.dir)?;
-    run.check_room(&wanted)?;
+    let steps = run.plan.to_take(&run.dir)?;
+    run.check_room(&steps)?;
     let mut trained = false;
-    for step in wanted {
+    for step in steps {
         if is_async && matches!(step, Step::Train(_)) {
             if !trained && !run.plan.is_done(step, &run.dir)? {
                 // All modules at once.

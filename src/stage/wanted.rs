@@ -24,9 +24,17 @@ impl Plan {
             }
         }
         wanted.reverse();
-        // The first of what is done in one piece stands for it.
-        wanted.retain(|step| self.together(*step)[0] == *step);
         Ok(wanted)
+    }
+
+    /// Of these steps those that a run takes one after another: of what is done in one piece the first.
+    ///
+    /// # Errors
+    /// As [`Self::wanted`].
+    pub fn to_take(&self, dir: &RunDir) -> Result<Vec<Step>> {
+        let mut steps = self.wanted(dir)?;
+        steps.retain(|step| self.together(*step)[0] == *step);
+        Ok(steps)
     }
 
     /// The keys of these steps: what must stay of this run.
@@ -34,8 +42,7 @@ impl Plan {
     /// # Errors
     /// As [`Self::wanted`].
     pub fn wanted_keys(&self, dir: &RunDir) -> Result<HashSet<String>> {
-        let wanted = self.wanted(dir)?.into_iter().flat_map(|step| self.together(step));
-        Ok(self.hashes(wanted))
+        Ok(self.hashes(self.wanted(dir)?.into_iter()))
     }
 
     /// The keys of all steps that are of the last round, or of none.

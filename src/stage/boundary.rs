@@ -28,7 +28,7 @@ pub fn resolve<'a>(
     costs: impl FnOnce() -> Result<Costs<'a>>,
 ) -> Result<Vec<Boundary>> {
     if pipeline.trains_together() {
-        let why = "simultaneous: no module reads them".to_owned();
+        let why = "simultaneous: only what probes read is stored".to_owned();
         let boundary = Boundary { stored: false, relu: false, why };
         return Ok(vec![boundary; pipeline.modules.len()]);
     }

@@ -194,7 +194,11 @@ impl<'a> Costs<'a> {
                 Schedule::Rounds(_) => 3,
                 _ => 1,
             };
-            return self.parameters(index).saturating_mul(4 * values).saturating_add(log);
+            let own = self.parameters(index).saturating_mul(4 * values).saturating_add(log);
+            // Beside what is encoded at the end.
+            let stay =
+                self.publications(index).min(self.pipeline.store.keep_generations as u64 - 1);
+            return own.saturating_add(stay.saturating_mul(self.published_bytes(index, stored)));
         }
         let schemas = self.schemas(step, stored);
         let of = |split| {
@@ -204,10 +208,29 @@ impl<'a> Costs<'a> {
         sum(Split::ALL.into_iter().map(of))
     }
 
+    /// Generations that the training of a module publishes: where the schedule is `async`, and somebody
+    /// reads them.
+    fn publications(&self, index: usize) -> u64 {
+        match &self.pipeline.schedule {
+            Schedule::Async(schedule) if index + 1 < self.modules.len() => {
+                1 + self.pipeline.modules[index].epochs.div_ceil(schedule.sync_every) as u64
+            }
+            _ => 0,
+        }
+    }
+
+    /// Bytes of one of them: the training split.
+    fn published_bytes(&self, index: usize, stored: &[bool]) -> u64 {
+        let step = Step::Encode(At { module: index, round: 0 });
+        let rows = self.rows(step, Split::Train);
+        sum(self.schemas(step, stored).iter().map(|schema| self.dataset_bytes(schema, rows)))
+    }
+
     /// Bytes that a step has on disk only while it is at work: a training's two checkpoints of values,
-    /// both moments and, with patience, the best values so far. Of modules that train at once the first
-    /// has those of all.
-    pub fn passing_bytes(&self, step: Step) -> u64 {
+    /// both moments and, with patience, the best values so far; and of what it publishes, one generation
+    /// that is being written and one that is still being read. Of modules that train at once in one
+    /// process the first has those of all.
+    pub fn passing_bytes(&self, step: Step, stored: &[bool]) -> u64 {
         let patient = matches!(self.pipeline.schedule, Schedule::Sequential { patience: Some(_) });
         let numbers = if patient { 4 } else { 3 };
         match step {
@@ -217,7 +240,11 @@ impl<'a> Costs<'a> {
                     (true, 0) => sum((0..self.modules.len()).map(|it| self.parameters(it))),
                     (true, _) => 0,
                 };
-                in_checkpoint.saturating_mul(2 * numbers * 4)
+                let passing = match self.publications(at.module) {
+                    0 => 0,
+                    _ => self.published_bytes(at.module, stored).saturating_mul(2),
+                };
+                in_checkpoint.saturating_mul(2 * numbers * 4).saturating_add(passing)
             }
             _ => 0,
         }
@@ -248,7 +275,7 @@ impl<'a> Costs<'a> {
             } else {
                 0
             };
-            self.passing_bytes(step).saturating_add(goes)
+            self.passing_bytes(step, stored).saturating_add(goes)
         };
         let passing = self.steps(stored).map(passing).max();
         self.total_bytes(stored).saturating_add(passing.unwrap_or(0))
@@ -316,7 +343,12 @@ impl<'a> Costs<'a> {
             Step::Train(At { module: index, .. }) => {
                 let steps = self.training_steps(index) as f64;
                 let batch = self.pipeline.training.batch as f64;
-                steps * (pace.step[index] + batch * self.row_seconds(index, stored, pace))
+                let row = self.row_seconds(index, stored, pace);
+                let rows = self.rows(Step::Encode(At { module: index, round: 0 }), Split::Train);
+                let written = self.published_bytes(index, stored) as f64 / WRITE_RATE;
+                let publication = rows as f64 * (pace.forward[index] + row) + written;
+                steps * (pace.step[index] + batch * row)
+                    + self.publications(index) as f64 * publication
             }
             Step::Encode(At { module: index, .. }) => {
                 let row = pace.forward[index] + self.row_seconds(index, stored, pace);

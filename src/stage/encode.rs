@@ -15,13 +15,14 @@ use serde_json::json;
 use super::key::Key;
 use super::layout::{activation_column, pooled_column, rows_per_group};
 use super::plan::{At, Step};
+use super::published::Published;
 use super::{Run, memory};
 use crate::Result;
 use crate::device;
 use crate::kernel::activation::relu;
 use crate::kernel::with_all_values;
 use crate::module::{self, Module};
-use crate::pipeline::{self, Split};
+use crate::pipeline::{self, Schedule, Split};
 use crate::train::input::{Input, Look};
 
 /// Rows that go through a module at once.
@@ -71,6 +72,11 @@ impl Run<'_> {
             let (key, before) = (self.plan.key(step, split), self.spent_before(at, split)?);
             let generating = Generating { index, split, key, title, before };
             self.encode_split(generating, input.as_ref(), &module)?;
+        }
+        if matches!(self.pipeline.schedule, Schedule::Async(_)) {
+            // What was published on the way is superseded.
+            let keep = self.pipeline.store.keep_generations;
+            Published::of(self, at).retire(keep.saturating_sub(1), None)?;
         }
         Ok(())
     }

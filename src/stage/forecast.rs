@@ -193,7 +193,8 @@ fn compressed(costs: &Costs<'_>, plan: &Plan, step: Step) -> bool {
 
 /// Bytes that a step that is not done has still to write.
 fn to_write(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, step: Step) -> Result<u64> {
-    let all = costs.bytes(step, plan.stored()).saturating_add(costs.passing_bytes(step));
+    let all =
+        costs.bytes(step, plan.stored()).saturating_add(costs.passing_bytes(step, plan.stored()));
     Ok(all.saturating_sub(begun(plan, dir, step)?))
 }
 
@@ -233,7 +234,8 @@ pub fn room(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, steps: &[Step]) -> Res
         if plan.is_done(*step, dir)? {
             continue;
         }
-        let (stays, goes) = (costs.bytes(*step, plan.stored()), costs.passing_bytes(*step));
+        let (stays, goes) =
+            (costs.bytes(*step, plan.stored()), costs.passing_bytes(*step, plan.stored()));
         let kept = match kept.entry(of_any_round(*step)) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(rounds_there(plan, dir, *step)?),

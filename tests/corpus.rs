@@ -28,6 +28,10 @@ fn corpus() -> Vec<(String, Vec<u8>)> {
     for folder in ["fuzz/corpus/pipeline_file", "pipelines"] {
         for entry in fs::read_dir(root.join(folder)).unwrap() {
             let path = entry.unwrap().path();
+            if path.is_dir() {
+                // Sweeps are no pipelines.
+                continue;
+            }
             let name = path.file_name().unwrap().display().to_string();
             let prefix = if folder == "pipelines" { "fine_" } else { "" };
             files.push((format!("{prefix}{name}"), fs::read(&path).unwrap()));

@@ -80,8 +80,10 @@ fn noise_is_the_same_however_a_boundary_is_read_back() {
 #[test]
 fn replay_changes_later_modules_in_later_rounds() {
     let tiny = Tiny::with(&three_modules());
-    tiny.ok("run", &with(&[&ROUNDS], "newest"));
-    tiny.ok("run", &with(&[&ROUNDS, &REPLAY], "replayed"));
+    // Otherwise the first round would have gone when the last has come.
+    let keep = ["--set", "store.keep_generations=4"];
+    tiny.ok("run", &with(&[&ROUNDS, &keep], "newest"));
+    tiny.ok("run", &with(&[&ROUNDS, &keep, &REPLAY], "replayed"));
     let of = |run_dir: &str, module: &str| weights(&tiny, run_dir, module);
     assert_eq!(of("newest", "a").len(), 3, "a round each");
     assert_eq!(of("newest", "a"), of("replayed", "a"), "it reads samples");

@@ -120,15 +120,7 @@ impl Run<'_> {
                 so_far.seconds += waiting.elapsed().as_secs_f64();
                 so_far.steps = batch.step + 1;
                 for (learner, step) in learners.iter_mut().zip(learnt) {
-                    let entry = Entry {
-                        step: batch.step,
-                        epoch: batch.epoch,
-                        loss: step.loss,
-                        accuracy: step.accuracy,
-                        generation: None,
-                        held_out: None,
-                        seconds: so_far.seconds,
-                    };
+                    let entry = Entry::of(&batch, &step, so_far.seconds);
                     learner.log.push(&entry)?;
                     learner.epoch.add(&entry);
                 }

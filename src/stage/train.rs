@@ -314,15 +314,7 @@ impl Run<'_> {
                     .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
                 so_far.seconds += waiting.elapsed().as_secs_f64();
                 so_far.steps = trainer.steps();
-                let mut entry = Entry {
-                    step: batch.step,
-                    epoch: batch.epoch,
-                    loss: step.loss,
-                    accuracy: step.accuracy,
-                    generation: None,
-                    held_out: None,
-                    seconds: so_far.seconds,
-                };
+                let mut entry = Entry::of(&batch, &step, so_far.seconds);
                 epoch.add(&entry);
                 let mut at_end = trainer.steps() == course.steps();
                 if let Some(patience) = &mut patience

@@ -248,8 +248,9 @@ impl<'r, 'a> Worker<'r, 'a> {
         if self.schedule.replay > 0.0 {
             let kept = self.run.pipeline.store.keep_generations - 1;
             let before = reads.all()?.into_iter().map(|it| it.number).filter(|it| *it < number);
-            // One that goes just now is none to replay.
-            older.extend(before.take(kept).filter_map(|it| activations(it).ok()));
+            // One that goes just now, or is damaged, is none to replay.
+            let whole = |it: &u64| reads.generation(*it).is_ok_and(|it| it.is_whole());
+            older.extend(before.take(kept).filter(whole).filter_map(|it| activations(it).ok()));
         }
         self.run.disturbed(self.at.module, newest, older)
     }
@@ -267,8 +268,10 @@ impl<'r, 'a> Worker<'r, 'a> {
         // With a note beside it, it is not whole any more, and so not the newest.
         let error = self.run.note(error);
         let Some(reads) = &self.reads else { return Err(error) };
+        // It may as well be an older one, of which rows were replayed.
+        let of_older = reads.generation(taken.number).is_ok_and(|it| it.is_whole());
         let other = loop {
-            match reads.newest()?.filter(|newest| newest.number != taken.number) {
+            match reads.newest()?.filter(|newest| newest.number != taken.number || of_older) {
                 Some(other) => break other.number,
                 None if self.waits.is_over()? => return Err(error),
                 None => {}
@@ -308,15 +311,8 @@ impl<'r, 'a> Worker<'r, 'a> {
                     .map_err(|error| run.diverged(&title, &batch, &checkpoints, &error))?;
                 self.so_far.seconds += waiting.elapsed().as_secs_f64();
                 self.so_far.steps = self.trainer.steps();
-                let entry = Entry {
-                    step: batch.step,
-                    epoch: batch.epoch,
-                    loss: step.loss,
-                    accuracy: step.accuracy,
-                    generation,
-                    held_out: None,
-                    seconds: self.so_far.seconds,
-                };
+                let of_step = Entry::of(&batch, &step, self.so_far.seconds);
+                let entry = Entry { generation, ..of_step };
                 self.log.push(&entry)?;
                 self.epoch.add(&entry);
                 let on = generation.map_or(String::new(), |it| format!(", on generation {it}"));
@@ -365,6 +361,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         let views = self.course.views as u64;
         let key = publishes.key(step, before * views, &weights, &taken.key)?;
         publishes.make_room(self.so_far.publishing.as_deref().filter(|it| *it != key.hash))?;
+        self.so_far.wait_seconds += started.elapsed().as_secs_f64();
         // So that what is written can be gone on with: it is of these very weights.
         self.checkpoint(Some(key.hash.clone()))?;
 

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use gimlet_store::durable;
 use serde::{Deserialize, Serialize};
 
+use super::feed::Batch;
+use super::trainer::Step;
+
 use crate::{Error, Result};
 
 /// One line of the log.
@@ -29,6 +32,21 @@ pub struct Entry {
     pub held_out: Option<f32>,
     /// Seconds of training up to the end of the step, over all attempts.
     pub seconds: f64,
+}
+
+impl Entry {
+    /// What a step on `batch` came to, after so many seconds of training.
+    pub fn of(batch: &Batch, step: &Step, seconds: f64) -> Self {
+        Self {
+            step: batch.step,
+            epoch: batch.epoch,
+            loss: step.loss,
+            accuracy: step.accuracy,
+            generation: None,
+            held_out: None,
+            seconds,
+        }
+    }
 }
 
 /// The log of a training run.

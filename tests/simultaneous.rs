@@ -228,7 +228,7 @@ fn nothing_but_pooled_vectors_is_stored_and_every_command_knows_the_run() {
     assert!(err.contains("`ingest` writes"), "{err}");
     tiny.ok("ingest", &stored);
     let err = tiny.fails(5, "encode", &[&["b"], &stored[..]].concat());
-    assert!(err.contains("needs what `train a` writes"), "{err}");
+    assert!(err.contains("needs what `train a, b, c` writes"), "{err}");
     let plan = tiny.json("plan", &stored);
     let (_, err) = tiny.ok("train", &[&["b", "--profile"], &stored[..]].concat());
     assert!(err.contains("train a, b, c"), "{err}");

@@ -48,7 +48,9 @@ pub fn train(
             untrained.push(module);
         }
     }
-    let threads = (rayon::current_num_threads() / untrained.len().max(1)).max(1);
+    // Each has all of them: while one waits, the others have its cores, and weights end in the same bits as
+    // those of other schedules with as many threads.
+    let threads = rayon::current_num_threads();
     let command = |module: usize| {
         let mut command = Command::new(program());
         command.arg("worker").arg(&pipeline.pipeline).args(["--module", run.plan.module(module)]);

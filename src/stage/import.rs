@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use gimlet_store::{Lease, durable};
 
 use super::key::differences;
-use super::plan::{At, Step, json_of};
+use super::plan::{At, Step};
+use super::step_key::json_of;
 use super::{Outcome, Run, lock, record};
 use crate::exchange::stack::{self, Taken};
 use crate::pipeline::View;

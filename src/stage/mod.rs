@@ -40,6 +40,7 @@ pub mod room;
 pub mod run_dir;
 mod samples;
 pub mod status;
+mod step_key;
 mod together;
 mod train;
 mod training_input;

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use super::held_up::BETWEEN_LOOKS;
 use super::key::Key;
-use super::plan::{At, METHOD_VERSION, Step, json_of};
+use super::plan::{At, Step};
+use super::step_key::{METHOD_VERSION, json_of};
 use super::{Run, needs};
 use crate::Result;
 use crate::pipeline::{Split, View};

@@ -72,3 +72,17 @@ fn several_pipelines_are_named_after_their_files_and_mistakes_come_before_any_wo
     }
     assert!(!tiny.path("none").exists());
 }
+
+#[test]
+fn a_variant_may_train_its_modules_at_once() {
+    let tiny = Tiny::new();
+    let variants = ["tiny.toml", "--variant", "in turn:", "--variant", "workers: schedule=async"];
+    let output = compare(&tiny, &variants);
+    let err = text(&output.stderr);
+    assert!(output.status.success(), "{err}");
+    assert!(err.contains("\nb: train b"), "workers tell of themselves: {err}");
+    let again = compare(&tiny, &variants);
+    let err = text(&again.stderr);
+    assert_eq!(err.matches("everything done before").count(), 2, "{err}");
+    assert_eq!(output.stdout, again.stdout);
+}

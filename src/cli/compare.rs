@@ -9,11 +9,11 @@ use serde_json::json;
 
 use super::printer::Printer;
 use super::render::Renderer;
-use super::{DeviceArgs, JsonArgs, interrupt, table};
+use super::{DeviceArgs, JsonArgs, PipelineArgs, interrupt, session, table};
 use crate::pipeline::Pipeline;
 use crate::stage::comparison::{self, Line};
 use crate::stage::report::{self, Row};
-use crate::stage::{Outcome, Run, RunDir};
+use crate::stage::{Run, RunDir};
 use crate::{Error, Kind, Result};
 
 #[derive(Args)]
@@ -70,7 +70,14 @@ pub fn run(args: CompareArgs, printer: &Printer) -> anyhow::Result<()> {
             let dir = RunDir::at(args.run_dir.join(folder_name(&variant.name)).join(seed));
             let renderer = Renderer::new(printer);
             let run = Run::open(pipeline, dir, interrupt::flag(), &renderer)?;
-            rows.push(train(&run.on(device.clone()), printer)?);
+            let run = run.on(device.clone());
+            // As `gimlet run` would be told of it.
+            let arguments = PipelineArgs {
+                pipeline: variant.pipeline.clone(),
+                overrides: variant.overrides_under(pipeline.seed),
+                run_dir: Some(run.dir.path().to_path_buf()),
+            };
+            rows.push(train(&run, &arguments, &args.device, printer)?);
         }
         lines.extend(comparison::lines(&variant.name, &rows));
     }
@@ -125,8 +132,12 @@ impl Variant {
     /// The pipeline under its seed and so many more.
     fn load(&self, more: u64) -> Result<Pipeline> {
         let pipeline = Pipeline::load(&self.pipeline, &self.overrides)?;
-        let seed = format!("seed={}", pipeline.seed.saturating_add(more));
-        Pipeline::load(&self.pipeline, &[&self.overrides[..], &[seed]].concat())
+        let seed = pipeline.seed.saturating_add(more);
+        Pipeline::load(&self.pipeline, &self.overrides_under(seed))
+    }
+
+    fn overrides_under(&self, seed: u64) -> Vec<String> {
+        [&self.overrides[..], &[format!("seed={seed}")]].concat()
     }
 }
 
@@ -137,14 +148,13 @@ fn folder_name(name: &str) -> String {
 }
 
 /// Does what is missing of a run.
-fn train(run: &Run<'_>, printer: &Printer) -> Result<Vec<Row>> {
-    let steps = run.plan.to_take(&run.dir)?;
-    run.check_room(&steps)?;
-    let mut worked = false;
-    for step in steps {
-        worked |= run.step(step)? == Outcome::Done;
-    }
-    if !worked {
+fn train(
+    run: &Run<'_>,
+    pipeline: &PipelineArgs,
+    device: &DeviceArgs,
+    printer: &Printer,
+) -> Result<Vec<Row>> {
+    if !session::all_steps(run, pipeline, device, printer, |_| ())? {
         printer.note("everything done before, nothing changed");
     }
     report::collect(&run.plan, &run.dir, &run.plan.status(&run.dir)?)

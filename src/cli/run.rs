@@ -5,9 +5,8 @@ use serde_json::json;
 
 use super::printer::Printer;
 use super::render::Renderer;
-use super::{DeviceArgs, JsonArgs, PipelineArgs, interrupt, session, table, workers};
-use crate::pipeline::Schedule;
-use crate::stage::{Run, Step, report};
+use super::{DeviceArgs, JsonArgs, PipelineArgs, interrupt, session, table};
+use crate::stage::{Run, report};
 
 #[derive(Args)]
 pub struct RunArgs {
@@ -30,23 +29,9 @@ pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
     let renderer = Renderer::new(printer);
     let run = Run::open(&pipeline, dir, interrupt::flag(), &renderer)?;
     let run = run.on(device).waiting(args.wait);
-    let is_async = matches!(pipeline.schedule, Schedule::Async(_));
-    let steps = run.plan.to_take(&run.dir)?;
-    run.check_room(&steps)?;
-    let mut trained = false;
-    for step in steps {
-        if is_async && matches!(step, Step::Train(_)) {
-            if !trained && !run.plan.is_done(step, &run.dir)? {
-                // All modules at once.
-                workers::train(&run, &args.pipeline, &args.device, printer)?;
-                trained = true;
-            }
-            if trained {
-                continue;
-            }
-        }
-        session::step(&run, step, printer)?;
-    }
+    session::all_steps(&run, &args.pipeline, &args.device, printer, |step| {
+        session::tell_unchanged(&run, step, printer);
+    })?;
     let stages = run.plan.status(&run.dir)?;
     let rows = report::collect(&run.plan, &run.dir, &stages)?;
     if args.output.json {

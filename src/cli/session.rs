@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use super::printer::Printer;
 use super::render::Renderer;
-use super::{DeviceArgs, PipelineArgs, interrupt};
-use crate::pipeline::Pipeline;
+use super::{DeviceArgs, PipelineArgs, interrupt, workers};
+use crate::pipeline::{Pipeline, Schedule};
 use crate::stage::{Outcome, Plan, Run, RunDir, Step};
 use crate::{Error, Kind, Result};
 
@@ -58,9 +58,44 @@ impl PipelineArgs {
 /// Does a step and says so when there was nothing to do.
 pub fn step(run: &Run<'_>, step: Step, printer: &Printer) -> Result<()> {
     if run.step(step)? == Outcome::Unchanged {
-        printer.note(&format!("{:22} done before, nothing changed", run.plan.full_title(step)));
+        tell_unchanged(run, step, printer);
     }
     Ok(())
+}
+
+/// Says that there was nothing to do.
+pub fn tell_unchanged(run: &Run<'_>, step: Step, printer: &Printer) {
+    printer.note(&format!("{:22} done before, nothing changed", run.plan.full_title(step)));
+}
+
+/// Does every step that is missing, in order; where the schedule is `async`, all trainings at once, each in a
+/// process of its own. `unchanged` hears of steps that were done before. Whether there was anything to do.
+pub fn all_steps(
+    run: &Run<'_>,
+    pipeline: &PipelineArgs,
+    device: &DeviceArgs,
+    printer: &Printer,
+    unchanged: impl Fn(Step),
+) -> Result<bool> {
+    let steps = run.plan.to_take(&run.dir)?;
+    run.check_room(&steps)?;
+    let is_async = matches!(run.pipeline.schedule, Schedule::Async(_));
+    let (mut worked, mut trained) = (false, false);
+    for step in steps {
+        let is_training = is_async && matches!(step, Step::Train(_));
+        if is_training && !trained && !run.plan.is_done(step, &run.dir)? {
+            workers::train(run, pipeline, device, printer)?;
+            trained = true;
+        }
+        if is_training && trained {
+            continue;
+        }
+        match run.step(step)? {
+            Outcome::Done => worked = true,
+            Outcome::Unchanged => unchanged(step),
+        }
+    }
+    Ok(worked || trained)
 }
 
 /// The place of the module of this name.

@@ -166,7 +166,9 @@ fn what_a_reader_in_another_process_has_open_stays() {
     let mut values = vec![0.0; 48 * 9 * 4];
     reader.read_f32("pooled", &(0..48).collect::<Vec<_>>(), &mut values).unwrap();
     drop(reader);
-    assert_eq!(paths(&tiny.json("gc", &["--keep", "1"]), true).len(), 1);
+    // A process that another test begins just now has what we have open until it is another program.
+    let goes = |_| paths(&tiny.json("gc", &["--keep", "1"]), true).len() == 1;
+    assert!((0..100).any(goes));
 }
 
 #[test]

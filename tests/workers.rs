@@ -141,19 +141,21 @@ fn generations_have_views_of_their_own() {
 #[test]
 fn workers_that_are_killed_twenty_times_end_their_work_all_the_same() {
     const KILLS: usize = 20;
-    let tiny = three(60);
+    const EPOCHS: usize = 150;
+    let tiny = three(EPOCHS);
     let settings = ["--set", "training.checkpoint_seconds=0.02"];
-    let run = spawn(&tiny, "run", &settings);
+    let mut run = spawn(&tiny, "run", &settings);
     let run_dir = tiny.path(RUN);
     let mut draws = generator(6, "kills", &[]);
     let mut killed = 0;
     while killed < KILLS {
         std::thread::sleep(Duration::from_millis(20 + u64::from(draws.below(150))));
         let module = ["a", "b", "c"][draws.below(3) as usize];
-        let Some(pid) = worker(&run_dir, module) else { continue };
-        if pid == run.id() {
+        if run.try_wait().unwrap().is_some() {
+            // It has ended too soon, or badly: it says so below.
             break;
         }
+        let Some(pid) = worker(&run_dir, module).filter(|it| *it != run.id()) else { continue };
         signal(pid, rustix::process::Signal::KILL);
         killed += 1;
         // Until another has taken its place, or all is done.
@@ -169,7 +171,7 @@ fn workers_that_are_killed_twenty_times_end_their_work_all_the_same() {
     let again = err.matches("was lost: it is started again").count();
     assert!(again >= KILLS - 3, "{again} were started again: {err}");
     for module in ["b", "c"] {
-        assert_eq!(trained_on(&tiny, module).len(), 60 * 6);
+        assert_eq!(trained_on(&tiny, module).len(), EPOCHS * 6);
     }
     tiny.ok("verify", &[]);
     let status = tiny.json("status", &settings);

@@ -16,7 +16,7 @@ use super::plan::{At, Step};
 use super::step_key::{METHOD_VERSION, json_of};
 use super::{Run, needs};
 use crate::Result;
-use crate::pipeline::{Split, View};
+use crate::pipeline::Split;
 
 /// What [`Key::settings`] of such a generation call the step that wrote it.
 const STEP: &str = "publish";
@@ -127,9 +127,9 @@ impl<'r, 'a> Published<'r, 'a> {
     /// When the settings cannot be described.
     pub fn key(&self, step: u64, before: u64, weights: &str, input: &str) -> Result<Key> {
         let (pipeline, store) = (self.run.pipeline, &self.run.pipeline.store);
-        let view = match (self.at.module, &pipeline.view) {
-            (0, View::Images(view)) => json!({ "views": view.views, "drawn_before": before }),
-            (0, View::Sound(view)) => json!({ "views": view.views, "drawn_before": before }),
+        let views = pipeline.view.views_of(Split::Train);
+        let view = match self.at.module {
+            0 => json!({ "views": views, "drawn_before": before }),
             _ => Value::Null,
         };
         Ok(Key::of(json!({

@@ -13,6 +13,7 @@ pub mod pipeline;
 pub mod probe;
 mod processes;
 pub mod random;
+pub mod report;
 pub mod source;
 pub mod stage;
 pub mod sweep;

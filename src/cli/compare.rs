@@ -12,7 +12,7 @@ use super::render::Renderer;
 use super::{DeviceArgs, JsonArgs, PipelineArgs, interrupt, session, table};
 use crate::pipeline::Pipeline;
 use crate::stage::comparison::{self, Line};
-use crate::stage::report::{self, Row};
+use crate::stage::findings::{self, Row};
 use crate::stage::{Run, RunDir};
 use crate::{Error, Kind, Result};
 
@@ -157,7 +157,7 @@ fn train(
     if !session::all_steps(run, pipeline, device, printer, |_| ())? {
         printer.note("everything done before, nothing changed");
     }
-    report::collect(&run.plan, &run.dir, &run.plan.status(&run.dir)?)
+    findings::collect(&run.plan, &run.dir, &run.plan.status(&run.dir)?)
 }
 
 fn write(dir: &Path, lines: &[Line]) -> Result<()> {

@@ -15,6 +15,7 @@ mod plan;
 mod printer;
 mod probe;
 mod render;
+mod report;
 mod run;
 mod session;
 mod status;
@@ -85,6 +86,8 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Show where every step of a pipeline stands, and why
     Status(status::StatusArgs),
+    /// Write one page that shows what was learned
+    Report(report::ReportArgs),
     /// Look into a pipeline's datasets, or into one dataset
     Inspect(inspect::InspectArgs),
     /// Compare everything on disk with what was written, and name all that is damaged
@@ -154,6 +157,7 @@ pub fn main() -> ExitCode {
         Command::Sweep(args) => sweep::run(args, cli.output.threads, &printer),
         Command::Plan(args) => plan::run(args, &printer),
         Command::Status(args) => status::run(args, &printer),
+        Command::Report(args) => report::run(args, &printer),
         Command::Inspect(args) => inspect::run(args, &printer),
         Command::Verify(args) => verify::run(args, &printer),
         Command::Gc(args) => gc::run(args, &printer),

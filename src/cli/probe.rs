@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::printer::Printer;
 use super::{DeviceArgs, JsonArgs, PipelineArgs, session, table};
-use crate::stage::{Step, report};
+use crate::stage::{Step, findings};
 use crate::{Error, Kind};
 
 #[derive(Args)]
@@ -30,10 +30,10 @@ pub fn run(args: ProbeArgs, printer: &Printer) -> anyhow::Result<()> {
             session::step(run, Step::Probe(index), printer)?;
         }
         let stages = run.plan.status(&run.dir)?;
-        Ok((report::collect(&run.plan, &run.dir, &stages)?, missing))
+        Ok((findings::collect(&run.plan, &run.dir, &stages)?, missing))
     })?;
     if args.output.json {
-        printer.json(&report::probes(&rows))?;
+        printer.json(&findings::probes(&rows))?;
     } else if !rows.is_empty() {
         printer.result(&table::report(&rows))?;
     }

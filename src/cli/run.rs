@@ -6,7 +6,7 @@ use serde_json::json;
 use super::printer::Printer;
 use super::render::Renderer;
 use super::{DeviceArgs, JsonArgs, PipelineArgs, interrupt, session, table};
-use crate::stage::{Run, report};
+use crate::stage::{Run, findings};
 
 #[derive(Args)]
 pub struct RunArgs {
@@ -33,13 +33,13 @@ pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
         session::tell_unchanged(&run, step, printer);
     })?;
     let stages = run.plan.status(&run.dir)?;
-    let rows = report::collect(&run.plan, &run.dir, &stages)?;
+    let rows = findings::collect(&run.plan, &run.dir, &stages)?;
     if args.output.json {
         return printer.json(&json!({
             "pipeline": pipeline.name,
             "run_dir": run.dir.path(),
             "stages": stages,
-            "probes": report::probes(&rows),
+            "probes": findings::probes(&rows),
         }));
     }
     printer.note("");

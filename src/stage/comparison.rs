@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::report::Row;
+use super::findings::Row;
 
 /// A mean over seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

@@ -4,11 +4,11 @@ use gimlet_store::Generation;
 
 use super::Run;
 use super::plan::Step;
-use super::probe::{CHUNK, pooled_shape};
 use super::record::Judged;
 use crate::Result;
 use crate::pipeline::{SoundView, Split};
 use crate::probe::linear::{self, Rows};
+use crate::probe::pooled::{CHUNK, Pooled};
 use crate::source::NO_FRAME;
 use crate::train::input::POOLED;
 use crate::train::recordings::FRAMES;
@@ -51,7 +51,7 @@ fn frames(
     rows: u64,
 ) -> Result<Rows> {
     let (reader, labels) = (encoded.reader(&[POOLED])?, ingested.reader(&[FRAMES])?);
-    let [vectors, _, channels] = pooled_shape(encoded)?;
+    let [vectors, _, channels] = Pooled::open(encoded)?.shape();
     let hops = ingested.manifest().schema.column(FRAMES).map_or(0, gimlet_store::Column::values);
     let place = encoded.manifest().schema.attributes.iter().position(|name| name == "start");
     let starts = place.map(|place| reader.keys().map(|keys| keys.attributes[place].clone()));

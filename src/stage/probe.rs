@@ -11,7 +11,7 @@ use super::plan::Step;
 use super::record::{self, Judged, ProbeResult};
 use crate::pipeline::{Source, Split, View};
 use crate::probe::linear::{self, Rows};
-use crate::train::input::POOLED;
+use crate::probe::pooled::Pooled;
 use crate::{Error, Result};
 
 impl Run<'_> {
@@ -135,18 +135,6 @@ struct Labels {
     further: Vec<(String, Vec<Option<i64>>)>,
 }
 
-/// The shape of a dataset's pooled vectors: rows, columns, channels.
-pub(super) fn pooled_shape(generation: &Generation) -> Result<[usize; 3]> {
-    let column = generation.manifest().schema.column(POOLED).map(|it| it.shape.as_slice());
-    match column {
-        Some([rows, columns, channels]) => Ok([*rows, *columns, *channels]),
-        _ => Err(Error::failed(format!("`{}` has no pooled vectors", generation.dir().display()))),
-    }
-}
-
-/// Rows read at once.
-pub(super) const CHUNK: usize = 256;
-
 /// Each sample as the probe sees it: the mean of its pooled vectors.
 struct Means {
     channels: usize,
@@ -155,23 +143,8 @@ struct Means {
 
 /// Those of the first `rows` rows of a dataset.
 fn means(generation: &Generation, rows: u64) -> Result<Means> {
-    let reader = generation.reader(&[POOLED])?;
-    let [rows_of_grid, columns, channels] = pooled_shape(generation)?;
-    let grid = rows_of_grid * columns;
-    let mut vectors = Vec::with_capacity(rows as usize * channels);
-    let rows: Vec<u64> = (0..rows).collect();
-    for rows in rows.chunks(CHUNK) {
-        let mut pooled = vec![0.0; rows.len() * grid * channels];
-        reader.read_f32(POOLED, rows, &mut pooled)?;
-        for grid_of_vectors in pooled.chunks_exact(grid * channels) {
-            let mut mean = vec![0.0f64; channels];
-            for vector in grid_of_vectors.chunks_exact(channels) {
-                mean.iter_mut().zip(vector).for_each(|(sum, value)| *sum += f64::from(*value));
-            }
-            vectors.extend(mean.iter().map(|sum| (sum / grid as f64) as f32));
-        }
-    }
-    Ok(Means { channels, vectors })
+    let pooled = Pooled::open(generation)?;
+    Ok(Means { channels: pooled.channels(), vectors: pooled.means(rows)? })
 }
 
 impl Means {

@@ -10,6 +10,7 @@
 //!   probes/<module>/                   what the linear probe found
 //!   sweeps/results/                    what the runs of sweeps found
 //!   sweeps/<sweep>/                    the tables and the plot of a sweep
+//!   report/                            what `gimlet report` made of it
 //!   locks/                             one file a stage and key, and one a process at work
 //! ```
 
@@ -179,6 +180,11 @@ impl RunDir {
 
     fn sweeps(&self) -> PathBuf {
         self.path.join("sweeps")
+    }
+
+    /// The folder of the page that shows what was learned, and of the files beside it.
+    pub fn report(&self) -> PathBuf {
+        self.path.join("report")
     }
 
     /// The lock of this name.

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use gimlet_store::Records;
 use serde::{Deserialize, Serialize};
 
+use crate::stage::findings::Row;
 use crate::stage::record::Keyed;
-use crate::stage::report::Row;
 use crate::stage::{Plan, Step};
 use crate::{Error, Result};
 

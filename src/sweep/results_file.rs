@@ -7,7 +7,7 @@ use arrow::datatypes::{Field, Schema};
 use parquet::arrow::ArrowWriter;
 
 use super::{RunResult, Sweep, SweepRun};
-use crate::stage::report::Row;
+use crate::stage::findings::Row;
 use crate::{Error, Result};
 
 /// The columns that every file has, besides those of the grid and of further labels.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{RunResult, Sweep, SweepRun};
 use crate::stage::comparison::{self, Line, Mean};
-use crate::stage::report::Row;
+use crate::stage::findings::Row;
 
 /// A variant over all seeds that have ended well.
 #[derive(Debug, Clone, Serialize)]

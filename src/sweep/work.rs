@@ -8,7 +8,7 @@ use super::runs::of;
 use super::{RunResult, SweepRun};
 use crate::stage::needs::{Needs, Quiet};
 use crate::stage::progress::Progress;
-use crate::stage::{Plan, RunDir, Step, gc, report};
+use crate::stage::{Plan, RunDir, Step, findings, gc};
 use crate::{Error, Result};
 
 /// The runs of a sweep in their directory.
@@ -101,7 +101,7 @@ impl<'a> Work<'a> {
                 return Err(of(&self.runs[run].title, Error::failed(message)));
             }
         }
-        let rows = report::collect(plan, &self.dir, &plan.status(&self.dir)?)?;
+        let rows = findings::collect(plan, &self.dir, &plan.status(&self.dir)?)?;
         let result = RunResult { key: self.keys[run].clone(), rows, seconds };
         self.dir.sweep_results().commit(|_| result.clone())?;
         self.results.insert(result.key.clone(), result);

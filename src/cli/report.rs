@@ -1,0 +1,103 @@
+//! `gimlet report`: one page that shows what was learned.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use super::printer::Printer;
+use super::render::Renderer;
+use super::{JsonArgs, PipelineArgs, interrupt};
+use crate::pipeline::Pipeline;
+use crate::report::{self, Options, Seen};
+use crate::stage::{Plan, RunDir};
+use crate::{Error, Kind, Result};
+
+#[derive(Args)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    pub pipeline: PipelineArgs,
+
+    #[command(flatten)]
+    pub options: OptionArgs,
+
+    #[command(flatten)]
+    pub output: JsonArgs,
+}
+
+/// How much a report shows.
+#[derive(Args)]
+pub struct OptionArgs {
+    /// Directory of a run that trained the same layers end to end [default: the run's own]
+    #[arg(long, value_name = "DIR")]
+    twin: Option<PathBuf>,
+
+    /// Channels to show of each module, such as `0,5,17` [default: those that vary most]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    channels: Option<Vec<usize>>,
+
+    /// Points of a map, at most
+    #[arg(long, value_name = "N", default_value_t = Options::default().points)]
+    points: usize,
+}
+
+pub fn run(args: ReportArgs, printer: &Printer) -> anyhow::Result<()> {
+    let page = args.pipeline.with_seen(args.options, printer, report::write)?;
+    if args.output.json {
+        return printer.json(&json!({ "page": page }));
+    }
+    printer.result(&page.display().to_string())
+}
+
+impl PipelineArgs {
+    /// Calls `look` with what there is of the run.
+    ///
+    /// # Errors
+    /// [`Kind::NotReady`] when there is no run; what `look` meets.
+    pub fn with_seen<T>(
+        &self,
+        options: OptionArgs,
+        printer: &Printer,
+        look: impl FnOnce(&Seen<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let (pipeline, dir, plan): (Pipeline, RunDir, Plan) = self.look()?;
+        if !dir.is_run() {
+            let message = format!("there is no run in `{}` yet", dir.path().display());
+            return Err(Error::new(Kind::NotReady, message).hint("run `gimlet run` first"));
+        }
+        let renderer = Renderer::new(printer);
+        let stages = plan.status(&dir)?;
+        let OptionArgs { twin, channels, points } = options;
+        look(&Seen {
+            pipeline: &pipeline,
+            dir: &dir,
+            plan: &plan,
+            stages,
+            progress: &renderer,
+            stop: interrupt::flag(),
+            arguments: self.as_typed(),
+            options: Options { twin, channels, points },
+        })
+    }
+
+    /// The arguments that name the run.
+    fn as_typed(&self) -> String {
+        let mut words = vec![self.pipeline.display().to_string()];
+        words.extend(self.overrides.iter().map(|it| format!("--set {}", quoted(it))));
+        words.extend(
+            self.run_dir
+                .iter()
+                .map(|it| format!("--run-dir {}", quoted(&it.display().to_string()))),
+        );
+        words.join(" ")
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,+@%".contains(letter);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_string(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}

@@ -1,0 +1,335 @@
+//! Charts as SVG that follows the page's colours, light and dark.
+//!
+//! The drawing has stand-ins for colours, which the style sheet replaces (`page/style.css`): so one picture
+//! serves both. The legend is HTML, and each chart carries its points for the script that tells of the
+//! one under the pointer.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use plotters::coord::ranged1d::{KeyPointHint, Ranged, ValueFormatter};
+use plotters::prelude::*;
+use serde_json::json;
+
+use super::page::Html;
+use crate::{Error, Result};
+
+/// Pixels of a chart: as wide as a telephone shows, so that its letters are never scaled down.
+const SIZE: (u32, u32) = (328, 230);
+
+/// Points of a line, at most: more do not show.
+const MOST_POINTS: usize = 300;
+
+/// Stand-ins, which the style sheet knows.
+const INK: RGBColor = RGBColor(1, 1, 1);
+const FAINT: RGBColor = RGBColor(2, 2, 2);
+
+/// Colours that the style sheet has for series; after so many they begin again.
+pub const COLOURS: usize = 10;
+
+/// The stand-in of a series.
+fn stand_in(colour: usize) -> RGBColor {
+    RGBColor(3, 3, (colour % COLOURS) as u8)
+}
+
+/// One line of a chart.
+#[derive(Debug, Clone, Default)]
+pub struct Line {
+    pub name: String,
+    /// One of [`COLOURS`].
+    pub colour: usize,
+    pub dashed: bool,
+    /// Whether each point has a dot.
+    pub dots: bool,
+    /// `(x, y)`; what is not finite is left out.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Lines over one axis.
+#[derive(Debug, Clone, Default)]
+pub struct Chart {
+    pub title: String,
+    pub x: String,
+    pub y: String,
+    /// Names of the places 0, 1, … of the axis, where it counts things and not a quantity.
+    pub places: Vec<String>,
+    /// Whether y is a share, shown in percent.
+    pub percent: bool,
+    pub lines: Vec<Line>,
+    /// Dashed vertical lines: where something ends or begins, and what.
+    pub marks: Vec<(f64, String)>,
+    /// Dotted horizontal lines: what a guess reaches.
+    pub levels: Vec<(f64, String)>,
+}
+
+impl Chart {
+    /// The chart with its legend, as a `<figure>`.
+    ///
+    /// # Errors
+    /// When it cannot be drawn.
+    pub fn figure(&self) -> Result<Html> {
+        let lines: Vec<Line> = self.lines.iter().map(thin).collect();
+        let svg = self.draw(&lines)?;
+        let (x, y) = self.ranges(&lines);
+        let series = lines.iter().map(|it| {
+            json!({ "name": it.name, "colour": it.colour % COLOURS, "points": rounded(&it.points) })
+        });
+        // What the script needs to find the point under the pointer.
+        let data = json!({
+            "x": [x.start, x.end], "y": [y.start, y.end], "box": BOX, "size": [SIZE.0, SIZE.1],
+            "xname": self.x, "yname": self.y, "places": self.places, "percent": self.percent,
+            "series": series.collect::<Vec<_>>(),
+        });
+        let mut legend = String::new();
+        for line in &lines {
+            let dashed = if line.dashed { " dashed" } else { "" };
+            let name = Html::escape(&line.name);
+            let _ = write!(
+                legend,
+                "<span class=\"key c{}{dashed}\"><i></i>{name}</span>",
+                line.colour % COLOURS
+            );
+        }
+        for (class, notes) in [("level", &self.levels), ("mark", &self.marks)] {
+            let mut names: Vec<&str> = notes.iter().map(|(_, name)| name.as_str()).collect();
+            names.dedup();
+            for name in names.into_iter().filter(|name| !name.is_empty()) {
+                let name = Html::escape(name);
+                let _ = write!(legend, "<span class=\"key {class}\"><i></i>{name}</span>");
+            }
+        }
+        let title = Html::escape(&self.title);
+        let data = Html::escape(&data.to_string());
+        Ok(Html(format!(
+            "<figure class=\"chart\" data-chart=\"{data}\"><figcaption>{title}</figcaption>\
+             <div class=\"plot\" role=\"img\" aria-label=\"{title}\">{svg}</div>\
+             <div class=\"legend\">{legend}</div></figure>"
+        )))
+    }
+
+    fn draw(&self, lines: &[Line]) -> Result<String> {
+        let mut svg = String::new();
+        let (x, y) = self.ranges(lines);
+        let failed = |error: &dyn std::fmt::Display| {
+            Error::failed(format!("could not draw `{}`: {error}", self.title))
+        };
+        {
+            let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
+            let mut chart = ChartBuilder::on(&root)
+                .margin_left(2)
+                .margin_top(10)
+                .margin_right(14)
+                .margin_bottom(2)
+                .x_label_area_size(36)
+                .y_label_area_size(52)
+                .build_cartesian_2d(Ticks(x.clone(), self.places.len()), Ticks(y.clone(), 0))
+                .map_err(|error| failed(&error))?;
+            let text = ("sans-serif", 11).into_font().color(&INK);
+            let x_name = |x: &f64| match self.places.get(x.round() as usize) {
+                Some(name) if (x - x.round()).abs() < 1e-9 => name.clone(),
+                _ if self.places.is_empty() => short(*x),
+                _ => String::new(),
+            };
+            let y_name = |y: &f64| match self.percent {
+                true => format!("{} %", short(100.0 * y)),
+                false => short(*y),
+            };
+            chart
+                .configure_mesh()
+                .disable_x_mesh()
+                .light_line_style(TRANSPARENT)
+                .bold_line_style(FAINT)
+                .axis_style(FAINT)
+                .label_style(text.clone())
+                .axis_desc_style(text)
+                .x_labels(if self.places.is_empty() { 5 } else { self.places.len() })
+                .y_labels(5)
+                .x_label_formatter(&x_name)
+                .y_label_formatter(&y_name)
+                .x_desc(&self.x)
+                .y_desc(&self.y)
+                .draw()
+                .map_err(|error| failed(&error))?;
+            for (at, _) in &self.marks {
+                let ends = [(*at, y.start), (*at, y.end)];
+                let line = DashedLineSeries::new(ends, 4, 4, INK.mix(0.5).into());
+                chart.draw_series(line).map_err(|error| failed(&error))?;
+            }
+            for (at, _) in &self.levels {
+                let ends = [(x.start, *at), (x.end, *at)];
+                let line = DashedLineSeries::new(ends, 1, 3, INK.into());
+                chart.draw_series(line).map_err(|error| failed(&error))?;
+            }
+            for line in lines {
+                let style = ShapeStyle::from(stand_in(line.colour)).stroke_width(2);
+                let points = || line.points.iter().copied();
+                let drawn = match line.dashed {
+                    true => chart.draw_series(DashedLineSeries::new(points(), 6, 4, style)),
+                    false => chart.draw_series(LineSeries::new(points(), style)),
+                };
+                drawn.map_err(|error| failed(&error))?;
+                if line.dots {
+                    let dots = points().map(|at| Circle::new(at, 3, style.filled()));
+                    chart.draw_series(dots).map_err(|error| failed(&error))?;
+                }
+            }
+            root.present().map_err(|error| failed(&error))?;
+        }
+        Ok(svg)
+    }
+
+    /// What the axes reach over.
+    fn ranges(&self, lines: &[Line]) -> (Range<f64>, Range<f64>) {
+        let points = || lines.iter().flat_map(|line| &line.points);
+        let levels = self.levels.iter().map(|(y, _)| *y);
+        let x = match self.places.len() {
+            0 => spread(points().map(|it| it.0), 0.0),
+            places => -0.4..places as f64 - 0.6,
+        };
+        (x, spread(points().map(|it| it.1).chain(levels), 0.06))
+    }
+}
+
+/// Pixels of the plot itself within a chart: left, top, right, bottom.
+const BOX: [u32; 4] = [2 + 52, 10, SIZE.0 - 14, SIZE.1 - 2 - 36];
+
+/// The range that holds all values, with so much room on both sides.
+fn spread(values: impl Iterator<Item = f64>, room: f64) -> Range<f64> {
+    let ends = values
+        .filter(|it| it.is_finite())
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |ends, it| (ends.0.min(it), ends.1.max(it)));
+    let (low, high) = if ends.0 <= ends.1 { ends } else { (0.0, 1.0) };
+    // One value alone has a middle and no ends.
+    let width = if high > low { high - low } else { high.abs().max(1.0) * 0.1 };
+    let (low, high) =
+        if high > low { (low, high) } else { (low - width / 2.0, high + width / 2.0) };
+    low - room * width..high + room * width
+}
+
+/// The line with at most [`MOST_POINTS`], each the mean of those it stands for.
+fn thin(line: &Line) -> Line {
+    let finite = |it: &&(f64, f64)| it.0.is_finite() && it.1.is_finite();
+    let points: Vec<(f64, f64)> = line.points.iter().filter(finite).copied().collect();
+    let each = points.len().div_ceil(MOST_POINTS).max(1);
+    let mean = |points: &[(f64, f64)]| {
+        let count = points.len() as f64;
+        let y = points.iter().map(|it| it.1).sum::<f64>() / count;
+        // The end of what they stand for.
+        (points[points.len() - 1].0, y)
+    };
+    Line { points: points.chunks(each).map(mean).collect(), ..line.clone() }
+}
+
+/// Five digits, for the page.
+fn rounded(points: &[(f64, f64)]) -> Vec<[f64; 2]> {
+    let round = |value: f64| format!("{value:.4e}").parse::<f64>().unwrap_or(value);
+    points.iter().map(|it| [round(it.0), round(it.1)]).collect()
+}
+
+/// A number on an axis: 1500000 as 1.5M.
+pub fn short(value: f64) -> String {
+    let size = value.abs();
+    let (scaled, unit) = match size {
+        1e9.. => (value / 1e9, "G"),
+        1e6.. => (value / 1e6, "M"),
+        1e4.. => (value / 1e3, "k"),
+        _ => (value, ""),
+    };
+    let shown = format!("{scaled:.3}");
+    let shown = match shown.contains('.') {
+        true => shown.trim_end_matches('0').trim_end_matches('.'),
+        false => shown.as_str(),
+    };
+    // What is small enough to vanish says how small it is.
+    match size > 0.0 && size < 5e-4 {
+        true => format!("{value:.0e}"),
+        false => format!("{}{unit}", if shown == "-0" { "0" } else { shown }),
+    }
+}
+
+/// An axis whose ticks are at round numbers, or at each of so many places.
+struct Ticks(Range<f64>, usize);
+
+impl Ranged for Ticks {
+    type FormatOption = plotters::coord::ranged1d::NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        let share = (value - self.0.start) / (self.0.end - self.0.start);
+        limit.0 + (share * f64::from(limit.1 - limit.0)).round() as i32
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        if self.1 > 0 {
+            return (0..self.1).map(|place| place as f64).collect();
+        }
+        let width = self.0.end - self.0.start;
+        let most = hint.max_num_points().clamp(2, 6) as f64;
+        let rough = width / most;
+        let power = 10f64.powf(rough.log10().floor());
+        let step = [1.0, 2.0, 2.5, 5.0, 10.0].map(|it| it * power);
+        let step = step.into_iter().find(|it| *it >= rough).unwrap_or(rough);
+        let first = (self.0.start / step).ceil() as i64;
+        let last = (self.0.end / step).floor() as i64;
+        (first..=last).map(|place| place as f64 * step).collect()
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.0.clone()
+    }
+}
+
+impl ValueFormatter<f64> for Ticks {
+    fn format(value: &f64) -> String {
+        short(*value)
+    }
+}
+
+/// A table of shares from 0 to 1, each cell as dark as it is high.
+#[derive(Debug, Clone, Default)]
+pub struct Matrix {
+    pub title: String,
+    /// What the rows and the columns are.
+    pub axes: [String; 2],
+    pub rows: Vec<String>,
+    pub columns: Vec<String>,
+    /// `[rows, columns]`: how dark, and what the cell says; `None` where there is nothing.
+    pub cells: Vec<Vec<Option<(f64, String)>>>,
+}
+
+impl Matrix {
+    /// The table, as a `<figure>`.
+    pub fn figure(&self) -> Html {
+        let mut html = format!(
+            "<figure class=\"matrix\"><figcaption>{}</figcaption><div class=\"scroll\"><table><thead><tr>\
+             <th class=\"corner\">{} \\ {}</th>",
+            Html::escape(&self.title),
+            Html::escape(&self.axes[0]),
+            Html::escape(&self.axes[1])
+        );
+        for name in &self.columns {
+            let _ = write!(html, "<th scope=\"col\">{}</th>", Html::escape(name));
+        }
+        html.push_str("</tr></thead><tbody>");
+        for (name, cells) in self.rows.iter().zip(&self.cells) {
+            let _ = write!(html, "<tr><th scope=\"row\">{}</th>", Html::escape(name));
+            for (cell, column) in cells.iter().zip(&self.columns) {
+                let Some((share, shown)) = cell else {
+                    html.push_str("<td></td>");
+                    continue;
+                };
+                let percent = (100.0 * share.clamp(0.0, 1.0)).round();
+                let tip = Html::escape(&format!("{name} \\ {column}: {shown}"));
+                let strong = if percent >= 55.0 { " class=\"strong\"" } else { "" };
+                let shown = Html::escape(shown);
+                let _ = write!(
+                    html,
+                    "<td{strong} style=\"--v:{percent}%\" title=\"{tip}\">{shown}</td>"
+                );
+            }
+            html.push_str("</tr>");
+        }
+        html.push_str("</tbody></table></div></figure>");
+        Html(html)
+    }
+}

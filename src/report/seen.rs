@@ -1,0 +1,151 @@
+//! What the sections of a report read of a run, whatever there is of it.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use gimlet_store::Generation;
+
+use crate::pipeline::{Pipeline, Split, View};
+use crate::stage::progress::Progress;
+use crate::stage::status::{State, StepStatus};
+use crate::stage::{Plan, RunDir, Step};
+use crate::train::input::IMAGE;
+use crate::train::recordings::SOUND;
+use crate::{Error, Kind, Result};
+
+/// What a report is made of, and how much of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// The directory of the run that trained the same layers end to end; the run's own when left out.
+    pub twin: Option<PathBuf>,
+    /// Channels that are shown of each module; those that vary most when left out.
+    pub channels: Option<Vec<usize>>,
+    /// Points of a map, at most.
+    pub points: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { twin: None, channels: None, points: 2000 }
+    }
+}
+
+/// A run that is looked at. Nothing of it is changed.
+pub struct Seen<'a> {
+    pub pipeline: &'a Pipeline,
+    pub dir: &'a RunDir,
+    pub plan: &'a Plan,
+    /// Where its steps stand.
+    pub stages: Vec<StepStatus>,
+    pub progress: &'a dyn Progress,
+    /// Set from outside to ask for a stop.
+    pub stop: &'a AtomicBool,
+    /// How the user names the run: the pipeline file, and `--set` and `--run-dir` as they were given.
+    pub arguments: String,
+    pub options: Options,
+}
+
+/// What a section would show and cannot, and how to get it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// "the weights of module b are not there: `train b` is missing".
+    pub what: String,
+    /// "run `gimlet run pipelines/x.toml`".
+    pub how: String,
+}
+
+impl Missing {
+    /// What an error keeps a section from showing.
+    pub fn of(error: &Error) -> Self {
+        let how = error.hint_text().unwrap_or("run `gimlet run`, then `gimlet report` again");
+        Self { what: error.to_string(), how: how.to_string() }
+    }
+}
+
+impl Seen<'_> {
+    /// The names of the modules, in order.
+    pub fn modules(&self) -> impl Iterator<Item = &str> {
+        self.pipeline.modules.iter().map(|module| module.name.as_str())
+    }
+
+    /// What module `index` has made of a split; `None` when that is not there, or not whole.
+    ///
+    /// # Errors
+    /// When a manifest cannot be read for another reason than damage.
+    pub fn trained(&self, index: usize, split: Split) -> Result<Option<Generation>> {
+        self.newest_of(Step::Encode(self.plan.last(index)), split, 0)
+    }
+
+    /// What module `index` of the stack as it was drawn has made of a split.
+    ///
+    /// # Errors
+    /// As [`Self::trained`].
+    pub fn untrained(&self, index: usize, split: Split) -> Result<Option<Generation>> {
+        self.newest_of(Step::Untrained, split, index)
+    }
+
+    /// The samples of a split.
+    ///
+    /// # Errors
+    /// As [`Self::trained`].
+    pub fn ingested(&self, split: Split) -> Result<Option<Generation>> {
+        self.newest_of(Step::Ingest, split, 0)
+    }
+
+    fn newest_of(&self, step: Step, split: Split, place: usize) -> Result<Option<Generation>> {
+        let found = self.plan.generations(step, split, self.dir)?;
+        // A stack that is half encoded has fewer: which of its modules they are of cannot be told.
+        let all = self.plan.datasets(step, split, self.dir).len();
+        if found.len() < all {
+            return Ok(None);
+        }
+        Ok(found.into_iter().nth(place).filter(Generation::is_whole))
+    }
+
+    /// Rows of a split that probes look at: those of the first view. 0 when nothing is ingested.
+    ///
+    /// # Errors
+    /// As [`Self::trained`].
+    pub fn samples(&self, split: Split) -> Result<u64> {
+        Ok(self.ingested(split)?.map_or(0, |it| it.rows()))
+    }
+
+    /// The column of ingested samples.
+    pub fn sample_column(&self) -> &'static str {
+        match self.pipeline.view {
+            View::Images(_) => IMAGE,
+            View::Sound(_) => SOUND,
+        }
+    }
+
+    /// That the output of a step is missing, and the command that makes it.
+    pub fn missing(&self, what: impl Into<String>, step: Step) -> Missing {
+        let title = self.plan.full_title(step);
+        let state = self.stages.iter().find(|it| {
+            it.stage == self.plan.stage_name(step) && it.step == self.plan.step_name(step)
+        });
+        let state = state.map_or(State::Missing, |it| it.state);
+        let how = match state {
+            State::Running => "a process works on it now: make the report again later".to_string(),
+            _ => format!("run `{}`, then make the report again", self.command("run")),
+        };
+        Missing { what: format!("{}: `{title}` is {}", what.into(), state.name()), how }
+    }
+
+    /// A command of ours on this run, as one would type it.
+    pub fn command(&self, command: &str) -> String {
+        format!("gimlet {command} {}", self.arguments)
+    }
+
+    /// Fails when a stop was asked for.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`].
+    pub fn check_stop(&self) -> Result<()> {
+        match self.stop.load(Ordering::Relaxed) {
+            true => Err(Error::new(Kind::Interrupted, "stopped; nothing was written")
+                .hint("run the same command again")),
+            false => Ok(()),
+        }
+    }
+}

@@ -124,7 +124,7 @@ impl Chart {
                 .y_label_area_size(52)
                 .build_cartesian_2d(Ticks(x.clone(), self.places.len()), Ticks(y.clone(), 0))
                 .map_err(|error| failed(&error))?;
-            let text = ("sans-serif", 11).into_font().color(&INK);
+            let text = ("sans-serif", 14).into_font().color(&INK);
             let x_name = |x: &f64| match self.places.get(x.round() as usize) {
                 Some(name) if (x - x.round()).abs() < 1e-9 => name.clone(),
                 _ if self.places.is_empty() => short(*x),

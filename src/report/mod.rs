@@ -52,7 +52,8 @@ pub fn write(seen: &Seen<'_>) -> Result<PathBuf> {
     }
     let page = page::Page {
         name: &seen.pipeline.name,
-        subtitle: seen.dir.path().display().to_string(),
+        subtitle: subtitle(seen),
+        made: made(),
         sections: &sections,
         style: page::STYLE,
         script: page::SCRIPT,
@@ -66,4 +67,25 @@ pub fn write(seen: &Seen<'_>) -> Result<PathBuf> {
         _ => format!("{missing} things are missing: the page says how to get them"),
     });
     Ok(path)
+}
+
+/// What was run, in a line.
+fn subtitle(seen: &Seen<'_>) -> String {
+    let modules: Vec<&str> = seen.modules().collect();
+    format!(
+        "{} · modules {} · schedule {} · loss {} · seed {} · in {} · gimlet {}",
+        seen.pipeline.file.display(),
+        modules.join(", "),
+        seen.pipeline.schedule.name(),
+        seen.pipeline.loss.name(),
+        seen.pipeline.seed,
+        seen.dir.path().display(),
+        env!("CARGO_PKG_VERSION"),
+    )
+}
+
+/// Now, in seconds since 1970; 0 when the clock is before that. The page shows it in its reader's time zone.
+fn made() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |it| it.as_secs())
 }

@@ -70,8 +70,10 @@ pub struct Section {
 #[template(path = "index.html")]
 pub(super) struct Page<'a> {
     pub name: &'a str,
-    /// What was run, and when the page was made.
+    /// What was run.
     pub subtitle: String,
+    /// When the page was made: seconds since 1970.
+    pub made: u64,
     pub sections: &'a [Section],
     pub style: &'static str,
     pub script: &'static str,

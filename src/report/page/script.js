@@ -12,6 +12,13 @@
   });
 })();
 
+// When the page was made, in the reader's time zone.
+for (const time of document.querySelectorAll("time[data-made]")) {
+  const made = new Date(1000 * Number(time.dataset.made));
+  time.dateTime = made.toISOString();
+  time.textContent = ` · made ${made.toLocaleString()}`;
+}
+
 // The one tip of the page: `content` is a node, beside the pointer.
 const tip = (() => {
   const box = document.getElementById("tip");

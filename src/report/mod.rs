@@ -9,8 +9,16 @@
 //! what a run has committed.
 
 pub mod figure;
+pub mod gallery;
+pub mod nearest;
+pub mod neurons;
 mod page;
+pub mod picture;
+pub mod place;
+pub mod samples;
 mod seen;
+pub mod sound;
+pub mod vectors;
 
 use std::path::PathBuf;
 
@@ -25,7 +33,8 @@ use crate::{Kind, Result};
 type Make = fn(&Seen<'_>) -> Result<Section>;
 
 /// The sections, in the order of the page: their names while they are made, and what makes them.
-const SECTIONS: &[(&str, Make)] = &[];
+const SECTIONS: &[(&str, Make)] =
+    &[("neurons", neurons::section), ("nearest patches", nearest::section)];
 
 /// Writes the report of a run, and returns its page.
 ///

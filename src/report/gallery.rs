@@ -148,9 +148,7 @@ impl<'a> Gallery<'a> {
         let fits = picture.width() <= width && picture.height() <= height;
         let scaled = match fits {
             true => picture,
-            false => {
-                picture.resize_exact(width, height, image::imageops::FilterType::Triangle)
-            }
+            false => picture.resize_exact(width, height, image::imageops::FilterType::Triangle),
         };
         let sound = wav.map(|wav| {
             self.sounds.push(wav);

@@ -140,7 +140,9 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let asked = seen.options.channels.as_deref();
     let (what, how) = match samples.rate() {
         None => ("patches", "Point at one to see its image."),
-        Some(_) => ("moments", "Press one to hear the second around it; its frame is what is seen."),
+        Some(_) => {
+            ("moments", "Press one to hear the second around it; its frame is what is seen.")
+        }
     };
     section.lead = format!(
         "The {what} of test samples that excite a channel most, at most one a sample, with the channel's \

@@ -78,6 +78,14 @@ pub(super) struct Page<'a> {
 }
 
 /// The style sheet: the frame's, and those of sections.
-pub(super) const STYLE: &str = concat!(include_str!("page/style.css"), include_str!("page/gallery.css"),);
+pub(super) const STYLE: &str = concat!(
+    include_str!("page/style.css"),
+    include_str!("page/gallery.css"),
+    include_str!("page/map.css"),
+);
 /// The script, as well.
-pub(super) const SCRIPT: &str = concat!(include_str!("page/script.js"), include_str!("page/gallery.js"),);
+pub(super) const SCRIPT: &str = concat!(
+    include_str!("page/script.js"),
+    include_str!("page/gallery.js"),
+    include_str!("page/map.js"),
+);

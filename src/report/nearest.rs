@@ -39,7 +39,7 @@ impl Query {
 
 /// For each query the `count` most similar vectors, at most one a sample, the most similar first.
 ///
-/// Similarity is the cosine of the angle between two vectors, computed in f64; 0 where one of them is 0.
+/// Only vectors that see nothing but their sample are compared ([`Vectors::own`]). Similarity is the cosine of the angle between two vectors, computed in f64; 0 where one of them is 0.
 ///
 /// # Errors
 /// [`Kind::Interrupted`] when asked to stop; when a row cannot be read.
@@ -64,7 +64,9 @@ pub fn nearest(
         let mut found = vec![Highest::new(count); queries.len()];
         for (row, sample) in (first..).zip(values.chunks_exact(positions * channels)) {
             let mut best = vec![Hit { row, position: 0, value: f32::NEG_INFINITY }; queries.len()];
-            for (position, vector) in sample.chunks_exact(channels).enumerate() {
+            let own = vectors.own(row);
+            let each = sample.chunks_exact(channels).enumerate();
+            for (position, vector) in each.take(own.end).skip(own.start) {
                 let norm = dot(vector.iter(), vector.iter()).sqrt();
                 let scale = if norm > 0.0 { 1.0 / norm } else { 0.0 };
                 for (unit, best) in units.iter().zip(&mut best) {
@@ -95,8 +97,8 @@ fn dot<'a>(a: impl Iterator<Item = &'a f32>, b: impl Iterator<Item = &'a f32>) -
     a.zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
-/// A part of a sample that every module is asked about: vectors of modules of sound may be fewer than
-/// those of others, so that it is a share of them.
+/// A part of a sample that every module is asked about: modules of sound may have fewer vectors than others,
+/// so that it is a share of them.
 struct Asked {
     row: u64,
     /// From 0 up to 1.
@@ -104,38 +106,32 @@ struct Asked {
 }
 
 impl Asked {
-    fn position(&self, positions: usize) -> usize {
-        ((self.share * positions as f64) as usize).min(positions.saturating_sub(1))
+    fn position(&self, vectors: &Vectors) -> usize {
+        let own = vectors.own(self.row);
+        let own = if own.is_empty() { 0..vectors.pooled.positions() } else { own };
+        let within = (self.share * own.len() as f64) as usize;
+        own.start + within.min(own.len().saturating_sub(1))
     }
 }
 
 /// Parts of samples drawn from the pipeline's seed, of different labels as long as there are any.
-fn drawn(seen: &Seen<'_>, samples: &Samples, rows: u64, count: usize) -> Vec<Asked> {
+fn drawn(seen: &Seen<'_>, samples: &Samples, count: usize) -> Vec<Asked> {
     let mut draws = random::generator(seen.pipeline.seed, "report/nearest", &[]);
-    let order = draws.permutation(usize::try_from(rows).unwrap_or(0));
+    let order = draws.permutation(usize::try_from(samples.count()).unwrap_or(0));
     let mut labels = HashSet::new();
     let (first, later): (Vec<u64>, Vec<u64>) = order
         .into_iter()
         .map(u64::from)
         .partition(|row| samples.label(*row).is_some_and(|label| labels.insert(label)));
     let rows = first.into_iter().chain(later).take(count);
-    rows.map(|row| {
-        let share = f64::from(draws.unit());
-        // In a recording that is shorter than the window, silence follows.
-        let sounding = match &seen.pipeline.view {
-            View::Sound(view) => (samples.length(row) as f64 / view.window as f64).min(1.0),
-            View::Images(_) => 1.0,
-        };
-        Asked { row, share: share * sounding }
-    })
-    .collect()
+    rows.map(|row| Asked { row, share: f64::from(draws.unit()) }).collect()
 }
 
 /// Queries of a page, and the parts that are shown beside each.
 fn how_many(view: &View) -> (usize, usize) {
     match view {
-        View::Images(_) => (5, 8),
-        View::Sound(_) => (3, 5),
+        View::Images(_) => (5, 7),
+        View::Sound(_) => (3, 4),
     }
 }
 
@@ -157,7 +153,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
          queries are the same for all modules."
     );
     let (count, parts) = how_many(&seen.pipeline.view);
-    let asked = drawn(seen, &samples, samples.count(), count);
+    let asked = drawn(seen, &samples, count);
     let mut gallery = Gallery::new("nearest", &samples);
     let mut body = String::new();
     for (index, name) in seen.modules().enumerate() {
@@ -171,14 +167,13 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
             }
             Err(error) => return Err(error),
         };
-        let positions = vectors.pooled.positions();
         let asked: Vec<&Asked> = asked.iter().filter(|it| it.row < vectors.rows()).collect();
-        let queries = asked.iter().map(|it| Query::of(&vectors, it.row, it.position(positions)));
+        let queries = asked.iter().map(|it| Query::of(&vectors, it.row, it.position(&vectors)));
         let queries = queries.collect::<Result<Vec<_>>>()?;
         let found = nearest(seen, &vectors, &queries, parts)?;
         let _ = write!(body, "<h3>Module {}</h3><div class=\"neurons\">", Html::escape(name));
         for (asked, hits) in asked.iter().zip(found) {
-            let place = vectors.place(asked.row, asked.position(positions));
+            let place = vectors.place(asked.row, asked.position(&vectors));
             let query = gallery.show(asked.row, place, "query")?;
             let _ = write!(body, "<div class=\"parts query\">{query}");
             for hit in hits {

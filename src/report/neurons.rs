@@ -17,7 +17,8 @@ const BARS: usize = 24;
 /// Rows that a histogram is counted from, at most, spread evenly.
 const HISTOGRAM_ROWS: u64 = 256;
 
-/// One channel of a module's pooled vectors, over all vectors of a split.
+/// One channel of a module's pooled vectors, over all of a split that see nothing but their sample
+/// ([`Vectors::own`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Channel {
     pub channel: usize,
@@ -42,17 +43,20 @@ pub fn all_channels(seen: &Seen<'_>, vectors: &Vectors, count: usize) -> Result<
     /// Of one channel, over some rows.
     #[derive(Clone)]
     struct Sums {
+        values: u64,
         sum: f64,
         squares: f64,
         highest: Highest,
     }
-    let none = Sums { sum: 0.0, squares: 0.0, highest: Highest::new(count) };
+    let none = Sums { values: 0, sum: 0.0, squares: 0.0, highest: Highest::new(count) };
     let chunks = vectors.pooled.map_chunks(vectors.rows(), |first, values| {
         seen.check_stop()?;
         let mut all = vec![none.clone(); channels];
         for (row, sample) in (first..).zip(values.chunks_exact(positions * channels)) {
             let mut best = vec![(f32::NEG_INFINITY, 0); channels];
-            for (position, vector) in sample.chunks_exact(channels).enumerate() {
+            let own = vectors.own(row);
+            let each = sample.chunks_exact(channels).enumerate();
+            for (position, vector) in each.take(own.end).skip(own.start) {
                 for ((value, sums), best) in vector.iter().zip(&mut all).zip(&mut best) {
                     sums.sum += f64::from(*value);
                     sums.squares += f64::from(*value) * f64::from(*value);
@@ -62,6 +66,7 @@ pub fn all_channels(seen: &Seen<'_>, vectors: &Vectors, count: usize) -> Result<
                 }
             }
             for (sums, (value, position)) in all.iter_mut().zip(best) {
+                sums.values += own.len() as u64;
                 sums.highest.offer(Hit { row, position, value });
             }
         }
@@ -73,14 +78,15 @@ pub fn all_channels(seen: &Seen<'_>, vectors: &Vectors, count: usize) -> Result<
             .into_iter()
             .zip(chunk)
             .map(|(a, b)| Sums {
+                values: a.values + b.values,
                 sum: a.sum + b.sum,
                 squares: a.squares + b.squares,
                 highest: a.highest.and(b.highest),
             })
             .collect();
     }
-    let values = (vectors.rows() * positions as u64).max(1) as f64;
     let each = all.into_iter().enumerate().map(|(channel, sums)| {
+        let values = sums.values.max(1) as f64;
         let mean = sums.sum / values;
         let std = (sums.squares / values - mean * mean).max(0.0).sqrt();
         Channel { channel, mean, std, hits: sums.highest.into_hits() }
@@ -149,7 +155,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
          value: of each module {}. {how}",
         match asked {
             Some(_) => "the channels that were asked for".to_string(),
-            None => format!("the {count} channels that vary most (`--channels` shows others)"),
+            None => format!("the {count} channels that vary most (--channels shows others)"),
         },
     );
     let mut gallery = Gallery::new("neurons", &samples);
@@ -218,7 +224,8 @@ fn histograms(vectors: &Vectors, chosen: &[Channel]) -> Result<Vec<String>> {
     let mut values = vec![Vec::new(); chosen.len()];
     for row in (0..vectors.rows()).step_by(each as usize) {
         let sample = vectors.pooled.row(row)?;
-        for vector in sample.chunks_exact(channels.max(1)) {
+        let own = vectors.own(row);
+        for vector in sample.chunks_exact(channels.max(1)).take(own.end).skip(own.start) {
             for (values, channel) in values.iter_mut().zip(chosen) {
                 values.extend(vector.get(channel.channel).filter(|it| it.is_finite()));
             }

@@ -1,6 +1,7 @@
 //! The pooled vectors of a module, and where in the samples each of them is from.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use gimlet_store::Generation;
 
@@ -68,8 +69,8 @@ pub struct Vectors {
 enum Places {
     /// Of each row, its crop.
     Images { view: ImageView, crops: Vec<Crop> },
-    /// Of each row, the first sample of its window.
-    Sound { field: Field, steps: usize, starts: Vec<i64> },
+    /// Of each row, the first sample of its window, and how many its recording has.
+    Sound { field: Field, steps: usize, starts: Vec<i64>, lengths: Vec<i64> },
 }
 
 impl Vectors {
@@ -108,7 +109,8 @@ impl Vectors {
                 let layers = || modules.iter().flat_map(|it| &it.layers);
                 let (field, steps) = (Field::of(layers()), Field::steps(view, layers()));
                 let starts = attribute("start")?.iter().take(rows as usize).copied().collect();
-                Places::Sound { field, steps, starts }
+                let lengths = (0..rows).map(|row| samples.length(row) as i64).collect();
+                Places::Sound { field, steps, starts, lengths }
             }
         };
         Ok(Self { pooled, rows, places })
@@ -142,11 +144,26 @@ impl Vectors {
                 let crop = crops.get(row as usize).copied().unwrap_or(none);
                 patch(view, crop, columns, position)
             }
-            Places::Sound { field, steps, starts } => {
+            Places::Sound { field, steps, starts, .. } => {
                 let start = starts.get(row as usize).copied().unwrap_or(0);
                 field.moment(start, *steps, self.pooled.positions(), position)
             }
         }
+    }
+
+    /// The positions of a row that see nothing but its sample: all of an image; of a recording those that
+    /// see none of the silence before or after it, which are alike in all recordings.
+    pub fn own(&self, row: u64) -> Range<usize> {
+        let all = 0..self.pooled.positions();
+        let Places::Sound { lengths, .. } = &self.places else { return all };
+        let length = lengths.get(row as usize).copied().unwrap_or(0);
+        let sees = |position: usize| match self.place(row, position) {
+            Place::Moment { from, to } => (from >= 0, to <= length),
+            Place::Patch { .. } => (true, true),
+        };
+        let start = all.clone().find(|it| sees(*it).0).unwrap_or(all.end);
+        let end = all.rev().find(|it| sees(*it).1).map_or(0, |it| it + 1);
+        start..end.max(start)
     }
 
     /// Whether the crop of a row is mirrored.

@@ -103,7 +103,8 @@ pub fn document(samples: &Samples, vectors: &Vectors, hit: Hit) -> Value {
 pub fn hits_table(samples: &Samples, vectors: &Vectors, hits: &[Hit], value: &str) -> String {
     let rows = hits.iter().enumerate().map(|(rank, hit)| {
         let place = where_in(vectors.place(hit.row, hit.position), samples.rate());
-        let place = place.trim_start_matches("patch ").to_string();
+        // The header says what they are.
+        let place = place.trim_start_matches("patch ").trim_end_matches(" s").to_string();
         vec![
             (rank + 1).to_string(),
             samples.id(hit.row).to_string(),

@@ -17,14 +17,14 @@ use super::gallery::sheet_style;
 use super::page::{Html, Section};
 use super::picture::{Sheet, thumbnail};
 use super::samples::Samples;
-use super::seen::{Missing, Seen};
+use super::seen::Seen;
 use super::sound;
 use super::tsne::{self, Method, Placed};
 use super::vectors::Vectors;
 use crate::pipeline::Split;
 use crate::probe::pooled::Pooled;
 use crate::random;
-use crate::{Error, Kind, Result};
+use crate::{Error, Result};
 
 /// Longest side of a sample's picture, in pixels.
 const SIDE: u32 = 32;
@@ -86,13 +86,8 @@ fn mapped(modules: usize) -> Vec<usize> {
 /// The section. Also writes `map.parquet` beside the page.
 pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let mut section = Section { id: "maps", title: "Maps", ..Section::default() };
-    let samples = match Samples::open(seen, Split::Test) {
-        Ok(samples) => samples,
-        Err(error) if error.kind() == Kind::NotReady => {
-            section.missing.push(Missing::of(&error));
-            return Ok(section);
-        }
-        Err(error) => return Err(error),
+    let Some(samples) = section.made(Samples::open(seen, Split::Test))? else {
+        return Ok(section);
     };
     let rows = rows(seen, &samples);
     let made = mapped(seen.pipeline.modules.len());
@@ -100,13 +95,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
         made.into_par_iter().map(|index| map(seen, index, &samples, &rows)).collect();
     let mut maps = Vec::new();
     for made in made {
-        match made {
-            Ok(map) => maps.push(map),
-            Err(error) if error.kind() == Kind::NotReady => {
-                section.missing.push(Missing::of(&error));
-            }
-            Err(error) => return Err(error),
-        }
+        maps.extend(section.made(made)?);
     }
     let Some(any) = maps.first() else { return Ok(section) };
     let labelled = any.rows.iter().any(|row| samples.label(*row).is_some());
@@ -142,14 +131,8 @@ pub fn how(method: Method) -> String {
 fn body(seen: &Seen<'_>, samples: &Samples, rows: &[u64], maps: &[Map]) -> Result<Html> {
     let sheet = thumbnails(seen, samples, rows)?;
     let labels: Vec<Option<i64>> = rows.iter().map(|row| samples.label(*row)).collect();
-    let mut known: Vec<i64> = labels.iter().flatten().copied().collect();
-    known.sort_unstable();
-    known.dedup();
-    let name = |label: &i64| {
-        let name = usize::try_from(*label).ok().and_then(|it| samples.label_names().get(it));
-        name.cloned().unwrap_or_else(|| label.to_string())
-    };
-    let place = |label: &Option<i64>| label.and_then(|it| known.binary_search(&it).ok());
+    let known = samples.known_labels(rows);
+    let place = |label: &Option<i64>| known.iter().position(|(it, _)| Some(*it) == *label);
     let of_maps = maps.iter().map(|map| {
         let tiles = map.rows.iter().map(|row| rows.binary_search(row).ok());
         let tiles: Vec<Option<usize>> = tiles.collect();
@@ -160,7 +143,7 @@ fn body(seen: &Seen<'_>, samples: &Samples, rows: &[u64], maps: &[Map]) -> Resul
         "ids": rows.iter().map(|row| samples.id(*row)).collect::<Vec<_>>(),
         // Each the place of its label among those that there are.
         "labels": labels.iter().map(place).collect::<Vec<_>>(),
-        "names": known.iter().map(name).collect::<Vec<_>>(),
+        "names": known.iter().map(|(_, name)| name).collect::<Vec<_>>(),
         "maps": of_maps.collect::<Vec<_>>(),
     });
     let mut html = sheet_style("map", &sheet)?;
@@ -180,8 +163,8 @@ fn body(seen: &Seen<'_>, samples: &Samples, rows: &[u64], maps: &[Map]) -> Resul
         );
     }
     html.push_str("</div><div class=\"legend map-legend\">");
-    for (place, label) in known.iter().enumerate() {
-        let name = Html::escape(&name(label));
+    for (place, (_, name)) in known.iter().enumerate() {
+        let name = Html::escape(name);
         let _ = write!(
             html,
             "<button type=\"button\" aria-pressed=\"false\" data-label=\"{place}\"><i></i>{name}</button>"
@@ -285,10 +268,8 @@ pub fn parquet(samples: &Samples, maps: &[Map]) -> Result<Vec<u8>> {
 
 /// A map as a drawing, coloured by label; a point's title is its id and label.
 pub fn drawing(samples: &Samples, map: &Map) -> String {
-    let mut known: Vec<i64> = map.rows.iter().filter_map(|row| samples.label(*row)).collect();
-    known.sort_unstable();
-    known.dedup();
-    let colour = |label: Option<i64>| match label.and_then(|it| known.binary_search(&it).ok()) {
+    let known = samples.known_labels(&map.rows);
+    let colour = |label: Option<i64>| match known.iter().position(|(it, _)| Some(*it) == label) {
         // Hues that are far apart, however many there are: the golden angle.
         Some(place) => format!("hsl({:.0}, 65%, 45%)", (137.508 * place as f64) % 360.0),
         None => "#5c677d".to_string(),
@@ -305,14 +286,12 @@ pub fn drawing(samples: &Samples, map: &Map) -> String {
         let point = point.set("fill", colour(samples.label(*row))).add(Title::new(title));
         document = document.add(point);
     }
-    for (place, label) in known.iter().enumerate() {
-        let name = usize::try_from(*label).ok().and_then(|it| samples.label_names().get(it));
-        let name = name.cloned().unwrap_or_else(|| label.to_string());
+    for (place, (label, name)) in known.iter().enumerate() {
         let y = 20 + 24 * place;
         let dot = Circle::new().set("cx", 1030).set("cy", y).set("r", 6);
         document = document.add(dot.set("fill", colour(Some(*label))));
-        document =
-            document.add(Text::new(name).set("x", 1044).set("y", y + 6).set("font-size", 16));
+        document = document
+            .add(Text::new(name.as_str()).set("x", 1044).set("y", y + 6).set("font-size", 16));
     }
     document.to_string()
 }

@@ -7,12 +7,11 @@ use super::gallery::Gallery;
 use super::neurons::short;
 use super::page::{Html, Section};
 use super::samples::Samples;
-use super::seen::{Missing, Seen};
+use super::seen::Seen;
 use super::vectors::{Highest, Hit, Vectors};
 use crate::pipeline::{Split, View};
 use crate::random;
-use crate::stage::Step;
-use crate::{Error, Kind, Result};
+use crate::{Error, Result};
 
 /// A part of a sample that others are compared with.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,7 +41,7 @@ impl Query {
 /// Only vectors that see nothing but their sample are compared ([`Vectors::own`]). Similarity is the cosine of the angle between two vectors, computed in f64; 0 where one of them is 0.
 ///
 /// # Errors
-/// [`Kind::Interrupted`] when asked to stop; when a row cannot be read.
+/// [`crate::Kind::Interrupted`] when asked to stop; when a row cannot be read.
 pub fn nearest(
     seen: &Seen<'_>,
     vectors: &Vectors,
@@ -138,13 +137,8 @@ fn how_many(view: &View) -> (usize, usize) {
 /// The section.
 pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let mut section = Section { id: "nearest", title: "What is like what?", ..Section::default() };
-    let samples = match Samples::open(seen, Split::Test) {
-        Ok(samples) => samples,
-        Err(error) if error.kind() == Kind::NotReady => {
-            section.missing.push(Missing::of(&error));
-            return Ok(section);
-        }
-        Err(error) => return Err(error),
+    let Some(samples) = section.made(Samples::open(seen, Split::Test))? else {
+        return Ok(section);
     };
     let what = if samples.rate().is_some() { "moments" } else { "patches" };
     section.lead = format!(
@@ -158,15 +152,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let mut body = String::new();
     for (index, name) in seen.modules().enumerate() {
         seen.check_stop()?;
-        let vectors = match Vectors::open(seen, index, &samples) {
-            Ok(vectors) => vectors,
-            Err(error) if error.kind() == Kind::NotReady => {
-                let what = format!("what module `{name}` finds alike");
-                section.missing.push(seen.missing(what, Step::Encode(seen.plan.last(index))));
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
+        let Some(vectors) = section.made(Vectors::open(seen, index, &samples))? else { continue };
         let asked: Vec<&Asked> = asked.iter().filter(|it| it.row < vectors.rows()).collect();
         let queries = asked.iter().map(|it| Query::of(&vectors, it.row, it.position(&vectors)));
         let queries = queries.collect::<Result<Vec<_>>>()?;

@@ -5,10 +5,9 @@ use std::fmt::Write as _;
 use super::gallery::Gallery;
 use super::page::{Html, Section};
 use super::samples::Samples;
-use super::seen::{Missing, Seen};
+use super::seen::Seen;
 use super::vectors::{Highest, Hit, Vectors};
 use crate::pipeline::{Split, View};
-use crate::stage::Step;
 use crate::{Error, Kind, Result};
 
 /// Bars of a histogram.
@@ -134,13 +133,8 @@ fn how_many(view: &View) -> (usize, usize) {
 pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let mut section =
         Section { id: "neurons", title: "What does a neuron like?", ..Section::default() };
-    let samples = match Samples::open(seen, Split::Test) {
-        Ok(samples) => samples,
-        Err(error) if error.kind() == Kind::NotReady => {
-            section.missing.push(Missing::of(&error));
-            return Ok(section);
-        }
-        Err(error) => return Err(error),
+    let Some(samples) = section.made(Samples::open(seen, Split::Test))? else {
+        return Ok(section);
     };
     let (count, parts) = how_many(&seen.pipeline.view);
     let asked = seen.options.channels.as_deref();
@@ -155,22 +149,15 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
          value: of each module {}. {how}",
         match asked {
             Some(_) => "the channels that were asked for".to_string(),
-            None => format!("the {count} channels that vary most (--channels shows others)"),
+            None =>
+                format!("{count} channels at most, those that vary most (--channels shows others)"),
         },
     );
     let mut gallery = Gallery::new("neurons", &samples);
     let mut body = String::new();
     for (index, name) in seen.modules().enumerate() {
         seen.check_stop()?;
-        let vectors = match Vectors::open(seen, index, &samples) {
-            Ok(vectors) => vectors,
-            Err(error) if error.kind() == Kind::NotReady => {
-                let what = format!("what excites module `{name}`");
-                section.missing.push(seen.missing(what, Step::Encode(seen.plan.last(index))));
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
+        let Some(vectors) = section.made(Vectors::open(seen, index, &samples))? else { continue };
         let all = all_channels(seen, &vectors, parts)?;
         let _ = write!(body, "<h3>Module {}</h3>", Html::escape(name));
         if let Some(field) = vectors.field() {

@@ -5,7 +5,7 @@ use std::fmt;
 use askama::Template;
 
 use super::seen::Missing;
-use crate::{Error, Result};
+use crate::{Error, Kind, Result};
 
 /// Markup that is as it should be: what came from a run is escaped in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,6 +63,23 @@ pub struct Section {
     pub body: Html,
     /// What could not be shown.
     pub missing: Vec<Missing>,
+}
+
+impl Section {
+    /// What was made; `None` where something it needs is not there yet, which the section then says.
+    ///
+    /// # Errors
+    /// All others.
+    pub fn made<T>(&mut self, made: Result<T>) -> Result<Option<T>> {
+        match made {
+            Ok(made) => Ok(Some(made)),
+            Err(error) if error.kind() == Kind::NotReady => {
+                self.missing.push(Missing::of(&error));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// All of it.

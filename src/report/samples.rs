@@ -72,11 +72,6 @@ impl Samples {
         self.split
     }
 
-    /// The names of labels 0, 1, …; none where the data have none.
-    pub fn label_names(&self) -> &[String] {
-        &self.names
-    }
-
     /// The id of the sample in a row.
     pub fn id(&self, row: u64) -> i64 {
         self.keys.ids.get(row as usize).copied().unwrap_or_default()
@@ -100,6 +95,19 @@ impl Samples {
             (Some(label), _) => label.to_string(),
             (None, _) => "-".to_string(),
         }
+    }
+
+    /// The labels of the samples in these rows, in order, each once, with their names: the number where one
+    /// has none.
+    pub fn known_labels(&self, rows: &[u64]) -> Vec<(i64, String)> {
+        let mut labels: Vec<i64> = rows.iter().filter_map(|row| self.label(*row)).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        let name = |label: i64| {
+            let name = usize::try_from(label).ok().and_then(|it| self.names.get(it));
+            (label, name.cloned().unwrap_or_else(|| label.to_string()))
+        };
+        labels.into_iter().map(name).collect()
     }
 
     /// The row of the sample with this id.

@@ -43,6 +43,12 @@ fn hits(channel: &Value, place: &str) -> Vec<(f32, i64, usize)> {
     channel["hits"].as_array().unwrap().iter().map(hit).collect()
 }
 
+/// A page without the files in it, whose base64 may say anything.
+fn prose(page: &str) -> String {
+    let in_base64 = |it: char| it.is_ascii_alphanumeric() || "+/=".contains(it);
+    page.split(|it| !in_base64(it)).filter(|word| word.len() < 80).collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn the_patches_that_excite_a_channel_are_those_of_a_plain_scan() {
     let tiny = Tiny::new();
@@ -136,7 +142,9 @@ fn a_page_shows_what_there_is_and_says_how_to_get_the_rest() {
     // Two modules of two channels with eight parts each, then of five queries and seven parts.
     assert_eq!(text.matches("class=\"part\"").count(), 2 * 2 * 8 + 2 * 5 * (1 + 7));
     assert_eq!(text.matches("<canvas data-map").count(), 2);
-    assert!(!text.contains("NaN") && !text.contains("http://") && !text.contains("src=\"http"));
+    assert!(
+        !prose(&text).contains("NaN") && !text.contains("http://") && !text.contains("src=\"http")
+    );
 }
 
 #[test]
@@ -149,7 +157,7 @@ fn one_channel_few_samples_and_no_labels_make_a_page() {
     tiny.ok("report", &[]);
     let text = std::fs::read_to_string(tiny.path("runs/tiny/report/index.html")).unwrap();
     assert!(text.contains("too few for t-SNE"), "{text}");
-    assert!(!text.contains("NaN"));
+    assert!(!prose(&text).contains("NaN"));
 }
 
 /// Two modules on windows of 0.1 s: 16 hops of 50 samples.
@@ -254,7 +262,7 @@ fn moments_of_recordings_can_be_heard_and_none_is_of_the_silence_behind_them() {
             || text.contains("A step sees 10 samples (1.3 ms)")
     );
     assert!(text.contains("through its recurrence"));
-    assert!(!text.contains("NaN"));
+    assert!(!prose(&text).contains("NaN"));
 }
 
 /// The samples of an ingested recording.

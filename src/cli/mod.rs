@@ -9,8 +9,12 @@ mod import;
 mod ingest;
 mod inspect;
 mod interrupt;
+mod map;
+mod nearest;
+mod neurons;
 mod open_files;
 mod output_file;
+mod part_output;
 mod plan;
 mod printer;
 mod probe;
@@ -88,6 +92,12 @@ enum Command {
     Status(status::StatusArgs),
     /// Write one page that shows what was learned
     Report(report::ReportArgs),
+    /// Find the parts of samples that excite a module's channels most
+    Neurons(neurons::NeuronsArgs),
+    /// Find the parts of samples that a module finds most similar to one
+    Nearest(nearest::NearestArgs),
+    /// Place samples in two dimensions by what modules make of them (t-SNE)
+    Map(map::MapArgs),
     /// Look into a pipeline's datasets, or into one dataset
     Inspect(inspect::InspectArgs),
     /// Compare everything on disk with what was written, and name all that is damaged
@@ -158,6 +168,9 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args, &printer),
         Command::Status(args) => status::run(args, &printer),
         Command::Report(args) => report::run(args, &printer),
+        Command::Neurons(args) => neurons::run(args, &printer),
+        Command::Nearest(args) => nearest::run(args, &printer),
+        Command::Map(args) => map::run(args, &printer),
         Command::Inspect(args) => inspect::run(args, &printer),
         Command::Verify(args) => verify::run(args, &printer),
         Command::Gc(args) => gc::run(args, &printer),

@@ -30,15 +30,22 @@ pub struct ReportArgs {
 pub struct OptionArgs {
     /// Directory of a run that trained the same layers end to end [default: the run's own]
     #[arg(long, value_name = "DIR")]
-    twin: Option<PathBuf>,
+    pub twin: Option<PathBuf>,
 
     /// Channels to show of each module, such as `0,5,17` [default: those that vary most]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    channels: Option<Vec<usize>>,
+    pub channels: Option<Vec<usize>>,
 
     /// Points of a map, at most
     #[arg(long, value_name = "N", default_value_t = Options::default().points)]
-    points: usize,
+    pub points: usize,
+}
+
+impl Default for OptionArgs {
+    fn default() -> Self {
+        let Options { twin, channels, points } = Options::default();
+        Self { twin, channels, points }
+    }
 }
 
 pub fn run(args: ReportArgs, printer: &Printer) -> anyhow::Result<()> {

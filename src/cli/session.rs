@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::printer::Printer;
 use super::render::Renderer;
 use super::{DeviceArgs, PipelineArgs, interrupt, workers};
-use crate::pipeline::{Pipeline, Schedule};
+use crate::pipeline::{Pipeline, Schedule, Split};
 use crate::stage::{Outcome, Plan, Run, RunDir, Step};
 use crate::{Error, Kind, Result};
 
@@ -107,5 +107,13 @@ pub fn module(pipeline: &Pipeline, name: &str) -> Result<usize> {
     names.iter().position(|it| *it == name).ok_or_else(|| {
         let message = format!("pipeline `{}` has no module `{name}`", pipeline.name);
         Error::new(Kind::Usage, message).hint(format!("its modules are {}", names.join(", ")))
+    })
+}
+
+/// The split of this name.
+pub fn split(name: &str) -> Result<Split> {
+    Split::ALL.into_iter().find(|it| it.name() == name).ok_or_else(|| {
+        let names = Split::ALL.map(Split::name).join(" and ");
+        Error::new(Kind::Usage, format!("the splits are {names}"))
     })
 }

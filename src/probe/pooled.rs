@@ -49,6 +49,16 @@ impl Pooled {
         self.shape[2]
     }
 
+    /// The vectors of one row, `[positions, channels]`.
+    ///
+    /// # Errors
+    /// When there is no such row, or it cannot be read.
+    pub fn row(&self, row: u64) -> Result<Vec<f32>> {
+        let mut vectors = vec![0.0; self.positions() * self.channels()];
+        self.reader.read_f32(POOLED, &[row], &mut vectors)?;
+        Ok(vectors)
+    }
+
     /// What `work` makes of every [`CHUNK`] of the first `rows` rows, in order: it gets the first row's
     /// place and the vectors `[rows, positions, channels]`. Chunks are read by all threads at once.
     ///

@@ -3,14 +3,25 @@
 //! ```text
 //! runs/quickstart/report/
 //!   index.html          all sections; opens from disk
+//!   map.parquet         the points of the maps
 //! ```
 //!
 //! A section reads of a run what is there and says how to get what is not. Nothing here trains, or changes
 //! what a run has committed.
 
 pub mod figure;
+pub mod gallery;
+pub mod map;
+pub mod nearest;
+pub mod neurons;
 mod page;
+pub mod picture;
+pub mod place;
+pub mod samples;
 mod seen;
+pub mod sound;
+pub mod tsne;
+pub mod vectors;
 
 use std::path::PathBuf;
 
@@ -25,7 +36,8 @@ use crate::{Kind, Result};
 type Make = fn(&Seen<'_>) -> Result<Section>;
 
 /// The sections, in the order of the page: their names while they are made, and what makes them.
-const SECTIONS: &[(&str, Make)] = &[];
+const SECTIONS: &[(&str, Make)] =
+    &[("neurons", neurons::section), ("nearest patches", nearest::section), ("maps", map::section)];
 
 /// Writes the report of a run, and returns its page.
 ///

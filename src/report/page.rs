@@ -5,7 +5,7 @@ use std::fmt;
 use askama::Template;
 
 use super::seen::Missing;
-use crate::{Error, Result};
+use crate::{Error, Kind, Result};
 
 /// Markup that is as it should be: what came from a run is escaped in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,6 +65,23 @@ pub struct Section {
     pub missing: Vec<Missing>,
 }
 
+impl Section {
+    /// What was made; `None` where something it needs is not there yet, which the section then says.
+    ///
+    /// # Errors
+    /// All others.
+    pub fn made<T>(&mut self, made: Result<T>) -> Result<Option<T>> {
+        match made {
+            Ok(made) => Ok(Some(made)),
+            Err(error) if error.kind() == Kind::NotReady => {
+                self.missing.push(Missing::of(&error));
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
 /// All of it.
 #[derive(Template)]
 #[template(path = "index.html")]
@@ -80,6 +97,14 @@ pub(super) struct Page<'a> {
 }
 
 /// The style sheet: the frame's, and those of sections.
-pub(super) const STYLE: &str = concat!(include_str!("page/style.css"),);
+pub(super) const STYLE: &str = concat!(
+    include_str!("page/style.css"),
+    include_str!("page/gallery.css"),
+    include_str!("page/map.css"),
+);
 /// The script, as well.
-pub(super) const SCRIPT: &str = concat!(include_str!("page/script.js"),);
+pub(super) const SCRIPT: &str = concat!(
+    include_str!("page/script.js"),
+    include_str!("page/gallery.js"),
+    include_str!("page/map.js"),
+);

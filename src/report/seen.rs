@@ -60,6 +60,11 @@ impl Missing {
         let how = error.hint_text().unwrap_or("run `gimlet run`, then `gimlet report` again");
         Self { what: error.to_string(), how: how.to_string() }
     }
+
+    /// The same as an error of [`Kind::NotReady`].
+    pub fn into_error(self) -> Error {
+        Error::new(Kind::NotReady, self.what).hint(self.how)
+    }
 }
 
 impl Seen<'_> {

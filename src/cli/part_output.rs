@@ -1,0 +1,118 @@
+//! Parts of samples in the terminal, as JSON, and as files.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use gimlet_store::durable;
+use image::RgbImage;
+use serde_json::{Value, json};
+
+use super::table;
+use crate::report::gallery::{clip, portrait, seconds, where_in};
+use crate::report::neurons::short;
+use crate::report::picture;
+use crate::report::place::Place;
+use crate::report::samples::Samples;
+use crate::report::vectors::{Hit, Vectors};
+use crate::{Error, Kind, Result};
+
+/// For commands that find parts of samples.
+#[derive(Args)]
+pub struct PartArgs {
+    /// Parts to show, at most one a sample
+    #[arg(long, value_name = "K", default_value_t = 10)]
+    pub count: usize,
+
+    /// Also write them as one picture, a PNG file
+    #[arg(long, value_name = "FILE")]
+    png: Option<PathBuf>,
+
+    /// Also write the second around each, where samples are recordings, as WAV files to this folder
+    #[arg(long, value_name = "DIR")]
+    wav: Option<PathBuf>,
+}
+
+/// Parts that were found, in rows of a picture; each has a name for its files.
+pub type Found = Vec<(String, Vec<Hit>)>;
+
+impl PartArgs {
+    /// Writes the files that were asked for; returns where.
+    ///
+    /// # Errors
+    /// When they cannot be written; [`Kind::Usage`] when there is no sound.
+    pub fn write(
+        &self,
+        samples: &Samples,
+        vectors: &Vectors,
+        found: &Found,
+    ) -> Result<Vec<PathBuf>> {
+        let mut written = Vec::new();
+        if self.wav.is_some() && samples.rate().is_none() {
+            let message = "the samples are images: there is no sound to write";
+            return Err(Error::new(Kind::Usage, message).hint("`--png FILE` writes pictures"));
+        }
+        if let Some(path) = &self.png {
+            let row = |(_, hits): &(String, Vec<Hit>)| -> Result<Vec<RgbImage>> {
+                hits.iter().map(|hit| portrait(samples, vectors, *hit)).collect()
+            };
+            let rows = found.iter().map(row).collect::<Result<Vec<_>>>()?;
+            durable::replace(path, &picture::png(&picture::contact_sheet(&rows))?)?;
+            written.push(path.clone());
+        }
+        if let Some(folder) = &self.wav {
+            durable::create_folder(folder)?;
+            for (name, hits) in found {
+                for (rank, hit) in hits.iter().enumerate() {
+                    let file = wav_file(folder, name, rank + 1, samples.id(hit.row));
+                    durable::replace(&file, &clip(samples, vectors, *hit)?)?;
+                }
+            }
+            written.push(folder.clone());
+        }
+        Ok(written)
+    }
+}
+
+fn wav_file(folder: &Path, name: &str, rank: usize, id: i64) -> PathBuf {
+    folder.join(format!("{name}-{rank:02}-{id}.wav"))
+}
+
+/// What is known of a hit.
+pub fn document(samples: &Samples, vectors: &Vectors, hit: Hit) -> Value {
+    let mut document = json!({
+        "id": samples.id(hit.row),
+        "label": samples.label(hit.row),
+        "label_name": samples.label_name(hit.row),
+        "value": hit.value,
+    });
+    let place = match vectors.place(hit.row, hit.position) {
+        Place::Patch { row, column, top, left, side } => json!({
+            "index": hit.position, "row": row, "column": column,
+            "top": top, "left": left, "side": side,
+        }),
+        Place::Moment { from, to } => {
+            let [start, end] = seconds([from, to], samples.rate());
+            json!({ "index": hit.position, "start": start, "end": end })
+        }
+    };
+    document[if samples.rate().is_some() { "moment" } else { "patch" }] = place;
+    document
+}
+
+/// Hits as a table; `value` is what their values are called.
+pub fn hits_table(samples: &Samples, vectors: &Vectors, hits: &[Hit], value: &str) -> String {
+    let rows = hits.iter().enumerate().map(|(rank, hit)| {
+        let place = where_in(vectors.place(hit.row, hit.position), samples.rate());
+        // The header says what they are.
+        let place = place.trim_start_matches("patch ").trim_end_matches(" s").to_string();
+        vec![
+            (rank + 1).to_string(),
+            samples.id(hit.row).to_string(),
+            samples.label_text(hit.row),
+            place,
+            short(hit.value.into()),
+        ]
+    });
+    let place = if samples.rate().is_some() { "seconds" } else { "row, column" };
+    table::plain(&["rank", "id", "label", place, value], rows.collect(), &[0, 1, 4])
+}

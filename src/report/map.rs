@@ -1,0 +1,297 @@
+//! Maps: samples as points, near each other where a module makes similar vectors of them.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float32Array, Int64Array, StringArray};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::record_batch::RecordBatch;
+use gimlet_store::durable;
+use parquet::arrow::ArrowWriter;
+use rayon::prelude::*;
+use serde_json::json;
+use svg::Document;
+use svg::node::element::{Circle, Text, Title};
+
+use super::gallery::sheet_style;
+use super::page::{Html, Section};
+use super::picture::{Sheet, thumbnail};
+use super::samples::Samples;
+use super::seen::Seen;
+use super::sound;
+use super::tsne::{self, Method, Placed};
+use super::vectors::Vectors;
+use crate::pipeline::Split;
+use crate::probe::pooled::Pooled;
+use crate::random;
+use crate::{Error, Result};
+
+/// Longest side of a sample's picture, in pixels.
+const SIDE: u32 = 32;
+
+/// Tiles beside each other in their sheet.
+const COLUMNS: u32 = 40;
+
+/// Modules that have a map on the page, at most.
+const MOST_MAPS: usize = 4;
+
+/// A module's map.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Map {
+    pub module: String,
+    /// Of each point, the row of its sample.
+    pub rows: Vec<u64>,
+    pub placed: Placed,
+}
+
+/// The rows that a map shows: all, or as many as there may be points, drawn from the pipeline's seed.
+pub fn rows(seen: &Seen<'_>, samples: &Samples) -> Vec<u64> {
+    let (count, most) = (samples.count() as usize, seen.options.points);
+    if count <= most {
+        return (0..samples.count()).collect();
+    }
+    let mut draws = random::generator(seen.pipeline.seed, "report/map", &[]);
+    let drawn = draws.end_of_permutation(count, most);
+    let mut rows: Vec<u64> = drawn.into_iter().map(u64::from).collect();
+    rows.sort_unstable();
+    rows
+}
+
+/// The map of the mean pooled vectors that module `index` has made of these rows.
+///
+/// # Errors
+/// [`Kind::NotReady`] when the module has not been encoded; when its vectors cannot be read.
+pub fn map(seen: &Seen<'_>, index: usize, samples: &Samples, rows: &[u64]) -> Result<Map> {
+    seen.check_stop()?;
+    let pooled = Pooled::open(&Vectors::generation(seen, index, samples.split())?)?;
+    let channels = pooled.channels();
+    let all = pooled.means(samples.count())?;
+    let rows: Vec<u64> = rows.iter().copied().filter(|it| *it < pooled.rows()).collect();
+    let of = |row: &u64| {
+        let from = *row as usize * channels;
+        all.get(from..from + channels).unwrap_or_default()
+    };
+    let vectors: Vec<f32> = rows.iter().flat_map(of).copied().collect();
+    seen.check_stop()?;
+    let placed = tsne::place(&vectors, channels)?;
+    Ok(Map { module: seen.plan.module(index).to_string(), rows, placed })
+}
+
+/// The modules that are mapped: all, or the first and the last ones.
+fn mapped(modules: usize) -> Vec<usize> {
+    let first = usize::from(modules > MOST_MAPS);
+    (0..first).chain(modules.saturating_sub(MOST_MAPS) + first..modules).collect()
+}
+
+/// The section. Also writes `map.parquet` beside the page.
+pub fn section(seen: &Seen<'_>) -> Result<Section> {
+    let mut section = Section { id: "maps", title: "Maps", ..Section::default() };
+    let Some(samples) = section.made(Samples::open(seen, Split::Test))? else {
+        return Ok(section);
+    };
+    let rows = rows(seen, &samples);
+    let made = mapped(seen.pipeline.modules.len());
+    let made: Vec<Result<Map>> =
+        made.into_par_iter().map(|index| map(seen, index, &samples, &rows)).collect();
+    let mut maps = Vec::new();
+    for made in made {
+        maps.extend(section.made(made)?);
+    }
+    let Some(any) = maps.first() else { return Ok(section) };
+    let labelled = any.rows.iter().any(|row| samples.label(*row).is_some());
+    section.lead = format!(
+        "{} of {} test samples, each the mean of its pooled vectors, in two dimensions: {}. What is near is \
+         similar; distances between clusters mean little.{} Point at one to see it.",
+        any.rows.len(),
+        samples.count(),
+        how(any.placed.method),
+        if labelled { " Coloured by label; press a label to show it alone." } else { "" },
+    );
+    section.body = body(seen, &samples, &rows, &maps)?;
+    durable::replace(&seen.dir.report().join("map.parquet"), &parquet(&samples, &maps)?)?;
+    Ok(section)
+}
+
+/// How points were placed, in words.
+pub fn how(method: Method) -> String {
+    match method {
+        Method::Tsne { perplexity } => {
+            format!(
+                "t-SNE with a perplexity of {perplexity}, from the first two principal components"
+            )
+        }
+        Method::Components => {
+            "their first two principal components, for there are too few for t-SNE \
+                               or they do not differ"
+                .to_string()
+        }
+    }
+}
+
+fn body(seen: &Seen<'_>, samples: &Samples, rows: &[u64], maps: &[Map]) -> Result<Html> {
+    let sheet = thumbnails(seen, samples, rows)?;
+    let labels: Vec<Option<i64>> = rows.iter().map(|row| samples.label(*row)).collect();
+    let known = samples.known_labels(rows);
+    let place = |label: &Option<i64>| known.iter().position(|(it, _)| Some(*it) == *label);
+    let of_maps = maps.iter().map(|map| {
+        let tiles = map.rows.iter().map(|row| rows.binary_search(row).ok());
+        let tiles: Vec<Option<usize>> = tiles.collect();
+        json!({ "module": map.module, "tiles": tiles, "points": unit(&map.placed.points) })
+    });
+    let data = json!({
+        "sheet": "sheet-map", "columns": sheet.size()[0],
+        "ids": rows.iter().map(|row| samples.id(*row)).collect::<Vec<_>>(),
+        // Each the place of its label among those that there are.
+        "labels": labels.iter().map(place).collect::<Vec<_>>(),
+        "names": known.iter().map(|(_, name)| name).collect::<Vec<_>>(),
+        "maps": of_maps.collect::<Vec<_>>(),
+    });
+    let mut html = sheet_style("map", &sheet)?;
+    let _ = write!(
+        html,
+        // Within a script, only this could end it.
+        "<script type=\"application/json\" id=\"map-data\">{}</script><div class=\"maps\">",
+        data.to_string().replace('<', "\\u003c")
+    );
+    for (number, map) in maps.iter().enumerate() {
+        let module = Html::escape(&map.module);
+        let _ = write!(
+            html,
+            "<figure class=\"map\"><figcaption>Module {module}</figcaption><canvas data-map=\"{number}\" \
+             data-points=\"{}\" role=\"img\" aria-label=\"Map of module {module}\"></canvas></figure>",
+            map.rows.len()
+        );
+    }
+    html.push_str("</div><div class=\"legend map-legend\">");
+    for (place, (_, name)) in known.iter().enumerate() {
+        let name = Html::escape(name);
+        let _ = write!(
+            html,
+            "<button type=\"button\" aria-pressed=\"false\" data-label=\"{place}\"><i></i>{name}</button>"
+        );
+    }
+    html.push_str("</div>");
+    Ok(Html(html))
+}
+
+/// Points within 0 to 1000 on both axes, in whole numbers, of one scale.
+fn unit(points: &[[f32; 2]]) -> Vec<[i32; 2]> {
+    let ends = |axis: usize| {
+        let values = || points.iter().map(move |it| it[axis]);
+        (values().fold(f32::INFINITY, f32::min), values().fold(f32::NEG_INFINITY, f32::max))
+    };
+    let (x, y) = (ends(0), ends(1));
+    let wide = (x.1 - x.0).max(y.1 - y.0);
+    let scale = if wide > 0.0 && wide.is_finite() { 1000.0 / wide } else { 0.0 };
+    let at = |value: f32, (low, high): (f32, f32)| {
+        (500.0 + (value - (low + high) / 2.0) * scale).round() as i32
+    };
+    points.iter().map(|it| [at(it[0], x), at(it[1], y)]).collect()
+}
+
+/// A small picture of every sample in `rows`: an image, or the spectrogram of a recording.
+fn thumbnails(seen: &Seen<'_>, samples: &Samples, rows: &[u64]) -> Result<Sheet> {
+    let tiles = rows.par_iter().map(|row| {
+        seen.check_stop()?;
+        match samples.rate() {
+            None => Ok(thumbnail(&samples.image(*row)?, SIDE)),
+            Some(rate) => Ok(sound::picture(&samples.recording(*row)?, rate, SIDE, SIDE)?.into()),
+        }
+    });
+    let tiles = tiles.collect::<Result<Vec<image::DynamicImage>>>()?;
+    let size = tiles.first().map_or((SIDE, SIDE), |it| (it.width(), it.height()));
+    let mut sheet = Sheet::new(size, COLUMNS);
+    for tile in tiles {
+        sheet.add(tile);
+    }
+    Ok(sheet)
+}
+
+/// Maps as one Parquet file, a row a point of each: `module`, `id`, `label` and `label_name` (null where there
+/// is none), `x`, `y` (f32).
+///
+/// # Errors
+/// When it cannot be laid out.
+pub fn parquet(samples: &Samples, maps: &[Map]) -> Result<Vec<u8>> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Error::failed(format!("could not write the points of a map: {error}"))
+    };
+    let points = || maps.iter().flat_map(|map| map.rows.iter().zip(&map.placed.points));
+    let modules = maps.iter().flat_map(|map| map.rows.iter().map(|_| map.module.as_str()));
+    let columns: Vec<(&str, DataType, bool, ArrayRef)> = vec![
+        ("module", DataType::Utf8, false, Arc::new(StringArray::from_iter_values(modules))),
+        (
+            "id",
+            DataType::Int64,
+            false,
+            Arc::new(Int64Array::from_iter_values(points().map(|(row, _)| samples.id(*row)))),
+        ),
+        (
+            "label",
+            DataType::Int64,
+            true,
+            Arc::new(Int64Array::from_iter(points().map(|(row, _)| samples.label(*row)))),
+        ),
+        (
+            "label_name",
+            DataType::Utf8,
+            true,
+            Arc::new(StringArray::from_iter(points().map(|(row, _)| samples.label_name(*row)))),
+        ),
+        (
+            "x",
+            DataType::Float32,
+            false,
+            Arc::new(Float32Array::from_iter_values(points().map(|(_, at)| at[0]))),
+        ),
+        (
+            "y",
+            DataType::Float32,
+            false,
+            Arc::new(Float32Array::from_iter_values(points().map(|(_, at)| at[1]))),
+        ),
+    ];
+    let fields: Vec<Field> = columns
+        .iter()
+        .map(|(name, kind, null, _)| Field::new(*name, kind.clone(), *null))
+        .collect();
+    let schema = Arc::new(Schema::new(fields));
+    let arrays = columns.into_iter().map(|(.., array)| array).collect();
+    let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(|error| failed(&error))?;
+    let mut bytes = Vec::new();
+    let mut writer =
+        ArrowWriter::try_new(&mut bytes, schema, None).map_err(|error| failed(&error))?;
+    writer.write(&batch).map_err(|error| failed(&error))?;
+    writer.close().map_err(|error| failed(&error))?;
+    Ok(bytes)
+}
+
+/// A map as a drawing, coloured by label; a point's title is its id and label.
+pub fn drawing(samples: &Samples, map: &Map) -> String {
+    let known = samples.known_labels(&map.rows);
+    let colour = |label: Option<i64>| match known.iter().position(|(it, _)| Some(*it) == label) {
+        // Hues that are far apart, however many there are: the golden angle.
+        Some(place) => format!("hsl({:.0}, 65%, 45%)", (137.508 * place as f64) % 360.0),
+        None => "#5c677d".to_string(),
+    };
+    let mut document = Document::new()
+        .set("viewBox", (-20, -40, 1260, 1080))
+        .set("width", 1260)
+        .set("height", 1080)
+        .set("font-family", "sans-serif")
+        .add(Text::new(format!("Module {}", map.module)).set("y", -14).set("font-size", 22));
+    for (row, [x, y]) in map.rows.iter().zip(unit(&map.placed.points)) {
+        let title = format!("{}: {}", samples.id(*row), samples.label_text(*row));
+        let point = Circle::new().set("cx", x).set("cy", 1000 - y).set("r", 4);
+        let point = point.set("fill", colour(samples.label(*row))).add(Title::new(title));
+        document = document.add(point);
+    }
+    for (place, (label, name)) in known.iter().enumerate() {
+        let y = 20 + 24 * place;
+        let dot = Circle::new().set("cx", 1030).set("cy", y).set("r", 6);
+        document = document.add(dot.set("fill", colour(Some(*label))));
+        document = document
+            .add(Text::new(name.as_str()).set("x", 1044).set("y", y + 6).set("font-size", 16));
+    }
+    document.to_string()
+}

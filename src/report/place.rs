@@ -1,0 +1,138 @@
+//! What part of a sample a pooled vector is of.
+
+use crate::pipeline::{ImageView, Layer, Map, SoundView};
+
+/// A part of a sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// A patch of an image: its row and column in the grid, and its square in the image as it was
+    /// ingested, in pixels. Modules never see across patches: all of it, and nothing else, is seen.
+    Patch { row: usize, column: usize, top: usize, left: usize, side: usize },
+    /// A moment of a recording: the samples that its steps are computed from, counted from the start
+    /// of the recording. They may lie before it or after it, where there is padding.
+    Moment { from: i64, to: i64 },
+}
+
+/// The crop of an image: where it begins, and whether it is mirrored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Crop {
+    pub top: usize,
+    pub left: usize,
+    pub side: usize,
+    pub flipped: bool,
+}
+
+/// The patch at `position` of a grid with so many columns.
+pub fn patch(view: &ImageView, crop: Crop, columns: usize, position: usize) -> Place {
+    let (row, column) = (position / columns.max(1), position % columns.max(1));
+    let side = view.patch;
+    let right = column * view.stride;
+    // The crop is cut into patches when it has been mirrored.
+    let from_left = match crop.flipped {
+        true => crop.side.saturating_sub(right + side),
+        false => right,
+    };
+    let (top, left) = (crop.top + row * view.stride, crop.left + from_left);
+    Place::Patch { row, column, top, left, side }
+}
+
+/// What a step of a stack of layers for sound is computed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Field {
+    /// Samples that one step sees through convolutions.
+    pub size: usize,
+    /// Samples from one step to the next.
+    pub jump: usize,
+    /// The first sample that step 0 sees; below 0 where it is padding.
+    pub start: i64,
+    /// Whether a recurrence also carries what was before, from the start of the window on.
+    pub recurrent: bool,
+}
+
+impl Field {
+    /// The receptive field of a step that these layers make of a window: a kernel `k` of stride `s` and
+    /// padding `p` adds `(k - 1) j` to its size and takes `p j` from its start, and multiplies the
+    /// distance of steps `j` by `s` (Araujo, Norris & Sim 2019, "Computing receptive fields of
+    /// convolutional neural networks", equations 1 to 3).
+    pub fn of<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> Self {
+        let first = Self { size: 1, jump: 1, start: 0, recurrent: false };
+        layers.into_iter().fold(first, |field, layer| match *layer {
+            Layer::Conv1d { kernel, stride, padding, .. } => Self {
+                size: field.size + kernel.saturating_sub(1) * field.jump,
+                jump: field.jump * stride,
+                start: field.start - (padding * field.jump) as i64,
+                ..field
+            },
+            Layer::Gru { .. } => Self { recurrent: true, ..field },
+            _ => field,
+        })
+    }
+
+    /// Steps that these layers make of a window.
+    pub fn steps<'a>(view: &SoundView, layers: impl IntoIterator<Item = &'a Layer>) -> usize {
+        let window = Map { height: 1, width: view.window, channels: 1 };
+        let map = layers.into_iter().try_fold(window, |map, layer| layer.output(map));
+        map.map_or(0, |it| it.width)
+    }
+
+    /// The moment of the stored vector at `position` of so many, each the mean of as many of `steps` as
+    /// fall on it, in a window that starts at `start`.
+    pub fn moment(self, start: i64, steps: usize, vectors: usize, position: usize) -> Place {
+        let vectors = vectors.max(1);
+        let first = position * steps / vectors;
+        let last = ((position + 1) * steps / vectors).saturating_sub(1).max(first);
+        let at = |step: usize| start + self.start + (step * self.jump) as i64;
+        Place::Moment { from: at(first), to: at(last) + self.size as i64 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The encoder of the paper, and of `pipelines/spoken-digits.toml`.
+    fn paper() -> Vec<Layer> {
+        let layers = [(10, 5, 2), (8, 4, 2), (4, 2, 2), (4, 2, 2), (4, 2, 1)];
+        let layer = |(kernel, stride, padding)| {
+            [Layer::Conv1d { channels: 4, kernel, stride, padding }, Layer::Relu]
+        };
+        layers.into_iter().flat_map(layer).collect()
+    }
+
+    #[test]
+    fn the_field_of_the_paper_is_465_samples_a_hop_apart() {
+        let field = Field::of(&paper());
+        // 10 + 7*5 + 3*20 + 3*40 + 3*80; 2 + 2*5 + 2*20 + 2*40 + 80.
+        assert_eq!((field.size, field.jump, field.start), (465, 160, -212));
+        assert!(!field.recurrent);
+    }
+
+    #[test]
+    fn a_vector_that_stands_for_several_steps_sees_what_all_of_them_see() {
+        let field = Field::of(&paper()[..2]);
+        assert_eq!((field.size, field.jump, field.start), (10, 5, -2));
+        assert_eq!(field.moment(0, 4, 4, 1), Place::Moment { from: 3, to: 13 });
+        assert_eq!(field.moment(100, 4, 2, 1), Place::Moment { from: 108, to: 123 });
+    }
+
+    #[test]
+    fn a_mirrored_crop_has_its_first_patch_on_the_right() {
+        let view = ImageView {
+            resize: None,
+            grayscale: true,
+            crop: Some(28),
+            flip: true,
+            patch: 8,
+            stride: 4,
+            mean: vec![0.0],
+            std: vec![1.0],
+            views: 1,
+        };
+        let crop = Crop { top: 2, left: 1, side: 28, flipped: false };
+        let place = |flipped, position| patch(&view, Crop { flipped, ..crop }, 6, position);
+        let at = |row, column, top, left| Place::Patch { row, column, top, left, side: 8 };
+        assert_eq!(place(false, 8), at(1, 2, 6, 9));
+        assert_eq!(place(true, 0), at(0, 0, 2, 21));
+        assert_eq!(place(true, 5), at(0, 5, 2, 1));
+    }
+}

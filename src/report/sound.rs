@@ -1,0 +1,168 @@
+//! Sound to hear and to see: WAV files, and spectrograms.
+
+use std::io::Cursor;
+use std::ops::Range;
+
+use hound::{SampleFormat, WavSpec, WavWriter};
+use image::{Rgb, RgbImage};
+use realfft::RealFftPlanner;
+
+use crate::{Error, Result};
+
+/// Seconds of a transform: as much as a vowel needs to show its overtones.
+const SECONDS: f64 = 0.025;
+
+/// Levels of power, in decibels, from the loudest down to what is shown as silence.
+const DECIBELS: f32 = 60.0;
+
+/// Samples in [-1, 1] as a WAV file: one channel, 16-bit PCM.
+///
+/// # Errors
+/// When there are too many for one.
+pub fn wav(samples: &[f32], rate: u32) -> Result<Vec<u8>> {
+    let failed =
+        |error: hound::Error| Error::failed(format!("could not write a WAV file: {error}"));
+    let spec = WavSpec {
+        channels: 1,
+        sample_rate: rate,
+        bits_per_sample: 16,
+        sample_format: SampleFormat::Int,
+    };
+    let mut out = Cursor::new(Vec::new());
+    let mut writer = WavWriter::new(&mut out, spec).map_err(failed)?;
+    for sample in samples {
+        // `as` saturates, and takes what is not a number for 0.
+        writer.write_sample((sample * 32767.0).round() as i16).map_err(failed)?;
+    }
+    writer.finalize().map_err(failed)?;
+    Ok(out.into_inner())
+}
+
+/// The part of a recording of so many samples that is heard with a moment of it: a second around its
+/// middle, more where the moment is longer, less where the recording is shorter.
+pub fn around(samples: usize, rate: u32, from: i64, to: i64) -> Range<usize> {
+    let wanted = (rate as usize).max((to - from).max(0) as usize).min(samples);
+    let start = (from + to) / 2 - wanted as i64 / 2;
+    let start = start.clamp(0, (samples - wanted) as i64) as usize;
+    start..start + wanted
+}
+
+/// The power of a signal over time and frequency, in decibels below the loudest: `[rows, columns]`, high
+/// frequencies first, at least -60.
+///
+/// Columns are Hann windows of 25 ms, spread evenly; rows are bands of equal width from 0 to half of the
+/// rate, each the mean power of the frequencies in it.
+///
+/// # Errors
+/// When it cannot be transformed.
+pub fn spectrogram(samples: &[f32], rate: u32, columns: usize, rows: usize) -> Result<Vec<f32>> {
+    let size = ((f64::from(rate) * SECONDS) as usize).next_power_of_two().max(16);
+    let transform = RealFftPlanner::<f32>::new().plan_fft_forward(size);
+    let (mut signal, mut spectrum) = (transform.make_input_vec(), transform.make_output_vec());
+    let step = std::f32::consts::TAU / size as f32;
+    let hann: Vec<f32> = (0..size).map(|at| 0.5 - 0.5 * (step * at as f32).cos()).collect();
+    let mut power = vec![0f32; rows * columns];
+    for column in 0..columns {
+        // The first window begins with the signal, and the last one ends with it.
+        let room = samples.len().saturating_sub(size);
+        let from = room * column / columns.saturating_sub(1).max(1);
+        let seen = samples.get(from..).unwrap_or_default().iter().chain(std::iter::repeat(&0.0));
+        let values = signal.iter_mut().zip(seen).zip(&hann);
+        values.for_each(|((to, value), weight)| {
+            *to = if value.is_finite() { value * weight } else { 0.0 };
+        });
+        transform
+            .process(&mut signal, &mut spectrum)
+            .map_err(|error| Error::failed(format!("could not make a spectrogram: {error}")))?;
+        for row in 0..rows {
+            let band = rows - 1 - row;
+            let bins = spectrum.len();
+            let from = band * bins / rows;
+            let to = ((band + 1) * bins / rows).max(from + 1);
+            let bins = spectrum.get(from..to).unwrap_or_default();
+            let sum: f32 = bins.iter().map(|it| it.norm_sqr()).sum();
+            power[row * columns + column] = sum / bins.len().max(1) as f32;
+        }
+    }
+    let loudest = power.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+    let level = |power: f32| (10.0 * (power / loudest).log10()).max(-DECIBELS);
+    Ok(power.into_iter().map(level).collect())
+}
+
+/// A spectrogram as a picture of so many pixels.
+///
+/// # Errors
+/// As [`spectrogram`].
+pub fn picture(samples: &[f32], rate: u32, width: u32, height: u32) -> Result<RgbImage> {
+    let levels = spectrogram(samples, rate, width as usize, height as usize)?;
+    let pixels = levels.iter().flat_map(|level| viridis(1.0 + level / DECIBELS).0).collect();
+    RgbImage::from_raw(width, height, pixels)
+        .ok_or_else(|| Error::failed("a spectrogram does not fill its picture"))
+}
+
+/// Colours from dark to bright, evenly apart to the eye: ten of matplotlib's "viridis" (van der Walt &
+/// Smith 2015), and lines between them.
+const VIRIDIS: [[u8; 3]; 10] = [
+    [0x44, 0x01, 0x54],
+    [0x48, 0x28, 0x78],
+    [0x3e, 0x49, 0x89],
+    [0x31, 0x68, 0x8e],
+    [0x26, 0x82, 0x8e],
+    [0x1f, 0x9e, 0x89],
+    [0x35, 0xb7, 0x79],
+    [0x6e, 0xce, 0x58],
+    [0xb5, 0xde, 0x2b],
+    [0xfd, 0xe7, 0x25],
+];
+
+/// The colour of a value from 0 to 1.
+pub fn viridis(value: f32) -> Rgb<u8> {
+    let last = VIRIDIS.len() - 1;
+    let at = value.clamp(0.0, 1.0) * last as f32;
+    // A value that is not a number is at 0.
+    let from = (at as usize).min(last - 1);
+    let share = if at.is_finite() { at - from as f32 } else { 0.0 };
+    let (low, high) = (VIRIDIS[from], VIRIDIS[from + 1]);
+    let mix = |c: usize| f32::from(low[c]) + share * (f32::from(high[c]) - f32::from(low[c]));
+    Rgb([mix(0), mix(1), mix(2)].map(|it| it.round() as u8))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_around_a_moment_lies_within_its_recording() {
+        assert_eq!(around(1000, 100, 490, 510), 450..550);
+        assert_eq!(around(1000, 100, -20, 10), 0..100);
+        assert_eq!(around(1000, 100, 990, 1030), 900..1000);
+        assert_eq!(around(1000, 100, 100, 400), 100..400, "a longer moment is heard whole");
+        assert_eq!(around(30, 100, 5, 6), 0..30);
+        assert_eq!(around(0, 100, 5, 6), 0..0);
+    }
+
+    #[test]
+    fn a_tone_is_loudest_at_its_frequency() {
+        let tone = |at: usize| (std::f32::consts::TAU * 3000.0 * at as f32 / 16000.0).sin();
+        let samples: Vec<f32> = (0..8000).map(tone).collect();
+        let levels = spectrogram(&samples, 16000, 20, 32).unwrap();
+        for column in 0..20 {
+            let level = |row: &usize| levels[row * 20 + column];
+            let loudest = (0..32).max_by(|a, b| level(a).total_cmp(&level(b))).unwrap();
+            // Bands of 250 Hz from the top: 3000 Hz lies where the 12th from below begins.
+            assert!((18..=20).contains(&loudest), "{loudest}");
+            assert!(level(&0) < -50.0 && level(&31) < -50.0);
+        }
+    }
+
+    #[test]
+    fn silence_and_nothing_at_all_have_spectrograms() {
+        for samples in [&[0.0f32; 4000][..], &[], &[f32::NAN; 10]] {
+            let levels = spectrogram(samples, 8000, 7, 5).unwrap();
+            assert!(levels.iter().all(|it| *it == -DECIBELS), "{levels:?}");
+        }
+        assert_eq!(viridis(f32::NAN), viridis(0.0));
+        assert_eq!(viridis(0.5), Rgb([0x23, 0x90, 0x8c]));
+        assert_eq!(picture(&[], 8000, 3, 2).unwrap().dimensions(), (3, 2));
+    }
+}

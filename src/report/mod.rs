@@ -8,8 +8,12 @@
 //! A section reads of a run what is there and says how to get what is not. Nothing here trains, or changes
 //! what a run has committed.
 
+pub mod channel_maps;
+pub mod column_stats;
 pub mod figure;
 mod page;
+pub mod picture;
+pub mod sample;
 mod seen;
 
 use std::path::PathBuf;

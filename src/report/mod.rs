@@ -10,11 +10,14 @@
 
 pub mod channel_maps;
 pub mod column_stats;
+mod datasets;
 pub mod figure;
+pub mod histogram;
 mod page;
 pub mod picture;
 pub mod sample;
 mod seen;
+mod sprite;
 
 use std::path::PathBuf;
 
@@ -29,7 +32,7 @@ use crate::{Kind, Result};
 type Make = fn(&Seen<'_>) -> Result<Section>;
 
 /// The sections, in the order of the page: their names while they are made, and what makes them.
-const SECTIONS: &[(&str, Make)] = &[];
+const SECTIONS: &[(&str, Make)] = &[("datasets", datasets::section)];
 
 /// Writes the report of a run, and returns its page.
 ///

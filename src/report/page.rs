@@ -78,6 +78,8 @@ pub(super) struct Page<'a> {
 }
 
 /// The style sheet: the frame's, and those of sections.
-pub(super) const STYLE: &str = concat!(include_str!("page/style.css"),);
+pub(super) const STYLE: &str =
+    concat!(include_str!("page/style.css"), include_str!("page/datasets.css"));
 /// The script, as well.
-pub(super) const SCRIPT: &str = concat!(include_str!("page/script.js"),);
+pub(super) const SCRIPT: &str =
+    concat!(include_str!("page/script.js"), include_str!("page/datasets.js"));

@@ -1,16 +1,32 @@
 //! `gimlet inspect`: what a dataset holds.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
 use clap::Args;
-use gimlet_store::{Compression, DType, Dataset, Generation};
+use gimlet_store::durable::Temp;
+use gimlet_store::{Dataset, Generation};
 use serde_json::{Value, json};
 
+use super::output_file::OutputFileArgs;
 use super::printer::Printer;
-use super::{JsonArgs, PipelineArgs, table};
+use super::{JsonArgs, PipelineArgs, dataset_text as text, terminal_picture};
+use crate::error::folder_of;
 use crate::pipeline::Split;
+use crate::report::column_stats::ColumnStats;
+use crate::report::raster::Picture;
+use crate::report::sample::Samples;
 use crate::{Error, Kind, Result};
+
+/// Values shown of a tensor, of the first rows.
+const VALUES: usize = 6;
+
+/// Rows shown, where nothing says how many.
+const ROWS: usize = 3;
+
+/// Channels in a picture of a row, and the least width of one picture.
+const PNG_CHANNELS: usize = 256;
+const PNG_WIDTH: usize = 256;
 
 #[derive(Args)]
 pub struct InspectArgs {
@@ -25,37 +41,70 @@ pub struct InspectArgs {
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
 
-    /// Rows to show of each dataset
-    #[arg(long, default_value_t = 3, value_name = "N")]
-    rows: usize,
+    /// Rows to show of each dataset [default: 3; none with --stats]
+    #[arg(long, value_name = "N")]
+    rows: Option<usize>,
+
+    /// What each column takes on disk, and how its values are spread, channel by channel
+    #[arg(long, conflicts_with = "sample")]
+    stats: bool,
+
+    /// Show one sample, in each of its views, instead of the datasets
+    #[arg(long, value_name = "ID", allow_negative_numbers = true, conflicts_with = "rows")]
+    sample: Option<i64>,
+
+    /// Write a picture of that sample, or of the first rows: the image, or the maps of all channels
+    #[arg(long, value_name = "FILE")]
+    png: Option<PathBuf>,
+
+    /// Write the picture also where there is a file already
+    #[arg(long, requires = "png")]
+    force: bool,
+
+    /// Every generation of each dataset, not only the newest
+    #[arg(long, alias = "generations")]
+    all: bool,
 
     #[command(flatten)]
     output: JsonArgs,
 }
 
+/// A generation that is shown, and how it stands to the pipeline, where that is known.
+struct Found {
+    generation: Generation,
+    standing: Option<&'static str>,
+}
+
 pub fn run(args: InspectArgs, printer: &Printer) -> anyhow::Result<()> {
-    let generations = if is_pipeline(&args.target) {
-        let pipeline = PipelineArgs {
-            pipeline: args.target.clone(),
-            overrides: args.overrides,
-            run_dir: args.run_dir,
-        };
-        of_pipeline(&pipeline)?
-    } else {
-        vec![of_folder(&args.target)?]
+    let png = args.png.as_ref().map(|path| png_file(path, args.force)).transpose()?;
+    let found = find(&args, printer)?;
+    let shown = match args.sample {
+        Some(id) => show_sample(&found, id, png.is_some(), args.output.json),
+        None => show_datasets(&found, &args, png.is_some()),
     };
+    let shown = shown.map_err(|error| match error.downcast::<Error>() {
+        Ok(error) if error.kind() == Kind::Damaged && error.hint_text().is_none() => error
+            .hint("`gimlet verify` notes the damage, and then the next `gimlet run` makes it anew")
+            .into(),
+        Ok(error) => error.into(),
+        Err(other) => other,
+    })?;
+    if let Some((path, file)) = &png {
+        write_png(path, file, &shown.pictures)?;
+        printer.note(&format!("the picture is in {}", path.display()));
+    }
     if args.output.json {
-        let documents: Result<Vec<Value>> =
-            generations.iter().map(|it| describe(it, args.rows)).collect();
-        return printer.json(&json!({ "datasets": documents? }));
+        return printer.json(&json!({ "datasets": shown.documents, "png": args.png }));
     }
-    for (index, generation) in generations.iter().enumerate() {
-        if index > 0 {
-            printer.result("")?;
-        }
-        printer.result(&text(generation, args.rows)?)?;
-    }
-    Ok(())
+    printer.result(&shown.texts.join("\n\n"))
+}
+
+/// What there is to print of all that was found.
+#[derive(Default)]
+struct Shown {
+    documents: Vec<Value>,
+    texts: Vec<String>,
+    pictures: Vec<Picture>,
 }
 
 /// A pipeline is a file; everything else must be a dataset.
@@ -63,18 +112,39 @@ pub fn is_pipeline(target: &Path) -> bool {
     target.extension().is_some_and(|extension| extension == "toml")
 }
 
-/// The newest generation of every dataset of a run.
-fn of_pipeline(pipeline: &PipelineArgs) -> Result<Vec<Generation>> {
+fn find(args: &InspectArgs, printer: &Printer) -> Result<Vec<Found>> {
+    if is_pipeline(&args.target) {
+        let pipeline = PipelineArgs {
+            pipeline: args.target.clone(),
+            overrides: args.overrides.clone(),
+            run_dir: args.run_dir.clone(),
+        };
+        return of_pipeline(&pipeline, args.all, printer);
+    }
+    of_folder(&args.target, args.all, printer)
+}
+
+/// The newest generation of every dataset of a run, or all of them.
+fn of_pipeline(pipeline: &PipelineArgs, all: bool, printer: &Printer) -> Result<Vec<Found>> {
     let (_, dir, plan) = pipeline.look()?;
     let mut found = Vec::new();
     for step in plan.steps().into_iter().filter(|step| plan.is_of_last_round(*step)) {
         for split in Split::ALL {
+            let key = &plan.key(step, split).hash;
             for dataset in plan.datasets(step, split, &dir) {
-                let current = dataset.find(&plan.key(step, split).hash)?;
-                found.extend(match current {
+                let standing = |it: &Generation| match it.manifest().key == *key {
+                    true => Some("current"),
+                    false => Some("superseded"),
+                };
+                if all {
+                    found.extend(every(&dataset, standing, printer)?);
+                    continue;
+                }
+                let current = match dataset.find(key)? {
                     Some(generation) => Some(generation),
                     None => dataset.newest()?,
-                });
+                };
+                found.extend(current.map(|generation| Found { generation, standing: None }));
             }
         }
     }
@@ -85,23 +155,48 @@ fn of_pipeline(pipeline: &PipelineArgs) -> Result<Vec<Generation>> {
     Ok(found)
 }
 
-/// The newest generation of the dataset in a folder, or the one whose parts the folder holds.
-fn of_folder(folder: &Path) -> Result<Generation> {
+/// All generations of a dataset, newest first. Says which cannot be read.
+fn every(
+    dataset: &Dataset,
+    standing: impl Fn(&Generation) -> Option<&'static str>,
+    printer: &Printer,
+) -> Result<Vec<Found>> {
+    for error in dataset.unreadable()? {
+        printer.warn(&error.to_string());
+    }
+    let mut found = Vec::new();
+    for generation in dataset.readable()? {
+        let generation = generation?;
+        found.push(Found { standing: standing(&generation), generation });
+    }
+    Ok(found)
+}
+
+/// The newest generation of the dataset in a folder, or all of them, or the one whose parts the folder
+/// holds.
+fn of_folder(folder: &Path, all: bool, printer: &Printer) -> Result<Vec<Found>> {
+    let one = |generation| vec![Found { generation, standing: None }];
     if !folder.exists() {
         let message = format!("`{}` does not exist", folder.display());
         return Err(Error::new(Kind::NotReady, message)
             .hint("name a pipeline file, or a dataset such as runs/NAME/datasets/a/train"));
     }
-    if let Some(generation) = Dataset::at(folder).newest()? {
-        return Ok(generation);
+    let dataset = Dataset::at(folder);
+    if all {
+        let found = every(&dataset, |_| None, printer)?;
+        if !found.is_empty() {
+            return Ok(found);
+        }
+    } else if let Some(generation) = dataset.newest()? {
+        return Ok(one(generation));
     }
     // The folder of one generation's parts, or a part.
-    let parts = if folder.is_file() { crate::error::folder_of(folder) } else { folder.into() };
-    let dataset = Dataset::at(crate::error::folder_of(&parts));
+    let parts = if folder.is_file() { folder_of(folder) } else { folder.into() };
+    let dataset = Dataset::at(folder_of(&parts));
     for number in dataset.generations()? {
         let generation = dataset.generation(number)?;
         if generation.dir().file_name() == parts.file_name() {
-            return Ok(generation);
+            return Ok(one(generation));
         }
     }
     let message = format!("`{}` holds no committed dataset", folder.display());
@@ -109,73 +204,134 @@ fn of_folder(folder: &Path) -> Result<Generation> {
         .hint("name a pipeline file, or a dataset such as runs/NAME/datasets/a/train"))
 }
 
-/// As it is printed.
-pub fn dtype(dtype: DType) -> &'static str {
-    match dtype {
-        DType::U8 => "u8",
-        DType::I8 => "i8",
-        DType::F16 => "f16",
-        DType::F32 => "f32",
+/// Everything about generations.
+fn show_datasets(
+    found: &[Found],
+    args: &InspectArgs,
+    with_pictures: bool,
+) -> anyhow::Result<Shown> {
+    let mut shown = Shown::default();
+    let count = args.rows.unwrap_or(if args.stats { 0 } else { ROWS });
+    for Found { generation, standing } in found {
+        let schema = &generation.manifest().schema;
+        let mut stats = Vec::new();
+        if args.stats {
+            for column in &schema.columns {
+                stats.push(ColumnStats::of(generation, &column.name, None, &|| Ok(()))?);
+            }
+        }
+        let mut rows = Vec::new();
+        if count > 0 || with_pictures {
+            let samples = Samples::open(generation)?;
+            for row in 0..samples.rows().min(count as u64) {
+                rows.push(samples.first_values(row, VALUES)?);
+            }
+            for row in 0..samples.rows().min(args.rows.unwrap_or(ROWS) as u64) {
+                let depiction = samples.depict(row)?.filter(|_| with_pictures);
+                shown.pictures.extend(depiction.map(|it| it.picture(PNG_CHANNELS)));
+            }
+        }
+        if args.output.json {
+            let mut document = describe(generation, *standing, &stats)?;
+            let rows = rows.into_iter().map(|it| Value::Object(it.into_iter().collect()));
+            document["first_rows"] = rows.collect();
+            shown.documents.push(document);
+            continue;
+        }
+        let mut text = text::title(generation, *standing) + &text::columns(generation)?;
+        for (column, stats) in schema.columns.iter().zip(&stats) {
+            text += &format!("\n\n{}", text::stats(column, stats, generation.rows()));
+        }
+        if !rows.is_empty() {
+            text += &format!("\n\n{}", text::rows(generation, &rows));
+        }
+        shown.texts.push(text);
     }
+    Ok(shown)
 }
 
-/// The first values of the first `count` rows, with their keys.
-fn first_rows(generation: &Generation, count: usize) -> Result<Vec<Value>> {
-    /// Values shown of a tensor.
-    const VALUES: usize = 6;
-    let columns = &generation.manifest().schema.columns;
-    let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
-    let reader = generation.reader(&names)?;
-    let keys = reader.keys()?;
-    let label_names = generation.manifest().schema.label_names.as_deref().unwrap_or_default();
-    let mut rows = Vec::new();
-    for position in 0..count.min(generation.rows() as usize) {
-        let label = keys.labels[position];
-        let name = label.and_then(|label| label_names.get(usize::try_from(label).ok()?));
-        let mut row = json!({ "id": keys.ids[position], "label": label, "label_name": name });
-        if let Some(sources) = &keys.sources {
-            row["source"] = json!(sources[position]);
+/// One sample, in every dataset that has it.
+fn show_sample(
+    found: &[Found],
+    id: i64,
+    with_pictures: bool,
+    as_json: bool,
+) -> anyhow::Result<Shown> {
+    let mut shown = Shown::default();
+    let opened = found.iter().map(|it| Samples::open(&it.generation));
+    let opened = opened.collect::<Result<Vec<Samples>>>()?;
+    let colours = terminal_picture::has_colours();
+    for (Found { generation, standing }, samples) in found.iter().zip(&opened) {
+        let mut views = Vec::new();
+        let mut text = text::title(generation, *standing).trim_end().to_string();
+        for row in samples.of_id(id) {
+            let (described, summaries) = (samples.described(row), samples.summaries(row)?);
+            let depiction = samples.depict(row)?;
+            if !as_json {
+                let sample = text::sample(&described, &summaries, depiction.as_ref(), colours);
+                text += &format!("\n\n{sample}");
+            }
+            let mut view = Value::Object(described.into_iter().collect());
+            view["columns"] = json!(summaries);
+            views.push(view);
+            let depiction = depiction.filter(|_| with_pictures);
+            shown.pictures.extend(depiction.map(|it| it.picture(PNG_CHANNELS)));
         }
-        for (name, values) in generation.manifest().schema.attributes.iter().zip(&keys.attributes) {
-            row[name] = json!(values[position]);
+        if views.is_empty() {
+            continue;
         }
-        for column in columns {
-            let mut values = vec![0.0; column.values()];
-            reader.read_f32(&column.name, &[position as u64], &mut values)?;
-            values.truncate(VALUES);
-            row[&column.name] = json!(values);
-        }
-        rows.push(row);
+        shown.documents.push(json!({
+            "path": generation.dir(),
+            "generation": generation.number(),
+            "key": generation.manifest().key,
+            "standing": standing,
+            "sample": views,
+        }));
+        shown.texts.push(text);
     }
-    Ok(rows)
+    if shown.documents.is_empty() {
+        return Err(Samples::no_such(id, &opened.iter().collect::<Vec<_>>()).into());
+    }
+    Ok(shown)
 }
 
 /// Everything about a generation, for scripts.
-fn describe(generation: &Generation, rows: usize) -> Result<Value> {
+fn describe(
+    generation: &Generation,
+    standing: Option<&str>,
+    stats: &[ColumnStats],
+) -> Result<Value> {
     let manifest = generation.manifest();
-    let columns: Vec<Value> = manifest
-        .schema
-        .columns
-        .iter()
-        .map(|column| {
-            let mut described = json!({
-                "name": column.name, "dtype": dtype(column.dtype), "shape": column.shape,
-                "dims": column.dims, "compression": column.compression,
-            });
-            if let Some(it) = manifest.statistics.get(&column.name) {
-                described["mean"] = json!(it.mean);
-                described["std"] = json!(it.std);
-                described["min"] = json!(it.min);
-                described["max"] = json!(it.max);
-                described["zero_fraction"] = json!(it.zero_fraction);
-            }
-            described
-        })
-        .collect();
+    let mut columns = Vec::new();
+    for (place, column) in manifest.schema.columns.iter().enumerate() {
+        let mut described = json!({
+            "name": column.name, "dtype": text::dtype(column.dtype), "shape": column.shape,
+            "dims": column.dims, "compression": column.compression,
+        });
+        if let Some(it) = manifest.statistics.get(&column.name) {
+            described["mean"] = json!(it.mean);
+            described["std"] = json!(it.std);
+            described["min"] = json!(it.min);
+            described["max"] = json!(it.max);
+            described["zero_fraction"] = json!(it.zero_fraction);
+        }
+        if let Some(stats) = stats.get(place) {
+            described["stored_bytes"] = json!(stats.stored_bytes);
+            described["raw_bytes"] = json!(stats.raw_bytes);
+            described["ratio"] = json!(stats.ratio());
+            described["rows_read"] = json!(stats.rows_read);
+            described["histogram"] = json!(stats.histogram);
+            described["channels"] = json!(stats.channels);
+            described["dead_channels"] = json!(stats.dead());
+            described["widest_channels"] = json!(stats.widest(stats.channels.len()));
+        }
+        columns.push(described);
+    }
     Ok(json!({
         "path": generation.dir(),
         "files": generation.glob(),
         "generation": generation.number(),
+        "standing": standing,
         "key": manifest.key,
         "rows": generation.rows(),
         "bytes": generation.bytes(),
@@ -185,102 +341,32 @@ fn describe(generation: &Generation, rows: usize) -> Result<Value> {
         "columns": columns,
         "settings": manifest.settings,
         "summary": manifest.summary,
-        "first_rows": first_rows(generation, rows)?,
     }))
 }
 
-/// Everything about a generation, for people.
-fn text(generation: &Generation, rows: usize) -> anyhow::Result<String> {
-    let manifest = generation.manifest();
-    let mut text = format!(
-        "{}\n  generation {}, {} rows, {}, {}\n",
-        generation.glob().display(),
-        generation.number(),
-        generation.rows(),
-        table::bytes(generation.bytes()),
-        match manifest.parts.len() {
-            1 => "1 file".to_string(),
-            files => format!("{files} files"),
-        }
-    );
-    if let Some(skipped) = manifest.summary["skipped"].as_array().filter(|it| !it.is_empty()) {
-        text += &format!("  {} samples of the source were skipped\n", skipped.len());
+/// Where a picture goes, before any work.
+fn png_file(path: &Path, force: bool) -> Result<(PathBuf, OutputFileArgs)> {
+    let folder = folder_of(path);
+    if !folder.is_dir() {
+        let message = format!("there is no folder `{}` for the picture", folder.display());
+        return Err(Error::new(Kind::Usage, message).hint("make it, or name a file in another one"));
     }
-    let mut lines = vec![
-        ["id", "i64"].map(String::from).to_vec(),
-        ["label", "i64, may be null"].map(String::from).to_vec(),
-    ];
-    if manifest.schema.source {
-        lines.push(["source", "utf8"].map(String::from).to_vec());
-    }
-    for name in &manifest.schema.attributes {
-        lines.push(vec![name.clone(), "i64".to_string()]);
-    }
-    for column in &manifest.schema.columns {
-        let sizes: Vec<String> = column
-            .shape
-            .iter()
-            .enumerate()
-            .map(|(axis, size)| match column.dims.get(axis) {
-                Some(dim) => format!("{dim} {size}"),
-                None => size.to_string(),
-            })
-            .collect();
-        let kind = match column.compression {
-            Compression::None => dtype(column.dtype).to_string(),
-            compression => format!("{}, {}", dtype(column.dtype), compression.name()),
-        };
-        let mut line = vec![column.name.clone(), kind];
-        line.push(format!("[{}]", sizes.join(", ")));
-        let it = manifest.statistics.get(&column.name);
-        let it = it.ok_or_else(|| anyhow!("no statistics of column `{}`", column.name))?;
-        line.extend([it.mean, it.std, f64::from(it.min), f64::from(it.max)].map(number));
-        line.push(format!("{:.1} %", 100.0 * it.zero_fraction));
-        lines.push(line);
-    }
-    for line in &mut lines {
-        line.resize(8, String::new());
-    }
-    let header = ["column", "type", "shape", "mean", "std", "min", "max", "zeros"];
-    text += &indent(&table::plain(&header, lines, &[3, 4, 5, 6, 7]));
-
-    let rows = first_rows(generation, rows)?;
-    if !rows.is_empty() {
-        let columns = manifest.schema.columns.iter().map(|column| column.name.as_str());
-        let attributes = &manifest.schema.attributes;
-        let keys = ["id", "label"].into_iter().chain(attributes.iter().map(String::as_str));
-        let header: Vec<&str> = keys.chain(columns).collect();
-        let lines = rows.iter().map(|row| {
-            let label = match (row["label"].as_i64(), row["label_name"].as_str()) {
-                (Some(label), Some(name)) => format!("{label} {name}"),
-                (Some(label), None) => label.to_string(),
-                (None, _) => "-".to_string(),
-            };
-            let mut line = vec![row["id"].to_string(), label];
-            line.extend(attributes.iter().map(|name| row[name].to_string()));
-            for column in &header[2 + attributes.len()..] {
-                let values = row[*column].as_array().into_iter().flatten();
-                let values: Vec<String> = values.filter_map(Value::as_f64).map(number).collect();
-                line.push(format!("{} …", values.join(" ")));
-            }
-            line
-        });
-        text += "\n\n";
-        let right: Vec<usize> = [0].into_iter().chain(2..2 + attributes.len()).collect();
-        text += &indent(&table::plain(&header, lines.collect(), &right));
-    }
-    Ok(text)
+    let file = OutputFileArgs::new(path.to_path_buf(), force);
+    file.check()?;
+    Ok((path.to_path_buf(), file))
 }
 
-/// Four significant digits; whole numbers as they are.
-fn number(value: f64) -> String {
-    if value.fract() == 0.0 || !value.is_finite() {
-        return value.to_string();
+/// All pictures below each other, large enough to be looked at.
+fn write_png(path: &Path, file: &OutputFileArgs, pictures: &[Picture]) -> Result<()> {
+    if pictures.is_empty() {
+        let message =
+            "there is nothing to draw: no images, recordings, activations or pooled vectors";
+        return Err(Error::new(Kind::Usage, message).hint("`gimlet inspect` shows the columns"));
     }
-    let digits = (3 - value.abs().log10().floor() as i32).clamp(0, 8) as usize;
-    format!("{value:.digits$}")
-}
-
-fn indent(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    let large = |it: &Picture| it.enlarged((PNG_WIDTH / it.width().max(1)).clamp(1, 8));
+    let pictures: Vec<Picture> = pictures.iter().map(large).collect();
+    let bytes = Picture::stacked(&pictures, 8).over([255; 3]).png()?;
+    let temp = Temp::create(path)?;
+    temp.file().write_all(&bytes).map_err(|error| Error::io("write", path, error))?;
+    file.publish(temp)
 }

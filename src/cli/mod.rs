@@ -1,6 +1,7 @@
 //! The command line: one file a command, one printer that decides what goes to which stream.
 
 mod compare;
+mod dataset_text;
 mod embed;
 mod encode;
 mod export;
@@ -25,6 +26,7 @@ mod session;
 mod status;
 mod sweep;
 mod table;
+mod terminal_picture;
 mod train;
 mod verify;
 mod worker;

@@ -19,6 +19,11 @@ pub struct OutputFileArgs {
 }
 
 impl OutputFileArgs {
+    /// As if it had been given under another name.
+    pub fn new(output: PathBuf, force: bool) -> Self {
+        Self { output, force }
+    }
+
     /// Where it goes, before any work.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::inspect::dtype;
+use super::dataset_text::dtype;
 use super::printer::Printer;
 use super::{DeviceArgs, JsonArgs, PipelineArgs, interrupt, table};
 use crate::stage::forecast::{Certainty, Forecast, StepForecast};

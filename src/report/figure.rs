@@ -15,20 +15,20 @@ use super::page::Html;
 use crate::{Error, Result};
 
 /// Pixels of a chart: as wide as a telephone shows, so that its letters are never scaled down.
-const SIZE: (u32, u32) = (328, 230);
+pub(super) const SIZE: (u32, u32) = (328, 230);
 
 /// Points of a line, at most: more do not show.
 const MOST_POINTS: usize = 300;
 
 /// Stand-ins, which the style sheet knows.
-const INK: RGBColor = RGBColor(1, 1, 1);
-const FAINT: RGBColor = RGBColor(2, 2, 2);
+pub(super) const INK: RGBColor = RGBColor(1, 1, 1);
+pub(super) const FAINT: RGBColor = RGBColor(2, 2, 2);
 
 /// Colours that the style sheet has for series; after so many they begin again.
 pub const COLOURS: usize = 10;
 
 /// The stand-in of a series.
-fn stand_in(colour: usize) -> RGBColor {
+pub(super) fn stand_in(colour: usize) -> RGBColor {
     RGBColor(3, 3, (colour % COLOURS) as u8)
 }
 
@@ -191,10 +191,10 @@ impl Chart {
 }
 
 /// Pixels of the plot itself within a chart: left, top, right, bottom.
-const BOX: [u32; 4] = [2 + 52, 10, SIZE.0 - 14, SIZE.1 - 2 - 36];
+pub(super) const BOX: [u32; 4] = [2 + 52, 10, SIZE.0 - 14, SIZE.1 - 2 - 36];
 
 /// The range that holds all values, with so much room on both sides.
-fn spread(values: impl Iterator<Item = f64>, room: f64) -> Range<f64> {
+pub(super) fn spread(values: impl Iterator<Item = f64>, room: f64) -> Range<f64> {
     let ends = values
         .filter(|it| it.is_finite())
         .fold((f64::INFINITY, f64::NEG_INFINITY), |ends, it| (ends.0.min(it), ends.1.max(it)));
@@ -221,7 +221,7 @@ fn thin(line: &Line) -> Line {
 }
 
 /// Five digits, for the page.
-fn rounded(points: &[(f64, f64)]) -> Vec<[f64; 2]> {
+pub(super) fn rounded(points: &[(f64, f64)]) -> Vec<[f64; 2]> {
     let round = |value: f64| format!("{value:.4e}").parse::<f64>().unwrap_or(value);
     points.iter().map(|it| [round(it.0), round(it.1)]).collect()
 }
@@ -248,7 +248,7 @@ pub fn short(value: f64) -> String {
 }
 
 /// An axis whose ticks are at round numbers, or at each of so many places.
-struct Ticks(Range<f64>, usize);
+pub(super) struct Ticks(pub Range<f64>, pub usize);
 
 impl Ranged for Ticks {
     type FormatOption = plotters::coord::ranged1d::NoDefaultFormatting;

@@ -9,17 +9,24 @@
 //! A section reads of a run what is there and says how to get what is not. Nothing here trains, or changes
 //! what a run has committed.
 
+pub mod channel_maps;
+pub mod column_stats;
+mod datasets;
 pub mod figure;
 pub mod gallery;
+pub mod histogram;
 pub mod map;
 pub mod nearest;
 pub mod neurons;
 mod page;
 pub mod picture;
 pub mod place;
+pub mod raster;
+pub mod sample;
 pub mod samples;
 mod seen;
 pub mod sound;
+mod sprite;
 pub mod tsne;
 pub mod vectors;
 
@@ -36,8 +43,12 @@ use crate::{Kind, Result};
 type Make = fn(&Seen<'_>) -> Result<Section>;
 
 /// The sections, in the order of the page: their names while they are made, and what makes them.
-const SECTIONS: &[(&str, Make)] =
-    &[("neurons", neurons::section), ("nearest patches", nearest::section), ("maps", map::section)];
+const SECTIONS: &[(&str, Make)] = &[
+    ("neurons", neurons::section),
+    ("nearest patches", nearest::section),
+    ("maps", map::section),
+    ("datasets", datasets::section),
+];
 
 /// Writes the report of a run, and returns its page.
 ///

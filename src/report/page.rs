@@ -101,10 +101,12 @@ pub(super) const STYLE: &str = concat!(
     include_str!("page/style.css"),
     include_str!("page/gallery.css"),
     include_str!("page/map.css"),
+    include_str!("page/datasets.css"),
 );
 /// The script, as well.
 pub(super) const SCRIPT: &str = concat!(
     include_str!("page/script.js"),
     include_str!("page/gallery.js"),
     include_str!("page/map.js"),
+    include_str!("page/datasets.js"),
 );

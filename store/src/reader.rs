@@ -245,6 +245,18 @@ impl Reader {
         self.read_as_it_is(place, positions, out.as_mut_bytes())
     }
 
+    /// Bytes that the pages of `column` take on disk, their headers and its scales included.
+    ///
+    /// # Errors
+    /// `NotFound` when the reader was not opened for the column.
+    pub fn stored_bytes(&self, column: &str) -> Result<u64> {
+        let (place, page) = self.column(column)?;
+        let places = place..=place + usize::from(page.dtype() == DType::I8);
+        let pages =
+            self.parts.iter().flat_map(|part| part.columns[places.clone()].iter().flatten());
+        Ok(pages.map(|page| u64::from(page.length)).fold(0, u64::saturating_add))
+    }
+
     /// Tells the system that `column` will be read at `positions` soon, so that it fetches them from
     /// the disk while the caller does something else. Takes no memory of this process.
     ///

@@ -45,9 +45,10 @@ for (const figure of document.querySelectorAll("figure.chart")) {
   cross.hidden = true;
   plot.append(cross);
   const [left, top, right, bottom] = data.box;
+  const up = data.log ? Math.log10 : (value) => value;
   const place = ([x, y]) => [
     left + (x - data.x[0]) / (data.x[1] - data.x[0]) * (right - left),
-    bottom - (y - data.y[0]) / (data.y[1] - data.y[0]) * (bottom - top),
+    bottom - (up(y) - data.y[0]) / (data.y[1] - data.y[0]) * (bottom - top),
   ];
   const shown = (value) => Math.abs(value) >= 1e4 || Number.isInteger(value)
     ? value.toLocaleString("en", { maximumFractionDigits: 1 })
@@ -72,7 +73,8 @@ for (const figure of document.querySelectorAll("figure.chart")) {
     const [x, y] = best.point;
     const content = document.createElement("div");
     const value = document.createElement("b");
-    value.textContent = data.percent ? `${(100 * y).toFixed(1)} %` : shown(y);
+    const share = data.log ? (100 * y).toPrecision(3) : (100 * y).toFixed(1);
+    value.textContent = data.percent ? `${share} %` : shown(y);
     const where = data.places.length ? data.places[Math.round(x)] : `${data.xname} ${shown(x)}`;
     content.append(value, ` ${best.series.name}, ${where}`);
     tip.show(content, event);

@@ -1,0 +1,343 @@
+//! The section on datasets: what every generation holds and takes, how its values are spread, and what a
+//! few samples have become in it.
+
+use askama::Template;
+use gimlet_store::{Column, Generation};
+
+use super::column_stats::ColumnStats;
+use super::figure::short;
+use super::histogram::{HistogramFigure, Shares};
+use super::page::{Html, Section};
+use super::seen::{Missing, Seen};
+use super::sprite::{Shown, sprite};
+use crate::pipeline::{Split, bytes_in_words};
+use crate::stage::key::differences;
+use crate::stage::{At, Step};
+use crate::train::input::{ACTIVATION, POOLED};
+use crate::{Kind, Result};
+
+/// A dataset of the run.
+struct Entry {
+    step: Step,
+    stage: String,
+    split: Split,
+    /// As it is called: `a/train`.
+    name: String,
+    current: Option<Generation>,
+    /// What else is there, newest first, and what it is.
+    superseded: Vec<(Generation, String)>,
+}
+
+/// A column of the table of columns.
+#[derive(Default)]
+struct Line {
+    dataset: String,
+    generation: String,
+    rows: String,
+    column: String,
+    shape: String,
+    /// What its sizes are of.
+    dims: String,
+    dtype: &'static str,
+    compression: &'static str,
+    stored: String,
+    raw: String,
+    ratio: String,
+    mean: String,
+    std: String,
+    min: String,
+    max: String,
+    zeros: String,
+    /// Whether the line before is of the same dataset.
+    follows: bool,
+}
+
+/// A generation that is not of the present settings.
+struct Superseded {
+    dataset: String,
+    generation: u64,
+    rows: u64,
+    bytes: String,
+    made: String,
+    columns: String,
+}
+
+/// What is drawn of a stage.
+struct Stage {
+    name: String,
+    notes: Vec<String>,
+    figures: Html,
+}
+
+#[derive(Template)]
+#[template(path = "datasets.html")]
+struct Body {
+    lines: Vec<Line>,
+    stages: Vec<Stage>,
+    superseded: Vec<Superseded>,
+    superseded_bytes: String,
+    /// The command that says what nothing needs.
+    gc: String,
+}
+
+/// What the datasets hold.
+///
+/// # Errors
+/// When one cannot be read; when a stop was asked for.
+pub fn section(seen: &Seen<'_>) -> Result<Section> {
+    let mut section = Section {
+        id: "datasets",
+        title: "Datasets",
+        lead: "Every generation of every dataset. Mean to zeros are of all values; histograms of rows \
+               taken evenly. A channel's map has the patches put back into their grid: what is zero is \
+               the page's ground, orange is above and blue below."
+            .into(),
+        ..Section::default()
+    };
+    let entries = entries(seen)?;
+    for entry in entries.iter().filter(|it| it.current.is_none()) {
+        section.missing.push(seen.missing(format!("the dataset {}", entry.name), entry.step));
+    }
+    // One step of several datasets is missing once.
+    section.missing.dedup_by(|a, b| a.how == b.how && tail(&a.what) == tail(&b.what));
+
+    // The test split is not cropped at random.
+    let of = |split: Split| {
+        let generations = entries.iter().filter(move |it| it.split == split);
+        generations.filter_map(|it| it.current.as_ref()).next().map(|it| (split, it))
+    };
+    let shown = match of(Split::Test).or_else(|| of(Split::Train)) {
+        Some((split, generation)) => Shown::choose(split, generation),
+        None => Ok(Shown::default()),
+    };
+    let shown = match shown {
+        // Its stage says so.
+        Err(error) if error.kind() == Kind::Damaged => Shown::default(),
+        other => other?,
+    };
+    let mut lines = Vec::new();
+    let mut stages: Vec<Stage> = Vec::new();
+    for entries in entries.chunk_by(|a, b| a.stage == b.stage && a.step == b.step) {
+        seen.check_stop()?;
+        let made = lines_of(entries).and_then(|it| Ok((it, stage(seen, entries, &shown)?)));
+        match made {
+            Ok((of_stage, stage)) => {
+                lines.extend(of_stage);
+                stages.extend(stage);
+            }
+            // The others can be shown.
+            Err(error) if error.kind() == Kind::Damaged => section.missing.push(Missing {
+                what: error.to_string(),
+                how: format!(
+                    "run `{}`, which notes the damage, then `{}`, which makes it anew",
+                    seen.command("verify"),
+                    seen.command("run")
+                ),
+            }),
+            Err(error) => return Err(error),
+        }
+    }
+    let superseded: Vec<Superseded> = entries.iter().flat_map(superseded).collect();
+    let bytes = entries.iter().flat_map(|it| &it.superseded).map(|it| it.0.bytes());
+    let superseded_bytes = bytes_in_words(bytes.fold(0, u64::saturating_add));
+    let gc = format!("{} --dry-run", seen.command("gc"));
+    if !lines.is_empty() || !superseded.is_empty() {
+        section.body = Html::render(&Body { lines, stages, superseded, superseded_bytes, gc })?;
+    }
+    Ok(section)
+}
+
+/// What of a missing thing is said of its step.
+fn tail(what: &str) -> &str {
+    what.split_once(": ").map_or(what, |it| it.1)
+}
+
+/// The datasets of the plan, in its order.
+fn entries(seen: &Seen<'_>) -> Result<Vec<Entry>> {
+    let plan = seen.plan;
+    let mut all = Vec::new();
+    for step in plan.steps().into_iter().filter(|step| plan.is_of_last_round(*step)) {
+        let places = plan.datasets(step, Split::Train, seen.dir).len();
+        for place in 0..places {
+            for split in Split::ALL {
+                let datasets = plan.datasets(step, split, seen.dir);
+                let Some(dataset) = datasets.get(place) else { continue };
+                let stage = match step {
+                    Step::Untrained => format!("untrained/{}", plan.module(place)),
+                    _ => plan.stage_name(step),
+                };
+                let key = plan.key(step, split);
+                let current = dataset.find(&key.hash)?.filter(Generation::is_whole);
+                let mut superseded = Vec::new();
+                for generation in dataset.readable()? {
+                    let generation = generation?;
+                    if current.as_ref().is_none_or(|it| it.number() != generation.number()) {
+                        let what = standing(seen, step, split, &generation);
+                        superseded.push((generation, what));
+                    }
+                }
+                let name = format!("{stage}/{}", split.name());
+                all.push(Entry { step, stage, split, name, current, superseded });
+            }
+        }
+    }
+    // What the modules have been trained to is looked at first.
+    all.sort_by_key(|it: &Entry| it.step == Step::Untrained);
+    Ok(all)
+}
+
+/// What a generation is that is not the current one.
+fn standing(seen: &Seen<'_>, step: Step, split: Split, generation: &Generation) -> String {
+    let (plan, manifest) = (seen.plan, generation.manifest());
+    let now = plan.key(step, split);
+    if manifest.key == now.hash {
+        return match generation.is_whole() {
+            true => "the same again".into(),
+            false => "current, but damaged: the next run makes it anew".into(),
+        };
+    }
+    if let Step::Encode(at) = step {
+        let of = |round: &usize| {
+            plan.key(Step::Encode(At { round: *round, ..at }), split).hash == manifest.key
+        };
+        if let Some(round) = (0..plan.rounds()).find(of) {
+            return format!("round {} of {}", round + 1, plan.rounds());
+        }
+    }
+    match differences(&manifest.settings, &now.settings) {
+        changed if changed.is_empty() => "made of another input".into(),
+        changed => changed.join("; "),
+    }
+}
+
+fn superseded(entry: &Entry) -> impl Iterator<Item = Superseded> + '_ {
+    entry.superseded.iter().map(|(it, what)| {
+        let columns = it.manifest().schema.columns.iter();
+        let columns: Vec<String> =
+            columns.map(|it| format!("{} {} {}", it.name, dtype(it), shape(it))).collect();
+        Superseded {
+            dataset: entry.name.clone(),
+            generation: it.number(),
+            rows: it.rows(),
+            bytes: bytes_in_words(it.bytes()),
+            made: what.clone(),
+            columns: columns.join(", "),
+        }
+    })
+}
+
+fn dtype(column: &Column) -> &'static str {
+    match column.dtype {
+        gimlet_store::DType::U8 => "u8",
+        gimlet_store::DType::I8 => "int8",
+        gimlet_store::DType::F16 => "f16",
+        gimlet_store::DType::F32 => "f32",
+    }
+}
+
+/// What the table says of a stage's datasets.
+fn lines_of(entries: &[Entry]) -> Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    for entry in entries {
+        let Some(generation) = &entry.current else { continue };
+        let manifest = generation.manifest();
+        for (place, column) in manifest.schema.columns.iter().enumerate() {
+            let stored = generation.reader(&[&column.name])?.stored_bytes(&column.name)?;
+            let raw = generation.rows().saturating_mul(column.row_bytes() as u64);
+            let mut line = Line {
+                dataset: entry.name.clone(),
+                generation: generation.number().to_string(),
+                rows: generation.rows().to_string(),
+                column: column.name.clone(),
+                shape: shape(column),
+                dims: column.dims.join(" × "),
+                dtype: dtype(column),
+                compression: column.compression.name(),
+                stored: bytes_in_words(stored),
+                raw: bytes_in_words(raw),
+                ratio: format!("{:.2}", stored as f64 / raw.max(1) as f64),
+                follows: place > 0,
+                ..Line::default()
+            };
+            if let Some(it) = manifest.statistics.get(&column.name) {
+                line.mean = short(it.mean);
+                line.std = short(it.std);
+                line.min = short(f64::from(it.min));
+                line.max = short(f64::from(it.max));
+                line.zeros = format!("{:.1} %", 100.0 * it.zero_fraction);
+            }
+            lines.push(line);
+        }
+    }
+    Ok(lines)
+}
+
+/// `36×8×8×16`.
+fn shape(column: &Column) -> String {
+    let sizes: Vec<String> = column.shape.iter().map(usize::to_string).collect();
+    sizes.join("×")
+}
+
+/// What is drawn of one stage: the spread of its values, and its samples. Nothing of the untrained stack,
+/// of which the table has enough.
+fn stage(seen: &Seen<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<Stage>> {
+    let Some(first) = entries.first().filter(|it| it.step != Step::Untrained) else {
+        return Ok(None);
+    };
+    let whole = || entries.iter().filter_map(|it| Some((it, it.current.as_ref()?)));
+    let mut notes = Vec::new();
+    let Some(column) = whole().next().and_then(|(_, it)| drawn_column(it)) else { return Ok(None) };
+    if let Step::Encode(at) = first.step {
+        let boundary = seen.plan.boundary(at.module);
+        if column == POOLED {
+            notes.push(format!(
+                "The activations of {} are not stored ({}): its pooled vectors are shown.",
+                first.stage, boundary.why
+            ));
+        } else if boundary.relu {
+            notes.push("Stored as relu(z): the next module reads nothing else.".into());
+        }
+    }
+    let ends = whole().filter_map(|(_, it)| it.manifest().statistics.get(column));
+    let range = ends.map(|it| (it.min, it.max)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+    let mut histogram = HistogramFigure {
+        title: format!("{}: values of {column}", first.stage),
+        x: "value".into(),
+        series: vec![],
+    };
+    let (mut widest, mut dead) = (Vec::new(), Vec::new());
+    for (colour, (entry, generation)) in whole().enumerate() {
+        let stats = ColumnStats::of(generation, column, range, &|| seen.check_stop())?;
+        let read = match stats.rows_read == generation.rows() {
+            true => format!("{}, all rows", entry.split.name()),
+            false => format!("{}, {} rows", entry.split.name(), stats.rows_read),
+        };
+        let places = stats.histogram.shares().collect();
+        histogram.series.push(Shares { name: read, colour, places });
+        let (of, none) = (stats.channels.len(), stats.dead().len());
+        if none > 0 {
+            dead.push(format!("{none} of {of} ({})", entry.split.name()));
+        }
+        if Some(entry.split) == shown.split || widest.is_empty() {
+            widest = stats.widest(stats.channels.len());
+        }
+    }
+    if !dead.is_empty() {
+        let dead = dead.join(", ");
+        notes.push(format!("Channels that are never above zero, or always the same: {dead}."));
+    }
+    let mut figures = vec![histogram.figure()?];
+    if let Some((_, generation)) = whole().find(|(it, _)| Some(it.split) == shown.split) {
+        figures.extend(sprite(seen, &first.stage, generation, shown, &widest)?);
+    }
+    let figures = Html(figures.into_iter().map(|it| it.0).collect());
+    Ok(Some(Stage { name: first.stage.clone(), notes, figures }))
+}
+
+/// The column of which values are shown.
+fn drawn_column(generation: &Generation) -> Option<&str> {
+    let columns = &generation.manifest().schema.columns;
+    let named = |name: &str| columns.iter().find(|it| it.name == name);
+    let column = named(ACTIVATION).or_else(|| named(POOLED)).or_else(|| columns.first());
+    column.map(|it| it.name.as_str())
+}

@@ -5,6 +5,7 @@ mod embed;
 mod encode;
 mod export;
 mod gc;
+mod health;
 mod import;
 mod ingest;
 mod inspect;
@@ -88,6 +89,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Write one page that shows what was learned
     Report(report::ReportArgs),
+    /// Measure whether the representations of every module are healthy
+    Health(health::HealthArgs),
     /// Look into a pipeline's datasets, or into one dataset
     Inspect(inspect::InspectArgs),
     /// Compare everything on disk with what was written, and name all that is damaged
@@ -158,6 +161,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args, &printer),
         Command::Status(args) => status::run(args, &printer),
         Command::Report(args) => report::run(args, &printer),
+        Command::Health(args) => health::run(args, &printer),
         Command::Inspect(args) => inspect::run(args, &printer),
         Command::Verify(args) => verify::run(args, &printer),
         Command::Gc(args) => gc::run(args, &printer),

@@ -40,10 +40,7 @@ pub fn pairs_of(counts: &[Vec<u64>]) -> Vec<(usize, usize, u64)> {
 }
 
 /// The most frequent of such pairs, at most so many. Of equal ones the first classes come first.
-pub fn most_confused(
-    mut pairs: Vec<(usize, usize, u64)>,
-    most: usize,
-) -> Vec<(usize, usize, u64)> {
+pub fn most_confused(mut pairs: Vec<(usize, usize, u64)>, most: usize) -> Vec<(usize, usize, u64)> {
     pairs.sort_by_key(|(row, column, count)| (Reverse(*count), *row, *column));
     pairs.truncate(most);
     pairs

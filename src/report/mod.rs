@@ -3,21 +3,27 @@
 //! ```text
 //! runs/quickstart/report/
 //!   index.html          all sections; opens from disk
+//!   health.json         what `gimlet health` prints
 //! ```
 //!
 //! A section reads of a run what is there and says how to get what is not. Nothing here trains, or changes
 //! what a run has committed.
 
 pub mod figure;
+pub mod health;
+mod judged;
+mod numbers;
 mod page;
 mod seen;
+mod similarity;
+mod twin;
 
 use std::path::PathBuf;
 
 use gimlet_store::durable;
 
 pub use page::{Html, Section};
-pub use seen::{Missing, Options, Seen};
+pub use seen::{Missing, Options, Seen, quoted};
 
 use crate::{Kind, Result};
 
@@ -25,7 +31,11 @@ use crate::{Kind, Result};
 type Make = fn(&Seen<'_>) -> Result<Section>;
 
 /// The sections, in the order of the page: their names while they are made, and what makes them.
-const SECTIONS: &[(&str, Make)] = &[];
+const SECTIONS: &[(&str, Make)] = &[
+    ("probes", judged::section),
+    ("health", health::section),
+    ("similarity", similarity::section),
+];
 
 /// Writes the report of a run, and returns its page.
 ///

@@ -124,21 +124,25 @@ fn health(
         }
         None => None,
     };
-    let deviations = deviations(&means, channels);
     // What a diverged module makes is not finite, and has no measure.
-    let finite = |value: Option<f64>| value.filter(|it| it.is_finite());
     let is_finite = means.iter().all(|it| it.is_finite());
+    let spread = deviations(&means, channels).filter(|_| is_finite);
+    let (rank_me, uniformity) = match is_finite {
+        true => (rank_me(&means, channels)?, uniformity(&means, channels)?),
+        false => (None, None),
+    };
+    let finite = |value: Option<f64>| value.filter(|it| it.is_finite());
     Ok(Health {
         module: module.to_string(),
         index,
         kind,
         rows: rows.len(),
         channels,
-        rank_me: if is_finite { finite(rank_me(&means, channels)?) } else { None },
-        feature_std: finite(deviations.map(|it| it.feature_std)),
-        dead_share: deviations.filter(|_| is_finite).map(|it| it.dead_share),
+        rank_me: finite(rank_me),
+        feature_std: spread.map(|it| it.feature_std),
+        dead_share: spread.map(|it| it.dead_share),
         alignment: finite(alignment),
-        uniformity: finite(uniformity(&means, channels)?),
+        uniformity: finite(uniformity),
     })
 }
 

@@ -16,7 +16,7 @@ mod numbers;
 mod page;
 mod seen;
 mod similarity;
-mod twin;
+pub mod twin;
 
 use std::path::PathBuf;
 

@@ -203,7 +203,9 @@ fn charts(seen: &Seen<'_>, found: &[Health]) -> Result<Vec<Html>> {
         };
         let lines = ["trained", "untrained"].map(line);
         let lines: Vec<Line> = lines.into_iter().filter(|it| !it.points.is_empty()).collect();
-        if lines.is_empty() {
+        // Shares that are 0 throughout need no picture.
+        let nothing = percent && lines.iter().flat_map(|it| &it.points).all(|it| it.1 == 0.0);
+        if lines.is_empty() || nothing {
             continue;
         }
         let chart = Chart {

@@ -1,8 +1,6 @@
 //! Whether each module improves on its predecessor: what a linear classifier and nearest neighbours read
 //! of every module, trained and untrained, and which classes the last one confuses.
 
-use gimlet_store::Generation;
-
 use super::figure::{Chart, Line, Matrix};
 use super::numbers::{Numbers, percent};
 use super::page::{Html, Section};
@@ -14,7 +12,7 @@ use crate::probe::linear::{self, Rows};
 use crate::probe::pooled::Pooled;
 use crate::probe::{confusion, knn};
 use crate::stage::Step;
-use crate::stage::labels::labels_of;
+use crate::stage::labels::{Labels, labels_of};
 use crate::stage::record::ProbeResult;
 
 /// The most classes of a matrix that can be taken in; of more, the pairs that are confused most are shown.
@@ -224,15 +222,20 @@ fn verdict(label: &Label, value: fn(&Found) -> Option<f64>) -> Option<String> {
     for found in label.found.iter().filter(|it| it.trained) {
         let Some((module, share)) = of(found.index, true) else { continue };
         let before = found.index.checked_sub(1).and_then(|before| of(before, true));
-        let before = before.map(|(name, share)| (format!("`{name}` before it"), share));
-        let twin = of(found.index, false).map(|(_, share)| ("its untrained twin".into(), share));
-        for (name, other) in [before, twin].into_iter().flatten() {
+        let others = [("its predecessor", before), ("its untrained twin", of(found.index, false))];
+        let (mut not, mut hardly) = (Vec::new(), Vec::new());
+        for (name, other) in others {
+            let Some((_, other)) = other else { continue };
             compared += 1;
-            let pair = format!("`{module}` on {name}");
             if share <= other {
-                behind.push(pair);
+                not.push(name);
             } else if label.rows.is_some_and(|rows| share - other < noise(share, other, rows)) {
-                close.push(pair);
+                hardly.push(name);
+            }
+        }
+        for (of, names) in [(&mut behind, not), (&mut close, hardly)] {
+            if !names.is_empty() {
+                of.push(format!("`{module}` on {}", names.join(" and ")));
             }
         }
     }
@@ -245,9 +248,9 @@ fn verdict(label: &Label, value: fn(&Found) -> Option<f64>) -> Option<String> {
     };
     if let (false, Some(rows)) = (close.is_empty(), label.rows) {
         said += &format!(
-            "; that of {} is less than twice its standard error over {}",
-            close.join(", of "),
-            counted(rows, "test row")
+            "; by less than twice the standard error over {}: {}",
+            counted(rows, "test row"),
+            close.join(", ")
         );
     }
     Some(said)
@@ -267,16 +270,41 @@ fn neighbours_of_older(seen: &Seen<'_>, probes: &mut [ProbeResult]) -> Result<()
         if probe.knn.is_some() || probe.accuracy.is_none() {
             continue;
         }
-        if let Some([train, test]) = rows(seen, probe.index, probe.kind == TRAINED)? {
-            let stop = || seen.check_stop();
-            probe.knn = Some(knn::accuracy(&train, &test, knn::NEIGHBOURS, stop)?);
+        let Some([train, test]) = vectors(seen, probe.index, probe.kind == TRAINED)? else {
+            continue;
+        };
+        let accuracy = |name: &str| match (train.rows(name), test.rows(name)) {
+            (Some(train), Some(test)) => {
+                knn::accuracy(&train, &test, knn::NEIGHBOURS, || seen.check_stop()).map(Some)
+            }
+            _ => Ok(None),
+        };
+        probe.knn = accuracy("")?;
+        for further in &mut probe.further {
+            further.knn = accuracy(&further.label)?;
         }
     }
     Ok(())
 }
 
-/// The vectors of a module with the first label, of both splits; `None` where they are not there.
-fn rows(seen: &Seen<'_>, index: usize, trained: bool) -> Result<Option<[Rows; 2]>> {
+/// The mean pooled vectors of a split, and the labels of its samples.
+struct Vectors {
+    means: Vec<f32>,
+    channels: usize,
+    labels: Labels,
+}
+
+impl Vectors {
+    /// Those with a label: the first for an empty name; `None` when none has it.
+    fn rows(&self, name: &str) -> Option<Rows> {
+        let further = || self.labels.further.iter().find(|it| it.0 == name).map(|it| &it.1);
+        let labels = if name.is_empty() { Some(&self.labels.first) } else { further() };
+        Rows::labelled(&self.means, self.channels, labels?)
+    }
+}
+
+/// Those of a module, of both splits; `None` where they are not there.
+fn vectors(seen: &Seen<'_>, index: usize, trained: bool) -> Result<Option<[Vectors; 2]>> {
     let mut both = Vec::new();
     for split in Split::ALL {
         let encoded = match trained {
@@ -286,17 +314,20 @@ fn rows(seen: &Seen<'_>, index: usize, trained: bool) -> Result<Option<[Rows; 2]
         let (Some(encoded), Some(ingested)) = (encoded, seen.ingested(split)?) else {
             return Ok(None);
         };
-        both.extend(labelled(seen, &encoded, &ingested)?);
+        let pooled = Pooled::open(&encoded)?;
+        // Rows of the first view come first.
+        let means = pooled.means(ingested.rows())?;
+        let labels = labels_of(seen.pipeline, &ingested)?;
+        both.push(Vectors { means, channels: pooled.channels(), labels });
     }
-    Ok(<[Rows; 2]>::try_from(both).ok())
+    Ok(<[Vectors; 2]>::try_from(both).ok())
 }
 
-fn labelled(seen: &Seen<'_>, encoded: &Generation, ingested: &Generation) -> Result<Option<Rows>> {
-    let pooled = Pooled::open(encoded)?;
-    // Rows of the first view come first.
-    let means = pooled.means(ingested.rows())?;
-    let labels = labels_of(seen.pipeline, ingested)?.first;
-    Ok(Rows::labelled(&means, pooled.channels(), &labels))
+/// The rows that have the first label, of a trained module.
+fn rows_of(seen: &Seen<'_>, index: usize) -> Result<Option<[Rows; 2]>> {
+    let Some(both) = vectors(seen, index, true)? else { return Ok(None) };
+    let [train, test] = both.map(|it| it.rows(""));
+    Ok(train.zip(test).map(|(train, test)| [train, test]))
 }
 
 /// What the last module's linear probe takes for what.
@@ -309,7 +340,7 @@ fn confused(seen: &Seen<'_>, probes: &[ProbeResult]) -> Result<Html> {
     let title = format!("What the linear probe takes for what after module {}", last.module);
     let (counts, pairs) = match &last.confusion {
         Some(counts) => (Some(counts.clone()), confusion::pairs_of(counts)),
-        None => match rows(seen, last.index, true)? {
+        None => match rows_of(seen, last.index)? {
             Some([train, test]) => {
                 let settings = &seen.pipeline.probe;
                 let found = linear::predictions(&train, &test, settings, seen.pipeline.seed)?;

@@ -75,7 +75,8 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     if let Some(rows) = &rows {
         section.lead = format!(
             "Linear CKA (Kornblith et al. 2019) of the mean pooled vectors of {} of the test split: \
-             1 where one is the other, turned and scaled; rows and columns are modules.",
+             1 where one is the other, turned and scaled. Directions count by their variance, so that a \
+             few strong ones decide.",
             counted(rows.len(), "sample")
         );
         notes.extend(add_twin(seen, rows, &mut all, &mut section.missing)?);

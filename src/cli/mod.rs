@@ -6,6 +6,7 @@ mod embed;
 mod encode;
 mod export;
 mod gc;
+mod health;
 mod import;
 mod ingest;
 mod inspect;
@@ -94,6 +95,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Write one page that shows what was learned
     Report(report::ReportArgs),
+    /// Measure whether the representations of every module are healthy
+    Health(health::HealthArgs),
     /// Find the parts of samples that excite a module's channels most
     Neurons(neurons::NeuronsArgs),
     /// Find the parts of samples that a module finds most similar to one
@@ -170,6 +173,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args, &printer),
         Command::Status(args) => status::run(args, &printer),
         Command::Report(args) => report::run(args, &printer),
+        Command::Health(args) => health::run(args, &printer),
         Command::Neurons(args) => neurons::run(args, &printer),
         Command::Nearest(args) => nearest::run(args, &printer),
         Command::Map(args) => map::run(args, &printer),

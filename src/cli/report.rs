@@ -9,7 +9,7 @@ use super::printer::Printer;
 use super::render::Renderer;
 use super::{JsonArgs, PipelineArgs, interrupt};
 use crate::pipeline::Pipeline;
-use crate::report::{self, Options, Seen};
+use crate::report::{self, Options, Seen, quoted};
 use crate::stage::{Plan, RunDir};
 use crate::{Error, Kind, Result};
 
@@ -56,6 +56,13 @@ pub fn run(args: ReportArgs, printer: &Printer) -> anyhow::Result<()> {
     printer.result(&page.display().to_string())
 }
 
+impl Default for OptionArgs {
+    fn default() -> Self {
+        let Options { twin, channels, points } = Options::default();
+        Self { twin, channels, points }
+    }
+}
+
 impl PipelineArgs {
     /// Calls `look` with what there is of the run.
     ///
@@ -83,28 +90,24 @@ impl PipelineArgs {
             progress: &renderer,
             stop: interrupt::flag(),
             arguments: self.as_typed(),
+            elsewhere: self.pipeline_as_typed(),
             options: Options { twin, channels, points },
         })
     }
 
-    /// The arguments that name the run.
-    fn as_typed(&self) -> String {
+    /// The pipeline and its overrides, as they were typed.
+    fn pipeline_as_typed(&self) -> String {
         let mut words = vec![self.pipeline.display().to_string()];
         words.extend(self.overrides.iter().map(|it| format!("--set {}", quoted(it))));
-        words.extend(
-            self.run_dir
-                .iter()
-                .map(|it| format!("--run-dir {}", quoted(&it.display().to_string()))),
-        );
         words.join(" ")
     }
-}
 
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,+@%".contains(letter);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_string(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
+    /// The same with the run's directory.
+    fn as_typed(&self) -> String {
+        let pipeline = self.pipeline_as_typed();
+        match &self.run_dir {
+            Some(dir) => format!("{pipeline} --run-dir {}", quoted(&dir.display().to_string())),
+            None => pipeline,
+        }
     }
 }

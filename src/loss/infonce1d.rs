@@ -14,6 +14,8 @@
 //! `loss_k` is the mean over positions, and the loss the mean over k. Neither side is detached. Vectors are
 //! numbered `b * L + t`, positions by k, b and t.
 
+use std::ops::RangeInclusive;
+
 use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -113,6 +115,10 @@ impl Settings {
 }
 
 impl Recipe for Settings {
+    fn positives(&self) -> Option<RangeInclusive<usize>> {
+        Some(1..=self.prediction_steps)
+    }
+
     fn bounds(&self) -> Vec<Bounded> {
         let Self { prediction_steps, negatives, subsample, .. } = *self;
         let bounded = |key, value, bounds| Bounded { key, value: value as f64, bounds };

@@ -51,6 +51,12 @@ pub trait Recipe {
     /// The settings that must lie within bounds.
     fn bounds(&self) -> Vec<Bounded>;
 
+    /// How many rows the vectors of a sample lie apart that it takes for positive pairs; `None` where it has
+    /// no such pairs.
+    fn positives(&self) -> Option<RangeInclusive<usize>> {
+        None
+    }
+
     /// Whether it can be computed on vectors of these sizes; classes are not known yet.
     ///
     /// # Errors

@@ -13,6 +13,8 @@
 //! The loss is the mean over k. Positions and targets are numbered `(b * R_k + y) * columns + x`. Neither
 //! side is detached.
 
+use std::ops::RangeInclusive;
+
 use candle_core::Tensor;
 
 use super::context::{self, Context, PixelCnn};
@@ -57,6 +59,10 @@ impl<T: Scored> Recipe for T {
         let [steps, skip] = self.reach().bounds();
         let negatives = self.negatives() as f64;
         vec![steps, Bounded { key: "negatives", value: negatives, bounds: COUNT }, skip]
+    }
+
+    fn positives(&self) -> Option<RangeInclusive<usize>> {
+        Some(self.reach().rows_below())
     }
 
     fn check(&self, sizes: Sizes) -> Result<(), Misfit> {
@@ -107,6 +113,11 @@ pub(super) struct Reach {
 }
 
 impl Reach {
+    /// How many rows below each vector those lie that it predicts.
+    pub fn rows_below(self) -> RangeInclusive<usize> {
+        self.skip + 1..=self.skip + self.steps
+    }
+
     pub fn bounds(self) -> [Bounded; 2] {
         [
             Bounded {

@@ -11,6 +11,8 @@
 //! and `loss_k` is their sum, weighted. The loss is the mean over k. There is no right or wrong in it,
 //! and so no accuracy and no loss of a guess.
 
+use std::ops::RangeInclusive;
+
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +57,10 @@ impl Recipe for Settings {
         bounds.push(weight("variance", self.variance));
         bounds.push(weight("covariance", self.covariance));
         bounds
+    }
+
+    fn positives(&self) -> Option<RangeInclusive<usize>> {
+        Some(self.reach().rows_below())
     }
 
     fn check(&self, sizes: Sizes) -> Result<(), Misfit> {

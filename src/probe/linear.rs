@@ -26,19 +26,48 @@ pub struct Rows {
 }
 
 impl Rows {
-    fn features(&self) -> usize {
+    /// Those of `vectors`, `[rows, features]`, that have a label which is a class; `None` when none has.
+    pub fn labelled(vectors: &[f32], features: usize, labels: &[Option<i64>]) -> Option<Self> {
+        let mut rows = Rows { vectors: Vec::new(), labels: Vec::new() };
+        for (vector, label) in vectors.chunks_exact(features.max(1)).zip(labels) {
+            if let Some(label) = label.and_then(|label| u32::try_from(label).ok()) {
+                rows.vectors.extend_from_slice(vector);
+                rows.labels.push(label);
+            }
+        }
+        (!rows.labels.is_empty()).then_some(rows)
+    }
+
+    /// Values of a vector.
+    pub fn features(&self) -> usize {
         self.vectors.len() / self.labels.len().max(1)
     }
 }
 
+/// The share of `rows` whose class was found.
+pub fn share_found(found: &[u32], rows: &Rows) -> f64 {
+    let right = found.iter().zip(&rows.labels).filter(|(found, label)| found == label).count();
+    right as f64 / rows.labels.len().max(1) as f64
+}
+
 /// Trains a linear classifier on `train` and returns the share of `test` that it classifies rightly.
 ///
-/// Classes that only `test` holds count as errors. The result is a function of the rows, the
+/// As [`predictions`], of which it is [`share_found`].
+///
+/// # Errors
+/// As [`predictions`].
+pub fn accuracy(train: &Rows, test: &Rows, settings: &Settings, seed: u64) -> Result<f64> {
+    Ok(share_found(&predictions(train, test, settings, seed)?, test))
+}
+
+/// Trains a linear classifier on `train` and returns the class that it finds for each row of `test`.
+///
+/// Classes that only `test` holds are never found. The result is a function of the rows, the
 /// settings, the seed and the number of threads.
 ///
 /// # Errors
 /// When either has no rows, they differ in features, or a label is too high.
-pub fn accuracy(train: &Rows, test: &Rows, settings: &Settings, seed: u64) -> Result<f64> {
+pub fn predictions(train: &Rows, test: &Rows, settings: &Settings, seed: u64) -> Result<Vec<u32>> {
     if train.labels.is_empty() || test.labels.is_empty() || train.features() != test.features() {
         return Err(Error::failed("a probe needs rows in both splits, of the same features"));
     }
@@ -71,9 +100,7 @@ pub fn accuracy(train: &Rows, test: &Rows, settings: &Settings, seed: u64) -> Re
 
     let (weight, bias) = (weight.detach(), bias.detach());
     let logits = scale.apply(test)?.matmul(&weight)?.broadcast_add(&bias)?;
-    let found = logits.argmax(1)?.to_dtype(DType::U32)?.to_vec1::<u32>()?;
-    let right = found.iter().zip(&test.labels).filter(|(found, label)| found == label).count();
-    Ok(right as f64 / test.labels.len() as f64)
+    Ok(logits.argmax(1)?.to_dtype(DType::U32)?.to_vec1::<u32>()?)
 }
 
 /// Mean and standard deviation of every feature.

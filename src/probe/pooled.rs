@@ -70,12 +70,32 @@ impl Pooled {
         work: impl Fn(u64, &[f32]) -> Result<T> + Sync,
     ) -> Result<Vec<T>> {
         let rows: Vec<u64> = (0..rows.min(self.rows())).collect();
+        self.map_rows(&rows, |rows, vectors| work(rows.first().copied().unwrap_or(0), vectors))
+    }
+
+    /// What `work` makes of every [`CHUNK`] of these rows, in order: it gets their places and the vectors
+    /// `[rows, positions, channels]`.
+    ///
+    /// # Errors
+    /// As [`Self::map_chunks`], and when there is no such row.
+    pub fn map_rows<T: Send>(
+        &self,
+        rows: &[u64],
+        work: impl Fn(&[u64], &[f32]) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
         let chunks = rows.par_chunks(CHUNK).map(|rows| {
             let mut vectors = vec![0.0; rows.len() * self.positions() * self.channels()];
             self.reader.read_f32(POOLED, rows, &mut vectors)?;
-            work(rows[0], &vectors)
+            work(rows, &vectors)
         });
         chunks.collect()
+    }
+
+    /// At most `most` rows, as far apart as each other, so that each class has its share where rows are
+    /// sorted by class.
+    pub fn spread_rows(&self, most: u64) -> Vec<u64> {
+        let (rows, taken) = (self.rows(), self.rows().min(most));
+        (0..taken).map(|it| it * rows / taken.max(1)).collect()
     }
 
     /// Each of the first `rows` rows as a probe sees it, the mean of its vectors: `[rows, channels]`.
@@ -83,8 +103,16 @@ impl Pooled {
     /// # Errors
     /// When a row cannot be read.
     pub fn means(&self, rows: u64) -> Result<Vec<f32>> {
+        self.means_of(&(0..rows.min(self.rows())).collect::<Vec<_>>())
+    }
+
+    /// The same of these rows, `[rows, channels]`.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub fn means_of(&self, rows: &[u64]) -> Result<Vec<f32>> {
         let (positions, channels) = (self.positions(), self.channels());
-        let chunks = self.map_chunks(rows, |_, vectors| {
+        let chunks = self.map_rows(rows, |_, vectors| {
             let mut means = Vec::with_capacity(vectors.len() / positions);
             for row in vectors.chunks_exact(positions * channels) {
                 let mut sums = vec![0.0f64; channels];

@@ -3,6 +3,7 @@
 //! ```text
 //! runs/quickstart/report/
 //!   index.html          all sections; opens from disk
+//!   health.json         what `gimlet health` prints
 //!   map.parquet         the points of the maps
 //! ```
 //!
@@ -14,10 +15,13 @@ pub mod column_stats;
 mod datasets;
 pub mod figure;
 pub mod gallery;
+pub mod health;
 pub mod histogram;
+mod judged;
 pub mod map;
 pub mod nearest;
 pub mod neurons;
+mod numbers;
 mod page;
 pub mod picture;
 pub mod place;
@@ -25,9 +29,11 @@ pub mod raster;
 pub mod sample;
 pub mod samples;
 mod seen;
+mod similarity;
 pub mod sound;
 mod sprite;
 pub mod tsne;
+pub mod twin;
 pub mod vectors;
 
 use std::path::PathBuf;
@@ -35,7 +41,7 @@ use std::path::PathBuf;
 use gimlet_store::durable;
 
 pub use page::{Html, Section};
-pub use seen::{Missing, Options, Seen};
+pub use seen::{Missing, Options, Seen, quoted};
 
 use crate::{Kind, Result};
 
@@ -44,6 +50,9 @@ type Make = fn(&Seen<'_>) -> Result<Section>;
 
 /// The sections, in the order of the page: their names while they are made, and what makes them.
 const SECTIONS: &[(&str, Make)] = &[
+    ("probes", judged::section),
+    ("health", health::section),
+    ("similarity", similarity::section),
     ("neurons", neurons::section),
     ("nearest patches", nearest::section),
     ("maps", map::section),

@@ -42,6 +42,8 @@ pub struct Seen<'a> {
     pub stop: &'a AtomicBool,
     /// How the user names the run: the pipeline file, and `--set` and `--run-dir` as they were given.
     pub arguments: String,
+    /// The same without `--run-dir`: for a run of the pipeline in another directory.
+    pub elsewhere: String,
     pub options: Options,
 }
 
@@ -142,6 +144,11 @@ impl Seen<'_> {
         format!("gimlet {command} {}", self.arguments)
     }
 
+    /// The same on another run of the pipeline, whose directory is to follow.
+    pub fn command_elsewhere(&self, command: &str) -> String {
+        format!("gimlet {command} {}", self.elsewhere)
+    }
+
     /// Fails when a stop was asked for.
     ///
     /// # Errors
@@ -152,5 +159,14 @@ impl Seen<'_> {
                 .hint("run the same command again")),
             false => Ok(()),
         }
+    }
+}
+
+/// A word as a shell takes it.
+pub fn quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,+@%".contains(letter);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_string(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
     }
 }

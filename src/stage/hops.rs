@@ -34,7 +34,7 @@ impl Run<'_> {
             }
             false => None,
         };
-        Ok(Judged { label: FRAMES.to_string(), accuracy })
+        Ok(Judged { label: FRAMES.to_string(), accuracy, knn: None })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use gimlet_store::{CompressionSetting, Rows, Schema, Spec, Values, Writer};
+use gimlet_store::{CompressionSetting, Generation, Rows, Schema, Spec, Values, Writer};
 use serde_json::json;
 
 use super::extent::longest_of;
@@ -130,17 +130,29 @@ impl Run<'_> {
     /// # Errors
     /// When that has not been ingested.
     pub(super) fn normalise(&self, view: &SoundView) -> Result<Normalise> {
-        if let Some(normalise) = view.normalise {
-            return Ok(normalise);
+        match view.normalise {
+            Some(normalise) => Ok(normalise),
+            None => {
+                normalise_of(view, &self.plan.generation(Step::Ingest, Split::Train, &self.dir)?)
+            }
         }
-        let ingested = self.plan.generation(Step::Ingest, Split::Train, &self.dir)?;
-        let sound = &ingested.manifest().summary["sound"];
-        serde_json::from_value(sound.clone()).map_err(|error| {
-            let at = ingested.dir().display().to_string();
-            Error::failed(format!("`{at}` does not say how loud it is: {error}"))
-                .hint("set `view.normalise`, or ingest into another run with `--run-dir DIR`")
-        })
     }
+}
+
+/// How recordings are normalised: as the view says, or by what was ingested of the training split.
+///
+/// # Errors
+/// When neither says it.
+pub fn normalise_of(view: &SoundView, ingested: &Generation) -> Result<Normalise> {
+    if let Some(normalise) = view.normalise {
+        return Ok(normalise);
+    }
+    let sound = &ingested.manifest().summary["sound"];
+    serde_json::from_value(sound.clone()).map_err(|error| {
+        let at = ingested.dir().display().to_string();
+        Error::failed(format!("`{at}` does not say how loud it is: {error}"))
+            .hint("set `view.normalise`, or ingest into another run with `--run-dir DIR`")
+    })
 }
 
 /// Mean and standard deviation of all samples.

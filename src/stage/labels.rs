@@ -1,13 +1,13 @@
 //! What a loss is computed on, and the labels of samples: where the loss reads them, and those after the
 //! first, which datasets hold as attributes.
 
-use gimlet_store::Keys;
+use gimlet_store::{Generation, Keys};
 use serde_json::{Map, Value, json};
 
 use super::Run;
 use super::plan::Step;
 use crate::loss::Sizes;
-use crate::pipeline::{Split, View};
+use crate::pipeline::{self, Pipeline, Split, View};
 use crate::source::{Sample, Source};
 use crate::train::input::IMAGE;
 use crate::train::recordings::SOUND;
@@ -65,6 +65,38 @@ impl Run<'_> {
         }
         Ok(classes)
     }
+}
+
+/// The labels of samples.
+pub struct Labels {
+    pub first: Vec<Option<i64>>,
+    /// The further ones, by what the pipeline calls them.
+    pub further: Vec<(String, Vec<Option<i64>>)>,
+}
+
+/// The labels of ingested samples.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn labels_of(pipeline: &Pipeline, ingested: &Generation) -> Result<Labels> {
+    let column = match pipeline.view {
+        View::Images(_) => IMAGE,
+        View::Sound(_) => SOUND,
+    };
+    let keys = ingested.reader(&[column])?.keys()?;
+    let names = match &pipeline.data.source {
+        pipeline::Source::Files(files) => files.further.as_slice(),
+        pipeline::Source::Textures(_) => &[],
+    };
+    let further = names.iter().filter_map(|name| {
+        let attribute = label_attribute(name);
+        let place = ingested.manifest().schema.attributes.iter().position(|it| *it == attribute)?;
+        let labels = keys.attributes.get(place)?;
+        let labels = labels.iter().map(|it| Some(*it).filter(|it| *it >= 0));
+        Some((name.clone(), labels.collect()))
+    });
+    let further = further.collect();
+    Ok(Labels { first: keys.labels, further })
 }
 
 /// What the attribute of a label is where a sample has none.

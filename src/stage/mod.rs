@@ -23,7 +23,7 @@ mod import;
 mod ingest;
 mod ingest_sound;
 pub mod key;
-mod labels;
+pub mod labels;
 mod layout;
 pub mod lock;
 pub mod measure;
@@ -51,6 +51,7 @@ mod worker;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub use ingest_sound::normalise_of;
 pub use plan::{At, Plan, Step};
 pub use run_dir::RunDir;
 

@@ -1,4 +1,4 @@
-//! `probe`: what a linear classifier reads from a module's pooled vectors, and the module's own loss
+//! `probe`: what a linear classifier and nearest neighbours read from a module's pooled vectors, and the module's own loss
 //! on held-out rows (`held_out.rs`); for the trained module and for the same one as it was drawn.
 
 use std::time::Instant;
@@ -6,12 +6,13 @@ use std::time::Instant;
 use gimlet_store::Generation;
 
 use super::Run;
-use super::labels::label_attribute;
+use super::labels::{Labels, labels_of};
 use super::plan::Step;
 use super::record::{self, Judged, ProbeResult};
-use crate::pipeline::{Source, Split, View};
+use crate::pipeline::{Split, View};
 use crate::probe::linear::{self, Rows};
 use crate::probe::pooled::Pooled;
+use crate::probe::{confusion, knn};
 use crate::{Error, Result};
 
 impl Run<'_> {
@@ -45,19 +46,12 @@ impl Run<'_> {
         let of_train = self.known_labels(Split::Train)?;
         let of_test = self.known_labels(Split::Test)?;
         let means = [means(train, rows[0])?, means(test, rows[1])?];
-        let accuracy = |train: &[Option<i64>], test: &[Option<i64>]| match (
-            means[0].labelled(train),
-            means[1].labelled(test),
-        ) {
-            (Some(train), Some(test)) => {
-                let seed = self.pipeline.seed;
-                linear::accuracy(&train, &test, &self.pipeline.probe, seed).map(Some)
-            }
-            _ => Ok(None),
-        };
+        let first = self.judge_label(&means, &of_train.first, &of_test.first)?;
         let mut further = Vec::new();
         for ((label, train), (_, test)) in of_train.further.iter().zip(&of_test.further) {
-            further.push(Judged { label: label.clone(), accuracy: accuracy(train, test)? });
+            let found = self.judge_label(&means, train, test)?;
+            let (accuracy, knn) = (found.accuracy, found.knn);
+            further.push(Judged { label: label.clone(), accuracy, knn });
         }
         if let View::Sound(view) = &self.pipeline.view
             && self.has_frames()
@@ -71,7 +65,9 @@ impl Run<'_> {
             kind: kind.name().to_string(),
             probe: "linear".to_string(),
             split: Split::Test.name().to_string(),
-            accuracy: accuracy(&of_train.first, &of_test.first)?,
+            accuracy: first.accuracy,
+            knn: first.knn,
+            confusion: first.confusion.filter(|_| kind == Kind::Trained),
             further,
             loss: self.held_out_loss(index, kind, sizes, test)?,
             chance_loss: self.pipeline.loss.recipe().of_a_guess(sizes),
@@ -93,24 +89,38 @@ impl Run<'_> {
         }
     }
 
-    /// The labels of the samples of a split: the first, and the further ones by their names.
-    fn known_labels(&self, split: Split) -> Result<Labels> {
-        let ingested = self.plan.generation(Step::Ingest, split, &self.dir)?;
-        let schema = &ingested.manifest().schema;
-        let keys = ingested.reader(&[self.sample_column()])?.keys()?;
-        let names = match &self.pipeline.data.source {
-            Source::Files(files) => files.further.as_slice(),
-            Source::Textures(_) => &[],
+    /// What probes read of one label, of samples of both splits.
+    fn judge_label(
+        &self,
+        means: &[Means; 2],
+        train: &[Option<i64>],
+        test: &[Option<i64>],
+    ) -> Result<Found> {
+        let (Some(train), Some(test)) = (means[0].labelled(train), means[1].labelled(test)) else {
+            return Ok(Found::default());
         };
-        let further = names.iter().filter_map(|name| {
-            let attribute = label_attribute(name);
-            let place = schema.attributes.iter().position(|it| *it == attribute)?;
-            let labels = keys.attributes[place].iter().map(|it| Some(*it).filter(|it| *it >= 0));
-            Some((name.clone(), labels.collect()))
-        });
-        let further = further.collect();
-        Ok(Labels { first: keys.labels, further })
+        let settings = &self.pipeline.probe;
+        let found = linear::predictions(&train, &test, settings, self.pipeline.seed)?;
+        let counts = confusion::matrix(&found, &test.labels);
+        Ok(Found {
+            accuracy: Some(linear::share_found(&found, &test)),
+            knn: Some(knn::accuracy(&train, &test, knn::NEIGHBOURS, || self.check_stop())?),
+            confusion: counts,
+        })
     }
+
+    /// The labels of the samples of a split.
+    fn known_labels(&self, split: Split) -> Result<Labels> {
+        labels_of(self.pipeline, &self.plan.generation(Step::Ingest, split, &self.dir)?)
+    }
+}
+
+/// What probes read of one label; nothing where no row has it.
+#[derive(Default)]
+struct Found {
+    accuracy: Option<f64>,
+    knn: Option<f64>,
+    confusion: Option<Vec<Vec<u64>>>,
 }
 
 /// Whether a module is as its training left it, or as it was drawn.
@@ -129,12 +139,6 @@ impl Kind {
     }
 }
 
-/// The labels of samples.
-struct Labels {
-    first: Vec<Option<i64>>,
-    further: Vec<(String, Vec<Option<i64>>)>,
-}
-
 /// Each sample as the probe sees it: the mean of its pooled vectors.
 struct Means {
     channels: usize,
@@ -150,13 +154,6 @@ fn means(generation: &Generation, rows: u64) -> Result<Means> {
 impl Means {
     /// Those that have a label; `None` when there are none.
     fn labelled(&self, labels: &[Option<i64>]) -> Option<Rows> {
-        let mut rows = Rows { vectors: Vec::new(), labels: Vec::new() };
-        for (vector, label) in self.vectors.chunks_exact(self.channels).zip(labels) {
-            if let Some(label) = label.and_then(|label| u32::try_from(label).ok()) {
-                rows.vectors.extend_from_slice(vector);
-                rows.labels.push(label);
-            }
-        }
-        (!rows.labels.is_empty()).then_some(rows)
+        Rows::labelled(&self.vectors, self.channels, labels)
     }
 }

@@ -109,7 +109,16 @@ pub struct ProbeResult {
     pub split: String,
     /// The share of rows classified rightly; `None` when the data has no labels.
     pub accuracy: Option<f64>,
-    /// The same of further labels, and of the labels of hops.
+    /// The same by nearest neighbours ([`crate::probe::knn`]); `None` in records older than that, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knn: Option<f64>,
+    /// Of the trained module: how often the linear probe took each class for each, `[true class][class
+    /// found]`. Left out where there are more than [`MOST_CLASSES`], and in older records.
+    ///
+    /// [`MOST_CLASSES`]: crate::probe::confusion::MOST_CLASSES
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confusion: Option<Vec<Vec<u64>>>,
+    /// What was found out about further labels, and about the labels of hops.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub further: Vec<Judged>,
     /// The module's own loss on the split.
@@ -125,6 +134,9 @@ pub struct Judged {
     pub label: String,
     /// The share of rows, or of hops, classified rightly; `None` when none has such a label.
     pub accuracy: Option<f64>,
+    /// The same by nearest neighbours; `None` of hops, and in older records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knn: Option<f64>,
 }
 
 /// The probe of a module and of its untrained twin, as it was committed.

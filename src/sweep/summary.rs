@@ -150,6 +150,8 @@ mod tests {
                 probe: "linear".to_owned(),
                 split: "test".to_owned(),
                 accuracy: Some(*accuracy),
+                knn: None,
+                confusion: None,
                 further: vec![],
                 loss: 1.0,
                 chance_loss: None,

@@ -1,0 +1,83 @@
+//! Linear centred kernel alignment (Kornblith et al. 2019, "Similarity of Neural Network Representations
+//! Revisited", section 3): how alike two representations of the same rows are, whatever their rotation
+//! and scale.
+//!
+//! With X and Y `[rows, channels]`, each channel less its mean:
+//!
+//! ```text
+//! CKA = |Y^T X|_F^2 / (|X^T X|_F |Y^T Y|_F)
+//! ```
+//!
+//! from 0 to 1. It is computed from Gram matrices K = X X^T, L = Y Y^T of the rows, made once for each
+//! representation: `|Y^T X|_F^2` is `<K, L>`, the sum of the products of their cells. Of few rows and many
+//! channels it is too high, of unlike representations as well: compare it with that of untrained ones.
+
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+
+use crate::kernel::with_values;
+use crate::{Error, Result};
+
+/// A representation of some rows, ready to be compared.
+pub struct Representation {
+    rows: usize,
+    /// K, `[rows, rows]`.
+    gram: Vec<f32>,
+    /// |K|_F.
+    norm: f64,
+}
+
+impl Representation {
+    /// That of `vectors`, `[rows, channels]`.
+    ///
+    /// # Errors
+    /// When the product fails.
+    pub fn of(vectors: &[f32], channels: usize) -> Result<Self> {
+        let mut centred = matrix(vectors, channels);
+        let rows = centred.len() / channels.max(1);
+        let mut mean = vec![0.0; channels];
+        for vector in centred.chunks_exact(channels.max(1)) {
+            mean.iter_mut().zip(vector).for_each(|(mean, it)| *mean += it / rows as f64);
+        }
+        for vector in centred.chunks_exact_mut(channels.max(1)) {
+            vector.iter_mut().zip(&mean).for_each(|(it, mean)| *it -= mean);
+        }
+        // Scale is no part of it, and so no value is too small or too large for its square.
+        let largest = centred.iter().fold(0.0f64, |largest, it| largest.max(it.abs()));
+        let scale = if largest > 0.0 { largest.recip() } else { 0.0 };
+        let scaled: Vec<f64> = centred.into_iter().map(|it| it * scale).collect();
+        let centred = Tensor::from_vec(scaled, (rows, channels), &Device::Cpu)?;
+        let gram = centred.matmul(&centred.t()?)?.to_dtype(candle_core::DType::F32)?;
+        let gram = with_values(&gram, "similarity", |gram| Ok(gram.to_vec()))?;
+        let norm = product(&gram, &gram).sqrt();
+        Ok(Self { rows, gram, norm })
+    }
+
+    /// The CKA of both; `None` where one does not vary.
+    ///
+    /// # Errors
+    /// When they are not of as many rows.
+    pub fn cka(&self, other: &Self) -> Result<Option<f64>> {
+        if self.rows != other.rows {
+            let message = format!("representations of {} and {} rows", self.rows, other.rows);
+            return Err(Error::failed(message));
+        }
+        let norms = self.norm * other.norm;
+        Ok((norms > 0.0).then(|| (product(&self.gram, &other.gram) / norms).clamp(0.0, 1.0)))
+    }
+}
+
+fn product(one: &[f32], other: &[f32]) -> f64 {
+    let sum = |(one, other): (&[f32], &[f32])| {
+        one.iter().zip(other).map(|(one, other)| f64::from(*one) * f64::from(*other)).sum::<f64>()
+    };
+    // Sums of fixed parts, in order, so that the number of threads changes nothing.
+    let parts: Vec<f64> = one.par_chunks(1 << 16).zip(other.par_chunks(1 << 16)).map(sum).collect();
+    parts.iter().sum()
+}
+
+/// Whole vectors in f64.
+pub(super) fn matrix(vectors: &[f32], channels: usize) -> Vec<f64> {
+    let whole = if channels == 0 { 0 } else { vectors.len() / channels * channels };
+    vectors[..whole].iter().map(|it| f64::from(*it)).collect()
+}

@@ -1,0 +1,148 @@
+//! Weighted k-nearest-neighbour classification (Wu et al. 2018, "Unsupervised Feature Learning via
+//! Non-Parametric Instance Discrimination", section 3.4): nothing is trained, so it judges the vectors
+//! alone.
+//!
+//! With `s_i` the cosine similarity of a query to row i of the bank, and N the k rows that are most
+//! similar, class c has the votes
+//!
+//! ```text
+//! w_c = sum over i in N with class c of exp(s_i / tau)
+//! ```
+//!
+//! and the class with most votes is found. tau = 0.07 as in that paper; k = 20 as in DINO (Caron et al.
+//! 2021, who found it best throughout) and not the paper's 200, since small data has fewer rows than that
+//! of a class. The search is exact.
+
+use std::cmp::Ordering;
+
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+
+use super::linear::{Rows, share_found};
+use crate::kernel::with_values;
+use crate::{Error, Result};
+
+/// Neighbours that vote.
+pub const NEIGHBOURS: usize = 20;
+
+/// tau: how much more a vote counts that is more similar.
+pub const TEMPERATURE: f64 = 0.07;
+
+/// Queries and rows of the bank that are compared at once: their similarities stay in the cache.
+const QUERIES: usize = 256;
+const BANK: usize = 2048;
+
+/// The share of `queries` whose class the `k` most similar rows of `bank` find; all of them where there
+/// are fewer.
+///
+/// The result does not depend on the order of the bank: of equally similar rows those of a lower class
+/// come first, and so does the lower class of those with equal votes.
+///
+/// # Errors
+/// As [`predictions`]; [`crate::Kind::Interrupted`] when `stop` says so.
+pub fn accuracy(
+    bank: &Rows,
+    queries: &Rows,
+    k: usize,
+    stop: impl Fn() -> Result<()>,
+) -> Result<f64> {
+    Ok(share_found(&predictions(bank, queries, k, stop)?, queries))
+}
+
+/// The class that the `k` most similar rows of `bank` find for each of `queries`. `stop` is called now and
+/// then, and what it fails with ends it.
+///
+/// # Errors
+/// When either has no rows, or they differ in features.
+pub fn predictions(
+    bank: &Rows,
+    queries: &Rows,
+    k: usize,
+    stop: impl Fn() -> Result<()>,
+) -> Result<Vec<u32>> {
+    let features = bank.features();
+    if bank.labels.is_empty() || queries.labels.is_empty() || features != queries.features() {
+        return Err(Error::failed("neighbours need rows in both splits, of the same features"));
+    }
+    let bank_blocks = unit(bank, BANK)?;
+    let k = k.clamp(1, bank.labels.len());
+    let mut found = Vec::with_capacity(queries.labels.len());
+    for block in unit(queries, QUERIES)? {
+        stop()?;
+        let mut nearest: Vec<Nearest> = Vec::new();
+        nearest.resize_with(block.dim(0)?, || Nearest::new(k));
+        for (index, rows) in bank_blocks.iter().enumerate() {
+            let labels = &bank.labels[index * BANK..];
+            let similar = block.matmul(&rows.t()?)?;
+            with_values(&similar, "neighbours", |similar| {
+                let all = similar.par_chunks(rows.dim(0)?).zip(&mut nearest);
+                all.for_each(|(similar, nearest)| nearest.offer(similar, labels));
+                Ok(())
+            })?;
+        }
+        found.extend(nearest.into_iter().map(Nearest::vote));
+    }
+    Ok(found)
+}
+
+/// The vectors over their lengths, so many rows in each tensor. One of length 0 stays.
+fn unit(rows: &Rows, block: usize) -> Result<Vec<Tensor>> {
+    let features = rows.features();
+    let blocks = rows.vectors.chunks(block * features).map(|vectors| {
+        let mut out = Vec::with_capacity(vectors.len());
+        for vector in vectors.chunks_exact(features) {
+            let squares: f64 = vector.iter().map(|it| f64::from(*it).powi(2)).sum();
+            let scale = if squares > 0.0 { squares.sqrt().recip() } else { 0.0 };
+            out.extend(vector.iter().map(|it| (f64::from(*it) * scale) as f32));
+        }
+        Ok(Tensor::from_vec(out, (vectors.len() / features, features), &Device::Cpu)?)
+    });
+    blocks.collect()
+}
+
+/// The rows seen so far that are most similar to one query, in order.
+struct Nearest {
+    k: usize,
+    /// Similarity and class.
+    rows: Vec<(f32, u32)>,
+}
+
+/// More similar first, and of equal ones the lower class.
+fn order(one: &(f32, u32), other: &(f32, u32)) -> Ordering {
+    other.0.total_cmp(&one.0).then(one.1.cmp(&other.1))
+}
+
+impl Nearest {
+    fn new(k: usize) -> Self {
+        Self { k, rows: Vec::with_capacity(k + 1) }
+    }
+
+    fn offer(&mut self, similar: &[f32], labels: &[u32]) {
+        for (similar, label) in similar.iter().zip(labels) {
+            // Most rows end here.
+            if self.rows.len() == self.k && self.rows[self.k - 1].0 > *similar {
+                continue;
+            }
+            let row = (*similar, *label);
+            let place = self.rows.partition_point(|it| order(it, &row) != Ordering::Greater);
+            if place < self.k {
+                self.rows.insert(place, row);
+                self.rows.truncate(self.k);
+            }
+        }
+    }
+
+    fn vote(self) -> u32 {
+        // Similarity 1 at most: no sum is too large, whatever the temperature.
+        let weight = |similar: f32| ((f64::from(similar) - 1.0) / TEMPERATURE).exp();
+        let mut votes: Vec<(u32, f64)> = Vec::new();
+        for (similar, label) in self.rows {
+            match votes.iter_mut().find(|(of, _)| *of == label) {
+                Some((_, votes)) => *votes += weight(similar),
+                None => votes.push((label, weight(similar))),
+            }
+        }
+        votes.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
+        votes.first().map_or(0, |(label, _)| *label)
+    }
+}

@@ -1,0 +1,51 @@
+//! RankMe (Garrido et al. 2023, "RankMe: Assessing the Downstream Performance of Pretrained Self-Supervised
+//! Representations by Their Rank", equations 1 and 2): how many directions a representation uses.
+//!
+//! With `sigma_k` the singular values of the vectors Z `[rows, channels]` as they are:
+//!
+//! ```text
+//! p_k = sigma_k / (sum of all sigma) + 1e-7,   RankMe = exp(- sum over k of p_k log p_k)
+//! ```
+//!
+//! From 1, one direction, to min(rows, channels), all of them alike: of fewer rows than channels it says
+//! more of the rows. The singular values are the roots of the eigenvalues of Z^T Z, or Z Z^T where that
+//! is smaller, in f64.
+
+use candle_core::{Device, Tensor};
+use faer::{Mat, Side};
+
+use super::cka::matrix;
+use crate::{Error, Result};
+
+/// As the paper has it, for f32.
+const EPSILON: f64 = 1e-7;
+
+/// That of `vectors`, `[rows, channels]`; `None` where all are 0 or there are none.
+///
+/// # Errors
+/// When a value is not finite.
+pub fn rank_me(vectors: &[f32], channels: usize) -> Result<Option<f64>> {
+    let values = matrix(vectors, channels);
+    let rows = values.len() / channels.max(1);
+    if rows == 0 {
+        return Ok(None);
+    }
+    let z = Tensor::from_vec(values, (rows, channels), &Device::Cpu)?;
+    let gram = if channels <= rows { z.t()?.matmul(&z)? } else { z.matmul(&z.t()?)? };
+    let gram = gram.to_vec2::<f64>()?;
+    let size = gram.len();
+    let gram = Mat::from_fn(size, size, |row, column| gram[row][column]);
+    let eigenvalues = gram.self_adjoint_eigenvalues(Side::Lower).map_err(|error| {
+        Error::failed(format!("the vectors have no singular values: {error:?}"))
+    })?;
+    let singular: Vec<f64> = eigenvalues.into_iter().map(|it| it.max(0.0).sqrt()).collect();
+    let sum: f64 = singular.iter().sum();
+    if !sum.is_finite() {
+        return Err(Error::failed("the vectors have no singular values: one is not finite"));
+    }
+    if sum == 0.0 {
+        return Ok(None);
+    }
+    let entropy: f64 = singular.iter().map(|it| it / sum + EPSILON).map(|p| -p * p.ln()).sum();
+    Ok(Some(entropy.exp()))
+}

@@ -1,0 +1,223 @@
+//! Whether representations are healthy: how many directions they use, how their vectors are spread, how
+//! close positive pairs lie.
+
+use gimlet_store::durable;
+use serde::Serialize;
+
+use super::figure::{Chart, Line};
+use super::numbers::{Numbers, decimals, percent};
+use super::page::{Html, Section};
+use super::seen::{Missing, Seen};
+use crate::pipeline::Split;
+use crate::probe::alignment::Alignment;
+use crate::probe::feature_std::deviations;
+use crate::probe::pooled::Pooled;
+use crate::probe::rank_me::rank_me;
+use crate::probe::uniformity::uniformity;
+use crate::stage::Step;
+use crate::{Error, Result};
+
+/// Rows of the test split that are measured, at most.
+pub const MOST_ROWS: u64 = 4096;
+
+/// What was measured of one module.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Health {
+    pub module: String,
+    /// The module's place in the stack, from 0.
+    pub index: usize,
+    /// "trained" or "untrained".
+    pub kind: &'static str,
+    /// Rows of the test split that were measured.
+    pub rows: usize,
+    pub channels: usize,
+    /// [`crate::probe::rank_me`]; `None` where all vectors are 0.
+    pub rank_me: Option<f64>,
+    /// [`crate::probe::feature_std`].
+    pub feature_std: Option<f64>,
+    pub dead_share: Option<f64>,
+    /// [`crate::probe::alignment`]; `None` where the loss has no positive pairs within a sample.
+    pub alignment: Option<f64>,
+    /// [`crate::probe::uniformity`]; `None` with fewer than two rows.
+    pub uniformity: Option<f64>,
+}
+
+/// The columns of [`Health::cells`].
+pub const HEADER: [&str; 8] = [
+    "module",
+    "kind",
+    "channels",
+    "RankMe",
+    "feature std",
+    "dead channels",
+    "alignment",
+    "uniformity",
+];
+
+/// What the columns are.
+pub const WHAT_COLUMNS_ARE: [&str; 4] = [
+    "RankMe: directions in use, from 1 to the channels (or the rows, if they are fewer); feature std: of \
+     vectors over their lengths, times the root of the channels, 0 when collapsed, 1 when spread evenly.",
+    "dead channels: those that vary by at most a thousandth of what varies most.",
+    "alignment: mean squared distance of positive pairs of pooled vectors over their lengths, from 0 (the \
+     same) to 4; the positive pairs are those of the loss within a sample.",
+    "uniformity: log of the mean of exp(-2 distance²) over pairs of samples, 0 when all are alike, lower the \
+     more evenly they are spread.",
+];
+
+impl Health {
+    /// As a table shows it.
+    pub fn cells(&self) -> Vec<String> {
+        vec![
+            self.module.clone(),
+            self.kind.to_string(),
+            self.channels.to_string(),
+            decimals(self.rank_me, 1),
+            decimals(self.feature_std, 3),
+            percent(self.dead_share),
+            decimals(self.alignment, 3),
+            decimals(self.uniformity, 3),
+        ]
+    }
+}
+
+/// What there is to measure of the run's modules, each module's trained one first, and what is missing.
+///
+/// # Errors
+/// When vectors cannot be read.
+pub fn measure(seen: &Seen<'_>) -> Result<(Vec<Health>, Vec<Missing>)> {
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    for (index, module) in seen.modules().enumerate() {
+        let trained = seen.trained(index, Split::Test)?;
+        let untrained = seen.untrained(index, Split::Test)?;
+        let encode = Step::Encode(seen.plan.last(index));
+        let both = [("trained", trained, encode), ("untrained", untrained, Step::Untrained)];
+        for (kind, generation, step) in both {
+            seen.check_stop()?;
+            match generation {
+                Some(it) => found.push(health(seen, index, module, kind, &Pooled::open(&it)?)?),
+                None => {
+                    let what = format!("what the {kind} module {module} makes of the test split");
+                    missing.push(seen.missing(what, step));
+                }
+            }
+        }
+    }
+    Ok((found, missing))
+}
+
+fn health(
+    seen: &Seen<'_>,
+    index: usize,
+    module: &str,
+    kind: &'static str,
+    pooled: &Pooled,
+) -> Result<Health> {
+    let (rows, channels) = (pooled.spread_rows(MOST_ROWS), pooled.channels());
+    let means = pooled.means_of(&rows)?;
+    let alignment = match seen.pipeline.loss.recipe().positives() {
+        Some(apart) => {
+            let of =
+                |_: &[u64], vectors: &[f32]| Ok(Alignment::of(vectors, pooled.shape(), &apart));
+            let parts = pooled.map_rows(&rows, of)?;
+            parts.into_iter().fold(Alignment::default(), Alignment::and).mean()
+        }
+        None => None,
+    };
+    // What a diverged module makes is not finite, and has no measure.
+    let is_finite = means.iter().all(|it| it.is_finite());
+    let spread = deviations(&means, channels).filter(|_| is_finite);
+    let (rank_me, uniformity) = match is_finite {
+        true => (rank_me(&means, channels)?, uniformity(&means, channels)?),
+        false => (None, None),
+    };
+    let finite = |value: Option<f64>| value.filter(|it| it.is_finite());
+    Ok(Health {
+        module: module.to_string(),
+        index,
+        kind,
+        rows: rows.len(),
+        channels,
+        rank_me: finite(rank_me),
+        feature_std: spread.map(|it| it.feature_std),
+        dead_share: spread.map(|it| it.dead_share),
+        alignment: finite(alignment),
+        uniformity: finite(uniformity),
+    })
+}
+
+/// The section; also writes `health.json` beside the page.
+///
+/// # Errors
+/// When vectors cannot be read, or the file cannot be written.
+pub fn section(seen: &Seen<'_>) -> Result<Section> {
+    let (found, missing) = measure(seen)?;
+    let json = serde_json::to_vec_pretty(&found)
+        .map_err(|error| Error::failed(format!("could not write health.json: {error}")))?;
+    let folder = seen.dir.report();
+    durable::create_folder(&folder)?;
+    durable::replace(&folder.join("health.json"), &json)?;
+    let rows = found.iter().map(|it| it.rows).max().unwrap_or(0);
+    let lead = match rows {
+        0 => String::new(),
+        _ => format!(
+            "Measured on the mean pooled vectors of {rows} samples of the test split (alignment: on \
+             their pooled vectors). Dashed: the same modules as they were drawn."
+        ),
+    };
+    let body = match found.is_empty() {
+        true => Html::default(),
+        false => {
+            let numbers = Numbers {
+                header: HEADER.map(String::from).to_vec(),
+                rows: found.iter().map(Health::cells).collect(),
+                notes: WHAT_COLUMNS_ARE.map(String::from).to_vec(),
+            };
+            Html(format!("{}{}", Html::grid(charts(seen, &found)?), numbers.html()?))
+        }
+    };
+    Ok(Section { id: "health", title: "Is the representation healthy?", lead, body, missing })
+}
+
+fn charts(seen: &Seen<'_>, found: &[Health]) -> Result<Vec<Html>> {
+    type Value = fn(&Health) -> Option<f64>;
+    let measures: [(&str, &str, bool, Value); 5] = [
+        ("RankMe: directions in use", "RankMe", false, |it| it.rank_me),
+        ("Feature standard deviation", "std", false, |it| it.feature_std),
+        ("Dead channels", "share", true, |it| it.dead_share),
+        ("Alignment of positive pairs", "alignment", false, |it| it.alignment),
+        ("Uniformity", "uniformity", false, |it| it.uniformity),
+    ];
+    let mut charts = Vec::new();
+    for (title, y, percent, value) in measures {
+        let line = |kind: &str| {
+            let of = found.iter().filter(|it| it.kind == kind);
+            let points = of.filter_map(|it| Some((it.index as f64, value(it)?)));
+            Line {
+                name: kind.to_string(),
+                colour: 0,
+                dashed: kind != "trained",
+                dots: true,
+                points: points.collect(),
+            }
+        };
+        let lines = ["trained", "untrained"].map(line);
+        let lines: Vec<Line> = lines.into_iter().filter(|it| !it.points.is_empty()).collect();
+        // Shares that are 0 throughout need no picture.
+        let nothing = percent && lines.iter().flat_map(|it| &it.points).all(|it| it.1 == 0.0);
+        if lines.is_empty() || nothing {
+            continue;
+        }
+        let chart = Chart {
+            title: title.to_string(),
+            x: "module".to_string(),
+            y: y.to_string(),
+            places: seen.modules().map(String::from).collect(),
+            percent,
+            lines,
+            ..Chart::default()
+        };
+        charts.push(chart.figure()?);
+    }
+    Ok(charts)
+}

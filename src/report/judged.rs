@@ -1,0 +1,381 @@
+//! Whether each module improves on its predecessor: what a linear classifier and nearest neighbours read
+//! of every module, trained and untrained, and which classes the last one confuses.
+
+use super::figure::{Chart, Line, Matrix};
+use super::numbers::{Numbers, percent};
+use super::page::{Html, Section};
+use super::seen::Seen;
+use crate::Result;
+use crate::error::counted;
+use crate::pipeline::Split;
+use crate::probe::linear::{self, Rows};
+use crate::probe::pooled::Pooled;
+use crate::probe::{confusion, knn};
+use crate::stage::Step;
+use crate::stage::labels::{Labels, labels_of};
+use crate::stage::record::ProbeResult;
+
+/// The most classes of a matrix that can be taken in; of more, the pairs that are confused most are shown.
+const MOST_SHOWN: usize = 30;
+/// So many of them.
+const PAIRS: usize = 20;
+
+const TRAINED: &str = "trained";
+
+/// One label: what its probes found.
+struct Label {
+    /// Empty of the first.
+    name: String,
+    /// The share of the largest class of the test split, where it is known.
+    chance: Option<f64>,
+    /// Test rows that have it, where that is known.
+    rows: Option<usize>,
+    found: Vec<Found>,
+}
+
+/// What was found of one module.
+#[derive(Clone)]
+struct Found {
+    module: String,
+    index: usize,
+    trained: bool,
+    linear: Option<f64>,
+    knn: Option<f64>,
+}
+
+/// The section.
+///
+/// # Errors
+/// When something cannot be read.
+pub fn section(seen: &Seen<'_>) -> Result<Section> {
+    let mut section = Section {
+        id: "judged",
+        title: "Does each module improve on its predecessor?",
+        lead: format!(
+            "Accuracy on the test split of a linear classifier, and of the {} nearest neighbours by cosine \
+             similarity (Wu et al. 2018, temperature {}), on each sample's mean pooled vector. Both \
+             learn from the training split, first view. Dashed: the same modules as they were drawn.",
+            knn::NEIGHBOURS,
+            knn::TEMPERATURE
+        ),
+        ..Section::default()
+    };
+    let mut probes = Vec::new();
+    for (index, module) in seen.modules().enumerate() {
+        match seen.plan.probe(index, seen.dir)? {
+            Some((_, record)) => probes.extend(record.results),
+            None => {
+                let what = format!("what probes read of module {module}");
+                section.missing.push(seen.missing(what, Step::Probe(index)));
+            }
+        }
+    }
+    if probes.is_empty() {
+        return Ok(section);
+    }
+    neighbours_of_older(seen, &mut probes)?;
+    let labels = labels(seen, &probes)?;
+    let mut charts = Vec::new();
+    let mut body = String::new();
+    for label in &labels {
+        if label.found.iter().any(|it| it.linear.or(it.knn).is_some()) {
+            charts.push(chart(seen, label)?);
+        }
+    }
+    if charts.is_empty() {
+        let note = "The samples have no labels: there is nothing that a probe could read.";
+        let notes = vec![note.to_string()];
+        section.body = Numbers { notes, ..Numbers::default() }.html()?;
+        return Ok(section);
+    }
+    body.push_str(&Html::grid(charts).0);
+    body.push_str(&table(&labels)?.0);
+    body.push_str(&confused(seen, &probes)?.0);
+    section.body = Html(body);
+    Ok(section)
+}
+
+/// What the probes of one label found, of each label.
+fn labels(seen: &Seen<'_>, probes: &[ProbeResult]) -> Result<Vec<Label>> {
+    let known = seen.ingested(Split::Test)?.map(|it| labels_of(seen.pipeline, &it)).transpose()?;
+    let judged = |name: &str| {
+        let of = |probe: &ProbeResult| {
+            let (linear, knn) = match name.is_empty() {
+                true => (probe.accuracy, probe.knn),
+                false => {
+                    let further = probe.further.iter().find(|it| it.label == name)?;
+                    (further.accuracy, further.knn)
+                }
+            };
+            let (module, trained) = (probe.module.clone(), probe.kind == TRAINED);
+            Some(Found { module, index: probe.index, trained, linear, knn })
+        };
+        probes.iter().filter_map(of).collect::<Vec<Found>>()
+    };
+    let mut names = vec![String::new()];
+    for further in probes.iter().flat_map(|it| &it.further) {
+        if !names.contains(&further.label) {
+            names.push(further.label.clone());
+        }
+    }
+    let labels = names.into_iter().map(|name| {
+        let values = known.as_ref().and_then(|known| match name.is_empty() {
+            true => Some(&known.first),
+            false => known.further.iter().find(|it| it.0 == name).map(|it| &it.1),
+        });
+        let values: Option<Vec<i64>> = values.map(|it| it.iter().copied().flatten().collect());
+        let values = values.filter(|it| !it.is_empty());
+        Label {
+            chance: values.as_deref().map(largest_share),
+            rows: values.map(|it| it.len()),
+            found: judged(&name),
+            name,
+        }
+    });
+    Ok(labels.collect())
+}
+
+/// The share of the class that most rows have.
+fn largest_share(labels: &[i64]) -> f64 {
+    let mut sorted = labels.to_vec();
+    sorted.sort_unstable();
+    let largest = sorted.chunk_by(|one, next| one == next).map(<[i64]>::len).max();
+    largest.unwrap_or(0) as f64 / labels.len().max(1) as f64
+}
+
+fn chart(seen: &Seen<'_>, label: &Label) -> Result<Html> {
+    let line = |name: &str, colour, trained, value: fn(&Found) -> Option<f64>| {
+        let found = label.found.iter().filter(|it| it.trained == trained);
+        let points = found.filter_map(|it| Some((it.index as f64, value(it)?)));
+        let kind = if trained { "" } else { ", untrained" };
+        Line {
+            name: format!("{name}{kind}"),
+            colour,
+            dashed: !trained,
+            dots: true,
+            points: points.collect(),
+        }
+    };
+    let lines = [
+        line("linear", 0, true, |it| it.linear),
+        line("linear", 0, false, |it| it.linear),
+        line("k-NN", 1, true, |it| it.knn),
+        line("k-NN", 1, false, |it| it.knn),
+    ];
+    let of = if label.name.is_empty() { String::new() } else { format!(": {}", label.name) };
+    let chart = Chart {
+        title: format!("Accuracy after each module{of}"),
+        x: "module".to_string(),
+        y: "accuracy".to_string(),
+        places: seen.modules().map(String::from).collect(),
+        percent: true,
+        lines: lines.into_iter().filter(|it| !it.points.is_empty()).collect(),
+        marks: vec![],
+        levels: label
+            .chance
+            .map(|it| (it, "always the largest class".to_string()))
+            .into_iter()
+            .collect(),
+    };
+    chart.figure()
+}
+
+/// All numbers, and what they say.
+fn table(labels: &[Label]) -> Result<Html> {
+    let mut header = vec!["module".to_string(), "kind".to_string()];
+    for label in labels {
+        let of = if label.name.is_empty() { String::new() } else { format!("{}: ", label.name) };
+        header.extend([format!("{of}linear"), format!("{of}k-NN")]);
+    }
+    let first = labels.first().map(|it| it.found.as_slice()).unwrap_or_default();
+    let rows = first.iter().map(|found| {
+        let kind = if found.trained { TRAINED } else { "untrained" };
+        let mut row = vec![found.module.clone(), kind.to_string()];
+        for label in labels {
+            let same = |it: &&Found| it.index == found.index && it.trained == found.trained;
+            let of = label.found.iter().find(same);
+            row.push(percent(of.and_then(|it| it.linear)));
+            row.push(percent(of.and_then(|it| it.knn)));
+        }
+        row
+    });
+    let rows = rows.collect();
+    let notes = labels.iter().flat_map(|label| {
+        let probes: [(&str, fn(&Found) -> Option<f64>); 2] =
+            [("Linear", |it| it.linear), ("k-NN", |it| it.knn)];
+        let of = if label.name.is_empty() { String::new() } else { format!(", {}", label.name) };
+        probes.into_iter().filter_map(move |(name, value)| {
+            Some(format!("{name}{of}: {}.", verdict(label, value)?))
+        })
+    });
+    Numbers { header, rows, notes: notes.collect() }.html()
+}
+
+/// Whether each module improves on its predecessor and on its untrained twin; `None` where there is
+/// nothing to compare.
+fn verdict(label: &Label, value: fn(&Found) -> Option<f64>) -> Option<String> {
+    let of = |index: usize, trained: bool| {
+        let found = label.found.iter().find(|it| it.index == index && it.trained == trained)?;
+        Some((found.module.as_str(), value(found)?))
+    };
+    let (mut compared, mut behind, mut close) = (0, Vec::new(), Vec::new());
+    for found in label.found.iter().filter(|it| it.trained) {
+        let Some((module, share)) = of(found.index, true) else { continue };
+        let before = found.index.checked_sub(1).and_then(|before| of(before, true));
+        let others = [("its predecessor", before), ("its untrained twin", of(found.index, false))];
+        let (mut not, mut hardly) = (Vec::new(), Vec::new());
+        for (name, other) in others {
+            let Some((_, other)) = other else { continue };
+            compared += 1;
+            if share <= other {
+                not.push(name);
+            } else if label.rows.is_some_and(|rows| share - other < noise(share, other, rows)) {
+                hardly.push(name);
+            }
+        }
+        for (of, names) in [(&mut behind, not), (&mut close, hardly)] {
+            if !names.is_empty() {
+                of.push(format!("`{module}` on {}", names.join(" and ")));
+            }
+        }
+    }
+    if compared == 0 {
+        return None;
+    }
+    let mut said = match behind.is_empty() {
+        true => "every module improves on its predecessor and on its untrained twin".to_string(),
+        false => format!("no improvement of {}", behind.join(", of ")),
+    };
+    if let (false, Some(rows)) = (close.is_empty(), label.rows) {
+        said += &format!(
+            "; by less than twice the standard error over {}: {}",
+            counted(rows, "test row"),
+            close.join(", ")
+        );
+    }
+    Some(said)
+}
+
+/// Twice the standard error of the difference of two shares of so many rows, as if they were not the same
+/// rows: of the same ones it is smaller.
+fn noise(one: f64, other: f64, rows: usize) -> f64 {
+    let variance = one * (1.0 - one) + other * (1.0 - other);
+    2.0 * (variance / rows.max(1) as f64).sqrt()
+}
+
+/// Fills in what records have not that are older than this probe.
+fn neighbours_of_older(seen: &Seen<'_>, probes: &mut [ProbeResult]) -> Result<()> {
+    for probe in probes.iter_mut() {
+        seen.check_stop()?;
+        if probe.knn.is_some() || probe.accuracy.is_none() {
+            continue;
+        }
+        let Some([train, test]) = vectors(seen, probe.index, probe.kind == TRAINED)? else {
+            continue;
+        };
+        let accuracy = |name: &str| match (train.rows(name), test.rows(name)) {
+            (Some(train), Some(test)) => {
+                knn::accuracy(&train, &test, knn::NEIGHBOURS, || seen.check_stop()).map(Some)
+            }
+            _ => Ok(None),
+        };
+        probe.knn = accuracy("")?;
+        for further in &mut probe.further {
+            further.knn = accuracy(&further.label)?;
+        }
+    }
+    Ok(())
+}
+
+/// The mean pooled vectors of a split, and the labels of its samples.
+struct Vectors {
+    means: Vec<f32>,
+    channels: usize,
+    labels: Labels,
+}
+
+impl Vectors {
+    /// Those with a label: the first for an empty name; `None` when none has it.
+    fn rows(&self, name: &str) -> Option<Rows> {
+        let further = || self.labels.further.iter().find(|it| it.0 == name).map(|it| &it.1);
+        let labels = if name.is_empty() { Some(&self.labels.first) } else { further() };
+        Rows::labelled(&self.means, self.channels, labels?)
+    }
+}
+
+/// Those of a module, of both splits; `None` where they are not there.
+fn vectors(seen: &Seen<'_>, index: usize, trained: bool) -> Result<Option<[Vectors; 2]>> {
+    let mut both = Vec::new();
+    for split in Split::ALL {
+        let encoded = match trained {
+            true => seen.trained(index, split)?,
+            false => seen.untrained(index, split)?,
+        };
+        let (Some(encoded), Some(ingested)) = (encoded, seen.ingested(split)?) else {
+            return Ok(None);
+        };
+        let pooled = Pooled::open(&encoded)?;
+        // Rows of the first view come first.
+        let means = pooled.means(ingested.rows())?;
+        let labels = labels_of(seen.pipeline, &ingested)?;
+        both.push(Vectors { means, channels: pooled.channels(), labels });
+    }
+    Ok(<[Vectors; 2]>::try_from(both).ok())
+}
+
+/// The rows that have the first label, of a trained module.
+fn rows_of(seen: &Seen<'_>, index: usize) -> Result<Option<[Rows; 2]>> {
+    let Some(both) = vectors(seen, index, true)? else { return Ok(None) };
+    let [train, test] = both.map(|it| it.rows(""));
+    Ok(train.zip(test).map(|(train, test)| [train, test]))
+}
+
+/// What the last module's linear probe takes for what.
+fn confused(seen: &Seen<'_>, probes: &[ProbeResult]) -> Result<Html> {
+    let trained = probes.iter().filter(|it| it.kind == TRAINED && it.accuracy.is_some());
+    let Some(last) = trained.max_by_key(|it| it.index) else { return Ok(Html::default()) };
+    let test = seen.ingested(Split::Test)?;
+    let names = test.and_then(|it| it.manifest().schema.label_names.clone()).unwrap_or_default();
+    let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
+    let title = format!("What the linear probe takes for what after module {}", last.module);
+    let (counts, pairs) = match &last.confusion {
+        Some(counts) => (Some(counts.clone()), confusion::pairs_of(counts)),
+        None => match rows_of(seen, last.index)? {
+            Some([train, test]) => {
+                let settings = &seen.pipeline.probe;
+                let found = linear::predictions(&train, &test, settings, seen.pipeline.seed)?;
+                let pairs = confusion::pairs(&found, &test.labels);
+                (confusion::matrix(&found, &test.labels), pairs)
+            }
+            None => return Ok(Html::default()),
+        },
+    };
+    if let Some(counts) = counts.filter(|it| it.len() <= MOST_SHOWN) {
+        return Ok(matrix(title, &counts, name).figure());
+    }
+    let rows = confusion::most_confused(pairs, PAIRS)
+        .into_iter()
+        .map(|(class, taken, count)| vec![name(class), name(taken), count.to_string()]);
+    let header = ["class", "taken for", "test rows"].map(String::from).to_vec();
+    let numbers = Numbers { header, rows: rows.collect(), notes: vec![] };
+    Ok(Html(format!("<h3>{}: most confused pairs</h3>{}", Html::escape(&title), numbers.html()?)))
+}
+
+fn matrix(title: String, counts: &[Vec<u64>], name: impl Fn(usize) -> String) -> Matrix {
+    let names: Vec<String> = (0..counts.len()).map(name).collect();
+    let cells = counts.iter().map(|row| {
+        let all = row.iter().sum::<u64>().max(1);
+        let cell = |count: &u64| {
+            let share = *count as f64 / all as f64;
+            (*count > 0).then(|| (share, count.to_string()))
+        };
+        row.iter().map(cell).collect()
+    });
+    Matrix {
+        title: format!("{title}: test rows; as dark as their share of the class"),
+        axes: ["class".to_string(), "taken for".to_string()],
+        rows: names.clone(),
+        columns: names,
+        cells: cells.collect(),
+    }
+}

@@ -1,0 +1,41 @@
+//! A table of numbers on the page, with notes below.
+
+use askama::Template;
+
+use super::page::Html;
+use crate::Result;
+
+/// Rows of cells as they are shown.
+#[derive(Debug, Clone, Default, Template)]
+#[template(path = "numbers.html")]
+pub struct Numbers {
+    pub header: Vec<String>,
+    pub rows: Vec<Vec<String>>,
+    /// Sentences below the table.
+    pub notes: Vec<String>,
+}
+
+impl Numbers {
+    /// The table; nothing of it where it has no rows and no notes.
+    ///
+    /// # Errors
+    /// When the template fails.
+    pub fn html(&self) -> Result<Html> {
+        match self.rows.is_empty() && self.notes.is_empty() {
+            true => Ok(Html::default()),
+            false => Html::render(self),
+        }
+    }
+}
+
+/// `12.34 %`, or a dash.
+pub fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "–".to_string(), |share| format!("{:.2} %", 100.0 * share))
+}
+
+/// So many digits behind the point, or a dash.
+pub fn decimals(value: Option<f64>, digits: usize) -> String {
+    value
+        .filter(|it| it.is_finite())
+        .map_or_else(|| "–".to_string(), |value| format!("{value:.digits$}"))
+}

@@ -1,0 +1,176 @@
+//! The end-to-end twin of a run: the same layers, trained as one module.
+
+use std::path::PathBuf;
+
+use candle_core::Tensor;
+use gimlet_store::Generation;
+use serde_json::Value;
+
+use super::seen::Seen;
+use crate::module::{self, Module};
+use crate::parameters::Parameters;
+use crate::pipeline::{Pooling, Split, View};
+use crate::stage::record::Training;
+use crate::stage::{RunDir, Step, normalise_of};
+use crate::train::input::{Images, Input, Look};
+use crate::train::recordings::Recordings;
+use crate::{Error, Result};
+
+/// Samples that go through the stack at once.
+const BATCH: usize = 16;
+
+/// A training of all layers as one module.
+pub struct Twin {
+    /// Its weights' file.
+    weights: PathBuf,
+    training: Training,
+    /// What it was trained with, in words.
+    pub settings: String,
+    /// Settings that are not those of the run.
+    pub differs: Vec<&'static str>,
+}
+
+/// The settings that a training of the run and its twin may share, as keys name them, and in words.
+const SHARED: [(&str, &str); 5] = [
+    ("/seed", "seed"),
+    ("/loss", "loss"),
+    ("/training", "batch"),
+    ("/view", "view"),
+    ("/input", "training samples"),
+];
+
+impl Twin {
+    /// Where it is looked for: in the directory that was named, else in the run's own.
+    pub fn dir(seen: &Seen<'_>) -> RunDir {
+        RunDir::at(seen.options.twin.clone().unwrap_or_else(|| seen.dir.path().to_path_buf()))
+    }
+
+    /// The twin whose settings are nearest to the run's, and of equal ones the newest; `None` where there
+    /// is none.
+    ///
+    /// # Errors
+    /// When a record cannot be read for another reason than damage.
+    pub fn find(seen: &Seen<'_>) -> Result<Option<Self>> {
+        let dir = Self::dir(seen);
+        let layers: Vec<_> = seen.pipeline.modules.iter().flat_map(|it| &it.layers).collect();
+        let layers = serde_json::to_value(layers)
+            .map_err(|error| Error::failed(format!("could not compare layers: {error}")))?;
+        let first = Step::Train(seen.plan.last(0));
+        let ours = &seen.plan.key(first, Split::Train).settings;
+        let epochs = seen.pipeline.modules.first().map(|it| it.epochs);
+        let mut best: Option<Self> = None;
+        for records in dir.all_trainings()? {
+            for found in records.readable::<Training>()? {
+                let (_, training) = found?;
+                let modules = training.settings["modules"].as_object();
+                let Some((name, module)) = modules.and_then(|it| it.iter().next()) else {
+                    continue;
+                };
+                let alone = modules.is_some_and(|it| it.len() == 1);
+                if !alone || module["layers"] != layers {
+                    continue;
+                }
+                let other = |it: &&(&str, &str)| {
+                    ours.pointer(it.0).unwrap_or(&Value::Null)
+                        != training.settings.pointer(it.0).unwrap_or(&Value::Null)
+                };
+                let mut differs: Vec<&str> = SHARED.iter().filter(other).map(|it| it.1).collect();
+                let of_twin = module["epochs"].as_u64();
+                if of_twin != epochs.map(|it| it as u64) {
+                    differs.push("epochs");
+                }
+                // Records come newest first.
+                if best.as_ref().is_none_or(|best| differs.len() < best.differs.len()) {
+                    best = Some(Self {
+                        weights: dir.weights(name, &training.key),
+                        settings: in_words(&training, module),
+                        differs,
+                        training,
+                    });
+                }
+            }
+        }
+        Ok(best)
+    }
+
+    /// What it makes of these rows of the test split at the end of each of the run's modules: the mean of
+    /// a row's pooled vectors, `[rows, channels]` each, with the channels.
+    ///
+    /// # Errors
+    /// When its weights are damaged, or samples cannot be read.
+    pub fn means(&self, seen: &Seen<'_>, rows: &[u64]) -> Result<Vec<(Vec<f32>, usize)>> {
+        let Some(test) = seen.ingested(Split::Test)? else { return Ok(Vec::new()) };
+        let bytes = self.training.read_weights(&self.weights)?;
+        let encoder = Parameters::from_safetensors(&bytes, &self.weights)?.0.under("encoder");
+        let input = first_input(seen, &test)?;
+        let modules = cut(seen, &encoder, input.shape()[3])?;
+        let shape = test.manifest().schema.columns.first().map(|it| it.shape.clone());
+        let size = match shape.as_deref() {
+            Some([height, width, _]) => (*height, *width),
+            Some([samples]) => (1, *samples),
+            other => return Err(Error::failed(format!("samples of shape {other:?}"))),
+        };
+        let pooling = Pooling::of(&seen.pipeline.view, size);
+        let mut means = vec![(Vec::new(), 0); modules.len()];
+        for rows in rows.chunks(BATCH) {
+            seen.check_stop()?;
+            let mut maps: Tensor = input.tensor(rows, Look::Frozen, None)?;
+            for (module, (means, channels)) in modules.iter().zip(&mut means) {
+                maps = module.forward(&maps)?;
+                let mean = module::pooled(&maps, pooling)?.mean((1, 2))?;
+                *channels = mean.dim(1)?;
+                means.extend(mean.flatten_all()?.to_vec1::<f32>()?);
+            }
+        }
+        Ok(means)
+    }
+}
+
+/// What a twin was trained with.
+fn in_words(training: &Training, module: &Value) -> String {
+    let mut words = Vec::new();
+    if let Some(epochs) = module["epochs"].as_u64() {
+        words.push(crate::error::counted(epochs as usize, "epoch"));
+    }
+    if training.steps > 0 {
+        words.push(format!("{} steps", training.steps));
+    }
+    for (name, pointer) in [("batch", "/training/batch"), ("seed", "/seed")] {
+        if let Some(value) = training.settings.pointer(pointer) {
+            words.push(format!("{name} {value}"));
+        }
+    }
+    if let Some(rate) = module["learning_rate"].as_f64() {
+        words.push(format!("learning rate {rate}"));
+    }
+    words.join(", ")
+}
+
+/// The layers of the twin, cut as the run has them: of each module those at its place, called from 0 again.
+fn cut(seen: &Seen<'_>, encoder: &Parameters, channels: usize) -> Result<Vec<Module>> {
+    let (mut first, mut channels) = (0, channels);
+    let mut modules = Vec::new();
+    for module in &seen.pipeline.modules {
+        let mut parameters = Parameters::from_tensors([]);
+        for index in 0..module.layers.len() {
+            parameters.extend(&index.to_string(), encoder.under(&(first + index).to_string()));
+        }
+        modules.push(Module::new(&module.layers, channels, &parameters)?);
+        channels = module.layers.iter().fold(channels, |it, layer| layer.out_channels(it));
+        first += module.layers.len();
+    }
+    Ok(modules)
+}
+
+/// The test split as the run's first module reads it.
+fn first_input(seen: &Seen<'_>, test: &Generation) -> Result<Box<dyn Input>> {
+    let seed = seen.pipeline.seed;
+    Ok(match &seen.pipeline.view {
+        View::Images(view) => Box::new(Images::new(test, view, Split::Test, seed)?),
+        View::Sound(view) => {
+            let train = seen.plan.generation(Step::Ingest, Split::Train, seen.dir)?;
+            let normalise = normalise_of(view, &train)?;
+            Box::new(Recordings::new(test, view, normalise, Split::Test, seed)?)
+        }
+    })
+}

@@ -1,12 +1,11 @@
 //! `probe`: what a linear classifier reads from a module's pooled vectors, and the module's own loss
 //! on held-out rows (`held_out.rs`); for the trained module and for the same one as it was drawn.
 
-use std::time::Instant;
-
 use gimlet_store::Generation;
 
 use super::Run;
 use super::labels::label_attribute;
+use super::meter::Meter;
 use super::plan::Step;
 use super::record::{self, Judged, ProbeResult};
 use crate::pipeline::{Source, Split, View};
@@ -16,7 +15,7 @@ use crate::{Error, Result};
 
 impl Run<'_> {
     pub(super) fn probe(&self, index: usize) -> Result<()> {
-        let started = Instant::now();
+        let meter = Meter::begin();
         let title = self.plan.title(Step::Probe(index));
         self.progress.begin(&title, 2, 0);
         let key = self.plan.key(Step::Probe(index), Split::Test);
@@ -28,7 +27,8 @@ impl Run<'_> {
         let record = |_number: u64| record::Probe {
             key: key.hash.clone(),
             settings: key.settings.clone(),
-            seconds: started.elapsed().as_secs_f64(),
+            seconds: meter.seconds(),
+            read_bytes: Some(meter.read_bytes()),
             results: results.to_vec(),
         };
         self.dir.probes(self.plan.module(index)).commit(record)?;
@@ -65,6 +65,7 @@ impl Run<'_> {
             further.push(self.judge_hops(view, [train, test], rows)?);
         }
         let sizes = self.sizes(index)?;
+        let held_out = self.held_out_loss(index, kind, sizes, test)?;
         Ok(ProbeResult {
             module: self.plan.module(index).to_string(),
             index,
@@ -73,7 +74,7 @@ impl Run<'_> {
             split: Split::Test.name().to_string(),
             accuracy: accuracy(&of_train.first, &of_test.first)?,
             further,
-            loss: self.held_out_loss(index, kind, sizes, test)?,
+            loss: held_out.loss,
             chance_loss: self.pipeline.loss.recipe().of_a_guess(sizes),
         })
     }

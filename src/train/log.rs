@@ -26,10 +26,13 @@ pub struct Entry {
     /// The generation of its input, where that changes as it trains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-    /// After the last step of an epoch, the loss on the test split, where early stopping goes by it; null
-    /// where that is not a number.
+    /// After the last step of an epoch, the loss on rows of the test split; null where that is not a
+    /// number, and not there where the test split fills no batch or `training.held_out` is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out: Option<f32>,
+    /// The accuracy on the same rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out_accuracy: Option<f32>,
     /// Seconds of training up to the end of the step, over all attempts.
     pub seconds: f64,
 }
@@ -44,8 +47,19 @@ impl Entry {
             accuracy: step.accuracy,
             generation: None,
             held_out: None,
+            held_out_accuracy: None,
             seconds,
         }
+    }
+}
+
+impl Entry {
+    /// The same with the loss and accuracy on rows of the test split, if they were looked at.
+    #[must_use]
+    pub fn with_held_out(self, found: Option<(f64, Option<f64>)>) -> Self {
+        let (held_out, accuracy) = found.unzip();
+        let held_out_accuracy = accuracy.flatten().map(|it| it as f32);
+        Self { held_out: held_out.map(|loss| loss as f32), held_out_accuracy, ..self }
     }
 }
 

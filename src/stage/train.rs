@@ -213,7 +213,8 @@ impl Run<'_> {
             }
             so_far = progress;
         }
-        let looks = Looks { watch: if patience.is_none() { self.watch(&[at])? } else { None }, patience };
+        let looks =
+            Looks { watch: if patience.is_none() { self.watch(&[at])? } else { None }, patience };
         self.train_steps(at, &mut trainer, input.as_ref(), &course, (so_far, meter), looks)
     }
 
@@ -235,8 +236,9 @@ impl Run<'_> {
             return Err(Error::failed(message).hint(hint));
         }
         // Steps are counted from the first round on, and so is what they took.
-        let record::Training { steps, seconds, wait_seconds, peak_memory, parts, read_bytes, .. } =
-            record;
+        let record::Training {
+            steps, seconds, wait_seconds, peak_memory, parts, read_bytes, ..
+        } = record;
         let parts = parts.into_iter().collect();
         let spent = Progress {
             steps,

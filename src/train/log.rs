@@ -1,4 +1,4 @@
-//! The loss of every step, as JSON lines.
+//! The loss of every step, as JSON lines, and the same as TensorBoard reads it (`events.rs`).
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use gimlet_store::durable;
 use serde::{Deserialize, Serialize};
 
+use super::events::Events;
 use super::feed::Batch;
 use super::trainer::Step;
-
+use crate::error::folder_of;
 use crate::{Error, Result};
 
 /// One line of the log.
@@ -67,6 +68,7 @@ impl Entry {
 pub struct Log {
     path: PathBuf,
     file: BufWriter<File>,
+    events: Events,
 }
 
 impl Log {
@@ -99,7 +101,8 @@ impl Log {
         durable::replace(path, lines.as_bytes())?;
         let file = OpenOptions::new().append(true).open(path);
         let file = file.map_err(|error| Error::io("write", path, error))?;
-        Ok((Self { path: path.to_path_buf(), file: BufWriter::new(file) }, kept))
+        let events = Events::begin(&folder_of(path), &kept)?;
+        Ok((Self { path: path.to_path_buf(), file: BufWriter::new(file), events }, kept))
     }
 
     /// Appends an entry.
@@ -109,7 +112,8 @@ impl Log {
     pub fn push(&mut self, entry: &Entry) -> Result<()> {
         let line = line(entry)?;
         let written = self.file.write_all(line.as_bytes());
-        written.map_err(|error| Error::io("write", &self.path, error))
+        written.map_err(|error| Error::io("write", &self.path, error))?;
+        self.events.push(entry)
     }
 
     /// Hands what was appended to the operating system.
@@ -117,7 +121,8 @@ impl Log {
     /// # Errors
     /// When the file cannot be written.
     pub fn flush(&mut self) -> Result<()> {
-        self.file.flush().map_err(|error| Error::io("write", &self.path, error))
+        self.file.flush().map_err(|error| Error::io("write", &self.path, error))?;
+        self.events.flush()
     }
 }
 

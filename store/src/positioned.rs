@@ -61,11 +61,7 @@ fn fill(file: &File, mut out: &mut [u8], mut offset: u64) -> io::Result<()> {
 
 /// See [`read_exact_vectored_at`].
 #[cfg(unix)]
-fn fill_all(
-    file: &File,
-    mut out: &mut [IoSliceMut],
-    mut offset: u64,
-) -> io::Result<()> {
+fn fill_all(file: &File, mut out: &mut [IoSliceMut], mut offset: u64) -> io::Result<()> {
     IoSliceMut::advance_slices(&mut out, 0);
     while !out.is_empty() {
         match rustix::io::preadv(file, out, offset) {
@@ -83,11 +79,7 @@ fn fill_all(
 
 /// See [`read_exact_vectored_at`].
 #[cfg(windows)]
-fn fill_all(
-    file: &File,
-    out: &mut [IoSliceMut],
-    mut offset: u64,
-) -> io::Result<()> {
+fn fill_all(file: &File, out: &mut [IoSliceMut], mut offset: u64) -> io::Result<()> {
     for slice in out {
         fill(file, slice, offset)?;
         offset += slice.len() as u64;

@@ -1,6 +1,7 @@
 //! The command line: one file a command, one printer that decides what goes to which stream.
 
 mod compare;
+mod curves;
 mod embed;
 mod encode;
 mod export;
@@ -88,6 +89,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Write one page that shows what was learned
     Report(report::ReportArgs),
+    /// Show loss and accuracy of every module, epoch by epoch
+    Curves(curves::CurvesArgs),
     /// Look into a pipeline's datasets, or into one dataset
     Inspect(inspect::InspectArgs),
     /// Compare everything on disk with what was written, and name all that is damaged
@@ -158,6 +161,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args, &printer),
         Command::Status(args) => status::run(args, &printer),
         Command::Report(args) => report::run(args, &printer),
+        Command::Curves(args) => curves::run(args, &printer),
         Command::Inspect(args) => inspect::run(args, &printer),
         Command::Verify(args) => verify::run(args, &printer),
         Command::Gc(args) => gc::run(args, &printer),

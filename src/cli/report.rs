@@ -41,6 +41,13 @@ pub struct OptionArgs {
     points: usize,
 }
 
+impl Default for OptionArgs {
+    fn default() -> Self {
+        let Options { twin, channels, points } = Options::default();
+        Self { twin, channels, points }
+    }
+}
+
 pub fn run(args: ReportArgs, printer: &Printer) -> anyhow::Result<()> {
     let page = args.pipeline.with_seen(args.options, printer, report::write)?;
     if args.output.json {

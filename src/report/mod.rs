@@ -3,14 +3,19 @@
 //! ```text
 //! runs/quickstart/report/
 //!   index.html          all sections; opens from disk
+//!   curves.parquet      the logs of all trainings, a row a step; curves.jsonl: the same
 //! ```
 //!
 //! A section reads of a run what is there and says how to get what is not. Nothing here trains, or changes
 //! what a run has committed.
 
+mod cost;
+mod curves;
+pub mod curves_file;
 pub mod figure;
 mod page;
 mod seen;
+pub mod training_log;
 
 use std::path::PathBuf;
 
@@ -25,7 +30,7 @@ use crate::{Kind, Result};
 type Make = fn(&Seen<'_>) -> Result<Section>;
 
 /// The sections, in the order of the page: their names while they are made, and what makes them.
-const SECTIONS: &[(&str, Make)] = &[];
+const SECTIONS: &[(&str, Make)] = &[("curves", curves::section), ("cost", cost::section)];
 
 /// Writes the report of a run, and returns its page.
 ///

@@ -78,6 +78,7 @@ pub(super) struct Page<'a> {
 }
 
 /// The style sheet: the frame's, and those of sections.
-pub(super) const STYLE: &str = concat!(include_str!("page/style.css"),);
+pub(super) const STYLE: &str =
+    concat!(include_str!("page/style.css"), include_str!("page/cost.css"),);
 /// The script, as well.
 pub(super) const SCRIPT: &str = concat!(include_str!("page/script.js"),);

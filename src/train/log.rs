@@ -79,21 +79,9 @@ impl Log {
     /// # Errors
     /// When the file cannot be read or written.
     pub fn resume(path: &Path, before: Option<&Path>, step: u64) -> Result<(Self, Vec<Entry>)> {
-        let mut kept = Vec::new();
         let source = before.filter(|_| !path.exists()).unwrap_or(path);
-        if let Ok(file) = File::open(source) {
-            for line in BufReader::new(file).lines() {
-                // A torn last line ends what can be kept.
-                let Some(entry) = line.ok().and_then(|line| serde_json::from_str(&line).ok())
-                else {
-                    break;
-                };
-                let entry: Entry = entry;
-                if entry.step < step {
-                    kept.push(entry);
-                }
-            }
-        }
+        let mut kept = read(source).unwrap_or_default();
+        kept.retain(|entry| entry.step < step);
         let mut lines = String::new();
         for entry in &kept {
             lines.push_str(&line(entry)?);
@@ -124,6 +112,21 @@ impl Log {
         self.file.flush().map_err(|error| Error::io("write", &self.path, error))?;
         self.events.flush()
     }
+}
+
+/// The entries of a log, as far as it is whole: a process that was killed may have left a torn last line.
+/// None when there is no log.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn read(path: &Path) -> Result<Vec<Entry>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("read", path, error)),
+    };
+    let whole = |line: std::io::Result<String>| serde_json::from_str(&line.ok()?).ok();
+    Ok(BufReader::new(file).lines().map_while(whole).collect())
 }
 
 fn line(entry: &Entry) -> Result<String> {

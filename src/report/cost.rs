@@ -65,8 +65,8 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
         }
     }
     let again = || {
-        let run = seen.command("run");
-        format!("their records are older than this: run again, `{run} --run-dir DIR`")
+        let run = seen.elsewhere("run");
+        format!("their records are older than that: run again beside this one, `{run}`")
     };
     if !without.is_empty() {
         let modules = without.join(", ");

@@ -83,9 +83,8 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
         title,
         lead: format!(
             "Loss and {accuracy} of each module: of its batches while it trained (each point a mean of \
-             neighbouring steps), and after every epoch on at most {} rows of the test split, which no \
-             weight has seen. Dotted: a guess.",
-            seen.pipeline.training.held_out.max(seen.pipeline.training.batch)
+             neighbouring steps), and after every epoch on rows of the test split (`training.held_out`), \
+             which have no part in training. Dotted: a guess."
         ),
         body: Html::render(&body)?,
         missing,
@@ -130,11 +129,6 @@ fn lines(curve: &Curve, measure: Measure, x: &[f64]) -> [Vec<(f64, f64)>; 2] {
         values.filter(|(x, y)| x.is_finite() && y.is_finite()).collect()
     };
     let training = of(measure.training);
-    let each = training.len().div_ceil(POINTS).max(1);
-    let mean = |points: &[(f64, f64)]| {
-        let end = points.last().map_or(f64::NAN, |it| it.0);
-        (end, points.iter().map(|it| it.1).sum::<f64>() / points.len() as f64)
-    };
     let mut held_out = of(measure.held_out);
     // The probe has looked at the same, if only in the end.
     if held_out.is_empty()
@@ -143,7 +137,18 @@ fn lines(curve: &Curve, measure: Measure, x: &[f64]) -> [Vec<(f64, f64)>; 2] {
     {
         held_out.push((*x, loss));
     }
-    [training.chunks(each).map(mean).collect(), held_out]
+    [means(&training), held_out]
+}
+
+/// At most [`POINTS`], each at the end of those it stands for and as high as their mean; all of as many.
+fn means(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let count = points.len().min(POINTS);
+    let mean = |place: usize| {
+        let piece = &points[place * points.len() / count..(place + 1) * points.len() / count];
+        let sum: f64 = piece.iter().map(|it| it.1).sum();
+        piece.last().map(|end| (end.0, sum / piece.len() as f64))
+    };
+    (0..count).filter_map(mean).collect()
 }
 
 fn level(curve: &Curve, measure: Measure) -> Option<(f64, String)> {
@@ -259,15 +264,15 @@ fn without_held_out(seen: &Seen<'_>, curves: &[Curve]) -> Result<Option<Missing>
     let how = if seen.samples(Split::Test)? < batch {
         format!("the test split does not fill one batch of {batch}: lower `training.batch`")
     } else if seen.pipeline.training.held_out == 0 {
-        format!("train with `training.held_out` above 0: `{} --run-dir DIR`", seen.command("run"))
+        format!("set `training.held_out` above 0, and train again: `{}`", seen.elsewhere("run"))
     } else if matches!(seen.pipeline.schedule, Schedule::Async(_)) {
         "in an `async` schedule only the first module has a test split while it trains: take another \
          schedule"
             .to_string()
     } else {
         format!(
-            "their logs are older than this: train again in a run of its own, `{} --run-dir DIR`",
-            seen.command("run")
+            "their logs are older than that: train again in a run beside this one, `{}`",
+            seen.elsewhere("run")
         )
     };
     Ok(Some(Missing { what, how }))

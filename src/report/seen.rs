@@ -137,6 +137,17 @@ impl Seen<'_> {
         format!("gimlet {command} {}", self.arguments)
     }
 
+    /// The same in another directory, where everything is made anew.
+    pub fn elsewhere(&self, command: &str) -> String {
+        // The directory is named last.
+        let named = self.arguments.rsplit_once(" --run-dir ").map(|it| it.0);
+        let pipeline = named.unwrap_or(&self.arguments);
+        let folder = format!("{}-again", self.dir.path().display());
+        let plain = folder.chars().all(|it| it.is_ascii_alphanumeric() || "-_./".contains(it));
+        let folder = if plain { folder } else { format!("'{}'", folder.replace('\'', "'\\''")) };
+        format!("gimlet {command} {pipeline} --run-dir {folder}")
+    }
+
     /// Fails when a stop was asked for.
     ///
     /// # Errors

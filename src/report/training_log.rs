@@ -64,7 +64,7 @@ fn curve(seen: &Seen<'_>, index: usize) -> Result<Result<Curve, Missing>> {
                 "the curves of `{module}`: its weights were imported, from `{}`",
                 imported.file
             ),
-            how: format!("train it in a run of its own: `{} --run-dir DIR`", seen.command("run")),
+            how: format!("train it in a run beside this one: `{}`", seen.elsewhere("run")),
         }));
     }
     // The log of a round begins with those before it.

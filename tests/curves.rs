@@ -181,6 +181,14 @@ fn curves_say_what_logs_say_as_parquet_json_lines_and_a_table() {
             assert_eq!(value, entry[key].as_f64().map(|it| it as f32), "{name}, row {row}");
         }
     }
+    tiny.ok("curves", &["--output", "all.jsonl"]);
+    let lines = entries(&std::fs::read_to_string(tiny.path("all.jsonl")).unwrap());
+    for (line, (module, entry)) in lines.iter().zip(&logs) {
+        assert_eq!(line["module"], *module);
+        for (name, key) in [("loss", "loss"), ("held_out_loss", "held_out")] {
+            assert_eq!(line[name], entry[key]);
+        }
+    }
     // A file is not replaced unasked, and says by its name what it is.
     let err = tiny.fails(2, "curves", &["--output", "all.parquet"]);
     assert!(err.contains("is there already"), "{err}");

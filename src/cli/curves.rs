@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use gimlet_store::durable;
-use serde_json::json;
+use serde::Serialize;
 
 use super::printer::Printer;
 use super::report::OptionArgs;
@@ -28,6 +28,12 @@ pub struct CurvesArgs {
 
     #[command(flatten)]
     json: JsonArgs,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Document<'a> {
+    epochs: &'a [Epoch],
 }
 
 pub fn run(args: CurvesArgs, printer: &Printer) -> anyhow::Result<()> {
@@ -57,7 +63,7 @@ pub fn run(args: CurvesArgs, printer: &Printer) -> anyhow::Result<()> {
     let epochs: Vec<Epoch> =
         curves.iter().flat_map(|it| training_log::epochs(it, in_rounds)).collect();
     match json.json {
-        true => printer.json(&json!({ "epochs": epochs })),
+        true => printer.json(&Document { epochs: &epochs }),
         false => printer.result(&lines(&epochs)),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float32Array, Float64Array, RecordBatch, StringArray, UInt64Array};
 use arrow::datatypes::{Field, Schema};
 use parquet::arrow::ArrowWriter;
-use serde_json::json;
+use serde::Serialize;
 
 use super::training_log::{Curve, Point};
 use crate::{Error, Kind, Result};
@@ -35,6 +35,21 @@ impl Format {
     }
 }
 
+/// A step, as [`bytes`] describes it.
+#[derive(Serialize)]
+struct Line<'a> {
+    module: &'a str,
+    round: Option<u64>,
+    step: u64,
+    epoch: u64,
+    seconds: f64,
+    loss: f64,
+    accuracy: Option<f64>,
+    held_out_loss: Option<f32>,
+    held_out_accuracy: Option<f32>,
+    generation: Option<u64>,
+}
+
 /// The bytes of a file with a row for each step of each training.
 ///
 /// Columns: `module`; `round`, from 1, null where there are none; `step` and `epoch`, from 0, as in the log;
@@ -48,17 +63,28 @@ pub fn bytes(curves: &[Curve], in_rounds: bool, format: Format) -> Result<Vec<u8
     let all = || curves.iter().flat_map(|curve| curve.points.iter().map(move |it| (curve, it)));
     let round = |point: &Point| in_rounds.then_some(point.round as u64 + 1);
     if format == Format::JsonLines {
-        let lines = all().map(|(curve, point)| {
+        let mut lines = Vec::new();
+        for (curve, point) in all() {
             let it = point.entry;
-            let line = json!({
-                "module": curve.module, "round": round(point), "step": it.step, "epoch": it.epoch,
-                "seconds": it.seconds, "loss": it.loss, "accuracy": it.accuracy,
-                "held_out_loss": it.held_out, "held_out_accuracy": it.held_out_accuracy,
-                "generation": it.generation,
-            });
-            line.to_string() + "\n"
-        });
-        return Ok(lines.collect::<String>().into_bytes());
+            let line = Line {
+                module: &curve.module,
+                round: round(point),
+                step: it.step,
+                epoch: it.epoch,
+                seconds: it.seconds,
+                loss: it.loss,
+                accuracy: it.accuracy,
+                held_out_loss: it.held_out,
+                held_out_accuracy: it.held_out_accuracy,
+                generation: it.generation,
+            };
+            let written = serde_json::to_writer(&mut lines, &line);
+            written.map_err(|error| {
+                Error::failed(format!("could not describe a step of the curves: {error}"))
+            })?;
+            lines.push(b'\n');
+        }
+        return Ok(lines);
     }
     let counts = |of: &dyn Fn(&Point) -> Option<u64>| -> ArrayRef {
         Arc::new(UInt64Array::from_iter(all().map(|(_, it)| of(it))))

@@ -1,6 +1,7 @@
 //! The command line: one file a command, one printer that decides what goes to which stream.
 
 mod compare;
+mod curves;
 mod dataset_text;
 mod embed;
 mod encode;
@@ -95,6 +96,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Write one page that shows what was learned
     Report(report::ReportArgs),
+    /// Show loss and accuracy of every module, epoch by epoch
+    Curves(curves::CurvesArgs),
     /// Measure whether the representations of every module are healthy
     Health(health::HealthArgs),
     /// Find the parts of samples that excite a module's channels most
@@ -173,6 +176,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args, &printer),
         Command::Status(args) => status::run(args, &printer),
         Command::Report(args) => report::run(args, &printer),
+        Command::Curves(args) => curves::run(args, &printer),
         Command::Health(args) => health::run(args, &printer),
         Command::Neurons(args) => neurons::run(args, &printer),
         Command::Nearest(args) => nearest::run(args, &printer),

@@ -56,13 +56,6 @@ pub fn run(args: ReportArgs, printer: &Printer) -> anyhow::Result<()> {
     printer.result(&page.display().to_string())
 }
 
-impl Default for OptionArgs {
-    fn default() -> Self {
-        let Options { twin, channels, points } = Options::default();
-        Self { twin, channels, points }
-    }
-}
-
 impl PipelineArgs {
     /// Calls `look` with what there is of the run.
     ///

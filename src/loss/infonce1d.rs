@@ -175,6 +175,10 @@ impl Recipe for Settings {
         Some(((self.negatives + 1) as f64).ln())
     }
 
+    fn accuracy_of_a_guess(&self, _sizes: Sizes) -> Option<f64> {
+        Some(1.0 / (self.negatives + 1) as f64)
+    }
+
     fn operations(&self, sizes: Sizes) -> f64 {
         let window = Window { batch: 1, rows: sizes.rows, start: 0, len: self.window(sizes.rows) };
         let positions: usize = (1..=self.prediction_steps).map(|step| window.positions(step)).sum();

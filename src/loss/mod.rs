@@ -81,6 +81,11 @@ pub trait Recipe {
     /// The loss of a guess, where that can be said.
     fn of_a_guess(&self, sizes: Sizes) -> Option<f64>;
 
+    /// The accuracy of a guess, where there is a right and a wrong and that can be said.
+    fn accuracy_of_a_guess(&self, _sizes: Sizes) -> Option<f64> {
+        None
+    }
+
     /// What the accuracy of an [`Outcome`] is.
     fn accuracy_is(&self) -> &'static str {
         "contrastive accuracy"

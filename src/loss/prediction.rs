@@ -84,6 +84,10 @@ impl<T: Scored> Recipe for T {
         Some(Scored::of_a_guess(self))
     }
 
+    fn accuracy_of_a_guess(&self, _sizes: Sizes) -> Option<f64> {
+        Some(1.0 / (Scored::negatives(self) + 1) as f64)
+    }
+
     fn operations(&self, sizes: Sizes) -> f64 {
         let network = |Context::PixelCnn| context::operations(sizes.channels, sizes.positions());
         let scores = self.reach().operations(sizes, 1 + self.negatives());

@@ -36,6 +36,10 @@ impl Recipe for Settings {
         Some((sizes.classes as f64).ln())
     }
 
+    fn accuracy_of_a_guess(&self, sizes: Sizes) -> Option<f64> {
+        (sizes.classes > 0).then_some(1.0 / sizes.classes as f64)
+    }
+
     fn accuracy_is(&self) -> &'static str {
         "training accuracy"
     }

@@ -160,6 +160,7 @@ pub struct Training {
     pub learning_rate: Optional<f64>,
     pub input_noise: Optional<f64>,
     pub checkpoint_seconds: Optional<f64>,
+    pub held_out: Optional<usize>,
 }
 
 #[derive(Default, Deserialize)]

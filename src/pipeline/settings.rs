@@ -456,6 +456,10 @@ pub struct Training {
     /// Seconds between checkpoints. Part of no key: it changes no result.
     #[serde(skip)]
     pub checkpoint_seconds: f64,
+    /// Test rows whose loss and accuracy are logged after every epoch, at most: whole batches; none when
+    /// 0. Part of no key: it changes no result.
+    #[serde(skip)]
+    pub held_out: usize,
 }
 
 /// In which order modules train.

@@ -3,6 +3,7 @@
 //! ```text
 //! runs/quickstart/report/
 //!   index.html          all sections; opens from disk
+//!   curves.parquet      the logs of all trainings, a row a step; curves.jsonl: the same
 //!   health.json         what `gimlet health` prints
 //!   map.parquet         the points of the maps
 //! ```
@@ -12,6 +13,9 @@
 
 pub mod channel_maps;
 pub mod column_stats;
+mod cost;
+mod curves;
+pub mod curves_file;
 mod datasets;
 pub mod figure;
 pub mod gallery;
@@ -32,6 +36,7 @@ mod seen;
 mod similarity;
 pub mod sound;
 mod sprite;
+pub mod training_log;
 pub mod tsne;
 pub mod twin;
 pub mod vectors;
@@ -50,6 +55,7 @@ type Make = fn(&Seen<'_>) -> Result<Section>;
 
 /// The sections, in the order of the page: their names while they are made, and what makes them.
 const SECTIONS: &[(&str, Make)] = &[
+    ("curves", curves::section),
     ("probes", judged::section),
     ("health", health::section),
     ("similarity", similarity::section),
@@ -57,6 +63,7 @@ const SECTIONS: &[(&str, Make)] = &[
     ("nearest patches", nearest::section),
     ("maps", map::section),
     ("datasets", datasets::section),
+    ("cost", cost::section),
 ];
 
 /// Writes the report of a run, and returns its page.

@@ -102,6 +102,7 @@ pub(super) const STYLE: &str = concat!(
     include_str!("page/gallery.css"),
     include_str!("page/map.css"),
     include_str!("page/datasets.css"),
+    include_str!("page/cost.css"),
 );
 /// The script, as well.
 pub(super) const SCRIPT: &str = concat!(

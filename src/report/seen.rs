@@ -133,8 +133,8 @@ impl Seen<'_> {
         });
         let state = state.map_or(State::Missing, |it| it.state);
         let how = match state {
-            State::Running => "a process works on it now: make the report again later".to_string(),
-            _ => format!("run `{}`, then make the report again", self.command("run")),
+            State::Running => "A process works on it now: make the report again later".to_string(),
+            _ => format!("Run `{}`, then make the report again", self.command("run")),
         };
         Missing { what: format!("{}: `{title}` is {}", what.into(), state.name()), how }
     }
@@ -142,6 +142,12 @@ impl Seen<'_> {
     /// A command of ours on this run, as one would type it.
     pub fn command(&self, command: &str) -> String {
         format!("gimlet {command} {}", self.arguments)
+    }
+
+    /// The same on the same pipeline in a directory beside the run's, where everything is made anew.
+    pub fn command_again(&self, command: &str) -> String {
+        let folder = format!("{}-again", self.dir.path().display());
+        format!("{} --run-dir {}", self.command_elsewhere(command), quoted(&folder))
     }
 
     /// The same on another run of the pipeline, whose directory is to follow.

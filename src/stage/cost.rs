@@ -124,6 +124,15 @@ impl<'a> Costs<'a> {
         self.pipeline.sizes(index, self.pooling, (input, output), self.classes())
     }
 
+    /// Loss and accuracy of a guess, where they can be said before any label is read.
+    pub fn of_a_guess(&self, index: usize) -> [Option<f64>; 2] {
+        let (recipe, sizes) = (self.pipeline.loss.recipe(), self.sizes(index));
+        match recipe.reads_labels() {
+            true => [None, None],
+            false => [recipe.of_a_guess(sizes), recipe.accuracy_of_a_guess(sizes)],
+        }
+    }
+
     /// Classes that labels tell apart, as far as that is known before any is read.
     fn classes(&self) -> usize {
         match &self.pipeline.data.source {

@@ -4,7 +4,6 @@
 use std::ops::Range;
 use std::panic::resume_unwind;
 use std::sync::mpsc::sync_channel;
-use std::time::Instant;
 
 use candle_core::Tensor;
 use gimlet_store::{
@@ -14,6 +13,7 @@ use serde_json::json;
 
 use super::key::Key;
 use super::layout::{activation_column, pooled_column, rows_per_group};
+use super::meter::Meter;
 use super::plan::{At, Step};
 use super::published::Published;
 use super::{Run, memory};
@@ -32,19 +32,26 @@ pub(super) const BATCH: usize = 16;
 const FIRST: At = At { module: 0, round: 0 };
 
 /// What encodings have taken.
-#[derive(Default)]
 pub(super) struct Spent {
     seconds: f64,
     /// The highest, in bytes, where the system tells.
     peak_memory: Option<u64>,
+    /// Bytes read from datasets; `None` where an earlier round did not count them.
+    read_bytes: Option<u64>,
 }
 
 impl Spent {
-    /// With what was begun at `started` and ends now.
-    fn and(self, started: Instant) -> Self {
+    /// Nothing yet.
+    pub fn nothing() -> Self {
+        Self { seconds: 0.0, peak_memory: None, read_bytes: Some(0) }
+    }
+
+    /// With what `meter` has counted up to now.
+    fn and(self, meter: Meter) -> Self {
         Self {
-            seconds: self.seconds + started.elapsed().as_secs_f64(),
+            seconds: self.seconds + meter.seconds(),
             peak_memory: self.peak_memory.max(memory::peak()),
+            read_bytes: self.read_bytes.map(|read| read + meter.read_bytes()),
         }
     }
 }
@@ -88,7 +95,7 @@ impl Run<'_> {
         input: &dyn Input,
         module: &Module,
     ) -> Result<Generation> {
-        let started = Instant::now();
+        let meter = Meter::begin();
         let Generating { index, split, key, title, before } = generating;
         let maps = self.maps(index)?;
         let [patches, ..] = input.shape();
@@ -123,7 +130,7 @@ impl Run<'_> {
         let mut written = self.write(vec![writer], &keys, input.rows() as u64, make)?;
         let writer = written.remove(0);
         let choices = writer.compression().clone();
-        let generation = self.commit(writer, before.and(started))?;
+        let generation = self.commit(writer, before.and(meter))?;
         // Said once: later generations choose alike, and their manifests say so.
         for (column, choice) in choices.iter().filter(|_| generation.number() == 1) {
             self.progress.note(&format!("`{column}`: {choice}"));
@@ -186,7 +193,7 @@ impl Run<'_> {
         rows: impl Fn(&dyn Input) -> usize,
     ) -> Result<()> {
         memory::reset_peak();
-        let started = Instant::now();
+        let meter = Meter::begin();
         let input = self.input(FIRST, split)?;
         let rows = rows(input.as_ref());
         let pooling = self.pooling()?;
@@ -211,7 +218,7 @@ impl Run<'_> {
         };
         let mut written = 0;
         for writer in self.write(writers, &keys, rows as u64, make)? {
-            written = self.commit(writer, Spent::default().and(started))?.rows();
+            written = self.commit(writer, Spent::nothing().and(meter))?.rows();
         }
         self.progress.end(&format!("{written} rows, {} modules", modules.len()));
         Ok(())
@@ -265,18 +272,21 @@ impl Run<'_> {
     }
 
     fn commit(&self, writer: Writer, spent: Spent) -> Result<Generation> {
-        let Spent { seconds, peak_memory } = spent;
-        Ok(writer.commit(json!({ "seconds": seconds, "peak_memory": peak_memory }))?)
+        let Spent { seconds, peak_memory, read_bytes } = spent;
+        Ok(writer.commit(json!({
+            "seconds": seconds, "peak_memory": peak_memory, "read_bytes": read_bytes,
+        }))?)
     }
 
     /// What the encodings of the rounds before have taken: the last of them says it of all.
     fn spent_before(&self, at: At, split: Split) -> Result<Spent> {
-        let Some(round) = at.round.checked_sub(1) else { return Ok(Spent::default()) };
+        let Some(round) = at.round.checked_sub(1) else { return Ok(Spent::nothing()) };
         let before = Step::Encode(At { round, ..at });
         let found = self.plan.generations(before, split, &self.dir)?;
-        Ok(found.first().map_or_else(Spent::default, |it| Spent {
+        Ok(found.first().map_or_else(Spent::nothing, |it| Spent {
             seconds: it.manifest().summary["seconds"].as_f64().unwrap_or(0.0),
             peak_memory: it.manifest().summary["peak_memory"].as_u64(),
+            read_bytes: it.manifest().summary["read_bytes"].as_u64(),
         }))
     }
 

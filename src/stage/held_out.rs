@@ -1,21 +1,24 @@
 //! A module's own loss on the test split: as its training left it, as it was drawn, or in between.
 
+use std::time::Instant;
+
 use candle_core::{Device, Tensor};
 use gimlet_store::Generation;
 
 use super::Run;
 use super::probe::Kind;
-use crate::Result;
 use crate::device;
-use crate::loss::{Loss, Samples, Sizes};
+use crate::loss::{Loss, Outcome, Samples, Sizes};
 use crate::module::{Keep, Module, Readout};
 use crate::parameters::Parameters;
 use crate::pipeline::{Split, View};
 use crate::random::generator;
 use crate::train::input::{Input, Look, POOLED};
+use crate::train::trainer::pieces;
+use crate::{Error, Result};
 
 impl Run<'_> {
-    /// The mean loss of a module over whole batches of the test split, which was encoded as `test`; its
+    /// The mean loss and accuracy of a module over whole batches of the test split, which was encoded as `test`; its
     /// negatives are drawn from the seed.
     pub(super) fn held_out_loss(
         &self,
@@ -23,7 +26,7 @@ impl Run<'_> {
         kind: Kind,
         sizes: Sizes,
         test: &Generation,
-    ) -> Result<f64> {
+    ) -> Result<HeldOut> {
         let parameters = match kind {
             Kind::Trained => self.weights(self.plan.last(index))?,
             Kind::Untrained => self.drawn(index)?,
@@ -40,7 +43,7 @@ impl Run<'_> {
                 let labels = self.labels(|| input.keys())?;
                 let encoder = parameters.under("encoder");
                 let all = (input.as_ref(), labels.as_slice(), usize::MAX);
-                self.loss_of_input(index, sizes, loss.as_ref(), &encoder, all)
+                self.loss_of_input(index, sizes, loss, &encoder, all)
             }
         }
     }
@@ -52,33 +55,21 @@ impl Run<'_> {
         sizes: Sizes,
         loss: &dyn Loss,
         generation: &Generation,
-    ) -> Result<f64> {
+    ) -> Result<HeldOut> {
         let reader = generation.reader(&[POOLED])?;
         let labels = self.labels(|| Ok(reader.keys()?))?;
-        let shape = (sizes.rows, sizes.columns, sizes.channels);
-        self.mean_loss(index, sizes, loss, (reader.rows(), usize::MAX), &labels, |rows| {
+        let mut sum = Sum::default();
+        for (number, rows) in self.held_out_batches(reader.rows(), usize::MAX) {
+            let started = Instant::now();
             let mut values = vec![0.0; rows.len() * sizes.positions() * sizes.channels];
-            reader.read_f32(POOLED, rows, &mut values)?;
-            let shape = (rows.len(), shape.0, shape.1, shape.2);
+            reader.read_f32(POOLED, &rows, &mut values)?;
+            let shape = (rows.len(), sizes.rows, sizes.columns, sizes.channels);
             let pooled = Tensor::from_vec(values, shape, &Device::Cpu)?;
-            Ok([pooled.clone(), pooled])
-        })
-    }
-
-    /// The same of parameters that need not be committed, computed from what the module reads of the test
-    /// split: on whole batches evenly spaced over it, at most so many.
-    pub(super) fn held_out_loss_of(
-        &self,
-        index: usize,
-        parameters: &Parameters,
-        input: &dyn Input,
-        labels: &[u32],
-        most: usize,
-    ) -> Result<f64> {
-        let sizes = self.sizes(index)?;
-        let loss = self.pipeline.loss.recipe().build(sizes, &parameters.under("loss"))?;
-        let encoder = parameters.under("encoder");
-        self.loss_of_input(index, sizes, loss.as_ref(), &encoder, (input, labels, most))
+            let seen = [pooled.clone(), pooled];
+            let outcome = self.outcome(index, sizes, loss, (number, &rows), &labels, seen)?;
+            sum.add(&outcome, started.elapsed().as_secs_f64())?;
+        }
+        Ok(sum.mean())
     }
 
     /// Computed from what the module reads.
@@ -86,10 +77,23 @@ impl Run<'_> {
         &self,
         index: usize,
         sizes: Sizes,
-        loss: &dyn Loss,
+        loss: Box<dyn Loss>,
         encoder: &Parameters,
         (input, labels, most): (&dyn Input, &[u32], usize),
-    ) -> Result<f64> {
+    ) -> Result<HeldOut> {
+        let judged = self.judged(index, sizes, loss, encoder)?;
+        let mut found = self.losses_through(&[judged], input, labels, most)?;
+        found.pop().ok_or_else(|| Error::failed("no module was judged"))
+    }
+
+    /// A module as it is judged.
+    pub(super) fn judged(
+        &self,
+        index: usize,
+        sizes: Sizes,
+        loss: Box<dyn Loss>,
+        encoder: &Parameters,
+    ) -> Result<Judged> {
         let (map, _) = self.maps(index)?;
         let layers = &self.pipeline.modules[index].layers;
         let readout = match self.pipeline.view {
@@ -98,43 +102,144 @@ impl Run<'_> {
         };
         let encoder = encoder.on(&self.device)?;
         let module = Module::new(layers, map.channels, &encoder)?.reading(readout);
-        let rows = input.rows() as u64;
-        self.mean_loss(index, sizes, loss, (rows, most), labels, |rows| {
-            let x = self.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
-            let pooled = module.pooled(&x, Keep::Nothing)?;
-            let pooled = pooled.reshape((rows.len(), sizes.rows, sizes.columns, sizes.channels))?;
-            let context = module.context_of(&pooled)?;
-            Ok([device::home(&pooled.detach())?, device::home(&context.detach())?])
-        })
+        Ok(Judged { index, sizes, loss, module })
     }
 
-    /// The mean loss over whole batches of so many rows, at most `most` of them; `seen` makes what the loss
-    /// sees of some, and the context.
-    fn mean_loss(
+    /// What each module's loss comes to, the first of which reads `input` and each other one what the one
+    /// before it makes of that: over whole batches evenly spaced over the rows, at most so many.
+    pub(super) fn losses_through(
+        &self,
+        stack: &[Judged],
+        input: &dyn Input,
+        labels: &[u32],
+        most: usize,
+    ) -> Result<Vec<HeldOut>> {
+        let mut sums: Vec<Sum> = stack.iter().map(|_| Sum::default()).collect();
+        for (number, rows) in self.held_out_batches(input.rows() as u64, most) {
+            let mut started = Instant::now();
+            let mut x = self.device.take(&input.tensor(&rows, Look::Frozen, None)?)?;
+            let mut sums = sums.iter_mut();
+            for (place, judged) in stack.iter().enumerate() {
+                let Judged { index, sizes, loss, module } = judged;
+                let is_last = place + 1 == stack.len();
+                let (pooled, maps) = self.pass(module, &x, rows.len(), !is_last)?;
+                let shape = (rows.len(), sizes.rows, sizes.columns, sizes.channels);
+                let pooled = pooled.reshape(shape)?;
+                let context = module.context_of(&pooled)?;
+                if let Some(maps) = maps {
+                    x = match module.has_context() {
+                        true => context.squeeze(2)?.unsqueeze(1)?.detach(),
+                        false => maps,
+                    };
+                }
+                let seen = [device::home(&pooled.detach())?, device::home(&context.detach())?];
+                let outcome =
+                    self.outcome(*index, *sizes, loss.as_ref(), (number, &rows), labels, seen)?;
+                if let Some(sum) = sums.next() {
+                    sum.add(&outcome, started.elapsed().as_secs_f64())?;
+                }
+                started = Instant::now();
+            }
+        }
+        Ok(sums.into_iter().map(Sum::mean).collect())
+    }
+
+    /// The pooled vectors of so many samples, and where they are `wanted` the maps: as many samples at a
+    /// time as the training holds.
+    fn pass(
+        &self,
+        module: &Module,
+        x: &Tensor,
+        samples: usize,
+        wanted: bool,
+    ) -> Result<(Tensor, Option<Tensor>)> {
+        let maps_of_sample = x.dim(0)? / samples.max(1);
+        let at_once = self.pipeline.training.micro_batch.map(|samples| samples * maps_of_sample);
+        let (mut pooled, mut maps) = (Vec::new(), Vec::new());
+        for piece in pieces(x, at_once)? {
+            if wanted {
+                let (of_piece, maps_of_piece) = module.pooled_and_maps(&piece, Keep::Nothing)?;
+                pooled.push(of_piece);
+                maps.push(maps_of_piece);
+            } else {
+                pooled.push(module.pooled(&piece, Keep::Nothing)?);
+            }
+        }
+        let maps = if wanted { Some(Tensor::cat(&maps, 0)?) } else { None };
+        Ok((Tensor::cat(&pooled, 0)?, maps))
+    }
+
+    /// Whole batches of so many rows, evenly spaced, at most `most` of them: their numbers and rows.
+    fn held_out_batches(&self, rows: u64, most: usize) -> Vec<(u64, Vec<u64>)> {
+        let rows: Vec<u64> = (0..rows).collect();
+        let batch = self.pipeline.training.batch.min(rows.len()).max(1);
+        let spacing = (rows.len() / batch).div_ceil(most.max(1)).max(1);
+        let batches = rows.chunks_exact(batch).enumerate().step_by(spacing);
+        batches.map(|(number, rows)| (number as u64, rows.to_vec())).collect()
+    }
+
+    /// The loss of a batch, of what it sees of the rows and of the context; its negatives are drawn from
+    /// the seed and the number of the batch.
+    fn outcome(
         &self,
         index: usize,
         sizes: Sizes,
         loss: &dyn Loss,
-        (rows, most): (u64, usize),
+        (number, rows): (u64, &[u64]),
         labels: &[u32],
-        seen: impl Fn(&[u64]) -> Result<[Tensor; 2]>,
-    ) -> Result<f64> {
-        let recipe = self.pipeline.loss.recipe();
-        let rows: Vec<u64> = (0..rows).collect();
-        let batch = self.pipeline.training.batch.min(rows.len());
+        [pooled, context]: [Tensor; 2],
+    ) -> Result<Outcome> {
         let purpose = format!("{}/held-out negatives", self.plan.module(index));
-        let spacing = (rows.len() / batch).div_ceil(most).max(1);
-        let (mut sum, mut batches) = (0.0, 0u64);
-        for (number, rows) in rows.chunks_exact(batch).enumerate().step_by(spacing) {
-            let [pooled, context] = seen(rows)?;
-            let mut draws = generator(self.pipeline.seed, &purpose, &[number as u64]);
-            let drawn = recipe.draw(batch, sizes, &mut draws);
-            let labels = rows.iter().filter_map(|row| labels.get(*row as usize).copied());
-            let samples = Samples { labels: labels.collect(), drawn };
-            let outcome = loss.forward(&pooled, &context, &samples)?;
-            sum += f64::from(outcome.loss.to_scalar::<f32>()?);
-            batches += 1;
+        let mut draws = generator(self.pipeline.seed, &purpose, &[number]);
+        let drawn = self.pipeline.loss.recipe().draw(rows.len(), sizes, &mut draws);
+        let labels = rows.iter().filter_map(|row| labels.get(*row as usize).copied());
+        let samples = Samples { labels: labels.collect(), drawn };
+        loss.forward(&pooled, &context, &samples)
+    }
+}
+
+/// A module as it is judged, in the place that it computes on.
+pub(super) struct Judged {
+    index: usize,
+    sizes: Sizes,
+    loss: Box<dyn Loss>,
+    module: Module,
+}
+
+/// What a module's loss comes to on rows of the test split.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct HeldOut {
+    pub loss: f64,
+    /// The share of predictions that were right, where there is a right and a wrong.
+    pub accuracy: Option<f64>,
+    /// That it took.
+    pub seconds: f64,
+}
+
+/// Adds up the losses of batches.
+#[derive(Default)]
+struct Sum {
+    batches: u64,
+    loss: f64,
+    accuracy: Option<f64>,
+    seconds: f64,
+}
+
+impl Sum {
+    fn add(&mut self, outcome: &Outcome, seconds: f64) -> Result<()> {
+        self.loss += f64::from(outcome.loss.to_scalar::<f32>()?);
+        self.accuracy = outcome.accuracy.map(|it| self.accuracy.unwrap_or(0.0) + it);
+        self.batches += 1;
+        self.seconds += seconds;
+        Ok(())
+    }
+
+    fn mean(self) -> HeldOut {
+        let batches = self.batches as f64;
+        HeldOut {
+            loss: self.loss / batches,
+            accuracy: self.accuracy.map(|sum| sum / batches),
+            seconds: self.seconds,
         }
-        Ok(sum / batches as f64)
     }
 }

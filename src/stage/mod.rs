@@ -28,6 +28,7 @@ mod layout;
 pub mod lock;
 pub mod measure;
 pub mod memory;
+mod meter;
 pub mod needs;
 mod patience;
 pub mod plan;
@@ -46,6 +47,7 @@ mod train;
 mod training_input;
 pub mod verify;
 mod wanted;
+mod watch;
 mod weights;
 mod worker;
 

@@ -2,16 +2,15 @@
 //! for some epochs, and keeps the weights that it was smallest with (Prechelt 1998, "Early stopping - but
 //! when?").
 //!
-//! The loss is the one that probes report, on the same rows and negatives, but on at most [`MOST_ROWS`] of
-//! them: whole batches, evenly spaced over the split, and one in any case. Labels have no part in it, but
-//! where the loss itself reads them.
+//! The loss is that of `watch.rs` on at most [`MOST_ROWS`] rows, whatever `training.held_out` says.
 
+use super::held_out::HeldOut;
 use super::plan::At;
+use super::watch::Watch;
 use super::{Run, record};
 use crate::parameters::Parameters;
 use crate::pipeline::{Schedule, Split};
 use crate::train::checkpoint::{Best, Progress};
-use crate::train::input::Input;
 use crate::{Error, Result};
 
 /// Rows of the test split that are looked at after every epoch, at most: few beside the rows of an epoch,
@@ -28,14 +27,9 @@ pub(super) fn without_best(state: &Parameters) -> Parameters {
 
 /// Waits for a smaller held-out loss.
 pub(super) struct Patience<'a> {
-    run: &'a Run<'a>,
-    index: usize,
+    watch: Watch<'a>,
     /// Epochs without a smaller loss that it takes to stop.
     epochs: u64,
-    /// Of the test split.
-    input: Box<dyn Input>,
-    labels: Vec<u32>,
-    batches: usize,
     /// Epochs trained.
     trained: u64,
     best: Option<(Best, Parameters)>,
@@ -50,27 +44,18 @@ impl Run<'_> {
         let Schedule::Sequential { patience: Some(epochs) } = self.pipeline.schedule else {
             return Ok(None);
         };
-        let input = self.input(at, Split::Test)?;
-        let (rows, batch) = (input.rows(), self.pipeline.training.batch);
-        if rows < batch {
+        let Some(watch) = self.watch_rows(&[at], MOST_ROWS)? else {
+            let rows = self.input(at, Split::Test)?.rows();
             let message = format!(
-                "{rows} test samples do not fill one batch of {batch}, and `schedule.patience` goes by \
-                 the loss on them"
+                "{rows} test samples do not fill one batch of {}, and `schedule.patience` goes by \
+                 the loss on them",
+                self.pipeline.training.batch
             );
             return Err(Error::failed(message).hint(
                 "lower `training.batch`, use more test samples, or leave out `schedule.patience`",
             ));
-        }
-        Ok(Some(Patience {
-            run: self,
-            index: at.module,
-            epochs: epochs as u64,
-            labels: self.labels(|| input.keys())?,
-            input,
-            batches: (MOST_ROWS / batch).max(1),
-            trained: 0,
-            best: None,
-        }))
+        };
+        Ok(Some(Patience { watch, epochs: epochs as u64, trained: 0, best: None }))
     }
 }
 
@@ -89,26 +74,25 @@ impl Patience<'_> {
         }
     }
 
-    /// The held-out loss of `parameters`, as they are at the end of an epoch whose mean loss and accuracy
-    /// in training were `mean`.
+    /// What there is to say of `parameters` on held-out rows, as they are at the end of an epoch whose mean
+    /// loss and accuracy in training were `mean`.
     ///
     /// # Errors
     /// When a row cannot be read.
-    pub fn judge(&mut self, parameters: Parameters, mean: (f64, Option<f64>)) -> Result<f32> {
-        let held_out = self.run.held_out_loss_of(
-            self.index,
-            &parameters,
-            self.input.as_ref(),
-            &self.labels,
-            self.batches,
-        )? as f32;
+    pub fn judge(
+        &mut self,
+        parameters: Parameters,
+        mean: (f64, Option<f64>),
+    ) -> Result<Option<HeldOut>> {
+        let looked = self.watch.look(std::slice::from_ref(&parameters))?.pop();
+        let held_out = looked.map_or(f32::NAN, |it| it.loss as f32);
         self.trained += 1;
         // What is not a number is not smaller.
         if held_out < self.best.as_ref().map_or(f32::INFINITY, |(best, _)| best.held_out) {
             let (loss, accuracy) = mean;
             self.best = Some((Best { epoch: self.trained, held_out, loss, accuracy }, parameters));
         }
-        Ok(held_out)
+        Ok(looked)
     }
 
     /// Whether so many epochs have not been better.

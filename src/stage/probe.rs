@@ -1,12 +1,11 @@
 //! `probe`: what a linear classifier and nearest neighbours read from a module's pooled vectors, and the module's own loss
 //! on held-out rows (`held_out.rs`); for the trained module and for the same one as it was drawn.
 
-use std::time::Instant;
-
 use gimlet_store::Generation;
 
 use super::Run;
 use super::labels::{Labels, labels_of};
+use super::meter::Meter;
 use super::plan::Step;
 use super::record::{self, Judged, ProbeResult};
 use crate::pipeline::{Split, View};
@@ -17,7 +16,7 @@ use crate::{Error, Result};
 
 impl Run<'_> {
     pub(super) fn probe(&self, index: usize) -> Result<()> {
-        let started = Instant::now();
+        let meter = Meter::begin();
         let title = self.plan.title(Step::Probe(index));
         self.progress.begin(&title, 2, 0);
         let key = self.plan.key(Step::Probe(index), Split::Test);
@@ -29,7 +28,8 @@ impl Run<'_> {
         let record = |_number: u64| record::Probe {
             key: key.hash.clone(),
             settings: key.settings.clone(),
-            seconds: started.elapsed().as_secs_f64(),
+            seconds: meter.seconds(),
+            read_bytes: Some(meter.read_bytes()),
             results: results.to_vec(),
         };
         self.dir.probes(self.plan.module(index)).commit(record)?;
@@ -59,6 +59,7 @@ impl Run<'_> {
             further.push(self.judge_hops(view, [train, test], rows)?);
         }
         let sizes = self.sizes(index)?;
+        let held_out = self.held_out_loss(index, kind, sizes, test)?;
         Ok(ProbeResult {
             module: self.plan.module(index).to_string(),
             index,
@@ -69,7 +70,7 @@ impl Run<'_> {
             knn: first.knn,
             confusion: first.confusion.filter(|_| kind == Kind::Trained),
             further,
-            loss: self.held_out_loss(index, kind, sizes, test)?,
+            loss: held_out.loss,
             chance_loss: self.pipeline.loss.recipe().of_a_guess(sizes),
         })
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::device::DeviceName;
+use crate::train::profile::Parts;
 use crate::{Error, Result};
 
 /// A record that says which key it was made under.
@@ -41,6 +42,13 @@ pub struct Training {
     pub wait_seconds: f64,
     /// In bytes, where the system tells.
     pub peak_memory: Option<u64>,
+    /// Where the time of its steps went; `None` where that was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<Parts>,
+    /// Bytes read from datasets ([`gimlet_store::bytes_read`]), over all attempts; of modules that train at
+    /// once, the first one reads. `None` where that was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_bytes: Option<u64>,
     /// Threads it was computed with: with as many it ends with the same weights.
     #[serde(default)]
     pub threads: Option<usize>,
@@ -146,6 +154,9 @@ pub struct Probe {
     /// What the key was made of.
     pub settings: Value,
     pub seconds: f64,
+    /// Bytes read from datasets; `None` where that was not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_bytes: Option<u64>,
     pub results: Vec<ProbeResult>,
 }
 

@@ -68,6 +68,9 @@ pub struct StepStatus {
     pub wait_share: Option<f64>,
     /// In bytes, where the system told.
     pub peak_memory: Option<u64>,
+    /// Bytes read from datasets, over this round and those before it; `None` before, where it was not
+    /// recorded, and of `ingest`, which reads the source.
+    pub read_bytes: Option<u64>,
     /// A glob of the Parquet files of each split.
     pub files: Vec<String>,
 }
@@ -81,6 +84,7 @@ struct Found {
     seconds: Option<f64>,
     wait_seconds: Option<f64>,
     peak_memory: Option<u64>,
+    read_bytes: Option<u64>,
     files: Vec<String>,
     /// The file that weights were imported from.
     imported: Option<String>,
@@ -144,6 +148,7 @@ impl Plan {
                     .zip(found.seconds)
                     .map(|(wait, all)| share(wait, all)),
                 peak_memory: found.peak_memory,
+                read_bytes: found.read_bytes,
                 files: found.files,
             });
         }
@@ -256,6 +261,7 @@ impl Plan {
                     found.seconds = Some(it.seconds);
                     found.wait_seconds = Some(it.wait_seconds);
                     found.peak_memory = it.peak_memory;
+                    found.read_bytes = it.read_bytes;
                     found.imported = it.imported.map(|it| it.file);
                     found.settings = Some(it.settings);
                 }
@@ -266,12 +272,14 @@ impl Plan {
                 if let Some((number, it)) = current.map_or_else(newest, |it| Ok(Some(it)))? {
                     found.generation = Some(number);
                     found.seconds = Some(it.seconds);
+                    found.read_bytes = it.read_bytes;
                     found.settings = Some(it.settings);
                 }
             }
             Step::Ingest | Step::Untrained | Step::Encode(_) => {
                 for split in Split::ALL {
-                    let mut seconds: f64 = 0.0;
+                    // Of datasets that were written in one pass, each tells of all of it.
+                    let (mut seconds, mut read_bytes): (f64, Option<u64>) = (0.0, None);
                     for dataset in self.datasets(step, split, dir) {
                         let current = dataset.find(&self.key(step, split).hash)?;
                         let own = |it: &gimlet_store::Result<Generation>| match (step, it) {
@@ -289,11 +297,15 @@ impl Plan {
                         found.rows = Some(found.rows.unwrap_or(0) + it.rows());
                         found.bytes = Some(found.bytes.unwrap_or(0) + it.bytes());
                         seconds = seconds.max(summary["seconds"].as_f64().unwrap_or(0.0));
+                        read_bytes = read_bytes.max(summary["read_bytes"].as_u64());
                         found.peak_memory = found.peak_memory.max(summary["peak_memory"].as_u64());
                         found.files.push(it.glob().display().to_string());
                         if found.settings.is_none() {
                             found.settings = Some(it.manifest().settings.clone());
                         }
+                    }
+                    if let Some(read) = read_bytes {
+                        found.read_bytes = Some(found.read_bytes.unwrap_or(0) + read);
                     }
                     if found.generation.is_some() {
                         found.seconds = Some(found.seconds.unwrap_or(0.0) + seconds);

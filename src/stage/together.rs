@@ -5,9 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::epoch_mean::EpochMean;
+use super::meter::Meter;
 use super::plan::{At, Step};
 use super::status::share;
 use super::train::begin_in;
+use super::watch::Watch;
 use super::{Run, memory};
 use crate::parameters::Parameters;
 use crate::pipeline::Split;
@@ -15,6 +17,7 @@ use crate::train::checkpoint::Progress;
 use crate::train::feed::{Batch, Course, feed};
 use crate::train::input::Input;
 use crate::train::log::{Entry, Log};
+use crate::train::profile::Parts;
 use crate::train::trainer::{self, Trainer};
 use crate::{Error, Result};
 
@@ -25,11 +28,14 @@ struct Learner<'a> {
     trainer: Trainer,
     log: Log,
     epoch: EpochMean,
+    /// Seconds that this attempt has looked at the test split.
+    looked: f64,
 }
 
 impl Run<'_> {
     pub(super) fn train_together(&self) -> Result<()> {
         memory::reset_peak();
+        let meter = Meter::begin();
         let all: Vec<At> =
             (0..self.pipeline.modules.len()).map(|module| self.plan.last(module)).collect();
         let folders = all.iter().map(|at| begin_in(&self.training_folder(*at)));
@@ -42,7 +48,7 @@ impl Run<'_> {
         let course = self.course(all[0], input.as_ref())?;
         let checkpoint = self.load(&self.checkpoints(all[0]))?;
         let mut learners = Vec::with_capacity(all.len());
-        for at in all {
+        for &at in &all {
             let name = self.plan.module(at.module);
             let state = checkpoint.as_ref().map(|(all, progress)| (all.under(name), progress));
             let state = state.as_ref().map(|(state, progress)| (state, progress.steps));
@@ -51,11 +57,13 @@ impl Run<'_> {
             let (log, entries) = Log::resume(&path, None, trainer.steps())?;
             let mut epoch = EpochMean::default();
             entries.iter().for_each(|entry| epoch.add(entry));
-            learners.push(Learner { at, name, trainer, log, epoch });
+            learners.push(Learner { at, name, trainer, log, epoch, looked: 0.0 });
         }
         let mut so_far = checkpoint.map(|(_, progress)| progress).unwrap_or_default();
         so_far.shares.resize(learners.len(), 0.0);
-        self.train_all_steps(&mut learners, input.as_ref(), &course, so_far)
+        let watch = self.watch(&all)?;
+        let so_far = (so_far, meter);
+        self.train_all_steps(&mut learners, input.as_ref(), &course, so_far, watch.as_ref())
     }
 
     /// Of trainings that were committed: whether those whose weights were broken have them again, and all
@@ -91,7 +99,8 @@ impl Run<'_> {
         learners: &mut [Learner<'_>],
         input: &dyn Input,
         course: &Course,
-        mut so_far: Progress,
+        (mut so_far, meter): (Progress, Meter),
+        watch: Option<&Watch<'_>>,
     ) -> Result<()> {
         let title = self.plan.full_title(Step::Train(learners[0].at));
         let checkpoints = self.checkpoints(learners[0].at);
@@ -99,7 +108,7 @@ impl Run<'_> {
         let every = Duration::from_secs_f64(self.pipeline.training.checkpoint_seconds);
         let mut saved = Instant::now();
         let labels = self.labels(|| input.keys())?;
-        let earlier_peak = so_far.peak_memory;
+        let earlier = so_far.clone();
         let mut waited_here = 0.0;
         self.warn_of_large_batches(course, input);
         self.progress.begin(&title, course.steps(), steps.start);
@@ -117,10 +126,26 @@ impl Run<'_> {
                 let learnt = self.learn(learners, &batch, &labels, &mut so_far.shares);
                 let learnt =
                     learnt.map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
-                so_far.seconds += waiting.elapsed().as_secs_f64();
                 so_far.steps = batch.step + 1;
+                let mut found = Vec::new();
+                if let Some(watch) = watch
+                    && so_far.steps.is_multiple_of(course.steps_per_epoch())
+                {
+                    let parameters = learners.iter().map(parameters).collect::<Result<Vec<_>>>();
+                    let parameters = parameters
+                        .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
+                    found = watch.look(&parameters)?;
+                    let shares = so_far.shares.iter_mut();
+                    for ((learner, found), share) in learners.iter_mut().zip(&found).zip(shares) {
+                        learner.looked += found.seconds;
+                        *share += found.seconds;
+                    }
+                }
+                so_far.seconds += waiting.elapsed().as_secs_f64();
+                let mut found = found.into_iter().map(|it| (it.loss, it.accuracy));
                 for (learner, step) in learners.iter_mut().zip(learnt) {
                     let entry = Entry::of(&batch, &step, so_far.seconds);
+                    let entry = entry.with_held_out(found.next());
                     learner.log.push(&entry)?;
                     learner.epoch.add(&entry);
                 }
@@ -132,7 +157,8 @@ impl Run<'_> {
                 // The last is saved, too: some may be committed when the process ends, and others not.
                 let at_end = so_far.steps == course.steps();
                 if stop || at_end || saved.elapsed() >= every {
-                    so_far.peak_memory = memory::peak().max(earlier_peak);
+                    so_far.peak_memory = memory::peak().max(earlier.peak_memory);
+                    meter.note(&earlier, &parts(learners), &mut so_far);
                     let state = state(learners)
                         .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
                     learners.iter_mut().try_for_each(|it| it.log.flush())?;
@@ -154,6 +180,8 @@ impl Run<'_> {
                 seconds: so_far.shares[index],
                 // The others wait for no data.
                 wait_seconds: if index == 0 { so_far.wait_seconds } else { 0.0 },
+                read_bytes: so_far.read_bytes.map(|read| if index == 0 { read } else { 0 }),
+                parts: so_far.parts.get(index).copied().into_iter().collect(),
                 ..so_far.clone()
             };
             let bytes = self.weights_bytes(learner.at, &learner.trainer.parameters()?)?;
@@ -203,6 +231,17 @@ impl Run<'_> {
         }
         Ok(steps)
     }
+}
+
+/// Where the time of this attempt's steps went, of each.
+fn parts(learners: &[Learner<'_>]) -> Vec<Parts> {
+    let parts = |it: &Learner<'_>| Parts { held_out: it.looked, ..it.trainer.parts() };
+    learners.iter().map(parts).collect()
+}
+
+/// The parameters of a module as they are now.
+fn parameters(learner: &Learner<'_>) -> Result<Parameters> {
+    learner.trainer.parameters().map_err(|error| of_module(learner.name, &error))
 }
 
 /// The state of all modules after the same step, what belongs to each under its name.

@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 use gimlet_store::{Generation, Lease, damage, durable};
 
 use super::epoch_mean::EpochMean;
+use super::held_out::HeldOut;
+use super::meter::Meter;
 use super::patience::{Patience, without_best};
 use super::plan::{At, Step};
 use super::status::share;
+use super::watch::Watch;
 use super::{Run, memory, record};
 use crate::loss::{Samples, Sizes};
 use crate::module::{self, Module};
@@ -20,7 +23,7 @@ use crate::train::checkpoint::{Checkpoints, Progress};
 use crate::train::feed::{Batch, Course, feed};
 use crate::train::input::{Activations, Images, Input, Recomputed};
 use crate::train::log::{Entry, Log};
-use crate::train::profile::Profile;
+use crate::train::profile::{Parts, Profile};
 use crate::train::recordings::Recordings;
 use crate::train::trainer::{self, Trainer};
 use crate::{Error, Kind, Result};
@@ -189,6 +192,7 @@ impl Run<'_> {
 
     pub(super) fn train(&self, at: At) -> Result<()> {
         memory::reset_peak();
+        let meter = Meter::begin();
         let _lease = begin_in(&self.training_folder(at))?;
         if self.has_weights_again(at)? {
             return Ok(());
@@ -209,7 +213,9 @@ impl Run<'_> {
             }
             so_far = progress;
         }
-        self.train_steps(at, &mut trainer, input.as_ref(), &course, so_far, patience)
+        let looks =
+            Looks { watch: if patience.is_none() { self.watch(&[at])? } else { None }, patience };
+        self.train_steps(at, &mut trainer, input.as_ref(), &course, (so_far, meter), looks)
     }
 
     /// The state that the round before has ended with; `None` in the first.
@@ -230,8 +236,19 @@ impl Run<'_> {
             return Err(Error::failed(message).hint(hint));
         }
         // Steps are counted from the first round on, and so is what they took.
-        let record::Training { steps, seconds, wait_seconds, peak_memory, .. } = record;
-        let spent = Progress { steps, seconds, wait_seconds, peak_memory, ..Progress::default() };
+        let record::Training {
+            steps, seconds, wait_seconds, peak_memory, parts, read_bytes, ..
+        } = record;
+        let parts = parts.into_iter().collect();
+        let spent = Progress {
+            steps,
+            seconds,
+            wait_seconds,
+            peak_memory,
+            parts,
+            read_bytes,
+            ..Progress::default()
+        };
         Ok(Some((state, spent)))
     }
 
@@ -275,8 +292,8 @@ impl Run<'_> {
         trainer: &mut Trainer,
         input: &dyn Input,
         course: &Course,
-        mut so_far: Progress,
-        mut patience: Option<Patience<'_>>,
+        (mut so_far, meter): (Progress, Meter),
+        mut looks: Looks<'_>,
     ) -> Result<()> {
         let title = self.plan.full_title(Step::Train(at));
         let checkpoints = self.checkpoints(at);
@@ -290,9 +307,12 @@ impl Run<'_> {
         let mut saved = Instant::now();
         let recipe = self.pipeline.loss.recipe();
         let labels = self.labels(|| input.keys())?;
-        let earlier_peak = so_far.peak_memory;
-        let mut waited_here = 0.0;
-        let peak = || memory::peak().max(earlier_peak);
+        let earlier = so_far.clone();
+        let (mut waited_here, mut looked_here) = (0.0, 0.0);
+        let note = |so_far: &mut Progress, trainer: &Trainer, held_out| {
+            so_far.peak_memory = memory::peak().max(earlier.peak_memory);
+            meter.note(&earlier, &[Parts { held_out, ..trainer.parts() }], so_far);
+        };
 
         let read_memory = self.pipeline.store.read_memory;
         self.warn_of_large_batches(course, input);
@@ -317,17 +337,18 @@ impl Run<'_> {
                 let mut entry = Entry::of(&batch, &step, so_far.seconds);
                 epoch.add(&entry);
                 let mut at_end = trainer.steps() == course.steps();
-                if let Some(patience) = &mut patience
-                    && trainer.steps().is_multiple_of(course.steps_per_epoch())
-                {
-                    let judging = Instant::now();
+                if looks.are_any() && trainer.steps().is_multiple_of(course.steps_per_epoch()) {
+                    let looking = Instant::now();
                     let parameters = trainer
                         .parameters()
                         .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
-                    entry.held_out = Some(patience.judge(parameters, epoch.of(batch.epoch))?);
-                    so_far.seconds += judging.elapsed().as_secs_f64();
+                    let found = looks.look(parameters, epoch.of(batch.epoch))?;
+                    entry = entry.with_held_out(found.map(|it| (it.loss, it.accuracy)));
+                    let looked = looking.elapsed().as_secs_f64();
+                    looked_here += looked;
+                    so_far.seconds += looked;
                     entry.seconds = so_far.seconds;
-                    at_end |= patience.is_over();
+                    at_end |= looks.patience.as_ref().is_some_and(Patience::is_over);
                 }
                 log.push(&entry)?;
                 // The loss first: a narrow terminal cuts the end.
@@ -338,11 +359,11 @@ impl Run<'_> {
                 let stop = self.stop.load(Ordering::Relaxed);
                 if !at_end && (stop || saved.elapsed() >= every) {
                     log.flush()?;
-                    so_far.peak_memory = peak();
+                    note(&mut so_far, trainer, looked_here);
                     let mut state = trainer
                         .state()
                         .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
-                    if let Some(patience) = &patience {
+                    if let Some(patience) = &looks.patience {
                         patience.add_to(&mut state, &mut so_far);
                     }
                     checkpoints.save(&state, &so_far)?;
@@ -367,10 +388,10 @@ impl Run<'_> {
             Error::failed(format!("`{title}` ended with bad weights: {error}"))
                 .hint("lower `training.learning_rate`")
         })?;
-        so_far.peak_memory = peak();
+        note(&mut so_far, trainer, looked_here);
         let mut mean = epoch.newest();
         let mut stopped = None;
-        if let Some(patience) = patience {
+        if let Some(patience) = looks.patience {
             let (kept, best, how) = patience.kept(&title)?;
             (parameters, mean, stopped) = (kept, (best.loss, best.accuracy), Some(how));
         }
@@ -432,6 +453,8 @@ impl Run<'_> {
             seconds: so_far.seconds,
             wait_seconds: so_far.wait_seconds,
             peak_memory: so_far.peak_memory,
+            parts: so_far.parts.first().copied(),
+            read_bytes: so_far.read_bytes,
             threads: Some(rayon::current_num_threads()),
             device: self.device.name(),
             ..record::Training::default()
@@ -484,6 +507,32 @@ impl Run<'_> {
             "lower `training.learning_rate`, or look at the input with \
                                      `gimlet inspect`",
         )
+    }
+}
+
+/// What looks at the test split after every epoch: early stopping, or else only the log.
+struct Looks<'a> {
+    patience: Option<Patience<'a>>,
+    watch: Option<Watch<'a>>,
+}
+
+impl Looks<'_> {
+    fn are_any(&self) -> bool {
+        self.patience.is_some() || self.watch.is_some()
+    }
+
+    /// What there is to say of `parameters` at the end of an epoch whose mean loss and accuracy in training
+    /// were `mean`.
+    fn look(
+        &mut self,
+        parameters: Parameters,
+        mean: (f64, Option<f64>),
+    ) -> Result<Option<HeldOut>> {
+        match (&mut self.patience, &self.watch) {
+            (Some(patience), _) => patience.judge(parameters, mean),
+            (None, Some(watch)) => Ok(watch.look(&[parameters])?.pop()),
+            (None, None) => Ok(None),
+        }
     }
 }
 

@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 use super::encode::{Generating, Spent};
 use super::epoch_mean::EpochMean;
 use super::held_up::HeldUp;
+use super::meter::Meter;
 use super::plan::{At, Step};
 use super::published::{Publication, Published};
 use super::status::share;
 use super::train::begin_in;
+use super::watch::Watch;
 use super::{Run, memory};
 use crate::module::Module;
 use crate::pipeline::{Async, Split};
@@ -22,6 +24,7 @@ use crate::train::checkpoint::Progress;
 use crate::train::feed::{Course, feed};
 use crate::train::input::{Activations, Input};
 use crate::train::log::{Entry, Log};
+use crate::train::profile::Parts;
 use crate::train::trainer::Trainer;
 use crate::{Error, Result};
 
@@ -58,7 +61,13 @@ struct Worker<'r, 'a> {
     epoch: EpochMean,
     labels: Vec<u32>,
     saved: Instant,
-    earlier_peak: Option<u64>,
+    /// What attempts before this one have used.
+    earlier: Progress,
+    meter: Meter,
+    /// Of the first module.
+    watch: Option<Watch<'r>>,
+    /// Seconds that this attempt has looked at the test split.
+    looked: f64,
     /// What this module publishes, unless it is the last.
     publishes: Option<Published<'r, 'a>>,
     /// What its predecessor publishes; `None` of the first.
@@ -75,6 +84,7 @@ impl Run<'_> {
     /// Trains a module to its last epoch, on what its predecessor publishes.
     pub(super) fn work(&self, at: At, schedule: &Async) -> Result<()> {
         memory::reset_peak();
+        let meter = Meter::begin();
         let _lease = begin_in(&self.training_folder(at))?;
         if let Some((_, record)) = self.plan.training(at, &self.dir)? {
             // What it ends with depends on when others wrote: it cannot be made again.
@@ -83,14 +93,14 @@ impl Run<'_> {
             })?;
             return Ok(gimlet_store::damage::forget(&self.weights_file(at))?);
         }
-        let mut worker = Worker::begin(self, at, schedule)?;
+        let mut worker = Worker::begin(self, at, schedule, meter)?;
         worker.train()?;
         worker.finish()
     }
 }
 
 impl<'r, 'a> Worker<'r, 'a> {
-    fn begin(run: &'r Run<'a>, at: At, schedule: &'r Async) -> Result<Self> {
+    fn begin(run: &'r Run<'a>, at: At, schedule: &'r Async, meter: Meter) -> Result<Self> {
         let index = at.module;
         let ingested = run.plan.generation(Step::Ingest, Split::Train, &run.dir)?;
         // As many rows as generations have.
@@ -110,7 +120,11 @@ impl<'r, 'a> Worker<'r, 'a> {
             publishes: (index + 1 < run.pipeline.modules.len()).then(|| of(index)),
             reads: index.checked_sub(1).map(of),
             waits: HeldUp::new(run, At { module: index.saturating_sub(1), ..at }),
-            earlier_peak: so_far.peak_memory,
+            // What the others read of the test split is encoded only at the end.
+            watch: if index == 0 { run.watch(&[at])? } else { None },
+            looked: 0.0,
+            meter,
+            earlier: so_far.clone(),
             saved: Instant::now(),
             run,
             at,
@@ -312,7 +326,22 @@ impl<'r, 'a> Worker<'r, 'a> {
                 self.so_far.seconds += waiting.elapsed().as_secs_f64();
                 self.so_far.steps = self.trainer.steps();
                 let of_step = Entry::of(&batch, &step, self.so_far.seconds);
-                let entry = Entry { generation, ..of_step };
+                let mut entry = Entry { generation, ..of_step };
+                if self.trainer.steps().is_multiple_of(course.steps_per_epoch())
+                    && let Some(watch) = &self.watch
+                {
+                    let looking = Instant::now();
+                    let parameters = self
+                        .trainer
+                        .parameters()
+                        .map_err(|error| run.diverged(&title, &batch, &checkpoints, &error))?;
+                    let found = watch.look(&[parameters])?.pop();
+                    entry = entry.with_held_out(found.map(|it| (it.loss, it.accuracy)));
+                    let looked = looking.elapsed().as_secs_f64();
+                    self.looked += looked;
+                    self.so_far.seconds += looked;
+                    entry.seconds = self.so_far.seconds;
+                }
                 self.log.push(&entry)?;
                 self.epoch.add(&entry);
                 let on = generation.map_or(String::new(), |it| format!(", on generation {it}"));
@@ -340,9 +369,16 @@ impl<'r, 'a> Worker<'r, 'a> {
         })
     }
 
+    /// Notes what it has taken so far.
+    fn note(&mut self) {
+        self.so_far.peak_memory = memory::peak().max(self.earlier.peak_memory);
+        let parts = Parts { held_out: self.looked, ..self.trainer.parts() };
+        self.meter.note(&self.earlier, &[parts], &mut self.so_far);
+    }
+
     fn checkpoint(&mut self, publishing: Option<String>) -> Result<()> {
         self.log.flush()?;
-        self.so_far.peak_memory = memory::peak().max(self.earlier_peak);
+        self.note();
         self.so_far.publishing = publishing;
         let state = self.trainer.state()?;
         self.run.checkpoints(self.at).save(&state, &self.so_far)?;
@@ -377,7 +413,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         let encoder = parameters.under("encoder");
         let module = Module::new(&run.pipeline.modules[index].layers, channels, &encoder)?;
         let title = format!("publish {}", run.plan.module(index));
-        let (split, before) = (Split::Train, Spent::default());
+        let (split, before) = (Split::Train, Spent::nothing());
         let generating = Generating { index, split, key: &key, title, before };
         run.encode_split(generating, input.as_ref(), &module)?;
         self.so_far.publishing = None;
@@ -394,7 +430,7 @@ impl<'r, 'a> Worker<'r, 'a> {
                 .hint("lower `training.learning_rate`")
         })?;
         let last = self.course.epochs.saturating_sub(1) as u64;
-        self.so_far.peak_memory = memory::peak().max(self.earlier_peak);
+        self.note();
         let training = run.ended(&self.so_far, self.epoch.of(last));
         run.commit_weights(self.at, &run.weights_bytes(self.at, &parameters)?, training)?;
         self.run.checkpoints(self.at).remove();

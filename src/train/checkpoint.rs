@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use gimlet_store::durable;
 use serde::{Deserialize, Serialize};
 
+use super::profile::Parts;
 use crate::parameters::Parameters;
 use crate::{Error, Kind, Result};
 
@@ -22,6 +23,13 @@ pub struct Progress {
     pub shares: Vec<f64>,
     /// The highest resident memory of the process in any attempt, in bytes; where the system tells.
     pub peak_memory: Option<u64>,
+    /// Where the time of steps went, of each module that trains.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Parts>,
+    /// Bytes that were read from datasets in all attempts ([`gimlet_store::bytes_read`]); `None` where an
+    /// attempt did not count them.
+    #[serde(default)]
+    pub read_bytes: Option<u64>,
     /// The key of the generation that is being written of a module that trains on, if one is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publishing: Option<String>,

@@ -1,4 +1,4 @@
-//! The loss of every step, as JSON lines.
+//! The loss of every step, as JSON lines, and the same as TensorBoard reads it (`events.rs`).
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, BufWriter, Write};
@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use gimlet_store::durable;
 use serde::{Deserialize, Serialize};
 
+use super::events::Events;
 use super::feed::Batch;
 use super::trainer::Step;
-
+use crate::error::folder_of;
 use crate::{Error, Result};
 
 /// One line of the log.
@@ -26,10 +27,13 @@ pub struct Entry {
     /// The generation of its input, where that changes as it trains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-    /// After the last step of an epoch, the loss on the test split, where early stopping goes by it; null
-    /// where that is not a number.
+    /// After the last step of an epoch, the loss on rows of the test split; null where that is not a
+    /// number, and not there where the test split fills no batch or `training.held_out` is 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out: Option<f32>,
+    /// The accuracy on the same rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out_accuracy: Option<f32>,
     /// Seconds of training up to the end of the step, over all attempts.
     pub seconds: f64,
 }
@@ -44,8 +48,19 @@ impl Entry {
             accuracy: step.accuracy,
             generation: None,
             held_out: None,
+            held_out_accuracy: None,
             seconds,
         }
+    }
+}
+
+impl Entry {
+    /// The same with the loss and accuracy on rows of the test split, if they were looked at.
+    #[must_use]
+    pub fn with_held_out(self, found: Option<(f64, Option<f64>)>) -> Self {
+        let (held_out, accuracy) = found.unzip();
+        let held_out_accuracy = accuracy.flatten().map(|it| it as f32);
+        Self { held_out: held_out.map(|loss| loss as f32), held_out_accuracy, ..self }
     }
 }
 
@@ -53,6 +68,7 @@ impl Entry {
 pub struct Log {
     path: PathBuf,
     file: BufWriter<File>,
+    events: Events,
 }
 
 impl Log {
@@ -63,21 +79,9 @@ impl Log {
     /// # Errors
     /// When the file cannot be read or written.
     pub fn resume(path: &Path, before: Option<&Path>, step: u64) -> Result<(Self, Vec<Entry>)> {
-        let mut kept = Vec::new();
         let source = before.filter(|_| !path.exists()).unwrap_or(path);
-        if let Ok(file) = File::open(source) {
-            for line in BufReader::new(file).lines() {
-                // A torn last line ends what can be kept.
-                let Some(entry) = line.ok().and_then(|line| serde_json::from_str(&line).ok())
-                else {
-                    break;
-                };
-                let entry: Entry = entry;
-                if entry.step < step {
-                    kept.push(entry);
-                }
-            }
-        }
+        let mut kept = read(source).unwrap_or_default();
+        kept.retain(|entry| entry.step < step);
         let mut lines = String::new();
         for entry in &kept {
             lines.push_str(&line(entry)?);
@@ -85,7 +89,8 @@ impl Log {
         durable::replace(path, lines.as_bytes())?;
         let file = OpenOptions::new().append(true).open(path);
         let file = file.map_err(|error| Error::io("write", path, error))?;
-        Ok((Self { path: path.to_path_buf(), file: BufWriter::new(file) }, kept))
+        let events = Events::begin(&folder_of(path), &kept)?;
+        Ok((Self { path: path.to_path_buf(), file: BufWriter::new(file), events }, kept))
     }
 
     /// Appends an entry.
@@ -95,7 +100,8 @@ impl Log {
     pub fn push(&mut self, entry: &Entry) -> Result<()> {
         let line = line(entry)?;
         let written = self.file.write_all(line.as_bytes());
-        written.map_err(|error| Error::io("write", &self.path, error))
+        written.map_err(|error| Error::io("write", &self.path, error))?;
+        self.events.push(entry)
     }
 
     /// Hands what was appended to the operating system.
@@ -103,8 +109,24 @@ impl Log {
     /// # Errors
     /// When the file cannot be written.
     pub fn flush(&mut self) -> Result<()> {
-        self.file.flush().map_err(|error| Error::io("write", &self.path, error))
+        self.file.flush().map_err(|error| Error::io("write", &self.path, error))?;
+        self.events.flush()
     }
+}
+
+/// The entries of a log, as far as it is whole: a process that was killed may have left a torn last line.
+/// None when there is no log.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn read(path: &Path) -> Result<Vec<Entry>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("read", path, error)),
+    };
+    let whole = |line: std::io::Result<String>| serde_json::from_str(&line.ok()?).ok();
+    Ok(BufReader::new(file).lines().map_while(whole).collect())
 }
 
 fn line(entry: &Entry) -> Result<String> {

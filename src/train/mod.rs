@@ -2,6 +2,7 @@
 
 pub mod adam;
 pub mod checkpoint;
+pub mod events;
 pub mod feed;
 pub mod input;
 pub mod log;

@@ -1,6 +1,48 @@
 //! Where the time and the memory of a training step go.
 
+use std::ops::Add;
+
+use serde::{Deserialize, Serialize};
+
 use crate::module;
+
+/// Seconds that the steps of a training have spent in each of their parts; waiting for data is told apart.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Parts {
+    /// The steps that this is of.
+    pub steps: u64,
+    pub forward: f64,
+    /// The loss and its gradient, down to the pooled vectors.
+    pub loss: f64,
+    /// From the pooled vectors to the gradients of all weights.
+    pub backward: f64,
+    pub optimiser: f64,
+    /// Looking at rows of the test split after epochs.
+    #[serde(default)]
+    pub held_out: f64,
+}
+
+impl Parts {
+    /// All of them together.
+    pub fn seconds(&self) -> f64 {
+        self.forward + self.loss + self.backward + self.optimiser + self.held_out
+    }
+}
+
+impl Add for Parts {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            steps: self.steps + other.steps,
+            forward: self.forward + other.forward,
+            loss: self.loss + other.loss,
+            backward: self.backward + other.backward,
+            optimiser: self.optimiser + other.optimiser,
+            held_out: self.held_out + other.held_out,
+        }
+    }
+}
 
 /// Seconds over all steps of a run, and bytes.
 #[derive(Debug, Clone, Default, PartialEq)]

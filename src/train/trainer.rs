@@ -5,7 +5,7 @@ use std::time::Instant;
 use candle_core::{Tensor, Var};
 
 use super::adam::Adam;
-use super::profile::Profile;
+use super::profile::{Parts, Profile};
 use crate::loss::{self, Loss, Samples, Sizes};
 use crate::module::{self, Keep, Module, Readout};
 use crate::parameters::{ParameterShape, Parameters};
@@ -222,6 +222,12 @@ impl Trainer {
         }
     }
 
+    /// Where the time of the steps so far went.
+    pub fn parts(&self) -> Parts {
+        let Profile { steps, forward, loss, backward, optimiser, .. } = self.profile;
+        Parts { steps, forward, loss, backward, optimiser, held_out: 0.0 }
+    }
+
     /// What the loss sees.
     pub fn sizes(&self) -> Sizes {
         self.sizes
@@ -263,7 +269,7 @@ impl Trainer {
 }
 
 /// `input` cut into pieces of `maps`.
-fn pieces(input: &Tensor, maps: Option<usize>) -> Result<Vec<Tensor>> {
+pub(crate) fn pieces(input: &Tensor, maps: Option<usize>) -> Result<Vec<Tensor>> {
     let all = input.dim(0)?;
     let maps = maps.unwrap_or(all).clamp(1, all.max(1));
     let piece = |first| Ok(input.narrow(0, first, maps.min(all - first))?);

@@ -50,6 +50,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use lease::Lease;
 pub use limits::Limits;
 pub use manifest::{FORMAT_VERSION, Manifest, Part};
+pub use positioned::bytes_read;
 pub use reader::{Keys, Reader};
 pub use records::Records;
 pub use rows::{Rows, Values};

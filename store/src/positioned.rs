@@ -2,16 +2,49 @@
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Fills `out` with the bytes of `file` from `offset` on.
-#[cfg(unix)]
-pub(crate) fn read_exact_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<()> {
-    std::os::unix::fs::FileExt::read_exact_at(file, out, offset)
+/// Bytes that this process has read so.
+static READ: AtomicU64 = AtomicU64::new(0);
+
+/// Bytes that this process has read from part files since it began: pages and indices as they lie there,
+/// compressed ones too, whether the disk or the system's cache gave them.
+pub fn bytes_read() -> u64 {
+    READ.load(Ordering::Relaxed)
+}
+
+/// Counts what was read, unless that failed.
+fn counted(bytes: usize, read: io::Result<()>) -> io::Result<()> {
+    if read.is_ok() {
+        READ.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+    read
 }
 
 /// Fills `out` with the bytes of `file` from `offset` on.
+pub(crate) fn read_exact_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<()> {
+    counted(out.len(), fill(file, out, offset))
+}
+
+/// Fills `out`, slice after slice, with the bytes of `file` from `offset` on, in one call of the
+/// system where it can be.
+pub(crate) fn read_exact_vectored_at(
+    file: &File,
+    out: &mut [IoSliceMut],
+    offset: u64,
+) -> io::Result<()> {
+    counted(out.iter().map(|slice| slice.len()).sum(), fill_all(file, out, offset))
+}
+
+/// See [`read_exact_at`].
+#[cfg(unix)]
+fn fill(file: &File, out: &mut [u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, out, offset)
+}
+
+/// See [`read_exact_at`].
 #[cfg(windows)]
-pub(crate) fn read_exact_at(file: &File, mut out: &mut [u8], mut offset: u64) -> io::Result<()> {
+fn fill(file: &File, mut out: &mut [u8], mut offset: u64) -> io::Result<()> {
     while !out.is_empty() {
         match std::os::windows::fs::FileExt::seek_read(file, out, offset) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -26,14 +59,9 @@ pub(crate) fn read_exact_at(file: &File, mut out: &mut [u8], mut offset: u64) ->
     Ok(())
 }
 
-/// Fills `out`, slice after slice, with the bytes of `file` from `offset` on, in one call of the
-/// system where it can be.
+/// See [`read_exact_vectored_at`].
 #[cfg(unix)]
-pub(crate) fn read_exact_vectored_at(
-    file: &File,
-    mut out: &mut [IoSliceMut],
-    mut offset: u64,
-) -> io::Result<()> {
+fn fill_all(file: &File, mut out: &mut [IoSliceMut], mut offset: u64) -> io::Result<()> {
     IoSliceMut::advance_slices(&mut out, 0);
     while !out.is_empty() {
         match rustix::io::preadv(file, out, offset) {
@@ -49,15 +77,11 @@ pub(crate) fn read_exact_vectored_at(
     Ok(())
 }
 
-/// Fills `out`, slice after slice, with the bytes of `file` from `offset` on.
+/// See [`read_exact_vectored_at`].
 #[cfg(windows)]
-pub(crate) fn read_exact_vectored_at(
-    file: &File,
-    out: &mut [IoSliceMut],
-    mut offset: u64,
-) -> io::Result<()> {
+fn fill_all(file: &File, out: &mut [IoSliceMut], mut offset: u64) -> io::Result<()> {
     for slice in out {
-        read_exact_at(file, slice, offset)?;
+        fill(file, slice, offset)?;
         offset += slice.len() as u64;
     }
     Ok(())

@@ -1,0 +1,176 @@
+//! What the steps of a run took, and where the time of training steps went.
+
+use askama::Template;
+
+use super::page::{Html, Section};
+use super::seen::{Missing, Seen};
+use crate::Result;
+use crate::pipeline::{Split, bytes_in_words};
+use crate::stage::Step;
+use crate::stage::plan::InRound;
+use crate::stage::status::{State, StepStatus};
+use crate::train::checkpoint::Checkpoints;
+use crate::train::profile::Parts;
+
+/// What a bar is made of, in the order of the page's colours.
+const NAMES: [&str; 7] =
+    ["wait for data", "forward", "loss", "backward", "optimiser", "held-out", "everything else"];
+
+#[derive(Template)]
+#[template(path = "cost.html")]
+struct Body {
+    rows: Vec<[String; 7]>,
+    names: [&'static str; 7],
+    bars: Vec<Bar>,
+}
+
+/// Where the time of a module's steps went.
+struct Bar {
+    title: String,
+    /// In words.
+    told: String,
+    pieces: Vec<Piece>,
+}
+
+struct Piece {
+    colour: usize,
+    percent: String,
+    told: String,
+}
+
+/// What a training has taken, as far as it is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spent {
+    steps: u64,
+    seconds: f64,
+    wait_seconds: f64,
+    parts: Option<Parts>,
+}
+
+/// The section.
+///
+/// # Errors
+/// When a record cannot be read.
+pub fn section(seen: &Seen<'_>) -> Result<Section> {
+    let mut missing = Vec::new();
+    let (mut bars, mut without) = (Vec::new(), Vec::new());
+    for index in 0..seen.pipeline.modules.len() {
+        let module = seen.plan.module(index);
+        match spent(seen, index)? {
+            Some(Spent { parts: Some(parts), steps, seconds, wait_seconds }) if steps > 0 => {
+                bars.push(bar(module, parts, steps, seconds, wait_seconds));
+            }
+            Some(_) => without.push(module),
+            None => {}
+        }
+    }
+    let again = || {
+        let run = seen.command_again("run");
+        format!("their records are older than that: run again beside this one, `{run}`")
+    };
+    if !without.is_empty() {
+        let modules = without.join(", ");
+        let what = format!("where the time of a step went, of {modules}");
+        missing.push(Missing { what, how: again() });
+    }
+    let uncounted = |it: &&StepStatus| {
+        it.state == State::Done && it.read_bytes.is_none() && it.step != "ingest"
+    };
+    let uncounted = seen.stages.iter().filter(uncounted).filter(|it| it.why.is_empty());
+    let uncounted: Vec<String> = uncounted.map(title).collect();
+    if !uncounted.is_empty() {
+        let what = format!("bytes read, of {}", uncounted.join(", "));
+        missing.push(Missing { what, how: again() });
+    }
+    let body = Body { rows: seen.stages.iter().map(row).collect(), names: NAMES, bars };
+    Ok(Section {
+        id: "cost",
+        title: "Cost",
+        lead: "What each step took, over all attempts and rounds. Read: bytes of datasets as they lie in \
+               their files, again in every epoch, from the disk or the system's cache; the source that \
+               `ingest` reads is not counted. The untrained stack is encoded in one pass."
+            .to_string(),
+        body: Html::render(&body)?,
+        missing,
+    })
+}
+
+/// From the record of a training, or from its checkpoint.
+fn spent(seen: &Seen<'_>, index: usize) -> Result<Option<Spent>> {
+    let at = seen.plan.last(index);
+    if let Some((_, it)) = seen.plan.training(at, seen.dir)? {
+        let (steps, seconds, wait_seconds) = (it.steps, it.seconds, it.wait_seconds);
+        let spent = Spent { steps, seconds, wait_seconds, parts: it.parts };
+        return Ok(it.imported.is_none().then_some(spent));
+    }
+    let holder = seen.plan.checkpoint_of(at);
+    let key = &seen.plan.key(Step::Train(holder), Split::Train).hash;
+    let folder = seen.dir.training_folder(seen.plan.module(holder.module), key);
+    let Some(it) = Checkpoints::in_folder(&folder).progress() else { return Ok(None) };
+    // Of modules that train at once, each has a share, and the first waits.
+    let place = if it.shares.is_empty() { 0 } else { index };
+    Ok(Some(Spent {
+        steps: it.steps,
+        seconds: it.shares.get(place).copied().unwrap_or(it.seconds),
+        wait_seconds: if place == 0 { it.wait_seconds } else { 0.0 },
+        parts: it.parts.get(place).copied(),
+    }))
+}
+
+fn bar(module: &str, parts: Parts, steps: u64, seconds: f64, wait: f64) -> Bar {
+    // Attempts of a version that did not count have steps of their own.
+    let counted = parts.steps.min(steps);
+    let share = counted as f64 / steps as f64;
+    let wait = wait * share;
+    let rest = (seconds * share - wait - parts.seconds()).max(0.0);
+    let Parts { forward, loss, backward, optimiser, held_out, .. } = parts;
+    let values = [wait, forward, loss, backward, optimiser, held_out, rest];
+    let values = values.map(|it| if it.is_finite() { it.max(0.0) } else { 0.0 });
+    let all: f64 = values.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+    let of_step = |seconds: f64| 1e3 * seconds / counted.max(1) as f64;
+    let pieces: Vec<Piece> = NAMES
+        .iter()
+        .zip(values)
+        .enumerate()
+        .map(|(colour, (name, value))| Piece {
+            colour,
+            percent: format!("{:.2}", 100.0 * value / all),
+            told: format!("{name} {:.2} ms ({:.1} %)", of_step(value), 100.0 * value / all),
+        })
+        .collect();
+    let steps_told = match counted == steps {
+        true => format!("{steps} steps"),
+        false => format!("{counted} of {steps} steps"),
+    };
+    let told: Vec<&str> = pieces.iter().map(|it| it.told.as_str()).collect();
+    Bar {
+        title: format!("{module}: {:.1} ms a step, {steps_told}", of_step(all)),
+        told: told.join(", "),
+        pieces,
+    }
+}
+
+/// `train a 2/5`.
+fn title(it: &StepStatus) -> String {
+    let name = match it.step == it.stage {
+        true => it.step.clone(),
+        false => format!("{} {}", it.step, it.stage),
+    };
+    match it.in_round {
+        Some(InRound { round, rounds }) => format!("{name} {round}/{rounds}"),
+        None => name,
+    }
+}
+
+fn row(it: &StepStatus) -> [String; 7] {
+    let dash = || "–".to_string();
+    [
+        title(it),
+        it.state.name().to_string(),
+        it.seconds.map_or_else(dash, |it| format!("{it:.1}")),
+        it.wait_share.map_or_else(dash, |it| format!("{:.1} %", 100.0 * it)),
+        it.peak_memory.map_or_else(dash, bytes_in_words),
+        it.read_bytes.map_or_else(dash, bytes_in_words),
+        it.bytes.map_or_else(dash, bytes_in_words),
+    ]
+}

@@ -1,0 +1,131 @@
+//! The logs of a run's trainings as one file: Parquet, or JSON lines.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float32Array, Float64Array, RecordBatch, StringArray, UInt64Array};
+use arrow::datatypes::{Field, Schema};
+use parquet::arrow::ArrowWriter;
+use serde::Serialize;
+
+use super::training_log::{Curve, Point};
+use crate::{Error, Kind, Result};
+
+/// What a file of curves is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    Parquet,
+    JsonLines,
+}
+
+impl Format {
+    /// What the name of a file asks for.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when it ends in something else.
+    pub fn of(path: &Path) -> Result<Self> {
+        match path.extension().and_then(|it| it.to_str()) {
+            Some("parquet") => Ok(Self::Parquet),
+            Some("jsonl") => Ok(Self::JsonLines),
+            _ => {
+                let message = format!("`{}` is no name of a file of curves", path.display());
+                Err(Error::new(Kind::Usage, message).hint("end it in `.parquet` or `.jsonl`"))
+            }
+        }
+    }
+}
+
+/// A step, as [`bytes`] describes it.
+#[derive(Serialize)]
+struct Line<'a> {
+    module: &'a str,
+    round: Option<u64>,
+    step: u64,
+    epoch: u64,
+    seconds: f64,
+    loss: f64,
+    accuracy: Option<f64>,
+    held_out_loss: Option<f32>,
+    held_out_accuracy: Option<f32>,
+    generation: Option<u64>,
+}
+
+/// The bytes of a file with a row for each step of each training.
+///
+/// Columns: `module`; `round`, from 1, null where there are none; `step` and `epoch`, from 0, as in the log;
+/// `seconds` of the module's training up to the end of the step; `loss`, `accuracy` of the batch;
+/// `held_out_loss`, `held_out_accuracy` (f32), after the last step of an epoch; `generation` that it trained
+/// on, where that changes.
+///
+/// # Errors
+/// [`Kind::Failed`] when the columns cannot be laid out.
+pub fn bytes(curves: &[Curve], in_rounds: bool, format: Format) -> Result<Vec<u8>> {
+    let all = || curves.iter().flat_map(|curve| curve.points.iter().map(move |it| (curve, it)));
+    let round = |point: &Point| in_rounds.then_some(point.round as u64 + 1);
+    if format == Format::JsonLines {
+        let mut lines = Vec::new();
+        for (curve, point) in all() {
+            let it = point.entry;
+            let line = Line {
+                module: &curve.module,
+                round: round(point),
+                step: it.step,
+                epoch: it.epoch,
+                seconds: it.seconds,
+                loss: it.loss,
+                accuracy: it.accuracy,
+                held_out_loss: it.held_out,
+                held_out_accuracy: it.held_out_accuracy,
+                generation: it.generation,
+            };
+            let written = serde_json::to_writer(&mut lines, &line);
+            written.map_err(|error| {
+                Error::failed(format!("could not describe a step of the curves: {error}"))
+            })?;
+            lines.push(b'\n');
+        }
+        return Ok(lines);
+    }
+    let counts = |of: &dyn Fn(&Point) -> Option<u64>| -> ArrayRef {
+        Arc::new(UInt64Array::from_iter(all().map(|(_, it)| of(it))))
+    };
+    let numbers = |of: &dyn Fn(&Point) -> Option<f64>| -> ArrayRef {
+        Arc::new(Float64Array::from_iter(all().map(|(_, it)| of(it))))
+    };
+    let singles = |of: &dyn Fn(&Point) -> Option<f32>| -> ArrayRef {
+        Arc::new(Float32Array::from_iter(all().map(|(_, it)| of(it))))
+    };
+    let modules = StringArray::from_iter_values(all().map(|(curve, _)| curve.module.as_str()));
+    write(vec![
+        ("module", Arc::new(modules), false),
+        ("round", counts(&round), true),
+        ("step", counts(&|it| Some(it.entry.step)), false),
+        ("epoch", counts(&|it| Some(it.entry.epoch)), false),
+        ("seconds", numbers(&|it| Some(it.entry.seconds)), false),
+        ("loss", numbers(&|it| Some(it.entry.loss)), false),
+        ("accuracy", numbers(&|it| it.entry.accuracy), true),
+        ("held_out_loss", singles(&|it| it.entry.held_out), true),
+        ("held_out_accuracy", singles(&|it| it.entry.held_out_accuracy), true),
+        ("generation", counts(&|it| it.entry.generation), true),
+    ])
+}
+
+/// Columns by name, and whether they may hold nulls.
+fn write(columns: Vec<(&str, ArrayRef, bool)>) -> Result<Vec<u8>> {
+    let cannot = |error: String| Error::failed(format!("could not lay out the curves: {error}"));
+    let field = |(name, values, nullable): &(&str, ArrayRef, bool)| {
+        Field::new(*name, values.data_type().clone(), *nullable)
+    };
+    let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
+    let columns = columns.into_iter().map(|(_, values, _)| values).collect();
+    let batch =
+        RecordBatch::try_new(schema.clone(), columns).map_err(|it| cannot(it.to_string()))?;
+    let mut bytes = Vec::new();
+    let mut write = || {
+        let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), None)?;
+        writer.write(&batch)?;
+        writer.close()
+    };
+    write().map_err(|error| cannot(error.to_string()))?;
+    Ok(bytes)
+}

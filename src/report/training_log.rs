@@ -1,0 +1,233 @@
+//! The logs of a run's trainings, module after module.
+
+use super::seen::{Missing, Seen};
+use crate::Result;
+use crate::pipeline::{Schedule, Split};
+use crate::stage::{At, Step};
+use crate::train::log::{self, Entry};
+
+/// A step of a training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// From 0; 0 where there are no rounds.
+    pub round: usize,
+    pub entry: Entry,
+}
+
+/// The training of a module, as far as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Curve {
+    pub module: String,
+    /// The module's place in the stack, from 0.
+    pub index: usize,
+    /// In order, and never none.
+    pub points: Vec<Point>,
+    /// Whether all of its steps are there.
+    pub is_whole: bool,
+    /// What a guess reaches, where that is known.
+    pub chance_loss: Option<f64>,
+    pub chance_accuracy: Option<f64>,
+    /// On the test split, as the probe has found it in the end.
+    pub probed_loss: Option<f64>,
+}
+
+impl Curve {
+    /// Whether it was looked at on rows of the test split.
+    pub fn has_held_out(&self) -> bool {
+        self.points.iter().any(|it| it.entry.held_out.is_some())
+    }
+}
+
+/// The trainings of a run under its present settings, and what is missing of them.
+///
+/// # Errors
+/// When a log or a record cannot be read.
+pub fn read(seen: &Seen<'_>) -> Result<(Vec<Curve>, Vec<Missing>)> {
+    let (mut curves, mut missing) = (Vec::new(), Vec::new());
+    for index in 0..seen.pipeline.modules.len() {
+        seen.check_stop()?;
+        match curve(seen, index)? {
+            Ok(curve) => curves.push(curve),
+            Err(it) => missing.push(it),
+        }
+    }
+    Ok((curves, missing))
+}
+
+fn curve(seen: &Seen<'_>, index: usize) -> Result<Result<Curve, Missing>> {
+    let (plan, last) = (seen.plan, seen.plan.last(index));
+    let module = plan.module(index).to_string();
+    let training = plan.training(last, seen.dir)?;
+    if let Some(imported) = training.as_ref().and_then(|(_, it)| it.imported.as_ref()) {
+        return Ok(Err(Missing {
+            what: format!(
+                "the curves of `{module}`: its weights were imported, from `{}`",
+                imported.file
+            ),
+            how: format!("train it in a run beside this one: `{}`", seen.command_again("run")),
+        }));
+    }
+    // The log of a round begins with those before it.
+    let mut entries = Vec::new();
+    for round in (0..=last.round).rev() {
+        let key = plan.key(Step::Train(At { round, ..last }), Split::Train);
+        let folder = seen.dir.training_folder(&module, &key.hash);
+        entries = log::read(&folder.join("log.jsonl"))?;
+        if !entries.is_empty() {
+            break;
+        }
+    }
+    if entries.is_empty() {
+        return Ok(Err(seen.missing(format!("the curves of `{module}`"), Step::Train(last))));
+    }
+    let round = |entry: &Entry| match &seen.pipeline.schedule {
+        Schedule::Rounds(it) => entry.epoch as usize / it.epochs_per_round.max(1),
+        _ => 0,
+    };
+    let points = entries.into_iter().map(|entry| Point { round: round(&entry), entry }).collect();
+    let guess = plan.costs(seen.pipeline, seen.dir).map(|it| it.of_a_guess(index));
+    let [chance_loss, chance_accuracy] = guess.unwrap_or_default();
+    let probed = plan.probe(index, seen.dir)?.map(|(_, probe)| probe.results);
+    let probed = probed.into_iter().flatten().find(|it| it.kind == "trained");
+    let of_classes = probed.as_ref().and_then(|it| it.chance_loss);
+    // A guess among classes: the loss is the logarithm of their number.
+    let by_classes = || of_classes.filter(|_| seen.pipeline.loss.recipe().reads_labels());
+    Ok(Ok(Curve {
+        module,
+        index,
+        points,
+        is_whole: training.is_some(),
+        chance_loss: chance_loss.or(of_classes).filter(|it| it.is_finite()),
+        chance_accuracy: chance_accuracy.or_else(|| by_classes().map(|loss| (-loss).exp())),
+        probed_loss: probed.map(|it| it.loss).filter(|it| it.is_finite()),
+    }))
+}
+
+/// A point of a training on a clock that all of them share.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Timeline {
+    /// Of each curve, what is added to the seconds of each of its points.
+    pub shifts: Vec<Vec<f64>>,
+    /// Where a module begins, or a round, after the first.
+    pub begins: Vec<f64>,
+}
+
+impl Timeline {
+    /// Of trainings one after another, round by round; or all from the same moment, if they train at once.
+    pub fn of(curves: &[Curve], at_once: bool) -> Self {
+        let mut shifts: Vec<Vec<f64>> =
+            curves.iter().map(|curve| vec![0.0; curve.points.len()]).collect();
+        if at_once {
+            return Self { shifts, begins: Vec::new() };
+        }
+        let rounds = curves.iter().flat_map(|it| &it.points).map(|it| it.round + 1).max();
+        let (mut clock, mut begins) = (0.0, Vec::new());
+        for round in 0..rounds.unwrap_or(0) {
+            for (curve, shifts) in curves.iter().zip(&mut shifts) {
+                // Seconds of a training are those of all its rounds.
+                let before = curve.points.iter().take_while(|it| it.round < round);
+                let before = before.last().map_or(0.0, |it| it.entry.seconds);
+                let mut end = None;
+                for (point, shift) in curve.points.iter().zip(shifts.iter_mut()) {
+                    if point.round == round {
+                        *shift = clock - before;
+                        end = Some(point.entry.seconds);
+                    }
+                }
+                let Some(end) = end else { continue };
+                if clock > 0.0 {
+                    begins.push(clock);
+                }
+                clock += (end - before).max(0.0);
+            }
+        }
+        Self { shifts, begins }
+    }
+}
+
+/// What an epoch came to.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Epoch {
+    pub module: String,
+    /// From 1; `None` where there are no rounds.
+    pub round: Option<u64>,
+    /// From 1.
+    pub epoch: u64,
+    /// Taken up to its end, or so far.
+    pub steps: u64,
+    pub seconds: f64,
+    /// The means over its steps.
+    pub loss: f64,
+    pub accuracy: Option<f64>,
+    /// At its end, on rows of the test split.
+    pub held_out_loss: Option<f32>,
+    pub held_out_accuracy: Option<f32>,
+    /// The newest one that it has trained on, where that changes.
+    pub generation: Option<u64>,
+}
+
+/// The epochs of a training, in order.
+pub fn epochs(curve: &Curve, in_rounds: bool) -> Vec<Epoch> {
+    let same = |a: &Point, b: &Point| a.entry.epoch == b.entry.epoch;
+    let of = |points: &[Point]| {
+        let last = points.last()?;
+        let mean = |values: Vec<f64>| {
+            (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+        };
+        Some(Epoch {
+            module: curve.module.clone(),
+            round: in_rounds.then_some(last.round as u64 + 1),
+            epoch: last.entry.epoch + 1,
+            steps: last.entry.step + 1,
+            seconds: last.entry.seconds,
+            loss: mean(points.iter().map(|it| it.entry.loss).collect())?,
+            accuracy: mean(points.iter().filter_map(|it| it.entry.accuracy).collect()),
+            held_out_loss: last.entry.held_out,
+            held_out_accuracy: last.entry.held_out_accuracy,
+            generation: last.entry.generation,
+        })
+    };
+    curve.points.chunk_by(same).filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn curve(points: &[(usize, f64)]) -> Curve {
+        let point = |(step, (round, seconds)): (usize, &(usize, f64))| Point {
+            round: *round,
+            entry: serde_json::from_value(serde_json::json!({
+                "step": step, "epoch": step, "loss": 1.0, "seconds": seconds,
+            }))
+            .unwrap(),
+        };
+        Curve {
+            module: "a".into(),
+            index: 0,
+            points: points.iter().enumerate().map(point).collect(),
+            is_whole: true,
+            chance_loss: None,
+            chance_accuracy: None,
+            probed_loss: None,
+        }
+    }
+
+    #[test]
+    fn rounds_of_modules_follow_one_another_on_one_clock() {
+        let a = curve(&[(0, 1.0), (0, 2.0), (1, 5.0)]);
+        let b = curve(&[(0, 4.0), (1, 6.0)]);
+        let both = [a, b];
+        let timeline = Timeline::of(&both, false);
+        let at = |curve: usize| -> Vec<f64> {
+            let points = both[curve].points.iter().zip(&timeline.shifts[curve]);
+            points.map(|(point, shift)| point.entry.seconds + shift).collect()
+        };
+        // a 0-2, b 2-6, a 6-9, b 9-11.
+        assert_eq!(at(0), [1.0, 2.0, 9.0]);
+        assert_eq!(at(1), [6.0, 11.0]);
+        assert_eq!(timeline.begins, [2.0, 6.0, 9.0]);
+        assert_eq!(Timeline::of(&both, true).shifts, [vec![0.0; 3], vec![0.0; 2]]);
+        assert_eq!(Timeline::of(&[], false), Timeline::default());
+    }
+}

@@ -1,0 +1,38 @@
+//! What a step takes besides memory (`memory.rs`): seconds, and bytes that it reads from datasets.
+
+use std::time::Instant;
+
+use crate::train::checkpoint::Progress;
+use crate::train::profile::Parts;
+
+/// Counts from when it was begun. Bytes are those of the whole process, which does one step at a time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Meter {
+    started: Instant,
+    read: u64,
+}
+
+impl Meter {
+    pub fn begin() -> Self {
+        Self { started: Instant::now(), read: gimlet_store::bytes_read() }
+    }
+
+    pub fn seconds(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
+    /// Bytes read from part files since.
+    pub fn read_bytes(&self) -> u64 {
+        gimlet_store::bytes_read().saturating_sub(self.read)
+    }
+
+    /// Sets in `so_far` what this attempt has read, and where the time of its steps went, of each module
+    /// that trains; added to what was there `before` it.
+    pub fn note(&self, before: &Progress, here: &[Parts], so_far: &mut Progress) {
+        // An attempt of a version that did not count leaves a sum that nobody knows.
+        let read_before = if before.steps == 0 { Some(0) } else { before.read_bytes };
+        so_far.read_bytes = read_before.map(|read| read + self.read_bytes());
+        let before = before.parts.iter().copied().chain(std::iter::repeat(Parts::default()));
+        so_far.parts = here.iter().zip(before).map(|(here, before)| *here + before).collect();
+    }
+}

@@ -1,0 +1,75 @@
+//! The loss of modules in training on rows of the test split, after every epoch: to look at, and for early
+//! stopping to go by (`patience.rs`).
+//!
+//! It is the loss that probes report, on the same rows and negatives, but on at most so many of them: whole
+//! batches, evenly spaced over the split, and one in any case. Labels have no part in it, but where the
+//! loss itself reads them. Nothing of it comes back to the weights.
+
+use super::Run;
+use super::held_out::HeldOut;
+use super::plan::At;
+use crate::Result;
+use crate::loss::Sizes;
+use crate::parameters::Parameters;
+use crate::pipeline::Split;
+use crate::train::input::Input;
+
+/// Looks at the test split.
+pub(super) struct Watch<'a> {
+    run: &'a Run<'a>,
+    /// In order: each reads what the one before it makes.
+    modules: Vec<(usize, Sizes)>,
+    /// Of the first one, of the test split.
+    input: Box<dyn Input>,
+    labels: Vec<u32>,
+    /// At most so many.
+    batches: usize,
+}
+
+impl Run<'_> {
+    /// What looks at the test split after every epoch of these modules, which train on one input; `None`
+    /// where nothing is to look, or there are fewer rows than a batch has.
+    ///
+    /// # Errors
+    /// When the test split cannot be read.
+    pub(super) fn watch(&self, modules: &[At]) -> Result<Option<Watch<'_>>> {
+        match self.pipeline.training.held_out {
+            0 => Ok(None),
+            rows => self.watch_rows(modules, rows),
+        }
+    }
+
+    /// The same on at most so many rows.
+    pub(super) fn watch_rows(&self, modules: &[At], rows: usize) -> Result<Option<Watch<'_>>> {
+        let Some(first) = modules.first() else { return Ok(None) };
+        let input = self.input(*first, Split::Test)?;
+        let batch = self.pipeline.training.batch;
+        if input.rows() < batch {
+            return Ok(None);
+        }
+        let sizes = modules.iter().map(|at| Ok((at.module, self.sizes(at.module)?)));
+        Ok(Some(Watch {
+            run: self,
+            modules: sizes.collect::<Result<_>>()?,
+            labels: self.labels(|| input.keys())?,
+            input,
+            batches: (rows / batch).max(1),
+        }))
+    }
+}
+
+impl Watch<'_> {
+    /// What the losses of the modules come to with these parameters.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub fn look(&self, parameters: &[Parameters]) -> Result<Vec<HeldOut>> {
+        let recipe = self.run.pipeline.loss.recipe();
+        let stack = self.modules.iter().zip(parameters).map(|((index, sizes), parameters)| {
+            let loss = recipe.build(*sizes, &parameters.under("loss"))?;
+            self.run.judged(*index, *sizes, loss, &parameters.under("encoder"))
+        });
+        let stack = stack.collect::<Result<Vec<_>>>()?;
+        self.run.losses_through(&stack, self.input.as_ref(), &self.labels, self.batches)
+    }
+}

@@ -11,6 +11,13 @@ const PERPLEXITY: usize = 30;
 /// With a smaller perplexity, principal components say more.
 const LEAST_PERPLEXITY: usize = 2;
 
+/// Points from which on the interpolated gradient is faster. Its grid covers all points, and few of them move
+/// so far apart that it becomes huge.
+const MANY: usize = 500;
+
+/// How coarsely far points are taken together when there are not so many (Barnes & Hut 1986).
+const THETA: f32 = 0.5;
+
 /// Steps: the first 250 exaggerate (as openTSNE).
 const EPOCHS: usize = 750;
 
@@ -30,8 +37,9 @@ pub struct Placed {
     pub points: Vec<[f32; 2]>,
 }
 
-/// Places vectors of so many channels in two dimensions, by t-SNE with the interpolated gradient (Linderman
-/// et al. 2019) on Euclidean distances, from the first two principal components.
+/// Places vectors of so many channels in two dimensions, by t-SNE on Euclidean distances, from the first two
+/// principal components: with the tree of van der Maaten (2014), from 500 vectors on with the interpolated
+/// gradient of Linderman et al. (2019).
 ///
 /// The perplexity is 30, less for fewer than 91 vectors; for fewer than 7 the components are what is
 /// returned. The same vectors give the same points, whatever the number of threads.
@@ -57,7 +65,10 @@ pub fn place(vectors: &[f32], channels: usize) -> Result<Placed> {
         let rows: Vec<usize> = (0..count).collect();
         let mut tsne: tSNE<'_, f32, usize, 2> = tSNE::new(&rows);
         tsne.perplexity(perplexity as f32).epochs(EPOCHS).initial_embedding(start);
-        tsne.fit_sne_with_neighbors(&neighbours);
+        match count < MANY {
+            true => tsne.barnes_hut_with_neighbors(THETA, &neighbours),
+            false => tsne.fit_sne_with_neighbors(&neighbours),
+        };
         tsne.embedding()
     });
     let (points, _) = points.as_chunks::<2>();
@@ -81,7 +92,9 @@ fn scaled(vectors: &[f32], channels: usize) -> Vec<f32> {
     };
     let centred: Vec<f64> = vectors.chunks_exact(channels).flat_map(centred).collect();
     let square = centred.iter().map(|it| it * it).sum::<f64>() / count;
-    let scale = if square > 0.0 { 1.0 / square.sqrt() } else { 0.0 };
+    // What rounding leaves of vectors that are all the same is no difference.
+    let rounding = 1e-24 * mean.iter().map(|it| it * it).sum::<f64>();
+    let scale = if square > rounding { 1.0 / square.sqrt() } else { 0.0 };
     centred.into_iter().map(|it| (it * scale) as f32).collect()
 }
 

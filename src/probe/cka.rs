@@ -78,6 +78,7 @@ fn product(one: &[f32], other: &[f32]) -> f64 {
 
 /// Whole vectors in f64.
 pub(super) fn matrix(vectors: &[f32], channels: usize) -> Vec<f64> {
-    let whole = if channels == 0 { 0 } else { vectors.len() / channels * channels };
-    vectors[..whole].iter().map(|it| f64::from(*it)).collect()
+    let whole =
+        vectors.chunks_exact(channels.max(1)).take(if channels == 0 { 0 } else { usize::MAX });
+    whole.flatten().map(|it| f64::from(*it)).collect()
 }

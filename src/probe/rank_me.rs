@@ -30,6 +30,9 @@ pub fn rank_me(vectors: &[f32], channels: usize) -> Result<Option<f64>> {
     if rows == 0 {
         return Ok(None);
     }
+    if values.iter().any(|it| !it.is_finite()) {
+        return Err(Error::failed("the vectors have no singular values: one is not finite"));
+    }
     let z = Tensor::from_vec(values, (rows, channels), &Device::Cpu)?;
     let gram = if channels <= rows { z.t()?.matmul(&z)? } else { z.matmul(&z.t()?)? };
     let gram = gram.to_vec2::<f64>()?;
@@ -40,9 +43,6 @@ pub fn rank_me(vectors: &[f32], channels: usize) -> Result<Option<f64>> {
     })?;
     let singular: Vec<f64> = eigenvalues.into_iter().map(|it| it.max(0.0).sqrt()).collect();
     let sum: f64 = singular.iter().sum();
-    if !sum.is_finite() {
-        return Err(Error::failed("the vectors have no singular values: one is not finite"));
-    }
     if sum == 0.0 {
         return Ok(None);
     }

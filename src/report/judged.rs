@@ -33,6 +33,9 @@ struct Label {
     found: Vec<Found>,
 }
 
+/// One of the probes' accuracies.
+type Value = fn(&Found) -> Option<f64>;
+
 /// What was found of one module.
 #[derive(Clone)]
 struct Found {
@@ -144,7 +147,7 @@ fn largest_share(labels: &[i64]) -> f64 {
 }
 
 fn chart(seen: &Seen<'_>, label: &Label) -> Result<Html> {
-    let line = |name: &str, colour, trained, value: fn(&Found) -> Option<f64>| {
+    let line = |name: &str, colour, trained, value: Value| {
         let found = label.found.iter().filter(|it| it.trained == trained);
         let points = found.filter_map(|it| Some((it.index as f64, value(it)?)));
         let kind = if trained { "" } else { ", untrained" };
@@ -201,8 +204,7 @@ fn table(labels: &[Label]) -> Result<Html> {
     });
     let rows = rows.collect();
     let notes = labels.iter().flat_map(|label| {
-        let probes: [(&str, fn(&Found) -> Option<f64>); 2] =
-            [("Linear", |it| it.linear), ("k-NN", |it| it.knn)];
+        let probes: [(&str, Value); 2] = [("Linear", |it| it.linear), ("k-NN", |it| it.knn)];
         let of = if label.name.is_empty() { String::new() } else { format!(", {}", label.name) };
         probes.into_iter().filter_map(move |(name, value)| {
             Some(format!("{name}{of}: {}.", verdict(label, value)?))
@@ -213,7 +215,7 @@ fn table(labels: &[Label]) -> Result<Html> {
 
 /// Whether each module improves on its predecessor and on its untrained twin; `None` where there is
 /// nothing to compare.
-fn verdict(label: &Label, value: fn(&Found) -> Option<f64>) -> Option<String> {
+fn verdict(label: &Label, value: Value) -> Option<String> {
     let of = |index: usize, trained: bool| {
         let found = label.found.iter().find(|it| it.index == index && it.trained == trained)?;
         Some((found.module.as_str(), value(found)?))

@@ -7,12 +7,11 @@ use std::time::{Duration, Instant};
 use gimlet_store::{Generation, Lease, damage, durable};
 
 use super::epoch_mean::EpochMean;
-use super::held_out::HeldOut;
 use super::meter::Meter;
 use super::patience::{Patience, without_best};
 use super::plan::{At, Step};
 use super::status::share;
-use super::watch::Watch;
+use super::watch::Looks;
 use super::{Run, memory, record};
 use crate::loss::{Samples, Sizes};
 use crate::module::{self, Module};
@@ -507,32 +506,6 @@ impl Run<'_> {
             "lower `training.learning_rate`, or look at the input with \
                                      `gimlet inspect`",
         )
-    }
-}
-
-/// What looks at the test split after every epoch: early stopping, or else only the log.
-struct Looks<'a> {
-    patience: Option<Patience<'a>>,
-    watch: Option<Watch<'a>>,
-}
-
-impl Looks<'_> {
-    fn are_any(&self) -> bool {
-        self.patience.is_some() || self.watch.is_some()
-    }
-
-    /// What there is to say of `parameters` at the end of an epoch whose mean loss and accuracy in training
-    /// were `mean`.
-    fn look(
-        &mut self,
-        parameters: Parameters,
-        mean: (f64, Option<f64>),
-    ) -> Result<Option<HeldOut>> {
-        match (&mut self.patience, &self.watch) {
-            (Some(patience), _) => patience.judge(parameters, mean),
-            (None, Some(watch)) => Ok(watch.look(&[parameters])?.pop()),
-            (None, None) => Ok(None),
-        }
     }
 }
 

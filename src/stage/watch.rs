@@ -7,6 +7,7 @@
 
 use super::Run;
 use super::held_out::HeldOut;
+use super::patience::Patience;
 use super::plan::At;
 use crate::Result;
 use crate::loss::Sizes;
@@ -71,5 +72,31 @@ impl Watch<'_> {
         });
         let stack = stack.collect::<Result<Vec<_>>>()?;
         self.run.losses_through(&stack, self.input.as_ref(), &self.labels, self.batches)
+    }
+}
+
+/// What looks at the test split after every epoch: early stopping, or else only the log.
+pub(super) struct Looks<'a> {
+    pub patience: Option<Patience<'a>>,
+    pub watch: Option<Watch<'a>>,
+}
+
+impl Looks<'_> {
+    pub fn are_any(&self) -> bool {
+        self.patience.is_some() || self.watch.is_some()
+    }
+
+    /// What there is to say of `parameters` at the end of an epoch whose mean loss and accuracy in training
+    /// were `mean`.
+    pub fn look(
+        &mut self,
+        parameters: Parameters,
+        mean: (f64, Option<f64>),
+    ) -> Result<Option<HeldOut>> {
+        match (&mut self.patience, &self.watch) {
+            (Some(patience), _) => patience.judge(parameters, mean),
+            (None, Some(watch)) => Ok(watch.look(&[parameters])?.pop()),
+            (None, None) => Ok(None),
+        }
     }
 }

@@ -83,7 +83,7 @@
 //! recompute = false       # hold none: compute them again on the way back
 //! input_noise = 0.0       # Gaussian, on stored activations, as a share of their root mean square
 //! checkpoint_seconds = 30
-//! held_out = 1024         # test rows whose loss is logged after every epoch, at most; none when 0
+//! held_out = 256          # test rows whose loss is logged after every epoch, at most; none when 0
 //!
 //! [schedule]
 //! kind = "sequential"     # or "rounds", "simultaneous", "async"; see below
@@ -382,7 +382,7 @@ fn training(raw: &raw::Training) -> Result<Training, Fault> {
         )?
         .unwrap_or(0.0),
         checkpoint_seconds: seconds.unwrap_or(30.0),
-        held_out: optional_whole(&raw.held_out, "held_out", 0..=*COUNT.end())?.unwrap_or(1024),
+        held_out: optional_whole(&raw.held_out, "held_out", 0..=*COUNT.end())?.unwrap_or(256),
     })
 }
 

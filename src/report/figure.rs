@@ -301,8 +301,10 @@ impl Matrix {
     /// The table, as a `<figure>`.
     pub fn figure(&self) -> Html {
         let mut html = format!(
-            "<figure class=\"matrix\"><figcaption>{}</figcaption><div class=\"scroll\"><table><thead><tr>\
+            "<figure class=\"matrix{}\"><figcaption>{}</figcaption><div class=\"scroll\"><table><thead><tr>\
              <th class=\"corner\">{} \\ {}</th>",
+            // Long names stand on end, so that the columns stay narrow.
+            if self.columns.iter().any(|name| name.chars().count() > 8) { " tall" } else { "" },
             Html::escape(&self.title),
             Html::escape(&self.axes[0]),
             Html::escape(&self.axes[1])

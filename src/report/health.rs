@@ -169,11 +169,12 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
         true => Html::default(),
         false => {
             let numbers = Numbers {
+                charts: charts(seen, &found)?,
                 header: HEADER.map(String::from).to_vec(),
                 rows: found.iter().map(Health::cells).collect(),
                 notes: WHAT_COLUMNS_ARE.map(String::from).to_vec(),
             };
-            Html(format!("{}{}", Html::grid(charts(seen, &found)?), numbers.html()?))
+            numbers.html()?
         }
     };
     Ok(Section { id: "health", title: "Is the representation healthy?", lead, body, missing })

@@ -77,7 +77,7 @@ impl HistogramFigure {
                 .y_label_area_size(52)
                 .build_cartesian_2d(Ticks(x.clone(), 0), Ticks(y.clone(), 0))
                 .map_err(|error| failed(&error))?;
-            let text = ("sans-serif", 11).into_font().color(&INK);
+            let text = ("sans-serif", 14).into_font().color(&INK);
             chart
                 .configure_mesh()
                 .disable_x_mesh()

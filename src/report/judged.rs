@@ -91,8 +91,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
         section.body = Numbers { notes, ..Numbers::default() }.html()?;
         return Ok(section);
     }
-    body.push_str(&Html::grid(charts).0);
-    body.push_str(&table(&labels)?.0);
+    body.push_str(&table(&labels, charts)?.0);
     body.push_str(&confused(seen, &probes)?.0);
     section.body = Html(body);
     Ok(section)
@@ -184,7 +183,7 @@ fn chart(seen: &Seen<'_>, label: &Label) -> Result<Html> {
 }
 
 /// All numbers, and what they say.
-fn table(labels: &[Label]) -> Result<Html> {
+fn table(labels: &[Label], charts: Vec<Html>) -> Result<Html> {
     let mut header = vec!["module".to_string(), "kind".to_string()];
     for label in labels {
         let of = if label.name.is_empty() { String::new() } else { format!("{}: ", label.name) };
@@ -210,7 +209,7 @@ fn table(labels: &[Label]) -> Result<Html> {
             Some(format!("{name}{of}: {}.", verdict(label, value)?))
         })
     });
-    Numbers { header, rows, notes: notes.collect() }.html()
+    Numbers { charts, header, rows, notes: notes.collect() }.html()
 }
 
 /// Whether each module improves on its predecessor and on its untrained twin; `None` where there is
@@ -359,7 +358,7 @@ fn confused(seen: &Seen<'_>, probes: &[ProbeResult]) -> Result<Html> {
         .into_iter()
         .map(|(class, taken, count)| vec![name(class), name(taken), count.to_string()]);
     let header = ["class", "taken for", "test rows"].map(String::from).to_vec();
-    let numbers = Numbers { header, rows: rows.collect(), notes: vec![] };
+    let numbers = Numbers { header, rows: rows.collect(), ..Numbers::default() };
     Ok(Html(format!("<h3>{}: most confused pairs</h3>{}", Html::escape(&title), numbers.html()?)))
 }
 

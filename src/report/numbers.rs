@@ -1,4 +1,4 @@
-//! A table of numbers on the page, with notes below.
+//! A table of numbers on the page, with its charts beside it and notes below.
 
 use askama::Template;
 
@@ -9,6 +9,8 @@ use crate::Result;
 #[derive(Debug, Clone, Default, Template)]
 #[template(path = "numbers.html")]
 pub struct Numbers {
+    /// Drawn of the same numbers.
+    pub charts: Vec<Html>,
     pub header: Vec<String>,
     pub rows: Vec<Vec<String>>,
     /// Sentences below the table.

@@ -28,6 +28,19 @@ impl Html {
         out
     }
 
+    /// A sentence as markup: what is between backticks is code.
+    pub fn prose(text: &str) -> String {
+        let parts = text.split('`').enumerate().map(|(place, part)| match place % 2 {
+            0 => Self::escape(part),
+            _ => format!("<code>{}</code>", Self::escape(part)),
+        });
+        match text.matches('`').count() % 2 {
+            0 => parts.collect(),
+            // One is alone, and stays what it is.
+            _ => Self::escape(text),
+        }
+    }
+
     /// What a template makes of its fields.
     ///
     /// # Errors

@@ -133,8 +133,8 @@ impl Seen<'_> {
         });
         let state = state.map_or(State::Missing, |it| it.state);
         let how = match state {
-            State::Running => "A process works on it now: make the report again later".to_string(),
-            _ => format!("Run `{}`, then make the report again", self.command("run")),
+            State::Running => "a process works on it now: make the report again later".to_string(),
+            _ => format!("run `{}`, then make the report again", self.command("run")),
         };
         Missing { what: format!("{}: `{title}` is {}", what.into(), state.name()), how }
     }

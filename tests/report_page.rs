@@ -201,6 +201,59 @@ fn hover_charts(browser: &mut Browser, place: &str) -> usize {
     seen
 }
 
+/// Whether the tip shows a picture of a sample.
+const PICTURED: &str = r#"(() => {
+  const tip = document.getElementById("tip");
+  const picture = [...tip.querySelectorAll("*")].find((it) => getComputedStyle(it).backgroundImage.startsWith("url("));
+  return !tip.hidden && Boolean(picture) && tip.innerText.trim() !== "";
+})()"#;
+
+/// Moves the mouse over every map until it meets a point, which shows its sample.
+fn hover_maps(browser: &mut Browser, place: &str) {
+    let maps = browser.evaluate("document.querySelectorAll('canvas').length").as_u64().unwrap();
+    assert!(maps > 0, "{place}: no map");
+    for map in 0..maps {
+        let found = browser.evaluate(&format!(
+            r#"(() => {{
+              const canvas = document.querySelectorAll("canvas")[{map}];
+              canvas.scrollIntoView({{ block: "center", behavior: "instant" }});
+              const box = canvas.getBoundingClientRect();
+              const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+              const scale = box.width / canvas.width;
+              const at = pixels.findIndex((value, index) => index % 4 === 3 && value > 200) >> 2;
+              const place = [box.left + scale * (at % canvas.width), box.top + scale * Math.floor(at / canvas.width)];
+              return {{ place, points: Number(canvas.dataset.points), drawn: canvas.dataset.drawn }};
+            }})()"#
+        ));
+        assert_eq!(found["drawn"], "true", "{place}, map {map}");
+        assert!(found["points"].as_u64().unwrap() > 0, "{place}, map {map}");
+        let [x, y] = [0, 1].map(|axis| found["place"][axis].as_f64().unwrap());
+        browser.move_mouse(x, y);
+        assert_eq!(browser.evaluate(PICTURED), true, "{place}, map {map}: {found}");
+        browser.move_mouse(1.0, 1.0);
+        assert_eq!(browser.evaluate(PICTURED), false, "{place}, map {map}: the tip stays");
+    }
+}
+
+/// Moves the mouse over what a neuron likes, which shows the whole sample.
+fn hover_parts(browser: &mut Browser, place: &str) {
+    for (section, least) in [("neurons", 4), ("nearest", 4)] {
+        let found = browser.evaluate(&format!(
+            r##"(() => {{
+              const parts = document.querySelectorAll("#{section} .look");
+              const box = () => parts[0].getBoundingClientRect();
+              parts[0]?.scrollIntoView({{ block: "center", behavior: "instant" }});
+              return {{ count: parts.length, place: parts.length ? [box().x + 5, box().y + 5] : [] }};
+            }})()"##
+        ));
+        assert!(found["count"].as_u64().unwrap() >= least, "{place}, {section}: {found}");
+        let [x, y] = [0, 1].map(|axis| found["place"][axis].as_f64().unwrap());
+        browser.move_mouse(x, y);
+        assert_eq!(browser.evaluate(PICTURED), true, "{place}, {section}");
+        browser.move_mouse(1.0, 1.0);
+    }
+}
+
 /// Whatever the page has, at both widths, light and dark.
 fn looks_right(tiny: &Tiny, what: &str) {
     let file = page(tiny, &[]);
@@ -221,6 +274,8 @@ fn looks_right(tiny: &Tiny, what: &str) {
             let untitled = "[...document.querySelectorAll('main section')].filter((it) => !it.querySelector('h2')?.textContent.trim() || !it.id).length";
             assert_eq!(browser.evaluate(untitled), 0, "{place}");
             assert!(hover_charts(&mut browser, &place) > 0, "{place}: no chart");
+            hover_maps(&mut browser, &place);
+            hover_parts(&mut browser, &place);
             assert_eq!(browser.complaints(), Vec::<String>::new(), "{place}");
             if let Some(folder) = std::env::var_os("GIMLET_SCREENSHOTS") {
                 let name = format!("{what}-{width}-{scheme:?}.png").replace(' ', "-");
@@ -325,17 +380,26 @@ fn attributes<'a>(html: &'a str, name: &str) -> Vec<&'a str> {
     html.split(start.as_str()).skip(1).filter_map(|it| it.split('"').next()).collect()
 }
 
+/// Whether the page says that a step is missing.
+fn lacks(html: &str, step: &str) -> bool {
+    html.contains(&format!("<code>{step}</code> is missing"))
+}
+
 /// One file that fetches nothing.
 fn needs_nothing(html: &str) {
     for name in ["src", "href", "action", "poster", "srcset"] {
         for value in attributes(html, name) {
-            let inside = value.starts_with("data:") || value.starts_with('#');
+            // The numbers of the curves lie beside the page.
+            let beside = name == "href" && ["curves.parquet", "curves.jsonl"].contains(&value);
+            let inside = value.starts_with("data:") || value.starts_with('#') || beside;
             assert!(inside, "{name}={}", &value[..value.len().min(80)]);
         }
     }
-    for fetching in ["@import", "url(", "fetch(", "XMLHttpRequest", "import(", "<iframe", "<object"]
-    {
+    for fetching in ["@import", "fetch(", "XMLHttpRequest", "import(", "<iframe", "<object"] {
         assert!(!html.contains(fetching), "{fetching}");
+    }
+    for picture in html.split("url(").skip(1) {
+        assert!(picture.trim_start_matches('"').starts_with("data:"), "{}", &picture[..40]);
     }
     // Pictures have any letters.
     let mut text = html.to_string();
@@ -394,8 +458,8 @@ fn a_run_that_is_half_done_says_what_is_missing_and_how_to_get_it() {
     tiny.ok("ingest", &[]);
     let html = read();
     assert!(html.contains("class=\"missing\""), "{html}");
-    assert!(html.contains("run `gimlet run tiny.toml`"), "a command that can be pasted");
-    assert!(html.contains("`encode a` is missing") && html.contains("`encode b` is missing"));
+    assert!(html.contains("run <code>gimlet run tiny.toml</code>"), "a command that can be pasted");
+    assert!(lacks(&html, "encode a") && lacks(&html, "encode b"));
     assert!(html.contains("ingest: values of image"), "what is there is shown");
 
     tiny.ok("train", &["a"]);
@@ -403,7 +467,7 @@ fn a_run_that_is_half_done_says_what_is_missing_and_how_to_get_it() {
     tiny.ok("encode", &["a"]);
     let html = read();
     assert!(html.contains("a: channel maps") && !html.contains("b: channel maps"));
-    assert!(!html.contains("`encode a` is missing") && html.contains("`encode b` is missing"));
+    assert!(!lacks(&html, "encode a") && lacks(&html, "encode b"));
 
     // A training that was stopped on its way has left a checkpoint.
     let mut stopped = tiny.command("train", &["b", "--set", "training.checkpoint_seconds=0"]);
@@ -414,7 +478,9 @@ fn a_run_that_is_half_done_says_what_is_missing_and_how_to_get_it() {
     assert!(html.contains("--set modules.b.epochs=2000"), "the same settings: {html}");
 
     tiny.ok("run", &[]);
-    assert!(!read().contains("class=\"missing\""));
+    let html = read();
+    assert_eq!(html.matches("class=\"missing\"").count(), 1, "but for a twin: {html}");
+    assert!(html.contains("an end-to-end twin") && html.contains("--set split=end-to-end"));
     // Other settings make the old generations superseded.
     let html = std::fs::read_to_string(page(&tiny, &["--set", "modules.a.epochs=3"])).unwrap();
     assert!(html.contains("superseded or earlier generations"), "{html}");
@@ -436,7 +502,10 @@ fn damage_is_said_and_the_rest_shown() {
     std::fs::write(&parts[0], bytes).unwrap();
     let html = std::fs::read_to_string(page(&tiny, &[])).unwrap();
     assert!(html.contains("class=\"missing\"") && html.contains("damaged"), "{html}");
-    assert!(html.contains("run `gimlet verify tiny.toml`, which notes the damage"), "{html}");
+    assert!(
+        html.contains("run <code>gimlet verify tiny.toml</code>, which notes the damage"),
+        "{html}"
+    );
     assert!(html.contains("a: channel maps") && !html.contains("b: channel maps"));
     needs_nothing(&html);
 }

@@ -21,7 +21,6 @@ pub mod figure;
 pub mod gallery;
 pub mod health;
 pub mod histogram;
-mod judged;
 pub mod map;
 pub mod nearest;
 pub mod neurons;
@@ -29,6 +28,7 @@ mod numbers;
 mod page;
 pub mod picture;
 pub mod place;
+mod probes;
 pub mod raster;
 pub mod sample;
 pub mod samples;
@@ -56,7 +56,7 @@ type Make = fn(&Seen<'_>) -> Result<Section>;
 /// The sections, in the order of the page: their names while they are made, and what makes them.
 const SECTIONS: &[(&str, Make)] = &[
     ("curves", curves::section),
-    ("probes", judged::section),
+    ("probes", probes::section),
     ("health", health::section),
     ("similarity", similarity::section),
     ("neurons", neurons::section),

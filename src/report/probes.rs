@@ -52,7 +52,7 @@ struct Found {
 /// When something cannot be read.
 pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let mut section = Section {
-        id: "judged",
+        id: "probes",
         title: "Does each module improve on its predecessor?",
         lead: format!(
             "Accuracy on the test split of a linear classifier, and of the {} nearest neighbours by cosine \

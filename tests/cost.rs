@@ -10,13 +10,13 @@ fn record(tiny: &Tiny, run_dir: &str, module: &str) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// That the parts are those of all steps, and no more than all of the time.
+/// That the breakdown is that of all steps, and no more than all of the time.
 fn check_parts(record: &Value) {
-    let parts = &record["parts"];
-    assert_eq!(parts["steps"], record["steps"], "{parts}");
+    let breakdown = &record["breakdown"];
+    assert_eq!(breakdown["steps"], record["steps"], "{breakdown}");
     let names = ["forward", "loss", "backward", "optimiser", "held_out"];
-    let values = names.map(|name| parts[name].as_f64().unwrap());
-    assert!(values[..4].iter().all(|it| *it > 0.0), "{parts}");
+    let values = names.map(|name| breakdown[name].as_f64().unwrap());
+    assert!(values[..4].iter().all(|it| *it > 0.0), "{breakdown}");
     let all: f64 = values.iter().sum::<f64>() + record["wait_seconds"].as_f64().unwrap();
     let seconds = record["seconds"].as_f64().unwrap();
     assert!(all <= seconds * 1.001, "{all} of {seconds}");
@@ -37,7 +37,7 @@ fn records_say_where_time_went_and_what_was_read_whatever_the_schedule() {
             let record = record(&tiny, &run_dir, module);
             check_parts(&record);
             let looks = kind != "async" || module == "a";
-            assert_eq!(record["parts"]["held_out"].as_f64().unwrap() > 0.0, looks, "{kind}");
+            assert_eq!(record["breakdown"]["held_out"].as_f64().unwrap() > 0.0, looks, "{kind}");
         }
         let status = tiny.json("status", &args);
         for it in status["stages"].as_array().unwrap() {

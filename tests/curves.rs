@@ -212,7 +212,7 @@ fn a_report_shows_what_there_is_of_curves_and_how_to_get_the_rest() {
     let html = page("few");
     assert!(html.contains("<figcaption>a: loss</figcaption>"));
     assert!(html.contains("the test split does not fill one batch of 8"));
-    assert!(html.contains("the curves of `b`: `train b` is missing"));
+    assert!(html.contains("the curves of <code>b</code>: <code>train b</code> is missing"));
     assert!(!html.contains("NaN"), "a number is none");
     let rows = entries(&std::fs::read_to_string(tiny.path("few/report/curves.jsonl")).unwrap());
     assert_eq!(rows.len(), 12);
@@ -226,7 +226,7 @@ fn a_report_shows_what_there_is_of_curves_and_how_to_get_the_rest() {
     assert!(html.contains("the next module begins"));
     assert!(html.contains("a guess"));
     // ln 5 and 1 of 5, at four negatives.
-    let curves = html.split("id=\"curves\"").nth(1).unwrap().split("id=\"cost\"").next().unwrap();
+    let curves = html.split("id=\"curves\"").nth(1).unwrap().split("id=\"probes\"").next().unwrap();
     assert!(!curves.contains("Not here yet"), "nothing of the curves is missing");
     assert!(tiny.path("runs/tiny/report/curves.parquet").exists());
 }

@@ -10,7 +10,7 @@ use crate::stage::Step;
 use crate::stage::plan::InRound;
 use crate::stage::status::{State, StepStatus};
 use crate::train::checkpoint::Checkpoints;
-use crate::train::profile::Parts;
+use crate::train::profile::Breakdown;
 
 /// What a bar is made of, in the order of the page's colours.
 const NAMES: [&str; 7] =
@@ -44,7 +44,7 @@ struct Spent {
     steps: u64,
     seconds: f64,
     wait_seconds: f64,
-    parts: Option<Parts>,
+    breakdown: Option<Breakdown>,
 }
 
 /// The section.
@@ -57,8 +57,10 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     for index in 0..seen.pipeline.modules.len() {
         let module = seen.plan.module(index);
         match spent(seen, index)? {
-            Some(Spent { parts: Some(parts), steps, seconds, wait_seconds }) if steps > 0 => {
-                bars.push(bar(module, parts, steps, seconds, wait_seconds));
+            Some(Spent { breakdown: Some(breakdown), steps, seconds, wait_seconds })
+                if steps > 0 =>
+            {
+                bars.push(bar(module, breakdown, steps, seconds, wait_seconds));
             }
             Some(_) => without.push(module),
             None => {}
@@ -100,7 +102,7 @@ fn spent(seen: &Seen<'_>, index: usize) -> Result<Option<Spent>> {
     let at = seen.plan.last(index);
     if let Some((_, it)) = seen.plan.training(at, seen.dir)? {
         let (steps, seconds, wait_seconds) = (it.steps, it.seconds, it.wait_seconds);
-        let spent = Spent { steps, seconds, wait_seconds, parts: it.parts };
+        let spent = Spent { steps, seconds, wait_seconds, breakdown: it.breakdown };
         return Ok(it.imported.is_none().then_some(spent));
     }
     let holder = seen.plan.checkpoint_of(at);
@@ -113,17 +115,17 @@ fn spent(seen: &Seen<'_>, index: usize) -> Result<Option<Spent>> {
         steps: it.steps,
         seconds: it.shares.get(place).copied().unwrap_or(it.seconds),
         wait_seconds: if place == 0 { it.wait_seconds } else { 0.0 },
-        parts: it.parts.get(place).copied(),
+        breakdown: it.breakdown.get(place).copied(),
     }))
 }
 
-fn bar(module: &str, parts: Parts, steps: u64, seconds: f64, wait: f64) -> Bar {
+fn bar(module: &str, breakdown: Breakdown, steps: u64, seconds: f64, wait: f64) -> Bar {
     // Attempts of a version that did not count have steps of their own.
-    let counted = parts.steps.min(steps);
+    let counted = breakdown.steps.min(steps);
     let share = counted as f64 / steps as f64;
     let wait = wait * share;
-    let rest = (seconds * share - wait - parts.seconds()).max(0.0);
-    let Parts { forward, loss, backward, optimiser, held_out, .. } = parts;
+    let rest = (seconds * share - wait - breakdown.seconds()).max(0.0);
+    let Breakdown { forward, loss, backward, optimiser, held_out, .. } = breakdown;
     let values = [wait, forward, loss, backward, optimiser, held_out, rest];
     let values = values.map(|it| if it.is_finite() { it.max(0.0) } else { 0.0 });
     let all: f64 = values.iter().sum::<f64>().max(f64::MIN_POSITIVE);

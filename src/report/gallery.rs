@@ -91,10 +91,10 @@ impl<'a> Gallery<'a> {
                 let [x, y, w, h] = frame.map(|it| format!("{it:.4}"));
                 let [i, j] = tile.at;
                 Ok(Html(format!(
-                    "<figure class=\"part\"><span class=\"{class}\" role=\"img\" aria-label=\"{text}\" \
+                    "<div class=\"part\"><span class=\"{class}\" role=\"img\" aria-label=\"{text}\" \
                      style=\"--i:{i};--j:{j};--x:{x};--y:{y};--w:{w};--h:{h}\" \
                      data-text=\"{text}\" data-worth=\"{worth_text}\"></span>\
-                     <small>{worth_text}</small></figure>"
+                     <small>{worth_text}</small></div>"
                 )))
             }
             Place::Moment { from, to } => {
@@ -122,11 +122,11 @@ impl<'a> Gallery<'a> {
                 let [i, j] = tile.at;
                 let number = tile.sound.unwrap_or_default();
                 Ok(Html(format!(
-                    "<figure class=\"part\"><button type=\"button\" class=\"{class} heard\" \
+                    "<div class=\"part\"><button type=\"button\" class=\"{class} heard\" \
                      aria-label=\"Play {text}\" style=\"--i:{i};--j:{j};--x:0;--y:0;--w:1;--h:1;--from:{x};\
                      --long:{w}\" data-text=\"{text}\" data-worth=\"{worth_text}\" \
                      data-sounds=\"sounds-{}\" data-sound=\"{number}\"><i></i></button>\
-                     <small>{worth_text}</small></figure>",
+                     <small>{worth_text}</small></div>",
                     self.name
                 )))
             }

@@ -219,7 +219,7 @@ mod tests {
         let picture = Picture::tiled(&[tile.clone(), tile.clone(), tile.clone()], 2, 1);
         assert_eq!((picture.width(), picture.height()), (7, 7));
         assert_eq!(
-            (picture.at(3, 0), picture.at(4, 5), picture.at(6, 6)),
+            (picture.at(3, 0), picture.at(0, 5), picture.at(6, 6)),
             (CLEAR, [0, 1, 7, 255], CLEAR)
         );
         let read = image::load_from_memory(&picture.png().unwrap()).unwrap().to_rgba8();

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::device::DeviceName;
-use crate::train::profile::Parts;
+use crate::train::profile::Breakdown;
 use crate::{Error, Result};
 
 /// A record that says which key it was made under.
@@ -44,7 +44,7 @@ pub struct Training {
     pub peak_memory: Option<u64>,
     /// Where the time of its steps went; `None` where that was not recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub parts: Option<Parts>,
+    pub breakdown: Option<Breakdown>,
     /// Bytes read from datasets ([`gimlet_store::bytes_read`]), over all attempts; of modules that train at
     /// once, the first one reads. `None` where that was not recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -17,7 +17,7 @@ use crate::train::checkpoint::Progress;
 use crate::train::feed::{Batch, Course, feed};
 use crate::train::input::Input;
 use crate::train::log::{Entry, Log};
-use crate::train::profile::Parts;
+use crate::train::profile::Breakdown;
 use crate::train::trainer::{self, Trainer};
 use crate::{Error, Result};
 
@@ -158,7 +158,7 @@ impl Run<'_> {
                 let at_end = so_far.steps == course.steps();
                 if stop || at_end || saved.elapsed() >= every {
                     so_far.peak_memory = memory::peak().max(earlier.peak_memory);
-                    meter.note(&earlier, &parts(learners), &mut so_far);
+                    meter.note(&earlier, &breakdown(learners), &mut so_far);
                     let state = state(learners)
                         .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
                     learners.iter_mut().try_for_each(|it| it.log.flush())?;
@@ -181,7 +181,7 @@ impl Run<'_> {
                 // The others wait for no data.
                 wait_seconds: if index == 0 { so_far.wait_seconds } else { 0.0 },
                 read_bytes: so_far.read_bytes.map(|read| if index == 0 { read } else { 0 }),
-                parts: so_far.parts.get(index).copied().into_iter().collect(),
+                breakdown: so_far.breakdown.get(index).copied().into_iter().collect(),
                 ..so_far.clone()
             };
             let bytes = self.weights_bytes(learner.at, &learner.trainer.parameters()?)?;
@@ -234,9 +234,9 @@ impl Run<'_> {
 }
 
 /// Where the time of this attempt's steps went, of each.
-fn parts(learners: &[Learner<'_>]) -> Vec<Parts> {
-    let parts = |it: &Learner<'_>| Parts { held_out: it.looked, ..it.trainer.parts() };
-    learners.iter().map(parts).collect()
+fn breakdown(learners: &[Learner<'_>]) -> Vec<Breakdown> {
+    let breakdown = |it: &Learner<'_>| Breakdown { held_out: it.looked, ..it.trainer.breakdown() };
+    learners.iter().map(breakdown).collect()
 }
 
 /// The parameters of a module as they are now.

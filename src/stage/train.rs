@@ -22,7 +22,7 @@ use crate::train::checkpoint::{Checkpoints, Progress};
 use crate::train::feed::{Batch, Course, feed};
 use crate::train::input::{Activations, Images, Input, Recomputed};
 use crate::train::log::{Entry, Log};
-use crate::train::profile::{Parts, Profile};
+use crate::train::profile::{Breakdown, Profile};
 use crate::train::recordings::Recordings;
 use crate::train::trainer::{self, Trainer};
 use crate::{Error, Kind, Result};
@@ -236,15 +236,21 @@ impl Run<'_> {
         }
         // Steps are counted from the first round on, and so is what they took.
         let record::Training {
-            steps, seconds, wait_seconds, peak_memory, parts, read_bytes, ..
+            steps,
+            seconds,
+            wait_seconds,
+            peak_memory,
+            breakdown,
+            read_bytes,
+            ..
         } = record;
-        let parts = parts.into_iter().collect();
+        let breakdown = breakdown.into_iter().collect();
         let spent = Progress {
             steps,
             seconds,
             wait_seconds,
             peak_memory,
-            parts,
+            breakdown,
             read_bytes,
             ..Progress::default()
         };
@@ -310,7 +316,7 @@ impl Run<'_> {
         let (mut waited_here, mut looked_here) = (0.0, 0.0);
         let note = |so_far: &mut Progress, trainer: &Trainer, held_out| {
             so_far.peak_memory = memory::peak().max(earlier.peak_memory);
-            meter.note(&earlier, &[Parts { held_out, ..trainer.parts() }], so_far);
+            meter.note(&earlier, &[Breakdown { held_out, ..trainer.breakdown() }], so_far);
         };
 
         let read_memory = self.pipeline.store.read_memory;
@@ -452,7 +458,7 @@ impl Run<'_> {
             seconds: so_far.seconds,
             wait_seconds: so_far.wait_seconds,
             peak_memory: so_far.peak_memory,
-            parts: so_far.parts.first().copied(),
+            breakdown: so_far.breakdown.first().copied(),
             read_bytes: so_far.read_bytes,
             threads: Some(rayon::current_num_threads()),
             device: self.device.name(),

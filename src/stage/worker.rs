@@ -24,7 +24,7 @@ use crate::train::checkpoint::Progress;
 use crate::train::feed::{Course, feed};
 use crate::train::input::{Activations, Input};
 use crate::train::log::{Entry, Log};
-use crate::train::profile::Parts;
+use crate::train::profile::Breakdown;
 use crate::train::trainer::Trainer;
 use crate::{Error, Result};
 
@@ -372,8 +372,8 @@ impl<'r, 'a> Worker<'r, 'a> {
     /// Notes what it has taken so far.
     fn note(&mut self) {
         self.so_far.peak_memory = memory::peak().max(self.earlier.peak_memory);
-        let parts = Parts { held_out: self.looked, ..self.trainer.parts() };
-        self.meter.note(&self.earlier, &[parts], &mut self.so_far);
+        let breakdown = Breakdown { held_out: self.looked, ..self.trainer.breakdown() };
+        self.meter.note(&self.earlier, &[breakdown], &mut self.so_far);
     }
 
     fn checkpoint(&mut self, publishing: Option<String>) -> Result<()> {

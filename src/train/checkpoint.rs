@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use gimlet_store::durable;
 use serde::{Deserialize, Serialize};
 
-use super::profile::Parts;
+use super::profile::Breakdown;
 use crate::parameters::Parameters;
 use crate::{Error, Kind, Result};
 
@@ -25,7 +25,7 @@ pub struct Progress {
     pub peak_memory: Option<u64>,
     /// Where the time of steps went, of each module that trains.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub parts: Vec<Parts>,
+    pub breakdown: Vec<Breakdown>,
     /// Bytes that were read from datasets in all attempts ([`gimlet_store::bytes_read`]); `None` where an
     /// attempt did not count them.
     #[serde(default)]

@@ -8,7 +8,7 @@ use crate::module;
 
 /// Seconds that the steps of a training have spent in each of their parts; waiting for data is told apart.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub struct Parts {
+pub struct Breakdown {
     /// The steps that this is of.
     pub steps: u64,
     pub forward: f64,
@@ -22,14 +22,14 @@ pub struct Parts {
     pub held_out: f64,
 }
 
-impl Parts {
+impl Breakdown {
     /// All of them together.
     pub fn seconds(&self) -> f64 {
         self.forward + self.loss + self.backward + self.optimiser + self.held_out
     }
 }
 
-impl Add for Parts {
+impl Add for Breakdown {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {

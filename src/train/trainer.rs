@@ -5,7 +5,7 @@ use std::time::Instant;
 use candle_core::{Tensor, Var};
 
 use super::adam::Adam;
-use super::profile::{Parts, Profile};
+use super::profile::{Breakdown, Profile};
 use crate::loss::{self, Loss, Samples, Sizes};
 use crate::module::{self, Keep, Module, Readout};
 use crate::parameters::{ParameterShape, Parameters};
@@ -223,9 +223,9 @@ impl Trainer {
     }
 
     /// Where the time of the steps so far went.
-    pub fn parts(&self) -> Parts {
+    pub fn breakdown(&self) -> Breakdown {
         let Profile { steps, forward, loss, backward, optimiser, .. } = self.profile;
-        Parts { steps, forward, loss, backward, optimiser, held_out: 0.0 }
+        Breakdown { steps, forward, loss, backward, optimiser, held_out: 0.0 }
     }
 
     /// What the loss sees.

@@ -42,6 +42,7 @@ pub mod twin;
 pub mod vectors;
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use gimlet_store::durable;
 
@@ -80,7 +81,10 @@ pub fn write(seen: &Seen<'_>) -> Result<PathBuf> {
     for (done, (name, make)) in SECTIONS.iter().enumerate() {
         seen.check_stop()?;
         seen.progress.advance(done as u64, name);
-        sections.push(match make(seen) {
+        let started = Instant::now();
+        let made = make(seen);
+        tracing::debug!(section = name, seconds = started.elapsed().as_secs_f64(), "made");
+        sections.push(match made {
             Ok(section) => section,
             Err(error) if matches!(error.kind(), Kind::Damaged | Kind::NotReady) => {
                 seen.progress.warn(&format!("{name}: {error}"));

@@ -142,6 +142,8 @@ fn a_page_shows_what_there_is_and_says_how_to_get_the_rest() {
     // Two modules of two channels with eight parts each, then of five queries and seven parts.
     assert_eq!(text.matches("class=\"part\"").count(), 2 * 2 * 8 + 2 * 5 * (1 + 7));
     assert_eq!(text.matches("<canvas data-map").count(), 2);
+    let err = tiny.fails(2, "report", &["--channels", "98,99"]);
+    assert!(err.contains("module `b` has no channel 98") && err.contains("0 to 7"), "{err}");
     assert!(!prose(&text).contains("NaN") && !text.contains("src=\"http"));
 }
 

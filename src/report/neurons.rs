@@ -155,6 +155,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     );
     let mut gallery = Gallery::new("neurons", &samples);
     let mut body = String::new();
+    let (mut widest, mut shown) = (None, false);
     for (index, name) in seen.modules().enumerate() {
         seen.check_stop()?;
         let Some(vectors) = section.made(Vectors::open(seen, index, &samples))? else { continue };
@@ -164,6 +165,8 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
             let _ = write!(body, "<p class=\"lead\">{}</p>", Html::escape(&in_words(seen, field)));
         }
         let chosen = chosen(&all, asked, count);
+        shown |= !chosen.is_empty();
+        widest = widest.max(Some((all.len(), name)));
         if chosen.iter().all(|it| it.hits.is_empty()) {
             body.push_str("<p class=\"lead\">No sample has a value to show.</p>");
             continue;
@@ -185,6 +188,10 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
             body.push_str("</div></figure>");
         }
         body.push_str("</div>");
+    }
+    // Modules differ in width, so that one of them alone may lack a channel.
+    if let (Some(asked), Some((channels, name)), false) = (asked, widest, shown) {
+        check_channels(name, channels, asked)?;
     }
     section.body = Html(gallery.sheet()?.0 + &body);
     Ok(section)

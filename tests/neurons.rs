@@ -1,6 +1,7 @@
 //! What excites a neuron: the same as a plain scan of the stored vectors finds, in the terminal, in files and
 //! on the page.
 
+mod notes;
 mod sound_files;
 mod tiny;
 
@@ -160,48 +161,9 @@ fn one_channel_few_samples_and_no_labels_make_a_page() {
     assert!(!prose(&text).contains("NaN"));
 }
 
-/// Two modules on windows of 0.1 s: 16 hops of 50 samples.
-const SOUND: &str = r#"
-name = "tiny"
-seed = 3
-
-[data]
-train = "train"
-test = "test"
-label = ["tone", "voice"]
-names = "{tone}_{voice}_{take}"
-
-[view]
-rate = 8000
-window = 800
-hop = 50
-
-[[modules]]
-name = "a"
-layers = [{ conv1d = { channels = 8, kernel = 10, stride = 5, padding = 2 } }, { relu = {} }]
-
-[[modules]]
-name = "b"
-layers = [{ conv1d = { channels = 8, kernel = 10, stride = 10, padding = 2 } }, { relu = {} }, { gru = { channels = 6 } }]
-
-[loss.infonce1d]
-prediction_steps = 3
-negatives = 4
-subsample = 20
-
-[training]
-epochs = 1
-batch = 4
-learning_rate = 1e-3
-
-[probe]
-epochs = 2
-batch = 16
-"#;
-
 #[test]
 fn moments_of_recordings_can_be_heard_and_none_is_of_the_silence_behind_them() {
-    let tiny = Tiny::with(SOUND);
+    let tiny = Tiny::with(notes::PIPELINE);
     let mut recordings = Vec::new();
     for (split, takes) in [("train", 0..4), ("test", 4..8)] {
         for take in takes {
@@ -217,7 +179,7 @@ fn moments_of_recordings_can_be_heard_and_none_is_of_the_silence_behind_them() {
         }
     }
     tiny.ok("run", &["--quiet"]);
-    for (module, positions) in [("a", 16), ("b", 16)] {
+    for (module, positions) in [("a", 16), ("b", 16), ("context", 16)] {
         for split in ["train", "test"] {
             let args =
                 [module, "--count", "9", "--split", split, "--wav", "heard", "--png", "seen.png"];

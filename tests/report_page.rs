@@ -2,79 +2,17 @@
 #![cfg(unix)]
 
 mod browser;
+mod notes;
 mod sound_files;
 mod tiny;
 
-use std::f32::consts::TAU;
 use std::path::PathBuf;
 
 use browser::{Browser, Scheme};
 use image::{Rgb, RgbImage};
+use notes::notes;
 use serde_json::Value;
-use sound_files::save;
 use tiny::{PIPELINE, Tiny};
-
-/// Two modules of strided convolutions on windows of 0.1 s.
-const SOUND: &str = r#"
-name = "tiny"
-seed = 3
-
-[data]
-train = "train"
-test = "test"
-label = ["tone", "voice"]
-names = "{tone}_{voice}_{take}"
-
-[view]
-rate = 8000
-window = 800
-hop = 50
-
-[[modules]]
-name = "a"
-layers = [{ conv1d = { channels = 8, kernel = 10, stride = 5, padding = 2 } }, { relu = {} }]
-
-[[modules]]
-name = "context"
-layers = [{ conv1d = { channels = 6, kernel = 10, stride = 10, padding = 2 } }, { relu = {} }, { gru = { channels = 6 } }]
-
-[loss.infonce1d]
-prediction_steps = 3
-negatives = 4
-subsample = 20
-
-[training]
-epochs = 2
-batch = 4
-learning_rate = 1e-3
-
-[store]
-rows_per_part = 8
-
-[probe]
-epochs = 5
-batch = 16
-"#;
-
-/// Three tones of two voices, some shorter than a window.
-fn notes() -> Tiny {
-    let tiny = Tiny::with(SOUND);
-    for (split, takes) in [("train", 0..4), ("test", 4..6)] {
-        for take in takes {
-            for (tone, voice) in (0..6).map(|it| (it % 3, it / 3)) {
-                let samples = if take == 0 { 700 } else { 900 + 40 * take };
-                let value = |at: usize| {
-                    let pitch = 300.0 * (1 + tone) as f32 + 3.0 * take as f32;
-                    let phase = TAU * pitch * at as f32 / 8000.0;
-                    0.4 * phase.sin() + 0.3 * ((2 + voice) as f32 * phase).sin()
-                };
-                let values: Vec<f32> = (0..samples).map(value).collect();
-                save(&tiny.path(&format!("{split}/{tone}_v{voice}_{take}.wav")), 8000, &values);
-            }
-        }
-    }
-    tiny
-}
 
 /// The page of a run, made anew.
 fn page(tiny: &Tiny, args: &[&str]) -> PathBuf {

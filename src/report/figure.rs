@@ -121,7 +121,7 @@ impl Chart {
                 .margin_right(14)
                 .margin_bottom(2)
                 .x_label_area_size(36)
-                .y_label_area_size(52)
+                .y_label_area_size(LABELS)
                 .build_cartesian_2d(Ticks(x.clone(), self.places.len()), Ticks(y.clone(), 0))
                 .map_err(|error| failed(&error))?;
             let text = ("sans-serif", 14).into_font().color(&INK);
@@ -190,8 +190,11 @@ impl Chart {
     }
 }
 
+/// Pixels to the left of a plot: a name on end, and numbers such as `1e-6 %` beside it.
+pub(super) const LABELS: u32 = 66;
+
 /// Pixels of the plot itself within a chart: left, top, right, bottom.
-pub(super) const BOX: [u32; 4] = [2 + 52, 10, SIZE.0 - 14, SIZE.1 - 2 - 36];
+pub(super) const BOX: [u32; 4] = [2 + LABELS, 10, SIZE.0 - 14, SIZE.1 - 2 - 36];
 
 /// The range that holds all values, with so much room on both sides.
 pub(super) fn spread(values: impl Iterator<Item = f64>, room: f64) -> Range<f64> {

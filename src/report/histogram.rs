@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use plotters::prelude::*;
 use serde_json::json;
 
-use super::figure::{BOX, COLOURS, FAINT, INK, SIZE, Ticks, rounded, short, spread, stand_in};
+use super::figure::{
+    BOX, COLOURS, FAINT, INK, LABELS, SIZE, Ticks, rounded, short, spread, stand_in,
+};
 use super::page::Html;
 use crate::{Error, Result};
 
@@ -74,7 +76,7 @@ impl HistogramFigure {
                 .margin_right(14)
                 .margin_bottom(2)
                 .x_label_area_size(36)
-                .y_label_area_size(52)
+                .y_label_area_size(LABELS)
                 .build_cartesian_2d(Ticks(x.clone(), 0), Ticks(y.clone(), 0))
                 .map_err(|error| failed(&error))?;
             let text = ("sans-serif", 14).into_font().color(&INK);

@@ -226,8 +226,9 @@ fn show_datasets(
             for row in 0..samples.rows().min(count as u64) {
                 rows.push(samples.first_values(row, VALUES)?);
             }
-            for row in 0..samples.rows().min(args.rows.unwrap_or(ROWS) as u64) {
-                let depiction = samples.depict(row)?.filter(|_| with_pictures);
+            let drawn = if with_pictures { args.rows.unwrap_or(ROWS) as u64 } else { 0 };
+            for row in 0..samples.rows().min(drawn) {
+                let depiction = samples.depict(row)?;
                 shown.pictures.extend(depiction.map(|it| it.picture(PNG_CHANNELS)));
             }
         }
@@ -266,7 +267,8 @@ fn show_sample(
         let mut text = text::title(generation, *standing).trim_end().to_string();
         for row in samples.of_id(id) {
             let (described, summaries) = (samples.described(row), samples.summaries(row)?);
-            let depiction = samples.depict(row)?;
+            let is_drawn = with_pictures || !as_json;
+            let depiction = if is_drawn { samples.depict(row)? } else { None };
             if !as_json {
                 let sample = text::sample(&described, &summaries, depiction.as_ref(), colours);
                 text += &format!("\n\n{sample}");

@@ -41,6 +41,7 @@ pub struct NearestArgs {
 }
 
 pub fn run(args: NearestArgs, printer: &Printer) -> anyhow::Result<()> {
+    args.parts.check()?;
     let options = OptionArgs::default();
     let (text, json, written) = args.pipeline.with_seen(options, printer, |seen| {
         let index = session::module(seen.pipeline, &args.module)?;

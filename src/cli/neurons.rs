@@ -38,6 +38,7 @@ pub struct NeuronsArgs {
 }
 
 pub fn run(args: NeuronsArgs, printer: &Printer) -> anyhow::Result<()> {
+    args.parts.check()?;
     let options = OptionArgs::default();
     let (text, json, written) = args.pipeline.with_seen(options, printer, |seen| {
         let index = session::module(seen.pipeline, &args.module)?;

@@ -7,6 +7,7 @@ use gimlet_store::durable;
 use image::RgbImage;
 use serde_json::{Value, json};
 
+use super::output_file::OutputFileArgs;
 use super::table;
 use crate::report::gallery::{clip, portrait, seconds, where_in};
 use crate::report::neurons::short;
@@ -30,12 +31,35 @@ pub struct PartArgs {
     /// Also write the second around each, where samples are recordings, as WAV files to this folder
     #[arg(long, value_name = "DIR")]
     wav: Option<PathBuf>,
+
+    /// Write them also where there are files already
+    #[arg(long)]
+    force: bool,
 }
 
 /// Parts that were found, in rows of a picture; each has a name for its files.
 pub type Found = Vec<(String, Vec<Hit>)>;
 
 impl PartArgs {
+    /// Whether the files can be written, before any work.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when there is something already that is not to be replaced.
+    pub fn check(&self) -> Result<()> {
+        if let Some(path) = &self.png {
+            OutputFileArgs::new(path.clone(), self.force).check()?;
+        }
+        let full = |folder: &PathBuf| {
+            !self.force && std::fs::read_dir(folder).is_ok_and(|mut it| it.next().is_some())
+        };
+        if let Some(folder) = self.wav.as_ref().filter(|it| full(it)) {
+            let message = format!("there is something in `{}` already", folder.display());
+            let hint = "name another folder, or write into it with `--force`";
+            return Err(Error::new(Kind::Usage, message).hint(hint));
+        }
+        Ok(())
+    }
+
     /// Writes the files that were asked for; returns where.
     ///
     /// # Errors

@@ -90,7 +90,7 @@ impl PipelineArgs {
 
     /// The pipeline and its overrides, as they were typed.
     fn pipeline_as_typed(&self) -> String {
-        let mut words = vec![self.pipeline.display().to_string()];
+        let mut words = vec![quoted(&self.pipeline.display().to_string())];
         words.extend(self.overrides.iter().map(|it| format!("--set {}", quoted(it))));
         words.join(" ")
     }

@@ -83,7 +83,7 @@
 //! recompute = false       # hold none: compute them again on the way back
 //! input_noise = 0.0       # Gaussian, on stored activations, as a share of their root mean square
 //! checkpoint_seconds = 30
-//! held_out = 256          # test rows whose loss is logged after every epoch, at most; none when 0
+//! held_out = 256          # test rows whose loss is logged after every epoch, in whole batches; none when 0
 //!
 //! [schedule]
 //! kind = "sequential"     # or "rounds", "simultaneous", "async"; see below

@@ -456,8 +456,8 @@ pub struct Training {
     /// Seconds between checkpoints. Part of no key: it changes no result.
     #[serde(skip)]
     pub checkpoint_seconds: f64,
-    /// Test rows whose loss and accuracy are logged after every epoch, at most: whole batches; none when
-    /// 0. Part of no key: it changes no result.
+    /// Test rows whose loss and accuracy are logged after every epoch: whole batches, as many as fit and one
+    /// in any case; none when 0. Part of no key: it changes no result.
     #[serde(skip)]
     pub held_out: usize,
 }

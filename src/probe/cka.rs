@@ -40,7 +40,13 @@ impl Representation {
             mean.iter_mut().zip(vector).for_each(|(mean, it)| *mean += it / rows as f64);
         }
         for vector in centred.chunks_exact_mut(channels.max(1)) {
-            vector.iter_mut().zip(&mean).for_each(|(it, mean)| *it -= mean);
+            for (it, mean) in vector.iter_mut().zip(&mean) {
+                *it -= mean;
+                // What rounding leaves of a constant is no variation.
+                if it.abs() <= 1e-12 * mean.abs() {
+                    *it = 0.0;
+                }
+            }
         }
         // Scale is no part of it, and so no value is too small or too large for its square.
         let largest = centred.iter().fold(0.0f64, |largest, it| largest.max(it.abs()));

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 /// The most classes of a matrix: a probe keeps it in its record, which would be long.
 pub const MOST_CLASSES: usize = 100;
 
+/// Pairs of classes that are kept where there are more.
+pub const PAIRS: usize = 20;
+
 /// How often each class was taken for each: `[true class][class found]`, over the classes from 0 to the
 /// highest in either; `None` where these are more than [`MOST_CLASSES`].
 pub fn matrix(found: &[u32], labels: &[u32]) -> Option<Vec<Vec<u64>>> {

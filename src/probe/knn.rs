@@ -85,15 +85,21 @@ pub fn predictions(
     Ok(found)
 }
 
-/// The vectors over their lengths, so many rows in each tensor. One of length 0 stays.
+/// The vectors over their lengths, so many rows in each tensor. One of length 0, or with a value that is no
+/// number, has no direction: it becomes 0.
 fn unit(rows: &Rows, block: usize) -> Result<Vec<Tensor>> {
     let features = rows.features();
     let blocks = rows.vectors.chunks(block * features).map(|vectors| {
         let mut out = Vec::with_capacity(vectors.len());
         for vector in vectors.chunks_exact(features) {
             let squares: f64 = vector.iter().map(|it| f64::from(*it).powi(2)).sum();
-            let scale = if squares > 0.0 { squares.sqrt().recip() } else { 0.0 };
-            out.extend(vector.iter().map(|it| (f64::from(*it) * scale) as f32));
+            match squares > 0.0 && squares.is_finite() {
+                true => {
+                    let scale = squares.sqrt().recip();
+                    out.extend(vector.iter().map(|it| (f64::from(*it) * scale) as f32));
+                }
+                false => out.extend(std::iter::repeat_n(0.0, features)),
+            }
         }
         Ok(Tensor::from_vec(out, (vectors.len() / features, features), &Device::Cpu)?)
     });

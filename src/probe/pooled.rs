@@ -6,8 +6,9 @@ use rayon::prelude::*;
 use crate::train::input::POOLED;
 use crate::{Error, Result};
 
-/// Rows read at once.
+/// Rows read at once, at most.
 pub const CHUNK: usize = 256;
+const CHUNK_BYTES: usize = 8 << 20;
 
 /// The pooled vectors of a dataset: `[rows, columns, channels]` in each row of it.
 pub struct Pooled {
@@ -59,7 +60,7 @@ impl Pooled {
         Ok(vectors)
     }
 
-    /// What `work` makes of every [`CHUNK`] of the first `rows` rows, in order: it gets the first row's
+    /// What `work` makes of every [`CHUNK`], or fewer, of the first `rows` rows, in order: it gets the first row's
     /// place and the vectors `[rows, positions, channels]`. Chunks are read by all threads at once.
     ///
     /// # Errors
@@ -73,7 +74,7 @@ impl Pooled {
         self.map_rows(&rows, |rows, vectors| work(rows.first().copied().unwrap_or(0), vectors))
     }
 
-    /// What `work` makes of every [`CHUNK`] of these rows, in order: it gets their places and the vectors
+    /// What `work` makes of every [`CHUNK`], or fewer, of these rows, in order: it gets their places and the vectors
     /// `[rows, positions, channels]`.
     ///
     /// # Errors
@@ -83,7 +84,9 @@ impl Pooled {
         rows: &[u64],
         work: impl Fn(&[u64], &[f32]) -> Result<T> + Sync,
     ) -> Result<Vec<T>> {
-        let chunks = rows.par_chunks(CHUNK).map(|rows| {
+        // Each thread holds one, and a row may be long.
+        let row = (self.positions() * self.channels() * size_of::<f32>()).max(1);
+        let chunks = rows.par_chunks((CHUNK_BYTES / row).clamp(1, CHUNK)).map(|rows| {
             let mut vectors = vec![0.0; rows.len() * self.positions() * self.channels()];
             self.reader.read_f32(POOLED, rows, &mut vectors)?;
             work(rows, &vectors)

@@ -28,7 +28,7 @@ pub fn uniformity(vectors: &[f32], channels: usize) -> Result<Option<f64>> {
         vector.iter_mut().for_each(|it| *it *= scale);
     }
     let rows = unit.len() / channels.max(1);
-    if rows < 2 {
+    if rows < 2 || unit.iter().any(|it| !it.is_finite()) {
         return Ok(None);
     }
     // Of each, since a vector of length 0 has no direction and stays where it is.

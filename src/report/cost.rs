@@ -6,9 +6,9 @@ use super::page::{Html, Section};
 use super::seen::{Missing, Seen};
 use crate::Result;
 use crate::pipeline::{Split, bytes_in_words};
-use crate::stage::Step;
 use crate::stage::plan::InRound;
 use crate::stage::status::{State, StepStatus};
+use crate::stage::{At, Step};
 use crate::train::checkpoint::Checkpoints;
 use crate::train::profile::Breakdown;
 
@@ -99,11 +99,22 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
 
 /// From the record of a training, or from its checkpoint.
 fn spent(seen: &Seen<'_>, index: usize) -> Result<Option<Spent>> {
-    let at = seen.plan.last(index);
+    let last = seen.plan.last(index);
+    for round in (0..=last.round).rev() {
+        if let Some(spent) = spent_until(seen, At { round, ..last })? {
+            return Ok(spent);
+        }
+    }
+    Ok(None)
+}
+
+/// In the rounds up to this one; `Some(None)` where the weights are not ours.
+fn spent_until(seen: &Seen<'_>, at: At) -> Result<Option<Option<Spent>>> {
+    let index = at.module;
     if let Some((_, it)) = seen.plan.training(at, seen.dir)? {
         let (steps, seconds, wait_seconds) = (it.steps, it.seconds, it.wait_seconds);
         let spent = Spent { steps, seconds, wait_seconds, breakdown: it.breakdown };
-        return Ok(it.imported.is_none().then_some(spent));
+        return Ok(Some(it.imported.is_none().then_some(spent)));
     }
     let holder = seen.plan.checkpoint_of(at);
     let key = &seen.plan.key(Step::Train(holder), Split::Train).hash;
@@ -111,12 +122,12 @@ fn spent(seen: &Seen<'_>, index: usize) -> Result<Option<Spent>> {
     let Some(it) = Checkpoints::in_folder(&folder).progress() else { return Ok(None) };
     // Of modules that train at once, each has a share, and the first waits.
     let place = if it.shares.is_empty() { 0 } else { index };
-    Ok(Some(Spent {
+    Ok(Some(Some(Spent {
         steps: it.steps,
         seconds: it.shares.get(place).copied().unwrap_or(it.seconds),
         wait_seconds: if place == 0 { it.wait_seconds } else { 0.0 },
         breakdown: it.breakdown.get(place).copied(),
-    }))
+    })))
 }
 
 fn bar(module: &str, breakdown: Breakdown, steps: u64, seconds: f64, wait: f64) -> Bar {

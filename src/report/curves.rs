@@ -264,7 +264,7 @@ fn without_held_out(seen: &Seen<'_>, curves: &[Curve]) -> Result<Option<Missing>
     let how = if seen.samples(Split::Test)? < batch {
         format!("the test split does not fill one batch of {batch}: lower `training.batch`")
     } else if seen.pipeline.training.held_out == 0 {
-        format!("set `training.held_out` above 0, and train again: `{}`", seen.command_again("run"))
+        format!("train again: `{} --set training.held_out=256`", seen.command_again("run"))
     } else if matches!(seen.pipeline.schedule, Schedule::Async(_)) {
         "in an `async` schedule only the first module has a test split while it trains: take another \
          schedule"

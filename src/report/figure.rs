@@ -264,7 +264,9 @@ impl Ranged for Ticks {
 
     fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
         if self.1 > 0 {
-            return (0..self.1).map(|place| place as f64).collect();
+            // More names than that run into each other.
+            let each = self.1.div_ceil(8);
+            return (0..self.1).step_by(each).map(|place| place as f64).collect();
         }
         let width = self.0.end - self.0.start;
         let most = hint.max_num_points().clamp(2, 6) as f64;

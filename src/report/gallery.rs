@@ -122,7 +122,7 @@ impl<'a> Gallery<'a> {
                 let [i, j] = tile.at;
                 let number = tile.sound.unwrap_or_default();
                 Ok(Html(format!(
-                    "<div class=\"part\"><button type=\"button\" class=\"{class} heard\" \
+                    "<div class=\"part sound\"><button type=\"button\" class=\"{class} heard\" \
                      aria-label=\"Play {text}\" style=\"--i:{i};--j:{j};--x:0;--y:0;--w:1;--h:1;--from:{x};\
                      --long:{w}\" data-text=\"{text}\" data-worth=\"{worth_text}\" \
                      data-sounds=\"sounds-{}\" data-sound=\"{number}\"><i></i></button>\

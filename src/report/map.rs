@@ -65,22 +65,10 @@ pub fn map(seen: &Seen<'_>, index: usize, samples: &Samples, rows: &[u64]) -> Re
     seen.check_stop()?;
     let pooled = Pooled::open(&Vectors::generation(seen, index, samples.split())?)?;
     let channels = pooled.channels();
-    let all = pooled.means(samples.count())?;
     let rows: Vec<u64> = rows.iter().copied().filter(|it| *it < pooled.rows()).collect();
-    let of = |row: &u64| {
-        let from = *row as usize * channels;
-        all.get(from..from + channels).unwrap_or_default()
-    };
-    let vectors: Vec<f32> = rows.iter().flat_map(of).copied().collect();
-    seen.check_stop()?;
-    let placed = tsne::place(&vectors, channels)?;
+    let vectors = pooled.means_of(&rows)?;
+    let placed = tsne::place(&vectors, channels, &|| seen.check_stop())?;
     Ok(Map { module: seen.plan.module(index).to_string(), rows, placed })
-}
-
-/// The modules that are mapped: all, or the first and the last ones.
-fn mapped(modules: usize) -> Vec<usize> {
-    let first = usize::from(modules > MOST_MAPS);
-    (0..first).chain(modules.saturating_sub(MOST_MAPS) + first..modules).collect()
 }
 
 /// The section. Also writes `map.parquet` beside the page.
@@ -90,7 +78,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
         return Ok(section);
     };
     let rows = rows(seen, &samples);
-    let made = mapped(seen.pipeline.modules.len());
+    let made = seen.some_modules(MOST_MAPS);
     let made: Vec<Result<Map>> =
         made.into_par_iter().map(|index| map(seen, index, &samples, &rows)).collect();
     let mut maps = Vec::new();

@@ -8,8 +8,8 @@
 //!   map.parquet         the points of the maps
 //! ```
 //!
-//! A section reads of a run what is there and says how to get what is not. Nothing here trains, or changes
-//! what a run has committed.
+//! A section reads of a run what is there and says how to get what is not. Nothing here changes
+//! what a run has committed, or trains, but for the classifier of a probe whose record is too old to say what it confused.
 
 pub mod channel_maps;
 pub mod column_stats;
@@ -61,7 +61,7 @@ const SECTIONS: &[(&str, Make)] = &[
     ("health", health::section),
     ("similarity", similarity::section),
     ("neurons", neurons::section),
-    ("nearest patches", nearest::section),
+    ("nearest", nearest::section),
     ("maps", map::section),
     ("datasets", datasets::section),
     ("cost", cost::section),
@@ -88,7 +88,12 @@ pub fn write(seen: &Seen<'_>) -> Result<PathBuf> {
             Ok(section) => section,
             Err(error) if matches!(error.kind(), Kind::Damaged | Kind::NotReady) => {
                 seen.progress.warn(&format!("{name}: {error}"));
-                Section { title: name, missing: vec![Missing::of(&error)], ..Section::default() }
+                Section {
+                    id: name,
+                    title: name,
+                    missing: vec![seen.missing_of(&error)],
+                    ..Section::default()
+                }
             }
             Err(error) => return Err(error),
         });

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use super::gallery::Gallery;
-use super::neurons::short;
+use super::neurons::{MOST_MODULES, short};
 use super::page::{Html, Section};
 use super::samples::Samples;
 use super::seen::Seen;
@@ -150,7 +150,8 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let asked = drawn(seen, &samples, count);
     let mut gallery = Gallery::new("nearest", &samples);
     let mut body = String::new();
-    for (index, name) in seen.modules().enumerate() {
+    for index in seen.some_modules(MOST_MODULES) {
+        let name = seen.plan.module(index);
         seen.check_stop()?;
         let Some(vectors) = section.made(Vectors::open(seen, index, &samples))? else { continue };
         let asked: Vec<&Asked> = asked.iter().filter(|it| it.row < vectors.rows()).collect();

@@ -10,6 +10,9 @@ use super::vectors::{Highest, Hit, Vectors};
 use crate::pipeline::{Split, View};
 use crate::{Error, Kind, Result};
 
+/// Modules on the page, at most: of more, the first and the last ones.
+pub const MOST_MODULES: usize = 8;
+
 /// Bars of a histogram.
 const BARS: usize = 24;
 
@@ -156,7 +159,8 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let mut gallery = Gallery::new("neurons", &samples);
     let mut body = String::new();
     let (mut widest, mut shown) = (None, false);
-    for (index, name) in seen.modules().enumerate() {
+    for index in seen.some_modules(MOST_MODULES) {
+        let name = seen.plan.module(index);
         seen.check_stop()?;
         let Some(vectors) = section.made(Vectors::open(seen, index, &samples))? else { continue };
         let all = all_channels(seen, &vectors, parts)?;
@@ -214,9 +218,9 @@ fn in_words(seen: &Seen<'_>, field: super::place::Field) -> String {
 /// How the values of some channels are spread, as small drawings.
 fn histograms(vectors: &Vectors, chosen: &[Channel]) -> Result<Vec<String>> {
     let channels = vectors.pooled.channels();
-    let each = (vectors.rows() / HISTOGRAM_ROWS).max(1);
     let mut values = vec![Vec::new(); chosen.len()];
-    for row in (0..vectors.rows()).step_by(each as usize) {
+    let rows = vectors.pooled.spread_rows(HISTOGRAM_ROWS);
+    for row in rows.into_iter().filter(|row| *row < vectors.rows()) {
         let sample = vectors.pooled.row(row)?;
         let own = vectors.own(row);
         for vector in sample.chunks_exact(channels.max(1)).take(own.end).skip(own.start) {

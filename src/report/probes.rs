@@ -17,8 +17,6 @@ use crate::stage::record::ProbeResult;
 
 /// The most classes of a matrix that can be taken in; of more, the pairs that are confused most are shown.
 const MOST_SHOWN: usize = 30;
-/// So many of them.
-const PAIRS: usize = 20;
 
 const TRAINED: &str = "trained";
 
@@ -339,9 +337,11 @@ fn confused(seen: &Seen<'_>, probes: &[ProbeResult]) -> Result<Html> {
     let names = test.and_then(|it| it.manifest().schema.label_names.clone()).unwrap_or_default();
     let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
     let title = format!("What the linear probe takes for what after module {}", last.module);
-    let (counts, pairs) = match &last.confusion {
-        Some(counts) => (Some(counts.clone()), confusion::pairs_of(counts)),
-        None => match rows_of(seen, last.index)? {
+    let (counts, pairs) = match (&last.confusion, &last.confused) {
+        (Some(counts), _) => (Some(counts.clone()), confusion::pairs_of(counts)),
+        (None, Some(pairs)) => (None, pairs.clone()),
+        // A record that is older than both: the same classifier again.
+        (None, None) => match rows_of(seen, last.index)? {
             Some([train, test]) => {
                 let settings = &seen.pipeline.probe;
                 let found = linear::predictions(&train, &test, settings, seen.pipeline.seed)?;
@@ -354,7 +354,7 @@ fn confused(seen: &Seen<'_>, probes: &[ProbeResult]) -> Result<Html> {
     if let Some(counts) = counts.filter(|it| it.len() <= MOST_SHOWN) {
         return Ok(matrix(title, &counts, name).figure());
     }
-    let rows = confusion::most_confused(pairs, PAIRS)
+    let rows = confusion::most_confused(pairs, confusion::PAIRS)
         .into_iter()
         .map(|(class, taken, count)| vec![name(class), name(taken), count.to_string()]);
     let header = ["class", "taken for", "test rows"].map(String::from).to_vec();

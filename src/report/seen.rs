@@ -1,6 +1,6 @@
 //! What the sections of a report read of a run, whatever there is of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gimlet_store::Generation;
@@ -75,6 +75,13 @@ impl Seen<'_> {
         self.pipeline.modules.iter().map(|module| module.name.as_str())
     }
 
+    /// The modules that are shown of a stack where only so many can be: the first, and the last ones.
+    pub fn some_modules(&self, most: usize) -> Vec<usize> {
+        let modules = self.pipeline.modules.len();
+        let first = usize::from(modules > most);
+        (0..first).chain(modules.saturating_sub(most) + first..modules).collect()
+    }
+
     /// What module `index` has made of a split; `None` when that is not there, or not whole.
     ///
     /// # Errors
@@ -139,6 +146,18 @@ impl Seen<'_> {
         Missing { what: format!("{}: `{title}` is {}", what.into(), state.name()), how }
     }
 
+    /// What an error keeps a section from showing, and what mends it.
+    pub fn missing_of(&self, error: &Error) -> Missing {
+        let mended = || {
+            let [verify, run] = ["verify", "run"].map(|it| self.command(it));
+            format!(
+                "run `{verify}`, which notes the damage, then `{run}`, then make the report again"
+            )
+        };
+        let how = error.hint_text().map_or_else(mended, str::to_string);
+        Missing { what: error.to_string(), how }
+    }
+
     /// A command of ours on this run, as one would type it.
     pub fn command(&self, command: &str) -> String {
         format!("gimlet {command} {}", self.arguments)
@@ -146,7 +165,7 @@ impl Seen<'_> {
 
     /// The same on the same pipeline in a directory beside the run's, where everything is made anew.
     pub fn command_again(&self, command: &str) -> String {
-        let folder = format!("{}-again", self.dir.path().display());
+        let folder = beside(self.dir.path(), "-again").display().to_string();
         format!("{} --run-dir {}", self.command_elsewhere(command), quoted(&folder))
     }
 
@@ -166,6 +185,17 @@ impl Seen<'_> {
             false => Ok(()),
         }
     }
+}
+
+/// A folder beside another, whose name begins with its name.
+pub fn beside(folder: &Path, ending: &str) -> PathBuf {
+    // `.` has no name of its own, nor has a folder above this one.
+    let named = match folder.file_name() {
+        Some(_) => folder.to_path_buf(),
+        None => folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf()),
+    };
+    let name = named.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    named.with_file_name(format!("{name}{ending}"))
 }
 
 /// A word as a shell takes it.

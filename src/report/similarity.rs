@@ -4,7 +4,7 @@ use gimlet_store::Generation;
 
 use super::figure::Matrix;
 use super::page::{Html, Section};
-use super::seen::{Missing, Seen, quoted};
+use super::seen::{Missing, Seen, beside, quoted};
 use super::twin::Twin;
 use crate::error::counted;
 use crate::pipeline::Split;
@@ -147,7 +147,7 @@ fn add_twin(
             return Ok(vec![]);
         }
         Err(error) if matches!(error.kind(), Kind::Damaged | Kind::NotReady) => {
-            missing.push(Missing::of(&error));
+            missing.push(seen.missing_of(&error));
             return Ok(vec![]);
         }
         Err(error) => return Err(error),
@@ -155,7 +155,7 @@ fn add_twin(
     let means = match twin.means(seen, rows) {
         Ok(means) => means,
         Err(error) if matches!(error.kind(), Kind::Damaged | Kind::NotReady) => {
-            missing.push(Missing::of(&error));
+            missing.push(seen.missing_of(&error));
             return Ok(vec![]);
         }
         Err(error) => return Err(error),
@@ -182,10 +182,7 @@ fn how_to_train(seen: &Seen<'_>) -> Missing {
     let what = format!("an end-to-end twin: no training of all layers as one module is in `{at}`");
     let to = match &seen.options.twin {
         Some(dir) => dir.clone(),
-        None => {
-            let name = seen.dir.path().file_name().unwrap_or_default().to_string_lossy();
-            seen.dir.path().with_file_name(format!("{name}-end-to-end"))
-        }
+        None => beside(seen.dir.path(), "-end-to-end"),
     };
     let to = quoted(&to.display().to_string());
     let how = format!(

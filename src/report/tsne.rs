@@ -21,6 +21,9 @@ const THETA: f32 = 0.5;
 /// Steps: the first 250 exaggerate (as openTSNE).
 const EPOCHS: usize = 750;
 
+/// Fails when a stop was asked for.
+type Stop<'a> = &'a (dyn Fn() -> Result<()> + Sync);
+
 /// How points were placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
@@ -45,8 +48,8 @@ pub struct Placed {
 /// returned. The same vectors give the same points, whatever the number of threads.
 ///
 /// # Errors
-/// When no thread can be started.
-pub fn place(vectors: &[f32], channels: usize) -> Result<Placed> {
+/// What `stop` says, which is asked now and then; when no thread can be started.
+pub fn place(vectors: &[f32], channels: usize, stop: Stop<'_>) -> Result<Placed> {
     let count = vectors.len() / channels.max(1);
     let scaled = scaled(vectors, channels);
     let components = principal_components(&scaled, channels);
@@ -57,7 +60,7 @@ pub fn place(vectors: &[f32], channels: usize) -> Result<Placed> {
     }
     // As small as it was by default when it was drawn at random (Kobak & Berens 2019).
     let start: Vec<f32> = components.iter().flatten().map(|it| it * 1e-4 / spread).collect();
-    let neighbours = neighbours(&scaled, channels, 3 * perplexity);
+    let neighbours = neighbours(&scaled, channels, 3 * perplexity, stop)?;
     // Sums over several threads depend on who was faster.
     let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build();
     let alone = alone.map_err(|error| Error::failed(format!("could not start: {error}")))?;
@@ -149,9 +152,15 @@ fn normalise(axis: &mut [f64]) {
 }
 
 /// The nearest others of each vector, so many, the nearest first. The crate's own search draws at random.
-fn neighbours(vectors: &[f32], channels: usize, count: usize) -> Vec<Vec<Neighbor<f32>>> {
+fn neighbours(
+    vectors: &[f32],
+    channels: usize,
+    count: usize,
+    stop: Stop<'_>,
+) -> Result<Vec<Vec<Neighbor<f32>>>> {
     let rows: Vec<&[f32]> = vectors.chunks_exact(channels).collect();
     let of = |(own, row): (usize, &&[f32])| {
+        stop()?;
         let distance = |(index, other): (usize, &&[f32])| {
             let square: f32 = row.iter().zip(*other).map(|(a, b)| (a - b) * (a - b)).sum();
             Neighbor { index, distance: square.sqrt() }
@@ -161,9 +170,12 @@ fn neighbours(vectors: &[f32], channels: usize, count: usize) -> Vec<Vec<Neighbo
         let nearer = |a: &Neighbor<f32>, b: &Neighbor<f32>| {
             a.distance.total_cmp(&b.distance).then(a.index.cmp(&b.index))
         };
+        if count < others.len() {
+            others.select_nth_unstable_by(count, nearer);
+            others.truncate(count);
+        }
         others.sort_unstable_by(nearer);
-        others.truncate(count);
-        others
+        Ok(others)
     };
     rows.par_iter().enumerate().map(of).collect()
 }
@@ -188,7 +200,7 @@ mod tests {
 
     #[test]
     fn clouds_stay_apart() {
-        let placed = place(&clouds(60, 3, 8, 12.0), 8).unwrap();
+        let placed = place(&clouds(60, 3, 8, 12.0), 8, &|| Ok(())).unwrap();
         assert_eq!(placed.method, Method::Tsne { perplexity: 30 });
         // The nearest on the map is of the same cloud.
         for (own, a) in placed.points.iter().enumerate() {
@@ -203,8 +215,8 @@ mod tests {
     fn the_same_vectors_are_placed_alike() {
         let vectors = clouds(40, 2, 5, 6.0);
         let few = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-        let first = place(&vectors, 5).unwrap();
-        assert_eq!(first, few.install(|| place(&vectors, 5).unwrap()));
+        let first = place(&vectors, 5, &|| Ok(())).unwrap();
+        assert_eq!(first, few.install(|| place(&vectors, 5, &|| Ok(())).unwrap()));
     }
 
     #[test]
@@ -213,15 +225,15 @@ mod tests {
             for vectors in
                 [clouds(count, 1, 3, 1.0), vec![2.5; 3 * count], vec![f32::NAN; 3 * count]]
             {
-                let placed = place(&vectors, 3).unwrap();
+                let placed = place(&vectors, 3, &|| Ok(())).unwrap();
                 assert_eq!(placed.points.len(), count);
                 assert!(placed.points.iter().flatten().all(|it| it.is_finite()));
                 let components = count < 7 || vectors[0] == 2.5 || vectors[0].is_nan();
                 assert_eq!(placed.method == Method::Components, components, "{count}");
             }
         }
-        assert_eq!(place(&clouds(50, 1, 1, 3.0), 1).unwrap().points.len(), 50);
-        assert!(place(&[], 0).unwrap().points.is_empty());
+        assert_eq!(place(&clouds(50, 1, 1, 3.0), 1, &|| Ok(())).unwrap().points.len(), 50);
+        assert!(place(&[], 0, &|| Ok(())).unwrap().points.is_empty());
     }
 
     #[test]

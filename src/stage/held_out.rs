@@ -82,7 +82,8 @@ impl Run<'_> {
         (input, labels, most): (&dyn Input, &[u32], usize),
     ) -> Result<HeldOut> {
         let judged = self.judged(index, sizes, loss, encoder)?;
-        let mut found = self.losses_through(&[judged], input, labels, most)?;
+        let batches = self.held_out_batches(input.rows() as u64, most);
+        let mut found = self.losses_through(&[judged], input, labels, &batches)?;
         found.pop().ok_or_else(|| Error::failed("no module was judged"))
     }
 
@@ -106,18 +107,18 @@ impl Run<'_> {
     }
 
     /// What each module's loss comes to, the first of which reads `input` and each other one what the one
-    /// before it makes of that: over whole batches evenly spaced over the rows, at most so many.
+    /// before it makes of that: over these batches.
     pub(super) fn losses_through(
         &self,
         stack: &[Judged],
         input: &dyn Input,
         labels: &[u32],
-        most: usize,
+        batches: &[(u64, Vec<u64>)],
     ) -> Result<Vec<HeldOut>> {
         let mut sums: Vec<Sum> = stack.iter().map(|_| Sum::default()).collect();
-        for (number, rows) in self.held_out_batches(input.rows() as u64, most) {
+        for (number, rows) in batches {
             let mut started = Instant::now();
-            let mut x = self.device.take(&input.tensor(&rows, Look::Frozen, None)?)?;
+            let mut x = self.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
             let mut sums = sums.iter_mut();
             for (place, judged) in stack.iter().enumerate() {
                 let Judged { index, sizes, loss, module } = judged;
@@ -134,7 +135,7 @@ impl Run<'_> {
                 }
                 let seen = [device::home(&pooled.detach())?, device::home(&context.detach())?];
                 let outcome =
-                    self.outcome(*index, *sizes, loss.as_ref(), (number, &rows), labels, seen)?;
+                    self.outcome(*index, *sizes, loss.as_ref(), (*number, rows), labels, seen)?;
                 if let Some(sum) = sums.next() {
                     sum.add(&outcome, started.elapsed().as_secs_f64())?;
                 }
@@ -170,7 +171,7 @@ impl Run<'_> {
     }
 
     /// Whole batches of so many rows, evenly spaced, at most `most` of them: their numbers and rows.
-    fn held_out_batches(&self, rows: u64, most: usize) -> Vec<(u64, Vec<u64>)> {
+    pub(super) fn held_out_batches(&self, rows: u64, most: usize) -> Vec<(u64, Vec<u64>)> {
         let rows: Vec<u64> = (0..rows).collect();
         let batch = self.pipeline.training.batch.min(rows.len()).max(1);
         let spacing = (rows.len() / batch).div_ceil(most.max(1)).max(1);

@@ -69,6 +69,7 @@ impl Run<'_> {
             accuracy: first.accuracy,
             knn: first.knn,
             confusion: first.confusion.filter(|_| kind == Kind::Trained),
+            confused: first.confused.filter(|_| kind == Kind::Trained),
             further,
             loss: held_out.loss,
             chance_loss: self.pipeline.loss.recipe().of_a_guess(sizes),
@@ -103,9 +104,11 @@ impl Run<'_> {
         let settings = &self.pipeline.probe;
         let found = linear::predictions(&train, &test, settings, self.pipeline.seed)?;
         let counts = confusion::matrix(&found, &test.labels);
+        let pairs = || confusion::pairs(&found, &test.labels);
         Ok(Found {
             accuracy: Some(linear::share_found(&found, &test)),
             knn: Some(knn::accuracy(&train, &test, knn::NEIGHBOURS, || self.check_stop())?),
+            confused: counts.is_none().then(|| confusion::most_confused(pairs(), confusion::PAIRS)),
             confusion: counts,
         })
     }
@@ -122,6 +125,7 @@ struct Found {
     accuracy: Option<f64>,
     knn: Option<f64>,
     confusion: Option<Vec<Vec<u64>>>,
+    confused: Option<Vec<(usize, usize, u64)>>,
 }
 
 /// Whether a module is as its training left it, or as it was drawn.

@@ -126,6 +126,10 @@ pub struct ProbeResult {
     /// [`MOST_CLASSES`]: crate::probe::confusion::MOST_CLASSES
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Vec<Vec<u64>>>,
+    /// Where there are more classes than that, the pairs that are confused most: class, the one it was taken
+    /// for, how often.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confused: Option<Vec<(usize, usize, u64)>>,
     /// What was found out about further labels, and about the labels of hops.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub further: Vec<Judged>,

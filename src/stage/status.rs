@@ -68,8 +68,8 @@ pub struct StepStatus {
     pub wait_share: Option<f64>,
     /// In bytes, where the system told.
     pub peak_memory: Option<u64>,
-    /// Bytes read from datasets, over this round and those before it; `None` before, where it was not
-    /// recorded, and of `ingest`, which reads the source.
+    /// Bytes read from datasets, over this round and those before it; of modules that are encoded in one pass,
+    /// those of the pass. `None` before, where it was not recorded, and of `ingest`, which reads the source.
     pub read_bytes: Option<u64>,
     /// A glob of the Parquet files of each split.
     pub files: Vec<String>,

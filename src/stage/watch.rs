@@ -1,9 +1,10 @@
 //! The loss of modules in training on rows of the test split, after every epoch: to look at, and for early
 //! stopping to go by (`patience.rs`).
 //!
-//! It is the loss that probes report, on the same rows and negatives, but on at most so many of them: whole
-//! batches, evenly spaced over the split, and one in any case. Labels have no part in it, but where the
-//! loss itself reads them. Nothing of it comes back to the weights.
+//! It is the loss that probes report, but on at most so many rows: whole batches, and one in any case. For the
+//! log their rows are spread over the split, which may be sorted by class: a batch has to mix them as those of
+//! training do. Early stopping takes rows that follow each other, as probes do. Labels have no part in
+//! it, but where the loss itself reads them. Nothing of it comes back to the weights.
 
 use super::Run;
 use super::held_out::HeldOut;
@@ -23,8 +24,8 @@ pub(super) struct Watch<'a> {
     /// Of the first one, of the test split.
     input: Box<dyn Input>,
     labels: Vec<u32>,
-    /// At most so many.
-    batches: usize,
+    /// Their numbers, and their rows.
+    batches: Vec<(u64, Vec<u64>)>,
 }
 
 impl Run<'_> {
@@ -36,7 +37,7 @@ impl Run<'_> {
     pub(super) fn watch(&self, modules: &[At]) -> Result<Option<Watch<'_>>> {
         match self.pipeline.training.held_out {
             0 => Ok(None),
-            rows => self.watch_rows(modules, rows),
+            rows => Ok(self.watch_rows(modules, rows)?.map(Watch::spread)),
         }
     }
 
@@ -49,17 +50,29 @@ impl Run<'_> {
             return Ok(None);
         }
         let sizes = modules.iter().map(|at| Ok((at.module, self.sizes(at.module)?)));
+        let batches = self.held_out_batches(input.rows() as u64, (rows / batch).max(1));
         Ok(Some(Watch {
             run: self,
             modules: sizes.collect::<Result<_>>()?,
             labels: self.labels(|| input.keys())?,
             input,
-            batches: (rows / batch).max(1),
+            batches,
         }))
     }
 }
 
 impl Watch<'_> {
+    /// The same on as many batches, of rows that are spread over the whole split.
+    fn spread(self) -> Self {
+        let (rows, count) = (self.input.rows() as u64, self.batches.len() as u64);
+        let batch = self.run.pipeline.training.batch as u64;
+        let row = |number: u64, place: u64| (place * count + number) * rows / (count * batch);
+        let batches = (0..count)
+            .map(|number| (number, (0..batch).map(|place| row(number, place)).collect()))
+            .collect();
+        Self { batches, ..self }
+    }
+
     /// What the losses of the modules come to with these parameters.
     ///
     /// # Errors
@@ -71,7 +84,7 @@ impl Watch<'_> {
             self.run.judged(*index, *sizes, loss, &parameters.under("encoder"))
         });
         let stack = stack.collect::<Result<Vec<_>>>()?;
-        self.run.losses_through(&stack, self.input.as_ref(), &self.labels, self.batches)
+        self.run.losses_through(&stack, self.input.as_ref(), &self.labels, &self.batches)
     }
 }
 

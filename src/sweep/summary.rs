@@ -152,6 +152,7 @@ mod tests {
                 accuracy: Some(*accuracy),
                 knn: None,
                 confusion: None,
+                confused: None,
                 further: vec![],
                 loss: 1.0,
                 chance_loss: None,

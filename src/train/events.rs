@@ -77,7 +77,7 @@ impl Events {
     /// was trained so many seconds before the last of them was, counted back from now.
     ///
     /// # Errors
-    /// When it cannot be written, or an older one not removed.
+    /// When it cannot be written.
     pub fn begin(folder: &Path, entries: &[Entry]) -> Result<Self> {
         let now = now();
         let name = format!("{PREFIX}{}.gimlet.{}.0", now as u64, std::process::id());
@@ -123,7 +123,8 @@ fn remove_others(folder: &Path, but: &Path) -> Result<()> {
         let entry = entry.map_err(failed)?;
         let path = entry.path();
         if entry.file_name().to_string_lossy().starts_with(PREFIX) && path != but {
-            durable::remove_if_there(&path)?;
+            // Somebody may be reading it. The new one sorts behind it, and its start sets it aside.
+            let _ = durable::remove_if_there(&path);
         }
     }
     Ok(())

@@ -80,7 +80,7 @@ impl Log {
     /// When the file cannot be read or written.
     pub fn resume(path: &Path, before: Option<&Path>, step: u64) -> Result<(Self, Vec<Entry>)> {
         let source = before.filter(|_| !path.exists()).unwrap_or(path);
-        let mut kept = read(source).unwrap_or_default();
+        let mut kept = read(source)?;
         kept.retain(|entry| entry.step < step);
         let mut lines = String::new();
         for entry in &kept {

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::module;
 
-/// Seconds that the steps of a training have spent in each of their parts; waiting for data is told apart.
+/// Seconds that the steps of a training have spent in each of their parts; waiting for data is told apart. Where
+/// an accelerator computes, they are those of the thread that waits for it: most of the work shows where a number
+/// is asked for next.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Breakdown {
     /// The steps that this is of.

@@ -22,6 +22,10 @@ const sounds = (() => {
   audio.addEventListener("ended", ended);
   return {
     play(pressed) {
+      if (button === pressed) {
+        audio.pause();
+        return ended();
+      }
       const { sounds: list, sound } = pressed.dataset;
       lists[list] ??= JSON.parse(document.getElementById(list).textContent);
       ended();
@@ -29,7 +33,7 @@ const sounds = (() => {
       button = pressed;
       pressed.classList.add("playing");
       // A browser without sound says so by a rejection.
-      audio.play().catch(ended);
+      audio.play().catch(() => { if (button === pressed) ended(); });
     },
   };
 })();
@@ -53,5 +57,5 @@ for (const look of document.querySelectorAll("main .look")) {
   if (look.dataset.sound) look.addEventListener("click", () => sounds.play(look));
 }
 document.addEventListener("pointerdown", (event) => {
-  if (event.pointerType === "touch" && !event.target.closest(".look, canvas, .plot")) tip.hide();
+  if (event.pointerType === "touch" && !event.target.closest(".look, canvas, .plot, .sprite img")) tip.hide();
 }, true);

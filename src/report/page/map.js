@@ -10,7 +10,7 @@
   const style = () => getComputedStyle(document.documentElement);
   const colours = () => {
     const page = style();
-    const dark = page.colorScheme === "dark" || parseInt(page.getPropertyValue("--ground").slice(1, 3), 16) < 128;
+    const dark = page.colorScheme === "dark" || parseInt(page.getPropertyValue("--ground").trim().slice(1, 3), 16) < 128;
     return data.names.map((_, at) => data.names.length <= 10
       ? page.getPropertyValue(`--c${at}`).trim()
       : `hsl(${(137.508 * at) % 360} 65% ${dark ? 65 : 45}%)`);

@@ -32,7 +32,10 @@ const tip = (() => {
       box.style.left = `${Math.max(4, x)}px`;
       box.style.top = `${Math.max(4, y)}px`;
     },
-    hide() { box.hidden = true; },
+    hide() {
+      box.hidden = true;
+      for (const cross of document.querySelectorAll(".cross")) cross.hidden = true;
+    },
   };
 })();
 
@@ -53,7 +56,7 @@ for (const figure of document.querySelectorAll("figure.chart")) {
   const shown = (value) => Math.abs(value) >= 1e4 || Number.isInteger(value)
     ? value.toLocaleString("en", { maximumFractionDigits: 1 })
     : value.toPrecision(4);
-  plot.addEventListener("pointermove", (event) => {
+  const show = (event) => {
     const svg = plot.querySelector("svg").getBoundingClientRect();
     const scale = svg.width / data.size[0];
     const at = [(event.clientX - svg.left) / scale, (event.clientY - svg.top) / scale];
@@ -66,7 +69,7 @@ for (const figure of document.querySelectorAll("figure.chart")) {
       }
     }
     if (!best) return;
-    cross.hidden = false;
+    tip.hide();
     cross.style.left = `${best.x * scale}px`;
     cross.style.top = `${best.y * scale}px`;
     cross.style.borderColor = `var(--c${best.series.colour})`;
@@ -78,9 +81,10 @@ for (const figure of document.querySelectorAll("figure.chart")) {
     const where = data.places.length ? data.places[Math.round(x)] : `${data.xname} ${shown(x)}`;
     content.append(value, ` ${best.series.name}, ${where}`);
     tip.show(content, event);
-  });
-  plot.addEventListener("pointerleave", () => {
-    cross.hidden = true;
-    tip.hide();
-  });
+    cross.hidden = false;
+  };
+  plot.addEventListener("pointermove", show);
+  plot.addEventListener("pointerdown", show);
+  // A finger that is lifted leaves, too: what it has shown stays until it touches something else.
+  plot.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") tip.hide(); });
 }

@@ -8,7 +8,7 @@ use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float32Type, Float64Type, UInt64Type};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
-use tiny::Tiny;
+use tiny::{PIPELINE, Tiny};
 
 fn with<'a>(args: &[&[&'a str]], run_dir: &'a str) -> Vec<&'a str> {
     [&args.concat()[..], &["--run-dir", run_dir]].concat()
@@ -24,7 +24,12 @@ fn log(tiny: &Tiny, run_dir: &str, module: &str) -> Vec<Value> {
     entries(&std::fs::read_to_string(path).unwrap())
 }
 
-/// That the loss which probes report is the held-out loss after the last step.
+/// The tiny pipeline whose test split is one batch: spread over the split or not, its rows are the same.
+fn one_batch() -> Tiny {
+    Tiny::with(&PIPELINE.replace("test = 24", "test = 8"))
+}
+
+/// That the loss which probes report is the held-out loss after the last step, where the test split is one batch.
 fn check_with_probes(tiny: &Tiny, args: &[&str], last_of: impl Fn(&str) -> Value) {
     let probes = tiny.json("probe", args);
     let trained = probes.as_array().unwrap().iter().filter(|it| it["kind"] == "trained");
@@ -43,7 +48,7 @@ fn check_with_probes(tiny: &Tiny, args: &[&str], last_of: impl Fn(&str) -> Value
 
 #[test]
 fn held_out_rows_are_looked_at_after_every_epoch_and_change_neither_weights_nor_keys() {
-    let tiny = Tiny::new();
+    let tiny = one_batch();
     let none = ["--set", "training.held_out=0"];
     tiny.ok("run", &with(&[], "looked"));
     tiny.ok("run", &with(&[&none], "blind"));
@@ -63,18 +68,51 @@ fn held_out_rows_are_looked_at_after_every_epoch_and_change_neither_weights_nor_
     check_with_probes(&tiny, &["--run-dir", "looked"], |module| {
         log(&tiny, "looked", module).last().unwrap().clone()
     });
+}
 
-    // Fewer rows: one batch of the three.
-    tiny.ok("run", &with(&[&["--set", "training.held_out=1"]], "one"));
-    let [one, all] = ["one", "looked"].map(|it| log(&tiny, it, "a").last().unwrap().clone());
+#[test]
+fn fewer_held_out_rows_are_fewer_batches() {
+    let tiny = Tiny::new();
+    // Of the three that there are: one, and all.
+    for (run_dir, rows) in [("one", "training.held_out=1"), ("all", "training.held_out=24")] {
+        tiny.ok("run", &with(&[&["--set", rows]], run_dir));
+    }
+    let [one, all] = ["one", "all"].map(|it| log(&tiny, it, "a").last().unwrap().clone());
     assert!(one["held_out"].is_number());
     assert_ne!(one["held_out"], all["held_out"]);
     assert_eq!(one["loss"], all["loss"]);
 }
 
+/// A folder lists its classes one after another, so that rows that follow each other are of one class, and a
+/// guess that it is always this one would be right of all of them.
+#[test]
+fn held_out_rows_are_of_all_classes() {
+    let (_, rest) = PIPELINE.split_once("[view]").unwrap();
+    let head = "name = \"tiny\"\nseed = 5\nloss = \"supervised\"\n[data]\ntrain = \"train\"\ntest = \"test\"\n[view]";
+    let (before, after) = rest.split_once("[loss.infonce]").unwrap();
+    let after = &after[after.find("[training]").unwrap()..];
+    let tiny = Tiny::with(&format!("{head}{before}{after}"));
+    for (split, count) in [("train", 12), ("test", 8)] {
+        for class in 0..4 {
+            let folder = tiny.path(&format!("{split}/{class}"));
+            std::fs::create_dir_all(&folder).unwrap();
+            for index in 0..count {
+                // What the classes are cannot be told from the pixels.
+                let image = image::GrayImage::from_pixel(16, 16, image::Luma([index as u8]));
+                image.save(folder.join(format!("{index}.png"))).unwrap();
+            }
+        }
+    }
+    tiny.ok("run", &["--set", "training.held_out=8", "--set", "training.learning_rate=1e-6"]);
+    for entry in log(&tiny, "runs/tiny", "a").iter().filter(|it| it["held_out"].is_number()) {
+        // Two rows of each of four classes, whatever is guessed.
+        assert_eq!(entry["held_out_accuracy"], 0.25, "{entry}");
+    }
+}
+
 #[test]
 fn modules_in_rounds_and_at_once_are_looked_at_too() {
-    let tiny = Tiny::new();
+    let tiny = one_batch();
     let rounds = ["--set", "schedule.kind=rounds", "--set", "schedule.rounds=2"];
     tiny.ok("run", &with(&[&rounds], "rounds"));
     let args = with(&[&rounds], "rounds");

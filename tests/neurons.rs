@@ -181,8 +181,10 @@ fn moments_of_recordings_can_be_heard_and_none_is_of_the_silence_behind_them() {
     tiny.ok("run", &["--quiet"]);
     for (module, positions) in [("a", 16), ("b", 16), ("context", 16)] {
         for split in ["train", "test"] {
-            let args =
-                [module, "--count", "9", "--split", split, "--wav", "heard", "--png", "seen.png"];
+            let args = [
+                module, "--count", "9", "--split", split, "--wav", "heard", "--png", "seen.png",
+                "--force",
+            ];
             let found = tiny.json("neurons", &args);
             for channel in found["channels"].as_array().unwrap() {
                 for hit in channel["hits"].as_array().unwrap() {
@@ -211,6 +213,8 @@ fn moments_of_recordings_can_be_heard_and_none_is_of_the_silence_behind_them() {
         }
     }
     assert!(image::open(tiny.path("seen.png")).unwrap().width() > 192);
+    let err = tiny.fails(2, "neurons", &["a", "--png", "seen.png"]);
+    assert!(err.contains("`seen.png` is there already") && err.contains("--force"), "{err}");
     let (out, _) = tiny.ok("nearest", &["b", "--sample", "0", "--patch", "3"]);
     assert!(out.contains("seconds") && out.contains("similarity"), "{out}");
     tiny.ok("report", &[]);

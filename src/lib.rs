@@ -9,6 +9,7 @@ pub mod kernel;
 pub mod loss;
 pub mod module;
 pub mod parameters;
+mod parquet_table;
 pub mod pipeline;
 pub mod probe;
 mod processes;

@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::{table, terminal_picture};
 use crate::report::channel_maps::waveform;
 use crate::report::column_stats::ColumnStats;
+use crate::report::dataset_rows::{Depiction, Described, Summary};
 use crate::report::raster::Picture;
-use crate::report::sample::{Depiction, Described, Summary};
 
 /// Letters of a picture, at most.
 const WIDTH: usize = 72;

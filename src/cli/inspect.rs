@@ -14,8 +14,8 @@ use super::{JsonArgs, PipelineArgs, dataset_text as text, terminal_picture};
 use crate::error::folder_of;
 use crate::pipeline::Split;
 use crate::report::column_stats::ColumnStats;
+use crate::report::dataset_rows::DatasetRows;
 use crate::report::raster::Picture;
-use crate::report::sample::Samples;
 use crate::{Error, Kind, Result};
 
 /// Values shown of a tensor, of the first rows.
@@ -222,7 +222,7 @@ fn show_datasets(
         }
         let mut rows = Vec::new();
         if count > 0 || with_pictures {
-            let samples = Samples::open(generation)?;
+            let samples = DatasetRows::open(generation)?;
             for row in 0..samples.rows().min(count as u64) {
                 rows.push(samples.first_values(row, VALUES)?);
             }
@@ -259,8 +259,8 @@ fn show_sample(
     as_json: bool,
 ) -> anyhow::Result<Shown> {
     let mut shown = Shown::default();
-    let opened = found.iter().map(|it| Samples::open(&it.generation));
-    let opened = opened.collect::<Result<Vec<Samples>>>()?;
+    let opened = found.iter().map(|it| DatasetRows::open(&it.generation));
+    let opened = opened.collect::<Result<Vec<DatasetRows>>>()?;
     let colours = terminal_picture::has_colours();
     for (Found { generation, standing }, samples) in found.iter().zip(&opened) {
         let mut views = Vec::new();
@@ -292,7 +292,7 @@ fn show_sample(
         shown.texts.push(text);
     }
     if shown.documents.is_empty() {
-        return Err(Samples::no_such(id, &opened.iter().collect::<Vec<_>>()).into());
+        return Err(DatasetRows::no_such(id, &opened.iter().collect::<Vec<_>>()).into());
     }
     Ok(shown)
 }

@@ -3,12 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, Float64Array, RecordBatch, StringArray, UInt64Array};
-use arrow::datatypes::{Field, Schema};
-use parquet::arrow::ArrowWriter;
+use arrow::array::{ArrayRef, Float32Array, Float64Array, StringArray, UInt64Array};
 use serde::Serialize;
 
 use super::training_log::{Curve, Point};
+use crate::parquet_table::{self, Column};
 use crate::{Error, Kind, Result};
 
 /// What a file of curves is written as.
@@ -96,36 +95,17 @@ pub fn bytes(curves: &[Curve], in_rounds: bool, format: Format) -> Result<Vec<u8
         Arc::new(Float32Array::from_iter(all().map(|(_, it)| of(it))))
     };
     let modules = StringArray::from_iter_values(all().map(|(curve, _)| curve.module.as_str()));
-    write(vec![
-        ("module", Arc::new(modules), false),
-        ("round", counts(&round), true),
-        ("step", counts(&|it| Some(it.entry.step)), false),
-        ("epoch", counts(&|it| Some(it.entry.epoch)), false),
-        ("seconds", numbers(&|it| Some(it.entry.seconds)), false),
-        ("loss", numbers(&|it| Some(it.entry.loss)), false),
-        ("accuracy", numbers(&|it| it.entry.accuracy), true),
-        ("held_out_loss", singles(&|it| it.entry.held_out), true),
-        ("held_out_accuracy", singles(&|it| it.entry.held_out_accuracy), true),
-        ("generation", counts(&|it| it.entry.generation), true),
-    ])
-}
-
-/// Columns by name, and whether they may hold nulls.
-fn write(columns: Vec<(&str, ArrayRef, bool)>) -> Result<Vec<u8>> {
-    let cannot = |error: String| Error::failed(format!("could not lay out the curves: {error}"));
-    let field = |(name, values, nullable): &(&str, ArrayRef, bool)| {
-        Field::new(*name, values.data_type().clone(), *nullable)
-    };
-    let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
-    let columns = columns.into_iter().map(|(_, values, _)| values).collect();
-    let batch =
-        RecordBatch::try_new(schema.clone(), columns).map_err(|it| cannot(it.to_string()))?;
-    let mut bytes = Vec::new();
-    let mut write = || {
-        let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), None)?;
-        writer.write(&batch)?;
-        writer.close()
-    };
-    write().map_err(|error| cannot(error.to_string()))?;
-    Ok(bytes)
+    let columns = vec![
+        Column::new("module", Arc::new(modules), false),
+        Column::new("round", counts(&round), true),
+        Column::new("step", counts(&|it| Some(it.entry.step)), false),
+        Column::new("epoch", counts(&|it| Some(it.entry.epoch)), false),
+        Column::new("seconds", numbers(&|it| Some(it.entry.seconds)), false),
+        Column::new("loss", numbers(&|it| Some(it.entry.loss)), false),
+        Column::new("accuracy", numbers(&|it| it.entry.accuracy), true),
+        Column::new("held_out_loss", singles(&|it| it.entry.held_out), true),
+        Column::new("held_out_accuracy", singles(&|it| it.entry.held_out_accuracy), true),
+        Column::new("generation", counts(&|it| it.entry.generation), true),
+    ];
+    parquet_table::file("the curves", columns)
 }

@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
+use plotters::coord::Shift;
 use plotters::coord::ranged1d::{KeyPointHint, Ranged, ValueFormatter};
 use plotters::prelude::*;
 use serde_json::json;
@@ -21,8 +22,8 @@ pub(super) const SIZE: (u32, u32) = (328, 230);
 const MOST_POINTS: usize = 300;
 
 /// Stand-ins, which the style sheet knows.
-pub(super) const INK: RGBColor = RGBColor(1, 1, 1);
-pub(super) const FAINT: RGBColor = RGBColor(2, 2, 2);
+const INK: RGBColor = RGBColor(1, 1, 1);
+const FAINT: RGBColor = RGBColor(2, 2, 2);
 
 /// Colours that the style sheet has for series; after so many they begin again.
 pub const COLOURS: usize = 10;
@@ -115,16 +116,6 @@ impl Chart {
         };
         {
             let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-            let mut chart = ChartBuilder::on(&root)
-                .margin_left(2)
-                .margin_top(10)
-                .margin_right(14)
-                .margin_bottom(2)
-                .x_label_area_size(36)
-                .y_label_area_size(LABELS)
-                .build_cartesian_2d(Ticks(x.clone(), self.places.len()), Ticks(y.clone(), 0))
-                .map_err(|error| failed(&error))?;
-            let text = ("sans-serif", 14).into_font().color(&INK);
             let x_name = |x: &f64| match self.places.get(x.round() as usize) {
                 Some(name) if (x - x.round()).abs() < 1e-9 => name.clone(),
                 _ if self.places.is_empty() => short(*x),
@@ -134,22 +125,10 @@ impl Chart {
                 true => format!("{} %", short(100.0 * y)),
                 false => short(*y),
             };
-            chart
-                .configure_mesh()
-                .disable_x_mesh()
-                .light_line_style(TRANSPARENT)
-                .bold_line_style(FAINT)
-                .axis_style(FAINT)
-                .label_style(text.clone())
-                .axis_desc_style(text)
-                .x_labels(if self.places.is_empty() { 5 } else { self.places.len() })
-                .y_labels(5)
-                .x_label_formatter(&x_name)
-                .y_label_formatter(&y_name)
-                .x_desc(&self.x)
-                .y_desc(&self.y)
-                .draw()
-                .map_err(|error| failed(&error))?;
+            let across =
+                Axis { ticks: Ticks(x.clone(), self.places.len()), name: &self.x, shown: &x_name };
+            let up = Axis { ticks: Ticks(y.clone(), 0), name: &self.y, shown: &y_name };
+            let mut chart = framed(&root, across, up).map_err(|error| failed(&error))?;
             for (at, _) in &self.marks {
                 let ends = [(*at, y.start), (*at, y.end)];
                 let line = DashedLineSeries::new(ends, 4, 4, INK.mix(0.5).into());
@@ -191,10 +170,58 @@ impl Chart {
 }
 
 /// Pixels to the left of a plot: a name on end, and numbers such as `1e-6 %` beside it.
-pub(super) const LABELS: u32 = 66;
+const LABELS: u32 = 66;
 
 /// Pixels of the plot itself within a chart: left, top, right, bottom.
 pub(super) const BOX: [u32; 4] = [2 + LABELS, 10, SIZE.0 - 14, SIZE.1 - 2 - 36];
+
+/// One axis of a plot.
+pub(super) struct Axis<'a> {
+    pub ticks: Ticks,
+    pub name: &'a str,
+    /// What a tick says.
+    pub shown: &'a dyn Fn(&f64) -> String,
+}
+
+/// A plot with its axes and nothing in it yet.
+type Plot<'a, 'svg> = ChartContext<'a, SVGBackend<'svg>, Cartesian2d<Ticks, Ticks>>;
+
+/// An empty plot in the stand-ins' colours: what all charts of the page have in common.
+pub(super) fn framed<'a, 'svg>(
+    root: &'a DrawingArea<SVGBackend<'svg>, Shift>,
+    across: Axis<'_>,
+    up: Axis<'_>,
+) -> Result<Plot<'a, 'svg>, String> {
+    let labels = |ticks: &Ticks| if ticks.1 == 0 { 5 } else { ticks.1 };
+    let [of_x, of_y] = [&across.ticks, &up.ticks].map(labels);
+    let mut chart = ChartBuilder::on(root)
+        .margin_left(2)
+        .margin_top(10)
+        .margin_right(14)
+        .margin_bottom(2)
+        .x_label_area_size(36)
+        .y_label_area_size(LABELS)
+        .build_cartesian_2d(across.ticks, up.ticks)
+        .map_err(|error| error.to_string())?;
+    let text = ("sans-serif", 14).into_font().color(&INK);
+    chart
+        .configure_mesh()
+        .disable_x_mesh()
+        .light_line_style(TRANSPARENT)
+        .bold_line_style(FAINT)
+        .axis_style(FAINT)
+        .label_style(text.clone())
+        .axis_desc_style(text)
+        .x_labels(of_x)
+        .y_labels(of_y)
+        .x_label_formatter(&across.shown)
+        .y_label_formatter(&up.shown)
+        .x_desc(across.name)
+        .y_desc(up.name)
+        .draw()
+        .map_err(|error| error.to_string())?;
+    Ok(chart)
+}
 
 /// The range that holds all values, with so much room on both sides.
 pub(super) fn spread(values: impl Iterator<Item = f64>, room: f64) -> Range<f64> {

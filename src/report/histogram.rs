@@ -6,9 +6,7 @@ use std::fmt::Write as _;
 use plotters::prelude::*;
 use serde_json::json;
 
-use super::figure::{
-    BOX, COLOURS, FAINT, INK, LABELS, SIZE, Ticks, rounded, short, spread, stand_in,
-};
+use super::figure::{Axis, BOX, COLOURS, SIZE, Ticks, framed, rounded, short, spread, stand_in};
 use super::page::Html;
 use crate::{Error, Result};
 
@@ -70,32 +68,10 @@ impl HistogramFigure {
         };
         {
             let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-            let mut chart = ChartBuilder::on(&root)
-                .margin_left(2)
-                .margin_top(10)
-                .margin_right(14)
-                .margin_bottom(2)
-                .x_label_area_size(36)
-                .y_label_area_size(LABELS)
-                .build_cartesian_2d(Ticks(x.clone(), 0), Ticks(y.clone(), 0))
-                .map_err(|error| failed(&error))?;
-            let text = ("sans-serif", 14).into_font().color(&INK);
-            chart
-                .configure_mesh()
-                .disable_x_mesh()
-                .light_line_style(TRANSPARENT)
-                .bold_line_style(FAINT)
-                .axis_style(FAINT)
-                .label_style(text.clone())
-                .axis_desc_style(text)
-                .x_labels(5)
-                .y_labels(5)
-                .x_label_formatter(&|x| short(*x))
-                .y_label_formatter(&|y| format!("{} %", short(100.0 * 10f64.powf(*y))))
-                .x_desc(&self.x)
-                .y_desc("share of values")
-                .draw()
-                .map_err(|error| failed(&error))?;
+            let across = Axis { ticks: Ticks(x, 0), name: &self.x, shown: &|x| short(*x) };
+            let percent = |y: &f64| format!("{} %", short(100.0 * 10f64.powf(*y)));
+            let up = Axis { ticks: Ticks(y.clone(), 0), name: "share of values", shown: &percent };
+            let mut chart = framed(&root, across, up).map_err(|error| failed(&error))?;
             for (order, series) in self.series.iter().enumerate() {
                 let half = series.width() / 2.0;
                 let style = ShapeStyle::from(stand_in(series.colour)).stroke_width(2);

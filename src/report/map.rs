@@ -3,11 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float32Array, Int64Array, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
-use arrow::record_batch::RecordBatch;
+use arrow::array::{Float32Array, Int64Array, StringArray};
 use gimlet_store::durable;
-use parquet::arrow::ArrowWriter;
 use rayon::prelude::*;
 use serde_json::json;
 use svg::Document;
@@ -21,10 +18,11 @@ use super::seen::Seen;
 use super::sound;
 use super::tsne::{self, Method, Placed};
 use super::vectors::Vectors;
+use crate::Result;
+use crate::parquet_table::{self, Column};
 use crate::pipeline::Split;
 use crate::probe::pooled::Pooled;
 use crate::random;
-use crate::{Error, Result};
 
 /// Longest side of a sample's picture, in pixels.
 const SIDE: u32 = 32;
@@ -201,57 +199,24 @@ fn thumbnails(seen: &Seen<'_>, samples: &Samples, rows: &[u64]) -> Result<Sheet>
 /// # Errors
 /// When it cannot be laid out.
 pub fn parquet(samples: &Samples, maps: &[Map]) -> Result<Vec<u8>> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Error::failed(format!("could not write the points of a map: {error}"))
-    };
     let points = || maps.iter().flat_map(|map| map.rows.iter().zip(&map.placed.points));
+    let rows = || points().map(|(row, _)| *row);
     let modules = maps.iter().flat_map(|map| map.rows.iter().map(|_| map.module.as_str()));
-    let columns: Vec<(&str, DataType, bool, ArrayRef)> = vec![
-        ("module", DataType::Utf8, false, Arc::new(StringArray::from_iter_values(modules))),
-        (
-            "id",
-            DataType::Int64,
-            false,
-            Arc::new(Int64Array::from_iter_values(points().map(|(row, _)| samples.id(*row)))),
-        ),
-        (
-            "label",
-            DataType::Int64,
-            true,
-            Arc::new(Int64Array::from_iter(points().map(|(row, _)| samples.label(*row)))),
-        ),
-        (
-            "label_name",
-            DataType::Utf8,
-            true,
-            Arc::new(StringArray::from_iter(points().map(|(row, _)| samples.label_name(*row)))),
-        ),
-        (
-            "x",
-            DataType::Float32,
-            false,
-            Arc::new(Float32Array::from_iter_values(points().map(|(_, at)| at[0]))),
-        ),
-        (
-            "y",
-            DataType::Float32,
-            false,
-            Arc::new(Float32Array::from_iter_values(points().map(|(_, at)| at[1]))),
-        ),
+    let modules = StringArray::from_iter_values(modules);
+    let ids = Int64Array::from_iter_values(rows().map(|row| samples.id(row)));
+    let labels = Int64Array::from_iter(rows().map(|row| samples.label(row)));
+    let names = StringArray::from_iter(rows().map(|row| samples.label_name(row)));
+    let [x, y] =
+        [0, 1].map(|axis| Float32Array::from_iter_values(points().map(|(_, point)| point[axis])));
+    let columns = vec![
+        Column::new("module", Arc::new(modules), false),
+        Column::new("id", Arc::new(ids), false),
+        Column::new("label", Arc::new(labels), true),
+        Column::new("label_name", Arc::new(names), true),
+        Column::new("x", Arc::new(x), false),
+        Column::new("y", Arc::new(y), false),
     ];
-    let fields: Vec<Field> = columns
-        .iter()
-        .map(|(name, kind, null, _)| Field::new(*name, kind.clone(), *null))
-        .collect();
-    let schema = Arc::new(Schema::new(fields));
-    let arrays = columns.into_iter().map(|(.., array)| array).collect();
-    let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(|error| failed(&error))?;
-    let mut bytes = Vec::new();
-    let mut writer =
-        ArrowWriter::try_new(&mut bytes, schema, None).map_err(|error| failed(&error))?;
-    writer.write(&batch).map_err(|error| failed(&error))?;
-    writer.close().map_err(|error| failed(&error))?;
-    Ok(bytes)
+    parquet_table::file("the points of a map", columns)
 }
 
 /// A map as a drawing, coloured by label; a point's title is its id and label.

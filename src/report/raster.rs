@@ -1,10 +1,9 @@
 //! Pictures of a few pixels, as PNG.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 
+use super::picture;
 use crate::{Error, Result};
 
 /// A colour and how much it covers: red, green, blue, alpha.
@@ -171,7 +170,7 @@ impl Picture {
     /// # Errors
     /// As [`Self::png`].
     pub fn data_uri(&self) -> Result<String> {
-        Ok(format!("data:image/png;base64,{}", STANDARD.encode(self.png()?)))
+        Ok(picture::data_uri("image/png", &self.png()?))
     }
 }
 

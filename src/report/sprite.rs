@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::channel_maps::waveform;
 use super::column_stats::evenly;
+use super::dataset_rows::{DatasetRows, Depiction, VIEW};
 use super::page::Html;
 use super::raster::{CLEAR, Picture};
-use super::sample::{Depiction, Samples, VIEW};
 use super::seen::Seen;
 use crate::Result;
 use crate::pipeline::Split;
@@ -33,7 +33,7 @@ pub(super) struct Shown {
     pub split: Option<Split>,
     ids: Vec<i64>,
     /// As they came in.
-    ingested: Option<Samples>,
+    ingested: Option<DatasetRows>,
 }
 
 impl Shown {
@@ -42,7 +42,7 @@ impl Shown {
     /// # Errors
     /// When they cannot be read.
     pub fn choose(split: Split, generation: &Generation) -> Result<Self> {
-        let samples = Samples::open(generation)?;
+        let samples = DatasetRows::open(generation)?;
         let keys = samples.keys();
         let mut ids: Vec<i64> = Vec::new();
         let mut labels = Vec::new();
@@ -75,7 +75,7 @@ pub(super) fn sprite(
     shown: &Shown,
     widest: &[usize],
 ) -> Result<Option<Html>> {
-    let samples = Samples::open(generation)?;
+    let samples = DatasetRows::open(generation)?;
     let mut rows = Vec::new();
     for id in &shown.ids {
         // The first of its views.
@@ -206,9 +206,9 @@ fn tile(depiction: &Depiction) -> Picture {
 /// What a module has seen of a sample: its crop of the image, its window of the recording.
 fn beside(
     generation: &Generation,
-    samples: &Samples,
+    samples: &DatasetRows,
     row: u64,
-    ingested: &Samples,
+    ingested: &DatasetRows,
     id: i64,
 ) -> Result<Option<Picture>> {
     if samples.attribute(row, VIEW).is_none() {

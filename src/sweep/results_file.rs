@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, RecordBatch, StringArray, UInt64Array};
-use arrow::datatypes::{Field, Schema};
-use parquet::arrow::ArrowWriter;
+use arrow::array::{ArrayRef, Float64Array, StringArray, UInt64Array};
 
 use super::{RunResult, Sweep, SweepRun};
+use crate::Result;
+use crate::parquet_table::{self, Column};
 use crate::stage::findings::Row;
-use crate::{Error, Result};
 
 /// The columns that every file has, besides those of the grid and of further labels.
 const FIXED: [&str; 17] = [
@@ -63,8 +62,11 @@ pub fn results_file(
         Arc::new(Float64Array::from_iter(found.iter().map(of)))
     };
 
-    let mut columns: Vec<(String, ArrayRef)> = Vec::new();
-    let mut add = |name: &str, values: ArrayRef| columns.push((name.to_owned(), values));
+    let mut columns: Vec<Column> = Vec::new();
+    let mut add = |name: &str, values: ArrayRef| {
+        let nullable = values.is_nullable();
+        columns.push(Column::new(name, values, nullable));
+    };
     add("sweep", texts(&|_| sweep.name.clone()));
     add("pipeline", texts(&|(run, ..)| run.pipeline.name.clone()));
     add("variant", texts(&|(run, ..)| sweep.variants[run.variant].name.clone()));
@@ -91,7 +93,7 @@ pub fn results_file(
     add("bytes", counts(&|(_, _, row)| Some(row.bytes)));
     add("run_seconds", numbers(&|(_, result, _)| Some(result.seconds)));
     add("settings", texts(&|(run, ..)| serde_json::json!(run.overrides).to_string()));
-    write(columns)
+    parquet_table::file("the results", columns)
 }
 
 /// The further labels that any row has, each once.
@@ -103,23 +105,4 @@ fn further(found: &[Found<'_>]) -> Vec<String> {
         }
     }
     labels
-}
-
-fn write(columns: Vec<(String, ArrayRef)>) -> Result<Vec<u8>> {
-    let cannot = |error: String| Error::failed(format!("could not lay out the results: {error}"));
-    let field = |(name, values): &(String, ArrayRef)| {
-        Field::new(name, values.data_type().clone(), values.is_nullable())
-    };
-    let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
-    let columns = columns.into_iter().map(|(_, values)| values).collect();
-    let batch =
-        RecordBatch::try_new(schema.clone(), columns).map_err(|it| cannot(it.to_string()))?;
-    let mut bytes = Vec::new();
-    let mut write = || {
-        let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), None)?;
-        writer.write(&batch)?;
-        writer.close()
-    };
-    write().map_err(|error| cannot(error.to_string()))?;
-    Ok(bytes)
 }

@@ -20,7 +20,7 @@ const WAVEFORM: (usize, usize) = (256, 48);
 pub type Described = Vec<(String, Value)>;
 
 /// An open generation with its keys.
-pub struct Samples {
+pub struct DatasetRows {
     generation: Generation,
     reader: Reader,
     keys: Keys,
@@ -51,7 +51,7 @@ pub enum Depiction {
     Maps(ChannelMaps),
 }
 
-impl Samples {
+impl DatasetRows {
     /// The rows of a generation, with all its columns.
     ///
     /// # Errors

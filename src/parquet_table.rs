@@ -1,0 +1,45 @@
+//! A small table as one Parquet file: what runs found, not what modules read, which is the store's.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{Field, Schema};
+use parquet::arrow::ArrowWriter;
+
+use crate::{Error, Result};
+
+/// A column of a table.
+pub struct Column {
+    pub name: String,
+    pub values: ArrayRef,
+    /// Whether other tables of its kind may have nulls here.
+    pub nullable: bool,
+}
+
+impl Column {
+    /// One of these values.
+    pub fn new(name: impl Into<String>, values: ArrayRef, nullable: bool) -> Self {
+        Self { name: name.into(), values, nullable }
+    }
+}
+
+/// The file, of columns of one length. `what` is for messages: "the curves".
+///
+/// # Errors
+/// [`crate::Kind::Failed`] when they cannot be laid out.
+pub fn file(what: &str, columns: Vec<Column>) -> Result<Vec<u8>> {
+    let cannot = |error: String| Error::failed(format!("could not lay out {what}: {error}"));
+    let field = |it: &Column| Field::new(&it.name, it.values.data_type().clone(), it.nullable);
+    let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
+    let columns = columns.into_iter().map(|it| it.values).collect();
+    let batch =
+        RecordBatch::try_new(schema.clone(), columns).map_err(|it| cannot(it.to_string()))?;
+    let mut bytes = Vec::new();
+    let mut write = || {
+        let mut writer = ArrowWriter::try_new(&mut bytes, schema.clone(), None)?;
+        writer.write(&batch)?;
+        writer.close()
+    };
+    write().map_err(|error| cannot(error.to_string()))?;
+    Ok(bytes)
+}

@@ -2,21 +2,26 @@
 
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use crate::processes::SUPERVISED;
 
-static STOP: AtomicBool = AtomicBool::new(false);
+static STOP: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // Without a handler the signal ends the process at once, and what was committed is kept.
+        let _ = flag::register_conditional_shutdown(signal, 130, stop.clone());
+        let _ = flag::register(signal, stop.clone());
+    }
+    stop
+});
 
 /// The flag that the signals set. A second signal ends the process at once: what was committed, and
 /// the last checkpoint, are on disk already.
 pub fn flag() -> &'static AtomicBool {
-    let handler = || {
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-    };
-    // A handler that is there already does the same.
-    let _ = ctrlc::set_handler(handler);
     &STOP
 }
 

@@ -483,7 +483,7 @@ impl Plan {
         let mut broken = Vec::new();
         for split in Split::ALL {
             for generation in self.generations(step, split, dir)? {
-                broken.extend(generation.broken_parts());
+                broken.extend(generation.broken_parts()?);
             }
         }
         Ok(broken)

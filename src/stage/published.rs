@@ -82,7 +82,7 @@ impl<'r, 'a> Published<'r, 'a> {
                 step: u64::MAX,
             });
             if let Some(found) = self.publication(&generation).or(last)
-                && generation.is_whole()
+                && generation.is_whole()?
             {
                 return Ok(Some(found));
             }

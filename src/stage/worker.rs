@@ -263,7 +263,8 @@ impl<'r, 'a> Worker<'r, 'a> {
             let kept = self.run.pipeline.store.keep_generations - 1;
             let before = reads.all()?.into_iter().map(|it| it.number).filter(|it| *it < number);
             // One that goes just now, or is damaged, is none to replay.
-            let whole = |it: &u64| reads.generation(*it).is_ok_and(|it| it.is_whole());
+            let whole =
+                |it: &u64| reads.generation(*it).is_ok_and(|it| it.is_whole().unwrap_or(false));
             older.extend(before.take(kept).filter(whole).filter_map(|it| activations(it).ok()));
         }
         self.run.disturbed(self.at.module, newest, older)
@@ -283,7 +284,8 @@ impl<'r, 'a> Worker<'r, 'a> {
         let error = self.run.note(error);
         let Some(reads) = &self.reads else { return Err(error) };
         // It may as well be an older one, of which rows were replayed.
-        let of_older = reads.generation(taken.number).is_ok_and(|it| it.is_whole());
+        let of_older =
+            reads.generation(taken.number).is_ok_and(|it| it.is_whole().unwrap_or(false));
         let other = loop {
             match reads.newest()?.filter(|newest| newest.number != taken.number || of_older) {
                 Some(other) => break other.number,

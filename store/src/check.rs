@@ -9,8 +9,10 @@ use crate::damage::Damage;
 use crate::dataset::{Dataset, Generation};
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
+use crate::files;
 use crate::manifest::{Manifest, Part, folder_name, is_folder_name};
 use crate::part_record::{PartRecord, record_name};
+use crate::plain_file;
 use crate::reader::Reader;
 use crate::records::{passes_over, read_json};
 use crate::schema::Schema;
@@ -91,7 +93,7 @@ impl Dataset {
             match self.generation(number) {
                 Ok(generation) => {
                     folders.insert(folder_name(&generation.manifest().key).to_owned());
-                    let size = self.records().path(number).metadata().map_or(0, |it| it.len());
+                    let size = plain_file::size(&self.records().path(number)).unwrap_or(0);
                     all = all.and(tell(heard, Checked::sound(size))).and(generation.check(heard));
                 }
                 // Removed since it was listed.
@@ -130,7 +132,7 @@ impl Dataset {
             Err(error) => Checked::failed(error),
         };
         // It may have been finished, or removed, meanwhile.
-        if note.exists() { checked } else { Checked::default() }
+        if files::is_file(note).unwrap_or(true) { checked } else { Checked::default() }
     }
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::durable;
 use crate::error::{Error, Result};
+use crate::files;
 use crate::records;
 
 /// Something on disk that is not what was written, as exactly as it can be placed.
@@ -89,12 +90,17 @@ impl fmt::Display for Damage {
 /// The note of damage to a file.
 fn note_of(file: &Path) -> PathBuf {
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    file.with_file_name(format!(".{name}.damaged"))
+    file.with_file_name(note_name(&name))
 }
 
 /// Whether a file was noted as damaged.
 pub fn is_noted(file: &Path) -> bool {
-    note_of(file).exists()
+    files::is_file(&note_of(file)).unwrap_or(false)
+}
+
+/// The name of the note of damage to the file of this name.
+pub(crate) fn note_name(name: &str) -> String {
+    format!(".{name}.damaged")
 }
 
 /// Removes the note of a file that is as it was written again.

@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::damage::is_noted;
+use crate::damage::note_name;
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::{self, Entry};
 use crate::hashed_file::hash_from;
 use crate::lease::Lease;
 use crate::limits::Limits;
@@ -210,27 +211,37 @@ impl Generation {
 
     /// The parts that have to be made anew: those that are missing, have another size than was
     /// written, or were noted as damaged. Looks at no byte of them.
-    pub fn broken_parts(&self) -> Vec<PathBuf> {
+    ///
+    /// # Errors
+    /// When their folder cannot be listed.
+    pub fn broken_parts(&self) -> Result<Vec<PathBuf>> {
         let folder = self.dir();
-        let parts = self.manifest.parts.iter().map(|part| (folder.join(&part.file), part.bytes));
-        let is_whole = |path: &Path, bytes| {
-            path.metadata().is_ok_and(|it| it.is_file() && it.len() == bytes) && !is_noted(path)
+        let entries = files::list(&folder).map_err(|error| Error::io(&folder, "list", &error))?;
+        let place = |name: &str| entries.binary_search_by(|it| it.name.as_str().cmp(name));
+        let is_whole = |part: &&Part| {
+            let found = place(&part.file).ok().and_then(|at| entries.get(at));
+            let whole = |it: &Entry| !it.is_folder && !it.is_link && it.size == part.bytes;
+            found.is_some_and(whole) && place(&note_name(&part.file)).is_err()
         };
-        parts.filter(|(path, bytes)| !is_whole(path, *bytes)).map(|(path, _)| path).collect()
+        let broken = self.manifest.parts.iter().filter(|part| !is_whole(part));
+        Ok(broken.map(|part| folder.join(&part.file)).collect())
     }
 
     /// Whether there are no [`Self::broken_parts`].
-    pub fn is_whole(&self) -> bool {
-        self.broken_parts().is_empty()
+    ///
+    /// # Errors
+    /// As those.
+    pub fn is_whole(&self) -> Result<bool> {
+        Ok(self.broken_parts()?.is_empty())
     }
 
     pub(crate) fn verify_part(&self, part: &Part) -> Result<()> {
         plain_file::check_folder(&self.dir())?;
         let path = self.dir().join(&part.file);
-        match plain_file::open(&path).and_then(|file| file.metadata()) {
-            Ok(metadata) if metadata.len() == part.bytes => {}
-            Ok(metadata) => {
-                let what = format!("{} bytes, not {}", metadata.len(), part.bytes);
+        match plain_file::size(&path) {
+            Ok(size) if size == part.bytes => {}
+            Ok(size) => {
+                let what = format!("{size} bytes, not {}", part.bytes);
                 return Err(Error::damaged(&path, what));
             }
             Err(error) => return Err(cannot_open(&path, &error)),

@@ -10,7 +10,6 @@ use crate::error::{Error, Result};
 use crate::half_precision;
 use crate::page_header::WRONG_CRC;
 use crate::part_index::{Page, PartIndex};
-use crate::positioned::read_exact_vectored_at;
 use crate::tensor_page::TensorPage;
 
 /// Bytes of a block: two of them fit the second-level cache of any processor.
@@ -88,7 +87,8 @@ pub(crate) fn read_row(
         ]
         .map(IoSliceMut::new);
         let read: usize = slices.iter().map(|slice| slice.len()).sum();
-        read_exact_vectored_at(&part.file, &mut slices, offset)
+        part.file
+            .read_exact_vectored_at(&mut slices, offset)
             .map_err(|error| cannot_read(&part.path, &error))?;
         offset += read as u64;
         let (crc, _) = match &mut checks {

@@ -1,20 +1,31 @@
 //! Files that are whole or not there, and that survive a power cut once a call returns.
 
+use std::collections::hash_map::RandomState;
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher, Hasher};
 use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
 use crate::faults::{self, Operation};
+use crate::files::{self, is_url};
+use crate::object::{self, Object};
 use crate::plain_file;
+
+/// A temporary object of this age is that of a dead writer.
+const OLD: Duration = Duration::from_secs(3600);
 
 /// Writes a file that must not exist yet. `false`: it existed, and is as it was.
 ///
 /// # Errors
 /// `NoSpace`, `Denied` or `Failed` when it cannot be written; there is no such file then.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
+    if let Some(object) = Object::of(path) {
+        let created = object.and_then(|it| it.create(bytes.to_vec()));
+        return created.map_err(|error| Error::io(path, "write", &error));
+    }
     let mut temp = Temp::create(path)?;
     temp.write_and_sync(bytes)?;
     temp.publish()
@@ -25,6 +36,10 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
 /// # Errors
 /// `NoSpace`, `Denied` or `Failed` when it cannot be written; what was there is there still.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
+    if let Some(object) = Object::of(path) {
+        let put = object.and_then(|it| it.put(bytes.to_vec()));
+        return put.map_err(|error| Error::io(path, "write", &error));
+    }
     let mut temp = Temp::create(path)?;
     temp.write_and_sync(bytes)?;
     temp.replace()
@@ -36,7 +51,13 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// `NoSpace`, `Denied` or `Failed` when it cannot; nothing has changed then.
 pub fn rename(from: &Path, to: &Path) -> Result<()> {
-    let renamed = faults::point(Operation::Rename, to).and_then(|()| fs::rename(from, to));
+    let renamed = match (Object::of(from), Object::of(to)) {
+        // In two steps: killed between, it has both names.
+        (Some(from), Some(to)) => {
+            from.and_then(|from| to.and_then(|to| from.copy(&to)).and_then(|()| from.remove()))
+        }
+        _ => faults::point(Operation::Rename, to).and_then(|()| fs::rename(from, to)),
+    };
     renamed.map_err(|error| Error::io(to, "replace", &error))
 }
 
@@ -45,6 +66,9 @@ pub fn rename(from: &Path, to: &Path) -> Result<()> {
 /// # Errors
 /// `NoSpace`, `Denied` or `Failed` when a folder cannot be created.
 pub fn create_folder(path: &Path) -> Result<()> {
+    if is_url(path) {
+        return Ok(());
+    }
     let parent = parent_of(path);
     while !path.is_dir() {
         create_folder(parent)?;
@@ -73,20 +97,38 @@ pub fn create_folder(path: &Path) -> Result<()> {
 /// # Errors
 /// `Denied` or `Failed` when the folder cannot be listed, or a file in it not removed.
 pub fn remove_dead_temps(folder: &Path) -> Result<()> {
-    dead_temps(folder)?.try_for_each(|(path, _lock)| remove_if_there(&path))
+    if is_url(folder) {
+        // A listing for each commit would cost more than what is left there. `gc` removes it.
+        return Ok(());
+    }
+    remove_all_dead_temps(folder)
+}
+
+/// The same, also of objects.
+pub(crate) fn remove_all_dead_temps(folder: &Path) -> Result<()> {
+    dead_temps(folder)?.into_iter().try_for_each(|(path, _lock)| remove_if_there(&path))
 }
 
 /// The temporary files that dead writers left in `folder`, each with its lock.
-pub(crate) fn dead_temps(folder: &Path) -> Result<impl Iterator<Item = (PathBuf, File)>> {
-    let names = names_in(folder)?.into_iter();
-    let temps = names.filter(|name| name.starts_with('.') && name.ends_with(".tmp"));
-    Ok(temps.filter_map(|name| {
+pub(crate) fn dead_temps(folder: &Path) -> Result<Vec<(PathBuf, Option<File>)>> {
+    let is_temp = |name: &str| name.starts_with('.') && name.ends_with(".tmp");
+    if is_url(folder) {
+        // Objects have no locks that would tell, but get their names in moments.
+        let entries = files::list(folder).map_err(|error| Error::io(folder, "list", &error))?;
+        let is_old = |at| files::age(folder, at) > OLD;
+        let dead =
+            entries.into_iter().filter(|it| is_temp(&it.name) && it.modified.is_some_and(is_old));
+        return Ok(dead.map(|it| (folder.join(it.name), None)).collect());
+    }
+    let temps = names_in(folder)?.into_iter().filter(|name| is_temp(name));
+    let locked = temps.filter_map(|name| {
         let path = folder.join(name);
         // Read access is enough for a lock, and a file that is gone is what is wanted.
         let file = plain_file::open(&path).ok()?;
         file.try_lock().ok()?;
-        Some((path, file))
-    }))
+        Some((path, Some(file)))
+    });
+    Ok(locked.collect())
 }
 
 /// Removes a file; it may be missing.
@@ -94,7 +136,10 @@ pub(crate) fn dead_temps(folder: &Path) -> Result<impl Iterator<Item = (PathBuf,
 /// # Errors
 /// `Denied` or `Failed` when it is still there.
 pub fn remove_if_there(path: &Path) -> Result<()> {
-    let removed = faults::point(Operation::Remove, path).and_then(|()| fs::remove_file(path));
+    let removed = match Object::of(path) {
+        Some(object) => object.and_then(|it| it.remove()),
+        None => faults::point(Operation::Remove, path).and_then(|()| fs::remove_file(path)),
+    };
     match removed {
         Err(error) if error.kind() != IoKind::NotFound => Err(Error::io(path, "remove", &error)),
         _ => Ok(()),
@@ -106,6 +151,9 @@ pub fn remove_if_there(path: &Path) -> Result<()> {
 /// # Errors
 /// `Denied` or `Failed` when it is empty and still there.
 pub(crate) fn remove_empty_folder(path: &Path) -> Result<()> {
+    if is_url(path) {
+        return Ok(());
+    }
     let removed = faults::point(Operation::RemoveFolder, path).and_then(|()| fs::remove_dir(path));
     match removed.map_err(|error| (error.kind(), error)) {
         Err((IoKind::NotFound | IoKind::DirectoryNotEmpty, _)) | Ok(()) => Ok(()),
@@ -116,18 +164,7 @@ pub(crate) fn remove_empty_folder(path: &Path) -> Result<()> {
 /// The names in a folder, sorted; none when it does not exist. A name that is not UTF-8 is none
 /// of the store's.
 pub(crate) fn names_in(folder: &Path) -> Result<Vec<String>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == IoKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io(folder, "list", &error)),
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|error| Error::io(folder, "list", &error))?;
-        names.extend(entry.file_name().into_string());
-    }
-    names.sort();
-    Ok(names)
+    files::names(folder).map_err(|error| Error::io(folder, "list", &error))
 }
 
 /// A file being written beside its final name. Dropped, it goes.
@@ -142,7 +179,7 @@ pub struct Temp {
 }
 
 impl Temp {
-    /// A new empty file in the folder of `target`.
+    /// A new empty file in the folder of `target`; of an object, in a folder of this machine.
     ///
     /// # Errors
     /// `NoSpace`, `Denied` or `Failed` when it cannot be created.
@@ -151,7 +188,11 @@ impl Temp {
             Error::failed(format_args!("{}: is not a file name", target.display()))
         })?;
         loop {
-            let path = target.with_file_name(format!(".{name}.{:016x}.tmp", unique()));
+            let name = format!(".{name}.{:016x}.tmp", unique());
+            let path = match is_url(target) {
+                true => object::uploads()?.join(name),
+                false => target.with_file_name(name),
+            };
             let file = faults::point(Operation::Create, &path).and_then(|()| {
                 OpenOptions::new().read(true).write(true).create_new(true).open(&path)
             });
@@ -181,6 +222,9 @@ impl Temp {
     /// # Errors
     /// `NoSpace` or `Failed` when it cannot be.
     pub fn sync(&self) -> Result<()> {
+        if is_url(&self.target) {
+            return Ok(());
+        }
         let synced = faults::point(Operation::Sync, &self.path).and_then(|()| self.file.sync_all());
         synced.map_err(|error| Error::io(&self.target, "write", &error))
     }
@@ -197,7 +241,11 @@ impl Temp {
     ///
     /// # Errors
     /// `NoSpace`, `Denied` or `Failed` when it cannot; the file goes then.
-    pub fn publish(self) -> Result<bool> {
+    pub fn publish(&self) -> Result<bool> {
+        if let Some(object) = Object::of(&self.target) {
+            let created = object.and_then(|it| it.create_from(&self.path));
+            return created.map_err(|error| Error::io(&self.target, "upload", &error));
+        }
         let linked = faults::point(Operation::Link, &self.target)
             .and_then(|()| fs::hard_link(&self.path, &self.target));
         let created = match linked {
@@ -215,6 +263,10 @@ impl Temp {
     /// # Errors
     /// As [`Self::publish`].
     pub fn replace(self) -> Result<()> {
+        if let Some(object) = Object::of(&self.target) {
+            let put = object.and_then(|it| it.put_from(&self.path));
+            return put.map_err(|error| Error::io(&self.target, "upload", &error));
+        }
         rename(&self.path, &self.target)?;
         sync_folder(parent_of(&self.target))
     }
@@ -237,6 +289,9 @@ fn parent_of(path: &Path) -> &Path {
 
 #[cfg(unix)]
 pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    if is_url(folder) {
+        return Ok(());
+    }
     let synced = faults::point(Operation::SyncFolder, folder)
         .and_then(|()| File::open(folder))
         .and_then(|file| file.sync_all());
@@ -249,10 +304,13 @@ pub(crate) fn sync_folder(_folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn unique() -> u64 {
+/// A number that nobody else draws, on whichever machine.
+pub fn unique() -> u64 {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let mut hasher = blake3::Hasher::new();
+    // The system's randomness: other machines have the same processes at the same time.
+    hasher.update(&RandomState::new().build_hasher().finish().to_le_bytes());
     hasher.update(&time.to_le_bytes());
     hasher.update(&std::process::id().to_le_bytes());
     hasher.update(&COUNTER.fetch_add(1, Ordering::Relaxed).to_le_bytes());

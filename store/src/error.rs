@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::damage::Damage;
+use crate::object::Failure;
 
 /// What a caller can do about an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +22,15 @@ pub enum ErrorKind {
     NoSpace,
     /// A permission is missing, or the file system is read-only.
     Denied,
+    /// The credentials for object storage are missing, or wrong, or allow too little.
+    Unauthorized,
+    /// There is no such bucket.
+    NoBucket,
+    /// Object storage does not answer, or answers that it cannot now: try again later. What was
+    /// committed is there.
+    Unreachable,
+    /// Object storage does not do what commits need: an object that is there can be created again.
+    Unfit,
     /// The process has as many files open as it may: raise the limit.
     TooManyFiles,
     /// The operation failed: wrong arguments, or the disk did.
@@ -31,6 +41,9 @@ impl ErrorKind {
     /// The kind of an error of the operating system.
     pub fn of(error: &io::Error) -> Self {
         use io::ErrorKind::*;
+        if let Some(failure) = error.get_ref().and_then(|it| it.downcast_ref::<Failure>()) {
+            return failure.kind;
+        }
         match error.kind() {
             StorageFull | QuotaExceeded | FileTooLarge => Self::NoSpace,
             PermissionDenied | ReadOnlyFilesystem => Self::Denied,

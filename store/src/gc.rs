@@ -10,15 +10,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::dataset::Dataset;
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::{self, Entry, is_url};
 use crate::lease::{self, Lease, WRITER_LOCK};
 use crate::manifest::{folder_name, is_folder_name, is_key};
+use crate::plain_file;
 use crate::records::Records;
 
 /// What must stay.
@@ -249,7 +250,7 @@ impl Shelf {
 
     /// Whether there is a folder of this key, which need not have a record.
     pub fn has_folder(&self, key: &str) -> bool {
-        self.records.folder().join(folder_name(key)).is_dir()
+        is_folder(&self.records.folder().join(folder_name(key)))
     }
 
     /// Removes what there is of these keys: records with their folders, and what is left of a removal
@@ -282,7 +283,7 @@ impl Shelf {
     pub fn remove(&self, leftover: &Leftover, policy: &Policy) -> Result<Option<String>> {
         match leftover.kind {
             Kind::Temporary => {
-                durable::remove_dead_temps(leftover.path.parent().unwrap_or(Path::new(".")))?;
+                durable::remove_all_dead_temps(leftover.path.parent().unwrap_or(Path::new(".")))?;
                 Ok(None)
             }
             Kind::Record(_) => {
@@ -291,7 +292,7 @@ impl Shelf {
                     Some(Err(why)) => return Ok(Some(why.to_owned())),
                     None => return Ok(None),
                 };
-                let Some(folder) = leftover.folder.as_deref().filter(|it| it.is_dir()) else {
+                let Some(folder) = leftover.folder.as_deref().filter(|it| is_folder(it)) else {
                     return self.remove_record(&leftover.path).map(|()| None);
                 };
                 let _writer = match Self::alone_in(folder)? {
@@ -372,8 +373,9 @@ fn in_use(record: &Path, folder: Option<&Path>) -> Option<String> {
 /// Why a folder is not to be touched, if it is not as a writer would have left it.
 fn strange(folder: &Path) -> Option<String> {
     let is_link = folder.symlink_metadata().is_ok_and(|it| it.is_symlink());
-    let holds_folders =
-        || files_in(folder).any(|path| path.symlink_metadata().is_ok_and(|it| it.is_dir()));
+    // Leases on objects lie in a folder of their own.
+    let strange = |it: &Entry| it.is_folder && !(is_url(folder) && it.name.starts_with('.'));
+    let holds_folders = || entries(folder).iter().any(strange);
     match is_link {
         true => Some("it is a link".to_owned()),
         false if holds_folders() => Some("it holds a folder, which is not of the store".to_owned()),
@@ -386,7 +388,8 @@ fn strange(folder: &Path) -> Option<String> {
 /// # Errors
 /// When the folder cannot be listed.
 pub fn dead_temps(folder: &Path) -> Result<Vec<Leftover>> {
-    Ok(durable::dead_temps(folder)?.map(|(path, _lock)| leftover_temp(path)).collect())
+    let dead = durable::dead_temps(folder)?.into_iter();
+    Ok(dead.map(|(path, _lock)| leftover_temp(path)).collect())
 }
 
 fn leftover_temp(path: PathBuf) -> Leftover {
@@ -403,7 +406,8 @@ fn leftover_temp(path: PathBuf) -> Leftover {
 /// Removes the files of a folder, and the folder if nothing else is in it. What says that a part is
 /// whole goes before any part, or a part that has gone would be taken for lost; the lock goes last.
 fn remove_folder(folder: &Path) -> Result<()> {
-    let files = files_in(folder).filter(|path| !path.ends_with(WRITER_LOCK));
+    let files = entries(folder).into_iter().filter(|it| !it.is_folder && it.name != WRITER_LOCK);
+    let files = files.map(|it| folder.join(it.name));
     let (notes, others): (Vec<_>, Vec<_>) =
         files.partition(|path| path.extension().is_some_and(|it| it == "json"));
     for path in &notes {
@@ -422,25 +426,27 @@ fn remove_folder(folder: &Path) -> Result<()> {
 
 /// How long nothing has been written in a folder.
 fn age(folder: &Path) -> Duration {
-    let files = files_in(folder).filter(|path| !path.ends_with(WRITER_LOCK));
-    let times = |path: PathBuf| path.symlink_metadata().and_then(|it| it.modified()).ok();
-    let newest = files.filter_map(times).max();
-    let newest = newest.or_else(|| times(folder.to_path_buf()));
-    // What comes from the future is new.
-    newest.and_then(|time| SystemTime::now().duration_since(time).ok()).unwrap_or_default()
+    let files = entries(folder).into_iter().filter(|it| it.name != WRITER_LOCK);
+    let newest = files.filter_map(|it| it.modified).max();
+    let own = || folder.symlink_metadata().and_then(|it| it.modified()).ok();
+    newest.or_else(own).map_or(Duration::ZERO, |time| files::age(folder, time))
 }
 
 fn bytes_in(folder: &Path) -> u64 {
-    files_in(folder).map(|path| size_of(&path)).sum()
+    entries(folder).iter().map(|it| it.size).sum()
 }
 
 fn size_of(path: &Path) -> u64 {
-    path.symlink_metadata().map_or(0, |it| if it.is_file() { it.len() } else { 0 })
+    plain_file::size(path).unwrap_or(0)
 }
 
 /// Everything in a folder; nothing if it cannot be listed.
-fn files_in(folder: &Path) -> impl Iterator<Item = PathBuf> {
-    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
+fn entries(folder: &Path) -> Vec<Entry> {
+    files::list(folder).unwrap_or_default()
+}
+
+fn is_folder(path: &Path) -> bool {
+    files::is_folder(path).unwrap_or(false)
 }
 
 fn name_of(folder: &Path) -> String {

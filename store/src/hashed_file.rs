@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::damage::cannot_read;
 use crate::error::{Error, Result};
 use crate::faults::{self, Operation};
+use crate::files::is_url;
+use crate::object::Object;
 use crate::plain_file;
 
 /// Large enough for BLAKE3 to use vector instructions, small enough for the cache.
@@ -36,7 +38,7 @@ impl HashedFile {
         let left = self.buffer.len() as u64;
         self.flush()
             .and_then(|()| faults::point(Operation::Sync, &self.path))
-            .and_then(|()| self.file.sync_all())
+            .and_then(|()| if is_url(target) { Ok(()) } else { self.file.sync_all() })
             .map_err(|error| Error::io(target, "write", &error).needing(left))?;
         Ok((self.hasher.finalize().to_hex().to_string(), self.bytes))
     }
@@ -64,6 +66,13 @@ impl Write for HashedFile {
 /// BLAKE3 of a file from `offset` on, in hex.
 pub(crate) fn hash_from(path: &Path, offset: u64) -> Result<String> {
     let hash = || -> io::Result<String> {
+        if let Some(object) = Object::of(path) {
+            let mut hasher = blake3::Hasher::new();
+            object?.read_all(offset, |bytes| {
+                hasher.update(bytes);
+            })?;
+            return Ok(hasher.finalize().to_hex().to_string());
+        }
         let mut file = plain_file::open(path)?;
         file.seek(SeekFrom::Start(offset))?;
         let mut hasher = blake3::Hasher::new();

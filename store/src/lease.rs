@@ -2,12 +2,20 @@
 //! must have the lock alone, and does not wait for it.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind as IoKind};
+use std::io::{self, ErrorKind as IoKind, Read, Seek, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::faults::{self, Operation};
+use crate::files::is_url;
+use crate::object::{Held, Object};
+
+/// How often a lease is tried that has to be waited for and has no lock.
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+
+const IN_USE: &str = "it is in use";
 
 /// The file in the folder of a key that is locked while somebody writes there.
 pub(crate) const WRITER_LOCK: &str = ".writer.lock";
@@ -18,6 +26,20 @@ pub struct Lease {
     /// `None` where the file system knows no locks: there nobody can have one alone, and so nothing
     /// is removed.
     _file: Option<File>,
+    /// Of an object, which has no lock.
+    _held: Option<Held>,
+}
+
+impl From<Option<File>> for Lease {
+    fn from(file: Option<File>) -> Self {
+        Self { _file: file, _held: None }
+    }
+}
+
+impl From<Held> for Lease {
+    fn from(held: Held) -> Self {
+        Self { _file: None, _held: Some(held) }
+    }
 }
 
 impl Lease {
@@ -27,8 +49,12 @@ impl Lease {
     /// # Errors
     /// When the file cannot be made.
     pub fn share(path: &Path) -> Result<Self> {
+        if let Some(object) = Object::of(path) {
+            let held = object.and_then(|it| Held::share(&it));
+            return held.map(Self::from).map_err(|error| Error::io(path, "lease", &error));
+        }
         loop {
-            if let Some(lease) = Self::shared(make(path)?, path) {
+            if let Some(lease) = Self::shared(open_or_make(path)?, path) {
                 return Ok(lease);
             }
         }
@@ -43,7 +69,7 @@ impl Lease {
             durable::create_folder(folder)?;
             let lease = Self::share(&folder.join(WRITER_LOCK));
             // The folder may have gone again before the lock was there.
-            if lease.is_ok() || folder.is_dir() {
+            if lease.is_ok() || folder.is_dir() || is_url(folder) {
                 return lease;
             }
         }
@@ -54,6 +80,17 @@ impl Lease {
     /// # Errors
     /// When it cannot be opened.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>> {
+        if let Some(object) = Object::of(path) {
+            let read = object.and_then(|it| {
+                let held = match Held::share(&it) {
+                    // Who may write nothing removes nothing, and is not seen by those who do.
+                    Err(error) if error.kind() == IoKind::PermissionDenied => Self::from(None),
+                    held => held?.into(),
+                };
+                Ok(it.size()?.map(|_| held))
+            });
+            return read.map_err(|error| Error::io(path, "lease", &error));
+        }
         match File::open(path) {
             Ok(file) => Ok(Self::shared(file, path)),
             Err(error) if error.kind() == IoKind::NotFound => Ok(None),
@@ -64,8 +101,8 @@ impl Lease {
     /// `None` when `path` is no longer that file.
     fn shared(file: File, path: &Path) -> Option<Self> {
         match file.lock_shared() {
-            Ok(()) => is_at(&file, path).then_some(Self { _file: Some(file) }),
-            Err(_) => Some(Self { _file: None }),
+            Ok(()) => is_at(&file, path).then_some(Some(file).into()),
+            Err(_) => Some(None.into()),
         }
     }
 
@@ -74,8 +111,16 @@ impl Lease {
     /// # Errors
     /// When the file cannot be made.
     pub fn wait_alone(path: &Path) -> Result<Self> {
-        let file = make(path)?;
-        Ok(Self { _file: file.lock().is_ok().then_some(file) })
+        if is_url(path) {
+            loop {
+                match Self::take(path, "")? {
+                    Ok(lease) => return Ok(lease),
+                    Err(_) => std::thread::sleep(BETWEEN_TRIES),
+                }
+            }
+        }
+        let file = open_or_make(path)?;
+        Ok(file.lock().is_ok().then_some(file).into())
     }
 
     /// Locks a file alone, without waiting; `Err` says in words why not. `None` when there is no
@@ -84,23 +129,73 @@ impl Lease {
     /// # Errors
     /// When the file cannot be opened.
     pub fn alone(path: &Path) -> Result<Option<Result<Self, &'static str>>> {
+        if is_url(path) {
+            return Ok(Some(Self::take(path, "")?.map_err(|_| IN_USE)));
+        }
         let file = match OpenOptions::new().read(true).write(true).open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == IoKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io(path, "lock", &error)),
         };
         Ok(Some(match file.try_lock() {
-            Ok(()) => Ok(Self { _file: Some(file) }),
-            Err(TryLockError::WouldBlock) => Err("it is in use"),
+            Ok(()) => Ok(Some(file).into()),
+            Err(TryLockError::WouldBlock) => Err(IN_USE),
             Err(TryLockError::Error(_)) => {
                 Err("the file system knows no locks, so it may be in use")
             }
         }))
     }
+
+    /// Locks a file alone, which is made if it is missing, without waiting, and says in it who does. `Err`
+    /// is who else has it, as far as they have said.
+    ///
+    /// # Errors
+    /// When the file cannot be made or written.
+    pub fn take(path: &Path, who: &str) -> Result<Result<Self, String>> {
+        if let Some(object) = Object::of(path) {
+            let held = object.and_then(|it| Held::alone(&it, who));
+            let held = held.map_err(|error| Error::io(path, "lease", &error))?;
+            return Ok(held.map(Self::from));
+        }
+        let mut file = open_or_make(path)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                // Without its name it is still held.
+                let _ = file.read_to_string(&mut holder);
+                return Ok(Err(holder.trim().to_owned()));
+            }
+            Err(TryLockError::Error(error)) => return Err(Error::io(path, "lock", &error)),
+        }
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(who.as_bytes()))
+            .map_err(|error| Error::io(path, "write", &error))?;
+        Ok(Ok(Some(file).into()))
+    }
+
+    /// Whether somebody has a file locked alone, or shares it where there are no locks. Changes nothing.
+    ///
+    /// # Errors
+    /// When object storage cannot be asked.
+    pub fn is_held(path: &Path) -> Result<bool> {
+        if let Some(object) = Object::of(path) {
+            let holder = object.and_then(|it| Held::holder(&it));
+            return Ok(holder.map_err(|error| Error::io(path, "look at", &error))?.is_some());
+        }
+        let file = File::open(path);
+        Ok(file.is_ok_and(|it| matches!(it.try_lock_shared(), Err(TryLockError::WouldBlock))))
+    }
+}
+
+/// Makes the file of a lock if it is missing. Objects need none.
+pub(crate) fn make(path: &Path) -> Result<()> {
+    if is_url(path) { Ok(()) } else { open_or_make(path).map(|_| ()) }
 }
 
 /// Opens the file of a lock, and makes it if it is missing.
-pub(crate) fn make(path: &Path) -> Result<File> {
+fn open_or_make(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     let there = match options.open(path) {

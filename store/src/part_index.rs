@@ -1,6 +1,5 @@
 //! Where the pages of a part file lie.
 
-use std::fs::File;
 use std::io;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
@@ -13,8 +12,7 @@ use crate::error::{Error, Result};
 use crate::footer::{Index, RowGroup};
 use crate::limits::Allowance;
 use crate::manifest::Part;
-use crate::plain_file;
-use crate::positioned::read_exact_at;
+use crate::part_file::PartFile;
 use crate::schema::Schema;
 use crate::tensor_page::TensorPage;
 use crate::thrift;
@@ -37,7 +35,7 @@ pub(crate) struct Group {
 #[derive(Debug)]
 pub(crate) struct PartIndex {
     pub path: PathBuf,
-    pub file: File,
+    pub file: PartFile,
     pub groups: Vec<Group>,
     /// For each tensor column asked for, the page of each row.
     pub columns: Vec<Vec<Page>>,
@@ -60,8 +58,8 @@ impl PartIndex {
         expected: &Expected,
         memory: &mut Allowance,
     ) -> Result<Self> {
-        let file = plain_file::open(&path).map_err(|error| cannot_open(&path, &error))?;
-        let size = file.metadata().map_err(|error| Error::io(&path, "read", &error))?.len();
+        let file = PartFile::open(&path, part).map_err(|error| cannot_open(&path, &error))?;
+        let size = file.size().map_err(|error| Error::io(&path, "read", &error))?;
         if size != part.bytes {
             return Err(Error::damaged(&path, format_args!("{size} bytes, not {}", part.bytes)));
         }
@@ -182,14 +180,17 @@ impl Shape {
 }
 
 /// Reads index and footer, after a look at how long they are.
-fn read_index(path: &Path, file: &File, part: &Part, expected: &Expected) -> Result<Vec<u8>> {
+fn read_index(path: &Path, file: &PartFile, part: &Part, expected: &Expected) -> Result<Vec<u8>> {
     let length = part.bytes - part.index_offset;
     if length > longest_index(part.rows, expected) {
         return Err(Error::damaged(path, "its index is too long for its rows"));
     }
     let mut index = vec![0; length as usize];
-    read_exact_at(file, &mut index, part.index_offset)
-        .map_err(|error| cannot_read(path, &error))?;
+    file.read_exact_at(&mut index, part.index_offset).map_err(|error| match error.kind() {
+        // Of an object it is only known now.
+        io::ErrorKind::NotFound => cannot_open(path, &error),
+        _ => cannot_read(path, &error),
+    })?;
     if blake3::hash(&index).to_hex().as_str() != part.index_blake3 {
         return Err(Error::damaged(path, "its index or footer is not what was written"));
     }

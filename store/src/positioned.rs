@@ -16,9 +16,14 @@ pub fn bytes_read() -> u64 {
 /// Counts what was read, unless that failed.
 fn counted(bytes: usize, read: io::Result<()>) -> io::Result<()> {
     if read.is_ok() {
-        READ.fetch_add(bytes as u64, Ordering::Relaxed);
+        count(bytes as u64);
     }
     read
+}
+
+/// Counts what was read of a part that is no file.
+pub(crate) fn count(bytes: u64) {
+    READ.fetch_add(bytes, Ordering::Relaxed);
 }
 
 /// Fills `out` with the bytes of `file` from `offset` on.

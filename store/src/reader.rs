@@ -15,7 +15,6 @@ use crate::lease::Lease;
 use crate::limits::{Allowance, Limits};
 use crate::part_index::{Expected, Page, PartIndex};
 use crate::plain_file;
-use crate::positioned::{read_exact_at, will_need};
 use crate::quantise::dequantise;
 use crate::schema::{Column, DType, Schema};
 use crate::tensor_page::{Scratch, TensorPage};
@@ -176,7 +175,8 @@ impl Reader {
         let length = u64::from(at.length);
         Allowance::new(self.limits.page, "page").take(length, "a page of keys")?;
         page.resize(at.length as usize, 0);
-        read_exact_at(&part.file, page, at.offset)
+        part.file
+            .read_exact_at(page, at.offset)
             .map_err(|error| cannot_read(&part.path, &error))?;
         keys.add(column, page, group.rows).map_err(|what| {
             Damage::of(&part.path, what).in_column(number, &self.key_names[column]).into()
@@ -267,7 +267,7 @@ impl Reader {
         for place in place..=place + usize::from(page.dtype() == DType::I8) {
             self.for_each_run(place, positions, |part, pages| {
                 let start = pages[0].offset;
-                will_need(&part.file, start, end_of(&pages[pages.len() - 1]) - start);
+                part.file.will_need(start, end_of(&pages[pages.len() - 1]) - start);
                 Ok(())
             })?;
         }
@@ -358,7 +358,8 @@ impl Reader {
             self.for_each_run(place, positions, |part, at| {
                 let start = at[0].offset;
                 pages.resize((end_of(&at[at.len() - 1]) - start) as usize, 0);
-                read_exact_at(&part.file, pages, start)
+                part.file
+                    .read_exact_at(pages, start)
                     .map_err(|error| cannot_read(&part.path, &error))?;
                 for page in at {
                     let from = (page.offset - start) as usize;

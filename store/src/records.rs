@@ -1,6 +1,6 @@
 //! Numbered records that are written once: manifests, trained weights, results.
 
-use std::io::{ErrorKind as IoKind, Read};
+use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -9,8 +9,8 @@ use serde::de::DeserializeOwned;
 use crate::damage::cannot_read;
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
+use crate::files;
 use crate::limits::{Allowance, Limits};
-use crate::plain_file;
 use crate::seal;
 
 /// A folder of JSON records named by number: `00000001.json`, `00000002.json`, …
@@ -143,13 +143,8 @@ pub(crate) fn to_json<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>> {
 }
 
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, limits: &Limits) -> Result<T> {
-    let read = || {
-        let mut text = Vec::new();
-        let file = plain_file::open(path)?;
-        file.take(limits.record.saturating_add(1)).read_to_end(&mut text)?;
-        Ok(text)
-    };
-    let text = read().map_err(|error: std::io::Error| match error.kind() {
+    let read = files::read_up_to(path, limits.record.saturating_add(1));
+    let text = read.map_err(|error| match error.kind() {
         IoKind::NotFound => {
             Error::new(ErrorKind::NotFound, format!("{}: there is no such record", path.display()))
         }

@@ -1,7 +1,6 @@
 //! Writing a generation: resume, cut into parts, commit.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +13,7 @@ use crate::damage::{Damage, forget, is_noted};
 use crate::dataset::{Dataset, Generation};
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
+use crate::files;
 use crate::hashed_file::hash_from;
 use crate::lease::Lease;
 use crate::manifest::{FORMAT_VERSION, Manifest, Part, folder_name, is_key, part_name};
@@ -456,9 +456,9 @@ impl Writer {
             && noted.sums.len() == self.spec.schema.columns.len()
             && noted.is_sound();
         let path = self.folder.join(part_name(index));
-        let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        let size = files::size(&path).map_err(|error| Error::io(&path, "read", &error))?;
         let same = || is_sound(hash_from(&path, 0).map(|hash| hash == noted.part.blake3));
-        let good = plausible && size == noted.part.bytes && same()?;
+        let good = plausible && size == Some(noted.part.bytes) && same()?;
         Ok(good.then_some(noted))
     }
 

@@ -1,0 +1,91 @@
+//! The buckets that this process has to do with, each with its connections.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::time::SystemTime;
+
+use object_store::ObjectStore;
+
+use super::clock::Clock;
+use super::{connect, probe};
+
+/// A bucket, a container of Azure's, or a name in the memory of this process.
+pub(crate) struct Bucket {
+    pub store: Arc<dyn ObjectStore>,
+    url: String,
+    /// What the server can do, once it was asked.
+    ability: Mutex<Option<Ability>>,
+    clock: OnceLock<Clock>,
+}
+
+/// What a server can do that can be written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ability {
+    /// Whether copies can be create-only, too.
+    pub creates_by_copy: bool,
+}
+
+static OPEN: LazyLock<Mutex<HashMap<String, Arc<Bucket>>>> = LazyLock::new(Mutex::default);
+
+/// The bucket of this name; asks no server.
+pub(super) fn open(scheme: &str, name: &str) -> io::Result<Arc<Bucket>> {
+    let url = format!("{scheme}://{name}");
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(bucket) = open.get(&url) {
+        return Ok(bucket.clone());
+    }
+    let store = connect::connect(scheme, name)?;
+    let bucket =
+        Bucket { store, url: url.clone(), ability: Mutex::default(), clock: OnceLock::new() };
+    let bucket = Arc::new(bucket);
+    open.insert(url, bucket.clone());
+    Ok(bucket)
+}
+
+impl Bucket {
+    /// Refuses a server on which one writer could replace what another has committed. It is asked once.
+    pub fn check_writable(self: &Arc<Self>) -> io::Result<()> {
+        self.ability().map(|_| ())
+    }
+
+    /// What the server can do. It is asked once.
+    pub fn ability(self: &Arc<Self>) -> io::Result<Ability> {
+        let mut known = self.ability.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(ability) = *known {
+            return Ok(ability);
+        }
+        let ability = probe::probe(self)?;
+        *known = Some(ability);
+        Ok(ability)
+    }
+
+    /// The time by the server's clock; by ours where nothing may be written there.
+    pub fn server_time(self: &Arc<Self>) -> SystemTime {
+        if let Some(clock) = self.clock.get() {
+            return clock.now();
+        }
+        match Clock::set_by(self) {
+            Ok(clock) => self.clock.get_or_init(|| clock).now(),
+            Err(_) => SystemTime::now(),
+        }
+    }
+
+    /// An object of the store's own purposes, which nobody else has the name of.
+    pub fn own(self: &Arc<Self>, purpose: &str) -> super::Object {
+        let name = format!(".gimlet-{purpose}-{:016x}", crate::durable::unique());
+        super::Object { bucket: self.clone(), key: name.into() }
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The connection knows credentials.
+        f.write_str(&self.url)
+    }
+}

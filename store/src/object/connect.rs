@@ -1,0 +1,111 @@
+//! From the environment to a connection. Credentials stay inside it.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut, S3CopyIfNotExists};
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::memory::InMemory;
+use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
+
+use super::failure::Failure;
+use crate::error::ErrorKind;
+
+/// How long a request is tried, in seconds, unless `GIMLET_STORE_PATIENCE` says otherwise.
+const PATIENCE: u64 = 60;
+
+/// Where a machine of Amazon's asks for its credentials.
+const METADATA: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254)), 80);
+
+/// The variables of the environment that name credentials, or somebody who has them.
+const CREDENTIALS: [&str; 5] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_METADATA_ENDPOINT",
+];
+
+/// The store of a bucket, as the environment describes it.
+pub(super) fn connect(scheme: &str, bucket: &str) -> io::Result<Arc<dyn ObjectStore>> {
+    if bucket.is_empty() {
+        return Err(Failure::failed(format!("`{scheme}://` needs the name of a bucket")).into());
+    }
+    let store: object_store::Result<Arc<dyn ObjectStore>> = match scheme {
+        "s3" => s3(bucket)?.build().map(|it| Arc::new(it) as _),
+        "gs" => {
+            let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
+            let builder = builder.with_retry(retry()).with_client_options(client());
+            builder.build().map(|it| Arc::new(it) as _)
+        }
+        "az" => {
+            let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket);
+            let plain = variable("AZURE_STORAGE_ENDPOINT").or_else(|| variable("AZURE_ENDPOINT"));
+            let client = client().with_allow_http(is_http(plain.as_deref()));
+            let builder = builder.with_retry(retry()).with_client_options(client);
+            builder.build().map(|it| Arc::new(it) as _)
+        }
+        _ => Ok(Arc::new(InMemory::new())),
+    };
+    store.map_err(|error| {
+        let what = format!("the environment does not say how to reach it: {error}");
+        Failure::new(ErrorKind::Unauthorized, what).into()
+    })
+}
+
+fn s3(bucket: &str) -> io::Result<AmazonS3Builder> {
+    let builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+    let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
+    let unsigned = builder.get_config_value(&AmazonS3ConfigKey::SkipSignature);
+    let unsigned = unsigned.is_some_and(|it| it == "true");
+    let named = CREDENTIALS.into_iter().any(|name| variable(name).is_some());
+    if !named && !unsigned && !metadata_answers() {
+        let what = "there are no credentials in the environment";
+        return Err(Failure::new(ErrorKind::Unauthorized, what).into());
+    }
+    Ok(builder
+        .with_conditional_put(S3ConditionalPut::ETagMatch)
+        .with_copy_if_not_exists(S3CopyIfNotExists::Multipart)
+        .with_retry(retry())
+        .with_client_options(client().with_allow_http(is_http(endpoint.as_deref()))))
+}
+
+/// Without it, who has no credentials would wait for minutes to be told.
+fn metadata_answers() -> bool {
+    TcpStream::connect_timeout(&METADATA, Duration::from_secs(1)).is_ok()
+}
+
+/// Who names an endpoint without TLS means it: a server in the same rack, or on the same machine.
+fn is_http(endpoint: Option<&str>) -> bool {
+    endpoint.is_some_and(|it| it.starts_with("http://"))
+}
+
+fn client() -> ClientOptions {
+    ClientOptions::new()
+        .with_connect_timeout(Duration::from_secs(5))
+        .with_timeout(Duration::from_secs(patience().max(PATIENCE)))
+}
+
+fn retry() -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(10),
+            base: 2.0,
+        },
+        max_retries: 12,
+        retry_timeout: Duration::from_secs(patience()),
+    }
+}
+
+fn patience() -> u64 {
+    variable("GIMLET_STORE_PATIENCE").and_then(|it| it.parse().ok()).unwrap_or(PATIENCE)
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|it| !it.is_empty())
+}

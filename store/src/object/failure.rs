@@ -1,0 +1,153 @@
+//! Why a request failed, without what must not be printed.
+
+use std::error::Error as _;
+use std::fmt;
+use std::io;
+
+use object_store::Error;
+
+use crate::error::ErrorKind;
+
+/// Why a request failed: in a kind that a caller can act on, and in words. The server's own words are not
+/// all taken over: they may hold an access key, a signature or a token.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub kind: ErrorKind,
+    what: String,
+}
+
+impl Failure {
+    pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
+        Self { kind, what: what.into() }
+    }
+
+    pub fn failed(what: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Failed, what)
+    }
+
+    /// That of an error of `object_store`.
+    pub fn of(error: &Error) -> Self {
+        let text = whole(error);
+        let code = between(&text, "<Code>", "</Code>");
+        let said = code.map_or(String::new(), |code| format!(" ({code})"));
+        let status = status_of(&text);
+        match error {
+            _ if code == Some("NoSuchBucket") || text.contains("ContainerNotFound") => {
+                Self::new(ErrorKind::NoBucket, format!("there is no such bucket{said}"))
+            }
+            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+                let what = format!("the server refuses access with these credentials{said}");
+                Self::new(ErrorKind::Unauthorized, what)
+            }
+            Error::NotFound { .. } => Self::new(ErrorKind::NotFound, "there is no such object"),
+            Error::NotImplemented { .. } | Error::NotSupported { .. } => {
+                Self::new(ErrorKind::Unfit, "the server cannot do that")
+            }
+            _ if matches!(status, Some(401 | 403)) => {
+                let what = format!("the server refuses access with these credentials{said}");
+                Self::new(ErrorKind::Unauthorized, what)
+            }
+            _ => match status {
+                Some(status) if status < 500 && status != 429 && status != 408 => {
+                    Self::failed(format!("the server answers {status}{said}"))
+                }
+                Some(status) => {
+                    let what = format!("the server answers {status}{said}, again and again");
+                    Self::new(ErrorKind::Unreachable, what)
+                }
+                None => Self::new(ErrorKind::Unreachable, last_words(error)),
+            },
+        }
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn may_pass(&self) -> bool {
+        self.kind == ErrorKind::Unreachable
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<Failure> for io::Error {
+    fn from(failure: Failure) -> Self {
+        let kind = match failure.kind {
+            ErrorKind::NotFound => io::ErrorKind::NotFound,
+            ErrorKind::Unauthorized => io::ErrorKind::PermissionDenied,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, failure)
+    }
+}
+
+/// The error and all that it came of.
+fn whole(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}
+
+/// The innermost of the errors: what the connection met.
+fn last_words(error: &Error) -> String {
+    let mut last: &dyn std::error::Error = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    let text = last.to_string();
+    // An address may hold a signature behind its question mark.
+    let text = text.split(['?', '<']).next().unwrap_or_default().trim();
+    let text: String = text.chars().take(300).collect();
+    format!("the server cannot be reached: {text}")
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    let (_, rest) = text.split_once(start)?;
+    let (found, _) = rest.split_once(end)?;
+    found.bytes().all(|it| it.is_ascii_alphanumeric()).then_some(found)
+}
+
+/// The status of HTTP that the error tells of: `object_store` keeps it in its words alone.
+fn status_of(text: &str) -> Option<u16> {
+    let (_, rest) = text.split_once("status code: ")?;
+    rest.get(..3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Failure {
+        Failure::of(&Error::Generic { store: "S3", source: text.to_owned().into() })
+    }
+
+    #[test]
+    fn what_the_server_says_of_credentials_is_not_repeated() {
+        let body = "Server returned non-2xx status code: 403 Forbidden: <Error><Code>\
+                    SignatureDoesNotMatch</Code><AWSAccessKeyId>AKIAEXAMPLE</AWSAccessKeyId></Error>";
+        let failure = of(body);
+        assert_eq!(failure.kind, ErrorKind::Unauthorized);
+        assert!(failure.to_string().contains("SignatureDoesNotMatch"), "{failure}");
+        assert!(!failure.to_string().contains("AKIA"), "{failure}");
+        let failure = of("error sending request for url (https://a.blob/c?sig=secret)");
+        assert!(!failure.to_string().contains("secret"), "{failure}");
+    }
+
+    #[test]
+    fn what_may_pass_is_told_from_what_will_not() {
+        assert!(of("Server returned non-2xx status code: 503 Service Unavailable: ").may_pass());
+        assert!(!of("Server returned non-2xx status code: 400 Bad Request: ").may_pass());
+        assert!(of("connection refused").may_pass());
+        let missing =
+            "Server returned non-2xx status code: 404 Not Found: <Code>NoSuchBucket</Code>";
+        assert_eq!(of(missing).kind, ErrorKind::NoBucket);
+    }
+}

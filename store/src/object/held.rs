@@ -1,0 +1,165 @@
+//! Leases where there are no locks: objects that their holders write anew as long as they live.
+//!
+//! The leases on `NAME` are objects in `.leases/NAME/` beside it. Whoever takes one writes its object
+//! first and looks for those of others then; so of two that exclude each other, one at least sees the other. A
+//! lease that has not been written for [`dead_after`], by the server's clock, is that of a dead process. One
+//! that is merely slower than that loses it: leases are advice, and what protects the data is that commits
+//! are create-only.
+
+use std::io;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::Object;
+
+const FOLDER: &str = ".leases";
+const SHARED: &str = "shared-";
+const ALONE: &str = "alone-";
+
+/// The pause between two looks at what others hold.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+
+/// How often it is tried to hold something alone that another has just tried, too.
+const TRIES: u64 = 4;
+
+/// How long a lease lives that is not written anew; `GIMLET_LEASE_SECONDS` says otherwise.
+const DEAD_AFTER: u64 = 90;
+
+/// A lease that is held. Dropped, it goes.
+#[derive(Debug)]
+pub(crate) struct Held(Arc<Beating>);
+
+#[derive(Debug)]
+struct Beating {
+    object: Object,
+    /// Who holds it, for people.
+    who: String,
+    /// Whether it is to be written anew. Locked while it is, so that it is not written after it went.
+    holds: Mutex<bool>,
+}
+
+/// What this process holds.
+static ALL: LazyLock<Mutex<Vec<Arc<Beating>>>> = LazyLock::new(|| {
+    // Without the thread, others will take this process for dead after a while.
+    let _ = std::thread::Builder::new().name("leases".into()).spawn(keep_alive);
+    Mutex::default()
+});
+
+fn keep_alive() {
+    loop {
+        std::thread::sleep(dead_after() / 5);
+        let all = lock(&ALL).clone();
+        for lease in all {
+            let holds = lock(&lease.holds);
+            if *holds {
+                // The next time may do better.
+                let _ = lease.object.put(lease.who.clone().into_bytes());
+            }
+        }
+    }
+}
+
+fn dead_after() -> Duration {
+    static SECONDS: LazyLock<u64> = LazyLock::new(|| {
+        let said = std::env::var("GIMLET_LEASE_SECONDS").ok().and_then(|it| it.parse().ok());
+        said.unwrap_or(DEAD_AFTER).max(1)
+    });
+    Duration::from_secs(*SECONDS)
+}
+
+/// A lease of another process, or of another thread.
+struct Other {
+    name: String,
+    lives: bool,
+}
+
+impl Held {
+    /// Shares `object` with others; waits while somebody has it alone.
+    pub fn share(object: &Object) -> io::Result<Self> {
+        let held = Self::begin(object, SHARED, String::new())?;
+        while held.others()?.iter().any(|it| it.lives && it.name.starts_with(ALONE)) {
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+        Ok(held)
+    }
+
+    /// Has `object` alone, without waiting; `Err` says who else holds it, as far as they say.
+    pub fn alone(object: &Object, who: &str) -> io::Result<Result<Self, String>> {
+        let mut tries = 1;
+        loop {
+            let held = Self::begin(object, ALONE, who.to_owned())?;
+            let others = held.others()?;
+            let Some(other) = others.iter().find(|it| it.lives) else {
+                others.iter().try_for_each(|it| held.lease(&it.name).remove())?;
+                return Ok(Ok(held));
+            };
+            if other.name.starts_with(SHARED) || tries == TRIES {
+                let said = held.lease(&other.name).read().unwrap_or_default();
+                return Ok(Err(String::from_utf8_lossy(&said).into_owned()));
+            }
+            drop(held);
+            // Not all after the same time.
+            let wait = 50 + crate::durable::unique() % 200;
+            std::thread::sleep(Duration::from_millis(wait * tries));
+            tries += 1;
+        }
+    }
+
+    /// Who holds `object`, alone or together; `None` when nobody does. Takes and writes nothing.
+    pub fn holder(object: &Object) -> io::Result<Option<String>> {
+        let folder = folder_of(object);
+        let others = leases_in(&folder)?;
+        let Some(other) = others.iter().find(|it| it.lives) else { return Ok(None) };
+        let said = folder.below(&other.name).read().unwrap_or_default();
+        Ok(Some(String::from_utf8_lossy(&said).into_owned()))
+    }
+
+    fn begin(object: &Object, mode: &str, who: String) -> io::Result<Self> {
+        let name = format!("{mode}{:016x}", crate::durable::unique());
+        let object = folder_of(object).below(&name);
+        object.put(who.clone().into_bytes())?;
+        let beating = Arc::new(Beating { object, who, holds: Mutex::new(true) });
+        lock(&ALL).push(beating.clone());
+        Ok(Self(beating))
+    }
+
+    fn lease(&self, name: &str) -> Object {
+        self.0.object.beside(name)
+    }
+
+    fn others(&self) -> io::Result<Vec<Other>> {
+        let object = &self.0.object;
+        let mut all = leases_in(&object.folder())?;
+        all.retain(|it| object.key.filename() != Some(it.name.as_str()));
+        Ok(all)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        lock(&ALL).retain(|it| !Arc::ptr_eq(it, &self.0));
+        *lock(&self.0.holds) = false;
+        // If it stays, it is taken for that of a dead process after a while.
+        let _ = self.0.object.remove();
+    }
+}
+
+fn folder_of(object: &Object) -> Object {
+    let name = object.key.filename().unwrap_or_default().to_owned();
+    object.beside(FOLDER).below(&name)
+}
+
+fn leases_in(folder: &Object) -> io::Result<Vec<Other>> {
+    let now = folder.server_time();
+    let entries = folder.list()?.into_iter();
+    Ok(entries
+        .map(|entry| {
+            let age = entry.modified.and_then(|it| now.duration_since(it).ok());
+            Other { lives: age.unwrap_or_default() < dead_after(), name: entry.name }
+        })
+        .collect())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

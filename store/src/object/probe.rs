@@ -1,0 +1,91 @@
+//! Whether a server can be written to safely.
+//!
+//! Commits are puts that fail when the name is taken (`If-None-Match: *` of S3). Some servers take no
+//! notice of the condition, and some look first and write then, so that of several writers at once more than
+//! one succeeds. On both, one writer would replace what another has committed. So before anything is
+//! written, an object is created twice, one after the other, and another by many at once.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use object_store::{CopyMode, CopyOptions};
+
+use super::Object;
+use super::bucket::{Ability, Bucket};
+use super::failure::Failure;
+use super::runtime::wait_for;
+use crate::error::ErrorKind;
+
+/// Writers at once, and how often they are let loose.
+const WRITERS: usize = 16;
+const RACES: usize = 2;
+
+/// Finds out what the server of `bucket` can do.
+///
+/// # Errors
+/// `Unfit` when two can create one object; `Unauthorized`, `NoBucket` or `Unreachable` when it cannot be
+/// asked.
+pub(super) fn probe(bucket: &Arc<Bucket>) -> io::Result<Ability> {
+    let twice = bucket.own("probe");
+    let found = check_twice(&twice).and_then(|()| creates_by_copy(&twice));
+    let _ = twice.remove();
+    let creates_by_copy = found?;
+    for _ in 0..RACES {
+        let contested = bucket.own("probe");
+        let winners = race(&contested);
+        let _ = contested.remove();
+        let winners = winners?;
+        if winners != 1 {
+            let what = format!(
+                "of {WRITERS} writers that created one object at once, {winners} were told that they had: \
+                 its server does not honour `If-None-Match` when it matters, so that one writer could \
+                 replace what another has committed"
+            );
+            return Err(unfit(bucket, &what));
+        }
+    }
+    Ok(Ability { creates_by_copy })
+}
+
+fn check_twice(object: &Object) -> io::Result<()> {
+    object.create_unchecked(Bytes::from_static(b"first"))?;
+    if object.create_unchecked(Bytes::from_static(b"second"))? {
+        let what = "an object that was there was created a second time: its server takes no notice of \
+                    `If-None-Match`, so that one writer could replace what another has committed";
+        return Err(unfit(&object.bucket, what));
+    }
+    Ok(())
+}
+
+/// Whether a copy to a name that is taken fails. A server that does not know such copies can do without.
+fn creates_by_copy(from: &Object) -> io::Result<bool> {
+    let to = from.bucket.own("probe");
+    let copy = || {
+        let options = CopyOptions::new().with_mode(CopyMode::Create);
+        wait_for(from.bucket.store.copy_opts(&from.key, &to.key, options))
+    };
+    let (first, second) = (copy(), copy());
+    let _ = to.remove();
+    Ok(first.is_ok() && matches!(second, Err(object_store::Error::AlreadyExists { .. })))
+}
+
+/// How many of several writers at once have created an object.
+fn race(object: &Object) -> io::Result<usize> {
+    let writers = 0..WRITERS;
+    std::thread::scope(|scope| {
+        let create = |number: usize| object.create_unchecked(format!("writer {number}").into());
+        let racing: Vec<_> = writers.map(|number| scope.spawn(move || create(number))).collect();
+        let mut winners = 0;
+        for writer in racing {
+            let panicked = || Failure::failed("a thread of the probe has panicked").into();
+            winners += usize::from(writer.join().unwrap_or_else(|_| Err(panicked()))?);
+        }
+        Ok(winners)
+    })
+}
+
+fn unfit(bucket: &Bucket, what: &str) -> io::Error {
+    Failure::new(ErrorKind::Unfit, format!("`{}` is not safe to write to: {what}", bucket.url()))
+        .into()
+}

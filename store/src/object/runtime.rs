@@ -1,0 +1,24 @@
+//! Waiting for requests: the threads on which connections are served.
+
+use std::sync::LazyLock;
+
+use tokio::runtime::{Builder, Runtime};
+
+/// Connections are served while nobody waits, too, so that they can be used again.
+static RUNTIME: LazyLock<Option<Runtime>> = LazyLock::new(|| {
+    let name = "object-storage";
+    Builder::new_multi_thread().worker_threads(2).thread_name(name).enable_all().build().ok()
+});
+
+/// Waits for the answer to a request.
+pub(super) fn wait_for<T>(
+    request: impl Future<Output = object_store::Result<T>>,
+) -> object_store::Result<T> {
+    match &*RUNTIME {
+        Some(runtime) => runtime.block_on(request),
+        None => Err(object_store::Error::Generic {
+            store: "any",
+            source: "no thread could be started for it".into(),
+        }),
+    }
+}

@@ -1,0 +1,90 @@
+//! Files of this machine that become objects.
+//!
+//! A large one is uploaded in parts, under a temporary name, and given its name by a copy within the server
+//! that fails when the name is taken: an upload in parts has no such condition. A small one is put at once.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::Path;
+
+use bytes::Bytes;
+use object_store::{CopyMode, CopyOptions, ObjectStoreExt, WriteMultipart};
+
+use super::Object;
+use super::failure::Failure;
+use super::runtime::wait_for;
+
+/// Bytes of a part of an upload. There are at most 10,000 of them, so that the longest object has 156 GB;
+/// S3 copies no more than 5 GiB.
+const PART: usize = 16 << 20;
+
+/// Parts on their way at a time.
+const AT_ONCE: usize = 4;
+
+impl Object {
+    /// Puts what is in `file` there, unless it is there. `false`: it was there, and is as it was.
+    pub fn create_from(&self, file: &Path) -> io::Result<bool> {
+        let ability = self.bucket.ability()?;
+        let mut source = File::open(file)?;
+        let bytes = source.metadata()?.len();
+        if bytes <= PART as u64 || !ability.creates_by_copy {
+            return self.create_unchecked(whole(&mut source)?);
+        }
+        let name = self.key.filename().unwrap_or_default();
+        let temp = self.beside(&format!(".{name}.{:016x}.tmp", crate::durable::unique()));
+        temp.upload(&mut source)?;
+        let options = CopyOptions::new().with_mode(CopyMode::Create);
+        let copied = wait_for(self.bucket.store.copy_opts(&temp.key, &self.key, options));
+        // What stays is removed as that of a dead writer is.
+        let _ = temp.remove();
+        match copied {
+            Ok(()) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
+            // The answer may have been lost, and the copy made. Whoever finds it there compares the bytes.
+            Err(error) => match self.size()? {
+                Some(_) => Ok(false),
+                None => Err(Failure::of(&error).into()),
+            },
+        }
+    }
+
+    /// Puts what is in `file` there, in place of whatever was there.
+    pub fn put_from(&self, file: &Path) -> io::Result<()> {
+        self.bucket.check_writable()?;
+        let mut source = File::open(file)?;
+        if source.metadata()?.len() <= PART as u64 {
+            return self.put(whole(&mut source)?.into());
+        }
+        self.upload(&mut source)
+    }
+
+    fn upload(&self, source: &mut File) -> io::Result<()> {
+        let begun = self.ask(self.bucket.store.put_multipart(&self.key))?;
+        let mut upload = WriteMultipart::new_with_chunk_size(begun, PART);
+        loop {
+            let mut part = Vec::with_capacity(PART);
+            source.take(PART as u64).read_to_end(&mut part)?;
+            if part.is_empty() {
+                break;
+            }
+            let room = wait_for(async {
+                upload.wait_for_capacity(AT_ONCE).await?;
+                upload.put(Bytes::from(part));
+                Ok(())
+            });
+            if let Err(error) = room {
+                // The server forgets the parts, or they cost something until somebody removes them.
+                let _ = wait_for(upload.abort());
+                return Err(Failure::of(&error).into());
+            }
+        }
+        self.ask(upload.finish()).map(|_| ())
+    }
+}
+
+fn whole(source: &mut File) -> io::Result<Bytes> {
+    let mut bytes = Vec::new();
+    source.rewind()?;
+    source.read_to_end(&mut bytes)?;
+    Ok(bytes.into())
+}

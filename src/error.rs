@@ -117,6 +117,10 @@ impl From<gimlet_store::Error> for Error {
             ErrorKind::NotFound => Kind::NotReady,
             ErrorKind::NoSpace
             | ErrorKind::Denied
+            | ErrorKind::Unauthorized
+            | ErrorKind::NoBucket
+            | ErrorKind::Unreachable
+            | ErrorKind::Unfit
             | ErrorKind::TooManyFiles
             | ErrorKind::Failed => Kind::Failed,
         };
@@ -148,6 +152,23 @@ fn hint_on(kind: ErrorKind, needed: Option<u64>, free: Option<u64>) -> Option<St
             "raise the limit on open files (`ulimit -n`) {AGAIN}; a larger `store.rows_per_part` \
              makes fewer files"
         ),
+        (ErrorKind::Unauthorized, ..) => {
+            "set them in the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_REGION of s3://, \
+             GOOGLE_APPLICATION_CREDENTIALS of gs://, AZURE_STORAGE_ACCOUNT_NAME and \
+             AZURE_STORAGE_ACCOUNT_KEY of az://; to write they have to allow get, put, list and delete"
+                .to_string()
+        }
+        (ErrorKind::NoBucket, ..) => {
+            "make it with the tools of its provider, or name another in `store.url`; \
+             AWS_ENDPOINT_URL says which server of S3 is asked"
+                .to_string()
+        }
+        (ErrorKind::Unreachable, ..) => format!("see that it can be reached {AGAIN}"),
+        (ErrorKind::Unfit, ..) => {
+            "use a server that honours conditional puts, as Amazon S3, Google Cloud Storage, Azure and \
+             MinIO do, or a file system that all machines share"
+                .to_string()
+        }
         _ => return None,
     })
 }

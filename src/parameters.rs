@@ -1,10 +1,10 @@
 //! Named parameters: drawn, trained, frozen, saved and loaded.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Read;
 use std::path::Path;
 
 use candle_core::{Tensor, Var};
+use gimlet_store::files;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::device::{self, Device};
@@ -188,13 +188,11 @@ impl Parameters {
     pub fn about(path: &Path) -> Option<serde_json::Value> {
         /// Far more than the names of all parameters take.
         const LONGEST: u64 = 1 << 24;
-        let mut file = std::fs::File::open(path).ok()?;
-        let mut length = [0; 8];
-        file.read_exact(&mut length).ok()?;
-        let length = Some(u64::from_le_bytes(length)).filter(|length| *length <= LONGEST)?;
-        let mut header = Vec::new();
-        file.take(length).read_to_end(&mut header).ok()?;
-        let header: serde_json::Value = serde_json::from_slice(&header).ok()?;
+        let start = files::read_up_to(path, 8).ok()?;
+        let length = u64::from_le_bytes(start.try_into().ok()?);
+        let length = Some(length).filter(|length| *length <= LONGEST)?;
+        let header = files::read_up_to(path, 8 + length).ok()?;
+        let header: serde_json::Value = serde_json::from_slice(header.get(8..)?).ok()?;
         serde_json::from_str(header["__metadata__"][METADATA_KEY].as_str()?).ok()
     }
 

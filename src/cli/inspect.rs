@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gimlet_store::durable::Temp;
-use gimlet_store::{Dataset, Generation};
+use gimlet_store::{Dataset, Generation, files};
 use serde_json::{Value, json};
 
 use super::output_file::OutputFileArgs;
@@ -31,6 +31,7 @@ const PNG_WIDTH: usize = 256;
 #[derive(Args)]
 pub struct InspectArgs {
     /// A pipeline file (TOML), or the folder of one dataset, such as runs/NAME/datasets/a/train
+    #[arg(value_parser = files::location)]
     target: PathBuf,
 
     /// Override a key of the pipeline file; may be repeated
@@ -38,7 +39,7 @@ pub struct InspectArgs {
     overrides: Vec<String>,
 
     /// Directory of the run [default: runs/<pipeline name>]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = files::location)]
     run_dir: Option<PathBuf>,
 
     /// Rows to show of each dataset [default: 3; none with --stats]
@@ -176,7 +177,8 @@ fn every(
 /// holds.
 fn of_folder(folder: &Path, all: bool, printer: &Printer) -> Result<Vec<Found>> {
     let one = |generation| vec![Found { generation, standing: None }];
-    if !folder.exists() {
+    let is_file = files::is_file(folder).map_err(|error| Error::io("look at", folder, error))?;
+    if !is_file && !files::is_folder(folder).unwrap_or(false) {
         let message = format!("`{}` does not exist", folder.display());
         return Err(Error::new(Kind::NotReady, message)
             .hint("name a pipeline file, or a dataset such as runs/NAME/datasets/a/train"));
@@ -191,7 +193,7 @@ fn of_folder(folder: &Path, all: bool, printer: &Printer) -> Result<Vec<Found>> 
         return Ok(one(generation));
     }
     // The folder of one generation's parts, or a part.
-    let parts = if folder.is_file() { folder_of(folder) } else { folder.into() };
+    let parts = if is_file { folder_of(folder) } else { folder.into() };
     let dataset = Dataset::at(folder_of(&parts));
     for number in dataset.generations()? {
         let generation = dataset.generation(number)?;

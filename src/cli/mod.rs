@@ -38,6 +38,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use gimlet_store::files;
 
 use printer::Printer;
 
@@ -124,8 +125,9 @@ struct PipelineArgs {
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
 
-    /// Directory that holds everything the run writes [default: runs/<pipeline name>]
-    #[arg(long, value_name = "DIR")]
+    /// Directory, or URL on object storage, that holds everything the run writes [default:
+    /// <store.url or runs>/<pipeline name>]
+    #[arg(long, value_name = "DIR", value_parser = files::location)]
     run_dir: Option<PathBuf>,
 }
 

@@ -17,7 +17,8 @@ impl PipelineArgs {
 
     /// The run's directory; touches nothing.
     pub fn run_dir(&self, pipeline: &Pipeline) -> RunDir {
-        let default = || PathBuf::from("runs").join(&pipeline.name);
+        let runs = || pipeline.store.url.clone().unwrap_or_else(|| PathBuf::from("runs"));
+        let default = || runs().join(&pipeline.name);
         RunDir::at(self.run_dir.clone().unwrap_or_else(default))
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
-use gimlet_store::durable;
+use gimlet_store::{durable, files};
 use serde_json::json;
 
 use super::printer::Printer;
@@ -32,7 +32,7 @@ pub struct SweepArgs {
     jobs: NonZeroUsize,
 
     /// Directory that holds all runs, and what they found [default: runs/sweeps/<pipeline name>]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = files::location)]
     run_dir: Option<PathBuf>,
 
     /// Keep the datasets of runs that are done, where they would make room for the others
@@ -115,8 +115,10 @@ const PLOT: &str = "plot.svg";
 
 impl SweepArgs {
     fn run_dir(&self, runs: &[SweepRun]) -> RunDir {
-        let name = runs.first().map_or("", |run| run.pipeline.name.as_str());
-        let default = || Path::new("runs").join("sweeps").join(name);
+        let first = runs.first().map(|run| &run.pipeline);
+        let name = first.map_or("", |pipeline| pipeline.name.as_str());
+        let url = first.and_then(|pipeline| pipeline.store.url.as_deref());
+        let default = || url.unwrap_or(Path::new("runs")).join("sweeps").join(name);
         RunDir::at(self.run_dir.clone().unwrap_or_else(default))
     }
 

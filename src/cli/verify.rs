@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gimlet_store::Damage;
+use gimlet_store::files;
 use serde_json::json;
 
 use super::printer::Printer;
@@ -16,6 +17,7 @@ use crate::{Error, Kind};
 #[derive(Args)]
 pub struct VerifyArgs {
     /// A pipeline file (TOML), or the folder of a run or of one dataset
+    #[arg(value_parser = files::location)]
     target: PathBuf,
 
     /// Override a key of the pipeline file; may be repeated
@@ -23,7 +25,7 @@ pub struct VerifyArgs {
     overrides: Vec<String>,
 
     /// Directory of the run [default: runs/<pipeline name>]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = files::location)]
     run_dir: Option<PathBuf>,
 
     #[command(flatten)]

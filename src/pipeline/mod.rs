@@ -105,6 +105,8 @@
 //! max_bytes = "20GB"      # of the whole run; no limit when left out
 //! read_memory = "256MB"   # of batches read ahead of the trainer
 //! keep_generations = 2    # of each dataset, by `gimlet gc` and from round to round
+//! url = "s3://bucket/runs" # or gs://, az://, file://: runs lie there, each under its name
+//! cache_bytes = "20GB"    # of what lies there, kept on this machine
 //!
 //! [probe]
 //! epochs = 100
@@ -237,6 +239,7 @@ pub(crate) mod wording;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use gimlet_store::files;
 use serde::Deserialize;
 use toml::de::DeTable;
 
@@ -261,6 +264,9 @@ const MAX_CHECKPOINT_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
 
 /// `store.read_memory` when it is left out.
 const READ_MEMORY: u64 = 256_000_000;
+
+/// `store.cache_bytes` when it is left out.
+const CACHE_BYTES: u64 = 20_000_000_000;
 
 /// What a pipeline takes from the process it is read in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -419,7 +425,15 @@ fn store(raw: &raw::Store) -> Result<Store, Fault> {
         read_memory: optional_bytes(&raw.read_memory, "read_memory")?.unwrap_or(READ_MEMORY),
         keep_generations: optional_whole(&raw.keep_generations, "keep_generations", COUNT)?
             .unwrap_or(2),
+        url: url(&raw.url)?,
+        cache_bytes: optional_bytes(&raw.cache_bytes, "cache_bytes")?.unwrap_or(CACHE_BYTES),
     })
+}
+
+fn url(raw: &raw::Optional<String>) -> Result<Option<PathBuf>, Fault> {
+    let Some(url) = raw else { return Ok(None) };
+    let found = files::location(url.get_ref());
+    found.map(Some).map_err(|what| Fault::at(url.span(), format!("`store.url`: {what}")))
 }
 
 fn probe(raw: &raw::Probe) -> Result<Probe, Fault> {

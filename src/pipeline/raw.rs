@@ -208,6 +208,8 @@ pub struct Store {
     pub max_bytes: Optional<Bytes>,
     pub read_memory: Optional<Bytes>,
     pub keep_generations: Optional<usize>,
+    pub url: Optional<String>,
+    pub cache_bytes: Optional<Bytes>,
 }
 
 #[derive(Default, Deserialize)]

@@ -555,6 +555,13 @@ pub struct Store {
     /// Generations of a dataset that cleaning up leaves there.
     #[serde(skip)]
     pub keep_generations: usize,
+    /// Where runs lie, each in a folder of its name: a URL of object storage, or a folder. `runs` when
+    /// `None`.
+    #[serde(skip)]
+    pub url: Option<PathBuf>,
+    /// The most bytes of object storage that this machine keeps a copy of.
+    #[serde(skip)]
+    pub cache_bytes: u64,
 }
 
 /// The type activations are stored in; training computes in f32.

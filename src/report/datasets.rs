@@ -167,7 +167,7 @@ fn entries(seen: &Seen<'_>) -> Result<Vec<Entry>> {
                     _ => plan.stage_name(step),
                 };
                 let key = plan.key(step, split);
-                let current = dataset.find(&key.hash)?.filter(Generation::is_whole);
+                let current = dataset.find(&key.hash)?.filter(is_whole);
                 let mut superseded = Vec::new();
                 for generation in dataset.readable()? {
                     let generation = generation?;
@@ -186,12 +186,17 @@ fn entries(seen: &Seen<'_>) -> Result<Vec<Entry>> {
     Ok(all)
 }
 
+fn is_whole(generation: &Generation) -> bool {
+    // What cannot be looked at is not shown.
+    generation.is_whole().unwrap_or(false)
+}
+
 /// What a generation is that is not the current one.
 fn standing(seen: &Seen<'_>, step: Step, split: Split, generation: &Generation) -> String {
     let (plan, manifest) = (seen.plan, generation.manifest());
     let now = plan.key(step, split);
     if manifest.key == now.hash {
-        return match generation.is_whole() {
+        return match is_whole(generation) {
             true => "the same again".into(),
             false => "current, but damaged: the next run makes it anew".into(),
         };

@@ -113,7 +113,7 @@ impl Seen<'_> {
         if found.len() < all {
             return Ok(None);
         }
-        Ok(found.into_iter().nth(place).filter(Generation::is_whole))
+        Ok(found.into_iter().nth(place).filter(|it| it.is_whole().unwrap_or(false)))
     }
 
     /// Rows of a split that probes look at: those of the first view. 0 when nothing is ingested.

@@ -1,12 +1,11 @@
 //! One process at a time on a stage of a run.
 //!
 //! The lock is the operating system's on an open file, so that a process that dies, however it
-//! dies, leaves none behind. It is advice: what protects the data is that commits are create-only.
+//! dies, leaves none behind; on object storage it is a lease. It is advice: what protects the data is that commits are create-only.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::path::Path;
 use std::time::Duration;
+
+use gimlet_store::{Lease, durable};
 
 use super::{Plan, RunDir, Step};
 use crate::{Error, Result};
@@ -14,7 +13,7 @@ use crate::{Error, Result};
 /// Held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    _lease: Lease,
 }
 
 /// How often a lock is tried while another process holds it.
@@ -55,39 +54,19 @@ pub fn wait(
 /// The lock of the stage of `step`, or who holds it, in words.
 fn try_acquire(dir: &RunDir, plan: &Plan, step: Step) -> Result<Result<Lock, String>> {
     let (path, stage) = (dir.lock(&plan.lock_name(step)), plan.stage_name(step));
-    let mut file = open(&path)?;
-    match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let mut holder = String::new();
-            // Without its name the message still says what to do.
-            let _ = file.read_to_string(&mut holder);
-            return Ok(Err(format!(
-                "another process works on stage `{stage}` of `{}`{}",
-                dir.path().display(),
-                if holder.is_empty() { String::new() } else { format!(": {}", holder.trim()) }
-            )));
-        }
-        Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path, error)),
-    }
+    durable::create_folder(&crate::error::folder_of(&path))?;
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let holder = format!("process {} {}", std::process::id(), host.trim());
-    file.set_len(0)
-        .and_then(|()| file.rewind())
-        .and_then(|()| file.write_all(holder.as_bytes()))
-        .map_err(|error| Error::io("write", &path, error))?;
-    Ok(Ok(Lock { _file: file }))
+    let own = format!("process {} {}", std::process::id(), host.trim());
+    Ok(Lease::take(&path, &own)?.map(|lease| Lock { _lease: lease }).map_err(|holder| {
+        format!(
+            "another process works on stage `{stage}` of `{}`{}",
+            dir.path().display(),
+            if holder.is_empty() { String::new() } else { format!(": {holder}") }
+        )
+    }))
 }
 
-/// Whether a process holds the lock of the stage of `step`.
+/// Whether a process holds the lock of the stage of `step`, as far as that can be found out.
 pub fn is_held(dir: &RunDir, plan: &Plan, step: Step) -> bool {
-    let file = File::open(dir.lock(&plan.lock_name(step)));
-    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
-}
-
-fn open(path: &Path) -> Result<File> {
-    let folder = crate::error::folder_of(path);
-    std::fs::create_dir_all(&folder).map_err(|error| Error::io("make", &folder, error))?;
-    let options = OpenOptions::new().create(true).read(true).write(true).truncate(false).open(path);
-    options.map_err(|error| Error::io("open", path, error))
+    Lease::is_held(&dir.lock(&plan.lock_name(step))).unwrap_or(false)
 }

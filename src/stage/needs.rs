@@ -7,9 +7,8 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use gimlet_store::{ErrorKind, Lease, durable};
+use gimlet_store::{ErrorKind, Lease, durable, files};
 
 use super::RunDir;
 use crate::{Error, Result};
@@ -48,13 +47,11 @@ impl Quiet {
             return Ok(Needs(None));
         }
         remove_dead(dir);
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path = dir.locks().join(format!("{PREFIX}{}-{count}", std::process::id()));
+        // Other machines may share the directory, and have the same processes.
+        let path = dir.locks().join(format!("{PREFIX}{:016x}", durable::unique()));
         let lease = Lease::share(&path)?;
-        let lines: Vec<String> = keys.into_iter().collect();
-        std::fs::write(&path, lines.join("\n"))
-            .map_err(|error| Error::io("write", &path, error))?;
+        let lines = keys.into_iter().collect::<Vec<_>>().join("\n");
+        write(&path, &lines).map_err(|error| Error::io("write", &path, error))?;
         Ok(Needs(Some((path, lease))))
     }
 }
@@ -63,7 +60,7 @@ impl Needs {
     /// The keys that the other processes at work have named.
     pub fn of_others(&self, dir: &RunDir) -> HashSet<String> {
         let own = self.0.as_ref().map(|(path, _)| path.as_path());
-        named_in(files(dir).into_iter().filter(|path| Some(path.as_path()) != own))
+        named_in(named(dir).into_iter().filter(|path| Some(path.as_path()) != own))
     }
 }
 
@@ -71,9 +68,17 @@ impl Drop for Needs {
     fn drop(&mut self) {
         // If it stays, the next process removes it.
         if let Some((path, _)) = &self.0 {
-            let _ = std::fs::remove_file(path);
+            let _ = durable::remove_if_there(path);
         }
     }
+}
+
+/// Writes to the file whose lock is held: one in its place would not be.
+fn write(path: &Path, lines: &str) -> std::io::Result<()> {
+    if files::is_url(path) {
+        return durable::replace(path, lines.as_bytes()).map_err(std::io::Error::other);
+    }
+    std::fs::write(path, lines)
 }
 
 /// The lock of `gc`, held alone: nobody begins to work. Waits for those who are about to.
@@ -86,19 +91,19 @@ pub fn quiet_alone(dir: &RunDir) -> Result<Lease> {
 
 /// The keys that processes at work have named.
 pub fn of_all(dir: &RunDir) -> HashSet<String> {
-    named_in(files(dir).into_iter())
+    named_in(named(dir).into_iter())
 }
 
 /// The keys in those files whose process lives.
 fn named_in(files: impl Iterator<Item = PathBuf>) -> HashSet<String> {
     let alive = files.filter(|path| is_alive(path));
-    let texts = alive.filter_map(|path| std::fs::read_to_string(path).ok());
+    let texts = alive.filter_map(|path| files::read_to_string(&path).ok());
     texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
 }
 
 /// Whether any process is at work.
 pub fn any(dir: &RunDir) -> bool {
-    files(dir).iter().any(|path| is_alive(path))
+    named(dir).iter().any(|path| is_alive(path))
 }
 
 /// The path of the lock of `gc`, in a folder that is made if it is missing.
@@ -107,10 +112,9 @@ fn gc_lock(dir: &RunDir) -> gimlet_store::Result<PathBuf> {
     Ok(dir.locks().join("gc.lock"))
 }
 
-fn files(dir: &RunDir) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(dir.locks()).into_iter().flatten().flatten();
-    let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX));
-    named.map(|entry| entry.path()).collect()
+fn named(dir: &RunDir) -> Vec<PathBuf> {
+    let names = files::names(&dir.locks()).unwrap_or_default().into_iter();
+    names.filter(|name| name.starts_with(PREFIX)).map(|name| dir.locks().join(name)).collect()
 }
 
 fn is_alive(path: &Path) -> bool {
@@ -118,10 +122,10 @@ fn is_alive(path: &Path) -> bool {
 }
 
 fn remove_dead(dir: &RunDir) {
-    for path in files(dir) {
+    for path in named(dir) {
         if let Ok(Some(Ok(_alone))) = Lease::alone(&path) {
             // What stays takes a few kilobytes.
-            let _ = std::fs::remove_file(&path);
+            let _ = durable::remove_if_there(&path);
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use gimlet_store::{Dataset, Generation, damage};
+use gimlet_store::{Dataset, Generation, damage, files};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -464,7 +464,12 @@ impl Plan {
     pub fn is_split_done(&self, step: Step, split: Split, dir: &RunDir) -> Result<bool> {
         let found = self.generations(step, split, dir)?;
         let all = found.len() == self.datasets(step, split, dir).len();
-        Ok(all && found.iter().all(Generation::is_whole))
+        for generation in found.iter().filter(|_| all) {
+            if !generation.is_whole()? {
+                return Ok(false);
+            }
+        }
+        Ok(all)
     }
 
     /// The files that a step has committed under its present key, and that have to be made anew:
@@ -476,8 +481,8 @@ impl Plan {
         if let Step::Train(at) = step {
             let Some((_, record)) = self.training(at, dir)? else { return Ok(vec![]) };
             let path = dir.weights(self.module(at.module), &record.key);
-            let size = path.metadata().map_or(0, |metadata| metadata.len());
-            let whole = size == record.bytes && !damage::is_noted(&path);
+            let size = files::size(&path).map_err(|error| Error::io("look at", &path, error))?;
+            let whole = size == Some(record.bytes) && !damage::is_noted(&path);
             return Ok(if whole { vec![] } else { vec![path] });
         }
         let mut broken = Vec::new();

@@ -4,10 +4,10 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gimlet_store::gc::{Kind, Policy, Shelf};
-use gimlet_store::{Dataset, Generation};
+use gimlet_store::{Dataset, Generation, files};
 use serde_json::{Value, json};
 
 use super::held_up::BETWEEN_LOOKS;
@@ -21,6 +21,9 @@ use crate::pipeline::Split;
 /// What [`Key::settings`] of such a generation call the step that wrote it.
 const STEP: &str = "publish";
 
+/// Time between two listings of what lies on object storage.
+const BETWEEN_LISTINGS: Duration = Duration::from_secs(1);
+
 /// The generations that the training of one module has published.
 pub struct Published<'r, 'a> {
     run: &'r Run<'a>,
@@ -29,8 +32,9 @@ pub struct Published<'r, 'a> {
     /// The key of the training, and that of what `encode` makes once it has ended.
     training: String,
     last: String,
-    /// The highest number that was looked at.
+    /// The highest number that was looked at, and when.
     seen: Cell<u64>,
+    looked: Cell<Option<Instant>>,
 }
 
 /// One of them.
@@ -48,7 +52,7 @@ impl<'r, 'a> Published<'r, 'a> {
         let dataset = run.dir.dataset(run.plan.module(at.module), Split::Train);
         let training = run.plan.key(Step::Train(at), Split::Train).hash.clone();
         let last = run.plan.key(Step::Encode(at), Split::Train).hash.clone();
-        Self { run, at, dataset, training, last, seen: Cell::new(0) }
+        Self { run, at, dataset, training, last, seen: Cell::new(0), looked: Cell::new(None) }
     }
 
     /// Where they lie.
@@ -96,6 +100,12 @@ impl<'r, 'a> Published<'r, 'a> {
     /// # Errors
     /// As [`Self::all`].
     pub fn is_newer_than(&self, number: u64) -> Result<bool> {
+        // On object storage a listing takes as long as a short step.
+        let is_soon = self.looked.get().is_some_and(|it| it.elapsed() < BETWEEN_LISTINGS);
+        if is_soon && files::is_url(self.folder()) {
+            return Ok(false);
+        }
+        self.looked.set(Some(Instant::now()));
         let newest = self.dataset.generations()?.first().copied().unwrap_or(0);
         if newest <= number.max(self.seen.get()) {
             return Ok(false);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gimlet_store::{Damage, Records};
+use gimlet_store::{Damage, Records, files};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -89,7 +89,7 @@ impl Training {
     /// # Errors
     /// [`crate::Kind::Damaged`] when they are not what was committed.
     pub fn read_weights(&self, path: &Path) -> Result<Vec<u8>> {
-        let bytes = match std::fs::read(path) {
+        let bytes = match files::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Damage::of(path, "the file is missing").into());

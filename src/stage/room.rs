@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use gimlet_store::files;
 use serde::Serialize;
 
 use super::RunDir;
@@ -84,17 +85,12 @@ impl Room {
 
 /// Bytes of all files below a folder, which need not exist.
 pub fn size_of_folder(folder: &Path) -> Result<u64> {
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(Error::io("list", folder, error)),
-    };
     let mut bytes = 0;
-    for entry in entries {
-        let entry = entry.map_err(|error| Error::io("list", folder, error))?;
-        // A file may go while its folder is listed: another process is at work.
-        let Ok(metadata) = entry.metadata() else { continue };
-        bytes += if metadata.is_dir() { size_of_folder(&entry.path())? } else { metadata.len() };
+    for entry in files::list(folder).map_err(|error| Error::io("list", folder, error))? {
+        bytes += match entry.is_folder {
+            true => size_of_folder(&folder.join(entry.name))?,
+            false => entry.size,
+        };
     }
     Ok(bytes)
 }
@@ -102,6 +98,8 @@ pub fn size_of_folder(folder: &Path) -> Result<u64> {
 /// Bytes that are free where `path` is or would be.
 #[cfg(unix)]
 fn free_bytes(path: &Path) -> Option<u64> {
+    // Nobody knows how much room a bucket has.
+    let path = Some(path).filter(|it| !files::is_url(it))?;
     let path = std::path::absolute(path).ok()?;
     let existing = path.ancestors().find(|it| it.exists())?;
     let system = rustix::fs::statvfs(existing).ok()?;

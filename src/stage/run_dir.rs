@@ -16,7 +16,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gimlet_store::{Damage, Dataset, Records, durable};
+use gimlet_store::{Damage, Dataset, Records, durable, files};
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::Split;
@@ -65,15 +65,12 @@ impl RunDir {
         if self.check_owner(pipeline)? {
             return Ok(());
         }
-        let mut entries =
-            std::fs::read_dir(&self.path).map_err(|error| Error::io("list", &self.path, error))?;
-        if let Some(Ok(entry)) = entries.find(|entry| {
-            entry.as_ref().is_ok_and(|entry| !entry.file_name().to_string_lossy().starts_with('.'))
-        }) {
+        let names =
+            files::names(&self.path).map_err(|error| Error::io("list", &self.path, error))?;
+        if let Some(name) = names.iter().find(|name| !name.starts_with('.')) {
             let message = format!(
-                "`{}` is not the directory of a run: it holds `{}` and no `run.json`",
+                "`{}` is not the directory of a run: it holds `{name}` and no `run.json`",
                 self.path.display(),
-                entry.file_name().display()
             );
             return Err(Error::failed(message).hint("name a new or empty one with `--run-dir DIR`"));
         }
@@ -116,7 +113,7 @@ impl RunDir {
     /// [`Kind::Damaged`] when the mark is broken.
     pub fn owner(&self) -> Result<Option<String>> {
         let path = self.owner_file();
-        let text = match std::fs::read_to_string(&path) {
+        let text = match files::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io("read", &path, error)),
@@ -131,7 +128,8 @@ impl RunDir {
 
     /// Whether it looks like a run, of whichever pipeline.
     pub fn is_run(&self) -> bool {
-        self.owner_file().exists() || self.path.join("datasets").is_dir()
+        files::is_file(&self.owner_file()).unwrap_or(false)
+            || files::is_folder(&self.path.join("datasets")).unwrap_or(false)
     }
 
     /// The images or activations of a stage.
@@ -183,8 +181,13 @@ impl RunDir {
     }
 
     /// The folder of the page that shows what was learned, and of the files beside it.
+    ///
+    /// Browsers open files: of a run on object storage it is a folder of this machine.
     pub fn report(&self) -> PathBuf {
-        self.path.join("report")
+        match self.path.file_name() {
+            Some(name) if files::is_url(&self.path) => Path::new("runs").join(name).join("report"),
+            _ => self.path.join("report"),
+        }
     }
 
     /// The lock of this name.
@@ -230,6 +233,11 @@ impl RunDir {
 
 /// The folders in a folder, sorted; none when it does not exist. Hidden ones are not ours.
 pub fn folders_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    if files::is_url(folder) {
+        let entries = files::list(folder).map_err(|error| Error::io("list", folder, error))?;
+        let visible = entries.into_iter().filter(|it| it.is_folder && !it.name.starts_with('.'));
+        return Ok(visible.map(|it| folder.join(it.name)).collect());
+    }
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use gimlet_store::{Checked, Damage, Dataset, ErrorKind, Heard, Records};
+use gimlet_store::{Checked, Damage, Dataset, ErrorKind, Heard, Records, files};
 use rayon::prelude::*;
 
 use super::RunDir;
@@ -36,7 +36,7 @@ pub fn folder(folder: &Path, progress: &dyn Progress) -> Result<Report> {
         // A dataset that was begun has folders of keys, and no manifest yet.
         Ok(!dataset.generations()?.is_empty() || dataset.was_begun()?)
     };
-    if !folder.is_dir() || !is_dataset()? {
+    if !files::is_folder(folder).unwrap_or(false) || !is_dataset()? {
         let message = format!("`{}` is neither a run nor a dataset", folder.display());
         return Err(Error::new(Kind::NotReady, message).hint(
             "name a pipeline file, or a folder such as runs/NAME or runs/NAME/datasets/a/train",
@@ -106,8 +106,7 @@ fn files_in(folder: &Path) -> Result<u64> {
     let mut files = 0;
     let mut folders = vec![folder.to_path_buf()];
     while let Some(folder) = folders.pop() {
-        let names = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-        let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let names = files::names(&folder).unwrap_or_default().into_iter();
         let ours = |name: &String| {
             let data = name.ends_with(".parquet") || name.ends_with(".safetensors");
             !name.starts_with('.') && (data || name.ends_with(".json"))
@@ -132,7 +131,7 @@ fn check_records<T: serde::de::DeserializeOwned>(
     for number in numbers {
         match records.read::<T>(number) {
             Ok(record) => {
-                let size = records.path(number).metadata().map_or(0, |it| it.len());
+                let size = files::size(&records.path(number)).ok().flatten().unwrap_or(0);
                 all = all.and(tell(heard, Checked::sound(size)));
                 found.push(record);
             }
@@ -155,7 +154,7 @@ fn check_trainings(records: &Records, heard: Heard<'_>) -> Checked {
     }
     for folder in folders_in(records.folder()).unwrap_or_default() {
         for path in Checkpoints::in_folder(&folder).files() {
-            let bytes = match std::fs::read(path) {
+            let bytes = match files::read(path) {
                 Ok(bytes) => bytes,
                 // Its training has ended meanwhile.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,

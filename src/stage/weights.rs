@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gimlet_store::{damage, durable};
+use gimlet_store::{damage, durable, files};
 use serde_json::json;
 
 use super::plan::{At, Step};
@@ -63,21 +63,53 @@ impl Run<'_> {
                 format!("`{title}` was done again, and has not ended with what `{path}` was");
             return Err(Error::new(Kind::Damaged, message).hint(DIFFERS));
         }
-        durable::replace(&path, bytes)?;
-        damage::forget(&path)?;
         if committed.is_some() {
-            return Ok(());
+            durable::replace(&path, bytes)?;
+            return Ok(damage::forget(&path)?);
         }
+        // A process that was taken for dead may have ended this training, too: its weights stay.
+        let (bytes, blake3) = match durable::write_new(&path, bytes)? {
+            true => (bytes.len() as u64, blake3),
+            false => self.weights_that_are_there(at, bytes, blake3)?,
+        };
         let folder = self.training_folder(at);
         let record = record::Training {
             key: key.hash.clone(),
             settings: key.settings.clone(),
             weights: path.strip_prefix(folder.parent().unwrap_or(&folder)).unwrap_or(&path).into(),
-            bytes: bytes.len() as u64,
+            bytes,
             blake3,
             ..training
         };
-        self.dir.trainings(self.plan.module(at.module)).commit(|_number| record.clone())?;
-        Ok(())
+        let records = self.dir.trainings(self.plan.module(at.module));
+        loop {
+            // As in a dataset: the number comes from a listing before the search for the key.
+            let number = records.next()?;
+            if self.plan.training(at, &self.dir)?.is_some()
+                || records.try_commit(number, &record)?
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Size and hash of weights that another process has written of the same training; ours go in
+    /// their place when they are none.
+    fn weights_that_are_there(&self, at: At, ours: &[u8], hash: String) -> Result<(u64, String)> {
+        let path = self.weights_file(at);
+        let theirs = files::read(&path).map_err(|error| Error::io("read", &path, error))?;
+        let their_hash = blake3::hash(&theirs).to_hex().to_string();
+        if their_hash == hash {
+            return Ok((ours.len() as u64, hash));
+        }
+        if Parameters::from_safetensors(&theirs, &path).is_err() {
+            durable::replace(&path, ours)?;
+            return Ok((ours.len() as u64, hash));
+        }
+        self.progress.warn(&format!(
+            "another process has ended `{}` before, with other weights: they stay",
+            self.plan.full_title(Step::Train(at))
+        ));
+        Ok((theirs.len() as u64, their_hash))
     }
 }

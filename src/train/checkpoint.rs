@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gimlet_store::durable;
+use gimlet_store::{durable, files};
 use serde::{Deserialize, Serialize};
 
 use super::profile::Breakdown;
@@ -70,7 +70,10 @@ impl Checkpoints {
 
     /// The files there are.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
-        [&self.newest, &self.previous].into_iter().map(PathBuf::as_path).filter(|it| it.exists())
+        [&self.newest, &self.previous]
+            .into_iter()
+            .map(PathBuf::as_path)
+            .filter(|it| files::is_file(it).unwrap_or(false))
     }
 
     /// How far the newest one has come, from its header alone.
@@ -88,7 +91,8 @@ impl Checkpoints {
         let about = serde_json::to_value(progress)
             .map_err(|error| Error::failed(format!("could not describe a checkpoint: {error}")))?;
         let bytes = state.to_safetensors(&about)?;
-        if self.newest.exists() {
+        let there = files::is_file(&self.newest);
+        if there.map_err(|error| Error::io("look at", &self.newest, error))? {
             durable::rename(&self.newest, &self.previous)?;
         }
         Ok(durable::replace(&self.newest, &bytes)?)
@@ -101,7 +105,7 @@ impl Checkpoints {
     /// When a file is there and cannot be read.
     pub fn load(&self, damaged: impl Fn(&Error)) -> Result<Option<(Parameters, Progress)>> {
         for path in [&self.newest, &self.previous] {
-            let bytes = match std::fs::read(path) {
+            let bytes = match files::read(path) {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(Error::io("read", path, error)),

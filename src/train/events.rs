@@ -5,13 +5,12 @@
 //! `tensorflow/core/util/event.proto` in Protocol Buffers, of which the fields that are needed are here.
 //! TensorBoard takes any file whose name holds `tfevents`, and its folder for a run.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crc_fast::CrcAlgorithm::Crc32Iscsi;
-use gimlet_store::durable;
+use gimlet_store::durable::{self, Appending};
+use gimlet_store::files;
 use prost::{Message, Oneof};
 
 use super::log::Entry;
@@ -68,8 +67,7 @@ struct SessionLog {
 
 /// The events file of a training.
 pub struct Events {
-    path: PathBuf,
-    file: BufWriter<File>,
+    file: Appending,
 }
 
 impl Events {
@@ -91,11 +89,9 @@ impl Events {
         for entry in entries {
             records.extend(record(&event_of(entry, now - (last - entry.seconds))));
         }
-        durable::replace(&path, &records)?;
+        let file = Appending::begin(&path, records)?;
         remove_others(folder, &path)?;
-        let file = OpenOptions::new().append(true).open(&path);
-        let file = file.map_err(|error| Error::io("write", &path, error))?;
-        Ok(Self { path, file: BufWriter::new(file) })
+        Ok(Self { file })
     }
 
     /// Appends what an entry of the log says.
@@ -103,26 +99,23 @@ impl Events {
     /// # Errors
     /// When the file cannot be written.
     pub fn push(&mut self, entry: &Entry) -> Result<()> {
-        let written = self.file.write_all(&record(&event_of(entry, now())));
-        written.map_err(|error| Error::io("write", &self.path, error))
+        Ok(self.file.push(&record(&event_of(entry, now())))?)
     }
 
-    /// Hands what was appended to the operating system.
+    /// Hands what was appended to the operating system, or to object storage.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn flush(&mut self) -> Result<()> {
-        self.file.flush().map_err(|error| Error::io("write", &self.path, error))
+        Ok(self.file.flush()?)
     }
 }
 
 /// Removes the events files of a folder, but for one.
 fn remove_others(folder: &Path, but: &Path) -> Result<()> {
-    let failed = |error| Error::io("list", folder, error);
-    for entry in std::fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let path = entry.path();
-        if entry.file_name().to_string_lossy().starts_with(PREFIX) && path != but {
+    for name in files::names(folder).map_err(|error| Error::io("list", folder, error))? {
+        let path = folder.join(&name);
+        if name.starts_with(PREFIX) && path != but {
             // Somebody may be reading it. The new one sorts behind it, and its start sets it aside.
             let _ = durable::remove_if_there(&path);
         }

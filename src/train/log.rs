@@ -1,10 +1,9 @@
 //! The loss of every step, as JSON lines, and the same as TensorBoard reads it (`events.rs`).
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use gimlet_store::durable;
+use gimlet_store::durable::Appending;
+use gimlet_store::files;
 use serde::{Deserialize, Serialize};
 
 use super::events::Events;
@@ -66,8 +65,7 @@ impl Entry {
 
 /// The log of a training run.
 pub struct Log {
-    path: PathBuf,
-    file: BufWriter<File>,
+    file: Appending,
     events: Events,
 }
 
@@ -79,18 +77,17 @@ impl Log {
     /// # Errors
     /// When the file cannot be read or written.
     pub fn resume(path: &Path, before: Option<&Path>, step: u64) -> Result<(Self, Vec<Entry>)> {
-        let source = before.filter(|_| !path.exists()).unwrap_or(path);
-        let mut kept = read(source)?;
+        let is_new = || files::is_file(path).map(|it| !it);
+        let is_new = is_new().map_err(|error| Error::io("look at", path, error))?;
+        let mut kept = read(before.filter(|_| is_new).unwrap_or(path))?;
         kept.retain(|entry| entry.step < step);
         let mut lines = String::new();
         for entry in &kept {
             lines.push_str(&line(entry)?);
         }
-        durable::replace(path, lines.as_bytes())?;
-        let file = OpenOptions::new().append(true).open(path);
-        let file = file.map_err(|error| Error::io("write", path, error))?;
+        let file = Appending::begin(path, lines.into_bytes())?;
         let events = Events::begin(&folder_of(path), &kept)?;
-        Ok((Self { path: path.to_path_buf(), file: BufWriter::new(file), events }, kept))
+        Ok((Self { file, events }, kept))
     }
 
     /// Appends an entry.
@@ -98,18 +95,16 @@ impl Log {
     /// # Errors
     /// When the file cannot be written.
     pub fn push(&mut self, entry: &Entry) -> Result<()> {
-        let line = line(entry)?;
-        let written = self.file.write_all(line.as_bytes());
-        written.map_err(|error| Error::io("write", &self.path, error))?;
+        self.file.push(line(entry)?.as_bytes())?;
         self.events.push(entry)
     }
 
-    /// Hands what was appended to the operating system.
+    /// Hands what was appended to the operating system, or to object storage.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn flush(&mut self) -> Result<()> {
-        self.file.flush().map_err(|error| Error::io("write", &self.path, error))?;
+        self.file.flush()?;
         self.events.flush()
     }
 }
@@ -120,13 +115,13 @@ impl Log {
 /// # Errors
 /// When the file cannot be read.
 pub fn read(path: &Path) -> Result<Vec<Entry>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
+    let text = match files::read(path) {
+        Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(Error::io("read", path, error)),
     };
-    let whole = |line: std::io::Result<String>| serde_json::from_str(&line.ok()?).ok();
-    Ok(BufReader::new(file).lines().map_while(whole).collect())
+    let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    Ok(lines.map_while(|line| serde_json::from_slice(line).ok()).collect())
 }
 
 fn line(entry: &Entry) -> Result<String> {

@@ -3,7 +3,7 @@
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, Hasher};
-use std::io::ErrorKind as IoKind;
+use std::io::{BufWriter, ErrorKind as IoKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -276,6 +276,64 @@ impl Drop for Temp {
     fn drop(&mut self) {
         // After a rename there is nothing to remove; otherwise the next writer removes it.
         let _ = remove_if_there(&self.path);
+    }
+}
+
+/// A file that grows: a log. Of an object, all of it is kept in memory and written whole.
+#[derive(Debug)]
+pub struct Appending {
+    path: PathBuf,
+    to: To,
+}
+
+#[derive(Debug)]
+enum To {
+    File(BufWriter<File>),
+    Object(Vec<u8>),
+}
+
+impl Appending {
+    /// Writes `start` to `path`, in place of whatever was there, to append to.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Denied` or `Failed` when it cannot be written.
+    pub fn begin(path: &Path, start: Vec<u8>) -> Result<Self> {
+        replace(path, &start)?;
+        let to = match is_url(path) {
+            true => To::Object(start),
+            false => {
+                let file = OpenOptions::new().append(true).open(path);
+                To::File(BufWriter::new(file.map_err(|error| Error::io(path, "write", &error))?))
+            }
+        };
+        Ok(Self { path: path.to_path_buf(), to })
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        match &mut self.to {
+            To::File(file) => {
+                file.write_all(bytes).map_err(|error| Error::io(&self.path, "write", &error))
+            }
+            To::Object(all) => {
+                all.extend(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands what was appended to the operating system, or to object storage.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn flush(&mut self) -> Result<()> {
+        match &mut self.to {
+            To::File(file) => file.flush().map_err(|error| Error::io(&self.path, "write", &error)),
+            To::Object(all) => replace(&self.path, all),
+        }
     }
 }
 

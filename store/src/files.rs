@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crate::object::Object;
@@ -23,6 +23,26 @@ pub struct Entry {
     pub is_folder: bool,
     /// Whether it is a link, which is none of the store's. Objects never are.
     pub is_link: bool,
+}
+
+/// The path that a person means by `text`: a URL of object storage as it is, `file://` as a path of this
+/// machine, and all else as a path.
+///
+/// # Errors
+/// In words, when it is a URL of something else.
+pub fn location(text: &str) -> Result<PathBuf, String> {
+    match text.split_once("://") {
+        None => Ok(text.into()),
+        Some(("file", path)) if path.starts_with('/') => Ok(path.into()),
+        Some(("file", _)) => Err("`file://` is followed by a path that begins with `/`".into()),
+        Some((scheme @ ("s3" | "gs" | "az"), rest)) => match rest.split('/').next() {
+            None | Some("") => Err(format!("`{scheme}://` is followed by the name of a bucket")),
+            _ => Ok(text.trim_end_matches('/').into()),
+        },
+        Some((scheme, _)) => Err(format!(
+            "`{scheme}://` is none of those that a store can lie at: s3://, gs://, az://, file://"
+        )),
+    }
 }
 
 /// What a folder holds, sorted by name; nothing when it does not exist. A name that is not UTF-8 is none of

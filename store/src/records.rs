@@ -111,7 +111,10 @@ impl Records {
     }
 
     /// The number after the newest.
-    pub(crate) fn next(&self) -> Result<u64> {
+    ///
+    /// # Errors
+    /// As [`Self::numbers`].
+    pub fn next(&self) -> Result<u64> {
         let newest = self.numbers()?.first().copied().unwrap_or(0);
         newest.checked_add(1).ok_or_else(|| {
             Error::damaged(&self.path(newest), "no record can have so high a number")

@@ -249,7 +249,8 @@ pub(crate) fn sync_folder(_folder: &Path) -> Result<()> {
     Ok(())
 }
 
-fn unique() -> u64 {
+/// A number that no other process, nor this one, has had.
+pub(crate) fn unique() -> u64 {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let mut hasher = blake3::Hasher::new();

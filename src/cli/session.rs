@@ -17,6 +17,7 @@ impl PipelineArgs {
 
     /// The run's directory; touches nothing.
     pub fn run_dir(&self, pipeline: &Pipeline) -> RunDir {
+        gimlet_store::keep_at_most(pipeline.store.cache_bytes);
         let runs = || pipeline.store.url.clone().unwrap_or_else(|| PathBuf::from("runs"));
         let default = || runs().join(&pipeline.name);
         RunDir::at(self.run_dir.clone().unwrap_or_else(default))

@@ -68,7 +68,7 @@ pub(crate) fn read_row(
     layout: &TensorPage,
     page: &Page,
     around: &mut Vec<u8>,
-    mut target: impl Target,
+    target: &mut impl Target,
     damaged: impl Fn(&str) -> Error,
 ) -> Result<()> {
     let (before, after) =

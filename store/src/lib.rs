@@ -5,6 +5,7 @@
 //! reader of Parquet reads by a plain glob; a [`Reader`] fetches single rows from them as fast as
 //! from a flat file. `FORMAT.md` beside this crate says what lies on disk.
 
+mod cache;
 mod check;
 mod checksum;
 mod column_chunk;
@@ -20,6 +21,7 @@ mod footer;
 pub mod gc;
 mod half_precision;
 mod hashed_file;
+mod kept;
 mod key_page;
 mod lease;
 mod limits;
@@ -50,6 +52,7 @@ pub use compression::{Compression, CompressionChoice, CompressionSetting};
 pub use damage::Damage;
 pub use dataset::{Dataset, Generation};
 pub use error::{Error, ErrorKind, Result};
+pub use kept::{bytes_fetched, keep_at_most};
 pub use lease::Lease;
 pub use limits::Limits;
 pub use manifest::{FORMAT_VERSION, Manifest, Part};

@@ -3,7 +3,10 @@
 use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::path::Path;
+use std::sync::Arc;
 
+use crate::cache::Fetch;
+use crate::kept;
 use crate::manifest::Part;
 use crate::object::Object;
 use crate::plain_file;
@@ -84,6 +87,18 @@ impl PartFile {
         }
     }
 
+    /// Drops what this machine keeps of these bytes, as they are not what was written; `false` when it
+    /// keeps nothing of them, so that to read them again would give the same.
+    pub fn forget(&self, offset: u64, length: u64) -> bool {
+        match (self, kept::cache()) {
+            (Self::Object(part), Some(cache)) => {
+                cache.forget(&part.blake3, offset..offset.saturating_add(length));
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Says that these bytes will be read soon, so that they may be fetched meanwhile.
     pub fn will_need(&self, offset: u64, length: u64) {
         match self {
@@ -99,11 +114,21 @@ impl ObjectPart {
         if end > self.bytes {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        let bytes = self.object.read_range(offset..end)?;
-        out.copy_from_slice(&bytes);
-        positioned::count(bytes.len() as u64);
+        match kept::cache() {
+            Some(cache) => {
+                let fetch = |range| self.object.read_range(range);
+                cache.read(&self.blake3, self.bytes, offset, out, &fetch)?;
+            }
+            None => out.copy_from_slice(&self.object.read_range(offset..end)?),
+        }
+        positioned::count(out.len() as u64);
         Ok(())
     }
 
-    fn will_need(&self, _offset: u64, _length: u64) {}
+    fn will_need(&self, offset: u64, length: u64) {
+        let Some(cache) = kept::cache() else { return };
+        let object = self.object.clone();
+        let fetch: Arc<Fetch> = Arc::new(move |range| object.read_range(range));
+        cache.will_need(&self.blake3, self.bytes, offset..offset.saturating_add(length), fetch);
+    }
 }

@@ -10,7 +10,9 @@ use parquet::schema::types::{ColumnDescPtr, TypePtr};
 
 use crate::durable::Temp;
 use crate::error::{Error, Result};
+use crate::files::is_url;
 use crate::hashed_file::{HashedFile, hash_from};
+use crate::kept;
 use crate::manifest::Part;
 use crate::row_group::RowGroup;
 use crate::schema::Schema;
@@ -108,7 +110,15 @@ impl PartWriter {
         let (blake3, bytes) = file.finish(path)?;
         let index_blake3 = hash_from(self.temp.path(), index_offset)?;
         let part = Part { file: name, rows, bytes, blake3, index_offset, index_blake3 };
-        if !self.temp.publish()? && hash_from(path, 0)? != part.blake3 {
+        let created = self.temp.publish()?;
+        if is_url(path)
+            && created
+            && let Some(cache) = kept::cache()
+        {
+            // Whoever reads it next may well be this machine.
+            cache.insert(&part.blake3, self.temp.file(), part.bytes);
+        }
+        if !created && hash_from(path, 0)? != part.blake3 {
             return Err(Error::failed(format_args!(
                 "{}: another writer made this part of the same key with other bytes, so the key \
                  leaves out something that the rows depend on",

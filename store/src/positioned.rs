@@ -41,15 +41,15 @@ pub(crate) fn read_exact_vectored_at(
     counted(out.iter().map(|slice| slice.len()).sum(), fill_all(file, out, offset))
 }
 
-/// See [`read_exact_at`].
+/// [`read_exact_at`], of what is no part file.
 #[cfg(unix)]
-fn fill(file: &File, out: &mut [u8], offset: u64) -> io::Result<()> {
+pub(crate) fn fill(file: &File, out: &mut [u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, out, offset)
 }
 
-/// See [`read_exact_at`].
+/// [`read_exact_at`], of what is no part file.
 #[cfg(windows)]
-fn fill(file: &File, mut out: &mut [u8], mut offset: u64) -> io::Result<()> {
+pub(crate) fn fill(file: &File, mut out: &mut [u8], mut offset: u64) -> io::Result<()> {
     while !out.is_empty() {
         match std::os::windows::fs::FileExt::seek_read(file, out, offset) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),

@@ -10,9 +10,11 @@ use crate::damage::{Damage, cannot_read};
 use crate::dataset::Generation;
 use crate::direct_read::{AsTheyAre, Target, Widened, read_row};
 use crate::error::{Error, ErrorKind, Result};
+use crate::files::is_url;
 use crate::key_page;
 use crate::lease::Lease;
 use crate::limits::{Allowance, Limits};
+use crate::part_file::PartFile;
 use crate::part_index::{Expected, Page, PartIndex};
 use crate::plain_file;
 use crate::quantise::dequantise;
@@ -112,6 +114,14 @@ impl Reader {
         let mut parts = Vec::new();
         let mut starts = Vec::new();
         let mut rows = 0;
+        if is_url(&folder) {
+            // Each index is a request: so they are not waited for one by one.
+            for part in &manifest.parts {
+                if let Ok(file) = PartFile::open(&folder.join(&part.file), part) {
+                    file.will_need(part.index_offset, part.bytes - part.index_offset);
+                }
+            }
+        }
         for part in &manifest.parts {
             parts.push(PartIndex::open(folder.join(&part.file), part, &expected, &mut memory)?);
             starts.push(rows);
@@ -175,10 +185,14 @@ impl Reader {
         let length = u64::from(at.length);
         Allowance::new(self.limits.page, "page").take(length, "a page of keys")?;
         page.resize(at.length as usize, 0);
-        part.file
-            .read_exact_at(page, at.offset)
-            .map_err(|error| cannot_read(&part.path, &error))?;
-        keys.add(column, page, group.rows).map_err(|what| {
+        let fill = |page: &mut [u8]| part.file.read_exact_at(page, at.offset);
+        fill(page).map_err(|error| cannot_read(&part.path, &error))?;
+        let mut added = keys.add(column, page, group.rows);
+        if added.is_err() && forget(part, &at) {
+            fill(page).map_err(|error| cannot_read(&part.path, &error))?;
+            added = keys.add(column, page, group.rows);
+        }
+        added.map_err(|what| {
             Damage::of(&part.path, what).in_column(number, &self.key_names[column]).into()
         })
     }
@@ -322,12 +336,18 @@ impl Reader {
         place: usize,
         position: u64,
         around: &mut Vec<u8>,
-        target: impl Target,
+        mut target: impl Target,
     ) -> Result<()> {
         let (part, row) = self.locate(position)?;
         let ((column, layout), page) = (&self.columns[place], &part.columns[place][row]);
         let damaged = |what: &str| damaged_page(part, place, page, &column.name, what);
-        read_row(part, layout, page, around, target, damaged)
+        let read = read_row(part, layout, page, around, &mut target, damaged);
+        match read {
+            Err(error) if error.kind() == ErrorKind::Damaged && forget(part, page) => {
+                read_row(part, layout, page, around, &mut target, damaged)
+            }
+            read => read,
+        }
     }
 
     /// The stored values of each row, in the order of `positions`.
@@ -363,10 +383,18 @@ impl Reader {
                     .map_err(|error| cannot_read(&part.path, &error))?;
                 for page in at {
                     let from = (page.offset - start) as usize;
-                    let stored = layout
-                        .open(&pages[from..from + page.length as usize], scratch)
-                        .map_err(|what| damaged_page(part, place, page, &column.name, what))?;
-                    take(stored);
+                    let at = from..from + page.length as usize;
+                    let damaged = |what| damaged_page(part, place, page, &column.name, what);
+                    match layout.open(&pages[at.clone()], scratch) {
+                        Ok(stored) => take(stored),
+                        Err(what) if !forget(part, page) => return Err(damaged(what)),
+                        Err(_) => {
+                            let again =
+                                part.file.read_exact_at(&mut pages[at.clone()], page.offset);
+                            again.map_err(|error| cannot_read(&part.path, &error))?;
+                            take(layout.open(&pages[at], scratch).map_err(damaged)?);
+                        }
+                    }
                 }
                 Ok(())
             })
@@ -457,6 +485,11 @@ fn run(positions: &[u64], pages: &[Page]) -> usize {
         run += 1;
     }
     run
+}
+
+/// Whether a page that is not what was written may be another when it is read once more.
+fn forget(part: &PartIndex, page: &Page) -> bool {
+    part.file.forget(page.offset, u64::from(page.length))
 }
 
 fn end_of(page: &Page) -> u64 {

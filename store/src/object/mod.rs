@@ -33,7 +33,7 @@ use bucket::Bucket;
 pub(crate) use failure::Failure;
 pub(crate) use held::Held;
 use runtime::wait_for;
-pub(crate) use scratch::uploads;
+pub(crate) use scratch::{cache_folder, uploads};
 
 /// The schemes of paths that name objects.
 const SCHEMES: [&str; 4] = ["s3", "gs", "az", "memory"];

@@ -1,0 +1,185 @@
+//! A block of a part as a file of its own: its bytes, and a checksum of them and of whose they are.
+
+use std::fs::{self, File, FileTimes, Metadata, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crc_fast::CrcAlgorithm::Crc64Nvme;
+use crc_fast::Digest;
+
+use crate::durable::unique;
+use crate::faults::{self, Operation};
+use crate::positioned::fill;
+
+/// Bytes of the checksum, at the end of the file.
+const CHECKSUM: usize = 8;
+
+/// How much is checked at a time, so that it is still in the processor's cache.
+const PIECE: usize = 256 << 10;
+
+/// A block is marked as used this often at most: the order in which blocks go need not be exact.
+pub(super) const USED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Which block of which part. A part is known by its hash, so that it may lie anywhere, and that one
+/// that has changed is another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub content: blake3::Hash,
+    pub number: u64,
+}
+
+/// A file that was found whole. One that somebody has put in its place since is another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    length: u64,
+    written: Option<SystemTime>,
+    inode: u64,
+}
+
+impl Key {
+    pub fn path(&self, folder: &Path) -> PathBuf {
+        let hash = self.content.to_hex();
+        folder.join(&hash[..2]).join(format!("{hash}-{}", self.number))
+    }
+
+    /// Of a block whose bytes came piece by piece.
+    fn checksum(&self, mut digest: Digest) -> [u8; CHECKSUM] {
+        digest.update(self.content.as_bytes());
+        digest.update(&self.number.to_le_bytes());
+        digest.finalize().to_le_bytes()
+    }
+}
+
+/// Whether a file in a cache's folder is a block, or is to become one: nothing else is ever removed.
+pub(super) fn is_block(name: &str) -> bool {
+    let name = match name.strip_prefix('.') {
+        Some(temp) => temp.strip_suffix(".tmp").and_then(|name| name.rsplit_once('.')),
+        None => Some((name, "")),
+    };
+    let parts = name.and_then(|(name, _)| name.split_once('-'));
+    parts.is_some_and(|(hash, number)| {
+        blake3::Hash::from_hex(hash).is_ok() && number.parse::<u64>().is_ok()
+    })
+}
+
+impl Identity {
+    fn of(metadata: &Metadata) -> Self {
+        Self { length: metadata.len(), written: metadata.modified().ok(), inode: inode(metadata) }
+    }
+}
+
+#[cfg(unix)]
+fn inode(metadata: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+#[cfg(not(unix))]
+fn inode(_metadata: &Metadata) -> u64 {
+    0
+}
+
+/// When a file was last used: marked so, or written.
+pub(super) fn last_used(metadata: &Metadata) -> SystemTime {
+    let written = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+    metadata.accessed().map_or(written, |used| used.max(written))
+}
+
+/// Marks a file as used. Where that cannot be done, blocks go in the order in which they were written.
+pub(super) fn mark_used(file: &File) {
+    let _ = file.set_times(FileTimes::new().set_accessed(SystemTime::now()));
+}
+
+/// Opens a block of so many bytes, and checks it unless it is the file that was checked before. `None`:
+/// it is not there. What is not whole is removed.
+pub(super) fn open(
+    folder: &Path,
+    key: Key,
+    bytes: u64,
+    checked: Option<Identity>,
+) -> Option<(File, Identity)> {
+    let path = key.path(folder);
+    let file = File::open(&path).ok()?;
+    let metadata = file.metadata().ok()?;
+    let identity = Identity::of(&metadata);
+    let whole = metadata.len() == bytes + CHECKSUM as u64
+        && (checked == Some(identity) || is_whole(&file, key, bytes).unwrap_or(false));
+    if !whole {
+        tracing::debug!(path = %path.display(), "a cached block is damaged, and is removed");
+        remove(&path);
+        return None;
+    }
+    if last_used(&metadata).elapsed().is_ok_and(|since| since > USED_WITHIN) {
+        mark_used(&file);
+    }
+    Some((file, identity))
+}
+
+fn is_whole(file: &File, key: Key, bytes: u64) -> io::Result<bool> {
+    let mut digest = Digest::new(Crc64Nvme);
+    let mut piece = vec![0; PIECE.min(bytes as usize)];
+    let mut at = 0;
+    while at < bytes {
+        let length = (piece.len() as u64).min(bytes - at) as usize;
+        fill(file, &mut piece[..length], at)?;
+        digest.update(&piece[..length]);
+        at += length as u64;
+    }
+    let mut stored = [0; CHECKSUM];
+    fill(file, &mut stored, bytes)?;
+    Ok(key.checksum(digest) == stored)
+}
+
+/// Bytes of the file of a block.
+pub(super) fn file_bytes(block: &[u8]) -> u64 {
+    (block.len() + CHECKSUM) as u64
+}
+
+/// Writes a block in one step. It need not survive a power cut: the checksum tells.
+pub(super) fn write(folder: &Path, key: Key, bytes: &[u8]) -> io::Result<(File, Identity)> {
+    let path = key.path(folder);
+    let hash = key.content.to_hex();
+    let temp = path.with_file_name(format!(".{hash}-{}.{:016x}.tmp", key.number, unique()));
+    let create = || {
+        faults::point(Operation::Create, &temp)?;
+        OpenOptions::new().read(true).write(true).create_new(true).open(&temp)
+    };
+    let file = match create() {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if let Some(parent) = path.parent() {
+                faults::point(Operation::CreateFolder, parent)?;
+                fs::create_dir_all(parent)?;
+            }
+            create()?
+        }
+        created => created?,
+    };
+    let written = (|| {
+        let mut digest = Digest::new(Crc64Nvme);
+        digest.update(bytes);
+        faults::write_all(&file, bytes, &temp)?;
+        faults::write_all(&file, &key.checksum(digest), &temp)?;
+        let identity = Identity::of(&file.metadata()?);
+        faults::point(Operation::Rename, &path)?;
+        fs::rename(&temp, &path)?;
+        Ok(identity)
+    })();
+    match written {
+        Ok(identity) => Ok((file, identity)),
+        Err(error) => {
+            remove(&temp);
+            Err(error)
+        }
+    }
+}
+
+/// Whether a file of the length of such a block is there; it was not checked.
+pub(super) fn seems_there(folder: &Path, key: Key, bytes: u64) -> bool {
+    let metadata = fs::metadata(key.path(folder));
+    metadata.is_ok_and(|metadata| metadata.len() == bytes + CHECKSUM as u64)
+}
+
+/// Removes a block. That it stays, or is gone already, is no error: nobody relies on it.
+pub(super) fn remove(path: &Path) {
+    let _ = faults::point(Operation::Remove, path).and_then(|()| fs::remove_file(path));
+}

@@ -1,0 +1,472 @@
+//! Parts that lie on a server, in blocks on the local disk.
+//!
+//! A read fills its buffer from blocks; those that are missing are fetched, neighbours in one request,
+//! and stay for the next read, of this process or another. Nothing depends on a block being there, or
+//! being whole: each carries a checksum, and a disk that cannot be written to costs nothing but time.
+
+mod block;
+mod flight;
+mod hints;
+mod known;
+mod limit;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::cache::block::Key;
+use crate::cache::flight::{Flight, Landed};
+use crate::cache::hints::{Hint, Hints};
+use crate::cache::known::Known;
+use crate::cache::limit::Limit;
+use crate::error::{Error, Result};
+use crate::positioned::{fill, will_need};
+
+/// Bytes of a block. A server takes 20 to 50 ms until the first byte, and sends 100 MB/s: with this
+/// much it sends for longer than it takes to begin. More would be fetched in vain for a single row.
+const BLOCK: u64 = 4 << 20;
+
+/// Neighbouring blocks that are fetched in one request.
+const AT_ONCE: u64 = 2;
+
+/// How long nothing is written after the disk has refused it.
+const REST: Duration = Duration::from_secs(60);
+
+/// Asks the server for these bytes of a part.
+pub(crate) type Fetch = dyn Fn(Range<u64>) -> io::Result<Bytes> + Send + Sync;
+
+/// A cache in a folder, which other processes may use at the same time. Clones are the same cache.
+#[derive(Debug, Clone)]
+pub(crate) struct Cache {
+    shared: Arc<Shared>,
+    hints: Arc<Hints>,
+}
+
+/// What was read since the cache was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counters {
+    /// Bytes that readers got from blocks on disk.
+    pub from_cache: u64,
+    /// Bytes that servers sent.
+    pub fetched: u64,
+    /// Requests that were answered.
+    pub requests: u64,
+}
+
+#[derive(Debug)]
+struct Shared {
+    folder: PathBuf,
+    max_bytes: u64,
+    block: u64,
+    limit: Limit,
+    state: Mutex<State>,
+    from_cache: AtomicU64,
+    fetched: AtomicU64,
+    requests: AtomicU64,
+    /// The disk has refused a block, and that was said.
+    told: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: Known,
+    flights: HashMap<Key, Arc<Flight>>,
+    /// When the disk last refused a block.
+    refused: Option<Instant>,
+}
+
+/// Who fetches a block.
+enum Claim<'a> {
+    Ours(Claimed<'a>),
+    /// Somebody else is at it.
+    Theirs(Arc<Flight>),
+    /// It has come meanwhile.
+    There,
+}
+
+/// Neighbouring blocks that this thread fetches. Dropped, those that did not come are given up.
+struct Claimed<'a> {
+    shared: &'a Shared,
+    flights: Vec<(Key, Arc<Flight>)>,
+}
+
+impl Cache {
+    /// A cache that holds up to `max_bytes` in `folder`, which is made when there is something to put
+    /// there. With 0 there is no cache: every read is a request for just what is wanted.
+    ///
+    /// # Errors
+    /// `Failed` when something else than a folder has that name.
+    pub fn open(folder: &Path, max_bytes: u64) -> Result<Self> {
+        Self::with_blocks(folder, max_bytes, BLOCK)
+    }
+
+    fn with_blocks(folder: &Path, max_bytes: u64, block: u64) -> Result<Self> {
+        if folder.exists() && !folder.is_dir() {
+            return Err(Error::failed(format_args!("{}: is not a folder", folder.display())));
+        }
+        let shared = Shared {
+            folder: folder.to_path_buf(),
+            max_bytes,
+            block,
+            limit: Limit::new(folder, max_bytes, block),
+            state: Mutex::default(),
+            from_cache: AtomicU64::new(0),
+            fetched: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            told: AtomicBool::new(false),
+        };
+        Ok(Self { shared: Arc::new(shared), hints: Arc::default() })
+    }
+
+    /// Fills `out` with the bytes from `offset` on of a part of `size` bytes, whose blake3 hash is
+    /// `content` in hexadecimal digits. `fetch` asks the server for a range of it.
+    ///
+    /// # Errors
+    /// Those of `fetch`; `UnexpectedEof` when the part is not as long, or the server sends less than it
+    /// was asked for; `InvalidInput` when `content` is no hash.
+    pub fn read(
+        &self,
+        content: &str,
+        size: u64,
+        offset: u64,
+        out: &mut [u8],
+        fetch: &dyn Fn(Range<u64>) -> io::Result<Bytes>,
+    ) -> io::Result<()> {
+        let content = hash(content)?;
+        let end = offset.checked_add(out.len() as u64).filter(|end| *end <= size);
+        let end = end.ok_or(ErrorKind::UnexpectedEof)?;
+        let shared = &*self.shared;
+        let mut at = offset;
+        // A block that somebody else could not fetch is tried once more: they may have had less time.
+        let mut failed_elsewhere = false;
+        while at < end {
+            let key = Key { content, number: at / shared.block };
+            let until = end.min(shared.range(key, size).end);
+            let rest = &mut out[(at - offset) as usize..];
+            if shared.read_local(key, size, at, &mut rest[..(until - at) as usize]) {
+                at = until;
+                continue;
+            }
+            if !shared.writes() {
+                let until = shared.local_from(key, size, end);
+                let bytes = shared.request(at..until, fetch)?;
+                rest[..bytes.len()].copy_from_slice(&bytes);
+                at = until;
+                continue;
+            }
+            let last = (end - 1) / shared.block;
+            let (from, bytes) = match shared.claim(key, size, last) {
+                Claim::There => continue,
+                Claim::Ours(claimed) => claimed.fetch(size, fetch)?,
+                Claim::Theirs(flight) => match flight.wait() {
+                    Ok(bytes) => (key.number * shared.block, bytes),
+                    Err((kind, why)) if failed_elsewhere => return Err(io::Error::new(kind, why)),
+                    Err(_) => {
+                        failed_elsewhere = true;
+                        continue;
+                    }
+                },
+            };
+            let until = end.min(from + bytes.len() as u64);
+            let bytes = &bytes[(at - from) as usize..(until - from) as usize];
+            rest[..bytes.len()].copy_from_slice(bytes);
+            at = until;
+        }
+        Ok(())
+    }
+
+    /// Says that these bytes of a part will be read soon. They are fetched in the background, unless
+    /// so much is on its way that this has to wait for whoever reads it.
+    pub fn will_need(&self, content: &str, size: u64, range: Range<u64>, fetch: Arc<Fetch>) {
+        let shared = &self.shared;
+        let Ok(content) = hash(content) else { return };
+        let end = range.end.min(size);
+        if range.start >= end || !shared.writes() {
+            return;
+        }
+        let (mut number, last) = (range.start / shared.block, (end - 1) / shared.block);
+        while number <= last {
+            let key = Key { content, number };
+            let file = shared.lock().known.file(key);
+            if let Some(file) = file {
+                let block = shared.range(key, size);
+                let (from, until) = (range.start.max(block.start), end.min(block.end));
+                will_need(&file, from - block.start, until - from);
+                number += 1;
+                continue;
+            }
+            let blocks = number..(number + AT_ONCE).min(last + 1);
+            number = blocks.end;
+            if !self.hints.send(shared, Hint { content, size, blocks, fetch: fetch.clone() }) {
+                return;
+            }
+        }
+    }
+
+    /// Puts the blocks of a part there that lies in `file` as a whole, for instance because it was
+    /// written here. A part that would drive out all else is left out.
+    pub fn insert(&self, content: &str, file: &File, size: u64) {
+        let shared = &*self.shared;
+        let Ok(content) = hash(content) else { return };
+        if !shared.writes() || size > shared.limit.target() {
+            return;
+        }
+        let mut buffer = vec![0; shared.block.min(size) as usize];
+        for number in 0..size.div_ceil(shared.block) {
+            let key = Key { content, number };
+            let range = shared.range(key, size);
+            let bytes = &mut buffer[..(range.end - range.start) as usize];
+            if block::seems_there(&shared.folder, key, bytes.len() as u64) {
+                continue;
+            }
+            // Of a file that cannot be read the server has a copy.
+            if fill(file, bytes, range.start).is_err() || !shared.writes() {
+                return;
+            }
+            shared.write(key, bytes);
+        }
+    }
+
+    /// Drops the blocks that hold these bytes, as what they say is wrong.
+    pub fn forget(&self, content: &str, range: Range<u64>) {
+        let Ok(content) = hash(content) else { return };
+        if !range.is_empty() {
+            for number in range.start / self.shared.block..=(range.end - 1) / self.shared.block {
+                self.shared.forget(Key { content, number });
+            }
+        }
+    }
+
+    /// What was read so far.
+    pub fn counters(&self) -> Counters {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let shared = &*self.shared;
+        Counters {
+            from_cache: read(&shared.from_cache),
+            fetched: read(&shared.fetched),
+            requests: read(&shared.requests),
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bytes of the part that a block holds.
+    fn range(&self, key: Key, size: u64) -> Range<u64> {
+        let start = key.number * self.block;
+        start..(start + self.block).min(size)
+    }
+
+    /// Whether blocks are written: there is a cache, and the disk takes them.
+    fn writes(&self) -> bool {
+        self.max_bytes > 0 && self.lock().refused.is_none_or(|when| when.elapsed() > REST)
+    }
+
+    /// The file of a block that is there and whole.
+    fn local(&self, key: Key, size: u64) -> Option<Arc<File>> {
+        if self.max_bytes == 0 {
+            return None;
+        }
+        let checked = {
+            let known = &mut self.lock().known;
+            if let Some(file) = known.file(key) {
+                return Some(file);
+            }
+            known.checked(key)
+        };
+        let range = self.range(key, size);
+        match block::open(&self.folder, key, range.end - range.start, checked) {
+            Some((file, identity)) => {
+                let file = Arc::new(file);
+                self.lock().known.add(key, file.clone(), identity);
+                Some(file)
+            }
+            None => {
+                let known = &mut self.lock().known;
+                // Another thread may have fetched it meanwhile.
+                if known.checked(key) == checked {
+                    known.forget(key);
+                }
+                None
+            }
+        }
+    }
+
+    /// Whether `out` was filled with the bytes from `at` on, all of this block.
+    fn read_local(&self, key: Key, size: u64, at: u64, out: &mut [u8]) -> bool {
+        let Some(file) = self.local(key, size) else { return false };
+        let read = fill(&file, out, at - key.number * self.block).is_ok();
+        match read {
+            true => {
+                self.from_cache.fetch_add(out.len() as u64, Ordering::Relaxed);
+            }
+            false => self.forget(key),
+        }
+        read
+    }
+
+    /// Where blocks that are there begin, after one that is not, or else `end`.
+    fn local_from(&self, key: Key, size: u64, end: u64) -> u64 {
+        let last = (end - 1) / self.block;
+        let mut after = (key.number + 1..=last).map(|number| Key { number, ..key });
+        let there = after.find(|key| self.local(*key, size).is_some());
+        there.map_or(end, |key| key.number * self.block)
+    }
+
+    fn forget(&self, key: Key) {
+        self.lock().known.forget(key);
+        block::remove(&key.path(&self.folder));
+    }
+
+    fn request(
+        &self,
+        range: Range<u64>,
+        fetch: &dyn Fn(Range<u64>) -> io::Result<Bytes>,
+    ) -> io::Result<Bytes> {
+        let wanted = range.end - range.start;
+        let bytes = fetch(range)?;
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.fetched.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        if bytes.len() as u64 != wanted {
+            let why = format!("the server sent {} bytes of {wanted}", bytes.len());
+            return Err(io::Error::new(ErrorKind::UnexpectedEof, why));
+        }
+        Ok(bytes)
+    }
+
+    /// Claims a block that was not there, and what is missing of those after it up to `last`.
+    fn claim(&self, key: Key, size: u64, last: u64) -> Claim<'_> {
+        let last = last.min(key.number + AT_ONCE - 1);
+        let after = (key.number + 1..=last).map(|number| Key { number, ..key });
+        let missing = after.take_while(|key| {
+            let range = self.range(*key, size);
+            !block::seems_there(&self.folder, *key, range.end - range.start)
+        });
+        let missing: Vec<Key> = missing.collect();
+        let state = &mut *self.lock();
+        if let Some(flight) = state.flights.get(&key) {
+            return Claim::Theirs(flight.clone());
+        }
+        if state.known.checked(key).is_some() {
+            return Claim::There;
+        }
+        let mut flights = Vec::new();
+        for key in [key].into_iter().chain(missing) {
+            if state.flights.contains_key(&key) || state.known.checked(key).is_some() {
+                break;
+            }
+            let flight = Flight::take_off();
+            state.flights.insert(key, flight.clone());
+            flights.push((key, flight));
+        }
+        Claim::Ours(Claimed { shared: self, flights })
+    }
+
+    /// Fetches what is missing of the blocks, unless somebody else is at it.
+    fn fetch_missing(&self, hint: &Hint) -> io::Result<()> {
+        let mut number = hint.blocks.start;
+        while number < hint.blocks.end && self.writes() {
+            let key = Key { content: hint.content, number };
+            number += 1;
+            if self.local(key, hint.size).is_some() {
+                continue;
+            }
+            if let Claim::Ours(claimed) = self.claim(key, hint.size, hint.blocks.end - 1) {
+                number += claimed.flights.len() as u64 - 1;
+                claimed.fetch(hint.size, &*hint.fetch)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a block, if there is room for it and the disk takes it.
+    fn write(&self, key: Key, bytes: &[u8]) {
+        let written =
+            self.limit.reserve(block::file_bytes(bytes)).and_then(|reserved| match reserved {
+                Some(removed) => {
+                    if removed {
+                        self.lock().known.close_removed();
+                    }
+                    block::write(&self.folder, key, bytes).map(Some)
+                }
+                None => Ok(None),
+            });
+        match written {
+            Ok(Some((file, identity))) => {
+                self.lock().known.add(key, Arc::new(file), identity);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                self.lock().refused = Some(Instant::now());
+                if !self.told.swap(true, Ordering::Relaxed) {
+                    let folder = self.folder.display();
+                    tracing::warn!(%folder, %error, "cannot cache what is read; going on without");
+                }
+            }
+        }
+    }
+}
+
+impl Claimed<'_> {
+    /// Fetches the blocks, hands them to who waits for them, and writes them. Where the first of them
+    /// begins, and their bytes.
+    fn fetch(
+        self,
+        size: u64,
+        fetch: &dyn Fn(Range<u64>) -> io::Result<Bytes>,
+    ) -> io::Result<(u64, Bytes)> {
+        let ranges = self.flights.iter().map(|(key, _)| self.shared.range(*key, size));
+        let whole = ranges.clone().fold(u64::MAX, |start, range| start.min(range.start))
+            ..ranges.fold(0, |end, range| end.max(range.end));
+        let start = whole.start;
+        let bytes = self.shared.request(whole, fetch).inspect_err(|error| {
+            self.give_up(&Err((error.kind(), error.to_string())));
+        })?;
+        let blocks = self.flights.iter().map(|(key, flight)| {
+            let range = self.shared.range(*key, size);
+            let block = bytes.slice((range.start - start) as usize..(range.end - start) as usize);
+            flight.land(Ok(block.clone()));
+            (*key, block)
+        });
+        for (key, block) in blocks.collect::<Vec<_>>() {
+            if self.shared.writes() {
+                self.shared.write(key, &block);
+            }
+        }
+        Ok((start, bytes))
+    }
+
+    /// Others may claim the blocks again before those who wait hear of it, as they may be the ones.
+    fn give_up(&self, landed: &Landed) {
+        let flights = &mut self.shared.lock().flights;
+        for (key, flight) in &self.flights {
+            if flights.get(key).is_some_and(|it| Arc::ptr_eq(it, flight)) {
+                flights.remove(key);
+            }
+            flight.land(landed.clone());
+        }
+    }
+}
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        self.give_up(&Err((ErrorKind::Other, "it was given up".into())));
+    }
+}
+
+fn hash(content: &str) -> io::Result<blake3::Hash> {
+    blake3::Hash::from_hex(content)
+        .map_err(|error| io::Error::new(ErrorKind::InvalidInput, error.to_string()))
+}

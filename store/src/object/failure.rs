@@ -36,7 +36,9 @@ impl Failure {
                 Self::new(ErrorKind::NoBucket, format!("there is no such bucket{said}"))
             }
             Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-                let what = format!("the server refuses access with these credentials{said}");
+                let what = format!(
+                    "the server refuses access with the credentials of the environment{said}"
+                );
                 Self::new(ErrorKind::Unauthorized, what)
             }
             Error::NotFound { .. } => Self::new(ErrorKind::NotFound, "there is no such object"),
@@ -44,7 +46,9 @@ impl Failure {
                 Self::new(ErrorKind::Unfit, "the server cannot do that")
             }
             _ if matches!(status, Some(401 | 403)) => {
-                let what = format!("the server refuses access with these credentials{said}");
+                let what = format!(
+                    "the server refuses access with the credentials of the environment{said}"
+                );
                 Self::new(ErrorKind::Unauthorized, what)
             }
             _ => match status {

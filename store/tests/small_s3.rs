@@ -8,6 +8,10 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder, S3CopyIfNotExists};
+use object_store::azure::{
+    AzureAccessKey, AzureAuthorizer, AzureCredential, MicrosoftAzureBuilder,
+};
+use object_store::client::{HttpRequest, HttpRequestBody};
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload, Result, RetryConfig};
 use servers::{Conditional, Fault, Installed, Kind, Knobs, SmallS3, When};
@@ -219,33 +223,70 @@ fn it_refuses_who_may_not_and_what_is_not_there() {
     assert!(server.objects("bucket").is_empty());
 }
 
-/// Also says on standard error what was seen of each.
+/// A server of others that is installed, with an empty bucket, and what it does is known of:
+/// whether of those that create an object one does, and whether it copies so too.
+fn other(kind: Kind, server: &Installed) -> (Arc<dyn ObjectStore>, bool, bool) {
+    match kind {
+        Kind::Moto => {
+            server.make_bucket("bucket", &[]);
+            (Arc::new(never_again(builder(&server.url()))), true, true)
+        }
+        Kind::S3rver => {
+            let builder = builder(&server.url()).with_access_key_id("S3RVER");
+            let store = never_again(builder.with_secret_access_key("S3RVER"));
+            (Arc::new(store), false, false)
+        }
+        Kind::Azurite => {
+            // The account that every copy of it has, and its key, which is in its manual.
+            let key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+            let account = "devstoreaccount1";
+            let credential = AzureCredential::AccessKey(AzureAccessKey::try_new(key).unwrap());
+            let mut request = HttpRequest::new(HttpRequestBody::empty());
+            *request.method_mut() = "PUT".parse().unwrap();
+            let path = format!("{account}/bucket?restype=container");
+            *request.uri_mut() = format!("{}/{path}", server.url()).parse().unwrap();
+            AzureAuthorizer::new(&credential, account).try_authorize(&mut request).unwrap();
+            let text = |value: &[u8]| String::from_utf8(value.to_vec()).unwrap();
+            let headers = request.headers().iter();
+            let headers: Vec<_> =
+                headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
+            server.make_bucket(&path, &headers);
+            let store = MicrosoftAzureBuilder::new()
+                .with_account(account)
+                .with_access_key(key)
+                .with_endpoint(format!("{}/{account}", server.url()))
+                .with_allow_http(true)
+                .with_container_name("bucket")
+                .build();
+            (Arc::new(store.unwrap()), true, true)
+        }
+    }
+}
+
 #[test]
 fn others_are_as_they_are_known() {
-    for (kind, creates_once) in [(Kind::Moto, true), (Kind::S3rver, false)] {
+    for kind in [Kind::Moto, Kind::S3rver, Kind::Azurite] {
         let Some(server) = Installed::start(kind) else { continue };
-        let builder = match kind {
-            Kind::S3rver => {
-                builder(&server.url()).with_access_key_id("S3RVER").with_secret_access_key("S3RVER")
-            }
-            _ => builder(&server.url()),
-        };
+        let (store, creates_once, copies_once) = other(kind, &server);
         run(async {
-            let store = never_again(builder);
-            if kind == Kind::Moto {
-                server.make_bucket("bucket");
-            }
-            create(&store, "a", "1").await.unwrap();
+            let first = create(&store, "a", "1").await;
+            first.unwrap();
             let again = create(&store, "a", "2").await;
             assert_eq!(again.is_err(), creates_once, "{kind:?}: {again:?}");
-            let size = multipart(&store, "parts").await;
-            let mut copies = Vec::new();
-            for _ in 0..2 {
-                copies.push(store.copy_if_not_exists(&"a".into(), &"copied".into()).await);
+            if creates_once {
+                assert!(matches!(again, Err(Error::AlreadyExists { .. })), "{kind:?}: {again:?}");
             }
-            let winners = winners(Arc::new(store), "race").await;
+            let size = multipart(&store, "parts").await;
+            assert_eq!(size.unwrap(), (10 << 20) + 1000, "{kind:?}");
+            let listed = store.list(None).map_ok(|it| it.location.to_string());
+            assert_eq!(listed.try_collect::<Vec<_>>().await.unwrap(), ["a", "parts"], "{kind:?}");
+            let (from, to) = (Path::from("a"), Path::from("copied"));
+            let copy = || store.copy_if_not_exists(&from, &to);
+            let copies = [copy().await, copy().await];
+            let once = copies[0].is_ok() && matches!(copies[1], Err(Error::AlreadyExists { .. }));
+            assert_eq!(once, copies_once, "{kind:?}: {copies:?}");
+            let winners = winners(store.clone(), "race").await;
             assert_eq!(winners == 1, creates_once, "{kind:?}: {winners}");
-            eprintln!("{kind:?}: {winners} of 16; multipart {size:?}; copies {copies:?}");
         });
     }
 }

@@ -11,7 +11,7 @@ pub enum Kind {
     Moto,
     /// npm: `s3rver`. Create-only puts are ignored.
     S3rver,
-    /// npm: `azurite`, of Azure's blobs.
+    /// npm: `azurite`, of Azure's blobs. Create-only puts are honoured, in a race too.
     Azurite,
 }
 
@@ -69,14 +69,18 @@ impl Installed {
         Some(server)
     }
 
-    /// moto takes any signature, even none, and has no bucket at first.
-    pub fn make_bucket(&self, name: &str) {
+    /// Some have no bucket at first. moto takes any signature, even none; azurite does not.
+    pub fn make_bucket(&self, name: &str, headers: &[(String, String)]) {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
-        let head = "Host: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-        stream.write_all(format!("PUT /{name} HTTP/1.1\r\n{head}").as_bytes()).unwrap();
+        let mut text = format!("PUT /{name} HTTP/1.1\r\n");
+        for (name, value) in headers {
+            text += &format!("{name}: {value}\r\n");
+        }
+        text += "Host: 127.0.0.1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+        stream.write_all(text.as_bytes()).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.contains(" 200 "), "{answer}");
+        assert!(answer.contains(" 200 ") || answer.contains(" 201 "), "{answer}");
     }
 
     pub fn url(&self) -> String {

@@ -7,12 +7,20 @@ use std::time::Instant;
 
 use crate::cache::block::{Identity, Key, USED_WITHIN, mark_used};
 
-/// Files that are held open. A process may have 1,024 open in all, as a rule.
-const OPEN: usize = 256;
+/// How many files are held open: a quarter of those that the process may have open, which is 256 as a
+/// rule. To open one takes as long as to read 30 kilobytes.
+fn most_open() -> usize {
+    #[cfg(unix)]
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    #[cfg(not(unix))]
+    let files = Some(512);
+    (files.unwrap_or(u64::MAX) / 4).clamp(16, 4096) as usize
+}
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Known {
     blocks: HashMap<Key, Block>,
+    most_open: usize,
     /// In no order; the hand goes round and closes what was not used since it last came by.
     open: Vec<Open>,
     hand: usize,
@@ -31,6 +39,12 @@ struct Open {
     file: Arc<File>,
     used: bool,
     marked: Instant,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { blocks: HashMap::new(), most_open: most_open(), open: Vec::new(), hand: 0 }
+    }
 }
 
 impl Known {
@@ -57,7 +71,7 @@ impl Known {
 
     pub fn add(&mut self, key: Key, file: Arc<File>, identity: Identity) {
         self.forget(key);
-        let place = match self.open.len() < OPEN {
+        let place = match self.open.len() < self.most_open {
             true => self.open.len(),
             false => self.close_one(),
         };

@@ -19,6 +19,23 @@ fn begin(tiny: &Tiny, command: &str, args: &[&str]) -> Child {
     gimlet.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
+#[test]
+fn a_signal_that_is_sent_to_the_process_and_to_its_group_is_one() {
+    let tiny = Tiny::new();
+    tiny.ok("ingest", &[]);
+    let mut child = begin(&tiny, "train", &[&["a"], &LONG[..]].concat());
+    wait_for(&tiny, "runs/tiny/modules", "log.jsonl", &mut child);
+    for _ in 0..3 {
+        // It may have ended by the third.
+        let _ = kill_process(Pid::from_child(&child), Signal::USR1);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(75));
+    let err = text(&ended.stderr);
+    assert!(err.contains("stopped by SIGUSR1"), "it ended at once: {err}");
+}
+
 /// Until a file of this name is below `folder`.
 fn wait_for(tiny: &Tiny, folder: &str, name: &str, child: &mut Child) {
     loop {

@@ -2,7 +2,7 @@
 //! after Ctrl-C, with 75 ("run me again") after anything else.
 
 use std::io::Read;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -22,21 +22,35 @@ const SIGNALS: [(i32, Why); 3] = [
 #[cfg(not(unix))]
 const SIGNALS: [(i32, Why); 2] = [(SIGINT, Why::Interrupt), (SIGTERM, Why::Terminate)];
 
+/// What comes so soon after a signal is the same.
+const ONE_SIGNAL: Duration = Duration::from_secs(1);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
 static STOP: LazyLock<Stop> = LazyLock::new(|| {
     let stop = Stop::new();
     // Of signals alone: the first after `--max-runtime` is over must not end a checkpoint.
     let seen = Arc::new(AtomicBool::new(false));
+    // Some who send signals, such as `timeout`, send them to a process and to its group: that is one.
+    let armed = Arc::new(AtomicBool::new(false));
     for (signal, why) in SIGNALS {
         // Without a handler the signal ends the process at once, and what was committed is kept.
         let code = i32::from(why.exit_code());
-        let _ = flag::register_conditional_shutdown(signal, code, seen.clone());
+        let second = if why == Why::Interrupt { &seen } else { &armed };
+        let _ = flag::register_conditional_shutdown(signal, code, second.clone());
         let _ = flag::register(signal, seen.clone());
         let _ = flag::register_usize(signal, stop.place(), why as usize);
     }
+    std::thread::spawn(move || {
+        while !seen.load(Ordering::Relaxed) {
+            std::thread::sleep(BETWEEN_LOOKS);
+        }
+        std::thread::sleep(ONE_SIGNAL);
+        armed.store(true, Ordering::Relaxed);
+    });
     stop
 });
 
-/// What the signals set. A second signal ends the process at once: what was committed, and the last
+/// What the signals set. A second signal, or Ctrl-C after any, ends the process at once: what was committed, and the last
 /// checkpoint, are on disk already.
 pub fn stop() -> &'static Stop {
     &STOP

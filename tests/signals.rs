@@ -137,9 +137,9 @@ fn stopped_in_the_middle(command: &str, args: &[&str], folder: &str, settings: &
 /// Enough rows that nobody is done before it is asked to stop.
 const MANY: [&str; 6] = [
     "--set",
-    "data.textures.train=20000",
+    "data.textures.train=4000",
     "--set",
-    "training.epochs=0",
+    "training.epochs=1",
     "--set",
     "store.rows_per_part=64",
 ];

@@ -17,6 +17,7 @@ pub mod random;
 pub mod report;
 pub mod source;
 pub mod stage;
+pub mod stop;
 pub mod sweep;
 pub mod train;
 pub mod view;

@@ -190,7 +190,7 @@ fn a_second_worker_of_a_module_is_refused_with_the_firsts_pid_and_host() {
     let dir = RunDir::at(tiny.path(RUN));
     let plan = Plan::new(&pipeline, &dir).unwrap();
     let training = |module| Step::Train(At { module, round: 0 });
-    let _lock = lock::acquire(&dir, &plan, training(0)).unwrap();
+    let _lock = lock::acquire(&dir, &plan, training(0), gimlet_store::Shard::WHOLE).unwrap();
     let err = tiny.fails(1, "worker", &["--module", "a"]);
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let holder = format!("process {} {}", std::process::id(), host.trim());
@@ -198,7 +198,7 @@ fn a_second_worker_of_a_module_is_refused_with_the_firsts_pid_and_host() {
 
     // A run is told so, too, and the others do not wait for ever.
     drop(_lock);
-    let _lock = lock::acquire(&dir, &plan, training(2)).unwrap();
+    let _lock = lock::acquire(&dir, &plan, training(2), gimlet_store::Shard::WHOLE).unwrap();
     let err = tiny.fails(1, "run", &[]);
     assert!(err.contains("the worker of `c` failed") && err.contains(holder.trim()), "{err}");
     assert!(err.contains("hint: "), "{err}");
@@ -236,7 +236,7 @@ fn the_death_of_one_does_not_stop_the_next_from_training_on_what_there_is() {
     wait_for("more steps than an epoch", || (steps_on_newest(&log) > 12).then_some(()));
     signal(b.id(), rustix::process::Signal::TERM);
     let b = b.wait_with_output().unwrap();
-    assert_eq!(b.status.code(), Some(130), "{}", text(&b.stderr));
+    assert_eq!(b.status.code(), Some(75), "{}", text(&b.stderr));
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn a_worker_stops_and_goes_on_where_it_was() {
     wait_for("a publication", || (published(&tiny, "a").len() > 1).then_some(()));
     signal(a.id(), rustix::process::Signal::TERM);
     let a = a.wait_with_output().unwrap();
-    assert_eq!(a.status.code(), Some(130), "{}", text(&a.stderr));
+    assert_eq!(a.status.code(), Some(75), "{}", text(&a.stderr));
     tiny.ok("worker", &["--module", "a"]);
     tiny.ok("run", &["--set", "schedule=\"sequential\"", "--run-dir", "turns"]);
     assert!(tiny.tensors(RUN, "a") == tiny.tensors("turns", "a"));

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
 use super::{DeviceArgs, PipelineArgs, session};
 use crate::stage::Step;
@@ -10,9 +11,12 @@ use crate::stage::Step;
 pub struct IngestArgs {
     #[command(flatten)]
     pipeline: PipelineArgs,
+    #[command(flatten)]
+    runtime: RuntimeArgs,
 }
 
 pub fn run(args: IngestArgs, printer: &Printer) -> anyhow::Result<()> {
+    args.runtime.begin();
     Ok(args.pipeline.with_run(&DeviceArgs::default(), printer, |run| {
         session::step(run, Step::Ingest, printer)
     })?)

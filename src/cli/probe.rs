@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
 use super::{DeviceArgs, JsonArgs, PipelineArgs, session, table};
 use crate::stage::{Step, findings};
@@ -12,12 +13,15 @@ pub struct ProbeArgs {
     #[command(flatten)]
     pipeline: PipelineArgs,
     #[command(flatten)]
+    runtime: RuntimeArgs,
+    #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
     output: JsonArgs,
 }
 
 pub fn run(args: ProbeArgs, printer: &Printer) -> anyhow::Result<()> {
+    args.runtime.begin();
     let (rows, missing) = args.pipeline.with_run(&args.device, printer, |run| {
         let mut missing = None;
         for index in 0..run.pipeline.modules.len() {

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
 use super::render::Renderer;
 use super::{DeviceArgs, PipelineArgs, session};
@@ -12,6 +13,8 @@ pub struct TrainArgs {
     #[command(flatten)]
     pipeline: PipelineArgs,
     #[command(flatten)]
+    runtime: RuntimeArgs,
+    #[command(flatten)]
     device: DeviceArgs,
     /// The module's name
     module: String,
@@ -21,6 +24,7 @@ pub struct TrainArgs {
 }
 
 pub fn run(args: TrainArgs, printer: &Printer) -> anyhow::Result<()> {
+    args.runtime.begin();
     let renderer = Renderer::new(printer).with_profiles(args.profile);
     Ok(args.pipeline.with_shown_run(&args.device, &renderer, |run| {
         let module = session::module(run.pipeline, &args.module)?;

@@ -1,11 +1,13 @@
 //! One process at a time on a stage of a run.
 //!
 //! The lock is the operating system's on an open file, so that a process that dies, however it
-//! dies, leaves none behind; on object storage it is a lease. It is advice: what protects the data is that commits are create-only.
+//! dies, leaves none behind; on object storage it is a lease. It is advice: what protects the data is
+//! that commits are create-only.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gimlet_store::{Lease, durable};
+use gimlet_store::{Lease, Shard, durable, files};
 
 use super::{Plan, RunDir, Step};
 use crate::{Error, Result};
@@ -24,8 +26,8 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// When another process holds it, naming that process.
-pub fn acquire(dir: &RunDir, plan: &Plan, step: Step) -> Result<Lock> {
-    match try_acquire(dir, plan, step)? {
+pub fn acquire(dir: &RunDir, plan: &Plan, step: Step, shard: Shard) -> Result<Lock> {
+    match try_acquire(dir, plan, step, shard)? {
         Ok(lock) => Ok(lock),
         Err(held) => Err(Error::failed(held).hint("wait for it to end, or stop it")),
     }
@@ -40,10 +42,11 @@ pub fn wait(
     dir: &RunDir,
     plan: &Plan,
     step: Step,
+    shard: Shard,
     mut meanwhile: impl FnMut(&str) -> Result<()>,
 ) -> Result<Lock> {
     loop {
-        match try_acquire(dir, plan, step)? {
+        match try_acquire(dir, plan, step, shard)? {
             Ok(lock) => return Ok(lock),
             Err(held) => meanwhile(&held)?,
         }
@@ -52,8 +55,19 @@ pub fn wait(
 }
 
 /// The lock of the stage of `step`, or who holds it, in words.
-fn try_acquire(dir: &RunDir, plan: &Plan, step: Step) -> Result<Result<Lock, String>> {
-    let (path, stage) = (dir.lock(&plan.lock_name(step)), plan.stage_name(step));
+fn try_acquire(
+    dir: &RunDir,
+    plan: &Plan,
+    step: Step,
+    shard: Shard,
+) -> Result<Result<Lock, String>> {
+    let (mut name, mut stage) = (plan.lock_name(step), plan.stage_name(step));
+    if !shard.is_whole() {
+        // Shards work at the same time; what each writes is no other's.
+        name += &format!("-{}-of-{}", shard.index(), shard.count());
+        stage += &format!(", shard {shard}");
+    }
+    let path = dir.lock(&name);
     durable::create_folder(&crate::error::folder_of(&path))?;
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let own = format!("process {} {}", std::process::id(), host.trim());
@@ -66,7 +80,21 @@ fn try_acquire(dir: &RunDir, plan: &Plan, step: Step) -> Result<Result<Lock, Str
     }))
 }
 
-/// Whether a process holds the lock of the stage of `step`, as far as that can be found out.
+/// Whether a process holds the lock of the stage of `step`, or of a shard of it, as far as that can be
+/// found out.
 pub fn is_held(dir: &RunDir, plan: &Plan, step: Step) -> bool {
-    Lease::is_held(&dir.lock(&plan.lock_name(step))).unwrap_or(false)
+    let name = plan.lock_name(step);
+    let of_shards = format!("{name}-");
+    let is_held = |path: &Path| Lease::is_held(path).unwrap_or(false);
+    let names = files::names(&lock_files(dir)).unwrap_or_default().into_iter();
+    let mut shards = names.filter(|it| it.starts_with(&of_shards));
+    is_held(&dir.lock(&name)) || shards.any(|name| is_held(&dir.locks().join(name)))
+}
+
+/// The folder whose entries are called as locks are: where there are no files of them, their leases.
+fn lock_files(dir: &RunDir) -> PathBuf {
+    match files::is_url(dir.path()) {
+        true => Lease::folder_of(&dir.locks()),
+        false => dir.locks(),
+    }
 }

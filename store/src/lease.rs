@@ -3,14 +3,14 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind as IoKind, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::durable;
 use crate::error::{Error, Result};
 use crate::faults::{self, Operation};
 use crate::files::is_url;
-use crate::object::{Held, Object};
+use crate::object::{Held, LEASES, Object};
 
 /// How often a lease is tried that has to be waited for and has no lock.
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
@@ -173,6 +173,12 @@ impl Lease {
             .and_then(|()| file.write_all(who.as_bytes()))
             .map_err(|error| Error::io(path, "write", &error))?;
         Ok(Ok(Some(file).into()))
+    }
+
+    /// The folder that holds a folder for each of the objects in `folder` on which there are leases, called as
+    /// the object is.
+    pub fn folder_of(folder: &Path) -> PathBuf {
+        folder.join(LEASES)
     }
 
     /// Whether somebody has a file locked alone, or shares it where there are no locks. Changes nothing.

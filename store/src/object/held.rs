@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use super::Object;
 
-const FOLDER: &str = ".leases";
+/// The folder of leases, beside what they are on.
+pub(crate) const LEASES: &str = ".leases";
 const SHARED: &str = "shared-";
 const ALONE: &str = "alone-";
 
@@ -146,7 +147,7 @@ impl Drop for Held {
 
 fn folder_of(object: &Object) -> Object {
     let name = object.key.filename().unwrap_or_default().to_owned();
-    object.beside(FOLDER).below(&name)
+    object.beside(LEASES).below(&name)
 }
 
 fn leases_in(folder: &Object) -> io::Result<Vec<Other>> {

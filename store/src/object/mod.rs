@@ -31,7 +31,7 @@ use object_store::{CopyOptions, GetOptions, ObjectStoreExt, PutMode, PutOptions,
 use crate::files::Entry;
 use bucket::Bucket;
 pub(crate) use failure::Failure;
-pub(crate) use held::Held;
+pub(crate) use held::{Held, LEASES};
 use runtime::wait_for;
 pub(crate) use scratch::{cache_folder, uploads};
 

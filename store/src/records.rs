@@ -10,6 +10,7 @@ use crate::damage::cannot_read;
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::{Allowance, Limits};
+use crate::looks;
 use crate::plain_file;
 use crate::seal;
 
@@ -156,6 +157,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, limits: &Limits) -> Re
         IoKind::InvalidInput => Error::damaged(path, error),
         _ => cannot_read(path, &error),
     })?;
+    looks::at_record(text.len());
     Allowance::new(limits.record, "record").take(memory_for(&text), path.display())?;
     if !seal::holds(&text) {
         return Err(Error::damaged(path, "its seal is broken: it is not what was written"));

@@ -73,6 +73,8 @@ pub struct Writer {
 impl Writer {
     pub(crate) fn begin(dataset: Dataset, mut spec: Spec) -> Result<Self> {
         check(&spec)?;
+        let parts = spec.rows.unwrap_or(0).div_ceil(spec.rows_per_part as u64);
+        check_parts(parts, &dataset)?;
         let folder = dataset.folder().join(folder_name(&spec.key));
         plain_file::check_folder(&folder)?;
         let lease = Lease::write_to(&folder)?;
@@ -239,6 +241,7 @@ impl Writer {
                     return Err(self.fail(format_args!("{name} is complete with fewer rows")));
                 }
             } else {
+                check_parts(index as u64 + 1, &self.dataset)?;
                 end = end.min(start + self.spec.rows_per_group - self.group.rows());
                 let (group, schema) = (&mut self.group, &self.spec.schema);
                 rows.with_slice(start..end, schema, |rows| group.add(rows, schema))?;
@@ -517,6 +520,19 @@ fn is_sound(checked: Result<bool>) -> Result<bool> {
         Err(error) if error.kind() == ErrorKind::Damaged => Ok(false),
         checked => checked,
     }
+}
+
+/// Refuses to write what could be committed and never read: a manifest of too many parts.
+fn check_parts(parts: u64, dataset: &Dataset) -> Result<()> {
+    let most = dataset.limits().parts();
+    if parts <= most {
+        return Ok(());
+    }
+    Err(Error::failed(format_args!(
+        "{}: there would be more than {most} parts, whose manifest takes more memory than \
+         `Limits::record` allows; put more rows into a part",
+        dataset.folder().display()
+    )))
 }
 
 fn check(spec: &Spec) -> Result<()> {

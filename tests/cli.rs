@@ -148,7 +148,7 @@ fn a_second_process_on_a_stage_is_refused_with_the_firsts_number() {
     let dir = RunDir::at(tiny.path("runs/tiny"));
     let plan = Plan::new(&pipeline, &dir).unwrap();
     let training = Step::Train(At { module: 0, round: 0 });
-    let lock = lock::acquire(&dir, &plan, training).unwrap();
+    let lock = lock::acquire(&dir, &plan, training, gimlet_store::Shard::WHOLE).unwrap();
     let err = tiny.fails(1, "train", &["a"]);
     assert!(err.contains(&format!("process {}", std::process::id())), "{err}");
     let status = tiny.json("status", &[]);

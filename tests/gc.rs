@@ -228,7 +228,7 @@ fn a_stage_at_work_that_does_not_say_what_it_needs_is_waited_for() {
     let dir = RunDir::at(tiny.path(RUN));
     let plan = Plan::new(&pipeline, &dir).unwrap();
     let training = Step::Train(At { module: 0, round: 0 });
-    let lock = lock::acquire(&dir, &plan, training).unwrap();
+    let lock = lock::acquire(&dir, &plan, training, gimlet_store::Shard::WHOLE).unwrap();
     let before = tree(&tiny);
     let err = tiny.fails(1, "gc", &["--keep", "0"]);
     assert!(err.contains("works on stage `a`") && err.contains("hint: wait"), "{err}");

@@ -145,7 +145,7 @@ fn summary(forecast: &Forecast, keep: usize, measured: bool) -> String {
         };
         lines.push(format!("activations of {}: {what} ({})", step.stage, boundary.why));
     }
-    let Room { used, needed, available, max_bytes, compressed } = &forecast.room;
+    let Room { used, needed, available, max_bytes, compressed, .. } = &forecast.room;
     let runs = forecast.steps.iter().filter(|it| it.runs).count();
     let mut to_write = format!("{} to be written", table::bytes(*needed));
     if *compressed {

@@ -158,6 +158,17 @@ impl<'a> Costs<'a> {
         }
     }
 
+    /// Parts of the largest dataset that a step writes.
+    pub fn parts(&self, step: Step) -> u64 {
+        let rows = Split::ALL.map(|split| self.rows(step, split));
+        rows[0].max(rows[1]).div_ceil(self.pipeline.store.rows_per_part as u64)
+    }
+
+    /// Additions and multiplications of a forward pass of module `index` over one row.
+    pub fn operations(&self, index: usize) -> f64 {
+        self.patches as f64 * self.modules[index].operations as f64
+    }
+
     /// The schemas of the datasets that a step writes of one split; `stored` says of each module
     /// whether its activations are.
     pub fn schemas(&self, step: Step, stored: &[bool]) -> Vec<Schema> {
@@ -395,11 +406,8 @@ impl<'a> Costs<'a> {
 
     /// How fast the modules are at the rates assumed here.
     pub fn assumed_pace(&self) -> Pace {
-        let forward: Vec<f64> = self
-            .modules
-            .iter()
-            .map(|cost| self.patches as f64 * cost.operations as f64 / FORWARD_RATE)
-            .collect();
+        let forward: Vec<f64> =
+            (0..self.modules.len()).map(|it| self.operations(it) / FORWARD_RATE).collect();
         let step = forward.iter().enumerate().map(|(index, forward)| {
             let batch = self.pipeline.training.batch as f64;
             batch * (PASSES * forward + self.loss_operations(index) / LOSS_RATE)

@@ -102,8 +102,8 @@ impl Forecast {
     ) -> Result<Self> {
         let costs = plan.costs(pipeline, dir)?;
         let mut steps = Vec::new();
-        let wanted = plan.wanted(dir)?;
-        for (step, status) in wanted.iter().zip(plan.status_of(&wanted, dir)?) {
+        let standing = plan.standing(dir)?;
+        for ((step, _), status) in standing.iter().zip(plan.status_of(&standing, dir)?) {
             steps.push(forecast(&costs, plan, dir, pace, *step, status)?);
         }
         let keep = pipeline.store.keep_generations;
@@ -118,7 +118,7 @@ impl Forecast {
         Ok(Self {
             total_bytes,
             seconds: steps.iter().filter(|it| it.runs).map(|it| it.seconds).sum(),
-            room: room(&costs, plan, dir, &wanted)?,
+            room: room(&costs, plan, dir, &standing)?,
             steps,
         })
     }
@@ -218,22 +218,19 @@ fn begun(plan: &Plan, dir: &RunDir, step: Step) -> Result<u64> {
     Ok(there)
 }
 
-/// What those of `steps` that are not done have still to write, and the room for it: what is on disk at
-/// most at a time.
+/// What those of `steps` that are not done, as is known of each, have still to write, and the room for it:
+/// what is on disk at most at a time.
 ///
 /// # Errors
 /// When what is there of the run cannot be read.
-pub fn room(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, steps: &[Step]) -> Result<Room> {
+pub fn room(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, steps: &[(Step, bool)]) -> Result<Room> {
     let keep = costs.pipeline.store.keep_generations;
-    let (mut needed, mut passing, mut there) = (0u64, 0u64, 0u64);
+    let (mut needed, mut passing, mut there, mut parts) = (0u64, 0u64, 0u64, 0u64);
     let mut any_compressed = false;
     // Of the rounds of a step: those that are on disk or will be.
     let mut kept: HashMap<Step, usize> = HashMap::new();
     // From the last on: the logs of later rounds are longer.
-    for step in steps.iter().rev() {
-        if plan.is_done(*step, dir)? {
-            continue;
-        }
+    for (step, _) in steps.iter().rev().filter(|(_, done)| !done) {
         let (stays, goes) =
             (costs.bytes(*step, plan.stored()), costs.passing_bytes(*step, plan.stored()));
         let kept = match kept.entry(of_any_round(*step)) {
@@ -251,9 +248,10 @@ pub fn room(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, steps: &[Step]) -> Res
         }
         there = there.saturating_add(begun(plan, dir, *step)?.min(stays.saturating_add(goes)));
         any_compressed |= compressed(costs, plan, *step);
+        parts = parts.max(costs.parts(*step));
     }
     let needed = needed.saturating_add(passing).saturating_sub(there);
-    Room::of(dir, needed, costs.pipeline.store.max_bytes, any_compressed)
+    Room::of(dir, needed, parts, costs.pipeline.store.max_bytes, any_compressed)
 }
 
 /// The same for a step in all its rounds.

@@ -238,7 +238,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Fails when what these steps have still to write does not fit the disk or `store.max_bytes`. What
+    /// Fails when what these steps have still to write does not fit the disk or `store.max_bytes`, or would
+    /// be cut into too many parts. What
     /// a process that was killed had no time to retire goes first.
     ///
     /// # Errors
@@ -247,7 +248,9 @@ impl<'a> Run<'a> {
         (0..self.pipeline.modules.len()).for_each(|module| self.retire(module));
         // What cannot be told now, a step will say when it meets it.
         let Ok(costs) = self.plan.costs(self.pipeline, &self.dir) else { return Ok(()) };
-        let steps: Vec<Step> = steps.iter().flat_map(|it| self.plan.together(*it)).collect();
+        let steps = steps.iter().flat_map(|it| self.plan.together(*it));
+        let known = |step| Ok((step, self.plan.is_done(step, &self.dir)?));
+        let steps = steps.map(known).collect::<Result<Vec<_>>>()?;
         forecast::room(&costs, &self.plan, &self.dir, &steps)?.check()
     }
 

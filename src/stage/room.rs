@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gimlet_store::files;
+use gimlet_store::{Limits, files};
 use serde::Serialize;
 
 use super::RunDir;
@@ -17,6 +17,8 @@ pub struct Room {
     pub used: u64,
     /// Bytes that are still to be written, with their values uncompressed.
     pub needed: u64,
+    /// Parts of the largest dataset that is still to be written.
+    pub parts: u64,
     /// Bytes that are free on the disk, for this user; `None` where the system does not tell.
     pub available: Option<u64>,
     /// `store.max_bytes`.
@@ -26,17 +28,24 @@ pub struct Room {
 }
 
 impl Room {
-    /// The room for `needed` more bytes in the directory of a run.
+    /// The room for `needed` more bytes, up to so many parts a dataset, in the directory of a run.
     ///
     /// # Errors
     /// When a folder of the run cannot be listed.
-    pub fn of(dir: &RunDir, needed: u64, max_bytes: Option<u64>, compressed: bool) -> Result<Self> {
+    pub fn of(
+        dir: &RunDir,
+        needed: u64,
+        parts: u64,
+        max_bytes: Option<u64>,
+        compressed: bool,
+    ) -> Result<Self> {
         let available = free_bytes(dir.path());
         let used = size_of_folder(dir.path())?.saturating_sub(size_of_folder(&dir.locks())?);
-        Ok(Self { used, needed, available, max_bytes, compressed })
+        Ok(Self { used, needed, parts, available, max_bytes, compressed })
     }
 
-    /// Fails when what is needed does not fit the disk or `store.max_bytes`; says by how much.
+    /// Fails when what is needed does not fit the disk or `store.max_bytes`, and says by how much; or
+    /// when a dataset would have more parts than can be read.
     pub fn check(&self) -> Result<()> {
         if self.needed == 0 {
             return Ok(());
@@ -46,7 +55,7 @@ impl Room {
             false => format!("about {}", bytes_in_words(self.needed)),
         };
         let (over, message) = match (self.over_disk(), self.over_limit()) {
-            (0, 0) => return Ok(()),
+            (0, 0) => return self.check_parts(),
             (over, 0) => {
                 let free = bytes_in_words(self.available.unwrap_or(0));
                 (over, format!("{needed} are to be written and {free} are free on the disk"))
@@ -69,6 +78,19 @@ impl Room {
             hint += ", and earlier generations take room, too";
         }
         Err(Error::failed(format!("this does not fit, by {over}: {message}")).hint(hint))
+    }
+
+    fn check_parts(&self) -> Result<()> {
+        let most = Limits::default().parts();
+        if self.parts <= most {
+            return Ok(());
+        }
+        let times = self.parts.div_ceil(most);
+        let message = format!(
+            "a dataset would have {} parts, of which a manifest holds {most} at most",
+            self.parts
+        );
+        Err(Error::failed(message).hint(format!("set `store.rows_per_part` {times} times as high")))
     }
 
     /// Bytes that are missing on the disk.

@@ -112,17 +112,16 @@ impl Plan {
     /// # Errors
     /// When a record or manifest cannot be read.
     pub fn status(&self, dir: &RunDir) -> Result<Vec<StepStatus>> {
-        self.status_of(&self.wanted(dir)?, dir)
+        self.status_of(&self.standing(dir)?, dir)
     }
 
-    /// Where these steps stand, which are in order.
+    /// Where these steps stand, which are in order, and of which it is known whether they are done.
     ///
     /// # Errors
     /// When a record or manifest cannot be read.
-    pub fn status_of(&self, steps: &[Step], dir: &RunDir) -> Result<Vec<StepStatus>> {
+    pub fn status_of(&self, steps: &[(Step, bool)], dir: &RunDir) -> Result<Vec<StepStatus>> {
         let mut all: Vec<StepStatus> = Vec::new();
-        for &step in steps {
-            let done = self.is_done(step, dir)?;
+        for &(step, done) in steps {
             let found = self.found(step, dir)?;
             let (state, why) = if done {
                 (

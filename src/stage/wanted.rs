@@ -13,18 +13,27 @@ impl Plan {
     /// # Errors
     /// When a record or manifest cannot be read for another reason than damage.
     pub fn wanted(&self, dir: &RunDir) -> Result<Vec<Step>> {
-        let mut wanted: Vec<Step> = Vec::new();
+        Ok(self.standing(dir)?.into_iter().map(|(step, _)| step).collect())
+    }
+
+    /// The same, each with whether it is done: to find that out, all parts are looked for.
+    ///
+    /// # Errors
+    /// As [`Self::wanted`].
+    pub fn standing(&self, dir: &RunDir) -> Result<Vec<(Step, bool)>> {
+        let mut standing: Vec<(Step, bool)> = Vec::new();
         let mut needed: HashSet<Step> = HashSet::new();
         for step in self.steps().into_iter().rev() {
             if self.is_of_last_round(step) || needed.contains(&step) {
-                wanted.push(step);
-                if !self.is_done(step, dir)? {
+                let done = self.is_done(step, dir)?;
+                standing.push((step, done));
+                if !done {
                     needed.extend(self.inputs(step));
                 }
             }
         }
-        wanted.reverse();
-        Ok(wanted)
+        standing.reverse();
+        Ok(standing)
     }
 
     /// Of these steps those that a run takes one after another: of what is done in one piece the first.
@@ -84,12 +93,9 @@ impl Plan {
     }
 
     fn next(&self, module: usize, dir: &RunDir, step: impl Fn(At) -> Step) -> Result<At> {
-        let wanted = self.wanted(dir)?;
-        for at in (0..self.rounds()).map(|round| At { module, round }) {
-            if wanted.contains(&step(at)) && !self.is_done(step(at), dir)? {
-                return Ok(at);
-            }
-        }
-        Ok(self.last(module))
+        let standing = self.standing(dir)?;
+        let mut rounds = (0..self.rounds()).map(|round| At { module, round });
+        let next = rounds.find(|at| standing.contains(&(step(*at), false)));
+        Ok(next.unwrap_or(self.last(module)))
     }
 }

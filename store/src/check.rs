@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -90,7 +91,7 @@ impl Dataset {
         let mut all = Checked::default();
         let mut folders = HashSet::new();
         for number in numbers {
-            match self.generation(number) {
+            match self.generation_anew(number) {
                 Ok(generation) => {
                     folders.insert(folder_name(&generation.manifest().key).to_owned());
                     let size = plain_file::size(&self.records().path(number)).unwrap_or(0);
@@ -126,7 +127,7 @@ impl Dataset {
             Ok(record) if record.belongs_to(note) => {
                 let PartRecord { format_version, key, schema, part, .. } = record;
                 let manifest = of_part(format_version, key, schema, part.clone());
-                self.holding(0, manifest).check_part(&part)
+                self.holding(0, Arc::new(manifest)).check_part(&part)
             }
             Ok(_) => Checked::failed(Error::damaged(note, "it is the note of another part")),
             Err(error) => Checked::failed(error),
@@ -166,7 +167,7 @@ impl Generation {
     fn check_part(&self, part: &Part) -> Checked {
         let Manifest { format_version, key, schema, .. } = self.manifest();
         let manifest = of_part(*format_version, key.clone(), schema.clone(), part.clone());
-        let alone = self.dataset().holding(self.number(), manifest);
+        let alone = self.dataset().holding(self.number(), Arc::new(manifest));
         let names: Vec<_> = schema.columns.iter().map(|column| column.name.as_str()).collect();
         let opened = || Reader::open(&alone, &names, None);
         let error = match self.verify_part(part).and_then(|()| opened().map(|_| ())) {

@@ -8,8 +8,10 @@ use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::{self, Entry};
 use crate::hashed_file::hash_from;
+use crate::known_manifests;
 use crate::lease::Lease;
 use crate::limits::Limits;
+use crate::looks;
 use crate::manifest::{Manifest, Part, folder_name, is_folder_name, is_key};
 use crate::part_index::cannot_open;
 use crate::plain_file;
@@ -99,14 +101,26 @@ impl Dataset {
     /// `NotFound` when there is none, `Damaged` when its manifest is, `Failed` when the manifest
     /// is of another format version.
     pub fn generation(&self, number: u64) -> Result<Generation> {
-        let manifest: Manifest = self.records.read(number)?;
-        manifest.check(&self.records.path(number))?;
+        let path = self.records.path(number);
+        let read = || self.read_manifest(number);
+        let manifest = known_manifests::get(&path, self.limits.record, read)?;
         Ok(self.holding(number, manifest))
     }
 
+    /// Generation `number`, whose manifest is read again although it may be known.
+    pub(crate) fn generation_anew(&self, number: u64) -> Result<Generation> {
+        Ok(self.holding(number, Arc::new(self.read_manifest(number)?)))
+    }
+
+    fn read_manifest(&self, number: u64) -> Result<Manifest> {
+        let manifest: Manifest = self.records.read(number)?;
+        manifest.check(&self.records.path(number))?;
+        Ok(manifest)
+    }
+
     /// A generation of this dataset with a manifest that was checked.
-    pub(crate) fn holding(&self, number: u64, manifest: Manifest) -> Generation {
-        Generation { dataset: self.clone(), number, manifest: Arc::new(manifest) }
+    pub(crate) fn holding(&self, number: u64, manifest: Arc<Manifest>) -> Generation {
+        Generation { dataset: self.clone(), number, manifest }
     }
 
     /// Begins a generation, or goes on with one whose writer stopped before its commit.
@@ -224,6 +238,7 @@ impl Generation {
     /// # Errors
     /// When their folder cannot be listed.
     pub fn broken_parts(&self) -> Result<Vec<PathBuf>> {
+        looks::at_generation();
         let folder = self.dir();
         let entries = files::list(&folder).map_err(|error| Error::io(&folder, "list", &error))?;
         let place = |name: &str| entries.binary_search_by(|it| it.name.as_str().cmp(name));

@@ -17,6 +17,16 @@ pub struct Limits {
     pub page: u64,
 }
 
+/// Bytes of [`Limits::record`] that a part of a manifest takes, with its numbers at their longest.
+const PART_BYTES: u64 = 2980;
+
+impl Limits {
+    /// The most parts of a generation whose manifest can be read.
+    pub fn parts(&self) -> u64 {
+        self.record / PART_BYTES
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { record: 256 << 20, index: 1 << 30, page: 5 << 28 }

@@ -11,6 +11,7 @@ use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
 use crate::limits::{Allowance, Limits};
+use crate::looks;
 use crate::seal;
 
 /// A folder of JSON records named by number: `00000001.json`, `00000002.json`, …
@@ -154,6 +155,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path, limits: &Limits) -> Re
         IoKind::InvalidInput => Error::damaged(path, error),
         _ => cannot_read(path, &error),
     })?;
+    looks::at_record(text.len());
     Allowance::new(limits.record, "record").take(memory_for(&text), path.display())?;
     if !seal::holds(&text) {
         return Err(Error::damaged(path, "its seal is broken: it is not what was written"));

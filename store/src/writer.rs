@@ -104,6 +104,8 @@ impl Writer {
         if spec.rows.is_none() && !shard.is_whole() {
             return Err(Error::failed("shards are of so many rows, and it is not said how many"));
         }
+        let parts = spec.rows.unwrap_or(0).div_ceil(spec.rows_per_part as u64);
+        check_parts(parts, &dataset)?;
         let folder = dataset.folder().join(folder_name(&spec.key));
         plain_file::check_folder(&folder)?;
         let lease = Lease::write_to(&folder)?;
@@ -343,6 +345,7 @@ impl Writer {
                     return Err(self.fail(format_args!("{name} is complete with fewer rows")));
                 }
             } else {
+                check_parts(index as u64 + 1, &self.dataset)?;
                 end = end.min(start + self.spec.rows_per_group - self.group.rows());
                 self.collect(rows, start..end)?;
                 let part_is_full = in_part + end - start == per_part;
@@ -515,6 +518,19 @@ impl Writer {
     fn fail(&self, what: impl std::fmt::Display) -> Error {
         Error::failed(format_args!("{}: {what}", self.folder.display()))
     }
+}
+
+/// Refuses to write what could be committed and never read: a manifest of too many parts.
+fn check_parts(parts: u64, dataset: &Dataset) -> Result<()> {
+    let most = dataset.limits().parts();
+    if parts <= most {
+        return Ok(());
+    }
+    Err(Error::failed(format_args!(
+        "{}: there would be more than {most} parts, whose manifest takes more memory than \
+         `Limits::record` allows; put more rows into a part",
+        dataset.folder().display()
+    )))
 }
 
 fn check(spec: &Spec) -> Result<()> {

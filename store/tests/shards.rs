@@ -180,7 +180,7 @@ fn damage_is_repaired_shard_by_shard() {
     }
     let found = Dataset::at(folder.path()).generation(1).unwrap();
     found.verify().unwrap();
-    assert!(found.is_whole());
+    assert!(found.is_whole().unwrap());
     assert_reads_back(&found, 23);
 }
 

@@ -172,8 +172,9 @@ impl Object {
 
     /// The same, before it is known whether the server can do it.
     ///
-    /// An answer may be lost, and the put have been done. So what is there already may be ours: it has
-    /// our bytes then.
+    /// An answer may be lost, and the put have been done; `object_store` itself tries again then. So what is
+    /// there already may be ours: it has our bytes then. Who creates what others may create, too, with the
+    /// same bytes, is none the worse for it.
     fn create_unchecked(&self, bytes: Bytes) -> io::Result<bool> {
         let mut tries = 0;
         loop {
@@ -182,7 +183,6 @@ impl Object {
             let put = wait_for(self.bucket.store.put_opts(&self.key, payload, options));
             match put {
                 Ok(_) => return Ok(true),
-                Err(object_store::Error::AlreadyExists { .. }) if tries == 0 => return Ok(false),
                 Err(object_store::Error::AlreadyExists { .. }) => return Ok(self.read()? == bytes),
                 Err(error) => {
                     let failure = Failure::of(&error);

@@ -1,0 +1,77 @@
+//! One suite for all backends: the file system, the memory of this process, a small S3 server of ours, and
+//! servers of others where they are installed. How a server is reached stands in the environment, which a
+//! process has once: so for each server the suite runs in a process of its own.
+
+#[path = "../servers/mod.rs"]
+mod servers;
+mod suite;
+
+use std::path::Path;
+use std::process::Command;
+
+use servers::{Installed, Kind, Knobs, SmallS3};
+use suite::CHECKS;
+
+/// Says where the suite is to run, to a process of its own.
+const ROOT: &str = "GIMLET_CONFORMANCE_ROOT";
+
+fn run(root: &Path) {
+    for (place, (name, check)) in CHECKS.iter().enumerate() {
+        eprintln!("{name}");
+        check(&root.join(format!("check-{place}")));
+    }
+}
+
+/// The suite in a process of its own, with these in its environment.
+fn run_in_process(root: &str, environment: &[(&str, String)]) {
+    let cache = tempfile::tempdir().unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "in_a_process_of_its_own", "--ignored", "--nocapture"]);
+    command.env(ROOT, root).env("GIMLET_CACHE_DIR", cache.path());
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let result = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{result}\n{said}");
+    // A filter that matches nothing passes, too.
+    assert!(result.contains("1 passed"), "{result}");
+}
+
+#[test]
+#[ignore = "is run by the other tests of this file"]
+fn in_a_process_of_its_own() {
+    run(Path::new(&std::env::var(ROOT).unwrap()));
+}
+
+#[test]
+fn the_file_system() {
+    let folder = tempfile::tempdir().unwrap();
+    run(folder.path());
+}
+
+#[test]
+fn memory() {
+    run_in_process("memory://suite", &[]);
+}
+
+#[test]
+fn a_small_s3_server() {
+    let server = SmallS3::start(Knobs::default());
+    run_in_process("s3://bucket/some/prefix", &server.environment());
+    assert_eq!(server.uploads(), 0, "every upload was completed or given up");
+    let objects = server.objects("bucket");
+    assert!(objects.keys().all(|key| key.starts_with("some/prefix/")), "{:?}", objects.keys());
+    assert!(objects.keys().all(|key| !key.contains("/.leases/")), "{:?}", objects.keys());
+    let secret = b"a-secret-of-somebody";
+    let tells = |bytes: &Vec<u8>| bytes.windows(secret.len()).any(|it| it == secret);
+    assert!(!objects.values().any(tells), "the secret lies in the bucket");
+}
+
+#[test]
+fn moto() {
+    let Some(server) = Installed::start(Kind::Moto) else { return };
+    server.make_bucket("bucket", &[]);
+    let names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].map(|it| (it, "test".to_owned()));
+    let rest = [("AWS_REGION", "us-east-1".to_owned()), ("AWS_ENDPOINT_URL", server.url())];
+    run_in_process("s3://bucket/prefix", &[names.as_slice(), &rest].concat());
+}

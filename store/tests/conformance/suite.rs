@@ -1,0 +1,426 @@
+//! What every backend does: the same calls, whatever lies below the root.
+
+use std::path::Path;
+use std::sync::Barrier;
+use std::time::Duration;
+
+use gimlet_store::gc::{Kind, Policy, Shelf};
+use gimlet_store::{
+    Column, Compression, CompressionSetting, DType, Dataset, ErrorKind, Finished, Generation,
+    Lease, Records, Rows, Schema, Shard, Spec, Values, durable, files,
+};
+use serde_json::json;
+
+/// Columns of a row: so many that a few rows are larger than a single put.
+pub const WIDE: usize = 3 << 20;
+
+/// A check of a backend, under a root of its own.
+pub type Check = fn(&Path);
+
+/// All checks, by name.
+pub const CHECKS: &[(&str, Check)] = &[
+    ("what is not there", what_is_not_there),
+    ("a generation, written and read", a_generation),
+    ("a key that is there already", a_key_that_is_there),
+    ("other bytes under one key", other_bytes),
+    ("an attempt that is gone on with", an_attempt),
+    ("records created at once", records_at_once),
+    ("one key written at once", one_key_at_once),
+    ("shards", shards),
+    ("a part of many pages", a_large_part),
+    ("damage", damage),
+    ("leases", leases),
+    ("removal", removal),
+    ("a file that grows", growing),
+    ("names", names),
+];
+
+pub fn key(digit: char) -> String {
+    digit.to_string().repeat(64)
+}
+
+pub fn spec(key: &str, values: usize, rows: usize) -> Spec {
+    let column = Column {
+        name: "x".into(),
+        dtype: DType::F32,
+        shape: vec![values],
+        dims: vec![],
+        compression: Compression::None,
+    };
+    let schema =
+        Schema { columns: vec![column], source: false, label_names: None, attributes: vec![] };
+    Spec {
+        schema,
+        key: key.into(),
+        settings: json!({ "of": "the suite" }),
+        rows: Some(rows as u64),
+        rows_per_part: 4,
+        rows_per_group: 2,
+        compression: CompressionSetting::Fixed(Compression::None),
+    }
+}
+
+/// The value at a place of a row.
+fn value(row: u64, place: usize) -> f32 {
+    (row * 7 + place as u64 % 1000) as f32
+}
+
+fn give(writer: &mut gimlet_store::Writer, rows: std::ops::Range<u64>, values: usize) {
+    for row in rows {
+        let x: Vec<f32> = (0..values).map(|place| value(row, place)).collect();
+        let tensors = [Values::F32(&x)];
+        let one = Rows {
+            ids: &[row as i64],
+            labels: &[Some(row as i64 % 3)],
+            sources: None,
+            attributes: &[],
+            tensors: &tensors,
+        };
+        writer.write(&one).unwrap();
+    }
+}
+
+pub fn write(dataset: &Dataset, key: &str, rows: u64) -> gimlet_store::Result<Generation> {
+    let mut writer = dataset.begin(spec(key, 6, rows as usize))?;
+    for row in 0..rows {
+        let x: Vec<f32> = (0..6).map(|place| value(row, place)).collect();
+        let tensors = [Values::F32(&x)];
+        writer.write(&Rows {
+            ids: &[row as i64],
+            labels: &[Some(row as i64 % 3)],
+            sources: None,
+            attributes: &[],
+            tensors: &tensors,
+        })?;
+    }
+    writer.commit(json!({}))
+}
+
+pub fn assert_reads_back(generation: &Generation, rows: u64) {
+    let reader = generation.reader(&["x"]).unwrap();
+    assert_eq!(reader.rows(), rows);
+    let keys = reader.keys().unwrap();
+    assert_eq!(keys.ids, (0..rows as i64).collect::<Vec<_>>());
+    let backwards: Vec<u64> = (0..rows).rev().collect();
+    let mut out = vec![0.0; 6 * rows as usize];
+    reader.will_need("x", &backwards).unwrap();
+    reader.read_f32("x", &backwards, &mut out).unwrap();
+    for (place, got) in out.iter().enumerate() {
+        assert_eq!(*got, value(backwards[place / 6], place % 6), "value {place}");
+    }
+}
+
+fn what_is_not_there(root: &Path) {
+    let dataset = Dataset::at(root.join("nothing"));
+    assert!(dataset.newest().unwrap().is_none());
+    assert!(dataset.find(&key('a')).unwrap().is_none());
+    assert!(!dataset.was_begun().unwrap());
+    assert_eq!(dataset.parts_on_disk(&key('a')).unwrap(), 0);
+    assert_eq!(dataset.generation(1).unwrap_err().kind(), ErrorKind::NotFound);
+    assert!(files::list(&root.join("nothing")).unwrap().is_empty());
+    assert_eq!(files::size(&root.join("nothing/file")).unwrap(), None);
+    let error = files::read(&root.join("nothing/file")).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    durable::remove_if_there(&root.join("nothing/file")).unwrap();
+}
+
+fn a_generation(root: &Path) {
+    let dataset = Dataset::at(root.join("train"));
+    let first = write(&dataset, &key('a'), 10).unwrap();
+    let second = write(&dataset, &key('b'), 5).unwrap();
+    assert_eq!((first.number(), second.number()), (1, 2));
+    assert_eq!(dataset.generations().unwrap(), [2, 1]);
+    assert_eq!(dataset.newest().unwrap().unwrap().number(), 2);
+    assert_eq!(dataset.find(&key('a')).unwrap().unwrap().number(), 1);
+    for (generation, rows) in [(&first, 10), (&second, 5)] {
+        assert!(generation.is_whole().unwrap());
+        assert_reads_back(generation, rows);
+        generation.verify().unwrap();
+    }
+    // A glob over the folder gives the parts and nothing else.
+    let names = files::names(&first.dir()).unwrap();
+    let parts: Vec<&String> = names.iter().filter(|it| it.ends_with(".parquet")).collect();
+    assert_eq!(parts, ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]);
+    let manifest: Vec<_> = first.manifest().parts.iter().map(|it| it.file.as_str()).collect();
+    assert_eq!(manifest, ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]);
+}
+
+fn a_key_that_is_there(root: &Path) {
+    let dataset = Dataset::at(root.join("train"));
+    let first = write(&dataset, &key('a'), 10).unwrap();
+    let again = write(&dataset, &key('a'), 10).unwrap();
+    assert_eq!((first.number(), again.number()), (1, 1));
+    assert_eq!(dataset.generations().unwrap(), [1]);
+}
+
+fn other_bytes(root: &Path) {
+    let dataset = Dataset::at(root.join("train"));
+    let mut writer = dataset.begin(spec(&key('a'), 6, 4)).unwrap();
+    give(&mut writer, 0..4, 6);
+    drop(writer);
+    // The note goes, and so the part is made again; its name is taken, by other bytes.
+    let folder = dataset.folder().join(&key('a')[..16]);
+    durable::remove_if_there(&folder.join(".part-00000.parquet.json")).unwrap();
+    durable::replace(&folder.join("part-00000.parquet"), b"something else").unwrap();
+    let mut writer = dataset.begin(spec(&key('a'), 6, 4)).unwrap();
+    let x = [0.0; 24];
+    let tensors = [Values::F32(&x)];
+    let rows = Rows {
+        ids: &[0, 1, 2, 3],
+        labels: &[None; 4],
+        sources: None,
+        attributes: &[],
+        tensors: &tensors,
+    };
+    let error = writer.write(&rows).unwrap_err();
+    assert!(error.to_string().contains("with other bytes"), "{error}");
+    let kept = files::read(&folder.join("part-00000.parquet")).unwrap();
+    assert_eq!(kept, b"something else");
+    assert!(dataset.generations().unwrap().is_empty());
+}
+
+fn an_attempt(root: &Path) {
+    let dataset = Dataset::at(root.join("train"));
+    let mut writer = dataset.begin(spec(&key('a'), 6, 10)).unwrap();
+    give(&mut writer, 0..9, 6);
+    drop(writer);
+    assert!(dataset.newest().unwrap().is_none());
+    assert!(dataset.was_begun().unwrap());
+    let mut writer = dataset.begin(spec(&key('a'), 6, 10)).unwrap();
+    assert_eq!(writer.rows_done(), 8);
+    assert!(!writer.wants(0..8) && writer.wants(8..10));
+    writer.skip(8).unwrap();
+    give(&mut writer, 8..10, 6);
+    let generation = writer.commit(json!({})).unwrap();
+    assert_reads_back(&generation, 10);
+    let whole = write(&Dataset::at(root.join("whole")), &key('a'), 10).unwrap();
+    assert_eq!(generation.manifest().parts, whole.manifest().parts);
+}
+
+fn records_at_once(root: &Path) {
+    let records = Records::at(root.join("records"));
+    let start = Barrier::new(12);
+    let numbers: Vec<u64> = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..12)
+            .map(|writer| {
+                let (records, start) = (&records, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    records.commit(|number| json!({ "writer": writer, "number": number })).unwrap()
+                })
+            })
+            .collect();
+        writers.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    let mut sorted = numbers.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, (1..=12).collect::<Vec<_>>());
+    // Each finds under its number what it has written there.
+    for (writer, number) in numbers.iter().enumerate() {
+        let found: serde_json::Value = records.read(*number).unwrap();
+        assert_eq!(found["writer"], writer);
+    }
+    assert!(!records.try_commit(3, &json!({ "writer": 99 })).unwrap());
+}
+
+fn one_key_at_once(root: &Path) {
+    let dataset = Dataset::at(root.join("train"));
+    let start = Barrier::new(6);
+    let found: Vec<u64> = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..6)
+            .map(|_| {
+                let (dataset, start) = (&dataset, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    write(dataset, &key('c'), 9).unwrap().number()
+                })
+            })
+            .collect();
+        writers.into_iter().map(|it| it.join().unwrap()).collect()
+    });
+    assert!(found.iter().all(|number| *number == 1), "{found:?}");
+    assert_eq!(dataset.generations().unwrap(), [1]);
+    let generation = dataset.newest().unwrap().unwrap();
+    generation.verify().unwrap();
+    assert_reads_back(&generation, 9);
+}
+
+fn shards(root: &Path) {
+    let dataset = Dataset::at(root.join("train"));
+    let mut committed = 0;
+    for index in [2, 0, 1] {
+        let shard = Shard::new(index, 3).unwrap();
+        let mut writer = dataset.begin_shard(spec(&key('d'), 6, 18), shard).unwrap();
+        for part in (0..18).step_by(4) {
+            let rows = part..18.min(part + 4);
+            match writer.wants(rows.clone()) {
+                true => give(&mut writer, rows, 6),
+                false => writer.skip(rows.end - rows.start).unwrap(),
+            }
+        }
+        committed +=
+            usize::from(matches!(writer.finish(|_| json!({})).unwrap(), Finished::Committed(_)));
+    }
+    assert_eq!(committed, 1);
+    let generation = dataset.newest().unwrap().unwrap();
+    assert_reads_back(&generation, 18);
+    let whole = write(&Dataset::at(root.join("whole")), &key('d'), 18).unwrap();
+    assert_eq!(generation.manifest().parts, whole.manifest().parts);
+}
+
+fn a_large_part(root: &Path) {
+    let dataset = Dataset::at(root.join("train"));
+    let mut writer = dataset.begin(spec(&key('e'), WIDE, 3)).unwrap();
+    give(&mut writer, 0..3, WIDE);
+    let generation = writer.commit(json!({})).unwrap();
+    assert!(generation.bytes() > 32 << 20);
+    let reader = generation.reader(&["x"]).unwrap();
+    let mut out = vec![0.0; WIDE];
+    for row in [2, 0, 1] {
+        reader.read_f32("x", &[row], &mut out).unwrap();
+        for place in [0, 1, WIDE / 2, WIDE - 1] {
+            assert_eq!(out[place], value(row, place), "row {row}, value {place}");
+        }
+    }
+    generation.verify().unwrap();
+    let left = files::names(&generation.dir()).unwrap();
+    assert!(left.iter().all(|name| !name.ends_with(".tmp")), "{left:?}");
+}
+
+fn damage(root: &Path) {
+    let dataset = Dataset::at(root.join("train"));
+    let generation = write(&dataset, &key('a'), 10).unwrap();
+    let part = generation.dir().join("part-00001.parquet");
+    let good = files::read(&part).unwrap();
+    let mut bad = good.clone();
+    bad[good.len() / 3] ^= 1;
+    durable::replace(&part, &bad).unwrap();
+    let error = generation.verify().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged);
+    assert_eq!(error.damage().unwrap().file, part);
+    assert!(generation.is_whole().unwrap(), "nobody has noted it");
+    error.damage().unwrap().note().unwrap();
+    assert_eq!(generation.broken_parts().unwrap(), [part.clone()]);
+    durable::remove_if_there(&part).unwrap();
+    assert_eq!(generation.broken_parts().unwrap(), [part.clone()]);
+    // The same writer again makes it as it was.
+    assert_eq!(write(&dataset, &key('a'), 10).unwrap().number(), 1);
+    assert!(generation.is_whole().unwrap());
+    assert_eq!(files::read(&part).unwrap(), good);
+    // A manifest that is no longer what was sealed.
+    let path = dataset.folder().join("00000001.json");
+    let mut text = files::read(&path).unwrap();
+    text[5] ^= 1;
+    durable::replace(&path, &text).unwrap();
+    assert_eq!(dataset.generation(1).unwrap_err().kind(), ErrorKind::Damaged);
+    assert!(dataset.find(&key('a')).unwrap().is_none());
+    assert_eq!(write(&dataset, &key('a'), 10).unwrap().number(), 2);
+}
+
+fn leases(root: &Path) {
+    let path = root.join("00000001.json");
+    durable::create_folder(root).unwrap();
+    durable::write_new(&path, b"{}").unwrap();
+    let shared = Lease::share(&path).unwrap();
+    let second = Lease::share(&path).unwrap();
+    assert!(Lease::take(&path, "me").unwrap().is_err());
+    drop((shared, second));
+    let lock = root.join("lock");
+    let alone = Lease::take(&lock, "me").unwrap().unwrap();
+    assert!(Lease::is_held(&lock).unwrap());
+    assert_eq!(Lease::take(&lock, "you").unwrap().unwrap_err(), "me");
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| Lease::share(&lock).unwrap());
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(!waiting.is_finished(), "it waits for who has it alone");
+        drop(alone);
+        drop(waiting.join().unwrap());
+    });
+    assert!(!Lease::is_held(&lock).unwrap());
+    // Of many that want it alone, one has it at a time.
+    let inside = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let alone = Lease::wait_alone(&lock).unwrap();
+                assert_eq!(inside.fetch_add(1, std::sync::atomic::Ordering::SeqCst), 0);
+                std::thread::sleep(Duration::from_millis(20));
+                inside.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                drop(alone);
+            });
+        }
+    });
+}
+
+fn removal(root: &Path) {
+    let dataset = Dataset::at(root.join("train"));
+    for digit in ['a', 'b', 'c'] {
+        write(&dataset, &key(digit), 6).unwrap();
+    }
+    let mut begun = dataset.begin(spec(&key('d'), 6, 8)).unwrap();
+    give(&mut begun, 0..5, 6);
+    let read = dataset.generation(1).unwrap();
+    let reader = read.reader(&["x"]).unwrap();
+    let shelf = Shelf::of(&dataset);
+    let policy = Policy { needed: [key('b')].into(), keep: 1, grace: Duration::ZERO };
+    let remove = || {
+        let found = shelf.survey(&policy).unwrap();
+        for leftover in found.iter().filter(|it| it.stays.is_none()) {
+            assert_eq!(shelf.remove(leftover, &policy).unwrap(), None);
+        }
+        found
+    };
+    // What is read, and what is written, stays.
+    let found = remove();
+    let attempt = found.iter().find(|it| it.kind == Kind::Attempt).unwrap();
+    assert!(attempt.stays.is_some() && attempt.bytes > 0, "{attempt:?}");
+    assert_eq!(dataset.generations().unwrap(), [3, 2, 1]);
+    let mut out = vec![0.0; 6];
+    reader.read_f32("x", &[5], &mut out).unwrap();
+    drop((reader, begun));
+    remove();
+    assert_eq!(dataset.generations().unwrap(), [3, 2]);
+    assert!(!files::is_folder(&read.dir()).unwrap());
+    assert!(!files::is_folder(&dataset.folder().join(&key('d')[..16])).unwrap());
+    assert_eq!(read.reader(&["x"]).unwrap_err().kind(), ErrorKind::NotFound);
+    // A long grace keeps what was written just now.
+    let mut begun = dataset.begin(spec(&key('d'), 6, 8)).unwrap();
+    give(&mut begun, 0..5, 6);
+    drop(begun);
+    let policy = Policy { grace: Duration::from_secs(3600), ..policy };
+    let found = shelf.survey(&policy).unwrap();
+    assert!(found.iter().any(|it| it.kind == Kind::Attempt && it.stays.is_some()), "{found:?}");
+    assert_reads_back(&dataset.generation(2).unwrap(), 6);
+}
+
+fn growing(root: &Path) {
+    durable::create_folder(root).unwrap();
+    let path = root.join("log");
+    let mut log = durable::Appending::begin(&path, b"one\n".to_vec()).unwrap();
+    log.push(b"two\n").unwrap();
+    log.flush().unwrap();
+    assert_eq!(files::read(&path).unwrap(), b"one\ntwo\n");
+    assert_eq!(files::read_up_to(&path, 3).unwrap(), b"one");
+    durable::rename(&path, &root.join("old")).unwrap();
+    assert_eq!(files::size(&path).unwrap(), None);
+    assert_eq!(files::size(&root.join("old")).unwrap(), Some(8));
+    durable::replace(&path, b"").unwrap();
+    assert_eq!(files::read_up_to(&path, 3).unwrap(), b"");
+}
+
+fn names(root: &Path) {
+    // Spaces, percent signs and letters beyond ASCII.
+    for name in ["a b", "50%", "ä", "a+b&c=d"] {
+        let folder = root.join(name);
+        durable::create_folder(&folder).unwrap();
+        assert!(durable::write_new(&folder.join("file"), name.as_bytes()).unwrap());
+        assert!(!durable::write_new(&folder.join("file"), b"other").unwrap());
+        assert_eq!(files::read(&folder.join("file")).unwrap(), name.as_bytes());
+        assert_eq!(files::names(&folder).unwrap(), ["file"]);
+        assert!(files::is_folder(&folder).unwrap());
+    }
+    let mut names = ["a b", "50%", "ä", "a+b&c=d"];
+    names.sort_unstable();
+    assert_eq!(files::names(root).unwrap(), names);
+    assert!(files::list(root).unwrap().iter().all(|it| it.is_folder));
+}

@@ -3,17 +3,19 @@
 use clap::Args;
 
 use super::printer::Printer;
-use super::{DeviceArgs, PipelineArgs, session};
+use super::{DeviceArgs, PipelineArgs, WaitArgs, session};
 use crate::stage::Step;
 
 #[derive(Args)]
 pub struct IngestArgs {
     #[command(flatten)]
     pipeline: PipelineArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
 }
 
 pub fn run(args: IngestArgs, printer: &Printer) -> anyhow::Result<()> {
-    Ok(args.pipeline.with_run(&DeviceArgs::default(), printer, |run| {
+    Ok(args.pipeline.waiting(&args.wait).with_run(&DeviceArgs::default(), printer, |run| {
         session::step(run, Step::Ingest, printer)
     })?)
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::printer::Printer;
-use super::{DeviceArgs, PipelineArgs, session};
+use super::{DeviceArgs, PipelineArgs, WaitArgs, session};
 use crate::pipeline::Schedule;
 use crate::stage::{At, Step};
 use crate::{Error, Kind};
@@ -14,13 +14,15 @@ pub struct WorkerArgs {
     pipeline: PipelineArgs,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
     /// The module's name
     #[arg(long)]
     module: String,
 }
 
 pub fn run(args: WorkerArgs, printer: &Printer) -> anyhow::Result<()> {
-    Ok(args.pipeline.with_run(&args.device, printer, |run| {
+    Ok(args.pipeline.waiting(&args.wait).with_run(&args.device, printer, |run| {
         let module = session::module(run.pipeline, &args.module)?;
         if !matches!(run.pipeline.schedule, Schedule::Async(_)) {
             let message = format!(

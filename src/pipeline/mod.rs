@@ -124,7 +124,7 @@
 //! setup = ["module load cuda"]  # lines of bash before the work; none when left out
 //! grace_seconds = 90      # before its time limit, when a job saves its state and goes back to the queue
 //!
-//! [slurm.train]           # the same of one kind of job, over that of all; `extra` and `setup` beside it
+//! [slurm.train]           # the same of one kind of job, over that of all, `extra` beside it
 //! time = "1-00:00:00"     # [slurm.ingest], [slurm.train], [slurm.encode], [slurm.probe]
 //! ```
 //!

@@ -613,6 +613,8 @@ pub struct Slurm {
     /// Also of the stack as it was drawn.
     pub encode: Requests,
     pub probe: Requests,
+    /// Lines of bash before the work of every job.
+    pub setup: Vec<String>,
     /// Seconds before its time limit at which a job is told to save its state.
     pub grace_seconds: Option<usize>,
 }
@@ -630,6 +632,4 @@ pub struct Requests {
     pub constraint: Option<String>,
     /// Any others.
     pub extra: Vec<String>,
-    /// Lines of bash before the work.
-    pub setup: Vec<String>,
 }

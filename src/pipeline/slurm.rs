@@ -37,6 +37,7 @@ pub fn resolve(raw: &raw::Slurm) -> Result<Slurm, Fault> {
         train: of_kind(&raw.train)?,
         encode: of_kind(&raw.encode)?,
         probe: of_kind(&raw.probe)?,
+        setup: setup(raw.setup.as_deref().unwrap_or_default())?,
         grace_seconds: optional_whole(&raw.grace_seconds, "grace_seconds", GRACE)?,
     })
 }
@@ -51,7 +52,9 @@ fn check_is_of_one_kind(raw: &raw::Slurm) -> Result<(), Fault> {
     ];
     let kinds = kinds.into_iter().map(|(key, kind)| (key, kind.as_ref().map(Spanned::span)));
     let grace = ("grace_seconds", raw.grace_seconds.as_ref().map(Spanned::span));
-    for (key, span) in kinds.chain([grace]) {
+    let setup = raw.setup.as_deref().and_then(<[_]>::first);
+    let setup = ("setup", setup.map(Spanned::span));
+    for (key, span) in kinds.chain([grace, setup]) {
         if let Some(span) = span {
             let message = format!("`{key}` holds for all kinds of jobs");
             return Err(Fault::at(span, message).hint(format!("write it as `slurm.{key}`")));
@@ -71,7 +74,6 @@ fn requests(raw: &raw::Slurm) -> Result<Requests, Fault> {
         mem: mem(&raw.mem)?,
         constraint: word(&raw.constraint, "constraint")?,
         extra: extra(raw.extra.as_deref().unwrap_or_default())?,
-        setup: setup(raw.setup.as_deref().unwrap_or_default())?,
     })
 }
 

@@ -93,7 +93,8 @@ enum Command {
     Sweep(sweep::SweepArgs),
     /// Show what a run would do and take, before anything runs; fail when it does not fit
     Plan(plan::PlanArgs),
-    /// Print a script that submits a pipeline's steps, or a sweep's runs, to a Slurm cluster
+    /// Print a script that submits a pipeline's steps to a Slurm cluster, or the runs of a sweep, whose file
+    /// may stand in the place of the pipeline's
     Slurm(slurm::SlurmArgs),
     /// Show where every step of a pipeline stands, and why
     Status(status::StatusArgs),

@@ -17,7 +17,6 @@ use crate::{Error, Result};
 
 #[derive(Args)]
 pub struct SlurmArgs {
-    /// The pipeline file, or a sweep file (TOML)
     #[command(flatten)]
     pipeline: PipelineArgs,
     #[command(flatten)]

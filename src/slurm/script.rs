@@ -224,6 +224,11 @@ fn requested(requests: &Requests) -> Vec<String> {
 
 /// A word of bash.
 fn quoted(word: &str) -> Result<String> {
+    let is_plain = |it: char| it.is_ascii_alphanumeric() || "_@%+=:,./-".contains(it);
+    // For people to read: `shlex` would quote `--time=60`.
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return Ok(word.to_string());
+    }
     match shlex::try_quote(word) {
         Ok(quoted) => Ok(quoted.into_owned()),
         Err(error) => {

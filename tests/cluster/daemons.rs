@@ -44,7 +44,10 @@ impl Cluster {
         cluster.daemon("munged", &munged(cluster.path()));
         wait_for("munge", || cluster.path().join("munge/socket").exists());
         let conf = cluster.conf();
-        cluster.daemon("slurmctld", &["slurmctld", "-D", "-f", conf.to_str().unwrap()].map(String::from));
+        cluster.daemon(
+            "slurmctld",
+            &["slurmctld", "-D", "-f", conf.to_str().unwrap()].map(String::from),
+        );
         NODES.iter().for_each(|node| cluster.start_node(node));
         wait_for("three nodes", || {
             let nodes = cluster.say("sinfo", &["--noheader", "--Node", "--format=%T"]);
@@ -70,7 +73,11 @@ impl Cluster {
         }
         // Of a secret, it is enough that it is long: nobody else can reach this cluster.
         let key = root.join("munge/key");
-        std::fs::write(&key, blake3::hash(root.as_os_str().as_encoded_bytes()).as_bytes().repeat(32)).unwrap();
+        std::fs::write(
+            &key,
+            blake3::hash(root.as_os_str().as_encoded_bytes()).as_bytes().repeat(32),
+        )
+        .unwrap();
         std::fs::set_permissions(&key, PermissionsExt::from_mode(0o400)).unwrap();
 
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
@@ -143,7 +150,8 @@ impl Cluster {
     /// The states of a job's tasks.
     pub fn states(&self, job: &str) -> Vec<String> {
         let jobs = format!("--jobs={job}");
-        let said = self.say("squeue", &["--noheader", "--states=all", "--array", "--format=%T", &jobs]);
+        let said =
+            self.say("squeue", &["--noheader", "--states=all", "--array", "--format=%T", &jobs]);
         said.lines().map(|line| line.trim().to_string()).collect()
     }
 
@@ -154,7 +162,9 @@ impl Cluster {
             self.hurry();
             states = jobs.iter().map(|job| self.states(job)).collect();
             let mut all = states.iter().flatten();
-            all.all(|it| !["PENDING", "RUNNING", "COMPLETING", "CONFIGURING"].contains(&it.as_str()))
+            all.all(|it| {
+                !["PENDING", "RUNNING", "COMPLETING", "CONFIGURING"].contains(&it.as_str())
+            })
         });
         states
     }

@@ -18,7 +18,8 @@ pub enum Kind {
     Damaged,
     /// A stage's input has not been made yet: run the stage before it. Exit code 5.
     NotReady,
-    /// The run was asked to stop and has saved its state: run it again to go on. Exit code 130.
+    /// The run was asked to stop and has saved its state: run it again to go on. Exit code 130, or 75 of a
+    /// process that somebody else than Ctrl-C stopped ([`crate::stop::Why::exit_code`]).
     Interrupted,
     /// Anything else: the message and its hint say what to do. Exit code 1.
     Failed,
@@ -38,6 +39,9 @@ impl Kind {
 
     /// The kind of error that a process of ours ended with; [`Kind::Failed`] for all other codes.
     pub fn of_exit_code(exit_code: i32) -> Self {
+        if exit_code == i32::from(crate::stop::AGAIN) {
+            return Kind::Interrupted;
+        }
         let all = [Kind::Usage, Kind::Damaged, Kind::NotReady, Kind::Interrupted];
         let same = |kind: &Kind| i32::from(kind.exit_code()) == exit_code;
         all.into_iter().find(same).unwrap_or(Kind::Failed)

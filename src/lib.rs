@@ -18,6 +18,7 @@ pub mod report;
 pub mod slurm;
 pub mod source;
 pub mod stage;
+pub mod stop;
 pub mod sweep;
 pub mod train;
 pub mod view;

@@ -6,10 +6,10 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use crate::stop::Stop;
 use crate::{Error, Kind, Result};
 
 /// How often it is asked whether to stop.
@@ -68,7 +68,7 @@ struct Crew(Vec<Running>);
 pub fn work(
     numbers: &[usize],
     jobs: usize,
-    stop: &AtomicBool,
+    stop: &Stop,
     command: impl Fn(usize) -> Command,
     mut told: impl FnMut(Event) -> Result<Option<Duration>>,
 ) -> Result<()> {
@@ -78,7 +78,7 @@ pub fn work(
     let mut crew = Crew::default();
     let mut asked = false;
     loop {
-        let stopping = stop.load(Ordering::Relaxed);
+        let stopping = stop.is_asked();
         if stopping && !asked {
             crew.ask_to_stop();
             asked = true;
@@ -111,8 +111,7 @@ pub fn work(
         }
     }
     match asked {
-        true => Err(Error::new(Kind::Interrupted, "stopped; what was done is kept")
-            .hint("run the same command again to go on")),
+        true => stop.check("what was done is kept"),
         false => Ok(()),
     }
 }

@@ -4,7 +4,6 @@
 mod tiny;
 
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use gimlet::device::Device;
 use gimlet::loss::Sizes;
@@ -44,7 +43,7 @@ fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
     let text = tiny::PIPELINE;
     let pipeline =
         Pipeline::parse(text, Path::new("tiny.toml"), &overrides, &Environment::default()).unwrap();
-    let stop = AtomicBool::new(false);
+    let stop = gimlet::stop::Stop::new();
     let dir = RunDir::at(folder.path().join("run"));
     let run = Run::open(&pipeline, dir, &stop, &Silent).unwrap();
     let [a, b] = [0, 1].map(|module| At { module, round: 0 });

@@ -2,8 +2,6 @@
 
 mod tiny;
 
-use std::sync::atomic::AtomicBool;
-
 use gimlet::pipeline::{Pipeline, Split};
 use gimlet::probe::pooled::Pooled;
 use gimlet::report::twin::Twin;
@@ -153,7 +151,7 @@ fn the_twin_at_the_last_depth_is_what_the_twin_has_made() {
         plan: &plan,
         stages: plan.status(&dir).unwrap(),
         progress: &Silent,
-        stop: &AtomicBool::new(false),
+        stop: &gimlet::stop::Stop::new(),
         arguments: String::new(),
         elsewhere: String::new(),
         options: Options { twin: Some(tiny.path("runs/twin")), ..Options::default() },

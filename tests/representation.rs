@@ -103,7 +103,7 @@ fn a_channel_that_hardly_varies_is_dead() {
 fn predictions_are_what_accuracy_counts() {
     let settings = gimlet::pipeline::Probe { epochs: 10, batch: 16, learning_rate: 0.01 };
     let (train, test) = (classes(80, 5), classes(40, 6));
-    let found = linear::predictions(&train, &test, &settings, 7).unwrap();
+    let found = linear::predictions(&train, &test, &settings, 7, || Ok(())).unwrap();
     let accuracy = linear::accuracy(&train, &test, &settings, 7).unwrap();
     let counts = confusion::matrix(&found, &test.labels).unwrap();
     let right: u64 = (0..counts.len()).map(|class| counts[class][class]).sum();

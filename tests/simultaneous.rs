@@ -4,7 +4,6 @@ mod tiny;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use gimlet::loss::Sizes;
@@ -81,7 +80,7 @@ fn every_module_trains_on_what_those_below_it_make_before_they_are_updated() {
         let pipeline =
             Pipeline::parse(&text, Path::new("tiny.toml"), &overrides, &Environment::default());
         let pipeline = pipeline.unwrap();
-        let stop = AtomicBool::new(false);
+        let stop = gimlet::stop::Stop::new();
         let dir = RunDir::at(folder.path().join("run"));
         let run = Run::open(&pipeline, dir, &stop, &Silent).unwrap();
         run.step(Step::Ingest).unwrap();

@@ -69,7 +69,7 @@ pub fn run(args: CompareArgs, printer: &Printer) -> anyhow::Result<()> {
             printer.note(&format!("{}, {seed}", variant.name));
             let dir = RunDir::at(args.run_dir.join(folder_name(&variant.name)).join(seed));
             let renderer = Renderer::new(printer);
-            let run = Run::open(pipeline, dir, interrupt::flag(), &renderer)?;
+            let run = Run::open(pipeline, dir, interrupt::stop(), &renderer)?;
             let run = run.on(device.clone());
             // As `gimlet run` would be told of it.
             let arguments = PipelineArgs {

@@ -1,8 +1,11 @@
 //! `gimlet encode`: write a trained module's activations.
 
 use clap::Args;
+use gimlet_store::Shard;
 
+use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
+use super::shard::ShardArg;
 use super::{DeviceArgs, PipelineArgs, RoundArgs, WaitArgs, session};
 use crate::stage::Step;
 use crate::stage::run_dir::UNTRAINED;
@@ -12,6 +15,8 @@ pub struct EncodeArgs {
     #[command(flatten)]
     pipeline: PipelineArgs,
     #[command(flatten)]
+    runtime: RuntimeArgs,
+    #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
     wait: WaitArgs,
@@ -19,10 +24,17 @@ pub struct EncodeArgs {
     round: RoundArgs,
     /// The module's name, or `untrained` for the whole stack as it was drawn
     module: String,
+    /// Write these parts of the dataset alone: shard I of N, from 0, or `auto`, as Slurm (an array, or tasks of
+    /// `srun`), Kubernetes or HyperQueue says. Shards may run at the same time, on machines that share the run
+    /// directory; the last to end commits the dataset, which is the same as without shards
+    #[arg(long, value_name = "I/N|auto")]
+    shard: Option<ShardArg>,
 }
 
 pub fn run(args: EncodeArgs, printer: &Printer) -> anyhow::Result<()> {
-    Ok(args.pipeline.waiting(&args.wait).with_run(&args.device, printer, |run| {
+    args.runtime.begin();
+    let shard = args.shard.map_or(Ok(Shard::WHOLE), ShardArg::shard)?;
+    Ok(args.pipeline.waiting(&args.wait).with_shard(shard, &args.device, printer, |run| {
         let step = match args.module.as_str() {
             UNTRAINED => Step::Untrained,
             name => {

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
 use super::{DeviceArgs, PipelineArgs, WaitArgs, session};
 use crate::stage::Step;
@@ -12,9 +13,12 @@ pub struct IngestArgs {
     pipeline: PipelineArgs,
     #[command(flatten)]
     wait: WaitArgs,
+    #[command(flatten)]
+    runtime: RuntimeArgs,
 }
 
 pub fn run(args: IngestArgs, printer: &Printer) -> anyhow::Result<()> {
+    args.runtime.begin();
     Ok(args.pipeline.waiting(&args.wait).with_run(&DeviceArgs::default(), printer, |run| {
         session::step(run, Step::Ingest, printer)
     })?)

@@ -25,6 +25,7 @@ mod render;
 mod report;
 mod run;
 mod session;
+mod shard;
 mod slurm;
 mod status;
 mod sweep;
@@ -171,8 +172,8 @@ struct JsonArgs {
 }
 
 /// Parses the command line, runs the command, and returns the process's exit code: 0 done or
-/// nothing to do, 1 failed, 2 wrong usage or pipeline, 4 store damaged, 5 input not there yet, 130
-/// interrupted.
+/// nothing to do, 1 failed, 2 wrong usage or pipeline, 4 store damaged, 5 input not there yet, 75
+/// stopped by a signal or `--max-runtime` and to be run again, 130 stopped by Ctrl-C.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let printer = Printer::new(cli.output.quiet);

@@ -33,7 +33,7 @@ pub fn run(args: PlanArgs, printer: &Printer) -> anyhow::Result<()> {
             let costs = plan.costs(&pipeline, &dir)?;
             let timing = |module: &str| printer.note(&format!("timing {module}"));
             let device = args.device.device.open()?;
-            Some(measure::pace(&costs, &device, interrupt::flag(), timing)?)
+            Some(measure::pace(&costs, &device, interrupt::stop(), timing)?)
         }
         false => None,
     };

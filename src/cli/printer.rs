@@ -60,7 +60,10 @@ impl Printer {
         if let Some(hint) = ours.and_then(error::Error::hint_text) {
             let _ = writeln!(stderr, "\x1b[1;36mhint\x1b[0m: {hint}");
         }
-        kind.exit_code()
+        match kind {
+            Kind::Interrupted => super::interrupt::exit_code(),
+            _ => kind.exit_code(),
+        }
     }
 
     /// Whether notes are left out.

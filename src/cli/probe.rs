@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
 use super::{DeviceArgs, JsonArgs, PipelineArgs, WaitArgs, session, table};
 use crate::stage::{Step, findings};
@@ -12,6 +13,8 @@ pub struct ProbeArgs {
     #[command(flatten)]
     pipeline: PipelineArgs,
     #[command(flatten)]
+    runtime: RuntimeArgs,
+    #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
     wait: WaitArgs,
@@ -20,6 +23,7 @@ pub struct ProbeArgs {
 }
 
 pub fn run(args: ProbeArgs, printer: &Printer) -> anyhow::Result<()> {
+    args.runtime.begin();
     let (rows, missing) =
         args.pipeline.waiting(&args.wait).with_run(&args.device, printer, |run| {
             let mut missing = None;

@@ -81,7 +81,7 @@ impl PipelineArgs {
             plan: &plan,
             stages,
             progress: &renderer,
-            stop: interrupt::flag(),
+            stop: interrupt::stop(),
             arguments: self.as_typed(),
             elsewhere: self.pipeline_as_typed(),
             options: Options { twin, channels, points },

@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
+use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
 use super::render::Renderer;
 use super::{DeviceArgs, JsonArgs, PipelineArgs, interrupt, session, table};
@@ -12,6 +13,8 @@ use crate::stage::{Run, findings};
 pub struct RunArgs {
     #[command(flatten)]
     pipeline: PipelineArgs,
+    #[command(flatten)]
+    runtime: RuntimeArgs,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
@@ -23,11 +26,12 @@ pub struct RunArgs {
 }
 
 pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
+    args.runtime.begin();
     let pipeline = args.pipeline.load()?;
     let device = args.device.device.open()?;
     let dir = args.pipeline.run_dir(&pipeline);
     let renderer = Renderer::new(printer);
-    let run = Run::open(&pipeline, dir, interrupt::flag(), &renderer)?;
+    let run = Run::open(&pipeline, dir, interrupt::stop(), &renderer)?;
     let run = run.on(device).waiting(args.wait);
     session::all_steps(&run, &args.pipeline, &args.device, printer, |step| {
         session::tell_unchanged(&run, step, printer);

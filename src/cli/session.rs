@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use gimlet_store::Shard;
+
 use super::printer::Printer;
 use super::render::Renderer;
 use super::{DeviceArgs, PipelineArgs, RoundArgs, WaitArgs, interrupt, workers};
@@ -40,6 +42,21 @@ impl PipelineArgs {
         self.with_shown_run(device, &Renderer::new(printer), work)
     }
 
+    /// The same, of which this process encodes a shard.
+    pub fn with_shard<T>(
+        &self,
+        shard: Shard,
+        device: &DeviceArgs,
+        printer: &Printer,
+        work: impl FnOnce(&Run<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let pipeline = self.load()?;
+        let device = device.device.open()?;
+        let (dir, renderer) = (self.run_dir(&pipeline), Renderer::new(printer));
+        let run = Run::open(&pipeline, dir, interrupt::stop(), &renderer)?;
+        work(&run.on(device).waiting(self.wait).of_shard(shard))
+    }
+
     /// The same, shown by `renderer`.
     pub fn with_shown_run<T>(
         &self,
@@ -50,7 +67,7 @@ impl PipelineArgs {
         let pipeline = self.load()?;
         let device = device.device.open()?;
         let dir = self.run_dir(&pipeline);
-        let run = Run::open(&pipeline, dir, interrupt::flag(), renderer)?.on(device);
+        let run = Run::open(&pipeline, dir, interrupt::stop(), renderer)?.on(device);
         work(&run.waiting(self.wait))
     }
 

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
-use gimlet_store::durable;
+use gimlet_store::{Shard, durable};
 use serde_json::json;
 
+use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
 use super::render::Renderer;
+use super::shard::ShardArg;
 use super::{DeviceArgs, JsonArgs, interrupt, table};
 use crate::error::counted;
 use crate::processes::{self, Event};
@@ -34,6 +36,15 @@ pub struct SweepArgs {
     /// Directory that holds all runs, and what they found [default: runs/sweeps/<pipeline name>]
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
+
+    /// Do these runs alone: those whose place in the list, from 0, leaves I when divided by N; or `auto`, as
+    /// for `gimlet encode`. Several such processes may share the directory at the same time; the last to end
+    /// has all runs in its table
+    #[arg(long, value_name = "I/N|auto", conflicts_with = "dry_run")]
+    shard: Option<ShardArg>,
+
+    #[command(flatten)]
+    runtime: RuntimeArgs,
 
     /// Keep the datasets of runs that are done, where they would make room for the others
     #[arg(long)]
@@ -61,6 +72,8 @@ pub fn run(
     threads: Option<NonZeroUsize>,
     printer: &Printer,
 ) -> anyhow::Result<()> {
+    args.runtime.begin();
+    let shard = args.shard.map_or(Ok(Shard::WHOLE), ShardArg::shard)?;
     let sweep = Sweep::load(&args.sweep, &args.overrides)?;
     // All mistakes are told before any work.
     let runs = sweep.runs()?;
@@ -70,19 +83,25 @@ pub fn run(
         return dry_run(&args, &sweep, &Work::look(&runs, dir)?, printer);
     }
     let mut work = Work::begin(&runs, dir.clone())?;
-    let failures = args.work(&sweep, &mut work, threads, printer)?;
+    let failures = args.work(&sweep, &mut work, shard, threads, printer)?;
 
-    let results = work.results();
-    let summaries = sweep::summaries(&sweep, &runs, &results);
     let baseline = &sweep.variants[sweep.baseline].name;
     let folder = dir.sweep(&sweep.name);
-    if !summaries.is_empty() {
-        durable::create_folder(&folder)?;
-        let write = |name: &str, bytes: &[u8]| durable::replace(&folder.join(name), bytes);
-        write(RESULTS, &sweep::results_file(&sweep, &runs, &results)?)?;
-        write(TABLE, table::sweep_markdown(&summaries, baseline).as_bytes())?;
-        write(PLOT, sweep::plot(&sweep.name, &summaries, baseline).as_bytes())?;
-    }
+    let summaries = loop {
+        let results = work.results();
+        let summaries = sweep::summaries(&sweep, &runs, &results);
+        if !summaries.is_empty() {
+            durable::create_folder(&folder)?;
+            let write = |name: &str, bytes: &[u8]| durable::replace(&folder.join(name), bytes);
+            write(RESULTS, &sweep::results_file(&sweep, &runs, &results)?)?;
+            write(TABLE, table::sweep_markdown(&summaries, baseline).as_bytes())?;
+            write(PLOT, sweep::plot(&sweep.name, &summaries, baseline).as_bytes())?;
+        }
+        // Another process may have known more and have written before: with that nothing is lost.
+        if !work.look_again()? {
+            break summaries;
+        }
+    };
     if args.output.json {
         let failed = failures.iter().map(|(run, _, why)| {
             let run = &runs[*run];
@@ -125,15 +144,18 @@ impl SweepArgs {
         &self,
         sweep: &Sweep,
         work: &mut Work<'_>,
+        shard: Shard,
         threads: Option<NonZeroUsize>,
         printer: &Printer,
     ) -> Result<Vec<Failure>> {
         let runs = work.runs;
         let renderer = Renderer::new(printer);
-        let to_do = work.to_do();
-        let before = runs.len() - to_do.len();
+        let mut to_do = work.to_do();
+        to_do.retain(|run| shard.has(*run));
+        let own = (0..runs.len()).filter(|run| shard.has(*run)).count();
+        let before = own - to_do.len();
         if before > 0 {
-            printer.note(&format!("{} of {} done before", before, counted(runs.len(), "run")));
+            printer.note(&format!("{} of {} done before", before, counted(own, "run")));
             if !self.keep {
                 // The process that did them may have ended before it could.
                 work.release(&renderer)?;
@@ -168,7 +190,7 @@ impl SweepArgs {
                 Event::Ended(run, how) => {
                     ended += 1;
                     let title = &runs[run].title;
-                    let of_all = format!("{ended} of {}", runs.len());
+                    let of_all = format!("{ended} of {own}");
                     match how.failure {
                         None => {
                             work.finish(run, how.seconds)?;
@@ -187,7 +209,7 @@ impl SweepArgs {
             }
             Ok(None)
         };
-        processes::work(&to_do, self.jobs.get(), interrupt::flag(), command, told)?;
+        processes::work(&to_do, self.jobs.get(), interrupt::stop(), command, told)?;
         failures.sort_by_key(|(run, ..)| *run);
         Ok(failures)
     }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
 use super::render::Renderer;
 use super::{DeviceArgs, PipelineArgs, RoundArgs, WaitArgs, session};
@@ -11,6 +12,8 @@ use crate::stage::Step;
 pub struct TrainArgs {
     #[command(flatten)]
     pipeline: PipelineArgs,
+    #[command(flatten)]
+    runtime: RuntimeArgs,
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
@@ -25,6 +28,7 @@ pub struct TrainArgs {
 }
 
 pub fn run(args: TrainArgs, printer: &Printer) -> anyhow::Result<()> {
+    args.runtime.begin();
     let renderer = Renderer::new(printer).with_profiles(args.profile);
     Ok(args.pipeline.waiting(&args.wait).with_shown_run(&args.device, &renderer, |run| {
         let module = session::module(run.pipeline, &args.module)?;

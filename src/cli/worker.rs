@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
 use super::{DeviceArgs, PipelineArgs, WaitArgs, session};
 use crate::pipeline::Schedule;
@@ -13,6 +14,8 @@ pub struct WorkerArgs {
     #[command(flatten)]
     pipeline: PipelineArgs,
     #[command(flatten)]
+    runtime: RuntimeArgs,
+    #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
     wait: WaitArgs,
@@ -22,6 +25,7 @@ pub struct WorkerArgs {
 }
 
 pub fn run(args: WorkerArgs, printer: &Printer) -> anyhow::Result<()> {
+    args.runtime.begin();
     Ok(args.pipeline.waiting(&args.wait).with_run(&args.device, printer, |run| {
         let module = session::module(run.pipeline, &args.module)?;
         if !matches!(run.pipeline.schedule, Schedule::Async(_)) {

@@ -64,7 +64,7 @@ pub fn train(
     };
     let mut workers: Vec<Worker> = run.pipeline.modules.iter().map(|_| Worker::default()).collect();
     let all = untrained.len();
-    processes::work(&untrained, all, interrupt::flag(), command, |event| {
+    processes::work(&untrained, all, interrupt::stop(), command, |event| {
         Ok(match event {
             Event::Line(module, line) => {
                 printer.forward(run.plan.module(module), &line);

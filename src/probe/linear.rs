@@ -57,7 +57,7 @@ pub fn share_found(found: &[u32], rows: &Rows) -> f64 {
 /// # Errors
 /// As [`predictions`].
 pub fn accuracy(train: &Rows, test: &Rows, settings: &Settings, seed: u64) -> Result<f64> {
-    Ok(share_found(&predictions(train, test, settings, seed)?, test))
+    Ok(share_found(&predictions(train, test, settings, seed, || Ok(()))?, test))
 }
 
 /// Trains a linear classifier on `train` and returns the class that it finds for each row of `test`.
@@ -66,8 +66,15 @@ pub fn accuracy(train: &Rows, test: &Rows, settings: &Settings, seed: u64) -> Re
 /// settings, the seed and the number of threads.
 ///
 /// # Errors
-/// When either has no rows, they differ in features, or a label is too high.
-pub fn predictions(train: &Rows, test: &Rows, settings: &Settings, seed: u64) -> Result<Vec<u32>> {
+/// When either has no rows, they differ in features, or a label is too high; what `stop` says, which is
+/// asked before every step.
+pub fn predictions(
+    train: &Rows,
+    test: &Rows,
+    settings: &Settings,
+    seed: u64,
+    stop: impl Fn() -> Result<()>,
+) -> Result<Vec<u32>> {
     if train.labels.is_empty() || test.labels.is_empty() || train.features() != test.features() {
         return Err(Error::failed("a probe needs rows in both splits, of the same features"));
     }
@@ -90,6 +97,7 @@ pub fn predictions(train: &Rows, test: &Rows, settings: &Settings, seed: u64) ->
     for epoch in 0..settings.epochs as u64 {
         let order = generator(seed, "probe/order", &[epoch]).permutation(train.labels.len());
         for rows in order.chunks(settings.batch) {
+            stop()?;
             let rows = Tensor::from_slice(rows, rows.len(), &candle_core::Device::Cpu)?;
             let logits = train_x.index_select(&rows, 0)?.matmul(&weight)?.broadcast_add(&bias)?;
             let labels = labels.index_select(&rows, 0)?;

@@ -344,7 +344,10 @@ fn confused(seen: &Seen<'_>, probes: &[ProbeResult]) -> Result<Html> {
         (None, None) => match rows_of(seen, last.index)? {
             Some([train, test]) => {
                 let settings = &seen.pipeline.probe;
-                let found = linear::predictions(&train, &test, settings, seen.pipeline.seed)?;
+                let found =
+                    linear::predictions(&train, &test, settings, seen.pipeline.seed, || {
+                        seen.check_stop()
+                    })?;
                 let pairs = confusion::pairs(&found, &test.labels);
                 (confusion::matrix(&found, &test.labels), pairs)
             }

@@ -1,7 +1,6 @@
 //! What the sections of a report read of a run, whatever there is of it.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use gimlet_store::Generation;
 
@@ -9,6 +8,7 @@ use crate::pipeline::{Pipeline, Split, View};
 use crate::stage::progress::Progress;
 use crate::stage::status::{State, StepStatus};
 use crate::stage::{Plan, RunDir, Step};
+use crate::stop::Stop;
 use crate::train::input::IMAGE;
 use crate::train::recordings::SOUND;
 use crate::{Error, Kind, Result};
@@ -39,7 +39,7 @@ pub struct Seen<'a> {
     pub stages: Vec<StepStatus>,
     pub progress: &'a dyn Progress,
     /// Set from outside to ask for a stop.
-    pub stop: &'a AtomicBool,
+    pub stop: &'a Stop,
     /// How the user names the run: the pipeline file, and `--set` and `--run-dir` as they were given.
     pub arguments: String,
     /// The same without `--run-dir`: for a run of the pipeline in another directory.
@@ -179,11 +179,7 @@ impl Seen<'_> {
     /// # Errors
     /// [`Kind::Interrupted`].
     pub fn check_stop(&self) -> Result<()> {
-        match self.stop.load(Ordering::Relaxed) {
-            true => Err(Error::new(Kind::Interrupted, "stopped; nothing was written")
-                .hint("run the same command again")),
-            false => Ok(()),
-        }
+        self.stop.check("nothing was written")
     }
 }
 

@@ -4,12 +4,14 @@
 use std::ops::Range;
 use std::panic::resume_unwind;
 use std::sync::mpsc::sync_channel;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
 use gimlet_store::{
-    Compression, CompressionSetting, Dataset, Generation, Keys, Rows, Schema, Spec, Values, Writer,
+    Compression, CompressionSetting, Dataset, Finished, Generation, Keys, Rows, Schema, Spec,
+    Values, Writer,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::key::Key;
 use super::layout::{activation_column, pooled_column, rows_per_group};
@@ -32,6 +34,7 @@ pub(super) const BATCH: usize = 16;
 const FIRST: At = At { module: 0, round: 0 };
 
 /// What encodings have taken.
+#[derive(Clone, Copy)]
 pub(super) struct Spent {
     seconds: f64,
     /// The highest, in bytes, where the system tells.
@@ -46,12 +49,48 @@ impl Spent {
         Self { seconds: 0.0, peak_memory: None, read_bytes: Some(0) }
     }
 
-    /// With what `meter` has counted up to now.
-    fn and(self, meter: Meter) -> Self {
+    /// With what was taken besides.
+    fn and(self, more: Self) -> Self {
         Self {
-            seconds: self.seconds + meter.seconds(),
-            peak_memory: self.peak_memory.max(memory::peak()),
-            read_bytes: self.read_bytes.map(|read| read + meter.read_bytes()),
+            seconds: self.seconds + more.seconds,
+            peak_memory: self.peak_memory.max(more.peak_memory),
+            read_bytes: self.read_bytes.zip(more.read_bytes).map(|(read, more)| read + more),
+        }
+    }
+
+    /// As it is told in manifests, and in the notes of parts.
+    fn to_json(self) -> Value {
+        let Self { seconds, peak_memory, read_bytes } = self;
+        json!({ "seconds": seconds, "peak_memory": peak_memory, "read_bytes": read_bytes })
+    }
+
+    /// Nothing where nothing was told: earlier versions did not note it of parts.
+    fn of_json(told: &Value) -> Self {
+        if told.is_null() {
+            return Self::nothing();
+        }
+        Self {
+            seconds: told["seconds"].as_f64().unwrap_or(0.0),
+            peak_memory: told["peak_memory"].as_u64(),
+            read_bytes: told["read_bytes"].as_u64(),
+        }
+    }
+}
+
+/// What the parts of a writer take, one after the other: it is noted beside each, so that whoever commits
+/// knows it of those that other processes, or attempts before it, have written.
+#[derive(Clone)]
+struct Laps(Arc<Mutex<Meter>>);
+
+impl Laps {
+    /// What was taken since the last lap, or since it began.
+    fn lap(&self) -> Spent {
+        let mut meter = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lap = std::mem::replace(&mut *meter, Meter::begin());
+        Spent {
+            seconds: lap.seconds(),
+            peak_memory: memory::peak(),
+            read_bytes: Some(lap.read_bytes()),
         }
     }
 }
@@ -80,7 +119,8 @@ impl Run<'_> {
             let generating = Generating { index, split, key, title, before };
             self.encode_split(generating, input.as_ref(), &module)?;
         }
-        if matches!(self.pipeline.schedule, Schedule::Async(_)) {
+        let is_async = matches!(self.pipeline.schedule, Schedule::Async(_));
+        if is_async && self.plan.is_done(step, &self.dir)? {
             // What was published on the way is superseded.
             let keep = self.pipeline.store.keep_generations;
             Published::of(self, at).retire(keep.saturating_sub(1), None)?;
@@ -94,7 +134,7 @@ impl Run<'_> {
         generating: Generating<'_>,
         input: &dyn Input,
         module: &Module,
-    ) -> Result<Generation> {
+    ) -> Result<()> {
         let meter = Meter::begin();
         let Generating { index, split, key, title, before } = generating;
         let maps = self.maps(index)?;
@@ -112,7 +152,7 @@ impl Run<'_> {
         let schema = Schema { columns, ..self.schema_like(split)? };
         let keys = input.keys()?;
         let spec = Spec { compression, ..self.spec(schema, key, input.rows()) };
-        let writer = dataset.begin(spec)?;
+        let (writer, laps) = self.begin(&dataset, spec, meter)?;
 
         self.progress.begin(&title, input.rows() as u64, writer.rows_done());
         let mut read = None;
@@ -130,13 +170,16 @@ impl Run<'_> {
         let mut written = self.write(vec![writer], &keys, input.rows() as u64, make)?;
         let writer = written.remove(0);
         let choices = writer.compression().clone();
-        let generation = self.commit(writer, before.and(meter))?;
+        let generation = match finish(writer, before, &laps)? {
+            Finished::Committed(generation) => generation,
+            waiting => return self.end_shard(&waiting),
+        };
         // Said once: later generations choose alike, and their manifests say so.
         for (column, choice) in choices.iter().filter(|_| generation.number() == 1) {
             self.progress.note(&format!("`{column}`: {choice}"));
         }
         self.progress.end(&format!("{} rows", generation.rows()));
-        Ok(generation)
+        Ok(())
     }
 
     /// The first view of every sample through the stack as it was drawn.
@@ -198,11 +241,13 @@ impl Run<'_> {
         let rows = rows(input.as_ref());
         let pooling = self.pooling()?;
         let (keys, schema) = (input.keys()?, self.schema_like(split)?);
-        let mut writers = Vec::new();
+        let (mut writers, mut laps) = (Vec::new(), Vec::new());
         for (index, (dataset, key)) in datasets.into_iter().enumerate() {
             let columns = vec![pooled_column(pooling, self.maps(index)?.1)];
             let schema = Schema { columns, ..schema.clone() };
-            writers.push(dataset.begin(self.spec(schema, key, rows))?);
+            let (writer, of_writer) = self.begin(&dataset, self.spec(schema, key, rows), meter)?;
+            writers.push(writer);
+            laps.push(of_writer);
         }
 
         let done = writers.iter().map(Writer::rows_done).min().unwrap_or(0);
@@ -216,9 +261,16 @@ impl Run<'_> {
             }
             Ok(pooled)
         };
-        let mut written = 0;
-        for writer in self.write(writers, &keys, rows as u64, make)? {
-            written = self.commit(writer, Spent::nothing().and(meter))?.rows();
+        let (mut written, mut left) = (0, None);
+        let ended = self.write(writers, &keys, rows as u64, make)?;
+        for (writer, laps) in ended.into_iter().zip(&laps) {
+            match finish(writer, Spent::nothing(), laps)? {
+                Finished::Committed(generation) => written = generation.rows(),
+                waiting => left = Some(waiting),
+            }
+        }
+        if let Some(waiting) = left {
+            return self.end_shard(&waiting);
         }
         self.progress.end(&format!("{written} rows, {} modules", modules.len()));
         Ok(())
@@ -271,11 +323,22 @@ impl Run<'_> {
         })
     }
 
-    fn commit(&self, writer: Writer, spent: Spent) -> Result<Generation> {
-        let Spent { seconds, peak_memory, read_bytes } = spent;
-        Ok(writer.commit(json!({
-            "seconds": seconds, "peak_memory": peak_memory, "read_bytes": read_bytes,
-        }))?)
+    /// A writer of this process's share of a generation, and what counts its laps, the first from `meter` on.
+    fn begin(&self, dataset: &Dataset, spec: Spec, meter: Meter) -> Result<(Writer, Laps)> {
+        let laps = Laps(Arc::new(Mutex::new(meter)));
+        let noted = laps.clone();
+        let writer = dataset.begin_shard(spec, self.shard)?;
+        Ok((writer.noting(move || noted.lap().to_json()), laps))
+    }
+
+    /// Says that other shards are still to come.
+    fn end_shard(&self, waiting: &Finished) -> Result<()> {
+        if let Finished::Waiting { done, parts } = waiting {
+            self.progress.end(&format!(
+                "{done} of {parts} parts are there: the last shard to end commits them"
+            ));
+        }
+        Ok(())
     }
 
     /// What the encodings of the rounds before have taken: the last of them says it of all.
@@ -283,11 +346,8 @@ impl Run<'_> {
         let Some(round) = at.round.checked_sub(1) else { return Ok(Spent::nothing()) };
         let before = Step::Encode(At { round, ..at });
         let found = self.plan.generations(before, split, &self.dir)?;
-        Ok(found.first().map_or_else(Spent::nothing, |it| Spent {
-            seconds: it.manifest().summary["seconds"].as_f64().unwrap_or(0.0),
-            peak_memory: it.manifest().summary["peak_memory"].as_u64(),
-            read_bytes: it.manifest().summary["read_bytes"].as_u64(),
-        }))
+        let told = |it: &Generation| Spent::of_json(&it.manifest().summary);
+        Ok(found.first().map_or_else(Spent::nothing, told))
     }
 
     fn spec(&self, schema: Schema, key: &Key, rows: usize) -> Spec {
@@ -311,6 +371,14 @@ impl Run<'_> {
         let attributes = self.pipeline.view.attributes().iter().map(|it| it.to_string()).collect();
         Ok(Schema { columns: vec![], source: false, label_names, attributes })
     }
+}
+
+/// Ends what a writer has written, with what all its parts have taken, and what was taken `before`.
+fn finish(writer: Writer, before: Spent, laps: &Laps) -> Result<Finished> {
+    Ok(writer.finish(|parts| {
+        let parts = parts.iter().map(Spent::of_json);
+        parts.fold(before.and(laps.lap()), Spent::and).to_json()
+    })?)
 }
 
 /// Appends what was made of `rows`, which a writer has come to or will pass over.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use gimlet_store::{Lease, durable};
 
+use gimlet_store::Shard;
+
 use super::key::differences;
 use super::plan::{At, Step};
 use super::step_key::json_of;
@@ -32,7 +34,7 @@ impl Run<'_> {
             let at = self.plan.last(index);
             let step = Step::Train(at);
             if self.plan.together(step)[0] == step {
-                held.push(lock::acquire(&self.dir, &self.plan, step)?);
+                held.push(lock::acquire(&self.dir, &self.plan, step, Shard::WHOLE)?);
             }
             let bytes = self.weights_bytes(at, &taken.parameters)?;
             self.check_untrained(at, &bytes)?;

@@ -8,6 +8,8 @@ use std::io::{Read, Seek, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use gimlet_store::Shard;
+
 use super::{Plan, RunDir, Step};
 use crate::{Error, Result};
 
@@ -25,8 +27,8 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 ///
 /// # Errors
 /// When another process holds it, naming that process.
-pub fn acquire(dir: &RunDir, plan: &Plan, step: Step) -> Result<Lock> {
-    match try_acquire(dir, plan, step)? {
+pub fn acquire(dir: &RunDir, plan: &Plan, step: Step, shard: Shard) -> Result<Lock> {
+    match try_acquire(dir, plan, step, shard)? {
         Ok(lock) => Ok(lock),
         Err(held) => Err(Error::failed(held).hint("wait for it to end, or stop it")),
     }
@@ -41,10 +43,11 @@ pub fn wait(
     dir: &RunDir,
     plan: &Plan,
     step: Step,
+    shard: Shard,
     mut meanwhile: impl FnMut(&str) -> Result<()>,
 ) -> Result<Lock> {
     loop {
-        match try_acquire(dir, plan, step)? {
+        match try_acquire(dir, plan, step, shard)? {
             Ok(lock) => return Ok(lock),
             Err(held) => meanwhile(&held)?,
         }
@@ -53,8 +56,19 @@ pub fn wait(
 }
 
 /// The lock of the stage of `step`, or who holds it, in words.
-fn try_acquire(dir: &RunDir, plan: &Plan, step: Step) -> Result<Result<Lock, String>> {
-    let (path, stage) = (dir.lock(&plan.lock_name(step)), plan.stage_name(step));
+fn try_acquire(
+    dir: &RunDir,
+    plan: &Plan,
+    step: Step,
+    shard: Shard,
+) -> Result<Result<Lock, String>> {
+    let (mut name, mut stage) = (plan.lock_name(step), plan.stage_name(step));
+    if !shard.is_whole() {
+        // Shards work at the same time; what each writes is no other's.
+        name += &format!("-{}-of-{}", shard.index(), shard.count());
+        stage += &format!(", shard {shard}");
+    }
+    let path = dir.lock(&name);
     let mut file = open(&path)?;
     match file.try_lock() {
         Ok(()) => {}
@@ -79,10 +93,17 @@ fn try_acquire(dir: &RunDir, plan: &Plan, step: Step) -> Result<Result<Lock, Str
     Ok(Ok(Lock { _file: file }))
 }
 
-/// Whether a process holds the lock of the stage of `step`.
+/// Whether a process holds the lock of the stage of `step`, or of a shard of it.
 pub fn is_held(dir: &RunDir, plan: &Plan, step: Step) -> bool {
-    let file = File::open(dir.lock(&plan.lock_name(step)));
-    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    let name = plan.lock_name(step);
+    let of_shards = format!("{name}-");
+    let entries = std::fs::read_dir(dir.locks()).into_iter().flatten().flatten();
+    let shards = entries.filter(|it| it.file_name().to_string_lossy().starts_with(&of_shards));
+    let mut all = [dir.lock(&name)].into_iter().chain(shards.map(|it| it.path()));
+    all.any(|path| {
+        File::open(path)
+            .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    })
 }
 
 fn open(path: &Path) -> Result<File> {

@@ -1,19 +1,19 @@
 //! A few steps of every module, timed, on random input of the right shape. Writes nothing.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use candle_core::Tensor;
 
 use super::cost::{Costs, Pace};
 use super::encode;
+use crate::Result;
 use crate::device::{self, Device};
 use crate::loss::Samples;
 use crate::module::Module;
 use crate::parameters::Parameters;
 use crate::random::generator;
+use crate::stop::Stop;
 use crate::train::trainer::{self, Trainer};
-use crate::{Error, Kind, Result};
 
 /// Steps that are timed, after one that is not: the first finds memory that is not there yet.
 const STEPS: u32 = 3;
@@ -21,18 +21,16 @@ const STEPS: u32 = 3;
 /// How fast the modules of a pipeline are on `device`. `module` hears which one is being timed.
 ///
 /// # Errors
-/// [`Kind::Interrupted`] when `stop` is set.
+/// [`crate::Kind::Interrupted`] when `stop` is set.
 pub fn pace(
     costs: &Costs<'_>,
     device: &Device,
-    stop: &AtomicBool,
+    stop: &Stop,
     module: impl Fn(&str),
 ) -> Result<Pace> {
     let mut pace = Pace { step: Vec::new(), forward: Vec::new() };
     for (index, settings) in costs.pipeline.modules.iter().enumerate() {
-        if stop.load(Ordering::Relaxed) {
-            return Err(Error::new(Kind::Interrupted, "stopped"));
-        }
+        stop.check("nothing was written")?;
         module(&settings.name);
         pace.step.push(training(costs, index, device)?);
         pace.forward.push(forward(costs, index, device)?);

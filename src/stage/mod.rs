@@ -51,15 +51,15 @@ mod watch;
 mod weights;
 mod worker;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 pub use ingest_sound::normalise_of;
 pub use plan::{At, Plan, Step};
 pub use run_dir::RunDir;
 
 use crate::device::Device;
 use crate::pipeline::{Pipeline, Schedule, Split};
+use crate::stop::Stop;
 use crate::{Error, Kind, Result};
+use gimlet_store::Shard;
 use lock::Lock;
 use needs::{Needs, Quiet};
 use progress::Progress;
@@ -72,12 +72,14 @@ pub struct Run<'a> {
     pub plan: Plan,
     /// Set from outside to ask the step for a stop: it saves its state and returns
     /// [`Kind::Interrupted`].
-    pub stop: &'a AtomicBool,
+    pub stop: &'a Stop,
     pub progress: &'a dyn Progress,
     /// What modules compute on.
     pub device: Device,
     /// Whether a stage that another process works on is waited for.
     waits: bool,
+    /// Which parts of datasets it encodes.
+    shard: Shard,
     needs: Needs,
 }
 
@@ -99,14 +101,15 @@ impl<'a> Run<'a> {
     pub fn open(
         pipeline: &'a Pipeline,
         dir: RunDir,
-        stop: &'a AtomicBool,
+        stop: &'a Stop,
         progress: &'a dyn Progress,
     ) -> Result<Self> {
         dir.claim(&pipeline.name)?;
         let quiet = Quiet::begin(&dir)?;
         let plan = Plan::new(pipeline, &dir)?;
         let needs = quiet.announce(&dir, plan.wanted_keys(&dir)?)?;
-        Ok(Self { pipeline, dir, plan, stop, progress, device: Device::Cpu, waits: false, needs })
+        let (device, waits, shard) = (Device::Cpu, false, Shard::WHOLE);
+        Ok(Self { pipeline, dir, plan, stop, progress, device, waits, shard, needs })
     }
 
     /// The same, its modules on `device`.
@@ -120,6 +123,12 @@ impl<'a> Run<'a> {
     #[must_use]
     pub fn waiting(self, waits: bool) -> Self {
         Self { waits, ..self }
+    }
+
+    /// The same; it encodes these parts alone, and other processes the others.
+    #[must_use]
+    pub fn of_shard(self, shard: Shard) -> Self {
+        Self { shard, ..self }
     }
 
     /// Does `step` unless it is done.
@@ -171,10 +180,10 @@ impl<'a> Run<'a> {
     /// The lock of a step's stage.
     fn lock(&self, step: Step) -> Result<Lock> {
         if !self.waits {
-            return lock::acquire(&self.dir, &self.plan, step);
+            return lock::acquire(&self.dir, &self.plan, step, self.shard);
         }
         let mut told = false;
-        lock::wait(&self.dir, &self.plan, step, |held| {
+        lock::wait(&self.dir, &self.plan, step, self.shard, |held| {
             if !told {
                 self.progress.note(&format!("{held}: waiting for it"));
                 told = true;
@@ -269,10 +278,6 @@ impl<'a> Run<'a> {
 
     /// Fails when a stop was asked for.
     fn check_stop(&self) -> Result<()> {
-        match self.stop.load(Ordering::Relaxed) {
-            true => Err(Error::new(Kind::Interrupted, "stopped; what was done is kept")
-                .hint("run the same command again to go on")),
-            false => Ok(()),
-        }
+        self.stop.check("what was done is kept")
     }
 }

@@ -102,7 +102,8 @@ impl Run<'_> {
             return Ok(Found::default());
         };
         let settings = &self.pipeline.probe;
-        let found = linear::predictions(&train, &test, settings, self.pipeline.seed)?;
+        let found =
+            linear::predictions(&train, &test, settings, self.pipeline.seed, || self.check_stop())?;
         let counts = confusion::matrix(&found, &test.labels);
         let pairs = || confusion::pairs(&found, &test.labels);
         Ok(Found {

@@ -1,7 +1,6 @@
 //! `train` of all modules at once: each batch goes forward once, every module training on the maps that
 //! the one before it has just made, before that one's update. No gradient goes from one to another.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::epoch_mean::EpochMean;
@@ -153,7 +152,7 @@ impl Run<'_> {
                 let detail = format!("{}, epoch {of}", losses(learners));
                 self.progress.advance(so_far.steps, &detail);
 
-                let stop = self.stop.load(Ordering::Relaxed);
+                let stop = self.stop.is_asked();
                 // The last is saved, too: some may be committed when the process ends, and others not.
                 let at_end = so_far.steps == course.steps();
                 if stop || at_end || saved.elapsed() >= every {

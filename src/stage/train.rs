@@ -1,7 +1,6 @@
 //! `train`: one module on its predecessor's activations, from the last checkpoint on.
 
 use std::path::Path;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use gimlet_store::{Generation, Lease, damage, durable};
@@ -361,7 +360,7 @@ impl Run<'_> {
                 let detail = format!("{}, epoch {of}", epoch.describe(recipe.accuracy_is()));
                 self.progress.advance(trainer.steps(), &detail);
 
-                let stop = self.stop.load(Ordering::Relaxed);
+                let stop = self.stop.is_asked();
                 if !at_end && (stop || saved.elapsed() >= every) {
                     log.flush()?;
                     note(&mut so_far, trainer, looked_here);

@@ -5,7 +5,6 @@
 //! every `sync_every` epochs and at its end. It trains on the newest generation that its predecessor has
 //! published and takes up a newer one between two batches.
 
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::encode::{Generating, Spent};
@@ -351,7 +350,7 @@ impl<'r, 'a> Worker<'r, 'a> {
                 run.progress.advance(self.trainer.steps(), &detail);
                 batches.give_back(batch.input);
 
-                if run.stop.load(Ordering::Relaxed) || self.saved.elapsed() >= every {
+                if run.stop.is_asked() || self.saved.elapsed() >= every {
                     self.checkpoint(None)?;
                     run.check_stop()?;
                 }

@@ -104,9 +104,25 @@ impl<'a> Work<'a> {
         let rows = findings::collect(plan, &self.dir, &plan.status(&self.dir)?)?;
         let result = RunResult { key: self.keys[run].clone(), rows, seconds };
         self.dir.sweep_results().commit(|_| result.clone())?;
-        self.results.insert(result.key.clone(), result);
-        self.needs[run] = None;
+        self.look_again()?;
         Ok(())
+    }
+
+    /// Reads what runs have found, those of other processes too, and needs nothing more for them. Whether
+    /// there is more than before.
+    ///
+    /// # Errors
+    /// When a result cannot be read.
+    pub fn look_again(&mut self) -> Result<bool> {
+        let known = self.to_do().len();
+        self.results = RunResult::all(&self.dir.sweep_results())?;
+        let to_do = self.to_do();
+        for (run, needs) in self.needs.iter_mut().enumerate() {
+            if !to_do.contains(&run) {
+                *needs = None;
+            }
+        }
+        Ok(to_do.len() < known)
     }
 
     /// Removes the datasets of all runs whose results are there, but for what runs still to do, or other

@@ -1,6 +1,5 @@
 //! A dataset: a folder of generations.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,11 +9,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hashed_file::hash_from;
 use crate::lease::Lease;
 use crate::limits::Limits;
-use crate::manifest::{Manifest, Part, folder_name, is_folder_name, is_key, part_name};
+use crate::manifest::{Manifest, Part, folder_name, is_folder_name, is_key};
 use crate::part_index::cannot_open;
 use crate::plain_file;
 use crate::reader::Reader;
 use crate::records::{Records, passes_over};
+use crate::shard::Shard;
 use crate::writer::{Spec, Writer};
 
 /// A folder of generations, each a set of rows that never changes once it is there.
@@ -113,7 +113,17 @@ impl Dataset {
     /// # Errors
     /// `Failed` when the spec is wrong or the folder cannot be written to.
     pub fn begin(&self, spec: Spec) -> Result<Writer> {
-        Writer::begin(self.clone(), spec)
+        Writer::begin(self.clone(), spec, Shard::WHOLE)
+    }
+
+    /// The same for one of several writers that write a generation together, at the same time or one after
+    /// another. Each writes the parts of its shard; [`Writer::finish`] of whoever finds all of them there
+    /// makes the generation visible.
+    ///
+    /// # Errors
+    /// `Failed` also when the spec does not say how many rows there will be.
+    pub fn begin_shard(&self, spec: Spec, shard: Shard) -> Result<Writer> {
+        Writer::begin(self.clone(), spec, shard)
     }
 
     /// Complete parts of a generation of `key` that is not committed, or not yet.
@@ -125,8 +135,7 @@ impl Dataset {
             return Err(Error::failed(format_args!("`{key}` is not a key: 64 hex digits")));
         }
         let names = durable::names_in(&self.folder().join(folder_name(key)))?;
-        let names: HashSet<String> = names.into_iter().collect();
-        Ok((0..).take_while(|index| names.contains(&part_name(*index))).count())
+        Ok(names.iter().filter(|name| name.ends_with(".parquet")).count())
     }
 
     /// Whether there is a folder of a key, committed or not.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::compression::CompressionChoice;
 use crate::manifest::{Part, folder_name, is_key, part_name};
@@ -23,6 +24,9 @@ pub(crate) struct PartRecord {
     pub part: Part,
     /// Of each tensor column.
     pub sums: Vec<Sums>,
+    /// What the writer says about its work on this part; any JSON.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub summary: Value,
 }
 
 impl PartRecord {

@@ -1,20 +1,21 @@
-//! Writing a generation: resume, cut into parts, commit.
+//! Writing a generation: cut into parts, commit; what was there before is in `writer/resume.rs`.
 
-use std::collections::{BTreeMap, HashSet};
-use std::fs;
+mod resume;
+
+use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rayon::prelude::*;
+use serde_json::Value;
 
 use crate::compression::{Compression, CompressionChoice, CompressionSetting};
-use crate::damage::{Damage, forget, is_noted};
+use crate::damage::forget;
 use crate::dataset::{Dataset, Generation};
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
-use crate::hashed_file::hash_from;
 use crate::lease::Lease;
 use crate::manifest::{FORMAT_VERSION, Manifest, Part, folder_name, is_key, part_name};
 use crate::part_record::{PartRecord, record_name};
@@ -24,6 +25,7 @@ use crate::records;
 use crate::row_group::RowGroup;
 use crate::rows::Rows;
 use crate::schema::Schema;
+use crate::shard::Shard;
 use crate::statistics::Sums;
 
 /// What a generation is to be.
@@ -35,7 +37,7 @@ pub struct Spec {
     /// key hold the same rows in the same parts, or one of them is refused.
     pub key: String,
     /// What the key was made of, for people.
-    pub settings: serde_json::Value,
+    pub settings: Value,
     /// How many rows there will be, where it is known: a commit of fewer or more is refused.
     pub rows: Option<u64>,
     /// Rows of a part file. Work is resumed part by part.
@@ -67,12 +69,41 @@ pub struct Writer {
     broken: bool,
     /// The generation, if it was committed before: what is broken of it is made again.
     committed: Option<Generation>,
+    /// Which parts it writes.
+    shard: Shard,
+    of_part: OfPart,
     _lease: Lease,
 }
 
+/// How the work of a writer ended.
+#[derive(Debug)]
+pub enum Finished {
+    /// The generation is there.
+    Committed(Generation),
+    /// The writer's shard is complete, and others are not.
+    Waiting {
+        /// Complete parts, of all shards.
+        done: usize,
+        /// Parts that there will be.
+        parts: usize,
+    },
+}
+
+/// What is noted of the work on a part.
+struct OfPart(Option<Box<dyn FnMut() -> Value + Send + Sync>>);
+
+impl fmt::Debug for OfPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OfPart").field(&self.0.is_some()).finish()
+    }
+}
+
 impl Writer {
-    pub(crate) fn begin(dataset: Dataset, mut spec: Spec) -> Result<Self> {
+    pub(crate) fn begin(dataset: Dataset, mut spec: Spec, shard: Shard) -> Result<Self> {
         check(&spec)?;
+        if spec.rows.is_none() && !shard.is_whole() {
+            return Err(Error::failed("shards are of so many rows, and it is not said how many"));
+        }
         let folder = dataset.folder().join(folder_name(&spec.key));
         plain_file::check_folder(&folder)?;
         let lease = Lease::write_to(&folder)?;
@@ -96,6 +127,8 @@ impl Writer {
             committed: dataset.find(&spec.key)?,
             dataset,
             spec,
+            shard,
+            of_part: OfPart(None),
             _lease: lease,
         };
         writer.find_done()?;
@@ -103,6 +136,14 @@ impl Writer {
             writer.settle(writer.spec.schema.clone())?;
         }
         Ok(writer)
+    }
+
+    /// The same; `of_part` is called when a part is complete, and what it says is noted beside the part. So
+    /// [`Writer::finish`] knows it of the parts that other writers have written.
+    #[must_use]
+    pub fn noting(mut self, of_part: impl FnMut() -> Value + Send + Sync + 'static) -> Self {
+        self.of_part = OfPart(Some(Box::new(of_part)));
+        self
     }
 
     /// From now on all parts have this schema.
@@ -117,11 +158,40 @@ impl Writer {
         self.position
     }
 
-    /// Whether any of these rows is in a part that is not complete yet.
+    /// Whether any of these rows is in a part of its shard that is not complete yet; or is one of those that
+    /// [`CompressionSetting::Auto`] still has to choose by, which are the first, whoever writes them.
     pub fn wants(&self, rows: Range<u64>) -> bool {
         let per_part = self.spec.rows_per_part as u64;
-        let parts = rows.start / per_part..rows.end.div_ceil(per_part);
-        !rows.is_empty() && parts.into_iter().any(|part| !self.done.contains_key(&(part as usize)))
+        let mut parts = rows.start / per_part..rows.end.div_ceil(per_part);
+        !rows.is_empty()
+            && (parts.any(|part| self.is_to_do(part as usize)) || rows.start < self.chosen_by())
+    }
+
+    /// Whether this writer has part `index` still to write.
+    fn is_to_do(&self, index: usize) -> bool {
+        self.shard.has(index) && !self.done.contains_key(&index)
+    }
+
+    /// The first rows that are not its own and that it needs to choose a compression by.
+    fn chosen_by(&self) -> u64 {
+        let Some(rows) = self.spec.rows else { return 0 };
+        if self.kind.is_some() || self.shard.has(0) {
+            return 0;
+        }
+        let any = (0..self.parts_of(rows)).any(|index| self.is_to_do(index));
+        let first = self.spec.rows_per_group.min(self.spec.rows_per_part) as u64;
+        if any { first.min(rows) } else { 0 }
+    }
+
+    /// How many of `rows` rows are in the parts of its shard.
+    fn own_of(&self, rows: u64) -> u64 {
+        let per_part = self.spec.rows_per_part as u64;
+        let own = (0..self.parts_of(rows)).filter(|index| self.shard.has(*index));
+        own.map(|index| per_part.min(rows - index as u64 * per_part)).sum()
+    }
+
+    fn parts_of(&self, rows: u64) -> usize {
+        rows.div_ceil(self.spec.rows_per_part as u64) as usize
     }
 
     /// Passes over rows, none of which [`Writer::wants`].
@@ -137,7 +207,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Rows in complete parts, wherever they are.
+    /// Rows in complete parts of its shard, wherever they are.
     pub fn rows_done(&self) -> u64 {
         self.done.values().map(|record| record.part.rows).sum()
     }
@@ -172,10 +242,26 @@ impl Writer {
     /// has committed the same key before, that generation is given.
     ///
     /// # Errors
-    /// `Failed` when there are no rows or not as many as announced, or when another writer's parts
-    /// of this key are different; `NoSpace`, `Denied` or `Failed` when the disk will not take the last
-    /// part or the manifest.
-    pub fn commit(mut self, summary: serde_json::Value) -> Result<Generation> {
+    /// `Failed` when there are no rows or not as many as announced, when parts of other shards are missing,
+    /// or when another writer's parts of this key are different; `NoSpace`, `Denied` or `Failed` when the
+    /// disk will not take the last part or the manifest.
+    pub fn commit(self, summary: Value) -> Result<Generation> {
+        let folder = self.folder.clone();
+        match self.finish(|_| summary)? {
+            Finished::Committed(generation) => Ok(generation),
+            Finished::Waiting { done, parts } => Err(Error::failed(format_args!(
+                "{}: {done} of {parts} parts are complete",
+                folder.display()
+            ))),
+        }
+    }
+
+    /// The same where the parts of all shards are complete; where some are not, that is no error. `summary`
+    /// is told what was noted of each part, in their order; null where nothing was.
+    ///
+    /// # Errors
+    /// As [`Writer::commit`].
+    pub fn finish(mut self, summary: impl FnOnce(&[Value]) -> Value) -> Result<Finished> {
         self.whole()?;
         let rows = self.position;
         if rows == 0 {
@@ -188,10 +274,17 @@ impl Writer {
         }
         // If the last part is full, it was finished with its last row.
         self.end_part((rows / self.spec.rows_per_part as u64) as usize)?;
+        let parts = self.parts_of(rows);
+        let done = self.find_others(parts)?;
+        if done < parts && !self.shard.is_whole() {
+            return Ok(Finished::Waiting { done, parts });
+        }
         if self.rows_done() != rows {
             let done = self.rows_done();
             return Err(self.fail(format_args!("the parts have {done} rows, not {rows}")));
         }
+        let noted: Vec<Value> = self.done.values().map(|it| it.summary.clone()).collect();
+        let summary = summary(&noted);
         self.check_folder()?;
         let manifest = self.manifest(rows, summary);
         let records = self.dataset.records();
@@ -207,7 +300,7 @@ impl Writer {
                         found.number()
                     )));
                 }
-                return self.forget_damage().map(|()| found);
+                return self.forget_damage().map(|()| Finished::Committed(found));
             }
             if let Some(committed) = &self.committed {
                 let number = committed.number();
@@ -215,7 +308,7 @@ impl Writer {
             }
             self.forget_damage()?;
             if records.try_commit(number, &manifest)? {
-                return self.dataset.generation(number);
+                return self.dataset.generation(number).map(Finished::Committed);
             }
         }
     }
@@ -233,15 +326,25 @@ impl Writer {
             let index = (self.position / per_part as u64) as usize;
             let in_part = (self.position % per_part as u64) as usize;
             let mut end = count.min(start + per_part - in_part);
-            if let Some(record) = self.done.get(&index) {
+            let chosen_by = self.chosen_by();
+            if self.position < chosen_by {
+                end = end.min(start + (chosen_by - self.position) as usize);
+                self.collect(rows, start..end)?;
+                if self.group.rows() as u64 == chosen_by {
+                    self.choose(index)?;
+                    // They are another shard's to write.
+                    self.group = RowGroup::new(&self.spec.schema);
+                }
+            } else if !self.shard.has(index) {
+                // Another shard's.
+            } else if let Some(record) = self.done.get(&index) {
                 if (in_part + end - start) as u64 > record.part.rows {
                     let name = part_name(index);
                     return Err(self.fail(format_args!("{name} is complete with fewer rows")));
                 }
             } else {
                 end = end.min(start + self.spec.rows_per_group - self.group.rows());
-                let (group, schema) = (&mut self.group, &self.spec.schema);
-                rows.with_slice(start..end, schema, |rows| group.add(rows, schema))?;
+                self.collect(rows, start..end)?;
                 let part_is_full = in_part + end - start == per_part;
                 if part_is_full || self.group.rows() == self.spec.rows_per_group {
                     self.end_group(index)?;
@@ -256,6 +359,23 @@ impl Writer {
         Ok(())
     }
 
+    fn collect(&mut self, rows: &Rows, range: Range<usize>) -> Result<()> {
+        let (group, schema) = (&mut self.group, &self.spec.schema);
+        rows.with_slice(range, schema, |rows| group.add(rows, schema))
+    }
+
+    /// Chooses the compression of all parts by the rows that were collected, those of part `index`.
+    fn choose(&mut self, index: usize) -> Result<Arc<PartKind>> {
+        let choices = self.group.choose(&self.spec.schema);
+        let path = self.folder.join(part_name(index));
+        self.choices = choices.map_err(|error| Error::io(&path, "compress", &error))?;
+        let mut schema = self.spec.schema.clone();
+        for column in &mut schema.columns {
+            column.compression = self.choices[&column.name].chosen;
+        }
+        self.settle(schema)
+    }
+
     /// Writes the rows that were collected to part `index`.
     fn end_group(&mut self, index: usize) -> Result<()> {
         if self.group.rows() == 0 {
@@ -264,15 +384,7 @@ impl Writer {
         let path = self.folder.join(part_name(index));
         let kind = match &self.kind {
             Some(kind) => kind.clone(),
-            None => {
-                let choices = self.group.choose(&self.spec.schema);
-                self.choices = choices.map_err(|error| Error::io(&path, "compress", &error))?;
-                let mut schema = self.spec.schema.clone();
-                for column in &mut schema.columns {
-                    column.compression = self.choices[&column.name].chosen;
-                }
-                self.settle(schema)?
-            }
+            None => self.choose(index)?,
         };
         let to_come = self.bytes_to_come();
         let part = match &mut self.part {
@@ -294,7 +406,8 @@ impl Writer {
         let finished = part.finish(&self.folder.join(&name), name);
         let (part, sums) = finished.map_err(|error| error.needing(to_come))?;
         self.check_repaired(index, &part)?;
-        let record = self.record(part, sums);
+        let mut record = self.record(part, sums);
+        record.summary = self.of_part.0.as_mut().map_or(Value::Null, |say| say());
         let path = self.folder.join(record_name(index));
         let noted = records::write_new_json(&path, &record);
         noted.map_err(|error| error.needing(to_come))?;
@@ -310,7 +423,7 @@ impl Writer {
     /// Of the rows that are in no row group of a part yet, as far as they are known, uncompressed.
     fn bytes_to_come(&self) -> u64 {
         let written = self.rows_done() + self.part.as_ref().map_or(0, PartWriter::rows);
-        let announced = self.spec.rows.map(|rows| rows.saturating_sub(written));
+        let announced = self.spec.rows.map(|rows| self.own_of(rows).saturating_sub(written));
         let rows = announced.unwrap_or(self.group.rows() as u64);
         rows.saturating_mul(self.spec.schema.row_bytes() as u64)
     }
@@ -351,115 +464,8 @@ impl Writer {
             rows_per_group: self.spec.rows_per_group,
             part,
             sums,
+            summary: Value::Null,
         }
-    }
-
-    /// Takes the parts that earlier attempts completed. Removes what is damaged, or was cut in
-    /// another way: it cannot be committed, and would be in the way.
-    fn find_done(&mut self) -> Result<()> {
-        let committed = self.committed.clone();
-        if let Some(committed) = &committed {
-            if !committed.manifest().schema.is_like(&self.spec.schema) {
-                let number = committed.number();
-                return Err(
-                    self.fail(format_args!("generation {number} has its key and other columns"))
-                );
-            }
-            self.choices = committed.manifest().compression.clone();
-            self.settle(committed.manifest().schema.clone())?;
-        }
-        let names: HashSet<String> = durable::names_in(&self.folder)?.into_iter().collect();
-        let noted = (0..names.len()).filter(|index| names.contains(&record_name(*index)));
-        let indexes: Vec<usize> = noted.collect();
-        let found: Vec<Option<PartRecord>> =
-            indexes.par_iter().map(|index| self.read_record(*index)).collect::<Result<_>>()?;
-        let mut unfit = Vec::new();
-        for (index, record) in indexes.into_iter().zip(found) {
-            match record.filter(|record| self.fits(record)) {
-                Some(record) => {
-                    if self.kind.is_none() {
-                        self.choices = record.compression.clone();
-                        self.settle(record.schema.clone())?;
-                    }
-                    self.done.insert(index, record);
-                }
-                None => {
-                    durable::remove_if_there(&self.folder.join(record_name(index)))?;
-                    unfit.push(part_name(index));
-                }
-            }
-        }
-        // A part without a note stays: its writer may be about to note it, and who makes it again
-        // compares the bytes. One that was committed stays if it is what was committed.
-        let parts = committed.iter().flat_map(|it| it.manifest().parts.iter().enumerate());
-        let undone: Vec<(usize, &Part)> =
-            parts.filter(|(index, _)| !self.done.contains_key(index)).collect();
-        let checked = undone.par_iter().map(|(_, part)| match &committed {
-            Some(committed) => is_sound(committed.verify_part(part).map(|()| true)),
-            None => Ok(false),
-        });
-        let checked: Vec<bool> = checked.collect::<Result<_>>()?;
-        for ((index, part), good) in undone.into_iter().zip(checked) {
-            let had_note = names.contains(&record_name(index));
-            unfit.retain(|name| *name != part.file);
-            if !good {
-                unfit.push(part.file.clone());
-            } else if !had_note && self.is_cut_here(index, part) {
-                // Restored from a copy. Its sums are in the statistics of the manifest already.
-                let sums = vec![Sums::NONE; self.spec.schema.columns.len()];
-                self.done.insert(index, self.record(part.clone(), sums));
-            }
-        }
-        for name in unfit {
-            let path = self.folder.join(&name);
-            // Until the commit it must not be taken for whole, whatever comes in its place.
-            if committed.is_some() && !is_noted(&path) {
-                Damage::of(&path, "it is being made again").note()?;
-            }
-            durable::remove_if_there(&path)?;
-        }
-        Ok(())
-    }
-
-    /// Whether a committed part has the rows that this writer would give it.
-    fn is_cut_here(&self, index: usize, part: &Part) -> bool {
-        let per_part = self.spec.rows_per_part as u64;
-        let parts = self.committed.as_ref().map_or(0, |it| it.manifest().parts.len());
-        part.rows == per_part || (part.rows < per_part && index + 1 == parts)
-    }
-
-    /// Whether a complete part is one of those that this writer would make.
-    fn fits(&self, record: &PartRecord) -> bool {
-        let other = |it: &Generation| !it.manifest().parts.contains(&record.part);
-        if self.committed.as_ref().is_some_and(other) {
-            return false;
-        }
-        let mut expected = self.record(record.part.clone(), record.sums.clone());
-        if self.kind.is_none() && self.spec.compression == CompressionSetting::Auto {
-            // Whoever wrote it has seen the first row group, and chosen.
-            expected.compression = record.compression.clone();
-            let columns = expected.schema.columns.iter_mut();
-            for (column, found) in columns.zip(&record.schema.columns) {
-                column.compression = found.compression;
-            }
-        }
-        *record == expected
-    }
-
-    /// The record of part `index`, if the file has the bytes it says.
-    fn read_record(&self, index: usize) -> Result<Option<PartRecord>> {
-        let path = self.folder.join(record_name(index));
-        let noted: Result<PartRecord> = records::read_json(&path, &self.dataset.limits());
-        let Ok(noted) = noted else { return Ok(None) };
-        let plausible = noted.part.file == part_name(index)
-            && noted.part.rows <= self.spec.rows_per_part as u64
-            && noted.sums.len() == self.spec.schema.columns.len()
-            && noted.is_sound();
-        let path = self.folder.join(part_name(index));
-        let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
-        let same = || is_sound(hash_from(&path, 0).map(|hash| hash == noted.part.blake3));
-        let good = plausible && size == noted.part.bytes && same()?;
-        Ok(good.then_some(noted))
     }
 
     /// A glob over the folder must read this generation, all of it and nothing else.
@@ -476,7 +482,7 @@ impl Writer {
         }
     }
 
-    fn manifest(&self, rows: u64, summary: serde_json::Value) -> Manifest {
+    fn manifest(&self, rows: u64, summary: Value) -> Manifest {
         let schema = self.kind.as_ref().map_or(&self.spec.schema, |kind| &kind.schema);
         let statistics = schema.columns.iter().enumerate().map(|(index, column)| {
             let mut sums = Sums::NONE;
@@ -508,14 +514,6 @@ impl Writer {
 
     fn fail(&self, what: impl std::fmt::Display) -> Error {
         Error::failed(format_args!("{}: {what}", self.folder.display()))
-    }
-}
-
-/// What cannot be looked at for another reason than damage must not be taken for damaged.
-fn is_sound(checked: Result<bool>) -> Result<bool> {
-    match checked {
-        Err(error) if error.kind() == ErrorKind::Damaged => Ok(false),
-        checked => checked,
     }
 }
 

@@ -1,0 +1,132 @@
+//! A request to stop, and where it came from: work looks at it often, saves its state and ends.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::{Error, Kind, Result};
+
+/// Why somebody is to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Why {
+    /// SIGINT: Ctrl-C.
+    Interrupt = 1,
+    /// SIGTERM.
+    Terminate = 2,
+    /// SIGUSR1, as schedulers send it some time before a limit.
+    User = 3,
+    /// The time that `--max-runtime` gives is over.
+    Runtime = 4,
+    /// The process that had started this one is no more.
+    Alone = 5,
+}
+
+impl Why {
+    const ALL: [Self; 5] =
+        [Self::Interrupt, Self::Terminate, Self::User, Self::Runtime, Self::Alone];
+
+    /// The exit code of a process that was stopped so: of Ctrl-C 130, as of every program; else 75
+    /// (EX_TEMPFAIL of `sysexits.h`): run it again.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Interrupt => 130,
+            Self::Terminate | Self::User | Self::Runtime | Self::Alone => AGAIN,
+        }
+    }
+}
+
+/// The exit code that asks for the same command again.
+pub const AGAIN: u8 = 75;
+
+/// Set from outside. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Stop {
+    why: Arc<AtomicUsize>,
+    /// What `--max-runtime` gives.
+    limit: Arc<OnceLock<Duration>>,
+}
+
+impl Stop {
+    /// Nobody has asked yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Where a signal's handler may put a [`Why`].
+    pub(crate) fn place(&self) -> Arc<AtomicUsize> {
+        self.why.clone()
+    }
+
+    /// Asks for a stop.
+    pub fn ask(&self, why: Why) {
+        let _ = self.why.compare_exchange(0, why as usize, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// Asks for a stop once this time has passed, by a clock that nobody sets.
+    pub fn ask_after(&self, limit: Duration) {
+        let _ = self.limit.set(limit);
+        let stop = self.clone();
+        std::thread::spawn(move || {
+            std::thread::sleep(limit);
+            stop.ask(Why::Runtime);
+        });
+    }
+
+    /// Why a stop was asked for, if it was.
+    pub fn why(&self) -> Option<Why> {
+        let found = self.why.load(Ordering::Relaxed);
+        Why::ALL.into_iter().find(|why| *why as usize == found)
+    }
+
+    /// Whether a stop was asked for.
+    pub fn is_asked(&self) -> bool {
+        self.why.load(Ordering::Relaxed) != 0
+    }
+
+    /// Fails when a stop was asked for, with what becomes of the work so far.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`].
+    pub fn check(&self, so_far: &str) -> Result<()> {
+        let Some(why) = self.why() else { return Ok(()) };
+        let by = match why {
+            Why::Interrupt => String::new(),
+            Why::Terminate => " by SIGTERM".to_owned(),
+            Why::User => " by SIGUSR1".to_owned(),
+            Why::Runtime => {
+                let limit = self.limit.get().copied().unwrap_or_default();
+                format!(" after {}, `--max-runtime`", humantime::format_duration(limit))
+            }
+            Why::Alone => ", as the process that had started it is no more".to_owned(),
+        };
+        Err(Error::new(Kind::Interrupted, format!("stopped{by}; {so_far}"))
+            .hint("run the same command again to go on"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_request_counts_and_says_where_it_came_from() {
+        let stop = Stop::new();
+        assert!(stop.check("kept").is_ok() && !stop.is_asked());
+        stop.ask(Why::User);
+        stop.ask(Why::Interrupt);
+        let error = stop.check("what was done is kept").unwrap_err();
+        assert_eq!(error.to_string(), "stopped by SIGUSR1; what was done is kept");
+        assert_eq!(stop.why().map(Why::exit_code), Some(AGAIN));
+    }
+
+    #[test]
+    fn the_time_is_told_as_it_was_given() {
+        let stop = Stop::new();
+        stop.limit.set(Duration::from_secs(55 * 60)).unwrap();
+        stop.ask(Why::Runtime);
+        let error = stop.check("kept").unwrap_err().to_string();
+        assert_eq!(error, "stopped after 55m, `--max-runtime`; kept");
+    }
+}

@@ -1,0 +1,203 @@
+//! What earlier writers of a key have left, and what other shards have written.
+
+use std::collections::HashSet;
+use std::fs;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::Writer;
+use crate::compression::CompressionSetting;
+use crate::damage::{Damage, is_noted};
+use crate::dataset::Generation;
+use crate::durable;
+use crate::error::{ErrorKind, Result};
+use crate::hashed_file::hash_from;
+use crate::manifest::{Part, part_name};
+use crate::part_record::{PartRecord, record_name};
+use crate::records;
+use crate::statistics::Sums;
+
+impl Writer {
+    /// Takes the parts that earlier attempts completed. Removes what is damaged, or was cut in
+    /// another way: it cannot be committed, and would be in the way.
+    pub(super) fn find_done(&mut self) -> Result<()> {
+        let committed = self.committed.clone();
+        if let Some(committed) = &committed {
+            if !committed.manifest().schema.is_like(&self.spec.schema) {
+                let number = committed.number();
+                return Err(
+                    self.fail(format_args!("generation {number} has its key and other columns"))
+                );
+            }
+            self.choices = committed.manifest().compression.clone();
+            self.settle(committed.manifest().schema.clone())?;
+        }
+        let names: HashSet<String> = durable::names_in(&self.folder)?.into_iter().collect();
+        // A shard leaves what is another's alone: its writer may be at work.
+        let own = |index: &usize| self.shard.has(*index);
+        let noted = self.indexes(names.len()).filter(own);
+        let indexes: Vec<usize> =
+            noted.filter(|index| names.contains(&record_name(*index))).collect();
+        let found: Vec<Option<PartRecord>> =
+            indexes.par_iter().map(|index| self.read_record(*index)).collect::<Result<_>>()?;
+        let mut unfit = Vec::new();
+        for (index, record) in indexes.into_iter().zip(found) {
+            match record.filter(|record| self.fits(record)) {
+                Some(record) => {
+                    if self.kind.is_none() {
+                        self.choices = record.compression.clone();
+                        self.settle(record.schema.clone())?;
+                    }
+                    self.done.insert(index, record);
+                }
+                None => {
+                    durable::remove_if_there(&self.folder.join(record_name(index)))?;
+                    unfit.push(part_name(index));
+                }
+            }
+        }
+        // A part without a note stays: its writer may be about to note it, and who makes it again
+        // compares the bytes. One that was committed stays if it is what was committed.
+        let parts = committed.iter().flat_map(|it| it.manifest().parts.iter().enumerate());
+        let undone: Vec<(usize, &Part)> =
+            parts.filter(|(index, _)| self.is_to_do(*index)).collect();
+        let checked = undone.par_iter().map(|(_, part)| match &committed {
+            Some(committed) => is_sound(committed.verify_part(part).map(|()| true)),
+            None => Ok(false),
+        });
+        let checked: Vec<bool> = checked.collect::<Result<_>>()?;
+        for ((index, part), good) in undone.into_iter().zip(checked) {
+            let had_note = names.contains(&record_name(index));
+            unfit.retain(|name| *name != part.file);
+            if !good {
+                unfit.push(part.file.clone());
+            } else if !had_note && self.is_cut_here(index, part) {
+                self.done.insert(index, self.of_committed(part));
+            }
+        }
+        for name in unfit {
+            let path = self.folder.join(&name);
+            // Until the commit it must not be taken for whole, whatever comes in its place.
+            if committed.is_some() && !is_noted(&path) {
+                Damage::of(&path, "it is being made again").note()?;
+            }
+            durable::remove_if_there(&path)?;
+        }
+        self.take_choice(&names)
+    }
+
+    /// Has the compression that another shard chose, where it is still to be chosen: all choose by the same
+    /// rows, so it would be the same.
+    fn take_choice(&mut self, names: &HashSet<String>) -> Result<()> {
+        for index in self.indexes(names.len()) {
+            if self.kind.is_some() {
+                break;
+            }
+            let path = self.folder.join(record_name(index));
+            if !names.contains(&record_name(index)) {
+                continue;
+            }
+            let noted: Result<PartRecord> = records::read_json(&path, &self.dataset.limits());
+            if let Some(record) = noted.ok().filter(|it| it.is_sound() && self.fits(it)) {
+                self.choices = record.compression;
+                self.settle(record.schema)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the complete parts of the other shards; says how many of `parts` are there, its own included.
+    pub(super) fn find_others(&mut self, parts: usize) -> Result<usize> {
+        let others: Vec<usize> = (0..parts).filter(|index| !self.shard.has(*index)).collect();
+        if others.is_empty() {
+            return Ok(self.done.len());
+        }
+        let names: HashSet<String> = durable::names_in(&self.folder)?.into_iter().collect();
+        let noted = others.iter().filter(|index| names.contains(&record_name(**index))).count();
+        if self.committed.is_none() && noted < others.len() {
+            // Reading what is there would be for nothing.
+            return Ok(self.done.len() + noted);
+        }
+        self.take_choice(&names)?;
+        let found: Vec<Option<PartRecord>> =
+            others.par_iter().map(|index| self.other(*index, &names)).collect::<Result<_>>()?;
+        for (index, record) in others.into_iter().zip(found) {
+            self.done.extend(record.map(|record| (index, record)));
+        }
+        Ok(self.done.len())
+    }
+
+    /// The part of another shard, if it is complete.
+    fn other(&self, index: usize, names: &HashSet<String>) -> Result<Option<PartRecord>> {
+        if names.contains(&record_name(index)) {
+            return Ok(self.read_record(index)?.filter(|record| self.fits(record)));
+        }
+        let Some(committed) = &self.committed else { return Ok(None) };
+        let Some(part) = committed.manifest().parts.get(index) else { return Ok(None) };
+        let good =
+            self.is_cut_here(index, part) && is_sound(committed.verify_part(part).map(|()| true))?;
+        Ok(good.then(|| self.of_committed(part)))
+    }
+
+    /// The note of a part that was restored from a copy. Its sums are in the statistics of the manifest
+    /// already.
+    fn of_committed(&self, part: &Part) -> PartRecord {
+        self.record(part.clone(), vec![Sums::NONE; self.spec.schema.columns.len()])
+    }
+
+    /// The places that the notes of parts may have, of which others may be missing, among so many files.
+    fn indexes(&self, files: usize) -> Range<usize> {
+        0..files.max(self.spec.rows.map_or(0, |rows| self.parts_of(rows)))
+    }
+
+    /// Whether a committed part has the rows that this writer would give it.
+    fn is_cut_here(&self, index: usize, part: &Part) -> bool {
+        let per_part = self.spec.rows_per_part as u64;
+        let parts = self.committed.as_ref().map_or(0, |it| it.manifest().parts.len());
+        part.rows == per_part || (part.rows < per_part && index + 1 == parts)
+    }
+
+    /// Whether a complete part is one of those that this writer would make.
+    fn fits(&self, record: &PartRecord) -> bool {
+        let other = |it: &Generation| !it.manifest().parts.contains(&record.part);
+        if self.committed.as_ref().is_some_and(other) {
+            return false;
+        }
+        let mut expected = self.record(record.part.clone(), record.sums.clone());
+        expected.summary = record.summary.clone();
+        if self.kind.is_none() && self.spec.compression == CompressionSetting::Auto {
+            // Whoever wrote it has seen the first row group, and chosen.
+            expected.compression = record.compression.clone();
+            let columns = expected.schema.columns.iter_mut();
+            for (column, found) in columns.zip(&record.schema.columns) {
+                column.compression = found.compression;
+            }
+        }
+        *record == expected
+    }
+
+    /// The record of part `index`, if the file has the bytes it says.
+    fn read_record(&self, index: usize) -> Result<Option<PartRecord>> {
+        let path = self.folder.join(record_name(index));
+        let noted: Result<PartRecord> = records::read_json(&path, &self.dataset.limits());
+        let Ok(noted) = noted else { return Ok(None) };
+        let plausible = noted.part.file == part_name(index)
+            && noted.part.rows <= self.spec.rows_per_part as u64
+            && noted.sums.len() == self.spec.schema.columns.len()
+            && noted.is_sound();
+        let path = self.folder.join(part_name(index));
+        let size = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        let same = || is_sound(hash_from(&path, 0).map(|hash| hash == noted.part.blake3));
+        let good = plausible && size == noted.part.bytes && same()?;
+        Ok(good.then_some(noted))
+    }
+}
+
+/// What cannot be looked at for another reason than damage must not be taken for damaged.
+fn is_sound(checked: Result<bool>) -> Result<bool> {
+    match checked {
+        Err(error) if error.kind() == ErrorKind::Damaged => Ok(false),
+        checked => checked,
+    }
+}

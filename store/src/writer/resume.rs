@@ -166,9 +166,10 @@ impl Writer {
         }
         let mut expected = self.record(record.part.clone(), record.sums.clone());
         expected.summary = record.summary.clone();
+        // What was chosen is in the schema. What was measured, JSON may have rounded.
+        expected.compression = record.compression.clone();
         if self.kind.is_none() && self.spec.compression == CompressionSetting::Auto {
             // Whoever wrote it has seen the first row group, and chosen.
-            expected.compression = record.compression.clone();
             let columns = expected.schema.columns.iter_mut();
             for (column, found) in columns.zip(&record.schema.columns) {
                 column.compression = found.compression;

@@ -165,13 +165,16 @@ fn what_was_submitted_stands_beside_what_is_done() {
     fake.queue("102|RUNNING|None\n104|PENDING|Dependency\n104|PENDING|Dependency\n103|FAILED|NonZeroExitCode\n");
     tiny.ok("ingest", &[]);
     let (_, out, _) = fake.gimlet(&tiny, "status", &[]);
-    let line = |stage: &str| out.lines().find(|line| line.starts_with(stage)).unwrap().trim_end();
-    assert!(line("ingest").contains(" done "), "the store's truth: {out}");
-    assert!(!line("ingest").contains("101"), "what is done needs no job: {out}");
-    assert!(line("untrained").ends_with("102: running"), "{out}");
-    assert!(line("a       train").ends_with("103: failed"), "{out}");
-    assert!(line("a       encode").ends_with("104: 2 pending (Dependency)"), "{out}");
-    assert!(line("b       probe").ends_with("107: not in the queue"), "{out}");
+    let line = |stage: &str, step: &str| {
+        let is_of = |line: &&str| line.split_whitespace().take(2).eq([stage, step]);
+        out.lines().find(is_of).unwrap().trim_end()
+    };
+    assert!(line("ingest", "ingest").contains(" done "), "the store's truth: {out}");
+    assert!(!line("ingest", "ingest").contains("101"), "what is done needs no job: {out}");
+    assert!(line("untrained", "encode").ends_with("102: running"), "{out}");
+    assert!(line("a", "train").ends_with("103: failed"), "{out}");
+    assert!(line("a", "encode").ends_with("104: 2 pending (Dependency)"), "{out}");
+    assert!(line("b", "probe").ends_with("107: not in the queue"), "{out}");
 
     let (_, out, _) = fake.gimlet(&tiny, "status", &["--json"]);
     let document: serde_json::Value = serde_json::from_str(&out).unwrap();

@@ -65,12 +65,13 @@ submit() {
     done
     shift
     id=$(
-        sbatch "${all[@]}" --job-name="$name.${title// /-}" "${options[@]}" <<JOB
-#!/bin/bash
-$setup
-$(declare -f work)
-work $(printf '%q ' "$@")
-JOB
+        {
+            printf '%s\n' '#!/bin/bash' "$setup"
+            declare -f work
+            printf 'work'
+            printf ' %q' "$@"
+            echo
+        } | sbatch "${all[@]}" --job-name="$name.${title// /-}" "${options[@]}"
     )
     id=${id%%;*}
     job[$step]=$id

@@ -241,7 +241,7 @@ fn a_run_that_was_cancelled_goes_on_when_it_is_submitted_again() {
     let states = cluster.wait(&ids(&jobs));
     assert_eq!(states[2], ["CANCELLED"], "and not back in the queue: {states:?}");
     let out = ok(&cluster, &tiny, "status", &["tiny.toml"]);
-    let line = out.lines().find(|line| line.contains("train")).unwrap();
+    let line = out.lines().find(|it| it.starts_with("a ") && it.contains(" train ")).unwrap();
     assert!(line.contains(" partial ") && line.contains("checkpoint"), "{out}");
     assert!(line.contains("cancelled"), "{out}");
 

@@ -937,7 +937,7 @@ fn mistakes_in_what_a_cluster_is_asked_for_are_told() {
     let mistakes = [
         ("slurm.partitoin=\"gpu\"", "unknown key `partitoin` in [slurm]"),
         ("slurm.train.tmie=\"1\"", "unknown key `tmie` in [slurm.train]"),
-        ("slurm.time=60", "`time` must be a string"),
+        ("slurm.time=60", "`time` in [slurm] must be a string"),
         ("slurm.time=\"1h\"", "`time` must be a time limit of Slurm, not \"1h\""),
         ("slurm.mem=\"16 GB\"", "`mem` must be an amount of memory of Slurm"),
         ("slurm.cpus_per_task=0", "`cpus_per_task` must be at least 1, not 0"),

@@ -312,8 +312,8 @@ proptest! {
     /// Whatever the settings and paths are, the command gets them as they were given.
     #[test]
     fn a_job_gets_what_it_was_given(
-        options in prop::collection::vec("[^\0]{0,12}|[ '\"\\\\$`!*?\n\t~#&|;<>(){}\\[\\]-]{1,8}", 0..4),
-        name in "[^\0/]{1,12}",
+        options in prop::collection::vec("[^\0\x01\x7f]{0,12}|[ '\"\\\\$`!*?\n\t~#&|;<>(){}\\[\\]-]{1,8}", 0..4),
+        name in "[^\0/\x01\x7f]{1,12}",
     ) {
         let (fake, place) = (Fake::new(), tempfile::tempdir().unwrap());
         let folder = place.path().join(format!("f{name}"));

@@ -230,6 +230,11 @@ fn quoted(word: &str) -> Result<String> {
     if !word.is_empty() && word.chars().all(is_plain) {
         return Ok(word.to_string());
     }
+    // Marks of bash's own, which it garbles in arrays, quoted or not.
+    if word.contains(['\u{1}', '\u{7f}']) {
+        let message = format!("{word:?} cannot stand in a script: bash cannot read all of it");
+        return Err(Error::new(Kind::Usage, message));
+    }
     match shlex::try_quote(word) {
         Ok(quoted) => Ok(quoted.into_owned()),
         Err(error) => {

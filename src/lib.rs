@@ -15,6 +15,7 @@ pub mod probe;
 mod processes;
 pub mod random;
 pub mod report;
+pub mod slurm;
 pub mod source;
 pub mod stage;
 pub mod stop;

@@ -915,3 +915,52 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_cluster_is_asked_for_is_of_all_jobs_or_of_one_kind() {
+    let table = "[slurm]\npartition = \"gpu\"\ncpus_per_task = 4\nextra = [\"--mail-type=END\"]\n\
+                 [slurm.train]\ntime = \"1-00:00:00\"\n";
+    let pipeline = parsed(&format!("{FULL}\n{table}"), &["slurm.encode.mem=16G"]);
+    let all = &pipeline.slurm.all;
+    assert_eq!((all.partition.as_deref(), all.cpus_per_task), (Some("gpu"), Some(4)));
+    assert_eq!(all.extra, ["--mail-type=END"]);
+    assert_eq!(pipeline.slurm.train.time.as_deref(), Some("1-00:00:00"));
+    assert_eq!(pipeline.slurm.train.partition, None);
+    assert_eq!(pipeline.slurm.encode.mem.as_deref(), Some("16G"));
+    for time in ["90", "1:30", "4:00:00", "2-12", "1-00:30", "unlimited"] {
+        parsed(FULL, &[&format!("slurm.time=\"{time}\"")]);
+    }
+}
+
+#[test]
+fn mistakes_in_what_a_cluster_is_asked_for_are_told() {
+    let mistakes = [
+        ("slurm.partitoin=\"gpu\"", "unknown key `partitoin` in [slurm]"),
+        ("slurm.train.tmie=\"1\"", "unknown key `tmie` in [slurm.train]"),
+        ("slurm.time=60", "`time` in [slurm] must be a string"),
+        ("slurm.time=\"1h\"", "`time` must be a time limit of Slurm, not \"1h\""),
+        ("slurm.mem=\"16 GB\"", "`mem` must be an amount of memory of Slurm"),
+        ("slurm.cpus_per_task=0", "`cpus_per_task` must be at least 1, not 0"),
+        ("slurm.partition=\"\"", "`partition` must be a word that `sbatch --partition` takes"),
+        ("slurm.extra=[\"mail\"]", "\"mail\" in `extra` is no option of `sbatch`"),
+        ("slurm.extra=[\"--array=0-3\"]", "`--array` is for the script to set"),
+        ("slurm.train.setup=[\"true\"]", "`setup` holds for all kinds of jobs"),
+        ("slurm.train.encode.time=\"1\"", "`encode` holds for all kinds of jobs"),
+        ("slurm.grace_seconds=0", "`grace_seconds` must be at least 1, not 0"),
+        ("slurm=\"gpu\"", "`slurm` must be a table"),
+    ];
+    for (setting, message) in mistakes {
+        let told = refused(FULL, &[setting]);
+        assert!(told.contains(message), "{setting}: {told}");
+        assert!(told.contains("--set"), "{told}");
+    }
+}
+
+#[test]
+fn where_a_step_runs_is_in_no_key() {
+    use gimlet::stage::{Plan, RunDir};
+    let dir = RunDir::at("nowhere");
+    let keys = |overrides: &[&str]| Plan::new(&parsed(FULL, overrides), &dir).unwrap().all_keys();
+    assert_eq!(keys(&[]), keys(&["slurm.partition=\"gpu\"", "slurm.train.time=\"9\""]));
+    assert_ne!(keys(&[]), keys(&["training.batch=7"]));
+}

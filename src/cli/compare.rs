@@ -76,6 +76,7 @@ pub fn run(args: CompareArgs, printer: &Printer) -> anyhow::Result<()> {
                 pipeline: variant.pipeline.clone(),
                 overrides: variant.overrides_under(pipeline.seed),
                 run_dir: Some(run.dir.path().to_path_buf()),
+                wait: false,
             };
             rows.push(train(&run, &arguments, &args.device, printer)?);
         }

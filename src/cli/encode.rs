@@ -6,7 +6,7 @@ use gimlet_store::Shard;
 use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
 use super::shard::ShardArg;
-use super::{DeviceArgs, PipelineArgs, session};
+use super::{DeviceArgs, PipelineArgs, RoundArgs, WaitArgs, session};
 use crate::stage::Step;
 use crate::stage::run_dir::UNTRAINED;
 
@@ -18,6 +18,10 @@ pub struct EncodeArgs {
     runtime: RuntimeArgs,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
+    round: RoundArgs,
     /// The module's name, or `untrained` for the whole stack as it was drawn
     module: String,
     /// Write these parts of the dataset alone: shard I of N, from 0, or `auto`, as Slurm (an array, or tasks of
@@ -30,12 +34,13 @@ pub struct EncodeArgs {
 pub fn run(args: EncodeArgs, printer: &Printer) -> anyhow::Result<()> {
     args.runtime.begin();
     let shard = args.shard.map_or(Ok(Shard::WHOLE), ShardArg::shard)?;
-    Ok(args.pipeline.with_shard(shard, &args.device, printer, |run| {
+    Ok(args.pipeline.waiting(&args.wait).with_shard(shard, &args.device, printer, |run| {
         let step = match args.module.as_str() {
             UNTRAINED => Step::Untrained,
             name => {
                 let module = session::module(run.pipeline, name)?;
-                Step::Encode(run.plan.next_encoding(module, &run.dir)?)
+                let next = || run.plan.next_encoding(module, &run.dir);
+                Step::Encode(args.round.at(module, run, next)?)
             }
         };
         session::step(run, step, printer)

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
-use super::{DeviceArgs, PipelineArgs, session};
+use super::{DeviceArgs, PipelineArgs, WaitArgs, session};
 use crate::stage::Step;
 
 #[derive(Args)]
@@ -12,12 +12,14 @@ pub struct IngestArgs {
     #[command(flatten)]
     pipeline: PipelineArgs,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     runtime: RuntimeArgs,
 }
 
 pub fn run(args: IngestArgs, printer: &Printer) -> anyhow::Result<()> {
     args.runtime.begin();
-    Ok(args.pipeline.with_run(&DeviceArgs::default(), printer, |run| {
+    Ok(args.pipeline.waiting(&args.wait).with_run(&DeviceArgs::default(), printer, |run| {
         session::step(run, Step::Ingest, printer)
     })?)
 }

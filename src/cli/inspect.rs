@@ -119,6 +119,7 @@ fn find(args: &InspectArgs, printer: &Printer) -> Result<Vec<Found>> {
             pipeline: args.target.clone(),
             overrides: args.overrides.clone(),
             run_dir: args.run_dir.clone(),
+            wait: false,
         };
         return of_pipeline(&pipeline, args.all, printer);
     }

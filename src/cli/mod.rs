@@ -26,6 +26,7 @@ mod report;
 mod run;
 mod session;
 mod shard;
+mod slurm;
 mod status;
 mod sweep;
 mod table;
@@ -94,6 +95,9 @@ enum Command {
     Sweep(sweep::SweepArgs),
     /// Show what a run would do and take, before anything runs; fail when it does not fit
     Plan(plan::PlanArgs),
+    /// Print a script that submits a pipeline's steps to a Slurm cluster, or the runs of a sweep, whose file
+    /// may stand in the place of the pipeline's
+    Slurm(slurm::SlurmArgs),
     /// Show where every step of a pipeline stands, and why
     Status(status::StatusArgs),
     /// Write one page that shows what was learned
@@ -130,6 +134,26 @@ struct PipelineArgs {
     /// <store.url or runs>/<pipeline name>]
     #[arg(long, value_name = "DIR", value_parser = files::location)]
     run_dir: Option<PathBuf>,
+
+    /// As [`WaitArgs`] says.
+    #[arg(skip)]
+    wait: bool,
+}
+
+/// For commands that do a step, which another process may be at.
+#[derive(Args)]
+struct WaitArgs {
+    /// Wait for another process that works on the stage, where the command would fail otherwise
+    #[arg(long)]
+    wait: bool,
+}
+
+/// For commands that do a step of a module.
+#[derive(Args)]
+struct RoundArgs {
+    /// The round, from 1, where the schedule has rounds [default: the first that is not done]
+    #[arg(long, value_name = "N")]
+    round: Option<std::num::NonZeroUsize>,
 }
 
 /// For commands that run modules.
@@ -177,6 +201,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::run(args, &printer),
         Command::Sweep(args) => sweep::run(args, cli.output.threads, &printer),
         Command::Plan(args) => plan::run(args, &printer),
+        Command::Slurm(args) => slurm::run(args, cli.output.threads, &printer),
         Command::Status(args) => status::run(args, &printer),
         Command::Report(args) => report::run(args, &printer),
         Command::Curves(args) => curves::run(args, &printer),

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
-use super::{DeviceArgs, JsonArgs, PipelineArgs, session, table};
+use super::{DeviceArgs, JsonArgs, PipelineArgs, WaitArgs, session, table};
 use crate::stage::{Step, findings};
 use crate::{Error, Kind};
 
@@ -17,25 +17,28 @@ pub struct ProbeArgs {
     #[command(flatten)]
     device: DeviceArgs,
     #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
     output: JsonArgs,
 }
 
 pub fn run(args: ProbeArgs, printer: &Printer) -> anyhow::Result<()> {
     args.runtime.begin();
-    let (rows, missing) = args.pipeline.with_run(&args.device, printer, |run| {
-        let mut missing = None;
-        for index in 0..run.pipeline.modules.len() {
-            let encode = Step::Encode(run.plan.last(index));
-            if !run.plan.is_done(encode, &run.dir)? {
-                missing = Some(run.plan.full_title(encode));
-                break;
+    let (rows, missing) =
+        args.pipeline.waiting(&args.wait).with_run(&args.device, printer, |run| {
+            let mut missing = None;
+            for index in 0..run.pipeline.modules.len() {
+                let encode = Step::Encode(run.plan.last(index));
+                if !run.plan.is_done(encode, &run.dir)? {
+                    missing = Some(run.plan.full_title(encode));
+                    break;
+                }
+                session::step(run, Step::Untrained, printer)?;
+                session::step(run, Step::Probe(index), printer)?;
             }
-            session::step(run, Step::Untrained, printer)?;
-            session::step(run, Step::Probe(index), printer)?;
-        }
-        let stages = run.plan.status(&run.dir)?;
-        Ok((findings::collect(&run.plan, &run.dir, &stages)?, missing))
-    })?;
+            let stages = run.plan.status(&run.dir)?;
+            Ok((findings::collect(&run.plan, &run.dir, &stages)?, missing))
+        })?;
     if args.output.json {
         printer.json(&findings::probes(&rows))?;
     } else if !rows.is_empty() {

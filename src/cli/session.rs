@@ -6,9 +6,9 @@ use gimlet_store::Shard;
 
 use super::printer::Printer;
 use super::render::Renderer;
-use super::{DeviceArgs, PipelineArgs, interrupt, workers};
+use super::{DeviceArgs, PipelineArgs, RoundArgs, WaitArgs, interrupt, workers};
 use crate::pipeline::{Pipeline, Schedule, Split};
-use crate::stage::{Outcome, Plan, Run, RunDir, Step};
+use crate::stage::{At, Outcome, Plan, Run, RunDir, Step};
 use crate::{Error, Kind, Result};
 
 impl PipelineArgs {
@@ -56,7 +56,7 @@ impl PipelineArgs {
         let device = device.device.open()?;
         let (dir, renderer) = (self.run_dir(&pipeline), Renderer::new(printer));
         let run = Run::open(&pipeline, dir, interrupt::stop(), &renderer)?;
-        work(&run.on(device).of_shard(shard))
+        work(&run.on(device).waiting(self.wait).of_shard(shard))
     }
 
     /// The same, shown by `renderer`.
@@ -70,7 +70,35 @@ impl PipelineArgs {
         let device = device.device.open()?;
         let dir = self.run_dir(&pipeline);
         let run = Run::open(&pipeline, dir, interrupt::stop(), renderer)?.on(device);
-        work(&run)
+        work(&run.waiting(self.wait))
+    }
+
+    /// The same; its steps wait for other processes, if that is asked for.
+    pub fn waiting(self, args: &WaitArgs) -> Self {
+        Self { wait: args.wait, ..self }
+    }
+}
+
+impl RoundArgs {
+    /// The module in the round that was asked for; `next` when none was.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when the pipeline has no such round.
+    pub fn at(
+        &self,
+        module: usize,
+        run: &Run<'_>,
+        next: impl FnOnce() -> Result<At>,
+    ) -> Result<At> {
+        let Some(round) = self.round else { return next() };
+        let rounds = run.plan.rounds();
+        match round.get() <= rounds {
+            true => Ok(At { module, round: round.get() - 1 }),
+            false => {
+                let message = format!("there is no round {round}: the pipeline has {rounds}");
+                Err(Error::new(Kind::Usage, message).hint("`schedule.rounds` says how many"))
+            }
+        }
     }
 }
 

@@ -1,10 +1,15 @@
-//! `gimlet status`: where every step stands.
+//! `gimlet status`: where every step stands, and beside it where its job does.
 
 use clap::Args;
+use serde::Serialize;
 use serde_json::json;
 
 use super::printer::Printer;
 use super::{JsonArgs, PipelineArgs, table};
+use crate::Result;
+use crate::slurm::{Queue, Submission, Waiting};
+use crate::stage::status::{State, StepStatus};
+use crate::stage::{Plan, RunDir, Step};
 
 #[derive(Args)]
 pub struct StatusArgs {
@@ -14,14 +19,73 @@ pub struct StatusArgs {
     output: JsonArgs,
 }
 
+/// The job that was submitted last for a step.
+#[derive(Serialize)]
+struct StepJob {
+    id: u64,
+    cluster: Option<String>,
+    /// What the queue says of it; `None` when it does not know it, or cannot be asked.
+    queue: Option<Waiting>,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    #[serde(flatten)]
+    status: &'a StepStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<&'a StepJob>,
+}
+
 pub fn run(args: StatusArgs, printer: &Printer) -> anyhow::Result<()> {
     let (pipeline, dir, plan) = args.pipeline.look()?;
-    let stages = plan.status(&dir)?;
+    let steps = plan.wanted(&dir)?;
+    let stages = plan.status_of(&steps, &dir)?;
+    let submissions = submissions(&dir)?;
+    let queue = Queue::ask(&submissions);
+    let jobs = jobs(&plan, &steps, &submissions, queue.as_ref());
     if args.output.json {
+        let rows = stages.iter().zip(&jobs).map(|(status, job)| Row { status, job: job.as_ref() });
         return printer.json(&json!({
-            "pipeline": pipeline.name, "run_dir": dir.path(), "stages": stages,
+            "pipeline": pipeline.name, "run_dir": dir.path(), "stages": rows.collect::<Vec<_>>(),
         }));
     }
     printer.note(&format!("pipeline {} in {}", pipeline.name, dir.path().display()));
-    printer.result(&table::status(&stages))
+    let beside = queue.map(|_| stages.iter().zip(&jobs).map(cell).collect::<Vec<_>>());
+    printer.result(&table::status(&stages, beside.as_deref()))
+}
+
+/// What was submitted, newest first. Records that are damaged are passed over.
+pub fn submissions(dir: &RunDir) -> Result<Vec<Submission>> {
+    let mut all = Vec::new();
+    for record in dir.jobs().readable::<Submission>()? {
+        all.push(record?.1);
+    }
+    Ok(all)
+}
+
+fn jobs(
+    plan: &Plan,
+    steps: &[Step],
+    submissions: &[Submission],
+    queue: Option<&Queue>,
+) -> Vec<Option<StepJob>> {
+    let job = |step: &Step| {
+        let title = plan.full_title(*step);
+        let of = |it: &Submission| Some((it.job_of(&title)?.id, it.cluster.clone()));
+        let (id, cluster) = submissions.iter().find_map(of)?;
+        Some(StepJob { id, cluster, queue: queue.and_then(|queue| queue.job(id)).cloned() })
+    };
+    steps.iter().map(job).collect()
+}
+
+/// A job in words; of a step that is done, only while it is at work.
+fn cell((status, job): (&StepStatus, &Option<StepJob>)) -> String {
+    let Some(job) = job else { return String::new() };
+    match &job.queue {
+        Some(waiting) if status.state != State::Done || waiting.is_at_work() => {
+            format!("{}: {}", job.id, waiting.in_words())
+        }
+        None if status.state != State::Done => format!("{}: not in the queue", job.id),
+        _ => String::new(),
+    }
 }

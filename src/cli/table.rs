@@ -92,10 +92,10 @@ pub fn in_rounds(step: &str, first: Option<InRound>, last: Option<InRound>) -> S
     }
 }
 
-/// Where every step stands.
-pub fn status(stages: &[StepStatus]) -> String {
-    let rows = stages.iter().map(|it| {
-        vec![
+/// Where every step stands, and beside it where its job does, if there are some.
+pub fn status(stages: &[StepStatus], jobs: Option<&[String]>) -> String {
+    let rows = stages.iter().enumerate().map(|(place, it)| {
+        let mut row = vec![
             it.stage.clone(),
             in_rounds(&it.step, it.in_round, it.in_round),
             it.state.name().to_string(),
@@ -105,10 +105,13 @@ pub fn status(stages: &[StepStatus]) -> String {
             optional(it.seconds, |seconds| format!("{seconds:.0}")),
             optional(it.wait_share, waited),
             it.why.clone(),
-        ]
+        ];
+        row.extend(jobs.map(|jobs| jobs.get(place).cloned().unwrap_or_default()));
+        row
     });
-    let header =
-        ["stage", "step", "state", "generation", "rows", "bytes", "seconds", "waited", "why"];
+    let mut header =
+        vec!["stage", "step", "state", "generation", "rows", "bytes", "seconds", "waited", "why"];
+    header.extend(jobs.map(|_| "job"));
     plain(&header, rows.collect(), &[3, 4, 5, 6, 7])
 }
 

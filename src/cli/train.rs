@@ -5,7 +5,7 @@ use clap::Args;
 use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
 use super::render::Renderer;
-use super::{DeviceArgs, PipelineArgs, session};
+use super::{DeviceArgs, PipelineArgs, RoundArgs, WaitArgs, session};
 use crate::stage::Step;
 
 #[derive(Args)]
@@ -16,6 +16,10 @@ pub struct TrainArgs {
     runtime: RuntimeArgs,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
+    #[command(flatten)]
+    round: RoundArgs,
     /// The module's name
     module: String,
     /// Print where the time and the memory of a step went
@@ -26,8 +30,9 @@ pub struct TrainArgs {
 pub fn run(args: TrainArgs, printer: &Printer) -> anyhow::Result<()> {
     args.runtime.begin();
     let renderer = Renderer::new(printer).with_profiles(args.profile);
-    Ok(args.pipeline.with_shown_run(&args.device, &renderer, |run| {
+    Ok(args.pipeline.waiting(&args.wait).with_shown_run(&args.device, &renderer, |run| {
         let module = session::module(run.pipeline, &args.module)?;
-        session::step(run, Step::Train(run.plan.next_training(module, &run.dir)?), printer)
+        let at = args.round.at(module, run, || run.plan.next_training(module, &run.dir))?;
+        session::step(run, Step::Train(at), printer)
     })?)
 }

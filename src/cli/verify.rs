@@ -39,6 +39,7 @@ pub fn run(args: VerifyArgs, printer: &Printer) -> anyhow::Result<()> {
             pipeline: args.target,
             overrides: args.overrides,
             run_dir: args.run_dir,
+            wait: false,
         };
         // The settings do not matter to it, and so neither does whether the source is still there.
         let loaded = pipeline.load()?;

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
-use super::{DeviceArgs, PipelineArgs, session};
+use super::{DeviceArgs, PipelineArgs, WaitArgs, session};
 use crate::pipeline::Schedule;
 use crate::stage::{At, Step};
 use crate::{Error, Kind};
@@ -17,6 +17,8 @@ pub struct WorkerArgs {
     runtime: RuntimeArgs,
     #[command(flatten)]
     device: DeviceArgs,
+    #[command(flatten)]
+    wait: WaitArgs,
     /// The module's name
     #[arg(long)]
     module: String,
@@ -24,7 +26,7 @@ pub struct WorkerArgs {
 
 pub fn run(args: WorkerArgs, printer: &Printer) -> anyhow::Result<()> {
     args.runtime.begin();
-    Ok(args.pipeline.with_run(&args.device, printer, |run| {
+    Ok(args.pipeline.waiting(&args.wait).with_run(&args.device, printer, |run| {
         let module = session::module(run.pipeline, &args.module)?;
         if !matches!(run.pipeline.schedule, Schedule::Async(_)) {
             let message = format!(

@@ -112,6 +112,22 @@
 //! epochs = 100
 //! batch = 256
 //! learning_rate = 1e-3
+//!
+//! [slurm]                 # what `gimlet slurm` asks a cluster for, in the words of `sbatch`
+//! partition = "gpu"       # all are left to the cluster when left out
+//! account = "lab"
+//! qos = "normal"
+//! time = "4:00:00"        # minutes, H:MM:SS, D-HH and so on
+//! gres = "gpu:1"
+//! cpus_per_task = 8       # --threads when left out, and the threads of a job when that is
+//! mem = "16G"
+//! constraint = "a100"
+//! extra = ["--mail-type=END"]   # any other options of `sbatch`; none when left out
+//! setup = ["module load cuda"]  # lines of bash before the work; none when left out
+//! grace_seconds = 90      # before its time limit, when a job saves its state and goes back to the queue
+//!
+//! [slurm.train]           # the same of one kind of job, over that of all, `extra` beside it
+//! time = "1-00:00:00"     # [slurm.ingest], [slurm.train], [slurm.encode], [slurm.probe]
 //! ```
 //!
 //! Where no comment says otherwise, the value shown is the one of a key that is left out.
@@ -232,6 +248,7 @@ mod raw;
 mod schedule;
 pub mod settings;
 mod shapes;
+mod slurm;
 mod split;
 mod view;
 pub(crate) mod wording;
@@ -345,6 +362,7 @@ fn read(
         schedule,
         store,
         probe: probe(&raw.probe)?,
+        slurm: slurm::resolve(&raw.slurm)?,
     })
 }
 

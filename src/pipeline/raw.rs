@@ -34,6 +34,8 @@ pub struct Pipeline {
     pub store: Store,
     #[serde(default)]
     pub probe: Probe,
+    #[serde(default)]
+    pub slurm: Slurm,
 }
 
 #[derive(Deserialize)]
@@ -218,6 +220,27 @@ pub struct Probe {
     pub epochs: Optional<usize>,
     pub batch: Optional<usize>,
     pub learning_rate: Optional<f64>,
+}
+
+/// Of all jobs, and in it the same of one kind of job, which has no further kinds in it.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Slurm {
+    pub partition: Optional<String>,
+    pub account: Optional<String>,
+    pub qos: Optional<String>,
+    pub time: Optional<String>,
+    pub gres: Optional<String>,
+    pub cpus_per_task: Optional<usize>,
+    pub mem: Optional<String>,
+    pub constraint: Optional<String>,
+    pub extra: Option<Vec<Spanned<String>>>,
+    pub setup: Option<Vec<Spanned<String>>>,
+    pub grace_seconds: Optional<usize>,
+    pub ingest: Optional<Box<Slurm>>,
+    pub train: Optional<Box<Slurm>>,
+    pub encode: Optional<Box<Slurm>>,
+    pub probe: Optional<Box<Slurm>>,
 }
 
 /// One path or glob, or a list of them.

@@ -28,6 +28,9 @@ pub struct Pipeline {
     pub schedule: Schedule,
     pub store: Store,
     pub probe: Probe,
+    /// What a cluster is asked for. Part of no key: it changes no result.
+    #[serde(skip)]
+    pub slurm: Slurm,
 }
 
 impl Pipeline {
@@ -605,4 +608,35 @@ pub struct Probe {
     pub batch: usize,
     /// Adam's step size.
     pub learning_rate: f64,
+}
+
+/// What `gimlet slurm` asks a cluster for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Slurm {
+    /// Of all jobs.
+    pub all: Requests,
+    pub ingest: Requests,
+    pub train: Requests,
+    /// Also of the stack as it was drawn.
+    pub encode: Requests,
+    pub probe: Requests,
+    /// Lines of bash before the work of every job.
+    pub setup: Vec<String>,
+    /// Seconds before its time limit at which a job is told to save its state.
+    pub grace_seconds: Option<usize>,
+}
+
+/// Options of `sbatch`, in its own words; those that are `None` are left to the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Requests {
+    pub partition: Option<String>,
+    pub account: Option<String>,
+    pub qos: Option<String>,
+    pub time: Option<String>,
+    pub gres: Option<String>,
+    pub cpus_per_task: Option<usize>,
+    pub mem: Option<String>,
+    pub constraint: Option<String>,
+    /// Any others.
+    pub extra: Vec<String>,
 }

@@ -10,6 +10,7 @@
 //!   probes/<module>/                   what the linear probe found
 //!   sweeps/results/                    what the runs of sweeps found
 //!   sweeps/<sweep>/                    the tables and the plot of a sweep
+//!   jobs/                              what was submitted to a cluster
 //!   report/                            what `gimlet report` made of it
 //!   locks/                             one file a stage and key, and one a process at work
 //! ```
@@ -178,6 +179,11 @@ impl RunDir {
 
     fn sweeps(&self) -> PathBuf {
         self.path.join("sweeps")
+    }
+
+    /// What was submitted to a cluster.
+    pub fn jobs(&self) -> Records {
+        Records::at(self.path.join("jobs"))
     }
 
     /// The folder of the page that shows what was learned, and of the files beside it.

@@ -31,6 +31,16 @@ impl Sweep {
         Self::parse(&origin::read_file(path, "sweep")?, path, overrides)
     }
 
+    /// Whether the file at `path` is one of a sweep: it names a pipeline, and is none.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Usage`] when the file cannot be read.
+    pub fn is_sweep(path: &Path) -> Result<bool> {
+        let text = origin::read_file(path, "pipeline or sweep")?;
+        // What is wrong with it, its own reader says.
+        Ok(DeTable::parse(&text).is_ok_and(|root| root.get_ref().contains_key("pipeline")))
+    }
+
     /// Reads a sweep from `text`, the content of `file`. Touches neither disk nor network.
     ///
     /// # Errors

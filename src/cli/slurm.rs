@@ -1,0 +1,192 @@
+//! `gimlet slurm`: a script that submits a run or a sweep, printed or run.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::printer::Printer;
+use super::{DeviceArgs, PipelineArgs, status};
+use crate::device::DeviceName;
+use crate::error::counted;
+use crate::pipeline::{Environment, Slurm};
+use crate::slurm::{Job, Queue, Script, Sharding, Submission, of_pipeline, of_sweep};
+use crate::stage::RunDir;
+use crate::sweep::Sweep;
+use crate::{Error, Result};
+
+#[derive(Args)]
+pub struct SlurmArgs {
+    #[command(flatten)]
+    pipeline: PipelineArgs,
+    #[command(flatten)]
+    device: DeviceArgs,
+
+    /// Tasks that write a module's activations, or do a sweep's runs [default: a task a part, 8 at most; a
+    /// task a run]
+    #[arg(long, value_name = "N")]
+    shards: Option<NonZeroUsize>,
+
+    /// Tasks of an array that run at once [default: all; of a sweep 8]
+    #[arg(long, value_name = "N")]
+    throttle: Option<NonZeroUsize>,
+
+    /// Submit it now, and store the jobs' numbers in the run
+    #[arg(long)]
+    submit: bool,
+
+    /// Submit it also while jobs of an earlier submission are in the queue
+    #[arg(long, requires = "submit")]
+    force: bool,
+}
+
+/// What there is to submit.
+struct Work {
+    /// The pipeline's name or the sweep's.
+    name: String,
+    /// The pipeline whose run it is.
+    owner: String,
+    dir: RunDir,
+    slurm: Slurm,
+    jobs: Vec<Job>,
+}
+
+pub fn run(
+    args: SlurmArgs,
+    threads: Option<NonZeroUsize>,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let work = match Sweep::is_sweep(&args.pipeline.pipeline)? {
+        true => args.sweep()?,
+        false => args.run()?,
+    };
+    if work.jobs.is_empty() {
+        printer.note("every step is done: there is nothing to submit");
+        return Ok(());
+    }
+    let script = args.script(&work, threads)?;
+    if !args.submit {
+        return printer.result(script.trim_end());
+    }
+    work.dir.claim(&work.owner)?;
+    check_queue(&work.dir, args.force, printer)?;
+    let submission = Submission::submit(script, &work.jobs)?;
+    for job in &submission.jobs {
+        printer.result(&format!("{}\t{}", job.id, job.title))?;
+    }
+    work.dir.jobs().commit(|_| submission.clone())?;
+    printer.note(&format!("{} submitted", counted(submission.jobs.len(), "job")));
+    Ok(())
+}
+
+impl SlurmArgs {
+    fn sharding(&self) -> Sharding {
+        Sharding { shards: self.shards, throttle: self.throttle }
+    }
+
+    fn run(&self) -> Result<Work> {
+        let (pipeline, dir, plan) = self.pipeline.look()?;
+        let jobs = of_pipeline(&pipeline, &plan, &dir, self.sharding())?;
+        let name = pipeline.name.clone();
+        Ok(Work { owner: name.clone(), name, dir, slurm: pipeline.slurm, jobs })
+    }
+
+    fn sweep(&self) -> Result<Work> {
+        let sweep = Sweep::load(&self.pipeline.pipeline, &self.pipeline.overrides)?;
+        let runs = sweep.runs()?;
+        let first = runs.first().map(|run| run.pipeline.clone());
+        let first = first.ok_or_else(|| Error::failed("the sweep has no runs"))?;
+        let default = || Path::new("runs").join("sweeps").join(&first.name);
+        Ok(Work {
+            jobs: of_sweep(runs.len(), self.sharding()),
+            dir: RunDir::at(self.pipeline.run_dir.clone().unwrap_or_else(default)),
+            name: sweep.name,
+            owner: first.name,
+            slurm: first.slurm,
+        })
+    }
+
+    fn script(&self, work: &Work, threads: Option<NonZeroUsize>) -> Result<String> {
+        let program = std::env::current_exe()
+            .map_err(|error| Error::failed(format!("could not find this program: {error}")))?;
+        let folder = std::env::current_dir()
+            .map_err(|error| Error::failed(format!("could not find the folder: {error}")))?;
+        let mut options = Vec::new();
+        for setting in &self.pipeline.overrides {
+            options.push(format!("--set={setting}"));
+        }
+        if let Some(dir) = &self.pipeline.run_dir {
+            let dir = dir.to_str().ok_or_else(|| {
+                Error::failed(format!(
+                    "`{}` cannot stand in a script: it is not UTF-8",
+                    dir.display()
+                ))
+            })?;
+            options.push(format!("--run-dir={dir}"));
+        }
+        let device = &self.device.device;
+        Script {
+            name: &work.name,
+            program,
+            folder,
+            data_root: Environment::of_process().data_root,
+            logs: logs(&work.dir, &work.name),
+            file: &self.pipeline.pipeline,
+            options,
+            device: match device == &DeviceName::default() {
+                true => vec![],
+                false => vec![format!("--device={device}")],
+            },
+            threads: threads.map(NonZeroUsize::get),
+            slurm: &work.slurm,
+            jobs: &work.jobs,
+        }
+        .text()
+    }
+}
+
+/// Beside the run, which has no room for files of others: `runs/quickstart.slurm`.
+fn logs(dir: &RunDir, name: &str) -> PathBuf {
+    let path = dir.path();
+    let is_url = path.to_str().is_some_and(|path| path.contains("://"));
+    match path.file_name() {
+        Some(own) if !is_url => {
+            let mut own = own.to_os_string();
+            own.push(".slurm");
+            path.with_file_name(own)
+        }
+        _ => Path::new("runs").join(format!("{name}.slurm")),
+    }
+}
+
+/// Fails when jobs of an earlier submission wait or run. The store would keep both right, at twice the work.
+fn check_queue(dir: &RunDir, force: bool, printer: &Printer) -> Result<()> {
+    let submissions = status::submissions(dir)?;
+    if submissions.is_empty() || force {
+        return Ok(());
+    }
+    let Some(queue) = Queue::ask(&submissions) else {
+        let newest = submissions.first().and_then(|it| it.cluster.clone());
+        let place = newest.map_or_else(String::new, |it| format!(" on cluster `{it}`"));
+        printer.warn(&format!(
+            "the queue does not say whether jobs submitted earlier{place} are still at work"
+        ));
+        return Ok(());
+    };
+    let at_work = submissions.iter().flat_map(|it| &it.jobs).filter_map(|job| {
+        let waiting = queue.job(job.id).filter(|it| it.is_at_work())?;
+        Some(format!("\n{}: {}, {}", job.id, job.title, waiting.in_words()))
+    });
+    let at_work: Vec<String> = at_work.collect();
+    match at_work.is_empty() {
+        true => Ok(()),
+        false => {
+            let count = counted(at_work.len(), "job");
+            let message =
+                format!("{count} of an earlier submission wait or run:{}", at_work.concat());
+            Err(Error::failed(message).hint(
+                "wait for them, end them with `scancel`, or submit beside them with `--force`",
+            ))
+        }
+    }
+}

@@ -1,0 +1,279 @@
+//! From the steps of a run to jobs: what each runs, and which others have to end well before it.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+
+use crate::Result;
+use crate::pipeline::{Pipeline, Requests, Schedule, Slurm, Split};
+use crate::stage::cost::Costs;
+use crate::stage::run_dir::UNTRAINED;
+use crate::stage::{At, Plan, RunDir, Step};
+
+/// The most shards that nobody asked for.
+const MOST_SHARDS: u64 = 8;
+
+/// The most tasks of an array that nobody asked for: below what Slurm allows by default (`MaxArraySize`).
+const MOST_TASKS: usize = 1000;
+
+/// The tasks of a sweep's array that run at once, where nobody says how many.
+const SWEEP_THROTTLE: usize = 8;
+
+/// What a job is asked for by: the tables in `[slurm]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JobKind {
+    Ingest,
+    Train,
+    Encode,
+    Probe,
+}
+
+impl JobKind {
+    pub const ALL: [JobKind; 4] =
+        [JobKind::Ingest, JobKind::Train, JobKind::Encode, JobKind::Probe];
+
+    /// As its table, and its array in the script, are called.
+    pub fn name(self) -> &'static str {
+        match self {
+            JobKind::Ingest => "ingest",
+            JobKind::Train => "train",
+            JobKind::Encode => "encode",
+            JobKind::Probe => "probe",
+        }
+    }
+
+    /// What only jobs of this kind ask for.
+    pub fn own(self, slurm: &Slurm) -> &Requests {
+        match self {
+            JobKind::Ingest => &slurm.ingest,
+            JobKind::Train => &slurm.train,
+            JobKind::Encode => &slurm.encode,
+            JobKind::Probe => &slurm.probe,
+        }
+    }
+}
+
+/// The tasks of an array, of which at most `throttle` run at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Array {
+    pub tasks: usize,
+    pub throttle: Option<usize>,
+}
+
+/// A job of a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// Its step, as messages call it, or its steps; no two jobs of a script have one in common.
+    pub title: String,
+    pub kind: JobKind,
+    /// The titles of its steps, as [`Plan::full_title`] has them.
+    pub steps: Vec<String>,
+    /// The places of the jobs, before this one, that have to end well.
+    pub after: Vec<usize>,
+    pub array: Option<Array>,
+    pub runs: Commands,
+}
+
+/// What a job runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Commands {
+    /// `gimlet COMMAND PIPELINE … ARGUMENTS`.
+    One { command: &'static str, arguments: Vec<String> },
+    /// `gimlet worker PIPELINE … --module`, of each of these modules in a task of its own, all at once.
+    Workers { modules: Vec<String> },
+}
+
+impl Commands {
+    /// How many tasks run at once in the job.
+    pub fn tasks(&self) -> usize {
+        match self {
+            Commands::One { .. } => 1,
+            Commands::Workers { modules } => modules.len(),
+        }
+    }
+}
+
+/// How arrays are cut.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sharding {
+    /// Tasks of an array; as many as there are parts or runs when `None`, up to a number.
+    pub shards: Option<NonZeroUsize>,
+    /// Tasks of an array that run at once.
+    pub throttle: Option<NonZeroUsize>,
+}
+
+/// The jobs of the steps of `pipeline` that are not done, in order.
+///
+/// # Errors
+/// When a record or manifest cannot be read; where there are activations to be written, as
+/// [`Plan::costs`].
+pub fn of_pipeline(
+    pipeline: &Pipeline,
+    plan: &Plan,
+    dir: &RunDir,
+    sharding: Sharding,
+) -> Result<Vec<Job>> {
+    let mut missing = Vec::new();
+    for step in plan.to_take(dir)? {
+        if !plan.are_done_together(step, dir)? {
+            missing.push(step);
+        }
+    }
+    let of = |is: fn(&Step) -> bool| missing.iter().copied().filter(is).collect::<Vec<_>>();
+    let (trainings, probes) =
+        (of(|it| matches!(it, Step::Train(_))), of(|it| matches!(it, Step::Probe(_))));
+    let is_async = matches!(pipeline.schedule, Schedule::Async(_));
+    let mut jobs = Jobs::default();
+    let mut costs = None;
+    for &step in &missing {
+        match step {
+            Step::Ingest => {
+                jobs.add(plan, JobKind::Ingest, &[step], None, one("ingest", vec![wait()]))
+            }
+            Step::Untrained => {
+                let runs = one("encode", vec![UNTRAINED.to_string(), wait()]);
+                jobs.add(plan, JobKind::Encode, &[step], None, runs);
+            }
+            // One job for all of them, which stands before what is made of any.
+            Step::Train(_) if is_async && trainings.first() != Some(&step) => {}
+            Step::Train(_) if is_async => {
+                let names = trainings.iter().map(|step| plan.stage_name(*step)).collect();
+                let runs = Commands::Workers { modules: names };
+                jobs.add(plan, JobKind::Train, &trainings, None, runs);
+            }
+            Step::Train(at) => {
+                let runs = one("train", of_module(plan, at));
+                jobs.add(plan, JobKind::Train, &[step], None, runs);
+            }
+            Step::Encode(at) => {
+                let array = match (pipeline.trains_together(), &costs) {
+                    // What is encoded in one pass over the samples is not cut.
+                    (true, _) => None,
+                    (false, Some(costs)) => array(pipeline, costs, step, sharding),
+                    (false, None) => {
+                        let costs = costs.insert(plan.costs(pipeline, dir)?);
+                        array(pipeline, costs, step, sharding)
+                    }
+                };
+                let mut arguments = of_module(plan, at);
+                if array.is_some() {
+                    arguments.extend(["--shard".to_string(), "auto".to_string()]);
+                }
+                jobs.add(plan, JobKind::Encode, &[step], array, one("encode", arguments));
+            }
+            Step::Probe(_) => {}
+        }
+    }
+    if !probes.is_empty() {
+        jobs.add(plan, JobKind::Probe, &probes, None, one("probe", vec![wait()]));
+    }
+    Ok(jobs.all)
+}
+
+/// The jobs of a sweep of so many runs: an array that does them, and one that shows what came of them.
+pub fn of_sweep(runs: usize, sharding: Sharding) -> Vec<Job> {
+    let tasks = sharding.shards.map_or(MOST_TASKS, NonZeroUsize::get).min(runs).max(1);
+    let throttle = sharding.throttle.map_or(SWEEP_THROTTLE, NonZeroUsize::get).min(tasks);
+    let job = |title: &str, kind, after, array, arguments| Job {
+        title: title.to_string(),
+        kind,
+        steps: vec![],
+        after,
+        array,
+        runs: one("sweep", arguments),
+    };
+    let array = Some(Array { tasks, throttle: Some(throttle) });
+    vec![
+        job("runs", JobKind::Train, vec![], array, vec!["--shard".into(), "auto".into()]),
+        job("table", JobKind::Probe, vec![0], None, vec![]),
+    ]
+}
+
+fn one(command: &'static str, arguments: Vec<String>) -> Commands {
+    Commands::One { command, arguments }
+}
+
+/// A job that Slurm runs a second time may meet the first one, which has lost its node, at work.
+fn wait() -> String {
+    "--wait".to_string()
+}
+
+/// A module, and its round where there are several: that of another may be done by then, or not yet.
+fn of_module(plan: &Plan, at: At) -> Vec<String> {
+    let mut arguments = vec![plan.module(at.module).to_string()];
+    if plan.rounds() > 1 {
+        arguments.extend(["--round".to_string(), (at.round + 1).to_string()]);
+    }
+    arguments.push(wait());
+    arguments
+}
+
+/// The jobs so far.
+#[derive(Default)]
+struct Jobs {
+    all: Vec<Job>,
+    /// Which does a step.
+    of_step: HashMap<Step, usize>,
+}
+
+impl Jobs {
+    fn add(
+        &mut self,
+        plan: &Plan,
+        kind: JobKind,
+        steps: &[Step],
+        array: Option<Array>,
+        runs: Commands,
+    ) {
+        let together: Vec<Step> = steps.iter().flat_map(|step| plan.together(*step)).collect();
+        let inputs = together.iter().flat_map(|step| plan.inputs(*step));
+        let mut after: Vec<usize> =
+            inputs.filter_map(|input| self.of_step.get(&input).copied()).collect();
+        after.sort_unstable();
+        after.dedup();
+        // What comes before one of them need not be named beside it.
+        let implied: Vec<usize> = after.iter().flat_map(|job| self.before(*job)).collect();
+        after.retain(|job| !implied.contains(job));
+        let place = self.all.len();
+        self.of_step.extend(together.iter().map(|step| (*step, place)));
+        self.all.push(Job {
+            title: title(plan, steps),
+            kind,
+            steps: together.iter().map(|step| plan.full_title(*step)).collect(),
+            after,
+            array,
+            runs,
+        });
+    }
+
+    /// All jobs that have to end before this one begins.
+    fn before(&self, job: usize) -> Vec<usize> {
+        let mut found = self.all[job].after.clone();
+        let mut next = 0;
+        while let Some(&before) = found.get(next) {
+            found.extend(&self.all[before].after);
+            next += 1;
+        }
+        found
+    }
+}
+
+/// The array that the encoding of a module is cut into: a task for a few parts each.
+fn array(pipeline: &Pipeline, costs: &Costs<'_>, step: Step, sharding: Sharding) -> Option<Array> {
+    let parts = costs.rows(step, Split::Train).div_ceil(pipeline.store.rows_per_part as u64);
+    let asked = sharding.shards.map(NonZeroUsize::get);
+    let tasks = asked.unwrap_or(parts.clamp(1, MOST_SHARDS) as usize);
+    let throttle = sharding.throttle.map(NonZeroUsize::get).filter(|it| *it < tasks);
+    (tasks > 1).then_some(Array { tasks, throttle })
+}
+
+/// Steps of one kind: `train a, b`; one step as it calls itself.
+fn title(plan: &Plan, steps: &[Step]) -> String {
+    match steps {
+        [one] => plan.full_title(*one),
+        [first, ..] => {
+            let names: Vec<String> = steps.iter().map(|step| plan.stage_name(*step)).collect();
+            format!("{} {}", plan.step_name(*first), names.join(", "))
+        }
+        [] => String::new(),
+    }
+}

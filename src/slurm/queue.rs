@@ -1,0 +1,174 @@
+//! What the queue says of jobs, where there is one to ask. Nothing rests on it: what is done stands in the
+//! store.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::Submission;
+
+/// How long the queue may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// States that a job does not leave by itself.
+const ENDED: [&str; 11] = [
+    "BOOT_FAIL",
+    "CANCELLED",
+    "COMPLETED",
+    "DEADLINE",
+    "FAILED",
+    "NODE_FAIL",
+    "OUT_OF_MEMORY",
+    "PREEMPTED",
+    "REVOKED",
+    "SPECIAL_EXIT",
+    "TIMEOUT",
+];
+
+/// The jobs that the queue knows: those that wait or run, and for some minutes those that have ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Queue {
+    jobs: HashMap<u64, Waiting>,
+}
+
+/// Where a job stands, its tasks one by one if it is an array.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Waiting {
+    /// How many are in which state, in Slurm's words: `PENDING`, `RUNNING`, `COMPLETED`.
+    pub states: BTreeMap<String, usize>,
+    /// Why those that are pending are, in Slurm's words: `Dependency`, `Resources`.
+    pub reason: Option<String>,
+}
+
+impl Waiting {
+    /// Whether it waits or runs.
+    pub fn is_at_work(&self) -> bool {
+        self.states.keys().any(|state| !ENDED.contains(&state.as_str()))
+    }
+
+    /// In words: `2 running, 6 pending (Resources)`.
+    pub fn in_words(&self) -> String {
+        let mut words = Vec::new();
+        for (state, count) in &self.states {
+            let mut state = state.to_lowercase().replace('_', " ");
+            if let ("pending", Some(reason)) = (state.as_str(), &self.reason) {
+                state = format!("pending ({reason})");
+            }
+            words.push(match self.states.values().sum() {
+                1 => state,
+                _ => format!("{count} {state}"),
+            });
+        }
+        words.join(", ")
+    }
+}
+
+impl Queue {
+    /// What the queue says of these submissions' jobs; `None` when it cannot be asked: there is no `squeue`,
+    /// it does not answer, or the jobs are another cluster's.
+    pub fn ask(submissions: &[Submission]) -> Option<Self> {
+        let here = cluster();
+        let asked = submissions.iter().filter(|it| it.cluster.is_none() || it.cluster == here);
+        let ids: Vec<String> =
+            asked.flat_map(|it| &it.jobs).map(|job| job.id.to_string()).collect();
+        if ids.is_empty() {
+            return None;
+        }
+        let mut squeue = Command::new("squeue");
+        squeue.args(["--noheader", "--states=all", "--array", "--format=%F|%T|%r"]);
+        squeue.arg(format!("--jobs={}", ids.join(",")));
+        match answer(squeue)? {
+            (true, text, _) => Some(Self::of(&text)),
+            // Of a single one it says so.
+            (false, _, error) if error.contains("Invalid job id") => Some(Self::default()),
+            (false, ..) => None,
+        }
+    }
+
+    /// From lines of `id|STATE|reason`.
+    fn of(text: &str) -> Self {
+        let mut jobs = HashMap::<u64, Waiting>::new();
+        for line in text.lines() {
+            let mut fields = line.trim().splitn(3, '|');
+            let (Some(id), Some(state)) =
+                (fields.next().and_then(|it| it.parse().ok()), fields.next())
+            else {
+                continue;
+            };
+            let job = jobs.entry(id).or_default();
+            *job.states.entry(state.to_string()).or_default() += 1;
+            if state == "PENDING" && job.reason.is_none() {
+                job.reason = fields.next().filter(|it| *it != "None").map(String::from);
+            }
+        }
+        Self { jobs }
+    }
+
+    /// What it says of a job; `None` when it does not know it.
+    pub fn job(&self, id: u64) -> Option<&Waiting> {
+        self.jobs.get(&id)
+    }
+}
+
+/// The name of the cluster here, where it tells.
+pub fn cluster() -> Option<String> {
+    let mut scontrol = Command::new("scontrol");
+    scontrol.args(["show", "config"]);
+    let (true, text, _) = answer(scontrol)? else { return None };
+    let line = text.lines().find_map(|line| line.trim().strip_prefix("ClusterName"))?;
+    Some(line.trim_start_matches([' ', '=']).trim().to_string()).filter(|name| !name.is_empty())
+}
+
+/// Whether a command ended well, and what it said on stdout and stderr; `None` when there is none, or it takes too
+/// long.
+fn answer(mut command: Command) -> Option<(bool, String, String)> {
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().ok()?;
+    let (mut stdout, mut stderr) = (child.stdout.take()?, child.stderr.take()?);
+    // It must not wait for us while we wait for it.
+    let stdout = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        stdout.read_to_end(&mut text).map(|_| String::from_utf8_lossy(&text).into_owned())
+    });
+    let stderr = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        stderr.read_to_end(&mut text).map(|_| String::from_utf8_lossy(&text).into_owned())
+    });
+    let began = Instant::now();
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => {
+                let (stdout, stderr) = (stdout.join().ok()?.ok()?, stderr.join().ok()?.ok()?);
+                return Some((status.success(), stdout, stderr));
+            }
+            Ok(None) if began.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(10)),
+            _ => {
+                let _ = child.kill();
+                let _ = child.wait();
+                return None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_of_an_array_are_counted() {
+        let queue = Queue::of(
+            "4|FAILED|NonZeroExitCode\n4|PENDING|JobArrayTaskLimit\n4|RUNNING|None\n\
+             4|PENDING|JobArrayTaskLimit\n7|PENDING|None\n8|COMPLETED|None\nnothing of this\n",
+        );
+        let words = |id| queue.job(id).map(Waiting::in_words);
+        assert_eq!(words(4).unwrap(), "1 failed, 2 pending (JobArrayTaskLimit), 1 running");
+        assert_eq!((words(7).unwrap(), words(8).unwrap()), ("pending".into(), "completed".into()));
+        assert_eq!(words(9), None);
+        assert!(queue.job(4).unwrap().is_at_work());
+        assert!(!queue.job(8).unwrap().is_at_work());
+    }
+}

@@ -96,7 +96,8 @@ impl SlurmArgs {
         let runs = sweep.runs()?;
         let first = runs.first().map(|run| run.pipeline.clone());
         let first = first.ok_or_else(|| Error::failed("the sweep has no runs"))?;
-        let default = || Path::new("runs").join("sweeps").join(&first.name);
+        let url = first.store.url.as_deref();
+        let default = || url.unwrap_or(Path::new("runs")).join("sweeps").join(&first.name);
         Ok(Work {
             jobs: of_sweep(runs.len(), self.sharding()),
             dir: RunDir::at(self.pipeline.run_dir.clone().unwrap_or_else(default)),

@@ -38,8 +38,9 @@ struct Row<'a> {
 
 pub fn run(args: StatusArgs, printer: &Printer) -> anyhow::Result<()> {
     let (pipeline, dir, plan) = args.pipeline.look()?;
-    let steps = plan.wanted(&dir)?;
-    let stages = plan.status_of(&steps, &dir)?;
+    let standing = plan.standing(&dir)?;
+    let stages = plan.status_of(&standing, &dir)?;
+    let steps: Vec<Step> = standing.into_iter().map(|(step, _)| step).collect();
     let submissions = submissions(&dir)?;
     let queue = Queue::ask(&submissions);
     let jobs = jobs(&plan, &steps, &submissions, queue.as_ref());

@@ -300,9 +300,9 @@ fn damage(root: &Path) {
     assert_eq!(error.damage().unwrap().file, part);
     assert!(generation.is_whole().unwrap(), "nobody has noted it");
     error.damage().unwrap().note().unwrap();
-    assert_eq!(generation.broken_parts().unwrap(), [part.clone()]);
+    assert_eq!(generation.broken_parts().unwrap(), std::slice::from_ref(&part));
     durable::remove_if_there(&part).unwrap();
-    assert_eq!(generation.broken_parts().unwrap(), [part.clone()]);
+    assert_eq!(generation.broken_parts().unwrap(), std::slice::from_ref(&part));
     // The same writer again makes it as it was.
     assert_eq!(write(&dataset, &key('a'), 10).unwrap().number(), 1);
     assert!(generation.is_whole().unwrap());

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use object_store::ObjectStore;
 
 use super::clock::Clock;
-use super::{connect, probe};
+use super::{Object, connect, probe};
 
 /// A bucket, a container of Azure's, or a name in the memory of this process.
 pub(crate) struct Bucket {
@@ -45,37 +45,28 @@ pub(super) fn open(scheme: &str, name: &str) -> io::Result<Arc<Bucket>> {
 }
 
 impl Bucket {
-    /// Refuses a server on which one writer could replace what another has committed. It is asked once.
-    pub fn check_writable(self: &Arc<Self>) -> io::Result<()> {
-        self.ability().map(|_| ())
-    }
-
-    /// What the server can do. It is asked once.
-    pub fn ability(self: &Arc<Self>) -> io::Result<Ability> {
+    /// What the server can do; refuses one on which one writer could replace what another has committed. It is
+    /// asked once, in the folder of `object`: credentials may allow no other.
+    pub fn ability(&self, object: &Object) -> io::Result<Ability> {
         let mut known = self.ability.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(ability) = *known {
             return Ok(ability);
         }
-        let ability = probe::probe(self)?;
+        let ability = probe::probe(object)?;
         *known = Some(ability);
         Ok(ability)
     }
 
     /// The time by the server's clock; by ours where nothing may be written there.
-    pub fn server_time(self: &Arc<Self>) -> SystemTime {
+    /// It is asked once, in the folder of `object`.
+    pub fn server_time(&self, object: &Object) -> SystemTime {
         if let Some(clock) = self.clock.get() {
             return clock.now();
         }
-        match Clock::set_by(self) {
+        match Clock::set_by(object) {
             Ok(clock) => self.clock.get_or_init(|| clock).now(),
             Err(_) => SystemTime::now(),
         }
-    }
-
-    /// An object of the store's own purposes, which nobody else has the name of.
-    pub fn own(self: &Arc<Self>, purpose: &str) -> super::Object {
-        let name = format!(".gimlet-{purpose}-{:016x}", crate::durable::unique());
-        super::Object { bucket: self.clone(), key: name.into() }
     }
 
     pub fn url(&self) -> &str {

@@ -1,10 +1,9 @@
 //! The server's clock. Ages of objects are reckoned by it alone, as the clocks of machines differ.
 
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::bucket::Bucket;
+use super::Object;
 use super::failure::Failure;
 use super::runtime::wait_for;
 use object_store::ObjectStoreExt;
@@ -17,12 +16,13 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Writes an object, and looks when it was written.
-    pub fn set_by(bucket: &Arc<Bucket>) -> io::Result<Self> {
-        let object = bucket.own("clock");
-        object.ask(bucket.store.put(&object.key, Vec::new().into()))?;
+    /// Writes an object beside `object`, and looks when it was written.
+    pub fn set_by(object: &Object) -> io::Result<Self> {
+        let object = object.own("clock");
+        let store = &object.bucket.store;
+        object.ask(store.put(&object.key, Vec::new().into()))?;
         let at = Instant::now();
-        let meta = wait_for(bucket.store.head(&object.key));
+        let meta = wait_for(store.head(&object.key));
         // What stays is of no size.
         let _ = object.remove();
         let said = meta.map_err(|error| Failure::of(&error))?.last_modified.into();

@@ -17,6 +17,9 @@ use crate::error::ErrorKind;
 /// How long a request is tried, in seconds, unless `GIMLET_STORE_PATIENCE` says otherwise.
 const PATIENCE: u64 = 60;
 
+/// How long one request may take, body and all: 16 MiB at 56 kB a second.
+const REQUEST: Duration = Duration::from_secs(300);
+
 /// Where a machine of Amazon's asks for its credentials.
 const METADATA: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254)), 80);
@@ -85,9 +88,7 @@ fn is_http(endpoint: Option<&str>) -> bool {
 }
 
 fn client() -> ClientOptions {
-    ClientOptions::new()
-        .with_connect_timeout(Duration::from_secs(5))
-        .with_timeout(Duration::from_secs(patience().max(PATIENCE)))
+    ClientOptions::new().with_connect_timeout(Duration::from_secs(5)).with_timeout(REQUEST)
 }
 
 fn retry() -> RetryConfig {

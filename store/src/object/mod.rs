@@ -160,13 +160,13 @@ impl Object {
 
     /// Writes it, in place of whatever was there.
     pub fn put(&self, bytes: Vec<u8>) -> io::Result<()> {
-        self.bucket.check_writable()?;
+        self.bucket.ability(self)?;
         self.ask(self.bucket.store.put(&self.key, bytes.into())).map(|_| ())
     }
 
     /// Writes it unless it is there. `false`: it was there, and is as it was.
     pub fn create(&self, bytes: Vec<u8>) -> io::Result<bool> {
-        self.bucket.check_writable()?;
+        self.bucket.ability(self)?;
         self.create_unchecked(bytes.into())
     }
 
@@ -212,7 +212,12 @@ impl Object {
 
     /// The time by the server's clock, by which all ages on it are reckoned.
     pub fn server_time(&self) -> SystemTime {
-        self.bucket.server_time()
+        self.bucket.server_time(self)
+    }
+
+    /// One beside it for the store's own purposes, of which nobody else has the name.
+    fn own(&self, purpose: &str) -> Self {
+        self.beside(&format!(".gimlet-{purpose}-{:016x}", crate::durable::unique()))
     }
 
     fn folder(&self) -> Self {

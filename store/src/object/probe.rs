@@ -6,7 +6,6 @@
 //! written, an object is created twice, one after the other, and another by many at once.
 
 use std::io;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::{CopyMode, CopyOptions};
@@ -21,18 +20,18 @@ use crate::error::ErrorKind;
 const WRITERS: usize = 16;
 const RACES: usize = 2;
 
-/// Finds out what the server of `bucket` can do.
+/// Finds out what the server of `near` can do, by objects beside it.
 ///
 /// # Errors
 /// `Unfit` when two can create one object; `Unauthorized`, `NoBucket` or `Unreachable` when it cannot be
 /// asked.
-pub(super) fn probe(bucket: &Arc<Bucket>) -> io::Result<Ability> {
-    let twice = bucket.own("probe");
+pub(super) fn probe(near: &Object) -> io::Result<Ability> {
+    let twice = near.own("probe");
     let found = check_twice(&twice).and_then(|()| creates_by_copy(&twice));
     let _ = twice.remove();
     let creates_by_copy = found?;
     for _ in 0..RACES {
-        let contested = bucket.own("probe");
+        let contested = near.own("probe");
         let winners = race(&contested);
         let _ = contested.remove();
         let winners = winners?;
@@ -42,7 +41,7 @@ pub(super) fn probe(bucket: &Arc<Bucket>) -> io::Result<Ability> {
                  its server does not honour `If-None-Match` when it matters, so that one writer could \
                  replace what another has committed"
             );
-            return Err(unfit(bucket, &what));
+            return Err(unfit(&near.bucket, &what));
         }
     }
     Ok(Ability { creates_by_copy })
@@ -60,7 +59,7 @@ fn check_twice(object: &Object) -> io::Result<()> {
 
 /// Whether a copy to a name that is taken fails. A server that does not know such copies can do without.
 fn creates_by_copy(from: &Object) -> io::Result<bool> {
-    let to = from.bucket.own("probe");
+    let to = from.own("probe");
     let copy = || {
         let options = CopyOptions::new().with_mode(CopyMode::Create);
         wait_for(from.bucket.store.copy_opts(&from.key, &to.key, options))

@@ -24,7 +24,7 @@ const AT_ONCE: usize = 4;
 impl Object {
     /// Puts what is in `file` there, unless it is there. `false`: it was there, and is as it was.
     pub fn create_from(&self, file: &Path) -> io::Result<bool> {
-        let ability = self.bucket.ability()?;
+        let ability = self.bucket.ability(self)?;
         let mut source = File::open(file)?;
         let bytes = source.metadata()?.len();
         if bytes <= PART as u64 || !ability.creates_by_copy {
@@ -50,7 +50,7 @@ impl Object {
 
     /// Puts what is in `file` there, in place of whatever was there.
     pub fn put_from(&self, file: &Path) -> io::Result<()> {
-        self.bucket.check_writable()?;
+        self.bucket.ability(self)?;
         let mut source = File::open(file)?;
         if source.metadata()?.len() <= PART as u64 {
             return self.put(whole(&mut source)?.into());

@@ -1,0 +1,26 @@
+//! Runs of small pipelines from end to end: schedules, stops, shards, sweeps. In one binary: each of its own takes as long to link as most take to run.
+
+mod equivalence;
+mod loss_runs;
+mod past;
+mod patience;
+mod probes;
+mod recompute;
+mod resume;
+mod rounds;
+mod shards;
+#[cfg(unix)]
+mod signals;
+mod simultaneous;
+mod sound;
+mod sweep;
+mod views;
+#[cfg(unix)]
+mod workers;
+
+#[path = "../notes/mod.rs"]
+mod notes;
+#[path = "../sound_files/mod.rs"]
+mod sound_files;
+#[path = "../tiny/mod.rs"]
+mod tiny;

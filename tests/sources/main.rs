@@ -1,0 +1,9 @@
+//! Samples of every kind of source. In one binary: each of its own takes as long to link as most take to run.
+
+mod images;
+mod sounds;
+
+#[path = "../parquet_file/mod.rs"]
+mod parquet_file;
+#[path = "../sound_files/mod.rs"]
+mod sound_files;

@@ -470,6 +470,8 @@ fn processes_share_a_folder_and_its_limit() {
         }
         most = most.max(bytes);
         all(Signal::CONT, &children);
+        // Or on a busy machine they would come no further.
+        thread::sleep(Duration::from_millis(20));
         for (child, ended) in children.iter_mut().zip(&mut ended) {
             if ended.is_none() {
                 *ended = child.try_wait().unwrap().map(|status| status.success());

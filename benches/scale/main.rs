@@ -2,10 +2,10 @@
 //! runs:
 //!
 //! ```text
-//! cargo bench --bench scale -- --write docs/scale.md
+//! cargo bench --profile dev --bench scale -- --write docs/scale.md
 //! ```
 //!
-//! It makes runs with thousands of parts in a folder of its own, and removes them: half a million files, few
+//! It makes runs with thousands of parts in a folder of its own, and removes them: a hundred thousand files, few
 //! bytes.
 
 mod arithmetic;
@@ -26,13 +26,13 @@ use planned::{Planned, Result};
 const HELP: &str = "\
 usage: cargo bench --bench scale -- [options]
 
-  --parts N       write so many real parts of 500 rows (default: 2000)
-  --planned N     parts of the largest dataset of the larger of the planned runs (default: 40000)
+  --parts N       write so many real parts of 500 rows (default: 4000)
+  --planned N     parts of the largest dataset of the larger of the planned runs (default: 8000)
   --write FILE    put the tables into FILE, between the lines that mark their place
 ";
 
 fn main() -> Result<()> {
-    let (mut parts, mut most, mut write) = (2000usize, 40_000u64, None);
+    let (mut parts, mut most, mut write) = (4000usize, 8_000u64, None);
     let mut arguments = std::env::args().skip(1).filter(|it| it != "--bench");
     while let Some(argument) = arguments.next() {
         let value = arguments.next();

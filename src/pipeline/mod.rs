@@ -261,7 +261,7 @@ use serde::Deserialize;
 use toml::de::DeTable;
 
 use self::bounds::{COUNT, optional_number, optional_positive, optional_whole, within};
-use self::bytes::optional_bytes;
+use self::bytes::{optional_bytes, optional_bytes_or_none};
 use self::modules::{Defaults, Planned};
 use self::origin::{Fault, Origin};
 use self::shapes::{Culprit, image_size, walk};
@@ -444,7 +444,8 @@ fn store(raw: &raw::Store) -> Result<Store, Fault> {
         keep_generations: optional_whole(&raw.keep_generations, "keep_generations", COUNT)?
             .unwrap_or(2),
         url: url(&raw.url)?,
-        cache_bytes: optional_bytes(&raw.cache_bytes, "cache_bytes")?.unwrap_or(CACHE_BYTES),
+        cache_bytes: optional_bytes_or_none(&raw.cache_bytes, "cache_bytes")?
+            .unwrap_or(CACHE_BYTES),
     })
 }
 

@@ -37,7 +37,7 @@ pub fn run(args: GcArgs, printer: &Printer) -> anyhow::Result<()> {
     let keep = args.keep.unwrap_or(pipeline.store.keep_generations);
     let limits = Limits { keep, grace: args.grace };
     let renderer = Renderer::new(printer);
-    let found = if dir.is_run() {
+    let found = if dir.is_run()? {
         gc::sweep(&dir, &plan, &limits, args.dry_run, &renderer)?
     } else {
         vec![]

@@ -179,7 +179,9 @@ fn every(
 fn of_folder(folder: &Path, all: bool, printer: &Printer) -> Result<Vec<Found>> {
     let one = |generation| vec![Found { generation, standing: None }];
     let is_file = files::is_file(folder).map_err(|error| Error::io("look at", folder, error))?;
-    if !is_file && !files::is_folder(folder).unwrap_or(false) {
+    let is_folder = files::is_folder(folder);
+    let is_folder = is_folder.map_err(|error| Error::io("look at", folder, error))?;
+    if !is_file && !is_folder {
         let message = format!("`{}` does not exist", folder.display());
         return Err(Error::new(Kind::NotReady, message)
             .hint("name a pipeline file, or a dataset such as runs/NAME/datasets/a/train"));

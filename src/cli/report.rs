@@ -68,7 +68,7 @@ impl PipelineArgs {
         look: impl FnOnce(&Seen<'_>) -> Result<T>,
     ) -> Result<T> {
         let (pipeline, dir, plan): (Pipeline, RunDir, Plan) = self.look()?;
-        if !dir.is_run() {
+        if !dir.is_run()? {
             let message = format!("there is no run in `{}` yet", dir.path().display());
             return Err(Error::new(Kind::NotReady, message).hint("run `gimlet run` first"));
         }

@@ -49,7 +49,7 @@ pub fn sweep(
     let _quiet = if dry_run { None } else { Some(needs::quiet_alone(dir)?) };
     refuse_strangers(dir, plan)?;
     let needed: HashSet<String> =
-        plan.wanted_keys(dir)?.into_iter().chain(needs::of_all(dir)).collect();
+        plan.wanted_keys(dir)?.into_iter().chain(needs::of_all(dir)?).collect();
     let policy = Policy { needed, keep: limits.keep, grace: limits.grace };
     // Of the file that marks the directory as a run's.
     let temps = gc::dead_temps(dir.path())?;
@@ -81,7 +81,7 @@ pub fn sweep(
 /// When something cannot be looked at.
 pub fn release(dir: &RunDir, mut keys: HashSet<String>, progress: &dyn Progress) -> Result<u64> {
     let _quiet = needs::quiet_alone(dir)?;
-    for named in needs::of_all(dir) {
+    for named in needs::of_all(dir)? {
         keys.remove(&named);
     }
     let mut free = 0;
@@ -156,15 +156,15 @@ fn sweep_shelf(
 /// A process may hold the lock of a stage and not have said what it needs: an older version of this
 /// program.
 fn refuse_strangers(dir: &RunDir, plan: &Plan) -> Result<()> {
-    match plan.steps().into_iter().find(|step| lock::is_held(dir, plan, *step)) {
-        Some(step) if !needs::any(dir) => {
+    for step in plan.steps() {
+        if lock::is_held(dir, plan, step)? && !needs::any(dir)? {
             let stage = plan.stage_name(step);
             let message = format!(
                 "a process works on stage `{stage}` of `{}` and does not say what it needs",
                 dir.path().display()
             );
-            Err(Error::failed(message).hint("wait for it to end, or stop it"))
+            return Err(Error::failed(message).hint("wait for it to end, or stop it"));
         }
-        _ => Ok(()),
     }
+    Ok(())
 }

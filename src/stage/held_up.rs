@@ -1,13 +1,19 @@
 //! A worker that waits for its predecessor, and when to stop waiting.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use gimlet_store::files;
+
 use super::plan::{At, Step};
-use super::{Run, lock};
+use super::{Run, RunDir, lock};
 use crate::{Error, Kind, Result};
 
 /// Time between two looks for what another worker does.
-pub const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
+
+/// The same on object storage, where each look is some requests.
+const BETWEEN_REQUESTS: Duration = Duration::from_secs(1);
 
 /// A predecessor that nobody works on for so long is not waited for: a worker that was killed is
 /// started again well before.
@@ -16,6 +22,12 @@ const GONE_AFTER: Duration = Duration::from_secs(5);
 /// The same, where it has written nothing: workers of other machines may start later.
 const NEVER_AFTER: Duration = Duration::from_secs(60);
 
+/// Waits until it is time to look again.
+pub fn a_moment(dir: &RunDir) {
+    let is_url = files::is_url(dir.path());
+    std::thread::sleep(if is_url { BETWEEN_REQUESTS } else { BETWEEN_LOOKS });
+}
+
 /// A worker that waits for something newer from its predecessor.
 pub struct HeldUp<'r, 'a> {
     run: &'r Run<'a>,
@@ -23,11 +35,13 @@ pub struct HeldUp<'r, 'a> {
     /// Since when nobody has been at work on the predecessor.
     alone_since: Option<Instant>,
     told: bool,
+    /// When `is_over_now` has looked last, and whether that will not change any more.
+    looked: Cell<Option<(Instant, bool)>>,
 }
 
 impl<'r, 'a> HeldUp<'r, 'a> {
     pub fn new(run: &'r Run<'a>, predecessor: At) -> Self {
-        Self { run, predecessor, alone_since: None, told: false }
+        Self { run, predecessor, alone_since: None, told: false, looked: Cell::new(None) }
     }
 
     /// Whether nothing newer will come: the predecessor has ended, or nobody has worked on it for a
@@ -39,7 +53,7 @@ impl<'r, 'a> HeldUp<'r, 'a> {
         if self.has_ended()? {
             return Ok(true);
         }
-        if self.is_at_work() {
+        if self.is_at_work()? {
             self.alone_since = None;
             return Ok(false);
         }
@@ -58,7 +72,19 @@ impl<'r, 'a> HeldUp<'r, 'a> {
     /// # Errors
     /// As [`Self::is_over`].
     pub fn is_over_now(&self) -> Result<bool> {
-        Ok(!self.is_at_work() || self.has_ended()?)
+        // Asked after every step: on object storage not more often than the answer can change.
+        if files::is_url(self.run.dir.path()) {
+            if let Some((at, over)) = self.looked.get()
+                && (over || at.elapsed() < BETWEEN_REQUESTS)
+            {
+                return Ok(over);
+            }
+            let ended = self.has_ended()?;
+            let over = ended || !self.is_at_work()?;
+            self.looked.set(Some((Instant::now(), ended)));
+            return Ok(over);
+        }
+        Ok(!self.is_at_work()? || self.has_ended()?)
     }
 
     /// Says, once, that there is nothing to begin with yet.
@@ -73,7 +99,7 @@ impl<'r, 'a> HeldUp<'r, 'a> {
                 "`gimlet encode PIPELINE {name}` writes what it makes of its input"
             )));
         }
-        let alone = (!self.is_at_work()).then(|| self.alone_since.unwrap_or_else(Instant::now));
+        let alone = (!self.is_at_work()?).then(|| self.alone_since.unwrap_or_else(Instant::now));
         self.alone_since = alone;
         if alone.is_some_and(|since| since.elapsed() >= NEVER_AFTER) {
             let message = format!("nobody works on `{}`, and it has written nothing", self.name());
@@ -82,7 +108,7 @@ impl<'r, 'a> HeldUp<'r, 'a> {
         }
         if !std::mem::replace(&mut self.told, true) {
             let name = self.name();
-            self.run.progress.note(&match self.is_at_work() {
+            self.run.progress.note(&match self.is_at_work()? {
                 true => format!("waiting for the first generation of `{name}`"),
                 false => format!(
                     "waiting for the first generation of `{name}`, which nobody works on yet: \
@@ -94,14 +120,14 @@ impl<'r, 'a> HeldUp<'r, 'a> {
     }
 
     pub fn a_moment(&self) {
-        std::thread::sleep(BETWEEN_LOOKS);
+        a_moment(&self.run.dir);
     }
 
     fn name(&self) -> &str {
         self.run.plan.module(self.predecessor.module)
     }
 
-    fn is_at_work(&self) -> bool {
+    fn is_at_work(&self) -> Result<bool> {
         lock::is_held(&self.run.dir, &self.run.plan, Step::Train(self.predecessor))
     }
 

@@ -4,7 +4,7 @@
 //! dies, leaves none behind; on object storage it is a lease. It is advice: what protects the data is
 //! that commits are create-only.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gimlet_store::{Lease, Shard, durable, files};
@@ -18,6 +18,9 @@ pub struct Lock {
     _lease: Lease,
 }
 
+/// The same on object storage, where each try is some requests.
+const BETWEEN_REQUESTS: Duration = Duration::from_secs(2);
+
 /// How often a lock is tried while another process holds it.
 const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
@@ -29,7 +32,10 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 pub fn acquire(dir: &RunDir, plan: &Plan, step: Step, shard: Shard) -> Result<Lock> {
     match try_acquire(dir, plan, step, shard)? {
         Ok(lock) => Ok(lock),
-        Err(held) => Err(Error::failed(held).hint("wait for it to end, or stop it")),
+        Err(held) => Err(Error::failed(held).hint(match files::is_url(dir.path()) {
+            true => "wait for it to end, or stop it; a killed one is forgotten after 90 seconds: `--wait`",
+            false => "wait for it to end, or stop it",
+        })),
     }
 }
 
@@ -50,7 +56,8 @@ pub fn wait(
             Ok(lock) => return Ok(lock),
             Err(held) => meanwhile(&held)?,
         }
-        std::thread::sleep(BETWEEN_TRIES);
+        let is_url = files::is_url(dir.path());
+        std::thread::sleep(if is_url { BETWEEN_REQUESTS } else { BETWEEN_TRIES });
     }
 }
 
@@ -80,15 +87,23 @@ fn try_acquire(
     }))
 }
 
-/// Whether a process holds the lock of the stage of `step`, or of a shard of it, as far as that can be
-/// found out.
-pub fn is_held(dir: &RunDir, plan: &Plan, step: Step) -> bool {
+/// Whether a process holds the lock of the stage of `step`, or of a shard of it.
+///
+/// # Errors
+/// When it cannot be found out.
+pub fn is_held(dir: &RunDir, plan: &Plan, step: Step) -> Result<bool> {
     let name = plan.lock_name(step);
     let of_shards = format!("{name}-");
-    let is_held = |path: &Path| Lease::is_held(path).unwrap_or(false);
-    let names = files::names(&lock_files(dir)).unwrap_or_default().into_iter();
-    let mut shards = names.filter(|it| it.starts_with(&of_shards));
-    is_held(&dir.lock(&name)) || shards.any(|name| is_held(&dir.locks().join(name)))
+    let folder = lock_files(dir);
+    let names = files::names(&folder).map_err(|error| Error::io("list", &folder, error))?;
+    let shards = names.into_iter().filter(|it| it.starts_with(&of_shards));
+    let shards = shards.map(|name| dir.locks().join(name));
+    for path in [dir.lock(&name)].into_iter().chain(shards) {
+        if Lease::is_held(&path)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The folder whose entries are called as locks are: where there are no files of them, their leases.

@@ -7,14 +7,23 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use gimlet_store::{ErrorKind, Lease, durable, files};
 
 use super::RunDir;
 use crate::{Error, Result};
 
+/// No run lasts so long.
+const CERTAINLY_DEAD: Duration = Duration::from_secs(30 * 24 * 3600);
+
 /// How the files are called.
 const PREFIX: &str = "needs-";
+
+/// Whether an error says that nothing may be written there.
+fn writes_nothing(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Denied | ErrorKind::Unauthorized)
+}
 
 /// Held by a process that works on a run.
 #[derive(Debug)]
@@ -33,7 +42,7 @@ impl Quiet {
     pub fn begin(dir: &RunDir) -> Result<Self> {
         match gc_lock(dir).and_then(|path| Lease::share(&path)) {
             Ok(lease) => Ok(Self(Some(lease))),
-            Err(error) if error.kind() == ErrorKind::Denied => Ok(Self(None)),
+            Err(error) if writes_nothing(error.kind()) => Ok(Self(None)),
             Err(error) => Err(error.into()),
         }
     }
@@ -58,9 +67,12 @@ impl Quiet {
 
 impl Needs {
     /// The keys that the other processes at work have named.
-    pub fn of_others(&self, dir: &RunDir) -> HashSet<String> {
+    ///
+    /// # Errors
+    /// When it cannot be found out: nothing must go then.
+    pub fn of_others(&self, dir: &RunDir) -> Result<HashSet<String>> {
         let own = self.0.as_ref().map(|(path, _)| path.as_path());
-        named_in(named(dir).into_iter().filter(|path| Some(path.as_path()) != own))
+        named_in(named(dir)?.into_iter().filter(|path| Some(path.as_path()) != own))
     }
 }
 
@@ -90,20 +102,41 @@ pub fn quiet_alone(dir: &RunDir) -> Result<Lease> {
 }
 
 /// The keys that processes at work have named.
-pub fn of_all(dir: &RunDir) -> HashSet<String> {
-    named_in(named(dir).into_iter())
+///
+/// # Errors
+/// When it cannot be found out: nothing must go then.
+pub fn of_all(dir: &RunDir) -> Result<HashSet<String>> {
+    named_in(named(dir)?.into_iter())
 }
 
 /// The keys in those files whose process lives.
-fn named_in(files: impl Iterator<Item = PathBuf>) -> HashSet<String> {
-    let alive = files.filter(|path| is_alive(path));
-    let texts = alive.filter_map(|path| files::read_to_string(&path).ok());
-    texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+fn named_in(files: impl Iterator<Item = PathBuf>) -> Result<HashSet<String>> {
+    let mut keys = HashSet::new();
+    for path in files {
+        if !is_alive(&path)? {
+            continue;
+        }
+        match files::read_to_string(&path) {
+            Ok(text) => keys.extend(text.lines().map(str::to_owned)),
+            // Its process has ended meanwhile.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io("read", &path, error)),
+        }
+    }
+    Ok(keys)
 }
 
 /// Whether any process is at work.
-pub fn any(dir: &RunDir) -> bool {
-    named(dir).iter().any(|path| is_alive(path))
+///
+/// # Errors
+/// When it cannot be found out.
+pub fn any(dir: &RunDir) -> Result<bool> {
+    for path in named(dir)? {
+        if is_alive(&path)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The path of the lock of `gc`, in a folder that is made if it is missing.
@@ -112,19 +145,28 @@ fn gc_lock(dir: &RunDir) -> gimlet_store::Result<PathBuf> {
     Ok(dir.locks().join("gc.lock"))
 }
 
-fn named(dir: &RunDir) -> Vec<PathBuf> {
-    let names = files::names(&dir.locks()).unwrap_or_default().into_iter();
-    names.filter(|name| name.starts_with(PREFIX)).map(|name| dir.locks().join(name)).collect()
+fn named(dir: &RunDir) -> Result<Vec<PathBuf>> {
+    let locks = dir.locks();
+    let names = files::names(&locks).map_err(|error| Error::io("list", &locks, error))?;
+    let ours = names.into_iter().filter(|name| name.starts_with(PREFIX));
+    Ok(ours.map(|name| locks.join(name)).collect())
 }
 
-fn is_alive(path: &Path) -> bool {
-    matches!(Lease::alone(path), Ok(Some(Err(_))))
+fn is_alive(path: &Path) -> Result<bool> {
+    Ok(matches!(Lease::alone(path)?, Some(Err(_))))
 }
 
+/// Removes what killed processes have left. What stays takes a few kilobytes.
 fn remove_dead(dir: &RunDir) {
-    for path in named(dir) {
+    let entries = files::list(&dir.locks()).unwrap_or_default();
+    for entry in entries.into_iter().filter(|it| it.name.starts_with(PREFIX)) {
+        let path = dir.locks().join(&entry.name);
+        // On object storage one that cannot write for a while looks dead, and may come back.
+        let age = entry.modified.and_then(|it| files::age(&path, it).ok()).unwrap_or_default();
+        if files::is_url(&path) && age < CERTAINLY_DEAD {
+            continue;
+        }
         if let Ok(Some(Ok(_alone))) = Lease::alone(&path) {
-            // What stays takes a few kilobytes.
             let _ = durable::remove_if_there(&path);
         }
     }

@@ -482,7 +482,7 @@ impl Plan {
             let Some((_, record)) = self.training(at, dir)? else { return Ok(vec![]) };
             let path = dir.weights(self.module(at.module), &record.key);
             let size = files::size(&path).map_err(|error| Error::io("look at", &path, error))?;
-            let whole = size == Some(record.bytes) && !damage::is_noted(&path);
+            let whole = size == Some(record.bytes) && !damage::is_noted(&path)?;
             return Ok(if whole { vec![] } else { vec![path] });
         }
         let mut broken = Vec::new();

@@ -10,11 +10,10 @@ use gimlet_store::gc::{Kind, Policy, Shelf};
 use gimlet_store::{Dataset, Generation, files};
 use serde_json::{Value, json};
 
-use super::held_up::BETWEEN_LOOKS;
 use super::key::Key;
 use super::plan::{At, Step};
 use super::step_key::{METHOD_VERSION, json_of};
-use super::{Run, needs};
+use super::{Run, held_up, needs};
 use crate::Result;
 use crate::pipeline::Split;
 
@@ -172,7 +171,7 @@ impl<'r, 'a> Published<'r, 'a> {
                 ));
             }
             self.run.check_stop()?;
-            std::thread::sleep(BETWEEN_LOOKS);
+            held_up::a_moment(&self.run.dir);
         }
         Ok(())
     }
@@ -184,7 +183,7 @@ impl<'r, 'a> Published<'r, 'a> {
     pub fn retire(&self, keep: usize, attempt: Option<&str>) -> Result<usize> {
         let old: HashSet<String> = self.all()?.into_iter().skip(keep).map(|it| it.key).collect();
         if !old.is_empty() || attempt.is_some() {
-            let mut needed = needs::of_all(&self.run.dir);
+            let mut needed = needs::of_all(&self.run.dir)?;
             for generation in self.dataset.readable()? {
                 needed.insert(generation?.manifest().key.clone());
             }

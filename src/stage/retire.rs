@@ -54,7 +54,7 @@ impl Run<'_> {
         // Nobody begins to need something while it goes.
         let _quiet = needs::quiet_alone(&self.dir)?;
         let mut needed = self.plan.wanted_keys(&self.dir)?;
-        needed.extend(self.needs.of_others(&self.dir));
+        needed.extend(self.needs.of_others(&self.dir)?);
         let going = older.iter().filter(|key| !needed.contains(**key));
         let going: HashSet<String> = going.map(|key| (*key).to_owned()).collect();
         for staying in shelf.remove_keys(&going)? {

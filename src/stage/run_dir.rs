@@ -128,9 +128,15 @@ impl RunDir {
     }
 
     /// Whether it looks like a run, of whichever pipeline.
-    pub fn is_run(&self) -> bool {
-        files::is_file(&self.owner_file()).unwrap_or(false)
-            || files::is_folder(&self.path.join("datasets")).unwrap_or(false)
+    ///
+    /// # Errors
+    /// When it cannot be looked at.
+    pub fn is_run(&self) -> Result<bool> {
+        let look = || -> std::io::Result<bool> {
+            Ok(files::is_file(&self.owner_file())?
+                || files::is_folder(&self.path.join("datasets"))?)
+        };
+        look().map_err(|error| Error::io("look at", &self.path, error))
     }
 
     /// The images or activations of a stage.

@@ -163,7 +163,7 @@ impl Plan {
     ) -> Result<(State, String)> {
         let stage = self.stage_name(step);
         let partial = self.partial(step, dir)?;
-        if lock::is_held(dir, self, step) {
+        if lock::is_held(dir, self, step)? {
             // One lock serves all steps of a stage: the first that is not done is the one at work.
             let first = before.iter().all(|it| it.stage != stage || it.state == State::Done);
             if first {

@@ -28,7 +28,7 @@ pub struct Report {
 /// [`Kind::NotReady`] when the folder is neither.
 pub fn folder(folder: &Path, progress: &dyn Progress) -> Result<Report> {
     let dir = RunDir::at(folder);
-    if dir.is_run() {
+    if dir.is_run()? {
         return run(&dir, progress);
     }
     let dataset = Dataset::at(folder);
@@ -36,7 +36,9 @@ pub fn folder(folder: &Path, progress: &dyn Progress) -> Result<Report> {
         // A dataset that was begun has folders of keys, and no manifest yet.
         Ok(!dataset.generations()?.is_empty() || dataset.was_begun()?)
     };
-    if !files::is_folder(folder).unwrap_or(false) || !is_dataset()? {
+    let is_folder = files::is_folder(folder);
+    let is_folder = is_folder.map_err(|error| Error::io("look at", folder, error))?;
+    if !is_folder || !is_dataset()? {
         let message = format!("`{}` is neither a run nor a dataset", folder.display());
         return Err(Error::new(Kind::NotReady, message).hint(
             "name a pipeline file, or a folder such as runs/NAME or runs/NAME/datasets/a/train",
@@ -50,7 +52,7 @@ pub fn folder(folder: &Path, progress: &dyn Progress) -> Result<Report> {
 /// # Errors
 /// When there is none.
 pub fn run(dir: &RunDir, progress: &dyn Progress) -> Result<Report> {
-    if !dir.is_run() {
+    if !dir.is_run()? {
         let message = format!("there is no run in `{}`", dir.path().display());
         return Err(Error::new(Kind::NotReady, message).hint("run `gimlet run` or `gimlet ingest`"));
     }

@@ -107,12 +107,17 @@ impl Dataset {
 
     /// Checks the complete parts in the folders of keys that no manifest names, against their notes.
     fn check_attempts(&self, committed: &HashSet<String>, heard: Heard) -> Checked {
-        let names = durable::names_in(self.folder()).unwrap_or_default();
+        let names = match durable::names_in(self.folder()) {
+            Ok(names) => names,
+            Err(error) => return tell(heard, Checked::failed(error)),
+        };
         let attempts = names.iter().filter(|it| is_folder_name(it) && !committed.contains(*it));
         let each = attempts.map(|attempt| {
             let folder = self.folder().join(attempt);
-            let names: HashSet<_> =
-                durable::names_in(&folder).unwrap_or_default().into_iter().collect();
+            let names: HashSet<_> = match durable::names_in(&folder) {
+                Ok(names) => names.into_iter().collect(),
+                Err(error) => return tell(heard, Checked::failed(error)),
+            };
             let parts = (0..names.len()).into_par_iter().map(record_name);
             let notes = parts.filter(|note| names.contains(note)).map(|note| folder.join(note));
             let each = notes.map(|note| tell(heard, self.check_noted(&note)));

@@ -94,8 +94,11 @@ fn note_of(file: &Path) -> PathBuf {
 }
 
 /// Whether a file was noted as damaged.
-pub fn is_noted(file: &Path) -> bool {
-    files::is_file(&note_of(file)).unwrap_or(false)
+///
+/// # Errors
+/// When it cannot be looked.
+pub fn is_noted(file: &Path) -> Result<bool> {
+    files::is_file(&note_of(file)).map_err(|error| Error::io(file, "look at", &error))
 }
 
 /// The name of the note of damage to the file of this name.

@@ -115,7 +115,8 @@ pub(crate) fn dead_temps(folder: &Path) -> Result<Vec<(PathBuf, Option<File>)>> 
     if is_url(folder) {
         // Objects have no locks that would tell, but get their names in moments.
         let entries = files::list(folder).map_err(|error| Error::io(folder, "list", &error))?;
-        let is_old = |at| files::age(folder, at) > OLD;
+        // Of a server that does not say what time it is, nothing is old.
+        let is_old = |at| files::age(folder, at).unwrap_or_default() > OLD;
         let dead =
             entries.into_iter().filter(|it| is_temp(&it.name) && it.modified.is_some_and(is_old));
         return Ok(dead.map(|it| (folder.join(it.name), None)).collect());
@@ -284,6 +285,8 @@ impl Drop for Temp {
 pub struct Appending {
     path: PathBuf,
     to: To,
+    /// Of an object, the bytes of it that are there.
+    flushed: usize,
 }
 
 #[derive(Debug)]
@@ -299,6 +302,7 @@ impl Appending {
     /// `NoSpace`, `Denied` or `Failed` when it cannot be written.
     pub fn begin(path: &Path, start: Vec<u8>) -> Result<Self> {
         replace(path, &start)?;
+        let flushed = start.len();
         let to = match is_url(path) {
             true => To::Object(start),
             false => {
@@ -306,7 +310,7 @@ impl Appending {
                 To::File(BufWriter::new(file.map_err(|error| Error::io(path, "write", &error))?))
             }
         };
-        Ok(Self { path: path.to_path_buf(), to })
+        Ok(Self { path: path.to_path_buf(), to, flushed })
     }
 
     /// Appends bytes.
@@ -332,7 +336,11 @@ impl Appending {
     pub fn flush(&mut self) -> Result<()> {
         match &mut self.to {
             To::File(file) => file.flush().map_err(|error| Error::io(&self.path, "write", &error)),
-            To::Object(all) => replace(&self.path, all),
+            To::Object(all) if all.len() == self.flushed => Ok(()),
+            To::Object(all) => {
+                self.flushed = all.len();
+                replace(&self.path, all)
+            }
         }
     }
 }

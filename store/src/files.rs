@@ -164,10 +164,13 @@ pub fn is_folder(path: &Path) -> io::Result<bool> {
 }
 
 /// How long ago `modified` was, by the clock of whoever stores `path`. What comes from the future is new.
-pub(crate) fn age(path: &Path, modified: SystemTime) -> Duration {
+///
+/// # Errors
+/// When a server does not say what time it is.
+pub fn age(path: &Path, modified: SystemTime) -> io::Result<Duration> {
     let now = match Object::of(path) {
-        Some(Ok(object)) => object.server_time(),
-        _ => SystemTime::now(),
+        Some(object) => object?.server_time()?,
+        None => SystemTime::now(),
     };
-    now.duration_since(modified).unwrap_or_default()
+    Ok(now.duration_since(modified).unwrap_or_default())
 }

@@ -233,6 +233,10 @@ impl Shelf {
                     listing.folders.entry(folder_name(key).to_owned()).or_insert(number);
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                // It may be anybody's.
+                Err(error) if cannot_be_asked(error.kind()) => {
+                    return Err(Error::new(error.kind(), error.to_string()));
+                }
                 Err(_) => {}
             }
             listing.records.push((number, key));
@@ -357,6 +361,11 @@ impl Leftover {
     }
 }
 
+/// Whether a server did not say what it has.
+fn cannot_be_asked(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Unreachable | ErrorKind::Unauthorized | ErrorKind::NoBucket)
+}
+
 /// Who uses a record or its folder, in words; nobody when `None`.
 fn in_use(record: &Path, folder: Option<&Path>) -> Option<String> {
     let lock = folder.map(|folder| folder.join(WRITER_LOCK));
@@ -429,7 +438,8 @@ fn age(folder: &Path) -> Duration {
     let files = entries(folder).into_iter().filter(|it| it.name != WRITER_LOCK);
     let newest = files.filter_map(|it| it.modified).max();
     let own = || folder.symlink_metadata().and_then(|it| it.modified()).ok();
-    newest.or_else(own).map_or(Duration::ZERO, |time| files::age(folder, time))
+    let age = newest.or_else(own).map(|time| files::age(folder, time).unwrap_or_default());
+    age.unwrap_or_default()
 }
 
 fn bytes_in(folder: &Path) -> u64 {

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::error::Result;
+use crate::files::is_url;
 use crate::manifest::Manifest;
 
 /// The most parts of all manifests that are held, of about 300 bytes each.
@@ -44,7 +45,8 @@ pub(crate) fn get(
     read: impl FnOnce() -> Result<Manifest>,
 ) -> Result<Arc<Manifest>> {
     // Taken before the file is read: what is written meanwhile has another.
-    let identity = path.symlink_metadata().ok().and_then(|it| Identity::of(&it, limit));
+    let metadata = if is_url(path) { None } else { path.symlink_metadata().ok() };
+    let identity = metadata.and_then(|it| Identity::of(&it, limit));
     if let Some(identity) = &identity
         && let Some((known, manifest)) = lock().manifests.get(path)
         && known == identity

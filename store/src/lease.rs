@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::durable;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::faults::{self, Operation};
 use crate::files::is_url;
 use crate::object::{Held, LEASES, Object};
@@ -84,7 +84,7 @@ impl Lease {
             let read = object.and_then(|it| {
                 let held = match Held::share(&it) {
                     // Who may write nothing removes nothing, and is not seen by those who do.
-                    Err(error) if error.kind() == IoKind::PermissionDenied => Self::from(None),
+                    Err(error) if writes_nothing(&error) => Self::from(None),
                     held => held?.into(),
                 };
                 Ok(it.size()?.map(|_| held))
@@ -193,6 +193,11 @@ impl Lease {
         let file = File::open(path);
         Ok(file.is_ok_and(|it| matches!(it.try_lock_shared(), Err(TryLockError::WouldBlock))))
     }
+}
+
+/// Whether an error says that nothing may be written to object storage.
+fn writes_nothing(error: &io::Error) -> bool {
+    matches!(ErrorKind::of(error), ErrorKind::Unauthorized | ErrorKind::Unfit)
 }
 
 /// Makes the file of a lock if it is missing. Objects need none.

@@ -244,8 +244,8 @@ fn a_server_that_ends_in_the_middle_of_a_commit_loses_nothing() {
     let expected = parts(&expected, "run/0/");
     assert_eq!(expected.len(), 3);
     let first = writes.iter().position(|at| log[*at].key.contains("/run/")).unwrap();
-    // The probe of the server has ended by then. Every third: each costs a second of patience.
-    for (nth, at) in writes[first..].iter().enumerate().step_by(3) {
+    // The probe of the server has ended by then. Every seventh: each costs seconds of patience.
+    for (nth, at) in writes[first..].iter().enumerate().step_by(7) {
         let how = [Fault::DropBefore, Fault::DropAfter][nth % 2];
         let run = format!("run-{nth}");
         let mut environment = server.environment();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
-use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use object_store::ObjectStore;
@@ -17,7 +17,7 @@ pub(crate) struct Bucket {
     url: String,
     /// What the server can do, once it was asked.
     ability: Mutex<Option<Ability>>,
-    clock: OnceLock<Clock>,
+    clock: Mutex<Option<Clock>>,
 }
 
 /// What a server can do that can be written to.
@@ -38,7 +38,7 @@ pub(super) fn open(scheme: &str, name: &str) -> io::Result<Arc<Bucket>> {
     }
     let store = connect::connect(scheme, name)?;
     let bucket =
-        Bucket { store, url: url.clone(), ability: Mutex::default(), clock: OnceLock::new() };
+        Bucket { store, url: url.clone(), ability: Mutex::default(), clock: Mutex::default() };
     let bucket = Arc::new(bucket);
     open.insert(url, bucket.clone());
     Ok(bucket)
@@ -59,13 +59,16 @@ impl Bucket {
 
     /// The time by the server's clock; by ours where nothing may be written there.
     /// It is asked once, in the folder of `object`.
-    pub fn server_time(&self, object: &Object) -> SystemTime {
-        if let Some(clock) = self.clock.get() {
-            return clock.now();
+    pub fn server_time(&self, object: &Object) -> io::Result<SystemTime> {
+        let mut clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(clock) = clock.as_ref().filter(|it| it.is_right()) {
+            return Ok(clock.now());
         }
         match Clock::set_by(object) {
-            Ok(clock) => self.clock.get_or_init(|| clock).now(),
-            Err(_) => SystemTime::now(),
+            Ok(set) => Ok(clock.insert(set).now()),
+            // Who may write nothing removes nothing either.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(SystemTime::now()),
+            Err(error) => Err(error),
         }
     }
 

@@ -8,6 +8,9 @@ use super::failure::Failure;
 use super::runtime::wait_for;
 use object_store::ObjectStoreExt;
 
+/// How often the server is asked.
+const ASKED_AGAIN: Duration = Duration::from_secs(600);
+
 /// What the server's clock said, and how long ago that was by a clock that nobody sets.
 #[derive(Debug)]
 pub(super) struct Clock {
@@ -32,6 +35,11 @@ impl Clock {
     /// The time by it.
     pub fn now(&self) -> SystemTime {
         self.said.checked_add(self.since()).unwrap_or(self.said)
+    }
+
+    /// Whether it was asked a short while ago: ours does not count the time in which a machine sleeps.
+    pub fn is_right(&self) -> bool {
+        self.since() < ASKED_AGAIN
     }
 
     fn since(&self) -> Duration {

@@ -10,7 +10,7 @@ use std::io;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Object;
+use super::{Object, runtime};
 
 /// The folder of leases, beside what they are on.
 pub(crate) const LEASES: &str = ".leases";
@@ -50,13 +50,12 @@ fn keep_alive() {
     loop {
         std::thread::sleep(dead_after() / 5);
         let all = lock(&ALL).clone();
-        for lease in all {
-            let holds = lock(&lease.holds);
-            if *holds {
-                // The next time may do better.
-                let _ = lease.object.put(lease.who.clone().into_bytes());
-            }
-        }
+        let holding = all.iter().map(|lease| (lease, lock(&lease.holds)));
+        let holding: Vec<_> = holding.filter(|(_, holds)| **holds).collect();
+        // All at once, and none for long: one that is not answered must not cost the others. The next
+        // time may do better.
+        let puts = holding.iter().map(|(lease, _)| lease.object.put_soon(lease.who.clone()));
+        runtime::wait_within(dead_after() / 5, futures_util::future::join_all(puts));
     }
 }
 
@@ -106,7 +105,7 @@ impl Held {
         }
     }
 
-    /// Who holds `object`, alone or together; `None` when nobody does. Takes and writes nothing.
+    /// Who holds `object`, alone or together; `None` when nobody does. Takes nothing.
     pub fn holder(object: &Object) -> io::Result<Option<String>> {
         let folder = folder_of(object);
         let others = leases_in(&folder)?;
@@ -151,8 +150,9 @@ fn folder_of(object: &Object) -> Object {
 }
 
 fn leases_in(folder: &Object) -> io::Result<Vec<Other>> {
-    let now = folder.server_time();
-    let entries = folder.list()?.into_iter();
+    let now = folder.server_time()?;
+    let is_lease = |name: &str| name.starts_with(SHARED) || name.starts_with(ALONE);
+    let entries = folder.list()?.into_iter().filter(|it| is_lease(&it.name));
     Ok(entries
         .map(|entry| {
             let age = entry.modified.and_then(|it| now.duration_since(it).ok());

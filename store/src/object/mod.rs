@@ -164,6 +164,11 @@ impl Object {
         self.ask(self.bucket.store.put(&self.key, bytes.into())).map(|_| ())
     }
 
+    /// The same, to be waited for; whether the server is fit is known by now.
+    async fn put_soon(&self, text: String) -> bool {
+        self.bucket.store.put(&self.key, text.into_bytes().into()).await.is_ok()
+    }
+
     /// Writes it unless it is there. `false`: it was there, and is as it was.
     pub fn create(&self, bytes: Vec<u8>) -> io::Result<bool> {
         self.bucket.ability(self)?;
@@ -183,7 +188,14 @@ impl Object {
             let put = wait_for(self.bucket.store.put_opts(&self.key, payload, options));
             match put {
                 Ok(_) => return Ok(true),
-                Err(object_store::Error::AlreadyExists { .. }) => return Ok(self.read()? == bytes),
+                Err(object_store::Error::AlreadyExists { .. }) => match self.read() {
+                    // S3 says the same of two puts at once of which it is not decided yet who is first.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound && tries < TRIES => {
+                        tries += 1;
+                        std::thread::sleep(PAUSE * (1 << tries));
+                    }
+                    read => return Ok(read? == bytes),
+                },
                 Err(error) => {
                     let failure = Failure::of(&error);
                     tries += 1;
@@ -211,7 +223,7 @@ impl Object {
     }
 
     /// The time by the server's clock, by which all ages on it are reckoned.
-    pub fn server_time(&self) -> SystemTime {
+    pub fn server_time(&self) -> io::Result<SystemTime> {
         self.bucket.server_time(self)
     }
 

@@ -1,6 +1,7 @@
 //! Waiting for requests: the threads on which connections are served.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -9,6 +10,12 @@ static RUNTIME: LazyLock<Option<Runtime>> = LazyLock::new(|| {
     let name = "object-storage";
     Builder::new_multi_thread().worker_threads(2).thread_name(name).enable_all().build().ok()
 });
+
+/// Waits for answers, but not for longer than this.
+pub(super) fn wait_within<T>(limit: Duration, requests: impl Future<Output = T>) -> Option<T> {
+    let runtime = RUNTIME.as_ref()?;
+    runtime.block_on(async { tokio::time::timeout(limit, requests).await.ok() })
+}
 
 /// Waits for the answer to a request.
 pub(super) fn wait_for<T>(

@@ -39,11 +39,14 @@ impl Object {
         let _ = temp.remove();
         match copied {
             Ok(()) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. }) => Ok(false),
-            // The answer may have been lost, and the copy made. Whoever finds it there compares the bytes.
-            Err(error) => match self.size()? {
-                Some(_) => Ok(false),
-                None => Err(Failure::of(&error).into()),
+            // It is there, or the answer was lost and the copy made. Whoever finds it there compares the bytes.
+            Err(error) => match (self.size()?, error) {
+                (Some(_), _) => Ok(false),
+                // Two copies at once, of which it was not decided who is first.
+                (None, object_store::Error::AlreadyExists { .. }) => {
+                    self.create_unchecked(whole(&mut source)?)
+                }
+                (None, error) => Err(Failure::of(&error).into()),
             },
         }
     }
@@ -58,7 +61,9 @@ impl Object {
         self.upload(&mut source)
     }
 
+    /// Of nobody else's name, or of one whose object is to be replaced.
     fn upload(&self, source: &mut File) -> io::Result<()> {
+        let bytes = source.metadata()?.len();
         let begun = self.ask(self.bucket.store.put_multipart(&self.key))?;
         let mut upload = WriteMultipart::new_with_chunk_size(begun, PART);
         loop {
@@ -78,7 +83,12 @@ impl Object {
                 return Err(Failure::of(&error).into());
             }
         }
-        self.ask(upload.finish()).map(|_| ())
+        match self.ask(upload.finish()) {
+            Ok(_) => Ok(()),
+            // The answer may have been lost: a server that has completed an upload knows it no more.
+            Err(_) if self.size().ok().flatten() == Some(bytes) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 

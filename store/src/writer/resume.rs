@@ -7,7 +7,7 @@ use rayon::prelude::*;
 
 use super::Writer;
 use crate::compression::CompressionSetting;
-use crate::damage::{Damage, is_noted};
+use crate::damage::{Damage, note_name};
 use crate::dataset::Generation;
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
@@ -39,8 +39,10 @@ impl Writer {
         let noted = self.indexes(names.len()).filter(own);
         let indexes: Vec<usize> =
             noted.filter(|index| names.contains(&record_name(*index))).collect();
-        let found: Vec<Option<PartRecord>> =
-            indexes.par_iter().map(|index| self.read_record(*index)).collect::<Result<_>>()?;
+        let found: Vec<Option<PartRecord>> = indexes
+            .par_iter()
+            .map(|index| self.read_record(*index, &names))
+            .collect::<Result<_>>()?;
         let mut unfit = Vec::new();
         for (index, record) in indexes.into_iter().zip(found) {
             match record.filter(|record| self.fits(record)) {
@@ -79,7 +81,7 @@ impl Writer {
         for name in unfit {
             let path = self.folder.join(&name);
             // Until the commit it must not be taken for whole, whatever comes in its place.
-            if committed.is_some() && !is_noted(&path) {
+            if committed.is_some() && !names.contains(&note_name(&name)) {
                 Damage::of(&path, "it is being made again").note()?;
             }
             durable::remove_if_there(&path)?;
@@ -131,7 +133,7 @@ impl Writer {
     /// The part of another shard, if it is complete.
     fn other(&self, index: usize, names: &HashSet<String>) -> Result<Option<PartRecord>> {
         if names.contains(&record_name(index)) {
-            return Ok(self.read_record(index)?.filter(|record| self.fits(record)));
+            return Ok(self.read_record(index, names)?.filter(|record| self.fits(record)));
         }
         let Some(committed) = &self.committed else { return Ok(None) };
         let Some(part) = committed.manifest().parts.get(index) else { return Ok(None) };
@@ -179,7 +181,7 @@ impl Writer {
     }
 
     /// The record of part `index`, if the file has the bytes it says.
-    fn read_record(&self, index: usize) -> Result<Option<PartRecord>> {
+    fn read_record(&self, index: usize, names: &HashSet<String>) -> Result<Option<PartRecord>> {
         let path = self.folder.join(record_name(index));
         let noted: Result<PartRecord> = records::read_json(&path, &self.dataset.limits());
         let noted = match noted {
@@ -195,7 +197,8 @@ impl Writer {
         let path = self.folder.join(part_name(index));
         let size = files::size(&path).map_err(|error| Error::io(&path, "read", &error))?;
         // An object is whole or not there, and is created once: it need not be fetched to be sure.
-        let same = || match is_url(&path) {
+        let is_noted = names.contains(&note_name(&part_name(index)));
+        let same = || match is_url(&path) && !is_noted {
             true => Ok(true),
             false => is_sound(hash_from(&path, 0).map(|hash| hash == noted.part.blake3)),
         };

@@ -149,9 +149,8 @@ impl SlurmArgs {
 /// Beside the run, which has no room for files of others: `runs/quickstart.slurm`.
 fn logs(dir: &RunDir, name: &str) -> PathBuf {
     let path = dir.path();
-    let is_url = path.to_str().is_some_and(|path| path.contains("://"));
     match path.file_name() {
-        Some(own) if !is_url => {
+        Some(own) if !gimlet_store::files::is_url(path) => {
             let mut own = own.to_os_string();
             own.push(".slurm");
             path.with_file_name(own)

@@ -31,21 +31,17 @@ impl Failure {
         let code = between(&text, "<Code>", "</Code>");
         let said = code.map_or(String::new(), |code| format!(" ({code})"));
         let status = status_of(&text);
+        let refused =
+            matches!(error, Error::PermissionDenied { .. } | Error::Unauthenticated { .. });
         match error {
             _ if code == Some("NoSuchBucket") || text.contains("ContainerNotFound") => {
                 Self::new(ErrorKind::NoBucket, format!("there is no such bucket{said}"))
-            }
-            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-                let what = format!(
-                    "the server refuses access with the credentials of the environment{said}"
-                );
-                Self::new(ErrorKind::Unauthorized, what)
             }
             Error::NotFound { .. } => Self::new(ErrorKind::NotFound, "there is no such object"),
             Error::NotImplemented { .. } | Error::NotSupported { .. } => {
                 Self::new(ErrorKind::Unfit, "the server cannot do that")
             }
-            _ if matches!(status, Some(401 | 403)) => {
+            _ if refused || matches!(status, Some(401 | 403)) => {
                 let what = format!(
                     "the server refuses access with the credentials of the environment{said}"
                 );

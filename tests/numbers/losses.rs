@@ -120,9 +120,13 @@ impl Case {
             self.parts().flatten().map(|_| f64::from(draws.normal())).collect();
         let slope: f64 = gradient.iter().zip(&direction).map(|(g, d)| f64::from(*g) * d).sum();
         let along = |step| naive(&self.moved(&direction, step));
-        let expected = (along(1e-6) - along(-1e-6)) / 2e-6;
+        let between = |from, to| (along(to) - along(from)) / (to - from);
+        // A loss with a hinge may bend so close to here that f32 is on the other side of the bend.
+        let [before, here, after] =
+            [between(-2e-5, -1e-5), between(-1e-6, 1e-6), between(1e-5, 2e-5)];
+        let nearest = slope.clamp(before.min(here).min(after), before.max(here).max(after));
         let scale = gradient.iter().map(|it| f64::from(it.abs())).sum::<f64>().max(0.1);
-        prop_assert!((slope - expected).abs() <= 1e-3 * scale, "slope {}, not {}", slope, expected);
+        prop_assert!((slope - nearest).abs() <= 1e-3 * scale, "slope {}, not {}", slope, here);
         Ok(())
     }
 }
@@ -146,6 +150,46 @@ fn device(kernels: bool) -> DeviceName {
     if kernels { DeviceName::Cpu } else { DeviceName::Candle }
 }
 
+fn check_clapp(
+    batch: usize,
+    [rows, columns, channels]: [usize; 3],
+    skip: usize,
+    negatives: usize,
+    seed: u64,
+    kernels: bool,
+) -> Result<(), TestCaseError> {
+    let steps = (rows - 1 - skip).min(2);
+    let settings = Settings::Clapp(clapp::Settings { prediction_steps: steps, negatives, skip });
+    let sizes = Sizes::grid(channels, [rows, columns]);
+    let case = Case::draw(&settings, batch, sizes, seed);
+    case.check(&settings, device(kernels), |case| {
+        let of_step = |k: usize| {
+            let below = k + 1 + skip;
+            let targets = case.rows(below, rows - below);
+            let targets: Vec<_> =
+                targets.iter().map(|it| project(case.target(*it), &case.parameters[k])).collect();
+            let contexts = case.rows(0, rows - below).into_iter().enumerate();
+            let positions = contexts.map(|(position, number)| {
+                let context = case.context(number);
+                let wrong = &case.samples.drawn.negatives[k][position * negatives..][..negatives];
+                let wrong: Vec<f64> = wrong
+                    .iter()
+                    .map(|it| (1.0 + dot(context, &targets[*it as usize])).max(0.0))
+                    .collect();
+                (1.0 - dot(context, &targets[position])).max(0.0) + mean(&wrong)
+            });
+            mean(&positions.collect::<Vec<_>>())
+        };
+        mean(&(0..steps).map(of_step).collect::<Vec<_>>())
+    })
+}
+
+/// Found by CI: one of its hinges bends 5e-7 from here.
+#[test]
+fn the_slope_at_a_bend_is_that_of_either_side() -> Result<(), TestCaseError> {
+    check_clapp(1, [4, 4, 5], 1, 2, 2_306_595_004_049_086_146, false)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(30))]
 
@@ -154,32 +198,7 @@ proptest! {
         batch in 1..4usize, rows in 3..6usize, columns in 1..6usize, channels in 1..9usize, skip in 0..2usize,
         negatives in 1..4usize, seed: u64, kernels: bool,
     ) {
-        let steps = (rows - 1 - skip).min(2);
-        let settings = Settings::Clapp(clapp::Settings { prediction_steps: steps, negatives, skip });
-        let sizes = Sizes::grid(channels, [rows, columns]);
-        let case = Case::draw(&settings, batch, sizes, seed);
-        case.check(&settings, device(kernels), |case| {
-            let of_step = |k: usize| {
-                let below = k + 1 + skip;
-                let targets = case.rows(below, rows - below);
-                let targets: Vec<_> = targets
-                    .iter()
-                    .map(|it| project(case.target(*it), &case.parameters[k]))
-                    .collect();
-                let contexts = case.rows(0, rows - below).into_iter().enumerate();
-                let positions = contexts.map(|(position, number)| {
-                    let context = case.context(number);
-                    let wrong = &case.samples.drawn.negatives[k][position * negatives..][..negatives];
-                    let wrong: Vec<f64> = wrong
-                        .iter()
-                        .map(|it| (1.0 + dot(context, &targets[*it as usize])).max(0.0))
-                        .collect();
-                    (1.0 - dot(context, &targets[position])).max(0.0) + mean(&wrong)
-                });
-                mean(&positions.collect::<Vec<_>>())
-            };
-            mean(&(0..steps).map(of_step).collect::<Vec<_>>())
-        })?;
+        check_clapp(batch, [rows, columns, channels], skip, negatives, seed, kernels)?;
     }
 
     #[test]

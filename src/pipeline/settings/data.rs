@@ -1,0 +1,154 @@
+//! Where samples come from: `[data]`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Split;
+
+/// Where samples come from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Data {
+    pub source: Source,
+    /// At most this many training rows, drawn by the seed; all when `None`.
+    pub subset: Option<usize>,
+    /// At most this many test rows, drawn by the seed; all when `None`.
+    pub test_subset: Option<usize>,
+    pub on_bad_sample: OnBadSample,
+}
+
+impl Data {
+    /// At most this many rows of a split; all when `None`.
+    pub fn subset_of(&self, split: Split) -> Option<usize> {
+        match split {
+            Split::Train => self.subset,
+            Split::Test => self.test_subset,
+        }
+    }
+}
+
+/// A kind of source.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+// A pipeline has one of them.
+#[allow(clippy::large_enum_variant)]
+pub enum Source {
+    /// Files on disk: Hugging Face-style Parquet, binary files of images, or folders.
+    Files(Files),
+    /// Generated textures.
+    Textures(Textures),
+}
+
+/// Parquet files, binary files of images, or folders of images or sounds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Files {
+    /// Paths or globs of the training split, as the pipeline file has them.
+    pub train: Vec<String>,
+    /// Paths or globs of the test split, as the pipeline file has them.
+    pub test: Vec<String>,
+    /// What relative paths start from: `data.root`, else `GIMLET_DATA`, else the pipeline file's
+    /// folder. Not part of any key: a data set may move.
+    #[serde(skip)]
+    pub root: PathBuf,
+    /// What the samples are. Images are what is meant where nothing is said.
+    #[serde(skip_serializing_if = "Medium::is_image")]
+    pub medium: Medium,
+    /// The column that holds the images or sounds (Parquet).
+    #[serde(rename = "image")]
+    pub column: String,
+    /// The column that holds the labels (Parquet), or what `labels` or `names` call them; `None`
+    /// when the data has no labels (then for folders, too, their names are not labels).
+    pub label: Option<String>,
+    /// Further columns of labels, in order. Empty when there is no first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub further: Vec<String>,
+    /// The column that holds a label for every hop (Parquet).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frames: Option<String>,
+    /// Paths or globs of text files that hold a label for every hop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alignments: Option<Vec<String>>,
+    /// A CSV file with the labels of files, in each of the split's folders or in `root`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub labels: Option<String>,
+    /// How the names of files tell their labels ([`NamePattern`](super::NamePattern)).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub names: Option<String>,
+}
+
+impl Files {
+    /// No files yet, without labels, of a medium in this column.
+    pub fn of(medium: Medium, column: impl Into<String>) -> Self {
+        Self {
+            train: Vec::new(),
+            test: Vec::new(),
+            root: PathBuf::new(),
+            medium,
+            column: column.into(),
+            label: None,
+            further: Vec::new(),
+            frames: None,
+            alignments: None,
+            labels: None,
+            names: None,
+        }
+    }
+
+    /// All columns of labels, the first and the further ones.
+    pub fn label_columns(&self) -> impl Iterator<Item = &String> {
+        self.label.iter().chain(&self.further)
+    }
+}
+
+/// What samples are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Medium {
+    Image,
+    Sound,
+}
+
+impl Medium {
+    /// Whether it is images.
+    pub fn is_image(&self) -> bool {
+        *self == Medium::Image
+    }
+
+    /// The key of the column that holds such samples, and the column's name when it is left out.
+    pub fn key(self) -> &'static str {
+        match self {
+            Medium::Image => "image",
+            Medium::Sound => "audio",
+        }
+    }
+
+    /// One of it, in words: "image".
+    pub fn noun(self) -> &'static str {
+        match self {
+            Medium::Image => "image",
+            Medium::Sound => "sound",
+        }
+    }
+}
+
+/// The settings of the texture generator ([`crate::source::textures`]).
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Textures {
+    pub classes: usize,
+    /// Height and width in pixels.
+    pub size: usize,
+    /// Training images.
+    pub train: usize,
+    /// Test images.
+    pub test: usize,
+    /// Standard deviation of the pixel noise, in units of the full range.
+    pub noise: f32,
+}
+
+/// What to do about a sample that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnBadSample {
+    Fail,
+    Skip,
+}

@@ -1,0 +1,110 @@
+//! What a pipeline file says, checked and with every default filled in.
+//!
+//! The parts derive `Serialize`: the key of a stage is a hash of the slice of them that matters to it.
+
+mod data;
+mod module;
+mod schedule;
+mod slurm;
+mod store;
+mod training;
+mod view;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+pub use self::data::*;
+pub use self::module::*;
+pub use self::schedule::*;
+pub use self::slurm::*;
+pub use self::store::*;
+pub use self::training::*;
+pub use self::view::*;
+pub use crate::loss::Settings as Loss;
+
+/// A whole pipeline: where its samples come from, how they are seen, and what is trained on them.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Pipeline {
+    /// Names the run directory; the file's stem unless the file says otherwise.
+    pub name: String,
+    /// The pipeline file.
+    pub file: PathBuf,
+    /// Every random draw of the run starts here.
+    pub seed: u64,
+    pub data: Data,
+    pub view: View,
+    /// In order; each reads what the one before it wrote. Never empty.
+    pub modules: Vec<Module>,
+    /// What every module trains with.
+    pub loss: Loss,
+    pub training: Training,
+    /// In which order modules train.
+    pub schedule: Schedule,
+    pub store: Store,
+    pub probe: Probe,
+    /// What a cluster is asked for. Part of no key: it changes no result.
+    #[serde(skip)]
+    pub slurm: Slurm,
+}
+
+impl Pipeline {
+    /// How often every module trains on a newer generation and writes one: 1, but in rounds.
+    pub fn rounds(&self) -> usize {
+        match &self.schedule {
+            Schedule::Rounds(schedule) => schedule.rounds,
+            _ => 1,
+        }
+    }
+
+    /// Whether all modules train at once, in one process, on the maps of one forward pass.
+    pub fn trains_together(&self) -> bool {
+        matches!(self.schedule, Schedule::Simultaneous)
+    }
+
+    /// The share of a batch that comes from older generations.
+    pub fn replay(&self) -> f64 {
+        match &self.schedule {
+            Schedule::Rounds(schedule) => schedule.replay,
+            Schedule::Async(schedule) => schedule.replay,
+            Schedule::Sequential { .. } | Schedule::Simultaneous => 0.0,
+        }
+    }
+}
+
+/// The split of a dataset: modules train on one, and are judged on the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    Train,
+    Test,
+}
+
+impl Split {
+    pub const ALL: [Split; 2] = [Split::Train, Split::Test];
+
+    /// Frozen views of each sample, of which a training sample has so many: a test sample has one.
+    pub fn views(self, of_training: usize) -> usize {
+        match self {
+            Split::Train => of_training,
+            Split::Test => 1,
+        }
+    }
+
+    /// The split's name in paths, files and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Test => "test",
+        }
+    }
+}
+
+/// The linear probe: a linear classifier on the mean of the pooled vectors.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Probe {
+    pub epochs: usize,
+    pub batch: usize,
+    /// Adam's step size.
+    pub learning_rate: f64,
+}

@@ -1,0 +1,69 @@
+//! How activations are stored, and where: `[store]`.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// How activations are stored.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Store {
+    pub dtype: ActivationType,
+    pub compression: Compression,
+    /// Store relu(z) where the next module reads nothing else of z.
+    pub relu: bool,
+    /// Rows in one Parquet file.
+    pub rows_per_part: usize,
+    /// What becomes of the activations of modules that do not say so themselves.
+    #[serde(skip)]
+    pub activations: Activations,
+    /// The most bytes that the whole run may take on disk; no limit when `None`.
+    #[serde(skip)]
+    pub max_bytes: Option<u64>,
+    /// The most bytes of batches that are read ahead of the trainer; one batch always is.
+    #[serde(skip)]
+    pub read_memory: u64,
+    /// Generations of a dataset that cleaning up leaves there.
+    #[serde(skip)]
+    pub keep_generations: usize,
+    /// Where runs lie, each in a folder of its name: a URL of object storage, or a folder. `runs` when
+    /// `None`.
+    #[serde(skip)]
+    pub url: Option<PathBuf>,
+    /// The most bytes of object storage that this machine keeps a copy of.
+    #[serde(skip)]
+    pub cache_bytes: u64,
+}
+
+/// The type activations are stored in; training computes in f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ActivationType {
+    F32,
+    F16,
+    /// Whole numbers of 8 bits, with a scale for each sample and channel.
+    Int8,
+}
+
+/// How stored values are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// As the first rows that are written suggest.
+    Auto,
+    None,
+    Lz4,
+    Zstd,
+}
+
+/// What becomes of a module's activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activations {
+    /// They are written, and the next module reads them.
+    Store,
+    /// The next module has the frozen predecessors compute them whenever it needs them; only the
+    /// pooled vectors are written.
+    Recompute,
+    /// Whichever a cost model says is faster, within `store.max_bytes`.
+    Auto,
+}

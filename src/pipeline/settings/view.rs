@@ -1,0 +1,139 @@
+//! How samples are seen: `[view]`.
+
+use serde::{Deserialize, Serialize};
+
+use super::Split;
+
+/// How a sample is seen.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum View {
+    Images(ImageView),
+    Sound(SoundView),
+}
+
+impl View {
+    /// Of what the first module reads: 1 or 3.
+    pub fn channels(&self) -> usize {
+        match self {
+            View::Images(view) => view.channels(),
+            View::Sound(_) => 1,
+        }
+    }
+
+    /// Frozen crops or windows that are stored of every sample of a split.
+    pub fn views_of(&self, split: Split) -> usize {
+        split.views(match self {
+            View::Images(view) => view.views,
+            View::Sound(view) => view.views,
+        })
+    }
+
+    /// The attributes of a row of activations: which view of its sample it is, and what frames that. Of
+    /// an image, the first row and column of the crop, and 1 where it is mirrored; of sound, the first
+    /// sample of the window.
+    pub fn attributes(&self) -> &'static [&'static str] {
+        match self {
+            View::Images(_) => &["view", "crop_top", "crop_left", "flip"],
+            View::Sound(_) => &["view", "start"],
+        }
+    }
+}
+
+/// From a waveform to a window of it, which is the one patch that the first module sees.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SoundView {
+    /// Samples a second: recordings are resampled at ingest.
+    pub rate: u32,
+    /// Samples of a recording that are kept, from its start; all when `None`.
+    pub clip: Option<usize>,
+    /// Samples of the window: at random in training, the centre in evaluation.
+    pub window: usize,
+    /// Samples between the places where a window may start; pooled vectors are means over so many.
+    pub hop: usize,
+    /// What becomes of a recording that is shorter than the window.
+    pub short: Short,
+    /// (value - mean) / std; `None`: as the training split has them.
+    pub normalise: Option<Normalise>,
+    /// Frozen windows that are stored of every training recording; of a test recording it is the centre.
+    pub views: usize,
+}
+
+/// Of values in [-1, 1].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Normalise {
+    pub mean: f32,
+    pub std: f32,
+}
+
+/// What becomes of a recording that is shorter than the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Short {
+    /// Silence follows it.
+    Pad,
+    /// It is left out.
+    Skip,
+}
+
+impl SoundView {
+    /// Hops that begin in a window.
+    pub fn frames(&self) -> usize {
+        self.window.div_ceil(self.hop)
+    }
+}
+
+/// From a decoded image to patches.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ImageView {
+    /// Images are resized to this height and width at ingest.
+    pub resize: Option<usize>,
+    /// One channel (ITU-R 601 luma) instead of three.
+    pub grayscale: bool,
+    /// Height and width of the crop: random in training, the centre in evaluation. `None`: the
+    /// whole image.
+    pub crop: Option<usize>,
+    /// Mirror left-right with p = 0.5 in training.
+    pub flip: bool,
+    /// Height and width of a patch.
+    pub patch: usize,
+    /// Distance between the corners of neighbouring patches.
+    pub stride: usize,
+    /// Per channel, on values scaled to [0, 1]: (value - mean) / std.
+    pub mean: Vec<f32>,
+    pub std: Vec<f32>,
+    /// Frozen crops that are stored of every training sample; of a test sample it is the centre.
+    pub views: usize,
+}
+
+impl ImageView {
+    /// 1 or 3.
+    pub fn channels(&self) -> usize {
+        if self.grayscale { 1 } else { 3 }
+    }
+
+    /// The number of patches along one side of a crop of `crop` pixels.
+    pub fn grid(&self, crop: usize) -> usize {
+        (crop - self.patch) / self.stride + 1
+    }
+}
+
+/// A map of features, or an image: `[height, width, channels]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Map {
+    pub height: usize,
+    pub width: usize,
+    pub channels: usize,
+}
+
+impl Map {
+    /// Values in the map.
+    pub fn len(&self) -> usize {
+        self.height * self.width * self.channels
+    }
+
+    /// Whether it holds no value.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,6 +1,6 @@
 //! From a command's arguments to the run it works on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gimlet_store::Shard;
 
@@ -11,6 +11,17 @@ use crate::pipeline::{Pipeline, Schedule, Split};
 use crate::stage::{At, Outcome, Plan, Run, RunDir, Step};
 use crate::{Error, Kind, Result};
 
+/// The directory of a sweep whose first run is of `pipeline`, unless it was `named`; touches nothing.
+pub fn sweep_dir(named: Option<&Path>, pipeline: &Pipeline) -> RunDir {
+    dir_of(named, pipeline, |runs| runs.join("sweeps").join(&pipeline.name))
+}
+
+fn dir_of(named: Option<&Path>, pipeline: &Pipeline, default: impl Fn(&Path) -> PathBuf) -> RunDir {
+    gimlet_store::keep_at_most(pipeline.store.cache_bytes);
+    let runs = pipeline.store.url.as_deref().unwrap_or(Path::new("runs"));
+    RunDir::at(named.map_or_else(|| default(runs), Path::to_path_buf))
+}
+
 impl PipelineArgs {
     /// The pipeline, checked.
     pub fn load(&self) -> Result<Pipeline> {
@@ -19,10 +30,7 @@ impl PipelineArgs {
 
     /// The run's directory; touches nothing.
     pub fn run_dir(&self, pipeline: &Pipeline) -> RunDir {
-        gimlet_store::keep_at_most(pipeline.store.cache_bytes);
-        let runs = || pipeline.store.url.clone().unwrap_or_else(|| PathBuf::from("runs"));
-        let default = || runs().join(&pipeline.name);
-        RunDir::at(self.run_dir.clone().unwrap_or_else(default))
+        dir_of(self.run_dir.as_deref(), pipeline, |runs| runs.join(&pipeline.name))
     }
 
     /// The plan of the run, for commands that only look.
@@ -52,11 +60,7 @@ impl PipelineArgs {
         printer: &Printer,
         work: impl FnOnce(&Run<'_>) -> Result<T>,
     ) -> Result<T> {
-        let pipeline = self.load()?;
-        let device = device.device.open()?;
-        let (dir, renderer) = (self.run_dir(&pipeline), Renderer::new(printer));
-        let run = Run::open(&pipeline, dir, interrupt::stop(), &renderer)?;
-        work(&run.on(device).waiting(self.wait).of_shard(shard))
+        self.with_opened(shard, device, &Renderer::new(printer), work)
     }
 
     /// The same, shown by `renderer`.
@@ -66,11 +70,21 @@ impl PipelineArgs {
         renderer: &Renderer<'_>,
         work: impl FnOnce(&Run<'_>) -> Result<T>,
     ) -> Result<T> {
+        self.with_opened(Shard::WHOLE, device, renderer, work)
+    }
+
+    fn with_opened<T>(
+        &self,
+        shard: Shard,
+        device: &DeviceArgs,
+        renderer: &Renderer<'_>,
+        work: impl FnOnce(&Run<'_>) -> Result<T>,
+    ) -> Result<T> {
         let pipeline = self.load()?;
         let device = device.device.open()?;
         let dir = self.run_dir(&pipeline);
-        let run = Run::open(&pipeline, dir, interrupt::stop(), renderer)?.on(device);
-        work(&run.waiting(self.wait))
+        let run = Run::open(&pipeline, dir, interrupt::stop(), renderer)?;
+        work(&run.on(device).waiting(self.wait).of_shard(shard))
     }
 
     /// The same; its steps wait for other processes, if that is asked for.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::printer::Printer;
+use super::session::sweep_dir;
 use super::{DeviceArgs, PipelineArgs, status};
 use crate::device::DeviceName;
 use crate::error::counted;
@@ -96,11 +97,9 @@ impl SlurmArgs {
         let runs = sweep.runs()?;
         let first = runs.first().map(|run| run.pipeline.clone());
         let first = first.ok_or_else(|| Error::failed("the sweep has no runs"))?;
-        let url = first.store.url.as_deref();
-        let default = || url.unwrap_or(Path::new("runs")).join("sweeps").join(&first.name);
         Ok(Work {
             jobs: of_sweep(runs.len(), self.sharding()),
-            dir: RunDir::at(self.pipeline.run_dir.clone().unwrap_or_else(default)),
+            dir: sweep_dir(self.pipeline.run_dir.as_deref(), &first),
             name: sweep.name,
             owner: first.name,
             slurm: first.slurm,

@@ -1,7 +1,7 @@
 //! `gimlet sweep`: a grid of settings and seeds, run by run, and one table of what came of it.
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use clap::Args;
@@ -11,6 +11,7 @@ use serde_json::json;
 use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
 use super::render::Renderer;
+use super::session::sweep_dir;
 use super::shard::ShardArg;
 use super::{DeviceArgs, JsonArgs, interrupt, table};
 use crate::error::counted;
@@ -78,12 +79,13 @@ pub fn run(
     // All mistakes are told before any work.
     let runs = sweep.runs()?;
     args.device.device.open()?;
-    let dir = args.run_dir(&runs);
+    let first = runs.first().ok_or_else(|| Error::failed("the sweep has no runs"))?;
+    let dir = sweep_dir(args.run_dir.as_deref(), &first.pipeline);
     if args.dry_run {
-        return dry_run(&args, &sweep, &Work::look(&runs, dir)?, printer);
+        return dry_run(&args, &sweep, &Work::look(&runs, dir.clone())?, &dir, printer);
     }
     let mut work = Work::begin(&runs, dir.clone())?;
-    let failures = args.work(&sweep, &mut work, shard, threads, printer)?;
+    let failures = args.work(&sweep, &mut work, &dir, shard, threads, printer)?;
 
     let baseline = &sweep.variants[sweep.baseline].name;
     let folder = dir.sweep(&sweep.name);
@@ -133,19 +135,12 @@ const TABLE: &str = "table.md";
 const PLOT: &str = "plot.svg";
 
 impl SweepArgs {
-    fn run_dir(&self, runs: &[SweepRun]) -> RunDir {
-        let first = runs.first().map(|run| &run.pipeline);
-        let name = first.map_or("", |pipeline| pipeline.name.as_str());
-        let url = first.and_then(|pipeline| pipeline.store.url.as_deref());
-        let default = || url.unwrap_or(Path::new("runs")).join("sweeps").join(name);
-        RunDir::at(self.run_dir.clone().unwrap_or_else(default))
-    }
-
     /// Does all runs that are not done; returns those that failed.
     fn work(
         &self,
         sweep: &Sweep,
         work: &mut Work<'_>,
+        dir: &RunDir,
         shard: Shard,
         threads: Option<NonZeroUsize>,
         printer: &Printer,
@@ -166,7 +161,6 @@ impl SweepArgs {
         let program = std::env::current_exe()
             .map_err(|error| Error::failed(format!("could not find this program: {error}")))?;
         let threads = threads.unwrap_or_else(|| share_of_cores(self.jobs));
-        let dir = self.run_dir(runs);
         let command = |run: usize| {
             let mut command = Command::new(&program);
             command.arg("run").arg(&sweep.pipeline);
@@ -239,6 +233,7 @@ fn dry_run(
     args: &SweepArgs,
     sweep: &Sweep,
     work: &Work<'_>,
+    dir: &RunDir,
     printer: &Printer,
 ) -> anyhow::Result<()> {
     let outlook = work.outlook()?;
@@ -251,7 +246,7 @@ fn dry_run(
             })
         });
         return printer.json(&json!({
-            "sweep": sweep.name, "run_dir": args.run_dir(work.runs).path(),
+            "sweep": sweep.name, "run_dir": dir.path(),
             "runs": runs.collect::<Vec<_>>(),
         }));
     }

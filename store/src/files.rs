@@ -54,13 +54,8 @@ pub fn list(folder: &Path) -> io::Result<Vec<Entry>> {
     if let Some(object) = Object::of(folder) {
         return object?.list();
     }
-    let found = match fs::read_dir(folder) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
     let mut entries = Vec::new();
-    for entry in found {
+    for entry in entries_of(folder)? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
         // Gone since it was listed.
@@ -85,15 +80,19 @@ pub fn names(folder: &Path) -> io::Result<Vec<String>> {
     if is_url(folder) {
         return Ok(list(folder)?.into_iter().map(|it| it.name).collect());
     }
-    let found = match fs::read_dir(folder) {
-        Ok(found) => found,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
-    };
-    let names = found.map(|entry| Ok(entry?.file_name().into_string().ok()));
+    let names = entries_of(folder)?.map(|entry| Ok(entry?.file_name().into_string().ok()));
     let mut names = names.filter_map(io::Result::transpose).collect::<io::Result<Vec<_>>>()?;
     names.sort_unstable();
     Ok(names)
+}
+
+/// What the system says of a folder; nothing when it does not exist.
+fn entries_of(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
+    match fs::read_dir(folder) {
+        Ok(found) => Ok(Some(found).into_iter().flatten()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None.into_iter().flatten()),
+        Err(error) => Err(error),
+    }
 }
 
 /// A whole file.

@@ -5,8 +5,18 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use crate::object::Failure;
+
 /// What came of it: the block, or why it did not come.
-pub(super) type Landed = Result<Bytes, (io::ErrorKind, String)>;
+pub(super) type Landed = Result<Bytes, Arc<io::Error>>;
+
+/// An error of a request for all who waited for it.
+pub(super) fn shared(error: &io::Error) -> io::Error {
+    match error.get_ref().and_then(|it| it.downcast_ref::<Failure>()) {
+        Some(failure) => failure.clone().into(),
+        None => io::Error::new(error.kind(), error.to_string()),
+    }
+}
 
 #[derive(Debug, Default)]
 pub(super) struct Flight {

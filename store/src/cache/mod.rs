@@ -169,7 +169,7 @@ impl Cache {
                 Claim::Ours(claimed) => claimed.fetch(size, fetch)?,
                 Claim::Theirs(flight) => match flight.wait() {
                     Ok(bytes) => (key.number * shared.block, bytes),
-                    Err((kind, why)) if failed_elsewhere => return Err(io::Error::new(kind, why)),
+                    Err(error) if failed_elsewhere => return Err(flight::shared(&error)),
                     Err(_) => {
                         failed_elsewhere = true;
                         continue;
@@ -432,7 +432,7 @@ impl Claimed<'_> {
             ..ranges.fold(0, |end, range| end.max(range.end));
         let start = whole.start;
         let bytes = self.shared.request(whole, fetch).inspect_err(|error| {
-            self.give_up(&Err((error.kind(), error.to_string())));
+            self.give_up(&Err(Arc::new(flight::shared(error))));
         })?;
         let blocks = self.flights.iter().map(|(key, flight)| {
             let range = self.shared.range(*key, size);
@@ -462,7 +462,7 @@ impl Claimed<'_> {
 
 impl Drop for Claimed<'_> {
     fn drop(&mut self) {
-        self.give_up(&Err((ErrorKind::Other, "it was given up".into())));
+        self.give_up(&Err(Arc::new(io::Error::other("it was given up"))));
     }
 }
 

@@ -12,6 +12,7 @@ use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
 use crate::manifest::{Manifest, Part, folder_name, is_folder_name};
+use crate::part_file::PartFile;
 use crate::part_record::{PartRecord, record_name};
 use crate::plain_file;
 use crate::reader::Reader;
@@ -179,6 +180,9 @@ impl Generation {
             Ok(()) => return Checked::sound(part.bytes),
             Err(error) => error,
         };
+        // What this machine keeps of an object that was whole would hide it.
+        let path = self.dir().join(&part.file);
+        let _ = PartFile::open(&path, part).map(|file| file.forget(0, part.bytes));
         // A page's CRC-32 says more exactly where. Not every damage lies in a page.
         match opened().map(|reader| reader.check_pages()) {
             Ok(pages) if !pages.damage.is_empty() => {

@@ -1,9 +1,14 @@
-//! Reading rows of a generation at random positions.
+//! Reading rows of a generation at random positions; what identifies them is in `reader/keys.rs`.
+
+mod keys;
 
 use std::cell::RefCell;
+use std::path::Path;
 
 use half::f16;
 use zerocopy::IntoBytes;
+
+pub use keys::Keys;
 
 use crate::check::Checked;
 use crate::damage::{Damage, cannot_read};
@@ -11,9 +16,9 @@ use crate::dataset::Generation;
 use crate::direct_read::{AsTheyAre, Target, Widened, read_row};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files::is_url;
-use crate::key_page;
 use crate::lease::Lease;
 use crate::limits::{Allowance, Limits};
+use crate::manifest::Part;
 use crate::part_file::PartFile;
 use crate::part_index::{Expected, Page, PartIndex};
 use crate::plain_file;
@@ -24,6 +29,9 @@ use crate::tensor_page::{Scratch, TensorPage};
 /// Pages that lie side by side are read in one go, up to this many bytes, which stay in the cache:
 /// small rows would otherwise cost a system call each.
 const READ_AT_ONCE: u64 = 256 << 10;
+
+/// Of parts on object storage, each index is a request: so they are not waited for one by one.
+const OPENED_AHEAD: usize = 32;
 
 /// Rows of at least this many bytes are read to where they are wanted, with a system call each.
 const READ_DIRECTLY: usize = 32 << 10;
@@ -45,19 +53,6 @@ pub struct Reader {
     key_names: Vec<String>,
     limits: Limits,
     _lease: Option<Lease>,
-}
-
-/// What identifies the rows, in the order of their positions.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Keys {
-    /// The stable id of each sample.
-    pub ids: Vec<i64>,
-    /// The label of each sample that has one.
-    pub labels: Vec<Option<i64>>,
-    /// Where each sample came from, if the dataset says.
-    pub sources: Option<Vec<String>>,
-    /// The values of each attribute of the schema.
-    pub attributes: Vec<Vec<i64>>,
 }
 
 /// Buffers of a reading thread.
@@ -114,15 +109,14 @@ impl Reader {
         let mut parts = Vec::new();
         let mut starts = Vec::new();
         let mut rows = 0;
+        let mut ahead = manifest.parts.iter();
         if is_url(&folder) {
-            // Each index is a request: so they are not waited for one by one.
-            for part in &manifest.parts {
-                if let Ok(file) = PartFile::open(&folder.join(&part.file), part) {
-                    file.will_need(part.index_offset, part.bytes - part.index_offset);
-                }
-            }
+            ahead.by_ref().take(OPENED_AHEAD).for_each(|part| will_open(&folder, part));
         }
         for part in &manifest.parts {
+            if is_url(&folder) {
+                ahead.by_ref().take(1).for_each(|part| will_open(&folder, part));
+            }
             parts.push(PartIndex::open(folder.join(&part.file), part, &expected, &mut memory)?);
             starts.push(rows);
             rows += part.rows;
@@ -139,62 +133,6 @@ impl Reader {
     /// Rows in all parts.
     pub fn rows(&self) -> u64 {
         self.rows
-    }
-
-    /// The ids, labels, sources and attributes of all rows.
-    ///
-    /// # Errors
-    /// `Damaged` names the file and row group.
-    pub fn keys(&self) -> Result<Keys> {
-        let attributes = self.key_names.len() - 2 - usize::from(self.source);
-        let row =
-            size_of::<i64>() * (1 + attributes) + size_of::<Option<i64>>() + size_of::<String>();
-        // Twice: those of a row group, and of all before it.
-        let mut memory = Allowance::new(self.limits.index, "index");
-        memory.take(self.rows.saturating_mul(2 * row as u64), "the keys")?;
-        let rows = self.rows as usize;
-        let mut keys = Keys {
-            ids: Vec::with_capacity(rows),
-            labels: Vec::with_capacity(rows),
-            sources: self.source.then(|| Vec::with_capacity(rows)),
-            attributes: (0..attributes).map(|_| Vec::with_capacity(rows)).collect(),
-        };
-        let mut page = Vec::new();
-        for part in &self.parts {
-            for (number, group) in part.groups.iter().enumerate() {
-                for (column, at) in group.keys.iter().enumerate() {
-                    memory.take(u64::from(at.length), "the keys")?;
-                    self.read_keys(part, number, column, &mut page, &mut keys)?;
-                }
-            }
-        }
-        Ok(keys)
-    }
-
-    /// Adds what a key column holds of a row group.
-    fn read_keys(
-        &self,
-        part: &PartIndex,
-        number: usize,
-        column: usize,
-        page: &mut Vec<u8>,
-        keys: &mut Keys,
-    ) -> Result<()> {
-        let group = &part.groups[number];
-        let at = group.keys[column];
-        let length = u64::from(at.length);
-        Allowance::new(self.limits.page, "page").take(length, "a page of keys")?;
-        page.resize(at.length as usize, 0);
-        let fill = |page: &mut [u8]| part.file.read_exact_at(page, at.offset);
-        fill(page).map_err(|error| cannot_read(&part.path, &error))?;
-        let mut added = keys.add(column, page, group.rows);
-        if added.is_err() && forget(part, &at) {
-            fill(page).map_err(|error| cannot_read(&part.path, &error))?;
-            added = keys.add(column, page, group.rows);
-        }
-        added.map_err(|what| {
-            Damage::of(&part.path, what).in_column(number, &self.key_names[column]).into()
-        })
     }
 
     /// The values of `column` at `positions`, row after row, as f32: halves are widened, `i8` is
@@ -430,19 +368,10 @@ impl Reader {
     }
 }
 
-impl Keys {
-    /// Adds what the `page` of key column `column` holds, `rows` values.
-    fn add(&mut self, column: usize, page: &[u8], rows: usize) -> Result<(), &'static str> {
-        match (column, &mut self.sources) {
-            (0, _) => self.ids.extend(key_page::read_numbers(page, rows)?),
-            (1, _) => self.labels.extend(key_page::read_labels(page, rows)?),
-            (2, Some(sources)) => sources.extend(key_page::read_sources(page, rows)?),
-            (_, sources) => {
-                let attribute = column - 2 - usize::from(sources.is_some());
-                self.attributes[attribute].extend(key_page::read_numbers(page, rows)?);
-            }
-        }
-        Ok(())
+/// Has the index of a part fetched. What cannot be is an error of whoever opens it.
+fn will_open(folder: &Path, part: &Part) {
+    if let Ok(file) = PartFile::open(&folder.join(&part.file), part) {
+        file.will_need(part.index_offset, part.bytes - part.index_offset);
     }
 }
 

@@ -1,5 +1,7 @@
-//! Writing a generation: cut into parts, commit; what was there before is in `writer/resume.rs`.
+//! Writing a generation, cut into parts; what was there before is in `writer/resume.rs`, how it becomes visible in
+//! `writer/commit.rs`.
 
+mod commit;
 mod resume;
 
 use std::collections::BTreeMap;
@@ -7,17 +9,17 @@ use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+pub use commit::Finished;
+
 use crate::compression::{Compression, CompressionChoice, CompressionSetting};
-use crate::damage::forget;
 use crate::dataset::{Dataset, Generation};
 use crate::durable;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lease::Lease;
-use crate::manifest::{FORMAT_VERSION, Manifest, Part, folder_name, is_key, part_name};
+use crate::manifest::{FORMAT_VERSION, Part, folder_name, is_key, part_name};
 use crate::part_record::{PartRecord, record_name};
 use crate::part_writer::{PartKind, PartWriter};
 use crate::plain_file;
@@ -73,20 +75,6 @@ pub struct Writer {
     shard: Shard,
     of_part: OfPart,
     _lease: Lease,
-}
-
-/// How the work of a writer ended.
-#[derive(Debug)]
-pub enum Finished {
-    /// The generation is there.
-    Committed(Generation),
-    /// The writer's shard is complete, and others are not.
-    Waiting {
-        /// Complete parts, of all shards.
-        done: usize,
-        /// Parts that there will be.
-        parts: usize,
-    },
 }
 
 /// What is noted of the work on a part.
@@ -240,81 +228,6 @@ impl Writer {
         Ok(())
     }
 
-    /// Makes the generation visible, with all rows up to [`Writer::position`]. When another writer
-    /// has committed the same key before, that generation is given.
-    ///
-    /// # Errors
-    /// `Failed` when there are no rows or not as many as announced, when parts of other shards are missing,
-    /// or when another writer's parts of this key are different; `NoSpace`, `Denied` or `Failed` when the
-    /// disk will not take the last part or the manifest.
-    pub fn commit(self, summary: Value) -> Result<Generation> {
-        let folder = self.folder.clone();
-        match self.finish(|_| summary)? {
-            Finished::Committed(generation) => Ok(generation),
-            Finished::Waiting { done, parts } => Err(Error::failed(format_args!(
-                "{}: {done} of {parts} parts are complete",
-                folder.display()
-            ))),
-        }
-    }
-
-    /// The same where the parts of all shards are complete; where some are not, that is no error. `summary`
-    /// is told what was noted of each part, in their order; null where nothing was.
-    ///
-    /// # Errors
-    /// As [`Writer::commit`].
-    pub fn finish(mut self, summary: impl FnOnce(&[Value]) -> Value) -> Result<Finished> {
-        self.whole()?;
-        let rows = self.position;
-        if rows == 0 {
-            return Err(self.fail("there are no rows to commit"));
-        }
-        if let Some(announced) = self.spec.rows
-            && announced != rows
-        {
-            return Err(self.fail(format_args!("{rows} rows, not {announced} as announced")));
-        }
-        // If the last part is full, it was finished with its last row.
-        self.end_part((rows / self.spec.rows_per_part as u64) as usize)?;
-        let parts = self.parts_of(rows);
-        let done = self.find_others(parts)?;
-        if done < parts && !self.shard.is_whole() {
-            return Ok(Finished::Waiting { done, parts });
-        }
-        if self.rows_done() != rows {
-            let done = self.rows_done();
-            return Err(self.fail(format_args!("the parts have {done} rows, not {rows}")));
-        }
-        let noted: Vec<Value> = self.done.values().map(|it| it.summary.clone()).collect();
-        let summary = summary(&noted);
-        self.check_folder()?;
-        let manifest = self.manifest(rows, summary);
-        let records = self.dataset.records();
-        loop {
-            // The number is taken from a listing before the search for the key: whoever commits
-            // the key after the search takes this number or a later one.
-            let number = records.next()?;
-            if let Some(found) = self.dataset.find(&self.spec.key)? {
-                if found.manifest().parts != manifest.parts {
-                    return Err(self.fail(format_args!(
-                        "generation {} was committed under the same key with other parts, so \
-                         the key leaves out something that the rows depend on",
-                        found.number()
-                    )));
-                }
-                return self.forget_damage().map(|()| Finished::Committed(found));
-            }
-            if let Some(committed) = &self.committed {
-                let number = committed.number();
-                return Err(self.fail(format_args!("generation {number} has gone; run it again")));
-            }
-            self.forget_damage()?;
-            if records.try_commit(number, &manifest)? {
-                return self.dataset.generation(number).map(Finished::Committed);
-            }
-        }
-    }
-
     fn append(&mut self, rows: &Rows) -> Result<()> {
         rows.check(&self.spec.schema)?;
         let (count, per_part) = (rows.ids.len(), self.spec.rows_per_part);
@@ -431,12 +344,6 @@ impl Writer {
         rows.saturating_mul(self.spec.schema.row_bytes() as u64)
     }
 
-    /// Removes the notes of damage, last of all: every part is as it was, or will be, committed.
-    fn forget_damage(&self) -> Result<()> {
-        let parts = self.done.values().map(|record| self.folder.join(&record.part.file));
-        parts.into_iter().try_for_each(|part| forget(&part))
-    }
-
     /// That a part which was made again is the one that was committed. If not, it is removed: what
     /// else was committed, and what was made of it, belongs to the part as it was.
     fn check_repaired(&self, index: usize, part: &Part) -> Result<()> {
@@ -468,43 +375,6 @@ impl Writer {
             part,
             sums,
             summary: Value::Null,
-        }
-    }
-
-    /// A glob over the folder must read this generation, all of it and nothing else.
-    fn check_folder(&self) -> Result<()> {
-        let mut names = durable::names_in(&self.folder)?;
-        names.retain(|name| name.ends_with(".parquet"));
-        let parts: Vec<_> = self.done.values().map(|record| record.part.file.clone()).collect();
-        if names == parts {
-            return Ok(());
-        }
-        match names.iter().find(|name| !parts.contains(name)) {
-            Some(name) => Err(self.fail(format_args!("{name} is no part of this generation"))),
-            None => Err(self.fail("a part is gone; run it again to have it written again")),
-        }
-    }
-
-    fn manifest(&self, rows: u64, summary: Value) -> Manifest {
-        let schema = self.kind.as_ref().map_or(&self.spec.schema, |kind| &kind.schema);
-        let statistics = schema.columns.iter().enumerate().map(|(index, column)| {
-            let mut sums = Sums::NONE;
-            self.done.values().for_each(|record| sums.add(&record.sums[index]));
-            (column.name.clone(), sums.statistics())
-        });
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Manifest {
-            format_version: FORMAT_VERSION,
-            key: self.spec.key.clone(),
-            settings: self.spec.settings.clone(),
-            rows,
-            statistics: statistics.collect(),
-            schema: schema.clone(),
-            compression: self.choices.clone(),
-            parts: self.done.values().map(|record| record.part.clone()).collect(),
-            summary,
-            created: now.as_secs(),
-            code_version: env!("CARGO_PKG_VERSION").to_string(),
         }
     }
 

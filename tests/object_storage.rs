@@ -251,6 +251,28 @@ fn another_machine_goes_on_where_one_was_killed() {
 }
 
 #[test]
+fn what_a_killed_machine_has_left_is_removed_when_it_is_old() {
+    let server = SmallS3::start(Knobs::default());
+    let machine = Machine::of(&server);
+    let mut child = machine.command("run", &[]).stderr(Stdio::null()).spawn().unwrap();
+    wait_for(&server, "datasets/a/train/");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let leases = |server: &SmallS3| {
+        let objects = server.objects("bucket");
+        objects.keys().filter(|key| key.contains("/.leases/")).count()
+    };
+    assert!(leases(&server) > 0);
+    server.set(Knobs { clock: 7200, ..Knobs::default() });
+    machine.ok("run", &[]);
+    let (shown, _) = machine.ok("gc", &["--dry-run", "--json"]);
+    assert!(shown.contains(".leases/"), "{shown}");
+    machine.ok("gc", &[]);
+    assert_tidy(&server);
+    machine.ok("verify", &["s3://bucket/runs/tiny"]);
+}
+
+#[test]
 fn two_machines_on_one_store_make_each_generation_once() {
     let server = SmallS3::start(Knobs::default());
     let machines = [Machine::of(&server), Machine::of(&server)];
@@ -326,6 +348,25 @@ fn what_is_wrong_with_a_server_is_said_with_what_to_do() {
     server.set(Knobs { conditional: Conditional::Ignored, ..Knobs::default() });
     says(&machine, &[], &["is not safe to write to", "If-None-Match", "conditional puts"]);
     assert!(server.objects("bucket").is_empty(), "{:?}", server.objects("bucket").keys());
+}
+
+#[test]
+fn who_may_only_read_looks_at_a_run_and_cannot_go_on_with_it() {
+    let server = SmallS3::start(Knobs::default());
+    Machine::of(&server).ok("run", &[]);
+    let before = server.objects("bucket");
+    let mut reader = Machine::of(&server);
+    reader.set("AWS_ACCESS_KEY_ID", "reader");
+    let (status, _) = reader.ok("status", &["--json"]);
+    assert_eq!(status.matches(r#""state": "done""#).count(), 8, "{status}");
+    reader.ok("inspect", &["s3://bucket/runs/tiny/datasets/a/train", "--rows", "2"]);
+    reader.ok("verify", &["s3://bucket/runs/tiny"]);
+    reader.ok("report", &[]);
+    reader.ok("gc", &["--dry-run"]);
+    let (code, said) = reader.fails("run", &["--set", "training.epochs=3"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("refuses access") && said.contains("hint: "), "{said}");
+    assert_eq!(server.objects("bucket"), before);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Making room: what nothing needs any more goes.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use gimlet_store::gc::{self, Kind, Leftover, Policy, Shelf};
-use gimlet_store::{Dataset, Records, durable};
+use gimlet_store::{Dataset, Records};
 
 use super::progress::Progress;
 use super::record::{Keyed, Probe, Training};
@@ -51,12 +52,7 @@ pub fn sweep(
     let needed: HashSet<String> =
         plan.wanted_keys(dir)?.into_iter().chain(needs::of_all(dir)?).collect();
     let policy = Policy { needed, keep: limits.keep, grace: limits.grace };
-    // Of the file that marks the directory as a run's.
-    let temps = gc::dead_temps(dir.path())?;
-    if !dry_run {
-        durable::remove_dead_temps(dir.path())?;
-    }
-    let mut all: Vec<Found> = temps.into_iter().map(|it| Found::new(it, "file")).collect();
+    let mut all = Vec::new();
     for dataset in dir.all_datasets()? {
         all.extend(sweep_shelf(&Shelf::of(&dataset), "generation", &policy, dry_run, progress)?);
     }
@@ -70,6 +66,14 @@ pub fn sweep(
         let needed = keys.collect::<gimlet_store::Result<_>>()?;
         let policy = Policy { needed, ..policy.clone() };
         all.extend(sweep_shelf(&shelf::<Probe>(records), "probe", &policy, dry_run, progress)?);
+    }
+    // Of the file that marks the directory as a run's; on object storage, of all that is no shelf's.
+    let known: HashSet<PathBuf> = all.iter().map(|it| it.leftover.path.clone()).collect();
+    for temp in gc::dead_temps(dir.path())?.into_iter().filter(|it| !known.contains(&it.path)) {
+        if !dry_run {
+            gc::remove_temp(&temp.path)?;
+        }
+        all.push(Found::new(temp, "file"));
     }
     Ok(all)
 }

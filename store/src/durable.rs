@@ -6,16 +6,14 @@ use std::hash::{BuildHasher, Hasher};
 use std::io::{BufWriter, ErrorKind as IoKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
 use crate::faults::{self, Operation};
 use crate::files::{self, is_url};
+use crate::known_manifests;
 use crate::object::{self, Object};
 use crate::plain_file;
-
-/// A temporary object of this age is that of a dead writer.
-const OLD: Duration = Duration::from_secs(3600);
 
 /// Writes a file that must not exist yet. `false`: it existed, and is as it was.
 ///
@@ -37,6 +35,7 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<bool> {
 /// `NoSpace`, `Denied` or `Failed` when it cannot be written; what was there is there still.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(object) = Object::of(path) {
+        known_manifests::forget(path);
         let put = object.and_then(|it| it.put(bytes.to_vec()));
         return put.map_err(|error| Error::io(path, "write", &error));
     }
@@ -101,26 +100,18 @@ pub fn remove_dead_temps(folder: &Path) -> Result<()> {
         // A listing for each commit would cost more than what is left there. `gc` removes it.
         return Ok(());
     }
-    remove_all_dead_temps(folder)
-}
-
-/// The same, also of objects.
-pub(crate) fn remove_all_dead_temps(folder: &Path) -> Result<()> {
     dead_temps(folder)?.into_iter().try_for_each(|(path, _lock)| remove_if_there(&path))
 }
 
-/// The temporary files that dead writers left in `folder`, each with its lock.
+/// The temporary files that dead writers left in `folder`, each with its lock; of object storage, those in all
+/// folders below it, and leases that nobody holds.
 pub(crate) fn dead_temps(folder: &Path) -> Result<Vec<(PathBuf, Option<File>)>> {
-    let is_temp = |name: &str| name.starts_with('.') && name.ends_with(".tmp");
-    if is_url(folder) {
-        // Objects have no locks that would tell, but get their names in moments.
-        let entries = files::list(folder).map_err(|error| Error::io(folder, "list", &error))?;
-        // Of a server that does not say what time it is, nothing is old.
-        let is_old = |at| files::age(folder, at).unwrap_or_default() > OLD;
-        let dead =
-            entries.into_iter().filter(|it| is_temp(&it.name) && it.modified.is_some_and(is_old));
-        return Ok(dead.map(|it| (folder.join(it.name), None)).collect());
+    if let Some(object) = Object::of(folder) {
+        let dead = object.and_then(|it| object::dead_temps(&it));
+        let dead = dead.map_err(|error| Error::io(folder, "list", &error))?;
+        return Ok(dead.into_iter().map(|name| (folder.join(name), None)).collect());
     }
+    let is_temp = |name: &str| name.starts_with('.') && name.ends_with(".tmp");
     let temps = names_in(folder)?.into_iter().filter(|name| is_temp(name));
     let locked = temps.filter_map(|name| {
         let path = folder.join(name);
@@ -137,6 +128,7 @@ pub(crate) fn dead_temps(folder: &Path) -> Result<Vec<(PathBuf, Option<File>)>> 
 /// # Errors
 /// `Denied` or `Failed` when it is still there.
 pub fn remove_if_there(path: &Path) -> Result<()> {
+    known_manifests::forget(path);
     let removed = match Object::of(path) {
         Some(object) => object.and_then(|it| it.remove()),
         None => faults::point(Operation::Remove, path).and_then(|()| fs::remove_file(path)),

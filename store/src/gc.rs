@@ -138,7 +138,9 @@ impl Shelf {
                     continue;
                 }
             }
-            if !found.iter().any(|it| it.folder.as_ref() == Some(&folder) && it.stays.is_none()) {
+            // On object storage those of all folders were found at once.
+            let goes = |it: &Leftover| it.folder.as_ref() == Some(&folder) && it.stays.is_none();
+            if !is_url(&folder) && !found.iter().any(goes) {
                 found.extend(dead_temps(&folder)?);
             }
         }
@@ -287,7 +289,7 @@ impl Shelf {
     pub fn remove(&self, leftover: &Leftover, policy: &Policy) -> Result<Option<String>> {
         match leftover.kind {
             Kind::Temporary => {
-                durable::remove_all_dead_temps(leftover.path.parent().unwrap_or(Path::new(".")))?;
+                remove_temp(&leftover.path)?;
                 Ok(None)
             }
             Kind::Record(_) => {
@@ -392,13 +394,26 @@ fn strange(folder: &Path) -> Option<String> {
     }
 }
 
-/// Temporary files in a folder that nobody writes any more.
+/// Temporary files in a folder that nobody writes any more; of object storage, those in all folders below it,
+/// and leases that nobody holds.
 ///
 /// # Errors
 /// When the folder cannot be listed.
 pub fn dead_temps(folder: &Path) -> Result<Vec<Leftover>> {
     let dead = durable::dead_temps(folder)?.into_iter();
     Ok(dead.map(|(path, _lock)| leftover_temp(path)).collect())
+}
+
+/// Removes one of [`dead_temps`].
+///
+/// # Errors
+/// When it is still there.
+pub fn remove_temp(path: &Path) -> Result<()> {
+    match is_url(path) {
+        // Whoever else has removed it meanwhile has made no other of this name.
+        true => durable::remove_if_there(path),
+        false => durable::remove_dead_temps(path.parent().unwrap_or(Path::new("."))),
+    }
 }
 
 fn leftover_temp(path: PathBuf) -> Leftover {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::Result;
 use crate::files::is_url;
@@ -17,19 +17,28 @@ const MOST_PARTS: usize = 400_000;
 /// A file that was written to so recently may change again and keep its time: clocks have ticks.
 const SETTLED: Duration = Duration::from_secs(2);
 
+/// For how long a manifest on object storage is not asked for again.
+const A_MOMENT: Duration = Duration::from_secs(10);
+
 #[derive(Default)]
 struct Known {
-    manifests: HashMap<PathBuf, (Identity, Arc<Manifest>)>,
+    manifests: HashMap<PathBuf, Entry>,
     parts: usize,
 }
 
-/// What changes when a file does, and the limit to its memory under which it was read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Identity {
-    bytes: u64,
-    modified: SystemTime,
-    file: u64,
+struct Entry {
+    identity: Identity,
+    /// To its memory, under which it was read.
     limit: u64,
+    manifest: Arc<Manifest>,
+}
+
+/// Of a file, what changes when it does. Of an object that would be a request; but a manifest never changes,
+/// so that what was read a moment ago is what is there, or was removed since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Identity {
+    File { bytes: u64, modified: SystemTime, number: u64 },
+    Object { read: Instant },
 }
 
 static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
@@ -45,43 +54,65 @@ pub(crate) fn get(
     read: impl FnOnce() -> Result<Manifest>,
 ) -> Result<Arc<Manifest>> {
     // Taken before the file is read: what is written meanwhile has another.
-    let metadata = if is_url(path) { None } else { path.symlink_metadata().ok() };
-    let identity = metadata.and_then(|it| Identity::of(&it, limit));
+    let identity = Identity::of(path);
     if let Some(identity) = &identity
-        && let Some((known, manifest)) = lock().manifests.get(path)
-        && known == identity
+        && let Some(known) = lock().manifests.get(path)
+        && known.limit == limit
+        && known.identity.is_of(identity)
     {
-        return Ok(manifest.clone());
+        return Ok(known.manifest.clone());
     }
     let manifest = Arc::new(read()?);
     if let Some(identity) = identity {
-        lock().add(path, identity, &manifest);
+        lock().add(path, Entry { identity, limit, manifest: manifest.clone() });
     }
     Ok(manifest)
 }
 
+/// What is at `path`, if that is a manifest, is about to be another, or none.
+pub(crate) fn forget(path: &Path) {
+    lock().remove(path);
+}
+
 impl Known {
-    fn add(&mut self, path: &Path, identity: Identity, manifest: &Arc<Manifest>) {
-        if let Some((_, old)) = self.manifests.remove(path) {
-            self.parts -= old.parts.len();
-        }
-        if self.parts + manifest.parts.len() > MOST_PARTS {
+    fn add(&mut self, path: &Path, entry: Entry) {
+        self.remove(path);
+        let parts = entry.manifest.parts.len();
+        if self.parts + parts > MOST_PARTS {
             *self = Self::default();
         }
-        if manifest.parts.len() <= MOST_PARTS {
-            self.parts += manifest.parts.len();
-            self.manifests.insert(path.to_path_buf(), (identity, manifest.clone()));
+        if parts <= MOST_PARTS {
+            self.parts += parts;
+            self.manifests.insert(path.to_path_buf(), entry);
+        }
+    }
+
+    fn remove(&mut self, path: &Path) {
+        if let Some(old) = self.manifests.remove(path) {
+            self.parts -= old.manifest.parts.len();
         }
     }
 }
 
 impl Identity {
     /// `None` of what cannot be told from what may come in its place.
-    fn of(metadata: &Metadata, limit: u64) -> Option<Self> {
+    fn of(path: &Path) -> Option<Self> {
+        if is_url(path) {
+            return Some(Self::Object { read: Instant::now() });
+        }
+        let metadata = path.symlink_metadata().ok()?;
         let modified = metadata.modified().ok()?;
         let age = SystemTime::now().duration_since(modified).ok()?;
         let settled = metadata.is_file() && age >= SETTLED;
-        settled.then(|| Self { bytes: metadata.len(), modified, file: number(metadata), limit })
+        settled.then(|| Self::File { bytes: metadata.len(), modified, number: number(&metadata) })
+    }
+
+    /// Whether what was read as `self` is what would be read as `now`.
+    fn is_of(&self, now: &Self) -> bool {
+        match (self, now) {
+            (Self::Object { read }, Self::Object { read: now }) => *now - *read < A_MOMENT,
+            _ => self == now,
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! The servers that tests start, as the `object_store` crate meets them: the small one does what S3 does,
 //! and behaves as badly as it is told to; of those of others, what they do is what is known of them.
 
+#[path = "servers/azurite.rs"]
+mod azurite;
 mod servers;
 
 use std::sync::Arc;
@@ -8,16 +10,19 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::aws::{AmazonS3, AmazonS3Builder, S3CopyIfNotExists};
-use object_store::azure::{
-    AzureAccessKey, AzureAuthorizer, AzureCredential, MicrosoftAzureBuilder,
-};
-use object_store::client::{HttpRequest, HttpRequestBody};
+use object_store::azure::MicrosoftAzureBuilder;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode, PutPayload, Result, RetryConfig};
 use servers::{Conditional, Fault, Installed, Kind, Knobs, SmallS3, When};
 use tokio::runtime::Runtime;
 
+/// Whose cryptography clients use: no other than the store's is compiled.
+fn cryptography() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 fn builder(url: &str) -> AmazonS3Builder {
+    cryptography();
     AmazonS3Builder::new()
         .with_endpoint(url)
         .with_allow_http(true)
@@ -237,24 +242,12 @@ fn other(kind: Kind, server: &Installed) -> (Arc<dyn ObjectStore>, bool, bool) {
             (Arc::new(store), false, false)
         }
         Kind::Azurite => {
-            // The account that every copy of it has, and its key, which is in its manual.
-            let key = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
-            let account = "devstoreaccount1";
-            let credential = AzureCredential::AccessKey(AzureAccessKey::try_new(key).unwrap());
-            let mut request = HttpRequest::new(HttpRequestBody::empty());
-            *request.method_mut() = "PUT".parse().unwrap();
-            let path = format!("{account}/bucket?restype=container");
-            *request.uri_mut() = format!("{}/{path}", server.url()).parse().unwrap();
-            AzureAuthorizer::new(&credential, account).try_authorize(&mut request).unwrap();
-            let text = |value: &[u8]| String::from_utf8(value.to_vec()).unwrap();
-            let headers = request.headers().iter();
-            let headers: Vec<_> =
-                headers.map(|(name, value)| (name.to_string(), text(value.as_bytes()))).collect();
-            server.make_bucket(&path, &headers);
+            cryptography();
+            azurite::make_container(server);
             let store = MicrosoftAzureBuilder::new()
-                .with_account(account)
-                .with_access_key(key)
-                .with_endpoint(format!("{}/{account}", server.url()))
+                .with_account(azurite::ACCOUNT)
+                .with_access_key(azurite::KEY)
+                .with_endpoint(azurite::endpoint(server))
                 .with_allow_http(true)
                 .with_container_name("bucket")
                 .build();

@@ -151,6 +151,36 @@ fn answers_that_are_lost_do_not_make_a_commit_twice() {
 }
 
 #[test]
+fn answers_that_end_too_soon_are_asked_for_again() {
+    // A copy is three requests: at every third it would never end.
+    let server = SmallS3::start(fault(When::Every(5), Fault::CutShort, ""));
+    in_process("a_generation_is_written_and_read", &server.environment());
+}
+
+#[test]
+fn who_may_only_read_reads_and_is_told_so_of_a_write() {
+    let server = SmallS3::start(Knobs::default());
+    in_process("a_generation_is_written_and_read", &server.environment());
+    let before = server.objects("bucket");
+    let mut environment = server.environment();
+    environment.retain(|it| it.0 != "AWS_ACCESS_KEY_ID");
+    environment.push(("AWS_ACCESS_KEY_ID", "reader".into()));
+    in_process("a_generation_is_read_and_none_written", &environment);
+    assert_eq!(server.objects("bucket"), before);
+}
+
+#[test]
+#[ignore = "is run by other tests of this file"]
+fn a_generation_is_read_and_none_written() {
+    let dataset = Dataset::at(root().join("0"));
+    let generation = dataset.newest().unwrap().unwrap();
+    assert_reads_back(&generation, 9);
+    generation.verify().unwrap();
+    let error = write(&dataset, &key('b'), 5).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unauthorized, "{error}");
+}
+
+#[test]
 fn connections_that_end_before_anything_is_done_are_made_again() {
     let server = SmallS3::start(fault(When::Every(5), Fault::DropBefore, ""));
     in_process("a_generation_is_written_and_read", &server.environment());
@@ -224,6 +254,40 @@ fn a_lease_that_is_waited_for() {
     std::thread::sleep(Duration::from_secs(4));
     assert!(Lease::take(&lock, "you").unwrap().is_err());
     drop(held);
+}
+
+/// Uploads, probes and leases of dead processes go once they are old by the server's clock; what is held, or was
+/// committed, stays.
+#[test]
+fn what_the_dead_have_left_is_found_when_it_is_old() {
+    let server = SmallS3::start(Knobs::default());
+    in_process("a_generation_is_written_and_read", &server.environment());
+    let before = server.objects("bucket");
+    in_process("a_lease_that_is_left_behind", &server.environment());
+    for name in [".gimlet-probe-01", "0/.part-00000.parquet.01.tmp", "0/.leases/x/shared-01"] {
+        server.put_behind("bucket", &format!("run/{name}"), Some(vec![0; 3]));
+    }
+    assert_eq!(server.objects("bucket").len(), before.len() + 4);
+    let mut environment = server.environment();
+    for (clock, found) in [(0, 0), (7200, 4), (7200, 0)] {
+        server.set(Knobs { clock, ..Knobs::default() });
+        environment.push(("GIMLET_TEST_FOUND", found.to_string()));
+        in_process("so_many_are_found_and_go", &environment);
+    }
+    assert_eq!(server.objects("bucket"), before);
+}
+
+#[test]
+#[ignore = "is run by other tests of this file"]
+fn so_many_are_found_and_go() {
+    use gimlet_store::gc;
+    let _held = Lease::take(&root().join("another"), "me").unwrap().unwrap();
+    let found = gc::dead_temps(&root()).unwrap();
+    let expected: usize = std::env::var("GIMLET_TEST_FOUND").unwrap().parse().unwrap();
+    assert_eq!(found.len(), expected, "{found:?}");
+    for it in &found {
+        gc::remove_temp(&it.path).unwrap();
+    }
 }
 
 /// At each of its requests in turn the server ends for good, having done it or not; once another is in its

@@ -4,8 +4,6 @@ use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::Object;
-use super::failure::Failure;
-use super::runtime::wait_for;
 use object_store::ObjectStoreExt;
 
 /// How often the server is asked.
@@ -23,13 +21,12 @@ impl Clock {
     pub fn set_by(object: &Object) -> io::Result<Self> {
         let object = object.own("clock");
         let store = &object.bucket.store;
-        object.ask(store.put(&object.key, Vec::new().into()))?;
+        object.ask(|| store.put(&object.key, Vec::new().into()))?;
         let at = Instant::now();
-        let meta = wait_for(store.head(&object.key));
+        let meta = object.ask(|| store.head(&object.key));
         // What stays is of no size.
         let _ = object.remove();
-        let said = meta.map_err(|error| Failure::of(&error))?.last_modified.into();
-        Ok(Self { said, at })
+        Ok(Self { said: meta?.last_modified.into(), at })
     }
 
     /// The time by it.

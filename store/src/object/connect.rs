@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut, S3CopyIfNotExists};
 use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::memory::InMemory;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 
 use super::failure::Failure;
 use crate::error::ErrorKind;
 
-/// How long a request is tried, in seconds, unless `GIMLET_STORE_PATIENCE` says otherwise.
-const PATIENCE: u64 = 60;
+/// How long a request is tried, unless `GIMLET_STORE_PATIENCE` says otherwise, in seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How long one request may take, body and all: 16 MiB at 56 kB a second.
 const REQUEST: Duration = Duration::from_secs(300);
@@ -38,11 +38,15 @@ pub(super) fn connect(scheme: &str, bucket: &str) -> io::Result<Arc<dyn ObjectSt
     if bucket.is_empty() {
         return Err(Failure::failed(format!("`{scheme}://` needs the name of a bucket")).into());
     }
+    // Whose cryptography connections use; a program that uses this library may have chosen before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let store: object_store::Result<Arc<dyn ObjectStore>> = match scheme {
         "s3" => s3(bucket)?.build().map(|it| Arc::new(it) as _),
         "gs" => {
             let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
-            let builder = builder.with_retry(retry()).with_client_options(client());
+            let endpoint = builder.get_config_value(&GoogleConfigKey::BaseUrl);
+            let client = client().with_allow_http(is_http(endpoint.as_deref()));
+            let builder = builder.with_retry(retry()).with_client_options(client);
             builder.build().map(|it| Arc::new(it) as _)
         }
         "az" => {
@@ -99,12 +103,14 @@ fn retry() -> RetryConfig {
             base: 2.0,
         },
         max_retries: 12,
-        retry_timeout: Duration::from_secs(patience()),
+        retry_timeout: patience(),
     }
 }
 
-fn patience() -> u64 {
-    variable("GIMLET_STORE_PATIENCE").and_then(|it| it.parse().ok()).unwrap_or(PATIENCE)
+/// How long a request is tried.
+pub(super) fn patience() -> Duration {
+    let said = variable("GIMLET_STORE_PATIENCE").and_then(|it| it.parse().ok());
+    said.map_or(PATIENCE, Duration::from_secs)
 }
 
 fn variable(name: &str) -> Option<String> {

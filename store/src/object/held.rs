@@ -59,7 +59,8 @@ fn keep_alive() {
     }
 }
 
-fn dead_after() -> Duration {
+/// How old a lease may be that is held.
+pub(super) fn dead_after() -> Duration {
     static SECONDS: LazyLock<u64> = LazyLock::new(|| {
         let said = std::env::var("GIMLET_LEASE_SECONDS").ok().and_then(|it| it.parse().ok());
         said.unwrap_or(DEAD_AFTER).max(1)
@@ -151,7 +152,6 @@ fn folder_of(object: &Object) -> Object {
 
 fn leases_in(folder: &Object) -> io::Result<Vec<Other>> {
     let now = folder.server_time()?;
-    let is_lease = |name: &str| name.starts_with(SHARED) || name.starts_with(ALONE);
     let entries = folder.list()?.into_iter().filter(|it| is_lease(&it.name));
     Ok(entries
         .map(|entry| {
@@ -159,6 +159,11 @@ fn leases_in(folder: &Object) -> io::Result<Vec<Other>> {
             Other { lives: age.unwrap_or_default() < dead_after(), name: entry.name }
         })
         .collect())
+}
+
+/// Whether an object in a folder of leases is one.
+pub(super) fn is_lease(name: &str) -> bool {
+    name.starts_with(SHARED) || name.starts_with(ALONE)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

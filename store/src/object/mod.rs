@@ -15,18 +15,22 @@ mod held;
 mod probe;
 mod runtime;
 mod scratch;
+mod temps;
+mod tries;
 mod upload;
 
 use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::path::Path as Key;
-use object_store::{CopyOptions, GetOptions, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{
+    CopyMode, CopyOptions, GetOptions, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+};
 
 use crate::files::Entry;
 use bucket::Bucket;
@@ -34,15 +38,11 @@ pub(crate) use failure::Failure;
 pub(crate) use held::{Held, LEASES};
 use runtime::wait_for;
 pub(crate) use scratch::{cache_folder, uploads};
+pub(crate) use temps::dead_temps;
+use tries::Tries;
 
 /// The schemes of paths that name objects.
 const SCHEMES: [&str; 4] = ["s3", "gs", "az", "memory"];
-
-/// How often a create-only put is tried whose outcome the server did not tell.
-const TRIES: u32 = 5;
-
-/// The pause before it is tried again, doubled each time.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// An object, or what keys of objects begin with.
 #[derive(Debug, Clone)]
@@ -84,14 +84,14 @@ impl Object {
 
     /// Everything in it.
     pub fn read(&self) -> io::Result<Bytes> {
-        self.ask(async { self.bucket.store.get(&self.key).await?.bytes().await })
+        self.ask(async || self.bucket.store.get(&self.key).await?.bytes().await)
     }
 
     /// The first bytes of it, no more than `limit`.
     pub fn read_up_to(&self, limit: u64) -> io::Result<Bytes> {
         let options = GetOptions { range: Some((0..limit).into()), ..GetOptions::default() };
-        let read =
-            self.ask(async { self.bucket.store.get_opts(&self.key, options).await?.bytes().await });
+        let get = || self.bucket.store.get_opts(&self.key, options.clone());
+        let read = self.ask(async || get().await?.bytes().await);
         match read {
             // Servers know no part of what is empty.
             Err(_) if self.size().ok().flatten() == Some(0) => Ok(Bytes::new()),
@@ -102,7 +102,7 @@ impl Object {
     /// The bytes of a range, all of them.
     pub fn read_range(&self, range: Range<u64>) -> io::Result<Bytes> {
         let length = range.end - range.start;
-        let bytes = self.ask(self.bucket.store.get_range(&self.key, range))?;
+        let bytes = self.ask(|| self.bucket.store.get_range(&self.key, range.clone()))?;
         match bytes.len() as u64 == length {
             true => Ok(bytes),
             false => Err(io::ErrorKind::UnexpectedEof.into()),
@@ -124,7 +124,7 @@ impl Object {
 
     /// Its size in bytes; `None` when it is not there.
     pub fn size(&self) -> io::Result<Option<u64>> {
-        match self.ask(self.bucket.store.head(&self.key)) {
+        match self.ask(|| self.bucket.store.head(&self.key)) {
             Ok(meta) => Ok(Some(meta.size)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -133,7 +133,7 @@ impl Object {
 
     /// What lies directly below it, sorted by name.
     pub fn list(&self) -> io::Result<Vec<Entry>> {
-        let found = self.ask(self.bucket.store.list_with_delimiter(Some(&self.key)))?;
+        let found = self.ask(|| self.bucket.store.list_with_delimiter(Some(&self.key)))?;
         let folders = found.common_prefixes.iter().filter_map(|it| it.filename());
         let folders = folders.map(|name| Entry {
             name: name.to_owned(),
@@ -154,14 +154,15 @@ impl Object {
 
     /// Whether any key lies below it.
     pub fn is_folder(&self) -> io::Result<bool> {
-        let mut below = self.bucket.store.list(Some(&self.key));
-        Ok(self.ask(async { below.try_next().await })?.is_some())
+        let first = || self.bucket.store.list(Some(&self.key));
+        Ok(self.ask(async || first().try_next().await)?.is_some())
     }
 
     /// Writes it, in place of whatever was there.
     pub fn put(&self, bytes: Vec<u8>) -> io::Result<()> {
         self.bucket.ability(self)?;
-        self.ask(self.bucket.store.put(&self.key, bytes.into())).map(|_| ())
+        let bytes = Bytes::from(bytes);
+        self.ask(|| self.bucket.store.put(&self.key, bytes.clone().into())).map(|_| ())
     }
 
     /// The same, to be waited for; whether the server is fit is known by now.
@@ -181,7 +182,7 @@ impl Object {
     /// there already may be ours: it has our bytes then. Who creates what others may create, too, with the
     /// same bytes, is none the worse for it.
     fn create_unchecked(&self, bytes: Bytes) -> io::Result<bool> {
-        let mut tries = 0;
+        let mut tries = Tries::begin();
         loop {
             let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
             let payload = PutPayload::from(bytes.clone());
@@ -190,33 +191,35 @@ impl Object {
                 Ok(_) => return Ok(true),
                 Err(object_store::Error::AlreadyExists { .. }) => match self.read() {
                     // S3 says the same of two puts at once of which it is not decided yet who is first.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound && tries < TRIES => {
-                        tries += 1;
-                        std::thread::sleep(PAUSE * (1 << tries));
-                    }
+                    Err(error) if error.kind() == io::ErrorKind::NotFound && tries.again() => {}
                     read => return Ok(read? == bytes),
                 },
-                Err(error) => {
-                    let failure = Failure::of(&error);
-                    tries += 1;
-                    if !failure.may_pass() || tries == TRIES {
-                        return Err(failure.into());
-                    }
-                    std::thread::sleep(PAUSE * (1 << tries));
-                }
+                Err(error) => tries.after(&error)?,
             }
         }
     }
 
     /// Copies it to `to`, in place of whatever was there.
     pub fn copy(&self, to: &Self) -> io::Result<()> {
-        let options = CopyOptions::default();
-        self.ask(self.bucket.store.copy_opts(&self.key, &to.key, options))
+        self.ask(|| self.bucket.store.copy(&self.key, &to.key))
+    }
+
+    /// Copies it to `to`, unless that is there. `false`: it was there, or the answer was lost that said it is now.
+    fn copy_new(&self, to: &Self) -> io::Result<bool> {
+        let mut tries = Tries::begin();
+        loop {
+            let options = CopyOptions::new().with_mode(CopyMode::Create);
+            match wait_for(self.bucket.store.copy_opts(&self.key, &to.key, options)) {
+                Ok(()) => return Ok(true),
+                Err(object_store::Error::AlreadyExists { .. }) => return Ok(false),
+                Err(error) => tries.after(&error)?,
+            }
+        }
     }
 
     /// Removes it; it may be missing.
     pub fn remove(&self) -> io::Result<()> {
-        match self.ask(self.bucket.store.delete(&self.key)) {
+        match self.ask(|| self.bucket.store.delete(&self.key)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -229,7 +232,7 @@ impl Object {
 
     /// One beside it for the store's own purposes, of which nobody else has the name.
     fn own(&self, purpose: &str) -> Self {
-        self.beside(&format!(".gimlet-{purpose}-{:016x}", crate::durable::unique()))
+        self.beside(&format!("{}{purpose}-{:016x}", temps::OWN, crate::durable::unique()))
     }
 
     fn folder(&self) -> Self {
@@ -246,7 +249,18 @@ impl Object {
         Self { bucket: self.bucket.clone(), key: self.key.clone().join(name) }
     }
 
-    fn ask<T>(&self, request: impl Future<Output = object_store::Result<T>>) -> io::Result<T> {
-        wait_for(request).map_err(|error| Failure::of(&error).into())
+    /// Asks for something that may be done twice. `object_store` tries a request again, but not all that it reads
+    /// of an answer that ends too soon.
+    fn ask<T, Answer>(&self, request: impl Fn() -> Answer) -> io::Result<T>
+    where
+        Answer: Future<Output = object_store::Result<T>>,
+    {
+        let mut tries = Tries::begin();
+        loop {
+            match wait_for(request()) {
+                Ok(found) => return Ok(found),
+                Err(error) => tries.after(&error)?,
+            }
+        }
     }
 }

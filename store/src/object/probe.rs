@@ -8,12 +8,10 @@
 use std::io;
 
 use bytes::Bytes;
-use object_store::{CopyMode, CopyOptions};
 
 use super::Object;
 use super::bucket::{Ability, Bucket};
 use super::failure::Failure;
-use super::runtime::wait_for;
 use crate::error::ErrorKind;
 
 /// Writers at once, and how often they are let loose.
@@ -60,21 +58,14 @@ fn check_twice(object: &Object) -> io::Result<()> {
 /// Whether a copy to a name that is taken fails. A server that does not know such copies can do without.
 fn creates_by_copy(from: &Object) -> io::Result<bool> {
     let to = from.own("probe");
-    let copy = || {
-        let options = CopyOptions::new().with_mode(CopyMode::Create);
-        wait_for(from.bucket.store.copy_opts(&from.key, &to.key, options))
-    };
-    let found = copy().and_then(|()| copy().map(|()| false));
+    // The second time, it is there.
+    let again = from.copy_new(&to).and_then(|_| from.copy_new(&to));
     let _ = to.remove();
-    match found {
-        Ok(creates) => Ok(creates),
-        // The second, or the first one when its answer was lost.
-        Err(object_store::Error::AlreadyExists { .. }) => Ok(true),
-        Err(error) => match Failure::of(&error) {
-            failure if failure.may_pass() => Err(failure.into()),
-            // It does not know such copies.
-            _ => Ok(false),
-        },
+    match again {
+        Ok(copied) => Ok(!copied),
+        Err(error) if ErrorKind::of(&error) == ErrorKind::Unreachable => Err(error),
+        // It does not know such copies.
+        Err(_) => Ok(false),
     }
 }
 

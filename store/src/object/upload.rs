@@ -8,7 +8,7 @@ use std::io::{self, Read, Seek};
 use std::path::Path;
 
 use bytes::Bytes;
-use object_store::{CopyMode, CopyOptions, ObjectStoreExt, WriteMultipart};
+use object_store::{ObjectStoreExt, WriteMultipart};
 
 use super::Object;
 use super::failure::Failure;
@@ -33,21 +33,16 @@ impl Object {
         let name = self.key.filename().unwrap_or_default();
         let temp = self.beside(&format!(".{name}.{:016x}.tmp", crate::durable::unique()));
         temp.upload(&mut source)?;
-        let options = CopyOptions::new().with_mode(CopyMode::Create);
-        let copied = wait_for(self.bucket.store.copy_opts(&temp.key, &self.key, options));
+        let copied = temp.copy_new(self);
         // What stays is removed as that of a dead writer is.
         let _ = temp.remove();
         match copied {
-            Ok(()) => Ok(true),
-            // It is there, or the answer was lost and the copy made. Whoever finds it there compares the bytes.
-            Err(error) => match (self.size()?, error) {
-                (Some(_), _) => Ok(false),
-                // Two copies at once, of which it was not decided who is first.
-                (None, object_store::Error::AlreadyExists { .. }) => {
-                    self.create_unchecked(whole(&mut source)?)
-                }
-                (None, error) => Err(Failure::of(&error).into()),
-            },
+            Ok(true) => Ok(true),
+            // It is there, perhaps by the copy whose answer was lost. Whoever finds it there compares the bytes.
+            _ if self.size()?.is_some() => Ok(false),
+            // Two copies at once, of which it was not decided who is first.
+            Ok(false) => self.create_unchecked(whole(&mut source)?),
+            Err(error) => Err(error),
         }
     }
 
@@ -64,7 +59,7 @@ impl Object {
     /// Of nobody else's name, or of one whose object is to be replaced.
     fn upload(&self, source: &mut File) -> io::Result<()> {
         let bytes = source.metadata()?.len();
-        let begun = self.ask(self.bucket.store.put_multipart(&self.key))?;
+        let begun = self.ask(|| self.bucket.store.put_multipart(&self.key))?;
         let mut upload = WriteMultipart::new_with_chunk_size(begun, PART);
         loop {
             let mut part = Vec::with_capacity(PART);
@@ -83,11 +78,11 @@ impl Object {
                 return Err(Failure::of(&error).into());
             }
         }
-        match self.ask(upload.finish()) {
+        match wait_for(upload.finish()) {
             Ok(_) => Ok(()),
             // The answer may have been lost: a server that has completed an upload knows it no more.
             Err(_) if self.size().ok().flatten() == Some(bytes) => Ok(()),
-            Err(error) => Err(error),
+            Err(error) => Err(Failure::of(&error).into()),
         }
     }
 }

@@ -2,6 +2,8 @@
 //! servers of others where they are installed. How a server is reached stands in the environment, which a
 //! process has once: so for each server the suite runs in a process of its own.
 
+#[path = "../servers/azurite.rs"]
+mod azurite;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod suite;
@@ -65,6 +67,27 @@ fn a_small_s3_server() {
     let secret = b"a-secret-of-somebody";
     let tells = |bytes: &Vec<u8>| bytes.windows(secret.len()).any(|it| it == secret);
     assert!(!objects.values().any(tells), "the secret lies in the bucket");
+}
+
+/// Google's protocol is that of S3 under other names, and with a condition of its own.
+#[test]
+fn a_small_server_as_googles() {
+    let server = SmallS3::start(Knobs { open_to_all: true, ..Knobs::default() });
+    run_in_process("gs://bucket/some/prefix", &server.google_environment());
+    assert_eq!(server.uploads(), 0, "every upload was completed or given up");
+    assert!(server.log().iter().any(|it| it.create), "no condition was understood");
+}
+
+#[test]
+fn azurite() {
+    let Some(server) = Installed::start(Kind::Azurite) else { return };
+    azurite::make_container(&server);
+    let environment = [
+        ("AZURE_STORAGE_ACCOUNT_NAME", azurite::ACCOUNT.to_owned()),
+        ("AZURE_STORAGE_ACCOUNT_KEY", azurite::KEY.to_owned()),
+        ("AZURE_STORAGE_ENDPOINT", azurite::endpoint(&server)),
+    ];
+    run_in_process("az://bucket/prefix", &environment);
 }
 
 #[test]

@@ -40,7 +40,8 @@ impl Request {
         };
         while let Some(header) = line(stream)?.filter(|line| !line.is_empty()) {
             let (name, value) = header.split_once(':').ok_or(ErrorKind::InvalidData)?;
-            request.headers.push((name.to_ascii_lowercase(), value.trim().into()));
+            let header = (name.to_ascii_lowercase(), value.trim().into());
+            request.headers.push(as_of_s3(header));
         }
         if request.header("expect").is_some() {
             stream.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
@@ -113,6 +114,15 @@ impl Response {
             stream.write_all(piece)?;
         }
         Ok(())
+    }
+}
+
+/// A header of Google's, as S3 has it: an object of generation 0 is one that is not there.
+fn as_of_s3((name, value): (String, String)) -> (String, String) {
+    match (name.as_str(), value.as_str()) {
+        ("x-goog-if-generation-match", "0") => ("if-none-match".into(), "*".into()),
+        ("x-goog-copy-source", _) => ("x-amz-copy-source".into(), value),
+        _ => (name, value),
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Knobs {
     /// Before each answer.
     pub delay: Duration,
     pub bytes_per_second: Option<u64>,
+    /// Whether it asks nobody who they are.
+    pub open_to_all: bool,
     /// Seconds by which its clock is ahead of ours.
     pub clock: i64,
 }
@@ -127,6 +129,13 @@ impl SmallS3 {
         ]
     }
 
+    /// The same for who is to take it for Google's. It has to be open to all: tokens come from Google alone.
+    pub fn google_environment(&self) -> Vec<(&'static str, String)> {
+        let key =
+            r#"{"private_key":"","private_key_id":"","client_email":"","disable_oauth":true}"#;
+        vec![("GOOGLE_BASE_URL", self.url()), ("GOOGLE_SERVICE_ACCOUNT_KEY", key.into())]
+    }
+
     /// From now on it behaves so; faults count from here.
     pub fn set(&self, knobs: Knobs) {
         let mut asked = self.world.asked.lock().unwrap();
@@ -188,7 +197,9 @@ impl World {
             let now = if knobs.clock < 0 { now - offset } else { now + offset };
             let answer = match fault {
                 Some(Fault::SlowDown) => error(503, "SlowDown"),
-                _ => refused(&request)
+                _ => (!knobs.open_to_all)
+                    .then(|| refused(&request))
+                    .flatten()
                     .unwrap_or_else(|| self.objects.answer(&request, knobs.conditional, now)),
             };
             if fault == Some(Fault::DropAfter) {
@@ -253,13 +264,16 @@ fn query(request: &Request) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-/// Any access key will do but `wrong`, and, as if with a wrong secret, `wrong-secret`.
+/// Any access key will do but `wrong`, and, as if with a wrong secret, `wrong-secret`; `reader` may read alone.
 fn refused(request: &Request) -> Option<Response> {
     let Some(authorization) = request.header("authorization") else {
         return Some(error(403, "AccessDenied"));
     };
     let key = authorization.split("Credential=").nth(1).and_then(|it| it.split('/').next());
     match key {
+        Some("reader") if !matches!(request.method.as_str(), "GET" | "HEAD") => {
+            Some(error(403, "AccessDenied"))
+        }
         Some("wrong") => Some(error(403, "InvalidAccessKeyId")),
         Some("wrong-secret") => Some(error(403, "SignatureDoesNotMatch")),
         Some(_) => None,

@@ -32,6 +32,8 @@ gres = "gpu:1"
 cpus_per_task = 1
 "#;
 
+const SWEEP: &str = "pipeline = \"tiny.toml\"\nseeds = 3\n[grid]\ntraining.epochs = [1, 2, 3, 4]\n";
+
 fn with_table(pipeline: &str) -> Tiny {
     Tiny::with(&format!("{pipeline}{TABLE}"))
 }
@@ -85,8 +87,7 @@ fn modules_that_train_together_are_one_job() {
 #[test]
 fn a_sweep_is_an_array_with_a_throttle_and_a_table_after_it() {
     let tiny = with_table(tiny::PIPELINE);
-    let sweep = "pipeline = \"tiny.toml\"\nseeds = 3\n[grid]\ntraining.epochs = [1, 2, 3, 4]\n";
-    std::fs::write(tiny.path("sweep.toml"), sweep).unwrap();
+    std::fs::write(tiny.path("sweep.toml"), SWEEP).unwrap();
     let script = script(&tiny, &["sweep.toml", "--throttle", "3", "--threads", "2"]);
     let start = script.find("\nsubmit ").unwrap();
     assert_snapshot!(script[start..].trim());
@@ -142,7 +143,10 @@ impl Fake {
     }
 
     fn gimlet(&self, tiny: &Tiny, command: &str, args: &[&str]) -> (i32, String, String) {
-        let mut gimlet = tiny.command(command, args);
+        self.run(tiny.command(command, args))
+    }
+
+    fn run(&self, mut gimlet: assert_cmd::Command) -> (i32, String, String) {
         let output = gimlet.env("PATH", self.search_path()).output().unwrap();
         (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
     }
@@ -188,6 +192,31 @@ fn what_was_submitted_stands_beside_what_is_done() {
     fake.program("squeue", "exec sleep 600");
     let (code, out, _) = fake.gimlet(&tiny, "status", &[]);
     assert!(code == 0 && !out.contains("job") && out.contains("done"), "{out}");
+}
+
+#[test]
+fn a_sweeps_jobs_stand_below_its_runs() {
+    let (tiny, fake) = (Tiny::new(), Fake::new());
+    std::fs::write(tiny.path("sweep.toml"), SWEEP).unwrap();
+    let of_sweep = |command: &str, args: &[&str]| {
+        let mut gimlet = tiny::gimlet(&tiny.path("."));
+        gimlet.args([command, "sweep.toml"]).args(args);
+        let (code, out, err) = fake.run(gimlet);
+        assert_eq!(code, 0, "{err}");
+        out
+    };
+    let out = of_sweep("status", &[]);
+    assert!(out.contains("12 of 12 runs to do") && !out.contains("job"), "{out}");
+    assert_eq!(of_sweep("slurm", &["--submit"]), "101\truns\n102\ttable\n");
+    fake.queue("101|RUNNING|None\n101|PENDING|JobArrayTaskLimit\n102|PENDING|Dependency\n");
+    let out = of_sweep("status", &[]);
+    let below = "job 101, runs: 1 pending (JobArrayTaskLimit), 1 running\n\
+                 job 102, table: pending (Dependency)\n";
+    assert!(out.ends_with(below), "{out}");
+    let document: serde_json::Value =
+        serde_json::from_str(&of_sweep("status", &["--json"])).unwrap();
+    assert_eq!(document["runs"].as_array().unwrap().len(), 12);
+    assert_eq!(document["jobs"][0]["queue"]["states"]["RUNNING"], 1);
 }
 
 #[test]

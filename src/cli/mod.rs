@@ -98,7 +98,8 @@ enum Command {
     /// Print a script that submits a pipeline's steps to a Slurm cluster, or the runs of a sweep, whose file
     /// may stand in the place of the pipeline's
     Slurm(slurm::SlurmArgs),
-    /// Show where every step of a pipeline stands, and why
+    /// Show where every step of a pipeline stands, and why; or every run of a sweep, whose file may stand in
+    /// the place of the pipeline's
     Status(status::StatusArgs),
     /// Write one page that shows what was learned
     Report(report::ReportArgs),

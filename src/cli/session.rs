@@ -9,11 +9,14 @@ use super::render::Renderer;
 use super::{DeviceArgs, PipelineArgs, RoundArgs, WaitArgs, interrupt, workers};
 use crate::pipeline::{Pipeline, Schedule, Split};
 use crate::stage::{At, Outcome, Plan, Run, RunDir, Step};
+use crate::sweep::SweepRun;
 use crate::{Error, Kind, Result};
 
-/// The directory of a sweep whose first run is of `pipeline`, unless it was `named`; touches nothing.
-pub fn sweep_dir(named: Option<&Path>, pipeline: &Pipeline) -> RunDir {
-    dir_of(named, pipeline, |runs| runs.join("sweeps").join(&pipeline.name))
+/// The directory of a sweep's runs, unless it was `named`; touches nothing.
+pub fn sweep_dir(named: Option<&Path>, runs: &[SweepRun]) -> Result<RunDir> {
+    let first = runs.first().ok_or_else(|| Error::failed("the sweep has no runs"))?;
+    let pipeline = &first.pipeline;
+    Ok(dir_of(named, pipeline, |runs| runs.join("sweeps").join(&pipeline.name)))
 }
 
 fn dir_of(named: Option<&Path>, pipeline: &Pipeline, default: impl Fn(&Path) -> PathBuf) -> RunDir {

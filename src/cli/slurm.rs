@@ -95,11 +95,11 @@ impl SlurmArgs {
     fn sweep(&self) -> Result<Work> {
         let sweep = Sweep::load(&self.pipeline.pipeline, &self.pipeline.overrides)?;
         let runs = sweep.runs()?;
-        let first = runs.first().map(|run| run.pipeline.clone());
-        let first = first.ok_or_else(|| Error::failed("the sweep has no runs"))?;
+        let dir = sweep_dir(self.pipeline.run_dir.as_deref(), &runs)?;
+        let first = runs[0].pipeline.clone();
         Ok(Work {
             jobs: of_sweep(runs.len(), self.sharding()),
-            dir: sweep_dir(self.pipeline.run_dir.as_deref(), &first),
+            dir,
             name: sweep.name,
             owner: first.name,
             slurm: first.slurm,

@@ -1,15 +1,17 @@
-//! `gimlet status`: where every step stands, and beside it where its job does.
+//! `gimlet status`: where every step, or every run of a sweep, stands, and beside it where its job does.
 
 use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
 use super::printer::Printer;
-use super::{JsonArgs, PipelineArgs, table};
+use super::session::sweep_dir;
+use super::{JsonArgs, PipelineArgs, sweep, table};
 use crate::Result;
 use crate::slurm::{Queue, Submission, Waiting};
 use crate::stage::status::{State, StepStatus};
 use crate::stage::{Plan, RunDir, Step};
+use crate::sweep::{Sweep, Work};
 
 #[derive(Args)]
 pub struct StatusArgs {
@@ -36,7 +38,29 @@ struct Row<'a> {
     job: Option<&'a StepJob>,
 }
 
+/// A job of a sweep that the queue knows.
+#[derive(Serialize)]
+pub struct SweepJob {
+    id: u64,
+    title: String,
+    queue: Waiting,
+}
+
+impl SweepJob {
+    /// `job 101, runs: 2 running, 6 pending (Resources)`.
+    pub fn in_words(&self) -> String {
+        format!("job {}, {}: {}", self.id, self.title, self.queue.in_words())
+    }
+}
+
 pub fn run(args: StatusArgs, printer: &Printer) -> anyhow::Result<()> {
+    let PipelineArgs { pipeline: file, overrides, run_dir, .. } = &args.pipeline;
+    if Sweep::is_sweep(file)? {
+        let sweep = Sweep::load(file, overrides)?;
+        let runs = sweep.runs()?;
+        let dir = sweep_dir(run_dir.as_deref(), &runs)?;
+        return sweep::show(&sweep, &Work::look(&runs, dir.clone())?, &dir, &args.output, printer);
+    }
     let (pipeline, dir, plan) = args.pipeline.look()?;
     let standing = plan.standing(&dir)?;
     let stages = plan.status_of(&standing, &dir)?;
@@ -62,6 +86,21 @@ pub fn submissions(dir: &RunDir) -> Result<Vec<Submission>> {
         all.push(record?.1);
     }
     Ok(all)
+}
+
+/// The jobs at work on what lies in `dir`, and those of the newest submission that have just ended.
+pub fn jobs_at(dir: &RunDir) -> Result<Vec<SweepJob>> {
+    let submissions = submissions(dir)?;
+    let Some(queue) = Queue::ask(&submissions) else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for (place, submission) in submissions.iter().enumerate() {
+        for job in &submission.jobs {
+            let waiting = queue.job(job.id).filter(|it| place == 0 || it.is_at_work()).cloned();
+            let of = |queue| SweepJob { id: job.id, title: job.title.clone(), queue };
+            found.extend(waiting.map(of));
+        }
+    }
+    Ok(found)
 }
 
 fn jobs(

@@ -13,7 +13,7 @@ use super::printer::Printer;
 use super::render::Renderer;
 use super::session::sweep_dir;
 use super::shard::ShardArg;
-use super::{DeviceArgs, JsonArgs, interrupt, table};
+use super::{DeviceArgs, JsonArgs, interrupt, status, table};
 use crate::error::counted;
 use crate::processes::{self, Event};
 use crate::stage::RunDir;
@@ -79,10 +79,9 @@ pub fn run(
     // All mistakes are told before any work.
     let runs = sweep.runs()?;
     args.device.device.open()?;
-    let first = runs.first().ok_or_else(|| Error::failed("the sweep has no runs"))?;
-    let dir = sweep_dir(args.run_dir.as_deref(), &first.pipeline);
+    let dir = sweep_dir(args.run_dir.as_deref(), &runs)?;
     if args.dry_run {
-        return dry_run(&args, &sweep, &Work::look(&runs, dir.clone())?, &dir, printer);
+        return show(&sweep, &Work::look(&runs, dir.clone())?, &dir, &args.output, printer);
     }
     let mut work = Work::begin(&runs, dir.clone())?;
     let failures = args.work(&sweep, &mut work, &dir, shard, threads, printer)?;
@@ -229,16 +228,18 @@ fn report(failures: &[Failure], runs: &[SweepRun]) -> Result<()> {
         .hint("what the others found is kept; run the same command again for the rest"))
 }
 
-fn dry_run(
-    args: &SweepArgs,
+/// Every run of a sweep and what it has still to do, and beside that what the queue says of the sweep's jobs.
+pub fn show(
     sweep: &Sweep,
     work: &Work<'_>,
     dir: &RunDir,
+    output: &JsonArgs,
     printer: &Printer,
 ) -> anyhow::Result<()> {
     let outlook = work.outlook()?;
+    let jobs = status::jobs_at(dir)?;
     let all = || work.runs.iter().zip(&outlook);
-    if args.output.json {
+    if output.json {
         let runs = all().map(|(run, outlook)| {
             json!({
                 "variant": sweep.variants[run.variant].name, "seed": run.seed,
@@ -247,7 +248,7 @@ fn dry_run(
         });
         return printer.json(&json!({
             "sweep": sweep.name, "run_dir": dir.path(),
-            "runs": runs.collect::<Vec<_>>(),
+            "runs": runs.collect::<Vec<_>>(), "jobs": jobs,
         }));
     }
     let rows = all().map(|(run, outlook)| {
@@ -268,5 +269,6 @@ fn dry_run(
     printer.result(&format!(
         "\n{to_do} of {runs} to do, with {}; shared: with an earlier run of the list",
         counted(left, "step")
-    ))
+    ))?;
+    jobs.iter().try_for_each(|job| printer.result(&job.in_words()))
 }

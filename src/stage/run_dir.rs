@@ -69,6 +69,10 @@ impl RunDir {
         let names =
             files::names(&self.path).map_err(|error| Error::io("list", &self.path, error))?;
         if let Some(name) = names.iter().find(|name| !name.starts_with('.')) {
+            // Of a run the mark is there before all else; so another process may have made it since.
+            if self.check_owner(pipeline)? {
+                return Ok(());
+            }
             let message = format!(
                 "`{}` is not the directory of a run: it holds `{name}` and no `run.json`",
                 self.path.display(),

@@ -175,3 +175,23 @@ fn shards_of_a_sweep_end_with_one_table_of_all_runs() {
     };
     assert_eq!(table("shards"), table("whole"));
 }
+
+/// Found by CI: of processes that begin at once, one saw what another had just made, and took it for a stranger's.
+#[test]
+fn a_directory_is_claimed_by_many_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for attempt in 0..200 {
+        let path = folder.path().join(attempt.to_string());
+        let start = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    start.wait();
+                    gimlet::stage::RunDir::at(path.clone()).claim("tiny").unwrap();
+                    // What a run puts there next.
+                    let _ = std::fs::create_dir(path.join("locks"));
+                });
+            }
+        });
+    }
+}

@@ -15,7 +15,7 @@ use gimlet::stage::{Run, RunDir, Step};
 use gimlet::train::feed::{Course, feed};
 use gimlet::train::input::{Images, Input};
 use gimlet::train::trainer::{Trainer, shapes};
-use tiny::{Tiny, three_modules, walk};
+use tiny::{Tiny, moment, three_modules, walk};
 
 const AT_ONCE: [&str; 2] = ["--set", "schedule=simultaneous"];
 
@@ -162,7 +162,7 @@ fn a_run_that_is_killed_again_and_again_ends_bit_for_bit_as_one_that_is_not() {
         attempts += 1;
         assert!(attempts < 200, "the run does not come to its end");
         let mut child = gimlet(&tiny, "run", &args("killed")).spawn().unwrap();
-        std::thread::sleep(Duration::from_millis(u64::from(20 + draws.below(250))));
+        std::thread::sleep(moment(kills, &mut draws));
         if let Some(status) = child.try_wait().unwrap() {
             assert!(status.success(), "attempt {attempts}: {status}");
             break;

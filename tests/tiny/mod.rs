@@ -8,6 +8,7 @@ use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use assert_cmd::Command;
+use gimlet::random::Draws;
 use tempfile::TempDir;
 
 /// Two modules on generated textures: a grid of 3x3 patches, six steps an epoch.
@@ -141,7 +142,7 @@ impl Tiny {
             gimlet.current_dir(self.folder.path()).args(["--threads", "2", command, "tiny.toml"]);
             gimlet.args(args).stdout(Stdio::null()).stderr(Stdio::null());
             let mut child = gimlet.spawn().unwrap();
-            std::thread::sleep(Duration::from_millis(u64::from(20 + draws.below(250))));
+            std::thread::sleep(moment(kills, &mut draws));
             if let Some(status) = child.try_wait().unwrap() {
                 assert!(status.success(), "attempt {}: {status}", kills + 1);
                 return kills;
@@ -194,6 +195,13 @@ pub fn walk(folder: &Path, visit: &mut impl FnMut(&Path)) {
         let path = entry.unwrap().path();
         if path.is_dir() { walk(&path, visit) } else { visit(&path) }
     }
+}
+
+/// After how long a process is killed, when so many have been before. The first are killed so soon that no machine
+/// is done by then.
+pub fn moment(kills: usize, draws: &mut Draws) -> Duration {
+    let longest = if kills < 3 { 40 } else { 250 };
+    Duration::from_millis(u64::from(20 + draws.below(longest)))
 }
 
 /// The binary, on two threads, in a folder.

@@ -225,15 +225,24 @@ fn leases_hold_and_attempts_have_their_age() {
     assert!(gone.iter().any(|it| it.path == folder && it.stays.is_none()), "{gone:?}");
 }
 
-/// The lease of a process that is killed goes by itself.
+/// The lease of a process that is killed goes by itself: by the server's clock, so that nothing here takes time.
 #[test]
 fn the_lease_of_a_dead_process_is_taken_over() {
     let server = SmallS3::start(Knobs::default());
-    let mut environment = server.environment();
-    environment.push(("GIMLET_LEASE_SECONDS", "2".into()));
-    in_process("a_lease_that_is_left_behind", &environment);
+    in_process("a_lease_that_is_left_behind", &server.environment());
     assert!(server.objects("bucket").keys().any(|key| key.contains("/.leases/")));
-    in_process("a_lease_that_is_waited_for", &environment);
+    in_process("a_lease_that_may_be_held", &server.environment());
+    server.set(Knobs { clock: 100, ..Knobs::default() });
+    in_process("a_lease_that_nobody_holds", &server.environment());
+    assert!(server.objects("bucket").keys().all(|key| !key.contains("/.leases/")));
+}
+
+#[test]
+fn a_lease_lives_as_long_as_its_holder() {
+    let server = SmallS3::start(Knobs::default());
+    let mut environment = server.environment();
+    environment.push(("GIMLET_LEASE_SECONDS", "5".into()));
+    in_process("a_lease_that_is_held_for_long", &environment);
 }
 
 #[test]
@@ -245,13 +254,23 @@ fn a_lease_that_is_left_behind() {
 
 #[test]
 #[ignore = "is run by other tests of this file"]
-fn a_lease_that_is_waited_for() {
+fn a_lease_that_may_be_held() {
+    let taken = Lease::take(&root().join("lock"), "me").unwrap();
+    assert_eq!(taken.unwrap_err(), "the dead");
+}
+
+#[test]
+#[ignore = "is run by other tests of this file"]
+fn a_lease_that_nobody_holds() {
+    drop(Lease::wait_alone(&root().join("lock")).unwrap());
+}
+
+#[test]
+#[ignore = "is run by other tests of this file"]
+fn a_lease_that_is_held_for_long() {
     let lock = root().join("lock");
-    assert_eq!(Lease::take(&lock, "me").unwrap().unwrap_err(), "the dead");
-    drop(Lease::wait_alone(&lock).unwrap());
-    // Held for longer than a lease lives that is not written anew.
     let held = Lease::take(&lock, "me").unwrap().unwrap();
-    std::thread::sleep(Duration::from_secs(4));
+    std::thread::sleep(Duration::from_secs(7));
     assert!(Lease::take(&lock, "you").unwrap().is_err());
     drop(held);
 }

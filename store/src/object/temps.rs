@@ -28,11 +28,11 @@ pub(crate) fn dead_temps(folder: &Object) -> io::Result<Vec<String>> {
         found.try_collect::<Vec<_>>().await
     })?;
     // The clock is not asked in vain: an object has to be written for it.
-    let Some(now) = (!temps.is_empty()).then(|| folder.server_time()) else {
+    if temps.is_empty() {
         return Ok(Vec::new());
-    };
+    }
     // Of a server that does not say what time it is, nothing is old.
-    let Ok(now) = now else { return Ok(Vec::new()) };
+    let Ok(now) = folder.server_time() else { return Ok(Vec::new()) };
     let is_dead = |meta: &&ObjectMeta| {
         let age = now.duration_since(SystemTime::from(meta.last_modified)).unwrap_or_default();
         age > OLD.max(dead_after())

@@ -59,7 +59,7 @@ pub fn run(args: StatusArgs, printer: &Printer) -> anyhow::Result<()> {
         let sweep = Sweep::load(file, overrides)?;
         let runs = sweep.runs()?;
         let dir = sweep_dir(run_dir.as_deref(), &runs)?;
-        return sweep::show(&sweep, &Work::look(&runs, dir.clone())?, &dir, &args.output, printer);
+        return sweep::show(&sweep, &Work::look(&runs, dir)?, &args.output, printer);
     }
     let (pipeline, dir, plan) = args.pipeline.look()?;
     let standing = plan.standing(&dir)?;

@@ -16,7 +16,6 @@ use super::shard::ShardArg;
 use super::{DeviceArgs, JsonArgs, interrupt, status, table};
 use crate::error::counted;
 use crate::processes::{self, Event};
-use crate::stage::RunDir;
 use crate::stage::comparison::Line;
 use crate::sweep::{self, Sweep, SweepRun, Work};
 use crate::{Error, Kind, Result};
@@ -81,13 +80,13 @@ pub fn run(
     args.device.device.open()?;
     let dir = sweep_dir(args.run_dir.as_deref(), &runs)?;
     if args.dry_run {
-        return show(&sweep, &Work::look(&runs, dir.clone())?, &dir, &args.output, printer);
+        return show(&sweep, &Work::look(&runs, dir)?, &args.output, printer);
     }
-    let mut work = Work::begin(&runs, dir.clone())?;
-    let failures = args.work(&sweep, &mut work, &dir, shard, threads, printer)?;
+    let mut work = Work::begin(&runs, dir)?;
+    let failures = args.work(&sweep, &mut work, shard, threads, printer)?;
 
     let baseline = &sweep.variants[sweep.baseline].name;
-    let folder = dir.sweep(&sweep.name);
+    let folder = work.dir.sweep(&sweep.name);
     let summaries = loop {
         let results = work.results();
         let summaries = sweep::summaries(&sweep, &runs, &results);
@@ -110,7 +109,7 @@ pub fn run(
             json!({ "variant": variant, "seed": run.seed, "error": why })
         });
         printer.json(&json!({
-            "sweep": sweep.name, "run_dir": dir.path(), "folder": folder, "baseline": baseline,
+            "sweep": sweep.name, "run_dir": work.dir.path(), "folder": folder, "baseline": baseline,
             "variants": summaries, "failed": failed.collect::<Vec<_>>(),
         }))?;
     } else if !summaries.is_empty() {
@@ -139,7 +138,6 @@ impl SweepArgs {
         &self,
         sweep: &Sweep,
         work: &mut Work<'_>,
-        dir: &RunDir,
         shard: Shard,
         threads: Option<NonZeroUsize>,
         printer: &Printer,
@@ -160,6 +158,7 @@ impl SweepArgs {
         let program = std::env::current_exe()
             .map_err(|error| Error::failed(format!("could not find this program: {error}")))?;
         let threads = threads.unwrap_or_else(|| share_of_cores(self.jobs));
+        let dir = work.dir.clone();
         let command = |run: usize| {
             let mut command = Command::new(&program);
             command.arg("run").arg(&sweep.pipeline);
@@ -232,12 +231,11 @@ fn report(failures: &[Failure], runs: &[SweepRun]) -> Result<()> {
 pub fn show(
     sweep: &Sweep,
     work: &Work<'_>,
-    dir: &RunDir,
     output: &JsonArgs,
     printer: &Printer,
 ) -> anyhow::Result<()> {
     let outlook = work.outlook()?;
-    let jobs = status::jobs_at(dir)?;
+    let jobs = status::jobs_at(&work.dir)?;
     let all = || work.runs.iter().zip(&outlook);
     if output.json {
         let runs = all().map(|(run, outlook)| {
@@ -247,7 +245,7 @@ pub fn show(
             })
         });
         return printer.json(&json!({
-            "sweep": sweep.name, "run_dir": dir.path(),
+            "sweep": sweep.name, "run_dir": work.dir.path(),
             "runs": runs.collect::<Vec<_>>(), "jobs": jobs,
         }));
     }

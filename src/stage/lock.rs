@@ -18,11 +18,11 @@ pub struct Lock {
     _lease: Lease,
 }
 
-/// The same on object storage, where each try is some requests.
-const BETWEEN_REQUESTS: Duration = Duration::from_secs(2);
-
 /// How often a lock is tried while another process holds it.
 const BETWEEN_TRIES: Duration = Duration::from_millis(100);
+
+/// The same on object storage, where each try is some requests.
+const BETWEEN_REQUESTS: Duration = Duration::from_secs(2);
 
 /// Takes the lock of the stage of `step`, for the pipeline of `plan`: others may work on one of the
 /// same name.

@@ -14,7 +14,8 @@ use crate::{Error, Result};
 /// The runs of a sweep in their directory.
 pub struct Work<'a> {
     pub runs: &'a [SweepRun],
-    dir: RunDir,
+    /// Of all runs.
+    pub dir: RunDir,
     plans: Vec<Plan>,
     /// Of each run, the key of its result.
     keys: Vec<String>,

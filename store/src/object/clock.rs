@@ -3,8 +3,9 @@
 use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Object;
 use object_store::ObjectStoreExt;
+
+use super::Object;
 
 /// How often the server is asked.
 const ASKED_AGAIN: Duration = Duration::from_secs(600);

@@ -197,9 +197,8 @@ impl World {
             let now = if knobs.clock < 0 { now - offset } else { now + offset };
             let answer = match fault {
                 Some(Fault::SlowDown) => error(503, "SlowDown"),
-                _ => (!knobs.open_to_all)
-                    .then(|| refused(&request))
-                    .flatten()
+                _ if knobs.open_to_all => self.objects.answer(&request, knobs.conditional, now),
+                _ => refused(&request)
                     .unwrap_or_else(|| self.objects.answer(&request, knobs.conditional, now)),
             };
             if fault == Some(Fault::DropAfter) {

@@ -14,7 +14,7 @@ use super::plan::Step;
 use super::run_dir::INGEST;
 use super::samples::recordings_at_once;
 use super::{Run, memory};
-use crate::pipeline::{self, Normalise, OnBadSample, Short, SoundView, Split};
+use crate::pipeline::{Normalise, OnBadSample, Short, SoundView, Split};
 use crate::source::{BadSample, NO_FRAME, Sample, Source};
 use crate::train::recordings::SAMPLES;
 use crate::{Error, Result};
@@ -119,10 +119,7 @@ impl Run<'_> {
 
     /// Whether the data have a label for every hop.
     pub(super) fn has_frames(&self) -> bool {
-        match &self.pipeline.data.source {
-            pipeline::Source::Files(files) => files.frames.is_some() || files.alignments.is_some(),
-            pipeline::Source::Textures(_) => false,
-        }
+        self.pipeline.data.source.has_frames()
     }
 
     /// How windows are normalised: as the pipeline says, else as the training split has them.

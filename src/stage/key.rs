@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{Error, Result};
 
 /// A key, and what it was made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,16 +19,45 @@ pub struct Key {
 
 impl Key {
     /// The key of these settings.
-    pub fn of(settings: Value) -> Self {
-        let hash = blake3::hash(canonical(&settings).as_bytes()).to_hex().to_string();
-        Self { hash, settings }
+    ///
+    /// # Errors
+    /// When they cannot be described.
+    pub fn of<T: Serialize>(settings: &T) -> Result<Self> {
+        let settings = canonical(json_of(settings)?);
+        let hash = blake3::hash(settings.to_string().as_bytes()).to_hex().to_string();
+        Ok(Self { hash, settings })
     }
 }
 
-/// The settings as text that depends on their values and not on the order they were written in.
-fn canonical(settings: &Value) -> String {
-    let flat: BTreeMap<String, Value> = flatten(settings);
-    json!(flat.into_iter().collect::<Vec<_>>()).to_string()
+/// Describes `value` as JSON, its numbers written as briefly as they were in the pipeline file.
+///
+/// # Errors
+/// When it cannot be described.
+pub fn json_of<T: Serialize>(value: &T) -> Result<Value> {
+    let text = serde_json::to_string(value).and_then(|text| serde_json::from_str(&text));
+    text.map_err(|error| Error::failed(format!("could not describe the settings: {error}")))
+}
+
+/// The one way to write these settings: their names in order, and nothing of those that are not set.
+fn canonical(settings: Value) -> Value {
+    match settings {
+        Value::Object(map) => {
+            let set = map.into_iter().map(|(name, value)| (name, canonical(value)));
+            let set: BTreeMap<_, _> = set.filter(|(_, value)| !is_nothing(value)).collect();
+            Value::Object(set.into_iter().collect::<Map<_, _>>())
+        }
+        Value::Array(items) => items.into_iter().map(canonical).collect(),
+        leaf => leaf,
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Object(map) => map.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
 }
 
 /// Every leaf of `settings` by its path, such as `training.batch`.
@@ -72,6 +104,8 @@ pub fn differences(old: &Value, new: &Value) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -79,13 +113,22 @@ mod tests {
         let old = json!({"training": {"batch": 16}, "layers": [{"conv": 1}], "input": "x"});
         let new = json!({"training": {"batch": 32}, "layers": [{"conv": 1}], "input": "y"});
         assert_eq!(differences(&old, &new), ["training.batch: 16 -> 32"]);
-        assert_ne!(Key::of(old).hash, Key::of(new).hash);
+        assert_ne!(Key::of(&old).unwrap().hash, Key::of(&new).unwrap().hash);
     }
 
     #[test]
-    fn the_order_of_keys_does_not_matter() {
-        let a: Value = serde_json::from_str(r#"{"a": 1, "b": {"c": 2, "d": [1, 2]}}"#).unwrap();
-        let b: Value = serde_json::from_str(r#"{"b": {"d": [1, 2], "c": 2}, "a": 1}"#).unwrap();
-        assert_eq!(Key::of(a).hash, Key::of(b).hash);
+    fn the_order_of_keys_does_not_matter_and_what_is_not_set_is_not_there() {
+        let a = r#"{"a": 1, "b": {"c": 2, "d": [1, 2]}}"#;
+        let b = r#"{"b": {"d": [1, 2], "e": null, "c": 2}, "f": {"g": null}, "a": 1}"#;
+        let [a, b] = [a, b].map(|text| serde_json::from_str::<Value>(text).unwrap());
+        assert_eq!(Key::of(&a).unwrap(), Key::of(&b).unwrap());
+    }
+
+    #[test]
+    fn settings_that_read_alike_have_other_keys() {
+        let of = |value: Value| Key::of(&value).unwrap().hash;
+        assert_ne!(of(json!({"a": {"b": 1}})), of(json!({"a.b": 1})));
+        assert_ne!(of(json!({"a": [[1]]})), of(json!({"a": {"0": [1]}})));
+        assert_ne!(of(json!({"a": "1"})), of(json!({"a": 1})));
     }
 }

@@ -69,7 +69,7 @@ pub struct StepStatus {
     /// In bytes, where the system told.
     pub peak_memory: Option<u64>,
     /// Bytes read from datasets, over this round and those before it; of modules that are encoded in one pass,
-    /// those of the pass. `None` before, where it was not recorded, and of `ingest`, which reads the source.
+    /// those of the pass. `None` before, of weights that were imported, and of `ingest`, which reads the source.
     pub read_bytes: Option<u64>,
     /// A glob of the Parquet files of each split.
     pub files: Vec<String>,
@@ -88,8 +88,8 @@ struct Found {
     files: Vec<String>,
     /// The file that weights were imported from.
     imported: Option<String>,
-    /// What the newest one was made with.
-    settings: Option<Value>,
+    /// What the newest one was made with: that of each split, where there is one.
+    settings: Vec<(Split, Value)>,
 }
 
 /// `part` of `all`, which may be nothing yet.
@@ -129,7 +129,7 @@ impl Plan {
                     found.imported.map_or_else(String::new, |it| format!("imported from {it}")),
                 )
             } else {
-                self.why_not_done(step, dir, found.settings.as_ref(), &all)?
+                self.why_not_done(step, dir, &found.settings, &all)?
             };
             all.push(StepStatus {
                 stage: self.stage_name(step),
@@ -158,7 +158,7 @@ impl Plan {
         &self,
         step: Step,
         dir: &RunDir,
-        settings: Option<&Value>,
+        settings: &[(Split, Value)],
         before: &[StepStatus],
     ) -> Result<(State, String)> {
         let stage = self.stage_name(step);
@@ -179,8 +179,13 @@ impl Plan {
             };
             return Ok((State::Damaged, why));
         }
-        let now = &self.keys(step)[0].settings;
-        let changed = settings.map(|settings| differences(settings, now)).unwrap_or_default();
+        let mut changed = Vec::new();
+        for (split, settings) in settings {
+            changed.extend(differences(settings, &self.key(step, *split).settings));
+        }
+        // Most of what changed in one split has changed in the other.
+        changed.sort();
+        changed.dedup();
         match partial {
             // A split that the change does not concern is there: that is no attempt.
             Some(partial) if changed.is_empty() || !partial.committed_only => {
@@ -188,7 +193,7 @@ impl Plan {
             }
             _ => {}
         }
-        if settings.is_none() {
+        if settings.is_empty() {
             return Ok((State::Missing, "not run yet".to_string()));
         }
         if !changed.is_empty() {
@@ -260,9 +265,9 @@ impl Plan {
                     found.seconds = Some(it.seconds);
                     found.wait_seconds = Some(it.wait_seconds);
                     found.peak_memory = it.peak_memory;
-                    found.read_bytes = it.read_bytes;
+                    found.read_bytes = it.imported.is_none().then_some(it.read_bytes);
                     found.imported = it.imported.map(|it| it.file);
-                    found.settings = Some(it.settings);
+                    found.settings = vec![(Split::Train, it.settings)];
                 }
             }
             Step::Probe(module) => {
@@ -271,8 +276,8 @@ impl Plan {
                 if let Some((number, it)) = current.map_or_else(newest, |it| Ok(Some(it)))? {
                     found.generation = Some(number);
                     found.seconds = Some(it.seconds);
-                    found.read_bytes = it.read_bytes;
-                    found.settings = Some(it.settings);
+                    found.read_bytes = Some(it.read_bytes);
+                    found.settings = vec![(Split::Train, it.settings)];
                 }
             }
             Step::Ingest | Step::Untrained | Step::Encode(_) => {
@@ -299,9 +304,7 @@ impl Plan {
                         read_bytes = read_bytes.max(summary["read_bytes"].as_u64());
                         found.peak_memory = found.peak_memory.max(summary["peak_memory"].as_u64());
                         found.files.push(it.glob().display().to_string());
-                        if found.settings.is_none() {
-                            found.settings = Some(it.manifest().settings.clone());
-                        }
+                        found.settings.push((split, it.manifest().settings.clone()));
                     }
                     if let Some(read) = read_bytes {
                         found.read_bytes = Some(found.read_bytes.unwrap_or(0) + read);

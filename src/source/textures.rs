@@ -10,9 +10,9 @@ use std::f32::consts::{FRAC_1_SQRT_2, PI, TAU};
 
 use image::{DynamicImage, GrayImage};
 use rayon::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{BadSample, Keep, Media, Sample, Source, no_such_row};
+use super::{BadSample, Content, Keep, Media, Remarks, Sample, Source, no_such_row};
 use crate::pipeline::settings::{self, Split};
 use crate::random::{self, Draws};
 use crate::{Error, Kind, Result};
@@ -120,9 +120,9 @@ impl Source for Textures {
         Some(&self.names)
     }
 
-    fn identity(&self) -> Value {
+    fn content(&self) -> Content {
         // All else that they are made of are settings.
-        json!({ "kind": "textures", "version": VERSION })
+        Content::generated(json!({ "kind": "textures", "version": VERSION }))
     }
 
     fn first_size(&self) -> Result<Option<(usize, usize)>> {
@@ -141,6 +141,7 @@ impl Source for Textures {
             frames: None,
             text: None,
             media: Media::Image(DynamicImage::ImageLuma8(self.image(row))),
+            remarks: Remarks::default(),
         };
         rows.par_iter().map(|row| keep(sample(row)).map(Ok)).collect()
     }

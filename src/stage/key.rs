@@ -38,25 +38,16 @@ pub fn json_of<T: Serialize>(value: &T) -> Result<Value> {
     text.map_err(|error| Error::failed(format!("could not describe the settings: {error}")))
 }
 
-/// The one way to write these settings: their names in order, and nothing of those that are not set.
+/// Puts the names in these settings in order, so that there is one way to write them.
 fn canonical(settings: Value) -> Value {
     match settings {
         Value::Object(map) => {
-            let set = map.into_iter().map(|(name, value)| (name, canonical(value)));
-            let set: BTreeMap<_, _> = set.filter(|(_, value)| !is_nothing(value)).collect();
-            Value::Object(set.into_iter().collect::<Map<_, _>>())
+            let ordered: BTreeMap<String, Value> = map.into_iter().collect();
+            let ordered = ordered.into_iter().map(|(name, value)| (name, canonical(value)));
+            Value::Object(ordered.collect::<Map<_, _>>())
         }
         Value::Array(items) => items.into_iter().map(canonical).collect(),
         leaf => leaf,
-    }
-}
-
-fn is_nothing(value: &Value) -> bool {
-    match value {
-        Value::Null => true,
-        Value::Object(map) => map.is_empty(),
-        Value::Array(items) => items.is_empty(),
-        _ => false,
     }
 }
 
@@ -87,9 +78,14 @@ pub fn flatten(settings: &Value) -> BTreeMap<String, Value> {
 
 /// What differs between two settings, one phrase a key: `training.batch: 16 -> 32`.
 ///
-/// Keys of inputs, under `input`, are left out: that they differ is the doing of an earlier step.
+/// Keys of inputs, under `input`, are left out: that they differ is the doing of an earlier step. What is null is
+/// not set.
 pub fn differences(old: &Value, new: &Value) -> Vec<String> {
-    let (old, new) = (flatten(old), flatten(new));
+    let [old, new] = [old, new].map(|settings| {
+        let mut leaves = flatten(settings);
+        leaves.retain(|_, value| !value.is_null());
+        leaves
+    });
     let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
     keys.sort();
     keys.dedup();
@@ -113,13 +109,16 @@ mod tests {
         let old = json!({"training": {"batch": 16}, "layers": [{"conv": 1}], "input": "x"});
         let new = json!({"training": {"batch": 32}, "layers": [{"conv": 1}], "input": "y"});
         assert_eq!(differences(&old, &new), ["training.batch: 16 -> 32"]);
+        let [unset, null, set] = [json!({}), json!({"clip": null}), json!({"clip": 2})];
+        assert!(differences(&unset, &null).is_empty());
+        assert_eq!(differences(&null, &set), ["clip: not set -> 2"]);
         assert_ne!(Key::of(&old).unwrap().hash, Key::of(&new).unwrap().hash);
     }
 
     #[test]
-    fn the_order_of_keys_does_not_matter_and_what_is_not_set_is_not_there() {
+    fn the_order_of_keys_does_not_matter() {
         let a = r#"{"a": 1, "b": {"c": 2, "d": [1, 2]}}"#;
-        let b = r#"{"b": {"d": [1, 2], "e": null, "c": 2}, "f": {"g": null}, "a": 1}"#;
+        let b = r#"{"b": {"d": [1, 2], "c": 2}, "a": 1}"#;
         let [a, b] = [a, b].map(|text| serde_json::from_str::<Value>(text).unwrap());
         assert_eq!(Key::of(&a).unwrap(), Key::of(&b).unwrap());
     }

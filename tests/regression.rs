@@ -154,13 +154,15 @@ fn r43_weights_are_imported_before_images_are_ingested() {
 /// 44: a module whose channels are all dead trained on to its end without a word, its loss just that of a guess.
 #[test]
 fn r44_a_training_without_a_living_channel_is_told_of() {
-    let relu = ONE.replace("kernel = 3 } }]", "kernel = 3 } }, { relu = {} }]");
-    let tiny = Tiny::with(&relu.replace("negatives = 4\n", ""));
-    let args = ["--set", "seed=3", "--set", "training.learning_rate=30.0"];
-    tiny.ok("ingest", &args);
-    let long = ["--set", "training.epochs=40"];
-    let (_, err) = tiny.ok("train", &[&["a"], &args[..], &long].concat());
+    let layers = "layers = [{ conv = { channels = 2, kernel = 3 } }, { relu = {} }]";
+    let tiny = Tiny::with(
+        &ONE.replace("layers = [{ conv = { channels = 4, kernel = 3 } }]", layers)
+            .replace("epochs = 1", "epochs = 50\nlearning_rate = 10.0")
+            .replace("name = \"tiny\"", "name = \"tiny\"\nseed = 3"),
+    );
+    tiny.ok("ingest", &[]);
+    let (_, err) = tiny.ok("train", &["a"]);
     assert_eq!(err.matches("`train a` learns nothing: ").count(), 1, "{err}");
     assert!(err.contains("all channels are dead: 0 for every sample"), "{err}");
-    assert!(err.contains("`training.learning_rate` (30.0)"), "{err}");
+    assert!(err.contains("`training.learning_rate` (10.0)"), "{err}");
 }

@@ -54,7 +54,7 @@ impl Run<'_> {
             let state = checkpoint.as_ref().map(|(all, progress)| (all.under(name), progress));
             let state = state.as_ref().map(|(state, progress)| (state, progress.steps));
             let trainer = self.trainer(at.module, state)?;
-            let trainer = trainer.looking_every(course.steps_per_epoch());
+            let trainer = trainer.in_epochs_of(course.steps_per_epoch());
             let path = self.training_folder(at).join("log.jsonl");
             let (log, entries) = Log::resume(&path, None, trainer.steps())?;
             let mut epoch = EpochMean::default();

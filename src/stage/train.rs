@@ -179,7 +179,7 @@ impl Run<'_> {
         };
         let state = resumed.as_ref().map(|(state, progress)| (state, progress.steps));
         let trainer = self.trainer(at.module, state)?;
-        let mut trainer = trainer.looking_every(course.steps_per_epoch());
+        let mut trainer = trainer.in_epochs_of(course.steps_per_epoch());
         let mut so_far = Progress::default();
         if let Some((state, progress)) = resumed {
             if let Some(patience) = &mut patience {

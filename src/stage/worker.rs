@@ -110,7 +110,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         let labels = run.labels(|| drawn.keys())?;
         let resumed = run.load(&run.checkpoints(at))?;
         let state = resumed.as_ref().map(|(state, progress)| (state, progress.steps));
-        let trainer = run.trainer(index, state)?.looking_every(course.steps_per_epoch());
+        let trainer = run.trainer(index, state)?.in_epochs_of(course.steps_per_epoch());
         let so_far = resumed.map(|(_, progress)| progress).unwrap_or_default();
         let (log, entries) =
             Log::resume(&run.training_folder(at).join("log.jsonl"), None, trainer.steps())?;

@@ -1,7 +1,7 @@
 //! Trainings that learn nothing: all channels of the module are dead, or the loss does not leave that of a guess.
 //!
-//! It is found out from what a step knows anyway: its loss, and the pooled vectors of the last batch of an epoch,
-//! which are looked through once an epoch.
+//! It is found out from what a step knows anyway: its loss, and twice an epoch the pooled vectors of its batch, which
+//! are looked through.
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,13 @@ impl LearnsNothing {
             Self::Chance => "its loss is no smaller than that of a guess",
         }
     }
+}
+
+/// Whether the pooled vectors of a step, counted from 0, are looked through: in the middle and at the end of an
+/// epoch, since what is dead for one batch may come to life again by what an optimiser has gathered.
+pub fn is_looked_at(step: u64, steps_per_epoch: u64) -> bool {
+    let done = (step + 1) % steps_per_epoch.max(1);
+    done == 0 || done == steps_per_epoch / 2
 }
 
 /// What pooled vectors `[batch, rows, columns, channels]` show: whether all channels are dead.
@@ -120,7 +127,7 @@ pub struct Doubt {
     /// The loss of a guess, where that can be said.
     chance: Option<f64>,
     steps_per_epoch: u64,
-    /// Of the first epoch, and of the newest.
+    /// Of the first epoch, and of the newest after it.
     first: Losses,
     newest: Losses,
     /// Of the last steps, in two halves of which the second is being filled: they say how it goes by now, what came
@@ -128,6 +135,8 @@ pub struct Doubt {
     recent: [Losses; 2],
     /// Steps that have ended with just the loss of a guess, one after the other up to now.
     at_chance: u64,
+    /// Of the batch that was looked at last.
+    dead: Option<LearnsNothing>,
     told: bool,
     found: Option<LearnsNothing>,
 }
@@ -142,6 +151,7 @@ impl Doubt {
             newest: Losses::default(),
             recent: [Losses::default(); 2],
             at_chance: 0,
+            dead: None,
             told: false,
             found: None,
         }
@@ -167,9 +177,14 @@ impl Doubt {
         at_end: bool,
     ) -> Option<LearnsNothing> {
         self.count(entry);
+        let mut before = self.dead;
+        if is_looked_at(entry.step, self.steps_per_epoch) {
+            before = std::mem::replace(&mut self.dead, dead);
+        }
         if !at_end && !self.ends_an_epoch(entry) {
             return None;
         }
+        let dead = before.and(self.dead);
         self.found = dead.or_else(|| self.is_at_chance(at_end).then_some(LearnsNothing::Chance));
         entry.learns_nothing = self.found;
         let was_told = self.told;
@@ -182,11 +197,6 @@ impl Doubt {
         self.found
     }
 
-    /// The loss of a guess, where that can be said.
-    pub fn chance(&self) -> Option<f64> {
-        self.chance
-    }
-
     fn ends_an_epoch(&self, entry: &Entry) -> bool {
         (entry.step + 1).is_multiple_of(self.steps_per_epoch)
     }
@@ -195,9 +205,9 @@ impl Doubt {
         if entry.step.is_multiple_of(self.steps_per_epoch) {
             self.newest = Losses::default();
         }
-        self.newest.add(entry.loss);
-        if entry.step < self.steps_per_epoch {
-            self.first.add(entry.loss);
+        match entry.step < self.steps_per_epoch {
+            true => self.first.add(entry.loss),
+            false => self.newest.add(entry.loss),
         }
         let [before, now] = &mut self.recent;
         if now.count >= (self.steps_per_epoch / 2).clamp(STEPS, 10 * STEPS) {
@@ -247,17 +257,14 @@ mod tests {
         assert_eq!(of(&[0.0, 0.0], 1), Some(LearnsNothing::Zero));
     }
 
+    fn course(steps_per_epoch: usize, epochs: usize) -> Course {
+        let (seed, module, samples) = (0, String::new(), steps_per_epoch);
+        Course { seed, module, samples, views: 1, batch: 1, epochs }
+    }
+
     /// What is told of such losses, with how many steps an epoch, and after which step.
     fn told(losses: &[f64], steps_per_epoch: usize) -> Vec<(u64, LearnsNothing)> {
-        let course = Course {
-            seed: 0,
-            module: String::new(),
-            samples: steps_per_epoch,
-            views: 1,
-            batch: 1,
-            epochs: losses.len() / steps_per_epoch,
-        };
-        let mut doubt = Doubt::new(Some(2.0), &course);
+        let mut doubt = Doubt::new(Some(2.0), &course(steps_per_epoch, 9));
         let mut told = Vec::new();
         for (step, loss) in losses.iter().enumerate() {
             let mut entry = Entry { step: step as u64, loss: *loss, ..Entry::default() };
@@ -276,6 +283,7 @@ mod tests {
         assert_eq!(told(&[2.3; 30], 10), [], "it may have begun there");
         assert_eq!(told(&[4.1, 4.2, 90.0, 90.0], 2), [(3, Chance)], "far above, and rising");
         assert_eq!(told(&[90.0, 90.0, 4.1, 4.2], 2), [], "and falling");
+        assert_eq!(told(&[90.0, 90.0], 2), [], "one epoch tells nothing");
         let noisy = |mean: f64| -> Vec<f64> {
             (0..300).map(|step| mean + 0.02 * f64::from(step % 2 * 2 - 1)).collect()
         };
@@ -288,13 +296,30 @@ mod tests {
     }
 
     #[test]
+    fn channels_are_dead_that_two_looks_find_dead() {
+        use LearnsNothing::Zero;
+        for epoch in [1, 2, 5] {
+            let mut doubt = Doubt::new(None, &course(epoch as usize, 9));
+            let mut told = Vec::new();
+            // Dead for a moment, and from the fifth epoch on.
+            for step in 0..9 * epoch {
+                let mut entry = Entry { step, epoch: step / epoch, ..Entry::default() };
+                let is_dead = entry.epoch >= 4 || step + 1 == 2 * epoch;
+                let dead = (is_looked_at(step, epoch) && is_dead).then_some(Zero);
+                let found = doubt.add(&mut entry, dead, false);
+                told.extend(found.map(|it| (entry.epoch, it)));
+            }
+            assert_eq!(told, [(if epoch == 1 { 5 } else { 4 }, Zero)], "{epoch} steps an epoch");
+            assert_eq!(doubt.found(), Some(Zero));
+        }
+    }
+
+    #[test]
     fn an_attempt_that_goes_on_does_not_tell_it_again() {
-        let course =
-            Course { seed: 0, module: String::new(), samples: 100, views: 1, batch: 1, epochs: 3 };
         let entry = |step| Entry { step, loss: 2.0, ..Entry::default() };
         let mut entries: Vec<Entry> = (0..150).map(entry).collect();
         entries[99].learns_nothing = Some(LearnsNothing::Chance);
-        let mut doubt = Doubt::new(Some(2.0), &course);
+        let mut doubt = Doubt::new(Some(2.0), &course(100, 3));
         doubt.resume(&entries);
         assert_eq!(doubt.found(), Some(LearnsNothing::Chance));
         for step in 150..300 {

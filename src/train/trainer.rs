@@ -24,7 +24,7 @@ pub struct Trainer {
     steps: u64,
     micro_batch: Option<usize>,
     keep: Keep,
-    looks_every: Option<u64>,
+    steps_per_epoch: Option<u64>,
     profile: Profile,
 }
 
@@ -84,7 +84,7 @@ impl Trainer {
             steps: 0,
             micro_batch: None,
             keep: Keep::Activations,
-            looks_every: None,
+            steps_per_epoch: None,
             profile: Profile::default(),
         })
     }
@@ -113,10 +113,10 @@ impl Trainer {
         Self { micro_batch, keep, ..self }
     }
 
-    /// The same; every so many steps it looks whether all channels are dead.
+    /// The same in epochs of so many steps: it looks now and then whether all channels are dead.
     #[must_use]
-    pub fn looking_every(self, steps: u64) -> Self {
-        Self { looks_every: Some(steps), ..self }
+    pub fn in_epochs_of(self, steps: u64) -> Self {
+        Self { steps_per_epoch: Some(steps), ..self }
     }
 
     /// One step on `input` `[batch * patches, h, w, channels]`, wherever that lies.
@@ -182,8 +182,11 @@ impl Trainer {
         if !loss.is_finite() {
             return Err(Error::failed(format!("the loss is {loss}")));
         }
-        let looks = self.looks_every.is_some_and(|it| (self.steps + 1).is_multiple_of(it.max(1)));
-        let dead = if looks { learns_nothing::dead(&on_grid)? } else { None };
+        let looks = |epoch| learns_nothing::is_looked_at(self.steps, epoch);
+        let dead = match self.steps_per_epoch.is_some_and(looks) {
+            true => learns_nothing::dead(&on_grid)?,
+            false => None,
+        };
         let mut gradients = outcome.loss.backward()?;
         let d_pooled = gradients.remove(&pooled);
         let d_pooled = d_pooled.ok_or_else(|| Error::failed("the loss does not read its input"))?;

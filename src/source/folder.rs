@@ -2,7 +2,7 @@
 //! there are none.
 
 use std::fs;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
@@ -10,14 +10,16 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::alignments::Alignments;
+use super::decode_room::Held;
 use super::file_labels::FileLabels;
 use super::file_list::FileList;
 use super::locate::relative_name;
+use super::passed_over::{self, PassedOver};
 use super::{
     BadSample, Keep, LabelSet, Length, Media, Sample, Source, decode, no_such_row, plain_file,
     sound, transcripts,
 };
-use crate::pipeline::settings::{Files, Medium};
+use crate::pipeline::settings::{Files, Medium, OnBadSample};
 use crate::{Error, Result};
 
 /// Images or sounds in folders, in the order of their names.
@@ -28,6 +30,7 @@ pub struct Folder {
     names: Option<Vec<String>>,
     further: Vec<LabelSet>,
     alignments: Option<Alignments>,
+    passed_over: Vec<PassedOver>,
     identity: Value,
 }
 
@@ -50,10 +53,15 @@ impl Folder {
     /// say.
     pub(super) fn open(
         settings: &Files,
+        on_bad_sample: OnBadSample,
         folders: &[PathBuf],
         alignments: Option<Alignments>,
     ) -> Result<Self> {
-        Self::of(settings, folders, FileList::under(folders, settings.medium)?, alignments)
+        let list = FileList::under(folders, settings.medium, on_bad_sample)?;
+        if settings.label.is_some() && settings.names.is_none() && settings.labels.is_none() {
+            list.check_classes(settings.medium)?;
+        }
+        Self::of(settings, folders, list, alignments)
     }
 
     /// As [`open`](Self::open), of these files alone.
@@ -76,6 +84,11 @@ impl Folder {
     ) -> Result<Self> {
         let FileLabels { mut sets, classes } = FileLabels::of(settings, folders, &list)?;
         let texts = transcripts::read(&list.transcripts)?;
+        let is_csv =
+            |path: &PathBuf| settings.labels.as_ref().is_some_and(|csv| path.ends_with(csv));
+        let others: Vec<PathBuf> =
+            list.others.iter().filter(|path| !is_csv(path)).cloned().collect();
+        let passed_over = passed_over::by_kind(&settings.root, &others, &list.broken);
         let mut stamp = blake3::Hasher::new();
         let mut files = Vec::with_capacity(list.files.len());
         for (file, classes) in list.files.into_iter().zip(classes) {
@@ -105,21 +118,29 @@ impl Folder {
         if let Some(alignments) = &alignments {
             identity["alignments"] = alignments.identity();
         }
-        Ok(Self { medium: settings.medium, files, names, further, alignments, identity })
+        Ok(Self {
+            medium: settings.medium,
+            files,
+            names,
+            further,
+            alignments,
+            passed_over,
+            identity,
+        })
     }
 
     fn entry(&self, row: usize) -> Result<&Entry> {
         self.files.get(row).ok_or_else(|| no_such_row(row, self.files.len()))
     }
 
-    /// The image or sound of a file; inside, why it is none.
-    fn media(&self, path: &Path) -> Result<Result<Media, String>> {
+    /// The image or sound of a file, and its share of the memory for images; inside, why it is none.
+    fn media(&self, path: &Path) -> Result<Result<(Media, Option<Held>), String>> {
         let failed = |error| Error::io(&format!("read the {}", self.medium.noun()), path, error);
         Ok(match self.medium {
-            Medium::Image => decode::decode(&read_file(path).map_err(failed)?).map(Media::Image),
-            Medium::Sound => {
-                sound::decode_file(plain_file::open(path).map_err(failed)?).map(Media::Sound)
-            }
+            Medium::Image => decode::decode(&read_file(path).map_err(failed)?)
+                .map(|it| (Media::Image(it.image), Some(it.room))),
+            Medium::Sound => sound::decode_file(plain_file::open(path).map_err(failed)?)
+                .map(|it| (Media::Sound(it), None)),
         })
     }
 
@@ -182,6 +203,10 @@ impl Source for Folder {
         self.identity.clone()
     }
 
+    fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
+    }
+
     fn first_size(&self) -> Result<Option<(usize, usize)>> {
         let Some(first) = self.files.first().filter(|_| self.medium == Medium::Image) else {
             return Ok(None);
@@ -189,7 +214,7 @@ impl Source for Folder {
         // All of it, within bounds: decoders of JPEG do the same, without.
         let bytes = read_file(&first.path)
             .map_err(|error| Error::io("read the image", &first.path, error))?;
-        Ok(decode::size(Cursor::new(bytes)))
+        Ok(decode::size(&bytes))
     }
 
     fn lengths(&self, rows: &[usize]) -> Result<Vec<Option<Length>>> {
@@ -210,7 +235,11 @@ impl Source for Folder {
             .map(|&row| {
                 let entry = self.entry(row)?;
                 match self.media(&entry.path)? {
-                    Ok(media) => keep(self.sample(row, entry, media)).map(Ok),
+                    Ok((media, room)) => {
+                        let kept = keep(self.sample(row, entry, media)).map(Ok);
+                        drop(room);
+                        kept
+                    }
                     Err(reason) => Ok(Err(BadSample {
                         id: row as i64,
                         source: String::new(),

@@ -3,7 +3,6 @@
 //! `huggingface` key of the schema metadata. A plain binary column of encoded images or sounds will do,
 //! too.
 
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, RecordBatch, StringArray};
@@ -199,8 +198,13 @@ impl HuggingFace {
         let samples = rows.par_iter().enumerate().map(|(i, &row)| {
             let id = (part.first + row) as i64;
             let path = value(&paths, i);
+            // The share of an image of the memory for images, until no more is kept of it than wanted.
+            let mut room = None;
             let media = match (bytes.is_valid(i), self.medium) {
-                (true, Medium::Image) => decode::decode(bytes.value(i)).map(Media::Image),
+                (true, Medium::Image) => decode::decode(bytes.value(i)).map(|decoded| {
+                    room = Some(decoded.room);
+                    Media::Image(decoded.image)
+                }),
                 (true, Medium::Sound) => sound::decode(bytes.value(i)).map(Media::Sound),
                 (false, medium) => Err(format!("the {} is null", medium.noun())),
             };
@@ -217,7 +221,7 @@ impl HuggingFace {
                 }
             };
             let aligned = self.alignments.as_ref().zip(path.as_ref());
-            keep(Sample {
+            let kept = keep(Sample {
                 id,
                 label: label.as_ref().and_then(|it| it[i]),
                 further: further.iter().map(|it| it[i]).collect(),
@@ -228,8 +232,9 @@ impl HuggingFace {
                 text: value(&texts, i),
                 source: path.unwrap_or_else(|| format!("row {row}")),
                 media,
-            })
-            .map(Ok)
+            });
+            drop(room);
+            kept.map(Ok)
         });
         found.extend(samples.collect::<Result<Vec<_>>>()?);
         Ok(())
@@ -277,7 +282,7 @@ impl Source for HuggingFace {
         self.batches(part, &[Column::Flat(&self.column)], &[0], |_, batch| {
             let (bytes, _) = encoded(part, &self.column, batch)?;
             if self.medium == Medium::Image && bytes.len() > 0 && bytes.is_valid(0) {
-                size = decode::size(Cursor::new(bytes.value(0)));
+                size = decode::size(bytes.value(0));
             }
             Ok(())
         })?;

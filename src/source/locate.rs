@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{file_list, records};
-use crate::pipeline::settings::Medium;
+use super::clutter::is_clutter;
+use super::folder_holds::{self, Holds};
+use super::{file_list, record_names};
+use crate::pipeline::settings::{Medium, Split};
 use crate::{Error, Kind, Result};
 
 /// The files of a split, sorted and each once.
@@ -41,12 +43,17 @@ pub fn locate(named: &Named<'_>, medium: Medium) -> Result<Located> {
             .hint(format!("name Parquet files, binary files or a folder of {}s", medium.noun())))
     } else if folders == 0 {
         let (is_other, what): (&dyn Fn(&PathBuf) -> bool, _) = match medium {
-            Medium::Image => (&|path| records::is_named_so(path), "binary files of images"),
+            Medium::Image => (
+                &|path| record_names::is_images(path) || record_names::is_beside(path),
+                "binary files of images",
+            ),
             Medium::Sound => (&|path| file_list::is_named_so(path, medium), "files of sounds"),
         };
         match (paths.iter().filter(|path| is_other(path)).count(), medium) {
             (0, _) => Ok(Located::Parquet(paths)),
-            (all, Medium::Image) if all == paths.len() => Ok(Located::Records(paths)),
+            (all, Medium::Image) if all == paths.len() => {
+                Ok(Located::Records(record_names::images_alone(paths)))
+            }
             (all, Medium::Sound) if all == paths.len() => Ok(Located::Loose(paths)),
             (some, _) => {
                 let message =
@@ -55,7 +62,8 @@ pub fn locate(named: &Named<'_>, medium: Medium) -> Result<Located> {
             }
         }
     } else if folders == paths.len() {
-        Ok(Located::Folders(paths))
+        let split = Split::ALL.into_iter().find(|split| key == format!("data.{}", split.name()));
+        in_folders(paths, medium, split)
     } else {
         Err(Error::failed(format!(
             "`{key}` names both folders and files ({} and {})",
@@ -63,6 +71,28 @@ pub fn locate(named: &Named<'_>, medium: Medium) -> Result<Located> {
             paths.len() - folders
         ))
         .hint(format!("name either files or folders of {}s", medium.noun())))
+    }
+}
+
+/// What is read of folders that are named: all of them hold data of one kind.
+///
+/// # Errors
+/// When they do not, or cannot be listed.
+pub fn in_folders(paths: Vec<PathBuf>, medium: Medium, split: Option<Split>) -> Result<Located> {
+    let (mut parquet, mut records, mut folders) = (Vec::new(), Vec::new(), Vec::new());
+    for path in paths {
+        match folder_holds::look(&path, medium, split)? {
+            Holds::Files => folders.push(path),
+            Holds::Parquet(files) => parquet.extend(files),
+            Holds::Records(files) => records.extend(files),
+        }
+    }
+    match (parquet.is_empty(), records.is_empty(), folders.is_empty()) {
+        (true, true, _) => Ok(Located::Folders(folders)),
+        (false, true, true) => Ok(Located::Parquet(parquet)),
+        (true, false, true) => Ok(Located::Records(records)),
+        _ => Err(Error::failed("the folders that are named hold data of different kinds")
+            .hint("name only folders of one data set")),
     }
 }
 
@@ -97,10 +127,13 @@ fn matches(named: &Named<'_>, pattern: &str) -> Result<Vec<PathBuf>> {
             Error::new(Kind::Usage, format!("`{key}`: `{pattern}` is not a glob: {error}"))
         })?;
         for entry in entries {
-            found.push(entry.map_err(|error| {
+            let path = entry.map_err(|error| {
                 let path = error.path().to_path_buf();
                 Error::io("read", &path, error.into())
-            })?);
+            })?;
+            if !is_clutter(&path.file_name().unwrap_or_default().to_string_lossy()) {
+                found.push(path);
+            }
         }
     }
     if found.is_empty() {

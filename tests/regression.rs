@@ -4,14 +4,63 @@ mod jpeg_file;
 mod parquet_file;
 mod tiny;
 
+use std::fs;
 use std::io::{Cursor, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryArray, Int64Array};
-use image::{DynamicImage, ImageFormat, RgbImage};
+use image::{DynamicImage, GrayImage, ImageFormat, Luma, RgbImage};
 use jpeg_file::Component;
+use serde_json::Value;
 use tiny::{PIPELINE, Tiny};
+
+/// The pipeline over files, with this table of data.
+fn over(data: &str) -> Tiny {
+    let (head, rest) = PIPELINE.split_once("[data.textures]").unwrap();
+    let (_, rest) = rest.split_once("[view]").unwrap();
+    Tiny::with(&format!("{head}[data]\n{data}\n[view]\ngrayscale = true\n{rest}"))
+}
+
+/// An image that no other number has.
+fn picture(number: usize) -> GrayImage {
+    let shade = |x: u32, y: u32| (number * 37) as u8 ^ (x * 11 + y * 7 + x * y) as u8;
+    GrayImage::from_fn(16, 16, |x, y| Luma([shade(x, y)]))
+}
+
+/// `FOLDER/{cat,dog}/N.png`, as many as `count` of both together.
+fn class_folders(folder: &Path, count: usize) {
+    for number in 0..count {
+        let folder = folder.join(["cat", "dog"][number % 2]);
+        fs::create_dir_all(&folder).unwrap();
+        picture(number).save(folder.join(format!("{number}.png"))).unwrap();
+    }
+}
+
+/// A Parquet file with the labels in front of the images, of which each takes some kilobytes.
+fn labels_and_images(path: &Path, labels: &[i64]) {
+    let noise = |number: usize| {
+        let mut draws = gimlet::random::generator(number as u64, "noise", &[]);
+        GrayImage::from_fn(64, 64, |_, _| Luma([draws.below(256) as u8]))
+    };
+    let png = |number: usize| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        noise(number).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    };
+    let images: Vec<Vec<u8>> = (0..labels.len()).map(png).collect();
+    let images: ArrayRef = Arc::new(BinaryArray::from_iter_values(&images));
+    let labels: ArrayRef = Arc::new(Int64Array::from(labels.to_vec()));
+    let columns = vec![("label", labels), ("image", images)];
+    parquet_file::write(path, columns, None, 1000);
+}
+
+/// The state of `ingest`, and why.
+fn ingest(tiny: &Tiny, args: &[&str]) -> (String, String) {
+    let status = tiny.json("status", args);
+    let told = |key: &str| status["stages"][0][key].as_str().unwrap().to_owned();
+    (told("state"), told("why"))
+}
 
 /// 1: settings that are f32 in the program were named with the digits of their f64 neighbours:
 /// `view.mean: 0.4120000123977661`.
@@ -42,10 +91,16 @@ fn r2_what_was_ingested_stands_for_a_source_that_is_gone() {
     }
     tiny.ok("ingest", &[]);
     std::fs::rename(tiny.path("images"), tiny.path("moved")).unwrap();
-    tiny.ok("train", &["a"]);
+    let (_, err) = tiny.ok("train", &["a"]);
+    assert_eq!(err.matches("stands for it").count(), 1, "{err}");
     let status = tiny.json("status", &[]);
     assert_eq!(status["stages"][0]["state"], "done");
-    tiny.fails(1, "run", &["--set", "seed=6"]);
+    assert!(status["stands_in"].as_str().unwrap().contains("images"), "{status}");
+    // What other settings ask for was not ingested.
+    let err = tiny.fails(5, "run", &["--set", "seed=6"]);
+    assert!(err.contains("images") && err.contains("no ingest"), "{err}");
+    std::fs::rename(tiny.path("moved"), tiny.path("images")).unwrap();
+    assert_eq!(tiny.json("status", &[])["stands_in"], serde_json::Value::Null);
 }
 
 /// 3: the probe of a stack whose untrained twin had been interrupted between two modules.
@@ -62,6 +117,166 @@ fn r3_an_untrained_stack_that_is_half_committed_is_completed() {
     assert_eq!(tiny.json("status", &[])["stages"][1]["state"], "done");
 }
 
+/// 4: a Parquet file was known by its name, its size and its last 64 KiB: a label that was mended in place changed
+/// nothing.
+#[test]
+fn r4_a_label_that_is_mended_in_a_parquet_file_is_noticed() {
+    let tiny = over("train = 'train.parquet'\ntest = 'test.parquet'");
+    let mut labels: Vec<i64> = (0..40).map(|it| it % 4).collect();
+    labels_and_images(&tiny.path("train.parquet"), &labels);
+    labels_and_images(&tiny.path("test.parquet"), &labels[..24]);
+    tiny.ok("ingest", &["--set", "view.resize=16"]);
+    let before = fs::read(tiny.path("train.parquet")).unwrap();
+    labels[5] = 2;
+    labels_and_images(&tiny.path("train.parquet"), &labels);
+    let after = fs::read(tiny.path("train.parquet")).unwrap();
+    let end = after.len() - (64 << 10);
+    assert!(before != after && before.len() == after.len() && before[end..] == after[end..]);
+    let (state, why) = ingest(&tiny, &["--set", "view.resize=16"]);
+    assert_eq!((state.as_str(), why.as_str()), ("stale", "train: `train.parquet`: other content"));
+}
+
+/// 5: the file of labels beside binary images was in no identity.
+#[test]
+fn r5_a_label_that_is_mended_beside_the_images_is_noticed() {
+    let tiny = over("train = 'train-images-idx3-ubyte'\ntest = 't10k-images-idx3-ubyte'");
+    let idx = |name: &str, dims: &[u32], values: Vec<u8>| {
+        let mut bytes = vec![0, 0, 8, dims.len() as u8];
+        dims.iter().for_each(|it| bytes.extend(it.to_be_bytes()));
+        bytes.extend(values);
+        fs::write(tiny.path(name), bytes).unwrap();
+    };
+    for (split, count) in [("train", 40), ("t10k", 24)] {
+        let pixels = (0..count).flat_map(|it| picture(it).into_raw()).collect();
+        idx(&format!("{split}-images-idx3-ubyte"), &[count as u32, 16, 16], pixels);
+        let labels = (0..count).map(|it| (it % 4) as u8).collect();
+        idx(&format!("{split}-labels-idx1-ubyte"), &[count as u32], labels);
+    }
+    tiny.ok("ingest", &[]);
+    assert_eq!(ingest(&tiny, &[]).0, "done");
+    idx("train-labels-idx1-ubyte", &[40], vec![1; 40]);
+    let (state, why) = ingest(&tiny, &[]);
+    assert_eq!(state, "stale");
+    assert_eq!(why, "train: `train-labels-idx1-ubyte`: other content");
+    let out = tiny.output("verify", &["--source"]);
+    let told = tiny::text(&out.stdout);
+    assert_eq!(out.status.code(), Some(1), "{told}");
+    assert!(told.contains("train: `train-labels-idx1-ubyte`: other content"), "{told}");
+    tiny.ok("ingest", &[]);
+    tiny.ok("verify", &["--source"]);
+}
+
+/// 6: a folder that was copied without its times was another source; and one whose file had changed and taken its
+/// old time back was the same.
+#[test]
+fn r6_a_file_is_known_by_its_content_and_not_by_its_times() {
+    let tiny = over("train = 'train'\ntest = 'test'");
+    class_folders(&tiny.path("train"), 40);
+    class_folders(&tiny.path("test"), 24);
+    tiny.ok("ingest", &[]);
+    let mut copied = Vec::new();
+    tiny::walk(&tiny.path("train"), &mut |path| copied.push(path.to_path_buf()));
+    for path in &copied {
+        let bytes = fs::read(path).unwrap();
+        fs::remove_file(path).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+    assert_eq!(ingest(&tiny, &[]), ("done".into(), String::new()));
+
+    let path = tiny.path("train/cat/0.png");
+    let (bytes, times) =
+        (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().modified().unwrap());
+    let mut changed = bytes.clone();
+    *changed.last_mut().unwrap() ^= 1;
+    fs::write(&path, &changed).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(times).unwrap();
+    assert_eq!(ingest(&tiny, &[]), ("stale".into(), "train: `cat/0.png`: other content".into()));
+    fs::write(&path, &bytes).unwrap();
+    fs::rename(tiny.path("train/dog/1.png"), tiny.path("train/dog/x.png")).unwrap();
+    assert_eq!(ingest(&tiny, &[]).1, "train: `dog/1.png`: is gone; train: `dog/x.png`: is new");
+}
+
+/// 7: how a path was spelled, and where a command was called from, made another source; a file named by a path and
+/// by a glob was read twice.
+#[test]
+fn r7_spelling_is_in_no_identity_and_each_file_is_read_once() {
+    let tiny = over("train = 'data/train.parquet'\ntest = 'data/test.parquet'");
+    fs::create_dir(tiny.path("data")).unwrap();
+    let labels: Vec<i64> = (0..40).map(|it| it % 4).collect();
+    labels_and_images(&tiny.path("data/train.parquet"), &labels);
+    labels_and_images(&tiny.path("data/test.parquet"), &labels[..24]);
+    let resize = ["--set", "view.resize=16"];
+    tiny.ok("ingest", &resize);
+    let here = tiny.path(".").canonicalize().unwrap();
+    let of = |file: &str, root: Option<&str>, sets: &[String]| {
+        let mut gimlet = tiny::gimlet(&here);
+        gimlet.args(["status", file, "--json"]).args(resize);
+        gimlet.args(sets.iter().flat_map(|it| ["--set", it.as_str()]));
+        gimlet.envs(root.map(|it| ("GIMLET_DATA", it)));
+        let out = gimlet.output().unwrap();
+        let status: Value = serde_json::from_slice(&out.stdout).unwrap();
+        status["stages"][0]["state"].as_str().unwrap().to_owned()
+    };
+    let whole = here.join("tiny.toml").display().to_string();
+    assert_eq!(of(&whole, None, &[]), "done");
+    assert_eq!(of("./tiny.toml", Some("."), &[]), "done");
+    assert_eq!(of("tiny.toml", Some(&here.display().to_string()), &[]), "done");
+    for train in ["./data/train.parquet", "data/../data/train.parquet", "data/tr*.parquet"] {
+        assert_eq!(of("tiny.toml", None, &[format!("data.train={train}")]), "done", "{train}");
+    }
+    let absolute = here.join("data/train.parquet").display().to_string();
+    let twice = format!("data.train=['{absolute}', 'data/train.parquet', 'data/t*n.parquet']");
+    assert_eq!(of("tiny.toml", None, &[twice]), "done");
+}
+
+/// 8: where the source could not be opened, the newest dataset that had been ingested stood for it, whatever that
+/// was made of, for each split by itself.
+#[test]
+fn r8_nothing_stands_for_what_is_there_and_cannot_be_read() {
+    let tiny = over("train = 'a-train.parquet'\ntest = 'a-test.parquet'");
+    let labels: Vec<i64> = (0..40).map(|it| it % 4).collect();
+    for name in ["a-train", "a-test", "b-train", "b-test"] {
+        labels_and_images(&tiny.path(&format!("{name}.parquet")), &labels);
+    }
+    let resize = ["--set", "view.resize=16"];
+    let b = ["--set", "data.train=b-train.parquet", "--set", "data.test=b-test.parquet"];
+    tiny.ok("ingest", &resize);
+    tiny.ok("ingest", &[&resize[..], &b].concat());
+    // A column that is not there.
+    tiny.fails(1, "run", &[&resize[..], &["--set", "data.image=picture"]].concat());
+    // A file that is cut off.
+    let path = tiny.path("a-test.parquet");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 9]).unwrap();
+    let err = tiny.fails(1, "run", &resize);
+    assert!(err.contains("a-test.parquet"), "{err}");
+    tiny.fails(1, "status", &resize);
+    // Files that are gone: both ingests were of the same settings, and what lies there is that of neither.
+    fs::remove_file(&path).unwrap();
+    let (_, err) = tiny.ok("status", &resize);
+    assert!(err.contains("stands for it"), "{err}");
+    labels_and_images(&tiny.path("a-train.parquet"), &labels[..30]);
+    let err = tiny.fails(5, "run", &resize);
+    assert!(err.contains("a-test.parquet"), "{err}");
+    // A root that is not there.
+    let mut gimlet = tiny.command("run", &[&resize[..], &["--set", "data.label=false"]].concat());
+    let out = gimlet.env("GIMLET_DATA", "nowhere").output().unwrap();
+    assert_eq!(out.status.code(), Some(5), "{}", tiny::text(&out.stderr));
+}
+
+/// 9: `status` of a run that nothing was begun of read all of its data.
+#[test]
+fn r9_what_a_file_holds_is_not_read_before_anything_could_have_been_made_of_it() {
+    let tiny = over("train = 'train'\ntest = 'test'");
+    class_folders(&tiny.path("train"), 40);
+    class_folders(&tiny.path("test"), 24);
+    let (state, why) = ingest(&tiny, &[]);
+    assert_eq!((state.as_str(), why.as_str()), ("missing", "not run yet"));
+    assert!(!tiny.path("runs").exists());
+    tiny.ok("ingest", &[]);
+    assert_eq!(ingest(&tiny, &[]).0, "done");
+}
+
 /// The tiny pipeline on files.
 fn on_files(data: &str) -> Tiny {
     let (head, rest) = PIPELINE.split_once("[data.textures]").unwrap();
@@ -70,7 +285,7 @@ fn on_files(data: &str) -> Tiny {
 }
 
 /// An image that no other number makes.
-fn picture(number: u8, format: ImageFormat) -> Vec<u8> {
+fn shot(number: u8, format: ImageFormat) -> Vec<u8> {
     let shade = |x: u32, y: u32| [number * 9 + (x * y) as u8 / 4, x as u8 * 9, y as u8 * 9];
     let image = RgbImage::from_fn(16, 16, |x, y| image::Rgb(shade(x, y)));
     let mut bytes = Cursor::new(Vec::new());
@@ -105,7 +320,7 @@ fn r10_class_folders_of_other_formats_are_read_and_those_without_an_image_refuse
     for number in 0..18u8 {
         let (ending, format) = formats[usize::from(number % 3)];
         let place = tiny.path("images").join(ending).join(format!("{number}.{ending}"));
-        put(&place, picture(number, format));
+        put(&place, shot(number, format));
     }
     let (_, told) = tiny.ok("ingest", &[]);
     assert!(told.contains("18 images"), "{told}");
@@ -133,7 +348,8 @@ fn r11_a_jpeg_with_a_scan_for_each_component_is_read_right() {
             let whole = of(&[&[0, 1, 2]]);
             for scans in [&[&[0][..], &[1], &[2]][..], &[&[2], &[0], &[1]], &[&[0], &[1, 2]]] {
                 let apart = of(scans);
-                let far = whole.iter().zip(apart.iter()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+                let far =
+                    whole.iter().zip(apart.iter()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
                 assert!(far <= 12, "{blocks:?} {size:?} {scans:?}: {far} apart");
             }
         }
@@ -222,12 +438,12 @@ fn r14_clutter_is_no_class_and_no_image() {
     for number in 0..12u8 {
         let class = ["cat", "dog"][usize::from(number % 2)];
         let place = tiny.path("images").join(class).join(format!("{number}.png"));
-        put(&place, picture(number, ImageFormat::Png));
+        put(&place, shot(number, ImageFormat::Png));
     }
-    put(&tiny.path("images/__MACOSX/cat/._0.png"), b"\0\5\x16\7");
+    put(&tiny.path("images/__MACOSX/cat/._0.png"), b"\0\x05\x16\x07");
     put(&tiny.path("images/cat/@eaDir/SYNOPHOTO_THUMB.jpg"), b"no image");
     put(&tiny.path("images/cat/Thumbs.db"), b"");
-    put(&tiny.path("images/cat/._0.png"), b"\0\5\x16\7");
+    put(&tiny.path("images/cat/._0.png"), b"\0\x05\x16\x07");
     std::fs::create_dir_all(tiny.path("images/hollow/within")).unwrap();
     tiny.ok("ingest", &[]);
     let dataset = &tiny.json("inspect", &[])["datasets"][0];
@@ -255,11 +471,11 @@ fn r15_large_photos_are_read_and_the_limit_is_named() {
 #[test]
 fn r16_what_a_download_leaves_is_read_or_named() {
     let tiny = on_files("train = 'data'\ntest = 'data'");
-    let images: Vec<Vec<u8>> = (0..12).map(|number| picture(number, ImageFormat::Png)).collect();
+    let images: Vec<Vec<u8>> = (0..12).map(|number| shot(number, ImageFormat::Png)).collect();
     put_parquet(&tiny.path("data/train-0.parquet"), &images);
     put_parquet(&tiny.path("data/train-1.parquet"), &images);
     put_parquet(&tiny.path("data/test-0.parquet"), &images[..8]);
-    put(&tiny.path("data/._train-0.parquet"), b"\0\5\x16\7");
+    put(&tiny.path("data/._train-0.parquet"), b"\0\x05\x16\x07");
     let (_, told) = tiny.ok("ingest", &[]);
     assert!(told.contains("24 images") && told.contains("8 images"), "{told}");
 
@@ -355,7 +571,7 @@ fn r18_classes_that_cannot_be_told_apart_are_refused() {
     let tiny = on_files("train = 'images'\ntest = 'images'");
     let add = |class: &OsStr, number: u8| {
         let place = tiny.path("images").join(class).join(format!("{number}.png"));
-        put(&place, picture(number, ImageFormat::Png));
+        put(&place, shot(number, ImageFormat::Png));
     };
     (0..10).for_each(|number| add(OsStr::new("dog"), number));
     for (number, name) in [b"caf\xe9", b"caf\xe8"].into_iter().enumerate() {
@@ -378,11 +594,14 @@ fn r18_classes_that_cannot_be_told_apart_are_refused() {
 fn r19_a_broken_link_is_passed_over_where_bad_samples_are_skipped() {
     let tiny = on_files("train = 'images'\ntest = 'images'");
     for number in 0..10u8 {
-        put(&tiny.path(&format!("images/cat/{number}.png")), picture(number, ImageFormat::Png));
+        put(&tiny.path(&format!("images/cat/{number}.png")), shot(number, ImageFormat::Png));
     }
     std::os::unix::fs::symlink("gone.png", tiny.path("images/cat/a.png")).unwrap();
     let told = tiny.fails(1, "ingest", &[]);
-    assert!(told.contains("images/cat/a.png` is a link that leads to nothing (`gone.png`)"), "{told}");
+    assert!(
+        told.contains("images/cat/a.png` is a link that leads to nothing (`gone.png`)"),
+        "{told}"
+    );
     assert!(told.contains("data.on_bad_sample = \"skip\""), "{told}");
     tiny.ok("ingest", &["--set", "data.on_bad_sample=skip"]);
 }

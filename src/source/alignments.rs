@@ -4,10 +4,10 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use serde_json::{Value, json};
-
+use super::content::{ContentFile, Role};
+use super::locate::Place;
 use super::{NO_FRAME, plain_file};
 use crate::{Error, Result};
 
@@ -21,7 +21,7 @@ const LONGEST_LINE: u64 = 16 << 20;
 #[derive(Debug)]
 pub(super) struct Alignments {
     utterances: HashMap<String, Vec<u8>>,
-    digest: blake3::Hash,
+    files: Vec<Place>,
 }
 
 impl Alignments {
@@ -29,11 +29,10 @@ impl Alignments {
     ///
     /// # Errors
     /// When one cannot be read, a label is no class, or an utterance comes twice.
-    pub fn open(paths: &[PathBuf]) -> Result<Self> {
+    pub fn open(files: Vec<Place>) -> Result<Self> {
         let mut utterances = HashMap::new();
-        let mut digest = blake3::Hasher::new();
         let mut left = MOST_BYTES;
-        for path in paths {
+        for Place { path, .. } in &files {
             let failed = |error| Error::io("read the alignments", path, error);
             let mut file = BufReader::new(plain_file::open(path).map_err(failed)?);
             let mut line = String::new();
@@ -52,7 +51,6 @@ impl Alignments {
                     return Err(Error::failed(message));
                 }
                 left -= read;
-                digest.update(line.as_bytes());
                 let Some((id, frames)) = parse(&line, path, number)? else { continue };
                 if utterances.insert(id.to_owned(), frames).is_some() {
                     let message =
@@ -62,7 +60,7 @@ impl Alignments {
                 }
             }
         }
-        Ok(Self { utterances, digest: digest.finalize() })
+        Ok(Self { utterances, files })
     }
 
     /// The labels of a sound whose file has this path; `None` where there are none.
@@ -70,9 +68,14 @@ impl Alignments {
         self.utterances.get(Path::new(path).file_stem()?.to_str()?)
     }
 
-    /// What tells these from others.
-    pub fn identity(&self) -> Value {
-        json!(self.digest.to_hex().to_string())
+    /// The files that hold them.
+    pub fn files(&self) -> impl Iterator<Item = ContentFile> {
+        let file = |it: &Place| ContentFile {
+            role: Role::Alignments,
+            place: it.place.clone(),
+            path: it.path.clone(),
+        };
+        self.files.iter().map(file)
     }
 }
 

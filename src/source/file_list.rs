@@ -8,7 +8,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::clutter::is_clutter;
 use super::first_bytes::{self, ENOUGH};
-use super::locate::relative_name;
+use super::locate::{Place, relative_name};
 use super::record_bytes::unpacked;
 use super::{decode, folder_holds, shorten, transcripts};
 use crate::pipeline::settings::{Medium, OnBadSample};
@@ -53,6 +53,8 @@ pub(super) struct FileList {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Found {
     pub path: PathBuf,
+    /// Its path relative to the folder that was listed, or its name.
+    pub place: String,
     /// The folder it lies in, of those directly inside the one that was listed; `None` where it lies in
     /// that itself.
     pub class: Option<String>,
@@ -84,6 +86,7 @@ impl FileList {
     fn all_under(folders: &[PathBuf], medium: Medium) -> Result<Self> {
         let mut list = Self::default();
         for folder in folders {
+            let before = list.files.len();
             for Entry { path, kind } in entries(folder)? {
                 if kind == EntryKind::Folder {
                     let (files, others) = (list.files.len(), list.others.len());
@@ -99,8 +102,11 @@ impl FileList {
                     list.add(path, kind, medium, None)?;
                 }
             }
+            // The files of one folder after those of another, so that it does not matter where folders lie.
+            let own = &mut list.files[before..];
+            own.iter_mut().for_each(|it| it.place = relative_name(folder, &it.path));
+            own.sort();
         }
-        list.files.sort();
         list.transcripts.sort();
         list.classes.sort();
         list.classes.dedup();
@@ -111,8 +117,8 @@ impl FileList {
     ///
     /// # Errors
     /// When a folder of one cannot be listed.
-    pub fn of(paths: Vec<PathBuf>, medium: Medium) -> Result<Self> {
-        let mut folders: Vec<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
+    pub fn of(places: Vec<Place>, medium: Medium) -> Result<Self> {
+        let mut folders: Vec<&Path> = places.iter().filter_map(|it| it.path.parent()).collect();
         folders.sort();
         folders.dedup();
         let mut list = Self::default();
@@ -122,9 +128,9 @@ impl FileList {
                 list.transcripts.extend(beside.filter(|path| transcripts::is_named_so(path)));
             }
         }
-        paths.iter().try_for_each(|path| check_name(path))?;
-        list.files = paths.into_iter().map(|path| Found { path, class: None }).collect();
-        list.files.sort();
+        places.iter().try_for_each(|it| check_name(&it.path))?;
+        let found = |Place { path, place }| Found { path, place, class: None };
+        list.files = places.into_iter().map(found).collect();
         Ok(list)
     }
 
@@ -139,7 +145,8 @@ impl FileList {
             self.broken.push(path);
         } else if is_named_so(&path, medium) {
             check_name(&path)?;
-            self.files.push(Found { path, class: class.map(str::to_owned) });
+            let class = class.map(str::to_owned);
+            self.files.push(Found { path, place: String::new(), class });
         } else if medium == Medium::Sound && transcripts::is_named_so(&path) {
             self.transcripts.push(path);
         } else {

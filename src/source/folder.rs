@@ -1,23 +1,22 @@
 //! Folders of images or sounds: `train/<class>/<file>.png`, or any nesting where labels lie elsewhere or
 //! there are none.
 
-use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use rayon::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::alignments::Alignments;
+use super::content::{ContentFile, PassedOver, Role};
+use super::decode::Decoded;
 use super::decode_room::Held;
 use super::file_labels::FileLabels;
 use super::file_list::FileList;
-use super::locate::relative_name;
-use super::passed_over::{self, PassedOver};
+use super::locate::{Place, relative_name};
 use super::{
-    BadSample, Keep, LabelSet, Length, Media, Sample, Source, decode, no_such_row, plain_file,
-    sound, transcripts,
+    BadSample, Content, Keep, LabelSet, Length, Media, Remarks, Sample, Source, decode,
+    no_such_row, passed_over, plain_file, sound, transcripts,
 };
 use crate::pipeline::settings::{Files, Medium, OnBadSample};
 use crate::{Error, Result};
@@ -31,7 +30,7 @@ pub struct Folder {
     further: Vec<LabelSet>,
     alignments: Option<Alignments>,
     passed_over: Vec<PassedOver>,
-    identity: Value,
+    content: Content,
 }
 
 #[derive(Debug)]
@@ -70,10 +69,10 @@ impl Folder {
     /// As [`open`](Self::open).
     pub(super) fn of_files(
         settings: &Files,
-        paths: Vec<PathBuf>,
+        places: Vec<Place>,
         alignments: Option<Alignments>,
     ) -> Result<Self> {
-        Self::of(settings, &[], FileList::of(paths, settings.medium)?, alignments)
+        Self::of(settings, &[], FileList::of(places, settings.medium)?, alignments)
     }
 
     fn of(
@@ -82,42 +81,43 @@ impl Folder {
         list: FileList,
         alignments: Option<Alignments>,
     ) -> Result<Self> {
-        let FileLabels { mut sets, classes } = FileLabels::of(settings, folders, &list)?;
+        let labels = FileLabels::of(settings, folders, &list)?;
+        let FileLabels { mut sets, classes, files: label_files } = labels;
         let texts = transcripts::read(&list.transcripts)?;
-        let is_csv =
-            |path: &PathBuf| settings.labels.as_ref().is_some_and(|csv| path.ends_with(csv));
-        let others: Vec<PathBuf> =
-            list.others.iter().filter(|path| !is_csv(path)).cloned().collect();
-        let passed_over = passed_over::by_kind(&settings.root, &others, &list.broken);
-        let mut stamp = blake3::Hasher::new();
+        let place = |path: &PathBuf| {
+            let folder = folders.iter().find(|folder| path.starts_with(folder));
+            relative_name(folder.unwrap_or(&settings.root), path)
+        };
+        let others = list.others.iter().filter(|path| !label_files.contains(path)).map(place);
+        let passed_over = passed_over::by_kind(others, list.broken.iter().map(place));
         let mut files = Vec::with_capacity(list.files.len());
         for (file, classes) in list.files.into_iter().zip(classes) {
-            let name = relative_name(&settings.root, &file.path);
-            update(&mut stamp, &file.path, &name)?;
             let mut classes = classes.into_iter();
             files.push(Entry {
                 text: texts.get(&file.path.with_extension("")).cloned(),
                 path: file.path,
-                name,
+                name: file.place,
                 label: classes.next().flatten(),
                 further: classes.collect(),
             });
         }
         let further = sets.split_off(sets.len().min(1));
         let names = sets.pop().and_then(|set| set.names);
-        let mut identity = json!({
-            "kind": "folder",
-            format!("{}s", settings.medium.noun()): files.len(),
-            "label_names": names,
-            "files": stamp.finalize().to_hex().to_string(),
+        let beside = |role: Role, path: &PathBuf| {
+            // Where they lie says nothing that the names in them do not.
+            ContentFile { role, place: place(path), path: path.clone() }
+        };
+        let data = files.iter().map(|Entry { path, name, .. }| ContentFile {
+            role: Role::Data,
+            place: name.clone(),
+            path: path.clone(),
         });
-        // What else may change without a file that changes.
-        if !further.is_empty() || settings.labels.is_some() || settings.medium == Medium::Sound {
-            identity["samples"] = json!(digest(&further, &files));
-        }
-        if let Some(alignments) = &alignments {
-            identity["alignments"] = alignments.identity();
-        }
+        let mut all: Vec<ContentFile> = data.collect();
+        all.extend(label_files.iter().map(|path| beside(Role::Labels, path)));
+        all.extend(list.transcripts.iter().map(|path| beside(Role::Transcripts, path)));
+        all.extend(alignments.iter().flat_map(Alignments::files));
+        let made = json!({ "kind": "folder", "label_names": names });
+        let content = Content { made, files: all };
         Ok(Self {
             medium: settings.medium,
             files,
@@ -125,7 +125,7 @@ impl Folder {
             further,
             alignments,
             passed_over,
-            identity,
+            content,
         })
     }
 
@@ -133,18 +133,23 @@ impl Folder {
         self.files.get(row).ok_or_else(|| no_such_row(row, self.files.len()))
     }
 
-    /// The image or sound of a file, and its share of the memory for images; inside, why it is none.
-    fn media(&self, path: &Path) -> Result<Result<(Media, Option<Held>), String>> {
+    /// The image or sound of a file, what there is to say of it, and its share of the memory for images; inside,
+    /// why it is none.
+    fn media(&self, path: &Path) -> Result<Result<(Media, Remarks, Option<Held>), String>> {
         let failed = |error| Error::io(&format!("read the {}", self.medium.noun()), path, error);
         Ok(match self.medium {
-            Medium::Image => decode::decode(&read_file(path).map_err(failed)?)
-                .map(|it| (Media::Image(it.image), Some(it.room))),
+            Medium::Image => decode::decode(&read_file(path).map_err(failed)?).map(
+                |Decoded { image, turned, room }| {
+                    let remarks = Remarks { turned, ..Remarks::default() };
+                    (Media::Image(image), remarks, Some(room))
+                },
+            ),
             Medium::Sound => sound::decode_file(plain_file::open(path).map_err(failed)?)
-                .map(|it| (Media::Sound(it), None)),
+                .map(|it| (Media::Sound(it), Remarks::default(), None)),
         })
     }
 
-    fn sample(&self, row: usize, entry: &Entry, media: Media) -> Sample {
+    fn sample(&self, row: usize, entry: &Entry, media: Media, remarks: Remarks) -> Sample {
         let frames = self.alignments.as_ref().and_then(|it| it.of(&entry.name));
         Sample {
             id: row as i64,
@@ -154,36 +159,9 @@ impl Folder {
             frames: frames.cloned(),
             text: entry.text.clone(),
             media,
+            remarks,
         }
     }
-}
-
-/// Adds what identifies the content of a file: its name, its size and when it was changed.
-fn update(stamp: &mut blake3::Hasher, path: &Path, name: &str) -> Result<()> {
-    let metadata = fs::metadata(path).map_err(|error| Error::io("read", path, error))?;
-    // Nanoseconds since 1970; where the file system keeps no time, size and name remain.
-    let changed = metadata
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .map_or(0, |time| time.as_nanos());
-    stamp.update(&(name.len() as u64).to_le_bytes());
-    stamp.update(name.as_bytes());
-    stamp.update(&metadata.len().to_le_bytes());
-    stamp.update(&changed.to_le_bytes());
-    Ok(())
-}
-
-/// Of the labels and transcripts of files.
-fn digest(further: &[LabelSet], files: &[Entry]) -> String {
-    let mut digest = blake3::Hasher::new();
-    for set in further {
-        digest.update(json!([set.name, set.names]).to_string().as_bytes());
-    }
-    for Entry { label, further, text, .. } in files {
-        digest.update(json!([label, further, text]).to_string().as_bytes());
-    }
-    digest.finalize().to_hex().to_string()
 }
 
 impl Source for Folder {
@@ -199,12 +177,12 @@ impl Source for Folder {
         &self.further
     }
 
-    fn identity(&self) -> Value {
-        self.identity.clone()
-    }
-
     fn passed_over(&self) -> &[PassedOver] {
         &self.passed_over
+    }
+
+    fn content(&self) -> Content {
+        self.content.clone()
     }
 
     fn first_size(&self) -> Result<Option<(usize, usize)>> {
@@ -235,8 +213,8 @@ impl Source for Folder {
             .map(|&row| {
                 let entry = self.entry(row)?;
                 match self.media(&entry.path)? {
-                    Ok((media, room)) => {
-                        let kept = keep(self.sample(row, entry, media)).map(Ok);
+                    Ok((media, remarks, room)) => {
+                        let kept = keep(self.sample(row, entry, media, remarks)).map(Ok);
                         drop(room);
                         kept
                     }

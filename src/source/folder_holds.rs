@@ -1,10 +1,11 @@
 //! What a folder holds that is named by itself: files of images or sounds, Parquet files, or binary files of
 //! images.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::file_list::{Entry, EntryKind, FileList, entries};
-use super::record_names::{images_alone, is_known, name_of};
+use super::record_names::{is_beside, is_known, is_twin, name_of};
 use super::shorten;
 use crate::pipeline::settings::{Medium, Split};
 use crate::{Error, Result};
@@ -21,35 +22,34 @@ pub enum Holds {
 const RAW: &str = "raw";
 
 /// Looks into a folder. Of Parquet files and binary files there, those are taken that are of `split`, as
-/// far as their names tell.
+/// far as their names tell. With them come files that are not read, of either split.
 ///
 /// # Errors
 /// When it cannot be listed, or holds files of the other split alone.
-pub fn look(folder: &Path, medium: Medium, split: Option<Split>) -> Result<Holds> {
-    let inside = entries(folder)?;
+pub fn look(folder: &Path, medium: Medium, split: Option<Split>) -> Result<(Holds, Vec<PathBuf>)> {
+    let mut inside = files(entries(folder)?);
     if medium == Medium::Image {
-        let mut records = records(&inside);
-        let raw = inside.iter().find(|it| it.kind == EntryKind::Folder && name_of(&it.path) == RAW);
-        if let (Some(raw), true) = (raw, records.is_empty()) {
-            records = self::records(&entries(&raw.path)?);
+        let raw = folder.join(RAW);
+        if !inside.iter().any(|path| is_known(path)) && raw.is_dir() {
+            let within = files(entries(&raw)?);
+            inside = if within.iter().any(|path| is_known(path)) { within } else { inside };
         }
-        if !records.is_empty() {
-            return Ok(Holds::Records(of_split(folder, records, split)?));
+        if inside.iter().any(|path| is_known(path)) {
+            let all: HashSet<PathBuf> = inside.iter().cloned().collect();
+            inside.retain(|path| !is_beside(path) && !is_twin(path, &all));
+            let (records, others) = of_split(folder, inside, is_known, split)?;
+            return Ok((Holds::Records(records), others));
         }
     }
-    let parquet: Vec<PathBuf> = files(&inside).filter(|path| is_parquet(path)).collect();
-    if parquet.is_empty() || FileList::is_any_under(folder, medium)? {
-        return Ok(Holds::Files);
+    if !inside.iter().any(|path| is_parquet(path)) || FileList::is_any_under(folder, medium)? {
+        return Ok((Holds::Files, Vec::new()));
     }
-    Ok(Holds::Parquet(of_split(folder, parquet, split)?))
+    let (parquet, others) = of_split(folder, inside, is_parquet, split)?;
+    Ok((Holds::Parquet(parquet), others))
 }
 
-fn files(entries: &[Entry]) -> impl Iterator<Item = PathBuf> {
-    entries.iter().filter(|it| it.kind == EntryKind::File).map(|it| it.path.clone())
-}
-
-fn records(entries: &[Entry]) -> Vec<PathBuf> {
-    images_alone(files(entries).filter(|path| is_known(path)).collect())
+fn files(entries: Vec<Entry>) -> Vec<PathBuf> {
+    entries.into_iter().filter(|it| it.kind == EntryKind::File).map(|it| it.path).collect()
 }
 
 fn is_parquet(path: &Path) -> bool {
@@ -68,14 +68,26 @@ fn named_split(path: &Path) -> Option<Split> {
     }
 }
 
-/// Those of a split, where names tell of splits; else all.
-fn of_split(folder: &Path, mut paths: Vec<PathBuf>, split: Option<Split>) -> Result<Vec<PathBuf>> {
+/// Parts `paths` into those that are read of a split, and those that are read of neither. Where the names of
+/// data tell of splits, it is those that speak of the wanted one; else all.
+fn of_split(
+    folder: &Path,
+    mut paths: Vec<PathBuf>,
+    is_data: impl Fn(&Path) -> bool,
+    split: Option<Split>,
+) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
     paths.sort();
-    let Some(split) = split else { return Ok(paths) };
+    let (data, mut over): (Vec<PathBuf>, Vec<PathBuf>) =
+        paths.into_iter().partition(|path| is_data(path));
+    let Some(split) = split else { return Ok((data, over)) };
+    if data.iter().all(|path| named_split(path).is_none()) {
+        return Ok((data, over));
+    }
     let (wanted, others): (Vec<PathBuf>, Vec<PathBuf>) =
-        paths.into_iter().partition(|path| named_split(path) == Some(split));
-    if !wanted.is_empty() || others.iter().all(|path| named_split(path).is_none()) {
-        return Ok(if wanted.is_empty() { others } else { wanted });
+        data.into_iter().partition(|path| named_split(path) == Some(split));
+    if !wanted.is_empty() {
+        over.extend(others.into_iter().filter(|path| named_split(path).is_none()));
+        return Ok((wanted, over));
     }
     let names: Vec<String> = others.iter().map(|path| format!("`{}`", name_of(path))).collect();
     let (shown, split) = (folder.display(), split.name());

@@ -3,18 +3,21 @@
 //! `huggingface` key of the schema metadata. A plain binary column of encoded images or sounds will do,
 //! too.
 
-use std::path::{Path, PathBuf};
-
 use arrow::array::{Array, RecordBatch, StringArray};
 use rayon::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::alignments::Alignments;
+use super::content::{ContentFile, PassedOver, Role};
 use super::frame_column::FrameColumn;
 use super::label_column::LabelColumn;
+use super::locate::Place;
 use super::media_column::{self, encoded};
 use super::parquet_part::{Column, Part, column_of, damaged, text};
-use super::{BadSample, Keep, LabelSet, Length, Media, Sample, Source, decode, no_such_row, sound};
+use super::{
+    BadSample, Content, Keep, LabelSet, Length, Media, Remarks, Sample, Source, decode,
+    no_such_row, sound,
+};
 use crate::pipeline::settings::{Files, Medium};
 use crate::{Error, Result};
 
@@ -34,7 +37,8 @@ pub struct HuggingFace {
     alignments: Option<Alignments>,
     /// Whether all files have the column [`TEXT`].
     text: bool,
-    identity: Value,
+    passed_over: Vec<PassedOver>,
+    content: Content,
 }
 
 impl HuggingFace {
@@ -45,18 +49,16 @@ impl HuggingFace {
     /// the files disagree on the label names, or when there is no row at all.
     pub(super) fn open(
         files: &Files,
-        paths: Vec<PathBuf>,
+        places: Vec<Place>,
         alignments: Option<Alignments>,
     ) -> Result<Self> {
-        let mut parts: Vec<Part> = Vec::with_capacity(paths.len());
-        let mut identities = Vec::with_capacity(paths.len());
+        let mut parts: Vec<Part> = Vec::with_capacity(places.len());
         let mut first = 0;
-        for path in paths {
-            let (part, identity) = Part::open(&files.root, path, first)?;
+        for place in places {
+            let part = Part::open(place, first)?;
             media_column::check(part.schema(), &files.column, files.medium, &part.path)?;
             first += part.rows;
             parts.push(part);
-            identities.push(identity);
         }
         if first == 0 {
             let paths: Vec<_> = parts.iter().map(|p| format!("`{}`", p.path.display())).collect();
@@ -72,21 +74,20 @@ impl HuggingFace {
             field.is_ok_and(|field| field.data_type().is_string())
         };
         let text = files.medium == Medium::Sound && parts.iter().all(is_text);
-        let mut identity = json!({
+        let made = json!({
             "kind": "parquet",
             files.medium.key(): files.column,
             "label": files.label,
-            "files": identities,
+            "further": files.further,
+            "frames": files.frames,
         });
-        if !files.further.is_empty() {
-            identity["further"] = json!(files.further);
-        }
-        if let Some(frames) = &files.frames {
-            identity["frames"] = json!(frames);
-        }
-        if let Some(alignments) = &alignments {
-            identity["alignments"] = alignments.identity();
-        }
+        let data = parts.iter().map(|part| ContentFile {
+            role: Role::Data,
+            place: part.place.clone(),
+            path: part.path.clone(),
+        });
+        let all = data.chain(alignments.iter().flat_map(Alignments::files)).collect();
+        let content = Content { made, files: all };
         Ok(Self {
             medium: files.medium,
             column: files.column.clone(),
@@ -97,8 +98,14 @@ impl HuggingFace {
             alignments,
             text,
             parts,
-            identity,
+            content,
+            passed_over: Vec::new(),
         })
+    }
+
+    /// With files that lie beside these and are not read.
+    pub(super) fn having_passed_over(self, passed_over: Vec<PassedOver>) -> Self {
+        Self { passed_over, ..self }
     }
 
     /// Hands the batches of `columns` at `wanted` (rows of `part`, ascending, each once) to `take`, with
@@ -198,10 +205,12 @@ impl HuggingFace {
         let samples = rows.par_iter().enumerate().map(|(i, &row)| {
             let id = (part.first + row) as i64;
             let path = value(&paths, i);
-            // The share of an image of the memory for images, until no more is kept of it than wanted.
+            let mut remarks = Remarks::default();
+            // The share of an image of the memory for images, until no more is left of it than is kept.
             let mut room = None;
             let media = match (bytes.is_valid(i), self.medium) {
                 (true, Medium::Image) => decode::decode(bytes.value(i)).map(|decoded| {
+                    remarks.turned = decoded.turned;
                     room = Some(decoded.room);
                     Media::Image(decoded.image)
                 }),
@@ -232,6 +241,7 @@ impl HuggingFace {
                 text: value(&texts, i),
                 source: path.unwrap_or_else(|| format!("row {row}")),
                 media,
+                remarks,
             });
             drop(room);
             kept.map(Ok)
@@ -245,9 +255,9 @@ impl HuggingFace {
 ///
 /// # Errors
 /// When one is not Parquet, or may not be read.
-pub(super) fn have_column(root: &Path, paths: &[PathBuf], column: &str) -> Result<bool> {
-    for path in paths {
-        let (part, _) = Part::open(root, path.clone(), 0)?;
+pub(super) fn have_column(places: &[Place], column: &str) -> Result<bool> {
+    for place in places {
+        let part = Part::open(place.clone(), 0)?;
         if part.schema().column_with_name(column).is_none() {
             return Ok(false);
         }
@@ -272,8 +282,12 @@ impl Source for HuggingFace {
         self.frames.as_ref()?.names.as_deref()
     }
 
-    fn identity(&self) -> Value {
-        self.identity.clone()
+    fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
+    }
+
+    fn content(&self) -> Content {
+        self.content.clone()
     }
 
     fn first_size(&self) -> Result<Option<(usize, usize)>> {

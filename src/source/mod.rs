@@ -5,8 +5,6 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
 use crate::pipeline::settings::{self, Data, Files, Medium, OnBadSample, Split};
 use crate::{Error, Result};
 
@@ -14,6 +12,7 @@ mod alignments;
 mod arrow_schema;
 mod class_order;
 mod clutter;
+pub mod content;
 pub mod decode;
 mod decode_room;
 mod delta;
@@ -25,6 +24,7 @@ mod folder_holds;
 mod frame_column;
 pub mod huggingface;
 mod jpeg;
+pub mod known_files;
 mod label_column;
 mod locate;
 mod media_column;
@@ -47,9 +47,10 @@ use alignments::Alignments;
 use folder::Folder;
 use huggingface::HuggingFace;
 use locate::{Located, Named, locate};
+use records::Records;
 
-pub use passed_over::PassedOver;
-pub use sample::{BadSample, LabelSet, Length, Media, NO_FRAME, Sample, Waveform};
+pub use content::{Content, PassedOver};
+pub use sample::{BadSample, LabelSet, Length, Media, NO_FRAME, Remarks, Sample, Waveform};
 
 /// What is left of a sample. Called where it is decoded, so that there are no more whole images at a
 /// time than threads, however small the files of large images are.
@@ -73,11 +74,10 @@ pub trait Source: Send + Sync {
         None
     }
 
-    /// What tells this content from another, for the key of `ingest`. It holds no absolute path:
-    /// the same files elsewhere have the same identity.
-    fn identity(&self) -> Value;
+    /// What the rows are made of: every file whose bytes can change one.
+    fn content(&self) -> Content;
 
-    /// Files that lie where the samples do and were not read.
+    /// Files that lie among those that are read, and are passed over.
     fn passed_over(&self) -> &[PassedOver] {
         &[]
     }
@@ -134,8 +134,7 @@ pub fn open(data: &Data, split: Split, seed: u64) -> Result<Box<dyn Source>> {
             };
             let key = &format!("data.{}", split.name());
             let named = Named { root: &files.root, patterns, key, roots: ROOTS };
-            let located = locate(&named, files.medium)?;
-            open_located(files, data.on_bad_sample, located)
+            open_located(files, data.on_bad_sample, locate(&named, files.medium)?)
         }
     }
 }
@@ -143,14 +142,14 @@ pub fn open(data: &Data, split: Split, seed: u64) -> Result<Box<dyn Source>> {
 fn open_located(
     files: &Files,
     on_bad_sample: OnBadSample,
-    located: Located,
+    (located, passed_over): (Located, Vec<PassedOver>),
 ) -> Result<Box<dyn Source>> {
     let alignments = match &files.alignments {
         None => None,
         Some(patterns) => {
             let (key, root) = ("data.alignments", files.root.as_path());
             let paths = locate::paths(&Named { root, patterns, key, roots: ROOTS })?;
-            Some(Alignments::open(&paths)?)
+            Some(Alignments::open(paths)?)
         }
     };
     match &located {
@@ -167,8 +166,10 @@ fn open_located(
         )?,
     }
     Ok(match located {
-        Located::Parquet(paths) => Box::new(HuggingFace::open(files, paths, alignments)?),
-        Located::Records(paths) => Box::new(records::Records::open(files, paths)?),
+        Located::Parquet(paths) => {
+            Box::new(HuggingFace::open(files, paths, alignments)?.having_passed_over(passed_over))
+        }
+        Located::Records(paths) => Box::new(Records::open(files, paths, passed_over)?),
         Located::Folders(paths) => {
             Box::new(Folder::open(files, on_bad_sample, &paths, alignments)?)
         }
@@ -221,8 +222,8 @@ pub fn open_place(place: &str, columns: Columns) -> Result<Box<dyn Source>> {
     // Samples are named from where the command runs, or from the folder that holds them.
     let (root, located) = match Path::new(place) {
         folder if folder.is_dir() => {
-            let (root, paths) = (folder.to_path_buf(), vec![folder.to_path_buf()]);
-            (root, locate::in_folders(paths, columns.medium, None)?)
+            let (root, folders) = (folder.to_path_buf(), vec![folder.to_path_buf()]);
+            (root, locate::in_folders(folders, columns.medium, None)?)
         }
         _ => {
             let (root, roots) = (PathBuf::from("."), "the folder that the command runs in");
@@ -232,11 +233,13 @@ pub fn open_place(place: &str, columns: Columns) -> Result<Box<dyn Source>> {
         }
     };
     let mut labelled = columns.label.is_some();
-    match (&columns.label, &located) {
+    match (&columns.label, &located.0) {
         (Some(column), Located::Parquet(paths)) => {
-            labelled = huggingface::have_column(&root, paths, column)?;
+            labelled = huggingface::have_column(paths, column)?;
         }
-        (_, Located::Records(paths)) => labelled &= paths.iter().all(|it| records::has_labels(it)),
+        (_, Located::Records(paths)) => {
+            labelled &= paths.iter().all(|it| records::has_labels(&it.path))
+        }
         (_, Located::Folders(folders)) => {
             for folder in folders {
                 labelled &= !file_list::has_files(folder, columns.medium)?;

@@ -1,36 +1,30 @@
-//! Files that lie where data is looked for and are not read.
+//! Files that lie where data is looked for and are not read, summed up.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::locate::relative_name;
+use super::content::PassedOver;
 
-/// Files of one kind that were passed over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PassedOver {
-    /// For people, in the plural: "`.txt` files", "broken links".
-    pub kind: String,
-    pub count: usize,
-    /// The first of them in the order of names, as a user would name it.
-    pub first: String,
-}
-
-/// Sums up files by their endings, in the order of kinds.
-pub fn by_kind(root: &Path, files: &[PathBuf], broken: &[PathBuf]) -> Vec<PassedOver> {
-    let mut kinds: BTreeMap<String, Vec<&PathBuf>> = BTreeMap::new();
+/// Sums up files by their endings, and links that lead to nothing; all by their places.
+pub fn by_kind(
+    files: impl IntoIterator<Item = String>,
+    broken: impl IntoIterator<Item = String>,
+) -> Vec<PassedOver> {
+    let mut kinds: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for file in files {
-        let kind = match file.extension() {
-            Some(ending) => format!("`.{}` files", ending.to_string_lossy().to_lowercase()),
-            None => "files without an ending".to_owned(),
+        let kind = match Path::new(&file).extension() {
+            Some(ending) => format!(".{}", ending.to_string_lossy().to_lowercase()),
+            None => "without an ending".to_owned(),
         };
         kinds.entry(kind).or_default().push(file);
     }
-    if !broken.is_empty() {
-        kinds.insert("broken links".to_owned(), broken.iter().collect());
+    for link in broken {
+        kinds.entry("broken link".to_owned()).or_default().push(link);
     }
-    let summed = kinds.into_iter().map(|(kind, files)| {
-        let first = files.iter().min().map(|file| relative_name(root, file));
-        PassedOver { kind, count: files.len(), first: first.unwrap_or_default() }
+    let summed = kinds.into_iter().map(|(kind, files)| PassedOver {
+        kind,
+        count: files.len(),
+        first: files.into_iter().min().map(PathBuf::from).unwrap_or_default(),
     });
     summed.collect()
 }

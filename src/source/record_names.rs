@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use super::locate::Place;
+
 /// The endings of IDX files of images, and of their labels: as MNIST has them, and as 7-Zip and Kaggle
 /// call them.
 const IDX_IMAGES: [&str; 2] = ["images-idx3-ubyte", "images.idx3-ubyte"];
@@ -96,12 +98,17 @@ pub fn is_known(path: &Path) -> bool {
     }
 }
 
-/// Leaves of `paths` those of images, each once: a file in gzip that lies beside itself unpacked goes,
+/// Leaves of `places` those of images, each once: a file in gzip that lies beside itself unpacked goes,
 /// as do labels.
-pub fn images_alone(paths: Vec<PathBuf>) -> Vec<PathBuf> {
-    let all: HashSet<PathBuf> = paths.iter().cloned().collect();
-    let images = paths.into_iter().filter(|path| is_images(path));
-    images.filter(|path| unpacked(path).is_none_or(|unpacked| !all.contains(&unpacked))).collect()
+pub fn images_alone(places: Vec<Place>) -> Vec<Place> {
+    let all: HashSet<PathBuf> = places.iter().map(|it| it.path.clone()).collect();
+    let images = places.into_iter().filter(|it| is_images(&it.path) && !is_twin(&it.path, &all));
+    images.collect()
+}
+
+/// Whether a file in gzip lies beside itself unpacked, among `all`.
+pub fn is_twin(path: &Path, all: &HashSet<PathBuf>) -> bool {
+    unpacked(path).is_some_and(|unpacked| all.contains(&unpacked))
 }
 
 fn unpacked(path: &Path) -> Option<PathBuf> {

@@ -11,21 +11,22 @@
 //! The names of classes are read from `class_names.txt` (STL-10), `batches.meta.txt` (CIFAR-10), or
 //! `fine_label_names.txt` and `coarse_label_names.txt` (CIFAR-100) beside them, if they are there.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use image::{DynamicImage, GrayImage, RgbImage};
 use rayon::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::content::{ContentFile, PassedOver, Role};
 use super::decode::{MAX_PIXELS, MAX_SIDE};
 use super::first_bytes::{self, ENOUGH};
-use super::locate::relative_name;
+use super::locate::Place;
 use super::record_bytes::{Bytes, MAX_UNPACKED};
 use super::record_names::{CIFAR10_NAMES, COARSE_NAMES, FINE_NAMES, Kind, STL_NAMES, name_of};
-use super::{BadSample, Keep, LabelSet, Media, Sample, Source, no_such_row, record_labels};
+use super::{
+    BadSample, Content, Keep, LabelSet, Media, Remarks, Sample, Source, no_such_row, record_labels,
+};
 use crate::pipeline::settings::Files;
 use crate::{Error, Result};
 
@@ -133,7 +134,8 @@ pub struct Records {
     parts: Vec<Part>,
     labels: Vec<Label>,
     further: Vec<LabelSet>,
-    identity: Value,
+    passed_over: Vec<PassedOver>,
+    content: Content,
 }
 
 /// Whether the labels of a file lie in it, or beside it.
@@ -142,14 +144,20 @@ pub fn has_labels(path: &Path) -> bool {
 }
 
 impl Records {
-    /// The images of `paths`, with the labels that the settings name.
+    /// The images of `places`, with the labels that the settings name.
     ///
     /// # Errors
     /// When a file is not what its name says, or its labels are missing or not as many.
-    pub fn open(files: &Files, paths: Vec<PathBuf>) -> Result<Self> {
+    pub(super) fn open(
+        files: &Files,
+        places: Vec<Place>,
+        passed_over: Vec<PassedOver>,
+    ) -> Result<Self> {
         let labelled = files.label.is_some();
-        let open = |path| Part::open(&files.root, path, labelled);
-        let parts = paths.into_iter().map(open).collect::<Result<Vec<Part>>>()?;
+        let parts = places
+            .into_iter()
+            .map(|place| Part::open(place, labelled))
+            .collect::<Result<Vec<Part>>>()?;
         let Some(first) = parts.first() else {
             return Err(Error::failed(
                 "empty dataset: the files that are named hold labels, and no image",
@@ -171,41 +179,13 @@ impl Records {
             Ok(Label { set: LabelSet { name, names }, place, names: file })
         });
         let labels = labels.collect::<Result<Vec<Label>>>()?;
-        let mut records = Self {
+        Ok(Self {
             further: labels.iter().skip(1).map(|label| label.set.clone()).collect(),
+            content: content(&parts, &labels),
             parts,
             labels,
-            identity: Value::Null,
-        };
-        records.identity = records.identify(&files.root)?;
-        Ok(records)
-    }
-
-    /// Every file that rows are made of.
-    fn files(&self) -> impl Iterator<Item = &Path> {
-        let parts = self.parts.iter().flat_map(|part| {
-            [Some(&part.path), part.labels.as_ref().map(|(file, _)| file)].into_iter().flatten()
-        });
-        parts
-            .chain(self.labels.iter().filter_map(|label| label.names.as_ref()))
-            .map(PathBuf::as_path)
-    }
-
-    fn identify(&self, root: &Path) -> Result<Value> {
-        let columns: Vec<&str> = self.labels.iter().map(|it| it.set.name.as_str()).collect();
-        let files = self.files().map(|path| {
-            let metadata = fs::metadata(path).map_err(|error| Error::io("read", path, error))?;
-            let changed = metadata.modified().ok();
-            let changed = changed.and_then(|it| it.duration_since(UNIX_EPOCH).ok());
-            Ok(json!({
-                "file": relative_name(root, path),
-                "bytes": metadata.len(),
-                // Where the file system keeps no time, size and name remain.
-                "changed": changed.map_or(0, |time| time.as_nanos() as u64),
-            }))
-        });
-        let files = files.collect::<Result<Vec<Value>>>()?;
-        Ok(json!({ "kind": "records", "labels": columns, "files": files }))
+            passed_over,
+        })
     }
 
     /// The part that holds a row, and the row's place in it.
@@ -219,6 +199,20 @@ impl Records {
         }
         Err(no_such_row(row, self.rows()))
     }
+}
+
+/// Every file that rows are made of.
+fn content(parts: &[Part], labels: &[Label]) -> Content {
+    let file = |role, path: &PathBuf, place| ContentFile { role, place, path: path.clone() };
+    let beside = |role, path: &PathBuf| file(role, path, name_of(path).into_owned());
+    let data = parts.iter().map(|part| file(Role::Data, &part.path, part.name.clone()));
+    let of_parts = parts.iter().filter_map(|part| part.labels.as_ref());
+    let named = labels.iter().filter_map(|label| label.names.as_ref());
+    let mut files: Vec<ContentFile> = data.collect();
+    files.extend(of_parts.map(|(path, _)| beside(Role::Labels, path)));
+    files.extend(named.map(|path| beside(Role::Names, path)));
+    let columns: Vec<&str> = labels.iter().map(|label| label.set.name.as_str()).collect();
+    Content { made: json!({ "kind": "records", "labels": columns }), files }
 }
 
 impl Label {
@@ -245,7 +239,7 @@ impl Label {
 }
 
 impl Part {
-    fn open(root: &Path, path: PathBuf, labelled: bool) -> Result<Self> {
+    fn open(Place { path, place }: Place, labelled: bool) -> Result<Self> {
         let failed = |error| Error::io("read", &path, error);
         let name = name_of(&path).into_owned();
         let kind = Kind::of(&name).unwrap_or(Kind::Cifar);
@@ -273,7 +267,7 @@ impl Part {
             }
         };
         let labels = if labelled { record_labels::beside(kind, &path, rows)? } else { None };
-        Ok(Self { name: relative_name(root, &path), path, bytes, layout, header, rows, labels })
+        Ok(Self { name: place, path, bytes, layout, header, rows, labels })
     }
 
     /// A record, whole.
@@ -402,8 +396,12 @@ impl Source for Records {
         &self.further
     }
 
-    fn identity(&self) -> Value {
-        self.identity.clone()
+    fn content(&self) -> Content {
+        self.content.clone()
+    }
+
+    fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
     }
 
     fn first_size(&self) -> Result<Option<(usize, usize)>> {
@@ -430,6 +428,7 @@ impl Source for Records {
                     frames: None,
                     text: None,
                     media: Media::Image(image),
+                    remarks: Remarks::default(),
                 })
                 .map(Ok)
             })

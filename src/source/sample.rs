@@ -23,6 +23,16 @@ pub struct Sample {
     /// What is said in it.
     pub text: Option<String>,
     pub media: Media,
+    pub remarks: Remarks,
+}
+
+/// What decoding did to a sample that its owner may want to know of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Remarks {
+    /// The orientation that EXIF notes was applied.
+    pub turned: bool,
+    /// Values of a sound lay beyond [-1, 1], and were clipped.
+    pub clipped: bool,
 }
 
 /// The frame label of a hop without one. So there are as many classes, at most.

@@ -6,8 +6,9 @@ use std::time::Instant;
 use gimlet_store::{CompressionSetting, Generation, Rows, Schema, Spec, Values, Writer};
 use serde_json::json;
 
+use super::account::{Account, Judged, which};
 use super::extent::longest_of;
-use super::ingest::empty;
+use super::ingest::{Tally, committed, empty};
 use super::labels::{further_labels, label_attributes, label_names};
 use super::layout::{frames_column, rows_per_group, sound_column};
 use super::plan::Step;
@@ -57,11 +58,13 @@ impl Run<'_> {
         let whole_split =
             self.pipeline.data.on_bad_sample == OnBadSample::Fail && view.short == Short::Pad;
         let mut level = Level::default();
+        let tally = Tally::of(Account::of(source, self.pipeline.data.is_labelled()));
         let (mut skipped, mut padded, mut done) = (Vec::new(), 0u64, 0);
         for rows in order.chunks(recordings_at_once(longest)) {
             self.check_stop()?;
             let mut read = self.recordings(view, source, rows)?;
             for BadSample { id, source, reason, .. } in read.skipped {
+                tally.now().skipped.add(|| which(id, &source));
                 skipped.push(json!({ "id": id, "source": source, "reason": reason }));
             }
             if view.short == Short::Skip {
@@ -70,6 +73,7 @@ impl Run<'_> {
                     if short {
                         let Sample { id, source, .. } = sample;
                         let reason = format!("{} samples, fewer than a window", values.len());
+                        tally.now().skipped.add(|| which(*id, source));
                         skipped.push(json!({ "id": id, "source": source, "reason": reason }));
                     }
                     !short
@@ -77,6 +81,10 @@ impl Run<'_> {
             }
             let short = read.whole.iter().filter(|(_, values)| values.len() < view.window);
             padded += short.count() as u64;
+            for (sample, values) in &read.whole {
+                let constant = values.windows(2).all(|pair| pair[0] == pair[1]);
+                tally.now().add(sample, Judged { constant, clipped: false });
+            }
             // The level is that of all, so that what was written before is read again, too.
             read.whole.iter().for_each(|(_, values)| level.add(values));
             let from = writer.position();
@@ -95,9 +103,11 @@ impl Run<'_> {
         for (column, choice) in writer.compression() {
             self.progress.note(&format!("`{column}`: {choice}"));
         }
+        self.check_unchanged(split, source)?;
         let Normalise { mean, std } = level.normalise();
         let count = skipped.len();
-        let generation = writer.commit(json!({
+        let account = tally.close(&[], source);
+        let summary = json!({
             "seconds": started.elapsed().as_secs_f64(), "peak_memory": memory::peak(),
             "skipped": skipped, "padded": padded,
             "sound": {
@@ -105,8 +115,10 @@ impl Run<'_> {
                 "mean": mean, "std": std,
             },
             "labels": label_names(source), "frame_names": source.frame_names(),
-        }))?;
-        let mut summary = format!("{} recordings", generation.rows());
+            "account": account,
+        });
+        let finished = writer.finish(|_| summary)?;
+        let mut summary = format!("{} recordings", committed(&finished)?.rows());
         if padded > 0 {
             summary += &format!(", {padded} shorter than a window, padded");
         }
@@ -114,7 +126,7 @@ impl Run<'_> {
             summary += &format!(", {count} skipped");
         }
         self.progress.end(&summary);
-        Ok(())
+        self.tell_account(&finished)
     }
 
     /// Whether the data have a label for every hop.

@@ -64,7 +64,9 @@ pub fn jpeg(width: usize, height: usize, components: &[Component], scans: &[&[us
         }
         let data: Vec<u8> = bits
             .chunks(8)
-            .map(|byte| (0..8).fold(0, |all, bit| all << 1 | byte.get(bit).map_or(1, |it| *it as u8)))
+            .map(|byte| {
+                (0..8).fold(0, |all, bit| all << 1 | byte.get(bit).map_or(1, |it| *it as u8))
+            })
             .flat_map(|byte| if byte == 0xff { vec![0xff, 0] } else { vec![byte] })
             .collect();
         bytes.extend([0xff, 0xda]);

@@ -16,7 +16,7 @@ const DEEPEST: usize = 16;
 fn extensions(medium: Medium) -> &'static [&'static str] {
     match medium {
         Medium::Image => &["png", "jpg", "jpeg"],
-        Medium::Sound => &["wav", "flac"],
+        Medium::Sound => &["wav", "flac", "mp3", "ogg", "oga", "wave"],
     }
 }
 

@@ -14,8 +14,8 @@ use super::file_labels::FileLabels;
 use super::file_list::FileList;
 use super::locate::relative_name;
 use super::{
-    BadSample, Keep, LabelSet, Length, Media, Sample, Source, decode, no_such_row, plain_file,
-    sound, transcripts,
+    Aligned, BadSample, Keep, LabelSet, Length, Media, Sample, Source, decode, no_such_row,
+    plain_file, sound, transcripts,
 };
 use crate::pipeline::settings::{Files, Medium};
 use crate::{Error, Result};
@@ -203,6 +203,15 @@ impl Source for Folder {
             Ok(sound::length_of_file(file))
         };
         rows.par_iter().map(length).collect()
+    }
+
+    fn aligned(&self) -> Result<Option<Aligned<'_>>> {
+        let Some(alignments) = &self.alignments else { return Ok(None) };
+        let mut aligned = Aligned::new(alignments);
+        for Entry { path, name, .. } in &self.files {
+            aligned.add(name, format!("`{}`", path.display()));
+        }
+        Ok(Some(aligned))
     }
 
     fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {

@@ -15,7 +15,9 @@ use super::frame_column::FrameColumn;
 use super::label_column::LabelColumn;
 use super::media_column::{self, encoded};
 use super::parquet_part::{Column, Part, column_of, damaged, text};
-use super::{BadSample, Keep, LabelSet, Length, Media, Sample, Source, decode, no_such_row, sound};
+use super::{
+    Aligned, BadSample, Keep, LabelSet, Length, Media, Sample, Source, decode, no_such_row, sound,
+};
 use crate::pipeline::settings::{Files, Medium};
 use crate::{Error, Result};
 
@@ -296,6 +298,30 @@ impl Source for HuggingFace {
                 Ok(())
             })
         })
+    }
+
+    fn aligned(&self) -> Result<Option<Aligned<'_>>> {
+        let Some(alignments) = &self.alignments else { return Ok(None) };
+        let mut aligned = Aligned::new(alignments);
+        for part in self.parts.iter().filter(|part| part.rows > 0) {
+            let place = |row: usize| format!("row {row} of `{}`", part.path.display());
+            if !media_column::has_paths(part.schema(), &self.column) {
+                (0..part.rows).for_each(|row| aligned.add("", place(row)));
+                continue;
+            }
+            let all: Vec<usize> = (0..part.rows).collect();
+            self.batches(part, &[Column::Paths(&self.column)], &all, |rows, batch| {
+                let paths = media_column::paths(part, &self.column, batch)?;
+                for (row, path) in rows.iter().zip(&paths) {
+                    match path {
+                        Some(path) => aligned.add(path, format!("{} (`{path}`)", place(*row))),
+                        None => aligned.add("", place(*row)),
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(Some(aligned))
     }
 
     fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::pipeline::settings::{self, Data, Files, Medium, Split};
 use crate::{Error, Result};
 
+mod aligned;
 mod alignments;
 mod arrow_schema;
 mod class_order;
@@ -29,6 +30,7 @@ pub(crate) mod plain_file;
 pub mod records;
 mod sample;
 pub mod sound;
+mod text_file;
 pub mod textures;
 mod transcripts;
 
@@ -37,6 +39,7 @@ use folder::Folder;
 use huggingface::HuggingFace;
 use locate::{Located, Named, locate};
 
+pub use aligned::{Aligned, Counted, Unfit, check_alignments};
 pub use sample::{BadSample, LabelSet, Length, Media, NO_FRAME, Sample, Waveform};
 
 /// What is left of a sample. Called where it is decoded, so that there are no more whole images at a
@@ -95,6 +98,14 @@ pub trait Source: Send + Sync {
     fn lengths(&self, rows: &[usize]) -> Result<Vec<Option<Length>>> {
         let _ = rows;
         Err(no_length())
+    }
+
+    /// Which alignments fit which recordings; `None` where there are no alignments.
+    ///
+    /// # Errors
+    /// When the paths of recordings cannot be read.
+    fn aligned(&self) -> Result<Option<Aligned<'_>>> {
+        Ok(None)
     }
 }
 

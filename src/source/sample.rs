@@ -66,6 +66,8 @@ pub struct Waveform {
     pub rate: u32,
     /// In [-1, 1]; the mean of the channels, where the file has several.
     pub samples: Vec<f32>,
+    /// How many of them lay beyond that, slightly, and were clipped.
+    pub clipped: usize,
 }
 
 /// How long a sound is.

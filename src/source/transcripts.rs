@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::plain_file;
+use super::{plain_file, text_file};
 use crate::{Error, Result};
 
 const ENDING: &str = ".trans.txt";
@@ -28,17 +28,15 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<HashMap<PathBuf, String>> {
     let mut bytes = 0;
     for path in paths {
         let failed = |error| Error::io("read the transcripts", path, error);
-        let mut all = String::new();
+        let mut all = Vec::new();
         let file = plain_file::open(path).map_err(failed)?;
-        file.take(LONGEST_FILE + 1).read_to_string(&mut all).map_err(failed)?;
+        file.take(LONGEST_FILE + 1).read_to_end(&mut all).map_err(failed)?;
         bytes += all.len();
+        let wrong = |what: &str| Error::failed(format!("`{}`: {what}", path.display()));
         if all.len() as u64 > LONGEST_FILE || bytes > MOST_BYTES {
-            return Err(Error::failed(format!(
-                "`{}`: the transcripts are too long",
-                path.display()
-            )));
+            return Err(wrong("the transcripts are too long"));
         }
-        for line in all.lines() {
+        for line in text_file::text(&all, true).map_err(wrong)?.lines() {
             let (id, text) =
                 line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
             if !id.is_empty() {

@@ -24,6 +24,8 @@ impl Run<'_> {
         let train = source::open(data, Split::Train, seed)?;
         let test = source::open(data, Split::Test, seed)?;
         source::check_labels_agree(train.as_ref(), test.as_ref())?;
+        let unfit = source::check_alignments(train.as_ref(), test.as_ref())?;
+        unfit.lines().iter().for_each(|line| self.progress.warn(line));
         for (split, source) in Split::ALL.into_iter().zip([train, test]) {
             if self.plan.is_split_done(Step::Ingest, split, &self.dir)? {
                 continue;

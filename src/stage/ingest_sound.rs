@@ -7,6 +7,7 @@ use gimlet_store::{CompressionSetting, Generation, Rows, Schema, Spec, Values, W
 use serde_json::json;
 
 use super::extent::longest_of;
+use super::hop_fit::HopFit;
 use super::ingest::empty;
 use super::labels::{further_labels, label_attributes, label_names};
 use super::layout::{frames_column, rows_per_group, sound_column};
@@ -57,6 +58,7 @@ impl Run<'_> {
         let whole_split =
             self.pipeline.data.on_bad_sample == OnBadSample::Fail && view.short == Short::Pad;
         let mut level = Level::default();
+        let mut fit = HopFit::new(view);
         let (mut skipped, mut padded, mut done) = (Vec::new(), 0u64, 0);
         for rows in order.chunks(recordings_at_once(longest)) {
             self.check_stop()?;
@@ -64,6 +66,8 @@ impl Run<'_> {
             for BadSample { id, source, reason, .. } in read.skipped {
                 skipped.push(json!({ "id": id, "source": source, "reason": reason }));
             }
+            read.whole.iter().for_each(|(sample, values)| fit.add(sample, values.len()));
+            fit.check_so_far()?;
             if view.short == Short::Skip {
                 read.whole.retain(|(sample, values)| {
                     let short = values.len() < view.window;
@@ -92,6 +96,8 @@ impl Run<'_> {
         if writer.position() == 0 {
             return Err(empty(split, order.len()));
         }
+        fit.check()?;
+        fit.line().iter().for_each(|line| self.progress.warn(line));
         for (column, choice) in writer.compression() {
             self.progress.note(&format!("`{column}`: {choice}"));
         }

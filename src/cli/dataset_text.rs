@@ -9,6 +9,8 @@ use crate::report::channel_maps::waveform;
 use crate::report::column_stats::ColumnStats;
 use crate::report::dataset_rows::{Depiction, Described, Summary};
 use crate::report::raster::Picture;
+use crate::stage::account::Account;
+use crate::train::recordings::SOUND;
 
 /// Letters of a picture, at most.
 const WIDTH: usize = 72;
@@ -48,8 +50,12 @@ pub fn title(generation: &Generation, standing: Option<&str>) -> String {
 pub fn columns(generation: &Generation) -> anyhow::Result<String> {
     let manifest = generation.manifest();
     let mut text = String::new();
-    if let Some(skipped) = manifest.summary["skipped"].as_array().filter(|it| !it.is_empty()) {
-        text += &format!("  {} samples of the source were skipped\n", skipped.len());
+    if let Some(account) = Account::in_summary(&manifest.summary) {
+        let is_sound = manifest.schema.columns.first().is_some_and(|it| it.name == SOUND);
+        let noun = if is_sound { "recording" } else { "image" };
+        let lines = account.lines(noun).into_iter();
+        let warnings = account.warnings(noun).into_iter().map(|it| format!("warning: {it}"));
+        lines.chain(warnings).for_each(|it| text += &format!("  {it}\n"));
     }
     let mut lines = vec![
         ["id", "i64"].map(String::from).to_vec(),

@@ -33,7 +33,7 @@ pub struct GcArgs {
 }
 
 pub fn run(args: GcArgs, printer: &Printer) -> anyhow::Result<()> {
-    let (pipeline, dir, plan) = args.pipeline.look()?;
+    let (pipeline, dir, plan) = args.pipeline.look(printer)?;
     let keep = args.keep.unwrap_or(pipeline.store.keep_generations);
     let limits = Limits { keep, grace: args.grace };
     let renderer = Renderer::new(printer);

@@ -128,7 +128,7 @@ fn find(args: &InspectArgs, printer: &Printer) -> Result<Vec<Found>> {
 
 /// The newest generation of every dataset of a run, or all of them.
 fn of_pipeline(pipeline: &PipelineArgs, all: bool, printer: &Printer) -> Result<Vec<Found>> {
-    let (_, dir, plan) = pipeline.look()?;
+    let (_, dir, plan) = pipeline.look(printer)?;
     let mut found = Vec::new();
     for step in plan.steps().into_iter().filter(|step| plan.is_of_last_round(*step)) {
         for split in Split::ALL {

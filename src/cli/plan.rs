@@ -27,7 +27,7 @@ pub struct PlanArgs {
 }
 
 pub fn run(args: PlanArgs, printer: &Printer) -> anyhow::Result<()> {
-    let (pipeline, dir, plan) = args.pipeline.look()?;
+    let (pipeline, dir, plan) = args.pipeline.look(printer)?;
     let pace = match args.measure {
         true => {
             let costs = plan.costs(&pipeline, &dir)?;

@@ -67,7 +67,7 @@ impl PipelineArgs {
         printer: &Printer,
         look: impl FnOnce(&Seen<'_>) -> Result<T>,
     ) -> Result<T> {
-        let (pipeline, dir, plan): (Pipeline, RunDir, Plan) = self.look()?;
+        let (pipeline, dir, plan): (Pipeline, RunDir, Plan) = self.look(printer)?;
         if !dir.is_run()? {
             let message = format!("there is no run in `{}` yet", dir.path().display());
             return Err(Error::new(Kind::NotReady, message).hint("run `gimlet run` first"));

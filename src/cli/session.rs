@@ -8,7 +8,8 @@ use super::printer::Printer;
 use super::render::Renderer;
 use super::{DeviceArgs, PipelineArgs, RoundArgs, WaitArgs, interrupt, workers};
 use crate::pipeline::{Pipeline, Schedule, Split};
-use crate::stage::{At, Outcome, Plan, Run, RunDir, Step};
+use crate::stage::provenance::Look;
+use crate::stage::{At, Outcome, Plan, Reading, Run, RunDir, Step};
 use crate::sweep::SweepRun;
 use crate::{Error, Kind, Result};
 
@@ -36,12 +37,17 @@ impl PipelineArgs {
         dir_of(self.run_dir.as_deref(), pipeline, |runs| runs.join(&pipeline.name))
     }
 
-    /// The plan of the run, for commands that only look.
-    pub fn look(&self) -> Result<(Pipeline, RunDir, Plan)> {
+    /// The plan of the run, for commands that only look. Where nothing was begun the data are not read.
+    pub fn look(&self, printer: &Printer) -> Result<(Pipeline, RunDir, Plan)> {
         let pipeline = self.load()?;
         let dir = self.run_dir(&pipeline);
         dir.check_owner(&pipeline.name)?;
-        let plan = Plan::new(&pipeline, &dir)?;
+        let renderer = Renderer::new(printer);
+        let reading = Reading::new(&renderer, interrupt::stop());
+        let plan = Plan::watched(&pipeline, &dir, Look::IfBegun, &reading)?;
+        if let Some(why) = &plan.provenance().stands_in {
+            printer.warn(why);
+        }
         Ok((pipeline, dir, plan))
     }
 

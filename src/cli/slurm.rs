@@ -59,7 +59,7 @@ pub fn run(
 ) -> anyhow::Result<()> {
     let work = match Sweep::is_sweep(&args.pipeline.pipeline)? {
         true => args.sweep()?,
-        false => args.run()?,
+        false => args.run(printer)?,
     };
     if work.jobs.is_empty() {
         printer.note("every step is done: there is nothing to submit");
@@ -85,8 +85,8 @@ impl SlurmArgs {
         Sharding { shards: self.shards, throttle: self.throttle }
     }
 
-    fn run(&self) -> Result<Work> {
-        let (pipeline, dir, plan) = self.pipeline.look()?;
+    fn run(&self, printer: &Printer) -> Result<Work> {
+        let (pipeline, dir, plan) = self.pipeline.look(printer)?;
         let jobs = of_pipeline(&pipeline, &plan, &dir, self.sharding())?;
         let name = pipeline.name.clone();
         Ok(Work { owner: name.clone(), name, dir, slurm: pipeline.slurm, jobs })

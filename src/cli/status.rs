@@ -61,7 +61,7 @@ pub fn run(args: StatusArgs, printer: &Printer) -> anyhow::Result<()> {
         let dir = sweep_dir(run_dir.as_deref(), &runs)?;
         return sweep::show(&sweep, &Work::look(&runs, dir)?, &args.output, printer);
     }
-    let (pipeline, dir, plan) = args.pipeline.look()?;
+    let (pipeline, dir, plan) = args.pipeline.look(printer)?;
     let standing = plan.standing(&dir)?;
     let stages = plan.status_of(&standing, &dir)?;
     let steps: Vec<Step> = standing.into_iter().map(|(step, _)| step).collect();
@@ -72,6 +72,8 @@ pub fn run(args: StatusArgs, printer: &Printer) -> anyhow::Result<()> {
         let rows = stages.iter().zip(&jobs).map(|(status, job)| Row { status, job: job.as_ref() });
         return printer.json(&json!({
             "pipeline": pipeline.name, "run_dir": dir.path(), "stages": rows.collect::<Vec<_>>(),
+            // Why what was ingested stands for the source; null where that is there.
+            "stands_in": plan.provenance().stands_in,
         }));
     }
     printer.note(&format!("pipeline {} in {}", pipeline.name, dir.path().display()));

@@ -10,8 +10,9 @@ use serde_json::json;
 
 use super::printer::Printer;
 use super::render::Renderer;
-use super::{JsonArgs, PipelineArgs, inspect, table};
-use crate::stage::verify::{self, Report};
+use super::{JsonArgs, PipelineArgs, inspect, interrupt, table};
+use crate::stage::Reading;
+use crate::stage::verify::{self, OfSource, Report};
 use crate::{Error, Kind};
 
 #[derive(Args)]
@@ -28,12 +29,17 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "DIR", value_parser = files::location)]
     run_dir: Option<PathBuf>,
 
+    /// Compare the files of the pipeline's source with those that were ingested, too: reads all of them
+    #[arg(long)]
+    source: bool,
+
     #[command(flatten)]
     output: JsonArgs,
 }
 
 pub fn run(args: VerifyArgs, printer: &Printer) -> anyhow::Result<()> {
     let renderer = Renderer::new(printer);
+    let mut of_source = None;
     let (folder, report) = if inspect::is_pipeline(&args.target) {
         let pipeline = PipelineArgs {
             pipeline: args.target,
@@ -47,7 +53,17 @@ pub fn run(args: VerifyArgs, printer: &Printer) -> anyhow::Result<()> {
         if dir.owner().is_ok() {
             dir.check_owner(&loaded.name)?;
         }
+        if args.source {
+            let reading = Reading::new(&renderer, interrupt::stop());
+            of_source = Some(verify::source(&loaded, &dir, &reading)?);
+        }
         (dir.path().to_path_buf(), verify::run(&dir, &renderer)?)
+    } else if args.source {
+        let message =
+            format!("`{}` is no pipeline file, so it names no source", args.target.display());
+        return Err(Error::new(Kind::Usage, message)
+            .hint("name the pipeline's file, or leave out `--source`")
+            .into());
     } else {
         let report = verify::folder(&args.target, &renderer)?;
         (args.target, report)
@@ -63,6 +79,9 @@ pub fn run(args: VerifyArgs, printer: &Printer) -> anyhow::Result<()> {
             "seconds": report.seconds,
             "damage": checked.damage,
             "unchecked": checked.unchecked.iter().map(|it| &it.what).collect::<Vec<_>>(),
+            "source": of_source.as_ref().map(|it| {
+                json!({ "files": it.files, "differences": it.differences })
+            }),
         }))?;
     } else {
         if !checked.damage.is_empty() {
@@ -72,6 +91,14 @@ pub fn run(args: VerifyArgs, printer: &Printer) -> anyhow::Result<()> {
             printer.warn(&format!("not checked: {}", it.what));
         }
         printer.result(&summary(&report, files.len()))?;
+        if let Some(OfSource { files, differences }) = &of_source {
+            differences.iter().try_for_each(|it| printer.result(it))?;
+            let found = match differences.len() {
+                0 => "all as they were ingested".to_owned(),
+                some => format!("{some} differ from what was ingested"),
+            };
+            printer.result(&format!("{files} files of the source: {found}"))?;
+        }
     }
     let count =
         |files: usize| if files == 1 { "1 file is".into() } else { format!("{files} files are") };
@@ -83,6 +110,10 @@ pub fn run(args: VerifyArgs, printer: &Printer) -> anyhow::Result<()> {
                  it is until `gimlet gc` removes it",
             )
             .into());
+    }
+    if let Some(differ) = of_source.map(|it| it.differences.len()).filter(|it| *it > 0) {
+        let message = format!("{differ} files of the source are not what was ingested");
+        return Err(Error::failed(message).hint("`gimlet run` ingests them anew").into());
     }
     if !checked.unchecked.is_empty() {
         let message = format!("{} places could not be looked at", checked.unchecked.len());

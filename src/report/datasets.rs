@@ -11,7 +11,7 @@ use super::page::{Html, Section};
 use super::seen::{Missing, Seen};
 use super::sprite::{Shown, sprite};
 use crate::pipeline::{Split, bytes_in_words};
-use crate::stage::key::differences;
+use crate::stage::account::Account;
 use crate::stage::{At, Step};
 use crate::train::input::{ACTIVATION, POOLED};
 use crate::{Kind, Result};
@@ -172,7 +172,7 @@ fn entries(seen: &Seen<'_>) -> Result<Vec<Entry>> {
                 for generation in dataset.readable()? {
                     let generation = generation?;
                     if current.as_ref().is_none_or(|it| it.number() != generation.number()) {
-                        let what = standing(seen, step, split, &generation);
+                        let what = standing(seen, step, split, &generation)?;
                         superseded.push((generation, what));
                     }
                 }
@@ -192,27 +192,28 @@ fn is_whole(generation: &Generation) -> bool {
 }
 
 /// What a generation is that is not the current one.
-fn standing(seen: &Seen<'_>, step: Step, split: Split, generation: &Generation) -> String {
+fn standing(seen: &Seen<'_>, step: Step, split: Split, generation: &Generation) -> Result<String> {
     let (plan, manifest) = (seen.plan, generation.manifest());
     let now = plan.key(step, split);
     if manifest.key == now.hash {
-        return match is_whole(generation) {
+        return Ok(match is_whole(generation) {
             true => "the same again".into(),
             false => "current, but damaged: the next run makes it anew".into(),
-        };
+        });
     }
     if let Step::Encode(at) = step {
         let of = |round: &usize| {
             plan.key(Step::Encode(At { round: *round, ..at }), split).hash == manifest.key
         };
         if let Some(round) = (0..plan.rounds()).find(of) {
-            return format!("round {} of {}", round + 1, plan.rounds());
+            return Ok(format!("round {} of {}", round + 1, plan.rounds()));
         }
     }
-    match differences(&manifest.settings, &now.settings) {
-        changed if changed.is_empty() => "made of another input".into(),
-        changed => changed.join("; "),
-    }
+    let changed = plan.differences(step, split, seen.dir, &manifest.settings)?;
+    Ok(match changed.is_empty() {
+        true => "made of another input".into(),
+        false => changed.join("; "),
+    })
 }
 
 fn superseded(entry: &Entry) -> impl Iterator<Item = Superseded> + '_ {
@@ -303,6 +304,9 @@ fn stage(seen: &Seen<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<Sta
             notes.push("Stored as relu(z): the next module reads nothing else.".into());
         }
     }
+    for (entry, generation) in whole().filter(|_| first.step == Step::Ingest) {
+        notes.extend(account(seen, entry.split, generation));
+    }
     let ends = whole().filter_map(|(_, it)| it.manifest().statistics.get(column));
     let range = ends.map(|it| (it.min, it.max)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
     let mut histogram = HistogramFigure {
@@ -337,6 +341,15 @@ fn stage(seen: &Seen<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<Sta
     }
     let figures = Html(figures.into_iter().map(|it| it.0).collect());
     Ok(Some(Stage { name: first.stage.clone(), notes, figures }))
+}
+
+/// What the ingest of a split has found, one sentence per note.
+fn account(seen: &Seen<'_>, split: Split, generation: &Generation) -> Vec<String> {
+    let noun = seen.pipeline.view.noun();
+    let Some(account) = Account::in_summary(&generation.manifest().summary) else { return vec![] };
+    let warnings = account.warnings(noun).into_iter().map(|it| format!("warning: {it}"));
+    let all = account.lines(noun).into_iter().chain(warnings);
+    all.map(|it| format!("{}: {it}.", split.name())).collect()
 }
 
 /// The column of which values are shown.

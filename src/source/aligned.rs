@@ -2,6 +2,7 @@
 //! one that fits several recordings is.
 
 use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 
 use super::Source;
 use super::alignments::Alignments;
@@ -41,7 +42,7 @@ impl<'a> Aligned<'a> {
 
     /// Adds a recording: its path, from which its identifier is told, and where people find it, which no
     /// two recordings have.
-    pub(super) fn add(&mut self, path: &str, place: String) {
+    pub(super) fn add(&mut self, path: &Path, place: String) {
         self.recordings += 1;
         match self.alignments.find(path) {
             Some((id, _)) => {
@@ -63,24 +64,19 @@ pub struct Unfit {
 }
 
 impl Unfit {
-    /// A line for each fault.
-    pub fn lines(&self) -> Vec<String> {
+    /// A line for each fault, those of no split with the training split.
+    pub fn lines(&self, split: Split) -> Vec<String> {
         let mut lines = Vec::new();
         let Counted { count, first } = &self.alignments;
-        if let Some(first) = first {
+        if let (Split::Train, Some(first)) = (split, first) {
             lines.push(format!(
                 "{count} of {} alignments fit no recording of either split, the first: {first}",
                 self.of
             ));
         }
-        for (split, (Counted { count, first }, of)) in Split::ALL.into_iter().zip(&self.recordings)
-        {
-            if let Some(first) = first {
-                let split = split.name();
-                lines.push(format!(
-                    "{count} of {of} recordings of the {split} split have no alignment, the first: {first}"
-                ));
-            }
+        let (Counted { count, first }, of) = &self.recordings[split as usize];
+        if let Some(first) = first {
+            lines.push(format!("{count} of {of} recordings have no alignment, the first: {first}"));
         }
         lines
     }

@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
-use serde_json::{Value, json};
-
+use super::content::{ContentFile, Role};
+use super::locate::Place;
 use super::{NO_FRAME, plain_file, text_file};
 use crate::{Error, Result};
 
@@ -21,9 +21,8 @@ const LONGEST_LINE: u64 = 16 << 20;
 /// The labels of the hops of utterances.
 #[derive(Debug)]
 pub struct Alignments {
-    paths: Vec<PathBuf>,
     utterances: HashMap<String, Utterance>,
-    digest: blake3::Hash,
+    files: Vec<Place>,
 }
 
 #[derive(Debug)]
@@ -38,11 +37,10 @@ impl Alignments {
     ///
     /// # Errors
     /// When one cannot be read, a label is no class, or an utterance comes twice.
-    pub(super) fn open(paths: &[PathBuf]) -> Result<Self> {
+    pub(super) fn open(files: Vec<Place>) -> Result<Self> {
         let mut utterances = HashMap::new();
-        let mut digest = blake3::Hasher::new();
         let mut left = MOST_BYTES;
-        for (file_number, path) in paths.iter().enumerate() {
+        for (file_number, Place { path, .. }) in files.iter().enumerate() {
             let failed = |error| Error::io("read the alignments", path, error);
             let mut file = BufReader::new(plain_file::open(path).map_err(failed)?);
             let mut line = Vec::new();
@@ -62,7 +60,6 @@ impl Alignments {
                     return Err(wrong(message.to_owned()));
                 }
                 left -= read;
-                digest.update(&line);
                 let text =
                     text_file::text(&line, number == 1).map_err(|it| wrong(it.to_owned()))?;
                 let Some((id, frames)) = parse(text, path, number)? else { continue };
@@ -74,18 +71,18 @@ impl Alignments {
                 }
             }
         }
-        Ok(Self { paths: paths.to_vec(), utterances, digest: digest.finalize() })
+        Ok(Self { utterances, files })
     }
 
     /// The labels of a sound whose file has this path; `None` where there are none.
-    pub(super) fn of(&self, path: &str) -> Option<&Vec<u8>> {
+    pub(super) fn of(&self, path: &Path) -> Option<&Vec<u8>> {
         self.find(path).map(|(_, frames)| frames)
     }
 
     /// The identifier of a sound whose file has this path, and its labels: that with the most of its
     /// path.
-    pub(super) fn find(&self, path: &str) -> Option<(&str, &Vec<u8>)> {
-        let path = Path::new(path).with_extension("");
+    pub(super) fn find(&self, path: &Path) -> Option<(&str, &Vec<u8>)> {
+        let path = path.with_extension("");
         let folders = path.components().filter_map(|part| match part {
             Component::Normal(part) => part.to_str(),
             _ => None,
@@ -117,14 +114,19 @@ impl Alignments {
             }
         }
         let named = first.map(|(id, Utterance { place: (file, line), .. })| {
-            format!("`{id}` (line {line} of `{}`)", self.paths[*file].display())
+            format!("`{id}` (line {line} of `{}`)", self.files[*file].path.display())
         });
         (count, named)
     }
 
-    /// What tells these from others.
-    pub(super) fn identity(&self) -> Value {
-        json!(self.digest.to_hex().to_string())
+    /// The files that hold them.
+    pub(super) fn files(&self) -> impl Iterator<Item = ContentFile> {
+        let file = |it: &Place| ContentFile {
+            role: Role::Alignments,
+            place: it.place.clone(),
+            path: it.path.clone(),
+        };
+        self.files.iter().map(file)
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) struct FileLabels {
     pub sets: Vec<LabelSet>,
     /// The classes of each file by those columns.
     pub classes: Vec<Vec<Option<i64>>>,
+    /// The CSV files that say them.
+    pub files: Vec<PathBuf>,
 }
 
 impl FileLabels {
@@ -36,15 +38,16 @@ impl FileLabels {
     pub fn of(settings: &Files, folders: &[PathBuf], list: &FileList) -> Result<Self> {
         let columns: Vec<&String> = settings.label_columns().collect();
         if columns.is_empty() {
-            return Ok(Self { sets: Vec::new(), classes: vec![Vec::new(); list.files.len()] });
+            let classes = vec![Vec::new(); list.files.len()];
+            return Ok(Self { sets: Vec::new(), classes, files: Vec::new() });
         }
         if let Some(pattern) = &settings.names {
             let texts = from_names(pattern, &columns, list)?;
             return Ok(Self::number(&columns, &texts, &texts));
         }
         if let Some(file) = &settings.labels {
-            let (texts, all) = from_csv(settings, file, folders, &columns, list)?;
-            return Ok(Self::number(&columns, &texts, &all));
+            let (texts, all, files) = from_csv(settings, file, folders, &columns, list)?;
+            return Ok(Self { files, ..Self::number(&columns, &texts, &all) });
         }
         from_folders(settings, list)
     }
@@ -61,7 +64,7 @@ impl FileLabels {
             Order::Numbers.find(set.names.as_ref()?, text.as_ref()?)
         };
         let classes = texts.iter().map(|texts| texts.iter().zip(&sets).map(class).collect());
-        Self { classes: classes.collect(), sets }
+        Self { classes: classes.collect(), sets, files: Vec::new() }
     }
 }
 
@@ -96,7 +99,7 @@ fn from_folders(settings: &Files, list: &FileList) -> Result<FileLabels> {
         classes.push(vec![order.find(&names, class)]);
     }
     let set = LabelSet { name: label.clone(), names: Some(names) };
-    Ok(FileLabels { sets: vec![set], classes })
+    Ok(FileLabels { sets: vec![set], classes, files: Vec::new() })
 }
 
 /// What a pattern finds in the names of files.
@@ -124,14 +127,14 @@ fn from_names(pattern: &str, columns: &[&String], list: &FileList) -> Result<Vec
     texts.collect()
 }
 
-/// What CSV files have in these columns: of each file, and of every line.
+/// What CSV files have in these columns: of each file, and of every line; and the CSV files.
 fn from_csv(
     settings: &Files,
     name: &str,
     folders: &[PathBuf],
     columns: &[&String],
     list: &FileList,
-) -> Result<(Vec<Texts>, Vec<Texts>)> {
+) -> Result<(Vec<Texts>, Vec<Texts>, Vec<PathBuf>)> {
     let beside = folders.iter().chain([&settings.root]).map(|folder| folder.join(name));
     let mut paths: Vec<PathBuf> = beside.filter(|path| path.exists()).collect();
     paths.sort();
@@ -159,7 +162,7 @@ fn from_csv(
         return Err(Error::failed(message)
             .hint(format!("`{FILE_NAME}` is the path of a file from the folder of the CSV file")));
     }
-    Ok((texts, lines.into_values().collect()))
+    Ok((texts, lines.into_values().collect(), paths))
 }
 
 /// Adds the lines of a CSV file, by the paths that they are about.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::locate::relative_name;
+use super::locate::{Place, relative_name};
 use super::transcripts;
 use crate::pipeline::settings::Medium;
 use crate::{Error, Result};
@@ -13,7 +13,7 @@ use crate::{Error, Result};
 const DEEPEST: usize = 16;
 
 /// The extensions of files of a medium, in lower case.
-fn extensions(medium: Medium) -> &'static [&'static str] {
+pub(super) fn extensions(medium: Medium) -> &'static [&'static str] {
     match medium {
         Medium::Image => &["png", "jpg", "jpeg"],
         Medium::Sound => &["wav", "flac", "mp3", "ogg", "oga", "wave"],
@@ -41,6 +41,8 @@ pub(super) struct FileList {
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Found {
     pub path: PathBuf,
+    /// Its path relative to the folder that was listed, or its name.
+    pub place: String,
     /// The folder it lies in, of those directly inside the one that was listed; `None` where it lies in
     /// that itself.
     pub class: Option<String>,
@@ -54,6 +56,7 @@ impl FileList {
     pub fn under(folders: &[PathBuf], medium: Medium) -> Result<Self> {
         let mut list = Self { files: Vec::new(), classes: Vec::new(), transcripts: Vec::new() };
         for folder in folders {
+            let before = list.files.len();
             for (path, is_folder) in entries(folder)? {
                 if is_folder {
                     let class = relative_name(folder, &path);
@@ -63,8 +66,11 @@ impl FileList {
                     list.add(path, medium, None);
                 }
             }
+            // The files of one folder after those of another, so that it does not matter where folders lie.
+            let own = &mut list.files[before..];
+            own.iter_mut().for_each(|it| it.place = relative_name(folder, &it.path));
+            own.sort();
         }
-        list.files.sort();
         list.transcripts.sort();
         list.classes.sort();
         list.classes.dedup();
@@ -84,8 +90,8 @@ impl FileList {
     ///
     /// # Errors
     /// When a folder of one cannot be listed.
-    pub fn of(paths: Vec<PathBuf>, medium: Medium) -> Result<Self> {
-        let mut folders: Vec<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
+    pub fn of(places: Vec<Place>, medium: Medium) -> Result<Self> {
+        let mut folders: Vec<&Path> = places.iter().filter_map(|it| it.path.parent()).collect();
         folders.sort();
         folders.dedup();
         let mut list = Self { files: Vec::new(), classes: Vec::new(), transcripts: Vec::new() };
@@ -95,14 +101,15 @@ impl FileList {
                 list.transcripts.extend(beside.filter(|path| transcripts::is_named_so(path)));
             }
         }
-        list.files = paths.into_iter().map(|path| Found { path, class: None }).collect();
-        list.files.sort();
+        let found = |Place { path, place }| Found { path, place, class: None };
+        list.files = places.into_iter().map(found).collect();
         Ok(list)
     }
 
     fn add(&mut self, path: PathBuf, medium: Medium, class: Option<&str>) {
         if is_named_so(&path, medium) {
-            self.files.push(Found { path, class: class.map(str::to_owned) });
+            let class = class.map(str::to_owned);
+            self.files.push(Found { path, place: String::new(), class });
         } else if medium == Medium::Sound && transcripts::is_named_so(&path) {
             self.transcripts.push(path);
         }

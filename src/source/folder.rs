@@ -1,21 +1,20 @@
 //! Folders of images or sounds: `train/<class>/<file>.png`, or any nesting where labels lie elsewhere or
 //! there are none.
 
-use std::fs;
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
 
 use rayon::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::alignments::Alignments;
+use super::content::{ContentFile, Role};
 use super::file_labels::FileLabels;
 use super::file_list::FileList;
-use super::locate::relative_name;
+use super::locate::{Place, relative_name};
 use super::{
-    Aligned, BadSample, Keep, LabelSet, Length, Media, Sample, Source, decode, no_such_row,
-    plain_file, sound, transcripts,
+    Aligned, BadSample, Content, Keep, LabelSet, Length, Media, PassedOver, Remarks, Sample,
+    Source, decode, no_such_row, plain_file, sound, transcripts,
 };
 use crate::pipeline::settings::{Files, Medium};
 use crate::{Error, Result};
@@ -28,7 +27,8 @@ pub struct Folder {
     names: Option<Vec<String>>,
     further: Vec<LabelSet>,
     alignments: Option<Alignments>,
-    identity: Value,
+    content: Content,
+    passed_over: Vec<PassedOver>,
 }
 
 #[derive(Debug)]
@@ -62,10 +62,10 @@ impl Folder {
     /// As [`open`](Self::open).
     pub(super) fn of_files(
         settings: &Files,
-        paths: Vec<PathBuf>,
+        places: Vec<Place>,
         alignments: Option<Alignments>,
     ) -> Result<Self> {
-        Self::of(settings, &[], FileList::of(paths, settings.medium)?, alignments)
+        Self::of(settings, &[], FileList::of(places, settings.medium)?, alignments)
     }
 
     fn of(
@@ -74,38 +74,42 @@ impl Folder {
         list: FileList,
         alignments: Option<Alignments>,
     ) -> Result<Self> {
-        let FileLabels { mut sets, classes } = FileLabels::of(settings, folders, &list)?;
-        let texts = transcripts::read(&list.transcripts)?;
-        let mut stamp = blake3::Hasher::new();
+        let labels = FileLabels::of(settings, folders, &list)?;
+        let FileLabels { mut sets, classes, files: label_files } = labels;
+        let mut texts = transcripts::read(&list.transcripts)?;
         let mut files = Vec::with_capacity(list.files.len());
         for (file, classes) in list.files.into_iter().zip(classes) {
-            let name = relative_name(&settings.root, &file.path);
-            update(&mut stamp, &file.path, &name)?;
             let mut classes = classes.into_iter();
             files.push(Entry {
-                text: texts.get(&file.path.with_extension("")).cloned(),
+                text: texts.remove(&file.path.with_extension("")),
                 path: file.path,
-                name,
+                name: file.place,
                 label: classes.next().flatten(),
                 further: classes.collect(),
             });
         }
         let further = sets.split_off(sets.len().min(1));
         let names = sets.pop().and_then(|set| set.names);
-        let mut identity = json!({
-            "kind": "folder",
-            format!("{}s", settings.medium.noun()): files.len(),
-            "label_names": names,
-            "files": stamp.finalize().to_hex().to_string(),
+        let beside = |role: Role, path: &PathBuf| {
+            // Where they lie says nothing that the names in them do not.
+            let folder = folders.iter().find(|folder| path.starts_with(folder));
+            let place = relative_name(folder.unwrap_or(&settings.root), path);
+            ContentFile { role, place, path: path.clone() }
+        };
+        let data = files.iter().map(|Entry { path, name, .. }| ContentFile {
+            role: Role::Data,
+            place: name.clone(),
+            path: path.clone(),
         });
-        // What else may change without a file that changes.
-        if !further.is_empty() || settings.labels.is_some() || settings.medium == Medium::Sound {
-            identity["samples"] = json!(digest(&further, &files));
-        }
-        if let Some(alignments) = &alignments {
-            identity["alignments"] = alignments.identity();
-        }
-        Ok(Self { medium: settings.medium, files, names, further, alignments, identity })
+        let mut all: Vec<ContentFile> = data.collect();
+        all.extend(label_files.iter().map(|path| beside(Role::Labels, path)));
+        all.extend(list.transcripts.iter().map(|path| beside(Role::Transcripts, path)));
+        all.extend(alignments.iter().flat_map(Alignments::files));
+        let made = json!({ "kind": "folder", "label_names": names });
+        let content = Content { made, files: all };
+        let passed_over = transcripts::of_no_file(texts).into_iter().collect();
+        let medium = settings.medium;
+        Ok(Self { medium, files, names, further, alignments, content, passed_over })
     }
 
     fn entry(&self, row: usize) -> Result<&Entry> {
@@ -124,7 +128,7 @@ impl Folder {
     }
 
     fn sample(&self, row: usize, entry: &Entry, media: Media) -> Sample {
-        let frames = self.alignments.as_ref().and_then(|it| it.of(&entry.name));
+        let frames = self.alignments.as_ref().and_then(|it| it.of(&entry.path));
         Sample {
             id: row as i64,
             source: entry.name.clone(),
@@ -133,36 +137,9 @@ impl Folder {
             frames: frames.cloned(),
             text: entry.text.clone(),
             media,
+            remarks: Remarks::default(),
         }
     }
-}
-
-/// Adds what identifies the content of a file: its name, its size and when it was changed.
-fn update(stamp: &mut blake3::Hasher, path: &Path, name: &str) -> Result<()> {
-    let metadata = fs::metadata(path).map_err(|error| Error::io("read", path, error))?;
-    // Nanoseconds since 1970; where the file system keeps no time, size and name remain.
-    let changed = metadata
-        .modified()
-        .ok()
-        .and_then(|time| time.duration_since(UNIX_EPOCH).ok())
-        .map_or(0, |time| time.as_nanos());
-    stamp.update(&(name.len() as u64).to_le_bytes());
-    stamp.update(name.as_bytes());
-    stamp.update(&metadata.len().to_le_bytes());
-    stamp.update(&changed.to_le_bytes());
-    Ok(())
-}
-
-/// Of the labels and transcripts of files.
-fn digest(further: &[LabelSet], files: &[Entry]) -> String {
-    let mut digest = blake3::Hasher::new();
-    for set in further {
-        digest.update(json!([set.name, set.names]).to_string().as_bytes());
-    }
-    for Entry { label, further, text, .. } in files {
-        digest.update(json!([label, further, text]).to_string().as_bytes());
-    }
-    digest.finalize().to_hex().to_string()
 }
 
 impl Source for Folder {
@@ -178,8 +155,8 @@ impl Source for Folder {
         &self.further
     }
 
-    fn identity(&self) -> Value {
-        self.identity.clone()
+    fn content(&self) -> Content {
+        self.content.clone()
     }
 
     fn first_size(&self) -> Result<Option<(usize, usize)>> {
@@ -205,11 +182,15 @@ impl Source for Folder {
         rows.par_iter().map(length).collect()
     }
 
+    fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
+    }
+
     fn aligned(&self) -> Result<Option<Aligned<'_>>> {
         let Some(alignments) = &self.alignments else { return Ok(None) };
         let mut aligned = Aligned::new(alignments);
-        for Entry { path, name, .. } in &self.files {
-            aligned.add(name, format!("`{}`", path.display()));
+        for Entry { path, .. } in &self.files {
+            aligned.add(path, format!("`{}`", path.display()));
         }
         Ok(Some(aligned))
     }

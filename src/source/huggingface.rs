@@ -4,19 +4,22 @@
 //! too.
 
 use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use arrow::array::{Array, RecordBatch, StringArray};
 use rayon::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::alignments::Alignments;
+use super::content::{ContentFile, Role};
 use super::frame_column::FrameColumn;
 use super::label_column::LabelColumn;
+use super::locate::Place;
 use super::media_column::{self, encoded};
 use super::parquet_part::{Column, Part, column_of, damaged, text};
 use super::{
-    Aligned, BadSample, Keep, LabelSet, Length, Media, Sample, Source, decode, no_such_row, sound,
+    Aligned, BadSample, Content, Keep, LabelSet, Length, Media, Remarks, Sample, Source, decode,
+    no_such_row, sound,
 };
 use crate::pipeline::settings::{Files, Medium};
 use crate::{Error, Result};
@@ -37,7 +40,7 @@ pub struct HuggingFace {
     alignments: Option<Alignments>,
     /// Whether all files have the column [`TEXT`].
     text: bool,
-    identity: Value,
+    content: Content,
 }
 
 impl HuggingFace {
@@ -48,18 +51,16 @@ impl HuggingFace {
     /// the files disagree on the label names, or when there is no row at all.
     pub(super) fn open(
         files: &Files,
-        paths: Vec<PathBuf>,
+        places: Vec<Place>,
         alignments: Option<Alignments>,
     ) -> Result<Self> {
-        let mut parts: Vec<Part> = Vec::with_capacity(paths.len());
-        let mut identities = Vec::with_capacity(paths.len());
+        let mut parts: Vec<Part> = Vec::with_capacity(places.len());
         let mut first = 0;
-        for path in paths {
-            let (part, identity) = Part::open(&files.root, path, first)?;
+        for place in places {
+            let part = Part::open(place, first)?;
             media_column::check(part.schema(), &files.column, files.medium, &part.path)?;
             first += part.rows;
             parts.push(part);
-            identities.push(identity);
         }
         if first == 0 {
             let paths: Vec<_> = parts.iter().map(|p| format!("`{}`", p.path.display())).collect();
@@ -75,21 +76,20 @@ impl HuggingFace {
             field.is_ok_and(|field| field.data_type().is_string())
         };
         let text = files.medium == Medium::Sound && parts.iter().all(is_text);
-        let mut identity = json!({
+        let made = json!({
             "kind": "parquet",
             files.medium.key(): files.column,
             "label": files.label,
-            "files": identities,
+            "further": files.further,
+            "frames": files.frames,
         });
-        if !files.further.is_empty() {
-            identity["further"] = json!(files.further);
-        }
-        if let Some(frames) = &files.frames {
-            identity["frames"] = json!(frames);
-        }
-        if let Some(alignments) = &alignments {
-            identity["alignments"] = alignments.identity();
-        }
+        let data = parts.iter().map(|part| ContentFile {
+            role: Role::Data,
+            place: part.place.clone(),
+            path: part.path.clone(),
+        });
+        let all = data.chain(alignments.iter().flat_map(Alignments::files)).collect();
+        let content = Content { made, files: all };
         Ok(Self {
             medium: files.medium,
             column: files.column.clone(),
@@ -100,7 +100,7 @@ impl HuggingFace {
             alignments,
             text,
             parts,
-            identity,
+            content,
         })
     }
 
@@ -225,11 +225,12 @@ impl HuggingFace {
                 further: further.iter().map(|it| it[i]).collect(),
                 frames: match &frames {
                     Some(frames) => frames[i].clone(),
-                    None => aligned.and_then(|(all, path)| all.of(path)).cloned(),
+                    None => aligned.and_then(|(all, path)| all.of(Path::new(path))).cloned(),
                 },
                 text: value(&texts, i),
                 source: path.unwrap_or_else(|| format!("row {row}")),
                 media,
+                remarks: Remarks::default(),
             })
             .map(Ok)
         });
@@ -242,9 +243,9 @@ impl HuggingFace {
 ///
 /// # Errors
 /// When one is not Parquet, or may not be read.
-pub(super) fn have_column(root: &Path, paths: &[PathBuf], column: &str) -> Result<bool> {
-    for path in paths {
-        let (part, _) = Part::open(root, path.clone(), 0)?;
+pub(super) fn have_column(places: &[Place], column: &str) -> Result<bool> {
+    for place in places {
+        let part = Part::open(place.clone(), 0)?;
         if part.schema().column_with_name(column).is_none() {
             return Ok(false);
         }
@@ -269,8 +270,8 @@ impl Source for HuggingFace {
         self.frames.as_ref()?.names.as_deref()
     }
 
-    fn identity(&self) -> Value {
-        self.identity.clone()
+    fn content(&self) -> Content {
+        self.content.clone()
     }
 
     fn first_size(&self) -> Result<Option<(usize, usize)>> {
@@ -306,7 +307,7 @@ impl Source for HuggingFace {
         for part in self.parts.iter().filter(|part| part.rows > 0) {
             let place = |row: usize| format!("row {row} of `{}`", part.path.display());
             if !media_column::has_paths(part.schema(), &self.column) {
-                (0..part.rows).for_each(|row| aligned.add("", place(row)));
+                (0..part.rows).for_each(|row| aligned.add(Path::new(""), place(row)));
                 continue;
             }
             let all: Vec<usize> = (0..part.rows).collect();
@@ -314,8 +315,10 @@ impl Source for HuggingFace {
                 let paths = media_column::paths(part, &self.column, batch)?;
                 for (row, path) in rows.iter().zip(&paths) {
                     match path {
-                        Some(path) => aligned.add(path, format!("{} (`{path}`)", place(*row))),
-                        None => aligned.add("", place(*row)),
+                        Some(path) => {
+                            aligned.add(Path::new(path), format!("{} (`{path}`)", place(*row)));
+                        }
+                        None => aligned.add(Path::new(""), place(*row)),
                     }
                 }
                 Ok(())

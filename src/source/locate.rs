@@ -1,20 +1,32 @@
 //! From the paths and globs of the settings to the files of a split.
 
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Component, Path, PathBuf};
 
 use super::{file_list, records};
 use crate::pipeline::settings::Medium;
 use crate::{Error, Kind, Result};
 
-/// The files of a split, sorted and each once.
+/// The files of a split, in the order of their rows and each once.
 #[derive(Debug)]
 pub enum Located {
-    Parquet(Vec<PathBuf>),
+    Parquet(Vec<Place>),
     /// Of images of one size, uncompressed.
-    Records(Vec<PathBuf>),
+    Records(Vec<Place>),
     Folders(Vec<PathBuf>),
     /// Sounds in files of their own.
-    Loose(Vec<PathBuf>),
+    Loose(Vec<Place>),
+}
+
+/// A file or folder that is named.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// As the user spelled it, behind the root.
+    pub path: PathBuf,
+    /// Its path relative to the folders that a glob names; its own name where no glob names it.
+    pub place: String,
 }
 
 /// Paths and globs as the user gave them.
@@ -31,20 +43,20 @@ pub struct Named<'a> {
 /// Finds what is named, of a medium: all folders, or all files of one kind, which their names tell.
 ///
 /// # Errors
-/// When a path or glob matches nothing, or when folders and files are mixed.
+/// As [`paths`], and when folders and files are mixed.
 pub fn locate(named: &Named<'_>, medium: Medium) -> Result<Located> {
     let key = named.key;
     let paths = paths(named)?;
-    let folders = paths.iter().filter(|path| path.is_dir()).count();
+    let folders = paths.iter().filter(|it| it.path.is_dir()).count();
     if paths.is_empty() {
         Err(Error::new(Kind::Usage, format!("`{key}` names no file"))
             .hint(format!("name Parquet files, binary files or a folder of {}s", medium.noun())))
     } else if folders == 0 {
-        let (is_other, what): (&dyn Fn(&PathBuf) -> bool, _) = match medium {
+        let (is_other, what): (&dyn Fn(&Path) -> bool, _) = match medium {
             Medium::Image => (&|path| records::is_named_so(path), "binary files of images"),
             Medium::Sound => (&|path| file_list::is_named_so(path, medium), "files of sounds"),
         };
-        match (paths.iter().filter(|path| is_other(path)).count(), medium) {
+        match (paths.iter().filter(|it| is_other(&it.path)).count(), medium) {
             (0, _) => Ok(Located::Parquet(paths)),
             (all, Medium::Image) if all == paths.len() => Ok(Located::Records(paths)),
             (all, Medium::Sound) if all == paths.len() => Ok(Located::Loose(paths)),
@@ -55,7 +67,9 @@ pub fn locate(named: &Named<'_>, medium: Medium) -> Result<Located> {
             }
         }
     } else if folders == paths.len() {
-        Ok(Located::Folders(paths))
+        let folders: Vec<PathBuf> = paths.into_iter().map(|it| it.path).collect();
+        refuse_nested(&folders, key)?;
+        Ok(Located::Folders(folders))
     } else {
         Err(Error::failed(format!(
             "`{key}` names both folders and files ({} and {})",
@@ -66,59 +80,149 @@ pub fn locate(named: &Named<'_>, medium: Medium) -> Result<Located> {
     }
 }
 
-/// What is named, sorted and each once.
-///
-/// # Errors
-/// When a path or glob matches nothing.
-pub fn paths(named: &Named<'_>) -> Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
-    for pattern in named.patterns {
-        paths.extend(matches(named, pattern)?);
+/// Refuses folders of which one lies in another: its files would be there twice.
+fn refuse_nested(folders: &[PathBuf], key: &str) -> Result<()> {
+    let real = |folder: &PathBuf| {
+        folder.canonicalize().map_err(|error| Error::io("look at", folder, error))
+    };
+    let real = folders.iter().map(real).collect::<Result<Vec<_>>>()?;
+    for (inner, folder) in real.iter().zip(folders) {
+        let Some(outer) = real.iter().position(|it| it != inner && inner.starts_with(it)) else {
+            continue;
+        };
+        let (inner, outer) = (folder.display(), folders[outer].display());
+        let message = format!("`{key}` names `{outer}` and `{inner}`, which lies in it");
+        return Err(Error::failed(message).hint("name one of them"));
     }
-    paths.sort();
-    paths.dedup();
-    Ok(paths)
+    Ok(())
 }
 
-/// What one path or glob names; at least one path.
-fn matches(named: &Named<'_>, pattern: &str) -> Result<Vec<PathBuf>> {
-    let Named { root, key, roots, .. } = named;
-    let path = root.join(pattern);
-    // A path that is there is meant as it stands, even with a `[` in its name.
-    if path.exists() {
-        return Ok(vec![path]);
-    }
-    let is_glob = pattern.contains(['*', '?', '[']);
-    let mut found = Vec::new();
-    if is_glob {
-        // The root is a folder, not a part of the pattern. (Joining an absolute pattern drops it.)
-        let full = Path::new(&glob::Pattern::escape(&root.to_string_lossy())).join(pattern);
-        let entries = glob::glob(&full.to_string_lossy()).map_err(|error| {
-            Error::new(Kind::Usage, format!("`{key}`: `{pattern}` is not a glob: {error}"))
-        })?;
-        for entry in entries {
-            found.push(entry.map_err(|error| {
-                let path = error.path().to_path_buf();
-                Error::io("read", &path, error.into())
-            })?);
+/// What is named, each once, in the order of its places: not in that of the paths and globs, nor by where it lies.
+///
+/// # Errors
+/// [`Kind::NotReady`] when nothing of it is there; another kind when something of it is, and not all, or
+/// cannot be looked at.
+pub fn paths(named: &Named<'_>) -> Result<Vec<Place>> {
+    let mut all = Vec::new();
+    let mut missing = None;
+    let mut seen = Seen::default();
+    for pattern in named.patterns {
+        let found = matches(named, pattern)?;
+        if found.is_empty() {
+            missing = missing.or(Some(pattern));
+        }
+        for place in found {
+            if seen.is_new(&place.path)? {
+                all.push(place);
+            }
         }
     }
-    if found.is_empty() {
-        let what = if is_glob { "no file matches" } else { "there is no file or folder" };
-        return Err(Error::failed(format!("{what} `{}` (`{key}`)", path.display()))
-            .hint(format!("relative paths start from {roots}")));
+    // By the parts of paths, as folders are listed.
+    all.sort_by(|a, b| Path::new(&a.place).cmp(Path::new(&b.place)));
+    match missing {
+        None => Ok(all),
+        Some(pattern) => Err(not_there(named, pattern, all.is_empty())),
+    }
+}
+
+/// The error of a path or glob that names nothing; where `all` that is named is missing, the data are gone.
+fn not_there(named: &Named<'_>, pattern: &str, all: bool) -> Error {
+    let Named { root, key, roots, .. } = named;
+    let what = if is_glob(pattern) { "no file matches" } else { "there is no file or folder" };
+    let kind = if all { Kind::NotReady } else { Kind::Failed };
+    Error::new(kind, format!("{what} `{}` (`{key}`)", root.join(pattern).display()))
+        .hint(format!("relative paths start from {roots}"))
+}
+
+fn is_glob(pattern: &str) -> bool {
+    pattern.contains(['*', '?', '['])
+}
+
+/// Which files and folders there have been, by what they are and not by how they were named.
+#[derive(Default)]
+struct Seen {
+    real: HashSet<PathBuf>,
+    /// Many files lie in few folders.
+    folders: HashMap<PathBuf, PathBuf>,
+}
+
+impl Seen {
+    /// Whether a path that is there leads to something new. A link to a file is one file with it.
+    fn is_new(&mut self, path: &Path) -> Result<bool> {
+        let failed = |error| Error::io("look at", path, error);
+        let is_link = fs::symlink_metadata(path).map_err(failed)?.is_symlink();
+        let real = match (path.parent(), path.file_name()) {
+            (Some(folder), Some(name)) if !is_link => {
+                let folder =
+                    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.to_owned();
+                let real = match self.folders.get(&folder) {
+                    Some(real) => real.clone(),
+                    None => {
+                        let real = folder.canonicalize().map_err(failed)?;
+                        self.folders.insert(folder, real.clone());
+                        real
+                    }
+                };
+                real.join(name)
+            }
+            _ => path.canonicalize().map_err(failed)?,
+        };
+        Ok(self.real.insert(real))
+    }
+}
+
+/// What one path or glob names.
+fn matches(named: &Named<'_>, pattern: &str) -> Result<Vec<Place>> {
+    let Named { root, key, .. } = named;
+    let path = root.join(pattern);
+    // A path that is there is meant as it stands, even with a `[` in its name.
+    match fs::metadata(&path) {
+        Ok(_) => {
+            let place = relative_name(&path, &path);
+            return Ok(vec![Place { path, place }]);
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            if fs::symlink_metadata(&path).is_ok() {
+                let message = format!("`{}` (`{key}`) is a broken link", path.display());
+                return Err(Error::failed(message).hint("mend the link, or name what it leads to"));
+            }
+        }
+        Err(error) => return Err(Error::io("look at", &path, error)),
+    }
+    if !is_glob(pattern) {
+        return Ok(Vec::new());
+    }
+    // The root is a folder, not a part of the pattern. (Joining an absolute pattern drops it.)
+    let full = Path::new(&glob::Pattern::escape(&root.to_string_lossy())).join(pattern);
+    let entries = glob::glob(&full.to_string_lossy()).map_err(|error| {
+        Error::new(Kind::Usage, format!("`{key}`: `{pattern}` is not a glob: {error}"))
+    })?;
+    let plain: PathBuf = Path::new(pattern)
+        .components()
+        .take_while(|part| !is_glob(&part.as_os_str().to_string_lossy()))
+        .collect();
+    let base = root.join(plain);
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|error| {
+            let path = error.path().to_path_buf();
+            Error::io("read", &path, error.into())
+        })?;
+        found.push(Place { place: relative_name(&base, &path), path });
     }
     Ok(found)
 }
 
-/// `path` as the data set's owner would name it: relative to `root`, else its last part. Never
-/// absolute, `/` between parts.
-pub fn relative_name(root: &Path, path: &Path) -> String {
-    let relative = path
-        .strip_prefix(root)
-        .ok()
-        .or_else(|| path.file_name().map(Path::new))
-        .unwrap_or(Path::new("."));
-    let parts: Vec<_> = relative.iter().map(|part| part.to_string_lossy()).collect();
-    parts.join("/")
+/// `path` relative to `folder`, `/` between parts; else its last part. Never absolute, and without parts that
+/// say nothing.
+pub fn relative_name(folder: &Path, path: &Path) -> String {
+    let parts = |path: &Path| -> Vec<String> {
+        let parts = path.components().filter(|part| *part != Component::CurDir);
+        parts.map(|part| part.as_os_str().to_string_lossy().into_owned()).collect()
+    };
+    let (folder, all) = (parts(folder), parts(path));
+    match all.strip_prefix(folder.as_slice()) {
+        Some(rest) if !rest.is_empty() => rest.join("/"),
+        _ => path.file_name().map_or_else(|| ".".into(), |it| it.to_string_lossy().into_owned()),
+    }
 }

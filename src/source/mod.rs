@@ -5,8 +5,6 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
 use crate::pipeline::settings::{self, Data, Files, Medium, Split};
 use crate::{Error, Result};
 
@@ -14,6 +12,7 @@ mod aligned;
 mod alignments;
 mod arrow_schema;
 mod class_order;
+pub mod content;
 pub mod decode;
 mod delta;
 mod file_labels;
@@ -21,6 +20,7 @@ mod file_list;
 pub mod folder;
 mod frame_column;
 pub mod huggingface;
+pub mod known_files;
 mod label_column;
 mod locate;
 mod media_column;
@@ -40,7 +40,8 @@ use huggingface::HuggingFace;
 use locate::{Located, Named, locate};
 
 pub use aligned::{Aligned, Counted, Unfit, check_alignments};
-pub use sample::{BadSample, LabelSet, Length, Media, NO_FRAME, Sample, Waveform};
+pub use content::{Content, PassedOver};
+pub use sample::{BadSample, LabelSet, Length, Media, NO_FRAME, Remarks, Sample, Waveform};
 
 /// What is left of a sample. Called where it is decoded, so that there are no more whole images at a
 /// time than threads, however small the files of large images are.
@@ -64,9 +65,13 @@ pub trait Source: Send + Sync {
         None
     }
 
-    /// What tells this content from another, for the key of `ingest`. It holds no absolute path:
-    /// the same files elsewhere have the same identity.
-    fn identity(&self) -> Value;
+    /// What the rows are made of: every file whose bytes can change one.
+    fn content(&self) -> Content;
+
+    /// Files that lie among those that are read, and are passed over.
+    fn passed_over(&self) -> &[PassedOver] {
+        &[]
+    }
 
     /// The samples of `rows`, in this order, as `keep` leaves them.
     ///
@@ -140,7 +145,7 @@ fn open_located(files: &Files, located: Located) -> Result<Box<dyn Source>> {
         Some(patterns) => {
             let (key, root) = ("data.alignments", files.root.as_path());
             let paths = locate::paths(&Named { root, patterns, key, roots: ROOTS })?;
-            Some(Alignments::open(&paths)?)
+            Some(Alignments::open(paths)?)
         }
     };
     match &located {
@@ -162,9 +167,7 @@ fn open_located(files: &Files, located: Located) -> Result<Box<dyn Source>> {
     }
     Ok(match located {
         Located::Parquet(paths) => Box::new(HuggingFace::open(files, paths, alignments)?),
-        Located::Records(paths) => {
-            Box::new(records::Records::open(&files.root, paths, files.label.is_some())?)
-        }
+        Located::Records(paths) => Box::new(records::Records::open(paths, files.label.is_some())?),
         Located::Folders(paths) => Box::new(Folder::open(files, &paths, alignments)?),
         Located::Loose(paths) => Box::new(Folder::of_files(files, paths, alignments)?),
     })
@@ -227,9 +230,11 @@ pub fn open_place(place: &str, columns: Columns) -> Result<Box<dyn Source>> {
     let mut labelled = columns.label.is_some();
     match (&columns.label, &located) {
         (Some(column), Located::Parquet(paths)) => {
-            labelled = huggingface::have_column(&root, paths, column)?;
+            labelled = huggingface::have_column(paths, column)?;
         }
-        (_, Located::Records(paths)) => labelled &= paths.iter().all(|it| records::has_labels(it)),
+        (_, Located::Records(paths)) => {
+            labelled &= paths.iter().all(|it| records::has_labels(&it.path))
+        }
         (_, Located::Folders(folders)) => {
             for folder in folders {
                 labelled &= !file_list::has_files(folder, columns.medium)?;

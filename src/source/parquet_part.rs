@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -15,9 +14,8 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
 };
 use parquet::file::metadata::PageIndexPolicy;
-use serde_json::{Value, json};
 
-use super::locate::relative_name;
+use super::locate::Place;
 use super::parquet_guard::{self, Values};
 use super::{plain_file, shorten};
 use crate::{Error, Result};
@@ -27,13 +25,11 @@ use crate::{Error, Result};
 const BATCH_ROWS: usize = 256;
 const BATCH_BYTES: u64 = 512 << 20;
 
-/// The end of a Parquet file holds its schema and where everything lies: another content has
-/// another end.
-const FOOTER_BYTES: u64 = 64 * 1024;
-
 /// One file.
 pub(super) struct Part {
     pub path: PathBuf,
+    /// As [`Place`] has it.
+    pub place: String,
     metadata: ArrowReaderMetadata,
     /// The first row's number in the source.
     pub first: usize,
@@ -43,23 +39,14 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// Opens a file whose first row has the number `first`. With it comes what identifies its
-    /// content.
+    /// Opens a file whose first row has the number `first`.
     ///
     /// # Errors
     /// When it is not Parquet, or may not be read.
-    pub fn open(root: &Path, path: PathBuf, first: usize) -> Result<(Self, Value)> {
+    pub fn open(Place { path, place }: Place, first: usize) -> Result<Self> {
         let failed = |error| Error::io("read", &path, error);
         let mut file = plain_file::open(&path).map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
-        file.seek(SeekFrom::Start(bytes.saturating_sub(FOOTER_BYTES))).map_err(failed)?;
-        let mut footer = Vec::new();
-        (&file).take(FOOTER_BYTES).read_to_end(&mut footer).map_err(failed)?;
-        let identity = json!({
-            "name": relative_name(root, &path),
-            "bytes": bytes,
-            "footer": blake3::hash(&footer).to_hex().to_string(),
-        });
         let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
         let metadata = parquet_guard::check_metadata(&mut file, bytes)
             .and_then(|()| guarded(|| ArrowReaderMetadata::load(&file, options)))
@@ -71,7 +58,7 @@ impl Part {
             })?;
         let rows = usize::try_from(metadata.metadata().file_metadata().num_rows())
             .map_err(|_| Error::failed(format!("`{}` is damaged", path.display())))?;
-        Ok((Self { path, metadata, first, rows, checked: Mutex::default() }, identity))
+        Ok(Self { path, place, metadata, first, rows, checked: Mutex::default() })
     }
 
     /// The columns it has.

@@ -14,15 +14,15 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
 
 use image::{DynamicImage, GrayImage, RgbImage};
 use rayon::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::content::{ContentFile, Role};
 use super::decode::MAX_SIDE;
-use super::locate::relative_name;
-use super::{BadSample, Keep, Media, Sample, Source, no_such_row, plain_file};
+use super::locate::Place;
+use super::{BadSample, Content, Keep, Media, Remarks, Sample, Source, no_such_row, plain_file};
 use crate::{Error, Result};
 
 const IDX_IMAGES: &str = "images-idx3-ubyte";
@@ -99,7 +99,7 @@ pub struct Records {
     parts: Vec<Part>,
     names: Option<Vec<String>>,
     labelled: bool,
-    identity: Value,
+    content: Content,
 }
 
 /// Whether a file's name says that it is one of these.
@@ -115,17 +115,16 @@ pub fn has_labels(path: &Path) -> bool {
 }
 
 impl Records {
-    /// The images of `paths`; without `labelled`, none has a label.
+    /// The images of `places`; without `labelled`, none has a label.
     ///
     /// # Errors
     /// When a file is not what its name says, or its labels are missing or not as many.
-    pub fn open(root: &Path, paths: Vec<PathBuf>, labelled: bool) -> Result<Self> {
-        let mut parts = Vec::new();
-        let mut identities = Vec::new();
-        for path in paths {
-            let (part, identity) = Part::open(root, path, labelled)?;
-            identities.push(identity);
-            parts.push(part);
+    pub fn open(places: Vec<Place>, labelled: bool) -> Result<Self> {
+        let (mut parts, mut files) = (Vec::new(), Vec::new());
+        for place in places {
+            let (role, path) = (Role::Data, place.path.clone());
+            files.push(ContentFile { role, place: place.place.clone(), path });
+            parts.push(Part::open(place, labelled)?);
         }
         if let Some(other) = parts.iter().find(|it| it.layout != parts[0].layout) {
             let (one, other) = (&parts[0].path.display(), &other.path.display());
@@ -139,8 +138,18 @@ impl Records {
             Some(part) if labelled => names(part)?,
             _ => None,
         };
-        let identity = json!({ "kind": "records", "labelled": labelled, "files": identities });
-        Ok(Self { parts, names, labelled, identity })
+        for part in parts.iter().filter(|_| labelled) {
+            let beside = labels_beside(&part.path, &file_name(&part.path));
+            let file = |role, path: PathBuf| ContentFile { role, place: file_name(&path), path };
+            files.extend(beside.map(|(path, ..)| file(Role::Labels, path)));
+        }
+        if let (Some(part), Some(_)) = (parts.first(), &names)
+            && let Some(path) = names_beside(part)
+        {
+            files.push(ContentFile { role: Role::Names, place: file_name(&path), path });
+        }
+        let content = Content { made: json!({ "kind": "records", "labelled": labelled }), files };
+        Ok(Self { parts, names, labelled, content })
     }
 
     /// The part that holds a row, and the row's place in it.
@@ -157,9 +166,9 @@ impl Records {
 }
 
 impl Part {
-    fn open(root: &Path, path: PathBuf, labelled: bool) -> Result<(Self, Value)> {
+    fn open(Place { path, place }: Place, labelled: bool) -> Result<Self> {
         let failed = |error| Error::io("read", &path, error);
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = file_name(&path);
         let mut file = plain_file::open(&path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         let (layout, header, announced) = if name.ends_with(IDX_IMAGES) {
@@ -184,16 +193,8 @@ impl Part {
             return Err(Error::failed(message));
         }
         let labels = if labelled { labels(&path, &name, rows)? } else { None };
-        let changed = metadata.modified().ok().and_then(|it| it.duration_since(UNIX_EPOCH).ok());
-        let relative = relative_name(root, &path);
-        let identity = json!({
-            "file": relative,
-            "bytes": metadata.len(),
-            // Where the file system keeps no time, size and name remain.
-            "changed": changed.map_or(0, |time| time.as_nanos() as u64),
-        });
         let file = Mutex::new(file);
-        Ok((Self { path, name: relative, file, layout, header, rows, labels }, identity))
+        Ok(Self { path, name: place, file, layout, header, rows, labels })
     }
 
     /// A record, whole.
@@ -250,14 +251,24 @@ fn labels(path: &Path, name: &str, rows: usize) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// The names of classes, if they lie beside a file.
-fn names(part: &Part) -> Result<Option<Vec<String>>> {
-    let file = match part.layout {
-        Layout::Idx { .. } => return Ok(None),
+/// Where the names of the classes of a file may lie.
+fn names_beside(part: &Part) -> Option<PathBuf> {
+    let name = match part.layout {
+        Layout::Idx { .. } => return None,
         Layout::Stl => "class_names.txt",
         Layout::Cifar => "batches.meta.txt",
     };
-    let path = part.path.with_file_name(file);
+    Some(part.path.with_file_name(name))
+}
+
+/// The last part of a path.
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The names of classes, if they lie beside a file.
+fn names(part: &Part) -> Result<Option<Vec<String>>> {
+    let Some(path) = names_beside(part) else { return Ok(None) };
     match read(&path) {
         Ok(bytes) => {
             let text = String::from_utf8_lossy(&bytes);
@@ -284,8 +295,8 @@ impl Source for Records {
         self.names.as_deref()
     }
 
-    fn identity(&self) -> Value {
-        self.identity.clone()
+    fn content(&self) -> Content {
+        self.content.clone()
     }
 
     fn first_size(&self) -> Result<Option<(usize, usize)>> {
@@ -316,6 +327,7 @@ impl Source for Records {
                     frames: None,
                     text: None,
                     media: Media::Image(image),
+                    remarks: Remarks::default(),
                 })
                 .map(Ok)
             })

@@ -23,6 +23,18 @@ pub struct Sample {
     /// What is said in it.
     pub text: Option<String>,
     pub media: Media,
+    pub remarks: Remarks,
+}
+
+/// What decoding did to a sample that its owner may want to know of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Remarks {
+    /// The orientation that EXIF notes was applied.
+    pub turned: bool,
+    /// A sound was too loud: values of it lay beyond [-1, 1], or many in a row at the end of that.
+    pub clipped: bool,
+    /// All samples of a sound are the same.
+    pub silent: bool,
 }
 
 /// The frame label of a hop without one. So there are as many classes, at most.

@@ -10,9 +10,9 @@ use std::f32::consts::{FRAC_1_SQRT_2, PI, TAU};
 
 use image::{DynamicImage, GrayImage};
 use rayon::prelude::*;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{BadSample, Keep, Media, Sample, Source, no_such_row};
+use super::{BadSample, Content, Keep, Media, Remarks, Sample, Source, no_such_row};
 use crate::pipeline::settings::{self, Split};
 use crate::random::{self, Draws};
 use crate::{Error, Kind, Result};
@@ -120,8 +120,8 @@ impl Source for Textures {
         Some(&self.names)
     }
 
-    fn identity(&self) -> Value {
-        json!({
+    fn content(&self) -> Content {
+        Content::generated(json!({
             "kind": "textures",
             "version": VERSION,
             "seed": self.seed,
@@ -130,7 +130,7 @@ impl Source for Textures {
             "size": self.settings.size,
             "rows": self.rows(),
             "noise": self.settings.noise,
-        })
+        }))
     }
 
     fn first_size(&self) -> Result<Option<(usize, usize)>> {
@@ -149,6 +149,7 @@ impl Source for Textures {
             frames: None,
             text: None,
             media: Media::Image(DynamicImage::ImageLuma8(self.image(row))),
+            remarks: Remarks::default(),
         };
         rows.par_iter().map(|row| keep(sample(row)).map(Ok)).collect()
     }

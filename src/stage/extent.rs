@@ -1,47 +1,12 @@
 //! How much data a run has: known before anything is decoded, from headers or from what is ingested.
 
 use gimlet_store::Generation;
-use serde_json::Value;
 
-use super::run_dir::{INGEST, RunDir};
 use crate::pipeline::{Pipeline, SoundView, Source, Split, View};
 use crate::{Error, Result, source, view};
 
 /// The most samples of a recording: over an hour at 16 kHz.
 const MOST_SAMPLES: u64 = 1 << 26;
-
-/// The samples of a split.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Samples {
-    /// What tells them from others: the source's own word.
-    pub identity: Value,
-    /// How many the pipeline asks for; those that turn out to be broken included.
-    pub count: u64,
-}
-
-impl Samples {
-    /// The samples of a split, by the source; when that is gone, by what was ingested from it.
-    ///
-    /// # Errors
-    /// When the source cannot be opened and nothing was ingested.
-    pub fn of(pipeline: &Pipeline, split: Split, dir: &RunDir) -> Result<Self> {
-        let missing = match source::open(&pipeline.data, split, pipeline.seed) {
-            Ok(source) => {
-                let most = pipeline.data.subset_of(split).unwrap_or(usize::MAX);
-                let count = source.rows().min(most) as u64;
-                return Ok(Self { identity: source.identity(), count });
-            }
-            Err(error) => error,
-        };
-        let newest = dir.dataset(INGEST, split).readable()?.next().transpose()?;
-        let Some(ingested) = newest else { return Err(missing) };
-        let Some(identity) = ingested.manifest().settings.get("source") else {
-            return Err(missing);
-        };
-        let skipped = ingested.manifest().summary["skipped"].as_array().map_or(0, Vec::len);
-        Ok(Self { identity: identity.clone(), count: ingested.rows() + skipped as u64 })
-    }
-}
 
 /// Height and width of the samples once they are ingested; `ingested` are those, where they are there.
 ///

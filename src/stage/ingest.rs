@@ -1,14 +1,20 @@
 //! `ingest`: the source's samples, decoded, in one random order; of images here, of sound in
 //! `ingest_sound.rs`.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use gimlet_store::{Compression, CompressionSetting, Rows, Schema, Spec, Values, Writer};
-use serde_json::json;
+use gimlet_store::gc::Shelf;
+use gimlet_store::{
+    Compression, CompressionSetting, Finished, Generation, Rows, Schema, Spec, Values, Writer,
+};
+use serde_json::{Value, json};
 
+use super::account::{Account, Judged, which};
 use super::labels::{further_labels, label_attributes, label_names};
 use super::layout::{image_column, rows_per_group};
 use super::plan::Step;
+use super::provenance::Ingested;
 use super::run_dir::INGEST;
 use super::samples::{Samples, check_size, rows_at_once};
 use super::{Run, memory};
@@ -16,27 +22,54 @@ use crate::pipeline::{ImageView, OnBadSample, Split, View};
 use crate::random::generator;
 use crate::source::{self, BadSample, Sample, Source};
 use crate::view::Pixels;
-use crate::{Error, Result};
+use crate::{Error, Kind, Result};
 
 impl Run<'_> {
     pub(super) fn ingest(&self) -> Result<()> {
         let (data, seed) = (&self.pipeline.data, self.pipeline.seed);
+        let provenance = self.plan.provenance();
+        if let Some(why) = &provenance.stands_in {
+            // What stands for the source was whole when it was chosen, and is damaged since.
+            let hint = "bring the data back, so that they can be read again";
+            return Err(Error::new(Kind::NotReady, why.clone()).hint(hint));
+        }
         let train = source::open(data, Split::Train, seed)?;
         let test = source::open(data, Split::Test, seed)?;
         source::check_labels_agree(train.as_ref(), test.as_ref())?;
         let unfit = source::check_alignments(train.as_ref(), test.as_ref())?;
-        unfit.lines().iter().for_each(|line| self.progress.warn(line));
+        let keys = Split::ALL.map(|split| self.plan.key(Step::Ingest, split));
+        let hashes = keys.map(|key| key.hash.clone());
+        let settings = keys.map(|key| key.settings.clone());
+        Ingested::new(self.pipeline, provenance, hashes, settings).keep(&self.dir)?;
         for (split, source) in Split::ALL.into_iter().zip([train, test]) {
             if self.plan.is_split_done(Step::Ingest, split, &self.dir)? {
                 continue;
             }
             memory::reset_peak();
-            match &self.pipeline.view {
-                View::Images(view) => self.ingest_images(view, split, source.as_ref())?,
-                View::Sound(view) => self.ingest_sound(view, split, source.as_ref())?,
+            let done = match &self.pipeline.view {
+                View::Images(view) => self.ingest_images(view, split, source.as_ref()),
+                View::Sound(view) => {
+                    self.ingest_sound(view, split, source.as_ref(), unfit.lines(split))
+                }
+            };
+            if let Err(error) = done {
+                self.check_unchanged(split, source.as_ref()).inspect_err(|_| {
+                    // Its parts may hold rows of another content than their key says.
+                    let shelf = Shelf::of(&self.dir.dataset(INGEST, split));
+                    let key = self.plan.key(Step::Ingest, split).hash.clone();
+                    if let Err(error) = shelf.remove_keys(&[key].into()) {
+                        self.progress.warn(&format!("{error}; `gimlet gc` removes it"));
+                    }
+                })?;
+                return Err(error);
             }
         }
         Ok(())
+    }
+
+    /// Fails when a file of the source is not what it was when it was hashed: its rows may be of neither content.
+    pub(super) fn check_unchanged(&self, split: Split, source: &dyn Source) -> Result<()> {
+        self.plan.provenance().identities[split as usize].check(&source.content())
     }
 
     /// The rows of a source that are taken, in the order that they are stored in: a random one, so that
@@ -58,12 +91,20 @@ impl Run<'_> {
         let mut writer = None;
         let mut size = None;
         let mut skipped = Vec::new();
+        let tally = Tally::of(Account::of(source, self.pipeline.data.is_labelled()));
         let mut left = order.as_slice();
         // One row alone, to see how large images are.
         let mut at_once = 1;
         while !left.is_empty() {
             self.check_stop()?;
-            let (rows, after) = left.split_at(at_once.min(left.len()));
+            let mut count = at_once.min(left.len());
+            if data.on_bad_sample == OnBadSample::Fail {
+                // No chunk lies in two parts, so that what is noted of a part is of its rows alone.
+                let (per_part, done) =
+                    (self.pipeline.store.rows_per_part, order.len() - left.len());
+                count = count.min(per_part - done % per_part);
+            }
+            let (rows, after) = left.split_at(count);
             left = after;
             if let (Some(open), OnBadSample::Fail) = (&mut writer, data.on_bad_sample) {
                 // No sample is left out, so it is known which rows these would be.
@@ -77,6 +118,7 @@ impl Run<'_> {
             let Samples { whole: samples, skipped: bad } = self.images(view, source, rows, size)?;
             for bad in bad {
                 let BadSample { id, source, reason, .. } = bad;
+                tally.now().skipped.add(|| which(id, &source));
                 skipped.push(json!({ "id": id, "source": source, "reason": reason }));
             }
             at_once = samples.first().map_or(at_once, |(_, pixels)| rows_at_once(pixels));
@@ -103,24 +145,51 @@ impl Run<'_> {
                         compression: CompressionSetting::Fixed(Compression::None),
                         schema,
                     })?;
-                    writer.insert(open)
+                    writer.insert(match data.on_bad_sample {
+                        OnBadSample::Fail => {
+                            let tally = tally.clone();
+                            open.noting(move || tally.lap())
+                        }
+                        // All rows are read again, whatever is there.
+                        OnBadSample::Skip => open,
+                    })
                 }
             };
+            let from = writer.position();
+            let is_told = data.on_bad_sample == OnBadSample::Fail
+                && !writer.wants(from..from + samples.len() as u64);
+            for (sample, pixels) in samples.iter().filter(|_| !is_told) {
+                tally.now().add(sample, Judged { constant: pixels.is_constant(), clipped: false });
+            }
             self.write_images(writer, *size, &samples, source.further_labels().len())?;
             self.progress.advance((order.len() - left.len()) as u64, "");
         }
         let Some(writer) = writer else { return Err(empty(split, order.len())) };
+        self.check_unchanged(split, source)?;
         let seconds = started.elapsed().as_secs_f64();
         let count = skipped.len();
-        let generation = writer.commit(json!({
-            "seconds": seconds, "peak_memory": memory::peak(), "skipped": skipped,
-            "labels": label_names(source),
-        }))?;
-        let mut summary = format!("{} images", generation.rows());
+        let finished = writer.finish(|parts| {
+            json!({
+                "seconds": seconds, "peak_memory": memory::peak(), "skipped": skipped,
+                "labels": label_names(source), "account": tally.close(parts, source),
+            })
+        })?;
+        let mut summary = format!("{} images", committed(&finished)?.rows());
         if count > 0 {
             summary += &format!(", {count} skipped");
         }
         self.progress.end(&summary);
+        self.tell_account(&finished)
+    }
+
+    /// Tells what an ingest has found, and warns of what may be wrong.
+    pub(super) fn tell_account(&self, finished: &Finished) -> Result<()> {
+        let noun = self.pipeline.view.noun();
+        let Some(account) = Account::in_summary(&committed(finished)?.manifest().summary) else {
+            return Ok(());
+        };
+        account.lines(noun).iter().for_each(|it| self.progress.note(&format!("{:22} {it}", "")));
+        account.warnings(noun).iter().for_each(|it| self.progress.warn(it));
         Ok(())
     }
 
@@ -148,6 +217,51 @@ impl Run<'_> {
             attributes: &attributes,
             tensors: &[Values::U8(&values)],
         })?)
+    }
+}
+
+/// The generation that an ingest has committed, all of whose parts are this process's.
+pub(super) fn committed(finished: &Finished) -> Result<&Generation> {
+    match finished {
+        Finished::Committed(generation) => Ok(generation),
+        Finished::Waiting { .. } => Err(Error::failed("parts of the ingest are missing")),
+    }
+}
+
+/// The account of an ingest at work, in pieces: of each part what is noted beside it, and the rest.
+#[derive(Clone)]
+pub(super) struct Tally {
+    /// Of the source, before any sample.
+    source: Account,
+    now: Arc<Mutex<Account>>,
+}
+
+impl Tally {
+    pub(super) fn of(source: Account) -> Self {
+        Self { source, now: Arc::default() }
+    }
+
+    /// What was found since the last part was complete.
+    pub(super) fn now(&self) -> MutexGuard<'_, Account> {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        now.labelled = self.source.labelled;
+        now
+    }
+
+    /// Begins the next piece, and gives the one before.
+    fn lap(&self) -> Value {
+        json!(std::mem::take(&mut *self.now()))
+    }
+
+    /// The whole account, with what was noted of parts.
+    pub(super) fn close(&self, parts: &[Value], source: &dyn Source) -> Account {
+        let mut all = self.source.clone();
+        for part in parts.iter().filter(|it| !it.is_null()) {
+            all.and(serde_json::from_value(part.clone()).unwrap_or_default());
+        }
+        all.and(std::mem::take(&mut *self.now()));
+        all.close(source.label_names());
+        all
     }
 }
 

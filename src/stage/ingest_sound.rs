@@ -6,9 +6,10 @@ use std::time::Instant;
 use gimlet_store::{CompressionSetting, Generation, Rows, Schema, Spec, Values, Writer};
 use serde_json::json;
 
+use super::account::{Account, Judged, which};
 use super::extent::longest_of;
 use super::hop_fit::HopFit;
-use super::ingest::empty;
+use super::ingest::{Tally, committed, empty};
 use super::labels::{further_labels, label_attributes, label_names};
 use super::layout::{frames_column, rows_per_group, sound_column};
 use super::plan::Step;
@@ -21,11 +22,13 @@ use crate::train::recordings::SAMPLES;
 use crate::{Error, Result};
 
 impl Run<'_> {
+    /// Ingests a split of recordings; `unfit` says which alignments do not fit it.
     pub(super) fn ingest_sound(
         &self,
         view: &SoundView,
         split: Split,
         source: &dyn Source,
+        unfit: Vec<String>,
     ) -> Result<()> {
         let started = Instant::now();
         let order = self.ingest_order(split, source);
@@ -59,11 +62,13 @@ impl Run<'_> {
             self.pipeline.data.on_bad_sample == OnBadSample::Fail && view.short == Short::Pad;
         let mut level = Level::default();
         let mut fit = HopFit::new(view);
+        let tally = Tally::of(Account::of(source, self.pipeline.data.is_labelled()));
         let (mut skipped, mut padded, mut done) = (Vec::new(), 0u64, 0);
         for rows in order.chunks(recordings_at_once(longest)) {
             self.check_stop()?;
             let mut read = self.recordings(view, source, rows)?;
             for BadSample { id, source, reason, .. } in read.skipped {
+                tally.now().skipped.add(|| which(id, &source));
                 skipped.push(json!({ "id": id, "source": source, "reason": reason }));
             }
             read.whole.iter().for_each(|(sample, values)| fit.add(sample, values.len()));
@@ -74,6 +79,7 @@ impl Run<'_> {
                     if short {
                         let Sample { id, source, .. } = sample;
                         let reason = format!("{} samples, fewer than a window", values.len());
+                        tally.now().skipped.add(|| which(*id, source));
                         skipped.push(json!({ "id": id, "source": source, "reason": reason }));
                     }
                     !short
@@ -81,6 +87,10 @@ impl Run<'_> {
             }
             let short = read.whole.iter().filter(|(_, values)| values.len() < view.window);
             padded += short.count() as u64;
+            for (sample, _) in &read.whole {
+                let constant = sample.remarks.silent;
+                tally.now().add(sample, Judged { constant, clipped: false });
+            }
             // The level is that of all, so that what was written before is read again, too.
             read.whole.iter().for_each(|(_, values)| level.add(values));
             let from = writer.position();
@@ -97,13 +107,15 @@ impl Run<'_> {
             return Err(empty(split, order.len()));
         }
         fit.check()?;
-        fit.line().iter().for_each(|line| self.progress.warn(line));
         for (column, choice) in writer.compression() {
             self.progress.note(&format!("`{column}`: {choice}"));
         }
+        self.check_unchanged(split, source)?;
         let Normalise { mean, std } = level.normalise();
         let count = skipped.len();
-        let generation = writer.commit(json!({
+        let mut account = tally.close(&[], source);
+        account.hops = unfit.into_iter().chain(fit.line()).collect();
+        let summary = json!({
             "seconds": started.elapsed().as_secs_f64(), "peak_memory": memory::peak(),
             "skipped": skipped, "padded": padded,
             "sound": {
@@ -111,8 +123,10 @@ impl Run<'_> {
                 "mean": mean, "std": std,
             },
             "labels": label_names(source), "frame_names": source.frame_names(),
-        }))?;
-        let mut summary = format!("{} recordings", generation.rows());
+            "account": account,
+        });
+        let finished = writer.finish(|_| summary)?;
+        let mut summary = format!("{} recordings", committed(&finished)?.rows());
         if padded > 0 {
             summary += &format!(", {padded} shorter than a window, padded");
         }
@@ -120,7 +134,7 @@ impl Run<'_> {
             summary += &format!(", {count} skipped");
         }
         self.progress.end(&summary);
-        Ok(())
+        self.tell_account(&finished)
     }
 
     /// Whether the data have a label for every hop.

@@ -4,6 +4,7 @@
 //! every module, `train`, `encode` and `probe`. Each step has a key, computed before its work from
 //! the settings that matter to it and the keys of its inputs: a step whose key is committed is done.
 
+pub mod account;
 pub mod boundary;
 pub mod comparison;
 pub mod cost;
@@ -35,7 +36,9 @@ mod patience;
 pub mod plan;
 mod probe;
 pub mod progress;
+pub mod provenance;
 mod published;
+mod reading;
 pub mod record;
 mod retire;
 pub mod room;
@@ -54,6 +57,7 @@ mod worker;
 
 pub use ingest_sound::normalise_of;
 pub use plan::{At, Plan, Step};
+pub use reading::Reading;
 pub use run_dir::RunDir;
 
 use crate::device::Device;
@@ -64,6 +68,7 @@ use gimlet_store::Shard;
 use lock::Lock;
 use needs::{Needs, Quiet};
 use progress::Progress;
+use provenance::Look;
 use run_dir::WEIGHTS;
 
 /// What every step works with.
@@ -107,7 +112,10 @@ impl<'a> Run<'a> {
     ) -> Result<Self> {
         dir.claim(&pipeline.name)?;
         let quiet = Quiet::begin(&dir)?;
-        let plan = Plan::new(pipeline, &dir)?;
+        let plan = Plan::watched(pipeline, &dir, Look::Whole, &Reading::new(progress, stop))?;
+        if let Some(why) = &plan.provenance().stands_in {
+            progress.warn(why);
+        }
         let needs = quiet.announce(&dir, plan.wanted_keys(&dir)?)?;
         let (device, waits, shard) = (Device::Cpu, false, Shard::WHOLE);
         Ok(Self { pipeline, dir, plan, stop, progress, device, waits, shard, needs })

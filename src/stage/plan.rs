@@ -9,12 +9,14 @@ use serde_json::{Value, json};
 
 use super::boundary::{self, Boundary};
 use super::cost::{Costs, recomputed};
-use super::extent::{Samples, image_size};
+use super::extent::image_size;
 use super::key::Key;
+use super::provenance::{Look, Provenance};
 use super::record;
 use super::run_dir::{INGEST, RunDir, UNTRAINED};
 use super::step_key::{METHOD_VERSION, encode_key, framing, ingest_key, json_of, train_key};
 use crate::pipeline::{Pipeline, Schedule, Split};
+use crate::source::known_files::{Unwatched, Watch};
 use crate::{Error, Kind, Result};
 
 /// One step of a run; modules are counted from 0.
@@ -47,8 +49,8 @@ pub struct InRound {
 #[derive(Debug, Clone)]
 pub struct Plan {
     names: Vec<String>,
-    /// Of the train and the test split.
-    samples: [u64; 2],
+    /// What the samples of both splits are made of.
+    provenance: Provenance,
     is_async: bool,
     boundaries: Vec<Boundary>,
     /// Of each boundary, whether it is stored.
@@ -71,21 +73,35 @@ fn for_splits<T>(mut make: impl FnMut(Split) -> Result<T>) -> Result<[T; 2]> {
 }
 
 impl Plan {
-    /// The plan of `pipeline`.
+    /// The plan of `pipeline`, as [`Self::watched`] makes it.
     ///
-    /// A source that is gone after it was ingested is no error: what was ingested stands for it.
+    /// # Errors
+    /// As [`Self::watched`].
+    pub fn new(pipeline: &Pipeline, dir: &RunDir) -> Result<Self> {
+        Self::watched(pipeline, dir, Look::Whole, &Unwatched)
+    }
+
+    /// The plan of `pipeline`, whose source is read as far as its content is not known; `watch` hears of it.
+    ///
+    /// A source that is gone after it was ingested is no error where one ingest of both splits was made of what
+    /// the pipeline names: that stands for it.
     ///
     /// # Errors
     /// When the source cannot be opened; where a boundary is `auto`, also when the images do not say
     /// how large they are, or do not fit the pipeline.
-    pub fn new(pipeline: &Pipeline, dir: &RunDir) -> Result<Self> {
+    pub fn watched(
+        pipeline: &Pipeline,
+        dir: &RunDir,
+        look: Look,
+        watch: &dyn Watch,
+    ) -> Result<Self> {
         let seed = pipeline.seed;
-        let [train, test] = for_splits(|split| Samples::of(pipeline, split, dir))?;
-        let samples = [train.count, test.count];
-        let ingest = [
-            ingest_key(pipeline, Split::Train, train.identity)?,
-            ingest_key(pipeline, Split::Test, test.identity)?,
-        ];
+        let key = |split, source| Ok(ingest_key(pipeline, split, source)?.settings);
+        let provenance = Provenance::of(pipeline, dir, look, watch, &key)?;
+        let samples = provenance.counts;
+        let ingest = for_splits(|split| {
+            ingest_key(pipeline, split, provenance.identities[split as usize].value.clone())
+        })?;
         let boundaries = boundary::resolve(pipeline, || {
             let ingested = dir.dataset(INGEST, Split::Train).find(&ingest[0].hash)?;
             Costs::new(pipeline, samples, image_size(pipeline, ingested.as_ref())?)
@@ -152,7 +168,7 @@ impl Plan {
         let stored = boundaries.iter().map(|it| it.stored).collect();
         Ok(Self {
             names,
-            samples,
+            provenance,
             is_async: matches!(pipeline.schedule, Schedule::Async(_)),
             boundaries,
             stored,
@@ -174,12 +190,17 @@ impl Plan {
         let ingested = |split| dir.dataset(INGEST, split).find(&self.key(Step::Ingest, split).hash);
         let [train, test] = [ingested(Split::Train)?, ingested(Split::Test)?];
         let image = image_size(pipeline, train.as_ref())?;
-        let mut samples = self.samples;
+        let mut samples = self.provenance.counts;
         for (samples, ingested) in samples.iter_mut().zip([train, test]) {
             // Broken samples are known now.
             *samples = ingested.map_or(*samples, |it| it.rows());
         }
         Costs::new(pipeline, samples, image)
+    }
+
+    /// What the samples of both splits are made of.
+    pub fn provenance(&self) -> &Provenance {
+        &self.provenance
     }
 
     /// What becomes of the activations of a module.

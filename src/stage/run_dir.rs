@@ -6,6 +6,7 @@
 //!   datasets/ingest/{train,test}/      decoded images, or recordings at one rate
 //!   datasets/<module>/{train,test}/    activations and pooled vectors of the trained module
 //!   untrained/<module>/{train,test}/   pooled vectors of the same module as it was drawn
+//!   sources/                           which files were ingested, by their content
 //!   modules/<module>/                  weights, checkpoint and log of each training
 //!   probes/<module>/                   what the linear probe found
 //!   sweeps/results/                    what the runs of sweeps found
@@ -189,6 +190,11 @@ impl RunDir {
 
     fn sweeps(&self) -> PathBuf {
         self.path.join("sweeps")
+    }
+
+    /// Which files were ingested ([`super::provenance`]).
+    pub fn sources(&self) -> Records {
+        Records::at(self.path.join("sources"))
     }
 
     /// What was submitted to a cluster.

@@ -2,8 +2,8 @@
 
 use super::Run;
 use crate::pipeline::{ImageView, OnBadSample, SoundView};
-use crate::source::{BadSample, Media, Sample, Source, Waveform};
-use crate::view::{self, Pixels};
+use crate::source::{BadSample, Media, Remarks, Sample, Source, Waveform};
+use crate::view::{self, Pixels, Verdict};
 use crate::{Error, Result};
 
 /// The most rows of a source that are read at once, and the most memory that their images may take.
@@ -106,9 +106,12 @@ fn seen(view: &ImageView, mut sample: Sample, size: Option<(usize, usize)>) -> R
 fn heard(view: &SoundView, mut sample: Sample) -> Result<Sample> {
     let waveform = sample.media.sound()?;
     let clipped = waveform.clipped;
+    let Verdict { silent, clipped: too_loud } = view::judge(&waveform.samples);
+    let remarks = Remarks { clipped: clipped > 0 || too_loud, silent, ..sample.remarks };
     let mut samples = view::resample(waveform, view.rate)?;
     samples.truncate(view.clip.unwrap_or(usize::MAX));
     sample.media = Media::Sound(Waveform { rate: view.rate, samples, clipped });
+    sample.remarks = remarks;
     Ok(sample)
 }
 

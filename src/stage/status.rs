@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::key::differences;
 use super::plan::{At, InRound, Plan, Step};
-use super::{RunDir, lock, record};
+use super::{RunDir, lock, provenance, record};
 use crate::Result;
 use crate::pipeline::Split;
 use crate::train::checkpoint::Checkpoints;
@@ -88,13 +88,31 @@ struct Found {
     files: Vec<String>,
     /// The file that weights were imported from.
     imported: Option<String>,
-    /// What the newest one was made with.
-    settings: Option<Value>,
+    /// What the newest one of each split was made with; of a step without splits, that of the first.
+    settings: [Option<Value>; 2],
 }
 
 /// `part` of `all`, which may be nothing yet.
 pub(super) fn share(part: f64, all: f64) -> f64 {
     if all > 0.0 { part / all } else { 0.0 }
+}
+
+/// How the settings of a key of `ingest` begin that tell the files of a source.
+const FILES: &str = "source.files";
+
+/// Files that are named where a split has other ones.
+const NAMED: usize = 3;
+
+/// The files that a split has other ones of, the first by name: `test: `a.wav`: other content`.
+fn in_words(split: Split, files: Option<Vec<String>>) -> Vec<String> {
+    let name = split.name();
+    let Some(files) = files else { return vec![format!("{name}: other files")] };
+    let mut words: Vec<String> =
+        files.iter().take(NAMED).map(|it| format!("{name}: {it}")).collect();
+    if files.len() > NAMED {
+        words.push(format!("{name}: {} more files", files.len() - NAMED));
+    }
+    words
 }
 
 /// What there is of a step that is not done, under its present key.
@@ -129,7 +147,7 @@ impl Plan {
                     found.imported.map_or_else(String::new, |it| format!("imported from {it}")),
                 )
             } else {
-                self.why_not_done(step, dir, found.settings.as_ref(), &all)?
+                self.why_not_done(step, dir, &found.settings, &all)?
             };
             all.push(StepStatus {
                 stage: self.stage_name(step),
@@ -158,7 +176,7 @@ impl Plan {
         &self,
         step: Step,
         dir: &RunDir,
-        settings: Option<&Value>,
+        settings: &[Option<Value>; 2],
         before: &[StepStatus],
     ) -> Result<(State, String)> {
         let stage = self.stage_name(step);
@@ -179,8 +197,7 @@ impl Plan {
             };
             return Ok((State::Damaged, why));
         }
-        let now = &self.keys(step)[0].settings;
-        let changed = settings.map(|settings| differences(settings, now)).unwrap_or_default();
+        let changed = self.changes(step, dir, settings)?;
         match partial {
             // A split that the change does not concern is there: that is no attempt.
             Some(partial) if changed.is_empty() || !partial.committed_only => {
@@ -188,7 +205,7 @@ impl Plan {
             }
             _ => {}
         }
-        if settings.is_none() {
+        if settings.iter().all(Option::is_none) {
             return Ok((State::Missing, "not run yet".to_string()));
         }
         if !changed.is_empty() {
@@ -206,6 +223,46 @@ impl Plan {
             false => stale.join(", "),
         };
         Ok((State::Stale, why))
+    }
+
+    /// What differs between the `settings` that a step was done with and those of now, each once.
+    fn changes(
+        &self,
+        step: Step,
+        dir: &RunDir,
+        settings: &[Option<Value>; 2],
+    ) -> Result<Vec<String>> {
+        let mut changed = Vec::new();
+        for split in Split::ALL {
+            let Some(old) = &settings[split as usize] else { continue };
+            let mut found = self.differences(step, split, dir, old)?;
+            found.retain(|it| !changed.contains(it));
+            changed.extend(found);
+        }
+        Ok(changed)
+    }
+
+    /// What differs between the `old` settings that a split of a step was done with and those of now: settings
+    /// by their values, files of the source by their names.
+    ///
+    /// # Errors
+    /// When the record of what was ingested cannot be read.
+    pub fn differences(
+        &self,
+        step: Step,
+        split: Split,
+        dir: &RunDir,
+        old: &Value,
+    ) -> Result<Vec<String>> {
+        let mut found = differences(old, &self.key(step, split).settings);
+        let all = found.len();
+        found.retain(|it| step != Step::Ingest || !it.starts_with(FILES));
+        if found.len() < all {
+            let now = &self.provenance().identities[split as usize];
+            let files = provenance::differences(dir, split, &old["source"], now)?;
+            found.extend(in_words(split, files));
+        }
+        Ok(found)
     }
 
     /// What an unfinished attempt with the present key has left.
@@ -262,7 +319,7 @@ impl Plan {
                     found.peak_memory = it.peak_memory;
                     found.read_bytes = it.read_bytes;
                     found.imported = it.imported.map(|it| it.file);
-                    found.settings = Some(it.settings);
+                    found.settings[0] = Some(it.settings);
                 }
             }
             Step::Probe(module) => {
@@ -272,7 +329,7 @@ impl Plan {
                     found.generation = Some(number);
                     found.seconds = Some(it.seconds);
                     found.read_bytes = it.read_bytes;
-                    found.settings = Some(it.settings);
+                    found.settings[0] = Some(it.settings);
                 }
             }
             Step::Ingest | Step::Untrained | Step::Encode(_) => {
@@ -299,9 +356,8 @@ impl Plan {
                         read_bytes = read_bytes.max(summary["read_bytes"].as_u64());
                         found.peak_memory = found.peak_memory.max(summary["peak_memory"].as_u64());
                         found.files.push(it.glob().display().to_string());
-                        if found.settings.is_none() {
-                            found.settings = Some(it.manifest().settings.clone());
-                        }
+                        found.settings[split as usize]
+                            .get_or_insert_with(|| it.manifest().settings.clone());
                     }
                     if let Some(read) = read_bytes {
                         found.read_bytes = Some(found.read_bytes.unwrap_or(0) + read);

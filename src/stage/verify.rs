@@ -9,9 +9,13 @@ use rayon::prelude::*;
 
 use super::RunDir;
 use super::progress::Progress;
+use super::provenance::{self, Ingested};
 use super::record::{Probe, Training};
 use super::run_dir::{WEIGHTS, folders_in};
 use crate::parameters::Parameters;
+use crate::pipeline::{Pipeline, Split};
+use crate::source::known_files::{Watch, read_anew};
+use crate::source::{self, content};
 use crate::train::checkpoint::Checkpoints;
 use crate::{Error, Kind, Result};
 
@@ -66,10 +70,39 @@ pub fn run(dir: &RunDir, progress: &dyn Progress) -> Result<Report> {
         let owner = tell(heard, checked(owner));
         let of_datasets = datasets.par_iter().map(|dataset| dataset.check(heard));
         let of_trainings = trainings.par_iter().map(|it| check_trainings(it, heard));
+        let of_sources = check_records::<Ingested>(&provenance::records(dir), heard).0;
         let of_probes = probes.par_iter().map(|it| check_records::<Probe>(it, heard).0);
         let rest = of_datasets.chain(of_trainings).chain(of_probes);
-        owner.and(rest.reduce(Checked::default, Checked::and))
+        owner.and(of_sources).and(rest.reduce(Checked::default, Checked::and))
     })
+}
+
+/// What the files of a pipeline's source are, beside those that were ingested.
+pub struct OfSource {
+    pub files: usize,
+    /// One phrase for each that is not what was ingested: `test: `a.wav`: other content`.
+    pub differences: Vec<String>,
+}
+
+/// Compares the files that a pipeline names with those that were ingested last with its settings: all are read anew.
+///
+/// # Errors
+/// [`Kind::NotReady`] when the source is gone or nothing was ingested; another kind when a file cannot be read.
+pub fn source(pipeline: &Pipeline, dir: &RunDir, watch: &dyn Watch) -> Result<OfSource> {
+    let Some(ingested) = provenance::newest_of(pipeline, dir)? else {
+        let message = "nothing was ingested with these settings".to_owned();
+        return Err(Error::new(Kind::NotReady, message).hint("run `gimlet ingest` first"));
+    };
+    let mut found = OfSource { files: 0, differences: Vec::new() };
+    for split in Split::ALL {
+        let source = source::open(&pipeline.data, split, pipeline.seed)?;
+        let now = read_anew(&source.content().files, watch)?;
+        found.files += now.len();
+        let differ = content::differences(&ingested.files(split), &now);
+        let name = split.name();
+        found.differences.extend(differ.into_iter().map(|it| format!("{name}: {it}")));
+    }
+    Ok(found)
 }
 
 /// Runs a check, tells how far it has come, and leaves notes.

@@ -16,6 +16,13 @@ pub struct Pixels {
 }
 
 impl Pixels {
+    /// Whether all pixels are of one colour.
+    pub fn is_constant(&self) -> bool {
+        let mut pixels = self.values.chunks_exact(self.channels.max(1));
+        let first = pixels.next();
+        pixels.all(|pixel| Some(pixel) == first)
+    }
+
     /// As an image, of which [`ingest`] makes the same pixels again.
     ///
     /// # Errors

@@ -60,6 +60,7 @@ pub use lease::Lease;
 pub use limits::Limits;
 pub use looks::{Looks, looks};
 pub use manifest::{FORMAT_VERSION, Manifest, Part};
+pub use object::cache_folder;
 pub use positioned::bytes_read;
 pub use reader::{Keys, Reader};
 pub use records::Records;

@@ -18,6 +18,14 @@ pub struct Data {
 }
 
 impl Data {
+    /// Whether samples may have labels.
+    pub fn is_labelled(&self) -> bool {
+        match &self.source {
+            Source::Files(files) => files.label.is_some(),
+            Source::Textures(_) => true,
+        }
+    }
+
     /// At most this many rows of a split; all when `None`.
     pub fn subset_of(&self, split: Split) -> Option<usize> {
         match split {

@@ -13,6 +13,14 @@ pub enum View {
 }
 
 impl View {
+    /// One sample, in words.
+    pub fn noun(&self) -> &'static str {
+        match self {
+            View::Images(_) => "image",
+            View::Sound(_) => "recording",
+        }
+    }
+
     /// Of what the first module reads: 1 or 3.
     pub fn channels(&self) -> usize {
         match self {

@@ -86,6 +86,15 @@ impl Mono {
         Ok(Waveform { rate, samples: self.samples, clipped: self.clipped })
     }
 
+    /// As [`finish`](Self::finish), of a decoder that goes a little beyond 1 where the sound did not: that is
+    /// not counted.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_lossy(self, rate: u32) -> Result<Waveform, String> {
+        self.finish(rate).map(|it| Waveform { clipped: 0, ..it })
+    }
+
     /// Makes room for `more` samples: twice as much as there was, and not more than there will be. What
     /// a header claims is not believed before the samples come.
     fn reserve(&mut self, more: usize) -> Result<(), String> {

@@ -112,7 +112,7 @@ impl<R: Input> Opened for Mp3<R> {
         })?;
         let (start, end) = self.kept(frames);
         mono.keep(start, end);
-        mono.finish(rate)
+        mono.finish_lossy(rate)
     }
 }
 

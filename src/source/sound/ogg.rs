@@ -151,7 +151,7 @@ impl<R: Input> Opened for Ogg<R> {
             return Err(format!("cut off: {} of {end} samples", mono.len()));
         }
         mono.keep(start, end);
-        mono.finish(rate)
+        mono.finish_lossy(rate)
     }
 }
 

@@ -260,6 +260,7 @@ fn refused(codec: u16) -> String {
         0x0020 => "Yamaha ADPCM",
         0x0022 => "TrueSpeech",
         0x0031 => "GSM 6.10",
+        0x0038 => "NMS ADPCM",
         0x0050 => "MPEG",
         0x0055 => "MP3",
         0x0065 => "G.722",

@@ -37,7 +37,8 @@ use bucket::Bucket;
 pub(crate) use failure::Failure;
 pub(crate) use held::{Held, LEASES};
 use runtime::wait_for;
-pub(crate) use scratch::{cache_folder, uploads};
+pub use scratch::cache_folder;
+pub(crate) use scratch::uploads;
 pub(crate) use temps::dead_temps;
 use tries::Tries;
 

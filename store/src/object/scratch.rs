@@ -8,7 +8,7 @@ use crate::error::Result;
 
 /// The folder of what is kept here of objects: `GIMLET_CACHE_DIR`, or `gimlet` in the user's folder of
 /// caches. All of it may be removed while nothing of this program runs.
-pub(crate) fn cache_folder() -> &'static Path {
+pub fn cache_folder() -> &'static Path {
     static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
         let named = |name| std::env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
         let in_home = || named("HOME").map(|home| home.join(".cache"));

@@ -1,0 +1,346 @@
+//! What the samples of a run are made of: the source as it lies there now, or, where that is gone, one ingest of both
+//! splits that was made of what the pipeline names.
+
+use std::path::PathBuf;
+
+use gimlet_store::{Generation, Limits, Records};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::run_dir::{INGEST, RunDir, folders_in};
+use super::step_key::ingest_key;
+use crate::pipeline::{Pipeline, Source, Split};
+use crate::source;
+use crate::source::content::{self, HashedFile};
+use crate::source::known_files::{Identity, Watch};
+use crate::{Error, Kind, Result};
+
+/// The samples of both splits.
+#[derive(Debug, Clone)]
+pub struct Provenance {
+    pub identities: [Identity; 2],
+    /// How many the pipeline asks for; those that turn out to be broken included.
+    pub counts: [u64; 2],
+    /// Why what was ingested stands for the source; `None` where the source is there.
+    pub stands_in: Option<String>,
+    /// Whether the contents of files were not looked at, as nothing there could have been made of them.
+    pub is_provisional: bool,
+}
+
+/// What an ingest was made of, as it is kept beside what it made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Ingested {
+    /// The keys of both splits.
+    pub keys: [String; 2],
+    /// What the keys were made of, but for the source.
+    pub settings: [Value; 2],
+    /// What the keys say of the source.
+    pub sources: [Value; 2],
+    /// Where the paths of the pipeline started from; it is in no key.
+    pub root: PathBuf,
+    /// The files of each split, one per line, as [`line`] writes them: a list of objects would take ten times the
+    /// memory.
+    files: [String; 2],
+}
+
+/// Makes the settings of the key of `ingest` from what tells the content of a split.
+type KeyOf<'a> = dyn Fn(Split, Value) -> Result<Value> + 'a;
+
+/// How much of the contents of files is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// All of them.
+    Whole,
+    /// None, where nothing there could have been made of them.
+    IfBegun,
+}
+
+impl Provenance {
+    /// The samples that `pipeline` asks for. `key` makes the settings of the key of `ingest` from what tells the
+    /// content of a split.
+    ///
+    /// # Errors
+    /// [`Kind::NotReady`] when the source is gone and nothing can stand for it; another kind when it is there and
+    /// cannot be read, or `watch` stops the reading.
+    pub fn of(
+        pipeline: &Pipeline,
+        dir: &RunDir,
+        look: Look,
+        watch: &dyn Watch,
+        key: &KeyOf,
+    ) -> Result<Self> {
+        let sources = Split::ALL.map(|split| source::open(&pipeline.data, split, pipeline.seed));
+        let is_gone = |it: &Result<_>| matches!(it, Err(error) if error.kind() == Kind::NotReady);
+        if sources.iter().any(is_gone) {
+            // What is there and cannot be read is an error, whatever else is gone.
+            let (mut there, mut gone) = (Vec::new(), None);
+            for (split, source) in Split::ALL.into_iter().zip(sources) {
+                match source {
+                    Ok(source) => there.push((split, source)),
+                    Err(error) if error.kind() == Kind::NotReady => gone = gone.or(Some(error)),
+                    Err(error) => return Err(error),
+                }
+            }
+            let gone = gone.unwrap_or_else(|| Error::failed("the source is gone"));
+            let mut known = [None, None];
+            for (split, source) in there {
+                known[split as usize] = Some(Identity::of(&source.content(), watch)?.value);
+            }
+            return stand_in(pipeline, dir, gone, &known, key);
+        }
+        let [train, test] = sources;
+        let sources = [train?, test?];
+        let whole = look == Look::Whole || has_begun(dir)?;
+        let mut identities = Vec::new();
+        let mut counts = Vec::new();
+        let mut is_provisional = false;
+        for (split, source) in Split::ALL.into_iter().zip(sources) {
+            let most = pipeline.data.subset_of(split).unwrap_or(usize::MAX);
+            counts.push(source.rows().min(most) as u64);
+            let content = source.content();
+            identities.push(match whole || content.files.is_empty() {
+                true => Identity::of(&content, watch)?,
+                false => {
+                    is_provisional = true;
+                    let mut value = content.made;
+                    value["files"] = "not looked at".into();
+                    Identity::found(value)
+                }
+            });
+        }
+        let wrong = |_| Error::failed("a run has two splits");
+        Ok(Self {
+            identities: identities.try_into().map_err(wrong)?,
+            counts: counts.try_into().map_err(|_| Error::failed("a run has two splits"))?,
+            stands_in: None,
+            is_provisional,
+        })
+    }
+}
+
+/// Whether anything in a run may have been made of a source.
+fn has_begun(dir: &RunDir) -> Result<bool> {
+    for split in Split::ALL {
+        let dataset = dir.dataset(INGEST, split);
+        if dataset.was_begun()? || !dataset.generations()?.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(!folders_in(&dir.path().join("modules"))?.is_empty())
+}
+
+/// The ingest that stands for a source of which something is gone; `known` tells what is there.
+///
+/// Where several ingests fit, of other contents, it is the newest of those whose paths started from the same
+/// folder as now: there the later one has taken the place of the earlier.
+fn stand_in(
+    pipeline: &Pipeline,
+    dir: &RunDir,
+    gone: Error,
+    known: &[Option<Value>; 2],
+    key: &KeyOf,
+) -> Result<Provenance> {
+    let root = root_of(pipeline);
+    let mut fitting: Vec<(Ingested, [Generation; 2])> = Vec::new();
+    for record in records(dir).readable::<Ingested>()? {
+        let (_, record) = record?;
+        let same = known.iter().zip(&record.sources);
+        let fits =
+            same.into_iter().all(|(known, it)| known.as_ref().is_none_or(|known| known == it));
+        if !fits || !record.fits(key)? || fitting.iter().any(|(it, _)| it.sources == record.sources)
+        {
+            continue;
+        }
+        let there = |split: Split| dir.dataset(INGEST, split).find(&record.keys[split as usize]);
+        if let (Some(train), Some(test)) = (there(Split::Train)?, there(Split::Test)?) {
+            fitting.push((record, [train, test]));
+        }
+    }
+    let same_root = fitting.iter().position(|(it, _)| it.root == root);
+    let place = match (fitting.len(), same_root) {
+        (0, _) => {
+            let hint = gone.hint_text().unwrap_or_default().to_owned();
+            return Err(Error::new(Kind::NotReady, gone.to_string()).hint(format!(
+                "{hint}; no ingest in `{}` was made with these settings, which could stand for the data",
+                dir.path().display()
+            )));
+        }
+        (1, _) => 0,
+        (_, Some(place)) => place,
+        (several, None) => {
+            let message = format!("{gone}, and {several} ingests could stand for it");
+            return Err(Error::new(Kind::NotReady, message).hint(format!(
+                "bring the data back, or set `data.root` to where they lay: `{}` was the last",
+                fitting[0].0.root.display()
+            )));
+        }
+    };
+    let (record, generations) = fitting.swap_remove(place);
+    let count = |it: &Generation| {
+        let skipped = it.manifest().summary["skipped"].as_array().map_or(0, Vec::len);
+        it.rows() + skipped as u64
+    };
+    let numbers = [0, 1].map(|split| generations[split].number().to_string());
+    Ok(Provenance {
+        identities: record.sources.map(Identity::found),
+        counts: [count(&generations[0]), count(&generations[1])],
+        stands_in: Some(format!(
+            "{gone}: what was ingested of it before stands for it (generations {} of train, {} of test)",
+            numbers[0], numbers[1]
+        )),
+        is_provisional: false,
+    })
+}
+
+/// The newest ingest with the settings of a pipeline, of whatever content.
+///
+/// # Errors
+/// When a record cannot be read.
+pub fn newest_of(pipeline: &Pipeline, dir: &RunDir) -> Result<Option<Ingested>> {
+    for record in records(dir).readable::<Ingested>()? {
+        let (_, record) = record?;
+        if record.fits(&|split, source| Ok(ingest_key(pipeline, split, source)?.settings))? {
+            return Ok(Some(record));
+        }
+    }
+    Ok(None)
+}
+
+/// The folder that the paths of a pipeline start from, however it is spelled.
+fn root_of(pipeline: &Pipeline) -> PathBuf {
+    let root = match &pipeline.data.source {
+        Source::Files(files) => files.root.clone(),
+        Source::Textures(_) => return PathBuf::new(),
+    };
+    let root = if root.as_os_str().is_empty() { PathBuf::from(".") } else { root };
+    root.canonicalize().or_else(|_| std::path::absolute(&root)).unwrap_or(root)
+}
+
+/// The settings of a key of `ingest`, but for what they say of the source.
+fn without_source(mut settings: Value) -> Value {
+    if let Some(settings) = settings.as_object_mut() {
+        settings.remove("source");
+    }
+    settings
+}
+
+/// The records of what was ingested of which files, newest first.
+pub fn records(dir: &RunDir) -> Records {
+    // A line for each file of the largest data sets: some hundred megabytes.
+    dir.sources().with_limits(Limits { record: 4 << 30, ..Limits::default() })
+}
+
+impl Ingested {
+    /// What is ingested under these keys, of which the settings are given.
+    pub fn new(
+        pipeline: &Pipeline,
+        provenance: &Provenance,
+        keys: [String; 2],
+        settings: [Value; 2],
+    ) -> Self {
+        let files = provenance.identities.each_ref().map(|it| {
+            let lines: Vec<String> = it.files().iter().map(line).collect();
+            lines.join("\n")
+        });
+        Self {
+            keys,
+            settings: settings.map(without_source),
+            sources: provenance.identities.each_ref().map(|it| it.value.clone()),
+            root: root_of(pipeline),
+            files,
+        }
+    }
+
+    /// Whether it was made with the settings that `key` makes keys of.
+    fn fits(&self, key: &KeyOf) -> Result<bool> {
+        for split in Split::ALL {
+            let now = key(split, self.sources[split as usize].clone())?;
+            if without_source(now) != self.settings[split as usize] {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The files of a split, by their content.
+    pub fn files(&self, split: Split) -> Vec<HashedFile> {
+        self.files[split as usize].lines().filter_map(file_of).collect()
+    }
+
+    /// Keeps this beside what is ingested, unless it is there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn keep(&self, dir: &RunDir) -> Result<()> {
+        let newest = records(dir).readable::<Self>()?.next().transpose()?;
+        if newest.is_none_or(|(_, it)| it != *self) {
+            records(dir).commit(|_| self)?;
+        }
+        Ok(())
+    }
+}
+
+/// `data 512 0a1b… c0/003.wav`. Names may have any character but a line's end, which is escaped.
+fn line(HashedFile { role, place, bytes, blake3 }: &HashedFile) -> String {
+    let role = serde_json::to_value(role).unwrap_or_default();
+    let role = role.as_str().unwrap_or_default().to_owned();
+    let place = place.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r");
+    format!("{role} {bytes} {blake3} {place}")
+}
+
+fn file_of(line: &str) -> Option<HashedFile> {
+    let mut parts = line.splitn(4, ' ');
+    let role = serde_json::from_value(parts.next()?.into()).ok()?;
+    let bytes = parts.next()?.parse().ok()?;
+    let blake3 = parts.next()?.to_owned();
+    let (mut place, mut escaped) = (String::new(), false);
+    for character in parts.next()?.chars() {
+        match (escaped, character) {
+            (false, '\\') => {}
+            (true, 'n') => place.push('\n'),
+            (true, 'r') => place.push('\r'),
+            (_, character) => place.push(character),
+        }
+        escaped = !escaped && character == '\\';
+    }
+    Some(HashedFile { role, place, bytes, blake3 })
+}
+
+/// What differs between the files that were ingested under a source's `identity` and those of `now`, one phrase per
+/// file; `None` where it is not known what was ingested.
+///
+/// # Errors
+/// When a record cannot be read.
+pub fn differences(
+    dir: &RunDir,
+    split: Split,
+    identity: &Value,
+    now: &Identity,
+) -> Result<Option<Vec<String>>> {
+    for record in records(dir).readable::<Ingested>()? {
+        let (_, record) = record?;
+        if record.sources[split as usize] == *identity {
+            return Ok(Some(content::differences(&record.files(split), &now.files())));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::content::Role;
+
+    #[test]
+    fn a_line_holds_any_name() {
+        for place in ["a/b.wav", "with space", "line\nend", "back\\slash\\n", "\r\\"] {
+            let file = HashedFile {
+                role: Role::Names,
+                place: place.to_owned(),
+                bytes: 12,
+                blake3: "0a".to_owned(),
+            };
+            assert_eq!(file_of(&line(&file)), Some(file), "{place:?}");
+        }
+    }
+}

@@ -18,10 +18,10 @@ use crate::{Error, Result};
 const DEEPEST: usize = 16;
 
 /// The extensions of files of a medium, in lower case.
-fn extensions(medium: Medium) -> &'static [&'static str] {
+pub(super) fn extensions(medium: Medium) -> &'static [&'static str] {
     match medium {
         Medium::Image => &decode::ENDINGS,
-        Medium::Sound => &["wav", "flac"],
+        Medium::Sound => &["wav", "flac", "mp3", "ogg", "oga", "wave"],
     }
 }
 

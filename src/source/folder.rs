@@ -15,7 +15,7 @@ use super::file_labels::FileLabels;
 use super::file_list::FileList;
 use super::locate::{Place, relative_name};
 use super::{
-    BadSample, Content, Keep, LabelSet, Length, Media, Remarks, Sample, Source, decode,
+    Aligned, BadSample, Content, Keep, LabelSet, Length, Media, Remarks, Sample, Source, decode,
     no_such_row, passed_over, plain_file, sound, transcripts,
 };
 use crate::pipeline::settings::{Files, Medium, OnBadSample};
@@ -83,18 +83,18 @@ impl Folder {
     ) -> Result<Self> {
         let labels = FileLabels::of(settings, folders, &list)?;
         let FileLabels { mut sets, classes, files: label_files } = labels;
-        let texts = transcripts::read(&list.transcripts)?;
+        let mut texts = transcripts::read(&list.transcripts)?;
         let place = |path: &PathBuf| {
             let folder = folders.iter().find(|folder| path.starts_with(folder));
             relative_name(folder.unwrap_or(&settings.root), path)
         };
         let others = list.others.iter().filter(|path| !label_files.contains(path)).map(place);
-        let passed_over = passed_over::by_kind(others, list.broken.iter().map(place));
+        let mut passed_over = passed_over::by_kind(others, list.broken.iter().map(place));
         let mut files = Vec::with_capacity(list.files.len());
         for (file, classes) in list.files.into_iter().zip(classes) {
             let mut classes = classes.into_iter();
             files.push(Entry {
-                text: texts.get(&file.path.with_extension("")).cloned(),
+                text: texts.remove(&file.path.with_extension("")),
                 path: file.path,
                 name: file.place,
                 label: classes.next().flatten(),
@@ -118,6 +118,7 @@ impl Folder {
         all.extend(alignments.iter().flat_map(Alignments::files));
         let made = json!({ "kind": "folder", "label_names": names });
         let content = Content { made, files: all };
+        passed_over.extend(transcripts::of_no_file(texts));
         Ok(Self {
             medium: settings.medium,
             files,
@@ -150,7 +151,7 @@ impl Folder {
     }
 
     fn sample(&self, row: usize, entry: &Entry, media: Media, remarks: Remarks) -> Sample {
-        let frames = self.alignments.as_ref().and_then(|it| it.of(&entry.name));
+        let frames = self.alignments.as_ref().and_then(|it| it.of(&entry.path));
         Sample {
             id: row as i64,
             source: entry.name.clone(),
@@ -206,6 +207,15 @@ impl Source for Folder {
             Ok(sound::length_of_file(file))
         };
         rows.par_iter().map(length).collect()
+    }
+
+    fn aligned(&self) -> Result<Option<Aligned<'_>>> {
+        let Some(alignments) = &self.alignments else { return Ok(None) };
+        let mut aligned = Aligned::new(alignments);
+        for Entry { path, .. } in &self.files {
+            aligned.add(path, format!("`{}`", path.display()));
+        }
+        Ok(Some(aligned))
     }
 
     fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {

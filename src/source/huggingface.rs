@@ -3,6 +3,8 @@
 //! `huggingface` key of the schema metadata. A plain binary column of encoded images or sounds will do,
 //! too.
 
+use std::path::Path;
+
 use arrow::array::{Array, RecordBatch, StringArray};
 use rayon::prelude::*;
 use serde_json::json;
@@ -15,7 +17,7 @@ use super::locate::Place;
 use super::media_column::{self, encoded};
 use super::parquet_part::{Column, Part, column_of, damaged, text};
 use super::{
-    BadSample, Content, Keep, LabelSet, Length, Media, Remarks, Sample, Source, decode,
+    Aligned, BadSample, Content, Keep, LabelSet, Length, Media, Remarks, Sample, Source, decode,
     no_such_row, sound,
 };
 use crate::pipeline::settings::{Files, Medium};
@@ -236,7 +238,7 @@ impl HuggingFace {
                 further: further.iter().map(|it| it[i]).collect(),
                 frames: match &frames {
                     Some(frames) => frames[i].clone(),
-                    None => aligned.and_then(|(all, path)| all.of(path)).cloned(),
+                    None => aligned.and_then(|(all, path)| all.of(Path::new(path))).cloned(),
                 },
                 text: value(&texts, i),
                 source: path.unwrap_or_else(|| format!("row {row}")),
@@ -315,6 +317,32 @@ impl Source for HuggingFace {
                 Ok(())
             })
         })
+    }
+
+    fn aligned(&self) -> Result<Option<Aligned<'_>>> {
+        let Some(alignments) = &self.alignments else { return Ok(None) };
+        let mut aligned = Aligned::new(alignments);
+        for part in self.parts.iter().filter(|part| part.rows > 0) {
+            let place = |row: usize| format!("row {row} of `{}`", part.path.display());
+            if !media_column::has_paths(part.schema(), &self.column) {
+                (0..part.rows).for_each(|row| aligned.add(Path::new(""), place(row)));
+                continue;
+            }
+            let all: Vec<usize> = (0..part.rows).collect();
+            self.batches(part, &[Column::Paths(&self.column)], &all, |rows, batch| {
+                let paths = media_column::paths(part, &self.column, batch)?;
+                for (row, path) in rows.iter().zip(&paths) {
+                    match path {
+                        Some(path) => {
+                            aligned.add(Path::new(path), format!("{} (`{path}`)", place(*row)));
+                        }
+                        None => aligned.add(Path::new(""), place(*row)),
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(Some(aligned))
     }
 
     fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {

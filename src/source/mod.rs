@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::pipeline::settings::{self, Data, Files, Medium, OnBadSample, Split};
 use crate::{Error, Result};
 
+mod aligned;
 mod alignments;
 mod arrow_schema;
 mod class_order;
@@ -39,6 +40,7 @@ mod record_names;
 pub mod records;
 mod sample;
 pub mod sound;
+mod text_file;
 pub mod textures;
 mod transcripts;
 mod whole;
@@ -49,6 +51,7 @@ use huggingface::HuggingFace;
 use locate::{Located, Named, locate};
 use records::Records;
 
+pub use aligned::{Aligned, Counted, Unfit, check_alignments};
 pub use content::{Content, PassedOver};
 pub use sample::{BadSample, LabelSet, Length, Media, NO_FRAME, Remarks, Sample, Waveform};
 
@@ -112,6 +115,14 @@ pub trait Source: Send + Sync {
     fn lengths(&self, rows: &[usize]) -> Result<Vec<Option<Length>>> {
         let _ = rows;
         Err(no_length())
+    }
+
+    /// Which alignments fit which recordings; `None` where there are no alignments.
+    ///
+    /// # Errors
+    /// When the paths of recordings cannot be read.
+    fn aligned(&self) -> Result<Option<Aligned<'_>>> {
+        Ok(None)
     }
 }
 

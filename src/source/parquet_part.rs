@@ -154,6 +154,8 @@ fn batch_rows(values: &Values) -> usize {
 pub(super) enum Column<'a> {
     /// Of one value a row, or of the struct of an image or sound.
     Flat(&'a str),
+    /// The paths alone in the struct of an image or sound.
+    Paths(&'a str),
     /// Of lists of values.
     Lists(&'a str),
 }
@@ -166,13 +168,15 @@ fn projection(metadata: &ArrowReaderMetadata, columns: &[Column]) -> ProjectionM
         let [column, fields @ ..] = leaf.path().parts() else { return false };
         match leaf.max_rep_level() {
             0 => {
-                let wanted = columns.contains(&Column::Flat(column));
-                wanted
-                    && match fields {
-                        [] => true,
-                        [field] => ["bytes", "path"].contains(&field.as_str()),
-                        _ => false,
+                let (wanted, path) = (Column::Flat(column), Column::Paths(column));
+                match fields {
+                    [] => columns.contains(&wanted),
+                    [field] if field == "path" => {
+                        columns.contains(&wanted) || columns.contains(&path)
                     }
+                    [field] => field == "bytes" && columns.contains(&wanted),
+                    _ => false,
+                }
             }
             1 => columns.contains(&Column::Lists(column)),
             _ => false,

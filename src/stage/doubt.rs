@@ -2,7 +2,7 @@
 
 use super::Run;
 use super::plan::{At, Step};
-use super::step_key::json_of;
+use super::key::json_of;
 use crate::loss::Sizes;
 use crate::pipeline::Split;
 use crate::train::feed::Course;

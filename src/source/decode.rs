@@ -7,7 +7,7 @@ use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
 use super::decode_room::{self, Held};
-use super::first_bytes::{self, ENOUGH};
+use super::first_bytes::{self, ALONE, ENOUGH};
 use super::jpeg::{self, Segments};
 use super::{orientation, whole};
 
@@ -70,6 +70,7 @@ fn format(bytes: &[u8]) -> Result<ImageFormat, String> {
     match image::guess_format(bytes) {
         Ok(format @ (Png | Jpeg | WebP | Bmp | Gif | Tiff)) => Ok(format),
         _ => Err(match first_bytes::tell(&bytes[..bytes.len().min(ENOUGH)]) {
+            Some(told) if told.advice == ALONE => format!("it is {}, not an image", told.what),
             Some(told) => format!("it is {}: {}", told.what, told.advice),
             None => "it is no image of a kind that is read: PNG, JPEG, WebP, BMP, GIF, TIFF".into(),
         }),

@@ -16,7 +16,8 @@ const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 const CONVERT: &str = "convert it to PNG or JPEG";
 const UNPACK: &str = "unpack it, and name what was in it";
-const ALONE: &str = "images and sounds in files of their own are named by their folder";
+/// What to do about what may well be data of its own.
+pub const ALONE: &str = "images and sounds in files of their own are named by their folder";
 const REWRITE: &str = "write its rows as Parquet, encoded images or sounds in a column of binary";
 
 /// Kinds by how they begin. What tells more comes first.

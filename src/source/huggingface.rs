@@ -75,13 +75,8 @@ impl HuggingFace {
             field.is_ok_and(|field| field.data_type().is_string())
         };
         let text = files.medium == Medium::Sound && parts.iter().all(is_text);
-        let made = json!({
-            "kind": "parquet",
-            files.medium.key(): files.column,
-            "label": files.label,
-            "further": files.further,
-            "frames": files.frames,
-        });
+        // Which columns are read is said by the settings.
+        let made = json!({ "kind": "parquet" });
         let data = parts.iter().map(|part| ContentFile {
             role: Role::Data,
             place: part.place.clone(),

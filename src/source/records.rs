@@ -148,7 +148,7 @@ impl Records {
         {
             files.push(ContentFile { role: Role::Names, place: file_name(&path), path });
         }
-        let content = Content { made: json!({ "kind": "records", "labelled": labelled }), files };
+        let content = Content { made: json!({ "kind": "records" }), files };
         Ok(Self { parts, names, labelled, content })
     }
 

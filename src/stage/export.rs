@@ -50,7 +50,7 @@ impl Run<'_> {
         )
     }
 
-    /// The parameters of module `index` under both names, for the images that were ingested.
+    /// The parameters of module `index` under both names.
     pub(super) fn described(&self, index: usize) -> Result<Described> {
         let (module, (input, _)) = (&self.pipeline.modules[index], self.maps(index)?);
         let sizes = self.sizes(index)?;

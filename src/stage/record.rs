@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::device::DeviceName;
+use crate::train::learns_nothing::LearnsNothing;
 use crate::train::profile::Breakdown;
 use crate::{Error, Result};
 
@@ -55,6 +56,9 @@ pub struct Training {
     /// What the held-out loss has decided; `None` where the schedule has no patience.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stopped>,
+    /// What its end has shown where it has learnt nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learns_nothing: Option<LearnsNothing>,
     /// The file that the weights were taken from; `None` where they were trained here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub imported: Option<Imported>,

@@ -274,6 +274,7 @@ fn r9_what_a_file_holds_is_not_read_before_anything_could_have_been_made_of_it()
     assert!(!tiny.path("runs").exists());
     tiny.ok("ingest", &[]);
     assert_eq!(ingest(&tiny, &[]).0, "done");
+}
 
 /// A pipeline of one convolution.
 const ONE: &str = r#"

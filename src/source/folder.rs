@@ -1,22 +1,24 @@
 //! Folders of images or sounds: `train/<class>/<file>.png`, or any nesting where labels lie elsewhere or
 //! there are none.
 
-use std::io::{self, Cursor, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde_json::json;
 
 use super::alignments::Alignments;
-use super::content::{ContentFile, Role};
+use super::content::{ContentFile, PassedOver, Role};
+use super::decode::Decoded;
+use super::decode_room::Held;
 use super::file_labels::FileLabels;
 use super::file_list::FileList;
 use super::locate::{Place, relative_name};
 use super::{
-    BadSample, Content, Keep, LabelSet, Length, Media, Remarks, Sample, Source, decode,
-    no_such_row, plain_file, sound, transcripts,
+    Aligned, BadSample, Content, Keep, LabelSet, Length, Media, Remarks, Sample, Source, decode,
+    no_such_row, passed_over, plain_file, sound, transcripts,
 };
-use crate::pipeline::settings::{Files, Medium};
+use crate::pipeline::settings::{Files, Medium, OnBadSample};
 use crate::{Error, Result};
 
 /// Images or sounds in folders, in the order of their names.
@@ -27,6 +29,7 @@ pub struct Folder {
     names: Option<Vec<String>>,
     further: Vec<LabelSet>,
     alignments: Option<Alignments>,
+    passed_over: Vec<PassedOver>,
     content: Content,
 }
 
@@ -49,10 +52,15 @@ impl Folder {
     /// say.
     pub(super) fn open(
         settings: &Files,
+        on_bad_sample: OnBadSample,
         folders: &[PathBuf],
         alignments: Option<Alignments>,
     ) -> Result<Self> {
-        Self::of(settings, folders, FileList::under(folders, settings.medium)?, alignments)
+        let list = FileList::under(folders, settings.medium, on_bad_sample)?;
+        if settings.label.is_some() && settings.names.is_none() && settings.labels.is_none() {
+            list.check_classes(settings.medium)?;
+        }
+        Self::of(settings, folders, list, alignments)
     }
 
     /// As [`open`](Self::open), of these files alone.
@@ -75,12 +83,18 @@ impl Folder {
     ) -> Result<Self> {
         let labels = FileLabels::of(settings, folders, &list)?;
         let FileLabels { mut sets, classes, files: label_files } = labels;
-        let texts = transcripts::read(&list.transcripts)?;
+        let mut texts = transcripts::read(&list.transcripts)?;
+        let place = |path: &PathBuf| {
+            let folder = folders.iter().find(|folder| path.starts_with(folder));
+            relative_name(folder.unwrap_or(&settings.root), path)
+        };
+        let others = list.others.iter().filter(|path| !label_files.contains(path)).map(place);
+        let mut passed_over = passed_over::by_kind(others, list.broken.iter().map(place));
         let mut files = Vec::with_capacity(list.files.len());
         for (file, classes) in list.files.into_iter().zip(classes) {
             let mut classes = classes.into_iter();
             files.push(Entry {
-                text: texts.get(&file.path.with_extension("")).cloned(),
+                text: texts.remove(&file.path.with_extension("")),
                 path: file.path,
                 name: file.place,
                 label: classes.next().flatten(),
@@ -91,9 +105,7 @@ impl Folder {
         let names = sets.pop().and_then(|set| set.names);
         let beside = |role: Role, path: &PathBuf| {
             // Where they lie says nothing that the names in them do not.
-            let folder = folders.iter().find(|folder| path.starts_with(folder));
-            let place = relative_name(folder.unwrap_or(&settings.root), path);
-            ContentFile { role, place, path: path.clone() }
+            ContentFile { role, place: place(path), path: path.clone() }
         };
         let data = files.iter().map(|Entry { path, name, .. }| ContentFile {
             role: Role::Data,
@@ -106,26 +118,40 @@ impl Folder {
         all.extend(alignments.iter().flat_map(Alignments::files));
         let made = json!({ "kind": "folder", "label_names": names });
         let content = Content { made, files: all };
-        Ok(Self { medium: settings.medium, files, names, further, alignments, content })
+        passed_over.extend(transcripts::of_no_file(texts));
+        Ok(Self {
+            medium: settings.medium,
+            files,
+            names,
+            further,
+            alignments,
+            passed_over,
+            content,
+        })
     }
 
     fn entry(&self, row: usize) -> Result<&Entry> {
         self.files.get(row).ok_or_else(|| no_such_row(row, self.files.len()))
     }
 
-    /// The image or sound of a file; inside, why it is none.
-    fn media(&self, path: &Path) -> Result<Result<Media, String>> {
+    /// The image or sound of a file, what there is to say of it, and its share of the memory for images; inside,
+    /// why it is none.
+    fn media(&self, path: &Path) -> Result<Result<(Media, Remarks, Option<Held>), String>> {
         let failed = |error| Error::io(&format!("read the {}", self.medium.noun()), path, error);
         Ok(match self.medium {
-            Medium::Image => decode::decode(&read_file(path).map_err(failed)?).map(Media::Image),
-            Medium::Sound => {
-                sound::decode_file(plain_file::open(path).map_err(failed)?).map(Media::Sound)
-            }
+            Medium::Image => decode::decode(&read_file(path).map_err(failed)?).map(
+                |Decoded { image, turned, room }| {
+                    let remarks = Remarks { turned, ..Remarks::default() };
+                    (Media::Image(image), remarks, Some(room))
+                },
+            ),
+            Medium::Sound => sound::decode_file(plain_file::open(path).map_err(failed)?)
+                .map(|it| (Media::Sound(it), Remarks::default(), None)),
         })
     }
 
-    fn sample(&self, row: usize, entry: &Entry, media: Media) -> Sample {
-        let frames = self.alignments.as_ref().and_then(|it| it.of(&entry.name));
+    fn sample(&self, row: usize, entry: &Entry, media: Media, remarks: Remarks) -> Sample {
+        let frames = self.alignments.as_ref().and_then(|it| it.of(&entry.path));
         Sample {
             id: row as i64,
             source: entry.name.clone(),
@@ -134,7 +160,7 @@ impl Folder {
             frames: frames.cloned(),
             text: entry.text.clone(),
             media,
-            remarks: Remarks::default(),
+            remarks,
         }
     }
 }
@@ -152,6 +178,10 @@ impl Source for Folder {
         &self.further
     }
 
+    fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
+    }
+
     fn content(&self) -> Content {
         self.content.clone()
     }
@@ -163,7 +193,7 @@ impl Source for Folder {
         // All of it, within bounds: decoders of JPEG do the same, without.
         let bytes = read_file(&first.path)
             .map_err(|error| Error::io("read the image", &first.path, error))?;
-        Ok(decode::size(Cursor::new(bytes)))
+        Ok(decode::size(&bytes))
     }
 
     fn lengths(&self, rows: &[usize]) -> Result<Vec<Option<Length>>> {
@@ -179,12 +209,25 @@ impl Source for Folder {
         rows.par_iter().map(length).collect()
     }
 
+    fn aligned(&self) -> Result<Option<Aligned<'_>>> {
+        let Some(alignments) = &self.alignments else { return Ok(None) };
+        let mut aligned = Aligned::new(alignments);
+        for Entry { path, .. } in &self.files {
+            aligned.add(path, format!("`{}`", path.display()));
+        }
+        Ok(Some(aligned))
+    }
+
     fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {
         rows.par_iter()
             .map(|&row| {
                 let entry = self.entry(row)?;
                 match self.media(&entry.path)? {
-                    Ok(media) => keep(self.sample(row, entry, media)).map(Ok),
+                    Ok((media, remarks, room)) => {
+                        let kept = keep(self.sample(row, entry, media, remarks)).map(Ok);
+                        drop(room);
+                        kept
+                    }
                     Err(reason) => Ok(Err(BadSample {
                         id: row as i64,
                         source: String::new(),

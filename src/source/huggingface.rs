@@ -3,21 +3,21 @@
 //! `huggingface` key of the schema metadata. A plain binary column of encoded images or sounds will do,
 //! too.
 
-use std::io::Cursor;
+use std::path::Path;
 
 use arrow::array::{Array, RecordBatch, StringArray};
 use rayon::prelude::*;
 use serde_json::json;
 
 use super::alignments::Alignments;
-use super::content::{ContentFile, Role};
+use super::content::{ContentFile, PassedOver, Role};
 use super::frame_column::FrameColumn;
 use super::label_column::LabelColumn;
 use super::locate::Place;
 use super::media_column::{self, encoded};
 use super::parquet_part::{Column, Part, column_of, damaged, text};
 use super::{
-    BadSample, Content, Keep, LabelSet, Length, Media, Remarks, Sample, Source, decode,
+    Aligned, BadSample, Content, Keep, LabelSet, Length, Media, Remarks, Sample, Source, decode,
     no_such_row, sound,
 };
 use crate::pipeline::settings::{Files, Medium};
@@ -39,6 +39,7 @@ pub struct HuggingFace {
     alignments: Option<Alignments>,
     /// Whether all files have the column [`TEXT`].
     text: bool,
+    passed_over: Vec<PassedOver>,
     content: Content,
 }
 
@@ -100,7 +101,13 @@ impl HuggingFace {
             text,
             parts,
             content,
+            passed_over: Vec::new(),
         })
+    }
+
+    /// With files that lie beside these and are not read.
+    pub(super) fn having_passed_over(self, passed_over: Vec<PassedOver>) -> Self {
+        Self { passed_over, ..self }
     }
 
     /// Hands the batches of `columns` at `wanted` (rows of `part`, ascending, each once) to `take`, with
@@ -200,8 +207,15 @@ impl HuggingFace {
         let samples = rows.par_iter().enumerate().map(|(i, &row)| {
             let id = (part.first + row) as i64;
             let path = value(&paths, i);
+            let mut remarks = Remarks::default();
+            // The share of an image of the memory for images, until no more is left of it than is kept.
+            let mut room = None;
             let media = match (bytes.is_valid(i), self.medium) {
-                (true, Medium::Image) => decode::decode(bytes.value(i)).map(Media::Image),
+                (true, Medium::Image) => decode::decode(bytes.value(i)).map(|decoded| {
+                    remarks.turned = decoded.turned;
+                    room = Some(decoded.room);
+                    Media::Image(decoded.image)
+                }),
                 (true, Medium::Sound) => sound::decode(bytes.value(i)).map(Media::Sound),
                 (false, medium) => Err(format!("the {} is null", medium.noun())),
             };
@@ -218,20 +232,21 @@ impl HuggingFace {
                 }
             };
             let aligned = self.alignments.as_ref().zip(path.as_ref());
-            keep(Sample {
+            let kept = keep(Sample {
                 id,
                 label: label.as_ref().and_then(|it| it[i]),
                 further: further.iter().map(|it| it[i]).collect(),
                 frames: match &frames {
                     Some(frames) => frames[i].clone(),
-                    None => aligned.and_then(|(all, path)| all.of(path)).cloned(),
+                    None => aligned.and_then(|(all, path)| all.of(Path::new(path))).cloned(),
                 },
                 text: value(&texts, i),
                 source: path.unwrap_or_else(|| format!("row {row}")),
                 media,
-                remarks: Remarks::default(),
-            })
-            .map(Ok)
+                remarks,
+            });
+            drop(room);
+            kept.map(Ok)
         });
         found.extend(samples.collect::<Result<Vec<_>>>()?);
         Ok(())
@@ -269,6 +284,10 @@ impl Source for HuggingFace {
         self.frames.as_ref()?.names.as_deref()
     }
 
+    fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
+    }
+
     fn content(&self) -> Content {
         self.content.clone()
     }
@@ -279,7 +298,7 @@ impl Source for HuggingFace {
         self.batches(part, &[Column::Flat(&self.column)], &[0], |_, batch| {
             let (bytes, _) = encoded(part, &self.column, batch)?;
             if self.medium == Medium::Image && bytes.len() > 0 && bytes.is_valid(0) {
-                size = decode::size(Cursor::new(bytes.value(0)));
+                size = decode::size(bytes.value(0));
             }
             Ok(())
         })?;
@@ -298,6 +317,32 @@ impl Source for HuggingFace {
                 Ok(())
             })
         })
+    }
+
+    fn aligned(&self) -> Result<Option<Aligned<'_>>> {
+        let Some(alignments) = &self.alignments else { return Ok(None) };
+        let mut aligned = Aligned::new(alignments);
+        for part in self.parts.iter().filter(|part| part.rows > 0) {
+            let place = |row: usize| format!("row {row} of `{}`", part.path.display());
+            if !media_column::has_paths(part.schema(), &self.column) {
+                (0..part.rows).for_each(|row| aligned.add(Path::new(""), place(row)));
+                continue;
+            }
+            let all: Vec<usize> = (0..part.rows).collect();
+            self.batches(part, &[Column::Paths(&self.column)], &all, |rows, batch| {
+                let paths = media_column::paths(part, &self.column, batch)?;
+                for (row, path) in rows.iter().zip(&paths) {
+                    match path {
+                        Some(path) => {
+                            aligned.add(Path::new(path), format!("{} (`{path}`)", place(*row)));
+                        }
+                        None => aligned.add(Path::new(""), place(*row)),
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(Some(aligned))
     }
 
     fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {

@@ -43,6 +43,25 @@ fn is_binary(kind: &DataType) -> bool {
     matches!(kind, DataType::Binary | DataType::LargeBinary | DataType::BinaryView)
 }
 
+/// Whether the column has paths beside the encoded images or sounds.
+pub(super) fn has_paths(schema: &Schema, column: &str) -> bool {
+    match schema.field_with_name(column).map(|field| field.data_type()) {
+        Ok(DataType::Struct(fields)) => fields.find("path").is_some(),
+        _ => false,
+    }
+}
+
+/// The paths of a batch.
+///
+/// # Errors
+/// When the file is not what it says.
+pub(super) fn paths(part: &Part, column: &str, batch: &RecordBatch) -> Result<StringArray> {
+    let values = column_of(batch, column, &part.path)?.as_struct_opt();
+    let paths = values.and_then(|fields| fields.column_by_name("path"));
+    let paths = paths.ok_or_else(|| damaged(&part.path, format!("`{column}` has no paths")))?;
+    text(paths, &part.path)
+}
+
 /// The encoded images or sounds of a batch, and their paths where the column has them.
 ///
 /// # Errors

@@ -5,38 +5,53 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::pipeline::settings::{self, Data, Files, Medium, Split};
+use crate::pipeline::settings::{self, Data, Files, Medium, OnBadSample, Split};
 use crate::{Error, Result};
 
+mod aligned;
 mod alignments;
 mod arrow_schema;
 mod class_order;
+mod clutter;
 pub mod content;
 pub mod decode;
+mod decode_room;
 mod delta;
 mod file_labels;
 mod file_list;
+mod first_bytes;
 pub mod folder;
+mod folder_holds;
 mod frame_column;
 pub mod huggingface;
+mod jpeg;
 pub mod known_files;
 mod label_column;
 mod locate;
 mod media_column;
+mod orientation;
 mod parquet_guard;
 mod parquet_part;
+mod passed_over;
 pub(crate) mod plain_file;
+mod record_bytes;
+mod record_labels;
+mod record_names;
 pub mod records;
 mod sample;
 pub mod sound;
+mod text_file;
 pub mod textures;
 mod transcripts;
+mod whole;
 
 use alignments::Alignments;
 use folder::Folder;
 use huggingface::HuggingFace;
 use locate::{Located, Named, locate};
+use records::Records;
 
+pub use aligned::{Aligned, Counted, Unfit, check_alignments};
 pub use content::{Content, PassedOver};
 pub use sample::{BadSample, LabelSet, Length, Media, NO_FRAME, Remarks, Sample, Waveform};
 
@@ -101,6 +116,14 @@ pub trait Source: Send + Sync {
         let _ = rows;
         Err(no_length())
     }
+
+    /// Which alignments fit which recordings; `None` where there are no alignments.
+    ///
+    /// # Errors
+    /// When the paths of recordings cannot be read.
+    fn aligned(&self) -> Result<Option<Aligned<'_>>> {
+        Ok(None)
+    }
 }
 
 /// Where the folder that relative paths start from is set, for messages.
@@ -122,13 +145,16 @@ pub fn open(data: &Data, split: Split, seed: u64) -> Result<Box<dyn Source>> {
             };
             let key = &format!("data.{}", split.name());
             let named = Named { root: &files.root, patterns, key, roots: ROOTS };
-            let located = locate(&named, files.medium)?;
-            open_located(files, located)
+            open_located(files, data.on_bad_sample, locate(&named, files.medium)?)
         }
     }
 }
 
-fn open_located(files: &Files, located: Located) -> Result<Box<dyn Source>> {
+fn open_located(
+    files: &Files,
+    on_bad_sample: OnBadSample,
+    (located, passed_over): (Located, Vec<PassedOver>),
+) -> Result<Box<dyn Source>> {
     let alignments = match &files.alignments {
         None => None,
         Some(patterns) => {
@@ -146,18 +172,18 @@ fn open_located(files: &Files, located: Located) -> Result<Box<dyn Source>> {
             refuse("these are files, which have no columns", &[("frames", files.frames.is_some())])?
         }
         Located::Records(_) => refuse(
-            "these are binary files of images, which have one label",
-            &[
-                ("labels", files.labels.is_some()),
-                ("names", files.names.is_some()),
-                ("label", !files.further.is_empty()),
-            ],
+            "these are binary files of images, which have labels of their own",
+            &[("labels", files.labels.is_some()), ("names", files.names.is_some())],
         )?,
     }
     Ok(match located {
-        Located::Parquet(paths) => Box::new(HuggingFace::open(files, paths, alignments)?),
-        Located::Records(paths) => Box::new(records::Records::open(paths, files.label.is_some())?),
-        Located::Folders(paths) => Box::new(Folder::open(files, &paths, alignments)?),
+        Located::Parquet(paths) => {
+            Box::new(HuggingFace::open(files, paths, alignments)?.having_passed_over(passed_over))
+        }
+        Located::Records(paths) => Box::new(Records::open(files, paths, passed_over)?),
+        Located::Folders(paths) => {
+            Box::new(Folder::open(files, on_bad_sample, &paths, alignments)?)
+        }
         Located::Loose(paths) => Box::new(Folder::of_files(files, paths, alignments)?),
     })
 }
@@ -207,7 +233,8 @@ pub fn open_place(place: &str, columns: Columns) -> Result<Box<dyn Source>> {
     // Samples are named from where the command runs, or from the folder that holds them.
     let (root, located) = match Path::new(place) {
         folder if folder.is_dir() => {
-            (folder.to_path_buf(), Located::Folders(vec![folder.to_path_buf()]))
+            let (root, folders) = (folder.to_path_buf(), vec![folder.to_path_buf()]);
+            (root, locate::in_folders(folders, columns.medium, None)?)
         }
         _ => {
             let (root, roots) = (PathBuf::from("."), "the folder that the command runs in");
@@ -217,7 +244,7 @@ pub fn open_place(place: &str, columns: Columns) -> Result<Box<dyn Source>> {
         }
     };
     let mut labelled = columns.label.is_some();
-    match (&columns.label, &located) {
+    match (&columns.label, &located.0) {
         (Some(column), Located::Parquet(paths)) => {
             labelled = huggingface::have_column(paths, column)?;
         }
@@ -235,7 +262,7 @@ pub fn open_place(place: &str, columns: Columns) -> Result<Box<dyn Source>> {
     let Columns { medium, column, label } = columns;
     let label = label.filter(|_| labelled);
     let files = Files { test: patterns, root, label, ..Files::of(medium, column) };
-    open_located(&files, located)
+    open_located(&files, OnBadSample::Fail, located)
 }
 
 /// Checks that a label means the same class in both splits: the first, the further ones and those of

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::Run;
+use super::key::json_of;
 use super::plan::Step;
-use super::step_key::json_of;
 use crate::Result;
 use crate::exchange::published;
 use crate::exchange::stack::{self, Described};

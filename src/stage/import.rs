@@ -6,9 +6,8 @@ use gimlet_store::{Lease, durable};
 
 use gimlet_store::Shard;
 
-use super::key::differences;
+use super::key::{differences, json_of};
 use super::plan::{At, Plan, Step};
-use super::step_key::json_of;
 use super::{Outcome, Run, lock, normalise_of, record};
 use crate::exchange::stack::{self, Taken};
 use crate::parameters::Parameters;

@@ -36,6 +36,7 @@ impl Run<'_> {
         let train = source::open(data, Split::Train, seed)?;
         let test = source::open(data, Split::Test, seed)?;
         source::check_labels_agree(train.as_ref(), test.as_ref())?;
+        let unfit = source::check_alignments(train.as_ref(), test.as_ref())?;
         let keys = Split::ALL.map(|split| self.plan.key(Step::Ingest, split));
         let hashes = keys.map(|key| key.hash.clone());
         let settings = keys.map(|key| key.settings.clone());
@@ -47,7 +48,9 @@ impl Run<'_> {
             memory::reset_peak();
             let done = match &self.pipeline.view {
                 View::Images(view) => self.ingest_images(view, split, source.as_ref()),
-                View::Sound(view) => self.ingest_sound(view, split, source.as_ref()),
+                View::Sound(view) => {
+                    self.ingest_sound(view, split, source.as_ref(), unfit.lines(split))
+                }
             };
             if let Err(error) = done {
                 self.check_unchanged(split, source.as_ref()).inspect_err(|_| {

@@ -20,6 +20,7 @@ pub mod forecast;
 pub mod gc;
 mod held_out;
 mod held_up;
+mod hop_fit;
 mod hops;
 mod import;
 mod ingest;

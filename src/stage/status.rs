@@ -69,7 +69,7 @@ pub struct StepStatus {
     /// In bytes, where the system told.
     pub peak_memory: Option<u64>,
     /// Bytes read from datasets, over this round and those before it; of modules that are encoded in one pass,
-    /// those of the pass. `None` before, where it was not recorded, and of `ingest`, which reads the source.
+    /// those of the pass. `None` before, of weights that were imported, and of `ingest`, which reads the source.
     pub read_bytes: Option<u64>,
     /// A glob of the Parquet files of each split.
     pub files: Vec<String>,
@@ -315,7 +315,7 @@ impl Plan {
                     found.seconds = Some(it.seconds);
                     found.wait_seconds = Some(it.wait_seconds);
                     found.peak_memory = it.peak_memory;
-                    found.read_bytes = it.read_bytes;
+                    found.read_bytes = it.imported.is_none().then_some(it.read_bytes);
                     found.said = match (it.imported, it.learns_nothing) {
                         (Some(imported), _) => format!("imported from {}", imported.file),
                         (None, Some(nothing)) => {
@@ -332,7 +332,7 @@ impl Plan {
                 if let Some((number, it)) = current.map_or_else(newest, |it| Ok(Some(it)))? {
                     found.generation = Some(number);
                     found.seconds = Some(it.seconds);
-                    found.read_bytes = it.read_bytes;
+                    found.read_bytes = Some(it.read_bytes);
                     found.settings[0] = Some(it.settings);
                 }
             }

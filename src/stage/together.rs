@@ -186,7 +186,7 @@ impl Run<'_> {
                 seconds: so_far.shares[index],
                 // The others wait for no data.
                 wait_seconds: if index == 0 { so_far.wait_seconds } else { 0.0 },
-                read_bytes: so_far.read_bytes.map(|read| if index == 0 { read } else { 0 }),
+                read_bytes: if index == 0 { so_far.read_bytes } else { 0 },
                 breakdown: so_far.breakdown.get(index).copied().into_iter().collect(),
                 ..so_far.clone()
             };

@@ -219,7 +219,7 @@ impl Run<'_> {
             read_bytes,
             ..
         } = record;
-        let breakdown = breakdown.into_iter().collect();
+        let breakdown = vec![breakdown];
         let spent = Progress {
             steps,
             seconds,
@@ -249,11 +249,10 @@ impl Run<'_> {
             return Err(Error::new(Kind::Damaged, message).hint(again));
         }
         let threads = rayon::current_num_threads();
-        let before = (record.device, record.threads.unwrap_or(threads));
-        if before == (self.device.name(), threads) {
+        let (device, threads_before) = (record.device, record.threads);
+        if (device, threads_before) == (self.device.name(), threads) {
             return Ok(false);
         }
-        let (device, threads_before) = before;
         let message = format!(
             "`{}` is damaged; it was made with {threads_before} threads on `{device}`, and with \
              {threads} on `{}` would come out different",
@@ -438,9 +437,9 @@ impl Run<'_> {
             seconds: so_far.seconds,
             wait_seconds: so_far.wait_seconds,
             peak_memory: so_far.peak_memory,
-            breakdown: so_far.breakdown.first().copied(),
+            breakdown: so_far.breakdown.first().copied().unwrap_or_default(),
             read_bytes: so_far.read_bytes,
-            threads: Some(rayon::current_num_threads()),
+            threads: rayon::current_num_threads(),
             device: self.device.name(),
             ..record::Training::default()
         }

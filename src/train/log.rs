@@ -22,20 +22,20 @@ pub struct Entry {
     /// Of the batch, before the update.
     pub loss: f64,
     /// The share of predictions that were right, where there is a right and a wrong.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
     /// The generation of its input, where that changes as it trains.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
     /// After the last step of an epoch, the loss on rows of the test split; null where that is not a
     /// number, and not there where the test split fills no batch or `training.held_out` is 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub held_out: Option<f32>,
     /// The accuracy on the same rows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub held_out_accuracy: Option<f32>,
     /// After the last step of an epoch, what shows that nothing is learnt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub learns_nothing: Option<LearnsNothing>,
     /// Seconds of training up to the end of the step, over all attempts.
     pub seconds: f64,

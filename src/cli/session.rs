@@ -61,6 +61,20 @@ impl PipelineArgs {
         self.with_shown_run(device, &Renderer::new(printer), work)
     }
 
+    /// The same for work that needs weights and no samples ([`Run::open_for_weights`]).
+    pub fn with_weights<T>(
+        &self,
+        device: &DeviceArgs,
+        printer: &Printer,
+        work: impl FnOnce(&Run<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let pipeline = self.load()?;
+        let device = device.device.open()?;
+        let (dir, renderer) = (self.run_dir(&pipeline), Renderer::new(printer));
+        let run = Run::open_for_weights(&pipeline, dir, interrupt::stop(), &renderer)?;
+        work(&run.on(device).waiting(self.wait))
+    }
+
     /// The same, of which this process encodes a shard.
     pub fn with_shard<T>(
         &self,

@@ -37,6 +37,15 @@ pub fn image_size(pipeline: &Pipeline, ingested: Option<&Generation>) -> Result<
     })
 }
 
+/// The same as far as the view says it, without a look at any sample: of images no smaller than its crop, and of
+/// recordings one window. `None` where it says nothing.
+pub fn size_in_view(pipeline: &Pipeline) -> Option<(usize, usize)> {
+    match &pipeline.view {
+        View::Images(_) => pipeline.image_size().map(|side| (side, side)),
+        View::Sound(view) => Some((1, view.window)),
+    }
+}
+
 /// Samples of the longest training recording, at the rate of the view and as far as they are kept.
 fn longest(pipeline: &Pipeline, view: &SoundView, ingested: Option<&Generation>) -> Result<usize> {
     let column = ingested.and_then(|it| it.manifest().schema.columns.first());

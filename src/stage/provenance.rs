@@ -118,6 +118,14 @@ impl Provenance {
     }
 }
 
+impl Provenance {
+    /// That of samples of which nothing is known.
+    pub fn of_nothing() -> Self {
+        let gone = || Identity::found("gone".into());
+        Self { identities: [gone(), gone()], counts: [1; 2], stands_in: None, is_provisional: true }
+    }
+}
+
 /// Whether anything in a run may have been made of a source.
 fn has_begun(dir: &RunDir) -> Result<bool> {
     for split in Split::ALL {

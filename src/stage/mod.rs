@@ -10,6 +10,7 @@ pub mod cost;
 mod cost_memory;
 mod embed;
 mod encode;
+mod enough_rows;
 mod epoch_mean;
 mod export;
 mod extent;

@@ -272,7 +272,7 @@ fn neighbours_of_older(seen: &Seen<'_>, probes: &mut [ProbeResult]) -> Result<()
         let Some([train, test]) = vectors(seen, probe.index, probe.kind == TRAINED)? else {
             continue;
         };
-        let accuracy = |name: &str| match (train.rows(name), test.rows(name)) {
+        let accuracy = |name: &str| match (train.rows(name)?, test.rows(name)?) {
             (Some(train), Some(test)) => {
                 knn::accuracy(&train, &test, knn::NEIGHBOURS, || seen.check_stop()).map(Some)
             }
@@ -295,10 +295,13 @@ struct Vectors {
 
 impl Vectors {
     /// Those with a label: the first for an empty name; `None` when none has it.
-    fn rows(&self, name: &str) -> Option<Rows> {
+    fn rows(&self, name: &str) -> Result<Option<Rows>> {
         let further = || self.labels.further.iter().find(|it| it.0 == name).map(|it| &it.1);
         let labels = if name.is_empty() { Some(&self.labels.first) } else { further() };
-        Rows::labelled(&self.means, self.channels, labels?)
+        match labels {
+            Some(labels) => Rows::labelled(&self.means, self.channels, labels),
+            None => Ok(None),
+        }
     }
 }
 
@@ -326,7 +329,7 @@ fn vectors(seen: &Seen<'_>, index: usize, trained: bool) -> Result<Option<[Vecto
 fn rows_of(seen: &Seen<'_>, index: usize) -> Result<Option<[Rows; 2]>> {
     let Some(both) = vectors(seen, index, true)? else { return Ok(None) };
     let [train, test] = both.map(|it| it.rows(""));
-    Ok(train.zip(test).map(|(train, test)| [train, test]))
+    Ok(train?.zip(test?).map(|(train, test)| [train, test]))
 }
 
 /// What the last module's linear probe takes for what.

@@ -3,17 +3,20 @@
 
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde_json::json;
 
 use super::alignments::Alignments;
+use super::classes::{NoClass, Numbering};
 use super::content::{ContentFile, Role};
 use super::file_labels::FileLabels;
 use super::file_list::FileList;
+use super::labelling::Labels;
 use super::locate::{Place, relative_name};
 use super::{
-    BadSample, Content, Keep, LabelSet, Length, Media, Remarks, Sample, Source, decode,
+    BadSample, Classified, Content, Keep, LabelSet, Length, Media, Remarks, Sample, Source, decode,
     no_such_row, plain_file, sound, transcripts,
 };
 use crate::pipeline::settings::{Files, Medium};
@@ -24,8 +27,7 @@ use crate::{Error, Result};
 pub struct Folder {
     medium: Medium,
     files: Vec<Entry>,
-    names: Option<Vec<String>>,
-    further: Vec<LabelSet>,
+    labels: Labels,
     alignments: Option<Alignments>,
     content: Content,
 }
@@ -34,8 +36,8 @@ pub struct Folder {
 struct Entry {
     path: PathBuf,
     name: String,
-    label: Option<i64>,
-    further: Vec<Option<i64>>,
+    /// Labels as text, by column.
+    labels: Vec<Option<Arc<str>>>,
     text: Option<String>,
 }
 
@@ -73,22 +75,20 @@ impl Folder {
         list: FileList,
         alignments: Option<Alignments>,
     ) -> Result<Self> {
-        let labels = FileLabels::of(settings, folders, &list)?;
-        let FileLabels { mut sets, classes, files: label_files } = labels;
+        let FileLabels { tallies, texts: of_files, csv, lines } =
+            FileLabels::of(settings, folders, &list)?;
+        let mut labels = Labels::new(tallies, None, Numbering::Classes)?;
+        labels.lines = lines;
         let texts = transcripts::read(&list.transcripts)?;
         let mut files = Vec::with_capacity(list.files.len());
-        for (file, classes) in list.files.into_iter().zip(classes) {
-            let mut classes = classes.into_iter();
+        for (file, labels) in list.files.into_iter().zip(of_files) {
             files.push(Entry {
                 text: texts.get(&file.path.with_extension("")).cloned(),
                 path: file.path,
                 name: file.place,
-                label: classes.next().flatten(),
-                further: classes.collect(),
+                labels,
             });
         }
-        let further = sets.split_off(sets.len().min(1));
-        let names = sets.pop().and_then(|set| set.names);
         let beside = |role: Role, path: &PathBuf| {
             // Where they lie says nothing that the names in them do not.
             let folder = folders.iter().find(|folder| path.starts_with(folder));
@@ -101,12 +101,11 @@ impl Folder {
             path: path.clone(),
         });
         let mut all: Vec<ContentFile> = data.collect();
-        all.extend(label_files.iter().map(|path| beside(Role::Labels, path)));
+        all.extend(csv.iter().map(|path| beside(Role::Labels, path)));
         all.extend(list.transcripts.iter().map(|path| beside(Role::Transcripts, path)));
         all.extend(alignments.iter().flat_map(Alignments::files));
-        let made = json!({ "kind": "folder", "label_names": names });
-        let content = Content { made, files: all };
-        Ok(Self { medium: settings.medium, files, names, further, alignments, content })
+        let content = Content { made: json!({ "kind": "folder" }), files: all };
+        Ok(Self { medium: settings.medium, files, labels, alignments, content })
     }
 
     fn entry(&self, row: usize) -> Result<&Entry> {
@@ -124,18 +123,32 @@ impl Folder {
         })
     }
 
-    fn sample(&self, row: usize, entry: &Entry, media: Media) -> Sample {
+    fn sample(&self, row: usize, entry: &Entry, media: Media) -> Result<Sample> {
         let frames = self.alignments.as_ref().and_then(|it| it.of(&entry.name));
-        Sample {
+        let texts = self.labels.columns.iter().zip(&entry.labels);
+        let classes = texts.map(|(label, text)| match text {
+            None => Ok(None),
+            Some(text) => label.classes.of_text(text),
+        });
+        let mut classes = classes.map(|class| {
+            class.map_err(|NoClass| Error::failed(format!("`{}` has no class", entry.path.display())))
+        });
+        Ok(Sample {
             id: row as i64,
             source: entry.name.clone(),
-            label: entry.label,
-            further: entry.further.clone(),
+            label: classes.next().transpose()?.flatten(),
+            further: classes.collect::<Result<_>>()?,
             frames: frames.cloned(),
             text: entry.text.clone(),
             media,
             remarks: Remarks::default(),
-        }
+        })
+    }
+}
+
+impl Classified for Folder {
+    fn labels(&mut self) -> &mut Labels {
+        &mut self.labels
     }
 }
 
@@ -145,15 +158,17 @@ impl Source for Folder {
     }
 
     fn label_names(&self) -> Option<&[String]> {
-        self.names.as_deref()
+        self.labels.names()
     }
 
     fn further_labels(&self) -> &[LabelSet] {
-        &self.further
+        self.labels.further()
     }
 
     fn content(&self) -> Content {
-        self.content.clone()
+        let mut content = self.content.clone();
+        content.made["labels"] = self.labels.made();
+        content
     }
 
     fn first_size(&self) -> Result<Option<(usize, usize)>> {
@@ -184,7 +199,7 @@ impl Source for Folder {
             .map(|&row| {
                 let entry = self.entry(row)?;
                 match self.media(&entry.path)? {
-                    Ok(media) => keep(self.sample(row, entry, media)).map(Ok),
+                    Ok(media) => keep(self.sample(row, entry, media)?).map(Ok),
                     Err(reason) => Ok(Err(BadSample {
                         id: row as i64,
                         source: String::new(),

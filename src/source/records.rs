@@ -21,8 +21,14 @@ use serde_json::json;
 
 use super::content::{ContentFile, Role};
 use super::decode::MAX_SIDE;
+use super::class_order::Order;
+use super::classes::{NoClass, Numbering};
+use super::labelling::Labels;
 use super::locate::Place;
-use super::{BadSample, Content, Keep, Media, Remarks, Sample, Source, no_such_row, plain_file};
+use super::tally::{Kind, Names, Tally};
+use super::{
+    BadSample, Classified, Content, Keep, Media, Remarks, Sample, Source, no_such_row, plain_file,
+};
 use crate::{Error, Result};
 
 const IDX_IMAGES: &str = "images-idx3-ubyte";
@@ -97,7 +103,7 @@ struct Part {
 #[derive(Debug)]
 pub struct Records {
     parts: Vec<Part>,
-    names: Option<Vec<String>>,
+    labels: Labels,
     labelled: bool,
     content: Content,
 }
@@ -115,11 +121,12 @@ pub fn has_labels(path: &Path) -> bool {
 }
 
 impl Records {
-    /// The images of `places`; without `labelled`, none has a label.
+    /// The images of `places`; without a name for the `label`, none has one.
     ///
     /// # Errors
     /// When a file is not what its name says, or its labels are missing or not as many.
-    pub fn open(places: Vec<Place>, labelled: bool) -> Result<Self> {
+    pub fn open(places: Vec<Place>, label: Option<&str>) -> Result<Self> {
+        let labelled = label.is_some();
         let (mut parts, mut files) = (Vec::new(), Vec::new());
         for place in places {
             let (role, path) = (Role::Data, place.path.clone());
@@ -149,7 +156,24 @@ impl Records {
             files.push(ContentFile { role: Role::Names, place: file_name(&path), path });
         }
         let content = Content { made: json!({ "kind": "records", "labelled": labelled }), files };
-        Ok(Self { parts, names, labelled, content })
+        let tallies = label.map(|label| tally(label, &parts, names)).into_iter().collect();
+        let labels = Labels::new(tallies, None, Numbering::Classes)?;
+        Ok(Self { parts, labels, labelled, content })
+    }
+
+    /// The class of a record that has a `label`.
+    fn class(&self, part: &Part, place: usize, label: Option<i64>) -> Result<Option<i64>> {
+        let (Some(label), Some(of)) = (label, self.labels.columns.first()) else { return Ok(None) };
+        of.classes.of_number(i128::from(label)).map_err(|NoClass| {
+            let path = part.path.display();
+            let count = of.classes.names().map_or(0, <[String]>::len);
+            let message = format!(
+                "row {place} of `{path}`: the label is {label}, and the names beside it are of {count} \
+                 classes"
+            );
+            Error::failed(message)
+                .hint("get the names again from where they came from, or remove their file")
+        })
     }
 
     /// The part that holds a row, and the row's place in it.
@@ -163,6 +187,26 @@ impl Records {
         }
         Err(no_such_row(row, self.rows()))
     }
+}
+
+/// The labels of files, as far as they are known before records are read.
+fn tally(label: &str, parts: &[Part], names: Option<Names>) -> Tally {
+    let mut tally = Tally::new(label, Order::Text);
+    tally.kind = Kind::Numbers;
+    for part in parts {
+        match &part.labels {
+            Some(labels) => {
+                for (row, label) in labels.iter().enumerate() {
+                    let at = || format!("row {row} of `{}`", part.path.display());
+                    tally.add_number(i128::from(*label), at);
+                }
+            }
+            None if part.layout == Layout::Cifar => return Tally::uncounted(label, names),
+            None => tally.missing += part.rows as u64,
+        }
+    }
+    tally.names = names;
+    tally
 }
 
 impl Part {
@@ -267,13 +311,14 @@ fn file_name(path: &Path) -> String {
 }
 
 /// The names of classes, if they lie beside a file.
-fn names(part: &Part) -> Result<Option<Vec<String>>> {
+fn names(part: &Part) -> Result<Option<Names>> {
     let Some(path) = names_beside(part) else { return Ok(None) };
     match read(&path) {
         Ok(bytes) => {
             let text = String::from_utf8_lossy(&bytes);
             let names = text.lines().map(str::trim).filter(|name| !name.is_empty());
-            Ok(Some(names.map(String::from).collect()))
+            let list = names.map(String::from).collect();
+            Ok(Some(Names { list, file: Some(path) }))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(Error::io("read the names of classes", &path, error)),
@@ -286,17 +331,25 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+impl Classified for Records {
+    fn labels(&mut self) -> &mut Labels {
+        &mut self.labels
+    }
+}
+
 impl Source for Records {
     fn rows(&self) -> usize {
         self.parts.iter().map(|part| part.rows).sum()
     }
 
     fn label_names(&self) -> Option<&[String]> {
-        self.names.as_deref()
+        self.labels.names()
     }
 
     fn content(&self) -> Content {
-        self.content.clone()
+        let mut content = self.content.clone();
+        content.made["labels"] = self.labels.made();
+        content
     }
 
     fn first_size(&self) -> Result<Option<(usize, usize)>> {
@@ -315,6 +368,7 @@ impl Source for Records {
                     None if front > 0 && self.labelled => Some(i64::from(record[0])),
                     None => None,
                 };
+                let label = self.class(part, place, label)?;
                 let image = part.layout.image(&record[front..]);
                 let image =
                     image.ok_or_else(|| Error::failed("a record does not fill its image"))?;

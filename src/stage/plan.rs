@@ -11,6 +11,7 @@ use super::boundary::{self, Boundary};
 use super::cost::{Costs, recomputed};
 use super::extent::image_size;
 use super::key::Key;
+use super::labels::check_labels;
 use super::provenance::{Look, Provenance};
 use super::record;
 use super::run_dir::{INGEST, RunDir, UNTRAINED};
@@ -98,6 +99,7 @@ impl Plan {
         let seed = pipeline.seed;
         let key = |split, source| Ok(ingest_key(pipeline, split, source)?.settings);
         let provenance = Provenance::of(pipeline, dir, look, watch, &key)?;
+        check_labels(pipeline, &provenance)?;
         let samples = provenance.counts;
         let ingest = for_splits(|split| {
             ingest_key(pipeline, split, provenance.identities[split as usize].value.clone())

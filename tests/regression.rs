@@ -1,26 +1,27 @@
 //! Faults that were found once, by number, so that they are not found again.
 
+mod jpeg_file;
+mod labelled;
+mod notes;
 mod parquet_file;
+mod sound_files;
 mod tiny;
+mod torch_file;
 
 use std::fs;
+use std::io::{Cursor, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BinaryArray, Int64Array};
-use image::{GrayImage, Luma};
+use gimlet::source::sound;
+use image::{DynamicImage, GrayImage, ImageFormat, Luma, RgbImage};
+use jpeg_file::Component;
 use serde_json::Value;
-mod labelled;
-mod parquet_file;
-mod tiny;
-
-use std::sync::Arc;
-
-use arrow::array::{
-    ArrayRef, BooleanArray, Float64Array, Int64Array, NullArray, StringArray, UInt64Array,
-};
-use arrow::datatypes::DataType;
+use sound_files::riff::Riff;
+use sound_files::{flac, hum, scaled};
 use tiny::{PIPELINE, Tiny};
+use torch_file::{View, checkpoint_of_views};
 
 /// The pipeline over files, with this table of data.
 fn over(data: &str) -> Tiny {
@@ -282,328 +283,726 @@ fn r9_what_a_file_holds_is_not_read_before_anything_could_have_been_made_of_it()
     assert!(!tiny.path("runs").exists());
     tiny.ok("ingest", &[]);
     assert_eq!(ingest(&tiny, &[]).0, "done");
-/// Rows that the probe of the last module has judged, by its confusion matrix.
-fn judged(tiny: &Tiny, run_dir: &str) -> u64 {
-    let probes = tiny.json("probe", &["--run-dir", run_dir]);
-    let trained = probes.as_array().unwrap().iter().filter(|it| it["kind"] == "trained");
-    let rows = trained.last().unwrap()["confusion"].as_array().unwrap().clone();
-    rows.iter().flat_map(|it| it.as_array().unwrap()).map(|it| it.as_u64().unwrap()).sum()
 }
 
-/// The labels of a split of a run, by row of the source.
-fn stored(tiny: &Tiny, run_dir: &str, split: &str) -> Vec<Option<i64>> {
-    let mut rows = Vec::new();
-    tiny::walk(&tiny.path(&format!("{run_dir}/ingest/{split}")), &mut |path| {
-        if path.extension().is_some_and(|it| it == "parquet") {
-            rows.extend(labelled::ids_and_labels(path));
-        }
-    });
-    rows.sort_unstable();
-    rows.into_iter().map(|(_, label)| label).collect()
+/// A pipeline of one convolution.
+const ONE: &str = r#"
+name = "tiny"
+[data.textures]
+classes = 2
+size = 16
+train = 8
+test = 4
+[view]
+patch = 8
+stride = 4
+[[modules]]
+name = "a"
+layers = [{ conv = { channels = 4, kernel = 3 } }]
+[loss.infonce]
+prediction_steps = 1
+negatives = 4
+[training]
+epochs = 1
+batch = 4
+"#;
+
+/// The tensors of its module in a checkpoint, with something in front of their names; the kernel as a view of
+/// these values, with these strides.
+fn of_one(prefix: &str, kernel: &[f32], strides: &[i64]) -> Vec<u8> {
+    let one = |name: &str, values: &[f32], dims: &[usize], strides: &[i64]| {
+        (format!("{prefix}{name}"), View::of(values, 0, dims, strides))
+    };
+    checkpoint_of_views(&[
+        one("model.Conv1.weight", kernel, &[4, 3, 3, 3], strides),
+        one("model.Conv1.bias", &[0.5; 4], &[4], &[1]),
+        one("loss.W_k.0.weight", &[0.25; 16], &[4, 4, 1, 1], &[4, 1, 1, 1]),
+    ])
 }
 
-/// The names of the classes of a run's split.
-fn names(tiny: &Tiny, run_dir: &str, split: &str) -> Vec<String> {
-    let shown = tiny.json("inspect", &["ingest", "--run-dir", run_dir, "--split", split]);
-    let names = shown["datasets"][0]["label_names"].as_array().cloned().unwrap_or_default();
-    names.iter().map(|it| it.as_str().unwrap().to_owned()).collect()
-}
-
-/// 20: images of which some have no label (null, or -1 as Hugging Face has it) were refused, where sounds were
-/// read.
+/// 40: a safetensors file whose offsets fit neither shapes nor types, or overlap, was imported with the bytes of
+/// other tensors.
 #[test]
-fn r20_rows_without_a_label_train_and_the_probe_leaves_them_out() {
-    let tiny = labelled::parquet();
-    let known = |row: i64| (row % 3 > 0).then_some(row % 4);
-    let nulls: ArrayRef = Arc::new(Int64Array::from_iter((0..40).map(known)));
-    let minus: ArrayRef = Arc::new(Int64Array::from_iter((0..40).map(|it| known(it).or(Some(-1)))));
-    let floats = (0..40).map(|it| known(it).map_or(f64::NAN, |it| it as f64));
-    let floats: ArrayRef = Arc::new(Float64Array::from_iter_values(floats));
-    for (name, labels) in [("nulls", nulls), ("minus", minus), ("floats", floats)] {
-        for split in ["train", "test"] {
-            let path = tiny.path(&format!("{split}.parquet"));
-            labelled::write(&path, labels.clone(), Some(&["a", "b", "c", "d"]));
-        }
-        let command = if name == "nulls" { "run" } else { "ingest" };
-        let (_, told) = tiny.ok(command, &["--run-dir", name]);
-        assert!(!told.contains("warning"), "{told}");
-        let labels = stored(&tiny, name, "test");
-        let expected: Vec<_> = (0..40).map(known).collect();
-        assert_eq!(labels, expected, "{name}");
-    }
-    assert_eq!(judged(&tiny, "nulls"), 26);
-}
-
-/// 21: booleans, whole floats and dictionaries of integers were refused as labels; integers that are no numbers of
-/// classes were taken for such, so that the probe left out those of 2^32 and more without a word.
-#[test]
-fn r21_any_integers_are_labels_and_none_is_dropped() {
-    let tiny = labelled::parquet();
-    let rows = 0..40;
-    let numbers: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.clone().map(|it| it % 4)));
-    let dictionary = DataType::Dictionary(DataType::Int32.into(), DataType::Int64.into());
-    let large = rows.clone().map(|it| [u64::MAX, 1 << 40, 17, 5_000_000_000][it as usize % 4]);
-    let below = rows.clone().map(|it| [-7, -1, 0, 3][it as usize % 4]);
-    let signs = rows.clone().map(|it| [1, -1][it as usize % 2]);
-    let four = |values: [i64; 4]| -> Vec<Option<i64>> {
-        rows.clone().map(|it| Some(values[it as usize % 4])).collect()
+fn r40_safetensors_that_overlap_are_not_imported() {
+    let tiny = Tiny::with(ONE);
+    let file = |kernel: [u64; 2], predictor: [u64; 2]| {
+        let header = format!(
+            r#"{{"model.Conv1.bias":{{"dtype":"F32","shape":[4],"data_offsets":[0,16]}},
+            "model.Conv1.weight":{{"dtype":"F32","shape":[4,3,3,3],"data_offsets":{kernel:?}}},
+            "loss.W_k.0.weight":{{"dtype":"F32","shape":[4,4,1,1],"data_offsets":{predictor:?}}}}}"#
+        );
+        let bytes =
+            [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 512]].concat();
+        std::fs::write(tiny.path("file.safetensors"), bytes).unwrap();
     };
-    let cases: [(&str, ArrayRef, Vec<Option<i64>>, &[&str]); 6] = [
-        (
-            "bool",
-            Arc::new(BooleanArray::from_iter(rows.clone().map(|it| Some(it % 2 == 1)))),
-            four([0, 1, 0, 1]),
-            &["false", "true"],
-        ),
-        (
-            "float",
-            Arc::new(Float64Array::from_iter_values(rows.clone().map(|it| (it % 4) as f64))),
-            four([0, 1, 2, 3]),
-            &[],
-        ),
-        (
-            "dictionary",
-            arrow::compute::cast(&numbers, &dictionary).unwrap(),
-            four([0, 1, 2, 3]),
-            &[],
-        ),
-        (
-            "large",
-            Arc::new(UInt64Array::from_iter_values(large)),
-            four([3, 2, 0, 1]),
-            &["17", "5000000000", "1099511627776", "18446744073709551615"],
-        ),
-        (
-            "below",
-            Arc::new(Int64Array::from_iter_values(below)),
-            four([0, 1, 2, 3]),
-            &["-7", "-1", "0", "3"],
-        ),
-        ("signs", Arc::new(Int64Array::from_iter_values(signs)), four([1, 0, 1, 0]), &["-1", "1"]),
-    ];
-    for (name, labels, expected, of_classes) in cases {
-        for split in ["train", "test"] {
-            labelled::write(&tiny.path(&format!("{split}.parquet")), labels.clone(), None);
-        }
-        let command = if name == "large" { "run" } else { "ingest" };
-        let (_, told) = tiny.ok(command, &["--run-dir", name]);
-        assert_eq!(told.contains("warning"), name == "below", "{told}");
-        assert_eq!(stored(&tiny, name, "train"), expected, "{name}");
-        assert_eq!(names(&tiny, name, "test"), of_classes, "{name}");
-    }
-    assert_eq!(judged(&tiny, "large"), 40);
-    let halves: ArrayRef = Arc::new(Float64Array::from(vec![0.0, 1.0, 0.5]));
-    labelled::write(&tiny.path("train.parquet"), halves, None);
-    let told = tiny.fails(1, "plan", &[]);
-    assert!(told.contains("row 2 of ") && told.contains("is 0.5"), "{told}");
-    tiny.ok("ingest", &["--run-dir", "off", "--set", "data.label=false"]);
-}
-
-/// 22: a test split that lacks a class, a shard whose metadata was lost, and a split without names were refused;
-/// classes that differ in the Unicode form alone were, with a message in which they look alike.
-#[test]
-fn r22_classes_are_those_of_both_splits() {
-    let tiny = labelled::tiny("train = \"train*.parquet\"\ntest = \"test.parquet\"");
-    let text = |names: &[&str]| -> ArrayRef {
-        Arc::new(StringArray::from_iter_values((0..20).map(|it| names[it % names.len()])))
-    };
-    let numbers = || -> ArrayRef { Arc::new(Int64Array::from_iter_values((0..20).map(|it| it % 4))) };
-    let four = Some(["a", "b", "c", "d"].as_slice());
-    let write = |file: &str, labels: ArrayRef, names: Option<&[&str]>| {
-        labelled::write(&tiny.path(file), labels, names);
-    };
-    write("train.parquet", text(&["d", "b", "a", "c"]), None);
-    write("test.parquet", text(&["a", "b", "d"]), None);
-    tiny.ok("ingest", &["--run-dir", "rare"]);
-    assert_eq!(names(&tiny, "rare", "test"), ["a", "b", "c", "d"]);
-    assert_eq!(stored(&tiny, "rare", "test")[..3], [Some(0), Some(1), Some(3)]);
-
-    write("train.parquet", numbers(), None);
-    write("train-1.parquet", numbers(), four);
-    write("test.parquet", numbers(), None);
-    let (_, told) = tiny.ok("ingest", &["--run-dir", "shard"]);
-    assert!(!told.contains("warning"), "{told}");
-    assert_eq!(names(&tiny, "shard", "train"), ["a", "b", "c", "d"]);
-    assert_eq!(names(&tiny, "shard", "test"), ["a", "b", "c", "d"]);
-    write("test.parquet", numbers(), Some(&["a", "c", "b", "d"]));
-    let told = tiny.fails(1, "plan", &["--run-dir", "other"]);
-    assert!(told.contains("class 1 is called `b` in") && told.contains("and `c` in"), "{told}");
-
-    std::fs::remove_file(tiny.path("train-1.parquet")).unwrap();
-    write("train.parquet", text(&["caf\u{e9}", "dog"]), None);
-    write("test.parquet", text(&["cafe\u{301}", "dog"]), None);
-    let (_, told) = tiny.ok("ingest", &["--run-dir", "forms"]);
-    let seen = "`cafe\\u{301}` and `caf\\u{e9}` are the one class";
-    assert!(told.contains("warning") && told.contains(seen), "{told}");
-    assert_eq!(names(&tiny, "forms", "test"), ["caf\u{e9}", "dog"]);
-}
-
-/// 23: where no label of the test split is among those of the training split, accuracies of 0 came without a word.
-#[test]
-fn r23_test_labels_that_no_probe_can_find_are_told() {
-    let tiny = labelled::parquet();
-    let numbers = |first: i64| -> ArrayRef {
-        Arc::new(Int64Array::from_iter_values((0..20).map(|it| first + it % 3)))
-    };
-    labelled::write(&tiny.path("train.parquet"), numbers(0), None);
-    labelled::write(&tiny.path("test.parquet"), numbers(3), None);
-    let no_other = "accuracies of `label` cannot be other than 0";
-    for command in ["plan", "ingest"] {
-        let (_, told) = tiny.ok(command, &[]);
-        assert!(told.contains(no_other), "{command}: {told}");
-    }
-    labelled::write(&tiny.path("test.parquet"), numbers(1), None);
-    let (_, told) = tiny.ok("ingest", &["--run-dir", "some"]);
-    assert!(told.contains("6 of 20 labelled rows") && told.contains(": `3`"), "{told}");
-}
-
-/// 24: rows that name a file beside the Parquet file were "null".
-#[test]
-fn r24_files_that_rows_name_are_read() {
-    let tiny = labelled::parquet();
-    std::fs::create_dir(tiny.path("imgs")).unwrap();
-    let rows = |from: &str| -> Vec<(Option<Vec<u8>>, String)> {
-        (0..20).map(|it| (None, format!("{from}{it}.png"))).collect()
-    };
-    (0..20).for_each(|it| {
-        std::fs::write(tiny.path(&format!("imgs/{it}.png")), labelled::png(it)).unwrap();
-    });
-    let labels = || -> ArrayRef { Arc::new(Int64Array::from_iter_values((0..20).map(|it| it % 4))) };
-    let write = |images: ArrayRef| {
-        let columns = vec![("image", images), ("label", labels())];
-        parquet_file::write(&tiny.path("train.parquet"), columns, None, 7);
-    };
-    labelled::write(&tiny.path("test.parquet"), labels(), None);
-    let paths: ArrayRef =
-        Arc::new(StringArray::from_iter_values(rows("imgs/").iter().map(|it| &it.1)));
-    for (name, images) in [("struct", labelled::media(&rows("imgs/"))), ("text", paths)] {
-        write(images);
-        tiny.ok("plan", &["--run-dir", name]);
-        tiny.ok("ingest", &["--run-dir", name]);
-    }
-    for (from, told) in [
-        ("gone/", "only a path is there, `gone/"),
-        ("../imgs/", "leads out of the Parquet file's folder"),
-        ("http://here/", "is an address and not a file"),
+    for (kernel, predictor, said) in [
+        ([16, 448], [0, 64], "overlap"),
+        ([16, 512], [448, 512], "takes 432 bytes, its place has 496"),
+        ([16, 80], [80, 512], "takes 432 bytes, its place has 64"),
+        ([80, 512], [16, 32], "takes 64 bytes, its place has 16"),
     ] {
-        write(labelled::media(&rows(from)));
-        for command in ["plan", "ingest"] {
-            let error = tiny.fails(1, command, &["--run-dir", "wrong"]);
-            assert!(error.contains(told) && error.contains("embed"), "{command}: {error}");
-        }
+        file(kernel, predictor);
+        let err = tiny.fails(1, "import", &["file.safetensors"]);
+        assert!(err.contains("`file.safetensors`") && err.contains(said), "{said}: {err}");
     }
-    // Some are there.
-    let mut some = rows("imgs/");
-    some[3].1 = "imgs/none.png".to_owned();
-    some[4].0 = Some(labelled::png(99));
-    write(labelled::media(&some));
-    tiny.fails(1, "ingest", &["--run-dir", "some"]);
-    let skip = ["--run-dir", "some", "--set", "data.on_bad_sample=\"skip\""];
-    let (_, told) = tiny.ok("ingest", &skip);
-    assert!(told.contains("1 skipped"), "{told}");
+    file([16, 448], [448, 512]);
+    tiny.ok("import", &["file.safetensors"]);
 }
 
-/// 25: CSV files of other kinds were "without a column", and lines and files that do not meet were ignored.
+/// 41: checkpoints of compiled models (`_orig_mod.`) were refused, with a hint at layers that were right. 42: so
+/// were those whose values do not follow each other, as after `to(memory_format=torch.channels_last)`.
 #[test]
-fn r25_a_csv_file_says_what_is_wrong_with_it() {
-    let tiny = labelled::tiny("train = \"train\"\ntest = \"test\"\nlabels = \"labels.csv\"");
-    let mut lines = vec!["file_name,label".to_owned()];
-    for (split, rows) in [("train", 16), ("test", 8)] {
-        std::fs::create_dir(tiny.path(split)).unwrap();
-        for row in 0..rows {
-            // As macOS writes the name, and as a person does.
-            std::fs::write(tiny.path(&format!("{split}/e\u{301}{row}.png")), labelled::png(row))
-                .unwrap();
-            lines.push(format!("{split}/\u{e9}{row}.png,{}", ["cat", "dog"][row % 2]));
-        }
+fn r41_r42_checkpoints_of_compiled_and_channels_last_models_are_imported() {
+    let tiny = Tiny::with(ONE);
+    let kernel: Vec<f32> = (0..108u8).map(|it| f32::from(it) / 64.0).collect();
+    let mut last = vec![0.0; 108];
+    for (at, value) in kernel.iter().enumerate() {
+        let [out, channel, place] = [at / 27, at / 9 % 3, at % 9];
+        last[27 * out + 3 * place + channel] = *value;
     }
-    let csv = tiny.path("labels.csv");
-    let write = |text: &str| std::fs::write(&csv, text).unwrap();
-    write(&format!("\u{feff}{}", lines.join("\r\n")));
-    let (_, told) = tiny.ok("ingest", &["--run-dir", "right"]);
-    assert!(!told.contains("warning"), "{told}");
-    assert_eq!(stored(&tiny, "right", "test")[..3], [Some(0), Some(1), Some(0)]);
-
-    let mut some = lines.clone();
-    some[3] = "train/other.png,dog".to_owned();
-    write(&some.join("\n"));
-    let (_, told) = tiny.ok("ingest", &["--run-dir", "some"]);
-    assert!(told.contains("1 of 16 images of the train split have no line"), "{told}");
-    assert!(told.contains("1 line is of `data.labels`") || told.contains("1 line"), "{told}");
-    assert!(told.contains("about `train/other.png`"), "{told}");
-    assert_eq!(stored(&tiny, "some", "train").iter().filter(|it| it.is_none()).count(), 1);
-
-    let text = lines.join("\n");
-    for (sign, told) in [(";", "separated by semicolons"), ("\t", "separated by tabs")] {
-        write(&text.replace(',', sign));
-        let error = tiny.fails(1, "plan", &["--run-dir", "wrong"]);
-        assert!(error.contains(told), "{error}");
-    }
-    let utf16: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    for front in [&[0xff, 0xfe][..], &[]] {
-        std::fs::write(&csv, [front, &utf16].concat()).unwrap();
-        let error = tiny.fails(1, "plan", &["--run-dir", "wrong"]);
-        assert!(error.contains("UTF-16"), "{error}");
-    }
-    write(&format!("{text}\n{}", lines[1]));
-    assert!(tiny.fails(1, "plan", &["--run-dir", "wrong"]).contains("a second line for"));
-}
-
-/// 26: ids as labels were met when the probe was, after all the work; a label without a name when its row was.
-#[test]
-fn r26_labels_that_are_no_classes_are_refused_before_the_work() {
-    let tiny = labelled::parquet();
-    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values((0..120).map(|it| it * 1000)));
-    let few = |last: i64| -> ArrayRef {
-        Arc::new(Int64Array::from_iter_values((0..40).map(|it| if it == 33 { last } else { it % 4 })))
+    let weights = |name: &str, bytes: Vec<u8>| {
+        std::fs::write(tiny.path(name), bytes).unwrap();
+        tiny.ok("import", &[name, "--run-dir", &format!("run-{name}")]);
+        tiny.weights(&format!("run-{name}"), "a")
     };
-    labelled::write(&tiny.path("train.parquet"), ids, None);
-    labelled::write(&tiny.path("test.parquet"), few(0), None);
-    for command in ["plan", "run"] {
-        let told = tiny.fails(1, command, &[]);
-        assert!(told.contains("look like ids") && told.contains("120 different"), "{told}");
-        assert!(!tiny.path("runs/tiny/ingest/train/g1").exists());
-    }
-    tiny.ok("plan", &["--set", "data.label=false"]);
-    labelled::write(&tiny.path("train.parquet"), few(4), Some(&["a", "b", "c", "d"]));
-    for command in ["plan", "run"] {
-        let told = tiny.fails(1, command, &[]);
-        assert!(told.contains("row 33 of ") && told.contains("is 4"), "{told}");
-    }
-    let some: ArrayRef = Arc::new(Int64Array::from_iter_values(0..40));
-    labelled::write(&tiny.path("train.parquet"), some, None);
-    let (_, told) = tiny.ok("plan", &[]);
-    assert!(told.contains("look like ids"), "{told}");
+    let plain = weights("plain", of_one("", &kernel, &[27, 9, 3, 1]));
+    assert!(weights("compiled", of_one("module._orig_mod.", &kernel, &[27, 9, 3, 1])) == plain);
+    assert!(weights("last", of_one("", &last, &[27, 1, 9, 3])) == plain);
 }
 
-/// 27: rows without labels, or with labels that no pipeline reads, could not be embedded.
+/// 43: `import` wanted images to be ingested first, also where the view says all shapes.
 #[test]
-fn r27_what_is_embedded_needs_no_labels() {
-    let tiny = labelled::parquet();
-    let four = || -> ArrayRef { Arc::new(Int64Array::from_iter_values((0..40).map(|it| it % 4))) };
-    labelled::write(&tiny.path("train.parquet"), four(), None);
-    labelled::write(&tiny.path("test.parquet"), four(), None);
+fn r43_weights_are_imported_before_images_are_ingested() {
+    let tiny = Tiny::with(ONE);
+    std::fs::write(tiny.path("a.ckpt"), of_one("", &[0.5; 108], &[27, 9, 3, 1])).unwrap();
+    tiny.ok("import", &["a.ckpt"]);
+    let status = tiny.json("status", &[]);
+    assert_eq!(status["stages"][2]["state"], "done", "{status}");
     tiny.ok("run", &[]);
-    let nulls: ArrayRef = Arc::new(Int64Array::from(vec![None; 5]));
-    let nothing: ArrayRef = Arc::new(NullArray::new(5));
-    let ids: ArrayRef = Arc::new(Int64Array::from_iter_values((0..5).map(|it| it << 40)));
-    let halves: ArrayRef = Arc::new(Float64Array::from(vec![0.5; 5]));
-    let kept = (0..5).map(|it| Some(it << 40)).collect();
-    for (name, labels, expected, warned) in [
-        ("nulls", nulls, vec![None; 5], false),
-        ("nothing", nothing, vec![None; 5], false),
-        ("ids", ids, kept, false),
-        ("halves", halves, vec![None; 5], true),
-    ] {
-        let (input, output) = (format!("{name}.parquet"), format!("{name}-out.parquet"));
-        labelled::write(&tiny.path(&input), labels, None);
-        let (_, told) = tiny.ok("embed", &["--input", &input, "--output", &output]);
-        assert_eq!(told.contains("labels are left out"), warned, "{told}");
-        let found = labelled::ids_and_labels(&tiny.path(&output));
-        assert_eq!(found.into_iter().map(|it| it.1).collect::<Vec<_>>(), expected, "{name}");
+}
+
+/// 44: a module whose channels are all dead trained on to its end without a word, its loss just that of a guess.
+#[test]
+fn r44_a_training_without_a_living_channel_is_told_of() {
+    let layers = "layers = [{ conv = { channels = 2, kernel = 3 } }, { relu = {} }]";
+    let tiny = Tiny::with(
+        &ONE.replace("layers = [{ conv = { channels = 4, kernel = 3 } }]", layers)
+            .replace("epochs = 1", "epochs = 50\nlearning_rate = 10.0")
+            .replace("name = \"tiny\"", "name = \"tiny\"\nseed = 3"),
+    );
+    tiny.ok("ingest", &[]);
+    let (_, err) = tiny.ok("train", &["a"]);
+    assert_eq!(err.matches("`train a` learns nothing: ").count(), 1, "{err}");
+    assert!(err.contains("all channels are dead: 0 for every sample"), "{err}");
+    assert!(err.contains("`training.learning_rate` (10.0)"), "{err}");
+}
+
+/// The state of each step of a run, and why.
+fn states(tiny: &Tiny, args: &[&str]) -> Vec<(String, String)> {
+    let status = tiny.json("status", args);
+    let stages = status["stages"].as_array().unwrap().iter();
+    let of = |stage: &serde_json::Value, key: &str| stage[key].as_str().unwrap().to_owned();
+    stages.map(|stage| (of(stage, "state"), of(stage, "why"))).collect()
+}
+
+/// 60: the classifier of the loss `supervised` has as many classes as both splits tell apart, but a training did
+/// not notice when the test split was another.
+#[test]
+fn r60_weights_are_stale_where_the_test_split_says_how_many_classes_there_are() {
+    let tiny = Tiny::new();
+    let supervised = ["--set", "loss=supervised"];
+    tiny.ok("ingest", &supervised);
+    tiny.ok("train", &["a", "--set", "loss=supervised"]);
+    let other = ["--set", "loss=supervised", "--set", "data.test_subset=12"];
+    let found = states(&tiny, &other);
+    assert_eq!((found[2].0.as_str(), found[2].1.as_str()), ("stale", "`ingest` is not done"));
+    // Other losses have no part in it.
+    tiny.ok("train", &["a"]);
+    assert_eq!(states(&tiny, &["--set", "data.test_subset=12"])[2].0, "done");
+}
+
+/// 61: a stack that was drawn with its modules in another order counted as the same.
+#[test]
+fn r61_the_order_of_modules_is_part_of_the_untrained_stack() {
+    let module =
+        |name: &str| format!("{{name=\"{name}\",layers=[{{conv={{channels=1,kernel=3}}}}]}}");
+    let [one, other] = [["a", "b"], ["b", "a"]].map(|names| {
+        let modules: Vec<String> = names.into_iter().map(module).collect();
+        format!("modules=[{}]", modules.join(","))
+    });
+    let tiny = Tiny::new();
+    tiny.ok("ingest", &[]);
+    tiny.ok("encode", &["untrained", "--set", &one]);
+    let found = &states(&tiny, &["--set", &other])[1];
+    let why = "modules.a.place: 0 -> 1; modules.b.place: 1 -> 0";
+    assert_eq!((found.0.as_str(), found.1.as_str()), ("stale", why));
+}
+
+/// A pipeline of sound in folders, with two classes.
+fn sound() -> Tiny {
+    let text = "seed = 3\n[data]\ntrain = 'sounds'\ntest = 'sounds'\n[view]\nrate = 8000\nwindow = 160\n\
+                hop = 40\n[[modules]]\nname = 'a'\nlayers = [{ conv1d = { channels = 4, kernel = 4, \
+                stride = 2 } }]\n[loss.infonce1d]\nprediction_steps = 1\nnegatives = 2\n[training]\n\
+                epochs = 1\nbatch = 4\n";
+    let tiny = Tiny::with(text);
+    for row in 0..12usize {
+        let samples = sound_files::scaled(&sound_files::hum(200 + 10 * row));
+        let louder = samples.iter().map(|it| it * (1.0 + row as f32 / 12.0));
+        let class = ["one", "two"][row % 2];
+        let path = tiny.path(&format!("sounds/{class}/{row}.wav"));
+        sound_files::save(&path, 8_000, &louder.collect::<Vec<_>>());
     }
-    let out_of_range: ArrayRef = Arc::new(Int64Array::from(vec![9; 5]));
-    labelled::write(&tiny.path("named.parquet"), out_of_range, Some(&["a"]));
-    let (_, told) = tiny.ok("embed", &["--input", "named.parquet", "--output", "named-out.parquet"]);
-    assert!(told.contains("is 9") && told.contains("labels are left out"), "{told}");
+    tiny
+}
+
+/// 62: test samples are normalised as the training split has it, but those of the untrained stack stayed when that
+/// was another.
+#[test]
+fn r62_what_normalises_the_test_split_is_part_of_the_untrained_stack() {
+    let tiny = sound();
+    tiny.ok("ingest", &[]);
+    tiny.ok("encode", &["untrained"]);
+    let less = ["--set", "data.subset=4"];
+    tiny.ok("ingest", &less);
+    tiny.ok("encode", &["untrained", "--set", "data.subset=4"]);
+    let generations = |split: &str| {
+        let files =
+            std::fs::read_dir(tiny.path(&format!("runs/tiny/untrained/a/{split}"))).unwrap();
+        let names = files.map(|it| it.unwrap().file_name().into_string().unwrap());
+        names.filter(|it| it.ends_with(".json") && !it.starts_with('.')).count()
+    };
+    assert_eq!([generations("train"), generations("test")], [2, 2]);
+}
+
+/// 63: where a setting of the test split alone had changed, `status` told of an attempt that nobody had made.
+#[test]
+fn r63_a_changed_test_split_is_named() {
+    let tiny = Tiny::new();
+    tiny.ok("ingest", &[]);
+    let found = states(&tiny, &["--set", "data.test_subset=12"]);
+    let why = "data.test_subset: not set -> 12";
+    assert_eq!((found[0].0.as_str(), found[0].1.as_str()), ("stale", why));
+}
+
+/// 64: a number of test images was part of the training images, which were ingested and trained on again.
+#[test]
+fn r64_what_is_made_of_the_training_split_stays_when_the_test_split_changes() {
+    let tiny = Tiny::new();
+    tiny.ok("ingest", &[]);
+    tiny.ok("train", &["a"]);
+    let found = states(&tiny, &["--set", "data.textures.test=16"]);
+    let why = "data.textures.test: 24 -> 16";
+    assert_eq!((found[0].0.as_str(), found[0].1.as_str()), ("stale", why));
+    assert_eq!(found[2].0, "done");
+}
+
+/// 65: recordings without a label for every hop were ingested again when the hop was another.
+#[test]
+fn r65_a_hop_is_no_part_of_recordings_without_labels_of_hops() {
+    let tiny = sound();
+    tiny.ok("ingest", &[]);
+    assert_eq!(states(&tiny, &["--set", "view.hop=20"])[0].0, "done");
+}
+
+/// 66: how many generations an `async` training replays was part of nothing.
+#[test]
+fn r66_generations_that_are_replayed_are_part_of_a_training() {
+    let tiny = Tiny::with(&format!("{PIPELINE}\n[schedule]\nkind = \"async\"\nreplay = 0.5\n"));
+    tiny.ok("run", &["--set", "training.epochs=1"]);
+    let more = ["--set", "training.epochs=1", "--set", "store.keep_generations=3"];
+    let found = states(&tiny, &more);
+    let train_b = &found[4];
+    let why = "store.keep_generations: 2 -> 3";
+    assert_eq!((train_b.0.as_str(), train_b.1.as_str()), ("stale", why), "{found:?}");
+}
+
+/// The tiny pipeline on files.
+fn on_files(data: &str) -> Tiny {
+    let (head, rest) = PIPELINE.split_once("[data.textures]").unwrap();
+    let (_, rest) = rest.split_once("[view]").unwrap();
+    Tiny::with(&format!("{head}[data]\n{data}\n[view]\n{rest}"))
+}
+
+/// An image that no other number makes.
+fn shot(number: u8, format: ImageFormat) -> Vec<u8> {
+    let shade = |x: u32, y: u32| [number * 9 + (x * y) as u8 / 4, x as u8 * 9, y as u8 * 9];
+    let image = RgbImage::from_fn(16, 16, |x, y| image::Rgb(shade(x, y)));
+    let mut bytes = Cursor::new(Vec::new());
+    DynamicImage::from(image).write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+fn put(path: &Path, bytes: impl AsRef<[u8]>) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// A Parquet file of images of one class.
+fn put_parquet(path: &Path, images: &[Vec<u8>]) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let labels: ArrayRef = Arc::new(Int64Array::from(vec![0; images.len()]));
+    let images: ArrayRef = Arc::new(BinaryArray::from_iter_values(images));
+    parquet_file::write(path, vec![("image", images), ("label", labels)], None, 8);
+}
+
+/// Decodes an image through the library.
+fn decoded(bytes: &[u8]) -> RgbImage {
+    gimlet::source::decode::decode(bytes).unwrap().image.to_rgb8()
+}
+
+/// 10: in class folders, all but PNG and JPEG were left out without a word: "24 images" of 48, one class.
+#[test]
+fn r10_class_folders_of_other_formats_are_read_and_those_without_an_image_refused() {
+    let tiny = on_files("train = 'images'\ntest = 'images'");
+    let formats =
+        [("png", ImageFormat::Png), ("webp", ImageFormat::WebP), ("TIF", ImageFormat::Tiff)];
+    for number in 0..18u8 {
+        let (ending, format) = formats[usize::from(number % 3)];
+        let place = tiny.path("images").join(ending).join(format!("{number}.{ending}"));
+        put(&place, shot(number, format));
+    }
+    let (_, told) = tiny.ok("ingest", &[]);
+    assert!(told.contains("18 images"), "{told}");
+    put(&tiny.path("images/heic/1.heic"), b"\0\0\0\x18ftypheic");
+    let told = tiny.fails(1, "ingest", &["--run-dir", "other"]);
+    assert!(told.contains("images/heic` has no image: it holds `1.heic`"), "{told}");
+    std::fs::remove_dir_all(tiny.path("images/heic")).unwrap();
+    tiny.ok("ingest", &["--run-dir", "other"]);
+}
+
+/// 11: a baseline JPEG with a scan for each component and vertical subsampling was decoded to green noise.
+#[test]
+fn r11_a_jpeg_with_a_scan_for_each_component_is_read_right() {
+    fn luma(x: usize, y: usize) -> u8 {
+        (60 + (x * 37 + y * 53) % 130) as u8
+    }
+    for blocks in [(1, 1), (2, 1), (1, 2), (2, 2), (4, 1), (4, 2)] {
+        for size in [(64, 48), (61, 45), (17, 100)] {
+            let parts = [
+                Component { blocks, value: luma },
+                Component { blocks: (1, 1), value: |x, _| 90 + 5 * x as u8 },
+                Component { blocks: (1, 1), value: |_, y| 160 - 3 * y as u8 },
+            ];
+            let of = |scans: &[&[usize]]| decoded(&jpeg_file::jpeg(size.0, size.1, &parts, scans));
+            let whole = of(&[&[0, 1, 2]]);
+            for scans in [&[&[0][..], &[1], &[2]][..], &[&[2], &[0], &[1]], &[&[0], &[1, 2]]] {
+                let apart = of(scans);
+                let far =
+                    whole.iter().zip(apart.iter()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+                assert!(far <= 12, "{blocks:?} {size:?} {scans:?}: {far} apart");
+            }
+        }
+    }
+}
+
+/// 12: an orientation in EXIF was not applied, and nobody said so.
+#[test]
+fn r12_an_image_is_turned_as_its_exif_says() {
+    let lying = RgbImage::from_fn(24, 16, |x, y| image::Rgb([x as u8 * 10, y as u8 * 10, 0]));
+    let mut png = Cursor::new(Vec::new());
+    lying.write_to(&mut png, ImageFormat::Png).unwrap();
+    let mut png = png.into_inner();
+    // One entry, the orientation: to be turned by a quarter, clockwise.
+    let exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+    let mut chunk = b"eXIf".to_vec();
+    chunk.extend(exif);
+    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32IsoHdlc, &chunk) as u32;
+    let chunk = [&(exif.len() as u32).to_be_bytes()[..], &chunk, &crc.to_be_bytes()].concat();
+    png.splice(33..33, chunk);
+    let turned = gimlet::source::decode::decode(&png).unwrap();
+    assert!(turned.turned);
+    assert_eq!(turned.image.to_rgb8(), image::imageops::rotate90(&lying));
+    assert_eq!(gimlet::source::decode::size(&png), Some((24, 16)));
+}
+
+/// An IDX file, and one in gzip.
+fn idx(header: &[u32], values: &[u8], packed: bool) -> Vec<u8> {
+    let mut bytes: Vec<u8> = header.iter().flat_map(|it| it.to_be_bytes()).collect();
+    bytes.extend(values);
+    if !packed {
+        return bytes;
+    }
+    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    writer.write_all(&bytes).unwrap();
+    writer.finish().unwrap()
+}
+
+/// 13: MNIST's files as they are downloaded, or named with dots, or by their folder, were "not Parquet".
+#[test]
+fn r13_mnist_is_read_as_it_is_downloaded() {
+    let tiny = on_files("train = 'MNIST'\ntest = 'MNIST'");
+    let mut rest = vec!["--set".to_owned(), "view.grayscale=true".into(), "--run-dir".into()];
+    rest.push(String::new());
+    let ingest = |run: &str, data: [&str; 2]| {
+        let mut args: Vec<&str> = rest[..3].iter().map(String::as_str).collect();
+        let [train, test] = [("train", data[0]), ("test", data[1])]
+            .map(|(split, value)| format!("data.{split}={value}"));
+        args.extend([run, "--set", &train, "--set", &test]);
+        tiny.ok("ingest", &args).1
+    };
+    for (split, rows) in [("train", 30u32), ("t10k", 20)] {
+        let pixels: Vec<u8> = (0..rows * 256).map(|at| (at * 7 / 3) as u8).collect();
+        let labels: Vec<u8> = (0..rows as u8).map(|row| row % 10).collect();
+        let images = |packed| idx(&[0x0803, rows, 16, 16], &pixels, packed);
+        let labels = |packed| idx(&[0x0801, rows], &labels, packed);
+        let at = |name: String| tiny.path(&name);
+        // As torchvision leaves them: both.
+        for (ending, packed) in [("", false), (".gz", true)] {
+            put(&at(format!("MNIST/raw/{split}-images-idx3-ubyte{ending}")), images(packed));
+            put(&at(format!("MNIST/raw/{split}-labels-idx1-ubyte{ending}")), labels(packed));
+        }
+        put(&at(format!("a/{split}-images.idx3-ubyte.gz")), images(true));
+        put(&at(format!("a/{split}-labels.idx1-ubyte")), labels(false));
+        put(&at(format!("b/{split}-images-idx3-ubyte.gz")), images(true));
+        put(&at(format!("b/{split}-labels-idx1-ubyte.gz")), labels(true));
+    }
+    let ways = [
+        ["MNIST", "MNIST"],
+        ["MNIST/raw", "MNIST/raw"],
+        ["MNIST/raw/train-*", "MNIST/raw/t10k-*"],
+        ["a/train-images.idx3-ubyte.gz", "a/t10k-images.idx3-ubyte.gz"],
+        ["a", "b"],
+        ["b/train-*", "b/*t10k*"],
+    ];
+    for (number, way) in ways.into_iter().enumerate() {
+        let told = ingest(&format!("r{number}"), way);
+        assert!(told.contains("30 images") && told.contains("20 images"), "{way:?}: {told}");
+    }
+}
+
+/// 14: what macOS and Synology leave in folders was a class, or an image.
+#[test]
+fn r14_clutter_is_no_class_and_no_image() {
+    let tiny = on_files("train = 'images'\ntest = 'images'");
+    for number in 0..12u8 {
+        let class = ["cat", "dog"][usize::from(number % 2)];
+        let place = tiny.path("images").join(class).join(format!("{number}.png"));
+        put(&place, shot(number, ImageFormat::Png));
+    }
+    put(&tiny.path("images/__MACOSX/cat/._0.png"), b"\0\x05\x16\x07");
+    put(&tiny.path("images/cat/@eaDir/SYNOPHOTO_THUMB.jpg"), b"no image");
+    put(&tiny.path("images/cat/Thumbs.db"), b"");
+    put(&tiny.path("images/cat/._0.png"), b"\0\x05\x16\x07");
+    std::fs::create_dir_all(tiny.path("images/hollow/within")).unwrap();
+    tiny.ok("ingest", &[]);
+    let dataset = &tiny.json("inspect", &[])["datasets"][0];
+    assert_eq!(dataset["rows"], 12, "{dataset}");
+    let text = dataset.to_string();
+    assert!(text.contains("cat") && !text.contains("MACOSX") && !text.contains("hollow"), "{text}");
+}
+
+/// 15: photos of 60 megapixels, and ones longer than 16,384, were "too large", and no limit was named.
+#[test]
+fn r15_large_photos_are_read_and_the_limit_is_named() {
+    let long = RgbImage::from_fn(17_000, 16, |x, y| image::Rgb([x as u8, y as u8, 9]));
+    let mut jpeg = Cursor::new(Vec::new());
+    long.write_to(&mut jpeg, ImageFormat::Jpeg).unwrap();
+    let mut jpeg = jpeg.into_inner();
+    assert_eq!(decoded(&jpeg).dimensions(), (17_000, 16));
+    let frame = jpeg.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+    jpeg[frame + 5..frame + 7].copy_from_slice(&20_000u16.to_be_bytes());
+    let told = gimlet::source::decode::decode(&jpeg).unwrap_err();
+    assert!(told.contains("340000000 pixels; 178956970 are read"), "{told}");
+}
+
+/// 16: a folder of Parquet files that was named by itself had "no image"; an LFS pointer, an HTML page and
+/// half a file were "not Parquet", each with the hint that data files are Parquet.
+#[test]
+fn r16_what_a_download_leaves_is_read_or_named() {
+    let tiny = on_files("train = 'data'\ntest = 'data'");
+    let images: Vec<Vec<u8>> = (0..12).map(|number| shot(number, ImageFormat::Png)).collect();
+    put_parquet(&tiny.path("data/train-0.parquet"), &images);
+    put_parquet(&tiny.path("data/train-1.parquet"), &images);
+    put_parquet(&tiny.path("data/test-0.parquet"), &images[..8]);
+    put(&tiny.path("data/._train-0.parquet"), b"\0\x05\x16\x07");
+    let (_, told) = tiny.ok("ingest", &[]);
+    assert!(told.contains("24 images") && told.contains("8 images"), "{told}");
+
+    let whole = std::fs::read(tiny.path("data/train-0.parquet")).unwrap();
+    let lfs = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 123456\n";
+    let cases: [(&[u8], &str, &str); 6] = [
+        (lfs, "a Git LFS pointer", "`git lfs pull`"),
+        (b"<!DOCTYPE html><html><body>404", "is an HTML page", "in a browser"),
+        (b"", "is empty", "get it again"),
+        (&whole[..whole.len() / 2], "is cut off, or damaged, after", "get it again"),
+        (b"PK\x03\x04 and so on", "is a ZIP archive", "unpack it"),
+        (&images[0], "is a PNG image", "by their folder"),
+    ];
+    for (bytes, what, advice) in cases {
+        put(&tiny.path("one.parquet"), bytes);
+        let args = ["--run-dir", "r", "--set", "data.train=one.parquet"];
+        let told = tiny.fails(1, "ingest", &args);
+        assert!(told.contains("one.parquet") && told.contains(what), "{what}: {told}");
+        assert!(told.contains(advice), "{advice}: {told}");
+    }
+    // Of a folder that has them deeper, the hint says how to name them.
+    put_parquet(&tiny.path("hub/plain/train-0.parquet"), &images);
+    let told = tiny.fails(1, "ingest", &["--run-dir", "r", "--set", "data.train=hub"]);
+    let pattern = told.split("write `").nth(1).unwrap().split('`').next().unwrap();
+    assert!(pattern.ends_with("hub/plain/*.parquet"), "{told}");
+    tiny.ok("ingest", &["--run-dir", "r", "--set", &format!("data.train={pattern}")]);
+}
+
+/// Records of CIFAR: labels, then pixels.
+fn cifar(rows: usize, labels: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
+    (0..rows)
+        .flat_map(|row| {
+            let mut record = labels(row);
+            record.extend((0..3072).map(|at| (at * 7 + row * 31) as u8));
+            record
+        })
+        .collect()
+}
+
+/// 17: a file of CIFAR-100 was "cut off", labels from 0 were "10 labels from 1, not 10", a label without a
+/// name had neither file nor row, and Python's batches were "not Parquet".
+#[test]
+fn r17_binary_files_are_read_or_named() {
+    let tiny = on_files("train = 'c100/train.bin'\ntest = 'c100/test.bin'");
+    let labels = |row: usize| vec![row as u8 % 20, row as u8 % 100];
+    put(&tiny.path("c100/train.bin"), cifar(30, labels));
+    put(&tiny.path("c100/test.bin"), cifar(20, labels));
+    for (file, count) in [("fine", 100), ("coarse", 20)] {
+        let names: String = (0..count).map(|class| format!("{file} {class}\n")).collect();
+        put(&tiny.path(&format!("c100/{file}_label_names.txt")), names);
+    }
+    let fails = |root: &str, files: [&str; 2]| {
+        let [root, train, test] = [("root", root), ("train", files[0]), ("test", files[1])]
+            .map(|(key, value)| format!("data.{key}={value}"));
+        let args = ["--run-dir", "r", "--set", &root, "--set", &train, "--set", &test];
+        tiny.fails(1, "ingest", &args)
+    };
+    tiny.ok("ingest", &[]);
+    for (run, label) in [("r1", "'coarse_label'"), ("r2", "['fine_label', 'coarse_label']")] {
+        let label = format!("data.label={label}");
+        tiny.ok("ingest", &["--run-dir", run, "--set", &label]);
+    }
+    let told = tiny.fails(1, "ingest", &["--run-dir", "r3", "--set", "data.label='breed'"]);
+    assert!(told.contains("`fine_label`, to `coarse_label`"), "{told}");
+
+    put(&tiny.path("c10/train.bin"), cifar(20, |row| vec![if row == 7 { 200 } else { 1 }]));
+    put(&tiny.path("c10/test.bin"), cifar(20, |_| vec![1]));
+    put(&tiny.path("c10/batches.meta.txt"), "cat\ndog\n");
+    let told = fails("c10", ["train.bin", "test.bin"]);
+    assert!(told.contains("train.bin`: the label of image 7 is class 200"), "{told}");
+    assert!(told.contains("batches.meta.txt` names 2 classes"), "{told}");
+
+    put(&tiny.path("stl/train_X.bin"), vec![9; 3 * 27648]);
+    put(&tiny.path("stl/train_y.bin"), [1, 0, 2]);
+    let told = fails("stl", ["train_X.bin", "train_X.bin"]);
+    assert!(told.contains("train_y.bin`: the label of image 1 is 0"), "{told}");
+    assert!(told.contains("begin at 1"), "{told}");
+
+    put(&tiny.path("py/data_batch_1"), b"\x80\x02}q\0(U\x0bbatch_label");
+    let told = fails("py", ["data_batch_*", "data_batch_1"]);
+    assert!(told.contains("data_batch_1` is a Python pickle"), "{told}");
+    assert!(told.contains("`data_batch_1.bin`"), "{told}");
+}
+
+/// 18: class folders whose names are not UTF-8 were merged, and those that differ by Unicode form were two
+/// classes that look alike.
+#[cfg(unix)]
+#[test]
+fn r18_classes_that_cannot_be_told_apart_are_refused() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let tiny = on_files("train = 'images'\ntest = 'images'");
+    let add = |class: &OsStr, number: u8| {
+        let place = tiny.path("images").join(class).join(format!("{number}.png"));
+        put(&place, shot(number, ImageFormat::Png));
+    };
+    (0..10).for_each(|number| add(OsStr::new("dog"), number));
+    for (number, name) in [b"caf\xe9", b"caf\xe8"].into_iter().enumerate() {
+        add(OsStr::from_bytes(name), number as u8);
+    }
+    let told = tiny.fails(1, "ingest", &[]);
+    assert!(told.contains(r#""caf\xE"#) && told.contains("not UTF-8"), "{told}");
+    for name in [b"caf\xe9", b"caf\xe8"] {
+        std::fs::remove_dir_all(tiny.path("images").join(OsStr::from_bytes(name))).unwrap();
+    }
+    add(OsStr::new("caf\u{e9}"), 1);
+    add(OsStr::new("cafe\u{301}"), 2);
+    let told = tiny.fails(1, "ingest", &[]);
+    assert!(told.contains(r"caf\u{e9}") && told.contains(r"cafe\u{301}"), "{told}");
+}
+
+/// 19: a link that leads to nothing ended a run, whatever `on_bad_sample` said.
+#[cfg(unix)]
+#[test]
+fn r19_a_broken_link_is_passed_over_where_bad_samples_are_skipped() {
+    let tiny = on_files("train = 'images'\ntest = 'images'");
+    for number in 0..10u8 {
+        put(&tiny.path(&format!("images/cat/{number}.png")), shot(number, ImageFormat::Png));
+    }
+    std::os::unix::fs::symlink("gone.png", tiny.path("images/cat/a.png")).unwrap();
+    let told = tiny.fails(1, "ingest", &[]);
+    assert!(
+        told.contains("images/cat/a.png` is a link that leads to nothing (`gone.png`)"),
+        "{told}"
+    );
+    assert!(told.contains("data.on_bad_sample = \"skip\""), "{told}");
+    tiny.ok("ingest", &["--set", "data.on_bad_sample=skip"]);
+}
+
+/// 30: WAV whose size its writer did not know was "cut off", or lost its end.
+#[test]
+fn r30_a_sound_from_a_pipe_is_read_to_its_end() {
+    let samples = hum(1_000);
+    let heard = |riff: &Riff| sound::decode(&riff.bytes()).map(|it| it.samples);
+    // The sizes of all, and of the samples: of ffmpeg, SoX, arecord, of who never comes back to write them,
+    // and of who counts a byte that makes the size even.
+    for (all, data) in [
+        (0xffff_ffff, 0xffff_ffff),
+        (0x7fff_f024, 0x7fff_f000),
+        (0x8000_0024, 0x8000_0000),
+        (0x7fff_ffff, 0x7fff_ffff - 36),
+        (0xffff_fff8, 0xffff_fff0),
+        (0, 0),
+        (36, 0),
+        (2_037, 2_001),
+        (0, 2_000),
+        (0xffff_ffff, 2_000),
+    ] {
+        let mut riff = Riff::of(&samples);
+        riff.sizes = (Some(all), Some(data));
+        assert_eq!(heard(&riff), Ok(scaled(&samples)), "{all:x} {data:x}");
+        let length = sound::length(&riff.bytes()).unwrap();
+        assert_eq!((length.samples, length.rate), (1_000, 8_000), "{all:x} {data:x}");
+    }
+    // Of eight bits, of which a byte is a sample.
+    let mut bytes = Riff::new(1, 8, vec![200; 1_000]);
+    bytes.sizes = (None, Some(1_001));
+    assert_eq!(heard(&bytes).unwrap().len(), 1_000);
+    // What is shorter than any other size is cut off.
+    for (size, of) in [(2_002, 1_001), (1 << 20, 1 << 19), (0x0fff_f000, 0x07ff_f800)] {
+        let mut riff = Riff::of(&samples);
+        riff.sizes = (None, Some(size));
+        assert_eq!(heard(&riff), Err(format!("cut off: 1000 of {of} samples")));
+    }
+}
+
+/// 31: samples of 24 bits in four bytes each were read as noise of three bytes each.
+#[test]
+fn r31_a_byte_beside_24_bits_is_no_sample() {
+    let samples = hum(500);
+    let bytes = |shift: u32| {
+        samples.iter().flat_map(|it| (i32::from(*it) << shift).to_le_bytes()).collect()
+    };
+    for valid in [None, Some(24)] {
+        let mut riff = Riff::new(1, 24, bytes(16));
+        (riff.block, riff.valid) = (4, valid);
+        assert_eq!(sound::decode(&riff.bytes()).map(|it| it.samples), Ok(scaled(&samples)));
+        // Where the header cannot be right, it is not said which samples these are.
+        riff.data = bytes(8);
+        let told = sound::decode(&riff.bytes()).unwrap_err();
+        assert!(told.contains("contradicts its samples: numbers of 24 bits"), "{told}");
+    }
+}
+
+/// 32: samples in floating point that were never divided by 32768 were clipped to a square wave.
+#[test]
+fn r32_floats_in_the_range_of_integers_are_refused_with_what_to_do() {
+    let tiny = notes::notes();
+    let path = tiny.path("train/0_v0_1.wav");
+    let note = notes::note(0, 0, 1, 900);
+    for scale in [32_768.0, 2_147_483_648.0, 8.0] {
+        let loud: Vec<f32> = note.iter().map(|it| it * scale).collect();
+        std::fs::write(&path, Riff::float(&loud).bytes()).unwrap();
+        let err = tiny.fails(1, "ingest", &[]);
+        assert!(err.contains("0_v0_1.wav") && err.contains("divide them by"), "{err}");
+    }
+    // Quiet ones, too: their numbers are integers.
+    let quiet: Vec<f32> = note.iter().map(|it| (it * 2.5).round()).collect();
+    let told = sound::decode(&Riff::float(&quiet).bytes()).unwrap_err();
+    assert!(told.contains("numbers up to 2,"), "{told}");
+    // As the message says.
+    let divided: Vec<f32> = note.iter().map(|it| it * 32_768.0 / 32_768.0).collect();
+    std::fs::write(&path, Riff::float(&divided).bytes()).unwrap();
+    tiny.ok("ingest", &[]);
+}
+
+/// 33: a FLAC file with an ID3 tag behind it was "cut off", and with one in front "neither WAV nor FLAC".
+#[test]
+fn r33_tags_around_a_sound_are_no_part_of_it() {
+    let tiny = notes::notes();
+    let take = |samples: usize| -> Vec<i16> {
+        notes::note(0, 0, 1, samples).iter().map(|it| (it * 32_768.0) as i16).collect()
+    };
+    let tag = [&b"ID3\x03\0\0\0\0\0\x40"[..], &[0; 64]].concat();
+    let behind = [&b"TAG"[..], &[0; 125]].concat();
+    for (name, bytes) in [
+        ("0_v0_11", [&tag[..], &flac(8_000, 1, &take(900))].concat()),
+        ("0_v0_12", [&flac(8_000, 1, &take(900))[..], &behind].concat()),
+    ] {
+        std::fs::write(tiny.path(&format!("train/{name}.flac")), bytes).unwrap();
+    }
+    let (_, err) = tiny.ok("ingest", &[]);
+    assert!(err.contains("26 recordings"), "{err}");
+}
+
+/// 34: alignments that fitted no recording were ignored, and one that fitted three labelled each of them.
+#[test]
+fn r34_alignments_fit_one_recording_each() {
+    let tiny = notes::notes();
+    let set = ["--set", "data.alignments=hops.txt"];
+    let mut stems = Vec::new();
+    for split in ["train", "test"] {
+        tiny::walk(&tiny.path(split), &mut |path| {
+            let samples = (std::fs::metadata(path).unwrap().len() as usize - 44) / 2;
+            let stem = path.file_stem().unwrap().to_str().unwrap().to_string();
+            stems.push((split, stem, samples / 50));
+        });
+    }
+    let line = |id: &str, hops: usize| format!("{id}{}\n", " 1".repeat(hops));
+    let write = |lines: &[String]| std::fs::write(tiny.path("hops.txt"), lines.concat()).unwrap();
+    let whole: Vec<String> = stems.iter().map(|(_, stem, hops)| line(stem, *hops)).collect();
+    // Of none.
+    let of_none: Vec<String> =
+        stems.iter().map(|(_, stem, hops)| line(&format!("x{stem}"), *hops)).collect();
+    write(&of_none);
+    let err = tiny.fails(1, "ingest", &set);
+    assert!(err.contains("none of 36 alignments fits a recording"), "{err}");
+    // Of hops of another length.
+    let halves: Vec<String> = stems.iter().map(|(_, stem, hops)| line(stem, hops / 2)).collect();
+    write(&halves);
+    let err = tiny.fails(1, "ingest", &set);
+    assert!(err.contains("do not fit their recordings") && err.contains("24 of 24"), "{err}");
+    assert!(err.contains("labels of a hop of 50 samples at 8000 Hz"), "{err}");
+    // Of three recordings, until the path says which.
+    for folder in ["train/one", "train/two"] {
+        std::fs::create_dir(tiny.path(folder)).unwrap();
+        std::fs::copy(tiny.path("train/0_v0_1.wav"), tiny.path(folder).join("0_v0_1.wav")).unwrap();
+    }
+    write(&whole);
+    let err = tiny.fails(1, "ingest", &set);
+    assert!(err.contains("`0_v0_1` fits 3 recordings") && err.contains("one/0_v0_1.wav"), "{err}");
+    let mut lines = whole.clone();
+    lines.extend([line("one/0_v0_1", 18), line("./two/0_v0_1", 18)]);
+    lines.push(line("unused", 3));
+    lines[1] = line(&stems[1].1, stems[1].2 - 7);
+    write(&lines);
+    let (_, err) = tiny.ok("ingest", &set);
+    assert!(err.contains("1 of 39 alignments fit no recording of either split"), "{err}");
+    assert!(
+        err.contains("1 of 26 recordings have over 4 labels of hops too many or too few"),
+        "{err}"
+    );
+    assert!(err.contains(&format!("{}.wav", stems[1].1)), "{err}");
+}
+
+/// 35: the mark that Windows puts in front of text was taken for a part of the first utterance's name.
+#[test]
+fn r35_the_first_utterance_keeps_its_labels_behind_a_mark_of_the_byte_order() {
+    let tiny = notes::notes();
+    let mut lines = "\u{feff}".to_string();
+    for split in ["train", "test"] {
+        tiny::walk(&tiny.path(split), &mut |path| {
+            let stem = path.file_stem().unwrap().to_str().unwrap();
+            lines += &format!("{stem}{}\r\n", " 0".repeat(18));
+        });
+    }
+    std::fs::write(tiny.path("hops.txt"), lines).unwrap();
+    let (_, err) = tiny.ok("ingest", &["--set", "data.alignments=hops.txt"]);
+    assert!(!err.contains("alignment"), "{err}");
 }

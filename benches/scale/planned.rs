@@ -92,7 +92,7 @@ impl Planned {
     fn probe(&self, plan: &Plan, module: usize) -> Result<()> {
         let key = plan.key(Step::Probe(module), Split::Train);
         let (key, settings) = (key.hash.clone(), key.settings.clone());
-        let record = Probe { key, settings, seconds: 0.0, read_bytes: None, results: vec![] };
+        let record = Probe { key, settings, seconds: 0.0, read_bytes: 0, results: vec![] };
         self.dir.probes(plan.module(module)).commit(|_| record.clone())?;
         Ok(())
     }

@@ -7,8 +7,10 @@ use std::io::Read;
 
 use zip::ZipArchive;
 
-use super::pickle;
-use super::tensor_file::{Place, Stored};
+use super::fault::{Fault, STATE_DICT};
+use super::layout::Layout;
+use super::pickle::{self, Pickled};
+use super::tensor_file::{Holder, Place, Stored, value_size};
 
 /// The most bytes of a pickle. What reads it may hold some tens of times as much.
 const LONGEST: u64 = 8 << 20;
@@ -16,8 +18,8 @@ const LONGEST: u64 = 8 << 20;
 /// The tensors of an archive, by name.
 ///
 /// # Errors
-/// What is wrong with it, in words.
-pub fn open(file: File) -> Result<(BTreeMap<String, Stored>, ZipArchive<File>), String> {
+/// What is wrong with it.
+pub fn open(file: File) -> Result<(BTreeMap<String, Stored>, ZipArchive<File>), Fault> {
     let mut zip = ZipArchive::new(file).map_err(|error| error.to_string())?;
     let pickles: Vec<String> = zip
         .file_names()
@@ -26,22 +28,39 @@ pub fn open(file: File) -> Result<(BTreeMap<String, Stored>, ZipArchive<File>), 
         .map(|name| name.into_owned())
         .collect();
     let [pickle] = pickles.as_slice() else {
-        return Err(format!("{} entries `data.pkl`", pickles.len()));
+        let why = match pickles.len() {
+            0 => "it is a zip archive without `data.pkl`, and so no checkpoint".to_string(),
+            more => format!("{more} entries `data.pkl`"),
+        };
+        return Err(Fault { why, hint: STATE_DICT });
     };
     let folder = pickle.trim_end_matches("data.pkl");
     let order = format!("{folder}byteorder");
     if zip.index_for_name(&order).is_some() && entry(&mut zip, &order, 16)? != b"little" {
-        return Err("its values are not little-endian".to_string());
-    }
-    let state = pickle::state_dict(&entry(&mut zip, pickle, LONGEST)?)?;
-    let tensors = state.into_iter().map(|(name, pickled)| {
-        let place = pickled.check_contiguous().map(|()| Place::Entry {
-            name: format!("{folder}data/{}", pickled.storage.key),
-            skip: pickled.offset,
+        return Err(Fault {
+            why: "its values are not little-endian".to_string(),
+            hint: "read and write it again on a machine that is: `torch.save(torch.load(FILE), FILE)`",
         });
-        (name, Stored { dtype: pickled.storage.dtype().to_string(), dims: pickled.dims, place })
-    });
-    Ok((tensors.collect(), zip))
+    }
+    let state = pickle::state_dict(&entry(&mut zip, pickle, LONGEST)?)
+        .map_err(|why| Fault { why, hint: STATE_DICT })?;
+    let mut tensors = BTreeMap::new();
+    for (name, pickled) in state {
+        let place = place(&mut zip, folder, &pickled);
+        let dtype = pickled.storage.dtype().to_string();
+        tensors.insert(name, Stored { dtype, dims: pickled.dims, place });
+    }
+    Ok((tensors, zip))
+}
+
+/// Where the values of a tensor lie.
+fn place(zip: &mut ZipArchive<File>, folder: &str, pickled: &Pickled) -> Result<Place, String> {
+    let Pickled { storage, offset, dims, strides } = pickled;
+    let name = format!("{folder}data/{}", storage.key);
+    let size = value_size(storage.dtype()).ok_or("is of no known type")?;
+    let bytes = zip.by_name(&name).map_err(|error| format!("has no values: {error}"))?.size();
+    let layout = Layout::of_view(*offset, dims, strides, bytes / size)?;
+    Ok(Place { holder: Holder::Entry(name), layout })
 }
 
 /// The bytes of an entry, at most so many.

@@ -6,7 +6,11 @@
 //! the modules is in it, of the right shape, and nothing else is.
 
 mod checkpoint;
+mod fault;
+mod layout;
+mod names;
 mod old_checkpoint;
+mod other_file;
 mod pickle;
 pub mod published;
 mod safetensors_file;

@@ -1,13 +1,16 @@
 //! A checkpoint of PyTorch before 1.6, which the published code's own are: pickles one after the
 //! other - a magic number, a version, the machine's types, the state dict, the keys of its storages -
-//! and then, for each key, the number of values and the values.
+//! and then, for each key, the number of values and the values: little-endian, whatever the machine was that it
+//! tells of.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 
+use super::fault::{Fault, STATE_DICT};
+use super::layout::Layout;
 use super::pickle::{self, Pickled};
-use super::tensor_file::{Place, Stored};
+use super::tensor_file::{Holder, Place, Stored, value_size};
 
 /// What such a file begins with.
 pub const MAGIC: [u8; 14] = *b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
@@ -18,18 +21,23 @@ const LONGEST: u64 = 8 << 20;
 /// The tensors of a file, by name.
 ///
 /// # Errors
-/// What is wrong with it, in words.
-pub fn open(file: &mut File) -> Result<BTreeMap<String, Stored>, String> {
+/// What is wrong with it.
+pub fn open(file: &mut File) -> Result<BTreeMap<String, Stored>, Fault> {
     let failed = |error: std::io::Error| error.to_string();
     let end = file.metadata().map_err(failed)?.len();
     let mut start = Vec::new();
     file.take(LONGEST).read_to_end(&mut start).map_err(failed)?;
-    let pickles = pickle::old_state_dict(&start)?;
+    let pickles = pickle::old_state_dict(&start);
+    let pickles = pickles.map_err(|why| Fault { why, hint: STATE_DICT })?;
 
     // How long the values of a key are is said by those who use them.
     let mut sizes = HashMap::new();
-    for pickled in pickles.state.values() {
-        sizes.insert(&*pickled.storage.key, value_size(pickled.storage.dtype()));
+    for (name, pickled) in &pickles.state {
+        let size = value_size(pickled.storage.dtype());
+        if sizes.insert(&*pickled.storage.key, size).is_some_and(|before| before != size) {
+            let key = &pickled.storage.key;
+            return Err(format!("storage `{key}` of tensor `{name}` is of two types").into());
+        }
     }
     let mut at = pickles.bytes as u64;
     let mut storages = HashMap::new();
@@ -41,7 +49,7 @@ pub fn open(file: &mut File) -> Result<BTreeMap<String, Stored>, String> {
         let count = u64::from_le_bytes(count);
         let after = count.checked_mul(size).and_then(|bytes| bytes.checked_add(at + 8));
         let after = after.filter(|after| *after <= end);
-        storages.insert(&**key, Storage { at: at + 8, size, count });
+        storages.insert(&**key, Storage { at: at + 8, count });
         at = after.ok_or_else(|| format!("it ends within the {count} values of `{key}`"))?;
     }
     let stored = pickles.state.iter().map(|(name, pickled)| {
@@ -51,32 +59,16 @@ pub fn open(file: &mut File) -> Result<BTreeMap<String, Stored>, String> {
     Ok(stored.collect())
 }
 
-/// Where the values of a key lie, how long each is and how many there are.
+/// Where the values of a key lie, and how many there are.
 struct Storage {
     at: u64,
-    size: u64,
     count: u64,
 }
 
 /// Where the values of a tensor lie.
 fn place(pickled: &Pickled, storages: &HashMap<&str, Storage>) -> Result<Place, String> {
-    let storage = storages.get(&*pickled.storage.key).ok_or("has no values")?;
-    let count = pickled.dims.iter().try_fold(1u64, |all, dim| all.checked_mul(*dim as u64));
-    let last = count.and_then(|count| count.checked_add(pickled.offset));
-    if last.is_none_or(|last| last > storage.count) {
-        return Err(format!("reaches beyond the {} values of its storage", storage.count));
-    }
-    pickled.check_contiguous()?;
-    Ok(Place::At(storage.at + pickled.offset * storage.size))
-}
-
-/// Bytes of a value.
-fn value_size(dtype: &str) -> Option<u64> {
-    Some(match dtype {
-        "DoubleStorage" | "LongStorage" => 8,
-        "FloatStorage" | "IntStorage" => 4,
-        "HalfStorage" | "BFloat16Storage" | "ShortStorage" => 2,
-        "CharStorage" | "ByteStorage" | "BoolStorage" => 1,
-        _ => return None,
-    })
+    let Pickled { storage, offset, dims, strides } = pickled;
+    let storage = storages.get(&*storage.key).ok_or("has no values")?;
+    let layout = Layout::of_view(*offset, dims, strides, storage.count)?;
+    Ok(Place { holder: Holder::At(storage.at), layout })
 }

@@ -13,10 +13,11 @@ use std::rc::Rc;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pickled {
     pub storage: Rc<Storage>,
-    /// Its first value's place in the storage.
-    pub offset: u64,
+    /// Its first value's place in the storage, which may be anything that the pickle says.
+    pub offset: i64,
     pub dims: Vec<usize>,
-    pub strides: Vec<usize>,
+    /// Likewise.
+    pub strides: Vec<i64>,
 }
 
 /// The values of a tensor, or of several.
@@ -32,26 +33,6 @@ impl Storage {
     /// Such as `FloatStorage`.
     pub fn dtype(&self) -> &str {
         self.class.rsplit([' ', '.']).next().unwrap_or_default()
-    }
-}
-
-impl Pickled {
-    /// Fails unless its values follow each other in the order of its dimensions.
-    ///
-    /// # Errors
-    /// What it is instead, in words.
-    pub fn check_contiguous(&self) -> Result<(), String> {
-        let mut expected = 1usize;
-        let contiguous = self.dims.len() == self.strides.len()
-            && self.dims.iter().zip(&self.strides).rev().all(|(&dim, &stride)| {
-                let fits = dim == 1 || stride == expected;
-                expected = expected.saturating_mul(dim);
-                fits
-            });
-        match contiguous {
-            true => Ok(()),
-            false => Err("is a transposed or strided view: save a contiguous one".to_string()),
-        }
     }
 }
 
@@ -185,7 +166,8 @@ impl Machine<'_> {
                 0x8a => {
                     let [len] = self.array()?;
                     let long = self.bytes(len.into())?;
-                    let mut int = [0; 8];
+                    let is_negative = long.last().is_some_and(|high| high & 0x80 != 0);
+                    let mut int = if is_negative { [0xff; 8] } else { [0; 8] };
                     // Longer ones are no sizes.
                     let value = match int.get_mut(..long.len()) {
                         Some(low) => {
@@ -269,7 +251,13 @@ impl Machine<'_> {
                 }
                 b'R' | 0x81 => {
                     let (arguments, class) = (self.pop()?, self.pop()?);
-                    self.stack.push(call(&class, &arguments)?);
+                    let made =
+                        call(&class, &arguments).map_err(|what| match self.stack.last() {
+                            // What it is to be called lies there already.
+                            Some(Value::Text(name)) => format!("tensor `{name}`: {what}"),
+                            _ => what,
+                        })?;
+                    self.stack.push(made);
                 }
                 code => return Err(format!("an instruction {code:#04x} that no state dict has")),
             }
@@ -375,16 +363,20 @@ impl Machine<'_> {
                 Value::Tensor(tensor) => Some(tensor),
                 _ => None,
             };
-            dict.borrow_mut().insert(key.to_string(), tensor);
+            let before = dict.borrow_mut().insert(key.to_string(), tensor);
+            if before.flatten().is_some() {
+                return Err(format!("there are two tensors `{key}`"));
+            }
         }
         Ok(())
     }
 }
 
-/// `('storage', class, key, device, values)`.
+/// `('storage', class, key, device, values)`; before 1.6 with a view behind it, which is none since 0.4.
 fn storage(id: &Value) -> Option<Value> {
     let Value::Tuple(items, _) = id else { return None };
     match &**items {
+        [_, _, _, _, _, Value::Tuple(..)] => None,
         [Value::Text(kind), Value::Class(class), Value::Text(key), ..] if &**kind == "storage" => {
             let (class, key) = (class.clone(), key.clone());
             Some(Value::Storage(Rc::new(Storage { class, key })))
@@ -400,15 +392,17 @@ fn call(class: &Value, arguments: &Value) -> Step<Value> {
     };
     match &**class {
         "collections OrderedDict" => Ok(Value::Dict(Rc::default())),
-        "torch._utils _rebuild_parameter" => Ok(arguments.first().cloned().unwrap_or(Value::Other)),
+        "torch._utils _rebuild_parameter" | "torch._utils _rebuild_parameter_with_state" => {
+            Ok(arguments.first().cloned().unwrap_or(Value::Other))
+        }
         "torch._utils _rebuild_tensor_v2" => match &**arguments {
             [Value::Storage(storage), Value::Int(offset), dims, strides, ..] => {
-                let whole = |value: &i64| usize::try_from(*value).map_err(|e| e.to_string());
+                let size = |size: i64| usize::try_from(size).map_err(|_| NO_SIZES.to_string());
                 Ok(Value::Tensor(Rc::new(Pickled {
                     storage: storage.clone(),
-                    offset: whole(offset)? as u64,
-                    dims: sizes(dims)?,
-                    strides: sizes(strides)?,
+                    offset: *offset,
+                    dims: ints(dims)?.into_iter().map(size).collect::<Step<_>>()?,
+                    strides: ints(strides)?,
                 })))
             }
             _ => Err("a tensor without storage, shape and strides".to_string()),
@@ -417,16 +411,18 @@ fn call(class: &Value, arguments: &Value) -> Step<Value> {
     }
 }
 
-/// A tuple of sizes.
-fn sizes(value: &Value) -> Step<Vec<usize>> {
-    let wrong = || "a shape that is no tuple of sizes".to_string();
+const NO_SIZES: &str = "a shape that is no tuple of sizes";
+
+/// A tuple of whole numbers.
+fn ints(value: &Value) -> Step<Vec<i64>> {
+    let wrong = || NO_SIZES.to_string();
     let Value::Tuple(items, 1) = value else { return Err(wrong()) };
     if items.len() > RANK {
         return Err(format!("a tensor of {} dimensions", items.len()));
     }
-    let size = |item: &Value| match item {
-        Value::Int(size) => usize::try_from(*size).map_err(|_| wrong()),
+    let int = |item: &Value| match item {
+        Value::Int(int) => Ok(*int),
         _ => Err(wrong()),
     };
-    items.iter().map(size).collect()
+    items.iter().map(int).collect()
 }

@@ -1,16 +1,16 @@
 //! A whole stack: out as one safetensors file, in from one file for all modules or one for each.
 //!
 //! In a file of the stack, the parameters of module m stand under `encoder.{m}.`, of sound under
-//! `fullmodel.{m}.`; in a file of one module, without. DataParallel's `module.` before all names is passed over.
+//! `fullmodel.{m}.`; in a file of one module, without. What wrappers put in front is passed over (`names.rs`).
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 use candle_core::Tensor;
 use serde_json::Value;
 
+use super::names::{Names, Place};
 use super::published::Published;
-use super::tensor_file::TensorFile;
+use super::tensor_file::{TensorFile, WHAT_FITS};
 use crate::parameters::{HASH, Parameters};
 use crate::{Error, Kind, Result};
 
@@ -35,6 +35,8 @@ pub struct Taken {
     pub blake3: String,
     /// What `gimlet export` has said in the file.
     pub about: Option<Value>,
+    /// The types of values that were read as f32 and are not, as the file calls them.
+    pub converted: Vec<String>,
 }
 
 /// The file of a stack, each module with its trained parameters; `about` goes, as JSON, into its
@@ -62,66 +64,78 @@ pub fn write(stack: &[(Described, Parameters)], about: &Value) -> Result<Vec<u8>
 pub fn read(paths: &[PathBuf], modules: &[Described]) -> Result<Vec<Taken>> {
     let mut files = Vec::with_capacity(paths.len());
     for path in paths {
-        files.push(TensorFile::open(path)?);
+        let file = TensorFile::open(path)?;
+        let names = Names::of(&file)?;
+        files.push((file, names));
     }
-    let stack = modules.first().map_or(OF_IMAGES, |module| module.stack);
-    if let [file] = files.as_mut_slice()
-        && (modules.len() != 1 || is_of_stack(file, stack))
+    if let [(file, names)] = files.as_mut_slice()
+        && (modules.len() != 1 || names.of_stack())
     {
-        if !is_of_stack(file, stack) {
+        if !names.of_stack() {
             return Err(wrong_number(1, modules));
         }
-        return read_file(file, modules, |index| format!("{stack}.{index}."));
+        return read_file(file, names, modules);
     }
     if files.len() != modules.len() {
         return Err(wrong_number(files.len(), modules));
     }
     let mut taken = Vec::with_capacity(modules.len());
-    for (file, module) in files.iter_mut().zip(modules) {
-        taken.extend(read_file(file, std::slice::from_ref(module), |_| String::new())?);
+    for ((file, names), module) in files.iter_mut().zip(modules) {
+        taken.extend(read_file(file, names, std::slice::from_ref(module))?);
     }
     Ok(taken)
 }
 
-/// Reads all that a file holds: these modules, the names of each behind what `prefix` gives.
-fn read_file(
-    file: &mut TensorFile,
-    modules: &[Described],
-    prefix: impl Fn(usize) -> String,
-) -> Result<Vec<Taken>> {
-    let outer = outer(file);
+/// Reads all that a file holds: these modules.
+fn read_file(file: &mut TensorFile, names: &Names, modules: &[Described]) -> Result<Vec<Taken>> {
     let mut all = Vec::new();
+    let mut known = Vec::new();
     let mut taken = Vec::with_capacity(modules.len());
     for (index, module) in modules.iter().enumerate() {
         let mut ours = Vec::with_capacity(module.parameters.len());
         for parts in module.parameters.chunk_by(|one, next| one.name == next.name) {
-            let name = format!("{outer}{}{}", prefix(index), parts[0].name);
-            let theirs = file.read(&name, &parts[0].dims).map_err(|it| it.hint(WHAT_FITS))?;
+            let place = (names.of_stack().then_some(index), parts[0].name.clone());
+            let name = names.get(&place).ok_or_else(|| missing(file, names, &place, &parts[0]))?;
+            let theirs = file.read(name, &parts[0].dims)?;
             for part in parts {
                 ours.push((part.ours.name.clone(), part.take(&theirs)?));
             }
-            all.push((name, theirs));
+            all.push((format!("{}.{index}.{}", module.stack, parts[0].name), theirs));
+            known.push(place);
         }
         taken.push(Taken {
             parameters: Parameters::from_tensors(ours),
             file: file.path().to_path_buf(),
             blake3: file.blake3().to_string(),
             about: file.about().cloned(),
+            converted: Vec::new(),
         });
     }
-    let known: HashSet<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
-    if let Some(extra) = file.names().find(|name| !known.contains(name)) {
+    if let Some(extra) = names.other_than(&known) {
         let path = file.path().display();
         let message =
             format!("tensor `{extra}` of `{path}` fits nothing in the pipeline's modules");
         return Err(Error::failed(message).hint(WHAT_FITS));
     }
     check_hash(file, all)?;
+    let converted: Vec<String> = file.converted().map(String::from).collect();
+    taken.iter_mut().for_each(|taken| taken.converted.clone_from(&converted));
     Ok(taken)
 }
 
-const WHAT_FITS: &str =
-    "the pipeline's layers and its loss must be those that the file was made with";
+/// The error of a tensor that a file does not have.
+fn missing(file: &TensorFile, names: &Names, place: &Place, parameter: &Published) -> Error {
+    let (path, dims, there) = (file.path().display(), &parameter.dims, names.there(place));
+    let name = &parameter.name;
+    let of = place.0.map_or_else(String::new, |module| format!(" of module {module}"));
+    let message = format!("tensor `{name}`{of} of `{path}` is missing, expected {dims:?}: {there}");
+    Error::failed(message).hint(match names.in_front_of(place) {
+        Some(front) => {
+            format!("names begin with `{front}` there: save the state dict of that part alone")
+        }
+        None => WHAT_FITS.to_string(),
+    })
+}
 
 /// Whether a file that we wrote still holds the values that we wrote.
 fn check_hash(file: &TensorFile, all: Vec<(String, Tensor)>) -> Result<()> {
@@ -132,20 +146,6 @@ fn check_hash(file: &TensorFile, all: Vec<(String, Tensor)>) -> Result<()> {
     let message =
         format!("`{}` is damaged: its values are not what was written", file.path().display());
     Err(Error::new(Kind::Damaged, message).hint("export it again, or restore it from a copy"))
-}
-
-/// What DataParallel puts before all names.
-fn outer(file: &TensorFile) -> &'static str {
-    const PARALLEL: &str = "module.";
-    match file.names().all(|name| name.starts_with(PARALLEL)) {
-        true => PARALLEL,
-        false => "",
-    }
-}
-
-fn is_of_stack(file: &TensorFile, stack: &str) -> bool {
-    let (outer, first) = (outer(file), format!("{stack}."));
-    file.names().any(|name| name[outer.len()..].starts_with(&first))
 }
 
 fn wrong_number(files: usize, modules: &[Described]) -> Error {

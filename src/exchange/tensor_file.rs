@@ -3,7 +3,7 @@
 //! Opening one reads names, types and shapes, within fixed bounds. A tensor is read when it is asked
 //! for by its shape: no file makes us hold more than what was expected of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -12,7 +12,9 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 use zip::ZipArchive;
 
-use super::{checkpoint, old_checkpoint, safetensors_file};
+use super::fault::Fault;
+use super::layout::Layout;
+use super::{checkpoint, old_checkpoint, other_file, safetensors_file};
 use crate::source::plain_file;
 use crate::{Error, Result};
 
@@ -22,17 +24,25 @@ pub struct Stored {
     /// Its type as the file calls it.
     pub dtype: String,
     pub dims: Vec<usize>,
-    /// Where its values lie, one after the other and little-endian; `Err` says why they do not.
+    /// Where its values lie, little-endian; `Err` says why they cannot be read.
     pub place: Result<Place, String>,
 }
 
 /// Where the values of a tensor lie.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Place {
-    /// At this offset in the file.
+pub struct Place {
+    pub holder: Holder,
+    /// In the storage that it holds.
+    pub layout: Layout,
+}
+
+/// What holds a storage.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Holder {
+    /// The file, from this byte on.
     At(u64),
-    /// In an entry of the archive that the file is, behind so many values.
-    Entry { name: String, skip: u64 },
+    /// This entry of the archive that the file is.
+    Entry(String),
 }
 
 /// How the values are read.
@@ -48,6 +58,8 @@ pub struct TensorFile {
     about: Option<Value>,
     values: Values,
     blake3: String,
+    /// The types that were read as f32 and are not, as the file calls them.
+    converted: BTreeSet<String>,
 }
 
 impl TensorFile {
@@ -62,25 +74,27 @@ impl TensorFile {
         io::copy(&mut file, &mut hasher).map_err(failed)?;
         file.seek(SeekFrom::Start(0)).map_err(failed)?;
         let mut start = Vec::new();
-        (&file).take(old_checkpoint::MAGIC.len() as u64).read_to_end(&mut start).map_err(failed)?;
+        (&file).take(other_file::ENOUGH).read_to_end(&mut start).map_err(failed)?;
         file.seek(SeekFrom::Start(0)).map_err(failed)?;
-        let opened =
-            match start.as_slice() {
-                [b'P', b'K', ..] => checkpoint::open(file)
-                    .map(|(tensors, zip)| (tensors, None, Values::Archive(zip))),
-                start if start == old_checkpoint::MAGIC => old_checkpoint::open(&mut file)
-                    .map(|tensors| (tensors, None, Values::File(file))),
-                [_, _, _, _, _, _, _, _, b'{', ..] => safetensors_file::open(&mut file)
-                    .map(|(tensors, about)| (tensors, about, Values::File(file))),
-                _ => Err("it is neither safetensors nor a checkpoint of PyTorch".to_string()),
-            };
-        let (tensors, about, values) = opened.map_err(|why| {
+        let opened = match start.as_slice() {
+            [b'P', b'K', ..] => {
+                checkpoint::open(file).map(|(tensors, zip)| (tensors, None, Values::Archive(zip)))
+            }
+            start if start.starts_with(&old_checkpoint::MAGIC) => {
+                old_checkpoint::open(&mut file).map(|tensors| (tensors, None, Values::File(file)))
+            }
+            [_, _, _, _, _, _, _, _, b'{', ..] => safetensors_file::open(&mut file)
+                .map(|(tensors, about)| (tensors, about, Values::File(file)))
+                .map_err(Fault::from),
+            start => Err(other_file::fault(start)),
+        };
+        let (tensors, about, values) = opened.map_err(|Fault { why, hint }| {
             let message = format!("`{}` holds no weights that can be read: {why}", path.display());
-            Error::failed(message)
-                .hint("name a safetensors file, or a state dict that `torch.save` wrote")
+            Error::failed(message).hint(hint)
         })?;
         let blake3 = hasher.finalize().to_hex().to_string();
-        Ok(Self { path: path.to_path_buf(), tensors, about, values, blake3 })
+        let converted = BTreeSet::new();
+        Ok(Self { path: path.to_path_buf(), tensors, about, values, blake3, converted })
     }
 
     /// Where it lies.
@@ -103,6 +117,11 @@ impl TensorFile {
         self.about.as_ref()
     }
 
+    /// The types that were read as f32 so far and are not, as the file calls them.
+    pub fn converted(&self) -> impl Iterator<Item = &str> {
+        self.converted.iter().map(String::as_str)
+    }
+
     /// A tensor of this name and shape, as f32: f16, bf16 and f64 are converted.
     ///
     /// # Errors
@@ -110,30 +129,49 @@ impl TensorFile {
     /// finite.
     pub fn read(&mut self, name: &str, dims: &[usize]) -> Result<Tensor> {
         let path = self.path.display().to_string();
-        let wrong = |what: String| Error::failed(format!("tensor `{name}` of `{path}` {what}"));
+        let wrong = |what: String, hint: &str| {
+            Error::failed(format!("tensor `{name}` of `{path}` {what}")).hint(hint)
+        };
         let Some(stored) = self.tensors.get(name) else {
-            return Err(wrong(format!("is missing: expected {dims:?}, found none")));
+            return Err(wrong(format!("of shape {dims:?} is missing"), WHAT_FITS));
         };
         if stored.dims != dims {
-            return Err(wrong(format!("has shape {:?}, expected {dims:?}", stored.dims)));
+            let found = &stored.dims;
+            return Err(wrong(format!("has shape {found:?}, expected {dims:?}"), WHAT_FITS));
         }
         let Some(dtype) = dtype(&stored.dtype) else {
             let known = "expected f32, f16, bf16 or f64";
-            return Err(wrong(format!("of shape {dims:?} is {}, {known}", stored.dtype)));
+            let hint = "save it as f32: `tensor.float()`";
+            return Err(wrong(format!("of shape {dims:?} is {}, {known}", stored.dtype), hint));
         };
-        let place = stored.place.clone().map_err(|why| wrong(format!("of {dims:?} {why}")))?;
-        let len = dims.iter().product::<usize>() as u64 * dtype.size_in_bytes() as u64;
-        let bytes = read_values(&mut self.values, &place, dtype.size_in_bytes() as u64, len)
-            .map_err(|error| wrong(format!("of shape {dims:?} cannot be read: {error}")))?;
-        let tensor = Tensor::from_raw_buffer(&bytes, dtype, dims, &Device::Cpu)?;
-        let tensor = tensor.to_dtype(DType::F32)?;
-        let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-        match values.iter().find(|value| !value.is_finite()) {
-            Some(value) => Err(wrong(format!("of shape {dims:?} holds {value}"))),
-            None => Ok(tensor),
+        let place = stored.place.as_ref();
+        let place = place.map_err(|why| wrong(format!("of shape {dims:?} {why}"), DAMAGED))?;
+        let size = dtype.size_in_bytes();
+        let bytes = read_values(&mut self.values, place, size).map_err(|error| {
+            wrong(format!("of shape {dims:?} cannot be read: {error}"), DAMAGED)
+        })?;
+        if dtype != DType::F32 {
+            self.converted.insert(stored.dtype.clone());
         }
+        let tensor = Tensor::from_raw_buffer(&bytes, dtype, dims, &Device::Cpu)?;
+        // What is finite in f64 may be none in f32.
+        let values = tensor.to_dtype(DType::F32)?;
+        let is_finite = |values: &[f32]| values.iter().position(|it| !it.is_finite());
+        if let Some(at) = is_finite(&values.flatten_all()?.to_vec1()?) {
+            let value = tensor.flatten_all()?.get(at)?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+            let hint = "its training has diverged: take an earlier checkpoint";
+            return Err(wrong(format!("of shape {dims:?} holds {value:e}"), hint));
+        }
+        Ok(values)
     }
 }
+
+/// What to do where names or shapes are not those of the pipeline's modules.
+pub const WHAT_FITS: &str =
+    "the pipeline's layers and its loss must be those that the file was made with";
+
+/// What to do where a file is not whole.
+const DAMAGED: &str = "the file is damaged: fetch it again, or save it again";
 
 /// The types that are read, under both formats' names.
 fn dtype(name: &str) -> Option<DType> {
@@ -146,26 +184,38 @@ fn dtype(name: &str) -> Option<DType> {
     })
 }
 
-/// `len` bytes of values of `size` bytes each.
-fn read_values(values: &mut Values, place: &Place, size: u64, len: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    match (values, place) {
-        (Values::File(file), Place::At(offset)) => {
-            file.seek(SeekFrom::Start(*offset))?;
-            file.take(len).read_to_end(&mut bytes)?;
+/// Bytes of a value in a checkpoint of PyTorch; `None` of a type that is not known.
+pub fn value_size(storage: &str) -> Option<u64> {
+    Some(match storage {
+        "DoubleStorage" | "LongStorage" | "ComplexFloatStorage" => 8,
+        "FloatStorage" | "IntStorage" => 4,
+        "HalfStorage" | "BFloat16Storage" | "ShortStorage" => 2,
+        "CharStorage" | "ByteStorage" | "BoolStorage" => 1,
+        _ => return None,
+    })
+}
+
+/// The bytes of a tensor's values of `size` bytes each, in the order of its dimensions.
+fn read_values(
+    values: &mut Values,
+    Place { holder, layout }: &Place,
+    size: usize,
+) -> io::Result<Vec<u8>> {
+    let before = layout.first().checked_mul(size as u64).ok_or(io::ErrorKind::InvalidData)?;
+    match (values, holder) {
+        (Values::File(file), Holder::At(start)) => {
+            let at = start.checked_add(before).ok_or(io::ErrorKind::InvalidData)?;
+            file.seek(SeekFrom::Start(at))?;
+            layout.read(file, size)
         }
-        (Values::Archive(zip), Place::Entry { name, skip }) => {
+        (Values::Archive(zip), Holder::Entry(name)) => {
             let mut entry = zip.by_name(name).map_err(io::Error::other)?;
-            let skip = skip.checked_mul(size).ok_or(io::ErrorKind::InvalidData)?;
-            io::copy(&mut (&mut entry).take(skip), &mut io::sink())?;
-            (&mut entry).take(len).read_to_end(&mut bytes)?;
+            io::copy(&mut (&mut entry).take(before), &mut io::sink())?;
+            let bytes = layout.read(&mut entry, size)?;
             // At the end of the entry its CRC is compared.
             io::copy(&mut entry, &mut io::sink())?;
+            Ok(bytes)
         }
-        _ => return Err(io::ErrorKind::InvalidData.into()),
-    }
-    match bytes.len() as u64 == len {
-        true => Ok(bytes),
-        false => Err(io::Error::other(format!("{} bytes of {len} are there", bytes.len()))),
+        _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }

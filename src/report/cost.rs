@@ -3,11 +3,11 @@
 use askama::Template;
 
 use super::page::{Html, Section};
-use super::seen::{Missing, Seen};
+use super::seen::Seen;
 use crate::Result;
 use crate::pipeline::{Split, bytes_in_words};
 use crate::stage::plan::InRound;
-use crate::stage::status::{State, StepStatus};
+use crate::stage::status::StepStatus;
 use crate::stage::{At, Step};
 use crate::train::checkpoint::Checkpoints;
 use crate::train::profile::Breakdown;
@@ -44,7 +44,7 @@ struct Spent {
     steps: u64,
     seconds: f64,
     wait_seconds: f64,
-    breakdown: Option<Breakdown>,
+    breakdown: Breakdown,
 }
 
 /// The section.
@@ -52,37 +52,11 @@ struct Spent {
 /// # Errors
 /// When a record cannot be read.
 pub fn section(seen: &Seen<'_>) -> Result<Section> {
-    let mut missing = Vec::new();
-    let (mut bars, mut without) = (Vec::new(), Vec::new());
+    let mut bars = Vec::new();
     for index in 0..seen.pipeline.modules.len() {
-        let module = seen.plan.module(index);
-        match spent(seen, index)? {
-            Some(Spent { breakdown: Some(breakdown), steps, seconds, wait_seconds })
-                if steps > 0 =>
-            {
-                bars.push(bar(module, breakdown, steps, seconds, wait_seconds));
-            }
-            Some(_) => without.push(module),
-            None => {}
+        if let Some(spent) = spent(seen, index)?.filter(|it| it.steps > 0) {
+            bars.push(bar(seen.plan.module(index), &spent));
         }
-    }
-    let again = || {
-        let run = seen.command_again("run");
-        format!("their records are older than that: run again beside this one, `{run}`")
-    };
-    if !without.is_empty() {
-        let modules = without.join(", ");
-        let what = format!("where the time of a step went, of {modules}");
-        missing.push(Missing { what, how: again() });
-    }
-    let uncounted = |it: &&StepStatus| {
-        it.state == State::Done && it.read_bytes.is_none() && it.step != "ingest"
-    };
-    let uncounted = seen.stages.iter().filter(uncounted).filter(|it| it.why.is_empty());
-    let uncounted: Vec<String> = uncounted.map(title).collect();
-    if !uncounted.is_empty() {
-        let what = format!("bytes read, of {}", uncounted.join(", "));
-        missing.push(Missing { what, how: again() });
     }
     let body = Body { rows: seen.stages.iter().map(row).collect(), names: NAMES, bars };
     Ok(Section {
@@ -93,7 +67,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
                `ingest` reads is not counted. The untrained stack is encoded in one pass."
             .to_string(),
         body: Html::render(&body)?,
-        missing,
+        ..Section::default()
     })
 }
 
@@ -126,21 +100,18 @@ fn spent_until(seen: &Seen<'_>, at: At) -> Result<Option<Option<Spent>>> {
         steps: it.steps,
         seconds: it.shares.get(place).copied().unwrap_or(it.seconds),
         wait_seconds: if place == 0 { it.wait_seconds } else { 0.0 },
-        breakdown: it.breakdown.get(place).copied(),
+        breakdown: it.breakdown.get(place).copied().unwrap_or_default(),
     })))
 }
 
-fn bar(module: &str, breakdown: Breakdown, steps: u64, seconds: f64, wait: f64) -> Bar {
-    // Attempts of a version that did not count have steps of their own.
-    let counted = breakdown.steps.min(steps);
-    let share = counted as f64 / steps as f64;
-    let wait = wait * share;
-    let rest = (seconds * share - wait - breakdown.seconds()).max(0.0);
+fn bar(module: &str, spent: &Spent) -> Bar {
+    let Spent { steps, seconds, wait_seconds: wait, breakdown } = *spent;
+    let rest = (seconds - wait - breakdown.seconds()).max(0.0);
     let Breakdown { forward, loss, backward, optimiser, held_out, .. } = breakdown;
     let values = [wait, forward, loss, backward, optimiser, held_out, rest];
     let values = values.map(|it| if it.is_finite() { it.max(0.0) } else { 0.0 });
     let all: f64 = values.iter().sum::<f64>().max(f64::MIN_POSITIVE);
-    let of_step = |seconds: f64| 1e3 * seconds / counted.max(1) as f64;
+    let of_step = |seconds: f64| 1e3 * seconds / steps as f64;
     let pieces: Vec<Piece> = NAMES
         .iter()
         .zip(values)
@@ -151,13 +122,9 @@ fn bar(module: &str, breakdown: Breakdown, steps: u64, seconds: f64, wait: f64) 
             told: format!("{name} {:.2} ms ({:.1} %)", of_step(value), 100.0 * value / all),
         })
         .collect();
-    let steps_told = match counted == steps {
-        true => format!("{steps} steps"),
-        false => format!("{counted} of {steps} steps"),
-    };
     let told: Vec<&str> = pieces.iter().map(|it| it.told.as_str()).collect();
     Bar {
-        title: format!("{module}: {:.1} ms a step, {steps_told}", of_step(all)),
+        title: format!("{module}: {:.1} ms a step, {steps} steps", of_step(all)),
         told: told.join(", "),
         pieces,
     }

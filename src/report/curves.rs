@@ -271,7 +271,7 @@ fn without_held_out(seen: &Seen<'_>, curves: &[Curve]) -> Result<Option<Missing>
             .to_string()
     } else {
         format!(
-            "their logs are older than that: train again in a run beside this one, `{}`",
+            "they were trained with `training.held_out = 0`: train again in a run beside this one, `{}`",
             seen.command_again("run")
         )
     };

@@ -158,13 +158,19 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     durable::create_folder(&folder)?;
     durable::replace(&folder.join("health.json"), &json)?;
     let rows = found.iter().map(|it| it.rows).max().unwrap_or(0);
-    let lead = match rows {
+    let mut lead = match rows {
         0 => String::new(),
         _ => format!(
             "Measured on the mean pooled vectors of {rows} samples of the test split (alignment: on \
              their pooled vectors). Dashed: the same modules as they were drawn."
         ),
     };
+    for (index, module) in seen.modules().enumerate() {
+        let training = seen.plan.training(seen.plan.last(index), seen.dir)?;
+        if let Some(nothing) = training.and_then(|(_, it)| it.learns_nothing) {
+            lead += &format!(" {module} has learnt nothing: {}.", nothing.describe());
+        }
+    }
     let body = match found.is_empty() {
         true => Html::default(),
         false => {

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A section reads of a run what is there and says how to get what is not. Nothing here changes
-//! what a run has committed, or trains, but for the classifier of a probe whose record is too old to say what it confused.
+//! what a run has committed, or trains.
 
 pub mod channel_maps;
 pub mod column_stats;

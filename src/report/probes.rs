@@ -8,11 +8,9 @@ use super::seen::Seen;
 use crate::Result;
 use crate::error::counted;
 use crate::pipeline::Split;
-use crate::probe::linear::{self, Rows};
-use crate::probe::pooled::Pooled;
 use crate::probe::{confusion, knn};
 use crate::stage::Step;
-use crate::stage::labels::{Labels, labels_of};
+use crate::stage::labels::labels_of;
 use crate::stage::record::ProbeResult;
 
 /// The most classes of a matrix that can be taken in; of more, the pairs that are confused most are shown.
@@ -74,7 +72,6 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     if probes.is_empty() {
         return Ok(section);
     }
-    neighbours_of_older(seen, &mut probes)?;
     let labels = labels(seen, &probes)?;
     let mut charts = Vec::new();
     let mut body = String::new();
@@ -262,76 +259,6 @@ fn noise(one: f64, other: f64, rows: usize) -> f64 {
     2.0 * (variance / rows.max(1) as f64).sqrt()
 }
 
-/// Fills in what records have not that are older than this probe.
-fn neighbours_of_older(seen: &Seen<'_>, probes: &mut [ProbeResult]) -> Result<()> {
-    for probe in probes.iter_mut() {
-        seen.check_stop()?;
-        if probe.knn.is_some() || probe.accuracy.is_none() {
-            continue;
-        }
-        let Some([train, test]) = vectors(seen, probe.index, probe.kind == TRAINED)? else {
-            continue;
-        };
-        let accuracy = |name: &str| match (train.rows(name)?, test.rows(name)?) {
-            (Some(train), Some(test)) => {
-                knn::accuracy(&train, &test, knn::NEIGHBOURS, || seen.check_stop()).map(Some)
-            }
-            _ => Ok(None),
-        };
-        probe.knn = accuracy("")?;
-        for further in &mut probe.further {
-            further.knn = accuracy(&further.label)?;
-        }
-    }
-    Ok(())
-}
-
-/// The mean pooled vectors of a split, and the labels of its samples.
-struct Vectors {
-    means: Vec<f32>,
-    channels: usize,
-    labels: Labels,
-}
-
-impl Vectors {
-    /// Those with a label: the first for an empty name; `None` when none has it.
-    fn rows(&self, name: &str) -> Result<Option<Rows>> {
-        let further = || self.labels.further.iter().find(|it| it.0 == name).map(|it| &it.1);
-        let labels = if name.is_empty() { Some(&self.labels.first) } else { further() };
-        match labels {
-            Some(labels) => Rows::labelled(&self.means, self.channels, labels),
-            None => Ok(None),
-        }
-    }
-}
-
-/// Those of a module, of both splits; `None` where they are not there.
-fn vectors(seen: &Seen<'_>, index: usize, trained: bool) -> Result<Option<[Vectors; 2]>> {
-    let mut both = Vec::new();
-    for split in Split::ALL {
-        let encoded = match trained {
-            true => seen.trained(index, split)?,
-            false => seen.untrained(index, split)?,
-        };
-        let (Some(encoded), Some(ingested)) = (encoded, seen.ingested(split)?) else {
-            return Ok(None);
-        };
-        let pooled = Pooled::open(&encoded)?;
-        // Rows of the first view come first.
-        let means = pooled.means(ingested.rows())?;
-        let labels = labels_of(seen.pipeline, &ingested)?;
-        both.push(Vectors { means, channels: pooled.channels(), labels });
-    }
-    Ok(<[Vectors; 2]>::try_from(both).ok())
-}
-
-/// The rows that have the first label, of a trained module.
-fn rows_of(seen: &Seen<'_>, index: usize) -> Result<Option<[Rows; 2]>> {
-    let Some(both) = vectors(seen, index, true)? else { return Ok(None) };
-    let [train, test] = both.map(|it| it.rows(""));
-    Ok(train?.zip(test?).map(|(train, test)| [train, test]))
-}
-
 /// What the last module's linear probe takes for what.
 fn confused(seen: &Seen<'_>, probes: &[ProbeResult]) -> Result<Html> {
     let trained = probes.iter().filter(|it| it.kind == TRAINED && it.accuracy.is_some());
@@ -343,19 +270,7 @@ fn confused(seen: &Seen<'_>, probes: &[ProbeResult]) -> Result<Html> {
     let (counts, pairs) = match (&last.confusion, &last.confused) {
         (Some(counts), _) => (Some(counts.clone()), confusion::pairs_of(counts)),
         (None, Some(pairs)) => (None, pairs.clone()),
-        // A record that is older than both: the same classifier again.
-        (None, None) => match rows_of(seen, last.index)? {
-            Some([train, test]) => {
-                let settings = &seen.pipeline.probe;
-                let found =
-                    linear::predictions(&train, &test, settings, seen.pipeline.seed, || {
-                        seen.check_stop()
-                    })?;
-                let pairs = confusion::pairs(&found, &test.labels);
-                (confusion::matrix(&found, &test.labels), pairs)
-            }
-            None => return Ok(Html::default()),
-        },
+        (None, None) => return Ok(Html::default()),
     };
     if let Some(counts) = counts.filter(|it| it.len() <= MOST_SHOWN) {
         return Ok(matrix(title, &counts, name).figure());

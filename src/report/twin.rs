@@ -36,7 +36,7 @@ const SHARED: [(&str, &str); 5] = [
     ("/loss", "loss"),
     ("/training", "batch"),
     ("/view", "view"),
-    ("/input", "training samples"),
+    ("/input/rows", "training samples"),
 ];
 
 impl Twin {

@@ -1,14 +1,15 @@
-//! A label for every hop of sounds, as text: each line has the identifier of an utterance, which is the
-//! name of its file without the extension, and the numbers of classes. So has the file
-//! `converted_aligned_phones.txt` that goes with the published code of CPC.
+//! A label for every hop of sounds, as text: each line has the identifier of an utterance and the numbers
+//! of classes. The identifier is the name of its file without the extension, or as much of its path as
+//! tells it from others. So has the file `converted_aligned_phones.txt` that goes with the published code
+//! of CPC.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Component, Path};
 
 use super::content::{ContentFile, Role};
 use super::locate::Place;
-use super::{NO_FRAME, plain_file};
+use super::{NO_FRAME, plain_file, text_file};
 use crate::{Error, Result};
 
 /// Bytes of all files together, which are more than what is kept of them.
@@ -19,9 +20,16 @@ const LONGEST_LINE: u64 = 16 << 20;
 
 /// The labels of the hops of utterances.
 #[derive(Debug)]
-pub(super) struct Alignments {
-    utterances: HashMap<String, Vec<u8>>,
+pub struct Alignments {
+    utterances: HashMap<String, Utterance>,
     files: Vec<Place>,
+}
+
+#[derive(Debug)]
+struct Utterance {
+    /// The number of the file, and of the line in it.
+    place: (usize, u64),
+    frames: Vec<u8>,
 }
 
 impl Alignments {
@@ -29,33 +37,36 @@ impl Alignments {
     ///
     /// # Errors
     /// When one cannot be read, a label is no class, or an utterance comes twice.
-    pub fn open(files: Vec<Place>) -> Result<Self> {
+    pub(super) fn open(files: Vec<Place>) -> Result<Self> {
         let mut utterances = HashMap::new();
         let mut left = MOST_BYTES;
-        for Place { path, .. } in &files {
+        for (file_number, Place { path, .. }) in files.iter().enumerate() {
             let failed = |error| Error::io("read the alignments", path, error);
             let mut file = BufReader::new(plain_file::open(path).map_err(failed)?);
-            let mut line = String::new();
+            let mut line = Vec::new();
             for number in 1.. {
                 line.clear();
                 let most = LONGEST_LINE.min(left);
-                let read = file.by_ref().take(most).read_line(&mut line).map_err(failed)? as u64;
+                let read =
+                    file.by_ref().take(most).read_until(b'\n', &mut line).map_err(failed)? as u64;
                 if read == 0 && left > 0 {
                     break;
                 }
-                if read == most && !line.ends_with('\n') {
-                    let message = format!(
-                        "`{}`, line {number}: it is too long, or the files of alignments are",
-                        path.display()
-                    );
-                    return Err(Error::failed(message));
+                let wrong = |what: String| {
+                    Error::failed(format!("`{}`, line {number}: {what}", path.display()))
+                };
+                if read == most && !line.ends_with(b"\n") {
+                    let message = "it is too long, or the files of alignments are";
+                    return Err(wrong(message.to_owned()));
                 }
                 left -= read;
-                let Some((id, frames)) = parse(&line, path, number)? else { continue };
-                if utterances.insert(id.to_owned(), frames).is_some() {
-                    let message =
-                        format!("`{}`, line {number}: `{id}` comes a second time", path.display());
-                    return Err(Error::failed(message)
+                let text =
+                    text_file::text(&line, number == 1).map_err(|it| wrong(it.to_owned()))?;
+                let Some((id, frames)) = parse(text, path, number)? else { continue };
+                let id = id.strip_prefix("./").unwrap_or(id);
+                let utterance = Utterance { place: (file_number, number), frames };
+                if utterances.insert(id.to_owned(), utterance).is_some() {
+                    return Err(wrong(format!("`{id}` comes a second time"))
                         .hint("an utterance has one line in all files of `data.alignments`"));
                 }
             }
@@ -64,12 +75,52 @@ impl Alignments {
     }
 
     /// The labels of a sound whose file has this path; `None` where there are none.
-    pub fn of(&self, path: &str) -> Option<&Vec<u8>> {
-        self.utterances.get(Path::new(path).file_stem()?.to_str()?)
+    pub(super) fn of(&self, path: &Path) -> Option<&Vec<u8>> {
+        self.find(path).map(|(_, frames)| frames)
+    }
+
+    /// The identifier of a sound whose file has this path, and its labels: that with the most of its
+    /// path.
+    pub(super) fn find(&self, path: &Path) -> Option<(&str, &Vec<u8>)> {
+        let path = path.with_extension("");
+        let folders = path.components().filter_map(|part| match part {
+            Component::Normal(part) => part.to_str(),
+            _ => None,
+        });
+        let path = folders.collect::<Vec<_>>().join("/");
+        let mut rest = Some(path.as_str());
+        while let Some(id) = rest {
+            if let Some((id, utterance)) = self.utterances.get_key_value(id) {
+                return Some((id, &utterance.frames));
+            }
+            rest = id.split_once('/').map(|(_, rest)| rest);
+        }
+        None
+    }
+
+    /// How many utterances there are.
+    pub(super) fn count(&self) -> usize {
+        self.utterances.len()
+    }
+
+    /// The utterances that `fit` does not take: how many, and the first one with its place.
+    pub(super) fn without(&self, fit: impl Fn(&str) -> bool) -> (usize, Option<String>) {
+        let unused = self.utterances.iter().filter(|(id, _)| !fit(id));
+        let (mut count, mut first) = (0, None::<(&String, &Utterance)>);
+        for (id, utterance) in unused {
+            count += 1;
+            if first.is_none_or(|(_, first)| utterance.place < first.place) {
+                first = Some((id, utterance));
+            }
+        }
+        let named = first.map(|(id, Utterance { place: (file, line), .. })| {
+            format!("`{id}` (line {line} of `{}`)", self.files[*file].path.display())
+        });
+        (count, named)
     }
 
     /// The files that hold them.
-    pub fn files(&self) -> impl Iterator<Item = ContentFile> {
+    pub(super) fn files(&self) -> impl Iterator<Item = ContentFile> {
         let file = |it: &Place| ContentFile {
             role: Role::Alignments,
             place: it.place.clone(),

@@ -111,10 +111,16 @@ impl Classes {
         let is_known = |whole: fn(&Tally) -> bool| splits.iter().all(|it| whole(it.tally));
         let rule = match (numbering, ends) {
             (Numbering::Kept, Some((_, last)))
-                if last > i64::MAX.into() && is_known(|it| !it.full) => None,
+                if last > i64::MAX.into() && is_known(|it| !it.full) =>
+            {
+                None
+            }
             (Numbering::Kept, _) => Some(Rule::Kept { minus_one }),
             (Numbering::Classes, Some((first, last)))
-                if is_known(|it| it.counted) && (first < 0 || last >= 2 * values.len() as i128) => None,
+                if is_known(|it| it.counted) && (first < 0 || last >= 2 * values.len() as i128) =>
+            {
+                None
+            }
             (Numbering::Classes, _) => Some(Rule::Below(1 + i128::from(i64::MAX))),
         };
         match rule {
@@ -306,12 +312,14 @@ fn check_numbers(tally: &Tally, names: &Names) -> Result<()> {
         shorten(&names.list)
     );
     let all: Vec<i128> = tally.numbers.keys().copied().collect();
-    let mut hint = "mend the row or its file's names (null or -1 is no label), or read no labels by \
+    let mut hint =
+        "mend the row or its file's names (null or -1 is no label), or read no labels by \
                     `data.label = false`"
-        .to_owned();
+            .to_owned();
     if number == count && all.iter().all(|it| (1..=count).contains(it) || *it == NO_LABEL) {
         message += "; the labels seem to count from 1";
-        hint = format!("take 1 from every label in `{column}`, or read none by `data.label = false`");
+        hint =
+            format!("take 1 from every label in `{column}`, or read none by `data.label = false`");
     }
     Err(Error::failed(message).hint(hint))
 }
@@ -413,7 +421,10 @@ mod tests {
         let [train, test] = of(&numbers(&[0, 2], None), &numbers(&[1, -1], named)).unwrap();
         assert_eq!(train.names().unwrap(), ["a", "b", "c"]);
         assert_eq!(test.of_number(-1).unwrap(), None);
-        assert!(of(&numbers(&[0], Some(&["a", "b"])), &numbers(&[2], named)).is_ok(), "a list goes on");
+        assert!(
+            of(&numbers(&[0], Some(&["a", "b"])), &numbers(&[2], named)).is_ok(),
+            "a list goes on"
+        );
         let told = |train: &Tally, test: &Tally| of(train, test).unwrap_err().to_string();
         let beyond = told(&numbers(&[0, 3], None), &numbers(&[1], named));
         assert!(beyond.contains("row 1: the label in column `label` is 3"), "{beyond}");
@@ -440,7 +451,8 @@ mod tests {
 
     #[test]
     fn a_key_follows_the_classes_and_not_the_rows() {
-        let made = |train: &[&str], test: &[&str]| of(&texts(train), &texts(test)).unwrap()[0].made();
+        let made =
+            |train: &[&str], test: &[&str]| of(&texts(train), &texts(test)).unwrap()[0].made();
         assert_eq!(made(&["a", "b"], &["a"]), made(&["b", "a", "a"], &["b", "b"]));
         assert_ne!(made(&["a", "b"], &["a"]), made(&["a", "b"], &["c"]));
     }

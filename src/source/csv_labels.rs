@@ -256,7 +256,8 @@ fn no_column(path: &Path, header: &csv::StringRecord, column: &str) -> Error {
     let names = |sign: char| line.split(sign).any(|it| it.trim().trim_matches('"') == column);
     if let Some((_, signs)) = signs.into_iter().find(|(sign, _)| names(*sign)) {
         let message = format!("the columns of `{shown}` are separated by {signs}, not by commas");
-        return Error::failed(message).hint("save it as CSV with commas (\"comma separated values\")");
+        return Error::failed(message)
+            .hint("save it as CSV with commas (\"comma separated values\")");
     }
     let there: Vec<String> = header.iter().map(|it| format!("`{it}`")).collect();
     let message = format!("`{shown}` has no column `{column}`; it has {}", shorten(&there));

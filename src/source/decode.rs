@@ -1,101 +1,174 @@
-//! From the bytes of a PNG or JPEG file to pixels.
+//! From the bytes of an image file to pixels: PNG, JPEG, WebP, BMP, GIF and TIFF.
 
-use std::io::{BufRead, Cursor, Seek};
+use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::metadata::Orientation;
+use image::{ColorType, DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+
+use super::decode_room::{self, Held};
+use super::first_bytes::{self, ENOUGH};
+use super::jpeg::{self, Segments};
+use super::{orientation, whole};
+
+/// An image may not have more pixels, as PIL's may not.
+pub const MAX_PIXELS: u64 = 178_956_970;
 
 /// Height and width may not exceed this.
-pub const MAX_SIDE: u32 = 16384;
+pub const MAX_SIDE: u32 = 1 << 18;
 
-/// A file may not be longer, nor may a decoder allocate more.
+/// A file may not be longer.
 pub const MAX_BYTES: u64 = 1 << 30;
 
-/// What the decoder of a JPEG allocates beside its pixels, in bytes of its pixels: it is not told
-/// how much it may, and keeps 16 bits of each coefficient, twice when it is progressive.
+/// What the decoding of an image may take. Large ones are decoded a few at a time.
+pub const MAX_MEMORY: u64 = 4 << 30;
+
+/// What is allocated beside the pixels, in bytes of the pixels: a copy of them, turned or as the decoder
+/// has them.
+const OVERHEAD: u64 = 1;
+
+/// What the decoder of a JPEG allocates where coefficients come a part at a time: it is not told how much
+/// it may, and keeps 16 bits of each, twice when it is progressive.
 const JPEG_OVERHEAD: u64 = 5;
 
-/// Decodes a PNG or JPEG image; the bytes, not a name, say which it is.
+/// The files of images that are read, by their endings, in lower case.
+pub const ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "jfif", "webp", "bmp", "gif", "tif", "tiff"];
+
+/// A decoded image.
+#[derive(Debug)]
+pub struct Decoded {
+    pub image: DynamicImage,
+    /// Whether it was turned or mirrored, as its EXIF says.
+    pub turned: bool,
+    /// Its share of the memory for images: to be dropped after the image.
+    pub room: Held,
+}
+
+/// Decodes an image of any format that is read; the bytes, not a name, say which it is. Of several frames
+/// or pages, it is the first.
 ///
-/// An orientation noted in EXIF is not applied (nor is it by PIL's `Image.open`).
+/// An orientation noted in EXIF is applied, as Hugging Face's `datasets` does.
 ///
 /// # Errors
 /// The reason, for people: an unknown format, damaged or truncated bytes, or an image beyond
-/// [`MAX_SIDE`].
-pub fn decode(bytes: &[u8]) -> Result<DynamicImage, String> {
-    if bytes.is_empty() {
-        return Err("the image has no bytes".to_owned());
-    }
-    let format = match image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => format,
-        _ => return Err("the image is neither PNG nor JPEG".to_owned()),
-    };
-    if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
-        // The decoder would fill the missing part with gray and report success.
-        return Err("the JPEG is truncated".to_owned());
-    }
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(MAX_SIDE);
-    limits.max_image_height = Some(MAX_SIDE);
-    limits.max_alloc = Some(MAX_BYTES);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    reader.limits(limits);
-    let decode = || {
-        let decoder = reader.into_decoder().map_err(|error| error.to_string())?;
-        let (width, height) = decoder.dimensions();
-        let overhead = if format == ImageFormat::Jpeg { JPEG_OVERHEAD } else { 0 };
-        if decoder.total_bytes().saturating_mul(1 + overhead) > MAX_BYTES {
-            return Err(format!("the image is too large ({height}x{width})"));
-        }
-        DynamicImage::from_decoder(decoder).map_err(|error| error.to_string())
-    };
+/// [`MAX_PIXELS`] or [`MAX_SIDE`].
+pub fn decode(bytes: &[u8]) -> Result<Decoded, String> {
+    let format = format(bytes)?;
     // Decoders are foreign code that meets damaged bytes: a bug in one must not end a long run.
-    match catch_unwind(AssertUnwindSafe(decode)) {
-        Ok(Ok(image)) => Ok(image),
-        Ok(Err(reason)) => Err(reason),
+    match catch_unwind(AssertUnwindSafe(|| decode_as(format, bytes))) {
+        Ok(decoded) => decoded,
         Err(_) => Err("the image is damaged (its decoder panicked)".to_owned()),
     }
 }
 
-/// Height and width of a PNG or JPEG image, from its header; `None` when there is none.
-pub fn size(image: impl BufRead + Seek) -> Option<(usize, usize)> {
-    let reader = ImageReader::new(image).with_guessed_format().ok()?;
-    // As in `decode`: foreign code meets bytes that may be damaged.
-    let read = catch_unwind(AssertUnwindSafe(|| reader.into_dimensions()));
-    let (width, height) = read.ok()?.ok()?;
-    Some((height as usize, width as usize))
+/// The format of an image, where it is read.
+fn format(bytes: &[u8]) -> Result<ImageFormat, String> {
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
+    if bytes.is_empty() {
+        return Err("the image has no bytes".to_owned());
+    }
+    match image::guess_format(bytes) {
+        Ok(format @ (Png | Jpeg | WebP | Bmp | Gif | Tiff)) => Ok(format),
+        _ => Err(match first_bytes::tell(&bytes[..bytes.len().min(ENOUGH)]) {
+            Some(told) => format!("it is {}: {}", told.what, told.advice),
+            None => "it is no image of a kind that is read: PNG, JPEG, WebP, BMP, GIF, TIFF".into(),
+        }),
+    }
 }
 
-/// Whether the marker segments of a JPEG lead from its start to an end-of-image marker
-/// (ITU-T T.81, annex B).
-fn jpeg_is_whole(bytes: &[u8]) -> bool {
-    const START_OF_SCAN: u8 = 0xDA;
-    const END_OF_IMAGE: u8 = 0xD9;
-    let mut at = 2;
-    loop {
-        // Entropy-coded data and padding lie between segments: go to the next marker. FF 00 is a
-        // stuffed byte, FF FF padding.
-        let Some(offset) = bytes.get(at..).and_then(|rest| rest.iter().position(|&b| b == 0xFF))
-        else {
-            return false;
-        };
-        at += offset + 1;
-        match bytes.get(at) {
-            None => return false,
-            Some(&END_OF_IMAGE) => return true,
-            Some(0x00) => at += 1,
-            Some(0xFF) => {}
-            // Restart markers and TEM stand alone.
-            Some(0xD0..=0xD8 | 0x01) => at += 1,
-            Some(&marker) => {
-                let Some(&[high, low]) = bytes.get(at + 1..at + 3) else { return false };
-                at += 1 + usize::from(u16::from_be_bytes([high, low]));
-                if marker == START_OF_SCAN && at >= bytes.len() {
-                    return false;
-                }
-            }
+fn decode_as(format: ImageFormat, bytes: &[u8]) -> Result<Decoded, String> {
+    let mut segments = None;
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_MEMORY);
+    match format {
+        ImageFormat::Jpeg => {
+            let found = Segments::of(bytes);
+            found.check()?;
+            segments = Some(found);
         }
+        ImageFormat::WebP if !whole::webp(bytes) => return Err("the WebP is truncated".to_owned()),
+        ImageFormat::Gif => {
+            let (width, height) = whole::gif(bytes).ok_or("the GIF is truncated")?;
+            check_size(width.into(), height.into())?;
+        }
+        _ => {}
     }
+    let reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let said = |error: ImageError| said(format, error);
+    let mut decoder = reader.into_decoder().map_err(said)?;
+    let (width, height) = decoder.dimensions();
+    check_size(width, height)?;
+    if matches!(decoder.color_type(), ColorType::Rgb32F | ColorType::Rgba32F) {
+        return Err("its values are floating point: convert it to 8 or 16 bits".to_owned());
+    }
+    decoder.set_limits(limits).map_err(said)?;
+    let orientation = match (&segments, format) {
+        (Some(segments), _) => orientation::of_jpeg(segments),
+        (_, ImageFormat::Png) => orientation::of_png(bytes),
+        (_, ImageFormat::WebP) => orientation::of_webp(bytes),
+        _ => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+    };
+    let in_parts = segments.as_ref().is_some_and(Segments::in_parts);
+    let overhead = if in_parts { JPEG_OVERHEAD } else { OVERHEAD };
+    let memory = decoder.total_bytes().saturating_mul(1 + overhead);
+    if memory > MAX_MEMORY {
+        return Err(format!(
+            "the image takes {memory} bytes to decode ({height}x{width}), more than {MAX_MEMORY}"
+        ));
+    }
+    let room = decode_room::take(memory);
+    let mut image = if segments.as_ref().is_some_and(Segments::by_component) {
+        jpeg::decode_by_component(bytes)?
+    } else {
+        DynamicImage::from_decoder(decoder).map_err(said)?
+    };
+    image.apply_orientation(orientation);
+    Ok(Decoded { image, turned: orientation != Orientation::NoTransforms, room })
+}
+
+/// What a decoder says, in words that say what to do where that is known.
+fn said(format: ImageFormat, error: ImageError) -> String {
+    match error {
+        ImageError::Unsupported(error) => {
+            format!("it is a {format:?} of a kind that is not read ({error}): convert it to PNG")
+        }
+        error => error.to_string(),
+    }
+}
+
+fn check_size(width: u32, height: u32) -> Result<(), String> {
+    let pixels = u64::from(width) * u64::from(height);
+    if pixels > MAX_PIXELS || width > MAX_SIDE || height > MAX_SIDE {
+        return Err(format!(
+            "the image is too large: {height}x{width} (height x width) is {pixels} pixels; \
+             {MAX_PIXELS} are read, and sides of {MAX_SIDE}: make it smaller"
+        ));
+    }
+    Ok(())
+}
+
+/// Height and width of an image as [`decode`] gives it, from its header; `None` when there is none.
+pub fn size(bytes: &[u8]) -> Option<(usize, usize)> {
+    let format = format(bytes).ok()?;
+    // As in `decode`: foreign code meets bytes that may be damaged.
+    let read = catch_unwind(AssertUnwindSafe(|| {
+        let mut decoder =
+            ImageReader::with_format(Cursor::new(bytes), format).into_decoder().ok()?;
+        let orientation = match format {
+            ImageFormat::Jpeg => orientation::of_jpeg(&Segments::of(bytes)),
+            ImageFormat::Png => orientation::of_png(bytes),
+            ImageFormat::WebP => orientation::of_webp(bytes),
+            _ => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+        };
+        Some((decoder.dimensions(), orientation))
+    }));
+    let ((width, height), orientation) = read.ok()??;
+    let (width, height) = (width as usize, height as usize);
+    // Those that lie on their side.
+    let turned = matches!(orientation.to_exif(), 5..=8);
+    Some(if turned { (width, height) } else { (height, width) })
 }
 
 #[cfg(test)]
@@ -104,9 +177,21 @@ mod tests {
     use image::{GrayImage, RgbImage};
     use proptest::prelude::*;
 
+    const FORMATS: [ImageFormat; 6] = [
+        ImageFormat::Png,
+        ImageFormat::Jpeg,
+        ImageFormat::WebP,
+        ImageFormat::Bmp,
+        ImageFormat::Gif,
+        ImageFormat::Tiff,
+    ];
+
     fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
-        image.into().write_to(&mut bytes, format).unwrap();
+        let image: DynamicImage = image.into();
+        // A GIF of few colours keeps them.
+        let image = if format == ImageFormat::Gif { image.to_rgba8().into() } else { image };
+        image.write_to(&mut bytes, format).unwrap();
         bytes.into_inner()
     }
 
@@ -114,46 +199,76 @@ mod tests {
         RgbImage::from_fn(24, 20, |x, y| image::Rgb([x as u8 * 10, y as u8 * 12, (x * y) as u8]))
     }
 
+    fn pixels(bytes: &[u8]) -> Result<RgbImage, String> {
+        decode(bytes).map(|it| it.image.to_rgb8())
+    }
+
     #[test]
-    fn png_and_jpeg_decode_at_their_size() {
-        let png = decode(&encoded(ramp(), ImageFormat::Png)).unwrap();
-        assert_eq!(png, DynamicImage::from(ramp()));
-        let jpeg = decode(&encoded(ramp(), ImageFormat::Jpeg)).unwrap();
-        assert_eq!((jpeg.width(), jpeg.height()), (24, 20));
-        for format in [ImageFormat::Png, ImageFormat::Jpeg] {
-            assert_eq!(size(Cursor::new(encoded(ramp(), format))), Some((20, 24)));
+    fn every_format_decodes_at_its_size() {
+        let few =
+            RgbImage::from_fn(24, 20, |x, y| image::Rgb([x as u8 / 8 * 80, y as u8 / 5 * 60, 7]));
+        for format in FORMATS {
+            let image = if format == ImageFormat::Gif { few.clone() } else { ramp() };
+            let found = decode(&encoded(image.clone(), format)).unwrap();
+            assert!(!found.turned);
+            assert_eq!((found.image.width(), found.image.height()), (24, 20), "{format:?}");
+            if format != ImageFormat::Jpeg {
+                assert!(found.image.to_rgb8() == image, "{format:?}");
+            }
+            assert_eq!(size(&encoded(ramp(), format)), Some((20, 24)), "{format:?}");
         }
-        assert_eq!(size(Cursor::new(b"GIF89a....")), None);
+        assert_eq!(size(b"\x89PNG\r\n\x1a\n...."), None);
     }
 
     #[test]
     fn every_truncation_is_reported() {
-        for format in [ImageFormat::Png, ImageFormat::Jpeg] {
+        for format in FORMATS {
             let bytes = encoded(ramp(), format);
-            // A PNG's last chunk is 12 bytes of nothing; without it the image is still whole.
-            let whole = if format == ImageFormat::Png { bytes.len() - 12 } else { bytes.len() };
-            for length in 0..whole {
+            // What may be missing of a whole image: a PNG's last chunk, 12 bytes of nothing, and the byte
+            // that ends a GIF.
+            let spare = match format {
+                ImageFormat::Png => 12,
+                ImageFormat::Gif => 1,
+                _ => 0,
+            };
+            for length in 0..bytes.len() - spare {
                 assert!(decode(&bytes[..length]).is_err(), "{format:?} cut to {length} bytes");
             }
         }
     }
 
     #[test]
-    fn other_formats_and_large_images_are_refused_by_name() {
-        assert!(decode(b"GIF89a....").unwrap_err().contains("neither PNG nor JPEG"));
-        assert!(decode(b"").unwrap_err().contains("no bytes"));
+    fn other_formats_are_refused_by_name() {
+        let told = |bytes: &[u8]| decode(bytes).unwrap_err();
+        assert!(
+            told(b"\0\0\0\x1cftypavif....")
+                .contains("an AVIF image, which is not read: convert it")
+        );
+        assert!(told(b"version https://git-lfs.github.com/spec/v1\n").contains("`git lfs pull`"));
+        assert!(told(b"some text").contains("PNG, JPEG, WebP, BMP, GIF, TIFF"));
+        assert!(told(b"").contains("no bytes"));
+    }
+
+    #[test]
+    fn large_images_are_refused_with_the_limit_and_long_ones_are_read() {
+        let long = encoded(GrayImage::new(17_000, 2), ImageFormat::Jpeg);
+        assert_eq!(decode(&long).unwrap().image.width(), 17_000);
         let wide = encoded(GrayImage::new(MAX_SIDE + 1, 1), ImageFormat::Png);
-        assert!(decode(&wide).is_err());
+        let told = decode(&wide).unwrap_err();
+        assert!(told.contains("1x262145") && told.contains("sides of 262144"), "{told}");
+        let mut gif = encoded(ramp(), ImageFormat::Gif);
+        gif[6..10].copy_from_slice(&[0xff; 4]);
+        let told = decode(&gif).unwrap_err();
+        assert!(told.contains("65535x65535") && told.contains("178956970"), "{told}");
     }
 
     proptest! {
         #[test]
         fn damaged_bytes_never_panic(
-            jpeg in any::<bool>(),
+            format in 0..FORMATS.len(),
             damage in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         ) {
-            let format = if jpeg { ImageFormat::Jpeg } else { ImageFormat::Png };
-            let mut bytes = encoded(ramp(), format);
+            let mut bytes = encoded(ramp(), FORMATS[format]);
             for (at, value) in damage {
                 let at = at.index(bytes.len());
                 bytes[at] = value;

@@ -1,22 +1,27 @@
 //! The files of images or sounds in folders within folders.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use unicode_normalization::UnicodeNormalization;
+
+use super::clutter::is_clutter;
+use super::first_bytes::{self, ENOUGH};
 use super::locate::{Place, relative_name};
-use super::transcripts;
-use crate::pipeline::settings::Medium;
+use super::record_bytes::unpacked;
+use super::{decode, folder_holds, shorten, transcripts};
+use crate::pipeline::settings::{Medium, OnBadSample};
 use crate::{Error, Result};
 
 /// Folders within each other.
 const DEEPEST: usize = 16;
 
 /// The extensions of files of a medium, in lower case.
-fn extensions(medium: Medium) -> &'static [&'static str] {
+pub(super) fn extensions(medium: Medium) -> &'static [&'static str] {
     match medium {
-        Medium::Image => &["png", "jpg", "jpeg"],
-        Medium::Sound => &["wav", "flac"],
+        Medium::Image => &decode::ENDINGS,
+        Medium::Sound => &["wav", "flac", "mp3", "ogg", "oga", "wave"],
     }
 }
 
@@ -28,13 +33,20 @@ pub(super) fn is_named_so(path: &Path, medium: Medium) -> bool {
 }
 
 /// What was found, in the order of its names.
+#[derive(Default)]
 pub(super) struct FileList {
     pub files: Vec<Found>,
-    /// The sorted names of the folders directly inside those that were listed: also of those without a
-    /// file.
+    /// The sorted names of the folders directly inside those that were listed which have a file of the
+    /// medium.
     pub classes: Vec<String>,
     /// Files of transcripts, where sounds were looked for.
     pub transcripts: Vec<PathBuf>,
+    /// Files that are of no use here.
+    pub others: Vec<PathBuf>,
+    /// Links that lead to nothing.
+    pub broken: Vec<PathBuf>,
+    /// Folders directly inside those that were listed that have other files only, with the first of them.
+    hollow: Vec<(PathBuf, Vec<PathBuf>)>,
 }
 
 /// A file of the medium.
@@ -52,18 +64,42 @@ impl FileList {
     /// Lists all files of a medium under `folders`.
     ///
     /// # Errors
-    /// When a folder cannot be listed, is reached twice or too deep, or there is no such file.
-    pub fn under(folders: &[PathBuf], medium: Medium) -> Result<Self> {
-        let mut list = Self { files: Vec::new(), classes: Vec::new(), transcripts: Vec::new() };
+    /// When a folder cannot be listed, is reached twice or too deep, or there is no such file; when a link
+    /// leads to nothing, unless such are skipped.
+    pub fn under(folders: &[PathBuf], medium: Medium, broken: OnBadSample) -> Result<Self> {
+        let list = Self::all_under(folders, medium)?;
+        if list.files.is_empty() {
+            return Err(list.nothing(folders, medium));
+        }
+        list.check_links(broken)?;
+        Ok(list)
+    }
+
+    /// Whether there is any file of a medium under `folder`.
+    ///
+    /// # Errors
+    /// When a folder cannot be listed, is reached twice or too deep.
+    pub fn is_any_under(folder: &Path, medium: Medium) -> Result<bool> {
+        Ok(!Self::all_under(&[folder.to_path_buf()], medium)?.files.is_empty())
+    }
+
+    fn all_under(folders: &[PathBuf], medium: Medium) -> Result<Self> {
+        let mut list = Self::default();
         for folder in folders {
             let before = list.files.len();
-            for (path, is_folder) in entries(folder)? {
-                if is_folder {
+            for Entry { path, kind } in entries(folder)? {
+                if kind == EntryKind::Folder {
+                    let (files, others) = (list.files.len(), list.others.len());
                     let class = relative_name(folder, &path);
                     list.walk(&path, 1, medium, &class, &mut HashSet::new())?;
-                    list.classes.push(class);
+                    if list.files.len() > files {
+                        check_name(&path)?;
+                        list.classes.push(class);
+                    } else if list.others.len() > others {
+                        list.hollow.push((path, list.others[others..].to_vec()));
+                    }
                 } else {
-                    list.add(path, medium, None);
+                    list.add(path, kind, medium, None)?;
                 }
             }
             // The files of one folder after those of another, so that it does not matter where folders lie.
@@ -74,15 +110,6 @@ impl FileList {
         list.transcripts.sort();
         list.classes.sort();
         list.classes.dedup();
-        if list.files.is_empty() {
-            let folders: Vec<_> = folders.iter().map(|f| format!("`{}`", f.display())).collect();
-            let noun = medium.noun();
-            let message = format!("empty dataset: no {noun} under {}", folders.join(", "));
-            let known = extensions(medium).join(", .");
-            return Err(
-                Error::failed(message).hint(format!("{noun}s are files that end in .{known}"))
-            );
-        }
         Ok(list)
     }
 
@@ -94,25 +121,38 @@ impl FileList {
         let mut folders: Vec<&Path> = places.iter().filter_map(|it| it.path.parent()).collect();
         folders.sort();
         folders.dedup();
-        let mut list = Self { files: Vec::new(), classes: Vec::new(), transcripts: Vec::new() };
+        let mut list = Self::default();
         if medium == Medium::Sound {
             for folder in folders {
-                let beside = entries(folder)?.into_iter().map(|(path, _)| path);
+                let beside = entries(folder)?.into_iter().map(|entry| entry.path);
                 list.transcripts.extend(beside.filter(|path| transcripts::is_named_so(path)));
             }
         }
+        places.iter().try_for_each(|it| check_name(&it.path))?;
         let found = |Place { path, place }| Found { path, place, class: None };
         list.files = places.into_iter().map(found).collect();
         Ok(list)
     }
 
-    fn add(&mut self, path: PathBuf, medium: Medium, class: Option<&str>) {
-        if is_named_so(&path, medium) {
+    fn add(
+        &mut self,
+        path: PathBuf,
+        kind: EntryKind,
+        medium: Medium,
+        class: Option<&str>,
+    ) -> Result<()> {
+        if kind == EntryKind::Broken {
+            self.broken.push(path);
+        } else if is_named_so(&path, medium) {
+            check_name(&path)?;
             let class = class.map(str::to_owned);
             self.files.push(Found { path, place: String::new(), class });
         } else if medium == Medium::Sound && transcripts::is_named_so(&path) {
             self.transcripts.push(path);
+        } else {
+            self.others.push(path);
         }
+        Ok(())
     }
 
     /// Adds every file under `folder`, at any depth within reason. Links may lead round in circles, or
@@ -136,31 +176,153 @@ impl FileList {
             let message = format!("`{}` was listed before, under another name", folder.display());
             return Err(Error::failed(message).hint("links lead to it: remove one of them"));
         }
-        for (path, is_folder) in entries(folder)? {
-            if is_folder {
+        for Entry { path, kind } in entries(folder)? {
+            if kind == EntryKind::Folder {
+                let files = self.files.len();
                 self.walk(&path, depth + 1, medium, class, seen)?;
+                if self.files.len() > files {
+                    check_name(&path)?;
+                }
             } else {
-                self.add(path, medium, Some(class));
+                self.add(path, kind, medium, Some(class))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The error of folders without a file of the medium.
+    fn nothing(&self, folders: &[PathBuf], medium: Medium) -> Error {
+        let shown: Vec<_> = folders.iter().map(|f| format!("`{}`", f.display())).collect();
+        let noun = medium.noun();
+        let mut message = format!("empty dataset: no {noun} under {}", shown.join(", "));
+        if let Some(hint) = folder_holds::parquet_within(folders, &self.others) {
+            return Error::failed(message).hint(hint);
+        }
+        let told = self.others.iter().min().and_then(|first| {
+            let told = first_bytes::tell(&unpacked(first, ENOUGH as u64).ok()?)?;
+            Some((first, told))
+        });
+        if let Some((first, told)) = told {
+            message += &format!("; `{}` is {}", first.display(), told.what);
+            let advice = folder_holds::instead(first).unwrap_or(told.advice);
+            return Error::failed(message).hint(advice);
+        }
+        let known = extensions(medium).join(", .");
+        Error::failed(message).hint(format!("{noun}s are files that end in .{known}"))
+    }
+
+    fn check_links(&self, broken: OnBadSample) -> Result<()> {
+        let Some(first) = self.broken.iter().min().filter(|_| broken == OnBadSample::Fail) else {
+            return Ok(());
+        };
+        let leads =
+            fs::read_link(first).map_or(String::new(), |to| format!(" (`{}`)", to.display()));
+        let others = match self.broken.len() - 1 {
+            0 => String::new(),
+            more => format!("; so do {more} others"),
+        };
+        let message =
+            format!("`{}` is a link that leads to nothing{leads}{others}", first.display());
+        Err(Error::failed(message)
+            .hint("mend or remove it, or set `data.on_bad_sample = \"skip\"`"))
+    }
+
+    /// Checks that the folders directly inside are classes that can be told apart.
+    ///
+    /// # Errors
+    /// When one has files of which none is of the medium, or two names look alike.
+    pub fn check_classes(&self, medium: Medium) -> Result<()> {
+        let noun = medium.noun();
+        if let Some((folder, files)) = self.hollow.iter().min() {
+            let names: Vec<String> =
+                files.iter().map(|file| format!("`{}`", relative_name(folder, file))).collect();
+            let message = format!(
+                "the class folder `{}` has no {noun}: it holds {}",
+                folder.display(),
+                shorten(&names)
+            );
+            let known = extensions(medium).join(", .");
+            return Err(Error::failed(message).hint(format!(
+                "{noun}s are files that end in .{known}: convert what is in it, or remove the folder if it \
+                 is no class"
+            )));
+        }
+        let mut composed: BTreeMap<String, &String> = BTreeMap::new();
+        for class in &self.classes {
+            if let Some(other) = composed.insert(class.nfc().collect(), class) {
+                let message = format!(
+                    "the class folders `{other}` and `{class}` look alike and are two: {} and {}",
+                    escaped(other),
+                    escaped(class)
+                );
+                return Err(Error::failed(message).hint(
+                    "one name is composed of other characters than the other, as macOS writes them: \
+                     move the files of both into one folder",
+                ));
             }
         }
         Ok(())
     }
 }
 
-/// What lies in `folder`, and whether each is a folder. Names that start with a dot are not data.
-fn entries(folder: &Path) -> Result<Vec<(PathBuf, bool)>> {
+/// A name with all characters beyond ASCII as their numbers.
+fn escaped(name: &str) -> String {
+    name.chars().fold(String::new(), |text, c| match c.is_ascii() {
+        true => text + &c.to_string(),
+        false => text + &c.escape_unicode().to_string(),
+    })
+}
+
+/// Checks that the name of a file or folder is text: two that are not would look the same.
+fn check_name(path: &Path) -> Result<()> {
+    match path.file_name() {
+        Some(name) if name.to_str().is_none() => {
+            let folder = path.parent().unwrap_or(Path::new("")).display();
+            let message = format!("the name {name:?} in `{folder}` is not UTF-8");
+            Err(Error::failed(message).hint("rename it to a name in UTF-8"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What lies in a folder.
+pub(super) struct Entry {
+    pub path: PathBuf,
+    pub kind: EntryKind,
+}
+
+/// What it is, behind links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EntryKind {
+    Folder,
+    File,
+    Broken,
+}
+
+/// What lies in `folder`, in no order, without clutter.
+///
+/// # Errors
+/// When it cannot be listed.
+pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>> {
     // The folder of a bare file name is the empty path.
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let failed = |error| Error::io("list the folder", folder, error);
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        if entry.file_name().to_string_lossy().starts_with('.') {
+        if is_clutter(&entry.file_name().to_string_lossy()) {
             continue;
         }
         let path = entry.path();
-        let is_folder = path.is_dir();
-        found.push((path, is_folder));
+        let own = entry.file_type().map_err(failed)?;
+        let kind = match own {
+            kind if kind.is_dir() => EntryKind::Folder,
+            kind if !kind.is_symlink() => EntryKind::File,
+            _ if path.is_dir() => EntryKind::Folder,
+            _ if path.exists() => EntryKind::File,
+            _ => EntryKind::Broken,
+        };
+        found.push(Entry { path, kind });
     }
     Ok(found)
 }
@@ -170,5 +332,7 @@ fn entries(folder: &Path) -> Result<Vec<(PathBuf, bool)>> {
 /// # Errors
 /// When it cannot be listed.
 pub(super) fn has_files(folder: &Path, medium: Medium) -> Result<bool> {
-    Ok(entries(folder)?.iter().any(|(path, is_folder)| !is_folder && is_named_so(path, medium)))
+    let is_one =
+        |entry: &Entry| entry.kind != EntryKind::Folder && is_named_so(&entry.path, medium);
+    Ok(entries(folder)?.iter().any(is_one))
 }

@@ -1,8 +1,7 @@
 //! Folders of images or sounds: `train/<class>/<file>.png`, or any nesting where labels lie elsewhere or
 //! there are none.
 
-use std::io::{self, Cursor, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -10,16 +9,16 @@ use serde_json::json;
 
 use super::alignments::Alignments;
 use super::classes::{NoClass, Numbering};
-use super::content::{ContentFile, Role};
+use super::content::{ContentFile, PassedOver, Role};
 use super::file_labels::FileLabels;
 use super::file_list::FileList;
 use super::labelling::Labels;
 use super::locate::{Place, relative_name};
 use super::{
-    BadSample, Classified, Content, Keep, LabelSet, Length, Media, Remarks, Sample, Source, decode,
-    no_such_row, plain_file, sound, transcripts,
+    Aligned, BadSample, Classified, Content, Keep, LabelSet, Length, Media, Remarks, Sample,
+    Source, decode, media_file, no_such_row, passed_over, plain_file, sound, transcripts,
 };
-use crate::pipeline::settings::{Files, Medium};
+use crate::pipeline::settings::{Files, Medium, OnBadSample};
 use crate::{Error, Result};
 
 /// Images or sounds in folders, in the order of their names.
@@ -29,6 +28,7 @@ pub struct Folder {
     files: Vec<Entry>,
     labels: Labels,
     alignments: Option<Alignments>,
+    passed_over: Vec<PassedOver>,
     content: Content,
 }
 
@@ -51,10 +51,15 @@ impl Folder {
     /// say.
     pub(super) fn open(
         settings: &Files,
+        on_bad_sample: OnBadSample,
         folders: &[PathBuf],
         alignments: Option<Alignments>,
     ) -> Result<Self> {
-        Self::of(settings, folders, FileList::under(folders, settings.medium)?, alignments)
+        let list = FileList::under(folders, settings.medium, on_bad_sample)?;
+        if settings.label.is_some() && settings.names.is_none() && settings.labels.is_none() {
+            list.check_classes(settings.medium)?;
+        }
+        Self::of(settings, folders, list, alignments)
     }
 
     /// As [`open`](Self::open), of these files alone.
@@ -79,11 +84,17 @@ impl Folder {
             FileLabels::of(settings, folders, &list)?;
         let mut labels = Labels::new(tallies, None, Numbering::Classes)?;
         labels.lines = lines;
-        let texts = transcripts::read(&list.transcripts)?;
+        let mut texts = transcripts::read(&list.transcripts)?;
+        let place = |path: &PathBuf| {
+            let folder = folders.iter().find(|folder| path.starts_with(folder));
+            relative_name(folder.unwrap_or(&settings.root), path)
+        };
+        let others = list.others.iter().filter(|path| !csv.contains(path)).map(place);
+        let mut passed_over = passed_over::by_kind(others, list.broken.iter().map(place));
         let mut files = Vec::with_capacity(list.files.len());
         for (file, labels) in list.files.into_iter().zip(of_files) {
             files.push(Entry {
-                text: texts.get(&file.path.with_extension("")).cloned(),
+                text: texts.remove(&file.path.with_extension("")),
                 path: file.path,
                 name: file.place,
                 labels,
@@ -91,9 +102,7 @@ impl Folder {
         }
         let beside = |role: Role, path: &PathBuf| {
             // Where they lie says nothing that the names in them do not.
-            let folder = folders.iter().find(|folder| path.starts_with(folder));
-            let place = relative_name(folder.unwrap_or(&settings.root), path);
-            ContentFile { role, place, path: path.clone() }
+            ContentFile { role, place: place(path), path: path.clone() }
         };
         let data = files.iter().map(|Entry { path, name, .. }| ContentFile {
             role: Role::Data,
@@ -105,33 +114,25 @@ impl Folder {
         all.extend(list.transcripts.iter().map(|path| beside(Role::Transcripts, path)));
         all.extend(alignments.iter().flat_map(Alignments::files));
         let content = Content { made: json!({ "kind": "folder" }), files: all };
-        Ok(Self { medium: settings.medium, files, labels, alignments, content })
+        passed_over.extend(transcripts::of_no_file(texts));
+        Ok(Self { medium: settings.medium, files, labels, alignments, passed_over, content })
     }
 
     fn entry(&self, row: usize) -> Result<&Entry> {
         self.files.get(row).ok_or_else(|| no_such_row(row, self.files.len()))
     }
 
-    /// The image or sound of a file; inside, why it is none.
-    fn media(&self, path: &Path) -> Result<Result<Media, String>> {
-        let failed = |error| Error::io(&format!("read the {}", self.medium.noun()), path, error);
-        Ok(match self.medium {
-            Medium::Image => decode::decode(&read_file(path).map_err(failed)?).map(Media::Image),
-            Medium::Sound => {
-                sound::decode_file(plain_file::open(path).map_err(failed)?).map(Media::Sound)
-            }
-        })
-    }
-
-    fn sample(&self, row: usize, entry: &Entry, media: Media) -> Result<Sample> {
-        let frames = self.alignments.as_ref().and_then(|it| it.of(&entry.name));
+    fn sample(&self, row: usize, entry: &Entry, media: Media, remarks: Remarks) -> Result<Sample> {
+        let frames = self.alignments.as_ref().and_then(|it| it.of(&entry.path));
         let texts = self.labels.columns.iter().zip(&entry.labels);
         let classes = texts.map(|(label, text)| match text {
             None => Ok(None),
             Some(text) => label.classes.of_text(text),
         });
         let mut classes = classes.map(|class| {
-            class.map_err(|NoClass| Error::failed(format!("`{}` has no class", entry.path.display())))
+            class.map_err(|NoClass| {
+                Error::failed(format!("`{}` has no class", entry.path.display()))
+            })
         });
         Ok(Sample {
             id: row as i64,
@@ -141,7 +142,7 @@ impl Folder {
             frames: frames.cloned(),
             text: entry.text.clone(),
             media,
-            remarks: Remarks::default(),
+            remarks,
         })
     }
 }
@@ -165,6 +166,10 @@ impl Source for Folder {
         self.labels.further()
     }
 
+    fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
+    }
+
     fn content(&self) -> Content {
         let mut content = self.content.clone();
         content.made["labels"] = self.labels.made();
@@ -176,9 +181,9 @@ impl Source for Folder {
             return Ok(None);
         };
         // All of it, within bounds: decoders of JPEG do the same, without.
-        let bytes = read_file(&first.path)
+        let bytes = media_file::bytes(&first.path)
             .map_err(|error| Error::io("read the image", &first.path, error))?;
-        Ok(decode::size(Cursor::new(bytes)))
+        Ok(decode::size(&bytes))
     }
 
     fn lengths(&self, rows: &[usize]) -> Result<Vec<Option<Length>>> {
@@ -194,12 +199,25 @@ impl Source for Folder {
         rows.par_iter().map(length).collect()
     }
 
+    fn aligned(&self) -> Result<Option<Aligned<'_>>> {
+        let Some(alignments) = &self.alignments else { return Ok(None) };
+        let mut aligned = Aligned::new(alignments);
+        for Entry { path, .. } in &self.files {
+            aligned.add(path, format!("`{}`", path.display()));
+        }
+        Ok(Some(aligned))
+    }
+
     fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {
         rows.par_iter()
             .map(|&row| {
                 let entry = self.entry(row)?;
-                match self.media(&entry.path)? {
-                    Ok(media) => keep(self.sample(row, entry, media)?).map(Ok),
+                match media_file::read(self.medium, &entry.path)? {
+                    Ok((media, remarks, room)) => {
+                        let kept = keep(self.sample(row, entry, media, remarks)?).map(Ok);
+                        drop(room);
+                        kept
+                    }
                     Err(reason) => Ok(Err(BadSample {
                         id: row as i64,
                         source: String::new(),
@@ -210,15 +228,5 @@ impl Source for Folder {
                 }
             })
             .collect()
-    }
-}
-
-/// The bytes of a file that ends, and not too late.
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    plain_file::open(path)?.take(decode::MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 {
-        ..=decode::MAX_BYTES => Ok(bytes),
-        _ => Err(io::Error::other(format!("it has more than {} bytes", decode::MAX_BYTES))),
     }
 }

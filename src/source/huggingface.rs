@@ -4,8 +4,7 @@
 //! too.
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, RecordBatch, StringArray};
 use rayon::prelude::*;
@@ -13,15 +12,15 @@ use serde_json::json;
 
 use super::alignments::Alignments;
 use super::classes::Numbering;
-use super::content::{ContentFile, Role};
+use super::content::{ContentFile, PassedOver, Role};
 use super::labelling::Labels;
 use super::locate::Place;
-use super::media_column::{self, Encoded, Held};
+use super::media_column::{self, Cell, Encoded};
 use super::named_file::NamedFiles;
 use super::parquet_part::{Column, Part, column_of, damaged, text};
 use super::{
-    BadSample, Classified, Content, Keep, LabelSet, Length, Media, Remarks, Sample, Source, decode,
-    frame_column, label_column, no_such_row, sound,
+    Aligned, BadSample, Classified, Content, Keep, LabelSet, Length, Media, Remarks, Sample,
+    Source, decode, frame_column, label_column, no_such_row, sound,
 };
 use crate::pipeline::settings::{Files, Medium};
 use crate::{Error, Result};
@@ -47,6 +46,7 @@ pub struct HuggingFace {
     alignments: Option<Alignments>,
     /// Whether all files have the column [`TEXT`].
     text: bool,
+    passed_over: Vec<PassedOver>,
     content: Content,
 }
 
@@ -110,7 +110,13 @@ impl HuggingFace {
             text,
             parts,
             content,
+            passed_over: Vec::new(),
         })
+    }
+
+    /// With files that lie beside these and are not read.
+    pub(super) fn having_passed_over(self, passed_over: Vec<PassedOver>) -> Self {
+        Self { passed_over, ..self }
     }
 
     /// Hands the batches of `columns` at `wanted` (rows of `part`, ascending, each once) to `take`, with
@@ -197,7 +203,8 @@ impl HuggingFace {
     ) -> Result<()> {
         let labels = self.labels.columns.iter().map(|it| it.read(part, rows, batch));
         let labels = labels.collect::<Result<Vec<_>>>()?;
-        let hops = self.labels.hops.as_ref().map(|it| it.read_lists(part, rows, batch)).transpose()?;
+        let hops =
+            self.labels.hops.as_ref().map(|it| it.read_lists(part, rows, batch)).transpose()?;
         let texts = match self.text {
             true => Some(text(column_of(batch, TEXT, &part.path)?, &part.path)?),
             false => None,
@@ -209,11 +216,21 @@ impl HuggingFace {
         let samples = rows.par_iter().enumerate().map(|(i, &row)| {
             let id = (part.first + row) as i64;
             let path = encoded.path(i).map(str::to_owned);
-            let media = match (encoded.held(i), self.medium) {
-                (Held::Bytes(bytes), Medium::Image) => decode::decode(bytes).map(Media::Image),
-                (Held::Bytes(bytes), Medium::Sound) => sound::decode(bytes).map(Media::Sound),
-                (Held::Path(path), _) => self.named.media(&part.path, path)?,
-                (Held::Nothing, medium) => Err(format!("the {} is null", medium.noun())),
+            let mut remarks = Remarks::default();
+            // The share of an image of the memory for images, until no more is left of it than is kept.
+            let mut room = None;
+            let media = match (encoded.cell(i), self.medium) {
+                (Cell::Bytes(bytes), Medium::Image) => decode::decode(bytes).map(|decoded| {
+                    remarks.turned = decoded.turned;
+                    room = Some(decoded.room);
+                    Media::Image(decoded.image)
+                }),
+                (Cell::Bytes(bytes), Medium::Sound) => sound::decode(bytes).map(Media::Sound),
+                (Cell::Path(path), _) => self.named.load(&part.path, path)?.map(|loaded| {
+                    (remarks, room) = (loaded.1, loaded.2);
+                    loaded.0
+                }),
+                (Cell::Nothing, medium) => Err(format!("the {} is null", medium.noun())),
             };
             let media = match media {
                 Ok(media) => media,
@@ -228,20 +245,21 @@ impl HuggingFace {
                 }
             };
             let aligned = self.alignments.as_ref().zip(path.as_ref());
-            keep(Sample {
+            let kept = keep(Sample {
                 id,
                 label: labels.first().and_then(|it| it[i]),
                 further: labels.iter().skip(1).map(|it| it[i]).collect(),
                 frames: match &hops {
                     Some(frames) => frames[i].clone(),
-                    None => aligned.and_then(|(all, path)| all.of(path)).cloned(),
+                    None => aligned.and_then(|(all, path)| all.of(Path::new(path))).cloned(),
                 },
                 text: value(&texts, i),
                 source: path.unwrap_or_else(|| format!("row {row}")),
                 media,
-                remarks: Remarks::default(),
-            })
-            .map(Ok)
+                remarks,
+            });
+            drop(room);
+            kept.map(Ok)
         });
         found.extend(samples.collect::<Result<Vec<_>>>()?);
         Ok(())
@@ -270,8 +288,7 @@ fn named_files(parts: &[Part], column: &str, named: &NamedFiles) -> Result<Vec<C
     let mut found: BTreeMap<PathBuf, String> = BTreeMap::new();
     let mut bytes = 0;
     for part in parts {
-        let kind = part.schema().field_with_name(column).map(|it| it.data_type());
-        let has_paths = kind.is_ok_and(media_column::has_paths);
+        let has_paths = media_column::has_paths(part.schema(), column);
         let rows = if has_paths { part.rows_with_nulls(&[column, "bytes"]) } else { Vec::new() };
         if rows.is_empty() {
             continue;
@@ -287,7 +304,8 @@ fn named_files(parts: &[Part], column: &str, named: &NamedFiles) -> Result<Vec<C
                 }
                 if bytes > MOST_NAMES {
                     let parquet = part.path.display();
-                    let message = format!("`{parquet}`: the column `{column}` names too many files");
+                    let message =
+                        format!("`{parquet}`: the column `{column}` names too many files");
                     return Err(Error::failed(message).hint("embed them in the Parquet file"));
                 }
             }
@@ -322,6 +340,10 @@ impl Source for HuggingFace {
         self.labels.hops.as_ref()?.classes.names()
     }
 
+    fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
+    }
+
     fn content(&self) -> Content {
         let mut content = self.content.clone();
         content.made["labels"] = self.labels.made();
@@ -345,13 +367,13 @@ impl Source for HuggingFace {
                     if size.is_some() {
                         break;
                     }
-                    match encoded.held(place) {
-                        Held::Bytes(bytes) => size = decode::size(Cursor::new(bytes)),
-                        Held::Path(path) => match self.named.size(&part.path, path) {
+                    match encoded.cell(place) {
+                        Cell::Bytes(bytes) => size = decode::size(bytes),
+                        Cell::Path(path) => match self.named.size(&part.path, path) {
                             Ok(found) => size = found,
                             Err(why) => wrong = wrong.take().or(Some((*row, why))),
                         },
-                        Held::Nothing => {}
+                        Cell::Nothing => {}
                     }
                 }
                 Ok(())
@@ -373,15 +395,41 @@ impl Source for HuggingFace {
         self.in_order(rows, |part, wanted, found| {
             self.batches(part, &[Column::Flat(&self.column)], wanted, |rows, batch| {
                 let encoded = Encoded::of(part, &self.column, batch)?;
-                let length = |i: usize| match encoded.held(i) {
-                    Held::Bytes(bytes) => sound::length(bytes),
-                    Held::Path(path) => self.named.length(&part.path, path),
-                    Held::Nothing => None,
+                let length = |i: usize| match encoded.cell(i) {
+                    Cell::Bytes(bytes) => sound::length(bytes),
+                    Cell::Path(path) => self.named.length(&part.path, path),
+                    Cell::Nothing => None,
                 };
                 found.par_extend((0..rows.len()).into_par_iter().map(length));
                 Ok(())
             })
         })
+    }
+
+    fn aligned(&self) -> Result<Option<Aligned<'_>>> {
+        let Some(alignments) = &self.alignments else { return Ok(None) };
+        let mut aligned = Aligned::new(alignments);
+        for part in self.parts.iter().filter(|part| part.rows > 0) {
+            let place = |row: usize| format!("row {row} of `{}`", part.path.display());
+            if !media_column::has_paths(part.schema(), &self.column) {
+                (0..part.rows).for_each(|row| aligned.add(Path::new(""), place(row)));
+                continue;
+            }
+            let all: Vec<usize> = (0..part.rows).collect();
+            self.batches(part, &[Column::Paths(&self.column)], &all, |rows, batch| {
+                let encoded = Encoded::of(part, &self.column, batch)?;
+                for (i, row) in rows.iter().enumerate() {
+                    match encoded.path(i) {
+                        Some(path) => {
+                            aligned.add(Path::new(path), format!("{} (`{path}`)", place(*row)));
+                        }
+                        None => aligned.add(Path::new(""), place(*row)),
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(Some(aligned))
     }
 
     fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {

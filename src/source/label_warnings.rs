@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::classes::{Classes, OfSplit, minus_one_is_a_class, not_classes};
+use super::shorten;
 use super::tally::Tally;
 use super::unicode_form::escaped;
-use super::shorten;
 use crate::pipeline::settings::Split;
 use crate::{Error, Result};
 
@@ -120,8 +120,11 @@ fn compared(
         }
         (false, false) => {}
     }
-    let unknown: BTreeMap<i64, u64> =
-        test.iter().filter(|(class, _)| !train.contains_key(class)).map(|(a, b)| (*a, *b)).collect();
+    let unknown: BTreeMap<i64, u64> = test
+        .iter()
+        .filter(|(class, _)| !train.contains_key(class))
+        .map(|(a, b)| (*a, *b))
+        .collect();
     if unknown.len() == test.len() {
         return Some(format!(
             "no label of the test split is among those of the train split: accuracies of `{column}` \

@@ -121,7 +121,8 @@ pub(super) fn number(train: &mut Labels, test: &mut Labels) -> Result<Vec<String
         let count = of_train.names().map_or(0, <[String]>::len);
         if count > most {
             let column = &one.tally.column;
-            let message = format!("`{column}` has {count} classes of hops, at most {most} are read");
+            let message =
+                format!("`{column}` has {count} classes of hops, at most {most} are read");
             return Err(Error::failed(message)
                 .hint("set `data.frames` to a column of classes, such as phones"));
         }

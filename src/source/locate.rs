@@ -5,8 +5,11 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
-use super::{file_list, records};
-use crate::pipeline::settings::Medium;
+use super::clutter::is_clutter;
+use super::content::PassedOver;
+use super::folder_holds::{self, Holds};
+use super::{file_list, passed_over, record_names};
+use crate::pipeline::settings::{Medium, Split};
 use crate::{Error, Kind, Result};
 
 /// The files of a split, in the order of their rows and each once.
@@ -40,11 +43,12 @@ pub struct Named<'a> {
     pub roots: &'a str,
 }
 
-/// Finds what is named, of a medium: all folders, or all files of one kind, which their names tell.
+/// Finds what is named, of a medium: all folders, or all files of one kind, which their names tell; and what
+/// lies beside it in a folder that is named, and is not read.
 ///
 /// # Errors
 /// As [`paths`], and when folders and files are mixed.
-pub fn locate(named: &Named<'_>, medium: Medium) -> Result<Located> {
+pub fn locate(named: &Named<'_>, medium: Medium) -> Result<(Located, Vec<PassedOver>)> {
     let key = named.key;
     let paths = paths(named)?;
     let folders = paths.iter().filter(|it| it.path.is_dir()).count();
@@ -53,13 +57,18 @@ pub fn locate(named: &Named<'_>, medium: Medium) -> Result<Located> {
             .hint(format!("name Parquet files, binary files or a folder of {}s", medium.noun())))
     } else if folders == 0 {
         let (is_other, what): (&dyn Fn(&Path) -> bool, _) = match medium {
-            Medium::Image => (&|path| records::is_named_so(path), "binary files of images"),
+            Medium::Image => (
+                &|path| record_names::is_images(path) || record_names::is_beside(path),
+                "binary files of images",
+            ),
             Medium::Sound => (&|path| file_list::is_named_so(path, medium), "files of sounds"),
         };
         match (paths.iter().filter(|it| is_other(&it.path)).count(), medium) {
-            (0, _) => Ok(Located::Parquet(paths)),
-            (all, Medium::Image) if all == paths.len() => Ok(Located::Records(paths)),
-            (all, Medium::Sound) if all == paths.len() => Ok(Located::Loose(paths)),
+            (0, _) => Ok((Located::Parquet(paths), Vec::new())),
+            (all, Medium::Image) if all == paths.len() => {
+                Ok((Located::Records(record_names::images_alone(paths)), Vec::new()))
+            }
+            (all, Medium::Sound) if all == paths.len() => Ok((Located::Loose(paths), Vec::new())),
             (some, _) => {
                 let message =
                     format!("`{key}` names {some} {what} and {} others", paths.len() - some);
@@ -69,7 +78,8 @@ pub fn locate(named: &Named<'_>, medium: Medium) -> Result<Located> {
     } else if folders == paths.len() {
         let folders: Vec<PathBuf> = paths.into_iter().map(|it| it.path).collect();
         refuse_nested(&folders, key)?;
-        Ok(Located::Folders(folders))
+        let split = Split::ALL.into_iter().find(|split| *key == format!("data.{}", split.name()));
+        in_folders(folders, medium, split)
     } else {
         Err(Error::failed(format!(
             "`{key}` names both folders and files ({} and {})",
@@ -77,6 +87,40 @@ pub fn locate(named: &Named<'_>, medium: Medium) -> Result<Located> {
             paths.len() - folders
         ))
         .hint(format!("name either files or folders of {}s", medium.noun())))
+    }
+}
+
+/// Finds what is read of folders that are named, which hold data of one kind; and what is not.
+///
+/// # Errors
+/// When they hold data of several kinds, or cannot be listed.
+pub fn in_folders(
+    folders: Vec<PathBuf>,
+    medium: Medium,
+    split: Option<Split>,
+) -> Result<(Located, Vec<PassedOver>)> {
+    let (mut parquet, mut records, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    let mut files = Vec::new();
+    for folder in folders {
+        let (holds, over) = folder_holds::look(&folder, medium, split)?;
+        let places = |paths: Vec<PathBuf>| {
+            let place = |path: PathBuf| Place { place: relative_name(&folder, &path), path };
+            paths.into_iter().map(place).collect::<Vec<Place>>()
+        };
+        others.extend(places(over));
+        match holds {
+            Holds::Parquet(paths) => parquet.extend(places(paths)),
+            Holds::Records(paths) => records.extend(places(paths)),
+            Holds::Files => files.push(folder),
+        }
+    }
+    let passed_over = passed_over::by_kind(others.into_iter().map(|it| it.place), None);
+    match (parquet.is_empty(), records.is_empty(), files.is_empty()) {
+        (true, true, _) => Ok((Located::Folders(files), passed_over)),
+        (false, true, true) => Ok((Located::Parquet(parquet), passed_over)),
+        (true, false, true) => Ok((Located::Records(records), passed_over)),
+        _ => Err(Error::failed("the folders that are named hold data of different kinds")
+            .hint("name only folders of one data set")),
     }
 }
 
@@ -208,7 +252,9 @@ fn matches(named: &Named<'_>, pattern: &str) -> Result<Vec<Place>> {
             let path = error.path().to_path_buf();
             Error::io("read", &path, error.into())
         })?;
-        found.push(Place { place: relative_name(&base, &path), path });
+        if !is_clutter(&path.file_name().unwrap_or_default().to_string_lossy()) {
+            found.push(Place { place: relative_name(&base, &path), path });
+        }
     }
     Ok(found)
 }

@@ -3,7 +3,9 @@
 
 use std::path::Path;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray, new_null_array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, RecordBatch, StringArray, new_null_array,
+};
 use arrow::compute::{cast, is_null, nullif};
 use arrow::datatypes::{DataType, Schema};
 
@@ -36,7 +38,8 @@ pub(super) fn check(schema: &Schema, column: &str, medium: Medium, path: &Path) 
                          datasets; else make a WAV or FLAC file of each array",
                         if medium == Medium::Sound { "Audio()" } else { "Image()" }
                     );
-                    let names: Vec<_> = fields.iter().map(|it| format!("`{}`", it.name())).collect();
+                    let names: Vec<_> =
+                        fields.iter().map(|it| format!("`{}`", it.name())).collect();
                     let names = names.join(", ");
                     format!(
                         "the column `{column}` is a struct of {names}: {noun}s that were decoded to an \
@@ -50,8 +53,7 @@ pub(super) fn check(schema: &Schema, column: &str, medium: Medium, path: &Path) 
         Ok(kind) => format!("the column `{column}` is {kind}, not encoded {noun}s"),
         Err(_) => format!("there is no {noun} column `{column}`"),
     };
-    let message =
-        format!("`{}`: {problem}; the columns are {}", path.display(), describe(schema));
+    let message = format!("`{}`: {problem}; the columns are {}", path.display(), describe(schema));
     Err(Error::failed(message).hint(hint))
 }
 
@@ -66,9 +68,13 @@ fn is_text(kind: &DataType) -> bool {
     }
 }
 
-/// Whether such a column may name files.
-pub(super) fn has_paths(kind: &DataType) -> bool {
-    is_text(kind) || matches!(kind, DataType::Struct(fields) if fields.find("path").is_some())
+/// Whether the column has paths: beside the encoded images or sounds, or in their place.
+pub(super) fn has_paths(schema: &Schema, column: &str) -> bool {
+    match schema.field_with_name(column).map(|field| field.data_type()) {
+        Ok(DataType::Struct(fields)) => fields.find("path").is_some(),
+        Ok(kind) => is_text(kind),
+        Err(_) => false,
+    }
 }
 
 /// What a batch has of images or sounds.
@@ -78,7 +84,7 @@ pub(super) struct Encoded {
 }
 
 /// What a row has.
-pub(super) enum Held<'a> {
+pub(super) enum Cell<'a> {
     Bytes(&'a [u8]),
     /// Only the path of a file.
     Path(&'a str),
@@ -130,11 +136,11 @@ impl Encoded {
     }
 
     /// What a row has.
-    pub fn held(&self, row: usize) -> Held<'_> {
+    pub fn cell(&self, row: usize) -> Cell<'_> {
         match (row < self.bytes.len() && self.bytes.is_valid(row), self.path(row)) {
-            (true, _) => Held::Bytes(self.bytes.value(row)),
-            (false, Some(path)) => Held::Path(path),
-            (false, None) => Held::Nothing,
+            (true, _) => Cell::Bytes(self.bytes.value(row)),
+            (false, Some(path)) => Cell::Path(path),
+            (false, None) => Cell::Nothing,
         }
     }
 }

@@ -5,22 +5,28 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::pipeline::settings::{self, Data, Files, Medium, Split};
+use crate::pipeline::settings::{self, Data, Files, Medium, OnBadSample, Split};
 use crate::{Error, Result};
 
+mod aligned;
 mod alignments;
 mod arrow_schema;
 mod class_order;
 mod classes;
+mod clutter;
 pub mod content;
 mod csv_labels;
 pub mod decode;
+mod decode_room;
 mod delta;
 mod file_labels;
 mod file_list;
+mod first_bytes;
 pub mod folder;
+mod folder_holds;
 mod frame_column;
 pub mod huggingface;
+mod jpeg;
 pub mod known_files;
 mod label_column;
 mod label_value;
@@ -28,18 +34,26 @@ mod label_warnings;
 mod labelling;
 mod locate;
 mod media_column;
+mod media_file;
 mod named_file;
+mod orientation;
 mod parquet_guard;
 mod parquet_part;
+mod passed_over;
 pub(crate) mod plain_file;
+mod record_bytes;
+mod record_labels;
+mod record_names;
 pub mod records;
 mod sample;
 pub mod sound;
 mod splits;
 mod tally;
+mod text_file;
 pub mod textures;
 mod transcripts;
 mod unicode_form;
+mod whole;
 
 use alignments::Alignments;
 use classes::Numbering;
@@ -47,7 +61,9 @@ use folder::Folder;
 use huggingface::HuggingFace;
 use labelling::Labels;
 use locate::{Located, Named, locate};
+use records::Records;
 
+pub use aligned::{Aligned, Counted, Unfit, check_alignments};
 pub use content::{Content, PassedOver};
 pub use sample::{BadSample, LabelSet, Length, Media, NO_FRAME, Remarks, Sample, Waveform};
 pub use splits::{Labelled, Splits, open_splits};
@@ -113,6 +129,14 @@ pub trait Source: Send + Sync {
         let _ = rows;
         Err(no_length())
     }
+
+    /// Which alignments fit which recordings; `None` where there are no alignments.
+    ///
+    /// # Errors
+    /// When the paths of recordings cannot be read.
+    fn aligned(&self) -> Result<Option<Aligned<'_>>> {
+        Ok(None)
+    }
 }
 
 /// A source whose classes may still get other numbers, as the other split has classes too.
@@ -133,13 +157,11 @@ pub fn open(data: &Data, split: Split, seed: u64) -> Result<Box<dyn Source>> {
         settings::Source::Textures(settings) => {
             Ok(Box::new(textures::Textures::new(settings, split, seed)?))
         }
-        settings::Source::Files(files) => {
-            Ok(open_split(files, split)?)
-        }
+        settings::Source::Files(files) => Ok(open_split(data, files, split)?),
     }
 }
 
-fn open_split(files: &Files, split: Split) -> Result<Box<dyn Classified>> {
+fn open_split(data: &Data, files: &Files, split: Split) -> Result<Box<dyn Classified>> {
     let patterns = match split {
         Split::Train => &files.train,
         Split::Test => &files.test,
@@ -147,12 +169,13 @@ fn open_split(files: &Files, split: Split) -> Result<Box<dyn Classified>> {
     let key = &format!("data.{}", split.name());
     let named = Named { root: &files.root, patterns, key, roots: ROOTS };
     let located = locate(&named, files.medium)?;
-    open_located(files, located, Numbering::Classes)
+    open_located(files, data.on_bad_sample, located, Numbering::Classes)
 }
 
 fn open_located(
     files: &Files,
-    located: Located,
+    on_bad_sample: OnBadSample,
+    (located, passed_over): (Located, Vec<PassedOver>),
     numbering: Numbering,
 ) -> Result<Box<dyn Classified>> {
     let alignments = match &files.alignments {
@@ -172,20 +195,19 @@ fn open_located(
             refuse("these are files, which have no columns", &[("frames", files.frames.is_some())])?
         }
         Located::Records(_) => refuse(
-            "these are binary files of images, which have one label",
-            &[
-                ("labels", files.labels.is_some()),
-                ("names", files.names.is_some()),
-                ("label", !files.further.is_empty()),
-            ],
+            "these are binary files of images, which have labels of their own",
+            &[("labels", files.labels.is_some()), ("names", files.names.is_some())],
         )?,
     }
     Ok(match located {
         Located::Parquet(paths) => {
-            Box::new(HuggingFace::open(files, paths, alignments, numbering)?)
+            let parquet = HuggingFace::open(files, paths, alignments, numbering)?;
+            Box::new(parquet.having_passed_over(passed_over))
         }
-        Located::Records(paths) => Box::new(records::Records::open(paths, files.label.as_deref())?),
-        Located::Folders(paths) => Box::new(Folder::open(files, &paths, alignments)?),
+        Located::Records(paths) => Box::new(Records::open(files, paths, passed_over)?),
+        Located::Folders(paths) => {
+            Box::new(Folder::open(files, on_bad_sample, &paths, alignments)?)
+        }
         Located::Loose(paths) => Box::new(Folder::of_files(files, paths, alignments)?),
     })
 }
@@ -236,7 +258,8 @@ pub fn open_place(place: &str, columns: Columns) -> Result<(Box<dyn Source>, Opt
     // Samples are named from where the command runs, or from the folder that holds them.
     let (root, located) = match Path::new(place) {
         folder if folder.is_dir() => {
-            (folder.to_path_buf(), Located::Folders(vec![folder.to_path_buf()]))
+            let (root, folders) = (folder.to_path_buf(), vec![folder.to_path_buf()]);
+            (root, locate::in_folders(folders, columns.medium, None)?)
         }
         _ => {
             let (root, roots) = (PathBuf::from("."), "the folder that the command runs in");
@@ -246,7 +269,7 @@ pub fn open_place(place: &str, columns: Columns) -> Result<(Box<dyn Source>, Opt
         }
     };
     let mut labelled = columns.label.is_some();
-    match (&columns.label, &located) {
+    match (&columns.label, &located.0) {
         (Some(column), Located::Parquet(paths)) => {
             labelled = huggingface::have_column(paths, column)?;
         }
@@ -265,7 +288,8 @@ pub fn open_place(place: &str, columns: Columns) -> Result<(Box<dyn Source>, Opt
     let label = label.filter(|_| labelled);
     let with = |label| Files { test: patterns, root, label, ..Files::of(medium, column) };
     let mut files = with(label);
-    let open = |files: &Files| open_located(files, located.clone(), Numbering::Kept);
+    let open =
+        |files: &Files| open_located(files, OnBadSample::Fail, located.clone(), Numbering::Kept);
     match open(&files) {
         Ok(source) => Ok((source, None)),
         Err(error) if files.label.is_none() => Err(error),

@@ -1,11 +1,11 @@
 //! Files that rows of Parquet name in place of what is in them, as Hugging Face writes images and sounds that
 //! were not embedded: `{bytes: null, path: "imgs/2.png"}`, or a column of paths.
 
-use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 use super::locate::{Place, relative_name};
-use super::{Length, Media, decode, plain_file, sound};
+use super::media_file::{self, Loaded};
+use super::{Length, decode, plain_file, sound};
 use crate::error::folder_of;
 use crate::pipeline::settings::Medium;
 
@@ -77,21 +77,13 @@ impl NamedFiles {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn media(&self, parquet: &Path, name: &str) -> crate::Result<Result<Media, String>> {
+    pub fn load(&self, parquet: &Path, name: &str) -> crate::Result<Result<Loaded, String>> {
         let path = match self.find(parquet, name) {
             Ok(path) => path,
             Err(why) => return Ok(Err(why)),
         };
-        let failed = |error| {
-            crate::Error::io(&format!("read the {}", self.medium.noun()), &path, error)
-        };
-        let media = match self.medium {
-            Medium::Image => decode::decode(&read(&path).map_err(failed)?).map(Media::Image),
-            Medium::Sound => {
-                sound::decode_file(plain_file::open(&path).map_err(failed)?).map(Media::Sound)
-            }
-        };
-        Ok(media.map_err(|why| format!("`{}`: {why}", path.display())))
+        let loaded = media_file::read(self.medium, &path)?;
+        Ok(loaded.map_err(|why| format!("`{}`: {why}", path.display())))
     }
 
     /// Height and width of the image that a row names.
@@ -100,8 +92,9 @@ impl NamedFiles {
     /// Why it is not known, for people.
     pub fn size(&self, parquet: &Path, name: &str) -> Result<Option<(usize, usize)>, String> {
         let path = self.find(parquet, name)?;
-        let bytes = read(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
-        Ok(decode::size(io::Cursor::new(bytes)))
+        let bytes =
+            media_file::bytes(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
+        Ok(decode::size(&bytes))
     }
 
     /// How long the sound is that a row names; `None` where that is not known.
@@ -121,14 +114,4 @@ fn inside(folder: &Path, name: &str) -> Option<PathBuf> {
     let is_plain = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
     let is_inside = relative.components().all(is_plain) && relative.file_name().is_some();
     is_inside.then(|| relative.to_owned())
-}
-
-/// The bytes of a file that ends, and not too late.
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    plain_file::open(path)?.take(decode::MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 {
-        ..=decode::MAX_BYTES => Ok(bytes),
-        _ => Err(io::Error::other(format!("it has more than {} bytes", decode::MAX_BYTES))),
-    }
 }

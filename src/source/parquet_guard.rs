@@ -29,11 +29,57 @@ const BYTE: u64 = 8;
 const SCHEMA_ELEMENTS: usize = 10_000;
 const SCHEMA_DEPTH: usize = 64;
 
-/// A page that is longer when it is decompressed has at least this share of it on disk, as the pages
-/// of encoded images have. None is longer than [`LONGEST_PAGE`].
-const ANY_PAGE: u64 = 64 << 20;
-const LEAST_SHARE: u64 = 32;
+/// No page is longer than this when it is decompressed, nor are those of all columns that are read, one of
+/// each, than that together. How short it is on disk says nothing: of a thousand images that are not
+/// compressed, which pyarrow writes into one page, zstd leaves as good as nothing.
 const LONGEST_PAGE: u64 = 1 << 30;
+const LONGEST_TOGETHER: u64 = 2 << 30;
+
+/// Compression that Parquet knows, by its numbers; what is built in of it.
+const CODECS: [(&str, bool); 8] = [
+    ("none", true),
+    ("snappy", true),
+    ("gzip", true),
+    ("LZO", false),
+    ("brotli", true),
+    ("LZ4", true),
+    ("zstd", true),
+    ("LZ4_RAW", true),
+];
+
+/// What is wrong with a file.
+#[derive(Debug)]
+pub struct Wrong {
+    pub what: String,
+    pub why: Why,
+}
+
+/// Whose fault it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It is not what it should be.
+    Damaged,
+    /// It may well be whole: what is read at once has a limit.
+    Limit,
+    /// It is compressed in a way that is not built in.
+    Codec,
+}
+
+impl From<String> for Wrong {
+    fn from(what: String) -> Self {
+        Self { what, why: Why::Damaged }
+    }
+}
+
+impl From<&str> for Wrong {
+    fn from(what: &str) -> Self {
+        what.to_owned().into()
+    }
+}
+
+fn beyond(what: String) -> Wrong {
+    Wrong { what, why: Why::Limit }
+}
 
 /// Encodings in which a page of values is no shorter than they are, but for those of a dictionary:
 /// PLAIN, PLAIN_DICTIONARY, DELTA_LENGTH_BYTE_ARRAY, RLE_DICTIONARY.
@@ -92,18 +138,34 @@ impl Values {
         }
     }
 
+    /// Checks that a page of each column may be held at a time.
+    ///
+    /// # Errors
+    /// When they may not.
+    pub fn check_together(&self) -> Result<(), Wrong> {
+        if self.longest <= LONGEST_TOGETHER {
+            return Ok(());
+        }
+        Err(beyond(format!(
+            "the longest pages of its columns hold {} bytes together, more than the {LONGEST_TOGETHER} that are \
+             read at once",
+            self.longest
+        )))
+    }
+
     /// Those of a column of lists: any row may have them all.
-    fn of_lists(self, text: bool) -> Result<Self, String> {
+    fn of_lists(self, text: bool) -> Result<Self, Wrong> {
         if self.deltas {
             return Err("the lengths of text in lists are stored as deltas".into());
         }
         let each = LIST_VALUE + if text { self.said_again } else { 0 };
         let all = self.all.saturating_add(self.count.saturating_mul(each));
         if all > LIST_BYTES {
-            return Err(format!(
-                "the {} values in the lists of a row group are too many: make row groups smaller",
+            return Err(beyond(format!(
+                "the {} values in the lists of a row group take {all} bytes, more than the {LIST_BYTES} that \
+                 are read at once",
                 self.count
-            ));
+            )));
         }
         Ok(Self { all, longest: all, said_again: 0, ..self })
     }
@@ -116,7 +178,7 @@ const HEADERS: [u64; 3] = [256, 16 << 10, 1 << 20];
 ///
 /// # Errors
 /// What is wrong with them, for people.
-pub fn check_metadata(file: &mut File, bytes: u64) -> Result<(), String> {
+pub fn check_metadata(file: &mut File, bytes: u64) -> Result<(), Wrong> {
     let tail = read(file, bytes.checked_sub(8).ok_or("it is too short")?..bytes)?;
     let (length, magic) = tail.split_at(4);
     if magic != b"PAR1" {
@@ -130,6 +192,7 @@ pub fn check_metadata(file: &mut File, bytes: u64) -> Result<(), String> {
     let footer = read(file, start..end)?;
     let mut thrift = Thrift::new(&footer);
     let mut indexes = Vec::new();
+    let mut codec = None;
     let mut rows = (0, None);
     thrift.fields(|number, value| {
         match number {
@@ -138,7 +201,7 @@ pub fn check_metadata(file: &mut File, bytes: u64) -> Result<(), String> {
             4 => value.list(
                 |_| Ok(()),
                 |group| -> Result<(), String> {
-                    let more = row_group(group, &mut indexes)?;
+                    let more = row_group(group, &mut indexes, &mut codec)?;
                     rows.0 = i64::checked_add(rows.0, more).ok_or("it has too many rows")?;
                     Ok(())
                 },
@@ -148,12 +211,19 @@ pub fn check_metadata(file: &mut File, bytes: u64) -> Result<(), String> {
         }
         Ok(())
     })?;
+    if let Some(codec) = codec {
+        let name = usize::try_from(codec).ok().and_then(|number| CODECS.get(number));
+        let name =
+            name.map_or(format!("in way {codec}, which is not known"), |it| format!("by {}", it.0));
+        let what = format!("it is compressed {name}, which is not built in");
+        return Err(Wrong { what, why: Why::Codec });
+    }
     take(&mut memory, STRUCT * thrift.structs())?;
     // Sums are made of them, and lists as long; the images alone take a byte each.
     if rows.1 != Some(rows.0) || rows.0 as u64 > bytes {
-        return Err(format!("it claims {} rows in {bytes} bytes", rows.0));
+        return Err(format!("it claims {} rows in {bytes} bytes", rows.0).into());
     }
-    check_offset_indexes(file, start, &indexes, &mut memory)
+    Ok(check_offset_indexes(file, start, &indexes, &mut memory)?)
 }
 
 fn take(memory: &mut u64, bytes: u64) -> Result<(), String> {
@@ -217,8 +287,13 @@ fn schema(value: Value) -> Result<(), String> {
     )
 }
 
-/// The rows of a `RowGroup`; adds where the offset indexes of its columns lie.
-fn row_group(value: Value, indexes: &mut Vec<Range<u64>>) -> Result<i64, String> {
+/// The rows of a `RowGroup`; adds where the offset indexes of its columns lie, and how one is compressed
+/// that cannot be read.
+fn row_group(
+    value: Value,
+    indexes: &mut Vec<Range<u64>>,
+    codec: &mut Option<i64>,
+) -> Result<i64, String> {
     let mut rows = 0;
     value.fields(|number, value| {
         match number {
@@ -228,6 +303,16 @@ fn row_group(value: Value, indexes: &mut Vec<Range<u64>>) -> Result<i64, String>
                     let [mut start, mut length] = [None; 2];
                     chunk.fields(|number, value| {
                         match number {
+                            3 => value.fields(|number, value| {
+                                let 4 = number else { return value.skip() };
+                                let number = value.number()?;
+                                let known =
+                                    usize::try_from(number).ok().and_then(|it| CODECS.get(it));
+                                if !known.is_some_and(|(_, built_in)| *built_in) {
+                                    *codec = Some(number);
+                                }
+                                Ok(())
+                            })?,
                             4 => start = u64::try_from(value.number()?).ok(),
                             5 => length = u64::try_from(value.number()?).ok(),
                             _ => value.skip()?,
@@ -283,7 +368,7 @@ pub fn check_pages(
     metadata: &ParquetMetaData,
     group: usize,
     column: usize,
-) -> Result<Values, String> {
+) -> Result<Values, Wrong> {
     let chunk = metadata.row_group(group).column(column);
     let rows = metadata.row_group(group).num_rows() as u64;
     let lists = chunk.column_descr().max_rep_level() > 0;
@@ -355,7 +440,7 @@ fn check_located(
     range: Range<u64>,
     pages: &[PageLocation],
     most: u64,
-) -> Result<Values, String> {
+) -> Result<Values, Wrong> {
     let mut values = Values::default();
     let place = |page: &PageLocation| {
         let start = u64::try_from(page.offset).ok()?;
@@ -379,7 +464,7 @@ fn check_page(
     range: Range<u64>,
     most_values: u64,
     values: &mut Values,
-) -> Result<u64, String> {
+) -> Result<u64, Wrong> {
     for window in HEADERS {
         let bytes = read(file, range.start..range.end.min(range.start.saturating_add(window)))?;
         let [mut decompressed, mut length] = [None; 2];
@@ -406,16 +491,18 @@ fn check_page(
         if length > range.end - range.start - header as u64 {
             return Err("a page is longer than its column".into());
         }
-        let longest = LONGEST_PAGE.min(ANY_PAGE.max(length.saturating_mul(LEAST_SHARE)));
-        if decompressed > longest {
-            return Err(format!("a page of {length} bytes claims to hold {decompressed}"));
+        if decompressed > LONGEST_PAGE {
+            return Err(beyond(format!(
+                "a page of {length} bytes says that it holds {decompressed}, more than the {LONGEST_PAGE} \
+                 that are read at once"
+            )));
         }
         let bytes = decompressed.max(length);
         // A value of a dictionary takes a byte or more.
         let is_dictionary = kind == DICTIONARY_PAGE;
         let most_values = if is_dictionary { bytes } else { most_values };
         if !u64::try_from(count).is_ok_and(|count| count <= most_values) {
-            return Err(format!("a page of {length} bytes claims to have {count} values"));
+            return Err(format!("a page of {length} bytes claims to have {count} values").into());
         }
         let again = is_dictionary || !AS_LONG_AS_VALUES.contains(&encoding);
         let said_again = if again { bytes } else { 0 };

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -16,8 +17,8 @@ use parquet::arrow::arrow_reader::{
 use parquet::file::metadata::PageIndexPolicy;
 
 use super::locate::Place;
-use super::parquet_guard::{self, Values};
-use super::{plain_file, shorten};
+use super::parquet_guard::{self, Values, Why, Wrong};
+use super::{first_bytes, folder_holds, plain_file, shorten};
 use crate::{Error, Result};
 
 /// Rows decoded at a time: fewer when their values may have more bytes together than this. A single
@@ -49,13 +50,8 @@ impl Part {
         let bytes = file.metadata().map_err(failed)?.len();
         let options = ArrowReaderOptions::new().with_offset_index_policy(PageIndexPolicy::Optional);
         let metadata = parquet_guard::check_metadata(&mut file, bytes)
-            .and_then(|()| guarded(|| ArrowReaderMetadata::load(&file, options)))
-            .map_err(|error| {
-                let message = format!("`{}` is not a Parquet file: {error}", path.display());
-                Error::failed(message).hint(
-                "data files are Parquet; images in files of their own are named by their folder",
-            )
-            })?;
+            .and_then(|()| Ok(guarded(|| ArrowReaderMetadata::load(&file, options))?))
+            .map_err(|wrong| not_parquet(&path, bytes, wrong))?;
         let rows = usize::try_from(metadata.metadata().file_metadata().num_rows())
             .map_err(|_| Error::failed(format!("`{}` is damaged", path.display())))?;
         Ok(Self { path, place, metadata, first, rows, checked: Mutex::default() })
@@ -147,13 +143,17 @@ impl Part {
                 let values = match checked.get(&(group, column)) {
                     Some(values) => *values,
                     None => {
-                        guarded(|| parquet_guard::check_pages(file, bytes, metadata, group, column))
-                            .map_err(|what| damaged(&self.path, what))?
+                        let check =
+                            || parquet_guard::check_pages(file, bytes, metadata, group, column);
+                        catch_unwind(AssertUnwindSafe(check))
+                            .unwrap_or_else(|_| Err("its reader panicked".into()))
+                            .map_err(|wrong| refused(&self.path, wrong))?
                     }
                 };
                 checked.insert((group, column), values);
                 row_group = row_group.beside(values);
             }
+            row_group.check_together().map_err(|wrong| refused(&self.path, wrong))?;
             all = all.above(row_group);
         }
         Ok(all)
@@ -174,7 +174,7 @@ fn batch_rows(values: &Values) -> usize {
 pub(super) enum Column<'a> {
     /// Of one value a row, or of the struct of an image or sound.
     Flat(&'a str),
-    /// The paths in that of images or sounds, which may be all that it has.
+    /// The paths alone in the struct of an image or sound, or where they are all that the column has.
     Paths(&'a str),
     /// Of lists of values.
     Lists(&'a str),
@@ -241,4 +241,55 @@ pub(super) fn describe(schema: &Schema) -> String {
 pub(super) fn damaged(path: &Path, reason: impl std::fmt::Display) -> Error {
     Error::failed(format!("could not read `{}`: {reason}", path.display()))
         .hint("the file may be damaged: get it again from where it came from")
+}
+
+/// What to do about a page that is too long.
+const SMALLER: &str = "the file may well be whole: write it with smaller row groups, such as \
+                       `pyarrow.parquet.write_table(table, path, row_group_size=100)`";
+
+/// The error of a file that the guard refuses.
+fn refused(path: &Path, wrong: Wrong) -> Error {
+    match wrong.why {
+        Why::Damaged | Why::Codec => damaged(path, wrong.what),
+        Why::Limit => {
+            Error::failed(format!("`{}` is beyond a limit: {}", path.display(), wrong.what))
+                .hint(SMALLER)
+        }
+    }
+}
+
+/// The error of a file whose metadata cannot be read, `bytes` long.
+fn not_parquet(path: &Path, bytes: u64, wrong: Wrong) -> Error {
+    let shown = path.display();
+    let Wrong { what, why } = wrong;
+    match why {
+        Why::Codec => {
+            return Error::failed(format!("`{shown}`: {what}")).hint(
+                "write it with zstd, snappy, gzip, brotli or lz4, by the program that has written it",
+            );
+        }
+        Why::Limit => return refused(path, Wrong { what, why }),
+        Why::Damaged => {}
+    }
+    let mut head = Vec::new();
+    let opened = plain_file::open(path);
+    // Where it can no longer be read, that is said elsewhere.
+    let _ = opened.and_then(|file| file.take(first_bytes::ENOUGH as u64).read_to_end(&mut head));
+    if bytes == 0 {
+        return Error::failed(format!("`{shown}` is empty: it has 0 bytes"))
+            .hint("get it again from where it came from");
+    }
+    if head.starts_with(b"PAR1") {
+        return Error::failed(format!(
+            "`{shown}` is cut off, or damaged, after {bytes} bytes: {what}"
+        ))
+        .hint("it begins as Parquet does: get it again from where it came from");
+    }
+    match first_bytes::tell(&head) {
+        Some(told) => Error::failed(format!("`{shown}` is {}, not a Parquet file", told.what))
+            .hint(folder_holds::instead(path).unwrap_or(told.advice)),
+        None => Error::failed(format!("`{shown}` is not a Parquet file: {what}")).hint(
+            "data files are Parquet; images and sounds in files of their own are named by their folder",
+        ),
+    }
 }

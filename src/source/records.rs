@@ -1,50 +1,53 @@
-//! Files of images of one size, uncompressed, one after another: CIFAR-10's and STL-10's binary
-//! versions, and the IDX files of MNIST and its like.
+//! Files of images of one size, uncompressed, one after another: the binary versions of CIFAR-10, CIFAR-100
+//! and STL-10, and the IDX files of MNIST and its like.
 //!
 //! | files | a record | labels |
 //! |---|---|---|
-//! | `*-images-idx3-ubyte` | rows x columns gray values, after a header of 16 bytes | `*-labels-idx1-ubyte`, after 8 bytes |
+//! | `*images-idx3-ubyte`, also with a dot, also in gzip | rows x columns gray values, after a header of 16 bytes | `*labels-idx1-ubyte`, after 8 bytes |
 //! | `*_X.bin` (STL-10) | 3 channels of 96x96, each column by column | `*_y.bin`, from 1; none for unlabelled images |
 //! | any other `*.bin` (CIFAR-10) | a label, 3 channels of 32x32, each row by row | in the record |
+//! | such a file of 3074 bytes a record (CIFAR-100) | a coarse and a fine label, and the same | in the record |
 //!
-//! The names of classes are read from `class_names.txt` (STL-10) or `batches.meta.txt` (CIFAR-10) beside
-//! them, if it is there.
+//! The names of classes are read from `class_names.txt` (STL-10), `batches.meta.txt` (CIFAR-10), or
+//! `fine_label_names.txt` and `coarse_label_names.txt` (CIFAR-100) beside them, if they are there.
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 use image::{DynamicImage, GrayImage, RgbImage};
 use rayon::prelude::*;
 use serde_json::json;
 
-use super::content::{ContentFile, Role};
-use super::decode::MAX_SIDE;
 use super::class_order::Order;
 use super::classes::{NoClass, Numbering};
-use super::labelling::Labels;
+use super::content::{ContentFile, PassedOver, Role};
+use super::decode::{MAX_PIXELS, MAX_SIDE};
+use super::first_bytes::{self, ENOUGH};
+use super::labelling::{Labelling, Labels};
 use super::locate::Place;
-use super::tally::{Kind, Names, Tally};
+use super::record_bytes::{Bytes, MAX_UNPACKED};
+use super::record_names::{CIFAR10_NAMES, COARSE_NAMES, FINE_NAMES, Kind, STL_NAMES, name_of};
+use super::tally::{self, Names, Tally};
 use super::{
-    BadSample, Classified, Content, Keep, Media, Remarks, Sample, Source, no_such_row, plain_file,
+    BadSample, Classified, Content, Keep, LabelSet, Media, Remarks, Sample, Source, no_such_row,
+    record_labels,
 };
+use crate::pipeline::settings::Files;
 use crate::{Error, Result};
 
-const IDX_IMAGES: &str = "images-idx3-ubyte";
-const IDX_LABELS: &str = "labels-idx1-ubyte";
-const STL_IMAGES: &str = "_X.bin";
-const STL_LABELS: &str = "_y.bin";
+const IDX_HEADER: u64 = 16;
 
-/// The longest file of labels or names.
-const MAX_LABELS: u64 = 1 << 26;
+/// The two labels of CIFAR-100, as the settings may name them, in the order that they have in a record.
+const COARSE: &str = "coarse_label";
+const FINE: &str = "fine_label";
 
 /// How a record becomes an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
     Idx { height: usize, width: usize },
     Stl,
-    Cifar,
+    Cifar10,
+    Cifar100,
 }
 
 impl Layout {
@@ -53,7 +56,8 @@ impl Layout {
         match self {
             Layout::Idx { height, width } => (height * width, 0),
             Layout::Stl => (3 * 96 * 96, 0),
-            Layout::Cifar => (1 + 3 * 32 * 32, 1),
+            Layout::Cifar10 => (1 + 3 * 32 * 32, 1),
+            Layout::Cifar100 => (2 + 3 * 32 * 32, 2),
         }
     }
 
@@ -62,26 +66,46 @@ impl Layout {
         match self {
             Layout::Idx { height, width } => (height, width),
             Layout::Stl => (96, 96),
-            Layout::Cifar => (32, 32),
+            Layout::Cifar10 | Layout::Cifar100 => (32, 32),
         }
     }
 
     fn image(self, pixels: &[u8]) -> Option<DynamicImage> {
         let (height, width) = self.size();
         let (w, h) = (width as u32, height as u32);
-        match self {
-            Layout::Idx { .. } => GrayImage::from_raw(w, h, pixels.to_vec()).map(Into::into),
-            Layout::Stl | Layout::Cifar => {
-                let plane = height * width;
-                let mut values = Vec::with_capacity(3 * plane);
-                for place in 0..plane {
-                    let (row, column) = (place / width, place % width);
-                    let at = if self == Layout::Stl { column * height + row } else { place };
-                    values.extend((0..3).map(|channel| pixels[channel * plane + at]));
-                }
-                RgbImage::from_raw(w, h, values).map(Into::into)
-            }
+        if let Layout::Idx { .. } = self {
+            return GrayImage::from_raw(w, h, pixels.to_vec()).map(Into::into);
         }
+        let plane = height * width;
+        let mut values = Vec::with_capacity(3 * plane);
+        for place in 0..plane {
+            let (row, column) = (place / width, place % width);
+            let at = if self == Layout::Stl { column * height + row } else { place };
+            values.extend((0..3).map(|channel| pixels[channel * plane + at]));
+        }
+        RgbImage::from_raw(w, h, values).map(Into::into)
+    }
+
+    /// The labels that the settings name: what each is called, where it lies in a record, and the file of
+    /// its names.
+    fn labels(self, files: &Files) -> Result<Vec<(String, usize, Option<&'static str>)>> {
+        let place = |column: &String| match (self, column.as_str()) {
+            (Layout::Idx { .. }, _) => Ok((column.clone(), 0, None)),
+            (Layout::Stl, _) => Ok((column.clone(), 0, Some(STL_NAMES))),
+            (Layout::Cifar10, _) => Ok((column.clone(), 0, Some(CIFAR10_NAMES))),
+            (Layout::Cifar100, COARSE) => Ok((column.clone(), 0, Some(COARSE_NAMES))),
+            (Layout::Cifar100, FINE | "label") => Ok((column.clone(), 1, Some(FINE_NAMES))),
+            (Layout::Cifar100, _) => {
+                Err(Error::failed(format!("CIFAR-100 has no label `{column}`"))
+                    .hint(format!("set `data.label` to `{FINE}`, to `{COARSE}`, or to both")))
+            }
+        };
+        if self != Layout::Cifar100 && !files.further.is_empty() {
+            let message = "`data.label` names several labels: these are binary files of images, which \
+                           have one";
+            return Err(Error::failed(message).hint("name one in `data.label`"));
+        }
+        files.label_columns().map(place).collect()
     }
 }
 
@@ -90,13 +114,13 @@ impl Layout {
 struct Part {
     path: PathBuf,
     name: String,
-    file: Mutex<File>,
+    bytes: Bytes,
     layout: Layout,
     /// Bytes in front of the first record.
     header: u64,
     rows: usize,
-    /// From 0; `None` when a record has its own, or there are none.
-    labels: Option<Vec<u8>>,
+    /// From 0, and their file; `None` when a record has its own, or there are none.
+    labels: Option<(PathBuf, Vec<u8>)>,
 }
 
 /// Images in such files, in the order of the files' names.
@@ -104,75 +128,59 @@ struct Part {
 pub struct Records {
     parts: Vec<Part>,
     labels: Labels,
-    labelled: bool,
+    /// The byte of each label in a record, where it lies there.
+    places: Vec<usize>,
+    passed_over: Vec<PassedOver>,
     content: Content,
-}
-
-/// Whether a file's name says that it is one of these.
-pub fn is_named_so(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.ends_with(IDX_IMAGES) || name.ends_with(".bin")
 }
 
 /// Whether the labels of a file lie in it, or beside it.
 pub fn has_labels(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    labels_beside(path, &name).is_none_or(|(beside, ..)| beside.exists())
+    Kind::of(&name_of(path)).is_none_or(|kind| record_labels::are_there(kind, path))
 }
 
 impl Records {
-    /// The images of `places`; without a name for the `label`, none has one.
+    /// The images of `places`, with the labels that the settings name.
     ///
     /// # Errors
     /// When a file is not what its name says, or its labels are missing or not as many.
-    pub fn open(places: Vec<Place>, label: Option<&str>) -> Result<Self> {
-        let labelled = label.is_some();
-        let (mut parts, mut files) = (Vec::new(), Vec::new());
-        for place in places {
-            let (role, path) = (Role::Data, place.path.clone());
-            files.push(ContentFile { role, place: place.place.clone(), path });
-            parts.push(Part::open(place, labelled)?);
-        }
-        if let Some(other) = parts.iter().find(|it| it.layout != parts[0].layout) {
-            let (one, other) = (&parts[0].path.display(), &other.path.display());
+    pub(super) fn open(
+        files: &Files,
+        places: Vec<Place>,
+        passed_over: Vec<PassedOver>,
+    ) -> Result<Self> {
+        let labelled = files.label.is_some();
+        let parts = places
+            .into_iter()
+            .map(|place| Part::open(place, labelled))
+            .collect::<Result<Vec<Part>>>()?;
+        let Some(first) = parts.first() else {
+            return Err(Error::failed(
+                "empty dataset: the files that are named hold labels, and no image",
+            )
+            .hint("name the files of images: labels are looked for beside them"));
+        };
+        if let Some(other) = parts.iter().find(|it| it.layout != first.layout) {
+            let (one, other) = (first.path.display(), &other.path.display());
             let message = format!("`{one}` and `{other}` hold images of different kinds");
             return Err(Error::failed(message).hint("name only files of one data set"));
         }
         if parts.iter().all(|part| part.rows == 0) {
             return Err(Error::failed("empty dataset: the files hold no image"));
         }
-        let names = match parts.first() {
-            Some(part) if labelled => names(part)?,
-            _ => None,
-        };
-        for part in parts.iter().filter(|_| labelled) {
-            let beside = labels_beside(&part.path, &file_name(&part.path));
-            let file = |role, path: PathBuf| ContentFile { role, place: file_name(&path), path };
-            files.extend(beside.map(|(path, ..)| file(Role::Labels, path)));
+        let (mut tallies, mut places) = (Vec::new(), Vec::new());
+        for (name, place, file) in first.layout.labels(files)? {
+            let file = file.map(|file| first.path.with_file_name(file));
+            let list = file.as_deref().map(record_labels::names).transpose()?.flatten();
+            tallies.push(tally(&name, &parts, list.map(|list| Names { list, file })));
+            places.push(place);
         }
-        if let (Some(part), Some(_)) = (parts.first(), &names)
-            && let Some(path) = names_beside(part)
-        {
-            files.push(ContentFile { role: Role::Names, place: file_name(&path), path });
-        }
-        let content = Content { made: json!({ "kind": "records", "labelled": labelled }), files };
-        let tallies = label.map(|label| tally(label, &parts, names)).into_iter().collect();
-        let labels = Labels::new(tallies, None, Numbering::Classes)?;
-        Ok(Self { parts, labels, labelled, content })
-    }
-
-    /// The class of a record that has a `label`.
-    fn class(&self, part: &Part, place: usize, label: Option<i64>) -> Result<Option<i64>> {
-        let (Some(label), Some(of)) = (label, self.labels.columns.first()) else { return Ok(None) };
-        of.classes.of_number(i128::from(label)).map_err(|NoClass| {
-            let path = part.path.display();
-            let count = of.classes.names().map_or(0, <[String]>::len);
-            let message = format!(
-                "row {place} of `{path}`: the label is {label}, and the names beside it are of {count} \
-                 classes"
-            );
-            Error::failed(message)
-                .hint("get the names again from where they came from, or remove their file")
+        Ok(Self {
+            content: content(&parts, &tallies),
+            labels: Labels::new(tallies, None, Numbering::Classes)?,
+            places,
+            parts,
+            passed_over,
         })
     }
 
@@ -189,146 +197,208 @@ impl Records {
     }
 }
 
-/// The labels of files, as far as they are known before records are read.
+/// A label of files, as far as it is known before records are read.
 fn tally(label: &str, parts: &[Part], names: Option<Names>) -> Tally {
     let mut tally = Tally::new(label, Order::Text);
-    tally.kind = Kind::Numbers;
+    tally.kind = tally::Kind::Numbers;
     for part in parts {
         match &part.labels {
-            Some(labels) => {
-                for (row, label) in labels.iter().enumerate() {
-                    let at = || format!("row {row} of `{}`", part.path.display());
+            Some((file, labels)) => {
+                for (image, label) in labels.iter().enumerate() {
+                    let at = || format!("image {image} of `{}`", file.display());
                     tally.add_number(i128::from(*label), at);
                 }
             }
-            None if part.layout == Layout::Cifar => return Tally::uncounted(label, names),
-            None => tally.missing += part.rows as u64,
+            // STL-10's images that nobody has labelled.
+            None if part.layout == Layout::Stl => tally.missing += part.rows as u64,
+            None => return Tally::uncounted(label, names),
         }
     }
     tally.names = names;
     tally
 }
 
+/// Every file that rows are made of.
+fn content(parts: &[Part], labels: &[Tally]) -> Content {
+    let file = |role, path: &PathBuf, place| ContentFile { role, place, path: path.clone() };
+    let beside = |role, path: &PathBuf| file(role, path, name_of(path).into_owned());
+    let data = parts.iter().map(|part| file(Role::Data, &part.path, part.name.clone()));
+    let of_parts = parts.iter().filter_map(|part| part.labels.as_ref());
+    let named = labels.iter().filter_map(|label| label.names.as_ref()?.file.as_ref());
+    let mut files: Vec<ContentFile> = data.collect();
+    files.extend(of_parts.map(|(path, _)| beside(Role::Labels, path)));
+    files.extend(named.map(|path| beside(Role::Names, path)));
+    Content { made: json!({ "kind": "records" }), files }
+}
+
+/// The class of a record by a label that may lie in its byte `byte`.
+fn class(
+    label: &Labelling,
+    byte: usize,
+    part: &Part,
+    place: usize,
+    record: &[u8],
+) -> Result<Option<i64>> {
+    let (file, number) = match &part.labels {
+        Some((file, labels)) => (file, labels[place]),
+        None if part.layout == Layout::Stl => return Ok(None),
+        None => (&part.path, record[byte]),
+    };
+    label.classes.of_number(i128::from(number)).map_err(|NoClass| {
+        let names = label.tally.names.as_ref().and_then(|it| it.file.as_deref());
+        Error::failed(format!(
+            "`{}`: the label of image {place} is class {number}, counted from 0, but `{}` names {} classes",
+            file.display(),
+            names.unwrap_or(Path::new("")).display(),
+            label.classes.names().map_or(0, <[String]>::len)
+        ))
+        .hint("mend the label or the file of names, or read no labels: `data.label = false`")
+    })
+}
+
 impl Part {
     fn open(Place { path, place }: Place, labelled: bool) -> Result<Self> {
         let failed = |error| Error::io("read", &path, error);
-        let name = file_name(&path);
-        let mut file = plain_file::open(&path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        let (layout, header, announced) = if name.ends_with(IDX_IMAGES) {
-            let mut header = [0; 16];
-            file.read_exact(&mut header).map_err(failed)?;
-            let (layout, images) = idx_layout(&path, &header)?;
-            (layout, 16, Some(images))
-        } else if name.ends_with(STL_IMAGES) {
-            (Layout::Stl, 0, None)
-        } else {
-            (Layout::Cifar, 0, None)
+        let name = name_of(&path).into_owned();
+        let kind = Kind::of(&name).unwrap_or(Kind::Cifar);
+        let bytes = Bytes::open(&path).map_err(failed)?;
+        let head = bytes.head(ENOUGH as u64).map_err(|error| damaged(&path, &error))?;
+        let length = bytes.length();
+        let (layout, header, rows) = match kind {
+            Kind::Idx(_) => {
+                let (layout, rows) = idx_layout(&path, &head)?;
+                let whole = (layout.record().0 as u64).saturating_mul(rows as u64);
+                check_idx(&path, whole.saturating_add(IDX_HEADER), length)?;
+                (layout, IDX_HEADER, rows)
+            }
+            Kind::Stl(_) | Kind::Cifar => {
+                let length = length.ok_or_else(|| packed(&path))?;
+                let layout = match kind {
+                    Kind::Stl(_) => Layout::Stl,
+                    _ => cifar_layout(&path, length)?,
+                };
+                let record = layout.record().0 as u64;
+                if length % record != 0 {
+                    return Err(not_whole(&path, &head, length, layout));
+                }
+                (layout, 0, (length / record) as usize)
+            }
         };
-        let (record, _) = layout.record();
-        let bytes = metadata.len() - header;
-        let rows = (bytes / record as u64) as usize;
-        if bytes != (rows * record) as u64 || announced.is_some_and(|images| images != rows) {
-            let message = format!(
-                "`{}` is cut off, or of another kind: {bytes} bytes are not a whole number of images \
-                 of {record}",
-                path.display()
-            );
-            return Err(Error::failed(message));
-        }
-        let labels = if labelled { labels(&path, &name, rows)? } else { None };
-        let file = Mutex::new(file);
-        Ok(Self { path, name: place, file, layout, header, rows, labels })
+        let labels = if labelled { record_labels::beside(kind, &path, rows)? } else { None };
+        Ok(Self { name: place, path, bytes, layout, header, rows, labels })
     }
 
     /// A record, whole.
-    fn read(&self, row: usize) -> io::Result<Vec<u8>> {
+    fn read(&self, row: usize) -> Result<Vec<u8>> {
         let (record, _) = self.layout.record();
         let mut bytes = vec![0; record];
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(self.header + (row * record) as u64))?;
-        file.read_exact(&mut bytes)?;
+        let length = self.header + (self.rows * record) as u64;
+        let place = self.header + (row * record) as u64;
+        let read = self.bytes.read_at(place, &mut bytes, length);
+        read.map_err(|error| match self.bytes.length() {
+            Some(_) => Error::io("read an image of", &self.path, error),
+            None => damaged(&self.path, &error),
+        })?;
         Ok(bytes)
     }
 }
 
+/// The error of a file in gzip that does not unpack.
+fn damaged(path: &Path, error: &io::Error) -> Error {
+    let message = format!("`{}` is cut off, or damaged: {error}", path.display());
+    Error::failed(message).hint("get it again from where it came from")
+}
+
+/// The error of a file that may not be in gzip.
+fn packed(path: &Path) -> Error {
+    let message = format!("`{}` is compressed by gzip", path.display());
+    Error::failed(message).hint("unpack it, and name what was in it")
+}
+
 /// What an IDX file holds, and how many of it.
-fn idx_layout(path: &Path, header: &[u8; 16]) -> Result<(Layout, usize)> {
-    let number = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|byte| header[at + byte]));
-    let (height, width) = (number(8), number(12));
+fn idx_layout(path: &Path, head: &[u8]) -> Result<(Layout, usize)> {
+    let number = |at: usize| Some(u32::from_be_bytes(*head.get(at..)?.first_chunk()?));
+    let numbers = (number(0), number(4), number(8), number(12));
     let sides = 1..=MAX_SIDE;
-    if number(0) != 0x0803 || !sides.contains(&height) || !sides.contains(&width) {
-        let message = format!("`{}` does not begin as an IDX file of images does", path.display());
-        return Err(Error::failed(message).hint("decompress it first, if it is a .gz file"));
-    }
-    let layout = Layout::Idx { height: height as usize, width: width as usize };
-    Ok((layout, number(4) as usize))
-}
-
-/// The file of the labels of a file of images, the bytes in front of them, and the number of the first
-/// class; `None` where records have labels of their own, or there are none.
-fn labels_beside(path: &Path, name: &str) -> Option<(PathBuf, usize, u8)> {
-    if let Some(stem) = name.strip_suffix(IDX_IMAGES) {
-        return Some((path.with_file_name(format!("{stem}{IDX_LABELS}")), 8, 0));
-    }
-    // STL-10 has 100,000 images that nobody has labelled.
-    let stem = name.strip_suffix(STL_IMAGES).filter(|stem| *stem != "unlabeled")?;
-    Some((path.with_file_name(format!("{stem}{STL_LABELS}")), 0, 1))
-}
-
-/// The labels beside a file of images, where records have none of their own.
-fn labels(path: &Path, name: &str, rows: usize) -> Result<Option<Vec<u8>>> {
-    let Some((beside, header, first)) = labels_beside(path, name) else { return Ok(None) };
-    let bytes = read(&beside).map_err(|error| {
-        Error::io("read the labels", &beside, error)
-            .hint("put them beside the images, or set `data.label = false`")
-    })?;
-    let labels = bytes.get(header..).unwrap_or_default();
-    let from_zero: Option<Vec<u8>> = labels.iter().map(|label| label.checked_sub(first)).collect();
-    match from_zero {
-        Some(labels) if labels.len() == rows => Ok(Some(labels)),
+    match numbers {
+        (Some(0x0803), Some(count), Some(height), Some(width))
+            if sides.contains(&height)
+                && sides.contains(&width)
+                && u64::from(height) * u64::from(width) <= MAX_PIXELS =>
+        {
+            let layout = Layout::Idx { height: height as usize, width: width as usize };
+            Ok((layout, count as usize))
+        }
         _ => {
-            let (found, beside) = (labels.len(), beside.display());
-            let message = format!("`{beside}` has {found} labels from {first}, not {rows}");
-            Err(Error::failed(message))
+            let message =
+                format!("`{}` does not begin as an IDX file of images does", path.display());
+            let error = Error::failed(message);
+            Err(match first_bytes::tell(head) {
+                Some(told) => error.hint(format!("it is {}: {}", told.what, told.advice)),
+                None => error.hint("get it again from where it came from"),
+            })
         }
     }
 }
 
-/// Where the names of the classes of a file may lie.
-fn names_beside(part: &Part) -> Option<PathBuf> {
-    let name = match part.layout {
-        Layout::Idx { .. } => return None,
-        Layout::Stl => "class_names.txt",
-        Layout::Cifar => "batches.meta.txt",
+/// Checks that an IDX file is as long as its header says, where that can be seen.
+fn check_idx(path: &Path, whole: u64, length: Option<u64>) -> Result<()> {
+    let shown = path.display();
+    match length {
+        Some(length) if length != whole => Err(Error::failed(format!(
+            "`{shown}` is cut off, or of another kind: it says that it has {whole} bytes and has {length}"
+        ))
+        .hint("get it again from where it came from")),
+        None if whole > MAX_UNPACKED => Err(Error::failed(format!(
+            "`{shown}` has {whole} bytes when it is unpacked; in gzip, {MAX_UNPACKED} are read"
+        ))
+        .hint(format!("unpack it (`gunzip {shown}`), and name it without `.gz`"))),
+        _ => Ok(()),
+    }
+}
+
+/// Tells CIFAR-100's records from CIFAR-10's, by what divides the file; where both do, by the names of
+/// classes beside it.
+fn cifar_layout(path: &Path, length: u64) -> Result<Layout> {
+    let divides = |layout: Layout| length % layout.record().0 as u64 == 0;
+    let beside = |name: &str| path.with_file_name(name).exists();
+    match (divides(Layout::Cifar10), divides(Layout::Cifar100)) {
+        (true, true) if length > 0 => match (beside(CIFAR10_NAMES), beside(FINE_NAMES)) {
+            (true, false) => Ok(Layout::Cifar10),
+            (false, true) => Ok(Layout::Cifar100),
+            _ => Err(Error::failed(format!(
+                "`{}` may be of CIFAR-10 or of CIFAR-100: its {length} bytes are a whole number of images \
+                 of either",
+                path.display()
+            ))
+            .hint(format!(
+                "put the names of its classes beside it, as `{CIFAR10_NAMES}` or as `{FINE_NAMES}`"
+            ))),
+        },
+        (false, true) => Ok(Layout::Cifar100),
+        _ => Ok(Layout::Cifar10),
+    }
+}
+
+/// The error of a file that is no whole number of records.
+fn not_whole(path: &Path, head: &[u8], length: u64, layout: Layout) -> Error {
+    let shown = path.display();
+    if let Some(told) = first_bytes::tell(head) {
+        let message = format!("`{shown}` is {}, not a binary file of images", told.what);
+        return Error::failed(message).hint(told.advice);
+    }
+    let kinds = match layout {
+        Layout::Stl => format!("{} bytes (STL-10)", layout.record().0),
+        _ => format!(
+            "{} bytes (CIFAR-10) or {} (CIFAR-100)",
+            Layout::Cifar10.record().0,
+            Layout::Cifar100.record().0
+        ),
     };
-    Some(part.path.with_file_name(name))
-}
-
-/// The last part of a path.
-fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// The names of classes, if they lie beside a file.
-fn names(part: &Part) -> Result<Option<Names>> {
-    let Some(path) = names_beside(part) else { return Ok(None) };
-    match read(&path) {
-        Ok(bytes) => {
-            let text = String::from_utf8_lossy(&bytes);
-            let names = text.lines().map(str::trim).filter(|name| !name.is_empty());
-            let list = names.map(String::from).collect();
-            Ok(Some(Names { list, file: Some(path) }))
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io("read the names of classes", &path, error)),
-    }
-}
-
-fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    plain_file::open(path)?.take(MAX_LABELS).read_to_end(&mut bytes)?;
-    Ok(bytes)
+    Error::failed(format!(
+        "`{shown}` is cut off, or of another kind: {length} bytes are not a whole number of images of {kinds}"
+    ))
+    .hint("get it again from where it came from")
 }
 
 impl Classified for Records {
@@ -346,10 +416,18 @@ impl Source for Records {
         self.labels.names()
     }
 
+    fn further_labels(&self) -> &[LabelSet] {
+        self.labels.further()
+    }
+
     fn content(&self) -> Content {
         let mut content = self.content.clone();
         content.made["labels"] = self.labels.made();
         content
+    }
+
+    fn passed_over(&self) -> &[PassedOver] {
+        &self.passed_over
     }
 
     fn first_size(&self) -> Result<Option<(usize, usize)>> {
@@ -360,15 +438,11 @@ impl Source for Records {
         rows.par_iter()
             .map(|&row| {
                 let (part, place) = self.find(row)?;
-                let failed = |error| Error::io("read an image of", &part.path, error);
-                let record = part.read(place).map_err(failed)?;
+                let record = part.read(place)?;
                 let (_, front) = part.layout.record();
-                let label = match &part.labels {
-                    Some(labels) => Some(i64::from(labels[place])),
-                    None if front > 0 && self.labelled => Some(i64::from(record[0])),
-                    None => None,
-                };
-                let label = self.class(part, place, label)?;
+                let labels = self.labels.columns.iter().zip(&self.places);
+                let labels = labels.map(|(label, byte)| class(label, *byte, part, place, &record));
+                let mut labels = labels.collect::<Result<Vec<_>>>()?.into_iter();
                 let image = part.layout.image(&record[front..]);
                 let image =
                     image.ok_or_else(|| Error::failed("a record does not fill its image"))?;
@@ -376,8 +450,8 @@ impl Source for Records {
                 keep(Sample {
                     id: row as i64,
                     source,
-                    label,
-                    further: Vec::new(),
+                    label: labels.next().flatten(),
+                    further: labels.collect(),
                     frames: None,
                     text: None,
                     media: Media::Image(image),

@@ -31,8 +31,10 @@ pub struct Sample {
 pub struct Remarks {
     /// The orientation that EXIF notes was applied.
     pub turned: bool,
-    /// Values of a sound lay beyond [-1, 1], and were clipped.
+    /// A sound was too loud: values of it lay beyond [-1, 1], or many in a row at the end of that.
     pub clipped: bool,
+    /// All samples of a sound are the same.
+    pub silent: bool,
 }
 
 /// The frame label of a hop without one. So there are as many classes, at most.
@@ -76,6 +78,8 @@ pub struct Waveform {
     pub rate: u32,
     /// In [-1, 1]; the mean of the channels, where the file has several.
     pub samples: Vec<f32>,
+    /// How many of them lay beyond that, slightly, and were clipped.
+    pub clipped: usize,
 }
 
 /// How long a sound is.

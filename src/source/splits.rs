@@ -35,8 +35,8 @@ pub fn open_splits(data: &Data, seed: u64) -> Result<Splits> {
         let (train, test) = (train?, test?);
         return Ok(Splits { train, test, warnings: Vec::new(), labelled: [None; 2] });
     };
-    let mut train: Box<dyn Classified> = open_split(files, Split::Train)?;
-    let mut test: Box<dyn Classified> = open_split(files, Split::Test)?;
+    let mut train: Box<dyn Classified> = open_split(data, files, Split::Train)?;
+    let mut test: Box<dyn Classified> = open_split(data, files, Split::Test)?;
     let warnings = labelling::number(train.labels(), test.labels())?;
     let [of_train, of_test] = [train.rows(), test.rows()];
     let labelled = [train.labels().counts(of_train), test.labels().counts(of_test)];

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::plain_file;
+use super::{PassedOver, file_list, plain_file, text_file};
+use crate::pipeline::settings::Medium;
 use crate::{Error, Result};
 
 const ENDING: &str = ".trans.txt";
@@ -28,17 +29,15 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<HashMap<PathBuf, String>> {
     let mut bytes = 0;
     for path in paths {
         let failed = |error| Error::io("read the transcripts", path, error);
-        let mut all = String::new();
+        let mut all = Vec::new();
         let file = plain_file::open(path).map_err(failed)?;
-        file.take(LONGEST_FILE + 1).read_to_string(&mut all).map_err(failed)?;
+        file.take(LONGEST_FILE + 1).read_to_end(&mut all).map_err(failed)?;
         bytes += all.len();
+        let wrong = |what: &str| Error::failed(format!("`{}`: {what}", path.display()));
         if all.len() as u64 > LONGEST_FILE || bytes > MOST_BYTES {
-            return Err(Error::failed(format!(
-                "`{}`: the transcripts are too long",
-                path.display()
-            )));
+            return Err(wrong("the transcripts are too long"));
         }
-        for line in all.lines() {
+        for line in text_file::text(&all, true).map_err(wrong)?.lines() {
             let (id, text) =
                 line.trim().split_once(char::is_whitespace).unwrap_or((line.trim(), ""));
             if !id.is_empty() {
@@ -47,4 +46,20 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<HashMap<PathBuf, String>> {
         }
     }
     Ok(texts)
+}
+
+/// Those of `texts` that are of no file; `None` where each has one. Their files may be there though they were
+/// not asked for.
+pub(super) fn of_no_file(texts: HashMap<PathBuf, String>) -> Option<PassedOver> {
+    let is_there = |path: &PathBuf| {
+        let Some(name) = path.file_name() else { return false };
+        file_list::extensions(Medium::Sound).iter().any(|extension| {
+            let mut name = name.to_os_string();
+            name.push(format!(".{extension}"));
+            path.with_file_name(name).exists()
+        })
+    };
+    let without: Vec<PathBuf> = texts.into_keys().filter(|path| !is_there(path)).collect();
+    let first = without.iter().min()?.clone();
+    Some(PassedOver { kind: "transcripts of no file".to_owned(), count: without.len(), first })
 }

@@ -28,6 +28,8 @@ pub struct Account {
     pub clipped: Noted,
     /// Images that were turned as EXIF says.
     pub turned: Noted,
+    /// What of labels of hops does not fit, a line each.
+    pub hops: Vec<String>,
     /// Labels that there are.
     classes: BTreeSet<i64>,
 }
@@ -118,6 +120,7 @@ impl Account {
             constant,
             clipped,
             turned,
+            hops,
             classes,
         } = more;
         self.rows += rows;
@@ -126,6 +129,7 @@ impl Account {
         self.constant.and(constant);
         self.clipped.and(clipped);
         self.turned.and(turned);
+        self.hops.extend(hops);
         self.classes.extend(classes);
     }
 
@@ -198,6 +202,7 @@ impl Account {
         ));
         found.extend(self.constant.in_words(self.rows, noun, one, several));
         found.extend(self.clipped.in_words(self.rows, noun, "is clipped", "are clipped"));
+        found.extend(self.hops.iter().cloned());
         let missing = &self.classes_without_row;
         if self.labelled && !missing.is_empty() {
             const SHOWN: usize = 8;

@@ -8,9 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
 use gimlet_store::{
-    Compression, CompressionSetting, Dataset, Finished, Generation, Keys, Rows, Schema, Spec,
-    Values, Writer,
+    Compression, CompressionSetting, Dataset, Finished, Keys, Rows, Schema, Spec, Values, Writer,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::key::Key;
@@ -34,19 +34,19 @@ pub(super) const BATCH: usize = 16;
 const FIRST: At = At { module: 0, round: 0 };
 
 /// What encodings have taken.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Spent {
     seconds: f64,
     /// The highest, in bytes, where the system tells.
     peak_memory: Option<u64>,
-    /// Bytes read from datasets; `None` where an earlier round did not count them.
-    read_bytes: Option<u64>,
+    /// Bytes read from datasets.
+    read_bytes: u64,
 }
 
 impl Spent {
     /// Nothing yet.
     pub fn nothing() -> Self {
-        Self { seconds: 0.0, peak_memory: None, read_bytes: Some(0) }
+        Self { seconds: 0.0, peak_memory: None, read_bytes: 0 }
     }
 
     /// With what was taken besides.
@@ -54,7 +54,7 @@ impl Spent {
         Self {
             seconds: self.seconds + more.seconds,
             peak_memory: self.peak_memory.max(more.peak_memory),
-            read_bytes: self.read_bytes.zip(more.read_bytes).map(|(read, more)| read + more),
+            read_bytes: self.read_bytes + more.read_bytes,
         }
     }
 
@@ -64,16 +64,9 @@ impl Spent {
         json!({ "seconds": seconds, "peak_memory": peak_memory, "read_bytes": read_bytes })
     }
 
-    /// Nothing where nothing was told: earlier versions did not note it of parts.
-    fn of_json(told: &Value) -> Self {
-        if told.is_null() {
-            return Self::nothing();
-        }
-        Self {
-            seconds: told["seconds"].as_f64().unwrap_or(0.0),
-            peak_memory: told["peak_memory"].as_u64(),
-            read_bytes: told["read_bytes"].as_u64(),
-        }
+    /// `None` where it is not told.
+    fn of_json(told: &Value) -> Option<Self> {
+        Self::deserialize(told).ok()
     }
 }
 
@@ -87,11 +80,7 @@ impl Laps {
     fn lap(&self) -> Spent {
         let mut meter = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lap = std::mem::replace(&mut *meter, Meter::begin());
-        Spent {
-            seconds: lap.seconds(),
-            peak_memory: memory::peak(),
-            read_bytes: Some(lap.read_bytes()),
-        }
+        Spent { seconds: lap.seconds(), peak_memory: memory::peak(), read_bytes: lap.read_bytes() }
     }
 }
 
@@ -346,8 +335,8 @@ impl Run<'_> {
         let Some(round) = at.round.checked_sub(1) else { return Ok(Spent::nothing()) };
         let before = Step::Encode(At { round, ..at });
         let found = self.plan.generations(before, split, &self.dir)?;
-        let told = |it: &Generation| Spent::of_json(&it.manifest().summary);
-        Ok(found.first().map_or_else(Spent::nothing, told))
+        let told = found.first().and_then(|it| Spent::of_json(&it.manifest().summary));
+        Ok(told.unwrap_or_else(Spent::nothing))
     }
 
     fn spec(&self, schema: Schema, key: &Key, rows: usize) -> Spec {
@@ -376,7 +365,7 @@ impl Run<'_> {
 /// Ends what a writer has written, with what all its parts have taken, and what was taken `before`.
 fn finish(writer: Writer, before: Spent, laps: &Laps) -> Result<Finished> {
     Ok(writer.finish(|parts| {
-        let parts = parts.iter().map(Spent::of_json);
+        let parts = parts.iter().filter_map(Spent::of_json);
         parts.fold(before.and(laps.lap()), Spent::and).to_json()
     })?)
 }

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::Run;
+use super::key::json_of;
 use super::plan::Step;
-use super::step_key::json_of;
 use crate::Result;
 use crate::exchange::published;
 use crate::exchange::stack::{self, Described};
@@ -50,7 +50,7 @@ impl Run<'_> {
         )
     }
 
-    /// The parameters of module `index` under both names, for the images that were ingested.
+    /// The parameters of module `index` under both names.
     pub(super) fn described(&self, index: usize) -> Result<Described> {
         let (module, (input, _)) = (&self.pipeline.modules[index], self.maps(index)?);
         let sizes = self.sizes(index)?;

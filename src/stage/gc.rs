@@ -9,8 +9,8 @@ use gimlet_store::{Dataset, Records};
 
 use super::progress::Progress;
 use super::record::{Keyed, Probe, Training};
-use super::{Plan, RunDir, lock, needs};
-use crate::{Error, Result};
+use super::{Plan, RunDir, needs};
+use crate::Result;
 
 /// How much stays.
 pub struct Limits {
@@ -38,7 +38,7 @@ impl Found {
 /// `dry_run`, only looks for it. What could not be removed says why it stays.
 ///
 /// # Errors
-/// When something cannot be looked at, or a process is at work that does not say what it needs.
+/// When something cannot be looked at.
 pub fn sweep(
     dir: &RunDir,
     plan: &Plan,
@@ -48,7 +48,6 @@ pub fn sweep(
 ) -> Result<Vec<Found>> {
     // Looking needs no quiet: nothing comes of it.
     let _quiet = if dry_run { None } else { Some(needs::quiet_alone(dir)?) };
-    refuse_strangers(dir, plan)?;
     let needed: HashSet<String> =
         plan.wanted_keys(dir)?.into_iter().chain(needs::of_all(dir)?).collect();
     let policy = Policy { needed, keep: limits.keep, grace: limits.grace };
@@ -155,20 +154,4 @@ fn sweep_shelf(
         all.push(Found::new(leftover, record));
     }
     Ok(all)
-}
-
-/// A process may hold the lock of a stage and not have said what it needs: an older version of this
-/// program.
-fn refuse_strangers(dir: &RunDir, plan: &Plan) -> Result<()> {
-    for step in plan.steps() {
-        if lock::is_held(dir, plan, step)? && !needs::any(dir)? {
-            let stage = plan.stage_name(step);
-            let message = format!(
-                "a process works on stage `{stage}` of `{}` and does not say what it needs",
-                dir.path().display()
-            );
-            return Err(Error::failed(message).hint("wait for it to end, or stop it"));
-        }
-    }
-    Ok(())
 }

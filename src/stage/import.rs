@@ -6,12 +6,11 @@ use gimlet_store::{Lease, durable};
 
 use gimlet_store::Shard;
 
-use super::key::differences;
+use super::key::{differences, json_of};
 use super::plan::{At, Step};
-use super::step_key::json_of;
-use super::{Outcome, Run, lock, record};
+use super::{Outcome, Run, lock, normalise_of, record};
 use crate::exchange::stack::{self, Taken};
-use crate::pipeline::View;
+use crate::pipeline::{Normalise, SoundView, Split, View};
 use crate::{Error, Result};
 
 impl Run<'_> {
@@ -19,14 +18,17 @@ impl Run<'_> {
     /// those of the modules' trainings: all of them, or none. Says, of each module, whether that was
     /// done now or before, from a file with the same weights.
     ///
+    /// They are filed under the keys of these trainings, and so of the data that the pipeline names; nothing
+    /// of that need be ingested.
+    ///
     /// # Errors
-    /// [`crate::Kind::NotReady`] before images were ingested, since shapes come from them; when a file does
-    /// not fit, or a module was trained or imported before with other weights.
+    /// [`crate::Kind::NotReady`] where the loss reads labels and nothing was ingested, since that tells the
+    /// classes; when a file does not fit, or a module was trained or imported before with other weights.
     pub fn import(&self, files: &[PathBuf]) -> Result<Vec<Outcome>> {
         let modules = 0..self.pipeline.modules.len();
         let described = modules.clone().map(|it| self.described(it)).collect::<Result<Vec<_>>>()?;
         let taken = stack::read(files, &described)?;
-        self.warn_of_another_view(&taken)?;
+        self.tell_of_files(&taken)?;
 
         let mut held = Vec::new();
         let mut files = Vec::new();
@@ -80,25 +82,45 @@ impl Run<'_> {
         Ok(Outcome::Done)
     }
 
-    /// Tells when a file says that it was made for images that were seen in another way.
-    fn warn_of_another_view(&self, taken: &[Taken]) -> Result<()> {
-        let mut ours = json_of(&self.pipeline.view)?;
-        if let View::Sound(view) = &self.pipeline.view {
-            ours["normalise"] = json_of(&self.normalise(view)?)?;
-        }
+    /// Tells of files whose values were converted, and of those that say they were made for images or sound
+    /// that were seen in another way.
+    fn tell_of_files(&self, taken: &[Taken]) -> Result<()> {
+        let ours = json_of(&self.pipeline.view)?;
         // Modules of one stack come from one file.
         let mut taken: Vec<&Taken> = taken.iter().collect();
         taken.dedup_by_key(|it| &it.file);
         for taken in taken {
+            let path = taken.file.display();
+            if !taken.converted.is_empty() {
+                let converted = taken.converted.join(" and ");
+                self.progress.note(&format!("`{path}`: {converted} was converted to F32"));
+            }
             let Some(theirs) = taken.about.as_ref().and_then(|about| about.get("view")) else {
                 continue;
             };
+            let mut ours = ours.clone();
+            if let View::Sound(view) = &self.pipeline.view {
+                ours["normalise"] = match self.known_normalise(view)? {
+                    Some(normalise) => json_of(&normalise)?,
+                    None => theirs["normalise"].clone(),
+                };
+            }
             let changed = differences(theirs, &ours);
             if !changed.is_empty() {
-                let (path, changed) = (taken.file.display(), changed.join("; "));
+                let changed = changed.join("; ");
                 self.progress.warn(&format!("`{path}` was made with another view: {changed}"));
             }
         }
         Ok(())
+    }
+
+    /// How recordings are normalised; `None` where only `ingest` will tell.
+    fn known_normalise(&self, view: &SoundView) -> Result<Option<Normalise>> {
+        let ingested = self.plan.generations(Step::Ingest, Split::Train, &self.dir)?;
+        match (view.normalise, ingested.first()) {
+            (None, None) => Ok(None),
+            (Some(normalise), _) => Ok(Some(normalise)),
+            (None, Some(ingested)) => Ok(Some(normalise_of(view, ingested)?)),
+        }
     }
 }

@@ -35,6 +35,7 @@ impl Run<'_> {
         }
         let source::Splits { train, test, warnings, .. } = source::open_splits(data, seed)?;
         warnings.iter().for_each(|it| self.progress.warn(it));
+        let unfit = source::check_alignments(train.as_ref(), test.as_ref())?;
         let keys = Split::ALL.map(|split| self.plan.key(Step::Ingest, split));
         let hashes = keys.map(|key| key.hash.clone());
         let settings = keys.map(|key| key.settings.clone());
@@ -46,7 +47,9 @@ impl Run<'_> {
             memory::reset_peak();
             let done = match &self.pipeline.view {
                 View::Images(view) => self.ingest_images(view, split, source.as_ref()),
-                View::Sound(view) => self.ingest_sound(view, split, source.as_ref()),
+                View::Sound(view) => {
+                    self.ingest_sound(view, split, source.as_ref(), unfit.lines(split))
+                }
             };
             if let Err(error) = done {
                 self.check_unchanged(split, source.as_ref()).inspect_err(|_| {

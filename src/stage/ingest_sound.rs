@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::account::{Account, Judged, which};
 use super::extent::longest_of;
+use super::hop_fit::HopFit;
 use super::ingest::{Tally, committed, empty};
 use super::labels::{further_labels, label_attributes, label_names};
 use super::layout::{frames_column, rows_per_group, sound_column};
@@ -15,17 +16,19 @@ use super::plan::Step;
 use super::run_dir::INGEST;
 use super::samples::recordings_at_once;
 use super::{Run, memory};
-use crate::pipeline::{self, Normalise, OnBadSample, Short, SoundView, Split};
+use crate::pipeline::{Normalise, OnBadSample, Short, SoundView, Split};
 use crate::source::{BadSample, NO_FRAME, Sample, Source};
 use crate::train::recordings::SAMPLES;
 use crate::{Error, Result};
 
 impl Run<'_> {
+    /// Ingests a split of recordings; `unfit` says which alignments do not fit it.
     pub(super) fn ingest_sound(
         &self,
         view: &SoundView,
         split: Split,
         source: &dyn Source,
+        unfit: Vec<String>,
     ) -> Result<()> {
         let started = Instant::now();
         let order = self.ingest_order(split, source);
@@ -58,6 +61,7 @@ impl Run<'_> {
         let whole_split =
             self.pipeline.data.on_bad_sample == OnBadSample::Fail && view.short == Short::Pad;
         let mut level = Level::default();
+        let mut fit = HopFit::new(view);
         let tally = Tally::of(Account::of(source, self.pipeline.data.is_labelled()));
         let (mut skipped, mut padded, mut done) = (Vec::new(), 0u64, 0);
         for rows in order.chunks(recordings_at_once(longest)) {
@@ -67,6 +71,8 @@ impl Run<'_> {
                 tally.now().skipped.add(|| which(id, &source));
                 skipped.push(json!({ "id": id, "source": source, "reason": reason }));
             }
+            read.whole.iter().for_each(|(sample, values)| fit.add(sample, values.len()));
+            fit.check_so_far()?;
             if view.short == Short::Skip {
                 read.whole.retain(|(sample, values)| {
                     let short = values.len() < view.window;
@@ -81,8 +87,8 @@ impl Run<'_> {
             }
             let short = read.whole.iter().filter(|(_, values)| values.len() < view.window);
             padded += short.count() as u64;
-            for (sample, values) in &read.whole {
-                let constant = values.windows(2).all(|pair| pair[0] == pair[1]);
+            for (sample, _) in &read.whole {
+                let constant = sample.remarks.silent;
                 tally.now().add(sample, Judged { constant, clipped: false });
             }
             // The level is that of all, so that what was written before is read again, too.
@@ -100,13 +106,15 @@ impl Run<'_> {
         if writer.position() == 0 {
             return Err(empty(split, order.len()));
         }
+        fit.check()?;
         for (column, choice) in writer.compression() {
             self.progress.note(&format!("`{column}`: {choice}"));
         }
         self.check_unchanged(split, source)?;
         let Normalise { mean, std } = level.normalise();
         let count = skipped.len();
-        let account = tally.close(&[], source);
+        let mut account = tally.close(&[], source);
+        account.hops = unfit.into_iter().chain(fit.line()).collect();
         let summary = json!({
             "seconds": started.elapsed().as_secs_f64(), "peak_memory": memory::peak(),
             "skipped": skipped, "padded": padded,
@@ -131,10 +139,7 @@ impl Run<'_> {
 
     /// Whether the data have a label for every hop.
     pub(super) fn has_frames(&self) -> bool {
-        match &self.pipeline.data.source {
-            pipeline::Source::Files(files) => files.frames.is_some() || files.alignments.is_some(),
-            pipeline::Source::Textures(_) => false,
-        }
+        self.pipeline.data.source.has_frames()
     }
 
     /// How windows are normalised: as the pipeline says, else as the training split has them.

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::{Error, Result};
 
 /// A key, and what it was made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,16 +19,36 @@ pub struct Key {
 
 impl Key {
     /// The key of these settings.
-    pub fn of(settings: Value) -> Self {
-        let hash = blake3::hash(canonical(&settings).as_bytes()).to_hex().to_string();
-        Self { hash, settings }
+    ///
+    /// # Errors
+    /// When they cannot be described.
+    pub fn of<T: Serialize>(settings: &T) -> Result<Self> {
+        let settings = canonical(json_of(settings)?);
+        let hash = blake3::hash(settings.to_string().as_bytes()).to_hex().to_string();
+        Ok(Self { hash, settings })
     }
 }
 
-/// The settings as text that depends on their values and not on the order they were written in.
-fn canonical(settings: &Value) -> String {
-    let flat: BTreeMap<String, Value> = flatten(settings);
-    json!(flat.into_iter().collect::<Vec<_>>()).to_string()
+/// Describes `value` as JSON, its numbers written as briefly as they were in the pipeline file.
+///
+/// # Errors
+/// When it cannot be described.
+pub fn json_of<T: Serialize>(value: &T) -> Result<Value> {
+    let text = serde_json::to_string(value).and_then(|text| serde_json::from_str(&text));
+    text.map_err(|error| Error::failed(format!("could not describe the settings: {error}")))
+}
+
+/// Puts the names in these settings in order, so that there is one way to write them.
+fn canonical(settings: Value) -> Value {
+    match settings {
+        Value::Object(map) => {
+            let ordered: BTreeMap<String, Value> = map.into_iter().collect();
+            let ordered = ordered.into_iter().map(|(name, value)| (name, canonical(value)));
+            Value::Object(ordered.collect::<Map<_, _>>())
+        }
+        Value::Array(items) => items.into_iter().map(canonical).collect(),
+        leaf => leaf,
+    }
 }
 
 /// Every leaf of `settings` by its path, such as `training.batch`.
@@ -55,9 +78,14 @@ pub fn flatten(settings: &Value) -> BTreeMap<String, Value> {
 
 /// What differs between two settings, one phrase a key: `training.batch: 16 -> 32`.
 ///
-/// Keys of inputs, under `input`, are left out: that they differ is the doing of an earlier step.
+/// Keys of inputs, under `input`, are left out: that they differ is the doing of an earlier step. What is null is
+/// not set.
 pub fn differences(old: &Value, new: &Value) -> Vec<String> {
-    let (old, new) = (flatten(old), flatten(new));
+    let [old, new] = [old, new].map(|settings| {
+        let mut leaves = flatten(settings);
+        leaves.retain(|_, value| !value.is_null());
+        leaves
+    });
     let mut keys: Vec<&String> = old.keys().chain(new.keys()).collect();
     keys.sort();
     keys.dedup();
@@ -72,6 +100,8 @@ pub fn differences(old: &Value, new: &Value) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -79,13 +109,25 @@ mod tests {
         let old = json!({"training": {"batch": 16}, "layers": [{"conv": 1}], "input": "x"});
         let new = json!({"training": {"batch": 32}, "layers": [{"conv": 1}], "input": "y"});
         assert_eq!(differences(&old, &new), ["training.batch: 16 -> 32"]);
-        assert_ne!(Key::of(old).hash, Key::of(new).hash);
+        let [unset, null, set] = [json!({}), json!({"clip": null}), json!({"clip": 2})];
+        assert!(differences(&unset, &null).is_empty());
+        assert_eq!(differences(&null, &set), ["clip: not set -> 2"]);
+        assert_ne!(Key::of(&old).unwrap().hash, Key::of(&new).unwrap().hash);
     }
 
     #[test]
     fn the_order_of_keys_does_not_matter() {
-        let a: Value = serde_json::from_str(r#"{"a": 1, "b": {"c": 2, "d": [1, 2]}}"#).unwrap();
-        let b: Value = serde_json::from_str(r#"{"b": {"d": [1, 2], "c": 2}, "a": 1}"#).unwrap();
-        assert_eq!(Key::of(a).hash, Key::of(b).hash);
+        let a = r#"{"a": 1, "b": {"c": 2, "d": [1, 2]}}"#;
+        let b = r#"{"b": {"d": [1, 2], "c": 2}, "a": 1}"#;
+        let [a, b] = [a, b].map(|text| serde_json::from_str::<Value>(text).unwrap());
+        assert_eq!(Key::of(&a).unwrap(), Key::of(&b).unwrap());
+    }
+
+    #[test]
+    fn settings_that_read_alike_have_other_keys() {
+        let of = |value: Value| Key::of(&value).unwrap().hash;
+        assert_ne!(of(json!({"a": {"b": 1}})), of(json!({"a.b": 1})));
+        assert_ne!(of(json!({"a": [[1]]})), of(json!({"a": {"0": [1]}})));
+        assert_ne!(of(json!({"a": "1"})), of(json!({"a": 1})));
     }
 }

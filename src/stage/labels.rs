@@ -33,10 +33,12 @@ impl Run<'_> {
         }
         let keys = keys()?;
         let class = |label: i64| {
-            u32::try_from(label)
-                .map_err(|_| Error::failed(format!("a row has the label {label}, which is no class")))
+            u32::try_from(label).map_err(|_| {
+                Error::failed(format!("a row has the label {label}, which is no class"))
+            })
         };
-        let labels = keys.labels.iter().flatten().copied().map(class).collect::<Result<Vec<_>>>()?;
+        let labels =
+            keys.labels.iter().flatten().copied().map(class).collect::<Result<Vec<_>>>()?;
         match keys.labels.len() - labels.len() {
             0 => Ok(labels),
             missing => Err(no_labels(self.pipeline, missing as u64, keys.labels.len() as u64)),
@@ -75,7 +77,9 @@ pub(super) fn check_labels(pipeline: &Pipeline, provenance: &Provenance) -> Resu
         return Ok(());
     }
     for split in Split::ALL {
-        let Some(Labelled { with, without }) = provenance.labelled[split as usize] else { continue };
+        let Some(Labelled { with, without }) = provenance.labelled[split as usize] else {
+            continue;
+        };
         // Of a subset, or where rows are left out, those without may be the others.
         let all_taken = pipeline.data.subset_of(split).is_none()
             && pipeline.data.on_bad_sample == OnBadSample::Fail;

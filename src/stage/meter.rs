@@ -29,9 +29,7 @@ impl Meter {
     /// Sets in `so_far` what this attempt has read, and where the time of its steps went, of each module
     /// that trains; added to what was there `before` it.
     pub fn note(&self, before: &Progress, here: &[Breakdown], so_far: &mut Progress) {
-        // An attempt of a version that did not count leaves a sum that nobody knows.
-        let read_before = if before.steps == 0 { Some(0) } else { before.read_bytes };
-        so_far.read_bytes = read_before.map(|read| read + self.read_bytes());
+        so_far.read_bytes = before.read_bytes + self.read_bytes();
         let before =
             before.breakdown.iter().copied().chain(std::iter::repeat(Breakdown::default()));
         so_far.breakdown = here.iter().zip(before).map(|(here, before)| *here + before).collect();

@@ -126,19 +126,6 @@ fn named_in(files: impl Iterator<Item = PathBuf>) -> Result<HashSet<String>> {
     Ok(keys)
 }
 
-/// Whether any process is at work.
-///
-/// # Errors
-/// When it cannot be found out.
-pub fn any(dir: &RunDir) -> Result<bool> {
-    for path in named(dir)? {
-        if is_alive(&path)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
 /// The path of the lock of `gc`, in a folder that is made if it is missing.
 fn gc_lock(dir: &RunDir) -> gimlet_store::Result<PathBuf> {
     durable::create_folder(&dir.locks())?;

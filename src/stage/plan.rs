@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use gimlet_store::{Dataset, Generation, damage, files};
 use serde::Serialize;
-use serde_json::{Value, json};
 
 use super::boundary::{self, Boundary};
 use super::cost::{Costs, recomputed};
@@ -15,7 +14,7 @@ use super::labels::check_labels;
 use super::provenance::{Look, Provenance};
 use super::record;
 use super::run_dir::{INGEST, RunDir, UNTRAINED};
-use super::step_key::{METHOD_VERSION, encode_key, framing, ingest_key, json_of, train_key};
+use super::step_key::{Reads, encode_key, ingest_key, probe_key, train_key, untrained_key};
 use crate::pipeline::{Pipeline, Schedule, Split};
 use crate::source::known_files::{Unwatched, Watch};
 use crate::{Error, Kind, Result};
@@ -96,7 +95,6 @@ impl Plan {
         look: Look,
         watch: &dyn Watch,
     ) -> Result<Self> {
-        let seed = pipeline.seed;
         let key = |split, source| Ok(ingest_key(pipeline, split, source)?.settings);
         let provenance = Provenance::of(pipeline, dir, look, watch, &key)?;
         check_labels(pipeline, &provenance)?;
@@ -109,19 +107,7 @@ impl Plan {
             Costs::new(pipeline, samples, image_size(pipeline, ingested.as_ref())?)
         })?;
 
-        let framing = framing(&pipeline.view)?;
-        let rows_per_part = pipeline.store.rows_per_part;
-        let mut stack = serde_json::Map::new();
-        for module in &pipeline.modules {
-            stack.insert(module.name.clone(), json!({ "layers": json_of(&module.layers)? }));
-        }
-        let untrained = for_splits(|split| {
-            Ok(Key::of(json!({
-                "step": "untrained", "method": METHOD_VERSION, "seed": seed, "split": split.name(),
-                "view": framing, "modules": stack, "input": ingest[split as usize].hash,
-                "store": { "rows_per_part": rows_per_part },
-            })))
-        })?;
+        let untrained = for_splits(|split| untrained_key(pipeline, split, &ingest))?;
         let together = pipeline.trains_together();
         let replayed = match pipeline.replay() > 0.0 {
             true => pipeline.store.keep_generations.saturating_sub(1),
@@ -132,40 +118,30 @@ impl Plan {
             let (mut trained, mut encoded) = (Vec::<Key>::new(), Vec::<[Key; 2]>::new());
             for (module, boundary) in boundaries.iter().enumerate() {
                 let input = if module == 0 { &ingest } else { &encoded[module - 1] };
-                // Later modules meet the view in the key of their input.
-                let view = if module == 0 { framing.clone() } else { Value::Null };
                 let at = At { module, round };
                 let samples = if together { &ingest } else { input };
-                let mut rows = vec![&samples[Split::Train as usize]];
-                if module > 0 {
-                    let older = older_rounds(round, replayed);
-                    rows.extend(older.map(|it| &encode[it][module - 1][0]));
-                }
-                let before = round.checked_sub(1).map(|before| &train[before][module]);
-                let held_out = &input[Split::Test as usize];
-                let seen = if together { &framing } else { &view };
-                let key = train_key(pipeline, at, seen, &rows, before, held_out)?;
+                // The first module reads samples, of which there are no generations.
+                let older = (module > 0).then(|| older_rounds(round, replayed));
+                let older = older.into_iter().flatten().map(|it| &encode[it][module - 1][0]);
+                let reads = Reads {
+                    rows: &samples[Split::Train as usize],
+                    older: older.collect(),
+                    before: round.checked_sub(1).map(|before| &train[before][module]),
+                    held_out: &input[Split::Test as usize],
+                    test_samples: &ingest[Split::Test as usize],
+                };
+                let key = train_key(pipeline, at, &reads)?;
                 encoded.push(for_splits(|split| {
-                    encode_key(pipeline, at, boundary, &view, split, [&key, &input[split as usize]])
+                    encode_key(pipeline, at, boundary, split, [&key, &input[split as usize]])
                 })?);
                 trained.push(key);
             }
             train.push(trained);
             encode.push(encoded);
         }
-        let mut probe = Vec::new();
-        for encoded in &encode[encode.len() - 1] {
-            probe.push(Key::of(json!({
-                "step": "probe", "method": METHOD_VERSION, "seed": seed,
-                "probe": json_of(&pipeline.probe)?,
-                "loss": json_of(&pipeline.loss)?,
-                "training": { "batch": pipeline.training.batch },
-                "input": {
-                    "train": encoded[0].hash, "test": encoded[1].hash,
-                    "untrained_train": untrained[0].hash, "untrained_test": untrained[1].hash,
-                },
-            })));
-        }
+        let encoded = encode[encode.len() - 1].iter();
+        let probe = encoded.map(|encoded| probe_key(pipeline, encoded, &untrained));
+        let probe = probe.collect::<Result<_>>()?;
         let names = pipeline.modules.iter().map(|module| module.name.clone()).collect();
         let stored = boundaries.iter().map(|it| it.stored).collect();
         Ok(Self {

@@ -29,7 +29,7 @@ impl Run<'_> {
             key: key.hash.clone(),
             settings: key.settings.clone(),
             seconds: meter.seconds(),
-            read_bytes: Some(meter.read_bytes()),
+            read_bytes: meter.read_bytes(),
             results: results.to_vec(),
         };
         self.dir.probes(self.plan.module(index)).commit(record)?;

@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::run_dir::{INGEST, RunDir, folders_in};
 use super::step_key::ingest_key;
 use crate::pipeline::{Pipeline, Source, Split};
-use crate::source::{self, Labelled};
 use crate::source::content::{self, HashedFile};
 use crate::source::known_files::{Identity, Watch};
+use crate::source::{self, Labelled};
 use crate::{Error, Kind, Result};
 
 /// The samples of both splits.

@@ -8,17 +8,13 @@ use std::time::{Duration, Instant};
 
 use gimlet_store::gc::{Kind, Policy, Shelf};
 use gimlet_store::{Dataset, Generation, files};
-use serde_json::{Value, json};
 
 use super::key::Key;
 use super::plan::{At, Step};
-use super::step_key::{METHOD_VERSION, json_of};
+use super::step_key::{publish_key, published};
 use super::{Run, held_up, needs};
 use crate::Result;
 use crate::pipeline::Split;
-
-/// What [`Key::settings`] of such a generation call the step that wrote it.
-const STEP: &str = "publish";
 
 /// Time between two listings of what lies on object storage.
 const BETWEEN_LISTINGS: Duration = Duration::from_secs(1);
@@ -123,9 +119,7 @@ impl<'r, 'a> Published<'r, 'a> {
 
     fn publication(&self, generation: &Generation) -> Option<Publication> {
         let manifest = generation.manifest();
-        let settings = &manifest.settings;
-        let ours = settings["step"] == STEP && settings["training"] == self.training.as_str();
-        let step = settings["steps"].as_u64().filter(|_| ours)?;
+        let step = published(&manifest.settings, &self.training)?;
         Some(Publication { number: generation.number(), key: manifest.key.clone(), step })
     }
 
@@ -135,22 +129,9 @@ impl<'r, 'a> Published<'r, 'a> {
     /// # Errors
     /// When the settings cannot be described.
     pub fn key(&self, step: u64, before: u64, weights: &str, input: &str) -> Result<Key> {
-        let (pipeline, store) = (self.run.pipeline, &self.run.pipeline.store);
-        let views = pipeline.view.views_of(Split::Train);
-        let view = match self.at.module {
-            0 => json!({ "views": views, "drawn_before": before }),
-            _ => Value::Null,
-        };
-        Ok(Key::of(json!({
-            "step": STEP, "method": METHOD_VERSION, "split": Split::Train.name(),
-            "training": self.training, "steps": step, "view": view,
-            "store": {
-                "relu": self.run.plan.boundary(self.at.module).relu,
-                "dtype": json_of(&store.dtype)?, "compression": json_of(&store.compression)?,
-                "rows_per_part": store.rows_per_part,
-            },
-            "input": { "weights": weights, "rows": input },
-        })))
+        let boundary = self.run.plan.boundary(self.at.module);
+        let training = (self.training.as_str(), step);
+        publish_key(self.run.pipeline, self.at, boundary, training, before, [weights, input])
     }
 
     /// Removes all but the newest `store.keep_generations`, and the attempt with the key `attempt`; waits

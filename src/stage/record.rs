@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::device::DeviceName;
+use crate::train::learns_nothing::LearnsNothing;
 use crate::train::profile::Breakdown;
 use crate::{Error, Result};
 
@@ -42,24 +43,24 @@ pub struct Training {
     pub wait_seconds: f64,
     /// In bytes, where the system tells.
     pub peak_memory: Option<u64>,
-    /// Where the time of its steps went; `None` where that was not recorded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub breakdown: Option<Breakdown>,
+    /// Where the time of its steps went.
+    pub breakdown: Breakdown,
     /// Bytes read from datasets ([`gimlet_store::bytes_read`]), over all attempts; of modules that train at
-    /// once, the first one reads. `None` where that was not recorded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub read_bytes: Option<u64>,
-    /// Threads it was computed with: with as many it ends with the same weights.
-    #[serde(default)]
-    pub threads: Option<usize>,
+    /// once, the first one reads.
+    pub read_bytes: u64,
+    /// Threads it was computed with: with as many it ends with the same weights. 0 of weights that were
+    /// imported.
+    pub threads: usize,
     /// What it was computed on, as `--device` names it; as for threads.
-    #[serde(default)]
     pub device: DeviceName,
     /// What the held-out loss has decided; `None` where the schedule has no patience.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stopped>,
-    /// The file that the weights were taken from; `None` where they were trained here.
+    /// What its end has shown where it has learnt nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learns_nothing: Option<LearnsNothing>,
+    /// The file that the weights were taken from; `None` where they were trained here.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub imported: Option<Imported>,
 }
 
@@ -117,18 +118,18 @@ pub struct ProbeResult {
     pub split: String,
     /// The share of rows classified rightly; `None` when the data has no labels.
     pub accuracy: Option<f64>,
-    /// The same by nearest neighbours ([`crate::probe::knn`]); `None` in records older than that, too.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The share by nearest neighbours ([`crate::probe::knn`]); `None` when the data has no labels.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub knn: Option<f64>,
     /// Of the trained module: how often the linear probe took each class for each, `[true class][class
-    /// found]`. Left out where there are more than [`MOST_CLASSES`], and in older records.
+    /// found]`. Left out where there are more than [`MOST_CLASSES`].
     ///
     /// [`MOST_CLASSES`]: crate::probe::confusion::MOST_CLASSES
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Vec<Vec<u64>>>,
     /// Where there are more classes than that, the pairs that are confused most: class, the one it was taken
     /// for, how often.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub confused: Option<Vec<(usize, usize, u64)>>,
     /// What was found out about further labels, and about the labels of hops.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -146,8 +147,8 @@ pub struct Judged {
     pub label: String,
     /// The share of rows, or of hops, classified rightly; `None` when none has such a label.
     pub accuracy: Option<f64>,
-    /// The same by nearest neighbours; `None` of hops, and in older records.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The share by nearest neighbours; `None` of hops.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub knn: Option<f64>,
 }
 
@@ -158,9 +159,8 @@ pub struct Probe {
     /// What the key was made of.
     pub settings: Value,
     pub seconds: f64,
-    /// Bytes read from datasets; `None` where that was not recorded.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub read_bytes: Option<u64>,
+    /// Bytes read from datasets.
+    pub read_bytes: u64,
     pub results: Vec<ProbeResult>,
 }
 

@@ -2,8 +2,8 @@
 
 use super::Run;
 use crate::pipeline::{ImageView, OnBadSample, SoundView};
-use crate::source::{BadSample, Media, Sample, Source, Waveform};
-use crate::view::{self, Pixels};
+use crate::source::{BadSample, Media, Remarks, Sample, Source, Waveform};
+use crate::view::{self, Pixels, Verdict};
 use crate::{Error, Result};
 
 /// The most rows of a source that are read at once, and the most memory that their images may take.
@@ -56,7 +56,7 @@ impl Run<'_> {
     ) -> Result<Samples<Vec<f32>>> {
         let read = source.read_through(rows, &|sample| heard(view, sample))?;
         self.sort(read, |sample| {
-            let nothing = Waveform { rate: view.rate, samples: Vec::new() };
+            let nothing = Waveform { rate: view.rate, samples: Vec::new(), clipped: 0 };
             match std::mem::replace(&mut sample.media, Media::Sound(nothing)) {
                 Media::Sound(waveform) => Ok(waveform.samples),
                 Media::Image(_) => Err(Error::failed("a sample is an image, not a sound")),
@@ -104,9 +104,14 @@ fn seen(view: &ImageView, mut sample: Sample, size: Option<(usize, usize)>) -> R
 
 /// A recording at the rate of the view, as far as it is kept.
 fn heard(view: &SoundView, mut sample: Sample) -> Result<Sample> {
-    let mut samples = view::resample(sample.media.sound()?, view.rate)?;
+    let waveform = sample.media.sound()?;
+    let clipped = waveform.clipped;
+    let Verdict { silent, clipped: too_loud } = view::judge(&waveform.samples);
+    let remarks = Remarks { clipped: clipped > 0 || too_loud, silent, ..sample.remarks };
+    let mut samples = view::resample(waveform, view.rate)?;
     samples.truncate(view.clip.unwrap_or(usize::MAX));
-    sample.media = Media::Sound(Waveform { rate: view.rate, samples });
+    sample.media = Media::Sound(Waveform { rate: view.rate, samples, clipped });
+    sample.remarks = remarks;
     Ok(sample)
 }
 

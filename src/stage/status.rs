@@ -53,7 +53,7 @@ pub struct StepStatus {
     #[serde(flatten)]
     pub in_round: Option<InRound>,
     pub state: State,
-    /// Why it is not done; when it is, where it was imported from, else empty.
+    /// Why it is not done; when it is, where it was imported from, or that it has learnt nothing, else empty.
     pub why: String,
     /// The number of the newest generation, or of the one in use.
     pub generation: Option<u64>,
@@ -69,7 +69,7 @@ pub struct StepStatus {
     /// In bytes, where the system told.
     pub peak_memory: Option<u64>,
     /// Bytes read from datasets, over this round and those before it; of modules that are encoded in one pass,
-    /// those of the pass. `None` before, where it was not recorded, and of `ingest`, which reads the source.
+    /// those of the pass. `None` before, of weights that were imported, and of `ingest`, which reads the source.
     pub read_bytes: Option<u64>,
     /// A glob of the Parquet files of each split.
     pub files: Vec<String>,
@@ -86,8 +86,9 @@ struct Found {
     peak_memory: Option<u64>,
     read_bytes: Option<u64>,
     files: Vec<String>,
-    /// The file that weights were imported from.
-    imported: Option<String>,
+    /// Of a training, what there is to say: the file that its weights were imported from, or that it has learnt
+    /// nothing.
+    said: String,
     /// What the newest one of each split was made with; of a step without splits, that of the first.
     settings: [Option<Value>; 2],
 }
@@ -142,10 +143,7 @@ impl Plan {
         for &(step, done) in steps {
             let found = self.found(step, dir)?;
             let (state, why) = if done {
-                (
-                    State::Done,
-                    found.imported.map_or_else(String::new, |it| format!("imported from {it}")),
-                )
+                (State::Done, found.said)
             } else {
                 self.why_not_done(step, dir, &found.settings, &all)?
             };
@@ -317,8 +315,14 @@ impl Plan {
                     found.seconds = Some(it.seconds);
                     found.wait_seconds = Some(it.wait_seconds);
                     found.peak_memory = it.peak_memory;
-                    found.read_bytes = it.read_bytes;
-                    found.imported = it.imported.map(|it| it.file);
+                    found.read_bytes = it.imported.is_none().then_some(it.read_bytes);
+                    found.said = match (it.imported, it.learns_nothing) {
+                        (Some(imported), _) => format!("imported from {}", imported.file),
+                        (None, Some(nothing)) => {
+                            format!("has learnt nothing: {}", nothing.describe())
+                        }
+                        (None, None) => String::new(),
+                    };
                     found.settings[0] = Some(it.settings);
                 }
             }
@@ -328,7 +332,7 @@ impl Plan {
                 if let Some((number, it)) = current.map_or_else(newest, |it| Ok(Some(it)))? {
                     found.generation = Some(number);
                     found.seconds = Some(it.seconds);
-                    found.read_bytes = it.read_bytes;
+                    found.read_bytes = Some(it.read_bytes);
                     found.settings[0] = Some(it.settings);
                 }
             }

@@ -9,12 +9,13 @@ use super::plan::{At, Step};
 use super::status::share;
 use super::train::begin_in;
 use super::watch::Watch;
-use super::{Run, memory};
+use super::{Run, memory, record};
 use crate::parameters::Parameters;
 use crate::pipeline::Split;
 use crate::train::checkpoint::Progress;
 use crate::train::feed::{Batch, Course, feed};
 use crate::train::input::Input;
+use crate::train::learns_nothing::Doubt;
 use crate::train::log::{Entry, Log};
 use crate::train::profile::Breakdown;
 use crate::train::trainer::{self, Trainer};
@@ -27,6 +28,7 @@ struct Learner<'a> {
     trainer: Trainer,
     log: Log,
     epoch: EpochMean,
+    doubt: Doubt,
     /// Seconds that this attempt has looked at the test split.
     looked: f64,
 }
@@ -52,11 +54,13 @@ impl Run<'_> {
             let state = checkpoint.as_ref().map(|(all, progress)| (all.under(name), progress));
             let state = state.as_ref().map(|(state, progress)| (state, progress.steps));
             let trainer = self.trainer(at.module, state)?;
+            let trainer = trainer.in_epochs_of(course.steps_per_epoch());
             let path = self.training_folder(at).join("log.jsonl");
             let (log, entries) = Log::resume(&path, None, trainer.steps())?;
             let mut epoch = EpochMean::default();
             entries.iter().for_each(|entry| epoch.add(entry));
-            learners.push(Learner { at, name, trainer, log, epoch, looked: 0.0 });
+            let doubt = self.doubt(&course, trainer.sizes(), &entries);
+            learners.push(Learner { at, name, trainer, log, epoch, doubt, looked: 0.0 });
         }
         let mut so_far = checkpoint.map(|(_, progress)| progress).unwrap_or_default();
         so_far.shares.resize(learners.len(), 0.0);
@@ -141,10 +145,15 @@ impl Run<'_> {
                     }
                 }
                 so_far.seconds += waiting.elapsed().as_secs_f64();
+                // The last is saved, too: some may be committed when the process ends, and others not.
+                let at_end = so_far.steps == course.steps();
                 let mut found = found.into_iter().map(|it| (it.loss, it.accuracy));
                 for (learner, step) in learners.iter_mut().zip(learnt) {
                     let entry = Entry::of(&batch, &step, so_far.seconds);
-                    let entry = entry.with_held_out(found.next());
+                    let mut entry = entry.with_held_out(found.next());
+                    if let Some(found) = learner.doubt.add(&mut entry, step.dead, at_end) {
+                        self.warn_of_learning_nothing(learner.at, found, &entry);
+                    }
                     learner.log.push(&entry)?;
                     learner.epoch.add(&entry);
                 }
@@ -153,8 +162,6 @@ impl Run<'_> {
                 self.progress.advance(so_far.steps, &detail);
 
                 let stop = self.stop.is_asked();
-                // The last is saved, too: some may be committed when the process ends, and others not.
-                let at_end = so_far.steps == course.steps();
                 if stop || at_end || saved.elapsed() >= every {
                     so_far.peak_memory = memory::peak().max(earlier.peak_memory);
                     meter.note(&earlier, &breakdown(learners), &mut so_far);
@@ -179,12 +186,15 @@ impl Run<'_> {
                 seconds: so_far.shares[index],
                 // The others wait for no data.
                 wait_seconds: if index == 0 { so_far.wait_seconds } else { 0.0 },
-                read_bytes: so_far.read_bytes.map(|read| if index == 0 { read } else { 0 }),
+                read_bytes: if index == 0 { so_far.read_bytes } else { 0 },
                 breakdown: so_far.breakdown.get(index).copied().into_iter().collect(),
                 ..so_far.clone()
             };
             let bytes = self.weights_bytes(learner.at, &learner.trainer.parameters()?)?;
-            let training = self.ended(&own, learner.epoch.of(last_epoch));
+            let training = record::Training {
+                learns_nothing: learner.doubt.found(),
+                ..self.ended(&own, learner.epoch.of(last_epoch))
+            };
             self.commit_weights(learner.at, &bytes, training)?;
         }
         checkpoints.remove();

@@ -15,7 +15,7 @@ use super::{Run, memory, record};
 use crate::loss::{Samples, Sizes};
 use crate::module::{self, Module};
 use crate::parameters::Parameters;
-use crate::pipeline::{Map, Pooling, Schedule, Split, View, bytes_in_words};
+use crate::pipeline::{Schedule, Split, View, bytes_in_words};
 use crate::random::generator;
 use crate::train::checkpoint::{Checkpoints, Progress};
 use crate::train::feed::{Batch, Course, feed};
@@ -89,31 +89,6 @@ impl Run<'_> {
         });
         let below = below.collect::<Result<Vec<_>>>()?;
         Ok(Box::new(Recomputed::new(seen, below, &self.device)?))
-    }
-
-    /// The maps that module `index` reads and writes, for the images that were ingested.
-    pub(super) fn maps(&self, index: usize) -> Result<(Map, Map)> {
-        self.pipeline
-            .shapes(self.image()?)?
-            .get(index)
-            .copied()
-            .ok_or_else(|| Error::failed(format!("there is no module {index}")))
-    }
-
-    /// How the maps of a sample become the vectors that losses and probes see.
-    pub(super) fn pooling(&self) -> Result<Pooling> {
-        Ok(Pooling::of(&self.pipeline.view, self.image()?))
-    }
-
-    /// Height and width of the images that were ingested; of sound, 1 and its samples.
-    pub(super) fn image(&self) -> Result<(usize, usize)> {
-        let ingested = self.plan.generation(Step::Ingest, Split::Train, &self.dir)?;
-        let shape = ingested.manifest().schema.columns.first().map(|it| it.shape.clone());
-        match shape.as_deref() {
-            Some([height, width, _]) => Ok((*height, *width)),
-            Some([samples]) => Ok((1, *samples)),
-            other => Err(Error::failed(format!("samples of shape {other:?}"))),
-        }
     }
 
     /// The parameters that module `index` is drawn with: its training starts from these, and the
@@ -203,7 +178,8 @@ impl Run<'_> {
             None => self.end_of_round_before(at)?,
         };
         let state = resumed.as_ref().map(|(state, progress)| (state, progress.steps));
-        let mut trainer = self.trainer(at.module, state)?;
+        let trainer = self.trainer(at.module, state)?;
+        let mut trainer = trainer.in_epochs_of(course.steps_per_epoch());
         let mut so_far = Progress::default();
         if let Some((state, progress)) = resumed {
             if let Some(patience) = &mut patience {
@@ -243,7 +219,7 @@ impl Run<'_> {
             read_bytes,
             ..
         } = record;
-        let breakdown = breakdown.into_iter().collect();
+        let breakdown = vec![breakdown];
         let spent = Progress {
             steps,
             seconds,
@@ -273,11 +249,10 @@ impl Run<'_> {
             return Err(Error::new(Kind::Damaged, message).hint(again));
         }
         let threads = rayon::current_num_threads();
-        let before = (record.device, record.threads.unwrap_or(threads));
-        if before == (self.device.name(), threads) {
+        let (device, threads_before) = (record.device, record.threads);
+        if (device, threads_before) == (self.device.name(), threads) {
             return Ok(false);
         }
-        let (device, threads_before) = before;
         let message = format!(
             "`{}` is damaged; it was made with {threads_before} threads on `{device}`, and with \
              {threads} on `{}` would come out different",
@@ -307,6 +282,7 @@ impl Run<'_> {
         let (mut log, entries) = Log::resume(&log_of(at), before.as_deref(), trainer.steps())?;
         let mut epoch = EpochMean::default();
         entries.iter().for_each(|entry| epoch.add(entry));
+        let mut doubt = self.doubt(course, trainer.sizes(), &entries);
         let every = Duration::from_secs_f64(self.pipeline.training.checkpoint_seconds);
         let mut saved = Instant::now();
         let recipe = self.pipeline.loss.recipe();
@@ -354,6 +330,9 @@ impl Run<'_> {
                     entry.seconds = so_far.seconds;
                     at_end |= looks.patience.as_ref().is_some_and(Patience::is_over);
                 }
+                if let Some(found) = doubt.add(&mut entry, step.dead, at_end) {
+                    self.warn_of_learning_nothing(at, found, &entry);
+                }
                 log.push(&entry)?;
                 // The loss first: a narrow terminal cuts the end.
                 let of = format!("{}/{}", batch.epoch + 1, course.epochs);
@@ -400,7 +379,8 @@ impl Run<'_> {
             (parameters, mean, stopped) = (kept, (best.loss, best.accuracy), Some(how));
         }
         let training = self.ended(&so_far, mean);
-        let training = record::Training { stopped, ..training };
+        let learns_nothing = doubt.found();
+        let training = record::Training { stopped, learns_nothing, ..training };
         self.commit_weights(at, &self.weights_bytes(at, &parameters)?, training)?;
         checkpoints.remove();
         self.tell_profile(at, trainer, course.batch * input.shape()[0], waited_here)?;
@@ -457,9 +437,9 @@ impl Run<'_> {
             seconds: so_far.seconds,
             wait_seconds: so_far.wait_seconds,
             peak_memory: so_far.peak_memory,
-            breakdown: so_far.breakdown.first().copied(),
+            breakdown: so_far.breakdown.first().copied().unwrap_or_default(),
             read_bytes: so_far.read_bytes,
-            threads: Some(rayon::current_num_threads()),
+            threads: rayon::current_num_threads(),
             device: self.device.name(),
             ..record::Training::default()
         }

@@ -16,12 +16,13 @@ use super::published::{Publication, Published};
 use super::status::share;
 use super::train::begin_in;
 use super::watch::Watch;
-use super::{Run, memory};
+use super::{Run, memory, record};
 use crate::module::Module;
 use crate::pipeline::{Async, Split};
 use crate::train::checkpoint::Progress;
 use crate::train::feed::{Course, feed};
 use crate::train::input::{Activations, Input};
+use crate::train::learns_nothing::Doubt;
 use crate::train::log::{Entry, Log};
 use crate::train::profile::Breakdown;
 use crate::train::trainer::Trainer;
@@ -58,6 +59,7 @@ struct Worker<'r, 'a> {
     so_far: Progress,
     log: Log,
     epoch: EpochMean,
+    doubt: Doubt,
     labels: Vec<u32>,
     saved: Instant,
     /// What attempts before this one have used.
@@ -108,12 +110,13 @@ impl<'r, 'a> Worker<'r, 'a> {
         let labels = run.labels(|| drawn.keys())?;
         let resumed = run.load(&run.checkpoints(at))?;
         let state = resumed.as_ref().map(|(state, progress)| (state, progress.steps));
-        let trainer = run.trainer(index, state)?;
+        let trainer = run.trainer(index, state)?.in_epochs_of(course.steps_per_epoch());
         let so_far = resumed.map(|(_, progress)| progress).unwrap_or_default();
         let (log, entries) =
             Log::resume(&run.training_folder(at).join("log.jsonl"), None, trainer.steps())?;
         let mut epoch = EpochMean::default();
         entries.iter().for_each(|entry| epoch.add(entry));
+        let doubt = run.doubt(&course, trainer.sizes(), &entries);
         let of = |module| Published::of(run, At { module, ..at });
         Ok(Self {
             publishes: (index + 1 < run.pipeline.modules.len()).then(|| of(index)),
@@ -133,6 +136,7 @@ impl<'r, 'a> Worker<'r, 'a> {
             so_far,
             log,
             epoch,
+            doubt,
             labels,
         })
     }
@@ -343,6 +347,10 @@ impl<'r, 'a> Worker<'r, 'a> {
                     self.so_far.seconds += looked;
                     entry.seconds = self.so_far.seconds;
                 }
+                let at_end = self.trainer.steps() == course.steps();
+                if let Some(found) = self.doubt.add(&mut entry, step.dead, at_end) {
+                    run.warn_of_learning_nothing(self.at, found, &entry);
+                }
                 self.log.push(&entry)?;
                 self.epoch.add(&entry);
                 let on = generation.map_or(String::new(), |it| format!(", on generation {it}"));
@@ -432,7 +440,10 @@ impl<'r, 'a> Worker<'r, 'a> {
         })?;
         let last = self.course.epochs.saturating_sub(1) as u64;
         self.note();
-        let training = run.ended(&self.so_far, self.epoch.of(last));
+        let training = record::Training {
+            learns_nothing: self.doubt.found(),
+            ..run.ended(&self.so_far, self.epoch.of(last))
+        };
         run.commit_weights(self.at, &run.weights_bytes(self.at, &parameters)?, training)?;
         self.run.checkpoints(self.at).remove();
         run.progress.begin(&title, self.so_far.steps, self.so_far.steps);

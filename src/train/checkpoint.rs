@@ -24,17 +24,14 @@ pub struct Progress {
     /// The highest resident memory of the process in any attempt, in bytes; where the system tells.
     pub peak_memory: Option<u64>,
     /// Where the time of steps went, of each module that trains.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breakdown: Vec<Breakdown>,
-    /// Bytes that were read from datasets in all attempts ([`gimlet_store::bytes_read`]); `None` where an
-    /// attempt did not count them.
-    #[serde(default)]
-    pub read_bytes: Option<u64>,
+    /// Bytes that were read from datasets in all attempts ([`gimlet_store::bytes_read`]).
+    pub read_bytes: u64,
     /// The key of the generation that is being written of a module that trains on, if one is.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub publishing: Option<String>,
     /// Where the training may stop early, the best epoch so far, whose parameters are kept, too.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub best: Option<Best>,
 }
 

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::events::Events;
 use super::feed::Batch;
+use super::learns_nothing::LearnsNothing;
 use super::trainer::Step;
 use crate::error::folder_of;
 use crate::{Error, Result};
 
 /// One line of the log.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// From 0, both.
     pub step: u64,
@@ -21,18 +22,21 @@ pub struct Entry {
     /// Of the batch, before the update.
     pub loss: f64,
     /// The share of predictions that were right, where there is a right and a wrong.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
     /// The generation of its input, where that changes as it trains.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
     /// After the last step of an epoch, the loss on rows of the test split; null where that is not a
     /// number, and not there where the test split fills no batch or `training.held_out` is 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub held_out: Option<f32>,
     /// The accuracy on the same rows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub held_out_accuracy: Option<f32>,
+    /// After the last step of an epoch, what shows that nothing is learnt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learns_nothing: Option<LearnsNothing>,
     /// Seconds of training up to the end of the step, over all attempts.
     pub seconds: f64,
 }
@@ -45,10 +49,8 @@ impl Entry {
             epoch: batch.epoch,
             loss: step.loss,
             accuracy: step.accuracy,
-            generation: None,
-            held_out: None,
-            held_out_accuracy: None,
             seconds,
+            ..Self::default()
         }
     }
 }

@@ -20,7 +20,6 @@ pub struct Breakdown {
     pub backward: f64,
     pub optimiser: f64,
     /// Looking at rows of the test split after epochs.
-    #[serde(default)]
     pub held_out: f64,
 }
 

@@ -5,6 +5,7 @@ use std::time::Instant;
 use candle_core::{Tensor, Var};
 
 use super::adam::Adam;
+use super::learns_nothing::{self, LearnsNothing};
 use super::profile::{Breakdown, Profile};
 use crate::loss::{self, Loss, Samples, Sizes};
 use crate::module::{self, Keep, Module, Readout};
@@ -23,6 +24,7 @@ pub struct Trainer {
     steps: u64,
     micro_batch: Option<usize>,
     keep: Keep,
+    steps_per_epoch: Option<u64>,
     profile: Profile,
 }
 
@@ -33,6 +35,8 @@ pub struct Step {
     pub loss: f64,
     /// The share of predictions that were right, where there is a right and a wrong.
     pub accuracy: Option<f64>,
+    /// That all channels are dead, where it was looked and is so.
+    pub dead: Option<LearnsNothing>,
 }
 
 /// The shapes of all that trains with a module: `encoder.…` and `loss.…`.
@@ -80,6 +84,7 @@ impl Trainer {
             steps: 0,
             micro_batch: None,
             keep: Keep::Activations,
+            steps_per_epoch: None,
             profile: Profile::default(),
         })
     }
@@ -106,6 +111,12 @@ impl Trainer {
     pub fn saving_memory(self, micro_batch: Option<usize>, recompute: bool) -> Self {
         let keep = if recompute { Keep::Nothing } else { Keep::Activations };
         Self { micro_batch, keep, ..self }
+    }
+
+    /// The same in epochs of so many steps: it looks now and then whether all channels are dead.
+    #[must_use]
+    pub fn in_epochs_of(self, steps: u64) -> Self {
+        Self { steps_per_epoch: Some(steps), ..self }
     }
 
     /// One step on `input` `[batch * patches, h, w, channels]`, wherever that lies.
@@ -171,6 +182,11 @@ impl Trainer {
         if !loss.is_finite() {
             return Err(Error::failed(format!("the loss is {loss}")));
         }
+        let looks = |epoch| learns_nothing::is_looked_at(self.steps, epoch);
+        let dead = match self.steps_per_epoch.is_some_and(looks) {
+            true => learns_nothing::dead(&on_grid)?,
+            false => None,
+        };
         let mut gradients = outcome.loss.backward()?;
         let d_pooled = gradients.remove(&pooled);
         let d_pooled = d_pooled.ok_or_else(|| Error::failed("the loss does not read its input"))?;
@@ -204,7 +220,7 @@ impl Trainer {
         self.profile.backward += (carried_back - contrasted).as_secs_f64();
         self.profile.optimiser += carried_back.elapsed().as_secs_f64();
         self.profile.batch = (input.elem_count() * size_of::<f32>()) as u64;
-        Ok((Step { loss, accuracy: outcome.accuracy }, maps))
+        Ok((Step { loss, accuracy: outcome.accuracy, dead }, maps))
     }
 
     /// Where the time and the memory of the steps so far went. What it says of layers is counted from

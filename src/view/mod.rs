@@ -1,16 +1,19 @@
 //! How samples are seen: from a decoded image to normalised patches, from a waveform to a normalised
 //! window.
 //!
-//! The first half runs once, at ingest ([`ingest`]: size and channels; [`resample`]: the rate); the second
+//! The first half runs once, at ingest ([`ingest`]: size and channels; [`judge`]: silence and what was too
+//! loud; [`resample`]: the rate); the second
 //! whenever a sample is used ([`frame`]: crop and flip; [`patches`]: scale, normalise, cut;
 //! [`window_start`] and [`window`]).
 
 mod ingest;
+mod judge;
 mod patches;
 mod resample;
 mod sound;
 
 pub use ingest::{Pixels, ingest};
+pub use judge::{Verdict, judge};
 pub use patches::{Frame, Framing, PatchShape, frame, patch_shape, patches};
 pub use resample::resample;
 pub use sound::{resampled_len, window, window_start};

@@ -19,7 +19,7 @@ const MOST: usize = 1 << 20;
 /// # Errors
 /// When a rate is 0 or beyond [`MAX_RATE`], or more than [`MAX_SAMPLES`] would come of it.
 pub fn resample(waveform: &Waveform, rate: u32) -> Result<Vec<f32>> {
-    let Waveform { rate: from, samples } = waveform;
+    let Waveform { rate: from, samples, .. } = waveform;
     if let Some(wrong) = [*from, rate].iter().find(|rate| !(1..=MAX_RATE).contains(rate)) {
         return Err(Error::failed(format!(
             "sound of {from} samples a second cannot have {rate}: {wrong} is not from 1 to {MAX_RATE}"
@@ -79,7 +79,7 @@ mod tests {
 
     fn sine(rate: u32, samples: usize, hertz: f64) -> Waveform {
         let at = |i: usize| (TAU * hertz * i as f64 / f64::from(rate)).sin() as f32;
-        Waveform { rate, samples: (0..samples).map(at).collect() }
+        Waveform { rate, samples: (0..samples).map(at).collect(), clipped: 0 }
     }
 
     /// The largest difference of two, away from their ends.
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn an_impulse_stays_at_its_time() {
-        let mut waveform = Waveform { rate: 8_000, samples: vec![0.0; 1_001] };
+        let mut waveform = Waveform { rate: 8_000, samples: vec![0.0; 1_001], clipped: 0 };
         for at in [0, 1, 500, 1_000] {
             waveform.samples.fill(0.0);
             waveform.samples[at] = 1.0;
@@ -161,7 +161,8 @@ mod tests {
     #[test]
     fn rates_that_are_none_are_refused() {
         let refused = |from: u32, samples: usize, rate: u32| {
-            resample(&Waveform { rate: from, samples: vec![0.0; samples] }, rate).unwrap_err()
+            resample(&Waveform { rate: from, samples: vec![0.0; samples], clipped: 0 }, rate)
+                .unwrap_err()
         };
         assert!(refused(0, 1, 8_000).to_string().contains("0 is not from 1"));
         assert!(refused(8_000, 1, 0).to_string().contains("0 is not from 1"));

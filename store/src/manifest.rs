@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::schema::Schema;
 use crate::statistics::Statistics;
 
-/// The version of the layout on disk that this code writes. It reads all versions up to this one.
-pub const FORMAT_VERSION: u32 = 2;
+/// The version of the layout on disk that this code writes, and the only one that it reads.
+pub const FORMAT_VERSION: u32 = 1;
 
 /// What a generation holds, and what it was made from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -84,9 +84,9 @@ pub(crate) fn is_key(key: &str) -> bool {
 impl Manifest {
     /// Everything that can be known without looking at the parts.
     pub(crate) fn check(&self, path: &Path) -> Result<()> {
-        if !(1..=FORMAT_VERSION).contains(&self.format_version) {
+        if self.format_version != FORMAT_VERSION {
             return Err(Error::failed(format_args!(
-                "{}: is of format version {}; this code reads versions 1 to {FORMAT_VERSION}",
+                "{}: is of format version {}; this code reads version {FORMAT_VERSION}",
                 path.display(),
                 self.format_version
             )));

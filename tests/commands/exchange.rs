@@ -80,11 +80,9 @@ fn what_is_exported_and_imported_is_the_same_stack() {
 
     let fresh = ["--run-dir", "fresh"];
     let import = ["stack.safetensors", "--run-dir", "fresh"];
-    let err = tiny.fails(5, "import", &import);
-    assert!(err.contains("gimlet ingest"), "{err}");
-    tiny.ok("ingest", &fresh);
     let (_, err) = tiny.ok("import", &import);
     assert_eq!(err.matches(" imported").count(), 2, "{err}");
+    tiny.ok("ingest", &fresh);
     assert!(!err.contains("another view"), "{err}");
     for module in ["a", "b"] {
         assert!(tiny.weights("runs/tiny", module) == tiny.weights("fresh", module));
@@ -147,7 +145,10 @@ fn an_exported_file_says_what_made_it_and_a_changed_one_is_refused() {
     assert!(err.contains("changed.safetensors") && err.contains("not what was written"), "{err}");
     std::fs::write(tiny.path("short.safetensors"), &bytes[..bytes.len() - 9]).unwrap();
     let err = tiny.fails(1, "import", &["short.safetensors", "--run-dir", "fresh"]);
-    assert!(err.contains("short.safetensors") && err.contains("its header speaks of"), "{err}");
+    assert!(
+        err.contains("short.safetensors") && err.contains("its header, which speaks of"),
+        "{err}"
+    );
     assert!(!tiny.path("fresh/modules").exists());
 
     let view = ["--set", "view.normalise.mean=[0.4]", "--run-dir", "other"];
@@ -266,7 +267,6 @@ fn what_does_not_fit_is_refused_by_file_tensor_and_shape() {
     refused(&put(whole_numbers), &[name, "LongStorage", "[8, 8, 3, 3]"]);
     let nan = (&whole[name] * f64::NAN).unwrap();
     refused(&put(nan), &[name, "holds NaN"]);
-    refused(&put(whole[name].t_last()), &[name, "strided view"]);
     let extra = "model.layer 0.2.conv1.weight";
     refused(&changed(&|it| drop(it.insert(extra.to_string(), other.clone()))), &[extra]);
 
@@ -290,17 +290,6 @@ fn what_does_not_fit_is_refused_by_file_tensor_and_shape() {
 
     let err = tiny.fails(2, "import", &["a.ckpt"]);
     assert!(err.contains("2 modules") && err.contains("a, b"), "{err}");
-}
-
-/// A view that is not contiguous.
-trait Transposed {
-    fn t_last(&self) -> Tensor;
-}
-
-impl Transposed for Tensor {
-    fn t_last(&self) -> Tensor {
-        self.transpose(2, 3).unwrap()
-    }
 }
 
 #[test]

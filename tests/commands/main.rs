@@ -8,6 +8,7 @@ mod events;
 mod exchange;
 mod exchange_sound;
 mod gc;
+mod import;
 mod inspect;
 mod map;
 mod nearest;

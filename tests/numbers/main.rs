@@ -11,6 +11,11 @@ mod module;
 mod pipeline;
 mod representation;
 mod schedule_settings;
+mod stale_steps;
 
 #[path = "../golden_case/mod.rs"]
 mod golden_case;
+#[path = "../parquet_file/mod.rs"]
+mod parquet_file;
+#[path = "../sound_files/mod.rs"]
+mod sound_files;

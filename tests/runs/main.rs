@@ -1,6 +1,7 @@
 //! Runs of small pipelines from end to end: schedules, stops, shards, sweeps. In one binary: each of its own takes as long to link as most take to run.
 
 mod equivalence;
+mod learns_nothing;
 mod loss_runs;
 mod past;
 mod patience;

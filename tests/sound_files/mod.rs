@@ -97,3 +97,7 @@ pub fn save(path: &Path, rate: u32, samples: &[f32]) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, wav(rate, 1, Coding::I16, samples)).unwrap();
 }
+
+pub mod lossy;
+pub mod ogg;
+pub mod riff;

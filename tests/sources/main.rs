@@ -1,6 +1,8 @@
 //! Samples of every kind of source. In one binary: each of its own takes as long to link as most take to run.
 
 mod images;
+mod phones;
+mod sound_formats;
 mod sounds;
 
 #[path = "../parquet_file/mod.rs"]

@@ -342,7 +342,7 @@ fn every_coding_of_wav_and_flac_gives_the_same_samples() {
     let pcm = [1, 0, 0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71];
     extensible.splice(36..36, [&[22, 0, 24, 0, 4, 0, 0, 0][..], &pcm].concat());
     assert_eq!(sound::decode(&extensible).unwrap().samples, scaled(&numbers));
-    let loud = sound::decode(&wav(8_000, 1, Coding::F32, &[2.0, -7.5, 0.5])).unwrap();
+    let loud = sound::decode(&wav(8_000, 1, Coding::F32, &[1.5, -1.75, 0.5])).unwrap();
     assert_eq!(loud.samples, [1.0, -1.0, 0.5]);
     let one = sound::decode(&flac(8_000, 1, &[77])).map(|it| it.samples.len());
     assert_eq!(one, Ok(1), "a single sample");
@@ -384,9 +384,9 @@ fn a_bad_sound_says_why() {
     assert!(reason(&other).contains("checksum"), "{}", reason(&other));
 
     assert_eq!(reason(&mono(8_000, &[])), "it has no sample");
-    assert_eq!(reason(b""), "the sound has no bytes, or next to none");
-    assert!(reason(b"ID3\x04 a song").contains("neither WAV nor FLAC"));
-    assert!(reason(&[0; 4_000]).contains("neither WAV nor FLAC"));
+    assert!(reason(b"").starts_with("the sound has no bytes, or next to none"));
+    assert!(reason(b"ID3\x04 a song").contains("cut off in the tag"));
+    assert!(reason(&[0; 4_000]).contains("only zeros"));
     for wrong in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let told = reason(&wav(8_000, 2, Coding::F32, &[0.0, 0.0, 0.1, wrong]));
         assert_eq!(told, "sample 1 is not finite");
@@ -419,7 +419,7 @@ fn bad_sounds_are_told_with_their_place_and_the_others_are_read() {
     let file = folder.path().join("a.parquet").display().to_string();
     assert_eq!(told(1), format!("row 1 of `{file}` (b.wav): cut off: 28 of 100 samples"));
     assert!(told(2).contains("the sound is null"), "{}", told(2));
-    assert!(told(3).contains("neither WAV nor FLAC"), "{}", told(3));
+    assert!(told(3).contains("it is text (`text`)"), "{}", told(3));
     let lengths = source.lengths(&[0, 2, 3]).unwrap();
     assert_eq!(lengths, [Some(Length { samples: 100, rate: 8_000 }), None, None]);
 

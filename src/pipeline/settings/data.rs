@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Split;
 
 /// Where samples come from.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Data {
     pub source: Source,
     /// At most this many training rows, drawn by the seed; all when `None`.
@@ -36,8 +36,7 @@ impl Data {
 }
 
 /// A kind of source.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq)]
 // A pipeline has one of them.
 #[allow(clippy::large_enum_variant)]
 pub enum Source {
@@ -47,40 +46,42 @@ pub enum Source {
     Textures(Textures),
 }
 
+impl Source {
+    /// Whether the data have a label for every hop.
+    pub fn has_frames(&self) -> bool {
+        match self {
+            Source::Files(files) => files.frames.is_some() || files.alignments.is_some(),
+            Source::Textures(_) => false,
+        }
+    }
+}
+
 /// Parquet files, binary files of images, or folders of images or sounds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Files {
     /// Paths or globs of the training split, as the pipeline file has them.
     pub train: Vec<String>,
     /// Paths or globs of the test split, as the pipeline file has them.
     pub test: Vec<String>,
     /// What relative paths start from: `data.root`, else `GIMLET_DATA`, else the pipeline file's
-    /// folder. Not part of any key: a data set may move.
-    #[serde(skip)]
+    /// folder.
     pub root: PathBuf,
     /// What the samples are. Images are what is meant where nothing is said.
-    #[serde(skip_serializing_if = "Medium::is_image")]
     pub medium: Medium,
     /// The column that holds the images or sounds (Parquet).
-    #[serde(rename = "image")]
     pub column: String,
     /// The column that holds the labels (Parquet), or what `labels` or `names` call them; `None`
     /// when the data has no labels (then for folders, too, their names are not labels).
     pub label: Option<String>,
     /// Further columns of labels, in order. Empty when there is no first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub further: Vec<String>,
     /// The column that holds a label for every hop (Parquet).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub frames: Option<String>,
     /// Paths or globs of text files that hold a label for every hop.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub alignments: Option<Vec<String>>,
     /// A CSV file with the labels of files, in each of the split's folders or in `root`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<String>,
     /// How the names of files tell their labels ([`NamePattern`](super::NamePattern)).
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub names: Option<String>,
 }
 
@@ -109,8 +110,7 @@ impl Files {
 }
 
 /// What samples are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Medium {
     Image,
     Sound,
@@ -140,7 +140,7 @@ impl Medium {
 }
 
 /// The settings of the texture generator ([`crate::source::textures`]).
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Textures {
     pub classes: usize,
     /// Height and width in pixels.

@@ -1,6 +1,7 @@
 //! What a pipeline file says, checked and with every default filled in.
 //!
-//! The parts derive `Serialize`: the key of a stage is a hash of the slice of them that matters to it.
+//! What of it is in the key of a step is said where keys are made ([`crate::stage`]): there these types are taken
+//! apart field by field.
 
 mod data;
 mod module;
@@ -24,7 +25,7 @@ pub use self::view::*;
 pub use crate::loss::Settings as Loss;
 
 /// A whole pipeline: where its samples come from, how they are seen, and what is trained on them.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Pipeline {
     /// Names the run directory; the file's stem unless the file says otherwise.
     pub name: String,
@@ -43,8 +44,7 @@ pub struct Pipeline {
     pub schedule: Schedule,
     pub store: Store,
     pub probe: Probe,
-    /// What a cluster is asked for. Part of no key: it changes no result.
-    #[serde(skip)]
+    /// What a cluster is asked for.
     pub slurm: Slurm,
 }
 
@@ -101,7 +101,7 @@ impl Split {
 }
 
 /// The linear probe: a linear classifier on the mean of the pooled vectors.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Probe {
     pub epochs: usize,
     pub batch: usize,

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Activations;
 
 /// A gradient-isolated module: layers that train together under one loss of their own.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Module {
     pub name: String,
     /// In order, blocks repeated as often as they occur. Never empty.
@@ -14,9 +14,7 @@ pub struct Module {
     pub epochs: usize,
     /// `training.learning_rate` unless the module says otherwise.
     pub learning_rate: f64,
-    /// What becomes of its activations; `store.activations` unless the module says otherwise. Not
-    /// part of its training: the key of its encoding has what came of it.
-    #[serde(skip)]
+    /// What becomes of its activations; `store.activations` unless the module says otherwise.
     pub activations: Activations,
 }
 

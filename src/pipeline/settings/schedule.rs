@@ -1,10 +1,9 @@
 //! In which order modules train: `[schedule]`.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 /// In which order modules train.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase", tag = "kind")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Schedule {
     /// One after another, each to its last epoch or until its loss on the test split has not become
     /// smaller for `patience` epochs.
@@ -18,7 +17,7 @@ pub enum Schedule {
 }
 
 /// See [`Schedule::Rounds`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rounds {
     pub rounds: usize,
     /// Passes over the training split in each round.
@@ -28,7 +27,7 @@ pub struct Rounds {
 }
 
 /// See [`Schedule::Async`].
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Async {
     /// Epochs after which a module writes a generation.
     pub sync_every: usize,

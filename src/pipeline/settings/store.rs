@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// How activations are stored.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Store {
     pub dtype: ActivationType,
     pub compression: Compression,
@@ -14,23 +14,17 @@ pub struct Store {
     /// Rows in one Parquet file.
     pub rows_per_part: usize,
     /// What becomes of the activations of modules that do not say so themselves.
-    #[serde(skip)]
     pub activations: Activations,
     /// The most bytes that the whole run may take on disk; no limit when `None`.
-    #[serde(skip)]
     pub max_bytes: Option<u64>,
     /// The most bytes of batches that are read ahead of the trainer; one batch always is.
-    #[serde(skip)]
     pub read_memory: u64,
     /// Generations of a dataset that cleaning up leaves there.
-    #[serde(skip)]
     pub keep_generations: usize,
     /// Where runs lie, each in a folder of its name: a URL of object storage, or a folder. `runs` when
     /// `None`.
-    #[serde(skip)]
     pub url: Option<PathBuf>,
     /// The most bytes of object storage that this machine keeps a copy of.
-    #[serde(skip)]
     pub cache_bytes: u64,
 }
 

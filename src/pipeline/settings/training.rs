@@ -1,9 +1,7 @@
 //! How modules are trained: `[training]`.
 
-use serde::Serialize;
-
 /// How a module is trained.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Training {
     /// Passes over the training split.
     pub epochs: usize,
@@ -11,22 +9,17 @@ pub struct Training {
     pub batch: usize,
     /// Samples of a batch whose activations are held at a time; all when `None`. The loss is that of
     /// the whole batch, its negatives included; gradients are summed in another order.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub micro_batch: Option<usize>,
     /// Hold no activations for the backward pass, but compute them again, a few patches at a time.
-    /// Part of no key: it changes no result.
-    #[serde(skip)]
     pub recompute: bool,
     /// Adam's step size (betas 0.9 and 0.999, eps 1e-8).
     pub learning_rate: f64,
     /// Standard deviation of the Gaussian noise on the activations that a module trains on, as a share of
     /// the root mean square of each sample's ([`crate::train::noise`]).
     pub input_noise: f64,
-    /// Seconds between checkpoints. Part of no key: it changes no result.
-    #[serde(skip)]
+    /// Seconds between checkpoints.
     pub checkpoint_seconds: f64,
     /// Test rows whose loss and accuracy are logged after every epoch: whole batches, as many as fit and one
-    /// in any case; none when 0. Part of no key: it changes no result.
-    #[serde(skip)]
+    /// in any case; none when 0.
     pub held_out: usize,
 }

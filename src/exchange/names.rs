@@ -1,0 +1,140 @@
+//! What the tensors of a file are called within a module of the stack, without what wrappers of PyTorch put in
+//! front: `module.` of DataParallel and `_orig_mod.` of `torch.compile`, wherever they stand and however often.
+
+use std::collections::BTreeMap;
+
+use super::stack::{OF_IMAGES, OF_SOUND};
+use super::tensor_file::TensorFile;
+use crate::{Error, Result};
+
+/// Parts of names that wrappers put there.
+const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
+
+/// The most names that are named in a message, and that are compared with one that is missing.
+const SHOWN: usize = 6;
+const COMPARED: usize = 4096;
+
+/// A tensor: the place of its module in a file of the stack, `None` in one of a single module; and its name within
+/// that.
+pub type Place = (Option<usize>, String);
+
+/// The names of a file.
+pub struct Names {
+    /// As the file has them.
+    theirs: BTreeMap<Place, String>,
+    of_stack: bool,
+}
+
+impl Names {
+    /// Those of a file.
+    ///
+    /// # Errors
+    /// When two tensors are one without what was put in front.
+    pub fn of(file: &TensorFile) -> Result<Self> {
+        let all: Vec<(String, &str)> = file.names().map(|name| (bare(name), name)).collect();
+        let of_stack = all.iter().any(|(bare, _)| module_of(bare).is_some());
+        let mut theirs = BTreeMap::new();
+        for (bare, name) in all {
+            let place = match module_of(&bare).filter(|_| of_stack) {
+                Some((module, rest)) => (Some(module), rest.to_string()),
+                None => (None, bare.strip_prefix(FULL_MODEL).unwrap_or(&bare).to_string()),
+            };
+            if let Some(before) = theirs.insert(place, name.to_string()) {
+                let path = file.path().display();
+                let message = format!("`{before}` and `{name}` of `{path}` are one tensor, twice");
+                return Err(Error::failed(message).hint(
+                    "`module.`, `_orig_mod.` and `fullmodel.` in names are passed over: save the state \
+                     dict of one model alone",
+                ));
+            }
+        }
+        Ok(Self { theirs, of_stack })
+    }
+
+    /// Whether it is a file of the stack.
+    pub fn of_stack(&self) -> bool {
+        self.of_stack
+    }
+
+    /// What the file calls a tensor.
+    pub fn get(&self, place: &Place) -> Option<&str> {
+        self.theirs.get(place).map(String::as_str)
+    }
+
+    /// What the file calls the first tensor that is none of these.
+    pub fn other_than(&self, known: &[Place]) -> Option<&str> {
+        let known: std::collections::HashSet<&Place> = known.iter().collect();
+        self.theirs.iter().find(|(place, _)| !known.contains(place)).map(|(_, name)| name.as_str())
+    }
+
+    /// What is there, in place of a tensor that is missing.
+    pub fn there(&self, missing: &Place) -> String {
+        let shown: Vec<String> =
+            self.theirs.values().take(SHOWN).map(|name| format!("`{}`", short(name))).collect();
+        let more = self.theirs.len() - shown.len();
+        let all = match (shown.len(), more) {
+            (0, _) => return "it has no tensor".to_string(),
+            (_, 0) => format!("it has {}", shown.join(", ")),
+            _ => format!("it has {} and {more} more", shown.join(", ")),
+        };
+        let wanted = short(&missing.1);
+        let alike = |name: &str| strsim::normalized_damerau_levenshtein(wanted, short(name));
+        let others = self.theirs.iter().filter(|(place, _)| place.0 == missing.0).take(COMPARED);
+        let nearest = others.max_by(|(a, _), (b, _)| alike(&a.1).total_cmp(&alike(&b.1)));
+        match nearest.filter(|_| self.theirs.len() > 1) {
+            Some((_, nearest)) => format!("{all}; the nearest is `{}`", short(nearest)),
+            None => all,
+        }
+    }
+
+    /// What stands in front of a missing name, where the file has it behind something else: `net.`.
+    pub fn in_front_of(&self, missing: &Place) -> Option<&str> {
+        let of_name = |(_, name): (&Place, &'_ String)| name.ends_with(&format!(".{}", missing.1));
+        let (_, name) = self.theirs.iter().find(|it| of_name(*it))?;
+        name.get(..name.len() - missing.1.len())
+    }
+}
+
+/// What the whole model of speech is called in checkpoints of it.
+const FULL_MODEL: &str = "fullmodel.";
+
+/// A name without what wrappers put there.
+fn bare(name: &str) -> String {
+    let parts = name.split('.').filter(|part| !WRAPPERS.contains(part));
+    parts.collect::<Vec<_>>().join(".")
+}
+
+/// `encoder.3.model.Conv1.weight` or `fullmodel.3.model.Conv1.weight` -> 3 and `model.Conv1.weight`.
+fn module_of(bare: &str) -> Option<(usize, &str)> {
+    let rest = [OF_IMAGES, OF_SOUND].iter().find_map(|stack| bare.strip_prefix(stack))?;
+    let (module, rest) = rest.strip_prefix('.')?.split_once('.')?;
+    let digits = module.bytes().all(|it| it.is_ascii_digit());
+    Some((module.parse().ok().filter(|_| digits)?, rest))
+}
+
+/// The start of a long name.
+fn short(name: &str) -> &str {
+    const LONGEST: usize = 120;
+    &name[..name.floor_char_boundary(LONGEST)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_wrappers_put_into_names_is_passed_over() {
+        for name in [
+            "module.encoder.0.model.Conv1.weight",
+            "_orig_mod.module.encoder.0.model.Conv1.weight",
+            "module._orig_mod.encoder.0.model.Conv1.weight",
+            "encoder._orig_mod.0.module.model.Conv1.weight",
+            "fullmodel.0.model.Conv1.weight",
+        ] {
+            let bare = bare(name);
+            assert_eq!(module_of(&bare), Some((0, "model.Conv1.weight")), "{name}");
+        }
+        assert_eq!(module_of("encoder.model.layer 0.0.weight"), None);
+        assert_eq!(module_of("encoder.+1.weight"), None);
+    }
+}

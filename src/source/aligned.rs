@@ -1,0 +1,131 @@
+//! Which alignments fit which recordings, of both splits together: a line of another split is no fault, and
+//! one that fits several recordings is.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use super::Source;
+use super::alignments::Alignments;
+use crate::pipeline::settings::Split;
+use crate::{Error, Result};
+
+/// The alignments of a split.
+#[derive(Debug)]
+pub struct Aligned<'a> {
+    alignments: &'a Alignments,
+    /// The recordings that each identifier fits, as people would find them.
+    fits: HashMap<&'a str, BTreeSet<String>>,
+    /// Recordings that none fits.
+    without: Counted,
+    recordings: usize,
+}
+
+/// How many there are of something, and the first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counted {
+    pub count: usize,
+    pub first: Option<String>,
+}
+
+impl Counted {
+    pub(crate) fn add(&mut self, name: impl FnOnce() -> String) {
+        self.count += 1;
+        self.first.get_or_insert_with(name);
+    }
+}
+
+impl<'a> Aligned<'a> {
+    pub(super) fn new(alignments: &'a Alignments) -> Self {
+        let (fits, without) = Default::default();
+        Self { alignments, fits, without, recordings: 0 }
+    }
+
+    /// Adds a recording: its path, from which its identifier is told, and where people find it, which no
+    /// two recordings have.
+    pub(super) fn add(&mut self, path: &Path, place: String) {
+        self.recordings += 1;
+        match self.alignments.find(path) {
+            Some((id, _)) => {
+                self.fits.entry(id).or_default().insert(place);
+            }
+            None => self.without.add(|| place),
+        }
+    }
+}
+
+/// What does not fit, though it is no error.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unfit {
+    /// Alignments that fit no recording of either split, of how many.
+    pub alignments: Counted,
+    pub of: usize,
+    /// Recordings that no alignment fits, of how many, in each split.
+    pub recordings: [(Counted, usize); 2],
+}
+
+impl Unfit {
+    /// A line for each fault, those of no split with the training split.
+    pub fn lines(&self, split: Split) -> Vec<String> {
+        let mut lines = Vec::new();
+        let Counted { count, first } = &self.alignments;
+        if let (Split::Train, Some(first)) = (split, first) {
+            lines.push(format!(
+                "{count} of {} alignments fit no recording of either split, the first: {first}",
+                self.of
+            ));
+        }
+        let (Counted { count, first }, of) = &self.recordings[split as usize];
+        if let Some(first) = first {
+            lines.push(format!("{count} of {of} recordings have no alignment, the first: {first}"));
+        }
+        lines
+    }
+}
+
+/// Checks that alignments, where there are some, fit the recordings of both splits.
+///
+/// # Errors
+/// When none fits any recording, one fits several, or a file cannot be read.
+pub fn check_alignments(train: &dyn Source, test: &dyn Source) -> Result<Unfit> {
+    let (Some(train), Some(test)) = (train.aligned()?, test.aligned()?) else {
+        return Ok(Unfit::default());
+    };
+    let mut fits = train.fits;
+    for (id, places) in test.fits {
+        fits.entry(id).or_default().extend(places);
+    }
+    let several = fits.iter().filter(|(_, places)| places.len() > 1);
+    if let Some((id, places)) = several.clone().min_by_key(|(id, _)| **id) {
+        const SHOWN: usize = 3;
+        let named: Vec<&str> = places.iter().take(SHOWN).map(String::as_str).collect();
+        let more = if places.len() > SHOWN { ", …" } else { "" };
+        return Err(Error::failed(format!(
+            "the alignment of `{id}` fits {} recordings: {}{more}; so do {} more alignments",
+            places.len(),
+            named.join(", "),
+            several.count() - 1
+        ))
+        .hint(
+            "write as much of the path of each in front of its name as tells it from the others, without \
+             the extension: `folder/name 0 1 1 …`",
+        ));
+    }
+    if fits.is_empty() {
+        let (count, first) = train.alignments.without(|_| false);
+        let recording = train.without.first.or(test.without.first).unwrap_or_default();
+        return Err(Error::failed(format!(
+            "none of {count} alignments fits a recording: the first is {}, the first recording {recording}",
+            first.unwrap_or_default()
+        ))
+        .hint(
+            "a line of `data.alignments` begins with the name of the recording's file without its \
+             extension, or with its path without it",
+        ));
+    }
+    let (count, first) = train.alignments.without(|id| fits.contains_key(id));
+    Ok(Unfit {
+        alignments: Counted { count, first },
+        of: train.alignments.count(),
+        recordings: [(train.without, train.recordings), (test.without, test.recordings)],
+    })
+}

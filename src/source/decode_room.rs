@@ -1,0 +1,87 @@
+//! The memory in which images are decoded: few large ones at a time, however many threads there are.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+
+/// What all images that are being decoded may take together. One alone may always be decoded.
+const ROOM: u64 = 4 << 30;
+
+/// Images that take less than this are not counted: there are no more of them than threads.
+const SMALL: u64 = 16 << 20;
+
+/// Memory that several threads share.
+#[derive(Debug)]
+struct Room {
+    taken: Mutex<u64>,
+    left: Condvar,
+}
+
+impl Room {
+    const fn new() -> Self {
+        Self { taken: Mutex::new(0), left: Condvar::new() }
+    }
+
+    fn take(&'static self, bytes: u64) -> Held {
+        if bytes < SMALL {
+            return Held { room: self, bytes: 0 };
+        }
+        let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = |taken: &mut u64| *taken > 0 && taken.saturating_add(bytes) > ROOM;
+        let mut taken = self.left.wait_while(taken, full).unwrap_or_else(PoisonError::into_inner);
+        *taken = taken.saturating_add(bytes);
+        Held { room: self, bytes }
+    }
+}
+
+static IMAGES: Room = Room::new();
+
+/// A part of the room, until it is dropped.
+///
+/// Whoever has one may do no work that others are given a share in, as rayon does: a thread that waits
+/// for its share to be done would take up other work, and wait for room that it holds itself.
+#[derive(Debug)]
+pub struct Held {
+    room: &'static Room,
+    bytes: u64,
+}
+
+/// Waits until there is room for so many bytes.
+pub fn take(bytes: u64) -> Held {
+    IMAGES.take(bytes)
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            *self.room.taken.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
+            self.room.left.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+    #[test]
+    fn large_images_wait_for_each_other_and_small_ones_do_not() {
+        static ROOM_OF_TEST: Room = Room::new();
+        let (now, most) = (AtomicU64::new(0), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let held = ROOM_OF_TEST.take(ROOM / 3);
+                    most.fetch_max(now.fetch_add(1, SeqCst) + 1, SeqCst);
+                    drop(ROOM_OF_TEST.take(SMALL - 1));
+                    std::thread::yield_now();
+                    now.fetch_sub(1, SeqCst);
+                    drop(held);
+                });
+            }
+        });
+        assert!(most.into_inner() <= 3);
+        // One that is larger than the room has it alone.
+        drop(ROOM_OF_TEST.take(2 * ROOM));
+        assert_eq!(*ROOM_OF_TEST.taken.lock().unwrap(), 0);
+    }
+}

@@ -1,0 +1,123 @@
+//! What a folder holds that is named by itself: files of images or sounds, Parquet files, or binary files of
+//! images.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::file_list::{Entry, EntryKind, FileList, entries};
+use super::record_names::{is_beside, is_known, is_twin, name_of};
+use super::shorten;
+use crate::pipeline::settings::{Medium, Split};
+use crate::{Error, Result};
+
+/// What is read of a folder.
+pub enum Holds {
+    /// Files of the medium, in class folders or not.
+    Files,
+    Parquet(Vec<PathBuf>),
+    Records(Vec<PathBuf>),
+}
+
+/// Torchvision keeps the files of MNIST in this folder.
+const RAW: &str = "raw";
+
+/// Looks into a folder. Of Parquet files and binary files there, those are taken that are of `split`, as
+/// far as their names tell. With them come files that are not read, of either split.
+///
+/// # Errors
+/// When it cannot be listed, or holds files of the other split alone.
+pub fn look(folder: &Path, medium: Medium, split: Option<Split>) -> Result<(Holds, Vec<PathBuf>)> {
+    let mut inside = files(entries(folder)?);
+    if medium == Medium::Image {
+        let raw = folder.join(RAW);
+        if !inside.iter().any(|path| is_known(path)) && raw.is_dir() {
+            let within = files(entries(&raw)?);
+            inside = if within.iter().any(|path| is_known(path)) { within } else { inside };
+        }
+        if inside.iter().any(|path| is_known(path)) {
+            let all: HashSet<PathBuf> = inside.iter().cloned().collect();
+            inside.retain(|path| !is_beside(path) && !is_twin(path, &all));
+            let (records, others) = of_split(folder, inside, is_known, split)?;
+            return Ok((Holds::Records(records), others));
+        }
+    }
+    if !inside.iter().any(|path| is_parquet(path)) || FileList::is_any_under(folder, medium)? {
+        return Ok((Holds::Files, Vec::new()));
+    }
+    let (parquet, others) = of_split(folder, inside, is_parquet, split)?;
+    Ok((Holds::Parquet(parquet), others))
+}
+
+fn files(entries: Vec<Entry>) -> Vec<PathBuf> {
+    entries.into_iter().filter(|it| it.kind == EntryKind::File).map(|it| it.path).collect()
+}
+
+fn is_parquet(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"))
+}
+
+/// The split that a name speaks of; `None` where it speaks of none, or of both.
+fn named_split(path: &Path) -> Option<Split> {
+    let name = name_of(path).to_lowercase();
+    let train = name.contains("train") || name.starts_with("data_batch");
+    let test = name.contains("test") || name.starts_with("t10k");
+    match (train, test) {
+        (true, false) => Some(Split::Train),
+        (false, true) => Some(Split::Test),
+        _ => None,
+    }
+}
+
+/// Parts `paths` into those that are read of a split, and those that are read of neither. Where the names of
+/// data tell of splits, it is those that speak of the wanted one; else all.
+fn of_split(
+    folder: &Path,
+    mut paths: Vec<PathBuf>,
+    is_data: impl Fn(&Path) -> bool,
+    split: Option<Split>,
+) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    paths.sort();
+    let (data, mut over): (Vec<PathBuf>, Vec<PathBuf>) =
+        paths.into_iter().partition(|path| is_data(path));
+    let Some(split) = split else { return Ok((data, over)) };
+    if data.iter().all(|path| named_split(path).is_none()) {
+        return Ok((data, over));
+    }
+    let (wanted, others): (Vec<PathBuf>, Vec<PathBuf>) =
+        data.into_iter().partition(|path| named_split(path) == Some(split));
+    if !wanted.is_empty() {
+        over.extend(others.into_iter().filter(|path| named_split(path).is_none()));
+        return Ok((wanted, over));
+    }
+    let names: Vec<String> = others.iter().map(|path| format!("`{}`", name_of(path))).collect();
+    let (shown, split) = (folder.display(), split.name());
+    let message = format!(
+        "no file in `{shown}` is of the {split} split, as their names tell: it holds {}",
+        shorten(&names)
+    );
+    Err(Error::failed(message).hint(format!(
+        "name those that `data.{split}` is to read, such as `{shown}/{}`",
+        name_of(&others[0])
+    )))
+}
+
+/// How to name Parquet files that lie deeper in `folders` than directly inside, among `files`.
+pub(super) fn parquet_within(folders: &[PathBuf], files: &[PathBuf]) -> Option<String> {
+    let first = files.iter().filter(|path| is_parquet(path)).min()?;
+    let folder = first.parent()?.display();
+    let named = folders.first().map_or(String::new(), |it| format!(" of `{}`", it.display()));
+    Some(format!("it holds Parquet files: write `{folder}/*.parquet` instead{named}"))
+}
+
+/// What to get instead of Python's version of CIFAR.
+pub(super) fn instead(path: &Path) -> Option<&'static str> {
+    const CIFAR10: &str = "get CIFAR-10's binary version (`cifar-10-binary.tar.gz`: \
+                           `data_batch_1.bin` to `data_batch_5.bin`, `test_batch.bin`)";
+    const CIFAR100: &str = "get CIFAR-100's binary version (`cifar-100-binary.tar.gz`: `train.bin`, \
+                            `test.bin`)";
+    let name = name_of(path);
+    if name.starts_with("data_batch") || ["test_batch", "batches.meta"].contains(&&*name) {
+        return Some(CIFAR10);
+    }
+    ["train", "test", "meta"].contains(&&*name).then_some(CIFAR100)
+}

@@ -1,0 +1,50 @@
+//! How an image has to be turned to stand upright, as EXIF in its file says.
+
+use image::metadata::Orientation;
+
+use super::jpeg::Segments;
+
+/// What the EXIF of a JPEG says.
+pub fn of_jpeg(segments: &Segments<'_>) -> Orientation {
+    of_exif(segments.exif)
+}
+
+/// What the `eXIf` chunk of a PNG says, wherever it lies.
+pub fn of_png(bytes: &[u8]) -> Orientation {
+    let mut at = 8;
+    let mut exif = None;
+    while let Some((header, rest)) = bytes.get(at..).and_then(|rest| rest.split_first_chunk::<8>())
+    {
+        let [a, b, c, d, kind @ ..] = *header;
+        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        if &kind == b"eXIf" {
+            exif = rest.get(..length);
+            break;
+        }
+        at = at.saturating_add(12).saturating_add(length);
+    }
+    of_exif(exif)
+}
+
+/// What the `EXIF` chunk of a WebP says.
+pub fn of_webp(bytes: &[u8]) -> Orientation {
+    let mut at = 12;
+    let mut exif = None;
+    while let Some((header, rest)) = bytes.get(at..).and_then(|rest| rest.split_first_chunk::<8>())
+    {
+        let [kind @ .., a, b, c, d] = *header;
+        let length = u32::from_le_bytes([a, b, c, d]) as usize;
+        if &kind == b"EXIF" {
+            exif = rest.get(..length);
+            break;
+        }
+        at = at.saturating_add(8).saturating_add(length).saturating_add(length % 2);
+    }
+    of_exif(exif)
+}
+
+/// Some writers put the head in front that EXIF has in JPEGs.
+fn of_exif(exif: Option<&[u8]>) -> Orientation {
+    let exif = exif.map(|exif| exif.strip_prefix(b"Exif\0\0").unwrap_or(exif));
+    exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)
+}

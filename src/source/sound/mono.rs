@@ -1,0 +1,111 @@
+//! Samples of one channel, as they come from a decoder of several.
+
+use super::MAX_SAMPLES;
+use crate::source::Waveform;
+
+/// Numbers as far from zero as that are clipped; beyond it they are no sound in [-1, 1]. Decoders of MP3
+/// and Vorbis go a little beyond 1, and so do mixes in floating point.
+const LOUDEST: f32 = 2.0;
+
+/// The mean of channels.
+pub(super) struct Mono {
+    samples: Vec<f32>,
+    /// As many as the file claims.
+    claimed: Option<u64>,
+    /// Of all channels, before they are clipped.
+    peak: f32,
+    /// Samples of which a channel was clipped.
+    clipped: usize,
+    /// Whether a number was no integer.
+    fraction: bool,
+}
+
+impl Mono {
+    /// Samples of a file that claims so many of each channel.
+    pub fn new(claimed: Option<u64>) -> Self {
+        Self { samples: Vec::new(), claimed, peak: 0.0, clipped: 0, fraction: false }
+    }
+
+    /// So many samples have come.
+    pub fn len(&self) -> u64 {
+        self.samples.len() as u64
+    }
+
+    /// Adds samples, of which `channels` belong together.
+    ///
+    /// # Errors
+    /// When one is not finite, or there are too many.
+    pub fn push(&mut self, interleaved: &[f32], channels: usize) -> Result<(), String> {
+        let frames = interleaved.len() / channels;
+        if self.len() + frames as u64 > MAX_SAMPLES {
+            return Err(format!("it has more than {MAX_SAMPLES} samples"));
+        }
+        self.reserve(frames)?;
+        for frame in interleaved.chunks_exact(channels) {
+            // A sum of what is no number is none.
+            let (mut sum, mut loudest) = (0.0, 0.0f32);
+            for value in frame {
+                sum += value.clamp(-1.0, 1.0);
+                loudest = loudest.max(value.abs());
+                if !self.fraction {
+                    self.fraction = *value as i32 as f32 != *value;
+                }
+            }
+            if !sum.is_finite() || loudest.is_infinite() {
+                return Err(format!("sample {} is not finite", self.samples.len()));
+            }
+            self.peak = self.peak.max(loudest);
+            self.clipped += usize::from(loudest > 1.0);
+            self.samples.push(sum / channels as f32);
+        }
+        Ok(())
+    }
+
+    /// Leaves only the samples from one place to another.
+    pub fn keep(&mut self, start: u64, end: u64) {
+        self.samples.truncate(end as usize);
+        self.samples.drain(..self.samples.len().min(start as usize));
+    }
+
+    /// The sound, at a rate.
+    ///
+    /// # Errors
+    /// When there is no sample, or the numbers are in the range of integers.
+    pub fn finish(self, rate: u32) -> Result<Waveform, String> {
+        if self.samples.is_empty() {
+            return Err("it has no sample".to_owned());
+        }
+        if self.peak > LOUDEST || self.peak > 1.0 && !self.fraction {
+            return Err(format!(
+                "its samples are numbers up to {}, as of integers, where those of a sound in floating \
+                 point lie in [-1, 1]: divide them by what full scale is (32768 for 16 bits), or write \
+                 them as integers",
+                self.peak
+            ));
+        }
+        Ok(Waveform { rate, samples: self.samples, clipped: self.clipped })
+    }
+
+    /// As [`finish`](Self::finish), of a decoder that goes a little beyond 1 where the sound did not: that is
+    /// not counted.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_lossy(self, rate: u32) -> Result<Waveform, String> {
+        self.finish(rate).map(|it| Waveform { clipped: 0, ..it })
+    }
+
+    /// Makes room for `more` samples: twice as much as there was, and not more than there will be. What
+    /// a header claims is not believed before the samples come.
+    fn reserve(&mut self, more: usize) -> Result<(), String> {
+        let needed = self.samples.len() + more;
+        if needed <= self.samples.capacity() {
+            return Ok(());
+        }
+        let most = self.claimed.unwrap_or(MAX_SAMPLES) as usize;
+        let room = (2 * self.samples.capacity()).min(most).max(needed);
+        self.samples
+            .try_reserve_exact(room - self.samples.len())
+            .map_err(|_| format!("there is no memory for its {room} samples"))
+    }
+}

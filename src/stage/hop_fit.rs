@@ -1,0 +1,85 @@
+//! Whether recordings have as many labels of hops as hops.
+
+use crate::pipeline::SoundView;
+use crate::source::{Counted, Sample};
+use crate::{Error, Result};
+
+/// Hops that labels may be more or fewer: programs that align leave away those whose window reaches over
+/// the end, or begin half a window late.
+const TOLERANCE: usize = 4;
+
+/// Recordings that are looked at before it is said that most do not fit.
+const ENOUGH: usize = 20;
+
+/// What recordings that have labels of hops have been found to be like.
+pub(super) struct HopFit<'a> {
+    view: &'a SoundView,
+    seen: usize,
+    /// Those that differ by more than the tolerance.
+    apart: Counted,
+    /// Those that differ so much that the labels are of other hops, or of another recording; and the hop
+    /// that the labels of the first seem to be of.
+    far: Counted,
+    seems: usize,
+}
+
+impl<'a> HopFit<'a> {
+    pub fn new(view: &'a SoundView) -> Self {
+        Self { view, seen: 0, apart: Counted::default(), far: Counted::default(), seems: 0 }
+    }
+
+    /// Looks at a recording that has so many samples, as far as it is kept.
+    pub fn add(&mut self, sample: &Sample, samples: usize) {
+        let Some(frames) = &sample.frames else { return };
+        let hops = samples.div_ceil(self.view.hop);
+        // Of a recording that is cut off, the rest of the labels are of the rest.
+        let cut = self.view.clip.is_some_and(|clip| samples >= clip);
+        let labels = if cut { frames.len().min(hops) } else { frames.len() };
+        let apart = labels.abs_diff(hops);
+        self.seen += 1;
+        if apart > TOLERANCE {
+            let named = || format!("`{}` ({labels} labels, {hops} hops)", sample.source);
+            self.apart.add(named);
+            if 5 * apart > labels.max(hops) {
+                self.far.add(named);
+                if self.far.count == 1 {
+                    self.seems = samples.checked_div(labels).unwrap_or(0);
+                }
+            }
+        }
+    }
+
+    /// As [`check`](Self::check), once there are enough recordings.
+    pub fn check_so_far(&self) -> Result<()> {
+        if self.seen < ENOUGH { Ok(()) } else { self.check() }
+    }
+
+    /// Checks that most labels fit.
+    ///
+    /// # Errors
+    /// When most are of other hops.
+    pub fn check(&self) -> Result<()> {
+        let Some(first) = self.far.first.as_ref().filter(|_| 2 * self.far.count > self.seen) else {
+            return Ok(());
+        };
+        let SoundView { hop, rate, .. } = self.view;
+        Err(Error::failed(format!(
+            "labels of hops do not fit their recordings: {first}, and so it is with {} of {} recordings",
+            self.far.count, self.seen
+        ))
+        .hint(format!(
+            "labels of a hop of {hop} samples at {rate} Hz are wanted, as `view.hop` and `view.rate` say; \
+             these seem to be of {} samples",
+            self.seems
+        )))
+    }
+
+    /// What to tell of those that do not fit, where there are some.
+    pub fn line(&self) -> Option<String> {
+        let first = self.apart.first.as_ref()?;
+        Some(format!(
+            "{} of {} recordings have over {TOLERANCE} labels of hops too many or too few, the first: {first}",
+            self.apart.count, self.seen
+        ))
+    }
+}

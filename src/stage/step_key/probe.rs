@@ -1,0 +1,91 @@
+//! The key of `probe`: what is found out about a module, and about the same one as it was drawn.
+
+use serde::Serialize;
+
+use super::METHOD_VERSION;
+use crate::Result;
+use crate::pipeline::{Loss, Pipeline, Probe, Training};
+use crate::stage::key::Key;
+
+#[derive(Serialize)]
+struct ProbeKey<'a> {
+    step: &'static str,
+    method: u32,
+    seed: u64,
+    probe: ProbePart,
+    /// The module's own, which is computed on the test split.
+    loss: &'a Loss,
+    training: TrainingPart,
+    input: Input<'a>,
+}
+
+#[derive(Serialize)]
+struct ProbePart {
+    epochs: usize,
+    batch: usize,
+    learning_rate: f64,
+}
+
+#[derive(Serialize)]
+struct TrainingPart {
+    /// Samples that the loss is computed on at a time.
+    batch: usize,
+}
+
+#[derive(Serialize)]
+struct Input<'a> {
+    train: &'a str,
+    test: &'a str,
+    untrained_train: &'a str,
+    untrained_test: &'a str,
+}
+
+/// The key of the probe of a module that was encoded under such keys, as the stack was as it was drawn.
+pub(in crate::stage) fn probe_key(
+    pipeline: &Pipeline,
+    [train, test]: &[Key; 2],
+    [untrained_train, untrained_test]: &[Key; 2],
+) -> Result<Key> {
+    let Pipeline {
+        name: _,
+        file: _,
+        seed,
+        // They are in the keys of what was encoded.
+        data: _,
+        view: _,
+        modules: _,
+        schedule: _,
+        store: _,
+        loss,
+        training,
+        probe,
+        slurm: _,
+    } = pipeline;
+    let Training {
+        batch,
+        // They are in the keys of the weights.
+        epochs: _,
+        micro_batch: _,
+        learning_rate: _,
+        input_noise: _,
+        // They change no result.
+        recompute: _,
+        checkpoint_seconds: _,
+        held_out: _,
+    } = training;
+    let Probe { epochs, batch: of_probe, learning_rate } = probe;
+    Key::of(&ProbeKey {
+        step: "probe",
+        method: METHOD_VERSION,
+        seed: *seed,
+        probe: ProbePart { epochs: *epochs, batch: *of_probe, learning_rate: *learning_rate },
+        loss,
+        training: TrainingPart { batch: *batch },
+        input: Input {
+            train: &train.hash,
+            test: &test.hash,
+            untrained_train: &untrained_train.hash,
+            untrained_test: &untrained_test.hash,
+        },
+    })
+}

@@ -1,0 +1,102 @@
+//! The key of `untrained`: of one split, what the stack makes of it as it was drawn.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::{Framing, METHOD_VERSION};
+use crate::Result;
+use crate::pipeline::{Layer, Module, Pipeline, SoundView, Split, Store, View};
+use crate::stage::key::Key;
+
+#[derive(Serialize)]
+struct UntrainedKey<'a> {
+    step: &'static str,
+    method: u32,
+    split: &'static str,
+    seed: u64,
+    view: Framing<'a>,
+    modules: BTreeMap<&'a str, ModulePart<'a>>,
+    store: StorePart,
+    input: Input<'a>,
+}
+
+#[derive(Serialize)]
+struct ModulePart<'a> {
+    /// Each reads what the one before it makes.
+    place: usize,
+    layers: &'a [Layer],
+}
+
+#[derive(Serialize)]
+struct StorePart {
+    rows_per_part: usize,
+}
+
+#[derive(Serialize)]
+struct Input<'a> {
+    rows: &'a str,
+    /// The training split, where samples are normalised as that has them.
+    normalised_by: Option<&'a str>,
+}
+
+/// The key of one split of `untrained`, which reads such samples.
+pub(in crate::stage) fn untrained_key(
+    pipeline: &Pipeline,
+    split: Split,
+    ingest: &[Key; 2],
+) -> Result<Key> {
+    let Pipeline {
+        name: _,
+        file: _,
+        seed,
+        // It reads what was ingested.
+        data: _,
+        view,
+        modules,
+        // Nothing is trained.
+        loss: _,
+        training: _,
+        schedule: _,
+        store,
+        probe: _,
+        slurm: _,
+    } = pipeline;
+    let Store {
+        // Only pooled vectors are stored, as f32.
+        dtype: _,
+        compression: _,
+        relu: _,
+        rows_per_part,
+        activations: _,
+        max_bytes: _,
+        read_memory: _,
+        keep_generations: _,
+        url: _,
+        cache_bytes: _,
+    } = store;
+    let by_training = matches!(view, View::Sound(SoundView { normalise: None, .. }));
+    let normalised_by =
+        (by_training && split == Split::Test).then(|| &ingest[Split::Train as usize]);
+    Key::of(&UntrainedKey {
+        step: "untrained",
+        method: METHOD_VERSION,
+        split: split.name(),
+        seed: *seed,
+        view: Framing::of(view),
+        modules: modules.iter().enumerate().map(ModulePart::of).collect(),
+        store: StorePart { rows_per_part: *rows_per_part },
+        input: Input {
+            rows: &ingest[split as usize].hash,
+            normalised_by: normalised_by.map(|it| it.hash.as_str()),
+        },
+    })
+}
+
+impl<'a> ModulePart<'a> {
+    fn of((place, module): (usize, &'a Module)) -> (&'a str, Self) {
+        // How it would be trained does not matter, nor what becomes of what it makes.
+        let Module { name, layers, epochs: _, learning_rate: _, activations: _ } = module;
+        (name, Self { place, layers })
+    }
+}

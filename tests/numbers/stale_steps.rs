@@ -1,0 +1,612 @@
+//! What each setting of a pipeline makes stale: every one is changed by itself, and the steps are listed that a run
+//! would have to do again.
+//!
+//! A setting that is not listed here fails the test: the lists are compared with what pipeline files may say.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BinaryArray, Int64Array, Int64Builder, ListBuilder, StringArray, StructArray,
+};
+use arrow::datatypes::{DataType, Field, Fields};
+use gimlet::pipeline::{Environment, Pipeline, Split};
+use gimlet::stage::{Plan, RunDir, Step};
+use tempfile::TempDir;
+
+use crate::parquet_file;
+use crate::sound_files::{Coding, hum, scaled, wav};
+
+/// Where a setting's new value comes from.
+struct Change {
+    /// As a pipeline file would name it, without the names of modules.
+    setting: &'static str,
+    /// What both pipelines say beside the case's own.
+    both: &'static [&'static str],
+    /// What the second says, too; `DIR` stands for the folder of the data.
+    set: &'static str,
+}
+
+/// A change of the setting that `set` begins with.
+const fn change(setting: &'static str, set: &'static str) -> Change {
+    Change { setting, both: &[], set }
+}
+
+/// A change beside what `both` pipelines say.
+const fn beside(both: &'static [&'static str], setting: &'static str, set: &'static str) -> Change {
+    Change { setting, both, set }
+}
+
+/// What generated images, images in files, and sound have in common.
+const OF_ALL: &[Change] = &[
+    change("name", "name=other"),
+    change("seed", "seed=6"),
+    change("data.subset", "data.subset=30"),
+    change("data.test_subset", "data.test_subset=20"),
+    change("data.on_bad_sample", "data.on_bad_sample=skip"),
+    change("view.views", "view.views=2"),
+    change("modules.name", "modules.a.name=c"),
+    change("modules.in_channels", "modules.a.in_channels=1"),
+    change("modules.epochs", "modules.a.epochs=3"),
+    change("modules.epochs", "modules.b.epochs=3"),
+    change("modules.learning_rate", "modules.a.learning_rate=0.1"),
+    change("modules.learning_rate", "modules.b.learning_rate=0.1"),
+    change("modules.activations", "modules.a.activations=recompute"),
+    change("modules.activations", "modules.b.activations=recompute"),
+    change("split", "split=1"),
+    change("loss", "loss=supervised"),
+    // As many classes as both splits tell apart.
+    beside(&["loss=supervised"], "data.test_subset", "data.test_subset=20"),
+    change("training.epochs", "training.epochs=6"),
+    change("training.batch", "training.batch=16"),
+    change("training.micro_batch", "training.micro_batch=4"),
+    change("training.recompute", "training.recompute=true"),
+    change("training.learning_rate", "training.learning_rate=0.1"),
+    change("training.input_noise", "training.input_noise=0.1"),
+    change("training.checkpoint_seconds", "training.checkpoint_seconds=1"),
+    change("training.held_out", "training.held_out=0"),
+    change("store.dtype", "store.dtype=f32"),
+    change("store.compression", "store.compression=zstd"),
+    change("store.relu", "store.relu=false"),
+    change("store.rows_per_part", "store.rows_per_part=8"),
+    change("store.activations", "store.activations=recompute"),
+    change("store.max_bytes", "store.max_bytes=1GB"),
+    change("store.read_memory", "store.read_memory=1MB"),
+    change("store.keep_generations", "store.keep_generations=3"),
+    change("store.url", "store.url=/elsewhere"),
+    change("store.cache_bytes", "store.cache_bytes=1GB"),
+    change("probe.epochs", "probe.epochs=6"),
+    change("probe.batch", "probe.batch=8"),
+    change("probe.learning_rate", "probe.learning_rate=0.1"),
+];
+
+/// Of images.
+const OF_IMAGES: &[Change] = &[
+    change("view.resize", "view.resize=20"),
+    change("view.grayscale", "view.grayscale=false"),
+    change("view.crop", "view.crop=12"),
+    change("view.flip", "view.flip=false"),
+    change("view.patch", "view.patch=4"),
+    change("view.stride", "view.stride=2"),
+    change("view.normalise.mean", "view.normalise={mean=[0.3],std=[0.257]}"),
+    change("view.normalise.std", "view.normalise={mean=[0.412],std=[0.3]}"),
+    change(
+        "modules.layers.conv.channels",
+        "modules.a.layers=[{conv={channels=8,kernel=3}},{relu={}}]",
+    ),
+    change(
+        "modules.layers.conv.kernel",
+        "modules.a.layers=[{conv={channels=4,kernel=1}},{relu={}}]",
+    ),
+    change(
+        "modules.layers.conv.stride",
+        "modules.a.layers=[{conv={channels=4,kernel=3,stride=2}},{relu={}}]",
+    ),
+    change(
+        "modules.layers.conv.padding",
+        "modules.a.layers=[{conv={channels=4,kernel=3,padding=0}},{relu={}}]",
+    ),
+    change("modules.layers.relu", "modules.a.layers=[{conv={channels=4,kernel=3}}]"),
+    change("modules.layers.basic.channels", "modules.b.layers=[{basic={channels=12,stride=2}}]"),
+    change("modules.layers.basic.stride", "modules.b.layers=[{basic={channels=8}}]"),
+    change(
+        "modules.layers.basic.blocks",
+        "modules.b.layers=[{basic={channels=8,stride=2,blocks=2}}]",
+    ),
+    beside(
+        &["modules.b.layers=[{bottleneck={planes=2}}]"],
+        "modules.layers.bottleneck.planes",
+        "modules.b.layers=[{bottleneck={planes=4}}]",
+    ),
+    beside(
+        &["modules.b.layers=[{bottleneck={planes=2}}]"],
+        "modules.layers.bottleneck.stride",
+        "modules.b.layers=[{bottleneck={planes=2,stride=2}}]",
+    ),
+    beside(
+        &["modules.b.layers=[{bottleneck={planes=2}}]"],
+        "modules.layers.bottleneck.blocks",
+        "modules.b.layers=[{bottleneck={planes=2,blocks=2}}]",
+    ),
+    beside(
+        &["modules=[{name=\"a\",preset=\"resnet34-0\",width=2}]"],
+        "modules.preset",
+        "modules=[{name=\"a\",preset=\"resnet50-0\",width=2}]",
+    ),
+    beside(
+        &["modules=[{name=\"a\",preset=\"resnet34-0\",width=2}]"],
+        "modules.width",
+        "modules=[{name=\"a\",preset=\"resnet34-0\",width=4}]",
+    ),
+    // The same modules in another order.
+    beside(
+        &[
+            "modules.a.layers=[{conv={channels=1,kernel=3}}]",
+            "modules.b.layers=[{conv={channels=1,kernel=3}}]",
+        ],
+        "modules",
+        "modules=[{name=\"b\",layers=[{conv={channels=1,kernel=3}}]},\
+         {name=\"a\",layers=[{conv={channels=1,kernel=3}}]}]",
+    ),
+    change("loss.infonce.prediction_steps", "loss.infonce.prediction_steps=2"),
+    change("loss.infonce.negatives", "loss.infonce.negatives=5"),
+    change("loss.infonce.skip", "loss.infonce.skip=0"),
+    change("loss.infonce.context", "loss.infonce.context=pixelcnn"),
+    beside(
+        &["loss={clapp={prediction_steps=1}}"],
+        "loss.clapp.prediction_steps",
+        "loss={clapp={prediction_steps=1,skip=0}}",
+    ),
+    beside(
+        &["loss={clapp={prediction_steps=1}}"],
+        "loss.clapp.negatives",
+        "loss={clapp={prediction_steps=1,negatives=2}}",
+    ),
+    beside(
+        &["loss={clapp={prediction_steps=1}}"],
+        "loss.clapp.skip",
+        "loss={clapp={prediction_steps=1,skip=0}}",
+    ),
+    beside(
+        &["loss={vicreg={prediction_steps=1,skip=0}}"],
+        "loss.vicreg.prediction_steps",
+        "loss={vicreg={prediction_steps=2,skip=0}}",
+    ),
+    beside(
+        &["loss={vicreg={prediction_steps=1}}"],
+        "loss.vicreg.skip",
+        "loss={vicreg={prediction_steps=1,skip=0}}",
+    ),
+    beside(
+        &["loss={vicreg={prediction_steps=1}}"],
+        "loss.vicreg.invariance",
+        "loss={vicreg={prediction_steps=1,invariance=1.0}}",
+    ),
+    beside(
+        &["loss={vicreg={prediction_steps=1}}"],
+        "loss.vicreg.variance",
+        "loss={vicreg={prediction_steps=1,variance=1.0}}",
+    ),
+    beside(
+        &["loss={vicreg={prediction_steps=1}}"],
+        "loss.vicreg.covariance",
+        "loss={vicreg={prediction_steps=1,covariance=2.0}}",
+    ),
+];
+
+/// Of generated images.
+const OF_TEXTURES: &[Change] = &[
+    change("data.textures.classes", "data.textures.classes=4"),
+    change("data.textures.size", "data.textures.size=20"),
+    change("data.textures.train", "data.textures.train=40"),
+    change("data.textures.test", "data.textures.test=20"),
+    change("data.textures.noise", "data.textures.noise=0.2"),
+];
+
+/// Of images in folders.
+const OF_FOLDERS: &[Change] = &[
+    change("data.train", "data.train=./train/"),
+    change("data.train", "data.train=DIR/train"),
+    change("data.test", "data.test=./test/"),
+    change("data.test", "data.test=train"),
+    change("data.root", "data.root=DIR"),
+    change("data.image", "data.image=picture"),
+    change("data.label", "data.label=false"),
+    change("data.labels", "data.labels=labels.csv"),
+    beside(&["data.label=kind"], "data.names", "data.names={kind}-{number}"),
+    beside(&["data.names={kind}-{number}", "data.label=kind"], "data.label", "data.label=number"),
+    beside(
+        &["data.names={kind}-{number}", "data.label=[\"kind\", \"number\"]"],
+        "data.label",
+        "data.label=[\"number\", \"kind\"]",
+    ),
+];
+
+/// Of sound.
+const OF_SOUND: &[Change] = &[
+    change("data.audio", "data.audio=other"),
+    change("data.label", "data.label=[\"label\",\"digit\"]"),
+    change("data.frames", "data.frames=phones"),
+    change("data.alignments", "data.alignments=phones.txt"),
+    change("view.rate", "view.rate=4000"),
+    change("view.clip", "view.clip=150"),
+    change("view.window", "view.window=100"),
+    beside(&["view.short=skip"], "view.window", "view.window=100"),
+    change("view.hop", "view.hop=10"),
+    beside(&["data.frames=phones"], "view.hop", "view.hop=10"),
+    change("view.short", "view.short=skip"),
+    change("view.normalise", "view.normalise={mean=[0.0],std=[0.1]}"),
+    // The test split is normalised as the training split has it.
+    change("data.subset", "data.subset=5"),
+    beside(&["view.normalise={mean=[0.0],std=[0.1]}"], "data.subset", "data.subset=5"),
+    change(
+        "modules.layers.conv1d.channels",
+        "modules.a.layers=[{conv1d={channels=6,kernel=4,stride=2,padding=1}},{relu={}}]",
+    ),
+    change(
+        "modules.layers.conv1d.kernel",
+        "modules.a.layers=[{conv1d={channels=4,kernel=5,stride=2,padding=1}},{relu={}}]",
+    ),
+    change(
+        "modules.layers.conv1d.stride",
+        "modules.a.layers=[{conv1d={channels=4,kernel=4,stride=3,padding=1}},{relu={}}]",
+    ),
+    change(
+        "modules.layers.conv1d.padding",
+        "modules.a.layers=[{conv1d={channels=4,kernel=4,stride=2,padding=2}},{relu={}}]",
+    ),
+    change("modules.layers.gru.channels", "modules.b.layers=[{gru={channels=6}}]"),
+    change("modules.layers.gru.bptt", "modules.b.layers=[{gru={channels=4,bptt=false}}]"),
+    change("loss.infonce1d.prediction_steps", "loss.infonce1d.prediction_steps=3"),
+    change("loss.infonce1d.negatives", "loss.infonce1d.negatives=3"),
+    change("loss.infonce1d.subsample", "loss.infonce1d.subsample=16"),
+    change("loss.infonce1d.sampling", "loss.infonce1d.sampling=offsets"),
+    beside(
+        &["modules.b.layers=[{relu={}}]", "loss.infonce1d.context.gru={channels=4,bptt=true}"],
+        "loss.infonce1d.context.gru.channels",
+        "loss.infonce1d.context.gru.channels=6",
+    ),
+    beside(
+        &["modules.b.layers=[{relu={}}]", "loss.infonce1d.context.gru={channels=4,bptt=true}"],
+        "loss.infonce1d.context.gru.bptt",
+        "loss.infonce1d.context.gru.bptt=false",
+    ),
+];
+
+const OF_SEQUENTIAL: &[Change] = &[
+    change("schedule.patience", "schedule.patience=2"),
+    beside(&["schedule.patience=2"], "schedule.patience", "schedule.patience=3"),
+    beside(&["schedule.patience=2"], "data.test_subset", "data.test_subset=20"),
+    change("schedule.kind", "schedule.kind=simultaneous"),
+];
+
+const OF_ROUNDS: &[Change] = &[
+    change("schedule.rounds", "schedule.rounds=3"),
+    change("schedule.epochs_per_round", "schedule.epochs_per_round=2"),
+    change("schedule.replay", "schedule.replay=0.5"),
+    beside(&["schedule.replay=0.5"], "store.keep_generations", "store.keep_generations=3"),
+    beside(
+        &["schedule.replay=0.5", "schedule.rounds=3"],
+        "store.keep_generations",
+        "store.keep_generations=3",
+    ),
+    change("schedule.kind", "schedule={kind=\"sequential\"}"),
+];
+
+const OF_ASYNC: &[Change] = &[
+    change("schedule.sync_every", "schedule.sync_every=2"),
+    change("schedule.max_staleness", "schedule.max_staleness=2"),
+    change("schedule.replay", "schedule.replay=0.5"),
+    beside(&["schedule.replay=0.5"], "store.keep_generations", "store.keep_generations=3"),
+    change("schedule.kind", "schedule={kind=\"sequential\"}"),
+];
+
+const OF_SLURM: &[Change] = &[
+    change("slurm.partition", "slurm.partition=gpu"),
+    change("slurm.account", "slurm.account=lab"),
+    change("slurm.qos", "slurm.qos=high"),
+    change("slurm.time", "slurm.time=\"1:00\""),
+    change("slurm.gres", "slurm.gres=gpu:1"),
+    change("slurm.cpus_per_task", "slurm.cpus_per_task=2"),
+    change("slurm.mem", "slurm.mem=16G"),
+    change("slurm.constraint", "slurm.constraint=a100"),
+    change("slurm.extra", "slurm.extra=[\"--mail-type=END\"]"),
+    change("slurm.setup", "slurm.setup=[\"module load cuda\"]"),
+    change("slurm.grace_seconds", "slurm.grace_seconds=60"),
+    change("slurm.ingest", "slurm.ingest.time=\"1:00\""),
+    change("slurm.train", "slurm.train.time=\"1:00\""),
+    change("slurm.encode", "slurm.encode.time=\"1:00\""),
+    change("slurm.probe", "slurm.probe.time=\"1:00\""),
+];
+
+/// Settings that are tables of others, and how an override puts one into such a table that there is not.
+const TABLES: &[(&str, &str)] = &[
+    ("", "zzzzzzzz=1"),
+    ("data", "data.zzzzzzzz=1"),
+    ("data.textures", "data.textures.zzzzzzzz=1"),
+    ("view", "view.zzzzzzzz=1"),
+    ("view.normalise", "view.normalise={zzzzzzzz=1}"),
+    ("modules", "modules.a.zzzzzzzz=1"),
+    ("modules.layers", "modules.a.layers=[{zzzzzzzz={}}]"),
+    ("modules.layers.conv", "modules.a.layers=[{conv={zzzzzzzz=1}}]"),
+    ("modules.layers.conv1d", "modules.a.layers=[{conv1d={zzzzzzzz=1}}]"),
+    ("modules.layers.gru", "modules.a.layers=[{gru={zzzzzzzz=1}}]"),
+    ("modules.layers.basic", "modules.a.layers=[{basic={zzzzzzzz=1}}]"),
+    ("modules.layers.bottleneck", "modules.a.layers=[{bottleneck={zzzzzzzz=1}}]"),
+    ("loss", "loss={zzzzzzzz={}}"),
+    ("loss.infonce", "loss={infonce={zzzzzzzz=1}}"),
+    ("loss.infonce1d", "loss={infonce1d={zzzzzzzz=1}}"),
+    ("loss.infonce1d.context", "loss={infonce1d={context={zzzzzzzz={}}}}"),
+    ("loss.infonce1d.context.gru", "loss={infonce1d={context={gru={zzzzzzzz=1}}}}"),
+    ("loss.clapp", "loss={clapp={zzzzzzzz=1}}"),
+    ("loss.vicreg", "loss={vicreg={zzzzzzzz=1}}"),
+    ("loss.supervised", "loss={supervised={zzzzzzzz=1}}"),
+    ("training", "training.zzzzzzzz=1"),
+    ("schedule", "schedule.zzzzzzzz=1"),
+    ("store", "store.zzzzzzzz=1"),
+    ("probe", "probe.zzzzzzzz=1"),
+    ("slurm", "slurm.zzzzzzzz=1"),
+];
+
+const IMAGES: &str = r#"
+[view]
+resize = 16
+grayscale = true
+flip = true
+patch = 8
+stride = 4
+
+[[modules]]
+name = "a"
+layers = [{ conv = { channels = 4, kernel = 3 } }, { relu = {} }]
+
+[[modules]]
+name = "b"
+layers = [{ basic = { channels = 8, stride = 2 } }]
+
+[loss.infonce]
+prediction_steps = 1
+negatives = 4
+"#;
+
+const SOUND: &str = r#"
+[view]
+rate = 8000
+window = 80
+hop = 20
+
+[[modules]]
+name = "a"
+layers = [{ conv1d = { channels = 4, kernel = 4, stride = 2, padding = 1 } }, { relu = {} }]
+
+[[modules]]
+name = "b"
+layers = [{ gru = { channels = 4 } }]
+
+[loss.infonce1d]
+prediction_steps = 2
+negatives = 2
+"#;
+
+const REST: &str = r#"
+[training]
+epochs = 2
+batch = 8
+
+[store]
+rows_per_part = 16
+"#;
+
+const TEXTURES: &str = "[data.textures]\nclasses = 3\nsize = 24\ntrain = 48\ntest = 24\n";
+const FOLDERS: &str = "[data]\ntrain = 'train'\ntest = 'test'\n";
+const PARQUET: &str = "[data]\ntrain = 'train.parquet'\ntest = 'test.parquet'\n";
+
+/// A folder of data, and what a run of a pipeline on it would do.
+struct Bench {
+    folder: TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let lines = (0..24).map(|row| format!("{}\n", ["x", "y"][row % 2]));
+        let mut csv = "file_name,label\n".to_owned();
+        for (row, line) in lines.enumerate() {
+            let kind = ["cat", "dog"][row % 2];
+            let name = format!("{kind}/{kind}-{row}.png");
+            for split in ["train", "test"] {
+                let path = folder.path().join(split).join(&name);
+                std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+                let bright = (row * 9) as u8;
+                let image = image::GrayImage::from_fn(24, 24, |x, y| {
+                    image::Luma([bright + (x * y) as u8 / 16])
+                });
+                image.save(path).unwrap();
+            }
+            write!(csv, "{name},{line}").unwrap();
+        }
+        for split in ["train", "test"] {
+            std::fs::write(folder.path().join(split).join("labels.csv"), &csv).unwrap();
+            recordings(&folder.path().join(format!("{split}.parquet")));
+        }
+        let lines: String = (0..24).map(|row| format!("{row} 0 1 2 1\n")).collect();
+        std::fs::write(folder.path().join("phones.txt"), lines).unwrap();
+        Self { folder }
+    }
+
+    /// A pipeline with these overrides.
+    fn pipeline(&self, text: &str, overrides: &[&str]) -> gimlet::Result<Pipeline> {
+        let dir = self.folder.path().to_str().unwrap();
+        let overrides: Vec<String> = overrides.iter().map(|it| it.replace("DIR", dir)).collect();
+        let environment = Environment { data_root: Some(PathBuf::from(dir)) };
+        Pipeline::parse(text, Path::new("p.toml"), &overrides, &environment)
+    }
+
+    /// The key of everything that a run of it would write, by what is called how.
+    fn keys(&self, pipeline: &Pipeline) -> Vec<(String, [String; 2])> {
+        let plan = Plan::new(pipeline, &RunDir::at(self.folder.path().join("run"))).unwrap();
+        let keys = |step: Step| Split::ALL.map(|split| plan.key(step, split).hash.clone());
+        plan.steps().into_iter().map(|step| (plan.full_title(step), keys(step))).collect()
+    }
+
+    /// What a run of the changed pipeline would have to do after one of the pipeline as it was.
+    fn stale(&self, text: &str, change: &Change) -> String {
+        let before = match self.pipeline(text, change.both) {
+            Ok(before) => before,
+            Err(error) => return refused(&error),
+        };
+        let after = match self.pipeline(text, &[change.both, &[change.set]].concat()) {
+            Ok(after) => after,
+            Err(error) => return refused(&error),
+        };
+        // It only checks what there is.
+        if change.setting != "modules.in_channels" {
+            assert_ne!(before, after, "`{}` changes nothing", change.set);
+        }
+        let done: BTreeSet<String> =
+            self.keys(&before).into_iter().flat_map(|(_, keys)| keys).collect();
+        let after = self.keys(&after);
+        let is_stale = |key: &String| !done.contains(key);
+        let all = after.iter().flat_map(|(_, keys)| keys).all(is_stale);
+        let steps = after.into_iter().filter_map(|(title, keys)| {
+            match [&keys[0], &keys[1]].map(is_stale) {
+                [false, false] => None,
+                [true, true] => Some(title),
+                [true, false] => Some(format!("{title} (train)")),
+                [false, true] => Some(format!("{title} (test)")),
+            }
+        });
+        let steps: Vec<String> = steps.collect();
+        match steps.as_slice() {
+            [] => "nothing".to_owned(),
+            _ if all => "everything".to_owned(),
+            steps => steps.join(", "),
+        }
+    }
+}
+
+fn refused(error: &gimlet::Error) -> String {
+    format!("(refused: {})", error.to_string().lines().next().unwrap())
+}
+
+/// Recordings in two columns, with labels and a label for every hop.
+fn recordings(path: &Path) {
+    let sounds: Vec<Vec<u8>> =
+        (0..24).map(|row| wav(8_000, 1, Coding::I16, &scaled(&hum(160 + row)))).collect();
+    let bytes = BinaryArray::from_iter_values(&sounds);
+    let paths = StringArray::from_iter_values((0..24).map(|row| format!("{row}.wav")));
+    let fields = Fields::from(vec![
+        Field::new("bytes", DataType::Binary, true),
+        Field::new("path", DataType::Utf8, true),
+    ]);
+    let audio: ArrayRef =
+        Arc::new(StructArray::new(fields, vec![Arc::new(bytes), Arc::new(paths)], None));
+    let label: ArrayRef = Arc::new(Int64Array::from_iter_values((0..24).map(|row| row % 3)));
+    let digit: ArrayRef = Arc::new(Int64Array::from_iter_values((0..24).map(|row| row % 2)));
+    let mut phones = ListBuilder::new(Int64Builder::new());
+    for row in 0..24 {
+        phones.append_value([Some(row % 4), Some(1), Some(2)]);
+    }
+    let phones: ArrayRef = Arc::new(phones.finish());
+    let columns = vec![
+        ("audio", audio.clone()),
+        ("other", audio),
+        ("label", label),
+        ("digit", digit),
+        ("phones", phones),
+    ];
+    parquet_file::write(path, columns, None, 8);
+}
+
+/// A pipeline, and what is changed of it.
+struct Case {
+    title: &'static str,
+    text: [&'static str; 4],
+    changes: &'static [&'static [Change]],
+}
+
+const CASES: &[Case] = &[
+    Case {
+        title: "generated images, sequential",
+        text: [TEXTURES, IMAGES, REST, "[schedule]\nkind = 'sequential'\n"],
+        changes: &[OF_ALL, OF_TEXTURES, OF_IMAGES, OF_SEQUENTIAL, OF_SLURM],
+    },
+    Case {
+        title: "generated images, rounds",
+        text: [
+            TEXTURES,
+            IMAGES,
+            REST,
+            "[schedule]\nkind = 'rounds'\nrounds = 2\nepochs_per_round = 1\n",
+        ],
+        changes: &[OF_ALL, OF_ROUNDS],
+    },
+    Case {
+        title: "generated images, simultaneous",
+        text: [TEXTURES, IMAGES, REST, "[schedule]\nkind = 'simultaneous'\n"],
+        changes: &[OF_ALL],
+    },
+    Case {
+        title: "generated images, async",
+        text: [TEXTURES, IMAGES, REST, "[schedule]\nkind = 'async'\n"],
+        changes: &[OF_ALL, OF_ASYNC],
+    },
+    Case {
+        title: "images in folders, sequential",
+        text: [FOLDERS, IMAGES, REST, ""],
+        changes: &[OF_FOLDERS, OF_ALL],
+    },
+    Case {
+        title: "sound in Parquet, sequential",
+        text: [PARQUET, SOUND, REST, ""],
+        changes: &[OF_SOUND, OF_ALL],
+    },
+];
+
+#[test]
+fn every_setting_makes_stale_what_reads_it() {
+    let bench = Bench::new();
+    let mut told = String::new();
+    for Case { title, text, changes } in CASES {
+        writeln!(told, "\n# {title}\n").unwrap();
+        let text = text.concat();
+        for change in changes.iter().copied().flatten() {
+            let both = change.both.iter().map(|it| format!("{it}; ")).collect::<String>();
+            let stale = bench.stale(&text, change);
+            writeln!(told, "{both}{}\n    {stale}", change.set).unwrap();
+        }
+    }
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.bind(|| insta::assert_snapshot!("stale_steps", told));
+}
+
+#[test]
+fn no_setting_is_left_out() {
+    let bench = Bench::new();
+    let changed: BTreeSet<&str> = CASES
+        .iter()
+        .flat_map(|case| case.changes.iter().copied().flatten())
+        .map(|change| change.setting)
+        .collect();
+    let tables: BTreeMap<&str, &str> = TABLES.iter().copied().collect();
+    let text = CASES[0].text.concat();
+    for (table, set) in &tables {
+        let error = bench.pipeline(&text, &[set]).expect_err(set);
+        let hint = error.hint_text().unwrap_or_default();
+        let known: Vec<&str> = hint.split('`').skip(1).step_by(2).collect();
+        let has_keys = *table != "loss.supervised";
+        assert_eq!(has_keys, hint.starts_with("known here: "), "{set}: {error}; {hint}");
+        for key in known {
+            let setting = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
+            assert!(
+                changed.contains(setting.as_str()) || tables.contains_key(setting.as_str()),
+                "`{setting}` is a setting: add a change of it to the lists above, and see which steps it makes \
+                 stale"
+            );
+        }
+    }
+}

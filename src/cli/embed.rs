@@ -36,7 +36,7 @@ pub struct EmbedArgs {
 
 pub fn run(args: EmbedArgs, printer: &Printer) -> anyhow::Result<()> {
     let path = args.output.check()?;
-    args.pipeline.with_run(&args.device, printer, |run| {
+    args.pipeline.with_weights(&args.device, printer, |run| {
         let last = match &args.module {
             Some(name) => session::module(run.pipeline, name)?,
             None => run.pipeline.modules.len() - 1,

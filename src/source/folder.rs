@@ -172,7 +172,7 @@ impl Source for Folder {
 
     fn content(&self) -> Content {
         let mut content = self.content.clone();
-        content.made["labels"] = self.labels.made();
+        content.made["classes"] = self.labels.made();
         content
     }
 

@@ -84,13 +84,8 @@ impl HuggingFace {
             field.is_ok_and(|field| field.data_type().is_string())
         };
         let text = files.medium == Medium::Sound && parts.iter().all(is_text);
-        let made = json!({
-            "kind": "parquet",
-            files.medium.key(): files.column,
-            "label": files.label,
-            "further": files.further,
-            "frames": files.frames,
-        });
+        // Which columns are read is said by the settings.
+        let made = json!({ "kind": "parquet" });
         let data = parts.iter().map(|part| ContentFile {
             role: Role::Data,
             place: part.place.clone(),
@@ -346,7 +341,7 @@ impl Source for HuggingFace {
 
     fn content(&self) -> Content {
         let mut content = self.content.clone();
-        content.made["labels"] = self.labels.made();
+        content.made["classes"] = self.labels.made();
         content
     }
 

@@ -1,6 +1,6 @@
 //! The labels of a split and the numbers of their classes.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::classes::{Classes, Numbering, OfSplit};
 use super::csv_labels::CsvLines;
@@ -69,7 +69,7 @@ impl Labels {
     /// What rows depend on, for the key of a dataset.
     pub fn made(&self) -> Value {
         let all = self.columns.iter().chain(&self.hops);
-        json!(all.map(|it| json!([it.tally.column, it.classes.made()])).collect::<Vec<_>>())
+        all.map(|it| it.classes.made()).collect()
     }
 
     /// How many of so many rows have the first label; `None` where that is not known.

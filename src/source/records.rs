@@ -228,6 +228,7 @@ fn content(parts: &[Part], labels: &[Tally]) -> Content {
     let mut files: Vec<ContentFile> = data.collect();
     files.extend(of_parts.map(|(path, _)| beside(Role::Labels, path)));
     files.extend(named.map(|path| beside(Role::Names, path)));
+    // Which labels are read is said by the settings.
     Content { made: json!({ "kind": "records" }), files }
 }
 
@@ -422,7 +423,7 @@ impl Source for Records {
 
     fn content(&self) -> Content {
         let mut content = self.content.clone();
-        content.made["labels"] = self.labels.made();
+        content.made["classes"] = self.labels.made();
         content
     }
 

@@ -123,6 +123,21 @@ impl Provenance {
     }
 }
 
+impl Provenance {
+    /// That of samples of which nothing is known.
+    pub fn of_nothing() -> Self {
+        let gone = || Identity::found("gone".into());
+        Self {
+            identities: [gone(), gone()],
+            counts: [1; 2],
+            stands_in: None,
+            warnings: Vec::new(),
+            labelled: [None; 2],
+            is_provisional: true,
+        }
+    }
+}
+
 /// Whether anything in a run may have been made of a source.
 fn has_begun(dir: &RunDir) -> Result<bool> {
     for split in Split::ALL {
@@ -204,7 +219,7 @@ fn stand_in(
 fn without_classes(source: &Value) -> Value {
     let mut source = source.clone();
     if let Some(source) = source.as_object_mut() {
-        source.remove("labels");
+        source.remove("classes");
     }
     source
 }

@@ -639,7 +639,7 @@ fn a_folder_of_both_splits_gives_each_its_own() {
     let over: Vec<String> = source
         .passed_over()
         .iter()
-        .map(|it| format!("{} {} {}", it.count, it.kind, it.first))
+        .map(|it| format!("{} {} {}", it.count, it.kind, it.first.display()))
         .collect();
     let expected =
         ["1 `.parquet` files train/metadata.parquet", "1 `.txt` files train/owl/notes.txt"];

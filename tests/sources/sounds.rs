@@ -676,21 +676,6 @@ fn places_of_no_pipeline_hold_sounds() {
 
 #[test]
 fn images_are_what_they_were() {
-    let files = Files {
-        train: vec!["a".to_owned()],
-        test: vec!["b".to_owned()],
-        label: Some("label".to_owned()),
-        ..Files::of(Medium::Image, "image")
-    };
-    // Keys are hashes of this.
-    assert_eq!(
-        serde_json::to_string(&settings::Source::Files(files.clone())).unwrap(),
-        r#"{"files":{"train":["a"],"test":["b"],"image":"image","label":"label"}}"#
-    );
-    let sound = Files { medium: Medium::Sound, further: vec!["speaker".to_owned()], ..files };
-    let told = serde_json::to_value(&sound).unwrap();
-    assert_eq!((&told["medium"], &told["further"][0]), (&"sound".into(), &"speaker".into()));
-
     let folder = tempfile::tempdir().unwrap();
     put(folder.path(), "train/cat/a.png", "no image");
     put(folder.path(), "train/cat/a.wav", "no image");
@@ -702,7 +687,7 @@ fn images_are_what_they_were() {
     assert_eq!(source.rows(), 1);
     let identity = source.identity().unwrap();
     let keys: Vec<_> = identity.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, ["files", "kind", "labels"]);
+    assert_eq!(keys, ["classes", "files", "kind"]);
     assert!(source.lengths(&[0]).unwrap_err().to_string().contains("only sounds"));
     // Several labels of images, which lie in columns.
     let path = folder.path().join("a.parquet");

@@ -13,8 +13,8 @@ use arrow::datatypes::{DataType, Field, Fields, Int64Type};
 use image::{GrayImage, ImageFormat, Luma};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use crate::parquet_file;
-use crate::tiny::{PIPELINE, Tiny, walk};
+use super::parquet_file;
+use super::tiny::{PIPELINE, Tiny, walk};
 
 /// The tiny pipeline, with these lines in its table of data.
 fn tiny(data: &str) -> Tiny {

@@ -6,6 +6,8 @@ mod identity;
 mod images;
 #[path = "regression/keys.rs"]
 mod keys;
+#[path = "regression/labels.rs"]
+mod labels;
 #[path = "regression/process.rs"]
 mod process;
 #[path = "regression/runs.rs"]

@@ -29,6 +29,7 @@ pub struct PlanArgs {
 
 pub fn run(args: PlanArgs, printer: &Printer) -> anyhow::Result<()> {
     let (pipeline, dir, plan) = args.pipeline.look(printer)?;
+    plan.provenance().warnings.iter().for_each(|it| printer.warn(it));
     let pace = match args.measure {
         true => {
             let costs = plan.costs(&pipeline, &dir)?;

@@ -1,12 +1,11 @@
 //! 10 to 19: images as files.
 
-use std::fs;
 use std::io::{Cursor, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BinaryArray};
-use image::{DynamicImage, GrayImage, ImageFormat, Luma, RgbImage};
+use arrow::array::{ArrayRef, BinaryArray, Int64Array};
+use image::{DynamicImage, ImageFormat, RgbImage};
 
 use super::jpeg_file::{self, Component};
 use super::parquet_file;

@@ -1,7 +1,7 @@
 //! 60 to 69: what a key holds.
 
 use super::sound_files;
-use super::tiny::{self, PIPELINE, Tiny};
+use super::tiny::{PIPELINE, Tiny};
 
 /// The state of each step of a run, and why.
 fn states(tiny: &Tiny, args: &[&str]) -> Vec<(String, String)> {

@@ -1,9 +1,5 @@
 //! 1 to 3: what a run says and keeps.
 
-use std::fs;
-
-use serde_json::Value;
-
 use super::tiny::{PIPELINE, Tiny};
 
 /// 1: settings that are f32 in the program were named with the digits of their f64 neighbours:

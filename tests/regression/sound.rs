@@ -4,8 +4,8 @@ use gimlet::source::sound;
 
 use super::notes;
 use super::sound_files::riff::Riff;
-use super::sound_files::{self, flac, hum, scaled};
-use super::tiny::Tiny;
+use super::sound_files::{flac, hum, scaled};
+use super::tiny;
 
 /// 30: WAV whose size its writer did not know was "cut off", or lost its end.
 #[test]

@@ -1,9 +1,7 @@
 //! 40 to 49: weights from elsewhere, and trainings that learn nothing.
 
-use std::fs;
-
 use super::tiny::Tiny;
-use super::torch_file::{self, View, checkpoint_of_views};
+use super::torch_file::{View, checkpoint_of_views};
 
 /// A pipeline of one convolution.
 const ONE: &str = r#"

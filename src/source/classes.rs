@@ -117,7 +117,7 @@ impl Classes {
             }
             (Numbering::Kept, _) => Some(Rule::Kept { minus_one }),
             (Numbering::Classes, Some((first, last)))
-                if is_known(|it| it.counted) && (first < 0 || last >= 2 * values.len() as i128) =>
+                if is_known(|it| !it.kept) && (first < 0 || last >= 2 * values.len() as i128) =>
             {
                 None
             }

@@ -200,7 +200,7 @@ impl Records {
 /// A label of files, as far as it is known before records are read.
 fn tally(label: &str, parts: &[Part], names: Option<Names>) -> Tally {
     let mut tally = Tally::new(label, Order::Text);
-    tally.kind = tally::Kind::Numbers;
+    (tally.kind, tally.kept) = (tally::Kind::Numbers, true);
     for part in parts {
         match &part.labels {
             Some((file, labels)) => {

@@ -55,8 +55,10 @@ pub(super) struct Tally {
     pub missing: u64,
     /// Texts that are not ASCII, as they were found, by what they are composed.
     pub forms: BTreeMap<String, BTreeSet<String>>,
-    /// Whether all rows were looked at. Else the numbers are those of classes.
+    /// Whether all rows were looked at.
     pub counted: bool,
+    /// Whether the numbers are those of classes, whichever they are.
+    pub kept: bool,
     /// Whether there are more values than were kept.
     pub full: bool,
     /// Bytes of texts.
@@ -76,6 +78,7 @@ impl Tally {
             missing: 0,
             forms: BTreeMap::new(),
             counted: true,
+            kept: false,
             full: false,
             bytes: 0,
         }
@@ -83,8 +86,8 @@ impl Tally {
 
     /// Numbers of classes that were not looked at.
     pub fn uncounted(column: &str, names: Option<Names>) -> Self {
-        let counted = false;
-        Self { kind: Kind::Numbers, names, counted, ..Self::new(column, Order::Numbers) }
+        let tally = Self::new(column, Order::Numbers);
+        Self { kind: Kind::Numbers, names, counted: false, kept: true, ..tally }
     }
 
     /// Adds a row without a label.

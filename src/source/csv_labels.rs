@@ -150,10 +150,12 @@ impl CsvLines {
         let mut unused: Vec<_> = unused.map(|((csv, line), (name, _))| (csv, line, name)).collect();
         unused.sort_unstable();
         if let Some((csv, line, name)) = unused.first() {
+            let count = match unused.len() {
+                1 => "1 line of `data.labels` is".to_owned(),
+                several => format!("{several} lines of `data.labels` are"),
+            };
             told.push(format!(
-                "{} of `data.labels` about no file of either split; the first is line {line} of `{}`, \
-                 about `{name}`",
-                if unused.len() == 1 { "1 line is".to_owned() } else { format!("{} lines are", unused.len()) },
+                "{count} about no file of either split; the first is line {line} of `{}`, about `{name}`",
                 csv.display()
             ));
         }

@@ -12,6 +12,7 @@ use arrow::array::{
 use arrow::datatypes::{DataType, Field, Fields, Int64Type};
 use image::{GrayImage, ImageFormat, Luma};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::Value;
 
 use super::parquet_file;
 use super::tiny::{PIPELINE, Tiny, walk};
@@ -85,7 +86,7 @@ fn judged(tiny: &Tiny, run_dir: &str) -> u64 {
 /// The labels of a split of a run, by row of the source.
 fn stored(tiny: &Tiny, run_dir: &str, split: &str) -> Vec<Option<i64>> {
     let mut rows = Vec::new();
-    walk(&tiny.path(&format!("{run_dir}/ingest/{split}")), &mut |path| {
+    walk(&tiny.path(&format!("{run_dir}/datasets/ingest/{split}")), &mut |path| {
         if path.extension().is_some_and(|it| it == "parquet") {
             rows.extend(ids_and_labels(path));
         }
@@ -96,8 +97,9 @@ fn stored(tiny: &Tiny, run_dir: &str, split: &str) -> Vec<Option<i64>> {
 
 /// The names of the classes of a run's split.
 fn names(tiny: &Tiny, run_dir: &str, split: &str) -> Vec<String> {
-    let shown = tiny.json("inspect", &["ingest", "--run-dir", run_dir, "--split", split]);
-    let names = shown["datasets"][0]["label_names"].as_array().cloned().unwrap_or_default();
+    let manifest = tiny.path(&format!("{run_dir}/datasets/ingest/{split}/00000001.json"));
+    let manifest: Value = serde_json::from_slice(&std::fs::read(manifest).unwrap()).unwrap();
+    let names = manifest["schema"]["label_names"].as_array().cloned().unwrap_or_default();
     names.iter().map(|it| it.as_str().unwrap().to_owned()).collect()
 }
 
@@ -118,7 +120,7 @@ fn r20_rows_without_a_label_train_and_the_probe_leaves_them_out() {
         }
         let command = if name == "nulls" { "run" } else { "ingest" };
         let (_, told) = tiny.ok(command, &["--run-dir", name]);
-        assert!(!told.contains("warning"), "{told}");
+        assert!(told.contains("14 of 40 images have no label"), "{told}");
         let labels = stored(&tiny, name, "test");
         let expected: Vec<_> = (0..40).map(known).collect();
         assert_eq!(labels, expected, "{name}");
@@ -322,8 +324,8 @@ fn r25_a_csv_file_says_what_is_wrong_with_it() {
     write(&some.join("\n"));
     let (_, told) = tiny.ok("ingest", &["--run-dir", "some"]);
     assert!(told.contains("1 of 16 images of the train split have no line"), "{told}");
-    assert!(told.contains("1 line is of `data.labels`") || told.contains("1 line"), "{told}");
-    assert!(told.contains("about `train/other.png`"), "{told}");
+    assert!(told.contains("1 line of `data.labels` is about no file"), "{told}");
+    assert!(told.contains("line 4 of `") && told.contains("about `train/other.png`"), "{told}");
     assert_eq!(stored(&tiny, "some", "train").iter().filter(|it| it.is_none()).count(), 1);
 
     let text = lines.join("\n");
@@ -365,6 +367,10 @@ fn r26_labels_that_are_no_classes_are_refused_before_the_work() {
         let told = tiny.fails(1, command, &[]);
         assert!(told.contains("row 33 of ") && told.contains("is 4"), "{told}");
     }
+    // As the hint says: one label less, or none at all.
+    tiny.ok("plan", &["--set", "data.label=false"]);
+    write_images(&tiny.path("train.parquet"), few(-1), Some(&["a", "b", "c", "d"]));
+    tiny.ok("plan", &[]);
     let some: ArrayRef = Arc::new(Int64Array::from_iter_values(0..40));
     write_images(&tiny.path("train.parquet"), some, None);
     let (_, told) = tiny.ok("plan", &[]);

@@ -117,7 +117,7 @@ fn r66_generations_that_are_replayed_are_part_of_a_training() {
     tiny.ok("run", &["--set", "training.epochs=1"]);
     let more = ["--set", "training.epochs=1", "--set", "store.keep_generations=3"];
     let found = states(&tiny, &more);
-    let train_b = &found[4];
+    let train_b = &found[5];
     let why = "store.keep_generations: 2 -> 3";
     assert_eq!((train_b.0.as_str(), train_b.1.as_str()), ("stale", why), "{found:?}");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, LargeListArray, RecordBatch};
-use arrow::compute::cast;
+use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 
 use super::NO_FRAME;
@@ -153,7 +153,9 @@ fn declared(schema: &Schema, column: &str, path: &Path) -> Result<(Kind, Option<
 fn lists(part: &Part, column: &str, text: bool, batch: &RecordBatch) -> Result<LargeListArray> {
     let element = if text { DataType::LargeUtf8 } else { DataType::Int64 };
     let kind = DataType::LargeList(Arc::new(Field::new_list_field(element, true)));
-    let values = cast(column_of(batch, column, &part.path)?, &kind);
+    // A number beyond 64 bits is an error, and not null: that is no label.
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    let values = cast_with_options(column_of(batch, column, &part.path)?, &kind, &options);
     let values = values.map_err(|error| damaged(&part.path, error))?;
     Ok(values.as_list::<i64>().clone())
 }

@@ -186,7 +186,8 @@ fn r21_any_integers_are_labels_and_none_is_dropped() {
         assert_eq!(names(&tiny, name, "test"), of_classes, "{name}");
     }
     assert_eq!(judged(&tiny, "large"), 40);
-    let halves: ArrayRef = Arc::new(Float64Array::from(vec![0.0, 1.0, 0.5]));
+    let halves = (0..40).map(|it| if it == 2 { 0.5 } else { f64::from(it % 4) });
+    let halves: ArrayRef = Arc::new(Float64Array::from_iter_values(halves));
     write_images(&tiny.path("train.parquet"), halves, None);
     let told = tiny.fails(1, "plan", &[]);
     assert!(told.contains("row 2 of ") && told.contains("is 0.5"), "{told}");

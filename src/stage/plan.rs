@@ -117,7 +117,6 @@ impl Plan {
         provenance: Provenance,
         size: impl Fn(&str) -> Result<(usize, usize)>,
     ) -> Result<Self> {
-        let seed = pipeline.seed;
         let samples = provenance.counts;
         let ingest = for_splits(|split| {
             ingest_key(pipeline, split, provenance.identities[split as usize].value.clone())

@@ -44,7 +44,8 @@ pub fn run(args: EmbedArgs, printer: &Printer) -> anyhow::Result<()> {
         let mut columns = Columns::of(&run.pipeline.data);
         columns.column = args.image.clone().unwrap_or(columns.column);
         columns.label = args.label.clone().or(columns.label);
-        let source = source::open_place(&args.input, columns)?;
+        let (source, warning) = source::open_place(&args.input, columns)?;
+        warning.iter().for_each(|it| printer.warn(it));
         let temp = Temp::create(path)?;
         run.embed(source.as_ref(), last, temp.file())?;
         args.output.publish(temp)

@@ -162,6 +162,7 @@ pub fn all_steps(
     unchanged: impl Fn(Step),
 ) -> Result<bool> {
     let steps = run.plan.to_take(&run.dir)?;
+    run.plan.check_rows(run.pipeline, &run.dir)?;
     run.check_room(&steps)?;
     let is_async = matches!(run.pipeline.schedule, Schedule::Async(_));
     let (mut worked, mut trained) = (false, false);
@@ -175,7 +176,13 @@ pub fn all_steps(
             continue;
         }
         match run.step(step)? {
-            Outcome::Done => worked = true,
+            Outcome::Done => {
+                worked = true;
+                if step == Step::Ingest {
+                    // How many are broken is known now.
+                    run.plan.check_rows(run.pipeline, &run.dir)?;
+                }
+            }
             Outcome::Unchanged => unchanged(step),
         }
     }

@@ -12,6 +12,7 @@ mod cost_memory;
 mod doubt;
 mod embed;
 mod encode;
+mod enough_rows;
 mod epoch_mean;
 mod export;
 mod extent;

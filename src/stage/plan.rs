@@ -10,6 +10,7 @@ use super::boundary::{self, Boundary};
 use super::cost::{Costs, recomputed};
 use super::extent::{image_size, size_in_view};
 use super::key::Key;
+use super::labels::check_labels;
 use super::provenance::{Look, Provenance};
 use super::record;
 use super::run_dir::{INGEST, RunDir, UNTRAINED};
@@ -96,6 +97,7 @@ impl Plan {
     ) -> Result<Self> {
         let key = |split, source| Ok(ingest_key(pipeline, split, source)?.settings);
         let provenance = Provenance::of(pipeline, dir, look, watch, &key)?;
+        check_labels(pipeline, &provenance)?;
         Self::of_samples(pipeline, provenance, |key| {
             image_size(pipeline, dir.dataset(INGEST, Split::Train).find(key)?.as_ref())
         })

@@ -41,6 +41,13 @@ fn chunks_around_the_samples_are_no_samples() {
     // A chunk of an odd size that was not made even.
     riff.before = b"LIST\x05\0\0\0INFOx".to_vec();
     assert_eq!(heard(&riff.bytes()), samples);
+    // Samples that the header does not know of, as of a recorder that was switched off.
+    let mut riff = Riff::of(&hum(9_000));
+    riff.sizes = (Some(4_036), Some(4_000));
+    told(
+        &riff.bytes(),
+        &["its header says 4000 bytes", "14000 that are no chunk", "-ignore_length"],
+    );
     // Nothing, and something behind it.
     let mut empty = Riff::of(&[]);
     empty.behind = chunk(b"LIST", b"INFOICMT\x02\0\0\0ab");

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Float32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{Float32Type, Int64Type};
 use candle_core::{DType, Device, Tensor};
 use gimlet::module::Module;
@@ -503,6 +503,49 @@ fn images_in_parquet_are_embedded_as_those_in_a_folder() {
     let err = tiny.fails(1, "embed", &args);
     assert!(err.contains("none-*.parquet") && err.contains("`--input`"), "{err}");
     assert!(!tiny.path("no.parquet").exists());
+}
+
+#[test]
+fn rows_without_labels_are_embedded_whatever_the_pipeline_says_of_labels() {
+    let tiny = with_images("fail");
+    tiny.ok("ingest", &[]);
+    tiny.ok("train", &["a"]);
+    let read = |n| std::fs::read(tiny.path(&format!("test/cat/{n}.png"))).unwrap();
+    let images: ArrayRef = Arc::new(BinaryArray::from_iter_values((0..3).map(read)));
+    let write = |name: &str, labels: Option<(&str, ArrayRef)>| {
+        let columns = [("image", images.clone())].into_iter().chain(labels);
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let file = std::fs::File::create(tiny.path(name)).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+    };
+    let numbers =
+        |labels: [Option<i64>; 3]| -> ArrayRef { Arc::new(Int64Array::from_iter(labels)) };
+    write("none.parquet", None);
+    write("nulls.parquet", Some(("label", numbers([None; 3]))));
+    write("some.parquet", Some(("label", numbers([Some(1), None, Some(-1)]))));
+    write("no-labels.parquet", Some(("label", Arc::new(Float32Array::from(vec![0.5; 3])))));
+    let embed = |name: &str, more: &[&str]| {
+        let args = ["--module", "a", "--input", name, "--output", "out.parquet", "--force"];
+        let (_, err) = tiny.ok("embed", &[&args[..], more].concat());
+        let labels = embeddings(&tiny.path("out.parquet")).into_values().map(|it| it.label);
+        (labels.collect::<Vec<_>>(), err)
+    };
+    // Those of the pipeline come of names of folders, of a column, of nowhere.
+    for set in ["data.label=label", "data.label=false"] {
+        let more = ["--set", set];
+        assert_eq!(embed("none.parquet", &more).0, [None; 3], "{set}");
+        assert_eq!(embed("nulls.parquet", &more).0, [None; 3], "{set}");
+        assert_eq!(embed("no-labels.parquet", &more).0, [None; 3], "{set}");
+    }
+    assert_eq!(embed("some.parquet", &[]).0, [Some(1), None, None]);
+    let (_, err) = embed("no-labels.parquet", &[]);
+    assert!(err.contains("warning") && err.contains("labels are left out"), "{err}");
+    // One that is asked for by name is not left out in silence.
+    let args = ["--input", "none.parquet", "--output", "no.parquet", "--module", "a"];
+    let err = tiny.fails(1, "embed", &[&args[..], &["--label", "label"]].concat());
+    assert!(err.contains("`label`") && err.contains("none.parquet"), "{err}");
 }
 
 #[test]

@@ -43,6 +43,7 @@ pub fn run(args: EmbedArgs, printer: &Printer) -> anyhow::Result<()> {
         };
         let mut columns = Columns::of(&run.pipeline.data);
         columns.column = args.image.clone().unwrap_or(columns.column);
+        columns.is_named = args.label.is_some();
         columns.label = args.label.clone().or(columns.label);
         let (source, warning) = source::open_place(&args.input, columns)?;
         warning.iter().for_each(|it| printer.warn(it));

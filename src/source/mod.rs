@@ -227,6 +227,8 @@ pub struct Columns {
     pub column: String,
     /// `None`: labels are not read, of folders neither.
     pub label: Option<String>,
+    /// Whether that was asked for by name: then files without it are an error.
+    pub is_named: bool,
 }
 
 impl Columns {
@@ -237,11 +239,13 @@ impl Columns {
                 medium: files.medium,
                 column: files.column.clone(),
                 label: files.label.clone(),
+                is_named: false,
             },
             settings::Source::Textures(_) => Self {
                 medium: Medium::Image,
                 column: "image".to_string(),
                 label: Some("label".to_string()),
+                is_named: false,
             },
         }
     }
@@ -252,7 +256,7 @@ impl Columns {
 /// them: what cannot be read as labels is left out, and why comes with the source, for a warning.
 ///
 /// # Errors
-/// As [`open`], but for labels.
+/// As [`open`], but for labels that were not asked for by name.
 pub fn open_place(place: &str, columns: Columns) -> Result<(Box<dyn Source>, Option<String>)> {
     let patterns = vec![place.to_string()];
     // Samples are named from where the command runs, or from the folder that holds them.
@@ -271,7 +275,7 @@ pub fn open_place(place: &str, columns: Columns) -> Result<(Box<dyn Source>, Opt
     let mut labelled = columns.label.is_some();
     match (&columns.label, &located.0) {
         (Some(column), Located::Parquet(paths)) => {
-            labelled = huggingface::have_column(paths, column)?;
+            labelled = columns.is_named || huggingface::have_column(paths, column)?;
         }
         (_, Located::Records(paths)) => {
             labelled &= paths.iter().all(|it| records::has_labels(&it.path))
@@ -284,7 +288,7 @@ pub fn open_place(place: &str, columns: Columns) -> Result<(Box<dyn Source>, Opt
         (_, Located::Loose(_)) => labelled = false,
         (None, _) => {}
     }
-    let Columns { medium, column, label } = columns;
+    let Columns { medium, column, label, is_named } = columns;
     let label = label.filter(|_| labelled);
     let with = |label| Files { test: patterns, root, label, ..Files::of(medium, column) };
     let mut files = with(label);
@@ -292,7 +296,7 @@ pub fn open_place(place: &str, columns: Columns) -> Result<(Box<dyn Source>, Opt
         |files: &Files| open_located(files, OnBadSample::Fail, located.clone(), Numbering::Kept);
     match open(&files) {
         Ok(source) => Ok((source, None)),
-        Err(error) if files.label.is_none() => Err(error),
+        Err(error) if files.label.is_none() || is_named => Err(error),
         Err(with_labels) => {
             files.label = None;
             let source = open(&files)?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Float32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{Float32Type, Int64Type};
 use candle_core::{DType, Device, Tensor};
 use gimlet::module::Module;
@@ -503,6 +503,51 @@ fn images_in_parquet_are_embedded_as_those_in_a_folder() {
     let err = tiny.fails(1, "embed", &args);
     assert!(err.contains("none-*.parquet") && err.contains("`--input`"), "{err}");
     assert!(!tiny.path("no.parquet").exists());
+}
+
+#[test]
+fn rows_without_labels_are_embedded_whatever_the_pipeline_says_of_labels() {
+    let tiny = with_images("fail");
+    let read = |n| std::fs::read(tiny.path(&format!("test/cat/{n}.png"))).unwrap();
+    let images: ArrayRef = Arc::new(BinaryArray::from_iter_values((0..3).map(read)));
+    let write = |name: &str, labels: Option<ArrayRef>| {
+        let labels = labels.map(|it| ("label", it));
+        let columns = [("image", images.clone())].into_iter().chain(labels);
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let file = std::fs::File::create(tiny.path(name)).unwrap();
+        let mut writer = ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(&batch).unwrap();
+        writer.close().unwrap();
+    };
+    write("none.parquet", None);
+    let nulls = Int64Array::from(vec![None::<i64>; 3]);
+    write("nulls.parquet", Some(Arc::new(nulls) as ArrayRef));
+    let some = Int64Array::from(vec![Some(1), None, Some(-1)]);
+    write("some.parquet", Some(Arc::new(some) as ArrayRef));
+    let no_labels = Float32Array::from(vec![0.5; 3]);
+    write("no-labels.parquet", Some(Arc::new(no_labels) as ArrayRef));
+    let embed = |name: &str, more: &[&str]| {
+        let args = ["--module", "a", "--input", name, "--output", "out.parquet", "--force"];
+        let (_, err) = tiny.ok("embed", &[&args[..], more].concat());
+        let labels = embeddings(&tiny.path("out.parquet")).into_values().map(|it| it.label);
+        (labels.collect::<Vec<_>>(), err)
+    };
+    let unlabelled: Vec<Option<i64>> = vec![None; 3];
+    // Those of the pipeline are the folders that images lie in, or none.
+    for set in [&[][..], &["--set", "data.label=false"]] {
+        tiny.ok("ingest", set);
+        tiny.ok("train", &[&["a"], set].concat());
+        for name in ["none.parquet", "nulls.parquet", "no-labels.parquet"] {
+            assert_eq!(embed(name, set).0, unlabelled, "{set:?}, {name}");
+        }
+    }
+    assert_eq!(embed("some.parquet", &[]).0, [Some(1), None, None]);
+    let (_, err) = embed("no-labels.parquet", &[]);
+    assert!(err.contains("warning") && err.contains("labels are left out"), "{err}");
+    // One that is asked for by name is not left out in silence.
+    let args = ["--input", "none.parquet", "--output", "no.parquet", "--module", "a"];
+    let err = tiny.fails(1, "embed", &[&args[..], &["--label", "label"]].concat());
+    assert!(err.contains("`label`"), "{err}");
 }
 
 #[test]

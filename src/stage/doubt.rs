@@ -1,8 +1,8 @@
 //! Telling of a training that learns nothing (`train/learns_nothing.rs`), and what to look at then.
 
 use super::Run;
-use super::plan::{At, Step};
 use super::key::json_of;
+use super::plan::{At, Step};
 use crate::loss::Sizes;
 use crate::pipeline::Split;
 use crate::train::feed::Course;

@@ -78,7 +78,8 @@ impl Riff {
         long.sizes = (Some(u32::MAX), Some(u32::MAX));
         let mut bytes = long.bytes();
         bytes[..4].copy_from_slice(b"RF64");
-        let sizes = [data + 72, data, data / u64::from(self.block)].map(u64::to_le_bytes).concat();
+        let all = data.saturating_add(72);
+        let sizes = [all, data, data / u64::from(self.block)].map(u64::to_le_bytes).concat();
         bytes.splice(12..12, chunk(b"ds64", &[sizes, vec![0; 4]].concat()));
         bytes
     }

@@ -73,7 +73,6 @@ const NO_SOUNDS: &[(usize, &[u8], &str, &str)] = &[
     (0, b"\x93NUMPY", "a NumPy array", "write its samples as WAV, with their rate"),
     (0, b"MATLAB 5.0", "a MATLAB file", "write its samples as WAV, with their rate"),
     (0, b"\x89HDF", "an HDF5 file", "write its samples as WAV, with their rate"),
-    (0, b"PAR1", "a Parquet file", "name the file itself, not its folder"),
     (0, b"\x89PNG", "an image (PNG)", IMAGE),
     (0, b"\xff\xd8\xff", "an image (JPEG)", IMAGE),
     (0, b"GIF8", "an image (GIF)", IMAGE),

@@ -63,7 +63,7 @@ impl<R: Input> Mp3<R> {
         }
         let claimed = u64::from(self.info.frames);
         // Some encoders count the frame that says it.
-        if frames + 1 < claimed {
+        if frames + u64::from(!self.info.exact) < claimed {
             return Err(format!("cut off: {frames} of {claimed} frames"));
         }
         Ok(frames)

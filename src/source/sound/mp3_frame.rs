@@ -69,6 +69,8 @@ impl Frame {
 pub(super) struct Info {
     /// Frames behind it; 0 where it does not know.
     pub frames: u32,
+    /// Whether its encoder is known not to count the frame that says it.
+    pub exact: bool,
     /// Samples that the encoder, and the decoder, put in front of the sound; and those behind it.
     pub front: u32,
     pub behind: u32,
@@ -106,6 +108,7 @@ impl Info {
         if let Some(&[a, b, c]) = of_lame.and_then(|it| it.get(21..24)) {
             let [delay, padding] =
                 [u32::from(a) << 4 | u32::from(b >> 4), u32::from(b & 15) << 8 | u32::from(c)];
+            info.exact = true;
             info.front = delay + DECODER_DELAY;
             info.behind = padding.saturating_sub(DECODER_DELAY);
         }

@@ -12,6 +12,9 @@ use super::{in_header, kind};
 /// Chunks among which that of the samples is looked for.
 const MOST_CHUNKS: usize = 1000;
 
+/// Bytes behind the samples that may be anything.
+const FEW: u64 = 4096;
+
 /// As libsndfile has it.
 const MOST_CHANNELS: u16 = 1024;
 
@@ -122,6 +125,9 @@ impl Header {
                         (size, _) if is_unknown(size) && left < size.into() || size == 0 => None,
                         (size, _) => Some(size.into()),
                     };
+                    if let Some(claimed) = claimed {
+                        check_behind(file, at, left, claimed)?;
+                    }
                     return Ok(Self::of(format, at, left, claimed));
                 }
                 _ => {}
@@ -164,6 +170,32 @@ fn is_chunk(bytes: &[u8], left: u64) -> bool {
         }
         _ => false,
     }
+}
+
+/// Checks that no samples lie behind those that the header says there are: it was written before they were.
+fn check_behind(
+    file: &mut (impl Read + Seek),
+    start: u64,
+    left: u64,
+    claimed: u64,
+) -> Result<(), String> {
+    let rest = left.saturating_sub(claimed);
+    if rest <= FEW.max(claimed / 10) {
+        return Ok(());
+    }
+    for padding in 0..2 {
+        let mut next = [0; 8];
+        file.seek(SeekFrom::Start(start + claimed + padding)).map_err(|error| error.to_string())?;
+        file.read_exact(&mut next).map_err(|error| error.to_string())?;
+        let is_id = next[..4].iter().all(|byte| (0x20..0x7f).contains(byte));
+        if is_id || next.starts_with(b"ID3") {
+            return Ok(());
+        }
+    }
+    Err(format!(
+        "its header says {claimed} bytes of samples, and behind them lie {rest} that are no chunk: it was cut \
+         short, or never brought up to date; write it anew, as with `ffmpeg -ignore_length 1 -i IN OUT.wav`"
+    ))
 }
 
 /// Whether a chunk that is often there begins at this byte.

@@ -120,6 +120,8 @@ impl From<gimlet_store::Error> for Error {
             }
             ErrorKind::NotFound => Kind::NotReady,
             ErrorKind::NoSpace
+            | ErrorKind::FileLimit
+            | ErrorKind::NoLocks
             | ErrorKind::Denied
             | ErrorKind::Unauthorized
             | ErrorKind::NoBucket
@@ -143,10 +145,25 @@ fn hint_on(kind: ErrorKind, needed: Option<u64>, free: Option<u64>) -> Option<St
             format!("free {} there {AGAIN}", DecimalBytes(needed - free))
         }
         (ErrorKind::NoSpace, Some(_), _) => format!(
-            "there is room on the disk, so a quota or a limit on the size (`ulimit -f`) or number \
-             of files is in the way: raise it {AGAIN}"
+            "there is room on the disk, so a quota or a limit on the number of files is in the way: raise it \
+             {AGAIN}"
         ),
         (ErrorKind::NoSpace, None, _) => format!("make room there {AGAIN}"),
+        (ErrorKind::FileLimit, ..) => match gimlet_store::file_size_limit() {
+            Some(limit) => {
+                format!("raise the file-size limit (`ulimit -f`), which is {limit} bytes, {AGAIN}")
+            }
+            None => format!(
+                "there is no file-size limit (`ulimit -f`), so the file system holds no file that large: name a \
+                 directory on another one with `--run-dir DIR`, or make smaller files by a smaller \
+                 `store.rows_per_part`, {AGAIN}"
+            ),
+        },
+        (ErrorKind::NoLocks, ..) => {
+            "the file system knows no locks, so nothing would keep two processes from the same step: mount it with \
+             locks (Lustre: `-o flock`), or name a directory on another one with `--run-dir DIR`"
+                .to_string()
+        }
         (ErrorKind::Denied, ..) => {
             "check the permissions of that path and of its folder, and whether the file system is \
              mounted read-only"

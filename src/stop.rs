@@ -21,18 +21,38 @@ pub enum Why {
     Runtime = 4,
     /// The process that had started this one is no more.
     Alone = 5,
+    /// SIGHUP: the terminal was closed, or its connection has ended.
+    Hangup = 6,
+    /// SIGUSR2, as some that submit jobs send it some time before a limit.
+    User2 = 7,
+    /// SIGXCPU: the soft limit on processor time is over.
+    ProcessorTime = 8,
 }
 
 impl Why {
-    const ALL: [Self; 5] =
-        [Self::Interrupt, Self::Terminate, Self::User, Self::Runtime, Self::Alone];
+    const ALL: [Self; 8] = [
+        Self::Interrupt,
+        Self::Terminate,
+        Self::User,
+        Self::Runtime,
+        Self::Alone,
+        Self::Hangup,
+        Self::User2,
+        Self::ProcessorTime,
+    ];
 
     /// The exit code of a process that was stopped so: of Ctrl-C 130, as of every program; else 75
     /// (EX_TEMPFAIL of `sysexits.h`): run it again.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Interrupt => 130,
-            Self::Terminate | Self::User | Self::Runtime | Self::Alone => AGAIN,
+            Self::Terminate
+            | Self::User
+            | Self::Runtime
+            | Self::Alone
+            | Self::Hangup
+            | Self::User2
+            | Self::ProcessorTime => AGAIN,
         }
     }
 }
@@ -95,6 +115,11 @@ impl Stop {
             Why::Interrupt => String::new(),
             Why::Terminate => " by SIGTERM".to_owned(),
             Why::User => " by SIGUSR1".to_owned(),
+            Why::Hangup => " by SIGHUP".to_owned(),
+            Why::User2 => " by SIGUSR2".to_owned(),
+            Why::ProcessorTime => {
+                " by SIGXCPU, the limit on processor time (`ulimit -t`)".to_owned()
+            }
             Why::Runtime => {
                 let limit = self.limit.get().copied().unwrap_or_default();
                 format!(" after {}, `--max-runtime`", humantime::format_duration(limit))
@@ -119,6 +144,15 @@ mod tests {
         let error = stop.check("what was done is kept").unwrap_err();
         assert_eq!(error.to_string(), "stopped by SIGUSR1; what was done is kept");
         assert_eq!(stop.why().map(Why::exit_code), Some(AGAIN));
+    }
+
+    #[test]
+    fn a_reason_is_read_back_as_it_was_given() {
+        for why in Why::ALL {
+            let stop = Stop::new();
+            stop.ask(why);
+            assert_eq!(stop.why(), Some(why));
+        }
     }
 
     #[test]

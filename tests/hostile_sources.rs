@@ -492,7 +492,7 @@ fn parquet_files_that_claim_too_much() {
         (5, Tree::Struct((1..5).map(|field| (field, Tree::Number(I32, 3))).collect())),
     ]);
     let page = [header.write(), vec![0; 16]].concat();
-    for (name, new, with_index) in [("index", &index, true), ("page", &page, false)] {
+    for (new, with_index) in [(&index, true), (&page, false)] {
         let mut tree = footer.clone();
         let chunk = chunk(&mut tree);
         if with_index {

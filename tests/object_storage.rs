@@ -7,7 +7,7 @@ mod tiny;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use servers::{Conditional, Fault, Installed, Kind, Knobs, SmallS3, When};
 use tempfile::TempDir;
@@ -219,13 +219,19 @@ fn a_damaged_object_is_found_named_and_made_again() {
     assert_same(&made(&server.objects("bucket")), &before);
 }
 
-/// Waits until an object whose key holds `text` is there.
-fn wait_for(server: &SmallS3, text: &str) {
-    let begun = Instant::now();
-    while !server.objects("bucket").keys().any(|key| key.contains(text)) {
-        assert!(begun.elapsed() < Duration::from_secs(60), "no {text}");
+/// Has a run come to its creation of an object whose key holds `text`, and kills it there.
+fn killed_at(server: &SmallS3, text: &str, machine: &Machine, args: &[&str]) {
+    let faults = vec![(When::From(0), Fault::Held, text.to_owned())];
+    server.set(Knobs { faults, ..Knobs::default() });
+    let mut command = machine.command("run", args);
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while !server.holds_one() {
+        assert!(child.try_wait().unwrap().is_none(), "it has ended without {text}");
         std::thread::sleep(Duration::from_millis(5));
     }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    server.set(Knobs::default());
 }
 
 #[test]
@@ -235,13 +241,9 @@ fn another_machine_goes_on_where_one_was_killed() {
     let expected = made_locally(&long, &[]);
     let server = SmallS3::start(Knobs::default());
     let environment = Machine::of(&server).environment;
-    for text in ["checkpoint.safetensors", "datasets/a/train/", "modules/b/"] {
+    for text in ["modules/a/00000001", "datasets/a/train/00000001", "modules/b/00000001"] {
         let machine = Machine::with(&long, environment.clone(), "s3://bucket/runs");
-        let mut command = machine.command("run", &["--wait"]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        wait_for(&server, text);
-        child.kill().unwrap();
-        child.wait().unwrap();
+        killed_at(&server, text, &machine, &["--wait"]);
     }
     // Its leases are those of a dead process by and by; so this one waits for them.
     let machine = Machine::with(&long, environment, "s3://bucket/runs");
@@ -254,10 +256,7 @@ fn another_machine_goes_on_where_one_was_killed() {
 fn what_a_killed_machine_has_left_is_removed_when_it_is_old() {
     let server = SmallS3::start(Knobs::default());
     let machine = Machine::of(&server);
-    let mut child = machine.command("run", &[]).stderr(Stdio::null()).spawn().unwrap();
-    wait_for(&server, "datasets/a/train/");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    killed_at(&server, "datasets/a/train/00000001", &machine, &[]);
     let leases = |server: &SmallS3| {
         let objects = server.objects("bucket");
         objects.keys().filter(|key| key.contains("/.leases/")).count()

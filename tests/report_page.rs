@@ -408,9 +408,11 @@ fn a_run_that_is_half_done_says_what_is_missing_and_how_to_get_it() {
     assert!(!lacks(&html, "encode a") && lacks(&html, "encode b"));
 
     // A training that was stopped on its way has left a checkpoint.
-    let mut stopped = tiny.command("train", &["b", "--set", "training.checkpoint_seconds=0"]);
-    stopped.args(["--set", "modules.b.epochs=2000"]).timeout(std::time::Duration::from_secs(2));
-    let _ = stopped.output();
+    let every_step =
+        ["b", "--set", "training.checkpoint_seconds=0", "--set", "modules.b.epochs=2000"];
+    if let Some(stopped) = tiny.held("remove checkpoint", "train", &every_step) {
+        stopped.kill();
+    }
     let changed = ["--set", "modules.b.epochs=2000"];
     let html = std::fs::read_to_string(page(&tiny, &changed)).unwrap();
     assert!(html.contains("--set modules.b.epochs=2000"), "the same settings: {html}");

@@ -36,7 +36,7 @@ pub struct EmbedArgs {
 
 pub fn run(args: EmbedArgs, printer: &Printer) -> anyhow::Result<()> {
     let path = args.output.check()?;
-    args.pipeline.with_run(&args.device, printer, |run| {
+    args.pipeline.with_weights(&args.device, printer, |run| {
         let last = match &args.module {
             Some(name) => session::module(run.pipeline, name)?,
             None => run.pipeline.modules.len() - 1,
@@ -44,7 +44,8 @@ pub fn run(args: EmbedArgs, printer: &Printer) -> anyhow::Result<()> {
         let mut columns = Columns::of(&run.pipeline.data);
         columns.column = args.image.clone().unwrap_or(columns.column);
         columns.label = args.label.clone().or(columns.label);
-        let source = source::open_place(&args.input, columns)?;
+        let (source, warning) = source::open_place(&args.input, columns)?;
+        warning.iter().for_each(|it| printer.warn(it));
         let temp = Temp::create(path)?;
         run.embed(source.as_ref(), last, temp.file())?;
         args.output.publish(temp)

@@ -20,7 +20,7 @@ pub struct ExportArgs {
 
 pub fn run(args: ExportArgs, printer: &Printer) -> anyhow::Result<()> {
     let path = args.output.check()?;
-    let bytes = args.pipeline.with_run(&DeviceArgs::default(), printer, |run| run.export())?;
+    let bytes = args.pipeline.with_weights(&DeviceArgs::default(), printer, |run| run.export())?;
     let temp = Temp::create(path)?;
     temp.file().write_all(&bytes).map_err(|error| Error::io("write", path, error))?;
     args.output.publish(temp)?;

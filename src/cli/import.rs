@@ -19,7 +19,7 @@ pub struct ImportArgs {
 }
 
 pub fn run(args: ImportArgs, printer: &Printer) -> anyhow::Result<()> {
-    Ok(args.pipeline.with_run(&DeviceArgs::default(), printer, |run| {
+    Ok(args.pipeline.with_weights(&DeviceArgs::default(), printer, |run| {
         for (index, outcome) in run.import(&args.files)?.into_iter().enumerate() {
             let said = match outcome {
                 Outcome::Done => "imported",

@@ -13,14 +13,26 @@ use signal_hook::flag;
 use crate::processes::SUPERVISED;
 use crate::stop::{AGAIN, Stop, Why};
 
+/// Signals that somebody sends, who may do so again to have an end at once.
 #[cfg(unix)]
-const SIGNALS: [(i32, Why); 3] = [
+const SIGNALS: [(i32, Why); 4] = [
     (SIGINT, Why::Interrupt),
     (SIGTERM, Why::Terminate),
     (signal_hook::consts::SIGUSR1, Why::User),
+    (signal_hook::consts::SIGUSR2, Why::User2),
 ];
 #[cfg(not(unix))]
 const SIGNALS: [(i32, Why); 2] = [(SIGINT, Why::Interrupt), (SIGTERM, Why::Terminate)];
+
+/// Signals that come by themselves, and may come again while state is saved: a terminal that is closed sends SIGHUP,
+/// and so may its shell; SIGXCPU comes with every second of processor time beyond the limit.
+#[cfg(unix)]
+const BY_THEMSELVES: [(i32, Why); 2] = [
+    (signal_hook::consts::SIGHUP, Why::Hangup),
+    (signal_hook::consts::SIGXCPU, Why::ProcessorTime),
+];
+#[cfg(not(unix))]
+const BY_THEMSELVES: [(i32, Why); 0] = [];
 
 /// What comes so soon after a signal is the same.
 const ONE_SIGNAL: Duration = Duration::from_secs(1);
@@ -40,6 +52,11 @@ static STOP: LazyLock<Stop> = LazyLock::new(|| {
         let _ = flag::register(signal, seen.clone());
         let _ = flag::register_usize(signal, stop.place(), why as usize);
     }
+    for (signal, why) in BY_THEMSELVES {
+        if !is_ignored(signal) {
+            let _ = flag::register_usize(signal, stop.place(), why as usize);
+        }
+    }
     std::thread::spawn(move || {
         while !seen.load(Ordering::Relaxed) {
             std::thread::sleep(BETWEEN_LOOKS);
@@ -49,6 +66,30 @@ static STOP: LazyLock<Stop> = LazyLock::new(|| {
     });
     stop
 });
+
+/// Whether this process was started to ignore a signal, as `nohup` does it with SIGHUP.
+#[cfg(target_os = "linux")]
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|it| u64::from_str_radix(it.trim(), 16).ok());
+    mask.is_some_and(|it| it >> (signal - 1) & 1 == 1)
+}
+
+/// Elsewhere the system is not asked. A process that has a terminal was not started by `nohup`; one that has none is
+/// ended by SIGHUP, if it does not ignore it.
+#[cfg(not(target_os = "linux"))]
+fn is_ignored(_signal: i32) -> bool {
+    use std::io::IsTerminal;
+    !(std::io::stdout().is_terminal() || std::io::stderr().is_terminal())
+}
+
+/// Has a write beyond the file-size limit (`ulimit -f`) be an error, and not the end of the process.
+pub fn without_death_by_file_size() {
+    // A signal that is handled leaves the error to the write. Nobody looks at the flag.
+    #[cfg(unix)]
+    let _ = flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
+}
 
 /// What the signals set. A second signal, or Ctrl-C after any, ends the process at once: what was committed, and the last
 /// checkpoint, are on disk already.
@@ -77,7 +118,7 @@ pub fn with_supervisor() {
 #[derive(Args)]
 pub struct RuntimeArgs {
     /// Stop after this time, such as "55m" or "1h 30m": end the step in hand, save its state, and exit with
-    /// 75. SIGTERM and SIGUSR1 do the same; leave some seconds before a scheduler's limit
+    /// 75. SIGTERM, SIGHUP, SIGUSR1 and SIGUSR2 do the same; leave some seconds before a scheduler's limit
     #[arg(long, value_name = "DURATION", value_parser = positive)]
     max_runtime: Option<Duration>,
 }

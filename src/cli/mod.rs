@@ -63,8 +63,8 @@ struct OutputArgs {
     #[arg(short, long, global = true)]
     quiet: bool,
 
-    /// Threads to compute with [default: one a core]
-    #[arg(long, global = true, value_name = "N")]
+    /// Threads to compute with, up to 1024 [default: one a core]
+    #[arg(long, global = true, value_name = "N", value_parser = threads)]
     threads: Option<std::num::NonZeroUsize>,
 }
 
@@ -181,15 +181,11 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let printer = Printer::new(cli.output.quiet);
     init_tracing();
+    interrupt::without_death_by_file_size();
     interrupt::with_supervisor();
+    gimlet_store::faults::let_go_when(|| interrupt::stop().is_asked());
     open_files::allow_as_many_as_possible();
-    if let Some(threads) = cli.output.threads {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
-        if let Err(error) = pool.build_global() {
-            printer.note(&format!("could not set {threads} threads: {error}"));
-        }
-    }
-    let result = match cli.command {
+    let result = begin_threads(cli.output.threads).and_then(|()| match cli.command {
         Command::Run(args) => run::run(args, &printer),
         Command::Ingest(args) => ingest::run(args, &printer),
         Command::Train(args) => train::run(args, &printer),
@@ -213,11 +209,32 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args, &printer),
         Command::Verify(args) => verify::run(args, &printer),
         Command::Gc(args) => gc::run(args, &printer),
-    };
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ExitCode::from(printer.error(&error)),
     }
+}
+
+/// A number of threads. With more than there are cores in any machine, something else was meant; and the system may
+/// not have them.
+fn threads(text: &str) -> Result<std::num::NonZeroUsize, String> {
+    let bound = crate::pipeline::MOST_THREADS;
+    let number: Option<std::num::NonZeroUsize> = text.parse().ok();
+    number
+        .filter(|it| it.get() <= bound)
+        .ok_or_else(|| format!("it is a whole number from 1 to {bound}"))
+}
+
+/// Begins so many threads, where it was said how many.
+fn begin_threads(threads: Option<std::num::NonZeroUsize>) -> anyhow::Result<()> {
+    let Some(threads) = threads else { return Ok(()) };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
+    let cannot = |error| {
+        crate::Error::failed(format!("could not begin {threads} threads: {error}"))
+            .hint("name fewer with `--threads N`, or raise the limit on processes (`ulimit -u`)")
+    };
+    Ok(pool.build_global().map_err(cannot)?)
 }
 
 /// Diagnostics for developers, on stderr, by `RUST_LOG`.

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::dataset_text::dtype;
 use super::printer::Printer;
 use super::{DeviceArgs, JsonArgs, PipelineArgs, interrupt, table};
+use crate::pipeline::{OnBadSample, Pipeline};
 use crate::stage::forecast::{Certainty, Forecast, StepForecast};
 use crate::stage::measure;
 use crate::stage::room::Room;
@@ -28,6 +29,7 @@ pub struct PlanArgs {
 
 pub fn run(args: PlanArgs, printer: &Printer) -> anyhow::Result<()> {
     let (pipeline, dir, plan) = args.pipeline.look(printer)?;
+    plan.provenance().warnings.iter().for_each(|it| printer.warn(it));
     let pace = match args.measure {
         true => {
             let costs = plan.costs(&pipeline, &dir)?;
@@ -49,11 +51,9 @@ pub fn run(args: PlanArgs, printer: &Printer) -> anyhow::Result<()> {
     } else {
         printer.note(&format!("pipeline {} in {}", pipeline.name, dir.path().display()));
         printer.result(&steps(&forecast.steps))?;
-        printer.result(&format!(
-            "\n{}",
-            summary(&forecast, pipeline.store.keep_generations, args.measure)
-        ))?;
+        printer.result(&format!("\n{}", summary(&forecast, &pipeline, args.measure)))?;
     }
+    plan.check_rows(&pipeline, &dir)?;
     Ok(fits?)
 }
 
@@ -130,9 +130,10 @@ fn seconds(seconds: f64) -> String {
     }
 }
 
-/// What lies between the modules, and what all steps take together; of rounds, `keep` stay.
-fn summary(forecast: &Forecast, keep: usize, measured: bool) -> String {
+/// What lies between the modules, and what all steps take together.
+fn summary(forecast: &Forecast, pipeline: &Pipeline, measured: bool) -> String {
     let mut lines = Vec::new();
+    let keep = pipeline.store.keep_generations;
     for step in &forecast.steps {
         let Some(boundary) = &step.boundary else { continue };
         if step.in_round.is_some_and(|it| it.round < it.rounds) {
@@ -152,6 +153,10 @@ fn summary(forecast: &Forecast, keep: usize, measured: bool) -> String {
         to_write += " before compression";
     }
     lines.push(String::new());
+    let ingests = forecast.steps.iter().any(|it| it.step == "ingest" && it.runs);
+    if ingests && pipeline.data.on_bad_sample == OnBadSample::Skip {
+        lines.push("rows are at most so many: broken samples are left out as they are met".into());
+    }
     if let Some(rounds) = forecast.steps.iter().find_map(|it| it.in_round).map(|it| it.rounds) {
         lines.push(format!(
             "bytes are those of one round; of {rounds} rounds, the newest {} stay on disk",

@@ -61,6 +61,20 @@ impl PipelineArgs {
         self.with_shown_run(device, &Renderer::new(printer), work)
     }
 
+    /// The same for work that needs weights and no samples ([`Run::open_for_weights`]).
+    pub fn with_weights<T>(
+        &self,
+        device: &DeviceArgs,
+        printer: &Printer,
+        work: impl FnOnce(&Run<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let pipeline = self.load()?;
+        let device = device.device.open()?;
+        let (dir, renderer) = (self.run_dir(&pipeline), Renderer::new(printer));
+        let run = Run::open_for_weights(&pipeline, dir, interrupt::stop(), &renderer)?;
+        work(&run.on(device).waiting(self.wait))
+    }
+
     /// The same, of which this process encodes a shard.
     pub fn with_shard<T>(
         &self,
@@ -148,6 +162,7 @@ pub fn all_steps(
     unchanged: impl Fn(Step),
 ) -> Result<bool> {
     let steps = run.plan.to_take(&run.dir)?;
+    run.plan.check_rows(run.pipeline, &run.dir)?;
     run.check_room(&steps)?;
     let is_async = matches!(run.pipeline.schedule, Schedule::Async(_));
     let (mut worked, mut trained) = (false, false);
@@ -161,7 +176,13 @@ pub fn all_steps(
             continue;
         }
         match run.step(step)? {
-            Outcome::Done => worked = true,
+            Outcome::Done => {
+                worked = true;
+                if step == Step::Ingest {
+                    // How many are broken is known now.
+                    run.plan.check_rows(run.pipeline, &run.dir)?;
+                }
+            }
             Outcome::Unchanged => unchanged(step),
         }
     }

@@ -87,6 +87,8 @@ impl SlurmArgs {
 
     fn run(&self, printer: &Printer) -> Result<Work> {
         let (pipeline, dir, plan) = self.pipeline.look(printer)?;
+        // Better now than after a night in the queue.
+        plan.check_rows(&pipeline, &dir)?;
         let jobs = of_pipeline(&pipeline, &plan, &dir, self.sharding())?;
         let name = pipeline.name.clone();
         Ok(Work { owner: name.clone(), name, dir, slurm: pipeline.slurm, jobs })

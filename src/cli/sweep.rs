@@ -15,6 +15,7 @@ use super::session::sweep_dir;
 use super::shard::ShardArg;
 use super::{DeviceArgs, JsonArgs, interrupt, status, table};
 use crate::error::counted;
+use crate::pipeline::MOST_THREADS;
 use crate::processes::{self, Event};
 use crate::stage::comparison::Line;
 use crate::sweep::{self, Sweep, SweepRun, Work};
@@ -212,7 +213,7 @@ impl SweepArgs {
 /// The threads of each of so many runs at once.
 fn share_of_cores(jobs: NonZeroUsize) -> NonZeroUsize {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    NonZeroUsize::new(cores / jobs).unwrap_or(NonZeroUsize::MIN)
+    NonZeroUsize::new((cores / jobs).min(MOST_THREADS)).unwrap_or(NonZeroUsize::MIN)
 }
 
 /// An error that lists the runs that failed, if any did; of their kind, where they have one in common.

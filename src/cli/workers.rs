@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::printer::Printer;
 use super::{DeviceArgs, PipelineArgs, interrupt};
+use crate::pipeline::MOST_THREADS;
 use crate::processes::{self, Ended, Event};
 use crate::stage::{At, Run, Step};
 use crate::{Error, Kind, Result};
@@ -50,7 +51,7 @@ pub fn train(
     }
     // Each has all of them: while one waits, the others have its cores, and weights end in the same bits as
     // those of other schedules with as many threads.
-    let threads = rayon::current_num_threads();
+    let threads = rayon::current_num_threads().min(MOST_THREADS);
     let command = |module: usize| {
         let mut command = Command::new(program());
         command.arg("worker").arg(&pipeline.pipeline).args(["--module", run.plan.module(module)]);

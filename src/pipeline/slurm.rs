@@ -2,7 +2,7 @@
 
 use toml::Spanned;
 
-use super::bounds::{COUNT, optional_whole};
+use super::bounds::{MOST_THREADS, optional_whole};
 use super::origin::Fault;
 use super::raw::{self, Optional};
 use super::settings::{Requests, Slurm};
@@ -70,7 +70,8 @@ fn requests(raw: &raw::Slurm) -> Result<Requests, Fault> {
         qos: word(&raw.qos, "qos")?,
         time: time(&raw.time)?,
         gres: word(&raw.gres, "gres")?,
-        cpus_per_task: optional_whole(&raw.cpus_per_task, "cpus_per_task", COUNT)?,
+        // A job computes with as many threads.
+        cpus_per_task: optional_whole(&raw.cpus_per_task, "cpus_per_task", 1..=MOST_THREADS)?,
         mem: mem(&raw.mem)?,
         constraint: word(&raw.constraint, "constraint")?,
         extra: extra(raw.extra.as_deref().unwrap_or_default())?,

@@ -26,16 +26,27 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Those of `vectors`, `[rows, features]`, that have a label which is a class; `None` when none has.
-    pub fn labelled(vectors: &[f32], features: usize, labels: &[Option<i64>]) -> Option<Self> {
+    /// Those of `vectors`, `[rows, features]`, that have a label; `None` when none has.
+    ///
+    /// # Errors
+    /// When a label is no number of a class.
+    pub fn labelled(
+        vectors: &[f32],
+        features: usize,
+        labels: &[Option<i64>],
+    ) -> Result<Option<Self>> {
         let mut rows = Rows { vectors: Vec::new(), labels: Vec::new() };
-        for (vector, label) in vectors.chunks_exact(features.max(1)).zip(labels) {
-            if let Some(label) = label.and_then(|label| u32::try_from(label).ok()) {
-                rows.vectors.extend_from_slice(vector);
-                rows.labels.push(label);
-            }
+        let all = vectors.chunks_exact(features.max(1)).zip(labels).enumerate();
+        for (row, (vector, label)) in all {
+            let Some(label) = label else { continue };
+            let class = u32::try_from(*label).map_err(|_| {
+                Error::failed(format!("row {row} has the label {label}, which is no class"))
+                    .hint("ingest into another run with `--run-dir DIR`: it numbers the classes")
+            })?;
+            rows.vectors.extend_from_slice(vector);
+            rows.labels.push(class);
         }
-        (!rows.labels.is_empty()).then_some(rows)
+        Ok((!rows.labels.is_empty()).then_some(rows))
     }
 
     /// Values of a vector.

@@ -18,11 +18,6 @@ impl Order {
         names.dedup();
     }
 
-    /// The place of a name among sorted ones.
-    pub fn find(self, names: &[String], name: &str) -> Option<i64> {
-        names.binary_search_by(|it| self.compare(it, name)).ok().map(|place| place as i64)
-    }
-
     fn compare(self, a: &str, b: &str) -> Ordering {
         let by_text = || a.cmp(b);
         match (self, digits(a), digits(b)) {
@@ -50,10 +45,6 @@ mod tests {
         let sorted = |order: Order, names: &[&str]| {
             let mut names: Vec<String> = names.iter().map(|it| it.to_string()).collect();
             order.sort(&mut names);
-            for (place, name) in names.iter().enumerate() {
-                assert_eq!(order.find(&names, name), Some(place as i64));
-            }
-            assert_eq!(order.find(&names, "none"), None);
             names.join(" ")
         };
         let names = ["10", "9", "x", "010", "0", "9", "103", "1a", "b"];

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// What the rows of a source are made of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Content {
-    /// What no file says: the kind of source, how it is read, or what a generator makes.
+    /// What neither a file nor a setting says: the kind of source, or which generator makes it.
     pub made: Value,
     /// The files in the order in which their rows follow each other, then those that rows take something from.
     pub files: Vec<ContentFile>,

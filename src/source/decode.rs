@@ -1,6 +1,6 @@
 //! From the bytes of an image file to pixels: PNG, JPEG, WebP, BMP, GIF and TIFF.
 
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::metadata::Orientation;
@@ -77,24 +77,51 @@ fn format(bytes: &[u8]) -> Result<ImageFormat, String> {
 }
 
 fn decode_as(format: ImageFormat, bytes: &[u8]) -> Result<Decoded, String> {
-    let mut segments = None;
+    match format {
+        ImageFormat::Jpeg => {
+            let segments = Segments::of(bytes);
+            segments.check()?;
+            let (width, height) = segments.size().unwrap_or_default();
+            check_size(width, height)?;
+            let (orientation, in_parts) = (orientation::of_jpeg(&segments), segments.in_parts());
+            if !segments.is_usual() {
+                let memory = u64::from(width) * u64::from(height) * 4 * (1 + JPEG_OVERHEAD);
+                return within(memory, orientation, || jpeg::decode_unusual(bytes));
+            }
+            decode_by_image(
+                format,
+                bytes,
+                orientation,
+                if in_parts { JPEG_OVERHEAD } else { OVERHEAD },
+            )
+        }
+        ImageFormat::WebP => {
+            if !whole::webp(bytes) {
+                return Err("the WebP is truncated".to_owned());
+            }
+            decode_by_image(format, bytes, orientation::of_webp(bytes), OVERHEAD)
+        }
+        ImageFormat::Png => decode_by_image(format, bytes, orientation::of_png(bytes), OVERHEAD),
+        ImageFormat::Gif => {
+            let (width, height) = whole::gif(bytes).ok_or("the GIF is truncated")?;
+            check_size(width.into(), height.into())?;
+            decode_by_image(format, bytes, Orientation::NoTransforms, OVERHEAD)
+        }
+        _ => decode_by_image(format, bytes, None, OVERHEAD),
+    }
+}
+
+/// Decodes by the `image` crate; without an orientation, its decoder says it.
+fn decode_by_image(
+    format: ImageFormat,
+    bytes: &[u8],
+    orientation: impl Into<Option<Orientation>>,
+    overhead: u64,
+) -> Result<Decoded, String> {
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE);
     limits.max_image_height = Some(MAX_SIDE);
     limits.max_alloc = Some(MAX_MEMORY);
-    match format {
-        ImageFormat::Jpeg => {
-            let found = Segments::of(bytes);
-            found.check()?;
-            segments = Some(found);
-        }
-        ImageFormat::WebP if !whole::webp(bytes) => return Err("the WebP is truncated".to_owned()),
-        ImageFormat::Gif => {
-            let (width, height) = whole::gif(bytes).ok_or("the GIF is truncated")?;
-            check_size(width.into(), height.into())?;
-        }
-        _ => {}
-    }
     let reader = ImageReader::with_format(Cursor::new(bytes), format);
     let said = |error: ImageError| said(format, error);
     let mut decoder = reader.into_decoder().map_err(said)?;
@@ -104,35 +131,38 @@ fn decode_as(format: ImageFormat, bytes: &[u8]) -> Result<Decoded, String> {
         return Err("its values are floating point: convert it to 8 or 16 bits".to_owned());
     }
     decoder.set_limits(limits).map_err(said)?;
-    let orientation = match (&segments, format) {
-        (Some(segments), _) => orientation::of_jpeg(segments),
-        (_, ImageFormat::Png) => orientation::of_png(bytes),
-        (_, ImageFormat::WebP) => orientation::of_webp(bytes),
-        _ => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+    let orientation = match orientation.into() {
+        Some(orientation) => orientation,
+        None => decoder.orientation().unwrap_or(Orientation::NoTransforms),
     };
-    let in_parts = segments.as_ref().is_some_and(Segments::in_parts);
-    let overhead = if in_parts { JPEG_OVERHEAD } else { OVERHEAD };
     let memory = decoder.total_bytes().saturating_mul(1 + overhead);
+    within(memory, orientation, || DynamicImage::from_decoder(decoder).map_err(said))
+}
+
+/// Decodes once there is so much memory, and turns the image.
+fn within(
+    memory: u64,
+    orientation: Orientation,
+    decode: impl FnOnce() -> Result<DynamicImage, String>,
+) -> Result<Decoded, String> {
     if memory > MAX_MEMORY {
-        return Err(format!(
-            "the image takes {memory} bytes to decode ({height}x{width}), more than {MAX_MEMORY}"
-        ));
+        return Err(format!("the image takes {memory} bytes to decode, more than {MAX_MEMORY}"));
     }
     let room = decode_room::take(memory);
-    let mut image = if segments.as_ref().is_some_and(Segments::by_component) {
-        jpeg::decode_by_component(bytes)?
-    } else {
-        DynamicImage::from_decoder(decoder).map_err(said)?
-    };
+    let mut image = decode()?;
     image.apply_orientation(orientation);
     Ok(Decoded { image, turned: orientation != Orientation::NoTransforms, room })
 }
 
 /// What a decoder says, in words that say what to do where that is known.
 fn said(format: ImageFormat, error: ImageError) -> String {
+    let format = format!("{format:?}").to_uppercase();
     match error {
         ImageError::Unsupported(error) => {
-            format!("it is a {format:?} of a kind that is not read ({error}): convert it to PNG")
+            format!("it is a {format} of a kind that is not read ({error}): convert it to PNG")
+        }
+        ImageError::IoError(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            format!("the {format} is truncated")
         }
         error => error.to_string(),
     }
@@ -154,10 +184,14 @@ pub fn size(bytes: &[u8]) -> Option<(usize, usize)> {
     let format = format(bytes).ok()?;
     // As in `decode`: foreign code meets bytes that may be damaged.
     let read = catch_unwind(AssertUnwindSafe(|| {
+        if format == ImageFormat::Jpeg {
+            let segments = Segments::of(bytes);
+            let readable = segments.size().filter(|(width, height)| *width > 0 && *height > 0);
+            return Some((readable?, orientation::of_jpeg(&segments)));
+        }
         let mut decoder =
             ImageReader::with_format(Cursor::new(bytes), format).into_decoder().ok()?;
         let orientation = match format {
-            ImageFormat::Jpeg => orientation::of_jpeg(&Segments::of(bytes)),
             ImageFormat::Png => orientation::of_png(bytes),
             ImageFormat::WebP => orientation::of_webp(bytes),
             _ => decoder.orientation().unwrap_or(Orientation::NoTransforms),
@@ -199,10 +233,6 @@ mod tests {
         RgbImage::from_fn(24, 20, |x, y| image::Rgb([x as u8 * 10, y as u8 * 12, (x * y) as u8]))
     }
 
-    fn pixels(bytes: &[u8]) -> Result<RgbImage, String> {
-        decode(bytes).map(|it| it.image.to_rgb8())
-    }
-
     #[test]
     fn every_format_decodes_at_its_size() {
         let few =
@@ -224,11 +254,11 @@ mod tests {
     fn every_truncation_is_reported() {
         for format in FORMATS {
             let bytes = encoded(ramp(), format);
-            // What may be missing of a whole image: a PNG's last chunk, 12 bytes of nothing, and the byte
-            // that ends a GIF.
+            // What may be missing of a whole image: a PNG's last chunk, 12 bytes of nothing, the byte that
+            // ends a GIF, and one that fills up a WebP.
             let spare = match format {
                 ImageFormat::Png => 12,
-                ImageFormat::Gif => 1,
+                ImageFormat::Gif | ImageFormat::WebP => 1,
                 _ => 0,
             };
             for length in 0..bytes.len() - spare {

@@ -1,22 +1,22 @@
 //! Folders of images or sounds: `train/<class>/<file>.png`, or any nesting where labels lie elsewhere or
 //! there are none.
 
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde_json::json;
 
 use super::alignments::Alignments;
+use super::classes::{NoClass, Numbering};
 use super::content::{ContentFile, PassedOver, Role};
-use super::decode::Decoded;
-use super::decode_room::Held;
 use super::file_labels::FileLabels;
 use super::file_list::FileList;
+use super::labelling::Labels;
 use super::locate::{Place, relative_name};
 use super::{
-    Aligned, BadSample, Content, Keep, LabelSet, Length, Media, Remarks, Sample, Source, decode,
-    no_such_row, passed_over, plain_file, sound, transcripts,
+    Aligned, BadSample, Classified, Content, Keep, LabelSet, Length, Media, Remarks, Sample,
+    Source, decode, media_file, no_such_row, passed_over, plain_file, sound, transcripts,
 };
 use crate::pipeline::settings::{Files, Medium, OnBadSample};
 use crate::{Error, Result};
@@ -26,8 +26,7 @@ use crate::{Error, Result};
 pub struct Folder {
     medium: Medium,
     files: Vec<Entry>,
-    names: Option<Vec<String>>,
-    further: Vec<LabelSet>,
+    labels: Labels,
     alignments: Option<Alignments>,
     passed_over: Vec<PassedOver>,
     content: Content,
@@ -37,8 +36,8 @@ pub struct Folder {
 struct Entry {
     path: PathBuf,
     name: String,
-    label: Option<i64>,
-    further: Vec<Option<i64>>,
+    /// Labels as text, by column.
+    labels: Vec<Option<Arc<str>>>,
     text: Option<String>,
 }
 
@@ -81,28 +80,26 @@ impl Folder {
         list: FileList,
         alignments: Option<Alignments>,
     ) -> Result<Self> {
-        let labels = FileLabels::of(settings, folders, &list)?;
-        let FileLabels { mut sets, classes, files: label_files } = labels;
+        let FileLabels { tallies, texts: of_files, csv, lines } =
+            FileLabels::of(settings, folders, &list)?;
+        let mut labels = Labels::new(tallies, None, Numbering::Classes)?;
+        labels.lines = lines;
         let mut texts = transcripts::read(&list.transcripts)?;
         let place = |path: &PathBuf| {
             let folder = folders.iter().find(|folder| path.starts_with(folder));
             relative_name(folder.unwrap_or(&settings.root), path)
         };
-        let others = list.others.iter().filter(|path| !label_files.contains(path)).map(place);
+        let others = list.others.iter().filter(|path| !csv.contains(path)).map(place);
         let mut passed_over = passed_over::by_kind(others, list.broken.iter().map(place));
         let mut files = Vec::with_capacity(list.files.len());
-        for (file, classes) in list.files.into_iter().zip(classes) {
-            let mut classes = classes.into_iter();
+        for (file, labels) in list.files.into_iter().zip(of_files) {
             files.push(Entry {
                 text: texts.remove(&file.path.with_extension("")),
                 path: file.path,
                 name: file.place,
-                label: classes.next().flatten(),
-                further: classes.collect(),
+                labels,
             });
         }
-        let further = sets.split_off(sets.len().min(1));
-        let names = sets.pop().and_then(|set| set.names);
         let beside = |role: Role, path: &PathBuf| {
             // Where they lie says nothing that the names in them do not.
             ContentFile { role, place: place(path), path: path.clone() }
@@ -113,55 +110,46 @@ impl Folder {
             path: path.clone(),
         });
         let mut all: Vec<ContentFile> = data.collect();
-        all.extend(label_files.iter().map(|path| beside(Role::Labels, path)));
+        all.extend(csv.iter().map(|path| beside(Role::Labels, path)));
         all.extend(list.transcripts.iter().map(|path| beside(Role::Transcripts, path)));
         all.extend(alignments.iter().flat_map(Alignments::files));
-        let made = json!({ "kind": "folder", "label_names": names });
-        let content = Content { made, files: all };
+        let content = Content { made: json!({ "kind": "folder" }), files: all };
         passed_over.extend(transcripts::of_no_file(texts));
-        Ok(Self {
-            medium: settings.medium,
-            files,
-            names,
-            further,
-            alignments,
-            passed_over,
-            content,
-        })
+        Ok(Self { medium: settings.medium, files, labels, alignments, passed_over, content })
     }
 
     fn entry(&self, row: usize) -> Result<&Entry> {
         self.files.get(row).ok_or_else(|| no_such_row(row, self.files.len()))
     }
 
-    /// The image or sound of a file, what there is to say of it, and its share of the memory for images; inside,
-    /// why it is none.
-    fn media(&self, path: &Path) -> Result<Result<(Media, Remarks, Option<Held>), String>> {
-        let failed = |error| Error::io(&format!("read the {}", self.medium.noun()), path, error);
-        Ok(match self.medium {
-            Medium::Image => decode::decode(&read_file(path).map_err(failed)?).map(
-                |Decoded { image, turned, room }| {
-                    let remarks = Remarks { turned, ..Remarks::default() };
-                    (Media::Image(image), remarks, Some(room))
-                },
-            ),
-            Medium::Sound => sound::decode_file(plain_file::open(path).map_err(failed)?)
-                .map(|it| (Media::Sound(it), Remarks::default(), None)),
-        })
-    }
-
-    fn sample(&self, row: usize, entry: &Entry, media: Media, remarks: Remarks) -> Sample {
+    fn sample(&self, row: usize, entry: &Entry, media: Media, remarks: Remarks) -> Result<Sample> {
         let frames = self.alignments.as_ref().and_then(|it| it.of(&entry.path));
-        Sample {
+        let texts = self.labels.columns.iter().zip(&entry.labels);
+        let classes = texts.map(|(label, text)| match text {
+            None => Ok(None),
+            Some(text) => label.classes.of_text(text),
+        });
+        let mut classes = classes.map(|class| {
+            class.map_err(|NoClass| {
+                Error::failed(format!("`{}` has no class", entry.path.display()))
+            })
+        });
+        Ok(Sample {
             id: row as i64,
             source: entry.name.clone(),
-            label: entry.label,
-            further: entry.further.clone(),
+            label: classes.next().transpose()?.flatten(),
+            further: classes.collect::<Result<_>>()?,
             frames: frames.cloned(),
             text: entry.text.clone(),
             media,
             remarks,
-        }
+        })
+    }
+}
+
+impl Classified for Folder {
+    fn labels(&mut self) -> &mut Labels {
+        &mut self.labels
     }
 }
 
@@ -171,11 +159,11 @@ impl Source for Folder {
     }
 
     fn label_names(&self) -> Option<&[String]> {
-        self.names.as_deref()
+        self.labels.names()
     }
 
     fn further_labels(&self) -> &[LabelSet] {
-        &self.further
+        self.labels.further()
     }
 
     fn passed_over(&self) -> &[PassedOver] {
@@ -183,7 +171,9 @@ impl Source for Folder {
     }
 
     fn content(&self) -> Content {
-        self.content.clone()
+        let mut content = self.content.clone();
+        content.made["classes"] = self.labels.made();
+        content
     }
 
     fn first_size(&self) -> Result<Option<(usize, usize)>> {
@@ -191,7 +181,7 @@ impl Source for Folder {
             return Ok(None);
         };
         // All of it, within bounds: decoders of JPEG do the same, without.
-        let bytes = read_file(&first.path)
+        let bytes = media_file::bytes(&first.path)
             .map_err(|error| Error::io("read the image", &first.path, error))?;
         Ok(decode::size(&bytes))
     }
@@ -222,9 +212,9 @@ impl Source for Folder {
         rows.par_iter()
             .map(|&row| {
                 let entry = self.entry(row)?;
-                match self.media(&entry.path)? {
+                match media_file::read(self.medium, &entry.path)? {
                     Ok((media, remarks, room)) => {
-                        let kept = keep(self.sample(row, entry, media, remarks)).map(Ok);
+                        let kept = keep(self.sample(row, entry, media, remarks)?).map(Ok);
                         drop(room);
                         kept
                     }
@@ -238,15 +228,5 @@ impl Source for Folder {
                 }
             })
             .collect()
-    }
-}
-
-/// The bytes of a file that ends, and not too late.
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    plain_file::open(path)?.take(decode::MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 {
-        ..=decode::MAX_BYTES => Ok(bytes),
-        _ => Err(io::Error::other(format!("it has more than {} bytes", decode::MAX_BYTES))),
     }
 }

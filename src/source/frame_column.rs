@@ -1,7 +1,6 @@
 //! The column of Parquet files that holds a label for every hop of a sound: lists of integers, with the
 //! names of a ClassLabel feature, or lists of text.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,93 +10,83 @@ use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 
 use super::NO_FRAME;
 use super::class_order::Order;
+use super::classes::one_list;
 use super::label_column::names_of;
+use super::labelling::Labelling;
 use super::parquet_part::{Column, Part, column_of, damaged};
+use super::tally::{Kind, Names, Tally};
 use crate::{Error, Result};
 
 /// Bytes of the name of a class.
 const LONGEST_NAME: usize = 1 << 10;
 
-/// The column that labels of hops are read from.
-pub(super) struct FrameColumn {
-    pub name: String,
-    /// Text: the label is the value's place among the sorted distinct values.
-    text: bool,
-    /// By label.
-    pub names: Option<Vec<String>>,
+/// What the column of all these files has. Lists of text are looked through, which have to be numbered; those
+/// of numbers are long and are what they are.
+///
+/// # Errors
+/// When one lacks it, has it in another type or under other names, or there are too many classes.
+pub(super) fn tally(parts: &[Part], column: &str) -> Result<Tally> {
+    let mut found: Option<(Kind, &Part)> = None;
+    let mut names = None;
+    for part in parts {
+        let (kind, named) = declared(part.schema(), column, &part.path)?;
+        let (first, of) = *found.get_or_insert((kind, part));
+        if first != kind {
+            let message = format!(
+                "`{}` and `{}` have different labels in the column `{column}`",
+                of.path.display(),
+                part.path.display()
+            );
+            return Err(Error::failed(message).hint("name only files of one data set"));
+        }
+        names = match (names.take(), named) {
+            (Some(one), Some(other)) => Some(one_list(&one, &other, column)?),
+            (one, other) => one.or(other),
+        };
+    }
+    match found {
+        Some((Kind::Text, _)) => texts(parts, column),
+        _ => Ok(Tally::uncounted(column, names)),
+    }
 }
 
-impl FrameColumn {
-    /// The column of all these files.
-    ///
-    /// # Errors
-    /// When one lacks it, has it in another type or under other names, or there are too many classes.
-    pub fn open(parts: &[Part], column: &str) -> Result<Self> {
-        let mut found = None;
-        for part in parts {
-            let kind = kind(part.schema(), column, &part.path)?;
-            if found.as_ref().is_some_and(|found| *found != kind) {
-                let message = format!(
-                    "`{}` and `{}` have different labels in the column `{column}`",
-                    parts[0].path.display(),
-                    part.path.display()
-                );
-                return Err(Error::failed(message).hint("name only files of one data set"));
-            }
-            found = Some(kind);
-        }
-        let (text, names) = match found {
-            Some(Kind::Text) => (true, Some(distinct(parts, column)?)),
-            Some(Kind::Numbers(names)) => (false, names),
-            None => (false, None),
-        };
-        Ok(Self { name: column.to_owned(), text, names })
-    }
-
-    /// The labels of `batch`, which holds `rows` of `part`; `None` where the list is null.
+impl Labelling {
+    /// The labels of hops of `batch`, which holds `rows` of `part`; `None` where the list is null.
     ///
     /// # Errors
     /// When one is no class.
-    pub fn read(
+    pub fn read_lists(
         &self,
         part: &Part,
         rows: &[usize],
         batch: &RecordBatch,
     ) -> Result<Vec<Option<Vec<u8>>>> {
-        let lists = lists(part, &self.name, self.text, batch)?;
+        let is_text = self.tally.kind == Kind::Text;
+        let lists = lists(part, &self.tally.column, is_text, batch)?;
         let values = lists.values();
-        let classes: Vec<u8> = match self.text {
+        let byte = |class: Option<i64>| match class {
+            None => Some(NO_FRAME),
+            Some(class) => u8::try_from(class).ok().filter(|it| *it != NO_FRAME),
+        };
+        let classes: Vec<u8> = match is_text {
             true => {
-                let names = self.names.as_deref().unwrap_or_default();
-                let values = values.as_string::<i64>();
-                let class = |name: Option<&str>| match name {
-                    None => Ok(NO_FRAME),
-                    Some(name) => Order::Numbers
-                        .find(names, name)
-                        .map(|class| class as u8)
-                        .ok_or_else(|| damaged(&part.path, "it changed since it was opened")),
+                let class = |text: Option<&str>| {
+                    let class = self.classes.of_text(text.unwrap_or_default()).ok();
+                    class
+                        .and_then(byte)
+                        .ok_or_else(|| damaged(&part.path, "it changed since it was opened"))
                 };
-                values.iter().map(class).collect::<Result<_>>()?
+                values.as_string::<i64>().iter().map(class).collect::<Result<_>>()?
             }
             false => {
-                let most = self.names.as_ref().map_or(NO_FRAME.into(), |names| names.len() as i64);
-                let values = values.as_primitive::<Int64Type>();
                 let class = |label: Option<i64>| match label {
                     None => Ok(NO_FRAME),
-                    Some(label) if (0..most).contains(&label) => Ok(label as u8),
                     Some(label) => {
-                        let message = format!(
-                            "`{}`, rows {} to {}: the column `{}` has the label {label} of a hop, \
-                             which is not from 0 to {}",
-                            part.path.display(),
-                            rows.first().unwrap_or(&0),
-                            rows.last().unwrap_or(&0),
-                            self.name,
-                            most - 1
-                        );
-                        Err(Error::failed(message).hint("a hop without a label is null"))
+                        let class = self.classes.of_number(label.into()).ok();
+                        class.and_then(byte).ok_or_else(|| self.no_class(part, rows, label))
                     }
                 };
+                let values = values.as_primitive::<Int64Type>();
                 values.iter().map(class).collect::<Result<_>>()?
             }
         };
@@ -108,16 +97,25 @@ impl FrameColumn {
         };
         Ok((0..lists.len()).map(frames).collect())
     }
+
+    fn no_class(&self, part: &Part, rows: &[usize], label: i64) -> Error {
+        let classes = self.classes.names().map_or(NO_FRAME.into(), <[String]>::len);
+        let message = format!(
+            "`{}`, rows {} to {}: the column `{}` has the label {label} of a hop, which is not from 0 \
+             to {}",
+            part.path.display(),
+            rows.first().unwrap_or(&0),
+            rows.last().unwrap_or(&0),
+            self.tally.column,
+            classes.saturating_sub(1)
+        );
+        Error::failed(message).hint(
+            "a hop without a label is null or -1; classes that have other numbers may be written as text",
+        )
+    }
 }
 
-/// What such a column holds.
-#[derive(PartialEq)]
-enum Kind {
-    Numbers(Option<Vec<String>>),
-    Text,
-}
-
-fn kind(schema: &Schema, column: &str, path: &Path) -> Result<Kind> {
+fn declared(schema: &Schema, column: &str, path: &Path) -> Result<(Kind, Option<Names>)> {
     let wrong = |what: String| {
         let message = format!("`{}`: the column `{column}` {what}", path.display());
         Error::failed(message)
@@ -135,13 +133,16 @@ fn kind(schema: &Schema, column: &str, path: &Path) -> Result<Kind> {
         return Err(wrong(format!("is {}, not lists", field.data_type())));
     };
     match element.data_type() {
-        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(Kind::Text),
-        DataType::Dictionary(_, value) if value.is_string() => Ok(Kind::Text),
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok((Kind::Text, None)),
+        DataType::Dictionary(_, value) if value.is_string() => Ok((Kind::Text, None)),
         kind if kind.is_integer() => {
             let names = names_of(schema, path, column, |feature| &feature["feature"]["names"])?;
-            match &names {
+            match names {
                 Some(names) if names.len() > usize::from(NO_FRAME) => Err(too_many(path, column)),
-                _ => Ok(Kind::Numbers(names)),
+                names => {
+                    let file = Some(path.to_owned());
+                    Ok((Kind::Numbers, names.map(|list| Names { list, file })))
+                }
             }
         }
         kind => Err(wrong(format!("holds lists of {kind}, not of integers or strings"))),
@@ -157,29 +158,31 @@ fn lists(part: &Part, column: &str, text: bool, batch: &RecordBatch) -> Result<L
     Ok(values.as_list::<i64>().clone())
 }
 
-/// The sorted distinct values of a column of lists of strings.
-fn distinct(parts: &[Part], column: &str) -> Result<Vec<String>> {
-    let mut names = BTreeSet::new();
+/// What a column of lists of strings has.
+fn texts(parts: &[Part], column: &str) -> Result<Tally> {
+    let mut tally = Tally::new(column, Order::Numbers);
+    tally.kind = Kind::Text;
     for part in parts.iter().filter(|part| part.rows > 0) {
         let all: Vec<usize> = (0..part.rows).collect();
         for batch in part.reader(&[Column::Lists(column)], &all)? {
             let batch = batch.map_err(|error| damaged(&part.path, error))?;
-            for name in
-                lists(part, column, true, &batch)?.values().as_string::<i64>().iter().flatten()
-            {
-                if names.contains(name) {
+            let lists = lists(part, column, true, &batch)?;
+            for name in lists.values().as_string::<i64>() {
+                let Some(name) = name else {
+                    tally.add_none();
                     continue;
-                }
-                if names.len() == usize::from(NO_FRAME) || name.len() > LONGEST_NAME {
+                };
+                if name.len() > LONGEST_NAME {
                     return Err(too_many(&part.path, column));
                 }
-                names.insert(name.to_owned());
+                tally.add_text(name, || format!("`{}`", part.path.display()));
+                if tally.texts.len() > usize::from(NO_FRAME) {
+                    return Err(too_many(&part.path, column));
+                }
             }
         }
     }
-    let mut names = names.into_iter().collect();
-    Order::Numbers.sort(&mut names);
-    Ok(names)
+    Ok(tally)
 }
 
 fn too_many(path: &Path, column: &str) -> Error {

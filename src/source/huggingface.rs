@@ -3,22 +3,24 @@
 //! `huggingface` key of the schema metadata. A plain binary column of encoded images or sounds will do,
 //! too.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use arrow::array::{Array, RecordBatch, StringArray};
 use rayon::prelude::*;
 use serde_json::json;
 
 use super::alignments::Alignments;
+use super::classes::Numbering;
 use super::content::{ContentFile, PassedOver, Role};
-use super::frame_column::FrameColumn;
-use super::label_column::LabelColumn;
+use super::labelling::Labels;
 use super::locate::Place;
-use super::media_column::{self, encoded};
+use super::media_column::{self, Cell, Encoded};
+use super::named_file::NamedFiles;
 use super::parquet_part::{Column, Part, column_of, damaged, text};
 use super::{
-    Aligned, BadSample, Content, Keep, LabelSet, Length, Media, Remarks, Sample, Source, decode,
-    no_such_row, sound,
+    Aligned, BadSample, Classified, Content, Keep, LabelSet, Length, Media, Remarks, Sample,
+    Source, decode, frame_column, label_column, no_such_row, sound,
 };
 use crate::pipeline::settings::{Files, Medium};
 use crate::{Error, Result};
@@ -26,16 +28,21 @@ use crate::{Error, Result};
 /// The column of what is said in sounds, which is read where it is there and holds text.
 const TEXT: &str = "text";
 
+/// Rows that are looked at for the size of an image.
+const LOOKED_AT: usize = 16;
+
+/// Bytes of all names of files together, where rows have no bytes.
+const MOST_NAMES: usize = 256 << 20;
+
 /// Parquet files of images or sounds; the rows of the files follow each other.
 pub struct HuggingFace {
     medium: Medium,
     parts: Vec<Part>,
     /// That of the images or sounds.
     column: String,
-    label: Option<LabelColumn>,
-    further: Vec<LabelColumn>,
-    further_sets: Vec<LabelSet>,
-    frames: Option<FrameColumn>,
+    labels: Labels,
+    /// The files that rows name which have no bytes.
+    named: NamedFiles,
     alignments: Option<Alignments>,
     /// Whether all files have the column [`TEXT`].
     text: bool,
@@ -53,6 +60,7 @@ impl HuggingFace {
         files: &Files,
         places: Vec<Place>,
         alignments: Option<Alignments>,
+        numbering: Numbering,
     ) -> Result<Self> {
         let mut parts: Vec<Part> = Vec::with_capacity(places.len());
         let mut first = 0;
@@ -66,37 +74,33 @@ impl HuggingFace {
             let paths: Vec<_> = parts.iter().map(|p| format!("`{}`", p.path.display())).collect();
             return Err(Error::failed(format!("empty dataset: no row in {}", paths.join(", "))));
         }
-        let labels = |column: &String| LabelColumn::open(&parts, column, files.medium);
-        let label = files.label.as_ref().map(labels).transpose()?;
-        let further = files.further.iter().map(labels).collect::<Result<Vec<_>>>()?;
-        let frames =
-            files.frames.as_ref().map(|column| FrameColumn::open(&parts, column)).transpose()?;
+        let columns = files.label_columns();
+        let columns = columns.map(|column| label_column::tally(&parts, column, files.medium));
+        let frames = files.frames.as_ref().map(|column| frame_column::tally(&parts, column));
+        let labels = Labels::new(columns.collect::<Result<_>>()?, frames.transpose()?, numbering)?;
+        let named = NamedFiles { root: files.root.clone(), medium: files.medium };
         let is_text = |part: &Part| {
             let field = part.schema().field_with_name(TEXT);
             field.is_ok_and(|field| field.data_type().is_string())
         };
         let text = files.medium == Medium::Sound && parts.iter().all(is_text);
-        let made = json!({
-            "kind": "parquet",
-            files.medium.key(): files.column,
-            "label": files.label,
-            "further": files.further,
-            "frames": files.frames,
-        });
+        // Which columns are read is said by the settings.
+        let made = json!({ "kind": "parquet" });
         let data = parts.iter().map(|part| ContentFile {
             role: Role::Data,
             place: part.place.clone(),
             path: part.path.clone(),
         });
-        let all = data.chain(alignments.iter().flat_map(Alignments::files)).collect();
+        let mut all: Vec<ContentFile> = data.collect();
+        let files_named = named_files(&parts, &files.column, &named)?;
+        all.extend(files_named);
+        all.extend(alignments.iter().flat_map(Alignments::files));
         let content = Content { made, files: all };
         Ok(Self {
             medium: files.medium,
             column: files.column.clone(),
-            label,
-            further_sets: further.iter().map(|column| column.set.clone()).collect(),
-            further,
-            frames,
+            labels,
+            named,
             alignments,
             text,
             parts,
@@ -176,9 +180,9 @@ impl HuggingFace {
     /// The columns that samples are made of.
     fn columns(&self) -> Vec<Column<'_>> {
         let mut columns = vec![Column::Flat(&self.column)];
-        let labels = self.label.iter().chain(&self.further);
-        columns.extend(labels.map(|label| Column::Flat(&label.set.name)));
-        columns.extend(self.frames.iter().map(|frames| Column::Lists(&frames.name)));
+        let labels = self.labels.columns.iter();
+        columns.extend(labels.map(|label| Column::Flat(&label.tally.column)));
+        columns.extend(self.labels.hops.iter().map(|hops| Column::Lists(&hops.tally.column)));
         columns.extend(self.text.then_some(Column::Flat(TEXT)));
         columns
     }
@@ -192,32 +196,36 @@ impl HuggingFace {
         keep: &Keep,
         found: &mut Vec<Result<Sample, BadSample>>,
     ) -> Result<()> {
-        let label = self.label.as_ref().map(|it| it.read(part, rows, batch)).transpose()?;
-        let further: Vec<_> =
-            self.further.iter().map(|it| it.read(part, rows, batch)).collect::<Result<_>>()?;
-        let frames = self.frames.as_ref().map(|it| it.read(part, rows, batch)).transpose()?;
+        let labels = self.labels.columns.iter().map(|it| it.read(part, rows, batch));
+        let labels = labels.collect::<Result<Vec<_>>>()?;
+        let hops =
+            self.labels.hops.as_ref().map(|it| it.read_lists(part, rows, batch)).transpose()?;
         let texts = match self.text {
             true => Some(text(column_of(batch, TEXT, &part.path)?, &part.path)?),
             false => None,
         };
-        let (bytes, paths) = encoded(part, &self.column, batch)?;
+        let encoded = Encoded::of(part, &self.column, batch)?;
         let value = |values: &Option<StringArray>, i: usize| {
             values.as_ref().filter(|it| it.is_valid(i)).map(|it| it.value(i).to_owned())
         };
         let samples = rows.par_iter().enumerate().map(|(i, &row)| {
             let id = (part.first + row) as i64;
-            let path = value(&paths, i);
+            let path = encoded.path(i).map(str::to_owned);
             let mut remarks = Remarks::default();
             // The share of an image of the memory for images, until no more is left of it than is kept.
             let mut room = None;
-            let media = match (bytes.is_valid(i), self.medium) {
-                (true, Medium::Image) => decode::decode(bytes.value(i)).map(|decoded| {
+            let media = match (encoded.cell(i), self.medium) {
+                (Cell::Bytes(bytes), Medium::Image) => decode::decode(bytes).map(|decoded| {
                     remarks.turned = decoded.turned;
                     room = Some(decoded.room);
                     Media::Image(decoded.image)
                 }),
-                (true, Medium::Sound) => sound::decode(bytes.value(i)).map(Media::Sound),
-                (false, medium) => Err(format!("the {} is null", medium.noun())),
+                (Cell::Bytes(bytes), Medium::Sound) => sound::decode(bytes).map(Media::Sound),
+                (Cell::Path(path), _) => self.named.load(&part.path, path)?.map(|loaded| {
+                    (remarks, room) = (loaded.1, loaded.2);
+                    loaded.0
+                }),
+                (Cell::Nothing, medium) => Err(format!("the {} is null", medium.noun())),
             };
             let media = match media {
                 Ok(media) => media,
@@ -234,9 +242,9 @@ impl HuggingFace {
             let aligned = self.alignments.as_ref().zip(path.as_ref());
             let kept = keep(Sample {
                 id,
-                label: label.as_ref().and_then(|it| it[i]),
-                further: further.iter().map(|it| it[i]).collect(),
-                frames: match &frames {
+                label: labels.first().and_then(|it| it[i]),
+                further: labels.iter().skip(1).map(|it| it[i]).collect(),
+                frames: match &hops {
                     Some(frames) => frames[i].clone(),
                     None => aligned.and_then(|(all, path)| all.of(Path::new(path))).cloned(),
                 },
@@ -267,21 +275,64 @@ pub(super) fn have_column(places: &[Place], column: &str) -> Result<bool> {
     Ok(true)
 }
 
+/// The files that rows name which may have no bytes, where they are there.
+///
+/// Which rows have none is known by the row group, from what the file says of itself: of a group in which
+/// some have none, those that are named beside bytes are among these files, too.
+fn named_files(parts: &[Part], column: &str, named: &NamedFiles) -> Result<Vec<ContentFile>> {
+    let mut found: BTreeMap<PathBuf, String> = BTreeMap::new();
+    let mut bytes = 0;
+    for part in parts {
+        let has_paths = media_column::has_paths(part.schema(), column);
+        let rows = if has_paths { part.rows_with_nulls(&[column, "bytes"]) } else { Vec::new() };
+        if rows.is_empty() {
+            continue;
+        }
+        for batch in part.reader(&[Column::Paths(column)], &rows)? {
+            let batch = batch.map_err(|error| damaged(&part.path, error))?;
+            let encoded = Encoded::of(part, column, &batch)?;
+            for name in (0..encoded.len()).filter_map(|row| encoded.path(row)) {
+                let Ok(Place { path, place }) = named.place(&part.path, name) else { continue };
+                let more = path.as_os_str().len();
+                if found.insert(path, place).is_none() {
+                    bytes += more;
+                }
+                if bytes > MOST_NAMES {
+                    let parquet = part.path.display();
+                    let message =
+                        format!("`{parquet}`: the column `{column}` names too many files");
+                    return Err(Error::failed(message).hint("embed them in the Parquet file"));
+                }
+            }
+        }
+    }
+    let file = |(path, place)| ContentFile { role: Role::Named, place, path };
+    let mut files: Vec<ContentFile> = found.into_iter().map(file).collect();
+    files.sort_by(|a, b| a.place.cmp(&b.place));
+    Ok(files)
+}
+
+impl Classified for HuggingFace {
+    fn labels(&mut self) -> &mut Labels {
+        &mut self.labels
+    }
+}
+
 impl Source for HuggingFace {
     fn rows(&self) -> usize {
         self.parts.last().map_or(0, |part| part.first + part.rows)
     }
 
     fn label_names(&self) -> Option<&[String]> {
-        self.label.as_ref()?.set.names.as_deref()
+        self.labels.names()
     }
 
     fn further_labels(&self) -> &[LabelSet] {
-        &self.further_sets
+        self.labels.further()
     }
 
     fn frame_names(&self) -> Option<&[String]> {
-        self.frames.as_ref()?.names.as_deref()
+        self.labels.hops.as_ref()?.classes.names()
     }
 
     fn passed_over(&self) -> &[PassedOver] {
@@ -289,20 +340,47 @@ impl Source for HuggingFace {
     }
 
     fn content(&self) -> Content {
-        self.content.clone()
+        let mut content = self.content.clone();
+        content.made["classes"] = self.labels.made();
+        content
     }
 
     fn first_size(&self) -> Result<Option<(usize, usize)>> {
         let Some(part) = self.parts.iter().find(|part| part.rows > 0) else { return Ok(None) };
         let mut size = None;
-        self.batches(part, &[Column::Flat(&self.column)], &[0], |_, batch| {
-            let (bytes, _) = encoded(part, &self.column, batch)?;
-            if self.medium == Medium::Image && bytes.len() > 0 && bytes.is_valid(0) {
-                size = decode::size(bytes.value(0));
+        let mut wrong = None;
+        // The first alone, as a rule: images may be large.
+        let rows: Vec<usize> = (0..part.rows.min(LOOKED_AT)).collect();
+        let (first, others) = rows.split_at(1);
+        for rows in [first, others] {
+            if rows.is_empty() || size.is_some() || self.medium == Medium::Sound {
+                break;
             }
-            Ok(())
-        })?;
-        Ok(size)
+            self.batches(part, &[Column::Flat(&self.column)], rows, |rows, batch| {
+                let encoded = Encoded::of(part, &self.column, batch)?;
+                for (place, row) in rows.iter().enumerate() {
+                    if size.is_some() {
+                        break;
+                    }
+                    match encoded.cell(place) {
+                        Cell::Bytes(bytes) => size = decode::size(bytes),
+                        Cell::Path(path) => match self.named.size(&part.path, path) {
+                            Ok(found) => size = found,
+                            Err(why) => wrong = wrong.take().or(Some((*row, why))),
+                        },
+                        Cell::Nothing => {}
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        match (size, wrong) {
+            (None, Some((row, why))) => {
+                let path = part.path.display();
+                Err(Error::failed(format!("row {row} of `{path}`: {why}")))
+            }
+            (size, _) => Ok(size),
+        }
     }
 
     fn lengths(&self, rows: &[usize]) -> Result<Vec<Option<Length>>> {
@@ -311,9 +389,13 @@ impl Source for HuggingFace {
         }
         self.in_order(rows, |part, wanted, found| {
             self.batches(part, &[Column::Flat(&self.column)], wanted, |rows, batch| {
-                let (bytes, _) = encoded(part, &self.column, batch)?;
-                let length = |i: usize| bytes.is_valid(i).then(|| sound::length(bytes.value(i)));
-                found.par_extend((0..rows.len()).into_par_iter().map(|i| length(i).flatten()));
+                let encoded = Encoded::of(part, &self.column, batch)?;
+                let length = |i: usize| match encoded.cell(i) {
+                    Cell::Bytes(bytes) => sound::length(bytes),
+                    Cell::Path(path) => self.named.length(&part.path, path),
+                    Cell::Nothing => None,
+                };
+                found.par_extend((0..rows.len()).into_par_iter().map(length));
                 Ok(())
             })
         })
@@ -330,9 +412,9 @@ impl Source for HuggingFace {
             }
             let all: Vec<usize> = (0..part.rows).collect();
             self.batches(part, &[Column::Paths(&self.column)], &all, |rows, batch| {
-                let paths = media_column::paths(part, &self.column, batch)?;
-                for (row, path) in rows.iter().zip(&paths) {
-                    match path {
+                let encoded = Encoded::of(part, &self.column, batch)?;
+                for (i, row) in rows.iter().enumerate() {
+                    match encoded.path(i) {
                         Some(path) => {
                             aligned.add(Path::new(path), format!("{} (`{path}`)", place(*row)));
                         }

@@ -24,7 +24,19 @@ struct Frame {
     marker: u8,
     bits: u8,
     height: u16,
+    width: u16,
     components: u8,
+    factors: Factors,
+}
+
+/// How the numbers of samples of components are to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Factors {
+    /// The first has the most, in both directions once, twice or four times as many as each other.
+    Usual,
+    /// Each has one to a unit, or as many as the one with the most.
+    Simple,
+    Other,
 }
 
 impl<'a> Segments<'a> {
@@ -64,9 +76,12 @@ impl<'a> Segments<'a> {
             (START_OF_SCAN, _) => self.scans += 1,
             // All others between them are tables.
             (0xC0..=0xCF, _) if [0xC4, 0xC8, 0xCC].contains(&marker) => {}
-            (0xC0..=0xCF, &[bits, high, low, _, _, components, ..]) if self.frame.is_none() => {
-                let height = u16::from_be_bytes([high, low]);
-                self.frame = Some(Frame { marker, bits, height, components });
+            (0xC0..=0xCF, &[bits, a, b, c, d, components, ref each @ ..])
+                if self.frame.is_none() =>
+            {
+                let (height, width) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+                let factors = Factors::of(each);
+                self.frame = Some(Frame { marker, bits, height, width, components, factors });
             }
             (EXIF, [b'E', b'x', b'i', b'f', 0, 0, exif @ ..]) if self.exif.is_none() => {
                 self.exif = Some(exif);
@@ -80,10 +95,17 @@ impl<'a> Segments<'a> {
         self.scans > 1 || self.frame.is_some_and(|frame| frame.marker == 0xC2)
     }
 
-    /// Whether each component, or some, has a scan of its own, and the frame is sequential: where
-    /// components are subsampled, the decoder of `image` takes their blocks for others'.
-    pub fn by_component(&self) -> bool {
-        self.scans > 1 && matches!(self.frame, Some(Frame { marker: 0xC0 | 0xC1, .. }))
+    /// Width and height.
+    pub fn size(&self) -> Option<(u32, u32)> {
+        self.frame.map(|frame| (frame.width.into(), frame.height.into()))
+    }
+
+    /// Whether the decoder of `image` reads it right. Where components of a sequential frame have scans of
+    /// their own, or the first has fewer samples than others, it takes their blocks for others' and says
+    /// nothing.
+    pub fn is_usual(&self) -> bool {
+        let together = |frame: &Frame| self.scans == 1 || frame.marker == 0xC2;
+        self.frame.is_some_and(|it| it.factors == Factors::Usual && together(&it))
     }
 
     /// Refuses what no decoder of ours reads.
@@ -111,8 +133,14 @@ impl<'a> Segments<'a> {
         if frame.height == 0 {
             return Err(format!("it is a JPEG that says its height at its end, {CONVERT}"));
         }
+        if frame.width == 0 {
+            return Err("the JPEG has no width: it is damaged".to_owned());
+        }
         if ![1, 3, 4].contains(&frame.components) {
             return Err(format!("it is a JPEG of {} components, {CONVERT}", frame.components));
+        }
+        if frame.factors == Factors::Other && self.scans > 1 {
+            return Err(format!("it is a JPEG of unusual sampling in several scans, {CONVERT}"));
         }
         if self.scans == 0 {
             return Err("the JPEG has no scan: it is damaged".to_owned());
@@ -121,11 +149,26 @@ impl<'a> Segments<'a> {
     }
 }
 
-/// Decodes a sequential JPEG of several scans.
+impl Factors {
+    /// Those of components, three bytes each.
+    fn of(components: &[u8]) -> Self {
+        let all: Vec<[u8; 2]> =
+            components.chunks_exact(3).map(|it| [it[1] >> 4, it[1] & 15]).collect();
+        let most = [0, 1].map(|side| all.iter().map(|it| it[side]).max().unwrap_or(0));
+        let is_simple = |it: &[u8; 2]| (0..2).all(|side| [1, most[side]].contains(&it[side]));
+        if !all.iter().all(is_simple) {
+            return Factors::Other;
+        }
+        let is_usual = all.first() == Some(&most) && most.iter().all(|it| [1, 2, 4].contains(it));
+        if is_usual { Factors::Usual } else { Factors::Simple }
+    }
+}
+
+/// Decodes a JPEG that is not usual.
 ///
 /// # Errors
 /// The reason, for people.
-pub fn decode_by_component(bytes: &[u8]) -> Result<DynamicImage, String> {
+pub fn decode_unusual(bytes: &[u8]) -> Result<DynamicImage, String> {
     let mut decoder = Decoder::new(bytes);
     let pixels = decoder.decode().map_err(|error| error.to_string())?;
     let info = decoder.info().ok_or("the JPEG has no header")?;

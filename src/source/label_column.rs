@@ -1,153 +1,211 @@
-//! The label column of Parquet files: integers, with the names of a ClassLabel feature, or text.
+//! The label column of Parquet files: whole numbers, with the names of a ClassLabel feature, or text.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
-use arrow::array::{Array, AsArray, Int64Array, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type, Schema};
+use arrow::array::RecordBatch;
+use arrow::datatypes::{DataType, Field, Schema};
 use serde_json::Value;
 
-use super::LabelSet;
 use super::class_order::Order;
-use super::parquet_part::{Column, Part, column_of, damaged, describe, text};
+use super::classes::{NoClass, one_list};
+use super::label_value::{LabelType, Values, Wrong};
+use super::labelling::Labelling;
+use super::parquet_part::{Column, Part, column_of, damaged, describe};
+use super::tally::{Kind, Names, Tally};
 use crate::pipeline::settings::Medium;
 use crate::{Error, Result};
 
 /// The longest JSON of label names. It takes a hundred times as much memory, at most.
 const LONGEST_JSON: usize = 4 << 20;
 
-/// Bytes of all names of labels together, where they are text.
-const LONGEST_NAMES: usize = 4 << 20;
-
-/// A column that labels are read from.
-pub(super) struct LabelColumn {
-    pub set: LabelSet,
-    /// Strings: the label is the value's place among the sorted distinct values.
-    text: bool,
-    order: Order,
-    /// Whether a sample may have none.
-    nulls: bool,
+/// What the column of all these files has, which hold samples of a medium. All rows are looked at: such a
+/// column is short, and what is wrong with it is told before any work.
+///
+/// # Errors
+/// When a file lacks the column or has it in a type of no labels, when names or kinds of two files
+/// contradict each other, or when a label is not whole.
+pub(super) fn tally(parts: &[Part], column: &str, medium: Medium) -> Result<Tally> {
+    let order = match medium {
+        Medium::Image => Order::Text,
+        Medium::Sound => Order::Numbers,
+    };
+    let mut tally = Tally::new(column, order);
+    // The file that says what kind of labels these are.
+    let mut decisive: Option<&Part> = None;
+    for part in parts {
+        let (label, names) = declared(part.schema(), column, &part.path)?;
+        let kind = kind_of(label);
+        match (tally.kind, kind) {
+            (Kind::Numbers, Kind::Text) | (Kind::Text, Kind::Numbers) => {
+                return Err(two_kinds(column, decisive, part));
+            }
+            (Kind::Nothing, Kind::Numbers | Kind::Text) => {
+                (tally.kind, decisive) = (kind, Some(part));
+            }
+            _ => {}
+        }
+        tally.names = match (tally.names.take(), names) {
+            (Some(one), Some(other)) => Some(one_list(&one, &other, column)?),
+            (one, other) => one.or(other),
+        };
+        add(&mut tally, part, label)?;
+    }
+    Ok(tally)
 }
 
-impl LabelColumn {
-    /// The column of all these files, which hold samples of a medium.
-    ///
-    /// # Errors
-    /// When one lacks it, or has it in another type or under other names.
-    pub fn open(parts: &[Part], column: &str, medium: Medium) -> Result<Self> {
-        let mut found: Option<Labels> = None;
-        for part in parts {
-            let labels = Labels::of(part.schema(), column, &part.path)?;
-            if found.as_ref().is_some_and(|found| *found != labels) {
-                return Err(Error::failed(format!(
-                    "`{}` and `{}` have different label names in the column `{column}`",
-                    parts[0].path.display(),
-                    part.path.display()
-                ))
-                .hint("name only files of one data set"));
-            }
-            found = Some(labels);
-        }
-        let (order, nulls) = match medium {
-            Medium::Image => (Order::Text, false),
-            Medium::Sound => (Order::Numbers, true),
-        };
-        let (text, names) = match found {
-            Some(Labels::Text) => (true, Some(distinct(parts, column, order, nulls)?)),
-            Some(Labels::Numbers(names)) => (false, names),
-            None => (false, None),
-        };
-        let set = LabelSet { name: column.to_owned(), names };
-        Ok(Self { set, text, order, nulls })
+/// Adds the rows of a file.
+fn add(tally: &mut Tally, part: &Part, label: LabelType) -> Result<()> {
+    if part.rows == 0 {
+        return Ok(());
     }
+    let all: Vec<usize> = (0..part.rows).collect();
+    let column = tally.column.clone();
+    let mut first = 0;
+    for batch in part.reader(&[Column::Flat(&column)], &all)? {
+        let batch = batch.map_err(|error| damaged(&part.path, error))?;
+        let values = values(part, &batch, &column, label, |place| first + place)?;
+        let at = |place: usize| format!("row {} of `{}`", first + place, part.path.display());
+        match &values {
+            Values::Nulls(rows) => tally.missing += *rows as u64,
+            Values::Numbers(numbers) => {
+                for (place, number) in numbers.iter().enumerate() {
+                    match number {
+                        Some(number) => tally.add_number(*number, || at(place)),
+                        None => tally.add_none(),
+                    }
+                }
+            }
+            Values::Texts(texts) => {
+                for (place, text) in texts.iter().enumerate() {
+                    match text {
+                        Some(text) => tally.add_text(text, || at(place)),
+                        None => tally.add_none(),
+                    }
+                }
+            }
+        }
+        first += values.len();
+    }
+    Ok(())
+}
 
-    /// The labels of `batch`, which holds `rows` of `part`: below how many names there are.
+impl Labelling {
+    /// The labels of `batch`, which holds `rows` of `part`.
     ///
     /// # Errors
-    /// When one is no class, or null where it may not be.
+    /// When one is no class, as where the file has changed since it was opened.
     pub fn read(
         &self,
         part: &Part,
         rows: &[usize],
         batch: &RecordBatch,
     ) -> Result<Vec<Option<i64>>> {
-        let LabelSet { name: column, names } = &self.set;
-        let at = |i: usize| format!("row {} of `{}`", rows[i], part.path.display());
-        let values = column_of(batch, column, &part.path)?;
-        if let Some(i) = (0..values.len()).find(|&i| values.is_null(i) && !self.nulls) {
-            return Err(null_label(&at(i), column));
-        }
-        let given: Vec<bool> = (0..values.len()).map(|i| values.is_valid(i)).collect();
-        if self.text {
-            let names = names.as_deref().unwrap_or_default();
-            let values = text(values, &part.path)?;
-            let label = |value: Option<&str>| match value {
-                None => Ok(None),
-                Some(value) => match self.order.find(names, value) {
-                    Some(label) => Ok(Some(label)),
-                    None => Err(damaged(&part.path, "it changed since it was opened")),
-                },
-            };
-            return values.iter().map(label).collect();
-        }
-        let values = cast(values, &DataType::Int64).map_err(|e| damaged(&part.path, e))?;
-        let values: &Int64Array = values.as_primitive::<Int64Type>();
-        let label = |i: usize| {
-            if !given[i] {
-                return Ok(None);
+        let column = &self.tally.column;
+        let kind = batch.schema_ref().field_with_name(column).map(Field::data_type);
+        let label = kind.ok().and_then(LabelType::of);
+        let label = label.ok_or_else(|| damaged(&part.path, format!("it has no `{column}`")))?;
+        let row = |place: usize| rows.get(place).copied().unwrap_or(place);
+        let changed = |NoClass| damaged(&part.path, CHANGED);
+        match values(part, batch, column, label, row)? {
+            Values::Nulls(rows) => Ok(vec![None; rows]),
+            Values::Numbers(numbers) => {
+                let class = |it: Option<i128>| it.map_or(Ok(None), |it| self.classes.of_number(it));
+                numbers.into_iter().map(class).collect::<Result<_, _>>().map_err(changed)
             }
-            let label = values.value(i);
-            let known = names.as_ref().is_none_or(|names| (label as u64) < names.len() as u64);
-            if values.is_null(i) || label < 0 || !known {
-                let classes =
-                    names.as_ref().map_or(String::new(), |n| format!(" (of {} classes)", n.len()));
-                let label =
-                    if values.is_null(i) { "too large".to_owned() } else { label.to_string() };
-                return Err(Error::failed(format!(
-                    "{}: the label in column `{column}` is {label}, which is no class{classes}",
-                    at(i)
-                ))
-                .hint("a split without labels is read with `data.label = false`"));
+            Values::Texts(texts) => {
+                let class = |it: Option<&str>| it.map_or(Ok(None), |it| self.classes.of_text(it));
+                texts.iter().map(class).collect::<Result<_, _>>().map_err(changed)
             }
-            Ok(Some(label))
-        };
-        (0..rows.len().min(given.len())).map(label).collect()
+        }
     }
 }
 
-/// What a label column holds.
-#[derive(PartialEq)]
-enum Labels {
-    /// Integers, and the names of the ClassLabel feature where there are any.
-    Numbers(Option<Vec<String>>),
-    Text,
+const CHANGED: &str = "it changed since it was opened";
+
+/// The labels in a batch; `row` says which row of the file a place in it is.
+fn values(
+    part: &Part,
+    batch: &RecordBatch,
+    column: &str,
+    label: LabelType,
+    row: impl Fn(usize) -> usize,
+) -> Result<Values> {
+    let array = column_of(batch, column, &part.path)?;
+    Values::of(array, label).map_err(|wrong| match wrong {
+        Wrong::Damaged(why) => damaged(&part.path, why),
+        Wrong::NotWhole(place, value) => {
+            let (row, path) = (row(place), part.path.display());
+            let message = format!(
+                "row {row} of `{path}`: the label in column `{column}` is {value}, and classes are whole \
+                 numbers"
+            );
+            Error::failed(message).hint(
+                "a column of measurements has no classes: set `data.label` to another column, or to false",
+            )
+        }
+    })
 }
 
-impl Labels {
-    fn of(schema: &Schema, column: &str, path: &Path) -> Result<Self> {
-        let Ok(field) = schema.field_with_name(column) else {
-            return Err(Error::failed(format!(
-                "`{}` has no label column `{column}`; it has {}",
-                path.display(),
-                describe(schema)
-            ))
-            .hint("set `data.label` to the label column's name, or to false if there is none"));
-        };
-        match field.data_type() {
-            DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => Ok(Self::Text),
-            DataType::Dictionary(_, value) if value.is_string() => Ok(Self::Text),
-            kind if kind.is_integer() => {
-                let names = names_of(schema, path, column, |feature| &feature["names"])?;
-                Ok(Self::Numbers(names))
-            }
-            kind => Err(Error::failed(format!(
-                "`{}`: the label column `{column}` is {kind}, not integers or strings",
-                path.display()
-            ))
-            .hint("set `data.label` to the label column's name, or to false if there is none")),
+/// The type of the column in a file, and the names of its classes.
+fn declared(schema: &Schema, column: &str, path: &Path) -> Result<(LabelType, Option<Names>)> {
+    let Ok(field) = schema.field_with_name(column) else {
+        return Err(Error::failed(format!(
+            "`{}` has no label column `{column}`; it has {}",
+            path.display(),
+            describe(schema)
+        ))
+        .hint("set `data.label` to the label column's name, or to false if there is none"));
+    };
+    let Some(label) = LabelType::of(field.data_type()) else {
+        return Err(no_labels(path, column, field.data_type()));
+    };
+    let names = match label {
+        LabelType::Text => None,
+        LabelType::Boolean => {
+            Some(Names { list: ["false", "true"].map(str::to_owned).to_vec(), file: None })
         }
+        LabelType::Null | LabelType::Integer | LabelType::Float => {
+            let list = names_of(schema, path, column, |feature| &feature["names"])?;
+            list.map(|list| Names { list, file: Some(path.to_owned()) })
+        }
+    };
+    Ok((label, names))
+}
+
+fn kind_of(label: LabelType) -> Kind {
+    match label {
+        LabelType::Null => Kind::Nothing,
+        LabelType::Boolean | LabelType::Integer | LabelType::Float => Kind::Numbers,
+        LabelType::Text => Kind::Text,
     }
+}
+
+/// The error of a column that holds other things.
+fn no_labels(path: &Path, column: &str, kind: &DataType) -> Error {
+    let message = format!(
+        "`{}`: the label column `{column}` is {kind}, and labels are whole numbers, booleans or text",
+        path.display()
+    );
+    let hint = match kind {
+        kind if kind.is_nested() => {
+            "one row has one label: set `data.label` to a column of single values, or to false"
+        }
+        _ => "write it as integers or text, or set `data.label` to another column, or to false",
+    };
+    Error::failed(message).hint(hint)
+}
+
+fn two_kinds(column: &str, decisive: Option<&Part>, other: &Part) -> Error {
+    let show = |part: &Part| {
+        let kind = part.schema().field_with_name(column).map(|it| it.data_type().to_string());
+        format!("{} in `{}`", kind.unwrap_or_default(), part.path.display())
+    };
+    let message = format!(
+        "the labels in column `{column}` are {}, and {}",
+        decisive.map(show).unwrap_or_default(),
+        show(other)
+    );
+    Error::failed(message).hint("name only files of one data set, or write the column in one type")
 }
 
 /// The names of classes where they lie in the feature `column` of the `huggingface` metadata; `None`
@@ -182,48 +240,4 @@ pub(super) fn names_of(
             path.display()
         ))
     })
-}
-
-/// The sorted distinct values of a column of strings.
-fn distinct(parts: &[Part], column: &str, order: Order, nulls: bool) -> Result<Vec<String>> {
-    let mut names = BTreeSet::new();
-    let mut length = 0;
-    for part in parts.iter().filter(|part| part.rows > 0) {
-        let all: Vec<usize> = (0..part.rows).collect();
-        let mut row = 0;
-        for batch in part.reader(&[Column::Flat(column)], &all)? {
-            let batch = batch.map_err(|error| damaged(&part.path, error))?;
-            let values = text(column_of(&batch, column, &part.path)?, &part.path)?;
-            for value in values.iter() {
-                let at = || format!("row {row} of `{}`", part.path.display());
-                if value.is_none() && !nulls {
-                    return Err(null_label(&at(), column));
-                }
-                if let Some(value) = value.filter(|value| !names.contains(*value)) {
-                    length += value.len();
-                    if length > LONGEST_NAMES {
-                        return Err(too_many_names(&part.path, column));
-                    }
-                    names.insert(value.to_owned());
-                }
-                row += 1;
-            }
-        }
-    }
-    let mut names = names.into_iter().collect();
-    order.sort(&mut names);
-    Ok(names)
-}
-
-fn null_label(at: &str, column: &str) -> Error {
-    Error::failed(format!("{at}: the label in column `{column}` is null"))
-        .hint("data without labels is read with `data.label = false`")
-}
-
-fn too_many_names(path: &Path, column: &str) -> Error {
-    let message = format!(
-        "`{}`: the different labels in column `{column}` have more than {LONGEST_NAMES} bytes",
-        path.display()
-    );
-    Error::failed(message).hint("set `data.label` to a column that names classes, or to false")
 }

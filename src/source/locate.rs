@@ -13,7 +13,7 @@ use crate::pipeline::settings::{Medium, Split};
 use crate::{Error, Kind, Result};
 
 /// The files of a split, in the order of their rows and each once.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Located {
     Parquet(Vec<Place>),
     /// Of images of one size, uncompressed.

@@ -12,8 +12,10 @@ mod aligned;
 mod alignments;
 mod arrow_schema;
 mod class_order;
+mod classes;
 mod clutter;
 pub mod content;
+mod csv_labels;
 pub mod decode;
 mod decode_room;
 mod delta;
@@ -27,8 +29,13 @@ pub mod huggingface;
 mod jpeg;
 pub mod known_files;
 mod label_column;
+mod label_value;
+mod label_warnings;
+mod labelling;
 mod locate;
 mod media_column;
+mod media_file;
+mod named_file;
 mod orientation;
 mod parquet_guard;
 mod parquet_part;
@@ -40,20 +47,26 @@ mod record_names;
 pub mod records;
 mod sample;
 pub mod sound;
+mod splits;
+mod tally;
 mod text_file;
 pub mod textures;
 mod transcripts;
+mod unicode_form;
 mod whole;
 
 use alignments::Alignments;
+use classes::Numbering;
 use folder::Folder;
 use huggingface::HuggingFace;
+use labelling::Labels;
 use locate::{Located, Named, locate};
 use records::Records;
 
 pub use aligned::{Aligned, Counted, Unfit, check_alignments};
 pub use content::{Content, PassedOver};
 pub use sample::{BadSample, LabelSet, Length, Media, NO_FRAME, Remarks, Sample, Waveform};
+pub use splits::{Labelled, Splits, open_splits};
 
 /// What is left of a sample. Called where it is decoded, so that there are no more whole images at a
 /// time than threads, however small the files of large images are.
@@ -126,10 +139,16 @@ pub trait Source: Send + Sync {
     }
 }
 
+/// A source whose classes may still get other numbers, as the other split has classes too.
+trait Classified: Source {
+    fn labels(&mut self) -> &mut Labels;
+}
+
 /// Where the folder that relative paths start from is set, for messages.
 const ROOTS: &str = "`--set data.root=DIR`, else $GIMLET_DATA, else the pipeline file's folder";
 
-/// Opens `split` of `data`; `seed` is the pipeline's, for generated data.
+/// Opens `split` of `data` by itself; `seed` is the pipeline's, for generated data. Its classes are its
+/// own: those of both splits come with [`open_splits`].
 ///
 /// # Errors
 /// When the files are not there, not what the settings say, or hold no sample.
@@ -138,23 +157,27 @@ pub fn open(data: &Data, split: Split, seed: u64) -> Result<Box<dyn Source>> {
         settings::Source::Textures(settings) => {
             Ok(Box::new(textures::Textures::new(settings, split, seed)?))
         }
-        settings::Source::Files(files) => {
-            let patterns = match split {
-                Split::Train => &files.train,
-                Split::Test => &files.test,
-            };
-            let key = &format!("data.{}", split.name());
-            let named = Named { root: &files.root, patterns, key, roots: ROOTS };
-            open_located(files, data.on_bad_sample, locate(&named, files.medium)?)
-        }
+        settings::Source::Files(files) => Ok(open_split(data, files, split)?),
     }
+}
+
+fn open_split(data: &Data, files: &Files, split: Split) -> Result<Box<dyn Classified>> {
+    let patterns = match split {
+        Split::Train => &files.train,
+        Split::Test => &files.test,
+    };
+    let key = &format!("data.{}", split.name());
+    let named = Named { root: &files.root, patterns, key, roots: ROOTS };
+    let located = locate(&named, files.medium)?;
+    open_located(files, data.on_bad_sample, located, Numbering::Classes)
 }
 
 fn open_located(
     files: &Files,
     on_bad_sample: OnBadSample,
     (located, passed_over): (Located, Vec<PassedOver>),
-) -> Result<Box<dyn Source>> {
+    numbering: Numbering,
+) -> Result<Box<dyn Classified>> {
     let alignments = match &files.alignments {
         None => None,
         Some(patterns) => {
@@ -178,7 +201,8 @@ fn open_located(
     }
     Ok(match located {
         Located::Parquet(paths) => {
-            Box::new(HuggingFace::open(files, paths, alignments)?.having_passed_over(passed_over))
+            let parquet = HuggingFace::open(files, paths, alignments, numbering)?;
+            Box::new(parquet.having_passed_over(passed_over))
         }
         Located::Records(paths) => Box::new(Records::open(files, paths, passed_over)?),
         Located::Folders(paths) => {
@@ -224,11 +248,12 @@ impl Columns {
 }
 
 /// Opens images or sounds of no pipeline: a Parquet file, a glob of them, or a folder. They have
-/// labels if the files have the column, or each of them lies in a folder inside `place`.
+/// labels if the files have the column, or each of them lies in a folder inside `place`. Nothing is trained on
+/// them: what cannot be read as labels is left out, and why comes with the source, for a warning.
 ///
 /// # Errors
-/// As [`open`].
-pub fn open_place(place: &str, columns: Columns) -> Result<Box<dyn Source>> {
+/// As [`open`], but for labels.
+pub fn open_place(place: &str, columns: Columns) -> Result<(Box<dyn Source>, Option<String>)> {
     let patterns = vec![place.to_string()];
     // Samples are named from where the command runs, or from the folder that holds them.
     let (root, located) = match Path::new(place) {
@@ -261,37 +286,19 @@ pub fn open_place(place: &str, columns: Columns) -> Result<Box<dyn Source>> {
     }
     let Columns { medium, column, label } = columns;
     let label = label.filter(|_| labelled);
-    let files = Files { test: patterns, root, label, ..Files::of(medium, column) };
-    open_located(&files, OnBadSample::Fail, located)
-}
-
-/// Checks that a label means the same class in both splits: the first, the further ones and those of
-/// hops.
-///
-/// # Errors
-/// When the splits name different classes: their labels could not be compared.
-pub fn check_labels_agree(train: &dyn Source, test: &dyn Source) -> Result<()> {
-    agree("", train.label_names(), test.label_names())?;
-    for (train, test) in train.further_labels().iter().zip(test.further_labels()) {
-        agree(&format!(" in `{}`", train.name), train.names.as_deref(), test.names.as_deref())?;
+    let with = |label| Files { test: patterns, root, label, ..Files::of(medium, column) };
+    let mut files = with(label);
+    let open =
+        |files: &Files| open_located(files, OnBadSample::Fail, located.clone(), Numbering::Kept);
+    match open(&files) {
+        Ok(source) => Ok((source, None)),
+        Err(error) if files.label.is_none() => Err(error),
+        Err(with_labels) => {
+            files.label = None;
+            let source = open(&files)?;
+            Ok((source, Some(format!("{with_labels}; the labels are left out"))))
+        }
     }
-    agree(" of hops", train.frame_names(), test.frame_names())
-}
-
-fn agree(of: &str, train: Option<&[String]>, test: Option<&[String]>) -> Result<()> {
-    if train == test {
-        return Ok(());
-    }
-    let show = |names: Option<&[String]>| match names {
-        Some(names) => format!("{} classes ({})", names.len(), shorten(names)),
-        None => "unnamed classes".to_owned(),
-    };
-    Err(Error::failed(format!(
-        "the splits have different classes{of}: train has {}, test has {}",
-        show(train),
-        show(test)
-    ))
-    .hint("give both splits the same label names (for folders: the same class folders)"))
 }
 
 /// The first few of `names`, for a message.

@@ -62,6 +62,26 @@ impl Part {
         self.metadata.schema()
     }
 
+    /// The rows in whose row group a leaf of the schema may be null, by what the file says of itself: none
+    /// where it says that no value is.
+    pub fn rows_with_nulls(&self, leaf: &[&str]) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut first = 0;
+        for group in self.metadata.metadata().row_groups() {
+            let length = usize::try_from(group.num_rows()).unwrap_or(0);
+            let rows = first..(first + length).min(self.rows);
+            first += length;
+            let column = group.columns().iter().find(|it| {
+                it.column_path().parts().iter().map(String::as_str).eq(leaf.iter().copied())
+            });
+            let nulls = column.and_then(|it| it.statistics()).and_then(|it| it.null_count_opt());
+            if nulls != Some(0) {
+                found.extend(rows);
+            }
+        }
+        found
+    }
+
     /// The batches of `columns` at `rows` (ascending, each once, at least one).
     ///
     /// # Errors
@@ -154,7 +174,7 @@ fn batch_rows(values: &Values) -> usize {
 pub(super) enum Column<'a> {
     /// Of one value a row, or of the struct of an image or sound.
     Flat(&'a str),
-    /// The paths alone in the struct of an image or sound.
+    /// The paths alone in the struct of an image or sound, or where they are all that the column has.
     Paths(&'a str),
     /// Of lists of values.
     Lists(&'a str),
@@ -168,13 +188,12 @@ fn projection(metadata: &ArrowReaderMetadata, columns: &[Column]) -> ProjectionM
         let [column, fields @ ..] = leaf.path().parts() else { return false };
         match leaf.max_rep_level() {
             0 => {
-                let (wanted, path) = (Column::Flat(column), Column::Paths(column));
+                let flat = columns.contains(&Column::Flat(column));
+                let paths = flat || columns.contains(&Column::Paths(column));
                 match fields {
-                    [] => columns.contains(&wanted),
-                    [field] if field == "path" => {
-                        columns.contains(&wanted) || columns.contains(&path)
-                    }
-                    [field] => field == "bytes" && columns.contains(&wanted),
+                    [] => paths,
+                    [field] if field == "path" => paths,
+                    [field] if field == "bytes" => flat,
                     _ => false,
                 }
             }

@@ -18,14 +18,19 @@ use image::{DynamicImage, GrayImage, RgbImage};
 use rayon::prelude::*;
 use serde_json::json;
 
+use super::class_order::Order;
+use super::classes::{NoClass, Numbering};
 use super::content::{ContentFile, PassedOver, Role};
 use super::decode::{MAX_PIXELS, MAX_SIDE};
 use super::first_bytes::{self, ENOUGH};
+use super::labelling::{Labelling, Labels};
 use super::locate::Place;
 use super::record_bytes::{Bytes, MAX_UNPACKED};
 use super::record_names::{CIFAR10_NAMES, COARSE_NAMES, FINE_NAMES, Kind, STL_NAMES, name_of};
+use super::tally::{self, Names, Tally};
 use super::{
-    BadSample, Content, Keep, LabelSet, Media, Remarks, Sample, Source, no_such_row, record_labels,
+    BadSample, Classified, Content, Keep, LabelSet, Media, Remarks, Sample, Source, no_such_row,
+    record_labels,
 };
 use crate::pipeline::settings::Files;
 use crate::{Error, Result};
@@ -118,22 +123,13 @@ struct Part {
     labels: Option<(PathBuf, Vec<u8>)>,
 }
 
-/// A label that records have.
-#[derive(Debug)]
-struct Label {
-    set: LabelSet,
-    /// Its byte in the record, where it lies there.
-    place: usize,
-    /// The file of the names of its classes, where there is one.
-    names: Option<PathBuf>,
-}
-
 /// Images in such files, in the order of the files' names.
 #[derive(Debug)]
 pub struct Records {
     parts: Vec<Part>,
-    labels: Vec<Label>,
-    further: Vec<LabelSet>,
+    labels: Labels,
+    /// The byte of each label in a record, where it lies there.
+    places: Vec<usize>,
     passed_over: Vec<PassedOver>,
     content: Content,
 }
@@ -172,18 +168,18 @@ impl Records {
         if parts.iter().all(|part| part.rows == 0) {
             return Err(Error::failed("empty dataset: the files hold no image"));
         }
-        let labels = first.layout.labels(files)?.into_iter().map(|(name, place, file)| {
+        let (mut tallies, mut places) = (Vec::new(), Vec::new());
+        for (name, place, file) in first.layout.labels(files)? {
             let file = file.map(|file| first.path.with_file_name(file));
-            let names = file.as_deref().map(record_labels::names).transpose()?.flatten();
-            let file = file.filter(|_| names.is_some());
-            Ok(Label { set: LabelSet { name, names }, place, names: file })
-        });
-        let labels = labels.collect::<Result<Vec<Label>>>()?;
+            let list = file.as_deref().map(record_labels::names).transpose()?.flatten();
+            tallies.push(tally(&name, &parts, list.map(|list| Names { list, file })));
+            places.push(place);
+        }
         Ok(Self {
-            further: labels.iter().skip(1).map(|label| label.set.clone()).collect(),
-            content: content(&parts, &labels),
+            content: content(&parts, &tallies),
+            labels: Labels::new(tallies, None, Numbering::Classes)?,
+            places,
             parts,
-            labels,
             passed_over,
         })
     }
@@ -201,41 +197,64 @@ impl Records {
     }
 }
 
+/// A label of files, as far as it is known before records are read.
+fn tally(label: &str, parts: &[Part], names: Option<Names>) -> Tally {
+    let mut tally = Tally::new(label, Order::Text);
+    (tally.kind, tally.kept) = (tally::Kind::Numbers, true);
+    for part in parts {
+        match &part.labels {
+            Some((file, labels)) => {
+                for (image, label) in labels.iter().enumerate() {
+                    let at = || format!("image {image} of `{}`", file.display());
+                    tally.add_number(i128::from(*label), at);
+                }
+            }
+            // STL-10's images that nobody has labelled.
+            None if part.layout == Layout::Stl => tally.missing += part.rows as u64,
+            None => return Tally::uncounted(label, names),
+        }
+    }
+    tally.names = names;
+    tally
+}
+
 /// Every file that rows are made of.
-fn content(parts: &[Part], labels: &[Label]) -> Content {
+fn content(parts: &[Part], labels: &[Tally]) -> Content {
     let file = |role, path: &PathBuf, place| ContentFile { role, place, path: path.clone() };
     let beside = |role, path: &PathBuf| file(role, path, name_of(path).into_owned());
     let data = parts.iter().map(|part| file(Role::Data, &part.path, part.name.clone()));
     let of_parts = parts.iter().filter_map(|part| part.labels.as_ref());
-    let named = labels.iter().filter_map(|label| label.names.as_ref());
+    let named = labels.iter().filter_map(|label| label.names.as_ref()?.file.as_ref());
     let mut files: Vec<ContentFile> = data.collect();
     files.extend(of_parts.map(|(path, _)| beside(Role::Labels, path)));
     files.extend(named.map(|path| beside(Role::Names, path)));
-    let columns: Vec<&str> = labels.iter().map(|label| label.set.name.as_str()).collect();
-    Content { made: json!({ "kind": "records", "labels": columns }), files }
+    // Which labels are read is said by the settings.
+    Content { made: json!({ "kind": "records" }), files }
 }
 
-impl Label {
-    /// The class of a record.
-    fn read(&self, part: &Part, place: usize, record: &[u8]) -> Result<Option<i64>> {
-        let (file, label) = match &part.labels {
-            Some((file, labels)) => (file, labels[place]),
-            // STL-10's images that nobody has labelled.
-            None if part.layout == Layout::Stl => return Ok(None),
-            None => (&part.path, record[self.place]),
-        };
-        if let Some(names) = self.set.names.as_ref().filter(|it| usize::from(label) >= it.len()) {
-            let (count, from) = (names.len(), self.names.as_deref().unwrap_or(Path::new("")));
-            return Err(Error::failed(format!(
-                "`{}`: the label of image {place} is class {label}, counted from 0, but `{}` names {count} \
-                 classes",
-                file.display(),
-                from.display()
-            ))
-            .hint("mend the label or the file of names, or read no labels: `data.label = false`"));
-        }
-        Ok(Some(i64::from(label)))
-    }
+/// The class of a record by a label that may lie in its byte `byte`.
+fn class(
+    label: &Labelling,
+    byte: usize,
+    part: &Part,
+    place: usize,
+    record: &[u8],
+) -> Result<Option<i64>> {
+    let (file, number) = match &part.labels {
+        Some((file, labels)) => (file, labels[place]),
+        None if part.layout == Layout::Stl => return Ok(None),
+        None => (&part.path, record[byte]),
+    };
+    label.classes.of_number(i128::from(number)).map_err(|NoClass| {
+        let names = label.tally.names.as_ref().and_then(|it| it.file.as_deref());
+        Error::failed(format!(
+            "`{}`: the label of image {place} is class {number}, counted from 0, but `{}` names {} classes",
+            file.display(),
+            names.unwrap_or(Path::new("")).display(),
+            label.classes.names().map_or(0, <[String]>::len)
+        ))
+        .hint("mend the label or the file of names, or read no labels: `data.label = false`")
+    })
 }
 
 impl Part {
@@ -383,21 +402,29 @@ fn not_whole(path: &Path, head: &[u8], length: u64, layout: Layout) -> Error {
     .hint("get it again from where it came from")
 }
 
+impl Classified for Records {
+    fn labels(&mut self) -> &mut Labels {
+        &mut self.labels
+    }
+}
+
 impl Source for Records {
     fn rows(&self) -> usize {
         self.parts.iter().map(|part| part.rows).sum()
     }
 
     fn label_names(&self) -> Option<&[String]> {
-        self.labels.first()?.set.names.as_deref()
+        self.labels.names()
     }
 
     fn further_labels(&self) -> &[LabelSet] {
-        &self.further
+        self.labels.further()
     }
 
     fn content(&self) -> Content {
-        self.content.clone()
+        let mut content = self.content.clone();
+        content.made["classes"] = self.labels.made();
+        content
     }
 
     fn passed_over(&self) -> &[PassedOver] {
@@ -414,7 +441,8 @@ impl Source for Records {
                 let (part, place) = self.find(row)?;
                 let record = part.read(place)?;
                 let (_, front) = part.layout.record();
-                let labels = self.labels.iter().map(|label| label.read(part, place, &record));
+                let labels = self.labels.columns.iter().zip(&self.places);
+                let labels = labels.map(|(label, byte)| class(label, *byte, part, place, &record));
                 let mut labels = labels.collect::<Result<Vec<_>>>()?.into_iter();
                 let image = part.layout.image(&record[front..]);
                 let image =

@@ -2,7 +2,7 @@
 
 use gimlet_store::Generation;
 
-use crate::pipeline::{Pipeline, SoundView, Source, Split, View};
+use crate::pipeline::{OnBadSample, Pipeline, Short, SoundView, Source, Split, View};
 use crate::{Error, Result, source, view};
 
 /// The most samples of a recording: over an hour at 16 kHz.
@@ -31,10 +31,49 @@ pub fn image_size(pipeline: &Pipeline, ingested: Option<&Generation>) -> Result<
         return Ok((*height, *width));
     }
     let source = source::open(&pipeline.data, Split::Train, pipeline.seed)?;
-    source.first_size()?.ok_or_else(|| {
-        Error::failed("the header of the first image does not say how large the images are")
-            .hint("set `view.resize`, or run `gimlet ingest` first")
-    })
+    match (source.first_size(), pipeline.data.on_bad_sample) {
+        (Ok(Some(size)), _) => Ok(size),
+        (_, OnBadSample::Skip) => first_whole(source.as_ref()),
+        (first, OnBadSample::Fail) => first?.ok_or_else(|| {
+            Error::failed("the header of the first image does not say how large the images are")
+                .hint("mend or remove it, or set `data.on_bad_sample = \"skip\"`")
+        }),
+    }
+}
+
+/// Height and width of the first image that is not broken, where broken ones are skipped.
+fn first_whole(source: &dyn source::Source) -> Result<(usize, usize)> {
+    for row in 0..source.rows() {
+        let read = source.read(&[row])?;
+        if let Some(Ok(sample)) = read.into_iter().next() {
+            let image = sample.media.image()?;
+            return Ok((image.height() as usize, image.width() as usize));
+        }
+    }
+    Err(Error::failed(format!("none of {} training images could be read", source.rows())))
+}
+
+/// Fails when no recording of a split, which has not been ingested, fills a window and those that are shorter are
+/// left out.
+///
+/// # Errors
+/// That; when the source cannot be read.
+pub fn check_windows(pipeline: &Pipeline, view: &SoundView, split: Split) -> Result<()> {
+    if view.short == Short::Pad {
+        return Ok(());
+    }
+    let source = source::open(&pipeline.data, split, pipeline.seed)?;
+    let rows: Vec<usize> = (0..source.rows()).collect();
+    longest_of(view, source.as_ref(), &rows).map(|_| ())
+}
+
+/// The same as far as the view says it, without a look at any sample: of images no smaller than its crop, and of
+/// recordings one window. `None` where it says nothing.
+pub fn size_in_view(pipeline: &Pipeline) -> Option<(usize, usize)> {
+    match &pipeline.view {
+        View::Images(_) => pipeline.image_size().map(|side| (side, side)),
+        View::Sound(view) => Some((1, view.window)),
+    }
 }
 
 /// Samples of the longest training recording, at the rate of the view and as far as they are kept.
@@ -52,12 +91,17 @@ fn longest(pipeline: &Pipeline, view: &SoundView, ingested: Option<&Generation>)
 /// window at least.
 ///
 /// # Errors
-/// When the source cannot be read, or one is so long that no row of a dataset holds it.
+/// When the source cannot be read, one is so long that no row of a dataset holds it, or all are shorter than a window
+/// and such are left out.
 pub fn longest_of(view: &SoundView, source: &dyn source::Source, rows: &[usize]) -> Result<usize> {
     let mut longest = view.window;
+    let mut most = 0;
     for (row, length) in rows.iter().zip(source.lengths(rows)?) {
         // What cannot be read is met when it is decoded.
-        let Some(length) = length else { continue };
+        let Some(length) = length else {
+            most = u64::MAX;
+            continue;
+        };
         let samples = view::resampled_len(length.samples, length.rate, view.rate);
         let samples = samples.min(view.clip.map_or(u64::MAX, |clip| clip as u64));
         if samples > MOST_SAMPLES {
@@ -68,6 +112,16 @@ pub fn longest_of(view: &SoundView, source: &dyn source::Source, rows: &[usize])
             return Err(Error::failed(message).hint("set `view.clip`, or cut it up"));
         }
         longest = longest.max(samples as usize);
+        most = most.max(samples);
+    }
+    if view.short == Short::Skip && most < view.window as u64 {
+        let (count, window, rate) = (rows.len(), view.window, view.rate);
+        let message = format!(
+            "none of {count} recordings is as long as a window (`view.window`, {window} samples): the longest has \
+             {most} at {rate} Hz, and `view.short = \"skip\"` leaves out all that are shorter"
+        );
+        return Err(Error::failed(message)
+            .hint(format!("set `view.window` to {most} or less, or `view.short = \"pad\"`")));
     }
     Ok(longest)
 }

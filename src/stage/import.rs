@@ -7,10 +7,11 @@ use gimlet_store::{Lease, durable};
 use gimlet_store::Shard;
 
 use super::key::{differences, json_of};
-use super::plan::{At, Step};
+use super::plan::{At, Plan, Step};
 use super::{Outcome, Run, lock, normalise_of, record};
 use crate::exchange::stack::{self, Taken};
-use crate::pipeline::{Normalise, SoundView, Split, View};
+use crate::parameters::Parameters;
+use crate::pipeline::{Normalise, SoundView, Source, Split, View};
 use crate::{Error, Result};
 
 impl Run<'_> {
@@ -18,8 +19,8 @@ impl Run<'_> {
     /// those of the modules' trainings: all of them, or none. Says, of each module, whether that was
     /// done now or before, from a file with the same weights.
     ///
-    /// They are filed under the keys of these trainings, and so of the data that the pipeline names; nothing
-    /// of that need be ingested.
+    /// They are filed under the keys of these trainings, and so of the data that the pipeline names; nothing of that
+    /// need be ingested, and where it is not even there, they are taken up once it is.
     ///
     /// # Errors
     /// [`crate::Kind::NotReady`] where the loss reads labels and nothing was ingested, since that tells the
@@ -44,7 +45,9 @@ impl Run<'_> {
         }
         let mut outcomes = Vec::new();
         for (index, (bytes, taken)) in files.iter().zip(&taken).enumerate() {
-            outcomes.push(self.commit_import(self.plan.last(index), bytes, taken)?);
+            let name = taken.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let imported = record::Imported { file: name, blake3: taken.blake3.clone() };
+            outcomes.push(self.commit_import(self.plan.last(index), bytes, imported)?);
         }
         Ok(outcomes)
     }
@@ -67,7 +70,7 @@ impl Run<'_> {
         Err(Error::failed(message).hint("import into another run with `--run-dir DIR`"))
     }
 
-    fn commit_import(&self, at: At, bytes: &[u8], taken: &Taken) -> Result<Outcome> {
+    fn commit_import(&self, at: At, bytes: &[u8], imported: record::Imported) -> Result<Outcome> {
         if self.plan.is_done(Step::Train(at), &self.dir)? {
             return Ok(Outcome::Unchanged);
         }
@@ -75,11 +78,47 @@ impl Run<'_> {
         durable::create_folder(&folder)?;
         let _lease = Lease::write_to(&folder)?;
         durable::remove_dead_temps(&folder)?;
-        let name = taken.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let imported = record::Imported { file: name, blake3: taken.blake3.clone() };
         let training = record::Training { imported: Some(imported), ..record::Training::default() };
         self.commit_weights(at, bytes, training)?;
         Ok(Outcome::Done)
+    }
+
+    /// Takes up weights that were imported where the data were not there, and so have no place among what is made of
+    /// them yet.
+    ///
+    /// # Errors
+    /// When a record cannot be read, or weights cannot be written.
+    pub(super) fn adopt_imports(&self) -> Result<()> {
+        let Source::Files(_) = &self.pipeline.data.source else { return Ok(()) };
+        let Ok(Some(before)) = Plan::without_samples(self.pipeline) else { return Ok(()) };
+        for module in 0..self.pipeline.modules.len() {
+            let at = self.plan.last(module);
+            if self.plan.training(at, &self.dir)?.is_some() || self.checkpoints(at).exist() {
+                continue;
+            }
+            let Some((_, record)) = before.training(at, &self.dir)? else { continue };
+            let Some(imported) = record.imported.clone() else { continue };
+            let title = self.plan.title(Step::Train(at));
+            let path = self.dir.weights(self.plan.module(module), &record.key);
+            let read = record.read_weights(&path);
+            let parameters = match read.and_then(|it| Parameters::from_safetensors(&it, &path)) {
+                Ok((parameters, _)) => parameters,
+                Err(error) => {
+                    self.progress.warn(&format!("{error}; import `{}` again", imported.file));
+                    continue;
+                }
+            };
+            // Who works on it has other weights in mind.
+            let Ok(_lock) = lock::acquire(&self.dir, &self.plan, Step::Train(at), Shard::WHOLE)
+            else {
+                continue;
+            };
+            let bytes = self.weights_bytes(at, &parameters)?;
+            self.progress
+                .note(&format!("{title:22} takes what was imported from `{}`", imported.file));
+            self.commit_import(at, &bytes, imported)?;
+        }
+        Ok(())
     }
 
     /// Tells of files whose values were converted, and of those that say they were made for images or sound

@@ -33,9 +33,8 @@ impl Run<'_> {
             let hint = "bring the data back, so that they can be read again";
             return Err(Error::new(Kind::NotReady, why.clone()).hint(hint));
         }
-        let train = source::open(data, Split::Train, seed)?;
-        let test = source::open(data, Split::Test, seed)?;
-        source::check_labels_agree(train.as_ref(), test.as_ref())?;
+        let source::Splits { train, test, warnings, .. } = source::open_splits(data, seed)?;
+        warnings.iter().for_each(|it| self.progress.warn(it));
         let unfit = source::check_alignments(train.as_ref(), test.as_ref())?;
         let keys = Split::ALL.map(|split| self.plan.key(Step::Ingest, split));
         let hashes = keys.map(|key| key.hash.clone());

@@ -6,9 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::Run;
 use super::plan::Step;
+use super::provenance::Provenance;
 use crate::loss::Sizes;
-use crate::pipeline::{self, Pipeline, Split, View};
-use crate::source::{Sample, Source};
+use crate::pipeline::{self, OnBadSample, Pipeline, Split, View};
+use crate::source::{Labelled, Sample, Source};
 use crate::train::input::IMAGE;
 use crate::train::recordings::SOUND;
 use crate::{Error, Result};
@@ -31,18 +32,17 @@ impl Run<'_> {
             return Ok(Vec::new());
         }
         let keys = keys()?;
-        let class = |label: &Option<i64>| label.and_then(|label| u32::try_from(label).ok());
-        let labels: Vec<u32> = keys.labels.iter().filter_map(class).collect();
-        let missing = keys.labels.len() - labels.len();
-        if missing > 0 {
-            let message = format!(
-                "the loss `{}` reads labels, and {missing} of {} samples have none",
-                loss.name(),
-                keys.labels.len()
-            );
-            return Err(Error::failed(message).hint("give the data labels, or take another loss"));
+        let class = |label: i64| {
+            u32::try_from(label).map_err(|_| {
+                Error::failed(format!("a row has the label {label}, which is no class"))
+            })
+        };
+        let labels =
+            keys.labels.iter().flatten().copied().map(class).collect::<Result<Vec<_>>>()?;
+        match keys.labels.len() - labels.len() {
+            0 => Ok(labels),
+            missing => Err(no_labels(self.pipeline, missing as u64, keys.labels.len() as u64)),
         }
-        Ok(labels)
     }
 
     /// The column of ingested samples.
@@ -65,6 +65,36 @@ impl Run<'_> {
         }
         Ok(classes)
     }
+}
+
+/// Refuses a loss that reads labels where rows that are to be ingested have none, as far as that is known
+/// before they are.
+///
+/// # Errors
+/// As the training would, after the work before it.
+pub(super) fn check_labels(pipeline: &Pipeline, provenance: &Provenance) -> Result<()> {
+    if !pipeline.loss.recipe().reads_labels() {
+        return Ok(());
+    }
+    for split in Split::ALL {
+        let Some(Labelled { with, without }) = provenance.labelled[split as usize] else {
+            continue;
+        };
+        // Of a subset, or where rows are left out, those without may be the others.
+        let all_taken = pipeline.data.subset_of(split).is_none()
+            && pipeline.data.on_bad_sample == OnBadSample::Fail;
+        if with == 0 || without > 0 && all_taken {
+            return Err(no_labels(pipeline, without, with + without));
+        }
+    }
+    Ok(())
+}
+
+fn no_labels(pipeline: &Pipeline, missing: u64, samples: u64) -> Error {
+    let loss = pipeline.loss.name();
+    let message =
+        format!("the loss `{loss}` reads labels, and {missing} of {samples} samples have none");
+    Error::failed(message).hint("give the data labels, or take another loss")
 }
 
 /// The labels of samples.

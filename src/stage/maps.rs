@@ -2,9 +2,9 @@
 //! samples.
 
 use super::Run;
-use super::extent::image_size;
+use super::extent::{image_size, size_in_view};
 use super::plan::Step;
-use crate::pipeline::{Map, Pooling, Split, View};
+use crate::pipeline::{Map, Pooling, Split};
 use crate::{Error, Result};
 
 impl Run<'_> {
@@ -31,11 +31,7 @@ impl Run<'_> {
     pub(super) fn image(&self) -> Result<(usize, usize)> {
         let ingested = self.plan.generations(Step::Ingest, Split::Train, &self.dir)?;
         let Some(ingested) = ingested.first() else {
-            return match (&self.pipeline.view, self.pipeline.image_size()) {
-                (View::Sound(view), _) => Ok((1, view.window)),
-                (View::Images(_), Some(side)) => Ok((side, side)),
-                (View::Images(_), None) => image_size(self.pipeline, None),
-            };
+            return size_in_view(self.pipeline).map_or_else(|| image_size(self.pipeline, None), Ok);
         };
         let shape = ingested.manifest().schema.columns.first().map(|it| it.shape.clone());
         match shape.as_deref() {

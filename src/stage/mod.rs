@@ -12,6 +12,7 @@ mod cost_memory;
 mod doubt;
 mod embed;
 mod encode;
+mod enough_rows;
 mod epoch_mean;
 mod export;
 mod extent;
@@ -118,6 +119,46 @@ impl<'a> Run<'a> {
         if let Some(why) = &plan.provenance().stands_in {
             progress.warn(why);
         }
+        let run = Self::with_plan(pipeline, dir, plan, &quiet, stop, progress)?;
+        run.adopt_imports()?;
+        Ok(run)
+    }
+
+    /// The same for work that needs weights and no samples of the pipeline's own: where these are gone and nothing
+    /// stands for them, weights that are imported are kept until they are there.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; [`Kind::NotReady`] only where the view leaves open how large samples are.
+    pub fn open_for_weights(
+        pipeline: &'a Pipeline,
+        dir: RunDir,
+        stop: &'a Stop,
+        progress: &'a dyn Progress,
+    ) -> Result<Self> {
+        let gone = match Self::open(pipeline, dir.clone(), stop, progress) {
+            Err(error) if error.kind() == Kind::NotReady => error,
+            opened => return opened,
+        };
+        let Some(plan) = Plan::without_samples(pipeline)? else {
+            let hint = gone.hint_text().map_or_else(String::new, |hint| format!("{hint}; "));
+            return Err(gone.hint(format!(
+                "{hint}weights alone need no data where `view.crop` or `view.resize` says how large \
+                 images are"
+            )));
+        };
+        progress.note(&format!("{gone}: weights are kept apart from it, until it is there"));
+        let quiet = Quiet::begin(&dir)?;
+        Self::with_plan(pipeline, dir, plan, &quiet, stop, progress)
+    }
+
+    fn with_plan(
+        pipeline: &'a Pipeline,
+        dir: RunDir,
+        plan: Plan,
+        quiet: &Quiet,
+        stop: &'a Stop,
+        progress: &'a dyn Progress,
+    ) -> Result<Self> {
         let needs = quiet.announce(&dir, plan.wanted_keys(&dir)?)?;
         let (device, waits, shard) = (Device::Cpu, false, Shard::WHOLE);
         Ok(Self { pipeline, dir, plan, stop, progress, device, waits, shard, needs })

@@ -46,17 +46,28 @@ impl Run<'_> {
         };
         let Some(watch) = self.watch_rows(&[at], MOST_ROWS)? else {
             let rows = self.input(at, Split::Test)?.rows();
-            let message = format!(
-                "{rows} test samples do not fill one batch of {}, and `schedule.patience` goes by \
-                 the loss on them",
-                self.pipeline.training.batch
-            );
-            return Err(Error::failed(message).hint(
-                "lower `training.batch`, use more test samples, or leave out `schedule.patience`",
-            ));
+            check_test_rows(rows, self.pipeline.training.batch)?;
+            return Ok(None);
         };
         Ok(Some(Patience { watch, epochs: epochs as u64, trained: 0, best: None }))
     }
+}
+
+/// Fails unless so many rows of the test split fill one batch, which patience needs.
+///
+/// # Errors
+/// [`Kind::Failed`](crate::Kind::Failed), saying of how many.
+pub(super) fn check_test_rows(rows: usize, batch: usize) -> Result<()> {
+    if rows >= batch {
+        return Ok(());
+    }
+    let message = format!(
+        "{rows} test samples do not fill one batch of {batch}, and `schedule.patience` goes by the loss on \
+         them"
+    );
+    Err(Error::failed(message).hint(format!(
+        "set `training.batch` to {rows} or less, use more test samples, or leave out `schedule.patience`"
+    )))
 }
 
 impl Patience<'_> {

@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use super::boundary::{self, Boundary};
 use super::cost::{Costs, recomputed};
-use super::extent::image_size;
+use super::extent::{image_size, size_in_view};
 use super::key::Key;
+use super::labels::check_labels;
 use super::provenance::{Look, Provenance};
 use super::record;
 use super::run_dir::{INGEST, RunDir, UNTRAINED};
@@ -96,14 +97,34 @@ impl Plan {
     ) -> Result<Self> {
         let key = |split, source| Ok(ingest_key(pipeline, split, source)?.settings);
         let provenance = Provenance::of(pipeline, dir, look, watch, &key)?;
+        check_labels(pipeline, &provenance)?;
+        Self::of_samples(pipeline, provenance, |key| {
+            image_size(pipeline, dir.dataset(INGEST, Split::Train).find(key)?.as_ref())
+        })
+    }
+
+    /// The plan of a `pipeline` whose samples are gone, so that nothing is known of them: what it files, it files apart
+    /// from what is made of samples. `None` where the view leaves open how large they are.
+    ///
+    /// # Errors
+    /// When samples as the view has them do not fit the pipeline.
+    pub fn without_samples(pipeline: &Pipeline) -> Result<Option<Self>> {
+        let Some(size) = size_in_view(pipeline) else { return Ok(None) };
+        Self::of_samples(pipeline, Provenance::of_nothing(), |_| Ok(size)).map(Some)
+    }
+
+    /// The plan of `pipeline` for such samples; `size` says how large they are, that are ingested under a key.
+    fn of_samples(
+        pipeline: &Pipeline,
+        provenance: Provenance,
+        size: impl Fn(&str) -> Result<(usize, usize)>,
+    ) -> Result<Self> {
         let samples = provenance.counts;
         let ingest = for_splits(|split| {
             ingest_key(pipeline, split, provenance.identities[split as usize].value.clone())
         })?;
-        let boundaries = boundary::resolve(pipeline, || {
-            let ingested = dir.dataset(INGEST, Split::Train).find(&ingest[0].hash)?;
-            Costs::new(pipeline, samples, image_size(pipeline, ingested.as_ref())?)
-        })?;
+        let boundaries =
+            boundary::resolve(pipeline, || Costs::new(pipeline, samples, size(&ingest[0].hash)?))?;
 
         let untrained = for_splits(|split| untrained_key(pipeline, split, &ingest))?;
         let together = pipeline.trains_together();

@@ -98,7 +98,8 @@ impl Run<'_> {
         train: &[Option<i64>],
         test: &[Option<i64>],
     ) -> Result<Found> {
-        let (Some(train), Some(test)) = (means[0].labelled(train), means[1].labelled(test)) else {
+        let (Some(train), Some(test)) = (means[0].labelled(train)?, means[1].labelled(test)?)
+        else {
             return Ok(Found::default());
         };
         let settings = &self.pipeline.probe;
@@ -159,7 +160,7 @@ fn means(generation: &Generation, rows: u64) -> Result<Means> {
 
 impl Means {
     /// Those that have a label; `None` when there are none.
-    fn labelled(&self, labels: &[Option<i64>]) -> Option<Rows> {
+    fn labelled(&self, labels: &[Option<i64>]) -> Result<Option<Rows>> {
         Rows::labelled(&self.vectors, self.channels, labels)
     }
 }

@@ -10,9 +10,9 @@ use serde_json::Value;
 use super::run_dir::{INGEST, RunDir, folders_in};
 use super::step_key::ingest_key;
 use crate::pipeline::{Pipeline, Source, Split};
-use crate::source;
 use crate::source::content::{self, HashedFile};
 use crate::source::known_files::{Identity, Watch};
+use crate::source::{self, Labelled};
 use crate::{Error, Kind, Result};
 
 /// The samples of both splits.
@@ -23,6 +23,10 @@ pub struct Provenance {
     pub counts: [u64; 2],
     /// Why what was ingested stands for the source; `None` where the source is there.
     pub stands_in: Option<String>,
+    /// What the labels of both splits are a warning of.
+    pub warnings: Vec<String>,
+    /// Rows of the source that have a label, of each split; `None` where that is not known.
+    pub labelled: [Option<Labelled>; 2],
     /// Whether the contents of files were not looked at, as nothing there could have been made of them.
     pub is_provisional: bool,
 }
@@ -69,13 +73,12 @@ impl Provenance {
         watch: &dyn Watch,
         key: &KeyOf,
     ) -> Result<Self> {
-        let sources = Split::ALL.map(|split| source::open(&pipeline.data, split, pipeline.seed));
-        let is_gone = |it: &Result<_>| matches!(it, Err(error) if error.kind() == Kind::NotReady);
-        if sources.iter().any(is_gone) {
+        let splits = source::open_splits(&pipeline.data, pipeline.seed);
+        if matches!(&splits, Err(error) if error.kind() == Kind::NotReady) {
             // What is there and cannot be read is an error, whatever else is gone.
             let (mut there, mut gone) = (Vec::new(), None);
-            for (split, source) in Split::ALL.into_iter().zip(sources) {
-                match source {
+            for split in Split::ALL {
+                match source::open(&pipeline.data, split, pipeline.seed) {
                     Ok(source) => there.push((split, source)),
                     Err(error) if error.kind() == Kind::NotReady => gone = gone.or(Some(error)),
                     Err(error) => return Err(error),
@@ -88,8 +91,8 @@ impl Provenance {
             }
             return stand_in(pipeline, dir, gone, &known, key);
         }
-        let [train, test] = sources;
-        let sources = [train?, test?];
+        let source::Splits { train, test, warnings, labelled } = splits?;
+        let sources = [train, test];
         let whole = look == Look::Whole || has_begun(dir)?;
         let mut identities = Vec::new();
         let mut counts = Vec::new();
@@ -113,8 +116,25 @@ impl Provenance {
             identities: identities.try_into().map_err(wrong)?,
             counts: counts.try_into().map_err(|_| Error::failed("a run has two splits"))?,
             stands_in: None,
+            warnings,
+            labelled,
             is_provisional,
         })
+    }
+}
+
+impl Provenance {
+    /// That of samples of which nothing is known.
+    pub fn of_nothing() -> Self {
+        let gone = || Identity::found("gone".into());
+        Self {
+            identities: [gone(), gone()],
+            counts: [1; 2],
+            stands_in: None,
+            warnings: Vec::new(),
+            labelled: [None; 2],
+            is_provisional: true,
+        }
     }
 }
 
@@ -144,9 +164,10 @@ fn stand_in(
     let mut fitting: Vec<(Ingested, [Generation; 2])> = Vec::new();
     for record in records(dir).readable::<Ingested>()? {
         let (_, record) = record?;
-        let same = known.iter().zip(&record.sources);
-        let fits =
-            same.into_iter().all(|(known, it)| known.as_ref().is_none_or(|known| known == it));
+        let mut same = known.iter().zip(&record.sources);
+        let fits = same.all(|(known, it)| {
+            known.as_ref().is_none_or(|known| without_classes(known) == without_classes(it))
+        });
         if !fits || !record.fits(key)? || fitting.iter().any(|(it, _)| it.sources == record.sources)
         {
             continue;
@@ -188,8 +209,19 @@ fn stand_in(
             "{gone}: what was ingested of it before stands for it (generations {} of train, {} of test)",
             numbers[0], numbers[1]
         )),
+        warnings: Vec::new(),
+        labelled: [None; 2],
         is_provisional: false,
     })
+}
+
+/// What is told of a source by itself, whose classes are those of both splits.
+fn without_classes(source: &Value) -> Value {
+    let mut source = source.clone();
+    if let Some(source) = source.as_object_mut() {
+        source.remove("classes");
+    }
+    source
 }
 
 /// The newest ingest with the settings of a pipeline, of whatever content.

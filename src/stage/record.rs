@@ -57,7 +57,7 @@ pub struct Training {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stopped>,
     /// What its end has shown where it has learnt nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub learns_nothing: Option<LearnsNothing>,
     /// The file that the weights were taken from; `None` where they were trained here.
     #[serde(skip_serializing_if = "Option::is_none")]

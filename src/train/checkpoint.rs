@@ -89,8 +89,13 @@ impl Checkpoints {
             .map_err(|error| Error::failed(format!("could not describe a checkpoint: {error}")))?;
         let bytes = state.to_safetensors(&about)?;
         let there = files::is_file(&self.newest);
-        if there.map_err(|error| Error::io("look at", &self.newest, error))? {
-            durable::rename(&self.newest, &self.previous)?;
+        if there.map_err(|error| Error::io("look at", &self.newest, error))?
+            && let Err(error) = durable::rename(&self.newest, &self.previous)
+        {
+            // A process that was taken for dead may be at the same training, and have been faster.
+            if files::is_file(&self.newest).unwrap_or(true) {
+                return Err(error.into());
+            }
         }
         Ok(durable::replace(&self.newest, &bytes)?)
     }

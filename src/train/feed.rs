@@ -33,6 +33,19 @@ pub struct Course {
     pub epochs: usize,
 }
 
+/// Fails unless so many samples fill one batch.
+///
+/// # Errors
+/// [`Kind::Failed`](crate::Kind::Failed), saying of how many samples.
+pub fn check_batch(samples: usize, batch: usize) -> Result<()> {
+    if samples >= batch {
+        return Ok(());
+    }
+    let message = format!("{samples} training samples do not fill one batch of {batch}");
+    Err(Error::failed(message)
+        .hint(format!("set `training.batch` to {samples} or less, or use more samples")))
+}
+
 /// The rows of one step.
 struct Turn {
     step: u64,
@@ -56,12 +69,7 @@ impl Course {
     /// # Errors
     /// [`Kind::Failed`](crate::Kind::Failed), saying of how many samples.
     pub fn check(&self) -> Result<()> {
-        if self.steps_per_epoch() > 0 {
-            return Ok(());
-        }
-        let (samples, batch) = (self.samples, self.batch);
-        let message = format!("{samples} training samples do not fill one batch of {batch}");
-        Err(Error::failed(message).hint("lower `training.batch`, or use more samples"))
+        check_batch(self.samples, self.batch)
     }
 
     /// The epoch of a step, both from 0.

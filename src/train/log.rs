@@ -35,7 +35,7 @@ pub struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_out_accuracy: Option<f32>,
     /// After the last step of an epoch, what shows that nothing is learnt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub learns_nothing: Option<LearnsNothing>,
     /// Seconds of training up to the end of the step, over all attempts.
     pub seconds: f64,

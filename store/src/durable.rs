@@ -12,6 +12,8 @@ use crate::error::{Error, Result};
 use crate::faults::{self, Operation};
 use crate::files::{self, is_url};
 use crate::known_manifests;
+use crate::lease::try_lock;
+use crate::naming;
 use crate::object::{self, Object};
 use crate::plain_file;
 
@@ -117,7 +119,7 @@ pub(crate) fn dead_temps(folder: &Path) -> Result<Vec<(PathBuf, Option<File>)>> 
         let path = folder.join(name);
         // Read access is enough for a lock, and a file that is gone is what is wanted.
         let file = plain_file::open(&path).ok()?;
-        file.try_lock().ok()?;
+        try_lock(&file, &path).ok()?;
         Some((path, Some(file)))
     });
     Ok(locked.collect())
@@ -192,7 +194,7 @@ impl Temp {
             let file = file.map_err(|error| Error::io(&path, "create", &error))?;
             // Between creation and lock another writer may have taken the file for dead. Where
             // the file system knows no locks, nobody can take the lock to remove it either.
-            match file.try_lock() {
+            match try_lock(&file, &path) {
                 Err(TryLockError::WouldBlock) => continue,
                 _ if !path.exists() => continue,
                 _ => return Ok(Self { file, path, target: target.to_path_buf() }),
@@ -239,13 +241,7 @@ impl Temp {
             let created = object.and_then(|it| it.create_from(&self.path));
             return created.map_err(|error| Error::io(&self.target, "upload", &error));
         }
-        let linked = faults::point(Operation::Link, &self.target)
-            .and_then(|()| fs::hard_link(&self.path, &self.target));
-        let created = match linked {
-            Ok(()) => true,
-            Err(error) if error.kind() == IoKind::AlreadyExists => false,
-            Err(error) => return Err(Error::io(&self.target, "link the finished file", &error)),
-        };
+        let created = naming::give(&self.path, &self.target)?;
         // Also when the name was taken: its maker may not have come to sync the folder yet.
         sync_folder(parent_of(&self.target))?;
         Ok(created)

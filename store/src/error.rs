@@ -20,6 +20,11 @@ pub enum ErrorKind {
     /// The disk is full, or a limit on what may be written is reached: make room and go on.
     /// [`Error::needed`] and [`Error::free`] say how much.
     NoSpace,
+    /// A file would be larger than a limit of the process ([`file_size_limit`]) or of the file system allows: raise
+    /// the limit and go on.
+    FileLimit,
+    /// The file system knows no locks.
+    NoLocks,
     /// A permission is missing, or the file system is read-only.
     Denied,
     /// The credentials for object storage are missing, or wrong, or allow too little.
@@ -45,7 +50,8 @@ impl ErrorKind {
             return failure.kind;
         }
         match error.kind() {
-            StorageFull | QuotaExceeded | FileTooLarge => Self::NoSpace,
+            StorageFull | QuotaExceeded => Self::NoSpace,
+            FileTooLarge => Self::FileLimit,
             PermissionDenied | ReadOnlyFilesystem => Self::Denied,
             _ if too_many_files(error) => Self::TooManyFiles,
             _ => Self::Failed,
@@ -92,6 +98,13 @@ impl Error {
         let message = format!("{}: cannot {action}: {error}", path.display());
         let free = (kind == ErrorKind::NoSpace).then(|| free_at(path)).flatten();
         Self { kind, message, room: Room { needed: None, free }, damage: None }
+    }
+
+    /// That a file cannot be locked.
+    pub(crate) fn lock(path: &Path, error: &io::Error) -> Self {
+        let kind = if knows_no_locks(error) { ErrorKind::NoLocks } else { ErrorKind::of(error) };
+        let message = format!("{}: cannot lock: {error}", path.display());
+        Self::new(kind, message)
     }
 
     /// Says of an error for want of room how many bytes were still to be written, unless it is
@@ -156,6 +169,30 @@ impl fmt::Display for Room {
             (None, None) => Ok(()),
         }
     }
+}
+
+#[cfg(unix)]
+fn knows_no_locks(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let lacking = [Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOLCK];
+    Errno::from_io_error(error).is_some_and(|it| lacking.contains(&it))
+}
+
+#[cfg(not(unix))]
+fn knows_no_locks(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported
+}
+
+/// The most bytes that a file of this process may have (`ulimit -f`), where there is such a limit.
+#[cfg(unix)]
+pub fn file_size_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize).current
+}
+
+/// The most bytes that a file of this process may have: elsewhere there is no such limit.
+#[cfg(not(unix))]
+pub fn file_size_limit() -> Option<u64> {
+    None
 }
 
 #[cfg(unix)]

@@ -4,15 +4,25 @@
 //! goes through [`write_all`]. A test asks for a fault in one of two ways:
 //! - in its own process, [`Watch::over`] a folder lists the operations below it and lets one fail;
 //! - in another process, the environment variable `GIMLET_FAULT` says at which operation of the
-//!   whole process what is to happen: `17:full`, `17:error`, `17:die` or `17:tear` (operations
-//!   count from 0).
+//!   whole process what is to happen: `17:full`, `17:error`, `17:die`, `17:tear` or `17:wait` (operations
+//!   count from 0). In the place of a number it may say which kind of operation on which path: `link
+//!   weights.safetensors:wait` is the first link of a path that has this in it, `3 link weights.safetensors:wait`
+//!   the third.
+//!
+//! A process that waits has written the file that `GIMLET_HOLD` names, with `.held` behind its name, and goes on
+//! when the file is there, or when it is asked to stop ([`let_go_when`]): so a test holds a process in the middle
+//! of its work, however fast the machine is.
+//!
+//! A file system may lack something altogether: [`Watch::lacking`], or the environment variable `GIMLET_LACKS`, such
+//! as `link` or `link,move,lock`.
 //!
 //! Without debug assertions, as in a release build, there is none of it: the calls do nothing.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// Whether this build has faults.
 pub const AVAILABLE: bool = cfg!(debug_assertions);
@@ -33,6 +43,8 @@ pub enum Operation {
     Sync,
     /// A file is given a second name, which must be free.
     Link,
+    /// A file is given another name, which must be free.
+    Move,
     /// A file is given another name, taken or not.
     Rename,
     /// A file's name is removed.
@@ -41,7 +53,24 @@ pub enum Operation {
     RemoveFolder,
     /// The names in a folder are made durable.
     SyncFolder,
+    /// A file is locked, which changes nothing: it can be lacking, and no more.
+    Lock,
 }
+
+/// The operations by the names that they have in the environment.
+const NAMES: [(&str, Operation); 11] = [
+    ("create-folder", Operation::CreateFolder),
+    ("create", Operation::Create),
+    ("write", Operation::Write),
+    ("sync", Operation::Sync),
+    ("link", Operation::Link),
+    ("move", Operation::Move),
+    ("rename", Operation::Rename),
+    ("remove", Operation::Remove),
+    ("remove-folder", Operation::RemoveFolder),
+    ("sync-folder", Operation::SyncFolder),
+    ("lock", Operation::Lock),
+];
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +83,17 @@ pub enum Fault {
     Dies,
     /// The process ends in the middle of it: half of a write is done.
     Tears,
+    /// The process waits before the operation, until it is let go.
+    Waits,
+}
+
+/// Which operation is met by a fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    /// The one of this number, of all.
+    Number(usize),
+    /// The one of this number, of those of a kind on a path that has this in it.
+    Named(usize, Operation, String),
 }
 
 /// Counts the operations below a folder, in all threads of this process, and lets one go wrong,
@@ -64,25 +104,55 @@ pub struct Watch(Arc<Watched>);
 #[derive(Debug)]
 struct Watched {
     folder: PathBuf,
-    fault: Option<(usize, Fault)>,
+    fault: Option<(Place, Fault)>,
+    lacks: Vec<Operation>,
     operations: Mutex<Vec<(Operation, PathBuf)>>,
 }
 
-/// Every watch there is; `GIMLET_FAULT` makes one over all paths that lives as long as the process.
+/// Every watch there is; `GIMLET_FAULT` and `GIMLET_LACKS` make one over all paths that lives as long as the process.
 static WATCHES: LazyLock<Mutex<Vec<Arc<Watched>>>> = LazyLock::new(|| {
-    let fault = std::env::var("GIMLET_FAULT").ok().map(|text| {
-        // A test that asks for something else must not pass for want of a fault.
-        parse(&text).unwrap_or((0, Fault::FailsFromThere(ErrorKind::InvalidInput)))
-    });
+    let of = |name| std::env::var(name).ok();
+    // A test that asks for something else must not pass for want of a fault.
+    let misspelt = (Place::Number(0), Fault::FailsFromThere(ErrorKind::InvalidInput));
+    let mut fault = of("GIMLET_FAULT").map(|text| parse(&text).unwrap_or(misspelt.clone()));
+    let mut lacks = Vec::new();
+    for name in of("GIMLET_LACKS").iter().flat_map(|text| text.split(',')) {
+        match named(name) {
+            Some(operation) => lacks.push(operation),
+            None => fault = Some(misspelt.clone()),
+        }
+    }
+    let asked = fault.is_some() || !lacks.is_empty();
     let all_paths = PathBuf::new();
-    Mutex::new(fault.map(|fault| watched(all_paths, Some(fault))).into_iter().collect())
+    Mutex::new(asked.then(|| watched(all_paths, fault, lacks)).into_iter().collect())
 });
+
+/// Whether a process that waits has been asked to stop.
+static LET_GO: OnceLock<fn() -> bool> = OnceLock::new();
+
+/// How often a process that waits looks whether it may go on.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
+
+/// Has a process that waits by a fault go on when this says so.
+pub fn let_go_when(asked: fn() -> bool) {
+    // The first to say so is the process itself.
+    let _ = LET_GO.set(asked);
+}
 
 impl Watch {
     /// Watches what lies below `folder`, as its paths are spelt. `fault` goes with the number of
     /// the operation that meets it, from 0.
     pub fn over(folder: &Path, fault: Option<(usize, Fault)>) -> Self {
-        let watched = watched(folder.to_path_buf(), fault);
+        let fault = fault.map(|(at, fault)| (Place::Number(at), fault));
+        Self::begin(watched(folder.to_path_buf(), fault, Vec::new()))
+    }
+
+    /// Has what lies below `folder` lie on a file system that lacks these operations.
+    pub fn lacking(folder: &Path, operations: &[Operation]) -> Self {
+        Self::begin(watched(folder.to_path_buf(), None, operations.to_vec()))
+    }
+
+    fn begin(watched: Arc<Watched>) -> Self {
         lock(&WATCHES).push(watched.clone());
         Self(watched)
     }
@@ -105,18 +175,49 @@ impl Drop for Watch {
 /// The error to fail with instead.
 pub(crate) fn point(operation: Operation, path: &Path) -> io::Result<()> {
     match AVAILABLE.then(|| meet(operation, path)).flatten() {
-        Some(fault) => Err(strike(fault)),
-        None => Ok(()),
+        Some(fault) => strike(fault, path),
+        None => lacked(operation, path),
     }
+}
+
+/// The error of a file system that lacks an operation, where a test asked for one.
+///
+/// # Errors
+/// That.
+pub(crate) fn lacked(operation: Operation, path: &Path) -> io::Result<()> {
+    let lacks = |it: &Arc<Watched>| it.lacks.contains(&operation) && path.starts_with(&it.folder);
+    match AVAILABLE && lock(&WATCHES).iter().any(lacks) {
+        true => Err(lacking(operation)),
+        false => Ok(()),
+    }
+}
+
+/// What the system says of an operation that a file system does not have: of links "not permitted", of a move to a free
+/// name "invalid argument".
+#[cfg(unix)]
+fn lacking(operation: Operation) -> io::Error {
+    use rustix::io::Errno;
+    let errno = match operation {
+        Operation::Link => Errno::PERM,
+        Operation::Move => Errno::INVAL,
+        _ => Errno::NOSYS,
+    };
+    errno.into()
+}
+
+#[cfg(not(unix))]
+fn lacking(_operation: Operation) -> io::Error {
+    ErrorKind::Unsupported.into()
 }
 
 /// Appends `bytes` to `file`, which lies at `path`.
 pub(crate) fn write_all(mut file: &File, bytes: &[u8], path: &Path) -> io::Result<()> {
     match AVAILABLE.then(|| meet(Operation::Write, path)).flatten() {
+        Some(Fault::Waits) => strike(Fault::Waits, path).and_then(|()| file.write_all(bytes)),
         Some(fault) => {
             let half = if fault == Fault::Dies { 0 } else { bytes.len() / 2 };
             file.write_all(&bytes[..half])?;
-            Err(strike(fault))
+            strike(fault, path)
         }
         None => file.write_all(bytes),
     }
@@ -128,36 +229,74 @@ fn meet(operation: Operation, path: &Path) -> Option<Fault> {
         let mut operations = lock(&watched.operations);
         let number = operations.len();
         operations.push((operation, path.to_path_buf()));
-        met = met.or(watched.fault.filter(|(at, fault)| match fault {
-            Fault::FailsFromThere(_) => number >= *at,
-            _ => number == *at,
-        }));
+        let Some((place, fault)) = &watched.fault else { continue };
+        let meets = match (place, fault) {
+            (Place::Number(at), Fault::FailsFromThere(_)) => number >= *at,
+            (Place::Number(at), _) => number == *at,
+            (Place::Named(at, of, text), _) => {
+                let is_one = |(operation, path): &(Operation, PathBuf)| {
+                    operation == of && path.to_string_lossy().contains(text.as_str())
+                };
+                is_one(&operations[number])
+                    && operations.iter().filter(|it| is_one(it)).count() == *at
+            }
+        };
+        met = met.or(meets.then_some(*fault));
     }
-    met.map(|(_, fault)| fault)
+    met
 }
 
-fn strike(fault: Fault) -> io::Error {
+fn strike(fault: Fault, path: &Path) -> io::Result<()> {
     match fault {
-        Fault::Fails(kind) | Fault::FailsFromThere(kind) => kind.into(),
+        Fault::Fails(kind) | Fault::FailsFromThere(kind) => Err(kind.into()),
         // No destructor runs, so nothing is tidied up. An abort would leave a core file as well.
         Fault::Dies | Fault::Tears => std::process::exit(EXIT_CODE),
+        Fault::Waits => wait(path),
     }
 }
 
-fn parse(text: &str) -> Option<(usize, Fault)> {
+/// Waits until the file that `GIMLET_HOLD` names is there, or until somebody asks this process to stop.
+fn wait(path: &Path) -> io::Result<()> {
+    let hold = std::env::var_os("GIMLET_HOLD").ok_or(ErrorKind::InvalidInput)?;
+    let mut held = hold.clone();
+    held.push(".held");
+    std::fs::write(held, path.as_os_str().as_encoded_bytes())?;
+    let may_go = || Path::new(&hold).exists() || LET_GO.get().is_some_and(|asked| asked());
+    while !may_go() {
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
+    Ok(())
+}
+
+fn parse(text: &str) -> Option<(Place, Fault)> {
     let (at, fault) = text.split_once(':')?;
     let fault = match fault {
         "full" => Fault::FailsFromThere(ErrorKind::StorageFull),
         "error" => Fault::Fails(ErrorKind::Other),
         "die" => Fault::Dies,
         "tear" => Fault::Tears,
+        "wait" => Fault::Waits,
         _ => return None,
     };
-    Some((at.parse().ok()?, fault))
+    let place = match at.split_once(' ') {
+        None => Place::Number(at.parse().ok()?),
+        Some((first, rest)) => match (named(first), rest.split_once(' ')) {
+            (Some(operation), _) => Place::Named(1, operation, rest.to_owned()),
+            (None, Some((operation, text))) => {
+                Place::Named(first.parse().ok()?, named(operation)?, text.to_owned())
+            }
+            (None, None) => return None,
+        },
+    };
+    Some((place, fault))
 }
 
-fn watched(folder: PathBuf, fault: Option<(usize, Fault)>) -> Arc<Watched> {
-    Arc::new(Watched { folder, fault, operations: Mutex::default() })
+fn named(name: &str) -> Option<Operation> {
+    NAMES.iter().find(|(it, _)| *it == name).map(|(_, operation)| *operation)
+}
+
+fn watched(folder: PathBuf, fault: Option<(Place, Fault)>, lacks: Vec<Operation>) -> Arc<Watched> {
+    Arc::new(Watched { folder, fault, lacks, operations: Mutex::default() })
 }
 
 /// A panic elsewhere leaves a list as good as it was.

@@ -100,7 +100,7 @@ impl Lease {
 
     /// `None` when `path` is no longer that file.
     fn shared(file: File, path: &Path) -> Option<Self> {
-        match file.lock_shared() {
+        match faults::lacked(Operation::Lock, path).and_then(|()| file.lock_shared()) {
             Ok(()) => is_at(&file, path).then_some(Some(file).into()),
             Err(_) => Some(None.into()),
         }
@@ -120,7 +120,8 @@ impl Lease {
             }
         }
         let file = open_or_make(path)?;
-        Ok(file.lock().is_ok().then_some(file).into())
+        let locked = faults::lacked(Operation::Lock, path).and_then(|()| file.lock());
+        Ok(locked.is_ok().then_some(file).into())
     }
 
     /// Locks a file alone, without waiting; `Err` says in words why not. `None` when there is no
@@ -137,7 +138,7 @@ impl Lease {
             Err(error) if error.kind() == IoKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io(path, "lock", &error)),
         };
-        Ok(Some(match file.try_lock() {
+        Ok(Some(match try_lock(&file, path) {
             Ok(()) => Ok(Some(file).into()),
             Err(TryLockError::WouldBlock) => Err(IN_USE),
             Err(TryLockError::Error(_)) => {
@@ -150,7 +151,7 @@ impl Lease {
     /// is who else has it, as far as they have said.
     ///
     /// # Errors
-    /// When the file cannot be made or written.
+    /// `NoLocks` when the file system knows none; when the file cannot be made or written.
     pub fn take(path: &Path, who: &str) -> Result<Result<Self, String>> {
         if let Some(object) = Object::of(path) {
             let held = object.and_then(|it| Held::alone(&it, who));
@@ -158,7 +159,7 @@ impl Lease {
             return Ok(held.map(Self::from));
         }
         let mut file = open_or_make(path)?;
-        match file.try_lock() {
+        match try_lock(&file, path) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -166,7 +167,7 @@ impl Lease {
                 let _ = file.read_to_string(&mut holder);
                 return Ok(Err(holder.trim().to_owned()));
             }
-            Err(TryLockError::Error(error)) => return Err(Error::io(path, "lock", &error)),
+            Err(TryLockError::Error(error)) => return Err(Error::lock(path, &error)),
         }
         file.set_len(0)
             .and_then(|()| file.rewind())
@@ -217,8 +218,17 @@ fn open_or_make(path: &Path) -> Result<File> {
     there.map_err(|error| Error::io(path, "lock", &error))
 }
 
+/// Locks an open file alone, without waiting.
+///
+/// # Errors
+/// When another has it locked, and where there are no locks.
+pub(crate) fn try_lock(file: &File, path: &Path) -> Result<(), TryLockError> {
+    faults::lacked(Operation::Lock, path).map_err(TryLockError::Error)?;
+    file.try_lock()
+}
+
 /// Whether an open file is the one at `path`.
-fn is_at(file: &File, path: &Path) -> bool {
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     let same = || -> io::Result<bool> { Ok(same_file(&file.metadata()?, &fs::metadata(path)?)) };
     same().unwrap_or(false)
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 use gimlet_store::{
     Compression, CompressionSetting, DType, Dataset, Error, ErrorKind, Records, Rows, Schema, Spec,
     Values, Writer, durable,
+    faults::{self, Operation, Watch},
 };
 use read_back::assert_reads_back;
 use support::*;
@@ -317,6 +318,27 @@ fn files_are_written_in_one_step() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     let nowhere = folder.path().join("nowhere/file");
     assert_eq!(durable::replace(&nowhere, b"").unwrap_err().kind(), ErrorKind::Failed);
+}
+
+/// Where there are neither hard links nor locks, nobody can tell whether who was about to name a file has died.
+#[test]
+fn a_claim_that_nobody_can_take_is_told() {
+    if !faults::AVAILABLE {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("00000001.json");
+    let claim = folder.path().join(".00000001.json.claim.tmp");
+    fs::write(&claim, "").unwrap();
+    let lacks = [Operation::Link, Operation::Move, Operation::Lock];
+    let lacking = Watch::lacking(folder.path(), &lacks);
+    assert_failed(durable::write_new(&path, b"one").map(|_| ()), ".00000001.json.claim.tmp");
+    assert!(!path.exists());
+    drop(lacking);
+    // With locks it is that of a dead process.
+    let _lacking = Watch::lacking(folder.path(), &lacks[..2]);
+    assert!(durable::write_new(&path, b"one").unwrap());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
 fn assert_failed(result: Result<(), Error>, what: &str) {

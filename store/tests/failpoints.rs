@@ -220,16 +220,28 @@ fn for_each(count: usize, meet: impl Fn(usize) + Sync) {
 /// here, and so their locks: no writer may work in that moment, or it takes dead files for living.
 static OPEN_FILES: RwLock<()> = RwLock::new(());
 
-fn in_process(work: &str, place: &Path, fault: &str) -> Output {
+fn in_process(work: &str, place: &Path, fault: &str, lacks: &[Operation]) -> Output {
     let mut process = child::again("in_another_process", work);
     process.env("PLACE", place).env("GIMLET_FAULT", fault);
+    if !lacks.is_empty() {
+        process.env("GIMLET_LACKS", if lacks == NO_LINKS { "link" } else { "link,move" });
+    }
     let alone = OPEN_FILES.write().unwrap();
     let process = process.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(alone);
     process.wait_with_output().unwrap()
 }
 
+/// File systems without hard links, of which one knows how to rename a file to a free name.
+const NO_LINKS: &[Operation] = &[Operation::Link];
+const NEITHER: &[Operation] = &[Operation::Link, Operation::Move];
+
 fn every_operation_of(name: &str, expected: Range<usize>) {
+    every_operation_on(name, expected, &[]);
+}
+
+/// The same on a file system that lacks some operations.
+fn every_operation_on(name: &str, expected: Range<usize>, lacks: &[Operation]) {
     if !faults::AVAILABLE {
         // Past the test harness, which swallows what a test prints that passes.
         let skipped = format!("skipped: this build has no faults: {name} is not tested\n");
@@ -238,9 +250,10 @@ fn every_operation_of(name: &str, expected: Range<usize>) {
     let work = work(name);
     let (_whole, undisturbed) = prepared(&work);
     let watch = Watch::over(&undisturbed, None);
+    let lacking = Watch::lacking(&undisturbed, lacks);
     (work.run)(&undisturbed).unwrap();
     let operations = watch.operations();
-    drop(watch);
+    drop((watch, lacking));
     (work.after)(&undisturbed);
     assert!(expected.contains(&operations.len()), "{} operations", operations.len());
     assert_in_durable_order(&operations);
@@ -255,6 +268,7 @@ fn every_operation_of(name: &str, expected: Range<usize>) {
             let what = format!("{name}, operation {at}, {operation:?}: {fault:?}");
             let _files = OPEN_FILES.read().unwrap();
             let (_folder, place) = prepared(&work);
+            let lacking = Watch::lacking(&place, lacks);
             let watch = Watch::over(&place, Some((at, fault)));
             let result = (work.run)(&place);
             assert_eq!(watch.operations()[at].0, operation, "{what}");
@@ -265,6 +279,7 @@ fn every_operation_of(name: &str, expected: Range<usize>) {
                 Err(error) => assert_says(&error, fault, &place, &what),
             }
             ends_well(&work, &place, &undisturbed, &what);
+            drop(lacking);
         }
         for fault in ["die", "tear"] {
             if fault == "tear" && operation != Operation::Write {
@@ -272,9 +287,10 @@ fn every_operation_of(name: &str, expected: Range<usize>) {
             }
             let what = format!("{name}, operation {at}, {operation:?}: {fault}");
             let (_folder, place) = prepared(&work);
-            let output = in_process(name, &place, &format!("{at}:{fault}"));
+            let output = in_process(name, &place, &format!("{at}:{fault}"), lacks);
             assert_eq!(output.status.code(), Some(faults::EXIT_CODE), "{what}: {output:?}");
             let _files = OPEN_FILES.read().unwrap();
+            let _lacking = Watch::lacking(&place, lacks);
             ends_well(&work, &place, &undisturbed, &what);
         }
     });
@@ -296,7 +312,7 @@ fn assert_in_durable_order(operations: &[(Operation, PathBuf)]) {
     for (at, (operation, path)) in operations.iter().enumerate() {
         let synced = match operation {
             Operation::CreateFolder => path.parent().unwrap(),
-            Operation::Link => {
+            Operation::Link | Operation::Move => {
                 let name = path.file_name().unwrap().to_str().unwrap();
                 let temp = |path: &Path| {
                     let temp = path.file_name().unwrap().to_str().unwrap();
@@ -320,6 +336,23 @@ fn assert_in_durable_order(operations: &[(Operation, PathBuf)]) {
 #[test]
 fn writing_and_committing_a_generation() {
     every_operation_of("generation", 40..120);
+}
+
+/// Each name is given by a rename to a free name.
+#[test]
+fn writing_and_committing_a_generation_without_hard_links() {
+    every_operation_on("generation", 40..120, NO_LINKS);
+}
+
+/// Each name is given by a claim.
+#[test]
+fn writing_and_committing_a_generation_by_claims() {
+    every_operation_on("generation", 60..160, NEITHER);
+}
+
+#[test]
+fn committing_a_record_by_claims() {
+    every_operation_on("record", 10..40, NEITHER);
 }
 
 #[test]
@@ -354,6 +387,8 @@ fn a_fault_that_is_misspelt_is_not_passed_over() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let output = in_process("checkpoint", folder.path(), "7:dye");
-    assert_eq!(output.status.code(), Some(101), "{output:?}");
+    for misspelt in ["7:dye", "lnik x:wait", "7"] {
+        let output = in_process("checkpoint", folder.path(), misspelt, &[]);
+        assert_eq!(output.status.code(), Some(101), "{misspelt}: {output:?}");
+    }
 }

@@ -29,8 +29,19 @@ fn in_another_process() {
 }
 
 fn writer(place: &Path, at_once: usize, fault: Option<String>) -> Child {
+    writer_lacking(place, at_once, fault, None)
+}
+
+/// The same on a file system that lacks something.
+fn writer_lacking(
+    place: &Path,
+    at_once: usize,
+    fault: Option<String>,
+    lacks: Option<&str>,
+) -> Child {
     let mut process = child::again("in_another_process", &at_once.to_string());
     process.env("PLACE", place).envs(fault.map(|fault| ("GIMLET_FAULT", fault)));
+    process.envs(lacks.map(|lacks| ("GIMLET_LACKS", lacks)));
     process.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
@@ -65,6 +76,19 @@ fn both_end_well() {
 }
 
 #[test]
+fn both_end_well_without_hard_links_and_without_locks() {
+    if !faults::AVAILABLE {
+        return skipped();
+    }
+    for round in 0..30 {
+        let lacks = ["link", "link,move", "link,move,lock"][round % 3];
+        let writer =
+            |place: &Path, it| writer_lacking(place, 2 + round % 5 + it, None, Some(lacks));
+        race(|place| (0..2).map(|it| (writer(place, it), false)).collect());
+    }
+}
+
+#[test]
 fn four_end_well() {
     for _ in 0..8 {
         race(|place| (2..6).map(|at_once| (writer(place, at_once, None), false)).collect());
@@ -74,9 +98,7 @@ fn four_end_well() {
 #[test]
 fn one_ends_well_when_the_other_dies() {
     if !faults::AVAILABLE {
-        // Past the test harness, which swallows what a test prints that passes.
-        let skipped = "skipped: this build has no faults: writers that die beside others\n";
-        return std::io::stderr().write_all(skipped.as_bytes()).unwrap();
+        return skipped();
     }
     for operation in 0..60 {
         race(|place| {
@@ -84,4 +106,24 @@ fn one_ends_well_when_the_other_dies() {
             vec![(dies, true), (writer(place, 4, None), false)]
         });
     }
+}
+
+#[test]
+fn one_ends_well_when_the_other_dies_with_a_claim() {
+    if !faults::AVAILABLE {
+        return skipped();
+    }
+    for operation in 0..80 {
+        race(|place| {
+            let fault = Some(format!("{operation}:tear"));
+            let dies = writer_lacking(place, 3, fault, Some("link,move"));
+            vec![(dies, true), (writer_lacking(place, 4, None, Some("link,move")), false)]
+        });
+    }
+}
+
+fn skipped() {
+    // Past the test harness, which swallows what a test prints that passes.
+    let skipped = "skipped: this build has no faults: writers that die, or lack something\n";
+    std::io::stderr().write_all(skipped.as_bytes()).unwrap();
 }

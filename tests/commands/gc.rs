@@ -12,7 +12,7 @@ use gimlet::stage::{At, Plan, RunDir, Step, lock};
 use gimlet_store::Dataset;
 use insta::assert_snapshot;
 use serde_json::Value;
-use tiny::Tiny;
+use tiny::{Tiny, killed};
 
 const RUN: &str = "runs/tiny";
 
@@ -262,20 +262,8 @@ fn killed_at_any_moment_it_leaves_nothing_damaged_and_the_next_one_ends_its_work
     for _ in 0..30 {
         std::fs::remove_dir_all(tiny.path(RUN)).unwrap();
         copy(&template, &tiny.path(RUN));
-        let mut child = Command::new(assert_cmd::cargo::cargo_bin!("gimlet"))
-            .current_dir(tiny.path("."))
-            .args(["gc", "tiny.toml"])
-            .args(args)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        std::thread::sleep(Duration::from_micros(u64::from(2000 + draws.below(20_000))));
-        if child.try_wait().unwrap().is_none() {
-            child.kill().unwrap();
-            kills += 1;
-        }
-        child.wait().unwrap();
+        let mut gc = tiny.process("gc", &args);
+        kills += usize::from(killed(gc.stderr(Stdio::null()), kills, &mut draws));
         // Whatever there is of a generation that has a manifest is whole.
         tiny.ok("verify", &[]);
         tiny.ok("gc", &args);

@@ -353,6 +353,31 @@ fn weights_are_imported_before_anything_is_ingested() {
     tiny.ok("export", &["--output", "out.safetensors", "--run-dir", "run-plain.ckpt"]);
     let again = std::fs::read(tiny.path("out.safetensors")).unwrap();
     assert!(imported(&tiny, "again.safetensors", &again) == plain);
+    // Where the data are not even there, weights are kept until they are.
+    for split in ["train", "test"] {
+        std::fs::rename(tiny.path(split), tiny.path(&format!("no-{split}"))).unwrap();
+    }
+    let away = ["--run-dir", "away"];
+    let (_, err) = tiny.ok("import", &["plain.ckpt", "--run-dir", "away"]);
+    assert!(err.contains("until it is there"), "{err}");
+    tiny.ok("export", &[&["--output", "away.safetensors"], &away[..]].concat());
+    let err = tiny.fails(5, "import", &["plain.ckpt", "--set", "view={patch=8,stride=4}"]);
+    assert!(err.contains("`view.crop`"), "{err}");
+    tiny.fails(5, "encode", &[&["a"], &away[..]].concat());
+    for split in ["train", "test"] {
+        std::fs::rename(tiny.path(&format!("no-{split}")), tiny.path(split)).unwrap();
+        for class in ["cat", "dog"] {
+            let image = image::RgbImage::from_fn(16, 16, |x, y| image::Rgb([x as u8, y as u8, 7]));
+            for n in 0..4 {
+                image.save(tiny.path(split).join(class).join(format!("{n}.png"))).unwrap();
+            }
+        }
+    }
+    let (_, err) = tiny.ok("ingest", &away);
+    assert!(err.contains("train a") && err.contains("imported from `plain.ckpt`"), "{err}");
+    tiny.ok("run", &away);
+    let status = tiny.json("status", &away);
+    assert_eq!(status["stages"][2]["why"], "imported from plain.ckpt", "{status}");
     // Classes are told by labels alone.
     let args = ["plain.ckpt", "--run-dir", "labels", "--set", "loss=supervised"];
     let err = tiny.fails(5, "import", &args);

@@ -86,7 +86,7 @@ const OF_ALL: &[Change] = &[
 const OF_IMAGES: &[Change] = &[
     change("view.resize", "view.resize=20"),
     change("view.grayscale", "view.grayscale=false"),
-    change("view.crop", "view.crop=12"),
+    change("view.crop", "view.crop=16"),
     change("view.flip", "view.flip=false"),
     change("view.patch", "view.patch=4"),
     change("view.stride", "view.stride=2"),
@@ -150,14 +150,18 @@ const OF_IMAGES: &[Change] = &[
         "modules=[{name=\"b\",layers=[{conv={channels=1,kernel=3}}]},\
          {name=\"a\",layers=[{conv={channels=1,kernel=3}}]}]",
     ),
-    change("loss.infonce.prediction_steps", "loss.infonce.prediction_steps=2"),
+    beside(
+        &["loss.infonce.skip=0"],
+        "loss.infonce.prediction_steps",
+        "loss.infonce.prediction_steps=2",
+    ),
     change("loss.infonce.negatives", "loss.infonce.negatives=5"),
     change("loss.infonce.skip", "loss.infonce.skip=0"),
     change("loss.infonce.context", "loss.infonce.context=pixelcnn"),
     beside(
-        &["loss={clapp={prediction_steps=1}}"],
+        &["loss={clapp={prediction_steps=1,skip=0}}"],
         "loss.clapp.prediction_steps",
-        "loss={clapp={prediction_steps=1,skip=0}}",
+        "loss={clapp={prediction_steps=2,skip=0}}",
     ),
     beside(
         &["loss={clapp={prediction_steps=1}}"],
@@ -211,7 +215,7 @@ const OF_FOLDERS: &[Change] = &[
     change("data.train", "data.train=DIR/train"),
     change("data.test", "data.test=./test/"),
     change("data.test", "data.test=train"),
-    change("data.root", "data.root=DIR"),
+    change("data.root", "data.root=DIR/train/.."),
     change("data.image", "data.image=picture"),
     change("data.label", "data.label=false"),
     change("data.labels", "data.labels=labels.csv"),
@@ -239,8 +243,8 @@ const OF_SOUND: &[Change] = &[
     change("view.short", "view.short=skip"),
     change("view.normalise", "view.normalise={mean=[0.0],std=[0.1]}"),
     // The test split is normalised as the training split has it.
-    change("data.subset", "data.subset=5"),
-    beside(&["view.normalise={mean=[0.0],std=[0.1]}"], "data.subset", "data.subset=5"),
+    change("data.subset", "data.subset=16"),
+    beside(&["view.normalise={mean=[0.0],std=[0.1]}"], "data.subset", "data.subset=16"),
     change(
         "modules.layers.conv1d.channels",
         "modules.a.layers=[{conv1d={channels=6,kernel=4,stride=2,padding=1}},{relu={}}]",
@@ -264,12 +268,18 @@ const OF_SOUND: &[Change] = &[
     change("loss.infonce1d.subsample", "loss.infonce1d.subsample=16"),
     change("loss.infonce1d.sampling", "loss.infonce1d.sampling=offsets"),
     beside(
-        &["modules.b.layers=[{relu={}}]", "loss.infonce1d.context.gru={channels=4,bptt=true}"],
+        &[
+            "modules.b.layers=[{conv1d={channels=4,kernel=3}}]",
+            "loss.infonce1d.context.gru={channels=4,bptt=true}",
+        ],
         "loss.infonce1d.context.gru.channels",
         "loss.infonce1d.context.gru.channels=6",
     ),
     beside(
-        &["modules.b.layers=[{relu={}}]", "loss.infonce1d.context.gru={channels=4,bptt=true}"],
+        &[
+            "modules.b.layers=[{conv1d={channels=4,kernel=3}}]",
+            "loss.infonce1d.context.gru={channels=4,bptt=true}",
+        ],
         "loss.infonce1d.context.gru.bptt",
         "loss.infonce1d.context.gru.bptt=false",
     ),
@@ -338,7 +348,7 @@ const TABLES: &[(&str, &str)] = &[
     ("loss", "loss={zzzzzzzz={}}"),
     ("loss.infonce", "loss={infonce={zzzzzzzz=1}}"),
     ("loss.infonce1d", "loss={infonce1d={zzzzzzzz=1}}"),
-    ("loss.infonce1d.context", "loss={infonce1d={context={zzzzzzzz={}}}}"),
+    ("loss.infonce1d.context", "loss={infonce1d={context=\"zzzzzzzz\"}}"),
     ("loss.infonce1d.context.gru", "loss={infonce1d={context={gru={zzzzzzzz=1}}}}"),
     ("loss.clapp", "loss={clapp={zzzzzzzz=1}}"),
     ("loss.vicreg", "loss={vicreg={zzzzzzzz=1}}"),
@@ -444,30 +454,25 @@ impl Bench {
         Pipeline::parse(text, Path::new("p.toml"), &overrides, &environment)
     }
 
-    /// The key of everything that a run of it would write, by what is called how.
-    fn keys(&self, pipeline: &Pipeline) -> Vec<(String, [String; 2])> {
-        let plan = Plan::new(pipeline, &RunDir::at(self.folder.path().join("run"))).unwrap();
+    /// The titles of the steps of a run of it, and the keys of what they would write.
+    fn keys(&self, pipeline: &Pipeline) -> gimlet::Result<Vec<(String, [String; 2])>> {
+        let plan = Plan::new(pipeline, &RunDir::at(self.folder.path().join("run")))?;
         let keys = |step: Step| Split::ALL.map(|split| plan.key(step, split).hash.clone());
-        plan.steps().into_iter().map(|step| (plan.full_title(step), keys(step))).collect()
+        Ok(plan.steps().into_iter().map(|step| (plan.full_title(step), keys(step))).collect())
     }
 
-    /// What a run of the changed pipeline would have to do after one of the pipeline as it was.
-    fn stale(&self, text: &str, change: &Change) -> String {
-        let before = match self.pipeline(text, change.both) {
-            Ok(before) => before,
-            Err(error) => return refused(&error),
-        };
-        let after = match self.pipeline(text, &[change.both, &[change.set]].concat()) {
-            Ok(after) => after,
-            Err(error) => return refused(&error),
-        };
+    /// What a run of the changed pipeline would have to do after one of the pipeline as it was; the error where
+    /// one of them is refused.
+    fn stale(&self, text: &str, change: &Change) -> gimlet::Result<String> {
+        let before = self.pipeline(text, change.both)?;
+        let after = self.pipeline(text, &[change.both, &[change.set]].concat())?;
         // It only checks what there is.
         if change.setting != "modules.in_channels" {
             assert_ne!(before, after, "`{}` changes nothing", change.set);
         }
         let done: BTreeSet<String> =
-            self.keys(&before).into_iter().flat_map(|(_, keys)| keys).collect();
-        let after = self.keys(&after);
+            self.keys(&before)?.into_iter().flat_map(|(_, keys)| keys).collect();
+        let after = self.keys(&after)?;
         let is_stale = |key: &String| !done.contains(key);
         let all = after.iter().flat_map(|(_, keys)| keys).all(is_stale);
         let steps = after.into_iter().filter_map(|(title, keys)| {
@@ -479,16 +484,19 @@ impl Bench {
             }
         });
         let steps: Vec<String> = steps.collect();
-        match steps.as_slice() {
+        Ok(match steps.as_slice() {
             [] => "nothing".to_owned(),
             _ if all => "everything".to_owned(),
             steps => steps.join(", "),
-        }
+        })
     }
 }
 
+/// That a change is refused, without what changes from run to run.
 fn refused(error: &gimlet::Error) -> String {
-    format!("(refused: {})", error.to_string().lines().next().unwrap())
+    let told = error.to_string();
+    let lines = told.lines().filter(|line| !line.contains("DIR") && !line.contains("/tmp"));
+    format!("(refused: {})", lines.take(1).collect::<String>())
 }
 
 /// Recordings in two columns, with labels and a label for every hop.
@@ -574,7 +582,7 @@ fn every_setting_makes_stale_what_reads_it() {
         let text = text.concat();
         for change in changes.iter().copied().flatten() {
             let both = change.both.iter().map(|it| format!("{it}; ")).collect::<String>();
-            let stale = bench.stale(&text, change);
+            let stale = bench.stale(&text, change).unwrap_or_else(|error| refused(&error));
             writeln!(told, "{both}{}\n    {stale}", change.set).unwrap();
         }
     }

@@ -2,9 +2,8 @@
 
 use crate::tiny;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use tiny::Tiny;
+use tiny::{Held, Tiny};
 
 /// More steps than the other tests take, and a checkpoint after each.
 const ARGS: [&str; 4] = ["--set", "training.epochs=12", "--set", "training.checkpoint_seconds=0"];
@@ -44,26 +43,10 @@ fn an_interrupt_saves_a_checkpoint_and_ends_with_130() {
     let tiny = Tiny::new();
     let long = ["a", "--set", "training.epochs=2000"];
     assert!(gimlet(&tiny, "ingest", &[], "runs/tiny").status().unwrap().success());
-    let mut train = Command::new(assert_cmd::cargo::cargo_bin!("gimlet"));
-    train.current_dir(tiny.path(".")).args(["train", "tiny.toml"]).args(long);
-    let mut child = train.stderr(Stdio::null()).spawn().unwrap();
-    let log = || {
-        let mut lines = 0;
-        tiny::walk(&tiny.path("runs/tiny/modules"), &mut |path| {
-            if path.ends_with("log.jsonl") {
-                lines += 1;
-            }
-        });
-        lines
-    };
-    while log() == 0 {
-        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    std::thread::sleep(Duration::from_millis(300));
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    // Before its first step, and with no checkpoint due: what is saved is saved for the signal.
+    let Some(held) = tiny.held("create log.jsonl", "train", &long) else { return };
+    held.signal(rustix::process::Signal::INT);
+    assert_eq!(held.output().status.code(), Some(130));
     let status = tiny.json("status", &long[1..]);
     assert_eq!(status["stages"][2]["state"], "partial");
     assert!(status["stages"][2]["why"].as_str().unwrap().starts_with("checkpoint at step "));
@@ -76,25 +59,12 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before() {
     assert!(gimlet(&tiny, "train", &["a"], "whole").status().unwrap().success());
 
     assert!(gimlet(&tiny, "ingest", &[], "damaged").status().unwrap().success());
-    let mut child = gimlet(&tiny, "train", &["a"], "damaged").spawn().unwrap();
-    let mut previous = Vec::new();
-    while previous.is_empty() {
-        tiny::walk(&tiny.path("damaged/modules"), &mut |path| {
-            if path.ends_with("checkpoint-previous.safetensors") {
-                previous.push(path.to_path_buf());
-            }
-        });
-        if child.try_wait().unwrap().is_some() {
-            break;
-        }
-    }
-    // The run may have come to its end before it was seen.
-    let _ = child.kill();
-    child.wait().unwrap();
-    if let Some(previous) = previous.first().filter(|it| it.exists()) {
-        let newest = previous.with_file_name("checkpoint.safetensors");
-        std::fs::write(newest, b"torn").unwrap();
-    }
+    // Held once the third checkpoint is there, and the second one beside it.
+    let mut train = gimlet(&tiny, "train", &["a"], "damaged");
+    let Some(held) = Held::begin(&mut train, "3 remove .checkpoint.safetensors") else { return };
+    held.kill();
+    assert!(tiny.find("damaged", "checkpoint-previous.safetensors").exists());
+    std::fs::write(tiny.find("damaged", "checkpoint.safetensors"), b"torn").unwrap();
     assert!(gimlet(&tiny, "train", &["a"], "damaged").status().unwrap().success());
     let weights = |run_dir: &str| std::fs::read(tiny.find(run_dir, "weights.safetensors")).unwrap();
     assert!(weights("damaged") == weights("whole"));

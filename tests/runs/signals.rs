@@ -2,58 +2,34 @@
 //! what to do: 75 to run the same command again, 130 after Ctrl-C.
 
 use crate::tiny;
-use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-use tiny::{Tiny, text, walk};
+use rustix::process::Signal;
+use tiny::{Held, Tiny, text};
 
 const LONG: [&str; 2] = ["--set", "training.epochs=100000"];
 
-fn begin(tiny: &Tiny, command: &str, args: &[&str]) -> Child {
-    let mut gimlet = Command::new(assert_cmd::cargo::cargo_bin!("gimlet"));
-    gimlet.current_dir(tiny.path(".")).args([command, "tiny.toml"]).args(args);
-    gimlet.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+/// A training that is held before its first step, with no checkpoint due before its end: what is saved is saved because
+/// it was asked to stop.
+const BEFORE_A_STEP: &str = "create log.jsonl";
+
+fn steps(tiny: &Tiny) -> String {
+    let status = tiny.json("status", &LONG);
+    status["stages"][2]["why"].as_str().unwrap().to_owned()
 }
 
 #[test]
 fn a_signal_that_is_sent_to_the_process_and_to_its_group_is_one() {
     let tiny = Tiny::new();
     tiny.ok("ingest", &[]);
-    let mut child = begin(&tiny, "train", &[&["a"], &LONG[..]].concat());
-    wait_for(&tiny, "runs/tiny/modules", "log.jsonl", &mut child);
-    for _ in 0..3 {
-        // It may have ended by the third.
-        let _ = kill_process(Pid::from_child(&child), Signal::USR1);
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    let ended = child.wait_with_output().unwrap();
+    let train = [&["a"], &LONG[..]].concat();
+    let Some(held) = tiny.held(BEFORE_A_STEP, "train", &train) else { return };
+    (0..3).for_each(|_| held.signal(Signal::USR1));
+    let ended = held.output();
     assert_eq!(ended.status.code(), Some(75));
     let err = text(&ended.stderr);
     assert!(err.contains("stopped by SIGUSR1"), "it ended at once: {err}");
-}
-
-/// Until a file of this name is below `folder`.
-fn wait_for(tiny: &Tiny, folder: &str, name: &str, child: &mut Child) {
-    loop {
-        let mut found = false;
-        if tiny.path(folder).exists() {
-            walk(&tiny.path(folder), &mut |path: &Path| {
-                found |= path.file_name().is_some_and(|it| it == name);
-            });
-        }
-        if found {
-            return;
-        }
-        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn end(child: Child, signal: Signal) -> Output {
-    kill_process(Pid::from_child(&child), signal).unwrap();
-    child.wait_with_output().unwrap()
 }
 
 #[test]
@@ -63,23 +39,65 @@ fn each_signal_saves_a_checkpoint_and_has_its_exit_code() {
     for (signal, code, says) in [
         (Signal::TERM, 75, "stopped by SIGTERM; what was done is kept"),
         (Signal::USR1, 75, "stopped by SIGUSR1; what was done is kept"),
+        (Signal::USR2, 75, "stopped by SIGUSR2; what was done is kept"),
+        (Signal::HUP, 75, "stopped by SIGHUP; what was done is kept"),
+        (Signal::XCPU, 75, "stopped by SIGXCPU, the limit on processor time (`ulimit -t`); what"),
         (Signal::INT, 130, "stopped; what was done is kept"),
     ] {
-        let steps = || {
-            let status = tiny.json("status", &LONG);
-            status["stages"][2]["why"].as_str().unwrap().to_owned()
-        };
-        let before = steps();
-        let mut child = begin(&tiny, "train", &[&["a"], &LONG[..]].concat());
-        wait_for(&tiny, "runs/tiny/modules", "log.jsonl", &mut child);
-        std::thread::sleep(Duration::from_millis(300));
-        let ended = end(child, signal);
+        let before = steps(&tiny);
+        let train = [&["a"], &LONG[..]].concat();
+        let Some(held) = tiny.held(BEFORE_A_STEP, "train", &train) else { return };
+        held.signal(signal);
+        let ended = held.output();
         let err = text(&ended.stderr);
         assert_eq!(ended.status.code(), Some(code), "{err}");
         assert!(err.contains(says), "{err}");
         assert!(err.contains("run the same command again to go on"), "{err}");
-        assert!(steps().starts_with("checkpoint at step ") && steps() != before, "{}", steps());
+        let after = steps(&tiny);
+        assert!(after.starts_with("checkpoint at step ") && after != before, "{after}");
     }
+}
+
+#[test]
+fn a_terminal_that_is_closed_takes_no_more_than_the_words() {
+    let tiny = Tiny::new();
+    tiny.ok("ingest", &[]);
+    let mut train = tiny.process("train", &[&["a"], &LONG[..]].concat());
+    train.stdout(Stdio::piped());
+    let Some(mut held) = Held::begin(&mut train, BEFORE_A_STEP) else { return };
+    // Nothing can be written any more; the terminal, and its shell, say that they are gone.
+    drop((held.child.stdout.take(), held.child.stderr.take()));
+    (0..3).for_each(|_| held.signal(Signal::HUP));
+    assert_eq!(held.output().status.code(), Some(75));
+    assert!(steps(&tiny).starts_with("checkpoint at step "), "{}", steps(&tiny));
+}
+
+#[test]
+fn the_workers_of_a_run_whose_terminal_is_closed_stop_with_it() {
+    let tiny = Tiny::new();
+    let schedule = ["--set", "schedule.kind=async"];
+    let Some(held) = tiny.held(BEFORE_A_STEP, "run", &schedule) else { return };
+    held.signal(Signal::HUP);
+    let ended = held.output();
+    let err = text(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(75), "{err}");
+    assert!(err.contains("stopped by SIGHUP"), "{err}");
+    tiny.ok("run", &schedule);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_is_started_to_outlive_its_terminal_does() {
+    let tiny = Tiny::new();
+    let gimlet = assert_cmd::cargo::cargo_bin!("gimlet").display();
+    let script = format!("trap '' HUP; exec '{gimlet}' --threads 2 run tiny.toml");
+    let mut nohup = Command::new("sh");
+    nohup.current_dir(tiny.path(".")).args(["-c", &script]).stderr(Stdio::piped());
+    let Some(held) = Held::begin(&mut nohup, BEFORE_A_STEP) else { return };
+    held.signal(Signal::HUP);
+    held.release();
+    let ended = held.output();
+    assert!(ended.status.success(), "{}", text(&ended.stderr));
 }
 
 #[test]
@@ -118,10 +136,10 @@ fn stopped_in_the_middle(command: &str, args: &[&str], folder: &str, settings: &
     }
     tiny.ok(command, &[args, settings, &["--run-dir", "whole"]].concat());
     let stopped = [args, settings, &["--run-dir", "stopped"]].concat();
-    let mut child = begin(&tiny, command, &stopped);
     let place = format!("stopped/datasets/{folder}/train");
-    wait_for(&tiny, &place, "part-00001.parquet", &mut child);
-    let ended = end(child, Signal::USR1);
+    let Some(held) = tiny.held("create .part-00002.parquet", command, &stopped) else { return };
+    held.signal(Signal::USR1);
+    let ended = held.output();
     let err = text(&ended.stderr);
     assert_eq!(ended.status.code(), Some(75), "{err}");
     let part = tiny.find(&place, "part-00001.parquet");
@@ -132,10 +150,10 @@ fn stopped_in_the_middle(command: &str, args: &[&str], folder: &str, settings: &
     assert_eq!(tiny.contents("stopped"), tiny.contents("whole"));
 }
 
-/// Enough rows that nobody is done before it is asked to stop.
+/// Enough rows for some parts.
 const MANY: [&str; 6] = [
     "--set",
-    "data.textures.train=4000",
+    "data.textures.train=400",
     "--set",
     "training.epochs=1",
     "--set",
@@ -158,7 +176,8 @@ fn a_run_that_is_stopped_by_its_time_again_and_again_comes_to_its_end() {
     tiny.ok("run", &["--run-dir", "whole"]);
     let mut stops = 0;
     loop {
-        let limit = format!("{}ms", 60 + 40 * stops);
+        // The first is over before any process is.
+        let limit = format!("{}ms", 1 + 40 * stops);
         let ended = tiny.output("run", &["--run-dir", "stopped", "--max-runtime", &limit]);
         match ended.status.code() {
             Some(0) => break,
@@ -176,16 +195,19 @@ fn workers_that_are_started_by_hand_in_any_order_train_all() {
     let tiny = Tiny::new();
     let schedule = ["--set", "schedule.kind=async"];
     tiny.ok("ingest", &schedule);
-    // Last first, and with no stdin.
-    let workers: Vec<Child> = ["b", "a"]
-        .iter()
-        .map(|module| {
-            let child = begin(&tiny, "worker", &[&["--module", module], &schedule[..]].concat());
-            std::thread::sleep(Duration::from_millis(300));
-            child
-        })
-        .collect();
-    for worker in workers {
+    // Last first, and with no stdin: it waits for what the other has not begun to make.
+    let args = |module| [&["--module", module], &schedule[..]].concat();
+    let last = tiny.process("worker", &args("b")).spawn().unwrap();
+    let lock = || {
+        let locks = std::fs::read_dir(tiny.path("runs/tiny/locks")).unwrap();
+        let mut names = locks.map(|it| it.unwrap().file_name().into_string().unwrap());
+        names.any(|it| it.starts_with("b-"))
+    };
+    while !lock() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let first = tiny.process("worker", &args("a")).spawn().unwrap();
+    for worker in [last, first] {
         let ended = worker.wait_with_output().unwrap();
         assert!(ended.status.success(), "{}", text(&ended.stderr));
     }

@@ -3,7 +3,6 @@
 use crate::tiny;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use gimlet::loss::Sizes;
 use gimlet::module::Module;
@@ -15,7 +14,7 @@ use gimlet::stage::{Run, RunDir, Step};
 use gimlet::train::feed::{Course, feed};
 use gimlet::train::input::{Images, Input};
 use gimlet::train::trainer::{Trainer, shapes};
-use tiny::{Tiny, moment, three_modules, walk};
+use tiny::{Held, Tiny, killed, three_modules, walk};
 
 const AT_ONCE: [&str; 2] = ["--set", "schedule=simultaneous"];
 
@@ -161,14 +160,9 @@ fn a_run_that_is_killed_again_and_again_ends_bit_for_bit_as_one_that_is_not() {
     loop {
         attempts += 1;
         assert!(attempts < 200, "the run does not come to its end");
-        let mut child = gimlet(&tiny, "run", &args("killed")).spawn().unwrap();
-        std::thread::sleep(moment(kills, &mut draws));
-        if let Some(status) = child.try_wait().unwrap() {
-            assert!(status.success(), "attempt {attempts}: {status}");
+        if !killed(&mut gimlet(&tiny, "run", &args("killed")), kills, &mut draws) {
             break;
         }
-        child.kill().unwrap();
-        child.wait().unwrap();
         kills += 1;
     }
     assert!(kills >= 3, "only {kills} kills: the run is too short to show anything");
@@ -181,7 +175,8 @@ fn an_interrupt_leaves_one_checkpoint_that_all_modules_go_on_from() {
     let tiny = Tiny::new();
     let long = ["--set", "training.epochs=2000"];
     tiny.ok("ingest", &AT_ONCE);
-    let mut child = gimlet(&tiny, "train", &[&["b"], &long[..]].concat()).spawn().unwrap();
+    let mut train = gimlet(&tiny, "train", &[&["b"], &long[..]].concat());
+    let Some(mut held) = Held::begin(&mut train, "remove checkpoint") else { return };
     let checkpoints = || {
         let mut found = Vec::new();
         walk(&tiny.path("runs/tiny/modules"), &mut |path| {
@@ -189,19 +184,15 @@ fn an_interrupt_leaves_one_checkpoint_that_all_modules_go_on_from() {
         });
         found
     };
-    while checkpoints().is_empty() {
-        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    assert_eq!(checkpoints().len(), 1);
     let running = tiny.json("status", &[&AT_ONCE[..], &long].concat());
     for stage in [2, 3] {
         assert_eq!(running["stages"][stage]["state"], "running", "{running}");
     }
     let err = tiny.fails(1, "train", &[&["a"], &AT_ONCE[..], &long].concat());
     assert!(err.contains("process"), "{err}");
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
+    held.signal(rustix::process::Signal::INT);
+    assert_eq!(held.child.wait().unwrap().code(), Some(130));
     let found = checkpoints();
     assert_eq!(found.len(), 1, "{found:?}");
     let status = tiny.json("status", &[&AT_ONCE[..], &long].concat());

@@ -136,15 +136,12 @@ fn every_kind_of_module_and_loss_runs() {
 fn killed(tiny: &Tiny, run_dir: &str) {
     tiny.ok("ingest", &["--run-dir", run_dir]);
     let every_step = ["--run-dir", run_dir, "--set", "training.checkpoint_seconds=0"];
-    for _ in 0..3 {
-        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("gimlet"));
-        let args = ["--threads", "2", "run", "tiny.toml"];
-        command.current_dir(tiny.path(".")).args(args).args(every_step);
-        command.stderr(std::process::Stdio::null()).stdout(std::process::Stdio::null());
-        let mut child = command.spawn().unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(120));
-        child.kill().unwrap();
-        child.wait().unwrap();
+    // After a checkpoint of each of the modules, and before that of the next one.
+    for module in ["a", "b", "context"] {
+        let at = format!("remove modules/{module}/");
+        if let Some(held) = tiny.held(&at, "run", &every_step) {
+            held.kill();
+        }
     }
     tiny.ok("run", &every_step);
 }

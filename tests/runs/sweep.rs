@@ -3,8 +3,7 @@
 use crate::tiny;
 use std::fs::File;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output, Stdio};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Float64Type, UInt64Type};
@@ -12,7 +11,7 @@ use gimlet::Kind;
 use gimlet::sweep::{Seeds, Sweep};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::Value;
-use tiny::{Tiny, gimlet, text, walk};
+use tiny::{Held, Tiny, gimlet, text};
 
 /// Two losses, of which each has a first module that two runs share under each of two seeds.
 const SWEEP: &str = r#"
@@ -314,26 +313,18 @@ fn a_dry_run_tells_what_is_done_and_shared_and_leaves_nothing() {
     assert_eq!(steps(&[]), [[8, 8, 0, 0], [8, 8, 0, 0]]);
 }
 
-/// A sweep whose runs take a while, in the background.
+/// A sweep that is held at some operation of its own, or of one of its runs.
 #[cfg(unix)]
-fn begun(tiny: &Tiny) -> Child {
+fn held(tiny: &Tiny, at: &str) -> Option<Held> {
     let mut command = Command::new(assert_cmd::cargo::cargo_bin!("gimlet"));
     command.current_dir(tiny.path(".")).args(["--threads", "1", "sweep", "sweep.toml"]);
-    command.args(["--jobs", "2"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    command.args(["--jobs", "2"]).stdout(Stdio::null()).stderr(Stdio::null());
+    Held::begin(&mut command, at)
 }
 
 #[cfg(unix)]
 const LONG: &str = "pipeline = \"tiny.toml\"\nseeds = 2\n[set]\ntraining.epochs = 8\n\
                     training.checkpoint_seconds = 0\n[grid]\nmodules.b.epochs = [6, 7, 8]\n";
-
-#[cfg(unix)]
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !holds() {
-        assert!(start.elapsed() < Duration::from_secs(120), "{what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
 
 /// Every training and probe of [`LONG`] is there, and none twice.
 #[cfg(unix)]
@@ -351,12 +342,10 @@ fn assert_once(tiny: &Tiny) {
 #[test]
 fn a_sweep_that_is_killed_goes_on_where_it_was() {
     let tiny = tiny_with(LONG);
-    let mut child = begun(&tiny);
-    wait_until("the first result", || !records(&tiny, "sweeps/results").is_empty());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    let Some(sweep) = held(&tiny, "link sweeps/results/00000003") else { return };
+    sweep.kill();
     let before = records(&tiny, "sweeps/results").len();
-    assert!(before < 6, "killed too late");
+    assert_eq!(before, 2);
     // Runs that were at work end by themselves; those of the new sweep wait for them.
     let (_, err) = ok(&tiny, &[]);
     assert!(err.contains(&format!("{before} of 6 runs done before")), "{err}");
@@ -367,17 +356,10 @@ fn a_sweep_that_is_killed_goes_on_where_it_was() {
 #[test]
 fn a_sweep_that_is_asked_to_stop_asks_its_runs() {
     let tiny = tiny_with(LONG);
-    let mut child = begun(&tiny);
-    wait_until("a training", || {
-        let mut found = false;
-        walk(&tiny.path(RUN_DIR).join("modules"), &mut |path| {
-            found |= path.file_name().is_some_and(|it| it == "log.jsonl");
-        });
-        found
-    });
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(75));
+    // Each of its runs is held there, until it is asked to stop.
+    let Some(sweep) = held(&tiny, "create log.jsonl") else { return };
+    sweep.signal(rustix::process::Signal::TERM);
+    assert_eq!(sweep.output().status.code(), Some(75));
     let locks = std::fs::read_dir(tiny.path(RUN_DIR).join("locks")).unwrap();
     let names = locks.map(|it| it.unwrap().file_name().into_string().unwrap());
     let at_work: Vec<String> = names.filter(|it| it.starts_with("needs-")).collect();

@@ -9,7 +9,7 @@ use gimlet::pipeline::Pipeline;
 use gimlet::random::generator;
 use gimlet::stage::{At, Plan, RunDir, Step, lock};
 use gimlet_store::Dataset;
-use tiny::{Tiny, text, three_modules, walk};
+use tiny::{Held, Tiny, text, three_modules, walk};
 
 const RUN: &str = "runs/tiny";
 
@@ -139,33 +139,36 @@ fn generations_have_views_of_their_own() {
 #[test]
 fn workers_that_are_killed_twenty_times_end_their_work_all_the_same() {
     const KILLS: usize = 20;
-    const EPOCHS: usize = 150;
+    const EPOCHS: usize = 30;
     let tiny = three(EPOCHS);
     let settings = ["--set", "training.checkpoint_seconds=0.02"];
-    let mut run = spawn(&tiny, "run", &settings);
+    // Each worker is held before it commits what it has come to: so none is done before all have been killed.
+    let mut run = tiny.process("run", &settings);
+    let Some(mut run) = Held::spawn(&mut run, "link weights.safetensors") else { return };
     let run_dir = tiny.path(RUN);
     let mut draws = generator(6, "kills", &[]);
     let mut killed = 0;
     while killed < KILLS {
         std::thread::sleep(Duration::from_millis(20 + u64::from(draws.below(150))));
         let module = ["a", "b", "c"][draws.below(3) as usize];
-        if run.try_wait().unwrap().is_some() {
-            // It has ended too soon, or badly: it says so below.
+        if run.child.try_wait().unwrap().is_some() {
+            // It has ended badly: it says so below.
             break;
         }
-        let Some(pid) = worker(&run_dir, module).filter(|it| *it != run.id()) else { continue };
+        let Some(pid) = worker(&run_dir, module).filter(|it| *it != run.child.id()) else {
+            continue;
+        };
         signal(pid, rustix::process::Signal::KILL);
         killed += 1;
-        // Until another has taken its place, or all is done.
         wait_for("another worker", || {
-            let trained = run_dir.join(format!("modules/{module}/00000001.json")).exists();
-            (trained || worker(&run_dir, module).is_some_and(|it| it != pid)).then_some(())
+            worker(&run_dir, module).is_some_and(|it| it != pid).then_some(())
         });
     }
-    let output = run.wait_with_output().unwrap();
+    run.release();
+    let output = run.output();
     let err = text(&output.stderr);
     assert!(output.status.success(), "{err}");
-    assert_eq!(killed, KILLS, "the run was long enough: {err}");
+    assert_eq!(killed, KILLS, "{err}");
     let again = err.matches("was lost: it is started again").count();
     assert!(again >= KILLS - 3, "{again} were started again: {err}");
     for module in ["b", "c"] {
@@ -309,10 +312,11 @@ fn a_clock_that_jumps_changes_nothing() {
 fn a_worker_stops_and_goes_on_where_it_was() {
     let tiny = three(40);
     tiny.ok("ingest", &[]);
-    let a = spawn(&tiny, "worker", &["--module", "a"]);
-    wait_for("a publication", || (published(&tiny, "a").len() > 1).then_some(()));
-    signal(a.id(), rustix::process::Signal::TERM);
-    let a = a.wait_with_output().unwrap();
+    let at = "link datasets/a/train/00000003";
+    let Some(a) = tiny.held(at, "worker", &["--module", "a"]) else { return };
+    assert_eq!(published(&tiny, "a").len(), 2);
+    a.signal(rustix::process::Signal::TERM);
+    let a = a.output();
     assert_eq!(a.status.code(), Some(75), "{}", text(&a.stderr));
     tiny.ok("worker", &["--module", "a"]);
     tiny.ok("run", &["--set", "schedule=\"sequential\"", "--run-dir", "turns"]);

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryArray, Float32Array, Int8Array, Int64Array, RecordBatch, StringArray,
-    StructArray,
+    ArrayRef, BinaryArray, Date32Array, Float32Array, Int8Array, Int64Array, RecordBatch,
+    StringArray, StructArray,
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Fields};
@@ -212,7 +212,11 @@ fn wrong_parquet_is_refused_with_what_is_there() {
     assert!(told.contains("Float32"), "{told}");
     write(&path("label.parquet"), vec![("image", images()), ("label", numbers())], None);
     let told = refused(folder.path(), "label.parquet", Some("label"));
-    assert!(told.contains("Float32"), "{told}");
+    assert!(told.contains("row 0 of") && told.contains("is 0.5"), "{told}");
+    let dates: ArrayRef = Arc::new(Date32Array::from(vec![1, 2]));
+    write(&path("date.parquet"), vec![("image", images()), ("label", dates)], None);
+    let told = refused(folder.path(), "date.parquet", Some("label"));
+    assert!(told.contains("`label` is Date32") && told.contains("data.label"), "{told}");
     let told = refused(folder.path(), "label.parquet", Some("class"));
     assert!(told.contains("`label`") && told.contains("data.label"), "{told}");
     fs::write(path("text.parquet"), "not parquet at all").unwrap();
@@ -224,28 +228,32 @@ fn wrong_parquet_is_refused_with_what_is_there() {
 }
 
 #[test]
-fn missing_labels_are_told_with_their_row() {
+fn rows_may_have_no_label_and_a_number_without_a_name_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let images = || image_column(&[Some(png(1)), Some(png(2))]);
-    let failed = |labels: ArrayRef, class_names: Option<&[&str]>| {
+    let opened = |labels: ArrayRef, class_names: Option<&[&str]>| {
         let path = folder.path().join("a.parquet");
         write(&path, vec![("image", images()), ("label", labels)], class_names);
-        let result = open(folder.path(), "a.parquet", Some("label"));
-        let error = match result.and_then(|source| source.read(&[1])) {
-            Ok(_) => panic!("read a sample without a label"),
-            Err(error) => error,
-        };
-        assert!(error.hint_text().unwrap().contains("data.label = false"), "{error}");
-        error.to_string()
+        open(folder.path(), "a.parquet", Some("label"))
     };
-    let null = failed(Arc::new(Int64Array::from(vec![Some(0), None])), None);
-    assert!(null.contains("row 1 of") && null.contains("null"), "{null}");
-    let null = failed(Arc::new(StringArray::from(vec![Some("a"), None])), None);
-    assert!(null.contains("row 1 of") && null.contains("null"), "{null}");
-    let unknown = failed(Arc::new(Int64Array::from(vec![0, -1])), Some(&["cat", "dog"]));
-    assert!(unknown.contains("-1") && unknown.contains("2 classes"), "{unknown}");
-    let beyond = failed(Arc::new(Int64Array::from(vec![0, 2])), Some(&["cat", "dog"]));
-    assert!(beyond.contains("is 2"), "{beyond}");
+    let none = |labels: ArrayRef, class_names: Option<&[&str]>| {
+        let source = opened(labels, class_names).unwrap();
+        let labels: Vec<_> = values(source.as_ref(), &[0, 1]).iter().map(|it| it.1).collect();
+        assert_eq!(labels, [Some(0), None]);
+    };
+    none(Arc::new(Int64Array::from(vec![Some(0), None])), None);
+    none(Arc::new(StringArray::from(vec![Some("a"), None])), None);
+    none(Arc::new(StringArray::from(vec!["a", ""])), None);
+    none(Arc::new(Float32Array::from(vec![0.0, f32::NAN])), None);
+    none(Arc::new(Int64Array::from(vec![0, -1])), Some(&["cat", "dog"]));
+    for label in [2, -2] {
+        let error = opened(Arc::new(Int64Array::from(vec![0, label])), Some(&["cat", "dog"]));
+        let error = error.err().unwrap();
+        assert!(error.hint_text().unwrap().contains("data.label = false"), "{error}");
+        let told = error.to_string();
+        assert!(told.starts_with("row 1 of `") && told.contains(&format!("is {label}")), "{told}");
+        assert!(told.contains("2 classes") && told.contains("cat, dog"), "{told}");
+    }
 }
 
 #[test]
@@ -307,17 +315,30 @@ fn a_folder_without_labels_may_nest_as_it_likes() {
 }
 
 #[test]
-fn splits_with_other_classes_are_not_comparable() {
+fn classes_of_folders_are_those_of_both_splits() {
     let folder = tempfile::tempdir().unwrap();
     write_folder(folder.path());
-    fs::create_dir_all(folder.path().join("test/owl")).unwrap();
-    fs::write(folder.path().join("test/owl/a.png"), png(1)).unwrap();
+    for class in ["owl", "emu"] {
+        fs::create_dir_all(folder.path().join("test").join(class)).unwrap();
+        fs::write(folder.path().join("test").join(class).join("a.png"), png(1)).unwrap();
+    }
     let data = data(folder.path(), &["train"], &["test"], Some("label"));
-    let train = source::open(&data, Split::Train, 0).unwrap();
-    let test = source::open(&data, Split::Test, 0).unwrap();
-    source::check_labels_agree(train.as_ref(), train.as_ref()).unwrap();
-    let error = source::check_labels_agree(train.as_ref(), test.as_ref()).unwrap_err();
-    assert!(error.to_string().contains("owl, wren"), "{error}");
+    let splits = source::open_splits(&data, 0).unwrap();
+    let [train, test] = [splits.train, splits.test];
+    assert_eq!(train.label_names().unwrap(), ["emu", "owl", "wren"]);
+    assert_eq!(test.label_names(), train.label_names());
+    assert_eq!(values(test.as_ref(), &[0, 1]), [(0, Some(0), 1), (1, Some(1), 1)]);
+    let [told] = splits.warnings.as_slice() else { panic!("{:?}", splits.warnings) };
+    assert!(told.contains("1 of 2 labelled rows") && told.contains(": `emu`"), "{told}");
+    // A file more of a class that is known changes nothing in the other split.
+    let identity = train.identity().unwrap();
+    fs::write(folder.path().join("test/owl/b.png"), png(2)).unwrap();
+    let again = source::open_splits(&data, 0).unwrap();
+    assert_eq!(again.train.identity().unwrap(), identity);
+    assert_ne!(again.test.identity().unwrap(), test.identity().unwrap());
+    fs::rename(folder.path().join("test/emu"), folder.path().join("test/auk")).unwrap();
+    let again = source::open_splits(&data, 0).unwrap();
+    assert_ne!(again.train.identity().unwrap(), identity);
 }
 
 #[test]
@@ -347,10 +368,9 @@ fn cifar10_reads_whole() {
         return;
     }
     let data = data(&folder, &["train-*.parquet"], &["test-*.parquet"], Some("label"));
-    let train = source::open(&data, Split::Train, 0).unwrap();
-    let test = source::open(&data, Split::Test, 0).unwrap();
+    let source::Splits { train, test, warnings, .. } = source::open_splits(&data, 0).unwrap();
     assert_eq!((train.rows(), test.rows()), (50_000, 10_000));
-    source::check_labels_agree(train.as_ref(), test.as_ref()).unwrap();
+    assert_eq!(warnings, [""; 0]);
     assert_eq!(train.label_names().unwrap().len(), 10);
     let mut counts = [0; 10];
     for start in (0..test.rows()).step_by(1000) {

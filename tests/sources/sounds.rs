@@ -270,14 +270,22 @@ fn parquet_holds_a_label_for_every_hop() {
     let refused = |column: &str| of(column).err().unwrap().to_string();
     assert!(refused("none").contains("`none`"));
     assert!(refused("audio").contains("not lists"));
-    for label in [255, -1] {
+    for label in [255, -1, -2] {
         write(
             &path,
             vec![("audio", audio(&seven()[..1])), ("phones", lists(&[Some(&[Some(label)])]))],
             serde_json::json!({}),
         );
-        let error = of("phones").unwrap().read(&[0]).unwrap_err().to_string();
-        assert!(error.contains(&format!("label {label} of a hop")), "{error}");
+        match of("phones").unwrap().read(&[0]) {
+            Ok(samples) => {
+                let frames = samples[0].as_ref().unwrap().frames.clone();
+                assert_eq!((label, frames), (-1, Some(vec![NO_FRAME])), "-1 is no label");
+            }
+            Err(error) => {
+                let error = error.to_string();
+                assert!(error.contains(&format!("label {label} of a hop")), "{error}");
+            }
+        }
     }
     let mut many = ListBuilder::new(StringBuilder::new());
     many.append_value((0..300).map(|it| Some(it.to_string())));
@@ -410,7 +418,7 @@ fn bad_sounds_are_told_with_their_place_and_the_others_are_read() {
     let told = |row: usize| found[row].as_ref().unwrap_err().to_string();
     let file = folder.path().join("a.parquet").display().to_string();
     assert_eq!(told(1), format!("row 1 of `{file}` (b.wav): cut off: 28 of 100 samples"));
-    assert!(told(2).contains("the sound is null"), "{}", told(2));
+    assert!(told(2).contains("only a path is there, `c.wav`"), "{}", told(2));
     assert!(told(3).contains("it is text (`text`)"), "{}", told(3));
     let lengths = source.lengths(&[0, 2, 3]).unwrap();
     assert_eq!(lengths, [Some(Length { samples: 100, rate: 8_000 }), None, None]);
@@ -498,10 +506,13 @@ fn names_of_files_tell_labels() {
     assert_eq!(digits, [[Some(1)], [Some(0)], [Some(0)]]);
     let some = open(&settings("recordings/*_ann_*.wav", pattern, &["speaker"])).unwrap();
     assert_eq!((some.rows(), some.label_names().unwrap().len()), (2, 1));
-    let error = source::check_labels_agree(source.as_ref(), some.as_ref()).unwrap_err();
-    assert!(error.to_string().contains("ann, theo"), "{error}");
-    let other = open(&settings("recordings/*_ann_*.wav", pattern, &["index", "digit"])).unwrap();
-    source::check_labels_agree(other.as_ref(), other.as_ref()).unwrap();
+    let both = Files {
+        test: vec!["recordings/*_ann_*.wav".to_owned()],
+        ..settings("recordings", pattern, &["speaker", "digit"])
+    };
+    let both = source::open_splits(&data(both), 0).unwrap();
+    assert_eq!(both.test.label_names().unwrap(), ["ann", "theo"]);
+    assert_eq!(both.test.further_labels(), both.train.further_labels());
 
     put(folder.path(), "recordings/readme.wav", mono(8_000, &[1]));
     let told = refused(&settings("recordings", pattern, &["digit"]));
@@ -587,30 +598,39 @@ fn a_csv_file_has_labels() {
         ..labelled(files(folder.path(), "train"), columns)
     };
     assert!(refused(&settings(&["word"])).contains("data.labels"));
-    // In the root, for both splits, whose classes are all there are.
+    // In the root, for both splits, whose classes are all that files have.
     put(
         folder.path(),
         "metadata.csv",
-        "word,file_name,age\nyes,train/a.wav,30\n\"no, no\",./train/sub/b.wav,\nperhaps,test/a.wav,4\n",
+        "word,file_name,age\nyes,train/a.wav,30\n\"no, no\",./train/sub/b.wav,\nperhaps,test/a.wav,4\n\
+         never,other/a.wav,9\n",
     );
-    let source = open(&settings(&["word", "age"])).unwrap();
+    let both = |columns: &[&str]| {
+        let files = Files { test: vec!["test".to_owned()], ..settings(columns) };
+        source::open_splits(&data(files), 0)
+    };
+    let splits = both(&["word", "age"]).unwrap();
+    let [source, test] = [splits.train, splits.test];
     assert_eq!(source.label_names().unwrap(), ["no, no", "perhaps", "yes"]);
     assert_eq!(source.further_labels()[0].names.as_ref().unwrap(), &["4", "30"]);
     let samples = whole(source.as_ref());
     let found: Vec<_> = samples.iter().map(|it| (it.label, it.further[0])).collect();
     assert_eq!(found, [(Some(2), Some(1)), (None, None), (Some(0), None)]);
-    let test = Files { train: vec!["test".to_owned()], ..settings(&["word", "age"]) };
-    let test = open(&test).unwrap();
-    source::check_labels_agree(source.as_ref(), test.as_ref()).unwrap();
+    assert_eq!(test.label_names(), source.label_names());
     assert_eq!(labels(&whole(test.as_ref())), [Some(1)]);
+    let [files, lines, ..] = splits.warnings.as_slice() else { panic!("{:?}", splits.warnings) };
+    assert!(files.contains("1 of 3 sounds of the train split have no line"), "{files}");
+    assert!(files.ends_with("train/c.wav`"), "{files}");
+    assert!(lines.contains("line 5 of") && lines.contains("`other/a.wav`"), "{lines}");
     // A label that changes.
     let identity = source.identity().unwrap();
     put(folder.path(), "metadata.csv", "file_name,word,age\ntrain/a.wav,no,4\n");
-    assert_ne!(open(&settings(&["word", "age"])).unwrap().identity().unwrap(), identity);
+    assert_ne!(both(&["word", "age"]).unwrap().train.identity().unwrap(), identity);
     let told = refused(&settings(&["name"]));
     assert!(told.contains("no column `name`") && told.contains("`word`"), "{told}");
     put(folder.path(), "metadata.csv", "file_name,word\na.wav,no\n");
-    assert!(refused(&settings(&["word"])).contains("no label for any of 3 sounds"));
+    let told = both(&["word"]).err().unwrap().to_string();
+    assert!(told.contains("no label for any of 1 sound") && told.contains("/a.wav`"), "{told}");
     put(folder.path(), "metadata.csv", "file_name,word\ntrain/a.wav,no\ntrain//a.wav,yes\n");
     assert!(refused(&settings(&["word"])).contains("a second line"));
     put(folder.path(), "metadata.csv", "file_name,word\ntrain/a.wav,no,yes\n");
@@ -637,15 +657,20 @@ fn places_of_no_pipeline_hold_sounds() {
         label: Some(label.to_owned()),
     };
     let place = folder.path().display().to_string();
-    let source = source::open_place(&place, columns("label")).unwrap();
+    let open = |place: &str| {
+        let (source, warning) = source::open_place(place, columns("label")).unwrap();
+        assert_eq!(warning, None);
+        source
+    };
+    let source = open(&place);
     assert_eq!(source.label_names().unwrap(), ["no", "yes"]);
-    let loose = source::open_place(&format!("{place}/yes"), columns("label")).unwrap();
+    let loose = open(&format!("{place}/yes"));
     assert_eq!((loose.rows(), loose.label_names()), (1, None));
-    let one = source::open_place(&format!("{place}/*/*.flac"), columns("label")).unwrap();
+    let one = open(&format!("{place}/*/*.flac"));
     assert_eq!((one.rows(), one.label_names()), (1, None));
     let path = folder.path().join("a.parquet");
     write(&path, vec![("audio", audio(&seven()))], serde_json::json!({}));
-    let source = source::open_place(&path.display().to_string(), columns("label")).unwrap();
+    let source = open(&path.display().to_string());
     assert_eq!((source.rows(), source.label_names()), (7, None));
 }
 
@@ -662,7 +687,7 @@ fn images_are_what_they_were() {
     assert_eq!(source.rows(), 1);
     let identity = source.identity().unwrap();
     let keys: Vec<_> = identity.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(keys, ["files", "kind", "label_names"]);
+    assert_eq!(keys, ["classes", "files", "kind"]);
     assert!(source.lengths(&[0]).unwrap_err().to_string().contains("only sounds"));
     // Several labels of images, which lie in columns.
     let path = folder.path().join("a.parquet");

@@ -4,11 +4,12 @@
 #![allow(dead_code)]
 
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::Duration;
 
 use assert_cmd::Command;
 use gimlet::random::Draws;
+use gimlet_store::faults;
 use tempfile::TempDir;
 
 /// Two modules on generated textures: a grid of 3x3 patches, six steps an epoch.
@@ -138,19 +139,28 @@ impl Tiny {
     pub fn killed_until_done(&self, seed: u64, command: &str, args: &[&str]) -> usize {
         let mut draws = gimlet::random::generator(seed, "kills", &[]);
         for kills in 0..200 {
-            let mut gimlet = std::process::Command::new(assert_cmd::cargo::cargo_bin!("gimlet"));
-            gimlet.current_dir(self.folder.path()).args(["--threads", "2", command, "tiny.toml"]);
-            gimlet.args(args).stdout(Stdio::null()).stderr(Stdio::null());
-            let mut child = gimlet.spawn().unwrap();
-            std::thread::sleep(moment(kills, &mut draws));
-            if let Some(status) = child.try_wait().unwrap() {
-                assert!(status.success(), "attempt {}: {status}", kills + 1);
+            let mut gimlet = self.process(command, args);
+            gimlet.stderr(Stdio::null());
+            if !killed(&mut gimlet, kills, &mut draws) {
                 return kills;
             }
-            child.kill().unwrap();
-            child.wait().unwrap();
         }
         panic!("`gimlet {command} {args:?}` does not come to its end");
+    }
+
+    /// `gimlet COMMAND tiny.toml ARGS` as a process that can be signalled, with nothing on stdin, and stderr piped.
+    pub fn process(&self, command: &str, args: &[&str]) -> std::process::Command {
+        let mut gimlet = std::process::Command::new(assert_cmd::cargo::cargo_bin!("gimlet"));
+        gimlet.current_dir(self.folder.path()).env_remove("GIMLET_DATA");
+        gimlet.args(["--threads", "2", command, "tiny.toml"]).args(args);
+        gimlet.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        gimlet
+    }
+
+    /// Begins such a process, and waits until it comes to an operation that `GIMLET_FAULT` would name so. `None`, with
+    /// the reason on stderr, in a build without faults.
+    pub fn held(&self, at: &str, command: &str, args: &[&str]) -> Option<Held> {
+        Held::begin(&mut self.process(command, args), at)
     }
 
     /// The one file below `folder` whose name is `name`.
@@ -197,11 +207,101 @@ pub fn walk(folder: &Path, visit: &mut impl FnMut(&Path)) {
     }
 }
 
-/// After how long a process is killed, when so many have been before. The first are killed so soon that no machine
-/// is done by then.
-pub fn moment(kills: usize, draws: &mut Draws) -> Duration {
-    let longest = if kills < 3 { 40 } else { 250 };
-    Duration::from_millis(u64::from(20 + draws.below(longest)))
+/// A process that is held in the middle of its work, until it is let go or asked to stop: so a test meets it there,
+/// however fast or slow the machine is.
+pub struct Held {
+    pub child: Child,
+    hold: PathBuf,
+    _folder: TempDir,
+}
+
+impl Held {
+    /// As [`Tiny::held`]; it must come there.
+    pub fn begin(command: &mut std::process::Command, at: &str) -> Option<Self> {
+        let mut held = Self::spawn(command, at)?;
+        assert!(held.is_there(), "it ended before it came to `{at}`: {:?}", held.child.wait());
+        Some(held)
+    }
+
+    /// The same without waiting until it comes there.
+    pub fn spawn(command: &mut std::process::Command, at: &str) -> Option<Self> {
+        if !faults::AVAILABLE {
+            eprintln!("skipped: this build has no faults, and so nothing that holds a process");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let hold = folder.path().join("hold");
+        command.env("GIMLET_FAULT", format!("{at}:wait")).env("GIMLET_HOLD", &hold);
+        let child = command.spawn().unwrap();
+        Some(Self { child, hold, _folder: folder })
+    }
+
+    /// Waits until it is held; false when it has ended.
+    fn is_there(&mut self) -> bool {
+        let held = self.hold.with_extension("held");
+        loop {
+            if held.exists() {
+                return true;
+            }
+            if self.child.try_wait().unwrap().is_some() {
+                return held.exists();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Lets it go on.
+    pub fn release(&self) {
+        std::fs::write(&self.hold, "").unwrap();
+    }
+
+    /// Sends a signal to it.
+    #[cfg(unix)]
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// How it ends.
+    pub fn output(self) -> Output {
+        self.child.wait_with_output().unwrap()
+    }
+
+    /// Ends it as nothing else does.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+/// Begins a process and kills it on its way, when so many were killed before; false when it had come to its end, which
+/// must be a good one.
+///
+/// The first ones, and every fourth, are killed at one of the operations that change the disk, which no machine is too
+/// fast for; the others at moments that come later the more there have been, which no machine is too slow for.
+pub fn killed(command: &mut std::process::Command, kills: usize, draws: &mut Draws) -> bool {
+    let at_operation = kills < 4 || kills.is_multiple_of(4);
+    let at = (2 + draws.below(30)).to_string();
+    let mut child = match at_operation.then(|| Held::spawn(command, &at)).flatten() {
+        Some(mut held) => {
+            held.is_there();
+            held.child
+        }
+        None => {
+            command.env_remove("GIMLET_FAULT");
+            let child = command.spawn().unwrap();
+            let longest = 250 + 5 * kills as u32;
+            std::thread::sleep(Duration::from_millis(u64::from(20 + draws.below(longest))));
+            child
+        }
+    };
+    if let Some(status) = child.try_wait().unwrap() {
+        assert!(status.success(), "after {kills} kills: {status}");
+        return false;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    true
 }
 
 /// The binary, on two threads, in a folder.

@@ -11,6 +11,7 @@ mod suite;
 use std::path::Path;
 use std::process::Command;
 
+use gimlet_store::faults::{self, Operation, Watch};
 use servers::{Installed, Kind, Knobs, SmallS3};
 use suite::CHECKS;
 
@@ -49,6 +50,20 @@ fn in_a_process_of_its_own() {
 fn the_file_system() {
     let folder = tempfile::tempdir().unwrap();
     run(folder.path());
+}
+
+/// exFAT, and shares: one process at a time may name a file. There are no locks on some.
+#[test]
+fn file_systems_without_hard_links() {
+    if !faults::AVAILABLE {
+        eprintln!("skipped: this build has no faults, and so no file system that lacks something");
+        return;
+    }
+    for lacks in [&[Operation::Link][..], &[Operation::Link, Operation::Move]] {
+        let folder = tempfile::tempdir().unwrap();
+        let _lacking = Watch::lacking(folder.path(), lacks);
+        run(folder.path());
+    }
 }
 
 #[test]

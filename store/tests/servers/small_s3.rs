@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -40,6 +40,8 @@ pub enum Fault {
     DropAfter,
     /// The answer is cut in the middle of its body.
     CutShort,
+    /// It waits until the server is told to behave otherwise, and then the connection ends before anything is done.
+    Held,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -83,6 +85,8 @@ struct World {
     knobs: Mutex<Knobs>,
     /// How often each fault was asked about.
     asked: Mutex<Vec<usize>>,
+    /// Requests that wait.
+    held: AtomicUsize,
     log: Mutex<Vec<Logged>>,
     connections: Mutex<Vec<TcpStream>>,
     ended: AtomicBool,
@@ -153,6 +157,11 @@ impl SmallS3 {
         std::mem::take(&mut *self.world.log.lock().unwrap())
     }
 
+    /// Whether a request waits now ([`Fault::Held`]).
+    pub fn holds_one(&self) -> bool {
+        self.world.held.load(Ordering::Relaxed) > 0
+    }
+
     /// What lies in a bucket.
     pub fn objects(&self, bucket: &str) -> BTreeMap<String, Vec<u8>> {
         self.world.objects.all(bucket)
@@ -188,7 +197,10 @@ impl World {
             let knobs = self.knobs.lock().unwrap().clone();
             std::thread::sleep(knobs.delay);
             let fault = self.fault(&knobs, &request);
-            if fault == Some(Fault::DropBefore) {
+            if fault == Some(Fault::Held) {
+                self.hold();
+            }
+            if matches!(fault, Some(Fault::DropBefore | Fault::Held)) {
                 self.note(&request, 0);
                 return Ok(());
             }
@@ -217,6 +229,15 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    fn hold(&self) {
+        self.held.fetch_add(1, Ordering::Relaxed);
+        let holds = |knobs: &Knobs| knobs.faults.iter().any(|it| it.1 == Fault::Held);
+        while !self.ended.load(Ordering::Relaxed) && holds(&self.knobs.lock().unwrap()) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.held.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn fault(&self, knobs: &Knobs, request: &Request) -> Option<Fault> {

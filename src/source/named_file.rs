@@ -1,0 +1,117 @@
+//! Files that rows of Parquet name in place of what is in them, as Hugging Face writes images and sounds that
+//! were not embedded: `{bytes: null, path: "imgs/2.png"}`, or a column of paths.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::locate::{Place, relative_name};
+use super::media_file::{self, Loaded};
+use super::{Length, decode, plain_file, sound};
+use crate::error::folder_of;
+use crate::pipeline::settings::Medium;
+
+/// How to have in a Parquet file what it only names.
+const EMBED: &str = "put it there, or embed the files in the Parquet file: with Hugging Face datasets, \
+     `ds.with_format(\"arrow\").map(datasets.table.embed_table_storage, batched=True)` before `to_parquet`";
+
+/// Characters of a name in a message.
+const SHOWN: usize = 200;
+
+/// Where named files lie: beside the Parquet file, then in `data.root`. A name leads to no other place.
+#[derive(Debug)]
+pub(super) struct NamedFiles {
+    pub root: PathBuf,
+    pub medium: Medium,
+}
+
+impl NamedFiles {
+    /// The file that a row of the Parquet file `parquet` names.
+    ///
+    /// # Errors
+    /// Why there is none, and what to do, for people.
+    pub fn find(&self, parquet: &Path, name: &str) -> Result<PathBuf, String> {
+        self.place(parquet, name).map(|it| it.path)
+    }
+
+    /// The same, with its path relative to the folder that it was found from.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub fn place(&self, parquet: &Path, name: &str) -> Result<Place, String> {
+        let beside = folder_of(parquet);
+        let wrong = |why: &str| {
+            let mut shown: String = name.chars().take(SHOWN).collect();
+            if shown.len() < name.len() {
+                shown.push('…');
+            }
+            format!(
+                "the bytes of the {} are null and only a path is there, `{shown}`, {why}; {EMBED}",
+                self.medium.noun()
+            )
+        };
+        if name.contains("://") {
+            return Err(wrong("which is an address and not a file"));
+        }
+        let places = [&beside, &self.root];
+        let inside = places.into_iter().filter_map(|folder| Some((folder, inside(folder, name)?)));
+        let mut is_inside = false;
+        for (folder, inside) in inside {
+            is_inside = true;
+            let path = folder.join(inside);
+            if path.is_file() {
+                let place = relative_name(folder, &path);
+                return Ok(Place { path, place });
+            }
+        }
+        Err(match is_inside {
+            true => wrong(&format!(
+                "and there is no such file in `{}`, beside the Parquet file, or in `data.root`",
+                beside.display()
+            )),
+            false => wrong(
+                "which leads out of the Parquet file's folder and of `data.root`: no file is read there",
+            ),
+        })
+    }
+
+    /// The image or sound in the file that a row names; inside, why there is none.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn load(&self, parquet: &Path, name: &str) -> crate::Result<Result<Loaded, String>> {
+        let path = match self.find(parquet, name) {
+            Ok(path) => path,
+            Err(why) => return Ok(Err(why)),
+        };
+        let loaded = media_file::read(self.medium, &path)?;
+        Ok(loaded.map_err(|why| format!("`{}`: {why}", path.display())))
+    }
+
+    /// Height and width of the image that a row names.
+    ///
+    /// # Errors
+    /// Why it is not known, for people.
+    pub fn size(&self, parquet: &Path, name: &str) -> Result<Option<(usize, usize)>, String> {
+        let path = self.find(parquet, name)?;
+        let bytes =
+            media_file::bytes(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
+        Ok(decode::size(&bytes))
+    }
+
+    /// How long the sound is that a row names; `None` where that is not known.
+    pub fn length(&self, parquet: &Path, name: &str) -> Option<Length> {
+        let path = self.find(parquet, name).ok()?;
+        sound::length_of_file(plain_file::open(&path).ok()?)
+    }
+}
+
+/// A name relative to a folder; `None` where it leads out of it.
+fn inside(folder: &Path, name: &str) -> Option<PathBuf> {
+    let name = Path::new(name);
+    let relative = match name.is_absolute() {
+        true => name.strip_prefix(std::path::absolute(folder).ok()?).ok()?,
+        false => name,
+    };
+    let is_plain = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
+    let is_inside = relative.components().all(is_plain) && relative.file_name().is_some();
+    is_inside.then(|| relative.to_owned())
+}

@@ -1,0 +1,160 @@
+//! What rows have as one of their labels, as it was found: which values, how often, and where first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::class_order::Order;
+use super::unicode_form::composed;
+
+/// The most classes that are told apart; a probe tells no more.
+pub(super) const MOST_CLASSES: usize = 1 << 16;
+
+/// Bytes of all names of classes together, where they are text.
+const LONGEST_NAMES: usize = 4 << 20;
+
+/// Whole numbers or text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Neither: no row has a label.
+    Nothing,
+    Numbers,
+    Text,
+}
+
+/// Rows that have a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// None of a class that has a folder, but no file in it.
+    pub rows: u64,
+    /// Where the first is, for people.
+    pub first: String,
+}
+
+/// Names of classes by their numbers, and the file that has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Names {
+    pub list: Vec<String>,
+    /// `None` where they follow from a type.
+    pub file: Option<PathBuf>,
+}
+
+/// The labels of a split, in one column.
+#[derive(Debug)]
+pub(super) struct Tally {
+    /// What the pipeline calls the column.
+    pub column: String,
+    pub kind: Kind,
+    /// How names of text are sorted.
+    pub order: Order,
+    /// Of numbers.
+    pub names: Option<Names>,
+    pub numbers: BTreeMap<i128, Seen>,
+    /// Composed.
+    pub texts: BTreeMap<String, Seen>,
+    /// Rows without a label; those of -1 are values.
+    pub missing: u64,
+    /// Texts that are not ASCII, as they were found, by what they are composed.
+    pub forms: BTreeMap<String, BTreeSet<String>>,
+    /// Whether all rows were looked at.
+    pub counted: bool,
+    /// Whether the numbers are those of classes, whichever they are.
+    pub kept: bool,
+    /// Whether there are more values than were kept.
+    pub full: bool,
+    /// Bytes of texts.
+    bytes: usize,
+}
+
+impl Tally {
+    /// One of no row, yet.
+    pub fn new(column: &str, order: Order) -> Self {
+        Self {
+            column: column.to_owned(),
+            kind: Kind::Nothing,
+            order,
+            names: None,
+            numbers: BTreeMap::new(),
+            texts: BTreeMap::new(),
+            missing: 0,
+            forms: BTreeMap::new(),
+            counted: true,
+            kept: false,
+            full: false,
+            bytes: 0,
+        }
+    }
+
+    /// Numbers of classes that were not looked at.
+    pub fn uncounted(column: &str, names: Option<Names>) -> Self {
+        let tally = Self::new(column, Order::Numbers);
+        Self { kind: Kind::Numbers, names, counted: false, kept: true, ..tally }
+    }
+
+    /// Adds a row without a label.
+    pub fn add_none(&mut self) {
+        self.missing += 1;
+    }
+
+    /// Adds a row with a number, which lies `at` a place.
+    pub fn add_number(&mut self, number: i128, at: impl FnOnce() -> String) {
+        self.kind = Kind::Numbers;
+        if let Some(seen) = self.numbers.get_mut(&number) {
+            seen.rows += 1;
+        } else if self.has_room(0) {
+            self.numbers.insert(number, Seen { rows: 1, first: at() });
+        }
+    }
+
+    /// Adds a row with a text, which lies `at` a place; an empty one is no label.
+    pub fn add_text(&mut self, text: &str, at: impl FnOnce() -> String) {
+        match text.is_empty() {
+            true => self.add_none(),
+            false => self.add_form(text, 1, at),
+        }
+        self.kind = Kind::Text;
+    }
+
+    /// Adds a class that may have no row.
+    pub fn add_class(&mut self, text: &str) {
+        self.kind = Kind::Text;
+        self.add_form(text, 0, String::new);
+    }
+
+    fn add_form(&mut self, text: &str, rows: u64, at: impl FnOnce() -> String) {
+        let whole = composed(text);
+        if !text.is_ascii() && !self.forms.get(&*whole).is_some_and(|it| it.contains(text)) {
+            if !self.has_room(text.len()) {
+                return;
+            }
+            self.forms.entry(whole.to_string()).or_default().insert(text.to_owned());
+        }
+        if let Some(seen) = self.texts.get_mut(&*whole) {
+            if seen.rows == 0 && rows > 0 {
+                seen.first = at();
+            }
+            seen.rows += rows;
+        } else if self.has_room(whole.len()) {
+            let first = if rows > 0 { at() } else { String::new() };
+            self.texts.insert(whole.into_owned(), Seen { rows, first });
+        }
+    }
+
+    /// Whether another value is kept, of so many bytes.
+    fn has_room(&mut self, bytes: usize) -> bool {
+        self.bytes = self.bytes.saturating_add(bytes);
+        let most = self.numbers.len().max(self.texts.len()) == MOST_CLASSES;
+        self.full |= most || self.bytes > LONGEST_NAMES;
+        !self.full
+    }
+
+    /// The numbers that rows have.
+    pub fn found_numbers(&self) -> impl Iterator<Item = (i128, &Seen)> {
+        self.numbers.iter().map(|(number, seen)| (*number, seen))
+    }
+
+    /// The texts that rows have.
+    pub fn found_texts(&self) -> impl Iterator<Item = (&str, &Seen)> {
+        let texts = self.texts.iter().filter(|(_, seen)| seen.rows > 0);
+        texts.map(|(text, seen)| (text.as_str(), seen))
+    }
+}

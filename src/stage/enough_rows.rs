@@ -1,0 +1,39 @@
+//! Whether there are rows enough for what a run still has to train, asked before any work.
+
+use super::extent::check_windows;
+use super::patience::check_test_rows;
+use super::plan::{Plan, Step};
+use super::run_dir::RunDir;
+use crate::Result;
+use crate::pipeline::{Pipeline, Schedule, Split, View};
+use crate::train::feed::check_batch;
+
+impl Plan {
+    /// Fails when a training that is not done would be refused for want of rows, or because its input does not fit the
+    /// pipeline. Samples that turn out to be broken are taken for whole before they are ingested, so that a training
+    /// may be refused later all the same.
+    ///
+    /// # Errors
+    /// [`Kind::Failed`](crate::Kind::Failed) when a split does not fill one batch, or no recording a window; those of
+    /// [`Plan::costs`].
+    pub fn check_rows(&self, pipeline: &Pipeline, dir: &RunDir) -> Result<()> {
+        let standing = self.standing(dir)?;
+        if standing.iter().all(|(step, done)| *done || !matches!(step, Step::Train(_))) {
+            return Ok(());
+        }
+        let costs = self.costs(pipeline, dir)?;
+        let rows = |split| usize::try_from(costs.rows(Step::Ingest, split)).unwrap_or(usize::MAX);
+        check_batch(rows(Split::Train), pipeline.training.batch)?;
+        if let Schedule::Sequential { patience: Some(_) } = pipeline.schedule {
+            let rows = rows(Split::Test).saturating_mul(pipeline.view.views_of(Split::Test));
+            check_test_rows(rows, pipeline.training.batch)?;
+        }
+        // Those of the training split are known with its longest recording.
+        if let View::Sound(view) = &pipeline.view
+            && !self.is_split_done(Step::Ingest, Split::Test, dir)?
+        {
+            check_windows(pipeline, view, Split::Test)?;
+        }
+        Ok(())
+    }
+}

@@ -56,7 +56,8 @@ fn r31_a_byte_beside_24_bits_is_no_sample() {
         (riff.block, riff.valid) = (4, valid);
         assert_eq!(sound::decode(&riff.bytes()).map(|it| it.samples), Ok(scaled(&samples)));
         // Where the header cannot be right, it is not said which samples these are.
-        riff.data = bytes(8);
+        let low = samples.iter().flat_map(|it| ((i32::from(*it) << 8) + 37).to_le_bytes());
+        riff.data = low.collect();
         let told = sound::decode(&riff.bytes()).unwrap_err();
         assert!(told.contains("contradicts its samples: numbers of 24 bits"), "{told}");
     }

@@ -46,6 +46,18 @@ pub enum Role {
 }
 
 impl Role {
+    /// What it is called in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Data => "data",
+            Role::Labels => "labels",
+            Role::Names => "names",
+            Role::Alignments => "alignments",
+            Role::Transcripts => "transcripts",
+            Role::Named => "named",
+        }
+    }
+
     /// Whether samples lie in such a file.
     pub fn holds_samples(self) -> bool {
         match self {
@@ -89,8 +101,10 @@ impl Content {
         }
         let mut digest = blake3::Hasher::new();
         for HashedFile { role, place, bytes: _, blake3 } in files {
-            digest.update(json!([role, place, blake3]).to_string().as_bytes());
-            digest.update(b"\n");
+            for text in [role.name(), place, blake3] {
+                digest.update(&(text.len() as u64).to_le_bytes());
+                digest.update(text.as_bytes());
+            }
         }
         let mut identity = self.made.clone();
         identity["files"] =

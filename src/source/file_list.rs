@@ -105,7 +105,8 @@ impl FileList {
             // The files of one folder after those of another, so that it does not matter where folders lie.
             let own = &mut list.files[before..];
             own.iter_mut().for_each(|it| it.place = relative_name(folder, &it.path));
-            own.sort();
+            // By the parts of paths.
+            own.sort_by_cached_key(|it| it.place.replace('/', "\0"));
         }
         list.transcripts.sort();
         list.classes.sort();

@@ -262,6 +262,11 @@ fn matches(named: &Named<'_>, pattern: &str) -> Result<Vec<Place>> {
 /// `path` relative to `folder`, `/` between parts; else its last part. Never absolute, and without parts that
 /// say nothing.
 pub fn relative_name(folder: &Path, path: &Path) -> String {
+    if let Ok(rest) = path.strip_prefix(folder)
+        && let Some(rest) = rest.to_str().filter(|it| !it.is_empty() && cfg!(unix))
+    {
+        return rest.to_owned();
+    }
     let parts = |path: &Path| -> Vec<String> {
         let parts = path.components().filter(|part| *part != Component::CurDir);
         parts.map(|part| part.as_os_str().to_string_lossy().into_owned()).collect()

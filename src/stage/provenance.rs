@@ -314,8 +314,7 @@ impl Ingested {
 
 /// `data 512 0a1b… c0/003.wav`. Names may have any character but a line's end, which is escaped.
 fn line(HashedFile { role, place, bytes, blake3 }: &HashedFile) -> String {
-    let role = serde_json::to_value(role).unwrap_or_default();
-    let role = role.as_str().unwrap_or_default().to_owned();
+    let role = role.name();
     let place = place.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r");
     format!("{role} {bytes} {blake3} {place}")
 }

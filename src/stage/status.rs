@@ -196,9 +196,17 @@ impl Plan {
             return Ok((State::Damaged, why));
         }
         let changed = self.changes(step, dir, settings)?;
+        let mut stale = Vec::new();
+        for input in self.inputs(step) {
+            if !self.is_done(input, dir)? {
+                stale.push(format!("`{}` is not done", self.full_title(input)));
+            }
+        }
         match partial {
             // A split that the change does not concern is there: that is no attempt.
-            Some(partial) if changed.is_empty() || !partial.committed_only => {
+            Some(partial)
+                if !partial.committed_only || (changed.is_empty() && stale.is_empty()) =>
+            {
                 return Ok((State::Partial, partial.what));
             }
             _ => {}
@@ -208,13 +216,6 @@ impl Plan {
         }
         if !changed.is_empty() {
             return Ok((State::Stale, changed.join("; ")));
-        }
-        let inputs = self.inputs(step);
-        let mut stale = Vec::new();
-        for input in inputs {
-            if !self.is_done(input, dir)? {
-                stale.push(format!("`{}` is not done", self.full_title(input)));
-            }
         }
         let why = match stale.is_empty() {
             true => "its input was made anew".to_string(),

@@ -71,7 +71,9 @@ fn is_text(kind: &DataType) -> bool {
 /// Whether the column has paths: beside the encoded images or sounds, or in their place.
 pub(super) fn has_paths(schema: &Schema, column: &str) -> bool {
     match schema.field_with_name(column).map(|field| field.data_type()) {
-        Ok(DataType::Struct(fields)) => fields.find("path").is_some(),
+        Ok(DataType::Struct(fields)) => {
+            fields.find("path").is_some_and(|(_, field)| is_text(field.data_type()))
+        }
         Ok(kind) => is_text(kind),
         Err(_) => false,
     }

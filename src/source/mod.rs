@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::pipeline::settings::{self, Data, Files, Medium, OnBadSample, Split};
-use crate::{Error, Result};
+use crate::{Error, Kind, Result};
 
 mod aligned;
 mod alignments;
@@ -268,7 +268,12 @@ pub fn open_place(place: &str, columns: Columns) -> Result<(Box<dyn Source>, Opt
         _ => {
             let (root, roots) = (PathBuf::from("."), "the folder that the command runs in");
             let named = Named { root: &root, patterns: &patterns, key: "--input", roots };
-            let located = locate(&named, columns.medium)?;
+            let located = locate(&named, columns.medium).map_err(|error| match error.kind() {
+                // No step has to be run first.
+                Kind::NotReady => Error::failed(error.to_string())
+                    .hint(error.hint_text().unwrap_or_default().to_owned()),
+                _ => error,
+            })?;
             (root, located)
         }
     };

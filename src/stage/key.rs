@@ -109,7 +109,8 @@ mod tests {
         let old = json!({"training": {"batch": 16}, "layers": [{"conv": 1}], "input": "x"});
         let new = json!({"training": {"batch": 32}, "layers": [{"conv": 1}], "input": "y"});
         assert_eq!(differences(&old, &new), ["training.batch: 16 -> 32"]);
-        let [unset, null, set] = [json!({}), json!({"clip": null}), json!({"clip": 2})];
+        let [unset, null, set] =
+            [json!({"a": 1}), json!({"a": 1, "clip": null}), json!({"a": 1, "clip": 2})];
         assert!(differences(&unset, &null).is_empty());
         assert_eq!(differences(&null, &set), ["clip: not set -> 2"]);
         assert_ne!(Key::of(&old).unwrap().hash, Key::of(&new).unwrap().hash);

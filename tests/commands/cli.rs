@@ -270,7 +270,7 @@ fn wrong_data_says_what_and_where() {
         Tiny::with(&format!("{head}[data]\n{data}\n[view]\nresize = 16\n{rest}"))
     };
     let tiny = files("train = \"none-*.parquet\"\ntest = \"none.parquet\"");
-    let err = tiny.fails(1, "run", &[]);
+    let err = tiny.fails(5, "run", &[]);
     assert!(err.contains("none-*.parquet"), "{err}");
 
     let tiny = files("train = \"train\"\ntest = \"test\"");

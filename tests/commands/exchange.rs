@@ -276,7 +276,7 @@ fn what_does_not_fit_is_refused_by_file_tensor_and_shape() {
     let old = old_checkpoint(&whole);
     refused(&old[..old.len() - 9], &["it ends within the"]);
     refused(OLD, &["its pickle: it ends too early"]);
-    refused(b"", &["neither"]);
+    refused(b"", &["it is empty"]);
     // A value changed in the archive: its CRC says so.
     let mut flipped = bytes.clone();
     let first = flat(&whole["loss.W_k.0.weight"])[7].to_le_bytes();
@@ -522,7 +522,7 @@ fn rows_without_labels_are_embedded_whatever_the_pipeline_says_of_labels() {
     write("none.parquet", None);
     let nulls = Int64Array::from(vec![None::<i64>; 3]);
     write("nulls.parquet", Some(Arc::new(nulls) as ArrayRef));
-    let some = Int64Array::from(vec![Some(1), None, Some(-1)]);
+    let some = Int64Array::from(vec![Some(3), None, Some(-1)]);
     write("some.parquet", Some(Arc::new(some) as ArrayRef));
     let no_labels = Float32Array::from(vec![0.5; 3]);
     write("no-labels.parquet", Some(Arc::new(no_labels) as ArrayRef));
@@ -541,7 +541,7 @@ fn rows_without_labels_are_embedded_whatever_the_pipeline_says_of_labels() {
             assert_eq!(embed(name, set).0, unlabelled, "{set:?}, {name}");
         }
     }
-    assert_eq!(embed("some.parquet", &[]).0, [Some(1), None, None]);
+    assert_eq!(embed("some.parquet", &[]).0, [Some(3), None, None]);
     let (_, err) = embed("no-labels.parquet", &[]);
     assert!(err.contains("warning") && err.contains("labels are left out"), "{err}");
     // One that is asked for by name is not left out in silence.

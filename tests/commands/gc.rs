@@ -6,9 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use gimlet::pipeline::Pipeline;
 use gimlet::random::generator;
-use gimlet::stage::{At, Plan, RunDir, Step, lock};
 use gimlet_store::Dataset;
 use insta::assert_snapshot;
 use serde_json::Value;
@@ -218,22 +216,6 @@ fn an_attempt_stays_for_its_time_and_as_long_as_its_settings_are_the_present_one
     assert_eq!(status["stages"][2]["state"], "missing");
     let err = tiny.output("gc", &["--grace", "soon"]);
     assert_eq!(err.status.code(), Some(2));
-}
-
-#[test]
-fn a_stage_at_work_that_does_not_say_what_it_needs_is_waited_for() {
-    let tiny = with_seeds(&[6, 5]);
-    let pipeline = Pipeline::load(&tiny.path("tiny.toml"), &[]).unwrap();
-    let dir = RunDir::at(tiny.path(RUN));
-    let plan = Plan::new(&pipeline, &dir).unwrap();
-    let training = Step::Train(At { module: 0, round: 0 });
-    let lock = lock::acquire(&dir, &plan, training, gimlet_store::Shard::WHOLE).unwrap();
-    let before = tree(&tiny);
-    let err = tiny.fails(1, "gc", &["--keep", "0"]);
-    assert!(err.contains("works on stage `a`") && err.contains("hint: wait"), "{err}");
-    assert_eq!(tree(&tiny), before);
-    drop(lock);
-    tiny.ok("gc", &["--keep", "0"]);
 }
 
 fn copy(from: &Path, to: &Path) {

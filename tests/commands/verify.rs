@@ -242,9 +242,9 @@ fn a_dataset_and_a_run_are_verified_as_folders_too() {
     assert_eq!(code, Some(0));
     let (code, dataset) = verify("runs/tiny/datasets/ingest/train");
     assert_eq!(code, Some(0));
-    // A manifest and three parts of sixteen rows; the run has those of the test split, and its mark.
+    // A manifest and three parts of sixteen rows; the run has those of the test split, its mark, and what was ingested.
     assert_eq!(dataset.unwrap()["files"], 4);
-    assert_eq!(run.unwrap()["files"], 4 + 3 + 1);
+    assert_eq!(run.unwrap()["files"], 4 + 3 + 1 + 1);
     for nothing in ["runs", "nowhere", "runs/tiny/locks"] {
         assert_eq!(verify(nothing).0, Some(5), "{nothing}");
     }
@@ -280,13 +280,13 @@ fn what_verify_says_to_people() {
         (r"\d+\.\d s", "<time>"),
         (r"verify +\d+ files +\(<time>\)\n", ""),
     ]}, {
-        assert_snapshot!(sound, @"8 files, <size>, in <time>: all as they were written");
+        assert_snapshot!(sound, @"9 files, <size>, in <time>: all as they were written");
         assert_snapshot!(text(&output.stdout), @r#"
         file                                                       row group  row  column  damage
         datasets/ingest/train/<key>/part-00001.parquet          0    3  image   its page has another CRC-32 than was written
         datasets/ingest/train/<key>/part-00009.parquet          -    -  -       it is no part of the generation, but readers take it for one: remove it
 
-        8 files, <size>, in <time>: 2 damaged
+        9 files, <size>, in <time>: 2 damaged
         "#);
         assert_snapshot!(text(&output.stderr), @r#"
         error: 2 files are damaged in `runs/tiny`

@@ -12,6 +12,7 @@ size = 16
 train = 8
 test = 4
 [view]
+grayscale = false
 patch = 8
 stride = 4
 [[modules]]

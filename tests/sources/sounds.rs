@@ -655,6 +655,7 @@ fn places_of_no_pipeline_hold_sounds() {
         medium: Medium::Sound,
         column: "audio".to_owned(),
         label: Some(label.to_owned()),
+        is_named: false,
     };
     let place = folder.path().display().to_string();
     let open = |place: &str| {

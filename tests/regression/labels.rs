@@ -124,8 +124,10 @@ fn r20_rows_without_a_label_train_and_the_probe_leaves_them_out() {
         let labels = stored(&tiny, name, "test");
         let expected: Vec<_> = (0..40).map(known).collect();
         assert_eq!(labels, expected, "{name}");
+        if name == "nulls" {
+            assert_eq!(judged(&tiny, name), 26);
+        }
     }
-    assert_eq!(judged(&tiny, "nulls"), 26);
 }
 
 /// 21: booleans, whole floats and dictionaries of integers were refused as labels; integers that are no numbers of
@@ -184,8 +186,10 @@ fn r21_any_integers_are_labels_and_none_is_dropped() {
         assert_eq!(told.contains("warning"), name == "below", "{told}");
         assert_eq!(stored(&tiny, name, "train"), expected, "{name}");
         assert_eq!(names(&tiny, name, "test"), of_classes, "{name}");
+        if name == "large" {
+            assert_eq!(judged(&tiny, name), 40);
+        }
     }
-    assert_eq!(judged(&tiny, "large"), 40);
     let halves = (0..40).map(|it| if it == 2 { 0.5 } else { f64::from(it % 4) });
     let halves: ArrayRef = Arc::new(Float64Array::from_iter_values(halves));
     write_images(&tiny.path("train.parquet"), halves, None);

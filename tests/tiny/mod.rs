@@ -150,6 +150,7 @@ impl Tiny {
 
     /// `gimlet COMMAND tiny.toml ARGS` as a process that can be signalled, with nothing on stdin, and stderr piped.
     pub fn process(&self, command: &str, args: &[&str]) -> std::process::Command {
+        hangups_reach_children();
         let mut gimlet = std::process::Command::new(assert_cmd::cargo::cargo_bin!("gimlet"));
         gimlet.current_dir(self.folder.path()).env_remove("GIMLET_DATA");
         gimlet.args(["--threads", "2", command, "tiny.toml"]).args(args);
@@ -196,6 +197,19 @@ impl Tiny {
         });
         all.sort();
         all
+    }
+}
+
+/// Has processes that a test begins know SIGHUP where the test itself ignores it, as under `nohup`: what is ignored
+/// stays so in children, what is handled does not.
+fn hangups_reach_children() {
+    #[cfg(unix)]
+    {
+        use std::sync::{Arc, Once};
+        static ONCE: Once = Once::new();
+        ONCE.call_once(|| {
+            signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::default()).unwrap();
+        });
     }
 }
 

@@ -182,7 +182,8 @@ fn open_located(
         None => None,
         Some(patterns) => {
             let (key, root) = ("data.alignments", files.root.as_path());
-            let paths = locate::paths(&Named { root, patterns, key, roots: ROOTS })?;
+            let paths =
+                locate::paths(&Named { root, patterns, key, roots: ROOTS }).map_err(missing)?;
             Some(Alignments::open(paths)?)
         }
     };
@@ -210,6 +211,16 @@ fn open_located(
         }
         Located::Loose(paths) => Box::new(Folder::of_files(files, paths, alignments)?),
     })
+}
+
+/// The error of something that is missing where nothing can stand for it, and no step makes it.
+fn missing(error: Error) -> Error {
+    match error.kind() {
+        Kind::NotReady => {
+            Error::failed(error.to_string()).hint(error.hint_text().unwrap_or_default().to_owned())
+        }
+        _ => error,
+    }
 }
 
 /// Refuses keys of [data] that are given and say nothing of such data.
@@ -268,12 +279,7 @@ pub fn open_place(place: &str, columns: Columns) -> Result<(Box<dyn Source>, Opt
         _ => {
             let (root, roots) = (PathBuf::from("."), "the folder that the command runs in");
             let named = Named { root: &root, patterns: &patterns, key: "--input", roots };
-            let located = locate(&named, columns.medium).map_err(|error| match error.kind() {
-                // No step has to be run first.
-                Kind::NotReady => Error::failed(error.to_string())
-                    .hint(error.hint_text().unwrap_or_default().to_owned()),
-                _ => error,
-            })?;
+            let located = locate(&named, columns.medium).map_err(missing)?;
             (root, located)
         }
     };

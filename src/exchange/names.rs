@@ -115,7 +115,8 @@ fn module_of(bare: &str) -> Option<(usize, &str)> {
 /// The start of a long name.
 fn short(name: &str) -> &str {
     const LONGEST: usize = 120;
-    &name[..name.floor_char_boundary(LONGEST)]
+    let end = name.char_indices().map(|it| it.0).take_while(|it| *it <= LONGEST).last();
+    if name.len() <= LONGEST { name } else { &name[..end.unwrap_or(0)] }
 }
 
 #[cfg(test)]

@@ -361,7 +361,7 @@ fn check_idx(path: &Path, whole: u64, length: Option<u64>) -> Result<()> {
 /// Tells CIFAR-100's records from CIFAR-10's, by what divides the file; where both do, by the names of
 /// classes beside it.
 fn cifar_layout(path: &Path, length: u64) -> Result<Layout> {
-    let divides = |layout: Layout| length % layout.record().0 as u64 == 0;
+    let divides = |layout: Layout| length.is_multiple_of(layout.record().0 as u64);
     let beside = |name: &str| path.with_file_name(name).exists();
     match (divides(Layout::Cifar10), divides(Layout::Cifar100)) {
         (true, true) if length > 0 => match (beside(CIFAR10_NAMES), beside(FINE_NAMES)) {

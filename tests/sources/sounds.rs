@@ -454,10 +454,7 @@ fn folders_name_classes_and_nest_as_they_like() {
     assert_eq!(source.label_names().unwrap(), ["9", "10", "103"]);
     let samples = whole(source.as_ref());
     let names: Vec<_> = samples.iter().map(|it| it.source.as_str()).collect();
-    assert_eq!(
-        names,
-        ["train/10/x/a.wav", "train/103/deep/er/c.flac", "train/9/a.wav", "train/9/b.FLAC"]
-    );
+    assert_eq!(names, ["10/x/a.wav", "103/deep/er/c.flac", "9/a.wav", "9/b.FLAC"]);
     assert_eq!(labels(&samples), [1, 2, 0, 0].map(Some));
     let length = |samples| Some(Length { samples, rate: 8_000 });
     assert_eq!(source.lengths(&[1, 2]).unwrap(), [length(20), length(1)]);
@@ -474,7 +471,7 @@ fn folders_name_classes_and_nest_as_they_like() {
     // Files by themselves.
     let some = open(&files(folder.path(), "train/9/?.[wF]*")).unwrap();
     let names: Vec<_> = whole(some.as_ref()).into_iter().map(|it| it.source).collect();
-    assert_eq!(names, ["train/9/a.wav", "train/9/b.FLAC"]);
+    assert_eq!(names, ["a.wav", "b.FLAC"]);
     assert!(refused(&files(folder.path(), "train/9/*")).contains("2 files of sounds and 2 others"));
     fs::create_dir(folder.path().join("hollow")).unwrap();
     let told = refused(&files(folder.path(), "hollow"));

@@ -268,8 +268,8 @@ fn weights_go_out_and_in_and_embed_new_recordings() {
     let (_, err) = tiny.ok("embed", &["--input", "test", "--output", "new.parquet"]);
     assert!(err.contains("12 rows"), "{err}");
     tiny.ok("embed", &["--input", "test", "--output", "a.parquet", "--module", "a"]);
-    let err = tiny.fails(5, "import", &["stack.safetensors", "--run-dir", "third"]);
-    assert!(err.contains("ingest"), "{err}");
+    // The view says all sizes.
+    tiny.ok("import", &["stack.safetensors", "--run-dir", "third"]);
     tiny.ok(
         "ingest",
         &["--run-dir", "wider", "--set", "modules.context.layers=[{gru={channels=7}}]"],

@@ -182,7 +182,7 @@ fn parquet_holds_sounds_with_several_labels_and_texts() {
     assert!(refused(&labelled(files.clone(), &["digit", "name"])).contains("`name`"));
     let image = Files { medium: Medium::Image, ..files.clone() };
     let bad = read(open(&labelled(image, &["digit"])).unwrap().as_ref()).remove(0).unwrap_err();
-    assert!(bad.reason.contains("neither PNG nor JPEG"), "{bad}");
+    assert!(bad.reason.contains("it is a WAV sound, not an image"), "{bad}");
     let told = refused(&Files { column: "sound".to_owned(), ..files.clone() });
     assert!(told.contains("no sound column `sound`") && told.contains("data.audio"), "{told}");
     let told = refused(&Files { names: Some("{digit}".to_owned()), ..files });

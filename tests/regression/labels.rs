@@ -78,8 +78,8 @@ fn ids_and_labels(path: &Path) -> Vec<(i64, Option<i64>)> {
 /// Rows that the probe of the last module has judged, by its confusion matrix.
 fn judged(tiny: &Tiny, run_dir: &str) -> u64 {
     let probes = tiny.json("probe", &["--run-dir", run_dir]);
-    let trained = probes.as_array().unwrap().iter().filter(|it| it["kind"] == "trained");
-    let rows = trained.last().unwrap()["confusion"].as_array().unwrap().clone();
+    let mut trained = probes.as_array().unwrap().iter().filter(|it| it["kind"] == "trained");
+    let rows = trained.next_back().unwrap()["confusion"].as_array().unwrap().clone();
     rows.iter().flat_map(|it| it.as_array().unwrap()).map(|it| it.as_u64().unwrap()).sum()
 }
 
@@ -144,7 +144,8 @@ fn r21_any_integers_are_labels_and_none_is_dropped() {
     let four = |values: [i64; 4]| -> Vec<Option<i64>> {
         rows.clone().map(|it| Some(values[it as usize % 4])).collect()
     };
-    let cases: [(&str, ArrayRef, Vec<Option<i64>>, &[&str]); 6] = [
+    type Case<'a> = (&'a str, ArrayRef, Vec<Option<i64>>, &'a [&'a str]);
+    let cases: [Case; 6] = [
         (
             "bool",
             Arc::new(BooleanArray::from_iter(rows.clone().map(|it| Some(it % 2 == 1)))),

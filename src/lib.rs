@@ -5,7 +5,6 @@ pub mod context;
 pub mod device;
 pub mod error;
 pub mod exchange;
-pub mod kernel;
 pub mod loss;
 pub mod module;
 pub mod parameters;

@@ -1,15 +1,15 @@
 //! What came before along a sequence: a GRU of one layer that begins at zero (Cho et al. 2014, in
 //! PyTorch's form), as CPC and Greedy InfoMax put it on top of their encoders of speech.
 //!
-//! See [`crate::kernel::recurrence::gru`] for the equations. State t has read the inputs up to and with t.
+//! See [`gimlet_kernel::recurrence::gru`] for the equations. State t has read the inputs up to and with t.
 
 use candle_core::Tensor;
 use candle_nn::ops::sigmoid;
 
 use crate::Result;
-use crate::kernel::conv_op::conv2d;
-use crate::kernel::recurrence::gru;
 use crate::parameters::{ParameterShape, Parameters};
+use gimlet_kernel::conv_op::conv2d;
+use gimlet_kernel::recurrence::gru;
 
 /// The shapes of the parameters of a GRU of so many inputs and hidden values, under `name`:
 /// `input.weight` `[input, 3 hidden]`, `input.bias`, `hidden.weight` `[hidden, 3 hidden]` and

@@ -18,9 +18,9 @@ use candle_core::Tensor;
 use candle_nn::ops::sigmoid;
 
 use crate::Result;
-use crate::kernel::conv_op::conv2d;
-use crate::kernel::gate::gate;
 use crate::parameters::{ParameterShape, Parameters};
+use gimlet_kernel::conv_op::conv2d;
+use gimlet_kernel::gate::gate;
 
 const LAYERS: usize = 4;
 

@@ -10,7 +10,7 @@ use super::prediction::Judge;
 use super::rows::{Rows, in_order, placed};
 use super::scores::{Candidates, Kept, Scored};
 use super::window::Window;
-use crate::kernel::{values, with_all_values};
+use gimlet_kernel::{values, with_all_values};
 
 /// The mean over prediction steps, and over the positions of each, of what a judge makes of the scores of
 /// projected contexts: of contexts and vectors, `[batch, rows, .., channels]` each with its own channels,

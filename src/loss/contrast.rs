@@ -5,7 +5,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 use super::prediction::Judge;
 use super::rows::{Rows, in_order, placed};
 use super::scores::{Candidates, Kept, Scored};
-use crate::kernel::{values, with_all_values};
+use gimlet_kernel::{values, with_all_values};
 
 /// The mean over positions of what a judge makes of a context's scores with the projection of the
 /// vector `below` rows further down, and with those of its negatives: of contexts and pooled vectors,

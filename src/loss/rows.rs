@@ -5,10 +5,10 @@
 
 use rayon::prelude::*;
 
-use crate::kernel::gathered::{Gathered, Segment};
-use crate::kernel::outer::add_outer;
-use crate::kernel::panels::Panels;
-use crate::kernel::product::{Write, multiply};
+use gimlet_kernel::gathered::{Gathered, Segment};
+use gimlet_kernel::outer::add_outer;
+use gimlet_kernel::panels::Panels;
+use gimlet_kernel::product::{Write, multiply};
 
 /// Rows of a result that a task computes.
 const ROWS: usize = 64;

@@ -3,8 +3,8 @@
 use super::layer::{ConvSpec, plan};
 use super::program::{is_conv, output};
 use crate::context::gru;
-use crate::kernel::maps_per_tile;
 use crate::pipeline::{Layer, Map};
+use gimlet_kernel::maps_per_tile;
 
 /// What a module costs, apart from its loss.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -11,10 +11,10 @@
 
 use candle_core::Tensor;
 
-use crate::kernel::Geometry;
 use crate::parameters::{ParameterShape, Parameters};
 use crate::pipeline::{Layer as Spec, Map};
 use crate::{Error, Result};
+use gimlet_kernel::Geometry;
 
 /// The factor by which a bottleneck widens its planes.
 const EXPANSION: usize = 4;

@@ -6,9 +6,9 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use crate::Result;
-use crate::kernel::conv::Packed;
-use crate::kernel::{Buffer, pool, with_all_values, with_values};
 use crate::pipeline::Map;
+use gimlet_kernel::conv::Packed;
+use gimlet_kernel::{Buffer, pool, with_all_values, with_values};
 
 use super::program::Program;
 use super::tile::{Scratch, Sums, Weights};
@@ -322,7 +322,7 @@ impl Passes {
 
     /// Maps that go through together, of so many.
     fn tile(&self, maps: usize) -> usize {
-        crate::kernel::tile(maps, self.program.tile)
+        gimlet_kernel::tile(maps, self.program.tile)
     }
 
     fn borrow(&self) -> Scratch {

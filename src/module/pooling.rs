@@ -3,9 +3,9 @@
 use candle_core::Tensor;
 
 use crate::Result;
-use crate::kernel::pool::mean_pool;
-use crate::kernel::with_values;
 use crate::pipeline::{Map, Pooling};
+use gimlet_kernel::pool::mean_pool;
+use gimlet_kernel::with_values;
 
 /// The pooled vectors of the maps `[batch * maps, h, w, channels]` of samples, `[batch, rows, columns,
 /// channels]`: of images the mean over each patch's map, on the grid of patches; of sound the means over

@@ -11,9 +11,9 @@
 //!
 //! The module's input is data and is kept by whoever has it.
 
-use crate::kernel::conv::Convolution;
-use crate::kernel::{Geometry, maps_per_tile};
 use crate::pipeline::{Layer as Spec, Map};
+use gimlet_kernel::conv::Convolution;
+use gimlet_kernel::{Geometry, maps_per_tile};
 
 use super::layer::{ConvSpec, plan};
 

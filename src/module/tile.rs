@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use crate::kernel::Buffer;
-use crate::kernel::activation::{mask_into, rectify_into};
-use crate::kernel::conv::Packed;
-use crate::kernel::product::Write;
+use gimlet_kernel::Buffer;
+use gimlet_kernel::activation::{mask_into, rectify_into};
+use gimlet_kernel::conv::Packed;
+use gimlet_kernel::product::Write;
 
 use super::program::{Program, Step, Work};
 

@@ -15,8 +15,8 @@
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-use crate::kernel::with_values;
 use crate::{Error, Result};
+use gimlet_kernel::with_values;
 
 /// A representation of some rows, ready to be compared.
 pub struct Representation {

@@ -19,8 +19,8 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::linear::{Rows, share_found};
-use crate::kernel::with_values;
 use crate::{Error, Result};
+use gimlet_kernel::with_values;
 
 /// Neighbours that vote.
 pub const NEIGHBOURS: usize = 20;

@@ -11,7 +11,7 @@ use candle_core::{Device, Tensor};
 
 use super::cka::matrix;
 use crate::Result;
-use crate::kernel::with_values;
+use gimlet_kernel::with_values;
 
 /// Rows compared at once.
 const BLOCK: usize = 512;

@@ -21,11 +21,11 @@ use super::published::Published;
 use super::{Run, memory};
 use crate::Result;
 use crate::device;
-use crate::kernel::activation::relu;
-use crate::kernel::with_all_values;
 use crate::module::{self, Module};
 use crate::pipeline::{self, Schedule, Split};
 use crate::train::input::{Input, Look};
+use gimlet_kernel::activation::relu;
+use gimlet_kernel::with_all_values;
 
 /// Rows that go through a module at once.
 pub(super) const BATCH: usize = 16;

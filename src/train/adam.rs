@@ -7,9 +7,9 @@ use candle_core::{CpuStorage, InplaceOp2, Layout, Tensor, Var};
 use rayon::prelude::*;
 
 use crate::device::{self, Device};
-use crate::kernel::values;
 use crate::parameters::{ParameterShape, Parameters};
 use crate::{Error, Kind, Result};
+use gimlet_kernel::values;
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;

@@ -4,11 +4,11 @@ use candle_core::Tensor;
 use gimlet_store::{Generation, Keys, Reader};
 
 use crate::device::{self, Device};
-use crate::kernel::{overwrite, with_values};
 use crate::module::Module;
 use crate::pipeline::{ImageView, Split};
 use crate::view::{self, Frame, Framing, PatchShape};
 use crate::{Error, Kind, Result};
+use gimlet_kernel::{overwrite, with_values};
 
 /// The column of a dataset that holds ingested images, `[h, w, channels]`.
 pub const IMAGE: &str = "image";

@@ -12,8 +12,8 @@ use gimlet_store::Keys;
 use super::input::{Input, Look};
 use super::normals;
 use crate::Result;
-use crate::kernel::overwrite;
 use crate::random::generator;
+use gimlet_kernel::overwrite;
 
 /// Another input, with noise on it where it is seen afresh in each epoch.
 pub struct Noisy {

@@ -1,11 +1,11 @@
 //! The kernels against their naive forms, over shapes, strides and paddings.
 
 use candle_core::{Device, Tensor, Var};
-use gimlet::kernel::activation::relu;
-use gimlet::kernel::conv_op::{conv1d, conv2d};
-use gimlet::kernel::gate::gate;
-use gimlet::kernel::pool::mean_pool;
 use gimlet::random::generator;
+use gimlet_kernel::activation::relu;
+use gimlet_kernel::conv_op::{conv1d, conv2d};
+use gimlet_kernel::gate::gate;
+use gimlet_kernel::pool::mean_pool;
 use proptest::prelude::*;
 
 /// A convolution's sizes.

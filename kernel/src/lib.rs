@@ -28,19 +28,19 @@ pub use geometry::Geometry;
 
 /// Maps of so many positions that a thread works on at once: enough rows that reading a layer's
 /// weights is little beside their use, few enough that the maps stay in or near its caches.
-pub(crate) fn maps_per_tile(positions: usize) -> usize {
+pub fn maps_per_tile(positions: usize) -> usize {
     (1024 / positions.max(1)).max(1)
 }
 
 /// Maps of a tile when there are `maps`: at most `most`, and so many that all threads get the same
 /// work.
-pub(crate) fn tile(maps: usize, most: usize) -> usize {
+pub fn tile(maps: usize, most: usize) -> usize {
     let share = maps.div_ceil(rayon::current_num_threads());
     share.div_ceil(share.div_ceil(most).max(1)).max(1)
 }
 
 /// The values of a contiguous f32 operand.
-pub(crate) fn values<'a>(storage: &'a CpuStorage, layout: &Layout, op: &str) -> Result<&'a [f32]> {
+pub fn values<'a>(storage: &'a CpuStorage, layout: &Layout, op: &str) -> Result<&'a [f32]> {
     let Some((start, end)) = layout.contiguous_offsets() else {
         candle_core::bail!("{op} needs a contiguous operand, got strides {:?}", layout.stride())
     };
@@ -49,7 +49,7 @@ pub(crate) fn values<'a>(storage: &'a CpuStorage, layout: &Layout, op: &str) -> 
 
 /// Calls `f` with the values of a contiguous f32 tensor on the CPU, to write others in their place.
 /// Whatever shares the tensor's memory sees them, too.
-pub(crate) fn overwrite<T>(tensor: &Tensor, f: impl FnOnce(&mut [f32]) -> T) -> Result<T> {
+pub fn overwrite<T>(tensor: &Tensor, f: impl FnOnce(&mut [f32]) -> T) -> Result<T> {
     struct Overwrite<F, T>(Cell<Option<F>>, Cell<Option<T>>);
 
     impl<F: FnOnce(&mut [f32]) -> T, T> InplaceOp1 for Overwrite<F, T> {
@@ -75,11 +75,7 @@ pub(crate) fn overwrite<T>(tensor: &Tensor, f: impl FnOnce(&mut [f32]) -> T) -> 
 }
 
 /// Calls `f` with the values of a contiguous f32 tensor on the CPU.
-pub(crate) fn with_values<T>(
-    tensor: &Tensor,
-    op: &str,
-    f: impl FnOnce(&[f32]) -> Result<T>,
-) -> Result<T> {
+pub fn with_values<T>(tensor: &Tensor, op: &str, f: impl FnOnce(&[f32]) -> Result<T>) -> Result<T> {
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
         Storage::Cpu(storage) => f(values(storage, layout, op)?),
@@ -88,7 +84,7 @@ pub(crate) fn with_values<T>(
 }
 
 /// The same of several tensors.
-pub(crate) fn with_all_values<'t, T, E: From<candle_core::Error>>(
+pub fn with_all_values<'t, T, E: From<candle_core::Error>>(
     tensors: impl IntoIterator<Item = &'t Tensor>,
     op: &str,
     f: impl FnOnce(Vec<&[f32]>) -> std::result::Result<T, E>,

@@ -162,9 +162,9 @@ fn rounds(
     training: &Training,
 ) -> Result<(usize, usize), Fault> {
     let all = training.epochs;
-    // 0 of anything is refused later.
     let share = |key: &str, of: usize| match all.checked_rem(of) {
-        None => Ok(0),
+        // `check` refuses a 0.
+        None => Ok(1),
         Some(0) => Ok(all / of),
         Some(_) => {
             let message =

@@ -237,7 +237,7 @@ pub fn resolve(modules: &[Spanned<raw::Module>]) -> Result<Vec<NewModule>, Fault
             learning_rate: raw.learning_rate,
             activations: raw.activations,
         });
-        // `plan` refuses as many as there are by now.
+        // More than there may be, which `plan` says.
         let Some(left) = left else { break };
         room = left;
     }

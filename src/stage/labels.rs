@@ -77,7 +77,7 @@ pub(super) fn check_labels(pipeline: &Pipeline, provenance: &Provenance) -> Resu
         return Ok(());
     }
     for split in Split::ALL {
-        let Some(Labelled { with, without }) = provenance.labelled[split as usize] else {
+        let Some(Labelled { with, without }) = provenance.labelled[split] else {
             continue;
         };
         // Of a subset, or where rows are left out, those without may be the others.

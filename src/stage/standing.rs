@@ -13,7 +13,7 @@ use super::record;
 use super::run_dir::{INGEST, RunDir};
 use super::step_key::ingest_key;
 use crate::parameters::Parameters;
-use crate::pipeline::{Pipeline, Split};
+use crate::pipeline::{PerSplit, Pipeline, Split};
 use crate::source::known_files::{Unwatched, Watch};
 use crate::train::checkpoint::Checkpoints;
 use crate::{Error, Kind, Result};
@@ -221,15 +221,14 @@ impl Standing {
     /// # Errors
     /// When the images do not say how large they are, or do not fit the pipeline.
     pub fn costs<'a>(&self, pipeline: &'a Pipeline) -> Result<Costs<'a>> {
-        let ingested =
-            |split| self.dir.dataset(INGEST, split).find(&self.plan.key(Step::Ingest, split).hash);
-        let [train, test] = [ingested(Split::Train)?, ingested(Split::Test)?];
-        let image = image_size(pipeline, train.as_ref())?;
+        let ingested = |split| Ok(self.generations(Step::Ingest, split)?.pop());
+        let ingested = PerSplit::try_from_fn(ingested)?;
+        let sample = image_size(pipeline, ingested.train.as_ref())?;
         let mut samples = self.plan.provenance().counts;
-        for (samples, ingested) in samples.iter_mut().zip([train, test]) {
+        for (split, ingested) in ingested {
             // Broken samples are known now.
-            *samples = ingested.map_or(*samples, |it| it.rows());
+            samples[split] = ingested.map_or(samples[split], |it| it.rows());
         }
-        Costs::new(pipeline, samples, image)
+        Costs::new(pipeline, samples, sample)
     }
 }

@@ -12,10 +12,9 @@ use super::provenance::{Look, Provenance};
 use super::record;
 use super::run_dir::{INGEST, RunDir};
 use super::step_key::ingest_key;
-use crate::parameters::Parameters;
 use crate::pipeline::{PerSplit, Pipeline, Split};
 use crate::source::known_files::{Unwatched, Watch};
-use crate::train::checkpoint::Checkpoints;
+
 use crate::{Error, Kind, Result};
 
 /// A plan and the directory that its steps write to.
@@ -185,35 +184,32 @@ impl Standing {
         record::find(&self.dir.probes(self.plan.module(module)), &key.hash)
     }
 
-    /// The weights that the training of a module ended with.
+    /// Fails unless the steps whose output `step` reads are done.
     ///
     /// # Errors
-    /// [`Kind::NotReady`] when it has not ended; when they are damaged.
-    pub fn weights(&self, at: At) -> Result<Parameters> {
-        let title = self.plan.title(Step::Train(at));
-        let Some((_, record)) = self.training(at)? else {
-            let message = format!("`{title}` has not ended for these settings");
-            return Err(Error::new(Kind::NotReady, message).hint(format!("run `gimlet {title}`")));
-        };
-        let path = self.weights_file(at);
-        Ok(Parameters::from_safetensors(&record.read_weights(&path)?, &path)?.0)
-    }
-
-    /// The file that the weights of a training lie in, or will.
-    pub fn weights_file(&self, at: At) -> PathBuf {
-        let key = &self.plan.key(Step::Train(at), Split::Train).hash;
-        self.dir.weights(self.plan.module(at.module), key)
-    }
-
-    /// The folder of a training.
-    pub fn training_folder(&self, at: At) -> PathBuf {
-        let key = &self.plan.key(Step::Train(at), Split::Train).hash;
-        self.dir.training_folder(self.plan.module(at.module), key)
-    }
-
-    /// The checkpoints of a training, its own or those of all that train at once.
-    pub fn checkpoints(&self, at: At) -> Checkpoints {
-        Checkpoints::in_folder(&self.training_folder(self.plan.checkpoint_of(at)))
+    /// [`Kind::NotReady`] when one is not, [`Kind::Damaged`] when what it wrote is damaged.
+    pub fn check_inputs(&self, step: Step) -> Result<()> {
+        let all = self.plan.together(step).into_iter();
+        for input in all.flat_map(|step| self.plan.inputs(step)) {
+            let broken = self.broken(input)?;
+            if let Some(first) = broken.first() {
+                let (step, input) = (self.plan.full_title(step), self.plan.title(input));
+                let message = format!("`{step}` needs `{}`, which is damaged", first.display());
+                let hint = format!("run `gimlet {input}` or `gimlet run`, which make it anew");
+                return Err(Error::new(Kind::Damaged, message).hint(hint));
+            }
+            if !self.is_done(input)? {
+                let (step, command) = (self.plan.full_title(step), self.plan.title(input));
+                let input = self.plan.full_title(input);
+                let message = format!(
+                    "`{step}` needs what `{input}` writes, which is not there for these settings"
+                );
+                let hint =
+                    format!("run `gimlet {command}` first, or `gimlet run` for all in order");
+                return Err(Error::new(Kind::NotReady, message).hint(hint));
+            }
+        }
+        Ok(())
     }
 
     /// What the steps of `pipeline`, whose plan this is, cost.

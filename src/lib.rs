@@ -8,7 +8,7 @@
 //!
 //! ```
 //! use gimlet::pipeline::{ImageView, Layer, NewModule, Pipeline, Textures, Training};
-//! use gimlet::stage::{Run, RunDir, findings, progress::Silent};
+//! use gimlet::stage::{Run, RunDir, Session, findings, progress::Silent};
 //! use gimlet::stop::Stop;
 //!
 //! let textures = Textures { classes: 3, size: 16, train: 48, test: 24, ..Textures::default() };
@@ -21,9 +21,9 @@
 //!
 //! let folder = tempfile::tempdir().unwrap();
 //! let stop = Stop::new();
-//! let run = Run::open(&pipeline, RunDir::at(folder.path()), &stop, &Silent)?;
+//! let run = Run::open(&pipeline, RunDir::at(folder.path()), Session::new(&stop, &Silent))?;
 //! run.all_steps()?;
-//! for row in findings::collect(&run.plan, &run.dir, &run.plan.status(&run.dir)?)? {
+//! for row in findings::collect(&run.standing, &run.standing.status()?)? {
 //!     println!("{} {}: accuracy {:?}", row.probe.module, row.probe.kind, row.probe.accuracy);
 //! }
 //! # Ok::<(), gimlet::Error>(())

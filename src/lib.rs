@@ -1,10 +1,10 @@
 //! Train neural networks one gradient-isolated module at a time, from disk.
 //!
-//! A [`Pipeline`](pipeline::Pipeline) says where samples come from, how they are seen, which modules are trained on them
-//! and with which loss. It is read from a TOML file (the [manual](pipeline)), or built in code. A [`Run`](stage::Run) is
-//! what one directory holds of a pipeline: it takes the pipeline's steps, ingest, train, encode and probe, each from
-//! committed files to committed files. A step that is done is not done again, and one that was stopped goes on from its
-//! checkpoint.
+//! A [`Pipeline`](pipeline::Pipeline) says where samples come from, how they are seen, which modules are trained on
+//! them and with which loss. It is read from a TOML file (the [manual](pipeline)), or built in code. A
+//! [`Run`](stage::Run) is what one directory holds of a pipeline: it takes the pipeline's steps, ingest, train, encode
+//! and probe, each from committed files to committed files. A step that is done is not done again, and one that was
+//! stopped goes on from its checkpoint.
 //!
 //! ```
 //! use gimlet::pipeline::{ImageView, Layer, NewModule, Pipeline, Textures, Training};
@@ -29,8 +29,8 @@
 //! # Ok::<(), gimlet::Error>(())
 //! ```
 //!
-//! `examples/custom_loss.rs` adds a [loss](loss::Recipe) of its own, and `examples/run_pipeline.rs` runs a pipeline file.
-//! What a run makes are tensors in Parquet files, which the crate [`gimlet_store`] reads and writes.
+//! `examples/custom_loss.rs` adds a [loss](loss::Recipe) of its own, and `examples/run_pipeline.rs` runs a pipeline
+//! file. A run stores tensors in Parquet files, which the crate [`gimlet_store`] reads and writes.
 
 pub mod cli;
 pub mod context;

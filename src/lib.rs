@@ -1,17 +1,19 @@
 //! Train neural networks one gradient-isolated module at a time, from disk.
 
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod context;
 pub mod device;
 pub mod error;
 pub mod exchange;
+mod folder;
 pub mod loss;
 pub mod module;
 pub mod parameters;
 mod parquet_table;
 pub mod pipeline;
 pub mod probe;
-mod processes;
+mod quantity;
 pub mod random;
 pub mod report;
 pub mod slurm;

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use gimlet_store::Shard;
 
+use super::arguments::{DeviceArgs, GlobalArgs, PipelineArgs, RoundArgs, WaitArgs};
 use super::printer::Printer;
 use super::render::Renderer;
-use super::{DeviceArgs, PipelineArgs, RoundArgs, WaitArgs, interrupt, workers};
+use super::{interrupt, workers};
 use crate::pipeline::{Pipeline, Schedule, Split};
 use crate::stage::provenance::Look;
 use crate::stage::{At, Outcome, Plan, Reading, Run, RunDir, Step};
@@ -158,6 +159,7 @@ pub fn all_steps(
     run: &Run<'_>,
     pipeline: &PipelineArgs,
     device: &DeviceArgs,
+    globals: &GlobalArgs,
     printer: &Printer,
     unchanged: impl Fn(Step),
 ) -> Result<bool> {
@@ -169,7 +171,7 @@ pub fn all_steps(
     for step in steps {
         let is_training = is_async && matches!(step, Step::Train(_));
         if is_training && !trained && !run.plan.is_done(step, &run.dir)? {
-            workers::train(run, pipeline, device, printer)?;
+            workers::train(run, pipeline, device, globals, printer)?;
             trained = true;
         }
         if is_training && trained {

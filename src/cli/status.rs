@@ -4,9 +4,10 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
+use super::arguments::{JsonArgs, PipelineArgs};
 use super::printer::Printer;
 use super::session::sweep_dir;
-use super::{JsonArgs, PipelineArgs, sweep, table};
+use super::{sweep, table};
 use crate::Result;
 use crate::slurm::{Queue, Submission, Waiting};
 use crate::stage::status::{State, StepStatus};

@@ -269,7 +269,6 @@ use crate::error::Result;
 use crate::loss::{Bounded, infonce, infonce1d};
 
 pub use bounds::MOST_THREADS;
-pub use bytes::in_words as bytes_in_words;
 pub use name_pattern::NamePattern;
 pub use settings::*;
 pub use shapes::Pooling;

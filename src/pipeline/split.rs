@@ -5,7 +5,7 @@ use toml::Spanned;
 use super::origin::Fault;
 use super::raw::Split;
 use super::settings::Layer;
-use crate::error::counted;
+use crate::quantity::counted;
 
 /// Cuts `layers` as `split` says; the layers of each module.
 ///

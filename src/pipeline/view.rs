@@ -8,7 +8,7 @@ use super::bounds::{SIZE, optional_whole, whole};
 use super::origin::Fault;
 use super::raw::{self, Optional};
 use super::settings::{ImageView, Normalise, Short, SoundView, View};
-use crate::error::counted;
+use crate::quantity::counted;
 
 /// Mean and standard deviation of the paper's images (STL-10), gray.
 const GRAY: ([f32; 1], [f32; 1]) = ([0.4120], [0.2570]);

@@ -1,5 +1,7 @@
 //! Train neural networks one gradient-isolated module at a time, from disk.
 
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod context;

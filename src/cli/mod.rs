@@ -15,6 +15,7 @@ mod import;
 mod ingest;
 mod inspect;
 mod interrupt;
+mod jobs;
 mod map;
 mod nearest;
 mod neurons;

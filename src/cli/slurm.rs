@@ -8,7 +8,7 @@ use clap::Args;
 use super::arguments::{DeviceArgs, GlobalArgs, PipelineArgs};
 use super::printer::Printer;
 use super::session::sweep_dir;
-use super::{child, status};
+use super::{child, jobs};
 use crate::pipeline::{Environment, Slurm};
 use crate::quantity::counted;
 use crate::slurm::{Job, Queue, Script, Sharding, Submission, of_pipeline, of_sweep};
@@ -141,7 +141,7 @@ fn logs(dir: &RunDir, name: &str) -> PathBuf {
 
 /// Fails when jobs of an earlier submission wait or run. The store would keep both right, at twice the work.
 fn check_queue(dir: &RunDir, force: bool, printer: &Printer) -> Result<()> {
-    let submissions = status::submissions(dir)?;
+    let submissions = jobs::submissions(dir)?;
     if submissions.is_empty() || force {
         return Ok(());
     }

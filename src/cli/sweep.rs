@@ -14,7 +14,7 @@ use super::processes::{self, Event};
 use super::render::Renderer;
 use super::session::sweep_dir;
 use super::shard::ShardArg;
-use super::{child, interrupt, status, table};
+use super::{child, interrupt, jobs, table};
 use crate::pipeline::MOST_THREADS;
 use crate::quantity::counted;
 use crate::stage::comparison::Line;
@@ -226,7 +226,7 @@ pub fn show(
     printer: &Printer,
 ) -> anyhow::Result<()> {
     let outlook = work.outlook()?;
-    let jobs = status::jobs_at(&work.dir)?;
+    let jobs = jobs::jobs_at(&work.dir)?;
     let all = || work.runs.iter().zip(&outlook);
     if output.json {
         let runs = all().map(|(run, outlook)| {

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use super::Environment;
 use super::bounds::{COUNT, SIZE, optional_number, optional_whole};
+use super::environment::Environment;
 use super::name_pattern::NamePattern;
 use super::origin::{Fault, Origin};
 use super::raw::{self, Optional, Patterns};

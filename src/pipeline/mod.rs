@@ -239,6 +239,7 @@
 mod bounds;
 mod bytes;
 mod data;
+mod environment;
 mod modules;
 mod name_pattern;
 pub(crate) mod origin;
@@ -269,12 +270,10 @@ use crate::error::Result;
 use crate::loss::{Bounded, infonce, infonce1d};
 
 pub use bounds::MOST_THREADS;
+pub use environment::{DATA_ROOT_VARIABLE, Environment};
 pub use name_pattern::NamePattern;
 pub use settings::*;
 pub use shapes::Pooling;
-
-/// The environment variable with the folder that relative paths of data start from.
-pub const DATA_ROOT_VARIABLE: &str = "GIMLET_DATA";
 
 /// The longest time between checkpoints: a year.
 const MAX_CHECKPOINT_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
@@ -284,21 +283,6 @@ const READ_MEMORY: u64 = 256_000_000;
 
 /// `store.cache_bytes` when it is left out.
 const CACHE_BYTES: u64 = 20_000_000_000;
-
-/// What a pipeline takes from the process it is read in.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Environment {
-    /// What relative paths of data start from if the pipeline does not say: `GIMLET_DATA`.
-    pub data_root: Option<PathBuf>,
-}
-
-impl Environment {
-    /// The environment of this process. An empty variable counts as unset.
-    pub fn of_process() -> Self {
-        let data_root = std::env::var_os(DATA_ROOT_VARIABLE).filter(|root| !root.is_empty());
-        Self { data_root: data_root.map(PathBuf::from) }
-    }
-}
 
 impl Pipeline {
     /// Reads the pipeline file at `path`, with `overrides` (`key=value`) in place of what it says.

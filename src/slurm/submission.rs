@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Job, queue};
+use super::cluster::cluster;
+use super::job::Job;
 use crate::{Error, Kind, Result};
 
 /// One run of a script.
@@ -71,7 +72,7 @@ impl Submission {
         Ok(Self {
             jobs: submitted.collect::<Result<_>>()?,
             time: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-            cluster: queue::cluster(),
+            cluster: cluster(),
             script,
         })
     }

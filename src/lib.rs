@@ -1,5 +1,6 @@
 //! Train neural networks one gradient-isolated module at a time, from disk.
 
+#![warn(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
 #[cfg(feature = "cli")]

@@ -16,9 +16,11 @@ use crate::{Error, Kind, Result};
 
 /// A module: its name, and its parameters in order.
 pub struct Described {
+    /// Its name in the pipeline.
     pub name: String,
     /// What modules are called in a file of the stack: `encoder`, or of sound `fullmodel`.
     pub stack: &'static str,
+    /// Its parameters, in order.
     pub parameters: Vec<Published>,
 }
 
@@ -26,6 +28,7 @@ pub struct Described {
 pub struct Taken {
     /// By our names.
     pub parameters: Parameters,
+    /// The file they were read from.
     pub file: PathBuf,
     /// Of the file.
     pub blake3: String,

@@ -30,7 +30,9 @@ pub struct Script<'a> {
     pub device: Vec<OsString>,
     /// The threads of a command, where it was said how many.
     pub threads: Option<usize>,
+    /// What is asked for.
     pub slurm: &'a Slurm,
+    /// The jobs, each after those it waits for.
     pub jobs: &'a [Job],
 }
 

@@ -17,7 +17,9 @@ pub struct Submission {
     pub time: String,
     /// The cluster's name, where it told: ids mean nothing to another.
     pub cluster: Option<String>,
+    /// The jobs, in the order of the script.
     pub jobs: Vec<Submitted>,
+    /// The script that was run.
     pub script: String,
 }
 
@@ -26,6 +28,7 @@ pub struct Submission {
 pub struct Submitted {
     /// Of an array that of the whole.
     pub id: u64,
+    /// What messages call it.
     pub title: String,
     /// The titles of its steps.
     pub steps: Vec<String>,

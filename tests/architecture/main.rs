@@ -2,7 +2,7 @@
 
 mod sources;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 
 use sources::{Import, Sources, are_apart};
@@ -90,23 +90,37 @@ fn rooms_import_what_the_table_says_they_may() {
 
 #[test]
 fn no_circle_goes_through_two_folders() {
-    let mut circles = Vec::new();
-    for sources in ["src", "store/src", "kernel/src"] {
-        let imports = Sources::read(root(), sources).imports();
-        let mut next: BTreeMap<&str, Vec<&Import>> = BTreeMap::new();
-        for import in &imports {
-            next.entry(&import.from).or_default().push(import);
-        }
-        let apart = imports.iter().filter(|it| are_apart(&it.from, &it.to));
-        circles.extend(apart.filter_map(|it| way_back(it, &next)));
+    let all: Vec<Import> = ["src", "store/src", "kernel/src", "signal/src"]
+        .iter()
+        .flat_map(|it| Sources::read(root(), it).imports())
+        .collect();
+    let mut next: BTreeMap<&str, Vec<&Import>> = BTreeMap::new();
+    for import in &all {
+        next.entry(&import.from).or_default().push(import);
     }
-    assert!(circles.is_empty(), "circles go through two folders:\n{}", circles.join("\n"));
+    let apart = all.iter().filter(|it| are_apart(&it.from, &it.to));
+    let mut circles: Vec<Vec<&Import>> = apart.filter_map(|it| circle(it, &next)).collect();
+    circles.sort_by_key(Vec::len);
+    // Of several through one file the shortest is told.
+    let (mut told, mut lines) = (BTreeSet::new(), Vec::new());
+    for circle in circles {
+        if circle.iter().all(|it| !told.contains(&it.from)) {
+            told.extend(circle.iter().map(|it| &it.from));
+            let arrows =
+                circle.iter().map(|it| format!("{} imports {} (`{}`)", it.from, it.to, it.path));
+            lines.push(arrows.collect::<Vec<_>>().join(", "));
+        }
+    }
+    assert!(lines.is_empty(), "circles go through two folders:\n{}", lines.join("\n"));
 }
 
-/// The shortest way from where `first` leads to where it comes from, told with it.
-fn way_back(first: &Import, next: &BTreeMap<&str, Vec<&Import>>) -> Option<String> {
+/// The shortest circle that `first` is part of.
+fn circle<'a>(
+    first: &'a Import,
+    next: &BTreeMap<&str, Vec<&'a Import>>,
+) -> Option<Vec<&'a Import>> {
     let mut came: BTreeMap<&str, &Import> = BTreeMap::new();
-    let mut waiting = std::collections::VecDeque::from([&*first.to]);
+    let mut waiting = VecDeque::from([&*first.to]);
     while let Some(file) = waiting.pop_front() {
         for import in next.get(file).into_iter().flatten() {
             if import.to != first.to && !came.contains_key(&*import.to) {
@@ -115,14 +129,14 @@ fn way_back(first: &Import, next: &BTreeMap<&str, Vec<&Import>>) -> Option<Strin
             }
         }
     }
-    let mut way = vec![];
+    let mut circle = vec![];
     let mut file = &*first.from;
     while file != first.to {
         let import = came.get(file)?;
-        way.push(format!("{} imports {} (`{}`)", import.from, import.to, import.path));
+        circle.push(*import);
         file = &import.from;
     }
-    way.push(format!("{} imports {} (`{}`)", first.from, first.to, first.path));
-    way.reverse();
-    Some(way.join(", "))
+    circle.push(first);
+    circle.reverse();
+    Some(circle)
 }

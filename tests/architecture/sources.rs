@@ -352,7 +352,7 @@ fn absolute(
     let mut rest = path;
     match path.first()?.as_str() {
         "crate" => return Some(path.to_vec()),
-        "gimlet_store" | "gimlet_kernel" => return Some(path.to_vec()),
+        first if first.starts_with("gimlet_") => return Some(path.to_vec()),
         "self" => rest = &path[1..],
         "super" => {
             while rest.first().is_some_and(|it| it == "super") {

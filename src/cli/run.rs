@@ -8,7 +8,7 @@ use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
 use super::render::Renderer;
 use super::{interrupt, session, table};
-use crate::stage::{Run, findings};
+use crate::stage::{Run, Session, findings};
 
 #[derive(Args)]
 pub struct RunArgs {
@@ -32,17 +32,17 @@ pub fn run(args: RunArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::Re
     let device = args.device.device.open()?;
     let dir = args.pipeline.run_dir(&pipeline);
     let renderer = Renderer::new(printer);
-    let run = Run::open(&pipeline, dir, interrupt::stop(), &renderer)?;
-    let run = run.on(device).waiting(args.wait);
+    let session = Session::new(interrupt::stop(), &renderer);
+    let run = Run::open(&pipeline, dir, Session { device, waits: args.wait, ..session })?;
     session::all_steps(&run, &args.pipeline, &args.device, globals, printer, |step| {
         session::tell_unchanged(&run, step, printer);
     })?;
-    let stages = run.plan.status(&run.dir)?;
-    let rows = findings::collect(&run.plan, &run.dir, &stages)?;
+    let stages = run.standing.status()?;
+    let rows = findings::collect(&run.standing, &stages)?;
     if args.output.json {
         return printer.json(&json!({
             "pipeline": pipeline.name,
-            "run_dir": run.dir.path(),
+            "run_dir": run.standing.dir.path(),
             "stages": stages,
             "probes": findings::probes(&rows),
         }));
@@ -50,6 +50,6 @@ pub fn run(args: RunArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::Re
     printer.note("");
     printer.result(&table::report(&rows))?;
     printer.note(&format!("\n{}", table::verdict(&rows)));
-    printer.note(&format!("everything is in {}", run.dir.path().display()));
+    printer.note(&format!("everything is in {}", run.standing.dir.path().display()));
     Ok(())
 }

@@ -47,7 +47,7 @@ pub fn train(
 ) -> Result<()> {
     let mut untrained = Vec::new();
     for module in 0..run.pipeline.modules.len() {
-        if !run.plan.is_done(training(module), &run.dir)? {
+        if !run.standing.is_done(training(module))? {
             untrained.push(module);
         }
     }
@@ -55,11 +55,11 @@ pub fn train(
     // those of other schedules with as many threads.
     let threads = NonZeroUsize::new(rayon::current_num_threads().min(MOST_THREADS));
     let globals = GlobalArgs { threads, ..globals.clone() };
-    let run_dir = Some(run.dir.path().to_path_buf());
+    let run_dir = Some(run.standing.dir.path().to_path_buf());
     let pipeline = PipelineArgs { run_dir, ..pipeline.clone() };
     let command = |module: usize| {
         let mut command = child::command("worker", &[&pipeline, device, &globals])?;
-        command.args(["--module", run.plan.module(module)]);
+        command.args(["--module", run.standing.plan.module(module)]);
         Ok(command)
     };
     let mut workers: Vec<Worker> = run.pipeline.modules.iter().map(|_| Worker::default()).collect();
@@ -67,11 +67,11 @@ pub fn train(
     processes::work(&untrained, all, interrupt::stop(), command, |event| {
         Ok(match event {
             Event::Line(module, line) => {
-                printer.forward(run.plan.module(module), &line);
+                printer.forward(run.standing.plan.module(module), &line);
                 None
             }
             Event::Ended(module, ended) => {
-                let name = run.plan.module(module);
+                let name = run.standing.plan.module(module);
                 let steps = run.steps_trained(module);
                 let pause = workers[module].ended(steps, ended);
                 if pause.is_some() {
@@ -84,7 +84,8 @@ pub fn train(
     match workers.into_iter().enumerate().find_map(|(module, it)| Some((module, it.given_up?))) {
         None => Ok(()),
         Some((module, (kind, why))) => {
-            let message = format!("the worker of `{}` failed: {why}", run.plan.module(module));
+            let message =
+                format!("the worker of `{}` failed: {why}", run.standing.plan.module(module));
             Err(Error::new(kind, message)
                 .hint("what was done is kept; the same command goes on from there"))
         }

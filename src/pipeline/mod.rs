@@ -244,6 +244,7 @@ mod modules;
 mod name_pattern;
 pub(crate) mod origin;
 mod overrides;
+mod per_split;
 mod preset;
 mod raw;
 mod schedule;
@@ -272,8 +273,9 @@ use crate::loss::{Bounded, infonce, infonce1d};
 pub use bounds::MOST_THREADS;
 pub use environment::{DATA_ROOT_VARIABLE, Environment};
 pub use name_pattern::NamePattern;
+pub use per_split::PerSplit;
 pub use settings::*;
-pub use shapes::Pooling;
+pub use shapes::{Pooling, SampleSize};
 
 /// The longest time between checkpoints: a year.
 const MAX_CHECKPOINT_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
@@ -464,7 +466,7 @@ fn check_shapes(
     };
     let Some(size) = size else { return Ok(()) };
     let modules = planned.iter().map(|planned| &planned.module);
-    let Err(misfit) = walk(view, loss, modules, (size, size)) else { return Ok(()) };
+    let Err(misfit) = walk(view, loss, modules, SampleSize::square(size)) else { return Ok(()) };
     let view = &raw.view;
     let patch = view.get_ref().patch.as_ref().map_or(view.span(), toml::Spanned::span);
     let span = match misfit.culprit {

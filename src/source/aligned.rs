@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Source;
 use super::alignments::Alignments;
-use crate::pipeline::settings::Split;
+use crate::pipeline::{PerSplit, Split};
 use crate::{Error, Result};
 
 /// The alignments of a split.
@@ -62,8 +62,8 @@ pub struct Unfit {
     pub alignments: Counted,
     /// How many alignments there are.
     pub of: usize,
-    /// Recordings that no alignment fits, of how many, in each split.
-    pub recordings: [(Counted, usize); 2],
+    /// Recordings that no alignment fits, of how many.
+    pub recordings: PerSplit<(Counted, usize)>,
 }
 
 impl Unfit {
@@ -77,7 +77,7 @@ impl Unfit {
                 self.of
             ));
         }
-        let (Counted { count, first }, of) = &self.recordings[split as usize];
+        let (Counted { count, first }, of) = &self.recordings[split];
         if let Some(first) = first {
             lines.push(format!("{count} of {of} recordings have no alignment, the first: {first}"));
         }
@@ -129,6 +129,9 @@ pub fn check_alignments(train: &dyn Source, test: &dyn Source) -> Result<Unfit> 
     Ok(Unfit {
         alignments: Counted { count, first },
         of: train.alignments.count(),
-        recordings: [(train.without, train.recordings), (test.without, test.recordings)],
+        recordings: PerSplit {
+            train: (train.without, train.recordings),
+            test: (test.without, test.recordings),
+        },
     })
 }

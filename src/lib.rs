@@ -5,6 +5,7 @@ pub mod context;
 pub mod device;
 pub mod error;
 pub mod exchange;
+pub mod layer;
 pub mod loss;
 pub mod module;
 pub mod parameters;

@@ -191,7 +191,7 @@
 //! modules, which are called `m0`, `m1` and so on. `"each"` makes every unit a module, `"end-to-end"` makes one of
 //! all; a number
 //! makes so many modules, the first ones a unit larger if need be; a list has the units of each
-//! module. A unit is a block, a convolution or a GRU; a ReLU stays with what it follows, and a block
+//! module. A unit is a block, a convolution or a GRU; all else stays with what it follows, and a block
 //! with a convolution right before it. Modules that are cut have no `epochs`, `learning_rate` and
 //! `activations` of their own.
 //!
@@ -348,7 +348,8 @@ fn read(
     let loss = loss(raw.loss.as_ref(), medium, document.get_ref())?;
     let store = store(&raw.store)?;
     let defaults = Defaults { training: &training, activations: store.activations };
-    let mut planned = modules::resolve(&raw.modules, &raw.split, &defaults, view.channels())?;
+    let mut planned =
+        modules::resolve(&raw.modules, &raw.split, &defaults, view.channels(), document.get_ref())?;
     let schedule = schedule::resolve(&raw.schedule, &training, &store, &mut planned)?;
     check_shapes(&raw, document.get_ref(), &data, &view, &loss, &planned)?;
     Ok(Pipeline {

@@ -1,17 +1,20 @@
 //! The `[[modules]]` tables.
 
+use std::iter::{once, repeat_n};
 use std::ops::Range;
+use std::sync::Arc;
 
 use toml::Spanned;
+use toml::de::DeTable;
 
-use super::bounds::{COUNT, SIZE, optional_positive, optional_whole, whole};
+use super::bounds::{COUNT, SIZE, optional_positive, optional_whole, whole, within};
 use super::origin::Fault;
 use super::preset::{self, Preset};
 use super::raw::{self, Optional};
-use super::settings::{Activations, Layer, Module, Training};
-use super::shapes::EXPANSION;
+use super::settings::{Activations, Module, Training};
 use super::split;
 use super::wording::suggest;
+use crate::layer::{Bounded, Entry, Layer};
 
 /// Names that stages, tables and messages use for something else.
 const RESERVED: [&str; 3] = ["ingest", "probe", "untrained"];
@@ -43,6 +46,7 @@ pub fn resolve(
     split: &Optional<raw::Split>,
     defaults: &Defaults<'_>,
     channels: usize,
+    document: &DeTable<'_>,
 ) -> Result<Vec<Planned>, Fault> {
     if modules.get_ref().is_empty() {
         return Err(Fault::at(modules.span(), "a pipeline needs at least one module"));
@@ -55,7 +59,10 @@ pub fn resolve(
         let raw = raw.get_ref();
         check_name(&raw.name, &modules.get_ref()[..index])?;
         let name = raw.name.get_ref();
-        let Stack { layers, expected } = stack(raw, room)?;
+        let Stack { layers, expected } = stack(raw, room, &|at, layer, key| {
+            let layers = document.get("modules")?.get_ref().get(index)?.get_ref().get("layers")?;
+            Some(layers.get_ref().get(at)?.get_ref().get(layer)?.get_ref().get(key)?.span())
+        })?;
         room -= layers.len();
         if let Some(expected) = expected
             && *expected.get_ref() != before.1
@@ -95,21 +102,23 @@ pub fn resolve(
     Ok(planned)
 }
 
-/// A GRU makes the context that its module's loss predicts with: nothing of the module follows it.
+/// A context is what its module's loss predicts with: nothing of the module follows it.
 fn check_order(planned: &Planned) -> Result<(), Fault> {
     let Module { layers, name, .. } = &planned.module;
-    let gru = layers.iter().position(|layer| matches!(layer, Layer::Gru { .. }));
-    match gru.filter(|place| place + 1 < layers.len()) {
+    let context = layers.iter().position(|layer| layer.is_context());
+    match context.filter(|place| place + 1 < layers.len()) {
         None => Ok(()),
         Some(place) => {
-            let message = format!("a gru is the last layer of its module, and `{name}` goes on");
+            let context = layers[place].name();
+            let message =
+                format!("a {context} is the last layer of its module, and `{name}` goes on");
             Err(Fault::at(planned.origins[place].clone(), message))
         }
     }
 }
 
 /// A module that says nothing of its own.
-fn plan(name: String, layers: Vec<Spanned<Layer>>, defaults: &Defaults<'_>) -> Planned {
+fn plan(name: String, layers: Vec<Spanned<Arc<dyn Layer>>>, defaults: &Defaults<'_>) -> Planned {
     Planned {
         origins: layers.iter().map(Spanned::span).collect(),
         own_epochs: None,
@@ -157,13 +166,16 @@ fn refuse_own_settings(raw: &raw::Module) -> Result<(), Fault> {
 
 /// The layers of one module as its table has them.
 struct Stack {
-    layers: Vec<Spanned<Layer>>,
+    layers: Vec<Spanned<Arc<dyn Layer>>>,
     /// The channels of its input, if it says.
     expected: Option<Spanned<usize>>,
 }
 
+/// Where a setting of a layer is given, by the number of its entry in `layers`, its name and the key.
+type SettingSpan<'a> = dyn Fn(usize, &str, &str) -> Option<Range<usize>> + 'a;
+
 /// `room` is for how many layers there is.
-fn stack(raw: &raw::Module, room: usize) -> Result<Stack, Fault> {
+fn stack(raw: &raw::Module, room: usize, span: &SettingSpan<'_>) -> Result<Stack, Fault> {
     let name = raw.name.get_ref();
     if let Some(expected) = &raw.in_channels {
         whole(expected, "in_channels", SIZE)?;
@@ -186,9 +198,11 @@ fn stack(raw: &raw::Module, room: usize) -> Result<Stack, Fault> {
                 return Err(Fault::at(layers.span(), format!("module `{name}` has no layer")));
             }
             let mut all = Vec::new();
-            for raw in layers.get_ref() {
-                let at = |layer| Spanned::new(raw.span(), layer);
-                all.extend(expand(raw.get_ref())?.into_iter().map(at));
+            for (at, raw) in layers.get_ref().iter().enumerate() {
+                let span_of =
+                    |layer: &str, key: &str| span(at, layer, key).unwrap_or_else(|| raw.span());
+                let layers = expand(raw.get_ref(), &span_of)?;
+                all.extend(layers.map(|layer| Spanned::new(raw.span(), layer)));
                 check_room(all.len(), room, raw.span())?;
             }
             Ok(Stack { layers: all, expected: raw.in_channels.clone() })
@@ -221,38 +235,15 @@ fn check_room(layers: usize, room: usize, span: Range<usize>) -> Result<(), Faul
     Err(Fault::at(span, format!("the modules have more than {MAX_LAYERS} layers in all")))
 }
 
-/// The layer, or the row of blocks, that one entry of `layers` stands for. Only the first block of
-/// a row strides.
-fn expand(raw: &raw::Layer) -> Result<Vec<Layer>, Fault> {
-    let stride = |value| Ok(optional_whole(value, "stride", SIZE)?.unwrap_or(1));
-    let row = |blocks, stride, block: &dyn Fn(usize) -> Layer| {
-        let blocks = optional_whole(blocks, "blocks", 1..=MAX_BLOCKS)?.unwrap_or(1);
-        Ok((0..blocks).map(|at| block(if at == 0 { stride } else { 1 })).collect())
-    };
-    match raw {
-        raw::Layer::Conv(conv) | raw::Layer::Conv1d(conv) => {
-            let kernel = whole(&conv.kernel, "kernel", SIZE)?;
-            let padding = optional_whole(&conv.padding, "padding", 0..=*SIZE.end())?;
-            let padding = padding.unwrap_or(kernel / 2);
-            let channels = whole(&conv.channels, "channels", SIZE)?;
-            let stride = stride(&conv.stride)?;
-            Ok(vec![match raw {
-                raw::Layer::Conv1d(_) => Layer::Conv1d { channels, kernel, stride, padding },
-                _ => Layer::Conv { channels, kernel, stride, padding },
-            }])
-        }
-        raw::Layer::Gru(gru) => Ok(vec![Layer::Gru {
-            channels: whole(&gru.channels, "channels", SIZE)?,
-            bptt: gru.bptt.unwrap_or(true),
-        }]),
-        raw::Layer::Relu(_) => Ok(vec![Layer::Relu]),
-        raw::Layer::Basic(raw) => {
-            let channels = whole(&raw.channels, "channels", SIZE)?;
-            row(&raw.blocks, stride(&raw.stride)?, &|stride| Layer::Basic { channels, stride })
-        }
-        raw::Layer::Bottleneck(raw) => {
-            let planes = whole(&raw.planes, "planes", 1..=*SIZE.end() / EXPANSION)?;
-            row(&raw.blocks, stride(&raw.stride)?, &|stride| Layer::Bottleneck { planes, stride })
-        }
+/// The layer, or the row of blocks, that one entry of `layers` stands for; `span` is where a setting of it is given.
+fn expand(
+    entry: &Entry,
+    span: &dyn Fn(&str, &str) -> Range<usize>,
+) -> Result<impl Iterator<Item = Arc<dyn Layer>>, Fault> {
+    let Entry { first, next, blocks } = entry;
+    let row = Bounded { key: "blocks", value: *blocks, bounds: 1..=MAX_BLOCKS };
+    for Bounded { key, value, bounds } in first.bounds().into_iter().chain(once(row)) {
+        within(value, key, &bounds).map_err(|wrong| Fault::at(span(first.name(), key), wrong))?;
     }
+    Ok(once(first.clone()).chain(repeat_n(next.clone(), blocks - 1)))
 }

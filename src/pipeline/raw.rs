@@ -12,6 +12,7 @@ use toml::Spanned;
 use super::settings::{
     ActivationType, Activations, Compression, Loss, OnBadSample, ScheduleKind, Short,
 };
+use crate::layer::Entry;
 
 /// A key that may be left out, with the position of its value.
 pub type Optional<T> = Option<Spanned<T>>;
@@ -97,59 +98,12 @@ pub struct Normalise {
 pub struct Module {
     pub name: Spanned<String>,
     pub in_channels: Optional<usize>,
-    pub layers: Optional<Vec<Spanned<Layer>>>,
+    pub layers: Optional<Vec<Spanned<Entry>>>,
     pub preset: Optional<String>,
     pub width: Optional<usize>,
     pub epochs: Optional<usize>,
     pub learning_rate: Optional<f64>,
     pub activations: Optional<Activations>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Layer {
-    Conv(Conv),
-    Conv1d(Conv),
-    Gru(Gru),
-    Relu(Empty),
-    Basic(Basic),
-    Bottleneck(Bottleneck),
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub struct Conv {
-    pub channels: Spanned<usize>,
-    pub kernel: Spanned<usize>,
-    pub stride: Optional<usize>,
-    pub padding: Optional<usize>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub struct Gru {
-    pub channels: Spanned<usize>,
-    pub bptt: Option<bool>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub struct Empty {}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub struct Basic {
-    pub channels: Spanned<usize>,
-    pub stride: Optional<usize>,
-    pub blocks: Optional<usize>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub struct Bottleneck {
-    pub planes: Spanned<usize>,
-    pub stride: Optional<usize>,
-    pub blocks: Optional<usize>,
 }
 
 #[derive(Default, Deserialize)]

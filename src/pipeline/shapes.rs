@@ -1,15 +1,14 @@
 //! The shapes that flow through a pipeline.
 
-use super::settings::{ImageView, Layer, Loss, Map, Module, Pipeline, Source, View};
+use super::bounds::within;
+use super::settings::{ImageView, Loss, Map, Module, Pipeline, Source, View};
 use crate::error::{Error, Kind, Result};
+use crate::layer::{Bounded, Layer, Signal};
 use crate::loss::Sizes;
 
 /// The most values of one image between two layers. A dataset's tensors are fixed-size lists, and
 /// these count in 32 bits.
 const MAX_VALUES: u128 = i32::MAX as u128;
-
-/// The channels of a bottleneck's output, in planes.
-pub const EXPANSION: usize = 4;
 
 /// Input and output of a module, for one patch.
 type Ends = (Map, Map);
@@ -172,12 +171,12 @@ pub fn walk<'a>(
         let input = map;
         for (index, layer) in module.layers.iter().enumerate() {
             let culprit = Culprit::Layer { module: at, layer: index };
-            check_medium(*layer, view, &module.name)
-                .map_err(|message| Misfit::of(culprit, message))?;
-            map = layer
-                .output(map)
-                .ok_or_else(|| Misfit::of(culprit, too_large(*layer, map, &module.name)))?;
-            check_values(patches, map).map_err(|message| Misfit::of(culprit, message))?;
+            let misfit = |message| Misfit::of(culprit, message);
+            check_layer(&**layer, view, &module.name).map_err(misfit)?;
+            map = layer.output(map).map_err(|wrong| {
+                misfit(format!("{} in module `{}` {}", wrong.what, module.name, wrong.why))
+            })?;
+            check_values(patches, map).map_err(misfit)?;
         }
         if let View::Sound(_) = view {
             let channels = module.front().iter().fold(input.channels, |c, it| it.out_channels(c));
@@ -189,24 +188,21 @@ pub fn walk<'a>(
     Ok(shapes)
 }
 
-/// Fails unless a layer is one for what the view gives.
-fn check_medium(layer: Layer, view: &View, module: &str) -> Result<(), String> {
-    let (name, sound) = match layer {
-        Layer::Relu => return Ok(()),
-        Layer::Conv { .. } => ("conv", false),
-        Layer::Basic { .. } => ("basic", false),
-        Layer::Bottleneck { .. } => ("bottleneck", false),
-        Layer::Conv1d { .. } => ("conv1d", true),
-        Layer::Gru { .. } => ("gru", true),
+/// Fails unless a layer's settings are within their bounds, and it is one for what the view gives.
+fn check_layer(layer: &dyn Layer, view: &View, module: &str) -> Result<(), String> {
+    for Bounded { key, value, bounds } in layer.bounds() {
+        within(value, key, &bounds).map_err(|wrong| format!("module `{module}`: {wrong}"))?;
+    }
+    let given = match view {
+        View::Images(_) => Signal::Images,
+        View::Sound(_) => Signal::Sound,
     };
-    match (sound, view) {
-        (true, View::Images(_)) => {
-            Err(format!("module `{module}`: `{name}` is a layer for sound, the view has images"))
-        }
-        (false, View::Sound(_)) => {
-            Err(format!("module `{module}`: `{name}` is a layer for images, the view has sound"))
-        }
-        _ => Ok(()),
+    match layer.only_for().filter(|signal| *signal != given) {
+        None => Ok(()),
+        Some(signal) => Err(format!(
+            "module `{module}`: `{}` is a layer for {signal}, the view has {given}",
+            layer.name()
+        )),
     }
 }
 
@@ -241,56 +237,4 @@ fn check_values(patches: usize, map: Map) -> Result<(), String> {
         "{patches} patches of {height}x{width}x{channels} are {values} values for one image, \
          at most {MAX_VALUES} can be stored"
     ))
-}
-
-fn too_large(layer: Layer, map: Map, module: &str) -> String {
-    let (kernel, padding) = match layer {
-        Layer::Conv { kernel, padding, .. } | Layer::Conv1d { kernel, padding, .. } => {
-            (kernel, padding)
-        }
-        _ => (3, 1),
-    };
-    if let Layer::Conv1d { .. } = layer {
-        return format!(
-            "a kernel of {kernel} in module `{module}` is longer than its {} steps with {padding} of \
-             padding",
-            map.width
-        );
-    }
-    format!(
-        "a kernel of {kernel}x{kernel} in module `{module}` is larger than its map of {}x{} with \
-         {padding} of padding",
-        map.height, map.width
-    )
-}
-
-impl Layer {
-    /// The channels this layer gives for `input` channels.
-    pub fn out_channels(&self, input: usize) -> usize {
-        match *self {
-            Layer::Conv { channels, .. }
-            | Layer::Conv1d { channels, .. }
-            | Layer::Gru { channels, .. }
-            | Layer::Basic { channels, .. } => channels,
-            Layer::Bottleneck { planes, .. } => EXPANSION * planes,
-            Layer::Relu => input,
-        }
-    }
-
-    /// The map this layer makes of `input`; `None` when its kernel is larger than the padded map.
-    pub fn output(&self, input: Map) -> Option<Map> {
-        let (kernel, stride, padding) = match *self {
-            Layer::Conv { kernel, stride, padding, .. }
-            | Layer::Conv1d { kernel, stride, padding, .. } => (kernel, stride, padding),
-            Layer::Basic { stride, .. } | Layer::Bottleneck { stride, .. } => (3, stride, 1),
-            Layer::Relu | Layer::Gru { .. } => (1, 1, 0),
-        };
-        let side = |side: usize| Some((side + 2 * padding).checked_sub(kernel)? / stride + 1);
-        let flat = matches!(self, Layer::Conv1d { .. });
-        Some(Map {
-            height: if flat { input.height } else { side(input.height)? },
-            width: side(input.width)?,
-            channels: self.out_channels(input.channels),
-        })
-    }
 }

@@ -1,23 +1,24 @@
 //! `split`: the layers of all modules, cut into other modules.
 
+use std::sync::Arc;
+
 use toml::Spanned;
 
 use super::origin::Fault;
 use super::raw::Split;
-use super::settings::Layer;
 use crate::error::counted;
+use crate::layer::{Layer, Work};
+
+type Layers = Vec<Spanned<Arc<dyn Layer>>>;
 
 /// Cuts `layers` as `split` says; the layers of each module.
 ///
-/// The unit of a cut is a block, a convolution or a GRU. A ReLU stays with what it follows, and a block
+/// The unit of a cut is a block, a convolution or a GRU. All else stays with what it follows, and a block
 /// with a convolution right before it: the stem of a network is no module.
 ///
 /// # Errors
 /// More modules than units, a module without any, or counts that do not add up to the units.
-pub fn cut(
-    layers: Vec<Spanned<Layer>>,
-    split: &Spanned<Split>,
-) -> Result<Vec<Vec<Spanned<Layer>>>, Fault> {
+pub fn cut(layers: Layers, split: &Spanned<Split>) -> Result<Vec<Layers>, Fault> {
     let units = units(layers);
     let have = units.len();
     let wrong = |message: String| Err(Fault::at(split.span(), message));
@@ -51,17 +52,16 @@ pub fn cut(
     Ok(counts.into_iter().map(|count| units.by_ref().take(count).flatten().collect()).collect())
 }
 
-fn units(layers: Vec<Spanned<Layer>>) -> Vec<Vec<Spanned<Layer>>> {
-    let mut units: Vec<Vec<Spanned<Layer>>> = Vec::new();
+fn units(layers: Layers) -> Vec<Layers> {
+    let work = |layer: &Spanned<Arc<dyn Layer>>| layer.get_ref().work(1);
+    let mut units: Vec<Layers> = Vec::new();
     for layer in layers {
-        let joins = |unit: &Vec<Spanned<Layer>>| match layer.get_ref() {
-            Layer::Relu => true,
-            Layer::Gru { .. } => false,
-            Layer::Conv { .. } | Layer::Conv1d { .. } => {
-                unit.iter().all(|layer| matches!(layer.get_ref(), Layer::Relu))
-            }
-            Layer::Basic { .. } | Layer::Bottleneck { .. } => {
-                !unit.iter().any(|layer| is_block(*layer.get_ref()))
+        let joins = |unit: &Layers| match work(&layer) {
+            Work::Relu | Work::Own(_) => true,
+            Work::Context(_) => false,
+            Work::Conv(_) => unit.iter().all(|it| matches!(work(it), Work::Relu | Work::Own(_))),
+            Work::Residual { .. } => {
+                !unit.iter().any(|it| matches!(work(it), Work::Residual { .. }))
             }
         };
         match units.last_mut() {
@@ -70,8 +70,4 @@ fn units(layers: Vec<Spanned<Layer>>) -> Vec<Vec<Spanned<Layer>>> {
         }
     }
     units
-}
-
-fn is_block(layer: Layer) -> bool {
-    matches!(layer, Layer::Basic { .. } | Layer::Bottleneck { .. })
 }

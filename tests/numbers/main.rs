@@ -8,6 +8,7 @@ mod infonce;
 mod kernels;
 mod losses;
 mod module;
+mod own_layer;
 mod pipeline;
 mod representation;
 mod schedule_settings;

@@ -22,6 +22,7 @@ pub use self::slurm::*;
 pub use self::store::*;
 pub use self::training::*;
 pub use self::view::*;
+pub use crate::layer::{Layer, Map};
 pub use crate::loss::Settings as Loss;
 
 /// A whole pipeline: where its samples come from, how they are seen, and what is trained on them.

@@ -20,8 +20,11 @@ pub(crate) const HASH: &str = "blake3";
 /// The name and shape of a parameter, and what it begins with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParameterShape {
+    /// Its name among those that it is found with.
     pub name: String,
+    /// The length of each axis.
     pub dims: Vec<usize>,
+    /// What it begins with.
     pub init: Init,
 }
 
@@ -41,9 +44,12 @@ impl ParameterShape {
 /// What a parameter begins with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Init {
-    /// Values that are drawn, by how many one output value is a sum over. It is PyTorch's default for convolutions and
-    /// linear layers, weights and biases alike: uniform in (-1/sqrt(fan_in), 1/sqrt(fan_in)).
-    Uniform { fan_in: usize },
+    /// PyTorch's default for convolutions and linear layers, weights and biases alike: uniform in
+    /// (-1/sqrt(fan_in), 1/sqrt(fan_in)).
+    Uniform {
+        /// Values that one output value is a sum over.
+        fan_in: usize,
+    },
     /// One value everywhere.
     Constant(f32),
 }

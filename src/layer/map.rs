@@ -8,8 +8,11 @@ use super::Misfit;
 /// A map of features, or an image: `[height, width, channels]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Map {
+    /// Rows; 1 of sound.
     pub height: usize,
+    /// Columns, or steps of sound.
     pub width: usize,
+    /// Values at each position.
     pub channels: usize,
 }
 

@@ -57,7 +57,7 @@ impl Cost {
         cost
     }
 
-    // Nobody computes with kernels so large that it matters when these overflow, and still a plan may ask for them.
+    // Kernels for which these overflow are never computed with, but a plan may ask what they cost.
 
     fn hold(&mut self, parameters: &[usize]) {
         let add = |sum: u64, len: &usize| sum.saturating_add(*len as u64);

@@ -34,7 +34,7 @@ pub(super) struct Program {
     pub kept: usize,
     /// Values of the largest map between layers.
     pub largest: usize,
-    /// The first step that has parameters: nobody asks for the gradient of its input.
+    /// The first step that has parameters. The gradient of its input is not computed.
     pub first: usize,
 }
 

@@ -17,6 +17,7 @@
 //! A stage begins at a block that strides, or is of another kind or width than the block before it;
 //! stages are counted within the module, blocks within the stage.
 
+use std::any::Any;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -25,9 +26,8 @@ use candle_core::Tensor;
 use crate::Result;
 use crate::context::gru;
 use crate::layer::{Layer, Places, turned};
-use crate::loss::{Sizes, infonce1d};
+use crate::loss::{Recipe, Sizes, infonce1d};
 use crate::parameters::ParameterShape;
-use crate::pipeline::Loss;
 use crate::train::trainer;
 
 /// A parameter, and what the published code makes of it.
@@ -53,7 +53,7 @@ const PREDICTOR: &str = "loss.predictor.";
 pub fn parameters(
     layers: &[Arc<dyn Layer>],
     input: usize,
-    loss: &Loss,
+    loss: &dyn Recipe,
     sizes: Sizes,
 ) -> Vec<Published> {
     let places = places(layers);
@@ -68,7 +68,7 @@ pub fn parameters(
             None => loss_parameter(&ours, loss),
         };
         let predictor = ours.name.strip_prefix(PREDICTOR).and_then(|k| k.parse().ok());
-        if let (Loss::InfoNce1d(_), Some(k)) = (loss, predictor) {
+        if let (Some(_), Some(k)) = (along_time(loss), predictor) {
             return one_of_several(ours, k, predictors);
         }
         let masked = match (dims.as_slice(), ours.dims.as_slice()) {
@@ -119,6 +119,12 @@ impl Published {
     }
 }
 
+/// The settings of `infonce1d`, the one loss whose parameters the published code lays out in its own way.
+fn along_time(loss: &dyn Recipe) -> Option<&infonce1d::Settings> {
+    let loss: &dyn Any = loss;
+    loss.downcast_ref()
+}
+
 /// Where each layer is in the published code's module.
 fn places(layers: &[Arc<dyn Layer>]) -> Vec<String> {
     let mut places = Places::default();
@@ -149,14 +155,13 @@ fn one_of_several(ours: ParameterShape, k: usize, several: usize) -> Published {
 }
 
 /// Name and shape of a parameter of the loss.
-fn loss_parameter(ours: &ParameterShape, loss: &Loss) -> (String, Vec<usize>) {
+fn loss_parameter(ours: &ParameterShape, loss: &dyn Recipe) -> (String, Vec<usize>) {
     if let Some(context) = ours.name.strip_prefix("loss.context.") {
-        return match loss {
-            Loss::InfoNce1d(infonce1d::Settings { context: Some(of_loss), .. }) => {
-                let infonce1d::Context::Gru(settings) = of_loss;
+        return match along_time(loss).and_then(|it| it.context) {
+            Some(infonce1d::Context::Gru(settings)) => {
                 (gru::published(context, settings.bptt), turned(&ours.dims))
             }
-            _ => (pixelcnn_name(context), pixelcnn_dims(&ours.dims, context)),
+            None => (pixelcnn_name(context), pixelcnn_dims(&ours.dims, context)),
         };
     }
     let predictor = ours.name.strip_prefix(PREDICTOR);
@@ -201,7 +206,7 @@ fn pixelcnn_dims(ours: &[usize], name: &str) -> Vec<usize> {
 mod tests {
     use super::*;
     use crate::layer::{Basic, Bottleneck, Conv, Conv1d, Relu};
-    use crate::loss::{Context, infonce, infonce1d};
+    use crate::loss::{Context, infonce, infonce1d, supervised};
 
     #[test]
     fn a_stage_begins_where_kind_or_width_changes_or_a_block_strides() {
@@ -238,8 +243,7 @@ mod tests {
     fn predictors_along_time_are_one_linear_layer_and_a_gru_has_its_published_names() {
         let gru = infonce1d::GruSettings { channels: 5, bptt: true };
         let context = Some(infonce1d::Context::Gru(gru));
-        let settings = infonce1d::Settings { prediction_steps: 3, context, ..Default::default() };
-        let loss = Loss::InfoNce1d(settings);
+        let loss = infonce1d::Settings { prediction_steps: 3, context, ..Default::default() };
         let found = parameters(&[], 8, &loss, Sizes::grid(8, [9, 1]));
         let found: Vec<_> = found.iter().map(|it| (it.name.as_str(), it.dims.as_slice())).collect();
         let expected: [(&str, &[usize]); 7] = [
@@ -263,12 +267,14 @@ mod tests {
         ];
         let sizes = Sizes { classes: 7, ..Sizes::grid(8, [3, 3]) };
         let context = Some(Context::PixelCnn);
-        let cpc = Loss::InfoNce(infonce::Settings { context, ..Default::default() });
+        let cpc = infonce::Settings { context, ..Default::default() };
         let gru = infonce1d::GruSettings { channels: 5, bptt: true };
         let context = Some(infonce1d::Context::Gru(gru));
-        let along = Loss::InfoNce1d(infonce1d::Settings { context, ..Default::default() });
-        for loss in [Loss::default(), Loss::Supervised(Default::default()), cpc, along] {
-            for published in parameters(&layers, 3, &loss, sizes) {
+        let along = infonce1d::Settings { context, ..Default::default() };
+        let losses: [&dyn Recipe; 4] =
+            [&infonce::Settings::default(), &supervised::Settings {}, &cpc, &along];
+        for loss in losses {
+            for published in parameters(&layers, 3, loss, sizes) {
                 let dims = published.ours.dims.as_slice();
                 let len = dims.iter().product::<usize>() as f32;
                 let home = &candle_core::Device::Cpu;

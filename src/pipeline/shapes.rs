@@ -1,10 +1,10 @@
 //! The shapes that flow through a pipeline.
 
-use super::bounds::within;
-use super::settings::{ImageView, Loss, Map, Module, Pipeline, Source, View};
-use crate::error::{Error, Kind, Result};
-use crate::layer::{Bounded, Layer, Signal};
-use crate::loss::Sizes;
+use super::origin::Fault;
+use super::settings::{ImageView, Map, Module, Pipeline, Source, View};
+use crate::error::Result;
+use crate::layer::{Layer, Signal};
+use crate::loss::{Recipe, Sizes};
 
 /// The most values of one image between two layers. A dataset's tensors are fixed-size lists, and
 /// these count in 32 bits.
@@ -12,32 +12,6 @@ const MAX_VALUES: u128 = i32::MAX as u128;
 
 /// Input and output of a module, for one patch.
 type Ends = (Map, Map);
-
-/// A pipeline whose parts do not fit each other.
-pub struct Misfit {
-    pub culprit: Culprit,
-    pub message: String,
-    pub hint: Option<String>,
-}
-
-/// The part of a pipeline that is to blame for a [`Misfit`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Culprit {
-    Crop,
-    Patch,
-    /// One of these keys of the loss.
-    Loss(&'static [&'static str]),
-    Layer {
-        module: usize,
-        layer: usize,
-    },
-}
-
-impl Misfit {
-    fn of(culprit: Culprit, message: String) -> Self {
-        Self { culprit, message, hint: None }
-    }
-}
 
 impl Pipeline {
     /// Height and width of the images, as far as the pipeline alone says: `resize`, else the size
@@ -70,14 +44,9 @@ impl Pipeline {
     /// [`Kind::Usage`] when a crop, a patch, a kernel or the rows the loss predicts do not fit.
     /// Sound has windows of one size, whatever that of the recordings.
     pub fn shapes(&self, image: (usize, usize)) -> Result<Vec<Ends>> {
-        walk(&self.view, &self.loss, self.modules.iter(), image).map_err(|misfit| {
-            let message = format!("{}: {}", self.file.display(), misfit.message);
-            let error = Error::new(Kind::Usage, message);
-            match misfit.hint {
-                Some(hint) => error.hint(hint),
-                None => error,
-            }
-        })
+        let origin = |module: usize, layer: usize| format!("modules.{module}.layers.{layer}");
+        walk(&self.view, self.loss.as_ref(), self.modules.iter(), image, origin)
+            .map_err(|fault| fault.in_file(&self.file))
     }
 }
 
@@ -135,21 +104,25 @@ pub fn image_size(source: &Source, view: &View) -> Option<usize> {
     view.resize.or(made).or(view.crop)
 }
 
-/// See [`Pipeline::shapes`].
+/// See [`Pipeline::shapes`]. `origin` is the path of a module's layer in the pipeline.
 pub fn walk<'a>(
     view: &View,
-    loss: &Loss,
+    loss: &dyn Recipe,
     modules: impl Iterator<Item = &'a Module> + Clone,
     image: (usize, usize),
-) -> Result<Vec<Ends>, Misfit> {
+    origin: impl Fn(usize, usize) -> String,
+) -> Result<Vec<Ends>, Fault> {
     let check = |sizes: Sizes, smaller: &str| {
-        loss.recipe().check(sizes).map_err(|misfit| Misfit {
-            culprit: Culprit::Loss(misfit.keys),
-            message: misfit.message,
-            hint: misfit
-                .keys
-                .first()
-                .map(|key| format!("lower `loss.{}.{key}`, or take {smaller}", loss.name())),
+        loss.check(sizes).map_err(|misfit| {
+            let paths: Vec<_> =
+                misfit.keys.iter().map(|key| format!("loss.{}.{key}", loss.name())).collect();
+            let hint = paths.first().map(|path| format!("lower `{path}`, or take {smaller}"));
+            let fault = paths.into_iter().fold(Fault::of_file(misfit.message), Fault::or_of);
+            let fault = of_patch(fault);
+            match hint {
+                Some(hint) => fault.hint(hint),
+                None => fault,
+            }
         })
     };
     let (patches, mut map) = match view {
@@ -170,13 +143,12 @@ pub fn walk<'a>(
     for (at, module) in modules.enumerate() {
         let input = map;
         for (index, layer) in module.layers.iter().enumerate() {
-            let culprit = Culprit::Layer { module: at, layer: index };
-            let misfit = |message| Misfit::of(culprit, message);
-            check_layer(&**layer, view, &module.name).map_err(misfit)?;
-            map = layer.output(map).map_err(|wrong| {
-                misfit(format!("{} in module `{}` {}", wrong.what, module.name, wrong.why))
+            let wrong = |message| Fault::of(origin(at, index), message);
+            check_signal(&**layer, view, &module.name).map_err(wrong)?;
+            map = layer.output(map).map_err(|misfit| {
+                wrong(format!("{} in module `{}` {}", misfit.what, module.name, misfit.why))
             })?;
-            check_values(patches, map).map_err(misfit)?;
+            check_values(patches, map).map_err(wrong)?;
         }
         if let View::Sound(_) = view {
             let channels = module.front().iter().fold(input.channels, |c, it| it.out_channels(c));
@@ -188,11 +160,8 @@ pub fn walk<'a>(
     Ok(shapes)
 }
 
-/// Fails unless a layer's settings are within their bounds, and it is one for what the view gives.
-fn check_layer(layer: &dyn Layer, view: &View, module: &str) -> Result<(), String> {
-    for Bounded { key, value, bounds } in layer.bounds() {
-        within(value, key, &bounds).map_err(|wrong| format!("module `{module}`: {wrong}"))?;
-    }
+/// Fails unless a layer is one for what the view gives.
+fn check_signal(layer: &dyn Layer, view: &View, module: &str) -> Result<(), String> {
     let given = match view {
         View::Images(_) => Signal::Images,
         View::Sound(_) => Signal::Sound,
@@ -207,12 +176,12 @@ fn check_layer(layer: &dyn Layer, view: &View, module: &str) -> Result<(), Strin
 }
 
 /// Rows and columns of the grid of patches.
-fn grid(view: &ImageView, (height, width): (usize, usize)) -> Result<(usize, usize), Misfit> {
+fn grid(view: &ImageView, (height, width): (usize, usize)) -> Result<(usize, usize), Fault> {
     let (what, height, width) = match view.crop {
         Some(crop) if crop > height || crop > width => {
             let message =
                 format!("a crop of {crop}x{crop} does not fit in an image of {height}x{width}");
-            return Err(Misfit::of(Culprit::Crop, message));
+            return Err(of_patch(Fault::of("view.crop", message)));
         }
         Some(crop) => ("a crop", crop, crop),
         None => ("an image", height, width),
@@ -221,9 +190,14 @@ fn grid(view: &ImageView, (height, width): (usize, usize)) -> Result<(usize, usi
     if patch > height || patch > width {
         let message =
             format!("a patch of {patch}x{patch} does not fit in {what} of {height}x{width}");
-        return Err(Misfit::of(Culprit::Patch, message));
+        return Err(of_patch(Fault::of_file(message)));
     }
     Ok((view.grid(height), view.grid(width)))
+}
+
+/// A fault that is shown at the patch, where nothing nearer is in the file.
+fn of_patch(fault: Fault) -> Fault {
+    fault.or_of("view.patch").or_of("view")
 }
 
 fn check_values(patches: usize, map: Map) -> Result<(), String> {

@@ -95,7 +95,7 @@ impl Run<'_> {
     /// untrained stack keeps them.
     pub(super) fn drawn(&self, index: usize) -> Result<Parameters> {
         let (module, (input, _)) = (&self.pipeline.modules[index], self.maps(index)?);
-        let (loss, sizes) = (&self.pipeline.loss, self.sizes(index)?);
+        let (loss, sizes) = (self.pipeline.loss.as_ref(), self.sizes(index)?);
         let shapes = trainer::shapes(&module.layers, loss, input.channels, sizes);
         Parameters::draw(&shapes, self.pipeline.seed, &module.name)
     }
@@ -149,7 +149,7 @@ impl Run<'_> {
         };
         let mut trainer = Trainer::new(
             &module.layers,
-            &self.pipeline.loss,
+            self.pipeline.loss.as_ref(),
             self.maps(index)?.0.channels,
             self.sizes(index)?,
             module.learning_rate,
@@ -285,7 +285,7 @@ impl Run<'_> {
         let mut doubt = self.doubt(course, trainer.sizes(), &entries);
         let every = Duration::from_secs_f64(self.pipeline.training.checkpoint_seconds);
         let mut saved = Instant::now();
-        let recipe = self.pipeline.loss.recipe();
+        let recipe = &self.pipeline.loss;
         let labels = self.labels(|| input.keys())?;
         let earlier = so_far.clone();
         let (mut waited_here, mut looked_here) = (0.0, 0.0);
@@ -416,7 +416,7 @@ impl Run<'_> {
         let purpose = format!("{}/negatives", self.plan.module(at.module));
         let mut draws = generator(self.pipeline.seed, &purpose, &[batch.step]);
         Samples {
-            drawn: self.pipeline.loss.recipe().draw(batch.rows.len(), sizes, &mut draws),
+            drawn: self.pipeline.loss.draw(batch.rows.len(), sizes, &mut draws),
             labels: match labels.is_empty() {
                 true => Vec::new(),
                 false => batch.rows.iter().map(|row| labels[*row as usize]).collect(),

@@ -9,7 +9,7 @@ use super::adam::Adam;
 use super::learns_nothing::{self, LearnsNothing};
 use super::profile::{Breakdown, Profile};
 use crate::layer::Layer;
-use crate::loss::{self, Loss, Samples, Sizes};
+use crate::loss::{Loss, Recipe, Samples, Sizes};
 use crate::module::{self, Keep, Module, Readout};
 use crate::parameters::{ParameterShape, Parameters};
 use crate::pipeline::Pooling;
@@ -46,12 +46,12 @@ pub struct Step {
 /// `input` are the channels of its input, `sizes` what its loss sees.
 pub fn shapes(
     layers: &[Arc<dyn Layer>],
-    loss: &loss::Settings,
+    loss: &dyn Recipe,
     input: usize,
     sizes: Sizes,
 ) -> Vec<ParameterShape> {
     let encoder = module::shapes(layers, input).into_iter().map(|it| it.under("encoder"));
-    encoder.chain(loss.recipe().shapes(sizes).into_iter().map(|it| it.under("loss"))).collect()
+    encoder.chain(loss.shapes(sizes).into_iter().map(|it| it.under("loss"))).collect()
 }
 
 impl Trainer {
@@ -63,7 +63,7 @@ impl Trainer {
     /// When a parameter is missing or has another shape.
     pub fn new(
         layers: &[Arc<dyn Layer>],
-        loss: &loss::Settings,
+        loss: &dyn Recipe,
         input: usize,
         sizes: Sizes,
         learning_rate: f64,
@@ -73,7 +73,7 @@ impl Trainer {
         Ok(Self {
             module: Module::new(layers, input, &parameters.under("encoder"))?,
             pooling: Pooling::Patches { grid: sizes.rows },
-            loss: loss.recipe().build(sizes, &parameters.under("loss"))?,
+            loss: loss.build(sizes, &parameters.under("loss"))?,
             adam: Adam::new(variables, learning_rate, initial.device())?,
             parameters,
             sizes,

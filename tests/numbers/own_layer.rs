@@ -1,13 +1,13 @@
 //! A layer that this crate does not know: a program that uses the library brings it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::Tensor;
 use gimlet::Result;
-use gimlet::layer::{Kept, Layer, Map, Operation, Window, Work};
+use gimlet::layer::{Basic, Conv, Kept, Layer, Map, Operation, Relu, Window, Work};
+use gimlet::loss::infonce;
 use gimlet::parameters::{Init, ParameterShape};
-use gimlet::pipeline::{Environment, Pipeline};
+use gimlet::pipeline::{ImageView, NewModule, Pipeline, Probe, Textures, Training};
 use gimlet::stage::progress::Silent;
 use gimlet::stage::{Outcome, Run, RunDir};
 use gimlet::stop::Stop;
@@ -126,68 +126,47 @@ impl Operation for Means {
     }
 }
 
-const PIPELINE: &str = r#"
-name = "own"
-[data.textures]
-classes = 3
-size = 16
-train = 48
-test = 24
-[view]
-patch = 8
-stride = 4
-[[modules]]
-name = "a"
-layers = [{ conv = { channels = 4, kernel = 3 } }, { relu = {} }]
-[[modules]]
-name = "b"
-layers = [{ basic = { channels = 8 } }]
-[loss.infonce]
-prediction_steps = 1
-negatives = 4
-[training]
-epochs = 2
-batch = 8
-checkpoint_seconds = 0
-[probe]
-epochs = 2
-"#;
-
-/// The pipeline with this layer behind those of its first module.
-fn pipeline(layer: Arc<dyn Layer>) -> Pipeline {
-    let file = Path::new("own.toml");
-    let mut pipeline = Pipeline::parse(PIPELINE, file, &[], &Environment::default()).unwrap();
-    pipeline.modules[0].layers.push(layer);
-    pipeline
+/// A pipeline with this layer behind others of its first module.
+fn pipeline(layer: Arc<dyn Layer>) -> Result<Pipeline> {
+    let conv = Conv { channels: 4, kernel: 3, stride: 1, padding: 1 }.shared();
+    let block = Basic { channels: 8, stride: 1 }.shared();
+    let textures = Textures { classes: 3, size: 16, train: 48, test: 24, ..Textures::default() };
+    let loss =
+        infonce::Settings { prediction_steps: 1, negatives: 4, ..infonce::Settings::default() };
+    let training = Training { epochs: 2, batch: 8, checkpoint_seconds: 0.0, ..Training::default() };
+    Pipeline::builder("own", textures, ImageView::new(8, 4))
+        .module(NewModule::new("a", [conv, Relu.shared(), layer]))
+        .module(NewModule::new("b", [block]))
+        .loss(loss)
+        .training(training)
+        .probe(Probe { epochs: 2, ..Probe::default() })
+        .build()
 }
 
 #[test]
 fn it_is_planned_trained_encoded_and_probed_and_keys_know_its_settings() {
     let folder = tempfile::tempdir().unwrap();
     let stop = Stop::new();
-    let take = |pipeline: &Pipeline| -> Vec<Outcome> {
+    let take = |side| -> Vec<Outcome> {
+        let pipeline = pipeline(GainedMean { side }.shared()).unwrap();
         let dir = RunDir::at(folder.path().join("run"));
-        let run = Run::open(pipeline, dir, &stop, &Silent).unwrap();
+        let run = Run::open(&pipeline, dir, &stop, &Silent).unwrap();
         let steps = run.plan.steps();
         steps.into_iter().map(|step| run.step(step).unwrap()).collect()
     };
-    let halved = pipeline(GainedMean { side: 2 }.shared());
-    let maps = halved.shapes((16, 16)).unwrap();
-    assert_eq!(maps[0].1, Map { height: 4, width: 4, channels: 4 });
-    assert!(take(&halved).iter().all(|outcome| *outcome == Outcome::Done));
-    assert!(take(&halved).iter().all(|outcome| *outcome == Outcome::Unchanged));
-    let quartered = take(&pipeline(GainedMean { side: 4 }.shared()));
-    assert_eq!(quartered[0], Outcome::Unchanged, "ingest knows nothing of layers");
-    assert!(quartered[1..].iter().all(|outcome| *outcome == Outcome::Done));
+    assert!(take(2).iter().all(|outcome| *outcome == Outcome::Done));
+    assert!(take(2).iter().all(|outcome| *outcome == Outcome::Unchanged));
+    let larger = take(4);
+    assert_eq!(larger[0], Outcome::Unchanged, "ingest knows nothing of layers");
+    assert!(larger[1..].iter().all(|outcome| *outcome == Outcome::Done));
 }
 
 #[test]
 fn what_does_not_fit_is_refused_with_the_name_of_its_module() {
-    let error = pipeline(GainedMean { side: 9 }.shared()).shapes((16, 16)).unwrap_err();
-    let message =
-        "own.toml: a kernel of 9x9 in module `a` is larger than its map of 8x8 with 0 of padding";
-    assert_eq!(error.to_string(), message);
-    let wide = gimlet::layer::Conv { channels: 4, kernel: 3, stride: 0, padding: 1 };
-    let error = pipeline(wide.shared()).shapes((16, 16)).unwrap_err();
-    assert_eq!(error.to_string(), "own.toml: module `a`: `stride` must be at least 1, not 0");
+    let refused = |layer| pipeline(layer).unwrap_err().to_string();
+    let error = refused(GainedMean { side: 9 }.shared());
+    let told = "a kernel of 9x9 in module `a` is larger than its map of 8x8 with 0 of padding";
+    assert!(error.ends_with(told), "{error}");
+    let error = refused(Conv { channels: 4, kernel: 3, stride: 0, padding: 1 }.shared());
+    assert!(error.ends_with("`stride` must be at least 1, not 0"), "{error}");
 }

@@ -13,7 +13,7 @@ use gimlet::pipeline::{Environment, ImageView, NewModule, Pipeline, Probe, Textu
 use gimlet::report::{self, Options, Seen};
 use gimlet::stage::forecast::Forecast;
 use gimlet::stage::progress::{Progress, Silent};
-use gimlet::stage::{Plan, Run, RunDir, findings};
+use gimlet::stage::{Run, RunDir, Session, Standing, findings};
 use gimlet::stop::{Stop, Why};
 use gimlet::{Kind, Result};
 use serde::{Deserialize, Serialize};
@@ -132,13 +132,13 @@ pub fn run(directory: &Path) -> Result<String> {
     let mut told = String::new();
     let (pipeline, dir) = (pipeline()?, RunDir::at(directory));
 
-    let plan = Plan::new(&pipeline, &dir)?;
-    let forecast = Forecast::new(&pipeline, &plan, &dir, None)?;
+    let standing = Standing::new(&pipeline, dir.clone())?;
+    let forecast = Forecast::new(&pipeline, &standing, None)?;
     let _ = writeln!(told, "{} steps, {} bytes", forecast.steps.len(), forecast.total_bytes);
 
     let stop = Stop::new();
     let stops = StopsAfter { batches: AtomicU64::new(15), stop: stop.clone() };
-    match Run::open(&pipeline, dir.clone(), &stop, &stops)?.all_steps() {
+    match Run::open(&pipeline, dir.clone(), Session::new(&stop, &stops))?.all_steps() {
         Err(error) if error.kind() == Kind::Interrupted => {
             let _ = writeln!(told, "stopped: {error}");
         }
@@ -146,10 +146,10 @@ pub fn run(directory: &Path) -> Result<String> {
     }
 
     let stop = Stop::new();
-    let run = Run::open(&pipeline, dir.clone(), &stop, &Silent)?;
+    let run = Run::open(&pipeline, dir.clone(), Session::new(&stop, &Silent))?;
     run.all_steps()?;
-    let stages = run.plan.status(&dir)?;
-    for row in findings::collect(&run.plan, &dir, &stages)? {
+    let stages = run.standing.status()?;
+    for row in findings::collect(&run.standing, &stages)? {
         let probe = row.probe;
         let accuracy = probe.accuracy.unwrap_or(f64::NAN);
         let (module, kind, loss) = (probe.module, probe.kind, probe.loss);
@@ -158,8 +158,7 @@ pub fn run(directory: &Path) -> Result<String> {
 
     let seen = Seen {
         pipeline: &pipeline,
-        dir: &dir,
-        plan: &run.plan,
+        standing: &run.standing,
         stages,
         progress: &Silent,
         stop: &stop,
@@ -173,7 +172,7 @@ pub fn run(directory: &Path) -> Result<String> {
     let mut environment = Environment::of_process();
     environment.losses = environment.losses.with::<Neighbours>()?;
     let read = Pipeline::parse(FILE, Path::new("custom_loss.toml"), &[], &environment)?;
-    let worked = Run::open(&read, dir, &stop, &Silent)?.all_steps()?;
+    let worked = Run::open(&read, dir, Session::new(&stop, &Silent))?.all_steps()?;
     let _ =
         writeln!(told, "of the file there was {} to do", if worked { "work" } else { "nothing" });
     Ok(told)

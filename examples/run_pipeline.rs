@@ -4,13 +4,13 @@ use std::path::Path;
 
 use gimlet::pipeline::Pipeline;
 use gimlet::stage::progress::Silent;
-use gimlet::stage::{Run, RunDir};
+use gimlet::stage::{Run, RunDir, Session};
 use gimlet::stop::Stop;
 
 /// Does every step that is missing; whether there was one.
 pub fn run(file: &Path, directory: &Path) -> gimlet::Result<bool> {
     let (pipeline, stop) = (Pipeline::load(file, &[])?, Stop::new());
-    Run::open(&pipeline, RunDir::at(directory), &stop, &Silent)?.all_steps()
+    Run::open(&pipeline, RunDir::at(directory), Session::new(&stop, &Silent))?.all_steps()
 }
 
 #[cfg(not(test))]

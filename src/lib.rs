@@ -1,15 +1,15 @@
 //! Train neural networks one gradient-isolated module at a time, from disk.
 //!
-//! A [`Pipeline`](pipeline::Pipeline) says where samples come from, how they are seen, which modules are trained on them
-//! and with which loss. It is read from a TOML file (the [manual](pipeline)), or built in code. A [`Run`](stage::Run) is
-//! what one directory holds of a pipeline: it takes the pipeline's steps, ingest, train, encode and probe, each from
-//! committed files to committed files. A step that is done is not done again, and one that was stopped goes on from its
-//! checkpoint.
+//! A [`Pipeline`](pipeline::Pipeline) says where samples come from, how they are seen, which modules are trained on
+//! them and with which loss. It is read from a TOML file (the [manual](pipeline)), or built in code. A
+//! [`Run`](stage::Run) is what one directory holds of a pipeline: it takes the pipeline's steps, ingest, train, encode
+//! and probe, each from committed files to committed files. A step that is done is not done again, and one that was
+//! stopped goes on from its checkpoint.
 //!
 //! ```
 //! use gimlet::layer::{Conv, Layer, Relu};
 //! use gimlet::pipeline::{ImageView, NewModule, Pipeline, Textures, Training};
-//! use gimlet::stage::{Run, RunDir, findings, progress::Silent};
+//! use gimlet::stage::{Run, RunDir, Session, findings, progress::Silent};
 //! use gimlet::stop::Stop;
 //!
 //! let textures = Textures { classes: 3, size: 16, train: 48, test: 24, ..Textures::default() };
@@ -22,16 +22,16 @@
 //!
 //! let folder = tempfile::tempdir().unwrap();
 //! let stop = Stop::new();
-//! let run = Run::open(&pipeline, RunDir::at(folder.path()), &stop, &Silent)?;
+//! let run = Run::open(&pipeline, RunDir::at(folder.path()), Session::new(&stop, &Silent))?;
 //! run.all_steps()?;
-//! for row in findings::collect(&run.plan, &run.dir, &run.plan.status(&run.dir)?)? {
+//! for row in findings::collect(&run.standing, &run.standing.status()?)? {
 //!     println!("{} {}: accuracy {:?}", row.probe.module, row.probe.kind, row.probe.accuracy);
 //! }
 //! # Ok::<(), gimlet::Error>(())
 //! ```
 //!
-//! `examples/custom_loss.rs` adds a [loss](loss::Recipe) of its own, and `examples/run_pipeline.rs` runs a pipeline file.
-//! What a run makes are tensors in Parquet files, which the crate [`gimlet_store`] reads and writes.
+//! `examples/custom_loss.rs` adds a [loss](loss::Recipe) of its own, and `examples/run_pipeline.rs` runs a pipeline
+//! file. A run stores tensors in Parquet files, which the crate [`gimlet_store`] reads and writes.
 
 pub mod cli;
 pub mod context;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::modules::{self, NewModule, Planned};
 use super::origin::Fault;
 use super::settings::{Data, Pipeline, Probe, Schedule, Slurm, Source, Store, Training, View};
-use super::shapes::{image_size, walk};
+use super::shapes::{SampleSize, image_size, walk};
 use super::split::Cut;
 use super::{data, loss, schedule, store, training, view};
 use crate::error::Result;
@@ -184,7 +184,7 @@ fn check_shapes(
     let Some(size) = size else { return Ok(()) };
     let modules = planned.iter().map(|planned| &planned.module);
     let origin = |module: usize, layer: usize| planned[module].origins[layer].clone();
-    walk(view, loss, modules, (size, size), origin).map(|_| ())
+    walk(view, loss, modules, SampleSize::square(size), origin).map(|_| ())
 }
 
 /// Whether this can be the name of a run's folder.

@@ -245,6 +245,7 @@ mod modules;
 mod name_pattern;
 pub(crate) mod origin;
 mod overrides;
+mod per_split;
 mod preset;
 mod raw;
 mod schedule;
@@ -272,8 +273,9 @@ pub use builder::Builder;
 pub use bytes::in_words as bytes_in_words;
 pub use modules::NewModule;
 pub use name_pattern::NamePattern;
+pub use per_split::PerSplit;
 pub use settings::*;
-pub use shapes::Pooling;
+pub use shapes::{Pooling, SampleSize};
 pub use split::Cut;
 
 /// The environment variable with the folder that relative paths of data start from.

@@ -25,14 +25,14 @@ impl Run<'_> {
         train_at_once: impl Fn() -> Result<()>,
         unchanged: impl Fn(Step),
     ) -> Result<bool> {
-        let steps = self.plan.to_take(&self.dir)?;
-        self.plan.check_rows(self.pipeline, &self.dir)?;
+        let steps = self.standing.to_take()?;
+        self.standing.check_rows(self.pipeline)?;
         self.check_room(&steps)?;
         let is_async = matches!(self.pipeline.schedule, Schedule::Async(_));
         let (mut worked, mut trained) = (false, false);
         for step in steps {
             let is_training = is_async && matches!(step, Step::Train(_));
-            if is_training && !trained && !self.plan.is_done(step, &self.dir)? {
+            if is_training && !trained && !self.standing.is_done(step)? {
                 train_at_once()?;
                 trained = true;
             }
@@ -44,7 +44,7 @@ impl Run<'_> {
                     worked = true;
                     if step == Step::Ingest {
                         // How many are broken is known now.
-                        self.plan.check_rows(self.pipeline, &self.dir)?;
+                        self.standing.check_rows(self.pipeline)?;
                     }
                 }
                 Outcome::Unchanged => unchanged(step),

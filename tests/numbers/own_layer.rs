@@ -9,7 +9,7 @@ use gimlet::loss::infonce;
 use gimlet::parameters::{Init, ParameterShape};
 use gimlet::pipeline::{ImageView, NewModule, Pipeline, Probe, Textures, Training};
 use gimlet::stage::progress::Silent;
-use gimlet::stage::{Outcome, Run, RunDir};
+use gimlet::stage::{Outcome, Run, RunDir, Session};
 use gimlet::stop::Stop;
 use serde_json::{Value, json};
 
@@ -150,8 +150,8 @@ fn it_is_planned_trained_encoded_and_probed_and_keys_know_its_settings() {
     let take = |side| -> Vec<Outcome> {
         let pipeline = pipeline(GainedMean { side }.shared()).unwrap();
         let dir = RunDir::at(folder.path().join("run"));
-        let run = Run::open(&pipeline, dir, &stop, &Silent).unwrap();
-        let steps = run.plan.steps();
+        let run = Run::open(&pipeline, dir, Session::new(&stop, &Silent)).unwrap();
+        let steps = run.standing.plan.steps();
         steps.into_iter().map(|step| run.step(step).unwrap()).collect()
     };
     assert!(take(2).iter().all(|outcome| *outcome == Outcome::Done));

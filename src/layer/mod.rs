@@ -1,10 +1,8 @@
 //! Layers: what a module is made of.
 //!
 //! A layer is one file: its settings, the shapes it makes, and what it computes, its [`Work`]. Adding one is such a
-//! file and its lines here. A program that uses the library may bring its own: a module takes any [`Layer`].
-
-#[macro_use]
-mod registry;
+//! file and its lines here. A program that uses the library may bring its own: a module takes any
+//! [`Layer`], and a pipeline file names those that [`Layers`] knows.
 
 mod basic;
 mod bottleneck;
@@ -14,6 +12,7 @@ mod convolution;
 mod gru;
 mod map;
 mod places;
+mod registry;
 mod relu;
 mod work;
 
@@ -21,7 +20,6 @@ use std::fmt::{self, Debug, Display, Formatter};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use serde::Deserialize;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
@@ -33,18 +31,26 @@ pub use convolution::ConvSpec;
 pub use gru::Gru;
 pub use map::{Map, Window};
 pub use places::{Places, turned};
+pub use registry::Layers;
 pub use relu::Relu;
 pub use work::{Context, Kept, Operation, Sequence, Work};
 
+use registry::read;
+
 use crate::parameters::ParameterShape;
 
-registry! {
-    conv(Conv),
-    conv1d(Conv1d),
-    gru(Gru),
-    relu(Relu),
-    basic(basic::Row),
-    bottleneck(bottleneck::Row),
+/// The layers of this crate.
+impl Default for Layers {
+    fn default() -> Self {
+        Self(vec![
+            ("conv", read::<Conv>),
+            ("conv1d", read::<Conv1d>),
+            ("gru", read::<Gru>),
+            ("relu", read::<Relu>),
+            ("basic", read::<basic::Row>),
+            ("bottleneck", read::<bottleneck::Row>),
+        ])
+    }
 }
 
 /// The bounds of a side in pixels, of channels, and of what a kernel measures. Far above what can
@@ -147,8 +153,7 @@ impl Serialize for dyn Layer {
 }
 
 /// What one entry of a pipeline's `layers` stands for, its settings not yet checked.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(from = "Written")]
+#[derive(Debug, Clone)]
 pub struct Entry {
     /// The first layer.
     pub first: Arc<dyn Layer>,

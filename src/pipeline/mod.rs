@@ -266,6 +266,7 @@ use toml::de::DeTable;
 use self::builder::is_folder_name;
 use self::origin::{Fault, Origin};
 use crate::error::Result;
+use crate::layer::Layers;
 use crate::loss::Losses;
 
 pub use bounds::MOST_THREADS;
@@ -288,13 +289,15 @@ pub struct Environment {
     pub data_root: Option<PathBuf>,
     /// The losses that a pipeline can name.
     pub losses: Losses,
+    /// The layers that a pipeline can name.
+    pub layers: Layers,
 }
 
 impl Environment {
     /// The environment of this process. An empty variable counts as unset.
     pub fn of_process() -> Self {
         let data_root = std::env::var_os(DATA_ROOT_VARIABLE).filter(|root| !root.is_empty());
-        Self { data_root: data_root.map(PathBuf::from), losses: Losses::default() }
+        Self { data_root: data_root.map(PathBuf::from), ..Self::default() }
     }
 }
 
@@ -352,7 +355,8 @@ fn read(
         seed: raw.seed.unwrap_or(0),
         data: data::resolve(&raw.data, file, origin, environment, medium)?,
         view,
-        modules: modules::resolve(raw.modules.get_ref()).map_err(located)?,
+        modules: modules::resolve(raw.modules.get_ref(), &environment.layers, document)
+            .map_err(located)?,
         split: raw.split,
         loss: loss::resolve(&environment.losses, medium, document)?,
         schedule: schedule::resolve(&raw.schedule, &raw.training)?,

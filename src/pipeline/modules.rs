@@ -4,15 +4,16 @@ use std::iter::{once, repeat_n};
 use std::sync::Arc;
 
 use toml::Spanned;
+use toml::de::DeTable;
 
 use super::bounds::{COUNT, SIZE, optional_whole, positive, whole};
-use super::origin::Fault;
+use super::origin::{Fault, find};
 use super::preset::{self, Preset};
 use super::raw;
 use super::settings::{Activations, Module, Store, Training};
 use super::split::{self, Cut};
-use super::wording::suggest;
-use crate::layer::{Bounded, Entry, Layer};
+use super::wording::{mistyped, suggest};
+use crate::layer::{Bounded, Entry, Layer, Layers};
 
 /// Names that stages, tables and messages use for something else.
 const RESERVED: [&str; 3] = ["ingest", "probe", "untrained"];
@@ -210,13 +211,20 @@ fn check_setting(origin: &str, layer: &dyn Layer, setting: &Bounded) -> Result<(
     whole(&format!("{origin}.{}.{key}", layer.name()), *value, bounds)
 }
 
-/// Reads the tables.
-pub fn resolve(modules: &[Spanned<raw::Module>]) -> Result<Vec<NewModule>, Fault> {
+/// Reads the tables of `document`.
+pub fn resolve(
+    modules: &[Spanned<raw::Module>],
+    known: &Layers,
+    document: &DeTable<'_>,
+) -> Result<Vec<NewModule>, Fault> {
     let mut all: Vec<NewModule> = Vec::new();
     let mut room = MAX_LAYERS;
     for (index, raw) in modules.iter().enumerate() {
         let raw = raw.get_ref();
-        let Stack { layers, made_for } = stack(raw, &format!("modules.{index}"), room)?;
+        let Stack { layers, made_for } = stack(raw, room, &|origin| {
+            let path = format!("modules.{index}.{origin}");
+            expand(read(&path, raw.name.get_ref(), known, document)?, &path)
+        })?;
         let left = room.checked_sub(layers.len());
         all.push(NewModule {
             name: raw.name.get_ref().clone(),
@@ -240,8 +248,12 @@ struct Stack {
     made_for: Option<usize>,
 }
 
-/// Stops after more than `room` layers.
-fn stack(raw: &raw::Module, path: &str, room: usize) -> Result<Stack, Fault> {
+/// Stops after more than `room` layers. `expand` has those that an entry stands for.
+fn stack(
+    raw: &raw::Module,
+    room: usize,
+    expand: &dyn Fn(&str) -> Result<Vec<Arc<dyn Layer>>, Fault>,
+) -> Result<Stack, Fault> {
     let name = raw.name.get_ref();
     match (&raw.layers, &raw.preset) {
         (Some(_), Some(preset)) => Err(Fault::at(
@@ -258,10 +270,9 @@ fn stack(raw: &raw::Module, path: &str, room: usize) -> Result<Stack, Fault> {
                 return Err(Fault::at(width.span(), message));
             }
             let mut all = Vec::new();
-            for (index, raw) in layers.iter().enumerate() {
+            for index in 0..layers.len() {
                 let origin = format!("layers.{index}");
-                let expanded = expand(raw, &format!("{path}.{origin}"))?;
-                all.extend(expanded.map(|layer| (origin.clone(), layer)));
+                all.extend(expand(&origin)?.into_iter().map(|layer| (origin.clone(), layer)));
                 if all.len() > room {
                     break;
                 }
@@ -285,12 +296,28 @@ fn preset_stack(raw: &raw::Module, name: &Spanned<String>) -> Result<Stack, Faul
     Ok(Stack { layers, made_for: found.in_channels })
 }
 
-/// The layer, or the row of blocks, that the entry at `origin` stands for.
-fn expand(
-    Entry { first, next, blocks }: &Entry,
-    origin: &str,
-) -> Result<impl Iterator<Item = Arc<dyn Layer>> + use<>, Fault> {
-    let row = Bounded { key: "blocks", value: *blocks, bounds: 1..=MAX_BLOCKS };
-    check_setting(origin, first.as_ref(), &row)?;
-    Ok(once(first.clone()).chain(repeat_n(next.clone(), blocks - 1)))
+/// The entry of `layers` at `path`, in the table of `module`.
+fn read(path: &str, module: &str, known: &Layers, document: &DeTable<'_>) -> Result<Entry, Fault> {
+    // Reading the document has seen to it that it has one key.
+    let table = find(document, path).and_then(|it| it.get_ref().as_table()?.iter().next());
+    let Some((name, settings)) = table else {
+        return Err(Fault::of(
+            path,
+            format!("a layer in module `{module}` must be a table with one key"),
+        ));
+    };
+    let Some(entry) = known.read(name.get_ref(), settings.clone()) else {
+        let message = format!("unknown layer `{}` in module `{module}`", name.get_ref());
+        let fault = Fault::at(name.span(), message);
+        let known: Vec<_> = known.names().collect();
+        return Err(suggest(name.get_ref(), &known).into_iter().fold(fault, Fault::hint));
+    };
+    entry.map_err(|error| mistyped(&error, document))
+}
+
+/// The layer, or the row of blocks, that the entry at `path` stands for.
+fn expand(Entry { first, next, blocks }: Entry, path: &str) -> Result<Vec<Arc<dyn Layer>>, Fault> {
+    let row = Bounded { key: "blocks", value: blocks, bounds: 1..=MAX_BLOCKS };
+    check_setting(path, first.as_ref(), &row)?;
+    Ok(once(first).chain(repeat_n(next, blocks - 1)).collect())
 }

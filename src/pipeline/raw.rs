@@ -6,7 +6,10 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::{
+    Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, VariantAccess,
+    Visitor,
+};
 use toml::Spanned;
 
 use super::Cut;
@@ -14,7 +17,6 @@ use super::settings::{
     ActivationType, Activations, Compression, OnBadSample, Probe, ScheduleKind, Short, Textures,
     Training,
 };
-use crate::layer::Entry;
 
 /// A key that may be left out, with the position of its value.
 pub type Optional<T> = Option<Spanned<T>>;
@@ -91,12 +93,35 @@ pub struct Normalise {
 pub struct Module {
     pub name: Spanned<String>,
     pub in_channels: Option<usize>,
-    pub layers: Option<Vec<Entry>>,
+    pub layers: Option<Vec<OneKey>>,
     pub preset: Optional<String>,
     pub width: Optional<usize>,
     pub epochs: Option<usize>,
     pub learning_rate: Option<f64>,
     pub activations: Option<Activations>,
+}
+
+/// A layer, checked to be a table with one key; `modules.rs` reads it, which knows the layers there are.
+pub struct OneKey;
+
+impl<'de> Deserialize<'de> for OneKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Expected;
+        impl<'de> Visitor<'de> for Expected {
+            type Value = OneKey;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table with one key")
+            }
+
+            fn visit_enum<A: EnumAccess<'de>>(self, layer: A) -> Result<OneKey, A::Error> {
+                let (_, settings) = layer.variant::<String>()?;
+                let IgnoredAny = settings.newtype_variant()?;
+                Ok(OneKey)
+            }
+        }
+        deserializer.deserialize_enum("Layer", &[], Expected)
+    }
 }
 
 #[derive(Default, Deserialize)]

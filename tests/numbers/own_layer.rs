@@ -1,20 +1,22 @@
 //! A layer that this crate does not know: a program that uses the library brings it.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::Tensor;
-use gimlet::Result;
-use gimlet::layer::{Basic, Conv, Kept, Layer, Map, Operation, Relu, Window, Work};
+use gimlet::layer::{Basic, Conv, Kept, Layer, Layers, Map, Operation, Relu, Window, Work};
 use gimlet::loss::infonce;
 use gimlet::parameters::{Init, ParameterShape};
-use gimlet::pipeline::{ImageView, NewModule, Pipeline, Probe, Textures, Training};
+use gimlet::pipeline::{Environment, ImageView, NewModule, Pipeline, Probe, Textures, Training};
 use gimlet::stage::progress::Silent;
 use gimlet::stage::{Outcome, Run, RunDir, Session};
 use gimlet::stop::Stop;
+use gimlet::{Kind, Result};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The mean of each square of `side` positions, times a gain for each channel.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct GainedMean {
     pub side: usize,
 }
@@ -159,6 +161,22 @@ fn it_is_planned_trained_encoded_and_probed_and_keys_know_its_settings() {
     let larger = take(4);
     assert_eq!(larger[0], Outcome::Unchanged, "ingest knows nothing of layers");
     assert!(larger[1..].iter().all(|outcome| *outcome == Outcome::Done));
+}
+
+#[test]
+fn a_pipeline_file_names_it_where_the_program_says_so() {
+    let text = "[data.textures]\nsize = 16\n[view]\npatch = 8\nstride = 4\n[[modules]]\nname = 'a'\n\
+                layers = [{ conv = { channels = 4, kernel = 3 } }, { 'gained mean' = { side = 2 } }]";
+    let parsed = |layers| {
+        let environment = Environment { layers, ..Environment::default() };
+        Pipeline::parse(text, Path::new("own.toml"), &[], &environment)
+    };
+    let layers = Layers::default().with::<GainedMean>("gained mean").unwrap();
+    let pipeline = parsed(layers.clone()).unwrap();
+    assert_eq!(pipeline.modules[0].layers[1..], [GainedMean { side: 2 }.shared()]);
+    let error = parsed(Layers::default()).unwrap_err().to_string();
+    assert!(error.starts_with("unknown layer `gained mean` in module `a`"), "{error}");
+    assert_eq!(layers.with::<Relu>("relu").unwrap_err().kind(), Kind::Usage);
 }
 
 #[test]

@@ -14,6 +14,7 @@ pub mod probe;
 mod processes;
 pub mod random;
 pub mod report;
+pub mod schedule;
 pub mod slurm;
 pub mod source;
 pub mod stage;

@@ -7,7 +7,7 @@ use gimlet_store::Shard;
 use super::printer::Printer;
 use super::render::Renderer;
 use super::{DeviceArgs, PipelineArgs, RoundArgs, WaitArgs, interrupt, workers};
-use crate::pipeline::{Pipeline, Schedule, Split};
+use crate::pipeline::{Pipeline, Split};
 use crate::stage::provenance::Look;
 use crate::stage::{At, Outcome, Plan, Reading, Run, RunDir, Step};
 use crate::sweep::SweepRun;
@@ -152,7 +152,7 @@ pub fn tell_unchanged(run: &Run<'_>, step: Step, printer: &Printer) {
     printer.note(&format!("{:22} done before, nothing changed", run.plan.full_title(step)));
 }
 
-/// Does every step that is missing, in order; where the schedule is `async`, all trainings at once, each in a
+/// Does every step that is missing, in order; where modules train in workers, all trainings at once, each in a
 /// process of its own. `unchanged` hears of steps that were done before. Whether there was anything to do.
 pub fn all_steps(
     run: &Run<'_>,
@@ -164,10 +164,10 @@ pub fn all_steps(
     let steps = run.plan.to_take(&run.dir)?;
     run.plan.check_rows(run.pipeline, &run.dir)?;
     run.check_room(&steps)?;
-    let is_async = matches!(run.pipeline.schedule, Schedule::Async(_));
+    let in_workers = run.pipeline.schedule.publishing().is_some();
     let (mut worked, mut trained) = (false, false);
     for step in steps {
-        let is_training = is_async && matches!(step, Step::Train(_));
+        let is_training = in_workers && matches!(step, Step::Train(_));
         if is_training && !trained && !run.plan.is_done(step, &run.dir)? {
             workers::train(run, pipeline, device, printer)?;
             trained = true;

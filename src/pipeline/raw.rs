@@ -5,13 +5,12 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::value::StrDeserializer;
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 use toml::Spanned;
 
-use super::settings::{
-    ActivationType, Activations, Compression, Loss, OnBadSample, ScheduleKind, Short,
-};
+use super::settings::{ActivationType, Activations, Compression, Loss, OnBadSample, Short};
+use crate::schedule::{KINDS, Kind, NAMES};
 
 /// A key that may be left out, with the position of its value.
 pub type Optional<T> = Option<Spanned<T>>;
@@ -28,7 +27,7 @@ pub struct Pipeline {
     pub loss: Option<Loss>,
     #[serde(default)]
     pub training: Training,
-    #[serde(default, deserialize_with = "kind_or_table")]
+    #[serde(default)]
     pub schedule: Schedule,
     #[serde(default)]
     pub store: Store,
@@ -165,38 +164,68 @@ pub struct Training {
     pub held_out: Optional<usize>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
+/// The name of a schedule. Its settings are read once it is known ([`super::schedule`]).
+#[derive(Default)]
 pub struct Schedule {
-    pub kind: Option<ScheduleKind>,
-    pub patience: Optional<usize>,
-    pub rounds: Optional<usize>,
-    pub epochs_per_round: Optional<usize>,
-    pub sync_every: Optional<usize>,
-    pub max_staleness: Optional<usize>,
-    pub replay: Optional<f64>,
+    pub kind: Option<&'static Kind>,
 }
 
-/// A schedule whose kind may stand for a table that says nothing else.
-fn kind_or_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Schedule, D::Error> {
-    struct Expected;
-    impl<'de> Visitor<'de> for Expected {
-        type Value = Schedule;
+impl<'de> Deserialize<'de> for Schedule {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Expected;
+        impl<'de> Visitor<'de> for Expected {
+            type Value = Schedule;
 
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("the name of a schedule, or a table")
-        }
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a schedule, or a table")
+            }
 
-        fn visit_str<E: Error>(self, kind: &str) -> Result<Schedule, E> {
-            let kind = Some(ScheduleKind::deserialize(StrDeserializer::new(kind))?);
-            Ok(Schedule { kind, ..Schedule::default() })
-        }
+            fn visit_str<E: Error>(self, name: &str) -> Result<Schedule, E> {
+                let ScheduleName(kind) = ScheduleName::deserialize(StrDeserializer::new(name))?;
+                Ok(Schedule { kind: Some(kind) })
+            }
 
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Schedule, A::Error> {
-            Schedule::deserialize(MapAccessDeserializer::new(map))
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Schedule, A::Error> {
+                let mut kind = None;
+                while let Some(ScheduleKey { is_kind }) = map.next_key()? {
+                    match is_kind {
+                        true => kind = Some(map.next_value::<ScheduleName>()?.0),
+                        false => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(Schedule { kind })
+            }
         }
+        deserializer.deserialize_any(Expected)
     }
-    deserializer.deserialize_any(Expected)
+}
+
+struct ScheduleName(&'static Kind);
+
+impl<'de> Deserialize<'de> for ScheduleName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let kind = KINDS.iter().find(|it| it.name == name);
+        kind.map(ScheduleName).ok_or_else(|| D::Error::unknown_variant(&name, NAMES))
+    }
+}
+
+/// A key that some schedule has.
+struct ScheduleKey {
+    is_kind: bool,
+}
+
+impl<'de> Deserialize<'de> for ScheduleKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let key = String::deserialize(deserializer)?;
+        let known = || [&"kind"].into_iter().chain(KINDS.iter().flat_map(|it| it.keys));
+        if known().any(|it| *it == key) {
+            return Ok(Self { is_kind: key == "kind" });
+        }
+        let names: Vec<String> = known().map(|it| format!("`{it}`")).collect();
+        let names = names.join(", ");
+        Err(D::Error::custom(format!("unknown field `{key}`, expected one of {names}")))
+    }
 }
 
 #[derive(Default, Deserialize)]

@@ -22,7 +22,7 @@ use super::{Run, memory};
 use crate::Result;
 use crate::device;
 use crate::module::{self, Module};
-use crate::pipeline::{self, Schedule, Split};
+use crate::pipeline::{self, Split};
 use crate::train::input::{Input, Look};
 use gimlet_kernel::activation::relu;
 use gimlet_kernel::with_all_values;
@@ -108,8 +108,8 @@ impl Run<'_> {
             let generating = Generating { index, split, key, title, before };
             self.encode_split(generating, input.as_ref(), &module)?;
         }
-        let is_async = matches!(self.pipeline.schedule, Schedule::Async(_));
-        if is_async && self.plan.is_done(step, &self.dir)? {
+        let publishes = self.pipeline.schedule.publishing().is_some();
+        if publishes && self.plan.is_done(step, &self.dir)? {
             // What was published on the way is superseded.
             let keep = self.pipeline.store.keep_generations;
             Published::of(self, at).retire(keep.saturating_sub(1), None)?;

@@ -58,13 +58,15 @@ mod watch;
 mod weights;
 mod worker;
 
+pub use crate::schedule::{At, Step};
 pub use ingest_sound::normalise_of;
-pub use plan::{At, Plan, Step};
+pub use plan::Plan;
 pub use reading::Reading;
 pub use run_dir::RunDir;
 
 use crate::device::Device;
-use crate::pipeline::{Pipeline, Schedule, Split};
+use crate::pipeline::{Pipeline, Split};
+use crate::schedule::Manner;
 use crate::stop::Stop;
 use crate::{Error, Kind, Result};
 use gimlet_store::Shard;
@@ -213,12 +215,12 @@ impl<'a> Run<'a> {
         let worked = match step {
             Step::Ingest => self.ingest(),
             Step::Untrained => self.encode_untrained(),
-            Step::Train(_) if self.pipeline.trains_together() => self.train_together(),
-            Step::Train(at) => match &self.pipeline.schedule {
-                Schedule::Async(schedule) => self.work(at, schedule),
-                _ => self.train(at),
+            Step::Train(at) => match self.pipeline.schedule.manner() {
+                Manner::InTurn => self.train(at),
+                Manner::InOnePass => self.train_together(),
+                Manner::InWorkers(publishing) => self.work(at, publishing),
             },
-            Step::Encode(_) if self.pipeline.trains_together() => self.encode_together(),
+            Step::Encode(_) if self.pipeline.schedule.is_in_one_pass() => self.encode_together(),
             Step::Encode(at) => self.encode(at),
             Step::Probe(module) => self.probe(module),
         };

@@ -9,7 +9,7 @@ use super::plan::At;
 use super::watch::Watch;
 use super::{Run, record};
 use crate::parameters::Parameters;
-use crate::pipeline::{Schedule, Split};
+use crate::pipeline::Split;
 use crate::train::checkpoint::{Best, Progress};
 use crate::{Error, Result};
 
@@ -41,9 +41,7 @@ impl Run<'_> {
     /// # Errors
     /// When the test split does not fill one batch.
     pub(super) fn patience(&self, at: At) -> Result<Option<Patience<'_>>> {
-        let Schedule::Sequential { patience: Some(epochs) } = self.pipeline.schedule else {
-            return Ok(None);
-        };
+        let Some(epochs) = self.pipeline.schedule.patience() else { return Ok(None) };
         let Some(watch) = self.watch_rows(&[at], MOST_ROWS)? else {
             let rows = self.input(at, Split::Test)?.rows();
             check_test_rows(rows, self.pipeline.training.batch)?;

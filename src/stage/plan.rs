@@ -3,9 +3,6 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use gimlet_store::{Dataset, Generation, damage, files};
-use serde::Serialize;
-
 use super::boundary::{self, Boundary};
 use super::cost::{Costs, recomputed};
 use super::extent::{image_size, size_in_view};
@@ -15,35 +12,12 @@ use super::provenance::{Look, Provenance};
 use super::record;
 use super::run_dir::{INGEST, RunDir, UNTRAINED};
 use super::step_key::{Reads, encode_key, ingest_key, probe_key, train_key, untrained_key};
-use crate::pipeline::{Pipeline, Schedule, Split};
+use crate::pipeline::{Pipeline, Split};
+pub use crate::schedule::{At, InRound, Step};
+use crate::schedule::{Chosen, Manner};
 use crate::source::known_files::{Unwatched, Watch};
 use crate::{Error, Kind, Result};
-
-/// One step of a run; modules are counted from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Step {
-    Ingest,
-    /// Encode through the stack as it was drawn.
-    Untrained,
-    Train(At),
-    Encode(At),
-    /// Of what the last round has made.
-    Probe(usize),
-}
-
-/// A module in a round, both from 0. Where the schedule has no rounds there is one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct At {
-    pub module: usize,
-    pub round: usize,
-}
-
-/// A round of several, from 1, as people and scripts are told of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct InRound {
-    pub round: usize,
-    pub rounds: usize,
-}
+use gimlet_store::{Dataset, Generation, damage, files};
 
 /// The keys of all steps, and what becomes of the activations between them.
 #[derive(Debug, Clone)]
@@ -51,16 +25,14 @@ pub struct Plan {
     names: Vec<String>,
     /// What the samples of both splits are made of.
     provenance: Provenance,
-    is_async: bool,
+    schedule: Chosen,
+    /// Older generations that are kept of what is replayed.
+    kept: usize,
     boundaries: Vec<Boundary>,
     /// Of each boundary, whether it is stored.
     stored: Vec<bool>,
-    /// Whether the modules train in one piece of work, and are encoded in one.
-    together: bool,
     ingest: [Key; 2],
     untrained: [Key; 2],
-    /// The older rounds whose rows are replayed in a round, at most.
-    replayed: usize,
     /// Of each round and module.
     train: Vec<Vec<Key>>,
     encode: Vec<Vec<[Key; 2]>>,
@@ -127,25 +99,22 @@ impl Plan {
             boundary::resolve(pipeline, || Costs::new(pipeline, samples, size(&ingest[0].hash)?))?;
 
         let untrained = for_splits(|split| untrained_key(pipeline, split, &ingest))?;
-        let together = pipeline.trains_together();
-        let replayed = match pipeline.replay() > 0.0 {
-            true => pipeline.store.keep_generations.saturating_sub(1),
-            false => 0,
-        };
+        let schedule = &pipeline.schedule;
+        let kept = pipeline.store.keep_generations.saturating_sub(1);
         let (mut train, mut encode) = (Vec::<Vec<Key>>::new(), Vec::<Vec<[Key; 2]>>::new());
-        for round in 0..pipeline.rounds() {
+        for round in 0..schedule.rounds() {
             let (mut trained, mut encoded) = (Vec::<Key>::new(), Vec::<[Key; 2]>::new());
             for (module, boundary) in boundaries.iter().enumerate() {
                 let input = if module == 0 { &ingest } else { &encoded[module - 1] };
                 let at = At { module, round };
-                let samples = if together { &ingest } else { input };
+                let samples = if schedule.is_in_one_pass() { &ingest } else { input };
                 // The first module reads samples, of which there are no generations.
-                let older = (module > 0).then(|| older_rounds(round, replayed));
+                let older = (module > 0).then(|| schedule.replayed(round, kept));
                 let older = older.into_iter().flatten().map(|it| &encode[it][module - 1][0]);
                 let reads = Reads {
                     rows: &samples[Split::Train as usize],
                     older: older.collect(),
-                    before: round.checked_sub(1).map(|before| &train[before][module]),
+                    before: schedule.before(at).map(|before| &train[before.round][before.module]),
                     held_out: &input[Split::Test as usize],
                     test_samples: &ingest[Split::Test as usize],
                 };
@@ -166,13 +135,12 @@ impl Plan {
         Ok(Self {
             names,
             provenance,
-            is_async: matches!(pipeline.schedule, Schedule::Async(_)),
+            schedule: schedule.clone(),
+            kept,
             boundaries,
             stored,
-            together,
             ingest,
             untrained,
-            replayed,
             train,
             encode,
             probe,
@@ -223,8 +191,8 @@ impl Plan {
     /// The module in the older rounds whose input is replayed in this one, newest first. The first module
     /// reads samples, of which there are no generations.
     pub fn replayed(&self, at: At) -> impl Iterator<Item = At> + use<> {
-        let count = if at.module == 0 { 0 } else { self.replayed };
-        older_rounds(at.round, count).map(move |round| At { round, ..at })
+        let older = (at.module > 0).then(|| self.schedule.replayed(at.round, self.kept));
+        older.into_iter().flatten().map(move |round| At { round, ..at })
     }
 
     /// A module in the last round.
@@ -250,14 +218,15 @@ impl Plan {
         match step {
             Step::Ingest => vec![],
             Step::Untrained => vec![Step::Ingest],
-            Step::Train(_) if self.together => vec![Step::Ingest],
-            // What its predecessor has written comes and goes.
-            Step::Train(_) if self.is_async => vec![Step::Ingest],
-            Step::Train(at) => {
-                let before = at.round.checked_sub(1).map(|round| Step::Train(At { round, ..at }));
-                let replayed = self.replayed(at).flat_map(of_module);
-                of_module(at).into_iter().chain(replayed).chain(before).collect()
-            }
+            Step::Train(at) => match self.schedule.manner() {
+                Manner::InTurn => {
+                    let before = self.schedule.before(at).map(Step::Train);
+                    let replayed = self.replayed(at).flat_map(of_module);
+                    of_module(at).into_iter().chain(replayed).chain(before).collect()
+                }
+                // What a worker's predecessor has written comes and goes.
+                Manner::InOnePass | Manner::InWorkers(_) => vec![Step::Ingest],
+            },
             Step::Encode(at) => [of_module(at), vec![Step::Train(at)]].concat(),
             Step::Probe(module) => vec![Step::Untrained, Step::Encode(self.last(module))],
         }
@@ -266,14 +235,7 @@ impl Plan {
     /// The steps that are done in one piece of work with this one, itself among them: where modules train
     /// at once, the trainings of all, and their encodings; else it alone.
     pub fn together(&self, step: Step) -> Vec<Step> {
-        let of_all = |step: fn(At) -> Step| {
-            (0..self.names.len()).map(|module| step(self.last(module))).collect()
-        };
-        match step {
-            Step::Train(_) if self.together => of_all(Step::Train),
-            Step::Encode(_) if self.together => of_all(Step::Encode),
-            _ => vec![step],
-        }
+        self.schedule.together(step, self.names.len())
     }
 
     /// Whether everything is done that is done in one piece with `step`.
@@ -292,28 +254,12 @@ impl Plan {
     /// The module in whose folder a training keeps its checkpoint: its own, or the first of those that
     /// train at once.
     pub fn checkpoint_of(&self, at: At) -> At {
-        if self.together { self.last(0) } else { at }
+        if self.schedule.is_in_one_pass() { At { module: 0, ..at } } else { at }
     }
 
     /// Every step, in the order that [`super::Run`] takes them.
     pub fn steps(&self) -> Vec<Step> {
-        let mut steps = vec![Step::Ingest, Step::Untrained];
-        for round in 0..self.rounds() {
-            for module in 0..self.names.len() {
-                let at = At { module, round };
-                steps.extend([Step::Train(at), Step::Encode(at)]);
-                steps.extend((at == self.last(module)).then_some(Step::Probe(module)));
-            }
-        }
-        if self.together {
-            steps.sort_by_key(|step| match step {
-                Step::Ingest | Step::Untrained => 0,
-                Step::Train(_) => 1,
-                Step::Encode(_) => 2,
-                Step::Probe(_) => 3,
-            });
-        }
-        steps
+        self.schedule.steps(self.names.len())
     }
 
     /// The name of a module.
@@ -356,7 +302,7 @@ impl Plan {
     pub fn full_title(&self, step: Step) -> String {
         match (self.in_round(step), step) {
             (Some(InRound { round, .. }), _) => format!("{}, round {round}", self.title(step)),
-            (None, Step::Train(_) | Step::Encode(_)) if self.together => {
+            (None, Step::Train(_) | Step::Encode(_)) if self.schedule.is_in_one_pass() => {
                 format!("{} {}", self.step_name(step), self.names.join(", "))
             }
             _ => self.title(step),
@@ -511,9 +457,4 @@ impl Plan {
         }
         Ok(broken)
     }
-}
-
-/// The last `count` rounds before `round`, newest first.
-fn older_rounds(round: usize, count: usize) -> impl Iterator<Item = usize> {
-    (round.saturating_sub(count)..round).rev()
 }

@@ -15,7 +15,7 @@ use super::{Run, memory, record};
 use crate::loss::{Samples, Sizes};
 use crate::module::{self, Module};
 use crate::parameters::Parameters;
-use crate::pipeline::{Schedule, Split, View, bytes_in_words};
+use crate::pipeline::{Split, View, bytes_in_words};
 use crate::random::generator;
 use crate::train::checkpoint::{Checkpoints, Progress};
 use crate::train::feed::{Batch, Course, feed};
@@ -363,9 +363,9 @@ impl Run<'_> {
         ended?;
 
         // Where rounds may follow, they go on with the optimiser as it is now.
-        let parameters = match self.pipeline.schedule {
-            Schedule::Rounds(_) => trainer.state(),
-            _ => trainer.parameters(),
+        let parameters = match self.pipeline.schedule.is_gone_on_from() {
+            true => trainer.state(),
+            false => trainer.parameters(),
         };
         let mut parameters = parameters.map_err(|error| {
             Error::failed(format!("`{title}` ended with bad weights: {error}"))
@@ -462,7 +462,7 @@ impl Run<'_> {
             ..trainer.profile()
         };
         // Each module has its own, though they may train at once.
-        let title = match self.pipeline.trains_together() {
+        let title = match self.pipeline.schedule.is_in_one_pass() {
             true => self.plan.title(Step::Train(at)),
             false => self.plan.full_title(Step::Train(at)),
         };

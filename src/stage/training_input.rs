@@ -28,7 +28,7 @@ impl Run<'_> {
         let (seed, name) = (self.pipeline.seed, self.plan.module(module));
         let mut input = newest;
         if !older.is_empty() {
-            let share = self.pipeline.replay();
+            let share = self.pipeline.schedule.replay();
             input = Box::new(Replayed::new(input, older, share, seed, name)?);
         }
         let noise = self.pipeline.training.input_noise;

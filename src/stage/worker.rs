@@ -18,7 +18,8 @@ use super::train::begin_in;
 use super::watch::Watch;
 use super::{Run, memory, record};
 use crate::module::Module;
-use crate::pipeline::{Async, Split};
+use crate::pipeline::Split;
+use crate::schedule::Publishing;
 use crate::train::checkpoint::Progress;
 use crate::train::feed::{Course, feed};
 use crate::train::input::{Activations, Input};
@@ -53,7 +54,7 @@ enum Why {
 struct Worker<'r, 'a> {
     run: &'r Run<'a>,
     at: At,
-    schedule: &'r Async,
+    schedule: Publishing,
     course: Course,
     trainer: Trainer,
     so_far: Progress,
@@ -83,7 +84,7 @@ impl Run<'_> {
     }
 
     /// Trains a module to its last epoch, on what its predecessor publishes.
-    pub(super) fn work(&self, at: At, schedule: &Async) -> Result<()> {
+    pub(super) fn work(&self, at: At, schedule: Publishing) -> Result<()> {
         memory::reset_peak();
         let meter = Meter::begin();
         let _lease = begin_in(&self.training_folder(at))?;
@@ -101,7 +102,7 @@ impl Run<'_> {
 }
 
 impl<'r, 'a> Worker<'r, 'a> {
-    fn begin(run: &'r Run<'a>, at: At, schedule: &'r Async, meter: Meter) -> Result<Self> {
+    fn begin(run: &'r Run<'a>, at: At, schedule: Publishing, meter: Meter) -> Result<Self> {
         let index = at.module;
         let ingested = run.plan.generation(Step::Ingest, Split::Train, &run.dir)?;
         // As many rows as generations have.
@@ -262,7 +263,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         };
         let newest = activations(number)?;
         let mut older = Vec::new();
-        if self.schedule.replay > 0.0 {
+        if self.run.pipeline.schedule.replay() > 0.0 {
             let kept = self.run.pipeline.store.keep_generations - 1;
             let before = reads.all()?.into_iter().map(|it| it.number).filter(|it| *it < number);
             // One that goes just now, or is damaged, is none to replay.

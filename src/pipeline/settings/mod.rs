@@ -5,7 +5,6 @@
 
 mod data;
 mod module;
-mod schedule;
 mod slurm;
 mod store;
 mod training;
@@ -17,12 +16,12 @@ use serde::Serialize;
 
 pub use self::data::*;
 pub use self::module::*;
-pub use self::schedule::*;
 pub use self::slurm::*;
 pub use self::store::*;
 pub use self::training::*;
 pub use self::view::*;
 pub use crate::loss::Settings as Loss;
+use crate::schedule::Chosen;
 
 /// A whole pipeline: where its samples come from, how they are seen, and what is trained on them.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,7 +40,7 @@ pub struct Pipeline {
     pub loss: Loss,
     pub training: Training,
     /// In which order modules train.
-    pub schedule: Schedule,
+    pub schedule: Chosen,
     pub store: Store,
     pub probe: Probe,
     /// What a cluster is asked for.
@@ -49,26 +48,9 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// How often every module trains on a newer generation and writes one: 1, but in rounds.
-    pub fn rounds(&self) -> usize {
-        match &self.schedule {
-            Schedule::Rounds(schedule) => schedule.rounds,
-            _ => 1,
-        }
-    }
-
-    /// Whether all modules train at once, in one process, on the maps of one forward pass.
-    pub fn trains_together(&self) -> bool {
-        matches!(self.schedule, Schedule::Simultaneous)
-    }
-
-    /// The share of a batch that comes from older generations.
-    pub fn replay(&self) -> f64 {
-        match &self.schedule {
-            Schedule::Rounds(schedule) => schedule.replay,
-            Schedule::Async(schedule) => schedule.replay,
-            Schedule::Sequential { .. } | Schedule::Simultaneous => 0.0,
-        }
+    /// Epochs that a module trains in each round.
+    pub fn epochs_per_round(&self, module: usize) -> usize {
+        self.modules[module].epochs / self.schedule.rounds()
     }
 }
 

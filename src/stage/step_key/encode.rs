@@ -6,9 +6,9 @@ use serde_json::Value;
 use super::{Framing, METHOD_VERSION};
 use crate::Result;
 use crate::pipeline::{ActivationType, Compression, Pipeline, Split, Store};
+use crate::schedule::At;
 use crate::stage::boundary::Boundary;
 use crate::stage::key::Key;
-use crate::stage::plan::At;
 
 /// What [`Key::settings`] of a published generation call the step that wrote it.
 const PUBLISH: &str = "publish";

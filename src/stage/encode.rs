@@ -13,6 +13,7 @@ use gimlet_store::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::cost::published_splits;
 use super::key::Key;
 use super::layout::{activation_column, pooled_column, rows_per_group};
 use super::meter::Meter;
@@ -113,7 +114,9 @@ impl Run<'_> {
         if publishes && self.standing.is_done(step)? {
             // What was published on the way is superseded.
             let keep = self.pipeline.store.keep_generations;
-            Published::of(self, at).retire(keep.saturating_sub(1), None)?;
+            for split in published_splits(self.pipeline) {
+                Published::of(self, at, *split).retire(keep.saturating_sub(1), None)?;
+            }
         }
         Ok(())
     }

@@ -30,6 +30,7 @@ pub mod key;
 pub mod labels;
 mod layout;
 pub mod lock;
+mod looks;
 pub mod measure;
 pub mod memory;
 mod meter;
@@ -51,9 +52,9 @@ pub mod stack;
 mod standing;
 pub mod status;
 mod step_key;
-mod together;
 mod train;
 mod training_input;
+mod training_loop;
 pub mod verify;
 mod wanted;
 mod watch;
@@ -207,8 +208,7 @@ impl<'a> Run<'a> {
             Step::Ingest => self.ingest(),
             Step::Untrained => self.encode_untrained(),
             Step::Train(at) => match self.pipeline.schedule.manner() {
-                Manner::InTurn => self.train(at),
-                Manner::InOnePass => self.train_together(),
+                Manner::InTurn | Manner::InOnePass => self.train(at),
                 Manner::InWorkers(publishing) => self.work(at, publishing),
             },
             Step::Encode(_) if self.pipeline.schedule.is_in_one_pass() => self.encode_together(),

@@ -188,6 +188,12 @@ impl Plan {
         self.schedule.together(step, self.names.len())
     }
 
+    /// The modules that train in one piece of work with this one, itself among them, in order.
+    pub fn trained_with(&self, at: At) -> Vec<At> {
+        let all = self.together(Step::Train(at)).into_iter();
+        all.filter_map(|it| if let Step::Train(at) = it { Some(at) } else { None }).collect()
+    }
+
     /// The module in whose folder a training keeps its checkpoint: its own, or the first of those that
     /// train at once.
     pub fn checkpoint_of(&self, at: At) -> At {

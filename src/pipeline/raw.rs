@@ -218,13 +218,17 @@ struct ScheduleKey {
 impl<'de> Deserialize<'de> for ScheduleKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let key = String::deserialize(deserializer)?;
-        let known = || [&"kind"].into_iter().chain(KINDS.iter().flat_map(|it| it.keys));
-        if known().any(|it| *it == key) {
+        let mut known = vec!["kind"];
+        for name in KINDS.iter().flat_map(|it| it.keys) {
+            if !known.contains(name) {
+                known.push(name);
+            }
+        }
+        if known.contains(&key.as_str()) {
             return Ok(Self { is_kind: key == "kind" });
         }
-        let names: Vec<String> = known().map(|it| format!("`{it}`")).collect();
-        let names = names.join(", ");
-        Err(D::Error::custom(format!("unknown field `{key}`, expected one of {names}")))
+        let known = known.join("`, `");
+        Err(D::Error::custom(format!("unknown field `{key}`, expected one of `{known}`")))
     }
 }
 

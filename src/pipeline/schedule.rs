@@ -100,14 +100,19 @@ impl Pipeline {
     /// # Errors
     /// [`crate::Kind::Usage`] when the schedule does not fit the pipeline.
     pub fn with_schedule(mut self, schedule: impl Schedule + 'static) -> error::Result<Self> {
+        let schedule = Chosen::new(schedule);
         let modules = self.modules.iter().map(given_module).collect();
         schedule.check(&given(&self.training, &self.store, modules)).map_err(|misfit| {
             let error = Error::new(crate::Kind::Usage, misfit.message);
             if misfit.hint.is_empty() { error } else { error.hint(misfit.hint) }
         })?;
+        if schedule.is_in_one_pass() && schedule.patience().is_some() {
+            let message = "modules that train in one pass end at once, and have no patience";
+            return Err(Error::new(crate::Kind::Usage, message));
+        }
         if let Some(epochs) = schedule.epochs() {
             self.modules.iter_mut().for_each(|it| it.epochs = epochs);
         }
-        Ok(Self { schedule: Chosen::new(schedule), ..self })
+        Ok(Self { schedule, ..self })
     }
 }

@@ -36,8 +36,13 @@ struct Taken {
     /// The step it was taken up at.
     since: u64,
     input: Box<dyn Input>,
-    /// Of the test split, where patience goes by it.
-    test: Option<Generation>,
+    test: Option<OfTest>,
+}
+
+/// What belongs to it of the test split, where patience goes by that: it stays while its input is open.
+struct OfTest {
+    generation: Generation,
+    input: Box<dyn Input>,
 }
 
 struct Worker<'r, 'a> {
@@ -132,6 +137,14 @@ impl<'r, 'a> Worker<'r, 'a> {
                 return Ok(());
             }
             let now = self.take(taken.take())?;
+            match self.turn_to(&now) {
+                Ok(()) => {}
+                Err(error) if self.is_of_input(&error) => {
+                    self.replace(&now, error)?;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
             match self.train_on(&now, self.next_stop(step))? {
                 Pause::There | Pause::Turns => taken = Some(now),
                 Pause::Unreadable(error) => self.replace(&now, error)?,
@@ -224,7 +237,11 @@ impl<'r, 'a> Worker<'r, 'a> {
             since: self.training.steps(),
             input: run.seen(&ingested, Split::Train, 0)?,
             test: match run.pipeline.schedule.patience() {
-                Some(_) => Some(run.standing.generation(Step::Ingest, Split::Test)?),
+                Some(_) => {
+                    let generation = run.standing.generation(Step::Ingest, Split::Test)?;
+                    let input = run.seen(&generation, Split::Test, 0)?;
+                    Some(OfTest { generation, input })
+                }
                 None => None,
             },
         })
@@ -235,7 +252,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         &self,
         reads: &Published<'_, '_>,
         newest: &Publication,
-    ) -> Result<(Box<dyn Input>, Option<Generation>)> {
+    ) -> Result<(Box<dyn Input>, Option<OfTest>)> {
         let number = newest.number;
         let views = self.training.course.views;
         let activations = |number| -> Result<Box<dyn Input>> {
@@ -246,7 +263,9 @@ impl<'r, 'a> Worker<'r, 'a> {
                 let of_test = Published::of(self.run, reads.at(), Split::Test);
                 let found = of_test.newest_up_to(newest.step)?;
                 let gone = || Error::failed("there is no test split to go by");
-                Some(of_test.generation(found.ok_or_else(gone)?.number)?)
+                let generation = of_test.generation(found.ok_or_else(gone)?.number)?;
+                let input = Box::new(Activations::new(&generation, 1)?);
+                Some(OfTest { generation, input })
             }
             None => None,
         };
@@ -292,12 +311,18 @@ impl<'r, 'a> Worker<'r, 'a> {
         Ok(())
     }
 
-    /// Trains up to step `until`, or until there is something newer to train on.
-    fn train_on(&mut self, taken: &Taken, until: u64) -> Result<Pause> {
+    /// Looks at what belongs to a generation of the test split from now on.
+    fn turn_to(&mut self, taken: &Taken) -> Result<()> {
         if let (Some(_), Some(test)) = (&self.reads, &taken.test) {
+            let test = &test.generation;
             let input = || -> Result<Box<dyn Input>> { Ok(Box::new(Activations::new(test, 1)?)) };
             self.training.turn_to(&taken.key, self.run.watch(&[self.at], input)?);
         }
+        Ok(())
+    }
+
+    /// Trains up to step `until`, or until there is something newer to train on.
+    fn train_on(&mut self, taken: &Taken, until: u64) -> Result<Pause> {
         let stale_after = self.stale_after();
         let Self { training, reads, waits, .. } = self;
         let turns = |steps: u64| {
@@ -319,15 +344,25 @@ impl<'r, 'a> Worker<'r, 'a> {
         let channels = run.stack()?.input(index).channels;
         let module = Module::new(&run.pipeline.modules[index].layers, channels, &encoder)?;
         let before = self.number_of(step);
+        let frozen = match self.reads {
+            Some(_) => None,
+            None => {
+                let ingested = run.standing.generation(Step::Ingest, Split::Train)?;
+                Some(run.seen(&ingested, Split::Train, before as usize)?)
+            }
+        };
         for publishes in &self.publishes {
             if publishes.reaches(step)? {
                 continue;
             }
             let split = publishes.split();
             let beginning = Instant::now();
-            let (rows, frozen) = self.rows_of(split, taken, before)?;
+            let (rows, input) = match (split, &taken.test) {
+                (Split::Test, Some(test)) => (&test.generation.manifest().key, &test.input),
+                _ => (&taken.key, frozen.as_ref().unwrap_or(&taken.input)),
+            };
             let views = before * run.pipeline.view.views_of(split) as u64;
-            let key = publishes.key(step, views, &weights, &rows)?;
+            let key = publishes.key(step, views, &weights, rows)?;
             let attempt = self.training.so_far.part::<String>(PUBLISHING);
             publishes.make_room(attempt.as_deref().filter(|it| *it != key.hash))?;
             self.training.so_far.wait_seconds += beginning.elapsed().as_secs_f64();
@@ -335,7 +370,6 @@ impl<'r, 'a> Worker<'r, 'a> {
             self.training.so_far.set_part(PUBLISHING, Some(&key.hash))?;
             self.training.save()?;
 
-            let input = frozen.as_ref().unwrap_or(&taken.input);
             let title = format!("publish {}", run.standing.plan.module(index));
             let generating =
                 Generating { index, split, key: &key, title, before: Spent::nothing() };
@@ -344,32 +378,6 @@ impl<'r, 'a> Worker<'r, 'a> {
         }
         self.training.so_far.seconds += started.elapsed().as_secs_f64();
         Ok(())
-    }
-
-    /// The key of the rows of a split that it makes its generation `number` of, from 0, and these rows, where they are
-    /// not those that it trains on.
-    fn rows_of(
-        &self,
-        split: Split,
-        taken: &Taken,
-        number: u64,
-    ) -> Result<(String, Option<Box<dyn Input>>)> {
-        let run = self.run;
-        match (split, &taken.test, &self.reads) {
-            (Split::Train, _, None) => {
-                let ingested = run.standing.generation(Step::Ingest, split)?;
-                Ok((taken.key.clone(), Some(run.seen(&ingested, split, number as usize)?)))
-            }
-            (Split::Train, _, Some(_)) => Ok((taken.key.clone(), None)),
-            (Split::Test, Some(test), reads) => {
-                let input: Box<dyn Input> = match reads {
-                    None => run.seen(test, split, 0)?,
-                    Some(_) => Box::new(Activations::new(test, 1)?),
-                };
-                Ok((test.manifest().key.clone(), Some(input)))
-            }
-            (Split::Test, None, _) => Err(Error::failed("there is no test split to publish")),
-        }
     }
 
     fn finish(self) -> Result<()> {

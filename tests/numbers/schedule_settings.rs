@@ -207,7 +207,7 @@ fn what_is_no_schedule_is_refused_where_it_says_so() {
     assert!(error.starts_with("unknown value `roundss` for `schedule`"), "{error}");
     let error = parse(&text.replace("\"roundss\"", "3")).unwrap_err().to_string();
     assert!(
-        error.starts_with("`schedule` must be the name of a schedule, or a table, not `3`"),
+        error.starts_with("`schedule` must be the name of a schedule, or a table, not 3"),
         "{error}"
     );
     let named = parse(&text.replace("roundss", "rounds")).unwrap();

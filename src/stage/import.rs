@@ -39,7 +39,7 @@ impl Run<'_> {
             if self.standing.plan.together(step)[0] == step {
                 held.push(lock::acquire(&self.standing, step, Shard::WHOLE)?);
             }
-            let bytes = self.weights_bytes(at, &taken.parameters)?;
+            let bytes = self.standing.weights_bytes(at, &taken.parameters)?;
             self.check_untrained(at, &bytes)?;
             files.push(bytes);
         }
@@ -79,7 +79,7 @@ impl Run<'_> {
         let _lease = Lease::write_to(&folder)?;
         durable::remove_dead_temps(&folder)?;
         let training = record::Training { imported: Some(imported), ..record::Training::default() };
-        self.commit_weights(at, bytes, training)?;
+        self.standing.commit_weights(at, bytes, training, self.session.progress)?;
         Ok(Outcome::Done)
     }
 
@@ -115,7 +115,7 @@ impl Run<'_> {
             let Ok(_lock) = lock::acquire(&self.standing, Step::Train(at), Shard::WHOLE) else {
                 continue;
             };
-            let bytes = self.weights_bytes(at, &parameters)?;
+            let bytes = self.standing.weights_bytes(at, &parameters)?;
             self.session
                 .progress
                 .note(&format!("{title:22} takes what was imported from `{}`", imported.file));

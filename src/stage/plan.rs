@@ -11,7 +11,7 @@ use super::provenance::Provenance;
 use super::run_dir::{INGEST, UNTRAINED};
 use super::step_key::{Reads, encode_key, ingest_key, probe_key, train_key, untrained_key};
 use crate::Result;
-use crate::pipeline::{Pipeline, SampleSize, Split};
+use crate::pipeline::{PerSplit, Pipeline, SampleSize, Split};
 pub use crate::schedule::{At, InRound, Step};
 use crate::schedule::{Chosen, Manner};
 
@@ -27,17 +27,12 @@ pub struct Plan {
     boundaries: Vec<Boundary>,
     /// Of each boundary, whether it is stored.
     stored: Vec<bool>,
-    ingest: [Key; 2],
-    untrained: [Key; 2],
+    ingest: PerSplit<Key>,
+    untrained: PerSplit<Key>,
     /// Of each round and module.
     train: Vec<Vec<Key>>,
-    encode: Vec<Vec<[Key; 2]>>,
+    encode: Vec<Vec<PerSplit<Key>>>,
     probe: Vec<Key>,
-}
-
-/// `make` for the train and the test split.
-fn for_splits<T>(mut make: impl FnMut(Split) -> Result<T>) -> Result<[T; 2]> {
-    Ok([make(Split::Train)?, make(Split::Test)?])
 }
 
 impl Plan {
@@ -58,35 +53,36 @@ impl Plan {
         size: impl Fn(&str) -> Result<SampleSize>,
     ) -> Result<Self> {
         let samples = provenance.counts;
-        let ingest = for_splits(|split| {
-            ingest_key(pipeline, split, provenance.identities[split as usize].value.clone())
+        let ingest = PerSplit::try_from_fn(|split| {
+            ingest_key(pipeline, split, provenance.identities[split].value.clone())
         })?;
-        let boundaries =
-            boundary::resolve(pipeline, || Costs::new(pipeline, samples, size(&ingest[0].hash)?))?;
+        let boundaries = boundary::resolve(pipeline, || {
+            Costs::new(pipeline, samples, size(&ingest.train.hash)?)
+        })?;
 
-        let untrained = for_splits(|split| untrained_key(pipeline, split, &ingest))?;
+        let untrained = PerSplit::try_from_fn(|split| untrained_key(pipeline, split, &ingest))?;
         let schedule = &pipeline.schedule;
         let kept = pipeline.store.keep_generations.saturating_sub(1);
-        let (mut train, mut encode) = (Vec::<Vec<Key>>::new(), Vec::<Vec<[Key; 2]>>::new());
+        let (mut train, mut encode) = (Vec::<Vec<Key>>::new(), Vec::<Vec<PerSplit<Key>>>::new());
         for round in 0..schedule.rounds() {
-            let (mut trained, mut encoded) = (Vec::<Key>::new(), Vec::<[Key; 2]>::new());
+            let (mut trained, mut encoded) = (Vec::<Key>::new(), Vec::<PerSplit<Key>>::new());
             for (module, boundary) in boundaries.iter().enumerate() {
                 let input = if module == 0 { &ingest } else { &encoded[module - 1] };
                 let at = At { module, round };
                 let samples = if schedule.is_in_one_pass() { &ingest } else { input };
                 // The first module reads samples, of which there are no generations.
                 let older = (module > 0).then(|| schedule.replayed(round, kept));
-                let older = older.into_iter().flatten().map(|it| &encode[it][module - 1][0]);
+                let older = older.into_iter().flatten().map(|it| &encode[it][module - 1].train);
                 let reads = Reads {
-                    rows: &samples[Split::Train as usize],
+                    rows: &samples.train,
                     older: older.collect(),
                     before: schedule.before(at).map(|before| &train[before.round][before.module]),
-                    held_out: &input[Split::Test as usize],
-                    test_samples: &ingest[Split::Test as usize],
+                    held_out: &input.test,
+                    test_samples: &ingest.test,
                 };
                 let key = train_key(pipeline, at, &reads)?;
-                encoded.push(for_splits(|split| {
-                    encode_key(pipeline, at, boundary, split, [&key, &input[split as usize]])
+                encoded.push(PerSplit::try_from_fn(|split| {
+                    encode_key(pipeline, at, boundary, split, [&key, &input[split]])
                 })?);
                 trained.push(key);
             }
@@ -279,18 +275,22 @@ impl Plan {
     /// The keys of what a step writes: one a split for datasets, else one.
     pub fn keys(&self, step: Step) -> Vec<&Key> {
         match step {
-            Step::Ingest => self.ingest.iter().collect(),
-            Step::Untrained => self.untrained.iter().collect(),
-            Step::Encode(at) => self.encode[at.round][at.module].iter().collect(),
-            Step::Train(at) => vec![&self.train[at.round][at.module]],
-            Step::Probe(module) => vec![&self.probe[module]],
+            Step::Ingest | Step::Untrained | Step::Encode(_) => {
+                Split::ALL.map(|split| self.key(step, split)).to_vec()
+            }
+            Step::Train(_) | Step::Probe(_) => vec![self.key(step, Split::Train)],
         }
     }
 
-    /// The key of one split of a step that writes datasets.
+    /// The key of one split of a step; one that writes no datasets has one key.
     pub fn key(&self, step: Step, split: Split) -> &Key {
-        let keys = self.keys(step);
-        keys.get(split as usize).copied().unwrap_or(keys[0])
+        match step {
+            Step::Ingest => &self.ingest[split],
+            Step::Untrained => &self.untrained[split],
+            Step::Encode(at) => &self.encode[at.round][at.module][split],
+            Step::Train(at) => &self.train[at.round][at.module],
+            Step::Probe(module) => &self.probe[module],
+        }
     }
 
     /// The keys of all steps that are of the last round, or of none.

@@ -8,7 +8,7 @@ use super::key::differences;
 use super::plan::{At, InRound, Step};
 use super::{Standing, lock, provenance, record};
 use crate::Result;
-use crate::pipeline::Split;
+use crate::pipeline::{PerSplit, Split};
 
 /// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -89,7 +89,7 @@ struct Found {
     /// nothing.
     said: String,
     /// What the newest one of each split was made with; of a step without splits, that of the first.
-    settings: [Option<Value>; 2],
+    settings: PerSplit<Option<Value>>,
 }
 
 /// `part` of `all`, which may be nothing yet.
@@ -172,7 +172,7 @@ impl Standing {
     fn why_not_done(
         &self,
         step: Step,
-        settings: &[Option<Value>; 2],
+        settings: &PerSplit<Option<Value>>,
         before: &[StepStatus],
     ) -> Result<(State, String)> {
         let stage = self.plan.stage_name(step);
@@ -209,7 +209,7 @@ impl Standing {
             }
             _ => {}
         }
-        if settings.iter().all(Option::is_none) {
+        if settings.iter().all(|(_, it)| it.is_none()) {
             return Ok((State::Missing, "not run yet".to_string()));
         }
         if !changed.is_empty() {
@@ -223,10 +223,10 @@ impl Standing {
     }
 
     /// What differs between the `settings` that a step was done with and those of now, each once.
-    fn changes(&self, step: Step, settings: &[Option<Value>; 2]) -> Result<Vec<String>> {
+    fn changes(&self, step: Step, settings: &PerSplit<Option<Value>>) -> Result<Vec<String>> {
         let mut changed = Vec::new();
-        for split in Split::ALL {
-            let Some(old) = &settings[split as usize] else { continue };
+        for (split, old) in settings.iter() {
+            let Some(old) = old else { continue };
             let mut found = self.differences(step, split, old)?;
             found.retain(|it| !changed.contains(it));
             changed.extend(found);
@@ -244,7 +244,7 @@ impl Standing {
         let all = found.len();
         found.retain(|it| step != Step::Ingest || !it.starts_with(FILES));
         if found.len() < all {
-            let now = &self.plan.provenance().identities[split as usize];
+            let now = &self.plan.provenance().identities[split];
             let files = provenance::differences(&self.dir, split, &old["source"], now)?;
             found.extend(in_words(split, files));
         }
@@ -308,7 +308,7 @@ impl Standing {
                         }
                         (None, None) => String::new(),
                     };
-                    found.settings[0] = Some(it.settings);
+                    found.settings.train = Some(it.settings);
                 }
             }
             Step::Probe(module) => {
@@ -319,7 +319,7 @@ impl Standing {
                     found.generation = Some(number);
                     found.seconds = Some(it.seconds);
                     found.read_bytes = Some(it.read_bytes);
-                    found.settings[0] = Some(it.settings);
+                    found.settings.train = Some(it.settings);
                 }
             }
             Step::Ingest | Step::Untrained | Step::Encode(_) => {
@@ -346,8 +346,7 @@ impl Standing {
                         read_bytes = read_bytes.max(summary["read_bytes"].as_u64());
                         found.peak_memory = found.peak_memory.max(summary["peak_memory"].as_u64());
                         found.files.push(it.glob().display().to_string());
-                        found.settings[split as usize]
-                            .get_or_insert_with(|| it.manifest().settings.clone());
+                        found.settings[split].get_or_insert_with(|| it.manifest().settings.clone());
                     }
                     if let Some(read) = read_bytes {
                         found.read_bytes = Some(found.read_bytes.unwrap_or(0) + read);

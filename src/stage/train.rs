@@ -97,11 +97,6 @@ impl Run<'_> {
         Parameters::draw(&shapes, self.pipeline.seed, &module.name)
     }
 
-    /// Removes what a process has left that was killed after it had committed its weights.
-    pub(super) fn forget_checkpoints(&self, at: At) {
-        self.standing.checkpoints(at).remove();
-    }
-
     /// The newest checkpoint that is whole.
     pub(super) fn load(&self, checkpoints: &Checkpoints) -> Result<Option<(Parameters, Progress)>> {
         checkpoints.load(|error| {

@@ -416,13 +416,13 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         for (place, learner) in self.learners.iter().enumerate() {
             let mean =
                 kept.map_or(learner.epoch.newest(), |(_, best, _)| (best.loss, best.accuracy));
-            let bytes = run.weights_bytes(learner.at, &self.parameters(place)?)?;
+            let bytes = run.standing.weights_bytes(learner.at, &self.parameters(place)?)?;
             let training = record::Training {
                 stopped,
                 learns_nothing: learner.doubt.found(),
                 ..run.ended(&self.so_far.of_module(place), mean)
             };
-            run.commit_weights(learner.at, &bytes, training)?;
+            run.standing.commit_weights(learner.at, &bytes, training, run.session.progress)?;
         }
         self.checkpoints.remove();
         for (place, learner) in self.learners.iter().enumerate() {

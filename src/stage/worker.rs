@@ -18,7 +18,7 @@ use super::patience::Patience;
 use super::published::{Publication, Published};
 use super::train::begin_in;
 use super::training_loop::{Pause, Supply, TrainingLoop};
-use super::{Run, memory};
+use super::{Run, damaged, memory};
 use crate::module::Module;
 use crate::pipeline::Split;
 use crate::schedule::{At, Publishing, Step};
@@ -293,7 +293,7 @@ impl<'r, 'a> Worker<'r, 'a> {
     /// Waits until something stands in for a generation that cannot be read any more.
     fn replace(&mut self, taken: &Taken, error: Error) -> Result<()> {
         // With a note beside it, it is not whole any more, and so not the newest.
-        let error = self.run.note(error);
+        let error = damaged::note(error, &self.run.standing, &self.run.session);
         let Some(reads) = &self.reads else { return Err(error) };
         // It may as well be an older one, of which rows were replayed.
         let of_older =
@@ -338,7 +338,7 @@ impl<'r, 'a> Worker<'r, 'a> {
     fn publish(&mut self, step: u64, taken: &Taken) -> Result<()> {
         let (started, run, index) = (Instant::now(), self.run, self.at.module);
         let parameters = self.training.parameters(0)?;
-        let bytes = run.weights_bytes(self.at, &parameters)?;
+        let bytes = run.standing.weights_bytes(self.at, &parameters)?;
         let weights = blake3::hash(&bytes).to_hex().to_string();
         let encoder = parameters.under("encoder");
         let channels = run.stack()?.input(index).channels;

@@ -6,7 +6,7 @@ use super::page::{Html, Section};
 use super::seen::Seen;
 use crate::Result;
 use crate::pipeline::{Split, bytes_in_words};
-use crate::stage::plan::InRound;
+use crate::schedule::InRound;
 use crate::stage::status::StepStatus;
 use crate::stage::{At, Step};
 use crate::train::checkpoint::Checkpoints;

@@ -2,9 +2,9 @@
 
 use super::Run;
 use super::key::json_of;
-use super::plan::{At, Step};
 use crate::loss::Sizes;
 use crate::pipeline::Split;
+use crate::schedule::{At, Step};
 use crate::train::feed::Course;
 use crate::train::learns_nothing::{Doubt, LearnsNothing};
 use crate::train::log::Entry;

@@ -3,9 +3,9 @@
 use super::Standing;
 use super::extent::check_windows;
 use super::patience::check_test_rows;
-use super::plan::Step;
 use crate::Result;
 use crate::pipeline::{Pipeline, Split, View};
+use crate::schedule::Step;
 use crate::train::feed::check_batch;
 
 impl Standing {

@@ -12,8 +12,7 @@ use super::run_dir::{INGEST, UNTRAINED};
 use super::step_key::{Reads, encode_key, ingest_key, probe_key, train_key, untrained_key};
 use crate::Result;
 use crate::pipeline::{PerSplit, Pipeline, SampleSize, Split};
-pub use crate::schedule::{At, InRound, Step};
-use crate::schedule::{Chosen, Manner};
+use crate::schedule::{At, Chosen, InRound, Manner, Step};
 
 /// The keys of all steps, and what becomes of the activations between them.
 #[derive(Debug, Clone)]

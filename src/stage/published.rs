@@ -10,11 +10,11 @@ use gimlet_store::gc::{Kind, Policy, Shelf};
 use gimlet_store::{Dataset, Generation, files};
 
 use super::key::Key;
-use super::plan::{At, Step};
 use super::step_key::{publish_key, published};
 use super::{Run, held_up, needs};
 use crate::Result;
 use crate::pipeline::Split;
+use crate::schedule::{At, Step};
 
 /// Time between two listings of what lies on object storage.
 const BETWEEN_LISTINGS: Duration = Duration::from_secs(1);

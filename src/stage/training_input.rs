@@ -2,9 +2,9 @@
 //! so. What it encodes and what is probed has neither.
 
 use super::Run;
-use super::plan::At;
 use crate::Result;
 use crate::pipeline::Split;
+use crate::schedule::At;
 use crate::train::input::Input;
 use crate::train::noise::Noisy;
 use crate::train::replay::Replayed;

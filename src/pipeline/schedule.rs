@@ -1,118 +1,126 @@
 //! The `[schedule]` table: in which order modules train.
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue, Deserializer};
+use std::sync::Arc;
+
+use toml::de::{DeTable, DeValue};
 
 use super::modules::Planned;
 use super::origin::Fault;
-use super::settings::{Activations, Module, Pipeline, Store, Training};
-use super::{raw, wording};
-use crate::schedule::{Chosen, Given, GivenModule, KINDS, Kind, Misfit, Place, Schedule, read};
-use crate::{Error, error};
+use super::settings::{Activations, Store, Training};
+use super::wording::{mistyped, suggest};
+use crate::schedule::{Given, GivenModule, Misfit, Place, Schedule, Schedules, sequential};
 
-/// The schedule; in rounds it also says how many epochs every module trains.
-pub fn resolve(
-    raw: &raw::Schedule,
-    document: &DeTable<'_>,
-    training: &Training,
-    store: &Store,
-    modules: &mut [Planned],
-) -> Result<Chosen, Fault> {
-    let kind = raw.kind.unwrap_or(&KINDS[0]);
-    let mut table = match document.get("schedule").map(Spanned::get_ref) {
-        Some(DeValue::Table(table)) => table.clone(),
-        _ => DeTable::new(),
-    };
-    table.remove("kind");
-    check_keys(kind, &table)?;
-    let each = modules
-        .iter()
-        .map(|it| GivenModule { says_epochs: it.own_epochs.is_some(), ..given_module(&it.module) });
-    let given = given(training, store, each.collect());
-    let settings = Deserializer::from(Spanned::new(0..0, table.clone()));
-    let read = read(kind.name, settings, &given);
-    let settled = read.map_err(|error| wording::mistyped(&error, document))?;
-    let schedule = settled.map_err(|Misfit { place, message, hint }| {
-        let span = match place {
-            Place::Setting(key) => table.get(key).map(Spanned::span),
-            Place::Epochs(module) => modules[module].own_epochs.clone(),
-            Place::File => None,
-        };
-        let fault = match span {
-            Some(span) => Fault::at(span, message),
-            None => Fault::of_file(message),
-        };
-        if hint.is_empty() { fault } else { fault.hint(hint) }
-    })?;
-    if let Some(epochs) = schedule.epochs() {
-        modules.iter_mut().for_each(|it| it.module.epochs = epochs);
-    }
-    Ok(schedule)
+/// The schedule of a pipeline that names none.
+pub fn default() -> Arc<dyn Schedule> {
+    Arc::new(sequential::Settings::default())
 }
 
-/// No key that means nothing to this kind.
-fn check_keys(kind: &Kind, table: &DeTable<'_>) -> Result<(), Fault> {
+/// Reads the schedule that a document names, by its name alone or by the `kind` of a table.
+pub fn resolve(schedules: &Schedules, document: &DeTable<'_>) -> Result<Arc<dyn Schedule>, Fault> {
+    let Some(given) = document.get("schedule") else { return Ok(default()) };
+    let (mut table, place) = match given.get_ref() {
+        DeValue::Table(table) => (table.clone(), "`kind` in [schedule]"),
+        _ => (DeTable::new(), "`schedule`"),
+    };
+    let named = table.remove("kind");
+    let named = if given.get_ref().as_str().is_some() { Some(given) } else { named.as_ref() };
+    let all = || schedules.entries().map(|it| it.default.as_ref());
+    let default = default();
+    let name = named.and_then(|it| it.get_ref().as_str()).unwrap_or(default.name());
+    let Some(entry) = schedules.entries().find(|it| it.default.name() == name) else {
+        let fault = Fault::of("schedule.kind", format!("unknown value `{name}` for {place}"));
+        let names: Vec<&str> = all().map(|it| it.name()).collect();
+        return Err(with_suggestion(fault.or_of("schedule"), name, &names));
+    };
+    check_keys(entry.default.as_ref(), &all().collect::<Vec<_>>(), &table)?;
+    (entry.read)(table).map_err(|error| mistyped(&error, document))
+}
+
+/// Fails where a key means nothing to a schedule, or to any.
+fn check_keys(
+    schedule: &dyn Schedule,
+    all: &[&dyn Schedule],
+    table: &DeTable<'_>,
+) -> Result<(), Fault> {
     for (key, value) in table {
-        let key: &str = key.get_ref();
-        if kind.keys.contains(&key) {
+        let (span, key): (_, &str) = (key.span(), key.get_ref());
+        if schedule.keys().contains(&key) {
             continue;
         }
-        let of: Vec<&Kind> = KINDS.iter().filter(|it| it.keys.contains(&key)).collect();
-        let why = kind.refused.iter().find(|it| it.0 == key);
-        let why = why.map_or_else(String::new, |it| format!(": {}", it.1));
-        let message = format!("`{key}` means nothing to a schedule of kind `{}`{why}", kind.name);
-        let mut names = of.iter().map(|it| format!("`{}`", it.name)).collect::<Vec<_>>();
-        let last = names.pop().unwrap_or_default();
-        let names = match names.is_empty() {
-            true => last,
-            false => format!("{} and {last}", names.join(", ")),
+        let of = all.iter().filter(|it| it.keys().contains(&key));
+        let of: Vec<String> = of.map(|it| format!("`{}`", it.name())).collect();
+        let Some((last, before)) = of.split_last() else {
+            let mut known = vec!["kind"];
+            all.iter().flat_map(|it| it.keys()).for_each(|key| {
+                if !known.contains(key) {
+                    known.push(key);
+                }
+            });
+            let fault = Fault::at(span, format!("unknown key `{key}` in [schedule]"));
+            return Err(with_suggestion(fault, key, &known));
         };
-        return Err(
-            Fault::at(value.span(), message).hint(format!("it is for `schedule.kind` {names}"))
-        );
+        let why = schedule.refused().iter().find(|it| it.0 == key);
+        let why = why.map_or_else(String::new, |it| format!(": {}", it.1));
+        let name = schedule.name();
+        let message = format!("`{key}` means nothing to a schedule of kind `{name}`{why}");
+        let names = match before.is_empty() {
+            true => last.clone(),
+            false => format!("{} and {last}", before.join(", ")),
+        };
+        let hint = format!("it is for `schedule.kind` {names}");
+        return Err(Fault::at(value.span(), message).hint(hint));
     }
     Ok(())
 }
 
-fn given<'a>(training: &Training, store: &Store, modules: Vec<GivenModule<'a>>) -> Given<'a> {
-    Given {
+fn with_suggestion(fault: Fault, word: &str, known: &[&str]) -> Fault {
+    match suggest(word, known) {
+        Some(hint) => fault.hint(hint),
+        None => fault,
+    }
+}
+
+/// The schedule with what it leaves open filled in, and its epochs given to the modules that train so many.
+pub fn settle(
+    schedule: Arc<dyn Schedule>,
+    training: &Training,
+    store: &Store,
+    modules: &mut [Planned],
+) -> Result<Arc<dyn Schedule>, Fault> {
+    let fault = |Misfit { place, message, hint }, modules: &[Planned]| {
+        let fault = match place {
+            Place::Setting(key) => Fault::of(format!("schedule.{key}"), message),
+            Place::Epochs(module) => match &modules[module].own_epochs {
+                Some(path) => Fault::of(path, message),
+                None => Fault::of_file(message),
+            },
+            Place::File => Fault::of_file(message),
+        };
+        if hint.is_empty() { fault } else { fault.hint(hint) }
+    };
+    let given = Given {
         epochs: training.epochs,
         input_noise: training.input_noise,
         keep_generations: store.keep_generations,
-        modules,
+        modules: modules
+            .iter()
+            .map(|Planned { module, own_epochs, .. }| GivenModule {
+                name: &module.name,
+                epochs: module.epochs,
+                says_epochs: own_epochs.is_some(),
+                is_recomputed: module.activations == Activations::Recompute,
+            })
+            .collect(),
+    };
+    let filled = schedule.filled_in(&given).map_err(|it| fault(it, modules))?;
+    let schedule = filled.unwrap_or(schedule);
+    schedule.check(&given).map_err(|it| fault(it, modules))?;
+    if schedule.is_in_one_pass() && schedule.patience().is_some() {
+        let message = "modules that train in one pass end at once, and have no patience";
+        return Err(Fault::of("schedule", message));
     }
-}
-
-/// One that leaves its epochs to others.
-fn given_module(module: &Module) -> GivenModule<'_> {
-    GivenModule {
-        name: &module.name,
-        epochs: module.epochs,
-        says_epochs: false,
-        is_recomputed: module.activations == Activations::Recompute,
+    if let Some(epochs) = schedule.epochs() {
+        modules.iter_mut().for_each(|it| it.module.epochs = epochs);
     }
-}
-
-impl Pipeline {
-    /// The pipeline with a schedule, of this library or of the program that uses it. Where the schedule says how many
-    /// epochs modules train, they train as many.
-    ///
-    /// # Errors
-    /// [`crate::Kind::Usage`] when the schedule does not fit the pipeline.
-    pub fn with_schedule(mut self, schedule: impl Schedule + 'static) -> error::Result<Self> {
-        let schedule = Chosen::new(schedule);
-        let modules = self.modules.iter().map(given_module).collect();
-        schedule.check(&given(&self.training, &self.store, modules)).map_err(|misfit| {
-            let error = Error::new(crate::Kind::Usage, misfit.message);
-            if misfit.hint.is_empty() { error } else { error.hint(misfit.hint) }
-        })?;
-        if schedule.is_in_one_pass() && schedule.patience().is_some() {
-            let message = "modules that train in one pass end at once, and have no patience";
-            return Err(Error::new(crate::Kind::Usage, message));
-        }
-        if let Some(epochs) = schedule.epochs() {
-            self.modules.iter_mut().for_each(|it| it.epochs = epochs);
-        }
-        Ok(Self { schedule, ..self })
-    }
+    Ok(schedule)
 }

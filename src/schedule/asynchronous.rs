@@ -21,17 +21,6 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub(super) const KEYS: &[&str] = &["sync_every", "max_staleness", "replay", "patience"];
-    pub(super) const REFUSED: &[(&str, &str)] = &[];
-
-    pub(super) fn settle(self, given: &Given<'_>) -> Result<Self, Misfit> {
-        check_count("sync_every", self.sync_every)?;
-        check_count("max_staleness", self.max_staleness)?;
-        check_count("patience", self.patience)?;
-        self.check(given)?;
-        Ok(self)
-    }
-
     fn publishing(&self) -> Publishing {
         let sync_every = self.sync_every.unwrap_or(1);
         Publishing { sync_every, max_staleness: self.max_staleness.unwrap_or(sync_every) }
@@ -43,9 +32,13 @@ impl Schedule for Settings {
         "async"
     }
 
+    fn keys(&self) -> &[&str] {
+        &["sync_every", "max_staleness", "replay", "patience"]
+    }
+
     /// All of it for every module, though the first reads no generations: a module that was trained and is done
     /// publishes no more, so that those above it have to train beside it.
-    fn settings(&self) -> Value {
+    fn key(&self, _replays: bool) -> Value {
         let Self { sync_every: _, max_staleness: _, replay, patience } = self;
         let Publishing { sync_every, max_staleness } = self.publishing();
         json!({
@@ -59,6 +52,9 @@ impl Schedule for Settings {
 
     /// Workers have nothing of each other but what is stored.
     fn check(&self, given: &Given<'_>) -> Result<(), Misfit> {
+        check_count("sync_every", self.sync_every)?;
+        check_count("max_staleness", self.max_staleness)?;
+        check_count("patience", self.patience)?;
         check_replay(self.replay, given)?;
         let readers = given.modules.len().saturating_sub(1);
         match given.modules.iter().take(readers).find(|it| it.is_recomputed) {

@@ -1,56 +1,55 @@
 //! In which order modules train, and what each reads of what the others have made.
 //!
 //! A schedule is one file: its settings, as `[schedule]` in a pipeline file gives them, and its answers, a [`Schedule`].
-//! Adding one is such a file and its two lines here. A program that uses this library gives a pipeline a schedule of its
-//! own by [`Pipeline::with_schedule`](crate::pipeline::Pipeline::with_schedule).
-
-#[macro_use]
-mod registry;
+//! Adding one is such a file, its line here and its line in `registry.rs`. A program that uses this library adds its own
+//! to [`Schedules`], or gives it to [`Builder::schedule`](crate::pipeline::Builder::schedule).
 
 pub mod asynchronous;
+mod registry;
 pub mod rounds;
 pub mod sequential;
 pub mod simultaneous;
 mod step;
 
 use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 
-use serde::de::{Deserialize, Deserializer, Error as _};
 use serde_json::Value;
 
+pub use registry::Schedules;
 pub use step::{At, InRound, Step};
-
-registry! {
-    "sequential" => sequential,
-    "rounds" => rounds,
-    "simultaneous" => simultaneous,
-    "async" => asynchronous,
-}
 
 /// In which order modules train. What is not said otherwise is that of modules which train one after the other, each to
 /// its last epoch.
-pub trait Schedule: fmt::Debug + Send + Sync {
+pub trait Schedule: fmt::Debug + Send + Sync + 'static {
     /// What pipeline files and messages call it.
     fn name(&self) -> &str;
 
-    /// All settings by which it differs from others of its name.
-    fn settings(&self) -> Value;
+    /// Names of the settings that a pipeline file can give it.
+    fn keys(&self) -> &[&str];
 
-    /// What the key of a training says of it, where rows of older generations are replayed or not. What it leaves out
-    /// changes no weights.
-    fn key(&self, _replays: bool) -> Value {
-        self.settings()
+    /// Settings of other schedules that mean nothing to it, each with the reason, where that is not plain.
+    fn refused(&self) -> &[(&str, &str)] {
+        &[]
     }
 
-    /// Fails when it does not fit a pipeline.
+    /// What the key of a training says of it: all settings that can change weights. `replays` says whether the training
+    /// reads rows of older generations.
+    fn key(&self, replays: bool) -> Value;
+
+    /// The schedule with what it leaves to the pipeline filled in; `None` where it leaves nothing.
+    ///
+    /// # Errors
+    /// When the pipeline does not say enough.
+    fn filled_in(&self, _given: &Given<'_>) -> Result<Option<Arc<dyn Schedule>>, Misfit> {
+        Ok(None)
+    }
+
+    /// Fails when a setting is out of bounds, or the schedule does not fit a pipeline.
     ///
     /// # Errors
     /// Why not.
-    fn check(&self, _given: &Given<'_>) -> Result<(), Misfit> {
-        Ok(())
-    }
+    fn check(&self, given: &Given<'_>) -> Result<(), Misfit>;
 
     /// Epochs that every module trains in all its rounds, where the schedule says so and modules do not.
     fn epochs(&self) -> Option<usize> {
@@ -154,42 +153,6 @@ impl dyn Schedule {
             _ => vec![step],
         }
     }
-}
-
-/// The schedule of a pipeline. Two are equal when their names and settings are.
-#[derive(Debug, Clone)]
-pub struct Chosen(Arc<dyn Schedule>);
-
-impl Chosen {
-    /// A schedule, which several pipelines may share.
-    pub fn new(schedule: impl Schedule + 'static) -> Self {
-        Self(Arc::new(schedule))
-    }
-}
-
-impl Deref for Chosen {
-    type Target = dyn Schedule;
-
-    fn deref(&self) -> &Self::Target {
-        self.0.as_ref()
-    }
-}
-
-impl PartialEq for Chosen {
-    fn eq(&self, other: &Self) -> bool {
-        (self.name(), self.settings()) == (other.name(), other.settings())
-    }
-}
-
-/// What pipeline files may say of a schedule.
-#[derive(Debug, Clone, Copy)]
-pub struct Kind {
-    /// Its name.
-    pub name: &'static str,
-    /// Its settings.
-    pub keys: &'static [&'static str],
-    /// Settings of other schedules that mean nothing to it, each with the reason, where that is not plain.
-    pub refused: &'static [(&'static str, &'static str)],
 }
 
 /// What a schedule has to fit.

@@ -1,5 +1,7 @@
 //! In rounds: in each, every module in turn trains on the newest generation of its input, and writes one.
 
+use std::sync::Arc;
+
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,35 +22,6 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub(super) const KEYS: &[&str] = &["rounds", "epochs_per_round", "replay", "patience"];
-    pub(super) const REFUSED: &[(&str, &str)] = &[];
-
-    pub(super) fn settle(self, given: &Given<'_>) -> Result<Self, Misfit> {
-        check_count("rounds", self.rounds)?;
-        check_count("epochs_per_round", self.epochs_per_round)?;
-        check_count("patience", self.patience)?;
-        let share = |key, of: usize| match given.epochs % of {
-            0 => Ok(given.epochs / of),
-            _ => {
-                let message = format!(
-                    "`training.epochs` is {}, which `{key}` ({of}) does not divide",
-                    given.epochs
-                );
-                let hint = "give both `rounds` and `epochs_per_round`";
-                Err(Misfit::at(Place::Setting(key), message).hint(hint))
-            }
-        };
-        let (rounds, epochs) = match (self.rounds, self.epochs_per_round) {
-            (Some(rounds), Some(epochs)) => (rounds, epochs),
-            (Some(rounds), None) => (rounds, share("rounds", rounds)?),
-            (None, Some(epochs)) => (share("epochs_per_round", epochs)?, epochs),
-            (None, None) => (given.epochs, 1),
-        };
-        let settled = Self { rounds: Some(rounds), epochs_per_round: Some(epochs), ..self };
-        settled.check(given)?;
-        Ok(settled)
-    }
-
     fn epochs_per_round(&self) -> usize {
         self.epochs_per_round.unwrap_or(1)
     }
@@ -59,15 +32,8 @@ impl Schedule for Settings {
         "rounds"
     }
 
-    fn settings(&self) -> Value {
-        let Self { rounds, epochs_per_round, replay, patience } = self;
-        json!({
-            "kind": self.name(),
-            "rounds": rounds,
-            "epochs_per_round": epochs_per_round,
-            "replay": replay,
-            "patience": patience,
-        })
+    fn keys(&self) -> &[&str] {
+        &["rounds", "epochs_per_round", "replay", "patience"]
     }
 
     /// More rounds go on from those that are there, so their number is no part of it.
@@ -81,7 +47,33 @@ impl Schedule for Settings {
         })
     }
 
+    fn filled_in(&self, given: &Given<'_>) -> Result<Option<Arc<dyn Schedule>>, Misfit> {
+        let share = |key, of: usize| match given.epochs.checked_rem(of) {
+            Some(0) => Ok(given.epochs / of),
+            // The check refuses a 0.
+            None => Ok(1),
+            Some(_) => {
+                let epochs = given.epochs;
+                let message =
+                    format!("`training.epochs` is {epochs}, which `{key}` ({of}) does not divide");
+                let hint = "give both `rounds` and `epochs_per_round`";
+                Err(Misfit::at(Place::Setting(key), message).hint(hint))
+            }
+        };
+        let (rounds, epochs) = match (self.rounds, self.epochs_per_round) {
+            (Some(rounds), Some(epochs)) => (rounds, epochs),
+            (Some(rounds), None) => (rounds, share("rounds", rounds)?),
+            (None, Some(epochs)) => (share("epochs_per_round", epochs)?, epochs),
+            (None, None) => (given.epochs, 1),
+        };
+        let all = Self { rounds: Some(rounds), epochs_per_round: Some(epochs), ..self.clone() };
+        Ok(Some(Arc::new(all)))
+    }
+
     fn check(&self, given: &Given<'_>) -> Result<(), Misfit> {
+        check_count("rounds", self.rounds)?;
+        check_count("epochs_per_round", self.epochs_per_round)?;
+        check_count("patience", self.patience)?;
         check_replay(self.replay, given)?;
         let epochs = self.rounds().checked_mul(self.epochs_per_round());
         if epochs.is_none_or(|it| it > i32::MAX as usize) {

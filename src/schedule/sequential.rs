@@ -14,24 +14,22 @@ pub struct Settings {
     pub patience: Option<usize>,
 }
 
-impl Settings {
-    pub(super) const KEYS: &[&str] = &["patience"];
-    pub(super) const REFUSED: &[(&str, &str)] = &[];
-
-    pub(super) fn settle(self, _given: &Given<'_>) -> Result<Self, Misfit> {
-        check_count("patience", self.patience)?;
-        Ok(self)
-    }
-}
-
 impl Schedule for Settings {
     fn name(&self) -> &str {
         "sequential"
     }
 
-    fn settings(&self) -> Value {
+    fn keys(&self) -> &[&str] {
+        &["patience"]
+    }
+
+    fn key(&self, _replays: bool) -> Value {
         let Self { patience } = self;
         json!({ "kind": self.name(), "patience": patience })
+    }
+
+    fn check(&self, _given: &Given<'_>) -> Result<(), Misfit> {
+        check_count("patience", self.patience)
     }
 
     fn patience(&self) -> Option<usize> {

@@ -10,26 +10,24 @@ use super::{Given, Manner, Misfit, Place, Schedule, Step, in_turn};
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {}
 
-impl Settings {
-    pub(super) const KEYS: &[&str] = &[];
-    pub(super) const REFUSED: &[(&str, &str)] = &[(
-        "patience",
-        "what a module reads changes with every step of the one below, so that its losses after two epochs do not \
-         compare, and all modules end at once",
-    )];
-
-    pub(super) fn settle(self, given: &Given<'_>) -> Result<Self, Misfit> {
-        self.check(given)?;
-        Ok(self)
-    }
-}
-
 impl Schedule for Settings {
     fn name(&self) -> &str {
         "simultaneous"
     }
 
-    fn settings(&self) -> Value {
+    fn keys(&self) -> &[&str] {
+        &[]
+    }
+
+    fn refused(&self) -> &[(&str, &str)] {
+        &[(
+            "patience",
+            "what a module reads changes with every step of the one below, so that its losses after two epochs do not \
+         compare, and all modules end at once",
+        )]
+    }
+
+    fn key(&self, _replays: bool) -> Value {
         let Self {} = self;
         json!({ "kind": self.name() })
     }

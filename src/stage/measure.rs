@@ -43,7 +43,7 @@ fn drawn(costs: &Costs<'_>, index: usize) -> Result<Parameters> {
     let (pipeline, input) = (costs.pipeline, costs.stack.input(index));
     let module = &pipeline.modules[index];
     let sizes = costs.sizes(index);
-    let shapes = trainer::shapes(&module.layers, &pipeline.loss, input.channels, sizes);
+    let shapes = trainer::shapes(&module.layers, pipeline.loss.as_ref(), input.channels, sizes);
     Parameters::draw(&shapes, pipeline.seed, &module.name)
 }
 
@@ -64,7 +64,7 @@ fn training(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
     let (batch, sizes) = (pipeline.training.batch, costs.sizes(index));
     let mut trainer = Trainer::new(
         &module.layers,
-        &pipeline.loss,
+        pipeline.loss.as_ref(),
         input.channels,
         sizes,
         // So that no step can diverge.
@@ -73,7 +73,7 @@ fn training(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
     )?
     .pooling(costs.stack.pooling);
     let rows = rows(costs, index, batch)?;
-    let recipe = pipeline.loss.recipe();
+    let recipe = &pipeline.loss;
     let mut step = |number| {
         let mut draws = generator(pipeline.seed, "measure/negatives", &[number]);
         let drawn = recipe.draw(batch, sizes, &mut draws);

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::boundary::{self, Boundary};
 use super::cost::{Costs, recomputed};
@@ -12,7 +13,7 @@ use super::run_dir::{INGEST, UNTRAINED};
 use super::step_key::{Reads, encode_key, ingest_key, probe_key, train_key, untrained_key};
 use crate::Result;
 use crate::pipeline::{PerSplit, Pipeline, SampleSize, Split};
-use crate::schedule::{At, Chosen, InRound, Manner, Step};
+use crate::schedule::{At, InRound, Manner, Schedule, Step};
 
 /// The keys of all steps, and what becomes of the activations between them.
 #[derive(Debug, Clone)]
@@ -20,7 +21,7 @@ pub struct Plan {
     names: Vec<String>,
     /// What the samples of both splits are made of.
     provenance: Provenance,
-    schedule: Chosen,
+    schedule: Arc<dyn Schedule>,
     /// Older generations that are kept of what is replayed.
     kept: usize,
     boundaries: Vec<Boundary>,

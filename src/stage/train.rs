@@ -92,7 +92,7 @@ impl Run<'_> {
     /// untrained stack keeps them.
     pub(super) fn drawn(&self, index: usize) -> Result<Parameters> {
         let (module, input) = (&self.pipeline.modules[index], self.stack()?.input(index));
-        let (loss, sizes) = (&self.pipeline.loss, self.sizes(index)?);
+        let (loss, sizes) = (self.pipeline.loss.as_ref(), self.sizes(index)?);
         let shapes = trainer::shapes(&module.layers, loss, input.channels, sizes);
         Parameters::draw(&shapes, self.pipeline.seed, &module.name)
     }
@@ -139,7 +139,7 @@ impl Run<'_> {
         };
         let mut trainer = Trainer::new(
             &module.layers,
-            &self.pipeline.loss,
+            self.pipeline.loss.as_ref(),
             self.stack()?.input(index).channels,
             self.sizes(index)?,
             module.learning_rate,
@@ -297,7 +297,7 @@ impl Run<'_> {
         let purpose = format!("{}/negatives", self.standing.plan.module(at.module));
         let mut draws = generator(self.pipeline.seed, &purpose, &[batch.step]);
         Samples {
-            drawn: self.pipeline.loss.recipe().draw(batch.rows.len(), sizes, &mut draws),
+            drawn: self.pipeline.loss.draw(batch.rows.len(), sizes, &mut draws),
             labels: match labels.is_empty() {
                 true => Vec::new(),
                 false => batch.rows.iter().map(|row| labels[*row as usize]).collect(),

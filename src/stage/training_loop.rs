@@ -302,7 +302,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
     /// What the newest epoch has come to so far.
     fn means(&self) -> String {
         if let [learner] = self.learners.as_slice() {
-            return learner.epoch.describe(self.run.pipeline.loss.recipe().accuracy_is());
+            return learner.epoch.describe(self.run.pipeline.loss.accuracy_is());
         }
         let each = self.learners.iter();
         let each = each.map(|it| format!("{} {:.3}", it.name, it.epoch.newest().0));

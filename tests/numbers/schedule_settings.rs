@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gimlet::Kind;
 use gimlet::pipeline::{Environment, Pipeline, Split};
-use gimlet::schedule::{At, Schedule, Step, rounds};
+use gimlet::schedule::{At, Given, Misfit, Place, Schedule, Schedules, Step, rounds};
 use gimlet::stage::{RunDir, Standing};
 
 const PIPELINE: &str = r#"
@@ -215,9 +215,10 @@ fn what_is_no_schedule_is_refused_where_it_says_so() {
 }
 
 /// Modules in turn, the last one first.
-#[derive(Debug)]
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 struct TopDown {
-    epochs: usize,
+    passes: usize,
 }
 
 impl Schedule for TopDown {
@@ -225,12 +226,23 @@ impl Schedule for TopDown {
         "top-down"
     }
 
-    fn settings(&self) -> serde_json::Value {
-        serde_json::json!({ "kind": self.name(), "epochs": self.epochs })
+    fn keys(&self) -> &[&str] {
+        &["passes"]
+    }
+
+    fn key(&self, _replays: bool) -> serde_json::Value {
+        serde_json::json!({ "kind": self.name(), "passes": self.passes })
+    }
+
+    fn check(&self, given: &Given<'_>) -> Result<(), Misfit> {
+        match self.passes > given.epochs {
+            true => Err(Misfit::at(Place::Setting("passes"), "too many `passes`").hint("less")),
+            false => Ok(()),
+        }
     }
 
     fn epochs(&self) -> Option<usize> {
-        Some(self.epochs)
+        Some(self.passes)
     }
 
     fn steps(&self, modules: usize) -> Vec<Step> {
@@ -245,11 +257,14 @@ impl Schedule for TopDown {
 
 #[test]
 fn a_program_may_have_a_schedule_of_its_own() {
-    let plain = parse(&with("", &[])).unwrap();
-    let own = |epochs| plain.clone().with_schedule(TopDown { epochs }).unwrap();
+    let schedules = Schedules::default().with::<TopDown>().unwrap();
+    let environment = Environment { schedules, ..Environment::default() };
+    let parse = |passes: usize| {
+        let text = with(&format!("kind = \"top-down\"\npasses = {passes}"), &[]);
+        Pipeline::parse(&text, Path::new("p.toml"), &[], &environment)
+    };
+    let own = |passes| parse(passes).unwrap();
     assert_eq!((own(4).modules[0].epochs, own(4).schedule.name()), (4, "top-down"));
-    assert_eq!(own(4), own(4));
-    assert_ne!(own(4), own(5));
     let folder = tempfile::tempdir().unwrap();
     let key = |pipeline: &Pipeline| {
         let standing = Standing::new(pipeline, RunDir::at(folder.path().join("run"))).unwrap();
@@ -258,12 +273,8 @@ fn a_program_may_have_a_schedule_of_its_own() {
     };
     assert_ne!(key(&own(4)).hash, key(&own(5)).hash);
     assert_eq!(key(&own(4)).settings["schedule"]["kind"], "top-down");
-
-    let refused = plain.clone().with_schedule(rounds::Settings {
-        rounds: Some(2),
-        epochs_per_round: Some(2),
-        replay: 1.0,
-        patience: None,
-    });
-    assert_eq!(refused.unwrap_err().kind(), Kind::Usage);
+    let error = parse(7).unwrap_err();
+    assert!(error.to_string().starts_with("too many `passes`"), "{error}");
+    assert_eq!(error.hint_text(), Some("less"));
+    assert!(Schedules::default().with::<rounds::Settings>().is_err(), "there is one already");
 }

@@ -80,7 +80,7 @@ fn with_suggestion(fault: Fault, word: &str, known: &[&str]) -> Fault {
     }
 }
 
-/// The schedule with what it leaves open filled in, and its epochs given to the modules that train so many.
+/// Fills in what a schedule leaves to the pipeline, checks it, and gives modules the epochs that it says.
 pub fn settle(
     schedule: Arc<dyn Schedule>,
     training: &Training,

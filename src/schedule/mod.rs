@@ -19,8 +19,8 @@ use serde_json::Value;
 pub use registry::Schedules;
 pub use step::{At, InRound, Step};
 
-/// In which order modules train. What is not said otherwise is that of modules which train one after the other, each to
-/// its last epoch.
+/// In which order modules train. The defaults are those of modules that train one after the other, each to its last
+/// epoch.
 pub trait Schedule: fmt::Debug + Send + Sync + 'static {
     /// What pipeline files and messages call it.
     fn name(&self) -> &str;
@@ -56,7 +56,7 @@ pub trait Schedule: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// How the trainings of the modules are done.
+    /// How modules are trained.
     fn manner(&self) -> Manner {
         Manner::InTurn
     }
@@ -66,7 +66,7 @@ pub trait Schedule: fmt::Debug + Send + Sync + 'static {
         1
     }
 
-    /// Every step in its order, for so many modules.
+    /// Every step in its order, for a stack of `modules` modules.
     fn steps(&self, modules: usize) -> Vec<Step> {
         in_turn(modules, self.rounds())
     }
@@ -102,7 +102,7 @@ pub trait Schedule: fmt::Debug + Send + Sync + 'static {
     }
 }
 
-/// How the trainings of modules are done.
+/// How the modules of a run are trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
     /// Each by itself, on what the module before it has stored.

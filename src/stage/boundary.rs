@@ -6,7 +6,8 @@ use serde::Serialize;
 use super::cost::Costs;
 use crate::Result;
 use crate::module;
-use crate::pipeline::{Activations, Pipeline, bytes_in_words};
+use crate::pipeline::{Activations, Pipeline};
+use crate::quantity::bytes_in_words;
 use crate::schedule::Manner;
 
 /// What becomes of one module's activations, and why.

@@ -80,7 +80,7 @@ impl<'r> Looks<'r> {
         Ok(found)
     }
 
-    /// Takes up what [`Self::add_to`] has put into a checkpoint, after so many epochs.
+    /// Takes up what [`Self::add_to`] has put into a checkpoint, after `trained` epochs.
     pub fn restore(&mut self, state: &Parameters, progress: &Progress, trained: u64) {
         if let Some(patience) = &mut self.patience {
             patience.restore(state, progress, trained);

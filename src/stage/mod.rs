@@ -63,7 +63,7 @@ mod watch;
 mod weights;
 mod worker;
 
-pub use crate::schedule::{At, Step};
+pub use crate::schedule::{At, InRound, Step};
 pub use ingest_sound::normalise_of;
 pub use plan::Plan;
 pub use reading::Reading;

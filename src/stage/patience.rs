@@ -80,7 +80,7 @@ pub(super) fn check_test_rows(rows: usize, batch: usize) -> Result<()> {
 }
 
 impl Patience {
-    /// The patience of a training that begins after so many epochs; `None` where the schedule has none.
+    /// The patience of a training that begins after `began` epochs; `None` where the schedule has none.
     pub fn of(pipeline: &Pipeline, began: u64) -> Option<Self> {
         let schedule = &pipeline.schedule;
         schedule.patience().map(|epochs| Self {
@@ -92,7 +92,7 @@ impl Patience {
         })
     }
 
-    /// Takes up what [`Self::add_to`] has put into a checkpoint, after so many epochs.
+    /// Takes up what [`Self::add_to`] has put into a checkpoint, after `trained` epochs.
     pub fn restore(&mut self, state: &Parameters, progress: &Progress, trained: u64) {
         self.trained = trained;
         if let Some(of_input) = progress.part::<OfInput>(PATIENCE) {
@@ -133,7 +133,7 @@ impl Patience {
         }
     }
 
-    /// Whether so many epochs have not been better.
+    /// Whether `epochs` epochs in a row have not been better.
     pub fn is_over(&self) -> bool {
         let OfInput { began, best, .. } = &self.of_input;
         self.trained - best.as_ref().map_or(*began, |best| best.epoch) >= self.epochs

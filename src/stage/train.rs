@@ -12,7 +12,8 @@ use super::{Run, memory, record};
 use crate::loss::{Samples, Sizes};
 use crate::module::{self, Module};
 use crate::parameters::Parameters;
-use crate::pipeline::{Split, View, bytes_in_words};
+use crate::pipeline::{Split, View};
+use crate::quantity::bytes_in_words;
 use crate::random::generator;
 use crate::schedule::{At, Step};
 use crate::train::checkpoint::{Checkpoints, Progress};
@@ -178,7 +179,7 @@ impl Run<'_> {
         }
     }
 
-    /// The state that the training which this one goes on from has ended with; `None` where it begins anew.
+    /// The state that the training before this one has ended with; `None` where it begins as it is drawn.
     pub(super) fn end_of_training_before(&self, at: At) -> Result<Option<(Parameters, Progress)>> {
         let Some(before) = self.pipeline.schedule.before(at) else { return Ok(None) };
         let state = self.standing.weights(before)?;

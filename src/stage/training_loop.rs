@@ -1,8 +1,9 @@
 //! The steps of a training: of one module, or of several that train on the same batches.
 //!
 //! The loop takes batches from a [`Supply`] and has every [`Learner`] take a step on them. After each step the log
-//! hears of it, after each epoch the held-out look and patience, and now and then a checkpoint is written. What it
-//! trains on, and for how long, is said by whoever sets it up: `train.rs` and `worker.rs`.
+//! gets a line, after each epoch the looks at the test split and patience have their say, and every
+//! `checkpoint_seconds` a checkpoint is written. `train.rs` and `worker.rs` set it up, say what it trains on and for
+//! how long, and have it commit the weights.
 
 use std::time::{Duration, Instant};
 
@@ -43,7 +44,7 @@ pub(super) struct Supply<'s> {
     pub input: &'s dyn Input,
     /// The number of the generation, where it changes as modules train.
     pub generation: Option<u64>,
-    /// Says, after so many steps, whether to turn to another input.
+    /// Says, after a number of steps, whether to turn to another input.
     pub turns: &'s dyn Fn(u64) -> Result<bool>,
 }
 
@@ -309,7 +310,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         format!("loss {}", each.collect::<Vec<_>>().join(", "))
     }
 
-    /// Something of every module after `step`, which goes by numbers alone.
+    /// What `of` makes of every module after `step`; its error says that numbers have gone wrong.
     fn each(
         &self,
         step: u64,

@@ -311,7 +311,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         Ok(())
     }
 
-    /// Looks at what belongs to a generation of the test split from now on.
+    /// Looks at the test split of a generation from now on.
     fn turn_to(&mut self, taken: &Taken) -> Result<()> {
         if let (Some(_), Some(test)) = (&self.reads, &taken.test) {
             let test = &test.generation;

@@ -36,7 +36,7 @@ struct Learner<'a> {
 impl Run<'_> {
     pub(super) fn train_together(&self) -> Result<()> {
         memory::reset_peak();
-        let meter = Meter::begin();
+        let meter = Meter::begin(self.standing.dir.store());
         let all: Vec<At> = (0..self.pipeline.modules.len())
             .map(|module| self.standing.plan.last(module))
             .collect();

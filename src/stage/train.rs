@@ -1,9 +1,8 @@
 //! `train`: one module on its predecessor's activations, from the last checkpoint on.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use gimlet_store::{Generation, Lease, damage, durable};
+use gimlet_store::{Generation, Lease, Location};
 
 use super::epoch_mean::EpochMean;
 use super::meter::Meter;
@@ -156,7 +155,7 @@ impl Run<'_> {
 
     pub(super) fn train(&self, at: At) -> Result<()> {
         memory::reset_peak();
-        let meter = Meter::begin();
+        let meter = Meter::begin(self.standing.dir.store());
         let _lease = begin_in(&self.standing.training_folder(at))?;
         if self.has_weights_again(at)? {
             return Ok(());
@@ -231,11 +230,11 @@ impl Run<'_> {
         let Some((_, record)) = self.standing.training(at)? else { return Ok(false) };
         let path = self.standing.weights_file(at);
         if record.read_weights(&path).is_ok() {
-            damage::forget(&path)?;
+            path.forget_damage()?;
             return Ok(true);
         }
         if let Some(imported) = record.imported {
-            let message = format!("`{}` is damaged; it was imported", path.display());
+            let message = format!("`{path}` is damaged; it was imported");
             let again = format!("import `{}` again, or restore the file", imported.file);
             return Err(Error::new(Kind::Damaged, message).hint(again));
         }
@@ -247,7 +246,7 @@ impl Run<'_> {
         let message = format!(
             "`{}` is damaged; it was made with {threads_before} threads on `{device}`, and with \
              {threads} on `{}` would come out different",
-            path.display(),
+            path,
             self.session.device.name()
         );
         let again = format!("--threads {threads_before} --device {device}");
@@ -270,7 +269,7 @@ impl Run<'_> {
         // The log of a round begins with those before it, which go when nothing needs their weights.
         let log_of = |at| self.standing.training_folder(at).join("log.jsonl");
         let before = at.round.checked_sub(1).map(|round| log_of(At { round, ..at }));
-        let (mut log, entries) = Log::resume(&log_of(at), before.as_deref(), trainer.steps())?;
+        let (mut log, entries) = Log::resume(&log_of(at), before.as_ref(), trainer.steps())?;
         let mut epoch = EpochMean::default();
         entries.iter().for_each(|entry| epoch.add(entry));
         let mut doubt = self.doubt(course, trainer.sizes(), &entries);
@@ -491,9 +490,9 @@ impl Run<'_> {
 }
 
 /// Makes the folder of a training, and holds it.
-pub(super) fn begin_in(folder: &Path) -> Result<Lease> {
-    durable::create_folder(folder)?;
+pub(super) fn begin_in(folder: &Location) -> Result<Lease> {
+    folder.create_folder()?;
     let lease = Lease::write_to(folder)?;
-    durable::remove_dead_temps(folder)?;
+    folder.remove_dead_temps()?;
     Ok(lease)
 }

@@ -164,7 +164,7 @@ pub fn normalise_of(view: &SoundView, ingested: &Generation) -> Result<Normalise
     }
     let sound = &ingested.manifest().summary["sound"];
     serde_json::from_value(sound.clone()).map_err(|error| {
-        let at = ingested.dir().display().to_string();
+        let at = ingested.dir();
         Error::failed(format!("`{at}` does not say how loud it is: {error}"))
             .hint("set `view.normalise`, or ingest into another run with `--run-dir DIR`")
     })

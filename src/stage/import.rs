@@ -12,6 +12,7 @@ use super::{Outcome, Run, lock, normalise_of, record};
 use crate::exchange::stack::{self, Taken};
 use crate::parameters::Parameters;
 use crate::pipeline::{Normalise, SoundView, Source, Split, View};
+use crate::train::took::Took;
 use crate::{Error, Result};
 
 impl Run<'_> {
@@ -78,7 +79,9 @@ impl Run<'_> {
         durable::create_folder(&folder)?;
         let _lease = Lease::write_to(&folder)?;
         durable::remove_dead_temps(&folder)?;
-        let training = record::Training { imported: Some(imported), ..record::Training::default() };
+        // Weights that were imported waited for nothing, and read nothing.
+        let took = Took { wait_seconds: Some(0.0), ..Took::default() };
+        let training = record::Training { took, imported: Some(imported), ..Default::default() };
         self.commit_weights(at, bytes, training)?;
         Ok(Outcome::Done)
     }

@@ -1,9 +1,11 @@
-//! What a step takes besides memory (`memory.rs`): seconds, and bytes that it reads from datasets.
+//! Meters what a step takes.
 
 use std::time::Instant;
 
+use super::memory;
 use crate::train::checkpoint::Progress;
 use crate::train::profile::Breakdown;
+use crate::train::took::Took;
 
 /// Counts from when it was begun. Bytes are those of the whole process, which does one step at a time.
 #[derive(Debug, Clone, Copy)]
@@ -17,8 +19,19 @@ impl Meter {
         Self { started: Instant::now(), read: gimlet_store::bytes_read() }
     }
 
-    pub fn seconds(&self) -> f64 {
-        self.started.elapsed().as_secs_f64()
+    /// What was taken since it was begun.
+    pub fn took(&self) -> Took {
+        Took {
+            seconds: self.started.elapsed().as_secs_f64(),
+            peak_memory: memory::peak(),
+            read_bytes: Some(self.read_bytes()),
+            ..Took::default()
+        }
+    }
+
+    /// What was taken by a step that reads no datasets.
+    pub fn took_from_source(&self) -> Took {
+        Took { read_bytes: None, ..self.took() }
     }
 
     /// Bytes read from part files since.

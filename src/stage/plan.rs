@@ -333,21 +333,11 @@ impl Plan {
         }
     }
 
-    /// What the step does to its stage.
-    pub fn step_name(&self, step: Step) -> &'static str {
-        match step {
-            Step::Ingest => "ingest",
-            Step::Untrained | Step::Encode(_) => "encode",
-            Step::Train(_) => "train",
-            Step::Probe(_) => "probe",
-        }
-    }
-
     /// The step as it is called in messages and on the command line: `train a`.
     pub fn title(&self, step: Step) -> String {
         match step {
             Step::Ingest => INGEST.to_string(),
-            _ => format!("{} {}", self.step_name(step), self.stage_name(step)),
+            _ => format!("{} {}", step.kind().name(), self.stage_name(step)),
         }
     }
 
@@ -357,7 +347,7 @@ impl Plan {
         match (self.in_round(step), step) {
             (Some(InRound { round, .. }), _) => format!("{}, round {round}", self.title(step)),
             (None, Step::Train(_) | Step::Encode(_)) if self.together => {
-                format!("{} {}", self.step_name(step), self.names.join(", "))
+                format!("{} {}", step.kind().name(), self.names.join(", "))
             }
             _ => self.title(step),
         }
@@ -500,7 +490,7 @@ impl Plan {
             let Some((_, record)) = self.training(at, dir)? else { return Ok(vec![]) };
             let path = dir.weights(self.module(at.module), &record.key);
             let size = files::size(&path).map_err(|error| Error::io("look at", &path, error))?;
-            let whole = size == Some(record.bytes) && !damage::is_noted(&path)?;
+            let whole = size == record.took.bytes && !damage::is_noted(&path)?;
             return Ok(if whole { vec![] } else { vec![path] });
         }
         let mut broken = Vec::new();

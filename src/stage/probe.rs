@@ -6,12 +6,14 @@ use gimlet_store::Generation;
 use super::Run;
 use super::labels::{Labels, labels_of};
 use super::meter::Meter;
+use super::origin::Origin;
 use super::plan::Step;
-use super::record::{self, Judged, ProbeResult};
+use super::record::{self, Classifier, Judged, ProbeResult};
 use crate::pipeline::{Split, View};
 use crate::probe::linear::{self, Rows};
 use crate::probe::pooled::Pooled;
 use crate::probe::{confusion, knn};
+use crate::train::took::Took;
 use crate::{Error, Result};
 
 impl Run<'_> {
@@ -20,7 +22,7 @@ impl Run<'_> {
         let title = self.plan.title(Step::Probe(index));
         self.progress.begin(&title, 2, 0);
         let key = self.plan.key(Step::Probe(index), Split::Test);
-        let results = [self.judge(index, Kind::Trained)?, self.judge(index, Kind::Untrained)?];
+        let results = [self.judge(index, Origin::Trained)?, self.judge(index, Origin::Untrained)?];
         let summary = match results[0].accuracy {
             Some(accuracy) => format!("accuracy {:.1} %", 100.0 * accuracy),
             None => format!("held-out loss {:.3}; no labels to classify", results[0].loss),
@@ -28,8 +30,7 @@ impl Run<'_> {
         let record = |_number: u64| record::Probe {
             key: key.hash.clone(),
             settings: key.settings.clone(),
-            seconds: meter.seconds(),
-            read_bytes: meter.read_bytes(),
+            took: Took { peak_memory: None, ..meter.took() },
             results: results.to_vec(),
         };
         self.dir.probes(self.plan.module(index)).commit(record)?;
@@ -37,9 +38,9 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn judge(&self, index: usize, kind: Kind) -> Result<ProbeResult> {
-        let train = &self.encoded(index, kind, Split::Train)?;
-        let test = &self.encoded(index, kind, Split::Test)?;
+    fn judge(&self, index: usize, origin: Origin) -> Result<ProbeResult> {
+        let train = &self.encoded(index, origin, Split::Train)?;
+        let test = &self.encoded(index, origin, Split::Test)?;
         // Rows of the first view come first. More views would judge how much a probe has seen.
         let samples = self.plan.generation(Step::Ingest, Split::Train, &self.dir)?.rows();
         let rows = [samples, test.rows()];
@@ -59,17 +60,17 @@ impl Run<'_> {
             further.push(self.judge_hops(view, [train, test], rows)?);
         }
         let sizes = self.sizes(index)?;
-        let held_out = self.held_out_loss(index, kind, sizes, test)?;
+        let held_out = self.held_out_loss(index, origin, sizes, test)?;
         Ok(ProbeResult {
             module: self.plan.module(index).to_string(),
             index,
-            kind: kind.name().to_string(),
-            probe: "linear".to_string(),
-            split: Split::Test.name().to_string(),
+            origin,
+            probe: Classifier::Linear,
+            split: Split::Test,
             accuracy: first.accuracy,
             knn: first.knn,
-            confusion: first.confusion.filter(|_| kind == Kind::Trained),
-            confused: first.confused.filter(|_| kind == Kind::Trained),
+            confusion: first.confusion.filter(|_| origin == Origin::Trained),
+            confused: first.confused.filter(|_| origin == Origin::Trained),
             further,
             loss: held_out.loss,
             chance_loss: self.pipeline.loss.recipe().of_a_guess(sizes),
@@ -77,13 +78,13 @@ impl Run<'_> {
     }
 
     /// What module `index` has made of a split.
-    fn encoded(&self, index: usize, kind: Kind, split: Split) -> Result<Generation> {
-        match kind {
-            Kind::Trained => {
+    fn encoded(&self, index: usize, origin: Origin, split: Split) -> Result<Generation> {
+        match origin {
+            Origin::Trained => {
                 let encode = Step::Encode(self.plan.last(index));
                 self.plan.generation(encode, split, &self.dir)
             }
-            Kind::Untrained => {
+            Origin::Untrained => {
                 let found = self.plan.generations(Step::Untrained, split, &self.dir)?;
                 let missing = || Error::failed("the untrained stack is not encoded");
                 found.into_iter().nth(index).ok_or_else(missing)
@@ -128,22 +129,6 @@ struct Found {
     knn: Option<f64>,
     confusion: Option<Vec<Vec<u64>>>,
     confused: Option<Vec<(usize, usize, u64)>>,
-}
-
-/// Whether a module is as its training left it, or as it was drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Trained,
-    Untrained,
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Kind::Trained => "trained",
-            Kind::Untrained => "untrained",
-        }
-    }
 }
 
 /// Each sample as the probe sees it: the mean of its pooled vectors.

@@ -7,9 +7,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::origin::Origin;
 use crate::device::DeviceName;
+use crate::pipeline::Split;
 use crate::train::learns_nothing::LearnsNothing;
-use crate::train::profile::Breakdown;
+use crate::train::took::Took;
 use crate::{Error, Result};
 
 /// A record that says which key it was made under.
@@ -26,28 +28,19 @@ pub struct Training {
     pub settings: Value,
     /// The weights' file, relative to the folder of the module's trainings.
     pub weights: PathBuf,
-    /// Size of the weights' file.
-    pub bytes: u64,
     /// Of the weights' file.
     pub blake3: String,
-    /// All that were taken; 0 of weights that were imported. Steps, seconds and memory are those of this
+    /// All that were taken; 0 of weights that were imported. Steps, and what they took, are those of this
     /// round and all before it.
     pub steps: u64,
     /// Mean loss and accuracy (where the loss has one) over the last epoch, or the one whose weights were
     /// kept; `None` where there was none.
     pub loss: Option<f64>,
     pub accuracy: Option<f64>,
-    /// Over all attempts; of modules that train at once, those that were spent on this one.
-    pub seconds: f64,
-    /// Of these, seconds spent waiting for data.
-    pub wait_seconds: f64,
-    /// In bytes, where the system tells.
-    pub peak_memory: Option<u64>,
-    /// Where the time of its steps went.
-    pub breakdown: Breakdown,
-    /// Bytes read from datasets ([`gimlet_store::bytes_read`]), over all attempts; of modules that train at
-    /// once, the first one reads.
-    pub read_bytes: u64,
+    /// Of modules that train at once, what was spent on this one; the first one reads. Its bytes are those of
+    /// the weights' file.
+    #[serde(flatten)]
+    pub took: Took,
     /// Threads it was computed with: with as many it ends with the same weights. 0 of weights that were
     /// imported.
     pub threads: usize,
@@ -110,12 +103,11 @@ pub struct ProbeResult {
     pub module: String,
     /// The module's place in the stack, from 0.
     pub index: usize,
-    /// "trained" or "untrained".
-    pub kind: String,
-    /// "linear".
-    pub probe: String,
+    #[serde(rename = "kind")]
+    pub origin: Origin,
+    pub probe: Classifier,
     /// The split that was scored.
-    pub split: String,
+    pub split: Split,
     /// The share of rows classified rightly; `None` when the data has no labels.
     pub accuracy: Option<f64>,
     /// The share by nearest neighbours ([`crate::probe::knn`]); `None` when the data has no labels.
@@ -140,6 +132,13 @@ pub struct ProbeResult {
     pub chance_loss: Option<f64>,
 }
 
+/// What the accuracy of a probe is that of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Classifier {
+    Linear,
+}
+
 /// What a probe found out about another label than the first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
@@ -158,10 +157,16 @@ pub struct Probe {
     pub key: String,
     /// What the key was made of.
     pub settings: Value,
-    pub seconds: f64,
-    /// Bytes read from datasets.
-    pub read_bytes: u64,
+    #[serde(flatten)]
+    pub took: Took,
     pub results: Vec<ProbeResult>,
+}
+
+impl ProbeResult {
+    /// What was found out about a further label; `None` where the data have none of this name.
+    pub fn judged(&self, label: &str) -> Option<&Judged> {
+        self.further.iter().find(|it| it.label == label)
+    }
 }
 
 impl Keyed for Training {

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use super::epoch_mean::EpochMean;
 use super::meter::Meter;
 use super::plan::{At, Step};
-use super::status::share;
 use super::train::begin_in;
 use super::watch::Watch;
 use super::{Run, memory, record};
@@ -18,6 +17,7 @@ use crate::train::input::Input;
 use crate::train::learns_nothing::Doubt;
 use crate::train::log::{Entry, Log};
 use crate::train::profile::Breakdown;
+use crate::train::took::share;
 use crate::train::trainer::{self, Trainer};
 use crate::{Error, Result};
 

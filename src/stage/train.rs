@@ -9,7 +9,6 @@ use super::epoch_mean::EpochMean;
 use super::meter::Meter;
 use super::patience::{Patience, without_best};
 use super::plan::{At, Step};
-use super::status::share;
 use super::watch::Looks;
 use super::{Run, memory, record};
 use crate::loss::{Samples, Sizes};
@@ -23,6 +22,7 @@ use crate::train::input::{Activations, Images, Input, Recomputed};
 use crate::train::log::{Entry, Log};
 use crate::train::profile::{Breakdown, Profile};
 use crate::train::recordings::Recordings;
+use crate::train::took::{Took, share};
 use crate::train::trainer::{self, Trainer};
 use crate::{Error, Kind, Result};
 
@@ -210,23 +210,14 @@ impl Run<'_> {
             return Err(Error::failed(message).hint(hint));
         }
         // Steps are counted from the first round on, and so is what they took.
-        let record::Training {
-            steps,
-            seconds,
-            wait_seconds,
-            peak_memory,
-            breakdown,
-            read_bytes,
-            ..
-        } = record;
-        let breakdown = vec![breakdown];
+        let record::Training { steps, took, .. } = record;
         let spent = Progress {
             steps,
-            seconds,
-            wait_seconds,
-            peak_memory,
-            breakdown,
-            read_bytes,
+            seconds: took.seconds,
+            wait_seconds: took.wait_seconds.unwrap_or(0.0),
+            peak_memory: took.peak_memory,
+            breakdown: took.breakdown.into_iter().collect(),
+            read_bytes: took.read_bytes.unwrap_or(0),
             ..Progress::default()
         };
         Ok(Some((state, spent)))
@@ -434,11 +425,14 @@ impl Run<'_> {
             steps: so_far.steps,
             loss: Some(loss),
             accuracy,
-            seconds: so_far.seconds,
-            wait_seconds: so_far.wait_seconds,
-            peak_memory: so_far.peak_memory,
-            breakdown: so_far.breakdown.first().copied().unwrap_or_default(),
-            read_bytes: so_far.read_bytes,
+            took: Took {
+                seconds: so_far.seconds,
+                wait_seconds: Some(so_far.wait_seconds),
+                peak_memory: so_far.peak_memory,
+                read_bytes: Some(so_far.read_bytes),
+                bytes: None,
+                breakdown: so_far.breakdown.first().copied(),
+            },
             threads: rayon::current_num_threads(),
             device: self.device.name(),
             ..record::Training::default()

@@ -10,6 +10,7 @@ use super::{Run, record};
 use crate::error::DIFFERS;
 use crate::parameters::Parameters;
 use crate::pipeline::Split;
+use crate::train::took::Took;
 use crate::{Error, Kind, Result};
 
 impl Run<'_> {
@@ -77,7 +78,7 @@ impl Run<'_> {
             key: key.hash.clone(),
             settings: key.settings.clone(),
             weights: path.strip_prefix(folder.parent().unwrap_or(&folder)).unwrap_or(&path).into(),
-            bytes,
+            took: Took { bytes: Some(bytes), ..training.took },
             blake3,
             ..training
         };

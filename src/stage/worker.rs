@@ -7,13 +7,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::encode::{Generating, Spent};
+use super::encode::Generating;
 use super::epoch_mean::EpochMean;
 use super::held_up::HeldUp;
 use super::meter::Meter;
 use super::plan::{At, Step};
 use super::published::{Publication, Published};
-use super::status::share;
 use super::train::begin_in;
 use super::watch::Watch;
 use super::{Run, memory, record};
@@ -25,6 +24,7 @@ use crate::train::input::{Activations, Input};
 use crate::train::learns_nothing::Doubt;
 use crate::train::log::{Entry, Log};
 use crate::train::profile::Breakdown;
+use crate::train::took::{Took, share};
 use crate::train::trainer::Trainer;
 use crate::{Error, Result};
 
@@ -422,7 +422,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         let encoder = parameters.under("encoder");
         let module = Module::new(&run.pipeline.modules[index].layers, channels, &encoder)?;
         let title = format!("publish {}", run.plan.module(index));
-        let (split, before) = (Split::Train, Spent::nothing());
+        let (split, before) = (Split::Train, Took::default());
         let generating = Generating { index, split, key: &key, title, before };
         run.encode_split(generating, input.as_ref(), &module)?;
         self.so_far.publishing = None;

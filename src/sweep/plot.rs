@@ -4,7 +4,8 @@ use svg::Document;
 use svg::node::element::{Circle, Group, Line, Rectangle, Text};
 
 use super::Summary;
-use crate::stage::comparison::Mean;
+use crate::stage::columns::{ACCURACY, LOSS, each_once};
+use crate::stage::mean::Mean;
 
 /// Pixels.
 const PLOT_WIDTH: f64 = 480.0;
@@ -69,20 +70,17 @@ fn panels(summaries: &[Summary]) -> Vec<Panel> {
         (accuracies.iter().flatten().map(|it| 100.0 * it).collect(), mean.map(percent))
     };
     let mut panels = Vec::new();
-    if summaries.iter().any(|it| it.accuracy.is_some()) {
-        let rows = summaries.iter().map(|it| shares(&it.accuracies, it.accuracy)).collect();
+    if summaries.iter().any(|it| it.values.get(&ACCURACY).is_some()) {
+        let row = |it: &Summary| shares(&it.accuracies, it.values.get(&ACCURACY));
+        let rows = summaries.iter().map(row).collect();
         panels.push(Panel { label: "accuracy of the last module (%)".to_owned(), rows });
     } else {
-        let rows = summaries.iter().map(|it| (it.losses.clone(), Some(it.loss))).collect();
+        let row = |it: &Summary| (it.losses.clone(), it.values.get(&LOSS));
+        let rows = summaries.iter().map(row).collect();
         panels.push(Panel { label: "loss of the last module on the test split".to_owned(), rows });
     }
-    let mut labels: Vec<&str> = Vec::new();
-    for further in summaries.iter().flat_map(|it| &it.further) {
-        if !labels.contains(&further.label.as_str()) {
-            labels.push(&further.label);
-        }
-    }
-    for label in labels {
+    let further = summaries.iter().flat_map(|it| &it.further);
+    for label in each_once(further.map(|it| it.label.as_str())) {
         let row = |it: &Summary| {
             let found = it.further.iter().find(|further| further.label == label);
             found.map_or((vec![], None), |it| shares(&it.accuracies, it.accuracy))
@@ -221,6 +219,29 @@ fn pixels(value: f64) -> f64 {
 mod tests {
     use super::super::summary::Further;
     use super::*;
+    use crate::pipeline::Split;
+    use crate::stage::columns::Values;
+    use crate::stage::findings::Row;
+    use crate::stage::origin::Origin;
+    use crate::stage::record::{Classifier, ProbeResult};
+
+    fn row(accuracy: Option<f64>, loss: f64) -> Row {
+        let probe = ProbeResult {
+            module: "m".to_owned(),
+            index: 0,
+            origin: Origin::Trained,
+            probe: Classifier::Linear,
+            split: Split::Test,
+            accuracy,
+            knn: None,
+            confusion: None,
+            confused: None,
+            further: vec![],
+            loss,
+            chance_loss: None,
+        };
+        Row { probe, took: None, wait_share: None }
+    }
 
     fn scale(values: &[f64]) -> Scale {
         Scale::of(&Panel { label: String::new(), rows: vec![(values.to_vec(), Mean::of(values))] })
@@ -244,6 +265,7 @@ mod tests {
     fn summary(variant: &str, labelled: bool) -> Summary {
         let accuracies = if labelled { vec![Some(0.4), Some(0.5)] } else { vec![None, None] };
         let known: Vec<f64> = accuracies.iter().copied().flatten().collect();
+        let rows = [0, 1].map(|seed| row(accuracies[seed], 2.0 + seed as f64));
         let further = Further {
             label: "speaker".to_owned(),
             accuracy: Mean::of(&known),
@@ -253,16 +275,11 @@ mod tests {
             variant: variant.to_owned(),
             modules: 1,
             seeds: vec![1, 2],
-            accuracy: Mean::of(&known),
             accuracies,
             further: if labelled { vec![further] } else { vec![] },
             difference: None,
-            loss: Mean { mean: 2.5, deviation: Some(0.5) },
             losses: vec![2.0, 3.0],
-            chance_loss: None,
-            seconds: None,
-            peak_memory: None,
-            bytes: 0,
+            values: Values::of_stack(&[vec![&rows[0]], vec![&rows[1]]]),
             lines: vec![],
         }
     }

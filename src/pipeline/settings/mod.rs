@@ -13,7 +13,7 @@ mod view;
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::data::*;
 pub use self::module::*;
@@ -73,7 +73,7 @@ impl Pipeline {
 }
 
 /// The split of a dataset: modules train on one, and are judged on the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
     Train,

@@ -1,0 +1,125 @@
+//! What a step takes: metered, recorded, and shown in tables.
+
+use std::ops::Add;
+
+use gimlet_store::Generation;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+
+use super::profile::Breakdown;
+use crate::{Error, Kind, Result};
+
+/// What a step took, over all attempts and rounds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Took {
+    pub seconds: f64,
+    /// Of these, seconds that a training waited for data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait_seconds: Option<f64>,
+    /// The highest resident memory of the process, in bytes, where the system tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak_memory: Option<u64>,
+    /// Bytes read from datasets ([`gimlet_store::bytes_read`]): `None` of `ingest`, which reads the source, and of
+    /// weights that were imported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read_bytes: Option<u64>,
+    /// Bytes that it leaves on disk.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Where the time of a training's steps went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub breakdown: Option<Breakdown>,
+}
+
+impl Took {
+    /// What the manifest of a dataset says that its making took.
+    ///
+    /// # Errors
+    /// [`Kind::Damaged`] when it does not say it.
+    pub fn of(dataset: &Generation) -> Result<Self> {
+        Self::deserialize(&dataset.manifest().summary).map_err(|error| {
+            let path = dataset.dir();
+            let message = format!("`{}` does not say what it took: {error}", path.display());
+            Error::new(Kind::Damaged, message)
+        })
+    }
+
+    /// What this and then `more` took.
+    #[must_use]
+    pub fn and(self, more: Self) -> Self {
+        Self {
+            seconds: self.seconds + more.seconds,
+            wait_seconds: sum(self.wait_seconds, more.wait_seconds),
+            peak_memory: self.peak_memory.max(more.peak_memory),
+            read_bytes: sum(self.read_bytes, more.read_bytes),
+            bytes: sum(self.bytes, more.bytes),
+            breakdown: sum(self.breakdown, more.breakdown),
+        }
+    }
+
+    /// What one pass took that wrote two datasets, where each tells of all of it, and of its own bytes.
+    #[must_use]
+    pub fn of_one_pass(self, other: Self) -> Self {
+        Self {
+            seconds: self.seconds.max(other.seconds),
+            peak_memory: self.peak_memory.max(other.peak_memory),
+            read_bytes: self.read_bytes.max(other.read_bytes),
+            bytes: sum(self.bytes, other.bytes),
+            ..self
+        }
+    }
+
+    /// The share of its seconds that a training waited for data.
+    pub fn wait_share(&self) -> Option<f64> {
+        self.wait_seconds.map(|wait| share(wait, self.seconds))
+    }
+}
+
+/// Returns `part` of `all`, which may be nothing yet.
+pub fn share(part: f64, all: f64) -> f64 {
+    if all > 0.0 { part / all } else { 0.0 }
+}
+
+/// `None` where neither is known.
+fn sum<T: Add<Output = T>>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one + other),
+        (one, other) => one.or(other),
+    }
+}
+
+/// Writes what a step took as fields beside others: `null` where it is not known, or the step not done.
+pub fn or_nulls<S: Serializer>(took: &Option<Took>, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut fields = serializer.serialize_map(Some(5))?;
+    fields.serialize_entry("bytes", &took.and_then(|it| it.bytes))?;
+    fields.serialize_entry("seconds", &took.map(|it| it.seconds))?;
+    fields.serialize_entry("wait_seconds", &took.and_then(|it| it.wait_seconds))?;
+    fields.serialize_entry("peak_memory", &took.and_then(|it| it.peak_memory))?;
+    fields.serialize_entry("read_bytes", &took.and_then(|it| it.read_bytes))?;
+    fields.end()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_of_both_is_that_of_one() {
+        let one =
+            Took { seconds: 2.0, peak_memory: Some(5), read_bytes: Some(1), ..Took::default() };
+        let other = Took { seconds: 3.0, peak_memory: Some(4), bytes: Some(7), ..Took::default() };
+        let both = one.and(other);
+        assert_eq!((both.seconds, both.peak_memory), (5.0, Some(5)));
+        assert_eq!((both.read_bytes, both.bytes, both.wait_share()), (Some(1), Some(7), None));
+        assert_eq!(one.of_one_pass(other).seconds, 3.0);
+    }
+
+    #[test]
+    fn a_misspelt_field_is_an_error() {
+        assert!(serde_json::from_value::<Took>(json!({ "secnods": 1.0 })).is_err());
+        let took: Took = serde_json::from_value(json!({ "seconds": 1.0, "labels": {} })).unwrap();
+        assert_eq!(took, Took { seconds: 1.0, ..Took::default() });
+    }
+}

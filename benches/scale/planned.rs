@@ -12,7 +12,7 @@ use gimlet::stage::record::{Probe, Training};
 use gimlet::stage::{Plan, RunDir, Step};
 use gimlet::train::took::Took;
 use gimlet_store::{Dataset, FORMAT_VERSION, Manifest, Part, Records, Schema, Statistics};
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gimlet::pipeline::{Environment, Pipeline};
+use gimlet::pipeline::{Environment, Pipeline, SampleSize};
 use gimlet::{Error, Kind, Result};
 
 use crate::memory;
@@ -25,7 +25,7 @@ pub fn read(bytes: &[u8]) -> Result<Pipeline> {
         let pipeline = Pipeline::parse(text, Path::new("hostile.toml"), &overrides, &environment)?;
         // What can be known of a run before any data are read.
         if let Some(size) = pipeline.image_size() {
-            pipeline.shapes((size, size))?;
+            pipeline.shapes(SampleSize::square(size))?;
         }
         Ok(pipeline)
     });

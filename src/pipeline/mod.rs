@@ -272,7 +272,7 @@ pub use bounds::MOST_THREADS;
 pub use bytes::in_words as bytes_in_words;
 pub use name_pattern::NamePattern;
 pub use settings::*;
-pub use shapes::Pooling;
+pub use shapes::{Pooling, SampleSize};
 
 /// The environment variable with the folder that relative paths of data start from.
 pub const DATA_ROOT_VARIABLE: &str = "GIMLET_DATA";
@@ -481,7 +481,7 @@ fn check_shapes(
     };
     let Some(size) = size else { return Ok(()) };
     let modules = planned.iter().map(|planned| &planned.module);
-    let Err(misfit) = walk(view, loss, modules, (size, size)) else { return Ok(()) };
+    let Err(misfit) = walk(view, loss, modules, SampleSize::square(size)) else { return Ok(()) };
     let view = &raw.view;
     let patch = view.get_ref().patch.as_ref().map_or(view.span(), toml::Spanned::span);
     let span = match misfit.culprit {

@@ -11,6 +11,28 @@ const MAX_VALUES: u128 = i32::MAX as u128;
 /// The channels of a bottleneck's output, in planes.
 pub const EXPANSION: usize = 4;
 
+/// How large a sample is: an image as it is stored, after `resize` and before `crop`; of sound 1 and the samples
+/// of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SampleSize {
+    /// In pixels.
+    pub height: usize,
+    /// In pixels, or samples.
+    pub width: usize,
+}
+
+impl SampleSize {
+    /// A square image.
+    pub fn square(side: usize) -> Self {
+        Self { height: side, width: side }
+    }
+
+    /// A recording.
+    pub fn of_sound(samples: usize) -> Self {
+        Self { height: 1, width: samples }
+    }
+}
+
 /// Input and output of a module, for one patch.
 type Ends = (Map, Map);
 
@@ -64,14 +86,13 @@ impl Pipeline {
         Sizes { channels: seen.channels, context: output.channels, rows, columns, classes }
     }
 
-    /// Input and output of every module, for one patch of an image of `image` (height, width)
-    /// pixels. `image` is the size after `resize` and before `crop`.
+    /// Input and output of every module, for one patch of a sample.
     ///
     /// # Errors
     /// [`Kind::Usage`] when a crop, a patch, a kernel or the rows the loss predicts do not fit.
     /// Sound has windows of one size, whatever that of the recordings.
-    pub fn shapes(&self, image: (usize, usize)) -> Result<Vec<Ends>> {
-        walk(&self.view, &self.loss, self.modules.iter(), image).map_err(|misfit| {
+    pub fn shapes(&self, sample: SampleSize) -> Result<Vec<Ends>> {
+        walk(&self.view, &self.loss, self.modules.iter(), sample).map_err(|misfit| {
             let message = format!("{}: {}", self.file.display(), misfit.message);
             let error = Error::new(Kind::Usage, message);
             match misfit.hint {
@@ -93,10 +114,12 @@ pub enum Pooling {
 }
 
 impl Pooling {
-    /// How samples of this size (height, width) are pooled; they must fit the view.
-    pub fn of(view: &View, (height, _): (usize, usize)) -> Self {
+    /// How samples of this size are pooled; they must fit the view.
+    pub fn of(view: &View, sample: SampleSize) -> Self {
         match view {
-            View::Images(view) => Self::Patches { grid: view.grid(view.crop.unwrap_or(height)) },
+            View::Images(view) => {
+                Self::Patches { grid: view.grid(view.crop.unwrap_or(sample.height)) }
+            }
             View::Sound(view) => Self::Steps { frames: view.frames() },
         }
     }
@@ -141,7 +164,7 @@ pub fn walk<'a>(
     view: &View,
     loss: &Loss,
     modules: impl Iterator<Item = &'a Module> + Clone,
-    image: (usize, usize),
+    sample: SampleSize,
 ) -> Result<Vec<Ends>, Misfit> {
     let check = |sizes: Sizes, smaller: &str| {
         loss.recipe().check(sizes).map_err(|misfit| Misfit {
@@ -155,7 +178,7 @@ pub fn walk<'a>(
     };
     let (patches, mut map) = match view {
         View::Images(view) => {
-            let (rows, columns) = grid(view, image)?;
+            let (rows, columns) = grid(view, sample)?;
             let mut channels = view.channels();
             for module in modules.clone() {
                 let layers = module.layers.iter();
@@ -211,7 +234,8 @@ fn check_medium(layer: Layer, view: &View, module: &str) -> Result<(), String> {
 }
 
 /// Rows and columns of the grid of patches.
-fn grid(view: &ImageView, (height, width): (usize, usize)) -> Result<(usize, usize), Misfit> {
+fn grid(view: &ImageView, sample: SampleSize) -> Result<(usize, usize), Misfit> {
+    let SampleSize { height, width } = sample;
     let (what, height, width) = match view.crop {
         Some(crop) if crop > height || crop > width => {
             let message =

@@ -47,7 +47,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let mut bars = Vec::new();
     for index in 0..seen.pipeline.modules.len() {
         if let Some((steps, took)) = took(seen, index)?.filter(|(steps, _)| *steps > 0) {
-            bars.push(bar(seen.plan.module(index), steps, &took));
+            bars.push(bar(seen.standing.plan.module(index), steps, &took));
         }
     }
     let body = Body { rows: seen.stages.iter().map(row).collect(), names: NAMES, bars };
@@ -65,7 +65,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
 
 /// The steps of a training, and what they have taken, as far as it is: from its record, or its checkpoint.
 fn took(seen: &Seen<'_>, index: usize) -> Result<Option<(u64, Took)>> {
-    let last = seen.plan.last(index);
+    let last = seen.standing.plan.last(index);
     for round in (0..=last.round).rev() {
         if let Some(found) = took_until(seen, At { round, ..last })? {
             return Ok(found);
@@ -77,12 +77,12 @@ fn took(seen: &Seen<'_>, index: usize) -> Result<Option<(u64, Took)>> {
 /// In the rounds up to this one; `Some(None)` where the weights are not ours.
 fn took_until(seen: &Seen<'_>, at: At) -> Result<Option<Option<(u64, Took)>>> {
     let index = at.module;
-    if let Some((_, it)) = seen.plan.training(at, seen.dir)? {
+    if let Some((_, it)) = seen.standing.training(at)? {
         return Ok(Some(it.imported.is_none().then_some((it.steps, it.took))));
     }
-    let holder = seen.plan.checkpoint_of(at);
-    let key = &seen.plan.key(Step::Train(holder), Split::Train).hash;
-    let folder = seen.dir.training_folder(seen.plan.module(holder.module), key);
+    let holder = seen.standing.plan.checkpoint_of(at);
+    let key = &seen.standing.plan.key(Step::Train(holder), Split::Train).hash;
+    let folder = seen.standing.dir.training_folder(seen.standing.plan.module(holder.module), key);
     let Some(it) = Checkpoints::in_folder(&folder).progress() else { return Ok(None) };
     // Of modules that train at once, each has a share, and the first waits.
     let place = if it.shares.is_empty() { 0 } else { index };

@@ -11,6 +11,7 @@ use crate::module::{self, Module};
 use crate::parameters::Parameters;
 use crate::pipeline::{Pooling, Split, View};
 use crate::stage::record::Training;
+use crate::stage::stack::size_of;
 use crate::stage::{RunDir, Step, normalise_of};
 use crate::train::input::{Images, Input, Look};
 use crate::train::recordings::Recordings;
@@ -42,7 +43,9 @@ const SHARED: [(&str, &str); 5] = [
 impl Twin {
     /// Where it is looked for: in the directory that was named, else in the run's own.
     pub fn dir(seen: &Seen<'_>) -> RunDir {
-        RunDir::at(seen.options.twin.clone().unwrap_or_else(|| seen.dir.path().to_path_buf()))
+        RunDir::at(
+            seen.options.twin.clone().unwrap_or_else(|| seen.standing.dir.path().to_path_buf()),
+        )
     }
 
     /// The twin whose settings are nearest to the run's, and of equal ones the newest; `None` where there
@@ -55,8 +58,8 @@ impl Twin {
         let layers: Vec<_> = seen.pipeline.modules.iter().flat_map(|it| &it.layers).collect();
         let layers = serde_json::to_value(layers)
             .map_err(|error| Error::failed(format!("could not compare layers: {error}")))?;
-        let first = Step::Train(seen.plan.last(0));
-        let ours = &seen.plan.key(first, Split::Train).settings;
+        let first = Step::Train(seen.standing.plan.last(0));
+        let ours = &seen.standing.plan.key(first, Split::Train).settings;
         let epochs = seen.pipeline.modules.first().map(|it| it.epochs);
         let mut best: Option<Self> = None;
         for records in dir.all_trainings()? {
@@ -104,13 +107,7 @@ impl Twin {
         let encoder = Parameters::from_safetensors(&bytes, &self.weights)?.0.under("encoder");
         let input = first_input(seen, &test)?;
         let modules = cut(seen, &encoder, input.shape()[3])?;
-        let shape = test.manifest().schema.columns.first().map(|it| it.shape.clone());
-        let size = match shape.as_deref() {
-            Some([height, width, _]) => (*height, *width),
-            Some([samples]) => (1, *samples),
-            other => return Err(Error::failed(format!("samples of shape {other:?}"))),
-        };
-        let pooling = Pooling::of(&seen.pipeline.view, size);
+        let pooling = Pooling::of(&seen.pipeline.view, size_of(&test)?);
         let mut means = vec![(Vec::new(), 0); modules.len()];
         for rows in rows.chunks(BATCH) {
             seen.check_stop()?;
@@ -168,7 +165,7 @@ fn first_input(seen: &Seen<'_>, test: &Generation) -> Result<Box<dyn Input>> {
     Ok(match &seen.pipeline.view {
         View::Images(view) => Box::new(Images::new(test, view, Split::Test, seed)?),
         View::Sound(view) => {
-            let train = seen.plan.generation(Step::Ingest, Split::Train, seen.dir)?;
+            let train = seen.standing.generation(Step::Ingest, Split::Train)?;
             let normalise = normalise_of(view, &train)?;
             Box::new(Recordings::new(test, view, normalise, Split::Test, seed)?)
         }

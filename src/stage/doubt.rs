@@ -20,10 +20,10 @@ impl Run<'_> {
 
     /// Tells what a step has shown of the training of a module, and what to look at.
     pub(super) fn warn_of_learning_nothing(&self, at: At, found: LearnsNothing, entry: &Entry) {
-        let module = self.plan.module(at.module);
-        let title = self.plan.title(Step::Train(at));
+        let module = self.standing.plan.module(at.module);
+        let title = self.standing.plan.title(Step::Train(at));
         let (what, epoch, loss) = (found.describe(), entry.epoch + 1, entry.loss);
-        let reads = self.plan.datasets(self.plan.source(at), Split::Train, &self.dir);
+        let reads = self.standing.datasets(self.standing.plan.source(at), Split::Train);
         let look = reads.first().map_or_else(String::new, |it| {
             let folder = it.folder().display();
             format!("whether what it reads is constant (`gimlet inspect {folder} --stats`), ")
@@ -37,7 +37,7 @@ impl Run<'_> {
             }
             _ => String::new(),
         };
-        self.progress.warn(&format!(
+        self.session.progress.warn(&format!(
             "`{title}` learns nothing: after epoch {epoch} {what} (the loss is {loss:.3}); look {look}at \
              `training.learning_rate` ({rate:?}){negatives} and the layers of `{module}`"
         ));

@@ -2,21 +2,21 @@
 
 use gimlet_store::Generation;
 
-use crate::pipeline::{OnBadSample, Pipeline, Short, SoundView, Source, Split, View};
+use crate::pipeline::{OnBadSample, Pipeline, SampleSize, Short, SoundView, Source, Split, View};
 use crate::{Error, Result, source, view};
 
 /// The most samples of a recording: over an hour at 16 kHz.
 const MOST_SAMPLES: u64 = 1 << 26;
 
-/// Height and width of the samples once they are ingested; `ingested` are those, where they are there.
+/// How large the samples are once they are ingested; `ingested` are those, where they are there.
 ///
 /// # Errors
 /// When neither the pipeline nor what was ingested says it, and the first image's header cannot be
 /// read.
-pub fn image_size(pipeline: &Pipeline, ingested: Option<&Generation>) -> Result<(usize, usize)> {
+pub fn image_size(pipeline: &Pipeline, ingested: Option<&Generation>) -> Result<SampleSize> {
     let view = match &pipeline.view {
         View::Images(view) => view,
-        View::Sound(view) => return Ok((1, longest(pipeline, view, ingested)?)),
+        View::Sound(view) => return Ok(SampleSize::of_sound(longest(pipeline, view, ingested)?)),
     };
     let side = match &pipeline.data.source {
         _ if view.resize.is_some() => view.resize,
@@ -24,30 +24,32 @@ pub fn image_size(pipeline: &Pipeline, ingested: Option<&Generation>) -> Result<
         Source::Files(_) => None,
     };
     if let Some(side) = side {
-        return Ok((side, side));
+        return Ok(SampleSize::square(side));
     }
     let column = ingested.and_then(|it| it.manifest().schema.columns.first());
     if let Some([height, width, _]) = column.map(|column| column.shape.as_slice()) {
-        return Ok((*height, *width));
+        return Ok(SampleSize { height: *height, width: *width });
     }
     let source = source::open(&pipeline.data, Split::Train, pipeline.seed)?;
     match (source.first_size(), pipeline.data.on_bad_sample) {
-        (Ok(Some(size)), _) => Ok(size),
+        (Ok(Some((height, width))), _) => Ok(SampleSize { height, width }),
         (_, OnBadSample::Skip) => first_whole(source.as_ref()),
-        (first, OnBadSample::Fail) => first?.ok_or_else(|| {
-            Error::failed("the header of the first image does not say how large the images are")
-                .hint("mend or remove it, or set `data.on_bad_sample = \"skip\"`")
-        }),
+        (Err(error), OnBadSample::Fail) => Err(error),
+        (Ok(None), OnBadSample::Fail) => Err(Error::failed(
+            "the header of the first image does not say how large the images are",
+        )
+        .hint("mend or remove it, or set `data.on_bad_sample = \"skip\"`")),
     }
 }
 
-/// Height and width of the first image that is not broken, where broken ones are skipped.
-fn first_whole(source: &dyn source::Source) -> Result<(usize, usize)> {
+/// The size of the first image that is not broken, where broken ones are skipped.
+fn first_whole(source: &dyn source::Source) -> Result<SampleSize> {
     for row in 0..source.rows() {
         let read = source.read(&[row])?;
         if let Some(Ok(sample)) = read.into_iter().next() {
             let image = sample.media.image()?;
-            return Ok((image.height() as usize, image.width() as usize));
+            let (height, width) = (image.height() as usize, image.width() as usize);
+            return Ok(SampleSize { height, width });
         }
     }
     Err(Error::failed(format!("none of {} training images could be read", source.rows())))
@@ -69,10 +71,10 @@ pub fn check_windows(pipeline: &Pipeline, view: &SoundView, split: Split) -> Res
 
 /// The same as far as the view says it, without a look at any sample: of images no smaller than its crop, and of
 /// recordings one window. `None` where it says nothing.
-pub fn size_in_view(pipeline: &Pipeline) -> Option<(usize, usize)> {
+pub fn size_in_view(pipeline: &Pipeline) -> Option<SampleSize> {
     match &pipeline.view {
-        View::Images(_) => pipeline.image_size().map(|side| (side, side)),
-        View::Sound(view) => Some((1, view.window)),
+        View::Images(_) => pipeline.image_size().map(SampleSize::square),
+        View::Sound(view) => Some(SampleSize::of_sound(view.window)),
     }
 }
 

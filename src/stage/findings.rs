@@ -6,7 +6,7 @@ use super::origin::Origin;
 use super::record::ProbeResult;
 use super::run_dir::UNTRAINED;
 use super::status::StepStatus;
-use super::{Plan, RunDir, Step, StepKind};
+use super::{Standing, Step, StepKind};
 use crate::Result;
 use crate::pipeline::Split;
 use crate::train::took::Took;
@@ -34,14 +34,14 @@ pub fn probes(rows: &[Row]) -> Vec<&ProbeResult> {
 ///
 /// # Errors
 /// When a record cannot be read.
-pub fn collect(plan: &Plan, dir: &RunDir, stages: &[StepStatus]) -> Result<Vec<Row>> {
+pub fn collect(standing: &Standing, stages: &[StepStatus]) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for step in plan.steps() {
+    for step in standing.plan.steps() {
         let Step::Probe(index) = step else { continue };
-        let Some((_, record)) = plan.probe(index, dir)? else { continue };
+        let Some((_, record)) = standing.probe(index)? else { continue };
         for probe in record.results {
             let trained = probe.origin == Origin::Trained;
-            let stage = if trained { plan.module(index) } else { UNTRAINED };
+            let stage = if trained { standing.plan.module(index) } else { UNTRAINED };
             // The last round has the seconds of all.
             let of_last_round =
                 |it: &&StepStatus| it.in_round.is_none_or(|it| it.round == it.rounds);
@@ -49,7 +49,7 @@ pub fn collect(plan: &Plan, dir: &RunDir, stages: &[StepStatus]) -> Result<Vec<R
             let steps: Vec<&StepStatus> = steps.filter(of_last_round).collect();
             let mut took = steps.iter().filter_map(|it| it.took).reduce(Took::and);
             if let (false, Some(took)) = (trained, &mut took) {
-                took.bytes = Some(untrained_bytes(plan, dir, index)?);
+                took.bytes = Some(untrained_bytes(standing, index)?);
             }
             let wait_share = steps.iter().filter_map(|it| it.wait_share).next_back();
             rows.push(Row { probe, took, wait_share });
@@ -59,10 +59,10 @@ pub fn collect(plan: &Plan, dir: &RunDir, stages: &[StepStatus]) -> Result<Vec<R
 }
 
 /// Bytes of the pooled vectors of one untrained module.
-fn untrained_bytes(plan: &Plan, dir: &RunDir, index: usize) -> Result<u64> {
+fn untrained_bytes(standing: &Standing, index: usize) -> Result<u64> {
     let mut bytes = 0;
     for split in Split::ALL {
-        let generations = plan.generations(Step::Untrained, split, dir)?;
+        let generations = standing.generations(Step::Untrained, split)?;
         bytes += generations.get(index).map_or(0, gimlet_store::Generation::bytes);
     }
     Ok(bytes)

@@ -28,7 +28,7 @@ impl Run<'_> {
         test: &Generation,
     ) -> Result<HeldOut> {
         let parameters = match origin {
-            Origin::Trained => self.weights(self.plan.last(index))?,
+            Origin::Trained => self.standing.weights(self.standing.plan.last(index))?,
             Origin::Untrained => self.drawn(index)?,
         };
         let loss = self.pipeline.loss.recipe().build(sizes, &parameters.under("loss"))?;
@@ -37,7 +37,7 @@ impl Run<'_> {
             View::Sound(_) => {
                 // Whose loss sees more than what is stored.
                 let input = match origin {
-                    Origin::Trained => self.input(self.plan.last(index), Split::Test)?,
+                    Origin::Trained => self.input(self.standing.plan.last(index), Split::Test)?,
                     Origin::Untrained => self.untrained_input(index, Split::Test)?,
                 };
                 let labels = self.labels(|| input.keys())?;
@@ -95,13 +95,13 @@ impl Run<'_> {
         loss: Box<dyn Loss>,
         encoder: &Parameters,
     ) -> Result<Judged> {
-        let (map, _) = self.maps(index)?;
+        let map = self.stack()?.input(index);
         let layers = &self.pipeline.modules[index].layers;
         let readout = match self.pipeline.view {
             View::Images(_) => Readout::Mean,
             View::Sound(_) => Readout::Steps,
         };
-        let encoder = encoder.on(&self.device)?;
+        let encoder = encoder.on(&self.session.device)?;
         let module = Module::new(layers, map.channels, &encoder)?.reading(readout);
         Ok(Judged { index, sizes, loss, module })
     }
@@ -118,7 +118,7 @@ impl Run<'_> {
         let mut sums: Vec<Sum> = stack.iter().map(|_| Sum::default()).collect();
         for (number, rows) in batches {
             let mut started = Instant::now();
-            let mut x = self.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
+            let mut x = self.session.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
             let mut sums = sums.iter_mut();
             for (place, judged) in stack.iter().enumerate() {
                 let Judged { index, sizes, loss, module } = judged;
@@ -190,7 +190,7 @@ impl Run<'_> {
         labels: &[u32],
         [pooled, context]: [Tensor; 2],
     ) -> Result<Outcome> {
-        let purpose = format!("{}/held-out negatives", self.plan.module(index));
+        let purpose = format!("{}/held-out negatives", self.standing.plan.module(index));
         let mut draws = generator(self.pipeline.seed, &purpose, &[number]);
         let drawn = self.pipeline.loss.recipe().draw(rows.len(), sizes, &mut draws);
         let labels = rows.iter().filter_map(|row| labels.get(*row as usize).copied());

@@ -24,7 +24,7 @@ impl Run<'_> {
         let mut all = Vec::new();
         for (split, (generation, rows)) in Split::ALL.into_iter().zip(encoded.into_iter().zip(rows))
         {
-            let ingested = self.plan.generation(Step::Ingest, split, &self.dir)?;
+            let ingested = self.standing.generation(Step::Ingest, split)?;
             all.push(frames(view, generation, &ingested, rows)?);
         }
         let accuracy = match all.iter().all(|rows| !rows.labels.is_empty()) {

@@ -8,7 +8,7 @@ use gimlet_store::Shard;
 
 use super::key::{differences, json_of};
 use super::plan::{At, Plan, Step};
-use super::{Outcome, Run, lock, normalise_of, record};
+use super::{Outcome, Run, Standing, lock, normalise_of, record};
 use crate::exchange::stack::{self, Taken};
 use crate::parameters::Parameters;
 use crate::pipeline::{Normalise, SoundView, Source, Split, View};
@@ -35,10 +35,10 @@ impl Run<'_> {
         let mut held = Vec::new();
         let mut files = Vec::new();
         for (index, taken) in modules.zip(&taken) {
-            let at = self.plan.last(index);
+            let at = self.standing.plan.last(index);
             let step = Step::Train(at);
-            if self.plan.together(step)[0] == step {
-                held.push(lock::acquire(&self.dir, &self.plan, step, Shard::WHOLE)?);
+            if self.standing.plan.together(step)[0] == step {
+                held.push(lock::acquire(&self.standing, step, Shard::WHOLE)?);
             }
             let bytes = self.weights_bytes(at, &taken.parameters)?;
             self.check_untrained(at, &bytes)?;
@@ -48,15 +48,15 @@ impl Run<'_> {
         for (index, (bytes, taken)) in files.iter().zip(&taken).enumerate() {
             let name = taken.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let imported = record::Imported { file: name, blake3: taken.blake3.clone() };
-            outcomes.push(self.commit_import(self.plan.last(index), bytes, imported)?);
+            outcomes.push(self.commit_import(self.standing.plan.last(index), bytes, imported)?);
         }
         Ok(outcomes)
     }
 
     /// Fails when the module has weights of its own, or has begun to make some.
     fn check_untrained(&self, at: At, bytes: &[u8]) -> Result<()> {
-        let title = self.plan.title(Step::Train(at));
-        let why = match self.plan.training(at, &self.dir)? {
+        let title = self.standing.plan.title(Step::Train(at));
+        let why = match self.standing.training(at)? {
             Some((_, record)) if record.blake3 == blake3::hash(bytes).to_hex().as_str() => {
                 return Ok(());
             }
@@ -64,7 +64,7 @@ impl Run<'_> {
                 Some(imported) => format!("has other weights, imported from `{}`", imported.file),
                 None => "has ended, with other weights".to_string(),
             },
-            None if self.checkpoints(at).exist() => "has begun".to_string(),
+            None if self.standing.checkpoints(at).exist() => "has begun".to_string(),
             None => return Ok(()),
         };
         let message = format!("`{title}` {why}: importing would put others in their place");
@@ -72,10 +72,10 @@ impl Run<'_> {
     }
 
     fn commit_import(&self, at: At, bytes: &[u8], imported: record::Imported) -> Result<Outcome> {
-        if self.plan.is_done(Step::Train(at), &self.dir)? {
+        if self.standing.is_done(Step::Train(at))? {
             return Ok(Outcome::Unchanged);
         }
-        let folder = self.training_folder(at);
+        let folder = self.standing.training_folder(at);
         durable::create_folder(&folder)?;
         let _lease = Lease::write_to(&folder)?;
         durable::remove_dead_temps(&folder)?;
@@ -93,31 +93,34 @@ impl Run<'_> {
     /// When a record cannot be read, or weights cannot be written.
     pub(super) fn adopt_imports(&self) -> Result<()> {
         let Source::Files(_) = &self.pipeline.data.source else { return Ok(()) };
-        let Ok(Some(before)) = Plan::without_samples(self.pipeline) else { return Ok(()) };
+        let Ok(Some(plan)) = Plan::without_samples(self.pipeline) else { return Ok(()) };
+        let before = Standing { plan, dir: self.standing.dir.clone() };
         for module in 0..self.pipeline.modules.len() {
-            let at = self.plan.last(module);
-            if self.plan.training(at, &self.dir)?.is_some() || self.checkpoints(at).exist() {
+            let at = self.standing.plan.last(module);
+            if self.standing.training(at)?.is_some() || self.standing.checkpoints(at).exist() {
                 continue;
             }
-            let Some((_, record)) = before.training(at, &self.dir)? else { continue };
+            let Some((_, record)) = before.training(at)? else { continue };
             let Some(imported) = record.imported.clone() else { continue };
-            let title = self.plan.title(Step::Train(at));
-            let path = self.dir.weights(self.plan.module(module), &record.key);
+            let title = self.standing.plan.title(Step::Train(at));
+            let path = before.weights_file(at);
             let read = record.read_weights(&path);
             let parameters = match read.and_then(|it| Parameters::from_safetensors(&it, &path)) {
                 Ok((parameters, _)) => parameters,
                 Err(error) => {
-                    self.progress.warn(&format!("{error}; import `{}` again", imported.file));
+                    self.session
+                        .progress
+                        .warn(&format!("{error}; import `{}` again", imported.file));
                     continue;
                 }
             };
             // Who works on it has other weights in mind.
-            let Ok(_lock) = lock::acquire(&self.dir, &self.plan, Step::Train(at), Shard::WHOLE)
-            else {
+            let Ok(_lock) = lock::acquire(&self.standing, Step::Train(at), Shard::WHOLE) else {
                 continue;
             };
             let bytes = self.weights_bytes(at, &parameters)?;
-            self.progress
+            self.session
+                .progress
                 .note(&format!("{title:22} takes what was imported from `{}`", imported.file));
             self.commit_import(at, &bytes, imported)?;
         }
@@ -135,7 +138,7 @@ impl Run<'_> {
             let path = taken.file.display();
             if !taken.converted.is_empty() {
                 let converted = taken.converted.join(" and ");
-                self.progress.note(&format!("`{path}`: {converted} was converted to F32"));
+                self.session.progress.note(&format!("`{path}`: {converted} was converted to F32"));
             }
             let Some(theirs) = taken.about.as_ref().and_then(|about| about.get("view")) else {
                 continue;
@@ -150,7 +153,9 @@ impl Run<'_> {
             let changed = differences(theirs, &ours);
             if !changed.is_empty() {
                 let changed = changed.join("; ");
-                self.progress.warn(&format!("`{path}` was made with another view: {changed}"));
+                self.session
+                    .progress
+                    .warn(&format!("`{path}` was made with another view: {changed}"));
             }
         }
         Ok(())
@@ -158,7 +163,7 @@ impl Run<'_> {
 
     /// How recordings are normalised; `None` where only `ingest` will tell.
     fn known_normalise(&self, view: &SoundView) -> Result<Option<Normalise>> {
-        let ingested = self.plan.generations(Step::Ingest, Split::Train, &self.dir)?;
+        let ingested = self.standing.generations(Step::Ingest, Split::Train)?;
         match (view.normalise, ingested.first()) {
             (None, None) => Ok(None),
             (Some(normalise), _) => Ok(Some(normalise)),

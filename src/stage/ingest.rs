@@ -19,7 +19,7 @@ use super::provenance::Ingested;
 use super::run_dir::INGEST;
 use super::samples::{Samples, check_size, rows_at_once};
 use super::{Run, memory};
-use crate::pipeline::{ImageView, OnBadSample, Split, View};
+use crate::pipeline::{ImageView, OnBadSample, SampleSize, Split, View};
 use crate::random::generator;
 use crate::source::{self, Sample, Source};
 use crate::view::Pixels;
@@ -28,21 +28,21 @@ use crate::{Error, Kind, Result};
 impl Run<'_> {
     pub(super) fn ingest(&self) -> Result<()> {
         let (data, seed) = (&self.pipeline.data, self.pipeline.seed);
-        let provenance = self.plan.provenance();
+        let provenance = self.standing.plan.provenance();
         if let Some(why) = &provenance.stands_in {
             // What stands for the source was whole when it was chosen, and is damaged since.
             let hint = "bring the data back, so that they can be read again";
             return Err(Error::new(Kind::NotReady, why.clone()).hint(hint));
         }
         let source::Splits { train, test, warnings, .. } = source::open_splits(data, seed)?;
-        warnings.iter().for_each(|it| self.progress.warn(it));
+        warnings.iter().for_each(|it| self.session.progress.warn(it));
         let unfit = source::check_alignments(train.as_ref(), test.as_ref())?;
-        let keys = Split::ALL.map(|split| self.plan.key(Step::Ingest, split));
+        let keys = Split::ALL.map(|split| self.standing.plan.key(Step::Ingest, split));
         let hashes = keys.map(|key| key.hash.clone());
         let settings = keys.map(|key| key.settings.clone());
-        Ingested::new(self.pipeline, provenance, hashes, settings).keep(&self.dir)?;
+        Ingested::new(self.pipeline, provenance, hashes, settings).keep(&self.standing.dir)?;
         for (split, source) in Split::ALL.into_iter().zip([train, test]) {
-            if self.plan.is_split_done(Step::Ingest, split, &self.dir)? {
+            if self.standing.is_split_done(Step::Ingest, split)? {
                 continue;
             }
             memory::reset_peak();
@@ -55,10 +55,10 @@ impl Run<'_> {
             if let Err(error) = done {
                 self.check_unchanged(split, source.as_ref()).inspect_err(|_| {
                     // Its parts may hold rows of another content than their key says.
-                    let shelf = Shelf::of(&self.dir.dataset(INGEST, split));
-                    let key = self.plan.key(Step::Ingest, split).hash.clone();
+                    let shelf = Shelf::of(&self.standing.dir.dataset(INGEST, split));
+                    let key = self.standing.plan.key(Step::Ingest, split).hash.clone();
                     if let Err(error) = shelf.remove_keys(&[key].into()) {
-                        self.progress.warn(&format!("{error}; `gimlet gc` removes it"));
+                        self.session.progress.warn(&format!("{error}; `gimlet gc` removes it"));
                     }
                 })?;
                 return Err(error);
@@ -69,7 +69,7 @@ impl Run<'_> {
 
     /// Fails when a file of the source is not what it was when it was hashed: its rows may be of neither content.
     pub(super) fn check_unchanged(&self, split: Split, source: &dyn Source) -> Result<()> {
-        self.plan.provenance().identities[split as usize].check(&source.content())
+        self.standing.plan.provenance().identities[split as usize].check(&source.content())
     }
 
     /// The rows of a source that are taken, in the order that they are stored in: a random one, so that
@@ -87,7 +87,7 @@ impl Run<'_> {
         let order = self.ingest_order(split, source);
 
         let title = format!("ingest {}", split.name());
-        self.progress.begin(&title, order.len() as u64, 0);
+        self.session.progress.begin(&title, order.len() as u64, 0);
         let mut writer = None;
         let mut size = None;
         let mut skipped = Vec::new();
@@ -96,7 +96,7 @@ impl Run<'_> {
         // One row alone, to see how large images are.
         let mut at_once = 1;
         while !left.is_empty() {
-            self.check_stop()?;
+            self.session.check_stop()?;
             let mut count = at_once.min(left.len());
             if data.on_bad_sample == OnBadSample::Fail {
                 // No chunk lies in two parts, so that what is noted of a part is of its rows alone.
@@ -122,7 +122,7 @@ impl Run<'_> {
             }
             at_once = samples.first().map_or(at_once, |(_, pixels)| rows_at_once(pixels));
             let Some((_, first)) = samples.first() else { continue };
-            let size = size.get_or_insert((first.height, first.width));
+            let size = size.get_or_insert(first.size());
             let writer = match &mut writer {
                 Some(open) => open,
                 None => {
@@ -132,8 +132,8 @@ impl Run<'_> {
                         label_names: source.label_names().map(<[String]>::to_vec),
                         attributes: label_attributes(source),
                     };
-                    let key = self.plan.key(Step::Ingest, split);
-                    let open = self.dir.dataset(INGEST, split).begin(Spec {
+                    let key = self.standing.plan.key(Step::Ingest, split);
+                    let open = self.standing.dir.dataset(INGEST, split).begin(Spec {
                         key: key.hash.clone(),
                         settings: key.settings.clone(),
                         // Bad samples are known when they are met.
@@ -161,7 +161,7 @@ impl Run<'_> {
                 tally.now().add(sample, Judged { constant: pixels.is_constant(), clipped: false });
             }
             self.write_images(writer, *size, &samples, source.further_labels().len())?;
-            self.progress.advance((order.len() - left.len()) as u64, "");
+            self.session.progress.advance((order.len() - left.len()) as u64, "");
         }
         let Some(writer) = writer else { return Err(empty(split, order.len())) };
         self.check_unchanged(split, source)?;
@@ -176,7 +176,7 @@ impl Run<'_> {
         if count > 0 {
             summary += &format!(", {count} skipped");
         }
-        self.progress.end(&summary);
+        self.session.progress.end(&summary);
         self.tell_account(&finished)
     }
 
@@ -186,21 +186,24 @@ impl Run<'_> {
         let Some(IngestSummary { account, .. }) = IngestSummary::of(committed(finished)?)? else {
             return Ok(());
         };
-        account.lines(noun).iter().for_each(|it| self.progress.note(&format!("{:22} {it}", "")));
-        account.warnings(noun).iter().for_each(|it| self.progress.warn(it));
+        account
+            .lines(noun)
+            .iter()
+            .for_each(|it| self.session.progress.note(&format!("{:22} {it}", "")));
+        account.warnings(noun).iter().for_each(|it| self.session.progress.warn(it));
         Ok(())
     }
 
     fn write_images(
         &self,
         writer: &mut Writer,
-        size: (usize, usize),
+        size: SampleSize,
         samples: &[(Sample, Pixels)],
         further: usize,
     ) -> Result<()> {
         let mut values = Vec::new();
         for (sample, pixels) in samples {
-            check_size(sample, (pixels.height, pixels.width), size)?;
+            check_size(sample, pixels.size(), size)?;
             values.extend_from_slice(&pixels.values);
         }
         let ids: Vec<i64> = samples.iter().map(|(sample, _)| sample.id).collect();

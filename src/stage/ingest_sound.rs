@@ -44,8 +44,8 @@ impl Run<'_> {
             label_names: source.label_names().map(<[String]>::to_vec),
             attributes: [vec![SAMPLES.to_string()], label_attributes(source)].concat(),
         };
-        let key = self.plan.key(Step::Ingest, split);
-        let mut writer = self.dir.dataset(INGEST, split).begin(Spec {
+        let key = self.standing.plan.key(Step::Ingest, split);
+        let mut writer = self.standing.dir.dataset(INGEST, split).begin(Spec {
             key: key.hash.clone(),
             settings: key.settings.clone(),
             // Bad samples are known when they are met.
@@ -57,7 +57,7 @@ impl Run<'_> {
             schema,
         })?;
 
-        self.progress.begin(&format!("ingest {}", split.name()), order.len() as u64, 0);
+        self.session.progress.begin(&format!("ingest {}", split.name()), order.len() as u64, 0);
         let whole_split =
             self.pipeline.data.on_bad_sample == OnBadSample::Fail && view.short == Short::Pad;
         let mut loudness = Loudness::default();
@@ -65,7 +65,7 @@ impl Run<'_> {
         let tally = Tally::of(Account::of(source, self.pipeline.data.is_labelled()));
         let (mut skipped, mut padded, mut done) = (Vec::new(), 0u64, 0);
         for rows in order.chunks(recordings_at_once(longest)) {
-            self.check_stop()?;
+            self.session.check_stop()?;
             let mut read = self.recordings(view, source, rows)?;
             for bad in read.skipped {
                 tally.now().skipped.add(|| which(bad.id, &bad.source));
@@ -101,14 +101,14 @@ impl Run<'_> {
                 Chunk::of(&read.whole, longest, frames, labels.len())?.write(&mut writer)?;
             }
             done += rows.len() as u64;
-            self.progress.advance(done, "");
+            self.session.progress.advance(done, "");
         }
         if writer.position() == 0 {
             return Err(empty(split, order.len()));
         }
         fit.check()?;
         for (column, choice) in writer.compression() {
-            self.progress.note(&format!("`{column}`: {choice}"));
+            self.session.progress.note(&format!("`{column}`: {choice}"));
         }
         self.check_unchanged(split, source)?;
         let count = skipped.len();
@@ -135,7 +135,7 @@ impl Run<'_> {
         if count > 0 {
             summary += &format!(", {count} skipped");
         }
-        self.progress.end(&summary);
+        self.session.progress.end(&summary);
         self.tell_account(&finished)
     }
 
@@ -151,9 +151,7 @@ impl Run<'_> {
     pub(super) fn normalise(&self, view: &SoundView) -> Result<Normalise> {
         match view.normalise {
             Some(normalise) => Ok(normalise),
-            None => {
-                normalise_of(view, &self.plan.generation(Step::Ingest, Split::Train, &self.dir)?)
-            }
+            None => normalise_of(view, &self.standing.generation(Step::Ingest, Split::Train)?),
         }
     }
 }

@@ -17,8 +17,8 @@ use crate::{Error, Result};
 impl Run<'_> {
     /// What the loss of module `index` is computed on.
     pub(super) fn sizes(&self, index: usize) -> Result<Sizes> {
-        let pooling = self.pooling()?;
-        Ok(self.pipeline.sizes(index, pooling, self.maps(index)?, self.classes()?))
+        let stack = self.stack()?;
+        Ok(stack.sizes(index, stack.classes(|| self.classes())?))
     }
 
     /// The class of each row that `keys` are of; none, and `keys` unread, where the loss does not read
@@ -58,7 +58,7 @@ impl Run<'_> {
         let mut classes = 0;
         for split in Split::ALL {
             let labels = self.labels(|| {
-                let samples = self.plan.generation(Step::Ingest, split, &self.dir)?;
+                let samples = self.standing.generation(Step::Ingest, split)?;
                 Ok(samples.reader(&[self.sample_column()])?.keys()?)
             })?;
             classes = classes.max(labels.into_iter().max().map_or(0, |label| label as usize + 1));

@@ -2,7 +2,7 @@
 
 use gimlet_store::{Column, Compression, DType};
 
-use crate::pipeline::{ActivationType, Map, Pooling};
+use crate::pipeline::{ActivationType, Map, Pooling, SampleSize};
 use crate::train::input::{ACTIVATION, IMAGE, POOLED};
 use crate::train::recordings::{FRAMES, SOUND};
 
@@ -18,11 +18,11 @@ pub fn rows_per_group(row_bytes: usize) -> usize {
 }
 
 /// Decoded images.
-pub fn image_column((height, width): (usize, usize), channels: usize) -> Column {
+pub fn image_column(size: SampleSize, channels: usize) -> Column {
     Column {
         name: IMAGE.to_string(),
         dtype: DType::U8,
-        shape: vec![height, width, channels],
+        shape: vec![size.height, size.width, channels],
         dims: ["height", "width", "channel"].map(String::from).to_vec(),
         compression: Compression::None,
     }

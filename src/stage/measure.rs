@@ -40,7 +40,7 @@ pub fn pace(
 
 /// What a module is drawn with.
 fn drawn(costs: &Costs<'_>, index: usize) -> Result<Parameters> {
-    let (pipeline, (input, _)) = (costs.pipeline, costs.maps(index));
+    let (pipeline, input) = (costs.pipeline, costs.stack.input(index));
     let module = &pipeline.modules[index];
     let sizes = costs.sizes(index);
     let shapes = trainer::shapes(&module.layers, &pipeline.loss, input.channels, sizes);
@@ -49,7 +49,7 @@ fn drawn(costs: &Costs<'_>, index: usize) -> Result<Parameters> {
 
 /// Rows that the module could have read.
 fn rows(costs: &Costs<'_>, index: usize, rows: usize) -> Result<Tensor> {
-    let (map, _) = costs.maps(index);
+    let map = costs.stack.input(index);
     let mut draws = generator(costs.pipeline.seed, "measure", &[index as u64]);
     let images = rows * costs.patches;
     let values: Vec<f32> = (0..images * map.len()).map(|_| draws.normal()).collect();
@@ -60,7 +60,7 @@ fn rows(costs: &Costs<'_>, index: usize, rows: usize) -> Result<Tensor> {
 /// Seconds of a training step.
 fn training(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
     let pipeline = costs.pipeline;
-    let (module, (input, _)) = (&pipeline.modules[index], costs.maps(index));
+    let (module, input) = (&pipeline.modules[index], costs.stack.input(index));
     let (batch, sizes) = (pipeline.training.batch, costs.sizes(index));
     let mut trainer = Trainer::new(
         &module.layers,
@@ -71,7 +71,7 @@ fn training(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
         f64::MIN_POSITIVE,
         &drawn(costs, index)?.on(device)?,
     )?
-    .pooling(costs.pooling);
+    .pooling(costs.stack.pooling);
     let rows = rows(costs, index, batch)?;
     let recipe = pipeline.loss.recipe();
     let mut step = |number| {
@@ -89,7 +89,7 @@ fn training(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
 
 /// Seconds that a row takes through the frozen module.
 fn forward(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
-    let (input, _) = costs.maps(index);
+    let input = costs.stack.input(index);
     let layers = &costs.pipeline.modules[index].layers;
     let encoder = drawn(costs, index)?.under("encoder").on(device)?;
     let module = Module::new(layers, input.channels, &encoder)?;

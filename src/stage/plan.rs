@@ -1,23 +1,19 @@
 //! The steps of a pipeline in their order, and the key of each.
 
+use std::collections::HashSet;
 use std::ops::Range;
-use std::path::PathBuf;
 
-use gimlet_store::{Dataset, Generation, damage, files};
 use serde::Serialize;
 
 use super::boundary::{self, Boundary};
 use super::cost::{Costs, recomputed};
-use super::extent::{image_size, size_in_view};
+use super::extent::size_in_view;
 use super::key::Key;
-use super::labels::check_labels;
-use super::provenance::{Look, Provenance};
-use super::record;
-use super::run_dir::{INGEST, RunDir, UNTRAINED};
+use super::provenance::Provenance;
+use super::run_dir::{INGEST, UNTRAINED};
 use super::step_key::{Reads, encode_key, ingest_key, probe_key, train_key, untrained_key};
-use crate::pipeline::{Pipeline, Schedule, Split};
-use crate::source::known_files::{Unwatched, Watch};
-use crate::{Error, Kind, Result};
+use crate::Result;
+use crate::pipeline::{Pipeline, SampleSize, Schedule, Split};
 
 /// One step of a run; modules are counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -73,36 +69,6 @@ fn for_splits<T>(mut make: impl FnMut(Split) -> Result<T>) -> Result<[T; 2]> {
 }
 
 impl Plan {
-    /// The plan of `pipeline`, as [`Self::watched`] makes it.
-    ///
-    /// # Errors
-    /// As [`Self::watched`].
-    pub fn new(pipeline: &Pipeline, dir: &RunDir) -> Result<Self> {
-        Self::watched(pipeline, dir, Look::Whole, &Unwatched)
-    }
-
-    /// The plan of `pipeline`, whose source is read as far as its content is not known; `watch` hears of it.
-    ///
-    /// A source that is gone after it was ingested is no error where one ingest of both splits was made of what
-    /// the pipeline names: that stands for it.
-    ///
-    /// # Errors
-    /// When the source cannot be opened; where a boundary is `auto`, also when the images do not say
-    /// how large they are, or do not fit the pipeline.
-    pub fn watched(
-        pipeline: &Pipeline,
-        dir: &RunDir,
-        look: Look,
-        watch: &dyn Watch,
-    ) -> Result<Self> {
-        let key = |split, source| Ok(ingest_key(pipeline, split, source)?.settings);
-        let provenance = Provenance::of(pipeline, dir, look, watch, &key)?;
-        check_labels(pipeline, &provenance)?;
-        Self::of_samples(pipeline, provenance, |key| {
-            image_size(pipeline, dir.dataset(INGEST, Split::Train).find(key)?.as_ref())
-        })
-    }
-
     /// The plan of a `pipeline` whose samples are gone, so that nothing is known of them: what it files, it files apart
     /// from what is made of samples. `None` where the view leaves open how large they are.
     ///
@@ -114,10 +80,10 @@ impl Plan {
     }
 
     /// The plan of `pipeline` for such samples; `size` says how large they are, that are ingested under a key.
-    fn of_samples(
+    pub(super) fn of_samples(
         pipeline: &Pipeline,
         provenance: Provenance,
-        size: impl Fn(&str) -> Result<(usize, usize)>,
+        size: impl Fn(&str) -> Result<SampleSize>,
     ) -> Result<Self> {
         let samples = provenance.counts;
         let ingest = for_splits(|split| {
@@ -177,22 +143,6 @@ impl Plan {
             encode,
             probe,
         })
-    }
-
-    /// What the steps of `pipeline`, whose plan this is, cost.
-    ///
-    /// # Errors
-    /// When the images do not say how large they are, or do not fit the pipeline.
-    pub fn costs<'a>(&self, pipeline: &'a Pipeline, dir: &RunDir) -> Result<Costs<'a>> {
-        let ingested = |split| dir.dataset(INGEST, split).find(&self.key(Step::Ingest, split).hash);
-        let [train, test] = [ingested(Split::Train)?, ingested(Split::Test)?];
-        let image = image_size(pipeline, train.as_ref())?;
-        let mut samples = self.provenance.counts;
-        for (samples, ingested) in samples.iter_mut().zip([train, test]) {
-            // Broken samples are known now.
-            *samples = ingested.map_or(*samples, |it| it.rows());
-        }
-        Costs::new(pipeline, samples, image)
     }
 
     /// What the samples of both splits are made of.
@@ -276,19 +226,6 @@ impl Plan {
         }
     }
 
-    /// Whether everything is done that is done in one piece with `step`.
-    ///
-    /// # Errors
-    /// As [`Self::is_done`].
-    pub fn are_done_together(&self, step: Step, dir: &RunDir) -> Result<bool> {
-        for step in self.together(step) {
-            if !self.is_done(step, dir)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     /// The module in whose folder a training keeps its checkpoint: its own, or the first of those that
     /// train at once.
     pub fn checkpoint_of(&self, at: At) -> At {
@@ -314,6 +251,11 @@ impl Plan {
             });
         }
         steps
+    }
+
+    /// The names of the modules, in order.
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// The name of a module.
@@ -389,117 +331,27 @@ impl Plan {
         keys.get(split as usize).copied().unwrap_or(keys[0])
     }
 
-    /// The datasets that a step writes for a split: one, or for the untrained stack one a module.
-    pub fn datasets(&self, step: Step, split: Split, dir: &RunDir) -> Vec<Dataset> {
+    /// The keys of all steps that are of the last round, or of none.
+    pub fn last_keys(&self) -> HashSet<String> {
+        self.hashes(self.steps().into_iter().filter(|step| self.is_of_last_round(*step)))
+    }
+
+    /// The keys of all steps.
+    pub fn all_keys(&self) -> HashSet<String> {
+        self.hashes(self.steps().into_iter())
+    }
+
+    /// The keys of these steps.
+    pub(super) fn hashes(&self, steps: impl Iterator<Item = Step>) -> HashSet<String> {
+        steps.flat_map(|step| self.keys(step)).map(|key| key.hash.clone()).collect()
+    }
+
+    /// Whether a step is of the last round, or of none.
+    pub fn is_of_last_round(&self, step: Step) -> bool {
         match step {
-            Step::Ingest => vec![dir.dataset(INGEST, split)],
-            Step::Encode(at) => vec![dir.dataset(&self.names[at.module], split)],
-            Step::Untrained => {
-                self.names.iter().map(|module| dir.untrained(module, split)).collect()
-            }
-            Step::Train(_) | Step::Probe(_) => vec![],
+            Step::Train(at) | Step::Encode(at) => at == self.last(at.module),
+            Step::Ingest | Step::Untrained | Step::Probe(_) => true,
         }
-    }
-
-    /// The generations that a step has committed for a split with its present key; those that are
-    /// not there are left out.
-    ///
-    /// # Errors
-    /// When a manifest cannot be read for another reason than damage.
-    pub fn generations(&self, step: Step, split: Split, dir: &RunDir) -> Result<Vec<Generation>> {
-        let key = self.key(step, split);
-        let mut found = Vec::new();
-        for dataset in self.datasets(step, split, dir) {
-            found.extend(dataset.find(&key.hash)?);
-        }
-        Ok(found)
-    }
-
-    /// The one dataset that `ingest` or the encoding of a module has committed.
-    ///
-    /// # Errors
-    /// [`Kind::NotReady`] when it has not.
-    pub fn generation(&self, step: Step, split: Split, dir: &RunDir) -> Result<Generation> {
-        self.generations(step, split, dir)?.into_iter().next().ok_or_else(|| {
-            let (title, command) = (self.full_title(step), self.title(step));
-            let message = format!("the {} split of `{title}` is not there", split.name());
-            Error::new(Kind::NotReady, message).hint(format!("run `gimlet {command}` first"))
-        })
-    }
-
-    /// The training of a module with its present key, and its number.
-    ///
-    /// # Errors
-    /// When a record cannot be read.
-    pub fn training(&self, at: At, dir: &RunDir) -> Result<Option<(u64, record::Training)>> {
-        record::find(&dir.trainings(&self.names[at.module]), &self.train[at.round][at.module].hash)
-    }
-
-    /// The probe of a module with its present key, and its number.
-    ///
-    /// # Errors
-    /// When a record cannot be read.
-    pub fn probe(&self, module: usize, dir: &RunDir) -> Result<Option<(u64, record::Probe)>> {
-        record::find(&dir.probes(&self.names[module]), &self.probe[module].hash)
-    }
-
-    /// Whether everything that a step writes is committed under its present key, and whole.
-    ///
-    /// # Errors
-    /// When a record or manifest cannot be read for another reason than damage.
-    pub fn is_done(&self, step: Step, dir: &RunDir) -> Result<bool> {
-        match step {
-            Step::Train(at) => {
-                Ok(self.training(at, dir)?.is_some() && self.broken(step, dir)?.is_empty())
-            }
-            Step::Probe(module) => Ok(self.probe(module, dir)?.is_some()),
-            Step::Ingest | Step::Untrained | Step::Encode(_) => {
-                for split in Split::ALL {
-                    if !self.is_split_done(step, split, dir)? {
-                        return Ok(false);
-                    }
-                }
-                Ok(true)
-            }
-        }
-    }
-
-    /// Whether everything that a step writes for a split is committed under its present key, and
-    /// whole.
-    ///
-    /// # Errors
-    /// When a manifest cannot be read for another reason than damage.
-    pub fn is_split_done(&self, step: Step, split: Split, dir: &RunDir) -> Result<bool> {
-        let found = self.generations(step, split, dir)?;
-        let all = found.len() == self.datasets(step, split, dir).len();
-        for generation in found.iter().filter(|_| all) {
-            if !generation.is_whole()? {
-                return Ok(false);
-            }
-        }
-        Ok(all)
-    }
-
-    /// The files that a step has committed under its present key, and that have to be made anew:
-    /// they are missing, have another size, or were noted as damaged.
-    ///
-    /// # Errors
-    /// When a record or manifest cannot be read for another reason than damage.
-    pub fn broken(&self, step: Step, dir: &RunDir) -> Result<Vec<PathBuf>> {
-        if let Step::Train(at) = step {
-            let Some((_, record)) = self.training(at, dir)? else { return Ok(vec![]) };
-            let path = dir.weights(self.module(at.module), &record.key);
-            let size = files::size(&path).map_err(|error| Error::io("look at", &path, error))?;
-            let whole = size == record.took.bytes && !damage::is_noted(&path)?;
-            return Ok(if whole { vec![] } else { vec![path] });
-        }
-        let mut broken = Vec::new();
-        for split in Split::ALL {
-            for generation in self.generations(step, split, dir)? {
-                broken.extend(generation.broken_parts()?);
-            }
-        }
-        Ok(broken)
     }
 }
 

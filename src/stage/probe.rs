@@ -19,9 +19,9 @@ use crate::{Error, Result};
 impl Run<'_> {
     pub(super) fn probe(&self, index: usize) -> Result<()> {
         let meter = Meter::begin();
-        let title = self.plan.title(Step::Probe(index));
-        self.progress.begin(&title, 2, 0);
-        let key = self.plan.key(Step::Probe(index), Split::Test);
+        let title = self.standing.plan.title(Step::Probe(index));
+        self.session.progress.begin(&title, 2, 0);
+        let key = self.standing.plan.key(Step::Probe(index), Split::Test);
         let results = [self.judge(index, Origin::Trained)?, self.judge(index, Origin::Untrained)?];
         let summary = match results[0].accuracy {
             Some(accuracy) => format!("accuracy {:.1} %", 100.0 * accuracy),
@@ -33,8 +33,8 @@ impl Run<'_> {
             took: Took { peak_memory: None, ..meter.took() },
             results: results.to_vec(),
         };
-        self.dir.probes(self.plan.module(index)).commit(record)?;
-        self.progress.end(&summary);
+        self.standing.dir.probes(self.standing.plan.module(index)).commit(record)?;
+        self.session.progress.end(&summary);
         Ok(())
     }
 
@@ -42,7 +42,7 @@ impl Run<'_> {
         let train = &self.encoded(index, origin, Split::Train)?;
         let test = &self.encoded(index, origin, Split::Test)?;
         // Rows of the first view come first. More views would judge how much a probe has seen.
-        let samples = self.plan.generation(Step::Ingest, Split::Train, &self.dir)?.rows();
+        let samples = self.standing.generation(Step::Ingest, Split::Train)?.rows();
         let rows = [samples, test.rows()];
         let of_train = self.known_labels(Split::Train)?;
         let of_test = self.known_labels(Split::Test)?;
@@ -62,7 +62,7 @@ impl Run<'_> {
         let sizes = self.sizes(index)?;
         let held_out = self.held_out_loss(index, origin, sizes, test)?;
         Ok(ProbeResult {
-            module: self.plan.module(index).to_string(),
+            module: self.standing.plan.module(index).to_string(),
             index,
             origin,
             probe: Classifier::Linear,
@@ -81,11 +81,11 @@ impl Run<'_> {
     fn encoded(&self, index: usize, origin: Origin, split: Split) -> Result<Generation> {
         match origin {
             Origin::Trained => {
-                let encode = Step::Encode(self.plan.last(index));
-                self.plan.generation(encode, split, &self.dir)
+                let encode = Step::Encode(self.standing.plan.last(index));
+                self.standing.generation(encode, split)
             }
             Origin::Untrained => {
-                let found = self.plan.generations(Step::Untrained, split, &self.dir)?;
+                let found = self.standing.generations(Step::Untrained, split)?;
                 let missing = || Error::failed("the untrained stack is not encoded");
                 found.into_iter().nth(index).ok_or_else(missing)
             }
@@ -104,13 +104,14 @@ impl Run<'_> {
             return Ok(Found::default());
         };
         let settings = &self.pipeline.probe;
-        let found =
-            linear::predictions(&train, &test, settings, self.pipeline.seed, || self.check_stop())?;
+        let found = linear::predictions(&train, &test, settings, self.pipeline.seed, || {
+            self.session.check_stop()
+        })?;
         let counts = confusion::matrix(&found, &test.labels);
         let pairs = || confusion::pairs(&found, &test.labels);
         Ok(Found {
             accuracy: Some(linear::share_found(&found, &test)),
-            knn: Some(knn::accuracy(&train, &test, knn::NEIGHBOURS, || self.check_stop())?),
+            knn: Some(knn::accuracy(&train, &test, knn::NEIGHBOURS, || self.session.check_stop())?),
             confused: counts.is_none().then(|| confusion::most_confused(pairs(), confusion::PAIRS)),
             confusion: counts,
         })
@@ -118,7 +119,7 @@ impl Run<'_> {
 
     /// The labels of the samples of a split.
     fn known_labels(&self, split: Split) -> Result<Labels> {
-        labels_of(self.pipeline, &self.plan.generation(Step::Ingest, split, &self.dir)?)
+        labels_of(self.pipeline, &self.standing.generation(Step::Ingest, split)?)
     }
 }
 

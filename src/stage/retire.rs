@@ -20,23 +20,23 @@ impl Run<'_> {
     /// Removes what nothing needs of the earlier rounds of a module. What cannot be removed stays, and
     /// takes room and nothing else.
     pub(super) fn retire(&self, module: usize) {
-        if self.plan.rounds() == 1 {
+        if self.standing.plan.rounds() == 1 {
             return;
         }
-        let (name, rounds) = (self.plan.module(module), 0..self.plan.rounds());
+        let (name, rounds) = (self.standing.plan.module(module), 0..self.standing.plan.rounds());
         let keys = |step: &dyn Fn(At) -> Step, split| -> Vec<&str> {
             let steps = rounds.clone().map(|round| step(At { module, round }));
-            steps.map(|step| self.plan.key(step, split).hash.as_str()).collect()
+            steps.map(|step| self.standing.plan.key(step, split).hash.as_str()).collect()
         };
-        let trainings = shelf::<Training>(self.dir.trainings(name));
+        let trainings = shelf::<Training>(self.standing.dir.trainings(name));
         let mut shelves = vec![(trainings, keys(&Step::Train, Split::Train))];
         for split in Split::ALL {
-            let dataset = Shelf::of(&self.dir.dataset(name, split));
+            let dataset = Shelf::of(&self.standing.dir.dataset(name, split));
             shelves.push((dataset, keys(&Step::Encode, split)));
         }
         for (shelf, rounds) in shelves {
             if let Err(error) = self.retire_from(&shelf, &rounds) {
-                self.progress.warn(&format!("an earlier round stays on disk: {error}"));
+                self.session.progress.warn(&format!("an earlier round stays on disk: {error}"));
             }
         }
     }
@@ -52,9 +52,9 @@ impl Run<'_> {
         let older = &rounds[..newest.map_or(0, |newest| (newest + 1).saturating_sub(keep))];
 
         // Nobody begins to need something while it goes.
-        let _quiet = needs::quiet_alone(&self.dir)?;
-        let mut needed = self.plan.wanted_keys(&self.dir)?;
-        needed.extend(self.needs.of_others(&self.dir)?);
+        let _quiet = needs::quiet_alone(&self.standing.dir)?;
+        let mut needed = self.standing.wanted_keys()?;
+        needed.extend(self.needs.of_others(&self.standing.dir)?);
         let going = older.iter().filter(|key| !needed.contains(**key));
         let going: HashSet<String> = going.map(|key| (*key).to_owned()).collect();
         for staying in shelf.remove_keys(&going)? {

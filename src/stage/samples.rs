@@ -1,7 +1,7 @@
 //! Samples of a source, decoded and as the view sees them: the broken ones as the pipeline wants it.
 
 use super::Run;
-use crate::pipeline::{ImageView, OnBadSample, SoundView};
+use crate::pipeline::{ImageView, OnBadSample, SampleSize, SoundView};
 use crate::source::{BadSample, Media, Remarks, Sample, Source, Waveform};
 use crate::view::{self, Pixels, Verdict};
 use crate::{Error, Result};
@@ -38,7 +38,7 @@ impl Run<'_> {
         view: &ImageView,
         source: &dyn Source,
         rows: &[usize],
-        size: Option<(usize, usize)>,
+        size: Option<SampleSize>,
     ) -> Result<Samples<Pixels>> {
         let read = source.read_through(rows, &|sample| seen(view, sample, size))?;
         self.sort(read, |sample| view::ingest(view, sample.media.image()?))
@@ -79,7 +79,7 @@ impl Run<'_> {
                     whole.push((sample, taken));
                 }
                 (Err(bad), OnBadSample::Skip) => {
-                    self.progress.warn(&format!("skipped {bad}"));
+                    self.session.progress.warn(&format!("skipped {bad}"));
                     skipped.push(bad);
                 }
                 (Err(bad), OnBadSample::Fail) => {
@@ -93,10 +93,10 @@ impl Run<'_> {
 }
 
 /// A sample as the view sees it; of `size`, if that is known.
-fn seen(view: &ImageView, mut sample: Sample, size: Option<(usize, usize)>) -> Result<Sample> {
+fn seen(view: &ImageView, mut sample: Sample, size: Option<SampleSize>) -> Result<Sample> {
     let pixels = view::ingest(view, sample.media.image()?)?;
     if let Some(size) = size {
-        check_size(&sample, (pixels.height, pixels.width), size)?;
+        check_size(&sample, pixels.size(), size)?;
     }
     sample.media = Media::Image(pixels.into_image()?);
     Ok(sample)
@@ -116,17 +116,13 @@ fn heard(view: &SoundView, mut sample: Sample) -> Result<Sample> {
 }
 
 /// Fails unless an image that was found is of this `size`, as others are.
-pub(super) fn check_size(
-    sample: &Sample,
-    found: (usize, usize),
-    size: (usize, usize),
-) -> Result<()> {
+pub(super) fn check_size(sample: &Sample, found: SampleSize, size: SampleSize) -> Result<()> {
     if found == size {
         return Ok(());
     }
     let message = format!(
         "images differ in size: row {} ({}) is {}x{}, others are {}x{}",
-        sample.id, sample.source, found.1, found.0, size.1, size.0
+        sample.id, sample.source, found.width, found.height, size.width, size.height
     );
     Err(Error::failed(message).hint("set `view.resize` to one size for all"))
 }

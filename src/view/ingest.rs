@@ -3,7 +3,7 @@
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, GrayImage, RgbImage};
 
-use crate::pipeline::settings::ImageView;
+use crate::pipeline::{ImageView, SampleSize};
 use crate::{Error, Result};
 
 /// An image of 8-bit values, `[height, width, channels]`.
@@ -16,6 +16,11 @@ pub struct Pixels {
 }
 
 impl Pixels {
+    /// How large it is.
+    pub fn size(&self) -> SampleSize {
+        SampleSize { height: self.height, width: self.width }
+    }
+
     /// Whether all pixels are of one colour.
     pub fn is_constant(&self) -> bool {
         let mut pixels = self.values.chunks_exact(self.channels.max(1));

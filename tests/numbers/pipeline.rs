@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use gimlet::loss::infonce;
 use gimlet::pipeline::{
     ActivationType, Activations, Compression, Environment, ImageView, Layer, Loss, Map,
-    OnBadSample, Pipeline, Source, View,
+    OnBadSample, Pipeline, SampleSize, Source, View,
 };
 use gimlet::{Error, Kind};
 use insta::assert_snapshot;
@@ -272,7 +272,7 @@ fn presets_are_the_modules_of_the_paper() {
         parsed(&format!("{head}{modules}"), &["view.patch=16", "view.stride=8", "view.crop=64"])
     };
     let outputs = |pipeline: &Pipeline| -> Vec<[usize; 3]> {
-        let shapes = pipeline.shapes((96, 96)).unwrap();
+        let shapes = pipeline.shapes(SampleSize::square(96)).unwrap();
         let first = Map { height: 16, width: 16, channels: 1 };
         assert_eq!(shapes[0].0, first);
         assert!(shapes.windows(2).all(|pair| pair[0].1 == pair[1].0));
@@ -326,9 +326,9 @@ fn shapes_wait_for_the_image_when_the_file_does_not_say_its_size() {
     let pipeline = parsed(SHORT, &[]);
     assert_eq!(pipeline.image_size(), None);
     let out = Map { height: 8, width: 8, channels: 16 };
-    assert_eq!(pipeline.shapes((32, 40)).unwrap()[0].1, out);
-    assert_snapshot!(shown(&pipeline.shapes((32, 6)).unwrap_err()), @"recipes/p.toml: a patch of 8x8 does not fit in an image of 32x6");
-    assert_snapshot!(shown(&pipeline.shapes((16, 64)).unwrap_err()), @r#"
+    assert_eq!(pipeline.shapes(SampleSize { height: 32, width: 40 }).unwrap()[0].1, out);
+    assert_snapshot!(shown(&pipeline.shapes(SampleSize { height: 32, width: 6 }).unwrap_err()), @"recipes/p.toml: a patch of 8x8 does not fit in an image of 32x6");
+    assert_snapshot!(shown(&pipeline.shapes(SampleSize { height: 16, width: 64 }).unwrap_err()), @r#"
     recipes/p.toml: 5 prediction steps and 1 skipped row need a grid of at least 7 rows of patches, this view gives 3x15
     hint: lower `loss.infonce.prediction_steps`, or take a smaller patch or stride
     "#);
@@ -958,9 +958,11 @@ fn mistakes_in_what_a_cluster_is_asked_for_are_told() {
 
 #[test]
 fn where_a_step_runs_is_in_no_key() {
-    use gimlet::stage::{Plan, RunDir};
+    use gimlet::stage::{RunDir, Standing};
     let dir = RunDir::at("nowhere");
-    let keys = |overrides: &[&str]| Plan::new(&parsed(FULL, overrides), &dir).unwrap().all_keys();
+    let keys = |overrides: &[&str]| {
+        Standing::new(&parsed(FULL, overrides), dir.clone()).unwrap().plan.all_keys()
+    };
     assert_eq!(keys(&[]), keys(&["slurm.partition=\"gpu\"", "slurm.train.time=\"9\""]));
     assert_ne!(keys(&[]), keys(&["training.batch=7"]));
 }

@@ -13,7 +13,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Fields};
 use gimlet::pipeline::{Environment, Pipeline, Split};
-use gimlet::stage::{Plan, RunDir, Step};
+use gimlet::stage::{RunDir, Standing, Step};
 use tempfile::TempDir;
 
 use crate::parquet_file;
@@ -456,7 +456,7 @@ impl Bench {
 
     /// The titles of the steps of a run of it, and the keys of what they would write.
     fn keys(&self, pipeline: &Pipeline) -> gimlet::Result<Vec<(String, [String; 2])>> {
-        let plan = Plan::new(pipeline, &RunDir::at(self.folder.path().join("run")))?;
+        let plan = Standing::new(pipeline, RunDir::at(self.folder.path().join("run")))?.plan;
         let keys = |step: Step| Split::ALL.map(|split| plan.key(step, split).hash.clone());
         Ok(plan.steps().into_iter().map(|step| (plan.full_title(step), keys(step))).collect())
     }

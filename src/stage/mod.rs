@@ -58,6 +58,7 @@ mod step_key;
 pub mod step_kind;
 mod together;
 mod train;
+mod trainer;
 mod training_input;
 pub mod verdict;
 pub mod verify;

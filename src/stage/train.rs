@@ -9,6 +9,7 @@ use super::epoch_mean::EpochMean;
 use super::meter::Meter;
 use super::patience::{Patience, without_best};
 use super::plan::{At, Step};
+use super::trainer::Trainee;
 use super::watch::Looks;
 use super::{Run, memory, record};
 use crate::loss::{Samples, Sizes};
@@ -23,7 +24,7 @@ use crate::train::log::{Entry, Log};
 use crate::train::profile::{Breakdown, Profile};
 use crate::train::recordings::Recordings;
 use crate::train::took::{Took, share};
-use crate::train::trainer::{self, Trainer};
+use crate::train::trainer::Trainer;
 use crate::{Error, Kind, Result};
 
 impl Run<'_> {
@@ -94,10 +95,12 @@ impl Run<'_> {
     /// The parameters that module `index` is drawn with: its training starts from these, and the
     /// untrained stack keeps them.
     pub(super) fn drawn(&self, index: usize) -> Result<Parameters> {
-        let (module, input) = (&self.pipeline.modules[index], self.stack()?.input(index));
-        let (loss, sizes) = (&self.pipeline.loss, self.sizes(index)?);
-        let shapes = trainer::shapes(&module.layers, loss, input.channels, sizes);
-        Parameters::draw(&shapes, self.pipeline.seed, &module.name)
+        self.trainee(index)?.drawn()
+    }
+
+    fn trainee(&self, index: usize) -> Result<Trainee<'_>> {
+        let (pipeline, stack, sizes) = (self.pipeline, self.stack()?, self.sizes(index)?);
+        Ok(Trainee { pipeline, stack, index, sizes })
     }
 
     /// Removes what a process has left that was killed after it had committed its weights.
@@ -137,21 +140,13 @@ impl Run<'_> {
         index: usize,
         state: Option<(&Parameters, u64)>,
     ) -> Result<Trainer> {
-        let module = &self.pipeline.modules[index];
+        let trainee = self.trainee(index)?;
         let start = match state {
             Some((state, _)) => without_best(state).without("adam"),
-            None => self.drawn(index)?,
+            None => trainee.drawn()?,
         };
-        let mut trainer = Trainer::new(
-            &module.layers,
-            &self.pipeline.loss,
-            self.stack()?.input(index).channels,
-            self.sizes(index)?,
-            module.learning_rate,
-            &start.on(&self.session.device)?,
-        )?
-        .pooling(self.stack()?.pooling)
-        .saving_memory(self.pipeline.training.micro_batch, self.pipeline.training.recompute);
+        let learning_rate = self.pipeline.modules[index].learning_rate;
+        let mut trainer = trainee.trainer(&start.on(&self.session.device)?, learning_rate)?;
         if let Some((state, steps)) = state {
             trainer.restore(state, steps)?;
         }

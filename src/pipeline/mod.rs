@@ -243,6 +243,7 @@ mod modules;
 mod name_pattern;
 pub(crate) mod origin;
 mod overrides;
+mod per_split;
 mod preset;
 mod raw;
 mod schedule;
@@ -271,6 +272,7 @@ use crate::loss::{Bounded, infonce, infonce1d};
 pub use bounds::MOST_THREADS;
 pub use bytes::in_words as bytes_in_words;
 pub use name_pattern::NamePattern;
+pub use per_split::PerSplit;
 pub use settings::*;
 pub use shapes::{Pooling, SampleSize};
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Source;
 use super::alignments::Alignments;
-use crate::pipeline::settings::Split;
+use crate::pipeline::{PerSplit, Split};
 use crate::{Error, Result};
 
 /// The alignments of a split.
@@ -59,8 +59,8 @@ pub struct Unfit {
     /// Alignments that fit no recording of either split, of how many.
     pub alignments: Counted,
     pub of: usize,
-    /// Recordings that no alignment fits, of how many, in each split.
-    pub recordings: [(Counted, usize); 2],
+    /// Recordings that no alignment fits, of how many.
+    pub recordings: PerSplit<(Counted, usize)>,
 }
 
 impl Unfit {
@@ -74,7 +74,7 @@ impl Unfit {
                 self.of
             ));
         }
-        let (Counted { count, first }, of) = &self.recordings[split as usize];
+        let (Counted { count, first }, of) = &self.recordings[split];
         if let Some(first) = first {
             lines.push(format!("{count} of {of} recordings have no alignment, the first: {first}"));
         }
@@ -126,6 +126,9 @@ pub fn check_alignments(train: &dyn Source, test: &dyn Source) -> Result<Unfit> 
     Ok(Unfit {
         alignments: Counted { count, first },
         of: train.alignments.count(),
-        recordings: [(train.without, train.recordings), (test.without, test.recordings)],
+        recordings: PerSplit {
+            train: (train.without, train.recordings),
+            test: (test.without, test.recordings),
+        },
     })
 }

@@ -14,7 +14,7 @@ use super::plan::{At, Step};
 use crate::Result;
 use crate::loss::Sizes;
 use crate::module;
-use crate::pipeline::{Pipeline, SampleSize, Schedule, Source, Split, View};
+use crate::pipeline::{PerSplit, Pipeline, SampleSize, Schedule, Source, Split, View};
 use crate::view;
 
 /// Additions and multiplications a second, forward: two cores with AVX-512, all told.
@@ -55,8 +55,7 @@ const LOG_BYTES: u64 = 128;
 /// What a pipeline's steps cost.
 pub struct Costs<'a> {
     pub(super) pipeline: &'a Pipeline,
-    /// Of the train and the test split.
-    pub(super) samples: [u64; 2],
+    pub(super) samples: PerSplit<u64>,
     pub(super) stack: Stack,
     /// Maps of a sample.
     pub(super) patches: usize,
@@ -89,7 +88,7 @@ impl<'a> Costs<'a> {
     ///
     /// # Errors
     /// When the images do not fit the pipeline.
-    pub fn new(pipeline: &'a Pipeline, samples: [u64; 2], sample: SampleSize) -> Result<Self> {
+    pub fn new(pipeline: &'a Pipeline, samples: PerSplit<u64>, sample: SampleSize) -> Result<Self> {
         let stack = Stack::new(pipeline, sample)?;
         if let View::Images(view) = &pipeline.view {
             view::patch_shape(view, sample)?;
@@ -136,7 +135,7 @@ impl<'a> Costs<'a> {
 
     /// Rows that a step writes of a split.
     pub fn rows(&self, step: Step, split: Split) -> u64 {
-        let samples = self.samples[split as usize];
+        let samples = self.samples[split];
         match step {
             Step::Ingest | Step::Untrained => samples,
             Step::Encode(_) => samples * self.pipeline.view.views_of(split) as u64,
@@ -332,7 +331,7 @@ impl<'a> Costs<'a> {
 
     /// Training steps of a module in a round.
     pub fn training_steps(&self, index: usize) -> u64 {
-        let batches = self.samples[0] / self.pipeline.training.batch as u64;
+        let batches = self.samples.train / self.pipeline.training.batch as u64;
         let epochs = self.pipeline.modules[index].epochs / self.pipeline.rounds();
         batches * epochs as u64
     }
@@ -386,8 +385,8 @@ impl<'a> Costs<'a> {
     fn probe_seconds(&self, index: usize) -> f64 {
         let classes = self.classes();
         let pooled = pooled_column(self.stack.pooling, self.stack.output(index));
-        let rows = (self.samples[0] + self.samples[1]) as f64;
-        let passes = self.pipeline.probe.epochs as f64 * self.samples[0] as f64;
+        let rows = (self.samples.train + self.samples.test) as f64;
+        let passes = self.pipeline.probe.epochs as f64 * self.samples.train as f64;
         let operations = passes * (6 * self.stack.output(index).channels * classes) as f64;
         2.0 * (rows * pooled.row_bytes() as f64 / READ_RATE + operations / PROBE_RATE)
     }
@@ -435,7 +434,7 @@ training = { batch = 16 }
         let file = std::path::Path::new("tiny.toml");
         let environment = Environment::default();
         let pipeline = Pipeline::parse(PIPELINE, file, &overrides, &environment).unwrap();
-        let samples = [64, test];
+        let samples = PerSplit { train: 64, test };
         found(&Costs::new(&pipeline, samples, SampleSize { height: 32, width: 32 }).unwrap())
     }
 

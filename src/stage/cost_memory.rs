@@ -93,7 +93,7 @@ impl Costs<'_> {
             Schedule::Async(_) => (training.held_out > 0 && modules.start == 0, false),
             Schedule::Rounds(_) | Schedule::Simultaneous => (training.held_out > 0, false),
         };
-        if !(watches || patient) || self.samples[1] < training.batch as u64 {
+        if !(watches || patient) || self.samples.test < training.batch as u64 {
             return 0.0;
         }
         let parameters: f64 = modules.clone().map(|it| self.parameters(it) as f64).sum();

@@ -40,7 +40,7 @@ impl Run<'_> {
             if self.standing.plan.together(step)[0] == step {
                 held.push(lock::acquire(&self.standing, step, Shard::WHOLE)?);
             }
-            let bytes = self.weights_bytes(at, &taken.parameters)?;
+            let bytes = self.standing.weights_bytes(at, &taken.parameters)?;
             self.check_untrained(at, &bytes)?;
             files.push(bytes);
         }
@@ -82,7 +82,7 @@ impl Run<'_> {
         // Weights that were imported waited for nothing, and read nothing.
         let took = Took { wait_seconds: Some(0.0), ..Took::default() };
         let training = record::Training { took, imported: Some(imported), ..Default::default() };
-        self.commit_weights(at, bytes, training)?;
+        self.standing.commit_weights(at, bytes, training, self.session.progress)?;
         Ok(Outcome::Done)
     }
 
@@ -118,7 +118,7 @@ impl Run<'_> {
             let Ok(_lock) = lock::acquire(&self.standing, Step::Train(at), Shard::WHOLE) else {
                 continue;
             };
-            let bytes = self.weights_bytes(at, &parameters)?;
+            let bytes = self.standing.weights_bytes(at, &parameters)?;
             self.session
                 .progress
                 .note(&format!("{title:22} takes what was imported from `{}`", imported.file));

@@ -19,7 +19,7 @@ use super::provenance::Ingested;
 use super::run_dir::INGEST;
 use super::samples::{Samples, check_size, rows_at_once};
 use super::{Run, memory};
-use crate::pipeline::{ImageView, OnBadSample, SampleSize, Split, View};
+use crate::pipeline::{ImageView, OnBadSample, PerSplit, SampleSize, Split, View};
 use crate::random::generator;
 use crate::source::{self, Sample, Source};
 use crate::view::Pixels;
@@ -37,11 +37,9 @@ impl Run<'_> {
         let source::Splits { train, test, warnings, .. } = source::open_splits(data, seed)?;
         warnings.iter().for_each(|it| self.session.progress.warn(it));
         let unfit = source::check_alignments(train.as_ref(), test.as_ref())?;
-        let keys = Split::ALL.map(|split| self.standing.plan.key(Step::Ingest, split));
-        let hashes = keys.map(|key| key.hash.clone());
-        let settings = keys.map(|key| key.settings.clone());
-        Ingested::new(self.pipeline, provenance, hashes, settings).keep(&self.standing.dir)?;
-        for (split, source) in Split::ALL.into_iter().zip([train, test]) {
+        let keys = PerSplit::from_fn(|split| self.standing.plan.key(Step::Ingest, split));
+        Ingested::new(self.pipeline, provenance, keys).keep(&self.standing.dir)?;
+        for (split, source) in (PerSplit { train, test }) {
             if self.standing.is_split_done(Step::Ingest, split)? {
                 continue;
             }
@@ -69,7 +67,7 @@ impl Run<'_> {
 
     /// Fails when a file of the source is not what it was when it was hashed: its rows may be of neither content.
     pub(super) fn check_unchanged(&self, split: Split, source: &dyn Source) -> Result<()> {
-        self.standing.plan.provenance().identities[split as usize].check(&source.content())
+        self.standing.plan.provenance().identities[split].check(&source.content())
     }
 
     /// The rows of a source that are taken, in the order that they are stored in: a random one, so that

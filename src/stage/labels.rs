@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 use super::Run;
 use super::plan::Step;
 use super::provenance::Provenance;
-use crate::loss::Sizes;
 use crate::pipeline::{self, OnBadSample, Pipeline, Split, View};
 use crate::source::{Labelled, Sample, Source};
 use crate::train::input::IMAGE;
@@ -15,12 +14,6 @@ use crate::train::recordings::SOUND;
 use crate::{Error, Result};
 
 impl Run<'_> {
-    /// What the loss of module `index` is computed on.
-    pub(super) fn sizes(&self, index: usize) -> Result<Sizes> {
-        let stack = self.stack()?;
-        Ok(stack.sizes(index, stack.classes(|| self.classes())?))
-    }
-
     /// The class of each row that `keys` are of; none, and `keys` unread, where the loss does not read
     /// them.
     ///
@@ -54,7 +47,7 @@ impl Run<'_> {
     }
 
     /// Classes from 0 that the labels of both splits tell apart; 0 where the loss does not read them.
-    fn classes(&self) -> Result<usize> {
+    pub(super) fn classes(&self) -> Result<usize> {
         let mut classes = 0;
         for split in Split::ALL {
             let labels = self.labels(|| {
@@ -77,7 +70,7 @@ pub(super) fn check_labels(pipeline: &Pipeline, provenance: &Provenance) -> Resu
         return Ok(());
     }
     for split in Split::ALL {
-        let Some(Labelled { with, without }) = provenance.labelled[split as usize] else {
+        let Some(Labelled { with, without }) = provenance.labelled[split] else {
             continue;
         };
         // Of a subset, or where rows are left out, those without may be the others.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gimlet_store::{Lease, Shard, durable, files};
 
-use super::{RunDir, Standing, Step};
+use super::{RunDir, Session, Standing, Step};
 use crate::{Error, Result};
 
 /// Held until it is dropped.
@@ -39,22 +39,25 @@ pub fn acquire(standing: &Standing, step: Step, shard: Shard) -> Result<Lock> {
     }
 }
 
-/// The same, once the process that holds it lets go of it. `meanwhile` is called before each further
-/// try, with who holds it, in words.
+/// Takes the lock of the stage of `step` for a session's shard. Where another process holds it, a session that
+/// waits takes it once that lets go of it.
 ///
 /// # Errors
-/// Those of `meanwhile`; when the lock cannot be made.
-pub fn wait(
-    standing: &Standing,
-    step: Step,
-    shard: Shard,
-    mut meanwhile: impl FnMut(&str) -> Result<()>,
-) -> Result<Lock> {
+/// As [`acquire`]; when the session is asked to stop meanwhile.
+pub(super) fn of_step(step: Step, standing: &Standing, session: &Session<'_>) -> Result<Lock> {
+    if !session.waits {
+        return acquire(standing, step, session.shard);
+    }
+    let mut told = false;
     loop {
-        match try_acquire(standing, step, shard)? {
+        let held = match try_acquire(standing, step, session.shard)? {
             Ok(lock) => return Ok(lock),
-            Err(held) => meanwhile(&held)?,
+            Err(held) => held,
+        };
+        if !std::mem::replace(&mut told, true) {
+            session.progress.note(&format!("{held}: waiting for it"));
         }
+        session.check_stop()?;
         let is_url = files::is_url(standing.dir.path());
         std::thread::sleep(if is_url { BETWEEN_REQUESTS } else { BETWEEN_TRIES });
     }

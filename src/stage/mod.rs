@@ -10,6 +10,7 @@ pub mod columns;
 pub mod comparison;
 pub mod cost;
 mod cost_memory;
+mod damaged;
 mod doubt;
 mod embed;
 mod encode;
@@ -78,12 +79,11 @@ pub use step_kind::StepKind;
 
 use std::sync::OnceLock;
 
+use crate::loss::Sizes;
 use crate::pipeline::{Pipeline, Schedule, Split};
 use crate::{Error, Kind, Result};
-use lock::Lock;
 use needs::{Needs, Quiet};
 use provenance::Look;
-use run_dir::WEIGHTS;
 
 /// What every step works with.
 pub struct Run<'a> {
@@ -182,6 +182,15 @@ impl<'a> Run<'a> {
         known.get().ok_or_else(|| Error::failed("the shapes of modules were not kept"))
     }
 
+    /// What the loss of module `index` is computed on.
+    ///
+    /// # Errors
+    /// As [`Self::stack`]; where the loss reads labels, when those are not there.
+    pub fn sizes(&self, index: usize) -> Result<Sizes> {
+        let stack = self.stack()?;
+        Ok(stack.sizes(index, stack.classes(|| self.classes())?))
+    }
+
     /// Does `step` unless it is done.
     ///
     /// # Errors
@@ -190,12 +199,13 @@ impl<'a> Run<'a> {
     pub fn step(&self, step: Step) -> Result<Outcome> {
         if self.standing.are_done_together(step)? {
             if let Step::Train(at) = step {
-                self.forget_checkpoints(at);
+                // A process may have been killed after it had committed its weights.
+                self.standing.checkpoints(at).remove();
             }
             return Ok(Outcome::Unchanged);
         }
-        self.check_input(step)?;
-        let _lock = self.lock(step)?;
+        self.standing.check_inputs(step)?;
+        let _lock = lock::of_step(step, &self.standing, &self.session)?;
         // Another process may have done it while this one looked, or waited.
         if self.standing.are_done_together(step)? {
             return Ok(Outcome::Unchanged);
@@ -207,7 +217,7 @@ impl<'a> Run<'a> {
                 let title = self.standing.plan.full_title(step);
                 tracing::debug!(step = title, key = key.hash, settings = %key.settings);
             }
-            self.warn_of_damage(step)?;
+            damaged::warn(step, &self.standing, &self.session)?;
         }
         let worked = match step {
             Step::Ingest => self.ingest(),
@@ -221,122 +231,25 @@ impl<'a> Run<'a> {
             Step::Encode(at) => self.encode(at),
             Step::Probe(module) => self.probe(module),
         };
-        worked.map_err(|error| self.note(error))?;
+        worked.map_err(|error| damaged::note(error, &self.standing, &self.session))?;
         if let Step::Train(at) | Step::Encode(at) = step {
-            self.retire(at.module);
+            retire::retire(self, at.module);
         }
         Ok(Outcome::Done)
     }
 
-    /// The lock of a step's stage.
-    fn lock(&self, step: Step) -> Result<Lock> {
-        if !self.session.waits {
-            return lock::acquire(&self.standing, step, self.session.shard);
-        }
-        let mut told = false;
-        lock::wait(&self.standing, step, self.session.shard, |held| {
-            if !told {
-                self.session.progress.note(&format!("{held}: waiting for it"));
-                told = true;
-            }
-            self.session.check_stop()
-        })
-    }
-
-    /// Tells of what is damaged of a step's own and is made anew, or passed over.
-    fn warn_of_damage(&self, step: Step) -> Result<()> {
-        for path in self.standing.broken(step)? {
-            self.session
-                .progress
-                .warn(&format!("`{}` is damaged: it is made anew", path.display()));
-        }
-        let mut unreadable = match step {
-            Step::Train(it) => self
-                .standing
-                .dir
-                .trainings(self.standing.plan.module(it.module))
-                .unreadable::<record::Training>()?,
-            Step::Probe(it) => self
-                .standing
-                .dir
-                .probes(self.standing.plan.module(it))
-                .unreadable::<record::Probe>()?,
-            Step::Ingest | Step::Untrained | Step::Encode(_) => vec![],
-        };
-        for split in Split::ALL {
-            for dataset in self.standing.datasets(step, split) {
-                unreadable.extend(dataset.unreadable()?);
-            }
-        }
-        for error in unreadable {
-            self.session
-                .progress
-                .warn(&format!("{error}; it is passed over, and `gimlet gc` removes it"));
-        }
-        Ok(())
-    }
-
-    /// Leaves a note beside a file that was found damaged: the step that made it is no longer done
-    /// then, and the next run makes the file anew.
-    fn note(&self, error: Error) -> Error {
-        let Some(damage) = error.damage() else { return error };
-        let name = damage.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !(name == WEIGHTS || name.ends_with(".parquet"))
-            || !damage.file.starts_with(self.standing.dir.path())
-        {
-            return error;
-        }
-        match damage.note() {
-            Ok(()) => {
-                error.hint("the next `gimlet run` makes the file anew from what it was made of")
-            }
-            Err(unwritten) => {
-                self.session.progress.warn(&format!("{unwritten}"));
-                error.hint("restore the file, or see that its folder can be written and run again")
-            }
-        }
-    }
-
     /// Fails when what these steps have still to write does not fit the disk or `store.max_bytes`, or would
-    /// be cut into too many parts. What
-    /// a process that was killed had no time to retire goes first.
+    /// be cut into too many parts. What a process that was killed had no time to retire goes first.
     ///
     /// # Errors
     /// [`Kind::Failed`], saying by how much.
     pub fn check_room(&self, steps: &[Step]) -> Result<()> {
-        (0..self.pipeline.modules.len()).for_each(|module| self.retire(module));
+        (0..self.pipeline.modules.len()).for_each(|module| retire::retire(self, module));
         // What cannot be told now, a step will say when it meets it.
         let Ok(costs) = self.standing.costs(self.pipeline) else { return Ok(()) };
         let steps = steps.iter().flat_map(|it| self.standing.plan.together(*it));
         let known = |step| Ok((step, self.standing.is_done(step)?));
         let steps = steps.map(known).collect::<Result<Vec<_>>>()?;
         forecast::room(&costs, &self.standing, &steps)?.check()
-    }
-
-    /// Fails unless the steps whose output `step` reads are done.
-    fn check_input(&self, step: Step) -> Result<()> {
-        let all = self.standing.plan.together(step).into_iter();
-        for input in all.flat_map(|step| self.standing.plan.inputs(step)) {
-            let broken = self.standing.broken(input)?;
-            if let Some(first) = broken.first() {
-                let (step, input) =
-                    (self.standing.plan.full_title(step), self.standing.plan.title(input));
-                let message = format!("`{step}` needs `{}`, which is damaged", first.display());
-                let hint = format!("run `gimlet {input}` or `gimlet run`, which make it anew");
-                return Err(Error::new(Kind::Damaged, message).hint(hint));
-            }
-            if !self.standing.is_done(input)? {
-                let (step, command) =
-                    (self.standing.plan.full_title(step), self.standing.plan.title(input));
-                let input = self.standing.plan.full_title(input);
-                let message = format!(
-                    "`{step}` needs what `{input}` writes, which is not there for these settings"
-                );
-                let hint =
-                    format!("run `gimlet {command}` first, or `gimlet run` for all in order");
-                return Err(Error::new(Kind::NotReady, message).hint(hint));
-            }
-        }
-        Ok(())
     }
 }

@@ -13,7 +13,7 @@ use super::provenance::Provenance;
 use super::run_dir::{INGEST, UNTRAINED};
 use super::step_key::{Reads, encode_key, ingest_key, probe_key, train_key, untrained_key};
 use crate::Result;
-use crate::pipeline::{Pipeline, SampleSize, Schedule, Split};
+use crate::pipeline::{PerSplit, Pipeline, SampleSize, Schedule, Split};
 
 /// One step of a run; modules are counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,19 +53,14 @@ pub struct Plan {
     stored: Vec<bool>,
     /// Whether the modules train in one piece of work, and are encoded in one.
     together: bool,
-    ingest: [Key; 2],
-    untrained: [Key; 2],
+    ingest: PerSplit<Key>,
+    untrained: PerSplit<Key>,
     /// The older rounds whose rows are replayed in a round, at most.
     replayed: usize,
     /// Of each round and module.
     train: Vec<Vec<Key>>,
-    encode: Vec<Vec<[Key; 2]>>,
+    encode: Vec<Vec<PerSplit<Key>>>,
     probe: Vec<Key>,
-}
-
-/// `make` for the train and the test split.
-fn for_splits<T>(mut make: impl FnMut(Split) -> Result<T>) -> Result<[T; 2]> {
-    Ok([make(Split::Train)?, make(Split::Test)?])
 }
 
 impl Plan {
@@ -86,38 +81,39 @@ impl Plan {
         size: impl Fn(&str) -> Result<SampleSize>,
     ) -> Result<Self> {
         let samples = provenance.counts;
-        let ingest = for_splits(|split| {
-            ingest_key(pipeline, split, provenance.identities[split as usize].value.clone())
+        let ingest = PerSplit::try_from_fn(|split| {
+            ingest_key(pipeline, split, provenance.identities[split].value.clone())
         })?;
-        let boundaries =
-            boundary::resolve(pipeline, || Costs::new(pipeline, samples, size(&ingest[0].hash)?))?;
+        let boundaries = boundary::resolve(pipeline, || {
+            Costs::new(pipeline, samples, size(&ingest.train.hash)?)
+        })?;
 
-        let untrained = for_splits(|split| untrained_key(pipeline, split, &ingest))?;
+        let untrained = PerSplit::try_from_fn(|split| untrained_key(pipeline, split, &ingest))?;
         let together = pipeline.trains_together();
         let replayed = match pipeline.replay() > 0.0 {
             true => pipeline.store.keep_generations.saturating_sub(1),
             false => 0,
         };
-        let (mut train, mut encode) = (Vec::<Vec<Key>>::new(), Vec::<Vec<[Key; 2]>>::new());
+        let (mut train, mut encode) = (Vec::<Vec<Key>>::new(), Vec::<Vec<PerSplit<Key>>>::new());
         for round in 0..pipeline.rounds() {
-            let (mut trained, mut encoded) = (Vec::<Key>::new(), Vec::<[Key; 2]>::new());
+            let (mut trained, mut encoded) = (Vec::<Key>::new(), Vec::<PerSplit<Key>>::new());
             for (module, boundary) in boundaries.iter().enumerate() {
                 let input = if module == 0 { &ingest } else { &encoded[module - 1] };
                 let at = At { module, round };
                 let samples = if together { &ingest } else { input };
                 // The first module reads samples, of which there are no generations.
                 let older = (module > 0).then(|| older_rounds(round, replayed));
-                let older = older.into_iter().flatten().map(|it| &encode[it][module - 1][0]);
+                let older = older.into_iter().flatten().map(|it| &encode[it][module - 1].train);
                 let reads = Reads {
-                    rows: &samples[Split::Train as usize],
+                    rows: &samples.train,
                     older: older.collect(),
                     before: round.checked_sub(1).map(|before| &train[before][module]),
-                    held_out: &input[Split::Test as usize],
-                    test_samples: &ingest[Split::Test as usize],
+                    held_out: &input.test,
+                    test_samples: &ingest.test,
                 };
                 let key = train_key(pipeline, at, &reads)?;
-                encoded.push(for_splits(|split| {
-                    encode_key(pipeline, at, boundary, split, [&key, &input[split as usize]])
+                encoded.push(PerSplit::try_from_fn(|split| {
+                    encode_key(pipeline, at, boundary, split, [&key, &input[split]])
                 })?);
                 trained.push(key);
             }
@@ -317,18 +313,22 @@ impl Plan {
     /// The keys of what a step writes: one a split for datasets, else one.
     pub fn keys(&self, step: Step) -> Vec<&Key> {
         match step {
-            Step::Ingest => self.ingest.iter().collect(),
-            Step::Untrained => self.untrained.iter().collect(),
-            Step::Encode(at) => self.encode[at.round][at.module].iter().collect(),
-            Step::Train(at) => vec![&self.train[at.round][at.module]],
-            Step::Probe(module) => vec![&self.probe[module]],
+            Step::Ingest | Step::Untrained | Step::Encode(_) => {
+                Split::ALL.map(|split| self.key(step, split)).to_vec()
+            }
+            Step::Train(_) | Step::Probe(_) => vec![self.key(step, Split::Train)],
         }
     }
 
-    /// The key of one split of a step that writes datasets.
+    /// The key of one split of a step; one that writes no datasets has one key.
     pub fn key(&self, step: Step, split: Split) -> &Key {
-        let keys = self.keys(step);
-        keys.get(split as usize).copied().unwrap_or(keys[0])
+        match step {
+            Step::Ingest => &self.ingest[split],
+            Step::Untrained => &self.untrained[split],
+            Step::Encode(at) => &self.encode[at.round][at.module][split],
+            Step::Train(at) => &self.train[at.round][at.module],
+            Step::Probe(module) => &self.probe[module],
+        }
     }
 
     /// The keys of all steps that are of the last round, or of none.

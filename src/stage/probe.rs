@@ -9,7 +9,7 @@ use super::meter::Meter;
 use super::origin::Origin;
 use super::plan::Step;
 use super::record::{self, Classifier, Judged, ProbeResult};
-use crate::pipeline::{Split, View};
+use crate::pipeline::{PerSplit, Split, View};
 use crate::probe::linear::{self, Rows};
 use crate::probe::pooled::Pooled;
 use crate::probe::{confusion, knn};
@@ -39,17 +39,15 @@ impl Run<'_> {
     }
 
     fn judge(&self, index: usize, origin: Origin) -> Result<ProbeResult> {
-        let train = &self.encoded(index, origin, Split::Train)?;
-        let test = &self.encoded(index, origin, Split::Test)?;
+        let encoded = PerSplit::try_from_fn(|split| self.encoded(index, origin, split))?;
         // Rows of the first view come first. More views would judge how much a probe has seen.
         let samples = self.standing.generation(Step::Ingest, Split::Train)?.rows();
-        let rows = [samples, test.rows()];
-        let of_train = self.known_labels(Split::Train)?;
-        let of_test = self.known_labels(Split::Test)?;
-        let means = [means(train, rows[0])?, means(test, rows[1])?];
-        let first = self.judge_label(&means, &of_train.first, &of_test.first)?;
+        let rows = PerSplit { train: samples, test: encoded.test.rows() };
+        let labels = PerSplit::try_from_fn(|split| self.known_labels(split))?;
+        let means = PerSplit::try_from_fn(|split| means(&encoded[split], rows[split]))?;
+        let first = self.judge_label(&means, &labels.train.first, &labels.test.first)?;
         let mut further = Vec::new();
-        for ((label, train), (_, test)) in of_train.further.iter().zip(&of_test.further) {
+        for ((label, train), (_, test)) in labels.train.further.iter().zip(&labels.test.further) {
             let found = self.judge_label(&means, train, test)?;
             let (accuracy, knn) = (found.accuracy, found.knn);
             further.push(Judged { label: label.clone(), accuracy, knn });
@@ -57,10 +55,10 @@ impl Run<'_> {
         if let View::Sound(view) = &self.pipeline.view
             && self.has_frames()
         {
-            further.push(self.judge_hops(view, [train, test], rows)?);
+            further.push(self.judge_hops(view, encoded.as_ref(), rows)?);
         }
         let sizes = self.sizes(index)?;
-        let held_out = self.held_out_loss(index, origin, sizes, test)?;
+        let held_out = self.held_out_loss(index, origin, sizes, &encoded.test)?;
         Ok(ProbeResult {
             module: self.standing.plan.module(index).to_string(),
             index,
@@ -95,11 +93,11 @@ impl Run<'_> {
     /// What probes read of one label, of samples of both splits.
     fn judge_label(
         &self,
-        means: &[Means; 2],
+        means: &PerSplit<Means>,
         train: &[Option<i64>],
         test: &[Option<i64>],
     ) -> Result<Found> {
-        let (Some(train), Some(test)) = (means[0].labelled(train)?, means[1].labelled(test)?)
+        let (Some(train), Some(test)) = (means.train.labelled(train)?, means.test.labelled(test)?)
         else {
             return Ok(Found::default());
         };

@@ -12,10 +12,9 @@ use super::provenance::{Look, Provenance};
 use super::record;
 use super::run_dir::{INGEST, RunDir};
 use super::step_key::ingest_key;
-use crate::parameters::Parameters;
-use crate::pipeline::{Pipeline, Split};
+use crate::pipeline::{PerSplit, Pipeline, Split};
 use crate::source::known_files::{Unwatched, Watch};
-use crate::train::checkpoint::Checkpoints;
+
 use crate::{Error, Kind, Result};
 
 /// A plan and the directory that its steps write to.
@@ -185,35 +184,32 @@ impl Standing {
         record::find(&self.dir.probes(self.plan.module(module)), &key.hash)
     }
 
-    /// The weights that the training of a module ended with.
+    /// Fails unless the steps whose output `step` reads are done.
     ///
     /// # Errors
-    /// [`Kind::NotReady`] when it has not ended; when they are damaged.
-    pub fn weights(&self, at: At) -> Result<Parameters> {
-        let title = self.plan.title(Step::Train(at));
-        let Some((_, record)) = self.training(at)? else {
-            let message = format!("`{title}` has not ended for these settings");
-            return Err(Error::new(Kind::NotReady, message).hint(format!("run `gimlet {title}`")));
-        };
-        let path = self.weights_file(at);
-        Ok(Parameters::from_safetensors(&record.read_weights(&path)?, &path)?.0)
-    }
-
-    /// The file that the weights of a training lie in, or will.
-    pub fn weights_file(&self, at: At) -> PathBuf {
-        let key = &self.plan.key(Step::Train(at), Split::Train).hash;
-        self.dir.weights(self.plan.module(at.module), key)
-    }
-
-    /// The folder of a training.
-    pub fn training_folder(&self, at: At) -> PathBuf {
-        let key = &self.plan.key(Step::Train(at), Split::Train).hash;
-        self.dir.training_folder(self.plan.module(at.module), key)
-    }
-
-    /// The checkpoints of a training, its own or those of all that train at once.
-    pub fn checkpoints(&self, at: At) -> Checkpoints {
-        Checkpoints::in_folder(&self.training_folder(self.plan.checkpoint_of(at)))
+    /// [`Kind::NotReady`] when one is not, [`Kind::Damaged`] when what it wrote is damaged.
+    pub fn check_inputs(&self, step: Step) -> Result<()> {
+        let all = self.plan.together(step).into_iter();
+        for input in all.flat_map(|step| self.plan.inputs(step)) {
+            let broken = self.broken(input)?;
+            if let Some(first) = broken.first() {
+                let (step, input) = (self.plan.full_title(step), self.plan.title(input));
+                let message = format!("`{step}` needs `{}`, which is damaged", first.display());
+                let hint = format!("run `gimlet {input}` or `gimlet run`, which make it anew");
+                return Err(Error::new(Kind::Damaged, message).hint(hint));
+            }
+            if !self.is_done(input)? {
+                let (step, command) = (self.plan.full_title(step), self.plan.title(input));
+                let input = self.plan.full_title(input);
+                let message = format!(
+                    "`{step}` needs what `{input}` writes, which is not there for these settings"
+                );
+                let hint =
+                    format!("run `gimlet {command}` first, or `gimlet run` for all in order");
+                return Err(Error::new(Kind::NotReady, message).hint(hint));
+            }
+        }
+        Ok(())
     }
 
     /// What the steps of `pipeline`, whose plan this is, cost.
@@ -221,15 +217,14 @@ impl Standing {
     /// # Errors
     /// When the images do not say how large they are, or do not fit the pipeline.
     pub fn costs<'a>(&self, pipeline: &'a Pipeline) -> Result<Costs<'a>> {
-        let ingested =
-            |split| self.dir.dataset(INGEST, split).find(&self.plan.key(Step::Ingest, split).hash);
-        let [train, test] = [ingested(Split::Train)?, ingested(Split::Test)?];
-        let image = image_size(pipeline, train.as_ref())?;
+        let ingested = |split| Ok(self.generations(Step::Ingest, split)?.pop());
+        let ingested = PerSplit::try_from_fn(ingested)?;
+        let sample = image_size(pipeline, ingested.train.as_ref())?;
         let mut samples = self.plan.provenance().counts;
-        for (samples, ingested) in samples.iter_mut().zip([train, test]) {
+        for (split, ingested) in ingested {
             // Broken samples are known now.
-            *samples = ingested.map_or(*samples, |it| it.rows());
+            samples[split] = ingested.map_or(samples[split], |it| it.rows());
         }
-        Costs::new(pipeline, samples, image)
+        Costs::new(pipeline, samples, sample)
     }
 }

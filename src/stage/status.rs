@@ -8,7 +8,7 @@ use super::key::differences;
 use super::plan::{At, InRound, Step};
 use super::{Standing, StepKind, lock, provenance, record};
 use crate::Result;
-use crate::pipeline::Split;
+use crate::pipeline::{PerSplit, Split};
 use crate::train::took::{self, Took};
 
 /// Where a step stands.
@@ -79,7 +79,7 @@ struct Found {
     /// nothing.
     said: String,
     /// What the newest one of each split was made with; of a step without splits, that of the first.
-    settings: [Option<Value>; 2],
+    settings: PerSplit<Option<Value>>,
 }
 
 /// How the settings of a key of `ingest` begin that tell the files of a source.
@@ -150,7 +150,7 @@ impl Standing {
     fn why_not_done(
         &self,
         step: Step,
-        settings: &[Option<Value>; 2],
+        settings: &PerSplit<Option<Value>>,
         before: &[StepStatus],
     ) -> Result<(State, String)> {
         let stage = self.plan.stage_name(step);
@@ -187,7 +187,7 @@ impl Standing {
             }
             _ => {}
         }
-        if settings.iter().all(Option::is_none) {
+        if settings.iter().all(|(_, it)| it.is_none()) {
             return Ok((State::Missing, "not run yet".to_string()));
         }
         if !changed.is_empty() {
@@ -201,10 +201,10 @@ impl Standing {
     }
 
     /// What differs between the `settings` that a step was done with and those of now, each once.
-    fn changes(&self, step: Step, settings: &[Option<Value>; 2]) -> Result<Vec<String>> {
+    fn changes(&self, step: Step, settings: &PerSplit<Option<Value>>) -> Result<Vec<String>> {
         let mut changed = Vec::new();
-        for split in Split::ALL {
-            let Some(old) = &settings[split as usize] else { continue };
+        for (split, old) in settings.iter() {
+            let Some(old) = old else { continue };
             let mut found = self.differences(step, split, old)?;
             found.retain(|it| !changed.contains(it));
             changed.extend(found);
@@ -222,7 +222,7 @@ impl Standing {
         let all = found.len();
         found.retain(|it| step != Step::Ingest || !it.starts_with(FILES));
         if found.len() < all {
-            let now = &self.plan.provenance().identities[split as usize];
+            let now = &self.plan.provenance().identities[split];
             let files = provenance::differences(&self.dir, split, &old["source"], now)?;
             found.extend(in_words(split, files));
         }
@@ -282,7 +282,7 @@ impl Standing {
                         }
                         (None, None) => String::new(),
                     };
-                    found.settings[0] = Some(it.settings);
+                    found.settings.train = Some(it.settings);
                 }
             }
             Step::Probe(module) => {
@@ -292,7 +292,7 @@ impl Standing {
                 if let Some((number, it)) = current.map_or_else(newest, |it| Ok(Some(it)))? {
                     found.generation = Some(number);
                     found.took = Some(it.took);
-                    found.settings[0] = Some(it.settings);
+                    found.settings.train = Some(it.settings);
                 }
             }
             Step::Ingest | Step::Untrained | Step::Encode(_) => {
@@ -315,8 +315,7 @@ impl Standing {
                         let took = Took { bytes: Some(it.bytes()), ..Took::of(&it)? };
                         pass = Some(pass.map_or(took, |all| all.of_one_pass(took)));
                         found.files.push(it.glob().display().to_string());
-                        found.settings[split as usize]
-                            .get_or_insert_with(|| it.manifest().settings.clone());
+                        found.settings[split].get_or_insert_with(|| it.manifest().settings.clone());
                     }
                     found.took = [found.took, pass].into_iter().flatten().reduce(Took::and);
                 }

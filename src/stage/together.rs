@@ -192,12 +192,12 @@ impl Run<'_> {
                 breakdown: so_far.breakdown.get(index).copied().into_iter().collect(),
                 ..so_far.clone()
             };
-            let bytes = self.weights_bytes(learner.at, &learner.trainer.parameters()?)?;
+            let bytes = self.standing.weights_bytes(learner.at, &learner.trainer.parameters()?)?;
             let training = record::Training {
                 learns_nothing: learner.doubt.found(),
                 ..self.ended(&own, learner.epoch.of(last_epoch))
             };
-            self.commit_weights(learner.at, &bytes, training)?;
+            self.standing.commit_weights(learner.at, &bytes, training, self.session.progress)?;
         }
         checkpoints.remove();
         let maps = course.batch * input.shape()[0];

@@ -103,11 +103,6 @@ impl Run<'_> {
         Ok(Trainee { pipeline, stack, index, sizes })
     }
 
-    /// Removes what a process has left that was killed after it had committed its weights.
-    pub(super) fn forget_checkpoints(&self, at: At) {
-        self.standing.checkpoints(at).remove();
-    }
-
     /// The newest checkpoint that is whole.
     pub(super) fn load(&self, checkpoints: &Checkpoints) -> Result<Option<(Parameters, Progress)>> {
         checkpoints.load(|error| {
@@ -362,7 +357,12 @@ impl Run<'_> {
         let training = self.ended(&so_far, mean);
         let learns_nothing = doubt.found();
         let training = record::Training { stopped, learns_nothing, ..training };
-        self.commit_weights(at, &self.weights_bytes(at, &parameters)?, training)?;
+        self.standing.commit_weights(
+            at,
+            &self.standing.weights_bytes(at, &parameters)?,
+            training,
+            self.session.progress,
+        )?;
         checkpoints.remove();
         self.tell_profile(at, trainer, course.batch * input.shape()[0], waited_here)?;
         let stopped = stopped.map(|it| format!("{}, ", it.describe(course.epochs)));

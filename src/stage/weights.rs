@@ -1,22 +1,56 @@
 //! The weights of a module: where they lie, and how they are committed.
 
+use std::path::PathBuf;
+
 use gimlet_store::{damage, durable, files};
 use serde_json::json;
 
 use super::plan::{At, Step};
-use super::{Run, record};
+use super::progress::Progress;
+use super::{Standing, record};
 use crate::error::DIFFERS;
 use crate::parameters::Parameters;
 use crate::pipeline::Split;
+use crate::train::checkpoint::Checkpoints;
 use crate::train::took::Took;
 use crate::{Error, Kind, Result};
 
-impl Run<'_> {
+impl Standing {
+    /// The weights that the training of a module ended with.
+    ///
+    /// # Errors
+    /// [`Kind::NotReady`] when it has not ended; when they are damaged.
+    pub fn weights(&self, at: At) -> Result<Parameters> {
+        let title = self.plan.title(Step::Train(at));
+        let Some((_, record)) = self.training(at)? else {
+            let message = format!("`{title}` has not ended for these settings");
+            return Err(Error::new(Kind::NotReady, message).hint(format!("run `gimlet {title}`")));
+        };
+        let path = self.weights_file(at);
+        Ok(Parameters::from_safetensors(&record.read_weights(&path)?, &path)?.0)
+    }
+
+    /// The file that the weights of a training lie in, or will.
+    pub fn weights_file(&self, at: At) -> PathBuf {
+        let key = &self.plan.key(Step::Train(at), Split::Train).hash;
+        self.dir.weights(self.plan.module(at.module), key)
+    }
+
+    /// The folder of a training.
+    pub fn training_folder(&self, at: At) -> PathBuf {
+        let key = &self.plan.key(Step::Train(at), Split::Train).hash;
+        self.dir.training_folder(self.plan.module(at.module), key)
+    }
+
+    /// The checkpoints of a training, its own or those of all that train at once.
+    pub fn checkpoints(&self, at: At) -> Checkpoints {
+        Checkpoints::in_folder(&self.training_folder(self.plan.checkpoint_of(at)))
+    }
+
     /// The file of weights of a module: the same bytes for the same parameters.
     pub(super) fn weights_bytes(&self, at: At, parameters: &Parameters) -> Result<Vec<u8>> {
-        let key = &self.standing.plan.key(Step::Train(at), Split::Train).hash;
-        let about =
-            json!({ "module": self.standing.plan.module(at.module), "key": key, "layout": "hwio" });
+        let key = &self.plan.key(Step::Train(at), Split::Train).hash;
+        let about = json!({ "module": self.plan.module(at.module), "key": key, "layout": "hwio" });
         parameters.to_safetensors(&about)
     }
 
@@ -31,13 +65,14 @@ impl Run<'_> {
         at: At,
         bytes: &[u8],
         training: record::Training,
+        progress: &dyn Progress,
     ) -> Result<()> {
-        let key = self.standing.plan.key(Step::Train(at), Split::Train);
+        let key = self.plan.key(Step::Train(at), Split::Train);
         let blake3 = blake3::hash(bytes).to_hex().to_string();
-        let path = self.standing.weights_file(at);
-        let committed = self.standing.training(at)?;
+        let path = self.weights_file(at);
+        let committed = self.training(at)?;
         if committed.as_ref().is_some_and(|(_, record)| record.blake3 != blake3) {
-            let (title, path) = (self.standing.plan.full_title(Step::Train(at)), path.display());
+            let (title, path) = (self.plan.full_title(Step::Train(at)), path.display());
             let message =
                 format!("`{title}` was done again, and has not ended with what `{path}` was");
             return Err(Error::new(Kind::Damaged, message).hint(DIFFERS));
@@ -49,9 +84,9 @@ impl Run<'_> {
         // A process that was taken for dead may have ended this training, too: its weights stay.
         let (bytes, blake3) = match durable::write_new(&path, bytes)? {
             true => (bytes.len() as u64, blake3),
-            false => self.weights_that_are_there(at, bytes, blake3)?,
+            false => self.weights_that_are_there(at, bytes, blake3, progress)?,
         };
-        let folder = self.standing.training_folder(at);
+        let folder = self.training_folder(at);
         let record = record::Training {
             key: key.hash.clone(),
             settings: key.settings.clone(),
@@ -60,11 +95,11 @@ impl Run<'_> {
             blake3,
             ..training
         };
-        let records = self.standing.dir.trainings(self.standing.plan.module(at.module));
+        let records = self.dir.trainings(self.plan.module(at.module));
         loop {
             // As in a dataset: the number comes from a listing before the search for the key.
             let number = records.next()?;
-            if self.standing.training(at)?.is_some() || records.try_commit(number, &record)? {
+            if self.training(at)?.is_some() || records.try_commit(number, &record)? {
                 return Ok(());
             }
         }
@@ -72,8 +107,14 @@ impl Run<'_> {
 
     /// Size and hash of weights that another process has written of the same training; ours go in
     /// their place when they are none.
-    fn weights_that_are_there(&self, at: At, ours: &[u8], hash: String) -> Result<(u64, String)> {
-        let path = self.standing.weights_file(at);
+    fn weights_that_are_there(
+        &self,
+        at: At,
+        ours: &[u8],
+        hash: String,
+        progress: &dyn Progress,
+    ) -> Result<(u64, String)> {
+        let path = self.weights_file(at);
         let theirs = files::read(&path).map_err(|error| Error::io("read", &path, error))?;
         let their_hash = blake3::hash(&theirs).to_hex().to_string();
         if their_hash == hash {
@@ -83,9 +124,9 @@ impl Run<'_> {
             durable::replace(&path, ours)?;
             return Ok((ours.len() as u64, hash));
         }
-        self.session.progress.warn(&format!(
+        progress.warn(&format!(
             "another process has ended `{}` before, with other weights: they stay",
-            self.standing.plan.full_title(Step::Train(at))
+            self.plan.full_title(Step::Train(at))
         ));
         Ok((theirs.len() as u64, their_hash))
     }

@@ -15,7 +15,7 @@ use super::plan::{At, Step};
 use super::published::{Publication, Published};
 use super::train::begin_in;
 use super::watch::Watch;
-use super::{Run, memory, record};
+use super::{Run, damaged, memory, record};
 use crate::module::Module;
 use crate::pipeline::{Async, Split};
 use crate::train::checkpoint::Progress;
@@ -287,7 +287,7 @@ impl<'r, 'a> Worker<'r, 'a> {
     /// Waits until something stands in for a generation that cannot be read any more.
     fn replace(&mut self, taken: &Taken, error: Error) -> Result<()> {
         // With a note beside it, it is not whole any more, and so not the newest.
-        let error = self.run.note(error);
+        let error = damaged::note(error, &self.run.standing, &self.run.session);
         let Some(reads) = &self.reads else { return Err(error) };
         // It may as well be an older one, of which rows were replayed.
         let of_older =
@@ -403,7 +403,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         let Some(publishes) = &self.publishes else { return Ok(()) };
         let (started, run, index) = (Instant::now(), self.run, self.at.module);
         let parameters = self.trainer.parameters()?;
-        let bytes = run.weights_bytes(self.at, &parameters)?;
+        let bytes = run.standing.weights_bytes(self.at, &parameters)?;
         let weights = blake3::hash(&bytes).to_hex().to_string();
         let before = self.number_of(step);
         let views = self.course.views as u64;
@@ -447,7 +447,12 @@ impl<'r, 'a> Worker<'r, 'a> {
             learns_nothing: self.doubt.found(),
             ..run.ended(&self.so_far, self.epoch.of(last))
         };
-        run.commit_weights(self.at, &run.weights_bytes(self.at, &parameters)?, training)?;
+        run.standing.commit_weights(
+            self.at,
+            &run.standing.weights_bytes(self.at, &parameters)?,
+            training,
+            run.session.progress,
+        )?;
         self.run.standing.checkpoints(self.at).remove();
         run.session.progress.begin(&title, self.so_far.steps, self.so_far.steps);
         run.session.progress.end(&format!(

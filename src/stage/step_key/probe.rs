@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::METHOD_VERSION;
 use crate::Result;
-use crate::pipeline::{Loss, Pipeline, Probe, Training};
+use crate::pipeline::{Loss, PerSplit, Pipeline, Probe, Training};
 use crate::stage::key::Key;
 
 #[derive(Serialize)]
@@ -43,8 +43,8 @@ struct Input<'a> {
 /// The key of the probe of a module that was encoded under such keys, as the stack was as it was drawn.
 pub(in crate::stage) fn probe_key(
     pipeline: &Pipeline,
-    [train, test]: &[Key; 2],
-    [untrained_train, untrained_test]: &[Key; 2],
+    PerSplit { train, test }: &PerSplit<Key>,
+    untrained: &PerSplit<Key>,
 ) -> Result<Key> {
     let Pipeline {
         name: _,
@@ -84,8 +84,8 @@ pub(in crate::stage) fn probe_key(
         input: Input {
             train: &train.hash,
             test: &test.hash,
-            untrained_train: &untrained_train.hash,
-            untrained_test: &untrained_test.hash,
+            untrained_train: &untrained.train.hash,
+            untrained_test: &untrained.test.hash,
         },
     })
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Framing, METHOD_VERSION};
 use crate::Result;
-use crate::pipeline::{Layer, Module, Pipeline, SoundView, Split, Store, View};
+use crate::pipeline::{Layer, Module, PerSplit, Pipeline, SoundView, Split, Store, View};
 use crate::stage::key::Key;
 
 #[derive(Serialize)]
@@ -44,7 +44,7 @@ struct Input<'a> {
 pub(in crate::stage) fn untrained_key(
     pipeline: &Pipeline,
     split: Split,
-    ingest: &[Key; 2],
+    ingest: &PerSplit<Key>,
 ) -> Result<Key> {
     let Pipeline {
         name: _,
@@ -76,8 +76,7 @@ pub(in crate::stage) fn untrained_key(
         cache_bytes: _,
     } = store;
     let by_training = matches!(view, View::Sound(SoundView { normalise: None, .. }));
-    let normalised_by =
-        (by_training && split == Split::Test).then(|| &ingest[Split::Train as usize]);
+    let normalised_by = (by_training && split == Split::Test).then(|| &ingest.train);
     Key::of(&UntrainedKey {
         step: "untrained",
         method: METHOD_VERSION,
@@ -87,7 +86,7 @@ pub(in crate::stage) fn untrained_key(
         modules: modules.iter().enumerate().map(ModulePart::of).collect(),
         store: StorePart { rows_per_part: *rows_per_part },
         input: Input {
-            rows: &ingest[split as usize].hash,
+            rows: &ingest[split].hash,
             normalised_by: normalised_by.map(|it| it.hash.as_str()),
         },
     })

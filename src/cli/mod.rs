@@ -195,7 +195,7 @@ pub fn main() -> ExitCode {
         Command::Embed(args) => embed::run(args, &printer),
         Command::Export(args) => export::run(args, &printer),
         Command::Import(args) => import::run(args, &printer),
-        Command::Compare(args) => compare::run(args, &printer),
+        Command::Compare(args) => compare::run(args, cli.output.threads, &printer),
         Command::Sweep(args) => sweep::run(args, cli.output.threads, &printer),
         Command::Plan(args) => plan::run(args, &printer),
         Command::Slurm(args) => slurm::run(args, cli.output.threads, &printer),

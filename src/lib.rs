@@ -1,5 +1,6 @@
 //! Train neural networks one gradient-isolated module at a time, from disk.
 
+pub mod axis;
 pub mod cli;
 pub mod context;
 pub mod device;

@@ -116,7 +116,7 @@ pub fn run(
             let write = |name: &str, bytes: &[u8]| durable::replace(&folder.join(name), bytes);
             write(RESULTS, &sweep::results_file(&sweep, &runs, &results)?)?;
             write(TABLE, table::sweep_markdown(&summaries, baseline).as_bytes())?;
-            write(PLOT, sweep::plot(&sweep.name, &summaries, baseline).as_bytes())?;
+            write(PLOT, sweep::plot(&sweep.name, &summaries, baseline)?.as_bytes())?;
         }
         // Another process may have known more and have written before: with that nothing is lost.
         if !work.look_again()? {

@@ -5,11 +5,11 @@ use askama::Template;
 use gimlet_store::{Column, Generation};
 
 use super::column_stats::ColumnStats;
-use super::figure::short;
 use super::histogram::{HistogramFigure, Shares};
 use super::page::{Html, Section};
 use super::seen::{Missing, Seen};
 use super::sprite::{Shown, sprite};
+use crate::axis::short;
 use crate::pipeline::{Split, bytes_in_words};
 use crate::stage::ingest_summary::IngestSummary;
 use crate::stage::{At, Step};

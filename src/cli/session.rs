@@ -7,7 +7,7 @@ use gimlet_store::Shard;
 use super::printer::Printer;
 use super::render::Renderer;
 use super::{DeviceArgs, PipelineArgs, RoundArgs, WaitArgs, interrupt, workers};
-use crate::pipeline::{Pipeline, Schedule, Split};
+use crate::pipeline::{Pipeline, Split};
 use crate::stage::provenance::Look;
 use crate::stage::{At, Outcome, Reading, Run, RunDir, Session, Standing, Step};
 use crate::sweep::SweepRun;
@@ -164,32 +164,7 @@ pub fn all_steps(
     printer: &Printer,
     unchanged: impl Fn(Step),
 ) -> Result<bool> {
-    let steps = run.standing.to_take()?;
-    run.standing.check_rows(run.pipeline)?;
-    run.check_room(&steps)?;
-    let is_async = matches!(run.pipeline.schedule, Schedule::Async(_));
-    let (mut worked, mut trained) = (false, false);
-    for step in steps {
-        let is_training = is_async && matches!(step, Step::Train(_));
-        if is_training && !trained && !run.standing.is_done(step)? {
-            workers::train(run, pipeline, device, printer)?;
-            trained = true;
-        }
-        if is_training && trained {
-            continue;
-        }
-        match run.step(step)? {
-            Outcome::Done => {
-                worked = true;
-                if step == Step::Ingest {
-                    // How many are broken is known now.
-                    run.standing.check_rows(run.pipeline)?;
-                }
-            }
-            Outcome::Unchanged => unchanged(step),
-        }
-    }
-    Ok(worked || trained)
+    run.all_steps_by(|| workers::train(run, pipeline, device, printer), unchanged)
 }
 
 /// The place of the module of this name.

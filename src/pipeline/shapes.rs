@@ -1,8 +1,9 @@
 //! The shapes that flow through a pipeline.
 
-use super::settings::{ImageView, Layer, Loss, Map, Module, Pipeline, Source, View};
-use crate::error::{Error, Kind, Result};
-use crate::loss::Sizes;
+use super::origin::Fault;
+use super::settings::{ImageView, Layer, Map, Module, Pipeline, Source, View};
+use crate::error::Result;
+use crate::loss::{Recipe, Sizes};
 
 /// The most values of one image between two layers. A dataset's tensors are fixed-size lists, and
 /// these count in 32 bits.
@@ -36,32 +37,6 @@ impl SampleSize {
 /// Input and output of a module, for one patch.
 type Ends = (Map, Map);
 
-/// A pipeline whose parts do not fit each other.
-pub struct Misfit {
-    pub culprit: Culprit,
-    pub message: String,
-    pub hint: Option<String>,
-}
-
-/// The part of a pipeline that is to blame for a [`Misfit`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Culprit {
-    Crop,
-    Patch,
-    /// One of these keys of the loss.
-    Loss(&'static [&'static str]),
-    Layer {
-        module: usize,
-        layer: usize,
-    },
-}
-
-impl Misfit {
-    fn of(culprit: Culprit, message: String) -> Self {
-        Self { culprit, message, hint: None }
-    }
-}
-
 impl Pipeline {
     /// Height and width of the images, as far as the pipeline alone says: `resize`, else the size
     /// of generated images, else `crop`, since no image may be smaller. `None` when the first
@@ -92,14 +67,9 @@ impl Pipeline {
     /// [`Kind::Usage`] when a crop, a patch, a kernel or the rows the loss predicts do not fit.
     /// Sound has windows of one size, whatever that of the recordings.
     pub fn shapes(&self, sample: SampleSize) -> Result<Vec<Ends>> {
-        walk(&self.view, &self.loss, self.modules.iter(), sample).map_err(|misfit| {
-            let message = format!("{}: {}", self.file.display(), misfit.message);
-            let error = Error::new(Kind::Usage, message);
-            match misfit.hint {
-                Some(hint) => error.hint(hint),
-                None => error,
-            }
-        })
+        let origin = |module: usize, layer: usize| format!("modules.{module}.layers.{layer}");
+        walk(&self.view, self.loss.as_ref(), self.modules.iter(), sample, origin)
+            .map_err(|fault| fault.in_file(&self.file))
     }
 }
 
@@ -159,21 +129,25 @@ pub fn image_size(source: &Source, view: &View) -> Option<usize> {
     view.resize.or(made).or(view.crop)
 }
 
-/// See [`Pipeline::shapes`].
+/// See [`Pipeline::shapes`]. `origin` is the path of a module's layer in the pipeline.
 pub fn walk<'a>(
     view: &View,
-    loss: &Loss,
+    loss: &dyn Recipe,
     modules: impl Iterator<Item = &'a Module> + Clone,
     sample: SampleSize,
-) -> Result<Vec<Ends>, Misfit> {
+    origin: impl Fn(usize, usize) -> String,
+) -> Result<Vec<Ends>, Fault> {
     let check = |sizes: Sizes, smaller: &str| {
-        loss.recipe().check(sizes).map_err(|misfit| Misfit {
-            culprit: Culprit::Loss(misfit.keys),
-            message: misfit.message,
-            hint: misfit
-                .keys
-                .first()
-                .map(|key| format!("lower `loss.{}.{key}`, or take {smaller}", loss.name())),
+        loss.check(sizes).map_err(|misfit| {
+            let paths: Vec<_> =
+                misfit.keys.iter().map(|key| format!("loss.{}.{key}", loss.name())).collect();
+            let hint = paths.first().map(|path| format!("lower `{path}`, or take {smaller}"));
+            let fault = paths.into_iter().fold(Fault::of_file(misfit.message), Fault::or_of);
+            let fault = of_patch(fault);
+            match hint {
+                Some(hint) => fault.hint(hint),
+                None => fault,
+            }
         })
     };
     let (patches, mut map) = match view {
@@ -194,13 +168,10 @@ pub fn walk<'a>(
     for (at, module) in modules.enumerate() {
         let input = map;
         for (index, layer) in module.layers.iter().enumerate() {
-            let culprit = Culprit::Layer { module: at, layer: index };
-            check_medium(*layer, view, &module.name)
-                .map_err(|message| Misfit::of(culprit, message))?;
-            map = layer
-                .output(map)
-                .ok_or_else(|| Misfit::of(culprit, too_large(*layer, map, &module.name)))?;
-            check_values(patches, map).map_err(|message| Misfit::of(culprit, message))?;
+            let wrong = |message| Fault::of(origin(at, index), message);
+            check_medium(*layer, view, &module.name).map_err(wrong)?;
+            map = layer.output(map).ok_or_else(|| wrong(too_large(*layer, map, &module.name)))?;
+            check_values(patches, map).map_err(wrong)?;
         }
         if let View::Sound(_) = view {
             let channels = module.front().iter().fold(input.channels, |c, it| it.out_channels(c));
@@ -234,13 +205,13 @@ fn check_medium(layer: Layer, view: &View, module: &str) -> Result<(), String> {
 }
 
 /// Rows and columns of the grid of patches.
-fn grid(view: &ImageView, sample: SampleSize) -> Result<(usize, usize), Misfit> {
+fn grid(view: &ImageView, sample: SampleSize) -> Result<(usize, usize), Fault> {
     let SampleSize { height, width } = sample;
     let (what, height, width) = match view.crop {
         Some(crop) if crop > height || crop > width => {
             let message =
                 format!("a crop of {crop}x{crop} does not fit in an image of {height}x{width}");
-            return Err(Misfit::of(Culprit::Crop, message));
+            return Err(of_patch(Fault::of("view.crop", message)));
         }
         Some(crop) => ("a crop", crop, crop),
         None => ("an image", height, width),
@@ -249,9 +220,14 @@ fn grid(view: &ImageView, sample: SampleSize) -> Result<(usize, usize), Misfit> 
     if patch > height || patch > width {
         let message =
             format!("a patch of {patch}x{patch} does not fit in {what} of {height}x{width}");
-        return Err(Misfit::of(Culprit::Patch, message));
+        return Err(of_patch(Fault::of_file(message)));
     }
     Ok((view.grid(height), view.grid(width)))
+}
+
+/// A fault that is shown at the patch, where nothing nearer is in the file.
+fn of_patch(fault: Fault) -> Fault {
+    fault.or_of("view.patch").or_of("view")
 }
 
 fn check_values(patches: usize, map: Map) -> Result<(), String> {

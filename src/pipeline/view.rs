@@ -4,29 +4,20 @@ use std::ops::RangeInclusive;
 
 use toml::Spanned;
 
-use super::bounds::{SIZE, optional_whole, whole};
+use super::bounds::{SIZE, whole};
 use super::origin::Fault;
 use super::raw::{self, Optional};
-use super::settings::{ImageView, Normalise, Short, SoundView, View};
+use super::settings::{ImageView, Normalise, SoundView, View};
 use crate::error::counted;
 
-/// Mean and standard deviation of the paper's images (STL-10), gray.
-const GRAY: ([f32; 1], [f32; 1]) = ([0.4120], [0.2570]);
-
-/// Mean and standard deviation of the paper's images (STL-10), red, green and blue.
-const RGB: ([f32; 3], [f32; 3]) = ([0.4313, 0.4156, 0.3663], [0.2683, 0.2610, 0.2687]);
-
 /// Far more than a disk holds, and few enough to be counted beside the epochs (`crate::view`).
-const MAX_VIEWS: usize = 1 << 16;
+const VIEWS: RangeInclusive<usize> = 1..=1 << 16;
 
 /// The bounds of samples a second, of samples in a window and of samples in a recording.
 const RATE: RangeInclusive<usize> = 100..=768_000;
 const WINDOW: RangeInclusive<usize> = 1..=1 << 26;
 
-/// What a recording's windows start at multiples of: 10 ms at the paper's rate.
-const HOP: usize = 160;
-
-/// Checks a view table and fills in its defaults. It is one of sound where it says `rate`.
+/// Reads a view table, and fills in its defaults. It is one of sound where it says `rate`.
 pub fn resolve(view: &Spanned<raw::View>) -> Result<View, Fault> {
     let raw = view.get_ref();
     let of_images = [
@@ -68,92 +59,106 @@ fn needed<'a>(
 
 fn sound(view: &Spanned<raw::View>, rate: &Spanned<usize>) -> Result<SoundView, Fault> {
     let raw = view.get_ref();
-    let window = needed(&raw.window, "window", view)?;
-    let samples = whole(window, "window", WINDOW)?;
-    let clip = optional_whole(&raw.clip, "clip", WINDOW)?;
-    if let (Some(clip), Some(at)) = (clip, &raw.clip)
-        && clip < samples
-    {
-        let message = format!("a clip of {clip} samples is shorter than a window of {samples}");
-        return Err(Fault::at(at.span(), message));
-    }
+    let window = *needed(&raw.window, "window", view)?.get_ref();
+    let default = SoundView::new(u32::try_from(*rate.get_ref()).unwrap_or(u32::MAX), window);
     let normalise = match &raw.normalise {
         Some(normalise) => {
-            let mean = statistics(&normalise.mean, "mean", (1, "sound"))?;
-            let std = statistics(&normalise.std, "std", (1, "sound"))?;
+            let raw::Normalise { mean, std } = normalise;
+            statistics([mean, std], 1, "sound")?;
             Some(Normalise { mean: mean[0], std: std[0] })
         }
         None => None,
     };
     Ok(SoundView {
-        rate: whole(rate, "rate", RATE)? as u32,
-        clip,
-        window: samples,
-        hop: optional_whole(&raw.hop, "hop", 1..=samples)?.unwrap_or(HOP.min(samples)),
-        short: raw.short.as_ref().map_or(Short::Pad, |short| *short.get_ref()),
+        clip: value(&raw.clip),
+        hop: value(&raw.hop).unwrap_or(default.hop),
+        short: value(&raw.short).unwrap_or(default.short),
         normalise,
-        views: optional_whole(&raw.views, "views", 1..=MAX_VIEWS)?.unwrap_or(1),
+        views: value(&raw.views).unwrap_or(default.views),
+        ..default
     })
 }
 
 fn images(view: &Spanned<raw::View>) -> Result<ImageView, Fault> {
     let raw = view.get_ref();
-    let grayscale = raw.grayscale.as_ref().is_none_or(|it| *it.get_ref());
+    let patch = *needed(&raw.patch, "patch", view)?.get_ref();
+    let gray = ImageView::new(patch, *needed(&raw.stride, "stride", view)?.get_ref());
+    let default = if value(&raw.grayscale).unwrap_or(true) { gray } else { gray.in_colour() };
     let (mean, std) = match &raw.normalise {
-        Some(normalise) => (
-            statistics(&normalise.mean, "mean", channels(grayscale))?,
-            statistics(&normalise.std, "std", channels(grayscale))?,
-        ),
-        None if grayscale => (GRAY.0.to_vec(), GRAY.1.to_vec()),
-        None => (RGB.0.to_vec(), RGB.1.to_vec()),
+        Some(raw::Normalise { mean, std }) => (mean.clone(), std.clone()),
+        None => (default.mean.clone(), default.std.clone()),
     };
     Ok(ImageView {
-        resize: optional_whole(&raw.resize, "resize", SIZE)?,
-        grayscale,
-        crop: optional_whole(&raw.crop, "crop", SIZE)?,
-        flip: raw.flip.as_ref().is_none_or(|it| *it.get_ref()),
-        patch: whole(needed(&raw.patch, "patch", view)?, "patch", SIZE)?,
-        stride: whole(needed(&raw.stride, "stride", view)?, "stride", SIZE)?,
+        resize: value(&raw.resize),
+        crop: value(&raw.crop),
+        flip: value(&raw.flip).unwrap_or(default.flip),
         mean,
         std,
-        views: optional_whole(&raw.views, "views", 1..=MAX_VIEWS)?.unwrap_or(1),
+        views: value(&raw.views).unwrap_or(default.views),
+        ..default
     })
 }
 
-/// How many channels the modules see, and of what.
-fn channels(grayscale: bool) -> (usize, &'static str) {
-    if grayscale { (1, "gray images") } else { (3, "RGB images") }
+fn value<T: Copy>(value: &Optional<T>) -> Option<T> {
+    value.as_ref().map(|it| *it.get_ref())
 }
 
-fn statistics(
-    values: &Spanned<Vec<Spanned<f64>>>,
-    key: &str,
-    (channels, of): (usize, &str),
-) -> Result<Vec<f32>, Fault> {
-    let count = values.get_ref().len();
-    if count != channels {
-        let wanted = counted(channels, "value");
-        let message = format!("`{key}` must have {wanted} for {of}, not {count}");
-        let fault = Fault::at(values.span(), message);
-        return Err(match of {
-            "sound" => fault,
-            _ => fault.hint("`view.grayscale` says which of them the modules see"),
-        });
+/// Fails unless every setting is within its bounds.
+pub fn check(view: &View) -> Result<(), Fault> {
+    match view {
+        View::Images(view) => check_images(view),
+        View::Sound(view) => check_sound(view),
     }
-    values
-        .get_ref()
-        .iter()
-        .map(|value| {
-            let number = *value.get_ref() as f32;
-            let (holds, wanted) = match key {
-                "std" => (number > 0.0 && number.is_finite(), "finite numbers above 0"),
-                _ => (number.is_finite(), "finite numbers"),
-            };
-            if holds {
-                Ok(number)
-            } else {
-                Err(Fault::at(value.span(), format!("`{key}` must hold {wanted}, not {value}")))
-            }
-        })
-        .collect()
+}
+
+fn check_images(view: &ImageView) -> Result<(), Fault> {
+    let of = if view.grayscale { "gray images" } else { "RGB images" };
+    statistics([&view.mean, &view.std], view.channels(), of)?;
+    whole("view.resize", view.resize, &SIZE)?;
+    whole("view.crop", view.crop, &SIZE)?;
+    whole("view.patch", view.patch, &SIZE)?;
+    whole("view.stride", view.stride, &SIZE)?;
+    whole("view.views", view.views, &VIEWS)
+}
+
+fn check_sound(view: &SoundView) -> Result<(), Fault> {
+    let SoundView { window, clip, .. } = *view;
+    whole("view.window", window, &WINDOW)?;
+    whole("view.clip", clip, &WINDOW)?;
+    if let Some(clip) = clip.filter(|clip| *clip < window) {
+        let message = format!("a clip of {clip} samples is shorter than a window of {window}");
+        return Err(Fault::of("view.clip", message));
+    }
+    if let Some(Normalise { mean, std }) = view.normalise {
+        statistics([&[mean], &[std]], 1, "sound")?;
+    }
+    whole("view.rate", view.rate as usize, &RATE)?;
+    whole("view.hop", view.hop, &(1..=window))?;
+    whole("view.views", view.views, &VIEWS)
+}
+
+/// Fails unless there is a mean and a deviation for each of so many channels `of` something.
+fn statistics(values: [&[f32]; 2], channels: usize, of: &str) -> Result<(), Fault> {
+    for (key, values) in ["mean", "std"].into_iter().zip(values) {
+        let path = format!("view.normalise.{key}");
+        if values.len() != channels {
+            let (wanted, count) = (counted(channels, "value"), values.len());
+            let message = format!("`{key}` must have {wanted} for {of}, not {count}");
+            let fault = Fault::of(path, message);
+            return Err(match of {
+                "sound" => fault,
+                _ => fault.hint("`view.grayscale` says which of them the modules see"),
+            });
+        }
+        let (wanted, above) = match key {
+            "std" => ("finite numbers above 0", 0.0),
+            _ => ("finite numbers", f32::NEG_INFINITY),
+        };
+        let wrong = |value: &f32| !value.is_finite() || *value <= above;
+        if let Some(index) = values.iter().position(wrong) {
+            let message = format!("`{key}` must hold {wanted}, not {}", values[index]);
+            return Err(Fault::of(format!("{path}.{index}"), message));
+        }
+    }
+    Ok(())
 }

@@ -47,7 +47,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
         let bytes = curves_file::bytes(&curves, in_rounds, format)?;
         durable::replace(&seen.standing.dir.report().join(name), &bytes)?;
     }
-    let accuracy = seen.pipeline.loss.recipe().accuracy_is();
+    let accuracy = seen.pipeline.loss.accuracy_is();
     let mut figures = Vec::new();
     for curve in &curves {
         seen.check_stop()?;

@@ -118,7 +118,7 @@ fn health(
 ) -> Result<Health> {
     let (rows, channels) = (pooled.spread_rows(MOST_ROWS), pooled.channels());
     let means = pooled.means_of(&rows)?;
-    let alignment = match seen.pipeline.loss.recipe().positives() {
+    let alignment = match seen.pipeline.loss.positives() {
         Some(apart) => {
             let of =
                 |_: &[u64], vectors: &[f32]| Ok(Alignment::of(vectors, pooled.shape(), &apart));

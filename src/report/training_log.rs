@@ -92,7 +92,7 @@ fn curve(seen: &Seen<'_>, index: usize) -> Result<Result<Curve, Missing>> {
     let probed = probed.into_iter().flatten().find(|it| it.origin == Origin::Trained);
     let of_classes = probed.as_ref().and_then(|it| it.chance_loss);
     // A guess among classes: the loss is the logarithm of their number.
-    let by_classes = || of_classes.filter(|_| seen.pipeline.loss.recipe().reads_labels());
+    let by_classes = || of_classes.filter(|_| seen.pipeline.loss.reads_labels());
     Ok(Ok(Curve {
         module,
         index,

@@ -111,7 +111,7 @@ impl<'a> Costs<'a> {
 
     /// Loss and accuracy of a guess, where they can be said before any label is read.
     pub fn of_a_guess(&self, index: usize) -> [Option<f64>; 2] {
-        let (recipe, sizes) = (self.pipeline.loss.recipe(), self.sizes(index));
+        let (recipe, sizes) = (&self.pipeline.loss, self.sizes(index));
         match recipe.reads_labels() {
             true => [None, None],
             false => [recipe.of_a_guess(sizes), recipe.accuracy_of_a_guess(sizes)],
@@ -128,7 +128,7 @@ impl<'a> Costs<'a> {
 
     /// Values of everything that trains with module `index`.
     pub fn parameters(&self, index: usize) -> u64 {
-        let loss = self.pipeline.loss.recipe().shapes(self.sizes(index));
+        let loss = self.pipeline.loss.shapes(self.sizes(index));
         let loss: usize = loss.iter().map(|shape| shape.dims.iter().product::<usize>()).sum();
         self.modules[index].parameters.saturating_add(loss as u64)
     }
@@ -412,7 +412,7 @@ impl<'a> Costs<'a> {
 
     /// Additions and multiplications of the loss and its gradient, for one sample.
     fn loss_operations(&self, index: usize) -> f64 {
-        PASSES * self.pipeline.loss.recipe().operations(self.sizes(index))
+        PASSES * self.pipeline.loss.operations(self.sizes(index))
     }
 }
 

@@ -1,7 +1,6 @@
 //! Telling of a training that learns nothing (`train/learns_nothing.rs`), and what to look at then.
 
 use super::Run;
-use super::key::json_of;
 use super::plan::{At, Step};
 use crate::loss::Sizes;
 use crate::pipeline::Split;
@@ -12,7 +11,7 @@ use crate::train::log::Entry;
 impl Run<'_> {
     /// What watches a training of which so much is logged, and whose loss sees such vectors.
     pub(super) fn doubt(&self, course: &Course, sizes: Sizes, logged: &[Entry]) -> Doubt {
-        let chance = self.pipeline.loss.recipe().of_a_guess(sizes);
+        let chance = self.pipeline.loss.of_a_guess(sizes);
         let mut doubt = Doubt::new(chance, course);
         doubt.resume(logged);
         doubt
@@ -30,8 +29,8 @@ impl Run<'_> {
         });
         let rate = self.pipeline.modules[at.module].learning_rate;
         let loss_name = self.pipeline.loss.name();
-        let settings = json_of(&self.pipeline.loss).unwrap_or_default();
-        let negatives = match settings[loss_name]["negatives"].as_u64() {
+        let settings = self.pipeline.loss.settings().unwrap_or_default();
+        let negatives = match settings["negatives"].as_u64() {
             Some(count) if found == LearnsNothing::Chance => {
                 format!(", `loss.{loss_name}.negatives` ({count})")
             }

@@ -44,7 +44,7 @@ impl Run<'_> {
             &json!({
                 "format": FORMAT, "gimlet": env!("CARGO_PKG_VERSION"),
                 "pipeline": self.pipeline.name, "seed": self.pipeline.seed,
-                "view": view, "loss": json_of(&self.pipeline.loss)?,
+                "view": view, "loss": json_of(self.pipeline.loss.as_ref())?,
                 "modules": modules,
             }),
         )
@@ -54,8 +54,12 @@ impl Run<'_> {
     pub(super) fn described(&self, index: usize) -> Result<Described> {
         let (module, input) = (&self.pipeline.modules[index], self.stack()?.input(index));
         let sizes = self.sizes(index)?;
-        let parameters =
-            published::parameters(&module.layers, input.channels, &self.pipeline.loss, sizes);
+        let parameters = published::parameters(
+            &module.layers,
+            input.channels,
+            self.pipeline.loss.as_ref(),
+            sizes,
+        );
         let stack = match self.pipeline.view {
             View::Images(_) => stack::OF_IMAGES,
             View::Sound(_) => stack::OF_SOUND,

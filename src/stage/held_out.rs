@@ -31,7 +31,7 @@ impl Run<'_> {
             Origin::Trained => self.standing.weights(self.standing.plan.last(index))?,
             Origin::Untrained => self.drawn(index)?,
         };
-        let loss = self.pipeline.loss.recipe().build(sizes, &parameters.under("loss"))?;
+        let loss = self.pipeline.loss.build(sizes, &parameters.under("loss"))?;
         match self.pipeline.view {
             View::Images(_) => self.loss_of_pooled(index, sizes, loss.as_ref(), test),
             View::Sound(_) => {
@@ -192,7 +192,7 @@ impl Run<'_> {
     ) -> Result<Outcome> {
         let purpose = format!("{}/held-out negatives", self.standing.plan.module(index));
         let mut draws = generator(self.pipeline.seed, &purpose, &[number]);
-        let drawn = self.pipeline.loss.recipe().draw(rows.len(), sizes, &mut draws);
+        let drawn = self.pipeline.loss.draw(rows.len(), sizes, &mut draws);
         let labels = rows.iter().filter_map(|row| labels.get(*row as usize).copied());
         let samples = Samples { labels: labels.collect(), drawn };
         loss.forward(&pooled, &context, &samples)

@@ -21,7 +21,7 @@ impl Run<'_> {
     /// When one has none.
     pub(super) fn labels(&self, keys: impl FnOnce() -> Result<Keys>) -> Result<Vec<u32>> {
         let loss = &self.pipeline.loss;
-        if !loss.recipe().reads_labels() {
+        if !loss.reads_labels() {
             return Ok(Vec::new());
         }
         let keys = keys()?;
@@ -66,7 +66,7 @@ impl Run<'_> {
 /// # Errors
 /// As the training would, after the work before it.
 pub(super) fn check_labels(pipeline: &Pipeline, provenance: &Provenance) -> Result<()> {
-    if !pipeline.loss.recipe().reads_labels() {
+    if !pipeline.loss.reads_labels() {
         return Ok(());
     }
     for split in Split::ALL {

@@ -60,7 +60,7 @@ fn training(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
     // So slowly that no step can diverge.
     let mut trainer = trainee.trainer(&trainee.drawn()?.on(device)?, f64::MIN_POSITIVE)?;
     let rows = rows(costs, index, batch)?;
-    let recipe = pipeline.loss.recipe();
+    let recipe = &pipeline.loss;
     let mut step = |number| {
         let mut draws = generator(pipeline.seed, "measure/negatives", &[number]);
         let drawn = recipe.draw(batch, sizes, &mut draws);

@@ -5,6 +5,7 @@
 //! the settings that matter to it and the keys of its inputs: a step whose key is committed is done.
 
 pub mod account;
+mod all_steps;
 pub mod boundary;
 pub mod columns;
 pub mod comparison;

@@ -71,7 +71,7 @@ impl Run<'_> {
             confused: first.confused.filter(|_| origin == Origin::Trained),
             further,
             loss: held_out.loss,
-            chance_loss: self.pipeline.loss.recipe().of_a_guess(sizes),
+            chance_loss: self.pipeline.loss.of_a_guess(sizes),
         })
     }
 

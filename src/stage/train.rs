@@ -261,7 +261,7 @@ impl Run<'_> {
         let mut doubt = self.doubt(course, trainer.sizes(), &entries);
         let every = Duration::from_secs_f64(self.pipeline.training.checkpoint_seconds);
         let mut saved = Instant::now();
-        let recipe = self.pipeline.loss.recipe();
+        let recipe = &self.pipeline.loss;
         let labels = self.labels(|| input.keys())?;
         let earlier = so_far.clone();
         let (mut waited_here, mut looked_here) = (0.0, 0.0);
@@ -397,7 +397,7 @@ impl Run<'_> {
         let purpose = format!("{}/negatives", self.standing.plan.module(at.module));
         let mut draws = generator(self.pipeline.seed, &purpose, &[batch.step]);
         Samples {
-            drawn: self.pipeline.loss.recipe().draw(batch.rows.len(), sizes, &mut draws),
+            drawn: self.pipeline.loss.draw(batch.rows.len(), sizes, &mut draws),
             labels: match labels.is_empty() {
                 true => Vec::new(),
                 false => batch.rows.iter().map(|row| labels[*row as usize]).collect(),

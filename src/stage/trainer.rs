@@ -21,7 +21,7 @@ impl Trainee<'_> {
     /// The parameters that it is drawn with: its training starts from these, and the untrained stack keeps them.
     pub fn drawn(&self) -> Result<Parameters> {
         let (module, input) = (&self.pipeline.modules[self.index], self.stack.input(self.index));
-        let loss = &self.pipeline.loss;
+        let loss = self.pipeline.loss.as_ref();
         let shapes = trainer::shapes(&module.layers, loss, input.channels, self.sizes);
         Parameters::draw(&shapes, self.pipeline.seed, &module.name)
     }
@@ -30,7 +30,7 @@ impl Trainee<'_> {
     pub fn trainer(&self, start: &Parameters, learning_rate: f64) -> Result<Trainer> {
         let (layers, training) =
             (&self.pipeline.modules[self.index].layers, &self.pipeline.training);
-        let (loss, input) = (&self.pipeline.loss, self.stack.input(self.index));
+        let (loss, input) = (self.pipeline.loss.as_ref(), self.stack.input(self.index));
         let trainer = Trainer::new(layers, loss, input.channels, self.sizes, learning_rate, start)?;
         let trainer = trainer.pooling(self.stack.pooling);
         Ok(trainer.saving_memory(training.micro_batch, training.recompute))

@@ -309,7 +309,7 @@ impl<'r, 'a> Worker<'r, 'a> {
     fn train_on(&mut self, taken: &Taken, until: u64) -> Result<Why> {
         let run = self.run;
         let title = run.standing.plan.title(Step::Train(self.at));
-        let recipe = run.pipeline.loss.recipe();
+        let recipe = &run.pipeline.loss;
         let every = Duration::from_secs_f64(run.pipeline.training.checkpoint_seconds);
         let generation = (taken.number > 0).then_some(taken.number);
         let course = self.course.clone();
@@ -458,7 +458,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         run.session.progress.end(&format!(
             "{} steps, {}, waited {:.1} % of {:.0} s",
             self.so_far.steps,
-            self.epoch.describe(run.pipeline.loss.recipe().accuracy_is()),
+            self.epoch.describe(run.pipeline.loss.accuracy_is()),
             100.0 * share(self.so_far.wait_seconds, self.so_far.seconds),
             self.so_far.seconds
         ));

@@ -450,7 +450,8 @@ impl Bench {
     fn pipeline(&self, text: &str, overrides: &[&str]) -> gimlet::Result<Pipeline> {
         let dir = self.folder.path().to_str().unwrap();
         let overrides: Vec<String> = overrides.iter().map(|it| it.replace("DIR", dir)).collect();
-        let environment = Environment { data_root: Some(PathBuf::from(dir)) };
+        let data_root = Some(PathBuf::from(dir));
+        let environment = Environment { data_root, ..Environment::default() };
         Pipeline::parse(text, Path::new("p.toml"), &overrides, &environment)
     }
 
@@ -468,7 +469,8 @@ impl Bench {
         let after = self.pipeline(text, &[change.both, &[change.set]].concat())?;
         // It only checks what there is.
         if change.setting != "modules.in_channels" {
-            assert_ne!(before, after, "`{}` changes nothing", change.set);
+            let shown = [&before, &after].map(|it| format!("{it:?}"));
+            assert_ne!(shown[0], shown[1], "`{}` changes nothing", change.set);
         }
         let done: BTreeSet<String> =
             self.keys(&before)?.into_iter().flat_map(|(_, keys)| keys).collect();

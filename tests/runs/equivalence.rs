@@ -70,15 +70,16 @@ fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
     };
     let grid = input.shape()[0].isqrt();
     let (channels, sizes) = (maps[1].0.channels, Sizes::grid(maps[1].1.channels, [grid; 2]));
-    let shapes = shapes(&b.layers, &pipeline.loss, channels, sizes);
+    let shapes = shapes(&b.layers, pipeline.loss.as_ref(), channels, sizes);
     let drawn = Parameters::draw(&shapes, pipeline.seed, &b.name).unwrap();
     let mut trainer =
-        Trainer::new(&b.layers, &pipeline.loss, channels, sizes, b.learning_rate, &drawn).unwrap();
+        Trainer::new(&b.layers, pipeline.loss.as_ref(), channels, sizes, b.learning_rate, &drawn)
+            .unwrap();
     std::thread::scope(|scope| {
         for batch in feed(scope, &input, &course, 0..course.steps(), 1 << 20) {
             let batch = batch.unwrap();
             let mut draws = generator(pipeline.seed, "b/negatives", &[batch.step]);
-            let drawn = pipeline.loss.recipe().draw(course.batch, sizes, &mut draws);
+            let drawn = pipeline.loss.draw(course.batch, sizes, &mut draws);
             trainer.step(&batch.input, &drawn.into()).unwrap();
         }
     });

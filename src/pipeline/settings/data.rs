@@ -17,6 +17,25 @@ pub struct Data {
     pub on_bad_sample: OnBadSample,
 }
 
+/// All samples of a source.
+impl From<Source> for Data {
+    fn from(source: Source) -> Self {
+        Self { source, subset: None, test_subset: None, on_bad_sample: OnBadSample::Fail }
+    }
+}
+
+impl From<Textures> for Data {
+    fn from(textures: Textures) -> Self {
+        Source::Textures(textures).into()
+    }
+}
+
+impl From<Files> for Data {
+    fn from(files: Files) -> Self {
+        Source::Files(files).into()
+    }
+}
+
 impl Data {
     /// Whether samples may have labels.
     pub fn is_labelled(&self) -> bool {
@@ -35,7 +54,7 @@ impl Data {
     }
 }
 
-/// A kind of source.
+/// What samples are read from, or made by.
 #[derive(Debug, Clone, PartialEq)]
 // A pipeline has one of them.
 #[allow(clippy::large_enum_variant)]
@@ -140,7 +159,8 @@ impl Medium {
 }
 
 /// The settings of the texture generator ([`crate::source::textures`]).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Textures {
     pub classes: usize,
     /// Height and width in pixels.
@@ -151,6 +171,12 @@ pub struct Textures {
     pub test: usize,
     /// Standard deviation of the pixel noise, in units of the full range.
     pub noise: f32,
+}
+
+impl Default for Textures {
+    fn default() -> Self {
+        Self { classes: 10, size: 32, train: 4000, test: 1000, noise: 0.1 }
+    }
 }
 
 /// What to do about a sample that cannot be read.

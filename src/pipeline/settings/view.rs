@@ -2,7 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Split;
+use super::{Medium, Split};
+
+/// Mean and standard deviation of the paper's images (STL-10), gray.
+const GRAY: ([f32; 1], [f32; 1]) = ([0.4120], [0.2570]);
+
+/// Mean and standard deviation of the paper's images (STL-10), red, green and blue.
+const RGB: ([f32; 3], [f32; 3]) = ([0.4313, 0.4156, 0.3663], [0.2683, 0.2610, 0.2687]);
+
+/// What a recording's windows start at multiples of: 10 ms at the paper's rate.
+const HOP: usize = 160;
 
 /// How a sample is seen.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -12,7 +21,27 @@ pub enum View {
     Sound(SoundView),
 }
 
+impl From<ImageView> for View {
+    fn from(view: ImageView) -> Self {
+        View::Images(view)
+    }
+}
+
+impl From<SoundView> for View {
+    fn from(view: SoundView) -> Self {
+        View::Sound(view)
+    }
+}
+
 impl View {
+    /// What it is a view of.
+    pub fn medium(&self) -> Medium {
+        match self {
+            View::Images(_) => Medium::Image,
+            View::Sound(_) => Medium::Sound,
+        }
+    }
+
     /// One sample, in words.
     pub fn noun(&self) -> &'static str {
         match self {
@@ -85,6 +114,19 @@ pub enum Short {
 }
 
 impl SoundView {
+    /// Windows of `window` samples of recordings at `rate`, all else as a pipeline file has it by default.
+    pub fn new(rate: u32, window: usize) -> Self {
+        Self {
+            rate,
+            clip: None,
+            window,
+            hop: HOP.min(window),
+            short: Short::Pad,
+            normalise: None,
+            views: 1,
+        }
+    }
+
     /// Hops that begin in a window.
     pub fn frames(&self) -> usize {
         self.window.div_ceil(self.hop)
@@ -115,6 +157,27 @@ pub struct ImageView {
 }
 
 impl ImageView {
+    /// Patches of gray images, `stride` pixels apart, all else as a pipeline file has it by default.
+    pub fn new(patch: usize, stride: usize) -> Self {
+        Self {
+            resize: None,
+            grayscale: true,
+            crop: None,
+            flip: true,
+            patch,
+            stride,
+            mean: GRAY.0.to_vec(),
+            std: GRAY.1.to_vec(),
+            views: 1,
+        }
+    }
+
+    /// The view of images in colour, normalised as a pipeline file has them by default.
+    #[must_use]
+    pub fn in_colour(self) -> Self {
+        Self { grayscale: false, mean: RGB.0.to_vec(), std: RGB.1.to_vec(), ..self }
+    }
+
     /// 1 or 3.
     pub fn channels(&self) -> usize {
         if self.grayscale { 1 } else { 3 }

@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::METHOD_VERSION;
 use crate::Result;
-use crate::pipeline::{Loss, PerSplit, Pipeline, Probe, Training};
+use crate::loss::Recipe;
+use crate::pipeline::{PerSplit, Pipeline, Probe, Training};
 use crate::stage::key::Key;
 
 #[derive(Serialize)]
@@ -14,7 +15,7 @@ struct ProbeKey<'a> {
     seed: u64,
     probe: ProbePart,
     /// The module's own, which is computed on the test split.
-    loss: &'a Loss,
+    loss: &'a dyn Recipe,
     training: TrainingPart,
     input: Input<'a>,
 }
@@ -79,7 +80,7 @@ pub(in crate::stage) fn probe_key(
         method: METHOD_VERSION,
         seed: *seed,
         probe: ProbePart { epochs: *epochs, batch: *of_probe, learning_rate: *learning_rate },
-        loss,
+        loss: loss.as_ref(),
         training: TrainingPart { batch: *batch },
         input: Input {
             train: &train.hash,

@@ -17,7 +17,7 @@ pub fn spread(values: impl Iterator<Item = f64>, room: f64) -> Range<f64> {
     low - room * width..high + room * width
 }
 
-/// An axis over a range whose ticks are at round numbers, or at 0, 1, … where it has places, so many of them.
+/// An axis over a range: its ticks are at round numbers, or, where the number of places is above 0, at each place.
 pub struct Ticks(pub Range<f64>, pub usize);
 
 impl Ranged for Ticks {

@@ -1,4 +1,6 @@
-//! The columns of what probes find and modules cost, in every table, JSON document and results file.
+//! The columns of what probes find and modules cost: tables, JSON documents and results files have the same ones.
+//!
+//! A new column is one entry of [`COLUMNS`].
 
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -7,7 +9,7 @@ use super::findings::Row;
 use super::mean::Mean;
 use crate::pipeline::bytes_in_words;
 
-/// A column: what it is called, and what it says of a module, of its seeds, and of a whole stack.
+/// A column: its names, and how its value is found for a module, over seeds, and for a whole stack.
 pub struct Column {
     /// The name in JSON documents and Parquet files.
     pub name: &'static str,
@@ -17,12 +19,11 @@ pub struct Column {
     /// Whether tables of sweeps have it.
     pub in_sweeps: bool,
     of: fn(&Row) -> Option<f64>,
-    /// What it says of a stack: the value of its last module, the sum or the highest of all.
     over_modules: OverModules,
     over_seeds: OverSeeds,
 }
 
-/// What the numbers of a column are.
+/// Unit of the numbers in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// A share, in per cent: `48.10 %`.
@@ -46,7 +47,7 @@ enum OverSeeds {
     Spread,
     Mean,
     Highest,
-    /// The same under every seed.
+    /// The value of the first seed: all have the same.
     First,
     /// Left out.
     Nothing,
@@ -126,17 +127,17 @@ pub const COLUMNS: [Column; 7] = [
 ];
 
 impl Column {
-    /// What the column says of a module under one seed.
+    /// Value for a module under one seed.
     pub fn of(&self, row: &Row) -> Option<f64> {
         (self.of)(row)
     }
 
-    /// Whether it has a value of several seeds.
+    /// Whether the column has a value over seeds.
     pub fn is_over_seeds(&self) -> bool {
         self.over_seeds != OverSeeds::Nothing
     }
 
-    /// A value as a table shows it.
+    /// Formats a value for a table.
     pub fn shown(&self, value: Option<Mean>) -> String {
         let Some(value) = value else { return "-".to_string() };
         match self.unit {
@@ -171,7 +172,7 @@ impl Column {
     }
 }
 
-/// What the columns say, in their order.
+/// A value for each column, in their order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Values(Vec<Option<Mean>>);
 
@@ -182,13 +183,13 @@ impl Values {
         Self(COLUMNS.iter().map(|column| column.of(row).map(one)).collect())
     }
 
-    /// The values of a module over seeds, of which each has a row.
+    /// The values of a module over seeds; each seed has one row.
     pub fn of_module(rows: &[&Row]) -> Self {
         let all = |column: &Column| rows.iter().map(|row| column.of(row)).collect::<Vec<_>>();
         Self(COLUMNS.iter().map(|column| column.over_seeds(&all(column))).collect())
     }
 
-    /// The values of a stack over seeds, each of which has a row for every module.
+    /// The values of a stack over seeds; each seed has one row per module.
     pub fn of_stack(seeds: &[Vec<&Row>]) -> Self {
         let all = |column: &Column| {
             seeds.iter().map(|rows| column.over_modules(rows)).collect::<Vec<_>>()
@@ -209,7 +210,7 @@ impl Values {
     }
 }
 
-/// Values over seeds as fields of a JSON object.
+/// Serialises values over seeds as fields of a JSON object.
 impl Serialize for Values {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut fields = serializer.serialize_map(None)?;
@@ -228,7 +229,7 @@ impl Serialize for Values {
     }
 }
 
-/// The names of further labels, each once.
+/// Lists names in order of their first appearance, each once.
 pub fn each_once<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let mut once = Vec::new();
     for name in names {

@@ -23,8 +23,7 @@ const FORWARD_RATE: f64 = 250e9;
 /// The same, of the loss and its gradient.
 const LOSS_RATE: f64 = 100e9;
 
-/// Forward passes that a training step takes as long as, but for those that are made twice: forward once, backward
-/// twice.
+/// Cost of a training step in forward passes: one forward, and two for the way back.
 const PASSES: f64 = 3.0;
 
 /// Bytes a second that are written to datasets, and read from them.
@@ -402,8 +401,8 @@ impl<'a> Costs<'a> {
         Pace { step: step.collect(), forward }
     }
 
-    /// Forward passes that a training step takes as long as, the loss aside. With `recompute`, and with a batch in
-    /// pieces, there is one more: nothing is kept of the first.
+    /// Cost of a training step in forward passes, without the loss. With `recompute`, and with a batch in pieces, it
+    /// has a second forward pass, because nothing is kept from the first.
     fn passes(&self) -> f64 {
         let training = &self.pipeline.training;
         let in_pieces = training.micro_batch.is_some_and(|it| it < training.batch);
@@ -440,7 +439,7 @@ training = { batch = 16 }
 
     #[test]
     fn what_is_not_kept_of_a_batch_goes_forward_twice() {
-        let pace = |overrides: &[&str]| with_costs(overrides, 64, Costs::assumed_pace);
+        let pace = |overrides: &[&str]| with_costs(overrides, 64, |costs| costs.assumed_pace());
         let kept = pace(&[]);
         let more = |overrides| (pace(overrides).step[0] - kept.step[0]) / (16.0 * kept.forward[0]);
         for (overrides, passes) in [

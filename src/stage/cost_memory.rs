@@ -33,7 +33,7 @@ const FROZEN: f64 = 3.0;
 /// what the graph of the loss makes of both.
 const VECTORS: f64 = 7.0;
 
-/// Bytes for each byte of a parameter of a module that is looked at on the test split: its value, and twice as
+/// Bytes for each byte of a parameter while a module is looked at on the test split: its value, and two copies as
 /// products read it.
 const LOOKED_AT: f64 = 3.0;
 
@@ -83,8 +83,8 @@ impl Costs<'_> {
         parameters + outputs + vectors
     }
 
-    /// Values that looking at the test split takes, while what trains stays where it is: a batch of the first
-    /// module, the modules as they are now, and the maps between them.
+    /// Values that a look at the test split holds beside the training: a batch of the first module, copies of the
+    /// modules, and the maps between them.
     fn values_looked_at(&self, modules: Range<usize>, stored: &[bool]) -> f64 {
         let training = &self.pipeline.training;
         let (watches, patient) = match self.pipeline.schedule {

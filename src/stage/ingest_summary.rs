@@ -20,12 +20,12 @@ pub struct IngestSummary {
     /// The names of the classes of each further label.
     pub labels: Map<String, Value>,
     pub account: Account,
-    /// What only recordings have.
+    /// What only the ingest of recordings says.
     #[serde(flatten)]
     pub sound: Option<SoundSummary>,
 }
 
-/// What is known of all recordings of a split.
+/// What the ingest of recordings says about a split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SoundSummary {
     /// Recordings that are shorter than a window.
@@ -61,7 +61,7 @@ impl From<BadSample> for Skipped {
 }
 
 impl IngestSummary {
-    /// The summary of a dataset; `None` of one that `ingest` has not made.
+    /// Reads the summary of a dataset; `None` for one that `ingest` has not made.
     ///
     /// # Errors
     /// [`Kind::Damaged`] when it is not what `ingest` writes.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Step;
 
-/// What a step does, of whatever module: as commands, jobs and tables are called.
+/// What a step does, for any module. Commands, jobs and tables are called by these names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StepKind {

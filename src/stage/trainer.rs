@@ -18,7 +18,7 @@ pub(super) struct Trainee<'a> {
 }
 
 impl Trainee<'_> {
-    /// The parameters that it is drawn with: its training starts from these, and the untrained stack keeps them.
+    /// Draws the parameters that its training starts from, and that the untrained stack keeps.
     pub fn drawn(&self) -> Result<Parameters> {
         let (module, input) = (&self.pipeline.modules[self.index], self.stack.input(self.index));
         let loss = self.pipeline.loss.as_ref();
@@ -26,7 +26,7 @@ impl Trainee<'_> {
         Parameters::draw(&shapes, self.pipeline.seed, &module.name)
     }
 
-    /// Its trainer, which starts from `start` and computes where that lies.
+    /// Makes its trainer, which starts from the parameters `start` and computes where they lie.
     pub fn trainer(&self, start: &Parameters, learning_rate: f64) -> Result<Trainer> {
         let (layers, training) =
             (&self.pipeline.modules[self.index].layers, &self.pipeline.training);

@@ -14,8 +14,8 @@ pub struct Scored<'a> {
     pub accuracy: Option<f64>,
 }
 
-/// Whether every trained module beats its untrained twin and its predecessor, in words; `None` where there is
-/// nothing to compare. Where the number of test `rows` is known, it also names those that hardly do.
+/// Says whether every trained module beats its untrained twin and its predecessor; `None` where there is nothing to
+/// compare. Where the number of test `rows` is known, it also names modules that hardly do.
 pub fn verdict(all: &[Scored<'_>], rows: Option<usize>) -> Option<String> {
     let of = |index: usize, origin: Origin| {
         let found = all.iter().find(|it| (it.index, it.origin) == (index, origin))?;
@@ -54,8 +54,8 @@ pub fn verdict(all: &[Scored<'_>], rows: Option<usize>) -> Option<String> {
     Some(said)
 }
 
-/// Twice the standard error of the difference of two shares of `rows`, as if they were not the same rows: on
-/// the same ones it is smaller.
+/// Twice the standard error of the difference between two shares of `rows`, as if each were of other rows. On the same
+/// rows it is smaller.
 fn noise(one: f64, other: f64, rows: usize) -> f64 {
     let variance = one * (1.0 - one) + other * (1.0 - other);
     2.0 * (variance / rows.max(1) as f64).sqrt()

@@ -13,29 +13,28 @@ use crate::{Error, Kind, Result};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Took {
     pub seconds: f64,
-    /// Of these, seconds that a training waited for data.
+    /// Seconds that a training waited for data, part of its `seconds`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_seconds: Option<f64>,
     /// The highest resident memory of the process, in bytes, where the system tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_memory: Option<u64>,
-    /// Bytes read from datasets ([`gimlet_store::bytes_read`]): `None` of `ingest`, which reads the source, and of
-    /// weights that were imported.
+    /// Bytes read from datasets. `None` for `ingest`, which reads the source, and for weights that were imported.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_bytes: Option<u64>,
-    /// Bytes that it leaves on disk.
+    /// Bytes that the step leaves on disk.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// Where the time of a training's steps went.
+    /// Seconds that a training spent in each part of its steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub breakdown: Option<Breakdown>,
 }
 
 impl Took {
-    /// What the manifest of a dataset says that its making took.
+    /// Reads what the making of a dataset took from its manifest.
     ///
     /// # Errors
-    /// [`Kind::Damaged`] when it does not say it.
+    /// [`Kind::Damaged`] when the manifest does not say it.
     pub fn of(dataset: &Generation) -> Result<Self> {
         Self::deserialize(&dataset.manifest().summary).map_err(|error| {
             let path = dataset.dir();
@@ -44,7 +43,7 @@ impl Took {
         })
     }
 
-    /// What this and then `more` took.
+    /// Adds what was taken after this; memory is the higher of both.
     #[must_use]
     pub fn and(self, more: Self) -> Self {
         Self {
@@ -57,7 +56,7 @@ impl Took {
         }
     }
 
-    /// What one pass took that wrote two datasets, where each tells of all of it, and of its own bytes.
+    /// Merges what two datasets of one pass say: each tells of the whole pass, and of its own bytes.
     #[must_use]
     pub fn of_one_pass(self, other: Self) -> Self {
         Self {
@@ -69,18 +68,18 @@ impl Took {
         }
     }
 
-    /// The share of its seconds that a training waited for data.
+    /// Share of its seconds that a training waited for data.
     pub fn wait_share(&self) -> Option<f64> {
         self.wait_seconds.map(|wait| share(wait, self.seconds))
     }
 }
 
-/// Returns `part` of `all`, which may be nothing yet.
+/// Divides `part` by `all`; 0 where `all` is.
 pub fn share(part: f64, all: f64) -> f64 {
     if all > 0.0 { part / all } else { 0.0 }
 }
 
-/// `None` where neither is known.
+/// Adds two numbers, of which either may be unknown.
 fn sum<T: Add<Output = T>>(one: Option<T>, other: Option<T>) -> Option<T> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one + other),
@@ -88,7 +87,8 @@ fn sum<T: Add<Output = T>>(one: Option<T>, other: Option<T>) -> Option<T> {
     }
 }
 
-/// Writes what a step took as fields beside others: `null` where it is not known, or the step not done.
+/// Serialises what a step took as fields beside others; a field is `null` where its number is unknown or the step is
+/// not done.
 pub fn or_nulls<S: Serializer>(took: &Option<Took>, serializer: S) -> Result<S::Ok, S::Error> {
     let mut fields = serializer.serialize_map(Some(5))?;
     fields.serialize_entry("bytes", &took.and_then(|it| it.bytes))?;
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_known_of_both_is_that_of_one() {
+    fn a_sum_takes_what_only_one_side_knows() {
         let one =
             Took { seconds: 2.0, peak_memory: Some(5), read_bytes: Some(1), ..Took::default() };
         let other = Took { seconds: 3.0, peak_memory: Some(4), bytes: Some(7), ..Took::default() };

@@ -32,19 +32,24 @@
 //! `examples/custom_loss.rs` adds a [loss](loss::Recipe) of its own, and `examples/run_pipeline.rs` runs a pipeline
 //! file. A run stores tensors in Parquet files, which the crate [`gimlet_store`] reads and writes.
 
+#![warn(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod axis;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod context;
 pub mod device;
 pub mod error;
 pub mod exchange;
+mod folder;
 pub mod loss;
 pub mod module;
 pub mod parameters;
 mod parquet_table;
 pub mod pipeline;
 pub mod probe;
-mod processes;
+mod quantity;
 pub mod random;
 pub mod report;
 pub mod slurm;

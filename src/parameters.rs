@@ -20,7 +20,9 @@ pub(crate) const HASH: &str = "blake3";
 /// The name, shape and fan-in of a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParameterShape {
+    /// Its name, as files of weights have it.
     pub name: String,
+    /// Its shape.
     pub dims: Vec<usize>,
     /// Values that one output value is a sum over: sets the scale of the first draw.
     pub fan_in: usize,

@@ -7,10 +7,11 @@ use clap::Args;
 use gimlet_store::{Shard, durable};
 use serde_json::json;
 
+use super::arguments::{DeviceArgs, GlobalArgs, JsonArgs};
 use super::printer::Printer;
 use super::session::sweep_dir;
 use super::sweep::{Runner, report};
-use super::{DeviceArgs, JsonArgs, table};
+use super::table;
 use crate::stage::comparison::Line;
 use crate::sweep::{self, Seeds, Sweep, Variant, Work};
 use crate::{Error, Kind, Result};
@@ -44,16 +45,12 @@ pub struct CompareArgs {
     output: JsonArgs,
 }
 
-pub fn run(
-    args: CompareArgs,
-    threads: Option<NonZeroUsize>,
-    printer: &Printer,
-) -> anyhow::Result<()> {
+pub fn run(args: CompareArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::Result<()> {
     let sweeps = sweeps(&args)?;
     // All mistakes are told before any work.
     let runs = sweeps.iter().map(Sweep::runs).collect::<Result<Vec<_>>>()?;
     args.device.device.open()?;
-    let runner = Runner { jobs: NonZeroUsize::MIN, keep: true, device: &args.device, threads };
+    let runner = Runner { jobs: NonZeroUsize::MIN, keep: true, device: &args.device, globals };
     let (mut lines, mut failures) = (Vec::new(), Vec::new());
     for (sweep, runs) in sweeps.iter().zip(&runs) {
         let folder = args.run_dir.join(folder_name(&sweep.name));

@@ -28,6 +28,12 @@ use crate::parameters::ParameterShape;
 use crate::pipeline::Layer;
 use crate::train::trainer;
 
+/// What the published code calls the modules of a stack of images.
+pub const OF_IMAGES: &str = "encoder";
+
+/// What it calls those of a stack of sound.
+pub const OF_SOUND: &str = "fullmodel";
+
 /// A parameter, and what the published code makes of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {

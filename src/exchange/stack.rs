@@ -14,15 +14,13 @@ use super::tensor_file::{TensorFile, WHAT_FITS};
 use crate::parameters::{HASH, Parameters};
 use crate::{Error, Kind, Result};
 
-/// What the published code calls the modules of a stack.
-pub const OF_IMAGES: &str = "encoder";
-pub const OF_SOUND: &str = "fullmodel";
-
 /// A module: its name, and its parameters in order.
 pub struct Described {
+    /// Its name in the pipeline.
     pub name: String,
-    /// What modules are called in a file of the stack: `encoder`, or of sound [`OF_SOUND`].
+    /// What modules are called in a file of the stack: `encoder`, or of sound `fullmodel`.
     pub stack: &'static str,
+    /// Its parameters, in order.
     pub parameters: Vec<Published>,
 }
 
@@ -30,6 +28,7 @@ pub struct Described {
 pub struct Taken {
     /// By our names.
     pub parameters: Parameters,
+    /// The file they were read from.
     pub file: PathBuf,
     /// Of the file.
     pub blake3: String,
@@ -173,7 +172,7 @@ mod tests {
         let sizes = Sizes::grid(4, [20, 1]);
         let drawn = Parameters::draw(&trainer::shapes(&layers, &loss, 1, sizes), 1, "a").unwrap();
         let described = || Described {
-            stack: OF_IMAGES,
+            stack: crate::exchange::published::OF_IMAGES,
             name: "a".to_string(),
             parameters: published::parameters(&layers, 1, &loss, sizes),
         };

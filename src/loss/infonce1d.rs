@@ -29,8 +29,8 @@ use super::{
 };
 use crate::context::gru::{self, Gru};
 use crate::device::Device;
-use crate::error::counted;
 use crate::parameters::{ParameterShape, Parameters};
+use crate::quantity::counted;
 use crate::random::Draws;
 use crate::{Error, Result};
 

@@ -25,8 +25,8 @@ use super::scores::Kept;
 use super::{Bounded, COUNT, Drawn, Loss, Misfit, Outcome, ROWS, Recipe, Samples, Sizes, graph};
 use crate::Result;
 use crate::device::Device;
-use crate::error::counted;
 use crate::parameters::{ParameterShape, Parameters};
+use crate::quantity::counted;
 use crate::random::Draws;
 
 /// What a position's scores are worth, its positive's first.

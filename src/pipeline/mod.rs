@@ -240,6 +240,7 @@ mod bounds;
 mod builder;
 mod bytes;
 mod data;
+mod environment;
 mod loss;
 mod modules;
 mod name_pattern;
@@ -258,7 +259,7 @@ mod training;
 mod view;
 pub(crate) mod wording;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 use toml::de::DeTable;
@@ -266,37 +267,16 @@ use toml::de::DeTable;
 use self::builder::is_folder_name;
 use self::origin::{Fault, Origin};
 use crate::error::Result;
-use crate::loss::Losses;
 
 pub use bounds::MOST_THREADS;
 pub use builder::Builder;
-pub use bytes::in_words as bytes_in_words;
+pub use environment::{DATA_ROOT_VARIABLE, Environment};
 pub use modules::NewModule;
 pub use name_pattern::NamePattern;
 pub use per_split::PerSplit;
 pub use settings::*;
 pub use shapes::{Pooling, SampleSize};
 pub use split::Cut;
-
-/// The environment variable with the folder that relative paths of data start from.
-pub const DATA_ROOT_VARIABLE: &str = "GIMLET_DATA";
-
-/// What a pipeline takes from the program and the process it is read in.
-#[derive(Debug, Clone, Default)]
-pub struct Environment {
-    /// What relative paths of data start from if the pipeline does not say: `GIMLET_DATA`.
-    pub data_root: Option<PathBuf>,
-    /// The losses that a pipeline can name.
-    pub losses: Losses,
-}
-
-impl Environment {
-    /// The environment of this process. An empty variable counts as unset.
-    pub fn of_process() -> Self {
-        let data_root = std::env::var_os(DATA_ROOT_VARIABLE).filter(|root| !root.is_empty());
-        Self { data_root: data_root.map(PathBuf::from), losses: Losses::default() }
-    }
-}
 
 impl Pipeline {
     /// Reads the pipeline file at `path`, with `overrides` (`key=value`) in place of what it says.

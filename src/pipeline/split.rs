@@ -8,7 +8,7 @@ use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 use super::modules::PlacedLayer;
 use super::origin::Fault;
 use super::settings::Layer;
-use crate::error::counted;
+use crate::quantity::counted;
 
 /// How the layers of all modules are cut into other modules.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::bounds::{SIZE, whole};
 use super::origin::Fault;
 use super::raw::{self, Optional};
 use super::settings::{ImageView, Normalise, SoundView, View};
-use crate::error::counted;
+use crate::quantity::counted;
 
 /// Far more than a disk holds, and few enough to be counted beside the epochs (`crate::view`).
 const VIEWS: RangeInclusive<usize> = 1..=1 << 16;

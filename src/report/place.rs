@@ -7,18 +7,38 @@ use crate::pipeline::{ImageView, Layer, Map, SoundView};
 pub enum Place {
     /// A patch of an image: its row and column in the grid, and its square in the image as it was
     /// ingested, in pixels. Modules never see across patches: all of it, and nothing else, is seen.
-    Patch { row: usize, column: usize, top: usize, left: usize, side: usize },
+    Patch {
+        /// Its row in the grid.
+        row: usize,
+        /// Its column in the grid.
+        column: usize,
+        /// The first row of its pixels.
+        top: usize,
+        /// The first column of its pixels.
+        left: usize,
+        /// Its pixels across, and down.
+        side: usize,
+    },
     /// A moment of a recording: the samples that its steps are computed from, counted from the start
     /// of the recording. They may lie before it or after it, where there is padding.
-    Moment { from: i64, to: i64 },
+    Moment {
+        /// Its first sample.
+        from: i64,
+        /// The sample after its last.
+        to: i64,
+    },
 }
 
 /// The crop of an image: where it begins, and whether it is mirrored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crop {
+    /// Its first row.
     pub top: usize,
+    /// Its first column.
     pub left: usize,
+    /// Its pixels across, and down.
     pub side: usize,
+    /// Whether it is mirrored.
     pub flipped: bool,
 }
 

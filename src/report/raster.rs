@@ -32,7 +32,7 @@ impl Picture {
         self.0.width() as usize
     }
 
-    /// Pixels from top to bottom.
+    /// Pixels down.
     pub fn height(&self) -> usize {
         self.0.height() as usize
     }

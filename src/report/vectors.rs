@@ -53,6 +53,7 @@ impl Highest {
         self
     }
 
+    /// What was found, the highest first.
     pub fn into_hits(self) -> Vec<Hit> {
         self.hits
     }
@@ -60,6 +61,7 @@ impl Highest {
 
 /// The pooled vectors that a trained module has made of a split.
 pub struct Vectors {
+    /// The vectors.
     pub pooled: Pooled,
     rows: u64,
     places: Places,

@@ -31,7 +31,9 @@ pub fn own(kind: StepKind, slurm: &Slurm) -> &Requests {
 /// The tasks of an array, of which at most `throttle` run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Array {
+    /// How many there are.
     pub tasks: usize,
+    /// How many run at once; all when `None`.
     pub throttle: Option<usize>,
 }
 
@@ -40,12 +42,15 @@ pub struct Array {
 pub struct Job {
     /// Its step, as messages call it, or its steps; no two jobs of a script have one in common.
     pub title: String,
+    /// What its steps do.
     pub kind: StepKind,
     /// The titles of its steps, as [`Plan::full_title`] has them.
     pub steps: Vec<String>,
     /// The places of the jobs, before this one, that have to end well.
     pub after: Vec<usize>,
+    /// Its tasks, where it has several.
     pub array: Option<Array>,
+    /// What it runs.
     pub runs: Commands,
 }
 
@@ -53,9 +58,17 @@ pub struct Job {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Commands {
     /// `gimlet COMMAND PIPELINE … ARGUMENTS`.
-    One { command: &'static str, arguments: Vec<String> },
+    One {
+        /// The name of the command.
+        command: &'static str,
+        /// What stands after the pipeline and the options.
+        arguments: Vec<String>,
+    },
     /// `gimlet worker PIPELINE … --module`, of each of these modules in a task of its own, all at once.
-    Workers { modules: Vec<String> },
+    Workers {
+        /// The names of the modules.
+        modules: Vec<String>,
+    },
 }
 
 impl Commands {

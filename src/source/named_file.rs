@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use super::locate::{Place, relative_name};
 use super::media_file::{self, Loaded};
 use super::{Length, decode, plain_file, sound};
-use crate::error::folder_of;
+use crate::folder::folder_of;
 use crate::pipeline::settings::Medium;
 
 /// How to have in a Parquet file what it only names.

@@ -22,7 +22,9 @@ pub struct Sample {
     pub frames: Option<Vec<u8>>,
     /// What is said in it.
     pub text: Option<String>,
+    /// The image or sound.
     pub media: Media,
+    /// What is worth telling of it.
     pub remarks: Remarks,
 }
 
@@ -43,7 +45,9 @@ pub const NO_FRAME: u8 = u8::MAX;
 /// What a sample is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Media {
+    /// An image.
     Image(DynamicImage),
+    /// A recording.
     Sound(Waveform),
 }
 
@@ -111,6 +115,7 @@ pub struct BadSample {
     pub file: PathBuf,
     /// Its row in `file`, where a file holds many.
     pub row: Option<usize>,
+    /// Why it cannot be read.
     pub reason: String,
 }
 

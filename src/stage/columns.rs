@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::findings::Row;
 use super::mean::Mean;
-use crate::pipeline::bytes_in_words;
+use crate::quantity::bytes_in_words;
 
 /// A column: its names, and how its value is found for a module, over seeds, and for a whole stack.
 pub struct Column {
@@ -15,6 +15,7 @@ pub struct Column {
     pub name: &'static str,
     /// The name in tables.
     pub heading: &'static str,
+    /// What its numbers are.
     pub unit: Unit,
     /// Whether tables of sweeps have it.
     pub in_sweeps: bool,
@@ -30,8 +31,11 @@ pub enum Unit {
     Accuracy,
     /// A share of time: `3.1 %`.
     Waiting,
+    /// A loss: `2.345`.
     Loss,
+    /// Whole seconds: `12`.
     Seconds,
+    /// Bytes: `1.2 MB`.
     Bytes,
 }
 

@@ -10,14 +10,19 @@ use super::origin::Origin;
 /// A module of a variant, trained or not, over all seeds.
 #[derive(Debug, Clone, Serialize)]
 pub struct Line {
+    /// Name of the variant.
     pub variant: String,
+    /// Name of the module.
     pub module: String,
+    /// Where the module's weights come from.
     #[serde(rename = "kind")]
     pub origin: Origin,
+    /// Number of seeds.
     pub seeds: usize,
     /// The accuracy on each further label, by its name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub further: Vec<(String, Option<Mean>)>,
+    /// Values over the seeds.
     #[serde(flatten)]
     pub values: Values,
 }

@@ -7,6 +7,7 @@ use super::key::json_of;
 use super::plan::Step;
 use crate::Result;
 use crate::exchange::published;
+use crate::exchange::published::{OF_IMAGES, OF_SOUND};
 use crate::exchange::stack::{self, Described};
 use crate::pipeline::{Split, View};
 
@@ -61,8 +62,8 @@ impl Run<'_> {
             sizes,
         );
         let stack = match self.pipeline.view {
-            View::Images(_) => stack::OF_IMAGES,
-            View::Sound(_) => stack::OF_SOUND,
+            View::Images(_) => OF_IMAGES,
+            View::Sound(_) => OF_SOUND,
         };
         Ok(Described { name: module.name.clone(), stack, parameters })
     }

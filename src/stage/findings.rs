@@ -14,6 +14,7 @@ use crate::train::took::Took;
 /// A module as it was trained, or its untrained twin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
+    /// What the probe found.
     pub probe: ProbeResult,
     /// Of training and encoding; the untrained stack is encoded in one pass, counted for each module, and
     /// so is one that trained at once. `None` where that is gone.

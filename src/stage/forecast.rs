@@ -34,6 +34,7 @@ pub enum Certainty {
 pub struct StepForecast {
     /// `ingest`, `untrained` or the module's name.
     pub stage: String,
+    /// What the step does.
     pub step: StepKind,
     #[serde(flatten)]
     pub in_round: Option<InRound>,

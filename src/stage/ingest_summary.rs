@@ -13,12 +13,14 @@ use crate::{Error, Kind, Result};
 /// The summary in the manifest of an ingested split.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct IngestSummary {
+    /// What the ingest took.
     #[serde(flatten)]
     pub took: Took,
     /// Samples that were left out.
     pub skipped: Vec<Skipped>,
     /// The names of the classes of each further label.
     pub labels: Map<String, Value>,
+    /// What was read, and what may be wrong with it.
     pub account: Account,
     /// What only the ingest of recordings says.
     #[serde(flatten)]
@@ -30,6 +32,7 @@ pub struct IngestSummary {
 pub struct SoundSummary {
     /// Recordings that are shorter than a window.
     pub padded: u64,
+    /// How long and how loud they are.
     #[serde(rename = "sound")]
     pub level: Level,
     /// The names of the labels of hops, where they have some.
@@ -41,7 +44,9 @@ pub struct SoundSummary {
 pub struct Level {
     /// Samples a second.
     pub rate: u32,
+    /// Seconds of all recordings together.
     pub seconds: f64,
+    /// Mean and standard deviation of all values.
     #[serde(flatten)]
     pub normalise: Normalise,
 }
@@ -49,8 +54,11 @@ pub struct Level {
 /// A sample that was left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Skipped {
+    /// Row of the sample in its source.
     pub id: i64,
+    /// Where in the source it comes from.
     pub source: String,
+    /// Why it was left out.
     pub reason: String,
 }
 

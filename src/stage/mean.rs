@@ -5,6 +5,7 @@ use serde::Serialize;
 /// A mean over seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Mean {
+    /// The mean.
     pub mean: f64,
     /// The sample's standard deviation; `None` of one seed.
     pub deviation: Option<f64>,

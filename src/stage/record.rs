@@ -23,6 +23,7 @@ pub trait Keyed: DeserializeOwned {
 /// What was committed when a module had been trained.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Training {
+    /// Key of the training.
     pub key: String,
     /// What the key was made of.
     pub settings: Value,
@@ -36,6 +37,7 @@ pub struct Training {
     /// Mean loss and accuracy (where the loss has one) over the last epoch, or the one whose weights were
     /// kept; `None` where there was none.
     pub loss: Option<f64>,
+    /// Mean accuracy over the same epoch, where the loss has one.
     pub accuracy: Option<f64>,
     /// Of modules that train at once, what was spent on this one; the first one reads. Its bytes are those of
     /// the weights' file.
@@ -100,11 +102,14 @@ impl Training {
 /// What a probe found out about one module, trained or not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProbeResult {
+    /// Name of the module.
     pub module: String,
     /// The module's place in the stack, from 0.
     pub index: usize,
+    /// Where the module's weights come from.
     #[serde(rename = "kind")]
     pub origin: Origin,
+    /// What `accuracy` is that of.
     pub probe: Classifier,
     /// The split that was scored.
     pub split: Split,
@@ -136,6 +141,7 @@ pub struct ProbeResult {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Classifier {
+    /// A linear classifier.
     Linear,
 }
 
@@ -154,11 +160,14 @@ pub struct Judged {
 /// The probe of a module and of its untrained twin, as it was committed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
+    /// Key of the probe.
     pub key: String,
     /// What the key was made of.
     pub settings: Value,
+    /// What the probe took.
     #[serde(flatten)]
     pub took: Took,
+    /// What it found, for the trained module and for its untrained twin.
     pub results: Vec<ProbeResult>,
 }
 

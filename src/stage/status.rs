@@ -48,9 +48,12 @@ impl State {
 pub struct StepStatus {
     /// `ingest`, `untrained` or the module's name.
     pub stage: String,
+    /// What the step does.
     pub step: StepKind,
+    /// Its round, where there are several.
     #[serde(flatten)]
     pub in_round: Option<InRound>,
+    /// Where it stands.
     pub state: State,
     /// Why it is not done; when it is, where it was imported from, or that it has learnt nothing, else empty.
     pub why: String,

@@ -8,9 +8,13 @@ use super::plan::Step;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StepKind {
+    /// Decodes the source.
     Ingest,
+    /// Trains a module.
     Train,
+    /// Writes what modules make of their input.
     Encode,
+    /// Judges a module.
     Probe,
 }
 

@@ -1,14 +1,16 @@
 //! Whether each module beats its predecessor, and itself as it was drawn.
 
 use super::origin::Origin;
-use crate::error::counted;
+use crate::quantity::counted;
 
 /// The accuracy of a probe on one module.
 #[derive(Debug, Clone, Copy)]
 pub struct Scored<'a> {
+    /// Name of the module.
     pub module: &'a str,
     /// The module's place in the stack, from 0.
     pub index: usize,
+    /// Where its weights come from.
     pub origin: Origin,
     /// `None` without labels.
     pub accuracy: Option<f64>,

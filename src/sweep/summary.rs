@@ -13,9 +13,11 @@ use crate::stage::record::Judged;
 /// A variant over all seeds that have ended well.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
+    /// The name of the variant.
     pub variant: String,
     /// Modules of its stack.
     pub modules: usize,
+    /// The seeds that have ended well.
     pub seeds: Vec<u64>,
     /// The accuracy of the last module under each seed; `None` without labels.
     pub accuracies: Vec<Option<f64>>,

@@ -12,6 +12,7 @@ use crate::{Error, Kind, Result};
 /// What a step took, over all attempts and rounds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Took {
+    /// Seconds of work.
     pub seconds: f64,
     /// Seconds that a training waited for data, part of its `seconds`.
     #[serde(skip_serializing_if = "Option::is_none")]

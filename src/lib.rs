@@ -7,14 +7,15 @@
 //! stopped goes on from its checkpoint.
 //!
 //! ```
-//! use gimlet::pipeline::{ImageView, Layer, NewModule, Pipeline, Textures, Training};
+//! use gimlet::layer::{Conv, Layer, Relu};
+//! use gimlet::pipeline::{ImageView, NewModule, Pipeline, Textures, Training};
 //! use gimlet::stage::{Run, RunDir, Session, findings, progress::Silent};
 //! use gimlet::stop::Stop;
 //!
 //! let textures = Textures { classes: 3, size: 16, train: 48, test: 24, ..Textures::default() };
-//! let conv = Layer::Conv { channels: 8, kernel: 3, stride: 1, padding: 1 };
+//! let conv = Conv { channels: 8, kernel: 3, stride: 1, padding: 1 }.shared();
 //! let pipeline = Pipeline::builder("textures", textures, ImageView::new(8, 4))
-//!     .module(NewModule::new("a", [conv, Layer::Relu]))
+//!     .module(NewModule::new("a", [conv, Relu.shared()]))
 //!     .loss(gimlet::loss::clapp::Settings { prediction_steps: 1, ..Default::default() })
 //!     .training(Training { epochs: 2, batch: 8, ..Training::default() })
 //!     .build()?;
@@ -43,6 +44,7 @@ pub mod device;
 pub mod error;
 pub mod exchange;
 mod folder;
+pub mod layer;
 pub mod loss;
 pub mod module;
 pub mod parameters;

@@ -176,11 +176,8 @@ impl Reach {
 
     /// The predictors, `[channels, channels]` each: `T = z W`.
     pub fn shapes(self, channels: usize) -> Vec<ParameterShape> {
-        let shape = |k| ParameterShape {
-            name: format!("predictor.{k}"),
-            dims: vec![channels, channels],
-            fan_in: channels,
-        };
+        let dims = || vec![channels, channels];
+        let shape = |k| ParameterShape::drawn(format!("predictor.{k}"), dims(), channels);
         (0..self.steps).map(shape).collect()
     }
 

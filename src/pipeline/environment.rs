@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::layer::Layers;
 use crate::loss::Losses;
 
 /// The environment variable with the folder that relative paths of data start from.
@@ -14,12 +15,14 @@ pub struct Environment {
     pub data_root: Option<PathBuf>,
     /// The losses that a pipeline can name.
     pub losses: Losses,
+    /// The layers that a pipeline can name.
+    pub layers: Layers,
 }
 
 impl Environment {
     /// The environment of this process. An empty variable counts as unset.
     pub fn of_process() -> Self {
         let data_root = std::env::var_os(DATA_ROOT_VARIABLE).filter(|root| !root.is_empty());
-        Self { data_root: data_root.map(PathBuf::from), losses: Losses::default() }
+        Self { data_root: data_root.map(PathBuf::from), ..Self::default() }
     }
 }

@@ -191,7 +191,7 @@
 //! modules, which are called `m0`, `m1` and so on. `"each"` makes every unit a module, `"end-to-end"` makes one of
 //! all; a number
 //! makes so many modules, the first ones a unit larger if need be; a list has the units of each
-//! module. A unit is a block, a convolution or a GRU; a ReLU stays with what it follows, and a block
+//! module. A unit is a block, a convolution or a GRU; all else stays with what it follows, and a block
 //! with a convolution right before it. Modules that are cut have no `epochs`, `learning_rate` and
 //! `activations` of their own.
 //!
@@ -325,13 +325,15 @@ fn read(
     let document = document.get_ref();
     let view = view::resolve(&raw.view)?;
     let medium = view.medium();
+    let located = |fault: Fault| fault.located(document);
     let builder = Builder {
         name: name(raw.name, file)?,
         file: file.to_owned(),
         seed: raw.seed.unwrap_or(0),
         data: data::resolve(&raw.data, file, origin, environment, medium)?,
         view,
-        modules: modules::resolve(raw.modules.get_ref())?,
+        modules: modules::resolve(raw.modules.get_ref(), &environment.layers, document)
+            .map_err(located)?,
         split: raw.split,
         loss: loss::resolve(&environment.losses, medium, document)?,
         schedule: schedule::resolve(&raw.schedule, &raw.training)?,
@@ -340,7 +342,7 @@ fn read(
         probe: raw.probe,
         slurm: slurm::resolve(&raw.slurm)?,
     };
-    builder.checked().map_err(|fault| fault.located(document))
+    builder.checked().map_err(located)
 }
 
 /// The name of a pipeline, else that of its file.

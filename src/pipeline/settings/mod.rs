@@ -23,6 +23,7 @@ pub use self::slurm::*;
 pub use self::store::*;
 pub use self::training::*;
 pub use self::view::*;
+pub use crate::layer::{Layer, Map};
 use crate::loss::Recipe;
 
 /// A whole pipeline: where its samples come from, how they are seen, and what is trained on them.

@@ -188,23 +188,3 @@ impl ImageView {
         (crop - self.patch) / self.stride + 1
     }
 }
-
-/// A map of features, or an image: `[height, width, channels]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Map {
-    pub height: usize,
-    pub width: usize,
-    pub channels: usize,
-}
-
-impl Map {
-    /// Values in the map.
-    pub fn len(&self) -> usize {
-        self.height * self.width * self.channels
-    }
-
-    /// Whether it holds no value.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}

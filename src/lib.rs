@@ -54,6 +54,7 @@ pub mod probe;
 mod quantity;
 pub mod random;
 pub mod report;
+pub mod schedule;
 pub mod slurm;
 pub mod source;
 pub mod stage;

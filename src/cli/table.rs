@@ -6,10 +6,9 @@ use crate::stage::columns::{ACCURACY, COLUMNS, Column, LOSS, Values, each_once};
 use crate::stage::comparison::Line;
 use crate::stage::findings::Row;
 use crate::stage::mean::Mean;
-use crate::stage::plan::InRound;
 use crate::stage::status::StepStatus;
 use crate::stage::verdict::Scored;
-use crate::stage::{self, StepKind};
+use crate::stage::{self, InRound, StepKind};
 use crate::sweep::Summary;
 use crate::train::profile::Profile;
 

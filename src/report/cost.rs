@@ -7,7 +7,7 @@ use super::seen::Seen;
 use crate::Result;
 use crate::pipeline::Split;
 use crate::quantity::bytes_in_words;
-use crate::stage::plan::InRound;
+use crate::stage::InRound;
 use crate::stage::status::StepStatus;
 use crate::stage::{At, Step, StepKind};
 use crate::train::checkpoint::Checkpoints;
@@ -85,15 +85,7 @@ fn took_until(seen: &Seen<'_>, at: At) -> Result<Option<Option<(u64, Took)>>> {
     let key = &seen.standing.plan.key(Step::Train(holder), Split::Train).hash;
     let folder = seen.standing.dir.training_folder(seen.standing.plan.module(holder.module), key);
     let Some(it) = Checkpoints::in_folder(&folder).progress() else { return Ok(None) };
-    // Of modules that train at once, each has a share, and the first waits.
-    let place = if it.shares.is_empty() { 0 } else { index };
-    let took = Took {
-        seconds: it.shares.get(place).copied().unwrap_or(it.seconds),
-        wait_seconds: (place == 0).then_some(it.wait_seconds),
-        breakdown: it.breakdown.get(place).copied(),
-        ..Took::default()
-    };
-    Ok(Some(Some((it.steps, took))))
+    Ok(Some(Some((it.steps, it.of_module(index)))))
 }
 
 fn bar(module: &str, steps: u64, took: &Took) -> Bar {

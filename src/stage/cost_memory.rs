@@ -9,7 +9,7 @@
 use std::ops::Range;
 
 use super::cost::{Costs, recomputed, sum};
-use crate::pipeline::{Pooling, Schedule};
+use crate::pipeline::Pooling;
 use crate::train::feed;
 
 /// A process that trains next to nothing, and has done other steps before: code, threads, and what
@@ -43,7 +43,7 @@ const VALUE: f64 = 4.0;
 impl Costs<'_> {
     /// Bytes of memory that training module `index` takes at its peak; where all train at once, that of all.
     pub fn training_memory(&self, index: usize, stored: &[bool]) -> u64 {
-        let values = match self.pipeline.trains_together() {
+        let values = match self.pipeline.schedule.is_in_one_pass() {
             true => {
                 let each: f64 = (0..self.modules.len()).map(|it| self.values_of(it)).sum();
                 let looking = self.values_looked_at(0..self.modules.len(), stored);
@@ -87,13 +87,12 @@ impl Costs<'_> {
     /// modules, and the maps between them.
     fn values_looked_at(&self, modules: Range<usize>, stored: &[bool]) -> f64 {
         let training = &self.pipeline.training;
-        let (watches, patient) = match self.pipeline.schedule {
-            Schedule::Sequential { patience } => (training.held_out > 0, patience.is_some()),
-            // What the others read of the test split is encoded at the end.
-            Schedule::Async(_) => (training.held_out > 0 && modules.start == 0, false),
-            Schedule::Rounds(_) | Schedule::Simultaneous => (training.held_out > 0, false),
-        };
-        if !(watches || patient) || self.samples.test < training.batch as u64 {
+        let schedule = &self.pipeline.schedule;
+        // What the others read of the test split is encoded at the end, or where patience goes by it.
+        let can_watch = schedule.publishing().is_none() || modules.start == 0;
+        let patient = schedule.patience().is_some();
+        let watches = patient || training.held_out > 0 && can_watch;
+        if !watches || self.samples.test < training.batch as u64 {
             return 0.0;
         }
         let parameters: f64 = modules.clone().map(|it| self.parameters(it) as f64).sum();

@@ -3,9 +3,9 @@
 use super::Standing;
 use super::extent::check_windows;
 use super::patience::check_test_rows;
-use super::plan::Step;
 use crate::Result;
-use crate::pipeline::{Pipeline, Schedule, Split, View};
+use crate::pipeline::{Pipeline, Split, View};
+use crate::schedule::Step;
 use crate::train::feed::check_batch;
 
 impl Standing {
@@ -24,7 +24,7 @@ impl Standing {
         let costs = self.costs(pipeline)?;
         let rows = |split| usize::try_from(costs.rows(Step::Ingest, split)).unwrap_or(usize::MAX);
         check_batch(rows(Split::Train), pipeline.training.batch)?;
-        if let Schedule::Sequential { patience: Some(_) } = pipeline.schedule {
+        if pipeline.schedule.patience().is_some() {
             let rows = rows(Split::Test).saturating_mul(pipeline.view.views_of(Split::Test));
             check_test_rows(rows, pipeline.training.batch)?;
         }

@@ -4,12 +4,12 @@ use serde_json::json;
 
 use super::Run;
 use super::key::json_of;
-use super::plan::Step;
 use crate::Result;
 use crate::exchange::published;
 use crate::exchange::published::{OF_IMAGES, OF_SOUND};
 use crate::exchange::stack::{self, Described};
 use crate::pipeline::{Split, View};
+use crate::schedule::Step;
 
 /// The version of what the metadata of an exported file says.
 const FORMAT: u32 = 1;

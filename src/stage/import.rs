@@ -7,11 +7,12 @@ use gimlet_store::{Lease, durable};
 use gimlet_store::Shard;
 
 use super::key::{differences, json_of};
-use super::plan::{At, Plan, Step};
+use super::plan::Plan;
 use super::{Outcome, Run, Standing, lock, normalise_of, record};
 use crate::exchange::stack::{self, Taken};
 use crate::parameters::Parameters;
 use crate::pipeline::{Normalise, SoundView, Source, Split, View};
+use crate::schedule::{At, Step};
 use crate::train::took::Took;
 use crate::{Error, Result};
 

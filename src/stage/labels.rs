@@ -5,9 +5,9 @@ use gimlet_store::{Generation, Keys};
 use serde_json::{Map, Value, json};
 
 use super::Run;
-use super::plan::Step;
 use super::provenance::Provenance;
 use crate::pipeline::{self, OnBadSample, Pipeline, Split, View};
+use crate::schedule::Step;
 use crate::source::{Labelled, Sample, Source};
 use crate::train::input::IMAGE;
 use crate::train::recordings::SOUND;

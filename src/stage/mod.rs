@@ -34,6 +34,7 @@ pub mod key;
 pub mod labels;
 mod layout;
 pub mod lock;
+mod looks;
 pub mod mean;
 pub mod measure;
 pub mod memory;
@@ -58,10 +59,10 @@ mod standing;
 pub mod status;
 mod step_key;
 pub mod step_kind;
-mod together;
 mod train;
 mod trainer;
 mod training_input;
+mod training_loop;
 pub mod verdict;
 pub mod verify;
 mod wanted;
@@ -69,8 +70,9 @@ mod watch;
 mod weights;
 mod worker;
 
+pub use crate::schedule::{At, InRound, Step};
 pub use ingest_sound::normalise_of;
-pub use plan::{At, Plan, Step};
+pub use plan::Plan;
 pub use reading::Reading;
 pub use run_dir::RunDir;
 pub use session::Session;
@@ -81,7 +83,8 @@ pub use step_kind::StepKind;
 use std::sync::OnceLock;
 
 use crate::loss::Sizes;
-use crate::pipeline::{Pipeline, Schedule, Split};
+use crate::pipeline::{Pipeline, Split};
+use crate::schedule::Manner;
 use crate::{Error, Kind, Result};
 use needs::{Needs, Quiet};
 use provenance::Look;
@@ -223,12 +226,11 @@ impl<'a> Run<'a> {
         let worked = match step {
             Step::Ingest => self.ingest(),
             Step::Untrained => self.encode_untrained(),
-            Step::Train(_) if self.pipeline.trains_together() => self.train_together(),
-            Step::Train(at) => match &self.pipeline.schedule {
-                Schedule::Async(schedule) => self.work(at, schedule),
-                _ => self.train(at),
+            Step::Train(at) => match self.pipeline.schedule.manner() {
+                Manner::InTurn | Manner::InOnePass => self.train(at),
+                Manner::InWorkers(publishing) => self.work(at, publishing),
             },
-            Step::Encode(_) if self.pipeline.trains_together() => self.encode_together(),
+            Step::Encode(_) if self.pipeline.schedule.is_in_one_pass() => self.encode_together(),
             Step::Encode(at) => self.encode(at),
             Step::Probe(module) => self.probe(module),
         };

@@ -7,12 +7,12 @@ use super::Run;
 use super::labels::{Labels, labels_of};
 use super::meter::Meter;
 use super::origin::Origin;
-use super::plan::Step;
 use super::record::{self, Classifier, Judged, ProbeResult};
 use crate::pipeline::{PerSplit, Split, View};
 use crate::probe::linear::{self, Rows};
 use crate::probe::pooled::Pooled;
 use crate::probe::{confusion, knn};
+use crate::schedule::Step;
 use crate::train::took::Took;
 use crate::{Error, Result};
 

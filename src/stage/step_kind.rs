@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::plan::Step;
+use crate::schedule::Step;
 
 /// What a step does, for any module. Commands, jobs and tables are called by these names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,48 +3,59 @@
 use std::path::{Path, PathBuf};
 
 use gimlet_store::{durable, files};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
-use super::profile::Breakdown;
+use super::took::Took;
 use crate::parameters::Parameters;
 use crate::{Error, Kind, Result};
 
-/// How far a run has come, and what it has used so far.
+/// How far a training has come, and what it took so far.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Steps taken.
     pub steps: u64,
-    /// Seconds spent in steps, over all attempts.
-    pub seconds: f64,
-    /// Of these, seconds spent waiting for data.
-    pub wait_seconds: f64,
-    /// Of modules that train at once, the seconds that were spent on each, in order.
+    /// What all attempts took.
+    #[serde(flatten)]
+    pub took: Took,
+    /// What each module took, in their order, where several train on the same batches. The first one waits for data,
+    /// and reads it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub shares: Vec<f64>,
-    /// The highest resident memory of the process in any attempt, in bytes; where the system tells.
-    pub peak_memory: Option<u64>,
-    /// Where the time of steps went, of each module that trains.
-    pub breakdown: Vec<Breakdown>,
-    /// Bytes that were read from datasets in all attempts ([`gimlet_store::bytes_read`]).
-    pub read_bytes: u64,
-    /// The key of the generation that is being written of a module that trains on, if one is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub publishing: Option<String>,
-    /// Where the training may stop early, the best epoch so far, whose parameters are kept, too.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub best: Option<Best>,
+    pub modules: Vec<Took>,
+    /// What else goes on with the training, each under a name of its own.
+    #[serde(flatten)]
+    pub parts: Map<String, Value>,
 }
 
-/// The epoch with the smallest held-out loss.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Best {
-    /// Epochs trained up to its end.
-    pub epoch: u64,
-    /// At its end. An f32, which JSON gives back as it was.
-    pub held_out: f32,
-    /// Mean loss and accuracy (where the loss has one) in training.
-    pub loss: f64,
-    pub accuracy: Option<f64>,
+impl Progress {
+    /// What was kept under a name.
+    pub fn part<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        self.parts.get(name).and_then(|it| T::deserialize(it).ok())
+    }
+
+    /// Keeps something under a name, in place of what was there; nothing where there is nothing to keep.
+    ///
+    /// # Errors
+    /// When it cannot be described.
+    pub fn set_part(&mut self, name: &str, part: Option<&impl Serialize>) -> Result<()> {
+        match part {
+            Some(part) => self.parts.insert(name.to_string(), described(part)?),
+            None => self.parts.remove(name),
+        };
+        Ok(())
+    }
+
+    /// What one of the modules that train took. All of them share the memory of the process.
+    pub fn of_module(&self, place: usize) -> Took {
+        let own = self.modules.get(place).copied().unwrap_or(self.took);
+        Took { peak_memory: self.took.peak_memory, ..own }
+    }
+}
+
+fn described(part: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(part)
+        .map_err(|error| Error::failed(format!("could not describe a checkpoint: {error}")))
 }
 
 /// A file that holds the newest checkpoint, and beside it the one before.
@@ -85,9 +96,7 @@ impl Checkpoints {
     /// # Errors
     /// When it cannot be written; the checkpoints there were are still there.
     pub fn save(&self, state: &Parameters, progress: &Progress) -> Result<()> {
-        let about = serde_json::to_value(progress)
-            .map_err(|error| Error::failed(format!("could not describe a checkpoint: {error}")))?;
-        let bytes = state.to_safetensors(&about)?;
+        let bytes = state.to_safetensors(&described(progress)?)?;
         let there = files::is_file(&self.newest);
         if there.map_err(|error| Error::io("look at", &self.newest, error))?
             && let Err(error) = durable::rename(&self.newest, &self.previous)

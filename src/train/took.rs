@@ -69,19 +69,20 @@ impl Took {
         }
     }
 
+    /// Adds seconds of waiting for data, which are part of `seconds`.
+    pub fn waited(&mut self, seconds: f64) {
+        *self.wait_seconds.get_or_insert(0.0) += seconds;
+    }
+
     /// Share of its seconds that a training waited for data.
     pub fn wait_share(&self) -> Option<f64> {
-        self.wait_seconds.map(|wait| share(wait, self.seconds))
+        let share = |wait| if self.seconds > 0.0 { wait / self.seconds } else { 0.0 };
+        self.wait_seconds.map(share)
     }
 }
 
-/// Divides `part` by `all`; 0 where `all` is.
-pub fn share(part: f64, all: f64) -> f64 {
-    if all > 0.0 { part / all } else { 0.0 }
-}
-
 /// Adds two numbers, of which either may be unknown.
-fn sum<T: Add<Output = T>>(one: Option<T>, other: Option<T>) -> Option<T> {
+pub(crate) fn sum<T: Add<Output = T>>(one: Option<T>, other: Option<T>) -> Option<T> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one + other),
         (one, other) => one.or(other),

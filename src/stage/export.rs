@@ -8,6 +8,7 @@ use crate::Result;
 use crate::exchange::published;
 use crate::exchange::published::{OF_IMAGES, OF_SOUND};
 use crate::exchange::stack::{self, Described};
+use crate::layer::borrowed;
 use crate::pipeline::{Split, View};
 use crate::schedule::Step;
 
@@ -31,7 +32,7 @@ impl Run<'_> {
             trained.push((self.described(index)?, weights));
             let input = self.stack()?.input(index);
             modules.push(json!({
-                "name": module.name, "in_channels": input.channels, "layers": json_of(&module.layers)?,
+                "name": module.name, "in_channels": input.channels, "layers": json_of(&borrowed(&module.layers))?,
                 "key": self.standing.plan.key(Step::Train(self.standing.plan.last(index)), Split::Train).hash,
             }));
         }

@@ -1,13 +1,13 @@
 //! The key of `train`: what the weights of a module are made of.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Framing, METHOD_VERSION};
 use crate::Result;
+use crate::layer::borrowed;
 use crate::loss::Recipe;
 use crate::pipeline::{Layer, Module, Pipeline, Store, Training};
 use crate::schedule::At;
@@ -51,7 +51,7 @@ struct TrainKey<'a> {
 struct ModulePart<'a> {
     /// Where several train in one piece.
     place: Option<usize>,
-    layers: &'a [Arc<dyn Layer>],
+    layers: Vec<&'a dyn Layer>,
     epochs: usize,
     learning_rate: f64,
 }
@@ -174,7 +174,12 @@ impl<'a> ModulePart<'a> {
     fn of(module: &'a Module) -> Self {
         // What becomes of its activations is no part of its training.
         let Module { name: _, layers, epochs, learning_rate, activations: _ } = module;
-        Self { place: None, layers, epochs: *epochs, learning_rate: *learning_rate }
+        Self {
+            place: None,
+            layers: borrowed(layers),
+            epochs: *epochs,
+            learning_rate: *learning_rate,
+        }
     }
 
     fn in_place((place, module): (usize, &'a Module)) -> (&'a str, Self) {

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use gimlet_store::Generation;
 
 use super::Run;
-use super::probe::Kind;
+use super::origin::Origin;
 use crate::device;
 use crate::loss::{Loss, Outcome, Samples, Sizes};
 use crate::module::{Keep, Module, Readout};
@@ -23,22 +23,22 @@ impl Run<'_> {
     pub(super) fn held_out_loss(
         &self,
         index: usize,
-        kind: Kind,
+        origin: Origin,
         sizes: Sizes,
         test: &Generation,
     ) -> Result<HeldOut> {
-        let parameters = match kind {
-            Kind::Trained => self.standing.weights(self.standing.plan.last(index))?,
-            Kind::Untrained => self.drawn(index)?,
+        let parameters = match origin {
+            Origin::Trained => self.standing.weights(self.standing.plan.last(index))?,
+            Origin::Untrained => self.drawn(index)?,
         };
         let loss = self.pipeline.loss.build(sizes, &parameters.under("loss"))?;
         match self.pipeline.view {
             View::Images(_) => self.loss_of_pooled(index, sizes, loss.as_ref(), test),
             View::Sound(_) => {
                 // Whose loss sees more than what is stored.
-                let input = match kind {
-                    Kind::Trained => self.input(self.standing.plan.last(index), Split::Test)?,
-                    Kind::Untrained => self.untrained_input(index, Split::Test)?,
+                let input = match origin {
+                    Origin::Trained => self.input(self.standing.plan.last(index), Split::Test)?,
+                    Origin::Untrained => self.untrained_input(index, Split::Test)?,
                 };
                 let labels = self.labels(|| input.keys())?;
                 let encoder = parameters.under("encoder");

@@ -2,7 +2,6 @@
 //! `ingest_sound.rs`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use gimlet_store::gc::Shelf;
 use gimlet_store::{
@@ -11,8 +10,10 @@ use gimlet_store::{
 use serde_json::{Value, json};
 
 use super::account::{Account, Judged, which};
+use super::ingest_summary::{IngestSummary, Skipped};
 use super::labels::{further_labels, label_attributes, label_names};
 use super::layout::{image_column, rows_per_group};
+use super::meter::Meter;
 use super::provenance::Ingested;
 use super::run_dir::INGEST;
 use super::samples::{Samples, check_size, rows_at_once};
@@ -20,7 +21,7 @@ use super::{Run, memory};
 use crate::pipeline::{ImageView, OnBadSample, PerSplit, SampleSize, Split, View};
 use crate::random::generator;
 use crate::schedule::Step;
-use crate::source::{self, BadSample, Sample, Source};
+use crate::source::{self, Sample, Source};
 use crate::view::Pixels;
 use crate::{Error, Kind, Result};
 
@@ -79,7 +80,7 @@ impl Run<'_> {
     }
 
     fn ingest_images(&self, view: &ImageView, split: Split, source: &dyn Source) -> Result<()> {
-        let started = Instant::now();
+        let meter = Meter::begin(self.standing.dir.store());
         let data = &self.pipeline.data;
         let order = self.ingest_order(split, source);
 
@@ -114,9 +115,8 @@ impl Run<'_> {
             }
             let Samples { whole: samples, skipped: bad } = self.images(view, source, rows, size)?;
             for bad in bad {
-                let BadSample { id, source, reason, .. } = bad;
-                tally.now().skipped.add(|| which(id, &source));
-                skipped.push(json!({ "id": id, "source": source, "reason": reason }));
+                tally.now().skipped.add(|| which(bad.id, &bad.source));
+                skipped.push(Skipped::from(bad));
             }
             at_once = samples.first().map_or(at_once, |(_, pixels)| rows_at_once(pixels));
             let Some((_, first)) = samples.first() else { continue };
@@ -163,13 +163,12 @@ impl Run<'_> {
         }
         let Some(writer) = writer else { return Err(empty(split, order.len())) };
         self.check_unchanged(split, source)?;
-        let seconds = started.elapsed().as_secs_f64();
+        let took = meter.took_from_source();
         let count = skipped.len();
+        let labels = label_names(source);
         let finished = writer.finish(|parts| {
-            json!({
-                "seconds": seconds, "peak_memory": memory::peak(), "skipped": skipped,
-                "labels": label_names(source), "account": tally.close(parts, source),
-            })
+            let account = tally.close(parts, source);
+            json!(IngestSummary { took, skipped, labels, account, sound: None })
         })?;
         let mut summary = format!("{} images", committed(&finished)?.rows());
         if count > 0 {
@@ -182,7 +181,7 @@ impl Run<'_> {
     /// Tells what an ingest has found, and warns of what may be wrong.
     pub(super) fn tell_account(&self, finished: &Finished) -> Result<()> {
         let noun = self.pipeline.view.noun();
-        let Some(account) = Account::in_summary(&committed(finished)?.manifest().summary) else {
+        let Some(IngestSummary { account, .. }) = IngestSummary::of(committed(finished)?)? else {
             return Ok(());
         };
         account

@@ -1,23 +1,23 @@
 //! `ingest` of sound: recordings at the rate of the view, silence behind those that are shorter than
 //! others, and what is known of each.
 
-use std::time::Instant;
-
 use gimlet_store::{CompressionSetting, Generation, Rows, Schema, Spec, Values, Writer};
 use serde_json::json;
 
+use super::Run;
 use super::account::{Account, Judged, which};
 use super::extent::longest_of;
 use super::hop_fit::HopFit;
 use super::ingest::{Tally, committed, empty};
+use super::ingest_summary::{IngestSummary, Level, Skipped, SoundSummary};
 use super::labels::{further_labels, label_attributes, label_names};
 use super::layout::{frames_column, rows_per_group, sound_column};
+use super::meter::Meter;
 use super::run_dir::INGEST;
 use super::samples::recordings_at_once;
-use super::{Run, memory};
 use crate::pipeline::{Normalise, OnBadSample, Short, SoundView, Split};
 use crate::schedule::Step;
-use crate::source::{BadSample, NO_FRAME, Sample, Source};
+use crate::source::{NO_FRAME, Sample, Source};
 use crate::train::recordings::SAMPLES;
 use crate::{Error, Result};
 
@@ -30,7 +30,7 @@ impl Run<'_> {
         source: &dyn Source,
         unfit: Vec<String>,
     ) -> Result<()> {
-        let started = Instant::now();
+        let meter = Meter::begin(self.standing.dir.store());
         let order = self.ingest_order(split, source);
         let longest = longest_of(view, source, &order)?;
         let hops = longest.div_ceil(view.hop);
@@ -60,16 +60,16 @@ impl Run<'_> {
         self.session.progress.begin(&format!("ingest {}", split.name()), order.len() as u64, 0);
         let whole_split =
             self.pipeline.data.on_bad_sample == OnBadSample::Fail && view.short == Short::Pad;
-        let mut level = Level::default();
+        let mut loudness = Loudness::default();
         let mut fit = HopFit::new(view);
         let tally = Tally::of(Account::of(source, self.pipeline.data.is_labelled()));
         let (mut skipped, mut padded, mut done) = (Vec::new(), 0u64, 0);
         for rows in order.chunks(recordings_at_once(longest)) {
             self.session.check_stop()?;
             let mut read = self.recordings(view, source, rows)?;
-            for BadSample { id, source, reason, .. } in read.skipped {
-                tally.now().skipped.add(|| which(id, &source));
-                skipped.push(json!({ "id": id, "source": source, "reason": reason }));
+            for bad in read.skipped {
+                tally.now().skipped.add(|| which(bad.id, &bad.source));
+                skipped.push(Skipped::from(bad));
             }
             read.whole.iter().for_each(|(sample, values)| fit.add(sample, values.len()));
             fit.check_so_far()?;
@@ -77,10 +77,10 @@ impl Run<'_> {
                 read.whole.retain(|(sample, values)| {
                     let short = values.len() < view.window;
                     if short {
-                        let Sample { id, source, .. } = sample;
+                        let (id, source) = (sample.id, sample.source.clone());
                         let reason = format!("{} samples, fewer than a window", values.len());
-                        tally.now().skipped.add(|| which(*id, source));
-                        skipped.push(json!({ "id": id, "source": source, "reason": reason }));
+                        tally.now().skipped.add(|| which(id, &source));
+                        skipped.push(Skipped { id, source, reason });
                     }
                     !short
                 });
@@ -92,7 +92,7 @@ impl Run<'_> {
                 tally.now().add(sample, Judged { constant, clipped: false });
             }
             // The level is that of all, so that what was written before is read again, too.
-            read.whole.iter().for_each(|(_, values)| level.add(values));
+            read.whole.iter().for_each(|(_, values)| loudness.add(values));
             let from = writer.position();
             if whole_split && !writer.wants(from..from + read.whole.len() as u64) {
                 writer.skip(read.whole.len() as u64)?;
@@ -111,21 +111,23 @@ impl Run<'_> {
             self.session.progress.note(&format!("`{column}`: {choice}"));
         }
         self.check_unchanged(split, source)?;
-        let Normalise { mean, std } = level.normalise();
         let count = skipped.len();
         let mut account = tally.close(&[], source);
         account.hops = unfit.into_iter().chain(fit.line()).collect();
-        let summary = json!({
-            "seconds": started.elapsed().as_secs_f64(), "peak_memory": memory::peak(),
-            "skipped": skipped, "padded": padded,
-            "sound": {
-                "rate": view.rate, "seconds": level.count as f64 / f64::from(view.rate),
-                "mean": mean, "std": std,
-            },
-            "labels": label_names(source), "frame_names": source.frame_names(),
-            "account": account,
-        });
-        let finished = writer.finish(|_| summary)?;
+        let level = Level {
+            rate: view.rate,
+            seconds: loudness.count as f64 / f64::from(view.rate),
+            normalise: loudness.normalise(),
+        };
+        let frame_names = source.frame_names().map(<[String]>::to_vec);
+        let summary = IngestSummary {
+            took: meter.took_from_source(),
+            skipped,
+            labels: label_names(source),
+            account,
+            sound: Some(SoundSummary { padded, level, frame_names }),
+        };
+        let finished = writer.finish(|_| json!(summary))?;
         let mut summary = format!("{} recordings", committed(&finished)?.rows());
         if padded > 0 {
             summary += &format!(", {padded} shorter than a window, padded");
@@ -162,23 +164,22 @@ pub fn normalise_of(view: &SoundView, ingested: &Generation) -> Result<Normalise
     if let Some(normalise) = view.normalise {
         return Ok(normalise);
     }
-    let sound = &ingested.manifest().summary["sound"];
-    serde_json::from_value(sound.clone()).map_err(|error| {
-        let at = ingested.dir();
-        Error::failed(format!("`{at}` does not say how loud it is: {error}"))
+    let sound = IngestSummary::of(ingested)?.and_then(|it| it.sound);
+    sound.map(|it| it.level.normalise).ok_or_else(|| {
+        Error::failed(format!("`{}` does not say how loud it is", ingested.dir()))
             .hint("set `view.normalise`, or ingest into another run with `--run-dir DIR`")
     })
 }
 
 /// Mean and standard deviation of all samples.
 #[derive(Default)]
-struct Level {
+struct Loudness {
     count: u64,
     sum: f64,
     squares: f64,
 }
 
-impl Level {
+impl Loudness {
     fn add(&mut self, values: &[f32]) {
         self.count += values.len() as u64;
         self.sum += values.iter().map(|it| f64::from(*it)).sum::<f64>();

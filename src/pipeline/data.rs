@@ -237,7 +237,7 @@ mod tests {
         let data = resolve(&document.data, file, &origin, &Environment::default(), medium);
         match data.map(|data| data.source) {
             Ok(Source::Files(files)) => Ok(files),
-            Ok(Source::Textures(_)) => panic!("no files"),
+            Ok(_) => panic!("no files"),
             Err(fault) => {
                 let error = origin.error(fault);
                 Err(format!("{error}\nhint: {}", error.hint_text().unwrap_or_default()))

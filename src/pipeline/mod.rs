@@ -239,10 +239,13 @@
 mod bounds;
 mod bytes;
 mod data;
+mod json;
+mod misfit;
 mod modules;
 mod name_pattern;
 pub(crate) mod origin;
 mod overrides;
+mod pooling;
 mod preset;
 mod raw;
 mod schedule;
@@ -262,17 +265,20 @@ use toml::de::DeTable;
 
 use self::bounds::{COUNT, optional_number, optional_positive, optional_whole, within};
 use self::bytes::{optional_bytes, optional_bytes_or_none};
+use self::misfit::Culprit;
 use self::modules::{Defaults, Planned};
 use self::origin::{Fault, Origin};
-use self::shapes::{Culprit, image_size, walk};
+use self::shapes::walk;
 use crate::error::Result;
-use crate::loss::{Bounded, infonce, infonce1d};
+use crate::loss::Bounded;
 
 pub use bounds::MOST_THREADS;
 pub use bytes::in_words as bytes_in_words;
+pub use json::json_of;
 pub use name_pattern::NamePattern;
+pub use pooling::Pooling;
 pub use settings::*;
-pub use shapes::Pooling;
+pub use view::SampleView;
 
 /// The environment variable with the folder that relative paths of data start from.
 pub const DATA_ROOT_VARIABLE: &str = "GIMLET_DATA";
@@ -339,16 +345,13 @@ fn read(
         .map_err(|error| wording::mistyped(&error, document.get_ref()))?;
 
     let view = view::resolve(&raw.view)?;
-    let medium = match view {
-        View::Images(_) => Medium::Image,
-        View::Sound(_) => Medium::Sound,
-    };
-    let data = data::resolve(&raw.data, file, origin, environment, medium)?;
+    let data = data::resolve(&raw.data, file, origin, environment, view.settings().medium())?;
     let training = training(&raw.training)?;
-    let loss = loss(raw.loss.as_ref(), medium, document.get_ref())?;
+    let loss = loss(raw.loss.as_ref(), &view, document.get_ref())?;
     let store = store(&raw.store)?;
     let defaults = Defaults { training: &training, activations: store.activations };
-    let mut planned = modules::resolve(&raw.modules, &raw.split, &defaults, view.channels())?;
+    let mut planned =
+        modules::resolve(&raw.modules, &raw.split, &defaults, view.settings().channels())?;
     let schedule = schedule::resolve(&raw.schedule, &training, &store, &mut planned)?;
     check_shapes(&raw, document.get_ref(), &data, &view, &loss, &planned)?;
     Ok(Pipeline {
@@ -412,11 +415,8 @@ fn training(raw: &raw::Training) -> Result<Training, Fault> {
 }
 
 /// The loss, each of its settings within its bounds.
-fn loss(given: Option<&Loss>, medium: Medium, document: &DeTable<'_>) -> Result<Loss, Fault> {
-    let loss = given.cloned().unwrap_or_else(|| match medium {
-        Medium::Image => Loss::InfoNce(infonce::Settings::default()),
-        Medium::Sound => Loss::InfoNce1d(infonce1d::Settings::default()),
-    });
+fn loss(given: Option<&Loss>, view: &View, document: &DeTable<'_>) -> Result<Loss, Fault> {
+    let loss = given.cloned().unwrap_or_else(|| view.settings().default_loss());
     for Bounded { key, value, bounds } in loss.recipe().bounds() {
         within(value, key, &bounds).map_err(|wrong| match loss_span(document, &loss, key) {
             Some(span) => Fault::at(span, wrong),
@@ -474,14 +474,9 @@ fn check_shapes(
     loss: &Loss,
     planned: &[Planned],
 ) -> Result<(), Fault> {
-    let size = match view {
-        // Windows are of one size, whatever the recordings.
-        View::Sound(_) => Some(0),
-        View::Images(_) => image_size(&data.source, view),
-    };
-    let Some(size) = size else { return Ok(()) };
+    let Some(size) = view.settings().size(&data.source) else { return Ok(()) };
     let modules = planned.iter().map(|planned| &planned.module);
-    let Err(misfit) = walk(view, loss, modules, (size, size)) else { return Ok(()) };
+    let Err(misfit) = walk(view, loss, modules, size) else { return Ok(()) };
     let view = &raw.view;
     let patch = view.get_ref().patch.as_ref().map_or(view.span(), toml::Spanned::span);
     let span = match misfit.culprit {

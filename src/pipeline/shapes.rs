@@ -1,6 +1,9 @@
 //! The shapes that flow through a pipeline.
 
-use super::settings::{ImageView, Layer, Loss, Map, Module, Pipeline, Source, View};
+use super::misfit::{Culprit, Misfit};
+use super::pooling::Pooling;
+use super::settings::{Layer, Loss, Map, Medium, Module, Pipeline, View};
+use super::view::Entry;
 use crate::error::{Error, Kind, Result};
 use crate::loss::Sizes;
 
@@ -14,40 +17,7 @@ pub const EXPANSION: usize = 4;
 /// Input and output of a module, for one patch.
 type Ends = (Map, Map);
 
-/// A pipeline whose parts do not fit each other.
-pub struct Misfit {
-    pub culprit: Culprit,
-    pub message: String,
-    pub hint: Option<String>,
-}
-
-/// The part of a pipeline that is to blame for a [`Misfit`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Culprit {
-    Crop,
-    Patch,
-    /// One of these keys of the loss.
-    Loss(&'static [&'static str]),
-    Layer {
-        module: usize,
-        layer: usize,
-    },
-}
-
-impl Misfit {
-    fn of(culprit: Culprit, message: String) -> Self {
-        Self { culprit, message, hint: None }
-    }
-}
-
 impl Pipeline {
-    /// Height and width of the images, as far as the pipeline alone says: `resize`, else the size
-    /// of generated images, else `crop`, since no image may be smaller. `None` when the first
-    /// image must be read to know.
-    pub fn image_size(&self) -> Option<usize> {
-        image_size(&self.data.source, &self.view)
-    }
-
     /// What the loss of module `index` is computed on, which reads and writes such `maps`; labels tell
     /// `classes` apart.
     pub fn sizes(
@@ -82,60 +52,6 @@ impl Pipeline {
     }
 }
 
-/// How the maps of a sample become the vectors that losses and probes see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pooling {
-    /// Of an image: the mean of each patch's map, on a square grid of patches.
-    Patches { grid: usize },
-    /// Of sound: each step of the one map. What is stored for probes are means over `frames` equal
-    /// parts of the window, or the steps, where there are fewer.
-    Steps { frames: usize },
-}
-
-impl Pooling {
-    /// How samples of this size (height, width) are pooled; they must fit the view.
-    pub fn of(view: &View, (height, _): (usize, usize)) -> Self {
-        match view {
-            View::Images(view) => Self::Patches { grid: view.grid(view.crop.unwrap_or(height)) },
-            View::Sound(view) => Self::Steps { frames: view.frames() },
-        }
-    }
-
-    /// Maps of a sample.
-    pub fn maps(self) -> usize {
-        match self {
-            Self::Patches { grid } => grid * grid,
-            Self::Steps { .. } => 1,
-        }
-    }
-
-    /// Rows and columns of the vectors that the loss sees, of such maps.
-    pub fn seen(self, map: Map) -> (usize, usize) {
-        match self {
-            Self::Patches { grid } => (grid, grid),
-            Self::Steps { .. } => (map.width, 1),
-        }
-    }
-
-    /// Rows and columns of the pooled vectors that are stored, of such maps.
-    pub fn stored(self, map: Map) -> (usize, usize) {
-        match self {
-            Self::Patches { grid } => (grid, grid),
-            Self::Steps { frames } => (map.width.min(frames), 1),
-        }
-    }
-}
-
-/// See [`Pipeline::image_size`].
-pub fn image_size(source: &Source, view: &View) -> Option<usize> {
-    let View::Images(view) = view else { return None };
-    let made = match source {
-        Source::Textures(textures) => Some(textures.size),
-        Source::Files(_) => None,
-    };
-    view.resize.or(made).or(view.crop)
-}
-
 /// See [`Pipeline::shapes`].
 pub fn walk<'a>(
     view: &View,
@@ -153,20 +69,15 @@ pub fn walk<'a>(
                 .map(|key| format!("lower `loss.{}.{key}`, or take {smaller}", loss.name())),
         })
     };
-    let (patches, mut map) = match view {
-        View::Images(view) => {
-            let (rows, columns) = grid(view, image)?;
-            let mut channels = view.channels();
-            for module in modules.clone() {
-                let layers = module.layers.iter();
-                channels = layers.fold(channels, |it, layer| layer.out_channels(it));
-                check(Sizes::grid(channels, [rows, columns]), "a smaller patch or stride")?;
-            }
-            let side = view.patch;
-            (rows * columns, Map { height: side, width: side, channels: view.channels() })
+    let Entry { mut map, grid, smaller } = view.settings().entry(image)?;
+    if let Some(grid) = grid {
+        let mut channels = map.channels;
+        for module in modules.clone() {
+            channels = module.layers.iter().fold(channels, |it, layer| layer.out_channels(it));
+            check(Sizes::grid(channels, grid), smaller)?;
         }
-        View::Sound(view) => (1, Map { height: 1, width: view.window, channels: 1 }),
-    };
+    }
+    let patches = grid.map_or(1, |[rows, columns]| rows * columns);
     let mut shapes = Vec::new();
     for (at, module) in modules.enumerate() {
         let input = map;
@@ -179,10 +90,10 @@ pub fn walk<'a>(
                 .ok_or_else(|| Misfit::of(culprit, too_large(*layer, map, &module.name)))?;
             check_values(patches, map).map_err(|message| Misfit::of(culprit, message))?;
         }
-        if let View::Sound(_) = view {
+        if grid.is_none() {
             let channels = module.front().iter().fold(input.channels, |c, it| it.out_channels(c));
             let sizes = Sizes { context: map.channels, ..Sizes::grid(channels, [map.width, 1]) };
-            check(sizes, "a longer window or smaller strides")?;
+            check(sizes, smaller)?;
         }
         shapes.push((input, map));
     }
@@ -199,35 +110,15 @@ fn check_medium(layer: Layer, view: &View, module: &str) -> Result<(), String> {
         Layer::Conv1d { .. } => ("conv1d", true),
         Layer::Gru { .. } => ("gru", true),
     };
-    match (sound, view) {
-        (true, View::Images(_)) => {
+    match (sound, view.settings().medium()) {
+        (true, Medium::Image) => {
             Err(format!("module `{module}`: `{name}` is a layer for sound, the view has images"))
         }
-        (false, View::Sound(_)) => {
+        (false, Medium::Sound) => {
             Err(format!("module `{module}`: `{name}` is a layer for images, the view has sound"))
         }
         _ => Ok(()),
     }
-}
-
-/// Rows and columns of the grid of patches.
-fn grid(view: &ImageView, (height, width): (usize, usize)) -> Result<(usize, usize), Misfit> {
-    let (what, height, width) = match view.crop {
-        Some(crop) if crop > height || crop > width => {
-            let message =
-                format!("a crop of {crop}x{crop} does not fit in an image of {height}x{width}");
-            return Err(Misfit::of(Culprit::Crop, message));
-        }
-        Some(crop) => ("a crop", crop, crop),
-        None => ("an image", height, width),
-    };
-    let patch = view.patch;
-    if patch > height || patch > width {
-        let message =
-            format!("a patch of {patch}x{patch} does not fit in {what} of {height}x{width}");
-        return Err(Misfit::of(Culprit::Patch, message));
-    }
-    Ok((view.grid(height), view.grid(width)))
 }
 
 fn check_values(patches: usize, map: Map) -> Result<(), String> {

@@ -345,7 +345,7 @@ fn stage(seen: &Seen<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<Sta
 
 /// What the ingest of a split has found, one sentence per note.
 fn account(seen: &Seen<'_>, split: Split, generation: &Generation) -> Vec<String> {
-    let noun = seen.pipeline.view.noun();
+    let noun = seen.pipeline.view.settings().noun();
     let Some(account) = Account::in_summary(&generation.manifest().summary) else { return vec![] };
     let warnings = account.warnings(noun).into_iter().map(|it| format!("warning: {it}"));
     let all = account.lines(noun).into_iter().chain(warnings);

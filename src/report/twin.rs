@@ -7,13 +7,13 @@ use gimlet_store::Generation;
 use serde_json::Value;
 
 use super::seen::Seen;
+use crate::media::{self, Ingested};
 use crate::module::{self, Module};
 use crate::parameters::Parameters;
-use crate::pipeline::{Pooling, Split, View};
+use crate::pipeline::Split;
 use crate::stage::record::Training;
-use crate::stage::{RunDir, Step, normalise_of};
-use crate::train::input::{Images, Input, Look};
-use crate::train::recordings::Recordings;
+use crate::stage::{RunDir, Step};
+use crate::train::input::{Input, Look};
 use crate::{Error, Result};
 
 /// Samples that go through the stack at once.
@@ -110,7 +110,7 @@ impl Twin {
             Some([samples]) => (1, *samples),
             other => return Err(Error::failed(format!("samples of shape {other:?}"))),
         };
-        let pooling = Pooling::of(&seen.pipeline.view, size);
+        let pooling = seen.pipeline.view.settings().pooling(size);
         let mut means = vec![(Vec::new(), 0); modules.len()];
         for rows in rows.chunks(BATCH) {
             seen.check_stop()?;
@@ -164,13 +164,14 @@ fn cut(seen: &Seen<'_>, encoder: &Parameters, channels: usize) -> Result<Vec<Mod
 
 /// The test split as the run's first module reads it.
 fn first_input(seen: &Seen<'_>, test: &Generation) -> Result<Box<dyn Input>> {
-    let seed = seen.pipeline.seed;
-    Ok(match &seen.pipeline.view {
-        View::Images(view) => Box::new(Images::new(test, view, Split::Test, seed)?),
-        View::Sound(view) => {
-            let train = seen.plan.generation(Step::Ingest, Split::Train, seen.dir)?;
-            let normalise = normalise_of(view, &train)?;
-            Box::new(Recordings::new(test, view, normalise, Split::Test, seed)?)
-        }
+    let handler = media::of(&seen.pipeline.view);
+    let training = || seen.plan.generation(Step::Ingest, Split::Train, seen.dir);
+    let training = handler.is_normalised_by_training().then(training).transpose()?;
+    handler.input(&Ingested {
+        samples: test,
+        training: training.as_ref(),
+        split: Split::Test,
+        seed: seen.pipeline.seed,
+        views_before: 0,
     })
 }

@@ -1,7 +1,7 @@
 //! Folders of images or sounds: `train/<class>/<file>.png`, or any nesting where labels lie elsewhere or
 //! there are none.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -10,13 +10,14 @@ use serde_json::json;
 use super::alignments::Alignments;
 use super::classes::{NoClass, Numbering};
 use super::content::{ContentFile, PassedOver, Role};
+use super::file_kind::{FileKind, Opening};
 use super::file_labels::FileLabels;
 use super::file_list::FileList;
 use super::labelling::Labels;
 use super::locate::{Place, relative_name};
 use super::{
-    Aligned, BadSample, Classified, Content, Keep, LabelSet, Length, Media, Remarks, Sample,
-    Source, decode, media_file, no_such_row, passed_over, plain_file, sound, transcripts,
+    Aligned, BadSample, Classified, Columns, Content, Keep, LabelSet, Length, Media, Remarks,
+    Sample, Source, encoding, file_list, no_length, no_such_row, passed_over, transcripts,
 };
 use crate::pipeline::settings::{Files, Medium, OnBadSample};
 use crate::{Error, Result};
@@ -41,6 +42,58 @@ struct Entry {
     text: Option<String>,
 }
 
+/// Folders of images or sounds.
+pub(super) struct Folders;
+
+/// What is refused of files that hold a sample each.
+const NO_COLUMNS: (&[&str], &str) = (&["frames"], "these are files, which have no columns");
+
+impl FileKind for Folders {
+    fn name(&self) -> &'static str {
+        "folders"
+    }
+
+    fn refused(&self) -> (&'static [&'static str], &'static str) {
+        NO_COLUMNS
+    }
+
+    fn have_labels(&self, places: &[Place], _column: &str, columns: &Columns) -> Result<bool> {
+        let loose = places.iter().map(|folder| file_list::has_files(&folder.path, columns.medium));
+        Ok(!loose.collect::<Result<Vec<_>>>()?.contains(&true))
+    }
+
+    fn open(&self, found: Vec<Place>, opening: Opening<'_>) -> Result<Box<dyn Classified>> {
+        let folders: Vec<PathBuf> = found.into_iter().map(|it| it.path).collect();
+        let Opening { settings, on_bad_sample, alignments, .. } = opening;
+        Ok(Box::new(Folder::open(settings, on_bad_sample, &folders, alignments)?))
+    }
+}
+
+/// Sounds in files that are named one by one.
+pub(super) struct LooseFiles;
+
+impl FileKind for LooseFiles {
+    fn name(&self) -> &'static str {
+        "files of sounds"
+    }
+
+    fn takes(&self, file: &Path, medium: Medium) -> bool {
+        medium == Medium::Sound && file_list::is_named_so(file, medium)
+    }
+
+    fn refused(&self) -> (&'static [&'static str], &'static str) {
+        NO_COLUMNS
+    }
+
+    fn have_labels(&self, _places: &[Place], _column: &str, _columns: &Columns) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn open(&self, found: Vec<Place>, opening: Opening<'_>) -> Result<Box<dyn Classified>> {
+        Ok(Box::new(Folder::of_files(opening.settings, found, opening.alignments)?))
+    }
+}
+
 impl Folder {
     /// Lists the files under `folders`. Their labels are those of `settings.names` or
     /// `settings.labels`; with a label and neither of these, the folders directly inside are the
@@ -49,7 +102,7 @@ impl Folder {
     /// # Errors
     /// When a folder cannot be listed, there is no such file, or labels do not lie where the settings
     /// say.
-    pub(super) fn open(
+    fn open(
         settings: &Files,
         on_bad_sample: OnBadSample,
         folders: &[PathBuf],
@@ -66,7 +119,7 @@ impl Folder {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub(super) fn of_files(
+    fn of_files(
         settings: &Files,
         places: Vec<Place>,
         alignments: Option<Alignments>,
@@ -151,6 +204,15 @@ impl Classified for Folder {
     fn labels(&mut self) -> &mut Labels {
         &mut self.labels
     }
+
+    fn aligned(&self) -> Result<Option<Aligned<'_>>> {
+        let Some(alignments) = &self.alignments else { return Ok(None) };
+        let mut aligned = Aligned::new(alignments);
+        for Entry { path, .. } in &self.files {
+            aligned.add(path, format!("`{}`", path.display()));
+        }
+        Ok(Some(aligned))
+    }
 }
 
 impl Source for Folder {
@@ -177,42 +239,29 @@ impl Source for Folder {
     }
 
     fn first_size(&self) -> Result<Option<(usize, usize)>> {
-        let Some(first) = self.files.first().filter(|_| self.medium == Medium::Image) else {
-            return Ok(None);
-        };
-        // All of it, within bounds: decoders of JPEG do the same, without.
-        let bytes = media_file::bytes(&first.path)
-            .map_err(|error| Error::io("read the image", &first.path, error))?;
-        Ok(decode::size(&bytes))
+        let Some(Entry { path, .. }) = self.files.first() else { return Ok(None) };
+        let size = encoding::of(self.medium).size_of_file(path);
+        size.map_err(|error| Error::io("read the image", path, error))
     }
 
     fn lengths(&self, rows: &[usize]) -> Result<Vec<Option<Length>>> {
-        if self.medium == Medium::Image {
-            return Err(super::no_length());
+        let encoding = encoding::of(self.medium);
+        if !encoding.lasts() {
+            return Err(no_length());
         }
         let length = |&row: &usize| {
             let path = &self.entry(row)?.path;
-            let file =
-                plain_file::open(path).map_err(|error| Error::io("read the sound", path, error))?;
-            Ok(sound::length_of_file(file))
+            let length = encoding.length_of_file(path);
+            length.map_err(|error| Error::io("read the sound", path, error))
         };
         rows.par_iter().map(length).collect()
-    }
-
-    fn aligned(&self) -> Result<Option<Aligned<'_>>> {
-        let Some(alignments) = &self.alignments else { return Ok(None) };
-        let mut aligned = Aligned::new(alignments);
-        for Entry { path, .. } in &self.files {
-            aligned.add(path, format!("`{}`", path.display()));
-        }
-        Ok(Some(aligned))
     }
 
     fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {
         rows.par_iter()
             .map(|&row| {
                 let entry = self.entry(row)?;
-                match media_file::read(self.medium, &entry.path)? {
+                match encoding::of(self.medium).read(&entry.path)? {
                     Ok((media, remarks, room)) => {
                         let kept = keep(self.sample(row, entry, media, remarks)?).map(Ok);
                         drop(room);

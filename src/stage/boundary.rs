@@ -45,7 +45,7 @@ pub fn resolve<'a>(
     } else if wanted.contains(&Activations::Auto) {
         choose(&costs()?, &wanted, &mut stored, &mut why);
     }
-    let mut channels = pipeline.view.channels();
+    let mut channels = pipeline.view.settings().channels();
     let mut boundaries = Vec::with_capacity(wanted.len());
     for (index, module) in pipeline.modules.iter().enumerate() {
         channels = module.layers.iter().fold(channels, |c, layer| layer.out_channels(c));

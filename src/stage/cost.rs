@@ -8,13 +8,12 @@ use std::ops::Range;
 
 use gimlet_store::{Column, Schema};
 
-use super::layout::{activation_column, image_column, pooled_column, sound_column};
+use super::layout::{activation_column, pooled_column};
 use super::plan::{At, Step};
-use crate::Result;
 use crate::loss::Sizes;
 use crate::module;
-use crate::pipeline::{Map, Pipeline, Pooling, Schedule, Source, Split, View};
-use crate::view;
+use crate::pipeline::{Map, Pipeline, Pooling, Schedule, Split};
+use crate::{Result, media};
 
 /// Additions and multiplications a second, forward: two cores with AVX-512, all told.
 const FORWARD_RATE: f64 = 250e9;
@@ -93,10 +92,8 @@ impl<'a> Costs<'a> {
     /// When the images do not fit the pipeline.
     pub fn new(pipeline: &'a Pipeline, samples: [u64; 2], image: (usize, usize)) -> Result<Self> {
         let maps = pipeline.shapes(image)?;
-        if let View::Images(view) = &pipeline.view {
-            view::patch_shape(view, image)?;
-        }
-        let pooling = Pooling::of(&pipeline.view, image);
+        media::of(&pipeline.view).check_size(image)?;
+        let pooling = pipeline.view.settings().pooling(image);
         let layers = pipeline.modules.iter().zip(&maps);
         let modules =
             layers.map(|(module, maps)| module::Cost::of(&module.layers, maps.0)).collect();
@@ -135,10 +132,7 @@ impl<'a> Costs<'a> {
 
     /// Classes that labels tell apart, as far as that is known before any is read.
     fn classes(&self) -> usize {
-        match &self.pipeline.data.source {
-            Source::Textures(textures) => textures.classes,
-            Source::Files(_) => CLASSES,
-        }
+        self.pipeline.data.source.classes().unwrap_or(CLASSES)
     }
 
     /// Values of everything that trains with module `index`.
@@ -178,15 +172,19 @@ impl<'a> Costs<'a> {
             label_names: None,
             attributes: match source {
                 true => vec![],
-                false => self.pipeline.view.attributes().iter().map(|it| it.to_string()).collect(),
+                false => self
+                    .pipeline
+                    .view
+                    .settings()
+                    .attributes()
+                    .iter()
+                    .map(|it| it.to_string())
+                    .collect(),
             },
         };
         match step {
             Step::Ingest => {
-                let column = match &self.pipeline.view {
-                    View::Images(view) => image_column(self.image, view.channels()),
-                    View::Sound(_) => sound_column(self.image.1),
-                };
+                let column = media::of(&self.pipeline.view).sample_column(self.image);
                 vec![schema(vec![column], true)]
             }
             Step::Untrained => {
@@ -356,7 +354,7 @@ impl<'a> Costs<'a> {
         let written = self.bytes(step, stored) as f64 / WRITE_RATE;
         match step {
             Step::Ingest => {
-                let pixels = self.image.0 * self.image.1 * self.pipeline.view.channels();
+                let pixels = self.image.0 * self.image.1 * self.pipeline.view.settings().channels();
                 rows(step) * pixels as f64 / DECODE_RATE + written
             }
             Step::Untrained => rows(step) * pace.forward.iter().sum::<f64>() + written,

@@ -357,7 +357,8 @@ impl Run<'_> {
     fn schema_like(&self, split: Split) -> Result<Schema> {
         let input = self.plan.generation(Step::Ingest, split, &self.dir)?;
         let label_names = input.manifest().schema.label_names.clone();
-        let attributes = self.pipeline.view.attributes().iter().map(|it| it.to_string()).collect();
+        let attributes =
+            self.pipeline.view.settings().attributes().iter().map(|it| it.to_string()).collect();
         Ok(Schema { columns: vec![], source: false, label_names, attributes })
     }
 }

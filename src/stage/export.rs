@@ -3,12 +3,11 @@
 use serde_json::json;
 
 use super::Run;
-use super::key::json_of;
 use super::plan::Step;
-use crate::Result;
 use crate::exchange::published;
 use crate::exchange::stack::{self, Described};
-use crate::pipeline::{Split, View};
+use crate::pipeline::{Medium, Split, json_of};
+use crate::{Result, media};
 
 /// The version of what the metadata of an exported file says.
 const FORMAT: u32 = 1;
@@ -35,9 +34,8 @@ impl Run<'_> {
             }));
         }
         let mut view = json_of(&self.pipeline.view)?;
-        if let View::Sound(sound) = &self.pipeline.view {
-            // As the training split has it, where the pipeline does not say.
-            view["normalise"] = json_of(&self.normalise(sound)?)?;
+        if let Some(training) = self.normalised_by()? {
+            view["normalise"] = json_of(&media::normalise_of(&training)?)?;
         }
         stack::write(
             &trained,
@@ -56,9 +54,9 @@ impl Run<'_> {
         let sizes = self.sizes(index)?;
         let parameters =
             published::parameters(&module.layers, input.channels, &self.pipeline.loss, sizes);
-        let stack = match self.pipeline.view {
-            View::Images(_) => stack::OF_IMAGES,
-            View::Sound(_) => stack::OF_SOUND,
+        let stack = match self.pipeline.view.settings().medium() {
+            Medium::Image => stack::OF_IMAGES,
+            Medium::Sound => stack::OF_SOUND,
         };
         Ok(Described { name: module.name.clone(), stack, parameters })
     }

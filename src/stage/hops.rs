@@ -6,7 +6,8 @@ use super::Run;
 use super::plan::Step;
 use super::record::Judged;
 use crate::Result;
-use crate::pipeline::{SoundView, Split};
+use crate::media::Hops;
+use crate::pipeline::Split;
 use crate::probe::linear::{self, Rows};
 use crate::probe::pooled::{CHUNK, Pooled};
 use crate::source::NO_FRAME;
@@ -17,7 +18,7 @@ impl Run<'_> {
     /// What a linear classifier reads of the label of a hop from the pooled vectors of that hop.
     pub(super) fn judge_hops(
         &self,
-        view: &SoundView,
+        hops: Hops,
         encoded: [&Generation; 2],
         rows: [u64; 2],
     ) -> Result<Judged> {
@@ -25,7 +26,7 @@ impl Run<'_> {
         for (split, (generation, rows)) in Split::ALL.into_iter().zip(encoded.into_iter().zip(rows))
         {
             let ingested = self.plan.generation(Step::Ingest, split, &self.dir)?;
-            all.push(frames(view, generation, &ingested, rows)?);
+            all.push(frames(hops, generation, &ingested, rows)?);
         }
         let accuracy = match all.iter().all(|rows| !rows.labels.is_empty()) {
             true => {
@@ -45,7 +46,7 @@ const MOST_FRAMES: usize = 1 << 18;
 /// The pooled vectors of the first `rows` rows of a dataset, each with the label of its hop; those without
 /// are left out.
 fn frames(
-    view: &SoundView,
+    Hops { hop: every, frames: in_window }: Hops,
     encoded: &Generation,
     ingested: &Generation,
     rows: u64,
@@ -71,7 +72,7 @@ fn frames(
             let start = starts.get(*row as usize).map_or(0, |it| (*it).max(0) as usize);
             for (place, vector) in pooled.chunks_exact(channels).enumerate() {
                 // Where a module has fewer steps than the window has hops, one stands for several.
-                let hop = start / view.hop + place * view.frames() / vectors;
+                let hop = start / every + place * in_window / vectors;
                 match of_hops.get(hop) {
                     Some(&label) if label != NO_FRAME && found.labels.len() < MOST_FRAMES => {
                         found.vectors.extend_from_slice(vector);

@@ -2,10 +2,9 @@
 //! samples.
 
 use super::Run;
-use super::extent::{image_size, size_in_view};
 use super::plan::Step;
 use crate::pipeline::{Map, Pooling, Split};
-use crate::{Error, Result};
+use crate::{Error, Result, media};
 
 impl Run<'_> {
     /// The maps that module `index` reads and writes.
@@ -19,7 +18,7 @@ impl Run<'_> {
 
     /// How the maps of a sample become the vectors that losses and probes see.
     pub(super) fn pooling(&self) -> Result<Pooling> {
-        Ok(Pooling::of(&self.pipeline.view, self.image()?))
+        Ok(self.pipeline.view.settings().pooling(self.image()?))
     }
 
     /// Height and width of the images; of sound, 1 and the samples of a recording. Before `ingest` what the
@@ -29,15 +28,15 @@ impl Run<'_> {
     /// # Errors
     /// When the first image has to be looked at, and cannot be.
     pub(super) fn image(&self) -> Result<(usize, usize)> {
+        let handler = media::of(&self.pipeline.view);
         let ingested = self.plan.generations(Step::Ingest, Split::Train, &self.dir)?;
         let Some(ingested) = ingested.first() else {
-            return size_in_view(self.pipeline).map_or_else(|| image_size(self.pipeline, None), Ok);
+            let known = self.pipeline.view.settings().size(&self.pipeline.data.source);
+            return known.map_or_else(|| handler.size(self.pipeline, None), Ok);
         };
-        let shape = ingested.manifest().schema.columns.first().map(|it| it.shape.clone());
-        match shape.as_deref() {
-            Some([height, width, _]) => Ok((*height, *width)),
-            Some([samples]) => Ok((1, *samples)),
-            other => Err(Error::failed(format!("samples of shape {other:?}"))),
-        }
+        let shape = ingested.manifest().schema.columns.first().map(|it| it.shape.as_slice());
+        shape
+            .and_then(|shape| handler.size_of_column(shape))
+            .ok_or_else(|| Error::failed(format!("samples of shape {shape:?}")))
     }
 }

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::boundary::{self, Boundary};
 use super::cost::{Costs, recomputed};
-use super::extent::{image_size, size_in_view};
 use super::key::Key;
 use super::labels::check_labels;
 use super::provenance::{Look, Provenance};
@@ -17,7 +16,7 @@ use super::run_dir::{INGEST, RunDir, UNTRAINED};
 use super::step_key::{Reads, encode_key, ingest_key, probe_key, train_key, untrained_key};
 use crate::pipeline::{Pipeline, Schedule, Split};
 use crate::source::known_files::{Unwatched, Watch};
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, media};
 
 /// One step of a run; modules are counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -99,7 +98,8 @@ impl Plan {
         let provenance = Provenance::of(pipeline, dir, look, watch, &key)?;
         check_labels(pipeline, &provenance)?;
         Self::of_samples(pipeline, provenance, |key| {
-            image_size(pipeline, dir.dataset(INGEST, Split::Train).find(key)?.as_ref())
+            let ingested = dir.dataset(INGEST, Split::Train).find(key)?;
+            media::of(&pipeline.view).size(pipeline, ingested.as_ref())
         })
     }
 
@@ -109,7 +109,8 @@ impl Plan {
     /// # Errors
     /// When samples as the view has them do not fit the pipeline.
     pub fn without_samples(pipeline: &Pipeline) -> Result<Option<Self>> {
-        let Some(size) = size_in_view(pipeline) else { return Ok(None) };
+        let size = pipeline.view.settings().size(&pipeline.data.source);
+        let Some(size) = size else { return Ok(None) };
         Self::of_samples(pipeline, Provenance::of_nothing(), |_| Ok(size)).map(Some)
     }
 
@@ -186,7 +187,7 @@ impl Plan {
     pub fn costs<'a>(&self, pipeline: &'a Pipeline, dir: &RunDir) -> Result<Costs<'a>> {
         let ingested = |split| dir.dataset(INGEST, split).find(&self.key(Step::Ingest, split).hash);
         let [train, test] = [ingested(Split::Train)?, ingested(Split::Test)?];
-        let image = image_size(pipeline, train.as_ref())?;
+        let image = media::of(&pipeline.view).size(pipeline, train.as_ref())?;
         let mut samples = self.provenance.counts;
         for (samples, ingested) in samples.iter_mut().zip([train, test]) {
             // Broken samples are known now.

@@ -8,11 +8,11 @@ use super::labels::{Labels, labels_of};
 use super::meter::Meter;
 use super::plan::Step;
 use super::record::{self, Judged, ProbeResult};
-use crate::pipeline::{Split, View};
+use crate::pipeline::Split;
 use crate::probe::linear::{self, Rows};
 use crate::probe::pooled::Pooled;
 use crate::probe::{confusion, knn};
-use crate::{Error, Result};
+use crate::{Error, Result, media};
 
 impl Run<'_> {
     pub(super) fn probe(&self, index: usize) -> Result<()> {
@@ -53,10 +53,10 @@ impl Run<'_> {
             let (accuracy, knn) = (found.accuracy, found.knn);
             further.push(Judged { label: label.clone(), accuracy, knn });
         }
-        if let View::Sound(view) = &self.pipeline.view
-            && self.has_frames()
+        if let Some(hops) = media::of(&self.pipeline.view).hops()
+            && self.pipeline.data.source.has_frames()
         {
-            further.push(self.judge_hops(view, [train, test], rows)?);
+            further.push(self.judge_hops(hops, [train, test], rows)?);
         }
         let sizes = self.sizes(index)?;
         let held_out = self.held_out_loss(index, kind, sizes, test)?;

@@ -13,16 +13,16 @@ use super::status::share;
 use super::watch::Looks;
 use super::{Run, memory, record};
 use crate::loss::{Samples, Sizes};
+use crate::media::{self, Ingested};
 use crate::module::{self, Module};
 use crate::parameters::Parameters;
-use crate::pipeline::{Schedule, Split, View, bytes_in_words};
+use crate::pipeline::{Schedule, Split, bytes_in_words};
 use crate::random::generator;
 use crate::train::checkpoint::{Checkpoints, Progress};
 use crate::train::feed::{Batch, Course, feed};
-use crate::train::input::{Activations, Images, Input, Recomputed};
+use crate::train::input::{Activations, Input, Recomputed};
 use crate::train::log::{Entry, Log};
 use crate::train::profile::{Breakdown, Profile};
-use crate::train::recordings::Recordings;
 use crate::train::trainer::{self, Trainer};
 use crate::{Error, Kind, Result};
 
@@ -53,21 +53,28 @@ impl Run<'_> {
         split: Split,
         round: usize,
     ) -> Result<Box<dyn Input>> {
-        let seed = self.pipeline.seed;
         let before = match split {
             Split::Train => (round * self.pipeline.view.views_of(split)) as u64,
             Split::Test => 0,
         };
-        Ok(match &self.pipeline.view {
-            View::Images(view) => {
-                Box::new(Images::new(generation, view, split, seed)?.views_after(before))
-            }
-            View::Sound(view) => {
-                let normalise = self.normalise(view)?;
-                let seen = Recordings::new(generation, view, normalise, split, seed)?;
-                Box::new(seen.views_after(before))
-            }
+        let training = self.normalised_by()?;
+        media::of(&self.pipeline.view).input(&Ingested {
+            samples: generation,
+            training: training.as_ref(),
+            split,
+            seed: self.pipeline.seed,
+            views_before: before,
         })
+    }
+
+    /// The ingested training split, where samples are normalised as that has them.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub(super) fn normalised_by(&self) -> Result<Option<Generation>> {
+        let is_needed = media::of(&self.pipeline.view).is_normalised_by_training();
+        let training = || self.plan.generation(Step::Ingest, Split::Train, &self.dir);
+        is_needed.then(training).transpose()
     }
 
     /// A module as its training left it.

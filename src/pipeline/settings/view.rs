@@ -2,50 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Split;
-
 /// How a sample is seen.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum View {
+    /// Of images.
     Images(ImageView),
+    /// Of sound.
     Sound(SoundView),
-}
-
-impl View {
-    /// One sample, in words.
-    pub fn noun(&self) -> &'static str {
-        match self {
-            View::Images(_) => "image",
-            View::Sound(_) => "recording",
-        }
-    }
-
-    /// Of what the first module reads: 1 or 3.
-    pub fn channels(&self) -> usize {
-        match self {
-            View::Images(view) => view.channels(),
-            View::Sound(_) => 1,
-        }
-    }
-
-    /// Frozen crops or windows that are stored of every sample of a split.
-    pub fn views_of(&self, split: Split) -> usize {
-        split.views(match self {
-            View::Images(view) => view.views,
-            View::Sound(view) => view.views,
-        })
-    }
-
-    /// The attributes of a row of activations: which view of its sample it is, and what frames that. Of
-    /// an image, the first row and column of the crop, and 1 where it is mirrored; of sound, the first
-    /// sample of the window.
-    pub fn attributes(&self) -> &'static [&'static str] {
-        match self {
-            View::Images(_) => &["view", "crop_top", "crop_left", "flip"],
-            View::Sound(_) => &["view", "start"],
-        }
-    }
 }
 
 /// From a waveform to a window of it, which is the one patch that the first module sees.

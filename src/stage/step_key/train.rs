@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
-use super::{Framing, METHOD_VERSION};
-use crate::Result;
+use super::METHOD_VERSION;
 use crate::pipeline::{Async, Layer, Loss, Module, Pipeline, Rounds, Schedule, Store, Training};
 use crate::stage::key::Key;
 use crate::stage::plan::At;
+use crate::{Result, media};
 
 /// What a training reads.
 pub(in crate::stage) struct Reads<'a> {
@@ -30,7 +31,7 @@ struct TrainKey<'a> {
     method: u32,
     seed: u64,
     /// Of what reads samples; others meet it in the key of their input.
-    view: Option<Framing<'a>>,
+    view: Option<Value>,
     /// All of its settings.
     loss: &'a Loss,
     /// Where several train in one piece, the one that this is the key of.
@@ -177,7 +178,7 @@ pub(in crate::stage) fn train_key(pipeline: &Pipeline, at: At, reads: &Reads<'_>
         step: "train",
         method: METHOD_VERSION,
         seed: *seed,
-        view: reads_samples.then(|| Framing::of(view)),
+        view: reads_samples.then(|| media::of(view).framing_key()).transpose()?,
         loss,
         module: in_one_piece,
         modules: match in_one_piece {

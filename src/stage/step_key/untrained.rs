@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
-use super::{Framing, METHOD_VERSION};
-use crate::Result;
-use crate::pipeline::{Layer, Module, Pipeline, SoundView, Split, Store, View};
+use super::METHOD_VERSION;
+use crate::pipeline::{Layer, Module, Pipeline, Split, Store};
 use crate::stage::key::Key;
+use crate::{Result, media};
 
 #[derive(Serialize)]
 struct UntrainedKey<'a> {
@@ -15,7 +16,7 @@ struct UntrainedKey<'a> {
     method: u32,
     split: &'static str,
     seed: u64,
-    view: Framing<'a>,
+    view: Value,
     modules: BTreeMap<&'a str, ModulePart<'a>>,
     store: StorePart,
     input: Input<'a>,
@@ -75,7 +76,7 @@ pub(in crate::stage) fn untrained_key(
         url: _,
         cache_bytes: _,
     } = store;
-    let by_training = matches!(view, View::Sound(SoundView { normalise: None, .. }));
+    let by_training = media::of(view).is_normalised_by_training();
     let normalised_by =
         (by_training && split == Split::Test).then(|| &ingest[Split::Train as usize]);
     Key::of(&UntrainedKey {
@@ -83,7 +84,7 @@ pub(in crate::stage) fn untrained_key(
         method: METHOD_VERSION,
         split: split.name(),
         seed: *seed,
-        view: Framing::of(view),
+        view: media::of(view).framing_key()?,
         modules: modules.iter().enumerate().map(ModulePart::of).collect(),
         store: StorePart { rows_per_part: *rows_per_part },
         input: Input {

@@ -3,9 +3,9 @@
 use std::io::Cursor;
 use std::ops::Range;
 
+use gimlet_signal::Spectrum;
 use hound::{SampleFormat, WavSpec, WavWriter};
 use image::{Rgb, RgbImage};
-use realfft::RealFftPlanner;
 
 use crate::{Error, Result};
 
@@ -57,8 +57,7 @@ pub fn around(samples: usize, rate: u32, from: i64, to: i64) -> Range<usize> {
 /// When it cannot be transformed.
 pub fn spectrogram(samples: &[f32], rate: u32, columns: usize, rows: usize) -> Result<Vec<f32>> {
     let size = ((f64::from(rate) * SECONDS) as usize).next_power_of_two().max(16);
-    let transform = RealFftPlanner::<f32>::new().plan_fft_forward(size);
-    let (mut signal, mut spectrum) = (transform.make_input_vec(), transform.make_output_vec());
+    let mut spectrum = Spectrum::new(size);
     let step = std::f32::consts::TAU / size as f32;
     let hann: Vec<f32> = (0..size).map(|at| 0.5 - 0.5 * (step * at as f32).cos()).collect();
     let mut power = vec![0f32; rows * columns];
@@ -67,20 +66,21 @@ pub fn spectrogram(samples: &[f32], rate: u32, columns: usize, rows: usize) -> R
         let room = samples.len().saturating_sub(size);
         let from = room * column / columns.saturating_sub(1).max(1);
         let seen = samples.get(from..).unwrap_or_default().iter().chain(std::iter::repeat(&0.0));
-        let values = signal.iter_mut().zip(seen).zip(&hann);
-        values.for_each(|((to, value), weight)| {
-            *to = if value.is_finite() { value * weight } else { 0.0 };
-        });
-        transform
-            .process(&mut signal, &mut spectrum)
+        let windowed = |signal: &mut [f32]| {
+            signal.iter_mut().zip(seen).zip(&hann).for_each(|((to, value), weight)| {
+                *to = if value.is_finite() { value * weight } else { 0.0 };
+            });
+        };
+        let powers = spectrum
+            .power(windowed)
             .map_err(|error| Error::failed(format!("could not make a spectrogram: {error}")))?;
         for row in 0..rows {
             let band = rows - 1 - row;
-            let bins = spectrum.len();
+            let bins = powers.len();
             let from = band * bins / rows;
             let to = ((band + 1) * bins / rows).max(from + 1);
-            let bins = spectrum.get(from..to).unwrap_or_default();
-            let sum: f32 = bins.iter().map(|it| it.norm_sqr()).sum();
+            let bins = powers.get(from..to).unwrap_or_default();
+            let sum: f32 = bins.iter().sum();
             power[row * columns + column] = sum / bins.len().max(1) as f32;
         }
     }

@@ -1,16 +1,8 @@
 //! Sound at another rate.
 
-use rubato::audioadapter_buffers::direct::InterleavedSlice;
-use rubato::{Fft, FixedSync, Resampler};
-
 use crate::source::Waveform;
 use crate::source::sound::{MAX_RATE, MAX_SAMPLES};
 use crate::{Error, Result};
-
-/// Samples that are transformed at a time: at least so many of either rate, as long as that are not too
-/// many of the other. The more there are, the closer to half of the lower rate its filter ends.
-const LEAST: usize = 1024;
-const MOST: usize = 1 << 20;
 
 /// The samples of a waveform at another rate (samples a second): `ceil(samples * rate / its rate)`, the
 /// first at the same time. Frequencies above half of the lower rate are filtered out; its own rate
@@ -38,37 +30,7 @@ pub fn resample(waveform: &Waveform, rate: u32) -> Result<Vec<f32>> {
     let failed = |error: &dyn std::fmt::Display| {
         Error::failed(format!("could not resample from {from} to {rate} samples a second: {error}"))
     };
-    let (from, rate) = (*from as usize, rate as usize);
-    let mut resampler = Fft::<f32>::new_custom(
-        from,
-        rate,
-        block(from, rate),
-        1,
-        1,
-        rubato::WindowFunction::BlackmanHarris2,
-        FixedSync::Both,
-    )
-    .map_err(|error| failed(&error))?;
-    let input = InterleavedSlice::new(samples, 1, samples.len()).map_err(|error| failed(&error))?;
-    let output =
-        resampler.process_all(&input, samples.len(), None).map_err(|error| failed(&error))?;
-    let mut output = output.take_data();
-    // The length is worked out in floating point there, and may be one more.
-    output.resize(length as usize, 0.0);
-    Ok(output)
-}
-
-/// Samples of the first rate that are transformed at a time: as many as fill a whole number of the
-/// second, and an even one of both, since half a block is the delay that is cut off again.
-fn block(from: usize, rate: usize) -> usize {
-    let (mut a, mut b) = (from, rate);
-    while b > 0 {
-        (a, b) = (b, a % b);
-    }
-    // `a` is the greatest common divisor.
-    let (least, most) = ((from / a).min(rate / a), (from / a).max(rate / a));
-    let pairs = LEAST.div_ceil(2 * least).min(MOST / most).max(1);
-    2 * pairs * (from / a)
+    gimlet_signal::resample(samples, *from, rate, length as usize).map_err(|error| failed(&error))
 }
 
 #[cfg(test)]

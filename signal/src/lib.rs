@@ -1,0 +1,21 @@
+//! Sound at another rate, and the power of its frequencies.
+//!
+//! It is a crate of its own because the compiler writes the transforms of `rustfft` out again for every crate that
+//! calls them with a type, which is a third of all code: here once, and optimised.
+
+mod resample;
+mod spectrum;
+
+pub use resample::resample;
+pub use spectrum::Spectrum;
+
+/// Why sound could not be transformed.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Error(String);
+
+impl Error {
+    fn of(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}

@@ -1,0 +1,43 @@
+use rubato::audioadapter_buffers::direct::InterleavedSlice;
+use rubato::{Fft, FixedSync, Resampler, WindowFunction};
+
+use crate::Error;
+
+/// Samples of the lower rate in a block, at least: the more there are, the closer to half of that rate its filter ends.
+const LEAST: usize = 1024;
+/// Samples of the higher rate in a block, at most.
+const MOST: usize = 1 << 20;
+
+/// Samples at another rate: `length` of them, the first at the same time.
+///
+/// Both rates are in samples per second. Frequencies above half of the lower rate are filtered out. Equal samples give
+/// equal bits, whatever else is computed.
+///
+/// # Errors
+/// When rubato cannot work with these rates.
+pub fn resample(samples: &[f32], from: u32, rate: u32, length: usize) -> Result<Vec<f32>, Error> {
+    let (from, rate) = (from as usize, rate as usize);
+    let window = WindowFunction::BlackmanHarris2;
+    let mut resampler =
+        Fft::<f32>::new_custom(from, rate, block(from, rate), 1, 1, window, FixedSync::Both)
+            .map_err(Error::of)?;
+    let input = InterleavedSlice::new(samples, 1, samples.len()).map_err(Error::of)?;
+    let output = resampler.process_all(&input, samples.len(), None).map_err(Error::of)?;
+    let mut output = output.take_data();
+    // The length is worked out in floating point there, and may be one more.
+    output.resize(length, 0.0);
+    Ok(output)
+}
+
+/// Samples of the first rate that are transformed at a time: a whole number of blocks of the second rate, and an even
+/// one of both, since half a block is the delay that is cut off again.
+fn block(from: usize, rate: usize) -> usize {
+    let (mut a, mut b) = (from, rate);
+    while b > 0 {
+        (a, b) = (b, a % b);
+    }
+    // `a` is the greatest common divisor.
+    let (least, most) = ((from / a).min(rate / a), (from / a).max(rate / a));
+    let pairs = LEAST.div_ceil(2 * least).min(MOST / most).max(1);
+    2 * pairs * (from / a)
+}

@@ -1,8 +1,7 @@
 //! Images: resized once, cropped and cut into patches whenever they are read.
 
 use gimlet_store::{Column, Compression, CompressionSetting, DType, Generation, Values};
-use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Handler, Ingest, Ingested, column, rows_at_once};
 use crate::pipeline::settings::Source as SourceSettings;
@@ -12,26 +11,8 @@ use crate::train::input::{IMAGE, Images, Input};
 use crate::view::{self, Framing};
 use crate::{Error, Result};
 
-/// What the key of `ingest` has of the view.
-#[derive(Serialize)]
-struct IngestKey {
-    resize: Option<usize>,
-    grayscale: bool,
-}
-
-/// What the keys of steps that read samples have of it.
-#[derive(Serialize)]
-struct FramingKey<'a> {
-    crop: Option<usize>,
-    flip: bool,
-    patch: usize,
-    stride: usize,
-    mean: &'a [f32],
-    std: &'a [f32],
-}
-
 impl Handler for ImageView {
-    fn ingest_key(&self, _source: &SourceSettings) -> Result<Value> {
+    fn ingest_key(&self, _source: &SourceSettings) -> Value {
         let Self {
             resize,
             grayscale,
@@ -44,14 +25,16 @@ impl Handler for ImageView {
             std: _,
             views: _,
         } = self;
-        json_of(&IngestKey { resize: *resize, grayscale: *grayscale })
+        json!({ "resize": resize, "grayscale": grayscale })
     }
 
     fn framing_key(&self) -> Result<Value> {
         // The others are in the key of `ingest`; how many `views` are frozen, in that of `encode`.
         let Self { resize: _, grayscale: _, crop, flip, patch, stride, mean, std, views: _ } = self;
-        let (crop, flip, patch, stride) = (*crop, *flip, *patch, *stride);
-        json_of(&FramingKey { crop, flip, patch, stride, mean, std })
+        let (mean, std) = (json_of(mean)?, json_of(std)?);
+        Ok(json!({
+            "crop": crop, "flip": flip, "patch": patch, "stride": stride, "mean": mean, "std": std,
+        }))
     }
 
     fn column(&self) -> &'static str {

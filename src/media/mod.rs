@@ -26,10 +26,7 @@ pub fn rows_at_once(bytes: usize) -> usize {
 /// What the steps of a run do with samples of a medium, as a view has them.
 pub trait Handler {
     /// What the key of `ingest` has of the view.
-    ///
-    /// # Errors
-    /// When that cannot be described.
-    fn ingest_key(&self, source: &SourceSettings) -> Result<Value>;
+    fn ingest_key(&self, source: &SourceSettings) -> Value;
 
     /// What the keys of steps that read samples have of the view: what turns an ingested sample into what the first
     /// module sees.

@@ -2,7 +2,6 @@
 //! out whenever they are read.
 
 use gimlet_store::{Column, CompressionSetting, DType, Generation, Values};
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::hop_fit::HopFit;
@@ -18,40 +17,22 @@ use crate::{Error, Result};
 /// The most samples of a recording: over an hour at 16 kHz.
 const MOST_SAMPLES: u64 = 1 << 26;
 
-/// What the key of `ingest` has of the view.
-#[derive(Serialize)]
-struct IngestKey {
-    rate: u32,
-    clip: Option<usize>,
-    /// Where recordings that are shorter are left out.
-    window: Option<usize>,
-    /// Where the data have a label for every hop.
-    hop: Option<usize>,
-}
-
-/// What the keys of steps that read samples have of it.
-#[derive(Serialize)]
-struct FramingKey {
-    window: usize,
-    hop: usize,
-    normalise: Option<Normalise>,
-}
-
 impl Handler for SoundView {
-    fn ingest_key(&self, source: &SourceSettings) -> Result<Value> {
+    fn ingest_key(&self, source: &SourceSettings) -> Value {
         let Self { rate, clip, window, hop, short, normalise: _, views: _ } = self;
-        json_of(&IngestKey {
-            rate: *rate,
-            clip: *clip,
-            window: (*short == Short::Skip).then_some(*window),
-            hop: source.has_frames().then_some(*hop),
+        json!({
+            "rate": rate, "clip": clip,
+            // Where recordings that are shorter are left out.
+            "window": (*short == Short::Skip).then_some(window),
+            // Where the data have a label for every hop.
+            "hop": source.has_frames().then_some(hop),
         })
     }
 
     fn framing_key(&self) -> Result<Value> {
         // The others are in the key of `ingest`; how many `views` are frozen, in that of `encode`.
         let Self { rate: _, clip: _, window, hop, short: _, normalise, views: _ } = self;
-        json_of(&FramingKey { window: *window, hop: *hop, normalise: *normalise })
+        Ok(json!({ "window": window, "hop": hop, "normalise": json_of(normalise)? }))
     }
 
     fn is_normalised_by_training(&self) -> bool {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::place::{Field, Place};
 use super::samples::Samples;
-use super::shown::{Attributes, Places, Shown, Words};
+use super::shown::{Attribute, Places, Shown, Words};
 use crate::Result;
 use crate::pipeline::{Module, SoundView};
 
@@ -27,13 +27,13 @@ impl Shown for SoundView {
         &self,
         samples: &Samples,
         modules: &[Module],
-        attributes: &Attributes<'_>,
+        attribute: &Attribute<'_>,
     ) -> Result<Box<dyn Places>> {
         let layers = || modules.iter().flat_map(|it| &it.layers);
         Ok(Box::new(Moments {
             field: Field::of(layers()),
             steps: Field::steps(self, layers()),
-            starts: attributes.named("start")?.to_vec(),
+            starts: attribute("start")?,
             lengths: (0..samples.count()).map(|row| samples.length(row) as i64).collect(),
         }))
     }

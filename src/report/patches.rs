@@ -2,7 +2,7 @@
 
 use super::place::{Crop, Place, patch};
 use super::samples::Samples;
-use super::shown::{Attributes, Places, Shown, Words};
+use super::shown::{Attribute, Places, Shown, Words};
 use crate::Result;
 use crate::pipeline::{ImageView, Module};
 
@@ -24,16 +24,16 @@ impl Shown for ImageView {
         &self,
         samples: &Samples,
         _modules: &[Module],
-        attributes: &Attributes<'_>,
+        attribute: &Attribute<'_>,
     ) -> Result<Box<dyn Places>> {
         let side = self.crop.or(samples.image_size().map(|it| it.0)).unwrap_or(self.patch);
-        let (tops, lefts) = (attributes.named("crop_top")?, attributes.named("crop_left")?);
-        let each = tops.iter().zip(lefts).zip(attributes.named("flip")?);
+        let (tops, lefts) = (attribute("crop_top")?, attribute("crop_left")?);
+        let each = tops.into_iter().zip(lefts).zip(attribute("flip")?);
         let crops = each.map(|((top, left), flip)| Crop {
-            top: (*top).max(0) as usize,
-            left: (*left).max(0) as usize,
+            top: top.max(0) as usize,
+            left: left.max(0) as usize,
             side,
-            flipped: *flip == 1,
+            flipped: flip == 1,
         });
         Ok(Box::new(Patches { view: self.clone(), crops: crops.collect() }))
     }

@@ -2,12 +2,13 @@
 
 use std::ops::Range;
 
-use gimlet_store::{Generation, Keys};
-
 use super::place::{Field, Place};
 use super::samples::Samples;
+use crate::Result;
 use crate::pipeline::{Module, View};
-use crate::{Error, Kind, Result};
+
+/// An attribute of every row of vectors, by its name.
+pub type Attribute<'a> = dyn Fn(&str) -> Result<Vec<i64>> + 'a;
 
 /// What is said of parts of samples, and how many of them a page has.
 pub struct Words {
@@ -38,7 +39,7 @@ pub trait Shown {
         &self,
         samples: &Samples,
         modules: &[Module],
-        attributes: &Attributes<'_>,
+        attribute: &Attribute<'_>,
     ) -> Result<Box<dyn Places>>;
 }
 
@@ -61,26 +62,6 @@ pub trait Places: Send + Sync {
     /// The receptive field of a step, where there are steps.
     fn field(&self) -> Option<Field> {
         None
-    }
-}
-
-/// The attributes of the rows of a dataset.
-pub struct Attributes<'a> {
-    pub generation: &'a Generation,
-    pub keys: &'a Keys,
-}
-
-impl Attributes<'_> {
-    /// One of each row.
-    ///
-    /// # Errors
-    /// When there is no such attribute.
-    pub fn named(&self, name: &str) -> Result<&[i64]> {
-        let attributes = &self.generation.manifest().schema.attributes;
-        let place = attributes.iter().position(|it| it == name);
-        let values = place.and_then(|it| self.keys.attributes.get(it)).map(Vec::as_slice);
-        let at = self.generation.dir().display().to_string();
-        values.ok_or_else(|| Error::new(Kind::Damaged, format!("`{at}` has no `{name}`")))
     }
 }
 

@@ -8,11 +8,11 @@ use gimlet_store::Generation;
 use super::place::{Field, Place};
 use super::samples::Samples;
 use super::seen::Seen;
-use super::shown::{self, Attributes, Places};
-use crate::Result;
+use super::shown::{self, Places};
 use crate::pipeline::Split;
 use crate::probe::pooled::Pooled;
 use crate::stage::Step;
+use crate::{Error, Kind, Result};
 
 /// One vector of one sample, and what it is worth.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,10 +76,15 @@ impl Vectors {
         let generation = Self::generation(seen, index, split)?;
         let pooled = Pooled::open(&generation)?;
         let rows = pooled.rows().min(samples.count());
-        let keys = &generation.reader(&[crate::train::input::POOLED])?.keys()?;
+        let keys = generation.reader(&[crate::train::input::POOLED])?.keys()?;
         let modules = seen.pipeline.modules.get(..=index).unwrap_or_default();
-        let attributes = Attributes { generation: &generation, keys };
-        let places = shown::of(&seen.pipeline.view).places(samples, modules, &attributes)?;
+        let attribute = |name: &str| {
+            let place = generation.manifest().schema.attributes.iter().position(|it| it == name);
+            let values = place.and_then(|it| keys.attributes.get(it)).cloned();
+            let at = generation.dir().display().to_string();
+            values.ok_or_else(|| Error::new(Kind::Damaged, format!("`{at}` has no `{name}`")))
+        };
+        let places = shown::of(&seen.pipeline.view).places(samples, modules, &attribute)?;
         Ok(Self { pooled, rows, places })
     }
 

@@ -90,13 +90,13 @@ fn from_folders(settings: &Files, list: &FileList) -> Result<FileLabels> {
         ));
     };
     let encoding = encoding::of(settings.medium);
-    let mut tally = Tally::new(label, encoding.order());
+    let mut tally = Tally::new(label, encoding.order);
     list.classes.iter().for_each(|class| tally.add_class(class));
     let mut texts = Vec::with_capacity(list.files.len());
     for file in &list.files {
         let Some(class) = &file.class else {
             let message = format!("`{}` lies in no class folder", file.path.display());
-            let elsewhere = match encoding.lasts() {
+            let elsewhere = match encoding.lasts {
                 true => "; `data.names` and `data.labels` read labels from elsewhere",
                 false => "",
             };

@@ -20,7 +20,7 @@ const DEEPEST: usize = 16;
 /// Whether a file's name says that it is of a medium.
 pub(super) fn is_named_so(path: &Path, medium: Medium) -> bool {
     path.extension().is_some_and(|extension| {
-        encoding::of(medium).extensions().iter().any(|known| extension.eq_ignore_ascii_case(known))
+        encoding::of(medium).extensions.iter().any(|known| extension.eq_ignore_ascii_case(known))
     })
 }
 
@@ -115,7 +115,7 @@ impl FileList {
         folders.sort();
         folders.dedup();
         let mut list = Self::default();
-        if encoding::of(medium).lasts() {
+        if encoding::of(medium).lasts {
             for folder in folders {
                 let beside = entries(folder)?.into_iter().map(|entry| entry.path);
                 list.transcripts.extend(beside.filter(|path| transcripts::is_named_so(path)));
@@ -140,7 +140,7 @@ impl FileList {
             check_name(&path)?;
             let class = class.map(str::to_owned);
             self.files.push(Found { path, place: String::new(), class });
-        } else if encoding::of(medium).lasts() && transcripts::is_named_so(&path) {
+        } else if encoding::of(medium).lasts && transcripts::is_named_so(&path) {
             self.transcripts.push(path);
         } else {
             self.others.push(path);
@@ -200,7 +200,7 @@ impl FileList {
             let advice = folder_holds::instead(first).unwrap_or(told.advice);
             return Error::failed(message).hint(advice);
         }
-        let known = encoding::of(medium).extensions().join(", .");
+        let known = encoding::of(medium).extensions.join(", .");
         Error::failed(message).hint(format!("{noun}s are files that end in .{known}"))
     }
 
@@ -234,7 +234,7 @@ impl FileList {
                 folder.display(),
                 shorten(&names)
             );
-            let known = encoding::of(medium).extensions().join(", .");
+            let known = encoding::of(medium).extensions.join(", .");
             return Err(Error::failed(message).hint(format!(
                 "{noun}s are files that end in .{known}: convert what is in it, or remove the folder if it \
                  is no class"

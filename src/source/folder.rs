@@ -1,7 +1,7 @@
 //! Folders of images or sounds: `train/<class>/<file>.png`, or any nesting where labels lie elsewhere or
 //! there are none.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -16,8 +16,8 @@ use super::file_list::FileList;
 use super::labelling::Labels;
 use super::locate::{Place, relative_name};
 use super::{
-    Aligned, BadSample, Classified, Columns, Content, Keep, LabelSet, Length, Media, Remarks,
-    Sample, Source, encoding, file_list, no_length, no_such_row, passed_over, transcripts,
+    Aligned, BadSample, Classified, Content, Keep, LabelSet, Length, Media, Remarks, Sample,
+    Source, encoding, file_list, no_length, no_such_row, passed_over, transcripts,
 };
 use crate::pipeline::settings::{Files, Medium, OnBadSample};
 use crate::{Error, Result};
@@ -42,57 +42,38 @@ struct Entry {
     text: Option<String>,
 }
 
-/// Folders of images or sounds.
-pub(super) struct Folders;
-
 /// What is refused of files that hold a sample each.
 const NO_COLUMNS: (&[&str], &str) = (&["frames"], "these are files, which have no columns");
 
-impl FileKind for Folders {
-    fn name(&self) -> &'static str {
-        "folders"
-    }
-
-    fn refused(&self) -> (&'static [&'static str], &'static str) {
-        NO_COLUMNS
-    }
-
-    fn have_labels(&self, places: &[Place], _column: &str, columns: &Columns) -> Result<bool> {
-        let loose = places.iter().map(|folder| file_list::has_files(&folder.path, columns.medium));
+/// Folders of images or sounds.
+pub(super) const FOLDERS: FileKind = FileKind {
+    name: "folders",
+    refused: NO_COLUMNS,
+    takes: |_, _| false,
+    samples_in: |folders| folders,
+    within: |folder, _, _, _| Ok(Some((vec![folder.to_path_buf()], Vec::new()))),
+    have_labels: |places, columns| {
+        let loose = places.iter().map(|it| file_list::has_files(&it.path, columns.medium));
         Ok(!loose.collect::<Result<Vec<_>>>()?.contains(&true))
-    }
-
-    fn open(&self, found: Vec<Place>, opening: Opening<'_>) -> Result<Box<dyn Classified>> {
+    },
+    open: |found, Opening { settings, on_bad_sample, alignments, .. }| {
         let folders: Vec<PathBuf> = found.into_iter().map(|it| it.path).collect();
-        let Opening { settings, on_bad_sample, alignments, .. } = opening;
         Ok(Box::new(Folder::open(settings, on_bad_sample, &folders, alignments)?))
-    }
-}
+    },
+};
 
 /// Sounds in files that are named one by one.
-pub(super) struct LooseFiles;
-
-impl FileKind for LooseFiles {
-    fn name(&self) -> &'static str {
-        "files of sounds"
-    }
-
-    fn takes(&self, file: &Path, medium: Medium) -> bool {
-        medium == Medium::Sound && file_list::is_named_so(file, medium)
-    }
-
-    fn refused(&self) -> (&'static [&'static str], &'static str) {
-        NO_COLUMNS
-    }
-
-    fn have_labels(&self, _places: &[Place], _column: &str, _columns: &Columns) -> Result<bool> {
-        Ok(false)
-    }
-
-    fn open(&self, found: Vec<Place>, opening: Opening<'_>) -> Result<Box<dyn Classified>> {
-        Ok(Box::new(Folder::of_files(opening.settings, found, opening.alignments)?))
-    }
-}
+pub(super) const LOOSE_FILES: FileKind = FileKind {
+    name: "files of sounds",
+    refused: NO_COLUMNS,
+    takes: |file, medium| medium == Medium::Sound && file_list::is_named_so(file, medium),
+    samples_in: |files| files,
+    within: |_, _, _, _| Ok(None),
+    have_labels: |_, _| Ok(false),
+    open: |found, Opening { settings, alignments, .. }| {
+        Ok(Box::new(Folder::of_files(settings, found, alignments)?))
+    },
+};
 
 impl Folder {
     /// Lists the files under `folders`. Their labels are those of `settings.names` or
@@ -240,18 +221,18 @@ impl Source for Folder {
 
     fn first_size(&self) -> Result<Option<(usize, usize)>> {
         let Some(Entry { path, .. }) = self.files.first() else { return Ok(None) };
-        let size = encoding::of(self.medium).size_of_file(path);
+        let size = (encoding::of(self.medium).size_of_file)(path);
         size.map_err(|error| Error::io("read the image", path, error))
     }
 
     fn lengths(&self, rows: &[usize]) -> Result<Vec<Option<Length>>> {
         let encoding = encoding::of(self.medium);
-        if !encoding.lasts() {
+        if !encoding.lasts {
             return Err(no_length());
         }
         let length = |&row: &usize| {
             let path = &self.entry(row)?.path;
-            let length = encoding.length_of_file(path);
+            let length = (encoding.length_of_file)(path);
             length.map_err(|error| Error::io("read the sound", path, error))
         };
         rows.par_iter().map(length).collect()
@@ -261,7 +242,7 @@ impl Source for Folder {
         rows.par_iter()
             .map(|&row| {
                 let entry = self.entry(row)?;
-                match encoding::of(self.medium).read(&entry.path)? {
+                match (encoding::of(self.medium).read)(&entry.path)? {
                     Ok((media, remarks, room)) => {
                         let kept = keep(self.sample(row, entry, media, remarks)?).map(Ok);
                         drop(room);

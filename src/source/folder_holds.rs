@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::file_kind::{FileKind, IN_FOLDERS, KINDS, Within};
+use super::file_kind::{FileKind, KINDS, Within};
 use super::file_list::{Entry, EntryKind, FileList, entries};
 use super::record_names::{is_beside, is_known, is_twin, name_of};
 use super::shorten;
@@ -23,14 +23,14 @@ pub(super) fn look(
     folder: &Path,
     medium: Medium,
     split: Option<Split>,
-) -> Result<(&'static dyn FileKind, Within)> {
+) -> Result<(&'static FileKind, Within)> {
     let inside = files(entries(folder)?);
-    for kind in KINDS {
-        if let Some(within) = kind.within(folder, &inside, medium, split)? {
+    for kind in &KINDS {
+        if let Some(within) = (kind.within)(folder, &inside, medium, split)? {
             return Ok((kind, within));
         }
     }
-    Ok((IN_FOLDERS, (vec![folder.to_path_buf()], Vec::new())))
+    Err(Error::failed(format!("`{}` holds no kind of data", folder.display())))
 }
 
 /// See [`FileKind::within`], for binary files of images.

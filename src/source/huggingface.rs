@@ -12,17 +12,17 @@ use serde_json::json;
 
 use super::alignments::Alignments;
 use super::content::{ContentFile, PassedOver, Role};
-use super::file_kind::{FileKind, Opening, Within};
+use super::file_kind::{FileKind, Opening};
 use super::labelling::Labels;
 use super::locate::Place;
 use super::media_column::{self, Cell, Encoded};
 use super::named_file::NamedFiles;
 use super::parquet_part::{Column, Part, column_of, damaged, text};
 use super::{
-    Aligned, BadSample, Classified, Columns, Content, Keep, LabelSet, Length, Sample, Source,
-    encoding, folder_holds, frame_column, label_column, no_length, no_such_row,
+    Aligned, BadSample, Classified, Content, Keep, LabelSet, Length, Sample, Source, encoding,
+    folder_holds, frame_column, label_column, no_length, no_such_row,
 };
-use crate::pipeline::settings::{Medium, Split};
+use crate::pipeline::settings::Medium;
 use crate::{Error, Result};
 
 /// The column of what is said in sounds, which is read where it is there and holds text.
@@ -80,7 +80,7 @@ impl HuggingFace {
             let field = part.schema().field_with_name(TEXT);
             field.is_ok_and(|field| field.data_type().is_string())
         };
-        let text = encoding::of(files.medium).lasts() && parts.iter().all(is_text);
+        let text = encoding::of(files.medium).lasts && parts.iter().all(is_text);
         // Which columns are read is said by the settings.
         let made = json!({ "kind": "parquet" });
         let data = parts.iter().map(|part| ContentFile {
@@ -204,7 +204,7 @@ impl HuggingFace {
             let id = (part.first + row) as i64;
             let path = encoded.path(i).map(str::to_owned);
             let loaded = match encoded.cell(i) {
-                Cell::Bytes(bytes) => encoding::of(self.medium).decode(bytes),
+                Cell::Bytes(bytes) => (encoding::of(self.medium).decode)(bytes),
                 Cell::Path(path) => self.named.load(&part.path, path)?,
                 Cell::Nothing => Err(format!("the {} is null", self.medium.noun())),
             };
@@ -244,44 +244,24 @@ impl HuggingFace {
 }
 
 /// Parquet files.
-pub(super) struct ParquetFiles;
-
-impl FileKind for ParquetFiles {
-    fn name(&self) -> &'static str {
-        "Parquet files"
-    }
-
-    fn within(
-        &self,
-        folder: &Path,
-        inside: &[PathBuf],
-        medium: Medium,
-        split: Option<Split>,
-    ) -> Result<Option<Within>> {
-        folder_holds::parquet(folder, inside, medium, split)
-    }
-
-    fn refused(&self) -> (&'static [&'static str], &'static str) {
-        (&["labels", "names"], "these are Parquet files, whose labels lie in columns")
-    }
-
-    fn have_labels(&self, places: &[Place], column: &str, columns: &Columns) -> Result<bool> {
-        if columns.is_named {
-            return Ok(true);
-        }
-        for place in places {
+pub(super) const PARQUET: FileKind = FileKind {
+    name: "Parquet files",
+    refused: (&["labels", "names"], "these are Parquet files, whose labels lie in columns"),
+    // What no other kind takes is read as Parquet.
+    takes: |_, _| true,
+    samples_in: |files| files,
+    within: folder_holds::parquet,
+    have_labels: |places, columns| {
+        for place in places.iter().filter(|_| !columns.is_named) {
             let part = Part::open(place.clone(), 0)?;
-            if part.schema().column_with_name(column).is_none() {
+            if columns.label.iter().any(|it| part.schema().column_with_name(it).is_none()) {
                 return Ok(false);
             }
         }
         Ok(true)
-    }
-
-    fn open(&self, found: Vec<Place>, opening: Opening<'_>) -> Result<Box<dyn Classified>> {
-        Ok(Box::new(HuggingFace::open(found, opening)?))
-    }
-}
+    },
+    open: |found, opening| Ok(Box::new(HuggingFace::open(found, opening)?)),
+};
 
 /// The files that rows name which may have no bytes, where they are there.
 ///
@@ -387,7 +367,7 @@ impl Source for HuggingFace {
         let rows: Vec<usize> = (0..part.rows.min(LOOKED_AT)).collect();
         let (first, others) = rows.split_at(1);
         for rows in [first, others] {
-            if rows.is_empty() || size.is_some() || encoding::of(self.medium).lasts() {
+            if rows.is_empty() || size.is_some() || encoding::of(self.medium).lasts {
                 break;
             }
             self.batches(part, &[Column::Flat(&self.column)], rows, |rows, batch| {
@@ -397,7 +377,7 @@ impl Source for HuggingFace {
                         break;
                     }
                     match encoded.cell(place) {
-                        Cell::Bytes(bytes) => size = encoding::of(self.medium).size(bytes),
+                        Cell::Bytes(bytes) => size = (encoding::of(self.medium).size)(bytes),
                         Cell::Path(path) => match self.named.size(&part.path, path) {
                             Ok(found) => size = found,
                             Err(why) => wrong = wrong.take().or(Some((*row, why))),
@@ -418,14 +398,14 @@ impl Source for HuggingFace {
     }
 
     fn lengths(&self, rows: &[usize]) -> Result<Vec<Option<Length>>> {
-        if !encoding::of(self.medium).lasts() {
+        if !encoding::of(self.medium).lasts {
             return Err(no_length());
         }
         self.in_order(rows, |part, wanted, found| {
             self.batches(part, &[Column::Flat(&self.column)], wanted, |rows, batch| {
                 let encoded = Encoded::of(part, &self.column, batch)?;
                 let length = |i: usize| match encoded.cell(i) {
-                    Cell::Bytes(bytes) => encoding::of(self.medium).length(bytes),
+                    Cell::Bytes(bytes) => (encoding::of(self.medium).length)(bytes),
                     Cell::Path(path) => self.named.length(&part.path, path),
                     Cell::Nothing => None,
                 };

@@ -7,47 +7,29 @@ use super::class_order::Order;
 use super::decode::{self, Decoded};
 use super::encoding::{Encoding, Loaded};
 use super::{Media, Remarks, plain_file};
-use crate::{Error, Result};
+use crate::Error;
 
 /// Images in files.
-pub(super) struct ImageFiles;
-
-impl Encoding for ImageFiles {
-    fn extensions(&self) -> &'static [&'static str] {
-        &decode::ENDINGS
-    }
-
-    fn order(&self) -> Order {
-        Order::Text
-    }
-
-    fn feature(&self) -> &'static str {
-        "Image()"
-    }
-
-    fn lasts(&self) -> bool {
-        false
-    }
-
-    fn decode(&self, bytes: &[u8]) -> Result<Loaded, String> {
-        decode::decode(bytes).map(|Decoded { image, turned, room }| {
-            (Media::Image(image), Remarks { turned, ..Remarks::default() }, Some(room))
-        })
-    }
-
-    fn read(&self, path: &Path) -> Result<Result<Loaded, String>> {
+pub(super) const IMAGES: Encoding = Encoding {
+    extensions: &decode::ENDINGS,
+    order: Order::Text,
+    feature: "Image()",
+    lasts: false,
+    decode,
+    read: |path| {
         let bytes = bytes(path).map_err(|error| Error::io("read the image", path, error))?;
-        Ok(self.decode(&bytes))
-    }
+        Ok(decode(&bytes))
+    },
+    size: decode::size,
+    // All of it, within bounds: decoders of JPEG do the same, without.
+    size_of_file: |path| Ok(decode::size(&bytes(path)?)),
+    length: |_| None,
+    length_of_file: |_| Ok(None),
+};
 
-    fn size_of_file(&self, path: &Path) -> io::Result<Option<(usize, usize)>> {
-        // All of it, within bounds: decoders of JPEG do the same, without.
-        Ok(decode::size(&bytes(path)?))
-    }
-
-    fn size(&self, bytes: &[u8]) -> Option<(usize, usize)> {
-        decode::size(bytes)
-    }
+fn decode(bytes: &[u8]) -> Result<Loaded, String> {
+    let Decoded { image, turned, room } = decode::decode(bytes)?;
+    Ok((Media::Image(image), Remarks { turned, ..Remarks::default() }, Some(room)))
 }
 
 /// The bytes of a file that ends, and not too late.

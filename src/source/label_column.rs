@@ -25,7 +25,7 @@ const LONGEST_JSON: usize = 4 << 20;
 /// When a file lacks the column or has it in a type of no labels, when names or kinds of two files
 /// contradict each other, or when a label is not whole.
 pub(super) fn tally(parts: &[Part], column: &str, medium: Medium) -> Result<Tally> {
-    let order = encoding::of(medium).order();
+    let order = encoding::of(medium).order;
     let mut tally = Tally::new(column, order);
     // The file that says what kind of labels these are.
     let mut decisive: Option<&Part> = None;

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::clutter::is_clutter;
 use super::content::PassedOver;
-use super::file_kind::{FileKind, IN_FOLDERS, KINDS, NAMED};
+use super::file_kind::{FileKind, KINDS};
 use super::{folder_holds, passed_over};
 use crate::pipeline::settings::{Medium, Split};
 use crate::{Error, Kind, Result};
@@ -15,7 +15,7 @@ use crate::{Error, Kind, Result};
 /// The files or folders of a split, in the order of their rows and each once.
 #[derive(Clone)]
 pub(super) struct Located {
-    pub kind: &'static dyn FileKind,
+    pub kind: &'static FileKind,
     pub places: Vec<Place>,
     /// What lies beside them in a folder that is named, and is not read.
     pub passed_over: Vec<PassedOver>,
@@ -53,16 +53,16 @@ pub(super) fn locate(named: &Named<'_>, medium: Medium) -> Result<Located> {
         Err(Error::new(Kind::Usage, format!("`{key}` names no file"))
             .hint(format!("name Parquet files, binary files or a folder of {}s", medium.noun())))
     } else if folders == 0 {
-        let count =
-            |kind: &dyn FileKind| paths.iter().filter(|it| kind.takes(&it.path, medium)).count();
-        let taking = KINDS.into_iter().map(|kind| (kind, count(kind))).find(|(_, some)| *some > 0);
-        let (kind, some) = taking.unwrap_or((NAMED, paths.len()));
+        let taken =
+            |kind: &FileKind| paths.iter().filter(|it| (kind.takes)(&it.path, medium)).count();
+        let mut kinds = KINDS.iter().map(|kind| (kind, taken(kind)));
+        let (kind, some) = kinds.find(|(_, some)| *some > 0).unwrap_or((&KINDS[0], 0));
         if some < paths.len() {
-            let (name, others) = (kind.name(), paths.len() - some);
+            let (name, others) = (kind.name, paths.len() - some);
             let message = format!("`{key}` names {some} {name} and {others} others");
             return Err(Error::failed(message).hint("name only files of one data set"));
         }
-        Ok(Located { kind, places: kind.samples_in(paths), passed_over: Vec::new() })
+        Ok(Located { kind, places: (kind.samples_in)(paths), passed_over: Vec::new() })
     } else if folders == paths.len() {
         let folders: Vec<PathBuf> = paths.into_iter().map(|it| it.path).collect();
         refuse_nested(&folders, key)?;
@@ -87,7 +87,7 @@ pub(super) fn in_folders(
     medium: Medium,
     split: Option<Split>,
 ) -> Result<Located> {
-    let mut kinds: Vec<&dyn FileKind> = Vec::new();
+    let mut kinds: Vec<&'static FileKind> = Vec::new();
     let (mut places, mut others) = (Vec::new(), Vec::new());
     for folder in folders {
         let (kind, (read, over)) = folder_holds::look(&folder, medium, split)?;
@@ -96,8 +96,8 @@ pub(super) fn in_folders(
         places.extend(read.into_iter().map(place));
         others.extend(over.iter().map(|path| relative_name(&folder, path)));
     }
-    let kind = kinds.first().copied().unwrap_or(IN_FOLDERS);
-    if kinds.iter().any(|it| it.name() != kind.name()) {
+    let kind = kinds.first().copied().unwrap_or(&KINDS[0]);
+    if kinds.iter().any(|it| it.name != kind.name) {
         return Err(Error::failed("the folders that are named hold data of different kinds")
             .hint("name only folders of one data set"));
     }

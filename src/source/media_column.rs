@@ -37,7 +37,7 @@ pub(super) fn check(schema: &Schema, column: &str, medium: Medium, path: &Path) 
                         "write them encoded, as `struct<bytes: binary, path: string>`: before \
                          `to_parquet`, `ds.cast_column(\"{column}\", datasets.{})` of Hugging Face \
                          datasets; else make a WAV or FLAC file of each array",
-                        encoding::of(medium).feature()
+                        encoding::of(medium).feature
                     );
                     let names: Vec<_> =
                         fields.iter().map(|it| format!("`{}`", it.name())).collect();

@@ -130,12 +130,12 @@ fn open_located(
     };
     let Located { kind, places, passed_over } = located;
     let given = [("labels", &files.labels), ("names", &files.names), ("frames", &files.frames)];
-    let (refused, why) = kind.refused();
+    let (refused, why) = kind.refused;
     if let Some((key, _)) = given.iter().find(|(key, it)| it.is_some() && refused.contains(key)) {
         return Err(Error::failed(format!("`data.{key}` is not for this data: {why}"))
             .hint(format!("leave out `data.{key}`, or change it")));
     }
-    kind.open(
+    (kind.open)(
         places,
         Opening { settings: files, on_bad_sample, alignments, numbering, passed_over },
     )
@@ -201,7 +201,7 @@ pub fn open_place(place: &str, columns: Columns) -> Result<(Arc<dyn Source>, Opt
         }
     };
     let labelled = match &columns.label {
-        Some(label) => located.kind.have_labels(&located.places, label, &columns)?,
+        Some(_) => (located.kind.have_labels)(&located.places, &columns)?,
         None => false,
     };
     let Columns { medium, column, label, is_named } = columns;

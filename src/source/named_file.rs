@@ -82,7 +82,7 @@ impl NamedFiles {
             Ok(path) => path,
             Err(why) => return Ok(Err(why)),
         };
-        let loaded = encoding::of(self.medium).read(&path)?;
+        let loaded = (encoding::of(self.medium).read)(&path)?;
         Ok(loaded.map_err(|why| format!("`{}`: {why}", path.display())))
     }
 
@@ -92,14 +92,14 @@ impl NamedFiles {
     /// Why it is not known, for people.
     pub fn size(&self, parquet: &Path, name: &str) -> Result<Option<(usize, usize)>, String> {
         let path = self.find(parquet, name)?;
-        let size = encoding::of(self.medium).size_of_file(&path);
+        let size = (encoding::of(self.medium).size_of_file)(&path);
         size.map_err(|error| format!("`{}`: {error}", path.display()))
     }
 
     /// How long the sound is that a row names; `None` where that is not known.
     pub fn length(&self, parquet: &Path, name: &str) -> Option<Length> {
         let path = self.find(parquet, name).ok()?;
-        encoding::of(self.medium).length_of_file(&path).ok()?
+        (encoding::of(self.medium).length_of_file)(&path).ok()?
     }
 }
 

@@ -22,7 +22,7 @@ use super::class_order::Order;
 use super::classes::{NoClass, Numbering};
 use super::content::{ContentFile, PassedOver, Role};
 use super::decode::{MAX_PIXELS, MAX_SIDE};
-use super::file_kind::{FileKind, Opening, Within};
+use super::file_kind::{FileKind, Opening};
 use super::first_bytes::{self, ENOUGH};
 use super::labelling::{Labelling, Labels};
 use super::locate::Place;
@@ -30,10 +30,10 @@ use super::record_bytes::{Bytes, MAX_UNPACKED};
 use super::record_names::{CIFAR10_NAMES, COARSE_NAMES, FINE_NAMES, Kind, STL_NAMES, name_of};
 use super::tally::{self, Names, Tally};
 use super::{
-    BadSample, Classified, Columns, Content, Keep, LabelSet, Media, Remarks, Sample, Source,
-    folder_holds, no_such_row, record_labels, record_names,
+    BadSample, Classified, Content, Keep, LabelSet, Media, Remarks, Sample, Source, folder_holds,
+    no_such_row, record_labels, record_names,
 };
-use crate::pipeline::settings::{Files, Medium, Split};
+use crate::pipeline::settings::{Files, Medium};
 use crate::{Error, Result};
 
 const IDX_HEADER: u64 = 16;
@@ -141,47 +141,25 @@ fn has_labels(path: &Path) -> bool {
 }
 
 /// Binary files of images.
-pub(super) struct RecordFiles;
-
-impl FileKind for RecordFiles {
-    fn name(&self) -> &'static str {
-        "binary files of images"
-    }
-
-    fn takes(&self, file: &Path, medium: Medium) -> bool {
+pub(super) const RECORDS: FileKind = FileKind {
+    name: "binary files of images",
+    refused: (
+        &["labels", "names"],
+        "these are binary files of images, which have labels of their own",
+    ),
+    takes: |file, medium| {
         medium == Medium::Image && (record_names::is_images(file) || record_names::is_beside(file))
-    }
-
-    fn samples_in(&self, files: Vec<Place>) -> Vec<Place> {
-        record_names::images_alone(files)
-    }
-
-    fn within(
-        &self,
-        folder: &Path,
-        inside: &[PathBuf],
-        medium: Medium,
-        split: Option<Split>,
-    ) -> Result<Option<Within>> {
-        match medium {
-            Medium::Image => folder_holds::records(folder, inside, split),
-            Medium::Sound => Ok(None),
-        }
-    }
-
-    fn refused(&self) -> (&'static [&'static str], &'static str) {
-        let why = "these are binary files of images, which have labels of their own";
-        (&["labels", "names"], why)
-    }
-
-    fn have_labels(&self, places: &[Place], _column: &str, _columns: &Columns) -> Result<bool> {
-        Ok(places.iter().all(|it| has_labels(&it.path)))
-    }
-
-    fn open(&self, found: Vec<Place>, opening: Opening<'_>) -> Result<Box<dyn Classified>> {
-        Ok(Box::new(Records::open(opening.settings, found, opening.passed_over)?))
-    }
-}
+    },
+    samples_in: record_names::images_alone,
+    within: |folder, inside, medium, split| match medium {
+        Medium::Image => folder_holds::records(folder, inside, split),
+        Medium::Sound => Ok(None),
+    },
+    have_labels: |places, _| Ok(places.iter().all(|it| has_labels(&it.path))),
+    open: |found, Opening { settings, passed_over, .. }| {
+        Ok(Box::new(Records::open(settings, found, passed_over)?))
+    },
+};
 
 impl Records {
     /// The images of `places`, with the labels that the settings name.

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::encoding::Encoding as _;
-use super::sound_files::SoundFiles;
+use super::sound_files::SOUNDS;
 use super::{PassedOver, plain_file, text_file};
 use crate::{Error, Result};
 
@@ -54,7 +53,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<HashMap<PathBuf, String>> {
 pub(super) fn of_no_file(texts: HashMap<PathBuf, String>) -> Option<PassedOver> {
     let is_there = |path: &PathBuf| {
         let Some(name) = path.file_name() else { return false };
-        SoundFiles.extensions().iter().any(|extension| {
+        SOUNDS.extensions.iter().any(|extension| {
             let mut name = name.to_os_string();
             name.push(format!(".{extension}"));
             path.with_file_name(name).exists()

@@ -35,7 +35,7 @@ fn data(root: &Path, train: &[&str], test: &[&str], label: Option<&str>) -> Data
     }
 }
 
-fn open(root: &Path, train: &str, label: Option<&str>) -> gimlet::Result<Box<dyn Source>> {
+fn open(root: &Path, train: &str, label: Option<&str>) -> gimlet::Result<Arc<dyn Source>> {
     source::open(&data(root, &[train], &[], label), Split::Train, 0)
 }
 

@@ -41,7 +41,7 @@ fn data(files: Files) -> Data {
     }
 }
 
-fn open(files: &Files) -> gimlet::Result<Box<dyn Source>> {
+fn open(files: &Files) -> gimlet::Result<Arc<dyn Source>> {
     source::open(&data(files.clone()), Split::Train, 0)
 }
 

@@ -115,7 +115,7 @@ pub(in crate::stage) fn ingest_key(
             test_subset: test_subset.and_then(|it| of_split(Split::Test, it)),
             on_bad_sample: *on_bad_sample,
         },
-        view: media::of(view).ingest_key(kind)?,
+        view: media::of(view).ingest_key(kind),
         store: StorePart::of(store),
         source,
     })

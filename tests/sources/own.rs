@@ -1,0 +1,125 @@
+//! A source that a program brings along, through a whole run.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use gimlet::pipeline::{Environment, Own, Pipeline, Source as Settings, Split};
+use gimlet::report::{self, Options, Seen};
+use gimlet::source::{BadSample, Content, Keep, Media, Remarks, Sample, Source};
+use gimlet::stage::progress::Silent;
+use gimlet::stage::{Outcome, Run, RunDir};
+use gimlet::stop::Stop;
+use gimlet::{Result, random};
+use image::{GrayImage, Luma};
+use serde_json::json;
+
+use crate::tiny;
+
+/// Images of stripes that lie or stand.
+struct Stripes {
+    rows: usize,
+    /// What the stripes begin at is drawn from it.
+    seed: u64,
+    names: Vec<String>,
+}
+
+impl Stripes {
+    fn own(seed: u64) -> Settings {
+        let names = || ["lying", "standing"].map(String::from).to_vec();
+        let of = |rows, seed| Arc::new(Stripes { rows, seed, names: names() });
+        Settings::Own(Own { train: of(48, seed), test: of(24, seed + 1) })
+    }
+
+    fn image(&self, row: usize) -> GrayImage {
+        let mut draws = random::generator(self.seed, "stripes", &[row as u64]);
+        let phase = draws.below(8);
+        let is_bright = |at: u32| (at + phase) % 8 < 4;
+        GrayImage::from_fn(16, 16, |x, y| {
+            let at = if row.is_multiple_of(2) { y } else { x };
+            Luma([if is_bright(at) { 200 } else { 50 }])
+        })
+    }
+}
+
+impl Source for Stripes {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+
+    fn label_names(&self) -> Option<&[String]> {
+        Some(&self.names)
+    }
+
+    fn content(&self) -> Content {
+        Content::generated(json!({ "kind": "stripes", "rows": self.rows, "seed": self.seed }))
+    }
+
+    fn first_size(&self) -> Result<Option<(usize, usize)>> {
+        Ok(Some((16, 16)))
+    }
+
+    fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {
+        let sample = |row: usize| Sample {
+            id: row as i64,
+            source: format!("stripes {row}"),
+            label: Some((row % 2) as i64),
+            further: Vec::new(),
+            frames: None,
+            text: None,
+            media: Media::Image(self.image(row).into()),
+            remarks: Remarks::default(),
+        };
+        rows.iter().map(|row| keep(sample(*row)).map(Ok)).collect()
+    }
+}
+
+fn pipeline(seed: u64) -> Pipeline {
+    let (file, environment) = (Path::new("own.toml"), Environment::default());
+    let mut pipeline = Pipeline::parse(tiny::PIPELINE, file, &[], &environment).unwrap();
+    pipeline.data.source = Stripes::own(seed);
+    pipeline
+}
+
+#[test]
+fn a_run_of_a_source_of_ones_own_is_trained_probed_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dir, stop) = (|| RunDir::at(folder.path().join("run")), Stop::new());
+    let mine = pipeline(3);
+    let run = Run::open(&mine, dir(), &stop, &Silent).unwrap();
+    for step in run.plan.to_take(&run.dir).unwrap() {
+        assert_eq!(run.step(step).unwrap(), Outcome::Done, "{step:?}");
+    }
+
+    let mut embedded = Vec::new();
+    let Settings::Own(own) = &mine.data.source else { panic!("it is of its own") };
+    assert_eq!(run.embed(own.test.as_ref(), 1, &mut embedded).unwrap(), 24);
+
+    let page = report::write(&Seen {
+        pipeline: &mine,
+        dir: &run.dir,
+        plan: &run.plan,
+        stages: run.plan.status(&run.dir).unwrap(),
+        progress: &Silent,
+        stop: &stop,
+        arguments: "own.toml".to_string(),
+        elsewhere: "own.toml".to_string(),
+        options: Options::default(),
+    });
+    let page = std::fs::read_to_string(page.unwrap()).unwrap();
+    assert!(page.contains("standing") && !page.contains("class=\"missing\""));
+    let ingested = run.dir.dataset("ingest", Split::Test).newest().unwrap().unwrap();
+    let account = &ingested.manifest().summary["account"];
+    assert_eq!((&account["rows"], &account["labelled"]), (&json!(24), &json!(true)));
+    drop(run);
+
+    // The same content is known again, and another is not.
+    let again = pipeline(3);
+    let run = Run::open(&again, dir(), &stop, &Silent).unwrap();
+    for step in run.plan.to_take(&run.dir).unwrap() {
+        assert_eq!(run.step(step).unwrap(), Outcome::Unchanged, "{step:?}");
+    }
+    drop(run);
+    let other = pipeline(4);
+    let run = Run::open(&other, dir(), &stop, &Silent).unwrap();
+    assert_eq!(run.step(run.plan.to_take(&run.dir).unwrap()[0]).unwrap(), Outcome::Done);
+}

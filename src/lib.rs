@@ -1,4 +1,36 @@
 //! Train neural networks one gradient-isolated module at a time, from disk.
+//!
+//! A [`Pipeline`](pipeline::Pipeline) says where samples come from, how they are seen, which modules are trained on
+//! them and with which loss. It is read from a TOML file (the [manual](pipeline)), or built in code. A
+//! [`Run`](stage::Run) is what one directory holds of a pipeline: it takes the pipeline's steps, ingest, train, encode
+//! and probe, each from committed files to committed files. A step that is done is not done again, and one that was
+//! stopped goes on from its checkpoint.
+//!
+//! ```
+//! use gimlet::pipeline::{ImageView, Layer, NewModule, Pipeline, Textures, Training};
+//! use gimlet::stage::{Run, RunDir, Session, findings, progress::Silent};
+//! use gimlet::stop::Stop;
+//!
+//! let textures = Textures { classes: 3, size: 16, train: 48, test: 24, ..Textures::default() };
+//! let conv = Layer::Conv { channels: 8, kernel: 3, stride: 1, padding: 1 };
+//! let pipeline = Pipeline::builder("textures", textures, ImageView::new(8, 4))
+//!     .module(NewModule::new("a", [conv, Layer::Relu]))
+//!     .loss(gimlet::loss::clapp::Settings { prediction_steps: 1, ..Default::default() })
+//!     .training(Training { epochs: 2, batch: 8, ..Training::default() })
+//!     .build()?;
+//!
+//! let folder = tempfile::tempdir().unwrap();
+//! let stop = Stop::new();
+//! let run = Run::open(&pipeline, RunDir::at(folder.path()), Session::new(&stop, &Silent))?;
+//! run.all_steps()?;
+//! for row in findings::collect(&run.standing, &run.standing.status()?)? {
+//!     println!("{} {}: accuracy {:?}", row.probe.module, row.probe.kind, row.probe.accuracy);
+//! }
+//! # Ok::<(), gimlet::Error>(())
+//! ```
+//!
+//! `examples/custom_loss.rs` adds a [loss](loss::Recipe) of its own, and `examples/run_pipeline.rs` runs a pipeline
+//! file. A run stores tensors in Parquet files, which the crate [`gimlet_store`] reads and writes.
 
 pub mod cli;
 pub mod context;

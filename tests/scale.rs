@@ -11,7 +11,7 @@ mod written;
 use std::path::Path;
 
 use gimlet::pipeline::{Environment, Pipeline};
-use gimlet::stage::Plan;
+use gimlet::stage::Standing;
 use gimlet::stage::forecast::Forecast;
 use gimlet::stage::gc;
 use gimlet::stage::status::State;
@@ -29,8 +29,8 @@ fn each_manifest_is_read_once_and_each_generation_looked_at_once() {
     let pipeline = Pipeline::parse(text, &run.file, &set, &Environment::default()).unwrap();
 
     let before = looks();
-    let plan = Plan::new(&pipeline, &run.dir).unwrap();
-    let status = plan.status(&run.dir).unwrap();
+    let standing = Standing::new(&pipeline, run.dir.clone()).unwrap();
+    let status = standing.status().unwrap();
     assert!(status.iter().all(|it| it.state == State::Done), "{status:?}");
     let after = looks();
     assert_eq!(after.generations - before.generations, run.generations);
@@ -39,7 +39,7 @@ fn each_manifest_is_read_once_and_each_generation_looked_at_once() {
 
     // All that there is to know is known; the parts are looked at again.
     let before = looks();
-    let forecast = Forecast::new(&pipeline, &plan, &run.dir, None).unwrap();
+    let forecast = Forecast::new(&pipeline, &standing, None).unwrap();
     assert_eq!((forecast.room.needed, forecast.room.parts), (0, 0));
     let after = looks();
     assert_eq!(after.generations - before.generations, run.generations);
@@ -48,8 +48,7 @@ fn each_manifest_is_read_once_and_each_generation_looked_at_once() {
     run.leave_attempt("c", 100).unwrap();
     let limits = gc::Limits { keep: 2, grace: std::time::Duration::ZERO };
     let before = looks();
-    let found =
-        gc::sweep(&run.dir, &plan, &limits, true, &gimlet::stage::progress::Silent).unwrap();
+    let found = gc::sweep(&standing, &limits, true, &gimlet::stage::progress::Silent).unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].kind, "attempt");
     assert_eq!(looks().generations - before.generations, run.generations);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use gimlet::loss::{self, Recipe, Sizes, infonce};
+use gimlet::loss::{Recipe, Sizes, infonce};
 use gimlet::module::Cost;
 use gimlet::parameters::Parameters;
 use gimlet::pipeline::{Layer, Map};
@@ -180,8 +180,7 @@ impl Case {
         let draws = &mut generator(1, self.name, &[]);
         let layers = match &self.what {
             What::Vision(layers, map) => {
-                let loss = loss::Settings::InfoNce(settings());
-                let shapes = trainer::shapes(layers, &loss, map.channels, self.sizes());
+                let shapes = trainer::shapes(layers, &settings(), map.channels, self.sizes());
                 let drawn = Parameters::draw(&shapes, 1, self.name)?;
                 tensors.extend(drawn.iter().map(|(name, it)| (name.to_string(), it.clone())));
                 let maps = BATCH * GRID * GRID;

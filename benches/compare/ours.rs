@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor, Var};
 use gimlet::loss::Negatives;
 use gimlet::module::{Keep, Module};
 use gimlet::parameters::Parameters;
-use gimlet::pipeline::{Layer, Loss};
+use gimlet::pipeline::Layer;
 use gimlet::train::adam::Adam;
 use gimlet::train::trainer::Trainer;
 
@@ -44,10 +44,9 @@ fn vision(
     let negatives = (0..settings().prediction_steps)
         .map(|k| Ok(tensors[&format!("negatives.{k}")].flatten_all()?.to_vec1::<u32>()?))
         .collect::<Result<Negatives>>()?;
-    let loss = Loss::InfoNce(settings());
     let initial = Parameters::from_tensors(tensors);
     let (channels, sizes) = (map.channels, case.sizes());
-    let mut trainer = Trainer::new(layers, &loss, channels, sizes, LEARNING_RATE, &initial)?;
+    let mut trainer = Trainer::new(layers, &settings(), channels, sizes, LEARNING_RATE, &initial)?;
     let samples = negatives.into();
     Ok(move || Ok(trainer.step(&input, &samples)?.loss))
 }

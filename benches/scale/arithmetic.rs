@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use gimlet::pipeline::{Environment, Pipeline};
+use gimlet::pipeline::{Environment, PerSplit, Pipeline, SampleSize};
 use gimlet::stage::cost::Costs;
 use gimlet::stage::{At, Step};
 use gimlet_store::Limits;
@@ -75,8 +75,13 @@ fn datasets(out: &mut String) -> Result<()> {
     for (network, text, side) in NETWORKS {
         let (half, eighth) = (parse(text, "f16")?, parse(text, "int8")?);
         for (input, samples) in INPUTS {
-            let costs = Costs::new(&half, [samples, 0], (side, side))?;
-            let small = Costs::new(&eighth, [samples, 0], (side, side))?;
+            let costs =
+                Costs::new(&half, PerSplit { train: samples, test: 0 }, SampleSize::square(side))?;
+            let small = Costs::new(
+                &eighth,
+                PerSplit { train: samples, test: 0 },
+                SampleSize::square(side),
+            )?;
             let none = vec![false; half.modules.len()];
             let all = vec![true; half.modules.len()];
             let images = bytes(costs.bytes(Step::Ingest, &all) as f64);
@@ -110,7 +115,11 @@ fn modules(out: &mut String) -> Result<()> {
     writeln!(out, "|---|---|--:|--:|--:|--:|--:|--:|--:|---|")?;
     for (network, text, side) in NETWORKS {
         let pipeline = parse(text, "f16")?;
-        let costs = Costs::new(&pipeline, [INPUTS[0].1, 0], (side, side))?;
+        let costs = Costs::new(
+            &pipeline,
+            PerSplit { train: INPUTS[0].1, test: 0 },
+            SampleSize::square(side),
+        )?;
         let all = vec![true; pipeline.modules.len()];
         for (index, module) in pipeline.modules.iter().enumerate() {
             let source = if index == 0 { Step::Ingest } else { encode(index - 1) };
@@ -160,7 +169,11 @@ fn parts(out: &mut String) -> Result<()> {
     {
         for per_part in per_parts {
             let pipeline = parse(text, "f16")?;
-            let costs = Costs::new(&pipeline, [samples, 0], (side, side))?;
+            let costs = Costs::new(
+                &pipeline,
+                PerSplit { train: samples, test: 0 },
+                SampleSize::square(side),
+            )?;
             let parts = samples.div_ceil(per_part);
             let too_many = if parts > most.parts() { " (refused)" } else { "" };
             let index = samples * 16;
@@ -196,7 +209,11 @@ fn money(out: &mut String) -> Result<()> {
     writeln!(out, "|---|---|--:|--:|--:|--:|--:|--:|--:|")?;
     for (network, text, side) in NETWORKS {
         let pipeline = parse(text, "f16")?;
-        let costs = Costs::new(&pipeline, [1_000_000, 0], (side, side))?;
+        let costs = Costs::new(
+            &pipeline,
+            PerSplit { train: 1_000_000, test: 0 },
+            SampleSize::square(side),
+        )?;
         let all = vec![true; pipeline.modules.len()];
         let mut operations = 0.0;
         for (index, module) in pipeline.modules.iter().enumerate() {
@@ -230,7 +247,8 @@ fn money(out: &mut String) -> Result<()> {
 pub fn of_imagenet(network: usize, test: u64) -> Result<Vec<u64>> {
     let (_, text, side) = NETWORKS[network];
     let pipeline = parse(text, "f16")?;
-    let costs = Costs::new(&pipeline, [INPUTS[0].1, test], (side, side))?;
+    let costs =
+        Costs::new(&pipeline, PerSplit { train: INPUTS[0].1, test }, SampleSize::square(side))?;
     let all = vec![true; pipeline.modules.len()];
     let encodings = (0..pipeline.modules.len()).map(encode);
     Ok([Step::Ingest].into_iter().chain(encodings).map(|it| costs.bytes(it, &all)).collect())

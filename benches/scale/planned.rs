@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use gimlet::pipeline::{Environment, Pipeline, Split};
 use gimlet::stage::record::{Probe, Training};
-use gimlet::stage::{Plan, RunDir, Step};
+use gimlet::stage::{Plan, RunDir, Standing, Step};
 use gimlet_store::{Dataset, FORMAT_VERSION, Manifest, Part, Records, Schema, Statistics};
 use serde_json::{Value, json};
 
@@ -42,8 +42,8 @@ pub fn make(folder: &Path, pipeline: &str, overrides: &[String]) -> Result<Plann
     let pipeline = Pipeline::parse(pipeline, &file, overrides, &Environment::default())?;
     let dir = RunDir::at(folder.join("run"));
     dir.claim(&pipeline.name)?;
-    let plan = Plan::new(&pipeline, &dir)?;
-    let costs = plan.costs(&pipeline, &dir)?;
+    let standing = Standing::new(&pipeline, dir.clone())?;
+    let (plan, costs) = (&standing.plan, standing.costs(&pipeline)?);
     let mut made = Planned {
         file,
         dir,
@@ -55,12 +55,12 @@ pub fn make(folder: &Path, pipeline: &str, overrides: &[String]) -> Result<Plann
     };
     for step in plan.steps() {
         match step {
-            Step::Train(at) => made.train(&plan, at, costs.parameters(at.module) * 4)?,
-            Step::Probe(module) => made.probe(&plan, module)?,
+            Step::Train(at) => made.train(plan, at, costs.parameters(at.module) * 4)?,
+            Step::Probe(module) => made.probe(plan, module)?,
             Step::Ingest | Step::Untrained | Step::Encode(_) => {
                 let schemas = costs.schemas(step, plan.stored());
                 for split in Split::ALL {
-                    let datasets = plan.datasets(step, split, &made.dir);
+                    let datasets = standing.datasets(step, split);
                     for (dataset, schema) in datasets.iter().zip(&schemas) {
                         let cut = Cut {
                             rows: costs.rows(step, split),

@@ -13,7 +13,7 @@ use super::{DeviceArgs, JsonArgs, PipelineArgs, interrupt, session, table};
 use crate::pipeline::Pipeline;
 use crate::stage::comparison::{self, Line};
 use crate::stage::findings::{self, Row};
-use crate::stage::{Run, RunDir};
+use crate::stage::{Run, RunDir, Session};
 use crate::{Error, Kind, Result};
 
 #[derive(Args)]
@@ -69,13 +69,13 @@ pub fn run(args: CompareArgs, printer: &Printer) -> anyhow::Result<()> {
             printer.note(&format!("{}, {seed}", variant.name));
             let dir = RunDir::at(args.run_dir.join(folder_name(&variant.name)).join(seed));
             let renderer = Renderer::new(printer);
-            let run = Run::open(pipeline, dir, interrupt::stop(), &renderer)?;
-            let run = run.on(device.clone());
+            let session = Session::new(interrupt::stop(), &renderer);
+            let run = Run::open(pipeline, dir, Session { device: device.clone(), ..session })?;
             // As `gimlet run` would be told of it.
             let arguments = PipelineArgs {
                 pipeline: variant.pipeline.clone(),
                 overrides: variant.overrides_under(pipeline.seed),
-                run_dir: Some(run.dir.path().to_path_buf()),
+                run_dir: Some(run.standing.dir.path().to_path_buf()),
                 wait: false,
             };
             rows.push(train(&run, &arguments, &args.device, printer)?);
@@ -158,7 +158,7 @@ fn train(
     if !session::all_steps(run, pipeline, device, printer, |_| ())? {
         printer.note("everything done before, nothing changed");
     }
-    findings::collect(&run.plan, &run.dir, &run.plan.status(&run.dir)?)
+    findings::collect(&run.standing, &run.standing.status()?)
 }
 
 fn write(dir: &Path, lines: &[Line]) -> Result<()> {

@@ -47,7 +47,7 @@ pub fn run(args: CurvesArgs, printer: &Printer) -> anyhow::Result<()> {
     let (curves, missing, in_rounds) =
         pipeline.with_seen(OptionArgs::default(), printer, |seen| {
             let (curves, missing) = training_log::read(seen)?;
-            Ok((curves, missing, seen.plan.rounds() > 1))
+            Ok((curves, missing, seen.standing.plan.rounds() > 1))
         })?;
     for it in &missing {
         printer.note(&format!("{}: {}", it.what, it.how));

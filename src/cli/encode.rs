@@ -39,7 +39,7 @@ pub fn run(args: EncodeArgs, printer: &Printer) -> anyhow::Result<()> {
             UNTRAINED => Step::Untrained,
             name => {
                 let module = session::module(run.pipeline, name)?;
-                let next = || run.plan.next_encoding(module, &run.dir);
+                let next = || run.standing.next_encoding(module);
                 Step::Encode(args.round.at(module, run, next)?)
             }
         };

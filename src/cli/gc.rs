@@ -33,12 +33,13 @@ pub struct GcArgs {
 }
 
 pub fn run(args: GcArgs, printer: &Printer) -> anyhow::Result<()> {
-    let (pipeline, dir, plan) = args.pipeline.look(printer)?;
+    let (pipeline, standing) = args.pipeline.look(printer)?;
+    let dir = &standing.dir;
     let keep = args.keep.unwrap_or(pipeline.store.keep_generations);
     let limits = Limits { keep, grace: args.grace };
     let renderer = Renderer::new(printer);
     let found = if dir.is_run()? {
-        gc::sweep(&dir, &plan, &limits, args.dry_run, &renderer)?
+        gc::sweep(&standing, &limits, args.dry_run, &renderer)?
     } else {
         vec![]
     };

@@ -25,8 +25,10 @@ pub fn run(args: ImportArgs, printer: &Printer) -> anyhow::Result<()> {
                 Outcome::Done => "imported",
                 Outcome::Unchanged => "has these weights already",
             };
-            printer
-                .note(&format!("{:22} {said}", run.plan.title(Step::Train(run.plan.last(index)))));
+            printer.note(&format!(
+                "{:22} {said}",
+                run.standing.plan.title(Step::Train(run.standing.plan.last(index)))
+            ));
         }
         Ok(())
     })?)

@@ -16,6 +16,7 @@ use crate::pipeline::Split;
 use crate::report::column_stats::ColumnStats;
 use crate::report::dataset_rows::DatasetRows;
 use crate::report::raster::Picture;
+use crate::stage::Standing;
 use crate::{Error, Kind, Result};
 
 /// Values shown of a tensor, of the first rows.
@@ -128,18 +129,19 @@ fn find(args: &InspectArgs, printer: &Printer) -> Result<Vec<Found>> {
 
 /// The newest generation of every dataset of a run, or all of them.
 fn of_pipeline(pipeline: &PipelineArgs, all: bool, printer: &Printer) -> Result<Vec<Found>> {
-    let (_, dir, plan) = pipeline.look(printer)?;
+    let (_, standing) = pipeline.look(printer)?;
+    let Standing { plan, dir } = &standing;
     let mut found = Vec::new();
     for step in plan.steps().into_iter().filter(|step| plan.is_of_last_round(*step)) {
         for split in Split::ALL {
             let key = &plan.key(step, split).hash;
-            for dataset in plan.datasets(step, split, &dir) {
-                let standing = |it: &Generation| match it.manifest().key == *key {
+            for dataset in standing.datasets(step, split) {
+                let is_current = |it: &Generation| match it.manifest().key == *key {
                     true => Some("current"),
                     false => Some("superseded"),
                 };
                 if all {
-                    found.extend(every(&dataset, standing, printer)?);
+                    found.extend(every(&dataset, is_current, printer)?);
                     continue;
                 }
                 let current = match dataset.find(key)? {

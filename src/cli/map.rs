@@ -59,7 +59,7 @@ pub fn run(args: MapArgs, printer: &Printer) -> anyhow::Result<()> {
         let mut maps = Vec::new();
         for index in modules {
             maps.push(map::map(seen, index, &samples, &rows)?);
-            seen.progress.advance(maps.len() as u64, seen.plan.module(index));
+            seen.progress.advance(maps.len() as u64, seen.standing.plan.module(index));
         }
         seen.progress.end(&format!("{} points", rows.len()));
         let bytes = match (drawn, maps.first()) {
@@ -69,8 +69,8 @@ pub fn run(args: MapArgs, printer: &Printer) -> anyhow::Result<()> {
         let path = match &args.output {
             Some(path) => path.clone(),
             None => {
-                durable::create_folder(&seen.dir.report())?;
-                seen.dir.report().join("map.parquet")
+                durable::create_folder(&seen.standing.dir.report())?;
+                seen.standing.dir.report().join("map.parquet")
             }
         };
         durable::replace(&path, &bytes)?;

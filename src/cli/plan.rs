@@ -28,18 +28,19 @@ pub struct PlanArgs {
 }
 
 pub fn run(args: PlanArgs, printer: &Printer) -> anyhow::Result<()> {
-    let (pipeline, dir, plan) = args.pipeline.look(printer)?;
-    plan.provenance().warnings.iter().for_each(|it| printer.warn(it));
+    let (pipeline, standing) = args.pipeline.look(printer)?;
+    let dir = &standing.dir;
+    standing.plan.provenance().warnings.iter().for_each(|it| printer.warn(it));
     let pace = match args.measure {
         true => {
-            let costs = plan.costs(&pipeline, &dir)?;
+            let costs = standing.costs(&pipeline)?;
             let timing = |module: &str| printer.note(&format!("timing {module}"));
             let device = args.device.device.open()?;
             Some(measure::pace(&costs, &device, interrupt::stop(), timing)?)
         }
         false => None,
     };
-    let forecast = Forecast::new(&pipeline, &plan, &dir, pace.as_ref())?;
+    let forecast = Forecast::new(&pipeline, &standing, pace.as_ref())?;
     let fits = forecast.room.check();
     if args.output.json {
         printer.json(&json!({
@@ -53,7 +54,7 @@ pub fn run(args: PlanArgs, printer: &Printer) -> anyhow::Result<()> {
         printer.result(&steps(&forecast.steps))?;
         printer.result(&format!("\n{}", summary(&forecast, &pipeline, args.measure)))?;
     }
-    plan.check_rows(&pipeline, &dir)?;
+    standing.check_rows(&pipeline)?;
     Ok(fits?)
 }
 

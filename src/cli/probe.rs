@@ -28,16 +28,16 @@ pub fn run(args: ProbeArgs, printer: &Printer) -> anyhow::Result<()> {
         args.pipeline.waiting(&args.wait).with_run(&args.device, printer, |run| {
             let mut missing = None;
             for index in 0..run.pipeline.modules.len() {
-                let encode = Step::Encode(run.plan.last(index));
-                if !run.plan.is_done(encode, &run.dir)? {
-                    missing = Some(run.plan.full_title(encode));
+                let encode = Step::Encode(run.standing.plan.last(index));
+                if !run.standing.is_done(encode)? {
+                    missing = Some(run.standing.plan.full_title(encode));
                     break;
                 }
                 session::step(run, Step::Untrained, printer)?;
                 session::step(run, Step::Probe(index), printer)?;
             }
-            let stages = run.plan.status(&run.dir)?;
-            Ok((findings::collect(&run.plan, &run.dir, &stages)?, missing))
+            let stages = run.standing.status()?;
+            Ok((findings::collect(&run.standing, &stages)?, missing))
         })?;
     if args.output.json {
         printer.json(&findings::probes(&rows))?;

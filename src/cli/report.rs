@@ -8,9 +8,7 @@ use serde_json::json;
 use super::printer::Printer;
 use super::render::Renderer;
 use super::{JsonArgs, PipelineArgs, interrupt};
-use crate::pipeline::Pipeline;
 use crate::report::{self, Options, Seen, quoted};
-use crate::stage::{Plan, RunDir};
 use crate::{Error, Kind, Result};
 
 #[derive(Args)]
@@ -67,18 +65,18 @@ impl PipelineArgs {
         printer: &Printer,
         look: impl FnOnce(&Seen<'_>) -> Result<T>,
     ) -> Result<T> {
-        let (pipeline, dir, plan): (Pipeline, RunDir, Plan) = self.look(printer)?;
-        if !dir.is_run()? {
-            let message = format!("there is no run in `{}` yet", dir.path().display());
+        let (pipeline, standing) = self.look(printer)?;
+        if !standing.dir.is_run()? {
+            let folder = standing.dir.path().display();
+            let message = format!("there is no run in `{folder}` yet");
             return Err(Error::new(Kind::NotReady, message).hint("run `gimlet run` first"));
         }
         let renderer = Renderer::new(printer);
-        let stages = plan.status(&dir)?;
+        let stages = standing.status()?;
         let OptionArgs { twin, channels, points } = options;
         look(&Seen {
             pipeline: &pipeline,
-            dir: &dir,
-            plan: &plan,
+            standing: &standing,
             stages,
             progress: &renderer,
             stop: interrupt::stop(),

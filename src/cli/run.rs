@@ -7,7 +7,7 @@ use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
 use super::render::Renderer;
 use super::{DeviceArgs, JsonArgs, PipelineArgs, interrupt, session, table};
-use crate::stage::{Run, findings};
+use crate::stage::{Run, Session, findings};
 
 #[derive(Args)]
 pub struct RunArgs {
@@ -31,17 +31,17 @@ pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
     let device = args.device.device.open()?;
     let dir = args.pipeline.run_dir(&pipeline);
     let renderer = Renderer::new(printer);
-    let run = Run::open(&pipeline, dir, interrupt::stop(), &renderer)?;
-    let run = run.on(device).waiting(args.wait);
+    let session = Session::new(interrupt::stop(), &renderer);
+    let run = Run::open(&pipeline, dir, Session { device, waits: args.wait, ..session })?;
     session::all_steps(&run, &args.pipeline, &args.device, printer, |step| {
         session::tell_unchanged(&run, step, printer);
     })?;
-    let stages = run.plan.status(&run.dir)?;
-    let rows = findings::collect(&run.plan, &run.dir, &stages)?;
+    let stages = run.standing.status()?;
+    let rows = findings::collect(&run.standing, &stages)?;
     if args.output.json {
         return printer.json(&json!({
             "pipeline": pipeline.name,
-            "run_dir": run.dir.path(),
+            "run_dir": run.standing.dir.path(),
             "stages": stages,
             "probes": findings::probes(&rows),
         }));
@@ -49,6 +49,6 @@ pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
     printer.note("");
     printer.result(&table::report(&rows))?;
     printer.note(&format!("\n{}", table::verdict(&rows)));
-    printer.note(&format!("everything is in {}", run.dir.path().display()));
+    printer.note(&format!("everything is in {}", run.standing.dir.path().display()));
     Ok(())
 }

@@ -7,9 +7,9 @@ use gimlet_store::Shard;
 use super::printer::Printer;
 use super::render::Renderer;
 use super::{DeviceArgs, PipelineArgs, RoundArgs, WaitArgs, interrupt, workers};
-use crate::pipeline::{Pipeline, Schedule, Split};
+use crate::pipeline::{Pipeline, Split};
 use crate::stage::provenance::Look;
-use crate::stage::{At, Outcome, Plan, Reading, Run, RunDir, Step};
+use crate::stage::{At, Outcome, Reading, Run, RunDir, Session, Standing, Step};
 use crate::sweep::SweepRun;
 use crate::{Error, Kind, Result};
 
@@ -37,18 +37,18 @@ impl PipelineArgs {
         dir_of(self.run_dir.as_deref(), pipeline, |runs| runs.join(&pipeline.name))
     }
 
-    /// The plan of the run, for commands that only look. Where nothing was begun the data are not read.
-    pub fn look(&self, printer: &Printer) -> Result<(Pipeline, RunDir, Plan)> {
+    /// The pipeline and where its run stands, for commands that only look. Where nothing was begun the data are not read.
+    pub fn look(&self, printer: &Printer) -> Result<(Pipeline, Standing)> {
         let pipeline = self.load()?;
         let dir = self.run_dir(&pipeline);
         dir.check_owner(&pipeline.name)?;
         let renderer = Renderer::new(printer);
         let reading = Reading::new(&renderer, interrupt::stop());
-        let plan = Plan::watched(&pipeline, &dir, Look::IfBegun, &reading)?;
-        if let Some(why) = &plan.provenance().stands_in {
+        let standing = Standing::watched(&pipeline, dir, Look::IfBegun, &reading)?;
+        if let Some(why) = &standing.plan.provenance().stands_in {
             printer.warn(why);
         }
-        Ok((pipeline, dir, plan))
+        Ok((pipeline, standing))
     }
 
     /// Opens the run and calls `work` with it.
@@ -71,8 +71,9 @@ impl PipelineArgs {
         let pipeline = self.load()?;
         let device = device.device.open()?;
         let (dir, renderer) = (self.run_dir(&pipeline), Renderer::new(printer));
-        let run = Run::open_for_weights(&pipeline, dir, interrupt::stop(), &renderer)?;
-        work(&run.on(device).waiting(self.wait))
+        let session = Session::new(interrupt::stop(), &renderer);
+        let session = Session { device, waits: self.wait, ..session };
+        work(&Run::open_for_weights(&pipeline, dir, session)?)
     }
 
     /// The same, of which this process encodes a shard.
@@ -106,8 +107,9 @@ impl PipelineArgs {
         let pipeline = self.load()?;
         let device = device.device.open()?;
         let dir = self.run_dir(&pipeline);
-        let run = Run::open(&pipeline, dir, interrupt::stop(), renderer)?;
-        work(&run.on(device).waiting(self.wait).of_shard(shard))
+        let session = Session::new(interrupt::stop(), renderer);
+        let session = Session { device, waits: self.wait, shard, ..session };
+        work(&Run::open(&pipeline, dir, session)?)
     }
 
     /// The same; its steps wait for other processes, if that is asked for.
@@ -128,7 +130,7 @@ impl RoundArgs {
         next: impl FnOnce() -> Result<At>,
     ) -> Result<At> {
         let Some(round) = self.round else { return next() };
-        let rounds = run.plan.rounds();
+        let rounds = run.standing.plan.rounds();
         match round.get() <= rounds {
             true => Ok(At { module, round: round.get() - 1 }),
             false => {
@@ -149,7 +151,8 @@ pub fn step(run: &Run<'_>, step: Step, printer: &Printer) -> Result<()> {
 
 /// Says that there was nothing to do.
 pub fn tell_unchanged(run: &Run<'_>, step: Step, printer: &Printer) {
-    printer.note(&format!("{:22} done before, nothing changed", run.plan.full_title(step)));
+    printer
+        .note(&format!("{:22} done before, nothing changed", run.standing.plan.full_title(step)));
 }
 
 /// Does every step that is missing, in order; where the schedule is `async`, all trainings at once, each in a
@@ -161,32 +164,7 @@ pub fn all_steps(
     printer: &Printer,
     unchanged: impl Fn(Step),
 ) -> Result<bool> {
-    let steps = run.plan.to_take(&run.dir)?;
-    run.plan.check_rows(run.pipeline, &run.dir)?;
-    run.check_room(&steps)?;
-    let is_async = matches!(run.pipeline.schedule, Schedule::Async(_));
-    let (mut worked, mut trained) = (false, false);
-    for step in steps {
-        let is_training = is_async && matches!(step, Step::Train(_));
-        if is_training && !trained && !run.plan.is_done(step, &run.dir)? {
-            workers::train(run, pipeline, device, printer)?;
-            trained = true;
-        }
-        if is_training && trained {
-            continue;
-        }
-        match run.step(step)? {
-            Outcome::Done => {
-                worked = true;
-                if step == Step::Ingest {
-                    // How many are broken is known now.
-                    run.plan.check_rows(run.pipeline, &run.dir)?;
-                }
-            }
-            Outcome::Unchanged => unchanged(step),
-        }
-    }
-    Ok(worked || trained)
+    run.all_steps_by(|| workers::train(run, pipeline, device, printer), unchanged)
 }
 
 /// The place of the module of this name.

@@ -86,12 +86,12 @@ impl SlurmArgs {
     }
 
     fn run(&self, printer: &Printer) -> Result<Work> {
-        let (pipeline, dir, plan) = self.pipeline.look(printer)?;
+        let (pipeline, standing) = self.pipeline.look(printer)?;
         // Better now than after a night in the queue.
-        plan.check_rows(&pipeline, &dir)?;
-        let jobs = of_pipeline(&pipeline, &plan, &dir, self.sharding())?;
+        standing.check_rows(&pipeline)?;
+        let jobs = of_pipeline(&pipeline, &standing, self.sharding())?;
         let name = pipeline.name.clone();
-        Ok(Work { owner: name.clone(), name, dir, slurm: pipeline.slurm, jobs })
+        Ok(Work { owner: name.clone(), name, dir: standing.dir, slurm: pipeline.slurm, jobs })
     }
 
     fn sweep(&self) -> Result<Work> {

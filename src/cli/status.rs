@@ -10,7 +10,7 @@ use super::{JsonArgs, PipelineArgs, sweep, table};
 use crate::Result;
 use crate::slurm::{Queue, Submission, Waiting};
 use crate::stage::status::{State, StepStatus};
-use crate::stage::{Plan, RunDir, Step};
+use crate::stage::{Plan, RunDir, Standing, Step};
 use crate::sweep::{Sweep, Work};
 
 #[derive(Args)]
@@ -61,13 +61,14 @@ pub fn run(args: StatusArgs, printer: &Printer) -> anyhow::Result<()> {
         let dir = sweep_dir(run_dir.as_deref(), &runs)?;
         return sweep::show(&sweep, &Work::look(&runs, dir)?, &args.output, printer);
     }
-    let (pipeline, dir, plan) = args.pipeline.look(printer)?;
-    let standing = plan.standing(&dir)?;
-    let stages = plan.status_of(&standing, &dir)?;
-    let steps: Vec<Step> = standing.into_iter().map(|(step, _)| step).collect();
-    let submissions = submissions(&dir)?;
+    let (pipeline, standing) = args.pipeline.look(printer)?;
+    let Standing { plan, dir } = &standing;
+    let wanted = standing.wanted_with_done()?;
+    let stages = standing.status_of(&wanted)?;
+    let steps: Vec<Step> = wanted.into_iter().map(|(step, _)| step).collect();
+    let submissions = submissions(dir)?;
     let queue = Queue::ask(&submissions);
-    let jobs = jobs(&plan, &steps, &submissions, queue.as_ref());
+    let jobs = jobs(plan, &steps, &submissions, queue.as_ref());
     if args.output.json {
         let rows = stages.iter().zip(&jobs).map(|(status, job)| Row { status, job: job.as_ref() });
         return printer.json(&json!({

@@ -45,7 +45,7 @@ pub fn train(
 ) -> Result<()> {
     let mut untrained = Vec::new();
     for module in 0..run.pipeline.modules.len() {
-        if !run.plan.is_done(training(module), &run.dir)? {
+        if !run.standing.is_done(training(module))? {
             untrained.push(module);
         }
     }
@@ -54,11 +54,14 @@ pub fn train(
     let threads = rayon::current_num_threads().min(MOST_THREADS);
     let command = |module: usize| {
         let mut command = Command::new(program());
-        command.arg("worker").arg(&pipeline.pipeline).args(["--module", run.plan.module(module)]);
+        command
+            .arg("worker")
+            .arg(&pipeline.pipeline)
+            .args(["--module", run.standing.plan.module(module)]);
         pipeline.overrides.iter().for_each(|it| {
             command.args(["--set", it]);
         });
-        command.arg("--run-dir").arg(run.dir.path());
+        command.arg("--run-dir").arg(run.standing.dir.path());
         command.args(["--threads", &threads.to_string(), "--device", &device.device.to_string()]);
         command.args(printer.is_quiet().then_some("--quiet"));
         command
@@ -68,11 +71,11 @@ pub fn train(
     processes::work(&untrained, all, interrupt::stop(), command, |event| {
         Ok(match event {
             Event::Line(module, line) => {
-                printer.forward(run.plan.module(module), &line);
+                printer.forward(run.standing.plan.module(module), &line);
                 None
             }
             Event::Ended(module, ended) => {
-                let name = run.plan.module(module);
+                let name = run.standing.plan.module(module);
                 let steps = run.steps_trained(module);
                 let pause = workers[module].ended(steps, ended);
                 if pause.is_some() {
@@ -85,7 +88,8 @@ pub fn train(
     match workers.into_iter().enumerate().find_map(|(module, it)| Some((module, it.given_up?))) {
         None => Ok(()),
         Some((module, (kind, why))) => {
-            let message = format!("the worker of `{}` failed: {why}", run.plan.module(module));
+            let message =
+                format!("the worker of `{}` failed: {why}", run.standing.plan.module(module));
             Err(Error::new(kind, message)
                 .hint("what was done is kept; the same command goes on from there"))
         }

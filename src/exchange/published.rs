@@ -17,14 +17,15 @@
 //! A stage begins at a block that strides, or is of another kind or width than the block before it;
 //! stages are counted within the module, blocks within the stage.
 
+use std::any::Any;
 use std::ops::Range;
 
 use candle_core::Tensor;
 
 use crate::Result;
-use crate::loss::{Sizes, infonce1d};
+use crate::loss::{Recipe, Sizes, infonce1d};
 use crate::parameters::ParameterShape;
-use crate::pipeline::{Layer, Loss};
+use crate::pipeline::Layer;
 use crate::train::trainer;
 
 /// A parameter, and what the published code makes of it.
@@ -47,7 +48,12 @@ pub struct Published {
 const PREDICTOR: &str = "loss.predictor.";
 
 /// The parameters of a module whose input has so many channels, encoder first.
-pub fn parameters(layers: &[Layer], input: usize, loss: &Loss, sizes: Sizes) -> Vec<Published> {
+pub fn parameters(
+    layers: &[Layer],
+    input: usize,
+    loss: &dyn Recipe,
+    sizes: Sizes,
+) -> Vec<Published> {
     let places = places(layers);
     let ours = trainer::shapes(layers, loss, input, sizes);
     let bptt = has_bptt(layers, loss);
@@ -66,7 +72,7 @@ pub fn parameters(layers: &[Layer], input: usize, loss: &Loss, sizes: Sizes) -> 
             None => loss_parameter(&ours, bptt),
         };
         let predictor = ours.name.strip_prefix(PREDICTOR).and_then(|k| k.parse().ok());
-        if let (Loss::InfoNce1d(_), Some(k)) = (loss, predictor) {
+        if let (Some(_), Some(k)) = (along_time(loss), predictor) {
             return one_of_several(ours, k, predictors);
         }
         let masked = match (dims.as_slice(), ours.dims.as_slice()) {
@@ -118,15 +124,18 @@ impl Published {
 }
 
 /// Whether a module's GRU goes back in time: there, the one is a layer and the other a cell.
-fn has_bptt(layers: &[Layer], loss: &Loss) -> bool {
-    match (layers.last(), loss) {
+fn has_bptt(layers: &[Layer], loss: &dyn Recipe) -> bool {
+    match (layers.last(), along_time(loss).and_then(|it| it.context)) {
         (Some(Layer::Gru { bptt, .. }), _) => *bptt,
-        (_, Loss::InfoNce1d(infonce1d::Settings { context: Some(context), .. })) => {
-            let infonce1d::Context::Gru(gru) = context;
-            gru.bptt
-        }
-        _ => true,
+        (_, Some(infonce1d::Context::Gru(gru))) => gru.bptt,
+        (_, None) => true,
     }
+}
+
+/// The settings of `infonce1d`, the one loss whose parameters the published code lays out in its own way.
+fn along_time(loss: &dyn Recipe) -> Option<&infonce1d::Settings> {
+    let loss: &dyn Any = loss;
+    loss.downcast_ref()
 }
 
 /// Where each layer is in the published code's module; nowhere for a ReLU, which has no parameters, and a
@@ -243,7 +252,7 @@ fn context_dims(ours: &[usize], name: &str) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::loss::{Context, infonce, infonce1d};
+    use crate::loss::{Context, infonce, infonce1d, supervised};
 
     #[test]
     fn a_stage_begins_where_kind_or_width_changes_or_a_block_strides() {
@@ -280,8 +289,7 @@ mod tests {
     fn predictors_along_time_are_one_linear_layer_and_a_gru_has_its_published_names() {
         let gru = infonce1d::GruSettings { channels: 5, bptt: true };
         let context = Some(infonce1d::Context::Gru(gru));
-        let settings = infonce1d::Settings { prediction_steps: 3, context, ..Default::default() };
-        let loss = Loss::InfoNce1d(settings);
+        let loss = infonce1d::Settings { prediction_steps: 3, context, ..Default::default() };
         let found = parameters(&[], 8, &loss, Sizes::grid(8, [9, 1]));
         let found: Vec<_> = found.iter().map(|it| (it.name.as_str(), it.dims.as_slice())).collect();
         let expected: [(&str, &[usize]); 7] = [
@@ -305,12 +313,14 @@ mod tests {
         ];
         let sizes = Sizes { classes: 7, ..Sizes::grid(8, [3, 3]) };
         let context = Some(Context::PixelCnn);
-        let cpc = Loss::InfoNce(infonce::Settings { context, ..Default::default() });
+        let cpc = infonce::Settings { context, ..Default::default() };
         let gru = infonce1d::GruSettings { channels: 5, bptt: true };
         let context = Some(infonce1d::Context::Gru(gru));
-        let along = Loss::InfoNce1d(infonce1d::Settings { context, ..Default::default() });
-        for loss in [Loss::default(), Loss::Supervised(Default::default()), cpc, along] {
-            for published in parameters(&layers, 3, &loss, sizes) {
+        let along = infonce1d::Settings { context, ..Default::default() };
+        let losses: [&dyn Recipe; 4] =
+            [&infonce::Settings::default(), &supervised::Settings {}, &cpc, &along];
+        for loss in losses {
+            for published in parameters(&layers, 3, loss, sizes) {
                 let dims = published.ours.dims.as_slice();
                 let len = dims.iter().product::<usize>() as f32;
                 let home = &candle_core::Device::Cpu;

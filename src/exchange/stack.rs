@@ -162,13 +162,13 @@ mod tests {
     use super::*;
     use crate::exchange::published;
     use crate::loss::{Sizes, infonce1d};
-    use crate::pipeline::{Layer, Loss};
+    use crate::pipeline::Layer;
     use crate::train::trainer;
 
     #[test]
     fn parameters_that_are_one_tensor_there_come_back_each() {
         let context = Some(infonce1d::Context::Gru(infonce1d::GruSettings::default()));
-        let loss = Loss::InfoNce1d(infonce1d::Settings { context, ..Default::default() });
+        let loss = infonce1d::Settings { context, ..Default::default() };
         let layers = [Layer::Conv1d { channels: 4, kernel: 3, stride: 1, padding: 1 }];
         let sizes = Sizes::grid(4, [20, 1]);
         let drawn = Parameters::draw(&trainer::shapes(&layers, &loss, 1, sizes), 1, "a").unwrap();

@@ -10,8 +10,9 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::prediction::{Judge, Reach, Scored};
+use super::prediction::{Judge, PredictionSettings, Reach};
 
+/// The hinge loss of CLAPP, and its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Settings {
@@ -29,7 +30,9 @@ impl Default for Settings {
     }
 }
 
-impl Scored for Settings {
+impl PredictionSettings for Settings {
+    const NAME: &'static str = "clapp";
+
     fn reach(&self) -> Reach {
         Reach { steps: self.prediction_steps, skip: self.skip }
     }

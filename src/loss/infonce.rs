@@ -9,8 +9,9 @@ use candle_nn::ops::log_softmax;
 use serde::{Deserialize, Serialize};
 
 use super::context::Context;
-use super::prediction::{Judge, Reach, Scored};
+use super::prediction::{Judge, PredictionSettings, Reach};
 
+/// InfoNCE between a patch and those below it, and its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Settings {
@@ -31,7 +32,9 @@ impl Default for Settings {
     }
 }
 
-impl Scored for Settings {
+impl PredictionSettings for Settings {
+    const NAME: &'static str = "infonce";
+
     fn reach(&self) -> Reach {
         Reach { steps: self.prediction_steps, skip: self.skip }
     }

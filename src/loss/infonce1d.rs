@@ -34,6 +34,7 @@ use crate::parameters::{ParameterShape, Parameters};
 use crate::random::Draws;
 use crate::{Error, Result};
 
+/// InfoNCE along a sequence, and its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Settings {
@@ -115,6 +116,10 @@ impl Settings {
 }
 
 impl Recipe for Settings {
+    fn name(&self) -> &'static str {
+        "infonce1d"
+    }
+
     fn positives(&self) -> Option<RangeInclusive<usize>> {
         Some(1..=self.prediction_steps)
     }

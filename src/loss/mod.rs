@@ -1,10 +1,8 @@
 //! Local losses: what a module is trained with, without a gradient from above.
 //!
-//! A loss is one file: its [`Recipe`], the settings that a pipeline gives, and what it computes, a
-//! [`Loss`]. Adding one is such a file and its two lines here.
-
-#[macro_use]
-mod registry;
+//! A loss is one file: its [`Recipe`], which is the settings that a pipeline gives, and what it computes, a
+//! [`Loss`]. One of this crate also has a line here and one in [`Losses::default`]; a program that uses the
+//! crate adds its own with [`Losses::with`], or gives it to [`crate::pipeline::Pipeline::builder`].
 
 mod along;
 pub mod clapp;
@@ -14,6 +12,7 @@ mod graph;
 pub mod infonce;
 pub mod infonce1d;
 mod prediction;
+mod registry;
 mod rows;
 mod sampling;
 mod scores;
@@ -21,35 +20,34 @@ pub mod supervised;
 pub mod vicreg;
 mod window;
 
+use std::any::Any;
+use std::fmt::Debug;
 use std::ops::RangeInclusive;
 
 use candle_core::Tensor;
 pub use context::Context;
+pub use registry::Losses;
 pub use sampling::Sampling;
-use serde::{Deserialize, Serialize};
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use crate::Result;
 use crate::parameters::{ParameterShape, Parameters};
 use crate::random::Draws;
 
-registry! {
-    InfoNce(infonce),
-    InfoNce1d(infonce1d),
-    Clapp(clapp),
-    VicReg(vicreg),
-    Supervised(supervised),
-}
+/// A loss as a pipeline gives it: its settings, and what follows from them before anything is computed.
+///
+/// A recipe is a type with its settings as fields. Steps have the name and the settings in their keys, so a
+/// recipe that computes something else must have another name, or a setting that says so.
+pub trait Recipe: Written + Any + Debug + Send + Sync {
+    /// What pipeline files, messages and tables call the loss: letters, digits, `-` and `_`.
+    fn name(&self) -> &'static str;
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self::InfoNce(infonce::Settings::default())
-    }
-}
-
-/// What can be known of a loss before anything is computed, from its settings.
-pub trait Recipe {
     /// The settings that must lie within bounds.
-    fn bounds(&self) -> Vec<Bounded>;
+    fn bounds(&self) -> Vec<Bounded> {
+        Vec::new()
+    }
 
     /// How many rows the vectors of a sample lie apart that it takes for positive pairs; `None` where it has
     /// no such pairs.
@@ -99,6 +97,36 @@ pub trait Recipe {
     /// # Errors
     /// When a parameter is missing or has another shape.
     fn build(&self, sizes: Sizes, parameters: &Parameters) -> Result<Box<dyn Loss>>;
+}
+
+/// Settings that can be written down. Whatever serialises is.
+pub trait Written {
+    /// The settings as JSON, numbers as brief as a pipeline file has them.
+    ///
+    /// # Errors
+    /// When they cannot be written as JSON.
+    fn settings(&self) -> serde_json::Result<Value>;
+}
+
+impl<T: Serialize> Written for T {
+    fn settings(&self) -> serde_json::Result<Value> {
+        serde_json::from_str(&serde_json::to_string(self)?)
+    }
+}
+
+/// A table with the name as its one key, as in a pipeline file.
+impl Serialize for dyn Recipe + '_ {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let settings = self.settings().map_err(S::Error::custom)?;
+        serializer.collect_map([(self.name(), settings)])
+    }
+}
+
+/// Recipes are equal where they have one name and are written alike.
+impl PartialEq for dyn Recipe {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name() && self.settings().ok() == other.settings().ok()
+    }
 }
 
 /// A loss with its parameters.

@@ -13,9 +13,11 @@
 //! The loss is the mean over k. Positions and targets are numbered `(b * R_k + y) * columns + x`. Neither
 //! side is detached.
 
+use std::fmt::Debug;
 use std::ops::RangeInclusive;
 
 use candle_core::Tensor;
+use serde::Serialize;
 
 use super::context::{self, Context, PixelCnn};
 use super::contrast::Contrast;
@@ -37,7 +39,10 @@ pub(super) trait Judge: Send + Sync {
 }
 
 /// The settings of a loss that scores predictions.
-pub(super) trait Scored {
+pub(super) trait PredictionSettings: Serialize + Debug + Send + Sync + 'static {
+    /// See [`Recipe::name`].
+    const NAME: &'static str;
+
     fn reach(&self) -> Reach;
 
     /// N.
@@ -54,7 +59,11 @@ pub(super) trait Scored {
     fn of_a_guess(&self) -> f64;
 }
 
-impl<T: Scored> Recipe for T {
+impl<T: PredictionSettings> Recipe for T {
+    fn name(&self) -> &'static str {
+        T::NAME
+    }
+
     fn bounds(&self) -> Vec<Bounded> {
         let [steps, skip] = self.reach().bounds();
         let negatives = self.negatives() as f64;
@@ -81,11 +90,11 @@ impl<T: Scored> Recipe for T {
     }
 
     fn of_a_guess(&self, _sizes: Sizes) -> Option<f64> {
-        Some(Scored::of_a_guess(self))
+        Some(PredictionSettings::of_a_guess(self))
     }
 
     fn accuracy_of_a_guess(&self, _sizes: Sizes) -> Option<f64> {
-        Some(1.0 / (Scored::negatives(self) + 1) as f64)
+        Some(1.0 / (PredictionSettings::negatives(self) + 1) as f64)
     }
 
     fn operations(&self, sizes: Sizes) -> f64 {

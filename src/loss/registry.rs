@@ -1,87 +1,84 @@
-//! From the name of a loss in a pipeline to its settings.
+//! From the name of a loss in a pipeline file to its recipe.
 
-/// Of lines `Kind(file)`: the settings of any loss as one type, read and written as a table with the
-/// name of the file as its one key; where only the name is given, with the defaults.
-macro_rules! registry {
-    ($($kind:ident($file:ident)),+ $(,)?) => {
-        /// The settings of a loss.
-        #[derive(Debug, Clone, PartialEq, Serialize)]
-        #[serde(rename_all = "lowercase")]
-        pub enum Settings {
-            $($kind($file::Settings)),+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeValue, ValueDeserializer};
+
+use super::{Recipe, clapp, infonce, infonce1d, supervised, vicreg};
+use crate::{Error, Kind, Result};
+
+/// The losses that pipeline files can name.
+#[derive(Debug, Clone)]
+pub struct Losses(Vec<Entry>);
+
+#[derive(Debug, Clone)]
+struct Entry {
+    default: Arc<dyn Recipe>,
+    read: Read,
+}
+
+type Read = fn(Spanned<DeValue<'_>>) -> Result<Arc<dyn Recipe>, toml::de::Error>;
+
+/// The losses of this crate.
+impl Default for Losses {
+    fn default() -> Self {
+        Self(vec![
+            Entry::of::<infonce::Settings>(),
+            Entry::of::<infonce1d::Settings>(),
+            Entry::of::<clapp::Settings>(),
+            Entry::of::<vicreg::Settings>(),
+            Entry::of::<supervised::Settings>(),
+        ])
+    }
+}
+
+impl Entry {
+    fn of<R: Recipe + Default + DeserializeOwned>() -> Self {
+        Self {
+            default: Arc::new(R::default()),
+            read: |settings| Ok(Arc::new(R::deserialize(ValueDeserializer::from(settings))?)),
         }
+    }
+}
 
-        impl Settings {
-            /// The names of all losses.
-            pub const NAMES: &'static [&'static str] = &[$(stringify!($file)),+];
-
-            /// The name of this one.
-            pub fn name(&self) -> &'static str {
-                match self {
-                    $(Self::$kind(_) => stringify!($file)),+
-                }
-            }
-
-            /// What can be known before anything is computed.
-            pub fn recipe(&self) -> &dyn Recipe {
-                match self {
-                    $(Self::$kind(settings) => settings),+
-                }
-            }
-
-            fn named(name: &str) -> Option<Self> {
-                $(if name == stringify!($file) {
-                    return Some(Self::$kind(Default::default()));
-                })+
-                None
-            }
+impl Losses {
+    /// Adds a loss, which pipeline files then name as [`Recipe::name`] does.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when there is a loss of that name.
+    pub fn with<R: Recipe + Default + DeserializeOwned>(mut self) -> Result<Self> {
+        let entry = Entry::of::<R>();
+        let name = entry.default.name();
+        if self.named(name).is_some() {
+            let message = format!("there is a loss `{name}` already");
+            return Err(Error::new(Kind::Usage, message).hint("give the new one another name"));
         }
+        self.0.push(entry);
+        Ok(self)
+    }
 
-        impl<'de> Deserialize<'de> for Settings {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                use serde::de::value::MapAccessDeserializer;
-                use serde::de::{Error, MapAccess, Visitor};
+    /// The names of all losses.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().map(|it| it.default.name())
+    }
 
-                #[derive(Deserialize)]
-                #[serde(rename_all = "lowercase")]
-                enum Table {
-                    $($kind($file::Settings)),+
-                }
+    /// The loss of this name, with its defaults.
+    pub fn named(&self, name: &str) -> Option<Arc<dyn Recipe>> {
+        Some(self.entry(name)?.default.clone())
+    }
 
-                struct NameOrTable;
+    /// The loss of this name, with `settings` of a pipeline file; `None` when there is none.
+    pub(crate) fn read(
+        &self,
+        name: &str,
+        settings: Spanned<DeValue<'_>>,
+    ) -> Option<Result<Arc<dyn Recipe>, toml::de::Error>> {
+        Some((self.entry(name)?.read)(settings))
+    }
 
-                impl<'de> Visitor<'de> for NameOrTable {
-                    type Value = Settings;
-
-                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        f.write_str("the name of a loss, or a table with one key")
-                    }
-
-                    fn visit_str<E: Error>(self, name: &str) -> Result<Settings, E> {
-                        let unknown = || E::unknown_variant(name, Settings::NAMES);
-                        Settings::named(name).ok_or_else(unknown)
-                    }
-
-                    fn visit_map<A: MapAccess<'de>>(
-                        self,
-                        mut map: A,
-                    ) -> Result<Settings, A::Error> {
-                        let table = Table::deserialize(MapAccessDeserializer::new(&mut map))?;
-                        let settings = match table {
-                            $(Table::$kind(settings) => Settings::$kind(settings)),+
-                        };
-                        match map.next_key::<String>()? {
-                            None => Ok(settings),
-                            Some(other) => {
-                                let one = settings.name();
-                                Err(A::Error::custom(format!("both `{one}` and `{other}`")))
-                            }
-                        }
-                    }
-                }
-
-                deserializer.deserialize_any(NameOrTable)
-            }
-        }
-    };
+    fn entry(&self, name: &str) -> Option<&Entry> {
+        self.0.iter().find(|it| it.default.name() == name)
+    }
 }

@@ -5,17 +5,18 @@ use candle_core::Tensor;
 use candle_nn::ops::log_softmax;
 use serde::{Deserialize, Serialize};
 
-use super::{Bounded, Loss, Outcome, Recipe, Samples, Sizes};
+use super::{Loss, Outcome, Recipe, Samples, Sizes};
 use crate::parameters::{ParameterShape, Parameters};
 use crate::{Error, Result};
 
+/// Cross-entropy of the first label; it has no settings.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct Settings {}
 
 impl Recipe for Settings {
-    fn bounds(&self) -> Vec<Bounded> {
-        Vec::new()
+    fn name(&self) -> &'static str {
+        "supervised"
     }
 
     fn shapes(&self, sizes: Sizes) -> Vec<ParameterShape> {

@@ -24,6 +24,7 @@ use crate::parameters::{ParameterShape, Parameters};
 /// Keeps the root of a variance from having no slope.
 const EPSILON: f64 = 1e-4;
 
+/// VICReg between patches, and its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Settings {
@@ -50,6 +51,10 @@ impl Settings {
 }
 
 impl Recipe for Settings {
+    fn name(&self) -> &'static str {
+        "vicreg"
+    }
+
     fn bounds(&self) -> Vec<Bounded> {
         let weight = |key, value| Bounded { key, value, bounds: WEIGHT };
         let mut bounds = self.reach().bounds().to_vec();

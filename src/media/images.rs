@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{Handler, Ingest, Ingested, column, rows_at_once};
 use crate::pipeline::settings::Source as SourceSettings;
-use crate::pipeline::{ImageView, OnBadSample, Pipeline, Split, json_of};
+use crate::pipeline::{ImageView, OnBadSample, Pipeline, SampleSize, Split, json_of};
 use crate::source::{self, Media, Sample, Source};
 use crate::train::input::{IMAGE, Images, Input};
 use crate::view::{self, Framing};
@@ -41,21 +41,21 @@ impl Handler for ImageView {
         IMAGE
     }
 
-    fn sample_column(&self, (height, width): (usize, usize)) -> Column {
+    fn sample_column(&self, size: SampleSize) -> Column {
         let dims = ["height", "width", "channel"];
-        column(IMAGE, DType::U8, vec![height, width, self.channels()], &dims)
+        column(IMAGE, DType::U8, vec![size.height, size.width, self.channels()], &dims)
     }
 
-    fn size_of_column(&self, shape: &[usize]) -> Option<(usize, usize)> {
+    fn size_of_column(&self, shape: &[usize]) -> Option<SampleSize> {
         match shape {
-            [height, width, _] => Some((*height, *width)),
+            [height, width, _] => Some(SampleSize { height: *height, width: *width }),
             _ => None,
         }
     }
 
-    fn size(&self, pipeline: &Pipeline, ingested: Option<&Generation>) -> Result<(usize, usize)> {
+    fn size(&self, pipeline: &Pipeline, ingested: Option<&Generation>) -> Result<SampleSize> {
         if let Some(side) = self.resize.or(pipeline.data.source.side()) {
-            return Ok((side, side));
+            return Ok(SampleSize::square(side));
         }
         let column = ingested.and_then(|it| it.manifest().schema.columns.first());
         if let Some(size) = column.and_then(|it| self.size_of_column(&it.shape)) {
@@ -63,26 +63,27 @@ impl Handler for ImageView {
         }
         let source = source::open(&pipeline.data, Split::Train, pipeline.seed)?;
         match (source.first_size(), pipeline.data.on_bad_sample) {
-            (Ok(Some(size)), _) => Ok(size),
+            (Ok(Some((height, width))), _) => Ok(SampleSize { height, width }),
             (_, OnBadSample::Skip) => first_whole(source.as_ref()),
-            (first, OnBadSample::Fail) => first?.ok_or_else(|| {
-                Error::failed("the header of the first image does not say how large the images are")
-                    .hint("mend or remove it, or set `data.on_bad_sample = \"skip\"`")
+            (first, OnBadSample::Fail) => first.and_then(|_| {
+                let message = "the header of the first image does not say how large the images are";
+                let hint = "mend or remove it, or set `data.on_bad_sample = \"skip\"`";
+                Err(Error::failed(message).hint(hint))
             }),
         }
     }
 
-    fn check_size(&self, size: (usize, usize)) -> Result<()> {
+    fn check_size(&self, size: SampleSize) -> Result<()> {
         view::patch_shape(self, size).map(|_| ())
     }
 
-    fn ingested(&self, mut sample: Sample, size: Option<(usize, usize)>) -> Result<Sample> {
+    fn ingested(&self, mut sample: Sample, size: Option<SampleSize>) -> Result<Sample> {
         let pixels = view::ingest(self, sample.media.image()?)?;
-        let found = (pixels.height, pixels.width);
+        let found = pixels.size();
         if let Some(size) = size.filter(|size| *size != found) {
             let message = format!(
                 "images differ in size: row {} ({}) is {}x{}, others are {}x{}",
-                sample.id, sample.source, found.1, found.0, size.1, size.0
+                sample.id, sample.source, found.width, found.height, size.width, size.height
             );
             return Err(Error::failed(message).hint("set `view.resize` to one size for all"));
         }
@@ -111,26 +112,26 @@ impl Handler for ImageView {
         _training: Option<&Generation>,
     ) -> Result<Option<Vec<f32>>> {
         let pixels = sample.media.pixels()?;
-        let size = (pixels.height, pixels.width);
+        let size = pixels.size();
         let frame = Framing::Centre.frame(self, size, sample.id);
         let mut patches = vec![0.0; view::patch_shape(self, size)?.values()];
         view::patches(self, &pixels.values, size, frame, &mut patches);
         Ok(Some(patches))
     }
 
-    fn seen_size(&self, sample: &Sample) -> Result<(usize, usize)> {
-        let pixels = sample.media.pixels()?;
-        Ok((pixels.height, pixels.width))
+    fn seen_size(&self, sample: &Sample) -> Result<SampleSize> {
+        Ok(sample.media.pixels()?.size())
     }
 }
 
 /// Height and width of the first image that is not broken, where broken ones are skipped.
-fn first_whole(source: &dyn Source) -> Result<(usize, usize)> {
+fn first_whole(source: &dyn Source) -> Result<SampleSize> {
     for row in 0..source.rows() {
         let read = source.read(&[row])?;
         if let Some(Ok(sample)) = read.into_iter().next() {
             let image = sample.media.image()?;
-            return Ok((image.height() as usize, image.width() as usize));
+            let (height, width) = (image.height() as usize, image.width() as usize);
+            return Ok(SampleSize { height, width });
         }
     }
     Err(Error::failed(format!("none of {} training images could be read", source.rows())))
@@ -140,7 +141,7 @@ fn first_whole(source: &dyn Source) -> Result<(usize, usize)> {
 struct ImageIngest<'a> {
     view: &'a ImageView,
     /// That of the first.
-    size: Option<(usize, usize)>,
+    size: Option<SampleSize>,
 }
 
 impl Ingest for ImageIngest<'_> {
@@ -155,10 +156,10 @@ impl Ingest for ImageIngest<'_> {
 
     fn at_once(&self) -> usize {
         // One alone, to see how large images are.
-        self.size.map_or(1, |(height, width)| rows_at_once(height * width * self.view.channels()))
+        self.size.map_or(1, |it| rows_at_once(it.height * it.width * self.view.channels()))
     }
 
-    fn size(&self) -> Option<(usize, usize)> {
+    fn size(&self) -> Option<SampleSize> {
         self.size
     }
 

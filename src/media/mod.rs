@@ -9,7 +9,7 @@ use gimlet_store::{Column, CompressionSetting, DType, Generation, Values};
 use serde_json::{Map, Value};
 
 use crate::pipeline::settings::{Normalise, Source as SourceSettings};
-use crate::pipeline::{Pipeline, Split, View};
+use crate::pipeline::{Pipeline, SampleSize, Split, View};
 use crate::source::{Sample, Source};
 use crate::train::input::Input;
 use crate::{Error, Result};
@@ -44,22 +44,22 @@ pub trait Handler {
     fn column(&self) -> &'static str;
 
     /// The column of ingested samples of this size.
-    fn sample_column(&self, size: (usize, usize)) -> Column;
+    fn sample_column(&self, size: SampleSize) -> Column;
 
-    /// Height and width of samples, as the shape of their column says; of sound, 1 and the samples of a row.
-    fn size_of_column(&self, shape: &[usize]) -> Option<(usize, usize)>;
+    /// How large samples are, as the shape of their column says.
+    fn size_of_column(&self, shape: &[usize]) -> Option<SampleSize>;
 
-    /// Height and width of the samples once they are ingested; `ingested` are those, where they are there.
+    /// How large the samples are once they are ingested; `ingested` are those, where they are there.
     ///
     /// # Errors
     /// When neither the pipeline nor what was ingested says it, and the headers of samples cannot be read.
-    fn size(&self, pipeline: &Pipeline, ingested: Option<&Generation>) -> Result<(usize, usize)>;
+    fn size(&self, pipeline: &Pipeline, ingested: Option<&Generation>) -> Result<SampleSize>;
 
     /// Checks that samples of this size fit the view.
     ///
     /// # Errors
     /// When they do not.
-    fn check_size(&self, _size: (usize, usize)) -> Result<()> {
+    fn check_size(&self, _size: SampleSize) -> Result<()> {
         Ok(())
     }
 
@@ -75,7 +75,7 @@ pub trait Handler {
     ///
     /// # Errors
     /// When it is of another medium or size.
-    fn ingested(&self, sample: Sample, size: Option<(usize, usize)>) -> Result<Sample>;
+    fn ingested(&self, sample: Sample, size: Option<SampleSize>) -> Result<Sample>;
 
     /// The ingest of these rows of a source; `has_hops` says whether samples have a label for every hop.
     ///
@@ -103,11 +103,11 @@ pub trait Handler {
     fn evaluated(&self, sample: &Sample, training: Option<&Generation>)
     -> Result<Option<Vec<f32>>>;
 
-    /// Height and width of what is seen of a sample, as [`Self::ingested`] left it.
+    /// How large what is seen of a sample is, as [`Self::ingested`] left it.
     ///
     /// # Errors
     /// When it is of another medium.
-    fn seen_size(&self, sample: &Sample) -> Result<(usize, usize)>;
+    fn seen_size(&self, sample: &Sample) -> Result<SampleSize>;
 
     /// Whether words may be said in a sample.
     fn has_text(&self) -> bool {
@@ -161,8 +161,8 @@ pub trait Ingest {
     /// Samples to read next.
     fn at_once(&self) -> usize;
 
-    /// Height and width that all samples must have, once that is known.
-    fn size(&self) -> Option<(usize, usize)> {
+    /// How large all samples must be, once that is known.
+    fn size(&self) -> Option<SampleSize> {
         None
     }
 
@@ -213,6 +213,16 @@ pub fn of(view: &View) -> &dyn Handler {
         View::Images(view) => view,
         View::Sound(view) => view,
     }
+}
+
+/// How large the samples of an ingested dataset are.
+///
+/// # Errors
+/// When its first column is not one of such samples.
+pub fn size_of(view: &View, ingested: &Generation) -> Result<SampleSize> {
+    let shape = ingested.manifest().schema.columns.first().map(|it| it.shape.as_slice());
+    let size = shape.and_then(|shape| of(view).size_of_column(shape));
+    size.ok_or_else(|| Error::failed(format!("samples of shape {shape:?}")))
 }
 
 /// How samples are normalised, as was found of the ingested training split.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::hop_fit::HopFit;
 use super::{Handler, Hops, Ingest, Ingested, column, normalise_of, rows_at_once};
 use crate::pipeline::settings::Source as SourceSettings;
-use crate::pipeline::{Normalise, Pipeline, Short, SoundView, Split, json_of};
+use crate::pipeline::{Normalise, Pipeline, SampleSize, Short, SoundView, Split, json_of};
 use crate::source::{self, Media, NO_FRAME, Remarks, Sample, Source, Waveform};
 use crate::train::input::Input;
 use crate::train::recordings::{FRAMES, Recordings, SAMPLES, SOUND};
@@ -43,22 +43,22 @@ impl Handler for SoundView {
         SOUND
     }
 
-    fn sample_column(&self, (_, samples): (usize, usize)) -> Column {
-        column(SOUND, DType::F32, vec![samples], &["sample"])
+    fn sample_column(&self, size: SampleSize) -> Column {
+        column(SOUND, DType::F32, vec![size.width], &["sample"])
     }
 
-    fn size_of_column(&self, shape: &[usize]) -> Option<(usize, usize)> {
+    fn size_of_column(&self, shape: &[usize]) -> Option<SampleSize> {
         match shape {
-            [samples] => Some((1, *samples)),
+            [samples] => Some(SampleSize::of_sound(*samples)),
             _ => None,
         }
     }
 
-    fn size(&self, pipeline: &Pipeline, ingested: Option<&Generation>) -> Result<(usize, usize)> {
+    fn size(&self, pipeline: &Pipeline, ingested: Option<&Generation>) -> Result<SampleSize> {
         let column = ingested.and_then(|it| it.manifest().schema.columns.first());
         match column.and_then(|it| self.size_of_column(&it.shape)) {
             Some(size) => Ok(size),
-            None => Ok((1, longest_in(self, pipeline, Split::Train)?)),
+            None => longest_in(self, pipeline, Split::Train).map(SampleSize::of_sound),
         }
     }
 
@@ -69,7 +69,7 @@ impl Handler for SoundView {
         }
     }
 
-    fn ingested(&self, mut sample: Sample, _size: Option<(usize, usize)>) -> Result<Sample> {
+    fn ingested(&self, mut sample: Sample, _size: Option<SampleSize>) -> Result<Sample> {
         let waveform = sample.media.sound()?;
         let clipped = waveform.clipped;
         let Verdict { silent, clipped: too_loud } = view::judge(&waveform.samples);
@@ -120,8 +120,8 @@ impl Handler for SoundView {
         Ok(Some(window))
     }
 
-    fn seen_size(&self, _sample: &Sample) -> Result<(usize, usize)> {
-        Ok((1, self.window))
+    fn seen_size(&self, _sample: &Sample) -> Result<SampleSize> {
+        Ok(SampleSize::of_sound(self.window))
     }
 
     fn has_text(&self) -> bool {
@@ -205,7 +205,12 @@ struct SoundIngest<'a> {
 impl Ingest for SoundIngest<'_> {
     fn columns(&self) -> Option<Vec<Column>> {
         let frames = self.hops.map(|hops| column(FRAMES, DType::U8, vec![hops], &["hop"]));
-        Some([self.view.sample_column((1, self.longest))].into_iter().chain(frames).collect())
+        Some(
+            [self.view.sample_column(SampleSize::of_sound(self.longest))]
+                .into_iter()
+                .chain(frames)
+                .collect(),
+        )
     }
 
     fn attributes(&self) -> &'static [&'static str] {

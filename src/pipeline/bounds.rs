@@ -3,8 +3,6 @@
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use toml::Spanned;
-
 use super::origin::Fault;
 use super::raw::Optional;
 
@@ -17,17 +15,6 @@ pub const MOST_THREADS: usize = 1024;
 /// The bounds of a side in pixels, of channels, and of what a kernel measures. Far above what can
 /// be computed with, and so low that no product of a few of them overflows.
 pub const SIZE: RangeInclusive<usize> = 1..=1 << 14;
-
-/// The number `key` holds, which must be in `bounds`.
-pub fn whole(
-    value: &Spanned<usize>,
-    key: &str,
-    bounds: RangeInclusive<usize>,
-) -> Result<usize, Fault> {
-    let number = *value.get_ref();
-    within(number, key, &bounds).map_err(|wrong| Fault::at(value.span(), wrong))?;
-    Ok(number)
-}
 
 /// Whether a number is in `bounds`; if not, what to say of it.
 pub fn within<T: PartialOrd + Display>(
@@ -45,34 +32,40 @@ pub fn within<T: PartialOrd + Display>(
     }
 }
 
-/// Like [`whole`] for a key that may be left out.
+/// Fails unless the number at `path`, if there is one, is in `bounds`.
+pub fn whole(
+    path: &str,
+    number: impl Into<Option<usize>>,
+    bounds: &RangeInclusive<usize>,
+) -> Result<(), Fault> {
+    let Some(number) = number.into() else { return Ok(()) };
+    within(number, last(path), bounds).map_err(|wrong| Fault::of(path, wrong))
+}
+
+/// Fails unless the number at `path` is a step size: finite, and above 0.
+pub fn positive(path: &str, number: f64) -> Result<(), Fault> {
+    let holds = number > 0.0 && number.is_finite();
+    is(path, number, "a finite number above 0", holds)
+}
+
+/// Fails unless the number at `path` is as `wanted`, which `holds` says.
+pub fn is(path: &str, number: impl Display, wanted: &str, holds: bool) -> Result<(), Fault> {
+    let message = || format!("`{}` must be {wanted}, not {number}", last(path));
+    if holds { Ok(()) } else { Err(Fault::of(path, message())) }
+}
+
+fn last(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
+}
+
+/// The number of a key of a file, which must be in `bounds`.
 pub fn optional_whole(
     value: &Optional<usize>,
     key: &str,
     bounds: RangeInclusive<usize>,
 ) -> Result<Option<usize>, Fault> {
-    value.as_ref().map(|value| whole(value, key, bounds)).transpose()
-}
-
-/// A step size: a finite number above 0.
-pub fn optional_positive(value: &Optional<f64>, key: &str) -> Result<Option<f64>, Fault> {
-    optional_number(value, key, "a finite number above 0", |number| {
-        number > 0.0 && number.is_finite()
-    })
-}
-
-/// The number `key` holds, which must be `wanted`, as `holds` says.
-pub fn optional_number(
-    value: &Optional<f64>,
-    key: &str,
-    wanted: &str,
-    holds: impl Fn(f64) -> bool,
-) -> Result<Option<f64>, Fault> {
-    match value {
-        None => Ok(None),
-        Some(number) if holds(*number.get_ref()) => Ok(Some(*number.get_ref())),
-        Some(number) => {
-            Err(Fault::at(number.span(), format!("`{key}` must be {wanted}, not {number}")))
-        }
-    }
+    let Some(value) = value else { return Ok(None) };
+    let number = *value.get_ref();
+    within(number, key, &bounds).map_err(|wrong| Fault::at(value.span(), wrong))?;
+    Ok(Some(number))
 }

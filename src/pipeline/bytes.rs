@@ -17,21 +17,8 @@ const UNITS: [(&str, u64); 9] = [
     ("TiB", 1 << 40),
 ];
 
-/// The number of bytes that `key` holds, at least 1.
+/// The number of bytes that `key` holds.
 pub fn optional_bytes(value: &Optional<raw::Bytes>, key: &str) -> Result<Option<u64>, Fault> {
-    match (value, optional_bytes_or_none(value, key)?) {
-        (Some(value), Some(0)) => {
-            Err(Fault::at(value.span(), format!("`{key}` must be at least 1 byte")))
-        }
-        (_, bytes) => Ok(bytes),
-    }
-}
-
-/// The number of bytes that `key` holds, which may be 0.
-pub fn optional_bytes_or_none(
-    value: &Optional<raw::Bytes>,
-    key: &str,
-) -> Result<Option<u64>, Fault> {
     let Some(value) = value else { return Ok(None) };
     let bytes = match value.get_ref() {
         raw::Bytes::Number(bytes) => Ok(*bytes),

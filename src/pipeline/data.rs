@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 
 use super::Environment;
-use super::bounds::{COUNT, SIZE, optional_number, optional_whole};
+use super::bounds::{COUNT, SIZE, is, whole};
 use super::name_pattern::NamePattern;
 use super::origin::{Fault, Origin};
 use super::raw::{self, Optional, Patterns};
 use super::settings::{Data, Files, Medium, OnBadSample, Source, Textures};
 use crate::error::folder_of;
 
-/// Checks a data table of the pipeline `file`, which is of such a `medium`, and fills in its defaults.
+/// Reads a data table of the pipeline `file`, which is of such a `medium`, and fills in its defaults.
 pub fn resolve(
     data: &Spanned<raw::Data>,
     file: &Path,
@@ -24,87 +24,133 @@ pub fn resolve(
     let source = match &raw.textures {
         Some(generator) => {
             refuse_files(raw)?;
-            if medium == Medium::Sound {
-                let message = "[data.textures] makes images, but [view] is of sound";
-                return Err(Fault::at(generator.span(), message));
-            }
-            Source::Textures(textures(generator.get_ref())?)
+            Source::Textures(generator.get_ref().clone())
         }
         None => {
             refuse_other_medium(raw, medium)?;
-            let mut labels = labels(raw)?.into_iter();
+            let labels = raw.label.as_ref().map(|it| it.get_ref().0.clone());
+            let mut labels = labels.unwrap_or_else(|| vec!["label".to_owned()]).into_iter();
             Source::Files(Files {
                 train: patterns(&raw.train, "train", data)?,
                 test: patterns(&raw.test, "test", data)?,
                 root: root(&raw.root, file, origin, environment),
                 medium,
                 column: match medium {
-                    Medium::Image => column(&raw.image, "image")?,
-                    Medium::Sound => column(&raw.audio, "audio")?,
-                },
+                    Medium::Image => text(&raw.image),
+                    Medium::Sound => text(&raw.audio),
+                }
+                .unwrap_or_else(|| medium.key().to_owned()),
                 label: labels.next(),
                 further: labels.collect(),
-                frames: raw.frames.as_ref().map(|_| column(&raw.frames, "frames")).transpose()?,
-                alignments: match &raw.alignments {
-                    Some(_) => Some(patterns(&raw.alignments, "alignments", data)?),
-                    None => None,
-                },
-                labels: raw.labels.as_ref().map(|it| it.get_ref().clone()),
-                names: raw.names.as_ref().map(|it| it.get_ref().clone()),
+                frames: text(&raw.frames),
+                alignments: raw.alignments.as_ref().map(|it| it.get_ref().0.clone()),
+                labels: text(&raw.labels),
+                names: text(&raw.names),
             })
         }
     };
     Ok(Data {
         source,
-        subset: optional_whole(&raw.subset, "subset", COUNT)?,
-        test_subset: optional_whole(&raw.test_subset, "test_subset", COUNT)?,
+        subset: raw.subset,
+        test_subset: raw.test_subset,
         on_bad_sample: raw.on_bad_sample.unwrap_or(OnBadSample::Fail),
     })
 }
 
-/// The columns of labels, each once. What says where labels lie must go with them.
-fn labels(raw: &raw::Data) -> Result<Vec<String>, Fault> {
-    let columns = match &raw.label {
-        None => vec!["label".to_owned()],
-        Some(label) => label.get_ref().0.clone(),
-    };
-    let span = raw.label.as_ref().map(Spanned::span);
-    if let Some(span) = &span {
-        if columns.iter().any(String::is_empty) {
-            return Err(Fault::at(span.clone(), "`label` must name a column"));
+/// Fails unless every setting is within its bounds, and what is said of labels fits together.
+pub fn check(data: &Data, medium: Medium) -> Result<(), Fault> {
+    match &data.source {
+        Source::Textures(_) if medium == Medium::Sound => {
+            let message = "[data.textures] makes images, but [view] is of sound";
+            return Err(Fault::of("data.textures", message));
         }
-        let twice = (1..columns.len()).find(|&i| columns[..i].contains(&columns[i]));
-        if let Some(i) = twice {
-            let message = format!("`label` names the column `{}` twice", columns[i]);
-            return Err(Fault::at(span.clone(), message));
+        Source::Files(files) if files.medium != medium => {
+            let (of, view) = (files.medium.noun(), medium.noun());
+            return Err(Fault::of(
+                "data",
+                format!("the data are of {of}, but [view] is of {view}"),
+            ));
         }
+        Source::Textures(textures) => check_textures(textures)?,
+        Source::Files(files) => {
+            check_labels(files)?;
+            check_names(files)?;
+        }
+        Source::Own(_) => {}
     }
-    if let (Some(_), Some(names)) = (&raw.labels, &raw.names) {
+    whole("data.subset", data.subset, &COUNT)?;
+    whole("data.test_subset", data.test_subset, &COUNT)
+}
+
+fn check_textures(textures: &Textures) -> Result<(), Fault> {
+    let Textures { classes, size, train, test, noise } = *textures;
+    let holds = (0.0..=1.0).contains(&noise);
+    is("data.textures.noise", noise, "a number from 0 to 1", holds)?;
+    whole("data.textures.classes", classes, &COUNT)?;
+    whole("data.textures.size", size, &SIZE)?;
+    whole("data.textures.train", train, &COUNT)?;
+    whole("data.textures.test", test, &COUNT)
+}
+
+/// Each column once. What says where labels lie must go with them.
+fn check_labels(files: &Files) -> Result<(), Fault> {
+    let columns: Vec<_> = files.label_columns().collect();
+    if columns.iter().any(|column| column.is_empty()) {
+        return Err(Fault::of("data.label", "`label` must name a column"));
+    }
+    if let Some(i) = (1..columns.len()).find(|&i| columns[..i].contains(&columns[i])) {
+        let message = format!("`label` names the column `{}` twice", columns[i]);
+        return Err(Fault::of("data.label", message));
+    }
+    if let (Some(_), Some(_)) = (&files.labels, &files.names) {
         let message = "`names` and `labels` both say where the labels of files lie";
-        return Err(Fault::at(names.span(), message).hint("leave out one of them"));
+        return Err(Fault::of("data.names", message).hint("leave out one of them"));
     }
-    for (key, value) in [("labels", &raw.labels), ("names", &raw.names)] {
+    for (key, value) in [("labels", &files.labels), ("names", &files.names)] {
         let Some(value) = value else { continue };
+        let path = format!("data.{key}");
         if columns.is_empty() {
             let message = format!("`{key}` says where labels lie, but `label = false`");
-            return Err(Fault::at(value.span(), message).hint("leave out one of them"));
+            return Err(Fault::of(path, message).hint("leave out one of them"));
         }
-        if value.get_ref().is_empty() {
-            return Err(Fault::at(value.span(), format!("`{key}` must not be empty")));
+        if value.is_empty() {
+            return Err(Fault::of(path, format!("`{key}` must not be empty")));
         }
     }
-    if let Some(names) = &raw.names {
-        let wrong = |what: String| Fault::at(names.span(), format!("`names` {what}"));
-        let pattern = NamePattern::parse(names.get_ref()).map_err(wrong)?;
-        let missing = columns.iter().find(|column| pattern.fields().all(|it| it != *column));
+    if let Some(names) = &files.names {
+        let wrong = |what: String| Fault::of("data.names", format!("`names` {what}"));
+        let pattern = NamePattern::parse(names).map_err(wrong)?;
+        let missing = columns.iter().find(|column| pattern.fields().all(|it| it != **column));
         if let Some(missing) = missing {
             let fields: Vec<_> = pattern.fields().collect();
             let message = format!("`names` has no field `{missing}` for the label");
-            return Err(Fault::at(span.unwrap_or(names.span()), message)
+            return Err(Fault::of("data.label", message)
+                .or_of("data.names")
                 .hint(format!("set `data.label` to some of `{}`", fields.join("`, `"))));
         }
     }
-    Ok(columns)
+    Ok(())
+}
+
+/// Files and columns have names.
+fn check_names(files: &Files) -> Result<(), Fault> {
+    let patterns = [
+        ("train", Some(&files.train)),
+        ("test", Some(&files.test)),
+        ("alignments", files.alignments.as_ref()),
+    ];
+    for (key, patterns) in patterns {
+        if patterns.is_some_and(|it| it.is_empty() || it.iter().any(String::is_empty)) {
+            return Err(Fault::of(format!("data.{key}"), format!("`{key}` names no file")));
+        }
+    }
+    let columns = [(files.medium.key(), Some(&files.column)), ("frames", files.frames.as_ref())];
+    for (key, column) in columns {
+        if column.is_some_and(String::is_empty) {
+            return Err(Fault::of(format!("data.{key}"), format!("`{key}` must name a column")));
+        }
+    }
+    Ok(())
 }
 
 /// Keys that are of another medium than the view would have no effect.
@@ -135,18 +181,6 @@ fn refuse_other_medium(raw: &raw::Data, medium: Medium) -> Result<(), Fault> {
         return Err(Fault::at(alignments.span(), message).hint("leave out one of them"));
     }
     Ok(())
-}
-
-fn textures(raw: &raw::Textures) -> Result<Textures, Fault> {
-    let unit = |noise: f64| (0.0..=1.0).contains(&noise);
-    let noise = optional_number(&raw.noise, "noise", "a number from 0 to 1", unit)?;
-    Ok(Textures {
-        classes: optional_whole(&raw.classes, "classes", COUNT)?.unwrap_or(10),
-        size: optional_whole(&raw.size, "size", SIZE)?.unwrap_or(32),
-        train: optional_whole(&raw.train, "train", COUNT)?.unwrap_or(4000),
-        test: optional_whole(&raw.test, "test", COUNT)?.unwrap_or(1000),
-        noise: noise.unwrap_or(0.1) as f32,
-    })
 }
 
 /// A generator reads no files: a key about them would have no effect.
@@ -183,21 +217,11 @@ fn patterns(
             "[data] has paths in `train` and `test`, or a table [data.textures] that makes images",
         ));
     };
-    let Patterns(patterns) = value.get_ref();
-    if patterns.is_empty() || patterns.iter().any(String::is_empty) {
-        return Err(Fault::at(value.span(), format!("`{key}` names no file")));
-    }
-    Ok(patterns.clone())
+    Ok(value.get_ref().0.clone())
 }
 
-fn column(value: &Optional<String>, key: &str) -> Result<String, Fault> {
-    match value {
-        None => Ok(key.to_owned()),
-        Some(name) if name.get_ref().is_empty() => {
-            Err(Fault::at(name.span(), format!("`{key}` must name a column")))
-        }
-        Some(name) => Ok(name.get_ref().clone()),
-    }
+fn text(value: &Optional<String>) -> Option<String> {
+    value.as_ref().map(|it| it.get_ref().clone())
 }
 
 fn root(
@@ -218,6 +242,7 @@ fn root(
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
+    use toml::de::DeTable;
 
     use super::*;
 
@@ -230,19 +255,21 @@ mod tests {
 
     /// The table with these lines more.
     fn resolved(lines: &str, medium: Medium) -> Result<Files, String> {
-        let text = format!("{SOUND}{lines}");
-        let document: Document = toml::from_str(&text).unwrap();
-        let file = Path::new("p.toml");
-        let origin = Origin::new(file, &text, &[]);
-        let data = resolve(&document.data, file, &origin, &Environment::default(), medium);
-        match data.map(|data| data.source) {
+        match checked(&format!("{SOUND}{lines}"), medium).map(|data| data.source) {
             Ok(Source::Files(files)) => Ok(files),
             Ok(_) => panic!("no files"),
-            Err(fault) => {
-                let error = origin.error(fault);
-                Err(format!("{error}\nhint: {}", error.hint_text().unwrap_or_default()))
-            }
+            Err(error) => Err(format!("{error}\nhint: {}", error.hint_text().unwrap_or_default())),
         }
+    }
+
+    fn checked(text: &str, medium: Medium) -> crate::Result<Data> {
+        let document: Document = toml::from_str(text).unwrap();
+        let file = Path::new("p.toml");
+        let origin = Origin::new(file, text, &[]);
+        let data = resolve(&document.data, file, &origin, &Environment::default(), medium);
+        let checked = data.and_then(|data| check(&data, medium).map(|()| data));
+        let table = DeTable::parse(text).unwrap();
+        checked.map_err(|fault| origin.error(fault.located(table.get_ref())))
     }
 
     #[test]
@@ -302,13 +329,8 @@ hint: set `data.label` to some of `digit`, `n`";
             assert!(error.contains(told) && error.contains(" ^"), "{lines}: {error}");
         }
         let text = "[data.textures]\n";
-        let document: Document = toml::from_str(text).unwrap();
-        let file = Path::new("p.toml");
-        let origin = Origin::new(file, text, &[]);
-        let resolve =
-            |medium| resolve(&document.data, file, &origin, &Environment::default(), medium);
-        assert!(resolve(Medium::Image).is_ok());
-        let told = origin.error(resolve(Medium::Sound).unwrap_err()).to_string();
+        assert!(checked(text, Medium::Image).is_ok());
+        let told = checked(text, Medium::Sound).unwrap_err().to_string();
         assert!(told.contains("makes images"), "{told}");
     }
 }

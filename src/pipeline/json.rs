@@ -9,7 +9,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// When it cannot be described.
-pub fn json_of<T: Serialize>(value: &T) -> Result<Value> {
+pub fn json_of<T: Serialize + ?Sized>(value: &T) -> Result<Value> {
     let text = serde_json::to_string(value).and_then(|text| serde_json::from_str(&text));
     text.map_err(|error| Error::failed(format!("could not describe the settings: {error}")))
 }

@@ -237,14 +237,16 @@
 //! string.
 
 mod bounds;
+mod builder;
 mod bytes;
 mod data;
 mod json;
-mod misfit;
+mod loss;
 mod modules;
 mod name_pattern;
 pub(crate) mod origin;
 mod overrides;
+mod per_split;
 mod pooling;
 mod preset;
 mod raw;
@@ -253,57 +255,50 @@ pub mod settings;
 mod shapes;
 mod slurm;
 mod split;
+mod store;
+mod training;
 mod view;
 pub(crate) mod wording;
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use gimlet_store::files;
 use serde::Deserialize;
 use toml::de::DeTable;
 
-use self::bounds::{COUNT, optional_number, optional_positive, optional_whole, within};
-use self::bytes::{optional_bytes, optional_bytes_or_none};
-use self::misfit::Culprit;
-use self::modules::{Defaults, Planned};
+use self::builder::is_folder_name;
 use self::origin::{Fault, Origin};
-use self::shapes::walk;
 use crate::error::Result;
-use crate::loss::Bounded;
+use crate::loss::Losses;
 
 pub use bounds::MOST_THREADS;
+pub use builder::Builder;
 pub use bytes::in_words as bytes_in_words;
 pub use json::json_of;
+pub use modules::NewModule;
 pub use name_pattern::NamePattern;
+pub use per_split::PerSplit;
 pub use pooling::Pooling;
 pub use settings::*;
+pub use split::Cut;
 pub use view::SampleView;
 
 /// The environment variable with the folder that relative paths of data start from.
 pub const DATA_ROOT_VARIABLE: &str = "GIMLET_DATA";
 
-/// The longest time between checkpoints: a year.
-const MAX_CHECKPOINT_SECONDS: f64 = 365.0 * 24.0 * 3600.0;
-
-/// `store.read_memory` when it is left out.
-const READ_MEMORY: u64 = 256_000_000;
-
-/// `store.cache_bytes` when it is left out.
-const CACHE_BYTES: u64 = 20_000_000_000;
-
-/// What a pipeline takes from the process it is read in.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What a pipeline takes from the program and the process it is read in.
+#[derive(Debug, Clone, Default)]
 pub struct Environment {
     /// What relative paths of data start from if the pipeline does not say: `GIMLET_DATA`.
     pub data_root: Option<PathBuf>,
+    /// The losses that a pipeline can name.
+    pub losses: Losses,
 }
 
 impl Environment {
     /// The environment of this process. An empty variable counts as unset.
     pub fn of_process() -> Self {
         let data_root = std::env::var_os(DATA_ROOT_VARIABLE).filter(|root| !root.is_empty());
-        Self { data_root: data_root.map(PathBuf::from) }
+        Self { data_root: data_root.map(PathBuf::from), losses: Losses::default() }
     }
 }
 
@@ -313,8 +308,16 @@ impl Pipeline {
     /// # Errors
     /// [`crate::Kind::Usage`] when the file cannot be read, and as [`Pipeline::parse`].
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
+        Self::load_in(path, overrides, &Environment::of_process())
+    }
+
+    /// Reads a pipeline file, which may also name what a program adds to `environment`.
+    ///
+    /// # Errors
+    /// As [`Pipeline::load`].
+    pub fn load_in(path: &Path, overrides: &[String], environment: &Environment) -> Result<Self> {
         let text = origin::read_file(path, "pipeline")?;
-        Self::parse(&text, path, overrides, &Environment::of_process())
+        Self::parse(&text, path, overrides, environment)
     }
 
     /// Reads a pipeline from `text`, the content of `file`. Touches neither disk nor network.
@@ -343,153 +346,32 @@ fn read(
     overrides::apply(origin, &mut document)?;
     let raw = raw::Pipeline::deserialize(toml::de::Deserializer::from(document.clone()))
         .map_err(|error| wording::mistyped(&error, document.get_ref()))?;
-
+    let document = document.get_ref();
     let view = view::resolve(&raw.view)?;
-    let data = data::resolve(&raw.data, file, origin, environment, view.settings().medium())?;
-    let training = training(&raw.training)?;
-    let loss = loss(raw.loss.as_ref(), &view, document.get_ref())?;
-    let store = store(&raw.store)?;
-    let defaults = Defaults { training: &training, activations: store.activations };
-    let mut planned =
-        modules::resolve(&raw.modules, &raw.split, &defaults, view.settings().channels())?;
-    let schedule = schedule::resolve(&raw.schedule, &training, &store, &mut planned)?;
-    check_shapes(&raw, document.get_ref(), &data, &view, &loss, &planned)?;
-    Ok(Pipeline {
-        name: name(&raw.name, file)?,
+    let (medium, default_loss) = (view.settings().medium(), view.settings().default_loss());
+    let builder = Builder {
+        name: name(raw.name, file)?,
         file: file.to_owned(),
         seed: raw.seed.unwrap_or(0),
-        data,
+        data: data::resolve(&raw.data, file, origin, environment, medium)?,
         view,
-        modules: planned.into_iter().map(|planned| planned.module).collect(),
-        loss,
-        training,
-        schedule,
-        store,
-        probe: probe(&raw.probe)?,
+        modules: modules::resolve(raw.modules.get_ref())?,
+        split: raw.split,
+        loss: loss::resolve(&environment.losses, default_loss, document)?,
+        schedule: schedule::resolve(&raw.schedule, &raw.training)?,
+        training: raw.training,
+        store: store::resolve(raw.store)?,
+        probe: raw.probe,
         slurm: slurm::resolve(&raw.slurm)?,
-    })
-}
-
-fn name(name: &raw::Optional<String>, file: &Path) -> Result<String, Fault> {
-    let is_folder_name = |name: &str| {
-        !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', ':', '\0'])
     };
-    if let Some(name) = name {
-        if is_folder_name(name.get_ref()) {
-            return Ok(name.get_ref().clone());
-        }
-        let message = "`name` names a folder: it is not empty, does not begin with `.`, and has \
-                       no `/`, `\\` or `:`";
-        return Err(Fault::at(name.span(), message));
-    }
-    match file.file_stem().and_then(|stem| stem.to_str()).filter(|stem| is_folder_name(stem)) {
-        Some(stem) => Ok(stem.to_owned()),
-        None => Err(Fault::of_file("the file's own name cannot name the run directory")
-            .hint("give the pipeline a `name`")),
-    }
+    builder.checked().map_err(|fault| fault.located(document))
 }
 
-fn training(raw: &raw::Training) -> Result<Training, Fault> {
-    let seconds = optional_number(
-        &raw.checkpoint_seconds,
-        "checkpoint_seconds",
-        "a number of seconds from 0 to a year",
-        |seconds| (0.0..=MAX_CHECKPOINT_SECONDS).contains(&seconds),
-    )?;
-    Ok(Training {
-        epochs: optional_whole(&raw.epochs, "epochs", COUNT)?.unwrap_or(10),
-        batch: optional_whole(&raw.batch, "batch", COUNT)?.unwrap_or(32),
-        micro_batch: optional_whole(&raw.micro_batch, "micro_batch", COUNT)?,
-        recompute: raw.recompute.unwrap_or(false),
-        learning_rate: optional_positive(&raw.learning_rate, "learning_rate")?.unwrap_or(2e-4),
-        input_noise: optional_number(
-            &raw.input_noise,
-            "input_noise",
-            "a finite number from 0",
-            |noise| noise >= 0.0 && noise.is_finite(),
-        )?
-        .unwrap_or(0.0),
-        checkpoint_seconds: seconds.unwrap_or(30.0),
-        held_out: optional_whole(&raw.held_out, "held_out", 0..=*COUNT.end())?.unwrap_or(256),
-    })
-}
-
-/// The loss, each of its settings within its bounds.
-fn loss(given: Option<&Loss>, view: &View, document: &DeTable<'_>) -> Result<Loss, Fault> {
-    let loss = given.cloned().unwrap_or_else(|| view.settings().default_loss());
-    for Bounded { key, value, bounds } in loss.recipe().bounds() {
-        within(value, key, &bounds).map_err(|wrong| match loss_span(document, &loss, key) {
-            Some(span) => Fault::at(span, wrong),
-            None => Fault::of_file(wrong),
-        })?;
-    }
-    Ok(loss)
-}
-
-/// Where a setting of the loss is given.
-fn loss_span(document: &DeTable<'_>, loss: &Loss, key: &str) -> Option<Range<usize>> {
-    let table = document.get("loss")?.get_ref().get(loss.name())?;
-    let found = key.split('.').try_fold(table, |table, key| table.get_ref().get(key));
-    Some(found?.span())
-}
-
-fn store(raw: &raw::Store) -> Result<Store, Fault> {
-    Ok(Store {
-        dtype: raw.dtype.unwrap_or(ActivationType::F16),
-        compression: raw.compression.unwrap_or(Compression::Auto),
-        relu: raw.relu.unwrap_or(true),
-        rows_per_part: optional_whole(&raw.rows_per_part, "rows_per_part", COUNT)?.unwrap_or(2048),
-        activations: raw.activations.unwrap_or(Activations::Store),
-        max_bytes: optional_bytes(&raw.max_bytes, "max_bytes")?,
-        read_memory: optional_bytes(&raw.read_memory, "read_memory")?.unwrap_or(READ_MEMORY),
-        keep_generations: optional_whole(&raw.keep_generations, "keep_generations", COUNT)?
-            .unwrap_or(2),
-        url: url(&raw.url)?,
-        cache_bytes: optional_bytes_or_none(&raw.cache_bytes, "cache_bytes")?
-            .unwrap_or(CACHE_BYTES),
-    })
-}
-
-fn url(raw: &raw::Optional<String>) -> Result<Option<PathBuf>, Fault> {
-    let Some(url) = raw else { return Ok(None) };
-    let found = files::location(url.get_ref());
-    found.map(Some).map_err(|what| Fault::at(url.span(), format!("`store.url`: {what}")))
-}
-
-fn probe(raw: &raw::Probe) -> Result<Probe, Fault> {
-    Ok(Probe {
-        epochs: optional_whole(&raw.epochs, "epochs", COUNT)?.unwrap_or(100),
-        batch: optional_whole(&raw.batch, "batch", COUNT)?.unwrap_or(256),
-        learning_rate: optional_positive(&raw.learning_rate, "learning_rate")?.unwrap_or(1e-3),
-    })
-}
-
-/// Walks the shapes through the whole stack, if the size of the images is known before any is
-/// read.
-fn check_shapes(
-    raw: &raw::Pipeline,
-    document: &DeTable<'_>,
-    data: &Data,
-    view: &View,
-    loss: &Loss,
-    planned: &[Planned],
-) -> Result<(), Fault> {
-    let Some(size) = view.settings().size(&data.source) else { return Ok(()) };
-    let modules = planned.iter().map(|planned| &planned.module);
-    let Err(misfit) = walk(view, loss, modules, size) else { return Ok(()) };
-    let view = &raw.view;
-    let patch = view.get_ref().patch.as_ref().map_or(view.span(), toml::Spanned::span);
-    let span = match misfit.culprit {
-        Culprit::Crop => view.get_ref().crop.as_ref().map_or(patch, toml::Spanned::span),
-        Culprit::Patch => patch,
-        Culprit::Loss(keys) => {
-            keys.iter().find_map(|key| loss_span(document, loss, key)).unwrap_or(patch)
-        }
-        Culprit::Layer { module, layer } => planned[module].origins[layer].clone(),
-    };
-    let fault = Fault::at(span, misfit.message);
-    Err(match misfit.hint {
-        Some(hint) => fault.hint(hint),
-        None => fault,
+/// The name of a pipeline, else that of its file.
+fn name(name: Option<String>, file: &Path) -> Result<String, Fault> {
+    let stem = || file.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned);
+    name.or_else(|| stem().filter(|stem| is_folder_name(stem))).ok_or_else(|| {
+        Fault::of_file("the file's own name cannot name the run directory")
+            .hint("give the pipeline a `name`")
     })
 }

@@ -1,16 +1,14 @@
 //! The `[[modules]]` tables.
 
-use std::ops::Range;
-
 use toml::Spanned;
 
-use super::bounds::{COUNT, SIZE, optional_positive, optional_whole, whole};
+use super::bounds::{COUNT, SIZE, optional_whole, positive, whole};
 use super::origin::Fault;
 use super::preset::{self, Preset};
-use super::raw::{self, Optional};
-use super::settings::{Activations, Layer, Module, Training};
+use super::raw;
+use super::settings::{Activations, Layer, Module, Store, Training};
 use super::shapes::EXPANSION;
-use super::split;
+use super::split::{self, Cut};
 use super::wording::suggest;
 
 /// Names that stages, tables and messages use for something else.
@@ -22,77 +20,136 @@ const MAX_BLOCKS: usize = 1024;
 /// The most layers of all modules together: a short file may stand for a great many.
 const MAX_LAYERS: usize = 4096;
 
-/// A checked module, and where in the file each of its layers comes from.
-pub struct Planned {
-    pub module: Module,
-    pub origins: Vec<Range<usize>>,
-    /// Where it says how many epochs it trains, if it does.
-    pub own_epochs: Option<Range<usize>>,
+/// A module as a pipeline gives it, where what it leaves out is that of all modules.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewModule {
+    name: String,
+    layers: Vec<PlacedLayer>,
+    in_channels: Option<usize>,
+    epochs: Option<usize>,
+    learning_rate: Option<f64>,
+    activations: Option<Activations>,
 }
 
-/// What modules have that do not say it themselves.
-pub struct Defaults<'a> {
-    pub training: &'a Training,
-    pub activations: Activations,
+/// A layer, and the path of the setting that it comes from.
+pub(super) type PlacedLayer = (String, Layer);
+
+impl NewModule {
+    /// A module of this name with these layers.
+    pub fn new(name: impl Into<String>, layers: impl IntoIterator<Item = Layer>) -> Self {
+        let placed = |(index, layer)| (format!("layers.{index}"), layer);
+        Self {
+            name: name.into(),
+            layers: layers.into_iter().enumerate().map(placed).collect(),
+            in_channels: None,
+            epochs: None,
+            learning_rate: None,
+            activations: None,
+        }
+    }
+
+    /// It expects this many channels of the module before it, or of the view.
+    #[must_use]
+    pub fn in_channels(self, channels: usize) -> Self {
+        Self { in_channels: Some(channels), ..self }
+    }
+
+    /// It trains for this many epochs.
+    #[must_use]
+    pub fn epochs(self, epochs: usize) -> Self {
+        Self { epochs: Some(epochs), ..self }
+    }
+
+    /// It trains at this rate.
+    #[must_use]
+    pub fn learning_rate(self, rate: f64) -> Self {
+        Self { learning_rate: Some(rate), ..self }
+    }
+
+    /// This becomes of its activations.
+    #[must_use]
+    pub fn activations(self, activations: Activations) -> Self {
+        Self { activations: Some(activations), ..self }
+    }
+}
+
+/// A checked module, and where in the pipeline its parts come from.
+pub struct Planned {
+    pub module: Module,
+    /// The paths of its layers.
+    pub origins: Vec<String>,
+    /// The path of its epochs, where it has its own.
+    pub own_epochs: Option<String>,
 }
 
 /// Checks the modules, and that each expects the channels that the one before it gives; the first
 /// gets `channels`. Cuts them again where `split` says so.
-pub fn resolve(
-    modules: &Spanned<Vec<Spanned<raw::Module>>>,
-    split: &Optional<raw::Split>,
-    defaults: &Defaults<'_>,
+pub fn plan(
+    modules: Vec<NewModule>,
+    split: Option<&Cut>,
+    (training, store): (&Training, &Store),
     channels: usize,
 ) -> Result<Vec<Planned>, Fault> {
-    if modules.get_ref().is_empty() {
-        return Err(Fault::at(modules.span(), "a pipeline needs at least one module"));
+    if modules.is_empty() {
+        return Err(Fault::of("modules", "a pipeline needs at least one module"));
     }
-    let mut planned = Vec::new();
-    let mut all_layers = Vec::new();
+    let planned = |name, layers: Vec<PlacedLayer>| {
+        let (origins, layers) = layers.into_iter().unzip();
+        let Training { epochs, learning_rate, .. } = *training;
+        let module = Module { name, layers, epochs, learning_rate, activations: store.activations };
+        Planned { module, origins, own_epochs: None }
+    };
+    let names: Vec<_> = modules.iter().map(|module| module.name.clone()).collect();
+    let mut all = Vec::new();
+    let mut all_layers: Vec<PlacedLayer> = Vec::new();
     let mut before = ("the view".to_owned(), channels);
     let mut room = MAX_LAYERS;
-    for (index, raw) in modules.get_ref().iter().enumerate() {
-        let raw = raw.get_ref();
-        check_name(&raw.name, &modules.get_ref()[..index])?;
-        let name = raw.name.get_ref();
-        let Stack { layers, expected } = stack(raw, room)?;
+    for (index, new) in modules.into_iter().enumerate() {
+        let path = format!("modules.{index}");
+        check_name(&new.name, &names[..index])
+            .map_err(|wrong| Fault::of(format!("{path}.name"), wrong))?;
+        check_own_settings(&new, &path, split.is_some())?;
+        let NewModule { name, layers, in_channels, epochs, learning_rate, activations } = new;
+        let absolute = |(origin, layer)| (format!("{path}.{origin}"), layer);
+        let layers: Vec<_> = layers.into_iter().map(absolute).collect();
+        if layers.is_empty() {
+            let message = format!("module `{name}` has no layer");
+            return Err(Fault::of(format!("{path}.layers"), message));
+        }
+        layers.iter().try_for_each(check_layer)?;
+        if let Some((origin, _)) = layers.get(room) {
+            let message = format!("the modules have more than {MAX_LAYERS} layers in all");
+            return Err(Fault::of(origin, message));
+        }
         room -= layers.len();
-        if let Some(expected) = expected
-            && *expected.get_ref() != before.1
-        {
+        if let Some(expected) = in_channels.filter(|expected| *expected != before.1) {
             let message = format!(
                 "module `{name}` expects {expected} channels, {} gives {}",
                 before.0, before.1
             );
-            return Err(Fault::at(expected.span(), message));
+            let fault = Fault::of(format!("{path}.in_channels"), message);
+            return Err(fault.or_of(format!("{path}.preset")));
         }
-        let given = layers.iter().fold(before.1, |c, layer| layer.get_ref().out_channels(c));
-        if split.is_some() {
-            refuse_own_settings(raw)?;
-            all_layers.extend(layers);
-        } else {
-            let mut made = plan(name.clone(), layers, defaults);
-            let module = &mut made.module;
-            if let Some(epochs) = optional_whole(&raw.epochs, "epochs", COUNT)? {
-                module.epochs = epochs;
-                made.own_epochs = raw.epochs.as_ref().map(Spanned::span);
-            }
-            if let Some(rate) = optional_positive(&raw.learning_rate, "learning_rate")? {
-                module.learning_rate = rate;
-            }
-            if let Some(activations) = &raw.activations {
-                module.activations = *activations.get_ref();
-            }
-            planned.push(made);
-        }
+        let given = layers.iter().fold(before.1, |c, (_, layer)| layer.out_channels(c));
         before = (format!("`{name}`"), given);
+        if split.is_some() {
+            all_layers.extend(layers);
+            continue;
+        }
+        let mut made = planned(name, layers);
+        let module = &mut made.module;
+        module.epochs = epochs.unwrap_or(module.epochs);
+        module.learning_rate = learning_rate.unwrap_or(module.learning_rate);
+        module.activations = activations.unwrap_or(module.activations);
+        made.own_epochs = epochs.map(|_| format!("{path}.epochs"));
+        all.push(made);
     }
     if let Some(split) = split {
         let cut = split::cut(all_layers, split)?.into_iter().enumerate();
-        planned = cut.map(|(index, layers)| plan(format!("m{index}"), layers, defaults)).collect();
+        all = cut.map(|(index, layers)| planned(format!("m{index}"), layers)).collect();
     }
-    planned.iter().try_for_each(check_order)?;
-    Ok(planned)
+    all.iter().try_for_each(check_order)?;
+    Ok(all)
 }
 
 /// A GRU makes the context that its module's loss predicts with: nothing of the module follows it.
@@ -103,71 +160,100 @@ fn check_order(planned: &Planned) -> Result<(), Fault> {
         None => Ok(()),
         Some(place) => {
             let message = format!("a gru is the last layer of its module, and `{name}` goes on");
-            Err(Fault::at(planned.origins[place].clone(), message))
+            Err(Fault::of(&planned.origins[place], message))
         }
     }
 }
 
-/// A module that says nothing of its own.
-fn plan(name: String, layers: Vec<Spanned<Layer>>, defaults: &Defaults<'_>) -> Planned {
-    Planned {
-        origins: layers.iter().map(Spanned::span).collect(),
-        own_epochs: None,
-        module: Module {
-            name,
-            layers: layers.into_iter().map(Spanned::into_inner).collect(),
-            epochs: defaults.training.epochs,
-            learning_rate: defaults.training.learning_rate,
-            activations: defaults.activations,
-        },
-    }
-}
-
-fn check_name(name: &Spanned<String>, earlier: &[Spanned<raw::Module>]) -> Result<(), Fault> {
-    let text = name.get_ref();
+fn check_name(name: &str, earlier: &[String]) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    let wrong = if text.is_empty() || !text.chars().all(allowed) {
-        format!("a module's name has letters, digits, `-` and `_`, which `{text}` does not")
-    } else if RESERVED.contains(&text.as_str()) {
-        format!("a module cannot be called `{text}`: the name has another meaning")
-    } else if earlier.iter().any(|module| module.get_ref().name.get_ref() == text) {
-        format!("two modules are called `{text}`")
+    if name.is_empty() || !name.chars().all(allowed) {
+        Err(format!("a module's name has letters, digits, `-` and `_`, which `{name}` does not"))
+    } else if RESERVED.contains(&name) {
+        Err(format!("a module cannot be called `{name}`: the name has another meaning"))
+    } else if earlier.iter().any(|it| it == name) {
+        Err(format!("two modules are called `{name}`"))
     } else {
-        return Ok(());
-    };
-    Err(Fault::at(name.span(), wrong))
+        Ok(())
+    }
 }
 
-/// A module that is cut up has no settings of its own.
-fn refuse_own_settings(raw: &raw::Module) -> Result<(), Fault> {
-    let keys = [
-        ("training", "epochs", raw.epochs.as_ref().map(Spanned::span)),
-        ("training", "learning_rate", raw.learning_rate.as_ref().map(Spanned::span)),
-        ("store", "activations", raw.activations.as_ref().map(Spanned::span)),
+/// Numbers within their bounds. A module that is cut up has no settings of its own.
+fn check_own_settings(new: &NewModule, path: &str, is_cut: bool) -> Result<(), Fault> {
+    whole(&format!("{path}.in_channels"), new.in_channels, &SIZE)?;
+    let own = [
+        ("training", "epochs", new.epochs.is_some()),
+        ("training", "learning_rate", new.learning_rate.is_some()),
+        ("store", "activations", new.activations.is_some()),
     ];
-    for (table, key, span) in keys {
-        if let Some(span) = span {
-            let message =
-                format!("module `{}` is cut up by `split`: it has no `{key}`", raw.name.get_ref());
-            return Err(Fault::at(span, message).hint(format!("set `{table}.{key}`")));
+    if let Some((table, key, _)) = own.into_iter().find(|(.., given)| is_cut && *given) {
+        let message = format!("module `{}` is cut up by `split`: it has no `{key}`", new.name);
+        return Err(
+            Fault::of(format!("{path}.{key}"), message).hint(format!("set `{table}.{key}`"))
+        );
+    }
+    whole(&format!("{path}.epochs"), new.epochs, &COUNT)?;
+    new.learning_rate.map_or(Ok(()), |it| positive(&format!("{path}.learning_rate"), it))
+}
+
+fn check_layer((origin, layer): &PlacedLayer) -> Result<(), Fault> {
+    let size = |key: &str, number: usize| whole(&format!("{origin}.{key}"), number, &SIZE);
+    match *layer {
+        Layer::Relu => Ok(()),
+        Layer::Gru { channels, .. } => size("gru.channels", channels),
+        Layer::Conv { channels, kernel, stride, padding }
+        | Layer::Conv1d { channels, kernel, stride, padding } => {
+            let name = if matches!(layer, Layer::Conv { .. }) { "conv" } else { "conv1d" };
+            size(&format!("{name}.kernel"), kernel)?;
+            whole(&format!("{origin}.{name}.padding"), padding, &(0..=*SIZE.end()))?;
+            size(&format!("{name}.channels"), channels)?;
+            size(&format!("{name}.stride"), stride)
+        }
+        Layer::Basic { channels, stride } => {
+            size("basic.channels", channels)?;
+            size("basic.stride", stride)
+        }
+        Layer::Bottleneck { planes, stride } => {
+            let most = *SIZE.end() / EXPANSION;
+            whole(&format!("{origin}.bottleneck.planes"), planes, &(1..=most))?;
+            size("bottleneck.stride", stride)
         }
     }
-    Ok(())
+}
+
+/// Reads the tables.
+pub fn resolve(modules: &[Spanned<raw::Module>]) -> Result<Vec<NewModule>, Fault> {
+    let mut all: Vec<NewModule> = Vec::new();
+    let mut room = MAX_LAYERS;
+    for raw in modules {
+        let raw = raw.get_ref();
+        let Stack { layers, made_for } = stack(raw, room)?;
+        let left = room.checked_sub(layers.len());
+        all.push(NewModule {
+            name: raw.name.get_ref().clone(),
+            layers,
+            in_channels: raw.in_channels.or(made_for),
+            epochs: raw.epochs,
+            learning_rate: raw.learning_rate,
+            activations: raw.activations,
+        });
+        // More than there may be, which `plan` says.
+        let Some(left) = left else { break };
+        room = left;
+    }
+    Ok(all)
 }
 
 /// The layers of one module as its table has them.
 struct Stack {
-    layers: Vec<Spanned<Layer>>,
-    /// The channels of its input, if it says.
-    expected: Option<Spanned<usize>>,
+    layers: Vec<PlacedLayer>,
+    /// The channels that a preset is made for.
+    made_for: Option<usize>,
 }
 
-/// `room` is for how many layers there is.
+/// Stops after more than `room` layers.
 fn stack(raw: &raw::Module, room: usize) -> Result<Stack, Fault> {
     let name = raw.name.get_ref();
-    if let Some(expected) = &raw.in_channels {
-        whole(expected, "in_channels", SIZE)?;
-    }
     match (&raw.layers, &raw.preset) {
         (Some(_), Some(preset)) => Err(Fault::at(
             preset.span(),
@@ -182,22 +268,21 @@ fn stack(raw: &raw::Module, room: usize) -> Result<Stack, Fault> {
                 let message = "`width` is the width of a `preset`: `layers` have their own";
                 return Err(Fault::at(width.span(), message));
             }
-            if layers.get_ref().is_empty() {
-                return Err(Fault::at(layers.span(), format!("module `{name}` has no layer")));
-            }
             let mut all = Vec::new();
-            for raw in layers.get_ref() {
-                let at = |layer| Spanned::new(raw.span(), layer);
-                all.extend(expand(raw.get_ref())?.into_iter().map(at));
-                check_room(all.len(), room, raw.span())?;
+            for (index, raw) in layers.iter().enumerate() {
+                let expanded = expand(raw)?.into_iter();
+                all.extend(expanded.map(|layer| (format!("layers.{index}"), layer)));
+                if all.len() > room {
+                    break;
+                }
             }
-            Ok(Stack { layers: all, expected: raw.in_channels.clone() })
+            Ok(Stack { layers: all, made_for: None })
         }
-        (None, Some(preset)) => preset_stack(raw, preset, room),
+        (None, Some(preset)) => preset_stack(raw, preset),
     }
 }
 
-fn preset_stack(raw: &raw::Module, name: &Spanned<String>, room: usize) -> Result<Stack, Fault> {
+fn preset_stack(raw: &raw::Module, name: &Spanned<String>) -> Result<Stack, Fault> {
     let width = optional_whole(&raw.width, "width", 1..=preset::MAX_WIDTH)?;
     let Some(found) = Preset::find(name.get_ref(), width.unwrap_or(preset::WIDTH)) else {
         let fault = Fault::at(name.span(), format!("unknown preset `{}`", name.get_ref()));
@@ -206,53 +291,39 @@ fn preset_stack(raw: &raw::Module, name: &Spanned<String>, room: usize) -> Resul
             None => fault,
         });
     };
-    check_room(found.layers.len(), room, name.span())?;
-    let made_for = found.in_channels.map(|channels| Spanned::new(name.span(), channels));
-    Ok(Stack {
-        layers: found.layers.into_iter().map(|layer| Spanned::new(name.span(), layer)).collect(),
-        expected: raw.in_channels.clone().or(made_for),
-    })
-}
-
-fn check_room(layers: usize, room: usize, span: Range<usize>) -> Result<(), Fault> {
-    if layers <= room {
-        return Ok(());
-    }
-    Err(Fault::at(span, format!("the modules have more than {MAX_LAYERS} layers in all")))
+    let layers = found.layers.into_iter().map(|layer| ("preset".to_owned(), layer)).collect();
+    Ok(Stack { layers, made_for: found.in_channels })
 }
 
 /// The layer, or the row of blocks, that one entry of `layers` stands for. Only the first block of
 /// a row strides.
 fn expand(raw: &raw::Layer) -> Result<Vec<Layer>, Fault> {
-    let stride = |value| Ok(optional_whole(value, "stride", SIZE)?.unwrap_or(1));
-    let row = |blocks, stride, block: &dyn Fn(usize) -> Layer| {
+    let row = |blocks, stride: Option<usize>, block: &dyn Fn(usize) -> Layer| {
         let blocks = optional_whole(blocks, "blocks", 1..=MAX_BLOCKS)?.unwrap_or(1);
+        let stride = stride.unwrap_or(1);
         Ok((0..blocks).map(|at| block(if at == 0 { stride } else { 1 })).collect())
     };
     match raw {
         raw::Layer::Conv(conv) | raw::Layer::Conv1d(conv) => {
-            let kernel = whole(&conv.kernel, "kernel", SIZE)?;
-            let padding = optional_whole(&conv.padding, "padding", 0..=*SIZE.end())?;
-            let padding = padding.unwrap_or(kernel / 2);
-            let channels = whole(&conv.channels, "channels", SIZE)?;
-            let stride = stride(&conv.stride)?;
+            let raw::Conv { channels, kernel, .. } = *conv;
+            let stride = conv.stride.unwrap_or(1);
+            let padding = conv.padding.unwrap_or(kernel / 2);
             Ok(vec![match raw {
                 raw::Layer::Conv1d(_) => Layer::Conv1d { channels, kernel, stride, padding },
                 _ => Layer::Conv { channels, kernel, stride, padding },
             }])
         }
-        raw::Layer::Gru(gru) => Ok(vec![Layer::Gru {
-            channels: whole(&gru.channels, "channels", SIZE)?,
-            bptt: gru.bptt.unwrap_or(true),
-        }]),
+        raw::Layer::Gru(gru) => {
+            Ok(vec![Layer::Gru { channels: gru.channels, bptt: gru.bptt.unwrap_or(true) }])
+        }
         raw::Layer::Relu(_) => Ok(vec![Layer::Relu]),
         raw::Layer::Basic(raw) => {
-            let channels = whole(&raw.channels, "channels", SIZE)?;
-            row(&raw.blocks, stride(&raw.stride)?, &|stride| Layer::Basic { channels, stride })
+            let channels = raw.channels;
+            row(&raw.blocks, raw.stride, &|stride| Layer::Basic { channels, stride })
         }
         raw::Layer::Bottleneck(raw) => {
-            let planes = whole(&raw.planes, "planes", 1..=*SIZE.end() / EXPANSION)?;
-            row(&raw.blocks, stride(&raw.stride)?, &|stride| Layer::Bottleneck { planes, stride })
+            let planes = raw.planes;
+            row(&raw.blocks, raw.stride, &|stride| Layer::Bottleneck { planes, stride })
         }
     }
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Kind};
 
@@ -32,10 +33,13 @@ pub fn read_file(path: &Path, called: &str) -> Result<String, Error> {
     })
 }
 
-/// Something wrong with a pipeline, at a position that an [`Origin`] can show.
+/// Something wrong with a pipeline, at a position that an [`Origin`] can show, or at a setting.
 #[derive(Debug)]
 pub struct Fault {
     span: Option<Range<usize>>,
+    /// Where to look for the position: the path of a key, such as `modules.0.epochs`, then those to take where
+    /// the file has no such key.
+    paths: Vec<String>,
     message: String,
     hint: Option<String>,
 }
@@ -43,12 +47,50 @@ pub struct Fault {
 impl Fault {
     /// A fault in the text at `span`.
     pub fn at(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { span: Some(span), message: message.into(), hint: None }
+        Self { span: Some(span), ..Self::of_file(message) }
     }
 
     /// A fault of the file as a whole.
     pub fn of_file(message: impl Into<String>) -> Self {
-        Self { span: None, message: message.into(), hint: None }
+        Self { span: None, paths: Vec::new(), message: message.into(), hint: None }
+    }
+
+    /// A fault of the setting at `path`.
+    pub fn of(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::of_file(message).or_of(path)
+    }
+
+    /// Where the file does not have that setting, this one is shown.
+    pub fn or_of(mut self, path: impl Into<String>) -> Self {
+        self.paths.push(path.into());
+        self
+    }
+
+    /// The fault at its position in `document`, if a setting it is of is there.
+    pub fn located(self, document: &DeTable<'_>) -> Self {
+        let found = self.paths.iter().find_map(|path| find(document, path));
+        Self { span: self.span.or(found), ..self }
+    }
+
+    /// The error of a pipeline of this name that was built in code.
+    pub fn in_code(self, name: &str) -> Error {
+        let of = self.paths.first().map_or_else(String::new, |path| format!(", `{path}`"));
+        let message = format!("pipeline `{name}`{of}: {}", self.message);
+        self.saying(message)
+    }
+
+    /// The error of a pipeline file, without a position.
+    pub fn in_file(self, file: &Path) -> Error {
+        let message = format!("{}: {}", file.display(), self.message);
+        self.saying(message)
+    }
+
+    fn saying(self, message: String) -> Error {
+        let error = Error::new(Kind::Usage, message);
+        match self.hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
     }
 
     /// Adds what to do next.
@@ -56,6 +98,17 @@ impl Fault {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// Where the value at a path of keys and indices lies.
+fn find(document: &DeTable<'_>, path: &str) -> Option<Range<usize>> {
+    let mut keys = path.split('.');
+    let first = document.get(keys.next()?)?;
+    let value = keys.try_fold(first, |value, key| match value.get_ref() {
+        DeValue::Array(items) => items.get(key.parse::<usize>().ok()?),
+        value => value.get(key),
+    });
+    Some(value?.span())
 }
 
 /// A pipeline file and the overrides given with it.
@@ -94,18 +147,12 @@ impl<'a> Origin<'a> {
     /// The error a user sees: the line and a caret below it for what the file says, the override
     /// by name for what an override says.
     pub fn error(&self, fault: Fault) -> Error {
-        let message = match &fault.span {
-            None => format!("{}: {}", self.file.display(), fault.message),
-            Some(span) => match self.override_at(span) {
-                Some(text) => format!("`--set {text}`: {}", fault.message),
-                None => self.snippet(span, &fault.message),
-            },
+        let Some(span) = &fault.span else { return fault.in_file(self.file) };
+        let message = match self.override_at(span) {
+            Some(text) => format!("`--set {text}`: {}", fault.message),
+            None => self.snippet(span, &fault.message),
         };
-        let error = Error::new(Kind::Usage, message);
-        match fault.hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
+        fault.saying(message)
     }
 
     fn snippet(&self, span: &Range<usize>, message: &str) -> String {

@@ -6,11 +6,13 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 use toml::Spanned;
 
+use super::Cut;
 use super::settings::{
-    ActivationType, Activations, Compression, Loss, OnBadSample, ScheduleKind, Short,
+    ActivationType, Activations, Compression, OnBadSample, Probe, ScheduleKind, Short, Textures,
+    Training,
 };
 
 /// A key that may be left out, with the position of its value.
@@ -19,13 +21,14 @@ pub type Optional<T> = Option<Spanned<T>>;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct Pipeline {
-    pub name: Optional<String>,
+    pub name: Option<String>,
     pub seed: Option<u64>,
     pub data: Spanned<Data>,
     pub view: Spanned<View>,
     pub modules: Spanned<Vec<Spanned<Module>>>,
-    pub split: Optional<Split>,
-    pub loss: Option<Loss>,
+    pub split: Option<Cut>,
+    #[serde(rename = "loss", default, deserialize_with = "name_or_table")]
+    pub _loss: (),
     #[serde(default)]
     pub training: Training,
     #[serde(default, deserialize_with = "kind_or_table")]
@@ -52,19 +55,9 @@ pub struct Data {
     pub labels: Optional<String>,
     pub names: Optional<String>,
     pub textures: Optional<Textures>,
-    pub subset: Optional<usize>,
-    pub test_subset: Optional<usize>,
+    pub subset: Option<usize>,
+    pub test_subset: Option<usize>,
     pub on_bad_sample: Option<OnBadSample>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub struct Textures {
-    pub classes: Optional<usize>,
-    pub size: Optional<usize>,
-    pub train: Optional<usize>,
-    pub test: Optional<usize>,
-    pub noise: Optional<f64>,
 }
 
 #[derive(Deserialize)]
@@ -88,21 +81,21 @@ pub struct View {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct Normalise {
-    pub mean: Spanned<Vec<Spanned<f64>>>,
-    pub std: Spanned<Vec<Spanned<f64>>>,
+    pub mean: Vec<f32>,
+    pub std: Vec<f32>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct Module {
     pub name: Spanned<String>,
-    pub in_channels: Optional<usize>,
-    pub layers: Optional<Vec<Spanned<Layer>>>,
+    pub in_channels: Option<usize>,
+    pub layers: Option<Vec<Layer>>,
     pub preset: Optional<String>,
     pub width: Optional<usize>,
-    pub epochs: Optional<usize>,
-    pub learning_rate: Optional<f64>,
-    pub activations: Optional<Activations>,
+    pub epochs: Option<usize>,
+    pub learning_rate: Option<f64>,
+    pub activations: Option<Activations>,
 }
 
 #[derive(Deserialize)]
@@ -119,16 +112,16 @@ pub enum Layer {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct Conv {
-    pub channels: Spanned<usize>,
-    pub kernel: Spanned<usize>,
-    pub stride: Optional<usize>,
-    pub padding: Optional<usize>,
+    pub channels: usize,
+    pub kernel: usize,
+    pub stride: Option<usize>,
+    pub padding: Option<usize>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct Gru {
-    pub channels: Spanned<usize>,
+    pub channels: usize,
     pub bptt: Option<bool>,
 }
 
@@ -139,30 +132,17 @@ pub struct Empty {}
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct Basic {
-    pub channels: Spanned<usize>,
-    pub stride: Optional<usize>,
+    pub channels: usize,
+    pub stride: Option<usize>,
     pub blocks: Optional<usize>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct Bottleneck {
-    pub planes: Spanned<usize>,
-    pub stride: Optional<usize>,
+    pub planes: usize,
+    pub stride: Option<usize>,
     pub blocks: Optional<usize>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub struct Training {
-    pub epochs: Optional<usize>,
-    pub batch: Optional<usize>,
-    pub micro_batch: Optional<usize>,
-    pub recompute: Option<bool>,
-    pub learning_rate: Optional<f64>,
-    pub input_noise: Optional<f64>,
-    pub checkpoint_seconds: Optional<f64>,
-    pub held_out: Optional<usize>,
 }
 
 #[derive(Default, Deserialize)]
@@ -199,27 +179,47 @@ fn kind_or_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Schedule,
     deserializer.deserialize_any(Expected)
 }
 
+/// Checks that a loss is given by its name, or by a table with one key; `loss.rs` reads it, which knows the
+/// losses there are.
+fn name_or_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+    struct Expected;
+    impl<'de> Visitor<'de> for Expected {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("the name of a loss, or a table with one key")
+        }
+
+        fn visit_str<E: Error>(self, _name: &str) -> Result<(), E> {
+            Ok(())
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            let Some((one, IgnoredAny)) = map.next_entry::<String, _>()? else {
+                return Err(A::Error::custom("wanted the name of a loss"));
+            };
+            match map.next_key::<String>()? {
+                None => Ok(()),
+                Some(other) => Err(A::Error::custom(format!("both `{one}` and `{other}`"))),
+            }
+        }
+    }
+    deserializer.deserialize_any(Expected)
+}
+
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct Store {
     pub dtype: Option<ActivationType>,
     pub compression: Option<Compression>,
     pub relu: Option<bool>,
-    pub rows_per_part: Optional<usize>,
+    pub rows_per_part: Option<usize>,
     pub activations: Option<Activations>,
     pub max_bytes: Optional<Bytes>,
     pub read_memory: Optional<Bytes>,
-    pub keep_generations: Optional<usize>,
+    pub keep_generations: Option<usize>,
     pub url: Optional<String>,
     pub cache_bytes: Optional<Bytes>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub struct Probe {
-    pub epochs: Optional<usize>,
-    pub batch: Optional<usize>,
-    pub learning_rate: Optional<f64>,
 }
 
 /// Of all jobs, and in it the same of one kind of job, which has no further kinds in it.
@@ -337,49 +337,6 @@ impl<'de> Deserialize<'de> for Bytes {
                 u64::try_from(bytes)
                     .map(Bytes::Number)
                     .map_err(|_| E::invalid_value(Unexpected::Signed(bytes), &self))
-            }
-        }
-        deserializer.deserialize_any(Expected)
-    }
-}
-
-/// How the layers of all modules are cut again.
-pub enum Split {
-    Each,
-    Modules(usize),
-    Units(Vec<usize>),
-}
-
-impl<'de> Deserialize<'de> for Split {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Expected;
-        impl<'de> Visitor<'de> for Expected {
-            type Value = Split;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("\"each\", \"end-to-end\", a number of modules or a list of units for each module")
-            }
-
-            fn visit_str<E: Error>(self, word: &str) -> Result<Split, E> {
-                match word {
-                    "each" => Ok(Split::Each),
-                    "end-to-end" => Ok(Split::Modules(1)),
-                    _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
-                }
-            }
-
-            fn visit_i64<E: Error>(self, modules: i64) -> Result<Split, E> {
-                usize::try_from(modules)
-                    .map(Split::Modules)
-                    .map_err(|_| E::invalid_value(Unexpected::Signed(modules), &self))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Split, A::Error> {
-                let mut units = Vec::new();
-                while let Some(count) = list.next_element()? {
-                    units.push(count);
-                }
-                Ok(Split::Units(units))
             }
         }
         deserializer.deserialize_any(Expected)

@@ -2,55 +2,74 @@
 
 use toml::Spanned;
 
-use super::bounds::{COUNT, optional_number, optional_whole};
+use super::bounds::{COUNT, is, whole};
 use super::modules::Planned;
 use super::origin::Fault;
 use super::raw;
 use super::settings::{Activations, Async, Rounds, Schedule, ScheduleKind, Store, Training};
 
-/// The schedule; in rounds it also says how many epochs every module trains.
-pub fn resolve(
-    raw: &raw::Schedule,
-    training: &Training,
-    store: &Store,
-    modules: &mut [Planned],
-) -> Result<Schedule, Fault> {
+/// Reads a schedule table, and fills in its defaults.
+pub fn resolve(raw: &raw::Schedule, training: &Training) -> Result<Schedule, Fault> {
     let kind = raw.kind.unwrap_or(ScheduleKind::Sequential);
     check_keys(raw, kind)?;
-    check_replay(raw, store)?;
-    let replay = replay(raw)?;
+    let number = |value: &raw::Optional<usize>| value.as_ref().map(|it| *it.get_ref());
+    let replay = raw.replay.as_ref().map_or(0.0, |it| *it.get_ref());
     Ok(match kind {
-        ScheduleKind::Sequential => {
-            Schedule::Sequential { patience: optional_whole(&raw.patience, "patience", COUNT)? }
-        }
-        ScheduleKind::Simultaneous => {
-            check_noise(training)?;
-            check_epochs(training, modules)?;
-            Schedule::Simultaneous
-        }
+        ScheduleKind::Sequential => Schedule::Sequential { patience: number(&raw.patience) },
+        ScheduleKind::Simultaneous => Schedule::Simultaneous,
         ScheduleKind::Async => {
-            check_stored(modules)?;
-            let sync_every = optional_whole(&raw.sync_every, "sync_every", COUNT)?.unwrap_or(1);
-            let most = optional_whole(&raw.max_staleness, "max_staleness", COUNT)?;
-            let max_staleness = most.unwrap_or(sync_every);
+            let sync_every = number(&raw.sync_every).unwrap_or(1);
+            let max_staleness = number(&raw.max_staleness).unwrap_or(sync_every);
             Schedule::Async(Async { sync_every, max_staleness, replay })
         }
         ScheduleKind::Rounds => {
-            let (rounds, epochs) = rounds(raw, training)?;
+            let (rounds, epochs_per_round) =
+                rounds(number(&raw.rounds), number(&raw.epochs_per_round), training)?;
+            Schedule::Rounds(Rounds { rounds, epochs_per_round, replay })
+        }
+    })
+}
+
+/// Fails unless every number is within its bounds, and the modules can train so.
+pub fn check(
+    schedule: &Schedule,
+    training: &Training,
+    store: &Store,
+    modules: &[Planned],
+) -> Result<(), Fault> {
+    match schedule {
+        Schedule::Sequential { patience } => whole("schedule.patience", *patience, &COUNT),
+        Schedule::Simultaneous => {
+            check_noise(training)?;
+            check_epochs(training, modules)
+        }
+        Schedule::Async(Async { sync_every, max_staleness, replay }) => {
+            whole("schedule.sync_every", *sync_every, &COUNT)?;
+            whole("schedule.max_staleness", *max_staleness, &COUNT)?;
+            check_replay(*replay, store)?;
+            check_stored(modules)
+        }
+        Schedule::Rounds(Rounds { rounds, epochs_per_round, replay }) => {
+            whole("schedule.rounds", *rounds, &COUNT)?;
+            whole("schedule.epochs_per_round", *epochs_per_round, &COUNT)?;
+            check_replay(*replay, store)?;
+            if rounds.checked_mul(*epochs_per_round).is_none_or(|all| !COUNT.contains(&all)) {
+                let message = "`rounds` times `epochs_per_round` are too many epochs";
+                return Err(Fault::of_file(message));
+            }
             for Planned { module, own_epochs, .. } in modules {
-                if let Some(span) = own_epochs {
+                if let Some(path) = own_epochs {
                     let message = format!(
                         "module `{}` has `epochs` of its own: in rounds all modules train alike",
                         module.name
                     );
-                    return Err(Fault::at(span.clone(), message)
+                    return Err(Fault::of(path, message)
                         .hint("set `schedule.rounds` and `schedule.epochs_per_round`"));
                 }
-                module.epochs = rounds * epochs;
             }
-            Schedule::Rounds(Rounds { rounds, epochs_per_round: epochs, replay })
+            Ok(())
         }
-    })
+    }
 }
 
 /// No key that means nothing to this kind.
@@ -76,21 +95,17 @@ fn check_keys(raw: &raw::Schedule, kind: ScheduleKind) -> Result<(), Fault> {
     Ok(())
 }
 
-fn replay(raw: &raw::Schedule) -> Result<f64, Fault> {
-    let wanted = "a share of a batch, from 0 to less than 1";
-    let share = optional_number(&raw.replay, "replay", wanted, |it| (0.0..1.0).contains(&it))?;
-    Ok(share.unwrap_or(0.0))
-}
-
 /// Rows of older generations can only be replayed where these are kept.
-fn check_replay(raw: &raw::Schedule, store: &Store) -> Result<(), Fault> {
-    match &raw.replay {
-        Some(replay) if *replay.get_ref() > 0.0 && store.keep_generations < 2 => {
-            let message = "`replay` takes rows of older generations, and none is kept";
-            Err(Fault::at(replay.span(), message).hint("set `store.keep_generations` to 2 or more"))
-        }
-        _ => Ok(()),
+fn check_replay(replay: f64, store: &Store) -> Result<(), Fault> {
+    let wanted = "a share of a batch, from 0 to less than 1";
+    is("schedule.replay", replay, wanted, (0.0..1.0).contains(&replay))?;
+    if replay > 0.0 && store.keep_generations < 2 {
+        let message = "`replay` takes rows of older generations, and none is kept";
+        return Err(
+            Fault::of("schedule.replay", message).hint("set `store.keep_generations` to 2 or more")
+        );
     }
+    Ok(())
 }
 
 /// Workers have nothing of each other but what is stored.
@@ -127,44 +142,41 @@ fn check_epochs(training: &Training, modules: &[Planned]) -> Result<(), Fault> {
     let all_say = modules.iter().all(|it| it.own_epochs.is_some());
     let epochs = of_first.filter(|_| all_say).unwrap_or(training.epochs);
     for Planned { module, own_epochs, .. } in modules {
-        if let Some(span) = own_epochs
+        if let Some(path) = own_epochs
             && module.epochs != epochs
         {
             let message = format!(
                 "module `{}` has {} epochs, others have {epochs}: `simultaneous`, all train alike",
                 module.name, module.epochs
             );
-            return Err(Fault::at(span.clone(), message).hint("set `training.epochs`"));
+            return Err(Fault::of(path, message).hint("set `training.epochs`"));
         }
     }
     Ok(())
 }
 
 /// Rounds, and epochs of each. Of the two, one that is left out follows from `training.epochs`.
-fn rounds(raw: &raw::Schedule, training: &Training) -> Result<(usize, usize), Fault> {
-    let rounds = optional_whole(&raw.rounds, "rounds", COUNT)?;
-    let epochs = optional_whole(&raw.epochs_per_round, "epochs_per_round", COUNT)?;
+fn rounds(
+    rounds: Option<usize>,
+    epochs: Option<usize>,
+    training: &Training,
+) -> Result<(usize, usize), Fault> {
     let all = training.epochs;
-    let share = |key: &str, of: usize, value: &raw::Optional<usize>| match all % of {
-        0 => Ok(all / of),
-        _ => {
+    let share = |key: &str, of: usize| match all.checked_rem(of) {
+        // `check` refuses a 0.
+        None => Ok(1),
+        Some(0) => Ok(all / of),
+        Some(_) => {
             let message =
                 format!("`training.epochs` is {all}, which `{key}` ({of}) does not divide");
-            let fault = match value {
-                Some(value) => Fault::at(value.span(), message),
-                None => Fault::of_file(message),
-            };
-            Err(fault.hint("give both `rounds` and `epochs_per_round`"))
+            Err(Fault::of(format!("schedule.{key}"), message)
+                .hint("give both `rounds` and `epochs_per_round`"))
         }
     };
-    let (rounds, epochs) = match (rounds, epochs) {
+    Ok(match (rounds, epochs) {
         (Some(rounds), Some(epochs)) => (rounds, epochs),
-        (Some(rounds), None) => (rounds, share("rounds", rounds, &raw.rounds)?),
-        (None, Some(epochs)) => (share("epochs_per_round", epochs, &raw.epochs_per_round)?, epochs),
+        (Some(rounds), None) => (rounds, share("rounds", rounds)?),
+        (None, Some(epochs)) => (share("epochs_per_round", epochs)?, epochs),
         (None, None) => (all, 1),
-    };
-    match rounds.checked_mul(epochs).filter(|epochs| COUNT.contains(epochs)) {
-        Some(_) => Ok((rounds, epochs)),
-        None => Err(Fault::of_file("`rounds` times `epochs_per_round` are too many epochs")),
-    }
+    })
 }

@@ -1,11 +1,11 @@
 //! The shapes that flow through a pipeline.
 
-use super::misfit::{Culprit, Misfit};
+use super::origin::Fault;
 use super::pooling::Pooling;
-use super::settings::{Layer, Loss, Map, Medium, Module, Pipeline, View};
-use super::view::Entry;
-use crate::error::{Error, Kind, Result};
-use crate::loss::Sizes;
+use super::settings::{Layer, Map, Medium, Module, Pipeline, SampleSize, View};
+use super::view::{Entry, of_patch};
+use crate::error::Result;
+use crate::loss::{Recipe, Sizes};
 
 /// The most values of one image between two layers. A dataset's tensors are fixed-size lists, and
 /// these count in 32 bits.
@@ -34,42 +34,40 @@ impl Pipeline {
         Sizes { channels: seen.channels, context: output.channels, rows, columns, classes }
     }
 
-    /// Input and output of every module, for one patch of an image of `image` (height, width)
-    /// pixels. `image` is the size after `resize` and before `crop`.
+    /// Input and output of every module, for one patch of a sample.
     ///
     /// # Errors
     /// [`Kind::Usage`] when a crop, a patch, a kernel or the rows the loss predicts do not fit.
     /// Sound has windows of one size, whatever that of the recordings.
-    pub fn shapes(&self, image: (usize, usize)) -> Result<Vec<Ends>> {
-        walk(&self.view, &self.loss, self.modules.iter(), image).map_err(|misfit| {
-            let message = format!("{}: {}", self.file.display(), misfit.message);
-            let error = Error::new(Kind::Usage, message);
-            match misfit.hint {
-                Some(hint) => error.hint(hint),
-                None => error,
-            }
-        })
+    pub fn shapes(&self, sample: SampleSize) -> Result<Vec<Ends>> {
+        let origin = |module: usize, layer: usize| format!("modules.{module}.layers.{layer}");
+        walk(&self.view, self.loss.as_ref(), self.modules.iter(), sample, origin)
+            .map_err(|fault| fault.in_file(&self.file))
     }
 }
 
-/// See [`Pipeline::shapes`].
+/// See [`Pipeline::shapes`]. `origin` is the path of a module's layer in the pipeline.
 pub fn walk<'a>(
     view: &View,
-    loss: &Loss,
+    loss: &dyn Recipe,
     modules: impl Iterator<Item = &'a Module> + Clone,
-    image: (usize, usize),
-) -> Result<Vec<Ends>, Misfit> {
+    sample: SampleSize,
+    origin: impl Fn(usize, usize) -> String,
+) -> Result<Vec<Ends>, Fault> {
     let check = |sizes: Sizes, smaller: &str| {
-        loss.recipe().check(sizes).map_err(|misfit| Misfit {
-            culprit: Culprit::Loss(misfit.keys),
-            message: misfit.message,
-            hint: misfit
-                .keys
-                .first()
-                .map(|key| format!("lower `loss.{}.{key}`, or take {smaller}", loss.name())),
+        loss.check(sizes).map_err(|misfit| {
+            let paths: Vec<_> =
+                misfit.keys.iter().map(|key| format!("loss.{}.{key}", loss.name())).collect();
+            let hint = paths.first().map(|path| format!("lower `{path}`, or take {smaller}"));
+            let fault = paths.into_iter().fold(Fault::of_file(misfit.message), Fault::or_of);
+            let fault = of_patch(fault);
+            match hint {
+                Some(hint) => fault.hint(hint),
+                None => fault,
+            }
         })
     };
-    let Entry { mut map, grid, smaller } = view.settings().entry(image)?;
+    let Entry { mut map, grid, smaller } = view.settings().entry(sample)?;
     if let Some(grid) = grid {
         let mut channels = map.channels;
         for module in modules.clone() {
@@ -82,13 +80,10 @@ pub fn walk<'a>(
     for (at, module) in modules.enumerate() {
         let input = map;
         for (index, layer) in module.layers.iter().enumerate() {
-            let culprit = Culprit::Layer { module: at, layer: index };
-            check_medium(*layer, view, &module.name)
-                .map_err(|message| Misfit::of(culprit, message))?;
-            map = layer
-                .output(map)
-                .ok_or_else(|| Misfit::of(culprit, too_large(*layer, map, &module.name)))?;
-            check_values(patches, map).map_err(|message| Misfit::of(culprit, message))?;
+            let wrong = |message| Fault::of(origin(at, index), message);
+            check_medium(*layer, view, &module.name).map_err(wrong)?;
+            map = layer.output(map).ok_or_else(|| wrong(too_large(*layer, map, &module.name)))?;
+            check_values(patches, map).map_err(wrong)?;
         }
         if grid.is_none() {
             let channels = module.front().iter().fold(input.channels, |c, it| it.out_channels(c));

@@ -1,11 +1,61 @@
 //! `split`: the layers of all modules, cut into other modules.
 
-use toml::Spanned;
+use std::fmt;
 
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
+
+use super::modules::PlacedLayer;
 use super::origin::Fault;
-use super::raw::Split;
 use super::settings::Layer;
 use crate::error::counted;
+
+/// How the layers of all modules are cut into other modules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cut {
+    /// A module for each unit.
+    Each,
+    /// This many modules, as alike in units as can be.
+    Modules(usize),
+    /// A module of so many units for each number.
+    Units(Vec<usize>),
+}
+
+impl<'de> Deserialize<'de> for Cut {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Expected;
+        impl<'de> Visitor<'de> for Expected {
+            type Value = Cut;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("\"each\", \"end-to-end\", a number of modules or a list of units for each module")
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<Cut, E> {
+                match word {
+                    "each" => Ok(Cut::Each),
+                    "end-to-end" => Ok(Cut::Modules(1)),
+                    _ => Err(E::invalid_value(Unexpected::Str(word), &self)),
+                }
+            }
+
+            fn visit_i64<E: Error>(self, modules: i64) -> Result<Cut, E> {
+                usize::try_from(modules)
+                    .map(Cut::Modules)
+                    .map_err(|_| E::invalid_value(Unexpected::Signed(modules), &self))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Cut, A::Error> {
+                let mut units = Vec::new();
+                while let Some(count) = list.next_element()? {
+                    units.push(count);
+                }
+                Ok(Cut::Units(units))
+            }
+        }
+        deserializer.deserialize_any(Expected)
+    }
+}
 
 /// Cuts `layers` as `split` says; the layers of each module.
 ///
@@ -14,26 +64,23 @@ use crate::error::counted;
 ///
 /// # Errors
 /// More modules than units, a module without any, or counts that do not add up to the units.
-pub fn cut(
-    layers: Vec<Spanned<Layer>>,
-    split: &Spanned<Split>,
-) -> Result<Vec<Vec<Spanned<Layer>>>, Fault> {
+pub fn cut(layers: Vec<PlacedLayer>, split: &Cut) -> Result<Vec<Vec<PlacedLayer>>, Fault> {
     let units = units(layers);
     let have = units.len();
-    let wrong = |message: String| Err(Fault::at(split.span(), message));
-    let counts = match split.get_ref() {
-        Split::Each => vec![1; have],
-        Split::Modules(0) => return wrong("`split` must be at least 1".to_owned()),
-        Split::Modules(modules) if *modules > have => {
+    let wrong = |message: String| Err(Fault::of("split", message));
+    let counts = match split {
+        Cut::Each => vec![1; have],
+        Cut::Modules(0) => return wrong("`split` must be at least 1".to_owned()),
+        Cut::Modules(modules) if *modules > have => {
             return wrong(format!(
                 "`split` asks for {modules} modules of {}",
                 counted(have, "unit")
             ));
         }
-        Split::Modules(modules) => (0..*modules)
+        Cut::Modules(modules) => (0..*modules)
             .map(|module| have / modules + usize::from(module < have % modules))
             .collect(),
-        Split::Units(counts) => {
+        Cut::Units(counts) => {
             if counts.contains(&0) {
                 return wrong("`split` leaves a module without a unit".to_owned());
             }
@@ -51,17 +98,17 @@ pub fn cut(
     Ok(counts.into_iter().map(|count| units.by_ref().take(count).flatten().collect()).collect())
 }
 
-fn units(layers: Vec<Spanned<Layer>>) -> Vec<Vec<Spanned<Layer>>> {
-    let mut units: Vec<Vec<Spanned<Layer>>> = Vec::new();
+fn units(layers: Vec<PlacedLayer>) -> Vec<Vec<PlacedLayer>> {
+    let mut units: Vec<Vec<PlacedLayer>> = Vec::new();
     for layer in layers {
-        let joins = |unit: &Vec<Spanned<Layer>>| match layer.get_ref() {
+        let joins = |unit: &Vec<PlacedLayer>| match layer.1 {
             Layer::Relu => true,
             Layer::Gru { .. } => false,
             Layer::Conv { .. } | Layer::Conv1d { .. } => {
-                unit.iter().all(|layer| matches!(layer.get_ref(), Layer::Relu))
+                unit.iter().all(|layer| matches!(layer.1, Layer::Relu))
             }
             Layer::Basic { .. } | Layer::Bottleneck { .. } => {
-                !unit.iter().any(|layer| is_block(*layer.get_ref()))
+                !unit.iter().any(|layer| is_block(layer.1))
             }
         };
         match units.last_mut() {

@@ -65,7 +65,6 @@ pub fn mistyped(error: &toml::de::Error, document: &DeTable<'_>) -> Fault {
         let (key, table) = place.split();
         let unknown = match place.on_key {
             true if table.in_modules() => format!("unknown layer `{word}`{}", table.within()),
-            true if table.is_loss() => format!("unknown loss `{word}`"),
             true => return not_a_variant(span, &table),
             false => format!("unknown value `{word}` for `{key}`{}", table.within()),
         };
@@ -125,7 +124,7 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
 fn plain_expected(expected: &str) -> &str {
     match expected {
         "usize" | "u64" => "a whole number of 0 or more",
-        "f64" => "a number",
+        "f32" | "f64" => "a number",
         "a boolean" => "true or false",
         "a sequence" => "a list",
         plain => plain,

@@ -55,7 +55,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let mut bars = Vec::new();
     for index in 0..seen.pipeline.modules.len() {
         if let Some(spent) = spent(seen, index)?.filter(|it| it.steps > 0) {
-            bars.push(bar(seen.plan.module(index), &spent));
+            bars.push(bar(seen.standing.plan.module(index), &spent));
         }
     }
     let body = Body { rows: seen.stages.iter().map(row).collect(), names: NAMES, bars };
@@ -73,7 +73,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
 
 /// From the record of a training, or from its checkpoint.
 fn spent(seen: &Seen<'_>, index: usize) -> Result<Option<Spent>> {
-    let last = seen.plan.last(index);
+    let last = seen.standing.plan.last(index);
     for round in (0..=last.round).rev() {
         if let Some(spent) = spent_until(seen, At { round, ..last })? {
             return Ok(spent);
@@ -85,14 +85,14 @@ fn spent(seen: &Seen<'_>, index: usize) -> Result<Option<Spent>> {
 /// In the rounds up to this one; `Some(None)` where the weights are not ours.
 fn spent_until(seen: &Seen<'_>, at: At) -> Result<Option<Option<Spent>>> {
     let index = at.module;
-    if let Some((_, it)) = seen.plan.training(at, seen.dir)? {
+    if let Some((_, it)) = seen.standing.training(at)? {
         let (steps, seconds, wait_seconds) = (it.steps, it.seconds, it.wait_seconds);
         let spent = Spent { steps, seconds, wait_seconds, breakdown: it.breakdown };
         return Ok(Some(it.imported.is_none().then_some(spent)));
     }
-    let holder = seen.plan.checkpoint_of(at);
-    let key = &seen.plan.key(Step::Train(holder), Split::Train).hash;
-    let folder = seen.dir.training_folder(seen.plan.module(holder.module), key);
+    let holder = seen.standing.plan.checkpoint_of(at);
+    let key = &seen.standing.plan.key(Step::Train(holder), Split::Train).hash;
+    let folder = seen.standing.dir.training_folder(seen.standing.plan.module(holder.module), key);
     let Some(it) = Checkpoints::in_folder(&folder).progress() else { return Ok(None) };
     // Of modules that train at once, each has a share, and the first waits.
     let place = if it.shares.is_empty() { 0 } else { index };

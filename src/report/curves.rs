@@ -41,13 +41,13 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     if curves.is_empty() {
         return Ok(Section { id, title, missing, ..Section::default() });
     }
-    let in_rounds = seen.plan.rounds() > 1;
+    let in_rounds = seen.standing.plan.rounds() > 1;
     let files = [("curves.parquet", Format::Parquet), ("curves.jsonl", Format::JsonLines)];
     for (name, format) in files {
         let bytes = curves_file::bytes(&curves, in_rounds, format)?;
-        durable::replace(&seen.dir.report().join(name), &bytes)?;
+        durable::replace(&seen.standing.dir.report().join(name), &bytes)?;
     }
-    let accuracy = seen.pipeline.loss.recipe().accuracy_is();
+    let accuracy = seen.pipeline.loss.accuracy_is();
     let mut figures = Vec::new();
     for curve in &curves {
         seen.check_stop()?;

@@ -154,13 +154,13 @@ fn tail(what: &str) -> &str {
 
 /// The datasets of the plan, in its order.
 fn entries(seen: &Seen<'_>) -> Result<Vec<Entry>> {
-    let plan = seen.plan;
+    let plan = &seen.standing.plan;
     let mut all = Vec::new();
     for step in plan.steps().into_iter().filter(|step| plan.is_of_last_round(*step)) {
-        let places = plan.datasets(step, Split::Train, seen.dir).len();
+        let places = seen.standing.datasets(step, Split::Train).len();
         for place in 0..places {
             for split in Split::ALL {
-                let datasets = plan.datasets(step, split, seen.dir);
+                let datasets = seen.standing.datasets(step, split);
                 let Some(dataset) = datasets.get(place) else { continue };
                 let stage = match step {
                     Step::Untrained => format!("untrained/{}", plan.module(place)),
@@ -193,7 +193,7 @@ fn is_whole(generation: &Generation) -> bool {
 
 /// What a generation is that is not the current one.
 fn standing(seen: &Seen<'_>, step: Step, split: Split, generation: &Generation) -> Result<String> {
-    let (plan, manifest) = (seen.plan, generation.manifest());
+    let (plan, manifest) = (&seen.standing.plan, generation.manifest());
     let now = plan.key(step, split);
     if manifest.key == now.hash {
         return Ok(match is_whole(generation) {
@@ -209,7 +209,7 @@ fn standing(seen: &Seen<'_>, step: Step, split: Split, generation: &Generation) 
             return Ok(format!("round {} of {}", round + 1, plan.rounds()));
         }
     }
-    let changed = plan.differences(step, split, seen.dir, &manifest.settings)?;
+    let changed = seen.standing.differences(step, split, &manifest.settings)?;
     Ok(match changed.is_empty() {
         true => "made of another input".into(),
         false => changed.join("; "),
@@ -294,7 +294,7 @@ fn stage(seen: &Seen<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<Sta
     let mut notes = Vec::new();
     let Some(column) = whole().next().and_then(|(_, it)| drawn_column(it)) else { return Ok(None) };
     if let Step::Encode(at) = first.step {
-        let boundary = seen.plan.boundary(at.module);
+        let boundary = seen.standing.plan.boundary(at.module);
         if column == POOLED {
             notes.push(format!(
                 "The activations of {} are not stored ({}): its pooled vectors are shown.",

@@ -90,7 +90,7 @@ pub fn measure(seen: &Seen<'_>) -> Result<(Vec<Health>, Vec<Missing>)> {
     for (index, module) in seen.modules().enumerate() {
         let trained = seen.trained(index, Split::Test)?;
         let untrained = seen.untrained(index, Split::Test)?;
-        let encode = Step::Encode(seen.plan.last(index));
+        let encode = Step::Encode(seen.standing.plan.last(index));
         let both = [("trained", trained, encode), ("untrained", untrained, Step::Untrained)];
         for (kind, generation, step) in both {
             seen.check_stop()?;
@@ -115,7 +115,7 @@ fn health(
 ) -> Result<Health> {
     let (rows, channels) = (pooled.spread_rows(MOST_ROWS), pooled.channels());
     let means = pooled.means_of(&rows)?;
-    let alignment = match seen.pipeline.loss.recipe().positives() {
+    let alignment = match seen.pipeline.loss.positives() {
         Some(apart) => {
             let of =
                 |_: &[u64], vectors: &[f32]| Ok(Alignment::of(vectors, pooled.shape(), &apart));
@@ -154,7 +154,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let (found, missing) = measure(seen)?;
     let json = serde_json::to_vec_pretty(&found)
         .map_err(|error| Error::failed(format!("could not write health.json: {error}")))?;
-    let folder = seen.dir.report();
+    let folder = seen.standing.dir.report();
     durable::create_folder(&folder)?;
     durable::replace(&folder.join("health.json"), &json)?;
     let rows = found.iter().map(|it| it.rows).max().unwrap_or(0);
@@ -166,7 +166,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
         ),
     };
     for (index, module) in seen.modules().enumerate() {
-        let training = seen.plan.training(seen.plan.last(index), seen.dir)?;
+        let training = seen.standing.training(seen.standing.plan.last(index))?;
         if let Some(nothing) = training.and_then(|(_, it)| it.learns_nothing) {
             lead += &format!(" {module} has learnt nothing: {}.", nothing.describe());
         }

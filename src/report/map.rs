@@ -66,7 +66,7 @@ pub fn map(seen: &Seen<'_>, index: usize, samples: &Samples, rows: &[u64]) -> Re
     let rows: Vec<u64> = rows.iter().copied().filter(|it| *it < pooled.rows()).collect();
     let vectors = pooled.means_of(&rows)?;
     let placed = tsne::place(&vectors, channels, &|| seen.check_stop())?;
-    Ok(Map { module: seen.plan.module(index).to_string(), rows, placed })
+    Ok(Map { module: seen.standing.plan.module(index).to_string(), rows, placed })
 }
 
 /// The section. Also writes `map.parquet` beside the page.
@@ -94,7 +94,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
         if labelled { " Coloured by label; press a label to show it alone." } else { "" },
     );
     section.body = body(seen, &samples, &rows, &maps)?;
-    durable::replace(&seen.dir.report().join("map.parquet"), &parquet(&samples, &maps)?)?;
+    durable::replace(&seen.standing.dir.report().join("map.parquet"), &parquet(&samples, &maps)?)?;
     Ok(section)
 }
 

@@ -77,7 +77,7 @@ const SECTIONS: &[(&str, Make)] = &[
 /// # Errors
 /// [`Kind::Interrupted`] when it was asked to stop; when a file cannot be read or written.
 pub fn write(seen: &Seen<'_>) -> Result<PathBuf> {
-    let folder = seen.dir.report();
+    let folder = seen.standing.dir.report();
     durable::create_folder(&folder)?;
     let mut sections = Vec::new();
     seen.progress.begin("report", SECTIONS.len() as u64, 0);
@@ -130,7 +130,7 @@ fn subtitle(seen: &Seen<'_>) -> String {
         seen.pipeline.schedule.name(),
         seen.pipeline.loss.name(),
         seen.pipeline.seed,
-        seen.dir.path().display(),
+        seen.standing.dir.path().display(),
         env!("CARGO_PKG_VERSION"),
     )
 }

@@ -144,7 +144,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let mut gallery = Gallery::new("nearest", &samples);
     let mut body = String::new();
     for index in seen.some_modules(MOST_MODULES) {
-        let name = seen.plan.module(index);
+        let name = seen.standing.plan.module(index);
         seen.check_stop()?;
         let Some(vectors) = section.made(Vectors::open(seen, index, &samples))? else { continue };
         let asked: Vec<&Asked> = asked.iter().filter(|it| it.row < vectors.rows()).collect();

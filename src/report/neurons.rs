@@ -146,7 +146,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let mut body = String::new();
     let (mut widest, mut shown) = (None, false);
     for index in seen.some_modules(MOST_MODULES) {
-        let name = seen.plan.module(index);
+        let name = seen.standing.plan.module(index);
         seen.check_stop()?;
         let Some(vectors) = section.made(Vectors::open(seen, index, &samples))? else { continue };
         let all = all_channels(seen, &vectors, parts)?;

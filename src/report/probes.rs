@@ -61,7 +61,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     };
     let mut probes = Vec::new();
     for (index, module) in seen.modules().enumerate() {
-        match seen.plan.probe(index, seen.dir)? {
+        match seen.standing.probe(index)? {
             Some((_, record)) => probes.extend(record.results),
             None => {
                 let what = format!("what probes read of module {module}");

@@ -7,7 +7,7 @@ use gimlet_store::Generation;
 use crate::pipeline::{Pipeline, Split};
 use crate::stage::progress::Progress;
 use crate::stage::status::{State, StepStatus};
-use crate::stage::{Plan, RunDir, Step};
+use crate::stage::{Standing, Step};
 use crate::stop::Stop;
 use crate::{Error, Kind, Result};
 
@@ -31,8 +31,8 @@ impl Default for Options {
 /// A run that is looked at. Nothing of it is changed.
 pub struct Seen<'a> {
     pub pipeline: &'a Pipeline,
-    pub dir: &'a RunDir,
-    pub plan: &'a Plan,
+    /// What is there of it.
+    pub standing: &'a Standing,
     /// Where its steps stand.
     pub stages: Vec<StepStatus>,
     pub progress: &'a dyn Progress,
@@ -85,7 +85,7 @@ impl Seen<'_> {
     /// # Errors
     /// When a manifest cannot be read for another reason than damage.
     pub fn trained(&self, index: usize, split: Split) -> Result<Option<Generation>> {
-        self.newest_of(Step::Encode(self.plan.last(index)), split, 0)
+        self.newest_of(Step::Encode(self.standing.plan.last(index)), split, 0)
     }
 
     /// What module `index` of the stack as it was drawn has made of a split.
@@ -105,9 +105,9 @@ impl Seen<'_> {
     }
 
     fn newest_of(&self, step: Step, split: Split, place: usize) -> Result<Option<Generation>> {
-        let found = self.plan.generations(step, split, self.dir)?;
+        let found = self.standing.generations(step, split)?;
         // A stack that is half encoded has fewer: which of its modules they are of cannot be told.
-        let all = self.plan.datasets(step, split, self.dir).len();
+        let all = self.standing.datasets(step, split).len();
         if found.len() < all {
             return Ok(None);
         }
@@ -124,9 +124,10 @@ impl Seen<'_> {
 
     /// That the output of a step is missing, and the command that makes it.
     pub fn missing(&self, what: impl Into<String>, step: Step) -> Missing {
-        let title = self.plan.full_title(step);
+        let title = self.standing.plan.full_title(step);
         let state = self.stages.iter().find(|it| {
-            it.stage == self.plan.stage_name(step) && it.step == self.plan.step_name(step)
+            it.stage == self.standing.plan.stage_name(step)
+                && it.step == self.standing.plan.step_name(step)
         });
         let state = state.map_or(State::Missing, |it| it.state);
         let how = match state {
@@ -155,7 +156,7 @@ impl Seen<'_> {
 
     /// The same on the same pipeline in a directory beside the run's, where everything is made anew.
     pub fn command_again(&self, command: &str) -> String {
-        let folder = beside(self.dir.path(), "-again").display().to_string();
+        let folder = beside(self.standing.dir.path(), "-again").display().to_string();
         format!("{} --run-dir {}", self.command_elsewhere(command), quoted(&folder))
     }
 

@@ -48,7 +48,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
             let (generation, step) = match origin {
                 Origin::Untrained => (seen.untrained(index, Split::Test)?, Step::Untrained),
                 _ => {
-                    let encode = Step::Encode(seen.plan.last(index));
+                    let encode = Step::Encode(seen.standing.plan.last(index));
                     (seen.trained(index, Split::Test)?, encode)
                 }
             };
@@ -182,7 +182,7 @@ fn how_to_train(seen: &Seen<'_>) -> Missing {
     let what = format!("an end-to-end twin: no training of all layers as one module is in `{at}`");
     let to = match &seen.options.twin {
         Some(dir) => dir.clone(),
-        None => beside(seen.dir.path(), "-end-to-end"),
+        None => beside(seen.standing.dir.path(), "-end-to-end"),
     };
     let to = quoted(&to.display().to_string());
     let how = format!(

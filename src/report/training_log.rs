@@ -2,7 +2,7 @@
 
 use super::seen::{Missing, Seen};
 use crate::Result;
-use crate::pipeline::{Schedule, Split};
+use crate::pipeline::Schedule;
 use crate::stage::{At, Step};
 use crate::train::log::{self, Entry};
 
@@ -55,9 +55,10 @@ pub fn read(seen: &Seen<'_>) -> Result<(Vec<Curve>, Vec<Missing>)> {
 }
 
 fn curve(seen: &Seen<'_>, index: usize) -> Result<Result<Curve, Missing>> {
-    let (plan, last) = (seen.plan, seen.plan.last(index));
+    let (standing, plan) = (seen.standing, &seen.standing.plan);
+    let last = plan.last(index);
     let module = plan.module(index).to_string();
-    let training = plan.training(last, seen.dir)?;
+    let training = standing.training(last)?;
     if let Some(imported) = training.as_ref().and_then(|(_, it)| it.imported.as_ref()) {
         return Ok(Err(Missing {
             what: format!(
@@ -70,8 +71,7 @@ fn curve(seen: &Seen<'_>, index: usize) -> Result<Result<Curve, Missing>> {
     // The log of a round begins with those before it.
     let mut entries = Vec::new();
     for round in (0..=last.round).rev() {
-        let key = plan.key(Step::Train(At { round, ..last }), Split::Train);
-        let folder = seen.dir.training_folder(&module, &key.hash);
+        let folder = standing.training_folder(At { round, ..last });
         entries = log::read(&folder.join("log.jsonl"))?;
         if !entries.is_empty() {
             break;
@@ -85,13 +85,13 @@ fn curve(seen: &Seen<'_>, index: usize) -> Result<Result<Curve, Missing>> {
         _ => 0,
     };
     let points = entries.into_iter().map(|entry| Point { round: round(&entry), entry }).collect();
-    let guess = plan.costs(seen.pipeline, seen.dir).map(|it| it.of_a_guess(index));
+    let guess = standing.costs(seen.pipeline).map(|it| it.of_a_guess(index));
     let [chance_loss, chance_accuracy] = guess.unwrap_or_default();
-    let probed = plan.probe(index, seen.dir)?.map(|(_, probe)| probe.results);
+    let probed = standing.probe(index)?.map(|(_, probe)| probe.results);
     let probed = probed.into_iter().flatten().find(|it| it.kind == "trained");
     let of_classes = probed.as_ref().and_then(|it| it.chance_loss);
     // A guess among classes: the loss is the logarithm of their number.
-    let by_classes = || of_classes.filter(|_| seen.pipeline.loss.recipe().reads_labels());
+    let by_classes = || of_classes.filter(|_| seen.pipeline.loss.reads_labels());
     Ok(Ok(Curve {
         module,
         index,

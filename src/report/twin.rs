@@ -42,7 +42,9 @@ const SHARED: [(&str, &str); 5] = [
 impl Twin {
     /// Where it is looked for: in the directory that was named, else in the run's own.
     pub fn dir(seen: &Seen<'_>) -> RunDir {
-        RunDir::at(seen.options.twin.clone().unwrap_or_else(|| seen.dir.path().to_path_buf()))
+        RunDir::at(
+            seen.options.twin.clone().unwrap_or_else(|| seen.standing.dir.path().to_path_buf()),
+        )
     }
 
     /// The twin whose settings are nearest to the run's, and of equal ones the newest; `None` where there
@@ -55,8 +57,8 @@ impl Twin {
         let layers: Vec<_> = seen.pipeline.modules.iter().flat_map(|it| &it.layers).collect();
         let layers = serde_json::to_value(layers)
             .map_err(|error| Error::failed(format!("could not compare layers: {error}")))?;
-        let first = Step::Train(seen.plan.last(0));
-        let ours = &seen.plan.key(first, Split::Train).settings;
+        let first = Step::Train(seen.standing.plan.last(0));
+        let ours = &seen.standing.plan.key(first, Split::Train).settings;
         let epochs = seen.pipeline.modules.first().map(|it| it.epochs);
         let mut best: Option<Self> = None;
         for records in dir.all_trainings()? {
@@ -104,13 +106,8 @@ impl Twin {
         let encoder = Parameters::from_safetensors(&bytes, &self.weights)?.0.under("encoder");
         let input = first_input(seen, &test)?;
         let modules = cut(seen, &encoder, input.shape()[3])?;
-        let shape = test.manifest().schema.columns.first().map(|it| it.shape.clone());
-        let size = match shape.as_deref() {
-            Some([height, width, _]) => (*height, *width),
-            Some([samples]) => (1, *samples),
-            other => return Err(Error::failed(format!("samples of shape {other:?}"))),
-        };
-        let pooling = seen.pipeline.view.settings().pooling(size);
+        let pooling =
+            seen.pipeline.view.settings().pooling(media::size_of(&seen.pipeline.view, &test)?);
         let mut means = vec![(Vec::new(), 0); modules.len()];
         for rows in rows.chunks(BATCH) {
             seen.check_stop()?;
@@ -165,7 +162,7 @@ fn cut(seen: &Seen<'_>, encoder: &Parameters, channels: usize) -> Result<Vec<Mod
 /// The test split as the run's first module reads it.
 fn first_input(seen: &Seen<'_>, test: &Generation) -> Result<Box<dyn Input>> {
     let handler = media::of(&seen.pipeline.view);
-    let training = || seen.plan.generation(Step::Ingest, Split::Train, seen.dir);
+    let training = || seen.standing.generation(Step::Ingest, Split::Train);
     let training = handler.is_normalised_by_training().then(training).transpose()?;
     handler.input(&Ingested {
         samples: test,

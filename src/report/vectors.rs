@@ -94,10 +94,10 @@ impl Vectors {
     /// [`Kind::NotReady`] when that is not there.
     pub fn generation(seen: &Seen<'_>, index: usize, split: Split) -> Result<Generation> {
         let missing = || {
-            let name = seen.plan.module(index);
+            let name = seen.standing.plan.module(index);
             let what =
                 format!("module `{name}` has no vectors of the {} split to show", split.name());
-            seen.missing(what, Step::Encode(seen.plan.last(index))).into_error()
+            seen.missing(what, Step::Encode(seen.standing.plan.last(index))).into_error()
         };
         seen.trained(index, split)?.ok_or_else(missing)
     }

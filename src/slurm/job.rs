@@ -7,7 +7,7 @@ use crate::Result;
 use crate::pipeline::{Pipeline, Requests, Schedule, Slurm, Split};
 use crate::stage::cost::Costs;
 use crate::stage::run_dir::UNTRAINED;
-use crate::stage::{At, Plan, RunDir, Step};
+use crate::stage::{At, Plan, Standing, Step};
 
 /// The most shards that nobody asked for.
 const MOST_SHARDS: u64 = 8;
@@ -105,16 +105,16 @@ pub struct Sharding {
 ///
 /// # Errors
 /// When a record or manifest cannot be read; where there are activations to be written, as
-/// [`Plan::costs`].
+/// [`Standing::costs`].
 pub fn of_pipeline(
     pipeline: &Pipeline,
-    plan: &Plan,
-    dir: &RunDir,
+    standing: &Standing,
     sharding: Sharding,
 ) -> Result<Vec<Job>> {
+    let plan = &standing.plan;
     let mut missing = Vec::new();
-    for step in plan.to_take(dir)? {
-        if !plan.are_done_together(step, dir)? {
+    for step in standing.to_take()? {
+        if !standing.are_done_together(step)? {
             missing.push(step);
         }
     }
@@ -150,7 +150,7 @@ pub fn of_pipeline(
                     (true, _) => None,
                     (false, Some(costs)) => array(pipeline, costs, step, sharding),
                     (false, None) => {
-                        let costs = costs.insert(plan.costs(pipeline, dir)?);
+                        let costs = costs.insert(standing.costs(pipeline)?);
                         array(pipeline, costs, step, sharding)
                     }
                 };

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use super::alignments::Alignments;
-use crate::pipeline::settings::Split;
+use crate::pipeline::{PerSplit, Split};
 use crate::{Error, Result};
 
 /// The alignments of a split.
@@ -58,8 +58,8 @@ pub struct Unfit {
     /// Alignments that fit no recording of either split, of how many.
     pub alignments: Counted,
     pub of: usize,
-    /// Recordings that no alignment fits, of how many, in each split.
-    pub recordings: [(Counted, usize); 2],
+    /// Recordings that no alignment fits, of how many.
+    pub recordings: PerSplit<(Counted, usize)>,
 }
 
 impl Unfit {
@@ -73,7 +73,7 @@ impl Unfit {
                 self.of
             ));
         }
-        let (Counted { count, first }, of) = &self.recordings[split as usize];
+        let (Counted { count, first }, of) = &self.recordings[split];
         if let Some(first) = first {
             lines.push(format!("{count} of {of} recordings have no alignment, the first: {first}"));
         }
@@ -125,6 +125,9 @@ pub(super) fn check(train: Option<Aligned<'_>>, test: Option<Aligned<'_>>) -> Re
     Ok(Unfit {
         alignments: Counted { count, first },
         of: train.alignments.count(),
-        recordings: [(train.without, train.recordings), (test.without, test.recordings)],
+        recordings: PerSplit {
+            train: (train.without, train.recordings),
+            test: (test.without, test.recordings),
+        },
     })
 }

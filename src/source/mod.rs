@@ -98,7 +98,7 @@ pub fn open(data: &Data, split: Split, seed: u64) -> Result<Arc<dyn Source>> {
             let source: Box<dyn Source> = open_split(data, files, split)?;
             Ok(source.into())
         }
-        settings::Source::Own(own) => Ok(own.split(split).clone()),
+        settings::Source::Own(own) => Ok(own.0[split].clone()),
     }
 }
 

@@ -5,18 +5,17 @@ use std::sync::Arc;
 use super::aligned::{self, Unfit};
 use super::{Classified, Source, labelling, open, open_split};
 use crate::Result;
-use crate::pipeline::settings::{self, Data, Split};
+use crate::pipeline::{self, Data, PerSplit, Split};
 
 /// Both splits.
 pub struct Splits {
-    pub train: Arc<dyn Source>,
-    pub test: Arc<dyn Source>,
+    pub sources: PerSplit<Arc<dyn Source>>,
     /// What makes accuracies say nothing, or not what they seem to: told once, before any work.
     pub warnings: Vec<String>,
     /// Rows that have the first label, of each split; `None` where that is not known.
-    pub labelled: [Option<Labelled>; 2],
+    pub labelled: PerSplit<Option<Labelled>>,
     /// Both as what may have alignments.
-    files: Option<[Arc<dyn Classified>; 2]>,
+    files: Option<PerSplit<Arc<dyn Classified>>>,
 }
 
 /// Rows of a split.
@@ -34,8 +33,8 @@ impl Splits {
     /// # Errors
     /// When none fits any recording, one fits several, or a file cannot be read.
     pub fn check_alignments(&self) -> Result<Unfit> {
-        let Some([train, test]) = &self.files else { return Ok(Unfit::default()) };
-        aligned::check(train.aligned()?, test.aligned()?)
+        let Some(files) = &self.files else { return Ok(Unfit::default()) };
+        aligned::check(files.train.aligned()?, files.test.aligned()?)
     }
 }
 
@@ -46,17 +45,18 @@ impl Splits {
 /// When a split cannot be opened; when the labels of the splits contradict each other, or those of the
 /// training split are ids.
 pub fn open_splits(data: &Data, seed: u64) -> Result<Splits> {
-    let settings::Source::Files(files) = &data.source else {
-        let [train, test] = [Split::Train, Split::Test].map(|split| open(data, split, seed));
-        let (train, test, labelled) = (train?, test?, [None; 2]);
-        return Ok(Splits { train, test, warnings: Vec::new(), labelled, files: None });
+    let pipeline::Source::Files(files) = &data.source else {
+        let sources = PerSplit::try_from_fn(|split| open(data, split, seed))?;
+        let (warnings, labelled) = (Vec::new(), PerSplit::default());
+        return Ok(Splits { sources, warnings, labelled, files: None });
     };
     let mut train = open_split(data, files, Split::Train)?;
     let mut test = open_split(data, files, Split::Test)?;
     let warnings = labelling::number(train.labels(), test.labels())?;
-    let [of_train, of_test] = [train.rows(), test.rows()];
-    let labelled = [train.labels().counts(of_train), test.labels().counts(of_test)];
-    let files: [Arc<dyn Classified>; 2] = [train.into(), test.into()];
-    let [train, test] = files.clone();
-    Ok(Splits { train, test, warnings, labelled, files: Some(files) })
+    let (of_train, of_test) = (train.rows(), test.rows());
+    let labelled =
+        PerSplit { train: train.labels().counts(of_train), test: test.labels().counts(of_test) };
+    let files = PerSplit { train, test }.map(Arc::<dyn Classified>::from);
+    let sources = files.clone().map(|it| it as Arc<dyn Source>);
+    Ok(Splits { sources, warnings, labelled, files: Some(files) })
 }

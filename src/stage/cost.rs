@@ -8,11 +8,12 @@ use std::ops::Range;
 
 use gimlet_store::{Column, Schema};
 
+use super::Stack;
 use super::layout::{activation_column, pooled_column};
 use super::plan::{At, Step};
 use crate::loss::Sizes;
 use crate::module;
-use crate::pipeline::{Map, Pipeline, Pooling, Schedule, Split};
+use crate::pipeline::{PerSplit, Pipeline, SampleSize, Schedule, Split};
 use crate::{Result, media};
 
 /// Additions and multiplications a second, forward: two cores with AVX-512, all told.
@@ -52,14 +53,10 @@ const LOG_BYTES: u64 = 128;
 /// What a pipeline's steps cost.
 pub struct Costs<'a> {
     pub(super) pipeline: &'a Pipeline,
-    /// Of the train and the test split.
-    samples: [u64; 2],
-    image: (usize, usize),
-    pub(super) pooling: Pooling,
+    samples: PerSplit<u64>,
+    pub(super) stack: Stack,
     /// Maps of a sample.
     pub(super) patches: usize,
-    /// What each module reads and writes, one patch.
-    maps: Vec<(Map, Map)>,
     pub(super) modules: Vec<module::Cost>,
 }
 
@@ -85,45 +82,32 @@ pub(super) fn sum(numbers: impl Iterator<Item = u64>) -> u64 {
 }
 
 impl<'a> Costs<'a> {
-    /// The costs of `pipeline` for so many samples of the train and the test split, of images of
-    /// this height and width.
+    /// The costs of `pipeline` for so many samples of each split, all of this size.
     ///
     /// # Errors
     /// When the images do not fit the pipeline.
-    pub fn new(pipeline: &'a Pipeline, samples: [u64; 2], image: (usize, usize)) -> Result<Self> {
-        let maps = pipeline.shapes(image)?;
-        media::of(&pipeline.view).check_size(image)?;
-        let pooling = pipeline.view.settings().pooling(image);
-        let layers = pipeline.modules.iter().zip(&maps);
-        let modules =
-            layers.map(|(module, maps)| module::Cost::of(&module.layers, maps.0)).collect();
-        Ok(Self { pipeline, samples, image, pooling, patches: pooling.maps(), maps, modules })
-    }
-
-    /// What module `index` reads and writes of one patch.
-    pub(super) fn maps(&self, index: usize) -> (Map, Map) {
-        self.maps[index]
-    }
-
-    /// What module `index` writes of one patch.
-    pub(super) fn output(&self, index: usize) -> Map {
-        self.maps[index].1
+    pub fn new(pipeline: &'a Pipeline, samples: PerSplit<u64>, sample: SampleSize) -> Result<Self> {
+        let stack = Stack::new(pipeline, sample)?;
+        media::of(&pipeline.view).check_size(sample)?;
+        let modules = pipeline.modules.iter().enumerate();
+        let modules = modules.map(|(index, it)| module::Cost::of(&it.layers, stack.input(index)));
+        let (modules, patches) = (modules.collect(), stack.pooling.maps());
+        Ok(Self { pipeline, samples, stack, patches, modules })
     }
 
     /// Values of one row that module `index` reads.
     pub(super) fn input_values(&self, index: usize) -> u64 {
-        self.patches as u64 * self.maps[index].0.len() as u64
+        self.patches as u64 * self.stack.input(index).len() as u64
     }
 
     /// What the loss of module `index` is computed on.
     pub(super) fn sizes(&self, index: usize) -> Sizes {
-        let (input, output) = self.maps[index];
-        self.pipeline.sizes(index, self.pooling, (input, output), self.classes())
+        self.stack.sizes(index, self.classes())
     }
 
     /// Loss and accuracy of a guess, where they can be said before any label is read.
     pub fn of_a_guess(&self, index: usize) -> [Option<f64>; 2] {
-        let (recipe, sizes) = (self.pipeline.loss.recipe(), self.sizes(index));
+        let (recipe, sizes) = (&self.pipeline.loss, self.sizes(index));
         match recipe.reads_labels() {
             true => [None, None],
             false => [recipe.of_a_guess(sizes), recipe.accuracy_of_a_guess(sizes)],
@@ -137,14 +121,14 @@ impl<'a> Costs<'a> {
 
     /// Values of everything that trains with module `index`.
     pub fn parameters(&self, index: usize) -> u64 {
-        let loss = self.pipeline.loss.recipe().shapes(self.sizes(index));
+        let loss = self.pipeline.loss.shapes(self.sizes(index));
         let loss: usize = loss.iter().map(|shape| shape.dims.iter().product::<usize>()).sum();
         self.modules[index].parameters.saturating_add(loss as u64)
     }
 
     /// Rows that a step writes of a split.
     pub fn rows(&self, step: Step, split: Split) -> u64 {
-        let samples = self.samples[split as usize];
+        let samples = self.samples[split];
         match step {
             Step::Ingest | Step::Untrained => samples,
             Step::Encode(_) => samples * self.pipeline.view.views_of(split) as u64,
@@ -184,18 +168,19 @@ impl<'a> Costs<'a> {
         };
         match step {
             Step::Ingest => {
-                let column = media::of(&self.pipeline.view).sample_column(self.image);
+                let column = media::of(&self.pipeline.view).sample_column(self.stack.sample);
                 vec![schema(vec![column], true)]
             }
             Step::Untrained => {
-                let pooled = self.maps.iter().map(|maps| pooled_column(self.pooling, maps.1));
+                let outputs = (0..self.modules.len()).map(|index| self.stack.output(index));
+                let pooled = outputs.map(|output| pooled_column(self.stack.pooling, output));
                 pooled.map(|column| schema(vec![column], false)).collect()
             }
             Step::Encode(At { module: index, .. }) => {
-                let (dtype, output) = (self.pipeline.store.dtype, self.output(index));
+                let (dtype, output) = (self.pipeline.store.dtype, self.stack.output(index));
                 let activation = activation_column(dtype, self.patches, output);
                 let columns = stored[index].then_some(activation).into_iter();
-                let columns = columns.chain([pooled_column(self.pooling, output)]).collect();
+                let columns = columns.chain([pooled_column(self.stack.pooling, output)]).collect();
                 vec![schema(columns, false)]
             }
             Step::Train(_) | Step::Probe(_) => vec![],
@@ -343,7 +328,7 @@ impl<'a> Costs<'a> {
 
     /// Training steps of a module in a round.
     pub fn training_steps(&self, index: usize) -> u64 {
-        let batches = self.samples[0] / self.pipeline.training.batch as u64;
+        let batches = self.samples.train / self.pipeline.training.batch as u64;
         let epochs = self.pipeline.modules[index].epochs / self.pipeline.rounds();
         batches * epochs as u64
     }
@@ -354,7 +339,8 @@ impl<'a> Costs<'a> {
         let written = self.bytes(step, stored) as f64 / WRITE_RATE;
         match step {
             Step::Ingest => {
-                let pixels = self.image.0 * self.image.1 * self.pipeline.view.settings().channels();
+                let SampleSize { height, width } = self.stack.sample;
+                let pixels = height * width * self.pipeline.view.settings().channels();
                 rows(step) * pixels as f64 / DECODE_RATE + written
             }
             Step::Untrained => rows(step) * pace.forward.iter().sum::<f64>() + written,
@@ -395,10 +381,10 @@ impl<'a> Costs<'a> {
     /// Both twins: reading their pooled vectors, and the classifier's epochs.
     fn probe_seconds(&self, index: usize) -> f64 {
         let classes = self.classes();
-        let pooled = pooled_column(self.pooling, self.output(index));
-        let rows = (self.samples[0] + self.samples[1]) as f64;
-        let passes = self.pipeline.probe.epochs as f64 * self.samples[0] as f64;
-        let operations = passes * (6 * self.output(index).channels * classes) as f64;
+        let pooled = pooled_column(self.stack.pooling, self.stack.output(index));
+        let rows = (self.samples.train + self.samples.test) as f64;
+        let passes = self.pipeline.probe.epochs as f64 * self.samples.train as f64;
+        let operations = passes * (6 * self.stack.output(index).channels * classes) as f64;
         2.0 * (rows * pooled.row_bytes() as f64 / READ_RATE + operations / PROBE_RATE)
     }
 
@@ -415,6 +401,6 @@ impl<'a> Costs<'a> {
 
     /// Additions and multiplications of the loss and its gradient, for one sample.
     fn loss_operations(&self, index: usize) -> f64 {
-        PASSES * self.pipeline.loss.recipe().operations(self.sizes(index))
+        PASSES * self.pipeline.loss.operations(self.sizes(index))
     }
 }

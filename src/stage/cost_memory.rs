@@ -60,7 +60,7 @@ impl Costs<'_> {
             false => (piece * self.patches) as f64,
         };
         let outputs = KEPT * kept_of * cost.kept as f64 + LARGEST * in_tiles * cost.largest as f64;
-        let vectors = match self.pooling {
+        let vectors = match self.stack.pooling {
             // Of images they are next to nothing.
             Pooling::Patches { .. } => 0.0,
             Pooling::Steps { .. } => {

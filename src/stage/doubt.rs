@@ -3,7 +3,7 @@
 use super::Run;
 use super::plan::{At, Step};
 use crate::loss::Sizes;
-use crate::pipeline::{Split, json_of};
+use crate::pipeline::Split;
 use crate::train::feed::Course;
 use crate::train::learns_nothing::{Doubt, LearnsNothing};
 use crate::train::log::Entry;
@@ -11,7 +11,7 @@ use crate::train::log::Entry;
 impl Run<'_> {
     /// What watches a training of which so much is logged, and whose loss sees such vectors.
     pub(super) fn doubt(&self, course: &Course, sizes: Sizes, logged: &[Entry]) -> Doubt {
-        let chance = self.pipeline.loss.recipe().of_a_guess(sizes);
+        let chance = self.pipeline.loss.of_a_guess(sizes);
         let mut doubt = Doubt::new(chance, course);
         doubt.resume(logged);
         doubt
@@ -19,24 +19,24 @@ impl Run<'_> {
 
     /// Tells what a step has shown of the training of a module, and what to look at.
     pub(super) fn warn_of_learning_nothing(&self, at: At, found: LearnsNothing, entry: &Entry) {
-        let module = self.plan.module(at.module);
-        let title = self.plan.title(Step::Train(at));
+        let module = self.standing.plan.module(at.module);
+        let title = self.standing.plan.title(Step::Train(at));
         let (what, epoch, loss) = (found.describe(), entry.epoch + 1, entry.loss);
-        let reads = self.plan.datasets(self.plan.source(at), Split::Train, &self.dir);
+        let reads = self.standing.datasets(self.standing.plan.source(at), Split::Train);
         let look = reads.first().map_or_else(String::new, |it| {
             let folder = it.folder().display();
             format!("whether what it reads is constant (`gimlet inspect {folder} --stats`), ")
         });
         let rate = self.pipeline.modules[at.module].learning_rate;
         let loss_name = self.pipeline.loss.name();
-        let settings = json_of(&self.pipeline.loss).unwrap_or_default();
-        let negatives = match settings[loss_name]["negatives"].as_u64() {
+        let settings = self.pipeline.loss.settings().unwrap_or_default();
+        let negatives = match settings["negatives"].as_u64() {
             Some(count) if found == LearnsNothing::Chance => {
                 format!(", `loss.{loss_name}.negatives` ({count})")
             }
             _ => String::new(),
         };
-        self.progress.warn(&format!(
+        self.session.progress.warn(&format!(
             "`{title}` learns nothing: after epoch {epoch} {what} (the loss is {loss:.3}); look {look}at \
              `training.learning_rate` ({rate:?}){negatives} and the layers of `{module}`"
         ));

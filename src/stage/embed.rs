@@ -11,12 +11,13 @@ use candle_core::Tensor;
 use parquet::arrow::ArrowWriter;
 use serde_json::json;
 
-use super::Run;
 use super::encode::BATCH;
 use super::layout::rows_per_group;
+use super::{Run, Stack};
 use crate::device;
 use crate::media::{self, rows_at_once};
 use crate::module::{self, Module};
+use crate::pipeline::SampleSize;
 use crate::source::{Sample, Source};
 use crate::train::input::POOLED;
 use crate::{Error, Result};
@@ -40,10 +41,11 @@ impl Run<'_> {
     /// [`crate::Kind::NotReady`] when a module has no weights; when a sample is broken and
     /// `data.on_bad_sample` is `fail`, or none can be read; when `out` cannot be written.
     pub fn embed(&self, source: &dyn Source, last: usize, out: impl Write + Send) -> Result<usize> {
-        let stack =
-            (0..=last).map(|it| self.encoder(self.plan.last(it))).collect::<Result<Vec<_>>>()?;
+        let stack = (0..=last)
+            .map(|it| self.encoder(self.standing.plan.last(it)))
+            .collect::<Result<Vec<_>>>()?;
         let rows = source.rows();
-        self.progress.begin("embed", rows as u64, 0);
+        self.session.progress.begin("embed", rows as u64, 0);
         let mut out = Some(out);
         let mut file: Option<Embeddings<_>> = None;
         // One row alone, to see how large samples are.
@@ -55,7 +57,7 @@ impl Run<'_> {
             skipped += looked.skipped;
             at_once = looked.at_once.unwrap_or(at_once);
             for batch in looked.whole.chunks(BATCH) {
-                self.check_stop()?;
+                self.session.check_stop()?;
                 let pooled = self.pooled(&stack, batch, looked.size)?;
                 let file = match (&mut file, out.take()) {
                     (Some(file), _) => file,
@@ -73,14 +75,14 @@ impl Run<'_> {
                 };
                 file.write(batch, &pooled)?;
             }
-            self.progress.advance(next as u64, "");
+            self.session.progress.advance(next as u64, "");
         }
         let Some(file) = file else {
             return Err(Error::failed(format!("none of {rows} samples could be read")));
         };
         let written = file.end()?;
         let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
-        self.progress.end(&format!("{written} rows{skipped}"));
+        self.session.progress.end(&format!("{written} rows{skipped}"));
         Ok(written)
     }
 
@@ -89,7 +91,7 @@ impl Run<'_> {
         &self,
         source: &dyn Source,
         rows: &[usize],
-        size: Option<(usize, usize)>,
+        size: Option<SampleSize>,
     ) -> Result<Looked> {
         let handler = media::of(&self.pipeline.view);
         let training = self.normalised_by()?;
@@ -103,12 +105,14 @@ impl Run<'_> {
                 Some(values) => whole.push((sample, values)),
                 None => {
                     let (id, name) = (sample.id, &sample.source);
-                    self.progress.warn(&format!("skipped row {id} ({name}): it is too short"));
+                    self.session
+                        .progress
+                        .warn(&format!("skipped row {id} ({name}): it is too short"));
                     skipped += 1;
                 }
             }
         }
-        let size = size.or(first).unwrap_or_default();
+        let size = size.or(first).unwrap_or(SampleSize::square(0));
         Ok(Looked { whole, size, at_once: most.map(rows_at_once), skipped })
     }
 
@@ -117,16 +121,14 @@ impl Run<'_> {
         &self,
         stack: &[Module],
         batch: &[(Sample, Vec<f32>)],
-        size: (usize, usize),
+        size: SampleSize,
     ) -> Result<Tensor> {
-        let pooling = self.pipeline.view.settings().pooling(size);
-        let shapes = self.pipeline.shapes(size)?;
-        let map = shapes.first().map(|(input, _)| *input);
-        let map = map.ok_or_else(|| Error::failed("a pipeline without a module"))?;
+        let of_size = Stack::new(self.pipeline, size)?;
+        let (pooling, map) = (of_size.pooling, of_size.input(0));
         let values: Vec<f32> = batch.iter().flat_map(|(_, values)| values).copied().collect();
         let dims = (batch.len() * pooling.maps(), map.height, map.width, map.channels);
         let read = Tensor::from_vec(values, dims, &candle_core::Device::Cpu)?;
-        let mut maps = self.device.take(&read)?;
+        let mut maps = self.session.device.take(&read)?;
         for module in stack {
             maps = module.forward(&maps)?;
         }
@@ -137,8 +139,8 @@ impl Run<'_> {
 /// Samples as the first module reads them.
 struct Looked {
     whole: Vec<(Sample, Vec<f32>)>,
-    /// Height and width of images; of sound, 1 and the window.
-    size: (usize, usize),
+    /// Images as they are stored, or the window of sound.
+    size: SampleSize,
     /// Samples to read at once from now on, where that can be told.
     at_once: Option<usize>,
     skipped: usize,
@@ -149,7 +151,7 @@ struct Embeddings<W: Write + Send> {
     writer: ArrowWriter<W>,
     schema: Arc<Schema>,
     /// Of the samples, as the view has them.
-    size: (usize, usize),
+    size: SampleSize,
     rows: usize,
     rows_per_group: usize,
 }
@@ -159,7 +161,7 @@ impl<W: Write + Send> Embeddings<W> {
     fn begin(
         out: W,
         source: &dyn Source,
-        size: (usize, usize),
+        size: SampleSize,
         pooled: &Tensor,
         with_text: bool,
     ) -> Result<Self> {

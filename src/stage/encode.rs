@@ -98,18 +98,19 @@ impl Run<'_> {
     pub(super) fn encode(&self, at: At) -> Result<()> {
         let (index, step) = (at.module, Step::Encode(at));
         for split in Split::ALL {
-            if self.plan.is_split_done(step, split, &self.dir)? {
+            if self.standing.is_split_done(step, split)? {
                 continue;
             }
             memory::reset_peak();
             let (input, module) = (self.input(at, split)?, self.encoder(at)?);
-            let title = format!("{} {}", self.plan.full_title(step), split.name());
-            let (key, before) = (self.plan.key(step, split), self.spent_before(at, split)?);
+            let title = format!("{} {}", self.standing.plan.full_title(step), split.name());
+            let (key, before) =
+                (self.standing.plan.key(step, split), self.spent_before(at, split)?);
             let generating = Generating { index, split, key, title, before };
             self.encode_split(generating, input.as_ref(), &module)?;
         }
         let is_async = matches!(self.pipeline.schedule, Schedule::Async(_));
-        if is_async && self.plan.is_done(step, &self.dir)? {
+        if is_async && self.standing.is_done(step)? {
             // What was published on the way is superseded.
             let keep = self.pipeline.store.keep_generations;
             Published::of(self, at).retire(keep.saturating_sub(1), None)?;
@@ -126,28 +127,27 @@ impl Run<'_> {
     ) -> Result<()> {
         let meter = Meter::begin();
         let Generating { index, split, key, title, before } = generating;
-        let maps = self.maps(index)?;
         let [patches, ..] = input.shape();
-        let pooling = self.pooling()?;
-        let boundary = self.plan.boundary(index);
+        let (pooling, output) = (self.stack()?.pooling, self.stack()?.output(index));
+        let boundary = self.standing.plan.boundary(index);
         let store = &self.pipeline.store;
-        let mut columns = vec![pooled_column(pooling, maps.1)];
+        let mut columns = vec![pooled_column(pooling, output)];
         let mut compression = CompressionSetting::Fixed(Compression::None);
         if boundary.stored {
-            columns.insert(0, activation_column(store.dtype, patches, maps.1));
+            columns.insert(0, activation_column(store.dtype, patches, output));
             compression = setting(store.compression);
         }
-        let dataset = self.dir.dataset(self.plan.module(index), split);
+        let dataset = self.standing.dir.dataset(self.standing.plan.module(index), split);
         let schema = Schema { columns, ..self.schema_like(split)? };
         let keys = input.keys()?;
         let spec = Spec { compression, ..self.spec(schema, key, input.rows()) };
         let (writer, laps) = self.begin(&dataset, spec, meter)?;
 
-        self.progress.begin(&title, input.rows() as u64, writer.rows_done());
+        self.session.progress.begin(&title, input.rows() as u64, writer.rows_done());
         let mut read = None;
         let make = |rows: &[u64]| {
             let batch = input.tensor(rows, Look::Frozen, read.take())?;
-            let maps = device::home(&module.forward(&self.device.take(&batch)?)?)?;
+            let maps = device::home(&module.forward(&self.session.device.take(&batch)?)?)?;
             read = Some(batch);
             let pooled = module::pooled(&maps, pooling)?;
             Ok(vec![match (boundary.stored, boundary.relu) {
@@ -165,24 +165,24 @@ impl Run<'_> {
         };
         // Said once: later generations choose alike, and their manifests say so.
         for (column, choice) in choices.iter().filter(|_| generation.number() == 1) {
-            self.progress.note(&format!("`{column}`: {choice}"));
+            self.session.progress.note(&format!("`{column}`: {choice}"));
         }
-        self.progress.end(&format!("{} rows", generation.rows()));
+        self.session.progress.end(&format!("{} rows", generation.rows()));
         Ok(())
     }
 
     /// The first view of every sample through the stack as it was drawn.
     pub(super) fn encode_untrained(&self) -> Result<()> {
         for split in Split::ALL {
-            if self.plan.is_split_done(Step::Untrained, split, &self.dir)? {
+            if self.standing.is_split_done(Step::Untrained, split)? {
                 continue;
             }
-            let datasets = self.plan.datasets(Step::Untrained, split, &self.dir).into_iter();
-            let key = self.plan.key(Step::Untrained, split);
+            let datasets = self.standing.datasets(Step::Untrained, split).into_iter();
+            let key = self.standing.plan.key(Step::Untrained, split);
             let modules = (0..self.pipeline.modules.len()).map(|index| {
-                let encoder = self.drawn(index)?.under("encoder").on(&self.device)?;
+                let encoder = self.drawn(index)?.under("encoder").on(&self.session.device)?;
                 let layers = &self.pipeline.modules[index].layers;
-                Module::new(layers, self.maps(index)?.0.channels, &encoder)
+                Module::new(layers, self.stack()?.input(index).channels, &encoder)
             });
             let modules = modules.collect::<Result<_>>()?;
             let title = format!("encode untrained {}", split.name());
@@ -194,21 +194,24 @@ impl Run<'_> {
 
     /// Every row through the whole trained stack, of which the pooled vectors are kept.
     pub(super) fn encode_together(&self) -> Result<()> {
-        let all: Vec<At> = (0..self.pipeline.modules.len()).map(|it| self.plan.last(it)).collect();
+        let all: Vec<At> =
+            (0..self.pipeline.modules.len()).map(|it| self.standing.plan.last(it)).collect();
         for split in Split::ALL {
             let mut done = true;
             let mut datasets = Vec::new();
             for at in &all {
                 let step = Step::Encode(*at);
-                done &= self.plan.is_split_done(step, split, &self.dir)?;
-                let dataset = self.dir.dataset(self.plan.module(at.module), split);
-                datasets.push((dataset, self.plan.key(step, split)));
+                done &= self.standing.is_split_done(step, split)?;
+                let dataset =
+                    self.standing.dir.dataset(self.standing.plan.module(at.module), split);
+                datasets.push((dataset, self.standing.plan.key(step, split)));
             }
             if done {
                 continue;
             }
             let modules = all.iter().map(|at| self.encoder(*at)).collect::<Result<_>>()?;
-            let title = format!("{} {}", self.plan.full_title(Step::Encode(FIRST)), split.name());
+            let title =
+                format!("{} {}", self.standing.plan.full_title(Step::Encode(FIRST)), split.name());
             self.encode_stack(&title, split, modules, datasets, |input| input.rows())?;
         }
         Ok(())
@@ -228,11 +231,11 @@ impl Run<'_> {
         let meter = Meter::begin();
         let input = self.input(FIRST, split)?;
         let rows = rows(input.as_ref());
-        let pooling = self.pooling()?;
+        let pooling = self.stack()?.pooling;
         let (keys, schema) = (input.keys()?, self.schema_like(split)?);
         let (mut writers, mut laps) = (Vec::new(), Vec::new());
         for (index, (dataset, key)) in datasets.into_iter().enumerate() {
-            let columns = vec![pooled_column(pooling, self.maps(index)?.1)];
+            let columns = vec![pooled_column(pooling, self.stack()?.output(index))];
             let schema = Schema { columns, ..schema.clone() };
             let (writer, of_writer) = self.begin(&dataset, self.spec(schema, key, rows), meter)?;
             writers.push(writer);
@@ -240,9 +243,9 @@ impl Run<'_> {
         }
 
         let done = writers.iter().map(Writer::rows_done).min().unwrap_or(0);
-        self.progress.begin(title, rows as u64, done);
+        self.session.progress.begin(title, rows as u64, done);
         let make = |rows: &[u64]| {
-            let mut maps = self.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
+            let mut maps = self.session.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
             let mut pooled = Vec::with_capacity(modules.len());
             for module in &modules {
                 maps = module.forward(&maps)?;
@@ -261,7 +264,7 @@ impl Run<'_> {
         if let Some(waiting) = left {
             return self.end_shard(&waiting);
         }
-        self.progress.end(&format!("{written} rows, {} modules", modules.len()));
+        self.session.progress.end(&format!("{written} rows, {} modules", modules.len()));
         Ok(())
     }
 
@@ -291,14 +294,14 @@ impl Run<'_> {
             });
             let made = (|| {
                 for rows in batches {
-                    self.check_stop()?;
+                    self.session.check_stop()?;
                     let numbers: Vec<u64> = rows.clone().collect();
                     let (end, tensors) = (rows.end, make(&numbers)?);
                     if sender.send((rows, tensors)).is_err() {
                         // The thread has failed, and says why below.
                         break;
                     }
-                    self.progress.advance(end, "");
+                    self.session.progress.advance(end, "");
                 }
                 Ok(())
             })();
@@ -316,14 +319,14 @@ impl Run<'_> {
     fn begin(&self, dataset: &Dataset, spec: Spec, meter: Meter) -> Result<(Writer, Laps)> {
         let laps = Laps(Arc::new(Mutex::new(meter)));
         let noted = laps.clone();
-        let writer = dataset.begin_shard(spec, self.shard)?;
+        let writer = dataset.begin_shard(spec, self.session.shard)?;
         Ok((writer.noting(move || noted.lap().to_json()), laps))
     }
 
     /// Says that other shards are still to come.
     fn end_shard(&self, waiting: &Finished) -> Result<()> {
         if let Finished::Waiting { done, parts } = waiting {
-            self.progress.end(&format!(
+            self.session.progress.end(&format!(
                 "{done} of {parts} parts are there: the last shard to end commits them"
             ));
         }
@@ -334,7 +337,7 @@ impl Run<'_> {
     fn spent_before(&self, at: At, split: Split) -> Result<Spent> {
         let Some(round) = at.round.checked_sub(1) else { return Ok(Spent::nothing()) };
         let before = Step::Encode(At { round, ..at });
-        let found = self.plan.generations(before, split, &self.dir)?;
+        let found = self.standing.generations(before, split)?;
         let told = found.first().and_then(|it| Spent::of_json(&it.manifest().summary));
         Ok(told.unwrap_or_else(Spent::nothing))
     }
@@ -355,7 +358,7 @@ impl Run<'_> {
     /// A schema with the attributes of activations and the label names of a split's samples, and no
     /// columns yet.
     fn schema_like(&self, split: Split) -> Result<Schema> {
-        let input = self.plan.generation(Step::Ingest, split, &self.dir)?;
+        let input = self.standing.generation(Step::Ingest, split)?;
         let label_names = input.manifest().schema.label_names.clone();
         let attributes =
             self.pipeline.view.settings().attributes().iter().map(|it| it.to_string()).collect();

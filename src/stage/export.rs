@@ -25,12 +25,12 @@ impl Run<'_> {
         let mut trained = Vec::new();
         let mut modules = Vec::new();
         for (index, module) in self.pipeline.modules.iter().enumerate() {
-            let weights = self.weights(self.plan.last(index))?;
+            let weights = self.standing.weights(self.standing.plan.last(index))?;
             trained.push((self.described(index)?, weights));
-            let (input, _) = self.maps(index)?;
+            let input = self.stack()?.input(index);
             modules.push(json!({
                 "name": module.name, "in_channels": input.channels, "layers": json_of(&module.layers)?,
-                "key": self.plan.key(Step::Train(self.plan.last(index)), Split::Train).hash,
+                "key": self.standing.plan.key(Step::Train(self.standing.plan.last(index)), Split::Train).hash,
             }));
         }
         let mut view = json_of(&self.pipeline.view)?;
@@ -42,7 +42,7 @@ impl Run<'_> {
             &json!({
                 "format": FORMAT, "gimlet": env!("CARGO_PKG_VERSION"),
                 "pipeline": self.pipeline.name, "seed": self.pipeline.seed,
-                "view": view, "loss": json_of(&self.pipeline.loss)?,
+                "view": view, "loss": json_of(self.pipeline.loss.as_ref())?,
                 "modules": modules,
             }),
         )
@@ -50,10 +50,14 @@ impl Run<'_> {
 
     /// The parameters of module `index` under both names.
     pub(super) fn described(&self, index: usize) -> Result<Described> {
-        let (module, (input, _)) = (&self.pipeline.modules[index], self.maps(index)?);
+        let (module, input) = (&self.pipeline.modules[index], self.stack()?.input(index));
         let sizes = self.sizes(index)?;
-        let parameters =
-            published::parameters(&module.layers, input.channels, &self.pipeline.loss, sizes);
+        let parameters = published::parameters(
+            &module.layers,
+            input.channels,
+            self.pipeline.loss.as_ref(),
+            sizes,
+        );
         let stack = match self.pipeline.view.settings().medium() {
             Medium::Image => stack::OF_IMAGES,
             Medium::Sound => stack::OF_SOUND,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::record::ProbeResult;
 use super::status::StepStatus;
-use super::{Plan, RunDir, Step};
+use super::{Standing, Step};
 use crate::Result;
 use crate::pipeline::Split;
 
@@ -34,14 +34,14 @@ pub fn probes(rows: &[Row]) -> Vec<&ProbeResult> {
 ///
 /// # Errors
 /// When a record cannot be read.
-pub fn collect(plan: &Plan, dir: &RunDir, stages: &[StepStatus]) -> Result<Vec<Row>> {
+pub fn collect(standing: &Standing, stages: &[StepStatus]) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for step in plan.steps() {
+    for step in standing.plan.steps() {
         let Step::Probe(index) = step else { continue };
-        let Some((_, record)) = plan.probe(index, dir)? else { continue };
+        let Some((_, record)) = standing.probe(index)? else { continue };
         for probe in record.results {
             let trained = probe.kind == "trained";
-            let stage = if trained { plan.module(index) } else { "untrained" };
+            let stage = if trained { standing.plan.module(index) } else { "untrained" };
             let of_last_round =
                 |it: &&StepStatus| it.in_round.is_none_or(|it| it.round == it.rounds);
             let steps = stages.iter().filter(|it| it.stage == stage && it.step != "probe");
@@ -56,7 +56,7 @@ pub fn collect(plan: &Plan, dir: &RunDir, stages: &[StepStatus]) -> Result<Vec<R
                 bytes += it.bytes.unwrap_or(0);
             }
             if !trained {
-                bytes = untrained_bytes(plan, dir, index)?;
+                bytes = untrained_bytes(standing, index)?;
             }
             rows.push(Row { probe, seconds, wait_share, peak_memory, bytes });
         }
@@ -65,10 +65,10 @@ pub fn collect(plan: &Plan, dir: &RunDir, stages: &[StepStatus]) -> Result<Vec<R
 }
 
 /// Bytes of the pooled vectors of one untrained module.
-fn untrained_bytes(plan: &Plan, dir: &RunDir, index: usize) -> Result<u64> {
+fn untrained_bytes(standing: &Standing, index: usize) -> Result<u64> {
     let mut bytes = 0;
     for split in Split::ALL {
-        let generations = plan.generations(Step::Untrained, split, dir)?;
+        let generations = standing.generations(Step::Untrained, split)?;
         bytes += generations.get(index).map_or(0, gimlet_store::Generation::bytes);
     }
     Ok(bytes)

@@ -6,10 +6,10 @@ use std::collections::hash_map::Entry;
 use gimlet_store::{Column, DType};
 use serde::Serialize;
 
-use super::RunDir;
+use super::Standing;
 use super::boundary::Boundary;
 use super::cost::{Costs, Pace};
-use super::plan::{At, InRound, Plan, Step};
+use super::plan::{At, InRound, Step};
 use super::room::{Room, size_of_folder};
 use super::status::{State, StepStatus};
 use crate::Result;
@@ -94,17 +94,12 @@ impl Forecast {
     /// # Errors
     /// When the images do not say how large they are or do not fit the pipeline, or when what is
     /// there of the run cannot be read.
-    pub fn new(
-        pipeline: &Pipeline,
-        plan: &Plan,
-        dir: &RunDir,
-        pace: Option<&Pace>,
-    ) -> Result<Self> {
-        let costs = plan.costs(pipeline, dir)?;
+    pub fn new(pipeline: &Pipeline, standing: &Standing, pace: Option<&Pace>) -> Result<Self> {
+        let costs = standing.costs(pipeline)?;
         let mut steps = Vec::new();
-        let standing = plan.standing(dir)?;
-        for ((step, _), status) in standing.iter().zip(plan.status_of(&standing, dir)?) {
-            steps.push(forecast(&costs, plan, dir, pace, *step, status)?);
+        let wanted = standing.wanted_with_done()?;
+        for ((step, _), status) in wanted.iter().zip(standing.status_of(&wanted)?) {
+            steps.push(forecast(&costs, standing, pace, *step, status)?);
         }
         let keep = pipeline.store.keep_generations;
         let mut total_bytes = 0u64;
@@ -118,7 +113,7 @@ impl Forecast {
         Ok(Self {
             total_bytes,
             seconds: steps.iter().filter(|it| it.runs).map(|it| it.seconds).sum(),
-            room: room(&costs, plan, dir, &standing)?,
+            room: room(&costs, standing, &wanted)?,
             steps,
         })
     }
@@ -126,33 +121,32 @@ impl Forecast {
 
 fn forecast(
     costs: &Costs<'_>,
-    plan: &Plan,
-    dir: &RunDir,
+    standing: &Standing,
     pace: Option<&Pace>,
     step: Step,
     status: StepStatus,
 ) -> Result<StepForecast> {
     let done = status.state == State::Done;
-    let schemas = costs.schemas(step, plan.stored());
+    let schemas = costs.schemas(step, standing.plan.stored());
     let [train, test] = Split::ALL.map(|split| costs.rows(step, split));
     let estimated =
-        if compressed(costs, plan, step) { Certainty::Most } else { Certainty::Estimated };
+        if compressed(costs, standing, step) { Certainty::Most } else { Certainty::Estimated };
     let (bytes, bytes_are) = match status.bytes {
         Some(bytes) if done => (bytes, Certainty::Actual),
-        _ => (costs.bytes(step, plan.stored()), estimated),
+        _ => (costs.bytes(step, standing.plan.stored()), estimated),
     };
     let (seconds, seconds_are) = match (status.seconds, pace) {
         (Some(seconds), _) if done => (seconds, Certainty::Actual),
-        (_, Some(pace)) => (costs.seconds(step, plan.stored(), pace), Certainty::Measured),
+        (_, Some(pace)) => (costs.seconds(step, standing.plan.stored(), pace), Certainty::Measured),
         (_, None) => {
-            let seconds = costs.seconds(step, plan.stored(), &costs.assumed_pace());
+            let seconds = costs.seconds(step, standing.plan.stored(), &costs.assumed_pace());
             (seconds, Certainty::Estimated)
         }
     };
     let (memory, memory_is) = match (step, status.peak_memory) {
         (Step::Train(_), Some(memory)) if done => (Some(memory), Certainty::Actual),
         (Step::Train(at), _) => {
-            (Some(costs.training_memory(at.module, plan.stored())), Certainty::Estimated)
+            (Some(costs.training_memory(at.module, standing.plan.stored())), Certainty::Estimated)
         }
         _ => (None, Certainty::Estimated),
     };
@@ -173,41 +167,42 @@ fn forecast(
         tensors: tensors.collect(),
         bytes,
         bytes_are,
-        bytes_to_write: if done { 0 } else { to_write(costs, plan, dir, step)? },
+        bytes_to_write: if done { 0 } else { to_write(costs, standing, step)? },
         seconds,
         seconds_are,
         memory,
         memory_is,
         boundary: match step {
-            Step::Encode(at) => Some(plan.boundary(at.module).clone()),
+            Step::Encode(at) => Some(standing.plan.boundary(at.module).clone()),
             _ => None,
         },
     })
 }
 
 /// Whether less may come to the disk than is estimated.
-fn compressed(costs: &Costs<'_>, plan: &Plan, step: Step) -> bool {
+fn compressed(costs: &Costs<'_>, standing: &Standing, step: Step) -> bool {
     let Step::Encode(at) = step else { return false };
-    plan.boundary(at.module).stored && costs.pipeline.store.compression != Compression::None
+    standing.plan.boundary(at.module).stored
+        && costs.pipeline.store.compression != Compression::None
 }
 
 /// Bytes that a step that is not done has still to write.
-fn to_write(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, step: Step) -> Result<u64> {
-    let all =
-        costs.bytes(step, plan.stored()).saturating_add(costs.passing_bytes(step, plan.stored()));
-    Ok(all.saturating_sub(begun(plan, dir, step)?))
+fn to_write(costs: &Costs<'_>, standing: &Standing, step: Step) -> Result<u64> {
+    let all = costs
+        .bytes(step, standing.plan.stored())
+        .saturating_add(costs.passing_bytes(step, standing.plan.stored()));
+    Ok(all.saturating_sub(begun(standing, step)?))
 }
 
 /// Bytes that are there of a step that is not done.
-fn begun(plan: &Plan, dir: &RunDir, step: Step) -> Result<u64> {
+fn begun(standing: &Standing, step: Step) -> Result<u64> {
     if let Step::Train(at) = step {
-        let key = &plan.key(step, Split::Train).hash;
-        return size_of_folder(&dir.training_folder(plan.module(at.module), key));
+        return size_of_folder(&standing.training_folder(at));
     }
     let mut there = 0;
     for split in Split::ALL {
-        let key = &plan.key(step, split).hash;
-        for dataset in plan.datasets(step, split, dir) {
+        let key = &standing.plan.key(step, split).hash;
+        for dataset in standing.datasets(step, split) {
             there += match dataset.find(key)? {
                 Some(generation) => generation.bytes(),
                 // The parts of an attempt lie where the key says (`store/FORMAT.md`).
@@ -223,7 +218,7 @@ fn begun(plan: &Plan, dir: &RunDir, step: Step) -> Result<u64> {
 ///
 /// # Errors
 /// When what is there of the run cannot be read.
-pub fn room(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, steps: &[(Step, bool)]) -> Result<Room> {
+pub fn room(costs: &Costs<'_>, standing: &Standing, steps: &[(Step, bool)]) -> Result<Room> {
     let keep = costs.pipeline.store.keep_generations;
     let (mut needed, mut passing, mut there, mut parts) = (0u64, 0u64, 0u64, 0u64);
     let mut any_compressed = false;
@@ -231,11 +226,13 @@ pub fn room(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, steps: &[(Step, bool)]
     let mut kept: HashMap<Step, usize> = HashMap::new();
     // From the last on: the logs of later rounds are longer.
     for (step, _) in steps.iter().rev().filter(|(_, done)| !done) {
-        let (stays, goes) =
-            (costs.bytes(*step, plan.stored()), costs.passing_bytes(*step, plan.stored()));
+        let (stays, goes) = (
+            costs.bytes(*step, standing.plan.stored()),
+            costs.passing_bytes(*step, standing.plan.stored()),
+        );
         let kept = match kept.entry(of_any_round(*step)) {
             Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => entry.insert(rounds_there(plan, dir, *step)?),
+            Entry::Vacant(entry) => entry.insert(rounds_there(standing, *step)?),
         };
         // What goes again when a step ends is not there together with that of another: what it needs
         // while it is at work, and an earlier round that it takes the place of.
@@ -246,12 +243,12 @@ pub fn room(costs: &Costs<'_>, plan: &Plan, dir: &RunDir, steps: &[(Step, bool)]
         } else {
             passing = passing.max(goes.saturating_add(stays));
         }
-        there = there.saturating_add(begun(plan, dir, *step)?.min(stays.saturating_add(goes)));
-        any_compressed |= compressed(costs, plan, *step);
+        there = there.saturating_add(begun(standing, *step)?.min(stays.saturating_add(goes)));
+        any_compressed |= compressed(costs, standing, *step);
         parts = parts.max(costs.parts(*step));
     }
     let needed = needed.saturating_add(passing).saturating_sub(there);
-    Room::of(dir, needed, parts, costs.pipeline.store.max_bytes, any_compressed)
+    Room::of(&standing.dir, needed, parts, costs.pipeline.store.max_bytes, any_compressed)
 }
 
 /// The same for a step in all its rounds.
@@ -264,12 +261,12 @@ fn of_any_round(step: Step) -> Step {
 }
 
 /// How many rounds of a step are on disk.
-fn rounds_there(plan: &Plan, dir: &RunDir, step: Step) -> Result<usize> {
+fn rounds_there(standing: &Standing, step: Step) -> Result<usize> {
     let mut there = 0;
-    for round in 0..plan.rounds() {
+    for round in 0..standing.plan.rounds() {
         let done = match step {
-            Step::Train(at) => plan.is_done(Step::Train(At { round, ..at }), dir)?,
-            Step::Encode(at) => plan.is_done(Step::Encode(At { round, ..at }), dir)?,
+            Step::Train(at) => standing.is_done(Step::Train(At { round, ..at }))?,
+            Step::Encode(at) => standing.is_done(Step::Encode(At { round, ..at }))?,
             Step::Ingest | Step::Untrained | Step::Probe(_) => return Ok(0),
         };
         there += usize::from(done);

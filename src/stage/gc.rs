@@ -9,7 +9,7 @@ use gimlet_store::{Dataset, Records};
 
 use super::progress::Progress;
 use super::record::{Keyed, Probe, Training};
-use super::{Plan, RunDir, needs};
+use super::{RunDir, Standing, needs};
 use crate::Result;
 
 /// How much stays.
@@ -34,22 +34,22 @@ impl Found {
     }
 }
 
-/// Removes what neither `plan` nor a process at work needs, beyond what stays in any case; with
+/// Removes what neither the plan nor a process at work needs, beyond what stays in any case; with
 /// `dry_run`, only looks for it. What could not be removed says why it stays.
 ///
 /// # Errors
 /// When something cannot be looked at.
 pub fn sweep(
-    dir: &RunDir,
-    plan: &Plan,
+    standing: &Standing,
     limits: &Limits,
     dry_run: bool,
     progress: &dyn Progress,
 ) -> Result<Vec<Found>> {
+    let dir = &standing.dir;
     // Looking needs no quiet: nothing comes of it.
     let _quiet = if dry_run { None } else { Some(needs::quiet_alone(dir)?) };
     let needed: HashSet<String> =
-        plan.wanted_keys(dir)?.into_iter().chain(needs::of_all(dir)?).collect();
+        standing.wanted_keys()?.into_iter().chain(needs::of_all(dir)?).collect();
     let policy = Policy { needed, keep: limits.keep, grace: limits.grace };
     let mut all = Vec::new();
     for dataset in dir.all_datasets()? {

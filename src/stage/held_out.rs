@@ -28,15 +28,15 @@ impl Run<'_> {
         test: &Generation,
     ) -> Result<HeldOut> {
         let parameters = match kind {
-            Kind::Trained => self.weights(self.plan.last(index))?,
+            Kind::Trained => self.standing.weights(self.standing.plan.last(index))?,
             Kind::Untrained => self.drawn(index)?,
         };
-        let loss = self.pipeline.loss.recipe().build(sizes, &parameters.under("loss"))?;
-        match self.pooling()?.stores_what_the_loss_sees() {
+        let loss = self.pipeline.loss.build(sizes, &parameters.under("loss"))?;
+        match self.stack()?.pooling.stores_what_the_loss_sees() {
             true => self.loss_of_pooled(index, sizes, loss.as_ref(), test),
             false => {
                 let input = match kind {
-                    Kind::Trained => self.input(self.plan.last(index), Split::Test)?,
+                    Kind::Trained => self.input(self.standing.plan.last(index), Split::Test)?,
                     Kind::Untrained => self.untrained_input(index, Split::Test)?,
                 };
                 let labels = self.labels(|| input.keys())?;
@@ -94,10 +94,10 @@ impl Run<'_> {
         loss: Box<dyn Loss>,
         encoder: &Parameters,
     ) -> Result<Judged> {
-        let (map, _) = self.maps(index)?;
+        let map = self.stack()?.input(index);
         let layers = &self.pipeline.modules[index].layers;
-        let readout = Readout::of(self.pooling()?);
-        let encoder = encoder.on(&self.device)?;
+        let readout = Readout::of(self.stack()?.pooling);
+        let encoder = encoder.on(&self.session.device)?;
         let module = Module::new(layers, map.channels, &encoder)?.reading(readout);
         Ok(Judged { index, sizes, loss, module })
     }
@@ -114,7 +114,7 @@ impl Run<'_> {
         let mut sums: Vec<Sum> = stack.iter().map(|_| Sum::default()).collect();
         for (number, rows) in batches {
             let mut started = Instant::now();
-            let mut x = self.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
+            let mut x = self.session.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
             let mut sums = sums.iter_mut();
             for (place, judged) in stack.iter().enumerate() {
                 let Judged { index, sizes, loss, module } = judged;
@@ -186,9 +186,9 @@ impl Run<'_> {
         labels: &[u32],
         [pooled, context]: [Tensor; 2],
     ) -> Result<Outcome> {
-        let purpose = format!("{}/held-out negatives", self.plan.module(index));
+        let purpose = format!("{}/held-out negatives", self.standing.plan.module(index));
         let mut draws = generator(self.pipeline.seed, &purpose, &[number]);
-        let drawn = self.pipeline.loss.recipe().draw(rows.len(), sizes, &mut draws);
+        let drawn = self.pipeline.loss.draw(rows.len(), sizes, &mut draws);
         let labels = rows.iter().filter_map(|row| labels.get(*row as usize).copied());
         let samples = Samples { labels: labels.collect(), drawn };
         loss.forward(&pooled, &context, &samples)

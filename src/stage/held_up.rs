@@ -59,7 +59,7 @@ impl<'r, 'a> HeldUp<'r, 'a> {
         }
         let over = self.alone_since.get_or_insert_with(Instant::now).elapsed() >= GONE_AFTER;
         if over && !std::mem::replace(&mut self.told, true) {
-            self.run.progress.warn(&format!(
+            self.run.session.progress.warn(&format!(
                 "nobody works on `{}`: going on with what it has written",
                 self.name()
             ));
@@ -73,7 +73,7 @@ impl<'r, 'a> HeldUp<'r, 'a> {
     /// As [`Self::is_over`].
     pub fn is_over_now(&self) -> Result<bool> {
         // Asked after every step: on object storage not more often than the answer can change.
-        if files::is_url(self.run.dir.path()) {
+        if files::is_url(self.run.standing.dir.path()) {
             if let Some((at, over)) = self.looked.get()
                 && (over || at.elapsed() < BETWEEN_REQUESTS)
             {
@@ -108,7 +108,7 @@ impl<'r, 'a> HeldUp<'r, 'a> {
         }
         if !std::mem::replace(&mut self.told, true) {
             let name = self.name();
-            self.run.progress.note(&match self.is_at_work()? {
+            self.run.session.progress.note(&match self.is_at_work()? {
                 true => format!("waiting for the first generation of `{name}`"),
                 false => format!(
                     "waiting for the first generation of `{name}`, which nobody works on yet: \
@@ -120,18 +120,18 @@ impl<'r, 'a> HeldUp<'r, 'a> {
     }
 
     pub fn a_moment(&self) {
-        a_moment(&self.run.dir);
+        a_moment(&self.run.standing.dir);
     }
 
     fn name(&self) -> &str {
-        self.run.plan.module(self.predecessor.module)
+        self.run.standing.plan.module(self.predecessor.module)
     }
 
     fn is_at_work(&self) -> Result<bool> {
-        lock::is_held(&self.run.dir, &self.run.plan, Step::Train(self.predecessor))
+        lock::is_held(&self.run.standing, Step::Train(self.predecessor))
     }
 
     fn has_ended(&self) -> Result<bool> {
-        Ok(self.run.plan.training(self.predecessor, &self.run.dir)?.is_some())
+        Ok(self.run.standing.training(self.predecessor)?.is_some())
     }
 }

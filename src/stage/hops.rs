@@ -7,7 +7,7 @@ use super::plan::Step;
 use super::record::Judged;
 use crate::Result;
 use crate::media::Hops;
-use crate::pipeline::Split;
+use crate::pipeline::PerSplit;
 use crate::probe::linear::{self, Rows};
 use crate::probe::pooled::{CHUNK, Pooled};
 use crate::source::NO_FRAME;
@@ -19,19 +19,17 @@ impl Run<'_> {
     pub(super) fn judge_hops(
         &self,
         hops: Hops,
-        encoded: [&Generation; 2],
-        rows: [u64; 2],
+        encoded: PerSplit<&Generation>,
+        rows: PerSplit<u64>,
     ) -> Result<Judged> {
-        let mut all = Vec::new();
-        for (split, (generation, rows)) in Split::ALL.into_iter().zip(encoded.into_iter().zip(rows))
-        {
-            let ingested = self.plan.generation(Step::Ingest, split, &self.dir)?;
-            all.push(frames(hops, generation, &ingested, rows)?);
-        }
-        let accuracy = match all.iter().all(|rows| !rows.labels.is_empty()) {
+        let all = PerSplit::try_from_fn(|split| {
+            let ingested = self.standing.generation(Step::Ingest, split)?;
+            frames(hops, encoded[split], &ingested, rows[split])
+        })?;
+        let accuracy = match all.iter().all(|(_, rows)| !rows.labels.is_empty()) {
             true => {
                 let seed = self.pipeline.seed;
-                Some(linear::accuracy(&all[0], &all[1], &self.pipeline.probe, seed)?)
+                Some(linear::accuracy(&all.train, &all.test, &self.pipeline.probe, seed)?)
             }
             false => None,
         };

@@ -8,7 +8,7 @@ use gimlet_store::Shard;
 
 use super::key::differences;
 use super::plan::{At, Plan, Step};
-use super::{Outcome, Run, lock, record};
+use super::{Outcome, Run, Standing, lock, record};
 use crate::exchange::stack::{self, Taken};
 use crate::parameters::Parameters;
 use crate::pipeline::{Source, Split, json_of};
@@ -34,12 +34,12 @@ impl Run<'_> {
         let mut held = Vec::new();
         let mut files = Vec::new();
         for (index, taken) in modules.zip(&taken) {
-            let at = self.plan.last(index);
+            let at = self.standing.plan.last(index);
             let step = Step::Train(at);
-            if self.plan.together(step)[0] == step {
-                held.push(lock::acquire(&self.dir, &self.plan, step, Shard::WHOLE)?);
+            if self.standing.plan.together(step)[0] == step {
+                held.push(lock::acquire(&self.standing, step, Shard::WHOLE)?);
             }
-            let bytes = self.weights_bytes(at, &taken.parameters)?;
+            let bytes = self.standing.weights_bytes(at, &taken.parameters)?;
             self.check_untrained(at, &bytes)?;
             files.push(bytes);
         }
@@ -47,15 +47,15 @@ impl Run<'_> {
         for (index, (bytes, taken)) in files.iter().zip(&taken).enumerate() {
             let name = taken.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let imported = record::Imported { file: name, blake3: taken.blake3.clone() };
-            outcomes.push(self.commit_import(self.plan.last(index), bytes, imported)?);
+            outcomes.push(self.commit_import(self.standing.plan.last(index), bytes, imported)?);
         }
         Ok(outcomes)
     }
 
     /// Fails when the module has weights of its own, or has begun to make some.
     fn check_untrained(&self, at: At, bytes: &[u8]) -> Result<()> {
-        let title = self.plan.title(Step::Train(at));
-        let why = match self.plan.training(at, &self.dir)? {
+        let title = self.standing.plan.title(Step::Train(at));
+        let why = match self.standing.training(at)? {
             Some((_, record)) if record.blake3 == blake3::hash(bytes).to_hex().as_str() => {
                 return Ok(());
             }
@@ -63,7 +63,7 @@ impl Run<'_> {
                 Some(imported) => format!("has other weights, imported from `{}`", imported.file),
                 None => "has ended, with other weights".to_string(),
             },
-            None if self.checkpoints(at).exist() => "has begun".to_string(),
+            None if self.standing.checkpoints(at).exist() => "has begun".to_string(),
             None => return Ok(()),
         };
         let message = format!("`{title}` {why}: importing would put others in their place");
@@ -71,15 +71,15 @@ impl Run<'_> {
     }
 
     fn commit_import(&self, at: At, bytes: &[u8], imported: record::Imported) -> Result<Outcome> {
-        if self.plan.is_done(Step::Train(at), &self.dir)? {
+        if self.standing.is_done(Step::Train(at))? {
             return Ok(Outcome::Unchanged);
         }
-        let folder = self.training_folder(at);
+        let folder = self.standing.training_folder(at);
         durable::create_folder(&folder)?;
         let _lease = Lease::write_to(&folder)?;
         durable::remove_dead_temps(&folder)?;
         let training = record::Training { imported: Some(imported), ..record::Training::default() };
-        self.commit_weights(at, bytes, training)?;
+        self.standing.commit_weights(at, bytes, training, self.session.progress)?;
         Ok(Outcome::Done)
     }
 
@@ -90,31 +90,34 @@ impl Run<'_> {
     /// When a record cannot be read, or weights cannot be written.
     pub(super) fn adopt_imports(&self) -> Result<()> {
         let Source::Files(_) = &self.pipeline.data.source else { return Ok(()) };
-        let Ok(Some(before)) = Plan::without_samples(self.pipeline) else { return Ok(()) };
+        let Ok(Some(plan)) = Plan::without_samples(self.pipeline) else { return Ok(()) };
+        let before = Standing { plan, dir: self.standing.dir.clone() };
         for module in 0..self.pipeline.modules.len() {
-            let at = self.plan.last(module);
-            if self.plan.training(at, &self.dir)?.is_some() || self.checkpoints(at).exist() {
+            let at = self.standing.plan.last(module);
+            if self.standing.training(at)?.is_some() || self.standing.checkpoints(at).exist() {
                 continue;
             }
-            let Some((_, record)) = before.training(at, &self.dir)? else { continue };
+            let Some((_, record)) = before.training(at)? else { continue };
             let Some(imported) = record.imported.clone() else { continue };
-            let title = self.plan.title(Step::Train(at));
-            let path = self.dir.weights(self.plan.module(module), &record.key);
+            let title = self.standing.plan.title(Step::Train(at));
+            let path = before.weights_file(at);
             let read = record.read_weights(&path);
             let parameters = match read.and_then(|it| Parameters::from_safetensors(&it, &path)) {
                 Ok((parameters, _)) => parameters,
                 Err(error) => {
-                    self.progress.warn(&format!("{error}; import `{}` again", imported.file));
+                    self.session
+                        .progress
+                        .warn(&format!("{error}; import `{}` again", imported.file));
                     continue;
                 }
             };
             // Who works on it has other weights in mind.
-            let Ok(_lock) = lock::acquire(&self.dir, &self.plan, Step::Train(at), Shard::WHOLE)
-            else {
+            let Ok(_lock) = lock::acquire(&self.standing, Step::Train(at), Shard::WHOLE) else {
                 continue;
             };
-            let bytes = self.weights_bytes(at, &parameters)?;
-            self.progress
+            let bytes = self.standing.weights_bytes(at, &parameters)?;
+            self.session
+                .progress
                 .note(&format!("{title:22} takes what was imported from `{}`", imported.file));
             self.commit_import(at, &bytes, imported)?;
         }
@@ -132,7 +135,7 @@ impl Run<'_> {
             let path = taken.file.display();
             if !taken.converted.is_empty() {
                 let converted = taken.converted.join(" and ");
-                self.progress.note(&format!("`{path}`: {converted} was converted to F32"));
+                self.session.progress.note(&format!("`{path}`: {converted} was converted to F32"));
             }
             let Some(theirs) = taken.about.as_ref().and_then(|about| about.get("view")) else {
                 continue;
@@ -140,7 +143,7 @@ impl Run<'_> {
             let mut ours = ours.clone();
             if media::of(&self.pipeline.view).is_normalised_by_training() {
                 // Where nothing is ingested, only that will tell.
-                let training = self.plan.generations(Step::Ingest, Split::Train, &self.dir)?;
+                let training = self.standing.generations(Step::Ingest, Split::Train)?;
                 ours["normalise"] = match training.first() {
                     Some(training) => json_of(&media::normalise_of(training)?)?,
                     None => theirs["normalise"].clone(),
@@ -149,7 +152,9 @@ impl Run<'_> {
             let changed = differences(theirs, &ours);
             if !changed.is_empty() {
                 let changed = changed.join("; ");
-                self.progress.warn(&format!("`{path}` was made with another view: {changed}"));
+                self.session
+                    .progress
+                    .warn(&format!("`{path}` was made with another view: {changed}"));
             }
         }
         Ok(())

@@ -16,7 +16,7 @@ use super::run_dir::INGEST;
 use super::samples::Samples;
 use super::{Run, memory};
 use crate::media::{self, Ingest};
-use crate::pipeline::{OnBadSample, Split};
+use crate::pipeline::{OnBadSample, PerSplit, Split};
 use crate::random::generator;
 use crate::source::{self, BadSample, Sample, Source};
 use crate::{Error, Kind, Result};
@@ -24,21 +24,19 @@ use crate::{Error, Kind, Result};
 impl Run<'_> {
     pub(super) fn ingest(&self) -> Result<()> {
         let (data, seed) = (&self.pipeline.data, self.pipeline.seed);
-        let provenance = self.plan.provenance();
+        let provenance = self.standing.plan.provenance();
         if let Some(why) = &provenance.stands_in {
             // What stands for the source was whole when it was chosen, and is damaged since.
             let hint = "bring the data back, so that they can be read again";
             return Err(Error::new(Kind::NotReady, why.clone()).hint(hint));
         }
         let splits = source::open_splits(data, seed)?;
-        splits.warnings.iter().for_each(|it| self.progress.warn(it));
+        splits.warnings.iter().for_each(|it| self.session.progress.warn(it));
         let unfit = splits.check_alignments()?;
-        let keys = Split::ALL.map(|split| self.plan.key(Step::Ingest, split));
-        let hashes = keys.map(|key| key.hash.clone());
-        let settings = keys.map(|key| key.settings.clone());
-        Ingested::new(self.pipeline, provenance, hashes, settings).keep(&self.dir)?;
-        for (split, source) in Split::ALL.into_iter().zip([splits.train, splits.test]) {
-            if self.plan.is_split_done(Step::Ingest, split, &self.dir)? {
+        let keys = PerSplit::from_fn(|split| self.standing.plan.key(Step::Ingest, split));
+        Ingested::new(self.pipeline, provenance, keys).keep(&self.standing.dir)?;
+        for (split, source) in splits.sources {
+            if self.standing.is_split_done(Step::Ingest, split)? {
                 continue;
             }
             memory::reset_peak();
@@ -46,10 +44,10 @@ impl Run<'_> {
             if let Err(error) = done {
                 self.check_unchanged(split, source.as_ref()).inspect_err(|_| {
                     // Its parts may hold rows of another content than their key says.
-                    let shelf = Shelf::of(&self.dir.dataset(INGEST, split));
-                    let key = self.plan.key(Step::Ingest, split).hash.clone();
+                    let shelf = Shelf::of(&self.standing.dir.dataset(INGEST, split));
+                    let key = self.standing.plan.key(Step::Ingest, split).hash.clone();
                     if let Err(error) = shelf.remove_keys(&[key].into()) {
-                        self.progress.warn(&format!("{error}; `gimlet gc` removes it"));
+                        self.session.progress.warn(&format!("{error}; `gimlet gc` removes it"));
                     }
                 })?;
                 return Err(error);
@@ -60,7 +58,7 @@ impl Run<'_> {
 
     /// Fails when a file of the source is not what it was when it was hashed: its rows may be of neither content.
     pub(super) fn check_unchanged(&self, split: Split, source: &dyn Source) -> Result<()> {
-        self.plan.provenance().identities[split as usize].check(&source.content())
+        self.standing.plan.provenance().identities[split].check(&source.content())
     }
 
     /// The rows of a source that are taken, in the order that they are stored in: a random one, so that
@@ -84,11 +82,11 @@ impl Run<'_> {
         let by_part = data.on_bad_sample == OnBadSample::Fail && !ingest.sees_all();
         let tally = Tally::of(Account::of(source, data.is_labelled()));
         let mut writer = self.writer(split, source, ingest.as_ref(), by_part.then_some(&tally))?;
-        self.progress.begin(&format!("ingest {}", split.name()), order.len() as u64, 0);
+        self.session.progress.begin(&format!("ingest {}", split.name()), order.len() as u64, 0);
         let mut skipped = Vec::new();
         let mut left = order.as_slice();
         while !left.is_empty() {
-            self.check_stop()?;
+            self.session.check_stop()?;
             let mut count = ingest.at_once().min(left.len());
             if by_part {
                 // No chunk lies in two parts, so that what is noted of a part is of its rows alone.
@@ -138,14 +136,14 @@ impl Run<'_> {
                     tensors,
                 })?)
             })?;
-            self.progress.advance((order.len() - left.len()) as u64, "");
+            self.session.progress.advance((order.len() - left.len()) as u64, "");
         }
         let Some(writer) = writer.filter(|it| it.position() > 0) else {
             return Err(empty(split, order.len()));
         };
         ingest.check()?;
         for (column, choice) in writer.compression() {
-            self.progress.note(&format!("`{column}`: {choice}"));
+            self.session.progress.note(&format!("`{column}`: {choice}"));
         }
         self.check_unchanged(split, source)?;
         let seconds = started.elapsed().as_secs_f64();
@@ -168,7 +166,7 @@ impl Run<'_> {
         if left_out > 0 {
             summary += &format!(", {left_out} skipped");
         }
-        self.progress.end(&summary);
+        self.session.progress.end(&summary);
         self.tell_account(&finished)
     }
 
@@ -188,8 +186,8 @@ impl Run<'_> {
             label_names: source.label_names().map(<[String]>::to_vec),
             attributes: attributes.chain(label_attributes(source)).collect(),
         };
-        let key = self.plan.key(Step::Ingest, split);
-        let writer = self.dir.dataset(INGEST, split).begin(Spec {
+        let key = self.standing.plan.key(Step::Ingest, split);
+        let writer = self.standing.dir.dataset(INGEST, split).begin(Spec {
             key: key.hash.clone(),
             settings: key.settings.clone(),
             // Bad samples are known when they are met.
@@ -212,8 +210,11 @@ impl Run<'_> {
         let Some(account) = Account::in_summary(&committed(finished)?.manifest().summary) else {
             return Ok(());
         };
-        account.lines(noun).iter().for_each(|it| self.progress.note(&format!("{:22} {it}", "")));
-        account.warnings(noun).iter().for_each(|it| self.progress.warn(it));
+        account
+            .lines(noun)
+            .iter()
+            .for_each(|it| self.session.progress.note(&format!("{:22} {it}", "")));
+        account.warnings(noun).iter().for_each(|it| self.session.progress.warn(it));
         Ok(())
     }
 }

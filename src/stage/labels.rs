@@ -7,18 +7,11 @@ use serde_json::{Map, Value, json};
 use super::Run;
 use super::plan::Step;
 use super::provenance::Provenance;
-use crate::loss::Sizes;
 use crate::pipeline::{OnBadSample, Pipeline, Split};
 use crate::source::{Labelled, Sample, Source};
 use crate::{Error, Result, media};
 
 impl Run<'_> {
-    /// What the loss of module `index` is computed on.
-    pub(super) fn sizes(&self, index: usize) -> Result<Sizes> {
-        let pooling = self.pooling()?;
-        Ok(self.pipeline.sizes(index, pooling, self.maps(index)?, self.classes()?))
-    }
-
     /// The class of each row that `keys` are of; none, and `keys` unread, where the loss does not read
     /// them.
     ///
@@ -26,7 +19,7 @@ impl Run<'_> {
     /// When one has none.
     pub(super) fn labels(&self, keys: impl FnOnce() -> Result<Keys>) -> Result<Vec<u32>> {
         let loss = &self.pipeline.loss;
-        if !loss.recipe().reads_labels() {
+        if !loss.reads_labels() {
             return Ok(Vec::new());
         }
         let keys = keys()?;
@@ -44,11 +37,11 @@ impl Run<'_> {
     }
 
     /// Classes from 0 that the labels of both splits tell apart; 0 where the loss does not read them.
-    fn classes(&self) -> Result<usize> {
+    pub(super) fn classes(&self) -> Result<usize> {
         let mut classes = 0;
         for split in Split::ALL {
             let labels = self.labels(|| {
-                let samples = self.plan.generation(Step::Ingest, split, &self.dir)?;
+                let samples = self.standing.generation(Step::Ingest, split)?;
                 Ok(samples.reader(&[media::of(&self.pipeline.view).column()])?.keys()?)
             })?;
             classes = classes.max(labels.into_iter().max().map_or(0, |label| label as usize + 1));
@@ -63,11 +56,11 @@ impl Run<'_> {
 /// # Errors
 /// As the training would, after the work before it.
 pub(super) fn check_labels(pipeline: &Pipeline, provenance: &Provenance) -> Result<()> {
-    if !pipeline.loss.recipe().reads_labels() {
+    if !pipeline.loss.reads_labels() {
         return Ok(());
     }
     for split in Split::ALL {
-        let Some(Labelled { with, without }) = provenance.labelled[split as usize] else {
+        let Some(Labelled { with, without }) = provenance.labelled[split] else {
             continue;
         };
         // Of a subset, or where rows are left out, those without may be the others.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gimlet_store::{Lease, Shard, durable, files};
 
-use super::{Plan, RunDir, Step};
+use super::{RunDir, Session, Standing, Step};
 use crate::{Error, Result};
 
 /// Held until it is dropped.
@@ -24,64 +24,61 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 /// The same on object storage, where each try is some requests.
 const BETWEEN_REQUESTS: Duration = Duration::from_secs(2);
 
-/// Takes the lock of the stage of `step`, for the pipeline of `plan`: others may work on one of the
+/// Takes the lock of the stage of `step`, for the pipeline of the plan: others may work on one of the
 /// same name.
 ///
 /// # Errors
 /// When another process holds it, naming that process.
-pub fn acquire(dir: &RunDir, plan: &Plan, step: Step, shard: Shard) -> Result<Lock> {
-    match try_acquire(dir, plan, step, shard)? {
+pub fn acquire(standing: &Standing, step: Step, shard: Shard) -> Result<Lock> {
+    match try_acquire(standing, step, shard)? {
         Ok(lock) => Ok(lock),
-        Err(held) => Err(Error::failed(held).hint(match files::is_url(dir.path()) {
+        Err(held) => Err(Error::failed(held).hint(match files::is_url(standing.dir.path()) {
             true => "wait for it to end, or stop it; a killed one is forgotten after 90 seconds: `--wait`",
             false => "wait for it to end, or stop it",
         })),
     }
 }
 
-/// The same, once the process that holds it lets go of it. `meanwhile` is called before each further
-/// try, with who holds it, in words.
+/// Takes the lock of the stage of `step` for a session's shard. Where another process holds it, a session that
+/// waits takes it once that lets go of it.
 ///
 /// # Errors
-/// Those of `meanwhile`; when the lock cannot be made.
-pub fn wait(
-    dir: &RunDir,
-    plan: &Plan,
-    step: Step,
-    shard: Shard,
-    mut meanwhile: impl FnMut(&str) -> Result<()>,
-) -> Result<Lock> {
+/// As [`acquire`]; when the session is asked to stop meanwhile.
+pub(super) fn of_step(step: Step, standing: &Standing, session: &Session<'_>) -> Result<Lock> {
+    if !session.waits {
+        return acquire(standing, step, session.shard);
+    }
+    let mut told = false;
     loop {
-        match try_acquire(dir, plan, step, shard)? {
+        let held = match try_acquire(standing, step, session.shard)? {
             Ok(lock) => return Ok(lock),
-            Err(held) => meanwhile(&held)?,
+            Err(held) => held,
+        };
+        if !std::mem::replace(&mut told, true) {
+            session.progress.note(&format!("{held}: waiting for it"));
         }
-        let is_url = files::is_url(dir.path());
+        session.check_stop()?;
+        let is_url = files::is_url(standing.dir.path());
         std::thread::sleep(if is_url { BETWEEN_REQUESTS } else { BETWEEN_TRIES });
     }
 }
 
 /// The lock of the stage of `step`, or who holds it, in words.
-fn try_acquire(
-    dir: &RunDir,
-    plan: &Plan,
-    step: Step,
-    shard: Shard,
-) -> Result<Result<Lock, String>> {
-    let (mut name, mut stage) = (plan.lock_name(step), plan.stage_name(step));
+fn try_acquire(standing: &Standing, step: Step, shard: Shard) -> Result<Result<Lock, String>> {
+    let (mut name, mut stage) = (standing.plan.lock_name(step), standing.plan.stage_name(step));
     if !shard.is_whole() {
         // Shards work at the same time; what each writes is no other's.
         name += &format!("-{}-of-{}", shard.index(), shard.count());
         stage += &format!(", shard {shard}");
     }
-    let path = dir.lock(&name);
+    let path = standing.dir.lock(&name);
     durable::create_folder(&crate::error::folder_of(&path))?;
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let own = format!("process {} {}", std::process::id(), host.trim());
     Ok(Lease::take(&path, &own)?.map(|lease| Lock { _lease: lease }).map_err(|holder| {
         format!(
             "another process works on stage `{stage}` of `{}`{}",
-            dir.path().display(),
+            standing.dir.path().display(),
             if holder.is_empty() { String::new() } else { format!(": {holder}") }
         )
     }))
@@ -91,7 +88,8 @@ fn try_acquire(
 ///
 /// # Errors
 /// When it cannot be found out.
-pub fn is_held(dir: &RunDir, plan: &Plan, step: Step) -> Result<bool> {
+pub fn is_held(standing: &Standing, step: Step) -> Result<bool> {
+    let Standing { plan, dir } = standing;
     let name = plan.lock_name(step);
     let of_shards = format!("{name}-");
     let folder = lock_files(dir);

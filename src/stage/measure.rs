@@ -40,16 +40,16 @@ pub fn pace(
 
 /// What a module is drawn with.
 fn drawn(costs: &Costs<'_>, index: usize) -> Result<Parameters> {
-    let (pipeline, (input, _)) = (costs.pipeline, costs.maps(index));
+    let (pipeline, input) = (costs.pipeline, costs.stack.input(index));
     let module = &pipeline.modules[index];
     let sizes = costs.sizes(index);
-    let shapes = trainer::shapes(&module.layers, &pipeline.loss, input.channels, sizes);
+    let shapes = trainer::shapes(&module.layers, pipeline.loss.as_ref(), input.channels, sizes);
     Parameters::draw(&shapes, pipeline.seed, &module.name)
 }
 
 /// Rows that the module could have read.
 fn rows(costs: &Costs<'_>, index: usize, rows: usize) -> Result<Tensor> {
-    let (map, _) = costs.maps(index);
+    let map = costs.stack.input(index);
     let mut draws = generator(costs.pipeline.seed, "measure", &[index as u64]);
     let images = rows * costs.patches;
     let values: Vec<f32> = (0..images * map.len()).map(|_| draws.normal()).collect();
@@ -60,20 +60,20 @@ fn rows(costs: &Costs<'_>, index: usize, rows: usize) -> Result<Tensor> {
 /// Seconds of a training step.
 fn training(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
     let pipeline = costs.pipeline;
-    let (module, (input, _)) = (&pipeline.modules[index], costs.maps(index));
+    let (module, input) = (&pipeline.modules[index], costs.stack.input(index));
     let (batch, sizes) = (pipeline.training.batch, costs.sizes(index));
     let mut trainer = Trainer::new(
         &module.layers,
-        &pipeline.loss,
+        pipeline.loss.as_ref(),
         input.channels,
         sizes,
         // So that no step can diverge.
         f64::MIN_POSITIVE,
         &drawn(costs, index)?.on(device)?,
     )?
-    .pooling(costs.pooling);
+    .pooling(costs.stack.pooling);
     let rows = rows(costs, index, batch)?;
-    let recipe = pipeline.loss.recipe();
+    let recipe = &pipeline.loss;
     let mut step = |number| {
         let mut draws = generator(pipeline.seed, "measure/negatives", &[number]);
         let drawn = recipe.draw(batch, sizes, &mut draws);
@@ -89,7 +89,7 @@ fn training(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
 
 /// Seconds that a row takes through the frozen module.
 fn forward(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
-    let (input, _) = costs.maps(index);
+    let input = costs.stack.input(index);
     let layers = &costs.pipeline.modules[index].layers;
     let encoder = drawn(costs, index)?.under("encoder").on(device)?;
     let module = Module::new(layers, input.channels, &encoder)?;

@@ -5,10 +5,12 @@
 //! the settings that matter to it and the keys of its inputs: a step whose key is committed is done.
 
 pub mod account;
+mod all_steps;
 pub mod boundary;
 pub mod comparison;
 pub mod cost;
 mod cost_memory;
+mod damaged;
 mod doubt;
 mod embed;
 mod encode;
@@ -27,7 +29,6 @@ pub mod key;
 pub mod labels;
 mod layout;
 pub mod lock;
-mod maps;
 pub mod measure;
 pub mod memory;
 mod meter;
@@ -44,6 +45,9 @@ mod retire;
 pub mod room;
 pub mod run_dir;
 mod samples;
+pub mod session;
+pub mod stack;
+mod standing;
 pub mod status;
 mod step_key;
 mod together;
@@ -58,33 +62,30 @@ mod worker;
 pub use plan::{At, Plan, Step};
 pub use reading::Reading;
 pub use run_dir::RunDir;
+pub use session::Session;
+pub use stack::Stack;
+pub use standing::Standing;
 
-use crate::device::Device;
+use std::sync::OnceLock;
+
+use crate::loss::Sizes;
 use crate::pipeline::{Pipeline, Schedule, Split};
-use crate::stop::Stop;
 use crate::{Error, Kind, Result};
-use gimlet_store::Shard;
-use lock::Lock;
 use needs::{Needs, Quiet};
-use progress::Progress;
 use provenance::Look;
-use run_dir::WEIGHTS;
 
 /// What every step works with.
 pub struct Run<'a> {
+    /// What is trained, and how.
     pub pipeline: &'a Pipeline,
-    pub dir: RunDir,
-    pub plan: Plan,
-    /// Set from outside to ask the step for a stop: it saves its state and returns
-    /// [`Kind::Interrupted`].
-    pub stop: &'a Stop,
-    pub progress: &'a dyn Progress,
-    /// What modules compute on.
-    pub device: Device,
-    /// Whether a stage that another process works on is waited for.
-    waits: bool,
-    /// Which parts of datasets it encodes.
-    shard: Shard,
+    /// What is there of it.
+    pub standing: Standing,
+    /// What the process that works on it was given.
+    pub session: Session<'a>,
+    /// The shapes of its modules, once samples are ingested.
+    stack: OnceLock<Stack>,
+    /// The shapes of its modules before that.
+    expected: OnceLock<Stack>,
     needs: Needs,
 }
 
@@ -98,40 +99,34 @@ pub enum Outcome {
 }
 
 impl<'a> Run<'a> {
-    /// The run of `pipeline` in `dir`, which is made and marked as this pipeline's when it is new. It
-    /// computes by our kernels; [`Self::on`] says otherwise.
+    /// The run of `pipeline` in `dir`, which is made and marked as this pipeline's when it is new.
     ///
     /// # Errors
     /// When the directory belongs to another pipeline, or the source cannot be opened.
-    pub fn open(
-        pipeline: &'a Pipeline,
-        dir: RunDir,
-        stop: &'a Stop,
-        progress: &'a dyn Progress,
-    ) -> Result<Self> {
+    pub fn open(pipeline: &'a Pipeline, dir: RunDir, session: Session<'a>) -> Result<Self> {
         dir.claim(&pipeline.name)?;
         let quiet = Quiet::begin(&dir)?;
-        let plan = Plan::watched(pipeline, &dir, Look::Whole, &Reading::new(progress, stop))?;
-        if let Some(why) = &plan.provenance().stands_in {
-            progress.warn(why);
+        let reading = Reading::new(session.progress, session.stop);
+        let standing = Standing::watched(pipeline, dir, Look::Whole, &reading)?;
+        if let Some(why) = &standing.plan.provenance().stands_in {
+            session.progress.warn(why);
         }
-        let run = Self::with_plan(pipeline, dir, plan, &quiet, stop, progress)?;
+        let run = Self::at(pipeline, standing, &quiet, session)?;
         run.adopt_imports()?;
         Ok(run)
     }
 
-    /// The same for work that needs weights and no samples of the pipeline's own: where these are gone and nothing
-    /// stands for them, weights that are imported are kept until they are there.
+    /// Opens a run for work that needs weights and no samples of the pipeline's own: where these are gone and
+    /// nothing stands for them, weights that are imported are kept until they are there.
     ///
     /// # Errors
     /// As [`Self::open`]; [`Kind::NotReady`] only where the view leaves open how large samples are.
     pub fn open_for_weights(
         pipeline: &'a Pipeline,
         dir: RunDir,
-        stop: &'a Stop,
-        progress: &'a dyn Progress,
+        session: Session<'a>,
     ) -> Result<Self> {
-        let gone = match Self::open(pipeline, dir.clone(), stop, progress) {
+        let gone = match Self::open(pipeline, dir.clone(), session.clone()) {
             Err(error) if error.kind() == Kind::NotReady => error,
             opened => return opened,
         };
@@ -142,41 +137,47 @@ impl<'a> Run<'a> {
                  images are"
             )));
         };
-        progress.note(&format!("{gone}: weights are kept apart from it, until it is there"));
+        let kept = format!("{gone}: weights are kept apart from it, until it is there");
+        session.progress.note(&kept);
         let quiet = Quiet::begin(&dir)?;
-        Self::with_plan(pipeline, dir, plan, &quiet, stop, progress)
+        Self::at(pipeline, Standing { plan, dir }, &quiet, session)
     }
 
-    fn with_plan(
+    fn at(
         pipeline: &'a Pipeline,
-        dir: RunDir,
-        plan: Plan,
+        standing: Standing,
         quiet: &Quiet,
-        stop: &'a Stop,
-        progress: &'a dyn Progress,
+        session: Session<'a>,
     ) -> Result<Self> {
-        let needs = quiet.announce(&dir, plan.wanted_keys(&dir)?)?;
-        let (device, waits, shard) = (Device::Cpu, false, Shard::WHOLE);
-        Ok(Self { pipeline, dir, plan, stop, progress, device, waits, shard, needs })
+        let needs = quiet.announce(&standing.dir, standing.wanted_keys()?)?;
+        let (stack, expected) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { pipeline, standing, session, stack, expected, needs })
     }
 
-    /// The same, its modules on `device`.
-    #[must_use]
-    pub fn on(self, device: Device) -> Self {
-        Self { device, ..self }
+    /// The shapes of its modules, which are worked out once before its samples are ingested, and once after.
+    ///
+    /// # Errors
+    /// As [`Stack::of`].
+    pub fn stack(&self) -> Result<&Stack> {
+        if let Some(stack) = self.stack.get() {
+            return Ok(stack);
+        }
+        let ingested = self.standing.generations(Step::Ingest, Split::Train)?;
+        let known = if ingested.is_empty() { &self.expected } else { &self.stack };
+        if known.get().is_none() {
+            // Another thread's are of the same samples.
+            let _ = known.set(Stack::of(self.pipeline, ingested.first())?);
+        }
+        known.get().ok_or_else(|| Error::failed("the shapes of modules were not kept"))
     }
 
-    /// The same; with `waits`, a step waits for another process that works on its stage, where it
-    /// would fail otherwise.
-    #[must_use]
-    pub fn waiting(self, waits: bool) -> Self {
-        Self { waits, ..self }
-    }
-
-    /// The same; it encodes these parts alone, and other processes the others.
-    #[must_use]
-    pub fn of_shard(self, shard: Shard) -> Self {
-        Self { shard, ..self }
+    /// What the loss of module `index` is computed on.
+    ///
+    /// # Errors
+    /// As [`Self::stack`]; where the loss reads labels, when those are not there.
+    pub fn sizes(&self, index: usize) -> Result<Sizes> {
+        let stack = self.stack()?;
+        Ok(stack.sizes(index, stack.classes(|| self.classes())?))
     }
 
     /// Does `step` unless it is done.
@@ -185,26 +186,27 @@ impl<'a> Run<'a> {
     /// [`Kind::NotReady`] when its input is not there; [`Kind::Interrupted`] when it was asked to
     /// stop; what the work itself meets.
     pub fn step(&self, step: Step) -> Result<Outcome> {
-        if self.plan.are_done_together(step, &self.dir)? {
+        if self.standing.are_done_together(step)? {
             if let Step::Train(at) = step {
-                self.forget_checkpoints(at);
+                // A process may have been killed after it had committed its weights.
+                self.standing.checkpoints(at).remove();
             }
             return Ok(Outcome::Unchanged);
         }
-        self.check_input(step)?;
-        let _lock = self.lock(step)?;
+        self.standing.check_inputs(step)?;
+        let _lock = lock::of_step(step, &self.standing, &self.session)?;
         // Another process may have done it while this one looked, or waited.
-        if self.plan.are_done_together(step, &self.dir)? {
+        if self.standing.are_done_together(step)? {
             return Ok(Outcome::Unchanged);
         }
-        self.check_stop()?;
+        self.session.check_stop()?;
         self.check_room(&[step])?;
-        for step in self.plan.together(step) {
-            for key in self.plan.keys(step) {
-                let title = self.plan.full_title(step);
+        for step in self.standing.plan.together(step) {
+            for key in self.standing.plan.keys(step) {
+                let title = self.standing.plan.full_title(step);
                 tracing::debug!(step = title, key = key.hash, settings = %key.settings);
             }
-            self.warn_of_damage(step)?;
+            damaged::warn(step, &self.standing, &self.session)?;
         }
         let worked = match step {
             Step::Ingest => self.ingest(),
@@ -218,117 +220,25 @@ impl<'a> Run<'a> {
             Step::Encode(at) => self.encode(at),
             Step::Probe(module) => self.probe(module),
         };
-        worked.map_err(|error| self.note(error))?;
+        worked.map_err(|error| damaged::note(error, &self.standing, &self.session))?;
         if let Step::Train(at) | Step::Encode(at) = step {
-            self.retire(at.module);
+            retire::retire(self, at.module);
         }
         Ok(Outcome::Done)
     }
 
-    /// The lock of a step's stage.
-    fn lock(&self, step: Step) -> Result<Lock> {
-        if !self.waits {
-            return lock::acquire(&self.dir, &self.plan, step, self.shard);
-        }
-        let mut told = false;
-        lock::wait(&self.dir, &self.plan, step, self.shard, |held| {
-            if !told {
-                self.progress.note(&format!("{held}: waiting for it"));
-                told = true;
-            }
-            self.check_stop()
-        })
-    }
-
-    /// Tells of what is damaged of a step's own and is made anew, or passed over.
-    fn warn_of_damage(&self, step: Step) -> Result<()> {
-        for path in self.plan.broken(step, &self.dir)? {
-            self.progress.warn(&format!("`{}` is damaged: it is made anew", path.display()));
-        }
-        let mut unreadable = match step {
-            Step::Train(it) => {
-                self.dir.trainings(self.plan.module(it.module)).unreadable::<record::Training>()?
-            }
-            Step::Probe(it) => {
-                self.dir.probes(self.plan.module(it)).unreadable::<record::Probe>()?
-            }
-            Step::Ingest | Step::Untrained | Step::Encode(_) => vec![],
-        };
-        for split in Split::ALL {
-            for dataset in self.plan.datasets(step, split, &self.dir) {
-                unreadable.extend(dataset.unreadable()?);
-            }
-        }
-        for error in unreadable {
-            self.progress.warn(&format!("{error}; it is passed over, and `gimlet gc` removes it"));
-        }
-        Ok(())
-    }
-
-    /// Leaves a note beside a file that was found damaged: the step that made it is no longer done
-    /// then, and the next run makes the file anew.
-    fn note(&self, error: Error) -> Error {
-        let Some(damage) = error.damage() else { return error };
-        let name = damage.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !(name == WEIGHTS || name.ends_with(".parquet"))
-            || !damage.file.starts_with(self.dir.path())
-        {
-            return error;
-        }
-        match damage.note() {
-            Ok(()) => {
-                error.hint("the next `gimlet run` makes the file anew from what it was made of")
-            }
-            Err(unwritten) => {
-                self.progress.warn(&format!("{unwritten}"));
-                error.hint("restore the file, or see that its folder can be written and run again")
-            }
-        }
-    }
-
     /// Fails when what these steps have still to write does not fit the disk or `store.max_bytes`, or would
-    /// be cut into too many parts. What
-    /// a process that was killed had no time to retire goes first.
+    /// be cut into too many parts. What a process that was killed had no time to retire goes first.
     ///
     /// # Errors
     /// [`Kind::Failed`], saying by how much.
     pub fn check_room(&self, steps: &[Step]) -> Result<()> {
-        (0..self.pipeline.modules.len()).for_each(|module| self.retire(module));
+        (0..self.pipeline.modules.len()).for_each(|module| retire::retire(self, module));
         // What cannot be told now, a step will say when it meets it.
-        let Ok(costs) = self.plan.costs(self.pipeline, &self.dir) else { return Ok(()) };
-        let steps = steps.iter().flat_map(|it| self.plan.together(*it));
-        let known = |step| Ok((step, self.plan.is_done(step, &self.dir)?));
+        let Ok(costs) = self.standing.costs(self.pipeline) else { return Ok(()) };
+        let steps = steps.iter().flat_map(|it| self.standing.plan.together(*it));
+        let known = |step| Ok((step, self.standing.is_done(step)?));
         let steps = steps.map(known).collect::<Result<Vec<_>>>()?;
-        forecast::room(&costs, &self.plan, &self.dir, &steps)?.check()
-    }
-
-    /// Fails unless the steps whose output `step` reads are done.
-    fn check_input(&self, step: Step) -> Result<()> {
-        let all = self.plan.together(step).into_iter();
-        for input in all.flat_map(|step| self.plan.inputs(step)) {
-            let broken = self.plan.broken(input, &self.dir)?;
-            if let Some(first) = broken.first() {
-                let (step, input) = (self.plan.full_title(step), self.plan.title(input));
-                let message = format!("`{step}` needs `{}`, which is damaged", first.display());
-                let hint = format!("run `gimlet {input}` or `gimlet run`, which make it anew");
-                return Err(Error::new(Kind::Damaged, message).hint(hint));
-            }
-            if !self.plan.is_done(input, &self.dir)? {
-                let (step, command) = (self.plan.full_title(step), self.plan.title(input));
-                let input = self.plan.full_title(input);
-                let message = format!(
-                    "`{step}` needs what `{input}` writes, which is not there for these settings"
-                );
-                let hint =
-                    format!("run `gimlet {command}` first, or `gimlet run` for all in order");
-                return Err(Error::new(Kind::NotReady, message).hint(hint));
-            }
-        }
-        Ok(())
-    }
-
-    /// Fails when a stop was asked for.
-    fn check_stop(&self) -> Result<()> {
-        self.stop.check("what was done is kept")
+        forecast::room(&costs, &self.standing, &steps)?.check()
     }
 }

@@ -1,22 +1,18 @@
 //! The steps of a pipeline in their order, and the key of each.
 
+use std::collections::HashSet;
 use std::ops::Range;
-use std::path::PathBuf;
 
-use gimlet_store::{Dataset, Generation, damage, files};
 use serde::Serialize;
 
 use super::boundary::{self, Boundary};
 use super::cost::{Costs, recomputed};
 use super::key::Key;
-use super::labels::check_labels;
-use super::provenance::{Look, Provenance};
-use super::record;
-use super::run_dir::{INGEST, RunDir, UNTRAINED};
+use super::provenance::Provenance;
+use super::run_dir::{INGEST, UNTRAINED};
 use super::step_key::{Reads, encode_key, ingest_key, probe_key, train_key, untrained_key};
-use crate::pipeline::{Pipeline, Schedule, Split};
-use crate::source::known_files::{Unwatched, Watch};
-use crate::{Error, Kind, Result, media};
+use crate::Result;
+use crate::pipeline::{PerSplit, Pipeline, SampleSize, Schedule, Split};
 
 /// One step of a run; modules are counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,53 +52,17 @@ pub struct Plan {
     stored: Vec<bool>,
     /// Whether the modules train in one piece of work, and are encoded in one.
     together: bool,
-    ingest: [Key; 2],
-    untrained: [Key; 2],
+    ingest: PerSplit<Key>,
+    untrained: PerSplit<Key>,
     /// The older rounds whose rows are replayed in a round, at most.
     replayed: usize,
     /// Of each round and module.
     train: Vec<Vec<Key>>,
-    encode: Vec<Vec<[Key; 2]>>,
+    encode: Vec<Vec<PerSplit<Key>>>,
     probe: Vec<Key>,
 }
 
-/// `make` for the train and the test split.
-fn for_splits<T>(mut make: impl FnMut(Split) -> Result<T>) -> Result<[T; 2]> {
-    Ok([make(Split::Train)?, make(Split::Test)?])
-}
-
 impl Plan {
-    /// The plan of `pipeline`, as [`Self::watched`] makes it.
-    ///
-    /// # Errors
-    /// As [`Self::watched`].
-    pub fn new(pipeline: &Pipeline, dir: &RunDir) -> Result<Self> {
-        Self::watched(pipeline, dir, Look::Whole, &Unwatched)
-    }
-
-    /// The plan of `pipeline`, whose source is read as far as its content is not known; `watch` hears of it.
-    ///
-    /// A source that is gone after it was ingested is no error where one ingest of both splits was made of what
-    /// the pipeline names: that stands for it.
-    ///
-    /// # Errors
-    /// When the source cannot be opened; where a boundary is `auto`, also when the images do not say
-    /// how large they are, or do not fit the pipeline.
-    pub fn watched(
-        pipeline: &Pipeline,
-        dir: &RunDir,
-        look: Look,
-        watch: &dyn Watch,
-    ) -> Result<Self> {
-        let key = |split, source| Ok(ingest_key(pipeline, split, source)?.settings);
-        let provenance = Provenance::of(pipeline, dir, look, watch, &key)?;
-        check_labels(pipeline, &provenance)?;
-        Self::of_samples(pipeline, provenance, |key| {
-            let ingested = dir.dataset(INGEST, Split::Train).find(key)?;
-            media::of(&pipeline.view).size(pipeline, ingested.as_ref())
-        })
-    }
-
     /// The plan of a `pipeline` whose samples are gone, so that nothing is known of them: what it files, it files apart
     /// from what is made of samples. `None` where the view leaves open how large they are.
     ///
@@ -115,44 +75,45 @@ impl Plan {
     }
 
     /// The plan of `pipeline` for such samples; `size` says how large they are, that are ingested under a key.
-    fn of_samples(
+    pub(super) fn of_samples(
         pipeline: &Pipeline,
         provenance: Provenance,
-        size: impl Fn(&str) -> Result<(usize, usize)>,
+        size: impl Fn(&str) -> Result<SampleSize>,
     ) -> Result<Self> {
         let samples = provenance.counts;
-        let ingest = for_splits(|split| {
-            ingest_key(pipeline, split, provenance.identities[split as usize].value.clone())
+        let ingest = PerSplit::try_from_fn(|split| {
+            ingest_key(pipeline, split, provenance.identities[split].value.clone())
         })?;
-        let boundaries =
-            boundary::resolve(pipeline, || Costs::new(pipeline, samples, size(&ingest[0].hash)?))?;
+        let boundaries = boundary::resolve(pipeline, || {
+            Costs::new(pipeline, samples, size(&ingest.train.hash)?)
+        })?;
 
-        let untrained = for_splits(|split| untrained_key(pipeline, split, &ingest))?;
+        let untrained = PerSplit::try_from_fn(|split| untrained_key(pipeline, split, &ingest))?;
         let together = pipeline.trains_together();
         let replayed = match pipeline.replay() > 0.0 {
             true => pipeline.store.keep_generations.saturating_sub(1),
             false => 0,
         };
-        let (mut train, mut encode) = (Vec::<Vec<Key>>::new(), Vec::<Vec<[Key; 2]>>::new());
+        let (mut train, mut encode) = (Vec::<Vec<Key>>::new(), Vec::<Vec<PerSplit<Key>>>::new());
         for round in 0..pipeline.rounds() {
-            let (mut trained, mut encoded) = (Vec::<Key>::new(), Vec::<[Key; 2]>::new());
+            let (mut trained, mut encoded) = (Vec::<Key>::new(), Vec::<PerSplit<Key>>::new());
             for (module, boundary) in boundaries.iter().enumerate() {
                 let input = if module == 0 { &ingest } else { &encoded[module - 1] };
                 let at = At { module, round };
                 let samples = if together { &ingest } else { input };
                 // The first module reads samples, of which there are no generations.
                 let older = (module > 0).then(|| older_rounds(round, replayed));
-                let older = older.into_iter().flatten().map(|it| &encode[it][module - 1][0]);
+                let older = older.into_iter().flatten().map(|it| &encode[it][module - 1].train);
                 let reads = Reads {
-                    rows: &samples[Split::Train as usize],
+                    rows: &samples.train,
                     older: older.collect(),
                     before: round.checked_sub(1).map(|before| &train[before][module]),
-                    held_out: &input[Split::Test as usize],
-                    test_samples: &ingest[Split::Test as usize],
+                    held_out: &input.test,
+                    test_samples: &ingest.test,
                 };
                 let key = train_key(pipeline, at, &reads)?;
-                encoded.push(for_splits(|split| {
-                    encode_key(pipeline, at, boundary, split, [&key, &input[split as usize]])
+                encoded.push(PerSplit::try_from_fn(|split| {
+                    encode_key(pipeline, at, boundary, split, [&key, &input[split]])
                 })?);
                 trained.push(key);
             }
@@ -178,22 +139,6 @@ impl Plan {
             encode,
             probe,
         })
-    }
-
-    /// What the steps of `pipeline`, whose plan this is, cost.
-    ///
-    /// # Errors
-    /// When the images do not say how large they are, or do not fit the pipeline.
-    pub fn costs<'a>(&self, pipeline: &'a Pipeline, dir: &RunDir) -> Result<Costs<'a>> {
-        let ingested = |split| dir.dataset(INGEST, split).find(&self.key(Step::Ingest, split).hash);
-        let [train, test] = [ingested(Split::Train)?, ingested(Split::Test)?];
-        let image = media::of(&pipeline.view).size(pipeline, train.as_ref())?;
-        let mut samples = self.provenance.counts;
-        for (samples, ingested) in samples.iter_mut().zip([train, test]) {
-            // Broken samples are known now.
-            *samples = ingested.map_or(*samples, |it| it.rows());
-        }
-        Costs::new(pipeline, samples, image)
     }
 
     /// What the samples of both splits are made of.
@@ -277,19 +222,6 @@ impl Plan {
         }
     }
 
-    /// Whether everything is done that is done in one piece with `step`.
-    ///
-    /// # Errors
-    /// As [`Self::is_done`].
-    pub fn are_done_together(&self, step: Step, dir: &RunDir) -> Result<bool> {
-        for step in self.together(step) {
-            if !self.is_done(step, dir)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
     /// The module in whose folder a training keeps its checkpoint: its own, or the first of those that
     /// train at once.
     pub fn checkpoint_of(&self, at: At) -> At {
@@ -315,6 +247,11 @@ impl Plan {
             });
         }
         steps
+    }
+
+    /// The names of the modules, in order.
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// The name of a module.
@@ -386,131 +323,45 @@ impl Plan {
     /// The keys of what a step writes: one a split for datasets, else one.
     pub fn keys(&self, step: Step) -> Vec<&Key> {
         match step {
-            Step::Ingest => self.ingest.iter().collect(),
-            Step::Untrained => self.untrained.iter().collect(),
-            Step::Encode(at) => self.encode[at.round][at.module].iter().collect(),
-            Step::Train(at) => vec![&self.train[at.round][at.module]],
-            Step::Probe(module) => vec![&self.probe[module]],
-        }
-    }
-
-    /// The key of one split of a step that writes datasets.
-    pub fn key(&self, step: Step, split: Split) -> &Key {
-        let keys = self.keys(step);
-        keys.get(split as usize).copied().unwrap_or(keys[0])
-    }
-
-    /// The datasets that a step writes for a split: one, or for the untrained stack one a module.
-    pub fn datasets(&self, step: Step, split: Split, dir: &RunDir) -> Vec<Dataset> {
-        match step {
-            Step::Ingest => vec![dir.dataset(INGEST, split)],
-            Step::Encode(at) => vec![dir.dataset(&self.names[at.module], split)],
-            Step::Untrained => {
-                self.names.iter().map(|module| dir.untrained(module, split)).collect()
-            }
-            Step::Train(_) | Step::Probe(_) => vec![],
-        }
-    }
-
-    /// The generations that a step has committed for a split with its present key; those that are
-    /// not there are left out.
-    ///
-    /// # Errors
-    /// When a manifest cannot be read for another reason than damage.
-    pub fn generations(&self, step: Step, split: Split, dir: &RunDir) -> Result<Vec<Generation>> {
-        let key = self.key(step, split);
-        let mut found = Vec::new();
-        for dataset in self.datasets(step, split, dir) {
-            found.extend(dataset.find(&key.hash)?);
-        }
-        Ok(found)
-    }
-
-    /// The one dataset that `ingest` or the encoding of a module has committed.
-    ///
-    /// # Errors
-    /// [`Kind::NotReady`] when it has not.
-    pub fn generation(&self, step: Step, split: Split, dir: &RunDir) -> Result<Generation> {
-        self.generations(step, split, dir)?.into_iter().next().ok_or_else(|| {
-            let (title, command) = (self.full_title(step), self.title(step));
-            let message = format!("the {} split of `{title}` is not there", split.name());
-            Error::new(Kind::NotReady, message).hint(format!("run `gimlet {command}` first"))
-        })
-    }
-
-    /// The training of a module with its present key, and its number.
-    ///
-    /// # Errors
-    /// When a record cannot be read.
-    pub fn training(&self, at: At, dir: &RunDir) -> Result<Option<(u64, record::Training)>> {
-        record::find(&dir.trainings(&self.names[at.module]), &self.train[at.round][at.module].hash)
-    }
-
-    /// The probe of a module with its present key, and its number.
-    ///
-    /// # Errors
-    /// When a record cannot be read.
-    pub fn probe(&self, module: usize, dir: &RunDir) -> Result<Option<(u64, record::Probe)>> {
-        record::find(&dir.probes(&self.names[module]), &self.probe[module].hash)
-    }
-
-    /// Whether everything that a step writes is committed under its present key, and whole.
-    ///
-    /// # Errors
-    /// When a record or manifest cannot be read for another reason than damage.
-    pub fn is_done(&self, step: Step, dir: &RunDir) -> Result<bool> {
-        match step {
-            Step::Train(at) => {
-                Ok(self.training(at, dir)?.is_some() && self.broken(step, dir)?.is_empty())
-            }
-            Step::Probe(module) => Ok(self.probe(module, dir)?.is_some()),
             Step::Ingest | Step::Untrained | Step::Encode(_) => {
-                for split in Split::ALL {
-                    if !self.is_split_done(step, split, dir)? {
-                        return Ok(false);
-                    }
-                }
-                Ok(true)
+                Split::ALL.map(|split| self.key(step, split)).to_vec()
             }
+            Step::Train(_) | Step::Probe(_) => vec![self.key(step, Split::Train)],
         }
     }
 
-    /// Whether everything that a step writes for a split is committed under its present key, and
-    /// whole.
-    ///
-    /// # Errors
-    /// When a manifest cannot be read for another reason than damage.
-    pub fn is_split_done(&self, step: Step, split: Split, dir: &RunDir) -> Result<bool> {
-        let found = self.generations(step, split, dir)?;
-        let all = found.len() == self.datasets(step, split, dir).len();
-        for generation in found.iter().filter(|_| all) {
-            if !generation.is_whole()? {
-                return Ok(false);
-            }
+    /// The key of one split of a step; one that writes no datasets has one key.
+    pub fn key(&self, step: Step, split: Split) -> &Key {
+        match step {
+            Step::Ingest => &self.ingest[split],
+            Step::Untrained => &self.untrained[split],
+            Step::Encode(at) => &self.encode[at.round][at.module][split],
+            Step::Train(at) => &self.train[at.round][at.module],
+            Step::Probe(module) => &self.probe[module],
         }
-        Ok(all)
     }
 
-    /// The files that a step has committed under its present key, and that have to be made anew:
-    /// they are missing, have another size, or were noted as damaged.
-    ///
-    /// # Errors
-    /// When a record or manifest cannot be read for another reason than damage.
-    pub fn broken(&self, step: Step, dir: &RunDir) -> Result<Vec<PathBuf>> {
-        if let Step::Train(at) = step {
-            let Some((_, record)) = self.training(at, dir)? else { return Ok(vec![]) };
-            let path = dir.weights(self.module(at.module), &record.key);
-            let size = files::size(&path).map_err(|error| Error::io("look at", &path, error))?;
-            let whole = size == Some(record.bytes) && !damage::is_noted(&path)?;
-            return Ok(if whole { vec![] } else { vec![path] });
+    /// The keys of all steps that are of the last round, or of none.
+    pub fn last_keys(&self) -> HashSet<String> {
+        self.hashes(self.steps().into_iter().filter(|step| self.is_of_last_round(*step)))
+    }
+
+    /// The keys of all steps.
+    pub fn all_keys(&self) -> HashSet<String> {
+        self.hashes(self.steps().into_iter())
+    }
+
+    /// The keys of these steps.
+    pub(super) fn hashes(&self, steps: impl Iterator<Item = Step>) -> HashSet<String> {
+        steps.flat_map(|step| self.keys(step)).map(|key| key.hash.clone()).collect()
+    }
+
+    /// Whether a step is of the last round, or of none.
+    pub fn is_of_last_round(&self, step: Step) -> bool {
+        match step {
+            Step::Train(at) | Step::Encode(at) => at == self.last(at.module),
+            Step::Ingest | Step::Untrained | Step::Probe(_) => true,
         }
-        let mut broken = Vec::new();
-        for split in Split::ALL {
-            for generation in self.generations(step, split, dir)? {
-                broken.extend(generation.broken_parts()?);
-            }
-        }
-        Ok(broken)
     }
 }
 

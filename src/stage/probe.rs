@@ -8,7 +8,7 @@ use super::labels::{Labels, labels_of};
 use super::meter::Meter;
 use super::plan::Step;
 use super::record::{self, Judged, ProbeResult};
-use crate::pipeline::Split;
+use crate::pipeline::{PerSplit, Split};
 use crate::probe::linear::{self, Rows};
 use crate::probe::pooled::Pooled;
 use crate::probe::{confusion, knn};
@@ -17,9 +17,9 @@ use crate::{Error, Result, media};
 impl Run<'_> {
     pub(super) fn probe(&self, index: usize) -> Result<()> {
         let meter = Meter::begin();
-        let title = self.plan.title(Step::Probe(index));
-        self.progress.begin(&title, 2, 0);
-        let key = self.plan.key(Step::Probe(index), Split::Test);
+        let title = self.standing.plan.title(Step::Probe(index));
+        self.session.progress.begin(&title, 2, 0);
+        let key = self.standing.plan.key(Step::Probe(index), Split::Test);
         let results = [self.judge(index, Kind::Trained)?, self.judge(index, Kind::Untrained)?];
         let summary = match results[0].accuracy {
             Some(accuracy) => format!("accuracy {:.1} %", 100.0 * accuracy),
@@ -32,23 +32,21 @@ impl Run<'_> {
             read_bytes: meter.read_bytes(),
             results: results.to_vec(),
         };
-        self.dir.probes(self.plan.module(index)).commit(record)?;
-        self.progress.end(&summary);
+        self.standing.dir.probes(self.standing.plan.module(index)).commit(record)?;
+        self.session.progress.end(&summary);
         Ok(())
     }
 
     fn judge(&self, index: usize, kind: Kind) -> Result<ProbeResult> {
-        let train = &self.encoded(index, kind, Split::Train)?;
-        let test = &self.encoded(index, kind, Split::Test)?;
+        let encoded = PerSplit::try_from_fn(|split| self.encoded(index, kind, split))?;
         // Rows of the first view come first. More views would judge how much a probe has seen.
-        let samples = self.plan.generation(Step::Ingest, Split::Train, &self.dir)?.rows();
-        let rows = [samples, test.rows()];
-        let of_train = self.known_labels(Split::Train)?;
-        let of_test = self.known_labels(Split::Test)?;
-        let means = [means(train, rows[0])?, means(test, rows[1])?];
-        let first = self.judge_label(&means, &of_train.first, &of_test.first)?;
+        let samples = self.standing.generation(Step::Ingest, Split::Train)?.rows();
+        let rows = PerSplit { train: samples, test: encoded.test.rows() };
+        let labels = PerSplit::try_from_fn(|split| self.known_labels(split))?;
+        let means = PerSplit::try_from_fn(|split| means(&encoded[split], rows[split]))?;
+        let first = self.judge_label(&means, &labels.train.first, &labels.test.first)?;
         let mut further = Vec::new();
-        for ((label, train), (_, test)) in of_train.further.iter().zip(&of_test.further) {
+        for ((label, train), (_, test)) in labels.train.further.iter().zip(&labels.test.further) {
             let found = self.judge_label(&means, train, test)?;
             let (accuracy, knn) = (found.accuracy, found.knn);
             further.push(Judged { label: label.clone(), accuracy, knn });
@@ -56,12 +54,12 @@ impl Run<'_> {
         if let Some(hops) = media::of(&self.pipeline.view).hops()
             && self.pipeline.data.source.has_frames()
         {
-            further.push(self.judge_hops(hops, [train, test], rows)?);
+            further.push(self.judge_hops(hops, encoded.as_ref(), rows)?);
         }
         let sizes = self.sizes(index)?;
-        let held_out = self.held_out_loss(index, kind, sizes, test)?;
+        let held_out = self.held_out_loss(index, kind, sizes, &encoded.test)?;
         Ok(ProbeResult {
-            module: self.plan.module(index).to_string(),
+            module: self.standing.plan.module(index).to_string(),
             index,
             kind: kind.name().to_string(),
             probe: "linear".to_string(),
@@ -72,7 +70,7 @@ impl Run<'_> {
             confused: first.confused.filter(|_| kind == Kind::Trained),
             further,
             loss: held_out.loss,
-            chance_loss: self.pipeline.loss.recipe().of_a_guess(sizes),
+            chance_loss: self.pipeline.loss.of_a_guess(sizes),
         })
     }
 
@@ -80,11 +78,11 @@ impl Run<'_> {
     fn encoded(&self, index: usize, kind: Kind, split: Split) -> Result<Generation> {
         match kind {
             Kind::Trained => {
-                let encode = Step::Encode(self.plan.last(index));
-                self.plan.generation(encode, split, &self.dir)
+                let encode = Step::Encode(self.standing.plan.last(index));
+                self.standing.generation(encode, split)
             }
             Kind::Untrained => {
-                let found = self.plan.generations(Step::Untrained, split, &self.dir)?;
+                let found = self.standing.generations(Step::Untrained, split)?;
                 let missing = || Error::failed("the untrained stack is not encoded");
                 found.into_iter().nth(index).ok_or_else(missing)
             }
@@ -94,22 +92,23 @@ impl Run<'_> {
     /// What probes read of one label, of samples of both splits.
     fn judge_label(
         &self,
-        means: &[Means; 2],
+        means: &PerSplit<Means>,
         train: &[Option<i64>],
         test: &[Option<i64>],
     ) -> Result<Found> {
-        let (Some(train), Some(test)) = (means[0].labelled(train)?, means[1].labelled(test)?)
+        let (Some(train), Some(test)) = (means.train.labelled(train)?, means.test.labelled(test)?)
         else {
             return Ok(Found::default());
         };
         let settings = &self.pipeline.probe;
-        let found =
-            linear::predictions(&train, &test, settings, self.pipeline.seed, || self.check_stop())?;
+        let found = linear::predictions(&train, &test, settings, self.pipeline.seed, || {
+            self.session.check_stop()
+        })?;
         let counts = confusion::matrix(&found, &test.labels);
         let pairs = || confusion::pairs(&found, &test.labels);
         Ok(Found {
             accuracy: Some(linear::share_found(&found, &test)),
-            knn: Some(knn::accuracy(&train, &test, knn::NEIGHBOURS, || self.check_stop())?),
+            knn: Some(knn::accuracy(&train, &test, knn::NEIGHBOURS, || self.session.check_stop())?),
             confused: counts.is_none().then(|| confusion::most_confused(pairs(), confusion::PAIRS)),
             confusion: counts,
         })
@@ -117,7 +116,7 @@ impl Run<'_> {
 
     /// The labels of the samples of a split.
     fn known_labels(&self, split: Split) -> Result<Labels> {
-        labels_of(self.pipeline, &self.plan.generation(Step::Ingest, split, &self.dir)?)
+        labels_of(self.pipeline, &self.standing.generation(Step::Ingest, split)?)
     }
 }
 

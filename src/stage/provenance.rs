@@ -7,9 +7,10 @@ use gimlet_store::{Generation, Limits, Records};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::key::Key;
 use super::run_dir::{INGEST, RunDir, folders_in};
 use super::step_key::ingest_key;
-use crate::pipeline::{Pipeline, Split};
+use crate::pipeline::{PerSplit, Pipeline, Split};
 use crate::source::content::{self, HashedFile};
 use crate::source::known_files::{Identity, Watch};
 use crate::source::{self, Labelled};
@@ -18,15 +19,15 @@ use crate::{Error, Kind, Result};
 /// The samples of both splits.
 #[derive(Debug, Clone)]
 pub struct Provenance {
-    pub identities: [Identity; 2],
+    pub identities: PerSplit<Identity>,
     /// How many the pipeline asks for; those that turn out to be broken included.
-    pub counts: [u64; 2],
+    pub counts: PerSplit<u64>,
     /// Why what was ingested stands for the source; `None` where the source is there.
     pub stands_in: Option<String>,
     /// What the labels of both splits are a warning of.
     pub warnings: Vec<String>,
     /// Rows of the source that have a label, of each split; `None` where that is not known.
-    pub labelled: [Option<Labelled>; 2],
+    pub labelled: PerSplit<Option<Labelled>>,
     /// Whether the contents of files were not looked at, as nothing there could have been made of them.
     pub is_provisional: bool,
 }
@@ -35,16 +36,16 @@ pub struct Provenance {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ingested {
     /// The keys of both splits.
-    pub keys: [String; 2],
+    pub keys: PerSplit<String>,
     /// What the keys were made of, but for the source.
-    pub settings: [Value; 2],
+    pub settings: PerSplit<Value>,
     /// What the keys say of the source.
-    pub sources: [Value; 2],
+    pub sources: PerSplit<Value>,
     /// Where the paths of the pipeline started from; it is in no key.
     pub root: PathBuf,
     /// The files of each split, one per line, as [`line`] writes them: a list of objects would take ten times the
     /// memory.
-    files: [String; 2],
+    files: PerSplit<String>,
 }
 
 /// Makes the settings of the key of `ingest` from what tells the content of a split.
@@ -85,54 +86,42 @@ impl Provenance {
                 }
             }
             let gone = gone.unwrap_or_else(|| Error::failed("the source is gone"));
-            let mut known = [None, None];
+            let mut known = PerSplit::default();
             for (split, source) in there {
-                known[split as usize] = Some(Identity::of(&source.content(), watch)?.value);
+                known[split] = Some(Identity::of(&source.content(), watch)?.value);
             }
             return stand_in(pipeline, dir, gone, &known, key);
         }
-        let source::Splits { train, test, warnings, labelled, .. } = splits?;
-        let sources = [train, test];
+        let source::Splits { sources, warnings, labelled, .. } = splits?;
         let whole = look == Look::Whole || has_begun(dir)?;
-        let mut identities = Vec::new();
-        let mut counts = Vec::new();
-        let mut is_provisional = false;
-        for (split, source) in Split::ALL.into_iter().zip(sources) {
+        let counts = PerSplit::from_fn(|split| {
             let most = pipeline.data.subset_of(split).unwrap_or(usize::MAX);
-            counts.push(source.rows().min(most) as u64);
-            let content = source.content();
-            identities.push(match whole || content.files.is_empty() {
-                true => Identity::of(&content, watch)?,
-                false => {
-                    is_provisional = true;
-                    let mut value = content.made;
-                    value["files"] = "not looked at".into();
-                    Identity::found(value)
-                }
-            });
-        }
-        let wrong = |_| Error::failed("a run has two splits");
-        Ok(Self {
-            identities: identities.try_into().map_err(wrong)?,
-            counts: counts.try_into().map_err(|_| Error::failed("a run has two splits"))?,
-            stands_in: None,
-            warnings,
-            labelled,
-            is_provisional,
-        })
+            sources[split].rows().min(most) as u64
+        });
+        let mut is_provisional = false;
+        let identities = PerSplit::try_from_fn(|split| {
+            let content = sources[split].content();
+            if whole || content.files.is_empty() {
+                return Identity::of(&content, watch);
+            }
+            is_provisional = true;
+            let mut value = content.made;
+            value["files"] = "not looked at".into();
+            Ok(Identity::found(value))
+        })?;
+        Ok(Self { identities, counts, stands_in: None, warnings, labelled, is_provisional })
     }
 }
 
 impl Provenance {
     /// That of samples of which nothing is known.
     pub fn of_nothing() -> Self {
-        let gone = || Identity::found("gone".into());
         Self {
-            identities: [gone(), gone()],
-            counts: [1; 2],
+            identities: PerSplit::from_fn(|_| Identity::found("gone".into())),
+            counts: PerSplit { train: 1, test: 1 },
             stands_in: None,
             warnings: Vec::new(),
-            labelled: [None; 2],
+            labelled: PerSplit::default(),
             is_provisional: true,
         }
     }
@@ -157,24 +146,24 @@ fn stand_in(
     pipeline: &Pipeline,
     dir: &RunDir,
     gone: Error,
-    known: &[Option<Value>; 2],
+    known: &PerSplit<Option<Value>>,
     key: &KeyOf,
 ) -> Result<Provenance> {
     let root = root_of(pipeline);
-    let mut fitting: Vec<(Ingested, [Generation; 2])> = Vec::new();
+    let mut fitting: Vec<(Ingested, PerSplit<Generation>)> = Vec::new();
     for record in records(dir).readable::<Ingested>()? {
         let (_, record) = record?;
-        let mut same = known.iter().zip(&record.sources);
-        let fits = same.all(|(known, it)| {
-            known.as_ref().is_none_or(|known| without_classes(known) == without_classes(it))
+        let fits = known.iter().all(|(split, known)| {
+            let same = |it| without_classes(it) == without_classes(&record.sources[split]);
+            known.as_ref().is_none_or(same)
         });
         if !fits || !record.fits(key)? || fitting.iter().any(|(it, _)| it.sources == record.sources)
         {
             continue;
         }
-        let there = |split: Split| dir.dataset(INGEST, split).find(&record.keys[split as usize]);
+        let there = |split: Split| dir.dataset(INGEST, split).find(&record.keys[split]);
         if let (Some(train), Some(test)) = (there(Split::Train)?, there(Split::Test)?) {
-            fitting.push((record, [train, test]));
+            fitting.push((record, PerSplit { train, test }));
         }
     }
     let same_root = fitting.iter().position(|(it, _)| it.root == root);
@@ -201,16 +190,16 @@ fn stand_in(
         let skipped = it.manifest().summary["skipped"].as_array().map_or(0, Vec::len);
         it.rows() + skipped as u64
     };
-    let numbers = [0, 1].map(|split| generations[split].number().to_string());
+    let numbers = generations.as_ref().map(Generation::number);
     Ok(Provenance {
         identities: record.sources.map(Identity::found),
-        counts: [count(&generations[0]), count(&generations[1])],
+        counts: generations.as_ref().map(count),
         stands_in: Some(format!(
             "{gone}: what was ingested of it before stands for it (generations {} of train, {} of test)",
-            numbers[0], numbers[1]
+            numbers.train, numbers.test
         )),
         warnings: Vec::new(),
-        labelled: [None; 2],
+        labelled: PerSplit::default(),
         is_provisional: false,
     })
 }
@@ -260,21 +249,17 @@ pub fn records(dir: &RunDir) -> Records {
 }
 
 impl Ingested {
-    /// What is ingested under these keys, of which the settings are given.
-    pub fn new(
-        pipeline: &Pipeline,
-        provenance: &Provenance,
-        keys: [String; 2],
-        settings: [Value; 2],
-    ) -> Self {
-        let files = provenance.identities.each_ref().map(|it| {
+    /// What is ingested under these keys.
+    pub fn new(pipeline: &Pipeline, provenance: &Provenance, keys: PerSplit<&Key>) -> Self {
+        let identities = provenance.identities.as_ref();
+        let files = identities.map(|it| {
             let lines: Vec<String> = it.files().iter().map(line).collect();
             lines.join("\n")
         });
         Self {
-            keys,
-            settings: settings.map(without_source),
-            sources: provenance.identities.each_ref().map(|it| it.value.clone()),
+            keys: keys.map(|key| key.hash.clone()),
+            settings: keys.map(|key| without_source(key.settings.clone())),
+            sources: identities.map(|it| it.value.clone()),
             root: root_of(pipeline),
             files,
         }
@@ -283,8 +268,8 @@ impl Ingested {
     /// Whether it was made with the settings that `key` makes keys of.
     fn fits(&self, key: &KeyOf) -> Result<bool> {
         for split in Split::ALL {
-            let now = key(split, self.sources[split as usize].clone())?;
-            if without_source(now) != self.settings[split as usize] {
+            let now = key(split, self.sources[split].clone())?;
+            if without_source(now) != self.settings[split] {
                 return Ok(false);
             }
         }
@@ -293,7 +278,7 @@ impl Ingested {
 
     /// The files of a split, by their content.
     pub fn files(&self, split: Split) -> Vec<HashedFile> {
-        self.files[split as usize].lines().filter_map(file_of).collect()
+        self.files[split].lines().filter_map(file_of).collect()
     }
 
     /// Keeps this beside what is ingested, unless it is there.
@@ -347,7 +332,7 @@ pub fn differences(
 ) -> Result<Option<Vec<String>>> {
     for record in records(dir).readable::<Ingested>()? {
         let (_, record) = record?;
-        if record.sources[split as usize] == *identity {
+        if record.sources[split] == *identity {
             return Ok(Some(content::differences(&record.files(split), &now.files())));
         }
     }

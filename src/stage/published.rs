@@ -44,9 +44,9 @@ pub struct Publication {
 
 impl<'r, 'a> Published<'r, 'a> {
     pub fn of(run: &'r Run<'a>, at: At) -> Self {
-        let dataset = run.dir.dataset(run.plan.module(at.module), Split::Train);
-        let training = run.plan.key(Step::Train(at), Split::Train).hash.clone();
-        let last = run.plan.key(Step::Encode(at), Split::Train).hash.clone();
+        let dataset = run.standing.dir.dataset(run.standing.plan.module(at.module), Split::Train);
+        let training = run.standing.plan.key(Step::Train(at), Split::Train).hash.clone();
+        let last = run.standing.plan.key(Step::Encode(at), Split::Train).hash.clone();
         Self { run, at, dataset, training, last, seen: Cell::new(0), looked: Cell::new(None) }
     }
 
@@ -129,7 +129,7 @@ impl<'r, 'a> Published<'r, 'a> {
     /// # Errors
     /// When the settings cannot be described.
     pub fn key(&self, step: u64, before: u64, weights: &str, input: &str) -> Result<Key> {
-        let boundary = self.run.plan.boundary(self.at.module);
+        let boundary = self.run.standing.plan.boundary(self.at.module);
         let training = (self.training.as_str(), step);
         publish_key(self.run.pipeline, self.at, boundary, training, before, [weights, input])
     }
@@ -145,14 +145,14 @@ impl<'r, 'a> Published<'r, 'a> {
         let mut told = false;
         while self.retire(keep, attempt)? > keep {
             if !std::mem::replace(&mut told, true) {
-                let name = self.run.plan.module(self.at.module);
-                self.run.progress.note(&format!(
+                let name = self.run.standing.plan.module(self.at.module);
+                self.run.session.progress.note(&format!(
                     "`{name}` waits: its {keep} older generations (`store.keep_generations`) are still \
                      being read"
                 ));
             }
-            self.run.check_stop()?;
-            held_up::a_moment(&self.run.dir);
+            self.run.session.check_stop()?;
+            held_up::a_moment(&self.run.standing.dir);
         }
         Ok(())
     }
@@ -164,7 +164,7 @@ impl<'r, 'a> Published<'r, 'a> {
     pub fn retire(&self, keep: usize, attempt: Option<&str>) -> Result<usize> {
         let old: HashSet<String> = self.all()?.into_iter().skip(keep).map(|it| it.key).collect();
         if !old.is_empty() || attempt.is_some() {
-            let mut needed = needs::of_all(&self.run.dir)?;
+            let mut needed = needs::of_all(&self.run.standing.dir)?;
             for generation in self.dataset.readable()? {
                 needed.insert(generation?.manifest().key.clone());
             }

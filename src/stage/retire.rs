@@ -12,54 +12,54 @@ use gimlet_store::gc::Shelf;
 use super::gc::shelf;
 use super::plan::{At, Step};
 use super::record::Training;
-use super::{Run, needs};
+use super::{Run, Standing, needs};
 use crate::Result;
 use crate::pipeline::Split;
 
-impl Run<'_> {
-    /// Removes what nothing needs of the earlier rounds of a module. What cannot be removed stays, and
-    /// takes room and nothing else.
-    pub(super) fn retire(&self, module: usize) {
-        if self.plan.rounds() == 1 {
-            return;
-        }
-        let (name, rounds) = (self.plan.module(module), 0..self.plan.rounds());
-        let keys = |step: &dyn Fn(At) -> Step, split| -> Vec<&str> {
-            let steps = rounds.clone().map(|round| step(At { module, round }));
-            steps.map(|step| self.plan.key(step, split).hash.as_str()).collect()
-        };
-        let trainings = shelf::<Training>(self.dir.trainings(name));
-        let mut shelves = vec![(trainings, keys(&Step::Train, Split::Train))];
-        for split in Split::ALL {
-            let dataset = Shelf::of(&self.dir.dataset(name, split));
-            shelves.push((dataset, keys(&Step::Encode, split)));
-        }
-        for (shelf, rounds) in shelves {
-            if let Err(error) = self.retire_from(&shelf, &rounds) {
-                self.progress.warn(&format!("an earlier round stays on disk: {error}"));
-            }
+/// Removes what nothing needs of the earlier rounds of a module. What cannot be removed stays, and
+/// takes room and nothing else.
+pub(super) fn retire(run: &Run<'_>, module: usize) {
+    let Run { standing, session, .. } = run;
+    let Standing { plan, dir } = standing;
+    if plan.rounds() == 1 {
+        return;
+    }
+    let (name, rounds) = (plan.module(module), 0..plan.rounds());
+    let keys = |step: &dyn Fn(At) -> Step, split| -> Vec<&str> {
+        let steps = rounds.clone().map(|round| step(At { module, round }));
+        steps.map(|step| plan.key(step, split).hash.as_str()).collect()
+    };
+    let trainings = shelf::<Training>(dir.trainings(name));
+    let mut shelves = vec![(trainings, keys(&Step::Train, Split::Train))];
+    for split in Split::ALL {
+        let dataset = Shelf::of(&dir.dataset(name, split));
+        shelves.push((dataset, keys(&Step::Encode, split)));
+    }
+    for (shelf, rounds) in shelves {
+        if let Err(error) = retire_from(run, &shelf, &rounds) {
+            session.progress.warn(&format!("an earlier round stays on disk: {error}"));
         }
     }
+}
 
-    /// `rounds` are the keys of a module's rounds, in order.
-    fn retire_from(&self, shelf: &Shelf, rounds: &[&str]) -> Result<()> {
-        let keep = self.pipeline.store.keep_generations;
-        if rounds.iter().filter(|key| shelf.has_folder(key)).count() <= keep {
-            return Ok(());
-        }
-        let committed = shelf.keys()?;
-        let newest = rounds.iter().rposition(|key| committed.contains(*key));
-        let older = &rounds[..newest.map_or(0, |newest| (newest + 1).saturating_sub(keep))];
-
-        // Nobody begins to need something while it goes.
-        let _quiet = needs::quiet_alone(&self.dir)?;
-        let mut needed = self.plan.wanted_keys(&self.dir)?;
-        needed.extend(self.needs.of_others(&self.dir)?);
-        let going = older.iter().filter(|key| !needed.contains(**key));
-        let going: HashSet<String> = going.map(|key| (*key).to_owned()).collect();
-        for staying in shelf.remove_keys(&going)? {
-            tracing::debug!(path = %staying.path.display(), stays = staying.stays, "not retired");
-        }
-        Ok(())
+/// `rounds` are the keys of a module's rounds, in order.
+fn retire_from(run: &Run<'_>, shelf: &Shelf, rounds: &[&str]) -> Result<()> {
+    let keep = run.pipeline.store.keep_generations;
+    if rounds.iter().filter(|key| shelf.has_folder(key)).count() <= keep {
+        return Ok(());
     }
+    let committed = shelf.keys()?;
+    let newest = rounds.iter().rposition(|key| committed.contains(*key));
+    let older = &rounds[..newest.map_or(0, |newest| (newest + 1).saturating_sub(keep))];
+
+    // Nobody begins to need something while it goes.
+    let _quiet = needs::quiet_alone(&run.standing.dir)?;
+    let mut needed = run.standing.wanted_keys()?;
+    needed.extend(run.needs.of_others(&run.standing.dir)?);
+    let going = older.iter().filter(|key| !needed.contains(**key));
+    let going: HashSet<String> = going.map(|key| (*key).to_owned()).collect();
+    for staying in shelf.remove_keys(&going)? {
+        tracing::debug!(path = %staying.path.display(), stays = staying.stays, "not retired");
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Samples of a source as a dataset holds them: the broken ones as the pipeline wants it.
 
 use super::Run;
-use crate::pipeline::OnBadSample;
+use crate::pipeline::{OnBadSample, SampleSize};
 use crate::source::{BadSample, Sample, Source};
 use crate::{Error, Result, media};
 
@@ -22,7 +22,7 @@ impl Run<'_> {
         &self,
         source: &dyn Source,
         rows: &[usize],
-        size: Option<(usize, usize)>,
+        size: Option<SampleSize>,
     ) -> Result<Samples> {
         let view = &self.pipeline.view;
         let ingested = |sample| media::of(view).ingested(sample, size);
@@ -31,7 +31,7 @@ impl Run<'_> {
             match (sample, self.pipeline.data.on_bad_sample) {
                 (Ok(sample), _) => samples.whole.push(sample),
                 (Err(bad), OnBadSample::Skip) => {
-                    self.progress.warn(&format!("skipped {bad}"));
+                    self.session.progress.warn(&format!("skipped {bad}"));
                     samples.skipped.push(bad);
                 }
                 (Err(bad), OnBadSample::Fail) => {

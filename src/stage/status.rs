@@ -5,11 +5,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::key::differences;
-use super::plan::{At, InRound, Plan, Step};
-use super::{RunDir, lock, provenance, record};
+use super::plan::{At, InRound, Step};
+use super::{Standing, lock, provenance, record};
 use crate::Result;
-use crate::pipeline::Split;
-use crate::train::checkpoint::Checkpoints;
+use crate::pipeline::{PerSplit, Split};
 
 /// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -90,7 +89,7 @@ struct Found {
     /// nothing.
     said: String,
     /// What the newest one of each split was made with; of a step without splits, that of the first.
-    settings: [Option<Value>; 2],
+    settings: PerSplit<Option<Value>>,
 }
 
 /// `part` of `all`, which may be nothing yet.
@@ -124,33 +123,33 @@ struct Partial {
     committed_only: bool,
 }
 
-impl Plan {
+impl Standing {
     /// Where every step stands that a run has to see to, in order: of a run in rounds that is done, those
     /// of the last round.
     ///
     /// # Errors
     /// When a record or manifest cannot be read.
-    pub fn status(&self, dir: &RunDir) -> Result<Vec<StepStatus>> {
-        self.status_of(&self.standing(dir)?, dir)
+    pub fn status(&self) -> Result<Vec<StepStatus>> {
+        self.status_of(&self.wanted_with_done()?)
     }
 
     /// Where these steps stand, which are in order, and of which it is known whether they are done.
     ///
     /// # Errors
     /// When a record or manifest cannot be read.
-    pub fn status_of(&self, steps: &[(Step, bool)], dir: &RunDir) -> Result<Vec<StepStatus>> {
+    pub fn status_of(&self, steps: &[(Step, bool)]) -> Result<Vec<StepStatus>> {
         let mut all: Vec<StepStatus> = Vec::new();
         for &(step, done) in steps {
-            let found = self.found(step, dir)?;
+            let found = self.found(step)?;
             let (state, why) = if done {
                 (State::Done, found.said)
             } else {
-                self.why_not_done(step, dir, &found.settings, &all)?
+                self.why_not_done(step, &found.settings, &all)?
             };
             all.push(StepStatus {
-                stage: self.stage_name(step),
-                step: self.step_name(step).to_string(),
-                in_round: self.in_round(step),
+                stage: self.plan.stage_name(step),
+                step: self.plan.step_name(step).to_string(),
+                in_round: self.plan.in_round(step),
                 state,
                 why,
                 generation: found.generation,
@@ -173,33 +172,32 @@ impl Plan {
     fn why_not_done(
         &self,
         step: Step,
-        dir: &RunDir,
-        settings: &[Option<Value>; 2],
+        settings: &PerSplit<Option<Value>>,
         before: &[StepStatus],
     ) -> Result<(State, String)> {
-        let stage = self.stage_name(step);
-        let partial = self.partial(step, dir)?;
-        if lock::is_held(dir, self, step)? {
+        let stage = self.plan.stage_name(step);
+        let partial = self.partial(step)?;
+        if lock::is_held(self, step)? {
             // One lock serves all steps of a stage: the first that is not done is the one at work.
             let first = before.iter().all(|it| it.stage != stage || it.state == State::Done);
             if first {
                 return Ok((State::Running, partial.map_or_else(String::new, |it| it.what)));
             }
         }
-        let broken = self.broken(step, dir)?;
+        let broken = self.broken(step)?;
         if let Some(first) = broken.first() {
-            let first = first.strip_prefix(dir.path()).unwrap_or(first).display();
+            let first = first.strip_prefix(self.dir.path()).unwrap_or(first).display();
             let why = match broken.len() {
                 1 => format!("the next `run` makes {first} anew"),
                 more => format!("the next `run` makes {first} and {} more anew", more - 1),
             };
             return Ok((State::Damaged, why));
         }
-        let changed = self.changes(step, dir, settings)?;
+        let changed = self.changes(step, settings)?;
         let mut stale = Vec::new();
-        for input in self.inputs(step) {
-            if !self.is_done(input, dir)? {
-                stale.push(format!("`{}` is not done", self.full_title(input)));
+        for input in self.plan.inputs(step) {
+            if !self.is_done(input)? {
+                stale.push(format!("`{}` is not done", self.plan.full_title(input)));
             }
         }
         match partial {
@@ -211,7 +209,7 @@ impl Plan {
             }
             _ => {}
         }
-        if settings.iter().all(Option::is_none) {
+        if settings.iter().all(|(_, it)| it.is_none()) {
             return Ok((State::Missing, "not run yet".to_string()));
         }
         if !changed.is_empty() {
@@ -225,16 +223,11 @@ impl Plan {
     }
 
     /// What differs between the `settings` that a step was done with and those of now, each once.
-    fn changes(
-        &self,
-        step: Step,
-        dir: &RunDir,
-        settings: &[Option<Value>; 2],
-    ) -> Result<Vec<String>> {
+    fn changes(&self, step: Step, settings: &PerSplit<Option<Value>>) -> Result<Vec<String>> {
         let mut changed = Vec::new();
-        for split in Split::ALL {
-            let Some(old) = &settings[split as usize] else { continue };
-            let mut found = self.differences(step, split, dir, old)?;
+        for (split, old) in settings.iter() {
+            let Some(old) = old else { continue };
+            let mut found = self.differences(step, split, old)?;
             found.retain(|it| !changed.contains(it));
             changed.extend(found);
         }
@@ -246,38 +239,29 @@ impl Plan {
     ///
     /// # Errors
     /// When the record of what was ingested cannot be read.
-    pub fn differences(
-        &self,
-        step: Step,
-        split: Split,
-        dir: &RunDir,
-        old: &Value,
-    ) -> Result<Vec<String>> {
-        let mut found = differences(old, &self.key(step, split).settings);
+    pub fn differences(&self, step: Step, split: Split, old: &Value) -> Result<Vec<String>> {
+        let mut found = differences(old, &self.plan.key(step, split).settings);
         let all = found.len();
         found.retain(|it| step != Step::Ingest || !it.starts_with(FILES));
         if found.len() < all {
-            let now = &self.provenance().identities[split as usize];
-            let files = provenance::differences(dir, split, &old["source"], now)?;
+            let now = &self.plan.provenance().identities[split];
+            let files = provenance::differences(&self.dir, split, &old["source"], now)?;
             found.extend(in_words(split, files));
         }
         Ok(found)
     }
 
     /// What an unfinished attempt with the present key has left.
-    fn partial(&self, step: Step, dir: &RunDir) -> Result<Option<Partial>> {
+    fn partial(&self, step: Step) -> Result<Option<Partial>> {
         if let Step::Train(at) = step {
-            let at = self.checkpoint_of(at);
-            let key = &self.key(Step::Train(at), Split::Train).hash;
-            let folder = dir.training_folder(self.module(at.module), key);
-            let found = Checkpoints::in_folder(&folder).progress();
+            let found = self.checkpoints(at).progress();
             let what = found.map(|it| format!("checkpoint at step {}", it.steps));
             return Ok(what.map(|what| Partial { what, committed_only: false }));
         }
         let (mut rows, mut committed) = (0, 0);
         for split in Split::ALL {
-            for dataset in self.datasets(step, split, dir) {
-                let key = &self.key(step, split).hash;
+            for dataset in self.datasets(step, split) {
+                let key = &self.plan.key(step, split).hash;
                 match dataset.find(key)? {
                     Some(_) => committed += 1,
                     None => rows += dataset.parts_on_disk(key)?,
@@ -295,20 +279,20 @@ impl Plan {
     /// Whether a key is that of a module in one of the rounds: what was made under it is of another round,
     /// and not of other settings.
     fn is_of_a_round(&self, step: impl Fn(At) -> Step, module: usize, key: &str) -> bool {
-        let mut rounds = (0..self.rounds()).map(|round| step(At { module, round }));
-        rounds.any(|step| self.keys(step).iter().any(|it| it.hash == key))
+        let mut rounds = (0..self.plan.rounds()).map(|round| step(At { module, round }));
+        rounds.any(|step| self.plan.keys(step).iter().any(|it| it.hash == key))
     }
 
     /// What is committed: under the present key if there is something, else the newest of other
     /// settings.
-    fn found(&self, step: Step, dir: &RunDir) -> Result<Found> {
+    fn found(&self, step: Step) -> Result<Found> {
         let mut found = Found::default();
         match step {
             Step::Train(at) => {
-                let current = self.training(at, dir)?;
+                let current = self.training(at)?;
                 let newest = || {
                     let own = |key: &str| self.is_of_a_round(Step::Train, at.module, key);
-                    record::newest(&dir.trainings(self.module(at.module)), own)
+                    record::newest(&self.dir.trainings(self.plan.module(at.module)), own)
                 };
                 if let Some((number, it)) = current.map_or_else(newest, |it| Ok(Some(it)))? {
                     found.generation = Some(number);
@@ -324,25 +308,26 @@ impl Plan {
                         }
                         (None, None) => String::new(),
                     };
-                    found.settings[0] = Some(it.settings);
+                    found.settings.train = Some(it.settings);
                 }
             }
             Step::Probe(module) => {
-                let current = self.probe(module, dir)?;
-                let newest = || record::newest(&dir.probes(self.module(module)), |_| false);
+                let current = self.probe(module)?;
+                let newest =
+                    || record::newest(&self.dir.probes(self.plan.module(module)), |_| false);
                 if let Some((number, it)) = current.map_or_else(newest, |it| Ok(Some(it)))? {
                     found.generation = Some(number);
                     found.seconds = Some(it.seconds);
                     found.read_bytes = Some(it.read_bytes);
-                    found.settings[0] = Some(it.settings);
+                    found.settings.train = Some(it.settings);
                 }
             }
             Step::Ingest | Step::Untrained | Step::Encode(_) => {
                 for split in Split::ALL {
                     // Of datasets that were written in one pass, each tells of all of it.
                     let (mut seconds, mut read_bytes): (f64, Option<u64>) = (0.0, None);
-                    for dataset in self.datasets(step, split, dir) {
-                        let current = dataset.find(&self.key(step, split).hash)?;
+                    for dataset in self.datasets(step, split) {
+                        let current = dataset.find(&self.plan.key(step, split).hash)?;
                         let own = |it: &gimlet_store::Result<Generation>| match (step, it) {
                             (Step::Encode(at), Ok(it)) => {
                                 self.is_of_a_round(Step::Encode, at.module, &it.manifest().key)
@@ -361,8 +346,7 @@ impl Plan {
                         read_bytes = read_bytes.max(summary["read_bytes"].as_u64());
                         found.peak_memory = found.peak_memory.max(summary["peak_memory"].as_u64());
                         found.files.push(it.glob().display().to_string());
-                        found.settings[split as usize]
-                            .get_or_insert_with(|| it.manifest().settings.clone());
+                        found.settings[split].get_or_insert_with(|| it.manifest().settings.clone());
                     }
                     if let Some(read) = read_bytes {
                         found.read_bytes = Some(found.read_bytes.unwrap_or(0) + read);

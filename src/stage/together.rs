@@ -37,9 +37,10 @@ impl Run<'_> {
     pub(super) fn train_together(&self) -> Result<()> {
         memory::reset_peak();
         let meter = Meter::begin();
-        let all: Vec<At> =
-            (0..self.pipeline.modules.len()).map(|module| self.plan.last(module)).collect();
-        let folders = all.iter().map(|at| begin_in(&self.training_folder(*at)));
+        let all: Vec<At> = (0..self.pipeline.modules.len())
+            .map(|module| self.standing.plan.last(module))
+            .collect();
+        let folders = all.iter().map(|at| begin_in(&self.standing.training_folder(*at)));
         let _leases = folders.collect::<Result<Vec<_>>>()?;
         if self.have_weights_again(&all)? {
             return Ok(());
@@ -47,15 +48,15 @@ impl Run<'_> {
         let input = self.input(all[0], Split::Train)?;
         // The order of the first module's samples is that of all.
         let course = self.course(all[0], input.as_ref())?;
-        let checkpoint = self.load(&self.checkpoints(all[0]))?;
+        let checkpoint = self.load(&self.standing.checkpoints(all[0]))?;
         let mut learners = Vec::with_capacity(all.len());
         for &at in &all {
-            let name = self.plan.module(at.module);
+            let name = self.standing.plan.module(at.module);
             let state = checkpoint.as_ref().map(|(all, progress)| (all.under(name), progress));
             let state = state.as_ref().map(|(state, progress)| (state, progress.steps));
             let trainer = self.trainer(at.module, state)?;
             let trainer = trainer.in_epochs_of(course.steps_per_epoch());
-            let path = self.training_folder(at).join("log.jsonl");
+            let path = self.standing.training_folder(at).join("log.jsonl");
             let (log, entries) = Log::resume(&path, None, trainer.steps())?;
             let mut epoch = EpochMean::default();
             entries.iter().for_each(|entry| epoch.add(entry));
@@ -80,14 +81,15 @@ impl Run<'_> {
         for at in all {
             if !self.has_weights_again(*at)? {
                 missing = missing.or(Some(*at));
-            } else if let Some((_, record)) = self.plan.training(*at, &self.dir)?
+            } else if let Some((_, record)) = self.standing.training(*at)?
                 && record.imported.is_some()
             {
                 imported = imported.or(Some(*at));
             }
         }
         if let (Some(missing), Some(imported)) = (missing, imported) {
-            let [missing, imported] = [missing, imported].map(|it| self.plan.module(it.module));
+            let [missing, imported] =
+                [missing, imported].map(|it| self.standing.plan.module(it.module));
             let message = format!(
                 "the weights of `{imported}` were imported, and `{missing}` has none: they train at once"
             );
@@ -105,8 +107,8 @@ impl Run<'_> {
         (mut so_far, meter): (Progress, Meter),
         watch: Option<&Watch<'_>>,
     ) -> Result<()> {
-        let title = self.plan.full_title(Step::Train(learners[0].at));
-        let checkpoints = self.checkpoints(learners[0].at);
+        let title = self.standing.plan.full_title(Step::Train(learners[0].at));
+        let checkpoints = self.standing.checkpoints(learners[0].at);
         let steps = learners[0].trainer.steps()..course.steps();
         let every = Duration::from_secs_f64(self.pipeline.training.checkpoint_seconds);
         let mut saved = Instant::now();
@@ -114,7 +116,7 @@ impl Run<'_> {
         let earlier = so_far.clone();
         let mut waited_here = 0.0;
         self.warn_of_large_batches(course, input);
-        self.progress.begin(&title, course.steps(), steps.start);
+        self.session.progress.begin(&title, course.steps(), steps.start);
         let ended = std::thread::scope(|scope| -> Result<()> {
             let read_memory = self.pipeline.store.read_memory;
             let mut batches = feed(scope, input, course, steps, read_memory);
@@ -159,9 +161,9 @@ impl Run<'_> {
                 }
                 let of = format!("{}/{}", batch.epoch + 1, course.epochs);
                 let detail = format!("{}, epoch {of}", losses(learners));
-                self.progress.advance(so_far.steps, &detail);
+                self.session.progress.advance(so_far.steps, &detail);
 
-                let stop = self.stop.is_asked();
+                let stop = self.session.stop.is_asked();
                 if stop || at_end || saved.elapsed() >= every {
                     so_far.peak_memory = memory::peak().max(earlier.peak_memory);
                     meter.note(&earlier, &breakdown(learners), &mut so_far);
@@ -172,7 +174,7 @@ impl Run<'_> {
                     saved = Instant::now();
                 }
                 if !at_end {
-                    self.check_stop()?;
+                    self.session.check_stop()?;
                 }
                 batches.give_back(batch.input);
             }
@@ -190,12 +192,12 @@ impl Run<'_> {
                 breakdown: so_far.breakdown.get(index).copied().into_iter().collect(),
                 ..so_far.clone()
             };
-            let bytes = self.weights_bytes(learner.at, &learner.trainer.parameters()?)?;
+            let bytes = self.standing.weights_bytes(learner.at, &learner.trainer.parameters()?)?;
             let training = record::Training {
                 learns_nothing: learner.doubt.found(),
                 ..self.ended(&own, learner.epoch.of(last_epoch))
             };
-            self.commit_weights(learner.at, &bytes, training)?;
+            self.standing.commit_weights(learner.at, &bytes, training, self.session.progress)?;
         }
         checkpoints.remove();
         let maps = course.batch * input.shape()[0];
@@ -203,7 +205,7 @@ impl Run<'_> {
             let waited = if index == 0 { waited_here } else { 0.0 };
             self.tell_profile(learner.at, &learner.trainer, maps, waited)?;
         }
-        self.progress.end(&format!(
+        self.session.progress.end(&format!(
             "{} steps, {}, waited {:.1} % of {:.0} s for data",
             so_far.steps,
             losses(learners),

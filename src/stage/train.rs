@@ -30,9 +30,9 @@ impl Run<'_> {
     /// What a module reads from a split: what is stored below it, through the frozen modules
     /// between.
     pub(super) fn input(&self, at: At, split: Split) -> Result<Box<dyn Input>> {
-        let generation = self.plan.generation(self.plan.source(at), split, &self.dir)?;
+        let generation = self.standing.generation(self.standing.plan.source(at), split)?;
         let view = &self.pipeline.view;
-        let recomputed = self.plan.recomputed(at.module);
+        let recomputed = self.standing.plan.recomputed(at.module);
         let stored: Box<dyn Input> = match recomputed.start {
             0 => self.seen(&generation, split, at.round)?,
             _ => Box::new(Activations::new(&generation, view.views_of(split))?),
@@ -42,7 +42,7 @@ impl Run<'_> {
         }
         let between = recomputed.map(|module| self.encoder(At { module, ..at }));
         let between = between.collect::<Result<_>>()?;
-        Ok(Box::new(Recomputed::new(stored, between, &self.device)?))
+        Ok(Box::new(Recomputed::new(stored, between, &self.session.device)?))
     }
 
     /// What the first module reads of an ingested split; each round has frozen views of its own of the
@@ -73,54 +73,44 @@ impl Run<'_> {
     /// When it is not there.
     pub(super) fn normalised_by(&self) -> Result<Option<Generation>> {
         let is_needed = media::of(&self.pipeline.view).is_normalised_by_training();
-        let training = || self.plan.generation(Step::Ingest, Split::Train, &self.dir);
+        let training = || self.standing.generation(Step::Ingest, Split::Train);
         is_needed.then(training).transpose()
     }
 
     /// A module as its training left it.
     pub(super) fn encoder(&self, at: At) -> Result<Module> {
-        let encoder = self.weights(at)?.under("encoder").on(&self.device)?;
-        let maps = self.maps(at.module)?;
-        Module::new(&self.pipeline.modules[at.module].layers, maps.0.channels, &encoder)
+        let encoder = self.standing.weights(at)?.under("encoder").on(&self.session.device)?;
+        let input = self.stack()?.input(at.module);
+        Module::new(&self.pipeline.modules[at.module].layers, input.channels, &encoder)
     }
 
     /// What module `index` of the stack as it was drawn reads from a split, computed from what was
     /// ingested.
     pub(super) fn untrained_input(&self, index: usize, split: Split) -> Result<Box<dyn Input>> {
-        let ingested = self.plan.generation(Step::Ingest, split, &self.dir)?;
+        let ingested = self.standing.generation(Step::Ingest, split)?;
         let seen = self.seen(&ingested, split, 0)?;
         let below = (0..index).map(|index| {
-            let encoder = self.drawn(index)?.under("encoder").on(&self.device)?;
+            let encoder = self.drawn(index)?.under("encoder").on(&self.session.device)?;
             let layers = &self.pipeline.modules[index].layers;
-            Module::new(layers, self.maps(index)?.0.channels, &encoder)
+            Module::new(layers, self.stack()?.input(index).channels, &encoder)
         });
         let below = below.collect::<Result<Vec<_>>>()?;
-        Ok(Box::new(Recomputed::new(seen, below, &self.device)?))
+        Ok(Box::new(Recomputed::new(seen, below, &self.session.device)?))
     }
 
     /// The parameters that module `index` is drawn with: its training starts from these, and the
     /// untrained stack keeps them.
     pub(super) fn drawn(&self, index: usize) -> Result<Parameters> {
-        let (module, (input, _)) = (&self.pipeline.modules[index], self.maps(index)?);
-        let (loss, sizes) = (&self.pipeline.loss, self.sizes(index)?);
+        let (module, input) = (&self.pipeline.modules[index], self.stack()?.input(index));
+        let (loss, sizes) = (self.pipeline.loss.as_ref(), self.sizes(index)?);
         let shapes = trainer::shapes(&module.layers, loss, input.channels, sizes);
         Parameters::draw(&shapes, self.pipeline.seed, &module.name)
-    }
-
-    /// Removes what a process has left that was killed after it had committed its weights.
-    pub(super) fn forget_checkpoints(&self, at: At) {
-        self.checkpoints(at).remove();
-    }
-
-    /// The checkpoints of a training, its own or those of all that train at once.
-    pub(super) fn checkpoints(&self, at: At) -> Checkpoints {
-        Checkpoints::in_folder(&self.training_folder(self.plan.checkpoint_of(at)))
     }
 
     /// The newest checkpoint that is whole.
     pub(super) fn load(&self, checkpoints: &Checkpoints) -> Result<Option<(Parameters, Progress)>> {
         checkpoints.load(|error| {
-            self.progress.warn(&format!("{error}; going on from the one before"));
+            self.session.progress.warn(&format!("{error}; going on from the one before"));
         })
     }
 
@@ -136,7 +126,7 @@ impl Run<'_> {
             samples: input.samples(),
             views: input.views(),
             batch: self.pipeline.training.batch,
-            epochs: module.epochs / self.plan.rounds() * (at.round + 1),
+            epochs: module.epochs / self.standing.plan.rounds() * (at.round + 1),
         };
         course.check()?;
         Ok(course)
@@ -156,13 +146,13 @@ impl Run<'_> {
         };
         let mut trainer = Trainer::new(
             &module.layers,
-            &self.pipeline.loss,
-            self.maps(index)?.0.channels,
+            self.pipeline.loss.as_ref(),
+            self.stack()?.input(index).channels,
             self.sizes(index)?,
             module.learning_rate,
-            &start.on(&self.device)?,
+            &start.on(&self.session.device)?,
         )?
-        .pooling(self.pooling()?)
+        .pooling(self.stack()?.pooling)
         .saving_memory(self.pipeline.training.micro_batch, self.pipeline.training.recompute);
         if let Some((state, steps)) = state {
             trainer.restore(state, steps)?;
@@ -173,14 +163,14 @@ impl Run<'_> {
     pub(super) fn train(&self, at: At) -> Result<()> {
         memory::reset_peak();
         let meter = Meter::begin();
-        let _lease = begin_in(&self.training_folder(at))?;
+        let _lease = begin_in(&self.standing.training_folder(at))?;
         if self.has_weights_again(at)? {
             return Ok(());
         }
         let input = self.training_input(at)?;
         let course = self.course(at, input.as_ref())?;
         let mut patience = self.patience(at)?;
-        let resumed = match self.load(&self.checkpoints(at))? {
+        let resumed = match self.load(&self.standing.checkpoints(at))? {
             Some(checkpoint) => Some(checkpoint),
             None => self.end_of_round_before(at)?,
         };
@@ -203,10 +193,10 @@ impl Run<'_> {
     fn end_of_round_before(&self, at: At) -> Result<Option<(Parameters, Progress)>> {
         let Some(round) = at.round.checked_sub(1) else { return Ok(None) };
         let before = At { round, ..at };
-        let state = self.weights(before)?;
-        let Some((_, record)) = self.plan.training(before, &self.dir)? else { return Ok(None) };
+        let state = self.standing.weights(before)?;
+        let Some((_, record)) = self.standing.training(before)? else { return Ok(None) };
         if let Some(imported) = record.imported {
-            let title = self.plan.full_title(Step::Train(at));
+            let title = self.standing.plan.full_title(Step::Train(at));
             let message = format!(
                 "`{title}` cannot go on from weights imported from `{}`: they come without the state \
                  of an optimiser",
@@ -244,8 +234,8 @@ impl Run<'_> {
     /// # Errors
     /// When training again cannot end with the same weights.
     pub(super) fn has_weights_again(&self, at: At) -> Result<bool> {
-        let Some((_, record)) = self.plan.training(at, &self.dir)? else { return Ok(false) };
-        let path = self.weights_file(at);
+        let Some((_, record)) = self.standing.training(at)? else { return Ok(false) };
+        let path = self.standing.weights_file(at);
         if record.read_weights(&path).is_ok() {
             damage::forget(&path)?;
             return Ok(true);
@@ -257,14 +247,14 @@ impl Run<'_> {
         }
         let threads = rayon::current_num_threads();
         let (device, threads_before) = (record.device, record.threads);
-        if (device, threads_before) == (self.device.name(), threads) {
+        if (device, threads_before) == (self.session.device.name(), threads) {
             return Ok(false);
         }
         let message = format!(
             "`{}` is damaged; it was made with {threads_before} threads on `{device}`, and with \
              {threads} on `{}` would come out different",
             path.display(),
-            self.device.name()
+            self.session.device.name()
         );
         let again = format!("--threads {threads_before} --device {device}");
         let hint = format!("run with `{again}`, or restore the file");
@@ -281,10 +271,10 @@ impl Run<'_> {
         (mut so_far, meter): (Progress, Meter),
         mut looks: Looks<'_>,
     ) -> Result<()> {
-        let title = self.plan.full_title(Step::Train(at));
-        let checkpoints = self.checkpoints(at);
+        let title = self.standing.plan.full_title(Step::Train(at));
+        let checkpoints = self.standing.checkpoints(at);
         // The log of a round begins with those before it, which go when nothing needs their weights.
-        let log_of = |at| self.training_folder(at).join("log.jsonl");
+        let log_of = |at| self.standing.training_folder(at).join("log.jsonl");
         let before = at.round.checked_sub(1).map(|round| log_of(At { round, ..at }));
         let (mut log, entries) = Log::resume(&log_of(at), before.as_deref(), trainer.steps())?;
         let mut epoch = EpochMean::default();
@@ -292,7 +282,7 @@ impl Run<'_> {
         let mut doubt = self.doubt(course, trainer.sizes(), &entries);
         let every = Duration::from_secs_f64(self.pipeline.training.checkpoint_seconds);
         let mut saved = Instant::now();
-        let recipe = self.pipeline.loss.recipe();
+        let recipe = &self.pipeline.loss;
         let labels = self.labels(|| input.keys())?;
         let earlier = so_far.clone();
         let (mut waited_here, mut looked_here) = (0.0, 0.0);
@@ -303,7 +293,7 @@ impl Run<'_> {
 
         let read_memory = self.pipeline.store.read_memory;
         self.warn_of_large_batches(course, input);
-        self.progress.begin(&title, course.steps(), trainer.steps());
+        self.session.progress.begin(&title, course.steps(), trainer.steps());
         let ended = std::thread::scope(|scope| -> Result<()> {
             let steps = trainer.steps()..course.steps();
             let mut batches = feed(scope, input, course, steps, read_memory);
@@ -344,9 +334,9 @@ impl Run<'_> {
                 // The loss first: a narrow terminal cuts the end.
                 let of = format!("{}/{}", batch.epoch + 1, course.epochs);
                 let detail = format!("{}, epoch {of}", epoch.describe(recipe.accuracy_is()));
-                self.progress.advance(trainer.steps(), &detail);
+                self.session.progress.advance(trainer.steps(), &detail);
 
-                let stop = self.stop.is_asked();
+                let stop = self.session.stop.is_asked();
                 if !at_end && (stop || saved.elapsed() >= every) {
                     log.flush()?;
                     note(&mut so_far, trainer, looked_here);
@@ -358,7 +348,7 @@ impl Run<'_> {
                     }
                     checkpoints.save(&state, &so_far)?;
                     saved = Instant::now();
-                    self.check_stop()?;
+                    self.session.check_stop()?;
                 }
                 if at_end {
                     return Ok(());
@@ -388,11 +378,16 @@ impl Run<'_> {
         let training = self.ended(&so_far, mean);
         let learns_nothing = doubt.found();
         let training = record::Training { stopped, learns_nothing, ..training };
-        self.commit_weights(at, &self.weights_bytes(at, &parameters)?, training)?;
+        self.standing.commit_weights(
+            at,
+            &self.standing.weights_bytes(at, &parameters)?,
+            training,
+            self.session.progress,
+        )?;
         checkpoints.remove();
         self.tell_profile(at, trainer, course.batch * input.shape()[0], waited_here)?;
         let stopped = stopped.map(|it| format!("{}, ", it.describe(course.epochs)));
-        self.progress.end(&format!(
+        self.session.progress.end(&format!(
             "{} steps, {}, {}waited {:.1} % of {:.0} s for data",
             so_far.steps,
             epoch.describe(recipe.accuracy_is()),
@@ -408,7 +403,7 @@ impl Run<'_> {
         let read_memory = self.pipeline.store.read_memory;
         let batch_bytes = (course.batch * input.row_len() * size_of::<f32>()) as u64;
         if batch_bytes > read_memory {
-            self.progress.warn(&format!(
+            self.session.progress.warn(&format!(
                 "one batch of `{}` takes {}, more than `store.read_memory` ({}): one is read ahead \
                  at a time",
                 course.module,
@@ -420,10 +415,10 @@ impl Run<'_> {
 
     /// What the loss of a module needs besides the vectors of a batch; `labels` are those of all rows.
     pub(super) fn drawn_for(&self, at: At, sizes: Sizes, batch: &Batch, labels: &[u32]) -> Samples {
-        let purpose = format!("{}/negatives", self.plan.module(at.module));
+        let purpose = format!("{}/negatives", self.standing.plan.module(at.module));
         let mut draws = generator(self.pipeline.seed, &purpose, &[batch.step]);
         Samples {
-            drawn: self.pipeline.loss.recipe().draw(batch.rows.len(), sizes, &mut draws),
+            drawn: self.pipeline.loss.draw(batch.rows.len(), sizes, &mut draws),
             labels: match labels.is_empty() {
                 true => Vec::new(),
                 false => batch.rows.iter().map(|row| labels[*row as usize]).collect(),
@@ -447,7 +442,7 @@ impl Run<'_> {
             breakdown: so_far.breakdown.first().copied().unwrap_or_default(),
             read_bytes: so_far.read_bytes,
             threads: rayon::current_num_threads(),
-            device: self.device.name(),
+            device: self.session.device.name(),
             ..record::Training::default()
         }
     }
@@ -461,7 +456,7 @@ impl Run<'_> {
         waited: f64,
     ) -> Result<()> {
         let layers = &self.pipeline.modules[at.module].layers;
-        let operations = module::Cost::of(layers, self.maps(at.module)?.0).operations;
+        let operations = module::Cost::of(layers, self.stack()?.input(at.module)).operations;
         let profile = Profile {
             wait: waited,
             operations: (maps as u64 * operations) as f64,
@@ -470,10 +465,10 @@ impl Run<'_> {
         };
         // Each module has its own, though they may train at once.
         let title = match self.pipeline.trains_together() {
-            true => self.plan.title(Step::Train(at)),
-            false => self.plan.full_title(Step::Train(at)),
+            true => self.standing.plan.title(Step::Train(at)),
+            false => self.standing.plan.full_title(Step::Train(at)),
         };
-        self.progress.profile(&title, &profile);
+        self.session.progress.profile(&title, &profile);
         Ok(())
     }
 

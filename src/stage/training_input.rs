@@ -14,7 +14,7 @@ impl Run<'_> {
     /// generations, and which get no noise.
     pub(super) fn training_input(&self, at: At) -> Result<Box<dyn Input>> {
         let newest = self.input(at, Split::Train)?;
-        let older = self.plan.replayed(at).map(|older| self.input(older, Split::Train));
+        let older = self.standing.plan.replayed(at).map(|older| self.input(older, Split::Train));
         self.disturbed(at.module, newest, older.collect::<Result<_>>()?)
     }
 
@@ -25,7 +25,7 @@ impl Run<'_> {
         newest: Box<dyn Input>,
         older: Vec<Box<dyn Input>>,
     ) -> Result<Box<dyn Input>> {
-        let (seed, name) = (self.pipeline.seed, self.plan.module(module));
+        let (seed, name) = (self.pipeline.seed, self.standing.plan.module(module));
         let mut input = newest;
         if !older.is_empty() {
             let share = self.pipeline.replay();

@@ -78,7 +78,7 @@ impl Watch<'_> {
     /// # Errors
     /// When a row cannot be read.
     pub fn look(&self, parameters: &[Parameters]) -> Result<Vec<HeldOut>> {
-        let recipe = self.run.pipeline.loss.recipe();
+        let recipe = &self.run.pipeline.loss;
         let stack = self.modules.iter().zip(parameters).map(|((index, sizes), parameters)| {
             let loss = recipe.build(*sizes, &parameters.under("loss"))?;
             self.run.judged(*index, *sizes, loss, &parameters.under("encoder"))

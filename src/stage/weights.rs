@@ -6,17 +6,22 @@ use gimlet_store::{damage, durable, files};
 use serde_json::json;
 
 use super::plan::{At, Step};
-use super::{Run, record};
+use super::progress::Progress;
+use super::{Standing, record};
 use crate::error::DIFFERS;
 use crate::parameters::Parameters;
 use crate::pipeline::Split;
+use crate::train::checkpoint::Checkpoints;
 use crate::{Error, Kind, Result};
 
-impl Run<'_> {
+impl Standing {
     /// The weights that the training of a module ended with.
-    pub(super) fn weights(&self, at: At) -> Result<Parameters> {
+    ///
+    /// # Errors
+    /// [`Kind::NotReady`] when it has not ended; when they are damaged.
+    pub fn weights(&self, at: At) -> Result<Parameters> {
         let title = self.plan.title(Step::Train(at));
-        let Some((_, record)) = self.plan.training(at, &self.dir)? else {
+        let Some((_, record)) = self.training(at)? else {
             let message = format!("`{title}` has not ended for these settings");
             return Err(Error::new(Kind::NotReady, message).hint(format!("run `gimlet {title}`")));
         };
@@ -24,14 +29,21 @@ impl Run<'_> {
         Ok(Parameters::from_safetensors(&record.read_weights(&path)?, &path)?.0)
     }
 
-    pub(super) fn weights_file(&self, at: At) -> PathBuf {
+    /// The file that the weights of a training lie in, or will.
+    pub fn weights_file(&self, at: At) -> PathBuf {
         let key = &self.plan.key(Step::Train(at), Split::Train).hash;
         self.dir.weights(self.plan.module(at.module), key)
     }
 
-    pub(super) fn training_folder(&self, at: At) -> PathBuf {
+    /// The folder of a training.
+    pub fn training_folder(&self, at: At) -> PathBuf {
         let key = &self.plan.key(Step::Train(at), Split::Train).hash;
         self.dir.training_folder(self.plan.module(at.module), key)
+    }
+
+    /// The checkpoints of a training, its own or those of all that train at once.
+    pub fn checkpoints(&self, at: At) -> Checkpoints {
+        Checkpoints::in_folder(&self.training_folder(self.plan.checkpoint_of(at)))
     }
 
     /// The file of weights of a module: the same bytes for the same parameters.
@@ -52,11 +64,12 @@ impl Run<'_> {
         at: At,
         bytes: &[u8],
         training: record::Training,
+        progress: &dyn Progress,
     ) -> Result<()> {
         let key = self.plan.key(Step::Train(at), Split::Train);
         let blake3 = blake3::hash(bytes).to_hex().to_string();
         let path = self.weights_file(at);
-        let committed = self.plan.training(at, &self.dir)?;
+        let committed = self.training(at)?;
         if committed.as_ref().is_some_and(|(_, record)| record.blake3 != blake3) {
             let (title, path) = (self.plan.full_title(Step::Train(at)), path.display());
             let message =
@@ -70,7 +83,7 @@ impl Run<'_> {
         // A process that was taken for dead may have ended this training, too: its weights stay.
         let (bytes, blake3) = match durable::write_new(&path, bytes)? {
             true => (bytes.len() as u64, blake3),
-            false => self.weights_that_are_there(at, bytes, blake3)?,
+            false => self.weights_that_are_there(at, bytes, blake3, progress)?,
         };
         let folder = self.training_folder(at);
         let record = record::Training {
@@ -85,9 +98,7 @@ impl Run<'_> {
         loop {
             // As in a dataset: the number comes from a listing before the search for the key.
             let number = records.next()?;
-            if self.plan.training(at, &self.dir)?.is_some()
-                || records.try_commit(number, &record)?
-            {
+            if self.training(at)?.is_some() || records.try_commit(number, &record)? {
                 return Ok(());
             }
         }
@@ -95,7 +106,13 @@ impl Run<'_> {
 
     /// Size and hash of weights that another process has written of the same training; ours go in
     /// their place when they are none.
-    fn weights_that_are_there(&self, at: At, ours: &[u8], hash: String) -> Result<(u64, String)> {
+    fn weights_that_are_there(
+        &self,
+        at: At,
+        ours: &[u8],
+        hash: String,
+        progress: &dyn Progress,
+    ) -> Result<(u64, String)> {
         let path = self.weights_file(at);
         let theirs = files::read(&path).map_err(|error| Error::io("read", &path, error))?;
         let their_hash = blake3::hash(&theirs).to_hex().to_string();
@@ -106,7 +123,7 @@ impl Run<'_> {
             durable::replace(&path, ours)?;
             return Ok((ours.len() as u64, hash));
         }
-        self.progress.warn(&format!(
+        progress.warn(&format!(
             "another process has ended `{}` before, with other weights: they stay",
             self.plan.full_title(Step::Train(at))
         ));

@@ -16,7 +16,7 @@ use super::published::{Publication, Published};
 use super::status::share;
 use super::train::begin_in;
 use super::watch::Watch;
-use super::{Run, memory, record};
+use super::{Run, damaged, memory, record};
 use crate::module::Module;
 use crate::pipeline::{Async, Split};
 use crate::train::checkpoint::Progress;
@@ -79,20 +79,20 @@ struct Worker<'r, 'a> {
 impl Run<'_> {
     /// Steps that a module has trained, as far as its last checkpoint tells.
     pub fn steps_trained(&self, module: usize) -> u64 {
-        self.checkpoints(At { module, round: 0 }).progress().map_or(0, |it| it.steps)
+        self.standing.checkpoints(At { module, round: 0 }).progress().map_or(0, |it| it.steps)
     }
 
     /// Trains a module to its last epoch, on what its predecessor publishes.
     pub(super) fn work(&self, at: At, schedule: &Async) -> Result<()> {
         memory::reset_peak();
         let meter = Meter::begin();
-        let _lease = begin_in(&self.training_folder(at))?;
-        if let Some((_, record)) = self.plan.training(at, &self.dir)? {
+        let _lease = begin_in(&self.standing.training_folder(at))?;
+        if let Some((_, record)) = self.standing.training(at)? {
             // What it ends with depends on when others wrote: it cannot be made again.
-            record.read_weights(&self.weights_file(at)).map_err(|error| {
+            record.read_weights(&self.standing.weights_file(at)).map_err(|error| {
                 error.hint("restore the file, or begin a new run with `--run-dir DIR`")
             })?;
-            return Ok(gimlet_store::damage::forget(&self.weights_file(at))?);
+            return Ok(gimlet_store::damage::forget(&self.standing.weights_file(at))?);
         }
         let mut worker = Worker::begin(self, at, schedule, meter)?;
         worker.train()?;
@@ -103,17 +103,20 @@ impl Run<'_> {
 impl<'r, 'a> Worker<'r, 'a> {
     fn begin(run: &'r Run<'a>, at: At, schedule: &'r Async, meter: Meter) -> Result<Self> {
         let index = at.module;
-        let ingested = run.plan.generation(Step::Ingest, Split::Train, &run.dir)?;
+        let ingested = run.standing.generation(Step::Ingest, Split::Train)?;
         // As many rows as generations have.
         let drawn = run.seen(&ingested, Split::Train, 0)?;
         let course = run.course(at, drawn.as_ref())?;
         let labels = run.labels(|| drawn.keys())?;
-        let resumed = run.load(&run.checkpoints(at))?;
+        let resumed = run.load(&run.standing.checkpoints(at))?;
         let state = resumed.as_ref().map(|(state, progress)| (state, progress.steps));
         let trainer = run.trainer(index, state)?.in_epochs_of(course.steps_per_epoch());
         let so_far = resumed.map(|(_, progress)| progress).unwrap_or_default();
-        let (log, entries) =
-            Log::resume(&run.training_folder(at).join("log.jsonl"), None, trainer.steps())?;
+        let (log, entries) = Log::resume(
+            &run.standing.training_folder(at).join("log.jsonl"),
+            None,
+            trainer.steps(),
+        )?;
         let mut epoch = EpochMean::default();
         entries.iter().for_each(|entry| epoch.add(entry));
         let doubt = run.doubt(&course, trainer.sizes(), &entries);
@@ -144,7 +147,7 @@ impl<'r, 'a> Worker<'r, 'a> {
     /// Trains and publishes in turn, to the last epoch.
     fn train(&mut self) -> Result<()> {
         let mut taken = None;
-        let title = self.run.plan.title(Step::Train(self.at));
+        let title = self.run.standing.plan.title(Step::Train(self.at));
         loop {
             let step = self.trainer.steps();
             if self.publishes_at(step) && !self.is_published(step)? {
@@ -163,7 +166,7 @@ impl<'r, 'a> Worker<'r, 'a> {
             }
             let now = self.take(taken.take())?;
             let until = self.next_stop(step);
-            self.run.progress.begin(&title, self.course.steps(), step);
+            self.run.session.progress.begin(&title, self.course.steps(), step);
             let why = self.train_on(&now, until)?;
             match why {
                 Why::There | Why::Stale => taken = Some(now),
@@ -229,7 +232,7 @@ impl<'r, 'a> Worker<'r, 'a> {
                 (None, Some(_)) => break old.take(),
                 (None, None) => self.waits.for_the_first()?,
             }
-            self.run.check_stop()?;
+            self.run.session.check_stop()?;
             self.waits.a_moment();
         };
         let waited = started.elapsed().as_secs_f64();
@@ -247,7 +250,7 @@ impl<'r, 'a> Worker<'r, 'a> {
     /// What the first module trains on.
     fn samples(&self) -> Result<Taken> {
         let run = self.run;
-        let ingested = run.plan.generation(Step::Ingest, Split::Train, &run.dir)?;
+        let ingested = run.standing.generation(Step::Ingest, Split::Train)?;
         Ok(Taken {
             number: 0,
             key: ingested.manifest().key.clone(),
@@ -284,7 +287,7 @@ impl<'r, 'a> Worker<'r, 'a> {
     /// Waits until something stands in for a generation that cannot be read any more.
     fn replace(&mut self, taken: &Taken, error: Error) -> Result<()> {
         // With a note beside it, it is not whole any more, and so not the newest.
-        let error = self.run.note(error);
+        let error = damaged::note(error, &self.run.standing, &self.run.session);
         let Some(reads) = &self.reads else { return Err(error) };
         // It may as well be an older one, of which rows were replayed.
         let of_older =
@@ -295,22 +298,22 @@ impl<'r, 'a> Worker<'r, 'a> {
                 None if self.waits.is_over()? => return Err(error),
                 None => {}
             }
-            self.run.check_stop()?;
+            self.run.session.check_stop()?;
             self.waits.a_moment();
         };
-        self.run.progress.warn(&format!("{error}; going on with generation {other}"));
+        self.run.session.progress.warn(&format!("{error}; going on with generation {other}"));
         Ok(())
     }
 
     /// Trains up to step `until`, or until there is something newer to train on.
     fn train_on(&mut self, taken: &Taken, until: u64) -> Result<Why> {
         let run = self.run;
-        let title = run.plan.title(Step::Train(self.at));
-        let recipe = run.pipeline.loss.recipe();
+        let title = run.standing.plan.title(Step::Train(self.at));
+        let recipe = &run.pipeline.loss;
         let every = Duration::from_secs_f64(run.pipeline.training.checkpoint_seconds);
         let generation = (taken.number > 0).then_some(taken.number);
         let course = self.course.clone();
-        let checkpoints = run.checkpoints(self.at);
+        let checkpoints = run.standing.checkpoints(self.at);
         std::thread::scope(|scope| -> Result<Why> {
             let steps = self.trainer.steps()..until;
             let memory = run.pipeline.store.read_memory;
@@ -357,12 +360,12 @@ impl<'r, 'a> Worker<'r, 'a> {
                 let of = format!("{}/{}", batch.epoch + 1, course.epochs);
                 let said = self.epoch.describe(recipe.accuracy_is());
                 let detail = format!("{said}, epoch {of}{on}");
-                run.progress.advance(self.trainer.steps(), &detail);
+                run.session.progress.advance(self.trainer.steps(), &detail);
                 batches.give_back(batch.input);
 
-                if run.stop.is_asked() || self.saved.elapsed() >= every {
+                if run.session.stop.is_asked() || self.saved.elapsed() >= every {
                     self.checkpoint(None)?;
-                    run.check_stop()?;
+                    run.session.check_stop()?;
                 }
                 if self.trainer.steps() == until {
                     return Ok(Why::There);
@@ -390,7 +393,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         self.note();
         self.so_far.publishing = publishing;
         let state = self.trainer.state()?;
-        self.run.checkpoints(self.at).save(&state, &self.so_far)?;
+        self.run.standing.checkpoints(self.at).save(&state, &self.so_far)?;
         self.saved = Instant::now();
         Ok(())
     }
@@ -400,7 +403,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         let Some(publishes) = &self.publishes else { return Ok(()) };
         let (started, run, index) = (Instant::now(), self.run, self.at.module);
         let parameters = self.trainer.parameters()?;
-        let bytes = run.weights_bytes(self.at, &parameters)?;
+        let bytes = run.standing.weights_bytes(self.at, &parameters)?;
         let weights = blake3::hash(&bytes).to_hex().to_string();
         let before = self.number_of(step);
         let views = self.course.views as u64;
@@ -413,15 +416,15 @@ impl<'r, 'a> Worker<'r, 'a> {
         let frozen = match self.reads {
             Some(_) => None,
             None => {
-                let ingested = run.plan.generation(Step::Ingest, Split::Train, &run.dir)?;
+                let ingested = run.standing.generation(Step::Ingest, Split::Train)?;
                 Some(run.seen(&ingested, Split::Train, before as usize)?)
             }
         };
         let input = frozen.as_ref().unwrap_or(&taken.input);
-        let channels = run.maps(index)?.0.channels;
+        let channels = run.stack()?.input(index).channels;
         let encoder = parameters.under("encoder");
         let module = Module::new(&run.pipeline.modules[index].layers, channels, &encoder)?;
-        let title = format!("publish {}", run.plan.module(index));
+        let title = format!("publish {}", run.standing.plan.module(index));
         let (split, before) = (Split::Train, Spent::nothing());
         let generating = Generating { index, split, key: &key, title, before };
         run.encode_split(generating, input.as_ref(), &module)?;
@@ -433,7 +436,7 @@ impl<'r, 'a> Worker<'r, 'a> {
     fn finish(mut self) -> Result<()> {
         self.log.flush()?;
         let run = self.run;
-        let title = run.plan.title(Step::Train(self.at));
+        let title = run.standing.plan.title(Step::Train(self.at));
         let parameters = self.trainer.parameters().map_err(|error| {
             Error::failed(format!("`{title}` ended with bad weights: {error}"))
                 .hint("lower `training.learning_rate`")
@@ -444,13 +447,18 @@ impl<'r, 'a> Worker<'r, 'a> {
             learns_nothing: self.doubt.found(),
             ..run.ended(&self.so_far, self.epoch.of(last))
         };
-        run.commit_weights(self.at, &run.weights_bytes(self.at, &parameters)?, training)?;
-        self.run.checkpoints(self.at).remove();
-        run.progress.begin(&title, self.so_far.steps, self.so_far.steps);
-        run.progress.end(&format!(
+        run.standing.commit_weights(
+            self.at,
+            &run.standing.weights_bytes(self.at, &parameters)?,
+            training,
+            run.session.progress,
+        )?;
+        self.run.standing.checkpoints(self.at).remove();
+        run.session.progress.begin(&title, self.so_far.steps, self.so_far.steps);
+        run.session.progress.end(&format!(
             "{} steps, {}, waited {:.1} % of {:.0} s",
             self.so_far.steps,
-            self.epoch.describe(run.pipeline.loss.recipe().accuracy_is()),
+            self.epoch.describe(run.pipeline.loss.accuracy_is()),
             100.0 * share(self.so_far.wait_seconds, self.so_far.seconds),
             self.so_far.seconds
         ));

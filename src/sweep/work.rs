@@ -8,7 +8,7 @@ use super::runs::of;
 use super::{RunResult, SweepRun};
 use crate::stage::needs::{Needs, Quiet};
 use crate::stage::progress::Progress;
-use crate::stage::{Plan, RunDir, Step, findings, gc};
+use crate::stage::{RunDir, Standing, Step, findings, gc};
 use crate::{Error, Result};
 
 /// The runs of a sweep in their directory.
@@ -16,7 +16,7 @@ pub struct Work<'a> {
     pub runs: &'a [SweepRun],
     /// Of all runs.
     pub dir: RunDir,
-    plans: Vec<Plan>,
+    standings: Vec<Standing>,
     /// Of each run, the key of its result.
     keys: Vec<String>,
     results: HashMap<String, RunResult>,
@@ -48,11 +48,13 @@ impl<'a> Work<'a> {
         if let Some(run) = runs.first() {
             dir.check_owner(&run.pipeline.name)?;
         }
-        let plan = |run: &SweepRun| Plan::new(&run.pipeline, &dir).map_err(|it| of(&run.title, it));
-        let plans = runs.iter().map(plan).collect::<Result<Vec<_>>>()?;
-        let keys = plans.iter().map(RunResult::key_of).collect();
+        let standing = |run: &SweepRun| {
+            Standing::new(&run.pipeline, dir.clone()).map_err(|it| of(&run.title, it))
+        };
+        let standings = runs.iter().map(standing).collect::<Result<Vec<_>>>()?;
+        let keys = standings.iter().map(|it| RunResult::key_of(&it.plan)).collect();
         let results = RunResult::all(&dir.sweep_results())?;
-        Ok(Self { runs, dir, plans, keys, results, needs: vec![] })
+        Ok(Self { runs, dir, standings, keys, results, needs: vec![] })
     }
 
     /// The same, to work on: makes and marks the directory when it is new, and names what the runs still to
@@ -68,7 +70,7 @@ impl<'a> Work<'a> {
         let mut work = Self::look(runs, dir)?;
         for place in 0..runs.len() {
             // What they need of earlier rounds, they say themselves when they come to it.
-            let announce = || quiet.announce(&work.dir, work.plans[place].last_keys());
+            let announce = || quiet.announce(&work.dir, work.standings[place].plan.last_keys());
             let needs = if work.result(place).is_some() { None } else { Some(announce()?) };
             work.needs.push(needs);
         }
@@ -95,14 +97,15 @@ impl<'a> Work<'a> {
     /// # Errors
     /// [`crate::Kind::Failed`] when a probe is not there; when the result cannot be written.
     pub fn finish(&mut self, run: usize, seconds: f64) -> Result<()> {
-        let plan = &self.plans[run];
-        for step in plan.steps() {
-            if matches!(step, Step::Probe(_)) && !plan.is_done(step, &self.dir)? {
-                let message = format!("`{}` ended well, and is not there", plan.title(step));
+        let standing = &self.standings[run];
+        for step in standing.plan.steps() {
+            if matches!(step, Step::Probe(_)) && !standing.is_done(step)? {
+                let message =
+                    format!("`{}` ended well, and is not there", standing.plan.title(step));
                 return Err(of(&self.runs[run].title, Error::failed(message)));
             }
         }
-        let rows = findings::collect(plan, &self.dir, &plan.status(&self.dir)?)?;
+        let rows = findings::collect(standing, &standing.status()?)?;
         let result = RunResult { key: self.keys[run].clone(), rows, seconds };
         self.dir.sweep_results().commit(|_| result.clone())?;
         self.look_again()?;
@@ -133,7 +136,7 @@ impl<'a> Work<'a> {
     /// When something cannot be looked at.
     pub fn release(&self, progress: &dyn Progress) -> Result<u64> {
         let ended = (0..self.runs.len()).filter(|run| self.result(*run).is_some());
-        let keys = ended.flat_map(|run| self.plans[run].all_keys()).collect();
+        let keys = ended.flat_map(|run| self.standings[run].plan.all_keys()).collect();
         gc::release(&self.dir, keys, progress)
     }
 
@@ -144,13 +147,13 @@ impl<'a> Work<'a> {
     pub fn outlook(&self) -> Result<Vec<Outlook>> {
         let mut earlier = HashSet::new();
         let mut all = Vec::new();
-        for (run, plan) in self.plans.iter().enumerate() {
-            let steps = plan.steps();
+        for (run, standing) in self.standings.iter().enumerate() {
+            let steps = standing.plan.steps();
             let recorded = self.result(run).is_some();
             let mut outlook = Outlook { steps: steps.len(), recorded, done: 0, shared: 0, left: 0 };
             for step in steps {
-                let keys = || plan.keys(step).into_iter().map(|key| key.hash.clone());
-                if recorded || plan.is_done(step, &self.dir)? {
+                let keys = || standing.plan.keys(step).into_iter().map(|key| key.hash.clone());
+                if recorded || standing.is_done(step)? {
                     outlook.done += 1;
                 } else if keys().all(|key| earlier.contains(&key)) {
                     outlook.shared += 1;

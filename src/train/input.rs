@@ -5,7 +5,7 @@ use gimlet_store::{Generation, Keys, Reader};
 
 use crate::device::{self, Device};
 use crate::module::Module;
-use crate::pipeline::{ImageView, Split};
+use crate::pipeline::{ImageView, SampleSize, Split};
 use crate::view::{self, Frame, Framing, PatchShape};
 use crate::{Error, Kind, Result};
 use gimlet_kernel::{overwrite, with_values};
@@ -95,7 +95,7 @@ pub struct Images {
     seed: u64,
     /// Frozen views of each sample that were drawn for earlier generations.
     views_before: u64,
-    image: (usize, usize),
+    image: SampleSize,
     shape: PatchShape,
 }
 
@@ -107,7 +107,7 @@ impl Images {
     pub fn new(generation: &Generation, view: &ImageView, split: Split, seed: u64) -> Result<Self> {
         let reader = generation.reader(&[IMAGE])?;
         let image = match column_shape(generation, IMAGE)?.as_slice() {
-            [height, width, _] => (*height, *width),
+            [height, width, _] => SampleSize { height: *height, width: *width },
             other => {
                 return Err(Error::failed(format!("images of shape {other:?}, not [h, w, c]")));
             }
@@ -177,7 +177,7 @@ impl Input for Images {
     }
 
     fn read(&self, rows: &[u64], look: Look, out: &mut [f32]) -> Result<()> {
-        let len = self.image.0 * self.image.1 * self.view.channels();
+        let len = self.image.height * self.image.width * self.view.channels();
         let mut pixels = vec![0; rows.len() * len];
         let framed: Vec<(usize, Frame)> = rows.iter().map(|row| self.frame(*row, look)).collect();
         let samples: Vec<u64> = framed.iter().map(|(sample, _)| *sample as u64).collect();

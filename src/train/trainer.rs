@@ -7,7 +7,7 @@ use candle_core::{Tensor, Var};
 use super::adam::Adam;
 use super::learns_nothing::{self, LearnsNothing};
 use super::profile::{Breakdown, Profile};
-use crate::loss::{self, Loss, Samples, Sizes};
+use crate::loss::{Loss, Recipe, Samples, Sizes};
 use crate::module::{self, Keep, Module, Readout};
 use crate::parameters::{ParameterShape, Parameters};
 use crate::pipeline::{self, Pooling};
@@ -44,7 +44,7 @@ pub struct Step {
 /// `input` are the channels of its input, `sizes` what its loss sees.
 pub fn shapes(
     layers: &[pipeline::Layer],
-    loss: &loss::Settings,
+    loss: &dyn Recipe,
     input: usize,
     sizes: Sizes,
 ) -> Vec<ParameterShape> {
@@ -55,7 +55,7 @@ pub fn shapes(
         }
     };
     let encoder = module::shapes(layers, input).into_iter().map(named("encoder"));
-    encoder.chain(loss.recipe().shapes(sizes).into_iter().map(named("loss"))).collect()
+    encoder.chain(loss.shapes(sizes).into_iter().map(named("loss"))).collect()
 }
 
 impl Trainer {
@@ -67,7 +67,7 @@ impl Trainer {
     /// When a parameter is missing or has another shape.
     pub fn new(
         layers: &[pipeline::Layer],
-        loss: &loss::Settings,
+        loss: &dyn Recipe,
         input: usize,
         sizes: Sizes,
         learning_rate: f64,
@@ -77,7 +77,7 @@ impl Trainer {
         Ok(Self {
             module: Module::new(layers, input, &parameters.under("encoder"))?,
             pooling: Pooling::Patches { grid: sizes.rows },
-            loss: loss.recipe().build(sizes, &parameters.under("loss"))?,
+            loss: loss.build(sizes, &parameters.under("loss"))?,
             adam: Adam::new(variables, learning_rate, initial.device())?,
             parameters,
             sizes,

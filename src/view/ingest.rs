@@ -3,9 +3,16 @@
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, GrayImage, RgbImage};
 
-use crate::pipeline::settings::ImageView;
+use crate::pipeline::{ImageView, SampleSize};
 use crate::sample::Pixels;
 use crate::{Error, Result};
+
+impl Pixels {
+    /// How large the image is.
+    pub fn size(&self) -> SampleSize {
+        SampleSize { height: self.height, width: self.width }
+    }
+}
 
 /// Brings an image to the channels and the size of `view`.
 ///

@@ -1,6 +1,6 @@
 //! The part of the view that runs whenever a sample is used: crop, flip, normalise, cut.
 
-use crate::pipeline::settings::{ImageView, Map, Split};
+use crate::pipeline::{ImageView, Map, SampleSize, Split};
 use crate::random::{self, Draws};
 use crate::{Error, Kind, Result};
 
@@ -29,8 +29,8 @@ impl Framing {
         Framing::Random { seed, draw: epoch + 1 }
     }
 
-    /// The frame of sample `id`, whose image is `(height, width)`.
-    pub fn frame(self, view: &ImageView, image: (usize, usize), id: i64) -> Frame {
+    /// The frame of sample `id`, whose image is of this size.
+    pub fn frame(self, view: &ImageView, image: SampleSize, id: i64) -> Frame {
         frame(view, image, self.draws(id).as_mut())
     }
 
@@ -56,11 +56,11 @@ pub struct Frame {
     pub flipped: bool,
 }
 
-/// The frame of an image of `(height, width)`: at random with `draws`, else the centre.
+/// The frame of an image: at random with `draws`, else the centre.
 ///
 /// The image must be one that [`patch_shape`] accepts.
-pub fn frame(view: &ImageView, image: (usize, usize), draws: Option<&mut Draws>) -> Frame {
-    let (height, width) = image;
+pub fn frame(view: &ImageView, image: SampleSize, draws: Option<&mut Draws>) -> Frame {
+    let SampleSize { height, width } = image;
     let room = match view.crop {
         Some(crop) => (height.saturating_sub(crop), width.saturating_sub(crop)),
         None => (0, 0),
@@ -102,15 +102,15 @@ impl PatchShape {
     }
 }
 
-/// The patches that `view` cuts out of an image of `(height, width)`.
+/// The patches that `view` cuts out of an image.
 ///
 /// Rows and columns of the crop that no patch reaches are left out.
 ///
 /// # Errors
 /// When the crop is larger than the image, the patch larger than the crop, there is no crop and
 /// the image is not square, or the normalisation is not for these channels.
-pub fn patch_shape(view: &ImageView, image: (usize, usize)) -> Result<PatchShape> {
-    let (height, width) = image;
+pub fn patch_shape(view: &ImageView, image: SampleSize) -> Result<PatchShape> {
+    let SampleSize { height, width } = image;
     let wrong = |message: String| Error::new(Kind::Usage, message);
     let side = match view.crop {
         Some(crop) if crop > height || crop > width => {
@@ -152,20 +152,14 @@ pub fn patch_shape(view: &ImageView, image: (usize, usize)) -> Result<PatchShape
 
 /// Crops, flips, scales to [0, 1], normalises, and cuts an image into overlapping patches.
 ///
-/// `pixels` is `[height, width, channels]` of the `image` (height, width), one that
+/// `pixels` is `[height, width, channels]` of the `image`, one that
 /// [`patch_shape`] accepts; `frame` one that [`frame()`] gave for it. `out` becomes
 /// `[grid * grid, patch, patch, channels]`, the patches in the order (row, column).
 ///
 /// # Panics
 /// When `pixels` or `out` is too short for these shapes.
-pub fn patches(
-    view: &ImageView,
-    pixels: &[u8],
-    image: (usize, usize),
-    frame: Frame,
-    out: &mut [f32],
-) {
-    let (height, width) = image;
+pub fn patches(view: &ImageView, pixels: &[u8], image: SampleSize, frame: Frame, out: &mut [f32]) {
+    let SampleSize { height, width } = image;
     match view.channels() {
         1 => cut::<1>(view, pixels, width, view.crop.unwrap_or(height), frame, out),
         _ => cut::<3>(view, pixels, width, view.crop.unwrap_or(height), frame, out),
@@ -232,6 +226,8 @@ mod tests {
         }
     }
 
+    const OBLONG: SampleSize = SampleSize { height: 6, width: 8 };
+
     prop_compose! {
         /// A view and the size of an image that fits it.
         fn fitting()(
@@ -240,9 +236,10 @@ mod tests {
             stride in 1usize..6,
             room in 0usize..12,
             margin in proptest::option::of((0usize..5, 0usize..5)),
-        ) -> (ImageView, (usize, usize)) {
+        ) -> (ImageView, SampleSize) {
             let side = patch + room;
-            let image = margin.map_or((side, side), |(down, right)| (side + down, side + right));
+            let (down, right) = margin.unwrap_or((0, 0));
+            let image = SampleSize { height: side + down, width: side + right };
             (view(channels, margin.map(|_| side), patch, stride), image)
         }
     }
@@ -257,11 +254,11 @@ mod tests {
             let shape = patch_shape(&view, image).unwrap();
             let (channels, patch, grid) = (shape.channels, shape.patch, shape.grid);
             let pixels: Vec<u8> =
-                (0..image.0 * image.1 * channels).map(|i| (i * 37 + i / 11) as u8).collect();
+                (0..image.height * image.width * channels).map(|i| (i * 37 + i / 11) as u8).collect();
             for framing in [Framing::Centre, Framing::Random { seed, draw: 3 }] {
                 let frame = framing.frame(&view, image, id);
-                let side = view.crop.unwrap_or(image.0);
-                prop_assert!(frame.top + side <= image.0 && frame.left + side <= image.1);
+                let side = view.crop.unwrap_or(image.height);
+                prop_assert!(frame.top + side <= image.height && frame.left + side <= image.width);
                 let mut out = vec![f32::NAN; shape.values()];
                 patches(&view, &pixels, image, frame, &mut out);
                 let mut out = out.into_iter();
@@ -271,7 +268,7 @@ mod tests {
                             let y = row * view.stride + y;
                             let x = column * view.stride + x;
                             let x = if frame.flipped { side - 1 - x } else { x };
-                            let at = ((frame.top + y) * image.1 + frame.left + x) * channels + c;
+                            let at = ((frame.top + y) * image.width + frame.left + x) * channels + c;
                             let value =
                                 (f32::from(pixels[at]) / 255.0 - view.mean[c]) / view.std[c];
                             prop_assert_eq!(out.next(), Some(value));
@@ -285,19 +282,19 @@ mod tests {
 
     #[test]
     fn the_grid_is_that_of_the_paper() {
-        let stl = patch_shape(&view(1, Some(64), 16, 8), (96, 96)).unwrap();
+        let stl = patch_shape(&view(1, Some(64), 16, 8), SampleSize::square(96)).unwrap();
         assert_eq!(stl, PatchShape { grid: 7, patch: 16, channels: 1 });
-        let cifar = patch_shape(&view(3, None, 8, 4), (32, 32)).unwrap();
+        let cifar = patch_shape(&view(3, None, 8, 4), SampleSize::square(32)).unwrap();
         assert_eq!((cifar.patches(), cifar.values()), (49, 49 * 8 * 8 * 3));
     }
 
     #[test]
     fn the_centre_is_the_middle_and_random_frames_reach_everywhere() {
         let view = view(1, Some(4), 2, 1);
-        let centre = Framing::Centre.frame(&view, (6, 8), 0);
+        let centre = Framing::Centre.frame(&view, OBLONG, 0);
         assert_eq!(centre, Frame { top: 1, left: 2, flipped: false });
         let frames: Vec<Frame> = (0..500)
-            .map(|id| Framing::Random { seed: 1, draw: 0 }.frame(&view, (6, 8), id))
+            .map(|id| Framing::Random { seed: 1, draw: 0 }.frame(&view, OBLONG, id))
             .collect();
         for top in 0..3 {
             for left in 0..5 {
@@ -309,10 +306,10 @@ mod tests {
                 }
             }
         }
-        let again = Framing::Random { seed: 1, draw: 0 }.frame(&view, (6, 8), 123);
+        let again = Framing::Random { seed: 1, draw: 0 }.frame(&view, OBLONG, 123);
         assert_eq!(again, frames[123]);
         let other =
-            (0..500).map(|id| Framing::Random { seed: 1, draw: 1 }.frame(&view, (6, 8), id));
+            (0..500).map(|id| Framing::Random { seed: 1, draw: 1 }.frame(&view, OBLONG, id));
         assert!(other.zip(&frames).any(|(a, b)| a != *b));
     }
 
@@ -323,14 +320,15 @@ mod tests {
             assert_eq!(error.kind(), Kind::Usage);
             error.to_string()
         };
-        let crop = refused(view(1, Some(64), 16, 8), (32, 96));
+        let crop = refused(view(1, Some(64), 16, 8), SampleSize { height: 32, width: 96 });
         assert!(crop.contains("64") && crop.contains("32x96"), "{crop}");
-        let patch = refused(view(3, None, 40, 8), (32, 32));
+        let patch = refused(view(3, None, 40, 8), SampleSize::square(32));
         assert!(patch.contains("40") && patch.contains("32x32"), "{patch}");
-        assert!(refused(view(3, None, 8, 4), (32, 48)).contains("32x48"));
-        assert!(refused(view(3, None, 8, 0), (32, 32)).contains("stride"));
+        let oblong = refused(view(3, None, 8, 4), SampleSize { height: 32, width: 48 });
+        assert!(oblong.contains("32x48"), "{oblong}");
+        assert!(refused(view(3, None, 8, 0), SampleSize::square(32)).contains("stride"));
         let mut one_mean = view(3, None, 8, 4);
         one_mean.mean.truncate(1);
-        assert!(refused(one_mean, (32, 32)).contains("`view.mean` has 1"));
+        assert!(refused(one_mean, SampleSize::square(32)).contains("`view.mean` has 1"));
     }
 }

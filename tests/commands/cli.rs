@@ -2,7 +2,7 @@
 
 use crate::tiny;
 use gimlet::pipeline::Pipeline;
-use gimlet::stage::{At, Plan, RunDir, Step, lock};
+use gimlet::stage::{At, RunDir, Standing, Step, lock};
 use tiny::{PIPELINE, Tiny, gimlet, text};
 
 #[test]
@@ -145,9 +145,9 @@ fn a_second_process_on_a_stage_is_refused_with_the_firsts_number() {
     tiny.ok("ingest", &[]);
     let pipeline = Pipeline::load(&tiny.path("tiny.toml"), &[]).unwrap();
     let dir = RunDir::at(tiny.path("runs/tiny"));
-    let plan = Plan::new(&pipeline, &dir).unwrap();
+    let standing = Standing::new(&pipeline, dir).unwrap();
     let training = Step::Train(At { module: 0, round: 0 });
-    let lock = lock::acquire(&dir, &plan, training, gimlet_store::Shard::WHOLE).unwrap();
+    let lock = lock::acquire(&standing, training, gimlet_store::Shard::WHOLE).unwrap();
     let err = tiny.fails(1, "train", &["a"]);
     assert!(err.contains(&format!("process {}", std::process::id())), "{err}");
     let status = tiny.json("status", &[]);

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use candle_core::{Tensor, Var};
 use gimlet::device::DeviceName;
 use gimlet::exchange::published;
-use gimlet::loss::{self, Context, Recipe, Sizes, infonce};
+use gimlet::loss::{Context, Recipe, Sizes, infonce};
 use gimlet::module::{Keep, Module};
 use gimlet::parameters::Parameters;
 use gimlet::pipeline::Layer;
@@ -53,12 +53,7 @@ fn infonce_gives_the_published_loss_and_gradients() {
 }
 
 /// The parameters of a loss, or their gradients, that a case has under `prefix`, as ours.
-fn of_loss(
-    case: &Case,
-    prefix: &str,
-    loss: &loss::Settings,
-    sizes: Sizes,
-) -> BTreeMap<String, Tensor> {
+fn of_loss(case: &Case, prefix: &str, loss: &dyn Recipe, sizes: Sizes) -> BTreeMap<String, Tensor> {
     let published = published::parameters(&[], sizes.channels, loss, sizes);
     let found = published.iter().filter_map(|it| {
         let theirs = it.name.trim_start_matches("autoregressor.");
@@ -78,7 +73,6 @@ fn a_pixelcnn_context_gives_the_published_loss_and_gradients() {
         let (batch, rows, columns, channels) = z.dims4().unwrap();
         let (negatives, settings) = case.negatives("", batch, (rows, columns));
         let settings = infonce::Settings { context: Some(Context::PixelCnn), ..settings };
-        let settings = loss::Settings::InfoNce(settings);
         let sizes = Sizes::grid(channels, [rows, columns]);
         let variables: BTreeMap<String, Var> = of_loss(case, "param.", &settings, sizes)
             .into_iter()
@@ -86,9 +80,9 @@ fn a_pixelcnn_context_gives_the_published_loss_and_gradients() {
             .collect();
         let named = variables.iter().map(|(name, it)| (name.clone(), it.as_tensor().clone()));
         let parameters = Parameters::from_tensors(named).on(&device.open().unwrap()).unwrap();
-        let shapes = settings.recipe().shapes(sizes);
+        let shapes = settings.shapes(sizes);
         assert_eq!(shapes.len(), variables.len(), "every parameter is there");
-        let loss = settings.recipe().build(sizes, &parameters).unwrap();
+        let loss = settings.build(sizes, &parameters).unwrap();
         let outcome = loss.forward(&z, &z, &negatives.into()).unwrap();
 
         let name = format!("{} on {device}", case.name);
@@ -262,10 +256,9 @@ fn adam_ends_at_the_published_weights() {
             let (negatives, settings) =
                 case.negatives(&format!("step{step}."), batch, (grid, grid));
             let trainer = trainer.get_or_insert_with(|| {
-                let loss = loss::Settings::InfoNce(settings);
                 let sizes = Sizes::grid(output, [grid; 2]);
                 let initial = Parameters::from_tensors(initial.clone());
-                Trainer::new(&layers, &loss, channels, sizes, 2e-4, &initial).unwrap()
+                Trainer::new(&layers, &settings, channels, sizes, 2e-4, &initial).unwrap()
             });
             let found = trainer.step(&input, &negatives.into()).unwrap();
             let what = format!("{} step {step}", case.name);

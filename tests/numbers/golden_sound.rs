@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use candle_core::{Tensor, Var};
 use gimlet::device::DeviceName;
 use gimlet::exchange::published;
-use gimlet::loss::{self, Negatives, Sizes, infonce1d};
+use gimlet::loss::{Negatives, Recipe, Sizes, infonce1d};
 use gimlet::module::{Keep, Module, Readout};
 use gimlet::parameters::Parameters;
 use gimlet::pipeline::Layer;
@@ -29,7 +29,6 @@ fn infonce_along_time_gives_the_published_loss_and_gradients() {
             ..infonce1d::Settings::default()
         };
         let negatives = negatives(case.get("perm"), batch, rows, settings.prediction_steps);
-        let settings = loss::Settings::InfoNce1d(settings);
         // Of one linear layer, or its gradient, each predictor's part.
         let predictors = |name: &str| -> Vec<(String, Tensor)> {
             let published = published::parameters(&[], channels, &settings, sizes);
@@ -43,7 +42,7 @@ fn infonce_along_time_gives_the_published_loss_and_gradients() {
             .collect();
         let named = variables.iter().map(|(name, it)| (name.clone(), it.as_tensor().clone()));
         let parameters = Parameters::from_tensors(named).on(&device.open().unwrap()).unwrap();
-        let loss = settings.recipe().build(sizes, &parameters).unwrap();
+        let loss = settings.build(sizes, &parameters).unwrap();
         let outcome = loss.forward(&z, &c, &negatives.into()).unwrap();
 
         let name = format!("{} on {device}", case.name);
@@ -104,8 +103,7 @@ fn speech_modules_give_the_published_outputs_losses_and_gradients() {
             };
             let drawn = negatives(get("perm"), batch, rows, settings.prediction_steps);
             // These files have the whole sequence predict.
-            let settings = infonce1d::Settings { subsample: 0, ..settings };
-            let loss = loss::Settings::InfoNce1d(settings);
+            let loss = infonce1d::Settings { subsample: 0, ..settings };
             let sizes = Sizes { channels, context: hidden, rows, columns: 1, classes: 0 };
             let described = published::parameters(&layers, input.dims()[3], &loss, sizes);
             let part = |it: &published::Published, kind: &str| {
@@ -131,7 +129,7 @@ fn speech_modules_give_the_published_outputs_losses_and_gradients() {
             let seen = z.reshape((batch, rows, 1, channels)).unwrap();
             assert_close(&format!("{name} output"), &seen.squeeze(2).unwrap(), output);
             let c = encoder.context_of(&seen).unwrap();
-            let built = loss.recipe().build(sizes, &all.under("loss")).unwrap();
+            let built = loss.build(sizes, &all.under("loss")).unwrap();
             let outcome = built.forward(&seen, &c, &drawn.into()).unwrap();
             let found = f64::from(outcome.loss.to_scalar::<f32>().unwrap());
             assert_loss(&name, found, case.scalar(&format!("m{module}.loss")));

@@ -3,7 +3,9 @@
 use candle_core::{Device, Tensor, Var};
 use gimlet::context::gru::Gru;
 use gimlet::device::DeviceName;
-use gimlet::loss::{Samples, Sampling, Settings, Sizes, clapp, infonce1d, supervised, vicreg};
+use gimlet::loss::{
+    Losses, Recipe, Samples, Sampling, Sizes, clapp, infonce, infonce1d, supervised, vicreg,
+};
 use gimlet::parameters::Parameters;
 use gimlet::pipeline::Layer;
 use gimlet::random::generator;
@@ -24,15 +26,15 @@ struct Case {
 
 impl Case {
     /// Drawn from `seed`; what depends on the sign of something is unlikely to be near 0.
-    fn draw(settings: &Settings, batch: usize, sizes: Sizes, seed: u64) -> Self {
+    fn draw(settings: &dyn Recipe, batch: usize, sizes: Sizes, seed: u64) -> Self {
         let mut draws = generator(seed, "test", &[]);
         let mut normal = |n: usize| (0..n).map(|_| 0.6 * f64::from(draws.normal())).collect();
         let z = normal(batch * sizes.positions() * sizes.channels);
         let c = normal(batch * sizes.positions() * sizes.context);
-        let shapes = settings.recipe().shapes(sizes);
+        let shapes = settings.shapes(sizes);
         let parameters = shapes.iter().map(|it| normal(it.dims.iter().product())).collect();
         let mut draws = generator(seed, "samples", &[]);
-        let drawn = settings.recipe().draw(batch, sizes, &mut draws);
+        let drawn = settings.draw(batch, sizes, &mut draws);
         let labels = (0..batch).map(|_| draws.below(sizes.classes.max(1) as u32)).collect();
         Self { batch, sizes, z, c, parameters, samples: Samples { labels, drawn } }
     }
@@ -71,13 +73,13 @@ impl Case {
     }
 
     /// The loss and its gradient, as the library has them.
-    fn computed(&self, settings: &Settings, device: DeviceName) -> (f64, Vec<f32>) {
+    fn computed(&self, settings: &dyn Recipe, device: DeviceName) -> (f64, Vec<f32>) {
         self.try_computed(settings, device).unwrap()
     }
 
     fn try_computed(
         &self,
-        settings: &Settings,
+        settings: &dyn Recipe,
         device: DeviceName,
     ) -> gimlet::Result<(f64, Vec<f32>)> {
         let variable = |values: &[f64], dims: &[usize]| {
@@ -87,13 +89,13 @@ impl Case {
         let Sizes { channels, context, rows, columns, .. } = self.sizes;
         let z = variable(&self.z, &[self.batch, rows, columns, channels]);
         let c = variable(&self.c, &[self.batch, rows, columns, context]);
-        let shapes = settings.recipe().shapes(self.sizes);
+        let shapes = settings.shapes(self.sizes);
         let parts = shapes.iter().zip(&self.parameters);
         let parameters: Vec<Var> = parts.map(|(it, values)| variable(values, &it.dims)).collect();
         let named = shapes.iter().zip(&parameters);
         let named = named.map(|(shape, it)| (shape.name.clone(), it.as_tensor().clone()));
         let named = Parameters::from_tensors(named).on(&device.open().unwrap()).unwrap();
-        let loss = settings.recipe().build(self.sizes, &named).unwrap();
+        let loss = settings.build(self.sizes, &named).unwrap();
         let outcome = loss.forward(&z, &c, &self.samples)?;
         let gradients = outcome.loss.backward().unwrap();
         let of = |variable: &Var| match gradients.get(variable) {
@@ -107,7 +109,7 @@ impl Case {
     /// Compares both with `naive`, the gradient along one direction.
     fn check(
         &self,
-        settings: &Settings,
+        settings: &dyn Recipe,
         device: DeviceName,
         naive: impl Fn(&Self) -> f64,
     ) -> Result<(), TestCaseError> {
@@ -159,7 +161,7 @@ fn check_clapp(
     kernels: bool,
 ) -> Result<(), TestCaseError> {
     let steps = (rows - 1 - skip).min(2);
-    let settings = Settings::Clapp(clapp::Settings { prediction_steps: steps, negatives, skip });
+    let settings = clapp::Settings { prediction_steps: steps, negatives, skip };
     let sizes = Sizes::grid(channels, [rows, columns]);
     let case = Case::draw(&settings, batch, sizes, seed);
     case.check(&settings, device(kernels), |case| {
@@ -209,7 +211,6 @@ proptest! {
         let steps = (rows - 1 - skip).min(2);
         let [invariance, variance, covariance] = weights;
         let settings = vicreg::Settings { prediction_steps: steps, skip, invariance, variance, covariance };
-        let settings = Settings::VicReg(settings);
         let sizes = Sizes::grid(channels, [rows, columns]);
         let case = Case::draw(&settings, batch, sizes, seed);
         // (variance term, covariance term)
@@ -253,7 +254,7 @@ proptest! {
         batch in 1..5usize, rows in 1..5usize, columns in 1..5usize, channels in 1..9usize,
         classes in 1..6usize, seed: u64, kernels: bool,
     ) {
-        let settings = Settings::Supervised(supervised::Settings::default());
+        let settings = supervised::Settings::default();
         let sizes = Sizes { channels: 3, classes, context: channels, rows, columns };
         let case = Case::draw(&settings, batch, sizes, seed);
         case.check(&settings, device(kernels), |case| {
@@ -283,9 +284,9 @@ proptest! {
         let subsample = if subsample < 3 { 0 } else { subsample };
         let window = if subsample == 0 { rows } else { rows.min(subsample) };
         let prediction_steps = steps.min(window - 1);
-        let settings = Settings::InfoNce1d(infonce1d::Settings {
+        let settings = infonce1d::Settings {
             prediction_steps, negatives, subsample, sampling, context: None,
-        });
+        };
         let sizes = Sizes { channels, context, rows, columns: 1, classes: 0 };
         let case = Case::draw(&settings, batch, sizes, seed);
         let start = case.samples.drawn.start;
@@ -320,27 +321,18 @@ fn sizes_for(loss: &str, channels: usize) -> Sizes {
 }
 
 #[test]
-fn a_loss_is_known_by_the_name_of_its_file_and_reads_back_as_it_was_written() {
-    for name in Settings::NAMES {
-        let settings: Settings = serde_json::from_value((*name).into()).unwrap();
-        assert_eq!(settings.name(), *name);
-        let written = serde_json::to_value(&settings).unwrap();
-        assert!(written.get(name).is_some(), "{written}");
-        assert_eq!(serde_json::from_value::<Settings>(written).unwrap(), settings);
-    }
-}
-
-#[test]
 fn vectors_that_say_nothing_have_the_loss_of_a_guess() {
-    for name in Settings::NAMES {
+    let losses = Losses::default();
+    for name in losses.names() {
         let sizes = sizes_for(name, 3);
-        let settings: Settings = serde_json::from_value((*name).into()).unwrap();
-        let mut case = Case::draw(&settings, 2, sizes, 1);
+        let settings = losses.named(name).unwrap();
+        let settings = settings.as_ref();
+        let mut case = Case::draw(settings, 2, sizes, 1);
         case.z.fill(0.0);
         case.c.fill(0.0);
         case.parameters.iter_mut().for_each(|it| it.fill(0.0));
-        let (found, _) = case.computed(&settings, DeviceName::Cpu);
-        if let Some(guess) = settings.recipe().of_a_guess(sizes) {
+        let (found, _) = case.computed(settings, DeviceName::Cpu);
+        if let Some(guess) = settings.of_a_guess(sizes) {
             assert!((found - guess).abs() < 1e-6, "{name}: {found}, not {guess}");
         }
     }
@@ -353,13 +345,15 @@ fn steps_on_one_batch_lower_every_loss() {
     let mut draws = generator(1, "input", &[]);
     let values: Vec<f32> = (0..BATCH * 49 * 16).map(|_| draws.normal()).collect();
     let input = Tensor::from_vec(values, (BATCH * 49, 4, 4, 1), &Device::Cpu).unwrap();
-    for name in Settings::NAMES {
-        let settings: Settings = serde_json::from_value((*name).into()).unwrap();
+    let losses = Losses::default();
+    for name in losses.names() {
+        let settings = losses.named(name).unwrap();
+        let settings = settings.as_ref();
         let sizes = sizes_for(name, 8);
-        let shapes = trainer::shapes(&layers, &settings, 1, sizes);
+        let shapes = trainer::shapes(&layers, settings, 1, sizes);
         let drawn = Parameters::draw(&shapes, 1, name).unwrap();
-        let mut trainer = Trainer::new(&layers, &settings, 1, sizes, 1e-2, &drawn).unwrap();
-        let samples = Case::draw(&settings, BATCH, sizes, 1).samples;
+        let mut trainer = Trainer::new(&layers, settings, 1, sizes, 1e-2, &drawn).unwrap();
+        let samples = Case::draw(settings, BATCH, sizes, 1).samples;
         let steps: Vec<f64> =
             (0..120).map(|_| trainer.step(&input, &samples).unwrap().loss).collect();
         assert!(steps[119] < 0.97 * steps[0], "{name}: {steps:?}");
@@ -367,25 +361,25 @@ fn steps_on_one_batch_lower_every_loss() {
 }
 
 /// InfoNCE along time with a GRU of its own.
-fn recurrent(channels: usize) -> Settings {
+fn recurrent(channels: usize) -> infonce1d::Settings {
     let gru = infonce1d::GruSettings { channels, bptt: true };
     let context = Some(infonce1d::Context::Gru(gru));
-    Settings::InfoNce1d(infonce1d::Settings {
+    infonce1d::Settings {
         prediction_steps: 3,
         subsample: 9,
         context,
         ..infonce1d::Settings::default()
-    })
+    }
 }
 
 #[test]
 fn a_gru_of_the_losss_own_predicts_in_place_of_its_input() {
     let settings = recurrent(5);
     let written = serde_json::to_value(&settings).unwrap();
-    assert_eq!(serde_json::from_value::<Settings>(written).unwrap(), settings);
+    assert_eq!(serde_json::from_value::<infonce1d::Settings>(written).unwrap(), settings);
     let sizes = Sizes { channels: 4, context: 6, rows: 14, columns: 1, classes: 0 };
     let case = Case::draw(&settings, 2, sizes, 1);
-    let shapes = settings.recipe().shapes(sizes);
+    let shapes = settings.shapes(sizes);
     let named = shapes.iter().zip(&case.parameters).map(|(shape, values)| {
         let values: Vec<f32> = values.iter().map(|it| *it as f32).collect();
         let tensor = Tensor::from_vec(values, shape.dims.as_slice(), &Device::Cpu).unwrap();
@@ -397,8 +391,7 @@ fn a_gru_of_the_losss_own_predicts_in_place_of_its_input() {
     let states = gru.forward(&Tensor::from_vec(c, (2, 14, 6), &Device::Cpu).unwrap()).unwrap();
     let states = states.flatten_all().unwrap().to_vec1::<f32>().unwrap();
 
-    let Settings::InfoNce1d(own) = &settings else { unreachable!() };
-    let given = Settings::InfoNce1d(infonce1d::Settings { context: None, ..own.clone() });
+    let given = infonce1d::Settings { context: None, ..settings.clone() };
     let without = Case {
         sizes: Sizes { context: 5, ..sizes },
         c: states.into_iter().map(f64::from).collect(),
@@ -418,7 +411,6 @@ fn a_gru_of_the_losss_own_predicts_in_place_of_its_input() {
 fn the_number_of_threads_changes_no_bit_along_time() {
     let sizes = Sizes { channels: 70, context: 90, rows: 40, columns: 1, classes: 0 };
     let settings = infonce1d::Settings { subsample: 30, ..infonce1d::Settings::default() };
-    let settings = Settings::InfoNce1d(settings);
     let case = Case::draw(&settings, 3, sizes, 1);
     let computed = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -433,11 +425,11 @@ fn the_number_of_threads_changes_no_bit_along_time() {
 
 #[test]
 fn what_does_not_fit_infonce1d_is_refused_with_why() {
-    let refused = |settings: &Settings, rows, columns| {
+    let refused = |settings: &dyn Recipe, rows, columns| {
         let sizes = Sizes { channels: 4, context: 6, rows, columns, classes: 0 };
-        settings.recipe().check(sizes).unwrap_err().message
+        settings.check(sizes).unwrap_err().message
     };
-    let settings = Settings::InfoNce1d(infonce1d::Settings::default());
+    let settings = infonce1d::Settings::default();
     assert_eq!(
         refused(&settings, 7, 7),
         "`infonce1d` predicts along time: it needs sound, this view gives a grid of 7x7 patches"
@@ -448,22 +440,23 @@ fn what_does_not_fit_infonce1d_is_refused_with_why() {
     );
     let settings = infonce1d::Settings { subsample: 10, ..infonce1d::Settings::default() };
     assert_eq!(
-        refused(&Settings::InfoNce1d(settings), 100, 1),
+        refused(&settings, 100, 1),
         "12 prediction steps need sequences of at least 13 steps, `subsample` leaves 10"
     );
     let sizes = Sizes { channels: 4, context: 6, rows: 13, columns: 1, classes: 0 };
-    assert!(Settings::InfoNce1d(infonce1d::Settings::default()).recipe().check(sizes).is_ok());
-    for settings in [Settings::default(), Settings::Clapp(clapp::Settings::default())] {
-        let message = settings.recipe().check(Sizes { columns: 7, ..sizes }).unwrap_err().message;
+    assert!(infonce1d::Settings::default().check(sizes).is_ok());
+    let on_a_grid: [&dyn Recipe; 2] = [&infonce::Settings::default(), &clapp::Settings::default()];
+    for settings in on_a_grid {
+        let message = settings.check(Sizes { columns: 7, ..sizes }).unwrap_err().message;
         assert!(message.contains("the module gives 6 and 4"), "{message}");
     }
-    let supervised = Settings::Supervised(supervised::Settings::default());
-    assert!(supervised.recipe().check(sizes).is_ok());
+    let supervised = supervised::Settings::default();
+    assert!(supervised.check(sizes).is_ok());
 }
 
 #[test]
 fn negatives_that_do_not_fit_are_an_error_along_time() {
-    let settings = Settings::InfoNce1d(infonce1d::Settings::default());
+    let settings = infonce1d::Settings::default();
     let sizes = Sizes { channels: 4, context: 6, rows: 20, columns: 1, classes: 0 };
     let whole = Case::draw(&settings, 2, sizes, 1);
     let mut past_the_end = whole.clone();

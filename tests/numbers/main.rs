@@ -1,5 +1,6 @@
 //! Arithmetic and settings, in this process: kernels, losses, modules, measures, pipeline files. In one binary: each of its own takes as long to link as most take to run.
 
+mod builder;
 mod context;
 mod figure;
 mod golden;

@@ -3,7 +3,7 @@
 
 use candle_core::{Device, Tensor, Var};
 use gimlet::device::DeviceName;
-use gimlet::loss::{self, Recipe, Sizes, infonce, infonce1d};
+use gimlet::loss::{Recipe, Sizes, infonce, infonce1d};
 use gimlet::module::{Keep, Module, shapes};
 use gimlet::parameters::Parameters;
 use gimlet::pipeline::{Layer, Pooling};
@@ -110,13 +110,12 @@ fn trained_on(
     recompute: bool,
 ) -> Parameters {
     let settings = infonce::Settings { prediction_steps: 2, negatives: 5, skip: 0, context: None };
-    let loss = loss::Settings::InfoNce(settings.clone());
     let output = layers.iter().fold(3, |channels, layer| layer.out_channels(channels));
     let sizes = Sizes::grid(output, [GRID; 2]);
-    let initial = trainer::shapes(layers, &loss, 3, sizes);
+    let initial = trainer::shapes(layers, &settings, 3, sizes);
     let initial = Parameters::draw(&initial, 1, "module").unwrap();
     let initial = initial.on(&device.open().unwrap()).unwrap();
-    let trainer = Trainer::new(layers, &loss, 3, sizes, 1e-3, &initial).unwrap();
+    let trainer = Trainer::new(layers, &settings, 3, sizes, 1e-3, &initial).unwrap();
     let mut trainer = trainer.saving_memory(micro_batch, recompute);
     let mut draws = generator(1, "negatives", &[]);
     for _ in 0..3 {
@@ -161,7 +160,7 @@ fn candles_own_operations_train_as_our_kernels_do() {
 /// A module in training, and what it reads.
 struct Case {
     layers: Vec<Layer>,
-    loss: loss::Settings,
+    loss: Box<dyn Recipe>,
     sizes: Sizes,
     pooling: Pooling,
     input: Tensor,
@@ -169,10 +168,10 @@ struct Case {
 
 impl Case {
     fn trainer(&self, device: DeviceName, micro_batch: Option<usize>, recompute: bool) -> Trainer {
-        let shapes = trainer::shapes(&self.layers, &self.loss, 3, self.sizes);
+        let shapes = trainer::shapes(&self.layers, self.loss.as_ref(), 3, self.sizes);
         let initial = Parameters::draw(&shapes, 1, "module").unwrap();
         let initial = initial.on(&device.open().unwrap()).unwrap();
-        Trainer::new(&self.layers, &self.loss, 3, self.sizes, 1e-3, &initial)
+        Trainer::new(&self.layers, self.loss.as_ref(), 3, self.sizes, 1e-3, &initial)
             .unwrap()
             .pooling(self.pooling)
             .saving_memory(micro_batch, recompute)
@@ -194,7 +193,7 @@ fn cases() -> Vec<Case> {
             infonce::Settings { prediction_steps: 2, negatives: 5, skip: 0, context: None };
         Case {
             layers,
-            loss: loss::Settings::InfoNce(settings),
+            loss: Box::new(settings),
             sizes: Sizes::grid(output, [GRID; 2]),
             pooling: Pooling::Patches { grid: GRID },
             input: input(),
@@ -215,7 +214,7 @@ fn cases() -> Vec<Case> {
         let values: Vec<f32> = (0..BATCH * 40 * 3).map(|_| draws.normal()).collect();
         Case {
             layers,
-            loss: loss::Settings::InfoNce1d(settings),
+            loss: Box::new(settings),
             sizes: Sizes { channels, context, rows, columns: 1, classes: 0 },
             pooling: Pooling::Steps { frames: 8 },
             input: Tensor::from_vec(values, (BATCH, 1, 40, 3), &Device::Cpu).unwrap(),
@@ -237,7 +236,7 @@ fn a_step_that_hands_out_maps_is_the_same_step_and_they_are_the_modules_before_i
                 let mut handing = case.trainer(device, micro_batch, recompute);
                 let mut draws = generator(1, "negatives", &[]);
                 for _ in 0..2 {
-                    let drawn = case.loss.recipe().draw(BATCH, case.sizes, &mut draws).into();
+                    let drawn = case.loss.draw(BATCH, case.sizes, &mut draws).into();
                     let expected = case.forward(device, &handing);
                     let (step, maps) = handing.step_and_maps(&case.input, &drawn).unwrap();
                     assert_eq!(step, plain.step(&case.input, &drawn).unwrap(), "{what}");

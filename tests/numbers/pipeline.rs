@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use gimlet::loss::infonce;
+use gimlet::loss::{Recipe, infonce};
 use gimlet::pipeline::{
-    ActivationType, Activations, Compression, Environment, ImageView, Layer, Loss, Map,
-    OnBadSample, Pipeline, Source, View,
+    ActivationType, Activations, Compression, Environment, ImageView, Layer, Map, OnBadSample,
+    Pipeline, SampleSize, Source, View,
 };
 use gimlet::{Error, Kind};
 use insta::assert_snapshot;
@@ -161,7 +161,7 @@ fn every_key_is_read() {
     let strides = [2, 1, 1];
     assert_eq!(b.layers, strides.map(|stride| Layer::Bottleneck { planes: 8, stride }));
     let loss = infonce::Settings { prediction_steps: 3, negatives: 8, skip: 1, context: None };
-    assert_eq!(pipeline.loss, Loss::InfoNce(loss));
+    assert_eq!(&*pipeline.loss, &loss as &dyn Recipe);
     assert_eq!((pipeline.training.batch, pipeline.training.checkpoint_seconds), (16, 10.0));
     let store = &pipeline.store;
     assert_eq!((store.dtype, store.rows_per_part), (ActivationType::F32, 100));
@@ -191,7 +191,7 @@ fn keys_that_are_left_out_have_the_documented_values() {
     let rgb = images(&rgb);
     assert_eq!((rgb.mean.len(), rgb.std.len()), (3, 3));
     let loss = infonce::Settings { prediction_steps: 5, negatives: 16, skip: 1, context: None };
-    assert_eq!(pipeline.loss, Loss::InfoNce(loss));
+    assert_eq!(&*pipeline.loss, &loss as &dyn Recipe);
     assert_eq!((pipeline.training.epochs, pipeline.training.batch), (10, 32));
     assert_eq!(pipeline.training.learning_rate, 2e-4);
     assert_eq!(pipeline.training.checkpoint_seconds, 30.0);
@@ -208,7 +208,8 @@ fn keys_that_are_left_out_have_the_documented_values() {
 
 #[test]
 fn data_is_looked_for_where_the_nearest_setting_says() {
-    let environment = Environment { data_root: Some(PathBuf::from("env")) };
+    let data_root = Some(PathBuf::from("env"));
+    let environment = Environment { data_root, ..Environment::default() };
     let root = |text: &str, overrides: &[&str], environment: &Environment| {
         let overrides: Vec<_> = overrides.iter().map(|text| text.to_string()).collect();
         let pipeline =
@@ -255,11 +256,11 @@ fn overrides_set_any_key() {
     // Tables that the file lacks are made; the last of two overrides counts.
     let made = parsed(SHORT, &["loss.infonce.skip=2", "probe.batch=8", "probe.batch=9"]);
     let loss = infonce::Settings { prediction_steps: 5, negatives: 16, skip: 2, context: None };
-    assert_eq!((made.loss, made.probe.batch), (Loss::InfoNce(loss), 9));
+    assert_eq!((&*made.loss, made.probe.batch), (&loss as &dyn Recipe, 9));
     let named = parsed(SHORT, &["loss=supervised"]);
-    assert_eq!(named.loss, Loss::Supervised(Default::default()));
+    assert_eq!(named.loss.name(), "supervised");
     let defaults = parsed(SHORT, &["loss=clapp"]);
-    assert_eq!(defaults.loss, parsed(SHORT, &["loss.clapp={}"]).loss);
+    assert_eq!(&*defaults.loss, &*parsed(SHORT, &["loss.clapp={}"]).loss);
 }
 
 #[test]
@@ -272,7 +273,7 @@ fn presets_are_the_modules_of_the_paper() {
         parsed(&format!("{head}{modules}"), &["view.patch=16", "view.stride=8", "view.crop=64"])
     };
     let outputs = |pipeline: &Pipeline| -> Vec<[usize; 3]> {
-        let shapes = pipeline.shapes((96, 96)).unwrap();
+        let shapes = pipeline.shapes(SampleSize::square(96)).unwrap();
         let first = Map { height: 16, width: 16, channels: 1 };
         assert_eq!(shapes[0].0, first);
         assert!(shapes.windows(2).all(|pair| pair[0].1 == pair[1].0));
@@ -327,9 +328,9 @@ fn shapes_wait_for_the_image_when_the_file_does_not_say_its_size() {
     let size = |pipeline: &Pipeline| pipeline.view.settings().size(&pipeline.data.source);
     assert_eq!(size(&pipeline), None);
     let out = Map { height: 8, width: 8, channels: 16 };
-    assert_eq!(pipeline.shapes((32, 40)).unwrap()[0].1, out);
-    assert_snapshot!(shown(&pipeline.shapes((32, 6)).unwrap_err()), @"recipes/p.toml: a patch of 8x8 does not fit in an image of 32x6");
-    assert_snapshot!(shown(&pipeline.shapes((16, 64)).unwrap_err()), @r#"
+    assert_eq!(pipeline.shapes(SampleSize { height: 32, width: 40 }).unwrap()[0].1, out);
+    assert_snapshot!(shown(&pipeline.shapes(SampleSize { height: 32, width: 6 }).unwrap_err()), @"recipes/p.toml: a patch of 8x8 does not fit in an image of 32x6");
+    assert_snapshot!(shown(&pipeline.shapes(SampleSize { height: 16, width: 64 }).unwrap_err()), @r#"
     recipes/p.toml: 5 prediction steps and 1 skipped row need a grid of at least 7 rows of patches, this view gives 3x15
     hint: lower `loss.infonce.prediction_steps`, or take a smaller patch or stride
     "#);
@@ -960,9 +961,11 @@ fn mistakes_in_what_a_cluster_is_asked_for_are_told() {
 
 #[test]
 fn where_a_step_runs_is_in_no_key() {
-    use gimlet::stage::{Plan, RunDir};
+    use gimlet::stage::{RunDir, Standing};
     let dir = RunDir::at("nowhere");
-    let keys = |overrides: &[&str]| Plan::new(&parsed(FULL, overrides), &dir).unwrap().all_keys();
+    let keys = |overrides: &[&str]| {
+        Standing::new(&parsed(FULL, overrides), dir.clone()).unwrap().plan.all_keys()
+    };
     assert_eq!(keys(&[]), keys(&["slurm.partition=\"gpu\"", "slurm.train.time=\"9\""]));
     assert_ne!(keys(&[]), keys(&["training.batch=7"]));
 }

@@ -13,7 +13,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Fields};
 use gimlet::pipeline::{Environment, Pipeline, Split};
-use gimlet::stage::{Plan, RunDir, Step};
+use gimlet::stage::{RunDir, Standing, Step};
 use tempfile::TempDir;
 
 use crate::parquet_file;
@@ -450,13 +450,14 @@ impl Bench {
     fn pipeline(&self, text: &str, overrides: &[&str]) -> gimlet::Result<Pipeline> {
         let dir = self.folder.path().to_str().unwrap();
         let overrides: Vec<String> = overrides.iter().map(|it| it.replace("DIR", dir)).collect();
-        let environment = Environment { data_root: Some(PathBuf::from(dir)) };
+        let data_root = Some(PathBuf::from(dir));
+        let environment = Environment { data_root, ..Environment::default() };
         Pipeline::parse(text, Path::new("p.toml"), &overrides, &environment)
     }
 
     /// The titles of the steps of a run of it, and the keys of what they would write.
     fn keys(&self, pipeline: &Pipeline) -> gimlet::Result<Vec<(String, [String; 2])>> {
-        let plan = Plan::new(pipeline, &RunDir::at(self.folder.path().join("run")))?;
+        let plan = Standing::new(pipeline, RunDir::at(self.folder.path().join("run")))?.plan;
         let keys = |step: Step| Split::ALL.map(|split| plan.key(step, split).hash.clone());
         Ok(plan.steps().into_iter().map(|step| (plan.full_title(step), keys(step))).collect())
     }
@@ -468,7 +469,8 @@ impl Bench {
         let after = self.pipeline(text, &[change.both, &[change.set]].concat())?;
         // It only checks what there is.
         if change.setting != "modules.in_channels" {
-            assert_ne!(before, after, "`{}` changes nothing", change.set);
+            let shown = [&before, &after].map(|it| format!("{it:?}"));
+            assert_ne!(shown[0], shown[1], "`{}` changes nothing", change.set);
         }
         let done: BTreeSet<String> =
             self.keys(&before)?.into_iter().flat_map(|(_, keys)| keys).collect();

@@ -8,10 +8,10 @@ use gimlet::device::Device;
 use gimlet::loss::Sizes;
 use gimlet::module::Module;
 use gimlet::parameters::Parameters;
-use gimlet::pipeline::{Environment, Pipeline, Split, View};
+use gimlet::pipeline::{Environment, Pipeline, SampleSize, Split, View};
 use gimlet::random::generator;
 use gimlet::stage::progress::Silent;
-use gimlet::stage::{At, Run, RunDir, Step};
+use gimlet::stage::{At, Run, RunDir, Session, Step};
 use gimlet::train::feed::{Course, feed};
 use gimlet::train::input::{Images, Input, Recomputed};
 use gimlet::train::trainer::{Trainer, shapes};
@@ -44,18 +44,18 @@ fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
         Pipeline::parse(text, Path::new("tiny.toml"), &overrides, &Environment::default()).unwrap();
     let stop = gimlet::stop::Stop::new();
     let dir = RunDir::at(folder.path().join("run"));
-    let run = Run::open(&pipeline, dir, &stop, &Silent).unwrap();
+    let run = Run::open(&pipeline, dir, Session::new(&stop, &Silent)).unwrap();
     let [a, b] = [0, 1].map(|module| At { module, round: 0 });
     for step in [Step::Ingest, Step::Train(a), Step::Encode(a), Step::Train(b)] {
         run.step(step).unwrap();
     }
     let stored = weights(&folder.path().join("run/modules/b"));
 
-    let maps = pipeline.shapes((16, 16)).unwrap();
+    let maps = pipeline.shapes(SampleSize::square(16)).unwrap();
     let (a, b) = (&pipeline.modules[0], &pipeline.modules[1]);
     let encoder = weights(&folder.path().join("run/modules/a")).under("encoder");
     let predecessor = Module::new(&a.layers, maps[0].0.channels, &encoder).unwrap();
-    let images = run.plan.generation(Step::Ingest, Split::Train, &run.dir).unwrap();
+    let images = run.standing.generation(Step::Ingest, Split::Train).unwrap();
     let View::Images(view) = &pipeline.view else { panic!("it is of images") };
     let images = Images::new(&images, view, Split::Train, pipeline.seed).unwrap();
     let input = Recomputed::new(Box::new(images), vec![predecessor], &Device::Cpu).unwrap();
@@ -70,15 +70,16 @@ fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
     };
     let grid = input.shape()[0].isqrt();
     let (channels, sizes) = (maps[1].0.channels, Sizes::grid(maps[1].1.channels, [grid; 2]));
-    let shapes = shapes(&b.layers, &pipeline.loss, channels, sizes);
+    let shapes = shapes(&b.layers, pipeline.loss.as_ref(), channels, sizes);
     let drawn = Parameters::draw(&shapes, pipeline.seed, &b.name).unwrap();
     let mut trainer =
-        Trainer::new(&b.layers, &pipeline.loss, channels, sizes, b.learning_rate, &drawn).unwrap();
+        Trainer::new(&b.layers, pipeline.loss.as_ref(), channels, sizes, b.learning_rate, &drawn)
+            .unwrap();
     std::thread::scope(|scope| {
         for batch in feed(scope, &input, &course, 0..course.steps(), 1 << 20) {
             let batch = batch.unwrap();
             let mut draws = generator(pipeline.seed, "b/negatives", &[batch.step]);
-            let drawn = pipeline.loss.recipe().draw(course.batch, sizes, &mut draws);
+            let drawn = pipeline.loss.draw(course.batch, sizes, &mut draws);
             trainer.step(&batch.input, &drawn.into()).unwrap();
         }
     });

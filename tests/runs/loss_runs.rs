@@ -1,20 +1,20 @@
 //! A pipeline under every loss.
 
 use crate::tiny;
-use gimlet::loss::Settings;
+use gimlet::loss::Losses;
 use tiny::Tiny;
 
 #[test]
 fn every_loss_trains_a_pipeline_and_is_reported() {
     let tiny = Tiny::new();
-    for name in Settings::NAMES {
+    for name in Losses::default().names() {
         // The grid has three rows.
         let reach = format!("loss={{{name}={{prediction_steps=1}}}}");
-        let set = match *name {
+        let set = match name {
             "supervised" => vec!["--set", "loss=supervised"],
             _ => vec!["--set", reach.as_str()],
         };
-        if *name == "infonce1d" {
+        if name == "infonce1d" {
             let err = tiny.fails(2, "run", &["--run-dir", name, "--set", "loss=infonce1d"]);
             assert!(err.contains("it needs sound"), "{err}");
             continue;
@@ -22,7 +22,7 @@ fn every_loss_trains_a_pipeline_and_is_reported() {
         let mut args = vec!["--run-dir", name];
         args.extend(set);
         let (_, err) = tiny.ok("run", &args);
-        let shown = match *name {
+        let shown = match name {
             "supervised" => "training accuracy ",
             "vicreg" => "steps, loss ",
             _ => "contrastive accuracy ",
@@ -31,7 +31,7 @@ fn every_loss_trains_a_pipeline_and_is_reported() {
         let run = tiny.json("run", &args);
         for probe in run["probes"].as_array().unwrap() {
             let chance = &probe["chance_loss"];
-            assert_eq!(chance.is_null(), *name == "vicreg", "{name}: {probe}");
+            assert_eq!(chance.is_null(), name == "vicreg", "{name}: {probe}");
             assert!(probe["loss"].as_f64().unwrap().is_finite(), "{name}: {probe}");
         }
     }

@@ -1,6 +1,7 @@
 //! Runs of small pipelines from end to end: schedules, stops, shards, sweeps. In one binary: each of its own takes as long to link as most take to run.
 
 mod equivalence;
+mod from_code;
 mod learns_nothing;
 mod loss_runs;
 mod past;
@@ -19,8 +20,12 @@ mod views;
 #[cfg(unix)]
 mod workers;
 
+#[path = "../../examples/custom_loss.rs"]
+mod custom_loss;
 #[path = "../notes/mod.rs"]
 mod notes;
+#[path = "../../examples/run_pipeline.rs"]
+mod run_pipeline;
 #[path = "../sound_files/mod.rs"]
 mod sound_files;
 #[path = "../tiny/mod.rs"]

@@ -6,7 +6,7 @@ use gimlet::probe::pooled::Pooled;
 use gimlet::report::twin::Twin;
 use gimlet::report::{Options, Seen};
 use gimlet::stage::progress::Silent;
-use gimlet::stage::{Plan, RunDir, Step};
+use gimlet::stage::{RunDir, Standing, Step};
 use tiny::{Tiny, text};
 
 fn page(tiny: &Tiny, args: &[&str]) -> String {
@@ -119,15 +119,14 @@ fn the_twin_at_the_last_depth_is_what_the_twin_has_made() {
         let overrides: Vec<String> = overrides.iter().map(|it| (*it).to_string()).collect();
         let pipeline = Pipeline::load(&tiny.path("tiny.toml"), &overrides).unwrap();
         let dir = RunDir::at(tiny.path(dir));
-        let plan = Plan::new(&pipeline, &dir).unwrap();
-        (pipeline, dir, plan)
+        let standing = Standing::new(&pipeline, dir).unwrap();
+        (pipeline, standing)
     };
-    let (pipeline, dir, plan) = load(&[], "runs/tiny");
+    let (pipeline, standing) = load(&[], "runs/tiny");
     let seen = Seen {
         pipeline: &pipeline,
-        dir: &dir,
-        plan: &plan,
-        stages: plan.status(&dir).unwrap(),
+        standing: &standing,
+        stages: standing.status().unwrap(),
         progress: &Silent,
         stop: &gimlet::stop::Stop::new(),
         arguments: String::new(),
@@ -139,9 +138,9 @@ fn the_twin_at_the_last_depth_is_what_the_twin_has_made() {
     assert!(twin.differs.is_empty(), "{:?}", twin.differs);
     let means = twin.means(&seen, &rows).unwrap();
     assert_eq!(means.iter().map(|it| it.1).collect::<Vec<_>>(), [4, 8]);
-    let (_, twin_dir, twin_plan) = load(&["split=end-to-end"], "runs/twin");
-    let encode = Step::Encode(twin_plan.last(0));
-    let stored = twin_plan.generation(encode, Split::Test, &twin_dir).unwrap();
+    let (_, of_twin) = load(&["split=end-to-end"], "runs/twin");
+    let encode = Step::Encode(of_twin.plan.last(0));
+    let stored = of_twin.generation(encode, Split::Test).unwrap();
     let stored = Pooled::open(&stored).unwrap().means_of(&rows).unwrap();
     assert_eq!(stored.len(), means[1].0.len());
     for (one, other) in stored.iter().zip(&means[1].0) {

@@ -7,10 +7,10 @@ use std::process::{Command, Stdio};
 use gimlet::loss::Sizes;
 use gimlet::module::Module;
 use gimlet::parameters::Parameters;
-use gimlet::pipeline::{Environment, Pipeline, Split, View};
+use gimlet::pipeline::{Environment, Pipeline, SampleSize, Split, View};
 use gimlet::random::generator;
 use gimlet::stage::progress::Silent;
-use gimlet::stage::{Run, RunDir, Step};
+use gimlet::stage::{Run, RunDir, Session, Step};
 use gimlet::train::feed::{Course, feed};
 use gimlet::train::input::{Images, Input};
 use gimlet::train::trainer::{Trainer, shapes};
@@ -80,12 +80,12 @@ fn every_module_trains_on_what_those_below_it_make_before_they_are_updated() {
         let pipeline = pipeline.unwrap();
         let stop = gimlet::stop::Stop::new();
         let dir = RunDir::at(folder.path().join("run"));
-        let run = Run::open(&pipeline, dir, &stop, &Silent).unwrap();
+        let run = Run::open(&pipeline, dir, Session::new(&stop, &Silent)).unwrap();
         run.step(Step::Ingest).unwrap();
         // Any module stands for all.
-        run.step(Step::Train(run.plan.last(1))).unwrap();
+        run.step(Step::Train(run.standing.plan.last(1))).unwrap();
 
-        let images = run.plan.generation(Step::Ingest, Split::Train, &run.dir).unwrap();
+        let images = run.standing.generation(Step::Ingest, Split::Train).unwrap();
         let View::Images(view) = &pipeline.view else { panic!("it is of images") };
         let input = Images::new(&images, view, Split::Train, pipeline.seed).unwrap();
         let course = Course {
@@ -96,15 +96,15 @@ fn every_module_trains_on_what_those_below_it_make_before_they_are_updated() {
             batch: pipeline.training.batch,
             epochs: pipeline.training.epochs,
         };
-        let maps = pipeline.shapes((16, 16)).unwrap();
+        let maps = pipeline.shapes(SampleSize::square(16)).unwrap();
         let mut trainers = Vec::new();
         for (module, (read, written)) in pipeline.modules.iter().zip(&maps) {
             let (channels, sizes) = (read.channels, Sizes::grid(written.channels, [3; 2]));
-            let shapes = shapes(&module.layers, &pipeline.loss, channels, sizes);
+            let shapes = shapes(&module.layers, pipeline.loss.as_ref(), channels, sizes);
             let drawn = Parameters::draw(&shapes, pipeline.seed, &module.name).unwrap();
             let rate = module.learning_rate;
             let trainer =
-                Trainer::new(&module.layers, &pipeline.loss, channels, sizes, rate, &drawn);
+                Trainer::new(&module.layers, pipeline.loss.as_ref(), channels, sizes, rate, &drawn);
             let (micro_batch, recompute) =
                 (pipeline.training.micro_batch, pipeline.training.recompute);
             trainers.push(trainer.unwrap().saving_memory(micro_batch, recompute));
@@ -121,7 +121,7 @@ fn every_module_trains_on_what_those_below_it_make_before_they_are_updated() {
                     let purpose = format!("{}/negatives", module.name);
                     let mut draws = generator(pipeline.seed, &purpose, &[batch.step]);
                     let sizes = trainer.sizes();
-                    let drawn = pipeline.loss.recipe().draw(course.batch, sizes, &mut draws);
+                    let drawn = pipeline.loss.draw(course.batch, sizes, &mut draws);
                     trainer.step(&read, &drawn.into()).unwrap();
                     read = now.forward(&read).unwrap();
                 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use gimlet::pipeline::Pipeline;
 use gimlet::random::generator;
-use gimlet::stage::{At, Plan, RunDir, Step, lock};
+use gimlet::stage::{At, RunDir, Standing, Step, lock};
 use gimlet_store::Dataset;
 use tiny::{Held, Tiny, text, three_modules, walk};
 
@@ -189,9 +189,9 @@ fn a_second_worker_of_a_module_is_refused_with_the_firsts_pid_and_host() {
     tiny.ok("ingest", &[]);
     let pipeline = Pipeline::load(&tiny.path("tiny.toml"), &[]).unwrap();
     let dir = RunDir::at(tiny.path(RUN));
-    let plan = Plan::new(&pipeline, &dir).unwrap();
+    let standing = Standing::new(&pipeline, dir).unwrap();
     let training = |module| Step::Train(At { module, round: 0 });
-    let _lock = lock::acquire(&dir, &plan, training(0), gimlet_store::Shard::WHOLE).unwrap();
+    let _lock = lock::acquire(&standing, training(0), gimlet_store::Shard::WHOLE).unwrap();
     let err = tiny.fails(1, "worker", &["--module", "a"]);
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let holder = format!("process {} {}", std::process::id(), host.trim());
@@ -199,7 +199,7 @@ fn a_second_worker_of_a_module_is_refused_with_the_firsts_pid_and_host() {
 
     // A run is told so, too, and the others do not wait for ever.
     drop(_lock);
-    let _lock = lock::acquire(&dir, &plan, training(2), gimlet_store::Shard::WHOLE).unwrap();
+    let _lock = lock::acquire(&standing, training(2), gimlet_store::Shard::WHOLE).unwrap();
     let err = tiny.fails(1, "run", &[]);
     assert!(err.contains("the worker of `c` failed") && err.contains(holder.trim()), "{err}");
     assert!(err.contains("hint: "), "{err}");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::per_split::PerSplit;
 use super::Split;
 use crate::sample;
 
@@ -20,13 +21,38 @@ pub struct Data {
     pub on_bad_sample: OnBadSample,
 }
 
+/// All samples of a source.
+impl From<Source> for Data {
+    fn from(source: Source) -> Self {
+        Self { source, subset: None, test_subset: None, on_bad_sample: OnBadSample::Fail }
+    }
+}
+
+impl From<Textures> for Data {
+    fn from(textures: Textures) -> Self {
+        Source::Textures(textures).into()
+    }
+}
+
+impl From<PerSplit<Arc<dyn sample::Source>>> for Data {
+    fn from(own: PerSplit<Arc<dyn sample::Source>>) -> Self {
+        Source::Own(Own(own)).into()
+    }
+}
+
+impl From<Files> for Data {
+    fn from(files: Files) -> Self {
+        Source::Files(files).into()
+    }
+}
+
 impl Data {
     /// Whether samples may have labels.
     pub fn is_labelled(&self) -> bool {
         match &self.source {
             Source::Files(files) => files.label.is_some(),
             Source::Textures(_) => true,
-            Source::Own(own) => own.train.is_labelled(),
+            Source::Own(Own(own)) => own.train.is_labelled(),
         }
     }
 
@@ -39,7 +65,7 @@ impl Data {
     }
 }
 
-/// A kind of source.
+/// What samples are read from, or made by.
 #[derive(Debug, Clone, PartialEq)]
 // A pipeline has one of them.
 #[allow(clippy::large_enum_variant)]
@@ -58,7 +84,7 @@ impl Source {
         match self {
             Source::Files(files) => files.frames.is_some() || files.alignments.is_some(),
             Source::Textures(_) => false,
-            Source::Own(own) => own.train.frame_names().is_some(),
+            Source::Own(Own(own)) => own.train.frame_names().is_some(),
         }
     }
 
@@ -67,7 +93,9 @@ impl Source {
         match self {
             Source::Files(files) => files.further.iter().map(String::as_str).collect(),
             Source::Textures(_) => Vec::new(),
-            Source::Own(own) => own.train.further_labels().iter().map(|it| &*it.name).collect(),
+            Source::Own(Own(own)) => {
+                own.train.further_labels().iter().map(|it| &*it.name).collect()
+            }
         }
     }
 
@@ -83,7 +111,7 @@ impl Source {
     pub fn classes(&self) -> Option<usize> {
         match self {
             Source::Textures(textures) => Some(textures.classes),
-            Source::Own(own) => own.train.label_names().map(<[String]>::len),
+            Source::Own(Own(own)) => own.train.label_names().map(<[String]>::len),
             Source::Files(_) => None,
         }
     }
@@ -181,7 +209,8 @@ impl Medium {
 }
 
 /// The settings of the texture generator ([`crate::source::textures`]).
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Textures {
     pub classes: usize,
     /// Height and width in pixels.
@@ -197,31 +226,29 @@ pub struct Textures {
 /// Samples of the calling program, a source per split. In the keys of steps they are their
 /// [`content`](sample::Source::content).
 #[derive(Clone)]
-pub struct Own {
-    pub train: Arc<dyn sample::Source>,
-    pub test: Arc<dyn sample::Source>,
-}
+pub struct Own(pub PerSplit<Arc<dyn sample::Source>>);
 
 impl Own {
-    /// The source of a split.
-    pub fn split(&self, split: Split) -> &Arc<dyn sample::Source> {
-        match split {
-            Split::Train => &self.train,
-            Split::Test => &self.test,
-        }
+    fn contents(&self) -> PerSplit<sample::Content> {
+        self.0.as_ref().map(|it| it.content())
     }
 }
 
 impl PartialEq for Own {
     fn eq(&self, other: &Self) -> bool {
-        Split::ALL.iter().all(|it| self.split(*it).content() == other.split(*it).content())
+        self.contents() == other.contents()
     }
 }
 
 impl fmt::Debug for Own {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [train, test] = Split::ALL.map(|split| self.split(split).content().made);
-        f.debug_struct("Own").field("train", &train).field("test", &test).finish()
+        f.debug_tuple("Own").field(&self.contents()).finish()
+    }
+}
+
+impl Default for Textures {
+    fn default() -> Self {
+        Self { classes: 10, size: 32, train: 4000, test: 1000, noise: 0.1 }
     }
 }
 

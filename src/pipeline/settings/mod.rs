@@ -12,8 +12,9 @@ mod training;
 mod view;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::data::*;
 pub use self::module::*;
@@ -22,14 +23,14 @@ pub use self::slurm::*;
 pub use self::store::*;
 pub use self::training::*;
 pub use self::view::*;
-pub use crate::loss::Settings as Loss;
+use crate::loss::Recipe;
 
 /// A whole pipeline: where its samples come from, how they are seen, and what is trained on them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Pipeline {
     /// Names the run directory; the file's stem unless the file says otherwise.
     pub name: String,
-    /// The pipeline file.
+    /// The pipeline file; the name, of a pipeline that was built in code.
     pub file: PathBuf,
     /// Every random draw of the run starts here.
     pub seed: u64,
@@ -38,7 +39,7 @@ pub struct Pipeline {
     /// In order; each reads what the one before it wrote. Never empty.
     pub modules: Vec<Module>,
     /// What every module trains with.
-    pub loss: Loss,
+    pub loss: Arc<dyn Recipe>,
     pub training: Training,
     /// In which order modules train.
     pub schedule: Schedule,
@@ -81,6 +82,7 @@ pub enum Split {
 }
 
 impl Split {
+    /// Both, the training split first.
     pub const ALL: [Split; 2] = [Split::Train, Split::Test];
 
     /// Frozen views of each sample, of which a training sample has so many: a test sample has one.
@@ -101,10 +103,17 @@ impl Split {
 }
 
 /// The linear probe: a linear classifier on the mean of the pooled vectors.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Probe {
     pub epochs: usize,
     pub batch: usize,
     /// Adam's step size.
     pub learning_rate: f64,
+}
+
+impl Default for Probe {
+    fn default() -> Self {
+        Self { epochs: 100, batch: 256, learning_rate: 1e-3 }
+    }
 }

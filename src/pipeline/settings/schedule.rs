@@ -16,6 +16,12 @@ pub enum Schedule {
     Async(Async),
 }
 
+impl Default for Schedule {
+    fn default() -> Self {
+        Self::Sequential { patience: None }
+    }
+}
+
 /// See [`Schedule::Rounds`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rounds {

@@ -28,6 +28,23 @@ pub struct Store {
     pub cache_bytes: u64,
 }
 
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            dtype: ActivationType::F16,
+            compression: Compression::Auto,
+            relu: true,
+            rows_per_part: 2048,
+            activations: Activations::Store,
+            max_bytes: None,
+            read_memory: 256_000_000,
+            keep_generations: 2,
+            url: None,
+            cache_bytes: 20_000_000_000,
+        }
+    }
+}
+
 /// The type activations are stored in; training computes in f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -1,7 +1,10 @@
 //! How modules are trained: `[training]`.
 
+use serde::Deserialize;
+
 /// How a module is trained.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Training {
     /// Passes over the training split.
     pub epochs: usize,
@@ -22,4 +25,19 @@ pub struct Training {
     /// Test rows whose loss and accuracy are logged after every epoch: whole batches, as many as fit and one
     /// in any case; none when 0.
     pub held_out: usize,
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch: 32,
+            micro_batch: None,
+            recompute: false,
+            learning_rate: 2e-4,
+            input_noise: 0.0,
+            checkpoint_seconds: 30.0,
+            held_out: 256,
+        }
+    }
 }

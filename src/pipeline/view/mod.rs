@@ -4,17 +4,20 @@
 mod images;
 mod sound;
 
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
 use toml::Spanned;
 
-use super::misfit::Misfit;
 use super::origin::Fault;
 use super::pooling::Pooling;
 use super::raw::{self, Optional};
-use super::settings::{Loss, Map, Medium, Source, Split, View};
+use super::settings::{Map, Medium, SampleSize, Source, Split, View};
 use crate::error::counted;
+use crate::loss::Recipe;
 
 /// Far more than a disk holds, and few enough to be counted beside the epochs (`crate::view`).
-const MAX_VIEWS: usize = 1 << 16;
+const VIEWS: RangeInclusive<usize> = 1..=1 << 16;
 
 /// What a pipeline asks of a view, whatever its samples are.
 pub trait SampleView {
@@ -40,20 +43,26 @@ pub trait SampleView {
     fn attributes(&self) -> &'static [&'static str];
 
     /// What modules train with where a pipeline names no loss.
-    fn default_loss(&self) -> Loss;
+    fn default_loss(&self) -> Arc<dyn Recipe>;
 
-    /// Height and width of samples as far as settings alone tell, without a look at any sample; of sound, 1 and the
-    /// window. `None` where the first image must be read to know.
-    fn size(&self, source: &Source) -> Option<(usize, usize)>;
+    /// Checks that every setting is within its bounds.
+    ///
+    /// # Errors
+    /// When one is not.
+    fn check(&self) -> Result<(), Fault>;
+
+    /// How large samples are, as far as settings alone tell, without a look at any sample; of sound, the window. `None`
+    /// where the first image must be read to know.
+    fn size(&self, source: &Source) -> Option<SampleSize>;
 
     /// What the first module reads of samples of this size.
     ///
     /// # Errors
     /// When they do not fit the view.
-    fn entry(&self, size: (usize, usize)) -> Result<Entry, Misfit>;
+    fn entry(&self, sample: SampleSize) -> Result<Entry, Fault>;
 
     /// How samples of this size are pooled; they must fit the view.
-    fn pooling(&self, size: (usize, usize)) -> Pooling;
+    fn pooling(&self, sample: SampleSize) -> Pooling;
 }
 
 /// What the first module reads of a sample.
@@ -81,7 +90,7 @@ impl View {
     }
 }
 
-/// Checks a view table and fills in its defaults. It is one of sound where it says `rate`.
+/// Reads a view table, and fills in its defaults. It is one of sound where it says `rate`.
 pub fn resolve(view: &Spanned<raw::View>) -> Result<View, Fault> {
     let raw = view.get_ref();
     let of_images = [
@@ -121,35 +130,37 @@ fn needed<'a>(
     value.as_ref().ok_or_else(missing)
 }
 
-fn statistics(
-    values: &Spanned<Vec<Spanned<f64>>>,
-    key: &str,
-    (channels, of): (usize, &str),
-) -> Result<Vec<f32>, Fault> {
-    let count = values.get_ref().len();
-    if count != channels {
-        let wanted = counted(channels, "value");
-        let message = format!("`{key}` must have {wanted} for {of}, not {count}");
-        let fault = Fault::at(values.span(), message);
-        return Err(match of {
-            "sound" => fault,
-            _ => fault.hint("`view.grayscale` says which of them the modules see"),
-        });
+fn value<T: Copy>(value: &Optional<T>) -> Option<T> {
+    value.as_ref().map(|it| *it.get_ref())
+}
+
+/// A fault that is shown at the patch, where nothing nearer is in the file.
+pub fn of_patch(fault: Fault) -> Fault {
+    fault.or_of("view.patch").or_of("view")
+}
+
+/// Fails unless there is a mean and a deviation for each of so many channels `of` something.
+fn statistics(values: [&[f32]; 2], channels: usize, of: &str) -> Result<(), Fault> {
+    for (key, values) in ["mean", "std"].into_iter().zip(values) {
+        let path = format!("view.normalise.{key}");
+        if values.len() != channels {
+            let (wanted, count) = (counted(channels, "value"), values.len());
+            let message = format!("`{key}` must have {wanted} for {of}, not {count}");
+            let fault = Fault::of(path, message);
+            return Err(match of {
+                "sound" => fault,
+                _ => fault.hint("`view.grayscale` says which of them the modules see"),
+            });
+        }
+        let (wanted, above) = match key {
+            "std" => ("finite numbers above 0", 0.0),
+            _ => ("finite numbers", f32::NEG_INFINITY),
+        };
+        let wrong = |value: &f32| !value.is_finite() || *value <= above;
+        if let Some(index) = values.iter().position(wrong) {
+            let message = format!("`{key}` must hold {wanted}, not {}", values[index]);
+            return Err(Fault::of(format!("{path}.{index}"), message));
+        }
     }
-    values
-        .get_ref()
-        .iter()
-        .map(|value| {
-            let number = *value.get_ref() as f32;
-            let (holds, wanted) = match key {
-                "std" => (number > 0.0 && number.is_finite(), "finite numbers above 0"),
-                _ => (number.is_finite(), "finite numbers"),
-            };
-            if holds {
-                Ok(number)
-            } else {
-                Err(Fault::at(value.span(), format!("`{key}` must hold {wanted}, not {value}")))
-            }
-        })
-        .collect()
+    Ok(())
 }

@@ -1,24 +1,21 @@
 //! A view of sound: a window of a recording.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use toml::Spanned;
 
-use super::super::bounds::{optional_whole, whole};
-use super::super::misfit::Misfit;
+use super::super::bounds::whole;
 use super::super::origin::Fault;
 use super::super::pooling::Pooling;
 use super::super::raw;
-use super::super::settings::{Loss, Map, Medium, Normalise, Short, SoundView, Source};
-use super::{Entry, MAX_VIEWS, SampleView, needed, statistics};
-use crate::loss::infonce1d;
+use super::super::settings::{Map, Medium, Normalise, SampleSize, SoundView, Source};
+use super::{Entry, SampleView, VIEWS, needed, statistics, value};
+use crate::loss::{Recipe, infonce1d};
 
 /// The bounds of samples a second, of samples in a window and of samples in a recording.
 const RATE: RangeInclusive<usize> = 100..=768_000;
 const WINDOW: RangeInclusive<usize> = 1..=1 << 26;
-
-/// What a recording's windows start at multiples of: 10 ms at the paper's rate.
-const HOP: usize = 160;
 
 impl SampleView for SoundView {
     fn medium(&self) -> Medium {
@@ -45,52 +42,60 @@ impl SampleView for SoundView {
         &["view", "start"]
     }
 
-    fn default_loss(&self) -> Loss {
-        Loss::InfoNce1d(infonce1d::Settings::default())
+    fn default_loss(&self) -> Arc<dyn Recipe> {
+        Arc::new(infonce1d::Settings::default())
     }
 
-    fn size(&self, _source: &Source) -> Option<(usize, usize)> {
-        Some((1, self.window))
+    fn check(&self) -> Result<(), Fault> {
+        let SoundView { window, clip, .. } = *self;
+        whole("view.window", window, &WINDOW)?;
+        whole("view.clip", clip, &WINDOW)?;
+        if let Some(clip) = clip.filter(|clip| *clip < window) {
+            let message = format!("a clip of {clip} samples is shorter than a window of {window}");
+            return Err(Fault::of("view.clip", message));
+        }
+        if let Some(Normalise { mean, std }) = self.normalise {
+            statistics([&[mean], &[std]], 1, "sound")?;
+        }
+        whole("view.rate", self.rate as usize, &RATE)?;
+        whole("view.hop", self.hop, &(1..=window))?;
+        whole("view.views", self.views, &VIEWS)
     }
 
-    fn entry(&self, _size: (usize, usize)) -> Result<Entry, Misfit> {
+    fn size(&self, _source: &Source) -> Option<SampleSize> {
+        Some(SampleSize::of_sound(self.window))
+    }
+
+    fn entry(&self, _sample: SampleSize) -> Result<Entry, Fault> {
         // Windows are of one size, whatever the recordings.
         let map = Map { height: 1, width: self.window, channels: 1 };
         Ok(Entry { map, grid: None, smaller: "a longer window or smaller strides" })
     }
 
-    fn pooling(&self, _size: (usize, usize)) -> Pooling {
+    fn pooling(&self, _sample: SampleSize) -> Pooling {
         Pooling::Steps { frames: self.frames() }
     }
 }
 
-/// Checks a view of sound, at this rate, and fills in its defaults.
+/// Reads a view of sound at this rate, and fills in its defaults.
 pub fn resolve(view: &Spanned<raw::View>, rate: &Spanned<usize>) -> Result<SoundView, Fault> {
     let raw = view.get_ref();
-    let window = needed(&raw.window, "window", view)?;
-    let samples = whole(window, "window", WINDOW)?;
-    let clip = optional_whole(&raw.clip, "clip", WINDOW)?;
-    if let (Some(clip), Some(at)) = (clip, &raw.clip)
-        && clip < samples
-    {
-        let message = format!("a clip of {clip} samples is shorter than a window of {samples}");
-        return Err(Fault::at(at.span(), message));
-    }
+    let window = *needed(&raw.window, "window", view)?.get_ref();
+    let default = SoundView::new(u32::try_from(*rate.get_ref()).unwrap_or(u32::MAX), window);
     let normalise = match &raw.normalise {
         Some(normalise) => {
-            let mean = statistics(&normalise.mean, "mean", (1, "sound"))?;
-            let std = statistics(&normalise.std, "std", (1, "sound"))?;
+            let raw::Normalise { mean, std } = normalise;
+            statistics([mean, std], 1, "sound")?;
             Some(Normalise { mean: mean[0], std: std[0] })
         }
         None => None,
     };
     Ok(SoundView {
-        rate: whole(rate, "rate", RATE)? as u32,
-        clip,
-        window: samples,
-        hop: optional_whole(&raw.hop, "hop", 1..=samples)?.unwrap_or(HOP.min(samples)),
-        short: raw.short.as_ref().map_or(Short::Pad, |short| *short.get_ref()),
+        clip: value(&raw.clip),
+        hop: value(&raw.hop).unwrap_or(default.hop),
+        short: value(&raw.short).unwrap_or(default.short),
         normalise,
-        views: optional_whole(&raw.views, "views", 1..=MAX_VIEWS)?.unwrap_or(1),
+        views: value(&raw.views).unwrap_or(default.views),
+        ..default
     })
 }

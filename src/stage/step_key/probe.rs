@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::METHOD_VERSION;
 use crate::Result;
-use crate::pipeline::{Loss, Pipeline, Probe, Training};
+use crate::loss::Recipe;
+use crate::pipeline::{PerSplit, Pipeline, Probe, Training};
 use crate::stage::key::Key;
 
 #[derive(Serialize)]
@@ -14,7 +15,7 @@ struct ProbeKey<'a> {
     seed: u64,
     probe: ProbePart,
     /// The module's own, which is computed on the test split.
-    loss: &'a Loss,
+    loss: &'a dyn Recipe,
     training: TrainingPart,
     input: Input<'a>,
 }
@@ -43,8 +44,8 @@ struct Input<'a> {
 /// The key of the probe of a module that was encoded under such keys, as the stack was as it was drawn.
 pub(in crate::stage) fn probe_key(
     pipeline: &Pipeline,
-    [train, test]: &[Key; 2],
-    [untrained_train, untrained_test]: &[Key; 2],
+    PerSplit { train, test }: &PerSplit<Key>,
+    untrained: &PerSplit<Key>,
 ) -> Result<Key> {
     let Pipeline {
         name: _,
@@ -79,13 +80,13 @@ pub(in crate::stage) fn probe_key(
         method: METHOD_VERSION,
         seed: *seed,
         probe: ProbePart { epochs: *epochs, batch: *of_probe, learning_rate: *learning_rate },
-        loss,
+        loss: loss.as_ref(),
         training: TrainingPart { batch: *batch },
         input: Input {
             train: &train.hash,
             test: &test.hash,
-            untrained_train: &untrained_train.hash,
-            untrained_test: &untrained_test.hash,
+            untrained_train: &untrained.train.hash,
+            untrained_test: &untrained.test.hash,
         },
     })
 }

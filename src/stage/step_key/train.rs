@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::METHOD_VERSION;
-use crate::pipeline::{Async, Layer, Loss, Module, Pipeline, Rounds, Schedule, Store, Training};
+use crate::loss::Recipe;
+use crate::pipeline::{Async, Layer, Module, Pipeline, Rounds, Schedule, Store, Training};
 use crate::stage::key::Key;
 use crate::stage::plan::At;
 use crate::{Result, media};
@@ -33,7 +34,7 @@ struct TrainKey<'a> {
     /// Of what reads samples; others meet it in the key of their input.
     view: Option<Value>,
     /// All of its settings.
-    loss: &'a Loss,
+    loss: &'a dyn Recipe,
     /// Where several train in one piece, the one that this is the key of.
     module: Option<&'a str>,
     /// Those that train in one piece: what changes one changes the checkpoint of all.
@@ -179,7 +180,7 @@ pub(in crate::stage) fn train_key(pipeline: &Pipeline, at: At, reads: &Reads<'_>
         method: METHOD_VERSION,
         seed: *seed,
         view: reads_samples.then(|| media::of(view).framing_key()).transpose()?,
-        loss,
+        loss: loss.as_ref(),
         module: in_one_piece,
         modules: match in_one_piece {
             Some(_) => modules.iter().enumerate().map(ModulePart::in_place).collect(),
@@ -197,7 +198,7 @@ pub(in crate::stage) fn train_key(pipeline: &Pipeline, at: At, reads: &Reads<'_>
             older: reads.older.iter().map(|it| it.hash.as_str()).collect(),
             before: reads.before.map(|it| it.hash.as_str()),
             held_out,
-            test_samples: loss.recipe().reads_labels().then_some(reads.test_samples.hash.as_str()),
+            test_samples: loss.reads_labels().then_some(reads.test_samples.hash.as_str()),
         },
     })
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::METHOD_VERSION;
-use crate::pipeline::{Layer, Module, Pipeline, Split, Store};
+use crate::pipeline::{Layer, Module, PerSplit, Pipeline, Split, Store};
 use crate::stage::key::Key;
 use crate::{Result, media};
 
@@ -45,7 +45,7 @@ struct Input<'a> {
 pub(in crate::stage) fn untrained_key(
     pipeline: &Pipeline,
     split: Split,
-    ingest: &[Key; 2],
+    ingest: &PerSplit<Key>,
 ) -> Result<Key> {
     let Pipeline {
         name: _,
@@ -77,8 +77,7 @@ pub(in crate::stage) fn untrained_key(
         cache_bytes: _,
     } = store;
     let by_training = media::of(view).is_normalised_by_training();
-    let normalised_by =
-        (by_training && split == Split::Test).then(|| &ingest[Split::Train as usize]);
+    let normalised_by = (by_training && split == Split::Test).then(|| &ingest.train);
     Key::of(&UntrainedKey {
         step: "untrained",
         method: METHOD_VERSION,
@@ -88,7 +87,7 @@ pub(in crate::stage) fn untrained_key(
         modules: modules.iter().enumerate().map(ModulePart::of).collect(),
         store: StorePart { rows_per_part: *rows_per_part },
         input: Input {
-            rows: &ingest[split as usize].hash,
+            rows: &ingest[split].hash,
             normalised_by: normalised_by.map(|it| it.hash.as_str()),
         },
     })

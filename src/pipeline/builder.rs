@@ -1,0 +1,187 @@
+//! A pipeline made of its parts, with the checks that hold for every pipeline: one that is read from a file is
+//! built of what the file says.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::modules::{self, NewModule, Planned};
+use super::origin::Fault;
+use super::settings::{Data, Pipeline, Probe, Schedule, Slurm, Source, Store, Training, View};
+use super::shapes::walk;
+use super::split::Cut;
+use super::{data, loss, schedule, store, training};
+use crate::error::Result;
+use crate::loss::Recipe;
+
+/// The parts of a pipeline, see [`Pipeline::builder`].
+#[derive(Debug, Clone)]
+pub struct Builder {
+    pub(super) name: String,
+    pub(super) file: PathBuf,
+    pub(super) seed: u64,
+    pub(super) data: Data,
+    pub(super) view: View,
+    pub(super) modules: Vec<NewModule>,
+    pub(super) split: Option<Cut>,
+    pub(super) loss: Arc<dyn Recipe>,
+    pub(super) training: Training,
+    pub(super) schedule: Schedule,
+    pub(super) store: Store,
+    pub(super) probe: Probe,
+    pub(super) slurm: Slurm,
+}
+
+impl Pipeline {
+    /// Begins a pipeline without a file: `data` seen as `view` says. It needs modules; all else is what a
+    /// pipeline file has by default.
+    ///
+    /// ```
+    /// use gimlet::pipeline::{ImageView, Layer, NewModule, Pipeline, Textures};
+    ///
+    /// let layers = [Layer::Conv { channels: 8, kernel: 3, stride: 1, padding: 1 }, Layer::Relu];
+    /// let pipeline = Pipeline::builder("mine", Textures::default(), ImageView::new(8, 4))
+    ///     .module(NewModule::new("a", layers))
+    ///     .build()?;
+    /// assert_eq!(pipeline.modules[0].epochs, 10);
+    /// # Ok::<(), gimlet::Error>(())
+    /// ```
+    pub fn builder(
+        name: impl Into<String>,
+        data: impl Into<Data>,
+        view: impl Into<View>,
+    ) -> Builder {
+        let (name, view) = (name.into(), view.into());
+        Builder {
+            file: PathBuf::from(&name),
+            name,
+            seed: 0,
+            data: data.into(),
+            loss: view.settings().default_loss(),
+            view,
+            modules: Vec::new(),
+            split: None,
+            training: Training::default(),
+            schedule: Schedule::default(),
+            store: Store::default(),
+            probe: Probe::default(),
+            slurm: Slurm::default(),
+        }
+    }
+}
+
+impl Builder {
+    /// Starts every random draw from this seed.
+    #[must_use]
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// Adds a module, which reads what the one before it writes.
+    #[must_use]
+    pub fn module(mut self, module: NewModule) -> Self {
+        self.modules.push(module);
+        self
+    }
+
+    /// Cuts the layers of all modules into other modules.
+    #[must_use]
+    pub fn split(self, split: Cut) -> Self {
+        Self { split: Some(split), ..self }
+    }
+
+    /// Trains every module with this loss.
+    #[must_use]
+    pub fn loss(self, loss: impl Recipe) -> Self {
+        Self { loss: Arc::new(loss), ..self }
+    }
+
+    /// Trains modules so.
+    #[must_use]
+    pub fn training(self, training: Training) -> Self {
+        Self { training, ..self }
+    }
+
+    /// Trains modules in this order.
+    #[must_use]
+    pub fn schedule(self, schedule: Schedule) -> Self {
+        Self { schedule, ..self }
+    }
+
+    /// Stores activations so.
+    #[must_use]
+    pub fn store(self, store: Store) -> Self {
+        Self { store, ..self }
+    }
+
+    /// Probes modules so.
+    #[must_use]
+    pub fn probe(self, probe: Probe) -> Self {
+        Self { probe, ..self }
+    }
+
+    /// The pipeline, checked as one of a file is.
+    ///
+    /// # Errors
+    /// [`crate::Kind::Usage`] when a setting is out of bounds, or parts do not fit each other: the message names
+    /// the setting as a pipeline file does, `training.epochs`.
+    pub fn build(self) -> Result<Pipeline> {
+        let name = self.name.clone();
+        self.checked().map_err(|fault| fault.in_code(&name))
+    }
+
+    pub(super) fn checked(self) -> Result<Pipeline, Fault> {
+        self.view.settings().check()?;
+        data::check(&self.data, self.view.settings().medium())?;
+        training::check(&self.training)?;
+        loss::check(self.loss.as_ref())?;
+        store::check(&self.store)?;
+        let defaults = (&self.training, &self.store);
+        let channels = self.view.settings().channels();
+        let mut planned = modules::plan(self.modules, self.split.as_ref(), defaults, channels)?;
+        schedule::check(&self.schedule, &self.training, &self.store, &planned)?;
+        if let Schedule::Rounds(rounds) = &self.schedule {
+            let epochs = rounds.rounds * rounds.epochs_per_round;
+            planned.iter_mut().for_each(|it| it.module.epochs = epochs);
+        }
+        check_shapes(&self.data.source, &self.view, self.loss.as_ref(), &planned)?;
+        if !is_folder_name(&self.name) {
+            let message = "`name` names a folder: it is not empty, does not begin with `.`, and has no \
+                           `/`, `\\` or `:`";
+            return Err(Fault::of("name", message));
+        }
+        training::check_probe(&self.probe)?;
+        Ok(Pipeline {
+            name: self.name,
+            file: self.file,
+            seed: self.seed,
+            data: self.data,
+            view: self.view,
+            modules: planned.into_iter().map(|planned| planned.module).collect(),
+            loss: self.loss,
+            training: self.training,
+            schedule: self.schedule,
+            store: self.store,
+            probe: self.probe,
+            slurm: self.slurm,
+        })
+    }
+}
+
+/// Walks the shapes through the whole stack, if the size of the images is known before any is
+/// read.
+fn check_shapes(
+    source: &Source,
+    view: &View,
+    loss: &dyn Recipe,
+    planned: &[Planned],
+) -> Result<(), Fault> {
+    let Some(sample) = view.settings().size(source) else { return Ok(()) };
+    let modules = planned.iter().map(|planned| &planned.module);
+    let origin = |module: usize, layer: usize| planned[module].origins[layer].clone();
+    walk(view, loss, modules, sample, origin).map(|_| ())
+}
+
+/// Whether this can be the name of a run's folder.
+pub(super) fn is_folder_name(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', ':', '\0'])
+}

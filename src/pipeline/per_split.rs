@@ -1,0 +1,88 @@
+//! One of something for each split.
+
+use std::ops::{Index, IndexMut};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Split;
+use crate::Result;
+
+/// One of something for each split; as a record has it a list, that of the train split first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PerSplit<T> {
+    /// That of the train split.
+    pub train: T,
+    /// That of the test split.
+    pub test: T,
+}
+
+impl<T> PerSplit<T> {
+    /// What `make` makes for each split.
+    pub fn from_fn(mut make: impl FnMut(Split) -> T) -> Self {
+        Self { train: make(Split::Train), test: make(Split::Test) }
+    }
+
+    /// What `make` makes for each split.
+    ///
+    /// # Errors
+    /// Those of `make`.
+    pub fn try_from_fn(mut make: impl FnMut(Split) -> Result<T>) -> Result<Self> {
+        Ok(Self { train: make(Split::Train)?, test: make(Split::Test)? })
+    }
+
+    /// What `make` makes of that of each split.
+    pub fn map<U>(self, mut make: impl FnMut(T) -> U) -> PerSplit<U> {
+        PerSplit { train: make(self.train), test: make(self.test) }
+    }
+
+    /// References to both.
+    pub fn as_ref(&self) -> PerSplit<&T> {
+        PerSplit { train: &self.train, test: &self.test }
+    }
+
+    /// Both, with their splits.
+    pub fn iter(&self) -> impl Iterator<Item = (Split, &T)> {
+        [(Split::Train, &self.train), (Split::Test, &self.test)].into_iter()
+    }
+}
+
+impl<T> IntoIterator for PerSplit<T> {
+    type Item = (Split, T);
+    type IntoIter = std::array::IntoIter<(Split, T), 2>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        [(Split::Train, self.train), (Split::Test, self.test)].into_iter()
+    }
+}
+
+impl<T> Index<Split> for PerSplit<T> {
+    type Output = T;
+
+    fn index(&self, split: Split) -> &T {
+        match split {
+            Split::Train => &self.train,
+            Split::Test => &self.test,
+        }
+    }
+}
+
+impl<T> IndexMut<Split> for PerSplit<T> {
+    fn index_mut(&mut self, split: Split) -> &mut T {
+        match split {
+            Split::Train => &mut self.train,
+            Split::Test => &mut self.test,
+        }
+    }
+}
+
+impl<T: Serialize> Serialize for PerSplit<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        [&self.train, &self.test].serialize(serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for PerSplit<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <[T; 2]>::deserialize(deserializer).map(|[train, test]| Self { train, test })
+    }
+}

@@ -1,0 +1,69 @@
+//! Every step of a run, in order.
+
+use super::plan::{At, Step};
+use super::{Outcome, Run};
+use crate::Result;
+use crate::pipeline::Schedule;
+
+impl Run<'_> {
+    /// Does every step that is missing, in order. The modules of an `async` schedule train at once, each on a
+    /// thread of its own. Returns whether there was anything to do.
+    ///
+    /// # Errors
+    /// As [`Run::step`].
+    pub fn all_steps(&self) -> Result<bool> {
+        self.all_steps_by(|| self.train_on_threads(), |_| ())
+    }
+
+    /// Does every step that is missing, in order, where `train_at_once` trains the modules of an `async` schedule,
+    /// and `unchanged` hears of each step that was done before. Returns whether there was anything to do.
+    ///
+    /// # Errors
+    /// As [`Run::step`], and what `train_at_once` returns.
+    pub fn all_steps_by(
+        &self,
+        train_at_once: impl Fn() -> Result<()>,
+        unchanged: impl Fn(Step),
+    ) -> Result<bool> {
+        let steps = self.standing.to_take()?;
+        self.standing.check_rows(self.pipeline)?;
+        self.check_room(&steps)?;
+        let is_async = matches!(self.pipeline.schedule, Schedule::Async(_));
+        let (mut worked, mut trained) = (false, false);
+        for step in steps {
+            let is_training = is_async && matches!(step, Step::Train(_));
+            if is_training && !trained && !self.standing.is_done(step)? {
+                train_at_once()?;
+                trained = true;
+            }
+            if is_training && trained {
+                continue;
+            }
+            match self.step(step)? {
+                Outcome::Done => {
+                    worked = true;
+                    if step == Step::Ingest {
+                        // How many are broken is known now.
+                        self.standing.check_rows(self.pipeline)?;
+                    }
+                }
+                Outcome::Unchanged => unchanged(step),
+            }
+        }
+        Ok(worked || trained)
+    }
+
+    /// Trains every module on a thread of its own, and waits for all of them.
+    fn train_on_threads(&self) -> Result<()> {
+        let train = |module| self.step(Step::Train(At { module, round: 0 }));
+        std::thread::scope(|scope| {
+            let modules = 0..self.pipeline.modules.len();
+            let workers: Vec<_> = modules.map(|it| scope.spawn(move || train(it))).collect();
+            let ended = workers.into_iter().map(|worker| {
+                worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            });
+            // The others go on with what they have after one has failed.
+            ended.fold(Ok(()), |all, ended| all.and(ended.map(|_| ())))
+        })
+    }
+}

@@ -1,0 +1,55 @@
+//! What was found damaged: it is told of, and noted, so that the step that made it makes it anew.
+
+use super::plan::Step;
+use super::run_dir::WEIGHTS;
+use super::{Session, Standing, record};
+use crate::pipeline::Split;
+use crate::{Error, Result};
+
+/// Tells of what is damaged of a step's own and is made anew, or passed over.
+///
+/// # Errors
+/// When something cannot be looked at.
+pub(super) fn warn(step: Step, standing: &Standing, session: &Session<'_>) -> Result<()> {
+    let Standing { plan, dir } = standing;
+    for path in standing.broken(step)? {
+        let path = path.display();
+        session.progress.warn(&format!("`{path}` is damaged: it is made anew"));
+    }
+    let mut unreadable = match step {
+        Step::Train(it) => {
+            dir.trainings(plan.module(it.module)).unreadable::<record::Training>()?
+        }
+        Step::Probe(it) => dir.probes(plan.module(it)).unreadable::<record::Probe>()?,
+        Step::Ingest | Step::Untrained | Step::Encode(_) => vec![],
+    };
+    for split in Split::ALL {
+        for dataset in standing.datasets(step, split) {
+            unreadable.extend(dataset.unreadable()?);
+        }
+    }
+    for error in unreadable {
+        let warning = format!("{error}; it is passed over, and `gimlet gc` removes it");
+        session.progress.warn(&warning);
+    }
+    Ok(())
+}
+
+/// Leaves a note beside a file that an error says is damaged: the step that made it is no longer done
+/// then, and the next run makes the file anew.
+pub(super) fn note(error: Error, standing: &Standing, session: &Session<'_>) -> Error {
+    let Some(damage) = error.damage() else { return error };
+    let name = damage.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    if !(name == WEIGHTS || name.ends_with(".parquet"))
+        || !damage.file.starts_with(standing.dir.path())
+    {
+        return error;
+    }
+    match damage.note() {
+        Ok(()) => error.hint("the next `gimlet run` makes the file anew from what it was made of"),
+        Err(unwritten) => {
+            session.progress.warn(&format!("{unwritten}"));
+            error.hint("restore the file, or see that its folder can be written and run again")
+        }
+    }
+}

@@ -334,9 +334,9 @@ fn shapes_wait_for_the_image_when_the_file_does_not_say_its_size() {
     recipes/p.toml: 5 prediction steps and 1 skipped row need a grid of at least 7 rows of patches, this view gives 3x15
     hint: lower `loss.infonce.prediction_steps`, or take a smaller patch or stride
     "#);
-    assert_eq!(size(&parsed(SHORT, &["view.crop=32"])), Some((32, 32)));
+    assert_eq!(size(&parsed(SHORT, &["view.crop=32"])), Some(SampleSize::square(32)));
     let both = parsed(SHORT, &["view.resize=40", "view.crop=32"]);
-    assert_eq!(size(&both), Some((40, 40)));
+    assert_eq!(size(&both), Some(SampleSize::square(40)));
 }
 
 #[test]

@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use gimlet::pipeline::{Environment, Own, Pipeline, Source as Settings, Split};
+use gimlet::pipeline::{Environment, PerSplit, Pipeline, Split};
 use gimlet::report::{self, Options, Seen};
 use gimlet::source::{BadSample, Content, Keep, Media, Remarks, Sample, Source};
 use gimlet::stage::progress::Silent;
+use gimlet::stage::session::Session;
 use gimlet::stage::{Outcome, Run, RunDir};
 use gimlet::stop::Stop;
 use gimlet::{Result, random};
@@ -24,10 +25,9 @@ struct Stripes {
 }
 
 impl Stripes {
-    fn own(seed: u64) -> Settings {
-        let names = || ["lying", "standing"].map(String::from).to_vec();
-        let of = |rows, seed| Arc::new(Stripes { rows, seed, names: names() });
-        Settings::Own(Own { train: of(48, seed), test: of(24, seed + 1) })
+    fn of(rows: usize, seed: u64) -> Arc<dyn Source> {
+        let names = ["lying", "standing"].map(String::from).to_vec();
+        Arc::new(Stripes { rows, seed, names })
     }
 
     fn image(&self, row: usize) -> GrayImage {
@@ -76,7 +76,8 @@ impl Source for Stripes {
 fn pipeline(seed: u64) -> Pipeline {
     let (file, environment) = (Path::new("own.toml"), Environment::default());
     let mut pipeline = Pipeline::parse(tiny::PIPELINE, file, &[], &environment).unwrap();
-    pipeline.data.source = Stripes::own(seed);
+    let (train, test) = (Stripes::of(48, seed), Stripes::of(24, seed + 1));
+    pipeline.data = PerSplit { train, test }.into();
     pipeline
 }
 
@@ -85,20 +86,18 @@ fn a_run_of_a_source_of_ones_own_is_trained_probed_and_shown() {
     let folder = tempfile::tempdir().unwrap();
     let (dir, stop) = (|| RunDir::at(folder.path().join("run")), Stop::new());
     let mine = pipeline(3);
-    let run = Run::open(&mine, dir(), &stop, &Silent).unwrap();
-    for step in run.plan.to_take(&run.dir).unwrap() {
+    let run = Run::open(&mine, dir(), Session::new(&stop, &Silent)).unwrap();
+    for step in run.standing.to_take().unwrap() {
         assert_eq!(run.step(step).unwrap(), Outcome::Done, "{step:?}");
     }
 
     let mut embedded = Vec::new();
-    let Settings::Own(own) = &mine.data.source else { panic!("it is of its own") };
-    assert_eq!(run.embed(own.test.as_ref(), 1, &mut embedded).unwrap(), 24);
+    assert_eq!(run.embed(Stripes::of(10, 9).as_ref(), 1, &mut embedded).unwrap(), 10);
 
     let page = report::write(&Seen {
         pipeline: &mine,
-        dir: &run.dir,
-        plan: &run.plan,
-        stages: run.plan.status(&run.dir).unwrap(),
+        standing: &run.standing,
+        stages: run.standing.status().unwrap(),
         progress: &Silent,
         stop: &stop,
         arguments: "own.toml".to_string(),
@@ -107,19 +106,19 @@ fn a_run_of_a_source_of_ones_own_is_trained_probed_and_shown() {
     });
     let page = std::fs::read_to_string(page.unwrap()).unwrap();
     assert!(page.contains("standing") && !page.contains("class=\"missing\""));
-    let ingested = run.dir.dataset("ingest", Split::Test).newest().unwrap().unwrap();
+    let ingested = run.standing.dir.dataset("ingest", Split::Test).newest().unwrap().unwrap();
     let account = &ingested.manifest().summary["account"];
     assert_eq!((&account["rows"], &account["labelled"]), (&json!(24), &json!(true)));
     drop(run);
 
     // The same content is known again, and another is not.
     let again = pipeline(3);
-    let run = Run::open(&again, dir(), &stop, &Silent).unwrap();
-    for step in run.plan.to_take(&run.dir).unwrap() {
+    let run = Run::open(&again, dir(), Session::new(&stop, &Silent)).unwrap();
+    for step in run.standing.to_take().unwrap() {
         assert_eq!(run.step(step).unwrap(), Outcome::Unchanged, "{step:?}");
     }
     drop(run);
     let other = pipeline(4);
-    let run = Run::open(&other, dir(), &stop, &Silent).unwrap();
-    assert_eq!(run.step(run.plan.to_take(&run.dir).unwrap()[0]).unwrap(), Outcome::Done);
+    let run = Run::open(&other, dir(), Session::new(&stop, &Silent)).unwrap();
+    assert_eq!(run.step(run.standing.to_take().unwrap()[0]).unwrap(), Outcome::Done);
 }

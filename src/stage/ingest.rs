@@ -118,7 +118,7 @@ impl Run<'_> {
             if writer.is_none() {
                 writer = self.writer(split, source, ingest.as_ref(), by_part.then_some(&tally))?;
             }
-            let Some(writer) = &mut writer else { continue };
+            let Some(writer) = writer.as_mut().filter(|_| !samples.is_empty()) else { continue };
             let from = writer.position();
             if !by_part || writer.wants(from..from + samples.len() as u64) {
                 samples.iter().for_each(|sample| tally.now().add(sample));

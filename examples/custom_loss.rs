@@ -6,11 +6,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use candle_core::Tensor;
+use gimlet::layer::{Conv, Layer, Relu};
 use gimlet::loss::{Bounded, Loss, Misfit, Outcome, Recipe, Samples, Sizes};
 use gimlet::parameters::{ParameterShape, Parameters};
-use gimlet::pipeline::{
-    Environment, ImageView, Layer, NewModule, Pipeline, Probe, Textures, Training,
-};
+use gimlet::pipeline::{Environment, ImageView, NewModule, Pipeline, Probe, Textures, Training};
 use gimlet::report::{self, Options, Seen};
 use gimlet::stage::forecast::Forecast;
 use gimlet::stage::progress::{Progress, Silent};
@@ -101,12 +100,12 @@ impl Progress for StopsAfter {
 
 /// Two modules on generated textures.
 fn pipeline() -> Result<Pipeline> {
-    let conv = |channels, stride| Layer::Conv { channels, kernel: 3, stride, padding: 1 };
+    let conv = |channels, stride| Conv { channels, kernel: 3, stride, padding: 1 }.shared();
     let textures = Textures { classes: 3, size: 16, train: 96, test: 48, ..Textures::default() };
     Pipeline::builder("custom_loss", textures, ImageView::new(8, 4))
         .seed(1)
-        .module(NewModule::new("a", [conv(8, 1), Layer::Relu]))
-        .module(NewModule::new("b", [conv(16, 2), Layer::Relu]).epochs(3))
+        .module(NewModule::new("a", [conv(8, 1), Relu.shared()]))
+        .module(NewModule::new("b", [conv(16, 2), Relu.shared()]).epochs(3))
         .loss(Neighbours { spread: 2.0 })
         .training(Training { epochs: 4, batch: 16, held_out: 16, ..Training::default() })
         .probe(Probe { epochs: 20, batch: 16, ..Probe::default() })

@@ -1,66 +1,58 @@
 //! What can go wrong, in the kinds a caller can act on.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use gimlet_store::ErrorKind;
-use indicatif::DecimalBytes;
+
+use crate::quantity::bytes_in_words;
 
 /// The result of every fallible function of the library.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What a caller can do about an [`Error`]. The command line turns each into its exit code.
+/// What a caller can do about an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
-    /// The command line or the pipeline file is wrong: change it. Exit code 2.
+    /// The command line or the pipeline file is wrong: change it.
     Usage,
-    /// Committed data does not read back as it was written: restore or recompute it. Exit code 4.
+    /// Committed data does not read back as it was written: restore or recompute it.
     Damaged,
-    /// A stage's input has not been made yet: run the stage before it. Exit code 5.
+    /// A stage's input has not been made yet: run the stage before it.
     NotReady,
-    /// The run was asked to stop and has saved its state: run it again to go on. Exit code 130, or 75 of a
-    /// process that somebody else than Ctrl-C stopped ([`crate::stop::Why::exit_code`]).
+    /// The run was asked to stop and has saved its state: run it again to go on.
     Interrupted,
-    /// Anything else: the message and its hint say what to do. Exit code 1.
+    /// A disk or object storage refuses, as its kind says: it is full, say, or cannot be reached.
+    Storage(ErrorKind),
+    /// Anything else: the message and its hint say what to do.
     Failed,
 }
 
 impl Kind {
-    /// The exit code of a process that ends with this kind of error.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Kind::Failed => 1,
-            Kind::Usage => 2,
-            Kind::Damaged => 4,
-            Kind::NotReady => 5,
-            Kind::Interrupted => 130,
+    /// The kind of an error of the system: what is known of storage, else [`Kind::Failed`].
+    fn of_storage(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Failed => Self::Failed,
+            other => Self::Storage(other),
         }
-    }
-
-    /// The kind of error that a process of ours ended with; [`Kind::Failed`] for all other codes.
-    pub fn of_exit_code(exit_code: i32) -> Self {
-        if exit_code == i32::from(crate::stop::AGAIN) {
-            return Kind::Interrupted;
-        }
-        let all = [Kind::Usage, Kind::Damaged, Kind::NotReady, Kind::Interrupted];
-        let same = |kind: &Kind| i32::from(kind.exit_code()) == exit_code;
-        all.into_iter().find(same).unwrap_or(Kind::Failed)
     }
 }
 
 /// An error: its kind, what went wrong and where, and what to do next.
+///
+/// Its text is complete: it has that of its [`source`](std::error::Error::source) in it.
 #[derive(Debug)]
 pub struct Error {
     kind: Kind,
     message: String,
     hint: Option<String>,
-    damage: Option<Box<gimlet_store::Damage>>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// An error of `kind`; `message` says what is wrong and where.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hint: None, damage: None }
+        Self { kind, message: message.into(), hint: None, source: None }
     }
 
     /// An error of [`Kind::Failed`].
@@ -71,8 +63,15 @@ impl Error {
     /// A failed operation on a file: `doing` reads as "could not {doing} `{path}`".
     pub fn io(doing: &str, path: &Path, error: std::io::Error) -> Self {
         let message = format!("could not {doing} `{}`: {error}", path.display());
-        let hint = hint_on(ErrorKind::of(&error), None, None);
-        Self { hint, ..Self::failed(message) }
+        let kind = ErrorKind::of(&error);
+        let hint = hint_on(kind, None, None);
+        Self { kind: Kind::of_storage(kind), message, hint, source: Some(error.into()) }
+    }
+
+    /// Keeps the error beneath this one, whose text the message has in it.
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
     }
 
     /// Adds what to do next; printed after `hint:`.
@@ -88,7 +87,7 @@ impl Error {
 
     /// Of [`Kind::Damaged`]: which file, and where in it, as far as that is known.
     pub fn damage(&self) -> Option<&gimlet_store::Damage> {
-        self.damage.as_deref()
+        self.source.as_ref()?.downcast_ref::<gimlet_store::Error>()?.damage()
     }
 
     /// What to do next, where that is known.
@@ -103,37 +102,27 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|it| it as _)
+    }
+}
 
 impl From<candle_core::Error> for Error {
     fn from(error: candle_core::Error) -> Self {
-        Self::failed(format!("tensor operation failed: {error}"))
+        Self::failed(format!("tensor operation failed: {error}")).because(error)
     }
 }
 
 impl From<gimlet_store::Error> for Error {
     fn from(error: gimlet_store::Error) -> Self {
         let kind = match error.kind() {
-            ErrorKind::Damaged => Kind::Damaged,
-            ErrorKind::Differs => {
-                return Self::new(Kind::Damaged, error.to_string()).hint(DIFFERS);
-            }
+            ErrorKind::Damaged | ErrorKind::Differs => Kind::Damaged,
             ErrorKind::NotFound => Kind::NotReady,
-            ErrorKind::NoSpace
-            | ErrorKind::FileLimit
-            | ErrorKind::NoLocks
-            | ErrorKind::Denied
-            | ErrorKind::Unauthorized
-            | ErrorKind::NoBucket
-            | ErrorKind::Unreachable
-            | ErrorKind::Unfit
-            | ErrorKind::TooManyFiles
-            | ErrorKind::Failed => Kind::Failed,
+            other => Kind::of_storage(other),
         };
         let hint = hint_on(error.kind(), error.needed(), error.free());
-        let message = error.to_string();
-        let damage = error.into_damage().ok().map(Box::new);
-        Self { kind, message, hint, damage }
+        Self { kind, message: error.to_string(), hint, source: Some(error.into()) }
     }
 }
 
@@ -142,7 +131,7 @@ fn hint_on(kind: ErrorKind, needed: Option<u64>, free: Option<u64>) -> Option<St
     const AGAIN: &str = "and run the same command again; what was committed stays";
     Some(match (kind, needed, free.unwrap_or(0)) {
         (ErrorKind::NoSpace, Some(needed), free) if needed > free => {
-            format!("free {} there {AGAIN}", DecimalBytes(needed - free))
+            format!("free {} there {AGAIN}", bytes_in_words(needed - free))
         }
         (ErrorKind::NoSpace, Some(_), _) => format!(
             "there is room on the disk, so a quota or a limit on the number of files is in the way: raise it \
@@ -190,6 +179,7 @@ fn hint_on(kind: ErrorKind, needed: Option<u64>, free: Option<u64>) -> Option<St
              MinIO do, or a file system that all machines share"
                 .to_string()
         }
+        (ErrorKind::Differs, ..) => DIFFERS.to_string(),
         _ => return None,
     })
 }
@@ -205,15 +195,28 @@ pub(crate) const DIFFERS: &str = "another processor, another number of threads o
      gimlet may compute other values: run it where it was made, restore the file from a copy, or \
      begin a new run with `--run-dir DIR`";
 
-/// "1 row", "2 rows".
-pub(crate) fn counted(count: usize, thing: &str) -> String {
-    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
-}
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+    use std::io;
 
-/// The folder that `path` lies in, `.` for a bare file name.
-pub(crate) fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        _ => PathBuf::from("."),
+    use super::*;
+
+    #[test]
+    fn what_storage_refuses_is_told_apart_and_kept() {
+        let path = Path::new("there");
+        let full = Error::io("write", path, io::ErrorKind::StorageFull.into());
+        let refused = Error::io("write", path, io::ErrorKind::PermissionDenied.into());
+        assert_eq!(full.kind(), Kind::Storage(ErrorKind::NoSpace));
+        assert_eq!(refused.kind(), Kind::Storage(ErrorKind::Denied));
+        let beneath = full.source().and_then(|it| it.downcast_ref::<io::Error>()).unwrap();
+        assert_eq!(full.to_string(), format!("could not write `there`: {beneath}"));
+        let damage = gimlet_store::Damage::of(path, "a page is gone");
+        let damaged = Error::from(damage);
+        assert_eq!(damaged.kind(), Kind::Damaged);
+        assert!(
+            damaged.source().unwrap().is::<gimlet_store::Error>() && damaged.damage().is_some()
+        );
+        assert!(Error::failed("alone").source().is_none());
     }
 }

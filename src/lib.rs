@@ -7,14 +7,15 @@
 //! stopped goes on from its checkpoint.
 //!
 //! ```
-//! use gimlet::pipeline::{ImageView, Layer, NewModule, Pipeline, Textures, Training};
+//! use gimlet::layer::{Conv, Layer, Relu};
+//! use gimlet::pipeline::{ImageView, NewModule, Pipeline, Textures, Training};
 //! use gimlet::stage::{Run, RunDir, Session, findings, progress::Silent};
 //! use gimlet::stop::Stop;
 //!
 //! let textures = Textures { classes: 3, size: 16, train: 48, test: 24, ..Textures::default() };
-//! let conv = Layer::Conv { channels: 8, kernel: 3, stride: 1, padding: 1 };
+//! let conv = Conv { channels: 8, kernel: 3, stride: 1, padding: 1 }.shared();
 //! let pipeline = Pipeline::builder("textures", textures, ImageView::new(8, 4))
-//!     .module(NewModule::new("a", [conv, Layer::Relu]))
+//!     .module(NewModule::new("a", [conv, Relu.shared()]))
 //!     .loss(gimlet::loss::clapp::Settings { prediction_steps: 1, ..Default::default() })
 //!     .training(Training { epochs: 2, batch: 8, ..Training::default() })
 //!     .build()?;
@@ -32,11 +33,17 @@
 //! `examples/custom_loss.rs` adds a [loss](loss::Recipe) of its own, and `examples/run_pipeline.rs` runs a pipeline
 //! file. A run stores tensors in Parquet files, which the crate [`gimlet_store`] reads and writes.
 
+#![warn(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod context;
 pub mod device;
 pub mod error;
 pub mod exchange;
+mod folder;
+pub mod layer;
 pub mod loss;
 pub mod media;
 pub mod module;
@@ -44,7 +51,7 @@ pub mod parameters;
 mod parquet_table;
 pub mod pipeline;
 pub mod probe;
-mod processes;
+mod quantity;
 pub mod random;
 pub mod report;
 pub mod sample;

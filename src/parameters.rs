@@ -17,13 +17,41 @@ pub(crate) const METADATA_KEY: &str = "gimlet";
 /// Where, in what is said about the parameters, their hash is: a checkpoint has no record beside it.
 pub(crate) const HASH: &str = "blake3";
 
-/// The name, shape and fan-in of a parameter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The name and shape of a parameter, and what it begins with.
+#[derive(Debug, Clone, PartialEq)]
 pub struct ParameterShape {
+    /// Its name among those that it is found with.
     pub name: String,
+    /// The length of each axis.
     pub dims: Vec<usize>,
-    /// Values that one output value is a sum over: sets the scale of the first draw.
-    pub fan_in: usize,
+    /// What it begins with.
+    pub init: Init,
+}
+
+impl ParameterShape {
+    /// A parameter that begins with draws ([`Init::Uniform`]).
+    pub fn drawn(name: impl Into<String>, dims: Vec<usize>, fan_in: usize) -> Self {
+        Self { name: name.into(), dims, init: Init::Uniform { fan_in } }
+    }
+
+    /// This shape with its name behind `prefix` and a dot.
+    #[must_use]
+    pub fn under(self, prefix: &str) -> Self {
+        Self { name: format!("{prefix}.{}", self.name), ..self }
+    }
+}
+
+/// What a parameter begins with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Init {
+    /// PyTorch's default for convolutions and linear layers, weights and biases alike: uniform in
+    /// (-1/sqrt(fan_in), 1/sqrt(fan_in)).
+    Uniform {
+        /// Values that one output value is a sum over.
+        fan_in: usize,
+    },
+    /// One value everywhere.
+    Constant(f32),
 }
 
 /// Parameters by name, each an f32 tensor, on one device.
@@ -36,18 +64,22 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// PyTorch's default for convolutions and linear layers, weights and biases alike:
-    /// uniform in (-1/sqrt(fan_in), 1/sqrt(fan_in)). `purpose` names whose parameters they are.
+    /// Parameters as training begins with them. `purpose` names whose parameters they are.
     ///
     /// # Errors
     /// When a tensor cannot be made.
     pub fn draw(shapes: &[ParameterShape], seed: u64, purpose: &str) -> Result<Self> {
         let mut tensors = BTreeMap::new();
         for shape in shapes {
-            let bound = 1.0 / (shape.fan_in as f32).sqrt();
-            let mut draws = generator(seed, &format!("{purpose}/init/{}", shape.name), &[]);
             let len = shape.dims.iter().product();
-            let values: Vec<f32> = (0..len).map(|_| draws.between(-bound, bound)).collect();
+            let values: Vec<f32> = match shape.init {
+                Init::Uniform { fan_in } => {
+                    let bound = 1.0 / (fan_in as f32).sqrt();
+                    let mut draws = generator(seed, &format!("{purpose}/init/{}", shape.name), &[]);
+                    (0..len).map(|_| draws.between(-bound, bound)).collect()
+                }
+                Init::Constant(value) => vec![value; len],
+            };
             let tensor =
                 Tensor::from_vec(values, shape.dims.as_slice(), &candle_core::Device::Cpu)?;
             tensors.insert(shape.name.clone(), tensor);

@@ -40,25 +40,7 @@ impl Why {
         Self::User2,
         Self::ProcessorTime,
     ];
-
-    /// The exit code of a process that was stopped so: of Ctrl-C 130, as of every program; else 75
-    /// (EX_TEMPFAIL of `sysexits.h`): run it again.
-    pub fn exit_code(self) -> u8 {
-        match self {
-            Self::Interrupt => 130,
-            Self::Terminate
-            | Self::User
-            | Self::Runtime
-            | Self::Alone
-            | Self::Hangup
-            | Self::User2
-            | Self::ProcessorTime => AGAIN,
-        }
-    }
 }
-
-/// The exit code that asks for the same command again.
-pub const AGAIN: u8 = 75;
 
 /// Set from outside. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -75,7 +57,7 @@ impl Stop {
     }
 
     /// Where a signal's handler may put a [`Why`].
-    pub(crate) fn place(&self) -> Arc<AtomicUsize> {
+    pub fn place(&self) -> Arc<AtomicUsize> {
         self.why.clone()
     }
 
@@ -143,7 +125,7 @@ mod tests {
         stop.ask(Why::Interrupt);
         let error = stop.check("what was done is kept").unwrap_err();
         assert_eq!(error.to_string(), "stopped by SIGUSR1; what was done is kept");
-        assert_eq!(stop.why().map(Why::exit_code), Some(AGAIN));
+        assert_eq!(stop.why(), Some(Why::User));
     }
 
     #[test]

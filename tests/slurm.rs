@@ -322,8 +322,11 @@ fn submit(fake: &Fake, program: &Path, folder: &Path, options: &[String]) {
         folder: folder.into(),
         data_root: Some(folder.join("da ta")),
         logs: folder.join("logs $x"),
-        file: Path::new("pipe line.toml"),
-        options: options.to_vec(),
+        arguments: ["pipe line.toml"]
+            .into_iter()
+            .chain(options.iter().map(|it| &**it))
+            .map(Into::into)
+            .collect(),
         device: vec![],
         threads: None,
         slurm: &Slurm::default(),

@@ -2,12 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use gimlet::layer::{Basic, Bottleneck, Conv, ConvSpec, Layer, Map, Work};
 use gimlet::loss::{Recipe, Sizes, infonce};
 use gimlet::module::Cost;
 use gimlet::parameters::Parameters;
-use gimlet::pipeline::{Layer, Map};
 use gimlet::random::{Draws, generator};
 use gimlet::train::trainer;
 use serde_json::{Value, json};
@@ -21,18 +22,21 @@ pub const BATCH: usize = 16;
 pub const WINDOWS: usize = 8;
 pub const LEARNING_RATE: f64 = 2e-4;
 
+/// The layers of a module.
+pub type Layers = Vec<Arc<dyn Layer>>;
+
 /// A module that is trained.
 pub struct Case {
     pub name: &'static str,
     pub what: What,
     /// The modules below it, which the published way computes anew, and the side of their patches.
-    pub below: Vec<Vec<Layer>>,
+    pub below: Vec<Layers>,
     pub patch: usize,
 }
 
 pub enum What {
     /// A module of residual blocks on patches whose maps are of this size, with InfoNCE.
-    Vision(Vec<Layer>, Map),
+    Vision(Layers, Map),
     /// A 1d convolution with ReLU on windows of so many steps. The loss of speech is not there yet:
     /// the mean square of the means over time stands for it.
     Speech(Conv1d, usize),
@@ -52,40 +56,36 @@ pub fn settings() -> infonce::Settings {
 }
 
 /// The paper's three vision modules.
-pub fn paper() -> Vec<Vec<Layer>> {
+pub fn paper() -> Vec<Layers> {
     let blocks = |planes, stride, count| {
         let stride = move |index| if index == 0 { stride } else { 1 };
-        (0..count).map(move |index| Layer::Bottleneck { planes, stride: stride(index) })
+        (0..count).map(move |index| Bottleneck { planes, stride: stride(index) }.shared())
     };
-    let mut first = vec![Layer::Conv { channels: 64, kernel: 5, stride: 1, padding: 2 }];
+    let mut first = vec![Conv { channels: 64, kernel: 5, stride: 1, padding: 2 }.shared()];
     first.extend(blocks(64, 1, 3));
     vec![first, blocks(128, 2, 4).collect(), blocks(256, 2, 6).collect()]
 }
 
 /// The modules of `pipelines/cifar10.toml`.
-fn cifar10() -> Vec<Vec<Layer>> {
+fn cifar10() -> Vec<Layers> {
     vec![
         vec![
-            Layer::Conv { channels: 32, kernel: 3, stride: 1, padding: 1 },
-            Layer::Basic { channels: 32, stride: 1 },
+            Conv { channels: 32, kernel: 3, stride: 1, padding: 1 }.shared(),
+            Basic { channels: 32, stride: 1 }.shared(),
         ],
-        vec![Layer::Basic { channels: 64, stride: 2 }],
-        vec![Layer::Basic { channels: 128, stride: 2 }],
+        vec![Basic { channels: 64, stride: 2 }.shared()],
+        vec![Basic { channels: 128, stride: 2 }.shared()],
     ]
 }
 
 /// All that is compared.
 pub fn all() -> Vec<Case> {
     let map = |side, channels| Map { height: side, width: side, channels };
-    let stack = |names: [&'static str; 3], layers: Vec<Vec<Layer>>, maps: [Map; 3], patch| {
+    let stack = |names: [&'static str; 3], layers: Vec<Layers>, maps: [Map; 3], patch| {
         let modules: Vec<_> = layers.clone().into_iter().zip(maps).zip(names).collect();
-        let case =
-            move |(index, ((own, map), name)): (usize, ((Vec<Layer>, Map), &'static str))| Case {
-                name,
-                what: What::Vision(own, map),
-                below: layers[..index].to_vec(),
-                patch,
-            };
+        let case = move |(index, ((own, map), name)): (usize, ((Layers, Map), &'static str))| {
+            Case { name, what: What::Vision(own, map), below: layers[..index].to_vec(), patch }
+        };
         modules.into_iter().enumerate().map(case).collect::<Vec<_>>()
     };
     let names = ["paper, vision 0", "paper, vision 1", "paper, vision 2"];
@@ -143,7 +143,7 @@ impl Case {
             What::Vision(layers, map) => {
                 let maps = (BATCH * GRID * GRID) as f64;
                 let forward = Cost::of(layers, *map).operations as f64;
-                let data = reading(layers[0], *map);
+                let data = reading(&*layers[0], *map);
                 let settings = settings();
                 let positions: usize = (1..=settings.prediction_steps)
                     .map(|k| BATCH * GRID * (GRID - k - settings.skip))
@@ -242,16 +242,17 @@ impl Case {
 }
 
 /// Operations of the convolutions that read the input of `layer`, forward.
-fn reading(layer: Layer, map: Map) -> f64 {
-    let of = |layer: Layer| Cost::of(&[layer], map).operations as f64;
-    let conv =
-        |channels, kernel, stride| Layer::Conv { channels, kernel, stride, padding: kernel / 2 };
-    let (first, channels, stride) = match layer {
-        Layer::Conv { .. } | Layer::Conv1d { .. } | Layer::Gru { .. } => return of(layer),
-        Layer::Relu => return 0.0,
-        Layer::Basic { channels, stride } => (conv(channels, 3, stride), channels, stride),
-        Layer::Bottleneck { planes, stride } => (conv(planes, 1, 1), 4 * planes, stride),
+fn reading(layer: &dyn Layer, map: Map) -> f64 {
+    let of = |conv: ConvSpec| {
+        let geometry = conv.geometry(map);
+        let positions = geometry.out_height() * geometry.out_width();
+        (2 * geometry.taps() * geometry.out_channels * positions) as f64
     };
-    let has_shortcut = stride != 1 || channels != map.channels;
-    of(first) + if has_shortcut { of(conv(channels, 1, stride)) } else { 0.0 }
+    match layer.work(map.channels) {
+        Work::Conv(conv) => of(conv),
+        Work::Residual { branch, shortcut } => {
+            branch.into_iter().take(1).chain(shortcut).map(of).sum()
+        }
+        Work::Relu | Work::Own(_) | Work::Context(_) => 0.0,
+    }
 }

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor, Var};
+use gimlet::layer::{self, Layer, Relu};
 use gimlet::loss::Negatives;
 use gimlet::module::{Keep, Module};
 use gimlet::parameters::Parameters;
-use gimlet::pipeline::Layer;
 use gimlet::train::adam::Adam;
 use gimlet::train::trainer::Trainer;
 
@@ -62,8 +62,8 @@ fn speech(
     let initial = [("0.weight".into(), weight), ("0.bias".into(), take("encoder.0.bias")?)];
     let (parameters, variables) = Parameters::from_tensors(initial).trainable()?;
     let Conv1d { channels, out_channels, kernel, stride, padding } = conv;
-    let layer = Layer::Conv1d { channels: out_channels, kernel, stride, padding };
-    let module = Module::new(&[layer, Layer::Relu], channels, &parameters)?;
+    let layer = layer::Conv1d { channels: out_channels, kernel, stride, padding };
+    let module = Module::new(&[layer.shared(), Relu.shared()], channels, &parameters)?;
     let mut adam = Adam::new(variables, LEARNING_RATE, &gimlet::device::Device::Cpu)?;
     Ok(move || {
         let pooled = Var::from_tensor(&module.pooled(&input, Keep::Activations)?)?;

@@ -55,6 +55,7 @@ impl Convolution {
         Self { geometry, maps, forward, back, by_tap }
     }
 
+    /// Its sizes.
     pub fn geometry(&self) -> &Geometry {
         &self.geometry
     }

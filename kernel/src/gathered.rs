@@ -5,6 +5,7 @@
 pub struct Segment {
     /// How far they are from the row's start.
     pub offset: u32,
+    /// How many values it has.
     pub len: u32,
     /// The row of the right side that the first is multiplied with.
     pub row: u32,
@@ -13,8 +14,11 @@ pub struct Segment {
 /// A matrix whose row i is the values in all segments, counted from `starts[i]`.
 #[derive(Clone, Copy)]
 pub struct Gathered<'a> {
+    /// What the rows are taken from.
     pub values: &'a [f32],
+    /// Where each row starts among the values.
     pub starts: &'a [u32],
+    /// What each row takes, counted from its start.
     pub segments: &'a [Segment],
 }
 

@@ -8,13 +8,19 @@ use super::gathered::Segment;
 /// down, the second across; a 1d convolution has a height and a kernel of 1 down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Geometry {
+    /// Rows of the map.
     pub height: usize,
+    /// Columns of the map.
     pub width: usize,
+    /// Channels of the map.
     pub channels: usize,
+    /// Rows and columns of the kernel.
     pub kernel: [usize; 2],
+    /// Steps of the kernel, down and across.
     pub stride: [usize; 2],
     /// Zeros added on each side.
     pub padding: [usize; 2],
+    /// Channels of the result.
     pub out_channels: usize,
 }
 

@@ -4,6 +4,9 @@
 //! Work is split over rayon tasks such that a result depends on nothing but the inputs and, for
 //! weight gradients, the number of threads.
 
+#![warn(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod activation;
 mod buffer;
 pub mod conv;

@@ -3,6 +3,9 @@
 //! It is a crate of its own because the compiler writes the transforms of `rustfft` out again for every crate that
 //! calls them with a type, which is a third of all code: here once, and optimised.
 
+#![warn(missing_docs)]
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+
 mod resample;
 mod spectrum;
 

@@ -7,9 +7,10 @@ use clap::Args;
 use gimlet_store::durable;
 use serde_json::json;
 
+use super::arguments::{DeviceArgs, GlobalArgs, JsonArgs, PipelineArgs};
 use super::printer::Printer;
 use super::render::Renderer;
-use super::{DeviceArgs, JsonArgs, PipelineArgs, interrupt, session, table};
+use super::{interrupt, session, table};
 use crate::pipeline::Pipeline;
 use crate::stage::comparison::{self, Line};
 use crate::stage::findings::{self, Row};
@@ -52,7 +53,7 @@ struct Variant {
     overrides: Vec<String>,
 }
 
-pub fn run(args: CompareArgs, printer: &Printer) -> anyhow::Result<()> {
+pub fn run(args: CompareArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::Result<()> {
     let variants = variants(&args)?;
     // All mistakes are told before any work.
     let mut runs = Vec::new();
@@ -78,7 +79,7 @@ pub fn run(args: CompareArgs, printer: &Printer) -> anyhow::Result<()> {
                 run_dir: Some(run.standing.dir.path().to_path_buf()),
                 wait: false,
             };
-            rows.push(train(&run, &arguments, &args.device, printer)?);
+            rows.push(train(&run, &arguments, &args.device, globals, printer)?);
         }
         lines.extend(comparison::lines(&variant.name, &rows));
     }
@@ -153,9 +154,10 @@ fn train(
     run: &Run<'_>,
     pipeline: &PipelineArgs,
     device: &DeviceArgs,
+    globals: &GlobalArgs,
     printer: &Printer,
 ) -> Result<Vec<Row>> {
-    if !session::all_steps(run, pipeline, device, printer, |_| ())? {
+    if !session::all_steps(run, pipeline, device, globals, printer, |_| ())? {
         printer.note("everything done before, nothing changed");
     }
     findings::collect(&run.standing, &run.standing.status()?)

@@ -6,9 +6,10 @@ use clap::Args;
 use gimlet_store::durable;
 use serde::Serialize;
 
+use super::arguments::{JsonArgs, PipelineArgs};
 use super::printer::Printer;
 use super::report::OptionArgs;
-use super::{JsonArgs, PipelineArgs, table};
+use super::table;
 use crate::report::curves_file::{self, Format};
 use crate::report::training_log::{self, Epoch};
 use crate::{Error, Kind};

@@ -3,9 +3,10 @@
 use clap::Args;
 use gimlet_store::durable::Temp;
 
+use super::arguments::{DeviceArgs, PipelineArgs};
 use super::output_file::OutputFileArgs;
 use super::printer::Printer;
-use super::{DeviceArgs, PipelineArgs, session};
+use super::session;
 use crate::source::{self, Columns};
 
 #[derive(Args)]

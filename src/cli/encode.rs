@@ -3,10 +3,11 @@
 use clap::Args;
 use gimlet_store::Shard;
 
+use super::arguments::{DeviceArgs, PipelineArgs, RoundArgs, WaitArgs};
 use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
+use super::session;
 use super::shard::ShardArg;
-use super::{DeviceArgs, PipelineArgs, RoundArgs, WaitArgs, session};
 use crate::stage::Step;
 use crate::stage::run_dir::UNTRAINED;
 

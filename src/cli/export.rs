@@ -5,9 +5,9 @@ use std::io::Write;
 use clap::Args;
 use gimlet_store::durable::Temp;
 
+use super::arguments::{DeviceArgs, PipelineArgs};
 use super::output_file::OutputFileArgs;
 use super::printer::Printer;
-use super::{DeviceArgs, PipelineArgs};
 use crate::Error;
 
 #[derive(Args)]

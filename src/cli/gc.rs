@@ -5,9 +5,10 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::json;
 
+use super::arguments::{JsonArgs, PipelineArgs};
 use super::printer::Printer;
 use super::render::Renderer;
-use super::{JsonArgs, PipelineArgs, table};
+use super::table;
 use crate::stage::gc::{self, Found, Limits};
 
 #[derive(Args)]

@@ -2,9 +2,10 @@
 
 use clap::Args;
 
+use super::arguments::{JsonArgs, PipelineArgs};
 use super::printer::Printer;
 use super::report::OptionArgs;
-use super::{JsonArgs, PipelineArgs, table};
+use super::table;
 use crate::report::health;
 use crate::{Error, Kind};
 

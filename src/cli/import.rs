@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::arguments::{DeviceArgs, PipelineArgs};
 use super::printer::Printer;
-use super::{DeviceArgs, PipelineArgs};
 use crate::stage::{Outcome, Step};
 
 #[derive(Args)]

@@ -2,9 +2,10 @@
 
 use clap::Args;
 
+use super::arguments::{DeviceArgs, PipelineArgs, WaitArgs};
 use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
-use super::{DeviceArgs, PipelineArgs, WaitArgs, session};
+use super::session;
 use crate::stage::Step;
 
 #[derive(Args)]

@@ -8,10 +8,11 @@ use gimlet_store::durable::Temp;
 use gimlet_store::{Dataset, Generation, files};
 use serde_json::{Value, json};
 
+use super::arguments::{JsonArgs, PipelineArgs};
 use super::output_file::OutputFileArgs;
 use super::printer::Printer;
-use super::{JsonArgs, PipelineArgs, dataset_text as text, terminal_picture};
-use crate::error::folder_of;
+use super::{dataset_text as text, terminal_picture};
+use crate::folder::folder_of;
 use crate::pipeline::Split;
 use crate::report::column_stats::ColumnStats;
 use crate::report::dataset_rows::DatasetRows;

@@ -10,8 +10,8 @@ use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::processes::SUPERVISED;
-use crate::stop::{AGAIN, Stop, Why};
+use super::{exit_code, processes};
+use crate::stop::{Stop, Why};
 
 /// Signals that somebody sends, who may do so again to have an end at once.
 #[cfg(unix)]
@@ -46,7 +46,7 @@ static STOP: LazyLock<Stop> = LazyLock::new(|| {
     let armed = Arc::new(AtomicBool::new(false));
     for (signal, why) in SIGNALS {
         // Without a handler the signal ends the process at once, and what was committed is kept.
-        let code = i32::from(why.exit_code());
+        let code = i32::from(exit_code::of_stop(Some(why)));
         let second = if why == Why::Interrupt { &seen } else { &armed };
         let _ = flag::register_conditional_shutdown(signal, code, second.clone());
         let _ = flag::register(signal, seen.clone());
@@ -97,14 +97,9 @@ pub fn stop() -> &'static Stop {
     &STOP
 }
 
-/// The exit code of a command that was interrupted; where it was not asked itself, its processes were.
-pub fn exit_code() -> u8 {
-    STOP.why().map_or(AGAIN, Why::exit_code)
-}
-
 /// Has a process that another one of this program has started stop when that is no more.
 pub fn with_supervisor() {
-    if std::env::var_os(SUPERVISED).is_none() {
+    if !processes::is_supervised() {
         return;
     }
     std::thread::spawn(|| {

@@ -6,9 +6,10 @@ use clap::Args;
 use gimlet_store::durable;
 use serde_json::{Value, json};
 
+use super::arguments::{JsonArgs, PipelineArgs};
 use super::printer::Printer;
 use super::report::OptionArgs;
-use super::{JsonArgs, PipelineArgs, session};
+use super::session;
 use crate::pipeline::Split;
 use crate::report::map;
 use crate::report::samples::Samples;

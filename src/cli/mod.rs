@@ -1,10 +1,13 @@
 //! The command line: one file a command, one printer that decides what goes to which stream.
 
+mod arguments;
+mod child;
 mod compare;
 mod curves;
 mod dataset_text;
 mod embed;
 mod encode;
+mod exit_code;
 mod export;
 mod gc;
 mod health;
@@ -12,6 +15,7 @@ mod import;
 mod ingest;
 mod inspect;
 mod interrupt;
+mod jobs;
 mod map;
 mod nearest;
 mod neurons;
@@ -21,6 +25,7 @@ mod part_output;
 mod plan;
 mod printer;
 mod probe;
+mod processes;
 mod render;
 mod report;
 mod run;
@@ -36,15 +41,12 @@ mod verify;
 mod worker;
 mod workers;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-use gimlet_store::files;
+use clap::{Parser, Subcommand};
 
+use arguments::GlobalArgs;
 use printer::Printer;
-
-use crate::device::DeviceName;
 
 /// Train neural networks one gradient-isolated module at a time, from disk.
 #[derive(Parser)]
@@ -54,18 +56,7 @@ struct Cli {
     command: Command,
 
     #[command(flatten)]
-    output: OutputArgs,
-}
-
-#[derive(Args)]
-struct OutputArgs {
-    /// Print errors and results only
-    #[arg(short, long, global = true)]
-    quiet: bool,
-
-    /// Threads to compute with, up to 1024 [default: one a core]
-    #[arg(long, global = true, value_name = "N", value_parser = threads)]
-    threads: Option<std::num::NonZeroUsize>,
+    globals: GlobalArgs,
 }
 
 #[derive(Subcommand)]
@@ -121,72 +112,17 @@ enum Command {
     Gc(gc::GcArgs),
 }
 
-/// Which pipeline, and where its run is.
-#[derive(Args)]
-struct PipelineArgs {
-    /// The pipeline file (TOML)
-    pipeline: PathBuf,
-
-    /// Override a key of the pipeline file, such as `training.epochs=3`; may be repeated
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    overrides: Vec<String>,
-
-    /// Directory, or URL on object storage, that holds everything the run writes [default:
-    /// <store.url or runs>/<pipeline name>]
-    #[arg(long, value_name = "DIR", value_parser = files::location)]
-    run_dir: Option<PathBuf>,
-
-    /// As [`WaitArgs`] says.
-    #[arg(skip)]
-    wait: bool,
-}
-
-/// For commands that do a step, which another process may be at.
-#[derive(Args)]
-struct WaitArgs {
-    /// Wait for another process that works on the stage, where the command would fail otherwise
-    #[arg(long)]
-    wait: bool,
-}
-
-/// For commands that do a step of a module.
-#[derive(Args)]
-struct RoundArgs {
-    /// The round, from 1, where the schedule has rounds [default: the first that is not done]
-    #[arg(long, value_name = "N")]
-    round: Option<std::num::NonZeroUsize>,
-}
-
-/// For commands that run modules.
-#[derive(Args, Default)]
-struct DeviceArgs {
-    /// What modules compute on: `cpu`, `cuda`, `cuda:N`, `metal`, or `candle`, the CPU without our
-    /// kernels
-    #[arg(long, value_name = "DEVICE", default_value_t)]
-    device: DeviceName,
-}
-
-/// For commands whose result scripts read.
-#[derive(Args)]
-struct JsonArgs {
-    /// Print one JSON document on stdout
-    #[arg(long)]
-    json: bool,
-}
-
-/// Parses the command line, runs the command, and returns the process's exit code: 0 done or
-/// nothing to do, 1 failed, 2 wrong usage or pipeline, 4 store damaged, 5 input not there yet, 75
-/// stopped by a signal or `--max-runtime` and to be run again, 130 stopped by Ctrl-C.
+/// Parses the command line, runs the command, and returns the process's exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let printer = Printer::new(cli.output.quiet);
+    let printer = Printer::new(cli.globals.quiet);
     init_tracing();
     interrupt::without_death_by_file_size();
     interrupt::with_supervisor();
     gimlet_store::faults::let_go_when(|| interrupt::stop().is_asked());
     open_files::allow_as_many_as_possible();
-    let result = begin_threads(cli.output.threads).and_then(|()| match cli.command {
-        Command::Run(args) => run::run(args, &printer),
+    let result = begin_threads(cli.globals.threads).and_then(|()| match cli.command {
+        Command::Run(args) => run::run(args, &cli.globals, &printer),
         Command::Ingest(args) => ingest::run(args, &printer),
         Command::Train(args) => train::run(args, &printer),
         Command::Worker(args) => worker::run(args, &printer),
@@ -195,10 +131,10 @@ pub fn main() -> ExitCode {
         Command::Embed(args) => embed::run(args, &printer),
         Command::Export(args) => export::run(args, &printer),
         Command::Import(args) => import::run(args, &printer),
-        Command::Compare(args) => compare::run(args, &printer),
-        Command::Sweep(args) => sweep::run(args, cli.output.threads, &printer),
+        Command::Compare(args) => compare::run(args, &cli.globals, &printer),
+        Command::Sweep(args) => sweep::run(args, &cli.globals, &printer),
         Command::Plan(args) => plan::run(args, &printer),
-        Command::Slurm(args) => slurm::run(args, cli.output.threads, &printer),
+        Command::Slurm(args) => slurm::run(args, &cli.globals, &printer),
         Command::Status(args) => status::run(args, &printer),
         Command::Report(args) => report::run(args, &printer),
         Command::Curves(args) => curves::run(args, &printer),
@@ -214,16 +150,6 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ExitCode::from(printer.error(&error)),
     }
-}
-
-/// A number of threads. With more than there are cores in any machine, something else was meant; and the system may
-/// not have them.
-fn threads(text: &str) -> Result<std::num::NonZeroUsize, String> {
-    let bound = crate::pipeline::MOST_THREADS;
-    let number: Option<std::num::NonZeroUsize> = text.parse().ok();
-    number
-        .filter(|it| it.get() <= bound)
-        .ok_or_else(|| format!("it is a whole number from 1 to {bound}"))
 }
 
 /// Begins so many threads, where it was said how many.

@@ -3,10 +3,11 @@
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::arguments::{JsonArgs, PipelineArgs};
 use super::part_output::{PartArgs, document, hits_table};
 use super::printer::Printer;
 use super::report::OptionArgs;
-use super::{JsonArgs, PipelineArgs, session};
+use super::session;
 use crate::pipeline::Split;
 use crate::report::neurons::{self, short};
 use crate::report::samples::Samples;

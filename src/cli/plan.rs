@@ -3,9 +3,10 @@
 use clap::Args;
 use serde_json::json;
 
+use super::arguments::{DeviceArgs, JsonArgs, PipelineArgs};
 use super::dataset_text::dtype;
 use super::printer::Printer;
-use super::{DeviceArgs, JsonArgs, PipelineArgs, interrupt, table};
+use super::{interrupt, table};
 use crate::pipeline::{OnBadSample, Pipeline};
 use crate::stage::forecast::{Certainty, Forecast, StepForecast};
 use crate::stage::measure;

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use anyhow::Error;
 
+use super::{exit_code, interrupt, processes};
 use crate::{Kind, error};
 
 /// The one place that prints.
@@ -56,14 +57,22 @@ impl Printer {
             _ => "\x1b[1;31merror\x1b[0m",
         };
         let mut stderr = anstream::stderr();
-        let _ = writeln!(stderr, "{label}: {error:#}");
-        if let Some(hint) = ours.and_then(error::Error::hint_text) {
+        // Ours has the text of those beneath it.
+        let message = ours.map_or_else(|| format!("{error:#}"), error::Error::to_string);
+        let _ = writeln!(stderr, "{label}: {message}");
+        let hint = ours.and_then(error::Error::hint_text);
+        if let Some(hint) = hint {
             let _ = writeln!(stderr, "\x1b[1;36mhint\x1b[0m: {hint}");
         }
-        match kind {
-            Kind::Interrupted => super::interrupt::exit_code(),
-            _ => kind.exit_code(),
+        if kind == Kind::Interrupted {
+            return exit_code::of_stop(interrupt::stop().why());
         }
+        let hint = hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"));
+        if let Some(record) = processes::record_of_error(&format!("{message}{hint}")) {
+            // Not through `anstream`, which takes out its first letter.
+            let _ = writeln!(std::io::stderr(), "{record}");
+        }
+        exit_code::of(kind)
     }
 
     /// Whether notes are left out.

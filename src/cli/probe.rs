@@ -2,9 +2,10 @@
 
 use clap::Args;
 
+use super::arguments::{DeviceArgs, JsonArgs, PipelineArgs, WaitArgs};
 use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
-use super::{DeviceArgs, JsonArgs, PipelineArgs, WaitArgs, session, table};
+use super::{session, table};
 use crate::stage::{Step, findings};
 use crate::{Error, Kind};
 

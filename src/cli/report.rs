@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use super::arguments::{JsonArgs, PipelineArgs};
+use super::interrupt;
 use super::printer::Printer;
 use super::render::Renderer;
-use super::{JsonArgs, PipelineArgs, interrupt};
 use crate::report::{self, Options, Seen, quoted};
 use crate::{Error, Kind, Result};
 

@@ -3,10 +3,11 @@
 use clap::Args;
 use serde_json::json;
 
+use super::arguments::{DeviceArgs, GlobalArgs, JsonArgs, PipelineArgs};
 use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
 use super::render::Renderer;
-use super::{DeviceArgs, JsonArgs, PipelineArgs, interrupt, session, table};
+use super::{interrupt, session, table};
 use crate::stage::{Run, Session, findings};
 
 #[derive(Args)]
@@ -25,7 +26,7 @@ pub struct RunArgs {
     wait: bool,
 }
 
-pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
+pub fn run(args: RunArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::Result<()> {
     args.runtime.begin();
     let pipeline = args.pipeline.load()?;
     let device = args.device.device.open()?;
@@ -33,7 +34,7 @@ pub fn run(args: RunArgs, printer: &Printer) -> anyhow::Result<()> {
     let renderer = Renderer::new(printer);
     let session = Session::new(interrupt::stop(), &renderer);
     let run = Run::open(&pipeline, dir, Session { device, waits: args.wait, ..session })?;
-    session::all_steps(&run, &args.pipeline, &args.device, printer, |step| {
+    session::all_steps(&run, &args.pipeline, &args.device, globals, printer, |step| {
         session::tell_unchanged(&run, step, printer);
     })?;
     let stages = run.standing.status()?;

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use gimlet_store::Shard;
 
+use super::arguments::{DeviceArgs, GlobalArgs, PipelineArgs, RoundArgs, WaitArgs};
 use super::printer::Printer;
 use super::render::Renderer;
-use super::{DeviceArgs, PipelineArgs, RoundArgs, WaitArgs, interrupt, workers};
+use super::{interrupt, workers};
 use crate::pipeline::{Pipeline, Split};
 use crate::stage::provenance::Look;
 use crate::stage::{At, Outcome, Reading, Run, RunDir, Session, Standing, Step};
@@ -161,10 +162,11 @@ pub fn all_steps(
     run: &Run<'_>,
     pipeline: &PipelineArgs,
     device: &DeviceArgs,
+    globals: &GlobalArgs,
     printer: &Printer,
     unchanged: impl Fn(Step),
 ) -> Result<bool> {
-    run.all_steps_by(|| workers::train(run, pipeline, device, printer), unchanged)
+    run.all_steps_by(|| workers::train(run, pipeline, device, globals, printer), unchanged)
 }
 
 /// The place of the module of this name.

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::arguments::{DeviceArgs, GlobalArgs, PipelineArgs};
 use super::printer::Printer;
 use super::session::sweep_dir;
-use super::{DeviceArgs, PipelineArgs, status};
-use crate::device::DeviceName;
-use crate::error::counted;
+use super::{child, jobs};
 use crate::pipeline::{Environment, Slurm};
+use crate::quantity::counted;
 use crate::slurm::{Job, Queue, Script, Sharding, Submission, of_pipeline, of_sweep};
 use crate::stage::RunDir;
 use crate::sweep::Sweep;
@@ -52,11 +52,7 @@ struct Work {
     jobs: Vec<Job>,
 }
 
-pub fn run(
-    args: SlurmArgs,
-    threads: Option<NonZeroUsize>,
-    printer: &Printer,
-) -> anyhow::Result<()> {
+pub fn run(args: SlurmArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::Result<()> {
     let work = match Sweep::is_sweep(&args.pipeline.pipeline)? {
         true => args.sweep()?,
         false => args.run(printer)?,
@@ -65,7 +61,7 @@ pub fn run(
         printer.note("every step is done: there is nothing to submit");
         return Ok(());
     }
-    let script = args.script(&work, threads)?;
+    let script = args.script(&work, globals)?;
     if !args.submit {
         return printer.result(script.trim_end());
     }
@@ -108,38 +104,21 @@ impl SlurmArgs {
         })
     }
 
-    fn script(&self, work: &Work, threads: Option<NonZeroUsize>) -> Result<String> {
-        let program = std::env::current_exe()
-            .map_err(|error| Error::failed(format!("could not find this program: {error}")))?;
+    fn script(&self, work: &Work, globals: &GlobalArgs) -> Result<String> {
         let folder = std::env::current_dir()
             .map_err(|error| Error::failed(format!("could not find the folder: {error}")))?;
-        let mut options = Vec::new();
-        for setting in &self.pipeline.overrides {
-            options.push(format!("--set={setting}"));
-        }
-        if let Some(dir) = &self.pipeline.run_dir {
-            let dir = dir.to_str().ok_or_else(|| {
-                Error::failed(format!(
-                    "`{}` cannot stand in a script: it is not UTF-8",
-                    dir.display()
-                ))
-            })?;
-            options.push(format!("--run-dir={dir}"));
-        }
-        let device = &self.device.device;
+        // What a job says goes to a file, whole, and a job has threads of its own.
+        let mut of_jobs = globals.clone();
+        (of_jobs.quiet, of_jobs.threads) = (false, None);
         Script {
             name: &work.name,
-            program,
+            program: child::program()?,
             folder,
             data_root: Environment::of_process().data_root,
             logs: logs(&work.dir, &work.name),
-            file: &self.pipeline.pipeline,
-            options,
-            device: match device == &DeviceName::default() {
-                true => vec![],
-                false => vec![format!("--device={device}")],
-            },
-            threads: threads.map(NonZeroUsize::get),
+            arguments: child::words(&[&self.pipeline, &of_jobs]),
+            device: child::words(&[&self.device]),
+            threads: globals.threads.map(NonZeroUsize::get),
             slurm: &work.slurm,
             jobs: &work.jobs,
         }
@@ -162,7 +141,7 @@ fn logs(dir: &RunDir, name: &str) -> PathBuf {
 
 /// Fails when jobs of an earlier submission wait or run. The store would keep both right, at twice the work.
 fn check_queue(dir: &RunDir, force: bool, printer: &Printer) -> Result<()> {
-    let submissions = status::submissions(dir)?;
+    let submissions = jobs::submissions(dir)?;
     if submissions.is_empty() || force {
         return Ok(());
     }

@@ -4,13 +4,13 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 
+use super::arguments::{JsonArgs, PipelineArgs};
 use super::printer::Printer;
 use super::session::sweep_dir;
-use super::{JsonArgs, PipelineArgs, sweep, table};
-use crate::Result;
+use super::{jobs, sweep, table};
 use crate::slurm::{Queue, Submission, Waiting};
 use crate::stage::status::{State, StepStatus};
-use crate::stage::{Plan, RunDir, Standing, Step};
+use crate::stage::{Plan, Standing, Step};
 use crate::sweep::{Sweep, Work};
 
 #[derive(Args)]
@@ -38,21 +38,6 @@ struct Row<'a> {
     job: Option<&'a StepJob>,
 }
 
-/// A job of a sweep that the queue knows.
-#[derive(Serialize)]
-pub struct SweepJob {
-    id: u64,
-    title: String,
-    queue: Waiting,
-}
-
-impl SweepJob {
-    /// `job 101, runs: 2 running, 6 pending (Resources)`.
-    pub fn in_words(&self) -> String {
-        format!("job {}, {}: {}", self.id, self.title, self.queue.in_words())
-    }
-}
-
 pub fn run(args: StatusArgs, printer: &Printer) -> anyhow::Result<()> {
     let PipelineArgs { pipeline: file, overrides, run_dir, .. } = &args.pipeline;
     if Sweep::is_sweep(file)? {
@@ -66,9 +51,9 @@ pub fn run(args: StatusArgs, printer: &Printer) -> anyhow::Result<()> {
     let wanted = standing.wanted_with_done()?;
     let stages = standing.status_of(&wanted)?;
     let steps: Vec<Step> = wanted.into_iter().map(|(step, _)| step).collect();
-    let submissions = submissions(dir)?;
+    let submissions = jobs::submissions(dir)?;
     let queue = Queue::ask(&submissions);
-    let jobs = jobs(plan, &steps, &submissions, queue.as_ref());
+    let jobs = jobs_of(plan, &steps, &submissions, queue.as_ref());
     if args.output.json {
         let rows = stages.iter().zip(&jobs).map(|(status, job)| Row { status, job: job.as_ref() });
         return printer.json(&json!({
@@ -82,31 +67,7 @@ pub fn run(args: StatusArgs, printer: &Printer) -> anyhow::Result<()> {
     printer.result(&table::status(&stages, beside.as_deref()))
 }
 
-/// What was submitted, newest first. Records that are damaged are passed over.
-pub fn submissions(dir: &RunDir) -> Result<Vec<Submission>> {
-    let mut all = Vec::new();
-    for record in dir.jobs().readable::<Submission>()? {
-        all.push(record?.1);
-    }
-    Ok(all)
-}
-
-/// The jobs at work on what lies in `dir`, and those of the newest submission that have just ended.
-pub fn jobs_at(dir: &RunDir) -> Result<Vec<SweepJob>> {
-    let submissions = submissions(dir)?;
-    let Some(queue) = Queue::ask(&submissions) else { return Ok(Vec::new()) };
-    let mut found = Vec::new();
-    for (place, submission) in submissions.iter().enumerate() {
-        for job in &submission.jobs {
-            let waiting = queue.job(job.id).filter(|it| place == 0 || it.is_at_work()).cloned();
-            let of = |queue| SweepJob { id: job.id, title: job.title.clone(), queue };
-            found.extend(waiting.map(of));
-        }
-    }
-    Ok(found)
-}
-
-fn jobs(
+fn jobs_of(
     plan: &Plan,
     steps: &[Step],
     submissions: &[Submission],

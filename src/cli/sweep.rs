@@ -2,21 +2,21 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::process::Command;
 
 use clap::Args;
 use gimlet_store::{Shard, durable, files};
 use serde_json::json;
 
+use super::arguments::{DeviceArgs, GlobalArgs, JsonArgs, PipelineArgs};
 use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
+use super::processes::{self, Event};
 use super::render::Renderer;
 use super::session::sweep_dir;
 use super::shard::ShardArg;
-use super::{DeviceArgs, JsonArgs, interrupt, status, table};
-use crate::error::counted;
+use super::{child, interrupt, jobs, table};
 use crate::pipeline::MOST_THREADS;
-use crate::processes::{self, Event};
+use crate::quantity::counted;
 use crate::stage::comparison::Line;
 use crate::sweep::{self, Sweep, SweepRun, Work};
 use crate::{Error, Kind, Result};
@@ -68,11 +68,7 @@ pub struct SweepArgs {
 /// A run that ended with an error: its place, the error's kind, and what it said.
 type Failure = (usize, Kind, String);
 
-pub fn run(
-    args: SweepArgs,
-    threads: Option<NonZeroUsize>,
-    printer: &Printer,
-) -> anyhow::Result<()> {
+pub fn run(args: SweepArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::Result<()> {
     args.runtime.begin();
     let shard = args.shard.map_or(Ok(Shard::WHOLE), ShardArg::shard)?;
     let sweep = Sweep::load(&args.sweep, &args.overrides)?;
@@ -84,7 +80,7 @@ pub fn run(
         return show(&sweep, &Work::look(&runs, dir)?, &args.output, printer);
     }
     let mut work = Work::begin(&runs, dir)?;
-    let failures = args.work(&sweep, &mut work, shard, threads, printer)?;
+    let failures = args.work(&sweep, &mut work, shard, globals, printer)?;
 
     let baseline = &sweep.variants[sweep.baseline].name;
     let folder = work.dir.sweep(&sweep.name);
@@ -140,7 +136,7 @@ impl SweepArgs {
         sweep: &Sweep,
         work: &mut Work<'_>,
         shard: Shard,
-        threads: Option<NonZeroUsize>,
+        globals: &GlobalArgs,
         printer: &Printer,
     ) -> Result<Vec<Failure>> {
         let runs = work.runs;
@@ -156,25 +152,19 @@ impl SweepArgs {
                 work.release(&renderer)?;
             }
         }
-        let program = std::env::current_exe()
-            .map_err(|error| Error::failed(format!("could not find this program: {error}")))?;
-        let threads = threads.unwrap_or_else(|| share_of_cores(self.jobs));
+        let threads = globals.threads.unwrap_or_else(|| share_of_cores(self.jobs));
+        let globals = GlobalArgs { threads: Some(threads), ..globals.clone() };
         let dir = work.dir.clone();
         let command = |run: usize| {
-            let mut command = Command::new(&program);
-            command.arg("run").arg(&sweep.pipeline);
-            for setting in &runs[run].overrides {
-                command.arg(format!("--set={setting}"));
-            }
-            command.arg("--run-dir").arg(dir.path()).arg("--wait");
+            let pipeline = PipelineArgs {
+                pipeline: sweep.pipeline.clone(),
+                overrides: runs[run].overrides.clone(),
+                run_dir: Some(dir.path().to_path_buf()),
+                wait: true,
+            };
             // Without the words around a table that nobody sees.
-            command.arg("--json");
-            command.args(["--threads", &threads.to_string()]);
-            command.args(["--device", &self.device.device.to_string()]);
-            if printer.is_quiet() {
-                command.arg("--quiet");
-            }
-            command
+            let output = JsonArgs { json: true };
+            child::command("run", &[&pipeline, &self.device, &output, &globals])
         };
         let (mut failures, mut ended) = (Vec::new(), before);
         let told = |event: Event| {
@@ -236,7 +226,7 @@ pub fn show(
     printer: &Printer,
 ) -> anyhow::Result<()> {
     let outlook = work.outlook()?;
-    let jobs = status::jobs_at(&work.dir)?;
+    let jobs = jobs::jobs_at(&work.dir)?;
     let all = || work.runs.iter().zip(&outlook);
     if output.json {
         let runs = all().map(|(run, outlook)| {

@@ -31,7 +31,7 @@ pub fn plain(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String
 
 /// `1234567` -> `1.2 MB`.
 pub fn bytes(count: u64) -> String {
-    crate::pipeline::bytes_in_words(count)
+    crate::quantity::bytes_in_words(count)
 }
 
 fn optional<T>(value: Option<T>, show: impl Fn(T) -> String) -> String {

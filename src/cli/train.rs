@@ -2,10 +2,11 @@
 
 use clap::Args;
 
+use super::arguments::{DeviceArgs, PipelineArgs, RoundArgs, WaitArgs};
 use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
 use super::render::Renderer;
-use super::{DeviceArgs, PipelineArgs, RoundArgs, WaitArgs, session};
+use super::session;
 use crate::stage::Step;
 
 #[derive(Args)]

@@ -8,9 +8,10 @@ use gimlet_store::Damage;
 use gimlet_store::files;
 use serde_json::json;
 
+use super::arguments::{JsonArgs, PipelineArgs};
 use super::printer::Printer;
 use super::render::Renderer;
-use super::{JsonArgs, PipelineArgs, inspect, interrupt, table};
+use super::{inspect, interrupt, table};
 use crate::stage::Reading;
 use crate::stage::verify::{self, OfSource, Report};
 use crate::{Error, Kind};

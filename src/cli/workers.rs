@@ -1,12 +1,13 @@
 //! The workers of an `async` schedule on this machine: started, watched, and started again.
 
-use std::process::Command;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use super::arguments::{DeviceArgs, GlobalArgs, PipelineArgs};
 use super::printer::Printer;
-use super::{DeviceArgs, PipelineArgs, interrupt};
+use super::processes::{self, Ended, Event};
+use super::{child, interrupt};
 use crate::pipeline::MOST_THREADS;
-use crate::processes::{self, Ended, Event};
 use crate::stage::{At, Run, Step};
 use crate::{Error, Kind, Result};
 
@@ -41,6 +42,7 @@ pub fn train(
     run: &Run<'_>,
     pipeline: &PipelineArgs,
     device: &DeviceArgs,
+    globals: &GlobalArgs,
     printer: &Printer,
 ) -> Result<()> {
     let mut untrained = Vec::new();
@@ -51,20 +53,14 @@ pub fn train(
     }
     // Each has all of them: while one waits, the others have its cores, and weights end in the same bits as
     // those of other schedules with as many threads.
-    let threads = rayon::current_num_threads().min(MOST_THREADS);
+    let threads = NonZeroUsize::new(rayon::current_num_threads().min(MOST_THREADS));
+    let globals = GlobalArgs { threads, ..globals.clone() };
+    let run_dir = Some(run.standing.dir.path().to_path_buf());
+    let pipeline = PipelineArgs { run_dir, ..pipeline.clone() };
     let command = |module: usize| {
-        let mut command = Command::new(program());
-        command
-            .arg("worker")
-            .arg(&pipeline.pipeline)
-            .args(["--module", run.standing.plan.module(module)]);
-        pipeline.overrides.iter().for_each(|it| {
-            command.args(["--set", it]);
-        });
-        command.arg("--run-dir").arg(run.standing.dir.path());
-        command.args(["--threads", &threads.to_string(), "--device", &device.device.to_string()]);
-        command.args(printer.is_quiet().then_some("--quiet"));
-        command
+        let mut command = child::command("worker", &[&pipeline, device, &globals])?;
+        command.args(["--module", run.standing.plan.module(module)]);
+        Ok(command)
     };
     let mut workers: Vec<Worker> = run.pipeline.modules.iter().map(|_| Worker::default()).collect();
     let all = untrained.len();
@@ -98,11 +94,6 @@ pub fn train(
 
 fn training(module: usize) -> Step {
     Step::Train(At { module, round: 0 })
-}
-
-/// This program.
-fn program() -> std::path::PathBuf {
-    std::env::current_exe().unwrap_or_else(|_| "gimlet".into())
 }
 
 impl Worker {

@@ -11,30 +11,32 @@ use crate::parameters::{ParameterShape, Parameters};
 use gimlet_kernel::conv_op::conv2d;
 use gimlet_kernel::recurrence::gru;
 
-/// The shapes of the parameters of a GRU of so many inputs and hidden values, under `name`:
+/// The shapes of the parameters of a GRU with `input` inputs and `hidden` values of its state:
 /// `input.weight` `[input, 3 hidden]`, `input.bias`, `hidden.weight` `[hidden, 3 hidden]` and
 /// `hidden.bias`, each in thirds for the gates r, z, n.
 ///
 /// The fan-in of all is `hidden`: PyTorch draws all of them by it.
-pub fn shapes(input: usize, hidden: usize, name: &str) -> Vec<ParameterShape> {
-    all_shapes(input, hidden, name).into()
-}
-
-fn all_shapes(input: usize, hidden: usize, name: &str) -> [ParameterShape; 4] {
-    let shape =
-        |kind: &str, dims| ParameterShape { name: format!("{name}.{kind}"), dims, fan_in: hidden };
+pub fn shapes(input: usize, hidden: usize) -> [ParameterShape; 4] {
     let gates = 3 * hidden;
     [
-        shape("input.weight", vec![input, gates]),
-        shape("input.bias", vec![gates]),
-        shape("hidden.weight", vec![hidden, gates]),
-        shape("hidden.bias", vec![gates]),
+        ("input.weight", vec![input, gates]),
+        ("input.bias", vec![gates]),
+        ("hidden.weight", vec![hidden, gates]),
+        ("hidden.bias", vec![gates]),
     ]
+    .map(|(name, dims)| ParameterShape::drawn(name, dims, hidden))
+}
+
+/// What the published code calls the parameter `name`: with BPTT it is of a layer, without of a cell.
+pub fn published(name: &str, bptt: bool) -> String {
+    let (of, kind) = name.split_once('.').unwrap_or((name, ""));
+    let of = if of == "input" { "ih" } else { "hh" };
+    format!("autoregressor.gru.{kind}_{of}{}", if bptt { "_l0" } else { "" })
 }
 
 /// Additions and multiplications of one step of a sample.
 pub fn operations(input: usize, hidden: usize) -> f64 {
-    let weights = shapes(input, hidden, "").into_iter().map(|it| it.dims.iter().product::<usize>());
+    let weights = shapes(input, hidden).into_iter().map(|it| it.dims.iter().product::<usize>());
     2.0 * weights.sum::<usize>() as f64
 }
 
@@ -64,7 +66,7 @@ impl Gru {
         parameters: &Parameters,
     ) -> Result<Self> {
         let [input_weight, input_bias, hidden_weight, hidden_bias] =
-            all_shapes(input, hidden, name).map(|shape| parameters.get(&shape));
+            shapes(input, hidden).map(|shape| parameters.get(&shape.under(name)));
         Ok(Self {
             hidden,
             bptt,

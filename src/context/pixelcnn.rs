@@ -47,11 +47,8 @@ impl Part {
         let outputs = if self.doubles { 2 * channels } else { channels };
         let [rows, columns] = self.kernel;
         let fan_in = (rows + self.masked) * columns * inputs;
-        let shape = |kind: &str, dims| ParameterShape {
-            name: format!("context.{prefix}{}.{kind}", self.name),
-            dims,
-            fan_in,
-        };
+        let name = |kind: &str| format!("context.{prefix}{}.{kind}", self.name);
+        let shape = |kind: &str, dims| ParameterShape::drawn(name(kind), dims, fan_in);
         [shape("weight", vec![rows, columns, inputs, outputs]), shape("bias", vec![outputs])]
     }
 }

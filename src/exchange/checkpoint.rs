@@ -10,7 +10,7 @@ use zip::ZipArchive;
 use super::fault::{Fault, STATE_DICT};
 use super::layout::Layout;
 use super::pickle::{self, Pickled};
-use super::tensor_file::{Holder, Place, Stored, value_size};
+use super::stored::{Holder, Place, Stored, value_size};
 
 /// The most bytes of a pickle. What reads it may hold some tens of times as much.
 const LONGEST: u64 = 8 << 20;

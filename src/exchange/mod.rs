@@ -15,4 +15,5 @@ mod pickle;
 pub mod published;
 mod safetensors_file;
 pub mod stack;
+mod stored;
 mod tensor_file;

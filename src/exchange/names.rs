@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::stack::{OF_IMAGES, OF_SOUND};
+use super::published::{OF_IMAGES, OF_SOUND};
 use super::tensor_file::TensorFile;
 use crate::{Error, Result};
 

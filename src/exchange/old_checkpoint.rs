@@ -10,7 +10,7 @@ use std::io::{Read, Seek, SeekFrom};
 use super::fault::{Fault, STATE_DICT};
 use super::layout::Layout;
 use super::pickle::{self, Pickled};
-use super::tensor_file::{Holder, Place, Stored, value_size};
+use super::stored::{Holder, Place, Stored, value_size};
 
 /// What such a file begins with.
 pub const MAGIC: [u8; 14] = *b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";

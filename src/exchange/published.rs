@@ -19,17 +19,25 @@
 
 use std::any::Any;
 use std::ops::Range;
+use std::sync::Arc;
 
 use candle_core::Tensor;
 
 use crate::Result;
+use crate::context::gru;
+use crate::layer::{Layer, Places, turned};
 use crate::loss::{Recipe, Sizes, infonce1d};
 use crate::parameters::ParameterShape;
-use crate::pipeline::Layer;
 use crate::train::trainer;
 
+/// What the published code calls the modules of a stack of images.
+pub const OF_IMAGES: &str = "encoder";
+
+/// What it calls those of a stack of sound.
+pub const OF_SOUND: &str = "fullmodel";
+
 /// A parameter, and what the published code makes of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Published {
     /// Its name and shape here: a convolution `[h, w, in, out]`, a projection `[in, out]`.
     pub ours: ParameterShape,
@@ -49,27 +57,21 @@ const PREDICTOR: &str = "loss.predictor.";
 
 /// The parameters of a module whose input has so many channels, encoder first.
 pub fn parameters(
-    layers: &[Layer],
+    layers: &[Arc<dyn Layer>],
     input: usize,
     loss: &dyn Recipe,
     sizes: Sizes,
 ) -> Vec<Published> {
     let places = places(layers);
     let ours = trainer::shapes(layers, loss, input, sizes);
-    let bptt = has_bptt(layers, loss);
     let predictors = ours.iter().filter(|it| it.name.starts_with(PREDICTOR)).count();
     let publish = |ours: ParameterShape| {
         let (name, dims) = match ours.name.strip_prefix("encoder.").and_then(split_index) {
-            Some((index, rest)) if matches!(layers.get(index), Some(Layer::Gru { .. })) => {
-                (context_name(rest, bptt), context_dims(&ours.dims, rest))
-            }
             Some((index, rest)) => {
-                let rest = rest.replacen("shortcut.", "shortcut.0.", 1);
-                let flat = matches!(layers.get(index), Some(Layer::Conv1d { .. }));
-                let place = places.get(index).map_or("", String::as_str);
-                (format!("{place}.{rest}"), convolution_dims(&ours.dims, flat))
+                let within = ParameterShape { name: rest.to_string(), ..ours.clone() };
+                layers[index].published(&places[index], &within)
             }
-            None => loss_parameter(&ours, bptt),
+            None => loss_parameter(&ours, loss),
         };
         let predictor = ours.name.strip_prefix(PREDICTOR).and_then(|k| k.parse().ok());
         if let (Some(_), Some(k)) = (along_time(loss), predictor) {
@@ -123,65 +125,27 @@ impl Published {
     }
 }
 
-/// Whether a module's GRU goes back in time: there, the one is a layer and the other a cell.
-fn has_bptt(layers: &[Layer], loss: &dyn Recipe) -> bool {
-    match (layers.last(), along_time(loss).and_then(|it| it.context)) {
-        (Some(Layer::Gru { bptt, .. }), _) => *bptt,
-        (_, Some(infonce1d::Context::Gru(gru))) => gru.bptt,
-        (_, None) => true,
-    }
-}
-
 /// The settings of `infonce1d`, the one loss whose parameters the published code lays out in its own way.
 fn along_time(loss: &dyn Recipe) -> Option<&infonce1d::Settings> {
     let loss: &dyn Any = loss;
     loss.downcast_ref()
 }
 
-/// Where each layer is in the published code's module; nowhere for a ReLU, which has no parameters, and a
-/// GRU, which has a place of its own.
-fn places(layers: &[Layer]) -> Vec<String> {
-    let mut before = None;
-    let (mut stage, mut block, mut along) = (0, 0, 0);
-    let mut places = Vec::with_capacity(layers.len());
-    for (index, layer) in layers.iter().enumerate() {
-        places.push(match *layer {
-            Layer::Relu | Layer::Gru { .. } => String::new(),
-            Layer::Conv { .. } if index == 0 => "model.Conv1".to_string(),
-            Layer::Conv { .. } => format!("model.conv {index}"),
-            Layer::Conv1d { .. } => {
-                along += 1;
-                format!("encoder.model.layer {}.0", along - 1)
-            }
-            Layer::Basic { channels: width, stride }
-            | Layer::Bottleneck { planes: width, stride } => {
-                let like = (matches!(layer, Layer::Basic { .. }), width);
-                match before {
-                    None => {}
-                    Some(before) if before == like && stride == 1 => block += 1,
-                    Some(_) => (stage, block) = (stage + 1, 0),
-                }
-                before = Some(like);
-                format!("model.layer {stage}.{block}")
-            }
-        });
-    }
-    places
+/// Where each layer is in the published code's module.
+fn places(layers: &[Arc<dyn Layer>]) -> Vec<String> {
+    let mut places = Places::default();
+    let place = |layer: &Arc<dyn Layer>| {
+        let place = layer.place(&mut places);
+        places.advance();
+        place
+    };
+    layers.iter().map(place).collect()
 }
 
 /// `3.conv1.weight` -> 3 and `conv1.weight`.
 fn split_index(name: &str) -> Option<(usize, &str)> {
     let (index, rest) = name.split_once('.')?;
     Some((index.parse().ok()?, rest))
-}
-
-/// The shape of a convolution's weight or bias; `flat` is one along the width alone.
-fn convolution_dims(ours: &[usize], flat: bool) -> Vec<usize> {
-    match *ours {
-        [_, across, from, to] if flat => vec![to, from, across],
-        [down, across, from, to] => vec![to, from, down, across],
-        _ => ours.to_vec(),
-    }
 }
 
 /// Predictor k of several that are one linear layer there.
@@ -197,9 +161,14 @@ fn one_of_several(ours: ParameterShape, k: usize, several: usize) -> Published {
 }
 
 /// Name and shape of a parameter of the loss.
-fn loss_parameter(ours: &ParameterShape, bptt: bool) -> (String, Vec<usize>) {
+fn loss_parameter(ours: &ParameterShape, loss: &dyn Recipe) -> (String, Vec<usize>) {
     if let Some(context) = ours.name.strip_prefix("loss.context.") {
-        return (context_name(context, bptt), context_dims(&ours.dims, context));
+        return match along_time(loss).and_then(|it| it.context) {
+            Some(infonce1d::Context::Gru(settings)) => {
+                (gru::published(context, settings.bptt), turned(&ours.dims))
+            }
+            None => (pixelcnn_name(context), pixelcnn_dims(&ours.dims, context)),
+        };
     }
     let predictor = ours.name.strip_prefix(PREDICTOR);
     let dims = match *ours.dims {
@@ -213,15 +182,8 @@ fn loss_parameter(ours: &ParameterShape, bptt: bool) -> (String, Vec<usize>) {
     }
 }
 
-/// The published name of a context's parameter: `0.across.bias` or `output.weight` of a PixelCNN,
-/// `input.weight` of a GRU.
-fn context_name(ours: &str, bptt: bool) -> String {
-    for (part, theirs) in [("input.", "ih"), ("hidden.", "hh")] {
-        if let Some(kind) = ours.strip_prefix(part) {
-            let end = if bptt { "_l0" } else { "" };
-            return format!("autoregressor.gru.{kind}_{theirs}{end}");
-        }
-    }
+/// The published name of a PixelCNN's parameter: `0.across.bias` or `output.weight`.
+fn pixelcnn_name(ours: &str) -> String {
     let Some((layer, part)) = split_index(ours) else {
         return format!("autoregressor.{}", ours.replacen("output.", "stack_out.", 1));
     };
@@ -238,11 +200,8 @@ fn context_name(ours: &str, bptt: bool) -> String {
 }
 
 /// Its shape there.
-fn context_dims(ours: &[usize], name: &str) -> Vec<usize> {
-    let mut dims = match *ours {
-        [from, to] => vec![to, from],
-        _ => convolution_dims(ours, false),
-    };
+fn pixelcnn_dims(ours: &[usize], name: &str) -> Vec<usize> {
+    let mut dims = turned(ours);
     if name.ends_with(".vertical.weight") {
         dims[2] += 1;
     }
@@ -252,23 +211,24 @@ fn context_dims(ours: &[usize], name: &str) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layer::{Basic, Bottleneck, Conv, Conv1d, Relu};
     use crate::loss::{Context, infonce, infonce1d, supervised};
 
     #[test]
     fn a_stage_begins_where_kind_or_width_changes_or_a_block_strides() {
-        let basic = |channels, stride| Layer::Basic { channels, stride };
-        let conv = Layer::Conv { channels: 4, kernel: 3, stride: 1, padding: 1 };
+        let basic = |channels, stride| Basic { channels, stride }.shared();
+        let conv = Conv { channels: 4, kernel: 3, stride: 1, padding: 1 }.shared();
         let layers = [
-            conv,
+            conv.clone(),
             basic(4, 1),
             basic(4, 1),
             basic(8, 2),
             basic(8, 1),
             basic(8, 2),
-            Layer::Relu,
+            Relu.shared(),
             conv,
-            Layer::Bottleneck { planes: 8, stride: 1 },
-            Layer::Bottleneck { planes: 8, stride: 1 },
+            Bottleneck { planes: 8, stride: 1 }.shared(),
+            Bottleneck { planes: 8, stride: 1 }.shared(),
         ];
         let expected = [
             "model.Conv1",
@@ -277,7 +237,7 @@ mod tests {
             "model.layer 1.0",
             "model.layer 1.1",
             "model.layer 2.0",
-            "",
+            "model.relu 6",
             "model.conv 7",
             "model.layer 3.0",
             "model.layer 3.1",
@@ -307,9 +267,9 @@ mod tests {
     #[test]
     fn every_layout_comes_back_as_it_went() {
         let layers = [
-            Layer::Conv { channels: 4, kernel: 3, stride: 1, padding: 1 },
-            Layer::Conv1d { channels: 5, kernel: 3, stride: 1, padding: 1 },
-            Layer::Bottleneck { planes: 2, stride: 2 },
+            Conv { channels: 4, kernel: 3, stride: 1, padding: 1 }.shared(),
+            Conv1d { channels: 5, kernel: 3, stride: 1, padding: 1 }.shared(),
+            Bottleneck { planes: 2, stride: 2 }.shared(),
         ];
         let sizes = Sizes { classes: 7, ..Sizes::grid(8, [3, 3]) };
         let context = Some(Context::PixelCnn);

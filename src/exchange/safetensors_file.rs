@@ -13,7 +13,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::layout::Layout;
-use super::tensor_file::{Holder, Place, Stored};
+use super::stored::{Holder, Place, Stored};
 use crate::parameters::METADATA_KEY;
 
 /// The most bytes of a header: far more than the names of all parameters take.

@@ -14,15 +14,13 @@ use super::tensor_file::{TensorFile, WHAT_FITS};
 use crate::parameters::{HASH, Parameters};
 use crate::{Error, Kind, Result};
 
-/// What the published code calls the modules of a stack.
-pub const OF_IMAGES: &str = "encoder";
-pub const OF_SOUND: &str = "fullmodel";
-
 /// A module: its name, and its parameters in order.
 pub struct Described {
+    /// Its name in the pipeline.
     pub name: String,
-    /// What modules are called in a file of the stack: `encoder`, or of sound [`OF_SOUND`].
+    /// What modules are called in a file of the stack: `encoder`, or of sound `fullmodel`.
     pub stack: &'static str,
+    /// Its parameters, in order.
     pub parameters: Vec<Published>,
 }
 
@@ -30,6 +28,7 @@ pub struct Described {
 pub struct Taken {
     /// By our names.
     pub parameters: Parameters,
+    /// The file they were read from.
     pub file: PathBuf,
     /// Of the file.
     pub blake3: String,
@@ -161,19 +160,19 @@ fn wrong_number(files: usize, modules: &[Described]) -> Error {
 mod tests {
     use super::*;
     use crate::exchange::published;
+    use crate::layer::{Conv1d, Layer};
     use crate::loss::{Sizes, infonce1d};
-    use crate::pipeline::Layer;
     use crate::train::trainer;
 
     #[test]
     fn parameters_that_are_one_tensor_there_come_back_each() {
         let context = Some(infonce1d::Context::Gru(infonce1d::GruSettings::default()));
         let loss = infonce1d::Settings { context, ..Default::default() };
-        let layers = [Layer::Conv1d { channels: 4, kernel: 3, stride: 1, padding: 1 }];
+        let layers = [Conv1d { channels: 4, kernel: 3, stride: 1, padding: 1 }.shared()];
         let sizes = Sizes::grid(4, [20, 1]);
         let drawn = Parameters::draw(&trainer::shapes(&layers, &loss, 1, sizes), 1, "a").unwrap();
         let described = || Described {
-            stack: OF_IMAGES,
+            stack: crate::exchange::published::OF_IMAGES,
             name: "a".to_string(),
             parameters: published::parameters(&layers, 1, &loss, sizes),
         };

@@ -13,37 +13,10 @@ use serde_json::Value;
 use zip::ZipArchive;
 
 use super::fault::Fault;
-use super::layout::Layout;
+use super::stored::{Holder, Place, Stored};
 use super::{checkpoint, old_checkpoint, other_file, safetensors_file};
 use crate::source::plain_file;
 use crate::{Error, Result};
-
-/// What is known of a tensor before it is read.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Stored {
-    /// Its type as the file calls it.
-    pub dtype: String,
-    pub dims: Vec<usize>,
-    /// Where its values lie, little-endian; `Err` says why they cannot be read.
-    pub place: Result<Place, String>,
-}
-
-/// Where the values of a tensor lie.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Place {
-    pub holder: Holder,
-    /// In the storage that it holds.
-    pub layout: Layout,
-}
-
-/// What holds a storage.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Holder {
-    /// The file, from this byte on.
-    At(u64),
-    /// This entry of the archive that the file is.
-    Entry(String),
-}
 
 /// How the values are read.
 pub enum Values {
@@ -180,17 +153,6 @@ fn dtype(name: &str) -> Option<DType> {
         "F16" | "HalfStorage" => DType::F16,
         "BF16" | "BFloat16Storage" => DType::BF16,
         "F64" | "DoubleStorage" => DType::F64,
-        _ => return None,
-    })
-}
-
-/// Bytes of a value in a checkpoint of PyTorch; `None` of a type that is not known.
-pub fn value_size(storage: &str) -> Option<u64> {
-    Some(match storage {
-        "DoubleStorage" | "LongStorage" | "ComplexFloatStorage" => 8,
-        "FloatStorage" | "IntStorage" => 4,
-        "HalfStorage" | "BFloat16Storage" | "ShortStorage" => 2,
-        "CharStorage" | "ByteStorage" | "BoolStorage" => 1,
         _ => return None,
     })
 }

@@ -29,8 +29,8 @@ use super::{
 };
 use crate::context::gru::{self, Gru};
 use crate::device::Device;
-use crate::error::counted;
 use crate::parameters::{ParameterShape, Parameters};
+use crate::quantity::counted;
 use crate::random::Draws;
 use crate::{Error, Result};
 
@@ -106,11 +106,8 @@ impl Settings {
     /// The predictors, `[context, channels]` each.
     fn predictors(&self, sizes: Sizes) -> Vec<ParameterShape> {
         let context = self.predicting(sizes);
-        let shape = |step| ParameterShape {
-            name: format!("predictor.{step}"),
-            dims: vec![context, sizes.channels],
-            fan_in: context,
-        };
+        let dims = || vec![context, sizes.channels];
+        let shape = |step| ParameterShape::drawn(format!("predictor.{step}"), dims(), context);
         (0..self.prediction_steps).map(shape).collect()
     }
 }
@@ -162,10 +159,10 @@ impl Recipe for Settings {
     }
 
     fn shapes(&self, sizes: Sizes) -> Vec<ParameterShape> {
-        let context = self
-            .context
-            .map(|Context::Gru(settings)| gru::shapes(sizes.context, settings.channels, CONTEXT));
-        self.predictors(sizes).into_iter().chain(context.unwrap_or_default()).collect()
+        let context =
+            self.context.map(|Context::Gru(gru)| gru::shapes(sizes.context, gru.channels));
+        let context = context.into_iter().flatten().map(|it| it.under(CONTEXT));
+        self.predictors(sizes).into_iter().chain(context).collect()
     }
 
     fn draw(&self, batch: usize, sizes: Sizes, draws: &mut Draws) -> Drawn {

@@ -25,8 +25,8 @@ use super::scores::Kept;
 use super::{Bounded, COUNT, Drawn, Loss, Misfit, Outcome, ROWS, Recipe, Samples, Sizes, graph};
 use crate::Result;
 use crate::device::Device;
-use crate::error::counted;
 use crate::parameters::{ParameterShape, Parameters};
+use crate::quantity::counted;
 use crate::random::Draws;
 
 /// What a position's scores are worth, its positive's first.
@@ -176,11 +176,8 @@ impl Reach {
 
     /// The predictors, `[channels, channels]` each: `T = z W`.
     pub fn shapes(self, channels: usize) -> Vec<ParameterShape> {
-        let shape = |k| ParameterShape {
-            name: format!("predictor.{k}"),
-            dims: vec![channels, channels],
-            fan_in: channels,
-        };
+        let dims = || vec![channels, channels];
+        let shape = |k| ParameterShape::drawn(format!("predictor.{k}"), dims(), channels);
         (0..self.steps).map(shape).collect()
     }
 

@@ -21,12 +21,11 @@ impl Recipe for Settings {
 
     fn shapes(&self, sizes: Sizes) -> Vec<ParameterShape> {
         let Sizes { context, classes, .. } = sizes;
-        let shape = |name: &str, dims| ParameterShape {
-            name: format!("classifier.{name}"),
-            dims,
-            fan_in: context,
-        };
-        vec![shape("weight", vec![context, classes]), shape("bias", vec![classes])]
+        let shape = |name, dims| ParameterShape::drawn(name, dims, context);
+        vec![
+            shape("classifier.weight", vec![context, classes]),
+            shape("classifier.bias", vec![classes]),
+        ]
     }
 
     fn reads_labels(&self) -> bool {

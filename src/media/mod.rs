@@ -135,6 +135,7 @@ pub struct Ingested<'a> {
     pub samples: &'a Generation,
     /// Those of the training split, where samples are normalised by them.
     pub training: Option<&'a Generation>,
+    /// Which split it is.
     pub split: Split,
     /// The pipeline's, from which frames are drawn.
     pub seed: u64,

@@ -6,36 +6,35 @@
 //! patch, and the loss sees each step of its map.
 
 mod cost;
-mod graph;
-mod layer;
 mod pass;
 mod pooling;
 mod program;
 mod tile;
 
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use candle_core::Tensor;
 
 pub use cost::Cost;
-use layer::Layer;
 use pass::Passes;
 pub use pass::{Keep, Memory, Readout};
 pub use pooling::pooled;
 use program::Program;
 
-use crate::context::gru::{self, Gru};
 use crate::device::Device;
+use crate::layer::{Layer, Map, Sequence, Work, front};
 use crate::parameters::{ParameterShape, Parameters};
-use crate::pipeline::{self, Map};
 use crate::{Error, Result};
 
 /// A module with its parameters, training or frozen.
 pub struct Module {
-    /// All but a GRU at the end.
-    specs: Vec<pipeline::Layer>,
-    layers: Vec<Layer>,
-    context: Option<Gru>,
+    /// All but a context at the end.
+    layers: Vec<Arc<dyn Layer>>,
+    /// What each of these computes.
+    works: Vec<Work>,
+    /// Their parameters, in order.
+    parameters: Vec<Tensor>,
+    context: Option<Box<dyn Sequence>>,
     readout: Readout,
     /// Laid out for the maps it saw last.
     passes: RwLock<Option<Passes>>,
@@ -46,30 +45,38 @@ pub struct Module {
 }
 
 impl Module {
-    /// The layers of `spec` for maps of `input` channels, with `parameters` under the names `0`, `1`,
-    /// … of the layers. It computes on the device of these, and so must its inputs lie there.
+    /// The layers for maps of `input` channels, with `parameters` under the names `0`, `1`, … of the layers. It
+    /// computes on the device of these, and so must its inputs lie there.
     ///
     /// # Errors
-    /// When a parameter is missing or has another shape.
-    pub fn new(spec: &[pipeline::Layer], input: usize, parameters: &Parameters) -> Result<Self> {
+    /// When a parameter is missing or has another shape, or a context is not the last of the layers.
+    pub fn new(layers: &[Arc<dyn Layer>], input: usize, parameters: &Parameters) -> Result<Self> {
+        let front = front(layers);
         let mut channels = input;
-        let front = pipeline::front(spec);
-        let mut layers = Vec::with_capacity(front.len());
-        for (index, spec) in front.iter().enumerate() {
-            let layer = Layer::new(*spec, channels, &index.to_string(), parameters)?;
+        let (mut works, mut own) = (Vec::with_capacity(front.len()), Vec::new());
+        for (index, layer) in front.iter().enumerate() {
+            let work = layer.work(channels);
+            if let Work::Context(_) = work {
+                let message =
+                    format!("a {} is no layer among others: it ends a module", layer.name());
+                return Err(Error::failed(message));
+            }
+            for shape in work.parameters() {
+                own.push(parameters.get(&shape.under(&index.to_string()))?);
+            }
+            works.push(work);
             channels = layer.out_channels(channels);
-            layers.push(layer);
         }
-        let context = match spec.get(front.len()) {
-            Some(pipeline::Layer::Gru { channels: hidden, bptt }) => {
-                let name = front.len().to_string();
-                Some(Gru::new(channels, *hidden, *bptt, &name, parameters)?)
+        let context = match layers.get(front.len()).map(|layer| layer.work(channels)) {
+            Some(Work::Context(context)) => {
+                Some(context.build(&front.len().to_string(), parameters)?)
             }
             _ => None,
         };
         Ok(Self {
-            specs: front.to_vec(),
-            layers,
+            layers: front.to_vec(),
+            works,
+            parameters: own,
             context,
             readout: Readout::default(),
             passes: RwLock::default(),
@@ -84,37 +91,37 @@ impl Module {
         Self { readout, ..self }
     }
 
-    /// `[n, h, w, channels]` -> `[n, h', w', channels']`, through a GRU, too. Leaves no graph.
+    /// `[n, h, w, channels]` -> `[n, h', w', channels']`, through a context, too. Leaves no graph.
     ///
     /// # Errors
     /// When the input does not fit.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let maps = self.maps(x)?;
         Ok(match &self.context {
-            Some(gru) => gru.forward(&maps.squeeze(1)?)?.unsqueeze(1)?.detach(),
+            Some(context) => context.forward(&maps.squeeze(1)?)?.unsqueeze(1)?.detach(),
             None => maps,
         })
     }
 
-    /// What predicts the vectors that the loss sees, `[n, rows, columns, channels]`: what a GRU at the end
-    /// makes of them, `[n, steps, 1, hidden]`, with a graph back to them and to its parameters; where there
+    /// What predicts the vectors that the loss sees, `[n, rows, columns, channels]`: what a context at the
+    /// end makes of them, `[n, steps, 1, hidden]`, with a graph back to them and to its parameters; where there
     /// is none, they themselves.
     ///
     /// # Errors
     /// When they do not fit.
     pub fn context_of(&self, vectors: &Tensor) -> Result<Tensor> {
         Ok(match &self.context {
-            Some(gru) => gru.forward(&vectors.squeeze(2)?)?.unsqueeze(2)?,
+            Some(context) => context.forward(&vectors.squeeze(2)?)?.unsqueeze(2)?,
             None => vectors.clone(),
         })
     }
 
-    /// Whether it ends in a GRU, so that [`Self::context_of`] makes what comes out of it.
+    /// Whether it ends in a context, so that [`Self::context_of`] makes what comes out of it.
     pub fn has_context(&self) -> bool {
         self.context.is_some()
     }
 
-    /// `[n, h, w, channels]` -> `[n, h', w', channels']` before a GRU. Leaves no graph.
+    /// `[n, h, w, channels]` -> `[n, h', w', channels']` before a context. Leaves no graph.
     fn maps(&self, x: &Tensor) -> Result<Tensor> {
         if self.layers.is_empty() {
             return Ok(x.detach());
@@ -127,18 +134,26 @@ impl Module {
         }
         let passes = self.passes.read().unwrap_or_else(PoisonError::into_inner);
         let passes = passes.as_ref().ok_or_else(unprepared)?;
-        passes.forward(&self.parameters(), x)
+        passes.forward(&self.parameters, x)
     }
 
-    /// The maps before a GRU, on candle's own operations, with a graph back to the parameters.
+    /// The maps before a context, on candle's own operations, with a graph back to the parameters.
     ///
     /// # Errors
     /// When the input does not fit.
     pub fn graph(&self, x: &Tensor) -> Result<Tensor> {
-        graph::forward(&self.layers, x)
+        // candle convolves channels-first.
+        let mut x = x.permute((0, 3, 1, 2))?.contiguous()?;
+        let mut rest = &self.parameters[..];
+        for work in &self.works {
+            let (own, after) = rest.split_at(work.parameters().len());
+            x = work.graph(own, &x)?;
+            rest = after;
+        }
+        Ok(x.permute((0, 2, 3, 1))?.contiguous()?)
     }
 
-    /// What the loss sees of the maps that come out before a GRU, outside any graph:
+    /// What the loss sees of the maps that come out before a context, outside any graph:
     /// [`Self::gradients`] carries its gradient back. `[n, h, w, channels]` -> `[n, channels']`, the mean
     /// of each map, or each of its positions, `[n * h' * w', channels']`.
     ///
@@ -156,10 +171,10 @@ impl Module {
         }
         self.prepare(x, true)?;
         let mut passes = self.passes.write().unwrap_or_else(PoisonError::into_inner);
-        passes.as_mut().ok_or_else(unprepared)?.pooled(&self.parameters(), x, keep, self.readout)
+        passes.as_mut().ok_or_else(unprepared)?.pooled(&self.parameters, x, keep, self.readout)
     }
 
-    /// [`Self::pooled`], and of the same pass the maps that come out before a GRU, `[n, h', w', channels']`,
+    /// [`Self::pooled`], and of the same pass the maps that come out before a context, `[n, h', w', channels']`,
     /// outside any graph, too.
     ///
     /// # Errors
@@ -178,7 +193,7 @@ impl Module {
         self.prepare(x, true)?;
         let mut passes = self.passes.write().unwrap_or_else(PoisonError::into_inner);
         let passes = passes.as_mut().ok_or_else(unprepared)?;
-        passes.pooled_and_maps(&self.parameters(), x, keep, self.readout)
+        passes.pooled_and_maps(&self.parameters, x, keep, self.readout)
     }
 
     /// Holds the graph of `pooled` for the way back, if that is to be kept.
@@ -196,7 +211,7 @@ impl Module {
         })
     }
 
-    /// Each parameter but those of a GRU with its gradient, given `d_pooled`, that of [`Self::pooled`]
+    /// Each parameter but those of a context with its gradient, given `d_pooled`, that of [`Self::pooled`]
     /// or [`Self::pooled_and_maps`], which was called with the same `x` and `keep` just before.
     ///
     /// By our kernels they depend on the number of threads, each of which sums a share of the maps.
@@ -212,8 +227,7 @@ impl Module {
         if self.layers.is_empty() {
             return Ok(Vec::new());
         }
-        let parameters = self.parameters();
-        let tensors = parameters.iter().flat_map(|(weight, bias)| [*weight, *bias]).cloned();
+        let tensors = self.parameters.iter().cloned();
         if !self.device.has_kernels() {
             let kept = self.graph.lock().unwrap_or_else(PoisonError::into_inner).take();
             let pooled = match kept {
@@ -226,8 +240,7 @@ impl Module {
         }
         let mut passes = self.passes.write().unwrap_or_else(PoisonError::into_inner);
         let passes = passes.as_mut().ok_or_else(unprepared)?;
-        let gradients = passes.gradients(&parameters, x, d_pooled, keep, self.readout)?;
-        let gradients = gradients.into_iter().flat_map(|(weight, bias)| [weight, bias]);
+        let gradients = passes.gradients(&self.parameters, x, d_pooled, keep, self.readout)?;
         Ok(tensors.zip(gradients).collect())
     }
 
@@ -244,14 +257,9 @@ impl Module {
         passes.as_mut().map(Passes::seconds).unwrap_or_default()
     }
 
-    fn parameters(&self) -> Vec<(&Tensor, &Tensor)> {
-        let convolutions = self.layers.iter().flat_map(Layer::convolutions);
-        convolutions.map(|conv| (&conv.weight, &conv.bias)).collect()
-    }
-
     /// Whether its parameters may change.
     fn trains(&self) -> bool {
-        self.parameters().iter().any(|(weight, _)| weight.is_variable())
+        self.parameters.iter().any(Tensor::is_variable)
     }
 
     /// Whether it is laid out for such maps.
@@ -269,11 +277,13 @@ impl Module {
         let mut ready = match known {
             Some(passes) => passes,
             None => {
-                let message = || format!("a layer does not fit a map of {map:?}");
-                Passes::new(Program::new(&self.specs, map).ok_or_else(|| Error::failed(message()))?)
+                if self.layers.iter().try_fold(map, |map, layer| layer.output(map)).is_err() {
+                    return Err(Error::failed(format!("a layer does not fit a map of {map:?}")));
+                }
+                Passes::new(Program::new(&self.layers, map))
             }
         };
-        ready.pack(&self.parameters(), back)?;
+        ready.pack(&self.parameters, back)?;
         *passes = Some(ready);
         Ok(())
     }
@@ -290,43 +300,40 @@ fn unprepared() -> Error {
 }
 
 /// The shapes of a module's parameters for maps of `input` channels, in order.
-pub fn shapes(spec: &[pipeline::Layer], input: usize) -> Vec<ParameterShape> {
+pub fn shapes(layers: &[Arc<dyn Layer>], input: usize) -> Vec<ParameterShape> {
     let mut channels = input;
     let mut shapes = Vec::new();
-    for (index, spec) in spec.iter().enumerate() {
-        let name = index.to_string();
-        channels = match *spec {
-            pipeline::Layer::Gru { channels: hidden, .. } => {
-                shapes.extend(gru::shapes(channels, hidden, &name));
-                hidden
-            }
-            _ => layer::shapes(*spec, channels, &name, &mut shapes),
-        };
+    for (index, layer) in layers.iter().enumerate() {
+        let own = layer.work(channels).parameters();
+        shapes.extend(own.into_iter().map(|it| it.under(&index.to_string())));
+        channels = layer.out_channels(channels);
     }
     shapes
 }
 
 /// Whether all that a module reads of its input z, maps of `input` channels, is relu(z): then a
 /// store may hold relu(z) without loss.
-pub fn reads_only_relu(spec: &[pipeline::Layer], input: usize) -> bool {
-    spec.first().is_some_and(|first| layer::reads_only_relu(*first, input))
+pub fn reads_only_relu(layers: &[Arc<dyn Layer>], input: usize) -> bool {
+    layers.first().is_some_and(|first| first.work(input).reads_only_relu())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pipeline::Layer::{Basic, Bottleneck, Conv, Relu};
+    use crate::layer::{Basic, Bottleneck, Conv, Relu};
 
     #[test]
     fn only_a_relu_in_front_of_everything_hides_the_sign_of_the_input() {
         let of = |first, channels| reads_only_relu(&[first], channels);
-        assert!(of(Relu, 8));
-        assert!(!of(Conv { channels: 8, kernel: 3, stride: 1, padding: 1 }, 8));
-        assert!(!of(Basic { channels: 8, stride: 1 }, 8), "its shortcut is the input");
-        assert!(of(Basic { channels: 8, stride: 2 }, 8));
-        assert!(of(Basic { channels: 16, stride: 1 }, 8));
-        assert!(!of(Bottleneck { planes: 2, stride: 1 }, 8));
-        assert!(of(Bottleneck { planes: 8, stride: 1 }, 8));
-        assert!(of(Bottleneck { planes: 2, stride: 2 }, 8));
+        let basic = |channels, stride| Basic { channels, stride }.shared();
+        let bottleneck = |planes, stride| Bottleneck { planes, stride }.shared();
+        assert!(of(Relu.shared(), 8));
+        assert!(!of(Conv { channels: 8, kernel: 3, stride: 1, padding: 1 }.shared(), 8));
+        assert!(!of(basic(8, 1), 8), "its shortcut is the input");
+        assert!(of(basic(8, 2), 8));
+        assert!(of(basic(16, 1), 8));
+        assert!(!of(bottleneck(2, 1), 8));
+        assert!(of(bottleneck(8, 1), 8));
+        assert!(of(bottleneck(2, 2), 8));
     }
 }

@@ -6,18 +6,19 @@ use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use crate::Result;
-use crate::pipeline::{Map, Pooling};
-use gimlet_kernel::conv::Packed;
+use crate::layer::Map;
+use crate::pipeline::Pooling;
+use gimlet_kernel::conv::{Convolution, Packed};
 use gimlet_kernel::{Buffer, pool, with_all_values, with_values};
 
-use super::program::Program;
-use super::tile::{Scratch, Sums, Weights};
+use super::program::{Placed, Program};
+use super::tile::{Loaded, Scratch, Sums, Weights};
 
 /// A module laid out for maps of one size, with its weights as the products read them and memory that
 /// goes from pass to pass.
 pub(super) struct Passes {
     program: Program,
-    packed: Vec<Packed>,
+    convolutions: Vec<Loaded>,
     /// One for each thread that is at work.
     scratch: Mutex<Vec<Scratch>>,
     /// What the last forward pass of a training step kept, tile by tile.
@@ -26,8 +27,8 @@ pub(super) struct Passes {
     sums: Vec<Sums>,
 }
 
-/// The weight and bias of each convolution, in order.
-pub(super) type Parameters<'a> = [(&'a Tensor, &'a Tensor)];
+/// The parameters of each layer, in order.
+pub(super) type Parameters = [Tensor];
 
 /// What a forward pass in training leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +74,19 @@ pub struct Memory {
 
 impl Passes {
     pub fn new(program: Program) -> Self {
-        let packed = program.convolutions.iter().map(|_| Packed::default()).collect();
-        Self { program, packed, scratch: Mutex::default(), kept: Vec::new(), sums: Vec::new() }
+        let load = |conv: &Placed| Loaded {
+            convolution: Convolution::new(conv.geometry, program.tile),
+            packed: Packed::default(),
+            weight: conv.weight,
+        };
+        let convolutions = program.convolutions.iter().map(load).collect();
+        Self {
+            program,
+            convolutions,
+            scratch: Mutex::default(),
+            kept: Vec::new(),
+            sums: Vec::new(),
+        }
     }
 
     /// The maps that it is laid out for.
@@ -83,24 +95,21 @@ impl Passes {
     }
 
     /// Takes up the weights as they are now; with `back`, for backward passes, too.
-    pub fn pack(&mut self, parameters: &Parameters<'_>, back: bool) -> Result<()> {
-        let convolutions = self.program.convolutions.par_iter().zip(&mut self.packed);
-        convolutions.zip(parameters).enumerate().try_for_each(
-            |(index, ((conv, packed), (weight, _)))| {
-                Ok(with_values(weight, "pack", |weight| {
-                    conv.pack(weight, packed);
-                    // Nobody asks for the gradient of the module's input.
-                    if back && self.program.carries_back(index) {
-                        conv.pack_back(weight, packed);
-                    }
-                    Ok(())
-                })?)
-            },
-        )
+    pub fn pack(&mut self, parameters: &Parameters, back: bool) -> Result<()> {
+        self.convolutions.par_iter_mut().enumerate().try_for_each(|(index, conv)| {
+            Ok(with_values(&parameters[conv.weight], "pack", |weight| {
+                conv.convolution.pack(weight, &mut conv.packed);
+                // Nobody asks for the gradient of the module's input.
+                if back && self.program.carries_back(index) {
+                    conv.convolution.pack_back(weight, &mut conv.packed);
+                }
+                Ok(())
+            })?)
+        })
     }
 
     /// `[maps, h, w, channels]` -> `[maps, h', w', channels']`.
-    pub fn forward(&self, parameters: &Parameters<'_>, x: &Tensor) -> Result<Tensor> {
+    pub fn forward(&self, parameters: &Parameters, x: &Tensor) -> Result<Tensor> {
         let (maps, out) = (x.dim(0)?, self.program.output);
         let mut y = vec![0.0; maps * out.len()];
         let tiles = y.par_chunks_mut(self.tile(maps) * out.len());
@@ -119,7 +128,7 @@ impl Passes {
     /// position, `[maps * h' * w', channels']`.
     pub fn pooled(
         &mut self,
-        parameters: &Parameters<'_>,
+        parameters: &Parameters,
         x: &Tensor,
         keep: Keep,
         readout: Readout,
@@ -142,7 +151,7 @@ impl Passes {
     /// [`Self::pooled`], the same bits, and of the same pass [`Self::forward`].
     pub fn pooled_and_maps(
         &mut self,
-        parameters: &Parameters<'_>,
+        parameters: &Parameters,
         x: &Tensor,
         keep: Keep,
         readout: Readout,
@@ -170,7 +179,7 @@ impl Passes {
     /// [`Self::run`] in training.
     fn run_keeping<T: Send>(
         &mut self,
-        parameters: &Parameters<'_>,
+        parameters: &Parameters,
         x: &Tensor,
         out: impl IndexedParallelIterator<Item = T>,
         keep: Keep,
@@ -190,16 +199,16 @@ impl Passes {
     /// All tiles, forward; `last` gets the maps that come out of each, and what `out` has for it.
     fn run<T: Send>(
         &self,
-        parameters: &Parameters<'_>,
+        parameters: &Parameters,
         x: &Tensor,
         out: impl IndexedParallelIterator<Item = T>,
         kept: Option<&mut [Buffer]>,
         last: impl Fn(&[f32], T) + Sync,
     ) -> Result<()> {
         let program = &self.program;
-        with_all_values(biases(parameters), "bias", |biases| {
+        with_all_values(parameters, "parameters", |parameters| {
             with_values(x, "forward", |x| {
-                let weights = Weights { packed: &self.packed, biases };
+                let weights = Weights { convolutions: &self.convolutions, parameters };
                 let forward = |x: &[f32], kept: Option<&mut Buffer>, out: T| {
                     let mut scratch = self.borrow();
                     let kept = kept.map(|it| it.get(x.len() / program.input.len() * program.kept));
@@ -221,19 +230,19 @@ impl Passes {
         Ok(())
     }
 
-    /// The gradients of all weights and biases, in order, given that of the pooled vectors of `x`, which
+    /// The gradients of all parameters, in order, given that of the pooled vectors of `x`, which
     /// are as [`Self::pooled`] made them.
     ///
     /// Each thread sums a fixed share of the tiles; the shares are added in order. So the gradients
     /// depend on the number of threads, and on nothing else.
     pub fn gradients(
         &mut self,
-        parameters: &Parameters<'_>,
+        parameters: &Parameters,
         x: &Tensor,
         d_pooled: &Tensor,
         keep: Keep,
         readout: Readout,
-    ) -> Result<Vec<(Tensor, Tensor)>> {
+    ) -> Result<Vec<Tensor>> {
         let program = &self.program;
         let tile = self.tile(x.dim(0)?);
         let tiles = x.dim(0)?.div_ceil(tile);
@@ -241,10 +250,10 @@ impl Passes {
         let shares = tiles.div_ceil(share).max(1);
         self.sums.resize_with(shares, || Sums::of(program));
         let mut sums = std::mem::take(&mut self.sums);
-        with_all_values(biases(parameters), "bias", |biases| {
+        with_all_values(parameters, "parameters", |parameters| {
             with_values(x, "backward", |x| {
                 with_values(d_pooled, "backward", |d_pooled| {
-                    let weights = Weights { packed: &self.packed, biases };
+                    let weights = Weights { convolutions: &self.convolutions, parameters };
                     sums.par_iter_mut().enumerate().for_each(|(index, sums)| {
                         let mut scratch = self.borrow();
                         sums.clear();
@@ -275,10 +284,9 @@ impl Passes {
                 })
             })
         })?;
-        let gradients = parameters.par_iter().enumerate().map(|(index, (weight, bias))| {
-            let (dw, db) = Sums::total(&sums, index);
-            let dw = Tensor::from_vec(dw, weight.shape(), &Device::Cpu)?;
-            Ok((dw, Tensor::from_vec(db, bias.shape(), &Device::Cpu)?))
+        let gradients = parameters.par_iter().enumerate().map(|(index, parameter)| {
+            let gradient = Sums::total(&sums, index);
+            Ok(Tensor::from_vec(gradient, parameter.shape(), &Device::Cpu)?)
         });
         let gradients = gradients.collect();
         self.sums = sums;
@@ -313,7 +321,7 @@ impl Passes {
         Memory {
             kept: sum(&mut self.kept.iter().map(Buffer::bytes)),
             gradients: sum(&mut self.sums.iter().map(Sums::bytes)),
-            packed: sum(&mut self.packed.iter().map(Packed::bytes)),
+            packed: sum(&mut self.convolutions.iter().map(|conv| conv.packed.bytes())),
             scratch: sum(&mut scratch.iter().map(Scratch::bytes)),
         }
     }
@@ -321,7 +329,7 @@ impl Passes {
     /// Seconds that threads have spent in each layer, forward and back, since this was asked before.
     pub fn seconds(&mut self) -> Vec<[f64; 2]> {
         let scratch = self.scratch.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let mut total = vec![[0.0; 2]; self.program.layers.len()];
+        let mut total = vec![[0.0; 2]; self.program.steps.len()];
         for seconds in scratch.iter_mut().map(|it| std::mem::take(&mut it.seconds)) {
             for (total, seconds) in total.iter_mut().zip(seconds) {
                 (0..2).for_each(|way| total[way] += seconds[way]);
@@ -342,8 +350,4 @@ impl Passes {
     fn give_back(&self, scratch: Scratch) {
         self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
     }
-}
-
-fn biases<'a>(parameters: &Parameters<'a>) -> impl Iterator<Item = &'a Tensor> {
-    parameters.iter().map(|(_, bias)| *bias)
 }

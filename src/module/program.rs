@@ -7,20 +7,24 @@
 //!
 //! - of a residual block, relu(x) and the outputs of its inner convolutions, all rectified, so that
 //!   they are at once the input that a weight gradient needs and the mask of a ReLU;
-//! - the output of a layer where the next layer, or its own ReLU, asks for it.
+//! - what an operation of a layer's own keeps;
+//! - the output of a layer where the next layer, or its own way back, asks for it.
 //!
 //! The module's input is data and is kept by whoever has it.
 
-use crate::pipeline::{Layer as Spec, Map};
-use gimlet_kernel::conv::Convolution;
+use std::ops::Range;
+use std::sync::Arc;
+
 use gimlet_kernel::{Geometry, maps_per_tile};
 
-use super::layer::{ConvSpec, plan};
+use crate::layer::{ConvSpec, Layer, Map, Operation, Work};
 
 /// A module for maps of one size.
 pub(super) struct Program {
-    pub layers: Vec<Step>,
-    pub convolutions: Vec<Convolution>,
+    pub steps: Vec<Step>,
+    pub convolutions: Vec<Placed>,
+    /// Values of each parameter.
+    pub parameters: Vec<usize>,
     /// Maps that go through together.
     pub tile: usize,
     /// The maps that go in, and those that come out.
@@ -30,13 +34,20 @@ pub(super) struct Program {
     pub kept: usize,
     /// Values of the largest map between layers.
     pub largest: usize,
-    /// The first layer that has parameters: nobody asks for the gradient of its input.
+    /// The first step that has parameters. The gradient of its input is not computed.
     pub first: usize,
 }
 
-/// One layer. Convolutions are numbered as they come.
+/// A convolution of maps of one size.
+pub(super) struct Placed {
+    pub geometry: Geometry,
+    /// The number of its weight among the parameters. Its bias is the next.
+    pub weight: usize,
+}
+
+/// One layer. Convolutions and parameters are numbered as they come.
 pub(super) struct Step {
-    pub work: Work,
+    pub task: Task,
     /// Values of a map that goes in, and of one that comes out.
     pub input: usize,
     pub output: usize,
@@ -44,9 +55,11 @@ pub(super) struct Step {
     pub inner: usize,
     /// Whether its output is kept.
     pub keeps_output: bool,
+    pub parameters: Range<usize>,
 }
 
-pub(super) enum Work {
+/// What is computed in a step.
+pub(super) enum Task {
     Conv {
         conv: usize,
         relu: bool,
@@ -58,86 +71,125 @@ pub(super) enum Work {
         shortcut: Option<usize>,
         keeps_relu: bool,
     },
+    /// An operation of a layer's own, on maps of one size.
+    Own(Arc<dyn Operation>, Map),
 }
 
 impl Program {
-    /// The layers `specs` on maps of the size `map`; `None` where a kernel does not fit its map, or where
-    /// a GRU is among them.
-    pub fn new(specs: &[Spec], map: Map) -> Option<Self> {
-        let tile = maps_per_tile(smallest(specs, map)?);
+    /// The layers on maps of the size `map`, which all fit, and of which none is a context.
+    pub fn new(layers: &[Arc<dyn Layer>], map: Map) -> Self {
         let mut program = Self {
-            layers: Vec::new(),
+            steps: Vec::new(),
             convolutions: Vec::new(),
-            tile,
+            parameters: Vec::new(),
+            tile: 0,
             input: map,
             output: map,
             kept: 0,
             largest: map.len(),
             first: 0,
         };
-        let mut index = 0;
-        while let Some(spec) = specs.get(index) {
-            let fused = is_conv(*spec) && specs.get(index + 1) == Some(&Spec::Relu);
-            index += if fused { 2 } else { 1 };
-            program.push(*spec, fused, specs.get(index));
+        // Positions of the smallest map on the way.
+        let mut smallest = map.positions();
+        let mut channels = map.channels;
+        let works = layers.iter().map(|layer| {
+            let work = layer.work(channels);
+            channels = layer.out_channels(channels);
+            (work, layer)
+        });
+        let mut works = works.peekable();
+        while let Some((work, layer)) = works.next() {
+            let is_conv = matches!(work, Work::Conv(_));
+            let fused = is_conv && works.next_if(|(next, _)| matches!(next, Work::Relu)).is_some();
+            // A convolution's weight gradient reads its input.
+            let is_read = works.peek().is_some_and(|(next, _)| match next {
+                Work::Conv(_) => true,
+                Work::Own(operation) => operation.reads_input(),
+                _ => false,
+            });
+            let output = layer.output(program.output).unwrap_or(program.output);
+            smallest = smallest.min(output.positions());
+            program.push(work, output, fused, is_read);
         }
-        program.kept = program.layers.iter().map(|it| it.kept()).sum();
-        let trains = |layer: &Step| !matches!(layer.work, Work::Relu);
-        program.first = program.layers.iter().position(trains).unwrap_or(program.layers.len());
-        Some(program)
+        program.tile = maps_per_tile(smallest);
+        program.kept = program.steps.iter().map(Step::kept).sum();
+        let trains = |step: &Step| !step.parameters.is_empty();
+        program.first = program.steps.iter().position(trains).unwrap_or(program.steps.len());
+        program
     }
 
     /// Whether the gradient of the input of convolution `index` is asked for.
     pub fn carries_back(&self, index: usize) -> bool {
-        match self.layers.get(self.first).map(|layer| &layer.work) {
-            Some(Work::Conv { conv, .. }) => index != *conv,
-            Some(Work::Residual { branch, shortcut, .. }) => {
+        match self.steps.get(self.first).map(|step| &step.task) {
+            Some(Task::Conv { conv, .. }) => index != *conv,
+            Some(Task::Residual { branch, shortcut, .. }) => {
                 branch.first() != Some(&index) && *shortcut != Some(index)
             }
             _ => true,
         }
     }
 
-    fn push(&mut self, spec: Spec, fused: bool, next: Option<&Spec>) {
+    /// Appends a step. `fused`: a ReLU is part of it; `is_read`: the next step's way back reads its output.
+    fn push(&mut self, work: Work, output: Map, fused: bool, is_read: bool) {
         let input = self.output;
-        let has_input = self.layers.last().is_none_or(|before| before.keeps_output);
-        let plan = plan(spec, input.channels, "");
-        let mut map = input;
+        let has_input = self.steps.last().is_none_or(|before| before.keeps_output);
+        let first = self.parameters.len();
+        let lens = work.parameters().into_iter().map(|it| it.dims.iter().product::<usize>());
+        self.parameters.extend(lens);
         let mut inner = 0;
-        let mut branch = Vec::new();
-        for (index, conv) in plan.branch.iter().enumerate() {
-            branch.push(self.convolutions.len());
-            map = self.convolve(conv, map);
-            if index + 1 < plan.branch.len() {
-                inner += map.len();
+        let task = match work {
+            // A context is no part of a tile.
+            Work::Relu | Work::Context(_) => Task::Relu,
+            Work::Conv(conv) => {
+                let (conv, _) = self.convolve(&conv, input, first);
+                Task::Conv { conv, relu: fused }
             }
-        }
-        let work = match spec {
-            // There is no GRU here (see `smallest`).
-            Spec::Relu | Spec::Gru { .. } => Work::Relu,
-            Spec::Conv { .. } | Spec::Conv1d { .. } => Work::Conv { conv: branch[0], relu: fused },
-            Spec::Basic { .. } | Spec::Bottleneck { .. } => {
-                let shortcut = plan.shortcut.as_ref().map(|conv| {
-                    self.convolve(conv, input);
-                    self.convolutions.len() - 1
-                });
+            Work::Residual { branch, shortcut } => {
+                let (mut map, mut placed) = (input, Vec::new());
+                for (index, conv) in branch.iter().enumerate() {
+                    inner += if index == 0 { 0 } else { map.len() };
+                    let (conv, made) = self.convolve(conv, map, first + 2 * index);
+                    placed.push(conv);
+                    map = made;
+                }
+                let shortcut =
+                    shortcut.map(|conv| self.convolve(&conv, input, first + 2 * placed.len()).0);
                 inner += if has_input { 0 } else { input.len() };
-                Work::Residual { branch, shortcut, keeps_relu: !has_input }
+                Task::Residual { branch: placed, shortcut, keeps_relu: !has_input }
+            }
+            Work::Own(operation) => {
+                inner = operation.kept(input);
+                Task::Own(operation, input)
             }
         };
-        // A convolution's weight gradient reads its input, a ReLU's mask is its output.
-        let rectified = matches!(work, Work::Relu | Work::Conv { relu: true, .. });
-        let keeps_output = rectified || next.is_some_and(|next| is_conv(*next));
-        self.largest = self.largest.max(map.len());
-        self.output = map;
-        let (input, output) = (input.len(), map.len());
-        self.layers.push(Step { work, input, output, inner, keeps_output });
+        // A ReLU's mask is its output.
+        let reads_output = match &task {
+            Task::Relu | Task::Conv { relu: true, .. } => true,
+            Task::Own(operation, _) => operation.reads_output(),
+            _ => false,
+        };
+        self.largest = self.largest.max(output.len());
+        self.output = output;
+        self.steps.push(Step {
+            task,
+            input: input.len(),
+            output: output.len(),
+            inner,
+            keeps_output: reads_output || is_read,
+            parameters: first..self.parameters.len(),
+        });
     }
 
-    fn convolve(&mut self, conv: &ConvSpec, input: Map) -> Map {
+    /// The number of a convolution, and the map that it makes.
+    fn convolve(&mut self, conv: &ConvSpec, input: Map, weight: usize) -> (usize, Map) {
         let geometry = conv.geometry(input);
-        self.convolutions.push(Convolution::new(geometry, self.tile));
-        output(&geometry)
+        self.convolutions.push(Placed { geometry, weight });
+        let output = Map {
+            height: geometry.out_height(),
+            width: geometry.out_width(),
+            channels: geometry.out_channels,
+        };
+        (self.convolutions.len() - 1, output)
     }
 }
 
@@ -146,38 +198,4 @@ impl Step {
     pub fn kept(&self) -> usize {
         self.inner + if self.keeps_output { self.output } else { 0 }
     }
-}
-
-pub(super) fn is_conv(spec: Spec) -> bool {
-    matches!(spec, Spec::Conv { .. } | Spec::Conv1d { .. })
-}
-
-/// The map that a convolution makes.
-pub(super) fn output(geometry: &Geometry) -> Map {
-    Map {
-        height: geometry.out_height(),
-        width: geometry.out_width(),
-        channels: geometry.out_channels,
-    }
-}
-
-/// Positions of the smallest map on the way; `None` where a kernel does not fit, or a GRU is among them.
-fn smallest(specs: &[Spec], map: Map) -> Option<usize> {
-    let mut smallest = map.height * map.width;
-    let mut map = map;
-    for spec in specs {
-        if let Spec::Gru { .. } = spec {
-            return None;
-        }
-        let plan = plan(*spec, map.channels, "");
-        for conv in &plan.branch {
-            let geometry = conv.geometry(map);
-            if !geometry.is_possible() {
-                return None;
-            }
-            map = output(&geometry);
-            smallest = smallest.min(map.height * map.width);
-        }
-    }
-    Some(smallest)
 }

@@ -4,54 +4,68 @@ use std::time::Instant;
 
 use gimlet_kernel::Buffer;
 use gimlet_kernel::activation::{mask_into, rectify_into};
-use gimlet_kernel::conv::Packed;
+use gimlet_kernel::conv::{Convolution, Packed};
 use gimlet_kernel::product::Write;
 
-use super::program::{Program, Step, Work};
+use super::program::{Program, Step, Task};
+use crate::layer::Kept;
 
-/// A module's parameters as the products read them: for each convolution, in order.
+/// A module's parameters, and its convolutions with their weights as the products read them.
 pub(super) struct Weights<'a> {
-    pub packed: &'a [Packed],
-    pub biases: Vec<&'a [f32]>,
+    pub convolutions: &'a [Loaded],
+    pub parameters: Vec<&'a [f32]>,
 }
 
-/// The gradients of a module's weights and biases, summed over a share of the batch.
+/// A convolution with its weight.
+pub(super) struct Loaded {
+    pub convolution: Convolution,
+    pub packed: Packed,
+    /// The number of its weight among the parameters. Its bias is the next.
+    pub weight: usize,
+}
+
+/// The gradients of a module's parameters, summed over a share of the batch.
 pub(super) struct Sums {
+    /// Those of convolutions' weights; empty for other parameters.
     weights: Vec<Vec<f32>>,
-    biases: Vec<Vec<f64>>,
+    /// Those of all others; empty for convolutions' weights.
+    others: Vec<Vec<f64>>,
 }
 
 impl Sums {
-    /// Zeros for every weight and bias.
+    /// Zeros for every parameter.
     pub fn of(program: &Program) -> Self {
-        let geometries = || program.convolutions.iter().map(|it| it.geometry());
-        Self {
-            weights: geometries().map(|it| vec![0.0; it.taps() * it.out_channels]).collect(),
-            biases: geometries().map(|it| vec![0.0; it.out_channels]).collect(),
+        let mut weights = vec![Vec::new(); program.parameters.len()];
+        let mut others: Vec<_> = program.parameters.iter().map(|len| vec![0.0; *len]).collect();
+        for conv in &program.convolutions {
+            weights[conv.weight] = vec![0.0; program.parameters[conv.weight]];
+            others[conv.weight] = Vec::new();
         }
+        Self { weights, others }
     }
 
     pub fn bytes(&self) -> usize {
         let weights = self.weights.iter().map(|it| it.len() * size_of::<f32>());
-        let biases = self.biases.iter().map(|it| it.len() * size_of::<f64>());
-        weights.chain(biases).sum()
+        let others = self.others.iter().map(|it| it.len() * size_of::<f64>());
+        weights.chain(others).sum()
     }
 
     pub fn clear(&mut self) {
         self.weights.iter_mut().for_each(|it| it.fill(0.0));
-        self.biases.iter_mut().for_each(|it| it.fill(0.0));
+        self.others.iter_mut().for_each(|it| it.fill(0.0));
     }
 
-    /// The gradients of the weight and the bias of convolution `index`, over all shares.
-    pub fn total(shares: &[Sums], index: usize) -> (Vec<f32>, Vec<f32>) {
-        let [first, rest @ ..] = shares else { return (Vec::new(), Vec::new()) };
+    /// The gradient of parameter `index`, over all shares.
+    pub fn total(shares: &[Sums], index: usize) -> Vec<f32> {
+        let [first, rest @ ..] = shares else { return Vec::new() };
         let mut weight = first.weights[index].clone();
-        let mut bias = first.biases[index].clone();
+        let mut other = first.others[index].clone();
         for share in rest {
             weight.iter_mut().zip(&share.weights[index]).for_each(|(sum, it)| *sum += it);
-            bias.iter_mut().zip(&share.biases[index]).for_each(|(sum, it)| *sum += it);
+            other.iter_mut().zip(&share.others[index]).for_each(|(sum, it)| *sum += it);
         }
-        (weight, bias.into_iter().map(|sum| sum as f32).collect())
+        weight.extend(other.into_iter().map(|sum| sum as f32));
+        weight
     }
 }
 
@@ -77,21 +91,12 @@ impl Scratch {
     }
 }
 
-/// The same within a layer.
+/// The memory that a thread works in within a layer.
 #[derive(Default)]
 struct Within {
     relu: Buffer,
     shortcut: Buffer,
     gradients: [Buffer; 2],
-}
-
-/// What a layer's backward pass has of its forward pass.
-struct Kept<'a> {
-    /// Its input, where that is at hand.
-    input: Option<&'a [f32]>,
-    inner: &'a [f32],
-    /// Its output, where that was kept.
-    output: Option<&'a [f32]>,
 }
 
 impl Program {
@@ -106,12 +111,12 @@ impl Program {
         last: impl FnOnce(&[f32]) -> T,
     ) -> T {
         let maps = x.len() / self.input.len();
-        scratch.seconds.resize(self.layers.len(), [0.0; 2]);
+        scratch.seconds.resize(self.steps.len(), [0.0; 2]);
         let [from, to] = &mut scratch.maps;
         let (mut from, mut to) = (from.get(maps * self.largest), to.get(maps * self.largest));
         // The input of a layer, where it does not lie at the beginning of `from`.
         let mut elsewhere = Some(x);
-        for (index, layer) in self.layers.iter().enumerate() {
+        for (index, layer) in self.steps.iter().enumerate() {
             let started = Instant::now();
             let x = elsewhere.unwrap_or(&from[..maps * layer.input]);
             let (inner, slot) = match &mut kept {
@@ -148,15 +153,16 @@ impl Program {
     ) {
         let maps = x.len() / layer.input;
         let convolve = |conv: usize, x: &[f32], y: &mut [f32], write: Write<'_>| {
-            let write = Write { bias: Some(weights.biases[conv]), ..write };
-            self.convolutions[conv].forward(&weights.packed[conv], x, y, write);
+            let conv = &weights.convolutions[conv];
+            let write = Write { bias: Some(weights.parameters[conv.weight + 1]), ..write };
+            conv.convolution.forward(&conv.packed, x, y, write);
         };
-        match &layer.work {
-            Work::Relu => rectify_into(x, y),
-            Work::Conv { conv, relu } => {
+        match &layer.task {
+            Task::Relu => rectify_into(x, y),
+            Task::Conv { conv, relu } => {
                 convolve(*conv, x, y, Write { relu: *relu, ..Write::default() });
             }
-            Work::Residual { branch, shortcut, keeps_relu } => {
+            Task::Residual { branch, shortcut, keeps_relu } => {
                 let r = match keeps_relu {
                     true => take(&mut inner, x.len()),
                     false => within.relu.get(x.len()),
@@ -171,12 +177,15 @@ impl Program {
                 let mut h: &[f32] = r;
                 let Some((last, branch)) = branch.split_last() else { return };
                 for conv in branch {
-                    let out =
-                        take(&mut inner, maps * self.convolutions[*conv].geometry().out_len());
+                    let out = take(&mut inner, maps * self.convolutions[*conv].geometry.out_len());
                     convolve(*conv, h, out, Write { relu: true, ..Write::default() });
                     h = out;
                 }
                 convolve(*last, h, y, Write { plus: Some(plus), ..Write::default() });
+            }
+            Task::Own(operation, map) => {
+                let parameters = &weights.parameters[layer.parameters.clone()];
+                operation.forward(*map, parameters, x, inner, y);
             }
         }
     }
@@ -194,17 +203,17 @@ impl Program {
         first: impl FnOnce(&mut [f32]),
     ) {
         let maps = x.len() / self.input.len();
-        scratch.seconds.resize(self.layers.len(), [0.0; 2]);
+        scratch.seconds.resize(self.steps.len(), [0.0; 2]);
         let [from, to] = &mut scratch.maps;
         let (mut dy, mut dx) = (from.get(maps * self.largest), to.get(maps * self.largest));
         first(&mut dy[..maps * self.output.len()]);
         let mut end = kept.len();
-        for (index, layer) in self.layers.iter().enumerate().skip(self.first).rev() {
+        for (index, layer) in self.steps.iter().enumerate().skip(self.first).rev() {
             let started = Instant::now();
             let slots = &kept[end - maps * layer.kept()..end];
             end -= slots.len();
             let (inner, output) = slots.split_at(maps * layer.inner);
-            let before = index.checked_sub(1).map(|before| &self.layers[before]);
+            let before = index.checked_sub(1).map(|before| &self.steps[before]);
             let input = match before {
                 None => Some(x),
                 Some(before) => before.keeps_output.then(|| &kept[end - maps * before.output..end]),
@@ -236,19 +245,21 @@ impl Program {
         let Within { relu, shortcut: through_shortcut, gradients } = within;
         let maps = dy.len() / layer.output;
         let mut add = |conv: usize, x: &[f32], dy: &[f32]| {
-            let (dw, db) = (&mut sums.weights[conv], &mut sums.biases[conv]);
-            self.convolutions[conv].add_weight_gradient(x, dy, dw, db);
+            let Loaded { convolution, weight, .. } = &weights.convolutions[conv];
+            let (dw, db) = (&mut sums.weights[*weight], &mut sums.others[weight + 1]);
+            convolution.add_weight_gradient(x, dy, dw, db);
         };
         let back = |conv: usize, dy: &[f32], dx: &mut [f32], write: Write<'_>| {
-            self.convolutions[conv].input_gradient(&weights.packed[conv], dy, dx, write);
+            let conv = &weights.convolutions[conv];
+            conv.convolution.input_gradient(&conv.packed, dy, dx, write);
         };
-        match &layer.work {
-            Work::Relu => {
+        match &layer.task {
+            Task::Relu => {
                 if let (Some(dx), Some(y)) = (dx, kept.output) {
                     mask_into(y, dy, dx);
                 }
             }
-            Work::Conv { conv, relu } => {
+            Task::Conv { conv, relu } => {
                 let [masked, _] = gradients;
                 let dy = match kept.output.filter(|_| *relu) {
                     Some(y) => {
@@ -263,7 +274,7 @@ impl Program {
                     back(*conv, dy, dx, Write::default());
                 }
             }
-            Work::Residual { branch, shortcut, keeps_relu } => {
+            Task::Residual { branch, shortcut, keeps_relu } => {
                 let (r, mut inner) = match (keeps_relu, kept.input) {
                     (false, Some(x)) => {
                         let r = relu.get(x.len());
@@ -277,7 +288,7 @@ impl Program {
                 // The gradient so far lies in `read`, but for that of the last convolution.
                 let mut len = None;
                 for conv in branch.iter().skip(1).rev() {
-                    let h_len = maps * self.convolutions[*conv].geometry().in_len();
+                    let h_len = maps * self.convolutions[*conv].geometry.in_len();
                     let (rest, h) = inner.split_at(inner.len() - h_len);
                     inner = rest;
                     let dy = len.map_or(dy, |len| read.read(len));
@@ -308,6 +319,11 @@ impl Program {
                         back(*first, d_first, dx, write);
                     }
                 }
+            }
+            Task::Own(operation, map) => {
+                let own = layer.parameters.clone();
+                let parameters = &weights.parameters[own.clone()];
+                operation.backward(*map, parameters, kept, dy, dx, &mut sums.others[own]);
             }
         }
     }

@@ -5,16 +5,13 @@ use std::ops::RangeInclusive;
 
 use super::origin::Fault;
 use super::raw::Optional;
+pub use crate::layer::SIZE;
 
 /// The bounds of what is counted: rows, epochs, samples.
 pub const COUNT: RangeInclusive<usize> = 1..=i32::MAX as usize;
 
 /// The most threads of a process: more than there are cores in nearly any machine.
 pub const MOST_THREADS: usize = 1024;
-
-/// The bounds of a side in pixels, of channels, and of what a kernel measures. Far above what can
-/// be computed with, and so low that no product of a few of them overflows.
-pub const SIZE: RangeInclusive<usize> = 1..=1 << 14;
 
 /// Whether a number is in `bounds`; if not, what to say of it.
 pub fn within<T: PartialOrd + Display>(

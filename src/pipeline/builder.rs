@@ -36,9 +36,10 @@ impl Pipeline {
     /// pipeline file has by default.
     ///
     /// ```
-    /// use gimlet::pipeline::{ImageView, Layer, NewModule, Pipeline, Textures};
+    /// use gimlet::layer::{Conv, Layer, Relu};
+    /// use gimlet::pipeline::{ImageView, NewModule, Pipeline, Textures};
     ///
-    /// let layers = [Layer::Conv { channels: 8, kernel: 3, stride: 1, padding: 1 }, Layer::Relu];
+    /// let layers = [Conv { channels: 8, kernel: 3, stride: 1, padding: 1 }.shared(), Relu.shared()];
     /// let pipeline = Pipeline::builder("mine", Textures::default(), ImageView::new(8, 4))
     ///     .module(NewModule::new("a", layers))
     ///     .build()?;

@@ -1,4 +1,4 @@
-//! Numbers of bytes, read and written: `20000000000`, `"20GB"`, `"1.5 GiB"`.
+//! Numbers of bytes as a pipeline file has them: `20000000000`, `"20GB"`, `"1.5 GiB"`.
 
 use super::origin::Fault;
 use super::raw::{self, Optional};
@@ -38,11 +38,6 @@ pub fn optional_bytes(value: &Optional<raw::Bytes>, key: &str) -> Result<Option<
             })
         }
     }
-}
-
-/// A number of bytes for people: `1.23 MB`.
-pub fn in_words(count: u64) -> String {
-    indicatif::DecimalBytes(count).to_string()
 }
 
 enum Wrong {

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use super::Environment;
 use super::bounds::{COUNT, SIZE, is, whole};
+use super::environment::Environment;
 use super::name_pattern::NamePattern;
 use super::origin::{Fault, Origin};
 use super::raw::{self, Optional, Patterns};
 use super::settings::{Data, Files, Medium, OnBadSample, Source, Textures};
-use crate::error::folder_of;
+use crate::folder::folder_of;
 
 /// Reads a data table of the pipeline `file`, which is of such a `medium`, and fills in its defaults.
 pub fn resolve(

@@ -191,7 +191,7 @@
 //! modules, which are called `m0`, `m1` and so on. `"each"` makes every unit a module, `"end-to-end"` makes one of
 //! all; a number
 //! makes so many modules, the first ones a unit larger if need be; a list has the units of each
-//! module. A unit is a block, a convolution or a GRU; a ReLU stays with what it follows, and a block
+//! module. A unit is a block, a convolution or a GRU; all else stays with what it follows, and a block
 //! with a convolution right before it. Modules that are cut have no `epochs`, `learning_rate` and
 //! `activations` of their own.
 //!
@@ -240,6 +240,7 @@ mod bounds;
 mod builder;
 mod bytes;
 mod data;
+mod environment;
 mod json;
 mod loss;
 mod modules;
@@ -260,7 +261,7 @@ mod training;
 mod view;
 pub(crate) mod wording;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 use toml::de::DeTable;
@@ -268,11 +269,10 @@ use toml::de::DeTable;
 use self::builder::is_folder_name;
 use self::origin::{Fault, Origin};
 use crate::error::Result;
-use crate::loss::Losses;
 
 pub use bounds::MOST_THREADS;
 pub use builder::Builder;
-pub use bytes::in_words as bytes_in_words;
+pub use environment::{DATA_ROOT_VARIABLE, Environment};
 pub use json::json_of;
 pub use modules::NewModule;
 pub use name_pattern::NamePattern;
@@ -281,26 +281,6 @@ pub use pooling::Pooling;
 pub use settings::*;
 pub use split::Cut;
 pub use view::SampleView;
-
-/// The environment variable with the folder that relative paths of data start from.
-pub const DATA_ROOT_VARIABLE: &str = "GIMLET_DATA";
-
-/// What a pipeline takes from the program and the process it is read in.
-#[derive(Debug, Clone, Default)]
-pub struct Environment {
-    /// What relative paths of data start from if the pipeline does not say: `GIMLET_DATA`.
-    pub data_root: Option<PathBuf>,
-    /// The losses that a pipeline can name.
-    pub losses: Losses,
-}
-
-impl Environment {
-    /// The environment of this process. An empty variable counts as unset.
-    pub fn of_process() -> Self {
-        let data_root = std::env::var_os(DATA_ROOT_VARIABLE).filter(|root| !root.is_empty());
-        Self { data_root: data_root.map(PathBuf::from), losses: Losses::default() }
-    }
-}
 
 impl Pipeline {
     /// Reads the pipeline file at `path`, with `overrides` (`key=value`) in place of what it says.
@@ -349,13 +329,15 @@ fn read(
     let document = document.get_ref();
     let view = view::resolve(&raw.view)?;
     let (medium, default_loss) = (view.settings().medium(), view.settings().default_loss());
+    let located = |fault: Fault| fault.located(document);
     let builder = Builder {
         name: name(raw.name, file)?,
         file: file.to_owned(),
         seed: raw.seed.unwrap_or(0),
         data: data::resolve(&raw.data, file, origin, environment, medium)?,
         view,
-        modules: modules::resolve(raw.modules.get_ref())?,
+        modules: modules::resolve(raw.modules.get_ref(), &environment.layers, document)
+            .map_err(located)?,
         split: raw.split,
         loss: loss::resolve(&environment.losses, default_loss, document)?,
         schedule: schedule::resolve(&raw.schedule, &raw.training)?,
@@ -364,7 +346,7 @@ fn read(
         probe: raw.probe,
         slurm: slurm::resolve(&raw.slurm)?,
     };
-    builder.checked().map_err(|fault| fault.located(document))
+    builder.checked().map_err(located)
 }
 
 /// The name of a pipeline, else that of its file.

@@ -1,15 +1,19 @@
 //! The `[[modules]]` tables.
 
+use std::iter::{once, repeat_n};
+use std::sync::Arc;
+
 use toml::Spanned;
+use toml::de::DeTable;
 
 use super::bounds::{COUNT, SIZE, optional_whole, positive, whole};
-use super::origin::Fault;
+use super::origin::{Fault, find};
 use super::preset::{self, Preset};
 use super::raw;
-use super::settings::{Activations, Layer, Module, Store, Training};
-use super::shapes::EXPANSION;
+use super::settings::{Activations, Module, Store, Training};
 use super::split::{self, Cut};
-use super::wording::suggest;
+use super::wording::{mistyped, suggest};
+use crate::layer::{Bounded, Entry, Layer, Layers};
 
 /// Names that stages, tables and messages use for something else.
 const RESERVED: [&str; 3] = ["ingest", "probe", "untrained"];
@@ -32,11 +36,11 @@ pub struct NewModule {
 }
 
 /// A layer, and the path of the setting that it comes from.
-pub(super) type PlacedLayer = (String, Layer);
+pub(super) type PlacedLayer = (String, Arc<dyn Layer>);
 
 impl NewModule {
     /// A module of this name with these layers.
-    pub fn new(name: impl Into<String>, layers: impl IntoIterator<Item = Layer>) -> Self {
+    pub fn new(name: impl Into<String>, layers: impl IntoIterator<Item = Arc<dyn Layer>>) -> Self {
         let placed = |(index, layer)| (format!("layers.{index}"), layer);
         Self {
             name: name.into(),
@@ -152,14 +156,16 @@ pub fn plan(
     Ok(all)
 }
 
-/// A GRU makes the context that its module's loss predicts with: nothing of the module follows it.
+/// A context is what its module's loss predicts with: nothing of the module follows it.
 fn check_order(planned: &Planned) -> Result<(), Fault> {
     let Module { layers, name, .. } = &planned.module;
-    let gru = layers.iter().position(|layer| matches!(layer, Layer::Gru { .. }));
-    match gru.filter(|place| place + 1 < layers.len()) {
+    let context = layers.iter().position(|layer| layer.is_context());
+    match context.filter(|place| place + 1 < layers.len()) {
         None => Ok(()),
         Some(place) => {
-            let message = format!("a gru is the last layer of its module, and `{name}` goes on");
+            let context = layers[place].name();
+            let message =
+                format!("a {context} is the last layer of its module, and `{name}` goes on");
             Err(Fault::of(&planned.origins[place], message))
         }
     }
@@ -197,37 +203,28 @@ fn check_own_settings(new: &NewModule, path: &str, is_cut: bool) -> Result<(), F
 }
 
 fn check_layer((origin, layer): &PlacedLayer) -> Result<(), Fault> {
-    let size = |key: &str, number: usize| whole(&format!("{origin}.{key}"), number, &SIZE);
-    match *layer {
-        Layer::Relu => Ok(()),
-        Layer::Gru { channels, .. } => size("gru.channels", channels),
-        Layer::Conv { channels, kernel, stride, padding }
-        | Layer::Conv1d { channels, kernel, stride, padding } => {
-            let name = if matches!(layer, Layer::Conv { .. }) { "conv" } else { "conv1d" };
-            size(&format!("{name}.kernel"), kernel)?;
-            whole(&format!("{origin}.{name}.padding"), padding, &(0..=*SIZE.end()))?;
-            size(&format!("{name}.channels"), channels)?;
-            size(&format!("{name}.stride"), stride)
-        }
-        Layer::Basic { channels, stride } => {
-            size("basic.channels", channels)?;
-            size("basic.stride", stride)
-        }
-        Layer::Bottleneck { planes, stride } => {
-            let most = *SIZE.end() / EXPANSION;
-            whole(&format!("{origin}.bottleneck.planes"), planes, &(1..=most))?;
-            size("bottleneck.stride", stride)
-        }
-    }
+    layer.bounds().iter().try_for_each(|setting| check_setting(origin, layer.as_ref(), setting))
 }
 
-/// Reads the tables.
-pub fn resolve(modules: &[Spanned<raw::Module>]) -> Result<Vec<NewModule>, Fault> {
+fn check_setting(origin: &str, layer: &dyn Layer, setting: &Bounded) -> Result<(), Fault> {
+    let Bounded { key, value, bounds } = setting;
+    whole(&format!("{origin}.{}.{key}", layer.name()), *value, bounds)
+}
+
+/// Reads the tables of `document`.
+pub fn resolve(
+    modules: &[Spanned<raw::Module>],
+    known: &Layers,
+    document: &DeTable<'_>,
+) -> Result<Vec<NewModule>, Fault> {
     let mut all: Vec<NewModule> = Vec::new();
     let mut room = MAX_LAYERS;
-    for raw in modules {
+    for (index, raw) in modules.iter().enumerate() {
         let raw = raw.get_ref();
-        let Stack { layers, made_for } = stack(raw, room)?;
+        let Stack { layers, made_for } = stack(raw, room, &|origin| {
+            let path = format!("modules.{index}.{origin}");
+            expand(read(&path, raw.name.get_ref(), known, document)?, &path)
+        })?;
         let left = room.checked_sub(layers.len());
         all.push(NewModule {
             name: raw.name.get_ref().clone(),
@@ -251,8 +248,12 @@ struct Stack {
     made_for: Option<usize>,
 }
 
-/// Stops after more than `room` layers.
-fn stack(raw: &raw::Module, room: usize) -> Result<Stack, Fault> {
+/// Stops after more than `room` layers. `expand` has those that an entry stands for.
+fn stack(
+    raw: &raw::Module,
+    room: usize,
+    expand: &dyn Fn(&str) -> Result<Vec<Arc<dyn Layer>>, Fault>,
+) -> Result<Stack, Fault> {
     let name = raw.name.get_ref();
     match (&raw.layers, &raw.preset) {
         (Some(_), Some(preset)) => Err(Fault::at(
@@ -269,9 +270,9 @@ fn stack(raw: &raw::Module, room: usize) -> Result<Stack, Fault> {
                 return Err(Fault::at(width.span(), message));
             }
             let mut all = Vec::new();
-            for (index, raw) in layers.iter().enumerate() {
-                let expanded = expand(raw)?.into_iter();
-                all.extend(expanded.map(|layer| (format!("layers.{index}"), layer)));
+            for index in 0..layers.len() {
+                let origin = format!("layers.{index}");
+                all.extend(expand(&origin)?.into_iter().map(|layer| (origin.clone(), layer)));
                 if all.len() > room {
                     break;
                 }
@@ -295,35 +296,28 @@ fn preset_stack(raw: &raw::Module, name: &Spanned<String>) -> Result<Stack, Faul
     Ok(Stack { layers, made_for: found.in_channels })
 }
 
-/// The layer, or the row of blocks, that one entry of `layers` stands for. Only the first block of
-/// a row strides.
-fn expand(raw: &raw::Layer) -> Result<Vec<Layer>, Fault> {
-    let row = |blocks, stride: Option<usize>, block: &dyn Fn(usize) -> Layer| {
-        let blocks = optional_whole(blocks, "blocks", 1..=MAX_BLOCKS)?.unwrap_or(1);
-        let stride = stride.unwrap_or(1);
-        Ok((0..blocks).map(|at| block(if at == 0 { stride } else { 1 })).collect())
+/// The entry of `layers` at `path`, in the table of `module`.
+fn read(path: &str, module: &str, known: &Layers, document: &DeTable<'_>) -> Result<Entry, Fault> {
+    // Reading the document has seen to it that it has one key.
+    let table = find(document, path).and_then(|it| it.get_ref().as_table()?.iter().next());
+    let Some((name, settings)) = table else {
+        return Err(Fault::of(
+            path,
+            format!("a layer in module `{module}` must be a table with one key"),
+        ));
     };
-    match raw {
-        raw::Layer::Conv(conv) | raw::Layer::Conv1d(conv) => {
-            let raw::Conv { channels, kernel, .. } = *conv;
-            let stride = conv.stride.unwrap_or(1);
-            let padding = conv.padding.unwrap_or(kernel / 2);
-            Ok(vec![match raw {
-                raw::Layer::Conv1d(_) => Layer::Conv1d { channels, kernel, stride, padding },
-                _ => Layer::Conv { channels, kernel, stride, padding },
-            }])
-        }
-        raw::Layer::Gru(gru) => {
-            Ok(vec![Layer::Gru { channels: gru.channels, bptt: gru.bptt.unwrap_or(true) }])
-        }
-        raw::Layer::Relu(_) => Ok(vec![Layer::Relu]),
-        raw::Layer::Basic(raw) => {
-            let channels = raw.channels;
-            row(&raw.blocks, raw.stride, &|stride| Layer::Basic { channels, stride })
-        }
-        raw::Layer::Bottleneck(raw) => {
-            let planes = raw.planes;
-            row(&raw.blocks, raw.stride, &|stride| Layer::Bottleneck { planes, stride })
-        }
-    }
+    let Some(entry) = known.read(name.get_ref(), settings.clone()) else {
+        let message = format!("unknown layer `{}` in module `{module}`", name.get_ref());
+        let fault = Fault::at(name.span(), message);
+        let known: Vec<_> = known.names().collect();
+        return Err(suggest(name.get_ref(), &known).into_iter().fold(fault, Fault::hint));
+    };
+    entry.map_err(|error| mistyped(&error, document))
+}
+
+/// The layer, or the row of blocks, that the entry at `path` stands for.
+fn expand(Entry { first, next, blocks }: Entry, path: &str) -> Result<Vec<Arc<dyn Layer>>, Fault> {
+    let row = Bounded { key: "blocks", value: blocks, bounds: 1..=MAX_BLOCKS };
+    check_setting(path, first.as_ref(), &row)?;
+    Ok(once(first).chain(repeat_n(next, blocks - 1)).collect())
 }

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::error::{Error, Kind};
@@ -68,7 +69,7 @@ impl Fault {
 
     /// The fault at its position in `document`, if a setting it is of is there.
     pub fn located(self, document: &DeTable<'_>) -> Self {
-        let found = self.paths.iter().find_map(|path| find(document, path));
+        let found = self.paths.iter().find_map(|path| Some(find(document, path)?.span()));
         Self { span: self.span.or(found), ..self }
     }
 
@@ -100,15 +101,14 @@ impl Fault {
     }
 }
 
-/// Where the value at a path of keys and indices lies.
-fn find(document: &DeTable<'_>, path: &str) -> Option<Range<usize>> {
+/// The value at a path of keys and indices.
+pub fn find<'a, 'd>(document: &'a DeTable<'d>, path: &str) -> Option<&'a Spanned<DeValue<'d>>> {
     let mut keys = path.split('.');
     let first = document.get(keys.next()?)?;
-    let value = keys.try_fold(first, |value, key| match value.get_ref() {
+    keys.try_fold(first, |value, key| match value.get_ref() {
         DeValue::Array(items) => items.get(key.parse::<usize>().ok()?),
         value => value.get(key),
-    });
-    Some(value?.span())
+    })
 }
 
 /// A pipeline file and the overrides given with it.

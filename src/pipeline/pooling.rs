@@ -6,10 +6,16 @@ use super::settings::Map;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
     /// Of an image: the mean of each patch's map, on a square grid of patches.
-    Patches { grid: usize },
+    Patches {
+        /// Patches across, and down.
+        grid: usize,
+    },
     /// Of sound: each step of the one map. What is stored for probes are means over `frames` equal
     /// parts of the window, or the steps, where there are fewer.
-    Steps { frames: usize },
+    Steps {
+        /// How many vectors of a window are stored, at most.
+        frames: usize,
+    },
 }
 
 impl Pooling {

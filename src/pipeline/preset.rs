@@ -1,8 +1,9 @@
 //! The modules of the paper by name.
 
+use std::sync::Arc;
+
 use super::bounds::SIZE;
-use super::settings::Layer;
-use super::shapes::EXPANSION;
+use crate::layer::{Basic, Bottleneck, Conv, EXPANSION, Layer};
 
 /// Names of the presets: the three modules of the ResNet-50 form (bottleneck blocks) and of the
 /// ResNet-34 form (basic blocks) of Greedy InfoMax (Löwe et al. 2019).
@@ -22,7 +23,7 @@ const BLOCKS: [usize; 3] = [3, 4, 6];
 pub struct Preset {
     /// The channels it is made for; `None` for the first module, which sees the image.
     pub in_channels: Option<usize>,
-    pub layers: Vec<Layer>,
+    pub layers: Vec<Arc<dyn Layer>>,
 }
 
 impl Preset {
@@ -33,14 +34,14 @@ impl Preset {
         let block = |stride| {
             let channels = width << index;
             if bottleneck {
-                Layer::Bottleneck { planes: channels, stride }
+                Bottleneck { planes: channels, stride }.shared()
             } else {
-                Layer::Basic { channels, stride }
+                Basic { channels, stride }.shared()
             }
         };
         let mut layers = Vec::new();
         if index == 0 {
-            layers.push(Layer::Conv { channels: width, kernel: 5, stride: 1, padding: 2 });
+            layers.push(Conv { channels: width, kernel: 5, stride: 1, padding: 2 }.shared());
         }
         layers.push(block(if index == 0 { 1 } else { 2 }));
         layers.extend((1..BLOCKS[index]).map(|_| block(1)));

@@ -6,7 +6,10 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::{
+    Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, VariantAccess,
+    Visitor,
+};
 use toml::Spanned;
 
 use super::Cut;
@@ -90,7 +93,7 @@ pub struct Normalise {
 pub struct Module {
     pub name: Spanned<String>,
     pub in_channels: Option<usize>,
-    pub layers: Option<Vec<Layer>>,
+    pub layers: Option<Vec<OneKey>>,
     pub preset: Optional<String>,
     pub width: Optional<usize>,
     pub epochs: Option<usize>,
@@ -98,51 +101,27 @@ pub struct Module {
     pub activations: Option<Activations>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Layer {
-    Conv(Conv),
-    Conv1d(Conv),
-    Gru(Gru),
-    Relu(Empty),
-    Basic(Basic),
-    Bottleneck(Bottleneck),
-}
+/// A layer, checked to be a table with one key; `modules.rs` reads it, which knows the layers there are.
+pub struct OneKey;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub struct Conv {
-    pub channels: usize,
-    pub kernel: usize,
-    pub stride: Option<usize>,
-    pub padding: Option<usize>,
-}
+impl<'de> Deserialize<'de> for OneKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Expected;
+        impl<'de> Visitor<'de> for Expected {
+            type Value = OneKey;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub struct Gru {
-    pub channels: usize,
-    pub bptt: Option<bool>,
-}
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table with one key")
+            }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub struct Empty {}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub struct Basic {
-    pub channels: usize,
-    pub stride: Option<usize>,
-    pub blocks: Optional<usize>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub struct Bottleneck {
-    pub planes: usize,
-    pub stride: Option<usize>,
-    pub blocks: Optional<usize>,
+            fn visit_enum<A: EnumAccess<'de>>(self, layer: A) -> Result<OneKey, A::Error> {
+                let (_, settings) = layer.variant::<String>()?;
+                let IgnoredAny = settings.newtype_variant()?;
+                Ok(OneKey)
+            }
+        }
+        deserializer.deserialize_enum("Layer", &[], Expected)
+    }
 }
 
 #[derive(Default, Deserialize)]

@@ -2,17 +2,15 @@
 
 use super::origin::Fault;
 use super::pooling::Pooling;
-use super::settings::{Layer, Map, Medium, Module, Pipeline, SampleSize, View};
+use super::settings::{Map, Module, Pipeline, SampleSize, View};
 use super::view::{Entry, of_patch};
 use crate::error::Result;
+use crate::layer::Layer;
 use crate::loss::{Recipe, Sizes};
 
 /// The most values of one image between two layers. A dataset's tensors are fixed-size lists, and
 /// these count in 32 bits.
 const MAX_VALUES: u128 = i32::MAX as u128;
-
-/// The channels of a bottleneck's output, in planes.
-pub const EXPANSION: usize = 4;
 
 /// Input and output of a module, for one patch.
 type Ends = (Map, Map);
@@ -81,8 +79,10 @@ pub fn walk<'a>(
         let input = map;
         for (index, layer) in module.layers.iter().enumerate() {
             let wrong = |message| Fault::of(origin(at, index), message);
-            check_medium(*layer, view, &module.name).map_err(wrong)?;
-            map = layer.output(map).ok_or_else(|| wrong(too_large(*layer, map, &module.name)))?;
+            check_signal(&**layer, view, &module.name).map_err(wrong)?;
+            map = layer.output(map).map_err(|misfit| {
+                wrong(format!("{} in module `{}` {}", misfit.what, module.name, misfit.why))
+            })?;
             check_values(patches, map).map_err(wrong)?;
         }
         if grid.is_none() {
@@ -96,23 +96,14 @@ pub fn walk<'a>(
 }
 
 /// Fails unless a layer is one for what the view gives.
-fn check_medium(layer: Layer, view: &View, module: &str) -> Result<(), String> {
-    let (name, sound) = match layer {
-        Layer::Relu => return Ok(()),
-        Layer::Conv { .. } => ("conv", false),
-        Layer::Basic { .. } => ("basic", false),
-        Layer::Bottleneck { .. } => ("bottleneck", false),
-        Layer::Conv1d { .. } => ("conv1d", true),
-        Layer::Gru { .. } => ("gru", true),
-    };
-    match (sound, view.settings().medium()) {
-        (true, Medium::Image) => {
-            Err(format!("module `{module}`: `{name}` is a layer for sound, the view has images"))
-        }
-        (false, Medium::Sound) => {
-            Err(format!("module `{module}`: `{name}` is a layer for images, the view has sound"))
-        }
-        _ => Ok(()),
+fn check_signal(layer: &dyn Layer, view: &View, module: &str) -> Result<(), String> {
+    let given = view.settings().signal();
+    match layer.only_for().filter(|signal| *signal != given) {
+        None => Ok(()),
+        Some(signal) => Err(format!(
+            "module `{module}`: `{}` is a layer for {signal}, the view has {given}",
+            layer.name()
+        )),
     }
 }
 
@@ -127,56 +118,4 @@ fn check_values(patches: usize, map: Map) -> Result<(), String> {
         "{patches} patches of {height}x{width}x{channels} are {values} values for one image, \
          at most {MAX_VALUES} can be stored"
     ))
-}
-
-fn too_large(layer: Layer, map: Map, module: &str) -> String {
-    let (kernel, padding) = match layer {
-        Layer::Conv { kernel, padding, .. } | Layer::Conv1d { kernel, padding, .. } => {
-            (kernel, padding)
-        }
-        _ => (3, 1),
-    };
-    if let Layer::Conv1d { .. } = layer {
-        return format!(
-            "a kernel of {kernel} in module `{module}` is longer than its {} steps with {padding} of \
-             padding",
-            map.width
-        );
-    }
-    format!(
-        "a kernel of {kernel}x{kernel} in module `{module}` is larger than its map of {}x{} with \
-         {padding} of padding",
-        map.height, map.width
-    )
-}
-
-impl Layer {
-    /// The channels this layer gives for `input` channels.
-    pub fn out_channels(&self, input: usize) -> usize {
-        match *self {
-            Layer::Conv { channels, .. }
-            | Layer::Conv1d { channels, .. }
-            | Layer::Gru { channels, .. }
-            | Layer::Basic { channels, .. } => channels,
-            Layer::Bottleneck { planes, .. } => EXPANSION * planes,
-            Layer::Relu => input,
-        }
-    }
-
-    /// The map this layer makes of `input`; `None` when its kernel is larger than the padded map.
-    pub fn output(&self, input: Map) -> Option<Map> {
-        let (kernel, stride, padding) = match *self {
-            Layer::Conv { kernel, stride, padding, .. }
-            | Layer::Conv1d { kernel, stride, padding, .. } => (kernel, stride, padding),
-            Layer::Basic { stride, .. } | Layer::Bottleneck { stride, .. } => (3, stride, 1),
-            Layer::Relu | Layer::Gru { .. } => (1, 1, 0),
-        };
-        let side = |side: usize| Some((side + 2 * padding).checked_sub(kernel)? / stride + 1);
-        let flat = matches!(self, Layer::Conv1d { .. });
-        Some(Map {
-            height: if flat { input.height } else { side(input.height)? },
-            width: side(input.width)?,
-            channels: self.out_channels(input.channels),
-        })
-    }
 }

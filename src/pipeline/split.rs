@@ -7,8 +7,8 @@ use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 
 use super::modules::PlacedLayer;
 use super::origin::Fault;
-use super::settings::Layer;
-use crate::error::counted;
+use crate::layer::Work;
+use crate::quantity::counted;
 
 /// How the layers of all modules are cut into other modules.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl<'de> Deserialize<'de> for Cut {
 
 /// Cuts `layers` as `split` says; the layers of each module.
 ///
-/// The unit of a cut is a block, a convolution or a GRU. A ReLU stays with what it follows, and a block
+/// The unit of a cut is a block, a convolution or a GRU. All else stays with what it follows, and a block
 /// with a convolution right before it: the stem of a network is no module.
 ///
 /// # Errors
@@ -99,16 +99,15 @@ pub fn cut(layers: Vec<PlacedLayer>, split: &Cut) -> Result<Vec<Vec<PlacedLayer>
 }
 
 fn units(layers: Vec<PlacedLayer>) -> Vec<Vec<PlacedLayer>> {
+    let work = |(_, layer): &PlacedLayer| layer.work(1);
     let mut units: Vec<Vec<PlacedLayer>> = Vec::new();
     for layer in layers {
-        let joins = |unit: &Vec<PlacedLayer>| match layer.1 {
-            Layer::Relu => true,
-            Layer::Gru { .. } => false,
-            Layer::Conv { .. } | Layer::Conv1d { .. } => {
-                unit.iter().all(|layer| matches!(layer.1, Layer::Relu))
-            }
-            Layer::Basic { .. } | Layer::Bottleneck { .. } => {
-                !unit.iter().any(|layer| is_block(layer.1))
+        let joins = |unit: &Vec<PlacedLayer>| match work(&layer) {
+            Work::Relu | Work::Own(_) => true,
+            Work::Context(_) => false,
+            Work::Conv(_) => unit.iter().all(|it| matches!(work(it), Work::Relu | Work::Own(_))),
+            Work::Residual { .. } => {
+                !unit.iter().any(|it| matches!(work(it), Work::Residual { .. }))
             }
         };
         match units.last_mut() {
@@ -117,8 +116,4 @@ fn units(layers: Vec<PlacedLayer>) -> Vec<Vec<PlacedLayer>> {
         }
     }
     units
-}
-
-fn is_block(layer: Layer) -> bool {
-    matches!(layer, Layer::Basic { .. } | Layer::Bottleneck { .. })
 }

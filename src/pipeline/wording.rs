@@ -64,7 +64,6 @@ pub fn mistyped(error: &toml::de::Error, document: &DeTable<'_>) -> Fault {
         let word = quoted(message).next().unwrap_or_default();
         let (key, table) = place.split();
         let unknown = match place.on_key {
-            true if table.in_modules() => format!("unknown layer `{word}`{}", table.within()),
             true => return not_a_variant(span, &table),
             false => format!("unknown value `{word}` for `{key}`{}", table.within()),
         };

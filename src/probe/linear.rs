@@ -100,7 +100,7 @@ pub fn predictions(
     let train_x = scale.apply(train)?;
     let labels = Tensor::from_slice(&train.labels, train.labels.len(), &candle_core::Device::Cpu)?;
 
-    let shape = |name: &str, dims| ParameterShape { name: name.into(), dims, fan_in: features };
+    let shape = |name: &str, dims| ParameterShape::drawn(name, dims, features);
     let shapes = [shape("weight", vec![features, classes]), shape("bias", vec![classes])];
     let (parameters, variables) = Parameters::draw(&shapes, seed, "probe")?.trainable()?;
     let [weight, bias] = [parameters.get(&shapes[0])?, parameters.get(&shapes[1])?];

@@ -46,6 +46,7 @@ impl Pooled {
         self.shape[0] * self.shape[1]
     }
 
+    /// Values of each vector.
     pub fn channels(&self) -> usize {
         self.shape[2]
     }

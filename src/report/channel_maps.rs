@@ -60,6 +60,7 @@ impl ChannelMaps {
         Some(Self { channels, height: all_height, width: all_width, values: sums })
     }
 
+    /// How many channels there are.
     pub fn channels(&self) -> usize {
         self.channels
     }

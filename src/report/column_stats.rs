@@ -28,6 +28,7 @@ pub struct ColumnStats {
     pub exact: Statistics,
     /// Rows that were read for what follows, evenly from all.
     pub rows_read: u64,
+    /// How its values are spread.
     pub histogram: Histogram,
     /// One a channel; empty where the column has no channels.
     pub channels: Vec<ChannelStats>,
@@ -47,10 +48,13 @@ pub struct Histogram {
 /// A channel in the rows that were read.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ChannelStats {
+    /// The mean of its values.
     pub mean: f64,
     /// Of the population: divided by the number of values.
     pub std: f64,
+    /// The smallest of its values.
     pub min: f32,
+    /// The largest of its values.
     pub max: f32,
     /// The share that is zero, 0 to 1.
     pub zero_fraction: f64,

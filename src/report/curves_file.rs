@@ -13,7 +13,9 @@ use crate::{Error, Kind, Result};
 /// What a file of curves is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
+    /// One Parquet file.
     Parquet,
+    /// A JSON document per line.
     JsonLines,
 }
 

@@ -29,12 +29,17 @@ pub struct DatasetRows {
 /// What one column has in a row.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
+    /// The name of the column.
     pub name: String,
+    /// The shape of its tensor.
     pub shape: Vec<usize>,
+    /// The mean of its values.
     pub mean: f64,
     /// Of the population.
     pub std: f64,
+    /// The smallest of its values.
     pub min: f32,
+    /// The largest of its values.
     pub max: f32,
     /// The share that is zero, 0 to 1.
     pub zero_fraction: f64,

@@ -36,9 +36,11 @@ pub(super) fn stand_in(colour: usize) -> RGBColor {
 /// One line of a chart.
 #[derive(Debug, Clone, Default)]
 pub struct Line {
+    /// What the legend calls it.
     pub name: String,
     /// One of [`COLOURS`].
     pub colour: usize,
+    /// Whether it is drawn dashed.
     pub dashed: bool,
     /// Whether each point has a dot.
     pub dots: bool,
@@ -49,13 +51,17 @@ pub struct Line {
 /// Lines over one axis.
 #[derive(Debug, Clone, Default)]
 pub struct Chart {
+    /// What stands above it.
     pub title: String,
+    /// The name of the axis across.
     pub x: String,
+    /// The name of the axis upwards.
     pub y: String,
     /// Names of the places 0, 1, … of the axis, where it counts things and not a quantity.
     pub places: Vec<String>,
     /// Whether y is a share, shown in percent.
     pub percent: bool,
+    /// Its lines, in the order of the legend.
     pub lines: Vec<Line>,
     /// Dashed vertical lines: where something ends or begins, and what.
     pub marks: Vec<(f64, String)>,
@@ -320,10 +326,13 @@ impl ValueFormatter<f64> for Ticks {
 /// A table of shares from 0 to 1, each cell as dark as it is high.
 #[derive(Debug, Clone, Default)]
 pub struct Matrix {
+    /// What stands above it.
     pub title: String,
     /// What the rows and the columns are.
     pub axes: [String; 2],
+    /// The names of its rows.
     pub rows: Vec<String>,
+    /// The names of its columns.
     pub columns: Vec<String>,
     /// `[rows, columns]`: how dark, and what the cell says; `None` where there is nothing.
     pub cells: Vec<Vec<Option<(f64, String)>>>,

@@ -23,6 +23,7 @@ pub const MOST_ROWS: u64 = 4096;
 /// What was measured of one module.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Health {
+    /// The name of the module.
     pub module: String,
     /// The module's place in the stack, from 0.
     pub index: usize,
@@ -30,11 +31,13 @@ pub struct Health {
     pub kind: &'static str,
     /// Rows of the test split that were measured.
     pub rows: usize,
+    /// Channels of its pooled vectors.
     pub channels: usize,
     /// [`crate::probe::rank_me`]; `None` where all vectors are 0.
     pub rank_me: Option<f64>,
     /// [`crate::probe::feature_std`].
     pub feature_std: Option<f64>,
+    /// The share of channels that hardly vary ([`crate::probe::feature_std`]).
     pub dead_share: Option<f64>,
     /// [`crate::probe::alignment`]; `None` where the loss has no positive pairs within a sample.
     pub alignment: Option<f64>,

@@ -13,15 +13,18 @@ use crate::{Error, Result};
 /// Shares of values over the places where they lie.
 #[derive(Debug, Clone, Default)]
 pub struct HistogramFigure {
+    /// What stands above it.
     pub title: String,
     /// What the values are.
     pub x: String,
+    /// What is drawn, one beside the other.
     pub series: Vec<Shares>,
 }
 
 /// One of several that share their places.
 #[derive(Debug, Clone, Default)]
 pub struct Shares {
+    /// What the legend calls it.
     pub name: String,
     /// One of [`COLOURS`].
     pub colour: usize,

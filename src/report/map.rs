@@ -36,9 +36,11 @@ const MOST_MAPS: usize = 4;
 /// A module's map.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Map {
+    /// The name of the module.
     pub module: String,
     /// Of each point, the row of its sample.
     pub rows: Vec<u64>,
+    /// Where its samples lie.
     pub placed: Placed,
 }
 

@@ -23,7 +23,9 @@ const HISTOGRAM_ROWS: u64 = 256;
 /// ([`Vectors::own`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Channel {
+    /// Its place among the channels.
     pub channel: usize,
+    /// The mean of its values.
     pub mean: f64,
     /// Of the values, not of an estimate.
     pub std: f64,

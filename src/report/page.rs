@@ -70,9 +70,11 @@ impl fmt::Display for Html {
 pub struct Section {
     /// Its anchor.
     pub id: &'static str,
+    /// Its heading.
     pub title: &'static str,
     /// What is shown and how it was computed, in a sentence or two.
     pub lead: String,
+    /// Its markup.
     pub body: Html,
     /// What could not be shown.
     pub missing: Vec<Missing>,

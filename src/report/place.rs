@@ -1,24 +1,47 @@
 //! What part of a sample a pooled vector is of.
 
-use crate::pipeline::{ImageView, Layer, Map, SoundView};
+use std::sync::Arc;
+
+use crate::layer::{Layer, Map, Window};
+use crate::pipeline::{ImageView, SoundView};
 
 /// A part of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// A patch of an image: its row and column in the grid, and its square in the image as it was
     /// ingested, in pixels. Modules never see across patches: all of it, and nothing else, is seen.
-    Patch { row: usize, column: usize, top: usize, left: usize, side: usize },
+    Patch {
+        /// Its row in the grid.
+        row: usize,
+        /// Its column in the grid.
+        column: usize,
+        /// The first row of its pixels.
+        top: usize,
+        /// The first column of its pixels.
+        left: usize,
+        /// Its pixels across, and down.
+        side: usize,
+    },
     /// A moment of a recording: the samples that its steps are computed from, counted from the start
     /// of the recording. They may lie before it or after it, where there is padding.
-    Moment { from: i64, to: i64 },
+    Moment {
+        /// Its first sample.
+        from: i64,
+        /// The sample after its last.
+        to: i64,
+    },
 }
 
 /// The crop of an image: where it begins, and whether it is mirrored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Crop {
+    /// Its first row.
     pub top: usize,
+    /// Its first column.
     pub left: usize,
+    /// Its pixels across, and down.
     pub side: usize,
+    /// Whether it is mirrored.
     pub flipped: bool,
 }
 
@@ -54,22 +77,25 @@ impl Field {
     /// padding `p` adds `(k - 1) j` to its size and takes `p j` from its start, and multiplies the
     /// distance of steps `j` by `s` (Araujo, Norris & Sim 2019, "Computing receptive fields of
     /// convolutional neural networks", equations 1 to 3).
-    pub fn of<'a>(layers: impl IntoIterator<Item = &'a Layer>) -> Self {
+    pub fn of<'a>(layers: impl IntoIterator<Item = &'a Arc<dyn Layer>>) -> Self {
         let first = Self { size: 1, jump: 1, start: 0, recurrent: false };
-        layers.into_iter().fold(first, |field, layer| match *layer {
-            Layer::Conv1d { kernel, stride, padding, .. } => Self {
+        layers.into_iter().fold(first, |field, layer| {
+            let Window { kernel: [_, kernel], stride: [_, stride], padding: [_, padding] } =
+                layer.window();
+            Self {
                 size: field.size + kernel.saturating_sub(1) * field.jump,
                 jump: field.jump * stride,
                 start: field.start - (padding * field.jump) as i64,
-                ..field
-            },
-            Layer::Gru { .. } => Self { recurrent: true, ..field },
-            _ => field,
+                recurrent: field.recurrent || layer.is_context(),
+            }
         })
     }
 
     /// Steps that these layers make of a window.
-    pub fn steps<'a>(view: &SoundView, layers: impl IntoIterator<Item = &'a Layer>) -> usize {
+    pub fn steps<'a>(
+        view: &SoundView,
+        layers: impl IntoIterator<Item = &'a Arc<dyn Layer>>,
+    ) -> usize {
         let window = Map { height: 1, width: view.window, channels: 1 };
         let map = layers.into_iter().try_fold(window, |map, layer| layer.output(map));
         map.map_or(0, |it| it.width)
@@ -89,12 +115,13 @@ impl Field {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layer::{Conv1d, Relu};
 
     /// The encoder of the paper, and of `pipelines/spoken-digits.toml`.
-    fn paper() -> Vec<Layer> {
+    fn paper() -> Vec<Arc<dyn Layer>> {
         let layers = [(10, 5, 2), (8, 4, 2), (4, 2, 2), (4, 2, 2), (4, 2, 1)];
         let layer = |(kernel, stride, padding)| {
-            [Layer::Conv1d { channels: 4, kernel, stride, padding }, Layer::Relu]
+            [Conv1d { channels: 4, kernel, stride, padding }.shared(), Relu.shared()]
         };
         layers.into_iter().flat_map(layer).collect()
     }

@@ -31,10 +31,12 @@ impl Picture {
         Self { width, height, pixels: places.map(|(x, y)| pixel(x, y)).collect() }
     }
 
+    /// Pixels across.
     pub fn width(&self) -> usize {
         self.width
     }
 
+    /// Pixels down.
     pub fn height(&self) -> usize {
         self.height
     }

@@ -30,11 +30,13 @@ impl Default for Options {
 
 /// A run that is looked at. Nothing of it is changed.
 pub struct Seen<'a> {
+    /// The pipeline.
     pub pipeline: &'a Pipeline,
     /// What is there of it.
     pub standing: &'a Standing,
     /// Where its steps stand.
     pub stages: Vec<StepStatus>,
+    /// What hears of progress.
     pub progress: &'a dyn Progress,
     /// Set from outside to ask for a stop.
     pub stop: &'a Stop,
@@ -42,6 +44,7 @@ pub struct Seen<'a> {
     pub arguments: String,
     /// The same without `--run-dir`: for a run of the pipeline in another directory.
     pub elsewhere: String,
+    /// What was asked for.
     pub options: Options,
 }
 

@@ -6,10 +6,10 @@ use super::figure::Matrix;
 use super::page::{Html, Section};
 use super::seen::{Missing, Seen, beside, quoted};
 use super::twin::Twin;
-use crate::error::counted;
 use crate::pipeline::Split;
 use crate::probe::cka::Representation;
 use crate::probe::pooled::Pooled;
+use crate::quantity::counted;
 use crate::stage::Step;
 use crate::{Kind, Result};
 

@@ -11,12 +11,14 @@ use crate::train::log::{self, Entry};
 pub struct Point {
     /// From 0; 0 where there are no rounds.
     pub round: usize,
+    /// What the log says of the step.
     pub entry: Entry,
 }
 
 /// The training of a module, as far as it is.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curve {
+    /// The name of the module.
     pub module: String,
     /// The module's place in the stack, from 0.
     pub index: usize,
@@ -26,6 +28,7 @@ pub struct Curve {
     pub is_whole: bool,
     /// What a guess reaches, where that is known.
     pub chance_loss: Option<f64>,
+    /// The accuracy of a guess, where there is an accuracy.
     pub chance_accuracy: Option<f64>,
     /// On the test split, as the probe has found it in the end.
     pub probed_loss: Option<f64>,
@@ -148,6 +151,7 @@ impl Timeline {
 /// What an epoch came to.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Epoch {
+    /// The name of the module.
     pub module: String,
     /// From 1; `None` where there are no rounds.
     pub round: Option<u64>,
@@ -155,12 +159,15 @@ pub struct Epoch {
     pub epoch: u64,
     /// Taken up to its end, or so far.
     pub steps: u64,
+    /// How long the epoch took.
     pub seconds: f64,
     /// The means over its steps.
     pub loss: f64,
+    /// The mean accuracy of its steps, where the loss has one.
     pub accuracy: Option<f64>,
     /// At its end, on rows of the test split.
     pub held_out_loss: Option<f32>,
+    /// The accuracy on held-out rows, where the loss has one.
     pub held_out_accuracy: Option<f32>,
     /// The newest one that it has trained on, where that changes.
     pub generation: Option<u64>,

@@ -28,7 +28,10 @@ type Stop<'a> = &'a (dyn Fn() -> Result<()> + Sync);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// t-SNE with this perplexity.
-    Tsne { perplexity: usize },
+    Tsne {
+        /// About how many neighbours each point has.
+        perplexity: usize,
+    },
     /// The first two principal components: there are too few points for neighbourhoods.
     Components,
 }
@@ -36,7 +39,9 @@ pub enum Method {
 /// Points in two dimensions.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placed {
+    /// How they were placed.
     pub method: Method,
+    /// Where each lies: across, and upwards.
     pub points: Vec<[f32; 2]>,
 }
 

@@ -127,7 +127,7 @@ impl Twin {
 fn in_words(training: &Training, module: &Value) -> String {
     let mut words = Vec::new();
     if let Some(epochs) = module["epochs"].as_u64() {
-        words.push(crate::error::counted(epochs as usize, "epoch"));
+        words.push(crate::quantity::counted(epochs as usize, "epoch"));
     }
     if training.steps > 0 {
         words.push(format!("{} steps", training.steps));

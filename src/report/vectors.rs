@@ -54,6 +54,7 @@ impl Highest {
         self
     }
 
+    /// What was found, the highest first.
     pub fn into_hits(self) -> Vec<Hit> {
         self.hits
     }
@@ -61,6 +62,7 @@ impl Highest {
 
 /// The pooled vectors that a trained module has made of a split.
 pub struct Vectors {
+    /// The vectors.
     pub pooled: Pooled,
     rows: u64,
     places: Box<dyn Places>,

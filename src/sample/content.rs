@@ -19,6 +19,7 @@ pub struct Content {
 /// A file whose bytes can change a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContentFile {
+    /// What it is read for.
     pub role: Role,
     /// Its path relative to what the pipeline names, `/` between its parts; its name where the pipeline names
     /// the file itself.
@@ -70,8 +71,11 @@ impl Role {
 /// A file by its content, as a record of it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HashedFile {
+    /// What it is read for.
     pub role: Role,
+    /// Where it lies, from the folder of its source.
     pub place: String,
+    /// Its size.
     pub bytes: u64,
     /// 64 hexadecimal digits.
     pub blake3: String,
@@ -82,6 +86,7 @@ pub struct HashedFile {
 pub struct PassedOver {
     /// What they are, for people: `.txt`, `broken link`.
     pub kind: String,
+    /// How many there are.
     pub count: usize,
     /// The first of them.
     pub first: PathBuf,

@@ -30,7 +30,9 @@ pub struct Sample {
     pub frames: Option<Vec<u8>>,
     /// What is said in it.
     pub text: Option<String>,
+    /// The image or sound.
     pub media: Media,
+    /// What is worth telling of it.
     pub remarks: Remarks,
 }
 
@@ -152,6 +154,7 @@ pub struct BadSample {
     pub file: PathBuf,
     /// Its row in `file`, where a file holds many.
     pub row: Option<usize>,
+    /// Why it cannot be read.
     pub reason: String,
 }
 

@@ -7,9 +7,13 @@ use crate::{Error, Result};
 /// An image of 8-bit values, `[height, width, channels]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pixels {
+    /// Rows of pixels.
     pub height: usize,
+    /// Pixels per row.
     pub width: usize,
+    /// 1 or 3.
     pub channels: usize,
+    /// Row by row, the channels of a pixel beside each other.
     pub values: Vec<u8>,
 }
 

@@ -21,13 +21,18 @@ const SWEEP_THROTTLE: usize = 8;
 /// What a job is asked for by: the tables in `[slurm]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobKind {
+    /// Reads the source.
     Ingest,
+    /// Trains a module, or does runs of a sweep.
     Train,
+    /// Writes what a module makes of its input.
     Encode,
+    /// Judges modules, or shows what a sweep found.
     Probe,
 }
 
 impl JobKind {
+    /// All kinds, in the order of their tables.
     pub const ALL: [JobKind; 4] =
         [JobKind::Ingest, JobKind::Train, JobKind::Encode, JobKind::Probe];
 
@@ -55,7 +60,9 @@ impl JobKind {
 /// The tasks of an array, of which at most `throttle` run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Array {
+    /// How many there are.
     pub tasks: usize,
+    /// How many run at once; all when `None`.
     pub throttle: Option<usize>,
 }
 
@@ -64,12 +71,15 @@ pub struct Array {
 pub struct Job {
     /// Its step, as messages call it, or its steps; no two jobs of a script have one in common.
     pub title: String,
+    /// What it is asked for by.
     pub kind: JobKind,
     /// The titles of its steps, as [`Plan::full_title`] has them.
     pub steps: Vec<String>,
     /// The places of the jobs, before this one, that have to end well.
     pub after: Vec<usize>,
+    /// Its tasks, where it has several.
     pub array: Option<Array>,
+    /// What it runs.
     pub runs: Commands,
 }
 
@@ -77,9 +87,17 @@ pub struct Job {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Commands {
     /// `gimlet COMMAND PIPELINE … ARGUMENTS`.
-    One { command: &'static str, arguments: Vec<String> },
+    One {
+        /// The name of the command.
+        command: &'static str,
+        /// What stands after the pipeline and the options.
+        arguments: Vec<String>,
+    },
     /// `gimlet worker PIPELINE … --module`, of each of these modules in a task of its own, all at once.
-    Workers { modules: Vec<String> },
+    Workers {
+        /// The names of the modules.
+        modules: Vec<String>,
+    },
 }
 
 impl Commands {

@@ -8,6 +8,7 @@
 //! - [`Submission`]: what was submitted, as a record of the run.
 //! - [`Queue`]: what `squeue` says of it.
 
+mod cluster;
 mod job;
 mod queue;
 mod script;

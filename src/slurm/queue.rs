@@ -2,16 +2,12 @@
 //! store.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Read;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use serde::Serialize;
 
-use super::Submission;
-
-/// How long the queue may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+use super::cluster::{answer, cluster};
+use super::submission::Submission;
 
 /// States that a job does not leave by itself.
 const ENDED: [&str; 11] = [
@@ -110,47 +106,6 @@ impl Queue {
     /// What it says of a job; `None` when it does not know it.
     pub fn job(&self, id: u64) -> Option<&Waiting> {
         self.jobs.get(&id)
-    }
-}
-
-/// The name of the cluster here, where it tells.
-pub fn cluster() -> Option<String> {
-    let mut scontrol = Command::new("scontrol");
-    scontrol.args(["show", "config"]);
-    let (true, text, _) = answer(scontrol)? else { return None };
-    let line = text.lines().find_map(|line| line.trim().strip_prefix("ClusterName"))?;
-    Some(line.trim_start_matches([' ', '=']).trim().to_string()).filter(|name| !name.is_empty())
-}
-
-/// Whether a command ended well, and what it said on stdout and stderr; `None` when there is none, or it takes too
-/// long.
-fn answer(mut command: Command) -> Option<(bool, String, String)> {
-    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().ok()?;
-    let (mut stdout, mut stderr) = (child.stdout.take()?, child.stderr.take()?);
-    // It must not wait for us while we wait for it.
-    let stdout = std::thread::spawn(move || {
-        let mut text = Vec::new();
-        stdout.read_to_end(&mut text).map(|_| String::from_utf8_lossy(&text).into_owned())
-    });
-    let stderr = std::thread::spawn(move || {
-        let mut text = Vec::new();
-        stderr.read_to_end(&mut text).map(|_| String::from_utf8_lossy(&text).into_owned())
-    });
-    let began = Instant::now();
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => {
-                let (stdout, stderr) = (stdout.join().ok()?.ok()?, stderr.join().ok()?.ok()?);
-                return Some((status.success(), stdout, stderr));
-            }
-            Ok(None) if began.elapsed() < PATIENCE => std::thread::sleep(Duration::from_millis(10)),
-            _ => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return None;
-            }
-        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The script: bash that people may read and edit, and that submits its jobs, all of them or none.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::{Array, Commands, Job, JobKind};
@@ -24,13 +25,14 @@ pub struct Script<'a> {
     /// Where the jobs' output goes.
     pub logs: PathBuf,
     /// The pipeline's or the sweep's file, and the options of every command.
-    pub file: &'a Path,
-    pub options: Vec<String>,
+    pub arguments: Vec<OsString>,
     /// The options of commands that run modules.
-    pub device: Vec<String>,
+    pub device: Vec<OsString>,
     /// The threads of a command, where it was said how many.
     pub threads: Option<usize>,
+    /// What is asked for.
     pub slurm: &'a Slurm,
+    /// The jobs, each after those it waits for.
     pub jobs: &'a [Job],
 }
 
@@ -107,7 +109,7 @@ impl Script<'_> {
         lines.push(format!("logs={}", path(&self.logs)?));
         lines.push("mkdir -p \"$logs\"".to_string());
         lines.push(format!("gimlet={}", path(&self.program)?));
-        lines.push(format!("run=({})", words(&self.file_and_options()?)?));
+        lines.push(format!("run=({})", words(&texts(&self.arguments)?)?));
         lines.push(
             "\n# What is asked for: of every job, and of those of each kind besides.".to_string(),
         );
@@ -130,12 +132,6 @@ impl Script<'_> {
         }
         lines.push("\ncomplete=yes\n".to_string());
         Ok(lines.join("\n"))
-    }
-
-    fn file_and_options(&self) -> Result<Vec<String>> {
-        let mut all = vec![utf8(self.file)?.to_string()];
-        all.extend(self.options.iter().cloned());
-        Ok(all)
     }
 
     /// What every job is submitted with.
@@ -194,7 +190,7 @@ impl Script<'_> {
         };
         let mut options = Vec::new();
         if job.kind != JobKind::Ingest {
-            options.extend(self.device.iter().cloned());
+            options.extend(texts(&self.device)?);
         }
         if let Some(threads) = self.threads.or_else(|| self.cores(job.kind)) {
             options.extend(["--threads".to_string(), threads.to_string()]);
@@ -246,6 +242,10 @@ fn quoted(word: &str) -> Result<String> {
 fn words(words: &[String]) -> Result<String> {
     let quoted = words.iter().map(|word| quoted(word)).collect::<Result<Vec<_>>>()?;
     Ok(quoted.join(" "))
+}
+
+fn texts(words: &[OsString]) -> Result<Vec<String>> {
+    words.iter().map(|word| utf8(Path::new(word)).map(str::to_string)).collect()
 }
 
 fn utf8(path: &Path) -> Result<&str> {

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Job, queue};
+use super::cluster::cluster;
+use super::job::Job;
 use crate::{Error, Kind, Result};
 
 /// One run of a script.
@@ -16,7 +17,9 @@ pub struct Submission {
     pub time: String,
     /// The cluster's name, where it told: ids mean nothing to another.
     pub cluster: Option<String>,
+    /// The jobs, in the order of the script.
     pub jobs: Vec<Submitted>,
+    /// The script that was run.
     pub script: String,
 }
 
@@ -25,6 +28,7 @@ pub struct Submission {
 pub struct Submitted {
     /// Of an array that of the whole.
     pub id: u64,
+    /// What messages call it.
     pub title: String,
     /// The titles of its steps.
     pub steps: Vec<String>,
@@ -71,7 +75,7 @@ impl Submission {
         Ok(Self {
             jobs: submitted.collect::<Result<_>>()?,
             time: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
-            cluster: queue::cluster(),
+            cluster: cluster(),
             script,
         })
     }

@@ -22,7 +22,9 @@ pub(super) struct Aligned<'a> {
 /// How many there are of something, and the first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counted {
+    /// How many there are.
     pub count: usize,
+    /// What the first is called.
     pub first: Option<String>,
 }
 
@@ -57,6 +59,7 @@ impl<'a> Aligned<'a> {
 pub struct Unfit {
     /// Alignments that fit no recording of either split, of how many.
     pub alignments: Counted,
+    /// How many alignments there are.
     pub of: usize,
     /// Recordings that no alignment fits, of how many.
     pub recordings: PerSplit<(Counted, usize)>,

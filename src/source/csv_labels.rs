@@ -11,8 +11,8 @@ use super::file_labels::{FILE_NAME, Texts};
 use super::file_list::FileList;
 use super::unicode_form::composed;
 use super::{plain_file, shorten};
-use crate::error::counted;
 use crate::pipeline::settings::{Files, Split};
+use crate::quantity::counted;
 use crate::{Error, Result};
 
 /// Bytes of a CSV file.

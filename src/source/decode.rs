@@ -37,6 +37,7 @@ pub const ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "jfif", "webp", "bmp", "gi
 /// A decoded image.
 #[derive(Debug)]
 pub struct Decoded {
+    /// The image.
     pub image: DynamicImage,
     /// Whether it was turned or mirrored, as its EXIF says.
     pub turned: bool,

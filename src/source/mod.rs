@@ -154,6 +154,7 @@ fn missing(error: Error) -> Error {
 /// Columns of Parquet files whose labels are read where there are some.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns {
+    /// What samples are.
     pub medium: Medium,
     /// That of the images or sounds.
     pub column: String,

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use super::Length;
 use super::encoding::{self, Loaded};
 use super::locate::{Place, relative_name};
-use crate::error::folder_of;
+use crate::folder::folder_of;
 use crate::pipeline::settings::Medium;
 
 /// How to have in a Parquet file what it only names.

@@ -9,6 +9,7 @@ use crate::pipeline::{self, Data, PerSplit, Split};
 
 /// Both splits.
 pub struct Splits {
+    /// The source of each.
     pub sources: PerSplit<Arc<dyn Source>>,
     /// What makes accuracies say nothing, or not what they seem to: told once, before any work.
     pub warnings: Vec<String>,

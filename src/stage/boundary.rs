@@ -6,7 +6,8 @@ use serde::Serialize;
 use super::cost::Costs;
 use crate::Result;
 use crate::module;
-use crate::pipeline::{Activations, Pipeline, Schedule, bytes_in_words};
+use crate::pipeline::{Activations, Pipeline, Schedule};
+use crate::quantity::bytes_in_words;
 
 /// What becomes of one module's activations, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::Run;
 use super::plan::Step;
 use crate::exchange::published;
+use crate::exchange::published::{OF_IMAGES, OF_SOUND};
 use crate::exchange::stack::{self, Described};
 use crate::pipeline::{Medium, Split, json_of};
 use crate::{Result, media};
@@ -59,8 +60,8 @@ impl Run<'_> {
             sizes,
         );
         let stack = match self.pipeline.view.settings().medium() {
-            Medium::Image => stack::OF_IMAGES,
-            Medium::Sound => stack::OF_SOUND,
+            Medium::Image => OF_IMAGES,
+            Medium::Sound => OF_SOUND,
         };
         Ok(Described { name: module.name.clone(), stack, parameters })
     }

@@ -72,7 +72,7 @@ fn try_acquire(standing: &Standing, step: Step, shard: Shard) -> Result<Result<L
         stage += &format!(", shard {shard}");
     }
     let path = standing.dir.lock(&name);
-    durable::create_folder(&crate::error::folder_of(&path))?;
+    durable::create_folder(&crate::folder::folder_of(&path))?;
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let own = format!("process {} {}", std::process::id(), host.trim());
     Ok(Lease::take(&path, &own)?.map(|lease| Lock { _lease: lease }).map_err(|holder| {

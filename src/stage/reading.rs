@@ -22,6 +22,7 @@ pub struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
+    /// Tells `progress` of what is read, and ends when `stop` is asked for.
     pub fn new(progress: &'a dyn Progress, stop: &'a Stop) -> Self {
         Self { progress, stop, bytes: AtomicU64::new(0) }
     }

@@ -6,7 +6,7 @@ use gimlet_store::{Limits, files};
 use serde::Serialize;
 
 use super::RunDir;
-use crate::pipeline::bytes_in_words;
+use crate::quantity::bytes_in_words;
 use crate::{Error, Result};
 
 /// What a run takes and what there is.

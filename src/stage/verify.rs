@@ -123,7 +123,7 @@ fn check(
         let mut so_far = so_far.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         so_far.0 += found.files;
         so_far.1 += found.bytes;
-        progress.advance(so_far.0, &crate::pipeline::bytes_in_words(so_far.1));
+        progress.advance(so_far.0, &crate::quantity::bytes_in_words(so_far.1));
     });
     progress.end(&format!("{} files", checked.files));
     Ok(Report { checked, seconds: started.elapsed().as_secs_f64() })

@@ -9,9 +9,10 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Seeds, Sweep, Variant};
 use crate::Result;
-use crate::error::{counted, folder_of};
+use crate::folder::folder_of;
 use crate::pipeline::origin::{self, Fault, Origin};
 use crate::pipeline::wording::{self, suggest};
+use crate::quantity::counted;
 use crate::stage::run_dir::SWEEP_RESULTS;
 
 /// The keys of a sweep file.

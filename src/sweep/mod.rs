@@ -59,9 +59,11 @@ pub use work::{Outlook, Work};
 /// What a sweep file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sweep {
+    /// Its name.
     pub name: String,
     /// The pipeline's file.
     pub pipeline: PathBuf,
+    /// The seeds of each variant.
     pub seeds: Seeds,
     /// The keys of the grid, in the order of the file.
     pub grid: Vec<String>,
@@ -74,6 +76,7 @@ pub struct Sweep {
 /// The seeds that each variant runs under.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seeds {
+    /// These alone.
     These(Vec<u64>),
     /// The pipeline's, and so many less one after it.
     Count(u64),
@@ -82,6 +85,7 @@ pub enum Seeds {
 /// One combination of settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variant {
+    /// Its name, as tables have it.
     pub name: String,
     /// Its value of each key of the grid, as it is shown.
     pub grid: Vec<String>,

@@ -11,9 +11,11 @@ pub struct SweepRun {
     pub variant: usize,
     /// The variant's name and the seed, as messages have them.
     pub title: String,
+    /// The seed.
     pub seed: u64,
     /// As `--set` takes them: those of the variant, and the seed.
     pub overrides: Vec<String>,
+    /// The pipeline with the settings of the variant.
     pub pipeline: Pipeline,
 }
 

@@ -9,9 +9,11 @@ use crate::stage::findings::Row;
 /// A variant over all seeds that have ended well.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
+    /// The name of the variant.
     pub variant: String,
     /// Modules of its stack.
     pub modules: usize,
+    /// The seeds that have ended well.
     pub seeds: Vec<u64>,
     /// Of the probe of the last module on the test split; `None` without labels.
     pub accuracy: Option<Mean>,
@@ -26,6 +28,7 @@ pub struct Summary {
     pub loss: Mean,
     /// The same under each seed.
     pub losses: Vec<f64>,
+    /// The loss of a guess, where the loss is one of guesses.
     pub chance_loss: Option<f64>,
     /// Of training and encoding all modules, the mean over seeds: what the variant takes alone, also where
     /// it shared modules with others.

@@ -13,6 +13,7 @@ use crate::{Error, Result};
 
 /// The runs of a sweep in their directory.
 pub struct Work<'a> {
+    /// The runs, in order.
     pub runs: &'a [SweepRun],
     /// Of all runs.
     pub dir: RunDir,
@@ -27,6 +28,7 @@ pub struct Work<'a> {
 /// What a run has still to do, by the number of its steps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outlook {
+    /// All of its steps.
     pub steps: usize,
     /// Whether its result is there: nothing is to be done then.
     pub recorded: bool,

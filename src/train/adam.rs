@@ -108,11 +108,9 @@ impl Adam {
         self.steps = steps;
         for parameter in &mut self.parameters {
             let read = |kind: &str| -> Result<Vec<f32>> {
-                let shape = ParameterShape {
-                    name: format!("{kind}.{}", parameter.name),
-                    dims: parameter.variable.dims().to_vec(),
-                    fan_in: 1,
-                };
+                let (name, dims) =
+                    (format!("{kind}.{}", parameter.name), parameter.variable.dims());
+                let shape = ParameterShape::drawn(name, dims.to_vec(), 1);
                 Ok(state.get(&shape)?.flatten_all()?.to_vec1()?)
             };
             let [first, second] = MOMENTS.map(read);

@@ -23,13 +23,17 @@ const TOLD: usize = 2;
 /// The course of a training: which rows each step trains on.
 #[derive(Debug, Clone)]
 pub struct Course {
+    /// What the order of rows is drawn from.
     pub seed: u64,
     /// The module's name: two modules see the same rows in different orders.
     pub module: String,
+    /// Samples of an epoch.
     pub samples: usize,
     /// Frozen views of each sample that there are rows of.
     pub views: usize,
+    /// Samples per step.
     pub batch: usize,
+    /// Passes over the samples.
     pub epochs: usize,
 }
 
@@ -108,7 +112,9 @@ impl Course {
 
 /// The input of one step.
 pub struct Batch {
+    /// The step, from 0.
     pub step: u64,
+    /// The epoch, from 0.
     pub epoch: u64,
     /// Of the input.
     pub rows: Vec<u64>,

@@ -10,7 +10,7 @@ use super::events::Events;
 use super::feed::Batch;
 use super::learns_nothing::LearnsNothing;
 use super::trainer::Step;
-use crate::error::folder_of;
+use crate::folder::folder_of;
 use crate::{Error, Result};
 
 /// One line of the log.

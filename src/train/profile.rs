@@ -13,11 +13,13 @@ use crate::module;
 pub struct Breakdown {
     /// The steps that this is of.
     pub steps: u64,
+    /// The way forward through the layers.
     pub forward: f64,
     /// The loss and its gradient, down to the pooled vectors.
     pub loss: f64,
     /// From the pooled vectors to the gradients of all weights.
     pub backward: f64,
+    /// Adam.
     pub optimiser: f64,
     /// Looking at rows of the test split after epochs.
     pub held_out: f64,
@@ -48,14 +50,17 @@ impl Add for Breakdown {
 /// Seconds over all steps of a run, and bytes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Profile {
+    /// How many steps there were.
     pub steps: u64,
     /// Waiting for data.
     pub wait: f64,
+    /// The way forward through the layers.
     pub forward: f64,
     /// The loss and its gradient, down to the pooled vectors.
     pub loss: f64,
     /// From the pooled vectors to the gradients of all weights.
     pub backward: f64,
+    /// Adam.
     pub optimiser: f64,
     /// In each layer, forward and back: the mean over threads. A ReLU behind a convolution belongs to
     /// it. What is missing to `forward` and `backward` is packing weights, adding up gradients, and
@@ -65,6 +70,7 @@ pub struct Profile {
     pub operations: f64,
     /// Parameters, and the optimiser's two moments of each.
     pub parameters: u64,
+    /// Bytes of the moments of Adam.
     pub moments: u64,
     /// One batch of input.
     pub batch: u64,

@@ -1,5 +1,6 @@
 //! The step of one module: forward, local loss, backward, Adam.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{Tensor, Var};
@@ -7,10 +8,11 @@ use candle_core::{Tensor, Var};
 use super::adam::Adam;
 use super::learns_nothing::{self, LearnsNothing};
 use super::profile::{Breakdown, Profile};
+use crate::layer::Layer;
 use crate::loss::{Loss, Recipe, Samples, Sizes};
 use crate::module::{self, Keep, Module, Readout};
 use crate::parameters::{ParameterShape, Parameters};
-use crate::pipeline::{self, Pooling};
+use crate::pipeline::Pooling;
 use crate::{Error, Result};
 
 /// A module in training, with its loss and optimiser.
@@ -43,19 +45,13 @@ pub struct Step {
 ///
 /// `input` are the channels of its input, `sizes` what its loss sees.
 pub fn shapes(
-    layers: &[pipeline::Layer],
+    layers: &[Arc<dyn Layer>],
     loss: &dyn Recipe,
     input: usize,
     sizes: Sizes,
 ) -> Vec<ParameterShape> {
-    let named = |prefix: &'static str| {
-        move |shape: ParameterShape| ParameterShape {
-            name: format!("{prefix}.{}", shape.name),
-            ..shape
-        }
-    };
-    let encoder = module::shapes(layers, input).into_iter().map(named("encoder"));
-    encoder.chain(loss.shapes(sizes).into_iter().map(named("loss"))).collect()
+    let encoder = module::shapes(layers, input).into_iter().map(|it| it.under("encoder"));
+    encoder.chain(loss.shapes(sizes).into_iter().map(|it| it.under("loss"))).collect()
 }
 
 impl Trainer {
@@ -66,7 +62,7 @@ impl Trainer {
     /// # Errors
     /// When a parameter is missing or has another shape.
     pub fn new(
-        layers: &[pipeline::Layer],
+        layers: &[Arc<dyn Layer>],
         loss: &dyn Recipe,
         input: usize,
         sizes: Sizes,

@@ -5,6 +5,8 @@
 //! reader of Parquet reads by a plain glob; a [`Reader`] fetches single rows from them as fast as
 //! from a flat file. `FORMAT.md` beside this crate says what lies on disk.
 
+#![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+
 mod cache;
 mod check;
 mod checksum;

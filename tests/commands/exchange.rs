@@ -9,9 +9,9 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, Float32Array, Int64Array, RecordBatch};
 use arrow::datatypes::{Float32Type, Int64Type};
 use candle_core::{DType, Device, Tensor};
+use gimlet::layer::{Bottleneck, Layer};
 use gimlet::module::Module;
 use gimlet::parameters::Parameters;
-use gimlet::pipeline::Layer;
 use gimlet::stage::RunDir;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -174,7 +174,7 @@ fn checkpoints_of_the_published_code_compute_what_it_computed() {
     // Module b on the published feature maps.
     let case = &cases[1];
     let last = |name: &str| case[name].permute((0, 2, 3, 1)).unwrap().contiguous().unwrap();
-    let block = |stride| Layer::Bottleneck { planes: 8, stride };
+    let block = |stride| Bottleneck { planes: 8, stride }.shared();
     let encoder = weights(&tiny, "runs/tiny", "b").under("encoder");
     let module = Module::new(&[block(2), block(1)], 16, &encoder).unwrap();
     let (found, expected) = (module.forward(&last("input")).unwrap(), last("output"));

@@ -6,9 +6,9 @@ use crate::torch_file;
 use std::path::Path;
 
 use candle_core::{DType, Tensor};
+use gimlet::layer::{Conv1d, Gru, Layer, Relu};
 use gimlet::module::Module;
 use gimlet::parameters::Parameters;
-use gimlet::pipeline::Layer;
 use sound_files::save;
 use tiny::Tiny;
 use torch_file::*;
@@ -84,9 +84,9 @@ fn a_checkpoint_of_the_published_speech_model_computes_what_it_computed() {
     tiny.ok("import", &["model_0.ckpt"]);
     let mut x = case["input"].unsqueeze(3).unwrap();
     let conv = |kernel, stride, padding| {
-        vec![Layer::Conv1d { channels: 24, kernel, stride, padding }, Layer::Relu]
+        vec![Conv1d { channels: 24, kernel, stride, padding }.shared(), Relu.shared()]
     };
-    let gru = vec![Layer::Gru { channels: 16, bptt: true }];
+    let gru = vec![Gru { channels: 16, bptt: true }.shared()];
     let stack = [conv(10, 5, 2), conv(8, 4, 2), conv(4, 2, 2), conv(4, 2, 2), conv(4, 2, 1), gru];
     for ((index, layers), name) in
         stack.iter().enumerate().zip(["c0", "c1", "c2", "c3", "c4", "context"])

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use gimlet::layer::{Basic, Conv, Gru, Layer, Relu};
 use gimlet::loss::{Bounded, Loss, Losses, Recipe, Sizes, clapp, infonce};
 use gimlet::parameters::{ParameterShape, Parameters};
 use gimlet::pipeline::{
-    Builder, Environment, ImageView, Layer, NewModule, Pipeline, Rounds, Schedule, SoundView,
-    Textures, Training,
+    Builder, Environment, ImageView, NewModule, Pipeline, Rounds, Schedule, SoundView, Textures,
+    Training,
 };
 use gimlet::{Kind, Result};
 use serde::{Deserialize, Serialize};
@@ -33,11 +34,11 @@ prediction_steps = 1
 "#;
 
 fn builder() -> Builder {
-    let conv = Layer::Conv { channels: 4, kernel: 3, stride: 1, padding: 1 };
-    let block = Layer::Basic { channels: 8, stride: 2 };
+    let conv = Conv { channels: 4, kernel: 3, stride: 1, padding: 1 }.shared();
+    let block = Basic { channels: 8, stride: 2 }.shared();
     let textures = Textures { size: 16, ..Textures::default() };
     Pipeline::builder("mine", textures, ImageView::new(8, 4))
-        .module(NewModule::new("a", [conv, Layer::Relu]))
+        .module(NewModule::new("a", [conv, Relu.shared()]))
         .module(NewModule::new("b", [block]).epochs(3))
         .loss(clapp::Settings { prediction_steps: 1, ..clapp::Settings::default() })
 }
@@ -58,7 +59,7 @@ fn a_pipeline_in_code_is_that_of_its_file() {
 fn what_is_wrong_in_code_is_named_as_in_a_file() {
     let training = |epochs| Training { epochs, ..Training::default() };
     let rounds = Schedule::Rounds(Rounds { rounds: 2, epochs_per_round: 1, replay: 0.0 });
-    let no_channels = Layer::Gru { channels: 0, bptt: true };
+    let no_channels = Gru { channels: 0, bptt: true }.shared();
     let of_sound = Pipeline::builder("mine", Textures::default(), SoundView::new(16_000, 20_480));
     let cases = [
         (
@@ -70,11 +71,11 @@ fn what_is_wrong_in_code_is_named_as_in_a_file() {
             ", `modules.2.layers.0.gru.channels`: `channels` must be at least 1, not 0",
         ),
         (
-            builder().module(NewModule::new("a", [Layer::Relu])),
+            builder().module(NewModule::new("a", [Relu.shared()])),
             ", `modules.2.name`: two modules are called `a`",
         ),
         (
-            builder().module(NewModule::new("c", [Layer::Relu]).in_channels(3)),
+            builder().module(NewModule::new("c", [Relu.shared()]).in_channels(3)),
             ", `modules.2.in_channels`: module `c` expects 3 channels, `b` gives 8",
         ),
         (

@@ -217,7 +217,7 @@ fn run(
     device: DeviceName,
 ) -> (Vec<f32>, [Vec<f32>; 5]) {
     let x = Var::from_tensor(&tensor(&at.parts[0], &s.x())).unwrap();
-    let shapes = shapes(s.input, s.hidden, NAME);
+    let shapes = shapes(s.input, s.hidden).map(|it| it.under(NAME));
     let variables: Vec<Var> = (shapes.iter().zip(&at.parts[1..]))
         .map(|(shape, part)| Var::from_tensor(&tensor(part, &shape.dims)).unwrap())
         .collect();
@@ -383,7 +383,7 @@ fn a_long_sequence_goes_there_and_back() {
 
 #[test]
 fn what_does_not_fit_is_an_error() {
-    let drawn = Parameters::draw(&shapes(3, 4, NAME), 1, NAME).unwrap();
+    let drawn = Parameters::draw(&shapes(3, 4).map(|it| it.under(NAME)), 1, NAME).unwrap();
     let gru = Gru::new(3, 4, true, NAME, &drawn).unwrap();
     let on_graph = drawn.on(&DeviceName::Candle.open().unwrap()).unwrap();
     let on_graph = Gru::new(3, 4, true, NAME, &on_graph).unwrap();

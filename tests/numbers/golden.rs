@@ -6,14 +6,15 @@
 
 use crate::golden_case;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use candle_core::{Tensor, Var};
 use gimlet::device::DeviceName;
 use gimlet::exchange::published;
+use gimlet::layer::{Basic, Bottleneck, Conv, Layer};
 use gimlet::loss::{Context, Recipe, Sizes, infonce};
 use gimlet::module::{Keep, Module};
 use gimlet::parameters::Parameters;
-use gimlet::pipeline::Layer;
 use gimlet::train::trainer::Trainer;
 use golden_case::*;
 
@@ -106,16 +107,16 @@ fn a_pixelcnn_context_gives_the_published_loss_and_gradients() {
 
 /// The layers of a published vision module: `blocks` blocks of `width`, the first one strided
 /// unless it is module 0, which begins with a 5x5 convolution.
-fn layers(resnet: &str, module: usize, blocks: usize, width: usize) -> Vec<Layer> {
+fn layers(resnet: &str, module: usize, blocks: usize, width: usize) -> Vec<Arc<dyn Layer>> {
     let mut layers = Vec::new();
     if module == 0 {
-        layers.push(Layer::Conv { channels: width, kernel: 5, stride: 1, padding: 2 });
+        layers.push(Conv { channels: width, kernel: 5, stride: 1, padding: 2 }.shared());
     }
     for block in 0..blocks {
         let stride = if block == 0 && module > 0 { 2 } else { 1 };
         layers.push(match resnet {
-            "34" => Layer::Basic { channels: width, stride },
-            _ => Layer::Bottleneck { planes: width, stride },
+            "34" => Basic { channels: width, stride }.shared(),
+            _ => Bottleneck { planes: width, stride }.shared(),
         });
     }
     layers

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use candle_core::{Tensor, Var};
 use gimlet::device::DeviceName;
 use gimlet::exchange::published;
+use gimlet::layer::{Conv1d, Gru, Layer, Relu};
 use gimlet::loss::{Negatives, Recipe, Sizes, infonce1d};
 use gimlet::module::{Keep, Module, Readout};
 use gimlet::parameters::Parameters;
-use gimlet::pipeline::Layer;
 use golden_case::*;
 
 #[test]
@@ -92,9 +92,9 @@ fn speech_modules_give_the_published_outputs_losses_and_gradients() {
             let hidden = context.dims()[2];
             let layers = match strides.get(module) {
                 Some(&(kernel, stride, padding)) => {
-                    vec![Layer::Conv1d { channels, kernel, stride, padding }, Layer::Relu]
+                    vec![Conv1d { channels, kernel, stride, padding }.shared(), Relu.shared()]
                 }
-                None => vec![Layer::Gru { channels: hidden, bptt: true }],
+                None => vec![Gru { channels: hidden, bptt: true }.shared()],
             };
             let settings = infonce1d::Settings {
                 prediction_steps: get("param.loss.predictor.weight").dims()[0] / channels,

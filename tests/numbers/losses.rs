@@ -3,11 +3,11 @@
 use candle_core::{Device, Tensor, Var};
 use gimlet::context::gru::Gru;
 use gimlet::device::DeviceName;
+use gimlet::layer::{Conv, Layer, Relu};
 use gimlet::loss::{
     Losses, Recipe, Samples, Sampling, Sizes, clapp, infonce, infonce1d, supervised, vicreg,
 };
 use gimlet::parameters::Parameters;
-use gimlet::pipeline::Layer;
 use gimlet::random::generator;
 use gimlet::train::trainer::{self, Trainer};
 use proptest::prelude::*;
@@ -341,7 +341,7 @@ fn vectors_that_say_nothing_have_the_loss_of_a_guess() {
 #[test]
 fn steps_on_one_batch_lower_every_loss() {
     const BATCH: usize = 8;
-    let layers = [Layer::Conv { channels: 8, kernel: 3, stride: 1, padding: 1 }, Layer::Relu];
+    let layers = [Conv { channels: 8, kernel: 3, stride: 1, padding: 1 }.shared(), Relu.shared()];
     let mut draws = generator(1, "input", &[]);
     let values: Vec<f32> = (0..BATCH * 49 * 16).map(|_| draws.normal()).collect();
     let input = Tensor::from_vec(values, (BATCH * 49, 4, 4, 1), &Device::Cpu).unwrap();

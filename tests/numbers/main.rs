@@ -9,6 +9,7 @@ mod infonce;
 mod kernels;
 mod losses;
 mod module;
+mod own_layer;
 mod pipeline;
 mod representation;
 mod schedule_settings;

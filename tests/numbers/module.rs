@@ -1,28 +1,35 @@
 //! The ways to run a module give the same: tiles or candle's own operations, everything kept or
 //! computed again, a batch whole or in pieces.
 
+use std::sync::Arc;
+
+use crate::own_layer::GainedMean;
 use candle_core::{Device, Tensor, Var};
 use gimlet::device::DeviceName;
+use gimlet::layer::{Basic, Bottleneck, Conv, Conv1d, Gru, Layer, Relu};
 use gimlet::loss::{Recipe, Sizes, infonce, infonce1d};
 use gimlet::module::{Keep, Module, shapes};
 use gimlet::parameters::Parameters;
-use gimlet::pipeline::{Layer, Pooling};
+use gimlet::pipeline::Pooling;
 use gimlet::random::generator;
 use gimlet::train::trainer::{self, Trainer};
 
 const GRID: usize = 4;
 const BATCH: usize = 6;
 
-/// Every kind of layer, in orders that keep different things.
-fn stacks() -> Vec<Vec<Layer>> {
-    let conv = |kernel, stride| Layer::Conv { channels: 12, kernel, stride, padding: kernel / 2 };
-    let basic = |channels, stride| Layer::Basic { channels, stride };
-    let bottleneck = |planes, stride| Layer::Bottleneck { planes, stride };
+/// Every kind of layer, and one of our own, in orders that keep different things.
+fn stacks() -> Vec<Vec<Arc<dyn Layer>>> {
+    let conv = |kernel, stride| Conv { channels: 12, kernel, stride, padding: kernel / 2 }.shared();
+    let basic = |channels, stride| Basic { channels, stride }.shared();
+    let own = || GainedMean { side: 2 }.shared();
+    let bottleneck = |planes, stride| Bottleneck { planes, stride }.shared();
     vec![
         vec![conv(5, 1), basic(12, 1), bottleneck(4, 2), bottleneck(4, 1)],
-        vec![conv(3, 2), Layer::Relu, conv(1, 1), conv(3, 1), Layer::Relu],
-        vec![Layer::Relu, conv(3, 1), Layer::Relu, basic(20, 2), Layer::Relu],
-        vec![basic(3, 1), Layer::Relu, Layer::Relu, bottleneck(2, 2)],
+        vec![conv(3, 2), Relu.shared(), conv(1, 1), conv(3, 1), Relu.shared()],
+        vec![Relu.shared(), conv(3, 1), Relu.shared(), basic(20, 2), Relu.shared()],
+        vec![basic(3, 1), Relu.shared(), Relu.shared(), bottleneck(2, 2)],
+        vec![conv(3, 1), own(), basic(12, 1), own(), Relu.shared()],
+        vec![own(), conv(3, 1), Relu.shared(), own()],
     ]
 }
 
@@ -99,13 +106,13 @@ fn assert_near(what: &str, found: &Parameters, expected: &Parameters) {
 }
 
 /// The parameters after three steps.
-fn trained(layers: &[Layer], micro_batch: Option<usize>, recompute: bool) -> Parameters {
+fn trained(layers: &[Arc<dyn Layer>], micro_batch: Option<usize>, recompute: bool) -> Parameters {
     trained_on(DeviceName::Cpu, layers, micro_batch, recompute)
 }
 
 fn trained_on(
     device: DeviceName,
-    layers: &[Layer],
+    layers: &[Arc<dyn Layer>],
     micro_batch: Option<usize>,
     recompute: bool,
 ) -> Parameters {
@@ -159,7 +166,7 @@ fn candles_own_operations_train_as_our_kernels_do() {
 
 /// A module in training, and what it reads.
 struct Case {
-    layers: Vec<Layer>,
+    layers: Vec<Arc<dyn Layer>>,
     loss: Box<dyn Recipe>,
     sizes: Sizes,
     pooling: Pooling,
@@ -199,10 +206,13 @@ fn cases() -> Vec<Case> {
             input: input(),
         }
     });
-    let conv = Layer::Conv1d { channels: 5, kernel: 4, stride: 3, padding: 1 };
-    let gru = Layer::Gru { channels: 6, bptt: true };
-    let sound =
-        [(vec![conv, Layer::Relu], 5, 5, 13), (vec![conv, gru], 5, 6, 13), (vec![gru], 3, 6, 40)];
+    let conv = || Conv1d { channels: 5, kernel: 4, stride: 3, padding: 1 }.shared();
+    let gru = || Gru { channels: 6, bptt: true }.shared();
+    let sound = [
+        (vec![conv(), Relu.shared()], 5, 5, 13),
+        (vec![conv(), gru()], 5, 6, 13),
+        (vec![gru()], 3, 6, 40),
+    ];
     let sound = sound.into_iter().map(|(layers, channels, context, rows)| {
         let settings = infonce1d::Settings {
             prediction_steps: 2,

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use gimlet::layer::{Basic, Bottleneck, Conv, Layer, Relu};
 use gimlet::loss::{Recipe, infonce};
 use gimlet::pipeline::{
-    ActivationType, Activations, Compression, Environment, ImageView, Layer, Map, OnBadSample,
-    Pipeline, SampleSize, Source, View,
+    ActivationType, Activations, Compression, Environment, ImageView, Map, OnBadSample, Pipeline,
+    SampleSize, Source, View,
 };
 use gimlet::{Error, Kind};
 use insta::assert_snapshot;
@@ -152,14 +153,14 @@ fn every_key_is_read() {
     assert_eq!(
         a.layers,
         [
-            Layer::Conv { channels: 16, kernel: 5, stride: 1, padding: 2 },
-            Layer::Relu,
-            Layer::Basic { channels: 16, stride: 1 },
-            Layer::Basic { channels: 16, stride: 1 },
+            Conv { channels: 16, kernel: 5, stride: 1, padding: 2 }.shared(),
+            Relu.shared(),
+            Basic { channels: 16, stride: 1 }.shared(),
+            Basic { channels: 16, stride: 1 }.shared(),
         ]
     );
     let strides = [2, 1, 1];
-    assert_eq!(b.layers, strides.map(|stride| Layer::Bottleneck { planes: 8, stride }));
+    assert_eq!(b.layers, strides.map(|stride| Bottleneck { planes: 8, stride }.shared()));
     let loss = infonce::Settings { prediction_steps: 3, negatives: 8, skip: 1, context: None };
     assert_eq!(&*pipeline.loss, &loss as &dyn Recipe);
     assert_eq!((pipeline.training.batch, pipeline.training.checkpoint_seconds), (16, 10.0));

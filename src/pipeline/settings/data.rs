@@ -13,11 +13,13 @@ use crate::sample;
 /// Where samples come from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Data {
+    /// Where they are read from.
     pub source: Source,
     /// At most this many training rows, drawn by the seed; all when `None`.
     pub subset: Option<usize>,
     /// At most this many test rows, drawn by the seed; all when `None`.
     pub test_subset: Option<usize>,
+    /// What to do about a sample that cannot be read.
     pub on_bad_sample: OnBadSample,
 }
 
@@ -181,7 +183,9 @@ impl Files {
 /// What samples are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Medium {
+    /// Images.
     Image,
+    /// Recordings.
     Sound,
 }
 
@@ -212,6 +216,7 @@ impl Medium {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Textures {
+    /// How many classes there are.
     pub classes: usize,
     /// Height and width in pixels.
     pub size: usize,
@@ -256,6 +261,8 @@ impl Default for Textures {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnBadSample {
+    /// Ends the run, and names the sample.
     Fail,
+    /// Leaves the sample out, and says so.
     Skip,
 }

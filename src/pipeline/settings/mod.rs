@@ -23,6 +23,7 @@ pub use self::slurm::*;
 pub use self::store::*;
 pub use self::training::*;
 pub use self::view::*;
+pub use crate::layer::{Layer, Map};
 use crate::loss::Recipe;
 
 /// A whole pipeline: where its samples come from, how they are seen, and what is trained on them.
@@ -34,16 +35,21 @@ pub struct Pipeline {
     pub file: PathBuf,
     /// Every random draw of the run starts here.
     pub seed: u64,
+    /// Where samples come from.
     pub data: Data,
+    /// How samples are seen.
     pub view: View,
     /// In order; each reads what the one before it wrote. Never empty.
     pub modules: Vec<Module>,
     /// What every module trains with.
     pub loss: Arc<dyn Recipe>,
+    /// What all modules train by, unless they say otherwise.
     pub training: Training,
     /// In which order modules train.
     pub schedule: Schedule,
+    /// How activations are stored.
     pub store: Store,
+    /// How modules are judged.
     pub probe: Probe,
     /// What a cluster is asked for.
     pub slurm: Slurm,
@@ -77,12 +83,14 @@ impl Pipeline {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
+    /// What modules train on.
     Train,
+    /// What they are judged on.
     Test,
 }
 
 impl Split {
-    /// Both, the training split first.
+    /// Both splits, in order.
     pub const ALL: [Split; 2] = [Split::Train, Split::Test];
 
     /// Frozen views of each sample, of which a training sample has so many: a test sample has one.
@@ -106,7 +114,9 @@ impl Split {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Probe {
+    /// Passes over the training split.
     pub epochs: usize,
+    /// Samples per step.
     pub batch: usize,
     /// Adam's step size.
     pub learning_rate: f64,

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 /// How activations are stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Store {
+    /// The type of stored activations.
     pub dtype: ActivationType,
+    /// How stored values are compressed.
     pub compression: Compression,
     /// Store relu(z) where the next module reads nothing else of z.
     pub relu: bool,
@@ -49,7 +51,9 @@ impl Default for Store {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ActivationType {
+    /// 32 bits.
     F32,
+    /// 16 bits.
     F16,
     /// Whole numbers of 8 bits, with a scale for each sample and channel.
     Int8,
@@ -61,8 +65,11 @@ pub enum ActivationType {
 pub enum Compression {
     /// As the first rows that are written suggest.
     Auto,
+    /// Not at all.
     None,
+    /// By LZ4: fast, and less small.
     Lz4,
+    /// By Zstandard.
     Zstd,
 }
 

@@ -55,7 +55,9 @@ pub struct SoundView {
 /// Of values in [-1, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Normalise {
+    /// What is taken off.
     pub mean: f32,
+    /// What the rest is divided by.
     pub std: f32,
 }
 
@@ -107,6 +109,7 @@ pub struct ImageView {
     pub stride: usize,
     /// Per channel, on values scaled to [0, 1]: (value - mean) / std.
     pub mean: Vec<f32>,
+    /// The deviation, per channel.
     pub std: Vec<f32>,
     /// Frozen crops that are stored of every training sample; of a test sample it is the centre.
     pub views: usize,
@@ -164,25 +167,5 @@ impl SampleSize {
     /// A recording.
     pub fn of_sound(samples: usize) -> Self {
         Self { height: 1, width: samples }
-    }
-}
-
-/// A map of features, or an image: `[height, width, channels]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Map {
-    pub height: usize,
-    pub width: usize,
-    pub channels: usize,
-}
-
-impl Map {
-    /// Values in the map.
-    pub fn len(&self) -> usize {
-        self.height * self.width * self.channels
-    }
-
-    /// Whether it holds no value.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }

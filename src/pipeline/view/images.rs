@@ -10,11 +10,16 @@ use super::super::pooling::Pooling;
 use super::super::raw;
 use super::super::settings::{ImageView, Map, Medium, SampleSize, Source};
 use super::{Entry, SampleView, VIEWS, needed, of_patch, statistics, value};
+use crate::layer::Signal;
 use crate::loss::{Recipe, infonce};
 
 impl SampleView for ImageView {
     fn medium(&self) -> Medium {
         Medium::Image
+    }
+
+    fn signal(&self) -> Signal {
+        Signal::Images
     }
 
     fn noun(&self) -> &'static str {

@@ -13,8 +13,9 @@ use super::origin::Fault;
 use super::pooling::Pooling;
 use super::raw::{self, Optional};
 use super::settings::{Map, Medium, SampleSize, Source, Split, View};
-use crate::error::counted;
+use crate::layer::Signal;
 use crate::loss::Recipe;
+use crate::quantity::counted;
 
 /// Far more than a disk holds, and few enough to be counted beside the epochs (`crate::view`).
 const VIEWS: RangeInclusive<usize> = 1..=1 << 16;
@@ -23,6 +24,9 @@ const VIEWS: RangeInclusive<usize> = 1..=1 << 16;
 pub trait SampleView {
     /// What the samples are.
     fn medium(&self) -> Medium;
+
+    /// What layers make of them.
+    fn signal(&self) -> Signal;
 
     /// One sample, in words.
     fn noun(&self) -> &'static str;

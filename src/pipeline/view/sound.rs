@@ -11,6 +11,7 @@ use super::super::pooling::Pooling;
 use super::super::raw;
 use super::super::settings::{Map, Medium, Normalise, SampleSize, SoundView, Source};
 use super::{Entry, SampleView, VIEWS, needed, statistics, value};
+use crate::layer::Signal;
 use crate::loss::{Recipe, infonce1d};
 
 /// The bounds of samples a second, of samples in a window and of samples in a recording.
@@ -20,6 +21,10 @@ const WINDOW: RangeInclusive<usize> = 1..=1 << 26;
 impl SampleView for SoundView {
     fn medium(&self) -> Medium {
         Medium::Sound
+    }
+
+    fn signal(&self) -> Signal {
+        Signal::Sound
     }
 
     fn noun(&self) -> &'static str {

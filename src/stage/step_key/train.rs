@@ -1,6 +1,7 @@
 //! The key of `train`: what the weights of a module are made of.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -49,7 +50,7 @@ struct TrainKey<'a> {
 struct ModulePart<'a> {
     /// Where several train in one piece.
     place: Option<usize>,
-    layers: &'a [Layer],
+    layers: &'a [Arc<dyn Layer>],
     epochs: usize,
     learning_rate: f64,
 }

@@ -1,6 +1,7 @@
 //! The key of `untrained`: of one split, what the stack makes of it as it was drawn.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -26,7 +27,7 @@ struct UntrainedKey<'a> {
 struct ModulePart<'a> {
     /// Each reads what the one before it makes.
     place: usize,
-    layers: &'a [Layer],
+    layers: &'a [Arc<dyn Layer>],
 }
 
 #[derive(Serialize)]

@@ -9,6 +9,9 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
+use super::exit_code;
 use crate::stop::Stop;
 use crate::{Error, Kind, Result};
 
@@ -16,10 +19,10 @@ use crate::{Error, Kind, Result};
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// The environment variable that has a process stop when its stdin ends.
-pub const SUPERVISED: &str = "GIMLET_SUPERVISED";
+const SUPERVISED: &str = "GIMLET_SUPERVISED";
 
-/// How the lines of an error begin.
-const ERROR: &str = "error: ";
+/// Begins a line that is for the process above alone; JSON follows, as in a sequence of texts (RFC 7464).
+const RECORD: char = '\u{1e}';
 
 /// What happens to the processes, each of which has a number.
 #[derive(Debug)]
@@ -51,8 +54,8 @@ struct Running {
     number: usize,
     child: Child,
     began: Instant,
-    /// The lines of its error, if it has told of one.
-    error: Vec<String>,
+    /// Its error, once it has told of one.
+    error: Option<String>,
 }
 
 /// The processes at work. Those that are left when something fails are asked to stop, and waited for.
@@ -63,13 +66,13 @@ struct Crew(Vec<Running>);
 /// process that has ended, `told` may say how long to pause before it is begun again.
 ///
 /// # Errors
-/// [`Kind::Interrupted`] when `stop` was set; when a process cannot be started; those of `told`. How
+/// [`Kind::Interrupted`] when `stop` was set; when a process cannot be started; those of `command` and `told`. How
 /// processes end is no error.
 pub fn work(
     numbers: &[usize],
     jobs: usize,
     stop: &Stop,
-    command: impl Fn(usize) -> Command,
+    command: impl Fn(usize) -> Result<Command>,
     mut told: impl FnMut(Event) -> Result<Option<Duration>>,
 ) -> Result<()> {
     let (say, hear) = mpsc::channel();
@@ -89,16 +92,18 @@ pub fn work(
             && let Some(place) = waiting.iter().position(due)
         {
             let (_, number) = waiting.remove(place);
-            crew.0.push(begin(number, command(number), say.clone())?);
+            crew.0.push(begin(number, command(number)?, say.clone())?);
         }
         if crew.0.is_empty() && (stopping || waiting.is_empty()) {
             break;
         }
         match hear.recv_timeout(BETWEEN_LOOKS) {
-            Ok(Said::Line(number, line)) => {
-                crew.keep_error(number, &line);
-                told(Event::Line(number, line))?;
-            }
+            Ok(Said::Line(number, line)) => match line.strip_prefix(RECORD) {
+                Some(record) => crew.keep_error(number, record),
+                None => {
+                    told(Event::Line(number, line))?;
+                }
+            },
             Ok(Said::End(number)) => {
                 if let Some(ended) = crew.end(number)?
                     && let Some(pause) = told(Event::Ended(number, ended))?
@@ -132,7 +137,17 @@ fn begin(number: usize, mut command: Command, say: Sender<Said>) -> Result<Runni
         }
         let _ = say.send(Said::End(number));
     });
-    Ok(Running { number, child, began: Instant::now(), error: vec![] })
+    Ok(Running { number, child, began: Instant::now(), error: None })
+}
+
+/// The line that tells the process above of an error, where there is one.
+pub fn record_of_error(error: &str) -> Option<String> {
+    is_supervised().then(|| format!("{RECORD}{}", json!(error)))
+}
+
+/// Whether another process of this program has started this one.
+pub fn is_supervised() -> bool {
+    std::env::var_os(SUPERVISED).is_some()
 }
 
 impl Crew {
@@ -140,13 +155,9 @@ impl Crew {
         self.0.iter_mut().for_each(|it| ask_to_stop(&mut it.child));
     }
 
-    fn keep_error(&mut self, number: usize, line: &str) {
-        let Some(running) = self.0.iter_mut().find(|it| it.number == number) else { return };
-        if line.starts_with(ERROR) {
-            running.error.clear();
-        }
-        if line.starts_with(ERROR) || !running.error.is_empty() {
-            running.error.push(line.strip_prefix(ERROR).unwrap_or(line).to_owned());
+    fn keep_error(&mut self, number: usize, record: &str) {
+        if let Some(running) = self.0.iter_mut().find(|it| it.number == number) {
+            running.error = serde_json::from_str(record).ok();
         }
     }
 
@@ -160,11 +171,8 @@ impl Crew {
         let status = running.child.wait().map_err(cannot)?;
         let seconds = running.began.elapsed().as_secs_f64();
         let failure = (!status.success()).then(|| {
-            let kind = status.code().map_or(Kind::Failed, Kind::of_exit_code);
-            let why = match running.error.is_empty() {
-                true => format!("its process ended with {status}"),
-                false => running.error.join("\n"),
-            };
+            let kind = status.code().map_or(Kind::Failed, exit_code::kind);
+            let why = running.error.unwrap_or_else(|| format!("its process ended with {status}"));
             (kind, why)
         });
         Ok(Some(Ended { failure, killed: status.code().is_none(), seconds }))

@@ -1,0 +1,38 @@
+//! Command lines of this program, for processes that a command starts.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::{Error, Result};
+
+/// Arguments that a command passes on to the processes it starts.
+pub trait Passed {
+    /// As words of a command line.
+    fn words(&self) -> Vec<OsString>;
+}
+
+/// The words of all of `arguments`.
+pub fn words(arguments: &[&dyn Passed]) -> Vec<OsString> {
+    arguments.iter().flat_map(|it| it.words()).collect()
+}
+
+/// The command `name` of this program, with these arguments.
+///
+/// # Errors
+/// When the system does not say where this program lies.
+pub fn command(name: &str, arguments: &[&dyn Passed]) -> Result<Command> {
+    let mut command = Command::new(program()?);
+    command.arg(name).args(words(arguments));
+    Ok(command)
+}
+
+/// The file of this program.
+///
+/// # Errors
+/// When the system does not say.
+pub fn program() -> Result<PathBuf> {
+    std::env::current_exe().map_err(|error| {
+        Error::failed(format!("could not find this program: {error}")).because(error)
+    })
+}

@@ -1,0 +1,62 @@
+//! The exit codes of the command, of which the README tells.
+
+use crate::Kind;
+use crate::stop::Why;
+
+/// Each code of a command that did not end well: the kind of error, and the README's words for it.
+const CODES: [(u8, Kind, &str); 6] = [
+    (1, Kind::Failed, "failed"),
+    (2, Kind::Usage, "wrong usage or pipeline"),
+    (4, Kind::Damaged, "store damaged"),
+    (5, Kind::NotReady, "input not there yet"),
+    (AGAIN, Kind::Interrupted, "stopped by a signal or by `--max-runtime`: run it again"),
+    (CTRL_C, Kind::Interrupted, "interrupted by Ctrl-C"),
+];
+
+/// Asks for the same command again: EX_TEMPFAIL of `sysexits.h`.
+const AGAIN: u8 = 75;
+
+/// What every program ends with after Ctrl-C.
+const CTRL_C: u8 = 130;
+
+/// The exit code for a kind of error.
+pub fn of(kind: Kind) -> u8 {
+    CODES.iter().find(|(_, it, _)| *it == kind).map_or(1, |(code, ..)| *code)
+}
+
+/// The exit code of a process that stops. Where it was not asked itself, its processes were.
+pub fn of_stop(why: Option<Why>) -> u8 {
+    if why == Some(Why::Interrupt) { CTRL_C } else { AGAIN }
+}
+
+/// The kind of error that a process of this program ended with; [`Kind::Failed`] for other codes.
+pub fn kind(code: i32) -> Kind {
+    CODES.iter().find(|(it, ..)| i32::from(*it) == code).map_or(Kind::Failed, |(_, kind, _)| *kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use gimlet_store::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn the_readme_lists_all_of_them() {
+        let readme: Vec<&str> = include_str!("../../README.md").split_whitespace().collect();
+        let codes = CODES.map(|(code, _, words)| format!(", {code} {words}")).concat();
+        let list =
+            format!("the exit code says what happened: 0 done or nothing to do{codes} (both");
+        assert!(readme.join(" ").contains(&list), "the README does not say: {list}");
+    }
+
+    #[test]
+    fn a_kind_is_found_again_by_its_code() {
+        for kind in [Kind::Failed, Kind::Usage, Kind::Damaged, Kind::NotReady, Kind::Interrupted] {
+            assert_eq!(super::kind(of(kind).into()), kind);
+        }
+        assert_eq!(of(Kind::Storage(ErrorKind::NoSpace)), 1);
+        assert_eq!(kind(of_stop(Some(Why::Interrupt)).into()), Kind::Interrupted);
+        assert_eq!(kind(of_stop(Some(Why::Runtime)).into()), Kind::Interrupted);
+        assert_eq!(kind(101), Kind::Failed);
+    }
+}

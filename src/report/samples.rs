@@ -6,7 +6,7 @@ use image::DynamicImage;
 use super::seen::Seen;
 use super::shown::{self, Words};
 use crate::pipeline::Split;
-use crate::source::Pixels;
+use crate::sample::Pixels;
 use crate::stage::Step;
 use crate::train::input::IMAGE;
 use crate::train::recordings::{SAMPLES, SOUND};

@@ -18,7 +18,7 @@ use crate::{Error, Result};
 const CHUNK: usize = 512;
 const CHUNK_BYTES: usize = 128 << 20;
 
-/// Samples to read at once, of which each has so many bytes of values.
+/// Samples to read at once, where each has this many bytes of values.
 pub fn rows_at_once(bytes: usize) -> usize {
     (CHUNK_BYTES / bytes.max(1)).clamp(1, CHUNK)
 }

@@ -1,4 +1,5 @@
-//! How samples of a medium, and parts of them, are shown. A medium is a file with its [`Shown`], and its line in [`of`].
+//! How samples of a medium, and parts of them, are shown. A medium is a file with its [`Shown`], and its line in
+//! [`of`].
 
 use std::ops::Range;
 
@@ -45,10 +46,10 @@ pub trait Shown {
 
 /// Where the vectors of a module are from.
 pub trait Places: Send + Sync {
-    /// Where the vector at `position` of a row is from, of a grid of so many rows and columns.
+    /// Where the vector at `position` of a row is from, in a grid of these rows and columns.
     fn place(&self, row: u64, position: usize, grid: (usize, usize)) -> Place;
 
-    /// The positions of a row, of so many, that see nothing but its sample.
+    /// The positions in the grid of a row that see nothing but its sample.
     fn own(&self, row: u64, grid: (usize, usize)) -> Range<usize> {
         let _ = row;
         0..grid.0 * grid.1

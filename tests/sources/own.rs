@@ -106,7 +106,7 @@ fn a_run_of_a_source_of_ones_own_is_trained_probed_and_shown() {
     });
     let page = std::fs::read_to_string(page.unwrap()).unwrap();
     assert!(page.contains("standing"));
-    assert_eq!(page.matches("class=\"missing\"").count(), 1, "but for a twin: {page}");
+    assert_eq!(page.matches("class=\"missing\"").count(), 1, "only the twin is missing: {page}");
     let ingested = run.standing.dir.dataset("ingest", Split::Test).newest().unwrap().unwrap();
     let account = &ingested.manifest().summary["account"];
     assert_eq!((&account["rows"], &account["labelled"]), (&json!(24), &json!(true)));

@@ -55,6 +55,7 @@ mod quantity;
 pub mod random;
 pub mod report;
 pub mod sample;
+pub mod schedule;
 pub mod slurm;
 pub mod source;
 pub mod stage;

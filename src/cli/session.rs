@@ -156,7 +156,7 @@ pub fn tell_unchanged(run: &Run<'_>, step: Step, printer: &Printer) {
         .note(&format!("{:22} done before, nothing changed", run.standing.plan.full_title(step)));
 }
 
-/// Does every step that is missing, in order; where the schedule is `async`, all trainings at once, each in a
+/// Does every step that is missing, in order; where modules train in workers, all trainings at once, each in a
 /// process of its own. `unchanged` hears of steps that were done before. Whether there was anything to do.
 pub fn all_steps(
     run: &Run<'_>,

@@ -2,9 +2,9 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
+use crate::stage::InRound;
 use crate::stage::comparison::{Line, Mean};
 use crate::stage::findings::Row;
-use crate::stage::plan::InRound;
 use crate::stage::record::ProbeResult;
 use crate::stage::status::StepStatus;
 use crate::sweep::Summary;

@@ -6,7 +6,6 @@ use super::arguments::{DeviceArgs, PipelineArgs, WaitArgs};
 use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
 use super::session;
-use crate::pipeline::Schedule;
 use crate::stage::{At, Step};
 use crate::{Error, Kind};
 
@@ -29,7 +28,7 @@ pub fn run(args: WorkerArgs, printer: &Printer) -> anyhow::Result<()> {
     args.runtime.begin();
     Ok(args.pipeline.waiting(&args.wait).with_run(&args.device, printer, |run| {
         let module = session::module(run.pipeline, &args.module)?;
-        if !matches!(run.pipeline.schedule, Schedule::Async(_)) {
+        if run.pipeline.schedule.publishing().is_none() {
             let message = format!(
                 "a worker is for a schedule of kind `async`; `{}` is `{}`",
                 run.pipeline.name,

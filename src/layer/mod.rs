@@ -139,7 +139,7 @@ impl PartialEq for dyn Layer {
 }
 
 /// A table with the name of the layer as its one key, or the name alone where there are no settings.
-impl Serialize for dyn Layer {
+impl Serialize for dyn Layer + '_ {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.settings() {
             Value::Null => serializer.serialize_str(self.name()),
@@ -150,6 +150,11 @@ impl Serialize for dyn Layer {
             }
         }
     }
+}
+
+/// Layers that are borrowed, to be written where shared ones cannot be.
+pub fn borrowed(layers: &[Arc<dyn Layer>]) -> Vec<&dyn Layer> {
+    layers.iter().map(AsRef::as_ref).collect()
 }
 
 /// What one entry of a pipeline's `layers` stands for, its settings not yet checked.

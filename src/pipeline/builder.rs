@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use super::modules::{self, NewModule, Planned};
 use super::origin::Fault;
-use super::settings::{Data, Pipeline, Probe, Schedule, Slurm, Source, Store, Training, View};
+use super::settings::{Data, Pipeline, Probe, Slurm, Source, Store, Training, View};
 use super::shapes::walk;
 use super::split::Cut;
 use super::{data, loss, schedule, store, training};
 use crate::error::Result;
 use crate::loss::Recipe;
+use crate::schedule::Schedule;
 
 /// The parts of a pipeline, see [`Pipeline::builder`].
 #[derive(Debug, Clone)]
@@ -25,7 +26,7 @@ pub struct Builder {
     pub(super) split: Option<Cut>,
     pub(super) loss: Arc<dyn Recipe>,
     pub(super) training: Training,
-    pub(super) schedule: Schedule,
+    pub(super) schedule: Arc<dyn Schedule>,
     pub(super) store: Store,
     pub(super) probe: Probe,
     pub(super) slurm: Slurm,
@@ -62,7 +63,7 @@ impl Pipeline {
             modules: Vec::new(),
             split: None,
             training: Training::default(),
-            schedule: Schedule::default(),
+            schedule: schedule::default(),
             store: Store::default(),
             probe: Probe::default(),
             slurm: Slurm::default(),
@@ -104,8 +105,8 @@ impl Builder {
 
     /// Trains modules in this order.
     #[must_use]
-    pub fn schedule(self, schedule: Schedule) -> Self {
-        Self { schedule, ..self }
+    pub fn schedule(self, schedule: impl Schedule) -> Self {
+        Self { schedule: Arc::new(schedule), ..self }
     }
 
     /// Stores activations so.
@@ -139,11 +140,7 @@ impl Builder {
         let defaults = (&self.training, &self.store);
         let channels = self.view.settings().channels();
         let mut planned = modules::plan(self.modules, self.split.as_ref(), defaults, channels)?;
-        schedule::check(&self.schedule, &self.training, &self.store, &planned)?;
-        if let Schedule::Rounds(rounds) = &self.schedule {
-            let epochs = rounds.rounds * rounds.epochs_per_round;
-            planned.iter_mut().for_each(|it| it.module.epochs = epochs);
-        }
+        let schedule = schedule::settle(self.schedule, &self.training, &self.store, &mut planned)?;
         check_shapes(&self.data.source, &self.view, self.loss.as_ref(), &planned)?;
         if !is_folder_name(&self.name) {
             let message = "`name` names a folder: it is not empty, does not begin with `.`, and has no \
@@ -160,7 +157,7 @@ impl Builder {
             modules: planned.into_iter().map(|planned| planned.module).collect(),
             loss: self.loss,
             training: self.training,
-            schedule: self.schedule,
+            schedule,
             store: self.store,
             probe: self.probe,
             slurm: self.slurm,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::layer::Layers;
 use crate::loss::Losses;
+use crate::schedule::Schedules;
 
 /// The environment variable with the folder that relative paths of data start from.
 pub const DATA_ROOT_VARIABLE: &str = "GIMLET_DATA";
@@ -17,6 +18,8 @@ pub struct Environment {
     pub losses: Losses,
     /// The layers that a pipeline can name.
     pub layers: Layers,
+    /// The schedules that a pipeline can name.
+    pub schedules: Schedules,
 }
 
 impl Environment {

@@ -87,8 +87,8 @@
 //!
 //! [schedule]
 //! kind = "sequential"     # or "rounds", "simultaneous", "async"; see below
-//! patience = 3            # sequential: epochs without a smaller held-out loss that end a training;
-//!                         # none do when left out
+//! patience = 3            # epochs without a smaller held-out loss that end a training; none do when
+//!                         # left out; not for simultaneous
 //! rounds = 5              # rounds: training.epochs / epochs_per_round when left out
 //! epochs_per_round = 2    # rounds: training.epochs / rounds when left out, 1 if both are
 //! sync_every = 1          # async: epochs after which a module writes a generation
@@ -212,10 +212,7 @@
 //!
 //! **Schedules.** `schedule = "rounds"` is short for a `[schedule]` that says nothing else.
 //!
-//! - `sequential`: each module to its last epoch, then its activations, then the next. With `patience`
-//!   a module stops once its loss on the test split has not become smaller for so many epochs, and keeps
-//!   the weights that it was smallest with. It is the loss that probes report, after every epoch, on at
-//!   most 1024 test samples: whole batches, evenly spaced over the split, which has to fill one.
+//! - `sequential`: each module to its last epoch, then its activations, then the next.
 //! - `rounds`: in each round every module in turn trains `epochs_per_round` on the newest generation of
 //!   its input, then writes a new generation, with newly drawn crops and flips, or windows. Modules have
 //!   no `epochs` of their own. Weights and generations of earlier rounds go as soon as nothing needs them,
@@ -227,6 +224,14 @@
 //!   epochs; the first is of the module as it was drawn. A module that has trained `max_staleness` epochs
 //!   on one generation waits for the next, unless nobody works on that: so modules keep step, and the death
 //!   of one does not stop the others.
+//!
+//! With `patience` a module stops once its loss on the test split has not become smaller for so many epochs, and
+//! keeps the weights that it was smallest with. It is the loss that probes report, after every epoch, on at
+//! most 1024 test samples: whole batches, evenly spaced over the split, which has to fill one. Losses compare only
+//! on one and the same input. So in `rounds` the count begins again with every round, and ends the training of
+//! the module in that round; in `async` it begins again with every generation that a module takes up, and
+//! modules publish their test split, too. In a `simultaneous` schedule the input changes with every step:
+//! there is no `patience`.
 //!
 //! `replay` draws each row with this probability from one of the older generations that
 //! `store.keep_generations` keeps, so that has to be 2 or more. `input_noise` is on what is stored: on
@@ -340,7 +345,7 @@ fn read(
             .map_err(located)?,
         split: raw.split,
         loss: loss::resolve(&environment.losses, default_loss, document)?,
-        schedule: schedule::resolve(&raw.schedule, &raw.training)?,
+        schedule: schedule::resolve(&environment.schedules, document).map_err(located)?,
         training: raw.training,
         store: store::resolve(raw.store)?,
         probe: raw.probe,

@@ -5,7 +5,6 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{
     Deserializer, EnumAccess, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, VariantAccess,
     Visitor,
@@ -14,8 +13,7 @@ use toml::Spanned;
 
 use super::Cut;
 use super::settings::{
-    ActivationType, Activations, Compression, OnBadSample, Probe, ScheduleKind, Short, Textures,
-    Training,
+    ActivationType, Activations, Compression, OnBadSample, Probe, Short, Textures, Training,
 };
 
 /// A key that may be left out, with the position of its value.
@@ -34,8 +32,8 @@ pub struct Pipeline {
     pub _loss: (),
     #[serde(default)]
     pub training: Training,
-    #[serde(default, deserialize_with = "kind_or_table")]
-    pub schedule: Schedule,
+    #[serde(rename = "schedule", default, deserialize_with = "kind_or_table")]
+    pub _schedule: (),
     #[serde(default)]
     pub store: Store,
     #[serde(default)]
@@ -124,35 +122,29 @@ impl<'de> Deserialize<'de> for OneKey {
     }
 }
 
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table")]
-pub struct Schedule {
-    pub kind: Option<ScheduleKind>,
-    pub patience: Optional<usize>,
-    pub rounds: Optional<usize>,
-    pub epochs_per_round: Optional<usize>,
-    pub sync_every: Optional<usize>,
-    pub max_staleness: Optional<usize>,
-    pub replay: Optional<f64>,
-}
-
-/// A schedule whose kind may stand for a table that says nothing else.
-fn kind_or_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Schedule, D::Error> {
+/// Checks that a schedule is given by its name, or by a table; `schedule.rs` reads it, which knows the schedules
+/// there are.
+fn kind_or_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
     struct Expected;
     impl<'de> Visitor<'de> for Expected {
-        type Value = Schedule;
+        type Value = ();
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("the name of a schedule, or a table")
         }
 
-        fn visit_str<E: Error>(self, kind: &str) -> Result<Schedule, E> {
-            let kind = Some(ScheduleKind::deserialize(StrDeserializer::new(kind))?);
-            Ok(Schedule { kind, ..Schedule::default() })
+        fn visit_str<E: Error>(self, _kind: &str) -> Result<(), E> {
+            Ok(())
         }
 
-        fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Schedule, A::Error> {
-            Schedule::deserialize(MapAccessDeserializer::new(map))
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+            while let Some(key) = map.next_key::<String>()? {
+                match key.as_str() {
+                    "kind" => drop(map.next_value::<String>()?),
+                    _ => drop(map.next_value::<IgnoredAny>()?),
+                }
+            }
+            Ok(())
         }
     }
     deserializer.deserialize_any(Expected)

@@ -7,7 +7,7 @@ use super::seen::Seen;
 use crate::Result;
 use crate::pipeline::Split;
 use crate::quantity::bytes_in_words;
-use crate::stage::plan::InRound;
+use crate::stage::InRound;
 use crate::stage::status::StepStatus;
 use crate::stage::{At, Step};
 use crate::train::checkpoint::Checkpoints;
@@ -95,13 +95,12 @@ fn spent_until(seen: &Seen<'_>, at: At) -> Result<Option<Option<Spent>>> {
     let key = &seen.standing.plan.key(Step::Train(holder), Split::Train).hash;
     let folder = seen.standing.dir.training_folder(seen.standing.plan.module(holder.module), key);
     let Some(it) = Checkpoints::in_folder(&folder).progress() else { return Ok(None) };
-    // Of modules that train at once, each has a share, and the first waits.
-    let place = if it.shares.is_empty() { 0 } else { index };
+    let it = it.of_module(index);
     Ok(Some(Some(Spent {
         steps: it.steps,
-        seconds: it.shares.get(place).copied().unwrap_or(it.seconds),
-        wait_seconds: if place == 0 { it.wait_seconds } else { 0.0 },
-        breakdown: it.breakdown.get(place).copied().unwrap_or_default(),
+        seconds: it.seconds,
+        wait_seconds: it.wait_seconds,
+        breakdown: it.breakdown.first().copied().unwrap_or_default(),
     })))
 }
 

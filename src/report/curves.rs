@@ -9,7 +9,7 @@ use super::page::{Html, Section};
 use super::seen::{Missing, Seen};
 use super::training_log::{self, Curve, Point, Timeline};
 use crate::Result;
-use crate::pipeline::{Schedule, Split};
+use crate::pipeline::Split;
 
 /// Points of a line of training, at most: each is the mean of those it stands for.
 const POINTS: usize = 100;
@@ -58,7 +58,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
             }
         }
     }
-    let at_once = matches!(seen.pipeline.schedule, Schedule::Simultaneous | Schedule::Async(_));
+    let at_once = seen.pipeline.schedule.is_at_once();
     let timeline = Timeline::of(&curves, at_once);
     let mut of_run = Vec::new();
     for measure in [LOSS, Measure { name: accuracy, ..HITS }] {
@@ -265,10 +265,8 @@ fn without_held_out(seen: &Seen<'_>, curves: &[Curve]) -> Result<Option<Missing>
         format!("the test split does not fill one batch of {batch}: lower `training.batch`")
     } else if seen.pipeline.training.held_out == 0 {
         format!("train again: `{} --set training.held_out=256`", seen.command_again("run"))
-    } else if matches!(seen.pipeline.schedule, Schedule::Async(_)) {
-        "in an `async` schedule only the first module has a test split while it trains: take another \
-         schedule"
-            .to_string()
+    } else if let Some(why) = seen.pipeline.schedule.unwatched() {
+        why.to_string()
     } else {
         format!(
             "they were trained with `training.held_out = 0`: train again in a run beside this one, `{}`",

@@ -2,7 +2,6 @@
 
 use super::seen::{Missing, Seen};
 use crate::Result;
-use crate::pipeline::Schedule;
 use crate::stage::{At, Step};
 use crate::train::log::{self, Entry};
 
@@ -83,10 +82,8 @@ fn curve(seen: &Seen<'_>, index: usize) -> Result<Result<Curve, Missing>> {
     if entries.is_empty() {
         return Ok(Err(seen.missing(format!("the curves of `{module}`"), Step::Train(last))));
     }
-    let round = |entry: &Entry| match &seen.pipeline.schedule {
-        Schedule::Rounds(it) => entry.epoch as usize / it.epochs_per_round.max(1),
-        _ => 0,
-    };
+    let epochs = seen.pipeline.epochs_per_round(index).max(1);
+    let round = |entry: &Entry| entry.round.unwrap_or(entry.epoch as usize / epochs);
     let points = entries.into_iter().map(|entry| Point { round: round(&entry), entry }).collect();
     let guess = standing.costs(seen.pipeline).map(|it| it.of_a_guess(index));
     let [chance_loss, chance_accuracy] = guess.unwrap_or_default();

@@ -7,6 +7,7 @@ use gimlet_store::Generation;
 use serde_json::Value;
 
 use super::seen::Seen;
+use crate::layer::borrowed;
 use crate::media::{self, Ingested};
 use crate::module::{self, Module};
 use crate::parameters::Parameters;
@@ -54,7 +55,8 @@ impl Twin {
     /// When a record cannot be read for another reason than damage.
     pub fn find(seen: &Seen<'_>) -> Result<Option<Self>> {
         let dir = Self::dir(seen);
-        let layers: Vec<_> = seen.pipeline.modules.iter().flat_map(|it| &it.layers).collect();
+        let layers: Vec<_> =
+            seen.pipeline.modules.iter().flat_map(|it| borrowed(&it.layers)).collect();
         let layers = serde_json::to_value(layers)
             .map_err(|error| Error::failed(format!("could not compare layers: {error}")))?;
         let first = Step::Train(seen.standing.plan.last(0));

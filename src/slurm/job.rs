@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::num::NonZeroUsize;
 
 use crate::Result;
-use crate::pipeline::{Pipeline, Requests, Schedule, Slurm, Split};
+use crate::pipeline::{Pipeline, Requests, Slurm, Split};
 use crate::stage::cost::Costs;
 use crate::stage::run_dir::UNTRAINED;
 use crate::stage::{At, Plan, Standing, Step};
@@ -139,7 +139,7 @@ pub fn of_pipeline(
     let of = |is: fn(&Step) -> bool| missing.iter().copied().filter(is).collect::<Vec<_>>();
     let (trainings, probes) =
         (of(|it| matches!(it, Step::Train(_))), of(|it| matches!(it, Step::Probe(_))));
-    let is_async = matches!(pipeline.schedule, Schedule::Async(_));
+    let in_workers = pipeline.schedule.publishing().is_some();
     let mut jobs = Jobs::default();
     let mut costs = None;
     for &step in &missing {
@@ -152,8 +152,8 @@ pub fn of_pipeline(
                 jobs.add(plan, JobKind::Encode, &[step], None, runs);
             }
             // One job for all of them, which stands before what is made of any.
-            Step::Train(_) if is_async && trainings.first() != Some(&step) => {}
-            Step::Train(_) if is_async => {
+            Step::Train(_) if in_workers && trainings.first() != Some(&step) => {}
+            Step::Train(_) if in_workers => {
                 let names = trainings.iter().map(|step| plan.stage_name(*step)).collect();
                 let runs = Commands::Workers { modules: names };
                 jobs.add(plan, JobKind::Train, &trainings, None, runs);
@@ -163,7 +163,7 @@ pub fn of_pipeline(
                 jobs.add(plan, JobKind::Train, &[step], None, runs);
             }
             Step::Encode(at) => {
-                let array = match (pipeline.trains_together(), &costs) {
+                let array = match (pipeline.schedule.is_in_one_pass(), &costs) {
                     // What is encoded in one pass over the samples is not cut.
                     (true, _) => None,
                     (false, Some(costs)) => array(pipeline, costs, step, sharding),

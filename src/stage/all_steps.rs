@@ -1,9 +1,8 @@
 //! Every step of a run, in order.
 
-use super::plan::{At, Step};
 use super::{Outcome, Run};
 use crate::Result;
-use crate::pipeline::Schedule;
+use crate::schedule::{At, Step};
 
 impl Run<'_> {
     /// Does every step that is missing, in order. The modules of an `async` schedule train at once, each on a
@@ -28,10 +27,10 @@ impl Run<'_> {
         let steps = self.standing.to_take()?;
         self.standing.check_rows(self.pipeline)?;
         self.check_room(&steps)?;
-        let is_async = matches!(self.pipeline.schedule, Schedule::Async(_));
+        let in_workers = self.pipeline.schedule.publishing().is_some();
         let (mut worked, mut trained) = (false, false);
         for step in steps {
-            let is_training = is_async && matches!(step, Step::Train(_));
+            let is_training = in_workers && matches!(step, Step::Train(_));
             if is_training && !trained && !self.standing.is_done(step)? {
                 train_at_once()?;
                 trained = true;

@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::cost::Costs;
 use crate::Result;
 use crate::module;
-use crate::pipeline::{Activations, Pipeline, Schedule};
+use crate::pipeline::{Activations, Pipeline};
 use crate::quantity::bytes_in_words;
+use crate::schedule::Manner;
 
 /// What becomes of one module's activations, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,23 +29,24 @@ pub fn resolve<'a>(
     pipeline: &'a Pipeline,
     costs: impl FnOnce() -> Result<Costs<'a>>,
 ) -> Result<Vec<Boundary>> {
-    if pipeline.trains_together() {
-        let why = "simultaneous: only what probes read is stored".to_owned();
-        let boundary = Boundary { stored: false, relu: false, why };
-        return Ok(vec![boundary; pipeline.modules.len()]);
-    }
     let wanted: Vec<Activations> = pipeline.modules.iter().map(|it| it.activations).collect();
     let mut why = vec!["as the pipeline says".to_owned(); wanted.len()];
     let mut stored: Vec<bool> = wanted.iter().map(|it| *it != Activations::Recompute).collect();
-    if matches!(pipeline.schedule, Schedule::Async(_)) {
-        stored[..wanted.len() - 1].fill(true);
-        why.fill("async: the next module reads them".to_owned());
-        if let (Some(stored), Some(why)) = (stored.last_mut(), why.last_mut()) {
-            *stored = wanted.last() == Some(&Activations::Store);
-            *why = "as the pipeline says".to_owned();
+    let (schedule, last) = (&pipeline.schedule, wanted.len() - 1);
+    match schedule.manner() {
+        Manner::InOnePass => {
+            stored.fill(false);
+            why.fill(format!("{}: only what probes read is stored", schedule.name()));
         }
-    } else if wanted.contains(&Activations::Auto) {
-        choose(&costs()?, &wanted, &mut stored, &mut why);
+        Manner::InWorkers(_) => {
+            stored[..last].fill(true);
+            why[..last].fill(format!("{}: the next module reads them", schedule.name()));
+            stored[last] = wanted[last] == Activations::Store;
+        }
+        Manner::InTurn if wanted.contains(&Activations::Auto) => {
+            choose(&costs()?, &wanted, &mut stored, &mut why);
+        }
+        Manner::InTurn => {}
     }
     let mut channels = pipeline.view.settings().channels();
     let mut boundaries = Vec::with_capacity(wanted.len());

@@ -10,10 +10,10 @@ use gimlet_store::{Column, Schema};
 
 use super::Stack;
 use super::layout::{activation_column, pooled_column};
-use super::plan::{At, Step};
 use crate::loss::Sizes;
 use crate::module;
-use crate::pipeline::{PerSplit, Pipeline, SampleSize, Schedule, Split};
+use crate::pipeline::{PerSplit, Pipeline, SampleSize, Split};
+use crate::schedule::{At, Step};
 use crate::{Result, media};
 
 /// Additions and multiplications a second, forward: two cores with AVX-512, all told.
@@ -74,6 +74,15 @@ pub struct Pace {
 pub fn recomputed(stored: &[bool], index: usize) -> Range<usize> {
     let start = (0..index).rev().find(|boundary| stored[*boundary]).map_or(0, |it| it + 1);
     start..index
+}
+
+/// The splits that workers publish: the test split, too, where patience goes by it, and first, so that it is
+/// there for those who find the other.
+pub(super) fn published_splits(pipeline: &Pipeline) -> &'static [Split] {
+    match pipeline.schedule.patience() {
+        Some(_) => &[Split::Test, Split::Train],
+        None => &[Split::Train],
+    }
 }
 
 /// A sum that stays at the largest number there is: what is asked for may be beyond any disk.
@@ -193,11 +202,7 @@ impl<'a> Costs<'a> {
             // The log has the steps of earlier rounds, too; the weights have both moments beside them.
             let steps = self.training_steps(index).saturating_mul(1 + round as u64);
             let log = LOG_BYTES.saturating_mul(steps);
-            let values = match self.pipeline.schedule {
-                Schedule::Rounds(_) => 3,
-                _ => 1,
-            };
-            let own = self.parameters(index).saturating_mul(4 * values).saturating_add(log);
+            let own = self.kept_values(index).saturating_mul(4).saturating_add(log);
             // Beside what is encoded at the end.
             let stay =
                 self.publications(index).min(self.pipeline.store.keep_generations as u64 - 1);
@@ -211,22 +216,38 @@ impl<'a> Costs<'a> {
         sum(Split::ALL.into_iter().map(of))
     }
 
-    /// Generations that the training of a module publishes: where the schedule is `async`, and somebody
-    /// reads them.
+    /// Values of what a training ends with: where others go on from it, both moments beside the parameters.
+    fn kept_values(&self, index: usize) -> u64 {
+        let each = if self.pipeline.schedule.is_gone_on_from() { 3 } else { 1 };
+        self.parameters(index).saturating_mul(each)
+    }
+
+    /// Generations that the training of a module publishes: where modules train in workers, and another reads
+    /// them.
     fn publications(&self, index: usize) -> u64 {
-        match &self.pipeline.schedule {
-            Schedule::Async(schedule) if index + 1 < self.modules.len() => {
-                1 + self.pipeline.modules[index].epochs.div_ceil(schedule.sync_every) as u64
+        match self.pipeline.schedule.publishing() {
+            Some(publishing) if index + 1 < self.modules.len() => {
+                1 + self.pipeline.modules[index].epochs.div_ceil(publishing.sync_every) as u64
             }
             _ => 0,
         }
     }
 
-    /// Bytes of one of them: the training split.
+    /// Rows of one of them.
+    fn published_rows(&self, index: usize) -> u64 {
+        let step = Step::Encode(At { module: index, round: 0 });
+        let splits = published_splits(self.pipeline);
+        sum(splits.iter().map(|split| self.rows(step, *split)))
+    }
+
+    /// Bytes of one of them.
     fn published_bytes(&self, index: usize, stored: &[bool]) -> u64 {
         let step = Step::Encode(At { module: index, round: 0 });
-        let rows = self.rows(step, Split::Train);
-        sum(self.schemas(step, stored).iter().map(|schema| self.dataset_bytes(schema, rows)))
+        let of = |split| {
+            let rows = self.rows(step, split);
+            sum(self.schemas(step, stored).iter().map(|schema| self.dataset_bytes(schema, rows)))
+        };
+        sum(published_splits(self.pipeline).iter().map(|split| of(*split)))
     }
 
     /// Bytes that a step has on disk only while it is at work: a training's two checkpoints of values,
@@ -234,20 +255,23 @@ impl<'a> Costs<'a> {
     /// that is being written and one that is still being read. Of modules that train at once in one
     /// process the first has those of all.
     pub fn passing_bytes(&self, step: Step, stored: &[bool]) -> u64 {
-        let patient = matches!(self.pipeline.schedule, Schedule::Sequential { patience: Some(_) });
-        let numbers = if patient { 4 } else { 3 };
+        let schedule = &self.pipeline.schedule;
+        let of_module = |index| {
+            let best = schedule.patience().map_or(0, |_| self.kept_values(index));
+            self.parameters(index).saturating_mul(3).saturating_add(best)
+        };
         match step {
             Step::Train(at) => {
-                let in_checkpoint = match (self.pipeline.trains_together(), at.module) {
-                    (false, module) => self.parameters(module),
-                    (true, 0) => sum((0..self.modules.len()).map(|it| self.parameters(it))),
+                let in_checkpoint = match (schedule.is_in_one_pass(), at.module) {
+                    (false, module) => of_module(module),
+                    (true, 0) => sum((0..self.modules.len()).map(of_module)),
                     (true, _) => 0,
                 };
                 let passing = match self.publications(at.module) {
                     0 => 0,
                     _ => self.published_bytes(at.module, stored).saturating_mul(2),
                 };
-                in_checkpoint.saturating_mul(2 * numbers * 4).saturating_add(passing)
+                in_checkpoint.saturating_mul(2 * 4).saturating_add(passing)
             }
             _ => 0,
         }
@@ -289,8 +313,8 @@ impl<'a> Costs<'a> {
     fn written(&self, step: Step, stored: &[bool]) -> u64 {
         let is_read = |module: usize| stored[module] && module + 1 < self.modules.len();
         match step {
-            Step::Train(_) => self.pipeline.rounds() as u64,
-            Step::Encode(at) if is_read(at.module) => self.pipeline.rounds() as u64,
+            Step::Train(_) => self.pipeline.schedule.rounds() as u64,
+            Step::Encode(at) if is_read(at.module) => self.pipeline.schedule.rounds() as u64,
             Step::Ingest | Step::Untrained | Step::Encode(_) | Step::Probe(_) => 1,
         }
     }
@@ -302,7 +326,7 @@ impl<'a> Costs<'a> {
 
     fn is_of_last_round(&self, step: Step) -> bool {
         match step {
-            Step::Train(at) | Step::Encode(at) => at.round + 1 == self.pipeline.rounds(),
+            Step::Train(at) | Step::Encode(at) => at.round + 1 == self.pipeline.schedule.rounds(),
             Step::Ingest | Step::Untrained | Step::Probe(_) => true,
         }
     }
@@ -314,22 +338,19 @@ impl<'a> Costs<'a> {
 
     /// The steps that a run does from the beginning.
     fn steps(&self, stored: &[bool]) -> impl Iterator<Item = Step> {
-        let (rounds, modules) = (self.pipeline.rounds(), self.modules.len());
-        let at = move |round| (0..modules).map(move |module| At { module, round });
-        let turns = (0..rounds).flat_map(at).flat_map(|at| [Step::Train(at), Step::Encode(at)]);
-        let turns = turns.filter(move |step| {
-            self.written(*step, stored) == rounds as u64 || self.is_of_last_round(*step)
-        });
-        [Step::Ingest, Step::Untrained]
-            .into_iter()
-            .chain(turns)
-            .chain((0..modules).map(Step::Probe))
+        let schedule = &self.pipeline.schedule;
+        let mut steps = schedule.steps(self.modules.len());
+        // Seconds are added up in this order.
+        steps.sort_by_key(|step| matches!(step, Step::Probe(_)));
+        steps.into_iter().filter(move |step| {
+            self.written(*step, stored) == schedule.rounds() as u64 || self.is_of_last_round(*step)
+        })
     }
 
     /// Training steps of a module in a round.
     pub fn training_steps(&self, index: usize) -> u64 {
         let batches = self.samples.train / self.pipeline.training.batch as u64;
-        let epochs = self.pipeline.modules[index].epochs / self.pipeline.rounds();
+        let epochs = self.pipeline.epochs_per_round(index);
         batches * epochs as u64
     }
 
@@ -348,7 +369,7 @@ impl<'a> Costs<'a> {
                 let steps = self.training_steps(index) as f64;
                 let batch = self.pipeline.training.batch as f64;
                 let row = self.row_seconds(index, stored, pace);
-                let rows = self.rows(Step::Encode(At { module: index, round: 0 }), Split::Train);
+                let rows = self.published_rows(index);
                 let written = self.published_bytes(index, stored) as f64 / WRITE_RATE;
                 let publication = rows as f64 * (pace.forward[index] + row) + written;
                 steps * (pace.step[index] + batch * row)
@@ -366,7 +387,7 @@ impl<'a> Costs<'a> {
     /// modules between. Where all modules train at once, and are encoded at once, those after the first
     /// have it from the one before.
     fn row_seconds(&self, index: usize, stored: &[bool], pace: &Pace) -> f64 {
-        if self.pipeline.trains_together() && index > 0 {
+        if self.pipeline.schedule.is_in_one_pass() && index > 0 {
             return 0.0;
         }
         let between = recomputed(stored, index);

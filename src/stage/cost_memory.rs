@@ -37,7 +37,7 @@ const VALUE: f64 = 4.0;
 impl Costs<'_> {
     /// Bytes of memory that training module `index` takes at its peak; where all train at once, that of all.
     pub fn training_memory(&self, index: usize, stored: &[bool]) -> u64 {
-        let values = match self.pipeline.trains_together() {
+        let values = match self.pipeline.schedule.is_in_one_pass() {
             true => {
                 let each: f64 = (0..self.modules.len()).map(|it| self.values_of(it)).sum();
                 each + self.values_read(0, stored) + self.values_handed_on()

@@ -1,9 +1,9 @@
 //! What was found damaged: it is told of, and noted, so that the step that made it makes it anew.
 
-use super::plan::Step;
 use super::run_dir::WEIGHTS;
 use super::{Session, Standing, record};
 use crate::pipeline::Split;
+use crate::schedule::Step;
 use crate::{Error, Result};
 
 /// Tells of what is damaged of a step's own and is made anew, or passed over.

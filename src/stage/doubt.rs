@@ -1,9 +1,9 @@
 //! Telling of a training that learns nothing (`train/learns_nothing.rs`), and what to look at then.
 
 use super::Run;
-use super::plan::{At, Step};
 use crate::loss::Sizes;
 use crate::pipeline::Split;
+use crate::schedule::{At, Step};
 use crate::train::feed::Course;
 use crate::train::learns_nothing::{Doubt, LearnsNothing};
 use crate::train::log::Entry;

@@ -13,16 +13,17 @@ use gimlet_store::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::cost::published_splits;
 use super::key::Key;
 use super::layout::{activation_column, pooled_column, rows_per_group};
 use super::meter::Meter;
-use super::plan::{At, Step};
 use super::published::Published;
 use super::{Run, memory};
 use crate::Result;
 use crate::device;
 use crate::module::{self, Module};
-use crate::pipeline::{self, Schedule, Split};
+use crate::pipeline::{self, Split};
+use crate::schedule::{At, Step};
 use crate::train::input::{Input, Look};
 use gimlet_kernel::activation::relu;
 use gimlet_kernel::with_all_values;
@@ -109,11 +110,13 @@ impl Run<'_> {
             let generating = Generating { index, split, key, title, before };
             self.encode_split(generating, input.as_ref(), &module)?;
         }
-        let is_async = matches!(self.pipeline.schedule, Schedule::Async(_));
-        if is_async && self.standing.is_done(step)? {
+        let publishes = self.pipeline.schedule.publishing().is_some();
+        if publishes && self.standing.is_done(step)? {
             // What was published on the way is superseded.
             let keep = self.pipeline.store.keep_generations;
-            Published::of(self, at).retire(keep.saturating_sub(1), None)?;
+            for split in published_splits(self.pipeline) {
+                Published::of(self, at, *split).retire(keep.saturating_sub(1), None)?;
+            }
         }
         Ok(())
     }

@@ -2,8 +2,8 @@
 
 use super::Standing;
 use super::patience::check_test_rows;
-use super::plan::Step;
-use crate::pipeline::{Pipeline, Schedule, Split};
+use crate::pipeline::{Pipeline, Split};
+use crate::schedule::Step;
 use crate::train::feed::check_batch;
 use crate::{Result, media};
 
@@ -23,7 +23,7 @@ impl Standing {
         let costs = self.costs(pipeline)?;
         let rows = |split| usize::try_from(costs.rows(Step::Ingest, split)).unwrap_or(usize::MAX);
         check_batch(rows(Split::Train), pipeline.training.batch)?;
-        if let Schedule::Sequential { patience: Some(_) } = pipeline.schedule {
+        if pipeline.schedule.patience().is_some() {
             let rows = rows(Split::Test).saturating_mul(pipeline.view.views_of(Split::Test));
             check_test_rows(rows, pipeline.training.batch)?;
         }

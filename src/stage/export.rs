@@ -3,11 +3,12 @@
 use serde_json::json;
 
 use super::Run;
-use super::plan::Step;
 use crate::exchange::published;
 use crate::exchange::published::{OF_IMAGES, OF_SOUND};
 use crate::exchange::stack::{self, Described};
+use crate::layer::borrowed;
 use crate::pipeline::{Medium, Split, json_of};
+use crate::schedule::Step;
 use crate::{Result, media};
 
 /// The version of what the metadata of an exported file says.
@@ -30,7 +31,7 @@ impl Run<'_> {
             trained.push((self.described(index)?, weights));
             let input = self.stack()?.input(index);
             modules.push(json!({
-                "name": module.name, "in_channels": input.channels, "layers": json_of(&module.layers)?,
+                "name": module.name, "in_channels": input.channels, "layers": json_of(&borrowed(&module.layers))?,
                 "key": self.standing.plan.key(Step::Train(self.standing.plan.last(index)), Split::Train).hash,
             }));
         }

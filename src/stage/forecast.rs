@@ -9,11 +9,11 @@ use serde::Serialize;
 use super::Standing;
 use super::boundary::Boundary;
 use super::cost::{Costs, Pace};
-use super::plan::{At, InRound, Step};
 use super::room::{Room, size_of_folder};
 use super::status::{State, StepStatus};
 use crate::Result;
 use crate::pipeline::{Compression, Pipeline, Split};
+use crate::schedule::{At, InRound, Step};
 
 /// How a number is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use gimlet_store::files;
 
-use super::plan::{At, Step};
 use super::{Run, RunDir, lock};
+use crate::schedule::{At, Step};
 use crate::{Error, Kind, Result};
 
 /// Time between two looks for what another worker does.

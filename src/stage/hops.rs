@@ -3,13 +3,13 @@
 use gimlet_store::Generation;
 
 use super::Run;
-use super::plan::Step;
 use super::record::Judged;
 use crate::Result;
 use crate::media::Hops;
 use crate::pipeline::PerSplit;
 use crate::probe::linear::{self, Rows};
 use crate::probe::pooled::{CHUNK, Pooled};
+use crate::schedule::Step;
 use crate::source::NO_FRAME;
 use crate::train::input::POOLED;
 use crate::train::recordings::FRAMES;

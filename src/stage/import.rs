@@ -7,11 +7,12 @@ use gimlet_store::{Lease, durable};
 use gimlet_store::Shard;
 
 use super::key::differences;
-use super::plan::{At, Plan, Step};
+use super::plan::Plan;
 use super::{Outcome, Run, Standing, lock, record};
 use crate::exchange::stack::{self, Taken};
 use crate::parameters::Parameters;
 use crate::pipeline::{Source, Split, json_of};
+use crate::schedule::{At, Step};
 use crate::{Error, Result, media};
 
 impl Run<'_> {

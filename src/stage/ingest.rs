@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use super::account::{Account, which};
 use super::labels::{further_labels, label_attributes, label_names};
 use super::layout::rows_per_group;
-use super::plan::Step;
 use super::provenance::Ingested;
 use super::run_dir::INGEST;
 use super::samples::Samples;
@@ -18,6 +17,7 @@ use super::{Run, memory};
 use crate::media::{self, Ingest};
 use crate::pipeline::{OnBadSample, PerSplit, Split};
 use crate::random::generator;
+use crate::schedule::Step;
 use crate::source::{self, BadSample, Sample, Source};
 use crate::{Error, Kind, Result};
 

@@ -5,9 +5,9 @@ use gimlet_store::{Generation, Keys};
 use serde_json::{Map, Value, json};
 
 use super::Run;
-use super::plan::Step;
 use super::provenance::Provenance;
 use crate::pipeline::{OnBadSample, Pipeline, Split};
+use crate::schedule::Step;
 use crate::source::{Labelled, Sample, Source};
 use crate::{Error, Result, media};
 

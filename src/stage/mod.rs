@@ -29,6 +29,7 @@ pub mod key;
 pub mod labels;
 mod layout;
 pub mod lock;
+mod looks;
 pub mod measure;
 pub mod memory;
 mod meter;
@@ -50,16 +51,17 @@ pub mod stack;
 mod standing;
 pub mod status;
 mod step_key;
-mod together;
 mod train;
 mod training_input;
+mod training_loop;
 pub mod verify;
 mod wanted;
 mod watch;
 mod weights;
 mod worker;
 
-pub use plan::{At, Plan, Step};
+pub use crate::schedule::{At, InRound, Step};
+pub use plan::Plan;
 pub use reading::Reading;
 pub use run_dir::RunDir;
 pub use session::Session;
@@ -69,7 +71,8 @@ pub use standing::Standing;
 use std::sync::OnceLock;
 
 use crate::loss::Sizes;
-use crate::pipeline::{Pipeline, Schedule, Split};
+use crate::pipeline::{Pipeline, Split};
+use crate::schedule::Manner;
 use crate::{Error, Kind, Result};
 use needs::{Needs, Quiet};
 use provenance::Look;
@@ -211,12 +214,11 @@ impl<'a> Run<'a> {
         let worked = match step {
             Step::Ingest => self.ingest(),
             Step::Untrained => self.encode_untrained(),
-            Step::Train(_) if self.pipeline.trains_together() => self.train_together(),
-            Step::Train(at) => match &self.pipeline.schedule {
-                Schedule::Async(schedule) => self.work(at, schedule),
-                _ => self.train(at),
+            Step::Train(at) => match self.pipeline.schedule.manner() {
+                Manner::InTurn | Manner::InOnePass => self.train(at),
+                Manner::InWorkers(publishing) => self.work(at, publishing),
             },
-            Step::Encode(_) if self.pipeline.trains_together() => self.encode_together(),
+            Step::Encode(_) if self.pipeline.schedule.is_in_one_pass() => self.encode_together(),
             Step::Encode(at) => self.encode(at),
             Step::Probe(module) => self.probe(module),
         };

@@ -2,55 +2,64 @@
 //! for some epochs, and keeps the weights that it was smallest with (Prechelt 1998, "Early stopping - but
 //! when?").
 //!
-//! The loss is that of `watch.rs` on at most [`MOST_ROWS`] rows, whatever `training.held_out` says.
+//! The loss is that of `watch.rs` on at most [`MOST_ROWS`] rows, whatever `training.held_out` says. Losses are compared
+//! on one and the same input only: a module that takes up another generation of its input begins to count again.
 
-use super::held_out::HeldOut;
-use super::plan::At;
-use super::watch::Watch;
-use super::{Run, record};
+use serde::{Deserialize, Serialize};
+
+use super::record;
 use crate::parameters::Parameters;
-use crate::pipeline::{Schedule, Split};
-use crate::train::checkpoint::{Best, Progress};
+use crate::pipeline::Pipeline;
+use crate::train::checkpoint::Progress;
 use crate::{Error, Result};
 
 /// Rows of the test split that are looked at after every epoch, at most: few beside the rows of an epoch,
 /// and many beside what the loss differs by from one batch to another.
-const MOST_ROWS: usize = 1024;
+pub(super) const MOST_ROWS: usize = 1024;
 
 /// What the best parameters are named after in a checkpoint.
 const BEST: &str = "best";
+
+/// What a checkpoint calls the rest of it.
+const PATIENCE: &str = "patience";
 
 /// The state of a checkpoint without the best parameters so far: what the training itself goes on from.
 pub(super) fn without_best(state: &Parameters) -> Parameters {
     state.without(BEST)
 }
 
-/// Waits for a smaller held-out loss.
-pub(super) struct Patience<'a> {
-    watch: Watch<'a>,
-    /// Epochs without a smaller loss that it takes to stop.
-    epochs: u64,
-    /// Epochs trained.
-    trained: u64,
-    best: Option<(Best, Parameters)>,
+/// The epoch with the smallest held-out loss.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Best {
+    /// Epochs trained up to its end.
+    pub epoch: u64,
+    /// At its end. An f32, which JSON gives back as it was.
+    pub held_out: f32,
+    /// Mean loss and accuracy (where the loss has one) in training.
+    pub loss: f64,
+    pub accuracy: Option<f64>,
 }
 
-impl Run<'_> {
-    /// The patience that a module trains with; `None` where the schedule has none.
-    ///
-    /// # Errors
-    /// When the test split does not fill one batch.
-    pub(super) fn patience(&self, at: At) -> Result<Option<Patience<'_>>> {
-        let Schedule::Sequential { patience: Some(epochs) } = self.pipeline.schedule else {
-            return Ok(None);
-        };
-        let Some(watch) = self.watch_rows(&[at], MOST_ROWS)? else {
-            let rows = self.input(at, Split::Test)?.rows();
-            check_test_rows(rows, self.pipeline.training.batch)?;
-            return Ok(None);
-        };
-        Ok(Some(Patience { watch, epochs: epochs as u64, trained: 0, best: None }))
-    }
+/// Waits for a smaller held-out loss.
+pub(super) struct Patience {
+    /// Epochs without a smaller loss that it takes to stop.
+    epochs: u64,
+    /// Whether others go on from what is kept, so that it comes with its optimiser.
+    pub keeps_optimiser: bool,
+    /// Epochs trained.
+    trained: u64,
+    of_input: OfInput,
+    best: Option<Parameters>,
+}
+
+/// What it knows of losses on one input: those on another do not compare.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct OfInput {
+    /// Which input, where it changes as the module trains.
+    input: String,
+    /// Epochs trained before it.
+    began: u64,
+    best: Option<Best>,
 }
 
 /// Fails unless so many rows of the test split fill one batch, which patience needs.
@@ -70,53 +79,72 @@ pub(super) fn check_test_rows(rows: usize, batch: usize) -> Result<()> {
     )))
 }
 
-impl Patience<'_> {
-    /// Takes up what [`Self::add_to`] has put into a checkpoint, after so many epochs.
+impl Patience {
+    /// The patience of a training that begins after `began` epochs; `None` where the schedule has none.
+    pub fn of(pipeline: &Pipeline, began: u64) -> Option<Self> {
+        let schedule = &pipeline.schedule;
+        schedule.patience().map(|epochs| Self {
+            epochs: epochs as u64,
+            keeps_optimiser: schedule.is_gone_on_from(),
+            trained: began,
+            of_input: OfInput { began, ..OfInput::default() },
+            best: None,
+        })
+    }
+
+    /// Takes up what [`Self::add_to`] has put into a checkpoint, after `trained` epochs.
     pub fn restore(&mut self, state: &Parameters, progress: &Progress, trained: u64) {
         self.trained = trained;
-        self.best = progress.best.clone().map(|best| (best, state.under(BEST)));
+        if let Some(of_input) = progress.part::<OfInput>(PATIENCE) {
+            self.best = of_input.best.is_some().then(|| state.under(BEST));
+            self.of_input = of_input;
+        }
     }
 
     /// Adds what [`Self::restore`] needs to a checkpoint.
-    pub fn add_to(&self, state: &mut Parameters, progress: &mut Progress) {
-        if let Some((best, parameters)) = &self.best {
-            state.extend(BEST, parameters.clone());
-            progress.best = Some(best.clone());
-        }
-    }
-
-    /// What there is to say of `parameters` on held-out rows, as they are at the end of an epoch whose mean
-    /// loss and accuracy in training were `mean`.
     ///
     /// # Errors
-    /// When a row cannot be read.
-    pub fn judge(
-        &mut self,
-        parameters: Parameters,
-        mean: (f64, Option<f64>),
-    ) -> Result<Option<HeldOut>> {
-        let looked = self.watch.look(std::slice::from_ref(&parameters))?.pop();
-        let held_out = looked.map_or(f32::NAN, |it| it.loss as f32);
-        self.trained += 1;
-        // What is not a number is not smaller.
-        if held_out < self.best.as_ref().map_or(f32::INFINITY, |(best, _)| best.held_out) {
-            let (loss, accuracy) = mean;
-            self.best = Some((Best { epoch: self.trained, held_out, loss, accuracy }, parameters));
+    /// When it cannot be described.
+    pub fn add_to(&self, state: &mut Parameters, progress: &mut Progress) -> Result<()> {
+        if let Some(best) = &self.best {
+            state.extend(BEST, best.clone());
         }
-        Ok(looked)
+        progress.set_part(PATIENCE, Some(&self.of_input))
     }
 
-    /// Whether so many epochs have not been better.
+    /// Begins to count again where losses are of another input from now on.
+    pub fn turn_to(&mut self, input: &str) {
+        if self.of_input.input != input {
+            self.of_input = OfInput { input: input.to_string(), began: self.trained, best: None };
+            self.best = None;
+        }
+    }
+
+    /// Takes up the held-out loss of `parameters` as they are at the end of an epoch whose mean loss and accuracy in
+    /// training were `mean`.
+    pub fn judge(&mut self, held_out: f32, parameters: Parameters, mean: (f64, Option<f64>)) {
+        self.trained += 1;
+        // What is not a number is not smaller.
+        let smallest = self.of_input.best.as_ref().map_or(f32::INFINITY, |best| best.held_out);
+        if held_out < smallest {
+            let (loss, accuracy) = mean;
+            self.of_input.best = Some(Best { epoch: self.trained, held_out, loss, accuracy });
+            self.best = Some(parameters);
+        }
+    }
+
+    /// Whether `epochs` epochs in a row have not been better.
     pub fn is_over(&self) -> bool {
-        self.trained - self.best.as_ref().map_or(0, |(best, _)| best.epoch) >= self.epochs
+        let OfInput { began, best, .. } = &self.of_input;
+        self.trained - best.as_ref().map_or(*began, |best| best.epoch) >= self.epochs
     }
 
     /// The parameters to keep, and what there is to say of their epoch. `title` is for messages.
     ///
     /// # Errors
     /// When the held-out loss was never a number.
-    pub fn kept(self, title: &str) -> Result<(Parameters, Best, record::Stopped)> {
-        let Some((best, parameters)) = self.best else {
+    pub fn kept(&self, title: &str) -> Result<(&Parameters, &Best, record::Stopped)> {
+        let (Some(parameters), Some(best)) = (&self.best, &self.of_input.best) else {
             let message = format!(
                 "`{title}` stopped after epoch {}: its loss on the test split was never a number",
                 self.trained

@@ -2,8 +2,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-
-use serde::Serialize;
+use std::sync::Arc;
 
 use super::boundary::{self, Boundary};
 use super::cost::{Costs, recomputed};
@@ -12,33 +11,8 @@ use super::provenance::Provenance;
 use super::run_dir::{INGEST, UNTRAINED};
 use super::step_key::{Reads, encode_key, ingest_key, probe_key, train_key, untrained_key};
 use crate::Result;
-use crate::pipeline::{PerSplit, Pipeline, SampleSize, Schedule, Split};
-
-/// One step of a run; modules are counted from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Step {
-    Ingest,
-    /// Encode through the stack as it was drawn.
-    Untrained,
-    Train(At),
-    Encode(At),
-    /// Of what the last round has made.
-    Probe(usize),
-}
-
-/// A module in a round, both from 0. Where the schedule has no rounds there is one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct At {
-    pub module: usize,
-    pub round: usize,
-}
-
-/// A round of several, from 1, as people and scripts are told of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct InRound {
-    pub round: usize,
-    pub rounds: usize,
-}
+use crate::pipeline::{PerSplit, Pipeline, SampleSize, Split};
+use crate::schedule::{At, InRound, Manner, Schedule, Step};
 
 /// The keys of all steps, and what becomes of the activations between them.
 #[derive(Debug, Clone)]
@@ -46,16 +20,14 @@ pub struct Plan {
     names: Vec<String>,
     /// What the samples of both splits are made of.
     provenance: Provenance,
-    is_async: bool,
+    schedule: Arc<dyn Schedule>,
+    /// Older generations that are kept of what is replayed.
+    kept: usize,
     boundaries: Vec<Boundary>,
     /// Of each boundary, whether it is stored.
     stored: Vec<bool>,
-    /// Whether the modules train in one piece of work, and are encoded in one.
-    together: bool,
     ingest: PerSplit<Key>,
     untrained: PerSplit<Key>,
-    /// The older rounds whose rows are replayed in a round, at most.
-    replayed: usize,
     /// Of each round and module.
     train: Vec<Vec<Key>>,
     encode: Vec<Vec<PerSplit<Key>>>,
@@ -89,25 +61,22 @@ impl Plan {
         })?;
 
         let untrained = PerSplit::try_from_fn(|split| untrained_key(pipeline, split, &ingest))?;
-        let together = pipeline.trains_together();
-        let replayed = match pipeline.replay() > 0.0 {
-            true => pipeline.store.keep_generations.saturating_sub(1),
-            false => 0,
-        };
+        let schedule = &pipeline.schedule;
+        let kept = pipeline.store.keep_generations.saturating_sub(1);
         let (mut train, mut encode) = (Vec::<Vec<Key>>::new(), Vec::<Vec<PerSplit<Key>>>::new());
-        for round in 0..pipeline.rounds() {
+        for round in 0..schedule.rounds() {
             let (mut trained, mut encoded) = (Vec::<Key>::new(), Vec::<PerSplit<Key>>::new());
             for (module, boundary) in boundaries.iter().enumerate() {
                 let input = if module == 0 { &ingest } else { &encoded[module - 1] };
                 let at = At { module, round };
-                let samples = if together { &ingest } else { input };
+                let samples = if schedule.is_in_one_pass() { &ingest } else { input };
                 // The first module reads samples, of which there are no generations.
-                let older = (module > 0).then(|| older_rounds(round, replayed));
+                let older = (module > 0).then(|| schedule.replayed(round, kept));
                 let older = older.into_iter().flatten().map(|it| &encode[it][module - 1].train);
                 let reads = Reads {
                     rows: &samples.train,
                     older: older.collect(),
-                    before: round.checked_sub(1).map(|before| &train[before][module]),
+                    before: schedule.before(at).map(|before| &train[before.round][before.module]),
                     held_out: &input.test,
                     test_samples: &ingest.test,
                 };
@@ -128,13 +97,12 @@ impl Plan {
         Ok(Self {
             names,
             provenance,
-            is_async: matches!(pipeline.schedule, Schedule::Async(_)),
+            schedule: schedule.clone(),
+            kept,
             boundaries,
             stored,
-            together,
             ingest,
             untrained,
-            replayed,
             train,
             encode,
             probe,
@@ -169,8 +137,8 @@ impl Plan {
     /// The module in the older rounds whose input is replayed in this one, newest first. The first module
     /// reads samples, of which there are no generations.
     pub fn replayed(&self, at: At) -> impl Iterator<Item = At> + use<> {
-        let count = if at.module == 0 { 0 } else { self.replayed };
-        older_rounds(at.round, count).map(move |round| At { round, ..at })
+        let older = (at.module > 0).then(|| self.schedule.replayed(at.round, self.kept));
+        older.into_iter().flatten().map(move |round| At { round, ..at })
     }
 
     /// A module in the last round.
@@ -196,14 +164,15 @@ impl Plan {
         match step {
             Step::Ingest => vec![],
             Step::Untrained => vec![Step::Ingest],
-            Step::Train(_) if self.together => vec![Step::Ingest],
-            // What its predecessor has written comes and goes.
-            Step::Train(_) if self.is_async => vec![Step::Ingest],
-            Step::Train(at) => {
-                let before = at.round.checked_sub(1).map(|round| Step::Train(At { round, ..at }));
-                let replayed = self.replayed(at).flat_map(of_module);
-                of_module(at).into_iter().chain(replayed).chain(before).collect()
-            }
+            Step::Train(at) => match self.schedule.manner() {
+                Manner::InTurn => {
+                    let before = self.schedule.before(at).map(Step::Train);
+                    let replayed = self.replayed(at).flat_map(of_module);
+                    of_module(at).into_iter().chain(replayed).chain(before).collect()
+                }
+                // What a worker's predecessor has written comes and goes.
+                Manner::InOnePass | Manner::InWorkers(_) => vec![Step::Ingest],
+            },
             Step::Encode(at) => [of_module(at), vec![Step::Train(at)]].concat(),
             Step::Probe(module) => vec![Step::Untrained, Step::Encode(self.last(module))],
         }
@@ -212,41 +181,24 @@ impl Plan {
     /// The steps that are done in one piece of work with this one, itself among them: where modules train
     /// at once, the trainings of all, and their encodings; else it alone.
     pub fn together(&self, step: Step) -> Vec<Step> {
-        let of_all = |step: fn(At) -> Step| {
-            (0..self.names.len()).map(|module| step(self.last(module))).collect()
-        };
-        match step {
-            Step::Train(_) if self.together => of_all(Step::Train),
-            Step::Encode(_) if self.together => of_all(Step::Encode),
-            _ => vec![step],
-        }
+        self.schedule.together(step, self.names.len())
+    }
+
+    /// The modules that train in one piece of work with this one, itself among them, in order.
+    pub fn trained_with(&self, at: At) -> Vec<At> {
+        let all = self.together(Step::Train(at)).into_iter();
+        all.filter_map(|it| if let Step::Train(at) = it { Some(at) } else { None }).collect()
     }
 
     /// The module in whose folder a training keeps its checkpoint: its own, or the first of those that
     /// train at once.
     pub fn checkpoint_of(&self, at: At) -> At {
-        if self.together { self.last(0) } else { at }
+        if self.schedule.is_in_one_pass() { At { module: 0, ..at } } else { at }
     }
 
     /// Every step, in the order that [`super::Run`] takes them.
     pub fn steps(&self) -> Vec<Step> {
-        let mut steps = vec![Step::Ingest, Step::Untrained];
-        for round in 0..self.rounds() {
-            for module in 0..self.names.len() {
-                let at = At { module, round };
-                steps.extend([Step::Train(at), Step::Encode(at)]);
-                steps.extend((at == self.last(module)).then_some(Step::Probe(module)));
-            }
-        }
-        if self.together {
-            steps.sort_by_key(|step| match step {
-                Step::Ingest | Step::Untrained => 0,
-                Step::Train(_) => 1,
-                Step::Encode(_) => 2,
-                Step::Probe(_) => 3,
-            });
-        }
-        steps
+        self.schedule.steps(self.names.len())
     }
 
     /// The names of the modules, in order.
@@ -294,7 +246,7 @@ impl Plan {
     pub fn full_title(&self, step: Step) -> String {
         match (self.in_round(step), step) {
             (Some(InRound { round, .. }), _) => format!("{}, round {round}", self.title(step)),
-            (None, Step::Train(_) | Step::Encode(_)) if self.together => {
+            (None, Step::Train(_) | Step::Encode(_)) if self.schedule.is_in_one_pass() => {
                 format!("{} {}", self.step_name(step), self.names.join(", "))
             }
             _ => self.title(step),
@@ -363,9 +315,4 @@ impl Plan {
             Step::Ingest | Step::Untrained | Step::Probe(_) => true,
         }
     }
-}
-
-/// The last `count` rounds before `round`, newest first.
-fn older_rounds(round: usize, count: usize) -> impl Iterator<Item = usize> {
-    (round.saturating_sub(count)..round).rev()
 }

@@ -6,12 +6,12 @@ use gimlet_store::Generation;
 use super::Run;
 use super::labels::{Labels, labels_of};
 use super::meter::Meter;
-use super::plan::Step;
 use super::record::{self, Judged, ProbeResult};
 use crate::pipeline::{PerSplit, Split};
 use crate::probe::linear::{self, Rows};
 use crate::probe::pooled::Pooled;
 use crate::probe::{confusion, knn};
+use crate::schedule::Step;
 use crate::{Error, Result, media};
 
 impl Run<'_> {

@@ -1,5 +1,5 @@
-//! What a worker has published: the generations of its module's training split that its training wrote
-//! on its way.
+//! What a worker has published: the generations of its module that its training wrote on its way, of the training
+//! split, and where the schedule has patience of the test split.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -10,11 +10,11 @@ use gimlet_store::gc::{Kind, Policy, Shelf};
 use gimlet_store::{Dataset, Generation, files};
 
 use super::key::Key;
-use super::plan::{At, Step};
 use super::step_key::{publish_key, published};
 use super::{Run, held_up, needs};
 use crate::Result;
 use crate::pipeline::Split;
+use crate::schedule::{At, Step};
 
 /// Time between two listings of what lies on object storage.
 const BETWEEN_LISTINGS: Duration = Duration::from_secs(1);
@@ -23,6 +23,7 @@ const BETWEEN_LISTINGS: Duration = Duration::from_secs(1);
 pub struct Published<'r, 'a> {
     run: &'r Run<'a>,
     at: At,
+    split: Split,
     dataset: Dataset,
     /// The key of the training, and that of what `encode` makes once it has ended.
     training: String,
@@ -43,16 +44,41 @@ pub struct Publication {
 }
 
 impl<'r, 'a> Published<'r, 'a> {
-    pub fn of(run: &'r Run<'a>, at: At) -> Self {
-        let dataset = run.standing.dir.dataset(run.standing.plan.module(at.module), Split::Train);
+    /// What the training of a module publishes of a split.
+    pub fn of(run: &'r Run<'a>, at: At, split: Split) -> Self {
+        let dataset = run.standing.dir.dataset(run.standing.plan.module(at.module), split);
         let training = run.standing.plan.key(Step::Train(at), Split::Train).hash.clone();
-        let last = run.standing.plan.key(Step::Encode(at), Split::Train).hash.clone();
-        Self { run, at, dataset, training, last, seen: Cell::new(0), looked: Cell::new(None) }
+        let last = run.standing.plan.key(Step::Encode(at), split).hash.clone();
+        Self {
+            run,
+            at,
+            split,
+            dataset,
+            training,
+            last,
+            seen: Cell::new(0),
+            looked: Cell::new(None),
+        }
     }
 
     /// Where they lie.
-    pub fn folder(&self) -> &Path {
+    fn folder(&self) -> &Path {
         self.dataset.folder()
+    }
+
+    /// Where both splits of them lie.
+    pub fn stage_folder(&self) -> &Path {
+        self.folder().parent().unwrap_or(self.folder())
+    }
+
+    /// The module that publishes them.
+    pub fn at(&self) -> At {
+        self.at
+    }
+
+    /// The split that they are of.
+    pub fn split(&self) -> Split {
+        self.split
     }
 
     /// All that are there, newest first. Damaged ones are passed over.
@@ -72,6 +98,22 @@ impl<'r, 'a> Published<'r, 'a> {
     /// # Errors
     /// As [`Self::all`].
     pub fn newest(&self) -> Result<Option<Publication>> {
+        self.newest_up_to(u64::MAX)
+    }
+
+    /// Whether there is one of the module after `step` steps, or later.
+    ///
+    /// # Errors
+    /// As [`Self::all`].
+    pub fn reaches(&self, step: u64) -> Result<bool> {
+        Ok(self.newest()?.is_some_and(|it| it.step >= step))
+    }
+
+    /// The newest that is whole of those that the module has published by `step`.
+    ///
+    /// # Errors
+    /// As [`Self::all`].
+    pub fn newest_up_to(&self, step: u64) -> Result<Option<Publication>> {
         for generation in self.dataset.readable()? {
             let generation = generation?;
             let manifest = generation.manifest();
@@ -81,6 +123,7 @@ impl<'r, 'a> Published<'r, 'a> {
                 step: u64::MAX,
             });
             if let Some(found) = self.publication(&generation).or(last)
+                && found.step <= step
                 && generation.is_whole()?
             {
                 return Ok(Some(found));
@@ -131,7 +174,15 @@ impl<'r, 'a> Published<'r, 'a> {
     pub fn key(&self, step: u64, before: u64, weights: &str, input: &str) -> Result<Key> {
         let boundary = self.run.standing.plan.boundary(self.at.module);
         let training = (self.training.as_str(), step);
-        publish_key(self.run.pipeline, self.at, boundary, training, before, [weights, input])
+        publish_key(
+            self.run.pipeline,
+            self.at,
+            boundary,
+            self.split,
+            training,
+            before,
+            [weights, input],
+        )
     }
 
     /// Removes all but the newest `store.keep_generations`, and the attempt with the key `attempt`; waits

@@ -10,11 +10,11 @@ use std::collections::HashSet;
 use gimlet_store::gc::Shelf;
 
 use super::gc::shelf;
-use super::plan::{At, Step};
 use super::record::Training;
 use super::{Run, Standing, needs};
 use crate::Result;
 use crate::pipeline::Split;
+use crate::schedule::{At, Step};
 
 /// Removes what nothing needs of the earlier rounds of a module. What cannot be removed stays, and
 /// takes room and nothing else.

@@ -6,12 +6,13 @@ use gimlet_store::{Dataset, Generation, damage, files};
 
 use super::cost::Costs;
 use super::labels::check_labels;
-use super::plan::{At, Plan, Step};
+use super::plan::Plan;
 use super::provenance::{Look, Provenance};
 use super::record;
 use super::run_dir::{INGEST, RunDir};
 use super::step_key::ingest_key;
 use crate::pipeline::{PerSplit, Pipeline, Split};
+use crate::schedule::{At, Step};
 use crate::source::known_files::{Unwatched, Watch};
 
 use crate::{Error, Kind, Result, media};

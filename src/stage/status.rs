@@ -5,10 +5,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::key::differences;
-use super::plan::{At, InRound, Step};
 use super::{Standing, lock, provenance, record};
 use crate::Result;
 use crate::pipeline::{PerSplit, Split};
+use crate::schedule::{At, InRound, Step};
 
 /// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

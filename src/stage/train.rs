@@ -1,29 +1,26 @@
-//! `train`: one module on its predecessor's activations, from the last checkpoint on.
+//! `train`: one module on its predecessor's activations, or all modules on the same batches, from the last checkpoint
+//! on. No gradient goes from one module to another.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use gimlet_store::{Generation, Lease, damage, durable};
 
-use super::epoch_mean::EpochMean;
 use super::meter::Meter;
-use super::patience::{Patience, without_best};
-use super::plan::{At, Step};
-use super::status::share;
-use super::watch::Looks;
+use super::patience::without_best;
+use super::training_loop::{Pause, Supply, TrainingLoop};
 use super::{Run, memory, record};
 use crate::loss::{Samples, Sizes};
 use crate::media::{self, Ingested};
 use crate::module::{self, Module};
 use crate::parameters::Parameters;
-use crate::pipeline::{Schedule, Split};
+use crate::pipeline::Split;
 use crate::quantity::bytes_in_words;
 use crate::random::generator;
+use crate::schedule::{At, Step};
 use crate::train::checkpoint::{Checkpoints, Progress};
-use crate::train::feed::{Batch, Course, feed};
+use crate::train::feed::{Batch, Course};
 use crate::train::input::{Activations, Input, Recomputed};
-use crate::train::log::{Entry, Log};
-use crate::train::profile::{Breakdown, Profile};
+use crate::train::profile::Profile;
 use crate::train::trainer::{self, Trainer};
 use crate::{Error, Kind, Result};
 
@@ -127,10 +124,13 @@ impl Run<'_> {
             samples: input.samples(),
             views: input.views(),
             batch: self.pipeline.training.batch,
-            epochs: module.epochs / self.standing.plan.rounds() * (at.round + 1),
+            epochs: self.pipeline.epochs_per_round(at.module),
         };
         course.check()?;
-        Ok(course)
+        // A training that this one goes on from may have ended early.
+        let before = self.pipeline.schedule.before(at).map(|it| self.standing.training(it));
+        let steps = before.transpose()?.flatten().map_or(0, |(_, record)| record.steps);
+        Ok(Course { epochs: course.epochs + course.epoch(steps) as usize, ..course })
     }
 
     /// Module `index` in training: from `state`, if there is one that was written after so many steps,
@@ -161,39 +161,34 @@ impl Run<'_> {
         Ok(trainer)
     }
 
+    /// Trains a module, or all that train in one piece with it, to the last epoch.
     pub(super) fn train(&self, at: At) -> Result<()> {
         memory::reset_peak();
         let meter = Meter::begin();
-        let _lease = begin_in(&self.standing.training_folder(at))?;
-        if self.has_weights_again(at)? {
+        let all = self.standing.plan.trained_with(at);
+        let folders = all.iter().map(|at| begin_in(&self.standing.training_folder(*at)));
+        let _leases = folders.collect::<Result<Vec<_>>>()?;
+        if self.have_weights_again(&all)? {
             return Ok(());
         }
-        let input = self.training_input(at)?;
-        let course = self.course(at, input.as_ref())?;
-        let mut patience = self.patience(at)?;
-        let resumed = match self.load(&self.standing.checkpoints(at))? {
-            Some(checkpoint) => Some(checkpoint),
-            None => self.end_of_round_before(at)?,
-        };
-        let state = resumed.as_ref().map(|(state, progress)| (state, progress.steps));
-        let trainer = self.trainer(at.module, state)?;
-        let mut trainer = trainer.in_epochs_of(course.steps_per_epoch());
-        let mut so_far = Progress::default();
-        if let Some((state, progress)) = resumed {
-            if let Some(patience) = &mut patience {
-                patience.restore(&state, &progress, course.epoch(progress.steps));
-            }
-            so_far = progress;
+        // The order of the first module's samples is that of all.
+        let input = self.training_input(all[0])?;
+        let course = self.course(all[0], input.as_ref())?;
+        let labels = self.labels(|| input.keys())?;
+        let looks = self.looks(&all, &course)?;
+        let until = course.steps();
+        let mut training = TrainingLoop::begin(self, &all, course, labels, looks, meter)?;
+        let input = input.as_ref();
+        let supply = Supply { input, generation: None, turns: &|_| Ok(false) };
+        match training.train_on(&supply, until)? {
+            Pause::Unreadable(error) => Err(error),
+            Pause::There | Pause::Turns => training.finish(),
         }
-        let looks =
-            Looks { watch: if patience.is_none() { self.watch(&[at])? } else { None }, patience };
-        self.train_steps(at, &mut trainer, input.as_ref(), &course, (so_far, meter), looks)
     }
 
-    /// The state that the round before has ended with; `None` in the first.
-    fn end_of_round_before(&self, at: At) -> Result<Option<(Parameters, Progress)>> {
-        let Some(round) = at.round.checked_sub(1) else { return Ok(None) };
-        let before = At { round, ..at };
+    /// The state that the training before this one has ended with; `None` where it begins as it is drawn.
+    pub(super) fn end_of_training_before(&self, at: At) -> Result<Option<(Parameters, Progress)>> {
+        let Some(before) = self.pipeline.schedule.before(at) else { return Ok(None) };
         let state = self.standing.weights(before)?;
         let Some((_, record)) = self.standing.training(before)? else { return Ok(None) };
         if let Some(imported) = record.imported {
@@ -230,6 +225,34 @@ impl Run<'_> {
         Ok(Some((state, spent)))
     }
 
+    /// Of trainings that were committed: whether those whose weights were broken have them again, and all
+    /// are there.
+    ///
+    /// # Errors
+    /// When some were imported and others are not there, or training again cannot end with the same
+    /// weights.
+    fn have_weights_again(&self, all: &[At]) -> Result<bool> {
+        let (mut missing, mut imported) = (None, None);
+        for at in all {
+            if !self.has_weights_again(*at)? {
+                missing = missing.or(Some(*at));
+            } else if let Some((_, record)) = self.standing.training(*at)?
+                && record.imported.is_some()
+            {
+                imported = imported.or(Some(*at));
+            }
+        }
+        if let (Some(missing), Some(imported)) = (missing, imported) {
+            let [missing, imported] =
+                [missing, imported].map(|it| self.standing.plan.module(it.module));
+            let message = format!(
+                "the weights of `{imported}` were imported, and `{missing}` has none: they train at once"
+            );
+            return Err(Error::failed(message).hint("run `gimlet import` again, or in another run"));
+        }
+        Ok(missing.is_none())
+    }
+
     /// Of a training that was committed and whose weights are broken: whether they have been restored.
     ///
     /// # Errors
@@ -260,143 +283,6 @@ impl Run<'_> {
         let again = format!("--threads {threads_before} --device {device}");
         let hint = format!("run with `{again}`, or restore the file");
         Err(Error::new(Kind::Damaged, message).hint(hint))
-    }
-
-    /// The steps from where `trainer` is to the end, and the commit of the weights.
-    fn train_steps(
-        &self,
-        at: At,
-        trainer: &mut Trainer,
-        input: &dyn Input,
-        course: &Course,
-        (mut so_far, meter): (Progress, Meter),
-        mut looks: Looks<'_>,
-    ) -> Result<()> {
-        let title = self.standing.plan.full_title(Step::Train(at));
-        let checkpoints = self.standing.checkpoints(at);
-        // The log of a round begins with those before it, which go when nothing needs their weights.
-        let log_of = |at| self.standing.training_folder(at).join("log.jsonl");
-        let before = at.round.checked_sub(1).map(|round| log_of(At { round, ..at }));
-        let (mut log, entries) = Log::resume(&log_of(at), before.as_deref(), trainer.steps())?;
-        let mut epoch = EpochMean::default();
-        entries.iter().for_each(|entry| epoch.add(entry));
-        let mut doubt = self.doubt(course, trainer.sizes(), &entries);
-        let every = Duration::from_secs_f64(self.pipeline.training.checkpoint_seconds);
-        let mut saved = Instant::now();
-        let recipe = &self.pipeline.loss;
-        let labels = self.labels(|| input.keys())?;
-        let earlier = so_far.clone();
-        let (mut waited_here, mut looked_here) = (0.0, 0.0);
-        let note = |so_far: &mut Progress, trainer: &Trainer, held_out| {
-            so_far.peak_memory = memory::peak().max(earlier.peak_memory);
-            meter.note(&earlier, &[Breakdown { held_out, ..trainer.breakdown() }], so_far);
-        };
-
-        let read_memory = self.pipeline.store.read_memory;
-        self.warn_of_large_batches(course, input);
-        self.session.progress.begin(&title, course.steps(), trainer.steps());
-        let ended = std::thread::scope(|scope| -> Result<()> {
-            let steps = trainer.steps()..course.steps();
-            let mut batches = feed(scope, input, course, steps, read_memory);
-            loop {
-                let waiting = Instant::now();
-                let Some(batch) = batches.next() else { return Ok(()) };
-                let batch = batch?;
-                let waited = waiting.elapsed().as_secs_f64();
-                so_far.wait_seconds += waited;
-                waited_here += waited;
-
-                let samples = self.drawn_for(at, trainer.sizes(), &batch, &labels);
-                let step = trainer
-                    .step(&batch.input, &samples)
-                    .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
-                so_far.seconds += waiting.elapsed().as_secs_f64();
-                so_far.steps = trainer.steps();
-                let mut entry = Entry::of(&batch, &step, so_far.seconds);
-                epoch.add(&entry);
-                let mut at_end = trainer.steps() == course.steps();
-                if looks.are_any() && trainer.steps().is_multiple_of(course.steps_per_epoch()) {
-                    let looking = Instant::now();
-                    let parameters = trainer
-                        .parameters()
-                        .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
-                    let found = looks.look(parameters, epoch.of(batch.epoch))?;
-                    entry = entry.with_held_out(found.map(|it| (it.loss, it.accuracy)));
-                    let looked = looking.elapsed().as_secs_f64();
-                    looked_here += looked;
-                    so_far.seconds += looked;
-                    entry.seconds = so_far.seconds;
-                    at_end |= looks.patience.as_ref().is_some_and(Patience::is_over);
-                }
-                if let Some(found) = doubt.add(&mut entry, step.dead, at_end) {
-                    self.warn_of_learning_nothing(at, found, &entry);
-                }
-                log.push(&entry)?;
-                // The loss first: a narrow terminal cuts the end.
-                let of = format!("{}/{}", batch.epoch + 1, course.epochs);
-                let detail = format!("{}, epoch {of}", epoch.describe(recipe.accuracy_is()));
-                self.session.progress.advance(trainer.steps(), &detail);
-
-                let stop = self.session.stop.is_asked();
-                if !at_end && (stop || saved.elapsed() >= every) {
-                    log.flush()?;
-                    note(&mut so_far, trainer, looked_here);
-                    let mut state = trainer
-                        .state()
-                        .map_err(|error| self.diverged(&title, &batch, &checkpoints, &error))?;
-                    if let Some(patience) = &looks.patience {
-                        patience.add_to(&mut state, &mut so_far);
-                    }
-                    checkpoints.save(&state, &so_far)?;
-                    saved = Instant::now();
-                    self.session.check_stop()?;
-                }
-                if at_end {
-                    return Ok(());
-                }
-                batches.give_back(batch.input);
-            }
-        });
-        log.flush()?;
-        ended?;
-
-        // Where rounds may follow, they go on with the optimiser as it is now.
-        let parameters = match self.pipeline.schedule {
-            Schedule::Rounds(_) => trainer.state(),
-            _ => trainer.parameters(),
-        };
-        let mut parameters = parameters.map_err(|error| {
-            Error::failed(format!("`{title}` ended with bad weights: {error}"))
-                .hint("lower `training.learning_rate`")
-        })?;
-        note(&mut so_far, trainer, looked_here);
-        let mut mean = epoch.newest();
-        let mut stopped = None;
-        if let Some(patience) = looks.patience {
-            let (kept, best, how) = patience.kept(&title)?;
-            (parameters, mean, stopped) = (kept, (best.loss, best.accuracy), Some(how));
-        }
-        let training = self.ended(&so_far, mean);
-        let learns_nothing = doubt.found();
-        let training = record::Training { stopped, learns_nothing, ..training };
-        self.standing.commit_weights(
-            at,
-            &self.standing.weights_bytes(at, &parameters)?,
-            training,
-            self.session.progress,
-        )?;
-        checkpoints.remove();
-        self.tell_profile(at, trainer, course.batch * input.shape()[0], waited_here)?;
-        let stopped = stopped.map(|it| format!("{}, ", it.describe(course.epochs)));
-        self.session.progress.end(&format!(
-            "{} steps, {}, {}waited {:.1} % of {:.0} s for data",
-            so_far.steps,
-            epoch.describe(recipe.accuracy_is()),
-            stopped.unwrap_or_default(),
-            100.0 * share(so_far.wait_seconds, so_far.seconds),
-            so_far.seconds
-        ));
-        Ok(())
     }
 
     /// Tells when not even two batches can be at hand at a time.
@@ -465,35 +351,12 @@ impl Run<'_> {
             ..trainer.profile()
         };
         // Each module has its own, though they may train at once.
-        let title = match self.pipeline.trains_together() {
+        let title = match self.pipeline.schedule.is_in_one_pass() {
             true => self.standing.plan.title(Step::Train(at)),
             false => self.standing.plan.full_title(Step::Train(at)),
         };
         self.session.progress.profile(&title, &profile);
         Ok(())
-    }
-
-    /// The error of a step that ended in something that is not a number.
-    pub(super) fn diverged(
-        &self,
-        title: &str,
-        batch: &Batch,
-        checkpoints: &Checkpoints,
-        error: &Error,
-    ) -> Error {
-        let kept = match checkpoints.exist() {
-            true => "the last good checkpoint is kept",
-            false => "no checkpoint had been written",
-        };
-        let message = format!(
-            "`{title}` stopped at epoch {}, step {}: {error}; {kept}",
-            batch.epoch + 1,
-            batch.step
-        );
-        Error::failed(message).hint(
-            "lower `training.learning_rate`, or look at the input with \
-                                     `gimlet inspect`",
-        )
     }
 }
 

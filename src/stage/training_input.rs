@@ -2,9 +2,9 @@
 //! so. What it encodes and what is probed has neither.
 
 use super::Run;
-use super::plan::At;
 use crate::Result;
 use crate::pipeline::Split;
+use crate::schedule::At;
 use crate::train::input::Input;
 use crate::train::noise::Noisy;
 use crate::train::replay::Replayed;
@@ -28,7 +28,7 @@ impl Run<'_> {
         let (seed, name) = (self.pipeline.seed, self.standing.plan.module(module));
         let mut input = newest;
         if !older.is_empty() {
-            let share = self.pipeline.replay();
+            let share = self.pipeline.schedule.replay();
             input = Box::new(Replayed::new(input, older, share, seed, name)?);
         }
         let noise = self.pipeline.training.input_noise;

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use super::Standing;
-use super::plan::{At, Step};
 use crate::Result;
+use crate::schedule::{At, Step};
 
 impl Standing {
     /// The steps that a run has to see to, in order. Of earlier rounds those that something needs that

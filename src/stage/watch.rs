@@ -8,12 +8,12 @@
 
 use super::Run;
 use super::held_out::HeldOut;
-use super::patience::Patience;
-use super::plan::At;
+use super::patience::{MOST_ROWS, check_test_rows};
 use crate::Result;
 use crate::loss::Sizes;
 use crate::parameters::Parameters;
-use crate::pipeline::Split;
+use crate::pipeline::Training;
+use crate::schedule::At;
 use crate::train::input::Input;
 
 /// Looks at the test split.
@@ -29,35 +29,40 @@ pub(super) struct Watch<'a> {
 }
 
 impl Run<'_> {
-    /// What looks at the test split after every epoch of these modules, which train on one input; `None`
-    /// where nothing is to look, or there are fewer rows than a batch has.
+    /// What looks at the test split after every epoch of these modules, the first of which reads `input` of it; `None`
+    /// where nothing is to look, or there are fewer rows than a batch has. For early stopping it takes rows that
+    /// follow each other.
     ///
     /// # Errors
-    /// When the test split cannot be read.
-    pub(super) fn watch(&self, modules: &[At]) -> Result<Option<Watch<'_>>> {
-        match self.pipeline.training.held_out {
-            0 => Ok(None),
-            rows => Ok(self.watch_rows(modules, rows)?.map(Watch::spread)),
+    /// When the test split cannot be read; where the schedule has patience, when it does not fill one batch.
+    pub(super) fn watch<'r>(
+        &'r self,
+        modules: &[At],
+        input: impl FnOnce() -> Result<Box<dyn Input>>,
+    ) -> Result<Option<Watch<'r>>> {
+        let is_patient = self.pipeline.schedule.patience().is_some();
+        let Training { batch, held_out, .. } = self.pipeline.training;
+        let most = if is_patient { MOST_ROWS } else { held_out };
+        if most == 0 {
+            return Ok(None);
         }
-    }
-
-    /// The same on at most so many rows.
-    pub(super) fn watch_rows(&self, modules: &[At], rows: usize) -> Result<Option<Watch<'_>>> {
-        let Some(first) = modules.first() else { return Ok(None) };
-        let input = self.input(*first, Split::Test)?;
-        let batch = self.pipeline.training.batch;
+        let input = input()?;
+        if is_patient {
+            check_test_rows(input.rows(), batch)?;
+        }
         if input.rows() < batch {
             return Ok(None);
         }
         let sizes = modules.iter().map(|at| Ok((at.module, self.sizes(at.module)?)));
-        let batches = self.held_out_batches(input.rows() as u64, (rows / batch).max(1));
-        Ok(Some(Watch {
+        let batches = self.held_out_batches(input.rows() as u64, (most / batch).max(1));
+        let watch = Watch {
             run: self,
             modules: sizes.collect::<Result<_>>()?,
             labels: self.labels(|| input.keys())?,
             input,
             batches,
-        }))
+        };
+        Ok(Some(if is_patient { watch } else { watch.spread() }))
     }
 }
 
@@ -85,31 +90,5 @@ impl Watch<'_> {
         });
         let stack = stack.collect::<Result<Vec<_>>>()?;
         self.run.losses_through(&stack, self.input.as_ref(), &self.labels, &self.batches)
-    }
-}
-
-/// What looks at the test split after every epoch: early stopping, or else only the log.
-pub(super) struct Looks<'a> {
-    pub patience: Option<Patience<'a>>,
-    pub watch: Option<Watch<'a>>,
-}
-
-impl Looks<'_> {
-    pub fn are_any(&self) -> bool {
-        self.patience.is_some() || self.watch.is_some()
-    }
-
-    /// What there is to say of `parameters` at the end of an epoch whose mean loss and accuracy in training
-    /// were `mean`.
-    pub fn look(
-        &mut self,
-        parameters: Parameters,
-        mean: (f64, Option<f64>),
-    ) -> Result<Option<HeldOut>> {
-        match (&mut self.patience, &self.watch) {
-            (Some(patience), _) => patience.judge(parameters, mean),
-            (None, Some(watch)) => Ok(watch.look(&[parameters])?.pop()),
-            (None, None) => Ok(None),
-        }
     }
 }

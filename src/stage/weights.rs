@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use gimlet_store::{damage, durable, files};
 use serde_json::json;
 
-use super::plan::{At, Step};
 use super::progress::Progress;
 use super::{Standing, record};
 use crate::error::DIFFERS;
 use crate::parameters::Parameters;
 use crate::pipeline::Split;
+use crate::schedule::{At, Step};
 use crate::train::checkpoint::Checkpoints;
 use crate::{Error, Kind, Result};
 

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use gimlet_store::{durable, files};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::profile::Breakdown;
 use crate::parameters::Parameters;
@@ -27,24 +29,44 @@ pub struct Progress {
     pub breakdown: Vec<Breakdown>,
     /// Bytes that were read from datasets in all attempts ([`gimlet_store::bytes_read`]).
     pub read_bytes: u64,
-    /// The key of the generation that is being written of a module that trains on, if one is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub publishing: Option<String>,
-    /// Where the training may stop early, the best epoch so far, whose parameters are kept, too.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub best: Option<Best>,
+    /// What else goes on with the training, each under a name of its own.
+    #[serde(flatten)]
+    pub parts: Map<String, Value>,
 }
 
-/// The epoch with the smallest held-out loss.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Best {
-    /// Epochs trained up to its end.
-    pub epoch: u64,
-    /// At its end. An f32, which JSON gives back as it was.
-    pub held_out: f32,
-    /// Mean loss and accuracy (where the loss has one) in training.
-    pub loss: f64,
-    pub accuracy: Option<f64>,
+impl Progress {
+    /// What was kept under a name.
+    pub fn part<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        self.parts.get(name).and_then(|it| T::deserialize(it).ok())
+    }
+
+    /// Keeps something under a name, in place of what was there; nothing where there is nothing to keep.
+    ///
+    /// # Errors
+    /// When it cannot be described.
+    pub fn set_part(&mut self, name: &str, part: Option<&impl Serialize>) -> Result<()> {
+        match part {
+            Some(part) => self.parts.insert(name.to_string(), described(part)?),
+            None => self.parts.remove(name),
+        };
+        Ok(())
+    }
+
+    /// What was used for one of the modules that train: where there are several, the first waits for data and reads
+    /// it.
+    #[must_use]
+    pub fn of_module(&self, place: usize) -> Self {
+        let Some(seconds) = self.shares.get(place).copied() else { return self.clone() };
+        let (wait_seconds, read_bytes) =
+            if place == 0 { (self.wait_seconds, self.read_bytes) } else { (0.0, 0) };
+        let breakdown = self.breakdown.get(place).copied().into_iter().collect();
+        Self { seconds, wait_seconds, read_bytes, breakdown, ..self.clone() }
+    }
+}
+
+fn described(part: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(part)
+        .map_err(|error| Error::failed(format!("could not describe a checkpoint: {error}")))
 }
 
 /// A file that holds the newest checkpoint, and beside it the one before.
@@ -85,9 +107,7 @@ impl Checkpoints {
     /// # Errors
     /// When it cannot be written; the checkpoints there were are still there.
     pub fn save(&self, state: &Parameters, progress: &Progress) -> Result<()> {
-        let about = serde_json::to_value(progress)
-            .map_err(|error| Error::failed(format!("could not describe a checkpoint: {error}")))?;
-        let bytes = state.to_safetensors(&about)?;
+        let bytes = state.to_safetensors(&described(progress)?)?;
         let there = files::is_file(&self.newest);
         if there.map_err(|error| Error::io("look at", &self.newest, error))?
             && let Err(error) = durable::rename(&self.newest, &self.previous)

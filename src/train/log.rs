@@ -19,6 +19,9 @@ pub struct Entry {
     /// From 0, both.
     pub step: u64,
     pub epoch: u64,
+    /// From 0, where a round may end before its last epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub round: Option<usize>,
     /// Of the batch, before the update.
     pub loss: f64,
     /// The share of predictions that were right, where there is a right and a wrong.

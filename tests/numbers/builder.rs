@@ -6,9 +6,9 @@ use gimlet::layer::{Basic, Conv, Gru, Layer, Relu};
 use gimlet::loss::{Bounded, Loss, Losses, Recipe, Sizes, clapp, infonce};
 use gimlet::parameters::{ParameterShape, Parameters};
 use gimlet::pipeline::{
-    Builder, Environment, ImageView, NewModule, Pipeline, Rounds, Schedule, SoundView, Textures,
-    Training,
+    Builder, Environment, ImageView, NewModule, Pipeline, SoundView, Textures, Training,
 };
+use gimlet::schedule::rounds;
 use gimlet::{Kind, Result};
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,11 @@ fn a_pipeline_in_code_is_that_of_its_file() {
 #[test]
 fn what_is_wrong_in_code_is_named_as_in_a_file() {
     let training = |epochs| Training { epochs, ..Training::default() };
-    let rounds = Schedule::Rounds(Rounds { rounds: 2, epochs_per_round: 1, replay: 0.0 });
+    let rounds = rounds::Settings {
+        rounds: Some(2),
+        epochs_per_round: Some(1),
+        ..rounds::Settings::default()
+    };
     let no_channels = Gru { channels: 0, bptt: true }.shared();
     let of_sound = Pipeline::builder("mine", Textures::default(), SoundView::new(16_000, 20_480));
     let cases = [

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use gimlet::Kind;
-use gimlet::pipeline::{Environment, Pipeline, Schedule};
+use gimlet::pipeline::{Environment, Pipeline, Split};
+use gimlet::schedule::{At, Given, Misfit, Place, Schedule, Schedules, Step, rounds};
+use gimlet::stage::{RunDir, Standing};
 
 const PIPELINE: &str = r#"
 [data.textures]
@@ -66,9 +68,6 @@ fn check(found: (String, Option<String>, String), message: &str, marked: Option<
 #[test]
 fn a_key_that_means_nothing_to_the_kind_is_refused() {
     for (kind, line, of) in [
-        ("rounds", "patience = 3", "`sequential`"),
-        ("simultaneous", "patience = 3", "`sequential`"),
-        ("async", "patience = 3", "`sequential`"),
         ("sequential", "rounds = 3", "`rounds`"),
         ("async", "epochs_per_round = 3", "`rounds`"),
         ("rounds", "sync_every = 3", "`async`"),
@@ -83,6 +82,13 @@ fn a_key_that_means_nothing_to_the_kind_is_refused() {
         let found = refused(&format!("kind = \"{kind}\"\n{line}"), &[]);
         check(found, &message, Some(value), &hint);
     }
+    check(
+        refused("kind = \"simultaneous\"\npatience = 3", &[]),
+        "`patience` means nothing to a schedule of kind `simultaneous`: what a module reads changes with every \
+         step of the one below, so that its losses after two epochs do not compare, and all modules end at once",
+        Some("3"),
+        "it is for `schedule.kind` `sequential`, `rounds` and `async`",
+    );
     // The default kind is sequential.
     let (message, ..) = refused("rounds = 3", &[]);
     assert_eq!(message, "`rounds` means nothing to a schedule of kind `sequential`");
@@ -92,6 +98,8 @@ fn a_key_that_means_nothing_to_the_kind_is_refused() {
 fn numbers_out_of_bounds_are_refused() {
     for (kind, key) in [
         ("sequential", "patience"),
+        ("rounds", "patience"),
+        ("async", "patience"),
         ("rounds", "rounds"),
         ("rounds", "epochs_per_round"),
         ("async", "sync_every"),
@@ -160,8 +168,8 @@ fn rounds_have_to_divide_the_epochs() {
         ("rounds = 4\nepochs_per_round = 5", (4, 5)),
     ] {
         let pipeline = parse(&with(&format!("kind = \"rounds\"\n{schedule}"), &[])).unwrap();
-        let Schedule::Rounds(rounds) = &pipeline.schedule else { panic!("{schedule}") };
-        assert_eq!((rounds.rounds, rounds.epochs_per_round), expected);
+        let found = (pipeline.schedule.rounds(), pipeline.epochs_per_round(0));
+        assert_eq!((pipeline.schedule.name(), found), ("rounds", expected));
         assert_eq!(pipeline.modules[0].epochs, expected.0 * expected.1);
     }
 }
@@ -174,4 +182,99 @@ fn epochs_of_a_modules_own_are_refused_in_rounds() {
         Some("2"),
         "set `schedule.rounds` and `schedule.epochs_per_round`",
     );
+}
+
+#[test]
+fn what_is_no_schedule_is_refused_where_it_says_so() {
+    let (message, marked, hint) = refused("kind = \"round\"", &[]);
+    assert_eq!(message, "unknown value `round` for `kind` in [schedule]");
+    assert_eq!((marked.as_deref(), hint.as_str()), (Some("\"round\""), "did you mean `rounds`?"));
+    let (message, marked, hint) = refused("patienc = 3", &[]);
+    assert_eq!(message, "unknown key `patienc` in [schedule]");
+    assert_eq!((marked.as_deref(), hint.as_str()), (Some("patienc"), "did you mean `patience`?"));
+    let (message, marked, _) = refused("patience = \"3\"", &[]);
+    assert_eq!(
+        message,
+        "`patience` in [schedule] must be a whole number of 0 or more, not the string \"3\""
+    );
+    assert_eq!(marked.as_deref(), Some("\"3\""));
+    let text = PIPELINE.replace("[schedule]\n", "").replacen(
+        "[data.textures]",
+        "schedule = \"roundss\"\n[data.textures]",
+        1,
+    );
+    let error = parse(&text).unwrap_err().to_string();
+    assert!(error.starts_with("unknown value `roundss` for `schedule`"), "{error}");
+    let error = parse(&text.replace("\"roundss\"", "3")).unwrap_err().to_string();
+    assert!(
+        error.starts_with("`schedule` must be the name of a schedule, or a table, not 3"),
+        "{error}"
+    );
+    let named = parse(&text.replace("roundss", "rounds")).unwrap();
+    assert_eq!(named.schedule.rounds(), 6);
+}
+
+/// Modules in turn, the last one first.
+#[derive(Debug, Default, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TopDown {
+    passes: usize,
+}
+
+impl Schedule for TopDown {
+    fn name(&self) -> &str {
+        "top-down"
+    }
+
+    fn keys(&self) -> &[&str] {
+        &["passes"]
+    }
+
+    fn key(&self, _replays: bool) -> serde_json::Value {
+        serde_json::json!({ "kind": self.name(), "passes": self.passes })
+    }
+
+    fn check(&self, given: &Given<'_>) -> Result<(), Misfit> {
+        match self.passes > given.epochs {
+            true => Err(Misfit::at(Place::Setting("passes"), "too many `passes`").hint("less")),
+            false => Ok(()),
+        }
+    }
+
+    fn epochs(&self) -> Option<usize> {
+        Some(self.passes)
+    }
+
+    fn steps(&self, modules: usize) -> Vec<Step> {
+        let mut steps = vec![Step::Ingest, Step::Untrained];
+        for module in (0..modules).rev() {
+            let at = At { module, round: 0 };
+            steps.extend([Step::Train(at), Step::Encode(at), Step::Probe(module)]);
+        }
+        steps
+    }
+}
+
+#[test]
+fn a_program_may_have_a_schedule_of_its_own() {
+    let schedules = Schedules::default().with::<TopDown>().unwrap();
+    let environment = Environment { schedules, ..Environment::default() };
+    let parse = |passes: usize| {
+        let text = with(&format!("kind = \"top-down\"\npasses = {passes}"), &[]);
+        Pipeline::parse(&text, Path::new("p.toml"), &[], &environment)
+    };
+    let own = |passes| parse(passes).unwrap();
+    assert_eq!((own(4).modules[0].epochs, own(4).schedule.name()), (4, "top-down"));
+    let folder = tempfile::tempdir().unwrap();
+    let key = |pipeline: &Pipeline| {
+        let standing = Standing::new(pipeline, RunDir::at(folder.path().join("run"))).unwrap();
+        assert_eq!(standing.plan.steps().len(), 5);
+        standing.plan.key(Step::Train(At { module: 0, round: 0 }), Split::Train).clone()
+    };
+    assert_ne!(key(&own(4)).hash, key(&own(5)).hash);
+    assert_eq!(key(&own(4)).settings["schedule"]["kind"], "top-down");
+    let error = parse(7).unwrap_err();
+    assert!(error.to_string().starts_with("too many `passes`"), "{error}");
+    assert_eq!(error.hint_text(), Some("less"));
+    assert!(Schedules::default().with::<rounds::Settings>().is_err(), "there is one already");
 }

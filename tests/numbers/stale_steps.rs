@@ -302,6 +302,8 @@ const OF_ROUNDS: &[Change] = &[
         "store.keep_generations",
         "store.keep_generations=3",
     ),
+    change("schedule.patience", "schedule.patience=2"),
+    beside(&["schedule.patience=2"], "data.test_subset", "data.test_subset=20"),
     change("schedule.kind", "schedule={kind=\"sequential\"}"),
 ];
 
@@ -310,6 +312,8 @@ const OF_ASYNC: &[Change] = &[
     change("schedule.max_staleness", "schedule.max_staleness=2"),
     change("schedule.replay", "schedule.replay=0.5"),
     beside(&["schedule.replay=0.5"], "store.keep_generations", "store.keep_generations=3"),
+    change("schedule.patience", "schedule.patience=2"),
+    beside(&["schedule.patience=2"], "data.test_subset", "data.test_subset=20"),
     change("schedule.kind", "schedule={kind=\"sequential\"}"),
 ];
 

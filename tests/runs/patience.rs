@@ -139,3 +139,95 @@ fn a_test_split_that_fills_no_batch_is_refused_and_another_test_split_is_another
         assert_eq!(ends_with(&[&other[..], patience].concat()), state, "{patience:?}");
     }
 }
+
+const ROUNDS: [&str; 6] = [
+    "--set",
+    "schedule.kind=rounds",
+    "--set",
+    "schedule.rounds=3",
+    "--set",
+    "schedule.epochs_per_round=20",
+];
+
+/// The held-out losses at the ends of epochs, each with what was trained on: a round, or a generation.
+fn held_out(log: &[Value], of: &str) -> Vec<(u64, f64)> {
+    let ends = log.iter().filter(|it| it["held_out"].is_number());
+    ends.map(|it| (it[of].as_u64().unwrap_or(0), it["held_out"].as_f64().unwrap())).collect()
+}
+
+#[test]
+fn rounds_are_patient_each_by_itself() {
+    let tiny = Tiny::new();
+    let args = [&ARGS[..], &ROUNDS, &PATIENCE].concat();
+    tiny.ok("run", &with(&[&args], "patient"));
+    for module in ["a", "b"] {
+        let log = log(&tiny, "patient", module);
+        let ends = held_out(&log, "round");
+        assert_eq!(ends.len() * 6, log.len());
+        let mut epochs = 0;
+        for round in 0..3 {
+            let losses: Vec<f64> = ends.iter().filter(|it| it.0 == round).map(|it| it.1).collect();
+            let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
+            let best = losses.iter().position(|it| *it == least).unwrap() + 1;
+            assert!(losses.len() == best + 4 || losses.len() == 20 && best > 16, "{losses:?}");
+            epochs += losses.len();
+            let path = tiny.path(&format!("patient/modules/{module}/{:08}.json", round + 1));
+            let Ok(text) = std::fs::read_to_string(path) else { continue };
+            let record: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(record["stopped"]["epoch"], epochs, "{module}, round {round}");
+            assert_eq!(record["stopped"]["best"], epochs - losses.len() + best);
+        }
+        assert!(epochs < 60, "{module} runs to its last epoch, which shows nothing");
+    }
+    // A round is told by what it ended with, not by its epochs.
+    let curves = tiny.json("curves", &with(&[&args], "patient"));
+    let rounds: Vec<&Value> =
+        curves["epochs"].as_array().unwrap().iter().map(|it| &it["round"]).collect();
+    assert!(rounds.contains(&&Value::from(3)), "{rounds:?}");
+
+    let kills = tiny.killed_until_done(23, "run", &with(&[&args], "killed"));
+    assert!(kills >= 3, "only {kills} kills: the run is too short to show anything");
+    assert_eq!(tiny.contents("killed"), tiny.contents("patient"), "after {kills} kills");
+}
+
+#[test]
+fn workers_are_patient_with_one_generation() {
+    let tiny = Tiny::new();
+    let args = [&ARGS[..], &PATIENCE, &["--set", "schedule.kind=async"]].concat();
+    let (_, err) = tiny.ok("run", &with(&[&args], "workers"));
+    tiny.ok("run", &with(&[&ARGS, &PATIENCE], "in-turn"));
+    assert!(tiny.tensors("workers", "a") == tiny.tensors("in-turn", "a"), "its input stays");
+    for module in ["a", "b"] {
+        let stopped = record(&tiny, "workers", module)["stopped"].clone();
+        let ends = held_out(&log(&tiny, "workers", module), "generation");
+        assert_eq!(stopped["epoch"], ends.len(), "{module}: {stopped}, {err}");
+        // Only losses on the newest generation count.
+        let newest = ends.last().unwrap().0;
+        let before = ends.iter().take_while(|it| it.0 != newest).count();
+        let last: Vec<f64> = ends[before..].iter().map(|it| it.1).collect();
+        let least = last.iter().copied().fold(f64::INFINITY, f64::min);
+        assert_eq!(stopped["held_out_loss"].as_f64(), Some(least), "{module}");
+        let best = last.iter().position(|it| *it == least).unwrap() + 1;
+        assert_eq!(stopped["best"], before + best, "{module}");
+        assert!(last.len() == best + 4 || ends.len() == 40, "{module}: {last:?}");
+    }
+    tiny.ok("verify", &with(&[&args], "workers"));
+    let (_, err) = tiny.ok("run", &with(&[&args], "workers"));
+    assert!(!err.contains("steps,"), "nothing is done twice: {err}");
+}
+
+#[test]
+fn a_patient_worker_that_is_killed_again_and_again_ends_as_one_that_is_not() {
+    let tiny = Tiny::new();
+    let args = [&ARGS[..], &["--set", "schedule={kind=\"async\",patience=12}"]].concat();
+    for run_dir in ["whole", "killed"] {
+        tiny.ok("ingest", &with(&[&args], run_dir));
+        tiny.ok("worker", &with(&[&["--module", "a"], &args], run_dir));
+    }
+    tiny.ok("worker", &with(&[&["--module", "b"], &args], "whole"));
+    let kills = tiny.killed_until_done(29, "worker", &with(&[&["--module", "b"], &args], "killed"));
+    assert!(kills >= 2, "only {kills} kills: it is too short to show anything");
+    assert!(tiny.tensors("killed", "b") == tiny.tensors("whole", "b"), "after {kills} kills");
+    let stopped = |run_dir| record(&tiny, run_dir, "b")["stopped"].clone();
+    assert_eq!(stopped("killed"), stopped("whole"));
+}

@@ -351,3 +351,13 @@ fn workers_end_with_the_run_that_started_them() {
         wait_for("the end of a worker", || worker(&run_dir, module).is_none().then_some(()));
     }
 }
+
+#[test]
+fn a_worker_tells_where_its_time_went_and_of_large_batches() {
+    let tiny = three(1);
+    let small = ["--set", "store.read_memory=1kB"];
+    tiny.ok("ingest", &small);
+    let (out, err) = tiny.ok("train", &[&["a", "--profile"][..], &small].concat());
+    assert!(out.contains("optimiser") && out.contains("moments"), "{out}");
+    assert!(err.contains("one batch of `a` takes"), "{err}");
+}

@@ -5,7 +5,6 @@
 
 mod data;
 mod module;
-mod schedule;
 mod slurm;
 mod store;
 mod training;
@@ -18,13 +17,13 @@ use serde::{Deserialize, Serialize};
 
 pub use self::data::*;
 pub use self::module::*;
-pub use self::schedule::*;
 pub use self::slurm::*;
 pub use self::store::*;
 pub use self::training::*;
 pub use self::view::*;
 pub use crate::layer::{Layer, Map};
 use crate::loss::Recipe;
+use crate::schedule::Schedule;
 
 /// A whole pipeline: where its samples come from, how they are seen, and what is trained on them.
 #[derive(Debug, Clone)]
@@ -46,7 +45,7 @@ pub struct Pipeline {
     /// What all modules train by, unless they say otherwise.
     pub training: Training,
     /// In which order modules train.
-    pub schedule: Schedule,
+    pub schedule: Arc<dyn Schedule>,
     /// How activations are stored.
     pub store: Store,
     /// How modules are judged.
@@ -56,26 +55,9 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// How often every module trains on a newer generation and writes one: 1, but in rounds.
-    pub fn rounds(&self) -> usize {
-        match &self.schedule {
-            Schedule::Rounds(schedule) => schedule.rounds,
-            _ => 1,
-        }
-    }
-
-    /// Whether all modules train at once, in one process, on the maps of one forward pass.
-    pub fn trains_together(&self) -> bool {
-        matches!(self.schedule, Schedule::Simultaneous)
-    }
-
-    /// The share of a batch that comes from older generations.
-    pub fn replay(&self) -> f64 {
-        match &self.schedule {
-            Schedule::Rounds(schedule) => schedule.replay,
-            Schedule::Async(schedule) => schedule.replay,
-            Schedule::Sequential { .. } | Schedule::Simultaneous => 0.0,
-        }
+    /// Epochs that a module trains in each round.
+    pub fn epochs_per_round(&self, module: usize) -> usize {
+        self.modules[module].epochs / self.schedule.rounds()
     }
 }
 

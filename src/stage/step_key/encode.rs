@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::METHOD_VERSION;
 use crate::pipeline::{ActivationType, Compression, Pipeline, Split, Store};
+use crate::schedule::At;
 use crate::stage::boundary::Boundary;
 use crate::stage::key::Key;
-use crate::stage::plan::At;
 use crate::{Result, media};
 
 /// What [`Key::settings`] of a published generation call the step that wrote it.
@@ -108,12 +108,13 @@ pub(in crate::stage) fn encode_key(
     })
 }
 
-/// The key of what a training (of such a key) publishes after so many `steps`, with `weights` and `rows` of such
+/// The key of what a training (of such a key) publishes of a split after so many `steps`, with `weights` and `rows` of such
 /// hashes, when as many frozen views as `drawn_before` have been stored of each sample.
 pub(in crate::stage) fn publish_key(
     pipeline: &Pipeline,
     at: At,
     boundary: &Boundary,
+    split: Split,
     (training, steps): (&str, u64),
     drawn_before: u64,
     [weights, rows]: [&str; 2],
@@ -133,11 +134,11 @@ pub(in crate::stage) fn publish_key(
         probe: _,
         slurm: _,
     } = pipeline;
-    let views = view.views_of(Split::Train);
+    let views = view.views_of(split);
     Key::of(&PublishKey {
         step: PUBLISH,
         method: METHOD_VERSION,
-        split: Split::Train.name(),
+        split: split.name(),
         training,
         steps,
         view: (at.module == 0).then_some(ViewsPart { views, drawn_before: Some(drawn_before) }),

@@ -1,16 +1,16 @@
 //! The key of `train`: what the weights of a module are made of.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::METHOD_VERSION;
+use crate::layer::borrowed;
 use crate::loss::Recipe;
-use crate::pipeline::{Async, Layer, Module, Pipeline, Rounds, Schedule, Store, Training};
+use crate::pipeline::{Layer, Module, Pipeline, Store, Training};
+use crate::schedule::At;
 use crate::stage::key::Key;
-use crate::stage::plan::At;
 use crate::{Result, media};
 
 /// What a training reads.
@@ -41,7 +41,8 @@ struct TrainKey<'a> {
     /// Those that train in one piece: what changes one changes the checkpoint of all.
     modules: BTreeMap<&'a str, ModulePart<'a>>,
     training: TrainingPart,
-    schedule: SchedulePart,
+    /// What matters of it, by what it says itself.
+    schedule: Value,
     store: StorePart,
     input: Input<'a>,
 }
@@ -50,7 +51,7 @@ struct TrainKey<'a> {
 struct ModulePart<'a> {
     /// Where several train in one piece.
     place: Option<usize>,
-    layers: &'a [Arc<dyn Layer>],
+    layers: Vec<&'a dyn Layer>,
     epochs: usize,
     learning_rate: f64,
 }
@@ -61,27 +62,6 @@ struct TrainingPart {
     micro_batch: Option<usize>,
     /// Of what reads stored activations.
     input_noise: Option<f64>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "lowercase", tag = "kind")]
-enum SchedulePart {
-    Sequential {
-        patience: Option<usize>,
-    },
-    Rounds {
-        epochs_per_round: usize,
-        /// Where there is something to replay.
-        replay: Option<f64>,
-    },
-    Simultaneous,
-    /// All of it for every module, though the first reads no generations: a module that was trained and is
-    /// done publishes no more, so that those above it have to train beside it.
-    Async {
-        sync_every: usize,
-        max_staleness: usize,
-        replay: f64,
-    },
 }
 
 #[derive(Serialize)]
@@ -145,36 +125,22 @@ pub(in crate::stage) fn train_key(pipeline: &Pipeline, at: At, reads: &Reads<'_>
     } = store;
     let module = &modules[at.module];
     let reads_stored = at.module > 0;
-    let mut part = ModulePart::of(module);
-    let mut in_one_piece = None;
-    let mut generations = None;
-    let mut held_out = None;
-    let schedule = match schedule {
-        Schedule::Sequential { patience } => {
-            held_out = patience.map(|_| reads.held_out.hash.as_str());
-            SchedulePart::Sequential { patience: *patience }
-        }
-        Schedule::Rounds(Rounds { rounds: _, epochs_per_round, replay }) => {
-            // So that more rounds go on from those that are there.
-            part.epochs = epochs_per_round * (at.round + 1);
-            let replays = !reads.older.is_empty();
-            generations = replays.then_some(reads.older.len() + 1);
-            let replay = replays.then_some(*replay);
-            SchedulePart::Rounds { epochs_per_round: *epochs_per_round, replay }
-        }
-        Schedule::Simultaneous => {
-            in_one_piece = Some(module.name.as_str());
-            SchedulePart::Simultaneous
-        }
-        Schedule::Async(Async { sync_every, max_staleness, replay }) => {
-            generations = (reads_stored && *replay > 0.0).then_some(*keep_generations);
-            SchedulePart::Async {
-                sync_every: *sync_every,
-                max_staleness: *max_staleness,
-                replay: *replay,
-            }
+    let in_one_piece = schedule.is_in_one_pass().then_some(module.name.as_str());
+    // So that more rounds go on from those that are there.
+    let part = ModulePart {
+        epochs: pipeline.epochs_per_round(at.module) * (at.round + 1),
+        ..ModulePart::of(module)
+    };
+    let replays = reads_stored && schedule.replay() > 0.0;
+    let (replays, generations) = match schedule.publishing() {
+        // What is there to replay comes and goes.
+        Some(_) => (replays, replays.then_some(*keep_generations)),
+        None => {
+            let older = reads.older.len();
+            (older > 0, (older > 0).then_some(older + 1))
         }
     };
+    let held_out = schedule.patience().map(|_| reads.held_out.hash.as_str());
     let reads_samples = !reads_stored || in_one_piece.is_some();
     Key::of(&TrainKey {
         step: "train",
@@ -192,7 +158,7 @@ pub(in crate::stage) fn train_key(pipeline: &Pipeline, at: At, reads: &Reads<'_>
             micro_batch: *micro_batch,
             input_noise: (reads_stored && *input_noise > 0.0).then_some(*input_noise),
         },
-        schedule,
+        schedule: schedule.key(replays),
         store: StorePart { keep_generations: generations },
         input: Input {
             rows: &reads.rows.hash,
@@ -208,7 +174,12 @@ impl<'a> ModulePart<'a> {
     fn of(module: &'a Module) -> Self {
         // What becomes of its activations is no part of its training.
         let Module { name: _, layers, epochs, learning_rate, activations: _ } = module;
-        Self { place: None, layers, epochs: *epochs, learning_rate: *learning_rate }
+        Self {
+            place: None,
+            layers: borrowed(layers),
+            epochs: *epochs,
+            learning_rate: *learning_rate,
+        }
     }
 
     fn in_place((place, module): (usize, &'a Module)) -> (&'a str, Self) {

@@ -1,12 +1,12 @@
 //! The key of `untrained`: of one split, what the stack makes of it as it was drawn.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::METHOD_VERSION;
+use crate::layer::borrowed;
 use crate::pipeline::{Layer, Module, PerSplit, Pipeline, Split, Store};
 use crate::stage::key::Key;
 use crate::{Result, media};
@@ -27,7 +27,7 @@ struct UntrainedKey<'a> {
 struct ModulePart<'a> {
     /// Each reads what the one before it makes.
     place: usize,
-    layers: &'a [Arc<dyn Layer>],
+    layers: Vec<&'a dyn Layer>,
 }
 
 #[derive(Serialize)]
@@ -98,6 +98,6 @@ impl<'a> ModulePart<'a> {
     fn of((place, module): (usize, &'a Module)) -> (&'a str, Self) {
         // How it would be trained does not matter, nor what becomes of what it makes.
         let Module { name, layers, epochs: _, learning_rate: _, activations: _ } = module;
-        (name, Self { place, layers })
+        (name, Self { place, layers: borrowed(layers) })
     }
 }

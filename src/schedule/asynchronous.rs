@@ -1,0 +1,90 @@
+//! All modules at once, each in a process of its own, on what its predecessor has written last.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Given, Manner, Misfit, Place, Publishing, Schedule, check_count, check_replay};
+
+/// `schedule = "async"`.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Epochs after which a module writes a generation; 1 when `None`.
+    pub sync_every: Option<usize>,
+    /// Epochs that a module trains on one generation before it waits for a newer one, as long as another process works
+    /// on that; `sync_every` when `None`.
+    pub max_staleness: Option<usize>,
+    /// The share of a batch that comes from older generations.
+    pub replay: f64,
+    /// Epochs on one generation without a smaller held-out loss that end a training.
+    pub patience: Option<usize>,
+}
+
+impl Settings {
+    fn publishing(&self) -> Publishing {
+        let sync_every = self.sync_every.unwrap_or(1);
+        Publishing { sync_every, max_staleness: self.max_staleness.unwrap_or(sync_every) }
+    }
+}
+
+impl Schedule for Settings {
+    fn name(&self) -> &str {
+        "async"
+    }
+
+    fn keys(&self) -> &[&str] {
+        &["sync_every", "max_staleness", "replay", "patience"]
+    }
+
+    /// All of it for every module, though the first reads no generations: a module that was trained and is done
+    /// publishes no more, so that those above it have to train beside it.
+    fn key(&self, _replays: bool) -> Value {
+        let Self { sync_every: _, max_staleness: _, replay, patience } = self;
+        let Publishing { sync_every, max_staleness } = self.publishing();
+        json!({
+            "kind": self.name(),
+            "sync_every": sync_every,
+            "max_staleness": max_staleness,
+            "replay": replay,
+            "patience": patience,
+        })
+    }
+
+    /// Workers have nothing of each other but what is stored.
+    fn check(&self, given: &Given<'_>) -> Result<(), Misfit> {
+        check_count("sync_every", self.sync_every)?;
+        check_count("max_staleness", self.max_staleness)?;
+        check_count("patience", self.patience)?;
+        check_replay(self.replay, given)?;
+        let readers = given.modules.len().saturating_sub(1);
+        match given.modules.iter().take(readers).find(|it| it.is_recomputed) {
+            Some(module) => {
+                let message = format!(
+                    "the activations of `{}` are recomputed, and in an `async` schedule the next module \
+                     has to read them",
+                    module.name
+                );
+                Err(Misfit::at(Place::File, message).hint("set `activations = \"store\"`"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn manner(&self) -> Manner {
+        Manner::InWorkers(self.publishing())
+    }
+
+    fn replay(&self) -> f64 {
+        self.replay
+    }
+
+    fn patience(&self) -> Option<usize> {
+        self.patience
+    }
+
+    fn unwatched(&self) -> Option<&str> {
+        let why = "in an `async` schedule only the first module has a test split while it trains: take \
+                   another schedule";
+        self.patience.is_none().then_some(why)
+    }
+}

@@ -1,0 +1,257 @@
+//! In which order modules train, and what each reads of what the others have made.
+//!
+//! A schedule is one file: its settings, as `[schedule]` in a pipeline file gives them, and its answers, a [`Schedule`].
+//! Adding one is such a file, its line here and its line in `registry.rs`. A program that uses this library adds its own
+//! to [`Schedules`], or gives it to [`Builder::schedule`](crate::pipeline::Builder::schedule).
+
+pub mod asynchronous;
+mod registry;
+pub mod rounds;
+pub mod sequential;
+pub mod simultaneous;
+mod step;
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+pub use registry::Schedules;
+pub use step::{At, InRound, Step};
+
+/// In which order modules train. The defaults are those of modules that train one after the other, each to its last
+/// epoch.
+pub trait Schedule: fmt::Debug + Send + Sync + 'static {
+    /// What pipeline files and messages call it.
+    fn name(&self) -> &str;
+
+    /// Names of the settings that a pipeline file can give it.
+    fn keys(&self) -> &[&str];
+
+    /// Settings of other schedules that mean nothing to it, each with the reason, where that is not plain.
+    fn refused(&self) -> &[(&str, &str)] {
+        &[]
+    }
+
+    /// What the key of a training says of it: all settings that can change weights. `replays` says whether the training
+    /// reads rows of older generations.
+    fn key(&self, replays: bool) -> Value;
+
+    /// The schedule with what it leaves to the pipeline filled in; `None` where it leaves nothing.
+    ///
+    /// # Errors
+    /// When the pipeline does not say enough.
+    fn filled_in(&self, _given: &Given<'_>) -> Result<Option<Arc<dyn Schedule>>, Misfit> {
+        Ok(None)
+    }
+
+    /// Fails when a setting is out of bounds, or the schedule does not fit a pipeline.
+    ///
+    /// # Errors
+    /// Why not.
+    fn check(&self, given: &Given<'_>) -> Result<(), Misfit>;
+
+    /// Epochs that every module trains in all its rounds, where the schedule says so and modules do not.
+    fn epochs(&self) -> Option<usize> {
+        None
+    }
+
+    /// How modules are trained.
+    fn manner(&self) -> Manner {
+        Manner::InTurn
+    }
+
+    /// How often every module trains, each time on a newer generation of its input, and writes one.
+    fn rounds(&self) -> usize {
+        1
+    }
+
+    /// Every step in its order, for a stack of `modules` modules.
+    fn steps(&self, modules: usize) -> Vec<Step> {
+        in_turn(modules, self.rounds())
+    }
+
+    /// The training that one goes on from, with its weights and its optimiser.
+    fn before(&self, _at: At) -> Option<At> {
+        None
+    }
+
+    /// Whether others may go on from the trainings of this schedule, even if none does yet.
+    fn is_gone_on_from(&self) -> bool {
+        false
+    }
+
+    /// The share of a batch that comes from older generations.
+    fn replay(&self) -> f64 {
+        0.0
+    }
+
+    /// The rounds before this one whose rows are replayed, newest first; `kept` older generations are kept.
+    fn replayed(&self, _round: usize, _kept: usize) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// Epochs on one input without a smaller loss on the test split that end a training.
+    fn patience(&self) -> Option<usize> {
+        None
+    }
+
+    /// Why some modules are not looked at on the test split while they train, where that is so.
+    fn unwatched(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// How the modules of a run are trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// Each by itself, on what the module before it has stored.
+    InTurn,
+    /// All in one piece: every batch goes forward once, through all of them.
+    InOnePass,
+    /// Each in a process of its own, on what the module before it publishes meanwhile.
+    InWorkers(Publishing),
+}
+
+/// What workers publish, and how long they train on one generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Publishing {
+    /// Epochs after which a module writes a generation.
+    pub sync_every: usize,
+    /// Epochs that a module trains on one generation before it waits for a newer one, as long as another process works
+    /// on that.
+    pub max_staleness: usize,
+}
+
+impl dyn Schedule {
+    /// Whether all modules train in one process, on the maps of one forward pass.
+    pub fn is_in_one_pass(&self) -> bool {
+        self.manner() == Manner::InOnePass
+    }
+
+    /// What workers publish, where each module trains in a process of its own.
+    pub fn publishing(&self) -> Option<Publishing> {
+        match self.manner() {
+            Manner::InWorkers(publishing) => Some(publishing),
+            Manner::InTurn | Manner::InOnePass => None,
+        }
+    }
+
+    /// Whether all modules train at the same time.
+    pub fn is_at_once(&self) -> bool {
+        self.manner() != Manner::InTurn
+    }
+
+    /// The steps that are done in one piece of work with one, itself among them.
+    pub fn together(&self, step: Step, modules: usize) -> Vec<Step> {
+        let of_all = |step: fn(At) -> Step, round| {
+            (0..modules).map(|module| step(At { module, round })).collect()
+        };
+        match step {
+            Step::Train(at) if self.is_in_one_pass() => of_all(Step::Train, at.round),
+            Step::Encode(at) if self.is_in_one_pass() => of_all(Step::Encode, at.round),
+            _ => vec![step],
+        }
+    }
+}
+
+/// What a schedule has to fit.
+#[derive(Debug, Clone)]
+pub struct Given<'a> {
+    /// `training.epochs`.
+    pub epochs: usize,
+    /// `training.input_noise`.
+    pub input_noise: f64,
+    /// `store.keep_generations`.
+    pub keep_generations: usize,
+    /// The modules, in order.
+    pub modules: Vec<GivenModule<'a>>,
+}
+
+/// What a schedule has to fit of one module.
+#[derive(Debug, Clone, Copy)]
+pub struct GivenModule<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Epochs that it trains.
+    pub epochs: usize,
+    /// Whether it says so itself.
+    pub says_epochs: bool,
+    /// Whether what it makes is to be recomputed.
+    pub is_recomputed: bool,
+}
+
+/// Where a pipeline file says what does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In a setting of the schedule.
+    Setting(&'static str),
+    /// In the `epochs` of a module.
+    Epochs(usize),
+    /// In no single place.
+    File,
+}
+
+/// Why a schedule does not fit its pipeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// Where that is said.
+    pub place: Place,
+    /// What does not fit.
+    pub message: String,
+    /// What to do about it; may be empty.
+    pub hint: String,
+}
+
+impl Misfit {
+    /// A misfit said at `place`.
+    pub fn at(place: Place, message: impl Into<String>) -> Self {
+        Self { place, message: message.into(), hint: String::new() }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: hint.into(), ..self }
+    }
+}
+
+/// The steps of modules that train one after the other, round by round.
+fn in_turn(modules: usize, rounds: usize) -> Vec<Step> {
+    let mut steps = vec![Step::Ingest, Step::Untrained];
+    for round in 0..rounds {
+        for module in 0..modules {
+            let at = At { module, round };
+            steps.extend([Step::Train(at), Step::Encode(at)]);
+            steps.extend((round + 1 == rounds).then_some(Step::Probe(module)));
+        }
+    }
+    steps
+}
+
+/// Fails unless a setting that counts epochs or rounds is at least 1 and not too large.
+fn check_count(key: &'static str, count: Option<usize>) -> Result<(), Misfit> {
+    let most = i32::MAX as usize;
+    let bound = match count {
+        Some(0) => "at least 1".to_owned(),
+        Some(count) if count > most => format!("at most {most}"),
+        _ => return Ok(()),
+    };
+    let message = format!("`{key}` must be {bound}, not {}", count.unwrap_or_default());
+    Err(Misfit::at(Place::Setting(key), message))
+}
+
+/// Fails unless `replay` is a share of a batch, and older generations are kept that it can take rows of.
+fn check_replay(replay: f64, given: &Given<'_>) -> Result<(), Misfit> {
+    let place = Place::Setting("replay");
+    if replay > 0.0 && given.keep_generations < 2 {
+        let message = "`replay` takes rows of older generations, and none is kept";
+        return Err(Misfit::at(place, message).hint("set `store.keep_generations` to 2 or more"));
+    }
+    if (0.0..1.0).contains(&replay) {
+        return Ok(());
+    }
+    let message =
+        format!("`replay` must be a share of a batch, from 0 to less than 1, not {replay}");
+    Err(Misfit::at(place, message))
+}

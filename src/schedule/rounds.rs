@@ -1,0 +1,126 @@
+//! In rounds: in each, every module in turn trains on the newest generation of its input, and writes one.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{At, Given, Misfit, Place, Schedule, check_count, check_replay};
+
+/// `schedule = "rounds"`. Of rounds and epochs, what a pipeline file leaves out is filled in.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How many; as many as make up `training.epochs` when `None`.
+    pub rounds: Option<usize>,
+    /// Passes over the training split in each round; as many as make up `training.epochs` when `None`.
+    pub epochs_per_round: Option<usize>,
+    /// The share of a batch that comes from older generations.
+    pub replay: f64,
+    /// Epochs of a round without a smaller held-out loss that end the training in that round.
+    pub patience: Option<usize>,
+}
+
+impl Settings {
+    fn epochs_per_round(&self) -> usize {
+        self.epochs_per_round.unwrap_or(1)
+    }
+}
+
+impl Schedule for Settings {
+    fn name(&self) -> &str {
+        "rounds"
+    }
+
+    fn keys(&self) -> &[&str] {
+        &["rounds", "epochs_per_round", "replay", "patience"]
+    }
+
+    /// More rounds go on from those that are there, so their number is no part of it.
+    fn key(&self, replays: bool) -> Value {
+        let Self { rounds: _, epochs_per_round, replay, patience } = self;
+        json!({
+            "kind": self.name(),
+            "epochs_per_round": epochs_per_round,
+            "replay": replays.then_some(replay),
+            "patience": patience,
+        })
+    }
+
+    fn filled_in(&self, given: &Given<'_>) -> Result<Option<Arc<dyn Schedule>>, Misfit> {
+        let share = |key, of: usize| match given.epochs.checked_rem(of) {
+            Some(0) => Ok(given.epochs / of),
+            // The check refuses a 0.
+            None => Ok(1),
+            Some(_) => {
+                let epochs = given.epochs;
+                let message =
+                    format!("`training.epochs` is {epochs}, which `{key}` ({of}) does not divide");
+                let hint = "give both `rounds` and `epochs_per_round`";
+                Err(Misfit::at(Place::Setting(key), message).hint(hint))
+            }
+        };
+        let (rounds, epochs) = match (self.rounds, self.epochs_per_round) {
+            (Some(rounds), Some(epochs)) => (rounds, epochs),
+            (Some(rounds), None) => (rounds, share("rounds", rounds)?),
+            (None, Some(epochs)) => (share("epochs_per_round", epochs)?, epochs),
+            (None, None) => (given.epochs, 1),
+        };
+        let all = Self { rounds: Some(rounds), epochs_per_round: Some(epochs), ..self.clone() };
+        Ok(Some(Arc::new(all)))
+    }
+
+    fn check(&self, given: &Given<'_>) -> Result<(), Misfit> {
+        check_count("rounds", self.rounds)?;
+        check_count("epochs_per_round", self.epochs_per_round)?;
+        check_count("patience", self.patience)?;
+        check_replay(self.replay, given)?;
+        let epochs = self.rounds().checked_mul(self.epochs_per_round());
+        if epochs.is_none_or(|it| it > i32::MAX as usize) {
+            let message = "`rounds` times `epochs_per_round` are too many epochs";
+            return Err(Misfit::at(Place::File, message));
+        }
+        match given.modules.iter().position(|it| it.says_epochs) {
+            Some(index) => {
+                let message = format!(
+                    "module `{}` has `epochs` of its own: in rounds all modules train alike",
+                    given.modules[index].name
+                );
+                Err(Misfit::at(Place::Epochs(index), message)
+                    .hint("set `schedule.rounds` and `schedule.epochs_per_round`"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn epochs(&self) -> Option<usize> {
+        Some(self.rounds() * self.epochs_per_round())
+    }
+
+    fn rounds(&self) -> usize {
+        self.rounds.unwrap_or(1)
+    }
+
+    fn before(&self, at: At) -> Option<At> {
+        at.round.checked_sub(1).map(|round| At { round, ..at })
+    }
+
+    fn is_gone_on_from(&self) -> bool {
+        true
+    }
+
+    fn replay(&self) -> f64 {
+        self.replay
+    }
+
+    fn replayed(&self, round: usize, kept: usize) -> Vec<usize> {
+        match self.replay > 0.0 {
+            true => (round.saturating_sub(kept)..round).rev().collect(),
+            false => Vec::new(),
+        }
+    }
+
+    fn patience(&self) -> Option<usize> {
+        self.patience
+    }
+}

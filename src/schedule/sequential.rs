@@ -1,0 +1,38 @@
+//! One module after another, each to its last epoch, or until its loss on the test split has not become smaller for
+//! some epochs.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Given, Misfit, Schedule, check_count};
+
+/// `schedule = "sequential"`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Epochs without a smaller held-out loss that end a training; none do when `None`.
+    pub patience: Option<usize>,
+}
+
+impl Schedule for Settings {
+    fn name(&self) -> &str {
+        "sequential"
+    }
+
+    fn keys(&self) -> &[&str] {
+        &["patience"]
+    }
+
+    fn key(&self, _replays: bool) -> Value {
+        let Self { patience } = self;
+        json!({ "kind": self.name(), "patience": patience })
+    }
+
+    fn check(&self, _given: &Given<'_>) -> Result<(), Misfit> {
+        check_count("patience", self.patience)
+    }
+
+    fn patience(&self) -> Option<usize> {
+        self.patience
+    }
+}

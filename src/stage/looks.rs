@@ -1,0 +1,97 @@
+//! What looks at the test split after every epoch of a training: for the log, and for patience to go by.
+
+use super::Run;
+use super::held_out::HeldOut;
+use super::patience::Patience;
+use super::watch::Watch;
+use crate::Result;
+use crate::parameters::Parameters;
+use crate::pipeline::Split;
+use crate::schedule::At;
+use crate::train::checkpoint::Progress;
+use crate::train::feed::Course;
+
+/// A look after every epoch.
+pub(super) struct Looks<'r> {
+    /// What looks, where there is something to look at.
+    pub watch: Option<Watch<'r>>,
+    /// What ends a training early.
+    pub patience: Option<Patience>,
+}
+
+impl Run<'_> {
+    /// What looks at the test split in a training of modules that read one input, which stays as it is.
+    ///
+    /// # Errors
+    /// When the test split cannot be read; where the schedule has patience, when it does not fill one batch.
+    pub(super) fn looks(&self, modules: &[At], course: &Course) -> Result<Looks<'_>> {
+        let first = modules[0];
+        let watch = self.watch(modules, || self.input(first, Split::Test))?;
+        // Of rounds, each is patient by itself.
+        let began = course.epochs - self.pipeline.epochs_per_round(first.module);
+        Ok(Looks { watch, patience: Patience::of(self.pipeline, began as u64) })
+    }
+}
+
+impl<'r> Looks<'r> {
+    /// Turns to another input, whose test split `watch` looks at.
+    pub fn turn_to(&mut self, input: &str, watch: Option<Watch<'r>>) {
+        self.watch = watch;
+        if let Some(patience) = &mut self.patience {
+            patience.turn_to(input);
+        }
+    }
+
+    /// Whether there is anything to look at.
+    pub fn are_any(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    /// Whether they may end a training.
+    pub fn are_patient(&self) -> bool {
+        self.patience.is_some()
+    }
+
+    /// Whether a training is to end now.
+    pub fn are_over(&self) -> bool {
+        self.patience.as_ref().is_some_and(Patience::is_over)
+    }
+
+    /// Whether the optimiser is to be kept beside the best parameters.
+    pub fn keep_optimiser(&self) -> bool {
+        self.patience.as_ref().is_some_and(|it| it.keeps_optimiser)
+    }
+
+    /// What there is to say of each module with these parameters, at the end of an epoch whose mean loss and
+    /// accuracy were `mean` for the first.
+    ///
+    /// # Errors
+    /// When a row cannot be read.
+    pub fn look(
+        &mut self,
+        mut parameters: Vec<Parameters>,
+        mean: (f64, Option<f64>),
+    ) -> Result<Vec<HeldOut>> {
+        let Some(watch) = &self.watch else { return Ok(Vec::new()) };
+        let found = watch.look(&parameters)?;
+        if let (Some(patience), Some(first)) = (&mut self.patience, found.first()) {
+            patience.judge(first.loss as f32, parameters.swap_remove(0), mean);
+        }
+        Ok(found)
+    }
+
+    /// Takes up what [`Self::add_to`] has put into a checkpoint, after `trained` epochs.
+    pub fn restore(&mut self, state: &Parameters, progress: &Progress, trained: u64) {
+        if let Some(patience) = &mut self.patience {
+            patience.restore(state, progress, trained);
+        }
+    }
+
+    /// Adds what [`Self::restore`] needs to a checkpoint.
+    ///
+    /// # Errors
+    /// When it cannot be described.
+    pub fn add_to(&self, state: &mut Parameters, progress: &mut Progress) -> Result<()> {
+        self.patience.as_ref().map_or(Ok(()), |it| it.add_to(state, progress))
+    }
+}

@@ -1,0 +1,445 @@
+//! The steps of a training: of one module, or of several that train on the same batches.
+//!
+//! The loop takes batches from a [`Supply`] and has every [`Learner`] take a step on them. After each step the log
+//! gets a line, after each epoch the looks at the test split and patience have their say, and every
+//! `checkpoint_seconds` a checkpoint is written. `train.rs` and `worker.rs` set it up, say what it trains on and for
+//! how long, and have it commit the weights.
+
+use std::time::{Duration, Instant};
+
+use super::epoch_mean::EpochMean;
+use super::held_out::HeldOut;
+use super::looks::Looks;
+use super::meter::Meter;
+use super::status::share;
+use super::watch::Watch;
+use super::{Run, memory, record};
+use crate::parameters::Parameters;
+use crate::schedule::{At, Step};
+use crate::train::checkpoint::{Checkpoints, Progress};
+use crate::train::feed::{Batch, Course, feed};
+use crate::train::input::Input;
+use crate::train::learns_nothing::{Doubt, LearnsNothing};
+use crate::train::log::{Entry, Log};
+use crate::train::profile::Breakdown;
+use crate::train::trainer::{self, Trainer};
+use crate::{Error, Result};
+
+/// A module in training.
+struct Learner<'r> {
+    at: At,
+    name: &'r str,
+    trainer: Trainer,
+    log: Log,
+    epoch: EpochMean,
+    doubt: Doubt,
+    /// Seconds that this attempt has looked at the test split.
+    looked: f64,
+    /// Seconds that all attempts have spent on it.
+    share: f64,
+}
+
+/// What a training reads.
+pub(super) struct Supply<'s> {
+    pub input: &'s dyn Input,
+    /// The number of the generation, where it changes as modules train.
+    pub generation: Option<u64>,
+    /// Says, after a number of steps, whether to turn to another input.
+    pub turns: &'s dyn Fn(u64) -> Result<bool>,
+}
+
+/// Why a training has paused.
+pub(super) enum Pause {
+    /// It has come to the step that it was to come to, or to its end.
+    There,
+    /// It is to turn to another input.
+    Turns,
+    /// Its input cannot be read any more.
+    Unreadable(Error),
+}
+
+/// A training, from its last checkpoint on.
+pub(super) struct TrainingLoop<'r, 'a> {
+    run: &'r Run<'a>,
+    title: String,
+    pub course: Course,
+    learners: Vec<Learner<'r>>,
+    looks: Looks<'r>,
+    labels: Vec<u32>,
+    checkpoints: Checkpoints,
+    saved: Instant,
+    pub so_far: Progress,
+    /// What attempts before this one have used.
+    earlier: Progress,
+    meter: Meter,
+    /// Seconds that this attempt has waited for batches.
+    waited: f64,
+    /// Maps of a batch, once it has begun to read.
+    maps: Option<usize>,
+}
+
+impl<'r, 'a> TrainingLoop<'r, 'a> {
+    /// The training of `modules`, which read the same batches, of rows with these `labels`.
+    ///
+    /// # Errors
+    /// When a checkpoint or a log cannot be read.
+    pub fn begin(
+        run: &'r Run<'a>,
+        modules: &[At],
+        course: Course,
+        labels: Vec<u32>,
+        mut looks: Looks<'r>,
+        meter: Meter,
+    ) -> Result<Self> {
+        let plan = &run.standing.plan;
+        let checkpoints = run.standing.checkpoints(modules[0]);
+        let resumed = match run.load(&checkpoints)? {
+            Some(checkpoint) => Some(checkpoint),
+            None => run.end_of_training_before(modules[0])?,
+        };
+        let (state, so_far) = match resumed {
+            Some((state, progress)) => (Some(state), progress),
+            None => (None, Progress::default()),
+        };
+        if let Some(state) = &state {
+            looks.restore(state, &so_far, course.epoch(so_far.steps));
+        }
+        let log_of = |at| run.standing.training_folder(at).join("log.jsonl");
+        let mut learners = Vec::with_capacity(modules.len());
+        for (index, &at) in modules.iter().enumerate() {
+            let name = plan.module(at.module);
+            let several = modules.len() > 1;
+            let own = state.as_ref().map(|it| if several { it.under(name) } else { it.clone() });
+            let trainer = run.trainer(at.module, own.as_ref().map(|it| (it, so_far.steps)))?;
+            let trainer = trainer.in_epochs_of(course.steps_per_epoch());
+            // The log of a round begins with those before it, which go when nothing needs their weights.
+            let before = run.pipeline.schedule.before(at).map(log_of);
+            let (log, entries) = Log::resume(&log_of(at), before.as_deref(), trainer.steps())?;
+            let mut epoch = EpochMean::default();
+            entries.iter().for_each(|entry| epoch.add(entry));
+            let doubt = run.doubt(&course, trainer.sizes(), &entries);
+            let share = so_far.shares.get(index).copied().unwrap_or(0.0);
+            learners.push(Learner { at, name, trainer, log, epoch, doubt, looked: 0.0, share });
+        }
+        Ok(Self {
+            run,
+            title: plan.full_title(Step::Train(modules[0])),
+            course,
+            learners,
+            looks,
+            labels,
+            checkpoints,
+            saved: Instant::now(),
+            earlier: so_far.clone(),
+            so_far,
+            meter,
+            waited: 0.0,
+            maps: None,
+        })
+    }
+
+    /// Steps that were taken.
+    pub fn steps(&self) -> u64 {
+        self.so_far.steps
+    }
+
+    /// Whether no step is to follow.
+    pub fn is_over(&self) -> bool {
+        self.steps() == self.course.steps() || self.looks.are_over()
+    }
+
+    /// Takes note that what it trains on from now on is another input, which is looked at by `watch`.
+    pub fn turn_to(&mut self, input: &str, watch: Option<Watch<'r>>) {
+        self.looks.turn_to(input, watch);
+    }
+
+    /// Trains on what `supply` gives, up to step `until` at most.
+    ///
+    /// # Errors
+    /// When a loss is no number; [`crate::Kind::Interrupted`] when a stop was asked for, after a checkpoint.
+    pub fn train_on(&mut self, supply: &Supply<'_>, until: u64) -> Result<Pause> {
+        if self.maps.is_none() {
+            self.run.warn_of_large_batches(&self.course, supply.input);
+        }
+        self.maps = Some(self.course.batch * supply.input.shape()[0]);
+        self.run.session.progress.begin(&self.title, self.course.steps(), self.steps());
+        let paused = self.take_steps(supply, until);
+        if paused.is_err() {
+            self.flush()?;
+        }
+        paused
+    }
+
+    fn take_steps(&mut self, supply: &Supply<'_>, until: u64) -> Result<Pause> {
+        let (session, settings) = (&self.run.session, &self.run.pipeline.training);
+        let every = Duration::from_secs_f64(settings.checkpoint_seconds);
+        let read_memory = self.run.pipeline.store.read_memory;
+        let course = self.course.clone();
+        std::thread::scope(|scope| {
+            let mut batches = feed(scope, supply.input, &course, self.steps()..until, read_memory);
+            loop {
+                let waiting = Instant::now();
+                let batch = match batches.next() {
+                    None => return Ok(Pause::There),
+                    Some(Err(error)) => return Ok(Pause::Unreadable(error)),
+                    Some(Ok(batch)) => batch,
+                };
+                let waited = waiting.elapsed().as_secs_f64();
+                self.waited += waited;
+                self.so_far.wait_seconds += waited;
+                self.learners[0].share += waited;
+                let learnt = self.learn(&batch)?;
+                self.so_far.steps = batch.step + 1;
+                let mut entries = self.entries(&batch, supply.generation, &learnt);
+                let found = self.look(&batch)?;
+                self.so_far.seconds += waiting.elapsed().as_secs_f64();
+                let at_end = self.is_over();
+                for (place, entry) in entries.iter_mut().enumerate() {
+                    self.write_down(place, entry, found.get(place), learnt[place].dead, at_end)?;
+                }
+                self.tell(&batch, supply.generation);
+
+                let is_due = session.stop.is_asked() || self.saved.elapsed() >= every;
+                if is_due && !at_end {
+                    self.save()?;
+                    session.check_stop()?;
+                }
+                if at_end || self.steps() == until {
+                    // Of several, some may be committed when the process ends, and others not.
+                    if at_end && self.learners.len() > 1 {
+                        self.save()?;
+                    }
+                    return Ok(Pause::There);
+                }
+                batches.give_back(batch.input);
+                if (supply.turns)(self.steps())? {
+                    return Ok(Pause::Turns);
+                }
+            }
+        })
+    }
+
+    /// A step of every module, each on the maps that the one before it has made before its own step.
+    fn learn(&mut self, batch: &Batch) -> Result<Vec<trainer::Step>> {
+        let mut learnt = Vec::with_capacity(self.learners.len());
+        let mut input = batch.input.clone();
+        for index in 0..self.learners.len() {
+            let started = Instant::now();
+            let is_last = index + 1 == self.learners.len();
+            let Learner { at, trainer, .. } = &mut self.learners[index];
+            let samples = self.run.drawn_for(*at, trainer.sizes(), batch, &self.labels);
+            let step = match is_last {
+                true => trainer.step(&input, &samples),
+                false => trainer.step_and_maps(&input, &samples).map(|(step, maps)| {
+                    input = maps;
+                    step
+                }),
+            };
+            learnt.push(step.map_err(|error| self.diverged(index, batch.step, &error))?);
+            self.learners[index].share += started.elapsed().as_secs_f64();
+        }
+        Ok(learnt)
+    }
+
+    /// After the last step of an epoch, what there is to say of each module on rows of the test split.
+    fn look(&mut self, batch: &Batch) -> Result<Vec<HeldOut>> {
+        if !self.looks.are_any() || !self.steps().is_multiple_of(self.course.steps_per_epoch()) {
+            return Ok(Vec::new());
+        }
+        let whole = self.looks.keep_optimiser();
+        let each = self.each(batch.step, |it| if whole { it.state() } else { it.parameters() })?;
+        let mean = self.learners[0].epoch.of(batch.epoch);
+        let found = self.looks.look(each, mean)?;
+        for (learner, found) in self.learners.iter_mut().zip(&found) {
+            learner.looked += found.seconds;
+            learner.share += found.seconds;
+        }
+        Ok(found)
+    }
+
+    /// A line of the log for every module.
+    fn entries(
+        &mut self,
+        batch: &Batch,
+        generation: Option<u64>,
+        learnt: &[trainer::Step],
+    ) -> Vec<Entry> {
+        let counted = self.looks.are_patient() && self.run.standing.plan.rounds() > 1;
+        let of_step = |(learner, step): (&mut Learner<'_>, &trainer::Step)| {
+            let round = counted.then_some(learner.at.round);
+            let entry = Entry { generation, round, ..Entry::of(batch, step, 0.0) };
+            learner.epoch.add(&entry);
+            entry
+        };
+        self.learners.iter_mut().zip(learnt).map(of_step).collect()
+    }
+
+    /// Logs what there is to say of a module's step, and warns where it has shown that the module learns nothing.
+    fn write_down(
+        &mut self,
+        place: usize,
+        entry: &mut Entry,
+        found: Option<&HeldOut>,
+        dead: Option<LearnsNothing>,
+        at_end: bool,
+    ) -> Result<()> {
+        let learner = &mut self.learners[place];
+        *entry = entry.with_held_out(found.map(|it| (it.loss, it.accuracy)));
+        entry.seconds = self.so_far.seconds;
+        if let Some(found) = learner.doubt.add(entry, dead, at_end) {
+            self.run.warn_of_learning_nothing(learner.at, found, entry);
+        }
+        learner.log.push(entry)
+    }
+
+    /// Shows how far it has come. The loss first: a narrow terminal cuts the end.
+    fn tell(&self, batch: &Batch, generation: Option<u64>) {
+        let on = generation.map_or_else(String::new, |it| format!(", on generation {it}"));
+        let (epoch, epochs) = (batch.epoch + 1, self.course.epochs);
+        let detail = format!("{}, epoch {epoch}/{epochs}{on}", self.means());
+        self.run.session.progress.advance(self.steps(), &detail);
+    }
+
+    /// What the newest epoch has come to so far.
+    fn means(&self) -> String {
+        if let [learner] = self.learners.as_slice() {
+            return learner.epoch.describe(self.run.pipeline.loss.accuracy_is());
+        }
+        let each = self.learners.iter();
+        let each = each.map(|it| format!("{} {:.3}", it.name, it.epoch.newest().0));
+        format!("loss {}", each.collect::<Vec<_>>().join(", "))
+    }
+
+    /// What `of` makes of every module after `step`; its error says that numbers have gone wrong.
+    fn each(
+        &self,
+        step: u64,
+        of: impl Fn(&Trainer) -> Result<Parameters>,
+    ) -> Result<Vec<Parameters>> {
+        let of = |(index, it): (usize, &Learner<'_>)| {
+            of(&it.trainer).map_err(|error| self.diverged(index, step, &error))
+        };
+        self.learners.iter().enumerate().map(of).collect()
+    }
+
+    /// The error of a module whose `step` ended in something that is not a number.
+    fn diverged(&self, index: usize, step: u64, error: &Error) -> Error {
+        let place = match self.learners.as_slice() {
+            [_] => String::new(),
+            several => format!("in `{}`, ", several[index].name),
+        };
+        let kept = match self.checkpoints.exist() {
+            true => "the last good checkpoint is kept",
+            false => "no checkpoint had been written",
+        };
+        let (title, epoch) = (&self.title, self.course.epoch(step) + 1);
+        let message =
+            format!("`{title}` stopped at epoch {epoch}, step {step}: {place}{error}; {kept}");
+        Error::failed(message)
+            .hint("lower `training.learning_rate`, or look at the input with `gimlet inspect`")
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.learners.iter_mut().try_for_each(|it| it.log.flush())
+    }
+
+    /// Notes what it has taken so far.
+    fn note(&mut self) {
+        self.so_far.peak_memory = memory::peak().max(self.earlier.peak_memory);
+        let here: Vec<Breakdown> = self
+            .learners
+            .iter()
+            .map(|it| Breakdown { held_out: it.looked, ..it.trainer.breakdown() })
+            .collect();
+        self.meter.note(&self.earlier, &here, &mut self.so_far);
+        if self.learners.len() > 1 {
+            self.so_far.shares = self.learners.iter().map(|it| it.share).collect();
+        }
+    }
+
+    /// Writes a checkpoint: what modules, patience and others need to go on from here. Of several modules each has
+    /// its state under its name.
+    ///
+    /// # Errors
+    /// When a parameter is no number, or a file cannot be written.
+    pub fn save(&mut self) -> Result<()> {
+        self.flush()?;
+        self.note();
+        let mut states = self.each(self.steps().saturating_sub(1), Trainer::state)?;
+        let mut state = Parameters::default();
+        if let [_] = self.learners.as_slice() {
+            state = states.remove(0);
+        } else {
+            self.learners.iter().zip(states).for_each(|(it, own)| state.extend(it.name, own));
+        }
+        self.looks.add_to(&mut state, &mut self.so_far)?;
+        self.checkpoints.save(&state, &self.so_far)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    /// What module `place` of them has come to: at the end, what it is to keep.
+    ///
+    /// # Errors
+    /// When a parameter is no number, or the held-out loss that patience goes by never was one.
+    pub fn parameters(&self, place: usize) -> Result<Parameters> {
+        if self.is_over()
+            && let Some(patience) = &self.looks.patience
+        {
+            return patience.kept(&self.title).map(|(parameters, ..)| parameters.clone());
+        }
+        let trainer = &self.learners[place].trainer;
+        // Where others may go on from it, they do so with the optimiser as it is now.
+        let parameters = match self.run.pipeline.schedule.is_gone_on_from() {
+            true => trainer.state(),
+            false => trainer.parameters(),
+        };
+        parameters.map_err(|error| {
+            if !self.is_over() {
+                return self.diverged(place, self.steps().saturating_sub(1), &error);
+            }
+            Error::failed(format!("`{}` ended with bad weights: {error}", self.title))
+                .hint("lower `training.learning_rate`")
+        })
+    }
+
+    /// Commits the weights of all modules, and tells of them.
+    ///
+    /// # Errors
+    /// When there are no weights to keep, or they cannot be written.
+    pub fn finish(mut self) -> Result<()> {
+        self.flush()?;
+        self.note();
+        let run = self.run;
+        let patience = self.looks.patience.as_ref();
+        let kept = patience.map(|it| it.kept(&self.title)).transpose()?;
+        let stopped = kept.map(|(_, _, how)| how);
+        for (place, learner) in self.learners.iter().enumerate() {
+            let mean =
+                kept.map_or(learner.epoch.newest(), |(_, best, _)| (best.loss, best.accuracy));
+            let bytes = run.standing.weights_bytes(learner.at, &self.parameters(place)?)?;
+            let training = record::Training {
+                stopped,
+                learns_nothing: learner.doubt.found(),
+                ..run.ended(&self.so_far.of_module(place), mean)
+            };
+            run.standing.commit_weights(learner.at, &bytes, training, run.session.progress)?;
+        }
+        self.checkpoints.remove();
+        for (place, learner) in self.learners.iter().enumerate() {
+            // The others wait for no data.
+            let waited = if place == 0 { self.waited } else { 0.0 };
+            run.tell_profile(learner.at, &learner.trainer, self.maps.unwrap_or(0), waited)?;
+        }
+        let stopped = stopped.map(|it| format!("{}, ", it.describe(self.course.epochs)));
+        run.session.progress.end(&format!(
+            "{} steps, {}, {}waited {:.1} % of {:.0} s for data",
+            self.steps(),
+            self.means(),
+            stopped.unwrap_or_default(),
+            100.0 * share(self.so_far.wait_seconds, self.so_far.seconds),
+            self.so_far.seconds
+        ));
+        Ok(())
+    }
+}

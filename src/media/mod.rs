@@ -233,7 +233,7 @@ pub fn size_of(view: &View, ingested: &Generation) -> Result<SampleSize> {
 pub fn normalise_of(training: &Generation) -> Result<Normalise> {
     let sound = &training.manifest().summary["sound"];
     serde_json::from_value(sound.clone()).map_err(|error| {
-        let at = training.dir().display().to_string();
+        let at = training.dir().to_string();
         Error::failed(format!("`{at}` does not say how loud it is: {error}"))
             .hint("set `view.normalise`, or ingest into another run with `--run-dir DIR`")
     })

@@ -41,7 +41,7 @@ impl Samples {
         let names = schema.label_names.clone().unwrap_or_default();
         let column = media::of(&seen.pipeline.view).column();
         let Some(shape) = schema.column(column).map(|it| it.shape.clone()) else {
-            let at = generation.dir().display().to_string();
+            let at = generation.dir().to_string();
             return Err(Error::new(Kind::Damaged, format!("`{at}` holds no `{column}`")));
         };
         let reader = generation.reader(&[column])?;

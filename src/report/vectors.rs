@@ -83,7 +83,7 @@ impl Vectors {
         let attribute = |name: &str| {
             let place = generation.manifest().schema.attributes.iter().position(|it| it == name);
             let values = place.and_then(|it| keys.attributes.get(it)).cloned();
-            let at = generation.dir().display().to_string();
+            let at = generation.dir().to_string();
             values.ok_or_else(|| Error::new(Kind::Damaged, format!("`{at}` has no `{name}`")))
         };
         let places = shown::of(&seen.pipeline.view).places(samples, modules, &attribute)?;

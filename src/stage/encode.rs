@@ -80,7 +80,7 @@ impl Laps {
     /// What was taken since the last lap, or since it began.
     fn lap(&self) -> Spent {
         let mut meter = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let lap = std::mem::replace(&mut *meter, Meter::begin());
+        let lap = meter.lap();
         Spent { seconds: lap.seconds(), peak_memory: memory::peak(), read_bytes: lap.read_bytes() }
     }
 }
@@ -128,7 +128,7 @@ impl Run<'_> {
         input: &dyn Input,
         module: &Module,
     ) -> Result<()> {
-        let meter = Meter::begin();
+        let meter = Meter::begin(self.standing.dir.store());
         let Generating { index, split, key, title, before } = generating;
         let [patches, ..] = input.shape();
         let (pooling, output) = (self.stack()?.pooling, self.stack()?.output(index));
@@ -231,7 +231,7 @@ impl Run<'_> {
         rows: impl Fn(&dyn Input) -> usize,
     ) -> Result<()> {
         memory::reset_peak();
-        let meter = Meter::begin();
+        let meter = Meter::begin(self.standing.dir.store());
         let input = self.input(FIRST, split)?;
         let rows = rows(input.as_ref());
         let pooling = self.stack()?.pooling;
@@ -240,7 +240,8 @@ impl Run<'_> {
         for (index, (dataset, key)) in datasets.into_iter().enumerate() {
             let columns = vec![pooled_column(pooling, self.stack()?.output(index))];
             let schema = Schema { columns, ..schema.clone() };
-            let (writer, of_writer) = self.begin(&dataset, self.spec(schema, key, rows), meter)?;
+            let (writer, of_writer) =
+                self.begin(&dataset, self.spec(schema, key, rows), meter.clone())?;
             writers.push(writer);
             laps.push(of_writer);
         }

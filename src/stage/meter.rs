@@ -2,19 +2,28 @@
 
 use std::time::Instant;
 
+use gimlet_store::Store;
+
 use crate::train::checkpoint::Progress;
 use crate::train::profile::Breakdown;
 
-/// Counts from when it was begun. Bytes are those of the whole process, which does one step at a time.
-#[derive(Debug, Clone, Copy)]
+/// Counts from when it was begun. Bytes are those of a whole store, for which one step is done at a time.
+#[derive(Debug, Clone)]
 pub(super) struct Meter {
     started: Instant,
     read: u64,
+    store: Store,
 }
 
 impl Meter {
-    pub fn begin() -> Self {
-        Self { started: Instant::now(), read: gimlet_store::bytes_read() }
+    pub fn begin(store: &Store) -> Self {
+        Self { started: Instant::now(), read: store.bytes_read(), store: store.clone() }
+    }
+
+    /// Begins again; what was counted so far.
+    pub fn lap(&mut self) -> Self {
+        let next = Self::begin(&self.store);
+        std::mem::replace(self, next)
     }
 
     pub fn seconds(&self) -> f64 {
@@ -23,7 +32,7 @@ impl Meter {
 
     /// Bytes read from part files since.
     pub fn read_bytes(&self) -> u64 {
-        gimlet_store::bytes_read().saturating_sub(self.read)
+        self.store.bytes_read().saturating_sub(self.read)
     }
 
     /// Sets in `so_far` what this attempt has read, and where the time of its steps went, of each module

@@ -43,12 +43,12 @@ use tree::{I32, I64, LIST, STRUCT, Tree};
 const MUTATIONS: usize = 400;
 
 /// Opens a folder or file of images.
-fn open(root: &Path, train: &str) -> Result<Box<dyn Source>> {
+fn open(root: &Path, train: &str) -> Result<Arc<dyn Source>> {
     open_medium(root, train, Medium::Image)
 }
 
 /// Opens a folder or file of images, or of sounds, whose Parquet files have labels of hops.
-fn open_medium(root: &Path, train: &str, medium: Medium) -> Result<Box<dyn Source>> {
+fn open_medium(root: &Path, train: &str, medium: Medium) -> Result<Arc<dyn Source>> {
     let is_parquet = train.ends_with(".parquet");
     let files = Files {
         train: vec![train.to_owned()],

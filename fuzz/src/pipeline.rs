@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gimlet::pipeline::{Environment, Pipeline, SampleSize};
+use gimlet::pipeline::{Environment, Pipeline};
 use gimlet::{Error, Kind, Result};
 
 use crate::memory;
@@ -24,8 +24,8 @@ pub fn read(bytes: &[u8]) -> Result<Pipeline> {
         let environment = Environment::default();
         let pipeline = Pipeline::parse(text, Path::new("hostile.toml"), &overrides, &environment)?;
         // What can be known of a run before any data are read.
-        if let Some(size) = pipeline.image_size() {
-            pipeline.shapes(SampleSize::square(size))?;
+        if let Some(size) = pipeline.view.settings().size(&pipeline.data.source) {
+            pipeline.shapes(size)?;
         }
         Ok(pipeline)
     });

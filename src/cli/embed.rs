@@ -42,7 +42,7 @@ pub fn run(args: EmbedArgs, printer: &Printer) -> anyhow::Result<()> {
             Some(name) => session::module(run.pipeline, name)?,
             None => run.pipeline.modules.len() - 1,
         };
-        let mut columns = Columns::of(&run.pipeline.data);
+        let mut columns = Columns::of(run.pipeline);
         columns.column = args.image.clone().unwrap_or(columns.column);
         columns.is_named = args.label.is_some();
         columns.label = args.label.clone().or(columns.label);

@@ -121,7 +121,7 @@ pub fn document(samples: &Samples, vectors: &Vectors, hit: Hit) -> Value {
             json!({ "index": hit.position, "start": start, "end": end })
         }
     };
-    document[if samples.rate().is_some() { "moment" } else { "patch" }] = place;
+    document[samples.words().part] = place;
     document
 }
 
@@ -139,6 +139,6 @@ pub fn hits_table(samples: &Samples, vectors: &Vectors, hits: &[Hit], value: &st
             short(hit.value.into()),
         ]
     });
-    let place = if samples.rate().is_some() { "seconds" } else { "row, column" };
+    let place = samples.words().place;
     table::plain(&["rank", "id", "label", place, value], rows.collect(), &[0, 1, 4])
 }

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use crate::Result;
 use crate::layer::Map;
+use crate::pipeline::Pooling;
 use gimlet_kernel::conv::{Convolution, Packed};
 use gimlet_kernel::{Buffer, pool, with_all_values, with_values};
 
@@ -46,6 +47,16 @@ pub enum Readout {
     Mean,
     /// Each position by itself: sound, whose positions are steps in time.
     Steps,
+}
+
+impl Readout {
+    /// What the loss sees of samples that are pooled so.
+    pub fn of(pooling: Pooling) -> Self {
+        match pooling {
+            Pooling::Patches { .. } => Self::Mean,
+            Pooling::Steps { .. } => Self::Steps,
+        }
+    }
 }
 
 /// Bytes that a module in training holds, besides its parameters and input.

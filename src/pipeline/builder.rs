@@ -7,9 +7,9 @@ use std::sync::Arc;
 use super::modules::{self, NewModule, Planned};
 use super::origin::Fault;
 use super::settings::{Data, Pipeline, Probe, Slurm, Source, Store, Training, View};
-use super::shapes::{SampleSize, image_size, walk};
+use super::shapes::walk;
 use super::split::Cut;
-use super::{data, loss, schedule, store, training, view};
+use super::{data, loss, schedule, store, training};
 use crate::error::Result;
 use crate::loss::Recipe;
 use crate::schedule::Schedule;
@@ -58,7 +58,7 @@ impl Pipeline {
             name,
             seed: 0,
             data: data.into(),
-            loss: loss::of(view.medium()),
+            loss: view.settings().default_loss(),
             view,
             modules: Vec::new(),
             split: None,
@@ -132,13 +132,13 @@ impl Builder {
     }
 
     pub(super) fn checked(self) -> Result<Pipeline, Fault> {
-        view::check(&self.view)?;
-        data::check(&self.data, self.view.medium())?;
+        self.view.settings().check()?;
+        data::check(&self.data, self.view.settings().medium())?;
         training::check(&self.training)?;
         loss::check(self.loss.as_ref())?;
         store::check(&self.store)?;
         let defaults = (&self.training, &self.store);
-        let channels = self.view.channels();
+        let channels = self.view.settings().channels();
         let mut planned = modules::plan(self.modules, self.split.as_ref(), defaults, channels)?;
         let schedule = schedule::settle(self.schedule, &self.training, &self.store, &mut planned)?;
         check_shapes(&self.data.source, &self.view, self.loss.as_ref(), &planned)?;
@@ -173,15 +173,10 @@ fn check_shapes(
     loss: &dyn Recipe,
     planned: &[Planned],
 ) -> Result<(), Fault> {
-    let size = match view {
-        // Windows are of one size, whatever the recordings.
-        View::Sound(_) => Some(0),
-        View::Images(_) => image_size(source, view),
-    };
-    let Some(size) = size else { return Ok(()) };
+    let Some(sample) = view.settings().size(source) else { return Ok(()) };
     let modules = planned.iter().map(|planned| &planned.module);
     let origin = |module: usize, layer: usize| planned[module].origins[layer].clone();
-    walk(view, loss, modules, SampleSize::square(size), origin).map(|_| ())
+    walk(view, loss, modules, sample, origin).map(|_| ())
 }
 
 /// Whether this can be the name of a run's folder.

@@ -76,6 +76,7 @@ pub fn check(data: &Data, medium: Medium) -> Result<(), Fault> {
             check_labels(files)?;
             check_names(files)?;
         }
+        Source::Own(_) => {}
     }
     whole("data.subset", data.subset, &COUNT)?;
     whole("data.test_subset", data.test_subset, &COUNT)
@@ -256,7 +257,7 @@ mod tests {
     fn resolved(lines: &str, medium: Medium) -> Result<Files, String> {
         match checked(&format!("{SOUND}{lines}"), medium).map(|data| data.source) {
             Ok(Source::Files(files)) => Ok(files),
-            Ok(Source::Textures(_)) => panic!("no files"),
+            Ok(_) => panic!("no files"),
             Err(error) => Err(format!("{error}\nhint: {}", error.hint_text().unwrap_or_default())),
         }
     }

@@ -6,14 +6,13 @@ use toml::de::{DeTable, DeValue};
 
 use super::bounds::within;
 use super::origin::Fault;
-use super::settings::Medium;
 use super::wording::{mistyped, suggest};
-use crate::loss::{Bounded, Losses, Recipe, infonce, infonce1d};
+use crate::loss::{Bounded, Losses, Recipe};
 
-/// The loss that a document names, else that of its medium.
+/// The loss that a document names, else the default.
 pub fn resolve(
     losses: &Losses,
-    medium: Medium,
+    default: Arc<dyn Recipe>,
     document: &DeTable<'_>,
 ) -> Result<Arc<dyn Recipe>, Fault> {
     let unknown = |span, name: &str, message| {
@@ -24,28 +23,20 @@ pub fn resolve(
             None => fault,
         }
     };
-    let Some(given) = document.get("loss") else { return Ok(of(medium)) };
+    let Some(given) = document.get("loss") else { return Ok(default) };
     if let DeValue::String(name) = given.get_ref() {
         let message = || format!("unknown value `{name}` for `loss`");
         return losses.named(name).ok_or_else(|| unknown(given.span(), name, message()));
     }
     // Reading the document has seen to it that it has one key.
     let table = given.get_ref().as_table().and_then(|table| table.iter().next());
-    let Some((name, settings)) = table else { return Ok(of(medium)) };
+    let Some((name, settings)) = table else { return Ok(default) };
     match losses.read(name.get_ref(), settings.clone()) {
         Some(read) => read.map_err(|error| mistyped(&error, document)),
         None => {
             let message = format!("unknown loss `{}`", name.get_ref());
             Err(unknown(name.span(), name.get_ref(), message))
         }
-    }
-}
-
-/// What is trained with where nothing is said.
-pub fn of(medium: Medium) -> Arc<dyn Recipe> {
-    match medium {
-        Medium::Image => Arc::new(infonce::Settings::default()),
-        Medium::Sound => Arc::new(infonce1d::Settings::default()),
     }
 }
 

@@ -246,12 +246,14 @@ mod builder;
 mod bytes;
 mod data;
 mod environment;
+mod json;
 mod loss;
 mod modules;
 mod name_pattern;
 pub(crate) mod origin;
 mod overrides;
 mod per_split;
+mod pooling;
 mod preset;
 mod raw;
 mod schedule;
@@ -276,12 +278,14 @@ use crate::error::Result;
 pub use bounds::MOST_THREADS;
 pub use builder::Builder;
 pub use environment::{DATA_ROOT_VARIABLE, Environment};
+pub use json::json_of;
 pub use modules::NewModule;
 pub use name_pattern::NamePattern;
 pub use per_split::PerSplit;
+pub use pooling::Pooling;
 pub use settings::*;
-pub use shapes::{Pooling, SampleSize};
 pub use split::Cut;
+pub use view::SampleView;
 
 impl Pipeline {
     /// Reads the pipeline file at `path`, with `overrides` (`key=value`) in place of what it says.
@@ -329,7 +333,7 @@ fn read(
         .map_err(|error| wording::mistyped(&error, document.get_ref()))?;
     let document = document.get_ref();
     let view = view::resolve(&raw.view)?;
-    let medium = view.medium();
+    let (medium, default_loss) = (view.settings().medium(), view.settings().default_loss());
     let located = |fault: Fault| fault.located(document);
     let builder = Builder {
         name: name(raw.name, file)?,
@@ -340,7 +344,7 @@ fn read(
         modules: modules::resolve(raw.modules.get_ref(), &environment.layers, document)
             .map_err(located)?,
         split: raw.split,
-        loss: loss::resolve(&environment.losses, medium, document)?,
+        loss: loss::resolve(&environment.losses, default_loss, document)?,
         schedule: schedule::resolve(&environment.schedules, document).map_err(located)?,
         training: raw.training,
         store: store::resolve(raw.store)?,

@@ -1,48 +1,21 @@
 //! The shapes that flow through a pipeline.
 
 use super::origin::Fault;
-use super::settings::{ImageView, Map, Module, Pipeline, Source, View};
+use super::pooling::Pooling;
+use super::settings::{Map, Module, Pipeline, SampleSize, View};
+use super::view::{Entry, of_patch};
 use crate::error::Result;
-use crate::layer::{Layer, Signal};
+use crate::layer::Layer;
 use crate::loss::{Recipe, Sizes};
 
 /// The most values of one image between two layers. A dataset's tensors are fixed-size lists, and
 /// these count in 32 bits.
 const MAX_VALUES: u128 = i32::MAX as u128;
 
-/// How large a sample is: an image as it is stored, after `resize` and before `crop`; of sound 1 and the samples
-/// of a recording.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SampleSize {
-    /// In pixels.
-    pub height: usize,
-    /// In pixels, or samples.
-    pub width: usize,
-}
-
-impl SampleSize {
-    /// A square image.
-    pub fn square(side: usize) -> Self {
-        Self { height: side, width: side }
-    }
-
-    /// A recording.
-    pub fn of_sound(samples: usize) -> Self {
-        Self { height: 1, width: samples }
-    }
-}
-
 /// Input and output of a module, for one patch.
 type Ends = (Map, Map);
 
 impl Pipeline {
-    /// Height and width of the images, as far as the pipeline alone says: `resize`, else the size
-    /// of generated images, else `crop`, since no image may be smaller. `None` when the first
-    /// image must be read to know.
-    pub fn image_size(&self) -> Option<usize> {
-        image_size(&self.data.source, &self.view)
-    }
-
     /// What the loss of module `index` is computed on, which reads and writes such `maps`; labels tell
     /// `classes` apart.
     pub fn sizes(
@@ -71,68 +44,6 @@ impl Pipeline {
     }
 }
 
-/// How the maps of a sample become the vectors that losses and probes see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pooling {
-    /// Of an image: the mean of each patch's map, on a square grid of patches.
-    Patches {
-        /// Patches across, and down.
-        grid: usize,
-    },
-    /// Of sound: each step of the one map. What is stored for probes are means over `frames` equal
-    /// parts of the window, or the steps, where there are fewer.
-    Steps {
-        /// How many vectors of a window are stored, at most.
-        frames: usize,
-    },
-}
-
-impl Pooling {
-    /// How samples of this size are pooled; they must fit the view.
-    pub fn of(view: &View, sample: SampleSize) -> Self {
-        match view {
-            View::Images(view) => {
-                Self::Patches { grid: view.grid(view.crop.unwrap_or(sample.height)) }
-            }
-            View::Sound(view) => Self::Steps { frames: view.frames() },
-        }
-    }
-
-    /// Maps of a sample.
-    pub fn maps(self) -> usize {
-        match self {
-            Self::Patches { grid } => grid * grid,
-            Self::Steps { .. } => 1,
-        }
-    }
-
-    /// Rows and columns of the vectors that the loss sees, of such maps.
-    pub fn seen(self, map: Map) -> (usize, usize) {
-        match self {
-            Self::Patches { grid } => (grid, grid),
-            Self::Steps { .. } => (map.width, 1),
-        }
-    }
-
-    /// Rows and columns of the pooled vectors that are stored, of such maps.
-    pub fn stored(self, map: Map) -> (usize, usize) {
-        match self {
-            Self::Patches { grid } => (grid, grid),
-            Self::Steps { frames } => (map.width.min(frames), 1),
-        }
-    }
-}
-
-/// See [`Pipeline::image_size`].
-pub fn image_size(source: &Source, view: &View) -> Option<usize> {
-    let View::Images(view) = view else { return None };
-    let made = match source {
-        Source::Textures(textures) => Some(textures.size),
-        Source::Files(_) => None,
-    };
-    view.resize.or(made).or(view.crop)
-}
-
 /// See [`Pipeline::shapes`]. `origin` is the path of a module's layer in the pipeline.
 pub fn walk<'a>(
     view: &View,
@@ -154,20 +65,15 @@ pub fn walk<'a>(
             }
         })
     };
-    let (patches, mut map) = match view {
-        View::Images(view) => {
-            let (rows, columns) = grid(view, sample)?;
-            let mut channels = view.channels();
-            for module in modules.clone() {
-                let layers = module.layers.iter();
-                channels = layers.fold(channels, |it, layer| layer.out_channels(it));
-                check(Sizes::grid(channels, [rows, columns]), "a smaller patch or stride")?;
-            }
-            let side = view.patch;
-            (rows * columns, Map { height: side, width: side, channels: view.channels() })
+    let Entry { mut map, grid, smaller } = view.settings().entry(sample)?;
+    if let Some(grid) = grid {
+        let mut channels = map.channels;
+        for module in modules.clone() {
+            channels = module.layers.iter().fold(channels, |it, layer| layer.out_channels(it));
+            check(Sizes::grid(channels, grid), smaller)?;
         }
-        View::Sound(view) => (1, Map { height: 1, width: view.window, channels: 1 }),
-    };
+    }
+    let patches = grid.map_or(1, |[rows, columns]| rows * columns);
     let mut shapes = Vec::new();
     for (at, module) in modules.enumerate() {
         let input = map;
@@ -179,10 +85,10 @@ pub fn walk<'a>(
             })?;
             check_values(patches, map).map_err(wrong)?;
         }
-        if let View::Sound(_) = view {
+        if grid.is_none() {
             let channels = module.front().iter().fold(input.channels, |c, it| it.out_channels(c));
             let sizes = Sizes { context: map.channels, ..Sizes::grid(channels, [map.width, 1]) };
-            check(sizes, "a longer window or smaller strides")?;
+            check(sizes, smaller)?;
         }
         shapes.push((input, map));
     }
@@ -191,10 +97,7 @@ pub fn walk<'a>(
 
 /// Fails unless a layer is one for what the view gives.
 fn check_signal(layer: &dyn Layer, view: &View, module: &str) -> Result<(), String> {
-    let given = match view {
-        View::Images(_) => Signal::Images,
-        View::Sound(_) => Signal::Sound,
-    };
+    let given = view.settings().signal();
     match layer.only_for().filter(|signal| *signal != given) {
         None => Ok(()),
         Some(signal) => Err(format!(
@@ -202,32 +105,6 @@ fn check_signal(layer: &dyn Layer, view: &View, module: &str) -> Result<(), Stri
             layer.name()
         )),
     }
-}
-
-/// Rows and columns of the grid of patches.
-fn grid(view: &ImageView, sample: SampleSize) -> Result<(usize, usize), Fault> {
-    let SampleSize { height, width } = sample;
-    let (what, height, width) = match view.crop {
-        Some(crop) if crop > height || crop > width => {
-            let message =
-                format!("a crop of {crop}x{crop} does not fit in an image of {height}x{width}");
-            return Err(of_patch(Fault::of("view.crop", message)));
-        }
-        Some(crop) => ("a crop", crop, crop),
-        None => ("an image", height, width),
-    };
-    let patch = view.patch;
-    if patch > height || patch > width {
-        let message =
-            format!("a patch of {patch}x{patch} does not fit in {what} of {height}x{width}");
-        return Err(of_patch(Fault::of_file(message)));
-    }
-    Ok((view.grid(height), view.grid(width)))
-}
-
-/// A fault that is shown at the patch, where nothing nearer is in the file.
-fn of_patch(fault: Fault) -> Fault {
-    fault.or_of("view.patch").or_of("view")
 }
 
 fn check_values(patches: usize, map: Map) -> Result<(), String> {

@@ -346,7 +346,7 @@ fn stage(seen: &Seen<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<Sta
 
 /// What the ingest of a split has found, one sentence per note.
 fn account(seen: &Seen<'_>, split: Split, generation: &Generation) -> Result<Vec<String>> {
-    let noun = seen.pipeline.view.noun();
+    let noun = seen.pipeline.view.settings().noun();
     let Some(IngestSummary { account, .. }) = IngestSummary::of(generation)? else {
         return Ok(vec![]);
     };

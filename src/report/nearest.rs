@@ -9,7 +9,7 @@ use super::page::{Html, Section};
 use super::samples::Samples;
 use super::seen::Seen;
 use super::vectors::{Highest, Hit, Vectors};
-use crate::pipeline::{Split, View};
+use crate::pipeline::Split;
 use crate::random;
 use crate::{Error, Result};
 
@@ -126,27 +126,20 @@ fn drawn(seen: &Seen<'_>, samples: &Samples, count: usize) -> Vec<Asked> {
     rows.map(|row| Asked { row, share: f64::from(draws.unit()) }).collect()
 }
 
-/// Queries of a page, and the parts that are shown beside each.
-fn how_many(view: &View) -> (usize, usize) {
-    match view {
-        View::Images(_) => (5, 7),
-        View::Sound(_) => (3, 4),
-    }
-}
-
 /// The section.
 pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let mut section = Section { id: "nearest", title: "What is like what?", ..Section::default() };
     let Some(samples) = section.made(Samples::open(seen, Split::Test))? else {
         return Ok(section);
     };
-    let what = if samples.rate().is_some() { "moments" } else { "patches" };
+    let words = samples.words();
+    let what = words.parts;
     section.lead = format!(
         "The first of each row is a query, drawn from the pipeline's seed; beside it are the {what} of other \
          test samples whose pooled vectors are most similar to its own (cosine), at most one a sample. The \
          queries are the same for all modules."
     );
-    let (count, parts) = how_many(&seen.pipeline.view);
+    let (count, parts) = words.queries;
     let asked = drawn(seen, &samples, count);
     let mut gallery = Gallery::new("nearest", &samples);
     let mut body = String::new();

@@ -7,7 +7,7 @@ use super::page::{Html, Section};
 use super::samples::Samples;
 use super::seen::Seen;
 use super::vectors::{Highest, Hit, Vectors};
-use crate::pipeline::{Split, View};
+use crate::pipeline::Split;
 use crate::{Error, Kind, Result};
 
 /// Modules on the page, at most: of more, the first and the last ones.
@@ -125,15 +125,6 @@ pub fn check_channels(module: &str, channels: usize, asked: &[usize]) -> Result<
     Err(Error::new(Kind::Usage, message).hint(hint))
 }
 
-/// Channels of a module, and parts of each, on the page.
-fn how_many(view: &View) -> (usize, usize) {
-    match view {
-        View::Images(_) => (6, 8),
-        // Each is heard, and a second of sound takes as much room as many pictures.
-        View::Sound(_) => (4, 5),
-    }
-}
-
 /// The section.
 pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let mut section =
@@ -141,14 +132,9 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let Some(samples) = section.made(Samples::open(seen, Split::Test))? else {
         return Ok(section);
     };
-    let (count, parts) = how_many(&seen.pipeline.view);
+    let words = samples.words();
+    let ((count, parts), what, how) = (words.channels, words.parts, words.look);
     let asked = seen.options.channels.as_deref();
-    let (what, how) = match samples.rate() {
-        None => ("patches", "Point at one to see its image."),
-        Some(_) => {
-            ("moments", "Press one to hear the second around it; its frame is what is seen.")
-        }
-    };
     section.lead = format!(
         "The {what} of test samples that excite a channel most, at most one a sample, with the channel's \
          value: of each module {}. {how}",
@@ -205,10 +191,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
 
 /// How far a step of sound sees.
 fn in_words(seen: &Seen<'_>, field: super::place::Field) -> String {
-    let rate = match &seen.pipeline.view {
-        View::Sound(view) => f64::from(view.rate),
-        View::Images(_) => 1.0,
-    };
+    let rate = f64::from(seen.pipeline.view.settings().rate().unwrap_or(1));
     let milliseconds = 1e3 * field.size as f64 / rate;
     let before = if field.recurrent { ", and through its recurrence what came before" } else { "" };
     format!(

@@ -4,12 +4,13 @@ use gimlet_store::{Keys, Reader};
 use image::DynamicImage;
 
 use super::seen::Seen;
-use crate::pipeline::{Split, View};
+use super::shown::{self, Words};
+use crate::pipeline::Split;
+use crate::sample::Pixels;
 use crate::stage::Step;
 use crate::train::input::IMAGE;
 use crate::train::recordings::{SAMPLES, SOUND};
-use crate::view::Pixels;
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, media};
 
 /// The ingested samples of a split.
 pub struct Samples {
@@ -17,15 +18,13 @@ pub struct Samples {
     reader: Reader,
     keys: Keys,
     names: Vec<String>,
-    medium: Medium,
-}
-
-/// What samples are.
-enum Medium {
-    /// `[height, width, channels]`.
-    Images([usize; 3]),
-    /// Of each recording, its samples; silence follows to so many.
-    Sound { samples: Vec<usize>, longest: usize, rate: u32 },
+    /// Of a sample: `[height, width, channels]` of an image; of a recording the samples that a row has.
+    shape: Vec<usize>,
+    /// The samples of each recording, without the silence that follows. Of images there are none.
+    lengths: Vec<usize>,
+    /// Samples a second of recordings.
+    rate: Option<u32>,
+    words: &'static Words,
 }
 
 impl Samples {
@@ -40,26 +39,25 @@ impl Samples {
         };
         let schema = &generation.manifest().schema;
         let names = schema.label_names.clone().unwrap_or_default();
-        let column = seen.sample_column();
-        let shape = schema.column(column).map(|it| it.shape.clone()).unwrap_or_default();
+        let column = media::of(&seen.pipeline.view).column();
+        let Some(shape) = schema.column(column).map(|it| it.shape.clone()) else {
+            let at = generation.dir().to_string();
+            return Err(Error::new(Kind::Damaged, format!("`{at}` holds no `{column}`")));
+        };
         let reader = generation.reader(&[column])?;
         let keys = reader.keys()?;
         let own = schema.attributes.iter().position(|it| it == SAMPLES);
-        let medium = match (&seen.pipeline.view, shape.as_slice(), own) {
-            (View::Images(_), [height, width, channels], _) => {
-                Medium::Images([*height, *width, *channels])
-            }
-            (View::Sound(view), [longest], Some(own)) => {
-                let own = keys.attributes.get(own).into_iter().flatten();
-                let samples = own.map(|it| (*it).max(0) as usize).map(|it| it.min(*longest));
-                Medium::Sound { samples: samples.collect(), longest: *longest, rate: view.rate }
-            }
-            _ => {
-                let at = generation.dir().to_string();
-                return Err(Error::new(Kind::Damaged, format!("`{at}` holds no `{column}`")));
-            }
-        };
-        Ok(Self { split, reader, keys, names, medium })
+        let lengths = own.and_then(|it| keys.attributes.get(it)).into_iter().flatten();
+        let most = shape.first().copied().unwrap_or(0);
+        let lengths = lengths.map(|it| ((*it).max(0) as usize).min(most)).collect();
+        let rate = seen.pipeline.view.settings().rate();
+        let words = shown::of(&seen.pipeline.view).words();
+        Ok(Self { split, reader, keys, names, shape, lengths, rate, words })
+    }
+
+    /// What is said of parts of them.
+    pub fn words(&self) -> &'static Words {
+        self.words
     }
 
     /// How many there are.
@@ -130,26 +128,20 @@ impl Samples {
 
     /// Height and width of images; `None` of recordings.
     pub fn image_size(&self) -> Option<(usize, usize)> {
-        match &self.medium {
-            Medium::Images([height, width, _]) => Some((*height, *width)),
-            Medium::Sound { .. } => None,
+        match self.shape[..] {
+            [height, width, _] => Some((height, width)),
+            _ => None,
         }
     }
 
     /// Samples a second of recordings; `None` of images.
     pub fn rate(&self) -> Option<u32> {
-        match &self.medium {
-            Medium::Images(_) => None,
-            Medium::Sound { rate, .. } => Some(*rate),
-        }
+        self.rate
     }
 
     /// Samples of the recording in a row, without the silence that follows it; 0 of an image.
     pub fn length(&self, row: u64) -> usize {
-        match &self.medium {
-            Medium::Images(_) => 0,
-            Medium::Sound { samples, .. } => samples.get(row as usize).copied().unwrap_or(0),
-        }
+        self.lengths.get(row as usize).copied().unwrap_or(0)
     }
 
     /// The image in a row, as it was ingested.
@@ -157,7 +149,7 @@ impl Samples {
     /// # Errors
     /// When it cannot be read, or samples are recordings.
     pub fn image(&self, row: u64) -> Result<DynamicImage> {
-        let Medium::Images([height, width, channels]) = self.medium else {
+        let [height, width, channels] = self.shape[..] else {
             return Err(Error::failed("a recording has no pixels"));
         };
         let mut values = vec![0; height * width * channels];
@@ -170,7 +162,7 @@ impl Samples {
     /// # Errors
     /// When it cannot be read, or samples are images.
     pub fn recording(&self, row: u64) -> Result<Vec<f32>> {
-        let Medium::Sound { longest, .. } = self.medium else {
+        let [longest] = self.shape[..] else {
             return Err(Error::failed("an image has no sound"));
         };
         let mut values = vec![0.0; longest];

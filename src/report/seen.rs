@@ -4,13 +4,11 @@ use std::path::{Path, PathBuf};
 
 use gimlet_store::Generation;
 
-use crate::pipeline::{Pipeline, Split, View};
+use crate::pipeline::{Pipeline, Split};
 use crate::stage::progress::Progress;
 use crate::stage::status::{State, StepStatus};
 use crate::stage::{Standing, Step};
 use crate::stop::Stop;
-use crate::train::input::IMAGE;
-use crate::train::recordings::SOUND;
 use crate::{Error, Kind, Result};
 
 /// What a report is made of, and how much of it.
@@ -125,14 +123,6 @@ impl Seen<'_> {
     /// As [`Self::trained`].
     pub fn samples(&self, split: Split) -> Result<u64> {
         Ok(self.ingested(split)?.map_or(0, |it| it.rows()))
-    }
-
-    /// The column of ingested samples.
-    pub fn sample_column(&self) -> &'static str {
-        match self.pipeline.view {
-            View::Images(_) => IMAGE,
-            View::Sound(_) => SOUND,
-        }
     }
 
     /// That the output of a step is missing, and the command that makes it.

@@ -6,14 +6,13 @@ use serde_json::Value;
 
 use super::seen::Seen;
 use crate::layer::borrowed;
+use crate::media::{self, Ingested};
 use crate::module::{self, Module};
 use crate::parameters::Parameters;
-use crate::pipeline::{Pooling, Split, View};
+use crate::pipeline::Split;
 use crate::stage::record::Training;
-use crate::stage::stack::size_of;
-use crate::stage::{RunDir, Step, normalise_of};
-use crate::train::input::{Images, Input, Look};
-use crate::train::recordings::Recordings;
+use crate::stage::{RunDir, Step};
+use crate::train::input::{Input, Look};
 use crate::{Error, Result};
 
 /// Samples that go through the stack at once.
@@ -108,7 +107,8 @@ impl Twin {
         let encoder = Parameters::from_safetensors(&bytes, self.weights.path())?.0.under("encoder");
         let input = first_input(seen, &test)?;
         let modules = cut(seen, &encoder, input.shape()[3])?;
-        let pooling = Pooling::of(&seen.pipeline.view, size_of(&test)?);
+        let pooling =
+            seen.pipeline.view.settings().pooling(media::size_of(&seen.pipeline.view, &test)?);
         let mut means = vec![(Vec::new(), 0); modules.len()];
         for rows in rows.chunks(BATCH) {
             seen.check_stop()?;
@@ -162,13 +162,14 @@ fn cut(seen: &Seen<'_>, encoder: &Parameters, channels: usize) -> Result<Vec<Mod
 
 /// The test split as the run's first module reads it.
 fn first_input(seen: &Seen<'_>, test: &Generation) -> Result<Box<dyn Input>> {
-    let seed = seen.pipeline.seed;
-    Ok(match &seen.pipeline.view {
-        View::Images(view) => Box::new(Images::new(test, view, Split::Test, seed)?),
-        View::Sound(view) => {
-            let train = seen.standing.generation(Step::Ingest, Split::Train)?;
-            let normalise = normalise_of(view, &train)?;
-            Box::new(Recordings::new(test, view, normalise, Split::Test, seed)?)
-        }
+    let handler = media::of(&seen.pipeline.view);
+    let training = || seen.standing.generation(Step::Ingest, Split::Train);
+    let training = handler.is_normalised_by_training().then(training).transpose()?;
+    handler.input(&Ingested {
+        samples: test,
+        training: training.as_ref(),
+        split: Split::Test,
+        seed: seen.pipeline.seed,
+        views_before: 0,
     })
 }

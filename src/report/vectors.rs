@@ -5,10 +5,11 @@ use std::ops::Range;
 
 use gimlet_store::Generation;
 
-use super::place::{Crop, Field, Place, patch};
+use super::place::{Field, Place};
 use super::samples::Samples;
 use super::seen::Seen;
-use crate::pipeline::{ImageView, Split, View};
+use super::shown::{self, Places};
+use crate::pipeline::Split;
 use crate::probe::pooled::Pooled;
 use crate::stage::Step;
 use crate::{Error, Kind, Result};
@@ -64,15 +65,7 @@ pub struct Vectors {
     /// The vectors.
     pub pooled: Pooled,
     rows: u64,
-    places: Places,
-}
-
-/// Where vectors are from.
-enum Places {
-    /// Of each row, its crop.
-    Images { view: ImageView, crops: Vec<Crop> },
-    /// Of each row, the first sample of its window, and how many its recording has.
-    Sound { field: Field, steps: usize, starts: Vec<i64>, lengths: Vec<i64> },
+    places: Box<dyn Places>,
 }
 
 impl Vectors {
@@ -85,36 +78,15 @@ impl Vectors {
         let generation = Self::generation(seen, index, split)?;
         let pooled = Pooled::open(&generation)?;
         let rows = pooled.rows().min(samples.count());
-        let attributes = generation.manifest().schema.attributes.clone();
         let keys = generation.reader(&[crate::train::input::POOLED])?.keys()?;
-        let attribute = |name: &str| -> Result<&[i64]> {
-            let place = attributes.iter().position(|it| it == name);
-            let values = place.and_then(|it| keys.attributes.get(it)).map(Vec::as_slice);
+        let modules = seen.pipeline.modules.get(..=index).unwrap_or_default();
+        let attribute = |name: &str| {
+            let place = generation.manifest().schema.attributes.iter().position(|it| it == name);
+            let values = place.and_then(|it| keys.attributes.get(it)).cloned();
             let at = generation.dir().to_string();
             values.ok_or_else(|| Error::new(Kind::Damaged, format!("`{at}` has no `{name}`")))
         };
-        let places = match &seen.pipeline.view {
-            View::Images(view) => {
-                let side = view.crop.or(samples.image_size().map(|it| it.0)).unwrap_or(view.patch);
-                let (tops, lefts) = (attribute("crop_top")?, attribute("crop_left")?);
-                let each = tops.iter().zip(lefts).zip(attribute("flip")?);
-                let crops = each.map(|((top, left), flip)| Crop {
-                    top: (*top).max(0) as usize,
-                    left: (*left).max(0) as usize,
-                    side,
-                    flipped: *flip == 1,
-                });
-                Places::Images { view: view.clone(), crops: crops.take(rows as usize).collect() }
-            }
-            View::Sound(view) => {
-                let modules = seen.pipeline.modules.get(..=index).unwrap_or_default();
-                let layers = || modules.iter().flat_map(|it| &it.layers);
-                let (field, steps) = (Field::of(layers()), Field::steps(view, layers()));
-                let starts = attribute("start")?.iter().take(rows as usize).copied().collect();
-                let lengths = (0..rows).map(|row| samples.length(row) as i64).collect();
-                Places::Sound { field, steps, starts, lengths }
-            }
-        };
+        let places = shown::of(&seen.pipeline.view).places(samples, modules, &attribute)?;
         Ok(Self { pooled, rows, places })
     }
 
@@ -137,51 +109,31 @@ impl Vectors {
         self.rows
     }
 
+    /// Rows and columns of the vectors of a row.
+    fn grid(&self) -> (usize, usize) {
+        let [rows, columns, _] = self.pooled.shape();
+        (rows, columns)
+    }
+
     /// Where a vector is from.
     pub fn place(&self, row: u64, position: usize) -> Place {
-        let [_, columns, _] = self.pooled.shape();
-        match &self.places {
-            Places::Images { view, crops } => {
-                let none = Crop { top: 0, left: 0, side: view.patch, flipped: false };
-                let crop = crops.get(row as usize).copied().unwrap_or(none);
-                patch(view, crop, columns, position)
-            }
-            Places::Sound { field, steps, starts, .. } => {
-                let start = starts.get(row as usize).copied().unwrap_or(0);
-                field.moment(start, *steps, self.pooled.positions(), position)
-            }
-        }
+        self.places.place(row, position, self.grid())
     }
 
     /// The positions of a row that see nothing but its sample: all of an image; of a recording those that
-    /// see none of the silence before or after it, which are alike in all recordings.
+    /// see none of the silence before or after it.
     pub fn own(&self, row: u64) -> Range<usize> {
-        let all = 0..self.pooled.positions();
-        let Places::Sound { lengths, .. } = &self.places else { return all };
-        let length = lengths.get(row as usize).copied().unwrap_or(0);
-        let sees = |position: usize| match self.place(row, position) {
-            Place::Moment { from, to } => (from >= 0, to <= length),
-            Place::Patch { .. } => (true, true),
-        };
-        let start = all.clone().find(|it| sees(*it).0).unwrap_or(all.end);
-        let end = all.rev().find(|it| sees(*it).1).map_or(0, |it| it + 1);
-        start..end.max(start)
+        self.places.own(row, self.grid())
     }
 
     /// Whether the crop of a row is mirrored.
     pub fn is_flipped(&self, row: u64) -> bool {
-        match &self.places {
-            Places::Images { crops, .. } => crops.get(row as usize).is_some_and(|it| it.flipped),
-            Places::Sound { .. } => false,
-        }
+        self.places.is_flipped(row)
     }
 
     /// The receptive field of a step of sound.
     pub fn field(&self) -> Option<Field> {
-        match &self.places {
-            Places::Images { .. } => None,
-            Places::Sound { field, .. } => Some(*field),
-        }
+        self.places.field()
     }
 }
 

@@ -4,14 +4,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
-use super::Source;
 use super::alignments::Alignments;
 use crate::pipeline::{PerSplit, Split};
 use crate::{Error, Result};
 
 /// The alignments of a split.
 #[derive(Debug)]
-pub struct Aligned<'a> {
+pub(super) struct Aligned<'a> {
     alignments: &'a Alignments,
     /// The recordings that each identifier fits, as people would find them.
     fits: HashMap<&'a str, BTreeSet<String>>,
@@ -85,12 +84,12 @@ impl Unfit {
     }
 }
 
-/// Checks that alignments, where there are some, fit the recordings of both splits.
+/// Checks that the alignments of both splits, where there are some, fit their recordings.
 ///
 /// # Errors
-/// When none fits any recording, one fits several, or a file cannot be read.
-pub fn check_alignments(train: &dyn Source, test: &dyn Source) -> Result<Unfit> {
-    let (Some(train), Some(test)) = (train.aligned()?, test.aligned()?) else {
+/// When none fits any recording, or one fits several.
+pub(super) fn check(train: Option<Aligned<'_>>, test: Option<Aligned<'_>>) -> Result<Unfit> {
+    let (Some(train), Some(test)) = (train, test) else {
         return Ok(Unfit::default());
     };
     let mut fits = train.fits;

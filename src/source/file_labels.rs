@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::class_order::Order;
 use super::csv_labels::{self, CsvLines};
+use super::encoding;
 use super::file_list::FileList;
 use super::tally::{Kind, Tally};
 use crate::pipeline::NamePattern;
-use crate::pipeline::settings::{Files, Medium};
+use crate::pipeline::settings::Files;
 use crate::{Error, Result};
 
 /// The column of a CSV file with the paths of files, from its own folder.
@@ -88,19 +89,16 @@ fn from_folders(settings: &Files, list: &FileList) -> Result<FileLabels> {
             "name one in `data.label`, or say where they lie by `data.names` or `data.labels`",
         ));
     };
-    let order = match settings.medium {
-        Medium::Image => Order::Text,
-        Medium::Sound => Order::Numbers,
-    };
-    let mut tally = Tally::new(label, order);
+    let encoding = encoding::of(settings.medium);
+    let mut tally = Tally::new(label, encoding.order);
     list.classes.iter().for_each(|class| tally.add_class(class));
     let mut texts = Vec::with_capacity(list.files.len());
     for file in &list.files {
         let Some(class) = &file.class else {
             let message = format!("`{}` lies in no class folder", file.path.display());
-            let elsewhere = match settings.medium {
-                Medium::Image => "",
-                Medium::Sound => "; `data.names` and `data.labels` read labels from elsewhere",
+            let elsewhere = match encoding.lasts {
+                true => "; `data.names` and `data.labels` read labels from elsewhere",
+                false => "",
             };
             return Err(Error::failed(message).hint(format!(
                 "move it to `<class>/`, or set `data.label = false` if the {noun}s have no \

@@ -10,25 +10,17 @@ use super::clutter::is_clutter;
 use super::first_bytes::{self, ENOUGH};
 use super::locate::{Place, relative_name};
 use super::record_bytes::unpacked;
-use super::{decode, folder_holds, shorten, transcripts};
+use super::{encoding, folder_holds, shorten, transcripts};
 use crate::pipeline::settings::{Medium, OnBadSample};
 use crate::{Error, Result};
 
 /// Folders within each other.
 const DEEPEST: usize = 16;
 
-/// The extensions of files of a medium, in lower case.
-pub(super) fn extensions(medium: Medium) -> &'static [&'static str] {
-    match medium {
-        Medium::Image => &decode::ENDINGS,
-        Medium::Sound => &["wav", "flac", "mp3", "ogg", "oga", "wave"],
-    }
-}
-
 /// Whether a file's name says that it is of a medium.
 pub(super) fn is_named_so(path: &Path, medium: Medium) -> bool {
     path.extension().is_some_and(|extension| {
-        extensions(medium).iter().any(|known| extension.eq_ignore_ascii_case(known))
+        encoding::of(medium).extensions.iter().any(|known| extension.eq_ignore_ascii_case(known))
     })
 }
 
@@ -123,7 +115,7 @@ impl FileList {
         folders.sort();
         folders.dedup();
         let mut list = Self::default();
-        if medium == Medium::Sound {
+        if encoding::of(medium).lasts {
             for folder in folders {
                 let beside = entries(folder)?.into_iter().map(|entry| entry.path);
                 list.transcripts.extend(beside.filter(|path| transcripts::is_named_so(path)));
@@ -148,7 +140,7 @@ impl FileList {
             check_name(&path)?;
             let class = class.map(str::to_owned);
             self.files.push(Found { path, place: String::new(), class });
-        } else if medium == Medium::Sound && transcripts::is_named_so(&path) {
+        } else if encoding::of(medium).lasts && transcripts::is_named_so(&path) {
             self.transcripts.push(path);
         } else {
             self.others.push(path);
@@ -208,7 +200,7 @@ impl FileList {
             let advice = folder_holds::instead(first).unwrap_or(told.advice);
             return Error::failed(message).hint(advice);
         }
-        let known = extensions(medium).join(", .");
+        let known = encoding::of(medium).extensions.join(", .");
         Error::failed(message).hint(format!("{noun}s are files that end in .{known}"))
     }
 
@@ -242,7 +234,7 @@ impl FileList {
                 folder.display(),
                 shorten(&names)
             );
-            let known = extensions(medium).join(", .");
+            let known = encoding::of(medium).extensions.join(", .");
             return Err(Error::failed(message).hint(format!(
                 "{noun}s are files that end in .{known}: convert what is in it, or remove the folder if it \
                  is no class"

@@ -10,13 +10,14 @@ use serde_json::json;
 use super::alignments::Alignments;
 use super::classes::{NoClass, Numbering};
 use super::content::{ContentFile, PassedOver, Role};
+use super::file_kind::{FileKind, Opening};
 use super::file_labels::FileLabels;
 use super::file_list::FileList;
 use super::labelling::Labels;
 use super::locate::{Place, relative_name};
 use super::{
     Aligned, BadSample, Classified, Content, Keep, LabelSet, Length, Media, Remarks, Sample,
-    Source, decode, media_file, no_such_row, passed_over, plain_file, sound, transcripts,
+    Source, encoding, file_list, no_length, no_such_row, passed_over, transcripts,
 };
 use crate::pipeline::settings::{Files, Medium, OnBadSample};
 use crate::{Error, Result};
@@ -41,6 +42,39 @@ struct Entry {
     text: Option<String>,
 }
 
+/// What is refused of files that hold a sample each.
+const NO_COLUMNS: (&[&str], &str) = (&["frames"], "these are files, which have no columns");
+
+/// Folders of images or sounds.
+pub(super) const FOLDERS: FileKind = FileKind {
+    name: "folders",
+    refused: NO_COLUMNS,
+    takes: |_, _| false,
+    samples_in: |folders| folders,
+    within: |folder, _, _, _| Ok(Some((vec![folder.to_path_buf()], Vec::new()))),
+    have_labels: |places, columns| {
+        let loose = places.iter().map(|it| file_list::has_files(&it.path, columns.medium));
+        Ok(!loose.collect::<Result<Vec<_>>>()?.contains(&true))
+    },
+    open: |found, Opening { settings, on_bad_sample, alignments, .. }| {
+        let folders: Vec<PathBuf> = found.into_iter().map(|it| it.path).collect();
+        Ok(Box::new(Folder::open(settings, on_bad_sample, &folders, alignments)?))
+    },
+};
+
+/// Sounds in files that are named one by one.
+pub(super) const LOOSE_FILES: FileKind = FileKind {
+    name: "files of sounds",
+    refused: NO_COLUMNS,
+    takes: |file, medium| medium == Medium::Sound && file_list::is_named_so(file, medium),
+    samples_in: |files| files,
+    within: |_, _, _, _| Ok(None),
+    have_labels: |_, _| Ok(false),
+    open: |found, Opening { settings, alignments, .. }| {
+        Ok(Box::new(Folder::of_files(settings, found, alignments)?))
+    },
+};
+
 impl Folder {
     /// Lists the files under `folders`. Their labels are those of `settings.names` or
     /// `settings.labels`; with a label and neither of these, the folders directly inside are the
@@ -49,7 +83,7 @@ impl Folder {
     /// # Errors
     /// When a folder cannot be listed, there is no such file, or labels do not lie where the settings
     /// say.
-    pub(super) fn open(
+    fn open(
         settings: &Files,
         on_bad_sample: OnBadSample,
         folders: &[PathBuf],
@@ -66,7 +100,7 @@ impl Folder {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub(super) fn of_files(
+    fn of_files(
         settings: &Files,
         places: Vec<Place>,
         alignments: Option<Alignments>,
@@ -151,6 +185,15 @@ impl Classified for Folder {
     fn labels(&mut self) -> &mut Labels {
         &mut self.labels
     }
+
+    fn aligned(&self) -> Result<Option<Aligned<'_>>> {
+        let Some(alignments) = &self.alignments else { return Ok(None) };
+        let mut aligned = Aligned::new(alignments);
+        for Entry { path, .. } in &self.files {
+            aligned.add(path, format!("`{}`", path.display()));
+        }
+        Ok(Some(aligned))
+    }
 }
 
 impl Source for Folder {
@@ -177,42 +220,29 @@ impl Source for Folder {
     }
 
     fn first_size(&self) -> Result<Option<(usize, usize)>> {
-        let Some(first) = self.files.first().filter(|_| self.medium == Medium::Image) else {
-            return Ok(None);
-        };
-        // All of it, within bounds: decoders of JPEG do the same, without.
-        let bytes = media_file::bytes(&first.path)
-            .map_err(|error| Error::io("read the image", &first.path, error))?;
-        Ok(decode::size(&bytes))
+        let Some(Entry { path, .. }) = self.files.first() else { return Ok(None) };
+        let size = (encoding::of(self.medium).size_of_file)(path);
+        size.map_err(|error| Error::io("read the image", path, error))
     }
 
     fn lengths(&self, rows: &[usize]) -> Result<Vec<Option<Length>>> {
-        if self.medium == Medium::Image {
-            return Err(super::no_length());
+        let encoding = encoding::of(self.medium);
+        if !encoding.lasts {
+            return Err(no_length());
         }
         let length = |&row: &usize| {
             let path = &self.entry(row)?.path;
-            let file =
-                plain_file::open(path).map_err(|error| Error::io("read the sound", path, error))?;
-            Ok(sound::length_of_file(file))
+            let length = (encoding.length_of_file)(path);
+            length.map_err(|error| Error::io("read the sound", path, error))
         };
         rows.par_iter().map(length).collect()
-    }
-
-    fn aligned(&self) -> Result<Option<Aligned<'_>>> {
-        let Some(alignments) = &self.alignments else { return Ok(None) };
-        let mut aligned = Aligned::new(alignments);
-        for Entry { path, .. } in &self.files {
-            aligned.add(path, format!("`{}`", path.display()));
-        }
-        Ok(Some(aligned))
     }
 
     fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {
         rows.par_iter()
             .map(|&row| {
                 let entry = self.entry(row)?;
-                match media_file::read(self.medium, &entry.path)? {
+                match (encoding::of(self.medium).read)(&entry.path)? {
                     Ok((media, remarks, room)) => {
                         let kept = keep(self.sample(row, entry, media, remarks)?).map(Ok);
                         drop(room);

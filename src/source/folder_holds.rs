@@ -4,48 +4,66 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use super::file_kind::{FileKind, KINDS, Within};
 use super::file_list::{Entry, EntryKind, FileList, entries};
 use super::record_names::{is_beside, is_known, is_twin, name_of};
 use super::shorten;
 use crate::pipeline::settings::{Medium, Split};
 use crate::{Error, Result};
 
-/// What is read of a folder.
-pub enum Holds {
-    /// Files of the medium, in class folders or not.
-    Files,
-    Parquet(Vec<PathBuf>),
-    Records(Vec<PathBuf>),
-}
-
 /// Torchvision keeps the files of MNIST in this folder.
 const RAW: &str = "raw";
 
-/// Looks into a folder. Of Parquet files and binary files there, those are taken that are of `split`, as
-/// far as their names tell. With them come files that are not read, of either split.
+/// The kind of files that a folder holds, those that are read and those that are not, of either split. Where names
+/// tell of splits, those that are of `split` are read.
 ///
 /// # Errors
 /// When it cannot be listed, or holds files of the other split alone.
-pub fn look(folder: &Path, medium: Medium, split: Option<Split>) -> Result<(Holds, Vec<PathBuf>)> {
-    let mut inside = files(entries(folder)?);
-    if medium == Medium::Image {
-        let raw = folder.join(RAW);
-        if !inside.iter().any(|path| is_known(path)) && raw.is_dir() {
-            let within = files(entries(&raw)?);
-            inside = if within.iter().any(|path| is_known(path)) { within } else { inside };
-        }
-        if inside.iter().any(|path| is_known(path)) {
-            let all: HashSet<PathBuf> = inside.iter().cloned().collect();
-            inside.retain(|path| !is_beside(path) && !is_twin(path, &all));
-            let (records, others) = of_split(folder, inside, is_known, split)?;
-            return Ok((Holds::Records(records), others));
+pub(super) fn look(
+    folder: &Path,
+    medium: Medium,
+    split: Option<Split>,
+) -> Result<(&'static FileKind, Within)> {
+    let inside = files(entries(folder)?);
+    for kind in &KINDS {
+        if let Some(within) = (kind.within)(folder, &inside, medium, split)? {
+            return Ok((kind, within));
         }
     }
+    Err(Error::failed(format!("`{}` holds no kind of data", folder.display())))
+}
+
+/// See [`FileKind::within`], for binary files of images.
+pub(super) fn records(
+    folder: &Path,
+    inside: &[PathBuf],
+    split: Option<Split>,
+) -> Result<Option<Within>> {
+    let any = |paths: &[PathBuf]| paths.iter().any(|path| is_known(path));
+    let raw = folder.join(RAW);
+    let mut inside = inside.to_vec();
+    if !any(&inside) && raw.is_dir() {
+        inside = files(entries(&raw)?);
+    }
+    if !any(&inside) {
+        return Ok(None);
+    }
+    let all: HashSet<PathBuf> = inside.iter().cloned().collect();
+    inside.retain(|path| !is_beside(path) && !is_twin(path, &all));
+    of_split(folder, inside, is_known, split).map(Some)
+}
+
+/// See [`FileKind::within`], for Parquet files: a folder of samples in files of their own may hold some, too.
+pub(super) fn parquet(
+    folder: &Path,
+    inside: &[PathBuf],
+    medium: Medium,
+    split: Option<Split>,
+) -> Result<Option<Within>> {
     if !inside.iter().any(|path| is_parquet(path)) || FileList::is_any_under(folder, medium)? {
-        return Ok((Holds::Files, Vec::new()));
+        return Ok(None);
     }
-    let (parquet, others) = of_split(folder, inside, is_parquet, split)?;
-    Ok((Holds::Parquet(parquet), others))
+    of_split(folder, inside.to_vec(), is_parquet, split).map(Some)
 }
 
 fn files(entries: Vec<Entry>) -> Vec<PathBuf> {
@@ -75,7 +93,7 @@ fn of_split(
     mut paths: Vec<PathBuf>,
     is_data: impl Fn(&Path) -> bool,
     split: Option<Split>,
-) -> Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+) -> Result<Within> {
     paths.sort();
     let (data, mut over): (Vec<PathBuf>, Vec<PathBuf>) =
         paths.into_iter().partition(|path| is_data(path));

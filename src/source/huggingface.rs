@@ -11,18 +11,18 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use super::alignments::Alignments;
-use super::classes::Numbering;
 use super::content::{ContentFile, PassedOver, Role};
+use super::file_kind::{FileKind, Opening};
 use super::labelling::Labels;
 use super::locate::Place;
 use super::media_column::{self, Cell, Encoded};
 use super::named_file::NamedFiles;
 use super::parquet_part::{Column, Part, column_of, damaged, text};
 use super::{
-    Aligned, BadSample, Classified, Content, Keep, LabelSet, Length, Media, Remarks, Sample,
-    Source, decode, frame_column, label_column, no_such_row, sound,
+    Aligned, BadSample, Classified, Content, Keep, LabelSet, Length, Sample, Source, encoding,
+    folder_holds, frame_column, label_column, no_length, no_such_row,
 };
-use crate::pipeline::settings::{Files, Medium};
+use crate::pipeline::settings::Medium;
 use crate::{Error, Result};
 
 /// The column of what is said in sounds, which is read where it is there and holds text.
@@ -56,12 +56,9 @@ impl HuggingFace {
     /// # Errors
     /// When a file is not Parquet, lacks a column of the settings or has it in another type, when
     /// the files disagree on the label names, or when there is no row at all.
-    pub(super) fn open(
-        files: &Files,
-        places: Vec<Place>,
-        alignments: Option<Alignments>,
-        numbering: Numbering,
-    ) -> Result<Self> {
+    fn open(places: Vec<Place>, opening: Opening<'_>) -> Result<Self> {
+        let Opening { settings: files, alignments, numbering, passed_over, on_bad_sample: _ } =
+            opening;
         let mut parts: Vec<Part> = Vec::with_capacity(places.len());
         let mut first = 0;
         for place in places {
@@ -83,7 +80,7 @@ impl HuggingFace {
             let field = part.schema().field_with_name(TEXT);
             field.is_ok_and(|field| field.data_type().is_string())
         };
-        let text = files.medium == Medium::Sound && parts.iter().all(is_text);
+        let text = encoding::of(files.medium).lasts && parts.iter().all(is_text);
         // Which columns are read is said by the settings.
         let made = json!({ "kind": "parquet" });
         let data = parts.iter().map(|part| ContentFile {
@@ -105,13 +102,8 @@ impl HuggingFace {
             text,
             parts,
             content,
-            passed_over: Vec::new(),
+            passed_over,
         })
-    }
-
-    /// With files that lie beside these and are not read.
-    pub(super) fn having_passed_over(self, passed_over: Vec<PassedOver>) -> Self {
-        Self { passed_over, ..self }
     }
 
     /// Hands the batches of `columns` at `wanted` (rows of `part`, ascending, each once) to `take`, with
@@ -211,24 +203,14 @@ impl HuggingFace {
         let samples = rows.par_iter().enumerate().map(|(i, &row)| {
             let id = (part.first + row) as i64;
             let path = encoded.path(i).map(str::to_owned);
-            let mut remarks = Remarks::default();
-            // The share of an image of the memory for images, until no more is left of it than is kept.
-            let mut room = None;
-            let media = match (encoded.cell(i), self.medium) {
-                (Cell::Bytes(bytes), Medium::Image) => decode::decode(bytes).map(|decoded| {
-                    remarks.turned = decoded.turned;
-                    room = Some(decoded.room);
-                    Media::Image(decoded.image)
-                }),
-                (Cell::Bytes(bytes), Medium::Sound) => sound::decode(bytes).map(Media::Sound),
-                (Cell::Path(path), _) => self.named.load(&part.path, path)?.map(|loaded| {
-                    (remarks, room) = (loaded.1, loaded.2);
-                    loaded.0
-                }),
-                (Cell::Nothing, medium) => Err(format!("the {} is null", medium.noun())),
+            let loaded = match encoded.cell(i) {
+                Cell::Bytes(bytes) => (encoding::of(self.medium).decode)(bytes),
+                Cell::Path(path) => self.named.load(&part.path, path)?,
+                Cell::Nothing => Err(format!("the {} is null", self.medium.noun())),
             };
-            let media = match media {
-                Ok(media) => media,
+            // The share of an image of the memory for images is held until no more of it is left than is kept.
+            let (media, remarks, room) = match loaded {
+                Ok(loaded) => loaded,
                 Err(reason) => {
                     return Ok(Err(BadSample {
                         id,
@@ -261,19 +243,25 @@ impl HuggingFace {
     }
 }
 
-/// Whether all of these files have such a column.
-///
-/// # Errors
-/// When one is not Parquet, or may not be read.
-pub(super) fn have_column(places: &[Place], column: &str) -> Result<bool> {
-    for place in places {
-        let part = Part::open(place.clone(), 0)?;
-        if part.schema().column_with_name(column).is_none() {
-            return Ok(false);
+/// Parquet files.
+pub(super) const PARQUET: FileKind = FileKind {
+    name: "Parquet files",
+    refused: (&["labels", "names"], "these are Parquet files, whose labels lie in columns"),
+    // What no other kind takes is read as Parquet.
+    takes: |_, _| true,
+    samples_in: |files| files,
+    within: folder_holds::parquet,
+    have_labels: |places, columns| {
+        for place in places.iter().filter(|_| !columns.is_named) {
+            let part = Part::open(place.clone(), 0)?;
+            if columns.label.iter().any(|it| part.schema().column_with_name(it).is_none()) {
+                return Ok(false);
+            }
         }
-    }
-    Ok(true)
-}
+        Ok(true)
+    },
+    open: |found, opening| Ok(Box::new(HuggingFace::open(found, opening)?)),
+};
 
 /// The files that rows name which may have no bytes, where they are there.
 ///
@@ -316,6 +304,32 @@ impl Classified for HuggingFace {
     fn labels(&mut self) -> &mut Labels {
         &mut self.labels
     }
+
+    fn aligned(&self) -> Result<Option<Aligned<'_>>> {
+        let Some(alignments) = &self.alignments else { return Ok(None) };
+        let mut aligned = Aligned::new(alignments);
+        for part in self.parts.iter().filter(|part| part.rows > 0) {
+            let place = |row: usize| format!("row {row} of `{}`", part.path.display());
+            if !media_column::has_paths(part.schema(), &self.column) {
+                (0..part.rows).for_each(|row| aligned.add(Path::new(""), place(row)));
+                continue;
+            }
+            let all: Vec<usize> = (0..part.rows).collect();
+            self.batches(part, &[Column::Paths(&self.column)], &all, |rows, batch| {
+                let encoded = Encoded::of(part, &self.column, batch)?;
+                for (i, row) in rows.iter().enumerate() {
+                    match encoded.path(i) {
+                        Some(path) => {
+                            aligned.add(Path::new(path), format!("{} (`{path}`)", place(*row)));
+                        }
+                        None => aligned.add(Path::new(""), place(*row)),
+                    }
+                }
+                Ok(())
+            })?;
+        }
+        Ok(Some(aligned))
+    }
 }
 
 impl Source for HuggingFace {
@@ -353,7 +367,7 @@ impl Source for HuggingFace {
         let rows: Vec<usize> = (0..part.rows.min(LOOKED_AT)).collect();
         let (first, others) = rows.split_at(1);
         for rows in [first, others] {
-            if rows.is_empty() || size.is_some() || self.medium == Medium::Sound {
+            if rows.is_empty() || size.is_some() || encoding::of(self.medium).lasts {
                 break;
             }
             self.batches(part, &[Column::Flat(&self.column)], rows, |rows, batch| {
@@ -363,7 +377,7 @@ impl Source for HuggingFace {
                         break;
                     }
                     match encoded.cell(place) {
-                        Cell::Bytes(bytes) => size = decode::size(bytes),
+                        Cell::Bytes(bytes) => size = (encoding::of(self.medium).size)(bytes),
                         Cell::Path(path) => match self.named.size(&part.path, path) {
                             Ok(found) => size = found,
                             Err(why) => wrong = wrong.take().or(Some((*row, why))),
@@ -384,14 +398,14 @@ impl Source for HuggingFace {
     }
 
     fn lengths(&self, rows: &[usize]) -> Result<Vec<Option<Length>>> {
-        if self.medium == Medium::Image {
-            return Err(super::no_length());
+        if !encoding::of(self.medium).lasts {
+            return Err(no_length());
         }
         self.in_order(rows, |part, wanted, found| {
             self.batches(part, &[Column::Flat(&self.column)], wanted, |rows, batch| {
                 let encoded = Encoded::of(part, &self.column, batch)?;
                 let length = |i: usize| match encoded.cell(i) {
-                    Cell::Bytes(bytes) => sound::length(bytes),
+                    Cell::Bytes(bytes) => (encoding::of(self.medium).length)(bytes),
                     Cell::Path(path) => self.named.length(&part.path, path),
                     Cell::Nothing => None,
                 };
@@ -399,32 +413,6 @@ impl Source for HuggingFace {
                 Ok(())
             })
         })
-    }
-
-    fn aligned(&self) -> Result<Option<Aligned<'_>>> {
-        let Some(alignments) = &self.alignments else { return Ok(None) };
-        let mut aligned = Aligned::new(alignments);
-        for part in self.parts.iter().filter(|part| part.rows > 0) {
-            let place = |row: usize| format!("row {row} of `{}`", part.path.display());
-            if !media_column::has_paths(part.schema(), &self.column) {
-                (0..part.rows).for_each(|row| aligned.add(Path::new(""), place(row)));
-                continue;
-            }
-            let all: Vec<usize> = (0..part.rows).collect();
-            self.batches(part, &[Column::Paths(&self.column)], &all, |rows, batch| {
-                let encoded = Encoded::of(part, &self.column, batch)?;
-                for (i, row) in rows.iter().enumerate() {
-                    match encoded.path(i) {
-                        Some(path) => {
-                            aligned.add(Path::new(path), format!("{} (`{path}`)", place(*row)));
-                        }
-                        None => aligned.add(Path::new(""), place(*row)),
-                    }
-                }
-                Ok(())
-            })?;
-        }
-        Ok(Some(aligned))
     }
 
     fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>> {

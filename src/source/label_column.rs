@@ -6,8 +6,8 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, Schema};
 use serde_json::Value;
 
-use super::class_order::Order;
 use super::classes::{NoClass, one_list};
+use super::encoding;
 use super::label_value::{LabelType, Values, Wrong};
 use super::labelling::Labelling;
 use super::parquet_part::{Column, Part, column_of, damaged, describe};
@@ -25,10 +25,7 @@ const LONGEST_JSON: usize = 4 << 20;
 /// When a file lacks the column or has it in a type of no labels, when names or kinds of two files
 /// contradict each other, or when a label is not whole.
 pub(super) fn tally(parts: &[Part], column: &str, medium: Medium) -> Result<Tally> {
-    let order = match medium {
-        Medium::Image => Order::Text,
-        Medium::Sound => Order::Numbers,
-    };
+    let order = encoding::of(medium).order;
     let mut tally = Tally::new(column, order);
     // The file that says what kind of labels these are.
     let mut decisive: Option<&Part> = None;

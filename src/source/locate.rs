@@ -7,20 +7,18 @@ use std::path::{Component, Path, PathBuf};
 
 use super::clutter::is_clutter;
 use super::content::PassedOver;
-use super::folder_holds::{self, Holds};
-use super::{file_list, passed_over, record_names};
+use super::file_kind::{FileKind, KINDS};
+use super::{folder_holds, passed_over};
 use crate::pipeline::settings::{Medium, Split};
 use crate::{Error, Kind, Result};
 
-/// The files of a split, in the order of their rows and each once.
-#[derive(Debug, Clone)]
-pub enum Located {
-    Parquet(Vec<Place>),
-    /// Of images of one size, uncompressed.
-    Records(Vec<Place>),
-    Folders(Vec<PathBuf>),
-    /// Sounds in files of their own.
-    Loose(Vec<Place>),
+/// The files or folders of a split, in the order of their rows and each once.
+#[derive(Clone)]
+pub(super) struct Located {
+    pub kind: &'static FileKind,
+    pub places: Vec<Place>,
+    /// What lies beside them in a folder that is named, and is not read.
+    pub passed_over: Vec<PassedOver>,
 }
 
 /// A file or folder that is named.
@@ -43,12 +41,11 @@ pub struct Named<'a> {
     pub roots: &'a str,
 }
 
-/// Finds what is named, of a medium: all folders, or all files of one kind, which their names tell; and what
-/// lies beside it in a folder that is named, and is not read.
+/// Finds what is named, of a medium: all folders, or all files of one kind, which their names tell.
 ///
 /// # Errors
 /// As [`paths`], and when folders and files are mixed.
-pub fn locate(named: &Named<'_>, medium: Medium) -> Result<(Located, Vec<PassedOver>)> {
+pub(super) fn locate(named: &Named<'_>, medium: Medium) -> Result<Located> {
     let key = named.key;
     let paths = paths(named)?;
     let folders = paths.iter().filter(|it| it.path.is_dir()).count();
@@ -56,25 +53,16 @@ pub fn locate(named: &Named<'_>, medium: Medium) -> Result<(Located, Vec<PassedO
         Err(Error::new(Kind::Usage, format!("`{key}` names no file"))
             .hint(format!("name Parquet files, binary files or a folder of {}s", medium.noun())))
     } else if folders == 0 {
-        let (is_other, what): (&dyn Fn(&Path) -> bool, _) = match medium {
-            Medium::Image => (
-                &|path| record_names::is_images(path) || record_names::is_beside(path),
-                "binary files of images",
-            ),
-            Medium::Sound => (&|path| file_list::is_named_so(path, medium), "files of sounds"),
-        };
-        match (paths.iter().filter(|it| is_other(&it.path)).count(), medium) {
-            (0, _) => Ok((Located::Parquet(paths), Vec::new())),
-            (all, Medium::Image) if all == paths.len() => {
-                Ok((Located::Records(record_names::images_alone(paths)), Vec::new()))
-            }
-            (all, Medium::Sound) if all == paths.len() => Ok((Located::Loose(paths), Vec::new())),
-            (some, _) => {
-                let message =
-                    format!("`{key}` names {some} {what} and {} others", paths.len() - some);
-                Err(Error::failed(message).hint("name only files of one data set"))
-            }
+        let taken =
+            |kind: &FileKind| paths.iter().filter(|it| (kind.takes)(&it.path, medium)).count();
+        let mut kinds = KINDS.iter().map(|kind| (kind, taken(kind)));
+        let (kind, some) = kinds.find(|(_, some)| *some > 0).unwrap_or((&KINDS[0], 0));
+        if some < paths.len() {
+            let (name, others) = (kind.name, paths.len() - some);
+            let message = format!("`{key}` names {some} {name} and {others} others");
+            return Err(Error::failed(message).hint("name only files of one data set"));
         }
+        Ok(Located { kind, places: (kind.samples_in)(paths), passed_over: Vec::new() })
     } else if folders == paths.len() {
         let folders: Vec<PathBuf> = paths.into_iter().map(|it| it.path).collect();
         refuse_nested(&folders, key)?;
@@ -94,34 +82,26 @@ pub fn locate(named: &Named<'_>, medium: Medium) -> Result<(Located, Vec<PassedO
 ///
 /// # Errors
 /// When they hold data of several kinds, or cannot be listed.
-pub fn in_folders(
+pub(super) fn in_folders(
     folders: Vec<PathBuf>,
     medium: Medium,
     split: Option<Split>,
-) -> Result<(Located, Vec<PassedOver>)> {
-    let (mut parquet, mut records, mut others) = (Vec::new(), Vec::new(), Vec::new());
-    let mut files = Vec::new();
+) -> Result<Located> {
+    let mut kinds: Vec<&'static FileKind> = Vec::new();
+    let (mut places, mut others) = (Vec::new(), Vec::new());
     for folder in folders {
-        let (holds, over) = folder_holds::look(&folder, medium, split)?;
-        let places = |paths: Vec<PathBuf>| {
-            let place = |path: PathBuf| Place { place: relative_name(&folder, &path), path };
-            paths.into_iter().map(place).collect::<Vec<Place>>()
-        };
-        others.extend(places(over));
-        match holds {
-            Holds::Parquet(paths) => parquet.extend(places(paths)),
-            Holds::Records(paths) => records.extend(places(paths)),
-            Holds::Files => files.push(folder),
-        }
+        let (kind, (read, over)) = folder_holds::look(&folder, medium, split)?;
+        let place = |path: PathBuf| Place { place: relative_name(&folder, &path), path };
+        kinds.push(kind);
+        places.extend(read.into_iter().map(place));
+        others.extend(over.iter().map(|path| relative_name(&folder, path)));
     }
-    let passed_over = passed_over::by_kind(others.into_iter().map(|it| it.place), None);
-    match (parquet.is_empty(), records.is_empty(), files.is_empty()) {
-        (true, true, _) => Ok((Located::Folders(files), passed_over)),
-        (false, true, true) => Ok((Located::Parquet(parquet), passed_over)),
-        (true, false, true) => Ok((Located::Records(records), passed_over)),
-        _ => Err(Error::failed("the folders that are named hold data of different kinds")
-            .hint("name only folders of one data set")),
+    let kind = kinds.first().copied().unwrap_or(&KINDS[0]);
+    if kinds.iter().any(|it| it.name != kind.name) {
+        return Err(Error::failed("the folders that are named hold data of different kinds")
+            .hint("name only folders of one data set"));
     }
+    Ok(Located { kind, places, passed_over: passed_over::by_kind(others.into_iter(), None) })
 }
 
 /// Refuses folders of which one lies in another: its files would be there twice.

@@ -9,6 +9,7 @@ use arrow::array::{
 use arrow::compute::{cast, is_null, nullif};
 use arrow::datatypes::{DataType, Schema};
 
+use super::encoding;
 use super::parquet_part::{Part, column_of, damaged, describe, text};
 use crate::pipeline::settings::Medium;
 use crate::{Error, Result};
@@ -36,7 +37,7 @@ pub(super) fn check(schema: &Schema, column: &str, medium: Medium, path: &Path) 
                         "write them encoded, as `struct<bytes: binary, path: string>`: before \
                          `to_parquet`, `ds.cast_column(\"{column}\", datasets.{})` of Hugging Face \
                          datasets; else make a WAV or FLAC file of each array",
-                        if medium == Medium::Sound { "Audio()" } else { "Image()" }
+                        encoding::of(medium).feature
                     );
                     let names: Vec<_> =
                         fields.iter().map(|it| format!("`{}`", it.name())).collect();

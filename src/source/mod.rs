@@ -4,8 +4,9 @@
 //! Every source gives its samples by row, in any order, decoded in parallel.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::pipeline::settings::{self, Data, Files, Medium, OnBadSample, Split};
+use crate::pipeline::settings::{self, Data, Files, Medium, OnBadSample, Pipeline, Split};
 use crate::{Error, Kind, Result};
 
 mod aligned;
@@ -14,11 +15,12 @@ mod arrow_schema;
 mod class_order;
 mod classes;
 mod clutter;
-pub mod content;
 mod csv_labels;
 pub mod decode;
 mod decode_room;
 mod delta;
+mod encoding;
+mod file_kind;
 mod file_labels;
 mod file_list;
 mod first_bytes;
@@ -26,6 +28,7 @@ pub mod folder;
 mod folder_holds;
 mod frame_column;
 pub mod huggingface;
+mod image_files;
 mod jpeg;
 pub mod known_files;
 mod label_column;
@@ -34,7 +37,6 @@ mod label_warnings;
 mod labelling;
 mod locate;
 mod media_column;
-mod media_file;
 mod named_file;
 mod orientation;
 mod parquet_guard;
@@ -45,8 +47,8 @@ mod record_bytes;
 mod record_labels;
 mod record_names;
 pub mod records;
-mod sample;
 pub mod sound;
+mod sound_files;
 mod splits;
 mod tally;
 mod text_file;
@@ -55,80 +57,20 @@ mod transcripts;
 mod unicode_form;
 mod whole;
 
+use aligned::Aligned;
 use alignments::Alignments;
 use classes::Numbering;
-use folder::Folder;
-use huggingface::HuggingFace;
+use file_kind::Opening;
 use labelling::Labels;
 use locate::{Located, Named, locate};
-use records::Records;
 
-pub use aligned::{Aligned, Counted, Unfit, check_alignments};
-pub use content::{Content, PassedOver};
-pub use sample::{BadSample, LabelSet, Length, Media, NO_FRAME, Remarks, Sample, Waveform};
+pub use crate::sample::*;
+pub use aligned::{Counted, Unfit};
 pub use splits::{Labelled, Splits, open_splits};
 
-/// What is left of a sample. Called where it is decoded, so that there are no more whole images at a
-/// time than threads, however small the files of large images are.
-pub type Keep<'a> = dyn Fn(Sample) -> Result<Sample> + Sync + 'a;
-
-/// A split of a data set.
-pub trait Source: Send + Sync {
-    /// The number of samples, at least 1.
-    fn rows(&self) -> usize;
-
-    /// The names of the classes, by label; `None` when the data does not name them.
-    fn label_names(&self) -> Option<&[String]>;
-
-    /// The labels that samples have besides the first, in the order of [`Sample::further`].
-    fn further_labels(&self) -> &[LabelSet] {
-        &[]
-    }
-
-    /// The names of the classes of [`Sample::frames`]; `None` when the data does not name them.
-    fn frame_names(&self) -> Option<&[String]> {
-        None
-    }
-
-    /// What the rows are made of: every file whose bytes can change one.
-    fn content(&self) -> Content;
-
-    /// Files that lie among those that are read, and are passed over.
-    fn passed_over(&self) -> &[PassedOver] {
-        &[]
-    }
-
-    /// The samples of `rows`, in this order, as `keep` leaves them.
-    ///
-    /// # Errors
-    /// When a file cannot be read, a label is missing, or a row lies beyond the last; and what
-    /// `keep` says. An image that does not decode is a [`BadSample`] instead, and the caller's to
-    /// judge.
-    fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>>;
-
-    /// The samples of `rows` as they are.
-    ///
-    /// # Errors
-    /// As [`Self::read_through`].
-    fn read(&self, rows: &[usize]) -> Result<Vec<Result<Sample, BadSample>>> {
-        self.read_through(rows, &Ok)
-    }
-
-    /// Height and width of the first image, from its header alone; `None` when the header is broken.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
-    fn first_size(&self) -> Result<Option<(usize, usize)>>;
-
-    /// How long the sounds of `rows` are, in this order; `None` where the header is broken. Headers
-    /// alone say it where the format has it in its header.
-    ///
-    /// # Errors
-    /// When a file cannot be read, a row lies beyond the last, or these are no sounds.
-    fn lengths(&self, rows: &[usize]) -> Result<Vec<Option<Length>>> {
-        let _ = rows;
-        Err(no_length())
-    }
+/// A source whose classes may still get other numbers, as the other split has classes too.
+trait Classified: Source {
+    fn labels(&mut self) -> &mut Labels;
 
     /// Which alignments fit which recordings; `None` where there are no alignments.
     ///
@@ -139,11 +81,6 @@ pub trait Source: Send + Sync {
     }
 }
 
-/// A source whose classes may still get other numbers, as the other split has classes too.
-trait Classified: Source {
-    fn labels(&mut self) -> &mut Labels;
-}
-
 /// Where the folder that relative paths start from is set, for messages.
 const ROOTS: &str = "`--set data.root=DIR`, else $GIMLET_DATA, else the pipeline file's folder";
 
@@ -152,12 +89,16 @@ const ROOTS: &str = "`--set data.root=DIR`, else $GIMLET_DATA, else the pipeline
 ///
 /// # Errors
 /// When the files are not there, not what the settings say, or hold no sample.
-pub fn open(data: &Data, split: Split, seed: u64) -> Result<Box<dyn Source>> {
+pub fn open(data: &Data, split: Split, seed: u64) -> Result<Arc<dyn Source>> {
     match &data.source {
         settings::Source::Textures(settings) => {
-            Ok(Box::new(textures::Textures::new(settings, split, seed)?))
+            Ok(Arc::new(textures::Textures::new(settings, split, seed)?))
         }
-        settings::Source::Files(files) => Ok(open_split(data, files, split)?),
+        settings::Source::Files(files) => {
+            let source: Box<dyn Source> = open_split(data, files, split)?;
+            Ok(source.into())
+        }
+        settings::Source::Own(own) => Ok(own.0[split].clone()),
     }
 }
 
@@ -175,7 +116,7 @@ fn open_split(data: &Data, files: &Files, split: Split) -> Result<Box<dyn Classi
 fn open_located(
     files: &Files,
     on_bad_sample: OnBadSample,
-    (located, passed_over): (Located, Vec<PassedOver>),
+    located: Located,
     numbering: Numbering,
 ) -> Result<Box<dyn Classified>> {
     let alignments = match &files.alignments {
@@ -187,30 +128,17 @@ fn open_located(
             Some(Alignments::open(paths)?)
         }
     };
-    match &located {
-        Located::Parquet(_) => refuse(
-            "these are Parquet files, whose labels lie in columns",
-            &[("labels", files.labels.is_some()), ("names", files.names.is_some())],
-        )?,
-        Located::Folders(_) | Located::Loose(_) => {
-            refuse("these are files, which have no columns", &[("frames", files.frames.is_some())])?
-        }
-        Located::Records(_) => refuse(
-            "these are binary files of images, which have labels of their own",
-            &[("labels", files.labels.is_some()), ("names", files.names.is_some())],
-        )?,
+    let Located { kind, places, passed_over } = located;
+    let given = [("labels", &files.labels), ("names", &files.names), ("frames", &files.frames)];
+    let (refused, why) = kind.refused;
+    if let Some((key, _)) = given.iter().find(|(key, it)| it.is_some() && refused.contains(key)) {
+        return Err(Error::failed(format!("`data.{key}` is not for this data: {why}"))
+            .hint(format!("leave out `data.{key}`, or change it")));
     }
-    Ok(match located {
-        Located::Parquet(paths) => {
-            let parquet = HuggingFace::open(files, paths, alignments, numbering)?;
-            Box::new(parquet.having_passed_over(passed_over))
-        }
-        Located::Records(paths) => Box::new(Records::open(files, paths, passed_over)?),
-        Located::Folders(paths) => {
-            Box::new(Folder::open(files, on_bad_sample, &paths, alignments)?)
-        }
-        Located::Loose(paths) => Box::new(Folder::of_files(files, paths, alignments)?),
-    })
+    (kind.open)(
+        places,
+        Opening { settings: files, on_bad_sample, alignments, numbering, passed_over },
+    )
 }
 
 /// The error of something that is missing where nothing can stand for it, and no step makes it.
@@ -223,16 +151,10 @@ fn missing(error: Error) -> Error {
     }
 }
 
-/// Refuses keys of [data] that are given and say nothing of such data.
-fn refuse(what: &str, keys: &[(&str, bool)]) -> Result<()> {
-    let Some((key, _)) = keys.iter().find(|(_, given)| *given) else { return Ok(()) };
-    Err(Error::failed(format!("`data.{key}` is not for this data: {what}"))
-        .hint(format!("leave out `data.{key}`, or change it")))
-}
-
 /// Columns of Parquet files whose labels are read where there are some.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns {
+    /// What samples are.
     pub medium: Medium,
     /// That of the images or sounds.
     pub column: String,
@@ -243,22 +165,18 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// Those of a pipeline's data; where it makes its own images, those that data sets mostly have.
-    pub fn of(data: &Data) -> Self {
-        match &data.source {
-            settings::Source::Files(files) => Self {
-                medium: files.medium,
-                column: files.column.clone(),
-                label: files.label.clone(),
-                is_named: false,
-            },
-            settings::Source::Textures(_) => Self {
-                medium: Medium::Image,
-                column: "image".to_string(),
-                label: Some("label".to_string()),
-                is_named: false,
-            },
-        }
+    /// Those of a pipeline's data; where these are no files, those that data sets mostly have.
+    pub fn of(pipeline: &Pipeline) -> Self {
+        let (column, label, medium) = match &pipeline.data.source {
+            settings::Source::Files(files) => {
+                (files.column.as_str(), files.label.clone(), files.medium)
+            }
+            settings::Source::Textures(_) | settings::Source::Own(_) => {
+                let medium = pipeline.view.settings().medium();
+                (medium.key(), Some("label".to_string()), medium)
+            }
+        };
+        Self { medium, column: column.to_string(), label, is_named: false }
     }
 }
 
@@ -268,7 +186,7 @@ impl Columns {
 ///
 /// # Errors
 /// As [`open`], but for labels that were not asked for by name.
-pub fn open_place(place: &str, columns: Columns) -> Result<(Box<dyn Source>, Option<String>)> {
+pub fn open_place(place: &str, columns: Columns) -> Result<(Arc<dyn Source>, Option<String>)> {
     let patterns = vec![place.to_string()];
     // Samples are named from where the command runs, or from the folder that holds them.
     let (root, located) = match Path::new(place) {
@@ -283,28 +201,19 @@ pub fn open_place(place: &str, columns: Columns) -> Result<(Box<dyn Source>, Opt
             (root, located)
         }
     };
-    let mut labelled = columns.label.is_some();
-    match (&columns.label, &located.0) {
-        (Some(column), Located::Parquet(paths)) => {
-            labelled = columns.is_named || huggingface::have_column(paths, column)?;
-        }
-        (_, Located::Records(paths)) => {
-            labelled &= paths.iter().all(|it| records::has_labels(&it.path))
-        }
-        (_, Located::Folders(folders)) => {
-            for folder in folders {
-                labelled &= !file_list::has_files(folder, columns.medium)?;
-            }
-        }
-        (_, Located::Loose(_)) => labelled = false,
-        (None, _) => {}
-    }
+    let labelled = match &columns.label {
+        Some(_) => (located.kind.have_labels)(&located.places, &columns)?,
+        None => false,
+    };
     let Columns { medium, column, label, is_named } = columns;
     let label = label.filter(|_| labelled);
     let with = |label| Files { test: patterns, root, label, ..Files::of(medium, column) };
     let mut files = with(label);
-    let open =
-        |files: &Files| open_located(files, OnBadSample::Fail, located.clone(), Numbering::Kept);
+    let open = |files: &Files| -> Result<Arc<dyn Source>> {
+        let source: Box<dyn Source> =
+            open_located(files, OnBadSample::Fail, located.clone(), Numbering::Kept)?;
+        Ok(source.into())
+    };
     match open(&files) {
         Ok(source) => Ok((source, None)),
         Err(error) if files.label.is_none() || is_named => Err(error),
@@ -324,11 +233,6 @@ fn shorten(names: &[String]) -> String {
         text.push_str(", …");
     }
     text
-}
-
-/// The error of asking for the length of an image.
-fn no_length() -> Error {
-    Error::failed("the length of an image was asked for: only sounds have one")
 }
 
 /// The error of asking for a row that is not there.

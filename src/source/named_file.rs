@@ -3,9 +3,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use super::Length;
+use super::encoding::{self, Loaded};
 use super::locate::{Place, relative_name};
-use super::media_file::{self, Loaded};
-use super::{Length, decode, plain_file, sound};
 use crate::folder::folder_of;
 use crate::pipeline::settings::Medium;
 
@@ -82,7 +82,7 @@ impl NamedFiles {
             Ok(path) => path,
             Err(why) => return Ok(Err(why)),
         };
-        let loaded = media_file::read(self.medium, &path)?;
+        let loaded = (encoding::of(self.medium).read)(&path)?;
         Ok(loaded.map_err(|why| format!("`{}`: {why}", path.display())))
     }
 
@@ -92,15 +92,14 @@ impl NamedFiles {
     /// Why it is not known, for people.
     pub fn size(&self, parquet: &Path, name: &str) -> Result<Option<(usize, usize)>, String> {
         let path = self.find(parquet, name)?;
-        let bytes =
-            media_file::bytes(&path).map_err(|error| format!("`{}`: {error}", path.display()))?;
-        Ok(decode::size(&bytes))
+        let size = (encoding::of(self.medium).size_of_file)(&path);
+        size.map_err(|error| format!("`{}`: {error}", path.display()))
     }
 
     /// How long the sound is that a row names; `None` where that is not known.
     pub fn length(&self, parquet: &Path, name: &str) -> Option<Length> {
         let path = self.find(parquet, name).ok()?;
-        sound::length_of_file(plain_file::open(&path).ok()?)
+        (encoding::of(self.medium).length_of_file)(&path).ok()?
     }
 }
 

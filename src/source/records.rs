@@ -22,6 +22,7 @@ use super::class_order::Order;
 use super::classes::{NoClass, Numbering};
 use super::content::{ContentFile, PassedOver, Role};
 use super::decode::{MAX_PIXELS, MAX_SIDE};
+use super::file_kind::{FileKind, Opening};
 use super::first_bytes::{self, ENOUGH};
 use super::labelling::{Labelling, Labels};
 use super::locate::Place;
@@ -29,10 +30,10 @@ use super::record_bytes::{Bytes, MAX_UNPACKED};
 use super::record_names::{CIFAR10_NAMES, COARSE_NAMES, FINE_NAMES, Kind, STL_NAMES, name_of};
 use super::tally::{self, Names, Tally};
 use super::{
-    BadSample, Classified, Content, Keep, LabelSet, Media, Remarks, Sample, Source, no_such_row,
-    record_labels,
+    BadSample, Classified, Content, Keep, LabelSet, Media, Remarks, Sample, Source, folder_holds,
+    no_such_row, record_labels, record_names,
 };
-use crate::pipeline::settings::Files;
+use crate::pipeline::settings::{Files, Medium};
 use crate::{Error, Result};
 
 const IDX_HEADER: u64 = 16;
@@ -135,9 +136,30 @@ pub struct Records {
 }
 
 /// Whether the labels of a file lie in it, or beside it.
-pub fn has_labels(path: &Path) -> bool {
+fn has_labels(path: &Path) -> bool {
     Kind::of(&name_of(path)).is_none_or(|kind| record_labels::are_there(kind, path))
 }
+
+/// Binary files of images.
+pub(super) const RECORDS: FileKind = FileKind {
+    name: "binary files of images",
+    refused: (
+        &["labels", "names"],
+        "these are binary files of images, which have labels of their own",
+    ),
+    takes: |file, medium| {
+        medium == Medium::Image && (record_names::is_images(file) || record_names::is_beside(file))
+    },
+    samples_in: record_names::images_alone,
+    within: |folder, inside, medium, split| match medium {
+        Medium::Image => folder_holds::records(folder, inside, split),
+        Medium::Sound => Ok(None),
+    },
+    have_labels: |places, _| Ok(places.iter().all(|it| has_labels(&it.path))),
+    open: |found, Opening { settings, passed_over, .. }| {
+        Ok(Box::new(Records::open(settings, found, passed_over)?))
+    },
+};
 
 impl Records {
     /// The images of `places`, with the labels that the settings name.

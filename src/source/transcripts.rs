@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::{PassedOver, file_list, plain_file, text_file};
-use crate::pipeline::settings::Medium;
+use super::sound_files::SOUNDS;
+use super::{PassedOver, plain_file, text_file};
 use crate::{Error, Result};
 
 const ENDING: &str = ".trans.txt";
@@ -53,7 +53,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<HashMap<PathBuf, String>> {
 pub(super) fn of_no_file(texts: HashMap<PathBuf, String>) -> Option<PassedOver> {
     let is_there = |path: &PathBuf| {
         let Some(name) = path.file_name() else { return false };
-        file_list::extensions(Medium::Sound).iter().any(|extension| {
+        SOUNDS.extensions.iter().any(|extension| {
             let mut name = name.to_os_string();
             name.push(format!(".{extension}"));
             path.with_file_name(name).exists()

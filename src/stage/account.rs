@@ -64,15 +64,6 @@ impl Noted {
     }
 }
 
-/// What is to be noted of a sample besides what it says itself.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Judged {
-    /// It is the same everywhere.
-    pub constant: bool,
-    /// A noticeable part of it is clipped.
-    pub clipped: bool,
-}
-
 impl Account {
     /// Of a source, before any sample.
     pub fn of(source: &dyn Source, labelled: bool) -> Self {
@@ -85,7 +76,7 @@ impl Account {
     }
 
     /// A sample that is stored.
-    pub fn add(&mut self, sample: &Sample, judged: Judged) {
+    pub fn add(&mut self, sample: &Sample) {
         let which = || which(sample.id, &sample.source);
         self.rows += 1;
         match sample.label {
@@ -95,10 +86,10 @@ impl Account {
             None if self.labelled => self.unlabelled.add(which),
             None => {}
         }
-        if judged.constant {
+        if sample.remarks.constant {
             self.constant.add(which);
         }
-        if judged.clipped || sample.remarks.clipped {
+        if sample.remarks.clipped {
             self.clipped.add(which);
         }
         if sample.remarks.turned {

@@ -48,7 +48,7 @@ pub fn resolve<'a>(
         }
         Manner::InTurn => {}
     }
-    let mut channels = pipeline.view.channels();
+    let mut channels = pipeline.view.settings().channels();
     let mut boundaries = Vec::with_capacity(wanted.len());
     for (index, module) in pipeline.modules.iter().enumerate() {
         channels = module.layers.iter().fold(channels, |c, layer| layer.out_channels(c));

@@ -9,13 +9,12 @@ use std::ops::Range;
 use gimlet_store::{Column, Schema};
 
 use super::Stack;
-use super::layout::{activation_column, image_column, pooled_column, sound_column};
-use crate::Result;
+use super::layout::{activation_column, pooled_column};
 use crate::loss::Sizes;
 use crate::module;
-use crate::pipeline::{PerSplit, Pipeline, SampleSize, Source, Split, View};
+use crate::pipeline::{PerSplit, Pipeline, SampleSize, Split};
 use crate::schedule::{At, Step};
-use crate::view;
+use crate::{Result, media};
 
 /// Additions and multiplications a second, forward: two cores with AVX-512, all told.
 const FORWARD_RATE: f64 = 250e9;
@@ -98,9 +97,7 @@ impl<'a> Costs<'a> {
     /// When the images do not fit the pipeline.
     pub fn new(pipeline: &'a Pipeline, samples: PerSplit<u64>, sample: SampleSize) -> Result<Self> {
         let stack = Stack::new(pipeline, sample)?;
-        if let View::Images(view) = &pipeline.view {
-            view::patch_shape(view, sample)?;
-        }
+        media::of(&pipeline.view).check_size(sample)?;
         let modules = pipeline.modules.iter().enumerate();
         let modules = modules.map(|(index, it)| module::Cost::of(&it.layers, stack.input(index)));
         let (modules, patches) = (modules.collect(), stack.pooling.maps());
@@ -128,10 +125,7 @@ impl<'a> Costs<'a> {
 
     /// Classes that labels tell apart, as far as that is known before any is read.
     fn classes(&self) -> usize {
-        match &self.pipeline.data.source {
-            Source::Textures(textures) => textures.classes,
-            Source::Files(_) => CLASSES,
-        }
+        self.pipeline.data.source.classes().unwrap_or(CLASSES)
     }
 
     /// Values of everything that trains with module `index`.
@@ -171,15 +165,19 @@ impl<'a> Costs<'a> {
             label_names: None,
             attributes: match source {
                 true => vec![],
-                false => self.pipeline.view.attributes().iter().map(|it| it.to_string()).collect(),
+                false => self
+                    .pipeline
+                    .view
+                    .settings()
+                    .attributes()
+                    .iter()
+                    .map(|it| it.to_string())
+                    .collect(),
             },
         };
         match step {
             Step::Ingest => {
-                let column = match &self.pipeline.view {
-                    View::Images(view) => image_column(self.stack.sample, view.channels()),
-                    View::Sound(_) => sound_column(self.stack.sample.width),
-                };
+                let column = media::of(&self.pipeline.view).sample_column(self.stack.sample);
                 vec![schema(vec![column], true)]
             }
             Step::Untrained => {
@@ -363,7 +361,7 @@ impl<'a> Costs<'a> {
         match step {
             Step::Ingest => {
                 let SampleSize { height, width } = self.stack.sample;
-                let pixels = height * width * self.pipeline.view.channels();
+                let pixels = height * width * self.pipeline.view.settings().channels();
                 rows(step) * pixels as f64 / DECODE_RATE + written
             }
             Step::Untrained => rows(step) * pace.forward.iter().sum::<f64>() + written,

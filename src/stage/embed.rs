@@ -13,14 +13,13 @@ use serde_json::json;
 
 use super::encode::BATCH;
 use super::layout::rows_per_group;
-use super::samples::{check_size, recordings_at_once, rows_at_once};
 use super::{Run, Stack};
 use crate::device;
+use crate::media::{self, rows_at_once};
 use crate::module::{self, Module};
-use crate::pipeline::{SampleSize, Short, View};
+use crate::pipeline::SampleSize;
 use crate::source::{Sample, Source};
 use crate::train::input::POOLED;
-use crate::view::{self, Framing, Pixels};
 use crate::{Error, Result};
 
 /// The column that holds the mean of the pooled vectors over the grid, `[channels]`.
@@ -63,7 +62,7 @@ impl Run<'_> {
                 let file = match (&mut file, out.take()) {
                     (Some(file), _) => file,
                     (none, Some(out)) => {
-                        let with_text = matches!(self.pipeline.view, View::Sound(_));
+                        let with_text = media::of(&self.pipeline.view).has_text();
                         none.insert(Embeddings::begin(
                             out,
                             source,
@@ -94,47 +93,27 @@ impl Run<'_> {
         rows: &[usize],
         size: Option<SampleSize>,
     ) -> Result<Looked> {
-        match &self.pipeline.view {
-            View::Images(view) => {
-                let read = self.images(view, source, rows, size)?;
-                let first = read.whole.first().map(|(_, pixels)| pixels);
-                let size = size.or(first.map(Pixels::size)).unwrap_or(SampleSize::square(0));
-                let at_once = first.map(rows_at_once);
-                let mut whole = Vec::with_capacity(read.whole.len());
-                for (sample, pixels) in read.whole {
-                    check_size(&sample, pixels.size(), size)?;
-                    let shape = view::patch_shape(view, size)?;
-                    let frame = Framing::Centre.frame(view, size, sample.id);
-                    let mut patches = vec![0.0; shape.values()];
-                    view::patches(view, &pixels.values, size, frame, &mut patches);
-                    whole.push((sample, patches));
+        let handler = media::of(&self.pipeline.view);
+        let training = self.normalised_by()?;
+        let read = self.samples(source, rows, size)?;
+        let first = read.whole.first().map(|it| handler.seen_size(it)).transpose()?;
+        let most = read.whole.iter().map(|it| it.media.bytes()).max();
+        let mut skipped = read.skipped.len();
+        let mut whole = Vec::with_capacity(read.whole.len());
+        for sample in read.whole {
+            match handler.evaluated(&sample, training.as_ref())? {
+                Some(values) => whole.push((sample, values)),
+                None => {
+                    let (id, name) = (sample.id, &sample.source);
+                    self.session
+                        .progress
+                        .warn(&format!("skipped row {id} ({name}): it is too short"));
+                    skipped += 1;
                 }
-                Ok(Looked { whole, size, at_once, skipped: read.skipped.len() })
-            }
-            View::Sound(view) => {
-                let normalise = self.normalise(view)?;
-                let read = self.recordings(view, source, rows)?;
-                let longest = read.whole.iter().map(|(_, values)| values.len()).max();
-                let at_once = longest.map(recordings_at_once);
-                let mut skipped = read.skipped.len();
-                let mut whole = Vec::with_capacity(read.whole.len());
-                for (sample, values) in read.whole {
-                    if view.short == Short::Skip && values.len() < view.window {
-                        let (id, name) = (sample.id, &sample.source);
-                        self.session
-                            .progress
-                            .warn(&format!("skipped row {id} ({name}): it is too short"));
-                        skipped += 1;
-                        continue;
-                    }
-                    let start = view::window_start(view, values.len(), None);
-                    let mut window = vec![0.0; view.window];
-                    view::window(&values, start, normalise, &mut window);
-                    whole.push((sample, window));
-                }
-                Ok(Looked { whole, size: SampleSize::of_sound(view.window), at_once, skipped })
             }
         }
+        let size = size.or(first).unwrap_or(SampleSize::square(0));
+        Ok(Looked { whole, size, at_once: most.map(rows_at_once), skipped })
     }
 
     /// `[batch, rows, columns, channels]`, of samples of this size.

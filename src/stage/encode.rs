@@ -325,7 +325,8 @@ impl Run<'_> {
     fn schema_like(&self, split: Split) -> Result<Schema> {
         let input = self.standing.generation(Step::Ingest, split)?;
         let label_names = input.manifest().schema.label_names.clone();
-        let attributes = self.pipeline.view.attributes().iter().map(|it| it.to_string()).collect();
+        let attributes =
+            self.pipeline.view.settings().attributes().iter().map(|it| it.to_string()).collect();
         Ok(Schema { columns: vec![], source: false, label_names, attributes })
     }
 }

@@ -1,12 +1,11 @@
 //! Whether there are rows enough for what a run still has to train, asked before any work.
 
 use super::Standing;
-use super::extent::check_windows;
 use super::patience::check_test_rows;
-use crate::Result;
-use crate::pipeline::{Pipeline, Split, View};
+use crate::pipeline::{Pipeline, Split};
 use crate::schedule::Step;
 use crate::train::feed::check_batch;
+use crate::{Result, media};
 
 impl Standing {
     /// Fails when a training that is not done would be refused for want of rows, or because its input does not fit the
@@ -29,10 +28,8 @@ impl Standing {
             check_test_rows(rows, pipeline.training.batch)?;
         }
         // Those of the training split are known with its longest recording.
-        if let View::Sound(view) = &pipeline.view
-            && !self.is_split_done(Step::Ingest, Split::Test)?
-        {
-            check_windows(pipeline, view, Split::Test)?;
+        if !self.is_split_done(Step::Ingest, Split::Test)? {
+            media::of(&pipeline.view).check_split(pipeline, Split::Test)?;
         }
         Ok(())
     }

@@ -3,14 +3,13 @@
 use serde_json::json;
 
 use super::Run;
-use super::key::json_of;
-use crate::Result;
 use crate::exchange::published;
 use crate::exchange::published::{OF_IMAGES, OF_SOUND};
 use crate::exchange::stack::{self, Described};
 use crate::layer::borrowed;
-use crate::pipeline::{Split, View};
+use crate::pipeline::{Medium, Split, json_of};
 use crate::schedule::Step;
+use crate::{Result, media};
 
 /// The version of what the metadata of an exported file says.
 const FORMAT: u32 = 1;
@@ -37,9 +36,8 @@ impl Run<'_> {
             }));
         }
         let mut view = json_of(&self.pipeline.view)?;
-        if let View::Sound(sound) = &self.pipeline.view {
-            // As the training split has it, where the pipeline does not say.
-            view["normalise"] = json_of(&self.normalise(sound)?)?;
+        if let Some(training) = self.normalised_by()? {
+            view["normalise"] = json_of(&media::normalise_of(&training)?)?;
         }
         stack::write(
             &trained,
@@ -62,9 +60,9 @@ impl Run<'_> {
             self.pipeline.loss.as_ref(),
             sizes,
         );
-        let stack = match self.pipeline.view {
-            View::Images(_) => OF_IMAGES,
-            View::Sound(_) => OF_SOUND,
+        let stack = match self.pipeline.view.settings().medium() {
+            Medium::Image => OF_IMAGES,
+            Medium::Sound => OF_SOUND,
         };
         Ok(Described { name: module.name.clone(), stack, parameters })
     }

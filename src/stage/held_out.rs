@@ -11,7 +11,7 @@ use crate::device;
 use crate::loss::{Loss, Outcome, Samples, Sizes};
 use crate::module::{Keep, Module, Readout};
 use crate::parameters::Parameters;
-use crate::pipeline::{Split, View};
+use crate::pipeline::Split;
 use crate::random::generator;
 use crate::train::input::{Input, Look, POOLED};
 use crate::train::trainer::pieces;
@@ -32,10 +32,9 @@ impl Run<'_> {
             Origin::Untrained => self.drawn(index)?,
         };
         let loss = self.pipeline.loss.build(sizes, &parameters.under("loss"))?;
-        match self.pipeline.view {
-            View::Images(_) => self.loss_of_pooled(index, sizes, loss.as_ref(), test),
-            View::Sound(_) => {
-                // Whose loss sees more than what is stored.
+        match self.stack()?.pooling.stores_what_the_loss_sees() {
+            true => self.loss_of_pooled(index, sizes, loss.as_ref(), test),
+            false => {
                 let input = match origin {
                     Origin::Trained => self.input(self.standing.plan.last(index), Split::Test)?,
                     Origin::Untrained => self.untrained_input(index, Split::Test)?,
@@ -97,10 +96,7 @@ impl Run<'_> {
     ) -> Result<Judged> {
         let map = self.stack()?.input(index);
         let layers = &self.pipeline.modules[index].layers;
-        let readout = match self.pipeline.view {
-            View::Images(_) => Readout::Mean,
-            View::Sound(_) => Readout::Steps,
-        };
+        let readout = Readout::of(self.stack()?.pooling);
         let encoder = encoder.on(&self.session.device)?;
         let module = Module::new(layers, map.channels, &encoder)?.reading(readout);
         Ok(Judged { index, sizes, loss, module })

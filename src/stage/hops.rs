@@ -5,7 +5,8 @@ use gimlet_store::Generation;
 use super::Run;
 use super::record::Judged;
 use crate::Result;
-use crate::pipeline::{PerSplit, SoundView};
+use crate::media::Hops;
+use crate::pipeline::PerSplit;
 use crate::probe::linear::{self, Rows};
 use crate::probe::pooled::{CHUNK, Pooled};
 use crate::schedule::Step;
@@ -17,13 +18,13 @@ impl Run<'_> {
     /// What a linear classifier reads of the label of a hop from the pooled vectors of that hop.
     pub(super) fn judge_hops(
         &self,
-        view: &SoundView,
+        hops: Hops,
         encoded: PerSplit<&Generation>,
         rows: PerSplit<u64>,
     ) -> Result<Judged> {
         let all = PerSplit::try_from_fn(|split| {
             let ingested = self.standing.generation(Step::Ingest, split)?;
-            frames(view, encoded[split], &ingested, rows[split])
+            frames(hops, encoded[split], &ingested, rows[split])
         })?;
         let accuracy = match all.iter().all(|(_, rows)| !rows.labels.is_empty()) {
             true => {
@@ -43,7 +44,7 @@ const MOST_FRAMES: usize = 1 << 18;
 /// The pooled vectors of the first `rows` rows of a dataset, each with the label of its hop; those without
 /// are left out.
 fn frames(
-    view: &SoundView,
+    Hops { hop: every, frames: in_window }: Hops,
     encoded: &Generation,
     ingested: &Generation,
     rows: u64,
@@ -69,7 +70,7 @@ fn frames(
             let start = starts.get(*row as usize).map_or(0, |it| (*it).max(0) as usize);
             for (place, vector) in pooled.chunks_exact(channels).enumerate() {
                 // Where a module has fewer steps than the window has hops, one stands for several.
-                let hop = start / view.hop + place * view.frames() / vectors;
+                let hop = start / every + place * in_window / vectors;
                 match of_hops.get(hop) {
                     Some(&label) if label != NO_FRAME && found.labels.len() < MOST_FRAMES => {
                         found.vectors.extend_from_slice(vector);

@@ -4,16 +4,16 @@ use std::path::PathBuf;
 
 use gimlet_store::Shard;
 
-use super::key::{differences, json_of};
+use super::key::differences;
 use super::plan::Plan;
 use super::train::begin_in;
-use super::{Outcome, Run, Standing, lock, normalise_of, record};
+use super::{Outcome, Run, Standing, lock, record};
 use crate::exchange::stack::{self, Taken};
 use crate::parameters::Parameters;
-use crate::pipeline::{Normalise, SoundView, Source, Split, View};
+use crate::pipeline::{Source, Split, json_of};
 use crate::schedule::{At, Step};
 use crate::train::took::Took;
-use crate::{Error, Result};
+use crate::{Error, Result, media};
 
 impl Run<'_> {
     /// Commits the weights in `files` - one of the whole stack, or one for each module, in order - as
@@ -143,9 +143,11 @@ impl Run<'_> {
                 continue;
             };
             let mut ours = ours.clone();
-            if let View::Sound(view) = &self.pipeline.view {
-                ours["normalise"] = match self.known_normalise(view)? {
-                    Some(normalise) => json_of(&normalise)?,
+            if media::of(&self.pipeline.view).is_normalised_by_training() {
+                // Where nothing is ingested, only that will tell.
+                let training = self.standing.generations(Step::Ingest, Split::Train)?;
+                ours["normalise"] = match training.first() {
+                    Some(training) => json_of(&media::normalise_of(training)?)?,
                     None => theirs["normalise"].clone(),
                 };
             }
@@ -158,15 +160,5 @@ impl Run<'_> {
             }
         }
         Ok(())
-    }
-
-    /// How recordings are normalised; `None` where only `ingest` will tell.
-    fn known_normalise(&self, view: &SoundView) -> Result<Option<Normalise>> {
-        let ingested = self.standing.generations(Step::Ingest, Split::Train)?;
-        match (view.normalise, ingested.first()) {
-            (None, None) => Ok(None),
-            (Some(normalise), _) => Ok(Some(normalise)),
-            (None, Some(ingested)) => Ok(Some(normalise_of(view, ingested)?)),
-        }
     }
 }

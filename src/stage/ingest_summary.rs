@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::account::Account;
-use crate::pipeline::Normalise;
 use crate::source::BadSample;
 use crate::train::took::Took;
 use crate::{Error, Kind, Result};
@@ -22,33 +21,9 @@ pub struct IngestSummary {
     pub labels: Map<String, Value>,
     /// What was read, and what may be wrong with it.
     pub account: Account,
-    /// What only the ingest of recordings says.
+    /// What only samples of this medium have.
     #[serde(flatten)]
-    pub sound: Option<SoundSummary>,
-}
-
-/// What the ingest of recordings says about a split.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SoundSummary {
-    /// Recordings that are shorter than a window.
-    pub padded: u64,
-    /// How long and how loud they are.
-    #[serde(rename = "sound")]
-    pub level: Level,
-    /// The names of the labels of hops, where they have some.
-    pub frame_names: Option<Vec<String>>,
-}
-
-/// How long and how loud the recordings of a split are.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Level {
-    /// Samples a second.
-    pub rate: u32,
-    /// Seconds of all recordings together.
-    pub seconds: f64,
-    /// Mean and standard deviation of all values.
-    #[serde(flatten)]
-    pub normalise: Normalise,
+    pub medium: Map<String, Value>,
 }
 
 /// A sample that was left out.
@@ -92,12 +67,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_summary_reads_back_with_and_without_sound() {
-        let level =
-            Level { rate: 8000, seconds: 2.5, normalise: Normalise { mean: 0.1, std: 0.25 } };
-        let sound = SoundSummary { padded: 1, level, frame_names: None };
-        for sound in [None, Some(sound)] {
-            let summary = IngestSummary { sound, ..IngestSummary::default() };
+    fn a_summary_reads_back_with_what_only_a_medium_has() {
+        let sound =
+            [("padded".to_string(), json!(1)), ("sound".to_string(), json!({ "rate": 8000 }))];
+        for medium in [Map::new(), Map::from_iter(sound)] {
+            let summary = IngestSummary { medium, ..IngestSummary::default() };
             let told = json!(summary);
             assert_eq!(IngestSummary::deserialize(&told).unwrap(), summary, "{told}");
         }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{Error, Result};
+use crate::Result;
+use crate::pipeline::json_of;
 
 /// A key, and what it was made of.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,15 +28,6 @@ impl Key {
         let hash = blake3::hash(settings.to_string().as_bytes()).to_hex().to_string();
         Ok(Self { hash, settings })
     }
-}
-
-/// Describes `value` as JSON, its numbers written as briefly as they were in the pipeline file.
-///
-/// # Errors
-/// When it cannot be described.
-pub fn json_of<T: Serialize + ?Sized>(value: &T) -> Result<Value> {
-    let text = serde_json::to_string(value).and_then(|text| serde_json::from_str(&text));
-    text.map_err(|error| Error::failed(format!("could not describe the settings: {error}")))
 }
 
 /// Puts the names in these settings in order, so that there is one way to write them.

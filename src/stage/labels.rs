@@ -6,12 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::Run;
 use super::provenance::Provenance;
-use crate::pipeline::{self, OnBadSample, Pipeline, Split, View};
+use crate::pipeline::{OnBadSample, Pipeline, Split};
 use crate::schedule::Step;
 use crate::source::{Labelled, Sample, Source};
-use crate::train::input::IMAGE;
-use crate::train::recordings::SOUND;
-use crate::{Error, Result};
+use crate::{Error, Result, media};
 
 impl Run<'_> {
     /// The class of each row that `keys` are of; none, and `keys` unread, where the loss does not read
@@ -38,21 +36,13 @@ impl Run<'_> {
         }
     }
 
-    /// The column of ingested samples.
-    pub(super) fn sample_column(&self) -> &'static str {
-        match self.pipeline.view {
-            View::Images(_) => IMAGE,
-            View::Sound(_) => SOUND,
-        }
-    }
-
     /// Classes from 0 that the labels of both splits tell apart; 0 where the loss does not read them.
     pub(super) fn classes(&self) -> Result<usize> {
         let mut classes = 0;
         for split in Split::ALL {
             let labels = self.labels(|| {
                 let samples = self.standing.generation(Step::Ingest, split)?;
-                Ok(samples.reader(&[self.sample_column()])?.keys()?)
+                Ok(samples.reader(&[media::of(&self.pipeline.view).column()])?.keys()?)
             })?;
             classes = classes.max(labels.into_iter().max().map_or(0, |label| label as usize + 1));
         }
@@ -102,21 +92,13 @@ pub struct Labels {
 /// # Errors
 /// When they cannot be read.
 pub fn labels_of(pipeline: &Pipeline, ingested: &Generation) -> Result<Labels> {
-    let column = match pipeline.view {
-        View::Images(_) => IMAGE,
-        View::Sound(_) => SOUND,
-    };
-    let keys = ingested.reader(&[column])?.keys()?;
-    let names = match &pipeline.data.source {
-        pipeline::Source::Files(files) => files.further.as_slice(),
-        pipeline::Source::Textures(_) => &[],
-    };
-    let further = names.iter().filter_map(|name| {
+    let keys = ingested.reader(&[media::of(&pipeline.view).column()])?.keys()?;
+    let further = pipeline.data.source.further().into_iter().filter_map(|name| {
         let attribute = label_attribute(name);
         let place = ingested.manifest().schema.attributes.iter().position(|it| *it == attribute)?;
         let labels = keys.attributes.get(place)?;
         let labels = labels.iter().map(|it| Some(*it).filter(|it| *it >= 0));
-        Some((name.clone(), labels.collect()))
+        Some((name.to_string(), labels.collect()))
     });
     let further = further.collect();
     Ok(Labels { first: keys.labels, further })
@@ -143,10 +125,10 @@ pub(super) fn label_names(source: &dyn Source) -> Map<String, Value> {
 }
 
 /// The values of `count` such attributes, one a sample.
-pub(super) fn further_labels<T>(samples: &[(Sample, T)], count: usize) -> Vec<Vec<i64>> {
+pub(super) fn further_labels(samples: &[Sample], count: usize) -> Vec<Vec<i64>> {
     let of = |place: usize| {
         let label = |sample: &Sample| sample.further.get(place).copied().flatten();
-        samples.iter().map(|(sample, _)| label(sample).unwrap_or(NO_LABEL)).collect()
+        samples.iter().map(|sample| label(sample).unwrap_or(NO_LABEL)).collect()
     };
     (0..count).map(of).collect()
 }

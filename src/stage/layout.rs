@@ -2,9 +2,8 @@
 
 use gimlet_store::{Column, Compression, DType};
 
-use crate::pipeline::{ActivationType, Map, Pooling, SampleSize};
-use crate::train::input::{ACTIVATION, IMAGE, POOLED};
-use crate::train::recordings::{FRAMES, SOUND};
+use crate::pipeline::{ActivationType, Map, Pooling};
+use crate::train::input::{ACTIVATION, POOLED};
 
 /// About the most bytes of a row group: a writer holds one, and readers of Parquet take one at once.
 const GROUP_BYTES: usize = 32 << 20;
@@ -15,39 +14,6 @@ const GROUP_ROWS: usize = 64;
 /// Rows of a row group, from nothing but the bytes of a row.
 pub fn rows_per_group(row_bytes: usize) -> usize {
     (GROUP_BYTES / row_bytes.max(1)).clamp(1, GROUP_ROWS)
-}
-
-/// Decoded images.
-pub fn image_column(size: SampleSize, channels: usize) -> Column {
-    Column {
-        name: IMAGE.to_string(),
-        dtype: DType::U8,
-        shape: vec![size.height, size.width, channels],
-        dims: ["height", "width", "channel"].map(String::from).to_vec(),
-        compression: Compression::None,
-    }
-}
-
-/// Recordings at the rate of the view, silence behind those that are shorter than others.
-pub fn sound_column(samples: usize) -> Column {
-    Column {
-        name: SOUND.to_string(),
-        dtype: DType::F32,
-        shape: vec![samples],
-        dims: vec!["sample".to_string()],
-        compression: Compression::None,
-    }
-}
-
-/// A label for every hop of a recording.
-pub fn frames_column(hops: usize) -> Column {
-    Column {
-        name: FRAMES.to_string(),
-        dtype: DType::U8,
-        shape: vec![hops],
-        dims: vec!["hop".to_string()],
-        compression: Compression::None,
-    }
 }
 
 /// What the next module reads.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::boundary::{self, Boundary};
 use super::cost::{Costs, recomputed};
-use super::extent::size_in_view;
 use super::key::Key;
 use super::provenance::Provenance;
 use super::run_dir::{INGEST, UNTRAINED};
@@ -42,7 +41,8 @@ impl Plan {
     /// # Errors
     /// When samples as the view has them do not fit the pipeline.
     pub fn without_samples(pipeline: &Pipeline) -> Result<Option<Self>> {
-        let Some(size) = size_in_view(pipeline) else { return Ok(None) };
+        let size = pipeline.view.settings().size(&pipeline.data.source);
+        let Some(size) = size else { return Ok(None) };
         Self::of_samples(pipeline, Provenance::of_nothing(), |_| Ok(size)).map(Some)
     }
 

@@ -8,13 +8,13 @@ use super::labels::{Labels, labels_of};
 use super::meter::Meter;
 use super::origin::Origin;
 use super::record::{self, Classifier, Judged, ProbeResult};
-use crate::pipeline::{PerSplit, Split, View};
+use crate::pipeline::{PerSplit, Split};
 use crate::probe::linear::{self, Rows};
 use crate::probe::pooled::Pooled;
 use crate::probe::{confusion, knn};
 use crate::schedule::Step;
 use crate::train::took::Took;
-use crate::{Error, Result};
+use crate::{Error, Result, media};
 
 impl Run<'_> {
     pub(super) fn probe(&self, index: usize) -> Result<()> {
@@ -52,10 +52,10 @@ impl Run<'_> {
             let (accuracy, knn) = (found.accuracy, found.knn);
             further.push(Judged { label: label.clone(), accuracy, knn });
         }
-        if let View::Sound(view) = &self.pipeline.view
-            && self.has_frames()
+        if let Some(hops) = media::of(&self.pipeline.view).hops()
+            && self.pipeline.data.source.has_frames()
         {
-            further.push(self.judge_hops(view, encoded.as_ref(), rows)?);
+            further.push(self.judge_hops(hops, encoded.as_ref(), rows)?);
         }
         let sizes = self.sizes(index)?;
         let held_out = self.held_out_loss(index, origin, sizes, &encoded.test)?;

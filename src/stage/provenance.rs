@@ -1,7 +1,7 @@
 //! What the samples of a run are made of: the source as it lies there now, or, where that is gone, one ingest of both
 //! splits that was made of what the pipeline names.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use gimlet_store::{Generation, Limits, Records};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use super::ingest_summary::IngestSummary;
 use super::key::Key;
 use super::run_dir::{INGEST, RunDir, folders_in};
 use super::step_key::ingest_key;
-use crate::pipeline::{PerSplit, Pipeline, Source, Split};
+use crate::pipeline::{PerSplit, Pipeline, Split};
 use crate::source::content::{self, HashedFile};
 use crate::source::known_files::{Identity, Watch};
 use crate::source::{self, Labelled};
@@ -93,8 +93,7 @@ impl Provenance {
             }
             return stand_in(pipeline, dir, gone, &known, key);
         }
-        let source::Splits { train, test, warnings, labelled } = splits?;
-        let sources = PerSplit { train, test };
+        let source::Splits { sources, warnings, labelled, .. } = splits?;
         let whole = look == Look::Whole || has_begun(dir)?;
         let counts = PerSplit::from_fn(|split| {
             let most = pipeline.data.subset_of(split).unwrap_or(usize::MAX);
@@ -231,12 +230,9 @@ pub fn newest_of(pipeline: &Pipeline, dir: &RunDir) -> Result<Option<Ingested>> 
 
 /// The folder that the paths of a pipeline start from, however it is spelled.
 fn root_of(pipeline: &Pipeline) -> PathBuf {
-    let root = match &pipeline.data.source {
-        Source::Files(files) => files.root.clone(),
-        Source::Textures(_) => return PathBuf::new(),
-    };
-    let root = if root.as_os_str().is_empty() { PathBuf::from(".") } else { root };
-    root.canonicalize().or_else(|_| std::path::absolute(&root)).unwrap_or(root)
+    let Some(root) = pipeline.data.source.root() else { return PathBuf::new() };
+    let root = if root.as_os_str().is_empty() { Path::new(".") } else { root };
+    root.canonicalize().or_else(|_| std::path::absolute(root)).unwrap_or(root.to_path_buf())
 }
 
 /// The settings of a key of `ingest`, but for what they say of the source.

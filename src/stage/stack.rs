@@ -4,10 +4,9 @@ use std::sync::OnceLock;
 
 use gimlet_store::Generation;
 
-use super::extent::{image_size, size_in_view};
 use crate::loss::Sizes;
 use crate::pipeline::{Map, Pipeline, Pooling, SampleSize};
-use crate::{Error, Result};
+use crate::{Result, media};
 
 /// What flows through the modules of a pipeline, whose samples are of one size.
 #[derive(Debug, Clone)]
@@ -31,7 +30,7 @@ impl Stack {
     /// When they do not fit the pipeline.
     pub fn new(pipeline: &Pipeline, sample: SampleSize) -> Result<Self> {
         let maps = pipeline.shapes(sample)?;
-        let pooling = Pooling::of(&pipeline.view, sample);
+        let pooling = pipeline.view.settings().pooling(sample);
         let sizes = maps.iter().enumerate();
         let sizes = sizes.map(|(index, maps)| pipeline.sizes(index, pooling, *maps, 0)).collect();
         Ok(Self { sample, pooling, maps, sizes, classes: OnceLock::new() })
@@ -45,8 +44,11 @@ impl Stack {
     /// When the samples do not fit the pipeline, or the first image has to be looked at and cannot be.
     pub fn of(pipeline: &Pipeline, ingested: Option<&Generation>) -> Result<Self> {
         let sample = match ingested {
-            Some(ingested) => size_of(ingested)?,
-            None => size_in_view(pipeline).map_or_else(|| image_size(pipeline, None), Ok)?,
+            Some(ingested) => media::size_of(&pipeline.view, ingested)?,
+            None => {
+                let known = pipeline.view.settings().size(&pipeline.data.source);
+                known.map_or_else(|| media::of(&pipeline.view).size(pipeline, None), Ok)?
+            }
         };
         Self::new(pipeline, sample)
     }
@@ -75,18 +77,5 @@ impl Stack {
             Some(classes) => Ok(*classes),
             None => count().map(|classes| *self.classes.get_or_init(|| classes)),
         }
-    }
-}
-
-/// How large the samples of an ingested dataset are.
-///
-/// # Errors
-/// When its first column is of neither images nor sound.
-pub fn size_of(ingested: &Generation) -> Result<SampleSize> {
-    let shape = ingested.manifest().schema.columns.first().map(|it| it.shape.as_slice());
-    match shape {
-        Some([height, width, _]) => Ok(SampleSize { height: *height, width: *width }),
-        Some([samples]) => Ok(SampleSize::of_sound(*samples)),
-        other => Err(Error::failed(format!("samples of shape {other:?}"))),
     }
 }

@@ -3,7 +3,6 @@
 use gimlet_store::{Dataset, Generation, Location};
 
 use super::cost::Costs;
-use super::extent::image_size;
 use super::labels::check_labels;
 use super::plan::Plan;
 use super::provenance::{Look, Provenance};
@@ -13,7 +12,7 @@ use super::step_key::ingest_key;
 use crate::pipeline::{PerSplit, Pipeline, Split};
 use crate::schedule::{At, Step};
 use crate::source::known_files::{Unwatched, Watch};
-use crate::{Error, Kind, Result};
+use crate::{Error, Kind, Result, media};
 
 /// A plan and the directory that its steps write to.
 #[derive(Debug, Clone)]
@@ -53,7 +52,8 @@ impl Standing {
         let provenance = Provenance::of(pipeline, &dir, look, watch, &key)?;
         check_labels(pipeline, &provenance)?;
         let plan = Plan::of_samples(pipeline, provenance, |key| {
-            image_size(pipeline, dir.dataset(INGEST, Split::Train).find(key)?.as_ref())
+            let ingested = dir.dataset(INGEST, Split::Train).find(key)?;
+            media::of(&pipeline.view).size(pipeline, ingested.as_ref())
         })?;
         Ok(Self { plan, dir })
     }
@@ -219,7 +219,7 @@ impl Standing {
     pub fn costs<'a>(&self, pipeline: &'a Pipeline) -> Result<Costs<'a>> {
         let ingested = |split| Ok(self.generations(Step::Ingest, split)?.pop());
         let ingested = PerSplit::try_from_fn(ingested)?;
-        let sample = image_size(pipeline, ingested.train.as_ref())?;
+        let sample = media::of(&pipeline.view).size(pipeline, ingested.train.as_ref())?;
         let mut samples = self.plan.provenance().counts;
         for (split, ingested) in ingested {
             // Broken samples are known now.

@@ -9,17 +9,17 @@ use super::trainer::Trainee;
 use super::training_loop::{Pause, Supply, TrainingLoop};
 use super::{Run, memory, record};
 use crate::loss::{Samples, Sizes};
+use crate::media::{self, Ingested};
 use crate::module::{self, Module};
 use crate::parameters::Parameters;
-use crate::pipeline::{Split, View};
+use crate::pipeline::Split;
 use crate::quantity::bytes_in_words;
 use crate::random::generator;
 use crate::schedule::{At, Step};
 use crate::train::checkpoint::{Checkpoints, Progress};
 use crate::train::feed::{Batch, Course};
-use crate::train::input::{Activations, Images, Input, Recomputed};
+use crate::train::input::{Activations, Input, Recomputed};
 use crate::train::profile::Profile;
-use crate::train::recordings::Recordings;
 use crate::train::took::Took;
 use crate::train::trainer::Trainer;
 use crate::{Error, Kind, Result};
@@ -51,21 +51,28 @@ impl Run<'_> {
         split: Split,
         round: usize,
     ) -> Result<Box<dyn Input>> {
-        let seed = self.pipeline.seed;
         let before = match split {
             Split::Train => (round * self.pipeline.view.views_of(split)) as u64,
             Split::Test => 0,
         };
-        Ok(match &self.pipeline.view {
-            View::Images(view) => {
-                Box::new(Images::new(generation, view, split, seed)?.views_after(before))
-            }
-            View::Sound(view) => {
-                let normalise = self.normalise(view)?;
-                let seen = Recordings::new(generation, view, normalise, split, seed)?;
-                Box::new(seen.views_after(before))
-            }
+        let training = self.normalised_by()?;
+        media::of(&self.pipeline.view).input(&Ingested {
+            samples: generation,
+            training: training.as_ref(),
+            split,
+            seed: self.pipeline.seed,
+            views_before: before,
         })
+    }
+
+    /// The ingested training split, where samples are normalised as that has them.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub(super) fn normalised_by(&self) -> Result<Option<Generation>> {
+        let is_needed = media::of(&self.pipeline.view).is_normalised_by_training();
+        let training = || self.standing.generation(Step::Ingest, Split::Train);
+        is_needed.then(training).transpose()
     }
 
     /// A module as its training left it.

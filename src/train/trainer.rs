@@ -88,11 +88,7 @@ impl Trainer {
     /// The same on samples that are pooled so; of images, without this.
     #[must_use]
     pub fn pooling(self, pooling: Pooling) -> Self {
-        let readout = match pooling {
-            Pooling::Patches { .. } => Readout::Mean,
-            Pooling::Steps { .. } => Readout::Steps,
-        };
-        Self { pooling, module: self.module.reading(readout), ..self }
+        Self { pooling, module: self.module.reading(Readout::of(pooling)), ..self }
     }
 
     /// Splits every batch into pieces of `micro_batch` samples, if that is given, and with `recompute`

@@ -4,41 +4,13 @@ use image::imageops::{self, FilterType};
 use image::{DynamicImage, GrayImage, RgbImage};
 
 use crate::pipeline::{ImageView, SampleSize};
+use crate::sample::Pixels;
 use crate::{Error, Result};
 
-/// An image of 8-bit values, `[height, width, channels]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pixels {
-    pub height: usize,
-    pub width: usize,
-    pub channels: usize,
-    pub values: Vec<u8>,
-}
-
 impl Pixels {
-    /// How large it is.
+    /// How large the image is.
     pub fn size(&self) -> SampleSize {
         SampleSize { height: self.height, width: self.width }
-    }
-
-    /// Whether all pixels are of one colour.
-    pub fn is_constant(&self) -> bool {
-        let mut pixels = self.values.chunks_exact(self.channels.max(1));
-        let first = pixels.next();
-        pixels.all(|pixel| Some(pixel) == first)
-    }
-
-    /// As an image, of which [`ingest`] makes the same pixels again.
-    ///
-    /// # Errors
-    /// When there are not as many values as the size says.
-    pub fn into_image(self) -> Result<DynamicImage> {
-        let Self { height, width, channels, values } = self;
-        let image = match channels {
-            1 => GrayImage::from_raw(width as u32, height as u32, values).map(Into::into),
-            _ => RgbImage::from_raw(width as u32, height as u32, values).map(Into::into),
-        };
-        image.ok_or_else(|| Error::failed(format!("the image does not fill {height}x{width}")))
     }
 }
 

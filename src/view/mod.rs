@@ -12,7 +12,7 @@ mod patches;
 mod resample;
 mod sound;
 
-pub use ingest::{Pixels, ingest};
+pub use ingest::ingest;
 pub use judge::{Verdict, judge};
 pub use patches::{Frame, Framing, PatchShape, frame, patch_shape, patches};
 pub use resample::resample;

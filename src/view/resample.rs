@@ -1,6 +1,6 @@
 //! Sound at another rate.
 
-use crate::source::Waveform;
+use crate::sample::Waveform;
 use crate::source::sound::{MAX_RATE, MAX_SAMPLES};
 use crate::{Error, Result};
 

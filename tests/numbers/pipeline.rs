@@ -130,7 +130,7 @@ fn refused_with(from: &str, to: &str) -> String {
 fn files(pipeline: &Pipeline) -> &gimlet::pipeline::Files {
     match &pipeline.data.source {
         Source::Files(files) => files,
-        Source::Textures(_) => panic!("no files"),
+        _ => panic!("no files"),
     }
 }
 
@@ -326,7 +326,8 @@ fn split_cuts_the_same_layers_elsewhere() {
 #[test]
 fn shapes_wait_for_the_image_when_the_file_does_not_say_its_size() {
     let pipeline = parsed(SHORT, &[]);
-    assert_eq!(pipeline.image_size(), None);
+    let size = |pipeline: &Pipeline| pipeline.view.settings().size(&pipeline.data.source);
+    assert_eq!(size(&pipeline), None);
     let out = Map { height: 8, width: 8, channels: 16 };
     assert_eq!(pipeline.shapes(SampleSize { height: 32, width: 40 }).unwrap()[0].1, out);
     assert_snapshot!(shown(&pipeline.shapes(SampleSize { height: 32, width: 6 }).unwrap_err()), @"recipes/p.toml: a patch of 8x8 does not fit in an image of 32x6");
@@ -334,8 +335,9 @@ fn shapes_wait_for_the_image_when_the_file_does_not_say_its_size() {
     recipes/p.toml: 5 prediction steps and 1 skipped row need a grid of at least 7 rows of patches, this view gives 3x15
     hint: lower `loss.infonce.prediction_steps`, or take a smaller patch or stride
     "#);
-    assert_eq!(parsed(SHORT, &["view.crop=32"]).image_size(), Some(32));
-    assert_eq!(parsed(SHORT, &["view.resize=40", "view.crop=32"]).image_size(), Some(40));
+    assert_eq!(size(&parsed(SHORT, &["view.crop=32"])), Some(SampleSize::square(32)));
+    let both = parsed(SHORT, &["view.resize=40", "view.crop=32"]);
+    assert_eq!(size(&both), Some(SampleSize::square(40)));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use arrow::array::{
 };
 use arrow::buffer::NullBuffer;
 use arrow::datatypes::{DataType, Field, Fields};
+use gimlet::pipeline::PerSplit;
 use gimlet::pipeline::settings::{self, Data, Files, Medium, OnBadSample, Split};
 use gimlet::source::{self, Source};
 use image::{GrayImage, ImageFormat, Luma, RgbImage};
@@ -35,7 +36,7 @@ fn data(root: &Path, train: &[&str], test: &[&str], label: Option<&str>) -> Data
     }
 }
 
-fn open(root: &Path, train: &str, label: Option<&str>) -> gimlet::Result<Box<dyn Source>> {
+fn open(root: &Path, train: &str, label: Option<&str>) -> gimlet::Result<Arc<dyn Source>> {
     source::open(&data(root, &[train], &[], label), Split::Train, 0)
 }
 
@@ -324,7 +325,7 @@ fn classes_of_folders_are_those_of_both_splits() {
     }
     let data = data(folder.path(), &["train"], &["test"], Some("label"));
     let splits = source::open_splits(&data, 0).unwrap();
-    let [train, test] = [splits.train, splits.test];
+    let [train, test] = [splits.sources.train, splits.sources.test];
     assert_eq!(train.label_names().unwrap(), ["emu", "owl", "wren"]);
     assert_eq!(test.label_names(), train.label_names());
     assert_eq!(values(test.as_ref(), &[0, 1]), [(0, Some(0), 1), (1, Some(1), 1)]);
@@ -334,11 +335,11 @@ fn classes_of_folders_are_those_of_both_splits() {
     let identity = train.identity().unwrap();
     fs::write(folder.path().join("test/owl/b.png"), png(2)).unwrap();
     let again = source::open_splits(&data, 0).unwrap();
-    assert_eq!(again.train.identity().unwrap(), identity);
-    assert_ne!(again.test.identity().unwrap(), test.identity().unwrap());
+    assert_eq!(again.sources.train.identity().unwrap(), identity);
+    assert_ne!(again.sources.test.identity().unwrap(), test.identity().unwrap());
     fs::rename(folder.path().join("test/emu"), folder.path().join("test/auk")).unwrap();
     let again = source::open_splits(&data, 0).unwrap();
-    assert_ne!(again.train.identity().unwrap(), identity);
+    assert_ne!(again.sources.train.identity().unwrap(), identity);
 }
 
 #[test]
@@ -368,7 +369,8 @@ fn cifar10_reads_whole() {
         return;
     }
     let data = data(&folder, &["train-*.parquet"], &["test-*.parquet"], Some("label"));
-    let source::Splits { train, test, warnings, .. } = source::open_splits(&data, 0).unwrap();
+    let source::Splits { sources: PerSplit { train, test }, warnings, .. } =
+        source::open_splits(&data, 0).unwrap();
     assert_eq!((train.rows(), test.rows()), (50_000, 10_000));
     assert_eq!(warnings, [""; 0]);
     assert_eq!(train.label_names().unwrap().len(), 10);

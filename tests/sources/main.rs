@@ -1,6 +1,7 @@
 //! Samples of every kind of source. In one binary: each of its own takes as long to link as most take to run.
 
 mod images;
+mod own;
 mod phones;
 mod sound_formats;
 mod sounds;
@@ -9,3 +10,5 @@ mod sounds;
 mod parquet_file;
 #[path = "../sound_files/mod.rs"]
 mod sound_files;
+#[path = "../tiny/mod.rs"]
+mod tiny;

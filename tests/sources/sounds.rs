@@ -41,7 +41,7 @@ fn data(files: Files) -> Data {
     }
 }
 
-fn open(files: &Files) -> gimlet::Result<Box<dyn Source>> {
+fn open(files: &Files) -> gimlet::Result<Arc<dyn Source>> {
     source::open(&data(files.clone()), Split::Train, 0)
 }
 
@@ -508,8 +508,8 @@ fn names_of_files_tell_labels() {
         ..settings("recordings", pattern, &["speaker", "digit"])
     };
     let both = source::open_splits(&data(both), 0).unwrap();
-    assert_eq!(both.test.label_names().unwrap(), ["ann", "theo"]);
-    assert_eq!(both.test.further_labels(), both.train.further_labels());
+    assert_eq!(both.sources.test.label_names().unwrap(), ["ann", "theo"]);
+    assert_eq!(both.sources.test.further_labels(), both.sources.train.further_labels());
 
     put(folder.path(), "recordings/readme.wav", mono(8_000, &[1]));
     let told = refused(&settings("recordings", pattern, &["digit"]));
@@ -607,7 +607,7 @@ fn a_csv_file_has_labels() {
         source::open_splits(&data(files), 0)
     };
     let splits = both(&["word", "age"]).unwrap();
-    let [source, test] = [splits.train, splits.test];
+    let [source, test] = [splits.sources.train, splits.sources.test];
     assert_eq!(source.label_names().unwrap(), ["no, no", "perhaps", "yes"]);
     assert_eq!(source.further_labels()[0].names.as_ref().unwrap(), &["4", "30"]);
     let samples = whole(source.as_ref());
@@ -622,7 +622,7 @@ fn a_csv_file_has_labels() {
     // A label that changes.
     let identity = source.identity().unwrap();
     put(folder.path(), "metadata.csv", "file_name,word,age\ntrain/a.wav,no,4\n");
-    assert_ne!(both(&["word", "age"]).unwrap().train.identity().unwrap(), identity);
+    assert_ne!(both(&["word", "age"]).unwrap().sources.train.identity().unwrap(), identity);
     let told = refused(&settings(&["name"]));
     assert!(told.contains("no column `name`") && told.contains("`word`"), "{told}");
     put(folder.path(), "metadata.csv", "file_name,word\na.wav,no\n");

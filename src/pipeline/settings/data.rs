@@ -1,10 +1,14 @@
 //! Where samples come from: `[data]`.
 
-use std::path::PathBuf;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::per_split::PerSplit;
 use super::Split;
+use crate::sample;
 
 /// Where samples come from.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,6 +36,12 @@ impl From<Textures> for Data {
     }
 }
 
+impl From<PerSplit<Arc<dyn sample::Source>>> for Data {
+    fn from(own: PerSplit<Arc<dyn sample::Source>>) -> Self {
+        Source::Own(Own(own)).into()
+    }
+}
+
 impl From<Files> for Data {
     fn from(files: Files) -> Self {
         Source::Files(files).into()
@@ -44,6 +54,7 @@ impl Data {
         match &self.source {
             Source::Files(files) => files.label.is_some(),
             Source::Textures(_) => true,
+            Source::Own(Own(own)) => own.train.is_labelled(),
         }
     }
 
@@ -65,6 +76,8 @@ pub enum Source {
     Files(Files),
     /// Generated textures.
     Textures(Textures),
+    /// What the calling program gives. No pipeline file can say it.
+    Own(Own),
 }
 
 impl Source {
@@ -73,6 +86,43 @@ impl Source {
         match self {
             Source::Files(files) => files.frames.is_some() || files.alignments.is_some(),
             Source::Textures(_) => false,
+            Source::Own(Own(own)) => own.train.frame_names().is_some(),
+        }
+    }
+
+    /// What the labels after the first are called.
+    pub fn further(&self) -> Vec<&str> {
+        match self {
+            Source::Files(files) => files.further.iter().map(String::as_str).collect(),
+            Source::Textures(_) => Vec::new(),
+            Source::Own(Own(own)) => {
+                own.train.further_labels().iter().map(|it| &*it.name).collect()
+            }
+        }
+    }
+
+    /// Height and width of its images, where it makes them all alike.
+    pub fn side(&self) -> Option<usize> {
+        match self {
+            Source::Textures(textures) => Some(textures.size),
+            Source::Files(_) | Source::Own(_) => None,
+        }
+    }
+
+    /// Classes that labels tell apart, where that is known before any is read.
+    pub fn classes(&self) -> Option<usize> {
+        match self {
+            Source::Textures(textures) => Some(textures.classes),
+            Source::Own(Own(own)) => own.train.label_names().map(<[String]>::len),
+            Source::Files(_) => None,
+        }
+    }
+
+    /// What relative paths of files start from.
+    pub fn root(&self) -> Option<&Path> {
+        match self {
+            Source::Files(files) => Some(&files.root),
+            Source::Textures(_) | Source::Own(_) => None,
         }
     }
 }
@@ -176,6 +226,29 @@ pub struct Textures {
     pub test: usize,
     /// Standard deviation of the pixel noise, in units of the full range.
     pub noise: f32,
+}
+
+/// Samples of the calling program, a source per split. In the keys of steps they are their
+/// [`content`](sample::Source::content).
+#[derive(Clone)]
+pub struct Own(pub PerSplit<Arc<dyn sample::Source>>);
+
+impl Own {
+    fn contents(&self) -> PerSplit<sample::Content> {
+        self.0.as_ref().map(|it| it.content())
+    }
+}
+
+impl PartialEq for Own {
+    fn eq(&self, other: &Self) -> bool {
+        self.contents() == other.contents()
+    }
+}
+
+impl fmt::Debug for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Own").field(&self.contents()).finish()
+    }
 }
 
 impl Default for Textures {

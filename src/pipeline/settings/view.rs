@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Medium, Split};
-
 /// Mean and standard deviation of the paper's images (STL-10), gray.
 const GRAY: ([f32; 1], [f32; 1]) = ([0.4120], [0.2570]);
 
@@ -17,7 +15,9 @@ const HOP: usize = 160;
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum View {
+    /// Of images.
     Images(ImageView),
+    /// Of sound.
     Sound(SoundView),
 }
 
@@ -30,50 +30,6 @@ impl From<ImageView> for View {
 impl From<SoundView> for View {
     fn from(view: SoundView) -> Self {
         View::Sound(view)
-    }
-}
-
-impl View {
-    /// What it is a view of.
-    pub fn medium(&self) -> Medium {
-        match self {
-            View::Images(_) => Medium::Image,
-            View::Sound(_) => Medium::Sound,
-        }
-    }
-
-    /// One sample, in words.
-    pub fn noun(&self) -> &'static str {
-        match self {
-            View::Images(_) => "image",
-            View::Sound(_) => "recording",
-        }
-    }
-
-    /// Of what the first module reads: 1 or 3.
-    pub fn channels(&self) -> usize {
-        match self {
-            View::Images(view) => view.channels(),
-            View::Sound(_) => 1,
-        }
-    }
-
-    /// Frozen crops or windows that are stored of every sample of a split.
-    pub fn views_of(&self, split: Split) -> usize {
-        split.views(match self {
-            View::Images(view) => view.views,
-            View::Sound(view) => view.views,
-        })
-    }
-
-    /// The attributes of a row of activations: which view of its sample it is, and what frames that. Of
-    /// an image, the first row and column of the crop, and 1 where it is mirrored; of sound, the first
-    /// sample of the window.
-    pub fn attributes(&self) -> &'static [&'static str] {
-        match self {
-            View::Images(_) => &["view", "crop_top", "crop_left", "flip"],
-            View::Sound(_) => &["view", "start"],
-        }
     }
 }
 
@@ -99,7 +55,9 @@ pub struct SoundView {
 /// Of values in [-1, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Normalise {
+    /// What is taken off.
     pub mean: f32,
+    /// What the rest is divided by.
     pub std: f32,
 }
 
@@ -151,6 +109,7 @@ pub struct ImageView {
     pub stride: usize,
     /// Per channel, on values scaled to [0, 1]: (value - mean) / std.
     pub mean: Vec<f32>,
+    /// The deviation, per channel.
     pub std: Vec<f32>,
     /// Frozen crops that are stored of every training sample; of a test sample it is the centre.
     pub views: usize,
@@ -186,5 +145,27 @@ impl ImageView {
     /// The number of patches along one side of a crop of `crop` pixels.
     pub fn grid(&self, crop: usize) -> usize {
         (crop - self.patch) / self.stride + 1
+    }
+}
+
+/// How large a sample is: an image as it is stored, after `resize` and before `crop`; of sound 1 and the samples
+/// of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SampleSize {
+    /// In pixels.
+    pub height: usize,
+    /// In pixels, or samples.
+    pub width: usize,
+}
+
+impl SampleSize {
+    /// A square image.
+    pub fn square(side: usize) -> Self {
+        Self { height: side, width: side }
+    }
+
+    /// A recording.
+    pub fn of_sound(samples: usize) -> Self {
+        Self { height: 1, width: samples }
     }
 }

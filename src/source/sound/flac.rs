@@ -13,7 +13,7 @@ use symphonia::default::formats::FlacReader;
 use super::mono::Mono;
 use super::window::Window;
 use super::{Input, Opened, check_claims};
-use crate::source::{Length, Waveform};
+use crate::sample::{Length, Waveform};
 
 /// A file whose header has been read.
 pub(super) struct Flac<'a> {

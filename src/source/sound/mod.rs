@@ -18,7 +18,7 @@ mod wav;
 mod wav_header;
 mod window;
 
-use super::{Length, Waveform};
+use crate::sample::{Length, Waveform};
 use kind::Kind;
 use window::Window;
 

@@ -1,7 +1,7 @@
 //! Samples of one channel, as they come from a decoder of several.
 
 use super::MAX_SAMPLES;
-use crate::source::Waveform;
+use crate::sample::Waveform;
 
 /// Numbers as far from zero as that are clipped; beyond it they are no sound in [-1, 1]. Decoders of MP3
 /// and Vorbis go a little beyond 1, and so do mixes in floating point.

@@ -13,7 +13,7 @@ use super::mono::Mono;
 use super::mp3_frame::{Frame, Info, NoFrame};
 use super::window::Window;
 use super::{Input, Opened, check_claims, kind};
-use crate::source::{Length, Waveform};
+use crate::sample::{Length, Waveform};
 
 /// A file of frames.
 pub(super) struct Mp3<R: Input> {

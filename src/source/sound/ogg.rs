@@ -12,7 +12,7 @@ use super::mono::Mono;
 use super::ogg_pages::{Ended, Pages};
 use super::window::Window;
 use super::{Input, Opened, check_claims, flac, vorbis_setup};
-use crate::source::{Length, Waveform};
+use crate::sample::{Length, Waveform};
 
 const VORBIS: &[u8] = b"\x01vorbis";
 const FLAC: &[u8] = b"\x7fFLAC";

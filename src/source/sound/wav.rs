@@ -7,7 +7,7 @@ use super::mono::Mono;
 use super::wav_header::{Coding, Header};
 use super::window::Window;
 use super::{Input, Opened, check_claims};
-use crate::source::{Length, Waveform};
+use crate::sample::{Length, Waveform};
 
 /// Samples, of all channels, that are read at a time.
 const AT_ONCE: usize = 1 << 14;

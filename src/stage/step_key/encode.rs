@@ -3,12 +3,12 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Framing, METHOD_VERSION};
-use crate::Result;
+use super::METHOD_VERSION;
 use crate::pipeline::{ActivationType, Compression, Pipeline, Split, Store};
 use crate::schedule::At;
 use crate::stage::boundary::Boundary;
 use crate::stage::key::Key;
+use crate::{Result, media};
 
 /// What [`Key::settings`] of a published generation call the step that wrote it.
 const PUBLISH: &str = "publish";
@@ -19,7 +19,7 @@ struct EncodeKey<'a> {
     method: u32,
     split: &'static str,
     /// Of what reads samples; others meet it in the key of their input.
-    view: Option<FramesPart<'a>>,
+    view: Option<FramesPart>,
     store: StorePart,
     input: Input<'a>,
 }
@@ -39,9 +39,9 @@ struct PublishKey<'a> {
 }
 
 #[derive(Serialize)]
-struct FramesPart<'a> {
+struct FramesPart {
     #[serde(flatten)]
-    framing: Framing<'a>,
+    framing: Value,
     #[serde(flatten)]
     views: ViewsPart,
 }
@@ -96,14 +96,13 @@ pub(in crate::stage) fn encode_key(
     let views = view.views_of(split);
     let is_newer = at.round > 0 && split == Split::Train;
     let drawn_before = is_newer.then_some((at.round * views) as u64);
+    let framing = (at.module == 0).then(|| media::of(view).framing_key()).transpose()?;
     Key::of(&EncodeKey {
         step: "encode",
         method: METHOD_VERSION,
         split: split.name(),
-        view: (at.module == 0).then(|| FramesPart {
-            framing: Framing::of(view),
-            views: ViewsPart { views, drawn_before },
-        }),
+        view: framing
+            .map(|framing| FramesPart { framing, views: ViewsPart { views, drawn_before } }),
         store: StorePart::of(store, boundary),
         input: Input { weights: &weights.hash, rows: &rows.hash },
     })

@@ -4,12 +4,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::METHOD_VERSION;
-use crate::Result;
-use crate::pipeline::{
-    Data, Files, ImageView, Medium, OnBadSample, Pipeline, Short, SoundView, Source, Split, Store,
-    Textures, View,
-};
+use crate::pipeline::{Data, Files, Medium, OnBadSample, Pipeline, Source, Split, Store, Textures};
 use crate::stage::key::Key;
+use crate::{Result, media};
 
 #[derive(Serialize)]
 struct IngestKey<'a> {
@@ -18,7 +15,7 @@ struct IngestKey<'a> {
     split: &'static str,
     seed: u64,
     data: DataPart<'a>,
-    view: ViewPart,
+    view: Value,
     store: StorePart,
     /// What the files hold, or the generator's version.
     source: Value,
@@ -52,6 +49,10 @@ enum SourcePart<'a> {
     Textures {
         textures: TexturesPart,
     },
+    /// All else of them is in `source`.
+    Own {
+        own: Vec<&'a str>,
+    },
 }
 
 /// The columns of the labels, as a pipeline file has them. Their order is that of the probes.
@@ -73,23 +74,6 @@ struct TexturesPart {
     /// Of the test split.
     test: Option<usize>,
     noise: f32,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum ViewPart {
-    Images {
-        resize: Option<usize>,
-        grayscale: bool,
-    },
-    Sound {
-        rate: u32,
-        clip: Option<usize>,
-        /// Where recordings that are shorter are left out.
-        window: Option<usize>,
-        /// Where the data have a label for every hop.
-        hop: Option<usize>,
-    },
 }
 
 #[derive(Serialize)]
@@ -131,7 +115,7 @@ pub(in crate::stage) fn ingest_key(
             test_subset: test_subset.and_then(|it| of_split(Split::Test, it)),
             on_bad_sample: *on_bad_sample,
         },
-        view: ViewPart::of(view, kind),
+        view: media::of(view).ingest_key(kind),
         store: StorePart::of(store),
         source,
     })
@@ -178,6 +162,7 @@ impl<'a> SourcePart<'a> {
                     },
                 }
             }
+            Source::Own(_) => SourcePart::Own { own: source.further() },
         }
     }
 }
@@ -189,37 +174,6 @@ impl<'a> Label<'a> {
             (Some(first), []) => Label::One(first),
             (Some(first), further) => {
                 Label::Many([first].into_iter().chain(further.iter().map(String::as_str)).collect())
-            }
-        }
-    }
-}
-
-impl ViewPart {
-    fn of(view: &View, source: &Source) -> Self {
-        match view {
-            View::Images(view) => {
-                let ImageView {
-                    resize,
-                    grayscale,
-                    // What is cut out of an ingested image, and how it is seen.
-                    crop: _,
-                    flip: _,
-                    patch: _,
-                    stride: _,
-                    mean: _,
-                    std: _,
-                    views: _,
-                } = view;
-                ViewPart::Images { resize: *resize, grayscale: *grayscale }
-            }
-            View::Sound(view) => {
-                let SoundView { rate, clip, window, hop, short, normalise: _, views: _ } = view;
-                ViewPart::Sound {
-                    rate: *rate,
-                    clip: *clip,
-                    window: (*short == Short::Skip).then_some(*window),
-                    hop: source.has_frames().then_some(*hop),
-                }
             }
         }
     }

@@ -24,57 +24,6 @@ pub(super) use probe::probe_key;
 pub(super) use train::{Reads, train_key};
 pub(super) use untrained::untrained_key;
 
-use serde::Serialize;
-
-use crate::pipeline::{ImageView, Normalise, SoundView, View};
-
 /// Raised when a step would compute something else from the same settings: what was made before is
 /// stale then.
 const METHOD_VERSION: u32 = 4;
-
-/// What turns an ingested sample into what the first module sees.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Framing<'a> {
-    Images {
-        crop: Option<usize>,
-        flip: bool,
-        patch: usize,
-        stride: usize,
-        mean: &'a [f32],
-        std: &'a [f32],
-    },
-    Sound {
-        window: usize,
-        hop: usize,
-        normalise: Option<Normalise>,
-    },
-}
-
-impl<'a> Framing<'a> {
-    fn of(view: &'a View) -> Self {
-        // The others are in the key of `ingest`; how many `views` are frozen, in that of `encode`.
-        match view {
-            View::Images(view) => {
-                let ImageView {
-                    resize: _,
-                    grayscale: _,
-                    crop,
-                    flip,
-                    patch,
-                    stride,
-                    mean,
-                    std,
-                    views: _,
-                } = view;
-                let (crop, flip, patch, stride) = (*crop, *flip, *patch, *stride);
-                Framing::Images { crop, flip, patch, stride, mean, std }
-            }
-            View::Sound(view) => {
-                let SoundView { rate: _, clip: _, window, hop, short: _, normalise, views: _ } =
-                    view;
-                Framing::Sound { window: *window, hop: *hop, normalise: *normalise }
-            }
-        }
-    }
-}

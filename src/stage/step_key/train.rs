@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Framing, METHOD_VERSION};
-use crate::Result;
+use super::METHOD_VERSION;
 use crate::layer::borrowed;
 use crate::loss::Recipe;
 use crate::pipeline::{Layer, Module, Pipeline, Store, Training};
 use crate::schedule::At;
 use crate::stage::key::Key;
+use crate::{Result, media};
 
 /// What a training reads.
 pub(in crate::stage) struct Reads<'a> {
@@ -33,7 +33,7 @@ struct TrainKey<'a> {
     method: u32,
     seed: u64,
     /// Of what reads samples; others meet it in the key of their input.
-    view: Option<Framing<'a>>,
+    view: Option<Value>,
     /// All of its settings.
     loss: &'a dyn Recipe,
     /// Where several train in one piece, the one that this is the key of.
@@ -146,7 +146,7 @@ pub(in crate::stage) fn train_key(pipeline: &Pipeline, at: At, reads: &Reads<'_>
         step: "train",
         method: METHOD_VERSION,
         seed: *seed,
-        view: reads_samples.then(|| Framing::of(view)),
+        view: reads_samples.then(|| media::of(view).framing_key()).transpose()?,
         loss: loss.as_ref(),
         module: in_one_piece,
         modules: match in_one_piece {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
-use super::{Framing, METHOD_VERSION};
-use crate::Result;
+use super::METHOD_VERSION;
 use crate::layer::borrowed;
-use crate::pipeline::{Layer, Module, PerSplit, Pipeline, SoundView, Split, Store, View};
+use crate::pipeline::{Layer, Module, PerSplit, Pipeline, Split, Store};
 use crate::stage::key::Key;
+use crate::{Result, media};
 
 #[derive(Serialize)]
 struct UntrainedKey<'a> {
@@ -16,7 +17,7 @@ struct UntrainedKey<'a> {
     method: u32,
     split: &'static str,
     seed: u64,
-    view: Framing<'a>,
+    view: Value,
     modules: BTreeMap<&'a str, ModulePart<'a>>,
     store: StorePart,
     input: Input<'a>,
@@ -76,14 +77,14 @@ pub(in crate::stage) fn untrained_key(
         url: _,
         cache_bytes: _,
     } = store;
-    let by_training = matches!(view, View::Sound(SoundView { normalise: None, .. }));
+    let by_training = media::of(view).is_normalised_by_training();
     let normalised_by = (by_training && split == Split::Test).then(|| &ingest.train);
     Key::of(&UntrainedKey {
         step: "untrained",
         method: METHOD_VERSION,
         split: split.name(),
         seed: *seed,
-        view: Framing::of(view),
+        view: media::of(view).framing_key()?,
         modules: modules.iter().enumerate().map(ModulePart::of).collect(),
         store: StorePart { rows_per_part: *rows_per_part },
         input: Input {

@@ -1,4 +1,8 @@
-//! What a source gives: a sample, or why there is none.
+//! Samples, and what gives them: a [`Source`] of one split, which a program may bring along.
+
+pub mod content;
+mod pixels;
+mod source;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,6 +10,10 @@ use std::path::PathBuf;
 use image::DynamicImage;
 
 use crate::{Error, Result};
+
+pub use content::{Content, PassedOver};
+pub use pixels::Pixels;
+pub use source::{Keep, Source, no_length};
 
 /// A decoded image or sound, and what is known about it.
 #[derive(Debug, Clone)]
@@ -16,7 +24,7 @@ pub struct Sample {
     pub source: String,
     /// The index of its class; `None` when the data has no labels, or none for this sample.
     pub label: Option<i64>,
-    /// Its classes by [`further_labels`](super::Source::further_labels), in their order.
+    /// Its classes by [`further_labels`](Source::further_labels), in their order.
     pub further: Vec<Option<i64>>,
     /// A label for every hop of the sample, from its start; [`NO_FRAME`] where there is none.
     pub frames: Option<Vec<u8>>,
@@ -35,8 +43,8 @@ pub struct Remarks {
     pub turned: bool,
     /// A sound was too loud: values of it lay beyond [-1, 1], or many in a row at the end of that.
     pub clipped: bool,
-    /// All samples of a sound are the same.
-    pub silent: bool,
+    /// All its values are the same: an image of one colour, or a silent sound.
+    pub constant: bool,
 }
 
 /// The frame label of a hop without one. So there are as many classes, at most.
@@ -45,33 +53,64 @@ pub const NO_FRAME: u8 = u8::MAX;
 /// What a sample is.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Media {
-    /// An image.
+    /// An image as it was decoded.
     Image(DynamicImage),
-    /// A recording.
+    /// An image as a dataset holds it.
+    Pixels(Pixels),
+    /// A sound: as it was decoded, or at the rate of the view as a dataset holds it.
     Sound(Waveform),
 }
 
 impl Media {
-    /// The image.
+    /// The decoded image.
     ///
     /// # Errors
-    /// When it is a sound.
+    /// When it is something else.
     pub fn image(&self) -> Result<&DynamicImage> {
         match self {
             Media::Image(image) => Ok(image),
-            Media::Sound(_) => Err(Error::failed("a sample is a sound where an image is needed")),
+            other => Err(other.is_not("an image")),
+        }
+    }
+
+    /// The image as a dataset holds it.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn pixels(&self) -> Result<&Pixels> {
+        match self {
+            Media::Pixels(pixels) => Ok(pixels),
+            other => Err(other.is_not("an image of pixels")),
         }
     }
 
     /// The sound.
     ///
     /// # Errors
-    /// When it is an image.
+    /// When it is something else.
     pub fn sound(&self) -> Result<&Waveform> {
         match self {
             Media::Sound(waveform) => Ok(waveform),
-            Media::Image(_) => Err(Error::failed("a sample is an image where a sound is needed")),
+            other => Err(other.is_not("a sound")),
         }
+    }
+
+    /// Bytes that its values take.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Media::Image(image) => image.as_bytes().len(),
+            Media::Pixels(pixels) => pixels.values.len(),
+            Media::Sound(waveform) => size_of_val(waveform.samples.as_slice()),
+        }
+    }
+
+    fn is_not(&self, wanted: &str) -> Error {
+        let found = match self {
+            Media::Image(_) => "an image",
+            Media::Pixels(_) => "an image of pixels",
+            Media::Sound(_) => "a sound",
+        };
+        Error::failed(format!("a sample is {found} where {wanted} is needed"))
     }
 }
 

@@ -1,0 +1,170 @@
+//! The `[view]` table, and what a pipeline asks of a view. A medium is a file with its [`SampleView`], and its lines
+//! here and in `settings`.
+
+mod images;
+mod sound;
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use toml::Spanned;
+
+use super::origin::Fault;
+use super::pooling::Pooling;
+use super::raw::{self, Optional};
+use super::settings::{Map, Medium, SampleSize, Source, Split, View};
+use crate::layer::Signal;
+use crate::loss::Recipe;
+use crate::quantity::counted;
+
+/// Far more than a disk holds, and few enough to be counted beside the epochs (`crate::view`).
+const VIEWS: RangeInclusive<usize> = 1..=1 << 16;
+
+/// What a pipeline asks of a view, whatever its samples are.
+pub trait SampleView {
+    /// What the samples are.
+    fn medium(&self) -> Medium;
+
+    /// What layers make of them.
+    fn signal(&self) -> Signal;
+
+    /// One sample, in words.
+    fn noun(&self) -> &'static str;
+
+    /// Channels of what the first module reads.
+    fn channels(&self) -> usize;
+
+    /// Samples a second, of what lasts for a time.
+    fn rate(&self) -> Option<u32> {
+        None
+    }
+
+    /// Frozen crops or windows that are stored per training sample.
+    fn views(&self) -> usize;
+
+    /// The attributes of a row of activations: which view of its sample it is, and what frames that. For an image, the
+    /// first row and column of the crop, and 1 where it is mirrored; for sound, the first sample of the window.
+    fn attributes(&self) -> &'static [&'static str];
+
+    /// What modules train with where a pipeline names no loss.
+    fn default_loss(&self) -> Arc<dyn Recipe>;
+
+    /// Checks that every setting is within its bounds.
+    ///
+    /// # Errors
+    /// When one is not.
+    fn check(&self) -> Result<(), Fault>;
+
+    /// How large samples are, as far as settings alone tell, without a look at any sample; of sound, the window. `None`
+    /// where the first image must be read to know.
+    fn size(&self, source: &Source) -> Option<SampleSize>;
+
+    /// What the first module reads of samples of this size.
+    ///
+    /// # Errors
+    /// When they do not fit the view.
+    fn entry(&self, sample: SampleSize) -> Result<Entry, Fault>;
+
+    /// How samples of this size are pooled; they must fit the view.
+    fn pooling(&self, sample: SampleSize) -> Pooling;
+}
+
+/// What the first module reads of a sample.
+pub struct Entry {
+    /// One patch, or the window.
+    pub map: Map,
+    /// Rows and columns of the patches, where the loss sees one vector per patch.
+    pub grid: Option<[usize; 2]>,
+    /// What makes a loss fit which sees too few vectors, for a hint.
+    pub smaller: &'static str,
+}
+
+impl View {
+    /// What a pipeline asks of it.
+    pub fn settings(&self) -> &dyn SampleView {
+        match self {
+            View::Images(view) => view,
+            View::Sound(view) => view,
+        }
+    }
+
+    /// Frozen crops or windows that are stored per sample of a split.
+    pub fn views_of(&self, split: Split) -> usize {
+        split.views(self.settings().views())
+    }
+}
+
+/// Reads a view table, and fills in its defaults. It is one of sound where it says `rate`.
+pub fn resolve(view: &Spanned<raw::View>) -> Result<View, Fault> {
+    let raw = view.get_ref();
+    let of_images = [
+        ("resize", raw.resize.as_ref().map(Spanned::span)),
+        ("grayscale", raw.grayscale.as_ref().map(Spanned::span)),
+        ("crop", raw.crop.as_ref().map(Spanned::span)),
+        ("flip", raw.flip.as_ref().map(Spanned::span)),
+        ("patch", raw.patch.as_ref().map(Spanned::span)),
+        ("stride", raw.stride.as_ref().map(Spanned::span)),
+    ];
+    let of_sound = [
+        ("clip", raw.clip.as_ref().map(Spanned::span)),
+        ("window", raw.window.as_ref().map(Spanned::span)),
+        ("hop", raw.hop.as_ref().map(Spanned::span)),
+        ("short", raw.short.as_ref().map(Spanned::span)),
+    ];
+    let (wrong, about) = match &raw.rate {
+        Some(_) => (&of_images[..], "images, and `rate` says that the view is one of sound"),
+        None => (&of_sound[..], "sound, which also needs `rate`"),
+    };
+    if let Some((key, Some(span))) = wrong.iter().find(|(_, span)| span.is_some()) {
+        return Err(Fault::at(span.clone(), format!("`view.{key}` is about {about}")));
+    }
+    match &raw.rate {
+        Some(rate) => Ok(View::Sound(sound::resolve(view, rate)?)),
+        None => Ok(View::Images(images::resolve(view)?)),
+    }
+}
+
+/// A key that has no default.
+fn needed<'a>(
+    value: &'a Optional<usize>,
+    key: &str,
+    view: &Spanned<raw::View>,
+) -> Result<&'a Spanned<usize>, Fault> {
+    let missing = || Fault::at(view.span(), format!("missing key `{key}` in [view]"));
+    value.as_ref().ok_or_else(missing)
+}
+
+fn value<T: Copy>(value: &Optional<T>) -> Option<T> {
+    value.as_ref().map(|it| *it.get_ref())
+}
+
+/// A fault that is shown at the patch, where nothing nearer is in the file.
+pub fn of_patch(fault: Fault) -> Fault {
+    fault.or_of("view.patch").or_of("view")
+}
+
+/// Fails unless there is a mean and a deviation for each of so many channels `of` something.
+fn statistics(values: [&[f32]; 2], channels: usize, of: &str) -> Result<(), Fault> {
+    for (key, values) in ["mean", "std"].into_iter().zip(values) {
+        let path = format!("view.normalise.{key}");
+        if values.len() != channels {
+            let (wanted, count) = (counted(channels, "value"), values.len());
+            let message = format!("`{key}` must have {wanted} for {of}, not {count}");
+            let fault = Fault::of(path, message);
+            return Err(match of {
+                "sound" => fault,
+                _ => fault.hint("`view.grayscale` says which of them the modules see"),
+            });
+        }
+        let (wanted, above) = match key {
+            "std" => ("finite numbers above 0", 0.0),
+            _ => ("finite numbers", f32::NEG_INFINITY),
+        };
+        let wrong = |value: &f32| !value.is_finite() || *value <= above;
+        if let Some(index) = values.iter().position(wrong) {
+            let message = format!("`{key}` must hold {wanted}, not {}", values[index]);
+            return Err(Fault::of(format!("{path}.{index}"), message));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! A view of sound: a window of a recording.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use toml::Spanned;
+
+use super::super::bounds::whole;
+use super::super::origin::Fault;
+use super::super::pooling::Pooling;
+use super::super::raw;
+use super::super::settings::{Map, Medium, Normalise, SampleSize, SoundView, Source};
+use super::{Entry, SampleView, VIEWS, needed, statistics, value};
+use crate::layer::Signal;
+use crate::loss::{Recipe, infonce1d};
+
+/// The bounds of samples a second, of samples in a window and of samples in a recording.
+const RATE: RangeInclusive<usize> = 100..=768_000;
+const WINDOW: RangeInclusive<usize> = 1..=1 << 26;
+
+impl SampleView for SoundView {
+    fn medium(&self) -> Medium {
+        Medium::Sound
+    }
+
+    fn signal(&self) -> Signal {
+        Signal::Sound
+    }
+
+    fn noun(&self) -> &'static str {
+        "recording"
+    }
+
+    fn channels(&self) -> usize {
+        1
+    }
+
+    fn rate(&self) -> Option<u32> {
+        Some(self.rate)
+    }
+
+    fn views(&self) -> usize {
+        self.views
+    }
+
+    fn attributes(&self) -> &'static [&'static str] {
+        &["view", "start"]
+    }
+
+    fn default_loss(&self) -> Arc<dyn Recipe> {
+        Arc::new(infonce1d::Settings::default())
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        let SoundView { window, clip, .. } = *self;
+        whole("view.window", window, &WINDOW)?;
+        whole("view.clip", clip, &WINDOW)?;
+        if let Some(clip) = clip.filter(|clip| *clip < window) {
+            let message = format!("a clip of {clip} samples is shorter than a window of {window}");
+            return Err(Fault::of("view.clip", message));
+        }
+        if let Some(Normalise { mean, std }) = self.normalise {
+            statistics([&[mean], &[std]], 1, "sound")?;
+        }
+        whole("view.rate", self.rate as usize, &RATE)?;
+        whole("view.hop", self.hop, &(1..=window))?;
+        whole("view.views", self.views, &VIEWS)
+    }
+
+    fn size(&self, _source: &Source) -> Option<SampleSize> {
+        Some(SampleSize::of_sound(self.window))
+    }
+
+    fn entry(&self, _sample: SampleSize) -> Result<Entry, Fault> {
+        // Windows are of one size, whatever the recordings.
+        let map = Map { height: 1, width: self.window, channels: 1 };
+        Ok(Entry { map, grid: None, smaller: "a longer window or smaller strides" })
+    }
+
+    fn pooling(&self, _sample: SampleSize) -> Pooling {
+        Pooling::Steps { frames: self.frames() }
+    }
+}
+
+/// Reads a view of sound at this rate, and fills in its defaults.
+pub fn resolve(view: &Spanned<raw::View>, rate: &Spanned<usize>) -> Result<SoundView, Fault> {
+    let raw = view.get_ref();
+    let window = *needed(&raw.window, "window", view)?.get_ref();
+    let default = SoundView::new(u32::try_from(*rate.get_ref()).unwrap_or(u32::MAX), window);
+    let normalise = match &raw.normalise {
+        Some(normalise) => {
+            let raw::Normalise { mean, std } = normalise;
+            statistics([mean, std], 1, "sound")?;
+            Some(Normalise { mean: mean[0], std: std[0] })
+        }
+        None => None,
+    };
+    Ok(SoundView {
+        clip: value(&raw.clip),
+        hop: value(&raw.hop).unwrap_or(default.hop),
+        short: value(&raw.short).unwrap_or(default.short),
+        normalise,
+        views: value(&raw.views).unwrap_or(default.views),
+        ..default
+    })
+}

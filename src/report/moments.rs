@@ -1,0 +1,75 @@
+//! Moments of recordings.
+
+use std::ops::Range;
+
+use super::place::{Field, Place};
+use super::samples::Samples;
+use super::shown::{Attribute, Places, Shown, Words};
+use crate::Result;
+use crate::pipeline::{Module, SoundView};
+
+const WORDS: Words = Words {
+    part: "moment",
+    parts: "moments",
+    place: "seconds",
+    look: "Press one to hear the second around it; its frame is what is seen.",
+    // Each is heard, and a second of sound takes as much room as many pictures.
+    channels: (4, 5),
+    queries: (3, 4),
+};
+
+impl Shown for SoundView {
+    fn words(&self) -> &'static Words {
+        &WORDS
+    }
+
+    fn places(
+        &self,
+        samples: &Samples,
+        modules: &[Module],
+        attribute: &Attribute<'_>,
+    ) -> Result<Box<dyn Places>> {
+        let layers = || modules.iter().flat_map(|it| &it.layers);
+        Ok(Box::new(Moments {
+            field: Field::of(layers()),
+            steps: Field::steps(self, layers()),
+            starts: attribute("start")?,
+            lengths: (0..samples.count()).map(|row| samples.length(row) as i64).collect(),
+        }))
+    }
+}
+
+/// Where vectors of moments are from.
+struct Moments {
+    field: Field,
+    /// Steps of a window.
+    steps: usize,
+    /// The first sample of the window of each row.
+    starts: Vec<i64>,
+    /// How many samples the recording of each row has.
+    lengths: Vec<i64>,
+}
+
+impl Places for Moments {
+    fn place(&self, row: u64, position: usize, (rows, columns): (usize, usize)) -> Place {
+        let start = self.starts.get(row as usize).copied().unwrap_or(0);
+        self.field.moment(start, self.steps, rows * columns, position)
+    }
+
+    /// Those that see none of the silence before or after a recording, which are alike in all.
+    fn own(&self, row: u64, grid: (usize, usize)) -> Range<usize> {
+        let all = 0..grid.0 * grid.1;
+        let length = self.lengths.get(row as usize).copied().unwrap_or(0);
+        let sees = |position: usize| match self.place(row, position, grid) {
+            Place::Moment { from, to } => (from >= 0, to <= length),
+            Place::Patch { .. } => (true, true),
+        };
+        let start = all.clone().find(|it| sees(*it).0).unwrap_or(all.end);
+        let end = all.rev().find(|it| sees(*it).1).map_or(0, |it| it + 1);
+        start..end.max(start)
+    }
+
+    fn field(&self) -> Option<Field> {
+        Some(self.field)
+    }
+}

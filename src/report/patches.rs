@@ -1,0 +1,59 @@
+//! Patches of images.
+
+use super::place::{Crop, Place, patch};
+use super::samples::Samples;
+use super::shown::{Attribute, Places, Shown, Words};
+use crate::Result;
+use crate::pipeline::{ImageView, Module};
+
+const WORDS: Words = Words {
+    part: "patch",
+    parts: "patches",
+    place: "row, column",
+    look: "Point at one to see its image.",
+    channels: (6, 8),
+    queries: (5, 7),
+};
+
+impl Shown for ImageView {
+    fn words(&self) -> &'static Words {
+        &WORDS
+    }
+
+    fn places(
+        &self,
+        samples: &Samples,
+        _modules: &[Module],
+        attribute: &Attribute<'_>,
+    ) -> Result<Box<dyn Places>> {
+        let side = self.crop.or(samples.image_size().map(|it| it.0)).unwrap_or(self.patch);
+        let (tops, lefts) = (attribute("crop_top")?, attribute("crop_left")?);
+        let each = tops.into_iter().zip(lefts).zip(attribute("flip")?);
+        let crops = each.map(|((top, left), flip)| Crop {
+            top: top.max(0) as usize,
+            left: left.max(0) as usize,
+            side,
+            flipped: flip == 1,
+        });
+        Ok(Box::new(Patches { view: self.clone(), crops: crops.collect() }))
+    }
+}
+
+/// Where vectors of patches are from.
+struct Patches {
+    view: ImageView,
+    /// The crop of each row.
+    crops: Vec<Crop>,
+}
+
+impl Places for Patches {
+    fn place(&self, row: u64, position: usize, (_, columns): (usize, usize)) -> Place {
+        let none = Crop { top: 0, left: 0, side: self.view.patch, flipped: false };
+        let crop = self.crops.get(row as usize).copied().unwrap_or(none);
+        patch(&self.view, crop, columns, position)
+    }
+
+    fn is_flipped(&self, row: u64) -> bool {
+        self.crops.get(row as usize).is_some_and(|it| it.flipped)
+    }
+}

@@ -1,0 +1,43 @@
+//! Images in files.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::class_order::Order;
+use super::decode::{self, Decoded};
+use super::encoding::{Encoding, Loaded};
+use super::{Media, Remarks, plain_file};
+use crate::Error;
+
+/// Images in files.
+pub(super) const IMAGES: Encoding = Encoding {
+    extensions: &decode::ENDINGS,
+    order: Order::Text,
+    feature: "Image()",
+    lasts: false,
+    decode,
+    read: |path| {
+        let bytes = bytes(path).map_err(|error| Error::io("read the image", path, error))?;
+        Ok(decode(&bytes))
+    },
+    size: decode::size,
+    // All of it, within bounds: decoders of JPEG do the same, without.
+    size_of_file: |path| Ok(decode::size(&bytes(path)?)),
+    length: |_| None,
+    length_of_file: |_| Ok(None),
+};
+
+fn decode(bytes: &[u8]) -> Result<Loaded, String> {
+    let Decoded { image, turned, room } = decode::decode(bytes)?;
+    Ok((Media::Image(image), Remarks { turned, ..Remarks::default() }, Some(room)))
+}
+
+/// The bytes of a file that ends, and not too late.
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    plain_file::open(path)?.take(decode::MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 {
+        ..=decode::MAX_BYTES => Ok(bytes),
+        _ => Err(io::Error::other(format!("it has more than {} bytes", decode::MAX_BYTES))),
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use candle_core::{Tensor, Var};
-use gimlet_store::files;
+use gimlet_store::Location;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::device::{self, Device};
@@ -217,13 +217,13 @@ impl Parameters {
 
     /// What [`Self::to_safetensors`] was told about the parameters of a file, from its header alone;
     /// `None` when there is no such file, or it is not one of these.
-    pub fn about(path: &Path) -> Option<serde_json::Value> {
+    pub fn about(at: &Location) -> Option<serde_json::Value> {
         /// Far more than the names of all parameters take.
         const LONGEST: u64 = 1 << 24;
-        let start = files::read_up_to(path, 8).ok()?;
+        let start = at.read_up_to(8).ok()?;
         let length = u64::from_le_bytes(start.try_into().ok()?);
         let length = Some(length).filter(|length| *length <= LONGEST)?;
-        let header = files::read_up_to(path, 8 + length).ok()?;
+        let header = at.read_up_to(8 + length).ok()?;
         let header: serde_json::Value = serde_json::from_slice(header.get(8..)?).ok()?;
         serde_json::from_str(header["__metadata__"][METADATA_KEY].as_str()?).ok()
     }

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use gimlet::random::generator;
-use gimlet_store::{Dataset, Records, faults};
+use gimlet_store::{Store, faults};
 use serde_json::Value;
 use tiny::Tiny;
 
@@ -70,9 +70,9 @@ fn assert_whole(run_dir: &Path) {
             return;
         }
         let folder = path.parent().unwrap();
-        let record: Value = Records::at(folder).read(number).unwrap();
+        let record: Value = Store::new().records(folder).read(number).unwrap();
         if record.get("parts").is_some() {
-            Dataset::at(folder).generation(number).unwrap().verify().unwrap();
+            Store::new().dataset(folder).generation(number).unwrap().verify().unwrap();
         }
         if let Some(weights) = record["weights"].as_str() {
             let bytes = std::fs::read(folder.join(weights)).unwrap();

@@ -15,10 +15,9 @@ use gimlet::stage::Standing;
 use gimlet::stage::forecast::Forecast;
 use gimlet::stage::gc;
 use gimlet::stage::status::State;
-use gimlet_store::{Limits, looks};
+use gimlet_store::Limits;
 use serde_json::Value;
 
-/// One process, one counter: the counts below are of this test alone, as others here read no run.
 #[test]
 fn each_manifest_is_read_once_and_each_generation_looked_at_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -28,6 +27,7 @@ fn each_manifest_is_read_once_and_each_generation_looked_at_once() {
     assert_eq!((run.generations, run.parts), (14, 7 * (4000 + 1000)));
     let pipeline = Pipeline::parse(text, &run.file, &set, &Environment::default()).unwrap();
 
+    let looks = || run.dir.store().looks();
     let before = looks();
     let standing = Standing::new(&pipeline, run.dir.clone()).unwrap();
     let status = standing.status().unwrap();

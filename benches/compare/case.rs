@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
-use gimlet::layer::{Basic, Bottleneck, Conv, ConvSpec, Layer, Map, Work};
+use gimlet::layer::{Basic, Bottleneck, Conv, ConvSpec, Layer, Map, Work, borrowed};
 use gimlet::loss::{Recipe, Sizes, infonce};
 use gimlet::module::Cost;
 use gimlet::parameters::Parameters;
@@ -210,7 +210,7 @@ impl Case {
                     let table = Tensor::from_slice(negatives, shape, &Device::Cpu)?;
                     tensors.insert(format!("negatives.{k}"), table);
                 }
-                json!(layers)
+                json!(borrowed(layers))
             }
             What::Speech(conv, steps) => {
                 let fan_in = conv.kernel * conv.channels;

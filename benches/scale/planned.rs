@@ -82,8 +82,8 @@ impl Planned {
     fn train(&self, plan: &Plan, at: gimlet::stage::At, bytes: u64) -> Result<()> {
         let key = plan.key(Step::Train(at), Split::Train);
         let weights = self.dir.weights(plan.module(at.module), &key.hash);
-        fs::create_dir_all(weights.parent().ok_or("weights lie in a folder")?)?;
-        File::create(&weights)?.set_len(bytes)?;
+        weights.folder().create_folder()?;
+        File::create(weights.path())?.set_len(bytes)?;
         let (key, settings) = (key.hash.clone(), key.settings.clone());
         let took = Took { bytes: Some(bytes), ..Took::default() };
         let record = Training { key, settings, took, ..Training::default() };
@@ -107,7 +107,7 @@ impl Planned {
         cut: &Cut,
     ) -> Result<()> {
         let parts = cut.parts();
-        make_parts(&dataset.folder().join(&key[..16]), &parts)?;
+        make_parts(dataset.folder_of(key).path(), &parts)?;
         let statistics =
             Statistics { count: 1, mean: 0.0, std: 0.0, min: 0.0, max: 0.0, zero_fraction: 1.0 };
         let manifest = Manifest {
@@ -128,7 +128,7 @@ impl Planned {
         self.generations += 1;
         let records = Records::at(dataset.folder());
         let number = records.commit(|_| manifest.clone())?;
-        let file = File::options().write(true).open(records.path(number))?;
+        let file = File::options().write(true).open(records.path(number).path())?;
         // As if it had been there for a while.
         file.set_modified(SystemTime::now() - Duration::from_secs(3600))?;
         let bytes = file.metadata()?.len();
@@ -140,7 +140,7 @@ impl Planned {
     /// As many parts as the largest dataset has, of an attempt that nobody goes on with.
     pub fn leave_attempt(&self, stage: &str, parts: u64) -> Result<()> {
         let folder = self.dir.dataset(stage, Split::Train).folder().join("0123456789abcdef");
-        make_parts(&folder, &Cut { rows: parts, rows_per_part: 1, row_bytes: 64 }.parts())
+        make_parts(folder.path(), &Cut { rows: parts, rows_per_part: 1, row_bytes: 64 }.parts())
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use gimlet::stage::memory;
 use gimlet_store::{
-    Column, Compression, CompressionSetting, DType, Dataset, Rows, Schema, Spec, Values,
+    Column, Compression, CompressionSetting, DType, Rows, Schema, Spec, Store, Values,
 };
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ pub type Measured = (String, f64, String);
 
 /// Writes `parts` of `per_part` rows into `folder`, leaves the writer, goes on, commits, and reads.
 pub fn measure(folder: &Path, parts: usize, per_part: usize) -> Result<Vec<Measured>> {
-    let dataset = Dataset::at(folder);
+    let dataset = Store::new().dataset(folder);
     let total = parts * per_part;
     let mut all = Vec::new();
     let mut add = |what: &str, started: Instant, more: String| {

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use gimlet_store::{Compression, CompressionSetting, Dataset, Limits, Result};
+use gimlet_store::{Compression, CompressionSetting, Dataset, Limits, Result, Store};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -39,12 +39,12 @@ pub struct Fixture {
 impl Fixture {
     pub fn new(compression: Compression) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the dataset");
-        let dataset = Dataset::at(folder.path()).with_limits(LIMITS);
+        let dataset = Store::new().dataset(folder.path()).with_limits(LIMITS);
         let mut spec = support::spec(support::schema(), 5, 3);
         spec.compression = CompressionSetting::Fixed(compression);
         let generation = support::generation(&dataset, spec, 9, 9);
         let manifest_file = folder.path().join("00000001.json");
-        let part_file = generation.dir().join("part-00001.parquet");
+        let part_file = generation.dir().path().join("part-00001.parquet");
         let manifest: Value =
             serde_json::from_slice(&fs::read(&manifest_file).expect("the manifest")).expect("JSON");
         let part = fs::read(&part_file).expect("the part");

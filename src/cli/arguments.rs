@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use gimlet_store::files;
+use gimlet_store::path_of;
 
 use super::child::Passed;
 use crate::device::DeviceName;
@@ -35,7 +35,7 @@ pub struct PipelineArgs {
 
     /// Directory, or URL on object storage, that holds everything the run writes [default:
     /// <store.url or runs>/<pipeline name>]
-    #[arg(long, value_name = "DIR", value_parser = files::location)]
+    #[arg(long, value_name = "DIR", value_parser = path_of)]
     pub run_dir: Option<PathBuf>,
 
     /// As [`WaitArgs`] says.

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gimlet_store::{Shard, durable};
+use gimlet_store::{Shard, Store};
 use serde_json::json;
 
 use super::arguments::{DeviceArgs, GlobalArgs, JsonArgs};
@@ -120,7 +120,8 @@ fn folder_name(name: &str) -> String {
 
 fn write(dir: &Path, lines: &[Line]) -> Result<()> {
     let document = serde_json::to_string_pretty(&json!({ "lines": lines })).unwrap_or_default();
-    durable::replace(&dir.join(TABLE), table::comparison_markdown(lines).as_bytes())?;
-    durable::replace(&dir.join(DOCUMENT), document.as_bytes())?;
+    let dir = Store::new().locate(dir);
+    dir.join(TABLE).replace(table::comparison_markdown(lines).as_bytes())?;
+    dir.join(DOCUMENT).replace(document.as_bytes())?;
     Ok(())
 }

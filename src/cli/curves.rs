@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use gimlet_store::durable;
+use gimlet_store::Store;
 use serde::Serialize;
 
 use super::arguments::{JsonArgs, PipelineArgs};
@@ -58,7 +58,8 @@ pub fn run(args: CurvesArgs, printer: &Printer) -> anyhow::Result<()> {
         return Err(Error::new(Kind::NotReady, message).hint("run `gimlet run` first").into());
     }
     if let (Some(path), Some(format)) = (&output, format) {
-        durable::replace(path, &curves_file::bytes(&curves, in_rounds, format)?)?;
+        let bytes = curves_file::bytes(&curves, in_rounds, format)?;
+        Store::new().locate(path).replace(&bytes)?;
         printer.note(&format!("wrote {}", path.display()));
     }
     let epochs: Vec<Epoch> =

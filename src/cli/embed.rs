@@ -1,7 +1,7 @@
 //! `gimlet embed`: a trained stack over new images.
 
 use clap::Args;
-use gimlet_store::durable::Temp;
+use gimlet_store::Unfinished;
 
 use super::arguments::{DeviceArgs, PipelineArgs};
 use super::output_file::OutputFileArgs;
@@ -36,7 +36,7 @@ pub struct EmbedArgs {
 }
 
 pub fn run(args: EmbedArgs, printer: &Printer) -> anyhow::Result<()> {
-    let path = args.output.check()?;
+    let at = args.output.check()?;
     args.pipeline.with_weights(&args.device, printer, |run| {
         let last = match &args.module {
             Some(name) => session::module(run.pipeline, name)?,
@@ -48,10 +48,10 @@ pub fn run(args: EmbedArgs, printer: &Printer) -> anyhow::Result<()> {
         columns.label = args.label.clone().or(columns.label);
         let (source, warning) = source::open_place(&args.input, columns)?;
         warning.iter().for_each(|it| printer.warn(it));
-        let temp = Temp::create(path)?;
+        let temp = Unfinished::create(&at)?;
         run.embed(source.as_ref(), last, temp.file())?;
         args.output.publish(temp)
     })?;
-    printer.note(&format!("the embeddings are in {}", path.display()));
+    printer.note(&format!("the embeddings are in {at}"));
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use clap::Args;
-use gimlet_store::durable::Temp;
+use gimlet_store::Unfinished;
 
 use super::arguments::{DeviceArgs, PipelineArgs};
 use super::output_file::OutputFileArgs;
@@ -19,11 +19,11 @@ pub struct ExportArgs {
 }
 
 pub fn run(args: ExportArgs, printer: &Printer) -> anyhow::Result<()> {
-    let path = args.output.check()?;
+    let at = args.output.check()?;
     let bytes = args.pipeline.with_weights(&DeviceArgs::default(), printer, |run| run.export())?;
-    let temp = Temp::create(path)?;
-    temp.file().write_all(&bytes).map_err(|error| Error::io("write", path, error))?;
+    let temp = Unfinished::create(&at)?;
+    temp.file().write_all(&bytes).map_err(|error| Error::io("write", at.path(), error))?;
     args.output.publish(temp)?;
-    printer.note(&format!("the stack is in {}", path.display()));
+    printer.note(&format!("the stack is in {at}"));
     Ok(())
 }

@@ -47,7 +47,7 @@ pub fn run(args: GcArgs, printer: &Printer) -> anyhow::Result<()> {
     let goes = |it: &&Found| it.leftover.stays.is_none();
     let bytes: u64 = found.iter().filter(goes).map(|it| it.leftover.bytes).sum();
     let relative = |it: &Found| {
-        let path = &it.leftover.path;
+        let path = it.leftover.at.path();
         path.strip_prefix(dir.path()).unwrap_or(path).display().to_string()
     };
     if args.output.json {

@@ -4,8 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gimlet_store::durable::Temp;
-use gimlet_store::{Dataset, Generation, files};
+use gimlet_store::{Dataset, Generation, Store, Unfinished, path_of};
 use serde_json::{Value, json};
 
 use super::arguments::{JsonArgs, PipelineArgs};
@@ -33,7 +32,7 @@ const PNG_WIDTH: usize = 256;
 #[derive(Args)]
 pub struct InspectArgs {
     /// A pipeline file (TOML), or the folder of one dataset, such as runs/NAME/datasets/a/train
-    #[arg(value_parser = files::location)]
+    #[arg(value_parser = path_of)]
     target: PathBuf,
 
     /// Override a key of the pipeline file; may be repeated
@@ -41,7 +40,7 @@ pub struct InspectArgs {
     overrides: Vec<String>,
 
     /// Directory of the run [default: runs/<pipeline name>]
-    #[arg(long, value_name = "DIR", value_parser = files::location)]
+    #[arg(long, value_name = "DIR", value_parser = path_of)]
     run_dir: Option<PathBuf>,
 
     /// Rows to show of each dataset [default: 3; none with --stats]
@@ -181,15 +180,16 @@ fn every(
 /// holds.
 fn of_folder(folder: &Path, all: bool, printer: &Printer) -> Result<Vec<Found>> {
     let one = |generation| vec![Found { generation, standing: None }];
-    let is_file = files::is_file(folder).map_err(|error| Error::io("look at", folder, error))?;
-    let is_folder = files::is_folder(folder);
+    let at = Store::new().locate(folder);
+    let is_file = at.is_file().map_err(|error| Error::io("look at", folder, error))?;
+    let is_folder = at.is_folder();
     let is_folder = is_folder.map_err(|error| Error::io("look at", folder, error))?;
     if !is_file && !is_folder {
         let message = format!("`{}` does not exist", folder.display());
         return Err(Error::new(Kind::NotReady, message)
             .hint("name a pipeline file, or a dataset such as runs/NAME/datasets/a/train"));
     }
-    let dataset = Dataset::at(folder);
+    let dataset = Dataset::at(&at);
     if all {
         let found = every(&dataset, |_| None, printer)?;
         if !found.is_empty() {
@@ -199,11 +199,11 @@ fn of_folder(folder: &Path, all: bool, printer: &Printer) -> Result<Vec<Found>> 
         return Ok(one(generation));
     }
     // The folder of one generation's parts, or a part.
-    let parts = if is_file { folder_of(folder) } else { folder.into() };
-    let dataset = Dataset::at(folder_of(&parts));
+    let parts = if is_file { at.folder() } else { at };
+    let dataset = Dataset::at(parts.folder());
     for number in dataset.generations()? {
         let generation = dataset.generation(number)?;
-        if generation.dir().file_name() == parts.file_name() {
+        if generation.dir().name() == parts.name() {
             return Ok(one(generation));
         }
     }
@@ -291,7 +291,7 @@ fn show_sample(
             continue;
         }
         shown.documents.push(json!({
-            "path": generation.dir(),
+            "path": generation.dir().path(),
             "generation": generation.number(),
             "key": generation.manifest().key,
             "standing": standing,
@@ -338,7 +338,7 @@ fn describe(
         columns.push(described);
     }
     Ok(json!({
-        "path": generation.dir(),
+        "path": generation.dir().path(),
         "files": generation.glob(),
         "generation": generation.number(),
         "standing": standing,
@@ -376,7 +376,7 @@ fn write_png(path: &Path, file: &OutputFileArgs, pictures: &[Picture]) -> Result
     let large = |it: &Picture| it.enlarged((PNG_WIDTH / it.width().max(1)).clamp(1, 8));
     let pictures: Vec<Picture> = pictures.iter().map(large).collect();
     let bytes = Picture::stacked(&pictures, 8).over([255; 3]).png()?;
-    let temp = Temp::create(path)?;
+    let temp = Unfinished::create(&Store::new().locate(path))?;
     temp.file().write_all(&bytes).map_err(|error| Error::io("write", path, error))?;
     file.publish(temp)
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use gimlet_store::durable;
+use gimlet_store::Store;
 use serde_json::{Value, json};
 
 use super::arguments::{JsonArgs, PipelineArgs};
@@ -68,17 +68,17 @@ pub fn run(args: MapArgs, printer: &Printer) -> anyhow::Result<()> {
             _ => map::parquet(&samples, &maps)?,
         };
         let path = match &args.output {
-            Some(path) => path.clone(),
+            Some(path) => Store::new().locate(path),
             None => {
-                durable::create_folder(&seen.standing.dir.report())?;
+                seen.standing.dir.report().create_folder()?;
                 seen.standing.dir.report().join("map.parquet")
             }
         };
-        durable::replace(&path, &bytes)?;
+        path.replace(&bytes)?;
         Ok((path, maps))
     })?;
     if !args.json.json {
-        return printer.result(&path.display().to_string());
+        return printer.result(&path.to_string());
     }
     let maps = maps.iter().map(|it| {
         let perplexity = match it.placed.method {
@@ -91,7 +91,7 @@ pub fn run(args: MapArgs, printer: &Printer) -> anyhow::Result<()> {
             "perplexity": perplexity,
         })
     });
-    printer.json(&json!({ "written": path, "maps": maps.collect::<Vec<Value>>() }))
+    printer.json(&json!({ "written": path.path(), "maps": maps.collect::<Vec<Value>>() }))
 }
 
 /// Whether a file is one that is drawn, before any work.

@@ -119,6 +119,7 @@ pub fn main() -> ExitCode {
     init_tracing();
     interrupt::without_death_by_file_size();
     interrupt::with_supervisor();
+    #[cfg(feature = "testing")]
     gimlet_store::faults::let_go_when(|| interrupt::stop().is_asked());
     open_files::allow_as_many_as_possible();
     let result = begin_threads(cli.globals.threads).and_then(|()| match cli.command {

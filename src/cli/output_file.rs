@@ -1,8 +1,9 @@
 //! The file that a command writes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
+use gimlet_store::{Location, Store, Unfinished};
 
 use crate::{Error, Kind, Result};
 
@@ -28,10 +29,10 @@ impl OutputFileArgs {
     ///
     /// # Errors
     /// [`Kind::Usage`] when there is something already that is not to be replaced.
-    pub fn check(&self) -> Result<&Path> {
+    pub fn check(&self) -> Result<Location> {
         match self.output.exists() && !self.force {
             true => Err(self.taken()),
-            false => Ok(&self.output),
+            false => Ok(Store::new().locate(&self.output)),
         }
     }
 
@@ -39,8 +40,7 @@ impl OutputFileArgs {
     ///
     /// # Errors
     /// As [`Self::check`]; when it cannot be written.
-    pub fn publish(&self, file: gimlet_store::durable::Temp) -> Result<()> {
-        file.sync()?;
+    pub fn publish(&self, file: Unfinished) -> Result<()> {
         match self.force {
             true => file.replace()?,
             false if !file.publish()? => return Err(self.taken()),

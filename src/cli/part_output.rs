@@ -1,9 +1,9 @@
 //! Parts of samples in the terminal, as JSON, and as files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use gimlet_store::durable;
+use gimlet_store::Store;
 use image::RgbImage;
 use serde_json::{Value, json};
 
@@ -80,15 +80,17 @@ impl PartArgs {
                 hits.iter().map(|hit| portrait(samples, vectors, *hit)).collect()
             };
             let rows = found.iter().map(row).collect::<Result<Vec<_>>>()?;
-            durable::replace(path, &picture::png(&picture::contact_sheet(&rows))?)?;
+            let png = picture::png(&picture::contact_sheet(&rows))?;
+            Store::new().locate(path).replace(&png)?;
             written.push(path.clone());
         }
         if let Some(folder) = &self.wav {
-            durable::create_folder(folder)?;
+            let at = Store::new().locate(folder);
+            at.create_folder()?;
             for (name, hits) in found {
                 for (rank, hit) in hits.iter().enumerate() {
-                    let file = wav_file(folder, name, rank + 1, samples.id(hit.row));
-                    durable::replace(&file, &clip(samples, vectors, *hit)?)?;
+                    let file = wav_file(name, rank + 1, samples.id(hit.row));
+                    at.join(file).replace(&clip(samples, vectors, *hit)?)?;
                 }
             }
             written.push(folder.clone());
@@ -97,8 +99,8 @@ impl PartArgs {
     }
 }
 
-fn wav_file(folder: &Path, name: &str, rank: usize, id: i64) -> PathBuf {
-    folder.join(format!("{name}-{rank:02}-{id}.wav"))
+fn wav_file(name: &str, rank: usize, id: i64) -> String {
+    format!("{name}-{rank:02}-{id}.wav")
 }
 
 /// What is known of a hit.

@@ -22,9 +22,10 @@ pub fn sweep_dir(named: Option<&Path>, runs: &[SweepRun]) -> Result<RunDir> {
 }
 
 fn dir_of(named: Option<&Path>, pipeline: &Pipeline, default: impl Fn(&Path) -> PathBuf) -> RunDir {
-    gimlet_store::keep_at_most(pipeline.store.cache_bytes);
     let runs = pipeline.store.url.as_deref().unwrap_or(Path::new("runs"));
-    RunDir::at(named.map_or_else(|| default(runs), Path::to_path_buf))
+    let dir = RunDir::at(named.map_or_else(|| default(runs), Path::to_path_buf));
+    dir.store().keep_at_most(pipeline.store.cache_bytes);
+    dir
 }
 
 impl PipelineArgs {

@@ -128,14 +128,13 @@ impl SlurmArgs {
 
 /// Beside the run, which has no room for files of others: `runs/quickstart.slurm`.
 fn logs(dir: &RunDir, name: &str) -> PathBuf {
-    let path = dir.path();
-    match path.file_name() {
-        Some(own) if !gimlet_store::files::is_url(path) => {
+    match dir.location().on_disk().and_then(|path| Some((path, path.file_name()?))) {
+        Some((path, own)) => {
             let mut own = own.to_os_string();
             own.push(".slurm");
             path.with_file_name(own)
         }
-        _ => Path::new("runs").join(format!("{name}.slurm")),
+        None => Path::new("runs").join(format!("{name}.slurm")),
     }
 }
 

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
-use gimlet_store::{Shard, durable, files};
+use gimlet_store::{Shard, path_of};
 use serde_json::json;
 
 use super::arguments::{DeviceArgs, GlobalArgs, JsonArgs, PipelineArgs};
@@ -35,7 +35,7 @@ pub struct SweepArgs {
     jobs: NonZeroUsize,
 
     /// Directory that holds all runs, and what they found [default: runs/sweeps/<pipeline name>]
-    #[arg(long, value_name = "DIR", value_parser = files::location)]
+    #[arg(long, value_name = "DIR", value_parser = path_of)]
     run_dir: Option<PathBuf>,
 
     /// Do these runs alone: those whose place in the list, from 0, leaves I when divided by N; or `auto`, as
@@ -107,8 +107,8 @@ pub fn run(args: SweepArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::
         let results = work.results();
         let summaries = sweep::summaries(&sweep, &runs, &results);
         if !summaries.is_empty() {
-            durable::create_folder(&folder)?;
-            let write = |name: &str, bytes: &[u8]| durable::replace(&folder.join(name), bytes);
+            folder.create_folder()?;
+            let write = |name: &str, bytes: &[u8]| folder.join(name).replace(bytes);
             write(RESULTS, &sweep::results_file(&sweep, &runs, &results)?)?;
             write(TABLE, table::sweep_markdown(&summaries, baseline).as_bytes())?;
             write(PLOT, sweep::plot(&sweep.name, &summaries, baseline)?.as_bytes())?;
@@ -125,7 +125,7 @@ pub fn run(args: SweepArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::
             json!({ "variant": variant, "seed": run.seed, "error": it.why })
         });
         printer.json(&json!({
-            "sweep": sweep.name, "run_dir": work.dir.path(), "folder": folder, "baseline": baseline,
+            "sweep": sweep.name, "run_dir": work.dir.path(), "folder": folder.path(), "baseline": baseline,
             "variants": summaries, "failed": failed.collect::<Vec<_>>(),
         }))?;
     } else if !summaries.is_empty() {
@@ -137,7 +137,6 @@ pub fn run(args: SweepArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::
         }
     }
     if !summaries.is_empty() {
-        let folder = folder.display();
         printer.note(&format!("\n{RESULTS}, {TABLE} and {PLOT} are in {folder}"));
     }
     Ok(report(&failures, runs.len())?)

@@ -4,8 +4,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gimlet_store::Damage;
-use gimlet_store::files;
+use gimlet_store::{Damage, path_of};
 use serde_json::json;
 
 use super::arguments::{JsonArgs, PipelineArgs};
@@ -19,7 +18,7 @@ use crate::{Error, Kind};
 #[derive(Args)]
 pub struct VerifyArgs {
     /// A pipeline file (TOML), or the folder of a run or of one dataset
-    #[arg(value_parser = files::location)]
+    #[arg(value_parser = path_of)]
     target: PathBuf,
 
     /// Override a key of the pipeline file; may be repeated
@@ -27,7 +26,7 @@ pub struct VerifyArgs {
     overrides: Vec<String>,
 
     /// Directory of the run [default: runs/<pipeline name>]
-    #[arg(long, value_name = "DIR", value_parser = files::location)]
+    #[arg(long, value_name = "DIR", value_parser = path_of)]
     run_dir: Option<PathBuf>,
 
     /// Compare the files of the pipeline's source with those that were ingested, too: reads all of them

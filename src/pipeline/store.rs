@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gimlet_store::files;
+use gimlet_store::path_of;
 
 use super::bounds::{COUNT, whole};
 use super::bytes::optional_bytes;
@@ -31,7 +31,7 @@ pub fn resolve(raw: raw::Store) -> Result<Store, Fault> {
 
 fn url(raw: &Optional<String>) -> Result<Option<PathBuf>, Fault> {
     let Some(url) = raw else { return Ok(None) };
-    let found = files::location(url.get_ref());
+    let found = path_of(url.get_ref());
     found.map(Some).map_err(|what| Fault::at(url.span(), format!("`store.url`: {what}")))
 }
 

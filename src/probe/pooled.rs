@@ -25,7 +25,7 @@ impl Pooled {
         let column = generation.manifest().schema.column(POOLED).map(|it| it.shape.as_slice());
         let Some([rows, columns, channels]) = column else {
             let at = generation.dir();
-            return Err(Error::failed(format!("`{}` has no pooled vectors", at.display())));
+            return Err(Error::failed(format!("`{}` has no pooled vectors", at)));
         };
         let shape = [*rows, *columns, *channels];
         Ok(Self { reader: generation.reader(&[POOLED])?, shape })

@@ -174,7 +174,7 @@ impl ColumnStats {
         let found = manifest.schema.column(name).zip(manifest.statistics.get(name));
         let (column, exact) = found.ok_or_else(|| {
             let at = generation.dir();
-            Error::new(Kind::NotReady, format!("`{}` has no column `{name}`", at.display()))
+            Error::new(Kind::NotReady, format!("`{}` has no column `{name}`", at))
         })?;
         let reader = generation.reader(&[name])?;
         let (least, most) = range.unwrap_or((exact.min, exact.max));

@@ -1,7 +1,6 @@
 //! Learning curves: loss and accuracy of every module while it trained.
 
 use askama::Template;
-use gimlet_store::durable;
 
 use super::curves_file::{self, Format};
 use super::figure::{Chart, Line};
@@ -45,7 +44,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let files = [("curves.parquet", Format::Parquet), ("curves.jsonl", Format::JsonLines)];
     for (name, format) in files {
         let bytes = curves_file::bytes(&curves, in_rounds, format)?;
-        durable::replace(&seen.standing.dir.report().join(name), &bytes)?;
+        seen.standing.dir.report().join(name).replace(&bytes)?;
     }
     let accuracy = seen.pipeline.loss.accuracy_is();
     let mut figures = Vec::new();

@@ -1,7 +1,6 @@
 //! Whether representations are healthy: how many directions they use, how their vectors are spread, how
 //! close positive pairs lie.
 
-use gimlet_store::durable;
 use serde::Serialize;
 
 use super::figure::{Chart, Line};
@@ -162,8 +161,8 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let json = serde_json::to_vec_pretty(&found)
         .map_err(|error| Error::failed(format!("could not write health.json: {error}")))?;
     let folder = seen.standing.dir.report();
-    durable::create_folder(&folder)?;
-    durable::replace(&folder.join("health.json"), &json)?;
+    folder.create_folder()?;
+    folder.join("health.json").replace(&json)?;
     let rows = found.iter().map(|it| it.rows).max().unwrap_or(0);
     let mut lead = match rows {
         0 => String::new(),

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow::array::{Float32Array, Int64Array, StringArray};
-use gimlet_store::durable;
 use plotters::prelude::*;
 use rayon::prelude::*;
 use serde_json::json;
@@ -95,7 +94,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
         if labelled { " Coloured by label; press a label to show it alone." } else { "" },
     );
     section.body = body(seen, &samples, &rows, &maps)?;
-    durable::replace(&seen.standing.dir.report().join("map.parquet"), &parquet(&samples, &maps)?)?;
+    seen.standing.dir.report().join("map.parquet").replace(&parquet(&samples, &maps)?)?;
     Ok(section)
 }
 

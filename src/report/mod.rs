@@ -44,8 +44,6 @@ pub mod vectors;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use gimlet_store::durable;
-
 pub use page::{Html, Section};
 pub use seen::{Missing, Options, Seen, quoted};
 
@@ -75,7 +73,7 @@ const SECTIONS: &[(&str, Make)] = &[
 /// [`Kind::Interrupted`] when it was asked to stop; when a file cannot be read or written.
 pub fn write(seen: &Seen<'_>) -> Result<PathBuf> {
     let folder = seen.standing.dir.report();
-    durable::create_folder(&folder)?;
+    folder.create_folder()?;
     let mut sections = Vec::new();
     seen.progress.begin("report", SECTIONS.len() as u64, 0);
     for (done, (name, make)) in SECTIONS.iter().enumerate() {
@@ -106,15 +104,15 @@ pub fn write(seen: &Seen<'_>) -> Result<PathBuf> {
         style: page::STYLE,
         script: page::SCRIPT,
     };
-    let path = folder.join("index.html");
-    durable::replace(&path, Html::render(&page)?.0.as_bytes())?;
+    let at = folder.join("index.html");
+    at.replace(Html::render(&page)?.0.as_bytes())?;
     let missing = sections.iter().map(|it| it.missing.len()).sum::<usize>();
     seen.progress.end(&match missing {
         0 => "all sections".to_string(),
         1 => "one thing is missing: the page says how to get it".to_string(),
         _ => format!("{missing} things are missing: the page says how to get them"),
     });
-    Ok(path)
+    Ok(at.path().to_path_buf())
 }
 
 /// What was run, in a line.

@@ -55,7 +55,7 @@ impl Samples {
                 Medium::Sound { samples: samples.collect(), longest: *longest, rate: view.rate }
             }
             _ => {
-                let at = generation.dir().display().to_string();
+                let at = generation.dir().to_string();
                 return Err(Error::new(Kind::Damaged, format!("`{at}` holds no `{column}`")));
             }
         };

@@ -1,9 +1,7 @@
 //! The end-to-end twin of a run: the same layers, trained as one module.
 
-use std::path::PathBuf;
-
 use candle_core::Tensor;
-use gimlet_store::Generation;
+use gimlet_store::{Generation, Location};
 use serde_json::Value;
 
 use super::seen::Seen;
@@ -24,7 +22,7 @@ const BATCH: usize = 16;
 /// A training of all layers as one module.
 pub struct Twin {
     /// Its weights' file.
-    weights: PathBuf,
+    weights: Location,
     training: Training,
     /// What it was trained with, in words.
     pub settings: String,
@@ -44,9 +42,10 @@ const SHARED: [(&str, &str); 5] = [
 impl Twin {
     /// Where it is looked for: in the directory that was named, else in the run's own.
     pub fn dir(seen: &Seen<'_>) -> RunDir {
-        RunDir::at(
-            seen.options.twin.clone().unwrap_or_else(|| seen.standing.dir.path().to_path_buf()),
-        )
+        match &seen.options.twin {
+            Some(path) => RunDir::in_store(seen.standing.dir.location().store().locate(path)),
+            None => seen.standing.dir.clone(),
+        }
     }
 
     /// The twin whose settings are nearest to the run's, and of equal ones the newest; `None` where there
@@ -106,7 +105,7 @@ impl Twin {
     pub fn means(&self, seen: &Seen<'_>, rows: &[u64]) -> Result<Vec<(Vec<f32>, usize)>> {
         let Some(test) = seen.ingested(Split::Test)? else { return Ok(Vec::new()) };
         let bytes = self.training.read_weights(&self.weights)?;
-        let encoder = Parameters::from_safetensors(&bytes, &self.weights)?.0.under("encoder");
+        let encoder = Parameters::from_safetensors(&bytes, self.weights.path())?.0.under("encoder");
         let input = first_input(seen, &test)?;
         let modules = cut(seen, &encoder, input.shape()[3])?;
         let pooling = Pooling::of(&seen.pipeline.view, size_of(&test)?);

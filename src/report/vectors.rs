@@ -90,7 +90,7 @@ impl Vectors {
         let attribute = |name: &str| -> Result<&[i64]> {
             let place = attributes.iter().position(|it| it == name);
             let values = place.and_then(|it| keys.attributes.get(it)).map(Vec::as_slice);
-            let at = generation.dir().display().to_string();
+            let at = generation.dir().to_string();
             values.ok_or_else(|| Error::new(Kind::Damaged, format!("`{at}` has no `{name}`")))
         };
         let places = match &seen.pipeline.view {

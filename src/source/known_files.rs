@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use gimlet_store::durable;
+use gimlet_store::Store;
 use rayon::prelude::*;
 use serde_json::Value;
 
@@ -328,9 +328,8 @@ impl Memory {
         }
         let seal = blake3::hash(&bytes);
         bytes.extend_from_slice(seal.as_bytes());
-        let folder = self.0.parent().unwrap_or(Path::new("."));
-        let written =
-            durable::create_folder(folder).and_then(|()| durable::replace(&self.0, &bytes));
+        let at = Store::new().locate(&self.0);
+        let written = at.folder().create_folder().and_then(|()| at.replace(&bytes));
         if let Err(error) = written {
             tracing::debug!("the contents of files are not remembered: {error}");
         }

@@ -8,7 +8,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::sync::Arc;
 
-use gimlet_store::thrift::{Thrift, Value};
+use gimlet_thrift::{Thrift, Value};
 use parquet::basic::{Encoding as Levels, Type as Physical};
 use parquet::column::page::Page;
 use parquet::errors::ParquetError;

@@ -13,7 +13,6 @@ use crate::{Error, Result};
 pub(super) fn warn(step: Step, standing: &Standing, session: &Session<'_>) -> Result<()> {
     let Standing { plan, dir } = standing;
     for path in standing.broken(step)? {
-        let path = path.display();
         session.progress.warn(&format!("`{path}` is damaged: it is made anew"));
     }
     let mut unreadable = match step {
@@ -45,7 +44,7 @@ pub(super) fn note(error: Error, standing: &Standing, session: &Session<'_>) -> 
     {
         return error;
     }
-    match damage.note() {
+    match standing.dir.store().note(damage) {
         Ok(()) => error.hint("the next `gimlet run` makes the file anew from what it was made of"),
         Err(unwritten) => {
             session.progress.warn(&format!("{unwritten}"));

@@ -24,7 +24,7 @@ impl Run<'_> {
         let (what, epoch, loss) = (found.describe(), entry.epoch + 1, entry.loss);
         let reads = self.standing.datasets(self.standing.plan.source(at), Split::Train);
         let look = reads.first().map_or_else(String::new, |it| {
-            let folder = it.folder().display();
+            let folder = it.folder();
             format!("whether what it reads is constant (`gimlet inspect {folder} --stats`), ")
         });
         let rate = self.pipeline.modules[at.module].learning_rate;

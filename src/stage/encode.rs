@@ -44,7 +44,7 @@ impl Laps {
     /// What was taken since the last lap, or since it began.
     fn lap(&self) -> Took {
         let mut meter = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *meter, Meter::begin()).took()
+        meter.lap().took()
     }
 }
 
@@ -90,7 +90,7 @@ impl Run<'_> {
         input: &dyn Input,
         module: &Module,
     ) -> Result<()> {
-        let meter = Meter::begin();
+        let meter = Meter::begin(self.standing.dir.store());
         let Generating { index, split, key, title, before } = generating;
         let [patches, ..] = input.shape();
         let (pooling, output) = (self.stack()?.pooling, self.stack()?.output(index));
@@ -193,7 +193,7 @@ impl Run<'_> {
         rows: impl Fn(&dyn Input) -> usize,
     ) -> Result<()> {
         memory::reset_peak();
-        let meter = Meter::begin();
+        let meter = Meter::begin(self.standing.dir.store());
         let input = self.input(FIRST, split)?;
         let rows = rows(input.as_ref());
         let pooling = self.stack()?.pooling;
@@ -202,7 +202,8 @@ impl Run<'_> {
         for (index, (dataset, key)) in datasets.into_iter().enumerate() {
             let columns = vec![pooled_column(pooling, self.stack()?.output(index))];
             let schema = Schema { columns, ..schema.clone() };
-            let (writer, of_writer) = self.begin(&dataset, self.spec(schema, key, rows), meter)?;
+            let (writer, of_writer) =
+                self.begin(&dataset, self.spec(schema, key, rows), meter.clone())?;
             writers.push(writer);
             laps.push(of_writer);
         }

@@ -206,8 +206,7 @@ fn begun(standing: &Standing, step: Step) -> Result<u64> {
         for dataset in standing.datasets(step, split) {
             there += match dataset.find(key)? {
                 Some(generation) => generation.bytes(),
-                // The parts of an attempt lie where the key says (`store/FORMAT.md`).
-                None => size_of_folder(&dataset.folder().join(&key[..16]))?,
+                None => size_of_folder(&dataset.folder_of(key))?,
             };
         }
     }

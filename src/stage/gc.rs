@@ -67,10 +67,13 @@ pub fn sweep(
         all.extend(sweep_shelf(&shelf::<Probe>(records), "probe", &policy, dry_run, progress)?);
     }
     // Of the file that marks the directory as a run's; on object storage, of all that is no shelf's.
-    let known: HashSet<PathBuf> = all.iter().map(|it| it.leftover.path.clone()).collect();
-    for temp in gc::dead_temps(dir.path())?.into_iter().filter(|it| !known.contains(&it.path)) {
+    let known: HashSet<PathBuf> =
+        all.iter().map(|it| it.leftover.at.path().to_path_buf()).collect();
+    for temp in
+        gc::dead_temps(dir.location())?.into_iter().filter(|it| !known.contains(it.at.path()))
+    {
         if !dry_run {
-            gc::remove_temp(&temp.path)?;
+            gc::remove_temp(&temp.at)?;
         }
         all.push(Found::new(temp, "file"));
     }

@@ -3,17 +3,9 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use gimlet_store::files;
-
 use super::{Run, RunDir, lock};
 use crate::schedule::{At, Step};
 use crate::{Error, Kind, Result};
-
-/// Time between two looks for what another worker does.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
-
-/// The same on object storage, where each look is some requests.
-const BETWEEN_REQUESTS: Duration = Duration::from_secs(1);
 
 /// A predecessor that nobody works on for so long is not waited for: a worker that was killed is
 /// started again well before.
@@ -24,8 +16,7 @@ const NEVER_AFTER: Duration = Duration::from_secs(60);
 
 /// Waits until it is time to look again.
 pub fn a_moment(dir: &RunDir) {
-    let is_url = files::is_url(dir.path());
-    std::thread::sleep(if is_url { BETWEEN_REQUESTS } else { BETWEEN_LOOKS });
+    std::thread::sleep(dir.location().properties().pause);
 }
 
 /// A worker that waits for something newer from its predecessor.
@@ -73,18 +64,16 @@ impl<'r, 'a> HeldUp<'r, 'a> {
     /// As [`Self::is_over`].
     pub fn is_over_now(&self) -> Result<bool> {
         // Asked after every step: on object storage not more often than the answer can change.
-        if files::is_url(self.run.standing.dir.path()) {
-            if let Some((at, over)) = self.looked.get()
-                && (over || at.elapsed() < BETWEEN_REQUESTS)
-            {
-                return Ok(over);
-            }
-            let ended = self.has_ended()?;
-            let over = ended || !self.is_at_work()?;
-            self.looked.set(Some((Instant::now(), ended)));
+        let trusted_for = self.run.standing.dir.location().properties().trusted_for;
+        if let Some((at, over)) = self.looked.get()
+            && (over || at.elapsed() < trusted_for)
+        {
             return Ok(over);
         }
-        Ok(!self.is_at_work()? || self.has_ended()?)
+        let ended = self.has_ended()?;
+        let over = ended || !self.is_at_work()?;
+        self.looked.set(Some((Instant::now(), ended)));
+        Ok(over)
     }
 
     /// Says, once, that there is nothing to begin with yet.

@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use gimlet_store::{Lease, durable};
-
 use gimlet_store::Shard;
 
 use super::key::{differences, json_of};
 use super::plan::Plan;
+use super::train::begin_in;
 use super::{Outcome, Run, Standing, lock, normalise_of, record};
 use crate::exchange::stack::{self, Taken};
 use crate::parameters::Parameters;
@@ -77,9 +76,7 @@ impl Run<'_> {
             return Ok(Outcome::Unchanged);
         }
         let folder = self.standing.training_folder(at);
-        durable::create_folder(&folder)?;
-        let _lease = Lease::write_to(&folder)?;
-        durable::remove_dead_temps(&folder)?;
+        let _lease = begin_in(&folder)?;
         // Weights that were imported waited for nothing, and read nothing.
         let took = Took { wait_seconds: Some(0.0), ..Took::default() };
         let training = record::Training { took, imported: Some(imported), ..Default::default() };
@@ -106,15 +103,16 @@ impl Run<'_> {
             let title = self.standing.plan.title(Step::Train(at));
             let path = before.weights_file(at);
             let read = record.read_weights(&path);
-            let parameters = match read.and_then(|it| Parameters::from_safetensors(&it, &path)) {
-                Ok((parameters, _)) => parameters,
-                Err(error) => {
-                    self.session
-                        .progress
-                        .warn(&format!("{error}; import `{}` again", imported.file));
-                    continue;
-                }
-            };
+            let parameters =
+                match read.and_then(|it| Parameters::from_safetensors(&it, path.path())) {
+                    Ok((parameters, _)) => parameters,
+                    Err(error) => {
+                        self.session
+                            .progress
+                            .warn(&format!("{error}; import `{}` again", imported.file));
+                        continue;
+                    }
+                };
             // Who works on it has other weights in mind.
             let Ok(_lock) = lock::acquire(&self.standing, Step::Train(at), Shard::WHOLE) else {
                 continue;

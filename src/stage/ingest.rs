@@ -80,7 +80,7 @@ impl Run<'_> {
     }
 
     fn ingest_images(&self, view: &ImageView, split: Split, source: &dyn Source) -> Result<()> {
-        let meter = Meter::begin();
+        let meter = Meter::begin(self.standing.dir.store());
         let data = &self.pipeline.data;
         let order = self.ingest_order(split, source);
 

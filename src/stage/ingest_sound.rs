@@ -30,7 +30,7 @@ impl Run<'_> {
         source: &dyn Source,
         unfit: Vec<String>,
     ) -> Result<()> {
-        let meter = Meter::begin();
+        let meter = Meter::begin(self.standing.dir.store());
         let order = self.ingest_order(split, source);
         let longest = longest_of(view, source, &order)?;
         let hops = longest.div_ceil(view.hop);
@@ -166,7 +166,7 @@ pub fn normalise_of(view: &SoundView, ingested: &Generation) -> Result<Normalise
     }
     let sound = IngestSummary::of(ingested)?.and_then(|it| it.sound);
     sound.map(|it| it.level.normalise).ok_or_else(|| {
-        Error::failed(format!("`{}` does not say how loud it is", ingested.dir().display()))
+        Error::failed(format!("`{}` does not say how loud it is", ingested.dir()))
             .hint("set `view.normalise`, or ingest into another run with `--run-dir DIR`")
     })
 }

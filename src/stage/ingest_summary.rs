@@ -79,7 +79,7 @@ impl IngestSummary {
             return Ok(None);
         }
         Self::deserialize(summary).map(Some).map_err(|error| {
-            let message = format!("the summary of `{}` is wrong: {error}", dataset.dir().display());
+            let message = format!("the summary of `{}` is wrong: {error}", dataset.dir());
             Error::new(Kind::Damaged, message)
         })
     }

@@ -4,12 +4,9 @@
 //! dies, leaves none behind; on object storage it is a lease. It is advice: what protects the data is
 //! that commits are create-only.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use gimlet_store::{Lease, Shard};
 
-use gimlet_store::{Lease, Shard, durable, files};
-
-use super::{RunDir, Session, Standing, Step};
+use super::{Session, Standing, Step};
 use crate::{Error, Result};
 
 /// Held until it is dropped.
@@ -17,12 +14,6 @@ use crate::{Error, Result};
 pub struct Lock {
     _lease: Lease,
 }
-
-/// How often a lock is tried while another process holds it.
-const BETWEEN_TRIES: Duration = Duration::from_millis(100);
-
-/// The same on object storage, where each try is some requests.
-const BETWEEN_REQUESTS: Duration = Duration::from_secs(2);
 
 /// Takes the lock of the stage of `step`, for the pipeline of the plan: others may work on one of the
 /// same name.
@@ -32,10 +23,18 @@ const BETWEEN_REQUESTS: Duration = Duration::from_secs(2);
 pub fn acquire(standing: &Standing, step: Step, shard: Shard) -> Result<Lock> {
     match try_acquire(standing, step, shard)? {
         Ok(lock) => Ok(lock),
-        Err(held) => Err(Error::failed(held).hint(match files::is_url(standing.dir.path()) {
-            true => "wait for it to end, or stop it; a killed one is forgotten after 90 seconds: `--wait`",
-            false => "wait for it to end, or stop it",
-        })),
+        Err(held) => {
+            let hint = "wait for it to end, or stop it";
+            Err(Error::failed(held).hint(
+                match standing.dir.location().properties().leases_outlive {
+                    Some(time) => format!(
+                        "{hint}; a killed one is forgotten after {} seconds: `--wait`",
+                        time.as_secs()
+                    ),
+                    None => hint.to_owned(),
+                },
+            ))
+        }
     }
 }
 
@@ -58,8 +57,8 @@ pub(super) fn of_step(step: Step, standing: &Standing, session: &Session<'_>) ->
             session.progress.note(&format!("{held}: waiting for it"));
         }
         session.check_stop()?;
-        let is_url = files::is_url(standing.dir.path());
-        std::thread::sleep(if is_url { BETWEEN_REQUESTS } else { BETWEEN_TRIES });
+        // A try is some looks.
+        std::thread::sleep(2 * standing.dir.location().properties().pause);
     }
 }
 
@@ -72,7 +71,7 @@ fn try_acquire(standing: &Standing, step: Step, shard: Shard) -> Result<Result<L
         stage += &format!(", shard {shard}");
     }
     let path = standing.dir.lock(&name);
-    durable::create_folder(&crate::folder::folder_of(&path))?;
+    path.folder().create_folder()?;
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let own = format!("process {} {}", std::process::id(), host.trim());
     Ok(Lease::take(&path, &own)?.map(|lease| Lock { _lease: lease }).map_err(|holder| {
@@ -92,8 +91,9 @@ pub fn is_held(standing: &Standing, step: Step) -> Result<bool> {
     let Standing { plan, dir } = standing;
     let name = plan.lock_name(step);
     let of_shards = format!("{name}-");
-    let folder = lock_files(dir);
-    let names = files::names(&folder).map_err(|error| Error::io("list", &folder, error))?;
+    let folder = dir.locks();
+    let names = folder.leased_names();
+    let names = names.map_err(|error| Error::io("list", folder.path(), error))?;
     let shards = names.into_iter().filter(|it| it.starts_with(&of_shards));
     let shards = shards.map(|name| dir.locks().join(name));
     for path in [dir.lock(&name)].into_iter().chain(shards) {
@@ -102,12 +102,4 @@ pub fn is_held(standing: &Standing, step: Step) -> Result<bool> {
         }
     }
     Ok(false)
-}
-
-/// The folder whose entries are called as locks are: where there are no files of them, their leases.
-fn lock_files(dir: &RunDir) -> PathBuf {
-    match files::is_url(dir.path()) {
-        true => Lease::folder_of(&dir.locks()),
-        false => dir.locks(),
-    }
 }

@@ -2,19 +2,28 @@
 
 use std::time::Instant;
 
+use gimlet_store::Store;
+
 use super::memory;
 use crate::train::took::Took;
 
-/// Counts from when it was begun. Bytes are those of the whole process, which does one step at a time.
-#[derive(Debug, Clone, Copy)]
+/// Counts from when it was begun. Bytes are those of a whole store, for which one step is done at a time.
+#[derive(Debug, Clone)]
 pub(super) struct Meter {
     started: Instant,
     read: u64,
+    store: Store,
 }
 
 impl Meter {
-    pub fn begin() -> Self {
-        Self { started: Instant::now(), read: gimlet_store::bytes_read() }
+    pub fn begin(store: &Store) -> Self {
+        Self { started: Instant::now(), read: store.bytes_read(), store: store.clone() }
+    }
+
+    /// Begins again; what was counted so far.
+    pub fn lap(&mut self) -> Self {
+        let next = Self::begin(&self.store);
+        std::mem::replace(self, next)
     }
 
     /// What was taken since it was begun.
@@ -22,7 +31,7 @@ impl Meter {
         Took {
             seconds: self.started.elapsed().as_secs_f64(),
             peak_memory: memory::peak(),
-            read_bytes: Some(gimlet_store::bytes_read().saturating_sub(self.read)),
+            read_bytes: Some(self.store.bytes_read().saturating_sub(self.read)),
             ..Took::default()
         }
     }

@@ -6,10 +6,9 @@
 //! needs; who begins to work meanwhile waits for it.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use gimlet_store::{ErrorKind, Lease, durable, files};
+use gimlet_store::{ErrorKind, Lease, Location, unique};
 
 use super::RunDir;
 use crate::{Error, Result};
@@ -27,7 +26,7 @@ fn writes_nothing(kind: ErrorKind) -> bool {
 
 /// Held by a process that works on a run.
 #[derive(Debug)]
-pub struct Needs(Option<(PathBuf, Lease)>);
+pub struct Needs(Option<(Location, Lease)>);
 
 /// Held while a process finds out what it needs: nothing is removed then.
 #[derive(Debug)]
@@ -57,10 +56,11 @@ impl Quiet {
         }
         remove_dead(dir);
         // Other machines may share the directory, and have the same processes.
-        let path = dir.locks().join(format!("{PREFIX}{:016x}", durable::unique()));
+        let path = dir.locks().join(format!("{PREFIX}{:016x}", unique()));
         let lease = Lease::share(&path)?;
         let lines = keys.into_iter().collect::<Vec<_>>().join("\n");
-        write(&path, &lines).map_err(|error| Error::io("write", &path, error))?;
+        // Over the file whose lease is held: one in its place would not be.
+        path.overwrite(lines.as_bytes())?;
         Ok(Needs(Some((path, lease))))
     }
 }
@@ -71,8 +71,8 @@ impl Needs {
     /// # Errors
     /// When it cannot be found out: nothing must go then.
     pub fn of_others(&self, dir: &RunDir) -> Result<HashSet<String>> {
-        let own = self.0.as_ref().map(|(path, _)| path.as_path());
-        named_in(named(dir)?.into_iter().filter(|path| Some(path.as_path()) != own))
+        let own = self.0.as_ref().map(|(path, _)| path);
+        named_in(named(dir)?.into_iter().filter(|path| Some(path) != own))
     }
 }
 
@@ -80,17 +80,9 @@ impl Drop for Needs {
     fn drop(&mut self) {
         // If it stays, the next process removes it.
         if let Some((path, _)) = &self.0 {
-            let _ = durable::remove_if_there(path);
+            let _ = path.remove();
         }
     }
-}
-
-/// Writes to the file whose lock is held: one in its place would not be.
-fn write(path: &Path, lines: &str) -> std::io::Result<()> {
-    if files::is_url(path) {
-        return durable::replace(path, lines.as_bytes()).map_err(std::io::Error::other);
-    }
-    std::fs::write(path, lines)
 }
 
 /// The lock of `gc`, held alone: nobody begins to work. Waits for those who are about to.
@@ -110,51 +102,51 @@ pub fn of_all(dir: &RunDir) -> Result<HashSet<String>> {
 }
 
 /// The keys in those files whose process lives.
-fn named_in(files: impl Iterator<Item = PathBuf>) -> Result<HashSet<String>> {
+fn named_in(files: impl Iterator<Item = Location>) -> Result<HashSet<String>> {
     let mut keys = HashSet::new();
     for path in files {
         if !is_alive(&path)? {
             continue;
         }
-        match files::read_to_string(&path) {
+        match path.read_to_string() {
             Ok(text) => keys.extend(text.lines().map(str::to_owned)),
             // Its process has ended meanwhile.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::io("read", &path, error)),
+            Err(error) => return Err(Error::io("read", path.path(), error)),
         }
     }
     Ok(keys)
 }
 
 /// The path of the lock of `gc`, in a folder that is made if it is missing.
-fn gc_lock(dir: &RunDir) -> gimlet_store::Result<PathBuf> {
-    durable::create_folder(&dir.locks())?;
+fn gc_lock(dir: &RunDir) -> gimlet_store::Result<Location> {
+    dir.locks().create_folder()?;
     Ok(dir.locks().join("gc.lock"))
 }
 
-fn named(dir: &RunDir) -> Result<Vec<PathBuf>> {
+fn named(dir: &RunDir) -> Result<Vec<Location>> {
     let locks = dir.locks();
-    let names = files::names(&locks).map_err(|error| Error::io("list", &locks, error))?;
+    let names = locks.names().map_err(|error| Error::io("list", locks.path(), error))?;
     let ours = names.into_iter().filter(|name| name.starts_with(PREFIX));
     Ok(ours.map(|name| locks.join(name)).collect())
 }
 
-fn is_alive(path: &Path) -> Result<bool> {
+fn is_alive(path: &Location) -> Result<bool> {
     Ok(matches!(Lease::alone(path)?, Some(Err(_))))
 }
 
 /// Removes what killed processes have left. What stays takes a few kilobytes.
 fn remove_dead(dir: &RunDir) {
-    let entries = files::list(&dir.locks()).unwrap_or_default();
+    let entries = dir.locks().list().unwrap_or_default();
     for entry in entries.into_iter().filter(|it| it.name.starts_with(PREFIX)) {
         let path = dir.locks().join(&entry.name);
         // On object storage one that cannot write for a while looks dead, and may come back.
-        let age = entry.modified.and_then(|it| files::age(&path, it).ok()).unwrap_or_default();
-        if files::is_url(&path) && age < CERTAINLY_DEAD {
+        let age = || entry.modified.and_then(|it| path.age(it).ok()).unwrap_or_default();
+        if path.properties().leases_outlive.is_some() && age() < CERTAINLY_DEAD {
             continue;
         }
         if let Ok(Some(Ok(_alone))) = Lease::alone(&path) {
-            let _ = durable::remove_if_there(&path);
+            let _ = path.remove();
         }
     }
 }

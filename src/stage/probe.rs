@@ -18,7 +18,7 @@ use crate::{Error, Result};
 
 impl Run<'_> {
     pub(super) fn probe(&self, index: usize) -> Result<()> {
-        let meter = Meter::begin();
+        let meter = Meter::begin(self.standing.dir.store());
         let title = self.standing.plan.title(Step::Probe(index));
         self.session.progress.begin(&title, 2, 0);
         let key = self.standing.plan.key(Step::Probe(index), Split::Test);

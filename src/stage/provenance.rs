@@ -137,7 +137,7 @@ fn has_begun(dir: &RunDir) -> Result<bool> {
             return Ok(true);
         }
     }
-    Ok(!folders_in(&dir.path().join("modules"))?.is_empty())
+    Ok(!folders_in(&dir.location().join("modules"))?.is_empty())
 }
 
 /// The ingest that stands for a source of which something is gone; `known` tells what is there.

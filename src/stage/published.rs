@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gimlet_store::gc::{Kind, Policy, Shelf};
-use gimlet_store::{Dataset, Generation, files};
+use gimlet_store::{Dataset, Generation, Location};
 
 use super::key::Key;
 use super::step_key::{publish_key, published};
@@ -15,9 +15,6 @@ use super::{Run, held_up, needs};
 use crate::Result;
 use crate::pipeline::Split;
 use crate::schedule::{At, Step};
-
-/// Time between two listings of what lies on object storage.
-const BETWEEN_LISTINGS: Duration = Duration::from_secs(1);
 
 /// The generations that the training of one module has published.
 pub struct Published<'r, 'a> {
@@ -62,13 +59,14 @@ impl<'r, 'a> Published<'r, 'a> {
     }
 
     /// Where they lie.
-    fn folder(&self) -> &Path {
+    fn folder(&self) -> &Location {
         self.dataset.folder()
     }
 
     /// Where both splits of them lie.
     pub fn stage_folder(&self) -> &Path {
-        self.folder().parent().unwrap_or(self.folder())
+        let folder = self.folder().path();
+        folder.parent().unwrap_or(folder)
     }
 
     /// The module that publishes them.
@@ -139,8 +137,8 @@ impl<'r, 'a> Published<'r, 'a> {
     /// As [`Self::all`].
     pub fn is_newer_than(&self, number: u64) -> Result<bool> {
         // On object storage a listing takes as long as a short step.
-        let is_soon = self.looked.get().is_some_and(|it| it.elapsed() < BETWEEN_LISTINGS);
-        if is_soon && files::is_url(self.folder()) {
+        let trusted_for = self.dataset.folder().properties().trusted_for;
+        if self.looked.get().is_some_and(|it| it.elapsed() < trusted_for) {
             return Ok(false);
         }
         self.looked.set(Some(Instant::now()));
@@ -221,12 +219,14 @@ impl<'r, 'a> Published<'r, 'a> {
             }
             needed.retain(|key| !old.contains(key));
             let policy = Policy { needed, keep: 0, grace: Duration::ZERO };
-            let attempt = attempt.map(|key| self.dataset.folder().join(&key[..16]));
+            let attempt = attempt.map(|key| self.dataset.folder_of(key));
             let shelf = Shelf::of(&self.dataset);
             for leftover in shelf.survey(&policy)? {
                 let goes = match leftover.kind {
                     Kind::Record(_) => true,
-                    Kind::Attempt => Some(&leftover.path) == attempt.as_ref(),
+                    Kind::Attempt => {
+                        attempt.as_ref().is_some_and(|it| it.path() == leftover.at.path())
+                    }
                     Kind::Temporary => false,
                 };
                 if goes && leftover.stays.is_none() {

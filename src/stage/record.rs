@@ -1,8 +1,8 @@
 //! What is committed of steps that write no dataset: a training, a probe.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use gimlet_store::{Damage, Records, files};
+use gimlet_store::{Damage, Location, Records};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -80,12 +80,13 @@ pub struct Imported {
 }
 
 impl Training {
-    /// The bytes of the weights, which lie at `path`.
+    /// The bytes of the weights, which lie there.
     ///
     /// # Errors
     /// [`crate::Kind::Damaged`] when they are not what was committed.
-    pub fn read_weights(&self, path: &Path) -> Result<Vec<u8>> {
-        let bytes = match files::read(path) {
+    pub fn read_weights(&self, at: &Location) -> Result<Vec<u8>> {
+        let path = at.path();
+        let bytes = match at.read() {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 return Err(Damage::of(path, "the file is missing").into());

@@ -59,7 +59,7 @@ fn retire_from(run: &Run<'_>, shelf: &Shelf, rounds: &[&str]) -> Result<()> {
     let going = older.iter().filter(|key| !needed.contains(**key));
     let going: HashSet<String> = going.map(|key| (*key).to_owned()).collect();
     for staying in shelf.remove_keys(&going)? {
-        tracing::debug!(path = %staying.path.display(), stays = staying.stays, "not retired");
+        tracing::debug!(path = %staying.at, stays = staying.stays, "not retired");
     }
     Ok(())
 }

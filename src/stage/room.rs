@@ -1,8 +1,6 @@
 //! Room on the disk, and whether a run fits.
 
-use std::path::Path;
-
-use gimlet_store::{Limits, files};
+use gimlet_store::{Limits, Location};
 use serde::Serialize;
 
 use super::RunDir;
@@ -39,8 +37,8 @@ impl Room {
         max_bytes: Option<u64>,
         compressed: bool,
     ) -> Result<Self> {
-        let available = free_bytes(dir.path());
-        let used = size_of_folder(dir.path())?.saturating_sub(size_of_folder(&dir.locks())?);
+        let available = dir.location().free_bytes();
+        let used = size_of_folder(dir.location())?.saturating_sub(size_of_folder(&dir.locks())?);
         Ok(Self { used, needed, parts, available, max_bytes, compressed })
     }
 
@@ -106,29 +104,13 @@ impl Room {
 }
 
 /// Bytes of all files below a folder, which need not exist.
-pub fn size_of_folder(folder: &Path) -> Result<u64> {
+pub fn size_of_folder(folder: &Location) -> Result<u64> {
     let mut bytes = 0;
-    for entry in files::list(folder).map_err(|error| Error::io("list", folder, error))? {
+    for entry in folder.list().map_err(|error| Error::io("list", folder.path(), error))? {
         bytes += match entry.is_folder {
             true => size_of_folder(&folder.join(entry.name))?,
             false => entry.size,
         };
     }
     Ok(bytes)
-}
-
-/// Bytes that are free where `path` is or would be.
-#[cfg(unix)]
-fn free_bytes(path: &Path) -> Option<u64> {
-    // Nobody knows how much room a bucket has.
-    let path = Some(path).filter(|it| !files::is_url(it))?;
-    let path = std::path::absolute(path).ok()?;
-    let existing = path.ancestors().find(|it| it.exists())?;
-    let system = rustix::fs::statvfs(existing).ok()?;
-    Some(system.f_bavail.saturating_mul(system.f_frsize))
-}
-
-#[cfg(not(unix))]
-fn free_bytes(_path: &Path) -> Option<u64> {
-    None
 }

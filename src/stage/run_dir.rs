@@ -18,7 +18,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gimlet_store::{Damage, Dataset, Records, durable, files};
+use gimlet_store::{Damage, Dataset, Location, Records, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::Split;
@@ -41,21 +41,36 @@ struct Owner {
     pipeline: String,
 }
 
-/// The directory of a run.
+/// The directory of a run, on a disk or on object storage, and the store through which it is reached.
 #[derive(Debug, Clone)]
 pub struct RunDir {
-    path: PathBuf,
+    at: Location,
 }
 
 impl RunDir {
-    /// The run in `path`; touches nothing.
+    /// The run in `path`, through a store of its own; touches nothing.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self::in_store(Store::new().locate(path))
+    }
+
+    /// The run at a location; touches nothing.
+    pub fn in_store(at: Location) -> Self {
+        Self { at }
     }
 
     /// Where it is.
+    pub fn location(&self) -> &Location {
+        &self.at
+    }
+
+    /// Where it is, as it is shown.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.at.path()
+    }
+
+    /// The store through which it is reached.
+    pub fn store(&self) -> &Store {
+        self.at.store()
     }
 
     /// Makes the directory when it is not there, and marks it as the run of `pipeline`.
@@ -63,12 +78,11 @@ impl RunDir {
     /// # Errors
     /// [`Kind::Failed`] when it belongs to another pipeline, or holds something else.
     pub fn claim(&self, pipeline: &str) -> Result<()> {
-        durable::create_folder(&self.path)?;
+        self.at.create_folder()?;
         if self.check_owner(pipeline)? {
             return Ok(());
         }
-        let names =
-            files::names(&self.path).map_err(|error| Error::io("list", &self.path, error))?;
+        let names = self.at.names().map_err(|error| Error::io("list", self.path(), error))?;
         if let Some(name) = names.iter().find(|name| !name.starts_with('.')) {
             // Of a run the mark is there before all else; so another process may have made it since.
             if self.check_owner(pipeline)? {
@@ -76,14 +90,14 @@ impl RunDir {
             }
             let message = format!(
                 "`{}` is not the directory of a run: it holds `{name}` and no `run.json`",
-                self.path.display(),
+                self.at,
             );
             return Err(Error::failed(message).hint("name a new or empty one with `--run-dir DIR`"));
         }
         let owner = Owner { pipeline: pipeline.to_string() };
         let text = serde_json::to_string_pretty(&owner)
             .map_err(|error| Error::failed(format!("could not describe the run: {error}")))?;
-        durable::write_new(&self.owner_file(), text.as_bytes())?;
+        self.owner_file().create(text.as_bytes())?;
         // Of two processes that made it at once, one has written the file.
         self.check_owner(pipeline).map(|_| ())
     }
@@ -104,10 +118,8 @@ impl RunDir {
             return Ok(false);
         };
         if owner != pipeline {
-            let message = format!(
-                "`{}` holds a run of pipeline `{owner}`, not of `{pipeline}`",
-                self.path.display(),
-            );
+            let message =
+                format!("`{}` holds a run of pipeline `{owner}`, not of `{pipeline}`", self.at,);
             return Err(Error::failed(message).hint("name another one with `--run-dir DIR`"));
         }
         Ok(true)
@@ -118,18 +130,19 @@ impl RunDir {
     /// # Errors
     /// [`Kind::Damaged`] when the mark is broken.
     pub fn owner(&self) -> Result<Option<String>> {
-        let path = self.owner_file();
-        let text = match files::read_to_string(&path) {
+        let file = self.owner_file();
+        let path = file.path();
+        let text = match file.read_to_string() {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io("read", &path, error)),
+            Err(error) => return Err(Error::io("read", path, error)),
         };
-        let owner: Owner = serde_json::from_str(&text).map_err(|error| Damage::of(&path, error))?;
+        let owner: Owner = serde_json::from_str(&text).map_err(|error| Damage::of(path, error))?;
         Ok(Some(owner.pipeline))
     }
 
-    fn owner_file(&self) -> PathBuf {
-        self.path.join("run.json")
+    fn owner_file(&self) -> Location {
+        self.at.join("run.json")
     }
 
     /// Whether it looks like a run, of whichever pipeline.
@@ -138,44 +151,39 @@ impl RunDir {
     /// When it cannot be looked at.
     pub fn is_run(&self) -> Result<bool> {
         let look = || -> std::io::Result<bool> {
-            Ok(files::is_file(&self.owner_file())?
-                || files::is_folder(&self.path.join("datasets"))?)
+            Ok(self.owner_file().is_file()? || self.at.join("datasets").is_folder()?)
         };
-        look().map_err(|error| Error::io("look at", &self.path, error))
+        look().map_err(|error| Error::io("look at", self.path(), error))
     }
 
     /// The images or activations of a stage.
     pub fn dataset(&self, stage: &str, split: Split) -> Dataset {
-        Dataset::at(self.path.join("datasets").join(stage).join(split.name()))
+        Dataset::at(self.at.join("datasets").join(stage).join(split.name()))
     }
 
     /// The pooled vectors of a module as it was drawn.
     pub fn untrained(&self, module: &str, split: Split) -> Dataset {
-        Dataset::at(self.path.join(UNTRAINED).join(module).join(split.name()))
+        Dataset::at(self.at.join(UNTRAINED).join(module).join(split.name()))
     }
 
     /// The trainings of a module.
     pub fn trainings(&self, module: &str) -> Records {
-        Records::at(self.trainings_folder(module))
+        Records::at(self.at.join("modules").join(module))
     }
 
     /// The folder of the training with this key: weights, checkpoint, log.
-    pub fn training_folder(&self, module: &str, key: &str) -> PathBuf {
-        self.trainings_folder(module).join(key.get(..16).unwrap_or(key))
+    pub fn training_folder(&self, module: &str, key: &str) -> Location {
+        self.trainings(module).folder_of(key)
     }
 
     /// The weights of the training with this key.
-    pub fn weights(&self, module: &str, key: &str) -> PathBuf {
+    pub fn weights(&self, module: &str, key: &str) -> Location {
         self.training_folder(module, key).join(WEIGHTS)
-    }
-
-    fn trainings_folder(&self, module: &str) -> PathBuf {
-        self.path.join("modules").join(module)
     }
 
     /// The probes of a module.
     pub fn probes(&self, module: &str) -> Records {
-        Records::at(self.path.join("probes").join(module))
+        Records::at(self.at.join("probes").join(module))
     }
 
     /// What the runs of sweeps found.
@@ -184,42 +192,42 @@ impl RunDir {
     }
 
     /// The folder of the tables and the plot of a sweep.
-    pub fn sweep(&self, name: &str) -> PathBuf {
+    pub fn sweep(&self, name: &str) -> Location {
         self.sweeps().join(name)
     }
 
-    fn sweeps(&self) -> PathBuf {
-        self.path.join("sweeps")
+    fn sweeps(&self) -> Location {
+        self.at.join("sweeps")
     }
 
     /// Which files were ingested ([`super::provenance`]).
     pub fn sources(&self) -> Records {
-        Records::at(self.path.join("sources"))
+        Records::at(self.at.join("sources"))
     }
 
     /// What was submitted to a cluster.
     pub fn jobs(&self) -> Records {
-        Records::at(self.path.join("jobs"))
+        Records::at(self.at.join("jobs"))
     }
 
     /// The folder of the page that shows what was learned, and of the files beside it.
     ///
     /// Browsers open files: of a run on object storage it is a folder of this machine.
-    pub fn report(&self) -> PathBuf {
-        match self.path.file_name() {
-            Some(name) if files::is_url(&self.path) => Path::new("runs").join(name).join("report"),
-            _ => self.path.join("report"),
+    pub fn report(&self) -> Location {
+        match self.at.on_disk() {
+            Some(_) => self.at.join("report"),
+            None => self.store().locate("runs").join(self.at.name()).join("report"),
         }
     }
 
     /// The lock of this name.
-    pub fn lock(&self, name: &str) -> PathBuf {
+    pub fn lock(&self, name: &str) -> Location {
         self.locks().join(format!("{name}.lock"))
     }
 
     /// The folder of the locks.
-    pub fn locks(&self) -> PathBuf {
-        self.path.join("locks")
+    pub fn locks(&self) -> Location {
+        self.at.join("locks")
     }
 
     /// Every dataset there is, also those of stages that the pipeline no longer has.
@@ -229,7 +237,7 @@ impl RunDir {
     pub fn all_datasets(&self) -> Result<Vec<Dataset>> {
         let mut found = Vec::new();
         for folder in ["datasets", UNTRAINED] {
-            for stage in folders_in(&self.path.join(folder))? {
+            for stage in folders_in(&self.at.join(folder))? {
                 found.extend(folders_in(&stage)?.into_iter().map(Dataset::at));
             }
         }
@@ -241,7 +249,7 @@ impl RunDir {
     /// # Errors
     /// When a folder cannot be listed.
     pub fn all_trainings(&self) -> Result<Vec<Records>> {
-        Ok(folders_in(&self.path.join("modules"))?.into_iter().map(Records::at).collect())
+        Ok(folders_in(&self.at.join("modules"))?.into_iter().map(Records::at).collect())
     }
 
     /// The probes of every module there is.
@@ -249,28 +257,13 @@ impl RunDir {
     /// # Errors
     /// When a folder cannot be listed.
     pub fn all_probes(&self) -> Result<Vec<Records>> {
-        Ok(folders_in(&self.path.join("probes"))?.into_iter().map(Records::at).collect())
+        Ok(folders_in(&self.at.join("probes"))?.into_iter().map(Records::at).collect())
     }
 }
 
 /// The folders in a folder, sorted; none when it does not exist. Hidden ones are not ours.
-pub fn folders_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    if files::is_url(folder) {
-        let entries = files::list(folder).map_err(|error| Error::io("list", folder, error))?;
-        let visible = entries.into_iter().filter(|it| it.is_folder && !it.name.starts_with('.'));
-        return Ok(visible.map(|it| folder.join(it.name)).collect());
-    }
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("list", folder, error)),
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(|error| Error::io("list", folder, error))?;
-        let hidden = entry.file_name().to_string_lossy().starts_with('.');
-        found.extend(Some(entry.path()).filter(|path| !hidden && path.is_dir()));
-    }
-    found.sort();
-    Ok(found)
+pub fn folders_in(folder: &Location) -> Result<Vec<Location>> {
+    let mut all = folder.folders().map_err(|error| Error::io("list", folder.path(), error))?;
+    all.retain(|it| !it.name().starts_with('.'));
+    Ok(all)
 }

@@ -1,8 +1,6 @@
 //! Where a run stands: its plan beside its directory, and so what is there, what is missing and what is damaged.
 
-use std::path::PathBuf;
-
-use gimlet_store::{Dataset, Generation, damage, files};
+use gimlet_store::{Dataset, Generation, Location};
 
 use super::cost::Costs;
 use super::extent::image_size;
@@ -15,7 +13,6 @@ use super::step_key::ingest_key;
 use crate::pipeline::{PerSplit, Pipeline, Split};
 use crate::schedule::{At, Step};
 use crate::source::known_files::{Unwatched, Watch};
-
 use crate::{Error, Kind, Result};
 
 /// A plan and the directory that its steps write to.
@@ -36,7 +33,8 @@ impl Standing {
         Self::watched(pipeline, dir, Look::Whole, &Unwatched)
     }
 
-    /// Where `pipeline` stands in `dir`. Its source is read as far as its content is not known; `watch` hears of it.
+    /// Where `pipeline` stands in `dir`, whose store keeps no more than `store.cache_bytes` from then on. Its source is
+    /// read as far as its content is not known; `watch` hears of it.
     ///
     /// A source that is gone after it was ingested is no error where one ingest of both splits was made of what
     /// the pipeline names: that stands for it.
@@ -50,6 +48,7 @@ impl Standing {
         look: Look,
         watch: &dyn Watch,
     ) -> Result<Self> {
+        dir.store().keep_at_most(pipeline.store.cache_bytes);
         let key = |split, source| Ok(ingest_key(pipeline, split, source)?.settings);
         let provenance = Provenance::of(pipeline, &dir, look, watch, &key)?;
         check_labels(pipeline, &provenance)?;
@@ -112,12 +111,12 @@ impl Standing {
     ///
     /// # Errors
     /// When a record or manifest cannot be read for another reason than damage.
-    pub fn broken(&self, step: Step) -> Result<Vec<PathBuf>> {
+    pub fn broken(&self, step: Step) -> Result<Vec<Location>> {
         if let Step::Train(at) = step {
             let Some((_, record)) = self.training(at)? else { return Ok(vec![]) };
             let path = self.dir.weights(self.plan.module(at.module), &record.key);
-            let size = files::size(&path).map_err(|error| Error::io("look at", &path, error))?;
-            let whole = size == record.took.bytes && !damage::is_noted(&path)?;
+            let size = path.size().map_err(|error| Error::io("look at", path.path(), error))?;
+            let whole = size == record.took.bytes && !path.is_noted_as_damaged()?;
             return Ok(if whole { vec![] } else { vec![path] });
         }
         let mut broken = Vec::new();
@@ -195,7 +194,7 @@ impl Standing {
             let broken = self.broken(input)?;
             if let Some(first) = broken.first() {
                 let (step, input) = (self.plan.full_title(step), self.plan.title(input));
-                let message = format!("`{step}` needs `{}`, which is damaged", first.display());
+                let message = format!("`{step}` needs `{first}`, which is damaged");
                 let hint = format!("run `gimlet {input}` or `gimlet run`, which make it anew");
                 return Err(Error::new(Kind::Damaged, message).hint(hint));
             }

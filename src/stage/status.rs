@@ -167,7 +167,8 @@ impl Standing {
         }
         let broken = self.broken(step)?;
         if let Some(first) = broken.first() {
-            let first = first.strip_prefix(self.dir.path()).unwrap_or(first).display();
+            let first =
+                first.path().strip_prefix(self.dir.path()).unwrap_or(first.path()).display();
             let why = match broken.len() {
                 1 => format!("the next `run` makes {first} anew"),
                 more => format!("the next `run` makes {first} and {} more anew", more - 1),

@@ -1,9 +1,7 @@
 //! `train`: one module on its predecessor's activations, or all modules on the same batches, from the last checkpoint
 //! on. No gradient goes from one module to another.
 
-use std::path::Path;
-
-use gimlet_store::{Generation, Lease, damage, durable};
+use gimlet_store::{Generation, Lease, Location};
 
 use super::meter::Meter;
 use super::patience::without_best;
@@ -153,7 +151,7 @@ impl Run<'_> {
     /// Trains a module, or all that train in one piece with it, to the last epoch.
     pub(super) fn train(&self, at: At) -> Result<()> {
         memory::reset_peak();
-        let meter = Meter::begin();
+        let meter = Meter::begin(self.standing.dir.store());
         let all = self.standing.plan.trained_with(at);
         let folders = all.iter().map(|at| begin_in(&self.standing.training_folder(*at)));
         let _leases = folders.collect::<Result<Vec<_>>>()?;
@@ -233,11 +231,11 @@ impl Run<'_> {
         let Some((_, record)) = self.standing.training(at)? else { return Ok(false) };
         let path = self.standing.weights_file(at);
         if record.read_weights(&path).is_ok() {
-            damage::forget(&path)?;
+            path.forget_damage()?;
             return Ok(true);
         }
         if let Some(imported) = record.imported {
-            let message = format!("`{}` is damaged; it was imported", path.display());
+            let message = format!("`{path}` is damaged; it was imported");
             let again = format!("import `{}` again, or restore the file", imported.file);
             return Err(Error::new(Kind::Damaged, message).hint(again));
         }
@@ -249,7 +247,7 @@ impl Run<'_> {
         let message = format!(
             "`{}` is damaged; it was made with {threads_before} threads on `{device}`, and with \
              {threads} on `{}` would come out different",
-            path.display(),
+            path,
             self.session.device.name()
         );
         let again = format!("--threads {threads_before} --device {device}");
@@ -329,9 +327,9 @@ impl Run<'_> {
 }
 
 /// Makes the folder of a training, and holds it.
-pub(super) fn begin_in(folder: &Path) -> Result<Lease> {
-    durable::create_folder(folder)?;
+pub(super) fn begin_in(folder: &Location) -> Result<Lease> {
+    folder.create_folder()?;
     let lease = Lease::write_to(folder)?;
-    durable::remove_dead_temps(folder)?;
+    folder.remove_dead_temps()?;
     Ok(lease)
 }

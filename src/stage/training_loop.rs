@@ -116,7 +116,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             let trainer = trainer.in_epochs_of(course.steps_per_epoch());
             // The log of a round begins with those before it, which go when nothing needs their weights.
             let before = run.pipeline.schedule.before(at).map(log_of);
-            let (log, entries) = Log::resume(&log_of(at), before.as_deref(), trainer.steps())?;
+            let (log, entries) = Log::resume(&log_of(at), before.as_ref(), trainer.steps())?;
             let mut epoch = EpochMean::default();
             entries.iter().for_each(|entry| epoch.add(entry));
             let doubt = run.doubt(&course, trainer.sizes(), &entries);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use gimlet_store::{Checked, Damage, Dataset, ErrorKind, Heard, Records, files};
+use gimlet_store::{Checked, Damage, Dataset, ErrorKind, Heard, Location, Records};
 use rayon::prelude::*;
 
 use super::RunDir;
@@ -32,15 +32,16 @@ pub struct Report {
 /// [`Kind::NotReady`] when the folder is neither.
 pub fn folder(folder: &Path, progress: &dyn Progress) -> Result<Report> {
     let dir = RunDir::at(folder);
+    let at = dir.location();
     if dir.is_run()? {
         return run(&dir, progress);
     }
-    let dataset = Dataset::at(folder);
+    let dataset = Dataset::at(at);
     let is_dataset = || -> Result<bool> {
         // A dataset that was begun has folders of keys, and no manifest yet.
         Ok(!dataset.generations()?.is_empty() || dataset.was_begun()?)
     };
-    let is_folder = files::is_folder(folder);
+    let is_folder = at.is_folder();
     let is_folder = is_folder.map_err(|error| Error::io("look at", folder, error))?;
     if !is_folder || !is_dataset()? {
         let message = format!("`{}` is neither a run nor a dataset", folder.display());
@@ -48,7 +49,7 @@ pub fn folder(folder: &Path, progress: &dyn Progress) -> Result<Report> {
             "name a pipeline file, or a folder such as runs/NAME or runs/NAME/datasets/a/train",
         ));
     }
-    check(folder, progress, |heard| dataset.check(heard))
+    check(at, progress, |heard| dataset.check(heard))
 }
 
 /// Checks all that is in a run.
@@ -62,7 +63,7 @@ pub fn run(dir: &RunDir, progress: &dyn Progress) -> Result<Report> {
     }
     let (datasets, trainings, probes) =
         (dir.all_datasets()?, dir.all_trainings()?, dir.all_probes()?);
-    check(dir.path(), progress, |heard| {
+    check(dir.location(), progress, |heard| {
         let owner = dir.owner().and_then(|owner| {
             let file = dir.path().join("run.json");
             owner.map(|_| 0).ok_or_else(|| Damage::of(&file, "the file is missing").into())
@@ -107,7 +108,7 @@ pub fn source(pipeline: &Pipeline, dir: &RunDir, watch: &dyn Watch) -> Result<Of
 
 /// Runs a check, tells how far it has come, and leaves notes.
 fn check(
-    folder: &Path,
+    folder: &Location,
     progress: &dyn Progress,
     work: impl FnOnce(Heard<'_>) -> Checked,
 ) -> Result<Report> {
@@ -116,7 +117,7 @@ fn check(
     progress.begin("verify", files_in(folder)?, 0);
     let checked = work(&|found: &Checked| {
         for damage in found.damage.iter().filter(|damage| is_remade(damage)) {
-            if let Err(error) = damage.note() {
+            if let Err(error) = folder.store().note(damage) {
                 progress.warn(&format!("{error}; `run` will not know of the damage"));
             }
         }
@@ -137,11 +138,11 @@ fn is_remade(damage: &Damage) -> bool {
 }
 
 /// About how many files there are to look at.
-fn files_in(folder: &Path) -> Result<u64> {
+fn files_in(folder: &Location) -> Result<u64> {
     let mut files = 0;
-    let mut folders = vec![folder.to_path_buf()];
+    let mut folders = vec![folder.clone()];
     while let Some(folder) = folders.pop() {
-        let names = files::names(&folder).unwrap_or_default().into_iter();
+        let names = folder.names().unwrap_or_default().into_iter();
         let ours = |name: &String| {
             let data = name.ends_with(".parquet") || name.ends_with(".safetensors");
             !name.starts_with('.') && (data || name.ends_with(".json"))
@@ -166,7 +167,7 @@ fn check_records<T: serde::de::DeserializeOwned>(
     for number in numbers {
         match records.read::<T>(number) {
             Ok(record) => {
-                let size = files::size(&records.path(number)).ok().flatten().unwrap_or(0);
+                let size = records.path(number).size().ok().flatten().unwrap_or(0);
                 all = all.and(tell(heard, Checked::sound(size)));
                 found.push(record);
             }
@@ -182,14 +183,14 @@ fn check_records<T: serde::de::DeserializeOwned>(
 fn check_trainings(records: &Records, heard: Heard<'_>) -> Checked {
     let (mut all, trainings) = check_records::<Training>(records, heard);
     for training in trainings {
-        let Some(folder) = training.key.get(..16) else { continue };
-        let path = records.folder().join(folder).join(WEIGHTS);
-        let weights = training.read_weights(&path).map(|bytes| bytes.len() as u64);
+        let weights = records.folder_of(&training.key).join(WEIGHTS);
+        let weights = training.read_weights(&weights).map(|bytes| bytes.len() as u64);
         all = all.and(tell(heard, checked(weights)));
     }
     for folder in folders_in(records.folder()).unwrap_or_default() {
-        for path in Checkpoints::in_folder(&folder).files() {
-            let bytes = match files::read(path) {
+        for file in Checkpoints::in_folder(&folder).files() {
+            let path = file.path();
+            let bytes = match file.read() {
                 Ok(bytes) => bytes,
                 // Its training has ended meanwhile.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,

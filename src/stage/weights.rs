@@ -1,8 +1,8 @@
 //! The weights of a module: where they lie, and how they are committed.
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use gimlet_store::{damage, durable, files};
+use gimlet_store::Location;
 use serde_json::json;
 
 use super::progress::Progress;
@@ -27,17 +27,17 @@ impl Standing {
             return Err(Error::new(Kind::NotReady, message).hint(format!("run `gimlet {title}`")));
         };
         let path = self.weights_file(at);
-        Ok(Parameters::from_safetensors(&record.read_weights(&path)?, &path)?.0)
+        Ok(Parameters::from_safetensors(&record.read_weights(&path)?, path.path())?.0)
     }
 
     /// The file that the weights of a training lie in, or will.
-    pub fn weights_file(&self, at: At) -> PathBuf {
+    pub fn weights_file(&self, at: At) -> Location {
         let key = &self.plan.key(Step::Train(at), Split::Train).hash;
         self.dir.weights(self.plan.module(at.module), key)
     }
 
     /// The folder of a training.
-    pub fn training_folder(&self, at: At) -> PathBuf {
+    pub fn training_folder(&self, at: At) -> Location {
         let key = &self.plan.key(Step::Train(at), Split::Train).hash;
         self.dir.training_folder(self.plan.module(at.module), key)
     }
@@ -72,25 +72,24 @@ impl Standing {
         let path = self.weights_file(at);
         let committed = self.training(at)?;
         if committed.as_ref().is_some_and(|(_, record)| record.blake3 != blake3) {
-            let (title, path) = (self.plan.full_title(Step::Train(at)), path.display());
+            let (title, path) = (self.plan.full_title(Step::Train(at)), path);
             let message =
                 format!("`{title}` was done again, and has not ended with what `{path}` was");
             return Err(Error::new(Kind::Damaged, message).hint(DIFFERS));
         }
         if committed.is_some() {
-            durable::replace(&path, bytes)?;
-            return Ok(damage::forget(&path)?);
+            path.replace(bytes)?;
+            return Ok(path.forget_damage()?);
         }
         // A process that was taken for dead may have ended this training, too: its weights stay.
-        let (bytes, blake3) = match durable::write_new(&path, bytes)? {
+        let (bytes, blake3) = match path.create(bytes)? {
             true => (bytes.len() as u64, blake3),
             false => self.weights_that_are_there(at, bytes, blake3, progress)?,
         };
-        let folder = self.training_folder(at);
         let record = record::Training {
             key: key.hash.clone(),
             settings: key.settings.clone(),
-            weights: path.strip_prefix(folder.parent().unwrap_or(&folder)).unwrap_or(&path).into(),
+            weights: Path::new(&path.folder().name()).join(path.name()),
             took: Took { bytes: Some(bytes), ..training.took },
             blake3,
             ..training
@@ -115,13 +114,13 @@ impl Standing {
         progress: &dyn Progress,
     ) -> Result<(u64, String)> {
         let path = self.weights_file(at);
-        let theirs = files::read(&path).map_err(|error| Error::io("read", &path, error))?;
+        let theirs = path.read().map_err(|error| Error::io("read", path.path(), error))?;
         let their_hash = blake3::hash(&theirs).to_hex().to_string();
         if their_hash == hash {
             return Ok((ours.len() as u64, hash));
         }
-        if Parameters::from_safetensors(&theirs, &path).is_err() {
-            durable::replace(&path, ours)?;
+        if Parameters::from_safetensors(&theirs, path.path()).is_err() {
+            path.replace(ours)?;
             return Ok((ours.len() as u64, hash));
         }
         progress.warn(&format!(

@@ -67,14 +67,14 @@ impl Run<'_> {
     /// Trains a module to its last epoch, on what its predecessor publishes.
     pub(super) fn work(&self, at: At, schedule: Publishing) -> Result<()> {
         memory::reset_peak();
-        let meter = Meter::begin();
+        let meter = Meter::begin(self.standing.dir.store());
         let _lease = begin_in(&self.standing.training_folder(at))?;
         if let Some((_, record)) = self.standing.training(at)? {
             // What it ends with depends on when others wrote: it cannot be made again.
             record.read_weights(&self.standing.weights_file(at)).map_err(|error| {
                 error.hint("restore the file, or begin a new run with `--run-dir DIR`")
             })?;
-            return Ok(gimlet_store::damage::forget(&self.standing.weights_file(at))?);
+            return Ok(self.standing.weights_file(at).forget_damage()?);
         }
         let mut worker = Worker::begin(self, at, schedule, meter)?;
         worker.train()?;

@@ -1,8 +1,6 @@
 //! What a stopped training run goes on from.
 
-use std::path::{Path, PathBuf};
-
-use gimlet_store::{durable, files};
+use gimlet_store::Location;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -60,13 +58,13 @@ fn described(part: &impl Serialize) -> Result<Value> {
 
 /// A file that holds the newest checkpoint, and beside it the one before.
 pub struct Checkpoints {
-    newest: PathBuf,
-    previous: PathBuf,
+    newest: Location,
+    previous: Location,
 }
 
 impl Checkpoints {
     /// The checkpoints in `folder`.
-    pub fn in_folder(folder: &Path) -> Self {
+    pub fn in_folder(folder: &Location) -> Self {
         let newest = folder.join("checkpoint.safetensors");
         Self { newest, previous: folder.join("checkpoint-previous.safetensors") }
     }
@@ -77,11 +75,8 @@ impl Checkpoints {
     }
 
     /// The files there are.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
-        [&self.newest, &self.previous]
-            .into_iter()
-            .map(PathBuf::as_path)
-            .filter(|it| files::is_file(it).unwrap_or(false))
+    pub fn files(&self) -> impl Iterator<Item = &Location> {
+        [&self.newest, &self.previous].into_iter().filter(|it| it.is_file().unwrap_or(false))
     }
 
     /// How far the newest one has come, from its header alone.
@@ -97,16 +92,16 @@ impl Checkpoints {
     /// When it cannot be written; the checkpoints there were are still there.
     pub fn save(&self, state: &Parameters, progress: &Progress) -> Result<()> {
         let bytes = state.to_safetensors(&described(progress)?)?;
-        let there = files::is_file(&self.newest);
-        if there.map_err(|error| Error::io("look at", &self.newest, error))?
-            && let Err(error) = durable::rename(&self.newest, &self.previous)
+        let there = self.newest.is_file();
+        if there.map_err(|error| Error::io("look at", self.newest.path(), error))?
+            && let Err(error) = self.newest.rename(&self.previous)
         {
             // A process that was taken for dead may be at the same training, and have been faster.
-            if files::is_file(&self.newest).unwrap_or(true) {
+            if self.newest.is_file().unwrap_or(true) {
                 return Err(error.into());
             }
         }
-        Ok(durable::replace(&self.newest, &bytes)?)
+        Ok(self.newest.replace(&bytes)?)
     }
 
     /// The newest checkpoint that reads back whole; `None` when there is none. `damaged` hears of
@@ -115,8 +110,9 @@ impl Checkpoints {
     /// # Errors
     /// When a file is there and cannot be read.
     pub fn load(&self, damaged: impl Fn(&Error)) -> Result<Option<(Parameters, Progress)>> {
-        for path in [&self.newest, &self.previous] {
-            let bytes = match files::read(path) {
+        for at in [&self.newest, &self.previous] {
+            let path = at.path();
+            let bytes = match at.read() {
                 Ok(bytes) => bytes,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(Error::io("read", path, error)),
@@ -139,7 +135,7 @@ impl Checkpoints {
     /// Removes them: the run has ended and its weights are committed.
     pub fn remove(&self) {
         // What stays behind takes room and nothing else.
-        let _ = durable::remove_if_there(&self.newest);
-        let _ = durable::remove_if_there(&self.previous);
+        let _ = self.newest.remove();
+        let _ = self.previous.remove();
     }
 }

@@ -5,12 +5,10 @@
 //! `tensorflow/core/util/event.proto` in Protocol Buffers, of which the fields that are needed are here.
 //! TensorBoard takes any file whose name holds `tfevents`, and its folder for a run.
 
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crc_fast::CrcAlgorithm::Crc32Iscsi;
-use gimlet_store::durable::{self, Appending};
-use gimlet_store::files;
+use gimlet_store::{Appending, Location};
 use prost::{Message, Oneof};
 
 use super::log::Entry;
@@ -76,7 +74,7 @@ impl Events {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn begin(folder: &Path, entries: &[Entry]) -> Result<Self> {
+    pub fn begin(folder: &Location, entries: &[Entry]) -> Result<Self> {
         let now = now();
         let name = format!("{PREFIX}{}.gimlet.{}.0", now as u64, std::process::id());
         let path = folder.join(name);
@@ -112,12 +110,11 @@ impl Events {
 }
 
 /// Removes the events files of a folder, but for one.
-fn remove_others(folder: &Path, but: &Path) -> Result<()> {
-    for name in files::names(folder).map_err(|error| Error::io("list", folder, error))? {
-        let path = folder.join(&name);
-        if name.starts_with(PREFIX) && path != but {
+fn remove_others(folder: &Location, but: &Location) -> Result<()> {
+    for name in folder.names().map_err(|error| Error::io("list", folder.path(), error))? {
+        if name.starts_with(PREFIX) && name != but.name() {
             // Somebody may be reading it. The new one sorts behind it, and its start sets it aside.
-            let _ = durable::remove_if_there(&path);
+            let _ = folder.join(&name).remove();
         }
     }
     Ok(())

@@ -209,7 +209,7 @@ impl Activations {
         })?;
         let rows = generation.rows();
         if !rows.is_multiple_of(views as u64) {
-            let at = generation.dir().display().to_string();
+            let at = generation.dir().to_string();
             let message = format!("`{at}` has {rows} rows, which are not {views} views of samples");
             return Err(Error::new(Kind::Damaged, message));
         }
@@ -316,7 +316,7 @@ fn column_shape(generation: &Generation, name: &str) -> Result<Vec<usize>> {
     match generation.manifest().schema.column(name) {
         Some(column) => Ok(column.shape.clone()),
         None => {
-            let at = generation.dir().display().to_string();
+            let at = generation.dir().to_string();
             Err(Error::new(Kind::Damaged, format!("`{at}` has no column `{name}`")))
         }
     }

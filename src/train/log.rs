@@ -1,16 +1,12 @@
 //! The loss of every step, as JSON lines, and the same as TensorBoard reads it (`events.rs`).
 
-use std::path::Path;
-
-use gimlet_store::durable::Appending;
-use gimlet_store::files;
+use gimlet_store::{Appending, Location};
 use serde::{Deserialize, Serialize};
 
 use super::events::Events;
 use super::feed::Batch;
 use super::learns_nothing::LearnsNothing;
 use super::trainer::Step;
-use crate::folder::folder_of;
 use crate::{Error, Result};
 
 /// One line of the log.
@@ -81,17 +77,20 @@ impl Log {
     ///
     /// # Errors
     /// When the file cannot be read or written.
-    pub fn resume(path: &Path, before: Option<&Path>, step: u64) -> Result<(Self, Vec<Entry>)> {
-        let is_new = || files::is_file(path).map(|it| !it);
-        let is_new = is_new().map_err(|error| Error::io("look at", path, error))?;
-        let mut kept = read(before.filter(|_| is_new).unwrap_or(path))?;
+    pub fn resume(
+        at: &Location,
+        before: Option<&Location>,
+        step: u64,
+    ) -> Result<(Self, Vec<Entry>)> {
+        let is_there = at.is_file().map_err(|error| Error::io("look at", at.path(), error))?;
+        let mut kept = read(before.filter(|_| !is_there).unwrap_or(at))?;
         kept.retain(|entry| entry.step < step);
         let mut lines = String::new();
         for entry in &kept {
             lines.push_str(&line(entry)?);
         }
-        let file = Appending::begin(path, lines.into_bytes())?;
-        let events = Events::begin(&folder_of(path), &kept)?;
+        let file = Appending::begin(at, lines.into_bytes())?;
+        let events = Events::begin(&at.folder(), &kept)?;
         Ok((Self { file, events }, kept))
     }
 
@@ -119,11 +118,11 @@ impl Log {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub fn read(path: &Path) -> Result<Vec<Entry>> {
-    let text = match files::read(path) {
+pub fn read(at: &Location) -> Result<Vec<Entry>> {
+    let text = match at.read() {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::io("read", path, error)),
+        Err(error) => return Err(Error::io("read", at.path(), error)),
     };
     let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     Ok(lines.map_while(|line| serde_json::from_slice(line).ok()).collect())

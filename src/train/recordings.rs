@@ -47,7 +47,7 @@ impl Recordings {
         let column = schema.column(SOUND).map(|column| column.shape.as_slice());
         let place = schema.attributes.iter().position(|name| name == SAMPLES);
         let (Some([longest]), Some(place)) = (column, place) else {
-            let at = generation.dir().display().to_string();
+            let at = generation.dir().to_string();
             return Err(Error::new(Kind::Damaged, format!("`{at}` holds no recordings")));
         };
         let longest = *longest;

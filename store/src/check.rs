@@ -1,82 +1,24 @@
 //! Reading everything at rest, and comparing it with what was written.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
+use crate::checked::Checked;
 use crate::damage::Damage;
 use crate::dataset::{Dataset, Generation};
-use crate::durable;
-use crate::error::{Error, ErrorKind, Result};
-use crate::files;
-use crate::manifest::{Manifest, Part, folder_name, is_folder_name};
+use crate::error::{Error, Result};
+use crate::error_kind::ErrorKind;
+use crate::json;
+use crate::key::{folder_name, is_folder_name};
+use crate::location::Location;
+use crate::manifest::{Manifest, Part};
 use crate::part_file::PartFile;
 use crate::part_record::{PartRecord, record_name};
-use crate::plain_file;
 use crate::reader::Reader;
-use crate::records::{passes_over, read_json};
+use crate::records::passes_over;
 use crate::schema::Schema;
-
-/// What was looked at, and what was found.
-#[derive(Debug, Clone, Default)]
-pub struct Checked {
-    /// Files that were read to their end.
-    pub files: u64,
-    /// Bytes that were read.
-    pub bytes: u64,
-    /// All damage there is.
-    pub damage: Vec<Damage>,
-    /// What could not be looked at.
-    pub unchecked: Vec<Unchecked>,
-}
-
-/// Something that could not be looked at: a permission is missing, or another version wrote it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unchecked {
-    /// What can be done about it.
-    pub kind: ErrorKind,
-    /// What it is, and why.
-    pub what: String,
-}
-
-impl Checked {
-    /// One file that is as it was written.
-    pub fn sound(bytes: u64) -> Self {
-        Self { files: 1, bytes, ..Self::default() }
-    }
-
-    /// One file that is damaged, or that could not be looked at.
-    pub fn failed(error: Error) -> Self {
-        match error.into_damage() {
-            Ok(damage) => Self { files: 1, damage: vec![damage], ..Self::default() },
-            Err(error) => Self::unchecked(error.kind(), &error),
-        }
-    }
-
-    /// Something that could not be looked at.
-    pub fn unchecked(kind: ErrorKind, why: impl ToString) -> Self {
-        let what = why.to_string();
-        Self { unchecked: vec![Unchecked { kind, what }], ..Self::default() }
-    }
-
-    /// Adds a place to the damage, or to the one before if it goes on there.
-    pub(crate) fn push(&mut self, damage: Damage) {
-        if !self.damage.last_mut().is_some_and(|last| last.goes_on_with(&damage)) {
-            self.damage.push(damage);
-        }
-    }
-
-    /// This, and what was found elsewhere.
-    pub fn and(mut self, other: Self) -> Self {
-        self.files += other.files;
-        self.bytes += other.bytes;
-        self.damage.extend(other.damage);
-        self.unchecked.extend(other.unchecked);
-        self
-    }
-}
 
 /// Hears what was found of each file, from several threads.
 pub type Heard<'a> = &'a (dyn Fn(&Checked) + Sync);
@@ -95,7 +37,7 @@ impl Dataset {
             match self.generation_anew(number) {
                 Ok(generation) => {
                     folders.insert(folder_name(&generation.manifest().key).to_owned());
-                    let size = plain_file::size(&self.records().path(number)).unwrap_or(0);
+                    let size = self.records().path(number).plain_size().unwrap_or(0);
                     all = all.and(tell(heard, Checked::sound(size))).and(generation.check(heard));
                 }
                 // Removed since it was listed.
@@ -108,14 +50,14 @@ impl Dataset {
 
     /// Checks the complete parts in the folders of keys that no manifest names, against their notes.
     fn check_attempts(&self, committed: &HashSet<String>, heard: Heard) -> Checked {
-        let names = match durable::names_in(self.folder()) {
+        let names = match self.folder().names_in() {
             Ok(names) => names,
             Err(error) => return tell(heard, Checked::failed(error)),
         };
         let attempts = names.iter().filter(|it| is_folder_name(it) && !committed.contains(*it));
         let each = attempts.map(|attempt| {
             let folder = self.folder().join(attempt);
-            let names: HashSet<_> = match durable::names_in(&folder) {
+            let names: HashSet<_> = match folder.names_in() {
                 Ok(names) => names.into_iter().collect(),
                 Err(error) => return tell(heard, Checked::failed(error)),
             };
@@ -128,18 +70,18 @@ impl Dataset {
     }
 
     /// Checks a part against the note beside it.
-    fn check_noted(&self, note: &Path) -> Checked {
-        let checked = match read_json::<PartRecord>(note, &self.limits()) {
-            Ok(record) if record.belongs_to(note) => {
+    fn check_noted(&self, note: &Location) -> Checked {
+        let checked = match json::read::<PartRecord>(note, &self.limits()) {
+            Ok(record) if record.belongs_to(note.path()) => {
                 let PartRecord { format_version, key, schema, part, .. } = record;
                 let manifest = of_part(format_version, key, schema, part.clone());
                 self.holding(0, Arc::new(manifest)).check_part(&part)
             }
-            Ok(_) => Checked::failed(Error::damaged(note, "it is the note of another part")),
+            Ok(_) => Checked::failed(Error::damaged(note.path(), "it is the note of another part")),
             Err(error) => Checked::failed(error),
         };
         // It may have been finished, or removed, meanwhile.
-        if files::is_file(note).unwrap_or(true) { checked } else { Checked::default() }
+        if note.is_file().unwrap_or(true) { checked } else { Checked::default() }
     }
 }
 
@@ -181,8 +123,8 @@ impl Generation {
             Err(error) => error,
         };
         // What this machine keeps of an object that was whole would hide it.
-        let path = self.dir().join(&part.file);
-        let _ = PartFile::open(&path, part).map(|file| file.forget(0, part.bytes));
+        let at = self.dir().join(&part.file);
+        let _ = PartFile::open(&at, part).map(|file| file.forget(0, part.bytes));
         // A page's CRC-32 says more exactly where. Not every damage lies in a page.
         match opened().map(|reader| reader.check_pages()) {
             Ok(pages) if !pages.damage.is_empty() => {
@@ -196,7 +138,7 @@ impl Generation {
     /// Files that a glob takes for parts, and that are none.
     fn check_strangers(&self) -> Checked {
         let folder = self.dir();
-        let names = match durable::names_in(&folder) {
+        let names = match folder.names_in() {
             Ok(names) => names,
             Err(error) => return Checked::failed(error),
         };
@@ -206,7 +148,7 @@ impl Generation {
             data && !parts.contains(name.as_str())
         });
         let what = "it is no part of the generation, but readers take it for one: remove it";
-        let damage = strangers.map(|name| Damage::of(&folder.join(name), what)).collect();
+        let damage = strangers.map(|name| Damage::of(folder.join(name).path(), what)).collect();
         Checked { damage, ..Checked::default() }
     }
 }

@@ -34,6 +34,7 @@ pub enum CompressionSetting {
 /// depend on its key.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CompressionChoice {
+    /// The one that was chosen.
     pub chosen: Compression,
     /// Rows measured.
     pub rows: u64,

@@ -1,15 +1,9 @@
-//! Damage: what is not as it was written, where it is, and the note that is left beside it.
+//! Damage: what is not as it was written, and where it is.
 
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-
-use crate::durable;
-use crate::error::{Error, Result};
-use crate::files;
-use crate::records;
 
 /// Something on disk that is not what was written, as exactly as it can be placed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,14 +53,6 @@ impl Damage {
         }
         follows && same
     }
-
-    /// Leaves a note beside the file that says that it has to be made anew.
-    ///
-    /// # Errors
-    /// When the note cannot be written.
-    pub fn note(&self) -> Result<()> {
-        durable::replace(&note_of(&self.file), &records::to_json(&self.file, self)?)
-    }
 }
 
 impl fmt::Display for Damage {
@@ -85,51 +71,4 @@ impl fmt::Display for Damage {
         }
         f.write_str(&self.what)
     }
-}
-
-/// The note of damage to a file.
-fn note_of(file: &Path) -> PathBuf {
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    file.with_file_name(note_name(&name))
-}
-
-/// Whether a file was noted as damaged.
-///
-/// # Errors
-/// When it cannot be looked.
-pub fn is_noted(file: &Path) -> Result<bool> {
-    files::is_file(&note_of(file)).map_err(|error| Error::io(file, "look at", &error))
-}
-
-/// The name of the note of damage to the file of this name.
-pub(crate) fn note_name(name: &str) -> String {
-    format!(".{name}.damaged")
-}
-
-/// Removes the note of a file that is as it was written again.
-///
-/// # Errors
-/// When it is still there.
-pub fn forget(file: &Path) -> Result<()> {
-    durable::remove_if_there(&note_of(file))
-}
-
-/// The error of reading a file. What the disk does not give back, or what has become shorter, is
-/// damaged; that it may not be read says nothing about it.
-pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => Damage::of(path, "it is too short").into(),
-        _ if is_unreadable(error) => Damage::of(path, format_args!("unreadable: {error}")).into(),
-        _ => Error::io(path, "read", error),
-    }
-}
-
-#[cfg(unix)]
-fn is_unreadable(error: &io::Error) -> bool {
-    rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::IO)
-}
-
-#[cfg(not(unix))]
-fn is_unreadable(_error: &io::Error) -> bool {
-    false
 }

@@ -1,24 +1,19 @@
 //! A dataset: a folder of generations.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::damage::note_name;
-use crate::durable;
-use crate::error::{Error, ErrorKind, Result};
-use crate::files::{self, Entry};
-use crate::hashed_file::hash_from;
-use crate::known_manifests;
-use crate::lease::Lease;
+use crate::backend::{Entry, Lease};
+use crate::damage_note::note_name;
+use crate::error::{Error, Result};
+use crate::error_kind::ErrorKind;
+use crate::hashed_file::hash_of;
+use crate::key::{is_folder_name, is_key};
 use crate::limits::Limits;
-use crate::looks;
-use crate::manifest::{Manifest, Part, folder_name, is_folder_name, is_key};
-use crate::part_index::cannot_open;
-use crate::plain_file;
-use crate::reader::Reader;
+use crate::location::Location;
+use crate::manifest::{Manifest, Part};
 use crate::records::{Records, passes_over};
-use crate::shard::Shard;
-use crate::writer::{Spec, Writer};
+use crate::store::Store;
 
 /// A folder of generations, each a set of rows that never changes once it is there.
 #[derive(Debug, Clone)]
@@ -27,9 +22,16 @@ pub struct Dataset {
     limits: Limits,
 }
 
+impl Store {
+    /// The dataset in `folder`, which need not exist. Touches nothing.
+    pub fn dataset(&self, folder: impl Into<PathBuf>) -> Dataset {
+        Dataset::at(self.locate(folder))
+    }
+}
+
 impl Dataset {
     /// The dataset in `folder`, which need not exist. Touches nothing.
-    pub fn at(folder: impl Into<PathBuf>) -> Self {
+    pub fn at(folder: impl Into<Location>) -> Self {
         let limits = Limits::default();
         Self { records: Records::at(folder), limits }
     }
@@ -40,8 +42,13 @@ impl Dataset {
     }
 
     /// Where it lies.
-    pub fn folder(&self) -> &Path {
+    pub fn folder(&self) -> &Location {
         self.records.folder()
+    }
+
+    /// The folder of the parts of a key, committed or not.
+    pub fn folder_of(&self, key: &str) -> Location {
+        self.records.folder_of(key)
     }
 
     /// The numbers of the generations there are, newest first.
@@ -101,9 +108,16 @@ impl Dataset {
     /// `NotFound` when there is none, `Damaged` when its manifest is, `Failed` when the manifest
     /// is of another format version.
     pub fn generation(&self, number: u64) -> Result<Generation> {
-        let path = self.records.path(number);
-        let read = || self.read_manifest(number);
-        let manifest = known_manifests::get(&path, self.limits.record, read)?;
+        let at = self.records.path(number);
+        let (known, limit) = (at.store().manifests(), self.limits.record);
+        let Some(identity) = at.backend().identity(at.within()) else {
+            return self.generation_anew(number);
+        };
+        if let Some(manifest) = known.get(at.path(), limit, &identity) {
+            return Ok(self.holding(number, manifest));
+        }
+        let manifest = Arc::new(self.read_manifest(number)?);
+        known.add(at.path(), limit, identity, &manifest);
         Ok(self.holding(number, manifest))
     }
 
@@ -114,31 +128,13 @@ impl Dataset {
 
     fn read_manifest(&self, number: u64) -> Result<Manifest> {
         let manifest: Manifest = self.records.read(number)?;
-        manifest.check(&self.records.path(number))?;
+        manifest.check(self.records.path(number).path())?;
         Ok(manifest)
     }
 
     /// A generation of this dataset with a manifest that was checked.
     pub(crate) fn holding(&self, number: u64, manifest: Arc<Manifest>) -> Generation {
         Generation { dataset: self.clone(), number, manifest }
-    }
-
-    /// Begins a generation, or goes on with one whose writer stopped before its commit.
-    ///
-    /// # Errors
-    /// `Failed` when the spec is wrong or the folder cannot be written to.
-    pub fn begin(&self, spec: Spec) -> Result<Writer> {
-        Writer::begin(self.clone(), spec, Shard::WHOLE)
-    }
-
-    /// The same for one of several writers that write a generation together, at the same time or one after
-    /// another. Each writes the parts of its shard; [`Writer::finish`] of whoever finds all of them there
-    /// makes the generation visible.
-    ///
-    /// # Errors
-    /// `Failed` also when the spec does not say how many rows there will be.
-    pub fn begin_shard(&self, spec: Spec, shard: Shard) -> Result<Writer> {
-        Writer::begin(self.clone(), spec, shard)
     }
 
     /// Complete parts of a generation of `key` that is not committed, or not yet.
@@ -149,7 +145,7 @@ impl Dataset {
         if !is_key(key) {
             return Err(Error::failed(format_args!("`{key}` is not a key: 64 hex digits")));
         }
-        let names = durable::names_in(&self.folder().join(folder_name(key)))?;
+        let names = self.folder_of(key).names_in()?;
         Ok(names.iter().filter(|name| name.ends_with(".parquet")).count())
     }
 
@@ -158,7 +154,7 @@ impl Dataset {
     /// # Errors
     /// `Failed` when the folder cannot be listed.
     pub fn was_begun(&self) -> Result<bool> {
-        Ok(durable::names_in(self.folder())?.iter().any(|name| is_folder_name(name)))
+        Ok(self.folder().names_in()?.iter().any(|name| is_folder_name(name)))
     }
 
     pub(crate) fn records(&self) -> &Records {
@@ -205,29 +201,20 @@ impl Generation {
     }
 
     /// The folder of its parts.
-    pub fn dir(&self) -> PathBuf {
-        self.dataset.folder().join(folder_name(&self.manifest.key))
+    pub fn dir(&self) -> Location {
+        self.dataset.folder_of(&self.manifest.key)
     }
 
     /// A glob for any reader of Parquet: all rows of this generation, and no others.
     pub fn glob(&self) -> PathBuf {
-        self.dir().join("*.parquet")
-    }
-
-    /// Opens it to read rows of the named tensor columns, and the keys.
-    ///
-    /// # Errors
-    /// `NotFound` when there is no such column, or when the generation was removed; `Damaged` when
-    /// a part is missing or its size, index or footer is not what was written.
-    pub fn reader(&self, columns: &[&str]) -> Result<Reader> {
-        Reader::open(self, columns, Some(self.lease()?))
+        self.dir().path().join("*.parquet")
     }
 
     /// As long as it is held, nobody removes the generation.
     pub(crate) fn lease(&self) -> Result<Lease> {
         let path = self.dataset.records.path(self.number);
         Lease::read(&path)?.ok_or_else(|| {
-            let what = format!("{}: generation {} was removed", path.display(), self.number);
+            let what = format!("{path}: generation {} was removed", self.number);
             Error::new(ErrorKind::NotFound, what)
         })
     }
@@ -237,10 +224,10 @@ impl Generation {
     ///
     /// # Errors
     /// When their folder cannot be listed.
-    pub fn broken_parts(&self) -> Result<Vec<PathBuf>> {
-        looks::at_generation();
+    pub fn broken_parts(&self) -> Result<Vec<Location>> {
         let folder = self.dir();
-        let entries = files::list(&folder).map_err(|error| Error::io(&folder, "list", &error))?;
+        folder.store().counters().at_generation();
+        let entries = folder.list().map_err(|error| folder.error("list", &error))?;
         let place = |name: &str| entries.binary_search_by(|it| it.name.as_str().cmp(name));
         let is_whole = |part: &&Part| {
             let found = place(&part.file).ok().and_then(|at| entries.get(at));
@@ -260,18 +247,19 @@ impl Generation {
     }
 
     pub(crate) fn verify_part(&self, part: &Part) -> Result<()> {
-        plain_file::check_folder(&self.dir())?;
-        let path = self.dir().join(&part.file);
-        match plain_file::size(&path) {
+        let folder = self.dir();
+        folder.check_no_link()?;
+        let at = folder.join(&part.file);
+        match at.plain_size() {
             Ok(size) if size == part.bytes => {}
             Ok(size) => {
                 let what = format!("{size} bytes, not {}", part.bytes);
-                return Err(Error::damaged(&path, what));
+                return Err(Error::damaged(at.path(), what));
             }
-            Err(error) => return Err(cannot_open(&path, &error)),
+            Err(error) => return Err(Error::opening(at.path(), &error)),
         }
-        if hash_from(&path, 0)? != part.blake3 {
-            return Err(Error::damaged(&path, "its BLAKE3 is not what was written"));
+        if hash_of(&at)? != part.blake3 {
+            return Err(Error::damaged(at.path(), "its BLAKE3 is not what was written"));
         }
         Ok(())
     }

@@ -5,7 +5,6 @@
 
 use std::io::IoSliceMut;
 
-use crate::damage::cannot_read;
 use crate::error::{Error, Result};
 use crate::half_precision;
 use crate::page_header::WRONG_CRC;
@@ -89,7 +88,7 @@ pub(crate) fn read_row(
         let read: usize = slices.iter().map(|slice| slice.len()).sum();
         part.file
             .read_exact_vectored_at(&mut slices, offset)
-            .map_err(|error| cannot_read(&part.path, &error))?;
+            .map_err(|error| Error::reading(part.path(), &error))?;
         offset += read as u64;
         let (crc, _) = match &mut checks {
             Some(checks) => checks,

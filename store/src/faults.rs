@@ -1,8 +1,8 @@
 //! Faults on demand: an operation that changes the disk fails, or is where the process ends.
 //!
-//! Whatever the store creates, writes, syncs, links, renames or removes passes [`point`] first, or
-//! goes through [`write_all`]. A test asks for a fault in one of two ways:
-//! - in its own process, [`Watch::over`] a folder lists the operations below it and lets one fail;
+//! Whatever a store creates, writes, syncs, links, renames or removes on a disk, or puts, copies or removes on
+//! another backend, asks its [`Faults`] first. A test asks for a fault in one of two ways:
+//! - of a store of its own, [`Faults::watch`] over a folder lists the operations below it and lets one fail;
 //! - in another process, the environment variable `GIMLET_FAULT` says at which operation of the
 //!   whole process what is to happen: `17:full`, `17:error`, `17:die`, `17:tear` or `17:wait` (operations
 //!   count from 0). In the place of a number it may say which kind of operation on which path: `link
@@ -13,10 +13,10 @@
 //! when the file is there, or when it is asked to stop ([`let_go_when`]): so a test holds a process in the middle
 //! of its work, however fast the machine is.
 //!
-//! A file system may lack something altogether: [`Watch::lacking`], or the environment variable `GIMLET_LACKS`, such
+//! A file system may lack something altogether: [`Faults::lacking`], or the environment variable `GIMLET_LACKS`, such
 //! as `link` or `link,move,lock`.
 //!
-//! Without debug assertions, as in a release build, there is none of it: the calls do nothing.
+//! All of it is in builds with the feature `testing` and debug assertions alone: elsewhere the calls do nothing.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -24,38 +24,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+pub use crate::operation::Operation;
+
 /// Whether this build has faults.
 pub const AVAILABLE: bool = cfg!(debug_assertions);
 
 /// The exit code of a process that a fault has ended.
 pub const EXIT_CODE: i32 = 86;
-
-/// Something that changes the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operation {
-    /// A folder is made.
-    CreateFolder,
-    /// A file is made, under a temporary name; or a lock.
-    Create,
-    /// Bytes are appended to a file.
-    Write,
-    /// A file's bytes are made durable.
-    Sync,
-    /// A file is given a second name, which must be free.
-    Link,
-    /// A file is given another name, which must be free.
-    Move,
-    /// A file is given another name, taken or not.
-    Rename,
-    /// A file's name is removed.
-    Remove,
-    /// A folder is removed, if nothing is in it.
-    RemoveFolder,
-    /// The names in a folder are made durable.
-    SyncFolder,
-    /// A file is locked, which changes nothing: it can be lacking, and no more.
-    Lock,
-}
 
 /// The operations by the names that they have in the environment.
 const NAMES: [(&str, Operation); 11] = [
@@ -96,10 +71,19 @@ enum Place {
     Named(usize, Operation, String),
 }
 
-/// Counts the operations below a folder, in all threads of this process, and lets one go wrong,
-/// for as long as it lives. Without debug assertions it sees none.
+/// The faults of one store. Clones are those of the same store.
+#[derive(Debug, Clone)]
+pub struct Faults(Watches);
+
+type Watches = Arc<Mutex<Vec<Arc<Watched>>>>;
+
+/// Counts the operations below a folder, in all threads of a store, and lets one go wrong, for as long as it
+/// lives. Without debug assertions it sees none.
 #[derive(Debug)]
-pub struct Watch(Arc<Watched>);
+pub struct Watch {
+    watched: Arc<Watched>,
+    all: Watches,
+}
 
 #[derive(Debug)]
 struct Watched {
@@ -109,8 +93,8 @@ struct Watched {
     operations: Mutex<Vec<(Operation, PathBuf)>>,
 }
 
-/// Every watch there is; `GIMLET_FAULT` and `GIMLET_LACKS` make one over all paths that lives as long as the process.
-static WATCHES: LazyLock<Mutex<Vec<Arc<Watched>>>> = LazyLock::new(|| {
+/// What `GIMLET_FAULT` and `GIMLET_LACKS` ask for: over all paths, and counted over all stores of the process.
+static ASKED: LazyLock<Option<Arc<Watched>>> = LazyLock::new(|| {
     let of = |name| std::env::var(name).ok();
     // A test that asks for something else must not pass for want of a fault.
     let misspelt = (Place::Number(0), Fault::FailsFromThere(ErrorKind::InvalidInput));
@@ -123,8 +107,7 @@ static WATCHES: LazyLock<Mutex<Vec<Arc<Watched>>>> = LazyLock::new(|| {
         }
     }
     let asked = fault.is_some() || !lacks.is_empty();
-    let all_paths = PathBuf::new();
-    Mutex::new(asked.then(|| watched(all_paths, fault, lacks)).into_iter().collect())
+    asked.then(|| Arc::new(Watched::of(Path::new(""), fault, lacks)))
 });
 
 /// Whether a process that waits has been asked to stop.
@@ -139,56 +122,115 @@ pub fn let_go_when(asked: fn() -> bool) {
     let _ = LET_GO.set(asked);
 }
 
-impl Watch {
+impl Default for Faults {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(ASKED.iter().cloned().collect())))
+    }
+}
+
+impl Faults {
     /// Watches what lies below `folder`, as its paths are spelt. `fault` goes with the number of
     /// the operation that meets it, from 0.
-    pub fn over(folder: &Path, fault: Option<(usize, Fault)>) -> Self {
+    pub fn watch(&self, folder: &Path, fault: Option<(usize, Fault)>) -> Watch {
         let fault = fault.map(|(at, fault)| (Place::Number(at), fault));
-        Self::begin(watched(folder.to_path_buf(), fault, Vec::new()))
+        self.begin(Watched::of(folder, fault, Vec::new()))
     }
 
     /// Has what lies below `folder` lie on a file system that lacks these operations.
-    pub fn lacking(folder: &Path, operations: &[Operation]) -> Self {
-        Self::begin(watched(folder.to_path_buf(), None, operations.to_vec()))
+    pub fn lacking(&self, folder: &Path, operations: &[Operation]) -> Watch {
+        self.begin(Watched::of(folder, None, operations.to_vec()))
     }
 
-    fn begin(watched: Arc<Watched>) -> Self {
-        lock(&WATCHES).push(watched.clone());
-        Self(watched)
+    fn begin(&self, watched: Watched) -> Watch {
+        let watched = Arc::new(watched);
+        lock(&self.0).push(watched.clone());
+        Watch { watched, all: self.0.clone() }
     }
 
+    /// An operation is about to be done; the error to fail with instead. A lock changes nothing, so no fault
+    /// strikes; but a file system may have none.
+    pub(crate) fn before(&self, operation: Operation, path: &Path) -> io::Result<()> {
+        match self.meet(operation, path) {
+            Some(fault) => strike(fault, path),
+            None => self.lacked(operation, path),
+        }
+    }
+
+    /// `bytes` are about to be appended to `file`, which lies at `path`; the error to fail with instead.
+    pub(crate) fn before_write(
+        &self,
+        mut file: &File,
+        bytes: &[u8],
+        path: &Path,
+    ) -> io::Result<()> {
+        match self.meet(Operation::Write, path) {
+            Some(fault @ (Fault::Dies | Fault::Waits)) => strike(fault, path),
+            Some(fault) => {
+                file.write_all(&bytes[..bytes.len() / 2])?;
+                strike(fault, path)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The error of a file system that lacks an operation, where a test asked for one.
+    fn lacked(&self, operation: Operation, path: &Path) -> io::Result<()> {
+        let lacks =
+            |it: &Arc<Watched>| it.lacks.contains(&operation) && path.starts_with(&it.folder);
+        match AVAILABLE && lock(&self.0).iter().any(lacks) {
+            true => Err(lacking(operation)),
+            false => Ok(()),
+        }
+    }
+
+    fn meet(&self, operation: Operation, path: &Path) -> Option<Fault> {
+        if !AVAILABLE || operation == Operation::Lock {
+            return None;
+        }
+        let mut met = None;
+        for watched in lock(&self.0).iter().filter(|watched| path.starts_with(&watched.folder)) {
+            met = met.or(watched.meet(operation, path));
+        }
+        met
+    }
+}
+
+impl Watch {
     /// The operations so far, failed ones too.
     pub fn operations(&self) -> Vec<(Operation, PathBuf)> {
-        lock(&self.0.operations).clone()
+        lock(&self.watched.operations).clone()
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        lock(&WATCHES).retain(|watched| !Arc::ptr_eq(watched, &self.0));
+        lock(&self.all).retain(|watched| !Arc::ptr_eq(watched, &self.watched));
     }
 }
 
-/// An operation is about to be done.
-///
-/// # Errors
-/// The error to fail with instead.
-pub(crate) fn point(operation: Operation, path: &Path) -> io::Result<()> {
-    match AVAILABLE.then(|| meet(operation, path)).flatten() {
-        Some(fault) => strike(fault, path),
-        None => lacked(operation, path),
+impl Watched {
+    fn of(folder: &Path, fault: Option<(Place, Fault)>, lacks: Vec<Operation>) -> Self {
+        Self { folder: folder.to_path_buf(), fault, lacks, operations: Mutex::default() }
     }
-}
 
-/// The error of a file system that lacks an operation, where a test asked for one.
-///
-/// # Errors
-/// That.
-pub(crate) fn lacked(operation: Operation, path: &Path) -> io::Result<()> {
-    let lacks = |it: &Arc<Watched>| it.lacks.contains(&operation) && path.starts_with(&it.folder);
-    match AVAILABLE && lock(&WATCHES).iter().any(lacks) {
-        true => Err(lacking(operation)),
-        false => Ok(()),
+    /// Counts an operation; the fault, if this is the one that meets it.
+    fn meet(&self, operation: Operation, path: &Path) -> Option<Fault> {
+        let mut operations = lock(&self.operations);
+        let number = operations.len();
+        operations.push((operation, path.to_path_buf()));
+        let (place, fault) = self.fault.as_ref()?;
+        let meets = match (place, fault) {
+            (Place::Number(at), Fault::FailsFromThere(_)) => number >= *at,
+            (Place::Number(at), _) => number == *at,
+            (Place::Named(at, of, text), _) => {
+                let is_one = |(operation, path): &(Operation, PathBuf)| {
+                    operation == of && path.to_string_lossy().contains(text.as_str())
+                };
+                is_one(&operations[number])
+                    && operations.iter().filter(|it| is_one(it)).count() == *at
+            }
+        };
+        meets.then_some(*fault)
     }
 }
 
@@ -208,42 +250,6 @@ fn lacking(operation: Operation) -> io::Error {
 #[cfg(not(unix))]
 fn lacking(_operation: Operation) -> io::Error {
     ErrorKind::Unsupported.into()
-}
-
-/// Appends `bytes` to `file`, which lies at `path`.
-pub(crate) fn write_all(mut file: &File, bytes: &[u8], path: &Path) -> io::Result<()> {
-    match AVAILABLE.then(|| meet(Operation::Write, path)).flatten() {
-        Some(Fault::Waits) => strike(Fault::Waits, path).and_then(|()| file.write_all(bytes)),
-        Some(fault) => {
-            let half = if fault == Fault::Dies { 0 } else { bytes.len() / 2 };
-            file.write_all(&bytes[..half])?;
-            strike(fault, path)
-        }
-        None => file.write_all(bytes),
-    }
-}
-
-fn meet(operation: Operation, path: &Path) -> Option<Fault> {
-    let mut met = None;
-    for watched in lock(&WATCHES).iter().filter(|watched| path.starts_with(&watched.folder)) {
-        let mut operations = lock(&watched.operations);
-        let number = operations.len();
-        operations.push((operation, path.to_path_buf()));
-        let Some((place, fault)) = &watched.fault else { continue };
-        let meets = match (place, fault) {
-            (Place::Number(at), Fault::FailsFromThere(_)) => number >= *at,
-            (Place::Number(at), _) => number == *at,
-            (Place::Named(at, of, text), _) => {
-                let is_one = |(operation, path): &(Operation, PathBuf)| {
-                    operation == of && path.to_string_lossy().contains(text.as_str())
-                };
-                is_one(&operations[number])
-                    && operations.iter().filter(|it| is_one(it)).count() == *at
-            }
-        };
-        met = met.or(meets.then_some(*fault));
-    }
-    met
 }
 
 fn strike(fault: Fault, path: &Path) -> io::Result<()> {
@@ -293,10 +299,6 @@ fn parse(text: &str) -> Option<(Place, Fault)> {
 
 fn named(name: &str) -> Option<Operation> {
     NAMES.iter().find(|(it, _)| *it == name).map(|(_, operation)| *operation)
-}
-
-fn watched(folder: PathBuf, fault: Option<(Place, Fault)>, lacks: Vec<Operation>) -> Arc<Watched> {
-    Arc::new(Watched { folder, fault, lacks, operations: Mutex::default() })
 }
 
 /// A panic elsewhere leaves a list as good as it was.

@@ -9,7 +9,7 @@ use std::ops::Range;
 use parquet::basic::Type as PhysicalType;
 use parquet::schema::types::Type;
 
-use crate::thrift::{Result, Thrift, Value};
+use gimlet_thrift::{Result, Thrift, Value};
 
 /// What every Parquet file ends with, after the length of its footer.
 const MAGIC: &[u8; 4] = b"PAR1";

@@ -10,16 +10,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::backend::{Entry, Lease, WRITER_LOCK};
 use crate::dataset::Dataset;
-use crate::durable;
-use crate::error::{Error, ErrorKind, Result};
-use crate::files::{self, Entry, is_url};
-use crate::lease::{self, Lease, WRITER_LOCK};
-use crate::manifest::{folder_name, is_folder_name, is_key};
-use crate::plain_file;
+use crate::error::{Error, Result};
+use crate::error_kind::ErrorKind;
+use crate::key::{folder_name, is_folder_name, is_key};
+use crate::location::Location;
 use crate::records::Records;
 
 /// What must stay.
@@ -54,7 +52,7 @@ pub struct Shelf {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leftover {
     /// The record or, if there is none, the folder or file.
-    pub path: PathBuf,
+    pub at: Location,
     /// What it is.
     pub kind: Kind,
     /// What would be free without it.
@@ -64,7 +62,7 @@ pub struct Leftover {
     /// Why it stays all the same, if it does.
     pub stays: Option<String>,
     /// The folder that goes with it.
-    folder: Option<PathBuf>,
+    folder: Option<Location>,
 }
 
 /// The kinds of [`Leftover`].
@@ -119,7 +117,7 @@ impl Shelf {
     pub fn survey(&self, policy: &Policy) -> Result<Vec<Leftover>> {
         let listing = self.list()?;
         let root = self.records.folder();
-        let names = durable::names_in(root)?;
+        let names = root.names_in()?;
         let folders: Vec<&String> = names.iter().filter(|name| is_folder_name(name)).collect();
         let orphan = folders.iter().find(|name| !listing.folders.contains_key(**name));
         let mut found = self.survey_records(&listing, orphan.map(|name| name.as_str()), policy);
@@ -140,7 +138,7 @@ impl Shelf {
             }
             // On object storage those of all folders were found at once.
             let goes = |it: &Leftover| it.folder.as_ref() == Some(&folder) && it.stays.is_none();
-            if !is_url(&folder) && !found.iter().any(goes) {
+            if !folder.properties().is_remote && !found.iter().any(goes) {
                 found.extend(dead_temps(&folder)?);
             }
         }
@@ -156,7 +154,7 @@ impl Shelf {
     ) -> Vec<Leftover> {
         let mut found = Vec::new();
         for (place, (number, key)) in listing.records.iter().enumerate() {
-            let path = self.records.path(*number);
+            let at = self.records.path(*number);
             let mut folder = None;
             let why = match key {
                 Ok(key) => {
@@ -185,11 +183,11 @@ impl Shelf {
             } else if folder.is_some() && place < policy.keep {
                 Some(format!("it is one of the newest {}", policy.keep))
             } else {
-                in_use(&path, folder.as_deref())
+                in_use(&at, folder.as_ref())
             };
-            let bytes = size_of(&path) + folder.as_deref().map_or(0, bytes_in);
+            let bytes = size_of(&at) + folder.as_ref().map_or(0, bytes_in);
             let kind = Kind::Record(*number);
-            found.push(Leftover { path, kind, bytes, why, stays, folder });
+            found.push(Leftover { at, kind, bytes, why, stays, folder });
         }
         found
     }
@@ -197,15 +195,14 @@ impl Shelf {
     /// `unreadable` is the number of a record that stays although nobody knows its key.
     fn survey_attempt(
         &self,
-        folder: &Path,
+        folder: &Location,
         unreadable: Option<u64>,
         policy: &Policy,
     ) -> Result<Leftover> {
         let stays = match (strange(folder), unreadable, age(folder)) {
             (Some(strange), ..) => Some(strange),
             (None, Some(number), _) => {
-                let name = self.records.path(number);
-                let name = name.file_name().unwrap_or_default().display();
+                let name = self.records.path(number).name();
                 Some(format!("it may belong to {name}, which cannot be read"))
             }
             (None, None, age) if age < policy.grace => {
@@ -214,12 +211,12 @@ impl Shelf {
             _ => in_use(&folder.join(WRITER_LOCK), None),
         };
         Ok(Leftover {
-            path: folder.to_path_buf(),
+            at: folder.clone(),
             kind: Kind::Attempt,
             bytes: bytes_in(folder),
             why: "it ended without a commit, and nothing goes on with it".to_owned(),
             stays,
-            folder: Some(folder.to_path_buf()),
+            folder: Some(folder.clone()),
         })
     }
 
@@ -228,7 +225,7 @@ impl Shelf {
         for number in self.records.numbers()? {
             let key = (self.key_of)(number).and_then(|key| match is_key(&key) {
                 true => Ok(key),
-                false => Err(Error::damaged(&self.records.path(number), "it has no key")),
+                false => Err(Error::damaged(self.records.path(number).path(), "it has no key")),
             });
             match &key {
                 Ok(key) => {
@@ -268,7 +265,7 @@ impl Shelf {
         let needed = self.keys()?.difference(keys).cloned().collect();
         let policy = Policy { needed, keep: 0, grace: Duration::ZERO };
         let root = self.records.folder();
-        let theirs: HashSet<PathBuf> = keys.iter().map(|key| root.join(folder_name(key))).collect();
+        let theirs: Vec<Location> = keys.iter().map(|key| root.join(folder_name(key))).collect();
         let mut staying = Vec::new();
         for mut leftover in self.survey(&policy)? {
             if !leftover.folder.as_ref().is_some_and(|folder| theirs.contains(folder)) {
@@ -289,37 +286,37 @@ impl Shelf {
     pub fn remove(&self, leftover: &Leftover, policy: &Policy) -> Result<Option<String>> {
         match leftover.kind {
             Kind::Temporary => {
-                remove_temp(&leftover.path)?;
+                remove_temp(&leftover.at)?;
                 Ok(None)
             }
             Kind::Record(_) => {
-                let _record = match Lease::alone(&leftover.path)? {
+                let _record = match Lease::alone(&leftover.at)? {
                     Some(Ok(alone)) => alone,
                     Some(Err(why)) => return Ok(Some(why.to_owned())),
                     None => return Ok(None),
                 };
-                let Some(folder) = leftover.folder.as_deref().filter(|it| is_folder(it)) else {
-                    return self.remove_record(&leftover.path).map(|()| None);
+                let Some(folder) = leftover.folder.as_ref().filter(|it| is_folder(it)) else {
+                    return self.remove_record(&leftover.at).map(|()| None);
                 };
                 let _writer = match Self::alone_in(folder)? {
                     Ok(alone) => alone,
                     Err(why) => return Ok(Some(why)),
                 };
-                self.remove_record(&leftover.path)?;
+                self.remove_record(&leftover.at)?;
                 // A writer may have committed the key anew since it was listed.
-                match self.list()?.folders.contains_key(&name_of(folder)) {
+                match self.list()?.folders.contains_key(&folder.name()) {
                     true => Ok(None),
                     false => remove_folder(folder).map(|()| None),
                 }
             }
             Kind::Attempt => {
-                let folder = &leftover.path;
+                let folder = &leftover.at;
                 let age = age(folder);
                 let _writer = match Self::alone_in(folder)? {
                     Ok(alone) => alone,
                     Err(why) => return Ok(Some(why)),
                 };
-                if self.list()?.folders.contains_key(&name_of(folder)) {
+                if self.list()?.folders.contains_key(&folder.name()) {
                     return Ok(Some("it was committed meanwhile".to_owned()));
                 }
                 if age < policy.grace {
@@ -330,23 +327,18 @@ impl Shelf {
         }
     }
 
-    fn remove_record(&self, path: &Path) -> Result<()> {
-        durable::remove_if_there(path)?;
+    fn remove_record(&self, at: &Location) -> Result<()> {
+        at.remove()?;
         // Before any of its parts goes: a record that came back after a power cut would lack them.
-        durable::sync_folder(self.records.folder())
+        sync(self.records.folder())
     }
 
     /// The lock of those who write to a folder, held alone; or why it cannot be.
-    fn alone_in(folder: &Path) -> Result<Result<Lease, String>> {
+    fn alone_in(folder: &Location) -> Result<Result<Lease, String>> {
         if let Some(strange) = strange(folder) {
             return Ok(Err(strange));
         }
-        let path = folder.join(WRITER_LOCK);
-        lease::make(&path)?;
-        Ok(match Lease::alone(&path)? {
-            Some(alone) => alone.map_err(str::to_owned),
-            None => Err("it is in use".to_owned()),
-        })
+        Ok(Lease::make_alone(&folder.join(WRITER_LOCK))?.map_err(str::to_owned))
     }
 }
 
@@ -369,10 +361,10 @@ fn cannot_be_asked(kind: ErrorKind) -> bool {
 }
 
 /// Who uses a record or its folder, in words; nobody when `None`.
-fn in_use(record: &Path, folder: Option<&Path>) -> Option<String> {
+fn in_use(record: &Location, folder: Option<&Location>) -> Option<String> {
     let lock = folder.map(|folder| folder.join(WRITER_LOCK));
-    for path in [Some(record), lock.as_deref()].into_iter().flatten() {
-        match Lease::alone(path) {
+    for at in [Some(record), lock.as_ref()].into_iter().flatten() {
+        match Lease::alone(at) {
             Ok(None | Some(Ok(_))) => {}
             Ok(Some(Err(why))) => return Some(why.to_owned()),
             Err(error) => return Some(error.to_string()),
@@ -382,12 +374,12 @@ fn in_use(record: &Path, folder: Option<&Path>) -> Option<String> {
 }
 
 /// Why a folder is not to be touched, if it is not as a writer would have left it.
-fn strange(folder: &Path) -> Option<String> {
-    let is_link = folder.symlink_metadata().is_ok_and(|it| it.is_symlink());
+fn strange(folder: &Location) -> Option<String> {
     // Leases on objects lie in a folder of their own.
-    let strange = |it: &Entry| it.is_folder && !(is_url(folder) && it.name.starts_with('.'));
+    let is_remote = folder.properties().is_remote;
+    let strange = |it: &Entry| it.is_folder && !(is_remote && it.name.starts_with('.'));
     let holds_folders = || entries(folder).iter().any(strange);
-    match is_link {
+    match folder.backend().is_link(folder.within()) {
         true => Some("it is a link".to_owned()),
         false if holds_folders() => Some("it holds a folder, which is not of the store".to_owned()),
         false => None,
@@ -399,81 +391,77 @@ fn strange(folder: &Path) -> Option<String> {
 ///
 /// # Errors
 /// When the folder cannot be listed.
-pub fn dead_temps(folder: &Path) -> Result<Vec<Leftover>> {
-    let dead = durable::dead_temps(folder)?.into_iter();
-    Ok(dead.map(|(path, _lock)| leftover_temp(path)).collect())
+pub fn dead_temps(folder: &Location) -> Result<Vec<Leftover>> {
+    let dead = folder.backend().dead_temps(folder.within());
+    let dead = dead.map_err(|error| folder.error("list", &error))?;
+    Ok(dead.into_iter().map(|name| leftover_temp(folder.join(name))).collect())
 }
 
 /// Removes one of [`dead_temps`].
 ///
 /// # Errors
 /// When it is still there.
-pub fn remove_temp(path: &Path) -> Result<()> {
-    match is_url(path) {
-        // Whoever else has removed it meanwhile has made no other of this name.
-        true => durable::remove_if_there(path),
-        false => durable::remove_dead_temps(path.parent().unwrap_or(Path::new("."))),
+pub fn remove_temp(at: &Location) -> Result<()> {
+    match at.properties().is_remote {
+        // Another that has removed it meanwhile has made no other of this name.
+        true => at.remove(),
+        false => at.folder().remove_dead_temps(),
     }
 }
 
-fn leftover_temp(path: PathBuf) -> Leftover {
+fn leftover_temp(at: Location) -> Leftover {
     Leftover {
-        bytes: size_of(&path),
+        bytes: size_of(&at),
         kind: Kind::Temporary,
         why: "its writer is dead".to_owned(),
         stays: None,
         folder: None,
-        path,
+        at,
     }
 }
 
 /// Removes the files of a folder, and the folder if nothing else is in it. What says that a part is
 /// whole goes before any part, or a part that has gone would be taken for lost; the lock goes last.
-fn remove_folder(folder: &Path) -> Result<()> {
+fn remove_folder(folder: &Location) -> Result<()> {
     let files = entries(folder).into_iter().filter(|it| !it.is_folder && it.name != WRITER_LOCK);
     let files = files.map(|it| folder.join(it.name));
-    let (notes, others): (Vec<_>, Vec<_>) =
-        files.partition(|path| path.extension().is_some_and(|it| it == "json"));
-    for path in &notes {
-        durable::remove_if_there(path)?;
-    }
+    let (notes, others): (Vec<_>, Vec<_>) = files.partition(|at| at.name().ends_with(".json"));
+    notes.iter().try_for_each(Location::remove)?;
     if !notes.is_empty() {
-        durable::sync_folder(folder)?;
+        sync(folder)?;
     }
-    for path in &others {
-        durable::remove_if_there(path)?;
-    }
-    durable::remove_if_there(&folder.join(WRITER_LOCK))?;
+    others.iter().try_for_each(Location::remove)?;
+    folder.join(WRITER_LOCK).remove()?;
     // Not empty, a writer has come meanwhile, and has made its lock.
-    durable::remove_empty_folder(folder)
+    folder.backend().remove_folder(folder.within())
+}
+
+fn sync(folder: &Location) -> Result<()> {
+    folder.backend().sync_folder(folder.within())
 }
 
 /// How long nothing has been written in a folder.
-fn age(folder: &Path) -> Duration {
+fn age(folder: &Location) -> Duration {
     let files = entries(folder).into_iter().filter(|it| it.name != WRITER_LOCK);
     let newest = files.filter_map(|it| it.modified).max();
-    let own = || folder.symlink_metadata().and_then(|it| it.modified()).ok();
-    let age = newest.or_else(own).map(|time| files::age(folder, time).unwrap_or_default());
+    let own = || folder.on_disk()?.symlink_metadata().and_then(|it| it.modified()).ok();
+    let age = newest.or_else(own).map(|time| folder.age(time).unwrap_or_default());
     age.unwrap_or_default()
 }
 
-fn bytes_in(folder: &Path) -> u64 {
+fn bytes_in(folder: &Location) -> u64 {
     entries(folder).iter().map(|it| it.size).sum()
 }
 
-fn size_of(path: &Path) -> u64 {
-    plain_file::size(path).unwrap_or(0)
+fn size_of(at: &Location) -> u64 {
+    at.plain_size().unwrap_or(0)
 }
 
 /// Everything in a folder; nothing if it cannot be listed.
-fn entries(folder: &Path) -> Vec<Entry> {
-    files::list(folder).unwrap_or_default()
+fn entries(folder: &Location) -> Vec<Entry> {
+    folder.list().unwrap_or_default()
 }
 
-fn is_folder(path: &Path) -> bool {
-    files::is_folder(path).unwrap_or(false)
-}
-
-fn name_of(folder: &Path) -> String {
-    folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+fn is_folder(at: &Location) -> bool {
+    at.is_folder().unwrap_or(false)
 }

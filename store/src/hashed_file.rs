@@ -4,19 +4,20 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use crate::damage::cannot_read;
 use crate::error::{Error, Result};
-use crate::faults::{self, Operation};
-use crate::files::is_url;
-use crate::object::Object;
-use crate::plain_file;
+use crate::file_system::FileSystem;
+use crate::location::Location;
 
 /// Large enough for BLAKE3 to use vector instructions, small enough for the cache.
 const BUFFER: usize = 256 << 10;
 
+/// What is asked of a server at a time.
+const PIECE: usize = 16 << 20;
+
 /// Writes a file and hashes it on the way.
 #[derive(Debug)]
 pub(crate) struct HashedFile {
+    system: FileSystem,
     file: File,
     path: PathBuf,
     hasher: blake3::Hasher,
@@ -26,20 +27,17 @@ pub(crate) struct HashedFile {
 
 impl HashedFile {
     /// Writes `file`, which lies at `path`, from where it stands.
-    pub fn new(file: File, path: &Path) -> Self {
+    pub fn new(system: &FileSystem, file: File, path: &Path) -> Self {
         let buffer = Vec::with_capacity(BUFFER);
-        let path = path.to_path_buf();
-        Self { file, path, hasher: blake3::Hasher::new(), buffer, bytes: 0 }
+        let (system, path) = (system.clone(), path.to_path_buf());
+        Self { system, file, path, hasher: blake3::Hasher::new(), buffer, bytes: 0 }
     }
 
-    /// Makes the file durable; gives its hash and size. Errors name it `target`, as it will be
+    /// The hash and the size of the file, all of which is written then. Errors name it `target`, as it will be
     /// called.
-    pub fn finish(mut self, target: &Path) -> Result<(String, u64)> {
+    pub fn finish(mut self, target: &Location) -> Result<(String, u64)> {
         let left = self.buffer.len() as u64;
-        self.flush()
-            .and_then(|()| faults::point(Operation::Sync, &self.path))
-            .and_then(|()| if is_url(target) { Ok(()) } else { self.file.sync_all() })
-            .map_err(|error| Error::io(target, "write", &error).needing(left))?;
+        self.flush().map_err(|error| target.error("write", &error).needing(left))?;
         Ok((self.hasher.finalize().to_hex().to_string(), self.bytes))
     }
 }
@@ -56,33 +54,39 @@ impl Write for HashedFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.hasher.update(&self.buffer);
-        faults::write_all(&self.file, &self.buffer, &self.path)?;
+        self.system.write_all(&self.file, &self.buffer, &self.path)?;
         self.bytes += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
     }
 }
 
-/// BLAKE3 of a file from `offset` on, in hex.
-pub(crate) fn hash_from(path: &Path, offset: u64) -> Result<String> {
+/// BLAKE3 of a plain file, in hex.
+pub(crate) fn hash_of(at: &Location) -> Result<String> {
     let hash = || -> io::Result<String> {
-        if let Some(object) = Object::of(path) {
-            let mut hasher = blake3::Hasher::new();
-            object?.read_all(offset, |bytes| {
-                hasher.update(bytes);
-            })?;
-            return Ok(hasher.finalize().to_hex().to_string());
+        let (backend, path) = (at.backend(), at.within());
+        if let Some(file) = backend.open(path)? {
+            return hash_from(file, 0);
         }
-        let mut file = plain_file::open(path)?;
-        file.seek(SeekFrom::Start(offset))?;
         let mut hasher = blake3::Hasher::new();
-        let mut buffer = vec![0; BUFFER];
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(hasher.finalize().to_hex().to_string()),
-                read => hasher.update(&buffer[..read]),
-            };
+        let size = backend.size(path)?.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        for start in (0..size).step_by(PIECE) {
+            hasher.update(&backend.read_range(path, start..size.min(start + PIECE as u64))?);
         }
+        Ok(hasher.finalize().to_hex().to_string())
     };
-    hash().map_err(|error| cannot_read(path, &error))
+    hash().map_err(|error| Error::reading(at.path(), &error))
+}
+
+/// BLAKE3 of a file of this machine from `offset` on, in hex.
+pub(crate) fn hash_from(mut file: impl Read + Seek, offset: u64) -> io::Result<String> {
+    file.seek(SeekFrom::Start(offset))?;
+    let mut hasher = blake3::Hasher::new();
+    let mut buffer = vec![0; BUFFER];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(hasher.finalize().to_hex().to_string()),
+            read => hasher.update(&buffer[..read]),
+        };
+    }
 }

@@ -1,44 +1,97 @@
 //! Datasets of tensors in Parquet, in generations.
 //!
-//! A [`Dataset`] is a folder. Each of its [`Generation`]s is a set of rows that is written once,
-//! becomes visible when it is complete, and never changes. Its part files are Parquet that every
+//! A [`Store`] is the handle: it knows disks and buckets, what of them was read, and what this machine keeps of
+//! object storage. A [`Dataset`] is a folder in one of them. Each of its [`Generation`]s is a set of rows that is
+//! written once, becomes visible when it is complete, and never changes. Its part files are Parquet that every
 //! reader of Parquet reads by a plain glob; a [`Reader`] fetches single rows from them as fast as
 //! from a flat file. `FORMAT.md` beside this crate says what lies on disk.
+//!
+//! ```
+//! use gimlet_store::{Column, DType, Key, Rows, Schema, Spec, Store, Values};
+//!
+//! # fn main() -> gimlet_store::Result<()> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let folder = folder.path().join("digits");
+//! // A path of this machine, or `s3://bucket/digits`.
+//! let dataset = Store::new().dataset(folder);
+//!
+//! // Two columns of tensors; ids and labels every dataset has.
+//! let schema = Schema::of([
+//!     Column::new("image", DType::U8, [28, 28]),
+//!     Column::new("pooled", DType::F32, [3]),
+//! ]);
+//! // What the rows depend on: the same key again is the same generation, and no work.
+//! let spec = Spec::new(schema, Key::of("digits, view 1"));
+//! let mut writer = dataset.begin(spec)?;
+//! writer.write(&Rows {
+//!     ids: &[7, 8],
+//!     labels: &[Some(1), None],
+//!     sources: None,
+//!     attributes: &[],
+//!     tensors: &[Values::U8(&[0; 2 * 28 * 28]), Values::F32(&[0.5, 1.0, 1.5, 2.0, 2.5, 3.0])],
+//! })?;
+//! // Until here no other process sees anything.
+//! let generation = writer.commit(serde_json::json!({ "seconds": 1.5 }))?;
+//!
+//! let reader = generation.reader(&["pooled"])?;
+//! let mut row = [0.0; 3];
+//! reader.read_f32("pooled", &[1], &mut row)?;
+//! assert_eq!(row, [2.0, 2.5, 3.0]);
+//! assert_eq!(reader.keys()?.ids, [7, 8]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Several processes, on several machines, may write and read a dataset at once: each name is given in one step
+//! that fails when it is taken ([`backend::Backend::create`]), so nothing that is committed is ever replaced.
+//! A writer that is killed leaves its complete parts to the next one of its key. What is damaged is noticed when
+//! it is read ([`ErrorKind::Damaged`]), and made again by the same writer. [`gc`] removes what nothing needs.
+//!
+//! The feature `testing` adds faults on demand, and the suite that every backend passes.
 
+#![warn(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
+pub mod backend;
 mod cache;
+mod cache_folder;
 mod check;
+mod checked;
 mod checksum;
 mod column_chunk;
 mod compression;
-pub mod damage;
+#[cfg(feature = "testing")]
+pub mod conformance;
+mod counters;
+mod damage;
+mod damage_note;
 mod dataset;
 mod direct_read;
-pub mod durable;
 mod error;
+mod error_kind;
+#[cfg(feature = "testing")]
 pub mod faults;
-pub mod files;
+mod file_system;
 mod footer;
 pub mod gc;
+mod growing;
 mod half_precision;
 mod hashed_file;
-mod kept;
+mod json;
+mod key;
 mod key_page;
 mod known_manifests;
 mod lease;
 mod limits;
-mod looks;
+mod location;
 mod manifest;
-mod naming;
-mod object;
+mod operation;
 mod page_header;
 mod pages;
 mod part_file;
 mod part_index;
 mod part_record;
 mod part_writer;
-mod plain_file;
 mod positioned;
 mod quantise;
 mod reader;
@@ -49,26 +102,38 @@ mod schema;
 mod seal;
 mod shard;
 mod statistics;
+mod store;
+mod temp_file;
 mod tensor_page;
-pub mod thrift;
+mod unfinished;
+mod unique;
 mod writer;
 
-pub use check::{Checked, Heard, Unchecked};
+pub use backend::{Entry, Lease};
+pub use cache_folder::cache_folder;
+pub use check::Heard;
+pub use checked::{Checked, Unchecked};
 pub use compression::{Compression, CompressionChoice, CompressionSetting};
+pub use counters::Looks;
 pub use damage::Damage;
 pub use dataset::{Dataset, Generation};
-pub use error::{Error, ErrorKind, Result, file_size_limit};
-pub use kept::{bytes_fetched, keep_at_most};
-pub use lease::Lease;
+pub use error::{Error, Result};
+pub use error_kind::{ErrorKind, Failure};
+pub use file_system::file_size_limit;
+pub use growing::Appending;
+pub use key::Key;
 pub use limits::Limits;
-pub use looks::{Looks, looks};
+pub use location::{Location, path_of};
 pub use manifest::{FORMAT_VERSION, Manifest, Part};
-pub use object::cache_folder;
-pub use positioned::bytes_read;
-pub use reader::{Keys, Reader};
+pub use reader::Reader;
+pub use reader::keys::Keys;
 pub use records::Records;
 pub use rows::{Rows, Values};
 pub use schema::{Column, DType, Schema};
 pub use shard::Shard;
 pub use statistics::Statistics;
-pub use writer::{Finished, Spec, Writer};
+pub use store::Store;
+pub use unfinished::Unfinished;
+pub use unique::unique;
+pub use writer::commit::Finished;
+pub use writer::{Spec, Writer};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::compression::CompressionChoice;
 use crate::error::{Error, Result};
+use crate::key::is_key;
 use crate::schema::Schema;
 use crate::statistics::Statistics;
 
@@ -61,24 +62,6 @@ pub struct Part {
 /// The name of part `index`.
 pub(crate) fn part_name(index: usize) -> String {
     format!("part-{index:05}.parquet")
-}
-
-/// The folder of a generation's parts, within that of the dataset.
-pub(crate) fn folder_name(key: &str) -> &str {
-    &key[..16]
-}
-
-/// Whether a folder may be that of a key.
-pub(crate) fn is_folder_name(name: &str) -> bool {
-    name.len() == 16 && is_hex(name)
-}
-
-fn is_hex(text: &str) -> bool {
-    text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-pub(crate) fn is_key(key: &str) -> bool {
-    key.len() == 64 && is_hex(key)
 }
 
 impl Manifest {

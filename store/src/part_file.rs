@@ -1,57 +1,56 @@
-//! An open part: a file, or an object of which this machine keeps blocks.
+//! An open part: a file, or something remote of which this machine keeps blocks.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
-use std::path::Path;
 use std::sync::Arc;
 
 use crate::cache::Fetch;
-use crate::kept;
+use crate::location::Location;
 use crate::manifest::Part;
-use crate::object::Object;
-use crate::plain_file;
 use crate::positioned;
+use crate::store::Store;
 
 /// An open part, read at positions by many threads at once.
 #[derive(Debug)]
 pub(crate) enum PartFile {
-    Local(File),
-    Object(ObjectPart),
+    Local(File, Store),
+    Remote(RemotePart),
 }
 
-/// A part on object storage. Its blocks are known by its content, so that those of another file that
+/// A part that is read by requests. Its blocks are known by its content, so that those of another file that
 /// had its name are never taken for its own.
 #[derive(Debug)]
-pub(crate) struct ObjectPart {
-    object: Object,
+pub(crate) struct RemotePart {
+    at: Location,
     blake3: String,
     bytes: u64,
 }
 
 impl PartFile {
-    /// Opens a part of a manifest. Of an object, nothing is asked yet.
+    /// Opens a part of a manifest. Of a remote one, nothing is asked yet.
     ///
     /// # Errors
-    /// As `plain_file::open`; when there can be no object of that name.
-    pub fn open(path: &Path, part: &Part) -> io::Result<Self> {
-        Ok(match Object::of(path) {
-            Some(object) => {
-                let (blake3, bytes) = (part.blake3.clone(), part.bytes);
-                Self::Object(ObjectPart { object: object?, blake3, bytes })
-            }
-            None => Self::Local(plain_file::open(path)?),
+    /// As [`crate::backend::Backend::open`].
+    pub fn open(at: &Location, part: &Part) -> io::Result<Self> {
+        Ok(match at.backend().open(at.within())? {
+            Some(file) => Self::Local(file, at.store().clone()),
+            None => Self::Remote(RemotePart {
+                at: at.clone(),
+                blake3: part.blake3.clone(),
+                bytes: part.bytes,
+            }),
         })
     }
 
-    /// How long it is. Of an object that is what the manifest says: a shorter one has no such bytes to
+    /// How long it is. Of a remote one that is what the manifest says: a shorter one has no such bytes to
     /// read, a longer one another index.
     ///
     /// # Errors
     /// When the system does not say.
     pub fn size(&self) -> io::Result<u64> {
         match self {
-            Self::Local(file) => Ok(file.metadata()?.len()),
-            Self::Object(part) => Ok(part.bytes),
+            Self::Local(file, _) => Ok(file.metadata()?.len()),
+            Self::Remote(part) => Ok(part.bytes),
         }
     }
 
@@ -61,8 +60,12 @@ impl PartFile {
     /// `UnexpectedEof` when it ends before; when it cannot be read.
     pub fn read_exact_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
         match self {
-            Self::Local(file) => positioned::read_exact_at(file, out, offset),
-            Self::Object(part) => part.read(out, offset),
+            Self::Local(file, store) => {
+                positioned::read_exact_at(file, out, offset)?;
+                store.counters().read(out.len());
+                Ok(())
+            }
+            Self::Remote(part) => part.read(out, offset),
         }
     }
 
@@ -72,8 +75,13 @@ impl PartFile {
     /// As [`Self::read_exact_at`].
     pub fn read_exact_vectored_at(&self, out: &mut [IoSliceMut], offset: u64) -> io::Result<()> {
         match self {
-            Self::Local(file) => positioned::read_exact_vectored_at(file, out, offset),
-            Self::Object(part) => {
+            Self::Local(file, store) => {
+                let bytes = out.iter().map(|slice| slice.len()).sum();
+                positioned::read_exact_vectored_at(file, out, offset)?;
+                store.counters().read(bytes);
+                Ok(())
+            }
+            Self::Remote(part) => {
                 let mut bytes = vec![0; out.iter().map(|slice| slice.len()).sum()];
                 part.read(&mut bytes, offset)?;
                 let mut rest = bytes.as_slice();
@@ -90,45 +98,43 @@ impl PartFile {
     /// Drops what this machine keeps of these bytes, as they are not what was written; `false` when it
     /// keeps nothing of them, so that to read them again would give the same.
     pub fn forget(&self, offset: u64, length: u64) -> bool {
-        match (self, kept::cache()) {
-            (Self::Object(part), Some(cache)) => {
-                cache.forget(&part.blake3, offset..offset.saturating_add(length));
-                true
-            }
-            _ => false,
-        }
+        let Self::Remote(part) = self else { return false };
+        let Some(cache) = part.at.store().cache() else { return false };
+        cache.forget(&part.blake3, offset..offset.saturating_add(length));
+        true
     }
 
     /// Says that these bytes will be read soon, so that they may be fetched meanwhile.
     pub fn will_need(&self, offset: u64, length: u64) {
         match self {
-            Self::Local(file) => positioned::will_need(file, offset, length),
-            Self::Object(part) => part.will_need(offset, length),
+            Self::Local(file, _) => positioned::will_need(file, offset, length),
+            Self::Remote(part) => part.will_need(offset, length),
         }
     }
 }
 
-impl ObjectPart {
+impl RemotePart {
     fn read(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
         let end = offset.saturating_add(out.len() as u64);
         if end > self.bytes {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        match kept::cache() {
+        let (backend, path) = (self.at.backend(), self.at.within());
+        match self.at.store().cache() {
             Some(cache) => {
-                let fetch = |range| self.object.read_range(range);
+                let fetch = |range| backend.read_range(path, range);
                 cache.read(&self.blake3, self.bytes, offset, out, &fetch)?;
             }
-            None => out.copy_from_slice(&self.object.read_range(offset..end)?),
+            None => out.copy_from_slice(&backend.read_range(path, offset..end)?),
         }
-        positioned::count(out.len() as u64);
+        self.at.store().counters().read(out.len());
         Ok(())
     }
 
     fn will_need(&self, offset: u64, length: u64) {
-        let Some(cache) = kept::cache() else { return };
-        let object = self.object.clone();
-        let fetch: Arc<Fetch> = Arc::new(move |range| object.read_range(range));
+        let Some(cache) = self.at.store().cache() else { return };
+        let at = self.at.clone();
+        let fetch: Arc<Fetch> = Arc::new(move |range| at.backend().read_range(at.within(), range));
         cache.will_need(&self.blake3, self.bytes, offset..offset.saturating_add(length), fetch);
     }
 }

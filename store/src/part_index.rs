@@ -2,20 +2,19 @@
 
 use std::io;
 use std::ops::{Range, RangeInclusive};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use parquet::file::metadata::KeyValue;
 use parquet::schema::types::TypePtr;
 
-use crate::damage::cannot_read;
 use crate::error::{Error, Result};
 use crate::footer::{Index, RowGroup};
 use crate::limits::Allowance;
+use crate::location::Location;
 use crate::manifest::Part;
 use crate::part_file::PartFile;
 use crate::schema::Schema;
 use crate::tensor_page::TensorPage;
-use crate::thrift;
 
 /// Where a page lies, header and all.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +33,7 @@ pub(crate) struct Group {
 /// An open part file and where its pages lie. All pages are within the file.
 #[derive(Debug)]
 pub(crate) struct PartIndex {
-    pub path: PathBuf,
+    pub at: Location,
     pub file: PartFile,
     pub groups: Vec<Group>,
     /// For each tensor column asked for, the page of each row.
@@ -53,15 +52,16 @@ pub(crate) struct Expected<'a> {
 impl PartIndex {
     /// Opens a part, and checks that it is what the manifest says, short of its pages.
     pub fn open(
-        path: PathBuf,
+        at: Location,
         part: &Part,
         expected: &Expected,
         memory: &mut Allowance,
     ) -> Result<Self> {
-        let file = PartFile::open(&path, part).map_err(|error| cannot_open(&path, &error))?;
-        let size = file.size().map_err(|error| Error::io(&path, "read", &error))?;
+        let path = at.path();
+        let file = PartFile::open(&at, part).map_err(|error| Error::opening(path, &error))?;
+        let size = file.size().map_err(|error| Error::io(path, "read", &error))?;
         if size != part.bytes {
-            return Err(Error::damaged(&path, format_args!("{size} bytes, not {}", part.bytes)));
+            return Err(Error::damaged(path, format_args!("{size} bytes, not {}", part.bytes)));
         }
         let places = (part.rows)
             .saturating_mul(expected.columns.len() as u64)
@@ -70,17 +70,27 @@ impl PartIndex {
         // much: each has at least two columns, 5 bytes of the index for each of them, and 5 more.
         let passing = (part.bytes - part.index_offset).saturating_mul(16);
         let taken = places.saturating_add(passing);
-        memory.take(taken, format_args!("{}: opening it", path.display()))?;
-        let index = read_index(&path, &file, part, expected)?;
+        memory.take(taken, format_args!("{at}: opening it"))?;
+        let index = read_index(path, &file, part, expected)?;
         let columns =
             (expected.columns.iter()).map(|_| Vec::with_capacity(part.rows as usize)).collect();
-        let mut opened = Self { path, file, groups: Vec::new(), columns };
-        opened.take(&index, part, expected).map_err(|what| Error::damaged(&opened.path, what))?;
+        let mut opened = Self { at, file, groups: Vec::new(), columns };
+        opened.take(&index, part, expected).map_err(|what| Error::damaged(opened.path(), what))?;
         memory.give(passing.saturating_sub(opened.groups_bytes()));
         Ok(opened)
     }
 
-    fn take(&mut self, index: &[u8], part: &Part, expected: &Expected) -> thrift::Result<()> {
+    /// Where it lies, as it is shown.
+    pub fn path(&self) -> &Path {
+        self.at.path()
+    }
+
+    fn take(
+        &mut self,
+        index: &[u8],
+        part: &Part,
+        expected: &Expected,
+    ) -> gimlet_thrift::Result<()> {
         let index = Index::new(index, part.index_offset)?;
         let own = &expected.own_metadata;
         let mut noted = own.each_ref().map(|_| false);
@@ -118,7 +128,7 @@ impl PartIndex {
         group: &RowGroup,
         end: u64,
         expected: &Expected,
-    ) -> thrift::Result<()> {
+    ) -> gimlet_thrift::Result<()> {
         let key_columns = expected.schema.key_columns();
         let mut keys = Vec::with_capacity(key_columns);
         let at = &group.offset_indexes;
@@ -161,7 +171,7 @@ impl Shape {
         at: &Range<u64>,
         count: u64,
         out: &mut Vec<Page>,
-    ) -> thrift::Result<()> {
+    ) -> gimlet_thrift::Result<()> {
         let mut next_row = 0;
         index.pages(at, count, |offset, length, first_row| {
             let page = || {
@@ -200,8 +210,8 @@ fn read_index(path: &Path, file: &PartFile, part: &Part, expected: &Expected) ->
 fn fill(path: &Path, file: &PartFile, part: &Part, index: &mut [u8]) -> Result<()> {
     file.read_exact_at(index, part.index_offset).map_err(|error| match error.kind() {
         // Of an object it is only known now.
-        io::ErrorKind::NotFound => cannot_open(path, &error),
-        _ => cannot_read(path, &error),
+        io::ErrorKind::NotFound => Error::opening(path, &error),
+        _ => Error::reading(path, &error),
     })
 }
 
@@ -216,13 +226,4 @@ fn longest_index(rows: u64, expected: &Expected) -> u64 {
     let row = 64 + paths + columns.len() * (29 + 25 * 11);
     let json = expected.own_metadata[1].value.as_ref().map_or(0, String::len) as u64;
     rows.saturating_mul(row as u64).saturating_add(16 * json + (64 << 10))
-}
-
-/// A part that the manifest names and that is not there is damage, not absence.
-pub(crate) fn cannot_open(path: &Path, error: &io::Error) -> Error {
-    match error.kind() {
-        io::ErrorKind::NotFound => Error::damaged(path, "the file is missing"),
-        io::ErrorKind::InvalidInput => Error::damaged(path, error),
-        _ => Error::io(path, "open", error),
-    }
 }

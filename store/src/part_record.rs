@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::compression::CompressionChoice;
-use crate::manifest::{Part, folder_name, is_key, part_name};
+use crate::key::{folder_name, is_key};
+use crate::manifest::{Part, part_name};
 use crate::schema::Schema;
 use crate::statistics::Sums;
 

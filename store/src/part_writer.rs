@@ -1,6 +1,5 @@
 //! One part file being written: row groups in, a named file of hand-made pages out.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -8,15 +7,14 @@ use parquet::file::properties::WriterProperties;
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnDescPtr, TypePtr};
 
-use crate::durable::Temp;
 use crate::error::{Error, Result};
-use crate::files::is_url;
-use crate::hashed_file::{HashedFile, hash_from};
-use crate::kept;
+use crate::hashed_file::{HashedFile, hash_from, hash_of};
+use crate::location::Location;
 use crate::manifest::Part;
 use crate::row_group::RowGroup;
 use crate::schema::Schema;
 use crate::statistics::Sums;
+use crate::unfinished::Unfinished;
 
 /// What all parts of a generation have in common.
 #[derive(Debug)]
@@ -48,25 +46,26 @@ impl PartKind {
 #[derive(Debug)]
 pub(crate) struct PartWriter {
     kind: Arc<PartKind>,
-    temp: Temp,
+    at: Location,
+    temp: Unfinished,
     parquet: SerializedFileWriter<HashedFile>,
     rows: u64,
     sums: Vec<Sums>,
 }
 
 impl PartWriter {
-    /// A new part, to be called `path` in the end.
-    pub fn create(kind: Arc<PartKind>, path: &Path) -> Result<Self> {
-        let temp = Temp::create(path)?;
-        let file = temp.file().try_clone().map_err(|error| Error::io(path, "write", &error))?;
+    /// A new part, to be called so in the end.
+    pub fn create(kind: Arc<PartKind>, at: Location) -> Result<Self> {
+        let temp = Unfinished::create(&at)?;
+        let file = temp.file().try_clone().map_err(|error| at.error("write", &error))?;
         let parquet = SerializedFileWriter::new(
-            HashedFile::new(file, temp.path()),
+            HashedFile::new(at.store().system(), file, temp.path()),
             kind.parquet.clone(),
             kind.properties.clone(),
         )
-        .map_err(|error| cannot_write(path, &error))?;
+        .map_err(|error| cannot_write(&at, &error))?;
         let sums = vec![Sums::NONE; kind.schema.columns.len()];
-        Ok(Self { kind, temp, parquet, rows: 0, sums })
+        Ok(Self { kind, at, temp, parquet, rows: 0, sums })
     }
 
     /// Rows in finished row groups.
@@ -83,9 +82,9 @@ impl PartWriter {
     ///
     /// # Errors
     /// `NoSpace` or `Failed` when the disk will not take it.
-    pub fn add(&mut self, group: &mut RowGroup, path: &Path) -> Result<()> {
+    pub fn add(&mut self, group: &mut RowGroup) -> Result<()> {
         let rows = group.rows() as u64;
-        self.write(group).map_err(|error| cannot_write(path, &error))?;
+        self.write(group).map_err(|error| cannot_write(&self.at, &error))?;
         self.rows += rows;
         Ok(())
     }
@@ -103,37 +102,37 @@ impl PartWriter {
     /// # Errors
     /// `NoSpace` or `Failed` when the disk will not take it, `Failed` when the other file has other
     /// bytes.
-    pub fn finish(self, path: &Path, name: String) -> Result<(Part, Vec<Sums>)> {
-        let rows = self.rows;
+    pub fn finish(self) -> Result<(Part, Vec<Sums>)> {
+        let (rows, at) = (self.rows, self.at);
         let index_offset = self.parquet.bytes_written() as u64;
-        let file = self.parquet.into_inner().map_err(|error| cannot_write(path, &error))?;
-        let (blake3, bytes) = file.finish(path)?;
-        let index_blake3 = hash_from(self.temp.path(), index_offset)?;
-        let part = Part { file: name, rows, bytes, blake3, index_offset, index_blake3 };
+        let file = self.parquet.into_inner().map_err(|error| cannot_write(&at, &error))?;
+        let (blake3, bytes) = file.finish(&at)?;
+        let index_blake3 = hash_from(self.temp.file(), index_offset)
+            .map_err(|error| Error::reading(self.temp.path(), &error))?;
+        let part = Part { file: at.name(), rows, bytes, blake3, index_offset, index_blake3 };
         let created = self.temp.publish()?;
-        if is_url(path)
+        if at.properties().is_remote
             && created
-            && let Some(cache) = kept::cache()
+            && let Some(cache) = at.store().cache()
         {
-            // Whoever reads it next may well be this machine.
+            // It may well be this machine that reads it next.
             cache.insert(&part.blake3, self.temp.file(), part.bytes);
         }
-        if !created && hash_from(path, 0)? != part.blake3 {
+        if !created && hash_of(&at)? != part.blake3 {
             return Err(Error::failed(format_args!(
-                "{}: another writer made this part of the same key with other bytes, so the key \
-                 leaves out something that the rows depend on",
-                path.display()
+                "{at}: another writer made this part of the same key with other bytes, so the key \
+                 leaves out something that the rows depend on"
             )));
         }
         Ok((part, self.sums))
     }
 }
 
-fn cannot_write(path: &Path, error: &ParquetError) -> Error {
+fn cannot_write(at: &Location, error: &ParquetError) -> Error {
     if let ParquetError::External(inner) = error
         && let Some(inner) = inner.downcast_ref()
     {
-        return Error::io(path, "write", inner);
+        return at.error("write", inner);
     }
-    Error::failed(format_args!("{}: cannot write: {error}", path.display()))
+    Error::failed(format_args!("{at}: cannot write: {error}"))
 }

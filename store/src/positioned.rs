@@ -2,54 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// Bytes that this process has read so.
-static READ: AtomicU64 = AtomicU64::new(0);
-
-/// Bytes that this process has read from part files since it began: pages and indices as they lie there,
-/// compressed ones too, whether the disk or the system's cache gave them.
-pub fn bytes_read() -> u64 {
-    READ.load(Ordering::Relaxed)
-}
-
-/// Counts what was read, unless that failed.
-fn counted(bytes: usize, read: io::Result<()>) -> io::Result<()> {
-    if read.is_ok() {
-        count(bytes as u64);
-    }
-    read
-}
-
-/// Counts what was read of a part that is no file.
-pub(crate) fn count(bytes: u64) {
-    READ.fetch_add(bytes, Ordering::Relaxed);
-}
 
 /// Fills `out` with the bytes of `file` from `offset` on.
-pub(crate) fn read_exact_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<()> {
-    counted(out.len(), fill(file, out, offset))
-}
-
-/// Fills `out`, slice after slice, with the bytes of `file` from `offset` on, in one call of the
-/// system where it can be.
-pub(crate) fn read_exact_vectored_at(
-    file: &File,
-    out: &mut [IoSliceMut],
-    offset: u64,
-) -> io::Result<()> {
-    counted(out.iter().map(|slice| slice.len()).sum(), fill_all(file, out, offset))
-}
-
-/// [`read_exact_at`], of what is no part file.
 #[cfg(unix)]
-pub(crate) fn fill(file: &File, out: &mut [u8], offset: u64) -> io::Result<()> {
+pub(crate) fn read_exact_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, out, offset)
 }
 
-/// [`read_exact_at`], of what is no part file.
+/// Fills `out` with the bytes of `file` from `offset` on.
 #[cfg(windows)]
-pub(crate) fn fill(file: &File, mut out: &mut [u8], mut offset: u64) -> io::Result<()> {
+pub(crate) fn read_exact_at(file: &File, mut out: &mut [u8], mut offset: u64) -> io::Result<()> {
     while !out.is_empty() {
         match std::os::windows::fs::FileExt::seek_read(file, out, offset) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -64,9 +26,14 @@ pub(crate) fn fill(file: &File, mut out: &mut [u8], mut offset: u64) -> io::Resu
     Ok(())
 }
 
-/// See [`read_exact_vectored_at`].
+/// Fills `out`, slice after slice, with the bytes of `file` from `offset` on, in one call of the
+/// system where it can be.
 #[cfg(unix)]
-fn fill_all(file: &File, mut out: &mut [IoSliceMut], mut offset: u64) -> io::Result<()> {
+pub(crate) fn read_exact_vectored_at(
+    file: &File,
+    mut out: &mut [IoSliceMut],
+    mut offset: u64,
+) -> io::Result<()> {
     IoSliceMut::advance_slices(&mut out, 0);
     while !out.is_empty() {
         match rustix::io::preadv(file, out, offset) {
@@ -82,11 +49,15 @@ fn fill_all(file: &File, mut out: &mut [IoSliceMut], mut offset: u64) -> io::Res
     Ok(())
 }
 
-/// See [`read_exact_vectored_at`].
+/// Fills `out`, slice after slice, with the bytes of `file` from `offset` on.
 #[cfg(windows)]
-fn fill_all(file: &File, out: &mut [IoSliceMut], mut offset: u64) -> io::Result<()> {
+pub(crate) fn read_exact_vectored_at(
+    file: &File,
+    out: &mut [IoSliceMut],
+    mut offset: u64,
+) -> io::Result<()> {
     for slice in out {
-        fill(file, slice, offset)?;
+        read_exact_at(file, slice, offset)?;
         offset += slice.len() as u64;
     }
     Ok(())

@@ -1,27 +1,25 @@
-//! Reading rows of a generation at random positions; what identifies them is in `reader/keys.rs`.
+//! Reading rows of a generation at random positions; what identifies them is in `reader/keys.rs`, a check of
+//! all pages in `reader/every_page.rs`.
 
-mod keys;
+mod every_page;
+pub(crate) mod keys;
 
 use std::cell::RefCell;
-use std::path::Path;
 
 use half::f16;
 use zerocopy::IntoBytes;
 
-pub use keys::Keys;
-
-use crate::check::Checked;
-use crate::damage::{Damage, cannot_read};
+use crate::backend::Lease;
+use crate::damage::Damage;
 use crate::dataset::Generation;
 use crate::direct_read::{AsTheyAre, Target, Widened, read_row};
-use crate::error::{Error, ErrorKind, Result};
-use crate::files::is_url;
-use crate::lease::Lease;
+use crate::error::{Error, Result};
+use crate::error_kind::ErrorKind;
 use crate::limits::{Allowance, Limits};
+use crate::location::Location;
 use crate::manifest::Part;
 use crate::part_file::PartFile;
 use crate::part_index::{Expected, Page, PartIndex};
-use crate::plain_file;
 use crate::quantise::dequantise;
 use crate::schema::{Column, DType, Schema};
 use crate::tensor_page::{Scratch, TensorPage};
@@ -30,7 +28,7 @@ use crate::tensor_page::{Scratch, TensorPage};
 /// small rows would otherwise cost a system call each.
 const READ_AT_ONCE: u64 = 256 << 10;
 
-/// Of parts on object storage, each index is a request: so they are not waited for one by one.
+/// Of remote parts, each index is a request: so they are not waited for one by one.
 const OPENED_AHEAD: usize = 32;
 
 /// Rows of at least this many bytes are read to where they are wanted, with a system call each.
@@ -69,6 +67,17 @@ thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::default();
 }
 
+impl Generation {
+    /// Opens it to read rows of the named tensor columns, and the keys.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such column, or when the generation was removed; `Damaged` when
+    /// a part is missing or its size, index or footer is not what was written.
+    pub fn reader(&self, columns: &[&str]) -> Result<Reader> {
+        Reader::open(self, columns, Some(self.lease()?))
+    }
+}
+
 impl Reader {
     pub(crate) fn open(
         generation: &Generation,
@@ -105,18 +114,15 @@ impl Reader {
         }
         let mut memory = Allowance::new(limits.index, "index");
         let folder = generation.dir();
-        plain_file::check_folder(&folder)?;
+        folder.check_no_link()?;
         let mut parts = Vec::new();
         let mut starts = Vec::new();
         let mut rows = 0;
-        let mut ahead = manifest.parts.iter();
-        if is_url(&folder) {
-            ahead.by_ref().take(OPENED_AHEAD).for_each(|part| will_open(&folder, part));
-        }
+        let is_remote = folder.properties().is_remote;
+        let mut ahead = manifest.parts.iter().filter(|_| is_remote);
+        ahead.by_ref().take(OPENED_AHEAD).for_each(|part| will_open(&folder, part));
         for part in &manifest.parts {
-            if is_url(&folder) {
-                ahead.by_ref().take(1).for_each(|part| will_open(&folder, part));
-            }
+            ahead.by_ref().take(1).for_each(|part| will_open(&folder, part));
             parts.push(PartIndex::open(folder.join(&part.file), part, &expected, &mut memory)?);
             starts.push(rows);
             rows += part.rows;
@@ -226,35 +232,6 @@ impl Reader {
         Ok(())
     }
 
-    /// Checks every page of the columns that it was opened for, and the keys. Goes on after damage.
-    pub(crate) fn check_pages(&self) -> Checked {
-        let mut checked = Checked::default();
-        let mut found = |result: Result<()>| match result.map_err(Error::into_damage) {
-            Ok(()) => {}
-            Err(Ok(damage)) => checked.push(damage),
-            Err(Err(error)) => {
-                checked.unchecked.extend(Checked::unchecked(error.kind(), error).unchecked);
-            }
-        };
-        let mut page = Vec::new();
-        for part in &self.parts {
-            for group in 0..part.groups.len() {
-                for column in 0..self.key_names.len() {
-                    let attributes = vec![Vec::new(); self.key_names.len()];
-                    let sources = self.source.then(Vec::new);
-                    let mut keys = Keys { sources, attributes, ..Keys::default() };
-                    found(self.read_keys(part, group, column, &mut page, &mut keys));
-                }
-            }
-        }
-        for place in 0..self.columns.len() {
-            for position in 0..self.rows {
-                found(self.for_each_row(place, &[position], |_| {}));
-            }
-        }
-        checked
-    }
-
     fn column(&self, name: &str) -> Result<(usize, &TensorPage)> {
         let found = self.columns.iter().position(|(column, _)| column.name == name);
         found.map(|place| (place, &self.columns[place].1)).ok_or_else(|| {
@@ -318,7 +295,7 @@ impl Reader {
                 pages.resize((end_of(&at[at.len() - 1]) - start) as usize, 0);
                 part.file
                     .read_exact_at(pages, start)
-                    .map_err(|error| cannot_read(&part.path, &error))?;
+                    .map_err(|error| Error::reading(part.path(), &error))?;
                 for page in at {
                     let from = (page.offset - start) as usize;
                     let at = from..from + page.length as usize;
@@ -329,7 +306,7 @@ impl Reader {
                         Err(_) => {
                             let again =
                                 part.file.read_exact_at(&mut pages[at.clone()], page.offset);
-                            again.map_err(|error| cannot_read(&part.path, &error))?;
+                            again.map_err(|error| Error::reading(part.path(), &error))?;
                             take(layout.open(&pages[at], scratch).map_err(damaged)?);
                         }
                     }
@@ -369,7 +346,7 @@ impl Reader {
 }
 
 /// Has the index of a part fetched. What cannot be is an error of whoever opens it.
-fn will_open(folder: &Path, part: &Part) {
+fn will_open(folder: &Location, part: &Part) {
     if let Ok(file) = PartFile::open(&folder.join(&part.file), part) {
         file.will_need(part.index_offset, part.bytes - part.index_offset);
     }
@@ -437,5 +414,5 @@ fn damaged_page(part: &PartIndex, place: usize, page: &Page, column: &str, what:
         row_in_group -= group.rows;
         number += 1;
     }
-    Damage::of(&part.path, what).in_column(number, column).in_row(row_in_group).into()
+    Damage::of(part.path(), what).in_column(number, column).in_row(row_in_group).into()
 }

@@ -72,6 +72,12 @@ pub struct Column {
 }
 
 impl Column {
+    /// A column of a name, a type and a shape.
+    pub fn new(name: impl Into<String>, dtype: DType, shape: impl Into<Vec<usize>>) -> Self {
+        let (name, shape, dims) = (name.into(), shape.into(), Vec::new());
+        Self { name, dtype, shape, dims, compression: Compression::None }
+    }
+
     /// Values in a row: the product of the shape.
     pub fn values(&self) -> usize {
         self.shape.iter().product()
@@ -114,6 +120,12 @@ pub struct Schema {
 }
 
 impl Schema {
+    /// Tensor columns, and no more than an id and a label for each row beside them.
+    pub fn of(columns: impl Into<Vec<Column>>) -> Self {
+        let columns = columns.into();
+        Self { columns, source: false, label_names: None, attributes: Vec::new() }
+    }
+
     /// The column called `name`.
     pub fn column(&self, name: &str) -> Option<&Column> {
         self.columns.iter().find(|column| column.name == name)

@@ -1,29 +1,27 @@
 //! Writing a generation, cut into parts; what was there before is in `writer/resume.rs`, how it becomes visible in
 //! `writer/commit.rs`.
 
-mod commit;
+pub(crate) mod commit;
 mod resume;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-pub use commit::Finished;
-
+use crate::backend::Lease;
 use crate::compression::{Compression, CompressionChoice, CompressionSetting};
 use crate::dataset::{Dataset, Generation};
-use crate::durable;
-use crate::error::{Error, ErrorKind, Result};
-use crate::lease::Lease;
-use crate::manifest::{FORMAT_VERSION, Part, folder_name, is_key, part_name};
+use crate::error::{Error, Result};
+use crate::error_kind::ErrorKind;
+use crate::json;
+use crate::key::is_key;
+use crate::location::Location;
+use crate::manifest::{FORMAT_VERSION, Part, part_name};
 use crate::part_record::{PartRecord, record_name};
 use crate::part_writer::{PartKind, PartWriter};
-use crate::plain_file;
-use crate::records;
 use crate::row_group::RowGroup;
 use crate::rows::Rows;
 use crate::schema::Schema;
@@ -50,6 +48,21 @@ pub struct Spec {
     pub compression: CompressionSetting,
 }
 
+impl Spec {
+    /// A generation of any number of rows, not compressed, in parts of 2,048.
+    pub fn new(schema: Schema, key: impl Into<String>) -> Self {
+        Self {
+            schema,
+            key: key.into(),
+            settings: Value::Null,
+            rows: None,
+            rows_per_part: 2048,
+            rows_per_group: 64,
+            compression: CompressionSetting::Fixed(Compression::None),
+        }
+    }
+}
+
 /// A generation being written, row by row from the first. Until [`Writer::commit`] nobody sees it;
 /// dropped before, it leaves its complete parts for the next writer of the same key.
 ///
@@ -58,7 +71,7 @@ pub struct Spec {
 pub struct Writer {
     dataset: Dataset,
     spec: Spec,
-    folder: PathBuf,
+    folder: Location,
     /// `None` while `auto` has not seen a row group.
     kind: Option<Arc<PartKind>>,
     choices: BTreeMap<String, CompressionChoice>,
@@ -86,19 +99,39 @@ impl fmt::Debug for OfPart {
     }
 }
 
+impl Dataset {
+    /// Begins a generation, or goes on with one whose writer stopped before its commit.
+    ///
+    /// # Errors
+    /// `Failed` when the spec is wrong or the folder cannot be written to.
+    pub fn begin(&self, spec: Spec) -> Result<Writer> {
+        Writer::begin(self.clone(), spec, Shard::WHOLE)
+    }
+
+    /// The same for one of several writers that write a generation together, at the same time or one after
+    /// another. Each writes the parts of its shard; [`Writer::finish`] of whoever finds all of them there
+    /// makes the generation visible.
+    ///
+    /// # Errors
+    /// `Failed` also when the spec does not say how many rows there will be.
+    pub fn begin_shard(&self, spec: Spec, shard: Shard) -> Result<Writer> {
+        Writer::begin(self.clone(), spec, shard)
+    }
+}
+
 impl Writer {
-    pub(crate) fn begin(dataset: Dataset, mut spec: Spec, shard: Shard) -> Result<Self> {
+    fn begin(dataset: Dataset, mut spec: Spec, shard: Shard) -> Result<Self> {
         check(&spec)?;
         if spec.rows.is_none() && !shard.is_whole() {
             return Err(Error::failed("shards are of so many rows, and it is not said how many"));
         }
         let parts = spec.rows.unwrap_or(0).div_ceil(spec.rows_per_part as u64);
         check_parts(parts, &dataset)?;
-        let folder = dataset.folder().join(folder_name(&spec.key));
-        plain_file::check_folder(&folder)?;
+        let folder = dataset.folder_of(&spec.key);
+        folder.check_no_link()?;
         let lease = Lease::write_to(&folder)?;
-        durable::remove_dead_temps(&folder)?;
-        durable::remove_dead_temps(dataset.folder())?;
+        folder.remove_dead_temps()?;
+        dataset.folder().remove_dead_temps()?;
         let fixed = match spec.compression {
             CompressionSetting::Fixed(compression) => compression,
             CompressionSetting::Auto => Compression::None,
@@ -283,8 +316,8 @@ impl Writer {
     /// Chooses the compression of all parts by the rows that were collected, those of part `index`.
     fn choose(&mut self, index: usize) -> Result<Arc<PartKind>> {
         let choices = self.group.choose(&self.spec.schema);
-        let path = self.folder.join(part_name(index));
-        self.choices = choices.map_err(|error| Error::io(&path, "compress", &error))?;
+        let at = self.folder.join(part_name(index));
+        self.choices = choices.map_err(|error| at.error("compress", &error))?;
         let mut schema = self.spec.schema.clone();
         for column in &mut schema.columns {
             column.compression = self.choices[&column.name].chosen;
@@ -297,7 +330,6 @@ impl Writer {
         if self.group.rows() == 0 {
             return Ok(());
         }
-        let path = self.folder.join(part_name(index));
         let kind = match &self.kind {
             Some(kind) => kind.clone(),
             None => self.choose(index)?,
@@ -306,11 +338,11 @@ impl Writer {
         let part = match &mut self.part {
             Some(part) => part,
             none => {
-                let created = PartWriter::create(kind, &path);
+                let created = PartWriter::create(kind, self.folder.join(part_name(index)));
                 none.insert(created.map_err(|error| error.needing(to_come))?)
             }
         };
-        part.add(&mut self.group, &path).map_err(|error| error.needing(to_come))
+        part.add(&mut self.group).map_err(|error| error.needing(to_come))
     }
 
     /// Finishes part `index`, if it was begun.
@@ -318,19 +350,17 @@ impl Writer {
         self.end_group(index)?;
         let to_come = self.bytes_to_come();
         let Some(part) = self.part.take() else { return Ok(()) };
-        let name = part_name(index);
-        let finished = part.finish(&self.folder.join(&name), name);
-        let (part, sums) = finished.map_err(|error| error.needing(to_come))?;
+        let (part, sums) = part.finish().map_err(|error| error.needing(to_come))?;
         self.check_repaired(index, &part)?;
         let mut record = self.record(part, sums);
         record.summary = self.of_part.0.as_mut().map_or(Value::Null, |say| say());
-        let path = self.folder.join(record_name(index));
-        let noted = records::write_new_json(&path, &record);
+        let at = self.folder.join(record_name(index));
+        let noted = json::create(&at, &record);
         noted.map_err(|error| error.needing(to_come))?;
         // Read back, so that numbers that JSON rounds are the same after a resumption.
-        let noted: PartRecord = records::read_json(&path, &self.dataset.limits())?;
+        let noted: PartRecord = json::read(&at, &self.dataset.limits())?;
         if noted.part != record.part {
-            return Err(Error::damaged(&path, "it is about another file; remove it"));
+            return Err(Error::damaged(at.path(), "it is about another file; remove it"));
         }
         self.done.insert(index, noted);
         Ok(())
@@ -351,11 +381,10 @@ impl Writer {
         match committed.manifest().parts.get(index) {
             Some(expected) if expected == part => {}
             _ => {
-                let path = self.folder.join(&part.file);
-                durable::remove_if_there(&path)?;
+                let at = self.folder.join(&part.file);
+                at.remove()?;
                 let what = format!(
-                    "{}: was made again, and is not what was committed as generation {}",
-                    path.display(),
+                    "{at}: was made again, and is not what was committed as generation {}",
                     committed.number()
                 );
                 return Err(Error::new(ErrorKind::Differs, what));
@@ -386,7 +415,7 @@ impl Writer {
     }
 
     fn fail(&self, what: impl std::fmt::Display) -> Error {
-        Error::failed(format_args!("{}: {what}", self.folder.display()))
+        Error::failed(format_args!("{}: {what}", self.folder))
     }
 }
 
@@ -399,7 +428,7 @@ fn check_parts(parts: u64, dataset: &Dataset) -> Result<()> {
     Err(Error::failed(format_args!(
         "{}: there would be more than {most} parts, whose manifest takes more memory than \
          `Limits::record` allows; put more rows into a part",
-        dataset.folder().display()
+        dataset.folder()
     )))
 }
 

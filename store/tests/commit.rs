@@ -7,9 +7,9 @@ use std::fs;
 use std::path::Path;
 
 use gimlet_store::{
-    Compression, CompressionSetting, DType, Dataset, Error, ErrorKind, Records, Rows, Schema, Spec,
-    Values, Writer, durable,
-    faults::{self, Operation, Watch},
+    Compression, CompressionSetting, DType, Error, ErrorKind, Rows, Schema, Spec, Store, Values,
+    Writer,
+    faults::{self, Operation},
 };
 use read_back::assert_reads_back;
 use support::*;
@@ -29,10 +29,11 @@ fn parts(folder: &Path) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn a_resumed_writer_ends_with_the_same_bytes() {
     let whole = tempfile::tempdir().unwrap();
-    let uninterrupted = generation(&Dataset::at(whole.path()), spec(schema(), 10, 4), ROWS, 5);
+    let uninterrupted =
+        generation(&Store::new().dataset(whole.path()), spec(schema(), 10, 4), ROWS, 5);
 
     let folder = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(folder.path());
+    let dataset = Store::new().dataset(folder.path());
     for (stop, found) in [(7, 0), (13, 0), (22, 10)] {
         let mut writer = dataset.begin(spec(schema(), 10, 4)).unwrap();
         assert_eq!(writer.rows_done(), found);
@@ -52,7 +53,7 @@ fn a_resumed_writer_ends_with_the_same_bytes() {
 #[test]
 fn what_a_killed_writer_leaves_is_removed() {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(folder.path());
+    let dataset = Store::new().dataset(folder.path());
     let living = folder.path().join(&KEY[..16]);
     let mut writer = dataset.begin(spec(schema(), 10, 4)).unwrap();
     write(&mut writer, &schema(), 0..7).unwrap();
@@ -70,7 +71,7 @@ fn what_a_killed_writer_leaves_is_removed() {
 #[test]
 fn of_two_writers_at_once_one_commits_and_both_end_well() {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(folder.path());
+    let dataset = Store::new().dataset(folder.path());
     let numbers: Vec<u64> = std::thread::scope(|scope| {
         let writers: Vec<_> = (2..6)
             .map(|at_once| {
@@ -87,7 +88,7 @@ fn of_two_writers_at_once_one_commits_and_both_end_well() {
 #[test]
 fn another_key_is_another_generation() {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(folder.path());
+    let dataset = Store::new().dataset(folder.path());
     let first = generation(&dataset, spec(schema(), 10, 4), ROWS, 5);
     let other = "0".repeat(64);
     let second =
@@ -102,7 +103,7 @@ fn another_key_is_another_generation() {
 #[test]
 fn a_key_that_leaves_something_out_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(folder.path());
+    let dataset = Store::new().dataset(folder.path());
     generation(&dataset, spec(schema(), 10, 4), ROWS, 5);
     // The same key with another cut, and so with other bytes.
     let mut writer = dataset.begin(spec(schema(), 30, 4)).unwrap();
@@ -117,9 +118,9 @@ fn a_key_that_leaves_something_out_is_refused() {
 #[test]
 fn a_damaged_part_is_written_again() {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(folder.path());
+    let dataset = Store::new().dataset(folder.path());
     let before = generation(&dataset, spec(schema(), 10, 4), ROWS, 5);
-    let path = before.dir().join("part-00001.parquet");
+    let path = before.dir().path().join("part-00001.parquet");
     let mut bytes = fs::read(&path).unwrap();
     bytes[100] ^= 1;
     fs::write(&path, bytes).unwrap();
@@ -137,7 +138,7 @@ fn a_damaged_part_is_written_again() {
 #[test]
 fn a_resumed_writer_keeps_what_auto_chose() {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(folder.path());
+    let dataset = Store::new().dataset(folder.path());
     let auto = || {
         let columns = vec![column("x", DType::F32, &[300])];
         let schema = Schema { columns, source: false, label_names: None, attributes: vec![] };
@@ -179,7 +180,7 @@ fn a_resumed_writer_keeps_what_auto_chose() {
 #[test]
 fn rows_are_written_in_order() {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(folder.path());
+    let dataset = Store::new().dataset(folder.path());
     let mut writer = dataset.begin(spec(schema(), 10, 4)).unwrap();
     assert_eq!(writer.position(), 0);
     assert!(writer.wants(0..1) && !writer.wants(5..5));
@@ -196,7 +197,7 @@ fn rows_are_written_in_order() {
 #[test]
 fn what_cannot_be_stored_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(folder.path());
+    let dataset = Store::new().dataset(folder.path());
     for (dtype, value, fits) in [
         (DType::F32, f32::NAN, false),
         (DType::F32, f32::INFINITY, false),
@@ -235,7 +236,7 @@ fn what_cannot_be_stored_is_refused() {
 #[test]
 fn rows_that_do_not_fit_the_schema_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(folder.path());
+    let dataset = Store::new().dataset(folder.path());
     let columns = vec![column("x", DType::F32, &[2])];
     let schema = Schema {
         columns,
@@ -282,42 +283,42 @@ fn rows_that_do_not_fit_the_schema_are_refused() {
 #[test]
 fn a_dataset_that_is_not_there_has_no_generations() {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(folder.path().join("nothing/here"));
+    let dataset = Store::new().dataset(folder.path().join("nothing/here"));
     assert_eq!(dataset.generations().unwrap(), [0u64; 0]);
     assert!(dataset.newest().unwrap().is_none());
     assert!(dataset.find(KEY).unwrap().is_none());
     assert_eq!(dataset.generation(1).unwrap_err().kind(), ErrorKind::NotFound);
-    assert!(!dataset.folder().exists());
+    assert!(!dataset.folder().path().exists());
 }
 
 #[test]
 fn records_are_numbered_and_never_change() {
     let folder = tempfile::tempdir().unwrap();
-    let records = Records::at(folder.path().join("weights"));
+    let records = Store::new().records(folder.path().join("weights"));
     assert_eq!(records.commit(|number| number * 10).unwrap(), 1);
     assert_eq!(records.commit(|number| number * 10).unwrap(), 2);
     assert!(!records.try_commit(2, &99).unwrap());
-    fs::write(records.folder().join("latest.json"), "7").unwrap();
-    fs::write(records.folder().join("3.json"), "7").unwrap();
+    fs::write(records.folder().path().join("latest.json"), "7").unwrap();
+    fs::write(records.folder().path().join("3.json"), "7").unwrap();
     assert_eq!(records.numbers().unwrap(), [2, 1]);
     assert_eq!(records.read::<u64>(2).unwrap(), 20);
     assert_eq!(records.read::<u64>(3).unwrap_err().kind(), ErrorKind::NotFound);
-    fs::write(records.path(2), "{").unwrap();
+    fs::write(records.path(2).path(), "{").unwrap();
     assert_eq!(records.read::<u64>(2).unwrap_err().kind(), ErrorKind::Damaged);
 }
 
 #[test]
 fn files_are_written_in_one_step() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("checkpoint");
-    assert!(durable::write_new(&path, b"one").unwrap());
-    assert!(!durable::write_new(&path, b"two").unwrap());
-    assert_eq!(fs::read(&path).unwrap(), b"one");
-    durable::replace(&path, b"three").unwrap();
-    assert_eq!(fs::read(&path).unwrap(), b"three");
+    let path = Store::new().locate(folder.path().join("checkpoint"));
+    assert!(path.create(b"one").unwrap());
+    assert!(!path.create(b"two").unwrap());
+    assert_eq!(fs::read(path.path()).unwrap(), b"one");
+    path.replace(b"three").unwrap();
+    assert_eq!(fs::read(path.path()).unwrap(), b"three");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    let nowhere = folder.path().join("nowhere/file");
-    assert_eq!(durable::replace(&nowhere, b"").unwrap_err().kind(), ErrorKind::Failed);
+    let nowhere = Store::new().locate(folder.path().join("nowhere/file"));
+    assert_eq!(nowhere.replace(b"").unwrap_err().kind(), ErrorKind::Failed);
 }
 
 /// Where there are neither hard links nor locks, nobody can tell whether who was about to name a file has died.
@@ -327,17 +328,18 @@ fn a_claim_that_nobody_can_take_is_told() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("00000001.json");
+    let store = Store::new();
+    let path = store.locate(folder.path().join("00000001.json"));
     let claim = folder.path().join(".00000001.json.claim.tmp");
     fs::write(&claim, "").unwrap();
     let lacks = [Operation::Link, Operation::Move, Operation::Lock];
-    let lacking = Watch::lacking(folder.path(), &lacks);
-    assert_failed(durable::write_new(&path, b"one").map(|_| ()), ".00000001.json.claim.tmp");
-    assert!(!path.exists());
+    let lacking = store.faults().lacking(folder.path(), &lacks);
+    assert_failed(path.create(b"one").map(|_| ()), ".00000001.json.claim.tmp");
+    assert!(!path.is_file().unwrap());
     drop(lacking);
     // With locks it is that of a dead process.
-    let _lacking = Watch::lacking(folder.path(), &lacks[..2]);
-    assert!(durable::write_new(&path, b"one").unwrap());
+    let _lacking = store.faults().lacking(folder.path(), &lacks[..2]);
+    assert!(path.create(b"one").unwrap());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 

@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use gimlet_store::{
-    Compression, CompressionSetting, Dataset, ErrorKind, Keys, Limits, Result, Spec,
+    Compression, CompressionSetting, Dataset, ErrorKind, Keys, Limits, Result, Spec, Store,
 };
 use serde_json::{Value, json};
 use support::*;
@@ -21,10 +21,10 @@ fn dataset() -> (TempDir, Dataset, PathBuf) {
 
 fn compressed(compression: Compression) -> (TempDir, Dataset, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(folder.path());
+    let dataset = Store::new().dataset(folder.path());
     let compression = CompressionSetting::Fixed(compression);
     let spec = Spec { compression, ..spec(schema(), 10, 4) };
-    let part = generation(&dataset, spec, ROWS, 7).dir();
+    let part = generation(&dataset, spec, ROWS, 7).dir().path().to_path_buf();
     (folder, dataset, part.join("part-00001.parquet"))
 }
 
@@ -119,8 +119,8 @@ fn swapped_parts_are_found() {
     let other = tempfile::tempdir().unwrap();
     let mut spec = spec(schema(), 10, 4);
     spec.key = "a".repeat(64);
-    let foreign = generation(&Dataset::at(other.path()), spec, ROWS, 7);
-    fs::copy(foreign.dir().join("part-00001.parquet"), &part).unwrap();
+    let foreign = generation(&Store::new().dataset(other.path()), spec, ROWS, 7);
+    fs::copy(foreign.dir().path().join("part-00001.parquet"), &part).unwrap();
     damaged(&dataset);
     let (_folder, dataset, part) = crate::dataset();
     fs::copy(part.with_file_name("part-00000.parquet"), &part).unwrap();
@@ -137,8 +137,8 @@ fn parts_know_whose_they_are() {
     other_shape.schema.columns[0].shape = vec![5, 2, 3];
     for spec in [other_key, other_shape] {
         let foreign_folder = tempfile::tempdir().unwrap();
-        let foreign = generation(&Dataset::at(foreign_folder.path()), spec, ROWS, 7);
-        fs::copy(foreign.dir().join("part-00001.parquet"), &part).unwrap();
+        let foreign = generation(&Store::new().dataset(foreign_folder.path()), spec, ROWS, 7);
+        fs::copy(foreign.dir().path().join("part-00001.parquet"), &part).unwrap();
         let entry = json!(foreign.manifest().parts[1]);
         edit(&folder.path().join("00000001.json"), |json| json["parts"][1] = entry);
         assert!(damaged(&dataset).contains("it belongs to another generation"));
@@ -233,7 +233,7 @@ fn a_committed_generation_of_other_columns_is_refused() {
 fn nothing_takes_more_memory_than_allowed() {
     let (folder, _, _) = dataset();
     let open = |limits: Limits| {
-        let generation = Dataset::at(folder.path()).with_limits(limits).generation(1)?;
+        let generation = Store::new().dataset(folder.path()).with_limits(limits).generation(1)?;
         generation.reader(&["image"])?.keys()
     };
     let enough = Limits { record: 64 << 10, index: 128 << 10, page: 4 << 10 };

@@ -18,9 +18,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use gimlet_store::{
-    DType, Dataset, Error, ErrorKind, Generation, Records, Result, Schema, Spec, durable,
-};
+use gimlet_store::{DType, Dataset, Error, ErrorKind, Generation, Result, Schema, Spec, Store};
 use mounting::{MOUNT, in_a_name_space, skipped};
 use read_back::assert_reads_back;
 use support::*;
@@ -49,7 +47,7 @@ fn write_large(dataset: &Dataset) -> Result<Generation> {
 
 /// Goes on where there is room again; the parts that were complete are not made again.
 fn goes_on(place: &Path) {
-    let dataset = Dataset::at(place);
+    let dataset = Store::new().dataset(place);
     let complete = dataset.parts_on_disk(&large().key).unwrap() as u64;
     let mut writer = dataset.begin(large()).unwrap();
     assert_eq!(writer.rows_done(), complete * PART_ROWS);
@@ -60,8 +58,8 @@ fn goes_on(place: &Path) {
     assert_reads_back(&committed, ROWS);
 
     let undisturbed = tempfile::tempdir().unwrap();
-    generation(&Dataset::at(undisturbed.path()), small(), 2, 2);
-    write_large(&Dataset::at(undisturbed.path())).unwrap();
+    generation(&Store::new().dataset(undisturbed.path()), small(), 2, 2);
+    write_large(&Store::new().dataset(undisturbed.path())).unwrap();
     assert!(tree(place) == tree(undisturbed.path()), "{:?}", tree(place).keys());
 }
 
@@ -72,7 +70,7 @@ fn assert_is(error: &Error, kind: ErrorKind, path: &Path) {
 
 /// Of a write that found no room: the rows that are in no row group of a part were still needed.
 fn assert_needed(error: &Error, place: &Path) {
-    let complete = Dataset::at(place).parts_on_disk(&large().key).unwrap() as u64;
+    let complete = Store::new().dataset(place).parts_on_disk(&large().key).unwrap() as u64;
     let (most, least) =
         (ROWS as u64 - complete * PART_ROWS, ROWS as u64 - (complete + 1) * PART_ROWS);
     let needed = error.needed().unwrap();
@@ -135,7 +133,7 @@ fn a_full_disk() {
 }
 
 fn on_a_full_disk(place: &Path) {
-    let dataset = Dataset::at(place);
+    let dataset = Store::new().dataset(place);
     let kept = generation(&dataset, small(), 2, 2);
     for attempt in 0..3 {
         let error = write_large(&dataset).unwrap_err();
@@ -153,21 +151,21 @@ fn on_a_full_disk(place: &Path) {
     let mut filler = fs::File::create(place.join("filler")).unwrap();
     while filler.write(&[0; 4096]).is_ok() {}
     drop(filler);
-    let records = Records::at(place.join("records"));
+    let records = Store::new().records(place.join("records"));
     let error = records.commit(|_| "x".repeat(10_000)).unwrap_err();
     assert_is(&error, ErrorKind::NoSpace, place);
     assert_eq!(error.free(), Some(0));
     assert!(records.numbers().unwrap().is_empty());
     fs::remove_file(place.join("filler")).unwrap();
 
-    let checkpoint = place.join("checkpoint");
-    durable::replace(&checkpoint, b"old").unwrap();
-    let error = durable::replace(&checkpoint, &[0; 600_000]).unwrap_err();
-    assert_is(&error, ErrorKind::NoSpace, &checkpoint);
+    let checkpoint = Store::new().locate(place.join("checkpoint"));
+    checkpoint.replace(b"old").unwrap();
+    let error = checkpoint.replace(&[0; 600_000]).unwrap_err();
+    assert_is(&error, ErrorKind::NoSpace, checkpoint.path());
     assert_eq!(error.needed(), Some(600_000));
-    assert_eq!(fs::read(&checkpoint).unwrap(), b"old");
-    fs::remove_file(&checkpoint).unwrap();
-    let _ = fs::remove_dir(records.folder());
+    assert_eq!(checkpoint.read().unwrap(), b"old");
+    checkpoint.remove().unwrap();
+    let _ = fs::remove_dir(records.folder().path());
 
     remount(place, "size=8m");
     goes_on(place);
@@ -180,7 +178,7 @@ fn a_read_only_file_system() {
 
 fn on_a_read_only_file_system(place: &Path) {
     remount(place, "size=8m");
-    let dataset = Dataset::at(place);
+    let dataset = Store::new().dataset(place);
     let kept = generation(&dataset, small(), 2, 2);
     let mut writer = dataset.begin(large()).unwrap();
     write(&mut writer, &large().schema, 0..60).unwrap();
@@ -190,10 +188,10 @@ fn on_a_read_only_file_system(place: &Path) {
     kept.verify().unwrap();
     assert_reads_back(&dataset.newest().unwrap().unwrap(), 2);
     assert_is(&write_large(&dataset).unwrap_err(), ErrorKind::Denied, place);
-    let records = Records::at(place.join("records"));
-    assert_is(&records.commit(|_| "x").unwrap_err(), ErrorKind::Denied, records.folder());
-    let checkpoint = place.join("checkpoint");
-    assert_is(&durable::replace(&checkpoint, b"x").unwrap_err(), ErrorKind::Denied, place);
+    let records = Store::new().records(place.join("records"));
+    assert_is(&records.commit(|_| "x").unwrap_err(), ErrorKind::Denied, records.folder().path());
+    let checkpoint = Store::new().locate(place.join("checkpoint"));
+    assert_is(&checkpoint.replace(b"x").unwrap_err(), ErrorKind::Denied, place);
 
     remount(place, "rw");
     assert_eq!(dataset.parts_on_disk(&large().key).unwrap(), 1);
@@ -204,7 +202,7 @@ fn on_a_read_only_file_system(place: &Path) {
 fn files_of_somebody_else() {
     let (folder, mut command) = child_in("true", "somebody else");
     let place = folder.path().join("dataset");
-    let dataset = Dataset::at(&place);
+    let dataset = Store::new().dataset(&place);
     generation(&dataset, small(), 2, 2);
     let mut writer = dataset.begin(large()).unwrap();
     write(&mut writer, &large().schema, 0..60).unwrap();
@@ -243,15 +241,15 @@ fn files_of_somebody_else() {
 }
 
 fn where_others_own_the_files(place: &Path) {
-    let dataset = Dataset::at(place);
+    let dataset = Store::new().dataset(place);
     let part = place.join(&small().key[..16]).join("part-00000.parquet");
     let committed = dataset.newest().unwrap().unwrap();
     assert_is(&committed.reader(&["x"]).unwrap_err(), ErrorKind::Denied, &part);
     assert_is(&committed.verify().unwrap_err(), ErrorKind::Denied, &part);
     assert_is(&write_large(&dataset).unwrap_err(), ErrorKind::Denied, place);
-    let new = Dataset::at(place.join("new"));
-    assert_is(&write_large(&new).unwrap_err(), ErrorKind::Denied, new.folder());
-    let records = Records::at(place);
+    let new = Store::new().dataset(place.join("new"));
+    assert_is(&write_large(&new).unwrap_err(), ErrorKind::Denied, new.folder().path());
+    let records = Store::new().records(place);
     assert_is(&records.commit(|_| "x").unwrap_err(), ErrorKind::Denied, place);
 }
 
@@ -262,14 +260,14 @@ fn a_limit_on_open_files() {
 }
 
 fn with_few_open_files(place: &Path) {
-    let dataset = Dataset::at(place);
+    let dataset = Store::new().dataset(place);
     // Writing and verifying takes few of them, however many parts there are.
     let many = Spec { rows_per_part: 5, ..large() };
     let committed = generation(&dataset, many, ROWS, 7);
     committed.verify().unwrap();
     // The reader holds all parts open.
     let error = committed.reader(&["x"]).unwrap_err();
-    assert_is(&error, ErrorKind::TooManyFiles, &committed.dir());
+    assert_is(&error, ErrorKind::TooManyFiles, committed.dir().path());
     assert!(error.to_string().contains("/part-000"), "{error}");
     // It gave back what it had taken.
     let few = generation(&dataset, small(), 2, 2);
@@ -280,18 +278,18 @@ fn with_few_open_files(place: &Path) {
 fn a_limit_on_the_size_of_files() {
     // A process that does not ignore the signal is killed by it.
     let (folder, mut child) = child_in("trap '' XFSZ && ulimit -f 64", "small files");
-    generation(&Dataset::at(folder.path()), small(), 2, 2);
+    generation(&Store::new().dataset(folder.path()), small(), 2, 2);
     succeeds(&mut child);
     goes_on(folder.path());
 
     let (folder, mut child) = child_in("ulimit -f 64", "small files");
-    generation(&Dataset::at(folder.path()), small(), 2, 2);
+    generation(&Store::new().dataset(folder.path()), small(), 2, 2);
     assert!(!child.output().unwrap().status.success());
     goes_on(folder.path());
 }
 
 fn with_small_files(place: &Path) {
-    let error = write_large(&Dataset::at(place)).unwrap_err();
+    let error = write_large(&Store::new().dataset(place)).unwrap_err();
     assert_is(&error, ErrorKind::FileLimit, &place.join(&large().key[..16]));
-    assert_eq!(Dataset::at(place).generations().unwrap(), [1]);
+    assert_eq!(Store::new().dataset(place).generations().unwrap(), [1]);
 }

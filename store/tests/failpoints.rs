@@ -15,9 +15,9 @@ use std::process::{Output, Stdio};
 use std::sync::RwLock;
 use std::time::Duration;
 
-use gimlet_store::faults::{self, Fault, Operation, Watch};
+use gimlet_store::faults::{self, Fault, Operation};
 use gimlet_store::gc::{Policy, Shelf};
-use gimlet_store::{Dataset, Error, ErrorKind, Records, Result, Spec, durable};
+use gimlet_store::{Dataset, Error, ErrorKind, Location, Records, Result, Spec, Store};
 use read_back::assert_reads_back;
 use support::*;
 use tree::tree;
@@ -27,12 +27,12 @@ const ROWS: usize = 23;
 /// Something that changes a folder, and can be begun again wherever it stopped.
 struct Work {
     /// Makes what is there before.
-    prepare: fn(&Path),
-    run: fn(&Path) -> Result<()>,
+    prepare: fn(&Location),
+    run: fn(&Location) -> Result<()>,
     /// What holds at any moment.
-    always: fn(&Path),
+    always: fn(&Location),
     /// What holds at the end, however often it was begun.
-    after: fn(&Path),
+    after: fn(&Location),
     /// Whether the folder ends with the same files however often it was begun.
     same_files: bool,
     /// Of those the ones that nobody makes again, as nothing depends on them any more.
@@ -70,7 +70,7 @@ fn work(name: &str) -> Work {
         "repair" => Work {
             prepare: |folder| {
                 let committed = generation(&Dataset::at(folder), spec(schema(), 10, 4), ROWS, 5);
-                let part = committed.dir().join("part-00001.parquet");
+                let part = committed.dir().path().join("part-00001.parquet");
                 let mut bytes = fs::read(&part).unwrap();
                 bytes[100] ^= 1;
                 fs::write(&part, bytes).unwrap();
@@ -149,27 +149,27 @@ fn work(name: &str) -> Work {
         },
         "checkpoint" => Work {
             prepare: |folder| {
-                durable::replace(&folder.join("newest"), &[1; 1000]).unwrap();
-                durable::replace(&folder.join("previous"), &[0; 1000]).unwrap();
+                folder.join("newest").replace(&[1; 1000]).unwrap();
+                folder.join("previous").replace(&[0; 1000]).unwrap();
             },
             // As a training run does it.
             run: |folder| {
                 let (newest, previous) = (folder.join("newest"), folder.join("previous"));
-                durable::remove_dead_temps(folder)?;
-                if newest.exists() && fs::read(&newest).unwrap() == [1; 1000] {
-                    durable::rename(&newest, &previous)?;
+                folder.remove_dead_temps()?;
+                if newest.read().is_ok_and(|it| it == [1; 1000]) {
+                    newest.rename(&previous)?;
                 }
-                durable::replace(&newest, &[2; 2000])
+                newest.replace(&[2; 2000])
             },
             always: |folder| {
-                let there = |name| fs::read(folder.join(name)).unwrap_or_default();
+                let there = |name| folder.join(name).read().unwrap_or_default();
                 match &there("newest")[..] {
                     [] => assert_eq!(there("previous"), [1; 1000]),
                     [1, ..] => assert_eq!(there("newest"), [1; 1000]),
                     _ => assert_eq!(there("newest"), [2; 2000]),
                 }
             },
-            after: |folder| assert_eq!(fs::read(folder.join("newest")).unwrap(), [2; 2000]),
+            after: |folder| assert_eq!(folder.join("newest").read().unwrap(), [2; 2000]),
             same_files: true,
             may_lack: &[],
         },
@@ -182,21 +182,21 @@ fn other_spec() -> Spec {
 }
 
 /// A folder in which the work stands before its beginning.
-fn prepared(work: &Work) -> (tempfile::TempDir, PathBuf) {
+fn prepared(work: &Work) -> (tempfile::TempDir, Location) {
     let folder = tempfile::tempdir().unwrap();
-    let place = folder.path().join("place");
-    fs::create_dir(&place).unwrap();
+    let place = Store::new().locate(folder.path().join("place"));
+    place.create_folder().unwrap();
     (work.prepare)(&place);
     (folder, place)
 }
 
 /// Ends what a fault stopped; the result is as if it had not been.
-fn ends_well(work: &Work, place: &Path, undisturbed: &Path, what: &str) {
+fn ends_well(work: &Work, place: &Location, undisturbed: &Location, what: &str) {
     (work.always)(place);
     (work.run)(place).unwrap_or_else(|error| panic!("{what}, begun again: {error}"));
     (work.always)(place);
     (work.after)(place);
-    let (ended, mut whole) = (tree(place), tree(undisturbed));
+    let (ended, mut whole) = (tree(place.path()), tree(undisturbed.path()));
     whole.retain(|name, _| ended.contains_key(name) || !work.may_lack.contains(&name.as_str()));
     assert!(!ended.keys().any(|name| name.ends_with(".tmp")), "{what}: {:?}", ended.keys());
     if work.same_files {
@@ -249,8 +249,8 @@ fn every_operation_on(name: &str, expected: Range<usize>, lacks: &[Operation]) {
     }
     let work = work(name);
     let (_whole, undisturbed) = prepared(&work);
-    let watch = Watch::over(&undisturbed, None);
-    let lacking = Watch::lacking(&undisturbed, lacks);
+    let watch = undisturbed.store().faults().watch(undisturbed.path(), None);
+    let lacking = undisturbed.store().faults().lacking(undisturbed.path(), lacks);
     (work.run)(&undisturbed).unwrap();
     let operations = watch.operations();
     drop((watch, lacking));
@@ -268,15 +268,15 @@ fn every_operation_on(name: &str, expected: Range<usize>, lacks: &[Operation]) {
             let what = format!("{name}, operation {at}, {operation:?}: {fault:?}");
             let _files = OPEN_FILES.read().unwrap();
             let (_folder, place) = prepared(&work);
-            let lacking = Watch::lacking(&place, lacks);
-            let watch = Watch::over(&place, Some((at, fault)));
+            let lacking = place.store().faults().lacking(place.path(), lacks);
+            let watch = place.store().faults().watch(place.path(), Some((at, fault)));
             let result = (work.run)(&place);
             assert_eq!(watch.operations()[at].0, operation, "{what}");
             drop(watch);
             match result {
                 // A temporary name that stays is the next writer's to remove.
                 Ok(()) => assert_eq!(operation, Operation::Remove, "{what}: no error"),
-                Err(error) => assert_says(&error, fault, &place, &what),
+                Err(error) => assert_says(&error, fault, place.path(), &what),
             }
             ends_well(&work, &place, &undisturbed, &what);
             drop(lacking);
@@ -287,13 +287,55 @@ fn every_operation_on(name: &str, expected: Range<usize>, lacks: &[Operation]) {
             }
             let what = format!("{name}, operation {at}, {operation:?}: {fault}");
             let (_folder, place) = prepared(&work);
-            let output = in_process(name, &place, &format!("{at}:{fault}"), lacks);
+            let output = in_process(name, place.path(), &format!("{at}:{fault}"), lacks);
             assert_eq!(output.status.code(), Some(faults::EXIT_CODE), "{what}: {output:?}");
             let _files = OPEN_FILES.read().unwrap();
-            let _lacking = Watch::lacking(&place, lacks);
+            let _lacking = place.store().faults().lacking(place.path(), lacks);
             ends_well(&work, &place, &undisturbed, &what);
         }
     });
+}
+
+/// Every operation on a bucket fails once, or from there on; it is never left with half of anything.
+fn every_operation_on_a_bucket(name: &str, expected: Range<usize>) {
+    if !faults::AVAILABLE {
+        return eprintln!("skipped: this build has no faults: {name} is not tested on a bucket");
+    }
+    let work = work(name);
+    let prepared = || {
+        let store = Store::new();
+        store.keep_at_most(0);
+        let place = store.locate("memory://bucket/place");
+        (work.prepare)(&place);
+        place
+    };
+    let undisturbed = prepared();
+    let watch = undisturbed.store().faults().watch(undisturbed.path(), None);
+    (work.run)(&undisturbed).unwrap();
+    let operations = watch.operations();
+    assert!(expected.contains(&operations.len()), "{operations:?}");
+    for at in 0..operations.len() {
+        for fault in [Fault::Fails(IoKind::Other), Fault::FailsFromThere(IoKind::Other)] {
+            let what = format!("{name} on a bucket, operation {at}, {:?}", operations[at]);
+            let place = prepared();
+            let watch = place.store().faults().watch(place.path(), Some((at, fault)));
+            let _ = (work.run)(&place);
+            assert_eq!(watch.operations()[at].0, operations[at].0, "{what}");
+            drop(watch);
+            (work.always)(&place);
+            (work.run)(&place).unwrap_or_else(|error| panic!("{what}, begun again: {error}"));
+            (work.always)(&place);
+            (work.after)(&place);
+        }
+    }
+}
+
+#[test]
+fn what_fails_on_a_bucket_loses_nothing() {
+    every_operation_on_a_bucket("generation", 5..40);
+    every_operation_on_a_bucket("collection", 5..60);
+    every_operation_on_a_bucket("record", 2..10);
+    every_operation_on_a_bucket("checkpoint", 2..5);
 }
 
 fn assert_says(error: &Error, fault: Fault, place: &Path, what: &str) {
@@ -378,7 +420,7 @@ fn replacing_a_checkpoint() {
 #[test]
 fn in_another_process() {
     let Some(name) = child::role() else { return };
-    (work(&name).run)(Path::new(&std::env::var("PLACE").unwrap())).unwrap();
+    (work(&name).run)(&Store::new().locate(std::env::var("PLACE").unwrap())).unwrap();
 }
 
 #[test]

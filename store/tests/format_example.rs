@@ -1,7 +1,7 @@
 //! The example in `FORMAT.md` is what is written.
 
 use gimlet_store::{
-    Column, Compression, CompressionSetting, DType, Dataset, Rows, Schema, Spec, Values,
+    Column, Compression, CompressionSetting, DType, Rows, Schema, Spec, Store, Values,
 };
 
 #[test]
@@ -15,7 +15,8 @@ fn the_example_is_what_is_written() {
         dims,
         compression: Compression::None,
     };
-    let mut writer = Dataset::at(folder.path())
+    let mut writer = Store::new()
+        .dataset(folder.path())
         .begin(Spec {
             schema: Schema {
                 columns: vec![x],
@@ -36,7 +37,7 @@ fn the_example_is_what_is_written() {
     let tensors = &[Values::F32(&values)];
     writer.write(&Rows { ids, labels, sources: None, attributes: &[], tensors }).unwrap();
     let generation = writer.commit(serde_json::Value::Null).unwrap();
-    let part = std::fs::read(generation.dir().join("part-00000.parquet")).unwrap();
+    let part = std::fs::read(generation.dir().path().join("part-00000.parquet")).unwrap();
 
     let text = include_str!("../FORMAT.md");
     let example = &text[text.find("## Example").unwrap()..];

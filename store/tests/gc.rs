@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use gimlet_store::gc::{Kind, Leftover, Policy, Shelf};
-use gimlet_store::{Dataset, ErrorKind, Spec};
+use gimlet_store::{Dataset, ErrorKind, Spec, Store};
 use proptest::prelude::*;
 use read_back::assert_reads_back;
 use support::*;
@@ -37,7 +37,7 @@ fn attempt(dataset: &Dataset, number: usize) -> PathBuf {
 }
 
 fn folder(dataset: &Dataset, number: usize) -> PathBuf {
-    dataset.folder().join(&key(number)[..16])
+    dataset.folder().path().join(&key(number)[..16])
 }
 
 fn policy(needed: &[usize], keep: usize) -> Policy {
@@ -62,14 +62,14 @@ fn collect(dataset: &Dataset, policy: &Policy) -> (Vec<Leftover>, Vec<Leftover>)
 }
 
 fn why(leftovers: &[Leftover], path: &Path) -> String {
-    let found = leftovers.iter().find(|it| it.path == path).expect("it is listed");
+    let found = leftovers.iter().find(|it| it.at.path() == path).expect("it is listed");
     found.stays.clone().unwrap_or_default()
 }
 
 #[test]
 fn what_is_needed_and_the_newest_stay_and_the_rest_goes() {
     let root = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(root.path());
+    let dataset = Store::new().dataset(root.path());
     (1..=6).for_each(|number| commit(&dataset, number));
     let policy = policy(&[2], 2);
     let before = survey(&dataset, &policy);
@@ -81,7 +81,7 @@ fn what_is_needed_and_the_newest_stay_and_the_rest_goes() {
     };
     let all = |numbers: &[u64]| -> u64 {
         let of = |it: &u64| size(&folder(&dataset, *it as usize));
-        let manifest = |it: &u64| dataset.folder().join(format!("{it:08}.json"));
+        let manifest = |it: &u64| dataset.folder().path().join(format!("{it:08}.json"));
         numbers.iter().map(|it| of(it) + manifest(it).metadata().unwrap().len()).sum()
     };
     assert_eq!(bytes, all(&[1, 3, 4]));
@@ -107,7 +107,7 @@ fn what_is_needed_and_the_newest_stay_and_the_rest_goes() {
 #[test]
 fn of_some_keys_what_there_is_goes_and_everything_else_stays() {
     let root = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(root.path());
+    let dataset = Store::new().dataset(root.path());
     (1..=5).for_each(|number| commit(&dataset, number));
     let of_others = attempt(&dataset, 8);
     let left = [7, 4].map(|number| attempt(&dataset, number));
@@ -118,7 +118,7 @@ fn of_some_keys_what_there_is_goes_and_everything_else_stays() {
     let read = dataset.generation(3).unwrap();
     let reader = read.reader(&[]).unwrap();
     let mut stay = shelf.remove_keys(&keys).unwrap();
-    stay.sort_by_key(|it| it.path.clone());
+    stay.sort_by_key(|it| it.at.path().to_path_buf());
     assert_eq!(stay.iter().map(|it| it.kind).collect::<Vec<_>>(), [3, 5].map(Kind::Record));
     assert!(stay[0].stays.as_ref().unwrap().contains("in use"), "{stay:?}");
     assert!(stay[1].stays.as_ref().unwrap().contains("newest"), "{stay:?}");
@@ -134,7 +134,7 @@ fn of_some_keys_what_there_is_goes_and_everything_else_stays() {
 #[test]
 fn a_generation_that_a_reader_has_open_stays_until_it_is_closed() {
     let root = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(root.path());
+    let dataset = Store::new().dataset(root.path());
     (1..=3).for_each(|number| commit(&dataset, number));
     let generation = dataset.generation(1).unwrap();
     let reader = generation.reader(&["pooled"]).unwrap();
@@ -151,7 +151,7 @@ fn a_generation_that_a_reader_has_open_stays_until_it_is_closed() {
 #[test]
 fn what_comes_into_use_after_it_was_listed_stays() {
     let root = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(root.path());
+    let dataset = Store::new().dataset(root.path());
     (1..=2).for_each(|number| commit(&dataset, number));
     attempt(&dataset, 3);
     let policy = policy(&[], 0);
@@ -181,7 +181,7 @@ fn what_comes_into_use_after_it_was_listed_stays() {
 #[test]
 fn attempts_go_when_they_are_dead_old_and_of_no_use() {
     let root = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(root.path());
+    let dataset = Store::new().dataset(root.path());
     commit(&dataset, 1);
     let [young, needed, written, old] = [2, 3, 4, 5].map(|number| attempt(&dataset, number));
     let yesterday = SystemTime::now() - Duration::from_secs(24 * 3600);
@@ -194,11 +194,11 @@ fn attempts_go_when_they_are_dead_old_and_of_no_use() {
     let writer = dataset.begin(with_key(4)).unwrap();
     let policy = Policy { grace: Duration::from_secs(3600), ..policy(&[1, 3], 2) };
     let (gone, stay) = collect(&dataset, &policy);
-    assert_eq!(gone.iter().map(|it| &it.path).collect::<Vec<_>>(), [&old]);
+    assert_eq!(gone.iter().map(|it| it.at.path()).collect::<Vec<_>>(), [&old]);
     assert!(!old.exists());
     assert!(why(&stay, &young).contains("seconds ago"));
     assert!(why(&stay, &written).contains("in use"));
-    assert!(stay.iter().all(|it| it.path != needed), "it is not even listed");
+    assert!(stay.iter().all(|it| it.at.path() != needed), "it is not even listed");
     drop(writer);
     // Whoever goes on with an attempt that was left finds its parts.
     assert_eq!(dataset.begin(with_key(3)).unwrap().rows_done(), 5);
@@ -207,7 +207,7 @@ fn attempts_go_when_they_are_dead_old_and_of_no_use() {
 #[test]
 fn temporary_files_of_the_dead_go_and_of_the_living_stay() {
     let root = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(root.path());
+    let dataset = Store::new().dataset(root.path());
     commit(&dataset, 1);
     let dead = [
         root.path().join(".00000002.json.0123456789abcdef.tmp"),
@@ -218,7 +218,7 @@ fn temporary_files_of_the_dead_go_and_of_the_living_stay() {
     dead.iter().for_each(|path| fs::write(path, "half").unwrap());
     write(&mut writer, &schema(), 0..4).unwrap();
     let (gone, _) = collect(&dataset, &policy(&[1, 2], 2));
-    assert_eq!(gone.iter().map(|it| it.path.clone()).collect::<Vec<_>>(), dead);
+    assert_eq!(gone.iter().map(|it| it.at.path().to_path_buf()).collect::<Vec<_>>(), dead);
     assert!(dead.iter().all(|path| !path.exists()));
     write(&mut writer, &schema(), 4..ROWS).unwrap();
     writer.commit(serde_json::json!({})).unwrap();
@@ -229,7 +229,7 @@ fn a_killed_collection_leaves_attempts_that_the_next_one_removes() {
     // After the manifest, and after any number of the files in the folder.
     for left in 0..8 {
         let root = tempfile::tempdir().unwrap();
-        let dataset = Dataset::at(root.path());
+        let dataset = Store::new().dataset(root.path());
         (1..=3).for_each(|number| commit(&dataset, number));
         fs::remove_file(root.path().join("00000001.json")).unwrap();
         let files = fs::read_dir(folder(&dataset, 1)).unwrap().map(|it| it.unwrap().path());
@@ -253,7 +253,7 @@ fn a_killed_collection_leaves_attempts_that_the_next_one_removes() {
 #[test]
 fn a_damaged_manifest_goes_and_until_then_keeps_what_may_be_its_own() {
     let root = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(root.path());
+    let dataset = Store::new().dataset(root.path());
     (1..=4).for_each(|number| commit(&dataset, number));
     let manifest = root.path().join("00000002.json");
     fs::write(&manifest, "").unwrap();
@@ -278,7 +278,7 @@ fn a_damaged_manifest_goes_and_until_then_keeps_what_may_be_its_own() {
 #[test]
 fn what_is_not_of_the_store_stays() {
     let root = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(root.path());
+    let dataset = Store::new().dataset(root.path());
     commit(&dataset, 1);
     let with_folder = attempt(&dataset, 2);
     fs::create_dir(with_folder.join("mine")).unwrap();
@@ -318,7 +318,7 @@ impl Drop for Stops<'_> {
 #[test]
 fn readers_writers_and_collections_at_once_lose_nothing() {
     let root = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(root.path());
+    let dataset = Store::new().dataset(root.path());
     commit(&dataset, 1);
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -394,7 +394,7 @@ proptest! {
         keep in 0usize..4,
     ) {
         let root = tempfile::tempdir().unwrap();
-        let dataset = Dataset::at(root.path());
+        let dataset = Store::new().dataset(root.path());
         for (number, whole) in steps {
             if whole { commit(&dataset, number) } else { drop(attempt(&dataset, number)) }
         }
@@ -420,8 +420,8 @@ proptest! {
             prop_assert!(dataset.begin(with_key(*number)).unwrap().rows_done() >= 5);
         }
         // Nothing is left that may go, and nothing is both.
-        let gone: HashSet<PathBuf> = gone.into_iter().map(|it| it.path).collect();
-        prop_assert!(stay.iter().all(|it| !gone.contains(&it.path)));
+        let gone: HashSet<PathBuf> = gone.into_iter().map(|it| it.at.path().to_path_buf()).collect();
+        prop_assert!(stay.iter().all(|it| !gone.contains(it.at.path())));
         prop_assert!(gone.iter().all(|path| !path.exists()));
         prop_assert!(survey(&dataset, &policy).iter().all(|it| it.stays.is_some()));
     }

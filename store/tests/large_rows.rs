@@ -7,7 +7,7 @@ mod support;
 
 use std::fs;
 
-use gimlet_store::{Column, DType, Dataset, ErrorKind, Schema};
+use gimlet_store::{Column, DType, Dataset, ErrorKind, Schema, Store};
 use half::f16;
 use read_back::assert_reads_back;
 use support::*;
@@ -27,7 +27,7 @@ fn dataset() -> (TempDir, Dataset) {
 fn dataset_of(columns: Vec<Column>) -> (TempDir, Dataset) {
     let schema = Schema { columns, source: false, label_names: None, attributes: vec![] };
     let folder = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(folder.path());
+    let dataset = Store::new().dataset(folder.path());
     generation(&dataset, spec(schema, 4, 3), ROWS, 2);
     (folder, dataset)
 }
@@ -86,7 +86,7 @@ fn those_that_come_in_several_blocks_come_back_too() {
         assert!(row == rows[*position as usize], "row {position}");
     }
     // Damage in any of the blocks is found.
-    let part = generation.dir().join("part-00000.parquet");
+    let part = generation.dir().path().join("part-00000.parquet");
     let whole = fs::read(&part).unwrap();
     let pages = whole.len() / 4;
     for at in (0..4).map(|quarter| quarter * pages + pages / 3) {
@@ -110,7 +110,7 @@ fn those_that_come_in_several_blocks_come_back_too() {
 fn damage_is_found() {
     let (_folder, dataset) = dataset();
     let generation = dataset.newest().unwrap().unwrap();
-    let part = generation.dir().join("part-00000.parquet");
+    let part = generation.dir().path().join("part-00000.parquet");
     let whole = fs::read(&part).unwrap();
     let mut found = 0;
     for at in (0..whole.len()).step_by(997) {

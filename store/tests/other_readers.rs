@@ -10,7 +10,7 @@ use std::fs;
 use std::io::Write;
 use std::process::Command;
 
-use gimlet_store::{Compression, CompressionSetting, DType, Dataset, Spec};
+use gimlet_store::{Compression, CompressionSetting, DType, Spec, Store};
 use serde_json::json;
 use support::*;
 
@@ -36,7 +36,7 @@ fn check_compressed(package: &str, python: &str, compression: Compression) {
     let folder = tempfile::tempdir().unwrap();
     let compression = CompressionSetting::Fixed(compression);
     let spec = Spec { compression, ..spec(schema(), 10, 4) };
-    let generation = generation(&Dataset::at(folder.path()), spec, ROWS, 7);
+    let generation = generation(&Store::new().dataset(folder.path()), spec, ROWS, 7);
     let columns: Vec<_> = schema()
         .columns
         .iter()

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gimlet_store::{DType, Damage, Dataset, ErrorKind, Rows, Schema, Spec, Values, damage};
+use gimlet_store::{DType, Damage, Dataset, ErrorKind, Rows, Schema, Spec, Store, Values};
 use read_back::assert_reads_back;
 use support::*;
 
@@ -15,13 +15,17 @@ const ROWS: usize = 43;
 
 fn dataset() -> (tempfile::TempDir, Dataset) {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(folder.path());
+    let dataset = Store::new().dataset(folder.path());
     generation(&dataset, spec(schema(), 10, 4), ROWS, 7);
     (folder, dataset)
 }
 
 fn part(dataset: &Dataset, index: usize) -> PathBuf {
-    dataset.folder().join(&KEY[..16]).join(format!("part-{index:05}.parquet"))
+    dataset.folder().path().join(&KEY[..16]).join(format!("part-{index:05}.parquet"))
+}
+
+fn note(dataset: &Dataset, damage: &Damage) -> gimlet_store::Result<()> {
+    dataset.folder().store().note(damage)
 }
 
 fn flip(path: &Path, at: usize) {
@@ -32,7 +36,7 @@ fn flip(path: &Path, at: usize) {
 
 /// Every file of the generation, and what is in it.
 fn contents(dataset: &Dataset) -> BTreeMap<PathBuf, Vec<u8>> {
-    let folder = dataset.folder().join(&KEY[..16]);
+    let folder = dataset.folder().path().join(&KEY[..16]);
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     files.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
@@ -54,12 +58,13 @@ fn only_what_is_broken_is_made_again_and_the_notes_go() {
     flip(&part(&dataset, 1), 200);
     assert!(generation.is_whole().unwrap(), "nobody has looked yet");
     for damage in generation.check(&|_| {}).damage {
-        damage.note().unwrap();
+        note(&dataset, &damage).unwrap();
     }
     fs::remove_file(part(&dataset, 3)).unwrap();
     let short = fs::File::options().write(true).open(part(&dataset, 4)).unwrap();
     short.set_len(50).unwrap();
-    assert_eq!(generation.broken_parts().unwrap(), [1, 3, 4].map(|index| part(&dataset, index)));
+    let broken = [1, 3, 4].map(|index| Store::new().locate(part(&dataset, index)));
+    assert_eq!(generation.broken_parts().unwrap(), broken);
 
     assert_eq!(repair(&dataset), 10 + 10 + 3);
     assert_eq!(contents(&dataset), whole);
@@ -72,7 +77,7 @@ fn only_what_is_broken_is_made_again_and_the_notes_go() {
 fn a_part_that_was_restored_is_not_made_again() {
     let (_folder, dataset) = dataset();
     let whole = contents(&dataset);
-    Damage::of(&part(&dataset, 2), "it was once").note().unwrap();
+    note(&dataset, &Damage::of(&part(&dataset, 2), "it was once")).unwrap();
     assert!(!dataset.generation(1).unwrap().is_whole().unwrap());
     assert_eq!(repair(&dataset), 0);
     assert_eq!(contents(&dataset), whole);
@@ -84,7 +89,7 @@ fn a_repair_that_stops_anywhere_is_not_taken_for_whole() {
     let whole = contents(&dataset);
     flip(&part(&dataset, 1), 200);
     flip(&part(&dataset, 2), 200);
-    Damage::of(&part(&dataset, 1), "a bit").note().unwrap();
+    note(&dataset, &Damage::of(&part(&dataset, 1), "a bit")).unwrap();
     // Part 2 is found when the repair begins.
     let mut writer = dataset.begin(spec(schema(), 10, 4)).unwrap();
     assert_eq!(dataset.generation(1).unwrap().broken_parts().unwrap().len(), 2);
@@ -99,7 +104,7 @@ fn a_repair_that_stops_anywhere_is_not_taken_for_whole() {
 #[test]
 fn what_comes_out_different_is_refused_and_stays_broken() {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(folder.path());
+    let dataset = Store::new().dataset(folder.path());
     let columns = vec![column("x", DType::F32, &[4])];
     let schema = Schema { columns, source: false, label_names: None, attributes: vec![] };
     let spec = || spec(schema.clone(), 10, 4);
@@ -123,7 +128,7 @@ fn what_comes_out_different_is_refused_and_stays_broken() {
     assert_eq!(error.kind(), ErrorKind::Differs, "{error}");
     assert!(error.to_string().contains("part-00001.parquet: was made again"), "{error}");
     drop(writer);
-    assert_eq!(before.broken_parts().unwrap(), std::slice::from_ref(&path));
+    assert_eq!(before.broken_parts().unwrap(), [before.dir().join("part-00001.parquet")]);
     assert!(dataset.newest().unwrap().unwrap().reader(&["x"]).is_err());
 
     // A copy puts it right.
@@ -141,7 +146,7 @@ fn a_damaged_manifest_is_passed_over_and_its_parts_are_committed_again() {
     let other = Spec { key: "0".repeat(64), ..spec(schema(), 10, 4) };
     generation(&dataset, other, 5, 5);
     let first = dataset.generation(1).unwrap();
-    let manifest = dataset.folder().join("00000001.json");
+    let manifest = dataset.folder().path().join("00000001.json");
     // A digit of a statistic: nothing but the seal tells.
     let text = fs::read_to_string(&manifest).unwrap();
     let at = text.find("\"zero_fraction\": 0.").unwrap() + "\"zero_fraction\": 0.".len();
@@ -164,8 +169,8 @@ fn a_damaged_manifest_is_passed_over_and_its_parts_are_committed_again() {
 #[test]
 fn a_manifest_of_a_later_version_is_not_passed_over() {
     let (_folder, dataset) = dataset();
-    let manifest = dataset.folder().join("00000002.json");
-    let text = fs::read_to_string(dataset.folder().join("00000001.json")).unwrap();
+    let manifest = dataset.folder().path().join("00000002.json");
+    let text = fs::read_to_string(dataset.folder().path().join("00000001.json")).unwrap();
     let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
     value["format_version"] = 99.into();
     fs::write(&manifest, value.to_string()).unwrap();
@@ -184,12 +189,12 @@ fn a_manifest_of_a_later_version_is_not_passed_over() {
 #[test]
 fn a_note_goes_with_forget() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("weights");
-    damage::forget(&file).unwrap();
-    assert!(!damage::is_noted(&file).unwrap());
-    Damage::of(&file, "gone").note().unwrap();
-    assert!(damage::is_noted(&file).unwrap());
-    damage::forget(&file).unwrap();
-    assert!(!damage::is_noted(&file).unwrap());
+    let file = Store::new().locate(folder.path().join("weights"));
+    file.forget_damage().unwrap();
+    assert!(!file.is_noted_as_damaged().unwrap());
+    file.store().note(&Damage::of(file.path(), "gone")).unwrap();
+    assert!(file.is_noted_as_damaged().unwrap());
+    file.forget_damage().unwrap();
+    assert!(!file.is_noted_as_damaged().unwrap());
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }

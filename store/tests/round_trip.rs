@@ -7,7 +7,7 @@ use std::fs::File;
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{DataType, Float16Type, Float32Type, Int8Type, Int64Type, UInt8Type};
-use gimlet_store::{Compression, CompressionSetting, DType, Dataset, Schema, Spec};
+use gimlet_store::{Compression, CompressionSetting, DType, Schema, Spec, Store};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use proptest::prelude::*;
 use read_back::{assert_reads, assert_reads_back};
@@ -52,7 +52,7 @@ proptest! {
         positions in prop::collection::vec(any::<prop::sample::Index>(), 0..50),
     ) {
         let folder = tempfile::tempdir().unwrap();
-        let dataset = Dataset::at(folder.path());
+        let dataset = Store::new().dataset(folder.path());
         let spec = Spec { compression, ..spec(schema, rows_per_part, rows_per_group) };
         let generation = generation(&dataset, spec, rows, at_once);
         prop_assert_eq!(generation.rows(), rows as u64);
@@ -76,10 +76,10 @@ fn reads_with_the_standard_reader(compression: Compression) {
     let rows = 23;
     let spec =
         Spec { compression: CompressionSetting::Fixed(compression), ..spec(schema(), 10, 4) };
-    let generation = generation(&Dataset::at(folder.path()), spec, rows, 7);
+    let generation = generation(&Store::new().dataset(folder.path()), spec, rows, 7);
     let mut row = 0;
     for part in &generation.manifest().parts {
-        let file = File::open(generation.dir().join(&part.file)).unwrap();
+        let file = File::open(generation.dir().path().join(&part.file)).unwrap();
         let builder = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
         let activation = builder.schema().field_with_name("activation").unwrap().clone();
         assert!(!activation.is_nullable());
@@ -145,7 +145,7 @@ fn reads_with_the_standard_reader(compression: Compression) {
 #[test]
 fn statistics_are_those_of_the_stored_values() {
     let folder = tempfile::tempdir().unwrap();
-    let generation = generation(&Dataset::at(folder.path()), spec(schema(), 10, 4), 23, 7);
+    let generation = generation(&Store::new().dataset(folder.path()), spec(schema(), 10, 4), 23, 7);
     for column in schema().columns {
         let values: Vec<f64> =
             (0..23).flat_map(|row| row_values(&column, row)).map(f64::from).collect();

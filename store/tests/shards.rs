@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 use gimlet_store::{
-    CompressionSetting, Dataset, ErrorKind, Finished, Generation, Result, Shard, Spec,
+    CompressionSetting, ErrorKind, Finished, Generation, Result, Shard, Spec, Store,
 };
 use proptest::prelude::*;
 use read_back::assert_reads_back;
@@ -27,8 +27,10 @@ fn shard(index: usize, count: usize) -> Shard {
 /// Writes what the shard wants; dropped with `stop` rows made, like a writer that is killed.
 fn work(folder: &Path, spec: &Spec, shard: Shard, stop: Option<usize>) -> Result<Option<Finished>> {
     let rows = spec.rows.unwrap() as usize;
-    let mut writer =
-        Dataset::at(folder).begin_shard(spec.clone(), shard)?.noting(|| json!({ "seconds": 1.0 }));
+    let mut writer = Store::new()
+        .dataset(folder)
+        .begin_shard(spec.clone(), shard)?
+        .noting(|| json!({ "seconds": 1.0 }));
     let (mut row, mut made) = (0, 0);
     while row < rows {
         let end = rows.min(row + 3);
@@ -49,7 +51,7 @@ fn work(folder: &Path, spec: &Spec, shard: Shard, stop: Option<usize>) -> Result
 }
 
 fn alone(folder: &Path, spec: &Spec) -> Generation {
-    generation(&Dataset::at(folder), spec.clone(), spec.rows.unwrap() as usize, 7)
+    generation(&Store::new().dataset(folder), spec.clone(), spec.rows.unwrap() as usize, 7)
 }
 
 fn assert_same(found: &Generation, expected: &Generation) {
@@ -91,7 +93,7 @@ proptest! {
         prop_assert_eq!(committed.number(), 1);
         assert_same(&committed, &expected);
         assert_reads_back(&committed, rows);
-        prop_assert_eq!(Dataset::at(&place).generations().unwrap(), [1]);
+        prop_assert_eq!(Store::new().dataset(&place).generations().unwrap(), [1]);
     }
 
     #[test]
@@ -126,7 +128,7 @@ proptest! {
             }
         }
         prop_assert!(any, "whoever ends last finds all parts");
-        prop_assert_eq!(Dataset::at(&place).generations().unwrap(), [1]);
+        prop_assert_eq!(Store::new().dataset(&place).generations().unwrap(), [1]);
     }
 }
 
@@ -138,8 +140,8 @@ fn one_that_writes_everything_takes_what_shards_have_left() {
     let place = folder.path().join("shards");
     let ended = work(&place, &spec, shard(1, 3), None).unwrap().unwrap();
     assert!(matches!(ended, Finished::Waiting { done: 2, parts: 5 }), "{ended:?}");
-    assert_eq!(Dataset::at(&place).parts_on_disk(KEY).unwrap(), 2);
-    let mut writer = Dataset::at(&place).begin(spec.clone()).unwrap();
+    assert_eq!(Store::new().dataset(&place).parts_on_disk(KEY).unwrap(), 2);
+    let mut writer = Store::new().dataset(&place).begin(spec.clone()).unwrap();
     assert_eq!(writer.rows_done(), 5 + 3);
     assert_eq!(write_wanted(&mut writer, &spec.schema, 23, 1).unwrap(), 15);
     let committed = writer.commit(json!({})).unwrap();
@@ -150,12 +152,13 @@ fn one_that_writes_everything_takes_what_shards_have_left() {
 fn a_shard_without_parts_ends_well_and_wants_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let spec = spec_of(10, 5, 2);
-    let writer = Dataset::at(folder.path()).begin_shard(spec.clone(), shard(6, 7)).unwrap();
+    let writer =
+        Store::new().dataset(folder.path()).begin_shard(spec.clone(), shard(6, 7)).unwrap();
     assert!(!writer.wants(0..10));
     let ended = work(folder.path(), &spec, shard(6, 7), None).unwrap().unwrap();
     assert!(matches!(ended, Finished::Waiting { done: 0, parts: 2 }), "{ended:?}");
     // It has a choice to make by the first rows only where it writes something.
-    let writer = Dataset::at(folder.path()).begin_shard(spec, shard(1, 7)).unwrap();
+    let writer = Store::new().dataset(folder.path()).begin_shard(spec, shard(1, 7)).unwrap();
     assert!(writer.wants(0..1) && !writer.wants(2..5) && writer.wants(5..6));
 }
 
@@ -165,7 +168,7 @@ fn damage_is_repaired_shard_by_shard() {
     let spec = spec_of(23, 5, 2);
     let committed = alone(folder.path(), &spec);
     for index in [1, 2] {
-        let part = committed.dir().join(format!("part-{index:05}.parquet"));
+        let part = committed.dir().path().join(format!("part-{index:05}.parquet"));
         let mut bytes = fs::read(&part).unwrap();
         bytes[100] ^= 1;
         fs::write(&part, bytes).unwrap();
@@ -178,7 +181,7 @@ fn damage_is_repaired_shard_by_shard() {
         Finished::Committed(found) => assert_eq!(found.number(), 1),
         waiting => panic!("{waiting:?}"),
     }
-    let found = Dataset::at(folder.path()).generation(1).unwrap();
+    let found = Store::new().dataset(folder.path()).generation(1).unwrap();
     found.verify().unwrap();
     assert!(found.is_whole().unwrap());
     assert_reads_back(&found, 23);
@@ -205,7 +208,7 @@ fn a_damaged_part_of_another_shard_is_not_taken_for_complete() {
 fn shards_of_an_unknown_number_of_rows_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let spec = Spec { rows: None, ..spec_of(20, 5, 2) };
-    let error = Dataset::at(folder.path()).begin_shard(spec, shard(0, 2)).unwrap_err();
+    let error = Store::new().dataset(folder.path()).begin_shard(spec, shard(0, 2)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Failed);
     assert!(Shard::new(2, 2).is_none() && Shard::new(0, 0).is_none());
 }

@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use gimlet_store::{Dataset, faults};
+use gimlet_store::{Store, faults};
 use read_back::assert_reads_back;
 use support::*;
 use tree::tree;
@@ -21,7 +21,7 @@ const ROWS: usize = 23;
 #[test]
 fn in_another_process() {
     let Some(at_once) = child::role() else { return };
-    let dataset = Dataset::at(std::env::var("PLACE").unwrap());
+    let dataset = Store::new().dataset(std::env::var("PLACE").unwrap());
     std::io::stdin().read_exact(&mut [0]).unwrap();
     let written = generation(&dataset, spec(schema(), 5, 2), ROWS, at_once.parse().unwrap());
     assert_eq!(written.number(), 1);
@@ -48,7 +48,7 @@ fn writer_lacking(
 fn race(writers: impl Fn(&Path) -> Vec<(Child, bool)>) {
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
-    generation(&Dataset::at(&whole), spec(schema(), 5, 2), ROWS, 7);
+    generation(&Store::new().dataset(&whole), spec(schema(), 5, 2), ROWS, 7);
 
     let place = folder.path().join("raced");
     let mut writers = writers(&place);
@@ -60,7 +60,7 @@ fn race(writers: impl Fn(&Path) -> Vec<(Child, bool)>) {
         let died = output.status.code() == Some(faults::EXIT_CODE);
         assert!(output.status.success() || (dies && died), "{output:?}");
     }
-    let dataset = Dataset::at(&place);
+    let dataset = Store::new().dataset(&place);
     assert_eq!(dataset.generations().unwrap(), [1]);
     dataset.generation(1).unwrap().verify().unwrap();
     let mut raced = tree(&place);

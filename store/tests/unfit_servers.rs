@@ -2,18 +2,14 @@
 //! are borne, and whatever was committed before one ended is there afterwards.
 
 mod servers;
-#[path = "conformance/suite.rs"]
-#[allow(dead_code)]
-mod suite;
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use gimlet_store::{Dataset, ErrorKind, Lease, durable};
+use gimlet_store::conformance::{assert_reads_back, key, write};
+use gimlet_store::{Dataset, ErrorKind, Lease, Location, Spec, Store};
 use servers::{Conditional, Fault, Installed, Kind, Knobs, SmallS3, When};
-use suite::{assert_reads_back, key, write};
 
 /// Runs the ignored test `name` in a process of its own, which finds `environment`.
 fn in_process(name: &str, environment: &[(&str, String)]) -> String {
@@ -29,8 +25,8 @@ fn in_process(name: &str, environment: &[(&str, String)]) -> String {
     said
 }
 
-fn root() -> PathBuf {
-    PathBuf::from(std::env::var("GIMLET_TEST_ROOT").unwrap_or("s3://bucket/run".into()))
+fn root() -> Location {
+    Store::new().locate(std::env::var("GIMLET_TEST_ROOT").unwrap_or("s3://bucket/run".into()))
 }
 
 #[test]
@@ -39,7 +35,7 @@ fn a_write_is_refused() {
     let error = write(&Dataset::at(root()), &key('a'), 5).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unfit, "{error}");
     assert!(error.to_string().contains("If-None-Match"), "{error}");
-    let again = durable::write_new(&root().join("x"), b"x").unwrap_err();
+    let again = root().join("x").create(b"x").unwrap_err();
     assert_eq!(again.kind(), ErrorKind::Unfit);
     eprintln!("{error}");
 }
@@ -114,7 +110,7 @@ fn a_server_that_is_not_there_says_so() {
 
 static RUNS: AtomicUsize = AtomicUsize::new(0);
 
-fn next_root() -> PathBuf {
+fn next_root() -> Location {
     root().join(RUNS.fetch_add(1, Ordering::Relaxed).to_string())
 }
 
@@ -211,18 +207,19 @@ fn leases_hold_and_attempts_have_their_age() {
     drop(held);
     let dataset = Dataset::at(root().join("train"));
     write(&dataset, &key('a'), 5).unwrap();
-    drop(dataset.begin(suite::spec(&key('b'), 6, 8)).unwrap());
+    let schema = dataset.newest().unwrap().unwrap().manifest().schema.clone();
+    drop(dataset.begin(Spec { rows: Some(8), ..Spec::new(schema, key('b')) }).unwrap());
     // Written a moment ago, whatever the clock says.
     let folder = dataset.folder().join(&key('b')[..16]);
-    durable::write_new(&folder.join("part-00000.parquet"), b"x").unwrap();
+    folder.join("part-00000.parquet").create(b"x").unwrap();
     let survey = |grace| {
-        let policy = Policy { needed: [key('a')].into(), keep: 1, grace };
+        let policy = Policy { needed: [key('a').into()].into(), keep: 1, grace };
         Shelf::of(&dataset).survey(&policy).unwrap()
     };
     let kept = survey(Duration::from_secs(3600));
     assert!(kept.iter().all(|it| it.stays.is_some()), "{kept:?}");
     let gone = survey(Duration::ZERO);
-    assert!(gone.iter().any(|it| it.path == folder && it.stays.is_none()), "{gone:?}");
+    assert!(gone.iter().any(|it| it.at.path() == folder.path() && it.stays.is_none()), "{gone:?}");
 }
 
 /// The lease of a process that is killed goes by itself: by the server's clock, so that nothing here takes time.
@@ -305,7 +302,7 @@ fn so_many_are_found_and_go() {
     let expected: usize = std::env::var("GIMLET_TEST_FOUND").unwrap().parse().unwrap();
     assert_eq!(found.len(), expected, "{found:?}");
     for it in &found {
-        gc::remove_temp(&it.path).unwrap();
+        gc::remove_temp(&it.at).unwrap();
     }
 }
 
@@ -352,8 +349,7 @@ fn a_server_that_ends_in_the_middle_of_a_commit_loses_nothing() {
 #[test]
 #[ignore = "is run by other tests of this file"]
 fn a_write_fails() {
-    let root: &Path = &next_root();
-    match write(&Dataset::at(root), &key('a'), 9) {
+    match write(&Dataset::at(next_root()), &key('a'), 9) {
         Err(error) => assert_eq!(error.kind(), ErrorKind::Unreachable, "{error}"),
         // It ended after the last request that matters.
         Ok(generation) => assert_eq!(generation.number(), 1),

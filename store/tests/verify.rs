@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use gimlet_store::{Checked, Damage, Dataset, Spec};
+use gimlet_store::{Checked, Damage, Dataset, Spec, Store};
 use proptest::prelude::*;
 use support::*;
 
@@ -23,7 +23,7 @@ fn with_key(key: String) -> Spec {
 
 /// Two generations, and an attempt at a third.
 fn dataset(folder: &Path) -> Dataset {
-    let dataset = Dataset::at(folder);
+    let dataset = Store::new().dataset(folder);
     generation(&dataset, with_key(key('a')), ROWS, 7);
     generation(&dataset, with_key(key('b')), ROWS, 7);
     let mut writer = dataset.begin(with_key(key('c'))).unwrap();
@@ -41,7 +41,7 @@ fn check(dataset: &Dataset) -> Checked {
 }
 
 fn part(dataset: &Dataset, key: &str, index: usize) -> PathBuf {
-    dataset.folder().join(&key[..16]).join(format!("part-{index:05}.parquet"))
+    dataset.folder().path().join(&key[..16]).join(format!("part-{index:05}.parquet"))
 }
 
 fn change(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
@@ -146,7 +146,7 @@ fn every_kind_of_damage_is_named_at_once() {
 #[test]
 fn rows_in_one_piece_are_named_in_one_piece() {
     let folder = tempfile::tempdir().unwrap();
-    let dataset = Dataset::at(folder.path());
+    let dataset = Store::new().dataset(folder.path());
     let schema = gimlet_store::Schema {
         columns: vec![column("x", gimlet_store::DType::F32, &[50])],
         source: false,
@@ -154,7 +154,7 @@ fn rows_in_one_piece_are_named_in_one_piece() {
         attributes: vec![],
     };
     let generation = generation(&dataset, spec(schema.clone(), 40, 20), 40, 10);
-    let path = generation.dir().join("part-00000.parquet");
+    let path = generation.dir().path().join("part-00000.parquet");
     let row = |row: usize| {
         let values = row_values(&schema.columns[0], row);
         let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -190,7 +190,7 @@ fn damage_that_is_written_down_reads_back() {
     let path = part(&dataset, &key('b'), 1);
     change(&path, |bytes| bytes[40] ^= 1);
     let damage = check(&dataset).damage.remove(0);
-    damage.note().unwrap();
+    dataset.folder().store().note(&damage).unwrap();
     let note = path.with_file_name(".part-00001.parquet.damaged");
     let read: Damage = serde_json::from_slice(&fs::read(note).unwrap()).unwrap();
     assert_eq!(read, damage);

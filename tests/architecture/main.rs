@@ -93,7 +93,7 @@ fn rooms_import_what_the_table_says_they_may() {
 
 #[test]
 fn no_circle_goes_through_two_folders() {
-    let all: Vec<Import> = ["src", "store/src", "kernel/src", "signal/src"]
+    let all: Vec<Import> = ["src", "store/src", "kernel/src", "signal/src", "thrift/src"]
         .iter()
         .flat_map(|it| Sources::read(root(), it).imports())
         .collect();

@@ -11,7 +11,7 @@ mod tiny;
 use std::path::PathBuf;
 
 use daemons::{Cluster, wait_for};
-use gimlet_store::{Dataset, faults};
+use gimlet_store::{Store, faults};
 use tiny::{PIPELINE, Tiny, text, three_modules, walk};
 
 /// Where a run on the cluster is, and the same on one machine.
@@ -139,7 +139,7 @@ fn parts(tiny: &Tiny, run: &str) -> Vec<String> {
     folders.dedup();
     let mut all = Vec::new();
     for folder in folders {
-        for generation in Dataset::at(&folder).readable().unwrap() {
+        for generation in Store::new().dataset(&folder).readable().unwrap() {
             let generation = generation.unwrap();
             let name = folder.strip_prefix(tiny.path(run)).unwrap().display().to_string();
             all.push(format!("{name} {} {:?}", generation.number(), generation.manifest().parts));

@@ -117,7 +117,7 @@ fn an_exported_file_says_what_made_it_and_a_changed_one_is_refused() {
     tiny.ok("run", &[]);
     tiny.ok("export", &["--output", "stack.safetensors"]);
     let path = tiny.path("stack.safetensors");
-    let about = Parameters::about(&path).unwrap();
+    let about = Parameters::about(&gimlet_store::Store::new().locate(&path)).unwrap();
     assert_eq!(about["format"], 1);
     assert_eq!(about["view"]["patch"], 16);
     assert_eq!(about["view"]["std"], serde_json::json!([0.25]));

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use gimlet::random::generator;
-use gimlet_store::Dataset;
+use gimlet_store::{Dataset, Store};
 use insta::assert_snapshot;
 use serde_json::Value;
 use tiny::{Tiny, killed};
@@ -54,7 +54,7 @@ fn stays<'a>(document: &'a Value, path: &str) -> &'a str {
 }
 
 fn dataset(tiny: &Tiny, name: &str) -> Dataset {
-    Dataset::at(tiny.path(RUN).join(name))
+    Store::new().dataset(tiny.path(RUN).join(name))
 }
 
 /// A process that trains for long under a seed.

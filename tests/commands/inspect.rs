@@ -4,7 +4,7 @@ use crate::sound_files;
 use crate::tiny;
 use std::path::{Path, PathBuf};
 
-use gimlet_store::Dataset;
+use gimlet_store::Store;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 use sound_files::save;
@@ -26,7 +26,7 @@ fn document(tiny: &Tiny, target: &str, args: &[&str]) -> Value {
 
 /// Rows of a dataset's column, as a program that reads it gets them.
 fn values(tiny: &Tiny, folder: &str, column: &str) -> Vec<Vec<f32>> {
-    let generation = Dataset::at(tiny.path(folder)).newest().unwrap().unwrap();
+    let generation = Store::new().dataset(tiny.path(folder)).newest().unwrap().unwrap();
     let size = generation.manifest().schema.column(column).unwrap().values();
     let reader = generation.reader(&[column]).unwrap();
     let row = |row| {
@@ -39,7 +39,7 @@ fn values(tiny: &Tiny, folder: &str, column: &str) -> Vec<Vec<f32>> {
 
 /// The first row of a sample.
 fn row_of(tiny: &Tiny, folder: &str, id: i64) -> usize {
-    let generation = Dataset::at(tiny.path(folder)).newest().unwrap().unwrap();
+    let generation = Store::new().dataset(tiny.path(folder)).newest().unwrap().unwrap();
     let keys = generation.reader(&[]).unwrap().keys().unwrap();
     keys.ids.iter().position(|it| *it == id).unwrap()
 }
@@ -364,7 +364,7 @@ fn a_dataset_of_others_that_has_no_pictures_says_so() {
         compression: CompressionSetting::Fixed(Compression::None),
         schema,
     };
-    let mut writer = Dataset::at(tiny.path("other")).begin(spec).unwrap();
+    let mut writer = Store::new().dataset(tiny.path("other")).begin(spec).unwrap();
     let rows = Rows {
         ids: &[5],
         labels: &[None],

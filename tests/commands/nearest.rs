@@ -1,13 +1,13 @@
 //! What is like what: the same as a plain scan by cosine finds.
 
 use crate::tiny;
-use gimlet_store::Dataset;
+use gimlet_store::Store;
 use serde_json::Value;
 use tiny::Tiny;
 
 /// Similarity, id of the sample and position, the most similar first, of all other samples.
 fn scan(tiny: &Tiny, dataset: &str, id: i64, position: usize) -> Vec<(f64, i64, usize)> {
-    let generation = Dataset::at(tiny.path(dataset)).newest().unwrap().unwrap();
+    let generation = Store::new().dataset(tiny.path(dataset)).newest().unwrap().unwrap();
     let shape = generation.manifest().schema.column("pooled").unwrap().shape.clone();
     let (positions, channels) = (shape[0] * shape[1], shape[2]);
     let reader = generation.reader(&["pooled"]).unwrap();

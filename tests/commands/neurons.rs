@@ -5,14 +5,14 @@ use crate::notes;
 use crate::sound_files;
 use crate::tiny;
 use gimlet::report::sound::wav;
-use gimlet_store::Dataset;
+use gimlet_store::Store;
 use serde_json::Value;
 use sound_files::save;
 use tiny::{PIPELINE, Tiny};
 
 /// The pooled vectors of a dataset `[rows, positions, channels]`, its ids, positions and channels.
 fn stored(tiny: &Tiny, dataset: &str) -> (Vec<f32>, Vec<i64>, usize, usize) {
-    let generation = Dataset::at(tiny.path(dataset)).newest().unwrap().unwrap();
+    let generation = Store::new().dataset(tiny.path(dataset)).newest().unwrap().unwrap();
     let shape = generation.manifest().schema.column("pooled").unwrap().shape.clone();
     let reader = generation.reader(&["pooled"]).unwrap();
     let rows: Vec<u64> = (0..reader.rows()).collect();
@@ -233,7 +233,7 @@ fn moments_of_recordings_can_be_heard_and_none_is_of_the_silence_behind_them() {
 /// The samples of an ingested recording.
 fn recording(tiny: &Tiny, split: &str, id: i64) -> Vec<f32> {
     let dataset = tiny.path(&format!("runs/tiny/datasets/ingest/{split}"));
-    let generation = Dataset::at(dataset).newest().unwrap().unwrap();
+    let generation = Store::new().dataset(dataset).newest().unwrap().unwrap();
     let longest = generation.manifest().schema.column("sound").unwrap().shape[0];
     let reader = generation.reader(&["sound"]).unwrap();
     let keys = reader.keys().unwrap();

@@ -15,6 +15,7 @@ mod shards;
 mod signals;
 mod simultaneous;
 mod sound;
+mod stores;
 mod sweep;
 mod views;
 #[cfg(unix)]

@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use gimlet::parameters::Parameters;
 use gimlet::random::generator;
-use gimlet_store::{Dataset, Generation, Records, faults};
+use gimlet_store::{Generation, Store, faults};
 use insta::assert_snapshot;
 use serde_json::Value;
 use tiny::{Held, Tiny, killed, three_modules};
@@ -43,7 +43,7 @@ fn with<'a>(rounds: &'a [String], more: &[&'a str]) -> Vec<&'a str> {
 
 /// The record of the newest training of a module.
 fn newest(tiny: &Tiny, run_dir: &str, module: &str) -> Value {
-    let records = Records::at(tiny.path(run_dir).join("modules").join(module));
+    let records = Store::new().records(tiny.path(run_dir).join("modules").join(module));
     records.readable::<Value>().unwrap().next().unwrap().unwrap().1
 }
 
@@ -75,7 +75,7 @@ fn losses(log: &[Value]) -> Vec<(u64, u64, f64)> {
 fn generations(tiny: &Tiny, run_dir: &str, module: &str, split: &str) -> Vec<Generation> {
     let folder = tiny.path(run_dir).join("datasets").join(module).join(split);
     let mut all: Vec<_> =
-        Dataset::at(folder).readable().unwrap().collect::<Result<_, _>>().unwrap();
+        Store::new().dataset(folder).readable().unwrap().collect::<Result<_, _>>().unwrap();
     all.reverse();
     all
 }

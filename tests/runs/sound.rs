@@ -5,7 +5,7 @@ use crate::sound_files;
 use crate::tiny;
 use std::f32::consts::TAU;
 
-use gimlet_store::{Dataset, Generation};
+use gimlet_store::{Generation, Store};
 use notes::{PIPELINE, notes};
 use serde_json::Value;
 use sound_files::save;
@@ -60,7 +60,7 @@ fn in_rounds_each_has_windows_of_its_own() {
     let args = ["schedule=rounds", "training.epochs=2"].map(set).concat();
     assert_eq!(probes(&tiny, &args).len(), 6);
     let keys = |split: &str| -> Vec<Vec<Vec<i64>>> {
-        let dataset = Dataset::at(tiny.path("runs/tiny/datasets/a").join(split));
+        let dataset = Store::new().dataset(tiny.path("runs/tiny/datasets/a").join(split));
         let of = |it: Generation| it.reader(&["pooled"]).unwrap().keys().unwrap().attributes;
         dataset.readable().unwrap().map(|it| of(it.unwrap())).collect()
     };

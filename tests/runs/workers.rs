@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use gimlet::pipeline::Pipeline;
 use gimlet::random::generator;
 use gimlet::stage::{At, RunDir, Standing, Step, lock};
-use gimlet_store::Dataset;
+use gimlet_store::Store;
 use tiny::{Held, Tiny, text, three_modules, walk};
 
 const RUN: &str = "runs/tiny";
@@ -62,7 +62,7 @@ fn worker(run_dir: &Path, module: &str) -> Option<u32> {
 }
 
 fn published(tiny: &Tiny, module: &str) -> Vec<(u64, u64)> {
-    let dataset = Dataset::at(tiny.path(RUN).join("datasets").join(module).join("train"));
+    let dataset = Store::new().dataset(tiny.path(RUN).join("datasets").join(module).join("train"));
     let all = dataset.readable().unwrap().map(Result::unwrap);
     let steps = |it: &gimlet_store::Generation| it.manifest().settings["steps"].as_u64();
     all.filter_map(|it| Some((it.number(), steps(&it)?))).collect()
@@ -121,7 +121,7 @@ fn generations_have_views_of_their_own() {
     tiny.ok("run", &[]);
     let steps: Vec<u64> = published(&tiny, "a").into_iter().map(|it| it.1).rev().collect();
     assert_eq!(steps, [0, 12, 24, 30], "as drawn, after each two epochs, and at the end");
-    let dataset = Dataset::at(tiny.path(RUN).join("datasets/a/train"));
+    let dataset = Store::new().dataset(tiny.path(RUN).join("datasets/a/train"));
     let views = |number| {
         let keys = dataset.generation(number).unwrap().reader(&["pooled"]).unwrap().keys().unwrap();
         keys.attributes
@@ -246,16 +246,16 @@ fn a_generation_that_was_deleted_or_damaged_gives_way_to_another() {
     let keep = ["--set", "store.keep_generations=9"];
     tiny.ok("ingest", &keep);
     tiny.ok("worker", &[&["--module", "a"][..], &keep].concat());
-    let dataset = Dataset::at(tiny.path(RUN).join("datasets/a/train"));
+    let dataset = Store::new().dataset(tiny.path(RUN).join("datasets/a/train"));
     let numbers = dataset.generations().unwrap();
     assert_eq!(numbers, [4, 3, 2, 1]);
     // The newest has lost a part, the one before is cut short, the next has lost its manifest.
-    let folder = |number| dataset.generation(number).unwrap().dir();
+    let folder = |number| dataset.generation(number).unwrap().dir().path().to_path_buf();
     std::fs::remove_file(folder(4).join("part-00001.parquet")).unwrap();
     let part = folder(3).join("part-00000.parquet");
     let bytes = std::fs::read(&part).unwrap();
     std::fs::write(&part, &bytes[..bytes.len() / 2]).unwrap();
-    std::fs::remove_file(dataset.folder().join("00000002.json")).unwrap();
+    std::fs::remove_file(dataset.folder().path().join("00000002.json")).unwrap();
     tiny.ok("worker", &[&["--module", "b"][..], &keep].concat());
     let on = trained_on(&tiny, "b");
     assert!(on.iter().all(|it| *it == 1), "{on:?}");
@@ -274,9 +274,9 @@ fn damage_under_a_reader_is_told_and_passed_over() {
     let keep = ["--set", "store.keep_generations=9"];
     tiny.ok("ingest", &keep);
     tiny.ok("worker", &[&["--module", "a"][..], &keep].concat());
-    let dataset = Dataset::at(tiny.path(RUN).join("datasets/a/train"));
+    let dataset = Store::new().dataset(tiny.path(RUN).join("datasets/a/train"));
     // Of the same length: only a reader of its pages can tell.
-    let part = dataset.generation(4).unwrap().dir().join("part-00001.parquet");
+    let part = dataset.generation(4).unwrap().dir().path().join("part-00001.parquet");
     let mut bytes = std::fs::read(&part).unwrap();
     let middle = bytes.len() / 3;
     bytes[middle..middle + 64].iter_mut().for_each(|byte| *byte ^= 0xff);
@@ -291,7 +291,7 @@ fn a_clock_that_jumps_changes_nothing() {
     let tiny = three(2);
     tiny.ok("ingest", &[]);
     tiny.ok("worker", &["--module", "a"]);
-    let dataset = Dataset::at(tiny.path(RUN).join("datasets/a/train"));
+    let dataset = Store::new().dataset(tiny.path(RUN).join("datasets/a/train"));
     let newest = dataset.generations().unwrap()[0];
     // The newest was written long ago, all others are to be written tomorrow.
     let now = std::time::SystemTime::now();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use gimlet_store::{
-    Column, CompressionSetting, DType, Dataset, Generation, Rows, Schema, Spec, Values,
+    Column, CompressionSetting, DType, Generation, Rows, Schema, Spec, Store, Values,
 };
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -94,7 +94,7 @@ impl Side for Ours {
         let mut halves = vec![f16::ZERO; BATCH * data.values()];
         let mut singles = vec![0f32; BATCH * data.values()];
         let begun = Instant::now();
-        let mut writer = Dataset::at(&self.folder).begin(self.spec(data))?;
+        let mut writer = Store::new().dataset(&self.folder).begin(self.spec(data))?;
         let mut time = begun.elapsed();
         for nth in 0..data.rows() / BATCH {
             data.read(nth, &mut halves)?;
@@ -147,7 +147,7 @@ impl Side for Ours {
     fn files(&self) -> Result<Vec<PathBuf>> {
         let generation = self.generation()?;
         let parts = generation.manifest().parts.iter();
-        Ok(parts.map(|part| generation.dir().join(&part.file)).collect())
+        Ok(parts.map(|part| generation.dir().path().join(&part.file)).collect())
     }
 
     fn remove(&mut self) -> Result<()> {

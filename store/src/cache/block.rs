@@ -1,6 +1,6 @@
 //! A block of a part as a file of its own: its bytes, and a checksum of them and of whose they are.
 
-use std::fs::{self, File, FileTimes, Metadata, OpenOptions};
+use std::fs::{self, File, FileTimes, Metadata};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use crc_fast::CrcAlgorithm::Crc64Nvme;
 use crc_fast::Digest;
 
-use crate::durable::unique;
-use crate::faults::{self, Operation};
-use crate::positioned::fill;
+use crate::file_system::FileSystem;
+use crate::positioned::read_exact_at;
+use crate::unique::unique;
 
 /// Bytes of the checksum, at the end of the file.
 const CHECKSUM: usize = 8;
@@ -93,6 +93,7 @@ pub(super) fn mark_used(file: &File) {
 /// Opens a block of so many bytes, and checks it unless it is the file that was checked before. `None`:
 /// it is not there. What is not whole is removed.
 pub(super) fn open(
+    system: &FileSystem,
     folder: &Path,
     key: Key,
     bytes: u64,
@@ -106,7 +107,7 @@ pub(super) fn open(
         && (checked == Some(identity) || is_whole(&file, key, bytes).unwrap_or(false));
     if !whole {
         tracing::debug!(path = %path.display(), "a cached block is damaged, and is removed");
-        remove(&path);
+        remove(system, &path);
         return None;
     }
     if last_used(&metadata).elapsed().is_ok_and(|since| since > USED_WITHIN) {
@@ -121,12 +122,12 @@ fn is_whole(file: &File, key: Key, bytes: u64) -> io::Result<bool> {
     let mut at = 0;
     while at < bytes {
         let length = (piece.len() as u64).min(bytes - at) as usize;
-        fill(file, &mut piece[..length], at)?;
+        read_exact_at(file, &mut piece[..length], at)?;
         digest.update(&piece[..length]);
         at += length as u64;
     }
     let mut stored = [0; CHECKSUM];
-    fill(file, &mut stored, bytes)?;
+    read_exact_at(file, &mut stored, bytes)?;
     Ok(key.checksum(digest) == stored)
 }
 
@@ -136,38 +137,37 @@ pub(super) fn file_bytes(block: &[u8]) -> u64 {
 }
 
 /// Writes a block in one step. It need not survive a power cut: the checksum tells.
-pub(super) fn write(folder: &Path, key: Key, bytes: &[u8]) -> io::Result<(File, Identity)> {
+pub(super) fn write(
+    system: &FileSystem,
+    folder: &Path,
+    key: Key,
+    bytes: &[u8],
+) -> io::Result<(File, Identity)> {
     let path = key.path(folder);
     let hash = key.content.to_hex();
     let temp = path.with_file_name(format!(".{hash}-{}.{:016x}.tmp", key.number, unique()));
-    let create = || {
-        faults::point(Operation::Create, &temp)?;
-        OpenOptions::new().read(true).write(true).create_new(true).open(&temp)
-    };
-    let file = match create() {
+    let file = match system.create_new(&temp) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             if let Some(parent) = path.parent() {
-                faults::point(Operation::CreateFolder, parent)?;
                 fs::create_dir_all(parent)?;
             }
-            create()?
+            system.create_new(&temp)?
         }
         created => created?,
     };
     let written = (|| {
         let mut digest = Digest::new(Crc64Nvme);
         digest.update(bytes);
-        faults::write_all(&file, bytes, &temp)?;
-        faults::write_all(&file, &key.checksum(digest), &temp)?;
+        system.write_all(&file, bytes, &temp)?;
+        system.write_all(&file, &key.checksum(digest), &temp)?;
         let identity = Identity::of(&file.metadata()?);
-        faults::point(Operation::Rename, &path)?;
-        fs::rename(&temp, &path)?;
+        system.rename(&temp, &path)?;
         Ok(identity)
     })();
     match written {
         Ok(identity) => Ok((file, identity)),
         Err(error) => {
-            remove(&temp);
+            remove(system, &temp);
             Err(error)
         }
     }
@@ -180,6 +180,6 @@ pub(super) fn seems_there(folder: &Path, key: Key, bytes: u64) -> bool {
 }
 
 /// Removes a block. That it stays, or is gone already, is no error: nobody relies on it.
-pub(super) fn remove(path: &Path) {
-    let _ = faults::point(Operation::Remove, path).and_then(|()| fs::remove_file(path));
+pub(super) fn remove(system: &FileSystem, path: &Path) {
+    let _ = system.remove(path);
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use crate::object::Failure;
+use crate::error_kind::Failure;
 
 /// What came of it: the block, or why it did not come.
 pub(super) type Landed = Result<Bytes, Arc<io::Error>>;

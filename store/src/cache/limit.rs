@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::cache::block;
+use crate::file_system::FileSystem;
 
 const LEDGER: &str = "written";
 
@@ -21,6 +22,7 @@ const ABANDONED: Duration = Duration::from_secs(600);
 
 #[derive(Debug)]
 pub(super) struct Limit {
+    system: FileSystem,
     folder: PathBuf,
     max_bytes: u64,
     /// Bytes that a byte of the ledger stands for.
@@ -40,8 +42,9 @@ struct Cached {
 }
 
 impl Limit {
-    pub fn new(folder: &Path, max_bytes: u64, block: u64) -> Self {
+    pub fn new(system: &FileSystem, folder: &Path, max_bytes: u64, block: u64) -> Self {
         Self {
+            system: system.clone(),
             folder: folder.to_path_buf(),
             max_bytes,
             unit: (block / 64).max(1),
@@ -129,7 +132,7 @@ impl Limit {
             let temp = file.path.extension().is_some_and(|ending| ending == "tmp");
             let abandoned = temp && file.used.elapsed().is_ok_and(|since| since > ABANDONED);
             if abandoned || (!temp && total > self.target()) {
-                block::remove(&file.path);
+                block::remove(&self.system, &file.path);
                 total -= file.bytes;
                 removed = true;
             }

@@ -29,7 +29,8 @@ use crate::cache::hints::{Hint, Hints};
 use crate::cache::known::Known;
 use crate::cache::limit::Limit;
 use crate::error::{Error, Result};
-use crate::positioned::{fill, will_need};
+use crate::file_system::FileSystem;
+use crate::positioned::{read_exact_at, will_need};
 
 /// Bytes of a block. A server takes 20 to 50 ms until the first byte, and sends 100 MB/s: with this
 /// much it sends for longer than it takes to begin. More would be fetched in vain for a single row.
@@ -64,6 +65,7 @@ pub(crate) struct Counters {
 
 #[derive(Debug)]
 struct Shared {
+    system: FileSystem,
     folder: PathBuf,
     max_bytes: u64,
     block: u64,
@@ -105,19 +107,20 @@ impl Cache {
     ///
     /// # Errors
     /// `Failed` when something else than a folder has that name.
-    pub fn open(folder: &Path, max_bytes: u64) -> Result<Self> {
-        Self::with_blocks(folder, max_bytes, BLOCK)
+    pub fn open(system: &FileSystem, folder: &Path, max_bytes: u64) -> Result<Self> {
+        Self::with_blocks(system, folder, max_bytes, BLOCK)
     }
 
-    fn with_blocks(folder: &Path, max_bytes: u64, block: u64) -> Result<Self> {
+    fn with_blocks(system: &FileSystem, folder: &Path, max_bytes: u64, block: u64) -> Result<Self> {
         if folder.exists() && !folder.is_dir() {
             return Err(Error::failed(format_args!("{}: is not a folder", folder.display())));
         }
         let shared = Shared {
+            system: system.clone(),
             folder: folder.to_path_buf(),
             max_bytes,
             block,
-            limit: Limit::new(folder, max_bytes, block),
+            limit: Limit::new(system, folder, max_bytes, block),
             state: Mutex::default(),
             from_cache: AtomicU64::new(0),
             fetched: AtomicU64::new(0),
@@ -229,7 +232,7 @@ impl Cache {
                 continue;
             }
             // Of a file that cannot be read the server has a copy.
-            if fill(file, bytes, range.start).is_err() || !shared.writes() {
+            if read_exact_at(file, bytes, range.start).is_err() || !shared.writes() {
                 return;
             }
             shared.write(key, bytes);
@@ -287,7 +290,7 @@ impl Shared {
             known.checked(key)
         };
         let range = self.range(key, size);
-        match block::open(&self.folder, key, range.end - range.start, checked) {
+        match block::open(&self.system, &self.folder, key, range.end - range.start, checked) {
             Some((file, identity)) => {
                 let file = Arc::new(file);
                 self.lock().known.add(key, file.clone(), identity);
@@ -307,7 +310,7 @@ impl Shared {
     /// Whether `out` was filled with the bytes from `at` on, all of this block.
     fn read_local(&self, key: Key, size: u64, at: u64, out: &mut [u8]) -> bool {
         let Some(file) = self.local(key, size) else { return false };
-        let read = fill(&file, out, at - key.number * self.block).is_ok();
+        let read = read_exact_at(&file, out, at - key.number * self.block).is_ok();
         match read {
             true => {
                 self.from_cache.fetch_add(out.len() as u64, Ordering::Relaxed);
@@ -327,7 +330,7 @@ impl Shared {
 
     fn forget(&self, key: Key) {
         self.lock().known.forget(key);
-        block::remove(&key.path(&self.folder));
+        block::remove(&self.system, &key.path(&self.folder));
     }
 
     fn request(
@@ -399,7 +402,7 @@ impl Shared {
                     if removed {
                         self.lock().known.close_removed();
                     }
-                    block::write(&self.folder, key, bytes).map(Some)
+                    block::write(&self.system, &self.folder, key, bytes).map(Some)
                 }
                 None => Ok(None),
             });

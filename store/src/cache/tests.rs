@@ -9,7 +9,7 @@ use std::thread;
 use proptest::prelude::*;
 
 use super::*;
-use crate::faults::{Fault, Operation, Watch};
+use crate::faults::{Fault, Operation};
 
 /// So that a test has many of them.
 const SMALL: u64 = 64;
@@ -68,7 +68,7 @@ fn bytes_on_disk(folder: &Path) -> u64 {
 }
 
 fn small(folder: &Path, max_bytes: u64) -> Cache {
-    Cache::with_blocks(folder, max_bytes, SMALL).unwrap()
+    Cache::with_blocks(&FileSystem::default(), folder, max_bytes, SMALL).unwrap()
 }
 
 #[derive(Debug, Clone)]
@@ -333,7 +333,7 @@ fn a_disk_that_fails_costs_nothing_but_requests() {
         let folder = tempfile::tempdir().unwrap();
         let cache = small(folder.path(), 1 << 20);
         let full = Fault::FailsFromThere(ErrorKind::StorageFull);
-        let watch = Watch::over(folder.path(), Some((nth, full)));
+        let watch = cache.shared.system.faults.watch(folder.path(), Some((nth, full)));
         server.check(&cache, 0..700);
         server.requests();
         server.check(&cache, 10..700);
@@ -416,7 +416,7 @@ fn a_folder_that_vanishes_is_made_again() {
 #[test]
 fn something_else_of_that_name_is_refused() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    assert!(Cache::open(file.path(), 1 << 20).is_err());
+    assert!(Cache::open(&FileSystem::default(), file.path(), 1 << 20).is_err());
 }
 
 const PROCESSES: u64 = 4;
@@ -494,12 +494,14 @@ fn a_warm_cache_reads_as_fast_as_a_file() {
     let path = folder.path().join("plain");
     fs::write(&path, &server.bytes).unwrap();
     let file = File::open(&path).unwrap();
-    let cache = Cache::open(&folder.path().join("cache"), 2 * size as u64).unwrap();
+    let cache =
+        Cache::open(&FileSystem::default(), &folder.path().join("cache"), 2 * size as u64).unwrap();
     let begun = Instant::now();
     cache.insert(&server.content, &file, size as u64);
     let mb = size as f64 / 1e6;
     println!("insert: {:.0} MB/s", mb / begun.elapsed().as_secs_f64());
-    let fresh = Cache::open(&folder.path().join("cache"), 2 * size as u64).unwrap();
+    let fresh =
+        Cache::open(&FileSystem::default(), &folder.path().join("cache"), 2 * size as u64).unwrap();
     let begun = Instant::now();
     let mut out = vec![1; 1 << 20];
     let none = |_: Range<u64>| -> io::Result<Bytes> { Err(ErrorKind::NotFound.into()) };
@@ -527,7 +529,7 @@ fn a_warm_cache_reads_as_fast_as_a_file() {
         };
         let mut rates = [Vec::new(), Vec::new()];
         for _ in 0..7 {
-            rates[0].push(run(&|at, out| fill(&file, out, at).unwrap()));
+            rates[0].push(run(&|at, out| read_exact_at(&file, out, at).unwrap()));
             rates[1].push(run(&|at, out| {
                 fresh.read(&server.content, size as u64, at, out, &none).unwrap()
             }));

@@ -1,8 +1,8 @@
 //! What identifies the rows of a generation, which is read whole.
 
 use super::{Reader, forget};
-use crate::damage::{Damage, cannot_read};
-use crate::error::Result;
+use crate::damage::Damage;
+use crate::error::{Error, Result};
 use crate::key_page;
 use crate::limits::Allowance;
 use crate::part_index::PartIndex;
@@ -66,14 +66,14 @@ impl Reader {
         Allowance::new(self.limits.page, "page").take(length, "a page of keys")?;
         page.resize(at.length as usize, 0);
         let fill = |page: &mut [u8]| part.file.read_exact_at(page, at.offset);
-        fill(page).map_err(|error| cannot_read(&part.path, &error))?;
+        fill(page).map_err(|error| Error::reading(part.path(), &error))?;
         let mut added = keys.add(column, page, group.rows);
         if added.is_err() && forget(part, &at) {
-            fill(page).map_err(|error| cannot_read(&part.path, &error))?;
+            fill(page).map_err(|error| Error::reading(part.path(), &error))?;
             added = keys.add(column, page, group.rows);
         }
         added.map_err(|what| {
-            Damage::of(&part.path, what).in_column(number, &self.key_names[column]).into()
+            Damage::of(part.path(), what).in_column(number, &self.key_names[column]).into()
         })
     }
 }

@@ -5,9 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::Value;
 
 use super::Writer;
-use crate::damage::forget;
 use crate::dataset::Generation;
-use crate::durable;
 use crate::error::{Error, Result};
 use crate::manifest::{FORMAT_VERSION, Manifest};
 use crate::statistics::Sums;
@@ -38,10 +36,9 @@ impl Writer {
         let folder = self.folder.clone();
         match self.finish(|_| summary)? {
             Finished::Committed(generation) => Ok(generation),
-            Finished::Waiting { done, parts } => Err(Error::failed(format_args!(
-                "{}: {done} of {parts} parts are complete",
-                folder.display()
-            ))),
+            Finished::Waiting { done, parts } => {
+                Err(Error::failed(format_args!("{folder}: {done} of {parts} parts are complete")))
+            }
         }
     }
 
@@ -105,12 +102,12 @@ impl Writer {
     /// Removes the notes of damage, last of all: every part is as it was, or will be, committed.
     fn forget_damage(&self) -> Result<()> {
         let parts = self.done.values().map(|record| self.folder.join(&record.part.file));
-        parts.into_iter().try_for_each(|part| forget(&part))
+        parts.into_iter().try_for_each(|part| part.forget_damage())
     }
 
     /// A glob over the folder must read this generation, all of it and nothing else.
     fn check_folder(&self) -> Result<()> {
-        let mut names = durable::names_in(&self.folder)?;
+        let mut names = self.folder.names_in()?;
         names.retain(|name| name.ends_with(".parquet"));
         let parts: Vec<_> = self.done.values().map(|record| record.part.file.clone()).collect();
         if names == parts {

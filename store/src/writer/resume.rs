@@ -7,15 +7,16 @@ use rayon::prelude::*;
 
 use super::Writer;
 use crate::compression::CompressionSetting;
-use crate::damage::{Damage, note_name};
+use crate::damage::Damage;
+use crate::damage_note::note_name;
 use crate::dataset::Generation;
-use crate::durable;
-use crate::error::{Error, ErrorKind, Result};
-use crate::files::{self, is_url};
-use crate::hashed_file::hash_from;
+use crate::error::Result;
+use crate::error_kind::ErrorKind;
+use crate::hashed_file::hash_of;
+use crate::json;
 use crate::manifest::{Part, part_name};
 use crate::part_record::{PartRecord, record_name};
-use crate::records;
+use crate::records::passes_over;
 use crate::statistics::Sums;
 
 impl Writer {
@@ -33,7 +34,7 @@ impl Writer {
             self.choices = committed.manifest().compression.clone();
             self.settle(committed.manifest().schema.clone())?;
         }
-        let names: HashSet<String> = durable::names_in(&self.folder)?.into_iter().collect();
+        let names: HashSet<String> = self.folder.names_in()?.into_iter().collect();
         // A shard leaves what is another's alone: its writer may be at work.
         let own = |index: &usize| self.shard.has(*index);
         let noted = self.indexes(names.len()).filter(own);
@@ -54,7 +55,7 @@ impl Writer {
                     self.done.insert(index, record);
                 }
                 None => {
-                    durable::remove_if_there(&self.folder.join(record_name(index)))?;
+                    self.folder.join(record_name(index)).remove()?;
                     unfit.push(part_name(index));
                 }
             }
@@ -79,12 +80,12 @@ impl Writer {
             }
         }
         for name in unfit {
-            let path = self.folder.join(&name);
+            let at = self.folder.join(&name);
             // Until the commit it must not be taken for whole, whatever comes in its place.
             if committed.is_some() && !names.contains(&note_name(&name)) {
-                Damage::of(&path, "it is being made again").note()?;
+                at.store().note(&Damage::of(at.path(), "it is being made again"))?;
             }
-            durable::remove_if_there(&path)?;
+            at.remove()?;
         }
         self.take_choice(&names)
     }
@@ -96,11 +97,11 @@ impl Writer {
             if self.kind.is_some() {
                 break;
             }
-            let path = self.folder.join(record_name(index));
+            let at = self.folder.join(record_name(index));
             if !names.contains(&record_name(index)) {
                 continue;
             }
-            let noted: Result<PartRecord> = records::read_json(&path, &self.dataset.limits());
+            let noted: Result<PartRecord> = json::read(&at, &self.dataset.limits());
             if let Some(record) = noted.ok().filter(|it| it.is_sound() && self.fits(it)) {
                 self.choices = record.compression;
                 self.settle(record.schema)?;
@@ -115,7 +116,7 @@ impl Writer {
         if others.is_empty() {
             return Ok(self.done.len());
         }
-        let names: HashSet<String> = durable::names_in(&self.folder)?.into_iter().collect();
+        let names: HashSet<String> = self.folder.names_in()?.into_iter().collect();
         let noted = others.iter().filter(|index| names.contains(&record_name(**index))).count();
         if self.committed.is_none() && noted < others.len() {
             // Reading what is there would be for nothing.
@@ -182,25 +183,26 @@ impl Writer {
 
     /// The record of part `index`, if the file has the bytes it says.
     fn read_record(&self, index: usize, names: &HashSet<String>) -> Result<Option<PartRecord>> {
-        let path = self.folder.join(record_name(index));
-        let noted: Result<PartRecord> = records::read_json(&path, &self.dataset.limits());
+        let is_remote = self.folder.properties().is_remote;
+        let note = self.folder.join(record_name(index));
+        let noted: Result<PartRecord> = json::read(&note, &self.dataset.limits());
         let noted = match noted {
             Ok(noted) => noted,
             // Of a server that cannot be asked now it is not known what it has.
-            Err(error) if is_url(&path) && !records::passes_over(&error) => return Err(error),
+            Err(error) if is_remote && !passes_over(&error) => return Err(error),
             Err(_) => return Ok(None),
         };
         let plausible = noted.part.file == part_name(index)
             && noted.part.rows <= self.spec.rows_per_part as u64
             && noted.sums.len() == self.spec.schema.columns.len()
             && noted.is_sound();
-        let path = self.folder.join(part_name(index));
-        let size = files::size(&path).map_err(|error| Error::io(&path, "read", &error))?;
+        let at = self.folder.join(part_name(index));
+        let size = at.size().map_err(|error| at.error("read", &error))?;
         // An object is whole or not there, and is created once: it need not be fetched to be sure.
         let is_noted = names.contains(&note_name(&part_name(index)));
-        let same = || match is_url(&path) && !is_noted {
+        let same = || match is_remote && !is_noted {
             true => Ok(true),
-            false => is_sound(hash_from(&path, 0).map(|hash| hash == noted.part.blake3)),
+            false => is_sound(hash_of(&at).map(|hash| hash == noted.part.blake3)),
         };
         let good = plausible && size == Some(noted.part.bytes) && same()?;
         Ok(good.then_some(noted))

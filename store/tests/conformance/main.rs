@@ -6,24 +6,16 @@
 mod azurite;
 #[path = "../servers/mod.rs"]
 mod servers;
-mod suite;
 
-use std::path::Path;
 use std::process::Command;
 
-use gimlet_store::faults::{self, Operation, Watch};
+use gimlet_store::Store;
+use gimlet_store::conformance::run;
+use gimlet_store::faults::{self, Operation};
 use servers::{Installed, Kind, Knobs, SmallS3};
-use suite::CHECKS;
 
 /// Says where the suite is to run, to a process of its own.
 const ROOT: &str = "GIMLET_CONFORMANCE_ROOT";
-
-fn run(root: &Path) {
-    for (place, (name, check)) in CHECKS.iter().enumerate() {
-        eprintln!("{name}");
-        check(&root.join(format!("check-{place}")));
-    }
-}
 
 /// The suite in a process of its own, with these in its environment.
 fn run_in_process(root: &str, environment: &[(&str, String)]) {
@@ -43,13 +35,13 @@ fn run_in_process(root: &str, environment: &[(&str, String)]) {
 #[test]
 #[ignore = "is run by the other tests of this file"]
 fn in_a_process_of_its_own() {
-    run(Path::new(&std::env::var(ROOT).unwrap()));
+    run(&Store::new().locate(std::env::var(ROOT).unwrap()));
 }
 
 #[test]
 fn the_file_system() {
     let folder = tempfile::tempdir().unwrap();
-    run(folder.path());
+    run(&Store::new().locate(folder.path()));
 }
 
 /// exFAT, and shares: one process at a time may name a file. There are no locks on some.
@@ -61,8 +53,9 @@ fn file_systems_without_hard_links() {
     }
     for lacks in [&[Operation::Link][..], &[Operation::Link, Operation::Move]] {
         let folder = tempfile::tempdir().unwrap();
-        let _lacking = Watch::lacking(folder.path(), lacks);
-        run(folder.path());
+        let store = Store::new();
+        let _lacking = store.faults().lacking(folder.path(), lacks);
+        run(&store.locate(folder.path()));
     }
 }
 

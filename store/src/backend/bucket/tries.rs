@@ -4,7 +4,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::connect::patience;
-use super::failure::Failure;
+use crate::error_kind::Failure;
 
 /// The most tries of a request; `object_store` has its own within each of them.
 const MOST: u32 = 5;

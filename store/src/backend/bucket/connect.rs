@@ -11,8 +11,7 @@ use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::memory::InMemory;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 
-use super::failure::Failure;
-use crate::error::ErrorKind;
+use crate::error_kind::{ErrorKind, Failure};
 
 /// How long a request is tried, unless `GIMLET_STORE_PATIENCE` says otherwise, in seconds.
 const PATIENCE: Duration = Duration::from_secs(60);

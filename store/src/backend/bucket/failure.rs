@@ -1,32 +1,15 @@
 //! Why a request failed, without what must not be printed.
 
 use std::error::Error as _;
-use std::fmt;
-use std::io;
 
 use object_store::Error;
 
-use crate::error::ErrorKind;
-
-/// Why a request failed: in a kind that a caller can act on, and in words. The server's own words are not
-/// all taken over: they may hold an access key, a signature or a token.
-#[derive(Debug, Clone)]
-pub(crate) struct Failure {
-    pub kind: ErrorKind,
-    what: String,
-}
+use crate::error_kind::{ErrorKind, Failure};
 
 impl Failure {
-    pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into() }
-    }
-
-    pub fn failed(what: impl Into<String>) -> Self {
-        Self::new(ErrorKind::Failed, what)
-    }
-
-    /// That of an error of `object_store`.
-    pub fn of(error: &Error) -> Self {
+    /// That of an error of `object_store`. The server's own words are not all taken over: they may hold an access
+    /// key, a signature or a token.
+    pub(super) fn of(error: &Error) -> Self {
         let text = whole(error);
         let code = between(&text, "<Code>", "</Code>");
         let said = code.map_or(String::new(), |code| format!(" ({code})"));
@@ -61,27 +44,8 @@ impl Failure {
     }
 
     /// Whether the same request may succeed later.
-    pub fn may_pass(&self) -> bool {
-        self.kind == ErrorKind::Unreachable
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
-    }
-}
-
-impl std::error::Error for Failure {}
-
-impl From<Failure> for io::Error {
-    fn from(failure: Failure) -> Self {
-        let kind = match failure.kind {
-            ErrorKind::NotFound => io::ErrorKind::NotFound,
-            ErrorKind::Unauthorized => io::ErrorKind::PermissionDenied,
-            _ => io::ErrorKind::Other,
-        };
-        Self::new(kind, failure)
+    pub(super) fn may_pass(&self) -> bool {
+        self.kind() == ErrorKind::Unreachable
     }
 }
 
@@ -134,7 +98,7 @@ mod tests {
         let body = "Server returned non-2xx status code: 403 Forbidden: <Error><Code>\
                     SignatureDoesNotMatch</Code><AWSAccessKeyId>AKIAEXAMPLE</AWSAccessKeyId></Error>";
         let failure = of(body);
-        assert_eq!(failure.kind, ErrorKind::Unauthorized);
+        assert_eq!(failure.kind(), ErrorKind::Unauthorized);
         assert!(failure.to_string().contains("SignatureDoesNotMatch"), "{failure}");
         assert!(!failure.to_string().contains("AKIA"), "{failure}");
         let failure = of("error sending request for url (https://a.blob/c?sig=secret)");
@@ -148,6 +112,6 @@ mod tests {
         assert!(of("connection refused").may_pass());
         let missing =
             "Server returned non-2xx status code: 404 Not Found: <Code>NoSuchBucket</Code>";
-        assert_eq!(of(missing).kind, ErrorKind::NoBucket);
+        assert_eq!(of(missing).kind(), ErrorKind::NoBucket);
     }
 }

@@ -3,9 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use crate::durable;
-use crate::error::Result;
-
 /// The folder of what is kept here of objects: `GIMLET_CACHE_DIR`, or `gimlet` in the user's folder of
 /// caches. All of it may be removed while nothing of this program runs.
 pub fn cache_folder() -> &'static Path {
@@ -16,21 +13,4 @@ pub fn cache_folder() -> &'static Path {
         named("GIMLET_CACHE_DIR").unwrap_or_else(|| caches().join("gimlet"))
     });
     &FOLDER
-}
-
-/// The folder of files that are being written, to be uploaded once they are whole.
-pub(crate) fn uploads() -> Result<PathBuf> {
-    static TIDY: LazyLock<Result<(), String>> = LazyLock::new(|| {
-        let folder = cache_folder().join("uploads");
-        // What killed processes have left.
-        let tidied =
-            durable::create_folder(&folder).and_then(|()| durable::remove_dead_temps(&folder));
-        tidied.map_err(|error| error.to_string())
-    });
-    let folder = cache_folder().join("uploads");
-    match &*TIDY {
-        Ok(()) => Ok(folder),
-        // To say it in its kind.
-        Err(_) => durable::create_folder(&folder).map(|()| folder),
-    }
 }

@@ -10,10 +10,14 @@ use std::io;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::{Object, runtime};
+use super::clock::server_time;
+use super::object::Object;
+use super::probe::ability;
+use super::runtime;
+use crate::unique::unique;
 
 /// The folder of leases, beside what they are on.
-pub(crate) const LEASES: &str = ".leases";
+pub(super) const LEASES: &str = ".leases";
 const SHARED: &str = "shared-";
 const ALONE: &str = "alone-";
 
@@ -28,7 +32,7 @@ const DEAD_AFTER: u64 = 90;
 
 /// A lease that is held. Dropped, it goes.
 #[derive(Debug)]
-pub(crate) struct Held(Arc<Beating>);
+pub(super) struct Held(Arc<Beating>);
 
 #[derive(Debug)]
 struct Beating {
@@ -100,7 +104,7 @@ impl Held {
             }
             drop(held);
             // Not all after the same time.
-            let wait = 50 + crate::durable::unique() % 200;
+            let wait = 50 + unique() % 200;
             std::thread::sleep(Duration::from_millis(wait * tries));
             tries += 1;
         }
@@ -116,9 +120,10 @@ impl Held {
     }
 
     fn begin(object: &Object, mode: &str, who: String) -> io::Result<Self> {
-        let name = format!("{mode}{:016x}", crate::durable::unique());
+        let name = format!("{mode}{:016x}", unique());
         let object = folder_of(object).below(&name);
-        object.put(who.clone().into_bytes())?;
+        ability(&object)?;
+        object.put(who.clone().into())?;
         let beating = Arc::new(Beating { object, who, holds: Mutex::new(true) });
         lock(&ALL).push(beating.clone());
         Ok(Self(beating))
@@ -151,7 +156,7 @@ fn folder_of(object: &Object) -> Object {
 }
 
 fn leases_in(folder: &Object) -> io::Result<Vec<Other>> {
-    let now = folder.server_time()?;
+    let now = server_time(folder)?;
     let entries = folder.list()?.into_iter().filter(|it| is_lease(&it.name));
     Ok(entries
         .map(|entry| {

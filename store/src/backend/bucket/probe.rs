@@ -6,24 +6,36 @@
 //! written, an object is created twice, one after the other, and another by many at once.
 
 use std::io;
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 
-use super::Object;
-use super::bucket::{Ability, Bucket};
-use super::failure::Failure;
-use crate::error::ErrorKind;
+use super::connection::Ability;
+use super::object::Object;
+use crate::error_kind::{ErrorKind, Failure};
 
 /// Writers at once, and how often they are let loose.
 const WRITERS: usize = 16;
 const RACES: usize = 2;
 
-/// Finds out what the server of `near` can do, by objects beside it.
+/// What the server can do; refuses one on which one writer could replace what another has committed. It is
+/// asked once, in the folder of `object`: credentials may allow no other.
 ///
 /// # Errors
 /// `Unfit` when two can create one object; `Unauthorized`, `NoBucket` or `Unreachable` when it cannot be
 /// asked.
-pub(super) fn probe(near: &Object) -> io::Result<Ability> {
+pub(super) fn ability(object: &Object) -> io::Result<Ability> {
+    let mut known = object.connection.ability.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(ability) = *known {
+        return Ok(ability);
+    }
+    let ability = probe(object)?;
+    *known = Some(ability);
+    Ok(ability)
+}
+
+/// Finds out what the server of `near` can do, by objects beside it.
+fn probe(near: &Object) -> io::Result<Ability> {
     let twice = near.own("probe");
     let found = check_twice(&twice).and_then(|()| creates_by_copy(&twice));
     let _ = twice.remove();
@@ -39,18 +51,18 @@ pub(super) fn probe(near: &Object) -> io::Result<Ability> {
                  its server does not honour `If-None-Match` when it matters, so that one writer could \
                  replace what another has committed"
             );
-            return Err(unfit(&near.bucket, &what));
+            return Err(unfit(near, &what));
         }
     }
     Ok(Ability { creates_by_copy })
 }
 
 fn check_twice(object: &Object) -> io::Result<()> {
-    object.create_unchecked(Bytes::from_static(b"first"))?;
-    if object.create_unchecked(Bytes::from_static(b"second"))? {
+    object.create(Bytes::from_static(b"first"))?;
+    if object.create(Bytes::from_static(b"second"))? {
         let what = "an object that was there was created a second time: its server takes no notice of \
                     `If-None-Match`, so that one writer could replace what another has committed";
-        return Err(unfit(&object.bucket, what));
+        return Err(unfit(object, what));
     }
     Ok(())
 }
@@ -73,7 +85,7 @@ fn creates_by_copy(from: &Object) -> io::Result<bool> {
 fn race(object: &Object) -> io::Result<usize> {
     let writers = 0..WRITERS;
     std::thread::scope(|scope| {
-        let create = |number: usize| object.create_unchecked(format!("writer {number}").into());
+        let create = |number: usize| object.create(format!("writer {number}").into());
         let racing: Vec<_> = writers.map(|number| scope.spawn(move || create(number))).collect();
         let mut winners = 0;
         for writer in racing {
@@ -84,7 +96,7 @@ fn race(object: &Object) -> io::Result<usize> {
     })
 }
 
-fn unfit(bucket: &Bucket, what: &str) -> io::Error {
-    Failure::new(ErrorKind::Unfit, format!("`{}` is not safe to write to: {what}", bucket.url()))
-        .into()
+fn unfit(object: &Object, what: &str) -> io::Error {
+    let url = &object.connection.url;
+    Failure::new(ErrorKind::Unfit, format!("`{url}` is not safe to write to: {what}")).into()
 }

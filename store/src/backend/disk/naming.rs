@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
-use crate::faults::{self, Operation};
-use crate::lease::is_at;
+use crate::file_system::{FileSystem, failed, is_at};
 
 /// How often a claim that another has is tried where there are no locks to wait for, and for how many times: who
 /// lives has it for some milliseconds.
@@ -24,32 +23,30 @@ const MOST_TRIES: usize = 60;
 ///
 /// # Errors
 /// `NoSpace`, `Denied` or `Failed` when it cannot.
-pub(crate) fn give(temp: &Path, target: &Path) -> Result<bool> {
-    let linked = faults::point(Operation::Link, target).and_then(|()| fs::hard_link(temp, target));
-    let refused = match linked {
+pub(super) fn give(system: &FileSystem, temp: &Path, target: &Path) -> Result<bool> {
+    let refused = match system.link(temp, target) {
         Err(error) if is_lacking(&error) => error,
         linked => return created(linked, target, "link the finished file"),
     };
-    let moved = faults::point(Operation::Move, target).and_then(|()| move_to_free(temp, target));
-    match moved {
+    match system.move_to_free(temp, target) {
         Err(error) if is_lacking(&error) => {}
         moved => return created(moved, target, "move the finished file"),
     }
     let action = format!("create, and knows no hard links ({refused})");
-    let _claim = Claim::on(target)?;
-    let free = match fs::symlink_metadata(target) {
+    let _claim = Claim::on(system, target)?;
+    let renamed = match fs::symlink_metadata(target) {
         Ok(_) => return Ok(false),
-        Err(error) if error.kind() == IoKind::NotFound => faults::point(Operation::Rename, target),
+        Err(error) if error.kind() == IoKind::NotFound => system.rename(temp, target),
         Err(error) => Err(error),
     };
-    created(free.and_then(|()| fs::rename(temp, target)), target, &action)
+    created(renamed, target, &action)
 }
 
 fn created(done: io::Result<()>, target: &Path, action: &str) -> Result<bool> {
     match done {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == IoKind::AlreadyExists => Ok(false),
-        Err(error) => Err(Error::io(target, action, &error)),
+        Err(error) => Err(failed(target, action, &error)),
     }
 }
 
@@ -76,58 +73,40 @@ fn is_lacking(error: &io::Error) -> bool {
     matches!(error.kind(), IoKind::Unsupported | IoKind::PermissionDenied | IoKind::InvalidInput)
 }
 
-/// Renames a file, unless the name is taken.
-#[cfg(target_os = "linux")]
-fn move_to_free(from: &Path, to: &Path) -> io::Result<()> {
-    use rustix::fs::{CWD, RenameFlags, renameat_with};
-    Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
-}
-
-#[cfg(all(unix, not(target_os = "linux")))]
-fn move_to_free(_from: &Path, _to: &Path) -> io::Result<()> {
-    Err(rustix::io::Errno::NOSYS.into())
-}
-
-#[cfg(not(unix))]
-fn move_to_free(_from: &Path, _to: &Path) -> io::Result<()> {
-    Err(IoKind::Unsupported.into())
-}
-
 /// The right to give one name, of one process at a time. It is called as the temporary files of the dead are, so
 /// that the next writer removes what a dead process has left.
 #[derive(Debug)]
-struct Claim {
+struct Claim<'a> {
+    system: &'a FileSystem,
     path: PathBuf,
     _file: File,
 }
 
-impl Claim {
+impl<'a> Claim<'a> {
     /// Makes the claim, and waits for who has it.
-    fn on(target: &Path) -> Result<Self> {
+    fn on(system: &'a FileSystem, target: &Path) -> Result<Self> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let path = target.with_file_name(format!(".{name}.claim.tmp"));
         let mut tries = 0;
         loop {
-            let mut options = OpenOptions::new();
-            options.read(true).write(true);
-            let made = faults::point(Operation::Create, &path)
-                .and_then(|()| options.clone().create_new(true).open(&path));
-            let (file, ours) = match made {
-                Err(error) if error.kind() == IoKind::AlreadyExists => match options.open(&path) {
-                    // Removed meanwhile.
-                    Err(error) if error.kind() == IoKind::NotFound => continue,
-                    opened => (opened, false),
-                },
+            let (file, ours) = match system.create_new(&path) {
+                Err(error) if error.kind() == IoKind::AlreadyExists => {
+                    match OpenOptions::new().read(true).write(true).open(&path) {
+                        // Removed meanwhile.
+                        Err(error) if error.kind() == IoKind::NotFound => continue,
+                        opened => (opened, false),
+                    }
+                }
                 made => (made, true),
             };
-            let file = file.map_err(|error| Error::io(&path, "create", &error))?;
-            match faults::lacked(Operation::Lock, &path).and_then(|()| file.lock()) {
-                Ok(()) if is_at(&file, &path) => return Ok(Self { path, _file: file }),
+            let file = file.map_err(|error| failed(&path, "create", &error))?;
+            match system.lock(&file, &path) {
+                Ok(()) if is_at(&file, &path) => return Ok(Self { system, path, _file: file }),
                 // Who had it has removed it.
                 Ok(()) => {}
                 Err(error) if error.kind() == IoKind::Interrupted => {}
                 // Without locks it is enough to have made it: nobody else could.
-                Err(_) if ours => return Ok(Self { path, _file: file }),
+                Err(_) if ours => return Ok(Self { system, path, _file: file }),
                 Err(_) if tries < MOST_TRIES => {
                     tries += 1;
                     std::thread::sleep(BETWEEN_TRIES);
@@ -147,10 +126,9 @@ fn in_the_way(claim: &Path, target: &Path, error: &io::Error) -> Error {
     ))
 }
 
-impl Drop for Claim {
+impl Drop for Claim<'_> {
     fn drop(&mut self) {
         // It is still locked: nobody else has it before it is gone. If it stays, the next writer removes it.
-        let removed = faults::point(Operation::Remove, &self.path);
-        let _ = removed.and_then(|()| fs::remove_file(&self.path));
+        let _ = self.system.remove(&self.path);
     }
 }

@@ -1,21 +1,32 @@
-//! What every backend does: the same calls, whatever lies below the root.
+//! The suite that every backend passes: the same calls, whatever lies below the root.
+//!
+//! A backend of your own is mounted, and [`run`] below it:
+//!
+//! ```no_run
+//! # fn mine() -> std::sync::Arc<dyn gimlet_store::backend::Backend> { unimplemented!() }
+//! let store = gimlet_store::Store::new();
+//! store.mount("mine://a", mine());
+//! gimlet_store::conformance::run(&store.locate("mine://a/suite"));
+//! ```
+//!
+//! Checks panic when something does not hold, as tests do.
 
-use std::path::Path;
 use std::sync::Barrier;
 use std::time::Duration;
 
-use gimlet_store::gc::{Kind, Policy, Shelf};
-use gimlet_store::{
-    Column, Compression, CompressionSetting, DType, Dataset, ErrorKind, Finished, Generation,
-    Lease, Records, Rows, Schema, Shard, Spec, Values, durable, files,
-};
 use serde_json::json;
 
-/// Columns of a row: so many that a few rows are larger than a single put.
-pub const WIDE: usize = 3 << 20;
+use crate::gc::{Kind, Policy, Shelf};
+use crate::{
+    Appending, Column, DType, Dataset, ErrorKind, Finished, Generation, Key, Lease, Location,
+    Records, Result, Rows, Schema, Shard, Spec, Values, Writer,
+};
 
-/// A check of a backend, under a root of its own.
-pub type Check = fn(&Path);
+/// Columns of a row: so many that a few rows are larger than a single put.
+const WIDE: usize = 3 << 20;
+
+/// A check of a backend, in a folder of its own.
+pub type Check = fn(&Location);
 
 /// All checks, by name.
 pub const CHECKS: &[(&str, Check)] = &[
@@ -35,28 +46,28 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("names", names),
 ];
 
-pub fn key(digit: char) -> String {
-    digit.to_string().repeat(64)
+/// Does all checks, and says which: each in a folder of its own below `root`.
+#[allow(clippy::print_stderr)]
+pub fn run(root: &Location) {
+    for (place, (name, check)) in CHECKS.iter().enumerate() {
+        eprintln!("{name}");
+        check(&root.join(format!("check-{place}")));
+    }
 }
 
-pub fn spec(key: &str, values: usize, rows: usize) -> Spec {
-    let column = Column {
-        name: "x".into(),
-        dtype: DType::F32,
-        shape: vec![values],
-        dims: vec![],
-        compression: Compression::None,
-    };
-    let schema =
-        Schema { columns: vec![column], source: false, label_names: None, attributes: vec![] };
+/// A key, of one of several.
+pub fn key(name: char) -> Key {
+    Key::of(name.to_string())
+}
+
+/// A generation of `rows` rows of `values` values.
+fn spec(key: &str, values: usize, rows: usize) -> Spec {
     Spec {
-        schema,
-        key: key.into(),
         settings: json!({ "of": "the suite" }),
         rows: Some(rows as u64),
         rows_per_part: 4,
         rows_per_group: 2,
-        compression: CompressionSetting::Fixed(Compression::None),
+        ..Spec::new(Schema::of([Column::new("x", DType::F32, [values])]), key)
     }
 }
 
@@ -65,37 +76,31 @@ fn value(row: u64, place: usize) -> f32 {
     (row * 7 + place as u64 % 1000) as f32
 }
 
-fn give(writer: &mut gimlet_store::Writer, rows: std::ops::Range<u64>, values: usize) {
+fn give(writer: &mut Writer, rows: std::ops::Range<u64>, values: usize) -> Result<()> {
     for row in rows {
         let x: Vec<f32> = (0..values).map(|place| value(row, place)).collect();
-        let tensors = [Values::F32(&x)];
-        let one = Rows {
-            ids: &[row as i64],
-            labels: &[Some(row as i64 % 3)],
-            sources: None,
-            attributes: &[],
-            tensors: &tensors,
-        };
-        writer.write(&one).unwrap();
-    }
-}
-
-pub fn write(dataset: &Dataset, key: &str, rows: u64) -> gimlet_store::Result<Generation> {
-    let mut writer = dataset.begin(spec(key, 6, rows as usize))?;
-    for row in 0..rows {
-        let x: Vec<f32> = (0..6).map(|place| value(row, place)).collect();
-        let tensors = [Values::F32(&x)];
         writer.write(&Rows {
             ids: &[row as i64],
             labels: &[Some(row as i64 % 3)],
             sources: None,
             attributes: &[],
-            tensors: &tensors,
+            tensors: &[Values::F32(&x)],
         })?;
     }
+    Ok(())
+}
+
+/// Writes and commits a generation of `rows` rows.
+///
+/// # Errors
+/// Those of the store.
+pub fn write(dataset: &Dataset, key: &str, rows: u64) -> Result<Generation> {
+    let mut writer = dataset.begin(spec(key, 6, rows as usize))?;
+    give(&mut writer, 0..rows, 6)?;
     writer.commit(json!({}))
 }
 
+/// Reads all of a generation that [`write`] has written.
 pub fn assert_reads_back(generation: &Generation, rows: u64) {
     let reader = generation.reader(&["x"]).unwrap();
     assert_eq!(reader.rows(), rows);
@@ -110,21 +115,21 @@ pub fn assert_reads_back(generation: &Generation, rows: u64) {
     }
 }
 
-fn what_is_not_there(root: &Path) {
+fn what_is_not_there(root: &Location) {
     let dataset = Dataset::at(root.join("nothing"));
     assert!(dataset.newest().unwrap().is_none());
     assert!(dataset.find(&key('a')).unwrap().is_none());
     assert!(!dataset.was_begun().unwrap());
     assert_eq!(dataset.parts_on_disk(&key('a')).unwrap(), 0);
     assert_eq!(dataset.generation(1).unwrap_err().kind(), ErrorKind::NotFound);
-    assert!(files::list(&root.join("nothing")).unwrap().is_empty());
-    assert_eq!(files::size(&root.join("nothing/file")).unwrap(), None);
-    let error = files::read(&root.join("nothing/file")).unwrap_err();
+    assert!(root.join("nothing").list().unwrap().is_empty());
+    assert_eq!(root.join("nothing/file").size().unwrap(), None);
+    let error = root.join("nothing/file").read().unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
-    durable::remove_if_there(&root.join("nothing/file")).unwrap();
+    root.join("nothing/file").remove().unwrap();
 }
 
-fn a_generation(root: &Path) {
+fn a_generation(root: &Location) {
     let dataset = Dataset::at(root.join("train"));
     let first = write(&dataset, &key('a'), 10).unwrap();
     let second = write(&dataset, &key('b'), 5).unwrap();
@@ -138,14 +143,14 @@ fn a_generation(root: &Path) {
         generation.verify().unwrap();
     }
     // A glob over the folder gives the parts and nothing else.
-    let names = files::names(&first.dir()).unwrap();
+    let names = first.dir().names().unwrap();
     let parts: Vec<&String> = names.iter().filter(|it| it.ends_with(".parquet")).collect();
     assert_eq!(parts, ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]);
     let manifest: Vec<_> = first.manifest().parts.iter().map(|it| it.file.as_str()).collect();
     assert_eq!(manifest, ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]);
 }
 
-fn a_key_that_is_there(root: &Path) {
+fn a_key_that_is_there(root: &Location) {
     let dataset = Dataset::at(root.join("train"));
     let first = write(&dataset, &key('a'), 10).unwrap();
     let again = write(&dataset, &key('a'), 10).unwrap();
@@ -153,15 +158,15 @@ fn a_key_that_is_there(root: &Path) {
     assert_eq!(dataset.generations().unwrap(), [1]);
 }
 
-fn other_bytes(root: &Path) {
+fn other_bytes(root: &Location) {
     let dataset = Dataset::at(root.join("train"));
     let mut writer = dataset.begin(spec(&key('a'), 6, 4)).unwrap();
-    give(&mut writer, 0..4, 6);
+    give(&mut writer, 0..4, 6).unwrap();
     drop(writer);
     // The note goes, and so the part is made again; its name is taken, by other bytes.
     let folder = dataset.folder().join(&key('a')[..16]);
-    durable::remove_if_there(&folder.join(".part-00000.parquet.json")).unwrap();
-    durable::replace(&folder.join("part-00000.parquet"), b"something else").unwrap();
+    folder.join(".part-00000.parquet.json").remove().unwrap();
+    folder.join("part-00000.parquet").replace(b"something else").unwrap();
     let mut writer = dataset.begin(spec(&key('a'), 6, 4)).unwrap();
     let x = [0.0; 24];
     let tensors = [Values::F32(&x)];
@@ -174,15 +179,15 @@ fn other_bytes(root: &Path) {
     };
     let error = writer.write(&rows).unwrap_err();
     assert!(error.to_string().contains("with other bytes"), "{error}");
-    let kept = files::read(&folder.join("part-00000.parquet")).unwrap();
+    let kept = folder.join("part-00000.parquet").read().unwrap();
     assert_eq!(kept, b"something else");
     assert!(dataset.generations().unwrap().is_empty());
 }
 
-fn an_attempt(root: &Path) {
+fn an_attempt(root: &Location) {
     let dataset = Dataset::at(root.join("train"));
     let mut writer = dataset.begin(spec(&key('a'), 6, 10)).unwrap();
-    give(&mut writer, 0..9, 6);
+    give(&mut writer, 0..9, 6).unwrap();
     drop(writer);
     assert!(dataset.newest().unwrap().is_none());
     assert!(dataset.was_begun().unwrap());
@@ -190,14 +195,14 @@ fn an_attempt(root: &Path) {
     assert_eq!(writer.rows_done(), 8);
     assert!(!writer.wants(0..8) && writer.wants(8..10));
     writer.skip(8).unwrap();
-    give(&mut writer, 8..10, 6);
+    give(&mut writer, 8..10, 6).unwrap();
     let generation = writer.commit(json!({})).unwrap();
     assert_reads_back(&generation, 10);
     let whole = write(&Dataset::at(root.join("whole")), &key('a'), 10).unwrap();
     assert_eq!(generation.manifest().parts, whole.manifest().parts);
 }
 
-fn records_at_once(root: &Path) {
+fn records_at_once(root: &Location) {
     let records = Records::at(root.join("records"));
     let start = Barrier::new(12);
     let numbers: Vec<u64> = std::thread::scope(|scope| {
@@ -223,7 +228,7 @@ fn records_at_once(root: &Path) {
     assert!(!records.try_commit(3, &json!({ "writer": 99 })).unwrap());
 }
 
-fn one_key_at_once(root: &Path) {
+fn one_key_at_once(root: &Location) {
     let dataset = Dataset::at(root.join("train"));
     let start = Barrier::new(6);
     let found: Vec<u64> = std::thread::scope(|scope| {
@@ -245,7 +250,7 @@ fn one_key_at_once(root: &Path) {
     assert_reads_back(&generation, 9);
 }
 
-fn shards(root: &Path) {
+fn shards(root: &Location) {
     let dataset = Dataset::at(root.join("train"));
     let mut committed = 0;
     for index in [2, 0, 1] {
@@ -254,7 +259,7 @@ fn shards(root: &Path) {
         for part in (0..18).step_by(4) {
             let rows = part..18.min(part + 4);
             match writer.wants(rows.clone()) {
-                true => give(&mut writer, rows, 6),
+                true => give(&mut writer, rows, 6).unwrap(),
                 false => writer.skip(rows.end - rows.start).unwrap(),
             }
         }
@@ -268,10 +273,10 @@ fn shards(root: &Path) {
     assert_eq!(generation.manifest().parts, whole.manifest().parts);
 }
 
-fn a_large_part(root: &Path) {
+fn a_large_part(root: &Location) {
     let dataset = Dataset::at(root.join("train"));
     let mut writer = dataset.begin(spec(&key('e'), WIDE, 3)).unwrap();
-    give(&mut writer, 0..3, WIDE);
+    give(&mut writer, 0..3, WIDE).unwrap();
     let generation = writer.commit(json!({})).unwrap();
     assert!(generation.bytes() > 32 << 20);
     let reader = generation.reader(&["x"]).unwrap();
@@ -283,44 +288,44 @@ fn a_large_part(root: &Path) {
         }
     }
     generation.verify().unwrap();
-    let left = files::names(&generation.dir()).unwrap();
+    let left = generation.dir().names().unwrap();
     assert!(left.iter().all(|name| !name.ends_with(".tmp")), "{left:?}");
 }
 
-fn damage(root: &Path) {
+fn damage(root: &Location) {
     let dataset = Dataset::at(root.join("train"));
     let generation = write(&dataset, &key('a'), 10).unwrap();
     let part = generation.dir().join("part-00001.parquet");
-    let good = files::read(&part).unwrap();
+    let good = part.read().unwrap();
     let mut bad = good.clone();
     bad[good.len() / 3] ^= 1;
-    durable::replace(&part, &bad).unwrap();
+    part.replace(&bad).unwrap();
     let error = generation.verify().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Damaged);
-    assert_eq!(error.damage().unwrap().file, part);
+    assert_eq!(error.damage().unwrap().file, part.path());
     assert!(generation.is_whole().unwrap(), "nobody has noted it");
-    error.damage().unwrap().note().unwrap();
+    root.store().note(error.damage().unwrap()).unwrap();
     assert_eq!(generation.broken_parts().unwrap(), std::slice::from_ref(&part));
-    durable::remove_if_there(&part).unwrap();
+    part.remove().unwrap();
     assert_eq!(generation.broken_parts().unwrap(), std::slice::from_ref(&part));
     // The same writer again makes it as it was.
     assert_eq!(write(&dataset, &key('a'), 10).unwrap().number(), 1);
     assert!(generation.is_whole().unwrap());
-    assert_eq!(files::read(&part).unwrap(), good);
+    assert_eq!(part.read().unwrap(), good);
     // A manifest that is no longer what was sealed.
     let path = dataset.folder().join("00000001.json");
-    let mut text = files::read(&path).unwrap();
+    let mut text = path.read().unwrap();
     text[5] ^= 1;
-    durable::replace(&path, &text).unwrap();
+    path.replace(&text).unwrap();
     assert_eq!(dataset.generation(1).unwrap_err().kind(), ErrorKind::Damaged);
     assert!(dataset.find(&key('a')).unwrap().is_none());
     assert_eq!(write(&dataset, &key('a'), 10).unwrap().number(), 2);
 }
 
-fn leases(root: &Path) {
+fn leases(root: &Location) {
     let path = root.join("00000001.json");
-    durable::create_folder(root).unwrap();
-    durable::write_new(&path, b"{}").unwrap();
+    root.create_folder().unwrap();
+    path.create(b"{}").unwrap();
     let shared = Lease::share(&path).unwrap();
     let second = Lease::share(&path).unwrap();
     assert!(Lease::take(&path, "me").unwrap().is_err());
@@ -352,17 +357,17 @@ fn leases(root: &Path) {
     });
 }
 
-fn removal(root: &Path) {
+fn removal(root: &Location) {
     let dataset = Dataset::at(root.join("train"));
     for digit in ['a', 'b', 'c'] {
         write(&dataset, &key(digit), 6).unwrap();
     }
     let mut begun = dataset.begin(spec(&key('d'), 6, 8)).unwrap();
-    give(&mut begun, 0..5, 6);
+    give(&mut begun, 0..5, 6).unwrap();
     let read = dataset.generation(1).unwrap();
     let reader = read.reader(&["x"]).unwrap();
     let shelf = Shelf::of(&dataset);
-    let policy = Policy { needed: [key('b')].into(), keep: 1, grace: Duration::ZERO };
+    let policy = Policy { needed: [key('b').into()].into(), keep: 1, grace: Duration::ZERO };
     let remove = || {
         let found = shelf.survey(&policy).unwrap();
         for leftover in found.iter().filter(|it| it.stays.is_none()) {
@@ -380,12 +385,12 @@ fn removal(root: &Path) {
     drop((reader, begun));
     remove();
     assert_eq!(dataset.generations().unwrap(), [3, 2]);
-    assert!(!files::is_folder(&read.dir()).unwrap());
-    assert!(!files::is_folder(&dataset.folder().join(&key('d')[..16])).unwrap());
+    assert!(!read.dir().is_folder().unwrap());
+    assert!(!dataset.folder().join(&key('d')[..16]).is_folder().unwrap());
     assert_eq!(read.reader(&["x"]).unwrap_err().kind(), ErrorKind::NotFound);
     // A long grace keeps what was written just now.
     let mut begun = dataset.begin(spec(&key('d'), 6, 8)).unwrap();
-    give(&mut begun, 0..5, 6);
+    give(&mut begun, 0..5, 6).unwrap();
     drop(begun);
     let policy = Policy { grace: Duration::from_secs(3600), ..policy };
     let found = shelf.survey(&policy).unwrap();
@@ -393,34 +398,34 @@ fn removal(root: &Path) {
     assert_reads_back(&dataset.generation(2).unwrap(), 6);
 }
 
-fn growing(root: &Path) {
-    durable::create_folder(root).unwrap();
+fn growing(root: &Location) {
+    root.create_folder().unwrap();
     let path = root.join("log");
-    let mut log = durable::Appending::begin(&path, b"one\n".to_vec()).unwrap();
+    let mut log = Appending::begin(&path, b"one\n".to_vec()).unwrap();
     log.push(b"two\n").unwrap();
     log.flush().unwrap();
-    assert_eq!(files::read(&path).unwrap(), b"one\ntwo\n");
-    assert_eq!(files::read_up_to(&path, 3).unwrap(), b"one");
-    durable::rename(&path, &root.join("old")).unwrap();
-    assert_eq!(files::size(&path).unwrap(), None);
-    assert_eq!(files::size(&root.join("old")).unwrap(), Some(8));
-    durable::replace(&path, b"").unwrap();
-    assert_eq!(files::read_up_to(&path, 3).unwrap(), b"");
+    assert_eq!(path.read().unwrap(), b"one\ntwo\n");
+    assert_eq!(path.read_up_to(3).unwrap(), b"one");
+    path.rename(&root.join("old")).unwrap();
+    assert_eq!(path.size().unwrap(), None);
+    assert_eq!(root.join("old").size().unwrap(), Some(8));
+    path.replace(b"").unwrap();
+    assert_eq!(path.read_up_to(3).unwrap(), b"");
 }
 
-fn names(root: &Path) {
+fn names(root: &Location) {
     // Spaces, percent signs and letters beyond ASCII.
     for name in ["a b", "50%", "ä", "a+b&c=d"] {
         let folder = root.join(name);
-        durable::create_folder(&folder).unwrap();
-        assert!(durable::write_new(&folder.join("file"), name.as_bytes()).unwrap());
-        assert!(!durable::write_new(&folder.join("file"), b"other").unwrap());
-        assert_eq!(files::read(&folder.join("file")).unwrap(), name.as_bytes());
-        assert_eq!(files::names(&folder).unwrap(), ["file"]);
-        assert!(files::is_folder(&folder).unwrap());
+        folder.create_folder().unwrap();
+        assert!(folder.join("file").create(name.as_bytes()).unwrap());
+        assert!(!folder.join("file").create(b"other").unwrap());
+        assert_eq!(folder.join("file").read().unwrap(), name.as_bytes());
+        assert_eq!(folder.names().unwrap(), ["file"]);
+        assert!(folder.is_folder().unwrap());
     }
     let mut names = ["a b", "50%", "ä", "a+b&c=d"];
     names.sort_unstable();
-    assert_eq!(files::names(root).unwrap(), names);
-    assert!(files::list(root).unwrap().iter().all(|it| it.is_folder));
+    assert_eq!(root.names().unwrap(), names);
+    assert!(root.list().unwrap().iter().all(|it| it.is_folder));
 }

@@ -1,8 +1,10 @@
-//! Thrift's compact protocol, read from bytes that nobody vouches for.
+//! Thrift's compact protocol, read from bytes that may have been made to harm.
 //!
 //! Format: `thrift-compact-protocol.md` of the Thrift project. Nothing here allocates, a list never
-//! has more elements than bytes are left, and nesting ends at [`DEEPEST`]: so whoever walks a
+//! has more elements than bytes are left, and nesting ends at [`DEEPEST`]: so who walks a
 //! structure, or allocates by the length of a list, spends no more than a multiple of its bytes.
+
+#![warn(missing_docs)]
 
 /// Structs, lists and maps within each other. Parquet's own structures are nine deep.
 pub const DEEPEST: usize = 32;
@@ -45,6 +47,7 @@ pub struct Value<'r, 'a> {
 }
 
 impl<'a> Thrift<'a> {
+    /// Reads these bytes from their beginning.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes, depth: 0, structs: 0 }
     }

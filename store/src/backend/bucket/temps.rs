@@ -10,18 +10,17 @@ use futures_util::TryStreamExt;
 use object_store::ObjectMeta;
 use object_store::path::Path as Key;
 
-use super::Object;
+use super::clock::server_time;
 use super::held::{LEASES, dead_after, is_lease};
+use super::object::{OWN, Object};
+use crate::temp_file;
 
 /// Nothing temporary is in use at this age.
 const OLD: Duration = Duration::from_secs(3600);
 
-/// What those of objects begin with that the store makes for its own purposes.
-pub(super) const OWN: &str = ".gimlet-";
-
 /// The names, from `folder` on, of what dead processes have left there and in all folders below it.
-pub(crate) fn dead_temps(folder: &Object) -> io::Result<Vec<String>> {
-    let all = || folder.bucket.store.list(Some(&folder.key));
+pub(super) fn dead(folder: &Object) -> io::Result<Vec<String>> {
+    let all = || folder.connection.store.list(Some(&folder.key));
     let is_temp = |meta: &ObjectMeta| is_temp(&meta.location);
     let temps = folder.ask(async || {
         let found = all().try_filter(|meta| std::future::ready(is_temp(meta)));
@@ -32,7 +31,7 @@ pub(crate) fn dead_temps(folder: &Object) -> io::Result<Vec<String>> {
         return Ok(Vec::new());
     }
     // Of a server that does not say what time it is, nothing is old.
-    let Ok(now) = folder.server_time() else { return Ok(Vec::new()) };
+    let Ok(now) = server_time(folder) else { return Ok(Vec::new()) };
     let is_dead = |meta: &&ObjectMeta| {
         let age = now.duration_since(SystemTime::from(meta.last_modified)).unwrap_or_default();
         age > OLD.max(dead_after())
@@ -48,7 +47,5 @@ fn is_temp(key: &Key) -> bool {
     let parts: Vec<_> = key.parts().collect();
     let Some(name) = parts.last().map(AsRef::as_ref) else { return false };
     let is_in_leases = parts.len() > 2 && parts[parts.len() - 3].as_ref() == LEASES;
-    name.starts_with(OWN)
-        || (name.starts_with('.') && name.ends_with(".tmp"))
-        || (is_in_leases && is_lease(name))
+    name.starts_with(OWN) || temp_file::is_temp(name) || (is_in_leases && is_lease(name))
 }

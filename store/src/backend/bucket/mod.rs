@@ -1,0 +1,217 @@
+//! A bucket: object storage, or the memory of this process.
+//!
+//! Names of objects are not folders' entries: a folder is what the keys below it have in common, is there
+//! when one of them is, and needs neither making nor removing.
+
+mod clock;
+mod connect;
+mod connection;
+mod failure;
+mod held;
+mod object;
+mod probe;
+mod runtime;
+mod temps;
+mod tries;
+mod upload;
+
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+use super::{Backend, Entry, Lease, Properties, Staged, Taken};
+use crate::backend::disk::Disk;
+use crate::cache_folder::cache_folder;
+use crate::error::{Error, Result};
+use crate::error_kind::ErrorKind;
+use crate::file_system::FileSystem;
+use crate::operation::Operation;
+use connection::Connection;
+use held::Held;
+use object::Object;
+
+/// A bucket, a container of Azure's, or a name in the memory of this process.
+#[derive(Debug)]
+pub(crate) struct Bucket {
+    scheme: &'static str,
+    name: String,
+    system: FileSystem,
+    /// Made when something is first asked for.
+    connection: Mutex<Option<Arc<Connection>>>,
+    /// Whether what killed processes have left in the folder of uploads was removed.
+    is_tidy: Mutex<bool>,
+}
+
+impl Bucket {
+    /// The bucket of this name; asks no server.
+    pub fn new(scheme: &'static str, name: &str, system: FileSystem) -> Self {
+        let (connection, is_tidy) = (Mutex::default(), Mutex::default());
+        Self { scheme, name: name.to_owned(), system, connection, is_tidy }
+    }
+
+    /// The object of a path.
+    ///
+    /// # Errors
+    /// When there is no bucket or key of this name, or the environment does not say how to reach the
+    /// server.
+    fn object(&self, path: &Path) -> io::Result<Object> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = match &*connection {
+            Some(connection) => connection.clone(),
+            None => {
+                let store = connect::connect(self.scheme, &self.name)?;
+                let made = Arc::new(Connection::new(store, self.url()));
+                connection.insert(made).clone()
+            }
+        };
+        Object::at(connection, path)
+    }
+
+    fn url(&self) -> String {
+        format!("{}://{}", self.scheme, self.name)
+    }
+
+    /// Changes an object; says in words what could not be done.
+    fn change<T>(
+        &self,
+        path: &Path,
+        (operation, action): (Operation, &str),
+        change: impl FnOnce(&Object) -> io::Result<T>,
+    ) -> Result<T> {
+        let shown = Path::new(&self.url()).join(path);
+        let changed =
+            self.system.before(operation, &shown).and_then(|()| change(&self.object(path)?));
+        changed.map_err(|error| Error::io(&shown, action, &error))
+    }
+}
+
+impl Backend for Bucket {
+    fn properties(&self) -> Properties {
+        Properties {
+            is_remote: true,
+            pause: Duration::from_secs(1),
+            trusted_for: Duration::from_secs(1),
+            leases_outlive: Some(held::dead_after()),
+        }
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<Entry>> {
+        self.object(folder)?.list()
+    }
+
+    fn size(&self, path: &Path) -> io::Result<Option<u64>> {
+        self.object(path)?.size()
+    }
+
+    fn is_folder(&self, path: &Path) -> io::Result<bool> {
+        self.object(path)?.is_folder()
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        Ok(self.object(path)?.read()?.into())
+    }
+
+    fn read_up_to(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+        Ok(self.object(path)?.read_up_to(limit)?.into())
+    }
+
+    fn read_range(&self, path: &Path, range: Range<u64>) -> io::Result<Bytes> {
+        self.object(path)?.read_range(range)
+    }
+
+    fn now(&self, near: &Path) -> io::Result<SystemTime> {
+        clock::server_time(&self.object(near)?)
+    }
+
+    fn create(&self, path: &Path, bytes: &[u8]) -> Result<bool> {
+        self.change(path, (Operation::Create, "write"), |object| {
+            probe::ability(object)?;
+            object.create(Bytes::copy_from_slice(bytes))
+        })
+    }
+
+    fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        self.change(path, (Operation::Write, "write"), |object| {
+            probe::ability(object)?;
+            object.put(Bytes::copy_from_slice(bytes))
+        })
+    }
+
+    fn staging(&self, _target: &Path) -> Result<PathBuf> {
+        let folder = cache_folder().join("uploads");
+        let disk = Disk::new(self.system.clone());
+        disk.create_folder(&folder)?;
+        let mut is_tidy = self.is_tidy.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::replace(&mut *is_tidy, true) {
+            // What stays takes room, and is in nobody's way.
+            let _ = disk.remove_dead_temps(&folder);
+        }
+        Ok(folder)
+    }
+
+    fn create_from(&self, staged: Staged, target: &Path) -> Result<bool> {
+        self.change(target, (Operation::Create, "upload"), |object| {
+            upload::create(object, staged.path)
+        })
+    }
+
+    fn replace_by(&self, staged: Staged, target: &Path) -> Result<()> {
+        self.change(target, (Operation::Write, "upload"), |object| upload::put(object, staged.path))
+    }
+
+    /// In two steps: killed between, it has both names.
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.change(to, (Operation::Rename, "replace"), |to| {
+            let from = self.object(from)?;
+            from.copy(to)?;
+            from.remove()
+        })
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        self.change(path, (Operation::Remove, "remove"), Object::remove)
+    }
+
+    fn dead_temps(&self, folder: &Path) -> io::Result<Vec<String>> {
+        temps::dead(&self.object(folder)?)
+    }
+
+    fn share(&self, path: &Path, make: bool) -> Result<Option<Lease>> {
+        self.change(path, (Operation::Lock, "lease"), |object| {
+            let lease = match Held::share(object) {
+                // Who may write nothing removes nothing, and is not seen by those who do.
+                Err(error) if !make && writes_nothing(&error) => Lease::without_lock(),
+                held => Lease::holding(held?),
+            };
+            Ok((make || object.size()?.is_some()).then_some(lease))
+        })
+    }
+
+    fn take(&self, path: &Path, who: Option<&str>) -> Result<Taken> {
+        self.change(path, (Operation::Lock, "lease"), |object| {
+            let held = Held::alone(object, who.unwrap_or_default())?;
+            Ok(held.map_or_else(Taken::Held, |held| Taken::Alone(Lease::holding(held))))
+        })
+    }
+
+    fn is_leased(&self, path: &Path) -> Result<bool> {
+        self.change(
+            path,
+            (Operation::Lock, "look at"),
+            |object| Ok(Held::holder(object)?.is_some()),
+        )
+    }
+
+    fn leased_names(&self, folder: &Path) -> io::Result<Vec<String>> {
+        self.names(&folder.join(held::LEASES))
+    }
+}
+
+/// Whether an error says that nothing may be written to object storage.
+fn writes_nothing(error: &io::Error) -> bool {
+    matches!(ErrorKind::of(error), ErrorKind::Unauthorized | ErrorKind::Unfit)
+}

@@ -1,0 +1,95 @@
+//! Files of this machine that become objects.
+//!
+//! A large one is uploaded in parts, under a temporary name, and given its name by a copy within the server
+//! that fails when the name is taken: an upload in parts has no such condition. A small one is put at once.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::Path;
+
+use bytes::Bytes;
+use object_store::{ObjectStoreExt, WriteMultipart};
+
+use super::object::Object;
+use super::probe::ability;
+use super::runtime::wait_for;
+use crate::error_kind::Failure;
+use crate::unique::unique;
+
+/// Bytes of a part of an upload. There are at most 10,000 of them, so that the longest object has 156 GB;
+/// S3 copies no more than 5 GiB.
+const PART: usize = 16 << 20;
+
+/// Parts on their way at a time.
+const AT_ONCE: usize = 4;
+
+/// Puts what is in `file` there, unless it is there. `false`: it was there, and is as it was.
+pub(super) fn create(object: &Object, file: &Path) -> io::Result<bool> {
+    let ability = ability(object)?;
+    let mut source = File::open(file)?;
+    let bytes = source.metadata()?.len();
+    if bytes <= PART as u64 || !ability.creates_by_copy {
+        return object.create(whole(&mut source)?);
+    }
+    let name = object.key.filename().unwrap_or_default();
+    let temp = object.beside(&format!(".{name}.{:016x}.tmp", unique()));
+    upload(&temp, &mut source)?;
+    let copied = temp.copy_new(object);
+    // What stays is removed as that of a dead writer is.
+    let _ = temp.remove();
+    match copied {
+        Ok(true) => Ok(true),
+        // It is there, perhaps by the copy whose answer was lost. Who finds it there compares the bytes.
+        _ if object.size()?.is_some() => Ok(false),
+        // Two copies at once, of which it was not decided who is first.
+        Ok(false) => object.create(whole(&mut source)?),
+        Err(error) => Err(error),
+    }
+}
+
+/// Puts what is in `file` there, in place of whatever was there.
+pub(super) fn put(object: &Object, file: &Path) -> io::Result<()> {
+    ability(object)?;
+    let mut source = File::open(file)?;
+    if source.metadata()?.len() <= PART as u64 {
+        return object.put(whole(&mut source)?);
+    }
+    upload(object, &mut source)
+}
+
+/// To a name that no other process has, or one whose object is to be replaced.
+fn upload(object: &Object, source: &mut File) -> io::Result<()> {
+    let bytes = source.metadata()?.len();
+    let begun = object.ask(|| object.connection.store.put_multipart(&object.key))?;
+    let mut upload = WriteMultipart::new_with_chunk_size(begun, PART);
+    loop {
+        let mut part = Vec::with_capacity(PART);
+        source.take(PART as u64).read_to_end(&mut part)?;
+        if part.is_empty() {
+            break;
+        }
+        let room = wait_for(async {
+            upload.wait_for_capacity(AT_ONCE).await?;
+            upload.put(Bytes::from(part));
+            Ok(())
+        });
+        if let Err(error) = room {
+            // The server forgets the parts, or they cost something until they are removed.
+            let _ = wait_for(upload.abort());
+            return Err(Failure::of(&error).into());
+        }
+    }
+    match wait_for(upload.finish()) {
+        Ok(_) => Ok(()),
+        // The answer may have been lost: a server that has completed an upload knows it no more.
+        Err(_) if object.size().ok().flatten() == Some(bytes) => Ok(()),
+        Err(error) => Err(Failure::of(&error).into()),
+    }
+}
+
+fn whole(source: &mut File) -> io::Result<Bytes> {
+    let mut bytes = Vec::new();
+    source.rewind()?;
+    source.read_to_end(&mut bytes)?;
+    Ok(bytes.into())
+}

@@ -1,0 +1,93 @@
+//! Leases on a disk: advisory locks of the system on open files.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind as IoKind, Read, Seek, Write};
+use std::path::Path;
+
+use crate::backend::{Lease, Taken};
+use crate::error::{Error, Result};
+use crate::error_kind::ErrorKind;
+use crate::file_system::{FileSystem, failed, is_at};
+
+/// Shares the lock of a file. Waits while another removes it, and makes it again if it is to be made.
+pub(super) fn share(system: &FileSystem, path: &Path, make: bool) -> Result<Option<Lease>> {
+    loop {
+        let file = match make {
+            true => system.open_or_create(path).map_err(|error| failed(path, "lock", &error))?,
+            false => match File::open(path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == IoKind::NotFound => return Ok(None),
+                Err(error) => return Err(Error::io(path, "open", &error)),
+            },
+        };
+        match system.lock_shared(&file, path) {
+            Err(_) => return Ok(Some(Lease::without_lock())),
+            Ok(()) if is_at(&file, path) => return Ok(Some(Lease::holding(file))),
+            // It is no longer that file.
+            Ok(()) if make => {}
+            Ok(()) => return Ok(None),
+        }
+    }
+}
+
+/// See [`crate::backend::Backend::take`].
+pub(super) fn take(system: &FileSystem, path: &Path, who: Option<&str>) -> Result<Taken> {
+    let opened = match who {
+        Some(_) => system.open_or_create(path),
+        None => OpenOptions::new().read(true).write(true).open(path),
+    };
+    let mut file = match opened {
+        Err(error) if who.is_none() && error.kind() == IoKind::NotFound => {
+            return Ok(Taken::Missing);
+        }
+        opened => opened.map_err(|error| failed(path, "lock", &error))?,
+    };
+    match system.try_lock(&file, path) {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            // Without its name it is still held.
+            let _ = who.map(|_| file.read_to_string(&mut holder));
+            return Ok(Taken::Held(holder.trim().to_owned()));
+        }
+        Err(TryLockError::Error(error)) => {
+            let no_locks = who.is_none() || knows_no_locks(&error);
+            let kind = if no_locks { ErrorKind::NoLocks } else { ErrorKind::of(&error) };
+            return Err(Error::new(kind, format!("{}: cannot lock: {error}", path.display())));
+        }
+    }
+    if let Some(who) = who {
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| file.write_all(who.as_bytes()))
+            .map_err(|error| failed(path, "write", &error))?;
+    }
+    Ok(Taken::Alone(Lease::holding(file)))
+}
+
+/// Locks a file alone, which is made if it is missing. Waits for those who share it.
+pub(super) fn wait_alone(system: &FileSystem, path: &Path) -> Result<Lease> {
+    let file = system.open_or_create(path).map_err(|error| failed(path, "lock", &error))?;
+    Ok(match system.lock(&file, path) {
+        Ok(()) => Lease::holding(file),
+        Err(_) => Lease::without_lock(),
+    })
+}
+
+/// Whether a process has a file locked alone.
+pub(super) fn is_held(path: &Path) -> bool {
+    let file = File::open(path);
+    file.is_ok_and(|it| matches!(it.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+#[cfg(unix)]
+fn knows_no_locks(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let lacking = [Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOLCK];
+    Errno::from_io_error(error).is_some_and(|it| lacking.contains(&it))
+}
+
+#[cfg(not(unix))]
+fn knows_no_locks(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported
+}

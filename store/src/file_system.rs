@@ -1,0 +1,218 @@
+//! The file system of this machine: every call that changes it, and opening what others may have put there.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::error::Error;
+#[cfg(feature = "testing")]
+use crate::faults::Faults;
+use crate::operation::Operation;
+
+/// All that changes a disk goes through one of these. In tests, a fault may strike instead.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FileSystem {
+    #[cfg(feature = "testing")]
+    pub faults: Faults,
+}
+
+impl FileSystem {
+    /// Makes a folder in one that is there.
+    pub fn create_folder(&self, path: &Path) -> io::Result<()> {
+        self.before(Operation::CreateFolder, path)?;
+        fs::create_dir(path)
+    }
+
+    /// Makes a file that is not there yet, to be read and written.
+    pub fn create_new(&self, path: &Path) -> io::Result<File> {
+        self.before(Operation::Create, path)?;
+        OpenOptions::new().read(true).write(true).create_new(true).open(path)
+    }
+
+    /// Opens a file to read and write it, and makes it if it is missing.
+    pub fn open_or_create(&self, path: &Path) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        match options.open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.before(Operation::Create, path)?;
+                options.create(true).truncate(false).open(path)
+            }
+            there => there,
+        }
+    }
+
+    /// Appends `bytes` to `file`, which lies at `path`.
+    pub fn write_all(&self, mut file: &File, bytes: &[u8], path: &Path) -> io::Result<()> {
+        #[cfg(feature = "testing")]
+        self.faults.before_write(file, bytes, path)?;
+        #[cfg(not(feature = "testing"))]
+        let _ = path;
+        file.write_all(bytes)
+    }
+
+    /// Makes durable what was written to `file`, which lies at `path`.
+    pub fn sync(&self, file: &File, path: &Path) -> io::Result<()> {
+        self.before(Operation::Sync, path)?;
+        file.sync_all()
+    }
+
+    /// Gives a file a second name, which must be free.
+    pub fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.before(Operation::Link, to)?;
+        fs::hard_link(from, to)
+    }
+
+    /// Gives a file another name, which must be free.
+    pub fn move_to_free(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.before(Operation::Move, to)?;
+        move_to_free(from, to)
+    }
+
+    /// Gives a file another name, taken or not.
+    pub fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.before(Operation::Rename, to)?;
+        fs::rename(from, to)
+    }
+
+    /// Removes a file.
+    pub fn remove(&self, path: &Path) -> io::Result<()> {
+        self.before(Operation::Remove, path)?;
+        fs::remove_file(path)
+    }
+
+    /// Removes a folder in which nothing is left.
+    pub fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        self.before(Operation::RemoveFolder, path)?;
+        fs::remove_dir(path)
+    }
+
+    /// Makes the names in a folder durable. Where a folder cannot be opened, names are durable with their
+    /// files.
+    pub fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        if cfg!(not(unix)) {
+            return Ok(());
+        }
+        self.before(Operation::SyncFolder, folder)?;
+        File::open(folder)?.sync_all()
+    }
+
+    /// Locks an open file alone; waits for those who have it.
+    pub fn lock(&self, file: &File, path: &Path) -> io::Result<()> {
+        self.before(Operation::Lock, path)?;
+        file.lock()
+    }
+
+    /// Shares the lock of an open file; waits for who has it alone.
+    pub fn lock_shared(&self, file: &File, path: &Path) -> io::Result<()> {
+        self.before(Operation::Lock, path)?;
+        file.lock_shared()
+    }
+
+    /// Locks an open file alone, without waiting.
+    pub fn try_lock(&self, file: &File, path: &Path) -> Result<(), TryLockError> {
+        self.before(Operation::Lock, path).map_err(TryLockError::Error)?;
+        file.try_lock()
+    }
+
+    /// An operation is about to be done; in tests, the error to fail with instead.
+    #[cfg(feature = "testing")]
+    pub fn before(&self, operation: Operation, path: &Path) -> io::Result<()> {
+        self.faults.before(operation, path)
+    }
+
+    /// An operation is about to be done.
+    #[cfg(not(feature = "testing"))]
+    pub fn before(&self, _operation: Operation, _path: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The error of an operation on a file of this machine; of one for want of room, with the bytes that are
+/// free.
+pub(crate) fn failed(path: &Path, action: &str, error: &io::Error) -> Error {
+    Error::io(path, action, error).with_free(|| free_bytes(path))
+}
+
+/// Opens a file to read it. A link is refused, as it may lead out of its folder; so is what is no
+/// file: a pipe would be waited for, a device never ends.
+pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
+    let is_file = |metadata: fs::Metadata| match metadata.is_file() {
+        true => Ok(()),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a plain file")),
+    };
+    is_file(fs::symlink_metadata(path)?)?;
+    let file = File::open(path)?;
+    is_file(file.metadata()?)?;
+    Ok(file)
+}
+
+/// The folder of a file.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        None if path.has_root() => path,
+        _ => Path::new("."),
+    }
+}
+
+/// Whether an open file is the one at `path`.
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
+    let same = || -> io::Result<bool> { Ok(same_file(&file.metadata()?, &fs::metadata(path)?)) };
+    same().unwrap_or(false)
+}
+
+#[cfg(unix)]
+fn same_file(a: &fs::Metadata, b: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+/// Elsewhere a file that is open cannot be replaced.
+#[cfg(not(unix))]
+fn same_file(_: &fs::Metadata, _: &fs::Metadata) -> bool {
+    true
+}
+
+/// Renames a file, unless the name is taken.
+#[cfg(target_os = "linux")]
+fn move_to_free(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn move_to_free(_from: &Path, _to: &Path) -> io::Result<()> {
+    Err(rustix::io::Errno::NOSYS.into())
+}
+
+#[cfg(not(unix))]
+fn move_to_free(_from: &Path, _to: &Path) -> io::Result<()> {
+    Err(IoKind::Unsupported.into())
+}
+
+/// The bytes that whoever is not root may still write where `path` is, or would be.
+#[cfg(unix)]
+pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
+    // Of a relative path the last is empty, which is no folder to the system.
+    let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
+    let system = rustix::fs::statvfs(there).ok()?;
+    Some(system.f_bavail.saturating_mul(system.f_frsize))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn free_bytes(_path: &Path) -> Option<u64> {
+    None
+}
+
+/// The most bytes that a file of this process may have (`ulimit -f`), where there is such a limit.
+#[cfg(unix)]
+pub fn file_size_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize).current
+}
+
+/// The most bytes that a file of this process may have: elsewhere there is no such limit.
+#[cfg(not(unix))]
+pub fn file_size_limit() -> Option<u64> {
+    None
+}

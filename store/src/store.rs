@@ -1,0 +1,141 @@
+//! The handle on everything that a program has stored.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::backend::Backend;
+use crate::backend::bucket::Bucket;
+use crate::backend::disk::Disk;
+use crate::cache::Cache;
+use crate::cache_folder::cache_folder;
+use crate::counters::{Counters, Looks};
+use crate::file_system::FileSystem;
+use crate::known_manifests::KnownManifests;
+
+/// What is kept of object storage unless something else is said.
+const CACHE_BYTES: u64 = 20_000_000_000;
+
+/// A handle on disks and buckets: their connections, the blocks of objects that this machine keeps, the manifests
+/// that were read, and counters. Clones are the same store; what another store of this process does is not seen
+/// here.
+#[derive(Debug, Clone)]
+pub struct Store(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    system: FileSystem,
+    disk: Arc<dyn Backend>,
+    /// All others, by what their paths begin with, such as `s3://bucket`.
+    others: Mutex<HashMap<String, Arc<dyn Backend>>>,
+    cache_bytes: AtomicU64,
+    /// `None` inside where something else has the name of its folder.
+    cache: OnceLock<Option<Cache>>,
+    manifests: KnownManifests,
+    counters: Counters,
+}
+
+impl Store {
+    /// A store that has read nothing yet. Touches nothing.
+    pub fn new() -> Self {
+        let system = FileSystem::default();
+        Self(Arc::new(Inner {
+            disk: Arc::new(Disk::new(system.clone())),
+            system,
+            others: Mutex::default(),
+            cache_bytes: AtomicU64::new(CACHE_BYTES),
+            cache: OnceLock::new(),
+            manifests: KnownManifests::default(),
+            counters: Counters::default(),
+        }))
+    }
+
+    /// Has paths that begin with `root`, such as `mine://a`, lie in `backend`.
+    pub fn mount(&self, root: &str, backend: Arc<dyn Backend>) {
+        self.others().insert(root.to_owned(), backend);
+    }
+
+    /// Keeps no more than this many bytes of parts on object storage on this machine's disk, from which they are
+    /// read again; with 0, none. They lie in [`crate::cache_folder`], which other stores and processes share.
+    /// Counts before the first of these parts is opened.
+    pub fn keep_at_most(&self, bytes: u64) {
+        self.0.cache_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The most bytes that are kept of object storage.
+    pub fn kept_at_most(&self) -> u64 {
+        self.0.cache_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that were read from part files: pages and indices as they lie there, compressed ones too, whether the
+    /// disk or the system's cache gave them.
+    pub fn bytes_read(&self) -> u64 {
+        self.0.counters.bytes_read()
+    }
+
+    /// Bytes of parts, and requests for them, that servers have answered.
+    pub fn bytes_fetched(&self) -> (u64, u64) {
+        let counters = self.cache().map(Cache::counters).unwrap_or_default();
+        (counters.fetched, counters.requests)
+    }
+
+    /// What was looked at that is no row.
+    pub fn looks(&self) -> Looks {
+        self.0.counters.looks()
+    }
+
+    /// The faults of this store, for tests.
+    #[cfg(feature = "testing")]
+    pub fn faults(&self) -> &crate::faults::Faults {
+        &self.0.system.faults
+    }
+
+    pub(crate) fn disk(&self) -> &Arc<dyn Backend> {
+        &self.0.disk
+    }
+
+    /// The backend of paths that begin with `scheme://name`; `known` is a scheme of object storage.
+    pub(crate) fn other(
+        &self,
+        root: &str,
+        bucket: Option<(&'static str, &str)>,
+    ) -> Option<Arc<dyn Backend>> {
+        let mut others = self.others();
+        if let Some(backend) = others.get(root) {
+            return Some(backend.clone());
+        }
+        let (scheme, name) = bucket?;
+        let backend: Arc<dyn Backend> = Arc::new(Bucket::new(scheme, name, self.0.system.clone()));
+        others.insert(root.to_owned(), backend.clone());
+        Some(backend)
+    }
+
+    pub(crate) fn system(&self) -> &FileSystem {
+        &self.0.system
+    }
+
+    /// What is kept of object storage; `None` where there is something else in its place.
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        let open =
+            || Cache::open(self.system(), &cache_folder().join("blocks"), self.kept_at_most());
+        self.0.cache.get_or_init(|| open().ok()).as_ref()
+    }
+
+    pub(crate) fn manifests(&self) -> &KnownManifests {
+        &self.0.manifests
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    fn others(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<dyn Backend>>> {
+        self.0.others.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self::new()
+    }
+}

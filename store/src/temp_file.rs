@@ -1,0 +1,51 @@
+//! A file of this machine that is being written, under a name that is not its own.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+
+use crate::error::Result;
+use crate::file_system::{FileSystem, failed};
+use crate::unique::unique;
+
+/// A file being written beside its final name, or to be uploaded. Dropped, it goes.
+///
+/// It holds an advisory lock while its writer lives, so that another writer can tell it from
+/// what a dead one left behind.
+#[derive(Debug)]
+pub(crate) struct TempFile {
+    system: FileSystem,
+    pub file: File,
+    pub path: PathBuf,
+}
+
+impl TempFile {
+    /// A new empty file in `folder`, to be called `name` in the end.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Denied` or `Failed` when it cannot be created.
+    pub fn create(system: &FileSystem, folder: &Path, name: &str) -> Result<Self> {
+        loop {
+            let path = folder.join(format!(".{name}.{:016x}.tmp", unique()));
+            let file = system.create_new(&path).map_err(|error| failed(&path, "create", &error))?;
+            // Between creation and lock another writer may have taken the file for dead. Where
+            // the file system knows no locks, no process can take the lock to remove it either.
+            match system.try_lock(&file, &path) {
+                Err(TryLockError::WouldBlock) => continue,
+                _ if !path.exists() => continue,
+                _ => return Ok(Self { system: system.clone(), file, path }),
+            }
+        }
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        // After a rename there is nothing to remove; otherwise the next writer removes it.
+        let _ = self.system.remove(&self.path);
+    }
+}
+
+/// Whether a file is called as those are.
+pub(crate) fn is_temp(name: &str) -> bool {
+    name.starts_with('.') && name.ends_with(".tmp")
+}

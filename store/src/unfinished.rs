@@ -1,0 +1,61 @@
+//! Files that get their name when they are whole.
+
+use std::fs::File;
+use std::path::Path;
+
+use crate::backend::Staged;
+use crate::error::{Error, Result};
+use crate::location::Location;
+use crate::temp_file::TempFile;
+
+/// A file being written on this machine: beside its final name, or to be uploaded. Dropped, it goes.
+#[derive(Debug)]
+pub struct Unfinished {
+    temp: TempFile,
+    target: Location,
+}
+
+impl Unfinished {
+    /// A new empty file, to be called `target` in the end.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Denied` or `Failed` when it cannot be created.
+    pub fn create(target: &Location) -> Result<Self> {
+        let name = target.path().file_name().and_then(|name| name.to_str());
+        let name = name.ok_or_else(|| Error::failed(format_args!("{target}: is not a file name")));
+        let folder = target.backend().staging(target.within())?;
+        let temp = TempFile::create(target.store().system(), &folder, name?)?;
+        Ok(Self { temp, target: target.clone() })
+    }
+
+    /// The open file.
+    pub fn file(&self) -> &File {
+        &self.temp.file
+    }
+
+    /// Where it lies for now.
+    pub fn path(&self) -> &Path {
+        &self.temp.path
+    }
+
+    /// Makes it durable and gives it its final name. `false`: the name was taken, and nothing changed.
+    ///
+    /// # Errors
+    /// `NoSpace`, `Denied` or `Failed` when it cannot; the file goes then.
+    pub fn publish(&self) -> Result<bool> {
+        self.target.backend().create_from(self.staged(), self.target.within())
+    }
+
+    /// Makes it durable and gives it its final name, in place of whatever had that name.
+    ///
+    /// # Errors
+    /// As [`Self::publish`].
+    pub fn replace(self) -> Result<()> {
+        self.target.store().manifests().forget(self.target.path());
+        self.target.backend().replace_by(self.staged(), self.target.within())
+    }
+
+    fn staged(&self) -> Staged<'_> {
+        Staged { file: &self.temp.file, path: &self.temp.path }
+    }
+}

@@ -39,8 +39,7 @@ impl Took {
     pub fn of(dataset: &Generation) -> Result<Self> {
         Self::deserialize(&dataset.manifest().summary).map_err(|error| {
             let path = dataset.dir();
-            let message = format!("`{}` does not say what it took: {error}", path);
-            Error::new(Kind::Damaged, message)
+            Error::new(Kind::Damaged, format!("`{path}` does not say what it took: {error}"))
         })
     }
 

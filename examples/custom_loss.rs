@@ -152,7 +152,7 @@ pub fn run(directory: &Path) -> Result<String> {
     for row in findings::collect(&run.standing, &stages)? {
         let probe = row.probe;
         let accuracy = probe.accuracy.unwrap_or(f64::NAN);
-        let (module, kind, loss) = (probe.module, probe.kind, probe.loss);
+        let (module, kind, loss) = (probe.module, probe.origin.name(), probe.loss);
         let _ = writeln!(told, "{module:8} {kind:10} accuracy {accuracy:.3} loss {loss:.3}");
     }
 

@@ -36,6 +36,7 @@
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
+pub mod axis;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod context;

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use gimlet::pipeline::Slurm;
-use gimlet::slurm::{Commands, Job, JobKind, Script};
+use gimlet::slurm::{Commands, Job, Script};
+use gimlet::stage::StepKind;
 use insta::{Settings, assert_snapshot};
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -310,7 +311,7 @@ fn a_job_asks_to_be_run_again_only_where_its_command_does() {
 fn submit(fake: &Fake, program: &Path, folder: &Path, options: &[String]) {
     let job = Job {
         title: "train a".into(),
-        kind: JobKind::Train,
+        kind: StepKind::Train,
         steps: vec![],
         after: vec![],
         array: None,

@@ -223,7 +223,7 @@ impl Case {
             }
         };
         let about: Value = json!({
-            "name": self.name, "layers": layers, "below": self.below, "grid": GRID,
+            "name": self.name, "layers": layers, "below": self.below.iter().map(|it| borrowed(it)).collect::<Vec<_>>(), "grid": GRID,
             "skip": settings().skip, "learning_rate": LEARNING_RATE,
         });
         let metadata = HashMap::from([("case".to_string(), about.to_string())]);

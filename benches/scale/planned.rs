@@ -10,8 +10,9 @@ use std::time::{Duration, SystemTime};
 use gimlet::pipeline::{Environment, Pipeline, Split};
 use gimlet::stage::record::{Probe, Training};
 use gimlet::stage::{Plan, RunDir, Standing, Step};
+use gimlet::train::took::Took;
 use gimlet_store::{Dataset, FORMAT_VERSION, Manifest, Part, Records, Schema, Statistics};
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
@@ -84,7 +85,8 @@ impl Planned {
         weights.folder().create_folder()?;
         File::create(weights.path())?.set_len(bytes)?;
         let (key, settings) = (key.hash.clone(), key.settings.clone());
-        let record = Training { key, settings, bytes, ..Training::default() };
+        let took = Took { bytes: Some(bytes), ..Took::default() };
+        let record = Training { key, settings, took, ..Training::default() };
         self.dir.trainings(plan.module(at.module)).commit(|_| record.clone())?;
         Ok(())
     }
@@ -92,7 +94,7 @@ impl Planned {
     fn probe(&self, plan: &Plan, module: usize) -> Result<()> {
         let key = plan.key(Step::Probe(module), Split::Train);
         let (key, settings) = (key.hash.clone(), key.settings.clone());
-        let record = Probe { key, settings, seconds: 0.0, read_bytes: 0, results: vec![] };
+        let record = Probe { key, settings, took: Took::default(), results: vec![] };
         self.dir.probes(plan.module(module)).commit(|_| record.clone())?;
         Ok(())
     }
@@ -116,7 +118,7 @@ impl Planned {
             schema: schema.clone(),
             compression: BTreeMap::new(),
             statistics: schema.columns.iter().map(|it| (it.name.clone(), statistics)).collect(),
-            summary: Value::Null,
+            summary: json!(Took::default()),
             created: 0,
             code_version: "0".to_owned(),
             parts,

@@ -9,7 +9,7 @@ use crate::report::channel_maps::waveform;
 use crate::report::column_stats::ColumnStats;
 use crate::report::dataset_rows::{Depiction, Described, Summary};
 use crate::report::raster::Picture;
-use crate::stage::account::Account;
+use crate::stage::ingest_summary::IngestSummary;
 use crate::train::recordings::SOUND;
 
 /// Letters of a picture, at most.
@@ -50,7 +50,7 @@ pub fn title(generation: &Generation, standing: Option<&str>) -> String {
 pub fn columns(generation: &Generation) -> anyhow::Result<String> {
     let manifest = generation.manifest();
     let mut text = String::new();
-    if let Some(account) = Account::in_summary(&manifest.summary) {
+    if let Some(IngestSummary { account, .. }) = IngestSummary::of(generation)? {
         let is_sound = manifest.schema.columns.first().is_some_and(|it| it.name == SOUND);
         let noun = if is_sound { "recording" } else { "image" };
         let lines = account.lines(noun).into_iter();

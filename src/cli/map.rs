@@ -64,7 +64,7 @@ pub fn run(args: MapArgs, printer: &Printer) -> anyhow::Result<()> {
         }
         seen.progress.end(&format!("{} points", rows.len()));
         let bytes = match (drawn, maps.first()) {
-            (true, Some(map)) => map::drawing(&samples, map).into_bytes(),
+            (true, Some(map)) => map::drawing(&samples, map)?.into_bytes(),
             _ => map::parquet(&samples, &maps)?,
         };
         let path = match &args.output {

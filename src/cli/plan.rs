@@ -8,6 +8,7 @@ use super::dataset_text::dtype;
 use super::printer::Printer;
 use super::{interrupt, table};
 use crate::pipeline::{OnBadSample, Pipeline};
+use crate::stage::StepKind;
 use crate::stage::forecast::{Certainty, Forecast, StepForecast};
 use crate::stage::measure;
 use crate::stage::room::Room;
@@ -64,7 +65,7 @@ fn steps(steps: &[StepForecast]) -> String {
     let mut alike: Vec<Vec<&StepForecast>> = Vec::new();
     for step in steps {
         let is_alike = |it: &StepForecast| {
-            (&it.stage, &it.step, it.state) == (&step.stage, &step.step, step.state)
+            (&it.stage, it.step, it.state) == (&step.stage, step.step, step.state)
         };
         match alike.iter_mut().find(|steps| is_alike(steps[0])) {
             Some(steps) => steps.push(step),
@@ -88,7 +89,7 @@ fn row(rounds: &[&StepForecast]) -> Vec<String> {
     };
     vec![
         last.stage.clone(),
-        table::in_rounds(&last.step, first.in_round, last.in_round),
+        table::in_rounds(last.step, first.in_round, last.in_round),
         last.state.name().to_string(),
         last.rows.map_or_else(dash, |rows| (rows.train + rows.test).to_string()),
         tensor(last),
@@ -155,7 +156,7 @@ fn summary(forecast: &Forecast, pipeline: &Pipeline, measured: bool) -> String {
         to_write += " before compression";
     }
     lines.push(String::new());
-    let ingests = forecast.steps.iter().any(|it| it.step == "ingest" && it.runs);
+    let ingests = forecast.steps.iter().any(|it| it.step == StepKind::Ingest && it.runs);
     if ingests && pipeline.data.on_bad_sample == OnBadSample::Skip {
         lines.push("rows are at most so many: broken samples are left out as they are met".into());
     }

@@ -18,7 +18,7 @@ use super::{child, interrupt, jobs, table};
 use crate::pipeline::MOST_THREADS;
 use crate::quantity::counted;
 use crate::stage::comparison::Line;
-use crate::sweep::{self, Sweep, SweepRun, Work};
+use crate::sweep::{self, Sweep, Work};
 use crate::{Error, Kind, Result};
 
 #[derive(Args)]
@@ -65,8 +65,26 @@ pub struct SweepArgs {
     output: JsonArgs,
 }
 
-/// A run that ended with an error: its place, the error's kind, and what it said.
-type Failure = (usize, Kind, String);
+/// A run that ended with an error.
+pub struct Failure {
+    /// Its place among the runs.
+    run: usize,
+    /// What it is called.
+    title: String,
+    kind: Kind,
+    /// What it said.
+    why: String,
+}
+
+/// How the runs of a sweep are done.
+pub struct Runner<'a> {
+    /// Runs at once.
+    pub jobs: NonZeroUsize,
+    /// Whether the datasets of runs that are done stay.
+    pub keep: bool,
+    pub device: &'a DeviceArgs,
+    pub globals: &'a GlobalArgs,
+}
 
 pub fn run(args: SweepArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::Result<()> {
     args.runtime.begin();
@@ -80,7 +98,8 @@ pub fn run(args: SweepArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::
         return show(&sweep, &Work::look(&runs, dir)?, &args.output, printer);
     }
     let mut work = Work::begin(&runs, dir)?;
-    let failures = args.work(&sweep, &mut work, shard, globals, printer)?;
+    let runner = Runner { jobs: args.jobs, keep: args.keep, device: &args.device, globals };
+    let failures = runner.work(&sweep, &mut work, shard, printer)?;
 
     let baseline = &sweep.variants[sweep.baseline].name;
     let folder = work.dir.sweep(&sweep.name);
@@ -92,7 +111,7 @@ pub fn run(args: SweepArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::
             let write = |name: &str, bytes: &[u8]| folder.join(name).replace(bytes);
             write(RESULTS, &sweep::results_file(&sweep, &runs, &results)?)?;
             write(TABLE, table::sweep_markdown(&summaries, baseline).as_bytes())?;
-            write(PLOT, sweep::plot(&sweep.name, &summaries, baseline).as_bytes())?;
+            write(PLOT, sweep::plot(&sweep.name, &summaries, baseline)?.as_bytes())?;
         }
         // Another process may have known more and have written before: with that nothing is lost.
         if !work.look_again()? {
@@ -100,10 +119,10 @@ pub fn run(args: SweepArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::
         }
     };
     if args.output.json {
-        let failed = failures.iter().map(|(run, _, why)| {
-            let run = &runs[*run];
+        let failed = failures.iter().map(|it| {
+            let run = &runs[it.run];
             let variant = &sweep.variants[run.variant].name;
-            json!({ "variant": variant, "seed": run.seed, "error": why })
+            json!({ "variant": variant, "seed": run.seed, "error": it.why })
         });
         printer.json(&json!({
             "sweep": sweep.name, "run_dir": work.dir.path(), "folder": folder.path(), "baseline": baseline,
@@ -120,7 +139,7 @@ pub fn run(args: SweepArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::
     if !summaries.is_empty() {
         printer.note(&format!("\n{RESULTS}, {TABLE} and {PLOT} are in {folder}"));
     }
-    Ok(report(&failures, &runs)?)
+    Ok(report(&failures, runs.len())?)
 }
 
 /// A row a run, module and kind; a row a variant; a dot a run.
@@ -128,14 +147,13 @@ const RESULTS: &str = "results.parquet";
 const TABLE: &str = "table.md";
 const PLOT: &str = "plot.svg";
 
-impl SweepArgs {
+impl Runner<'_> {
     /// Does all runs that are not done; returns those that failed.
-    fn work(
+    pub fn work(
         &self,
         sweep: &Sweep,
         work: &mut Work<'_>,
         shard: Shard,
-        globals: &GlobalArgs,
         printer: &Printer,
     ) -> Result<Vec<Failure>> {
         let runs = work.runs;
@@ -151,8 +169,8 @@ impl SweepArgs {
                 work.release(&renderer)?;
             }
         }
-        let threads = globals.threads.unwrap_or_else(|| share_of_cores(self.jobs));
-        let globals = GlobalArgs { threads: Some(threads), ..globals.clone() };
+        let threads = self.globals.threads.unwrap_or_else(|| share_of_cores(self.jobs));
+        let globals = GlobalArgs { threads: Some(threads), ..self.globals.clone() };
         let dir = work.dir.clone();
         let command = |run: usize| {
             let pipeline = PipelineArgs {
@@ -163,7 +181,7 @@ impl SweepArgs {
             };
             // Without the words around a table that nobody sees.
             let output = JsonArgs { json: true };
-            child::command("run", &[&pipeline, &self.device, &output, &globals])
+            child::command("run", &[&pipeline, self.device, &output, &globals])
         };
         let (mut failures, mut ended) = (Vec::new(), before);
         let told = |event: Event| {
@@ -186,7 +204,7 @@ impl SweepArgs {
                         }
                         Some((kind, why)) => {
                             printer.note(&format!("{of_all}: {title}  failed"));
-                            failures.push((run, kind, why));
+                            failures.push(Failure { run, title: title.clone(), kind, why });
                         }
                     }
                 }
@@ -194,7 +212,7 @@ impl SweepArgs {
             Ok(None)
         };
         processes::work(&to_do, self.jobs.get(), interrupt::stop(), command, told)?;
-        failures.sort_by_key(|(run, ..)| *run);
+        failures.sort_by_key(|it| it.run);
         Ok(failures)
     }
 }
@@ -205,12 +223,12 @@ fn share_of_cores(jobs: NonZeroUsize) -> NonZeroUsize {
     NonZeroUsize::new((cores / jobs).min(MOST_THREADS)).unwrap_or(NonZeroUsize::MIN)
 }
 
-/// An error that lists the runs that failed, if any did; of their kind, where they have one in common.
-fn report(failures: &[Failure], runs: &[SweepRun]) -> Result<()> {
-    let Some((_, first, _)) = failures.first() else { return Ok(()) };
-    let same = failures.iter().all(|(_, kind, _)| kind == first);
-    let lines = failures.iter().map(|(run, _, why)| format!("\n{}: {why}", runs[*run].title));
-    let count = format!("{} of {} failed", failures.len(), counted(runs.len(), "run"));
+/// An error that lists those of `runs` that failed, if any did; of their kind, where they have one in common.
+pub fn report(failures: &[Failure], runs: usize) -> Result<()> {
+    let Some(Failure { kind: first, .. }) = failures.first() else { return Ok(()) };
+    let same = failures.iter().all(|it| it.kind == *first);
+    let lines = failures.iter().map(|it| format!("\n{}: {}", it.title, it.why));
+    let count = format!("{} of {} failed", failures.len(), counted(runs, "run"));
     let message = format!("{count}:{}", lines.collect::<String>());
     let kind = if same { *first } else { Kind::Failed };
     Err(Error::new(kind, message)

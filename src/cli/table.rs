@@ -2,11 +2,13 @@
 
 use comfy_table::{CellAlignment, Table, presets};
 
-use crate::stage::InRound;
-use crate::stage::comparison::{Line, Mean};
+use crate::stage::columns::{ACCURACY, COLUMNS, Column, LOSS, Values, each_once};
+use crate::stage::comparison::Line;
 use crate::stage::findings::Row;
-use crate::stage::record::ProbeResult;
+use crate::stage::mean::Mean;
 use crate::stage::status::StepStatus;
+use crate::stage::verdict::Scored;
+use crate::stage::{self, InRound, StepKind};
 use crate::sweep::Summary;
 use crate::train::profile::Profile;
 
@@ -84,7 +86,8 @@ pub fn profile(title: &str, profile: &Profile) -> String {
 }
 
 /// A step with its rounds, if it has some: `train`, `train 2/5`, `train 2-4/5`.
-pub fn in_rounds(step: &str, first: Option<InRound>, last: Option<InRound>) -> String {
+pub fn in_rounds(step: StepKind, first: Option<InRound>, last: Option<InRound>) -> String {
+    let step = step.name();
     match first.zip(last) {
         None => step.to_owned(),
         Some((first, last)) if first == last => format!("{step} {}/{}", first.round, first.rounds),
@@ -97,12 +100,12 @@ pub fn status(stages: &[StepStatus], jobs: Option<&[String]>) -> String {
     let rows = stages.iter().enumerate().map(|(place, it)| {
         let mut row = vec![
             it.stage.clone(),
-            in_rounds(&it.step, it.in_round, it.in_round),
+            in_rounds(it.step, it.in_round, it.in_round),
             it.state.name().to_string(),
             optional(it.generation, |number| number.to_string()),
             optional(it.rows, |rows| rows.to_string()),
-            optional(it.bytes, bytes),
-            optional(it.seconds, |seconds| format!("{seconds:.0}")),
+            optional(it.took.and_then(|it| it.bytes), bytes),
+            optional(it.took, |it| format!("{:.0}", it.seconds)),
             optional(it.wait_share, waited),
             it.why.clone(),
         ];
@@ -117,122 +120,113 @@ pub fn status(stages: &[StepStatus], jobs: Option<&[String]>) -> String {
 
 /// What the probes found, and what the modules cost: one row a module and kind.
 pub fn report(rows: &[Row]) -> String {
-    let further = further(rows.iter().flat_map(|row| &row.probe.further).map(|it| &it.label));
-    let rows = rows.iter().map(|row| {
+    let entries = rows.iter().map(|row| {
         let probe = &row.probe;
-        let mut cells =
-            vec![probe.module.clone(), probe.kind.clone(), optional(probe.accuracy, percent)];
-        cells.extend(further.iter().map(|label| {
-            let judged = probe.further.iter().find(|judged| judged.label == *label);
-            optional(judged.and_then(|it| it.accuracy), percent)
-        }));
-        cells.extend([
-            format!("{:.3}", probe.loss),
-            optional(probe.chance_loss, |loss| format!("{loss:.3}")),
-            optional(row.seconds, |seconds| format!("{seconds:.0}")),
-            optional(row.wait_share, waited),
-            optional(row.peak_memory, bytes),
-            bytes(row.bytes),
-        ]);
-        cells
-    });
-    let mut header = vec!["module", "kind", "accuracy"];
-    header.extend(further.iter().map(String::as_str));
-    header.extend(["loss", "chance", "seconds", "waited", "peak memory", "written"]);
-    let right: Vec<usize> = (2..header.len()).collect();
-    plain(&header, rows.collect(), &right)
-        + "\n\n"
-        + WHAT_COLUMNS_ARE
-        + "\nwaited: of training, for data."
-}
-
-/// The further labels of a table, each once.
-fn further<'a>(labels: impl Iterator<Item = &'a String>) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    labels.for_each(|label| {
-        if !names.contains(label) {
-            names.push(label.clone());
+        let further = probe.further.iter().map(|it| {
+            let accuracy = it.accuracy.map(|mean| Mean { mean, deviation: None });
+            (it.label.as_str(), accuracy)
+        });
+        Entry {
+            lead: vec![probe.module.clone(), probe.origin.name().to_string()],
+            values: Values::of_row(row),
+            further: further.collect(),
         }
     });
-    names
+    let table = Cells::of(&["module", "kind"], |_| true, &entries.collect::<Vec<_>>());
+    table.plain(2) + "\n\n" + WHAT_COLUMNS_ARE + "\nwaited: of training, for data."
 }
 
 const WHAT_COLUMNS_ARE: &str = "accuracy: linear probe on the test split; loss: on the test split, of \
      a guess: chance.\nseconds, memory: train and encode; the untrained stack is encoded in one pass, \
      counted in each row.";
 
-fn percent(share: f64) -> String {
-    format!("{:.2} %", 100.0 * share)
+/// A row of a table of probes.
+struct Entry<'a> {
+    /// What is before the columns.
+    lead: Vec<String>,
+    values: Values,
+    /// The accuracy on further labels.
+    further: Vec<(&'a str, Option<Mean>)>,
+}
+
+/// A table, cell by cell.
+struct Cells {
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Cells {
+    /// The table of `entries`, which begin as `lead` says, with the columns that are asked for.
+    fn of(lead: &[&str], has: impl Fn(&Column) -> bool, entries: &[Entry<'_>]) -> Self {
+        let labels = each_once(entries.iter().flat_map(|it| &it.further).map(|(label, _)| *label));
+        let mut header: Vec<String> = lead.iter().map(ToString::to_string).collect();
+        for column in COLUMNS.iter().filter(|it| has(it)) {
+            header.push(column.heading.to_string());
+            if column.name == ACCURACY.name {
+                header.extend(labels.iter().map(ToString::to_string));
+            }
+        }
+        let row = |entry: &Entry<'_>| {
+            let mut cells = entry.lead.clone();
+            for (column, value) in entry.values.iter().filter(|(it, _)| has(it)) {
+                cells.push(column.shown(value));
+                if column.name == ACCURACY.name {
+                    cells.extend(labels.iter().map(|label| {
+                        let found = entry.further.iter().find(|(name, _)| name == label);
+                        column.shown(found.and_then(|(_, accuracy)| *accuracy))
+                    }));
+                }
+            }
+            cells
+        };
+        Self { header, rows: entries.iter().map(row).collect() }
+    }
+
+    /// For a terminal; numbers begin at column `first`.
+    fn plain(self, first: usize) -> String {
+        let header: Vec<&str> = self.header.iter().map(String::as_str).collect();
+        let right: Vec<usize> = (first..header.len()).collect();
+        plain(&header, self.rows, &right)
+    }
+
+    fn markdown(self) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::ASCII_MARKDOWN).set_header(self.header).add_rows(self.rows);
+        table.to_string()
+    }
 }
 
 /// Variants beside each other, for a terminal.
 pub fn comparison(lines: &[Line]) -> String {
-    let (header, rows) = comparison_cells(lines);
-    let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    let right: Vec<usize> = (3..header.len()).collect();
-    plain(&header, rows, &right) + "\n\n" + WHAT_COLUMNS_ARE + ACROSS_SEEDS
+    comparison_cells(lines).plain(3) + "\n\n" + WHAT_COLUMNS_ARE + ACROSS_SEEDS
 }
 
-/// The same as Markdown.
+/// Variants beside each other, as Markdown.
 pub fn comparison_markdown(lines: &[Line]) -> String {
-    let (header, rows) = comparison_cells(lines);
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header(header).add_rows(rows);
-    format!("{table}\n\n{WHAT_COLUMNS_ARE}{ACROSS_SEEDS}\n")
+    format!("{}\n\n{WHAT_COLUMNS_ARE}{ACROSS_SEEDS}\n", comparison_cells(lines).markdown())
 }
 
 const ACROSS_SEEDS: &str = "\nover seeds: accuracy and loss as mean and standard deviation, the mean of \
      seconds and bytes, the highest memory.";
 
-fn comparison_cells(lines: &[Line]) -> (Vec<String>, Vec<Vec<String>>) {
-    let further = further(lines.iter().flat_map(|line| &line.further).map(|(label, _)| label));
-    let rows = lines.iter().map(|line| {
-        let mut cells = vec![line.variant.clone(), line.module.clone(), line.kind.clone()];
-        cells.push(percents(line.accuracy));
-        cells.extend(further.iter().map(|label| {
-            let of_label = line.further.iter().find(|(name, _)| name == label);
-            percents(of_label.and_then(|(_, accuracy)| *accuracy))
-        }));
-        cells.extend([
-            spread(line.loss, |loss| format!("{loss:.3}")),
-            optional(line.chance_loss, |loss| format!("{loss:.3}")),
-            optional(line.seconds, |seconds| format!("{seconds:.0}")),
-            optional(line.peak_memory, bytes),
-            bytes(line.bytes),
-        ]);
-        cells
+fn comparison_cells(lines: &[Line]) -> Cells {
+    let entries = lines.iter().map(|line| Entry {
+        lead: vec![line.variant.clone(), line.module.clone(), line.origin.name().to_string()],
+        values: line.values.clone(),
+        further: line.further.iter().map(|(label, mean)| (label.as_str(), *mean)).collect(),
     });
-    let mut header: Vec<String> = ["variant", "module", "kind", "accuracy"].map(Into::into).into();
-    header.extend(further.iter().cloned());
-    header.extend(["loss", "chance", "seconds", "peak memory", "written"].map(String::from));
-    (header, rows.collect())
-}
-
-fn spread(mean: Mean, show: impl Fn(f64) -> String) -> String {
-    match mean.deviation {
-        Some(deviation) => format!("{} ± {}", show(mean.mean), show(deviation)),
-        None => show(mean.mean),
-    }
-}
-
-fn percents(accuracy: Option<Mean>) -> String {
-    optional(accuracy, |it| spread(it, |share| format!("{:.2}", 100.0 * share)) + " %")
+    let entries: Vec<Entry<'_>> = entries.collect();
+    Cells::of(&["variant", "module", "kind"], Column::is_over_seeds, &entries)
 }
 
 /// The variants of a sweep beside each other, for a terminal.
 pub fn sweep(summaries: &[Summary], baseline: &str) -> String {
-    let (header, rows) = sweep_cells(summaries);
-    let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    let right: Vec<usize> = (1..header.len()).collect();
-    plain(&header, rows, &right) + "\n\n" + &what_sweeps_show(baseline)
+    sweep_cells(summaries).plain(1) + "\n\n" + &what_sweeps_show(baseline)
 }
 
-/// The same as Markdown.
+/// The variants of a sweep beside each other, as Markdown.
 pub fn sweep_markdown(summaries: &[Summary], baseline: &str) -> String {
-    let (header, rows) = sweep_cells(summaries);
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header(header).add_rows(rows);
-    format!("{table}\n\n{}\n", what_sweeps_show(baseline))
+    format!("{}\n\n{}\n", sweep_cells(summaries).markdown(), what_sweeps_show(baseline))
 }
 
 fn what_sweeps_show(baseline: &str) -> String {
@@ -244,33 +238,21 @@ fn what_sweeps_show(baseline: &str) -> String {
     )
 }
 
-fn sweep_cells(summaries: &[Summary]) -> (Vec<String>, Vec<Vec<String>>) {
-    let further = further(summaries.iter().flat_map(|it| &it.further).map(|it| &it.label));
-    let rows = summaries.iter().map(|it| {
-        let mut cells = vec![
-            it.variant.clone(),
-            it.modules.to_string(),
-            it.seeds.len().to_string(),
-            percents(it.accuracy),
-        ];
-        cells.extend(further.iter().map(|label| {
-            let of_label = it.further.iter().find(|further| further.label == *label);
-            percents(of_label.and_then(|it| it.accuracy))
-        }));
-        cells.extend([
-            optional(it.difference, points),
-            spread(it.loss, |loss| format!("{loss:.3}")),
-            optional(it.seconds, |seconds| format!("{seconds:.0}")),
-            optional(it.peak_memory, bytes),
-            bytes(it.bytes),
-        ]);
-        cells
+fn sweep_cells(summaries: &[Summary]) -> Cells {
+    let entries = summaries.iter().map(|it| Entry {
+        lead: vec![it.variant.clone(), it.modules.to_string(), it.seeds.len().to_string()],
+        values: it.values.clone(),
+        further: it.further.iter().map(|it| (it.label.as_str(), it.accuracy)).collect(),
     });
-    let mut header: Vec<String> =
-        ["variant", "modules", "seeds", "accuracy"].map(Into::into).into();
-    header.extend(further.iter().cloned());
-    header.extend(["difference", "loss", "seconds", "peak memory", "written"].map(String::from));
-    (header, rows.collect())
+    let entries: Vec<Entry<'_>> = entries.collect();
+    let mut table = Cells::of(&["variant", "modules", "seeds"], |it| it.in_sweeps, &entries);
+    // Behind all accuracies, of which further labels may be called as a column is.
+    let place = table.header.iter().rposition(|it| it == LOSS.heading).unwrap_or(0);
+    table.header.insert(place, "difference".to_string());
+    for (row, it) in table.rows.iter_mut().zip(summaries) {
+        row.insert(place, optional(it.difference, points));
+    }
+    table
 }
 
 /// `+1.20 ± 0.35`.
@@ -284,25 +266,12 @@ fn points(difference: Mean) -> String {
 
 /// Whether every trained module beats its untrained twin and its predecessor.
 pub fn verdict(rows: &[Row]) -> String {
-    let of = |kind: &str| -> Vec<&ProbeResult> {
-        rows.iter().map(|row| &row.probe).filter(|probe| probe.kind == kind).collect()
-    };
-    let (trained, untrained) = (of("trained"), of("untrained"));
-    let mut behind = Vec::new();
-    for (index, (module, twin)) in trained.iter().zip(&untrained).enumerate() {
-        if module.accuracy <= twin.accuracy {
-            behind.push(format!("`{}` does not beat its untrained twin", module.module));
-        }
-        if index > 0 && module.accuracy <= trained[index - 1].accuracy {
-            let before = &trained[index - 1].module;
-            behind.push(format!("`{}` does not beat `{before}`", module.module));
-        }
-    }
-    if trained.iter().any(|probe| probe.accuracy.is_none()) {
-        return "no labels: accuracies cannot be compared".to_string();
-    }
-    match behind.is_empty() {
-        true => "every module beats its untrained twin and its predecessor".to_string(),
-        false => behind.join("; "),
-    }
+    let scored = rows.iter().map(|Row { probe, .. }| Scored {
+        module: &probe.module,
+        index: probe.index,
+        origin: probe.origin,
+        accuracy: probe.accuracy,
+    });
+    let said = stage::verdict::verdict(&scored.collect::<Vec<_>>(), None);
+    said.unwrap_or_else(|| "no labels: accuracies cannot be compared".to_string())
 }

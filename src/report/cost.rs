@@ -9,9 +9,10 @@ use crate::pipeline::Split;
 use crate::quantity::bytes_in_words;
 use crate::stage::InRound;
 use crate::stage::status::StepStatus;
-use crate::stage::{At, Step};
+use crate::stage::{At, Step, StepKind};
 use crate::train::checkpoint::Checkpoints;
 use crate::train::profile::Breakdown;
+use crate::train::took::Took;
 
 /// What a bar is made of, in the order of the page's colours.
 const NAMES: [&str; 7] =
@@ -39,15 +40,6 @@ struct Piece {
     told: String,
 }
 
-/// What a training has taken, as far as it is.
-#[derive(Debug, Clone, Copy, Default)]
-struct Spent {
-    steps: u64,
-    seconds: f64,
-    wait_seconds: f64,
-    breakdown: Breakdown,
-}
-
 /// The section.
 ///
 /// # Errors
@@ -55,8 +47,8 @@ struct Spent {
 pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let mut bars = Vec::new();
     for index in 0..seen.pipeline.modules.len() {
-        if let Some(spent) = spent(seen, index)?.filter(|it| it.steps > 0) {
-            bars.push(bar(seen.standing.plan.module(index), &spent));
+        if let Some((steps, took)) = took(seen, index)?.filter(|(steps, _)| *steps > 0) {
+            bars.push(bar(seen.standing.plan.module(index), steps, &took));
         }
     }
     let body = Body { rows: seen.stages.iter().map(row).collect(), names: NAMES, bars };
@@ -72,41 +64,33 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     })
 }
 
-/// From the record of a training, or from its checkpoint.
-fn spent(seen: &Seen<'_>, index: usize) -> Result<Option<Spent>> {
+/// The steps of a training, and what they have taken, as far as it is: from its record, or its checkpoint.
+fn took(seen: &Seen<'_>, index: usize) -> Result<Option<(u64, Took)>> {
     let last = seen.standing.plan.last(index);
     for round in (0..=last.round).rev() {
-        if let Some(spent) = spent_until(seen, At { round, ..last })? {
-            return Ok(spent);
+        if let Some(found) = took_until(seen, At { round, ..last })? {
+            return Ok(found);
         }
     }
     Ok(None)
 }
 
 /// In the rounds up to this one; `Some(None)` where the weights are not ours.
-fn spent_until(seen: &Seen<'_>, at: At) -> Result<Option<Option<Spent>>> {
+fn took_until(seen: &Seen<'_>, at: At) -> Result<Option<Option<(u64, Took)>>> {
     let index = at.module;
     if let Some((_, it)) = seen.standing.training(at)? {
-        let (steps, seconds, wait_seconds) = (it.steps, it.seconds, it.wait_seconds);
-        let spent = Spent { steps, seconds, wait_seconds, breakdown: it.breakdown };
-        return Ok(Some(it.imported.is_none().then_some(spent)));
+        return Ok(Some(it.imported.is_none().then_some((it.steps, it.took))));
     }
     let holder = seen.standing.plan.checkpoint_of(at);
     let key = &seen.standing.plan.key(Step::Train(holder), Split::Train).hash;
     let folder = seen.standing.dir.training_folder(seen.standing.plan.module(holder.module), key);
     let Some(it) = Checkpoints::in_folder(&folder).progress() else { return Ok(None) };
-    let it = it.of_module(index);
-    Ok(Some(Some(Spent {
-        steps: it.steps,
-        seconds: it.seconds,
-        wait_seconds: it.wait_seconds,
-        breakdown: it.breakdown.first().copied().unwrap_or_default(),
-    })))
+    Ok(Some(Some((it.steps, it.of_module(index)))))
 }
 
-fn bar(module: &str, spent: &Spent) -> Bar {
-    let Spent { steps, seconds, wait_seconds: wait, breakdown } = *spent;
-    let rest = (seconds - wait - breakdown.seconds()).max(0.0);
+fn bar(module: &str, steps: u64, took: &Took) -> Bar {
+    let (wait, breakdown) = (took.wait_seconds.unwrap_or(0.0), took.breakdown.unwrap_or_default());
+    let rest = (took.seconds - wait - breakdown.seconds()).max(0.0);
     let Breakdown { forward, loss, backward, optimiser, held_out, .. } = breakdown;
     let values = [wait, forward, loss, backward, optimiser, held_out, rest];
     let values = values.map(|it| if it.is_finite() { it.max(0.0) } else { 0.0 });
@@ -132,9 +116,9 @@ fn bar(module: &str, spent: &Spent) -> Bar {
 
 /// `train a 2/5`.
 fn title(it: &StepStatus) -> String {
-    let name = match it.step == it.stage {
-        true => it.step.clone(),
-        false => format!("{} {}", it.step, it.stage),
+    let name = match it.step {
+        StepKind::Ingest => it.stage.clone(),
+        step => format!("{} {}", step.name(), it.stage),
     };
     match it.in_round {
         Some(InRound { round, rounds }) => format!("{name} {round}/{rounds}"),
@@ -143,14 +127,14 @@ fn title(it: &StepStatus) -> String {
 }
 
 fn row(it: &StepStatus) -> [String; 7] {
-    let dash = || "–".to_string();
+    let (took, dash) = (it.took, || "–".to_string());
     [
         title(it),
         it.state.name().to_string(),
-        it.seconds.map_or_else(dash, |it| format!("{it:.1}")),
+        took.map_or_else(dash, |it| format!("{:.1}", it.seconds)),
         it.wait_share.map_or_else(dash, |it| format!("{:.1} %", 100.0 * it)),
-        it.peak_memory.map_or_else(dash, bytes_in_words),
-        it.read_bytes.map_or_else(dash, bytes_in_words),
-        it.bytes.map_or_else(dash, bytes_in_words),
+        took.and_then(|it| it.peak_memory).map_or_else(dash, bytes_in_words),
+        took.and_then(|it| it.read_bytes).map_or_else(dash, bytes_in_words),
+        took.and_then(|it| it.bytes).map_or_else(dash, bytes_in_words),
     ]
 }

@@ -5,14 +5,14 @@ use askama::Template;
 use gimlet_store::{Column, Generation};
 
 use super::column_stats::ColumnStats;
-use super::figure::short;
 use super::histogram::{HistogramFigure, Shares};
 use super::page::{Html, Section};
 use super::seen::{Missing, Seen};
 use super::sprite::{Shown, sprite};
+use crate::axis::short;
 use crate::pipeline::Split;
 use crate::quantity::bytes_in_words;
-use crate::stage::account::Account;
+use crate::stage::ingest_summary::IngestSummary;
 use crate::stage::{At, Step};
 use crate::train::input::{ACTIVATION, POOLED};
 use crate::{Kind, Result};
@@ -306,7 +306,7 @@ fn stage(seen: &Seen<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<Sta
         }
     }
     for (entry, generation) in whole().filter(|_| first.step == Step::Ingest) {
-        notes.extend(account(seen, entry.split, generation));
+        notes.extend(account(seen, entry.split, generation)?);
     }
     let ends = whole().filter_map(|(_, it)| it.manifest().statistics.get(column));
     let range = ends.map(|it| (it.min, it.max)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
@@ -345,12 +345,14 @@ fn stage(seen: &Seen<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<Sta
 }
 
 /// What the ingest of a split has found, one sentence per note.
-fn account(seen: &Seen<'_>, split: Split, generation: &Generation) -> Vec<String> {
+fn account(seen: &Seen<'_>, split: Split, generation: &Generation) -> Result<Vec<String>> {
     let noun = seen.pipeline.view.settings().noun();
-    let Some(account) = Account::in_summary(&generation.manifest().summary) else { return vec![] };
+    let Some(IngestSummary { account, .. }) = IngestSummary::of(generation)? else {
+        return Ok(vec![]);
+    };
     let warnings = account.warnings(noun).into_iter().map(|it| format!("warning: {it}"));
     let all = account.lines(noun).into_iter().chain(warnings);
-    all.map(|it| format!("{}: {it}.", split.name())).collect()
+    Ok(all.map(|it| format!("{}: {it}.", split.name())).collect())
 }
 
 /// The column of which values are shown.

@@ -14,6 +14,7 @@ use crate::probe::pooled::Pooled;
 use crate::probe::rank_me::rank_me;
 use crate::probe::uniformity::uniformity;
 use crate::stage::Step;
+use crate::stage::origin::Origin;
 use crate::{Error, Result};
 
 /// Rows of the test split that are measured, at most.
@@ -26,8 +27,9 @@ pub struct Health {
     pub module: String,
     /// The module's place in the stack, from 0.
     pub index: usize,
-    /// "trained" or "untrained".
-    pub kind: &'static str,
+    /// Where its weights come from.
+    #[serde(rename = "kind")]
+    pub origin: Origin,
     /// Rows of the test split that were measured.
     pub rows: usize,
     /// Channels of its pooled vectors.
@@ -72,7 +74,7 @@ impl Health {
     pub fn cells(&self) -> Vec<String> {
         vec![
             self.module.clone(),
-            self.kind.to_string(),
+            self.origin.name().to_string(),
             self.channels.to_string(),
             decimals(self.rank_me, 1),
             decimals(self.feature_std, 3),
@@ -93,12 +95,14 @@ pub fn measure(seen: &Seen<'_>) -> Result<(Vec<Health>, Vec<Missing>)> {
         let trained = seen.trained(index, Split::Test)?;
         let untrained = seen.untrained(index, Split::Test)?;
         let encode = Step::Encode(seen.standing.plan.last(index));
-        let both = [("trained", trained, encode), ("untrained", untrained, Step::Untrained)];
-        for (kind, generation, step) in both {
+        let both =
+            [(Origin::Trained, trained, encode), (Origin::Untrained, untrained, Step::Untrained)];
+        for (origin, generation, step) in both {
             seen.check_stop()?;
             match generation {
-                Some(it) => found.push(health(seen, index, module, kind, &Pooled::open(&it)?)?),
+                Some(it) => found.push(health(seen, index, module, origin, &Pooled::open(&it)?)?),
                 None => {
+                    let kind = origin.name();
                     let what = format!("what the {kind} module {module} makes of the test split");
                     missing.push(seen.missing(what, step));
                 }
@@ -112,7 +116,7 @@ fn health(
     seen: &Seen<'_>,
     index: usize,
     module: &str,
-    kind: &'static str,
+    origin: Origin,
     pooled: &Pooled,
 ) -> Result<Health> {
     let (rows, channels) = (pooled.spread_rows(MOST_ROWS), pooled.channels());
@@ -137,7 +141,7 @@ fn health(
     Ok(Health {
         module: module.to_string(),
         index,
-        kind,
+        origin,
         rows: rows.len(),
         channels,
         rank_me: finite(rank_me),
@@ -199,18 +203,18 @@ fn charts(seen: &Seen<'_>, found: &[Health]) -> Result<Vec<Html>> {
     ];
     let mut charts = Vec::new();
     for (title, y, percent, value) in measures {
-        let line = |kind: &str| {
-            let of = found.iter().filter(|it| it.kind == kind);
+        let line = |origin: Origin| {
+            let of = found.iter().filter(|it| it.origin == origin);
             let points = of.filter_map(|it| Some((it.index as f64, value(it)?)));
             Line {
-                name: kind.to_string(),
+                name: origin.name().to_string(),
                 colour: 0,
-                dashed: kind != "trained",
+                dashed: origin == Origin::Untrained,
                 dots: true,
                 points: points.collect(),
             }
         };
-        let lines = ["trained", "untrained"].map(line);
+        let lines = Origin::ALL.map(line);
         let lines: Vec<Line> = lines.into_iter().filter(|it| !it.points.is_empty()).collect();
         // Shares that are 0 throughout need no picture.
         let nothing = percent && lines.iter().flat_map(|it| &it.points).all(|it| it.1 == 0.0);

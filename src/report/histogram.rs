@@ -6,8 +6,9 @@ use std::fmt::Write as _;
 use plotters::prelude::*;
 use serde_json::json;
 
-use super::figure::{Axis, BOX, COLOURS, SIZE, Ticks, framed, rounded, short, spread, stand_in};
+use super::figure::{Axis, BOX, COLOURS, SIZE, framed, rounded, stand_in};
 use super::page::Html;
+use crate::axis::{Ticks, short, spread};
 use crate::{Error, Result};
 
 /// Shares of values over the places where they lie.

@@ -4,10 +4,9 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow::array::{Float32Array, Int64Array, StringArray};
+use plotters::prelude::*;
 use rayon::prelude::*;
 use serde_json::json;
-use svg::Document;
-use svg::node::element::{Circle, Text, Title};
 
 use super::gallery::sheet_style;
 use super::page::{Html, Section};
@@ -17,11 +16,11 @@ use super::seen::Seen;
 use super::sound;
 use super::tsne::{self, Method, Placed};
 use super::vectors::Vectors;
-use crate::Result;
 use crate::parquet_table::{self, Column};
 use crate::pipeline::Split;
 use crate::probe::pooled::Pooled;
 use crate::random;
+use crate::{Error, Result};
 
 /// Longest side of a sample's picture, in pixels.
 const SIDE: u32 = 32;
@@ -221,31 +220,50 @@ pub fn parquet(samples: &Samples, maps: &[Map]) -> Result<Vec<u8>> {
 }
 
 /// A map as a drawing, coloured by label; a point's title is its id and label.
-pub fn drawing(samples: &Samples, map: &Map) -> String {
+///
+/// # Errors
+/// [`Kind::Failed`](crate::Kind::Failed) when it cannot be drawn.
+pub fn drawing(samples: &Samples, map: &Map) -> Result<String> {
+    let mut svg = String::new();
+    draw(&mut svg, samples, map)
+        .map_err(|error| Error::failed(format!("could not draw the map: {error}")))?;
+    // Points come first, each as an element without content.
+    let mut pieces = svg.split("<circle ");
+    let mut titled = pieces.next().unwrap_or_default().to_string();
+    for (place, piece) in pieces.enumerate() {
+        let title = map.rows.get(place).map(|row| {
+            let title = format!("{}: {}", samples.id(*row), samples.label_text(*row));
+            format!("><title>{}</title></circle>", Html::escape(&title))
+        });
+        let piece = title.map_or_else(|| piece.to_string(), |it| piece.replacen("/>", &it, 1));
+        titled += &format!("<circle {piece}");
+    }
+    Ok(titled)
+}
+
+fn draw(
+    svg: &mut String,
+    samples: &Samples,
+    map: &Map,
+) -> std::result::Result<(), Box<dyn std::error::Error>> {
     let known = samples.known_labels(&map.rows);
     let colour = |label: Option<i64>| match known.iter().position(|(it, _)| Some(*it) == label) {
         // Hues that are far apart, however many there are: the golden angle.
-        Some(place) => format!("hsl({:.0}, 65%, 45%)", (137.508 * place as f64) % 360.0),
-        None => "#5c677d".to_string(),
+        Some(place) => HSLColor((0.381_966 * place as f64) % 1.0, 0.65, 0.45).filled(),
+        None => RGBColor(0x5c, 0x67, 0x7d).filled(),
     };
-    let mut document = Document::new()
-        .set("viewBox", (-20, -40, 1260, 1080))
-        .set("width", 1260)
-        .set("height", 1080)
-        .set("font-family", "sans-serif")
-        .add(Text::new(format!("Module {}", map.module)).set("y", -14).set("font-size", 22));
+    let root = SVGBackend::with_string(svg, (1260, 1080)).into_drawing_area();
     for (row, [x, y]) in map.rows.iter().zip(unit(&map.placed.points)) {
-        let title = format!("{}: {}", samples.id(*row), samples.label_text(*row));
-        let point = Circle::new().set("cx", x).set("cy", 1000 - y).set("r", 4);
-        let point = point.set("fill", colour(samples.label(*row))).add(Title::new(title));
-        document = document.add(point);
+        let at = (20 + x, 1040 - y);
+        root.draw(&Circle::new(at, 4, colour(samples.label(*row))))?;
     }
+    let font = |pixels: u32| ("sans-serif", pixels).into_font();
+    root.draw(&Text::new(format!("Module {}", map.module), (20, 6), font(22)))?;
     for (place, (label, name)) in known.iter().enumerate() {
-        let y = 20 + 24 * place;
-        let dot = Circle::new().set("cx", 1030).set("cy", y).set("r", 6);
-        document = document.add(dot.set("fill", colour(Some(*label))));
-        document = document
-            .add(Text::new(name.as_str()).set("x", 1044).set("y", y + 6).set("font-size", 16));
+        let y = 60 + 24 * place as i32;
+        root.draw(&Circle::new((1050, y), 6, colour(Some(*label))))?;
+        root.draw(&Text::new(name.to_string(), (1064, y - 8), font(16)))?;
     }
-    document.to_string()
+    root.present()?;
+    Ok(())
 }

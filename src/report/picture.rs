@@ -51,7 +51,10 @@ pub fn jpeg(picture: &DynamicImage, quality: u8) -> Result<Vec<u8>> {
     written(|out| picture.write_with_encoder(JpegEncoder::new_with_quality(out, quality)))
 }
 
-fn written(write: impl FnOnce(&mut Cursor<Vec<u8>>) -> ImageResult<()>) -> Result<Vec<u8>> {
+/// The bytes that `write` writes.
+pub(super) fn written(
+    write: impl FnOnce(&mut Cursor<Vec<u8>>) -> ImageResult<()>,
+) -> Result<Vec<u8>> {
     let mut out = Cursor::new(Vec::new());
     write(&mut out)
         .map_err(|error| Error::failed(format!("could not write a picture: {error}")))?;

@@ -8,15 +8,15 @@ use super::seen::Seen;
 use crate::Result;
 use crate::pipeline::Split;
 use crate::probe::{confusion, knn};
-use crate::quantity::counted;
 use crate::stage::Step;
+use crate::stage::columns::each_once;
 use crate::stage::labels::labels_of;
+use crate::stage::origin::Origin;
 use crate::stage::record::ProbeResult;
+use crate::stage::verdict::{Scored, verdict};
 
 /// The most classes of a matrix that can be taken in; of more, the pairs that are confused most are shown.
 const MOST_SHOWN: usize = 30;
-
-const TRAINED: &str = "trained";
 
 /// One label: what its probes found.
 struct Label {
@@ -37,7 +37,7 @@ type Value = fn(&Found) -> Option<f64>;
 struct Found {
     module: String,
     index: usize,
-    trained: bool,
+    origin: Origin,
     linear: Option<f64>,
     knn: Option<f64>,
 }
@@ -99,22 +99,15 @@ fn labels(seen: &Seen<'_>, probes: &[ProbeResult]) -> Result<Vec<Label>> {
         let of = |probe: &ProbeResult| {
             let (linear, knn) = match name.is_empty() {
                 true => (probe.accuracy, probe.knn),
-                false => {
-                    let further = probe.further.iter().find(|it| it.label == name)?;
-                    (further.accuracy, further.knn)
-                }
+                false => probe.judged(name).map(|it| (it.accuracy, it.knn))?,
             };
-            let (module, trained) = (probe.module.clone(), probe.kind == TRAINED);
-            Some(Found { module, index: probe.index, trained, linear, knn })
+            let (module, index, origin) = (probe.module.clone(), probe.index, probe.origin);
+            Some(Found { module, index, origin, linear, knn })
         };
         probes.iter().filter_map(of).collect::<Vec<Found>>()
     };
-    let mut names = vec![String::new()];
-    for further in probes.iter().flat_map(|it| &it.further) {
-        if !names.contains(&further.label) {
-            names.push(further.label.clone());
-        }
-    }
+    let further = probes.iter().flat_map(|it| &it.further).map(|it| it.label.as_str());
+    let names = each_once(std::iter::once("").chain(further));
     let labels = names.into_iter().map(|name| {
         let values = known.as_ref().and_then(|known| match name.is_empty() {
             true => Some(&known.first),
@@ -125,8 +118,8 @@ fn labels(seen: &Seen<'_>, probes: &[ProbeResult]) -> Result<Vec<Label>> {
         Label {
             chance: values.as_deref().map(largest_share),
             rows: values.map(|it| it.len()),
-            found: judged(&name),
-            name,
+            found: judged(name),
+            name: name.to_string(),
         }
     });
     Ok(labels.collect())
@@ -141,23 +134,23 @@ fn largest_share(labels: &[i64]) -> f64 {
 }
 
 fn chart(seen: &Seen<'_>, label: &Label) -> Result<Html> {
-    let line = |name: &str, colour, trained, value: Value| {
-        let found = label.found.iter().filter(|it| it.trained == trained);
+    let line = |name: &str, colour, origin, value: Value| {
+        let found = label.found.iter().filter(|it| it.origin == origin);
         let points = found.filter_map(|it| Some((it.index as f64, value(it)?)));
-        let kind = if trained { "" } else { ", untrained" };
+        let kind = if origin == Origin::Trained { "" } else { ", untrained" };
         Line {
             name: format!("{name}{kind}"),
             colour,
-            dashed: !trained,
+            dashed: origin == Origin::Untrained,
             dots: true,
             points: points.collect(),
         }
     };
     let lines = [
-        line("linear", 0, true, |it| it.linear),
-        line("linear", 0, false, |it| it.linear),
-        line("k-NN", 1, true, |it| it.knn),
-        line("k-NN", 1, false, |it| it.knn),
+        line("linear", 0, Origin::Trained, |it| it.linear),
+        line("linear", 0, Origin::Untrained, |it| it.linear),
+        line("k-NN", 1, Origin::Trained, |it| it.knn),
+        line("k-NN", 1, Origin::Untrained, |it| it.knn),
     ];
     let of = if label.name.is_empty() { String::new() } else { format!(": {}", label.name) };
     let chart = Chart {
@@ -186,10 +179,9 @@ fn table(labels: &[Label], charts: Vec<Html>) -> Result<Html> {
     }
     let first = labels.first().map(|it| it.found.as_slice()).unwrap_or_default();
     let rows = first.iter().map(|found| {
-        let kind = if found.trained { TRAINED } else { "untrained" };
-        let mut row = vec![found.module.clone(), kind.to_string()];
+        let mut row = vec![found.module.clone(), found.origin.name().to_string()];
         for label in labels {
-            let same = |it: &&Found| it.index == found.index && it.trained == found.trained;
+            let same = |it: &&Found| (it.index, it.origin) == (found.index, found.origin);
             let of = label.found.iter().find(same);
             row.push(percent(of.and_then(|it| it.linear)));
             row.push(percent(of.and_then(|it| it.knn)));
@@ -201,67 +193,22 @@ fn table(labels: &[Label], charts: Vec<Html>) -> Result<Html> {
         let probes: [(&str, Value); 2] = [("Linear", |it| it.linear), ("k-NN", |it| it.knn)];
         let of = if label.name.is_empty() { String::new() } else { format!(", {}", label.name) };
         probes.into_iter().filter_map(move |(name, value)| {
-            Some(format!("{name}{of}: {}.", verdict(label, value)?))
+            let scored = label.found.iter().map(|it| Scored {
+                module: &it.module,
+                index: it.index,
+                origin: it.origin,
+                accuracy: value(it),
+            });
+            let said = verdict(&scored.collect::<Vec<_>>(), label.rows)?;
+            Some(format!("{name}{of}: {said}."))
         })
     });
     Numbers { charts, header, rows, notes: notes.collect() }.html()
 }
 
-/// Whether each module improves on its predecessor and on its untrained twin; `None` where there is
-/// nothing to compare.
-fn verdict(label: &Label, value: Value) -> Option<String> {
-    let of = |index: usize, trained: bool| {
-        let found = label.found.iter().find(|it| it.index == index && it.trained == trained)?;
-        Some((found.module.as_str(), value(found)?))
-    };
-    let (mut compared, mut behind, mut close) = (0, Vec::new(), Vec::new());
-    for found in label.found.iter().filter(|it| it.trained) {
-        let Some((module, share)) = of(found.index, true) else { continue };
-        let before = found.index.checked_sub(1).and_then(|before| of(before, true));
-        let others = [("its predecessor", before), ("its untrained twin", of(found.index, false))];
-        let (mut not, mut hardly) = (Vec::new(), Vec::new());
-        for (name, other) in others {
-            let Some((_, other)) = other else { continue };
-            compared += 1;
-            if share <= other {
-                not.push(name);
-            } else if label.rows.is_some_and(|rows| share - other < noise(share, other, rows)) {
-                hardly.push(name);
-            }
-        }
-        for (of, names) in [(&mut behind, not), (&mut close, hardly)] {
-            if !names.is_empty() {
-                of.push(format!("`{module}` on {}", names.join(" and ")));
-            }
-        }
-    }
-    if compared == 0 {
-        return None;
-    }
-    let mut said = match behind.is_empty() {
-        true => "every module improves on its predecessor and on its untrained twin".to_string(),
-        false => format!("no improvement of {}", behind.join(", of ")),
-    };
-    if let (false, Some(rows)) = (close.is_empty(), label.rows) {
-        said += &format!(
-            "; by less than twice the standard error over {}: {}",
-            counted(rows, "test row"),
-            close.join(", ")
-        );
-    }
-    Some(said)
-}
-
-/// Twice the standard error of the difference of two shares of so many rows, as if they were not the same
-/// rows: of the same ones it is smaller.
-fn noise(one: f64, other: f64, rows: usize) -> f64 {
-    let variance = one * (1.0 - one) + other * (1.0 - other);
-    2.0 * (variance / rows.max(1) as f64).sqrt()
-}
-
 /// What the last module's linear probe takes for what.
 fn confused(seen: &Seen<'_>, probes: &[ProbeResult]) -> Result<Html> {
-    let trained = probes.iter().filter(|it| it.kind == TRAINED && it.accuracy.is_some());
+    let trained = probes.iter().filter(|it| it.origin == Origin::Trained && it.accuracy.is_some());
     let Some(last) = trained.max_by_key(|it| it.index) else { return Ok(Html::default()) };
     let test = seen.ingested(Split::Test)?;
     let names = test.and_then(|it| it.manifest().schema.label_names.clone()).unwrap_or_default();

@@ -1,10 +1,10 @@
 //! Pictures of a few pixels, as PNG.
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder};
+use image::{Rgba, RgbaImage, imageops};
 
 use super::picture;
-use crate::{Error, Result};
+use crate::Result;
 
 /// A colour and how much it covers: red, green, blue, alpha.
 pub type Pixel = [u8; 4];
@@ -18,46 +18,33 @@ const BELOW: [u8; 3] = [37, 99, 201];
 
 /// Pixels, row after row from the top.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Picture {
-    width: usize,
-    height: usize,
-    pixels: Vec<Pixel>,
-}
+pub struct Picture(RgbaImage);
 
 impl Picture {
     /// One in which every pixel is what `pixel` says of its column and row.
     pub fn of(width: usize, height: usize, pixel: impl Fn(usize, usize) -> Pixel) -> Self {
-        let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
-        Self { width, height, pixels: places.map(|(x, y)| pixel(x, y)).collect() }
+        let pixel = |x: u32, y: u32| Rgba(pixel(x as usize, y as usize));
+        Self(RgbaImage::from_fn(width as u32, height as u32, pixel))
     }
 
     /// Pixels across.
     pub fn width(&self) -> usize {
-        self.width
+        self.0.width() as usize
     }
 
     /// Pixels down.
     pub fn height(&self) -> usize {
-        self.height
+        self.0.height() as usize
     }
 
     /// The pixel in a column and row; clear outside.
     pub fn at(&self, x: usize, y: usize) -> Pixel {
-        if x >= self.width {
-            return CLEAR;
-        }
-        self.pixels.get(y * self.width + x).copied().unwrap_or(CLEAR)
+        self.0.get_pixel_checked(x as u32, y as u32).map_or(CLEAR, |it| it.0)
     }
 
     /// Puts another picture over this one. What lies outside is left out.
     pub fn put(&mut self, left: usize, top: usize, other: &Self) {
-        for y in 0..other.height.min(self.height.saturating_sub(top)) {
-            for x in 0..other.width.min(self.width.saturating_sub(left)) {
-                if let Some(pixel) = self.pixels.get_mut((top + y) * self.width + left + x) {
-                    *pixel = other.at(x, y);
-                }
-            }
-        }
+        imageops::replace(&mut self.0, &other.0, left as i64, top as i64);
     }
 
     /// The same in another size: the mean of the pixels under each where it is smaller, the nearest
@@ -71,8 +58,8 @@ impl Picture {
         Self::of(width, height, |x, y| {
             let mut sums = [0u64; 4];
             let mut count = 0;
-            for y in span(y, self.height, height) {
-                for x in span(x, self.width, width) {
+            for y in span(y, self.height(), height) {
+                for x in span(x, self.width(), width) {
                     let [red, green, blue, alpha] = self.at(x, y).map(u64::from);
                     let parts = [red * alpha, green * alpha, blue * alpha, alpha];
                     sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
@@ -87,23 +74,23 @@ impl Picture {
 
     /// The same with every pixel as a square of so many.
     pub fn enlarged(&self, times: usize) -> Self {
-        self.sized(self.width * times.max(1), self.height * times.max(1))
+        self.sized(self.width() * times.max(1), self.height() * times.max(1))
     }
 
     /// The largest size with these proportions that is at most so wide and high.
     pub fn within(&self, width: usize, height: usize) -> Self {
-        if self.width <= width && self.height <= height {
+        if self.width() <= width && self.height() <= height {
             return self.clone();
         }
         let share = |of: usize, most: usize| most as f64 / of.max(1) as f64;
-        let share = share(self.width, width).min(share(self.height, height));
+        let share = share(self.width(), width).min(share(self.height(), height));
         let scaled = |size: usize| ((size as f64 * share).round() as usize).max(1);
-        self.sized(scaled(self.width), scaled(self.height))
+        self.sized(scaled(self.width()), scaled(self.height()))
     }
 
     /// On a ground that covers everything.
     pub fn over(&self, ground: [u8; 3]) -> Self {
-        Self::of(self.width, self.height, |x, y| {
+        Self::of(self.width(), self.height(), |x, y| {
             let [red, green, blue, alpha] = self.at(x, y);
             let alpha = u32::from(alpha);
             let mix = |above: u8, below: u8| {
@@ -115,14 +102,14 @@ impl Picture {
 
     /// Pictures below each other, all from the left, with so many clear pixels between.
     pub fn stacked(pictures: &[Self], gap: usize) -> Self {
-        let width = pictures.iter().map(|it| it.width).max().unwrap_or(0);
+        let width = pictures.iter().map(Self::width).max().unwrap_or(0);
         let gaps = gap * pictures.len().saturating_sub(1);
-        let height = pictures.iter().map(|it| it.height).sum::<usize>() + gaps;
+        let height = pictures.iter().map(Self::height).sum::<usize>() + gaps;
         let mut all = Self::of(width, height, |_, _| CLEAR);
         let mut top = 0;
         for picture in pictures {
             all.put(0, top, picture);
-            top += picture.height + gap;
+            top += picture.height() + gap;
         }
         all
     }
@@ -132,8 +119,8 @@ impl Picture {
     pub fn tiled(pictures: &[Self], columns: usize, gap: usize) -> Self {
         let columns = columns.clamp(1, pictures.len().max(1));
         let rows = pictures.len().div_ceil(columns);
-        let width = pictures.iter().map(|it| it.width).max().unwrap_or(0) + gap;
-        let height = pictures.iter().map(|it| it.height).max().unwrap_or(0) + gap;
+        let width = pictures.iter().map(Self::width).max().unwrap_or(0) + gap;
+        let height = pictures.iter().map(Self::height).max().unwrap_or(0) + gap;
         let size = (columns * width, (rows * height).saturating_sub(gap));
         let mut all = Self::of(size.0.saturating_sub(gap), size.1, |_, _| CLEAR);
         for (place, picture) in pictures.iter().enumerate() {
@@ -147,24 +134,11 @@ impl Picture {
     /// # Errors
     /// When it has no pixels, or too many.
     pub fn png(&self) -> Result<Vec<u8>> {
-        let failed = |why: &dyn std::fmt::Display| Error::failed(format!("no PNG: {why}"));
-        let size = |size: usize| u32::try_from(size).map_err(|error| failed(&error));
-        let mut bytes = Vec::new();
-        let encoder = PngEncoder::new_with_quality(
-            &mut bytes,
-            CompressionType::Best,
-            // The same pixels again and again: what filters make of them is less alike.
-            FilterType::NoFilter,
-        );
-        encoder
-            .write_image(
-                self.pixels.as_flattened(),
-                size(self.width)?,
-                size(self.height)?,
-                ExtendedColorType::Rgba8,
-            )
-            .map_err(|error| failed(&error))?;
-        Ok(bytes)
+        picture::written(|out| {
+            // Many pixels are alike: what filters make of them is less so.
+            let (size, filter) = (CompressionType::Best, FilterType::NoFilter);
+            self.0.write_with_encoder(PngEncoder::new_with_quality(out, size, filter))
+        })
     }
 
     /// As what a page has for the address of an image.
@@ -225,7 +199,7 @@ mod tests {
         );
         let read = image::load_from_memory(&picture.png().unwrap()).unwrap().to_rgba8();
         assert_eq!(read.dimensions(), (7, 7));
-        assert_eq!(read.as_raw().as_slice(), picture.pixels.as_flattened());
+        assert_eq!(read.as_raw().as_slice(), picture.0.as_raw().as_slice());
         assert_eq!(Picture::stacked(&[tile.clone(), tile], 2).height(), 8);
     }
 

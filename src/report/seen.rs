@@ -128,10 +128,10 @@ impl Seen<'_> {
     /// That the output of a step is missing, and the command that makes it.
     pub fn missing(&self, what: impl Into<String>, step: Step) -> Missing {
         let title = self.standing.plan.full_title(step);
-        let state = self.stages.iter().find(|it| {
-            it.stage == self.standing.plan.stage_name(step)
-                && it.step == self.standing.plan.step_name(step)
-        });
+        let state = self
+            .stages
+            .iter()
+            .find(|it| it.stage == self.standing.plan.stage_name(step) && it.step == step.kind());
         let state = state.map_or(State::Missing, |it| it.state);
         let how = match state {
             State::Running => "a process works on it now: make the report again later".to_string(),

@@ -2,6 +2,7 @@
 
 use super::seen::{Missing, Seen};
 use crate::Result;
+use crate::stage::origin::Origin;
 use crate::stage::{At, Step};
 use crate::train::log::{self, Entry};
 
@@ -88,7 +89,7 @@ fn curve(seen: &Seen<'_>, index: usize) -> Result<Result<Curve, Missing>> {
     let guess = standing.costs(seen.pipeline).map(|it| it.of_a_guess(index));
     let [chance_loss, chance_accuracy] = guess.unwrap_or_default();
     let probed = standing.probe(index)?.map(|(_, probe)| probe.results);
-    let probed = probed.into_iter().flatten().find(|it| it.kind == "trained");
+    let probed = probed.into_iter().flatten().find(|it| it.origin == Origin::Trained);
     let of_classes = probed.as_ref().and_then(|it| it.chance_loss);
     // A guess among classes: the loss is the logarithm of their number.
     let by_classes = || of_classes.filter(|_| seen.pipeline.loss.reads_labels());

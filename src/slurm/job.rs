@@ -7,7 +7,7 @@ use crate::Result;
 use crate::pipeline::{Pipeline, Requests, Slurm, Split};
 use crate::stage::cost::Costs;
 use crate::stage::run_dir::UNTRAINED;
-use crate::stage::{At, Plan, Standing, Step};
+use crate::stage::{At, Plan, Standing, Step, StepKind};
 
 /// The most shards that nobody asked for.
 const MOST_SHARDS: u64 = 8;
@@ -18,42 +18,13 @@ const MOST_TASKS: usize = 1000;
 /// The tasks of a sweep's array that run at once, where nobody says how many.
 const SWEEP_THROTTLE: usize = 8;
 
-/// What a job is asked for by: the tables in `[slurm]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum JobKind {
-    /// Reads the source.
-    Ingest,
-    /// Trains a module, or does runs of a sweep.
-    Train,
-    /// Writes what a module makes of its input.
-    Encode,
-    /// Judges modules, or shows what a sweep found.
-    Probe,
-}
-
-impl JobKind {
-    /// All kinds, in the order of their tables.
-    pub const ALL: [JobKind; 4] =
-        [JobKind::Ingest, JobKind::Train, JobKind::Encode, JobKind::Probe];
-
-    /// As its table, and its array in the script, are called.
-    pub fn name(self) -> &'static str {
-        match self {
-            JobKind::Ingest => "ingest",
-            JobKind::Train => "train",
-            JobKind::Encode => "encode",
-            JobKind::Probe => "probe",
-        }
-    }
-
-    /// What only jobs of this kind ask for.
-    pub fn own(self, slurm: &Slurm) -> &Requests {
-        match self {
-            JobKind::Ingest => &slurm.ingest,
-            JobKind::Train => &slurm.train,
-            JobKind::Encode => &slurm.encode,
-            JobKind::Probe => &slurm.probe,
-        }
+/// What only jobs that do such steps ask for: one of the tables in `[slurm]`.
+pub fn own(kind: StepKind, slurm: &Slurm) -> &Requests {
+    match kind {
+        StepKind::Ingest => &slurm.ingest,
+        StepKind::Train => &slurm.train,
+        StepKind::Encode => &slurm.encode,
+        StepKind::Probe => &slurm.probe,
     }
 }
 
@@ -71,8 +42,8 @@ pub struct Array {
 pub struct Job {
     /// Its step, as messages call it, or its steps; no two jobs of a script have one in common.
     pub title: String,
-    /// What it is asked for by.
-    pub kind: JobKind,
+    /// What its steps do.
+    pub kind: StepKind,
     /// The titles of its steps, as [`Plan::full_title`] has them.
     pub steps: Vec<String>,
     /// The places of the jobs, before this one, that have to end well.
@@ -145,22 +116,22 @@ pub fn of_pipeline(
     for &step in &missing {
         match step {
             Step::Ingest => {
-                jobs.add(plan, JobKind::Ingest, &[step], None, one("ingest", vec![wait()]))
+                jobs.add(plan, StepKind::Ingest, &[step], None, one("ingest", vec![wait()]))
             }
             Step::Untrained => {
                 let runs = one("encode", vec![UNTRAINED.to_string(), wait()]);
-                jobs.add(plan, JobKind::Encode, &[step], None, runs);
+                jobs.add(plan, StepKind::Encode, &[step], None, runs);
             }
             // One job for all of them, which stands before what is made of any.
             Step::Train(_) if in_workers && trainings.first() != Some(&step) => {}
             Step::Train(_) if in_workers => {
                 let names = trainings.iter().map(|step| plan.stage_name(*step)).collect();
                 let runs = Commands::Workers { modules: names };
-                jobs.add(plan, JobKind::Train, &trainings, None, runs);
+                jobs.add(plan, StepKind::Train, &trainings, None, runs);
             }
             Step::Train(at) => {
                 let runs = one("train", of_module(plan, at));
-                jobs.add(plan, JobKind::Train, &[step], None, runs);
+                jobs.add(plan, StepKind::Train, &[step], None, runs);
             }
             Step::Encode(at) => {
                 let array = match (pipeline.schedule.is_in_one_pass(), &costs) {
@@ -176,13 +147,13 @@ pub fn of_pipeline(
                 if array.is_some() {
                     arguments.extend(["--shard".to_string(), "auto".to_string()]);
                 }
-                jobs.add(plan, JobKind::Encode, &[step], array, one("encode", arguments));
+                jobs.add(plan, StepKind::Encode, &[step], array, one("encode", arguments));
             }
             Step::Probe(_) => {}
         }
     }
     if !probes.is_empty() {
-        jobs.add(plan, JobKind::Probe, &probes, None, one("probe", vec![wait()]));
+        jobs.add(plan, StepKind::Probe, &probes, None, one("probe", vec![wait()]));
     }
     Ok(jobs.all)
 }
@@ -201,8 +172,8 @@ pub fn of_sweep(runs: usize, sharding: Sharding) -> Vec<Job> {
     };
     let array = Some(Array { tasks, throttle: Some(throttle) });
     vec![
-        job("runs", JobKind::Train, vec![], array, vec!["--shard".into(), "auto".into()]),
-        job("table", JobKind::Probe, vec![0], None, vec![]),
+        job("runs", StepKind::Train, vec![], array, vec!["--shard".into(), "auto".into()]),
+        job("table", StepKind::Probe, vec![0], None, vec![]),
     ]
 }
 
@@ -237,7 +208,7 @@ impl Jobs {
     fn add(
         &mut self,
         plan: &Plan,
-        kind: JobKind,
+        kind: StepKind,
         steps: &[Step],
         array: Option<Array>,
         runs: Commands,
@@ -290,7 +261,7 @@ fn title(plan: &Plan, steps: &[Step]) -> String {
         [one] => plan.full_title(*one),
         [first, ..] => {
             let names: Vec<String> = steps.iter().map(|step| plan.stage_name(*step)).collect();
-            format!("{} {}", plan.step_name(*first), names.join(", "))
+            format!("{} {}", first.kind().name(), names.join(", "))
         }
         [] => String::new(),
     }

@@ -14,7 +14,7 @@ mod queue;
 mod script;
 mod submission;
 
-pub use job::{Array, Commands, Job, JobKind, Sharding, of_pipeline, of_sweep};
+pub use job::{Array, Commands, Job, Sharding, of_pipeline, of_sweep};
 pub use queue::{Queue, Waiting};
 pub use script::Script;
 pub use submission::{Submission, Submitted};

@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::{Array, Commands, Job, JobKind};
+use super::job::own;
+use super::{Array, Commands, Job};
 use crate::pipeline::{DATA_ROOT_VARIABLE, Requests, Slurm};
+use crate::stage::StepKind;
 use crate::{Error, Kind, Result};
 
 /// Seconds before its time limit at which a job is told to save its state. Slurm may do so up to a minute
@@ -119,7 +121,7 @@ impl Script<'_> {
         }
         lines.push("    --output=\"${logs//%/%%}/%j-%x.out\"".to_string());
         lines.push(")".to_string());
-        for kind in JobKind::ALL {
+        for kind in StepKind::ALL {
             if self.jobs.iter().any(|job| job.kind == kind) {
                 lines.push(format!("{}=({})", kind.name(), words(&self.of_kind(kind))?));
             }
@@ -146,16 +148,16 @@ impl Script<'_> {
         options
     }
 
-    fn of_kind(&self, kind: JobKind) -> Vec<String> {
+    fn of_kind(&self, kind: StepKind) -> Vec<String> {
         let mut options = vec!["--ntasks=1".to_string()];
         options.extend(self.cores(kind).map(|cores| format!("--cpus-per-task={cores}")));
-        options.extend(requested(kind.own(self.slurm)));
+        options.extend(requested(own(kind, self.slurm)));
         options
     }
 
     /// The cores of each task.
-    fn cores(&self, kind: JobKind) -> Option<usize> {
-        let own = kind.own(self.slurm).cpus_per_task;
+    fn cores(&self, kind: StepKind) -> Option<usize> {
+        let own = own(kind, self.slurm).cpus_per_task;
         own.or(self.slurm.all.cpus_per_task).or(self.threads)
     }
 
@@ -189,7 +191,7 @@ impl Script<'_> {
             }
         };
         let mut options = Vec::new();
-        if job.kind != JobKind::Ingest {
+        if job.kind != StepKind::Ingest {
             options.extend(texts(&self.device)?);
         }
         if let Some(threads) = self.threads.or_else(|| self.cores(job.kind)) {

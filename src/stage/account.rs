@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::source::{PassedOver, Sample, Source};
 
@@ -129,11 +128,6 @@ impl Account {
         let missing = names.unwrap_or_default().iter().enumerate();
         let missing = missing.filter(|(label, _)| !self.classes.contains(&(*label as i64)));
         self.classes_without_row = missing.map(|(_, name)| name.clone()).collect();
-    }
-
-    /// The account that a manifest's summary holds.
-    pub fn in_summary(summary: &Value) -> Option<Self> {
-        serde_json::from_value(summary["account"].clone()).ok()
     }
 
     /// What was read, passed over and labelled, in one to three lines; `noun` is "image" or "recording".
@@ -264,7 +258,5 @@ mod tests {
         let mut all = part(3, "a", 0);
         all.and(part(4, "b", 1));
         assert_eq!((all.rows, all.constant, all.classes.len()), (7, noted(2, "a"), 2));
-        let told = serde_json::json!({ "account": part(1, "c", 2) });
-        assert_eq!(Account::in_summary(&told), Some(part(1, "c", 2)));
     }
 }

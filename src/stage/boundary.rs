@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::cost::Costs;
+use super::cost::{Costs, Pace};
 use crate::Result;
 use crate::module;
 use crate::pipeline::{Activations, Pipeline};
@@ -80,7 +80,8 @@ impl Switch {
 /// recomputed, first those that save seconds; then, as long as the run is larger than it may be,
 /// those that save the most bytes for each second they cost. What of these fits after all is stored.
 fn choose(costs: &Costs<'_>, wanted: &[Activations], stored: &mut [bool], why: &mut [String]) {
-    let pace = costs.assumed_pace();
+    // A step takes the same whatever is stored, and some settings that it depends on are in no key.
+    let pace = Pace { step: vec![0.0; wanted.len()], ..costs.assumed_pace() };
     let seconds = |stored: &[bool]| costs.total_seconds(stored, &pace);
     let last = wanted.len() - 1;
     if wanted[last] == Activations::Auto {

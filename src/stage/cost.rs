@@ -22,7 +22,7 @@ const FORWARD_RATE: f64 = 250e9;
 /// The same, of the loss and its gradient.
 const LOSS_RATE: f64 = 100e9;
 
-/// Of a training step that is not the loss: forward once, backward twice.
+/// Cost of a training step in forward passes: one forward, and two for the way back.
 const PASSES: f64 = 3.0;
 
 /// Bytes a second that are written to datasets, and read from them.
@@ -53,7 +53,7 @@ const LOG_BYTES: u64 = 128;
 /// What a pipeline's steps cost.
 pub struct Costs<'a> {
     pub(super) pipeline: &'a Pipeline,
-    samples: PerSplit<u64>,
+    pub(super) samples: PerSplit<u64>,
     pub(super) stack: Stack,
     /// Maps of a sample.
     pub(super) patches: usize,
@@ -415,13 +415,70 @@ impl<'a> Costs<'a> {
             (0..self.modules.len()).map(|it| self.operations(it) / FORWARD_RATE).collect();
         let step = forward.iter().enumerate().map(|(index, forward)| {
             let batch = self.pipeline.training.batch as f64;
-            batch * (PASSES * forward + self.loss_operations(index) / LOSS_RATE)
+            batch * (self.passes() * forward + self.loss_operations(index) / LOSS_RATE)
         });
         Pace { step: step.collect(), forward }
+    }
+
+    /// Cost of a training step in forward passes, without the loss. With `recompute`, and with a batch in pieces, it
+    /// has a second forward pass, because nothing is kept from the first.
+    fn passes(&self) -> f64 {
+        let training = &self.pipeline.training;
+        let in_pieces = training.micro_batch.is_some_and(|it| it < training.batch);
+        if training.recompute || in_pieces { PASSES + 1.0 } else { PASSES }
     }
 
     /// Additions and multiplications of the loss and its gradient, for one sample.
     fn loss_operations(&self, index: usize) -> f64 {
         PASSES * self.pipeline.loss.operations(self.sizes(index))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::Environment;
+
+    const PIPELINE: &str = r#"
+name = "tiny"
+modules = [{ name = "a", layers = [{ conv = { channels = 8, kernel = 3 } }, "relu"] }]
+data.textures = { size = 32 }
+view = { patch = 16, stride = 8 }
+training = { batch = 16 }
+"#;
+
+    fn with_costs<T>(overrides: &[&str], test: u64, found: impl Fn(&Costs<'_>) -> T) -> T {
+        let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
+        let file = std::path::Path::new("tiny.toml");
+        let environment = Environment::default();
+        let pipeline = Pipeline::parse(PIPELINE, file, &overrides, &environment).unwrap();
+        let samples = PerSplit { train: 64, test };
+        found(&Costs::new(&pipeline, samples, SampleSize { height: 32, width: 32 }).unwrap())
+    }
+
+    #[test]
+    fn what_is_not_kept_of_a_batch_goes_forward_twice() {
+        let pace = |overrides: &[&str]| with_costs(overrides, 64, |costs| costs.assumed_pace());
+        let kept = pace(&[]);
+        let more = |overrides| (pace(overrides).step[0] - kept.step[0]) / (16.0 * kept.forward[0]);
+        for (overrides, passes) in [
+            (&["training.recompute=true"][..], 1.0),
+            (&["training.micro_batch=4"], 1.0),
+            (&["training.micro_batch=4", "training.recompute=true"], 1.0),
+            (&["training.micro_batch=16"], 0.0),
+        ] {
+            assert!((more(overrides) - passes).abs() < 1e-9, "{overrides:?}: {}", more(overrides));
+        }
+    }
+
+    #[test]
+    fn looks_at_the_test_split_take_memory() {
+        let memory = |overrides: &[&str], test| {
+            with_costs(overrides, test, |costs| costs.training_memory(0, &[true]))
+        };
+        let none = memory(&["training.held_out=0"], 64);
+        assert!(memory(&[], 64) > none);
+        assert!(memory(&["schedule.patience=2", "training.held_out=0"], 64) > none);
+        assert_eq!(memory(&[], 15), none, "fewer rows than a batch");
     }
 }

@@ -6,6 +6,8 @@
 //! For the three of the quickstart at once (89 to 105 MB) it is 1.0 to 1.2 times as much.
 //! Allocators and threads differ: take it for no better than 1.5 elsewhere.
 
+use std::ops::Range;
+
 use super::cost::{Costs, recomputed, sum};
 use crate::pipeline::Pooling;
 use crate::train::feed;
@@ -31,6 +33,10 @@ const FROZEN: f64 = 3.0;
 /// what the graph of the loss makes of both.
 const VECTORS: f64 = 7.0;
 
+/// Bytes for each byte of a parameter while a module is looked at on the test split: its value, and two copies as
+/// products read it.
+const LOOKED_AT: f64 = 3.0;
+
 /// Bytes of a value.
 const VALUE: f64 = 4.0;
 
@@ -40,9 +46,13 @@ impl Costs<'_> {
         let values = match self.pipeline.schedule.is_in_one_pass() {
             true => {
                 let each: f64 = (0..self.modules.len()).map(|it| self.values_of(it)).sum();
-                each + self.values_read(0, stored) + self.values_handed_on()
+                let looking = self.values_looked_at(0..self.modules.len(), stored);
+                each + self.values_read(0, stored) + self.values_handed_on() + looking
             }
-            false => self.values_of(index) + self.values_read(index, stored),
+            false => {
+                let looking = self.values_looked_at(index..index + 1, stored);
+                self.values_of(index) + self.values_read(index, stored) + looking
+            }
         };
         (PROCESS + VALUE * values) as u64
     }
@@ -71,6 +81,34 @@ impl Costs<'_> {
         };
         let parameters = (PARAMETERS + threads) * self.parameters(index) as f64;
         parameters + outputs + vectors
+    }
+
+    /// Values that a look at the test split holds beside the training: a batch of the first module, copies of the
+    /// modules, and the maps between them.
+    fn values_looked_at(&self, modules: Range<usize>, stored: &[bool]) -> f64 {
+        let training = &self.pipeline.training;
+        let schedule = &self.pipeline.schedule;
+        // What the others read of the test split is encoded at the end, or where patience goes by it.
+        let can_watch = schedule.publishing().is_none() || modules.start == 0;
+        let patient = schedule.patience().is_some();
+        let watches = patient || training.held_out > 0 && can_watch;
+        if !watches || self.samples.test < training.batch as u64 {
+            return 0.0;
+        }
+        let parameters: f64 = modules.clone().map(|it| self.parameters(it) as f64).sum();
+        // Beside the values as they are looked at, those of the best epoch.
+        let copies = if patient { LOOKED_AT + 2.0 } else { LOOKED_AT + 1.0 };
+        let threads = rayon::current_num_threads() as f64;
+        let patches = (training.batch * self.patches) as f64;
+        let largest = |it: usize| self.modules[it].largest as f64;
+        let tile = |it: usize| (self.modules[it].tile as f64).min(patches / threads);
+        let in_tiles = modules.clone().map(|it| FROZEN * threads * tile(it) * largest(it));
+        let between = recomputed(stored, modules.start);
+        let frozen: f64 = between.clone().map(|it| LOOKED_AT * self.parameters(it) as f64).sum();
+        let frozen = frozen + FROZEN * patches * between.map(largest).fold(0.0, f64::max);
+        let batch = training.batch as f64 * self.input_values(modules.start) as f64;
+        let handed_on = if modules.len() > 1 { self.values_handed_on() } else { 0.0 };
+        copies * parameters + in_tiles.fold(0.0, f64::max) + frozen + batch + handed_on
     }
 
     /// Values of the maps that modules which train at once hand on: a module reads some and makes others.

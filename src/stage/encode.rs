@@ -10,8 +10,8 @@ use candle_core::Tensor;
 use gimlet_store::{
     Compression, CompressionSetting, Dataset, Finished, Keys, Rows, Schema, Spec, Values, Writer,
 };
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 
 use super::cost::published_splits;
 use super::key::Key;
@@ -25,6 +25,7 @@ use crate::module::{self, Module};
 use crate::pipeline::{self, Split};
 use crate::schedule::{At, Step};
 use crate::train::input::{Input, Look};
+use crate::train::took::Took;
 use gimlet_kernel::activation::relu;
 use gimlet_kernel::with_all_values;
 
@@ -34,43 +35,6 @@ pub(super) const BATCH: usize = 16;
 /// What reads the samples.
 const FIRST: At = At { module: 0, round: 0 };
 
-/// What encodings have taken.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-pub(super) struct Spent {
-    seconds: f64,
-    /// The highest, in bytes, where the system tells.
-    peak_memory: Option<u64>,
-    /// Bytes read from datasets.
-    read_bytes: u64,
-}
-
-impl Spent {
-    /// Nothing yet.
-    pub fn nothing() -> Self {
-        Self { seconds: 0.0, peak_memory: None, read_bytes: 0 }
-    }
-
-    /// With what was taken besides.
-    fn and(self, more: Self) -> Self {
-        Self {
-            seconds: self.seconds + more.seconds,
-            peak_memory: self.peak_memory.max(more.peak_memory),
-            read_bytes: self.read_bytes + more.read_bytes,
-        }
-    }
-
-    /// As it is told in manifests, and in the notes of parts.
-    fn to_json(self) -> Value {
-        let Self { seconds, peak_memory, read_bytes } = self;
-        json!({ "seconds": seconds, "peak_memory": peak_memory, "read_bytes": read_bytes })
-    }
-
-    /// `None` where it is not told.
-    fn of_json(told: &Value) -> Option<Self> {
-        Self::deserialize(told).ok()
-    }
-}
-
 /// What the parts of a writer take, one after the other: it is noted beside each, so that whoever commits
 /// knows it of those that other processes, or attempts before it, have written.
 #[derive(Clone)]
@@ -78,10 +42,9 @@ struct Laps(Arc<Mutex<Meter>>);
 
 impl Laps {
     /// What was taken since the last lap, or since it began.
-    fn lap(&self) -> Spent {
+    fn lap(&self) -> Took {
         let mut meter = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let lap = meter.lap();
-        Spent { seconds: lap.seconds(), peak_memory: memory::peak(), read_bytes: lap.read_bytes() }
+        meter.lap().took()
     }
 }
 
@@ -92,7 +55,7 @@ pub(super) struct Generating<'a> {
     pub key: &'a Key,
     pub title: String,
     /// What earlier rounds have taken.
-    pub before: Spent,
+    pub before: Took,
 }
 
 impl Run<'_> {
@@ -105,8 +68,7 @@ impl Run<'_> {
             memory::reset_peak();
             let (input, module) = (self.input(at, split)?, self.encoder(at)?);
             let title = format!("{} {}", self.standing.plan.full_title(step), split.name());
-            let (key, before) =
-                (self.standing.plan.key(step, split), self.spent_before(at, split)?);
+            let (key, before) = (self.standing.plan.key(step, split), self.took_before(at, split)?);
             let generating = Generating { index, split, key, title, before };
             self.encode_split(generating, input.as_ref(), &module)?;
         }
@@ -260,7 +222,7 @@ impl Run<'_> {
         let (mut written, mut left) = (0, None);
         let ended = self.write(writers, &keys, rows as u64, make)?;
         for (writer, laps) in ended.into_iter().zip(&laps) {
-            match finish(writer, Spent::nothing(), laps)? {
+            match finish(writer, Took::default(), laps)? {
                 Finished::Committed(generation) => written = generation.rows(),
                 waiting => left = Some(waiting),
             }
@@ -324,7 +286,7 @@ impl Run<'_> {
         let laps = Laps(Arc::new(Mutex::new(meter)));
         let noted = laps.clone();
         let writer = dataset.begin_shard(spec, self.session.shard)?;
-        Ok((writer.noting(move || noted.lap().to_json()), laps))
+        Ok((writer.noting(move || json!(noted.lap())), laps))
     }
 
     /// Says that other shards are still to come.
@@ -338,12 +300,11 @@ impl Run<'_> {
     }
 
     /// What the encodings of the rounds before have taken: the last of them says it of all.
-    fn spent_before(&self, at: At, split: Split) -> Result<Spent> {
-        let Some(round) = at.round.checked_sub(1) else { return Ok(Spent::nothing()) };
+    fn took_before(&self, at: At, split: Split) -> Result<Took> {
+        let Some(round) = at.round.checked_sub(1) else { return Ok(Took::default()) };
         let before = Step::Encode(At { round, ..at });
         let found = self.standing.generations(before, split)?;
-        let told = found.first().and_then(|it| Spent::of_json(&it.manifest().summary));
-        Ok(told.unwrap_or_else(Spent::nothing))
+        found.first().map_or(Ok(Took::default()), Took::of)
     }
 
     fn spec(&self, schema: Schema, key: &Key, rows: usize) -> Spec {
@@ -371,10 +332,11 @@ impl Run<'_> {
 }
 
 /// Ends what a writer has written, with what all its parts have taken, and what was taken `before`.
-fn finish(writer: Writer, before: Spent, laps: &Laps) -> Result<Finished> {
+fn finish(writer: Writer, before: Took, laps: &Laps) -> Result<Finished> {
     Ok(writer.finish(|parts| {
-        let parts = parts.iter().filter_map(Spent::of_json);
-        parts.fold(before.and(laps.lap()), Spent::and).to_json()
+        // Of a part whose making was not noted, nothing is known.
+        let parts = parts.iter().filter_map(|it| Took::deserialize(it).ok());
+        json!(parts.fold(before.and(laps.lap()), Took::and))
     })?)
 }
 

@@ -2,25 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::origin::Origin;
 use super::record::ProbeResult;
+use super::run_dir::UNTRAINED;
 use super::status::StepStatus;
-use super::{Standing, Step};
+use super::{Standing, Step, StepKind};
 use crate::Result;
 use crate::pipeline::Split;
+use crate::train::took::Took;
 
 /// A module as it was trained, or its untrained twin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
+    /// What the probe found.
     pub probe: ProbeResult,
     /// Of training and encoding; the untrained stack is encoded in one pass, counted for each module, and
-    /// so is one that trained at once.
-    pub seconds: Option<f64>,
-    /// The share of a training that was spent waiting for data.
+    /// so is one that trained at once. `None` where that is gone.
+    #[serde(flatten)]
+    pub took: Option<Took>,
+    /// The share of a training's seconds that it waited for data.
     pub wait_share: Option<f64>,
-    /// In bytes, where the system tells.
-    pub peak_memory: Option<u64>,
-    /// Written to disk.
-    pub bytes: u64,
 }
 
 /// The probes alone, for scripts: what they found does not depend on the machine, what it cost does.
@@ -40,25 +41,19 @@ pub fn collect(standing: &Standing, stages: &[StepStatus]) -> Result<Vec<Row>> {
         let Step::Probe(index) = step else { continue };
         let Some((_, record)) = standing.probe(index)? else { continue };
         for probe in record.results {
-            let trained = probe.kind == "trained";
-            let stage = if trained { standing.plan.module(index) } else { "untrained" };
+            let trained = probe.origin == Origin::Trained;
+            let stage = if trained { standing.plan.module(index) } else { UNTRAINED };
+            // The last round has the seconds of all.
             let of_last_round =
                 |it: &&StepStatus| it.in_round.is_none_or(|it| it.round == it.rounds);
-            let steps = stages.iter().filter(|it| it.stage == stage && it.step != "probe");
-            // Which has the seconds of all.
-            let steps = steps.filter(of_last_round);
-            let (mut seconds, mut peak_memory, mut bytes) = (None, None, 0);
-            let mut wait_share = None;
-            for it in steps {
-                wait_share = it.wait_share.or(wait_share);
-                seconds = it.seconds.map(|s| s + seconds.unwrap_or(0.0)).or(seconds);
-                peak_memory = it.peak_memory.max(peak_memory);
-                bytes += it.bytes.unwrap_or(0);
+            let steps = stages.iter().filter(|it| it.stage == stage && it.step != StepKind::Probe);
+            let steps: Vec<&StepStatus> = steps.filter(of_last_round).collect();
+            let mut took = steps.iter().filter_map(|it| it.took).reduce(Took::and);
+            if let (false, Some(took)) = (trained, &mut took) {
+                took.bytes = Some(untrained_bytes(standing, index)?);
             }
-            if !trained {
-                bytes = untrained_bytes(standing, index)?;
-            }
-            rows.push(Row { probe, seconds, wait_share, peak_memory, bytes });
+            let wait_share = steps.iter().filter_map(|it| it.wait_share).next_back();
+            rows.push(Row { probe, took, wait_share });
         }
     }
     Ok(rows)

@@ -6,11 +6,11 @@ use std::collections::hash_map::Entry;
 use gimlet_store::{Column, DType};
 use serde::Serialize;
 
-use super::Standing;
 use super::boundary::Boundary;
 use super::cost::{Costs, Pace};
 use super::room::{Room, size_of_folder};
 use super::status::{State, StepStatus};
+use super::{Standing, StepKind};
 use crate::Result;
 use crate::pipeline::{Compression, Pipeline, Split};
 use crate::schedule::{At, InRound, Step};
@@ -34,8 +34,8 @@ pub enum Certainty {
 pub struct StepForecast {
     /// `ingest`, `untrained` or the module's name.
     pub stage: String,
-    /// `ingest`, `train`, `encode` or `probe`.
-    pub step: String,
+    /// What the step does.
+    pub step: StepKind,
     #[serde(flatten)]
     pub in_round: Option<InRound>,
     pub state: State,
@@ -105,7 +105,7 @@ impl Forecast {
         let mut total_bytes = 0u64;
         for (place, it) in steps.iter().enumerate() {
             let is_alike =
-                |later: &&StepForecast| (&later.stage, &later.step) == (&it.stage, &it.step);
+                |later: &&StepForecast| (&later.stage, later.step) == (&it.stage, it.step);
             if steps[place + 1..].iter().filter(is_alike).count() < keep {
                 total_bytes = total_bytes.saturating_add(it.bytes);
             }
@@ -131,20 +131,21 @@ fn forecast(
     let [train, test] = Split::ALL.map(|split| costs.rows(step, split));
     let estimated =
         if compressed(costs, standing, step) { Certainty::Most } else { Certainty::Estimated };
-    let (bytes, bytes_are) = match status.bytes {
-        Some(bytes) if done => (bytes, Certainty::Actual),
+    let took = status.took.filter(|_| done);
+    let (bytes, bytes_are) = match took.and_then(|it| it.bytes) {
+        Some(bytes) => (bytes, Certainty::Actual),
         _ => (costs.bytes(step, standing.plan.stored()), estimated),
     };
-    let (seconds, seconds_are) = match (status.seconds, pace) {
-        (Some(seconds), _) if done => (seconds, Certainty::Actual),
+    let (seconds, seconds_are) = match (took, pace) {
+        (Some(took), _) => (took.seconds, Certainty::Actual),
         (_, Some(pace)) => (costs.seconds(step, standing.plan.stored(), pace), Certainty::Measured),
         (_, None) => {
             let seconds = costs.seconds(step, standing.plan.stored(), &costs.assumed_pace());
             (seconds, Certainty::Estimated)
         }
     };
-    let (memory, memory_is) = match (step, status.peak_memory) {
-        (Step::Train(_), Some(memory)) if done => (Some(memory), Certainty::Actual),
+    let (memory, memory_is) = match (step, took.and_then(|it| it.peak_memory)) {
+        (Step::Train(_), Some(memory)) => (Some(memory), Certainty::Actual),
         (Step::Train(at), _) => {
             (Some(costs.training_memory(at.module, standing.plan.stored())), Certainty::Estimated)
         }

@@ -6,7 +6,7 @@ use candle_core::{Device, Tensor};
 use gimlet_store::Generation;
 
 use super::Run;
-use super::probe::Kind;
+use super::origin::Origin;
 use crate::device;
 use crate::loss::{Loss, Outcome, Samples, Sizes};
 use crate::module::{Keep, Module, Readout};
@@ -23,21 +23,21 @@ impl Run<'_> {
     pub(super) fn held_out_loss(
         &self,
         index: usize,
-        kind: Kind,
+        origin: Origin,
         sizes: Sizes,
         test: &Generation,
     ) -> Result<HeldOut> {
-        let parameters = match kind {
-            Kind::Trained => self.standing.weights(self.standing.plan.last(index))?,
-            Kind::Untrained => self.drawn(index)?,
+        let parameters = match origin {
+            Origin::Trained => self.standing.weights(self.standing.plan.last(index))?,
+            Origin::Untrained => self.drawn(index)?,
         };
         let loss = self.pipeline.loss.build(sizes, &parameters.under("loss"))?;
         match self.stack()?.pooling.stores_what_the_loss_sees() {
             true => self.loss_of_pooled(index, sizes, loss.as_ref(), test),
             false => {
-                let input = match kind {
-                    Kind::Trained => self.input(self.standing.plan.last(index), Split::Test)?,
-                    Kind::Untrained => self.untrained_input(index, Split::Test)?,
+                let input = match origin {
+                    Origin::Trained => self.input(self.standing.plan.last(index), Split::Test)?,
+                    Origin::Untrained => self.untrained_input(index, Split::Test)?,
                 };
                 let labels = self.labels(|| input.keys())?;
                 let encoder = parameters.under("encoder");

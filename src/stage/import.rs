@@ -12,6 +12,7 @@ use crate::exchange::stack::{self, Taken};
 use crate::parameters::Parameters;
 use crate::pipeline::{Source, Split, json_of};
 use crate::schedule::{At, Step};
+use crate::train::took::Took;
 use crate::{Error, Result, media};
 
 impl Run<'_> {
@@ -76,7 +77,9 @@ impl Run<'_> {
         }
         let folder = self.standing.training_folder(at);
         let _lease = begin_in(&folder)?;
-        let training = record::Training { imported: Some(imported), ..record::Training::default() };
+        // Weights that were imported waited for nothing, and read nothing.
+        let took = Took { wait_seconds: Some(0.0), ..Took::default() };
+        let training = record::Training { took, imported: Some(imported), ..Default::default() };
         self.standing.commit_weights(at, bytes, training, self.session.progress)?;
         Ok(Outcome::Done)
     }

@@ -1,15 +1,16 @@
 //! `ingest`: the source's samples, decoded, in one random order.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use gimlet_store::gc::Shelf;
 use gimlet_store::{Finished, Generation, Rows, Schema, Spec, Writer};
 use serde_json::{Value, json};
 
 use super::account::{Account, which};
+use super::ingest_summary::{IngestSummary, Skipped};
 use super::labels::{further_labels, label_attributes, label_names};
 use super::layout::rows_per_group;
+use super::meter::Meter;
 use super::provenance::Ingested;
 use super::run_dir::INGEST;
 use super::samples::Samples;
@@ -18,7 +19,7 @@ use crate::media::{self, Ingest};
 use crate::pipeline::{OnBadSample, PerSplit, Split};
 use crate::random::generator;
 use crate::schedule::Step;
-use crate::source::{self, BadSample, Sample, Source};
+use crate::source::{self, Sample, Source};
 use crate::{Error, Kind, Result};
 
 impl Run<'_> {
@@ -72,7 +73,7 @@ impl Run<'_> {
 
     /// Ingests a split; `unfit` says which alignments do not fit it.
     fn ingest_split(&self, split: Split, source: &dyn Source, unfit: Vec<String>) -> Result<()> {
-        let started = Instant::now();
+        let meter = Meter::begin(self.standing.dir.store());
         let data = &self.pipeline.data;
         let order = self.ingest_order(split, source);
         let handler = media::of(&self.pipeline.view);
@@ -103,17 +104,15 @@ impl Run<'_> {
                     continue;
                 }
             }
-            let mut skip = |id: i64, source: &str, reason: String| {
-                tally.now().skipped.add(|| which(id, source));
-                skipped.push(json!({ "id": id, "source": source, "reason": reason }));
+            let mut skip = |it: Skipped| {
+                tally.now().skipped.add(|| which(it.id, &it.source));
+                skipped.push(it);
             };
             let Samples { whole, skipped: bad } = self.samples(source, rows, ingest.size())?;
-            for BadSample { id, source, reason, .. } in bad {
-                skip(id, &source, reason);
-            }
+            bad.into_iter().for_each(|it| skip(it.into()));
             let (samples, left_out) = ingest.look(whole)?;
             for (Sample { id, source, .. }, reason) in left_out {
-                skip(id, &source, reason);
+                skip(Skipped { id, source, reason });
             }
             if writer.is_none() {
                 writer = self.writer(split, source, ingest.as_ref(), by_part.then_some(&tally))?;
@@ -146,20 +145,12 @@ impl Run<'_> {
             self.session.progress.note(&format!("`{column}`: {choice}"));
         }
         self.check_unchanged(split, source)?;
-        let seconds = started.elapsed().as_secs_f64();
+        let (took, labels) = (meter.took_from_source(), label_names(source));
         let left_out = skipped.len();
         let finished = writer.finish(|parts| {
             let mut account = tally.close(parts, source);
             account.hops = unfit.into_iter().chain(ingest.account()).collect();
-            let mut summary = ingest.summary();
-            summary.extend([
-                ("seconds".to_string(), json!(seconds)),
-                ("peak_memory".to_string(), json!(memory::peak())),
-                ("skipped".to_string(), json!(skipped)),
-                ("labels".to_string(), label_names(source)),
-                ("account".to_string(), json!(account)),
-            ]);
-            summary.into()
+            json!(IngestSummary { took, skipped, labels, account, sound: ingest.summary() })
         })?;
         let (rows, noun) = (committed(&finished)?.rows(), self.pipeline.view.settings().noun());
         let mut summary = format!("{rows} {noun}s{}", ingest.told());
@@ -207,7 +198,7 @@ impl Run<'_> {
     /// Tells what an ingest has found, and warns of what may be wrong.
     fn tell_account(&self, finished: &Finished) -> Result<()> {
         let noun = self.pipeline.view.settings().noun();
-        let Some(account) = Account::in_summary(&committed(finished)?.manifest().summary) else {
+        let Some(IngestSummary { account, .. }) = IngestSummary::of(committed(finished)?)? else {
             return Ok(());
         };
         account

@@ -119,9 +119,9 @@ pub(super) fn label_attributes(source: &dyn Source) -> Vec<String> {
 }
 
 /// The names of the classes of each further label.
-pub(super) fn label_names(source: &dyn Source) -> Value {
+pub(super) fn label_names(source: &dyn Source) -> Map<String, Value> {
     let further = source.further_labels().iter();
-    further.map(|it| (it.name.clone(), json!(it.names))).collect::<Map<_, _>>().into()
+    further.map(|it| (it.name.clone(), json!(it.names))).collect()
 }
 
 /// The values of `count` such attributes, one a sample.

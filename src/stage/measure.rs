@@ -6,14 +6,13 @@ use candle_core::Tensor;
 
 use super::cost::{Costs, Pace};
 use super::encode;
+use super::trainer::Trainee;
 use crate::Result;
 use crate::device::{self, Device};
 use crate::loss::Samples;
 use crate::module::Module;
-use crate::parameters::Parameters;
 use crate::random::generator;
 use crate::stop::Stop;
-use crate::train::trainer::{self, Trainer};
 
 /// Steps that are timed, after one that is not: the first finds memory that is not there yet.
 const STEPS: u32 = 3;
@@ -38,13 +37,9 @@ pub fn pace(
     Ok(pace)
 }
 
-/// What a module is drawn with.
-fn drawn(costs: &Costs<'_>, index: usize) -> Result<Parameters> {
-    let (pipeline, input) = (costs.pipeline, costs.stack.input(index));
-    let module = &pipeline.modules[index];
-    let sizes = costs.sizes(index);
-    let shapes = trainer::shapes(&module.layers, pipeline.loss.as_ref(), input.channels, sizes);
-    Parameters::draw(&shapes, pipeline.seed, &module.name)
+fn trainee<'a>(costs: &'a Costs<'_>, index: usize) -> Trainee<'a> {
+    let (pipeline, stack, sizes) = (costs.pipeline, &costs.stack, costs.sizes(index));
+    Trainee { pipeline, stack, index, sizes }
 }
 
 /// Rows that the module could have read.
@@ -60,18 +55,10 @@ fn rows(costs: &Costs<'_>, index: usize, rows: usize) -> Result<Tensor> {
 /// Seconds of a training step.
 fn training(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
     let pipeline = costs.pipeline;
-    let (module, input) = (&pipeline.modules[index], costs.stack.input(index));
     let (batch, sizes) = (pipeline.training.batch, costs.sizes(index));
-    let mut trainer = Trainer::new(
-        &module.layers,
-        pipeline.loss.as_ref(),
-        input.channels,
-        sizes,
-        // So that no step can diverge.
-        f64::MIN_POSITIVE,
-        &drawn(costs, index)?.on(device)?,
-    )?
-    .pooling(costs.stack.pooling);
+    let trainee = trainee(costs, index);
+    // So slowly that no step can diverge.
+    let mut trainer = trainee.trainer(&trainee.drawn()?.on(device)?, f64::MIN_POSITIVE)?;
     let rows = rows(costs, index, batch)?;
     let recipe = &pipeline.loss;
     let mut step = |number| {
@@ -91,7 +78,7 @@ fn training(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
 fn forward(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
     let input = costs.stack.input(index);
     let layers = &costs.pipeline.modules[index].layers;
-    let encoder = drawn(costs, index)?.under("encoder").on(device)?;
+    let encoder = trainee(costs, index).drawn()?.under("encoder").on(device)?;
     let module = Module::new(layers, input.channels, &encoder)?;
     let rows = rows(costs, index, encode::BATCH)?;
     let forward = || device::home(&module.forward(&device.take(&rows)?)?);

@@ -223,21 +223,11 @@ impl Plan {
         }
     }
 
-    /// What the step does to its stage.
-    pub fn step_name(&self, step: Step) -> &'static str {
-        match step {
-            Step::Ingest => "ingest",
-            Step::Untrained | Step::Encode(_) => "encode",
-            Step::Train(_) => "train",
-            Step::Probe(_) => "probe",
-        }
-    }
-
     /// The step as it is called in messages and on the command line: `train a`.
     pub fn title(&self, step: Step) -> String {
         match step {
             Step::Ingest => INGEST.to_string(),
-            _ => format!("{} {}", self.step_name(step), self.stage_name(step)),
+            _ => format!("{} {}", step.kind().name(), self.stage_name(step)),
         }
     }
 
@@ -247,7 +237,7 @@ impl Plan {
         match (self.in_round(step), step) {
             (Some(InRound { round, .. }), _) => format!("{}, round {round}", self.title(step)),
             (None, Step::Train(_) | Step::Encode(_)) if self.schedule.is_in_one_pass() => {
-                format!("{} {}", self.step_name(step), self.names.join(", "))
+                format!("{} {}", step.kind().name(), self.names.join(", "))
             }
             _ => self.title(step),
         }

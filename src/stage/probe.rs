@@ -6,12 +6,14 @@ use gimlet_store::Generation;
 use super::Run;
 use super::labels::{Labels, labels_of};
 use super::meter::Meter;
-use super::record::{self, Judged, ProbeResult};
+use super::origin::Origin;
+use super::record::{self, Classifier, Judged, ProbeResult};
 use crate::pipeline::{PerSplit, Split};
 use crate::probe::linear::{self, Rows};
 use crate::probe::pooled::Pooled;
 use crate::probe::{confusion, knn};
 use crate::schedule::Step;
+use crate::train::took::Took;
 use crate::{Error, Result, media};
 
 impl Run<'_> {
@@ -20,7 +22,7 @@ impl Run<'_> {
         let title = self.standing.plan.title(Step::Probe(index));
         self.session.progress.begin(&title, 2, 0);
         let key = self.standing.plan.key(Step::Probe(index), Split::Test);
-        let results = [self.judge(index, Kind::Trained)?, self.judge(index, Kind::Untrained)?];
+        let results = [self.judge(index, Origin::Trained)?, self.judge(index, Origin::Untrained)?];
         let summary = match results[0].accuracy {
             Some(accuracy) => format!("accuracy {:.1} %", 100.0 * accuracy),
             None => format!("held-out loss {:.3}; no labels to classify", results[0].loss),
@@ -28,8 +30,7 @@ impl Run<'_> {
         let record = |_number: u64| record::Probe {
             key: key.hash.clone(),
             settings: key.settings.clone(),
-            seconds: meter.seconds(),
-            read_bytes: meter.read_bytes(),
+            took: Took { peak_memory: None, ..meter.took() },
             results: results.to_vec(),
         };
         self.standing.dir.probes(self.standing.plan.module(index)).commit(record)?;
@@ -37,8 +38,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn judge(&self, index: usize, kind: Kind) -> Result<ProbeResult> {
-        let encoded = PerSplit::try_from_fn(|split| self.encoded(index, kind, split))?;
+    fn judge(&self, index: usize, origin: Origin) -> Result<ProbeResult> {
+        let encoded = PerSplit::try_from_fn(|split| self.encoded(index, origin, split))?;
         // Rows of the first view come first. More views would judge how much a probe has seen.
         let samples = self.standing.generation(Step::Ingest, Split::Train)?.rows();
         let rows = PerSplit { train: samples, test: encoded.test.rows() };
@@ -57,17 +58,17 @@ impl Run<'_> {
             further.push(self.judge_hops(hops, encoded.as_ref(), rows)?);
         }
         let sizes = self.sizes(index)?;
-        let held_out = self.held_out_loss(index, kind, sizes, &encoded.test)?;
+        let held_out = self.held_out_loss(index, origin, sizes, &encoded.test)?;
         Ok(ProbeResult {
             module: self.standing.plan.module(index).to_string(),
             index,
-            kind: kind.name().to_string(),
-            probe: "linear".to_string(),
-            split: Split::Test.name().to_string(),
+            origin,
+            probe: Classifier::Linear,
+            split: Split::Test,
             accuracy: first.accuracy,
             knn: first.knn,
-            confusion: first.confusion.filter(|_| kind == Kind::Trained),
-            confused: first.confused.filter(|_| kind == Kind::Trained),
+            confusion: first.confusion.filter(|_| origin == Origin::Trained),
+            confused: first.confused.filter(|_| origin == Origin::Trained),
             further,
             loss: held_out.loss,
             chance_loss: self.pipeline.loss.of_a_guess(sizes),
@@ -75,13 +76,13 @@ impl Run<'_> {
     }
 
     /// What module `index` has made of a split.
-    fn encoded(&self, index: usize, kind: Kind, split: Split) -> Result<Generation> {
-        match kind {
-            Kind::Trained => {
+    fn encoded(&self, index: usize, origin: Origin, split: Split) -> Result<Generation> {
+        match origin {
+            Origin::Trained => {
                 let encode = Step::Encode(self.standing.plan.last(index));
                 self.standing.generation(encode, split)
             }
-            Kind::Untrained => {
+            Origin::Untrained => {
                 let found = self.standing.generations(Step::Untrained, split)?;
                 let missing = || Error::failed("the untrained stack is not encoded");
                 found.into_iter().nth(index).ok_or_else(missing)
@@ -127,22 +128,6 @@ struct Found {
     knn: Option<f64>,
     confusion: Option<Vec<Vec<u64>>>,
     confused: Option<Vec<(usize, usize, u64)>>,
-}
-
-/// Whether a module is as its training left it, or as it was drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Trained,
-    Untrained,
-}
-
-impl Kind {
-    fn name(self) -> &'static str {
-        match self {
-            Kind::Trained => "trained",
-            Kind::Untrained => "untrained",
-        }
-    }
 }
 
 /// Each sample as the probe sees it: the mean of its pooled vectors.

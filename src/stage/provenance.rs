@@ -7,6 +7,7 @@ use gimlet_store::{Generation, Limits, Records};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::ingest_summary::IngestSummary;
 use super::key::Key;
 use super::run_dir::{INGEST, RunDir, folders_in};
 use super::step_key::ingest_key;
@@ -186,14 +187,14 @@ fn stand_in(
         }
     };
     let (record, generations) = fitting.swap_remove(place);
-    let count = |it: &Generation| {
-        let skipped = it.manifest().summary["skipped"].as_array().map_or(0, Vec::len);
-        it.rows() + skipped as u64
+    let count = |it: &Generation| -> Result<u64> {
+        let skipped = IngestSummary::of(it)?.map_or(0, |it| it.skipped.len());
+        Ok(it.rows() + skipped as u64)
     };
     let numbers = generations.as_ref().map(Generation::number);
     Ok(Provenance {
         identities: record.sources.map(Identity::found),
-        counts: generations.as_ref().map(count),
+        counts: PerSplit::try_from_fn(|split| count(&generations[split]))?,
         stands_in: Some(format!(
             "{gone}: what was ingested of it before stands for it (generations {} of train, {} of test)",
             numbers.train, numbers.test

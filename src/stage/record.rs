@@ -7,9 +7,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::origin::Origin;
 use crate::device::DeviceName;
+use crate::pipeline::Split;
 use crate::train::learns_nothing::LearnsNothing;
-use crate::train::profile::Breakdown;
+use crate::train::took::Took;
 use crate::{Error, Result};
 
 /// A record that says which key it was made under.
@@ -21,33 +23,26 @@ pub trait Keyed: DeserializeOwned {
 /// What was committed when a module had been trained.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Training {
+    /// Key of the training.
     pub key: String,
     /// What the key was made of.
     pub settings: Value,
     /// The weights' file, relative to the folder of the module's trainings.
     pub weights: PathBuf,
-    /// Size of the weights' file.
-    pub bytes: u64,
     /// Of the weights' file.
     pub blake3: String,
-    /// All that were taken; 0 of weights that were imported. Steps, seconds and memory are those of this
+    /// All that were taken; 0 of weights that were imported. Steps, and what they took, are those of this
     /// round and all before it.
     pub steps: u64,
     /// Mean loss and accuracy (where the loss has one) over the last epoch, or the one whose weights were
     /// kept; `None` where there was none.
     pub loss: Option<f64>,
+    /// Mean accuracy over the same epoch, where the loss has one.
     pub accuracy: Option<f64>,
-    /// Over all attempts; of modules that train at once, those that were spent on this one.
-    pub seconds: f64,
-    /// Of these, seconds spent waiting for data.
-    pub wait_seconds: f64,
-    /// In bytes, where the system tells.
-    pub peak_memory: Option<u64>,
-    /// Where the time of its steps went.
-    pub breakdown: Breakdown,
-    /// Bytes read from datasets ([`gimlet_store::Store::bytes_read`]), over all attempts; of modules that train at
-    /// once, the first one reads.
-    pub read_bytes: u64,
+    /// Of modules that train at once, what was spent on this one; the first one reads. Its bytes are those of
+    /// the weights' file.
+    #[serde(flatten)]
+    pub took: Took,
     /// Threads it was computed with: with as many it ends with the same weights. 0 of weights that were
     /// imported.
     pub threads: usize,
@@ -108,15 +103,17 @@ impl Training {
 /// What a probe found out about one module, trained or not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProbeResult {
+    /// Name of the module.
     pub module: String,
     /// The module's place in the stack, from 0.
     pub index: usize,
-    /// "trained" or "untrained".
-    pub kind: String,
-    /// "linear".
-    pub probe: String,
+    /// Where the module's weights come from.
+    #[serde(rename = "kind")]
+    pub origin: Origin,
+    /// What `accuracy` is that of.
+    pub probe: Classifier,
     /// The split that was scored.
-    pub split: String,
+    pub split: Split,
     /// The share of rows classified rightly; `None` when the data has no labels.
     pub accuracy: Option<f64>,
     /// The share by nearest neighbours ([`crate::probe::knn`]); `None` when the data has no labels.
@@ -141,6 +138,14 @@ pub struct ProbeResult {
     pub chance_loss: Option<f64>,
 }
 
+/// What the accuracy of a probe is that of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Classifier {
+    /// A linear classifier.
+    Linear,
+}
+
 /// What a probe found out about another label than the first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
@@ -156,13 +161,22 @@ pub struct Judged {
 /// The probe of a module and of its untrained twin, as it was committed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
+    /// Key of the probe.
     pub key: String,
     /// What the key was made of.
     pub settings: Value,
-    pub seconds: f64,
-    /// Bytes read from datasets.
-    pub read_bytes: u64,
+    /// What the probe took.
+    #[serde(flatten)]
+    pub took: Took,
+    /// What it found, for the trained module and for its untrained twin.
     pub results: Vec<ProbeResult>,
+}
+
+impl ProbeResult {
+    /// What was found out about a further label; `None` where the data have none of this name.
+    pub fn judged(&self, label: &str) -> Option<&Judged> {
+        self.further.iter().find(|it| it.label == label)
+    }
 }
 
 impl Keyed for Training {

@@ -116,7 +116,7 @@ impl Standing {
             let Some((_, record)) = self.training(at)? else { return Ok(vec![]) };
             let path = self.dir.weights(self.plan.module(at.module), &record.key);
             let size = path.size().map_err(|error| Error::io("look at", path.path(), error))?;
-            let whole = size == Some(record.bytes) && !path.is_noted_as_damaged()?;
+            let whole = size == record.took.bytes && !path.is_noted_as_damaged()?;
             return Ok(if whole { vec![] } else { vec![path] });
         }
         let mut broken = Vec::new();

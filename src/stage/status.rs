@@ -5,10 +5,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::key::differences;
-use super::{Standing, lock, provenance, record};
+use super::{Standing, StepKind, lock, provenance, record};
 use crate::Result;
 use crate::pipeline::{PerSplit, Split};
 use crate::schedule::{At, InRound, Step};
+use crate::train::took::{self, Took};
 
 /// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -47,10 +48,12 @@ impl State {
 pub struct StepStatus {
     /// `ingest`, `untrained` or the module's name.
     pub stage: String,
-    /// `ingest`, `train`, `encode` or `probe`.
-    pub step: String,
+    /// What the step does.
+    pub step: StepKind,
+    /// Its round, where there are several.
     #[serde(flatten)]
     pub in_round: Option<InRound>,
+    /// Where it stands.
     pub state: State,
     /// Why it is not done; when it is, where it was imported from, or that it has learnt nothing, else empty.
     pub why: String,
@@ -58,18 +61,12 @@ pub struct StepStatus {
     pub generation: Option<u64>,
     /// Over both splits; `None` where a step writes no rows.
     pub rows: Option<u64>,
-    pub bytes: Option<u64>,
-    /// In the commits, over this round and those before it; `None` before.
-    pub seconds: Option<f64>,
-    /// Seconds of a training that were spent waiting for data.
-    pub wait_seconds: Option<f64>,
-    /// The same as a share of its seconds.
+    /// In the commits, over this round and those before it; of modules that are encoded in one pass, what the
+    /// pass took. `None` before.
+    #[serde(flatten, serialize_with = "took::or_nulls")]
+    pub took: Option<Took>,
+    /// The share of a training's seconds that it waited for data.
     pub wait_share: Option<f64>,
-    /// In bytes, where the system told.
-    pub peak_memory: Option<u64>,
-    /// Bytes read from datasets, over this round and those before it; of modules that are encoded in one pass,
-    /// those of the pass. `None` before, of weights that were imported, and of `ingest`, which reads the source.
-    pub read_bytes: Option<u64>,
     /// A glob of the Parquet files of each split.
     pub files: Vec<String>,
 }
@@ -79,22 +76,13 @@ pub struct StepStatus {
 struct Found {
     generation: Option<u64>,
     rows: Option<u64>,
-    bytes: Option<u64>,
-    seconds: Option<f64>,
-    wait_seconds: Option<f64>,
-    peak_memory: Option<u64>,
-    read_bytes: Option<u64>,
+    took: Option<Took>,
     files: Vec<String>,
     /// Of a training, what there is to say: the file that its weights were imported from, or that it has learnt
     /// nothing.
     said: String,
     /// What the newest one of each split was made with; of a step without splits, that of the first.
     settings: PerSplit<Option<Value>>,
-}
-
-/// `part` of `all`, which may be nothing yet.
-pub(super) fn share(part: f64, all: f64) -> f64 {
-    if all > 0.0 { part / all } else { 0.0 }
 }
 
 /// How the settings of a key of `ingest` begin that tell the files of a source.
@@ -148,21 +136,14 @@ impl Standing {
             };
             all.push(StepStatus {
                 stage: self.plan.stage_name(step),
-                step: self.plan.step_name(step).to_string(),
+                step: step.kind(),
                 in_round: self.plan.in_round(step),
                 state,
                 why,
                 generation: found.generation,
                 rows: found.rows,
-                bytes: found.bytes,
-                seconds: found.seconds,
-                wait_seconds: found.wait_seconds,
-                wait_share: found
-                    .wait_seconds
-                    .zip(found.seconds)
-                    .map(|(wait, all)| share(wait, all)),
-                peak_memory: found.peak_memory,
-                read_bytes: found.read_bytes,
+                took: found.took,
+                wait_share: found.took.and_then(|it| it.wait_share()),
                 files: found.files,
             });
         }
@@ -297,11 +278,7 @@ impl Standing {
                 };
                 if let Some((number, it)) = current.map_or_else(newest, |it| Ok(Some(it)))? {
                     found.generation = Some(number);
-                    found.bytes = Some(it.bytes);
-                    found.seconds = Some(it.seconds);
-                    found.wait_seconds = Some(it.wait_seconds);
-                    found.peak_memory = it.peak_memory;
-                    found.read_bytes = it.imported.is_none().then_some(it.read_bytes);
+                    found.took = Some(it.took);
                     found.said = match (it.imported, it.learns_nothing) {
                         (Some(imported), _) => format!("imported from {}", imported.file),
                         (None, Some(nothing)) => {
@@ -318,15 +295,13 @@ impl Standing {
                     || record::newest(&self.dir.probes(self.plan.module(module)), |_| false);
                 if let Some((number, it)) = current.map_or_else(newest, |it| Ok(Some(it)))? {
                     found.generation = Some(number);
-                    found.seconds = Some(it.seconds);
-                    found.read_bytes = Some(it.read_bytes);
+                    found.took = Some(it.took);
                     found.settings.train = Some(it.settings);
                 }
             }
             Step::Ingest | Step::Untrained | Step::Encode(_) => {
                 for split in Split::ALL {
-                    // Of datasets that were written in one pass, each tells of all of it.
-                    let (mut seconds, mut read_bytes): (f64, Option<u64>) = (0.0, None);
+                    let mut pass: Option<Took> = None;
                     for dataset in self.datasets(step, split) {
                         let current = dataset.find(&self.plan.key(step, split).hash)?;
                         let own = |it: &gimlet_store::Result<Generation>| match (step, it) {
@@ -339,22 +314,14 @@ impl Standing {
                         let Some(it) = current.map_or_else(newest, |it| Ok(Some(it)))? else {
                             continue;
                         };
-                        let summary = &it.manifest().summary;
                         found.generation = found.generation.max(Some(it.number()));
                         found.rows = Some(found.rows.unwrap_or(0) + it.rows());
-                        found.bytes = Some(found.bytes.unwrap_or(0) + it.bytes());
-                        seconds = seconds.max(summary["seconds"].as_f64().unwrap_or(0.0));
-                        read_bytes = read_bytes.max(summary["read_bytes"].as_u64());
-                        found.peak_memory = found.peak_memory.max(summary["peak_memory"].as_u64());
+                        let took = Took { bytes: Some(it.bytes()), ..Took::of(&it)? };
+                        pass = Some(pass.map_or(took, |all| all.of_one_pass(took)));
                         found.files.push(it.glob().display().to_string());
                         found.settings[split].get_or_insert_with(|| it.manifest().settings.clone());
                     }
-                    if let Some(read) = read_bytes {
-                        found.read_bytes = Some(found.read_bytes.unwrap_or(0) + read);
-                    }
-                    if found.generation.is_some() {
-                        found.seconds = Some(found.seconds.unwrap_or(0.0) + seconds);
-                    }
+                    found.took = [found.took, pass].into_iter().flatten().reduce(Took::and);
                 }
             }
         }

@@ -5,6 +5,7 @@ use gimlet_store::{Generation, Lease, Location};
 
 use super::meter::Meter;
 use super::patience::without_best;
+use super::trainer::Trainee;
 use super::training_loop::{Pause, Supply, TrainingLoop};
 use super::{Run, memory, record};
 use crate::loss::{Samples, Sizes};
@@ -19,7 +20,8 @@ use crate::train::checkpoint::{Checkpoints, Progress};
 use crate::train::feed::{Batch, Course};
 use crate::train::input::{Activations, Input, Recomputed};
 use crate::train::profile::Profile;
-use crate::train::trainer::{self, Trainer};
+use crate::train::took::Took;
+use crate::train::trainer::Trainer;
 use crate::{Error, Kind, Result};
 
 impl Run<'_> {
@@ -97,10 +99,12 @@ impl Run<'_> {
     /// The parameters that module `index` is drawn with: its training starts from these, and the
     /// untrained stack keeps them.
     pub(super) fn drawn(&self, index: usize) -> Result<Parameters> {
-        let (module, input) = (&self.pipeline.modules[index], self.stack()?.input(index));
-        let (loss, sizes) = (self.pipeline.loss.as_ref(), self.sizes(index)?);
-        let shapes = trainer::shapes(&module.layers, loss, input.channels, sizes);
-        Parameters::draw(&shapes, self.pipeline.seed, &module.name)
+        self.trainee(index)?.drawn()
+    }
+
+    fn trainee(&self, index: usize) -> Result<Trainee<'_>> {
+        let (pipeline, stack, sizes) = (self.pipeline, self.stack()?, self.sizes(index)?);
+        Ok(Trainee { pipeline, stack, index, sizes })
     }
 
     /// The newest checkpoint that is whole.
@@ -138,21 +142,13 @@ impl Run<'_> {
         index: usize,
         state: Option<(&Parameters, u64)>,
     ) -> Result<Trainer> {
-        let module = &self.pipeline.modules[index];
+        let trainee = self.trainee(index)?;
         let start = match state {
             Some((state, _)) => without_best(state).without("adam"),
-            None => self.drawn(index)?,
+            None => trainee.drawn()?,
         };
-        let mut trainer = Trainer::new(
-            &module.layers,
-            self.pipeline.loss.as_ref(),
-            self.stack()?.input(index).channels,
-            self.sizes(index)?,
-            module.learning_rate,
-            &start.on(&self.session.device)?,
-        )?
-        .pooling(self.stack()?.pooling)
-        .saving_memory(self.pipeline.training.micro_batch, self.pipeline.training.recompute);
+        let learning_rate = self.pipeline.modules[index].learning_rate;
+        let mut trainer = trainee.trainer(&start.on(&self.session.device)?, learning_rate)?;
         if let Some((state, steps)) = state {
             trainer.restore(state, steps)?;
         }
@@ -201,26 +197,9 @@ impl Run<'_> {
             return Err(Error::failed(message).hint(hint));
         }
         // Steps are counted from the first round on, and so is what they took.
-        let record::Training {
-            steps,
-            seconds,
-            wait_seconds,
-            peak_memory,
-            breakdown,
-            read_bytes,
-            ..
-        } = record;
-        let breakdown = vec![breakdown];
-        let spent = Progress {
-            steps,
-            seconds,
-            wait_seconds,
-            peak_memory,
-            breakdown,
-            read_bytes,
-            ..Progress::default()
-        };
-        Ok(Some((state, spent)))
+        let record::Training { steps, took, .. } = record;
+        let took = Took { bytes: None, ..took };
+        Ok(Some((state, Progress { steps, took, ..Progress::default() })))
     }
 
     /// Of trainings that were committed: whether those whose weights were broken have them again, and all
@@ -314,18 +293,14 @@ impl Run<'_> {
     /// The record of a training that took so much, its last epoch's mean loss and accuracy being these.
     pub(super) fn ended(
         &self,
-        so_far: &Progress,
+        (steps, took): (u64, Took),
         (loss, accuracy): (f64, Option<f64>),
     ) -> record::Training {
         record::Training {
-            steps: so_far.steps,
+            steps,
             loss: Some(loss),
             accuracy,
-            seconds: so_far.seconds,
-            wait_seconds: so_far.wait_seconds,
-            peak_memory: so_far.peak_memory,
-            breakdown: so_far.breakdown.first().copied().unwrap_or_default(),
-            read_bytes: so_far.read_bytes,
+            took,
             threads: rayon::current_num_threads(),
             device: self.session.device.name(),
             ..record::Training::default()

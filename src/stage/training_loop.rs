@@ -11,9 +11,8 @@ use super::epoch_mean::EpochMean;
 use super::held_out::HeldOut;
 use super::looks::Looks;
 use super::meter::Meter;
-use super::status::share;
 use super::watch::Watch;
-use super::{Run, memory, record};
+use super::{Run, record};
 use crate::parameters::Parameters;
 use crate::schedule::{At, Step};
 use crate::train::checkpoint::{Checkpoints, Progress};
@@ -22,6 +21,7 @@ use crate::train::input::Input;
 use crate::train::learns_nothing::{Doubt, LearnsNothing};
 use crate::train::log::{Entry, Log};
 use crate::train::profile::Breakdown;
+use crate::train::took::{Took, sum};
 use crate::train::trainer::{self, Trainer};
 use crate::{Error, Result};
 
@@ -35,8 +35,10 @@ struct Learner<'r> {
     doubt: Doubt,
     /// Seconds that this attempt has looked at the test split.
     looked: f64,
-    /// Seconds that all attempts have spent on it.
-    share: f64,
+    /// What all attempts took for it.
+    took: Took,
+    /// Where the time of earlier attempts went.
+    before: Breakdown,
 }
 
 /// What a training reads.
@@ -70,7 +72,7 @@ pub(super) struct TrainingLoop<'r, 'a> {
     saved: Instant,
     pub so_far: Progress,
     /// What attempts before this one have used.
-    earlier: Progress,
+    earlier: Took,
     meter: Meter,
     /// Seconds that this attempt has waited for batches.
     waited: f64,
@@ -118,8 +120,10 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             let mut epoch = EpochMean::default();
             entries.iter().for_each(|entry| epoch.add(entry));
             let doubt = run.doubt(&course, trainer.sizes(), &entries);
-            let share = so_far.shares.get(index).copied().unwrap_or(0.0);
-            learners.push(Learner { at, name, trainer, log, epoch, doubt, looked: 0.0, share });
+            let took = so_far.of_module(index);
+            let before = took.breakdown.unwrap_or_default();
+            let looked = 0.0;
+            learners.push(Learner { at, name, trainer, log, epoch, doubt, looked, took, before });
         }
         Ok(Self {
             run,
@@ -130,7 +134,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             labels,
             checkpoints,
             saved: Instant::now(),
-            earlier: so_far.clone(),
+            earlier: so_far.took,
             so_far,
             meter,
             waited: 0.0,
@@ -186,13 +190,13 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
                 };
                 let waited = waiting.elapsed().as_secs_f64();
                 self.waited += waited;
-                self.so_far.wait_seconds += waited;
-                self.learners[0].share += waited;
+                self.so_far.took.waited(waited);
+                self.learners[0].took.seconds += waited;
                 let learnt = self.learn(&batch)?;
                 self.so_far.steps = batch.step + 1;
                 let mut entries = self.entries(&batch, supply.generation, &learnt);
                 let found = self.look(&batch)?;
-                self.so_far.seconds += waiting.elapsed().as_secs_f64();
+                self.so_far.took.seconds += waiting.elapsed().as_secs_f64();
                 let at_end = self.is_over();
                 for (place, entry) in entries.iter_mut().enumerate() {
                     self.write_down(place, entry, found.get(place), learnt[place].dead, at_end)?;
@@ -236,7 +240,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
                 }),
             };
             learnt.push(step.map_err(|error| self.diverged(index, batch.step, &error))?);
-            self.learners[index].share += started.elapsed().as_secs_f64();
+            self.learners[index].took.seconds += started.elapsed().as_secs_f64();
         }
         Ok(learnt)
     }
@@ -252,7 +256,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         let found = self.looks.look(each, mean)?;
         for (learner, found) in self.learners.iter_mut().zip(&found) {
             learner.looked += found.seconds;
-            learner.share += found.seconds;
+            learner.took.seconds += found.seconds;
         }
         Ok(found)
     }
@@ -285,7 +289,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
     ) -> Result<()> {
         let learner = &mut self.learners[place];
         *entry = entry.with_held_out(found.map(|it| (it.loss, it.accuracy)));
-        entry.seconds = self.so_far.seconds;
+        entry.seconds = self.so_far.took.seconds;
         if let Some(found) = learner.doubt.add(entry, dead, at_end) {
             self.run.warn_of_learning_nothing(learner.at, found, entry);
         }
@@ -345,15 +349,20 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
 
     /// Notes what it has taken so far.
     fn note(&mut self) {
-        self.so_far.peak_memory = memory::peak().max(self.earlier.peak_memory);
-        let here: Vec<Breakdown> = self
-            .learners
-            .iter()
-            .map(|it| Breakdown { held_out: it.looked, ..it.trainer.breakdown() })
-            .collect();
-        self.meter.note(&self.earlier, &here, &mut self.so_far);
-        if self.learners.len() > 1 {
-            self.so_far.shares = self.learners.iter().map(|it| it.share).collect();
+        let (here, took) = (self.meter.took(), &mut self.so_far.took);
+        took.peak_memory = here.peak_memory.max(self.earlier.peak_memory);
+        took.read_bytes = sum(self.earlier.read_bytes, here.read_bytes);
+        for (place, learner) in self.learners.iter_mut().enumerate() {
+            let here = Breakdown { held_out: learner.looked, ..learner.trainer.breakdown() };
+            learner.took.breakdown = Some(learner.before + here);
+            // Only the first one reads, and waits for what it reads.
+            let is_first = place == 0;
+            learner.took.wait_seconds = if is_first { took.wait_seconds } else { Some(0.0) };
+            learner.took.read_bytes = if is_first { took.read_bytes } else { Some(0) };
+        }
+        match self.learners.as_slice() {
+            [learner] => took.breakdown = learner.took.breakdown,
+            several => self.so_far.modules = several.iter().map(|it| it.took).collect(),
         }
     }
 
@@ -421,7 +430,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             let training = record::Training {
                 stopped,
                 learns_nothing: learner.doubt.found(),
-                ..run.ended(&self.so_far.of_module(place), mean)
+                ..run.ended((self.steps(), self.so_far.of_module(place)), mean)
             };
             run.standing.commit_weights(learner.at, &bytes, training, run.session.progress)?;
         }
@@ -437,8 +446,8 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             self.steps(),
             self.means(),
             stopped.unwrap_or_default(),
-            100.0 * share(self.so_far.wait_seconds, self.so_far.seconds),
-            self.so_far.seconds
+            100.0 * self.so_far.took.wait_share().unwrap_or(0.0),
+            self.so_far.took.seconds
         ));
         Ok(())
     }

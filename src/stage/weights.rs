@@ -12,6 +12,7 @@ use crate::parameters::Parameters;
 use crate::pipeline::Split;
 use crate::schedule::{At, Step};
 use crate::train::checkpoint::Checkpoints;
+use crate::train::took::Took;
 use crate::{Error, Kind, Result};
 
 impl Standing {
@@ -89,7 +90,7 @@ impl Standing {
             key: key.hash.clone(),
             settings: key.settings.clone(),
             weights: Path::new(&path.folder().name()).join(path.name()),
-            bytes,
+            took: Took { bytes: Some(bytes), ..training.took },
             blake3,
             ..training
         };

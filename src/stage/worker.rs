@@ -10,7 +10,7 @@ use std::time::Instant;
 use gimlet_store::Generation;
 
 use super::cost::published_splits;
-use super::encode::{Generating, Spent};
+use super::encode::Generating;
 use super::held_up::HeldUp;
 use super::looks::Looks;
 use super::meter::Meter;
@@ -23,6 +23,7 @@ use crate::module::Module;
 use crate::pipeline::Split;
 use crate::schedule::{At, Publishing, Step};
 use crate::train::input::{Activations, Input};
+use crate::train::took::Took;
 use crate::{Error, Result};
 
 /// What a checkpoint calls the key of the generation that is being written.
@@ -212,8 +213,8 @@ impl<'r, 'a> Worker<'r, 'a> {
             self.waits.a_moment();
         };
         let waited = started.elapsed().as_secs_f64();
-        self.training.so_far.seconds += waited;
-        self.training.so_far.wait_seconds += waited;
+        self.training.so_far.took.seconds += waited;
+        self.training.so_far.took.waited(waited);
         taken.ok_or_else(|| Error::failed("there is nothing to train on"))
     }
 
@@ -365,18 +366,17 @@ impl<'r, 'a> Worker<'r, 'a> {
             let key = publishes.key(step, views, &weights, rows)?;
             let attempt = self.training.so_far.part::<String>(PUBLISHING);
             publishes.make_room(attempt.as_deref().filter(|it| *it != key.hash))?;
-            self.training.so_far.wait_seconds += beginning.elapsed().as_secs_f64();
+            self.training.so_far.took.waited(beginning.elapsed().as_secs_f64());
             // So that what is written can be gone on with: it is of these very weights.
             self.training.so_far.set_part(PUBLISHING, Some(&key.hash))?;
             self.training.save()?;
 
             let title = format!("publish {}", run.standing.plan.module(index));
-            let generating =
-                Generating { index, split, key: &key, title, before: Spent::nothing() };
+            let generating = Generating { index, split, key: &key, title, before: Took::default() };
             run.encode_split(generating, input.as_ref(), &module)?;
             self.training.so_far.set_part(PUBLISHING, None::<&String>)?;
         }
-        self.training.so_far.seconds += started.elapsed().as_secs_f64();
+        self.training.so_far.took.seconds += started.elapsed().as_secs_f64();
         Ok(())
     }
 

@@ -7,10 +7,11 @@ use arrow::array::{ArrayRef, Float64Array, StringArray, UInt64Array};
 use super::{RunResult, Sweep, SweepRun};
 use crate::Result;
 use crate::parquet_table::{self, Column};
+use crate::stage::columns::{ACCURACY, COLUMNS, Unit, each_once};
 use crate::stage::findings::Row;
 
-/// The columns that every file has, besides those of the grid and of further labels.
-const FIXED: [&str; 17] = [
+/// The columns that every file has, besides those of all tables, of the grid and of further labels.
+const FIXED: [&str; 10] = [
     "sweep",
     "variant",
     "seed",
@@ -18,13 +19,6 @@ const FIXED: [&str; 17] = [
     "module_index",
     "modules",
     "kind",
-    "accuracy",
-    "loss",
-    "chance_loss",
-    "seconds",
-    "wait_share",
-    "peak_memory",
-    "bytes",
     "run_seconds",
     "settings",
     "pipeline",
@@ -38,8 +32,8 @@ type Found<'a> = (&'a SweepRun, &'a RunResult, &'a Row);
 /// Columns: `sweep`, `pipeline`, `variant`; one of text for each key of the grid, called by the key, or
 /// `set.<key>` where that is the name of another column (`set.loss`); `seed`; `module`, `module_index` (from
 /// 0), `modules` (of the stack), `kind` ("trained", "untrained"); `accuracy`, and `accuracy_<label>` for each
-/// further label; `loss`, `chance_loss`, `seconds`, `wait_share`, `peak_memory` and `bytes` as
-/// [`Row`] has them; `run_seconds`, of the run's process; `settings`, the overrides as a JSON list.
+/// further label; the other [`COLUMNS`]; `run_seconds`, of the run's process; `settings`, the overrides as a JSON
+/// list.
 ///
 /// # Errors
 /// [`crate::Kind::Failed`] when the columns cannot be laid out.
@@ -71,7 +65,7 @@ pub fn results_file(
     add("pipeline", texts(&|(run, ..)| run.pipeline.name.clone()));
     add("variant", texts(&|(run, ..)| sweep.variants[run.variant].name.clone()));
     for (place, key) in sweep.grid.iter().enumerate() {
-        let taken = FIXED.contains(&key.as_str());
+        let taken = FIXED.contains(&key.as_str()) || COLUMNS.iter().any(|it| it.name == *key);
         let name = if taken { format!("set.{key}") } else { key.clone() };
         add(&name, texts(&|(run, ..)| sweep.variants[run.variant].grid[place].clone()));
     }
@@ -79,30 +73,23 @@ pub fn results_file(
     add("module", texts(&|(_, _, row)| row.probe.module.clone()));
     add("module_index", counts(&|(_, _, row)| Some(row.probe.index as u64)));
     add("modules", counts(&|(run, ..)| Some(run.pipeline.modules.len() as u64)));
-    add("kind", texts(&|(_, _, row)| row.probe.kind.clone()));
-    add("accuracy", numbers(&|(_, _, row)| row.probe.accuracy));
-    for label in further(&found) {
-        let judged = |row: &Row| row.probe.further.iter().find(|it| it.label == label)?.accuracy;
-        add(&format!("accuracy_{label}"), numbers(&|(_, _, row)| judged(row)));
+    add("kind", texts(&|(_, _, row)| row.probe.origin.name().to_owned()));
+    let further = found.iter().flat_map(|(_, _, row)| &row.probe.further);
+    let labels = each_once(further.map(|it| it.label.as_str()));
+    for column in &COLUMNS {
+        let values = match column.unit {
+            Unit::Bytes => counts(&|(_, _, row)| column.of(row).map(|it| it as u64)),
+            _ => numbers(&|(_, _, row)| column.of(row)),
+        };
+        add(column.name, values);
+        if column.name == ACCURACY.name {
+            for label in &labels {
+                let accuracy = |row: &Row| row.probe.judged(label)?.accuracy;
+                add(&format!("accuracy_{label}"), numbers(&|(_, _, row)| accuracy(row)));
+            }
+        }
     }
-    add("loss", numbers(&|(_, _, row)| Some(row.probe.loss)));
-    add("chance_loss", numbers(&|(_, _, row)| row.probe.chance_loss));
-    add("seconds", numbers(&|(_, _, row)| row.seconds));
-    add("wait_share", numbers(&|(_, _, row)| row.wait_share));
-    add("peak_memory", counts(&|(_, _, row)| row.peak_memory));
-    add("bytes", counts(&|(_, _, row)| Some(row.bytes)));
     add("run_seconds", numbers(&|(_, result, _)| Some(result.seconds)));
     add("settings", texts(&|(run, ..)| serde_json::json!(run.overrides).to_string()));
     parquet_table::file("the results", columns)
-}
-
-/// The further labels that any row has, each once.
-fn further(found: &[Found<'_>]) -> Vec<String> {
-    let mut labels: Vec<String> = Vec::new();
-    for judged in found.iter().flat_map(|(_, _, row)| &row.probe.further) {
-        if !labels.contains(&judged.label) {
-            labels.push(judged.label.clone());
-        }
-    }
-    labels
 }

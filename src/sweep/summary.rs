@@ -3,8 +3,12 @@
 use serde::Serialize;
 
 use super::{RunResult, Sweep, SweepRun};
-use crate::stage::comparison::{self, Line, Mean};
+use crate::stage::columns::Values;
+use crate::stage::comparison::{self, Line};
 use crate::stage::findings::Row;
+use crate::stage::mean::Mean;
+use crate::stage::origin::Origin;
+use crate::stage::record::Judged;
 
 /// A variant over all seeds that have ended well.
 #[derive(Debug, Clone, Serialize)]
@@ -15,28 +19,18 @@ pub struct Summary {
     pub modules: usize,
     /// The seeds that have ended well.
     pub seeds: Vec<u64>,
-    /// Of the probe of the last module on the test split; `None` without labels.
-    pub accuracy: Option<Mean>,
-    /// The same under each seed.
+    /// The accuracy of the last module under each seed; `None` without labels.
     pub accuracies: Vec<Option<f64>>,
     /// The same of further labels, each by its name.
     pub further: Vec<Further>,
     /// What it is above the baseline in accuracy, over the seeds that both have; `None` of the baseline
     /// itself.
     pub difference: Option<Mean>,
-    /// The last module's own loss on the test split.
-    pub loss: Mean,
-    /// The same under each seed.
+    /// The loss of the last module under each seed.
     pub losses: Vec<f64>,
-    /// The loss of a guess, where the loss is one of guesses.
-    pub chance_loss: Option<f64>,
-    /// Of training and encoding all modules, the mean over seeds: what the variant takes alone, also where
-    /// it shared modules with others.
-    pub seconds: Option<f64>,
-    /// The highest of all modules and seeds, in bytes.
-    pub peak_memory: Option<u64>,
-    /// What all modules wrote to disk, the mean over seeds.
-    pub bytes: u64,
+    /// Over seeds, of the whole stack: what the variant takes alone, also where it shared modules with others.
+    #[serde(flatten)]
+    pub values: Values,
     /// Every module, trained and not.
     pub lines: Vec<Line>,
 }
@@ -76,62 +70,35 @@ fn summary(
     baseline: Option<&[(u64, &RunResult)]>,
 ) -> Option<Summary> {
     let all: Vec<Vec<Row>> = runs.iter().map(|(_, result)| result.rows.clone()).collect();
-    let lines = comparison::lines(variant, &all);
-    let last = lines.iter().rfind(|line| line.kind == TRAINED)?.clone();
-    let rows: Vec<&Row> = runs.iter().filter_map(|(_, result)| last_of(result)).collect();
-    let accuracies = |place: Option<usize>| -> Vec<Option<f64>> {
-        let of = |row: &&Row| match place {
-            None => row.probe.accuracy,
-            Some(place) => row.probe.further.get(place)?.accuracy,
-        };
-        rows.iter().map(of).collect()
-    };
-    let further = last.further.iter().enumerate().map(|(place, (label, accuracy))| Further {
-        label: label.clone(),
-        accuracy: *accuracy,
-        accuracies: accuracies(Some(place)),
+    let seeds: Vec<Vec<&Row>> = runs.iter().map(|(_, it)| trained(it).collect()).collect();
+    let rows: Vec<&Row> = seeds.iter().filter_map(|rows| rows.last().copied()).collect();
+    let first = rows.first()?;
+    let further = first.probe.further.iter().map(|Judged { label, .. }| {
+        let accuracy = |row: &&Row| row.probe.judged(label)?.accuracy;
+        let accuracies: Vec<Option<f64>> = rows.iter().map(accuracy).collect();
+        let known: Vec<f64> = accuracies.iter().copied().flatten().collect();
+        Further { label: label.clone(), accuracy: Mean::of(&known), accuracies }
     });
-    let seconds: Vec<f64> = runs.iter().filter_map(|(_, result)| seconds_of(result)).collect();
-    let bytes = runs.iter().map(|(_, it)| trained(it).map(|row| row.bytes).sum::<u64>());
     Some(Summary {
         variant: variant.to_owned(),
-        modules: lines.iter().filter(|line| line.kind == TRAINED).count(),
+        modules: seeds.first().map_or(0, Vec::len),
         seeds: runs.iter().map(|(seed, _)| *seed).collect(),
-        accuracy: last.accuracy,
-        accuracies: accuracies(None),
+        accuracies: rows.iter().map(|row| row.probe.accuracy).collect(),
         further: further.collect(),
         difference: baseline.and_then(|baseline| Mean::of(&differences(runs, baseline))),
-        loss: last.loss,
         losses: rows.iter().map(|row| row.probe.loss).collect(),
-        chance_loss: last.chance_loss,
-        seconds: Mean::of(&seconds).map(|it| it.mean),
-        peak_memory: runs
-            .iter()
-            .flat_map(|(_, it)| trained(it).filter_map(|row| row.peak_memory))
-            .max(),
-        bytes: bytes.sum::<u64>() / runs.len().max(1) as u64,
-        lines,
+        values: Values::of_stack(&seeds),
+        lines: comparison::lines(variant, &all),
     })
 }
 
-const TRAINED: &str = "trained";
-
 fn trained(result: &RunResult) -> impl Iterator<Item = &Row> {
-    result.rows.iter().filter(|row| row.probe.kind == TRAINED)
-}
-
-fn last_of(result: &RunResult) -> Option<&Row> {
-    trained(result).last()
-}
-
-/// `None` when a module does not tell.
-fn seconds_of(result: &RunResult) -> Option<f64> {
-    trained(result).map(|row| row.seconds).sum()
+    result.rows.iter().filter(|row| row.probe.origin == Origin::Trained)
 }
 
 /// In accuracy of the last module, one for each seed that both have.
 fn differences(runs: &[(u64, &RunResult)], baseline: &[(u64, &RunResult)]) -> Vec<f64> {
-    let accuracy = |result: &RunResult| last_of(result)?.probe.accuracy;
+    let accuracy = |result: &RunResult| trained(result).last()?.probe.accuracy;
     let pairs = runs.iter().filter_map(|(seed, result)| {
         let (_, other) = baseline.iter().find(|(other, _)| other == seed)?;
         Some(accuracy(result)? - accuracy(other)?)
@@ -142,16 +109,18 @@ fn differences(runs: &[(u64, &RunResult)], baseline: &[(u64, &RunResult)]) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stage::record::ProbeResult;
+    use crate::pipeline::Split;
+    use crate::stage::record::{Classifier, ProbeResult};
+    use crate::train::took::Took;
 
     fn result(accuracies: &[f64], seconds: f64) -> RunResult {
         let row = |(index, accuracy): (usize, &f64)| Row {
             probe: ProbeResult {
                 module: format!("m{index}"),
                 index,
-                kind: TRAINED.to_owned(),
-                probe: "linear".to_owned(),
-                split: "test".to_owned(),
+                origin: Origin::Trained,
+                probe: Classifier::Linear,
+                split: Split::Test,
                 accuracy: Some(*accuracy),
                 knn: None,
                 confusion: None,
@@ -160,10 +129,13 @@ mod tests {
                 loss: 1.0,
                 chance_loss: None,
             },
-            seconds: Some(seconds),
+            took: Some(Took {
+                seconds,
+                peak_memory: Some(index as u64),
+                bytes: Some(10),
+                ..Took::default()
+            }),
             wait_share: None,
-            peak_memory: Some(index as u64),
-            bytes: 10,
         };
         let rows = accuracies.iter().enumerate().map(row).collect();
         RunResult { key: String::new(), rows, seconds: 0.0 }
@@ -182,9 +154,12 @@ mod tests {
 
         let found = summary("base", &baseline, None).unwrap();
         assert_eq!(found.difference, None);
-        assert_eq!((found.modules, found.bytes, found.peak_memory), (2, 20, Some(1)));
-        assert_eq!(found.seconds, Some(6.0), "both modules, the mean of 4 and 8");
-        assert!((found.accuracy.unwrap().mean - 0.6).abs() < 1e-12);
+        assert_eq!(found.modules, 2);
+        let found = serde_json::to_value(&found).unwrap();
+        assert_eq!((found["bytes"].as_u64(), found["peak_memory"].as_u64()), (Some(20), Some(1)));
+        assert_eq!(found["seconds"], 6.0, "both modules, the mean of 4 and 8");
+        assert!((found["accuracy"]["mean"].as_f64().unwrap() - 0.6).abs() < 1e-12);
+        assert!(found["chance_loss"].is_null() && found.get("wait_share").is_none());
         assert!(summary("none", &[], Some(&baseline)).is_none());
         // A seed that the baseline lacks has nothing to be compared with.
         let alone = summary("x", &[(3, &lone)], Some(&baseline)).unwrap();

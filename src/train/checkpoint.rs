@@ -5,28 +5,22 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::profile::Breakdown;
+use super::took::Took;
 use crate::parameters::Parameters;
 use crate::{Error, Kind, Result};
 
-/// How far a run has come, and what it has used so far.
+/// How far a training has come, and what it took so far.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     /// Steps taken.
     pub steps: u64,
-    /// Seconds spent in steps, over all attempts.
-    pub seconds: f64,
-    /// Of these, seconds spent waiting for data.
-    pub wait_seconds: f64,
-    /// Of modules that train at once, the seconds that were spent on each, in order.
+    /// What all attempts took.
+    #[serde(flatten)]
+    pub took: Took,
+    /// What each module took, in their order, where several train on the same batches. The first one waits for data,
+    /// and reads it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub shares: Vec<f64>,
-    /// The highest resident memory of the process in any attempt, in bytes; where the system tells.
-    pub peak_memory: Option<u64>,
-    /// Where the time of steps went, of each module that trains.
-    pub breakdown: Vec<Breakdown>,
-    /// Bytes that were read from datasets in all attempts ([`gimlet_store::Store::bytes_read`]).
-    pub read_bytes: u64,
+    pub modules: Vec<Took>,
     /// What else goes on with the training, each under a name of its own.
     #[serde(flatten)]
     pub parts: Map<String, Value>,
@@ -50,15 +44,10 @@ impl Progress {
         Ok(())
     }
 
-    /// What was used for one of the modules that train: where there are several, the first waits for data and reads
-    /// it.
-    #[must_use]
-    pub fn of_module(&self, place: usize) -> Self {
-        let Some(seconds) = self.shares.get(place).copied() else { return self.clone() };
-        let (wait_seconds, read_bytes) =
-            if place == 0 { (self.wait_seconds, self.read_bytes) } else { (0.0, 0) };
-        let breakdown = self.breakdown.get(place).copied().into_iter().collect();
-        Self { seconds, wait_seconds, read_bytes, breakdown, ..self.clone() }
+    /// What one of the modules that train took. All of them share the memory of the process.
+    pub fn of_module(&self, place: usize) -> Took {
+        let own = self.modules.get(place).copied().unwrap_or(self.took);
+        Took { peak_memory: self.took.peak_memory, ..own }
     }
 }
 

@@ -14,4 +14,5 @@ pub mod profile;
 mod ramps;
 pub mod recordings;
 pub mod replay;
+pub mod took;
 pub mod trainer;

@@ -1,6 +1,7 @@
 //! Charts draw whatever they are given, in colours that the style sheet knows.
 
-use gimlet::report::figure::{COLOURS, Chart, Line, Matrix, short};
+use gimlet::axis::short;
+use gimlet::report::figure::{COLOURS, Chart, Line, Matrix};
 use proptest::prelude::*;
 
 /// A line of these values over 0, 1, 2, …

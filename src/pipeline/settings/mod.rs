@@ -62,7 +62,7 @@ impl Pipeline {
 }
 
 /// The split of a dataset: modules train on one, and are judged on the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
     /// What modules train on.

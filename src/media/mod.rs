@@ -4,9 +4,13 @@
 mod hop_fit;
 mod images;
 mod sound;
+mod sound_summary;
 
 use gimlet_store::{Column, CompressionSetting, DType, Generation, Values};
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde_json::Value;
+
+pub use sound_summary::{Level, SoundSummary};
 
 use crate::pipeline::settings::{Normalise, Source as SourceSettings};
 use crate::pipeline::{Pipeline, SampleSize, Split, View};
@@ -193,8 +197,8 @@ pub trait Ingest {
     }
 
     /// What it adds to the summary of the dataset.
-    fn summary(&self) -> Map<String, Value> {
-        Map::new()
+    fn summary(&self) -> Option<SoundSummary> {
+        None
     }
 
     /// What it adds to the account, a line each.
@@ -231,10 +235,9 @@ pub fn size_of(view: &View, ingested: &Generation) -> Result<SampleSize> {
 /// # Errors
 /// When it does not say so.
 pub fn normalise_of(training: &Generation) -> Result<Normalise> {
-    let sound = &training.manifest().summary["sound"];
-    serde_json::from_value(sound.clone()).map_err(|error| {
-        let at = training.dir().to_string();
-        Error::failed(format!("`{at}` does not say how loud it is: {error}"))
+    let level = Level::deserialize(&training.manifest().summary["sound"]);
+    level.map(|it| it.normalise).map_err(|error| {
+        Error::failed(format!("`{}` does not say how loud it is: {error}", training.dir()))
             .hint("set `view.normalise`, or ingest into another run with `--run-dir DIR`")
     })
 }

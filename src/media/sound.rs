@@ -2,10 +2,12 @@
 //! out whenever they are read.
 
 use gimlet_store::{Column, CompressionSetting, DType, Generation, Values};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::hop_fit::HopFit;
-use super::{Handler, Hops, Ingest, Ingested, column, normalise_of, rows_at_once};
+use super::{
+    Handler, Hops, Ingest, Ingested, Level, SoundSummary, column, normalise_of, rows_at_once,
+};
 use crate::pipeline::settings::Source as SourceSettings;
 use crate::pipeline::{Normalise, Pipeline, SampleSize, Short, SoundView, Split, json_of};
 use crate::source::{self, Media, NO_FRAME, Remarks, Sample, Source, Waveform};
@@ -93,7 +95,7 @@ impl Handler for SoundView {
             frame_names: source.frame_names(),
             longest,
             hops: has_hops.then(|| longest.div_ceil(self.hop)),
-            level: Level::default(),
+            loudness: Loudness::default(),
             fit: HopFit::new(self),
             padded: 0,
         }))
@@ -196,7 +198,7 @@ struct SoundIngest<'a> {
     longest: usize,
     /// Hops of the longest, where these have labels.
     hops: Option<usize>,
-    level: Level,
+    loudness: Loudness,
     fit: HopFit<'a>,
     /// Those that are shorter than a window.
     padded: u64,
@@ -243,7 +245,7 @@ impl Ingest for SoundIngest<'_> {
                 continue;
             }
             self.padded += u64::from(is_short);
-            self.level.add(values);
+            self.loudness.add(values);
             kept.push(sample);
         }
         self.fit.check_so_far()?;
@@ -275,14 +277,12 @@ impl Ingest for SoundIngest<'_> {
         self.fit.check()
     }
 
-    fn summary(&self) -> Map<String, Value> {
-        let Normalise { mean, std } = self.level.normalise();
+    fn summary(&self) -> Option<SoundSummary> {
         let rate = self.view.rate;
-        let seconds = self.level.count as f64 / f64::from(rate);
-        let sound = json!({ "rate": rate, "seconds": seconds, "mean": mean, "std": std });
-        let (padded, names) = (json!(self.padded), json!(self.frame_names));
-        let all = [("padded", padded), ("sound", sound), ("frame_names", names)];
-        all.map(|(name, value)| (name.to_string(), value)).into_iter().collect()
+        let seconds = self.loudness.count as f64 / f64::from(rate);
+        let level = Level { rate, seconds, normalise: self.loudness.normalise() };
+        let frame_names = self.frame_names.map(<[String]>::to_vec);
+        Some(SoundSummary { padded: self.padded, level, frame_names })
     }
 
     fn account(&self) -> Option<String> {
@@ -299,13 +299,13 @@ impl Ingest for SoundIngest<'_> {
 
 /// Mean and standard deviation of all samples.
 #[derive(Default)]
-struct Level {
+struct Loudness {
     count: u64,
     sum: f64,
     squares: f64,
 }
 
-impl Level {
+impl Loudness {
     fn add(&mut self, values: &[f32]) {
         self.count += values.len() as u64;
         self.sum += values.iter().map(|it| f64::from(*it)).sum::<f64>();

@@ -19,7 +19,7 @@ use crate::media::{self, Ingest};
 use crate::pipeline::{OnBadSample, PerSplit, Split};
 use crate::random::generator;
 use crate::schedule::Step;
-use crate::source::{self, BadSample, Sample, Source};
+use crate::source::{self, Sample, Source};
 use crate::{Error, Kind, Result};
 
 impl Run<'_> {
@@ -104,17 +104,15 @@ impl Run<'_> {
                     continue;
                 }
             }
-            let mut skip = |id: i64, source: &str, reason: String| {
-                tally.now().skipped.add(|| which(id, source));
-                skipped.push(Skipped { id, source: source.to_string(), reason });
+            let mut skip = |it: Skipped| {
+                tally.now().skipped.add(|| which(it.id, &it.source));
+                skipped.push(it);
             };
             let Samples { whole, skipped: bad } = self.samples(source, rows, ingest.size())?;
-            for BadSample { id, source, reason, .. } in bad {
-                skip(id, &source, reason);
-            }
+            bad.into_iter().for_each(|it| skip(it.into()));
             let (samples, left_out) = ingest.look(whole)?;
             for (Sample { id, source, .. }, reason) in left_out {
-                skip(id, &source, reason);
+                skip(Skipped { id, source, reason });
             }
             if writer.is_none() {
                 writer = self.writer(split, source, ingest.as_ref(), by_part.then_some(&tally))?;
@@ -147,12 +145,12 @@ impl Run<'_> {
             self.session.progress.note(&format!("`{column}`: {choice}"));
         }
         self.check_unchanged(split, source)?;
-        let took = meter.took_from_source();
-        let (left_out, labels, medium) = (skipped.len(), label_names(source), ingest.summary());
+        let (took, labels) = (meter.took_from_source(), label_names(source));
+        let left_out = skipped.len();
         let finished = writer.finish(|parts| {
             let mut account = tally.close(parts, source);
             account.hops = unfit.into_iter().chain(ingest.account()).collect();
-            json!(IngestSummary { took, skipped, labels, account, medium })
+            json!(IngestSummary { took, skipped, labels, account, sound: ingest.summary() })
         })?;
         let (rows, noun) = (committed(&finished)?.rows(), self.pipeline.view.settings().noun());
         let mut summary = format!("{rows} {noun}s{}", ingest.told());

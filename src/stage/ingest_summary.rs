@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::account::Account;
+use crate::media::SoundSummary;
 use crate::source::BadSample;
 use crate::train::took::Took;
 use crate::{Error, Kind, Result};
@@ -21,9 +22,9 @@ pub struct IngestSummary {
     pub labels: Map<String, Value>,
     /// What was read, and what may be wrong with it.
     pub account: Account,
-    /// What only samples of this medium have.
+    /// What only the ingest of recordings says.
     #[serde(flatten)]
-    pub medium: Map<String, Value>,
+    pub sound: Option<SoundSummary>,
 }
 
 /// A sample that was left out.
@@ -65,13 +66,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::media::Level;
+    use crate::pipeline::Normalise;
 
     #[test]
-    fn a_summary_reads_back_with_what_only_a_medium_has() {
-        let sound =
-            [("padded".to_string(), json!(1)), ("sound".to_string(), json!({ "rate": 8000 }))];
-        for medium in [Map::new(), Map::from_iter(sound)] {
-            let summary = IngestSummary { medium, ..IngestSummary::default() };
+    fn a_summary_reads_back_with_and_without_sound() {
+        let level =
+            Level { rate: 8000, seconds: 2.5, normalise: Normalise { mean: 0.1, std: 0.25 } };
+        let sound = SoundSummary { padded: 1, level, frame_names: None };
+        for sound in [None, Some(sound)] {
+            let summary = IngestSummary { sound, ..IngestSummary::default() };
             let told = json!(summary);
             assert_eq!(IngestSummary::deserialize(&told).unwrap(), summary, "{told}");
         }

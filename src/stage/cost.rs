@@ -441,7 +441,7 @@ mod tests {
 
     const PIPELINE: &str = r#"
 name = "tiny"
-modules = [{ name = "a", layers = [{ conv = { channels = 8, kernel = 3 } }, "relu"] }]
+modules = [{ name = "a", layers = [{ conv = { channels = 8, kernel = 3 } }, { relu = {} }] }]
 data.textures = { size = 32 }
 view = { patch = 16, stride = 8 }
 training = { batch = 16 }

@@ -32,13 +32,13 @@ fn a_plan_says_what_would_run_and_leaves_nothing_behind() {
     stage      step    state    rows  a row                              bytes     memory  time  why
     ingest     ingest  missing    72  image u8 [16, 16, 1]           ~48.45 kB          -  ~0 s  not run yet
     untrained  encode  missing    72  pooled f32 [3, 3, 12]         ~153.98 kB          -  ~0 s  not run yet
-    a          train   missing     -  -                               ~2.94 kB  ~80.48 MB  ~0 s  not run yet
+    a          train   missing     -  -                               ~2.94 kB  ~80.61 MB  ~0 s  not run yet
     a          encode  missing    72  activation f16 [9, 8, 8, 4]   <377.34 kB          -  ~0 s  not run yet
     a          probe   missing     -  -                                      -          -  ~0 s  not run yet
-    b          train   missing     -  -                               ~5.47 kB  ~80.96 MB  ~0 s  not run yet
+    b          train   missing     -  -                               ~5.47 kB  ~81.28 MB  ~0 s  not run yet
     b          encode  missing    72  activation f16 [9, 4, 4, 8]   <221.82 kB          -  ~0 s  not run yet
     b          probe   missing     -  -                                      -          -  ~0 s  not run yet
-    c          train   missing     -  -                              ~11.28 kB  ~80.56 MB  ~0 s  not run yet
+    c          train   missing     -  -                              ~11.28 kB  ~80.74 MB  ~0 s  not run yet
     c          encode  missing    72  activation f16 [9, 2, 2, 12]  <128.51 kB          -  ~0 s  not run yet
     c          probe   missing     -  -                                      -          -  ~0 s  not run yet
 
@@ -62,13 +62,13 @@ fn a_plan_says_what_would_run_and_leaves_nothing_behind() {
     stage      step    state    rows  a row                            bytes     memory  time  why
     ingest     ingest  missing    72  image u8 [16, 16, 1]         ~48.45 kB          -  ~0 s  not run yet
     untrained  encode  missing    72  pooled f32 [3, 3, 12]       ~153.98 kB          -  ~0 s  not run yet
-    a          train   missing     -  -                            ~16.77 kB  ~80.48 MB  ~0 s  not run yet
+    a          train   missing     -  -                            ~16.77 kB  ~80.61 MB  ~0 s  not run yet
     a          encode  missing   216  pooled f32 [3, 3, 4]        ~116.74 kB          -  ~0 s  not run yet
     a          probe   missing     -  -                                    -          -  ~0 s  not run yet
     b          train   missing     -  -                            ~19.30 kB  ~81.41 MB  ~0 s  not run yet
     b          encode  missing   216  activation i8 [9, 4, 4, 8]  <417.41 kB          -  ~0 s  not run yet
     b          probe   missing     -  -                                    -          -  ~0 s  not run yet
-    c          train   missing     -  -                            ~25.10 kB  ~80.56 MB  ~0 s  not run yet
+    c          train   missing     -  -                            ~25.10 kB  ~80.74 MB  ~0 s  not run yet
     c          encode  missing   216  pooled f32 [3, 3, 12]       ~178.94 kB          -  ~0 s  not run yet
     c          probe   missing     -  -                                    -          -  ~0 s  not run yet
 

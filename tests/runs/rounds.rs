@@ -434,10 +434,10 @@ fn a_plan_counts_what_is_on_disk_at_a_time_and_the_seconds_of_all_rounds() {
     stage      step          state    rows  a row                             bytes     memory  time  why
     ingest     ingest        missing    72  image u8 [16, 16, 1]          ~48.45 kB          -  ~0 s  not run yet
     untrained  encode        missing    72  pooled f32 [3, 3, 8]          ~92.29 kB          -  ~0 s  not run yet
-    a          train 1-5/5   missing     -  -                             ~11.90 kB  ~80.48 MB  ~0 s  not run yet
+    a          train 1-5/5   missing     -  -                             ~11.90 kB  ~80.61 MB  ~0 s  not run yet
     a          encode 1-5/5  missing    72  activation f16 [9, 8, 8, 4]  ~377.34 kB          -  ~0 s  not run yet
     a          probe         missing     -  -                                     -          -  ~0 s  not run yet
-    b          train 1-5/5   missing     -  -                             ~19.49 kB  ~80.96 MB  ~0 s  not run yet
+    b          train 1-5/5   missing     -  -                             ~19.49 kB  ~81.28 MB  ~0 s  not run yet
     b          encode 5/5    missing    72  activation f16 [9, 4, 4, 8]  ~221.82 kB          -  ~0 s  not run yet
     b          probe         missing     -  -                                     -          -  ~0 s  not run yet
 

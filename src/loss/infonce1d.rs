@@ -75,6 +75,7 @@ pub enum Context {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct GruSettings {
+    /// Channels of its state.
     pub channels: usize,
     /// Whether gradients go back through time.
     pub bptt: bool,

@@ -173,6 +173,7 @@ pub type Negatives = Vec<Vec<u32>>;
 /// What a loss draws for a batch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Drawn {
+    /// The negatives that predictions are told apart from.
     pub negatives: Negatives,
     /// The row at which a window begins, where the loss cuts one out of each sample.
     pub start: usize,
@@ -212,7 +213,9 @@ pub struct Outcome {
 pub struct Bounded {
     /// Its key in the table of the loss; in a table of that one, with dots.
     pub key: &'static str,
+    /// What was given.
     pub value: f64,
+    /// What it must lie within, both ends included.
     pub bounds: RangeInclusive<f64>,
 }
 
@@ -234,5 +237,6 @@ pub struct Misfit {
     /// The keys in the table of the loss that may be too high, the likeliest first; none where it is no
     /// number that does not fit.
     pub keys: &'static [&'static str],
+    /// What does not fit.
     pub message: String,
 }

@@ -34,7 +34,9 @@ pub struct Settings {
     pub skip: usize,
     /// The weights of the three terms.
     pub invariance: f64,
+    /// The weight of the variance.
     pub variance: f64,
+    /// The weight of the covariance.
     pub covariance: f64,
 }
 

@@ -11,6 +11,7 @@ use crate::source::{PassedOver, Sample, Source};
 pub struct Account {
     /// Files that samples come from.
     pub files: usize,
+    /// Files among those of the source that no sample was read from.
     pub passed_over: Vec<PassedOver>,
     /// Samples that are stored.
     pub rows: u64,
@@ -18,6 +19,7 @@ pub struct Account {
     pub skipped: Noted,
     /// Whether the data have labels at all.
     pub labelled: bool,
+    /// Samples without a label.
     pub unlabelled: Noted,
     /// Names of classes that no row has; empty where classes have no names.
     pub classes_without_row: Vec<String>,
@@ -36,6 +38,7 @@ pub struct Account {
 /// Samples of which something is to be told.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Noted {
+    /// How many there are.
     pub count: u64,
     /// The first of them, as people find it: `row 7 (dog/7.png)`.
     pub first: Option<String>,

@@ -36,8 +36,10 @@ pub struct StepForecast {
     pub stage: String,
     /// What the step does.
     pub step: StepKind,
+    /// The round, where the schedule has several.
     #[serde(flatten)]
     pub in_round: Option<InRound>,
+    /// Where the step stands.
     pub state: State,
     /// Whether a run would do it.
     pub runs: bool,
@@ -49,14 +51,17 @@ pub struct StepForecast {
     pub tensors: Vec<Tensor>,
     /// That it leaves on disk; of rounds, until it is retired.
     pub bytes: u64,
+    /// How sure `bytes` is.
     pub bytes_are: Certainty,
     /// That it has still to write; with what is there only while it is at work.
     pub bytes_to_write: u64,
     /// Of a step that is done, with the rounds before it.
     pub seconds: f64,
+    /// How sure `seconds` is.
     pub seconds_are: Certainty,
     /// The peak of a training, in bytes.
     pub memory: Option<u64>,
+    /// How sure `memory` is.
     pub memory_is: Certainty,
     /// What becomes of the activations of an encoding.
     pub boundary: Option<Boundary>,
@@ -65,26 +70,33 @@ pub struct StepForecast {
 /// Rows of each split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Rows {
+    /// Of the training split.
     pub train: u64,
+    /// Of the test split.
     pub test: u64,
 }
 
 /// A tensor of a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Tensor {
+    /// The name of its column.
     pub name: String,
+    /// The type of its values.
     pub dtype: DType,
+    /// Its shape.
     pub shape: Vec<usize>,
 }
 
 /// What a run would do, step by step, and whether there is room for it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Forecast {
+    /// The steps, in order.
     pub steps: Vec<StepForecast>,
     /// Bytes that all steps leave on disk, done or not.
     pub total_bytes: u64,
     /// Seconds of the steps that would run.
     pub seconds: f64,
+    /// What it takes on disk, and what there is.
     pub room: Room,
 }
 

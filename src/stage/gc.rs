@@ -24,6 +24,7 @@ pub struct Limits {
 pub struct Found {
     /// "generation", "training", "probe", "attempt" or "temporary".
     pub kind: &'static str,
+    /// What it is.
     pub leftover: Leftover,
 }
 

@@ -82,6 +82,7 @@ fn no_labels(pipeline: &Pipeline, missing: u64, samples: u64) -> Error {
 
 /// The labels of samples.
 pub struct Labels {
+    /// The label of each sample; `None` where it has none.
     pub first: Vec<Option<i64>>,
     /// The further ones, by what the pipeline calls them.
     pub further: Vec<(String, Vec<Option<i64>>)>,

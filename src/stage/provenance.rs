@@ -20,6 +20,7 @@ use crate::{Error, Kind, Result};
 /// The samples of both splits.
 #[derive(Debug, Clone)]
 pub struct Provenance {
+    /// What tells the samples of each split from others.
     pub identities: PerSplit<Identity>,
     /// How many the pipeline asks for; those that turn out to be broken included.
     pub counts: PerSplit<u64>,

@@ -21,7 +21,9 @@ use crate::{Error, Kind, Result};
 
 /// What was looked at, and what was found.
 pub struct Report {
+    /// What was looked at.
     pub checked: Checked,
+    /// How long it took.
     pub seconds: f64,
 }
 
@@ -80,6 +82,7 @@ pub fn run(dir: &RunDir, progress: &dyn Progress) -> Result<Report> {
 
 /// What the files of a pipeline's source are, beside those that were ingested.
 pub struct OfSource {
+    /// How many there are.
     pub files: usize,
     /// One phrase for each that is not what was ingested: `test: `a.wav`: other content`.
     pub differences: Vec<String>,

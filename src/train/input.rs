@@ -23,7 +23,10 @@ pub enum Look {
     /// As they are for good in stored activations: a row has the frame of its view.
     Frozen,
     /// Drawn for this epoch of training. Activations have their frames behind them.
-    Fresh { epoch: u64 },
+    Fresh {
+        /// The epoch that the frames are drawn for.
+        epoch: u64,
+    },
 }
 
 /// Rows to train on or to encode: every sample of a split under each of its frozen views.

@@ -14,6 +14,7 @@ use crate::{Error, Result};
 pub struct Entry {
     /// From 0, both.
     pub step: u64,
+    /// The epoch of the step, from 0.
     pub epoch: u64,
     /// From 0, where a round may end before its last epoch.
     #[serde(skip_serializing_if = "Option::is_none")]

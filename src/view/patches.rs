@@ -10,7 +10,12 @@ pub enum Framing {
     /// The centre crop, not flipped: evaluation.
     Centre,
     /// A random crop and flip: training. `draw` counts the views that are drawn of a sample.
-    Random { seed: u64, draw: u64 },
+    Random {
+        /// The seed of the run.
+        seed: u64,
+        /// Which draw it is: another epoch has another.
+        draw: u64,
+    },
 }
 
 impl Framing {
@@ -82,6 +87,7 @@ pub struct PatchShape {
     pub grid: usize,
     /// Height and width of a patch.
     pub patch: usize,
+    /// Values per pixel.
     pub channels: usize,
 }
 

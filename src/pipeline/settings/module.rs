@@ -8,6 +8,7 @@ use crate::layer::{Layer, front};
 /// A gradient-isolated module: layers that train together under one loss of their own.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Module {
+    /// Its name, unique in the pipeline.
     pub name: String,
     /// In order, blocks repeated as often as they occur. Never empty.
     pub layers: Vec<Arc<dyn Layer>>,

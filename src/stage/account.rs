@@ -1,4 +1,4 @@
-//! The account of an ingest: what was read and passed over, and what of it may not be as its owner thinks.
+//! The account of an ingest: what was read, what was passed over, and what may be wrong with the data.
 
 use std::collections::BTreeSet;
 
@@ -6,46 +6,46 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::{PassedOver, Sample, Source};
 
-/// What an ingest of a split found. Kept in the summary of its manifest.
+/// What an ingest of a split found; it is stored in the summary of the split's manifest.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Account {
-    /// Files that samples come from.
+    /// Number of files that samples were read from.
     pub files: usize,
-    /// Files among those of the source that no sample was read from.
+    /// Files of the source that no sample was read from.
     pub passed_over: Vec<PassedOver>,
-    /// Samples that are stored.
+    /// Number of samples that are stored.
     pub rows: u64,
-    /// Samples that could not be read, or were too short, and are left out.
+    /// Samples that were left out because they could not be read or were too short.
     pub skipped: Noted,
     /// Whether the data have labels at all.
     pub labelled: bool,
     /// Samples without a label.
     pub unlabelled: Noted,
-    /// Names of classes that no row has; empty where classes have no names.
+    /// Names of the classes that no row has; empty if classes have no names.
     pub classes_without_row: Vec<String>,
     /// Images of one colour, or silent sounds.
     pub constant: Noted,
-    /// Sounds of which a noticeable part is clipped.
+    /// Sounds that are clipped in a noticeable part.
     pub clipped: Noted,
     /// Images that were turned as EXIF says.
     pub turned: Noted,
-    /// What of labels of hops does not fit, a line each.
+    /// Labels of hops that do not fit, one line each.
     pub hops: Vec<String>,
-    /// Labels that there are.
+    /// Labels that at least one row has.
     classes: BTreeSet<i64>,
 }
 
-/// Samples of which something is to be told.
+/// Samples that a message mentions: their number, and the first of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Noted {
-    /// How many there are.
+    /// Number of samples.
     pub count: u64,
-    /// The first of them, as people find it: `row 7 (dog/7.png)`.
+    /// The first of the samples, in words: `row 7 (dog/7.png)`.
     pub first: Option<String>,
 }
 
 impl Noted {
-    /// One more.
+    /// Counts one more sample.
     pub fn add(&mut self, which: impl FnOnce() -> String) {
         self.count += 1;
         self.first.get_or_insert_with(which);
@@ -56,7 +56,7 @@ impl Noted {
         self.first = self.first.take().or(more.first);
     }
 
-    /// `3 of 40 images are of one colour; the first is row 7 (dog/7.png)`; `None` where there is none.
+    /// A message such as `3 of 40 images are of one colour; the first is row 7 (dog/7.png)`; `None` without samples.
     fn in_words(&self, all: u64, noun: &str, one: &str, several: &str) -> Option<String> {
         let first = self.first.as_deref().unwrap_or("unknown");
         match self.count {
@@ -68,7 +68,7 @@ impl Noted {
 }
 
 impl Account {
-    /// Of a source, before any sample.
+    /// The account of a source before any sample is read.
     pub fn of(source: &dyn Source, labelled: bool) -> Self {
         Self {
             files: source.content().files.iter().filter(|it| it.role.holds_samples()).count(),
@@ -78,7 +78,7 @@ impl Account {
         }
     }
 
-    /// A sample that is stored.
+    /// Counts a sample that is stored.
     pub fn add(&mut self, sample: &Sample) {
         let which = || which(sample.id, &sample.source);
         self.rows += 1;
@@ -100,7 +100,7 @@ impl Account {
         }
     }
 
-    /// With what was found of other rows of the same split.
+    /// Adds the account of other rows of the same split.
     pub fn and(&mut self, more: Self) {
         let Self {
             files: _,
@@ -133,7 +133,7 @@ impl Account {
         self.classes_without_row = missing.map(|(_, name)| name.clone()).collect();
     }
 
-    /// What was read, passed over and labelled, in one to three lines; `noun` is "image" or "recording".
+    /// Describes what was read, passed over and labelled, in one to three lines; `noun` is "image" or "recording".
     pub fn lines(&self, noun: &str) -> Vec<String> {
         let mut lines = Vec::new();
         let mut read = match self.files {
@@ -169,7 +169,7 @@ impl Account {
         lines
     }
 
-    /// What may be wrong, each with the first row that it is about.
+    /// Lists what may be wrong, each with the first row that it concerns.
     pub fn warnings(&self, noun: &str) -> Vec<String> {
         let (one, several) = match noun {
             "image" => ("is of one colour", "are of one colour"),
@@ -203,7 +203,7 @@ impl Account {
     }
 }
 
-/// A row, as people find it.
+/// Names a row in messages: `row 7 (dog/7.png)`.
 pub fn which(id: i64, source: &str) -> String {
     if source.is_empty() { format!("row {id}") } else { format!("row {id} ({source})") }
 }

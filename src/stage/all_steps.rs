@@ -5,20 +5,20 @@ use crate::Result;
 use crate::schedule::{At, Step};
 
 impl Run<'_> {
-    /// Does every step that is missing, in order. The modules of an `async` schedule train at once, each on a
+    /// Does every missing step, in order. The modules of an `async` schedule train at once, each on a
     /// thread of its own. Returns whether there was anything to do.
     ///
     /// # Errors
-    /// As [`Run::step`].
+    /// Those of [`Run::step`].
     pub fn all_steps(&self) -> Result<bool> {
         self.all_steps_by(|| self.train_on_threads(), |_| ())
     }
 
-    /// Does every step that is missing, in order, where `train_at_once` trains the modules of an `async` schedule,
-    /// and `unchanged` hears of each step that was done before. Returns whether there was anything to do.
+    /// Does every missing step, in order. `train_at_once` trains the modules of an `async` schedule; `unchanged` is
+    /// called for each step that was done before. Returns whether there was anything to do.
     ///
     /// # Errors
-    /// As [`Run::step`], and what `train_at_once` returns.
+    /// Those of [`Run::step`] and of `train_at_once`.
     pub fn all_steps_by(
         &self,
         train_at_once: impl Fn() -> Result<()>,
@@ -42,7 +42,7 @@ impl Run<'_> {
                 Outcome::Done => {
                     worked = true;
                     if step == Step::Ingest {
-                        // How many are broken is known now.
+                        // The number of broken samples is known now.
                         self.standing.check_rows(self.pipeline)?;
                     }
                 }
@@ -61,7 +61,7 @@ impl Run<'_> {
             let ended = workers.into_iter().map(|worker| {
                 worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             });
-            // The others go on with what they have after one has failed.
+            // After one module has failed, the others go on with what they have.
             ended.fold(Ok(()), |all, ended| all.and(ended.map(|_| ())))
         })
     }

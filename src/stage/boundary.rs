@@ -1,5 +1,4 @@
-//! What becomes of the activations between a module and the next: stored, or recomputed when they are
-//! needed.
+//! What becomes of the activations between two modules: they are stored, or recomputed when they are needed.
 
 use serde::Serialize;
 
@@ -13,15 +12,15 @@ use crate::schedule::Manner;
 /// What becomes of one module's activations, and why.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Boundary {
-    /// Whether they are stored; else the next module has the frozen predecessors compute them.
+    /// Whether the activations are stored; if not, the next module lets the frozen modules below it compute them.
     pub stored: bool,
     /// Whether relu(z) is stored instead of z.
     pub relu: bool,
-    /// For people.
+    /// The reason, in words.
     pub why: String,
 }
 
-/// The boundaries of a pipeline, one a module. `costs` is asked only where one is `auto`.
+/// Returns the boundaries of a pipeline, one per module. `costs` is called only if one of them is `auto`.
 ///
 /// # Errors
 /// Those of `costs`.
@@ -52,7 +51,7 @@ pub fn resolve<'a>(
     let mut boundaries = Vec::with_capacity(wanted.len());
     for (index, module) in pipeline.modules.iter().enumerate() {
         channels = module.layers.iter().fold(channels, |c, layer| layer.out_channels(c));
-        // What no module reads stays as it is.
+        // Activations that no module reads are stored as they are.
         let hidden = pipeline.modules.get(index + 1).is_some_and(|next| {
             pipeline.store.relu && module::reads_only_relu(&next.layers, channels)
         });
@@ -62,7 +61,7 @@ pub fn resolve<'a>(
     Ok(boundaries)
 }
 
-/// What having one more boundary recomputed changes.
+/// What changes if one more boundary is recomputed.
 struct Switch {
     boundary: usize,
     seconds: f64,
@@ -70,17 +69,19 @@ struct Switch {
 }
 
 impl Switch {
-    /// Bytes saved for each second.
+    /// Bytes saved per second that is spent.
     fn worth(&self) -> f64 {
         self.bytes as f64 / self.seconds.max(1e-9)
     }
 }
 
-/// Decides what is `auto`: starts from everything stored and has one boundary after another
-/// recomputed, first those that save seconds; then, as long as the run is larger than it may be,
-/// those that save the most bytes for each second they cost. What of these fits after all is stored.
+/// Decides the boundaries that are `auto`.
+///
+/// It begins with everything stored. First it makes boundaries recomputed that save seconds, one after another.
+/// Then, as long as the run is larger than `store.max_bytes`, those that save the most bytes per second they cost.
+/// Of the latter, boundaries that fit after all are stored again.
 fn choose(costs: &Costs<'_>, wanted: &[Activations], stored: &mut [bool], why: &mut [String]) {
-    // A step takes the same whatever is stored, and some settings that it depends on are in no key.
+    // A training step takes equally long whatever is stored, and it depends on settings that are in no key.
     let pace = Pace { step: vec![0.0; wanted.len()], ..costs.assumed_pace() };
     let seconds = |stored: &[bool]| costs.total_seconds(stored, &pace);
     let last = wanted.len() - 1;
@@ -133,7 +134,7 @@ fn choose(costs: &Costs<'_>, wanted: &[Activations], stored: &mut [bool], why: &
     }
 }
 
-/// Seconds for people.
+/// Formats seconds.
 fn in_words(seconds: f64) -> String {
     if seconds < 1.0 { format!("{seconds:.3} s") } else { format!("{seconds:.0} s") }
 }

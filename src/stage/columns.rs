@@ -1,4 +1,4 @@
-//! The columns of what probes find and modules cost: tables, JSON documents and results files have the same ones.
+//! The columns for what probes find and what modules cost. Tables, JSON documents and results files share them.
 //!
 //! A new column is one entry of [`COLUMNS`].
 
@@ -9,13 +9,13 @@ use super::findings::Row;
 use super::mean::Mean;
 use crate::quantity::bytes_in_words;
 
-/// A column: its names, and how its value is found for a module, over seeds, and for a whole stack.
+/// A column: its names, and how its value is computed for a module, over seeds, and for a whole stack.
 pub struct Column {
     /// The name in JSON documents and Parquet files.
     pub name: &'static str,
     /// The name in tables.
     pub heading: &'static str,
-    /// What its numbers are.
+    /// The unit of its numbers.
     pub unit: Unit,
     /// Whether tables of sweeps have it.
     pub in_sweeps: bool,
@@ -27,7 +27,7 @@ pub struct Column {
 /// Unit of the numbers in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// A share, in per cent: `48.10 %`.
+    /// A share of samples, in per cent: `48.10 %`.
     Accuracy,
     /// A share of time: `3.1 %`.
     Waiting,
@@ -51,13 +51,13 @@ enum OverSeeds {
     Spread,
     Mean,
     Highest,
-    /// The value of the first seed: all have the same.
+    /// The value of the first seed; all seeds have the same value.
     First,
     /// Left out.
     Nothing,
 }
 
-/// The linear probe on the first label; columns for further labels stand behind it.
+/// The accuracy of the linear probe on the first label; columns for further labels follow it.
 pub const ACCURACY: Column = Column {
     name: "accuracy",
     heading: "accuracy",
@@ -157,7 +157,7 @@ impl Column {
         let mut all = rows.iter().map(|row| self.of(row));
         match self.over_modules {
             OverModules::Last => all.next_back()?,
-            // One that is not known leaves the sum unknown.
+            // If one value is unknown, the sum is too.
             OverModules::Sum => all.sum(),
             OverModules::Highest => all.flatten().reduce(f64::max),
         }

@@ -1,4 +1,4 @@
-//! The modules of several runs beside each other, over seeds.
+//! Compares the modules of several runs, over seeds.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use super::findings::Row;
 use super::mean::Mean;
 use super::origin::Origin;
 
-/// A module of a variant, trained or not, over all seeds.
+/// A module of a variant, trained or untrained, over all seeds.
 #[derive(Debug, Clone, Serialize)]
 pub struct Line {
     /// Name of the variant.

@@ -1,8 +1,8 @@
 //! What the steps of a pipeline cost: rows, bytes and seconds, from shapes and settings alone.
 //!
-//! Bytes are of uncompressed values. Seconds are those of [`Pace`]: of a machine with the rates below,
-//! or of steps that were timed. What `activations = "auto"` chooses rests on the rates below and on
-//! nothing that was measured, so that the keys of a run do not depend on the machine it is on.
+//! Bytes count uncompressed values. Seconds come from a [`Pace`]: either from the rates below, or from steps that
+//! were timed. `activations = "auto"` uses only the rates below and nothing measured, so that the keys of a run do
+//! not depend on the machine.
 
 use std::ops::Range;
 
@@ -16,38 +16,38 @@ use crate::pipeline::{PerSplit, Pipeline, SampleSize, Split};
 use crate::schedule::{At, Step};
 use crate::{Result, media};
 
-/// Additions and multiplications a second, forward: two cores with AVX-512, all told.
+/// Additions and multiplications per second of a forward pass, on two cores with AVX-512 together.
 const FORWARD_RATE: f64 = 250e9;
 
-/// The same, of the loss and its gradient.
+/// Additions and multiplications per second of the loss and its gradient.
 const LOSS_RATE: f64 = 100e9;
 
-/// Cost of a training step in forward passes: one forward, and two for the way back.
+/// Cost of a training step in forward passes: one forward, and two for the backward pass.
 const PASSES: f64 = 3.0;
 
-/// Bytes a second that are written to datasets, and read from them.
+/// Bytes per second that are written to datasets; `READ_RATE` is for reading from them.
 const WRITE_RATE: f64 = 0.3e9;
 const READ_RATE: f64 = 1.0e9;
 
-/// Bytes of decoded images a second.
+/// Bytes of images that are decoded per second.
 const DECODE_RATE: f64 = 20e6;
 
-/// Additions and multiplications a second of the probe's small matrix products.
+/// Additions and multiplications per second in the probe's small matrix products.
 const PROBE_RATE: f64 = 5e9;
 
-/// Classes that labels are taken to tell apart where only the data itself knows.
+/// Assumed number of classes where only the data itself can tell it.
 const CLASSES: usize = 10;
 
-/// Bytes of a row beside its values: page headers, levels, offset index.
+/// Bytes per row and column in addition to the values: page headers, levels, offset index.
 const COLUMN_BYTES: u64 = 64;
-/// Bytes of a part beside its rows: schema and footer.
+/// Bytes per part in addition to its rows: schema and footer.
 const PART_BYTES: u64 = 4096;
-/// Bytes of a row group: chunk metadata, the pages' places, the dictionary of a `u8` column.
+/// Bytes per row group: chunk metadata, the positions of pages, the dictionary of a `u8` column.
 const GROUP_BYTES: u64 = 1024;
-/// Bytes of a row's source, if it has one: a short path.
+/// Bytes for the source of a row, if it has one: a short path.
 const SOURCE_BYTES: u64 = 24;
 
-/// Bytes of a line of the log of a training.
+/// Bytes per line in the log of a training.
 const LOG_BYTES: u64 = 128;
 
 /// What a pipeline's steps cost.
@@ -55,7 +55,7 @@ pub struct Costs<'a> {
     pub(super) pipeline: &'a Pipeline,
     pub(super) samples: PerSplit<u64>,
     pub(super) stack: Stack,
-    /// Maps of a sample.
+    /// Number of maps per sample.
     pub(super) patches: usize,
     pub(super) modules: Vec<module::Cost>,
 }
@@ -63,21 +63,21 @@ pub struct Costs<'a> {
 /// How fast modules are.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pace {
-    /// Seconds of one training step of each module, its input at hand.
+    /// Seconds per training step of each module, not counting the time to get its input.
     pub step: Vec<f64>,
-    /// Seconds that one row takes to go through each module.
+    /// Seconds per row for a forward pass through each module.
     pub forward: Vec<f64>,
 }
 
-/// The modules that run frozen in front of module `index`: those since the last boundary below it
-/// that is stored.
+/// The modules that run frozen in front of module `index`: those above the nearest stored boundary below it.
 pub fn recomputed(stored: &[bool], index: usize) -> Range<usize> {
     let start = (0..index).rev().find(|boundary| stored[*boundary]).map_or(0, |it| it + 1);
     start..index
 }
 
-/// The splits that workers publish: the test split, too, where patience goes by it, and first, so that it is
-/// there for those who find the other.
+/// The splits that workers publish: the training split, and with patience the test split.
+///
+/// The test split comes first, so that it exists for a reader that finds the training split.
 pub(super) fn published_splits(pipeline: &Pipeline) -> &'static [Split] {
     match pipeline.schedule.patience() {
         Some(_) => &[Split::Test, Split::Train],
@@ -85,13 +85,13 @@ pub(super) fn published_splits(pipeline: &Pipeline) -> &'static [Split] {
     }
 }
 
-/// A sum that stays at the largest number there is: what is asked for may be beyond any disk.
+/// Adds numbers and stops at `u64::MAX`: a pipeline may ask for more than any disk holds.
 pub(super) fn sum(numbers: impl Iterator<Item = u64>) -> u64 {
     numbers.fold(0, u64::saturating_add)
 }
 
 impl<'a> Costs<'a> {
-    /// The costs of `pipeline` for so many samples of each split, all of this size.
+    /// The costs of `pipeline` for `samples` samples of each split, all of the size `sample`.
     ///
     /// # Errors
     /// When the images do not fit the pipeline.
@@ -104,17 +104,17 @@ impl<'a> Costs<'a> {
         Ok(Self { pipeline, samples, stack, patches, modules })
     }
 
-    /// Values of one row that module `index` reads.
+    /// Number of values in one row that module `index` reads.
     pub(super) fn input_values(&self, index: usize) -> u64 {
         self.patches as u64 * self.stack.input(index).len() as u64
     }
 
-    /// What the loss of module `index` is computed on.
+    /// The sizes of what the loss of module `index` is computed on.
     pub(super) fn sizes(&self, index: usize) -> Sizes {
         self.stack.sizes(index, self.classes())
     }
 
-    /// Loss and accuracy of a guess, where they can be said before any label is read.
+    /// Loss and accuracy of a guess; `None` for a loss that reads labels, since no label is read yet.
     pub fn of_a_guess(&self, index: usize) -> [Option<f64>; 2] {
         let (recipe, sizes) = (&self.pipeline.loss, self.sizes(index));
         match recipe.reads_labels() {
@@ -123,19 +123,19 @@ impl<'a> Costs<'a> {
         }
     }
 
-    /// Classes that labels tell apart, as far as that is known before any is read.
+    /// Number of classes, as far as it is known before any label is read.
     fn classes(&self) -> usize {
         self.pipeline.data.source.classes().unwrap_or(CLASSES)
     }
 
-    /// Values of everything that trains with module `index`.
+    /// Number of trained values of module `index` and its loss.
     pub fn parameters(&self, index: usize) -> u64 {
         let loss = self.pipeline.loss.shapes(self.sizes(index));
         let loss: usize = loss.iter().map(|shape| shape.dims.iter().product::<usize>()).sum();
         self.modules[index].parameters.saturating_add(loss as u64)
     }
 
-    /// Rows that a step writes of a split.
+    /// Number of rows that a step writes for a split.
     pub fn rows(&self, step: Step, split: Split) -> u64 {
         let samples = self.samples[split];
         match step {
@@ -145,19 +145,19 @@ impl<'a> Costs<'a> {
         }
     }
 
-    /// Parts of the largest dataset that a step writes.
+    /// Number of parts in the largest dataset that a step writes.
     pub fn parts(&self, step: Step) -> u64 {
         let rows = Split::ALL.map(|split| self.rows(step, split));
         rows[0].max(rows[1]).div_ceil(self.pipeline.store.rows_per_part as u64)
     }
 
-    /// Additions and multiplications of a forward pass of module `index` over one row.
+    /// Additions and multiplications for a forward pass of one row through module `index`.
     pub fn operations(&self, index: usize) -> f64 {
         self.patches as f64 * self.modules[index].operations as f64
     }
 
-    /// The schemas of the datasets that a step writes of one split; `stored` says of each module
-    /// whether its activations are.
+    /// The schemas of the datasets that a step writes for one split; `stored` says for each module
+    /// whether its activations are stored.
     pub fn schemas(&self, step: Step, stored: &[bool]) -> Vec<Schema> {
         let schema = |columns: Vec<Column>, source| Schema {
             columns,
@@ -196,14 +196,14 @@ impl<'a> Costs<'a> {
         }
     }
 
-    /// Bytes that a step leaves on disk, its values uncompressed.
+    /// Bytes that a step leaves on disk, with values uncompressed.
     pub fn bytes(&self, step: Step, stored: &[bool]) -> u64 {
         if let Step::Train(At { module: index, round }) = step {
-            // The log has the steps of earlier rounds, too; the weights have both moments beside them.
+            // The log also has the steps of earlier rounds; the weights may come with both Adam moments.
             let steps = self.training_steps(index).saturating_mul(1 + round as u64);
             let log = LOG_BYTES.saturating_mul(steps);
             let own = self.kept_values(index).saturating_mul(4).saturating_add(log);
-            // Beside what is encoded at the end.
+            // Published generations that stay in addition to the one that is encoded at the end.
             let stay =
                 self.publications(index).min(self.pipeline.store.keep_generations as u64 - 1);
             return own.saturating_add(stay.saturating_mul(self.published_bytes(index, stored)));
@@ -216,14 +216,14 @@ impl<'a> Costs<'a> {
         sum(Split::ALL.into_iter().map(of))
     }
 
-    /// Values of what a training ends with: where others go on from it, both moments beside the parameters.
+    /// Number of values that a training ends with: the parameters, and both moments if other trainings go on from it.
     fn kept_values(&self, index: usize) -> u64 {
         let each = if self.pipeline.schedule.is_gone_on_from() { 3 } else { 1 };
         self.parameters(index).saturating_mul(each)
     }
 
-    /// Generations that the training of a module publishes: where modules train in workers, and another reads
-    /// them.
+    /// Number of generations that the training of a module publishes: 0 unless modules train in workers and
+    /// another module reads this one.
     fn publications(&self, index: usize) -> u64 {
         match self.pipeline.schedule.publishing() {
             Some(publishing) if index + 1 < self.modules.len() => {
@@ -233,14 +233,14 @@ impl<'a> Costs<'a> {
         }
     }
 
-    /// Rows of one of them.
+    /// Number of rows in one published generation, over all published splits.
     fn published_rows(&self, index: usize) -> u64 {
         let step = Step::Encode(At { module: index, round: 0 });
         let splits = published_splits(self.pipeline);
         sum(splits.iter().map(|split| self.rows(step, *split)))
     }
 
-    /// Bytes of one of them.
+    /// Bytes of one published generation, over all published splits.
     fn published_bytes(&self, index: usize, stored: &[bool]) -> u64 {
         let step = Step::Encode(At { module: index, round: 0 });
         let of = |split| {
@@ -250,10 +250,11 @@ impl<'a> Costs<'a> {
         sum(published_splits(self.pipeline).iter().map(|split| of(*split)))
     }
 
-    /// Bytes that a step has on disk only while it is at work: a training's two checkpoints of values,
-    /// both moments and, with patience, the best values so far; and of what it publishes, one generation
-    /// that is being written and one that is still being read. Of modules that train at once in one
-    /// process the first has those of all.
+    /// Temporary disk space of a step, in bytes.
+    ///
+    /// A training has two checkpoints (values, two moments, and with patience the best values so far). A training that
+    /// publishes also has one generation that is being written and one that is still being read. If all modules train
+    /// at once in one process, the first is charged for all checkpoints.
     pub fn passing_bytes(&self, step: Step, stored: &[bool]) -> u64 {
         let schedule = &self.pipeline.schedule;
         let of_module = |index| {
@@ -288,13 +289,13 @@ impl<'a> Costs<'a> {
         sum(each.into_iter().map(|(count, bytes)| count.saturating_mul(bytes)))
     }
 
-    /// Bytes that everything leaves on disk, its values uncompressed.
+    /// Bytes that a whole run leaves on disk, with values uncompressed.
     pub fn total_bytes(&self, stored: &[bool]) -> u64 {
         let of = |step| self.bytes(step, stored).saturating_mul(self.kept(step, stored));
         sum(self.steps(stored).filter(|step| self.is_of_last_round(*step)).map(of))
     }
 
-    /// The most bytes that are on disk at any time.
+    /// The most bytes that a run has on disk at any time.
     pub fn most_bytes(&self, stored: &[bool]) -> u64 {
         let passing = |step| {
             let goes = if self.written(step, stored) > self.kept(step, stored) {
@@ -308,8 +309,7 @@ impl<'a> Costs<'a> {
         self.total_bytes(stored).saturating_add(passing.unwrap_or(0))
     }
 
-    /// The rounds in which a step of a module is done: activations that no module reads are written in
-    /// the last alone.
+    /// Number of rounds in which a step is done. Activations that no module reads are written in the last round only.
     fn written(&self, step: Step, stored: &[bool]) -> u64 {
         let is_read = |module: usize| stored[module] && module + 1 < self.modules.len();
         match step {
@@ -319,7 +319,7 @@ impl<'a> Costs<'a> {
         }
     }
 
-    /// Of these, those of which what was made stays on disk. While one more is made there is one more.
+    /// Number of rounds whose output of a step stays on disk. While the step works in a later round, there is one more.
     fn kept(&self, step: Step, stored: &[bool]) -> u64 {
         self.written(step, stored).min(self.pipeline.store.keep_generations as u64)
     }
@@ -331,7 +331,7 @@ impl<'a> Costs<'a> {
         }
     }
 
-    /// Seconds that everything takes.
+    /// Seconds that a whole run takes.
     pub fn total_seconds(&self, stored: &[bool], pace: &Pace) -> f64 {
         self.steps(stored).map(|step| self.seconds(step, stored, pace)).sum()
     }
@@ -340,14 +340,14 @@ impl<'a> Costs<'a> {
     fn steps(&self, stored: &[bool]) -> impl Iterator<Item = Step> {
         let schedule = &self.pipeline.schedule;
         let mut steps = schedule.steps(self.modules.len());
-        // Seconds are added up in this order.
+        // The order in which seconds are added up.
         steps.sort_by_key(|step| matches!(step, Step::Probe(_)));
         steps.into_iter().filter(move |step| {
             self.written(*step, stored) == schedule.rounds() as u64 || self.is_of_last_round(*step)
         })
     }
 
-    /// Training steps of a module in a round.
+    /// Number of training steps of a module per round.
     pub fn training_steps(&self, index: usize) -> u64 {
         let batches = self.samples.train / self.pipeline.training.batch as u64;
         let epochs = self.pipeline.epochs_per_round(index);
@@ -383,9 +383,8 @@ impl<'a> Costs<'a> {
         }
     }
 
-    /// Seconds until one row that module `index` reads is at hand: read, and taken through the
-    /// modules between. Where all modules train at once, and are encoded at once, those after the first
-    /// have it from the one before.
+    /// Seconds to get one row for module `index`: to read it, and to compute the recomputed modules in between. In one
+    /// pass over all modules, every module except the first gets its rows from the one before for nothing.
     fn row_seconds(&self, index: usize, stored: &[bool], pace: &Pace) -> f64 {
         if self.pipeline.schedule.is_in_one_pass() && index > 0 {
             return 0.0;
@@ -399,7 +398,7 @@ impl<'a> Costs<'a> {
         column as f64 / READ_RATE + pace.forward[between].iter().sum::<f64>()
     }
 
-    /// Both twins: reading their pooled vectors, and the classifier's epochs.
+    /// Seconds to probe a module and its untrained twin: reading their pooled vectors, and the classifier's epochs.
     fn probe_seconds(&self, index: usize) -> f64 {
         let classes = self.classes();
         let pooled = pooled_column(self.stack.pooling, self.stack.output(index));
@@ -409,7 +408,7 @@ impl<'a> Costs<'a> {
         2.0 * (rows * pooled.row_bytes() as f64 / READ_RATE + operations / PROBE_RATE)
     }
 
-    /// How fast the modules are at the rates assumed here.
+    /// The speed of the modules at the rates assumed here.
     pub fn assumed_pace(&self) -> Pace {
         let forward: Vec<f64> =
             (0..self.modules.len()).map(|it| self.operations(it) / FORWARD_RATE).collect();
@@ -420,15 +419,15 @@ impl<'a> Costs<'a> {
         Pace { step: step.collect(), forward }
     }
 
-    /// Cost of a training step in forward passes, without the loss. With `recompute`, and with a batch in pieces, it
-    /// has a second forward pass, because nothing is kept from the first.
+    /// Cost of a training step in forward passes, without the loss. With `recompute`, or with a batch in pieces, there
+    /// is a second forward pass, because nothing is kept from the first.
     fn passes(&self) -> f64 {
         let training = &self.pipeline.training;
         let in_pieces = training.micro_batch.is_some_and(|it| it < training.batch);
         if training.recompute || in_pieces { PASSES + 1.0 } else { PASSES }
     }
 
-    /// Additions and multiplications of the loss and its gradient, for one sample.
+    /// Additions and multiplications for the loss of one sample and its gradient.
     fn loss_operations(&self, index: usize) -> f64 {
         PASSES * self.pipeline.loss.operations(self.sizes(index))
     }

@@ -1,10 +1,13 @@
 //! The peak memory of training a module.
 //!
-//! Beside what processes were seen to use on two threads, the forecast is 1.08, 1.17 and 1.31 times as
-//! much for the modules of the quickstart (74 to 85 MB), and the same for the paper's first (0.96 GB);
-//! for those of `pipelines/librispeech.toml` 1.06 to 1.28 (0.2 to 0.8 GB), but for the second, 1.8.
-//! For the three of the quickstart at once (89 to 105 MB) it is 1.0 to 1.2 times as much.
-//! Allocators and threads differ: take it for no better than 1.5 elsewhere.
+//! The forecast, divided by the peak memory that processes on two threads used:
+//!
+//! - the three modules of the quickstart (74 to 85 MB): 1.08, 1.17 and 1.31; all three at once (89 to 105 MB): 1.0
+//!   to 1.2;
+//! - the first module of the paper (0.96 GB): 1.0;
+//! - the modules of `pipelines/librispeech.toml` (0.2 to 0.8 GB): 1.06 to 1.28, except the second: 1.8.
+//!
+//! Allocators and threads differ: elsewhere, expect a factor of 1.5.
 
 use std::ops::Range;
 
@@ -12,36 +15,36 @@ use super::cost::{Costs, recomputed, sum};
 use crate::pipeline::Pooling;
 use crate::train::feed;
 
-/// A process that trains next to nothing, and has done other steps before: code, threads, and what
+/// Bytes of a process that trains next to nothing and has done other steps before: code, threads, and what
 /// the allocator keeps.
 const PROCESS: f64 = 80e6;
 
-/// Bytes for each byte of a parameter, besides the gradient that each thread sums: value, gradient, two
-/// moments, the weights twice as products read them, and at the end the file that is written.
+/// Bytes per byte of a parameter: value, gradient, two moments, two copies of the weights as matrix products read
+/// them, and at the end the file that is written. The gradient that each thread sums is counted apart.
 const PARAMETERS: f64 = 8.0;
 
-/// Bytes for each byte that is kept for the backward pass.
+/// Bytes per byte that is kept for the backward pass.
 const KEPT: f64 = 1.1;
 
-/// Bytes for each byte of a thread's largest maps: what lies between layers and within one.
+/// Bytes per byte of a thread's largest maps: values between layers and within one.
 const LARGEST: f64 = 6.0;
 
-/// The same of the frozen modules in front, which keep nothing: an input and an output.
+/// Bytes per byte of the largest maps of frozen modules, which keep nothing: an input and an output.
 const FROZEN: f64 = 3.0;
 
-/// Bytes for each byte of the vectors of a batch that the loss of sound sees: vectors, their gradient, and
+/// Bytes per byte of the vectors of a batch that the loss for sound sees: vectors, their gradient, and
 /// what the graph of the loss makes of both.
 const VECTORS: f64 = 7.0;
 
-/// Bytes for each byte of a parameter while a module is looked at on the test split: its value, and two copies as
+/// Bytes per byte of a parameter during an evaluation on the test split: its value, and two copies as matrix
 /// products read it.
 const LOOKED_AT: f64 = 3.0;
 
-/// Bytes of a value.
+/// Bytes per value.
 const VALUE: f64 = 4.0;
 
 impl Costs<'_> {
-    /// Bytes of memory that training module `index` takes at its peak; where all train at once, that of all.
+    /// Peak memory for training module `index`, in bytes; for all modules if they train at once in one pass.
     pub fn training_memory(&self, index: usize, stored: &[bool]) -> u64 {
         let values = match self.pipeline.schedule.is_in_one_pass() {
             true => {
@@ -57,7 +60,7 @@ impl Costs<'_> {
         (PROCESS + VALUE * values) as u64
     }
 
-    /// Values that a module in training holds itself: parameters, what it keeps, what its loss sees.
+    /// Number of values that a module in training holds itself: parameters, what it keeps, what its loss sees.
     fn values_of(&self, index: usize) -> f64 {
         let threads = rayon::current_num_threads() as f64;
         let patches = (self.pipeline.training.batch * self.patches) as f64;
@@ -71,7 +74,7 @@ impl Costs<'_> {
         };
         let outputs = KEPT * kept_of * cost.kept as f64 + LARGEST * in_tiles * cost.largest as f64;
         let vectors = match self.stack.pooling {
-            // Of images they are next to nothing.
+            // The vectors of images are next to nothing.
             Pooling::Patches { .. } => 0.0,
             Pooling::Steps { .. } => {
                 let sizes = self.sizes(index);
@@ -83,12 +86,12 @@ impl Costs<'_> {
         parameters + outputs + vectors
     }
 
-    /// Values that a look at the test split holds beside the training: a batch of the first module, copies of the
-    /// modules, and the maps between them.
+    /// Number of values that an evaluation on the test split holds in addition to the training: a batch for the first
+    /// module, copies of the modules, and the maps between them.
     fn values_looked_at(&self, modules: Range<usize>, stored: &[bool]) -> f64 {
         let training = &self.pipeline.training;
         let schedule = &self.pipeline.schedule;
-        // What the others read of the test split is encoded at the end, or where patience goes by it.
+        // The other modules' test split is encoded only at the end, or earlier with patience.
         let can_watch = schedule.publishing().is_none() || modules.start == 0;
         let patient = schedule.patience().is_some();
         let watches = patient || training.held_out > 0 && can_watch;
@@ -96,7 +99,7 @@ impl Costs<'_> {
             return 0.0;
         }
         let parameters: f64 = modules.clone().map(|it| self.parameters(it) as f64).sum();
-        // Beside the values as they are looked at, those of the best epoch.
+        // With patience, the values of the best epoch are held as well.
         let copies = if patient { LOOKED_AT + 2.0 } else { LOOKED_AT + 1.0 };
         let threads = rayon::current_num_threads() as f64;
         let patches = (training.batch * self.patches) as f64;
@@ -111,7 +114,7 @@ impl Costs<'_> {
         copies * parameters + in_tiles.fold(0.0, f64::max) + frozen + batch + handed_on
     }
 
-    /// Values of the maps that modules which train at once hand on: a module reads some and makes others.
+    /// Most values in the maps that modules which train at once hand on: those a module reads and those it makes.
     fn values_handed_on(&self) -> f64 {
         let batch = self.pipeline.training.batch as f64;
         let made = (1..self.modules.len()).map(|next| batch * self.input_values(next) as f64);
@@ -121,14 +124,14 @@ impl Costs<'_> {
         most.fold(0.0, f64::max)
     }
 
-    /// Values of the batches that a module in training reads, and of what frozen modules make of them.
+    /// Number of values in the batches that a module in training reads, and in the frozen modules in front of it.
     fn values_read(&self, index: usize, stored: &[bool]) -> f64 {
         let patches = (self.pipeline.training.batch * self.patches) as f64;
         let batch = (self.pipeline.training.batch as u64).saturating_mul(self.input_values(index));
         let batch_bytes = batch.saturating_mul(VALUE as u64);
         let ahead = feed::ahead(batch_bytes, self.pipeline.store.read_memory);
         let readers = feed::READERS.min(ahead) as f64;
-        // Those that are read ahead, and one a thread that was trained on and is filled again.
+        // The batches that are read ahead, and one per reader that was trained on and is filled again.
         let batches = (ahead as f64 + readers) * batch as f64;
         let between = recomputed(stored, index);
         let largest = self.modules[between.clone()].iter().map(|cost| cost.largest).max();

@@ -1,4 +1,4 @@
-//! What was found damaged: it is told of, and noted, so that the step that made it makes it anew.
+//! Damaged files: a warning tells of them, and a note lets the step that made a file make it again.
 
 use super::run_dir::WEIGHTS;
 use super::{Session, Standing, record};
@@ -6,10 +6,10 @@ use crate::pipeline::Split;
 use crate::schedule::Step;
 use crate::{Error, Result};
 
-/// Tells of what is damaged of a step's own and is made anew, or passed over.
+/// Warns of damaged output of a step: files that are made again, and records that are passed over.
 ///
 /// # Errors
-/// When something cannot be looked at.
+/// When something cannot be read.
 pub(super) fn warn(step: Step, standing: &Standing, session: &Session<'_>) -> Result<()> {
     let Standing { plan, dir } = standing;
     for path in standing.broken(step)? {
@@ -34,8 +34,8 @@ pub(super) fn warn(step: Step, standing: &Standing, session: &Session<'_>) -> Re
     Ok(())
 }
 
-/// Leaves a note beside a file that an error says is damaged: the step that made it is no longer done
-/// then, and the next run makes the file anew.
+/// Leaves a note next to a file that `error` says is damaged. The step that made the file then no longer counts as
+/// done, and the next run makes the file again.
 pub(super) fn note(error: Error, standing: &Standing, session: &Session<'_>) -> Error {
     let Some(damage) = error.damage() else { return error };
     let name = damage.file.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -1,4 +1,4 @@
-//! Telling of a training that learns nothing (`train/learns_nothing.rs`), and what to look at then.
+//! Warns of a training that learns nothing (`train/learns_nothing.rs`), and says what to look at.
 
 use super::Run;
 use crate::loss::Sizes;
@@ -9,7 +9,7 @@ use crate::train::learns_nothing::{Doubt, LearnsNothing};
 use crate::train::log::Entry;
 
 impl Run<'_> {
-    /// What watches a training of which so much is logged, and whose loss sees such vectors.
+    /// Returns the watch over a training whose loss sees vectors of `sizes`; it resumes from the entries in `logged`.
     pub(super) fn doubt(&self, course: &Course, sizes: Sizes, logged: &[Entry]) -> Doubt {
         let chance = self.pipeline.loss.of_a_guess(sizes);
         let mut doubt = Doubt::new(chance, course);
@@ -17,7 +17,7 @@ impl Run<'_> {
         doubt
     }
 
-    /// Tells what a step has shown of the training of a module, and what to look at.
+    /// Warns that the training of a module learns nothing, as `entry` shows, and says what to look at.
     pub(super) fn warn_of_learning_nothing(&self, at: At, found: LearnsNothing, entry: &Entry) {
         let module = self.standing.plan.module(at.module);
         let title = self.standing.plan.title(Step::Train(at));

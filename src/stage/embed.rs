@@ -1,4 +1,4 @@
-//! What a trained stack makes of new images or recordings, without a store in between.
+//! Embeds new images or recordings with a trained stack, without a store in between.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -25,16 +25,17 @@ use crate::{Error, Result};
 /// The column that holds the mean of the pooled vectors over the grid, `[channels]`.
 const EMBEDDING: &str = "embedding";
 
-/// The column that holds what is said in a recording.
+/// The column that holds the words that are said in a recording.
 const TEXT: &str = "text";
 
 impl Run<'_> {
-    /// Writes, as one Parquet file, what the modules up to `last` make of the samples of `source`: of the
-    /// centre crops of images, of the middle windows of recordings, a few at a time. Returns the rows
-    /// that were written.
+    /// Writes the outputs of the modules up to `last` for the samples of `source` as one Parquet file. Returns the
+    /// number of rows that were written.
     ///
-    /// Columns: `id`, the row in the source; `label`, null where there is none; `source`; of recordings
-    /// `text`, null where there is none; [`EMBEDDING`] `[channels]`; `pooled` `[rows, columns, channels]`.
+    /// The modules see the centre crops of images, or the middle windows of recordings, a few at a time.
+    ///
+    /// Columns: `id`, the row in the source; `label`, null if there is none; `source`; for recordings
+    /// `text`, null if there is none; [`EMBEDDING`] `[channels]`; `pooled` `[rows, columns, channels]`.
     /// The last two are f32.
     ///
     /// # Errors
@@ -48,7 +49,7 @@ impl Run<'_> {
         self.session.progress.begin("embed", rows as u64, 0);
         let mut out = Some(out);
         let mut file: Option<Embeddings<_>> = None;
-        // One row alone, to see how large samples are.
+        // The first batch is one row, to see how large samples are.
         let (mut next, mut at_once, mut skipped) = (0, 1, 0);
         while next < rows {
             let wanted: Vec<usize> = (next..rows.min(next + at_once)).collect();
@@ -86,7 +87,7 @@ impl Run<'_> {
         Ok(written)
     }
 
-    /// These samples as the first module reads them; images of `size`, if that is known.
+    /// Reads the samples `rows` in the form that the first module reads. Images have the size `size`, if it is known.
     fn look(
         &self,
         source: &dyn Source,
@@ -116,7 +117,7 @@ impl Run<'_> {
         Ok(Looked { whole, size, at_once: most.map(rows_at_once), skipped })
     }
 
-    /// `[batch, rows, columns, channels]`, of samples of this size.
+    /// Computes the pooled vectors `[batch, rows, columns, channels]` for samples of the size `size`.
     fn pooled(
         &self,
         stack: &[Module],
@@ -136,28 +137,29 @@ impl Run<'_> {
     }
 }
 
-/// Samples as the first module reads them.
+/// Samples, with the values that the first module reads.
 struct Looked {
     whole: Vec<(Sample, Vec<f32>)>,
-    /// Images as they are stored, or the window of sound.
+    /// The size of images as they are stored, or of the window of sound.
     size: SampleSize,
-    /// Samples to read at once from now on, where that can be told.
+    /// Number of samples to read at once from now on; `None` if no sample could be read.
     at_once: Option<usize>,
     skipped: usize,
 }
 
-/// The file that is written.
+/// The Parquet file of embeddings while it is written.
 struct Embeddings<W: Write + Send> {
     writer: ArrowWriter<W>,
     schema: Arc<Schema>,
-    /// Of the samples, as the view has them.
+    /// The size of the samples, as the view has them.
     size: SampleSize,
     rows: usize,
     rows_per_group: usize,
 }
 
 impl<W: Write + Send> Embeddings<W> {
-    /// A file for samples of such a size, and such pooled vectors `[batch, rows, columns, channels]`.
+    /// Begins a file for samples of the size `size` and pooled vectors shaped like `pooled`
+    /// `[batch, rows, columns, channels]`.
     fn begin(
         out: W,
         source: &dyn Source,
@@ -212,7 +214,7 @@ impl<W: Write + Send> Embeddings<W> {
         Ok(())
     }
 
-    /// A column of tensors, one a row.
+    /// A column of tensors, one per row.
     fn tensors(&self, column: &str, values: &Tensor) -> Result<ArrayRef> {
         let wrong = |error: String| Error::failed(format!("could not lay out `{column}`: {error}"));
         let field = self.schema.field_with_name(column).map_err(|e| wrong(e.to_string()))?;
@@ -224,14 +226,14 @@ impl<W: Write + Send> Embeddings<W> {
         Ok(Arc::new(list.map_err(|error| wrong(error.to_string()))?))
     }
 
-    /// Ends the file; returns its rows.
+    /// Ends the file; returns its number of rows.
     fn end(self) -> Result<usize> {
         self.writer.close().map_err(failed)?;
         Ok(self.rows)
     }
 }
 
-/// A column of f32 tensors as pyarrow knows them, and as the store has them.
+/// A column of f32 tensors in the form that pyarrow knows and the store uses.
 fn tensor_field(name: &str, shape: &[usize], dims: &[&str]) -> Result<Field> {
     let size = i32::try_from(shape.iter().product::<usize>())
         .map_err(|_| Error::failed(format!("`{name}` of shape {shape:?} is too large")))?;

@@ -1,5 +1,6 @@
-//! `encode`: what a trained module makes of its input, as the next module's dataset; and the same
-//! for the stack as it was drawn, or as it trained at once, of which only the pooled vectors are kept.
+//! `encode`: writes the outputs of a trained module as the dataset for the next module.
+//!
+//! For the untrained stack, and for a stack that trained in one pass, only the pooled vectors are written.
 
 use std::ops::Range;
 use std::panic::resume_unwind;
@@ -32,23 +33,23 @@ use gimlet_kernel::with_all_values;
 /// Rows that go through a module at once.
 pub(super) const BATCH: usize = 16;
 
-/// What reads the samples.
+/// The first module, which reads the samples.
 const FIRST: At = At { module: 0, round: 0 };
 
-/// What the parts of a writer take, one after the other: it is noted beside each, so that whoever commits
-/// knows it of those that other processes, or attempts before it, have written.
+/// Measures what each part of a writer takes (time, memory, bytes). The result is stored next to the part, so that
+/// the process that commits also knows it for parts from other processes or earlier attempts.
 #[derive(Clone)]
 struct Laps(Arc<Mutex<Meter>>);
 
 impl Laps {
-    /// What was taken since the last lap, or since it began.
+    /// What was taken since the last lap, or since the beginning.
     fn lap(&self) -> Took {
         let mut meter = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         meter.lap().took()
     }
 }
 
-/// A generation to be, of module `index`.
+/// A generation of module `index` that is about to be written.
 pub(super) struct Generating<'a> {
     pub index: usize,
     pub split: Split,
@@ -83,7 +84,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Writes what `module` makes of `input` in its frozen views, as a generation of the module's dataset.
+    /// Writes the outputs of `module` for the frozen views of `input` as a generation of the module's dataset.
     pub(super) fn encode_split(
         &self,
         generating: Generating<'_>,
@@ -128,7 +129,7 @@ impl Run<'_> {
             Finished::Committed(generation) => generation,
             waiting => return self.end_shard(&waiting),
         };
-        // Said once: later generations choose alike, and their manifests say so.
+        // Reported once: later generations choose alike, and their manifests say so.
         for (column, choice) in choices.iter().filter(|_| generation.number() == 1) {
             self.session.progress.note(&format!("`{column}`: {choice}"));
         }
@@ -136,7 +137,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The first view of every sample through the stack as it was drawn.
+    /// Encodes the first view of every sample with the untrained stack.
     pub(super) fn encode_untrained(&self) -> Result<()> {
         for split in Split::ALL {
             if self.standing.is_split_done(Step::Untrained, split)? {
@@ -157,7 +158,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Every row through the whole trained stack, of which the pooled vectors are kept.
+    /// Encodes every row with the whole trained stack, and keeps the pooled vectors of each module.
     pub(super) fn encode_together(&self) -> Result<()> {
         let all: Vec<At> =
             (0..self.pipeline.modules.len()).map(|it| self.standing.plan.last(it)).collect();
@@ -182,8 +183,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// So many of the first rows that the first module reads through all `modules` in one pass: of each the
-    /// pooled vectors, to its dataset under its key.
+    /// Takes the first `rows` rows that the first module reads through all `modules` in one pass, and writes the pooled
+    /// vectors of each module to its dataset under its key.
     fn encode_stack(
         &self,
         title: &str,
@@ -234,8 +235,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Gives the writers the first `all` rows of `keys`: those that any of them wants with what `make`
-    /// makes of them, for each writer its tensors. While one batch is written, the next is made.
+    /// Writes the first `all` rows of `keys`, as far as any writer wants them. `make` returns the tensors of a batch of
+    /// rows, one list per writer. While one batch is written, the next is made.
     fn write(
         &self,
         writers: Vec<Writer>,
@@ -264,7 +265,7 @@ impl Run<'_> {
                     let numbers: Vec<u64> = rows.clone().collect();
                     let (end, tensors) = (rows.end, make(&numbers)?);
                     if sender.send((rows, tensors)).is_err() {
-                        // The thread has failed, and says why below.
+                        // The writing thread has failed; its error is returned below.
                         break;
                     }
                     self.session.progress.advance(end, "");
@@ -281,7 +282,7 @@ impl Run<'_> {
         })
     }
 
-    /// A writer of this process's share of a generation, and what counts its laps, the first from `meter` on.
+    /// Begins a writer for this process's share of a generation, and its laps, the first of which began with `meter`.
     fn begin(&self, dataset: &Dataset, spec: Spec, meter: Meter) -> Result<(Writer, Laps)> {
         let laps = Laps(Arc::new(Mutex::new(meter)));
         let noted = laps.clone();
@@ -299,7 +300,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// What the encodings of the rounds before have taken: the last of them says it of all.
+    /// What the encodings of all earlier rounds took; the record of the round before holds the sum.
     fn took_before(&self, at: At, split: Split) -> Result<Took> {
         let Some(round) = at.round.checked_sub(1) else { return Ok(Took::default()) };
         let before = Step::Encode(At { round, ..at });
@@ -320,8 +321,7 @@ impl Run<'_> {
         }
     }
 
-    /// A schema with the attributes of activations and the label names of a split's samples, and no
-    /// columns yet.
+    /// A schema without columns, with the attributes of activations and the label names of a split's samples.
     fn schema_like(&self, split: Split) -> Result<Schema> {
         let input = self.standing.generation(Step::Ingest, split)?;
         let label_names = input.manifest().schema.label_names.clone();
@@ -331,18 +331,18 @@ impl Run<'_> {
     }
 }
 
-/// Ends what a writer has written, with what all its parts have taken, and what was taken `before`.
+/// Finishes a writer; the summary holds what all parts took and what was taken `before`.
 fn finish(writer: Writer, before: Took, laps: &Laps) -> Result<Finished> {
     Ok(writer.finish(|parts| {
-        // Of a part whose making was not noted, nothing is known.
+        // A part without a note adds nothing.
         let parts = parts.iter().filter_map(|it| Took::deserialize(it).ok());
         json!(parts.fold(before.and(laps.lap()), Took::and))
     })?)
 }
 
-/// Appends what was made of `rows`, which a writer has come to or will pass over.
+/// Appends the tensors made from `rows`; the writer skips the rows before them.
 fn append(writer: &mut Writer, keys: &Keys, rows: &Range<u64>, tensors: &[Tensor]) -> Result<()> {
-    // The rows between are complete, or somebody had wanted them.
+    // The rows in between are complete: no writer wanted them.
     writer.skip(rows.start - writer.position())?;
     let range = rows.start as usize..rows.end as usize;
     let attributes: Vec<&[i64]> = keys.attributes.iter().map(|it| &it[range.clone()]).collect();

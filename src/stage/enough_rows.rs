@@ -1,4 +1,4 @@
-//! Whether there are rows enough for what a run still has to train, asked before any work.
+//! Checks, before any work, that there are enough rows for the trainings of a run.
 
 use super::Standing;
 use super::patience::check_test_rows;
@@ -8,9 +8,9 @@ use crate::train::feed::check_batch;
 use crate::{Result, media};
 
 impl Standing {
-    /// Fails when a training that is not done would be refused for want of rows, or because its input does not fit the
-    /// pipeline. Samples that turn out to be broken are taken for whole before they are ingested, so that a training
-    /// may be refused later all the same.
+    /// Fails when a training that is not done would have too few rows, or input that does not fit the pipeline.
+    ///
+    /// Before they are ingested, broken samples count as whole, so a training may still be refused later.
     ///
     /// # Errors
     /// [`Kind::Failed`](crate::Kind::Failed) when a split does not fill one batch, or no recording a window; those of
@@ -27,7 +27,7 @@ impl Standing {
             let rows = rows(Split::Test).saturating_mul(pipeline.view.views_of(Split::Test));
             check_test_rows(rows, pipeline.training.batch)?;
         }
-        // Those of the training split are known with its longest recording.
+        // The search for the longest recording, in `costs`, has checked the training split.
         if !self.is_split_done(Step::Ingest, Split::Test)? {
             media::of(&pipeline.view).check_split(pipeline, Split::Test)?;
         }

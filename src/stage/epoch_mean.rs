@@ -1,4 +1,4 @@
-//! What the steps of an epoch came to.
+//! Mean loss and accuracy over the steps of an epoch.
 
 use crate::train::log::Entry;
 
@@ -8,7 +8,7 @@ pub(super) struct EpochMean {
     epoch: u64,
     entries: u64,
     loss: f64,
-    /// Where the loss has one.
+    /// Sum of the accuracies, if the loss has one.
     accuracy: Option<f64>,
 }
 
@@ -28,12 +28,12 @@ impl EpochMean {
         (self.loss / entries, self.accuracy.map(|sum| sum / entries))
     }
 
-    /// Over the newest epoch, so far.
+    /// Mean loss and accuracy over the newest epoch so far.
     pub fn newest(&self) -> (f64, Option<f64>) {
         self.of(self.epoch)
     }
 
-    /// `accuracy_is` says what the accuracy is.
+    /// Describes the newest epoch in words; `accuracy_is` is the name of the accuracy.
     pub fn describe(&self, accuracy_is: &str) -> String {
         let (loss, accuracy) = self.newest();
         match accuracy {

@@ -1,4 +1,4 @@
-//! The trained stack as one file under the published names.
+//! Exports the trained stack as one file, with parameters under their published names.
 
 use serde_json::json;
 
@@ -11,14 +11,14 @@ use crate::pipeline::{Medium, Split, json_of};
 use crate::schedule::Step;
 use crate::{Result, media};
 
-/// The version of what the metadata of an exported file says.
+/// The version of the metadata in an exported file.
 const FORMAT: u32 = 1;
 
 impl Run<'_> {
-    /// The safetensors file of the whole stack.
+    /// Returns the safetensors file of the whole stack.
     ///
     /// Its metadata says, as JSON under one key, what made it: pipeline, seed, view with
-    /// normalisation, loss, and of each module name, channels of its input, layers and the key of its
+    /// normalisation, loss, and for each module its name, input channels, layers and the key of its
     /// training.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl Run<'_> {
         )
     }
 
-    /// The parameters of module `index` under both names.
+    /// The parameters of module `index`, under our names and the published ones.
     pub(super) fn described(&self, index: usize) -> Result<Described> {
         let (module, input) = (&self.pipeline.modules[index], self.stack()?.input(index));
         let sizes = self.sizes(index)?;

@@ -11,27 +11,27 @@ use crate::Result;
 use crate::pipeline::Split;
 use crate::train::took::Took;
 
-/// A module as it was trained, or its untrained twin.
+/// What the probe found for a module, trained or untrained, and what the module cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// What the probe found.
     pub probe: ProbeResult,
-    /// Of training and encoding; the untrained stack is encoded in one pass, counted for each module, and
-    /// so is one that trained at once. `None` where that is gone.
+    /// What training and encoding took. A stack that is encoded in one pass (untrained, or trained at once) counts in
+    /// full for each of its modules. `None` if the record is gone.
     #[serde(flatten)]
     pub took: Option<Took>,
-    /// The share of a training's seconds that it waited for data.
+    /// The share of its seconds that the training waited for data.
     pub wait_share: Option<f64>,
 }
 
-/// The probes alone, for scripts: what they found does not depend on the machine, what it cost does.
+/// Returns the probes without the costs, for scripts: costs depend on the machine, findings do not.
 pub fn probes(rows: &[Row]) -> Vec<&ProbeResult> {
     rows.iter().map(|row| &row.probe).collect()
 }
 
-/// All probes of a run that are there for its present settings, each module's trained one first.
+/// Collects all existing probes for the present settings of a run, each module's trained one first.
 ///
-/// `stages` is the status of the run, which knows what the steps cost.
+/// `stages` is the status of the run, which holds the costs of the steps.
 ///
 /// # Errors
 /// When a record cannot be read.
@@ -43,7 +43,7 @@ pub fn collect(standing: &Standing, stages: &[StepStatus]) -> Result<Vec<Row>> {
         for probe in record.results {
             let trained = probe.origin == Origin::Trained;
             let stage = if trained { standing.plan.module(index) } else { UNTRAINED };
-            // The last round has the seconds of all.
+            // The record of the last round holds the seconds of all rounds.
             let of_last_round =
                 |it: &&StepStatus| it.in_round.is_none_or(|it| it.round == it.rounds);
             let steps = stages.iter().filter(|it| it.stage == stage && it.step != StepKind::Probe);

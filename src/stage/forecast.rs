@@ -1,4 +1,4 @@
-//! What a run would do and what it would take, before anything runs: `gimlet plan`.
+//! Forecasts what a run would do and what it would take, before anything runs: `gimlet plan`.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -21,11 +21,11 @@ use crate::schedule::{At, InRound, Step};
 pub enum Certainty {
     /// The step is done, and this is what it took.
     Actual,
-    /// From steps that were timed now.
+    /// Computed from steps that were timed now.
     Measured,
-    /// From shapes and assumed rates.
+    /// Computed from shapes and assumed rates.
     Estimated,
-    /// As estimated, before a compression that is not known yet.
+    /// An upper bound: estimated for uncompressed values, while the compression is not known yet.
     Most,
 }
 
@@ -39,23 +39,23 @@ pub struct StepForecast {
     /// The round, where the schedule has several.
     #[serde(flatten)]
     pub in_round: Option<InRound>,
-    /// Where the step stands.
+    /// The state of the step.
     pub state: State,
     /// Whether a run would do it.
     pub runs: bool,
-    /// Why it would; empty when it would not.
+    /// Why a run would do it; empty if it would not.
     pub why: String,
-    /// Rows that it writes of each split; `None` where it writes none.
+    /// Rows that the step writes for each split; `None` if it writes none.
     pub rows: Option<Rows>,
-    /// The tensors of a row, one dataset after another.
+    /// The tensors in a row of its datasets, one dataset after another.
     pub tensors: Vec<Tensor>,
-    /// That it leaves on disk; of rounds, until it is retired.
+    /// Bytes that the step leaves on disk; with several rounds, until its round is retired.
     pub bytes: u64,
     /// How sure `bytes` is.
     pub bytes_are: Certainty,
-    /// That it has still to write; with what is there only while it is at work.
+    /// Bytes that the step has still to write, including its temporary disk space.
     pub bytes_to_write: u64,
-    /// Of a step that is done, with the rounds before it.
+    /// Seconds of the step; for a step that is done, including the rounds before it.
     pub seconds: f64,
     /// How sure `seconds` is.
     pub seconds_are: Certainty,
@@ -63,16 +63,16 @@ pub struct StepForecast {
     pub memory: Option<u64>,
     /// How sure `memory` is.
     pub memory_is: Certainty,
-    /// What becomes of the activations of an encoding.
+    /// What becomes of the activations; only for an encoding.
     pub boundary: Option<Boundary>,
 }
 
 /// Rows of each split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Rows {
-    /// Of the training split.
+    /// Rows of the training split.
     pub train: u64,
-    /// Of the test split.
+    /// Rows of the test split.
     pub test: u64,
 }
 
@@ -96,16 +96,16 @@ pub struct Forecast {
     pub total_bytes: u64,
     /// Seconds of the steps that would run.
     pub seconds: f64,
-    /// What it takes on disk, and what there is.
+    /// The room that the run needs on disk, and the room that is free.
     pub room: Room,
 }
 
 impl Forecast {
-    /// The forecast for the plan of `pipeline`, at `pace` where the modules were timed.
+    /// Forecasts the run of `pipeline`, at `pace` if the modules were timed.
     ///
     /// # Errors
-    /// When the images do not say how large they are or do not fit the pipeline, or when what is
-    /// there of the run cannot be read.
+    /// When the images do not say how large they are or do not fit the pipeline, or when the run
+    /// directory cannot be read.
     pub fn new(pipeline: &Pipeline, standing: &Standing, pace: Option<&Pace>) -> Result<Self> {
         let costs = standing.costs(pipeline)?;
         let mut steps = Vec::new();
@@ -192,14 +192,14 @@ fn forecast(
     })
 }
 
-/// Whether less may come to the disk than is estimated.
+/// Whether compression may write fewer bytes than estimated.
 fn compressed(costs: &Costs<'_>, standing: &Standing, step: Step) -> bool {
     let Step::Encode(at) = step else { return false };
     standing.plan.boundary(at.module).stored
         && costs.pipeline.store.compression != Compression::None
 }
 
-/// Bytes that a step that is not done has still to write.
+/// Bytes that an unfinished step has still to write.
 fn to_write(costs: &Costs<'_>, standing: &Standing, step: Step) -> Result<u64> {
     let all = costs
         .bytes(step, standing.plan.stored())
@@ -207,7 +207,7 @@ fn to_write(costs: &Costs<'_>, standing: &Standing, step: Step) -> Result<u64> {
     Ok(all.saturating_sub(begun(standing, step)?))
 }
 
-/// Bytes that are there of a step that is not done.
+/// Bytes that an unfinished step has already written.
 fn begun(standing: &Standing, step: Step) -> Result<u64> {
     if let Step::Train(at) = step {
         return size_of_folder(&standing.training_folder(at));
@@ -225,18 +225,18 @@ fn begun(standing: &Standing, step: Step) -> Result<u64> {
     Ok(there)
 }
 
-/// What those of `steps` that are not done, as is known of each, have still to write, and the room for it:
-/// what is on disk at most at a time.
+/// The room for what `steps` have still to write: the most bytes that are on disk at any time. Each step
+/// comes with whether it is done.
 ///
 /// # Errors
-/// When what is there of the run cannot be read.
+/// When the run directory cannot be read.
 pub fn room(costs: &Costs<'_>, standing: &Standing, steps: &[(Step, bool)]) -> Result<Room> {
     let keep = costs.pipeline.store.keep_generations;
     let (mut needed, mut passing, mut there, mut parts) = (0u64, 0u64, 0u64, 0u64);
     let mut any_compressed = false;
-    // Of the rounds of a step: those that are on disk or will be.
+    // For each step, the number of its rounds that are on disk or will be.
     let mut kept: HashMap<Step, usize> = HashMap::new();
-    // From the last on: the logs of later rounds are longer.
+    // The last step comes first: the logs of later rounds are longer.
     for (step, _) in steps.iter().rev().filter(|(_, done)| !done) {
         let (stays, goes) = (
             costs.bytes(*step, standing.plan.stored()),
@@ -246,8 +246,8 @@ pub fn room(costs: &Costs<'_>, standing: &Standing, steps: &[(Step, bool)]) -> R
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(rounds_there(standing, *step)?),
         };
-        // What goes again when a step ends is not there together with that of another: what it needs
-        // while it is at work, and an earlier round that it takes the place of.
+        // Some bytes go when a step ends: its temporary files, and the earlier round that it replaces. Those of two
+        // steps are never on disk together.
         if *kept < keep {
             *kept += 1;
             needed = needed.saturating_add(stays);
@@ -263,7 +263,7 @@ pub fn room(costs: &Costs<'_>, standing: &Standing, steps: &[(Step, bool)]) -> R
     Room::of(&standing.dir, needed, parts, costs.pipeline.store.max_bytes, any_compressed)
 }
 
-/// The same for a step in all its rounds.
+/// The step in round 0: a name that all rounds of a step share.
 fn of_any_round(step: Step) -> Step {
     match step {
         Step::Train(at) => Step::Train(At { round: 0, ..at }),
@@ -272,7 +272,7 @@ fn of_any_round(step: Step) -> Step {
     }
 }
 
-/// How many rounds of a step are on disk.
+/// Number of rounds of a step that are on disk.
 fn rounds_there(standing: &Standing, step: Step) -> Result<usize> {
     let mut there = 0;
     for round in 0..standing.plan.rounds() {

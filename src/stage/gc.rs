@@ -1,4 +1,4 @@
-//! Making room: what nothing needs any more goes.
+//! Makes room: removes what nothing needs any more.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -12,34 +12,34 @@ use super::record::{Keyed, Probe, Training};
 use super::{RunDir, Standing, needs};
 use crate::Result;
 
-/// How much stays.
+/// How much `gc` keeps.
 pub struct Limits {
-    /// Generations of a dataset, and trainings of a module, that stay whether they are needed or not.
+    /// Number of newest generations of a dataset, and trainings of a module, that stay in any case.
     pub keep: usize,
     /// Attempts that were written to more recently stay.
     pub grace: Duration,
 }
 
-/// Something that nothing needs.
+/// Something on disk that nothing needs.
 pub struct Found {
     /// "generation", "training", "probe", "attempt" or "temporary".
     pub kind: &'static str,
-    /// What it is.
+    /// What was found, and where.
     pub leftover: Leftover,
 }
 
 impl Found {
-    /// `record` is what the records are called where it was found.
+    /// `record` is the name for records in the folder where it was found.
     fn new(leftover: Leftover, record: &'static str) -> Self {
         Self { kind: leftover.kind.name(record), leftover }
     }
 }
 
-/// Removes what neither the plan nor a process at work needs, beyond what stays in any case; with
-/// `dry_run`, only looks for it. What could not be removed says why it stays.
+/// Removes what neither the plan nor a running process needs, except what `limits` keeps in any case. With
+/// `dry_run`, only looks for it. Whatever could not be removed says why it stays.
 ///
 /// # Errors
-/// When something cannot be looked at.
+/// When something cannot be read.
 pub fn sweep(
     standing: &Standing,
     limits: &Limits,
@@ -47,7 +47,7 @@ pub fn sweep(
     progress: &dyn Progress,
 ) -> Result<Vec<Found>> {
     let dir = &standing.dir;
-    // Looking needs no quiet: nothing comes of it.
+    // Only looking needs no lock: it removes nothing.
     let _quiet = if dry_run { None } else { Some(needs::quiet_alone(dir)?) };
     let needed: HashSet<String> =
         standing.wanted_keys()?.into_iter().chain(needs::of_all(dir)?).collect();
@@ -60,14 +60,14 @@ pub fn sweep(
         let shelf = shelf::<Training>(records);
         all.extend(sweep_shelf(&shelf, "training", &policy, dry_run, progress)?);
     }
-    // What a probe has found stays, as it takes no room; but not what cannot be read.
+    // Records of probes stay, since they take no room; unreadable ones go.
     for records in dir.all_probes()? {
         let keys = records.readable::<Probe>()?.map(|it| it.map(|(_, probe)| probe.key));
         let needed = keys.collect::<gimlet_store::Result<_>>()?;
         let policy = Policy { needed, ..policy.clone() };
         all.extend(sweep_shelf(&shelf::<Probe>(records), "probe", &policy, dry_run, progress)?);
     }
-    // Of the file that marks the directory as a run's; on object storage, of all that is no shelf's.
+    // Temporary files for the file that marks a run directory; on object storage, also those outside all shelves.
     let known: HashSet<PathBuf> =
         all.iter().map(|it| it.leftover.at.path().to_path_buf()).collect();
     for temp in
@@ -81,11 +81,11 @@ pub fn sweep(
     Ok(all)
 }
 
-/// Removes the generations made under `keys` that no process at work has named, but for the newest of
-/// each dataset. Trainings and probes stay. Returns the bytes that are free now.
+/// Removes the generations made under `keys`, except the newest of each dataset and those that a running process
+/// needs. Trainings and probes stay. Returns the number of bytes that were freed.
 ///
 /// # Errors
-/// When something cannot be looked at.
+/// When something cannot be read.
 pub fn release(dir: &RunDir, mut keys: HashSet<String>, progress: &dyn Progress) -> Result<u64> {
     let _quiet = needs::quiet_alone(dir)?;
     for named in needs::of_all(dir)? {
@@ -98,7 +98,7 @@ pub fn release(dir: &RunDir, mut keys: HashSet<String>, progress: &dyn Progress)
     Ok(free)
 }
 
-/// Removes the generations made under these keys.
+/// Removes the generations of a dataset made under the keys `unneeded`; returns the number of bytes freed.
 fn release_of(
     dataset: &Dataset,
     unneeded: &HashSet<String>,
@@ -114,7 +114,7 @@ fn release_of(
             needed.insert(key.clone());
         }
     }
-    // What is damaged or was begun is not this one's to remove.
+    // Damaged generations and unfinished attempts are left to `gimlet gc`.
     let policy = Policy { needed, keep: 0, grace: Duration::MAX };
     let shelf = Shelf::of(dataset);
     let mut free = 0;
@@ -126,14 +126,14 @@ fn release_of(
         match shelf.remove(&leftover, &policy) {
             Ok(None) => free += leftover.bytes,
             Ok(Some(_)) => {}
-            // What cannot be removed must not keep the rest.
+            // One thing that cannot be removed must not stop the rest.
             Err(error) => progress.warn(&error.to_string()),
         }
     }
     Ok(free)
 }
 
-/// Records that say which key they were made under.
+/// A shelf of records, each of which says which key it was made under.
 pub(super) fn shelf<T: Keyed>(records: Records) -> Shelf {
     let read = records.clone();
     Shelf::new(records, move |number| Ok(read.read::<T>(number)?.key().to_owned()))
@@ -149,7 +149,7 @@ fn sweep_shelf(
     let mut all = Vec::new();
     for mut leftover in shelf.survey(policy)? {
         if leftover.stays.is_none() && !dry_run {
-            // What cannot be removed must not keep the rest.
+            // One thing that cannot be removed must not stop the rest.
             leftover.stays = shelf.remove(&leftover, policy).unwrap_or_else(|error| {
                 progress.warn(&error.to_string());
                 Some(error.to_string())

@@ -1,4 +1,4 @@
-//! A module's own loss on the test split: as its training left it, as it was drawn, or in between.
+//! A module's own loss on the test split: trained, untrained, or during training.
 
 use std::time::Instant;
 
@@ -18,8 +18,8 @@ use crate::train::trainer::pieces;
 use crate::{Error, Result};
 
 impl Run<'_> {
-    /// The mean loss and accuracy of a module over whole batches of the test split, which was encoded as `test`; its
-    /// negatives are drawn from the seed.
+    /// The mean loss and accuracy of a module over whole batches of the test split, which was encoded as `test`.
+    /// Negatives are drawn from the seed.
     pub(super) fn held_out_loss(
         &self,
         index: usize,
@@ -47,7 +47,7 @@ impl Run<'_> {
         }
     }
 
-    /// Of the pooled vectors that are stored.
+    /// Computes the loss from the stored pooled vectors.
     fn loss_of_pooled(
         &self,
         index: usize,
@@ -71,7 +71,7 @@ impl Run<'_> {
         Ok(sum.mean())
     }
 
-    /// Computed from what the module reads.
+    /// Computes the loss from what the module reads.
     fn loss_of_input(
         &self,
         index: usize,
@@ -86,7 +86,7 @@ impl Run<'_> {
         found.pop().ok_or_else(|| Error::failed("no module was judged"))
     }
 
-    /// A module as it is judged.
+    /// Prepares a module for evaluation, with its encoder on the session's device.
     pub(super) fn judged(
         &self,
         index: usize,
@@ -102,8 +102,8 @@ impl Run<'_> {
         Ok(Judged { index, sizes, loss, module })
     }
 
-    /// What each module's loss comes to, the first of which reads `input` and each other one what the one
-    /// before it makes of that: over these batches.
+    /// Computes the loss of each module in `stack` over `batches`. The first module reads `input`, every other one the
+    /// outputs of the one before it.
     pub(super) fn losses_through(
         &self,
         stack: &[Judged],
@@ -141,8 +141,8 @@ impl Run<'_> {
         Ok(sums.into_iter().map(Sum::mean).collect())
     }
 
-    /// The pooled vectors of so many samples, and where they are `wanted` the maps: as many samples at a
-    /// time as the training holds.
+    /// Computes the pooled vectors of `samples` samples, and the maps if they are `wanted`. It takes as many samples at
+    /// a time as the training does.
     fn pass(
         &self,
         module: &Module,
@@ -166,7 +166,7 @@ impl Run<'_> {
         Ok((Tensor::cat(&pooled, 0)?, maps))
     }
 
-    /// Whole batches of so many rows, evenly spaced, at most `most` of them: their numbers and rows.
+    /// Numbers and rows of at most `most` whole batches, evenly spaced over `rows` rows.
     pub(super) fn held_out_batches(&self, rows: u64, most: usize) -> Vec<(u64, Vec<u64>)> {
         let rows: Vec<u64> = (0..rows).collect();
         let batch = self.pipeline.training.batch.min(rows.len()).max(1);
@@ -175,7 +175,7 @@ impl Run<'_> {
         batches.map(|(number, rows)| (number as u64, rows.to_vec())).collect()
     }
 
-    /// The loss of a batch, of what it sees of the rows and of the context; its negatives are drawn from
+    /// Computes the loss of a batch from its pooled vectors and their context. Negatives are drawn from
     /// the seed and the number of the batch.
     fn outcome(
         &self,
@@ -195,7 +195,7 @@ impl Run<'_> {
     }
 }
 
-/// A module as it is judged, in the place that it computes on.
+/// A module and its loss, ready for evaluation on a device.
 pub(super) struct Judged {
     index: usize,
     sizes: Sizes,
@@ -203,13 +203,13 @@ pub(super) struct Judged {
     module: Module,
 }
 
-/// What a module's loss comes to on rows of the test split.
+/// Mean loss of a module on rows of the test split.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct HeldOut {
     pub loss: f64,
-    /// The share of predictions that were right, where there is a right and a wrong.
+    /// The share of predictions that were right; `None` if the loss predicts nothing that is right or wrong.
     pub accuracy: Option<f64>,
-    /// That it took.
+    /// Seconds that the evaluation took.
     pub seconds: f64,
 }
 

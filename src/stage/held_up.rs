@@ -7,14 +7,15 @@ use super::{Run, RunDir, lock};
 use crate::schedule::{At, Step};
 use crate::{Error, Kind, Result};
 
-/// A predecessor that nobody works on for so long is not waited for: a worker that was killed is
-/// started again well before.
+/// Time without any process at work on a predecessor after which a worker stops waiting for it. A worker that was
+/// killed is started again well before.
 const GONE_AFTER: Duration = Duration::from_secs(5);
 
-/// The same, where it has written nothing: workers of other machines may start later.
+/// Time to wait for a predecessor that has written nothing and has no process at work on it: workers on other
+/// machines may start later.
 const NEVER_AFTER: Duration = Duration::from_secs(60);
 
-/// Waits until it is time to look again.
+/// Waits for the pause between two looks at the run directory.
 pub fn a_moment(dir: &RunDir) {
     std::thread::sleep(dir.location().properties().pause);
 }
@@ -23,10 +24,10 @@ pub fn a_moment(dir: &RunDir) {
 pub struct HeldUp<'r, 'a> {
     run: &'r Run<'a>,
     predecessor: At,
-    /// Since when nobody has been at work on the predecessor.
+    /// Since when no process has been at work on the predecessor.
     alone_since: Option<Instant>,
     told: bool,
-    /// When `is_over_now` has looked last, and whether that will not change any more.
+    /// When `is_over_now` looked last, and whether its answer is final.
     looked: Cell<Option<(Instant, bool)>>,
 }
 
@@ -35,11 +36,11 @@ impl<'r, 'a> HeldUp<'r, 'a> {
         Self { run, predecessor, alone_since: None, told: false, looked: Cell::new(None) }
     }
 
-    /// Whether nothing newer will come: the predecessor has ended, or nobody has worked on it for a
+    /// Whether nothing newer will come: the predecessor has ended, or no process has worked on it for a
     /// while.
     ///
     /// # Errors
-    /// When a record of its training cannot be read.
+    /// When the record of the predecessor's training cannot be read.
     pub fn is_over(&mut self) -> Result<bool> {
         if self.has_ended()? {
             return Ok(true);
@@ -58,12 +59,12 @@ impl<'r, 'a> HeldUp<'r, 'a> {
         Ok(over)
     }
 
-    /// Whether nobody is writing anything newer at this moment.
+    /// Whether no process is writing anything newer at this moment.
     ///
     /// # Errors
-    /// As [`Self::is_over`].
+    /// Those of [`Self::is_over`].
     pub fn is_over_now(&self) -> Result<bool> {
-        // Asked after every step: on object storage not more often than the answer can change.
+        // This is called after every step; on object storage it looks only as often as the answer can change.
         let trusted_for = self.run.standing.dir.location().properties().trusted_for;
         if let Some((at, over)) = self.looked.get()
             && (over || at.elapsed() < trusted_for)
@@ -76,10 +77,11 @@ impl<'r, 'a> HeldUp<'r, 'a> {
         Ok(over)
     }
 
-    /// Says, once, that there is nothing to begin with yet.
+    /// Says, once, that the first generation of the predecessor does not exist yet.
     ///
     /// # Errors
-    /// [`Kind::NotReady`] when nobody has worked on that for long; [`Kind::Damaged`] when nobody will.
+    /// [`Kind::NotReady`] when no process has worked on the predecessor for long; [`Kind::Damaged`] when it has ended
+    /// without anything whole.
     pub fn for_the_first(&mut self) -> Result<()> {
         if self.has_ended()? {
             let name = self.name();

@@ -1,4 +1,4 @@
-//! The labels of hops: what a linear classifier reads of them from the pooled vectors of the same hops.
+//! The probe for labels of hops: a linear classifier reads the label of a hop from its pooled vector.
 
 use gimlet_store::Generation;
 
@@ -15,7 +15,7 @@ use crate::train::input::POOLED;
 use crate::train::recordings::FRAMES;
 
 impl Run<'_> {
-    /// What a linear classifier reads of the label of a hop from the pooled vectors of that hop.
+    /// Measures how well a linear classifier reads the label of a hop from the pooled vector of that hop.
     pub(super) fn judge_hops(
         &self,
         hops: Hops,
@@ -37,11 +37,11 @@ impl Run<'_> {
     }
 }
 
-/// The most hops that a probe learns from or is judged by, of the first recordings: more would take more
+/// The most hops that a probe learns from or is judged by, taken from the first recordings. More would take more
 /// memory than a module.
 const MOST_FRAMES: usize = 1 << 18;
 
-/// The pooled vectors of the first `rows` rows of a dataset, each with the label of its hop; those without
+/// The pooled vectors of the first `rows` rows of a dataset, each with the label of its hop. Hops without a label
 /// are left out.
 fn frames(
     Hops { hop: every, frames: in_window }: Hops,
@@ -69,7 +69,7 @@ fn frames(
         for (row, (pooled, of_hops)) in rows.iter().zip(each) {
             let start = starts.get(*row as usize).map_or(0, |it| (*it).max(0) as usize);
             for (place, vector) in pooled.chunks_exact(channels).enumerate() {
-                // Where a module has fewer steps than the window has hops, one stands for several.
+                // If a module has fewer steps than the window has hops, a step stands for several hops.
                 let hop = start / every + place * in_window / vectors;
                 match of_hops.get(hop) {
                     Some(&label) if label != NO_FRAME && found.labels.len() < MOST_FRAMES => {

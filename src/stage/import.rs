@@ -1,4 +1,4 @@
-//! Weights from elsewhere as what the trainings of a run have ended with.
+//! Imports weights from elsewhere as the results of a run's trainings.
 
 use std::path::PathBuf;
 
@@ -16,15 +16,16 @@ use crate::train::took::Took;
 use crate::{Error, Result, media};
 
 impl Run<'_> {
-    /// Commits the weights in `files` - one of the whole stack, or one for each module, in order - as
-    /// those of the modules' trainings: all of them, or none. Says, of each module, whether that was
-    /// done now or before, from a file with the same weights.
+    /// Commits the weights in `files` as the results of the modules' trainings: all of them, or none.
     ///
-    /// They are filed under the keys of these trainings, and so of the data that the pipeline names; nothing of that
-    /// need be ingested, and where it is not even there, they are taken up once it is.
+    /// `files` is one file for the whole stack, or one per module, in order. Returns for each module whether its
+    /// weights were committed now, or earlier from a file with the same weights.
+    ///
+    /// The weights are stored under the keys of the trainings, which contain the data that the pipeline names. The data
+    /// need not be ingested. If they do not even exist, the weights are adopted once they do.
     ///
     /// # Errors
-    /// [`crate::Kind::NotReady`] where the loss reads labels and nothing was ingested, since that tells the
+    /// [`crate::Kind::NotReady`] when the loss reads labels and nothing was ingested, since only the data tell the
     /// classes; when a file does not fit, or a module was trained or imported before with other weights.
     pub fn import(&self, files: &[PathBuf]) -> Result<Vec<Outcome>> {
         let modules = 0..self.pipeline.modules.len();
@@ -53,7 +54,7 @@ impl Run<'_> {
         Ok(outcomes)
     }
 
-    /// Fails when the module has weights of its own, or has begun to make some.
+    /// Fails when the module already has other weights, or its training has begun.
     fn check_untrained(&self, at: At, bytes: &[u8]) -> Result<()> {
         let title = self.standing.plan.title(Step::Train(at));
         let why = match self.standing.training(at)? {
@@ -77,15 +78,14 @@ impl Run<'_> {
         }
         let folder = self.standing.training_folder(at);
         let _lease = begin_in(&folder)?;
-        // Weights that were imported waited for nothing, and read nothing.
+        // An import waits for no data and reads none.
         let took = Took { wait_seconds: Some(0.0), ..Took::default() };
         let training = record::Training { took, imported: Some(imported), ..Default::default() };
         self.standing.commit_weights(at, bytes, training, self.session.progress)?;
         Ok(Outcome::Done)
     }
 
-    /// Takes up weights that were imported where the data were not there, and so have no place among what is made of
-    /// them yet.
+    /// Adopts weights that were imported before the data existed: commits them under the keys that contain the data.
     ///
     /// # Errors
     /// When a record cannot be read, or weights cannot be written.
@@ -113,7 +113,7 @@ impl Run<'_> {
                         continue;
                     }
                 };
-            // Who works on it has other weights in mind.
+            // A process that holds the lock trains weights of its own.
             let Ok(_lock) = lock::acquire(&self.standing, Step::Train(at), Shard::WHOLE) else {
                 continue;
             };
@@ -126,8 +126,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Tells of files whose values were converted, and of those that say they were made for images or sound
-    /// that were seen in another way.
+    /// Tells of files whose values were converted, and warns of files that were made with another view.
     fn tell_of_files(&self, taken: &[Taken]) -> Result<()> {
         let ours = json_of(&self.pipeline.view)?;
         // Modules of one stack come from one file.
@@ -144,7 +143,7 @@ impl Run<'_> {
             };
             let mut ours = ours.clone();
             if media::of(&self.pipeline.view).is_normalised_by_training() {
-                // Where nothing is ingested, only that will tell.
+                // Without an ingested training split, our normalisation is not known yet.
                 let training = self.standing.generations(Step::Ingest, Split::Train)?;
                 ours["normalise"] = match training.first() {
                     Some(training) => json_of(&media::normalise_of(training)?)?,

@@ -1,4 +1,4 @@
-//! `ingest`: the source's samples, decoded, in one random order.
+//! `ingest`: writes the samples of the source, decoded, in one random order.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -27,7 +27,7 @@ impl Run<'_> {
         let (data, seed) = (&self.pipeline.data, self.pipeline.seed);
         let provenance = self.standing.plan.provenance();
         if let Some(why) = &provenance.stands_in {
-            // What stands for the source was whole when it was chosen, and is damaged since.
+            // The data that stand in for the source were whole when they were chosen, and are damaged now.
             let hint = "bring the data back, so that they can be read again";
             return Err(Error::new(Kind::NotReady, why.clone()).hint(hint));
         }
@@ -44,7 +44,7 @@ impl Run<'_> {
             let done = self.ingest_split(split, source.as_ref(), unfit.lines(split));
             if let Err(error) = done {
                 self.check_unchanged(split, source.as_ref()).inspect_err(|_| {
-                    // Its parts may hold rows of another content than their key says.
+                    // The parts may hold rows of content that does not match their key.
                     let shelf = Shelf::of(&self.standing.dir.dataset(INGEST, split));
                     let key = self.standing.plan.key(Step::Ingest, split).hash.clone();
                     if let Err(error) = shelf.remove_keys(&[key].into()) {
@@ -57,13 +57,13 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Fails when a file of the source is not what it was when it was hashed: its rows may be of neither content.
+    /// Fails when a file of the source has changed since it was hashed: its rows may mix old and new content.
     pub(super) fn check_unchanged(&self, split: Split, source: &dyn Source) -> Result<()> {
         self.standing.plan.provenance().identities[split].check(&source.content())
     }
 
-    /// The rows of a source that are taken, in the order that they are stored in: a random one, so that
-    /// reading them in sequence is random too.
+    /// The rows of a source that are taken, in the order in which they are stored. The order is random, so that
+    /// reading the dataset in sequence is random too.
     pub(super) fn ingest_order(&self, split: Split, source: &dyn Source) -> Vec<usize> {
         let purpose = format!("ingest/{}", split.name());
         let order = generator(self.pipeline.seed, &purpose, &[]).permutation(source.rows());
@@ -71,15 +71,15 @@ impl Run<'_> {
         order.into_iter().take(most).map(|row| row as usize).collect()
     }
 
-    /// Ingests a split; `unfit` says which alignments do not fit it.
+    /// Ingests a split; `unfit` lists the alignments that do not fit it.
     fn ingest_split(&self, split: Split, source: &dyn Source, unfit: Vec<String>) -> Result<()> {
         let meter = Meter::begin(self.standing.dir.store());
         let data = &self.pipeline.data;
         let order = self.ingest_order(split, source);
         let handler = media::of(&self.pipeline.view);
         let mut ingest = handler.ingest(source, &order, data.source.has_frames())?;
-        // Where no sample is left out, it is known which part each is of: parts that are there are passed over, and
-        // what is found of the others is noted beside them.
+        // If no sample is left out, the part of each sample is known. Existing parts are then passed over, and the
+        // account of every new part is noted next to it.
         let by_part = data.on_bad_sample == OnBadSample::Fail && !ingest.sees_all();
         let tally = Tally::of(Account::of(source, data.is_labelled()));
         let mut writer = self.writer(split, source, ingest.as_ref(), by_part.then_some(&tally))?;
@@ -90,7 +90,7 @@ impl Run<'_> {
             self.session.check_stop()?;
             let mut count = ingest.at_once().min(left.len());
             if by_part {
-                // No chunk lies in two parts, so that what is noted of a part is of its rows alone.
+                // No chunk lies in two parts, so that the note of a part covers only its own rows.
                 let (per_part, done) =
                     (self.pipeline.store.rows_per_part, order.len() - left.len());
                 count = count.min(per_part - done % per_part);
@@ -161,7 +161,7 @@ impl Run<'_> {
         self.tell_account(&finished)
     }
 
-    /// The writer of a split, once it is known what its columns are; `tally` is noted part by part.
+    /// Begins the writer of a split; `None` until its columns are known. `tally` is noted part by part.
     fn writer(
         &self,
         split: Split,
@@ -181,7 +181,7 @@ impl Run<'_> {
         let writer = self.standing.dir.dataset(INGEST, split).begin(Spec {
             key: key.hash.clone(),
             settings: key.settings.clone(),
-            // Bad samples are known when they are met.
+            // Bad samples are found only while reading.
             rows: None,
             rows_per_part: self.pipeline.store.rows_per_part,
             rows_per_group: rows_per_group(schema.row_bytes()),
@@ -190,12 +190,12 @@ impl Run<'_> {
         })?;
         Ok(Some(match tally.cloned() {
             Some(tally) => writer.noting(move || tally.lap()),
-            // All rows are read again, whatever is there.
+            // All rows are read again, whichever parts exist.
             None => writer,
         }))
     }
 
-    /// Tells what an ingest has found, and warns of what may be wrong.
+    /// Reports what an ingest found, and warns of what may be wrong.
     fn tell_account(&self, finished: &Finished) -> Result<()> {
         let noun = self.pipeline.view.settings().noun();
         let Some(IngestSummary { account, .. }) = IngestSummary::of(committed(finished)?)? else {
@@ -210,7 +210,7 @@ impl Run<'_> {
     }
 }
 
-/// The generation that an ingest has committed, all of whose parts are this process's.
+/// Returns the generation that an ingest has committed; an ingest has no other shards to wait for.
 fn committed(finished: &Finished) -> Result<&Generation> {
     match finished {
         Finished::Committed(generation) => Ok(generation),
@@ -218,10 +218,10 @@ fn committed(finished: &Finished) -> Result<&Generation> {
     }
 }
 
-/// The account of an ingest at work, in pieces: of each part what is noted beside it, and the rest.
+/// The account of a running ingest in pieces: one note per part, and the rest.
 #[derive(Clone)]
 struct Tally {
-    /// Of the source, before any sample.
+    /// The account of the source before any sample is read.
     source: Account,
     now: Arc<Mutex<Account>>,
 }
@@ -231,19 +231,19 @@ impl Tally {
         Self { source, now: Arc::default() }
     }
 
-    /// What was found since the last part was complete.
+    /// The account since the last part was complete.
     fn now(&self) -> MutexGuard<'_, Account> {
         let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
         now.labelled = self.source.labelled;
         now
     }
 
-    /// Begins the next piece, and gives the one before.
+    /// Returns the account of the current piece, and begins the next one.
     fn lap(&self) -> Value {
         json!(std::mem::take(&mut *self.now()))
     }
 
-    /// The whole account, with what was noted of parts.
+    /// Returns the whole account, including the notes of all parts.
     fn close(&self, parts: &[Value], source: &dyn Source) -> Account {
         let mut all = self.source.clone();
         for part in parts.iter().filter(|it| !it.is_null()) {
@@ -255,7 +255,7 @@ impl Tally {
     }
 }
 
-/// The error of a split without a sample.
+/// The error for a split without a sample.
 fn empty(split: Split, rows: usize) -> Error {
     let split = split.name();
     Error::failed(format!("the {split} split is empty: none of its {rows} samples could be read"))

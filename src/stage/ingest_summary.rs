@@ -1,4 +1,4 @@
-//! What the manifest of an ingested dataset says of its ingest.
+//! The summary of an ingest in the manifest of its dataset.
 
 use gimlet_store::Generation;
 use serde::{Deserialize, Serialize};
@@ -13,16 +13,16 @@ use crate::{Error, Kind, Result};
 /// The summary in the manifest of an ingested split.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct IngestSummary {
-    /// What the ingest took.
+    /// Time, memory and bytes that the ingest took.
     #[serde(flatten)]
     pub took: Took,
     /// Samples that were left out.
     pub skipped: Vec<Skipped>,
     /// The names of the classes of each further label.
     pub labels: Map<String, Value>,
-    /// What was read, and what may be wrong with it.
+    /// The account of what was read, and of what may be wrong with it.
     pub account: Account,
-    /// What only the ingest of recordings says.
+    /// Facts that only the ingest of recordings has.
     #[serde(flatten)]
     pub sound: Option<SoundSummary>,
 }
@@ -32,7 +32,7 @@ pub struct IngestSummary {
 pub struct Skipped {
     /// Row of the sample in its source.
     pub id: i64,
-    /// Where in the source it comes from.
+    /// Where in the source the sample comes from.
     pub source: String,
     /// Why it was left out.
     pub reason: String,
@@ -45,7 +45,7 @@ impl From<BadSample> for Skipped {
 }
 
 impl IngestSummary {
-    /// Reads the summary of a dataset; `None` for one that `ingest` has not made.
+    /// Reads the summary of a dataset; `None` for a dataset that `ingest` has not made.
     ///
     /// # Errors
     /// [`Kind::Damaged`] when it is not what `ingest` writes.

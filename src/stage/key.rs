@@ -9,20 +9,20 @@ use serde_json::{Map, Value};
 use crate::Result;
 use crate::pipeline::json_of;
 
-/// A key, and what it was made of.
+/// A key: a hash, and the settings that it was made of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Key {
     /// 64 hexadecimal digits.
     pub hash: String,
-    /// What it is a hash of, kept beside the step's output so that a change can be named.
+    /// The hashed settings, stored with the step's output so that a change can be named.
     pub settings: Value,
 }
 
 impl Key {
-    /// The key of these settings.
+    /// The key of `settings`.
     ///
     /// # Errors
-    /// When they cannot be described.
+    /// When they cannot be written as JSON.
     pub fn of<T: Serialize>(settings: &T) -> Result<Self> {
         let settings = canonical(json_of(settings)?);
         let hash = blake3::hash(settings.to_string().as_bytes()).to_hex().to_string();
@@ -30,7 +30,7 @@ impl Key {
     }
 }
 
-/// Puts the names in these settings in order, so that there is one way to write them.
+/// Sorts the names in `settings`, so that there is one way to write them.
 fn canonical(settings: Value) -> Value {
     match settings {
         Value::Object(map) => {
@@ -43,7 +43,7 @@ fn canonical(settings: Value) -> Value {
     }
 }
 
-/// Every leaf of `settings` by its path, such as `training.batch`.
+/// Maps the path of every leaf of `settings`, such as `training.batch`, to its value.
 pub fn flatten(settings: &Value) -> BTreeMap<String, Value> {
     fn walk(path: &str, value: &Value, leaves: &mut BTreeMap<String, Value>) {
         match value {
@@ -68,10 +68,10 @@ pub fn flatten(settings: &Value) -> BTreeMap<String, Value> {
     leaves
 }
 
-/// What differs between two settings, one phrase a key: `training.batch: 16 -> 32`.
+/// Describes the differences between two settings, one phrase per key: `training.batch: 16 -> 32`.
 ///
-/// Keys of inputs, under `input`, are left out: that they differ is the doing of an earlier step. What is null is
-/// not set.
+/// Keys of inputs, under `input`, are left out, since an earlier step caused their difference. A null setting counts
+/// as not set.
 pub fn differences(old: &Value, new: &Value) -> Vec<String> {
     let [old, new] = [old, new].map(|settings| {
         let mut leaves = flatten(settings);

@@ -166,7 +166,8 @@ fn it_is_planned_trained_encoded_and_probed_and_keys_know_its_settings() {
 #[test]
 fn a_pipeline_file_names_it_where_the_program_says_so() {
     let text = "[data.textures]\nsize = 16\n[view]\npatch = 8\nstride = 4\n[[modules]]\nname = 'a'\n\
-                layers = [{ conv = { channels = 4, kernel = 3 } }, { 'gained mean' = { side = 2 } }]";
+                layers = [{ conv = { channels = 4, kernel = 3 } }, { 'gained mean' = { side = 2 } }]\n\
+                [loss.infonce]\nprediction_steps = 1";
     let parsed = |layers| {
         let environment = Environment { layers, ..Environment::default() };
         Pipeline::parse(text, Path::new("own.toml"), &[], &environment)

@@ -103,7 +103,7 @@ impl Room {
     }
 }
 
-/// Bytes of all files below a folder, which need not exist.
+/// Counts the bytes of all files below a folder; 0 when it does not exist.
 pub fn size_of_folder(folder: &Location) -> Result<u64> {
     let mut bytes = 0;
     for entry in folder.list().map_err(|error| Error::io("list", folder.path(), error))? {

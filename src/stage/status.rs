@@ -90,7 +90,7 @@ const FILES: &str = "source.files";
 /// How many differing files of a split are named.
 const NAMED: usize = 3;
 
-/// Says which files of a split differ, the first of them by name: `test: `a.wav`: other content`.
+/// Says which files of a split differ, the first of them by name: ``test: `a.wav`: other content``.
 fn in_words(split: Split, files: Option<Vec<String>>) -> Vec<String> {
     let name = split.name();
     let Some(files) = files else { return vec![format!("{name}: other files")] };

@@ -82,9 +82,9 @@ pub fn run(dir: &RunDir, progress: &dyn Progress) -> Result<Report> {
 
 /// The files of a pipeline's source, compared with those that were ingested.
 pub struct OfSource {
-    /// How many there are.
+    /// The number of files.
     pub files: usize,
-    /// One phrase per file that is not what was ingested: `test: `a.wav`: other content`.
+    /// One phrase per file that is not what was ingested: ``test: `a.wav`: other content``.
     pub differences: Vec<String>,
 }
 

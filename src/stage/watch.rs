@@ -16,7 +16,7 @@ use crate::pipeline::Training;
 use crate::schedule::At;
 use crate::train::input::Input;
 
-/// Looks at the test split.
+/// Computes the held-out losses of modules in training.
 pub(super) struct Watch<'a> {
     run: &'a Run<'a>,
     /// The modules with their sizes, in order: each reads what its predecessor makes.

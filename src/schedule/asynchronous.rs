@@ -1,18 +1,18 @@
-//! All modules at once, each in a process of its own, on what its predecessor has written last.
+//! All modules train at once, each in its own process, on the newest generation of its predecessor.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Given, Manner, Misfit, Place, Publishing, Schedule, check_count, check_replay};
 
-/// `schedule = "async"`.
+/// The settings of `schedule = "async"`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Epochs after which a module writes a generation; 1 when `None`.
     pub sync_every: Option<usize>,
-    /// Epochs that a module trains on one generation before it waits for a newer one, as long as another process works
-    /// on that; `sync_every` when `None`.
+    /// Epochs that a module trains on one generation. Then it waits for a newer one, as long as another process works
+    /// on its predecessor. `sync_every` when `None`.
     pub max_staleness: Option<usize>,
     /// The share of a batch that comes from older generations.
     pub replay: f64,
@@ -36,8 +36,8 @@ impl Schedule for Settings {
         &["sync_every", "max_staleness", "replay", "patience"]
     }
 
-    /// All of it for every module, though the first reads no generations: a module that was trained and is done
-    /// publishes no more, so that those above it have to train beside it.
+    /// All settings count for every module, even for the first, which reads no generations: a finished module publishes
+    /// no more, so the modules above it must train at the same time.
     fn key(&self, _replays: bool) -> Value {
         let Self { sync_every: _, max_staleness: _, replay, patience } = self;
         let Publishing { sync_every, max_staleness } = self.publishing();
@@ -50,7 +50,7 @@ impl Schedule for Settings {
         })
     }
 
-    /// Workers have nothing of each other but what is stored.
+    /// Refuses recomputed activations between modules: workers share only what is stored.
     fn check(&self, given: &Given<'_>) -> Result<(), Misfit> {
         check_count("sync_every", self.sync_every)?;
         check_count("max_staleness", self.max_staleness)?;

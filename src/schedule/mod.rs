@@ -1,8 +1,8 @@
-//! In which order modules train, and what each reads of what the others have made.
+//! Schedules: in which order modules train, and which output of other modules each one reads.
 //!
-//! A schedule is one file: its settings, as `[schedule]` in a pipeline file gives them, and its answers, a [`Schedule`].
-//! Adding one is such a file, its line here and its line in `registry.rs`. A program that uses this library adds its own
-//! to [`Schedules`], or gives it to [`Builder::schedule`](crate::pipeline::Builder::schedule).
+//! A schedule is one file. It has the settings that `[schedule]` in a pipeline file gives, and it implements
+//! [`Schedule`]. A new schedule needs such a file, a line here and a line in `registry.rs`. A program that uses this
+//! library adds its own to [`Schedules`], or gives it to [`Builder::schedule`](crate::pipeline::Builder::schedule).
 
 pub mod asynchronous;
 mod registry;
@@ -19,25 +19,26 @@ use serde_json::Value;
 pub use registry::Schedules;
 pub use step::{At, InRound, Step};
 
-/// In which order modules train. The defaults are those of modules that train one after the other, each to its last
-/// epoch.
+/// The order in which modules train. The default methods describe modules that train one after the other, each to its
+/// last epoch.
 pub trait Schedule: fmt::Debug + Send + Sync + 'static {
-    /// What pipeline files and messages call it.
+    /// The name in pipeline files and messages.
     fn name(&self) -> &str;
 
-    /// Names of the settings that a pipeline file can give it.
+    /// The names of its settings in a pipeline file.
     fn keys(&self) -> &[&str];
 
-    /// Settings of other schedules that mean nothing to it, each with the reason, where that is not plain.
+    /// Settings of other schedules that mean nothing to it, each with the reason. Settings with an obvious reason are
+    /// left out.
     fn refused(&self) -> &[(&str, &str)] {
         &[]
     }
 
-    /// What the key of a training says of it: all settings that can change weights. `replays` says whether the training
-    /// reads rows of older generations.
+    /// The settings that belong in the key of a training: all that can change weights. `replays` says whether the
+    /// training reads rows of older generations.
     fn key(&self, replays: bool) -> Value;
 
-    /// The schedule with what it leaves to the pipeline filled in; `None` where it leaves nothing.
+    /// The schedule with the settings filled in that it derives from the pipeline; `None` where there are none.
     ///
     /// # Errors
     /// When the pipeline does not say enough.
@@ -48,10 +49,10 @@ pub trait Schedule: fmt::Debug + Send + Sync + 'static {
     /// Fails when a setting is out of bounds, or the schedule does not fit a pipeline.
     ///
     /// # Errors
-    /// Why not.
+    /// The misfit.
     fn check(&self, given: &Given<'_>) -> Result<(), Misfit>;
 
-    /// Epochs that every module trains in all its rounds, where the schedule says so and modules do not.
+    /// The epochs that every module trains over all rounds, where the schedule decides this and modules do not.
     fn epochs(&self) -> Option<usize> {
         None
     }
@@ -61,22 +62,22 @@ pub trait Schedule: fmt::Debug + Send + Sync + 'static {
         Manner::InTurn
     }
 
-    /// How often every module trains, each time on a newer generation of its input, and writes one.
+    /// The number of rounds. In each round every module trains on a newer generation of its input, and writes one.
     fn rounds(&self) -> usize {
         1
     }
 
-    /// Every step in its order, for a stack of `modules` modules.
+    /// All steps in order, for a stack of `modules` modules.
     fn steps(&self, modules: usize) -> Vec<Step> {
         in_turn(modules, self.rounds())
     }
 
-    /// The training that one goes on from, with its weights and its optimiser.
+    /// The training that another one goes on from, with its weights and its optimiser.
     fn before(&self, _at: At) -> Option<At> {
         None
     }
 
-    /// Whether others may go on from the trainings of this schedule, even if none does yet.
+    /// Whether later trainings may go on from those of this schedule, even if none does yet.
     fn is_gone_on_from(&self) -> bool {
         false
     }
@@ -86,17 +87,18 @@ pub trait Schedule: fmt::Debug + Send + Sync + 'static {
         0.0
     }
 
-    /// The rounds before this one whose rows are replayed, newest first; `kept` older generations are kept.
+    /// The earlier rounds whose rows are replayed in a round, newest first, if `kept` older generations are kept.
     fn replayed(&self, _round: usize, _kept: usize) -> Vec<usize> {
         Vec::new()
     }
 
-    /// Epochs on one input without a smaller loss on the test split that end a training.
+    /// The patience of early stopping: epochs on one input without a smaller loss on the test split that end a
+    /// training.
     fn patience(&self) -> Option<usize> {
         None
     }
 
-    /// Why some modules are not looked at on the test split while they train, where that is so.
+    /// Why some modules have no held-out loss while they train; `None` where all have one.
     fn unwatched(&self) -> Option<&str> {
         None
     }
@@ -105,21 +107,21 @@ pub trait Schedule: fmt::Debug + Send + Sync + 'static {
 /// How the modules of a run are trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
-    /// Each by itself, on what the module before it has stored.
+    /// Each module trains by itself, on what its predecessor has stored.
     InTurn,
-    /// All in one piece: every batch goes forward once, through all of them.
+    /// All modules train in one piece: every batch goes forward once, through all of them.
     InOnePass,
-    /// Each in a process of its own, on what the module before it publishes meanwhile.
+    /// Each module trains in its own process, on what its predecessor publishes meanwhile.
     InWorkers(Publishing),
 }
 
-/// What workers publish, and how long they train on one generation.
+/// How often workers publish, and how long they train on one generation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Publishing {
     /// Epochs after which a module writes a generation.
     pub sync_every: usize,
-    /// Epochs that a module trains on one generation before it waits for a newer one, as long as another process works
-    /// on that.
+    /// Epochs that a module trains on one generation. Then it waits for a newer one, as long as another process works
+    /// on its predecessor.
     pub max_staleness: usize,
 }
 
@@ -129,7 +131,7 @@ impl dyn Schedule {
         self.manner() == Manner::InOnePass
     }
 
-    /// What workers publish, where each module trains in a process of its own.
+    /// The settings of workers, where each module trains in its own process.
     pub fn publishing(&self) -> Option<Publishing> {
         match self.manner() {
             Manner::InWorkers(publishing) => Some(publishing),
@@ -142,7 +144,7 @@ impl dyn Schedule {
         self.manner() != Manner::InTurn
     }
 
-    /// The steps that are done in one piece of work with one, itself among them.
+    /// The steps that are done in one piece of work with `step`, itself included.
     pub fn together(&self, step: Step, modules: usize) -> Vec<Step> {
         let of_all = |step: fn(At) -> Step, round| {
             (0..modules).map(|module| step(At { module, round })).collect()
@@ -155,7 +157,7 @@ impl dyn Schedule {
     }
 }
 
-/// What a schedule has to fit.
+/// The settings of a pipeline that a schedule has to fit.
 #[derive(Debug, Clone)]
 pub struct Given<'a> {
     /// `training.epochs`.
@@ -168,20 +170,20 @@ pub struct Given<'a> {
     pub modules: Vec<GivenModule<'a>>,
 }
 
-/// What a schedule has to fit of one module.
+/// The settings of a module that a schedule has to fit.
 #[derive(Debug, Clone, Copy)]
 pub struct GivenModule<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Epochs that it trains.
+    /// Epochs that the module trains.
     pub epochs: usize,
-    /// Whether it says so itself.
+    /// Whether the module itself says how many.
     pub says_epochs: bool,
-    /// Whether what it makes is to be recomputed.
+    /// Whether its activations are recomputed.
     pub is_recomputed: bool,
 }
 
-/// Where a pipeline file says what does not fit.
+/// The place in a pipeline file that does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// In a setting of the schedule.
@@ -195,28 +197,28 @@ pub enum Place {
 /// Why a schedule does not fit its pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misfit {
-    /// Where that is said.
+    /// The place in the pipeline file.
     pub place: Place,
     /// What does not fit.
     pub message: String,
-    /// What to do about it; may be empty.
+    /// The hint: what to do about it; may be empty.
     pub hint: String,
 }
 
 impl Misfit {
-    /// A misfit said at `place`.
+    /// A misfit at `place`, without a hint.
     pub fn at(place: Place, message: impl Into<String>) -> Self {
         Self { place, message: message.into(), hint: String::new() }
     }
 
-    /// Adds what to do about it.
+    /// Adds a hint.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: hint.into(), ..self }
     }
 }
 
-/// The steps of modules that train one after the other, round by round.
+/// Lists the steps of modules that train one after the other, round by round.
 fn in_turn(modules: usize, rounds: usize) -> Vec<Step> {
     let mut steps = vec![Step::Ingest, Step::Untrained];
     for round in 0..rounds {
@@ -241,7 +243,7 @@ fn check_count(key: &'static str, count: Option<usize>) -> Result<(), Misfit> {
     Err(Misfit::at(Place::Setting(key), message))
 }
 
-/// Fails unless `replay` is a share of a batch, and older generations are kept that it can take rows of.
+/// Fails unless `replay` is a share of a batch, and older generations are kept from which it can take rows.
 fn check_replay(replay: f64, given: &Given<'_>) -> Result<(), Misfit> {
     let place = Place::Setting("replay");
     if replay > 0.0 && given.keep_generations < 2 {

@@ -1,4 +1,4 @@
-//! From the name of a schedule in a pipeline file to its settings.
+//! Finds a schedule by its name in a pipeline file, and reads its settings.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(crate) struct Entry {
     pub read: fn(DeTable<'_>) -> Result<Arc<dyn Schedule>, toml::de::Error>,
 }
 
-/// The schedules of this crate, of which pipelines have the first by default.
+/// The schedules of this crate. A pipeline that names none has the first.
 impl Default for Schedules {
     fn default() -> Self {
         Self(vec![
@@ -37,7 +37,7 @@ impl Entry {
     fn of<S: Schedule + Default + DeserializeOwned>() -> Self {
         Self {
             default: Arc::new(S::default()),
-            // Positions are those of the values.
+            // Errors have the positions of the values.
             read: |settings| {
                 let settings = Deserializer::from(Spanned::new(0..0, settings));
                 Ok(Arc::new(S::deserialize(settings)?))
@@ -47,7 +47,7 @@ impl Entry {
 }
 
 impl Schedules {
-    /// Adds a schedule, which pipeline files then name as [`Schedule::name`] does.
+    /// Adds a schedule. Pipeline files use its [`Schedule::name`].
     ///
     /// # Errors
     /// [`Kind::Usage`] when there is a schedule of that name.
@@ -62,7 +62,7 @@ impl Schedules {
         Ok(self)
     }
 
-    /// All of them.
+    /// All schedules.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.0.iter()
     }

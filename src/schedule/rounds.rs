@@ -1,4 +1,5 @@
-//! In rounds: in each, every module in turn trains on the newest generation of its input, and writes one.
+//! Modules train in rounds: in each round, every module in turn trains on the newest generation of its input, and
+//! writes one.
 
 use std::sync::Arc;
 
@@ -7,13 +8,13 @@ use serde_json::{Value, json};
 
 use super::{At, Given, Misfit, Place, Schedule, check_count, check_replay};
 
-/// `schedule = "rounds"`. Of rounds and epochs, what a pipeline file leaves out is filled in.
+/// The settings of `schedule = "rounds"`. If a pipeline file leaves out rounds or epochs, they are filled in.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// How many; as many as make up `training.epochs` when `None`.
+    /// The number of rounds; when `None`, `training.epochs` divided by `epochs_per_round`.
     pub rounds: Option<usize>,
-    /// Passes over the training split in each round; as many as make up `training.epochs` when `None`.
+    /// Epochs in each round; when `None`, `training.epochs` divided by `rounds`. When both are `None`, it is 1.
     pub epochs_per_round: Option<usize>,
     /// The share of a batch that comes from older generations.
     pub replay: f64,
@@ -36,7 +37,7 @@ impl Schedule for Settings {
         &["rounds", "epochs_per_round", "replay", "patience"]
     }
 
-    /// More rounds go on from those that are there, so their number is no part of it.
+    /// Leaves out the number of rounds, because more rounds go on from the existing ones.
     fn key(&self, replays: bool) -> Value {
         let Self { rounds: _, epochs_per_round, replay, patience } = self;
         json!({
@@ -50,7 +51,7 @@ impl Schedule for Settings {
     fn filled_in(&self, given: &Given<'_>) -> Result<Option<Arc<dyn Schedule>>, Misfit> {
         let share = |key, of: usize| match given.epochs.checked_rem(of) {
             Some(0) => Ok(given.epochs / of),
-            // The check refuses a 0.
+            // `check` refuses a 0.
             None => Ok(1),
             Some(_) => {
                 let epochs = given.epochs;

@@ -1,16 +1,16 @@
-//! One module after another, each to its last epoch, or until its loss on the test split has not become smaller for
-//! some epochs.
+//! Modules train one after another, each to its last epoch, or until its loss on the test split has not become smaller
+//! for some epochs.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Given, Misfit, Schedule, check_count};
 
-/// `schedule = "sequential"`.
+/// The settings of `schedule = "sequential"`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Epochs without a smaller held-out loss that end a training; none do when `None`.
+    /// Epochs without a smaller held-out loss that end a training; when `None`, it runs to its last epoch.
     pub patience: Option<usize>,
 }
 

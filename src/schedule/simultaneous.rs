@@ -1,11 +1,12 @@
-//! All modules in one process and one forward pass, with no gradient between them, and no store.
+//! All modules train in one process and one forward pass, with no gradient between them, and without stored
+//! activations.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Given, Manner, Misfit, Place, Schedule, Step, in_turn};
 
-/// `schedule = "simultaneous"`.
+/// The settings of `schedule = "simultaneous"`: there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {}
@@ -32,8 +33,8 @@ impl Schedule for Settings {
         json!({ "kind": self.name() })
     }
 
-    /// There is no stored input that noise could lie on, and all modules see the same batches, so that all have as many
-    /// epochs.
+    /// Refuses input noise, because no activations are stored that it could be added to. Refuses different epochs,
+    /// because all modules see the same batches.
     fn check(&self, given: &Given<'_>) -> Result<(), Misfit> {
         if given.input_noise > 0.0 {
             let message = "`training.input_noise` is noise on stored activations, and a `simultaneous` schedule \

@@ -1,4 +1,4 @@
-//! What a run does, one step after another.
+//! The steps of a run.
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ pub enum Step {
     Probe(usize),
 }
 
-/// A module in a round, both from 0. Where the schedule has no rounds there is one.
+/// A module in a round, both counted from 0. A schedule without rounds has one round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct At {
     /// The module's place in the stack.
@@ -26,11 +26,11 @@ pub struct At {
     pub round: usize,
 }
 
-/// A round of several, from 1, as people and scripts are told of it.
+/// One of several rounds, counted from 1, as messages and JSON show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct InRound {
     /// The round.
     pub round: usize,
-    /// How many there are.
+    /// The number of rounds.
     pub rounds: usize,
 }

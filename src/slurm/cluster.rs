@@ -1,4 +1,4 @@
-//! What commands of Slurm answer, where there are such.
+//! Runs commands of Slurm, where they are installed, and reads their answers.
 
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// How long a command may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The name of the cluster here, where it tells.
+/// The name of the cluster here, if Slurm tells it.
 pub fn cluster() -> Option<String> {
     let mut scontrol = Command::new("scontrol");
     scontrol.args(["show", "config"]);
@@ -16,13 +16,13 @@ pub fn cluster() -> Option<String> {
     Some(line.trim_start_matches([' ', '=']).trim().to_string()).filter(|name| !name.is_empty())
 }
 
-/// Whether a command ended well, and what it said on stdout and stderr; `None` when there is none, or it takes too
-/// long.
+/// Runs a command: whether it ended well, and its stdout and stderr. `None` when there is no such command, or it takes
+/// too long.
 pub fn answer(mut command: Command) -> Option<(bool, String, String)> {
     let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().ok()?;
     let (mut stdout, mut stderr) = (child.stdout.take()?, child.stderr.take()?);
-    // It must not wait for us while we wait for it.
+    // Read both streams meanwhile: a full pipe would block the command while we wait for it.
     let stdout = std::thread::spawn(move || {
         let mut text = Vec::new();
         stdout.read_to_end(&mut text).map(|_| String::from_utf8_lossy(&text).into_owned())

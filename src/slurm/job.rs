@@ -1,4 +1,4 @@
-//! From the steps of a run to jobs: what each runs, and which others have to end well before it.
+//! Turns the steps of a run into jobs: what each job runs, and which jobs have to end well before it.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -9,16 +9,16 @@ use crate::stage::cost::Costs;
 use crate::stage::run_dir::UNTRAINED;
 use crate::stage::{At, Plan, Standing, Step, StepKind};
 
-/// The most shards that nobody asked for.
+/// The most shards when the caller names no number.
 const MOST_SHARDS: u64 = 8;
 
-/// The most tasks of an array that nobody asked for: below what Slurm allows by default (`MaxArraySize`).
+/// The most tasks in an array when the caller names no number: below what Slurm allows by default (`MaxArraySize`).
 const MOST_TASKS: usize = 1000;
 
-/// The tasks of a sweep's array that run at once, where nobody says how many.
+/// The tasks of a sweep's array that run at once when the caller names no number.
 const SWEEP_THROTTLE: usize = 8;
 
-/// What only jobs that do such steps ask for: one of the tables in `[slurm]`.
+/// The requests that only jobs of this kind make: one of the tables in `[slurm]`.
 pub fn own(kind: StepKind, slurm: &Slurm) -> &Requests {
     match kind {
         StepKind::Ingest => &slurm.ingest,
@@ -31,7 +31,7 @@ pub fn own(kind: StepKind, slurm: &Slurm) -> &Requests {
 /// The tasks of an array, of which at most `throttle` run at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Array {
-    /// How many there are.
+    /// The number of tasks.
     pub tasks: usize,
     /// How many run at once; all when `None`.
     pub throttle: Option<usize>,
@@ -40,15 +40,15 @@ pub struct Array {
 /// A job of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
-    /// Its step, as messages call it, or its steps; no two jobs of a script have one in common.
+    /// The name of its step or steps, as in messages. No two jobs of a script have the same.
     pub title: String,
     /// What its steps do.
     pub kind: StepKind,
     /// The titles of its steps, as [`Plan::full_title`] has them.
     pub steps: Vec<String>,
-    /// The places of the jobs, before this one, that have to end well.
+    /// The indices of earlier jobs that have to end well before this one.
     pub after: Vec<usize>,
-    /// Its tasks, where it has several.
+    /// Its tasks, where it is an array.
     pub array: Option<Array>,
     /// What it runs.
     pub runs: Commands,
@@ -57,14 +57,14 @@ pub struct Job {
 /// What a job runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Commands {
-    /// `gimlet COMMAND PIPELINE … ARGUMENTS`.
+    /// One command: `gimlet COMMAND PIPELINE … ARGUMENTS`.
     One {
         /// The name of the command.
         command: &'static str,
         /// What stands after the pipeline and the options.
         arguments: Vec<String>,
     },
-    /// `gimlet worker PIPELINE … --module`, of each of these modules in a task of its own, all at once.
+    /// One task per module, all at once: `gimlet worker PIPELINE … --module MODULE`.
     Workers {
         /// The names of the modules.
         modules: Vec<String>,
@@ -81,20 +81,19 @@ impl Commands {
     }
 }
 
-/// How arrays are cut.
+/// How many tasks arrays have, and how many of these run at once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sharding {
-    /// Tasks of an array; as many as there are parts or runs when `None`, up to a number.
+    /// Tasks in an array. When `None`: one per part or run, up to 8 for parts and 1000 for runs.
     pub shards: Option<NonZeroUsize>,
     /// Tasks of an array that run at once.
     pub throttle: Option<NonZeroUsize>,
 }
 
-/// The jobs of the steps of `pipeline` that are not done, in order.
+/// Makes the jobs for the steps of `pipeline` that are not done, in order.
 ///
 /// # Errors
-/// When a record or manifest cannot be read; where there are activations to be written, as
-/// [`Standing::costs`].
+/// When a record or manifest cannot be read; where activations are to be written, those of [`Standing::costs`].
 pub fn of_pipeline(
     pipeline: &Pipeline,
     standing: &Standing,
@@ -122,7 +121,7 @@ pub fn of_pipeline(
                 let runs = one("encode", vec![UNTRAINED.to_string(), wait()]);
                 jobs.add(plan, StepKind::Encode, &[step], None, runs);
             }
-            // One job for all of them, which stands before what is made of any.
+            // One job for all trainings, before the jobs that read their output.
             Step::Train(_) if in_workers && trainings.first() != Some(&step) => {}
             Step::Train(_) if in_workers => {
                 let names = trainings.iter().map(|step| plan.stage_name(*step)).collect();
@@ -135,7 +134,7 @@ pub fn of_pipeline(
             }
             Step::Encode(at) => {
                 let array = match (pipeline.schedule.is_in_one_pass(), &costs) {
-                    // What is encoded in one pass over the samples is not cut.
+                    // An encoding in one pass over the samples is not cut into shards.
                     (true, _) => None,
                     (false, Some(costs)) => array(pipeline, costs, step, sharding),
                     (false, None) => {
@@ -158,7 +157,7 @@ pub fn of_pipeline(
     Ok(jobs.all)
 }
 
-/// The jobs of a sweep of so many runs: an array that does them, and one that shows what came of them.
+/// Makes the jobs of a sweep of `runs` runs: an array that does them, and a job that shows the table.
 pub fn of_sweep(runs: usize, sharding: Sharding) -> Vec<Job> {
     let tasks = sharding.shards.map_or(MOST_TASKS, NonZeroUsize::get).min(runs).max(1);
     let throttle = sharding.throttle.map_or(SWEEP_THROTTLE, NonZeroUsize::get).min(tasks);
@@ -181,12 +180,14 @@ fn one(command: &'static str, arguments: Vec<String>) -> Commands {
     Commands::One { command, arguments }
 }
 
-/// A job that Slurm runs a second time may meet the first one, which has lost its node, at work.
+/// The option `--wait`: a job that Slurm starts again may find its first process, which has lost its node, still at
+/// work.
 fn wait() -> String {
     "--wait".to_string()
 }
 
-/// A module, and its round where there are several: that of another may be done by then, or not yet.
+/// The arguments for a module, with its round where there are several: by the time the job runs, the next round may be
+/// another one.
 fn of_module(plan: &Plan, at: At) -> Vec<String> {
     let mut arguments = vec![plan.module(at.module).to_string()];
     if plan.rounds() > 1 {
@@ -200,7 +201,7 @@ fn of_module(plan: &Plan, at: At) -> Vec<String> {
 #[derive(Default)]
 struct Jobs {
     all: Vec<Job>,
-    /// Which does a step.
+    /// The index of the job that does a step.
     of_step: HashMap<Step, usize>,
 }
 
@@ -219,7 +220,7 @@ impl Jobs {
             inputs.filter_map(|input| self.of_step.get(&input).copied()).collect();
         after.sort_unstable();
         after.dedup();
-        // What comes before one of them need not be named beside it.
+        // A job that comes before one of these need not be named as well.
         let implied: Vec<usize> = after.iter().flat_map(|job| self.before(*job)).collect();
         after.retain(|job| !implied.contains(job));
         let place = self.all.len();
@@ -234,7 +235,7 @@ impl Jobs {
         });
     }
 
-    /// All jobs that have to end before this one begins.
+    /// All jobs that have to end before `job` begins.
     fn before(&self, job: usize) -> Vec<usize> {
         let mut found = self.all[job].after.clone();
         let mut next = 0;
@@ -246,7 +247,7 @@ impl Jobs {
     }
 }
 
-/// The array that the encoding of a module is cut into: a task for a few parts each.
+/// The array that the encoding of a module is cut into; `None` where it has one task.
 fn array(pipeline: &Pipeline, costs: &Costs<'_>, step: Step, sharding: Sharding) -> Option<Array> {
     let parts = costs.rows(step, Split::Train).div_ceil(pipeline.store.rows_per_part as u64);
     let asked = sharding.shards.map(NonZeroUsize::get);
@@ -255,7 +256,7 @@ fn array(pipeline: &Pipeline, costs: &Costs<'_>, step: Step, sharding: Sharding)
     (tasks > 1).then_some(Array { tasks, throttle })
 }
 
-/// Steps of one kind: `train a, b`; one step as it calls itself.
+/// The title of steps of one kind: `train a, b`; for one step, its full title.
 fn title(plan: &Plan, steps: &[Step]) -> String {
     match steps {
         [one] => plan.full_title(*one),

@@ -1,12 +1,12 @@
-//! Slurm: a bash script that submits a run's steps as jobs, and what the queue says of them.
+//! Slurm: a bash script that submits a run's steps as jobs, and the state of these jobs in the queue.
 //!
-//! The scheduler only starts processes. What is done stands in the store: a job that is run again, by
-//! Slurm or by hand, finds what is there and does the rest.
+//! Slurm only starts processes. The store knows what is done: a job that is run again, by Slurm or by hand, finds what
+//! is there and does the rest.
 //!
-//! - [`Job`]: a step, or several that are one job, what it waits for, and what it runs ([`jobs`]).
-//! - [`Script`]: bash that submits jobs by `sbatch`; people may edit it.
+//! - [`Job`]: one or several steps, which jobs have to end before it, and what it runs ([`of_pipeline`]).
+//! - [`Script`]: bash that submits jobs with `sbatch`; you may edit it.
 //! - [`Submission`]: what was submitted, as a record of the run.
-//! - [`Queue`]: what `squeue` says of it.
+//! - [`Queue`]: what `squeue` says about a submission.
 
 mod cluster;
 mod job;

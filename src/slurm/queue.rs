@@ -1,5 +1,4 @@
-//! What the queue says of jobs, where there is one to ask. Nothing rests on it: what is done stands in the
-//! store.
+//! Asks Slurm's queue about jobs, where there is one. Nothing depends on the answer: the store knows what is done.
 
 use std::collections::{BTreeMap, HashMap};
 use std::process::Command;
@@ -9,7 +8,7 @@ use serde::Serialize;
 use super::cluster::{answer, cluster};
 use super::submission::Submission;
 
-/// States that a job does not leave by itself.
+/// The states that a job does not leave by itself.
 const ENDED: [&str; 11] = [
     "BOOT_FAIL",
     "CANCELLED",
@@ -30,22 +29,22 @@ pub struct Queue {
     jobs: HashMap<u64, Waiting>,
 }
 
-/// Where a job stands, its tasks one by one if it is an array.
+/// The state of a job, or of each task if it is an array.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Waiting {
-    /// How many are in which state, in Slurm's words: `PENDING`, `RUNNING`, `COMPLETED`.
+    /// How many tasks are in each state, in Slurm's words: `PENDING`, `RUNNING`, `COMPLETED`.
     pub states: BTreeMap<String, usize>,
-    /// Why those that are pending are, in Slurm's words: `Dependency`, `Resources`.
+    /// Why tasks are pending, in Slurm's words: `Dependency`, `Resources`.
     pub reason: Option<String>,
 }
 
 impl Waiting {
-    /// Whether it waits or runs.
+    /// Whether the job, or a task of it, waits or runs.
     pub fn is_at_work(&self) -> bool {
         self.states.keys().any(|state| !ENDED.contains(&state.as_str()))
     }
 
-    /// In words: `2 running, 6 pending (Resources)`.
+    /// Describes the state in words: `2 running, 6 pending (Resources)`.
     pub fn in_words(&self) -> String {
         let mut words = Vec::new();
         for (state, count) in &self.states {
@@ -63,8 +62,8 @@ impl Waiting {
 }
 
 impl Queue {
-    /// What the queue says of these submissions' jobs; `None` when it cannot be asked: there is no `squeue`,
-    /// it does not answer, or the jobs are another cluster's.
+    /// Asks the queue about the jobs of `submissions`. `None` when it cannot be asked: there is no `squeue`, it does
+    /// not answer, or the jobs belong to another cluster.
     pub fn ask(submissions: &[Submission]) -> Option<Self> {
         let here = cluster();
         let asked = submissions.iter().filter(|it| it.cluster.is_none() || it.cluster == here);
@@ -78,13 +77,13 @@ impl Queue {
         squeue.arg(format!("--jobs={}", ids.join(",")));
         match answer(squeue)? {
             (true, text, _) => Some(Self::of(&text)),
-            // Of a single one it says so.
+            // If only one job was asked for and is unknown, `squeue` fails with this message.
             (false, _, error) if error.contains("Invalid job id") => Some(Self::default()),
             (false, ..) => None,
         }
     }
 
-    /// From lines of `id|STATE|reason`.
+    /// Reads lines of `id|STATE|reason`.
     fn of(text: &str) -> Self {
         let mut jobs = HashMap::<u64, Waiting>::new();
         for line in text.lines() {
@@ -103,7 +102,7 @@ impl Queue {
         Self { jobs }
     }
 
-    /// What it says of a job; `None` when it does not know it.
+    /// The state of a job; `None` when the queue does not know it.
     pub fn job(&self, id: u64) -> Option<&Waiting> {
         self.jobs.get(&id)
     }

@@ -1,4 +1,4 @@
-//! The script: bash that people may read and edit, and that submits its jobs, all of them or none.
+//! The bash script that submits all jobs or none. People may read and edit it.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -9,36 +9,35 @@ use crate::pipeline::{DATA_ROOT_VARIABLE, Requests, Slurm};
 use crate::stage::StepKind;
 use crate::{Error, Kind, Result};
 
-/// Seconds before its time limit at which a job is told to save its state. Slurm may do so up to a minute
-/// earlier.
+/// Seconds before its time limit at which a job is told to save its state. Slurm may send this up to a minute earlier.
 const GRACE_SECONDS: usize = 90;
 
-/// What a script is made of.
+/// A script that submits jobs, before it is written as text.
 #[derive(Debug, Clone)]
 pub struct Script<'a> {
     /// The pipeline's or the sweep's name.
     pub name: &'a str,
     /// This program.
     pub program: PathBuf,
-    /// Where relative paths start.
+    /// The folder where relative paths start.
     pub folder: PathBuf,
-    /// What relative paths of data start from, where the environment says it.
+    /// The folder where relative paths of data start, if the environment names it.
     pub data_root: Option<PathBuf>,
-    /// Where the jobs' output goes.
+    /// The folder for the jobs' output.
     pub logs: PathBuf,
     /// The pipeline's or the sweep's file, and the options of every command.
     pub arguments: Vec<OsString>,
     /// The options of commands that run modules.
     pub device: Vec<OsString>,
-    /// The threads of a command, where it was said how many.
+    /// The threads of a command, if the caller named a number.
     pub threads: Option<usize>,
-    /// What is asked for.
+    /// The requests to the cluster.
     pub slurm: &'a Slurm,
     /// The jobs, each after those it waits for.
     pub jobs: &'a [Job],
 }
 
-/// What every job does, and how one is submitted.
+/// The part of the script that defines what every job does, and how a job is submitted.
 const WORK: &str = r#"
 # What a job does: the command, in each of its tasks. Some time before its time limit Slurm tells the
 # command, which saves its state and ends with 75; then the job goes back into the queue.
@@ -89,11 +88,11 @@ trap '[ "$complete" = yes ] || [ ${#submitted[@]} = 0 ] || scancel "${submitted[
 "#;
 
 impl Script<'_> {
-    /// The script as text.
+    /// Writes the script as text.
     ///
     /// # Errors
-    /// [`Kind::Usage`] when something cannot be written in a script: it has a zero byte in it, or is a path
-    /// that is not UTF-8.
+    /// [`Kind::Usage`] when a word cannot be written in a script: it contains a zero byte, or is a path that is not
+    /// UTF-8.
     pub fn text(&self) -> Result<String> {
         let mut lines = vec![
             "#!/bin/bash".to_string(),
@@ -136,7 +135,7 @@ impl Script<'_> {
         Ok(lines.join("\n"))
     }
 
-    /// What every job is submitted with.
+    /// The options of every job.
     fn all(&self) -> Vec<String> {
         let grace = self.slurm.grace_seconds.unwrap_or(GRACE_SECONDS);
         let mut options: Vec<String> =
@@ -155,7 +154,7 @@ impl Script<'_> {
         options
     }
 
-    /// The cores of each task.
+    /// The cores per task.
     fn cores(&self, kind: StepKind) -> Option<usize> {
         let own = own(kind, self.slurm).cpus_per_task;
         own.or(self.slurm.all.cpus_per_task).or(self.threads)
@@ -203,7 +202,7 @@ impl Script<'_> {
     }
 }
 
-/// Requests as options; without cores, which go with threads.
+/// Writes requests as options, without cores, which go with threads.
 fn requested(requests: &Requests) -> Vec<String> {
     let Requests { partition, account, qos, time, gres, cpus_per_task: _, mem, constraint, extra } =
         requests;
@@ -221,14 +220,14 @@ fn requested(requests: &Requests) -> Vec<String> {
     named.into_iter().filter_map(option).chain(extra.iter().cloned()).collect()
 }
 
-/// A word of bash.
+/// Quotes a word for bash, where that is needed.
 fn quoted(word: &str) -> Result<String> {
     let is_plain = |it: char| it.is_ascii_alphanumeric() || "_@%+=:,./-".contains(it);
-    // For people to read: `shlex` would quote `--time=60`.
+    // Easier to read: `shlex` would quote `--time=60`.
     if !word.is_empty() && word.chars().all(is_plain) {
         return Ok(word.to_string());
     }
-    // Marks of bash's own, which it garbles in arrays, quoted or not.
+    // Bash uses these characters as marks, and garbles them in arrays, quoted or not.
     if word.contains(['\u{1}', '\u{7f}']) {
         let message = format!("{word:?} cannot stand in a script: bash cannot read all of it");
         return Err(Error::new(Kind::Usage, message));

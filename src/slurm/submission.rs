@@ -1,4 +1,4 @@
-//! What was submitted, as a record of the run: the store knows which jobs are at work on it.
+//! The record of what was submitted: the store knows which jobs are at work on the run.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -13,9 +13,9 @@ use crate::{Error, Kind, Result};
 /// One run of a script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submission {
-    /// When, by the clock of the machine it was submitted from (RFC 3339).
+    /// The time by the clock of the submitting machine (RFC 3339).
     pub time: String,
-    /// The cluster's name, where it told: ids mean nothing to another.
+    /// The cluster's name, if Slurm told it: job ids mean nothing to another cluster.
     pub cluster: Option<String>,
     /// The jobs, in the order of the script.
     pub jobs: Vec<Submitted>,
@@ -23,12 +23,12 @@ pub struct Submission {
     pub script: String,
 }
 
-/// A job of it.
+/// A job of a submission.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submitted {
-    /// Of an array that of the whole.
+    /// The job's id; for an array, the id of the whole.
     pub id: u64,
-    /// What messages call it.
+    /// The job's name in messages.
     pub title: String,
     /// The titles of its steps.
     pub steps: Vec<String>,
@@ -38,7 +38,7 @@ impl Submission {
     /// Runs `script`, which submits `jobs`.
     ///
     /// # Errors
-    /// [`Kind::Failed`] when there is no `sbatch`, and when the script fails: then it has submitted none.
+    /// [`Kind::Failed`] when there is no `sbatch`, or when the script fails: then no job remains submitted.
     pub fn submit(script: String, jobs: &[Job]) -> Result<Self> {
         check_sbatch()?;
         let cannot = |error: std::io::Error| Error::failed(format!("could not run bash: {error}"));
@@ -49,7 +49,7 @@ impl Submission {
             .spawn()
             .map_err(cannot)?;
         if let Some(mut stdin) = bash.stdin.take() {
-            // It may have ended before all was read; how it ended says more.
+            // Bash may have ended before it read everything; its exit status says more.
             let _ = stdin.write_all(script.as_bytes());
         }
         let output = bash.wait_with_output().map_err(cannot)?;
@@ -80,7 +80,7 @@ impl Submission {
         })
     }
 
-    /// The job that does the step of this title.
+    /// The job that does the step with this title.
     pub fn job_of(&self, step: &str) -> Option<&Submitted> {
         self.jobs.iter().find(|job| job.steps.iter().any(|it| it == step))
     }

@@ -1,5 +1,4 @@
-//! What a loss is computed on, and the labels of samples: where the loss reads them, and those after the
-//! first, which datasets hold as attributes.
+//! The labels of samples: the one that a loss reads, and further ones, which datasets hold as attributes.
 
 use gimlet_store::{Generation, Keys};
 use serde_json::{Map, Value, json};
@@ -12,11 +11,11 @@ use crate::source::{Labelled, Sample, Source};
 use crate::{Error, Result, media};
 
 impl Run<'_> {
-    /// The class of each row that `keys` are of; none, and `keys` unread, where the loss does not read
-    /// them.
+    /// Returns the class of each row of `keys`. Where the loss reads no labels, it returns nothing and does not call
+    /// `keys`.
     ///
     /// # Errors
-    /// When one has none.
+    /// When a row has no label.
     pub(super) fn labels(&self, keys: impl FnOnce() -> Result<Keys>) -> Result<Vec<u32>> {
         let loss = &self.pipeline.loss;
         if !loss.reads_labels() {
@@ -36,7 +35,7 @@ impl Run<'_> {
         }
     }
 
-    /// Classes from 0 that the labels of both splits tell apart; 0 where the loss does not read them.
+    /// Counts the classes (from 0) that the labels of both splits tell apart; 0 where the loss reads no labels.
     pub(super) fn classes(&self) -> Result<usize> {
         let mut classes = 0;
         for split in Split::ALL {
@@ -50,11 +49,10 @@ impl Run<'_> {
     }
 }
 
-/// Refuses a loss that reads labels where rows that are to be ingested have none, as far as that is known
-/// before they are.
+/// Refuses a loss that reads labels where rows to be ingested have none, as far as that is known before `ingest`.
 ///
 /// # Errors
-/// As the training would, after the work before it.
+/// [`crate::Kind::Failed`], where the training would fail too, but only after the steps before it.
 pub(super) fn check_labels(pipeline: &Pipeline, provenance: &Provenance) -> Result<()> {
     if !pipeline.loss.reads_labels() {
         return Ok(());
@@ -63,7 +61,7 @@ pub(super) fn check_labels(pipeline: &Pipeline, provenance: &Provenance) -> Resu
         let Some(Labelled { with, without }) = provenance.labelled[split] else {
             continue;
         };
-        // Of a subset, or where rows are left out, those without may be the others.
+        // In a subset, or where broken samples are skipped, the rows without labels may be those that are left out.
         let all_taken = pipeline.data.subset_of(split).is_none()
             && pipeline.data.on_bad_sample == OnBadSample::Fail;
         if with == 0 || without > 0 && all_taken {
@@ -84,11 +82,11 @@ fn no_labels(pipeline: &Pipeline, missing: u64, samples: u64) -> Error {
 pub struct Labels {
     /// The label of each sample; `None` where it has none.
     pub first: Vec<Option<i64>>,
-    /// The further ones, by what the pipeline calls them.
+    /// The further labels, by their names in the pipeline.
     pub further: Vec<(String, Vec<Option<i64>>)>,
 }
 
-/// The labels of ingested samples.
+/// Reads the labels of ingested samples.
 ///
 /// # Errors
 /// When they cannot be read.
@@ -105,16 +103,16 @@ pub fn labels_of(pipeline: &Pipeline, ingested: &Generation) -> Result<Labels> {
     Ok(Labels { first: keys.labels, further })
 }
 
-/// What the attribute of a label is where a sample has none.
+/// The value of a label's attribute where a sample has no such label.
 const NO_LABEL: i64 = -1;
 
-/// The name of the attribute that holds a further label: letters, digits and `_` are what it may have.
+/// The name of the attribute that holds a further label. It may have letters, digits and `_`.
 pub(super) fn label_attribute(label: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     format!("label_{}", label.chars().map(plain).collect::<String>())
 }
 
-/// Those of all further labels of a source.
+/// The attribute names of all further labels of a source.
 pub(super) fn label_attributes(source: &dyn Source) -> Vec<String> {
     source.further_labels().iter().map(|it| label_attribute(&it.name)).collect()
 }
@@ -125,7 +123,7 @@ pub(super) fn label_names(source: &dyn Source) -> Map<String, Value> {
     further.map(|it| (it.name.clone(), json!(it.names))).collect()
 }
 
-/// The values of `count` such attributes, one a sample.
+/// The values of the first `count` further labels, one value per sample.
 pub(super) fn further_labels(samples: &[Sample], count: usize) -> Vec<Vec<i64>> {
     let of = |place: usize| {
         let label = |sample: &Sample| sample.further.get(place).copied().flatten();

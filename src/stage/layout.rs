@@ -5,18 +5,18 @@ use gimlet_store::{Column, Compression, DType};
 use crate::pipeline::{ActivationType, Map, Pooling};
 use crate::train::input::{ACTIVATION, POOLED};
 
-/// About the most bytes of a row group: a writer holds one, and readers of Parquet take one at once.
+/// About the most bytes in a row group: a writer holds one, and readers of Parquet take one at once.
 const GROUP_BYTES: usize = 32 << 20;
 
-/// The most rows of a row group.
+/// The most rows in a row group.
 const GROUP_ROWS: usize = 64;
 
-/// Rows of a row group, from nothing but the bytes of a row.
+/// Rows per row group, computed from the bytes of a row alone.
 pub fn rows_per_group(row_bytes: usize) -> usize {
     (GROUP_BYTES / row_bytes.max(1)).clamp(1, GROUP_ROWS)
 }
 
-/// What the next module reads.
+/// The column of activations that the next module reads: `[patch, height, width, channel]`.
 pub fn activation_column(dtype: ActivationType, patches: usize, map: Map) -> Column {
     Column {
         name: ACTIVATION.to_string(),
@@ -31,7 +31,8 @@ pub fn activation_column(dtype: ActivationType, patches: usize, map: Map) -> Col
     }
 }
 
-/// Pooled vectors are small and what everything is judged by: they stay f32.
+/// The column of pooled vectors: `[row, column, channel]`. They are small and everything is judged by them: they stay
+/// f32.
 pub fn pooled_column(pooling: Pooling, map: Map) -> Column {
     let (rows, columns) = pooling.stored(map);
     Column {

@@ -1,22 +1,21 @@
-//! One process at a time on a stage of a run.
+//! Locks that let one process at a time work on a stage of a run.
 //!
-//! The lock is the operating system's on an open file, so that a process that dies, however it
-//! dies, leaves none behind; on object storage it is a lease. It is advice: what protects the data is
-//! that commits are create-only.
+//! The lock is the operating system's on an open file, so a process that dies, however it dies, leaves no lock behind.
+//! On object storage it is a lease. It is advice: what protects the data is that commits are create-only.
 
 use gimlet_store::{Lease, Shard};
 
 use super::{Session, Standing, Step};
 use crate::{Error, Result};
 
-/// Held until it is dropped.
+/// The lock of a stage, held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
     _lease: Lease,
 }
 
-/// Takes the lock of the stage of `step`, for the pipeline of the plan: others may work on one of the
-/// same name.
+/// Takes the lock of the stage of `step` for the settings of this plan. Runs with other settings may work on a stage of
+/// the same name meanwhile.
 ///
 /// # Errors
 /// When another process holds it, naming that process.
@@ -38,11 +37,11 @@ pub fn acquire(standing: &Standing, step: Step, shard: Shard) -> Result<Lock> {
     }
 }
 
-/// Takes the lock of the stage of `step` for a session's shard. Where another process holds it, a session that
-/// waits takes it once that lets go of it.
+/// Takes the lock of the stage of `step` for a session's shard. Where another process holds it, a session that waits
+/// takes it once that process lets go.
 ///
 /// # Errors
-/// As [`acquire`]; when the session is asked to stop meanwhile.
+/// Those of [`acquire`]; when the session is asked to stop meanwhile.
 pub(super) fn of_step(step: Step, standing: &Standing, session: &Session<'_>) -> Result<Lock> {
     if !session.waits {
         return acquire(standing, step, session.shard);
@@ -57,16 +56,16 @@ pub(super) fn of_step(step: Step, standing: &Standing, session: &Session<'_>) ->
             session.progress.note(&format!("{held}: waiting for it"));
         }
         session.check_stop()?;
-        // A try is some looks.
+        // One try costs several looks.
         std::thread::sleep(2 * standing.dir.location().properties().pause);
     }
 }
 
-/// The lock of the stage of `step`, or who holds it, in words.
+/// Takes the lock of the stage of `step`, or says in words which process holds it.
 fn try_acquire(standing: &Standing, step: Step, shard: Shard) -> Result<Result<Lock, String>> {
     let (mut name, mut stage) = (standing.plan.lock_name(step), standing.plan.stage_name(step));
     if !shard.is_whole() {
-        // Shards work at the same time; what each writes is no other's.
+        // Shards work at the same time: each writes its own parts.
         name += &format!("-{}-of-{}", shard.index(), shard.count());
         stage += &format!(", shard {shard}");
     }
@@ -86,7 +85,7 @@ fn try_acquire(standing: &Standing, step: Step, shard: Shard) -> Result<Result<L
 /// Whether a process holds the lock of the stage of `step`, or of a shard of it.
 ///
 /// # Errors
-/// When it cannot be found out.
+/// When the locks cannot be listed or looked at.
 pub fn is_held(standing: &Standing, step: Step) -> Result<bool> {
     let Standing { plan, dir } = standing;
     let name = plan.lock_name(step);

@@ -1,4 +1,4 @@
-//! What looks at the test split after every epoch of a training: for the log, and for patience to go by.
+//! Looks at the test split after every epoch of a training: for the log, and for patience.
 
 use super::Run;
 use super::held_out::HeldOut;
@@ -11,30 +11,30 @@ use crate::schedule::At;
 use crate::train::checkpoint::Progress;
 use crate::train::feed::Course;
 
-/// A look after every epoch.
+/// The looks at the test split of one training, one after every epoch.
 pub(super) struct Looks<'r> {
-    /// What looks, where there is something to look at.
+    /// Computes the losses on the test split, where there is something to look at.
     pub watch: Option<Watch<'r>>,
-    /// What ends a training early.
+    /// Ends a training early.
     pub patience: Option<Patience>,
 }
 
 impl Run<'_> {
-    /// What looks at the test split in a training of modules that read one input, which stays as it is.
+    /// The looks at the test split for modules that train on one input, which stays as it is.
     ///
     /// # Errors
     /// When the test split cannot be read; where the schedule has patience, when it does not fill one batch.
     pub(super) fn looks(&self, modules: &[At], course: &Course) -> Result<Looks<'_>> {
         let first = modules[0];
         let watch = self.watch(modules, || self.input(first, Split::Test))?;
-        // Of rounds, each is patient by itself.
+        // In rounds, patience counts from the start of each round.
         let began = course.epochs - self.pipeline.epochs_per_round(first.module);
         Ok(Looks { watch, patience: Patience::of(self.pipeline, began as u64) })
     }
 }
 
 impl<'r> Looks<'r> {
-    /// Turns to another input, whose test split `watch` looks at.
+    /// Takes up another input; `watch` looks at its test split.
     pub fn turn_to(&mut self, input: &str, watch: Option<Watch<'r>>) {
         self.watch = watch;
         if let Some(patience) = &mut self.patience {
@@ -47,12 +47,12 @@ impl<'r> Looks<'r> {
         self.watch.is_some()
     }
 
-    /// Whether they may end a training.
+    /// Whether patience may end the training.
     pub fn are_patient(&self) -> bool {
         self.patience.is_some()
     }
 
-    /// Whether a training is to end now.
+    /// Whether patience ends the training now.
     pub fn are_over(&self) -> bool {
         self.patience.as_ref().is_some_and(Patience::is_over)
     }
@@ -62,8 +62,8 @@ impl<'r> Looks<'r> {
         self.patience.as_ref().is_some_and(|it| it.keeps_optimiser)
     }
 
-    /// What there is to say of each module with these parameters, at the end of an epoch whose mean loss and
-    /// accuracy were `mean` for the first.
+    /// Computes the held-out loss of each module with these parameters, at the end of an epoch. `mean` is the mean loss
+    /// and accuracy of the first module over that epoch.
     ///
     /// # Errors
     /// When a row cannot be read.
@@ -80,7 +80,7 @@ impl<'r> Looks<'r> {
         Ok(found)
     }
 
-    /// Takes up what [`Self::add_to`] has put into a checkpoint, after `trained` epochs.
+    /// Restores what [`Self::add_to`] has put into a checkpoint, after `trained` epochs.
     pub fn restore(&mut self, state: &Parameters, progress: &Progress, trained: u64) {
         if let Some(patience) = &mut self.patience {
             patience.restore(state, progress, trained);
@@ -90,7 +90,7 @@ impl<'r> Looks<'r> {
     /// Adds what [`Self::restore`] needs to a checkpoint.
     ///
     /// # Errors
-    /// When it cannot be described.
+    /// When the state cannot be serialised.
     pub fn add_to(&self, state: &mut Parameters, progress: &mut Progress) -> Result<()> {
         self.patience.as_ref().map_or(Ok(()), |it| it.add_to(state, progress))
     }

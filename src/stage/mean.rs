@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct Mean {
     /// The mean.
     pub mean: f64,
-    /// The sample's standard deviation; `None` of one seed.
+    /// The standard deviation of the sample; `None` for one seed.
     pub deviation: Option<f64>,
 }
 
@@ -21,7 +21,7 @@ impl Mean {
         (!values.is_empty()).then_some(Self { mean, deviation })
     }
 
-    /// `1.20 ± 0.35`, both as `show` has them; `1.20` of one seed.
+    /// Formats the mean and the deviation with `show`: `1.20 ± 0.35`, or `1.20` for one seed.
     pub fn shown(self, show: impl Fn(f64) -> String) -> String {
         match self.deviation {
             Some(deviation) => format!("{} ± {}", show(self.mean), show(deviation)),

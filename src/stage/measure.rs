@@ -1,4 +1,4 @@
-//! A few steps of every module, timed, on random input of the right shape. Writes nothing.
+//! Times a few steps of every module on random input of the right shape. Writes nothing.
 
 use std::time::Instant;
 
@@ -14,10 +14,10 @@ use crate::module::Module;
 use crate::random::generator;
 use crate::stop::Stop;
 
-/// Steps that are timed, after one that is not: the first finds memory that is not there yet.
+/// Steps that are timed, after one that is not: the first one allocates memory.
 const STEPS: u32 = 3;
 
-/// How fast the modules of a pipeline are on `device`. `module` hears which one is being timed.
+/// Measures how fast the modules of a pipeline are on `device`. Calls `module` with the name of the one being timed.
 ///
 /// # Errors
 /// [`crate::Kind::Interrupted`] when `stop` is set.
@@ -42,7 +42,7 @@ fn trainee<'a>(costs: &'a Costs<'_>, index: usize) -> Trainee<'a> {
     Trainee { pipeline, stack, index, sizes }
 }
 
-/// Rows that the module could have read.
+/// Random rows of the shape that the module reads.
 fn rows(costs: &Costs<'_>, index: usize, rows: usize) -> Result<Tensor> {
     let map = costs.stack.input(index);
     let mut draws = generator(costs.pipeline.seed, "measure", &[index as u64]);
@@ -52,12 +52,12 @@ fn rows(costs: &Costs<'_>, index: usize, rows: usize) -> Result<Tensor> {
     Ok(Tensor::from_vec(values, shape, &candle_core::Device::Cpu)?)
 }
 
-/// Seconds of a training step.
+/// Measures the seconds that a training step takes.
 fn training(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
     let pipeline = costs.pipeline;
     let (batch, sizes) = (pipeline.training.batch, costs.sizes(index));
     let trainee = trainee(costs, index);
-    // So slowly that no step can diverge.
+    // The learning rate is so small that no step can diverge.
     let mut trainer = trainee.trainer(&trainee.drawn()?.on(device)?, f64::MIN_POSITIVE)?;
     let rows = rows(costs, index, batch)?;
     let recipe = &pipeline.loss;
@@ -74,7 +74,7 @@ fn training(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
     Ok(started.elapsed().as_secs_f64() / f64::from(STEPS))
 }
 
-/// Seconds that a row takes through the frozen module.
+/// Measures the seconds that one row takes through the frozen module.
 fn forward(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
     let input = costs.stack.input(index);
     let layers = &costs.pipeline.modules[index].layers;

@@ -1,6 +1,6 @@
 //! The peak resident memory of a step.
 
-/// Starts a new measurement: the peak so far is forgotten, where the system allows it (Linux).
+/// Starts a new measurement and forgets the peak so far, where the system allows it (Linux).
 pub fn reset_peak() {
     // Linux: "5" resets the peak resident size (proc(5)). Elsewhere, and where it is forbidden, the
     // peak stays that of the whole process, which is the larger number.

@@ -1,4 +1,4 @@
-//! Meters what a step takes.
+//! Measures what a step takes: seconds, memory, bytes read.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use gimlet_store::Store;
 use super::memory;
 use crate::train::took::Took;
 
-/// Counts from when it was begun. Bytes are those of a whole store, for which one step is done at a time.
+/// Measures from [`Self::begin`] on. Bytes are those of the whole store, in which one step is done at a time.
 #[derive(Debug, Clone)]
 pub(super) struct Meter {
     started: Instant,
@@ -20,13 +20,13 @@ impl Meter {
         Self { started: Instant::now(), read: store.bytes_read(), store: store.clone() }
     }
 
-    /// Begins again; what was counted so far.
+    /// Starts again, and returns the meter so far.
     pub fn lap(&mut self) -> Self {
         let next = Self::begin(&self.store);
         std::mem::replace(self, next)
     }
 
-    /// What was taken since it was begun.
+    /// What was taken since the start.
     pub fn took(&self) -> Took {
         Took {
             seconds: self.started.elapsed().as_secs_f64(),

@@ -85,17 +85,17 @@ use crate::{Error, Kind, Result};
 use needs::{Needs, Quiet};
 use provenance::Look;
 
-/// What every step works with.
+/// A pipeline, its directory and the session that works on it: what every step needs.
 pub struct Run<'a> {
     /// What is trained, and how.
     pub pipeline: &'a Pipeline,
-    /// What is there of it.
+    /// Its plan and its directory.
     pub standing: Standing,
-    /// What the process that works on it was given.
+    /// What the process at work was given.
     pub session: Session<'a>,
     /// The shapes of its modules, once samples are ingested.
     stack: OnceLock<Stack>,
-    /// The shapes of its modules before that.
+    /// The shapes of its modules before samples are ingested.
     expected: OnceLock<Stack>,
     needs: Needs,
 }
@@ -110,7 +110,7 @@ pub enum Outcome {
 }
 
 impl<'a> Run<'a> {
-    /// The run of `pipeline` in `dir`, which is made and marked as this pipeline's when it is new.
+    /// Opens the run of `pipeline` in `dir`. A new directory is made and marked as this pipeline's.
     ///
     /// # Errors
     /// When the directory belongs to another pipeline, or the source cannot be opened.
@@ -127,11 +127,11 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
-    /// Opens a run for work that needs weights and no samples of the pipeline's own: where these are gone and
-    /// nothing stands for them, weights that are imported are kept until they are there.
+    /// Opens a run for work that needs weights and no samples. Where the samples are gone and nothing stands for them,
+    /// imported weights are kept apart until the samples are there.
     ///
     /// # Errors
-    /// As [`Self::open`]; [`Kind::NotReady`] only where the view leaves open how large samples are.
+    /// Those of [`Self::open`]; [`Kind::NotReady`] only where the view leaves open how large samples are.
     pub fn open_for_weights(
         pipeline: &'a Pipeline,
         dir: RunDir,
@@ -165,7 +165,7 @@ impl<'a> Run<'a> {
         Ok(Self { pipeline, standing, session, stack, expected, needs })
     }
 
-    /// The shapes of its modules, which are worked out once before its samples are ingested, and once after.
+    /// The shapes of its modules. They are worked out once before the samples are ingested, and once after.
     ///
     /// # Errors
     /// As [`Stack::of`].
@@ -176,16 +176,16 @@ impl<'a> Run<'a> {
         let ingested = self.standing.generations(Step::Ingest, Split::Train)?;
         let known = if ingested.is_empty() { &self.expected } else { &self.stack };
         if known.get().is_none() {
-            // Another thread's are of the same samples.
+            // If another thread was faster, its shapes are those of the same samples.
             let _ = known.set(Stack::of(self.pipeline, ingested.first())?);
         }
         known.get().ok_or_else(|| Error::failed("the shapes of modules were not kept"))
     }
 
-    /// What the loss of module `index` is computed on.
+    /// The sizes that the loss of module `index` is computed on.
     ///
     /// # Errors
-    /// As [`Self::stack`]; where the loss reads labels, when those are not there.
+    /// Those of [`Self::stack`]; where the loss reads labels, when these are not there.
     pub fn sizes(&self, index: usize) -> Result<Sizes> {
         let stack = self.stack()?;
         Ok(stack.sizes(index, stack.classes(|| self.classes())?))
@@ -194,8 +194,8 @@ impl<'a> Run<'a> {
     /// Does `step` unless it is done.
     ///
     /// # Errors
-    /// [`Kind::NotReady`] when its input is not there; [`Kind::Interrupted`] when it was asked to
-    /// stop; what the work itself meets.
+    /// [`Kind::NotReady`] when its input is not there; [`Kind::Interrupted`] when a stop was asked for; errors of the
+    /// work itself.
     pub fn step(&self, step: Step) -> Result<Outcome> {
         if self.standing.are_done_together(step)? {
             if let Step::Train(at) = step {
@@ -237,14 +237,14 @@ impl<'a> Run<'a> {
         Ok(Outcome::Done)
     }
 
-    /// Fails when what these steps have still to write does not fit the disk or `store.max_bytes`, or would
-    /// be cut into too many parts. What a process that was killed had no time to retire goes first.
+    /// Fails when what these steps have still to write does not fit the disk or `store.max_bytes`, or would have too
+    /// many parts. First it removes what a killed process had no time to retire.
     ///
     /// # Errors
-    /// [`Kind::Failed`], saying by how much.
+    /// [`Kind::Failed`], saying what does not fit and by how much.
     pub fn check_room(&self, steps: &[Step]) -> Result<()> {
         (0..self.pipeline.modules.len()).for_each(|module| retire::retire(self, module));
-        // What cannot be told now, a step will say when it meets it.
+        // What cannot be computed now, the step reports when it meets it.
         let Ok(costs) = self.standing.costs(self.pipeline) else { return Ok(()) };
         let steps = steps.iter().flat_map(|it| self.standing.plan.together(*it));
         let known = |step| Ok((step, self.standing.is_done(step)?));

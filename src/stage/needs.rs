@@ -1,9 +1,9 @@
-//! What the processes at work on a run need, so that `gimlet gc` leaves it there.
+//! What the processes at work on a run need, so that `gimlet gc` does not remove it.
 //!
-//! Each process that works on a run names the keys of the steps that it has to see to in a file of its
-//! own, whose lock it holds as long as it lives. So what it needs is known also between its steps, and whatever its
-//! settings are. `gc` holds another lock alone while it looks at these files and removes what nobody
-//! needs; who begins to work meanwhile waits for it.
+//! Each process that works on a run writes the keys of the steps that it has to do into a file of its own. It holds the
+//! file's lock as long as it lives. So its needs are known between its steps too, whatever its settings are. `gc` holds
+//! another lock alone while it reads these files and removes what no process needs. A process that starts meanwhile
+//! waits for `gc`.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use gimlet_store::{ErrorKind, Lease, Location, unique};
 use super::RunDir;
 use crate::{Error, Result};
 
-/// No run lasts so long.
+/// No run lasts 30 days.
 const CERTAINLY_DEAD: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How the files are called.
+/// The beginning of the files' names.
 const PREFIX: &str = "needs-";
 
 /// Whether an error says that nothing may be written there.
@@ -24,17 +24,17 @@ fn writes_nothing(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Denied | ErrorKind::Unauthorized)
 }
 
-/// Held by a process that works on a run.
+/// The needs of a process that works on a run, announced as long as this lives.
 #[derive(Debug)]
 pub struct Needs(Option<(Location, Lease)>);
 
-/// Held while a process finds out what it needs: nothing is removed then.
+/// The shared lock of `gc`, held while a process finds out what it needs: nothing is removed then.
 #[derive(Debug)]
 pub struct Quiet(Option<Lease>);
 
 impl Quiet {
-    /// Waits for a `gc` that is at work. Where this process may write nothing there is no lock: it
-    /// makes nothing that could be taken for left over.
+    /// Waits for a `gc` that is at work, and holds off the next one. A process that may not write gets no lock: it
+    /// makes nothing that `gc` could remove.
     ///
     /// # Errors
     /// When the lock cannot be made for another reason.
@@ -46,7 +46,7 @@ impl Quiet {
         }
     }
 
-    /// Names what this process needs, for as long as the result lives.
+    /// Announces what this process needs, as long as the result lives.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -55,11 +55,11 @@ impl Quiet {
             return Ok(Needs(None));
         }
         remove_dead(dir);
-        // Other machines may share the directory, and have the same processes.
+        // Other machines may share the directory and use the same process ids.
         let path = dir.locks().join(format!("{PREFIX}{:016x}", unique()));
         let lease = Lease::share(&path)?;
         let lines = keys.into_iter().collect::<Vec<_>>().join("\n");
-        // Over the file whose lease is held: one in its place would not be.
+        // Overwrite in place: the lease is held on this file, and would not be on a new one.
         path.overwrite(lines.as_bytes())?;
         Ok(Needs(Some((path, lease))))
     }
@@ -69,7 +69,7 @@ impl Needs {
     /// The keys that the other processes at work have named.
     ///
     /// # Errors
-    /// When it cannot be found out: nothing must go then.
+    /// When a file cannot be read: nothing must be removed then.
     pub fn of_others(&self, dir: &RunDir) -> Result<HashSet<String>> {
         let own = self.0.as_ref().map(|(path, _)| path);
         named_in(named(dir)?.into_iter().filter(|path| Some(path) != own))
@@ -78,14 +78,14 @@ impl Needs {
 
 impl Drop for Needs {
     fn drop(&mut self) {
-        // If it stays, the next process removes it.
+        // If the file stays, the next process removes it.
         if let Some((path, _)) = &self.0 {
             let _ = path.remove();
         }
     }
 }
 
-/// The lock of `gc`, held alone: nobody begins to work. Waits for those who are about to.
+/// Takes the lock of `gc` alone, so that no process begins to work. Waits for processes that are about to begin.
 ///
 /// # Errors
 /// When the lock cannot be made.
@@ -96,12 +96,12 @@ pub fn quiet_alone(dir: &RunDir) -> Result<Lease> {
 /// The keys that processes at work have named.
 ///
 /// # Errors
-/// When it cannot be found out: nothing must go then.
+/// When a file cannot be read: nothing must be removed then.
 pub fn of_all(dir: &RunDir) -> Result<HashSet<String>> {
     named_in(named(dir)?.into_iter())
 }
 
-/// The keys in those files whose process lives.
+/// The keys in the files whose process lives.
 fn named_in(files: impl Iterator<Item = Location>) -> Result<HashSet<String>> {
     let mut keys = HashSet::new();
     for path in files {
@@ -118,7 +118,7 @@ fn named_in(files: impl Iterator<Item = Location>) -> Result<HashSet<String>> {
     Ok(keys)
 }
 
-/// The path of the lock of `gc`, in a folder that is made if it is missing.
+/// The path of the lock of `gc`; makes its folder if it is missing.
 fn gc_lock(dir: &RunDir) -> gimlet_store::Result<Location> {
     dir.locks().create_folder()?;
     Ok(dir.locks().join("gc.lock"))
@@ -135,12 +135,12 @@ fn is_alive(path: &Location) -> Result<bool> {
     Ok(matches!(Lease::alone(path)?, Some(Err(_))))
 }
 
-/// Removes what killed processes have left. What stays takes a few kilobytes.
+/// Removes the files of killed processes. Files that stay take a few kilobytes.
 fn remove_dead(dir: &RunDir) {
     let entries = dir.locks().list().unwrap_or_default();
     for entry in entries.into_iter().filter(|it| it.name.starts_with(PREFIX)) {
         let path = dir.locks().join(&entry.name);
-        // On object storage one that cannot write for a while looks dead, and may come back.
+        // On object storage a process that cannot write for a while looks dead, and may come back.
         let age = || entry.modified.and_then(|it| path.age(it).ok()).unwrap_or_default();
         if path.properties().leases_outlive.is_some() && age() < CERTAINLY_DEAD {
             continue;

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
-    /// From its training.
+    /// The weights of its training.
     Trained,
-    /// From the seed: what its training starts from.
+    /// The weights drawn from the seed, from which its training starts.
     Untrained,
 }
 
 impl Origin {
-    /// Both, in the order of tables.
+    /// Both origins, in the order of tables.
     pub const ALL: [Origin; 2] = [Origin::Trained, Origin::Untrained];
 
     /// The name in tables and files.

@@ -1,9 +1,8 @@
-//! Early stopping: a module has trained enough once its own loss on the test split has not become smaller
-//! for some epochs, and keeps the weights that it was smallest with (Prechelt 1998, "Early stopping - but
-//! when?").
+//! Early stopping: a module stops training once its own loss on the test split has not become smaller for some epochs.
+//! It keeps the weights of the epoch with the smallest loss (Prechelt 1998, "Early stopping - but when?").
 //!
-//! The loss is that of `watch.rs` on at most [`MOST_ROWS`] rows, whatever `training.held_out` says. Losses are compared
-//! on one and the same input only: a module that takes up another generation of its input begins to count again.
+//! The loss is that of `watch.rs` on at most [`MOST_ROWS`] rows, whatever `training.held_out` says. Only losses on the
+//! same input are compared: a module that takes up another generation of its input begins to count again.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,17 +12,17 @@ use crate::pipeline::Pipeline;
 use crate::train::checkpoint::Progress;
 use crate::{Error, Result};
 
-/// Rows of the test split that are looked at after every epoch, at most: few beside the rows of an epoch,
-/// and many beside what the loss differs by from one batch to another.
+/// The most rows of the test split that are looked at after every epoch: few compared with an epoch, but enough that
+/// the loss differs little from batch to batch.
 pub(super) const MOST_ROWS: usize = 1024;
 
-/// What the best parameters are named after in a checkpoint.
+/// Prefix of the best parameters in a checkpoint.
 const BEST: &str = "best";
 
-/// What a checkpoint calls the rest of it.
+/// Name of the other state of patience in a checkpoint.
 const PATIENCE: &str = "patience";
 
-/// The state of a checkpoint without the best parameters so far: what the training itself goes on from.
+/// Removes the best parameters so far from the state of a checkpoint. The training itself goes on from the rest.
 pub(super) fn without_best(state: &Parameters) -> Parameters {
     state.without(BEST)
 }
@@ -33,7 +32,7 @@ pub(super) fn without_best(state: &Parameters) -> Parameters {
 pub(super) struct Best {
     /// Epochs trained up to its end.
     pub epoch: u64,
-    /// At its end. An f32, which JSON gives back as it was.
+    /// The held-out loss at its end. An f32, which JSON gives back as it was.
     pub held_out: f32,
     /// Mean loss and accuracy (where the loss has one) in training.
     pub loss: f64,
@@ -44,7 +43,7 @@ pub(super) struct Best {
 pub(super) struct Patience {
     /// Epochs without a smaller loss that it takes to stop.
     epochs: u64,
-    /// Whether others go on from what is kept, so that it comes with its optimiser.
+    /// Whether later trainings go on from the kept parameters, which then include the optimiser.
     pub keeps_optimiser: bool,
     /// Epochs trained.
     trained: u64,
@@ -52,20 +51,20 @@ pub(super) struct Patience {
     best: Option<Parameters>,
 }
 
-/// What it knows of losses on one input: those on another do not compare.
+/// The losses on one input: losses on another input do not compare.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct OfInput {
-    /// Which input, where it changes as the module trains.
+    /// The key of the input, where it changes as the module trains.
     input: String,
     /// Epochs trained before it.
     began: u64,
     best: Option<Best>,
 }
 
-/// Fails unless so many rows of the test split fill one batch, which patience needs.
+/// Fails unless `rows` rows of the test split fill one batch, which patience needs.
 ///
 /// # Errors
-/// [`Kind::Failed`](crate::Kind::Failed), saying of how many.
+/// [`Kind::Failed`](crate::Kind::Failed), with both numbers.
 pub(super) fn check_test_rows(rows: usize, batch: usize) -> Result<()> {
     if rows >= batch {
         return Ok(());
@@ -92,7 +91,7 @@ impl Patience {
         })
     }
 
-    /// Takes up what [`Self::add_to`] has put into a checkpoint, after `trained` epochs.
+    /// Restores what [`Self::add_to`] has put into a checkpoint, after `trained` epochs.
     pub fn restore(&mut self, state: &Parameters, progress: &Progress, trained: u64) {
         self.trained = trained;
         if let Some(of_input) = progress.part::<OfInput>(PATIENCE) {
@@ -104,7 +103,7 @@ impl Patience {
     /// Adds what [`Self::restore`] needs to a checkpoint.
     ///
     /// # Errors
-    /// When it cannot be described.
+    /// When the state cannot be serialised.
     pub fn add_to(&self, state: &mut Parameters, progress: &mut Progress) -> Result<()> {
         if let Some(best) = &self.best {
             state.extend(BEST, best.clone());
@@ -112,7 +111,7 @@ impl Patience {
         progress.set_part(PATIENCE, Some(&self.of_input))
     }
 
-    /// Begins to count again where losses are of another input from now on.
+    /// Begins to count again if `input` is not the input so far.
     pub fn turn_to(&mut self, input: &str) {
         if self.of_input.input != input {
             self.of_input = OfInput { input: input.to_string(), began: self.trained, best: None };
@@ -120,11 +119,11 @@ impl Patience {
         }
     }
 
-    /// Takes up the held-out loss of `parameters` as they are at the end of an epoch whose mean loss and accuracy in
-    /// training were `mean`.
+    /// Takes note of the held-out loss of `parameters` at the end of an epoch. `mean` is the mean loss and accuracy in
+    /// training over that epoch.
     pub fn judge(&mut self, held_out: f32, parameters: Parameters, mean: (f64, Option<f64>)) {
         self.trained += 1;
-        // What is not a number is not smaller.
+        // NaN is not smaller.
         let smallest = self.of_input.best.as_ref().map_or(f32::INFINITY, |best| best.held_out);
         if held_out < smallest {
             let (loss, accuracy) = mean;
@@ -133,13 +132,13 @@ impl Patience {
         }
     }
 
-    /// Whether `epochs` epochs in a row have not been better.
+    /// Whether the last `epochs` epochs have all been no better than the best.
     pub fn is_over(&self) -> bool {
         let OfInput { began, best, .. } = &self.of_input;
         self.trained - best.as_ref().map_or(*began, |best| best.epoch) >= self.epochs
     }
 
-    /// The parameters to keep, and what there is to say of their epoch. `title` is for messages.
+    /// The parameters to keep, their epoch, and how the training stopped. `title` is for messages.
     ///
     /// # Errors
     /// When the held-out loss was never a number.
@@ -158,7 +157,7 @@ impl Patience {
 }
 
 impl record::Stopped {
-    /// In words, of a training that might have had `epochs`.
+    /// Says in words how a training of at most `epochs` epochs stopped.
     pub fn describe(&self, epochs: usize) -> String {
         let (epoch, best, loss) = (self.epoch, self.best, self.held_out_loss);
         format!(

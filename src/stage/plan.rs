@@ -14,39 +14,40 @@ use crate::Result;
 use crate::pipeline::{PerSplit, Pipeline, SampleSize, Split};
 use crate::schedule::{At, InRound, Manner, Schedule, Step};
 
-/// The keys of all steps, and what becomes of the activations between them.
+/// The keys of all steps, and for each boundary whether activations are stored or recomputed.
 #[derive(Debug, Clone)]
 pub struct Plan {
     names: Vec<String>,
-    /// What the samples of both splits are made of.
+    /// The provenance of the samples of both splits.
     provenance: Provenance,
     schedule: Arc<dyn Schedule>,
-    /// Older generations that are kept of what is replayed.
+    /// The number of older generations that are kept for replay.
     kept: usize,
     boundaries: Vec<Boundary>,
-    /// Of each boundary, whether it is stored.
+    /// For each boundary, whether it is stored.
     stored: Vec<bool>,
     ingest: PerSplit<Key>,
     untrained: PerSplit<Key>,
-    /// Of each round and module.
+    /// One key per round and module.
     train: Vec<Vec<Key>>,
     encode: Vec<Vec<PerSplit<Key>>>,
     probe: Vec<Key>,
 }
 
 impl Plan {
-    /// The plan of a `pipeline` whose samples are gone, so that nothing is known of them: what it files, it files apart
-    /// from what is made of samples. `None` where the view leaves open how large they are.
+    /// The plan of a `pipeline` whose samples are gone, so that nothing is known of them. Its keys differ from those of
+    /// any samples, so its files are kept apart. `None` where the view leaves open how large samples are.
     ///
     /// # Errors
-    /// When samples as the view has them do not fit the pipeline.
+    /// When samples of the view's size do not fit the pipeline.
     pub fn without_samples(pipeline: &Pipeline) -> Result<Option<Self>> {
         let size = pipeline.view.settings().size(&pipeline.data.source);
         let Some(size) = size else { return Ok(None) };
         Self::of_samples(pipeline, Provenance::of_nothing(), |_| Ok(size)).map(Some)
     }
 
-    /// The plan of `pipeline` for such samples; `size` says how large they are, that are ingested under a key.
+    /// The plan of `pipeline` for samples of this provenance. `size` returns how large the samples are that are
+    /// ingested under a key.
     pub(super) fn of_samples(
         pipeline: &Pipeline,
         provenance: Provenance,
@@ -70,7 +71,7 @@ impl Plan {
                 let input = if module == 0 { &ingest } else { &encoded[module - 1] };
                 let at = At { module, round };
                 let samples = if schedule.is_in_one_pass() { &ingest } else { input };
-                // The first module reads samples, of which there are no generations.
+                // The first module reads samples, which have no generations.
                 let older = (module > 0).then(|| schedule.replayed(round, kept));
                 let older = older.into_iter().flatten().map(|it| &encode[it][module - 1].train);
                 let reads = Reads {
@@ -109,22 +110,22 @@ impl Plan {
         })
     }
 
-    /// What the samples of both splits are made of.
+    /// The provenance of the samples of both splits.
     pub fn provenance(&self) -> &Provenance {
         &self.provenance
     }
 
-    /// What becomes of the activations of a module.
+    /// Whether the activations of a module are stored or recomputed, and why.
     pub fn boundary(&self, module: usize) -> &Boundary {
         &self.boundaries[module]
     }
 
-    /// Of every module, whether its activations are stored.
+    /// For every module, whether its activations are stored.
     pub fn stored(&self) -> &[bool] {
         &self.stored
     }
 
-    /// The modules that run frozen in front of this one, because what they give is not stored.
+    /// The modules that run frozen in front of this one, because their activations are not stored.
     pub fn recomputed(&self, module: usize) -> Range<usize> {
         recomputed(&self.stored, module)
     }
@@ -134,20 +135,20 @@ impl Plan {
         self.train.len()
     }
 
-    /// The module in the older rounds whose input is replayed in this one, newest first. The first module
-    /// reads samples, of which there are no generations.
+    /// The older rounds of a module whose input is replayed in this round, newest first. The first module reads
+    /// samples, which have no generations.
     pub fn replayed(&self, at: At) -> impl Iterator<Item = At> + use<> {
         let older = (at.module > 0).then(|| self.schedule.replayed(at.round, self.kept));
         older.into_iter().flatten().map(move |round| At { round, ..at })
     }
 
-    /// A module in the last round.
+    /// The place of a module in the last round.
     pub fn last(&self, module: usize) -> At {
         At { module, round: self.rounds() - 1 }
     }
 
-    /// The step that writes the rows that a module, or the first of the frozen ones in front of it,
-    /// reads in a round.
+    /// The step that writes the stored rows for a module in a round. If frozen modules run in front of it, these rows
+    /// are the input of the first of them.
     pub fn source(&self, at: At) -> Step {
         match self.recomputed(at.module).start {
             0 => Step::Ingest,
@@ -170,7 +171,7 @@ impl Plan {
                     let replayed = self.replayed(at).flat_map(of_module);
                     of_module(at).into_iter().chain(replayed).chain(before).collect()
                 }
-                // What a worker's predecessor has written comes and goes.
+                // The generations of a worker's predecessor come and go.
                 Manner::InOnePass | Manner::InWorkers(_) => vec![Step::Ingest],
             },
             Step::Encode(at) => [of_module(at), vec![Step::Train(at)]].concat(),
@@ -178,20 +179,20 @@ impl Plan {
         }
     }
 
-    /// The steps that are done in one piece of work with this one, itself among them: where modules train
-    /// at once, the trainings of all, and their encodings; else it alone.
+    /// The steps that are done in one piece of work with this one, itself included. Where modules train at once: the
+    /// trainings of all modules, or their encodings. Otherwise: the step alone.
     pub fn together(&self, step: Step) -> Vec<Step> {
         self.schedule.together(step, self.names.len())
     }
 
-    /// The modules that train in one piece of work with this one, itself among them, in order.
+    /// The modules that train in one piece of work with this one, itself included, in order.
     pub fn trained_with(&self, at: At) -> Vec<At> {
         let all = self.together(Step::Train(at)).into_iter();
         all.filter_map(|it| if let Step::Train(at) = it { Some(at) } else { None }).collect()
     }
 
-    /// The module in whose folder a training keeps its checkpoint: its own, or the first of those that
-    /// train at once.
+    /// The module in whose folder a training keeps its checkpoint: its own module, or the first of those that train at
+    /// once.
     pub fn checkpoint_of(&self, at: At) -> At {
         if self.schedule.is_in_one_pass() { At { module: 0, ..at } } else { at }
     }
@@ -211,7 +212,7 @@ impl Plan {
         &self.names[index]
     }
 
-    /// The stage a step belongs to: the module's name, or `ingest`, or `untrained`.
+    /// The stage that a step belongs to: the module's name, or `ingest`, or `untrained`.
     pub fn stage_name(&self, step: Step) -> String {
         match step {
             Step::Ingest => INGEST.to_string(),
@@ -223,7 +224,7 @@ impl Plan {
         }
     }
 
-    /// The step as it is called in messages and on the command line: `train a`.
+    /// The name of a step in messages and on the command line: `train a`.
     pub fn title(&self, step: Step) -> String {
         match step {
             Step::Ingest => INGEST.to_string(),
@@ -231,8 +232,8 @@ impl Plan {
         }
     }
 
-    /// The same with its round, where there are several: `train a, round 2`; or with all that is done in
-    /// one piece with it: `train a, b`.
+    /// The name of a step with its round, where there are several: `train a, round 2`. Where modules train at once, it
+    /// names all of them: `train a, b`.
     pub fn full_title(&self, step: Step) -> String {
         match (self.in_round(step), step) {
             (Some(InRound { round, .. }), _) => format!("{}, round {round}", self.title(step)),
@@ -250,8 +251,8 @@ impl Plan {
         (rounds > 1).then_some(InRound { round: at.round + 1, rounds })
     }
 
-    /// The lock of a step: one a stage and round, so that the steps of other pipelines, which have
-    /// other keys, do not wait for it; of what is done in one piece that of the first.
+    /// Name of the lock file for a step. It contains the training key, so runs with other settings do not block each
+    /// other. Steps that are done in one piece share the lock of the first.
     pub fn lock_name(&self, step: Step) -> String {
         let step = self.together(step)[0];
         let key = match step {
@@ -262,7 +263,7 @@ impl Plan {
         format!("{}-{}", self.stage_name(step), &key.hash[..16])
     }
 
-    /// The keys of what a step writes: one a split for datasets, else one.
+    /// The keys of what a step writes: one per split for datasets, otherwise one.
     pub fn keys(&self, step: Step) -> Vec<&Key> {
         match step {
             Step::Ingest | Step::Untrained | Step::Encode(_) => {
@@ -272,7 +273,7 @@ impl Plan {
         }
     }
 
-    /// The key of one split of a step; one that writes no datasets has one key.
+    /// The key of one split of a step. A step that writes no datasets has the same key for both.
     pub fn key(&self, step: Step, split: Split) -> &Key {
         match step {
             Step::Ingest => &self.ingest[split],
@@ -283,7 +284,7 @@ impl Plan {
         }
     }
 
-    /// The keys of all steps that are of the last round, or of none.
+    /// The keys of all steps of the last round, and of the steps outside rounds.
     pub fn last_keys(&self) -> HashSet<String> {
         self.hashes(self.steps().into_iter().filter(|step| self.is_of_last_round(*step)))
     }
@@ -293,12 +294,12 @@ impl Plan {
         self.hashes(self.steps().into_iter())
     }
 
-    /// The keys of these steps.
+    /// The keys of `steps`.
     pub(super) fn hashes(&self, steps: impl Iterator<Item = Step>) -> HashSet<String> {
         steps.flat_map(|step| self.keys(step)).map(|key| key.hash.clone()).collect()
     }
 
-    /// Whether a step is of the last round, or of none.
+    /// Whether a step belongs to the last round, or to no round.
     pub fn is_of_last_round(&self, step: Step) -> bool {
         match step {
             Step::Train(at) | Step::Encode(at) => at == self.last(at.module),

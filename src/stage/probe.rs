@@ -1,5 +1,5 @@
-//! `probe`: what a linear classifier and nearest neighbours read from a module's pooled vectors, and the module's own loss
-//! on held-out rows (`held_out.rs`); for the trained module and for the same one as it was drawn.
+//! `probe`: judges a module, trained and as it was drawn. It reports what a linear classifier and nearest neighbours
+//! read from the pooled vectors, and the module's own loss on held-out rows (`held_out.rs`).
 
 use gimlet_store::Generation;
 
@@ -75,7 +75,7 @@ impl Run<'_> {
         })
     }
 
-    /// What module `index` has made of a split.
+    /// The dataset of a split that module `index` has written, trained or untrained.
     fn encoded(&self, index: usize, origin: Origin, split: Split) -> Result<Generation> {
         match origin {
             Origin::Trained => {
@@ -90,7 +90,7 @@ impl Run<'_> {
         }
     }
 
-    /// What probes read of one label, of samples of both splits.
+    /// Judges one label: probes are fitted on the training split and scored on the test split.
     fn judge_label(
         &self,
         means: &PerSplit<Means>,
@@ -121,7 +121,7 @@ impl Run<'_> {
     }
 }
 
-/// What probes read of one label; nothing where no row has it.
+/// The findings of probes for one label; empty where no row has it.
 #[derive(Default)]
 struct Found {
     accuracy: Option<f64>,
@@ -130,20 +130,20 @@ struct Found {
     confused: Option<Vec<(usize, usize, u64)>>,
 }
 
-/// Each sample as the probe sees it: the mean of its pooled vectors.
+/// The samples as the probe sees them: for each one the mean of its pooled vectors.
 struct Means {
     channels: usize,
     vectors: Vec<f32>,
 }
 
-/// Those of the first `rows` rows of a dataset.
+/// Reads the means of the first `rows` rows of a dataset.
 fn means(generation: &Generation, rows: u64) -> Result<Means> {
     let pooled = Pooled::open(generation)?;
     Ok(Means { channels: pooled.channels(), vectors: pooled.means(rows)? })
 }
 
 impl Means {
-    /// Those that have a label; `None` when there are none.
+    /// The rows that have a label; `None` when no row has one.
     fn labelled(&self, labels: &[Option<i64>]) -> Result<Option<Rows>> {
         Rows::labelled(&self.vectors, self.channels, labels)
     }

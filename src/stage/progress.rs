@@ -1,4 +1,4 @@
-//! How a step tells that it advances, apart from how that is shown.
+//! The interface through which a step reports its progress. How it is shown is up to the implementation.
 
 use crate::train::profile::Profile;
 
@@ -7,23 +7,23 @@ pub trait Progress: Sync {
     /// A piece of work of `total` units begins, `done` of them done before.
     fn begin(&self, title: &str, total: u64, done: u64);
 
-    /// `done` units are done; `detail` says what there is to say, such as the loss.
+    /// `done` units are done; `detail` adds a fact such as the loss.
     fn advance(&self, done: u64, detail: &str);
 
     /// The piece of work has ended; `summary` says how.
     fn end(&self, summary: &str);
 
-    /// Something good to know that is worth a line of its own, such as what `auto` has chosen.
+    /// A fact that deserves its own line, such as what `auto` has chosen.
     fn note(&self, message: &str);
 
-    /// Where the time and the memory of a training that has ended went.
+    /// Where the time and the memory of a finished training went.
     fn profile(&self, _title: &str, _profile: &Profile) {}
 
     /// Something that may be wrong: a skipped sample, a damaged checkpoint.
     fn warn(&self, message: &str);
 }
 
-/// Tells nobody.
+/// Shows no progress.
 pub struct Silent;
 
 impl Progress for Silent {

@@ -1,5 +1,5 @@
-//! What the samples of a run are made of: the source as it lies there now, or, where that is gone, one ingest of both
-//! splits that was made of what the pipeline names.
+//! What the samples of a run are made of: the source as it is now. Where the source is gone, one ingest of both splits
+//! with the same settings stands for it.
 
 use std::path::{Path, PathBuf};
 
@@ -20,51 +20,51 @@ use crate::{Error, Kind, Result};
 /// The samples of both splits.
 #[derive(Debug, Clone)]
 pub struct Provenance {
-    /// What tells the samples of each split from others.
+    /// The content of each split, which tells it from others.
     pub identities: PerSplit<Identity>,
-    /// How many the pipeline asks for; those that turn out to be broken included.
+    /// Samples that the pipeline asks for, including those that turn out to be broken.
     pub counts: PerSplit<u64>,
-    /// Why what was ingested stands for the source; `None` where the source is there.
+    /// Why an earlier ingest stands for the source; `None` where the source is there.
     pub stands_in: Option<String>,
-    /// What the labels of both splits are a warning of.
+    /// Warnings about the labels of both splits.
     pub warnings: Vec<String>,
-    /// Rows of the source that have a label, of each split; `None` where that is not known.
+    /// How many rows of each split have a label; `None` where that is not known.
     pub labelled: PerSplit<Option<Labelled>>,
-    /// Whether the contents of files were not looked at, as nothing there could have been made of them.
+    /// Whether the contents of files were not read, because nothing in the run could have been made of them.
     pub is_provisional: bool,
 }
 
-/// What an ingest was made of, as it is kept beside what it made.
+/// What an ingest was made of. It is kept as a record beside the ingested samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Ingested {
     /// The keys of both splits.
     pub keys: PerSplit<String>,
-    /// What the keys were made of, but for the source.
+    /// The settings in the keys, without the source.
     pub settings: PerSplit<Value>,
-    /// What the keys say of the source.
+    /// The source in the keys.
     pub sources: PerSplit<Value>,
-    /// Where the paths of the pipeline started from; it is in no key.
+    /// The folder that the paths of the pipeline started from; it is in no key.
     pub root: PathBuf,
     /// The files of each split, one per line, as [`line`] writes them: a list of objects would take ten times the
     /// memory.
     files: PerSplit<String>,
 }
 
-/// Makes the settings of the key of `ingest` from what tells the content of a split.
+/// Makes the settings of the key of `ingest` for a split from the description of its content.
 type KeyOf<'a> = dyn Fn(Split, Value) -> Result<Value> + 'a;
 
-/// How much of the contents of files is looked at.
+/// How much of the contents of files is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// All of them.
+    /// All contents.
     Whole,
-    /// None, where nothing there could have been made of them.
+    /// No contents, unless something in the run may have been made of them.
     IfBegun,
 }
 
 impl Provenance {
-    /// The samples that `pipeline` asks for. `key` makes the settings of the key of `ingest` from what tells the
-    /// content of a split.
+    /// The samples that `pipeline` asks for. `key` makes the settings of the key of `ingest` from the description of a
+    /// split's content.
     ///
     /// # Errors
     /// [`Kind::NotReady`] when the source is gone and nothing can stand for it; another kind when it is there and
@@ -78,7 +78,7 @@ impl Provenance {
     ) -> Result<Self> {
         let splits = source::open_splits(&pipeline.data, pipeline.seed);
         if matches!(&splits, Err(error) if error.kind() == Kind::NotReady) {
-            // What is there and cannot be read is an error, whatever else is gone.
+            // A split that is there and cannot be read is an error, even if the other one is gone.
             let (mut there, mut gone) = (Vec::new(), None);
             for split in Split::ALL {
                 match source::open(&pipeline.data, split, pipeline.seed) {
@@ -116,7 +116,7 @@ impl Provenance {
 }
 
 impl Provenance {
-    /// That of samples of which nothing is known.
+    /// The provenance of samples of which nothing is known.
     pub fn of_nothing() -> Self {
         Self {
             identities: PerSplit::from_fn(|_| Identity::found("gone".into())),
@@ -129,7 +129,7 @@ impl Provenance {
     }
 }
 
-/// Whether anything in a run may have been made of a source.
+/// Whether anything in a run may have been made of its source.
 fn has_begun(dir: &RunDir) -> Result<bool> {
     for split in Split::ALL {
         let dataset = dir.dataset(INGEST, split);
@@ -140,10 +140,11 @@ fn has_begun(dir: &RunDir) -> Result<bool> {
     Ok(!folders_in(&dir.location().join("modules"))?.is_empty())
 }
 
-/// The ingest that stands for a source of which something is gone; `known` tells what is there.
+/// Finds the ingest that stands for a source that is gone, wholly or in part. `known` describes the splits that are
+/// there.
 ///
-/// Where several ingests fit, of other contents, it is the newest of those whose paths started from the same
-/// folder as now: there the later one has taken the place of the earlier.
+/// Where several ingests with different contents fit, it takes the newest of those whose paths started from the same
+/// folder as now: in one folder, the later data have replaced the earlier.
 fn stand_in(
     pipeline: &Pipeline,
     dir: &RunDir,
@@ -206,7 +207,7 @@ fn stand_in(
     })
 }
 
-/// What is told of a source by itself, whose classes are those of both splits.
+/// The description of a source without its classes, which come from both splits.
 fn without_classes(source: &Value) -> Value {
     let mut source = source.clone();
     if let Some(source) = source.as_object_mut() {
@@ -215,7 +216,7 @@ fn without_classes(source: &Value) -> Value {
     source
 }
 
-/// The newest ingest with the settings of a pipeline, of whatever content.
+/// Finds the newest ingest with the settings of a pipeline, whatever its content.
 ///
 /// # Errors
 /// When a record cannot be read.
@@ -236,7 +237,7 @@ fn root_of(pipeline: &Pipeline) -> PathBuf {
     root.canonicalize().or_else(|_| std::path::absolute(root)).unwrap_or(root.to_path_buf())
 }
 
-/// The settings of a key of `ingest`, but for what they say of the source.
+/// The settings of a key of `ingest`, without the source.
 fn without_source(mut settings: Value) -> Value {
     if let Some(settings) = settings.as_object_mut() {
         settings.remove("source");
@@ -244,14 +245,14 @@ fn without_source(mut settings: Value) -> Value {
     settings
 }
 
-/// The records of what was ingested of which files, newest first.
+/// The records of ingested files, newest first.
 pub fn records(dir: &RunDir) -> Records {
-    // A line for each file of the largest data sets: some hundred megabytes.
+    // One line per file: some hundred megabytes for the largest data sets.
     dir.sources().with_limits(Limits { record: 4 << 30, ..Limits::default() })
 }
 
 impl Ingested {
-    /// What is ingested under these keys.
+    /// Describes what is ingested under `keys`.
     pub fn new(pipeline: &Pipeline, provenance: &Provenance, keys: PerSplit<&Key>) -> Self {
         let identities = provenance.identities.as_ref();
         let files = identities.map(|it| {
@@ -267,7 +268,7 @@ impl Ingested {
         }
     }
 
-    /// Whether it was made with the settings that `key` makes keys of.
+    /// Whether it was made with the present settings, as `key` describes them.
     fn fits(&self, key: &KeyOf) -> Result<bool> {
         for split in Split::ALL {
             let now = key(split, self.sources[split].clone())?;
@@ -278,12 +279,12 @@ impl Ingested {
         Ok(true)
     }
 
-    /// The files of a split, by their content.
+    /// The files of a split, with their hashes.
     pub fn files(&self, split: Split) -> Vec<HashedFile> {
         self.files[split].lines().filter_map(file_of).collect()
     }
 
-    /// Keeps this beside what is ingested, unless it is there.
+    /// Writes this as a record of the run, unless the newest record says the same.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -296,7 +297,8 @@ impl Ingested {
     }
 }
 
-/// `data 512 0a1b… c0/003.wav`. Names may have any character but a line's end, which is escaped.
+/// Writes a file as one line: `data 512 0a1b… c0/003.wav`. Names may have any character; backslashes and line ends are
+/// escaped.
 fn line(HashedFile { role, place, bytes, blake3 }: &HashedFile) -> String {
     let role = role.name();
     let place = place.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r");
@@ -321,8 +323,8 @@ fn file_of(line: &str) -> Option<HashedFile> {
     Some(HashedFile { role, place, bytes, blake3 })
 }
 
-/// What differs between the files that were ingested under a source's `identity` and those of `now`, one phrase per
-/// file; `None` where it is not known what was ingested.
+/// Lists what differs between the files that were ingested under a source's `identity` and those of `now`, one phrase
+/// per file; `None` where the ingested files are not known.
 ///
 /// # Errors
 /// When a record cannot be read.

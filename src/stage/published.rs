@@ -1,5 +1,5 @@
-//! What a worker has published: the generations of its module that its training wrote on its way, of the training
-//! split, and where the schedule has patience of the test split.
+//! What a worker has published: the generations of the training split that its module's training wrote on its way.
+//! Where the schedule has patience, also those of the test split.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -22,26 +22,26 @@ pub struct Published<'r, 'a> {
     at: At,
     split: Split,
     dataset: Dataset,
-    /// The key of the training, and that of what `encode` makes once it has ended.
+    /// The key of the training, and the key of the `encode` that follows it.
     training: String,
     last: String,
-    /// The highest number that was looked at, and when.
+    /// The highest generation number that was looked at, and when.
     seen: Cell<u64>,
     looked: Cell<Option<Instant>>,
 }
 
-/// One of them.
+/// One published generation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publication {
-    /// Of the generation.
+    /// The number of the generation.
     pub number: u64,
     pub key: String,
-    /// Steps that the module had trained.
+    /// Steps that the module had trained when it was written.
     pub step: u64,
 }
 
 impl<'r, 'a> Published<'r, 'a> {
-    /// What the training of a module publishes of a split.
+    /// What the training of a module publishes for a split.
     pub fn of(run: &'r Run<'a>, at: At, split: Split) -> Self {
         let dataset = run.standing.dir.dataset(run.standing.plan.module(at.module), split);
         let training = run.standing.plan.key(Step::Train(at), Split::Train).hash.clone();
@@ -58,28 +58,28 @@ impl<'r, 'a> Published<'r, 'a> {
         }
     }
 
-    /// Where they lie.
+    /// The folder of the dataset.
     fn folder(&self) -> &Location {
         self.dataset.folder()
     }
 
-    /// Where both splits of them lie.
+    /// The folder of both splits.
     pub fn stage_folder(&self) -> &Path {
         let folder = self.folder().path();
         folder.parent().unwrap_or(folder)
     }
 
-    /// The module that publishes them.
+    /// The module that publishes.
     pub fn at(&self) -> At {
         self.at
     }
 
-    /// The split that they are of.
+    /// The split of the generations.
     pub fn split(&self) -> Split {
         self.split
     }
 
-    /// All that are there, newest first. Damaged ones are passed over.
+    /// All published generations, newest first. Damaged ones are passed over.
     ///
     /// # Errors
     /// When the folder cannot be listed.
@@ -91,7 +91,7 @@ impl<'r, 'a> Published<'r, 'a> {
         Ok(all)
     }
 
-    /// The newest that is whole; once the module has been encoded, also what came of that.
+    /// The newest publication that is whole; after `encode`, its generation counts too.
     ///
     /// # Errors
     /// As [`Self::all`].
@@ -99,7 +99,7 @@ impl<'r, 'a> Published<'r, 'a> {
         self.newest_up_to(u64::MAX)
     }
 
-    /// Whether there is one of the module after `step` steps, or later.
+    /// Whether the module has published after `step` steps, or later.
     ///
     /// # Errors
     /// As [`Self::all`].
@@ -107,7 +107,7 @@ impl<'r, 'a> Published<'r, 'a> {
         Ok(self.newest()?.is_some_and(|it| it.step >= step))
     }
 
-    /// The newest that is whole of those that the module has published by `step`.
+    /// The newest whole publication of the module up to step `step`.
     ///
     /// # Errors
     /// As [`Self::all`].
@@ -130,8 +130,8 @@ impl<'r, 'a> Published<'r, 'a> {
         Ok(None)
     }
 
-    /// Whether there is a newer one than this generation. Costs no more than a listing as long as the
-    /// dataset has none that was not looked at.
+    /// Whether there is a newer publication than generation `number`. Costs no more than a listing, unless the dataset
+    /// has a generation that was not looked at yet.
     ///
     /// # Errors
     /// As [`Self::all`].
@@ -150,7 +150,7 @@ impl<'r, 'a> Published<'r, 'a> {
         Ok(self.newest()?.is_some_and(|it| it.number > number))
     }
 
-    /// The generation of one that is there.
+    /// Opens the generation with this number.
     ///
     /// # Errors
     /// When it has gone, or is damaged.
@@ -164,8 +164,8 @@ impl<'r, 'a> Published<'r, 'a> {
         Some(Publication { number: generation.number(), key: manifest.key.clone(), step })
     }
 
-    /// The key of what the module makes, after `step` steps and as many publications as `before`, with
-    /// weights of this hash of the rows of `input`.
+    /// The key of a publication after `step` steps. `weights` and `input` are the hashes of the weights and of the rows
+    /// they encode; `before` counts the frozen views of a sample that earlier generations have stored.
     ///
     /// # Errors
     /// When the settings cannot be described.
@@ -183,12 +183,11 @@ impl<'r, 'a> Published<'r, 'a> {
         )
     }
 
-    /// Removes all but the newest `store.keep_generations`, and the attempt with the key `attempt`; waits
-    /// as long as somebody reads more than these.
+    /// Removes all generations except the newest `store.keep_generations`, and the attempt with the key `attempt`.
+    /// Waits as long as readers hold more generations than that.
     ///
     /// # Errors
-    /// [`crate::Kind::Interrupted`] when it was asked to stop meanwhile; when something cannot be
-    /// removed.
+    /// [`crate::Kind::Interrupted`] when it was asked to stop meanwhile; when something cannot be removed.
     pub fn make_room(&self, attempt: Option<&str>) -> Result<()> {
         let keep = self.run.pipeline.store.keep_generations;
         let mut told = false;
@@ -206,7 +205,8 @@ impl<'r, 'a> Published<'r, 'a> {
         Ok(())
     }
 
-    /// Removes what is not one of the newest `keep` and what nobody reads, and says how many stay.
+    /// Removes the generations that are not among the newest `keep` and that no process reads. Removes the attempt with
+    /// the key `attempt`, too. Returns how many generations stay.
     ///
     /// # Errors
     /// When something cannot be looked at or removed.

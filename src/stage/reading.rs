@@ -1,4 +1,4 @@
-//! How far the reading of a source has come, whose files are hashed.
+//! Shows the progress while the files of a source are read and hashed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,22 +7,22 @@ use crate::Result;
 use crate::source::known_files::Watch;
 use crate::stop::Stop;
 
-/// Bytes that are read in the blink of an eye: fewer are not told of.
+/// Fewer bytes are read in an instant, and their progress is not shown.
 const WORTH_TELLING: u64 = 512 << 20;
 
-/// Bytes of the unit that progress is told in.
+/// Bytes per unit of progress.
 const MEGABYTE: u64 = 1_000_000;
 
 /// Shows the reading of files whose content is not known, and stops it.
 pub struct Reading<'a> {
     progress: &'a dyn Progress,
     stop: &'a Stop,
-    /// Bytes that are read, where that is shown; else 0.
+    /// Bytes to be read, where progress is shown; otherwise 0.
     bytes: AtomicU64,
 }
 
 impl<'a> Reading<'a> {
-    /// Tells `progress` of what is read, and ends when `stop` is asked for.
+    /// Reports to `progress`, and ends the reading when `stop` is set.
     pub fn new(progress: &'a dyn Progress, stop: &'a Stop) -> Self {
         Self { progress, stop, bytes: AtomicU64::new(0) }
     }

@@ -1,4 +1,4 @@
-//! What is committed of steps that write no dataset: a training, a probe.
+//! The records of steps that write no dataset: a training, a probe.
 
 use std::path::PathBuf;
 
@@ -16,11 +16,11 @@ use crate::{Error, Result};
 
 /// A record that says which key it was made under.
 pub trait Keyed: DeserializeOwned {
-    /// 64 hexadecimal digits.
+    /// The key: 64 hexadecimal digits.
     fn key(&self) -> &str;
 }
 
-/// What was committed when a module had been trained.
+/// The record of a module's training.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Training {
     /// Key of the training.
@@ -29,29 +29,26 @@ pub struct Training {
     pub settings: Value,
     /// The weights' file, relative to the folder of the module's trainings.
     pub weights: PathBuf,
-    /// Of the weights' file.
+    /// The BLAKE3 of the weights' file, in hexadecimal.
     pub blake3: String,
-    /// All that were taken; 0 of weights that were imported. Steps, and what they took, are those of this
-    /// round and all before it.
+    /// Steps of this round and all before it, as is `took`; 0 for imported weights.
     pub steps: u64,
-    /// Mean loss and accuracy (where the loss has one) over the last epoch, or the one whose weights were
-    /// kept; `None` where there was none.
+    /// Mean loss over the last epoch, or over the epoch whose weights were kept; `None` where there was none.
     pub loss: Option<f64>,
-    /// Mean accuracy over the same epoch, where the loss has one.
+    /// Mean accuracy over the epoch of `loss`, where the loss has one.
     pub accuracy: Option<f64>,
-    /// Of modules that train at once, what was spent on this one; the first one reads. Its bytes are those of
-    /// the weights' file.
+    /// What the training took. Where modules train at once, it is what was spent on this module; reading counts for the
+    /// first. Bytes are those of the weights' file.
     #[serde(flatten)]
     pub took: Took,
-    /// Threads it was computed with: with as many it ends with the same weights. 0 of weights that were
-    /// imported.
+    /// Threads it was computed with: the same number gives the same weights. 0 for imported weights.
     pub threads: usize,
-    /// What it was computed on, as `--device` names it; as for threads.
+    /// The device it was computed on, as `--device` names it: the same device gives the same weights.
     pub device: DeviceName,
-    /// What the held-out loss has decided; `None` where the schedule has no patience.
+    /// How patience ended the training; `None` where the schedule has no patience.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stopped: Option<Stopped>,
-    /// What its end has shown where it has learnt nothing.
+    /// What showed that it has learnt nothing; `None` where it has learnt something.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learns_nothing: Option<LearnsNothing>,
     /// The file that the weights were taken from; `None` where they were trained here.
@@ -59,14 +56,14 @@ pub struct Training {
     pub imported: Option<Imported>,
 }
 
-/// How a training ended that goes by its loss on the test split.
+/// How a training with patience ended.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Stopped {
     /// Epochs it has trained.
     pub epoch: u64,
-    /// The one, counted from 1, after which the loss was smallest; the weights are those of its end.
+    /// The epoch, counted from 1, with the smallest held-out loss; the weights are those of its end.
     pub best: u64,
-    /// The loss then ([`super::patience`] says on which rows).
+    /// The held-out loss at its end ([`super::patience`] says on which rows).
     pub held_out_loss: f32,
 }
 
@@ -75,12 +72,12 @@ pub struct Stopped {
 pub struct Imported {
     /// Its name, without its folder.
     pub file: String,
-    /// Of its bytes.
+    /// The BLAKE3 of its bytes, in hexadecimal.
     pub blake3: String,
 }
 
 impl Training {
-    /// The bytes of the weights, which lie there.
+    /// Reads the bytes of the weights from `at`.
     ///
     /// # Errors
     /// [`crate::Kind::Damaged`] when they are not what was committed.
@@ -100,7 +97,7 @@ impl Training {
     }
 }
 
-/// What a probe found out about one module, trained or not.
+/// The findings of a probe for one module, trained or not.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProbeResult {
     /// Name of the module.
@@ -110,35 +107,35 @@ pub struct ProbeResult {
     /// Where the module's weights come from.
     #[serde(rename = "kind")]
     pub origin: Origin,
-    /// What `accuracy` is that of.
+    /// The classifier of `accuracy`.
     pub probe: Classifier,
     /// The split that was scored.
     pub split: Split,
     /// The share of rows classified rightly; `None` when the data has no labels.
     pub accuracy: Option<f64>,
-    /// The share by nearest neighbours ([`crate::probe::knn`]); `None` when the data has no labels.
+    /// The share classified rightly by nearest neighbours ([`crate::probe::knn`]); `None` when the data has no labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub knn: Option<f64>,
-    /// Of the trained module: how often the linear probe took each class for each, `[true class][class
-    /// found]`. Left out where there are more than [`MOST_CLASSES`].
+    /// How often the linear probe took each class for each, `[true class][class found]`; only for the trained module.
+    /// Left out where there are more than [`MOST_CLASSES`].
     ///
     /// [`MOST_CLASSES`]: crate::probe::confusion::MOST_CLASSES
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Vec<Vec<u64>>>,
-    /// Where there are more classes than that, the pairs that are confused most: class, the one it was taken
-    /// for, how often.
+    /// The pairs of classes that are confused most, where there are too many classes for `confusion`: class, the one it
+    /// was taken for, how often.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confused: Option<Vec<(usize, usize, u64)>>,
-    /// What was found out about further labels, and about the labels of hops.
+    /// The findings for further labels, and for the labels of hops.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub further: Vec<Judged>,
     /// The module's own loss on the split.
     pub loss: f64,
-    /// The loss of a guess.
+    /// The loss of a guess by chance.
     pub chance_loss: Option<f64>,
 }
 
-/// What the accuracy of a probe is that of.
+/// The kind of classifier that a probe fits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Classifier {
@@ -146,19 +143,19 @@ pub enum Classifier {
     Linear,
 }
 
-/// What a probe found out about another label than the first.
+/// The findings of a probe for a further label.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judged {
-    /// What the pipeline calls it.
+    /// The label's name in the pipeline.
     pub label: String,
     /// The share of rows, or of hops, classified rightly; `None` when none has such a label.
     pub accuracy: Option<f64>,
-    /// The share by nearest neighbours; `None` of hops.
+    /// The share classified rightly by nearest neighbours; `None` for hops.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub knn: Option<f64>,
 }
 
-/// The probe of a module and of its untrained twin, as it was committed.
+/// The record of the probe of a module and of its untrained twin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     /// Key of the probe.
@@ -168,12 +165,12 @@ pub struct Probe {
     /// What the probe took.
     #[serde(flatten)]
     pub took: Took,
-    /// What it found, for the trained module and for its untrained twin.
+    /// The findings for the trained module and for its untrained twin.
     pub results: Vec<ProbeResult>,
 }
 
 impl ProbeResult {
-    /// What was found out about a further label; `None` where the data have none of this name.
+    /// The findings for a further label; `None` where the data have none of this name.
     pub fn judged(&self, label: &str) -> Option<&Judged> {
         self.further.iter().find(|it| it.label == label)
     }
@@ -191,7 +188,7 @@ impl Keyed for Probe {
     }
 }
 
-/// The newest record made under `key`, and its number. Damaged records are passed over.
+/// Finds the newest record made under `key`, and its number. Damaged records are passed over.
 ///
 /// # Errors
 /// When a record cannot be read for another reason than damage.
@@ -205,7 +202,7 @@ pub fn find<T: Keyed>(records: &Records, key: &str) -> Result<Option<(u64, T)>> 
     Ok(None)
 }
 
-/// The newest record that can be read and whose key is not to be passed over, and its number.
+/// Finds the newest readable record whose key is not `passed_over`, and its number.
 ///
 /// # Errors
 /// As [`find`].

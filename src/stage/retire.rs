@@ -1,9 +1,8 @@
-//! What earlier rounds have made goes as soon as nothing needs it.
+//! Removes what earlier rounds have made as soon as nothing needs it.
 //!
-//! Of a module's trainings, and of each of its datasets, the newest `store.keep_generations` rounds
-//! stay, and what a step that is not done reads. What other settings have made is left to `gimlet gc`.
-//! Losses, seconds and memory of what goes are in the log, the record and the manifests of the rounds
-//! after it.
+//! For a module's trainings, and for each of its datasets, two things stay: the newest `store.keep_generations` rounds,
+//! and what an unfinished step reads. What other settings have made is left to `gimlet gc`. Losses, seconds and memory
+//! of removed rounds are in the log, the record and the manifests of later rounds.
 
 use std::collections::HashSet;
 
@@ -16,8 +15,8 @@ use crate::Result;
 use crate::pipeline::Split;
 use crate::schedule::{At, Step};
 
-/// Removes what nothing needs of the earlier rounds of a module. What cannot be removed stays, and
-/// takes room and nothing else.
+/// Removes what earlier rounds of a module have made and nothing needs. What cannot be removed stays, and only takes
+/// room.
 pub(super) fn retire(run: &Run<'_>, module: usize) {
     let Run { standing, session, .. } = run;
     let Standing { plan, dir } = standing;
@@ -42,7 +41,7 @@ pub(super) fn retire(run: &Run<'_>, module: usize) {
     }
 }
 
-/// `rounds` are the keys of a module's rounds, in order.
+/// Removes older rounds from one shelf. `rounds` are the keys of a module's rounds, in order.
 fn retire_from(run: &Run<'_>, shelf: &Shelf, rounds: &[&str]) -> Result<()> {
     let keep = run.pipeline.store.keep_generations;
     if rounds.iter().filter(|key| shelf.has_folder(key)).count() <= keep {
@@ -52,7 +51,7 @@ fn retire_from(run: &Run<'_>, shelf: &Shelf, rounds: &[&str]) -> Result<()> {
     let newest = rounds.iter().rposition(|key| committed.contains(*key));
     let older = &rounds[..newest.map_or(0, |newest| (newest + 1).saturating_sub(keep))];
 
-    // Nobody begins to need something while it goes.
+    // No process may begin to need something while it is removed.
     let _quiet = needs::quiet_alone(&run.standing.dir)?;
     let mut needed = run.standing.wanted_keys()?;
     needed.extend(run.needs.of_others(&run.standing.dir)?);

@@ -1,4 +1,4 @@
-//! Room on the disk, and whether a run fits.
+//! Whether a run fits on the disk and into `store.max_bytes`.
 
 use gimlet_store::{Limits, Location};
 use serde::Serialize;
@@ -7,26 +7,26 @@ use super::RunDir;
 use crate::quantity::bytes_in_words;
 use crate::{Error, Result};
 
-/// What a run takes and what there is.
+/// The bytes that a run takes and the bytes that are free.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Room {
-    /// Bytes of all that lies in the run's directory, earlier generations, too; but not the locks,
-    /// which come and go with the processes at work.
+    /// Bytes of everything in the run's directory, including earlier generations. The locks do not count: they come and
+    /// go with the processes at work.
     pub used: u64,
     /// Bytes that are still to be written, with their values uncompressed.
     pub needed: u64,
     /// Parts of the largest dataset that is still to be written.
     pub parts: u64,
-    /// Bytes that are free on the disk, for this user; `None` where the system does not tell.
+    /// Bytes that are free on the disk for this user; `None` where the system does not tell.
     pub available: Option<u64>,
     /// `store.max_bytes`.
     pub max_bytes: Option<u64>,
-    /// Whether `needed` is a bound from above, because some of it will be compressed.
+    /// Whether `needed` is an upper bound, because some of it will be compressed.
     pub compressed: bool,
 }
 
 impl Room {
-    /// The room for `needed` more bytes, up to so many parts a dataset, in the directory of a run.
+    /// The room for `needed` more bytes, with up to `parts` parts per dataset, in the directory of a run.
     ///
     /// # Errors
     /// When a folder of the run cannot be listed.
@@ -42,8 +42,8 @@ impl Room {
         Ok(Self { used, needed, parts, available, max_bytes, compressed })
     }
 
-    /// Fails when what is needed does not fit the disk or `store.max_bytes`, and says by how much; or
-    /// when a dataset would have more parts than can be read.
+    /// Fails when `needed` does not fit the disk or `store.max_bytes`, and says by how much; or when a dataset would
+    /// have more parts than can be read.
     pub fn check(&self) -> Result<()> {
         if self.needed == 0 {
             return Ok(());
@@ -103,7 +103,7 @@ impl Room {
     }
 }
 
-/// Bytes of all files below a folder, which need not exist.
+/// Counts the bytes of all files below a folder; 0 when it does not exist.
 pub fn size_of_folder(folder: &Location) -> Result<u64> {
     let mut bytes = 0;
     for entry in folder.list().map_err(|error| Error::io("list", folder.path(), error))? {

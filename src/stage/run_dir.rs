@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! runs/quickstart/
-//!   run.json                           whose run this is
+//!   run.json                           the name of the pipeline
 //!   datasets/ingest/{train,test}/      decoded images, or recordings at one rate
 //!   datasets/<module>/{train,test}/    activations and pooled vectors of the trained module
 //!   untrained/<module>/{train,test}/   pooled vectors of the same module as it was drawn
@@ -13,7 +13,7 @@
 //!   sweeps/<sweep>/                    the tables and the plot of a sweep
 //!   jobs/                              what was submitted to a cluster
 //!   report/                            what `gimlet report` made of it
-//!   locks/                             one file a stage and key, and one a process at work
+//!   locks/                             one file per stage and key, and one per process at work
 //! ```
 
 use std::path::{Path, PathBuf};
@@ -24,18 +24,18 @@ use serde::{Deserialize, Serialize};
 use crate::pipeline::Split;
 use crate::{Error, Kind, Result};
 
-/// The stage that the samples of the source become.
+/// Name of the stage of ingested samples.
 pub const INGEST: &str = "ingest";
-/// The stage of the stack as it was drawn.
+/// Name of the stage of the stack as it was drawn.
 pub const UNTRAINED: &str = "untrained";
 
-/// The weights of a training, in its folder.
+/// File name of the weights in the folder of a training.
 pub const WEIGHTS: &str = "weights.safetensors";
 
-/// The folder of what sweeps found, which no sweep can be called.
+/// Name of the folder of what sweeps found. No sweep can have this name.
 pub const SWEEP_RESULTS: &str = "results";
 
-/// Whose run a directory holds.
+/// The content of `run.json`: the pipeline whose run a directory holds.
 #[derive(Debug, Serialize, Deserialize)]
 struct Owner {
     pipeline: String,
@@ -58,12 +58,12 @@ impl RunDir {
         Self { at }
     }
 
-    /// Where it is.
+    /// The location of the directory.
     pub fn location(&self) -> &Location {
         &self.at
     }
 
-    /// Where it is, as it is shown.
+    /// The path of the directory, as it is shown.
     pub fn path(&self) -> &Path {
         self.at.path()
     }
@@ -84,7 +84,7 @@ impl RunDir {
         }
         let names = self.at.names().map_err(|error| Error::io("list", self.path(), error))?;
         if let Some(name) = names.iter().find(|name| !name.starts_with('.')) {
-            // Of a run the mark is there before all else; so another process may have made it since.
+            // A run's mark is written first, so another process may have made this run just now.
             if self.check_owner(pipeline)? {
                 return Ok(());
             }
@@ -98,14 +98,14 @@ impl RunDir {
         let text = serde_json::to_string_pretty(&owner)
             .map_err(|error| Error::failed(format!("could not describe the run: {error}")))?;
         self.owner_file().create(text.as_bytes())?;
-        // Of two processes that made it at once, one has written the file.
+        // Of two processes that create the file at the same time, one succeeds.
         self.check_owner(pipeline).map(|_| ())
     }
 
-    /// Whether the directory is marked as the run of `pipeline`; false when it is not marked at all.
+    /// Whether the directory is marked as the run of `pipeline`; false when it has no mark.
     ///
     /// # Errors
-    /// [`Kind::Failed`] when it is marked as another's, [`Kind::Damaged`] when the mark is broken.
+    /// [`Kind::Failed`] when it is marked as another pipeline's, [`Kind::Damaged`] when the mark is broken.
     pub fn check_owner(&self, pipeline: &str) -> Result<bool> {
         let Some(owner) = self.owner().map_err(|error| match error.kind() {
             Kind::Damaged => {
@@ -125,7 +125,7 @@ impl RunDir {
         Ok(true)
     }
 
-    /// The pipeline whose run it is; `None` when it is not marked at all.
+    /// The pipeline whose run it is; `None` when it has no mark.
     ///
     /// # Errors
     /// [`Kind::Damaged`] when the mark is broken.
@@ -145,7 +145,7 @@ impl RunDir {
         self.at.join("run.json")
     }
 
-    /// Whether it looks like a run, of whichever pipeline.
+    /// Whether the directory looks like a run, whatever its pipeline.
     ///
     /// # Errors
     /// When it cannot be looked at.
@@ -156,7 +156,7 @@ impl RunDir {
         look().map_err(|error| Error::io("look at", self.path(), error))
     }
 
-    /// The images or activations of a stage.
+    /// The samples or activations of a stage.
     pub fn dataset(&self, stage: &str, split: Split) -> Dataset {
         Dataset::at(self.at.join("datasets").join(stage).join(split.name()))
     }
@@ -186,7 +186,7 @@ impl RunDir {
         Records::at(self.at.join("probes").join(module))
     }
 
-    /// What the runs of sweeps found.
+    /// The records of what the runs of sweeps found.
     pub fn sweep_results(&self) -> Records {
         Records::at(self.sweeps().join(SWEEP_RESULTS))
     }
@@ -200,19 +200,19 @@ impl RunDir {
         self.at.join("sweeps")
     }
 
-    /// Which files were ingested ([`super::provenance`]).
+    /// The records of which files were ingested ([`super::provenance`]).
     pub fn sources(&self) -> Records {
         Records::at(self.at.join("sources"))
     }
 
-    /// What was submitted to a cluster.
+    /// The records of what was submitted to a cluster.
     pub fn jobs(&self) -> Records {
         Records::at(self.at.join("jobs"))
     }
 
     /// The folder of the page that shows what was learned, and of the files beside it.
     ///
-    /// Browsers open files: of a run on object storage it is a folder of this machine.
+    /// Browsers open files, so for a run on object storage it is a folder on this machine.
     pub fn report(&self) -> Location {
         match self.at.on_disk() {
             Some(_) => self.at.join("report"),
@@ -220,7 +220,7 @@ impl RunDir {
         }
     }
 
-    /// The lock of this name.
+    /// The file of the lock with this name.
     pub fn lock(&self, name: &str) -> Location {
         self.locks().join(format!("{name}.lock"))
     }
@@ -230,7 +230,7 @@ impl RunDir {
         self.at.join("locks")
     }
 
-    /// Every dataset there is, also those of stages that the pipeline no longer has.
+    /// Every dataset in the run, also those of stages that the pipeline no longer has.
     ///
     /// # Errors
     /// When a folder cannot be listed.
@@ -244,7 +244,7 @@ impl RunDir {
         Ok(found)
     }
 
-    /// The trainings of every module there is.
+    /// The trainings of every module in the run.
     ///
     /// # Errors
     /// When a folder cannot be listed.
@@ -252,7 +252,7 @@ impl RunDir {
         Ok(folders_in(&self.at.join("modules"))?.into_iter().map(Records::at).collect())
     }
 
-    /// The probes of every module there is.
+    /// The probes of every module in the run.
     ///
     /// # Errors
     /// When a folder cannot be listed.
@@ -261,7 +261,7 @@ impl RunDir {
     }
 }
 
-/// The folders in a folder, sorted; none when it does not exist. Hidden ones are not ours.
+/// The folders in a folder, sorted; none when it does not exist. Hidden folders are left out: they are not ours.
 pub fn folders_in(folder: &Location) -> Result<Vec<Location>> {
     let mut all = folder.folders().map_err(|error| Error::io("list", folder.path(), error))?;
     all.retain(|it| !it.name().starts_with('.'));

@@ -1,19 +1,20 @@
-//! Samples of a source as a dataset holds them: the broken ones as the pipeline wants it.
+//! Reads samples of a source as a dataset holds them. Broken ones are skipped or are an error, as `data.on_bad_sample`
+//! says.
 
 use super::Run;
 use crate::pipeline::{OnBadSample, SampleSize};
 use crate::source::{BadSample, Sample, Source};
 use crate::{Error, Result, media};
 
-/// What was read of some rows.
+/// The samples read from some rows.
 pub(super) struct Samples {
     pub whole: Vec<Sample>,
-    /// They have been told of.
+    /// The broken samples. The user has been warned of each.
     pub skipped: Vec<BadSample>,
 }
 
 impl Run<'_> {
-    /// The samples of these rows as a dataset holds them, each of `size` if that is known.
+    /// Reads the samples of `rows` as a dataset holds them, each of `size` if that is known.
     ///
     /// # Errors
     /// When one is broken and `data.on_bad_sample` is `fail`, they differ in size or are of another medium, or the

@@ -1,4 +1,4 @@
-//! What steps are given from outside: when to stop, who hears of their progress, and what they compute on.
+//! What steps are given from outside: when to stop, where to report progress, and what to compute on.
 
 use gimlet_store::Shard;
 
@@ -7,24 +7,24 @@ use crate::Result;
 use crate::device::Device;
 use crate::stop::Stop;
 
-/// A process's work on a run.
+/// The work of one process on a run.
 #[derive(Clone)]
 pub struct Session<'a> {
-    /// Set from outside to ask a step for a stop: it saves its state and returns
+    /// Set from outside to ask a step to stop: it saves its state and returns
     /// [`Kind::Interrupted`](crate::Kind::Interrupted).
     pub stop: &'a Stop,
-    /// Hears how far steps have come.
+    /// Shows how far steps have come.
     pub progress: &'a dyn Progress,
     /// What modules compute on.
     pub device: Device,
-    /// Whether a step waits for another process that works on its stage, where it would fail otherwise.
+    /// Whether a step waits while another process works on its stage; otherwise it fails.
     pub waits: bool,
-    /// Which parts of datasets it encodes; other processes encode the others.
+    /// The shard of datasets that it encodes; other processes encode the others.
     pub shard: Shard,
 }
 
 impl<'a> Session<'a> {
-    /// Work that computes by our kernels, waits for no other process, and encodes all parts.
+    /// A session that computes on the CPU with our kernels, waits for no other process, and encodes all parts.
     pub fn new(stop: &'a Stop, progress: &'a dyn Progress) -> Self {
         Self { stop, progress, device: Device::Cpu, waits: false, shard: Shard::WHOLE }
     }

@@ -8,7 +8,7 @@ use crate::loss::Sizes;
 use crate::pipeline::{Map, Pipeline, Pooling, SampleSize};
 use crate::{Result, media};
 
-/// What flows through the modules of a pipeline, whose samples are of one size.
+/// The shapes of what flows through the modules of a pipeline, whose samples are all of one size.
 #[derive(Debug, Clone)]
 pub struct Stack {
     /// How large its samples are.
@@ -17,17 +17,17 @@ pub struct Stack {
     pub pooling: Pooling,
     /// What each module reads and writes, per patch.
     maps: Vec<(Map, Map)>,
-    /// What the loss of each module is computed on, but for the classes.
+    /// The sizes that each module's loss is computed on, except the number of classes.
     sizes: Vec<Sizes>,
-    /// Classes that labels tell apart, once they are counted.
+    /// How many classes the labels tell apart, once they are counted.
     classes: OnceLock<usize>,
 }
 
 impl Stack {
-    /// The stack of `pipeline` for samples of this size.
+    /// The stack of `pipeline` for samples of the size `sample`.
     ///
     /// # Errors
-    /// When they do not fit the pipeline.
+    /// When the samples do not fit the pipeline.
     pub fn new(pipeline: &Pipeline, sample: SampleSize) -> Result<Self> {
         let maps = pipeline.shapes(sample)?;
         let pooling = pipeline.view.settings().pooling(sample);
@@ -36,9 +36,9 @@ impl Stack {
         Ok(Self { sample, pooling, maps, sizes, classes: OnceLock::new() })
     }
 
-    /// The stack of `pipeline` for the samples that were ingested. Before `ingest` it is what the view says of
-    /// them, so that weights can be imported where nothing was decoded yet; the first image is looked at only
-    /// where the view says nothing.
+    /// The stack of `pipeline` for the samples that were ingested. Before `ingest` the view says how large they are, so
+    /// that weights can be imported where nothing was decoded yet. The first image is looked at only where the view
+    /// does not say it.
     ///
     /// # Errors
     /// When the samples do not fit the pipeline, or the first image has to be looked at and cannot be.
@@ -63,12 +63,12 @@ impl Stack {
         self.maps[module].1
     }
 
-    /// What the loss of a module is computed on, whose labels tell `classes` apart.
+    /// The sizes that a module's loss is computed on, where labels tell `classes` classes apart.
     pub fn sizes(&self, module: usize, classes: usize) -> Sizes {
         Sizes { classes, ..self.sizes[module] }
     }
 
-    /// Classes that labels tell apart, which `count` counts the first time.
+    /// How many classes the labels tell apart; `count` counts them the first time.
     ///
     /// # Errors
     /// Those of `count`.

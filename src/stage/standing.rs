@@ -1,4 +1,4 @@
-//! Where a run stands: its plan beside its directory, and so what is there, what is missing and what is damaged.
+//! Where a run stands: compares its plan with its directory, and so knows what is there, missing or damaged.
 
 use gimlet_store::{Dataset, Generation, Location};
 
@@ -19,12 +19,13 @@ use crate::{Error, Kind, Result, media};
 pub struct Standing {
     /// The steps and their keys.
     pub plan: Plan,
-    /// Where what they write lies.
+    /// The directory that they write to.
     pub dir: RunDir,
 }
 
 impl Standing {
-    /// Where `pipeline` stands in `dir`, as [`Self::watched`] finds it.
+    /// Finds where `pipeline` stands in `dir`. Reads the whole source as far as its content is not known, without
+    /// showing progress.
     ///
     /// # Errors
     /// As [`Self::watched`].
@@ -32,11 +33,11 @@ impl Standing {
         Self::watched(pipeline, dir, Look::Whole, &Unwatched)
     }
 
-    /// Where `pipeline` stands in `dir`, whose store keeps no more than `store.cache_bytes` from then on. Its source is
-    /// read as far as its content is not known; `watch` hears of it.
+    /// Finds where `pipeline` stands in `dir`. From then on its store caches at most `store.cache_bytes`. The source is
+    /// read as far as its content is not known; `watch` is told of the progress.
     ///
-    /// A source that is gone after it was ingested is no error where one ingest of both splits was made of what
-    /// the pipeline names: that stands for it.
+    /// A source that is gone after `ingest` is no error where one ingest of both splits was made with the same
+    /// settings: that ingest stands for it.
     ///
     /// # Errors
     /// When the source cannot be opened; where a boundary is `auto`, also when the images do not say
@@ -77,8 +78,7 @@ impl Standing {
         }
     }
 
-    /// Whether everything that a step writes for a split is committed under its present key, and
-    /// whole.
+    /// Whether everything that a step writes for a split is committed under its present key, and whole.
     ///
     /// # Errors
     /// When a manifest cannot be read for another reason than damage.
@@ -93,10 +93,10 @@ impl Standing {
         Ok(all)
     }
 
-    /// Whether everything is done that is done in one piece with `step`.
+    /// Whether `step` is done, and all steps that are done in one piece with it.
     ///
     /// # Errors
-    /// As [`Self::is_done`].
+    /// Those of [`Self::is_done`].
     pub fn are_done_together(&self, step: Step) -> Result<bool> {
         for step in self.plan.together(step) {
             if !self.is_done(step)? {
@@ -106,8 +106,8 @@ impl Standing {
         Ok(true)
     }
 
-    /// The files that a step has committed under its present key, and that have to be made anew:
-    /// they are missing, have another size, or were noted as damaged.
+    /// The files that a step has committed under its present key and that have to be made again: they are missing, have
+    /// another size, or were noted as damaged.
     ///
     /// # Errors
     /// When a record or manifest cannot be read for another reason than damage.
@@ -128,7 +128,7 @@ impl Standing {
         Ok(broken)
     }
 
-    /// The datasets that a step writes for a split: one, or for the untrained stack one a module.
+    /// The datasets that a step writes for a split: one, or for the untrained stack one per module.
     pub fn datasets(&self, step: Step, split: Split) -> Vec<Dataset> {
         match step {
             Step::Ingest => vec![self.dir.dataset(INGEST, split)],
@@ -140,8 +140,7 @@ impl Standing {
         }
     }
 
-    /// The generations that a step has committed for a split with its present key; those that are
-    /// not there are left out.
+    /// The generations that a step has committed for a split under its present key. Missing ones are left out.
     ///
     /// # Errors
     /// When a manifest cannot be read for another reason than damage.
@@ -154,10 +153,10 @@ impl Standing {
         Ok(found)
     }
 
-    /// The one dataset that `ingest` or the encoding of a module has committed.
+    /// The one generation that `ingest` or the encoding of a module has committed for a split.
     ///
     /// # Errors
-    /// [`Kind::NotReady`] when it has not.
+    /// [`Kind::NotReady`] when there is none.
     pub fn generation(&self, step: Step, split: Split) -> Result<Generation> {
         self.generations(step, split)?.into_iter().next().ok_or_else(|| {
             let (title, command) = (self.plan.full_title(step), self.plan.title(step));
@@ -166,7 +165,7 @@ impl Standing {
         })
     }
 
-    /// The training of a module with its present key, and its number.
+    /// The record of a module's training under its present key, and its number.
     ///
     /// # Errors
     /// When a record cannot be read.
@@ -175,7 +174,7 @@ impl Standing {
         record::find(&self.dir.trainings(self.plan.module(at.module)), &key.hash)
     }
 
-    /// The probe of a module with its present key, and its number.
+    /// The record of a module's probe under its present key, and its number.
     ///
     /// # Errors
     /// When a record cannot be read.
@@ -212,7 +211,7 @@ impl Standing {
         Ok(())
     }
 
-    /// What the steps of `pipeline`, whose plan this is, cost.
+    /// Computes what the steps of `pipeline` cost; the plan must be that of `pipeline`.
     ///
     /// # Errors
     /// When the images do not say how large they are, or do not fit the pipeline.
@@ -222,7 +221,7 @@ impl Standing {
         let sample = media::of(&pipeline.view).size(pipeline, ingested.train.as_ref())?;
         let mut samples = self.plan.provenance().counts;
         for (split, ingested) in ingested {
-            // Broken samples are known now.
+            // After `ingest`, broken samples are known and do not count.
             samples[split] = ingested.map_or(samples[split], |it| it.rows());
         }
         Costs::new(pipeline, samples, sample)

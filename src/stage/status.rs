@@ -1,4 +1,4 @@
-//! What is there of a run, and why what is not there is not.
+//! The state of each step of a run, and the reason why a step is not done.
 
 use gimlet_store::Generation;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use crate::pipeline::{PerSplit, Split};
 use crate::schedule::{At, InRound, Step};
 use crate::train::took::{self, Took};
 
-/// Where a step stands.
+/// The state of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
@@ -23,14 +23,14 @@ pub enum State {
     Damaged,
     /// Begun and not committed.
     Partial,
-    /// Nothing there.
+    /// Nothing is there.
     Missing,
     /// A process works on it now.
     Running,
 }
 
 impl State {
-    /// As it is printed.
+    /// The name that is printed.
     pub fn name(self) -> &'static str {
         match self {
             State::Done => "done",
@@ -43,7 +43,7 @@ impl State {
     }
 }
 
-/// Where one step of a run stands.
+/// The state of one step of a run, and what is committed of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StepStatus {
     /// `ingest`, `untrained` or the module's name.
@@ -53,45 +53,44 @@ pub struct StepStatus {
     /// Its round, where there are several.
     #[serde(flatten)]
     pub in_round: Option<InRound>,
-    /// Where it stands.
+    /// Its state.
     pub state: State,
-    /// Why it is not done; when it is, where it was imported from, or that it has learnt nothing, else empty.
+    /// Why it is not done. When it is done: where it was imported from, or that it has learnt nothing; otherwise empty.
     pub why: String,
     /// The number of the newest generation, or of the one in use.
     pub generation: Option<u64>,
-    /// Over both splits; `None` where a step writes no rows.
+    /// Rows of both splits; `None` where a step writes no rows.
     pub rows: Option<u64>,
-    /// In the commits, over this round and those before it; of modules that are encoded in one pass, what the
-    /// pass took. `None` before.
+    /// What the step took according to its commits, in this round and those before it. For modules that are encoded in
+    /// one pass, it is what the pass took. `None` before there is a commit.
     #[serde(flatten, serialize_with = "took::or_nulls")]
     pub took: Option<Took>,
     /// The share of a training's seconds that it waited for data.
     pub wait_share: Option<f64>,
-    /// A glob of the Parquet files of each split.
+    /// One glob of Parquet files per dataset.
     pub files: Vec<String>,
 }
 
-/// What is committed of a step, under its present key or an older one.
+/// The commits of a step, under its present key or an older one.
 #[derive(Default)]
 struct Found {
     generation: Option<u64>,
     rows: Option<u64>,
     took: Option<Took>,
     files: Vec<String>,
-    /// Of a training, what there is to say: the file that its weights were imported from, or that it has learnt
-    /// nothing.
+    /// For a training: the file that its weights were imported from, or that it has learnt nothing.
     said: String,
-    /// What the newest one of each split was made with; of a step without splits, that of the first.
+    /// The settings that the newest commit of each split was made with. A step without splits has them under `train`.
     settings: PerSplit<Option<Value>>,
 }
 
-/// How the settings of a key of `ingest` begin that tell the files of a source.
+/// The beginning of the settings in a key of `ingest` that describe the files of a source.
 const FILES: &str = "source.files";
 
-/// Files that are named where a split has other ones.
+/// How many differing files of a split are named.
 const NAMED: usize = 3;
 
-/// The files that a split has other ones of, the first by name: `test: `a.wav`: other content`.
+/// Says which files of a split differ, the first of them by name: ``test: `a.wav`: other content``.
 fn in_words(split: Split, files: Option<Vec<String>>) -> Vec<String> {
     let name = split.name();
     let Some(files) = files else { return vec![format!("{name}: other files")] };
@@ -103,17 +102,16 @@ fn in_words(split: Split, files: Option<Vec<String>>) -> Vec<String> {
     words
 }
 
-/// What there is of a step that is not done, under its present key.
+/// What an unfinished step has written under its present key.
 struct Partial {
-    /// In words.
+    /// A description.
     what: String,
-    /// Whether nothing was begun and left: some of its datasets are there, and none in parts.
+    /// Whether nothing was left unfinished: some of its datasets are committed, and none are there in parts.
     committed_only: bool,
 }
 
 impl Standing {
-    /// Where every step stands that a run has to see to, in order: of a run in rounds that is done, those
-    /// of the last round.
+    /// The state of every step that a run needs, in order. Of a finished run in rounds, only the last round is needed.
     ///
     /// # Errors
     /// When a record or manifest cannot be read.
@@ -121,7 +119,7 @@ impl Standing {
         self.status_of(&self.wanted_with_done()?)
     }
 
-    /// Where these steps stand, which are in order, and of which it is known whether they are done.
+    /// The state of `steps`, which are in order. The flag of each says whether it is done.
     ///
     /// # Errors
     /// When a record or manifest cannot be read.
@@ -183,7 +181,7 @@ impl Standing {
             }
         }
         match partial {
-            // A split that the change does not concern is there: that is no attempt.
+            // The change does not concern the split that is there, so it is no unfinished attempt.
             Some(partial)
                 if !partial.committed_only || (changed.is_empty() && stale.is_empty()) =>
             {
@@ -204,7 +202,7 @@ impl Standing {
         Ok((State::Stale, why))
     }
 
-    /// What differs between the `settings` that a step was done with and those of now, each once.
+    /// Lists what differs between the `settings` that a step was done with and the present ones, without repetitions.
     fn changes(&self, step: Step, settings: &PerSplit<Option<Value>>) -> Result<Vec<String>> {
         let mut changed = Vec::new();
         for (split, old) in settings.iter() {
@@ -216,8 +214,8 @@ impl Standing {
         Ok(changed)
     }
 
-    /// What differs between the `old` settings that a split of a step was done with and those of now: settings
-    /// by their values, files of the source by their names.
+    /// Lists what differs between the `old` settings that a split of a step was done with and the present ones:
+    /// settings by their values, files of the source by their names.
     ///
     /// # Errors
     /// When the record of what was ingested cannot be read.
@@ -233,7 +231,7 @@ impl Standing {
         Ok(found)
     }
 
-    /// What an unfinished attempt with the present key has left.
+    /// What an unfinished attempt under the present key has left.
     fn partial(&self, step: Step) -> Result<Option<Partial>> {
         if let Step::Train(at) = step {
             let found = self.checkpoints(at).progress();
@@ -258,15 +256,13 @@ impl Standing {
         Ok(Some(Partial { what, committed_only: rows == 0 }))
     }
 
-    /// Whether a key is that of a module in one of the rounds: what was made under it is of another round,
-    /// and not of other settings.
+    /// Whether a key belongs to a module in one of the rounds: then another round made it, not other settings.
     fn is_of_a_round(&self, step: impl Fn(At) -> Step, module: usize, key: &str) -> bool {
         let mut rounds = (0..self.plan.rounds()).map(|round| step(At { module, round }));
         rounds.any(|step| self.plan.keys(step).iter().any(|it| it.hash == key))
     }
 
-    /// What is committed: under the present key if there is something, else the newest of other
-    /// settings.
+    /// What is committed under the present key; if nothing is, the newest commit of other settings.
     fn found(&self, step: Step) -> Result<Found> {
         let mut found = Found::default();
         match step {

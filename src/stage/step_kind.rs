@@ -1,10 +1,10 @@
-//! What steps do.
+//! The kinds of steps, by what they do.
 
 use serde::{Deserialize, Serialize};
 
 use crate::schedule::Step;
 
-/// What a step does, for any module. Commands, jobs and tables are called by these names.
+/// What a step does, for any module. Commands, jobs and tables use these names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StepKind {
@@ -19,7 +19,7 @@ pub enum StepKind {
 }
 
 impl StepKind {
-    /// All of them, in the order of a run.
+    /// All kinds, in the order of a run.
     pub const ALL: [StepKind; 4] =
         [StepKind::Ingest, StepKind::Train, StepKind::Encode, StepKind::Probe];
 

@@ -1,5 +1,5 @@
-//! `train`: one module on its predecessor's activations, or all modules on the same batches, from the last checkpoint
-//! on. No gradient goes from one module to another.
+//! `train`: trains one module on its predecessor's activations, or all modules on the same batches, from the last
+//! checkpoint on. No gradient goes from one module to another.
 
 use gimlet_store::{Generation, Lease, Location};
 
@@ -25,8 +25,7 @@ use crate::train::trainer::Trainer;
 use crate::{Error, Kind, Result};
 
 impl Run<'_> {
-    /// What a module reads from a split: what is stored below it, through the frozen modules
-    /// between.
+    /// Opens what a module reads from a split: the rows stored below it, passed through the frozen modules between.
     pub(super) fn input(&self, at: At, split: Split) -> Result<Box<dyn Input>> {
         let generation = self.standing.generation(self.standing.plan.source(at), split)?;
         let view = &self.pipeline.view;
@@ -43,8 +42,8 @@ impl Run<'_> {
         Ok(Box::new(Recomputed::new(stored, between, &self.session.device)?))
     }
 
-    /// What the first module reads of an ingested split; each round has frozen views of its own of the
-    /// training split.
+    /// Opens what the first module reads from an ingested split. Each round has its own frozen views of the training
+    /// split.
     pub(super) fn seen(
         &self,
         generation: &Generation,
@@ -65,7 +64,7 @@ impl Run<'_> {
         })
     }
 
-    /// The ingested training split, where samples are normalised as that has them.
+    /// Opens the ingested training split, where samples are normalised by its statistics; otherwise `None`.
     ///
     /// # Errors
     /// When it is not there.
@@ -75,15 +74,14 @@ impl Run<'_> {
         is_needed.then(training).transpose()
     }
 
-    /// A module as its training left it.
+    /// Builds a module with its trained weights.
     pub(super) fn encoder(&self, at: At) -> Result<Module> {
         let encoder = self.standing.weights(at)?.under("encoder").on(&self.session.device)?;
         let input = self.stack()?.input(at.module);
         Module::new(&self.pipeline.modules[at.module].layers, input.channels, &encoder)
     }
 
-    /// What module `index` of the stack as it was drawn reads from a split, computed from what was
-    /// ingested.
+    /// Opens what module `index` of the untrained stack reads from a split, computed from the ingested samples.
     pub(super) fn untrained_input(&self, index: usize, split: Split) -> Result<Box<dyn Input>> {
         let ingested = self.standing.generation(Step::Ingest, split)?;
         let seen = self.seen(&ingested, split, 0)?;
@@ -96,8 +94,7 @@ impl Run<'_> {
         Ok(Box::new(Recomputed::new(seen, below, &self.session.device)?))
     }
 
-    /// The parameters that module `index` is drawn with: its training starts from these, and the
-    /// untrained stack keeps them.
+    /// Draws the parameters of module `index`: its training starts from these, and the untrained stack keeps them.
     pub(super) fn drawn(&self, index: usize) -> Result<Parameters> {
         self.trainee(index)?.drawn()
     }
@@ -107,7 +104,7 @@ impl Run<'_> {
         Ok(Trainee { pipeline, stack, index, sizes })
     }
 
-    /// The newest checkpoint that is whole.
+    /// Loads the newest checkpoint that is whole.
     pub(super) fn load(&self, checkpoints: &Checkpoints) -> Result<Option<(Parameters, Progress)>> {
         checkpoints.load(|error| {
             self.session.progress.warn(&format!("{error}; going on from the one before"));
@@ -117,7 +114,7 @@ impl Run<'_> {
     /// The course of a training on `input`.
     ///
     /// # Errors
-    /// When that does not fill one batch.
+    /// When `input` does not fill one batch.
     pub(super) fn course(&self, at: At, input: &dyn Input) -> Result<Course> {
         let module = &self.pipeline.modules[at.module];
         let course = Course {
@@ -135,8 +132,8 @@ impl Run<'_> {
         Ok(Course { epochs: course.epochs + course.epoch(steps) as usize, ..course })
     }
 
-    /// Module `index` in training: from `state`, if there is one that was written after so many steps,
-    /// else as it is drawn.
+    /// Makes the trainer of module `index`. It starts from `state`, which was written after the given number of steps;
+    /// without one, from the drawn parameters.
     pub(super) fn trainer(
         &self,
         index: usize,
@@ -165,7 +162,7 @@ impl Run<'_> {
         if self.have_weights_again(&all)? {
             return Ok(());
         }
-        // The order of the first module's samples is that of all.
+        // All modules take the samples in the order of the first.
         let input = self.training_input(all[0])?;
         let course = self.course(all[0], input.as_ref())?;
         let labels = self.labels(|| input.keys())?;
@@ -180,7 +177,7 @@ impl Run<'_> {
         }
     }
 
-    /// The state that the training before this one has ended with; `None` where it begins as it is drawn.
+    /// The final state of the training that this one goes on from; `None` where it starts from drawn parameters.
     pub(super) fn end_of_training_before(&self, at: At) -> Result<Option<(Parameters, Progress)>> {
         let Some(before) = self.pipeline.schedule.before(at) else { return Ok(None) };
         let state = self.standing.weights(before)?;
@@ -202,8 +199,7 @@ impl Run<'_> {
         Ok(Some((state, Progress { steps, took, ..Progress::default() })))
     }
 
-    /// Of trainings that were committed: whether those whose weights were broken have them again, and all
-    /// are there.
+    /// Whether all trainings of `all` are committed and have whole weights.
     ///
     /// # Errors
     /// When some were imported and others are not there, or training again cannot end with the same
@@ -230,10 +226,10 @@ impl Run<'_> {
         Ok(missing.is_none())
     }
 
-    /// Of a training that was committed and whose weights are broken: whether they have been restored.
+    /// Whether a training is committed and its weights are whole. Then it forgets that they were damaged.
     ///
     /// # Errors
-    /// When training again cannot end with the same weights.
+    /// When they are damaged and training again cannot end with the same weights.
     pub(super) fn has_weights_again(&self, at: At) -> Result<bool> {
         let Some((_, record)) = self.standing.training(at)? else { return Ok(false) };
         let path = self.standing.weights_file(at);
@@ -262,7 +258,7 @@ impl Run<'_> {
         Err(Error::new(Kind::Damaged, message).hint(hint))
     }
 
-    /// Tells when not even two batches can be at hand at a time.
+    /// Warns when `store.read_memory` does not hold one batch, so that only one is read ahead.
     pub(super) fn warn_of_large_batches(&self, course: &Course, input: &dyn Input) {
         let read_memory = self.pipeline.store.read_memory;
         let batch_bytes = (course.batch * input.row_len() * size_of::<f32>()) as u64;
@@ -277,7 +273,7 @@ impl Run<'_> {
         }
     }
 
-    /// What the loss of a module needs besides the vectors of a batch; `labels` are those of all rows.
+    /// Draws what the loss of a module needs other than the vectors of a batch. `labels` are those of all rows.
     pub(super) fn drawn_for(&self, at: At, sizes: Sizes, batch: &Batch, labels: &[u32]) -> Samples {
         let purpose = format!("{}/negatives", self.standing.plan.module(at.module));
         let mut draws = generator(self.pipeline.seed, &purpose, &[batch.step]);
@@ -290,7 +286,7 @@ impl Run<'_> {
         }
     }
 
-    /// The record of a training that took so much, its last epoch's mean loss and accuracy being these.
+    /// The record of a training with its steps and what they took, and the mean loss and accuracy of its last epoch.
     pub(super) fn ended(
         &self,
         (steps, took): (u64, Took),
@@ -307,7 +303,7 @@ impl Run<'_> {
         }
     }
 
-    /// Tells where the time and the memory of a training's steps went, on batches of so many `maps`.
+    /// Reports where the time and the memory of a training's steps went, on batches of `maps` maps.
     pub(super) fn tell_profile(
         &self,
         at: At,
@@ -323,7 +319,7 @@ impl Run<'_> {
             peak: memory::peak(),
             ..trainer.profile()
         };
-        // Each module has its own, though they may train at once.
+        // Each module has its own profile, even where modules train at once.
         let title = match self.pipeline.schedule.is_in_one_pass() {
             true => self.standing.plan.title(Step::Train(at)),
             false => self.standing.plan.full_title(Step::Train(at)),
@@ -333,7 +329,7 @@ impl Run<'_> {
     }
 }
 
-/// Makes the folder of a training, and holds it.
+/// Makes the folder of a training, and takes its lease.
 pub(super) fn begin_in(folder: &Location) -> Result<Lease> {
     folder.create_folder()?;
     let lease = Lease::write_to(folder)?;

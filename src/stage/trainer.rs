@@ -1,4 +1,4 @@
-//! Makes the trainer of a module: for its training, and to measure one.
+//! Makes the trainer of a module: for its training, and for measuring its speed.
 
 use super::Stack;
 use crate::Result;
@@ -13,7 +13,7 @@ pub(super) struct Trainee<'a> {
     pub stack: &'a Stack,
     /// The module's place in the stack.
     pub index: usize,
-    /// What its loss is computed on.
+    /// The sizes that its loss is computed on.
     pub sizes: Sizes,
 }
 
@@ -26,7 +26,7 @@ impl Trainee<'_> {
         Parameters::draw(&shapes, self.pipeline.seed, &module.name)
     }
 
-    /// Makes its trainer, which starts from the parameters `start` and computes where they lie.
+    /// Makes its trainer, which starts from the parameters `start` and computes on their device.
     pub fn trainer(&self, start: &Parameters, learning_rate: f64) -> Result<Trainer> {
         let (layers, training) =
             (&self.pipeline.modules[self.index].layers, &self.pipeline.training);

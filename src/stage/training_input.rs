@@ -1,5 +1,5 @@
-//! What a module trains on: its input, with older generations and noise in between where the pipeline says
-//! so. What it encodes and what is probed has neither.
+//! The input that a module trains on, with rows of older generations and noise where the pipeline says so. What it
+//! encodes and what is probed has neither.
 
 use super::Run;
 use crate::Result;
@@ -10,15 +10,15 @@ use crate::train::noise::Noisy;
 use crate::train::replay::Replayed;
 
 impl Run<'_> {
-    /// The training split as a module trains on it. The first module reads samples, of which there are no
-    /// generations, and which get no noise.
+    /// Opens the training split as a module trains on it. The first module reads samples, which have no generations and
+    /// get no noise.
     pub(super) fn training_input(&self, at: At) -> Result<Box<dyn Input>> {
         let newest = self.input(at, Split::Train)?;
         let older = self.standing.plan.replayed(at).map(|older| self.input(older, Split::Train));
         self.disturbed(at.module, newest, older.collect::<Result<_>>()?)
     }
 
-    /// `newest` with rows of `older` generations among its own, and noise on all of them.
+    /// Mixes rows of `older` generations into `newest`, and adds noise to all rows.
     pub(super) fn disturbed(
         &self,
         module: usize,

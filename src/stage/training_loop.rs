@@ -1,9 +1,9 @@
-//! The steps of a training: of one module, or of several that train on the same batches.
+//! The training loop: it takes the steps of one module, or of several that train on the same batches.
 //!
-//! The loop takes batches from a [`Supply`] and has every [`Learner`] take a step on them. After each step the log
-//! gets a line, after each epoch the looks at the test split and patience have their say, and every
-//! `checkpoint_seconds` a checkpoint is written. `train.rs` and `worker.rs` set it up, say what it trains on and for
-//! how long, and have it commit the weights.
+//! The loop takes batches from a [`Supply`] and has every [`Learner`] take a step on them. After each step it writes a
+//! line to the log. After each epoch it looks at the test split, and patience decides whether to go on. Every
+//! `checkpoint_seconds` it writes a checkpoint. `train.rs` and `worker.rs` set it up, say what it trains on and for how
+//! long, and have it commit the weights.
 
 use std::time::{Duration, Instant};
 
@@ -33,34 +33,34 @@ struct Learner<'r> {
     log: Log,
     epoch: EpochMean,
     doubt: Doubt,
-    /// Seconds that this attempt has looked at the test split.
+    /// Seconds that this attempt has spent looking at the test split.
     looked: f64,
-    /// What all attempts took for it.
+    /// What all attempts took for this module.
     took: Took,
     /// Where the time of earlier attempts went.
     before: Breakdown,
 }
 
-/// What a training reads.
+/// The input of a training.
 pub(super) struct Supply<'s> {
     pub input: &'s dyn Input,
     /// The number of the generation, where it changes as modules train.
     pub generation: Option<u64>,
-    /// Says, after a number of steps, whether to turn to another input.
+    /// Says, after a number of steps, whether to take up another input.
     pub turns: &'s dyn Fn(u64) -> Result<bool>,
 }
 
 /// Why a training has paused.
 pub(super) enum Pause {
-    /// It has come to the step that it was to come to, or to its end.
+    /// It has reached the given step, or its end.
     There,
-    /// It is to turn to another input.
+    /// It is to take up another input.
     Turns,
     /// Its input cannot be read any more.
     Unreadable(Error),
 }
 
-/// A training, from its last checkpoint on.
+/// A training that goes on from its last checkpoint.
 pub(super) struct TrainingLoop<'r, 'a> {
     run: &'r Run<'a>,
     title: String,
@@ -71,17 +71,17 @@ pub(super) struct TrainingLoop<'r, 'a> {
     checkpoints: Checkpoints,
     saved: Instant,
     pub so_far: Progress,
-    /// What attempts before this one have used.
+    /// What earlier attempts took.
     earlier: Took,
     meter: Meter,
     /// Seconds that this attempt has waited for batches.
     waited: f64,
-    /// Maps of a batch, once it has begun to read.
+    /// Maps per batch, known once it has begun to read.
     maps: Option<usize>,
 }
 
 impl<'r, 'a> TrainingLoop<'r, 'a> {
-    /// The training of `modules`, which read the same batches, of rows with these `labels`.
+    /// Begins the training of `modules`, which read the same batches, of rows with these `labels`.
     ///
     /// # Errors
     /// When a checkpoint or a log cannot be read.
@@ -114,7 +114,8 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             let own = state.as_ref().map(|it| if several { it.under(name) } else { it.clone() });
             let trainer = run.trainer(at.module, own.as_ref().map(|it| (it, so_far.steps)))?;
             let trainer = trainer.in_epochs_of(course.steps_per_epoch());
-            // The log of a round begins with those before it, which go when nothing needs their weights.
+            // The log of a round begins with the lines of earlier rounds, because their logs are deleted together with
+            // their weights.
             let before = run.pipeline.schedule.before(at).map(log_of);
             let (log, entries) = Log::resume(&log_of(at), before.as_ref(), trainer.steps())?;
             let mut epoch = EpochMean::default();
@@ -142,17 +143,17 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         })
     }
 
-    /// Steps that were taken.
+    /// Steps taken so far.
     pub fn steps(&self) -> u64 {
         self.so_far.steps
     }
 
-    /// Whether no step is to follow.
+    /// Whether the training has ended: no step is to follow.
     pub fn is_over(&self) -> bool {
         self.steps() == self.course.steps() || self.looks.are_over()
     }
 
-    /// Takes note that what it trains on from now on is another input, which is looked at by `watch`.
+    /// Takes note of a new input; `watch` looks at its test split.
     pub fn turn_to(&mut self, input: &str, watch: Option<Watch<'r>>) {
         self.looks.turn_to(input, watch);
     }
@@ -160,7 +161,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
     /// Trains on what `supply` gives, up to step `until` at most.
     ///
     /// # Errors
-    /// When a loss is no number; [`crate::Kind::Interrupted`] when a stop was asked for, after a checkpoint.
+    /// When a loss is not a number; [`crate::Kind::Interrupted`] when a stop was asked for, after a checkpoint.
     pub fn train_on(&mut self, supply: &Supply<'_>, until: u64) -> Result<Pause> {
         if self.maps.is_none() {
             self.run.warn_of_large_batches(&self.course, supply.input);
@@ -209,7 +210,8 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
                     session.check_stop()?;
                 }
                 if at_end || self.steps() == until {
-                    // Of several, some may be committed when the process ends, and others not.
+                    // If the process ends while it commits several modules, the next one needs this state for the
+                    // others.
                     if at_end && self.learners.len() > 1 {
                         self.save()?;
                     }
@@ -223,7 +225,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         })
     }
 
-    /// A step of every module, each on the maps that the one before it has made before its own step.
+    /// Takes a step with every module. Each reads the maps that its predecessor made before its own step.
     fn learn(&mut self, batch: &Batch) -> Result<Vec<trainer::Step>> {
         let mut learnt = Vec::with_capacity(self.learners.len());
         let mut input = batch.input.clone();
@@ -245,7 +247,8 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         Ok(learnt)
     }
 
-    /// After the last step of an epoch, what there is to say of each module on rows of the test split.
+    /// Computes each module's held-out loss on the test split, after the last step of an epoch; otherwise returns
+    /// nothing.
     fn look(&mut self, batch: &Batch) -> Result<Vec<HeldOut>> {
         if !self.looks.are_any() || !self.steps().is_multiple_of(self.course.steps_per_epoch()) {
             return Ok(Vec::new());
@@ -261,7 +264,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         Ok(found)
     }
 
-    /// A line of the log for every module.
+    /// Makes a line of the log for every module.
     fn entries(
         &mut self,
         batch: &Batch,
@@ -278,7 +281,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         self.learners.iter_mut().zip(learnt).map(of_step).collect()
     }
 
-    /// Logs what there is to say of a module's step, and warns where it has shown that the module learns nothing.
+    /// Logs a step of a module, and warns where it has shown that the module learns nothing.
     fn write_down(
         &mut self,
         place: usize,
@@ -296,7 +299,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         learner.log.push(entry)
     }
 
-    /// Shows how far it has come. The loss first: a narrow terminal cuts the end.
+    /// Shows how far it has come. The loss comes first: a narrow terminal cuts the end.
     fn tell(&self, batch: &Batch, generation: Option<u64>) {
         let on = generation.map_or_else(String::new, |it| format!(", on generation {it}"));
         let (epoch, epochs) = (batch.epoch + 1, self.course.epochs);
@@ -304,7 +307,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         self.run.session.progress.advance(self.steps(), &detail);
     }
 
-    /// What the newest epoch has come to so far.
+    /// The mean losses of the newest epoch so far, in words.
     fn means(&self) -> String {
         if let [learner] = self.learners.as_slice() {
             return learner.epoch.describe(self.run.pipeline.loss.accuracy_is());
@@ -314,7 +317,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         format!("loss {}", each.collect::<Vec<_>>().join(", "))
     }
 
-    /// What `of` makes of every module after `step`; its error says that numbers have gone wrong.
+    /// Collects `of` for every module after `step`; its error means that a number is not finite.
     fn each(
         &self,
         step: u64,
@@ -326,7 +329,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         self.learners.iter().enumerate().map(of).collect()
     }
 
-    /// The error of a module whose `step` ended in something that is not a number.
+    /// Makes the error of a module whose `step` gave something that is not a number.
     fn diverged(&self, index: usize, step: u64, error: &Error) -> Error {
         let place = match self.learners.as_slice() {
             [_] => String::new(),
@@ -347,7 +350,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         self.learners.iter_mut().try_for_each(|it| it.log.flush())
     }
 
-    /// Notes what it has taken so far.
+    /// Notes what the training has taken so far.
     fn note(&mut self) {
         let (here, took) = (self.meter.took(), &mut self.so_far.took);
         took.peak_memory = here.peak_memory.max(self.earlier.peak_memory);
@@ -355,7 +358,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         for (place, learner) in self.learners.iter_mut().enumerate() {
             let here = Breakdown { held_out: learner.looked, ..learner.trainer.breakdown() };
             learner.took.breakdown = Some(learner.before + here);
-            // Only the first one reads, and waits for what it reads.
+            // Only the first module reads and waits for data.
             let is_first = place == 0;
             learner.took.wait_seconds = if is_first { took.wait_seconds } else { Some(0.0) };
             learner.took.read_bytes = if is_first { took.read_bytes } else { Some(0) };
@@ -366,11 +369,11 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         }
     }
 
-    /// Writes a checkpoint: what modules, patience and others need to go on from here. Of several modules each has
-    /// its state under its name.
+    /// Writes a checkpoint: everything that is needed to go on from here. Each of several modules has its state under
+    /// its name.
     ///
     /// # Errors
-    /// When a parameter is no number, or a file cannot be written.
+    /// When a parameter is not a number, or a file cannot be written.
     pub fn save(&mut self) -> Result<()> {
         self.flush()?;
         self.note();
@@ -387,10 +390,10 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         Ok(())
     }
 
-    /// What module `place` of them has come to: at the end, what it is to keep.
+    /// The present parameters of module `place`; at the end, those to keep.
     ///
     /// # Errors
-    /// When a parameter is no number, or the held-out loss that patience goes by never was one.
+    /// When a parameter is not a number, or the held-out loss that patience uses never was one.
     pub fn parameters(&self, place: usize) -> Result<Parameters> {
         if self.is_over()
             && let Some(patience) = &self.looks.patience
@@ -398,7 +401,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             return patience.kept(&self.title).map(|(parameters, ..)| parameters.clone());
         }
         let trainer = &self.learners[place].trainer;
-        // Where others may go on from it, they do so with the optimiser as it is now.
+        // Later trainings may go on from these parameters, and need the optimiser as it is now.
         let parameters = match self.run.pipeline.schedule.is_gone_on_from() {
             true => trainer.state(),
             false => trainer.parameters(),
@@ -412,7 +415,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         })
     }
 
-    /// Commits the weights of all modules, and tells of them.
+    /// Commits the weights of all modules, and reports the end of the training.
     ///
     /// # Errors
     /// When there are no weights to keep, or they cannot be written.
@@ -436,7 +439,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         }
         self.checkpoints.remove();
         for (place, learner) in self.learners.iter().enumerate() {
-            // The others wait for no data.
+            // The other modules wait for no data.
             let waited = if place == 0 { self.waited } else { 0.0 };
             run.tell_profile(learner.at, &learner.trainer, self.maps.unwrap_or(0), waited)?;
         }

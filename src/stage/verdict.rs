@@ -1,4 +1,4 @@
-//! Whether each module beats its predecessor, and itself as it was drawn.
+//! Says whether each module beats its predecessor, and its untrained twin.
 
 use super::origin::Origin;
 use crate::quantity::counted;
@@ -12,12 +12,12 @@ pub struct Scored<'a> {
     pub index: usize,
     /// Where its weights come from.
     pub origin: Origin,
-    /// `None` without labels.
+    /// The share of test rows classified rightly; `None` without labels.
     pub accuracy: Option<f64>,
 }
 
 /// Says whether every trained module beats its untrained twin and its predecessor; `None` where there is nothing to
-/// compare. Where the number of test `rows` is known, it also names modules that hardly do.
+/// compare. Where the number of test `rows` is known, it also names modules that beat them by less than the noise.
 pub fn verdict(all: &[Scored<'_>], rows: Option<usize>) -> Option<String> {
     let of = |index: usize, origin: Origin| {
         let found = all.iter().find(|it| (it.index, it.origin) == (index, origin))?;
@@ -56,8 +56,8 @@ pub fn verdict(all: &[Scored<'_>], rows: Option<usize>) -> Option<String> {
     Some(said)
 }
 
-/// Twice the standard error of the difference between two shares of `rows`, as if each were of other rows. On the same
-/// rows it is smaller.
+/// Twice the standard error of the difference between two shares of `rows`, computed as if the two were measured on
+/// different rows. On the same rows the error is smaller.
 fn noise(one: f64, other: f64, rows: usize) -> f64 {
     let variance = one * (1.0 - one) + other * (1.0 - other);
     2.0 * (variance / rows.max(1) as f64).sqrt()

@@ -1,4 +1,4 @@
-//! Everything at rest, compared with what was written.
+//! Checks that everything at rest is still what was written.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -19,16 +19,16 @@ use crate::source::{self, content};
 use crate::train::checkpoint::Checkpoints;
 use crate::{Error, Kind, Result};
 
-/// What was looked at, and what was found.
+/// The result of a check.
 pub struct Report {
-    /// What was looked at.
+    /// The files that were read, and the damage that was found.
     pub checked: Checked,
-    /// How long it took.
+    /// Seconds that it took.
     pub seconds: f64,
 }
 
-/// Checks all that is in the folder of a run or of a dataset, and leaves notes beside damaged parts and
-/// weights, so that the next run makes them anew.
+/// Checks everything in the folder of a run or of a dataset. Leaves notes beside damaged parts and weights, so that the
+/// next run makes them again.
 ///
 /// # Errors
 /// [`Kind::NotReady`] when the folder is neither.
@@ -40,7 +40,7 @@ pub fn folder(folder: &Path, progress: &dyn Progress) -> Result<Report> {
     }
     let dataset = Dataset::at(at);
     let is_dataset = || -> Result<bool> {
-        // A dataset that was begun has folders of keys, and no manifest yet.
+        // An unfinished dataset has folders of keys, and no manifest yet.
         Ok(!dataset.generations()?.is_empty() || dataset.was_begun()?)
     };
     let is_folder = at.is_folder();
@@ -54,10 +54,10 @@ pub fn folder(folder: &Path, progress: &dyn Progress) -> Result<Report> {
     check(at, progress, |heard| dataset.check(heard))
 }
 
-/// Checks all that is in a run.
+/// Checks everything in a run.
 ///
 /// # Errors
-/// When there is none.
+/// [`Kind::NotReady`] when there is none.
 pub fn run(dir: &RunDir, progress: &dyn Progress) -> Result<Report> {
     if !dir.is_run()? {
         let message = format!("there is no run in `{}`", dir.path().display());
@@ -80,15 +80,15 @@ pub fn run(dir: &RunDir, progress: &dyn Progress) -> Result<Report> {
     })
 }
 
-/// What the files of a pipeline's source are, beside those that were ingested.
+/// The files of a pipeline's source, compared with those that were ingested.
 pub struct OfSource {
-    /// How many there are.
+    /// The number of files.
     pub files: usize,
-    /// One phrase for each that is not what was ingested: `test: `a.wav`: other content`.
+    /// One phrase per file that is not what was ingested: ``test: `a.wav`: other content``.
     pub differences: Vec<String>,
 }
 
-/// Compares the files that a pipeline names with those that were ingested last with its settings: all are read anew.
+/// Compares the files that a pipeline names with those of the last ingest with its settings. All files are read again.
 ///
 /// # Errors
 /// [`Kind::NotReady`] when the source is gone or nothing was ingested; another kind when a file cannot be read.
@@ -109,7 +109,7 @@ pub fn source(pipeline: &Pipeline, dir: &RunDir, watch: &dyn Watch) -> Result<Of
     Ok(found)
 }
 
-/// Runs a check, tells how far it has come, and leaves notes.
+/// Runs a check, shows its progress, and leaves notes beside damaged files.
 fn check(
     folder: &Location,
     progress: &dyn Progress,
@@ -133,14 +133,14 @@ fn check(
     Ok(Report { checked, seconds: started.elapsed().as_secs_f64() })
 }
 
-/// Whether a file is one that a step makes anew when it is noted as damaged. What is there and should
-/// not be is not helped by that.
+/// Whether a step makes a file again when it is noted as damaged. A note does not help against files that should not be
+/// there.
 fn is_remade(damage: &Damage) -> bool {
     let name = damage.file.file_name().unwrap_or_default().to_string_lossy();
     name == WEIGHTS || name.ends_with(".parquet")
 }
 
-/// About how many files there are to look at.
+/// Counts about how many files there are to check.
 fn files_in(folder: &Location) -> Result<u64> {
     let mut files = 0;
     let mut folders = vec![folder.clone()];
@@ -156,7 +156,7 @@ fn files_in(folder: &Location) -> Result<u64> {
     Ok(files)
 }
 
-/// Reads all records of a kind; gives those that can be read.
+/// Checks all records of a kind, and returns those that can be read.
 fn check_records<T: serde::de::DeserializeOwned>(
     records: &Records,
     heard: Heard<'_>,
@@ -174,7 +174,7 @@ fn check_records<T: serde::de::DeserializeOwned>(
                 all = all.and(tell(heard, Checked::sound(size)));
                 found.push(record);
             }
-            // Removed since it was listed.
+            // It was removed after it was listed.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => all = all.and(tell(heard, Checked::failed(error))),
         }
@@ -182,7 +182,7 @@ fn check_records<T: serde::de::DeserializeOwned>(
     (all, found)
 }
 
-/// The weights of every training of a module, against its record; and the checkpoints there are.
+/// Checks the weights of every training of a module against its record, and all checkpoints.
 fn check_trainings(records: &Records, heard: Heard<'_>) -> Checked {
     let (mut all, trainings) = check_records::<Training>(records, heard);
     for training in trainings {
@@ -210,7 +210,7 @@ fn check_trainings(records: &Records, heard: Heard<'_>) -> Checked {
     all
 }
 
-/// A file of so many bytes, or what is wrong with it.
+/// A sound file of `bytes` bytes, or the error with it.
 fn checked(bytes: Result<u64>) -> Checked {
     let error = match bytes {
         Ok(bytes) => return Checked::sound(bytes),

@@ -1,4 +1,4 @@
-//! The steps that a run has to see to: all but those of earlier rounds that nothing needs any more.
+//! The steps that a run needs: all except those of earlier rounds that nothing needs any more.
 
 use std::collections::HashSet;
 
@@ -7,8 +7,8 @@ use crate::Result;
 use crate::schedule::{At, Step};
 
 impl Standing {
-    /// The steps that a run has to see to, in order. Of earlier rounds those that something needs that
-    /// is not done yet.
+    /// The steps that a run needs, in order. A step of an earlier round is among them only if an unfinished step needs
+    /// it.
     ///
     /// # Errors
     /// When a record or manifest cannot be read for another reason than damage.
@@ -16,10 +16,10 @@ impl Standing {
         Ok(self.wanted_with_done()?.into_iter().map(|(step, _)| step).collect())
     }
 
-    /// The same, each with whether it is done: to find that out, all parts are looked for.
+    /// The steps that a run needs, in order, each with whether it is done. To find out, all parts are looked for.
     ///
     /// # Errors
-    /// As [`Self::wanted`].
+    /// Those of [`Self::wanted`].
     pub fn wanted_with_done(&self) -> Result<Vec<(Step, bool)>> {
         let mut wanted: Vec<(Step, bool)> = Vec::new();
         let mut needed: HashSet<Step> = HashSet::new();
@@ -36,36 +36,36 @@ impl Standing {
         Ok(wanted)
     }
 
-    /// Of these steps those that a run takes one after another: of what is done in one piece the first.
+    /// The steps that a run takes one after another: of steps that are done in one piece, only the first.
     ///
     /// # Errors
-    /// As [`Self::wanted`].
+    /// Those of [`Self::wanted`].
     pub fn to_take(&self) -> Result<Vec<Step>> {
         let mut steps = self.wanted()?;
         steps.retain(|step| self.plan.together(*step)[0] == *step);
         Ok(steps)
     }
 
-    /// The keys of these steps: what must stay of this run.
+    /// The keys of the steps that a run needs: what they have written must stay.
     ///
     /// # Errors
-    /// As [`Self::wanted`].
+    /// Those of [`Self::wanted`].
     pub fn wanted_keys(&self) -> Result<HashSet<String>> {
         Ok(self.plan.hashes(self.wanted()?.into_iter()))
     }
 
-    /// The round that a module trains next: the first that is wanted and not done, or the last.
+    /// The round that a module trains next: the first that is needed and not done, or else the last.
     ///
     /// # Errors
-    /// As [`Self::wanted`].
+    /// Those of [`Self::wanted`].
     pub fn next_training(&self, module: usize) -> Result<At> {
         self.next(module, Step::Train)
     }
 
-    /// The round of a module that is encoded next; as for trainings.
+    /// The round of a module that is encoded next: the first that is needed and not done, or else the last.
     ///
     /// # Errors
-    /// As [`Self::wanted`].
+    /// Those of [`Self::wanted`].
     pub fn next_encoding(&self, module: usize) -> Result<At> {
         self.next(module, Step::Encode)
     }

@@ -1,10 +1,10 @@
-//! The loss of modules in training on rows of the test split, after every epoch: to look at, and for early
-//! stopping to go by (`patience.rs`).
+//! The loss of modules in training on rows of the test split, after every epoch: for the log, and for early stopping
+//! (`patience.rs`).
 //!
-//! It is the loss that probes report, but on at most so many rows: whole batches, and one in any case. For the
-//! log their rows are spread over the split, which may be sorted by class: a batch has to mix them as those of
-//! training do. Early stopping takes rows that follow each other, as probes do. Labels have no part in
-//! it, but where the loss itself reads them. Nothing of it comes back to the weights.
+//! It is the loss that probes report, but on fewer rows: on whole batches up to a limit, and on at least one. For the
+//! log the rows are spread over the split, which may be sorted by class: a batch must mix classes as those of training
+//! do. Early stopping takes consecutive rows, as probes do. Labels are used only where the loss itself reads them. The
+//! weights do not depend on it.
 
 use super::Run;
 use super::held_out::HeldOut;
@@ -16,22 +16,21 @@ use crate::pipeline::Training;
 use crate::schedule::At;
 use crate::train::input::Input;
 
-/// Looks at the test split.
+/// Computes the held-out losses of modules in training.
 pub(super) struct Watch<'a> {
     run: &'a Run<'a>,
-    /// In order: each reads what the one before it makes.
+    /// The modules with their sizes, in order: each reads what its predecessor makes.
     modules: Vec<(usize, Sizes)>,
-    /// Of the first one, of the test split.
+    /// The test split as the first module reads it.
     input: Box<dyn Input>,
     labels: Vec<u32>,
-    /// Their numbers, and their rows.
+    /// The numbers of the batches, and their rows.
     batches: Vec<(u64, Vec<u64>)>,
 }
 
 impl Run<'_> {
-    /// What looks at the test split after every epoch of these modules, the first of which reads `input` of it; `None`
-    /// where nothing is to look, or there are fewer rows than a batch has. For early stopping it takes rows that
-    /// follow each other.
+    /// Looks at the test split after every epoch of `modules`, the first of which reads `input`. `None` where nothing
+    /// is to be looked at, or where the split has less than one batch of rows. Early stopping uses consecutive rows.
     ///
     /// # Errors
     /// When the test split cannot be read; where the schedule has patience, when it does not fill one batch.
@@ -67,7 +66,7 @@ impl Run<'_> {
 }
 
 impl Watch<'_> {
-    /// The same on as many batches, of rows that are spread over the whole split.
+    /// Spreads the rows over the whole split; the number of batches stays the same.
     fn spread(self) -> Self {
         let (rows, count) = (self.input.rows() as u64, self.batches.len() as u64);
         let batch = self.run.pipeline.training.batch as u64;
@@ -78,7 +77,7 @@ impl Watch<'_> {
         Self { batches, ..self }
     }
 
-    /// What the losses of the modules come to with these parameters.
+    /// Computes the losses of the modules with `parameters`.
     ///
     /// # Errors
     /// When a row cannot be read.

@@ -30,7 +30,7 @@ impl Standing {
         Ok(Parameters::from_safetensors(&record.read_weights(&path)?, path.path())?.0)
     }
 
-    /// The file that the weights of a training lie in, or will.
+    /// The file of the weights of a training, whether it exists yet or not.
     pub fn weights_file(&self, at: At) -> Location {
         let key = &self.plan.key(Step::Train(at), Split::Train).hash;
         self.dir.weights(self.plan.module(at.module), key)
@@ -42,24 +42,23 @@ impl Standing {
         self.dir.training_folder(self.plan.module(at.module), key)
     }
 
-    /// The checkpoints of a training, its own or those of all that train at once.
+    /// The checkpoints of a training: its own, or the common ones of all modules that train at once.
     pub fn checkpoints(&self, at: At) -> Checkpoints {
         Checkpoints::in_folder(&self.training_folder(self.plan.checkpoint_of(at)))
     }
 
-    /// The file of weights of a module: the same bytes for the same parameters.
+    /// The content of a module's file of weights: the same bytes for the same parameters.
     pub(super) fn weights_bytes(&self, at: At, parameters: &Parameters) -> Result<Vec<u8>> {
         let key = &self.plan.key(Step::Train(at), Split::Train).hash;
         let about = json!({ "module": self.plan.module(at.module), "key": key, "layout": "hwio" });
         parameters.to_safetensors(&about)
     }
 
-    /// Commits a file of weights as what the training of a module ended with; `training` is its
-    /// record but for the key and the file, which are filled in. Of a training that was committed
-    /// before, it restores the file.
+    /// Commits the weights that the training of a module ended with. `training` is its record, in which the key and the
+    /// file are filled in here. If the training was committed before, it restores the file.
     ///
     /// # Errors
-    /// [`Kind::Damaged`] when that had ended with others.
+    /// [`Kind::Damaged`] when the committed training had other weights.
     pub(super) fn commit_weights(
         &self,
         at: At,
@@ -81,7 +80,7 @@ impl Standing {
             path.replace(bytes)?;
             return Ok(path.forget_damage()?);
         }
-        // A process that was taken for dead may have ended this training, too: its weights stay.
+        // A process that was taken for dead may have ended this training too: then its weights stay.
         let (bytes, blake3) = match path.create(bytes)? {
             true => (bytes.len() as u64, blake3),
             false => self.weights_that_are_there(at, bytes, blake3, progress)?,
@@ -96,7 +95,7 @@ impl Standing {
         };
         let records = self.dir.trainings(self.plan.module(at.module));
         loop {
-            // As in a dataset: the number comes from a listing before the search for the key.
+            // The number must come from a listing before the search for the key, as in a dataset.
             let number = records.next()?;
             if self.training(at)?.is_some() || records.try_commit(number, &record)? {
                 return Ok(());
@@ -104,8 +103,8 @@ impl Standing {
         }
     }
 
-    /// Size and hash of weights that another process has written of the same training; ours go in
-    /// their place when they are none.
+    /// The size and hash of the weights that another process has written for the same training. If its file cannot be
+    /// read as weights, ours replaces it.
     fn weights_that_are_there(
         &self,
         at: At,

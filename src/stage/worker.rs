@@ -1,9 +1,9 @@
-//! `async`: one module, trained in a process of its own on whatever its predecessor has written last.
+//! `async`: trains one module in its own process, on the newest generation of its predecessor.
 //!
-//! Workers know of each other through the store alone. A worker **publishes**: it writes what its module
-//! makes of the training split as a generation of the module's dataset, first as it was drawn, then after
-//! every `sync_every` epochs and at its end. It trains on the newest generation that its predecessor has
-//! published and takes up a newer one between two batches.
+//! Workers communicate only through the store. A worker **publishes**: it writes what its module makes of the training
+//! split as a generation of the module's dataset, first with the drawn weights, then after every `sync_every` epochs
+//! and at its end. It trains on the newest generation that its predecessor has published and takes up a newer one
+//! between two batches.
 
 use std::time::Instant;
 
@@ -26,21 +26,21 @@ use crate::train::input::{Activations, Input};
 use crate::train::took::Took;
 use crate::{Error, Result};
 
-/// What a checkpoint calls the key of the generation that is being written.
+/// Name of the key of the unfinished generation in a checkpoint.
 const PUBLISHING: &str = "publishing";
 
-/// What a worker trains on, from one generation to the next.
+/// What a worker trains on until it takes up the next generation.
 struct Taken {
-    /// The number of the generation, and its key; of samples 0, and that of their ingest.
+    /// The number and key of the generation; for samples, 0 and the key of `ingest`.
     number: u64,
     key: String,
-    /// The step it was taken up at.
+    /// The step at which it was taken up.
     since: u64,
     input: Box<dyn Input>,
     test: Option<OfTest>,
 }
 
-/// What belongs to it of the test split, where patience goes by that: it stays while its input is open.
+/// The matching test split, where patience uses it. The generation stays on disk while its input is open.
 struct OfTest {
     generation: Generation,
     input: Box<dyn Input>,
@@ -51,15 +51,15 @@ struct Worker<'r, 'a> {
     at: At,
     schedule: Publishing,
     training: TrainingLoop<'r, 'a>,
-    /// What this module publishes, unless it is the last.
+    /// What this module publishes, one per split; empty for the last module.
     publishes: Vec<Published<'r, 'a>>,
-    /// What its predecessor publishes; `None` of the first.
+    /// What its predecessor publishes; `None` for the first module.
     reads: Option<Published<'r, 'a>>,
     waits: HeldUp<'r, 'a>,
 }
 
 impl Run<'_> {
-    /// Steps that a module has trained, as far as its last checkpoint tells.
+    /// Steps that a module has trained, according to its last checkpoint.
     pub fn steps_trained(&self, module: usize) -> u64 {
         self.standing.checkpoints(At { module, round: 0 }).progress().map_or(0, |it| it.steps)
     }
@@ -70,7 +70,7 @@ impl Run<'_> {
         let meter = Meter::begin(self.standing.dir.store());
         let _lease = begin_in(&self.standing.training_folder(at))?;
         if let Some((_, record)) = self.standing.training(at)? {
-            // What it ends with depends on when others wrote: it cannot be made again.
+            // The weights depend on when other workers wrote, so they cannot be made again.
             record.read_weights(&self.standing.weights_file(at)).map_err(|error| {
                 error.hint("restore the file, or begin a new run with `--run-dir DIR`")
             })?;
@@ -86,13 +86,14 @@ impl<'r, 'a> Worker<'r, 'a> {
     fn begin(run: &'r Run<'a>, at: At, schedule: Publishing, meter: Meter) -> Result<Self> {
         let index = at.module;
         let ingested = run.standing.generation(Step::Ingest, Split::Train)?;
-        // As many rows as generations have.
+        // The samples have as many rows as generations.
         let drawn = run.seen(&ingested, Split::Train, 0)?;
         let course = run.course(at, drawn.as_ref())?;
         let labels = run.labels(|| drawn.keys())?;
         let looks = match index {
             0 => run.looks(&[at], &course)?,
-            // They come with every generation, or what is read of the test split is encoded only at the end.
+            // With patience, the watch comes with every generation. Without it, the test split is encoded only at the
+            // end.
             _ => Looks { watch: None, patience: Patience::of(run.pipeline, 0) },
         };
         let training = TrainingLoop::begin(run, &[at], course, labels, looks, meter)?;
@@ -164,7 +165,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         next.min(self.training.course.steps())
     }
 
-    /// How many generations come before the one of `step`: each has frozen views of its own.
+    /// How many generations come before the one of `step`: each has its own frozen views.
     fn number_of(&self, step: u64) -> u64 {
         step.div_ceil(self.sync_steps())
     }
@@ -178,8 +179,8 @@ impl<'r, 'a> Worker<'r, 'a> {
         Ok(true)
     }
 
-    /// What to train on next: the newest generation of the predecessor, or `old` if it is that. Waits for
-    /// the first, and where the schedule says so for a newer one than `old`.
+    /// Takes what to train on next: the newest generation of the predecessor, or `old` if that is the newest. Waits for
+    /// the first generation and, where the schedule says so, for a newer one than `old`.
     fn take(&mut self, mut old: Option<Taken>) -> Result<Taken> {
         let since = self.training.steps();
         let Some(reads) = &self.reads else {
@@ -202,7 +203,7 @@ impl<'r, 'a> Worker<'r, 'a> {
                         let Publication { number, key, .. } = newest;
                         break Some(Taken { number, key, since, input, test });
                     }
-                    // It went between two looks, or is damaged: the next one will do.
+                    // It was removed between two looks, or is damaged: take the next one.
                     Err(error) if self.waits.is_over()? => return Err(error),
                     Err(_) => {}
                 },
@@ -218,7 +219,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         taken.ok_or_else(|| Error::failed("there is nothing to train on"))
     }
 
-    /// Whether so many epochs were trained on it that a newer one is wanted.
+    /// Whether `max_staleness` epochs were trained on it, so that a newer one is wanted.
     fn is_stale(&self, taken: &Taken) -> bool {
         self.training.steps() - taken.since >= self.stale_after()
     }
@@ -228,7 +229,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         self.training.course.steps_per_epoch() * self.schedule.max_staleness as u64
     }
 
-    /// What the first module trains on.
+    /// Opens the samples that the first module trains on.
     fn samples(&self) -> Result<Taken> {
         let run = self.run;
         let ingested = run.standing.generation(Step::Ingest, Split::Train)?;
@@ -248,7 +249,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         })
     }
 
-    /// A generation as it is trained on, and what belongs to it of the test split, where patience goes by that.
+    /// Opens a generation to train on, and the matching test split where patience uses it.
     fn open(
         &self,
         reads: &Published<'_, '_>,
@@ -275,7 +276,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         if self.run.pipeline.schedule.replay() > 0.0 {
             let kept = self.run.pipeline.store.keep_generations - 1;
             let before = reads.all()?.into_iter().map(|it| it.number).filter(|it| *it < number);
-            // One that goes just now, or is damaged, is none to replay.
+            // A generation that is removed meanwhile, or is damaged, is not replayed.
             let whole =
                 |it: &u64| reads.generation(*it).is_ok_and(|it| it.is_whole().unwrap_or(false));
             older.extend(before.take(kept).filter(whole).filter_map(|it| activations(it).ok()));
@@ -283,7 +284,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         Ok((self.run.disturbed(self.at.module, newest, older)?, test))
     }
 
-    /// Whether what it reads is at fault.
+    /// Whether the error comes from damage in the predecessor's generations.
     fn is_of_input(&self, error: &Error) -> bool {
         let of = |reads: &Published<'_, '_>| {
             error.damage().is_some_and(|damage| damage.file.starts_with(reads.stage_folder()))
@@ -291,12 +292,12 @@ impl<'r, 'a> Worker<'r, 'a> {
         self.reads.as_ref().is_some_and(of)
     }
 
-    /// Waits until something stands in for a generation that cannot be read any more.
+    /// Waits until another generation can replace one that cannot be read any more.
     fn replace(&mut self, taken: &Taken, error: Error) -> Result<()> {
-        // With a note beside it, it is not whole any more, and so not the newest.
+        // With a note beside it, it is no longer whole, and so not the newest.
         let error = damaged::note(error, &self.run.standing, &self.run.session);
         let Some(reads) = &self.reads else { return Err(error) };
-        // It may as well be an older one, of which rows were replayed.
+        // The damaged one may be an older generation, whose rows were replayed.
         let of_older =
             reads.generation(taken.number).is_ok_and(|it| it.is_whole().unwrap_or(false));
         let other = loop {
@@ -312,7 +313,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         Ok(())
     }
 
-    /// Looks at the test split of a generation from now on.
+    /// From now on, looks at the test split of this generation.
     fn turn_to(&mut self, taken: &Taken) -> Result<()> {
         if let (Some(_), Some(test)) = (&self.reads, &taken.test) {
             let test = &test.generation;
@@ -335,7 +336,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         training.train_on(&Supply { input: taken.input.as_ref(), generation, turns: &turns }, until)
     }
 
-    /// Writes what the module, as it is after `step` steps, makes of what it trains on.
+    /// Publishes: writes what the module makes of its input after `step` steps.
     fn publish(&mut self, step: u64, taken: &Taken) -> Result<()> {
         let (started, run, index) = (Instant::now(), self.run, self.at.module);
         let parameters = self.training.parameters(0)?;
@@ -367,7 +368,7 @@ impl<'r, 'a> Worker<'r, 'a> {
             let attempt = self.training.so_far.part::<String>(PUBLISHING);
             publishes.make_room(attempt.as_deref().filter(|it| *it != key.hash))?;
             self.training.so_far.took.waited(beginning.elapsed().as_secs_f64());
-            // So that what is written can be gone on with: it is of these very weights.
+            // The checkpoint holds these very weights, so that an interrupted attempt can be continued.
             self.training.so_far.set_part(PUBLISHING, Some(&key.hash))?;
             self.training.save()?;
 
@@ -381,7 +382,7 @@ impl<'r, 'a> Worker<'r, 'a> {
     }
 
     fn finish(self) -> Result<()> {
-        // What it has published has shown itself in between.
+        // Publishing showed its own progress in between.
         let title = self.run.standing.plan.title(Step::Train(self.at));
         let steps = self.training.steps();
         self.run.session.progress.begin(&title, steps, steps);

@@ -1,4 +1,4 @@
-//! From the text of a sweep file to its variants.
+//! Reads a sweep file: from its text to the variants.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -18,27 +18,27 @@ use crate::stage::run_dir::SWEEP_RESULTS;
 /// The keys of a sweep file.
 const KEYS: [&str; 7] = ["name", "pipeline", "seeds", "baseline", "set", "grid", "variants"];
 
-/// The most runs of a sweep: more are a mistake.
+/// The most runs in a sweep: more are a mistake.
 const MOST_RUNS: usize = 10_000;
 
 type Value<'a> = Spanned<DeValue<'a>>;
 
 impl Sweep {
-    /// Reads the sweep file at `path`; `overrides` (`key=value`) count after its `[set]`.
+    /// Reads the sweep file at `path`; `overrides` (`key=value`) override its `[set]`.
     ///
     /// # Errors
-    /// [`crate::Kind::Usage`] when the file cannot be read, and as [`Sweep::parse`].
+    /// [`crate::Kind::Usage`] when the file cannot be read; those of [`Sweep::parse`].
     pub fn load(path: &Path, overrides: &[String]) -> Result<Self> {
         Self::parse(&origin::read_file(path, "sweep")?, path, overrides)
     }
 
-    /// Whether the file at `path` is one of a sweep: it names a pipeline, and is none.
+    /// Whether the file at `path` is a sweep file: a sweep file names a pipeline, and is none itself.
     ///
     /// # Errors
     /// [`crate::Kind::Usage`] when the file cannot be read.
     pub fn is_sweep(path: &Path) -> Result<bool> {
         let text = origin::read_file(path, "pipeline or sweep")?;
-        // What is wrong with it, its own reader says.
+        // Errors in the file are left to its own reader.
         Ok(DeTable::parse(&text).is_ok_and(|root| root.get_ref().contains_key("pipeline")))
     }
 
@@ -60,7 +60,7 @@ struct Setting {
     values: Vec<SetTo>,
 }
 
-/// A value as the file has it, and as it is shown.
+/// A value as it is written in the file, and as it is shown.
 struct SetTo {
     toml: String,
     shown: String,
@@ -130,10 +130,10 @@ fn with_hint(fault: Fault, hint: Option<String>) -> Fault {
     }
 }
 
-/// `within` is empty, or says which table it is: " in [[variants]]".
+/// Fails on the first unknown key of a table. `within` is empty, or names the table: " in [[variants]]".
 fn refuse_unknown(table: &DeTable<'_>, known: &[&str], within: &str) -> Result<(), Fault> {
     let unknown = |key: &&Spanned<_>| !known.contains(&AsRef::<str>::as_ref(key.get_ref()));
-    // The first of the file, whatever order the table has them in.
+    // The first in the file: the table may have another order.
     match table.keys().filter(unknown).min_by_key(|key| key.span().start) {
         Some(key) => {
             let message = format!("unknown key `{}`{within}", key.get_ref());
@@ -151,7 +151,7 @@ fn string<'t>(table: &'t DeTable<'_>, key: &str) -> Result<Option<Spanned<&'t st
     }
 }
 
-/// The sweep's name, which is that of a folder.
+/// Reads the sweep's name, which is also the name of a folder.
 fn name(root: &DeTable<'_>, file: &Path) -> Result<String, Fault> {
     const GOOD: &str = "letters, digits, - and _";
     let good = |name: &str| {
@@ -206,14 +206,14 @@ fn seeds(root: &DeTable<'_>) -> Result<Seeds, Fault> {
     }
 }
 
-/// A number as seeds are: of 0 or more, and one that TOML can say.
+/// Reads a whole number of 0 or more that TOML can write; `None` for anything else.
 fn whole(value: &Value<'_>) -> Option<u64> {
     let number = value.get_ref().as_integer()?;
     let number = i64::from_str_radix(number.as_str(), number.radix()).ok()?;
     u64::try_from(number).ok()
 }
 
-/// The single settings in a table, in the order of the file.
+/// Reads the single settings in a table, in the order of the file.
 fn settings(value: &Value<'_>, called: &str, text: &str) -> Result<Vec<Setting>, Fault> {
     let DeValue::Table(table) = value.get_ref() else {
         let hint = format!("write `[{called}]` and below it `training.epochs = 4`");
@@ -228,7 +228,7 @@ fn settings(value: &Value<'_>, called: &str, text: &str) -> Result<Vec<Setting>,
     Ok(found)
 }
 
-/// The same of the grid, whose values are lists.
+/// Reads the settings of the grid, whose values are lists.
 fn grid(value: &Value<'_>, text: &str) -> Result<Vec<Setting>, Fault> {
     const HINT: &str = "write `split = [\"each\", 2, 1]`";
     let DeValue::Table(table) = value.get_ref() else {
@@ -258,8 +258,8 @@ fn grid(value: &Value<'_>, text: &str) -> Result<Vec<Setting>, Fault> {
     Ok(found)
 }
 
-/// The values of a table and of the tables in it, but for those in braces, by their dotted keys; in the
-/// order of the file.
+/// The values of a table and of the tables in it, with their dotted keys, in the order of the file. A table in braces
+/// is one value.
 fn flat<'t, 'a>(table: &'t DeTable<'a>, text: &str) -> Vec<(Spanned<String>, &'t Value<'a>)> {
     let mut found = Vec::new();
     for (key, value) in table {
@@ -296,7 +296,7 @@ fn check_key(key: &Spanned<String>) -> Result<(), Fault> {
 
 fn set_to(value: &Value<'_>, key: &str, text: &str) -> Result<SetTo, Fault> {
     let toml = text.get(value.span()).unwrap_or_default();
-    // Tables with headers of their own cannot be said in one value.
+    // Tables with headers of their own cannot be written as one value.
     if DeValue::parse(toml).is_err() {
         let message = format!("the value of `{key}` must be written in one piece");
         return Err(Fault::at(value.span(), message).hint("write it behind `=`"));
@@ -308,7 +308,7 @@ fn set_to(value: &Value<'_>, key: &str, text: &str) -> Result<SetTo, Fault> {
     Ok(SetTo { toml: toml.to_owned(), shown })
 }
 
-/// A key that the grid sets cannot be set beside it.
+/// Refuses a key that is set both in the grid and elsewhere.
 fn refuse_both(set: &[Setting], grid: &[Setting]) -> Result<(), Fault> {
     match set.iter().find(|it| grid.iter().any(|other| other.key == it.key)) {
         Some(both) => {
@@ -319,7 +319,7 @@ fn refuse_both(set: &[Setting], grid: &[Setting]) -> Result<(), Fault> {
     }
 }
 
-/// The variants that have names, and what they set.
+/// Reads the named variants, and what they set.
 fn named(
     root: &DeTable<'_>,
     text: &str,
@@ -359,7 +359,7 @@ fn named(
     Ok(found)
 }
 
-/// Every named variant under every combination of the grid.
+/// Combines every named variant with every combination of the grid.
 fn combine(
     common: &[String],
     named: &[(String, Vec<Setting>)],

@@ -1,4 +1,4 @@
-//! Sweeps: many runs of one pipeline, and what came of them side by side.
+//! Sweeps: many runs of one pipeline, and their results side by side.
 //!
 //! A sweep file is TOML:
 //!
@@ -21,23 +21,21 @@
 //! set = { loss = "clapp" }
 //! ```
 //!
-//! Everything but `pipeline` may be left out.
+//! Only `pipeline` must be given.
 //!
-//! **Settings** are those of `--set`: any key of the pipeline but `name` and `seed`, its value TOML.
-//! Dotted keys, and tables below a header such as `[set.training]`, set single keys. A table in braces is
-//! one value: `loss = { clapp = { negatives = 2 } }` replaces the pipeline's loss, and what
-//! `training = { epochs = 4 }` does not name is as if the pipeline had left it out. What a variant sets
-//! counts after `[set]`. A key of the grid is in no `set`.
+//! **Settings** are those of `--set`: any key of the pipeline except `name` and `seed`; the value is TOML. Dotted keys,
+//! and tables below a header such as `[set.training]`, set single keys. A table in braces is one value: it replaces the
+//! pipeline's loss in `loss = { clapp = { negatives = 2 } }`, and `training = { epochs = 4 }` leaves all other keys of
+//! `training` at their defaults. The settings of a variant override `[set]`. A key of the grid must not be in any
+//! `set`.
 //!
-//! **Variants** are called by their name, by what the grid sets, or by both: `clapp, split=each,
-//! training.batch=16`. Each runs under every seed, one variant after the other, the first key of the grid
-//! changing last.
+//! **Variants** are called by their name, by what the grid sets, or by both: `clapp, split=each, training.batch=16`.
+//! Each variant runs under every seed, one variant after the other. The first key of the grid changes last.
 //!
-//! **One directory** holds all runs of a sweep, and of all sweeps over pipelines of one name. Steps are found
-//! by their keys, so what two runs have in common is done once, by the first of them; a first module that all
-//! variants share is trained once a seed. Each run is a process of its own. What a run found is committed
-//! as a record of its own ([`RunResult`]) when it has ended; then the datasets go that no run still to come
-//! needs.
+//! **One directory** holds all runs of a sweep, and of all sweeps over pipelines of one name. Steps are found by their
+//! keys, so what two runs have in common is done once, by the first of them: a first module that all variants share is
+//! trained once per seed. Each run is its own process. When a run has ended, its findings are committed as a record
+//! ([`RunResult`]). Then the datasets that no later run needs are removed.
 
 mod file;
 mod plot;
@@ -56,7 +54,7 @@ pub use runs::SweepRun;
 pub use summary::{Summary, summaries};
 pub use work::{Outlook, Work};
 
-/// What a sweep file says.
+/// The content of a sweep file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sweep {
     /// Its name.
@@ -67,7 +65,7 @@ pub struct Sweep {
     pub seeds: Seeds,
     /// The keys of the grid, in the order of the file.
     pub grid: Vec<String>,
-    /// One or more, with names of their own.
+    /// The variants, one or more, each with its own name.
     pub variants: Vec<Variant>,
     /// The place of the variant that the others are compared with.
     pub baseline: usize,
@@ -76,19 +74,19 @@ pub struct Sweep {
 /// The seeds that each variant runs under.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seeds {
-    /// These alone.
+    /// A list of seeds.
     These(Vec<u64>),
-    /// The pipeline's, and so many less one after it.
+    /// The pipeline's seed and those after it, in all this many.
     Count(u64),
 }
 
 /// One combination of settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variant {
-    /// Its name, as tables have it.
+    /// Its name, as tables show it.
     pub name: String,
-    /// Its value of each key of the grid, as it is shown.
+    /// Its value for each key of the grid, as it is shown.
     pub grid: Vec<String>,
-    /// As `--set` takes them: `key=value`.
+    /// Its settings, as `--set` takes them: `key=value`.
     pub overrides: Vec<String>,
 }

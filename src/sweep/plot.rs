@@ -1,4 +1,4 @@
-//! What a sweep found as a picture: the accuracy of each variant's last module, seed by seed.
+//! Draws the results of a sweep: the accuracy of each variant's last module, seed by seed.
 
 use std::ops::Range;
 
@@ -11,13 +11,13 @@ use crate::stage::columns::{ACCURACY, LOSS, each_once};
 use crate::stage::mean::Mean;
 use crate::{Error, Result};
 
-/// Pixels.
+/// Sizes in pixels.
 const PLOT_WIDTH: u32 = 480;
 const ROW: u32 = 26;
 const MARGIN: u32 = 20;
 const HEADING: u32 = 60;
 const AXIS: u32 = 56;
-/// A letter of a name, at most: names must not run into the plot.
+/// The most pixels per letter of a name: names must not run into the plot.
 const LETTER: u32 = 8;
 
 const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
@@ -31,13 +31,13 @@ const LEGEND: &str =
 /// One quantity of all variants.
 struct Panel {
     label: String,
-    /// What each variant has: under each seed, and over them.
+    /// For each variant, the value under each seed, and their mean.
     rows: Vec<(Vec<f64>, Option<Mean>)>,
 }
 
-/// The picture, as SVG on a white ground: a row a variant, a dot a seed, the mean, and one standard deviation
-/// to both sides of it. Further labels have panels of their own; without labels it shows the loss. The
-/// dashed line is the mean of the variant called `baseline`.
+/// Draws the picture as SVG on a white ground: one row per variant, one dot per seed, the mean, and one standard
+/// deviation to both sides of it. Further labels have their own panels; without labels it shows the loss. The dashed
+/// line is the mean of the variant called `baseline`.
 ///
 /// # Errors
 /// [`crate::Kind::Failed`] when it cannot be drawn.
@@ -116,7 +116,7 @@ fn draw(
 }
 
 impl Panel {
-    /// What holds all there is of it.
+    /// The range that holds all values of the panel.
     fn range(&self) -> Range<f64> {
         let values = self.rows.iter().flat_map(|(seeds, mean)| {
             let ends = mean.iter().flat_map(|it| {

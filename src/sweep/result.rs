@@ -1,4 +1,4 @@
-//! What is committed of a run of a sweep when it has ended.
+//! The result of a sweep's run, which is committed when the run has ended.
 
 use std::collections::HashMap;
 
@@ -10,16 +10,16 @@ use crate::stage::record::Keyed;
 use crate::stage::{Plan, Step};
 use crate::{Error, Result};
 
-/// What a run found, and what it took. It outlives the run's datasets.
+/// The findings of a run, and what it took. This outlives the run's datasets.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
-    /// Of what was found: a hash of the keys of all probes.
+    /// The key of the result: a hash of the keys of all probes.
     pub key: String,
-    /// Each module, trained and not. What a module took is what it takes alone, also where another run
-    /// had done it before.
+    /// One row per module, trained and untrained. It says what the module takes by itself, even where another run had
+    /// trained it before.
     pub rows: Vec<Row>,
-    /// How long the run's process took, in seconds: without what other runs had done, with the time it
-    /// waited for others.
+    /// Seconds that the run's process took, including the time it waited for others, but without the work that other
+    /// runs had done.
     pub seconds: f64,
 }
 
@@ -30,7 +30,7 @@ impl Keyed for RunResult {
 }
 
 impl RunResult {
-    /// The key of the result of `plan`.
+    /// Makes the key of the result of `plan`.
     pub fn key_of(plan: &Plan) -> String {
         let mut hash = blake3::Hasher::new();
         for step in plan.steps() {
@@ -43,8 +43,7 @@ impl RunResult {
         hash.finalize().to_hex().to_string()
     }
 
-    /// All results there are, by their keys; of those with one key the newest. Damaged records are passed
-    /// over.
+    /// Reads all results, by their keys; of several with one key, the newest. Damaged records are passed over.
     ///
     /// # Errors
     /// When a record cannot be read for another reason than damage.

@@ -1,4 +1,4 @@
-//! What all runs of a sweep found, as one Parquet file.
+//! Writes the results of all runs of a sweep as one Parquet file.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::parquet_table::{self, Column};
 use crate::stage::columns::{ACCURACY, COLUMNS, Unit, each_once};
 use crate::stage::findings::Row;
 
-/// The columns that every file has, besides those of all tables, of the grid and of further labels.
+/// The columns that every file has, in addition to those of all tables, of the grid and of further labels.
 const FIXED: [&str; 10] = [
     "sweep",
     "variant",
@@ -27,13 +27,12 @@ const FIXED: [&str; 10] = [
 /// A row of the file: a run, and one of its modules, trained or not.
 type Found<'a> = (&'a SweepRun, &'a RunResult, &'a Row);
 
-/// The bytes of a Parquet file with a row for each run, module and kind.
+/// Makes the bytes of a Parquet file with one row per run, module and kind.
 ///
-/// Columns: `sweep`, `pipeline`, `variant`; one of text for each key of the grid, called by the key, or
-/// `set.<key>` where that is the name of another column (`set.loss`); `seed`; `module`, `module_index` (from
-/// 0), `modules` (of the stack), `kind` ("trained", "untrained"); `accuracy`, and `accuracy_<label>` for each
-/// further label; the other [`COLUMNS`]; `run_seconds`, of the run's process; `settings`, the overrides as a JSON
-/// list.
+/// Columns: `sweep`, `pipeline`, `variant`; one text column per key of the grid, called by the key, or `set.<key>`
+/// where another column has that name (`set.loss`); `seed`; `module`, `module_index` (from 0), `modules` (in the
+/// stack), `kind` ("trained", "untrained"); `accuracy`, and `accuracy_<label>` per further label; the other
+/// [`COLUMNS`]; `run_seconds`, of the run's process; `settings`, the overrides as a JSON list.
 ///
 /// # Errors
 /// [`crate::Kind::Failed`] when the columns cannot be laid out.

@@ -7,21 +7,21 @@ use crate::{Error, Result};
 /// A variant under one seed.
 #[derive(Debug, Clone)]
 pub struct SweepRun {
-    /// The place of its variant.
+    /// The index of its variant.
     pub variant: usize,
-    /// The variant's name and the seed, as messages have them.
+    /// The variant's name and the seed, as messages show them.
     pub title: String,
     /// The seed.
     pub seed: u64,
-    /// As `--set` takes them: those of the variant, and the seed.
+    /// The settings of the variant and the seed, as `--set` takes them.
     pub overrides: Vec<String>,
     /// The pipeline with the settings of the variant.
     pub pipeline: Pipeline,
 }
 
 impl Sweep {
-    /// All runs in their order: one variant after the other, each under all seeds. Runs under different
-    /// seeds share no step, so those that are at work together seldom wait for each other.
+    /// Lists all runs in order: one variant after the other, each under all seeds. Runs under different seeds share no
+    /// step, so runs at work together seldom wait for each other.
     ///
     /// # Errors
     /// [`crate::Kind::Usage`] when the pipeline is wrong, or a variant's settings do not fit it; the message
@@ -61,7 +61,7 @@ impl Sweep {
     }
 }
 
-/// An error that says which variant, or run, it is of.
+/// Adds to an error the name of its variant or run.
 pub(super) fn of(title: &str, error: Error) -> Error {
     let named = Error::new(error.kind(), format!("variant `{title}`: {error}"));
     match error.hint_text() {

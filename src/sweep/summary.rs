@@ -1,4 +1,4 @@
-//! The variants of a sweep beside each other.
+//! Summarises each variant of a sweep over its seeds, for comparison.
 
 use serde::Serialize;
 
@@ -10,28 +10,28 @@ use crate::stage::mean::Mean;
 use crate::stage::origin::Origin;
 use crate::stage::record::Judged;
 
-/// A variant over all seeds that have ended well.
+/// The results of a variant over all seeds that have ended well.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
     /// The name of the variant.
     pub variant: String,
-    /// Modules of its stack.
+    /// The number of modules in its stack.
     pub modules: usize,
     /// The seeds that have ended well.
     pub seeds: Vec<u64>,
     /// The accuracy of the last module under each seed; `None` without labels.
     pub accuracies: Vec<Option<f64>>,
-    /// The same of further labels, each by its name.
+    /// The accuracy of the last module on further labels.
     pub further: Vec<Further>,
-    /// What it is above the baseline in accuracy, over the seeds that both have; `None` of the baseline
-    /// itself.
+    /// The accuracy minus that of the baseline, over the seeds that both have; `None` for the baseline itself.
     pub difference: Option<Mean>,
     /// The loss of the last module under each seed.
     pub losses: Vec<f64>,
-    /// Over seeds, of the whole stack: what the variant takes alone, also where it shared modules with others.
+    /// Values of the whole stack, over seeds: what the variant takes by itself, even where it shared modules with
+    /// others.
     #[serde(flatten)]
     pub values: Values,
-    /// Every module, trained and not.
+    /// One line per module, trained and untrained.
     pub lines: Vec<Line>,
 }
 
@@ -39,13 +39,13 @@ pub struct Summary {
 #[derive(Debug, Clone, Serialize)]
 pub struct Further {
     pub label: String,
-    /// `None` when no row has such a label.
+    /// The mean over seeds; `None` when no row has this label.
     pub accuracy: Option<Mean>,
-    /// Under each seed.
+    /// The accuracy under each seed.
     pub accuracies: Vec<Option<f64>>,
 }
 
-/// What the runs of each variant found; variants of which no run has ended well are left out.
+/// Summarises the runs of each variant. Variants without a run that has ended well are left out.
 pub fn summaries(sweep: &Sweep, runs: &[SweepRun], results: &[Option<&RunResult>]) -> Vec<Summary> {
     let of = |variant: usize| -> Vec<(u64, &RunResult)> {
         let all = runs.iter().zip(results);
@@ -63,7 +63,7 @@ pub fn summaries(sweep: &Sweep, runs: &[SweepRun], results: &[Option<&RunResult>
         .collect()
 }
 
-/// `None` when nothing is there.
+/// Summarises one variant; `None` when it has no results.
 fn summary(
     variant: &str,
     runs: &[(u64, &RunResult)],
@@ -96,7 +96,7 @@ fn trained(result: &RunResult) -> impl Iterator<Item = &Row> {
     result.rows.iter().filter(|row| row.probe.origin == Origin::Trained)
 }
 
-/// In accuracy of the last module, one for each seed that both have.
+/// The differences in accuracy of the last module, one for each seed that both have.
 fn differences(runs: &[(u64, &RunResult)], baseline: &[(u64, &RunResult)]) -> Vec<f64> {
     let accuracy = |result: &RunResult| trained(result).last()?.probe.accuracy;
     let pairs = runs.iter().filter_map(|(seed, result)| {

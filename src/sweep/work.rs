@@ -1,4 +1,4 @@
-//! What is done of a sweep, what is still to do, and what each end of a run brings.
+//! The state of a sweep: which runs are done, and what is left to do. It changes whenever a run ends.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,37 +11,37 @@ use crate::stage::progress::Progress;
 use crate::stage::{RunDir, Standing, Step, findings, gc};
 use crate::{Error, Result};
 
-/// The runs of a sweep in their directory.
+/// The runs of a sweep, in their directory.
 pub struct Work<'a> {
     /// The runs, in order.
     pub runs: &'a [SweepRun],
-    /// Of all runs.
+    /// The directory of all runs.
     pub dir: RunDir,
     standings: Vec<Standing>,
-    /// Of each run, the key of its result.
+    /// For each run, the key of its result.
     keys: Vec<String>,
     results: HashMap<String, RunResult>,
-    /// Of each run that is still to do, what keeps others from removing what it needs.
+    /// For each unfinished run, the announcement of its needs, so that other processes do not remove them.
     needs: Vec<Option<Needs>>,
 }
 
-/// What a run has still to do, by the number of its steps.
+/// What is left to do for a run, in numbers of steps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outlook {
-    /// All of its steps.
+    /// All steps of the run.
     pub steps: usize,
-    /// Whether its result is there: nothing is to be done then.
+    /// Whether its result is there. If so, nothing is left to do.
     pub recorded: bool,
-    /// Done already.
+    /// Steps that are done.
     pub done: usize,
-    /// Not done, and of an earlier run too, which will have done them.
+    /// Steps that are not done and that an earlier run will do.
     pub shared: usize,
-    /// Left for this run.
+    /// Steps that are left for this run.
     pub left: usize,
 }
 
 impl<'a> Work<'a> {
-    /// Looks at what is there for `runs`, and changes nothing.
+    /// Finds what is there for `runs`, and changes nothing.
     ///
     /// # Errors
     /// When the directory belongs to another pipeline, a source cannot be opened, or a result cannot be
@@ -59,11 +59,11 @@ impl<'a> Work<'a> {
         Ok(Self { runs, dir, standings, keys, results, needs: vec![] })
     }
 
-    /// The same, to work on: makes and marks the directory when it is new, and names what the runs still to
-    /// do need, so that nobody removes it.
+    /// Begins the work on `runs`: makes and marks the directory when it is new, and announces what the unfinished runs
+    /// need, so that no process removes it.
     ///
     /// # Errors
-    /// As [`Self::look`]; when the directory cannot be made.
+    /// Those of [`Self::look`]; when the directory cannot be made.
     pub fn begin(runs: &'a [SweepRun], dir: RunDir) -> Result<Self> {
         if let Some(run) = runs.first() {
             dir.claim(&run.pipeline.name)?;
@@ -71,7 +71,7 @@ impl<'a> Work<'a> {
         let quiet = Quiet::begin(&dir)?;
         let mut work = Self::look(runs, dir)?;
         for place in 0..runs.len() {
-            // What they need of earlier rounds, they say themselves when they come to it.
+            // When a run works, it announces itself what it needs from earlier rounds.
             let announce = || quiet.announce(&work.dir, work.standings[place].plan.last_keys());
             let needs = if work.result(place).is_some() { None } else { Some(announce()?) };
             work.needs.push(needs);
@@ -79,12 +79,12 @@ impl<'a> Work<'a> {
         Ok(work)
     }
 
-    /// What a run found, if that is known.
+    /// The result of a run, if it is known.
     pub fn result(&self, run: usize) -> Option<&RunResult> {
         self.results.get(&self.keys[run])
     }
 
-    /// What all runs found, as far as that is known.
+    /// The results of all runs, as far as they are known.
     pub fn results(&self) -> Vec<Option<&RunResult>> {
         (0..self.runs.len()).map(|run| self.result(run)).collect()
     }
@@ -94,7 +94,7 @@ impl<'a> Work<'a> {
         (0..self.runs.len()).filter(|run| self.result(*run).is_none()).collect()
     }
 
-    /// Commits what a run found whose process has ended well after so many seconds.
+    /// Commits the result of a run whose process has ended well after `seconds` seconds.
     ///
     /// # Errors
     /// [`crate::Kind::Failed`] when a probe is not there; when the result cannot be written.
@@ -114,8 +114,8 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// Reads what runs have found, those of other processes too, and needs nothing more for them. Whether
-    /// there is more than before.
+    /// Reads the results again, including those of other processes, and drops the needs of runs that have one. Returns
+    /// whether there are more results than before.
     ///
     /// # Errors
     /// When a result cannot be read.
@@ -131,8 +131,8 @@ impl<'a> Work<'a> {
         Ok(to_do.len() < known)
     }
 
-    /// Removes the datasets of all runs whose results are there, but for what runs still to do, or other
-    /// processes, need, and for the newest generation of each. Returns the bytes that are free now.
+    /// Removes the datasets of all runs whose results are there. Two things stay: what unfinished runs or other
+    /// processes need, and the newest generation of each dataset. Returns the bytes that are freed.
     ///
     /// # Errors
     /// When something cannot be looked at.
@@ -142,7 +142,7 @@ impl<'a> Work<'a> {
         gc::release(&self.dir, keys, progress)
     }
 
-    /// What each run has still to do.
+    /// What is left to do for each run.
     ///
     /// # Errors
     /// When what is there cannot be read.

@@ -1,4 +1,4 @@
-//! The keys of what a module makes of its input: of `encode`, and of what a worker publishes as it trains.
+//! The keys of what a module writes: by `encode`, or by a worker that publishes while it trains.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use crate::stage::boundary::Boundary;
 use crate::stage::key::Key;
 use crate::{Result, media};
 
-/// What [`Key::settings`] of a published generation call the step that wrote it.
+/// Name of the step in the [`Key::settings`] of a published generation.
 const PUBLISH: &str = "publish";
 
 #[derive(Serialize)]
@@ -18,7 +18,7 @@ struct EncodeKey<'a> {
     step: &'static str,
     method: u32,
     split: &'static str,
-    /// Of what reads samples; others meet it in the key of their input.
+    /// Only where the module reads samples; other modules have it in the key of their input.
     view: Option<FramesPart>,
     store: StorePart,
     input: Input<'a>,
@@ -29,8 +29,7 @@ struct PublishKey<'a> {
     step: &'static str,
     method: u32,
     split: &'static str,
-    /// The key of the training that publishes it, and the steps that it had taken. The key has what frames
-    /// samples.
+    /// The key of the training that publishes it. That key has the framing of samples.
     training: &'a str,
     steps: u64,
     view: Option<ViewsPart>,
@@ -50,14 +49,14 @@ struct FramesPart {
 #[derive(Serialize)]
 struct ViewsPart {
     views: usize,
-    /// Those that earlier generations have had.
+    /// Views that earlier generations have stored.
     drawn_before: Option<u64>,
 }
 
 #[derive(Serialize)]
 struct StorePart {
     activations: &'static str,
-    /// Where activations are stored; pooled vectors are f32.
+    /// Only where activations are stored; pooled vectors are f32.
     relu: Option<bool>,
     dtype: Option<ActivationType>,
     compression: Option<Compression>,
@@ -70,7 +69,7 @@ struct Input<'a> {
     rows: &'a str,
 }
 
-/// The key of one split of a module's `encode` in a round; `weights` and `rows` are the keys of those.
+/// Makes the key of one split of a module's `encode` in a round, from the keys of its `weights` and its input `rows`.
 pub(in crate::stage) fn encode_key(
     pipeline: &Pipeline,
     at: At,
@@ -81,7 +80,7 @@ pub(in crate::stage) fn encode_key(
     let Pipeline {
         name: _,
         file: _,
-        // They are in the keys of weights and rows.
+        // These are in the keys of weights and rows.
         seed: _,
         data: _,
         modules: _,
@@ -108,8 +107,9 @@ pub(in crate::stage) fn encode_key(
     })
 }
 
-/// The key of what a training (of such a key) publishes of a split after so many `steps`, with `weights` and `rows` of such
-/// hashes, when as many frozen views as `drawn_before` have been stored of each sample.
+/// Makes the key of what the training with the key `training` publishes of a split after `steps` steps. `weights` and
+/// `rows` are the hashes of the weights and of the input rows; `drawn_before` counts the frozen views of each sample
+/// that earlier generations have stored.
 pub(in crate::stage) fn publish_key(
     pipeline: &Pipeline,
     at: At,
@@ -122,7 +122,7 @@ pub(in crate::stage) fn publish_key(
     let Pipeline {
         name: _,
         file: _,
-        // They are in the key of the training.
+        // These are in the key of the training.
         seed: _,
         data: _,
         modules: _,
@@ -147,8 +147,8 @@ pub(in crate::stage) fn publish_key(
     })
 }
 
-/// The steps after which a training of this key has published what has such settings; `None` where another step
-/// has written it, or another training.
+/// The step after which the training with the key `training` has published the generation with these settings; `None`
+/// where another step or another training has written it.
 pub(in crate::stage) fn published(settings: &Value, training: &str) -> Option<u64> {
     let is_ours = settings["step"] == PUBLISH && settings["training"] == training;
     settings["steps"].as_u64().filter(|_| is_ours)
@@ -160,11 +160,11 @@ impl StorePart {
             dtype,
             compression,
             rows_per_part,
-            // What came of them is the boundary.
+            // The boundary has what follows from these.
             relu: _,
             activations: _,
             max_bytes: _,
-            // They change no row.
+            // These change no row.
             read_memory: _,
             keep_generations: _,
             url: _,

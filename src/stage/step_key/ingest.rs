@@ -1,4 +1,4 @@
-//! The key of `ingest`: of one split, what its rows are made of.
+//! The key of `ingest`: everything that determines the rows of one split.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -25,9 +25,9 @@ struct IngestKey<'a> {
 struct DataPart<'a> {
     #[serde(flatten)]
     source: SourcePart<'a>,
-    /// Of the training split.
+    /// Only for the training split.
     subset: Option<usize>,
-    /// Of the test split.
+    /// Only for the test split.
     test_subset: Option<usize>,
     on_bad_sample: OnBadSample,
 }
@@ -36,7 +36,7 @@ struct DataPart<'a> {
 #[serde(untagged)]
 enum SourcePart<'a> {
     Files {
-        /// The column, by what the samples are.
+        /// The column of the samples: `image` or `audio`.
         image: Option<&'a str>,
         audio: Option<&'a str>,
         label: Label<'a>,
@@ -49,7 +49,7 @@ enum SourcePart<'a> {
     Textures {
         textures: TexturesPart,
     },
-    /// All else of them is in `source`.
+    /// Everything else is in `source`.
     Own {
         own: Vec<&'a str>,
     },
@@ -69,9 +69,9 @@ enum Label<'a> {
 struct TexturesPart {
     classes: usize,
     size: usize,
-    /// Of the training split.
+    /// Only for the training split.
     train: Option<usize>,
-    /// Of the test split.
+    /// Only for the test split.
     test: Option<usize>,
     noise: f32,
 }
@@ -81,7 +81,7 @@ struct StorePart {
     rows_per_part: usize,
 }
 
-/// The key of one split of `ingest`, whose source holds such content.
+/// Makes the key of one split of `ingest`; `source` describes the content of its source.
 pub(in crate::stage) fn ingest_key(
     pipeline: &Pipeline,
     split: Split,
@@ -93,7 +93,7 @@ pub(in crate::stage) fn ingest_key(
         seed,
         data,
         view,
-        // They read what was ingested.
+        // These read what was ingested.
         modules: _,
         loss: _,
         training: _,
@@ -126,7 +126,7 @@ impl<'a> SourcePart<'a> {
         match source {
             Source::Files(files) => {
                 let Files {
-                    // Where the data lie, and how that is spelled.
+                    // The paths of the data.
                     train: _,
                     test: _,
                     root: _,

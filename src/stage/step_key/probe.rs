@@ -1,4 +1,4 @@
-//! The key of `probe`: what is found out about a module, and about the same one as it was drawn.
+//! The key of `probe`: everything that determines the findings for a module and for its untrained twin.
 
 use serde::Serialize;
 
@@ -14,7 +14,7 @@ struct ProbeKey<'a> {
     method: u32,
     seed: u64,
     probe: ProbePart,
-    /// The module's own, which is computed on the test split.
+    /// The module's own loss, which is computed on the test split.
     loss: &'a dyn Recipe,
     training: TrainingPart,
     input: Input<'a>,
@@ -41,7 +41,7 @@ struct Input<'a> {
     untrained_test: &'a str,
 }
 
-/// The key of the probe of a module that was encoded under such keys, as the stack was as it was drawn.
+/// Makes the key of a module's probe, from the keys of its datasets and those of the untrained stack.
 pub(in crate::stage) fn probe_key(
     pipeline: &Pipeline,
     PerSplit { train, test }: &PerSplit<Key>,
@@ -51,7 +51,7 @@ pub(in crate::stage) fn probe_key(
         name: _,
         file: _,
         seed,
-        // They are in the keys of what was encoded.
+        // These are in the keys of what was encoded.
         data: _,
         view: _,
         modules: _,
@@ -64,12 +64,12 @@ pub(in crate::stage) fn probe_key(
     } = pipeline;
     let Training {
         batch,
-        // They are in the keys of the weights.
+        // These are in the keys of the weights.
         epochs: _,
         micro_batch: _,
         learning_rate: _,
         input_noise: _,
-        // They change no result.
+        // These change no result.
         recompute: _,
         checkpoint_seconds: _,
         held_out: _,

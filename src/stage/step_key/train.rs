@@ -1,4 +1,4 @@
-//! The key of `train`: what the weights of a module are made of.
+//! The key of `train`: everything that determines the weights of a module.
 
 use std::collections::BTreeMap;
 
@@ -13,15 +13,15 @@ use crate::schedule::At;
 use crate::stage::key::Key;
 use crate::{Result, media};
 
-/// What a training reads.
+/// The keys of what a training reads.
 pub(in crate::stage) struct Reads<'a> {
-    /// Its training split.
+    /// The training split of its input.
     pub rows: &'a Key,
-    /// The generations of earlier rounds whose rows are replayed among these.
+    /// The generations of earlier rounds whose rows are mixed into `rows`.
     pub older: Vec<&'a Key>,
-    /// The training of the same module in the round before.
+    /// The training of the module in the round before.
     pub before: Option<&'a Key>,
-    /// Its test split.
+    /// The test split of its input.
     pub held_out: &'a Key,
     /// The test split as it was ingested.
     pub test_samples: &'a Key,
@@ -32,16 +32,16 @@ struct TrainKey<'a> {
     step: &'static str,
     method: u32,
     seed: u64,
-    /// Of what reads samples; others meet it in the key of their input.
+    /// Only where the module reads samples; other modules have it in the key of their input.
     view: Option<Value>,
-    /// All of its settings.
+    /// All settings of the loss.
     loss: &'a dyn Recipe,
-    /// Where several train in one piece, the one that this is the key of.
+    /// The module of this key, where several train in one piece.
     module: Option<&'a str>,
-    /// Those that train in one piece: what changes one changes the checkpoint of all.
+    /// The modules that train in one piece: a change to one changes the checkpoint of all.
     modules: BTreeMap<&'a str, ModulePart<'a>>,
     training: TrainingPart,
-    /// What matters of it, by what it says itself.
+    /// The settings that matter, as the schedule itself says.
     schedule: Value,
     store: StorePart,
     input: Input<'a>,
@@ -49,7 +49,7 @@ struct TrainKey<'a> {
 
 #[derive(Serialize)]
 struct ModulePart<'a> {
-    /// Where several train in one piece.
+    /// The place in the stack, where several modules train in one piece.
     place: Option<usize>,
     layers: Vec<&'a dyn Layer>,
     epochs: usize,
@@ -60,13 +60,13 @@ struct ModulePart<'a> {
 struct TrainingPart {
     batch: usize,
     micro_batch: Option<usize>,
-    /// Of what reads stored activations.
+    /// Only where the module reads stored activations.
     input_noise: Option<f64>,
 }
 
 #[derive(Serialize)]
 struct StorePart {
-    /// How many generations there are to read, where older ones are replayed.
+    /// The number of generations to read, where older ones are replayed.
     keep_generations: Option<usize>,
 }
 
@@ -75,19 +75,19 @@ struct Input<'a> {
     rows: &'a str,
     older: Vec<&'a str>,
     before: Option<&'a str>,
-    /// Where early stopping goes by it.
+    /// Only where early stopping uses it.
     held_out: Option<&'a str>,
-    /// Where the loss reads labels: as many classes as both splits tell apart.
+    /// Only where the loss reads labels: both splits determine the number of classes.
     test_samples: Option<&'a str>,
 }
 
-/// The key of a module's training in a round.
+/// Makes the key of a module's training in a round.
 pub(in crate::stage) fn train_key(pipeline: &Pipeline, at: At, reads: &Reads<'_>) -> Result<Key> {
     let Pipeline {
         name: _,
         file: _,
         seed,
-        // It reads what was ingested.
+        // This is in the key of the ingested samples.
         data: _,
         view,
         modules,
@@ -99,19 +99,19 @@ pub(in crate::stage) fn train_key(pipeline: &Pipeline, at: At, reads: &Reads<'_>
         slurm: _,
     } = pipeline;
     let Training {
-        // Those of the module count.
+        // The module's own values count.
         epochs: _,
         learning_rate: _,
         batch,
         micro_batch,
         input_noise,
-        // They change no result.
+        // These change no result.
         recompute: _,
         checkpoint_seconds: _,
         held_out: _,
     } = training;
     let Store {
-        // What has been stored is in the key of its input.
+        // The key of the input has what was stored.
         dtype: _,
         compression: _,
         relu: _,
@@ -126,14 +126,14 @@ pub(in crate::stage) fn train_key(pipeline: &Pipeline, at: At, reads: &Reads<'_>
     let module = &modules[at.module];
     let reads_stored = at.module > 0;
     let in_one_piece = schedule.is_in_one_pass().then_some(module.name.as_str());
-    // So that more rounds go on from those that are there.
+    // Epochs are counted from the first round, so that more rounds go on from the existing ones.
     let part = ModulePart {
         epochs: pipeline.epochs_per_round(at.module) * (at.round + 1),
         ..ModulePart::of(module)
     };
     let replays = reads_stored && schedule.replay() > 0.0;
     let (replays, generations) = match schedule.publishing() {
-        // What is there to replay comes and goes.
+        // The generations to replay come and go.
         Some(_) => (replays, replays.then_some(*keep_generations)),
         None => {
             let older = reads.older.len();
@@ -172,7 +172,7 @@ pub(in crate::stage) fn train_key(pipeline: &Pipeline, at: At, reads: &Reads<'_>
 
 impl<'a> ModulePart<'a> {
     fn of(module: &'a Module) -> Self {
-        // What becomes of its activations is no part of its training.
+        // Whether its activations are stored does not change its training.
         let Module { name: _, layers, epochs, learning_rate, activations: _ } = module;
         Self {
             place: None,

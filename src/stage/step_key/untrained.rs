@@ -1,4 +1,4 @@
-//! The key of `untrained`: of one split, what the stack makes of it as it was drawn.
+//! The key of `untrained`: everything that determines what the untrained stack makes of one split.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ struct UntrainedKey<'a> {
 
 #[derive(Serialize)]
 struct ModulePart<'a> {
-    /// Each reads what the one before it makes.
+    /// The place in the stack: each module reads what its predecessor makes.
     place: usize,
     layers: Vec<&'a dyn Layer>,
 }
@@ -38,11 +38,11 @@ struct StorePart {
 #[derive(Serialize)]
 struct Input<'a> {
     rows: &'a str,
-    /// The training split, where samples are normalised as that has them.
+    /// The training split, where samples are normalised by its statistics.
     normalised_by: Option<&'a str>,
 }
 
-/// The key of one split of `untrained`, which reads such samples.
+/// Makes the key of one split of `untrained`, from the keys of the ingested samples.
 pub(in crate::stage) fn untrained_key(
     pipeline: &Pipeline,
     split: Split,
@@ -52,7 +52,7 @@ pub(in crate::stage) fn untrained_key(
         name: _,
         file: _,
         seed,
-        // It reads what was ingested.
+        // This is in the key of the ingested samples.
         data: _,
         view,
         modules,
@@ -96,7 +96,7 @@ pub(in crate::stage) fn untrained_key(
 
 impl<'a> ModulePart<'a> {
     fn of((place, module): (usize, &'a Module)) -> (&'a str, Self) {
-        // How it would be trained does not matter, nor what becomes of what it makes.
+        // Neither its training nor whether its activations are stored matters here.
         let Module { name, layers, epochs: _, learning_rate: _, activations: _ } = module;
         (name, Self { place, layers: borrowed(layers) })
     }

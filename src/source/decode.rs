@@ -181,7 +181,7 @@ fn check_size(width: u32, height: u32) -> Result<(), String> {
     Ok(())
 }
 
-/// Height and width of an image as [`decode`] gives it, from its header; `None` when there is none.
+/// Height and width that [`decode`] would give, read from the header; `None` when there is no header.
 pub fn size(bytes: &[u8]) -> Option<(usize, usize)> {
     let format = format(bytes).ok()?;
     // As in `decode`: foreign code meets bytes that may be damaged.

@@ -95,7 +95,7 @@ impl Folder {
         Self::of(settings, folders, list, alignments)
     }
 
-    /// Opens only these files, as [`open`](Self::open) does those of folders.
+    /// Opens only the files at `places`.
     ///
     /// # Errors
     /// As [`open`](Self::open).

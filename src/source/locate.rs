@@ -26,7 +26,7 @@ pub(super) struct Located {
 pub struct Place {
     /// The path as the user spelled it, behind the root.
     pub path: PathBuf,
-    /// Its path relative to the folders that a glob names; its own name where no glob names it.
+    /// Its path relative to the folders that a glob names; its own name if no glob names it.
     pub place: String,
 }
 

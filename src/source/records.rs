@@ -117,7 +117,7 @@ struct Part {
     name: String,
     bytes: Bytes,
     layout: Layout,
-    /// Bytes in front of the first record.
+    /// Bytes before the first record.
     header: u64,
     rows: usize,
     /// Labels counted from 0, and their file; `None` if records hold their own labels, or there are none.

@@ -225,7 +225,7 @@ pub(super) fn minus_one_is_a_class(values: &[i128]) -> bool {
     values.contains(&NO_LABEL) && (is_other || values == [-1, 1])
 }
 
-/// The classes of splits with `named` classes, followed by the texts that are none of these names.
+/// The classes of splits: those in `named` first, then the texts that are none of these names, sorted.
 fn with_texts(splits: &[OfSplit], named: Vec<String>) -> Vec<Classes> {
     let below = named.len() as i128;
     let known: BTreeSet<String> = named.iter().map(|it| composed(it).into_owned()).collect();

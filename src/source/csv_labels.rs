@@ -169,7 +169,7 @@ struct Lines {
     lines: Vec<Line>,
     texts: Vec<Texts>,
     places: HashMap<PathBuf, usize>,
-    /// Lines by name in one Unicode form with `/` between folders, for names that differ from that form.
+    /// Lines by name in composed Unicode with `/` between folders, for files whose name is spelled another way.
     alike: HashMap<String, usize>,
 }
 

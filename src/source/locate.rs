@@ -24,7 +24,7 @@ pub(super) struct Located {
 /// A file or folder that is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// The path as the user spelled it, behind the root.
+    /// The path as the user spelled it, after the root.
     pub path: PathBuf,
     /// Its path relative to the folders that a glob names; its own name if no glob names it.
     pub place: String,

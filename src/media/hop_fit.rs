@@ -1,24 +1,24 @@
-//! Whether recordings have as many labels of hops as hops.
+//! Checks that recordings have as many hop labels as hops.
 
 use crate::pipeline::SoundView;
 use crate::source::{Counted, Sample};
 use crate::{Error, Result};
 
-/// Hops that labels may be more or fewer: programs that align leave away those whose window reaches over
-/// the end, or begin half a window late.
+/// The number of hop labels that may be missing or surplus. Aligners leave out hops whose window reaches over the end,
+/// or begin half a window late.
 const TOLERANCE: usize = 4;
 
-/// Recordings that are looked at before it is said that most do not fit.
+/// The number of recordings to look at before reporting that most do not fit.
 const ENOUGH: usize = 20;
 
-/// What recordings that have labels of hops have been found to be like.
+/// Counts how well recordings fit their hop labels.
 pub(super) struct HopFit<'a> {
     view: &'a SoundView,
     seen: usize,
-    /// Those that differ by more than the tolerance.
+    /// Recordings that differ by more than the tolerance.
     apart: Counted,
-    /// Those that differ so much that the labels are of other hops, or of another recording; and the hop
-    /// that the labels of the first seem to be of.
+    /// Recordings that differ so much that the labels must be for another hop length or another recording; and the hop
+    /// that the labels of the first seem to have, in samples.
     far: Counted,
     seems: usize,
 }
@@ -28,11 +28,11 @@ impl<'a> HopFit<'a> {
         Self { view, seen: 0, apart: Counted::default(), far: Counted::default(), seems: 0 }
     }
 
-    /// Looks at a recording that has so many samples, as far as it is kept.
+    /// Looks at a recording of which `samples` samples are kept.
     pub fn add(&mut self, sample: &Sample, samples: usize) {
         let Some(frames) = &sample.frames else { return };
         let hops = samples.div_ceil(self.view.hop);
-        // Of a recording that is cut off, the rest of the labels are of the rest.
+        // If the recording is cut off, surplus labels belong to the part that is gone.
         let cut = self.view.clip.is_some_and(|clip| samples >= clip);
         let labels = if cut { frames.len().min(hops) } else { frames.len() };
         let apart = labels.abs_diff(hops);
@@ -49,7 +49,7 @@ impl<'a> HopFit<'a> {
         }
     }
 
-    /// As [`check`](Self::check), once there are enough recordings.
+    /// Runs [`check`](Self::check) once enough recordings were seen.
     pub fn check_so_far(&self) -> Result<()> {
         if self.seen < ENOUGH { Ok(()) } else { self.check() }
     }
@@ -57,7 +57,7 @@ impl<'a> HopFit<'a> {
     /// Checks that most labels fit.
     ///
     /// # Errors
-    /// When most are of other hops.
+    /// When the labels of most recordings are for other hops.
     pub fn check(&self) -> Result<()> {
         let Some(first) = self.far.first.as_ref().filter(|_| 2 * self.far.count > self.seen) else {
             return Ok(());
@@ -74,7 +74,7 @@ impl<'a> HopFit<'a> {
         )))
     }
 
-    /// What to tell of those that do not fit, where there are some.
+    /// A message about recordings that do not fit, if there are any.
     pub fn line(&self) -> Option<String> {
         let first = self.apart.first.as_ref()?;
         Some(format!(

@@ -1,4 +1,4 @@
-//! Images: resized once, cropped and cut into patches whenever they are read.
+//! Handles images: resized once at ingest, cropped and cut into patches whenever they are read.
 
 use gimlet_store::{Column, Compression, CompressionSetting, DType, Generation, Values};
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ impl Handler for ImageView {
         let Self {
             resize,
             grayscale,
-            // What is cut out of an ingested image, and how it is seen.
+            // These change how an ingested image is seen, not the ingested image.
             crop: _,
             flip: _,
             patch: _,
@@ -29,7 +29,7 @@ impl Handler for ImageView {
     }
 
     fn framing_key(&self) -> Result<Value> {
-        // The others are in the key of `ingest`; how many `views` are frozen, in that of `encode`.
+        // The other settings are in the key of `ingest`; `views`, the number of frozen views, is in that of `encode`.
         let Self { resize: _, grayscale: _, crop, flip, patch, stride, mean, std, views: _ } = self;
         let (mean, std) = (json_of(mean)?, json_of(std)?);
         Ok(json!({
@@ -124,7 +124,7 @@ impl Handler for ImageView {
     }
 }
 
-/// Height and width of the first image that is not broken, where broken ones are skipped.
+/// Height and width of the first image that is not broken, for when broken images are skipped.
 fn first_whole(source: &dyn Source) -> Result<SampleSize> {
     for row in 0..source.rows() {
         let read = source.read(&[row])?;
@@ -137,10 +137,10 @@ fn first_whole(source: &dyn Source) -> Result<SampleSize> {
     Err(Error::failed(format!("none of {} training images could be read", source.rows())))
 }
 
-/// Images while they are ingested.
+/// The ingest of images.
 struct ImageIngest<'a> {
     view: &'a ImageView,
-    /// That of the first.
+    /// The size of the first image, which all others must have.
     size: Option<SampleSize>,
 }
 
@@ -155,7 +155,7 @@ impl Ingest for ImageIngest<'_> {
     }
 
     fn at_once(&self) -> usize {
-        // One alone, to see how large images are.
+        // Reads one image first, to learn how large images are.
         self.size.map_or(1, |it| rows_at_once(it.height * it.width * self.view.channels()))
     }
 

@@ -1,5 +1,4 @@
-//! What the steps of a run do in another way for each medium. A medium is a file with its [`Handler`], and its line in
-//! [`of`].
+//! The parts of a run that differ by medium. To add a medium, add a file with its [`Handler`] and a line in [`of`].
 
 mod hop_fit;
 mod images;
@@ -18,28 +17,28 @@ use crate::source::{Sample, Source};
 use crate::train::input::Input;
 use crate::{Error, Result};
 
-/// The most samples that are read at once, and the most memory that their values may take.
+/// The most samples that are read at once, and the most bytes of memory that their values may take.
 const CHUNK: usize = 512;
 const CHUNK_BYTES: usize = 128 << 20;
 
-/// Samples to read at once, where each has this many bytes of values.
+/// The number of samples to read at once if each has `bytes` bytes of values.
 pub fn rows_at_once(bytes: usize) -> usize {
     (CHUNK_BYTES / bytes.max(1)).clamp(1, CHUNK)
 }
 
-/// What the steps of a run do with samples of a medium, as a view has them.
+/// How the steps of a run handle samples of a medium, with the settings of a view.
 pub trait Handler {
-    /// What the key of `ingest` has of the view.
+    /// The settings of the view that go into the key of `ingest`.
     fn ingest_key(&self, source: &SourceSettings) -> Value;
 
-    /// What the keys of steps that read samples have of the view: what turns an ingested sample into what the first
-    /// module sees.
+    /// The settings of the view that go into the keys of steps that read samples: they turn an ingested sample into
+    /// what the first module sees.
     ///
     /// # Errors
-    /// When that cannot be described.
+    /// When the settings cannot be described.
     fn framing_key(&self) -> Result<Value>;
 
-    /// Whether samples are normalised as the training split has them.
+    /// Whether samples are normalised by the mean and standard deviation of the training split.
     fn is_normalised_by_training(&self) -> bool {
         false
     }
@@ -50,41 +49,41 @@ pub trait Handler {
     /// The column of ingested samples of this size.
     fn sample_column(&self, size: SampleSize) -> Column;
 
-    /// How large samples are, as the shape of their column says.
+    /// The size of samples, from the shape of their column.
     fn size_of_column(&self, shape: &[usize]) -> Option<SampleSize>;
 
-    /// How large the samples are once they are ingested; `ingested` are those, where they are there.
+    /// The size of samples once they are ingested; `ingested` is the ingested dataset, if it exists.
     ///
     /// # Errors
-    /// When neither the pipeline nor what was ingested says it, and the headers of samples cannot be read.
+    /// When neither the pipeline nor the ingested dataset tells it, and the headers of samples cannot be read.
     fn size(&self, pipeline: &Pipeline, ingested: Option<&Generation>) -> Result<SampleSize>;
 
     /// Checks that samples of this size fit the view.
     ///
     /// # Errors
-    /// When they do not.
+    /// When they do not fit.
     fn check_size(&self, _size: SampleSize) -> Result<()> {
         Ok(())
     }
 
-    /// Checks, before a split is ingested, that some of its samples will be.
+    /// Checks, before a split is ingested, that the view does not leave out all of its samples.
     ///
     /// # Errors
-    /// When the view leaves out all of them; when the source cannot be read.
+    /// When the view leaves out all of them, or the source cannot be read.
     fn check_split(&self, _pipeline: &Pipeline, _split: Split) -> Result<()> {
         Ok(())
     }
 
-    /// A sample as a dataset holds it, from what was decoded; of `size`, where that is known.
+    /// Turns a decoded sample into what a dataset holds; `size` is what it must have, if that is known.
     ///
     /// # Errors
-    /// When it is of another medium or size.
+    /// When the sample is of another medium or size.
     fn ingested(&self, sample: Sample, size: Option<SampleSize>) -> Result<Sample>;
 
-    /// The ingest of these rows of a source; `has_hops` says whether samples have a label for every hop.
+    /// Starts the ingest of these rows of a source; `has_hops` says whether samples have a label for every hop.
     ///
     /// # Errors
-    /// When headers of samples cannot be read, or all are left out.
+    /// When headers of samples cannot be read, or all samples are left out.
     fn ingest<'a>(
         &'a self,
         source: &'a dyn Source,
@@ -92,25 +91,25 @@ pub trait Handler {
         has_hops: bool,
     ) -> Result<Box<dyn Ingest + 'a>>;
 
-    /// What the first module reads of ingested samples.
+    /// Opens ingested samples as the input of the first module.
     ///
     /// # Errors
-    /// When they cannot be read, or do not fit the view.
+    /// When the samples cannot be read, or do not fit the view.
     fn input(&self, ingested: &Ingested<'_>) -> Result<Box<dyn Input>>;
 
-    /// What the first module reads of a sample in evaluation, as [`Self::ingested`] left it; `None` where the view
-    /// leaves it out, as it is too short. `training` is the ingested training split, where that
-    /// [is needed](Self::is_normalised_by_training).
+    /// What the first module sees of a sample in evaluation; `sample` comes from [`Self::ingested`]. `None` if the view
+    /// leaves it out because it is too short. `training` is the ingested training split, if
+    /// [it is needed](Self::is_normalised_by_training).
     ///
     /// # Errors
-    /// When it does not fit the view, or `training` does not say how loud it is.
+    /// When the sample does not fit the view, or `training` does not say how loud it is.
     fn evaluated(&self, sample: &Sample, training: Option<&Generation>)
     -> Result<Option<Vec<f32>>>;
 
-    /// How large what is seen of a sample is, as [`Self::ingested`] left it.
+    /// The size of the part of a sample that is seen; `sample` comes from [`Self::ingested`].
     ///
     /// # Errors
-    /// When it is of another medium.
+    /// When the sample is of another medium.
     fn seen_size(&self, sample: &Sample) -> Result<SampleSize>;
 
     /// Whether words may be said in a sample.
@@ -118,44 +117,44 @@ pub trait Handler {
         false
     }
 
-    /// How labels of hops lie in what is seen; `None` where samples have no hops.
+    /// Where the hops with labels lie in what is seen; `None` if samples have no hops.
     fn hops(&self) -> Option<Hops> {
         None
     }
 }
 
-/// Where hops lie.
+/// Where the hops of a window lie.
 #[derive(Debug, Clone, Copy)]
 pub struct Hops {
-    /// Samples from one to the next.
+    /// Samples from one hop to the next.
     pub hop: usize,
-    /// Those that begin in a window.
+    /// The number of hops that begin in a window.
     pub frames: usize,
 }
 
-/// An ingested split, to be read by the first module.
+/// An ingested split, for the first module to read.
 pub struct Ingested<'a> {
     /// Its samples.
     pub samples: &'a Generation,
-    /// Those of the training split, where samples are normalised by them.
+    /// The samples of the training split, if samples are normalised by them.
     pub training: Option<&'a Generation>,
-    /// Which split it is.
+    /// The split.
     pub split: Split,
-    /// The pipeline's, from which frames are drawn.
+    /// The seed of the pipeline, from which frames are drawn.
     pub seed: u64,
-    /// Frozen views of each sample that were drawn for earlier generations.
+    /// The number of frozen views of each sample that were drawn for earlier generations.
     pub views_before: u64,
 }
 
-/// The values of a chunk of samples: of attributes, then of columns.
+/// Writes the values of a chunk of samples: first the attributes, then the columns.
 pub type Chunk<'a> = dyn FnMut(Vec<Vec<i64>>, &[Values<'_>]) -> Result<()> + 'a;
 
-/// A split while it is ingested.
+/// The ingest of a split.
 pub trait Ingest {
-    /// The columns of the dataset; `None` until a sample has been seen that says what they are.
+    /// The columns of the dataset; `None` until the first sample has told them.
     fn columns(&self) -> Option<Vec<Column>>;
 
-    /// The attributes of a row, in front of its further labels.
+    /// The attributes of a row, before its further labels.
     fn attributes(&self) -> &'static [&'static str] {
         &[]
     }
@@ -163,56 +162,56 @@ pub trait Ingest {
     /// How columns are compressed.
     fn compression(&self) -> CompressionSetting;
 
-    /// Samples to read next.
+    /// The number of samples to read next.
     fn at_once(&self) -> usize;
 
-    /// How large all samples must be, once that is known.
+    /// The size that all samples must have, once it is known.
     fn size(&self) -> Option<SampleSize> {
         None
     }
 
-    /// Whether it has to see all samples, those that were written before, too.
+    /// Whether it must see all samples, including those that were written before.
     fn sees_all(&self) -> bool {
         false
     }
 
-    /// Takes note of samples that were read, and gives those that are kept, then those that are left out and why.
+    /// Looks at samples that were read. Returns the samples to keep, and those to leave out with the reason.
     ///
     /// # Errors
-    /// When they cannot be what the pipeline says.
+    /// When the samples cannot be what the pipeline says.
     fn look(&mut self, samples: Vec<Sample>) -> Result<(Vec<Sample>, Vec<(Sample, String)>)>;
 
-    /// Hands the values of samples that are kept to `write`.
+    /// Hands the values of kept samples to `write`.
     ///
     /// # Errors
-    /// When they do not fit the columns, and those of `write`.
+    /// When the values do not fit the columns, or `write` fails.
     fn values(&self, samples: &[Sample], write: &mut Chunk<'_>) -> Result<()>;
 
-    /// Checks all that was seen, once it has been.
+    /// Checks everything that was seen, at the end.
     ///
     /// # Errors
-    /// When samples cannot be what the pipeline says.
+    /// When the samples cannot be what the pipeline says.
     fn check(&self) -> Result<()> {
         Ok(())
     }
 
-    /// What it adds to the summary of the dataset.
+    /// The part of the dataset's summary that it adds.
     fn summary(&self) -> Option<SoundSummary> {
         None
     }
 
-    /// What it adds to the account, a line each.
+    /// Lines for the account, if there are any.
     fn account(&self) -> Option<String> {
         None
     }
 
-    /// What it adds to the line that is told at the end.
+    /// An addition to the line that is printed at the end.
     fn told(&self) -> String {
         String::new()
     }
 }
 
-/// What is done with samples that are seen so.
+/// The handler for samples of a view.
 pub fn of(view: &View) -> &dyn Handler {
     match view {
         View::Images(view) => view,
@@ -220,20 +219,20 @@ pub fn of(view: &View) -> &dyn Handler {
     }
 }
 
-/// How large the samples of an ingested dataset are.
+/// The size of the samples in an ingested dataset.
 ///
 /// # Errors
-/// When its first column is not one of such samples.
+/// When its first column does not hold such samples.
 pub fn size_of(view: &View, ingested: &Generation) -> Result<SampleSize> {
     let shape = ingested.manifest().schema.columns.first().map(|it| it.shape.as_slice());
     let size = shape.and_then(|shape| of(view).size_of_column(shape));
     size.ok_or_else(|| Error::failed(format!("samples of shape {shape:?}")))
 }
 
-/// How samples are normalised, as was found of the ingested training split.
+/// The normalisation that the ingest of the training split found.
 ///
 /// # Errors
-/// When it does not say so.
+/// When its summary does not have it.
 pub fn normalise_of(training: &Generation) -> Result<Normalise> {
     let level = Level::deserialize(&training.manifest().summary["sound"]);
     level.map(|it| it.normalise).map_err(|error| {
@@ -242,7 +241,7 @@ pub fn normalise_of(training: &Generation) -> Result<Normalise> {
     })
 }
 
-/// A column of ingested samples, not compressed.
+/// An uncompressed column of ingested samples.
 fn column(name: &str, dtype: DType, shape: Vec<usize>, dims: &[&str]) -> Column {
     Column {
         name: name.to_string(),

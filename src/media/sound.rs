@@ -1,5 +1,5 @@
-//! Recordings: brought to the rate of the view once, silence behind those that are shorter than others; a window is cut
-//! out whenever they are read.
+//! Handles recordings. At ingest they are brought to the rate of the view, and shorter ones are filled up with silence.
+//! A window is cut out whenever they are read.
 
 use gimlet_store::{Column, CompressionSetting, DType, Generation, Values};
 use serde_json::{Value, json};
@@ -24,15 +24,15 @@ impl Handler for SoundView {
         let Self { rate, clip, window, hop, short, normalise: _, views: _ } = self;
         json!({
             "rate": rate, "clip": clip,
-            // Where recordings that are shorter are left out.
+            // The window matters if shorter recordings are left out.
             "window": (*short == Short::Skip).then_some(window),
-            // Where the data have a label for every hop.
+            // The hop matters if the data has a label for every hop.
             "hop": source.has_frames().then_some(hop),
         })
     }
 
     fn framing_key(&self) -> Result<Value> {
-        // The others are in the key of `ingest`; how many `views` are frozen, in that of `encode`.
+        // The other settings are in the key of `ingest`; `views`, the number of frozen views, is in that of `encode`.
         let Self { rate: _, clip: _, window, hop, short: _, normalise, views: _ } = self;
         Ok(json!({ "window": window, "hop": hop, "normalise": json_of(normalise)? }))
     }
@@ -135,7 +135,7 @@ impl Handler for SoundView {
     }
 }
 
-/// How windows are normalised: as the view says, else as the ingested training split has them.
+/// How windows are normalised: by the settings of the view, else by the ingested training split.
 fn normalise(view: &SoundView, training: Option<&Generation>) -> Result<Normalise> {
     match (view.normalise, training) {
         (Some(normalise), _) => Ok(normalise),
@@ -144,24 +144,24 @@ fn normalise(view: &SoundView, training: Option<&Generation>) -> Result<Normalis
     }
 }
 
-/// Samples of the longest recording of a split, at the rate of the view and as far as they are kept.
+/// Samples of the longest recording of a split, at the rate of the view; only those that are kept count.
 fn longest_in(view: &SoundView, pipeline: &Pipeline, split: Split) -> Result<usize> {
     let source = source::open(&pipeline.data, split, pipeline.seed)?;
     let rows: Vec<usize> = (0..source.rows()).collect();
     longest_of(view, source.as_ref(), &rows)
 }
 
-/// Samples of the longest of these recordings, at the rate of the view and as far as they are kept; a
-/// window at least.
+/// Samples of the longest of these recordings, at the rate of the view, and at least a window. Only samples that are
+/// kept count.
 ///
 /// # Errors
-/// When the source cannot be read, one is so long that no row of a dataset holds it, or all are shorter than a window
-/// and such are left out.
+/// When the source cannot be read, a recording is too long for a row of a dataset, or all recordings are shorter than a
+/// window and the view leaves such recordings out.
 fn longest_of(view: &SoundView, source: &dyn Source, rows: &[usize]) -> Result<usize> {
     let mut longest = view.window;
     let mut most = 0;
     for (row, length) in rows.iter().zip(source.lengths(rows)?) {
-        // What cannot be read is met when it is decoded.
+        // A recording that cannot be read is reported when it is decoded.
         let Some(length) = length else {
             most = u64::MAX;
             continue;
@@ -190,17 +190,17 @@ fn longest_of(view: &SoundView, source: &dyn Source, rows: &[usize]) -> Result<u
     Ok(longest)
 }
 
-/// Recordings while they are ingested.
+/// The ingest of recordings.
 struct SoundIngest<'a> {
     view: &'a SoundView,
     frame_names: Option<&'a [String]>,
-    /// Samples of the longest.
+    /// Samples of the longest recording.
     longest: usize,
-    /// Hops of the longest, where these have labels.
+    /// Hops of the longest recording, if hops have labels.
     hops: Option<usize>,
     loudness: Loudness,
     fit: HopFit<'a>,
-    /// Those that are shorter than a window.
+    /// The number of recordings that are shorter than a window.
     padded: u64,
 }
 
@@ -220,7 +220,7 @@ impl Ingest for SoundIngest<'_> {
     }
 
     fn compression(&self) -> CompressionSetting {
-        // Most recordings are shorter than the longest, and silence takes no room.
+        // Most recordings are shorter than the longest, and the silence after them compresses to almost nothing.
         CompressionSetting::Auto
     }
 
@@ -229,7 +229,7 @@ impl Ingest for SoundIngest<'_> {
     }
 
     fn sees_all(&self) -> bool {
-        // The level is that of all.
+        // The level is computed from all samples.
         true
     }
 

@@ -1,25 +1,25 @@
-//! What the manifest of ingested recordings says of them alone.
+//! The part of a manifest that only ingested recordings have.
 
 use serde::{Deserialize, Serialize};
 
 use crate::pipeline::Normalise;
 
-/// What the ingest of recordings says about a split.
+/// Results of the ingest of recordings, per split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SoundSummary {
-    /// Recordings that are shorter than a window.
+    /// The number of recordings that are shorter than a window.
     pub padded: u64,
-    /// How long and how loud they are.
+    /// The length and the loudness of the recordings.
     #[serde(rename = "sound")]
     pub level: Level,
-    /// The names of the labels of hops, where they have some.
+    /// The names of the hop labels, if they have any.
     pub frame_names: Option<Vec<String>>,
 }
 
-/// How long and how loud the recordings of a split are.
+/// The length and the loudness of the recordings of a split.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Level {
-    /// Samples a second.
+    /// Samples per second.
     pub rate: u32,
     /// Seconds of all recordings together.
     pub seconds: f64,

@@ -1,5 +1,5 @@
-//! What the rows of a source are made of: every file whose bytes can change one, by its content and by its place
-//! relative to what the pipeline names.
+//! The content that the rows of a source depend on: every file whose bytes can change a row, by its content and by its
+//! place relative to what the pipeline names.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,47 +7,47 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// What the rows of a source are made of.
+/// The content that the rows of a source are made of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Content {
     /// What neither a file nor a setting says: the kind of source, or which generator makes it.
     pub made: Value,
-    /// The files in the order in which their rows follow each other, then those that rows take something from.
+    /// First the files with samples, in the order of their rows, then other files that rows take something from.
     pub files: Vec<ContentFile>,
 }
 
 /// A file whose bytes can change a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContentFile {
-    /// What it is read for.
+    /// The purpose that it is read for.
     pub role: Role,
-    /// Its path relative to what the pipeline names, `/` between its parts; its name where the pipeline names
-    /// the file itself.
+    /// Its path relative to what the pipeline names, with `/` between parts; only its name if the pipeline names the
+    /// file itself.
     pub place: String,
     /// Where to read it.
     pub path: PathBuf,
 }
 
-/// What a file is for.
+/// The purpose of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// It holds samples.
+    /// The file holds samples.
     Data,
-    /// It holds labels of samples: beside images, or as a CSV file.
+    /// The file holds labels of samples: beside images, or as a CSV file.
     Labels,
-    /// It holds the names of classes.
+    /// The file holds the names of classes.
     Names,
-    /// It holds a label for every hop of sounds.
+    /// The file holds a label for every hop of sounds.
     Alignments,
-    /// It holds what is said in sounds.
+    /// The file holds what is said in sounds.
     Transcripts,
-    /// A column of another file names it.
+    /// The file is named in a column of another file.
     Named,
 }
 
 impl Role {
-    /// What it is called in records.
+    /// The name of the role in records.
     pub fn name(self) -> &'static str {
         match self {
             Role::Data => "data",
@@ -59,7 +59,7 @@ impl Role {
         }
     }
 
-    /// Whether samples lie in such a file.
+    /// Whether a file with this role holds samples.
     pub fn holds_samples(self) -> bool {
         match self {
             Role::Data | Role::Named => true,
@@ -68,38 +68,38 @@ impl Role {
     }
 }
 
-/// A file by its content, as a record of it is kept.
+/// A file and the hash of its content, as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HashedFile {
-    /// What it is read for.
+    /// The purpose that it was read for.
     pub role: Role,
-    /// Where it lies, from the folder of its source.
+    /// Its path relative to the folder of its source.
     pub place: String,
-    /// Its size.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// 64 hexadecimal digits.
+    /// Its BLAKE3, 64 hexadecimal digits.
     pub blake3: String,
 }
 
-/// Files that lie among those of a source and are passed over.
+/// Files of one kind that lie among those of a source and are not read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PassedOver {
-    /// What they are, for people: `.txt`, `broken link`.
+    /// Their kind, for people: `.txt`, `broken link`.
     pub kind: String,
-    /// How many there are.
+    /// Their number.
     pub count: usize,
-    /// The first of them.
+    /// The path of the first.
     pub first: PathBuf,
 }
 
 impl Content {
-    /// Content that no file has a part in.
+    /// Content that does not depend on any file.
     pub fn generated(made: Value) -> Self {
         Self { made, files: Vec::new() }
     }
 
-    /// What tells this content from any other, for the key of `ingest`; `files` are [`Self::files`] by their
-    /// content, in their order. It says nothing of how a path was spelled, of times, or of where anything lies.
+    /// Identifies this content, for the key of `ingest`; `files` are [`Self::files`] with their hashes, in the same
+    /// order. The spelling of paths, file times, and where the data lies do not matter.
     pub fn identity(&self, files: &[HashedFile]) -> Value {
         if files.is_empty() {
             return self.made.clone();

@@ -1,4 +1,4 @@
-//! Samples, and what gives them: a [`Source`] of one split, which a program may bring along.
+//! Samples, and the trait [`Source`], which gives the samples of one split. A program may implement it.
 
 pub mod content;
 mod pixels;
@@ -20,44 +20,44 @@ pub use source::{Keep, Source, no_length};
 pub struct Sample {
     /// The sample's row in its source.
     pub id: i64,
-    /// Where in the source it comes from, for people: a path, as a rule.
+    /// Where in the source it comes from, for people; usually a path.
     pub source: String,
-    /// The index of its class; `None` when the data has no labels, or none for this sample.
+    /// The index of its class; `None` if the data has no labels, or none for this sample.
     pub label: Option<i64>,
-    /// Its classes by [`further_labels`](Source::further_labels), in their order.
+    /// Its further labels, in the order of [`further_labels`](Source::further_labels).
     pub further: Vec<Option<i64>>,
-    /// A label for every hop of the sample, from its start; [`NO_FRAME`] where there is none.
+    /// A label for every hop of the sample, from its start; [`NO_FRAME`] for a hop without one.
     pub frames: Option<Vec<u8>>,
-    /// What is said in it.
+    /// The text that is said in the sample.
     pub text: Option<String>,
     /// The image or sound.
     pub media: Media,
-    /// What is worth telling of it.
+    /// Remarks on how it was decoded.
     pub remarks: Remarks,
 }
 
-/// What decoding did to a sample that its owner may want to know of.
+/// Remarks about the decoding of a sample that its owner may want to know.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Remarks {
-    /// The orientation that EXIF notes was applied.
+    /// The orientation in EXIF was applied.
     pub turned: bool,
-    /// A sound was too loud: values of it lay beyond [-1, 1], or many in a row at the end of that.
+    /// The sound was too loud: values lay beyond [-1, 1], or many in a row at the limits of that range.
     pub clipped: bool,
     /// All its values are the same: an image of one colour, or a silent sound.
     pub constant: bool,
 }
 
-/// The frame label of a hop without one. So there are as many classes, at most.
+/// The frame label of a hop without one. It is also the largest number of classes.
 pub const NO_FRAME: u8 = u8::MAX;
 
-/// What a sample is.
+/// The image or sound of a sample.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Media {
     /// An image as it was decoded.
     Image(DynamicImage),
     /// An image as a dataset holds it.
     Pixels(Pixels),
-    /// A sound: as it was decoded, or at the rate of the view as a dataset holds it.
+    /// A sound, either as it was decoded, or as a dataset holds it, at the rate of the view.
     Sound(Waveform),
 }
 
@@ -65,7 +65,7 @@ impl Media {
     /// The decoded image.
     ///
     /// # Errors
-    /// When it is something else.
+    /// When the sample is not a decoded image.
     pub fn image(&self) -> Result<&DynamicImage> {
         match self {
             Media::Image(image) => Ok(image),
@@ -76,7 +76,7 @@ impl Media {
     /// The image as a dataset holds it.
     ///
     /// # Errors
-    /// When it is something else.
+    /// When the sample is not an image of a dataset.
     pub fn pixels(&self) -> Result<&Pixels> {
         match self {
             Media::Pixels(pixels) => Ok(pixels),
@@ -87,7 +87,7 @@ impl Media {
     /// The sound.
     ///
     /// # Errors
-    /// When it is something else.
+    /// When the sample is not a sound.
     pub fn sound(&self) -> Result<&Waveform> {
         match self {
             Media::Sound(waveform) => Ok(waveform),
@@ -95,7 +95,7 @@ impl Media {
         }
     }
 
-    /// Bytes that its values take.
+    /// The bytes of its values in memory.
     pub fn bytes(&self) -> usize {
         match self {
             Media::Image(image) => image.as_bytes().len(),
@@ -117,29 +117,29 @@ impl Media {
 /// Sound of one channel.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Waveform {
-    /// Samples a second.
+    /// Samples per second.
     pub rate: u32,
-    /// In [-1, 1]; the mean of the channels, where the file has several.
+    /// Values in [-1, 1]; the mean of the channels if the file has several.
     pub samples: Vec<f32>,
-    /// How many of them lay beyond that, slightly, and were clipped.
+    /// The number of samples that lay slightly beyond [-1, 1] and were clipped.
     pub clipped: usize,
 }
 
-/// How long a sound is.
+/// The length of a sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Length {
-    /// Of one channel.
+    /// Samples per channel.
     pub samples: u64,
-    /// Samples a second.
+    /// Samples per second.
     pub rate: u32,
 }
 
-/// Labels that samples have besides the first.
+/// A label of samples other than the first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelSet {
-    /// What the pipeline calls it: a column.
+    /// The column that the pipeline names.
     pub name: String,
-    /// The names of its classes, by label; `None` when the data does not name them.
+    /// The names of its classes, by label; `None` if the data does not name them.
     pub names: Option<Vec<String>>,
 }
 
@@ -152,7 +152,7 @@ pub struct BadSample {
     pub source: String,
     /// The file that holds it.
     pub file: PathBuf,
-    /// Its row in `file`, where a file holds many.
+    /// Its row in `file`, if the file holds many samples.
     pub row: Option<usize>,
     /// Why it cannot be read.
     pub reason: String,

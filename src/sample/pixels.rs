@@ -25,10 +25,10 @@ impl Pixels {
         pixels.all(|pixel| Some(pixel) == first)
     }
 
-    /// As an image, to be shown.
+    /// Converts the values to an image that can be shown.
     ///
     /// # Errors
-    /// When there are not as many values as the size says.
+    /// When there are more or fewer values than the size says.
     pub fn into_image(self) -> Result<DynamicImage> {
         let Self { height, width, channels, values } = self;
         let image = match channels {

@@ -1,14 +1,15 @@
-//! A split of a data set, as whatever holds it gives its samples.
+//! The trait for anything that holds a split of a data set.
 
 use super::{BadSample, Content, LabelSet, Length, PassedOver, Sample};
 use crate::{Error, Result};
 
-/// What is left of a sample. Called where it is decoded, so that there are no more whole images at a
-/// time than threads, however small the files of large images are.
+/// Reduces a sample to what is kept of it. Called where the sample is decoded, so that there are never more whole
+/// images than threads, however small the files of large images are.
 pub type Keep<'a> = dyn Fn(Sample) -> Result<Sample> + Sync + 'a;
 
 /// A split of a data set.
-/// Its rows are known by [`Source::content`]: what is made of them is stale when that changes.
+///
+/// [`Source::content`] identifies its rows: anything made from them is stale when it changes.
 pub trait Source: Send + Sync {
     /// The number of samples, at least 1.
     fn rows(&self) -> usize;
@@ -16,12 +17,12 @@ pub trait Source: Send + Sync {
     /// The names of the classes, by label; `None` when the data does not name them.
     fn label_names(&self) -> Option<&[String]>;
 
-    /// Whether samples may have labels. As a rule, where these have names.
+    /// Whether samples may have labels. By default, whether the classes have names.
     fn is_labelled(&self) -> bool {
         self.label_names().is_some()
     }
 
-    /// The labels that samples have besides the first, in the order of [`Sample::further`].
+    /// The labels that samples have after the first, in the order of [`Sample::further`].
     fn further_labels(&self) -> &[LabelSet] {
         &[]
     }
@@ -31,32 +32,31 @@ pub trait Source: Send + Sync {
         None
     }
 
-    /// What the rows are made of: every file whose bytes can change one.
+    /// The content that the rows depend on: every file whose bytes can change a row.
     fn content(&self) -> Content;
 
-    /// Files that lie among those that are read, and are passed over.
+    /// Files that lie among those of the source and are not read.
     fn passed_over(&self) -> &[PassedOver] {
         &[]
     }
 
-    /// The samples of `rows`, in this order, as `keep` leaves them.
+    /// The samples of `rows`, in this order, each reduced by `keep`.
     ///
     /// # Errors
-    /// When a file cannot be read, a label is missing, or a row lies beyond the last; and what
-    /// `keep` says. An image that does not decode is a [`BadSample`] instead, and the caller's to
-    /// judge.
+    /// When a file cannot be read, a label is missing, a row lies beyond the last, or `keep` fails. An image that
+    /// cannot be decoded is a [`BadSample`] instead, for the caller to judge.
     fn read_through(&self, rows: &[usize], keep: &Keep) -> Result<Vec<Result<Sample, BadSample>>>;
 
-    /// The samples of `rows` as they are.
+    /// The samples of `rows`, whole.
     ///
     /// # Errors
-    /// As [`Self::read_through`].
+    /// Fails like [`Self::read_through`].
     fn read(&self, rows: &[usize]) -> Result<Vec<Result<Sample, BadSample>>> {
         self.read_through(rows, &Ok)
     }
 
-    /// Height and width of the first image, from its header alone; `None` when the header is broken, or these are no
-    /// images.
+    /// Height and width of the first image, from its header alone; `None` if the header is broken, or the samples are
+    /// not images.
     ///
     /// # Errors
     /// When a file cannot be read.
@@ -64,11 +64,11 @@ pub trait Source: Send + Sync {
         Ok(None)
     }
 
-    /// How long the sounds of `rows` are, in this order; `None` where the header is broken. Headers
-    /// alone say it where the format has it in its header.
+    /// The lengths of the sounds of `rows`, in this order; `None` if the header is broken. Only headers are read if the
+    /// format has the length in its header.
     ///
     /// # Errors
-    /// When a file cannot be read, a row lies beyond the last, or these are no sounds.
+    /// When a file cannot be read, a row lies beyond the last, or the samples are not sounds.
     fn lengths(&self, rows: &[usize]) -> Result<Vec<Option<Length>>> {
         let _ = rows;
         Err(no_length())

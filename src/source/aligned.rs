@@ -1,5 +1,5 @@
-//! Which alignments fit which recordings, of both splits together: a line of another split is no fault, and
-//! one that fits several recordings is.
+//! Matches alignments to recordings, for both splits together. A line for a recording of another split is no
+//! fault; a line that fits several recordings is an error.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -8,23 +8,23 @@ use super::alignments::Alignments;
 use crate::pipeline::{PerSplit, Split};
 use crate::{Error, Result};
 
-/// The alignments of a split.
+/// The alignments of a split, matched to its recordings.
 #[derive(Debug)]
 pub(super) struct Aligned<'a> {
     alignments: &'a Alignments,
-    /// The recordings that each identifier fits, as people would find them.
+    /// The recordings that each identifier fits, named as messages name them.
     fits: HashMap<&'a str, BTreeSet<String>>,
-    /// Recordings that none fits.
+    /// Recordings that no alignment fits.
     without: Counted,
     recordings: usize,
 }
 
-/// How many there are of something, and the first.
+/// A count of things, and the name of the first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counted {
-    /// How many there are.
+    /// The count.
     pub count: usize,
-    /// What the first is called.
+    /// The name of the first.
     pub first: Option<String>,
 }
 
@@ -41,8 +41,8 @@ impl<'a> Aligned<'a> {
         Self { alignments, fits, without, recordings: 0 }
     }
 
-    /// Adds a recording: its path, from which its identifier is told, and where people find it, which no
-    /// two recordings have.
+    /// Adds a recording: its path, which tells its identifier, and its place, as messages name it. No two recordings
+    /// have the same place.
     pub(super) fn add(&mut self, path: &Path, place: String) {
         self.recordings += 1;
         match self.alignments.find(path) {
@@ -54,19 +54,19 @@ impl<'a> Aligned<'a> {
     }
 }
 
-/// What does not fit, though it is no error.
+/// Alignments and recordings that do not fit each other, which is no error.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unfit {
-    /// Alignments that fit no recording of either split, of how many.
+    /// Alignments that fit no recording of either split.
     pub alignments: Counted,
-    /// How many alignments there are.
+    /// The number of all alignments.
     pub of: usize,
-    /// Recordings that no alignment fits, of how many.
+    /// Recordings that no alignment fits, and the number of all recordings.
     pub recordings: PerSplit<(Counted, usize)>,
 }
 
 impl Unfit {
-    /// A line for each fault, those of no split with the training split.
+    /// One line per fault of `split`. The training split also gets the lines that belong to no split.
     pub fn lines(&self, split: Split) -> Vec<String> {
         let mut lines = Vec::new();
         let Counted { count, first } = &self.alignments;
@@ -84,10 +84,10 @@ impl Unfit {
     }
 }
 
-/// Checks that the alignments of both splits, where there are some, fit their recordings.
+/// Checks that the alignments of both splits, if there are any, fit their recordings.
 ///
 /// # Errors
-/// When none fits any recording, or one fits several.
+/// When no alignment fits any recording, or one alignment fits several.
 pub(super) fn check(train: Option<Aligned<'_>>, test: Option<Aligned<'_>>) -> Result<Unfit> {
     let (Some(train), Some(test)) = (train, test) else {
         return Ok(Unfit::default());

@@ -1,7 +1,6 @@
 //! A label for every hop of sounds, as text: each line has the identifier of an utterance and the numbers
-//! of classes. The identifier is the name of its file without the extension, or as much of its path as
-//! tells it from others. So has the file `converted_aligned_phones.txt` that goes with the published code
-//! of CPC.
+//! of classes. The identifier is the name of the sound's file without the extension, or as much of its path as
+//! tells it from others. The file `converted_aligned_phones.txt` of the published CPC code has this format.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
@@ -12,10 +11,10 @@ use super::locate::Place;
 use super::{NO_FRAME, plain_file, text_file};
 use crate::{Error, Result};
 
-/// Bytes of all files together, which are more than what is kept of them.
+/// The most bytes of all files together. Less than that stays in memory.
 const MOST_BYTES: u64 = 1 << 30;
 
-/// Bytes of a line: some hours of sound.
+/// The most bytes of a line: some hours of sound.
 const LONGEST_LINE: u64 = 16 << 20;
 
 /// The labels of the hops of utterances.
@@ -33,10 +32,10 @@ struct Utterance {
 }
 
 impl Alignments {
-    /// Reads files.
+    /// Reads alignment files.
     ///
     /// # Errors
-    /// When one cannot be read, a label is no class, or an utterance comes twice.
+    /// When a file cannot be read, a label is not the number of a class, or an utterance comes twice.
     pub(super) fn open(files: Vec<Place>) -> Result<Self> {
         let mut utterances = HashMap::new();
         let mut left = MOST_BYTES;
@@ -74,13 +73,13 @@ impl Alignments {
         Ok(Self { utterances, files })
     }
 
-    /// The labels of a sound whose file has this path; `None` where there are none.
+    /// The labels for the sound file at this path; `None` if there are none.
     pub(super) fn of(&self, path: &Path) -> Option<&Vec<u8>> {
         self.find(path).map(|(_, frames)| frames)
     }
 
-    /// The identifier of a sound whose file has this path, and its labels: that with the most of its
-    /// path.
+    /// The identifier of the sound file at this path, and its labels. Of several identifiers that fit, the one that
+    /// has most of the path counts.
     pub(super) fn find(&self, path: &Path) -> Option<(&str, &Vec<u8>)> {
         let path = path.with_extension("");
         let folders = path.components().filter_map(|part| match part {
@@ -98,12 +97,12 @@ impl Alignments {
         None
     }
 
-    /// How many utterances there are.
+    /// The number of utterances.
     pub(super) fn count(&self) -> usize {
         self.utterances.len()
     }
 
-    /// The utterances that `fit` does not take: how many, and the first one with its place.
+    /// The utterances that `fit` refuses: their number, and the first one with its place.
     pub(super) fn without(&self, fit: impl Fn(&str) -> bool) -> (usize, Option<String>) {
         let unused = self.utterances.iter().filter(|(id, _)| !fit(id));
         let (mut count, mut first) = (0, None::<(&String, &Utterance)>);
@@ -119,7 +118,7 @@ impl Alignments {
         (count, named)
     }
 
-    /// The files that hold them.
+    /// The files that hold the alignments.
     pub(super) fn files(&self) -> impl Iterator<Item = ContentFile> {
         let file = |it: &Place| ContentFile {
             role: Role::Alignments,
@@ -130,7 +129,7 @@ impl Alignments {
     }
 }
 
-/// An utterance and its labels; `None` of a line without any.
+/// Parses a line into an utterance and its labels; `None` for a blank line.
 fn parse<'a>(line: &'a str, path: &Path, number: u64) -> Result<Option<(&'a str, Vec<u8>)>> {
     let mut words = line.split_ascii_whitespace();
     let Some(id) = words.next() else { return Ok(None) };

@@ -1,23 +1,23 @@
-//! A look at the Arrow schema in a Parquet file of others before the `parquet` crate decodes it. Its
-//! fields and names may refer to each other, so that a short one stands for gigabytes.
+//! Checks the Arrow schema in a foreign Parquet file before the `parquet` crate decodes it. Fields and names of a
+//! schema may refer to each other, so a short schema can stand for gigabytes.
 
 use arrow_ipc::Message;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use flatbuffers::VerifierOptions;
 
-/// The key of the metadata that it is the value of.
+/// The metadata key whose value is the schema.
 pub const KEY: &[u8] = b"ARROW:schema";
 
-/// Bytes that it may stand for, and tables, which are fields, their types and their metadata. Each
-/// becomes a structure of some hundred bytes.
+/// The most bytes and tables that a schema may stand for. Fields, their types and their metadata are tables. Each
+/// table becomes a structure of some hundred bytes.
 const APPARENT_BYTES: usize = 32 << 20;
 const TABLES: usize = 100_000;
 
-/// Checks a value in base64. One that is no schema at all the `parquet` crate refuses.
+/// Checks a schema in base64. A value that is no schema at all passes: the `parquet` crate refuses it.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// What is wrong with the schema, for people.
 pub fn check(value: &[u8]) -> Result<(), String> {
     let Ok(bytes) = BASE64_STANDARD.decode(value) else { return Ok(()) };
     // Before the message there may be a mark and its length.

@@ -1,4 +1,4 @@
-//! Classes that text names: the order of their names gives them their numbers.
+//! The order of class names, which gives the classes their numbers.
 
 use std::cmp::Ordering;
 
@@ -7,12 +7,12 @@ use std::cmp::Ordering;
 pub enum Order {
     /// By their bytes.
     Text,
-    /// Whole numbers first, by what they are; then the others, by their bytes.
+    /// Whole numbers first, by value; then the other names, by their bytes.
     Numbers,
 }
 
 impl Order {
-    /// Sorts names, and leaves each once.
+    /// Sorts names and removes repeated ones.
     pub fn sort(self, names: &mut Vec<String>) {
         names.sort_by(|a, b| self.compare(a, b));
         names.dedup();
@@ -24,13 +24,13 @@ impl Order {
             (Order::Text, ..) | (_, None, None) => by_text(),
             (_, Some(_), None) => Ordering::Less,
             (_, None, Some(_)) => Ordering::Greater,
-            // As many digits as there are: names may be longer than any integer.
+            // Compares digits instead of parsing them: names may be longer than any integer.
             (_, Some(x), Some(y)) => x.len().cmp(&y.len()).then(x.cmp(y)).then_with(by_text),
         }
     }
 }
 
-/// The digits of a whole number, without zeros in front.
+/// The digits of a whole number without leading zeros; `None` for other names.
 fn digits(name: &str) -> Option<&str> {
     let is_number = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| name.trim_start_matches('0'))

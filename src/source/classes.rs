@@ -1,6 +1,6 @@
-//! The classes of one label, of one split or of both: which numbers their values get, and their names.
+//! The classes of one label, in one split or both: which numbers its values get, and the names of the classes.
 //!
-//! A number of a class means one class in both splits. So the values of both are looked at together:
+//! The number of a class means the same class in both splits, so the values of both are looked at together:
 //!
 //! | values | classes |
 //! |---|---|
@@ -22,45 +22,45 @@ use super::unicode_form::{composed, escaped};
 use crate::pipeline::settings::Split;
 use crate::{Error, Result};
 
-/// What a label is where there is none.
+/// The value that says that there is no label.
 const NO_LABEL: i128 = -1;
 
-/// Classes whose names are told in the key of a dataset; of more, a hash.
+/// The most classes whose names go into the key of a dataset. If there are more, a hash of the names does.
 const NAMES_IN_KEY: usize = 100;
 
 /// Whether numbers become those of classes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Numbering {
     Classes,
-    /// They stay what they are, as whoever asked for them knows them.
+    /// Numbers stay as they are, because the caller who asked for them knows them.
     Kept,
 }
 
-/// The classes of one label, as a split has them.
+/// The classes of one label in one split.
 #[derive(Debug, Clone)]
 pub(super) struct Classes {
     names: Option<Vec<String>>,
     rule: Rule,
 }
 
-/// How a value becomes a number.
+/// How a value becomes the number of a class.
 #[derive(Debug, Clone)]
 enum Rule {
-    /// It is one, below this.
+    /// The value is the number of a class; it must be below this one.
     Below(i128),
-    /// Any; -1 where that is one.
+    /// Any number is a class, and stays; -1 is one if `minus_one` says so.
     Kept { minus_one: bool },
-    /// Its place among these, which are sorted.
+    /// The class is the value's index in this sorted list.
     Among(Vec<i128>),
-    /// Of text, composed.
+    /// The class of each text, in composed Unicode.
     Texts(HashMap<String, i64>),
 }
 
-/// A label that is no class.
+/// The error of a label that is not a class.
 #[derive(Debug)]
 pub(super) struct NoClass;
 
-/// Labels of a split; without a split where there is but one.
+/// The labels of a split; `split` is `None` if there is only one.
 #[derive(Clone, Copy)]
 pub(super) struct OfSplit<'a> {
     pub split: Option<Split>,
@@ -68,7 +68,7 @@ pub(super) struct OfSplit<'a> {
 }
 
 impl Classes {
-    /// The classes of splits, by split.
+    /// The classes of these splits, one item per split.
     ///
     /// # Errors
     /// When a number has no name, names of numbers contradict each other, numbers meet text, or there are
@@ -101,7 +101,7 @@ impl Classes {
         }
     }
 
-    /// Those of numbers without names.
+    /// The classes of numbers without names, one item per split.
     fn of_numbers(splits: &[OfSplit], numbering: Numbering) -> Self {
         let all = splits.iter().flat_map(|it| it.tally.numbers.keys().copied());
         let mut values: Vec<i128> = all.collect::<BTreeSet<_>>().into_iter().collect();
@@ -132,15 +132,15 @@ impl Classes {
         }
     }
 
-    /// By the number of a class.
+    /// The names of the classes by number; `None` if they have none.
     pub fn names(&self) -> Option<&[String]> {
         self.names.as_deref()
     }
 
-    /// The class of a number; none of -1 where that is no class.
+    /// The class of a number; `None` for a -1 that is not a class.
     ///
     /// # Errors
-    /// When it is no class.
+    /// When the number is not a class.
     pub fn of_number(&self, number: i128) -> Result<Option<i64>, NoClass> {
         match &self.rule {
             Rule::Below(end) if (0..*end).contains(&number) => {
@@ -159,10 +159,10 @@ impl Classes {
         }
     }
 
-    /// The class of a text; none where it is empty.
+    /// The class of a text; `None` for an empty text.
     ///
     /// # Errors
-    /// When it is no class.
+    /// When the text is not a class.
     pub fn of_text(&self, text: &str) -> Result<Option<i64>, NoClass> {
         match &self.rule {
             _ if text.is_empty() => Ok(None),
@@ -171,7 +171,7 @@ impl Classes {
         }
     }
 
-    /// Rows of a split without a class.
+    /// The number of a split's rows without a class.
     pub fn missing(&self, tally: &Tally) -> u64 {
         let unlabelled = |(number, seen): (i128, &Seen)| match self.of_number(number) {
             Ok(None) => seen.rows,
@@ -180,7 +180,7 @@ impl Classes {
         tally.missing + tally.found_numbers().map(unlabelled).sum::<u64>()
     }
 
-    /// The rows of a split by class.
+    /// The number of a split's rows per class.
     pub fn rows(&self, tally: &Tally) -> BTreeMap<i64, u64> {
         let mut rows = BTreeMap::new();
         let numbers = tally.found_numbers().map(|(it, seen)| (self.of_number(it), seen));
@@ -193,14 +193,14 @@ impl Classes {
         rows
     }
 
-    /// What people call a class.
+    /// The name of a class for people.
     pub fn name(&self, class: i64) -> String {
         let names = self.names.as_deref().unwrap_or_default();
         let name = usize::try_from(class).ok().and_then(|class| names.get(class));
         name.cloned().unwrap_or_else(|| class.to_string())
     }
 
-    /// What rows depend on, for the key of a dataset.
+    /// What the stored rows depend on; it goes into the key of a dataset.
     pub fn made(&self) -> Value {
         let names = match &self.names {
             None => Value::Null,
@@ -219,13 +219,13 @@ impl Classes {
     }
 }
 
-/// Whether -1 is a class among these sorted numbers: where others are below 0 too, or they are signs.
+/// Whether -1 is a class among these sorted numbers: yes if other numbers are below 0 too, or if they are signs.
 pub(super) fn minus_one_is_a_class(values: &[i128]) -> bool {
     let is_other = values.first().is_some_and(|first| *first < NO_LABEL);
     values.contains(&NO_LABEL) && (is_other || values == [-1, 1])
 }
 
-/// Names of splits, then texts that are none of them.
+/// The classes of splits: those in `named` first, then the texts that are none of these names, sorted.
 fn with_texts(splits: &[OfSplit], named: Vec<String>) -> Vec<Classes> {
     let below = named.len() as i128;
     let known: BTreeSet<String> = named.iter().map(|it| composed(it).into_owned()).collect();
@@ -246,7 +246,7 @@ fn with_texts(splits: &[OfSplit], named: Vec<String>) -> Vec<Classes> {
     splits.iter().map(|it| Classes { names: Some(names.clone()), rule: rule(it.tally) }).collect()
 }
 
-/// The names of all splits: of those that have some.
+/// The names that the splits agree on; `None` if no split has names.
 fn agreed_names(splits: &[OfSplit]) -> Result<Option<Names>> {
     let mut agreed: Option<Names> = None;
     for names in splits.iter().filter_map(|it| it.tally.names.as_ref()) {
@@ -258,7 +258,7 @@ fn agreed_names(splits: &[OfSplit]) -> Result<Option<Names>> {
     Ok(agreed)
 }
 
-/// The longer one of two lists of names, of which one begins as the other.
+/// The longer of two lists of names, if it begins with the shorter one.
 ///
 /// # Errors
 /// When a number has two names.
@@ -353,7 +353,7 @@ fn too_many(tally: &Tally) -> Error {
     Error::failed(message).hint(not_classes(column))
 }
 
-/// What to do about labels that are no classes.
+/// What to do about labels that are not classes.
 pub(super) fn not_classes(column: &str) -> String {
     format!(
         "set `data.label` to a column of classes instead of `{column}`, or to false: then nothing is \

@@ -1,10 +1,10 @@
-//! Names that systems and programs leave among data, which are no data.
+//! Names of files and folders that systems and programs leave among data.
 
-/// What is not hidden, and still no data: macOS's twin of a ZIP archive, Synology's previews, Windows's
-/// previews and settings of a folder.
+/// Clutter that is not hidden: macOS's twin folder in a ZIP archive, Synology's previews, Windows's previews and
+/// folder settings.
 const CLUTTER: [&str; 4] = ["__MACOSX", "@eaDir", "Thumbs.db", "desktop.ini"];
 
-/// Whether a file or folder of this name is passed over, wherever it lies. All hidden ones are, such as
+/// Whether a file or folder of this name is skipped wherever it lies. All hidden ones are, such as
 /// `.DS_Store`, `._photo.jpg` or `.ipynb_checkpoints`.
 pub fn is_clutter(name: &str) -> bool {
     name.starts_with('.') || CLUTTER.iter().any(|it| it.eq_ignore_ascii_case(name))

@@ -15,40 +15,40 @@ use crate::pipeline::settings::{Files, Split};
 use crate::quantity::counted;
 use crate::{Error, Result};
 
-/// Bytes of a CSV file.
+/// The most bytes of a CSV file.
 const LONGEST_CSV: u64 = 256 << 20;
 
-/// Bytes at the front of a file that tell in which code its text is.
+/// Bytes at the front of a file that are looked at to tell its text encoding.
 const FRONT: u64 = 4 << 10;
 
-/// What CSV files say, and which files of a split they say nothing of.
+/// The lines of CSV files, and the files of a split that have no line.
 #[derive(Debug)]
 pub(super) struct CsvLines {
     lines: Vec<Line>,
-    /// What a sample is called.
+    /// The word for a sample in messages.
     noun: &'static str,
-    /// Files of the split.
+    /// The number of files in the split.
     files: usize,
-    /// Those without a line, and the first of them.
+    /// Files without a line: their number, and the first of them.
     without: usize,
     first_without: Option<PathBuf>,
 }
 
-/// A line after the first.
+/// A line after the header.
 #[derive(Debug)]
 struct Line {
     csv: Arc<Path>,
     number: u64,
-    /// As it stands there.
+    /// The file's name as the line spells it.
     name: String,
     /// Whether a file of the split has this name.
     used: bool,
 }
 
-/// The CSV files of the settings: beside the data, or in `data.root`.
+/// The paths of the CSV files that the settings name: beside the data, or in `data.root`.
 ///
 /// # Errors
-/// When there is none.
+/// When there is no such file.
 pub(super) fn paths(settings: &Files, name: &str, folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let beside = folders.iter().chain([&settings.root]).map(|folder| folder.join(name));
     let mut paths: Vec<PathBuf> = beside.filter(|path| path.exists()).collect();
@@ -64,10 +64,10 @@ pub(super) fn paths(settings: &Files, name: &str, folders: &[PathBuf]) -> Result
     Ok(paths)
 }
 
-/// What CSV files have in these columns of each file of a list.
+/// Reads what the CSV files have in these columns for each file of a list.
 ///
 /// # Errors
-/// When one is no such CSV file, or has two lines for one file.
+/// When a file is not such a CSV file, or has two lines for one file.
 pub(super) fn read(
     settings: &Files,
     paths: &[PathBuf],
@@ -104,7 +104,7 @@ pub(super) fn read(
 }
 
 impl CsvLines {
-    /// The error of lines of which none has a label for any file.
+    /// The error when no line has a label for any file.
     pub fn no_label(&self) -> Error {
         let csv = self.lines.first().map_or(String::new(), |it| it.csv.display().to_string());
         let mut message =
@@ -123,7 +123,7 @@ impl CsvLines {
             .hint(format!("`{FILE_NAME}` is the path of a file from the folder of the CSV file"))
     }
 
-    /// What is worth a warning of the lines for both splits.
+    /// Warnings about the lines of both splits.
     pub fn warnings(train: Option<&Self>, test: Option<&Self>) -> Vec<String> {
         let splits = [(Split::Train, train), (Split::Test, test)];
         let mut told = Vec::new();
@@ -163,24 +163,24 @@ impl CsvLines {
     }
 }
 
-/// Lines that are read, by the files they are about.
+/// Lines of CSV files, by the files that they are about.
 #[derive(Default)]
 struct Lines {
     lines: Vec<Line>,
     texts: Vec<Texts>,
     places: HashMap<PathBuf, usize>,
-    /// By names in one Unicode form, with `/` between folders, where they are others.
+    /// Lines by name in composed Unicode with `/` between folders, for files whose name is spelled another way.
     alike: HashMap<String, usize>,
 }
 
 impl Lines {
-    /// The line for a file: of this very name, or of one that is alike.
+    /// The line for a file: one with exactly its name, or else one whose name is alike.
     fn find(&self, file: &Path) -> Option<usize> {
         let exact = self.places.get(&plain(file));
         exact.or_else(|| self.alike.get(&alike(&plain(file))?)).copied()
     }
 
-    /// Adds the lines of a file.
+    /// Adds the lines of a CSV file.
     fn read(&mut self, path: &Path, columns: &[&String]) -> Result<()> {
         let shown = path.display();
         let mut reader = csv::Reader::from_reader(open(path)?);
@@ -218,7 +218,7 @@ impl Lines {
     }
 }
 
-/// A CSV file, whose text is in UTF-8.
+/// Opens a CSV file, and gives its text in UTF-8.
 fn open(path: &Path) -> Result<impl Read + use<>> {
     let failed = |error| Error::io("read the labels", path, error);
     let shown = path.display();
@@ -238,7 +238,7 @@ fn open(path: &Path) -> Result<impl Read + use<>> {
     Ok(Cursor::new(front).chain(file))
 }
 
-/// The error of a file that is read, and is no CSV file.
+/// The error of a file that can be read but is not a CSV file.
 fn wrong(path: &Path, error: &csv::Error) -> Error {
     let shown = path.display();
     match error.kind() {
@@ -268,12 +268,12 @@ fn no_column(path: &Path, header: &csv::StringRecord, column: &str) -> Error {
     ))
 }
 
-/// A path without the parts that say nothing.
+/// A path without its `.` parts.
 fn plain(path: &Path) -> PathBuf {
     path.components().filter(|part| *part != Component::CurDir).collect()
 }
 
-/// A path as it may be spelled by another system.
+/// A path in a spelling that does not depend on the system: composed Unicode, with `/` between parts.
 fn alike(path: &Path) -> Option<String> {
     Some(composed(path.to_str()?).replace('\\', "/"))
 }

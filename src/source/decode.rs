@@ -1,4 +1,4 @@
-//! From the bytes of an image file to pixels: PNG, JPEG, WebP, BMP, GIF and TIFF.
+//! Decodes image files to pixels: PNG, JPEG, WebP, BMP, GIF and TIFF.
 
 use std::io::{Cursor, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,27 +11,27 @@ use super::first_bytes::{self, ALONE, ENOUGH};
 use super::jpeg::{self, Segments};
 use super::{orientation, whole};
 
-/// An image may not have more pixels, as PIL's may not.
+/// The most pixels of an image; PIL has the same limit.
 pub const MAX_PIXELS: u64 = 178_956_970;
 
-/// Height and width may not exceed this.
+/// The most pixels in height or width.
 pub const MAX_SIDE: u32 = 1 << 18;
 
-/// A file may not be longer.
+/// The most bytes of a file.
 pub const MAX_BYTES: u64 = 1 << 30;
 
-/// What the decoding of an image may take. Large ones are decoded a few at a time.
+/// The most bytes of memory to decode one image. Only a few large images are decoded at a time.
 pub const MAX_MEMORY: u64 = 4 << 30;
 
-/// What is allocated beside the pixels, in bytes of the pixels: a copy of them, turned or as the decoder
-/// has them.
+/// Memory that is allocated in addition to the pixels, as a multiple of their bytes: a turned copy, or the
+/// decoder's own.
 const OVERHEAD: u64 = 1;
 
-/// What the decoder of a JPEG allocates where coefficients come a part at a time: it is not told how much
-/// it may, and keeps 16 bits of each, twice when it is progressive.
+/// Memory that the JPEG decoder allocates when coefficients come in several parts, as a multiple of the pixels'
+/// bytes. The decoder accepts no limit. It keeps 16 bits per coefficient, twice when the image is progressive.
 const JPEG_OVERHEAD: u64 = 5;
 
-/// The files of images that are read, by their endings, in lower case.
+/// File name endings of the image formats that are read, in lower case.
 pub const ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "jfif", "webp", "bmp", "gif", "tif", "tiff"];
 
 /// A decoded image.
@@ -39,14 +39,14 @@ pub const ENDINGS: [&str; 9] = ["png", "jpg", "jpeg", "jfif", "webp", "bmp", "gi
 pub struct Decoded {
     /// The image.
     pub image: DynamicImage,
-    /// Whether it was turned or mirrored, as its EXIF says.
+    /// Whether it was turned or mirrored because its EXIF says so.
     pub turned: bool,
-    /// Its share of the memory for images: to be dropped after the image.
+    /// Its share of the memory for images. Drop it after the image.
     pub room: Held,
 }
 
-/// Decodes an image of any format that is read; the bytes, not a name, say which it is. Of several frames
-/// or pages, it is the first.
+/// Decodes an image of any supported format, which the bytes tell and not a name. If the file has several frames
+/// or pages, decodes the first.
 ///
 /// An orientation noted in EXIF is applied, as Hugging Face's `datasets` does.
 ///
@@ -62,7 +62,7 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, String> {
     }
 }
 
-/// The format of an image, where it is read.
+/// The format of an image, if it is supported.
 fn format(bytes: &[u8]) -> Result<ImageFormat, String> {
     use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
     if bytes.is_empty() {
@@ -113,7 +113,7 @@ fn decode_as(format: ImageFormat, bytes: &[u8]) -> Result<Decoded, String> {
     }
 }
 
-/// Decodes by the `image` crate; without an orientation, its decoder says it.
+/// Decodes with the `image` crate. If `orientation` is `None`, its decoder tells the orientation.
 fn decode_by_image(
     format: ImageFormat,
     bytes: &[u8],
@@ -141,7 +141,7 @@ fn decode_by_image(
     within(memory, orientation, || DynamicImage::from_decoder(decoder).map_err(said))
 }
 
-/// Decodes once there is so much memory, and turns the image.
+/// Waits until `memory` bytes are free, then decodes and turns the image.
 fn within(
     memory: u64,
     orientation: Orientation,
@@ -156,7 +156,7 @@ fn within(
     Ok(Decoded { image, turned: orientation != Orientation::NoTransforms, room })
 }
 
-/// What a decoder says, in words that say what to do where that is known.
+/// A decoder's error as a message, with the next step if it is known.
 fn said(format: ImageFormat, error: ImageError) -> String {
     let format = format!("{format:?}").to_uppercase();
     match error {
@@ -181,7 +181,7 @@ fn check_size(width: u32, height: u32) -> Result<(), String> {
     Ok(())
 }
 
-/// Height and width of an image as [`decode`] gives it, from its header; `None` when there is none.
+/// Height and width that [`decode`] would give, read from the header; `None` when there is no header.
 pub fn size(bytes: &[u8]) -> Option<(usize, usize)> {
     let format = format(bytes).ok()?;
     // As in `decode`: foreign code meets bytes that may be damaged.
@@ -202,7 +202,7 @@ pub fn size(bytes: &[u8]) -> Option<(usize, usize)> {
     }));
     let ((width, height), orientation) = read.ok()??;
     let (width, height) = (width as usize, height as usize);
-    // Those that lie on their side.
+    // Orientations that swap height and width.
     let turned = matches!(orientation.to_exif(), 5..=8);
     Some(if turned { (width, height) } else { (height, width) })
 }
@@ -225,7 +225,7 @@ mod tests {
     fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
         let image: DynamicImage = image.into();
-        // A GIF of few colours keeps them.
+        // A GIF keeps these few colours exactly.
         let image = if format == ImageFormat::Gif { image.to_rgba8().into() } else { image };
         image.write_to(&mut bytes, format).unwrap();
         bytes.into_inner()
@@ -256,8 +256,8 @@ mod tests {
     fn every_truncation_is_reported() {
         for format in FORMATS {
             let bytes = encoded(ramp(), format);
-            // What may be missing of a whole image: a PNG's last chunk, 12 bytes of nothing, the byte that
-            // ends a GIF, and one that fills up a WebP.
+            // Bytes that a whole image can do without: a PNG's last chunk, 12 bytes without content; the byte
+            // that ends a GIF; the padding byte of a WebP.
             let spare = match format {
                 ImageFormat::Png => 12,
                 ImageFormat::Gif | ImageFormat::WebP => 1,

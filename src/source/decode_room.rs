@@ -1,11 +1,11 @@
-//! The memory in which images are decoded: few large ones at a time, however many threads there are.
+//! The memory for decoding images: only a few large ones are decoded at a time, however many threads there are.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-/// What all images that are being decoded may take together. One alone may always be decoded.
+/// The most bytes for all images that are being decoded. A single image may always be decoded, even a larger one.
 const ROOM: u64 = 4 << 30;
 
-/// Images that take less than this are not counted: there are no more of them than threads.
+/// Images that take fewer bytes are not counted: there are no more of them than threads.
 const SMALL: u64 = 16 << 20;
 
 /// Memory that several threads share.
@@ -34,17 +34,17 @@ impl Room {
 
 static IMAGES: Room = Room::new();
 
-/// A part of the room, until it is dropped.
+/// A part of the room, which it returns when it is dropped.
 ///
-/// Whoever has one may do no work that others are given a share in, as rayon does: a thread that waits
-/// for its share to be done would take up other work, and wait for room that it holds itself.
+/// A thread that holds one must not start parallel work in rayon. While it waited for that work, rayon
+/// could give it another image to decode, and it would wait for room that it holds itself.
 #[derive(Debug)]
 pub struct Held {
     room: &'static Room,
     bytes: u64,
 }
 
-/// Waits until there is room for so many bytes.
+/// Waits until there is room for `bytes` bytes.
 pub fn take(bytes: u64) -> Held {
     IMAGES.take(bytes)
 }
@@ -80,7 +80,7 @@ mod tests {
             }
         });
         assert!(most.into_inner() <= 3);
-        // One that is larger than the room has it alone.
+        // An image that is larger than the room has it alone.
         drop(ROOM_OF_TEST.take(2 * ROOM));
         assert_eq!(*ROOM_OF_TEST.taken.lock().unwrap(), 0);
     }

@@ -1,12 +1,12 @@
-//! How many values a page says that it has, whose lengths are stored as deltas. The `parquet` crate
-//! allocates by that number, which a page of a few bytes may set to anything.
+//! Checks the number of values in Parquet pages that store lengths as deltas. The `parquet` crate allocates
+//! by that number, and a page of a few bytes may claim any number.
 //!
 //! Format: DELTA_LENGTH_BYTE_ARRAY and DELTA_BYTE_ARRAY in `Encodings.md` of the Parquet project.
 
 const DELTA_LENGTH_BYTE_ARRAY: i64 = 6;
 const DELTA_BYTE_ARRAY: i64 = 7;
 
-/// Bits of a length.
+/// The most bits of a length.
 const WIDEST: u64 = 32;
 
 /// Whether an encoding stores lengths as deltas.
@@ -14,11 +14,10 @@ pub fn has_deltas(encoding: i64) -> bool {
     [DELTA_LENGTH_BYTE_ARRAY, DELTA_BYTE_ARRAY].contains(&encoding)
 }
 
-/// Checks the values of a page, without its levels, that [`has_deltas`]: there may be no more than
-/// `most`.
+/// Checks the values of a page that [`has_deltas`], without its levels: there may be no more than `most`.
 ///
 /// # Errors
-/// What is wrong with it, for people.
+/// What is wrong with the page, for people.
 pub fn check(page: &[u8], encoding: i64, most: u64) -> Result<(), String> {
     let suffixes = lengths(page, most)?;
     if encoding == DELTA_BYTE_ARRAY {
@@ -27,7 +26,7 @@ pub fn check(page: &[u8], encoding: i64, most: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// Passes over lengths (DELTA_BINARY_PACKED), and gives what follows them.
+/// Skips lengths (DELTA_BINARY_PACKED) and gives the bytes after them.
 fn lengths(page: &[u8], most: u64) -> Result<&[u8], String> {
     let mut rest = page;
     let block = varint(&mut rest)?;
@@ -41,7 +40,7 @@ fn lengths(page: &[u8], most: u64) -> Result<&[u8], String> {
     if block % 128 != 0 || each == 0 || each % 8 != 0 || block != each * mini_blocks {
         return Err("the lengths in a page are in blocks of no size".into());
     }
-    // The first stands before the blocks.
+    // The first value stands before the blocks.
     let mut left = count.saturating_sub(1);
     while left > 0 {
         varint(&mut rest)?;
@@ -54,7 +53,7 @@ fn lengths(page: &[u8], most: u64) -> Result<&[u8], String> {
                 return Err(format!("a length in a page has {width} bits"));
             }
             left = left.saturating_sub(each);
-            // The block's own bytes follow all widths.
+            // The block's own bytes follow the widths of all its parts.
             take(&mut rest, width.checked_mul(each / 8).ok_or(CUT_OFF)?)?;
         }
     }

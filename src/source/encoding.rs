@@ -1,4 +1,4 @@
-//! How samples of a medium lie in files. A medium is a file with its [`Encoding`], and its line in [`of`].
+//! How samples of a medium are stored in files. To add a medium, add a file with its [`Encoding`] and a line in [`of`].
 
 use std::io;
 use std::path::Path;
@@ -11,34 +11,34 @@ use super::{Length, Media, Remarks};
 use crate::Result;
 use crate::pipeline::settings::Medium;
 
-/// A decoded sample, what there is to say of it, and its share of the memory for images.
+/// A decoded sample, remarks about it, and its share of the memory for images.
 pub(super) type Loaded = (Media, Remarks, Option<Held>);
 
-/// Height and width, where a header says them.
+/// Height and width, if a header tells them.
 pub(super) type Size = Option<(usize, usize)>;
 
-/// How samples of a medium lie in files.
+/// How samples of a medium are stored in files.
 pub(super) struct Encoding {
-    /// The extensions of such files, in lower case.
+    /// The extensions of its files, in lower case.
     pub extensions: &'static [&'static str],
     /// The order of classes that have names.
     pub order: Order,
-    /// What Hugging Face datasets call a column of them.
+    /// The Hugging Face feature type of a column with such samples.
     pub feature: &'static str,
-    /// Whether samples last for a time: they have a length in place of a size, and words may be said in them.
+    /// Whether samples last for a time: they have a length instead of a size, and words may be said in them.
     pub lasts: bool,
-    /// Decodes a sample; else why it is none, for people.
+    /// Decodes a sample; the error says why it cannot be decoded, for people.
     pub decode: fn(&[u8]) -> Result<Loaded, String>,
-    /// Decodes the sample in a file of its own; inside, why it is none.
+    /// Decodes a sample from its own file; the inner error says why it cannot be decoded.
     pub read: fn(&Path) -> Result<Result<Loaded, String>>,
     pub size: fn(&[u8]) -> Size,
     pub size_of_file: fn(&Path) -> io::Result<Size>,
-    /// How long a sample lasts, as its header says.
+    /// How long a sample lasts according to its header.
     pub length: fn(&[u8]) -> Option<Length>,
     pub length_of_file: fn(&Path) -> io::Result<Option<Length>>,
 }
 
-/// How samples of this medium lie in files.
+/// The encoding of a medium.
 pub(super) fn of(medium: Medium) -> &'static Encoding {
     match medium {
         Medium::Image => &IMAGES,

@@ -1,4 +1,4 @@
-//! The kinds of files that data come in. Adding one is its file, with a [`FileKind`], and its line in [`KINDS`].
+//! The kinds of files that data come in. To add one, add a file with its [`FileKind`] and a line in [`KINDS`].
 
 use std::path::{Path, PathBuf};
 
@@ -13,25 +13,25 @@ use super::{Classified, Columns};
 use crate::Result;
 use crate::pipeline::settings::{Files, Medium, OnBadSample, Split};
 
-/// What is read of a folder, and what is not.
+/// The paths in a folder that are read, and those that are not.
 pub(super) type Within = (Vec<PathBuf>, Vec<PathBuf>);
 
 /// A kind of files that data come in.
 pub(super) struct FileKind {
-    /// What such files are called; each kind has a name of its own.
+    /// The name of the kind in messages; no two kinds have the same.
     pub name: &'static str,
-    /// The keys of [data] that say nothing of such files, and why.
+    /// The keys of `[data]` that do not apply to such files, and why.
     pub refused: (&'static [&'static str], &'static str),
     /// Whether the name of a file says that it is of this kind.
     pub takes: fn(&Path, Medium) -> bool,
-    /// Those that hold samples, of files which are named one by one.
+    /// Of files that are named one by one, those that hold samples.
     pub samples_in: fn(Vec<Place>) -> Vec<Place>,
-    /// What is read of a folder in which these files lie; `None` where that is not of this kind. Where names tell of
-    /// splits, it is what the split is made of.
+    /// What is read of a folder with these files; `None` if the folder is not of this kind. If names tell the split,
+    /// only the files of the given split are read.
     pub within: fn(&Path, &[PathBuf], Medium, Option<Split>) -> Result<Option<Within>>,
-    /// Whether labels are read of such files where no pipeline says so.
+    /// Whether labels are read from such files when no pipeline says so.
     pub have_labels: fn(&[Place], &Columns) -> Result<bool>,
-    /// Opens what was found, with labels as far as the settings ask for them.
+    /// Opens the files that were found, with the labels that the settings ask for.
     pub open: fn(Vec<Place>, Opening<'_>) -> Result<Box<dyn Classified>>,
 }
 
@@ -44,5 +44,5 @@ pub(super) struct Opening<'a> {
     pub passed_over: Vec<PassedOver>,
 }
 
-/// All kinds; what several would take is of the first. Parquet takes all files, and the last all folders.
+/// All kinds. The first that takes a file has it. Parquet takes any file, and the last kind any folder.
 pub(super) static KINDS: [FileKind; 4] = [RECORDS, LOOSE_FILES, PARQUET, FOLDERS];

@@ -1,4 +1,4 @@
-//! The labels of files in folders: the folders that they lie in, parts of their names, or a CSV file.
+//! Labels of files in folders, from the names of the folders, parts of the file names, or a CSV file.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -13,25 +13,25 @@ use crate::pipeline::NamePattern;
 use crate::pipeline::settings::Files;
 use crate::{Error, Result};
 
-/// The column of a CSV file with the paths of files, from its own folder.
+/// The CSV column with the paths of the files, relative to the CSV file's folder.
 pub(super) const FILE_NAME: &str = "file_name";
 
-/// Labels as text, one for each column.
+/// Labels as text, one per column.
 pub(super) type Texts = Vec<Option<String>>;
 
 /// The labels of all files of a list.
 pub(super) struct FileLabels {
-    /// Of each column of labels.
+    /// One tally per column of labels.
     pub tallies: Vec<Tally>,
-    /// The texts of each file by those columns.
+    /// The texts of each file, in the order of those columns.
     pub texts: Vec<Vec<Option<Arc<str>>>>,
-    /// The CSV files that they are from.
+    /// The CSV files that the labels come from.
     pub csv: Vec<PathBuf>,
     pub lines: Option<CsvLines>,
 }
 
 impl FileLabels {
-    /// What the settings say of the files that were found in `folders`.
+    /// Finds the labels of the files in `folders` as the settings say.
     ///
     /// # Errors
     /// When a file lies in no class folder or its name does not fit, or there is no such CSV file or
@@ -57,7 +57,7 @@ impl FileLabels {
         Ok(Self { csv, lines, ..Self::counted(tallies, list, texts) })
     }
 
-    /// These texts, counted.
+    /// Counts these texts.
     fn counted(mut tallies: Vec<Tally>, list: &FileList, texts: Vec<Texts>) -> Self {
         tallies.iter_mut().for_each(|tally| tally.kind = Kind::Text);
         let mut known: HashSet<Arc<str>> = HashSet::new();
@@ -80,7 +80,7 @@ impl FileLabels {
     }
 }
 
-/// The class folders that files lie in.
+/// Takes the labels from the class folders that the files lie in.
 fn from_folders(settings: &Files, list: &FileList) -> Result<FileLabels> {
     let noun = settings.medium.noun();
     let (Some(label), []) = (&settings.label, settings.further.as_slice()) else {
@@ -110,7 +110,7 @@ fn from_folders(settings: &Files, list: &FileList) -> Result<FileLabels> {
     Ok(FileLabels::counted(vec![tally], list, texts))
 }
 
-/// What a pattern finds in the names of files.
+/// Takes the labels from file names, with a pattern.
 fn from_names(pattern: &str, columns: &[&String], list: &FileList) -> Result<Vec<Texts>> {
     let parsed = NamePattern::parse(pattern)
         .map_err(|wrong| Error::failed(format!("`data.names` {wrong}: `{pattern}`")))?;

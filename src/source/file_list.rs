@@ -1,4 +1,4 @@
-//! The files of images or sounds in folders within folders.
+//! Lists the image or sound files in folders, at any depth.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -14,30 +14,29 @@ use super::{encoding, folder_holds, shorten, transcripts};
 use crate::pipeline::settings::{Medium, OnBadSample};
 use crate::{Error, Result};
 
-/// Folders within each other.
+/// The most folders within each other.
 const DEEPEST: usize = 16;
 
-/// Whether a file's name says that it is of a medium.
+/// Whether a file's extension is one of the medium's.
 pub(super) fn is_named_so(path: &Path, medium: Medium) -> bool {
     path.extension().is_some_and(|extension| {
         encoding::of(medium).extensions.iter().any(|known| extension.eq_ignore_ascii_case(known))
     })
 }
 
-/// What was found, in the order of its names.
+/// The files that were found, in the order of their names.
 #[derive(Default)]
 pub(super) struct FileList {
     pub files: Vec<Found>,
-    /// The sorted names of the folders directly inside those that were listed which have a file of the
-    /// medium.
+    /// The sorted names of the folders directly inside the listed ones that have a file of the medium.
     pub classes: Vec<String>,
-    /// Files of transcripts, where sounds were looked for.
+    /// Files of transcripts, if sounds were looked for.
     pub transcripts: Vec<PathBuf>,
-    /// Files that are of no use here.
+    /// Files that are not of the medium.
     pub others: Vec<PathBuf>,
-    /// Links that lead to nothing.
+    /// Links whose target is missing.
     pub broken: Vec<PathBuf>,
-    /// Folders directly inside those that were listed that have other files only, with the first of them.
+    /// Folders directly inside the listed ones that have only other files, with the first of these.
     hollow: Vec<(PathBuf, Vec<PathBuf>)>,
 }
 
@@ -47,8 +46,7 @@ pub(super) struct Found {
     pub path: PathBuf,
     /// Its path relative to the folder that was listed, or its name.
     pub place: String,
-    /// The folder it lies in, of those directly inside the one that was listed; `None` where it lies in
-    /// that itself.
+    /// The folder it lies in, of those directly inside the listed one; `None` if it lies in the listed one itself.
     pub class: Option<String>,
 }
 
@@ -56,8 +54,8 @@ impl FileList {
     /// Lists all files of a medium under `folders`.
     ///
     /// # Errors
-    /// When a folder cannot be listed, is reached twice or too deep, or there is no such file; when a link
-    /// leads to nothing, unless such are skipped.
+    /// When a folder cannot be listed, is reached twice or lies too deep, or there is no such file; when the target
+    /// of a link is missing, unless bad samples are skipped.
     pub fn under(folders: &[PathBuf], medium: Medium, broken: OnBadSample) -> Result<Self> {
         let list = Self::all_under(folders, medium)?;
         if list.files.is_empty() {
@@ -70,7 +68,7 @@ impl FileList {
     /// Whether there is any file of a medium under `folder`.
     ///
     /// # Errors
-    /// When a folder cannot be listed, is reached twice or too deep.
+    /// When a folder cannot be listed, is reached twice or lies too deep.
     pub fn is_any_under(folder: &Path, medium: Medium) -> Result<bool> {
         Ok(!Self::all_under(&[folder.to_path_buf()], medium)?.files.is_empty())
     }
@@ -94,10 +92,10 @@ impl FileList {
                     list.add(path, kind, medium, None)?;
                 }
             }
-            // The files of one folder after those of another, so that it does not matter where folders lie.
+            // The files of one folder come after those of the folder before, so it does not matter where folders lie.
             let own = &mut list.files[before..];
             own.iter_mut().for_each(|it| it.place = relative_name(folder, &it.path));
-            // By the parts of paths.
+            // Sorts by the parts of paths.
             own.sort_by_cached_key(|it| it.place.replace('/', "\0"));
         }
         list.transcripts.sort();
@@ -106,10 +104,10 @@ impl FileList {
         Ok(list)
     }
 
-    /// These files alone, and the transcripts beside them.
+    /// Lists only these files, and the transcripts beside them.
     ///
     /// # Errors
-    /// When a folder of one cannot be listed.
+    /// When the folder of a file cannot be listed.
     pub fn of(places: Vec<Place>, medium: Medium) -> Result<Self> {
         let mut folders: Vec<&Path> = places.iter().filter_map(|it| it.path.parent()).collect();
         folders.sort();
@@ -148,9 +146,8 @@ impl FileList {
         Ok(())
     }
 
-    /// Adds every file under `folder`, at any depth within reason. Links may lead round in circles, or
-    /// each folder to the next by several, so that there are more paths than a disk has bytes: none is
-    /// `seen` twice.
+    /// Adds every file under `folder`, down to a limit in depth. Nothing is `seen` twice: links may form circles, or
+    /// lead from each folder to the next in several ways, so that there are more paths than a disk has bytes.
     fn walk(
         &mut self,
         folder: &Path,
@@ -220,10 +217,10 @@ impl FileList {
             .hint("mend or remove it, or set `data.on_bad_sample = \"skip\"`"))
     }
 
-    /// Checks that the folders directly inside are classes that can be told apart.
+    /// Checks that the folders directly inside are classes with names that can be told apart.
     ///
     /// # Errors
-    /// When one has files of which none is of the medium, or two names look alike.
+    /// When a folder has files, but none of the medium, or two names look alike.
     pub fn check_classes(&self, medium: Medium) -> Result<()> {
         let noun = medium.noun();
         if let Some((folder, files)) = self.hollow.iter().min() {
@@ -258,7 +255,7 @@ impl FileList {
     }
 }
 
-/// A name with all characters beyond ASCII as their numbers.
+/// A name with each character beyond ASCII written as its number.
 fn escaped(name: &str) -> String {
     name.chars().fold(String::new(), |text, c| match c.is_ascii() {
         true => text + &c.to_string(),
@@ -266,7 +263,7 @@ fn escaped(name: &str) -> String {
     })
 }
 
-/// Checks that the name of a file or folder is text: two that are not would look the same.
+/// Checks that the name of a file or folder is valid text: two names that are not would look the same.
 fn check_name(path: &Path) -> Result<()> {
     match path.file_name() {
         Some(name) if name.to_str().is_none() => {
@@ -278,13 +275,13 @@ fn check_name(path: &Path) -> Result<()> {
     }
 }
 
-/// What lies in a folder.
+/// A file or folder in a folder.
 pub(super) struct Entry {
     pub path: PathBuf,
     pub kind: EntryKind,
 }
 
-/// What it is, behind links.
+/// The kind of an entry, after links are followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EntryKind {
     Folder,
@@ -292,10 +289,10 @@ pub(super) enum EntryKind {
     Broken,
 }
 
-/// What lies in `folder`, in no order, without clutter.
+/// Lists `folder` in no order, without clutter.
 ///
 /// # Errors
-/// When it cannot be listed.
+/// When the folder cannot be listed.
 pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>> {
     // The folder of a bare file name is the empty path.
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -323,7 +320,7 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<Entry>> {
 /// Whether files of a medium lie directly in `folder`.
 ///
 /// # Errors
-/// When it cannot be listed.
+/// When the folder cannot be listed.
 pub(super) fn has_files(folder: &Path, medium: Medium) -> Result<bool> {
     let is_one =
         |entry: &Entry| entry.kind != EntryKind::Folder && is_named_so(&entry.path, medium);

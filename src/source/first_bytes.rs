@@ -1,26 +1,26 @@
-//! What a file is that is not what it should be, as its first bytes tell.
+//! Tells from the first bytes of an unreadable file what kind of file it is.
 
-/// A kind of file, and what to do about it.
+/// A kind of file, and advice on what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Told {
-    /// Reads as "it is {what}".
+    /// Completes the sentence "it is {what}".
     pub what: &'static str,
     pub advice: &'static str,
 }
 
-/// So many bytes are enough to tell.
+/// The number of bytes that [`tell`] needs.
 pub const ENOUGH: usize = 512;
 
-/// How every pointer of Git LFS begins.
+/// The first bytes of every Git LFS pointer.
 const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 const CONVERT: &str = "convert it to PNG or JPEG";
 const UNPACK: &str = "unpack it, and name what was in it";
-/// What to do about what may well be data of its own.
+/// What to do about an image or sound that was named alone.
 pub const ALONE: &str = "images and sounds in files of their own are named by their folder";
 const REWRITE: &str = "write its rows as Parquet, encoded images or sounds in a column of binary";
 
-/// Kinds by how they begin. What tells more comes first.
+/// Kinds of files by their first bytes. More specific ones come first.
 const BEGINNINGS: &[(&[u8], &str, &str)] = &[
     (LFS, "a Git LFS pointer, not the data", "fetch the data: `git lfs pull`"),
     (b"\x89PNG\r\n\x1a\n", "a PNG image", ALONE),
@@ -71,7 +71,7 @@ const BEGINNINGS: &[(&[u8], &str, &str)] = &[
     ),
 ];
 
-/// Tells a kind of file from the bytes that it begins with.
+/// Tells a kind of file from its first bytes.
 pub fn tell(bytes: &[u8]) -> Option<Told> {
     let told = |what, advice| Some(Told { what, advice });
     if let Some((_, what, advice)) = BEGINNINGS.iter().find(|(it, ..)| bytes.starts_with(it)) {
@@ -111,7 +111,7 @@ pub fn tell(bytes: &[u8]) -> Option<Told> {
     markup(bytes)
 }
 
-/// Tells pages and drawings, which are text.
+/// Tells web pages and drawings, which are text.
 fn markup(bytes: &[u8]) -> Option<Told> {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(ENOUGH)]).to_ascii_lowercase();
     let text = text.trim_start_matches('\u{feff}').trim_start();
@@ -132,7 +132,7 @@ fn markup(bytes: &[u8]) -> Option<Told> {
     None
 }
 
-/// Whether a file that begins so is a pointer of Git LFS.
+/// Whether a file with these first bytes is a Git LFS pointer.
 pub fn is_lfs_pointer(bytes: &[u8]) -> bool {
     bytes.starts_with(LFS)
 }

@@ -1,4 +1,4 @@
-//! Folders of images or sounds: `train/<class>/<file>.png`, or any nesting where labels lie elsewhere or
+//! Reads folders of images or sounds: `train/<class>/<file>.png`, or any nesting if labels lie elsewhere or
 //! there are none.
 
 use std::path::PathBuf;
@@ -37,12 +37,12 @@ pub struct Folder {
 struct Entry {
     path: PathBuf,
     name: String,
-    /// Labels as text, by column.
+    /// Labels as text, one per column.
     labels: Vec<Option<Arc<str>>>,
     text: Option<String>,
 }
 
-/// What is refused of files that hold a sample each.
+/// The settings that files with one sample each refuse, and why.
 const NO_COLUMNS: (&[&str], &str) = (&["frames"], "these are files, which have no columns");
 
 /// Folders of images or sounds.
@@ -62,7 +62,7 @@ pub(super) const FOLDERS: FileKind = FileKind {
     },
 };
 
-/// Sounds in files that are named one by one.
+/// Sound files that are named one by one.
 pub(super) const LOOSE_FILES: FileKind = FileKind {
     name: "files of sounds",
     refused: NO_COLUMNS,
@@ -76,13 +76,12 @@ pub(super) const LOOSE_FILES: FileKind = FileKind {
 };
 
 impl Folder {
-    /// Lists the files under `folders`. Their labels are those of `settings.names` or
-    /// `settings.labels`; with a label and neither of these, the folders directly inside are the
-    /// classes, and their sorted names the label names.
+    /// Lists the files under `folders`. Their labels come from `settings.names` or `settings.labels`. If there is
+    /// a label and neither of these is set, the folders directly inside are the classes, and their sorted names the
+    /// label names.
     ///
     /// # Errors
-    /// When a folder cannot be listed, there is no such file, or labels do not lie where the settings
-    /// say.
+    /// When a folder cannot be listed, there is no such file, or labels are not where the settings say.
     fn open(
         settings: &Files,
         on_bad_sample: OnBadSample,
@@ -96,7 +95,7 @@ impl Folder {
         Self::of(settings, folders, list, alignments)
     }
 
-    /// As [`open`](Self::open), of these files alone.
+    /// Opens only the files at `places`.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -135,7 +134,7 @@ impl Folder {
             });
         }
         let beside = |role: Role, path: &PathBuf| {
-            // Where they lie says nothing that the names in them do not.
+            // The folder of these files says nothing more than the names in them.
             ContentFile { role, place: place(path), path: path.clone() }
         };
         let data = files.iter().map(|Entry { path, name, .. }| ContentFile {

@@ -1,5 +1,5 @@
-//! What a folder holds that is named by itself: files of images or sounds, Parquet files, or binary files of
-//! images.
+//! Tells what a folder holds that is named by itself: image or sound files, Parquet files, or binary files
+//! of images.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use super::shorten;
 use crate::pipeline::settings::{Medium, Split};
 use crate::{Error, Result};
 
-/// Torchvision keeps the files of MNIST in this folder.
+/// The folder in which torchvision keeps the MNIST files.
 const RAW: &str = "raw";
 
-/// The kind of files that a folder holds, those that are read and those that are not, of either split. Where names
-/// tell of splits, those that are of `split` are read.
+/// Finds the kind of files in a folder, the files that are read, and those that are not read for either split. If
+/// file names tell the split, only the files of `split` are read.
 ///
 /// # Errors
-/// When it cannot be listed, or holds files of the other split alone.
+/// When the folder cannot be listed, or holds only files of the other split.
 pub(super) fn look(
     folder: &Path,
     medium: Medium,
@@ -33,7 +33,7 @@ pub(super) fn look(
     Err(Error::failed(format!("`{}` holds no kind of data", folder.display())))
 }
 
-/// See [`FileKind::within`], for binary files of images.
+/// Implements [`FileKind::within`] for binary files of images.
 pub(super) fn records(
     folder: &Path,
     inside: &[PathBuf],
@@ -53,7 +53,7 @@ pub(super) fn records(
     of_split(folder, inside, is_known, split).map(Some)
 }
 
-/// See [`FileKind::within`], for Parquet files: a folder of samples in files of their own may hold some, too.
+/// Implements [`FileKind::within`] for Parquet files. A folder of image or sound files may hold some of them, too.
 pub(super) fn parquet(
     folder: &Path,
     inside: &[PathBuf],
@@ -74,7 +74,7 @@ fn is_parquet(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"))
 }
 
-/// The split that a name speaks of; `None` where it speaks of none, or of both.
+/// The split that a file name tells; `None` if it tells neither, or both.
 fn named_split(path: &Path) -> Option<Split> {
     let name = name_of(path).to_lowercase();
     let train = name.contains("train") || name.starts_with("data_batch");
@@ -86,8 +86,8 @@ fn named_split(path: &Path) -> Option<Split> {
     }
 }
 
-/// Parts `paths` into those that are read of a split, and those that are read of neither. Where the names of
-/// data tell of splits, it is those that speak of the wanted one; else all.
+/// Divides `paths` into those that are read for a split, and those that are read for neither. If names of data files
+/// tell the split, only those of the wanted split are read; else all.
 fn of_split(
     folder: &Path,
     mut paths: Vec<PathBuf>,
@@ -119,7 +119,7 @@ fn of_split(
     )))
 }
 
-/// How to name Parquet files that lie deeper in `folders` than directly inside, among `files`.
+/// Advice on how to name the Parquet files among `files` that lie deeper in `folders` than directly inside.
 pub(super) fn parquet_within(folders: &[PathBuf], files: &[PathBuf]) -> Option<String> {
     let first = files.iter().filter(|path| is_parquet(path)).min()?;
     let folder = first.parent()?.display();
@@ -127,7 +127,7 @@ pub(super) fn parquet_within(folders: &[PathBuf], files: &[PathBuf]) -> Option<S
     Some(format!("it holds Parquet files: write `{folder}/*.parquet` instead{named}"))
 }
 
-/// What to get instead of Python's version of CIFAR.
+/// The download to use instead of Python's version of CIFAR.
 pub(super) fn instead(path: &Path) -> Option<&'static str> {
     const CIFAR10: &str = "get CIFAR-10's binary version (`cifar-10-binary.tar.gz`: \
                            `data_batch_1.bin` to `data_batch_5.bin`, `test_batch.bin`)";

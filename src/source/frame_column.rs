@@ -17,14 +17,14 @@ use super::parquet_part::{Column, Part, column_of, damaged};
 use super::tally::{Kind, Names, Tally};
 use crate::{Error, Result};
 
-/// Bytes of the name of a class.
+/// The most bytes in the name of a class.
 const LONGEST_NAME: usize = 1 << 10;
 
-/// What the column of all these files has. Lists of text are looked through, which have to be numbered; those
-/// of numbers are long and are what they are.
+/// Tallies the column in all these files. Lists of text are read through, because their classes must be numbered.
+/// Lists of numbers are long and keep their numbers, so they are not read.
 ///
 /// # Errors
-/// When one lacks it, has it in another type or under other names, or there are too many classes.
+/// When a file lacks the column, has it in another type or under other names, or there are too many classes.
 pub(super) fn tally(parts: &[Part], column: &str) -> Result<Tally> {
     let mut found: Option<(Kind, &Part)> = None;
     let mut names = None;
@@ -51,10 +51,10 @@ pub(super) fn tally(parts: &[Part], column: &str) -> Result<Tally> {
 }
 
 impl Labelling {
-    /// The labels of hops of `batch`, which holds `rows` of `part`; `None` where the list is null.
+    /// The hop labels of `batch`, which holds `rows` of `part`; `None` if the list is null.
     ///
     /// # Errors
-    /// When one is no class.
+    /// When a label is not a class.
     pub fn read_lists(
         &self,
         part: &Part,
@@ -153,14 +153,14 @@ fn declared(schema: &Schema, column: &str, path: &Path) -> Result<(Kind, Option<
 fn lists(part: &Part, column: &str, text: bool, batch: &RecordBatch) -> Result<LargeListArray> {
     let element = if text { DataType::LargeUtf8 } else { DataType::Int64 };
     let kind = DataType::LargeList(Arc::new(Field::new_list_field(element, true)));
-    // A number beyond 64 bits is an error, and not null: that is no label.
+    // A number beyond 64 bits must be an error: null would mean that there is no label.
     let options = CastOptions { safe: false, ..CastOptions::default() };
     let values = cast_with_options(column_of(batch, column, &part.path)?, &kind, &options);
     let values = values.map_err(|error| damaged(&part.path, error))?;
     Ok(values.as_list::<i64>().clone())
 }
 
-/// What a column of lists of strings has.
+/// Tallies a column of lists of strings.
 fn texts(parts: &[Part], column: &str) -> Result<Tally> {
     let mut tally = Tally::new(column, Order::Numbers);
     tally.kind = Kind::Text;

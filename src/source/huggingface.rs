@@ -1,7 +1,6 @@
-//! Images or sounds in Parquet, in the Hugging Face convention: a column `image` or `audio` of
-//! `struct<bytes: binary, path: string>`, and label columns whose ClassLabel names lie in the
-//! `huggingface` key of the schema metadata. A plain binary column of encoded images or sounds will do,
-//! too.
+//! Reads images or sounds from Parquet in the Hugging Face convention: a column `image` or `audio` of
+//! `struct<bytes: binary, path: string>`, and label columns with ClassLabel names in the `huggingface` key
+//! of the schema metadata. A plain binary column of encoded images or sounds works, too.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,23 +24,23 @@ use super::{
 use crate::pipeline::settings::Medium;
 use crate::{Error, Result};
 
-/// The column of what is said in sounds, which is read where it is there and holds text.
+/// The column with what is said in sounds. It is read if it is there and holds text.
 const TEXT: &str = "text";
 
-/// Rows that are looked at for the size of an image.
+/// The most rows that are searched for the size of an image.
 const LOOKED_AT: usize = 16;
 
-/// Bytes of all names of files together, where rows have no bytes.
+/// The most bytes of all file names together, for rows without bytes.
 const MOST_NAMES: usize = 256 << 20;
 
 /// Parquet files of images or sounds; the rows of the files follow each other.
 pub struct HuggingFace {
     medium: Medium,
     parts: Vec<Part>,
-    /// That of the images or sounds.
+    /// The column of the images or sounds.
     column: String,
     labels: Labels,
-    /// The files that rows name which have no bytes.
+    /// Finds the files that rows without bytes name.
     named: NamedFiles,
     alignments: Option<Alignments>,
     /// Whether all files have the column [`TEXT`].
@@ -54,8 +53,8 @@ impl HuggingFace {
     /// Opens the files at `paths` as one source.
     ///
     /// # Errors
-    /// When a file is not Parquet, lacks a column of the settings or has it in another type, when
-    /// the files disagree on the label names, or when there is no row at all.
+    /// When a file is not Parquet, lacks a column of the settings or has it in another type, when files
+    /// disagree on the label names, or when there is no row at all.
     fn open(places: Vec<Place>, opening: Opening<'_>) -> Result<Self> {
         let Opening { settings: files, alignments, numbering, passed_over, on_bad_sample: _ } =
             opening;
@@ -81,7 +80,7 @@ impl HuggingFace {
             field.is_ok_and(|field| field.data_type().is_string())
         };
         let text = encoding::of(files.medium).lasts && parts.iter().all(is_text);
-        // Which columns are read is said by the settings.
+        // The settings say which columns are read.
         let made = json!({ "kind": "parquet" });
         let data = parts.iter().map(|part| ContentFile {
             role: Role::Data,
@@ -106,8 +105,8 @@ impl HuggingFace {
         })
     }
 
-    /// Hands the batches of `columns` at `wanted` (rows of `part`, ascending, each once) to `take`, with
-    /// the rows of each.
+    /// Hands batches of `columns` to `take`, with the rows of each batch. `wanted` lists rows of `part`, ascending,
+    /// each once.
     fn batches(
         &self,
         part: &Part,
@@ -130,7 +129,7 @@ impl HuggingFace {
         Ok(())
     }
 
-    /// What `read` makes of rows of each part, in the order of `rows`.
+    /// The results of `read` for the rows of each part, in the order of `rows`.
     fn in_order<T: Clone>(
         &self,
         rows: &[usize],
@@ -157,7 +156,7 @@ impl HuggingFace {
             return Ok(found);
         }
         let mut found: Vec<_> = found.into_iter().map(Some).collect();
-        // A row asked for twice is cloned for all its places but the last.
+        // A row that is asked for several times is cloned for all its places except the last.
         let mut uses = vec![0usize; found.len()];
         let places: Vec<usize> =
             rows.iter().map(|row| sorted.partition_point(|other| other < row)).collect();
@@ -208,7 +207,7 @@ impl HuggingFace {
                 Cell::Path(path) => self.named.load(&part.path, path)?,
                 Cell::Nothing => Err(format!("the {} is null", self.medium.noun())),
             };
-            // The share of an image of the memory for images is held until no more of it is left than is kept.
+            // The image's share of the memory for images is held until `keep` has reduced it to what is kept.
             let (media, remarks, room) = match loaded {
                 Ok(loaded) => loaded,
                 Err(reason) => {
@@ -247,7 +246,7 @@ impl HuggingFace {
 pub(super) const PARQUET: FileKind = FileKind {
     name: "Parquet files",
     refused: (&["labels", "names"], "these are Parquet files, whose labels lie in columns"),
-    // What no other kind takes is read as Parquet.
+    // A file that no other kind takes is read as Parquet.
     takes: |_, _| true,
     samples_in: |files| files,
     within: folder_holds::parquet,
@@ -263,10 +262,10 @@ pub(super) const PARQUET: FileKind = FileKind {
     open: |found, opening| Ok(Box::new(HuggingFace::open(found, opening)?)),
 };
 
-/// The files that rows name which may have no bytes, where they are there.
+/// The existing files that rows without bytes may name.
 ///
-/// Which rows have none is known by the row group, from what the file says of itself: of a group in which
-/// some have none, those that are named beside bytes are among these files, too.
+/// Statistics tell only per row group whether some rows have no bytes. In such a group, files that are named
+/// beside bytes are included, too.
 fn named_files(parts: &[Part], column: &str, named: &NamedFiles) -> Result<Vec<ContentFile>> {
     let mut found: BTreeMap<PathBuf, String> = BTreeMap::new();
     let mut bytes = 0;
@@ -363,7 +362,7 @@ impl Source for HuggingFace {
         let Some(part) = self.parts.iter().find(|part| part.rows > 0) else { return Ok(None) };
         let mut size = None;
         let mut wrong = None;
-        // The first alone, as a rule: images may be large.
+        // Usually reads only the first row: images may be large.
         let rows: Vec<usize> = (0..part.rows.min(LOOKED_AT)).collect();
         let (first, others) = rows.split_at(1);
         for rows in [first, others] {

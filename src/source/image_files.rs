@@ -1,4 +1,4 @@
-//! Images in files.
+//! The encoding of image files.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -9,7 +9,7 @@ use super::encoding::{Encoding, Loaded};
 use super::{Media, Remarks, plain_file};
 use crate::Error;
 
-/// Images in files.
+/// The encoding of image files.
 pub(super) const IMAGES: Encoding = Encoding {
     extensions: &decode::ENDINGS,
     order: Order::Text,
@@ -21,7 +21,7 @@ pub(super) const IMAGES: Encoding = Encoding {
         Ok(decode(&bytes))
     },
     size: decode::size,
-    // All of it, within bounds: decoders of JPEG do the same, without.
+    // Reads the whole file up to a limit: JPEG decoders would do the same, without a limit.
     size_of_file: |path| Ok(decode::size(&bytes(path)?)),
     length: |_| None,
     length_of_file: |_| Ok(None),
@@ -32,7 +32,7 @@ fn decode(bytes: &[u8]) -> Result<Loaded, String> {
     Ok((Media::Image(image), Remarks { turned, ..Remarks::default() }, Some(room)))
 }
 
-/// The bytes of a file that ends, and not too late.
+/// The bytes of a file, which must not be too long.
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     plain_file::open(path)?.take(decode::MAX_BYTES + 1).read_to_end(&mut bytes)?;

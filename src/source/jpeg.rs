@@ -1,5 +1,5 @@
-//! JPEG files: what their marker segments say (ITU-T T.81, annex B), and a decoder for those that the one
-//! of `image` reads wrong.
+//! Reads the marker segments of JPEG files (ITU-T T.81, annex B), and decodes the files that the decoder of
+//! `image` reads wrong.
 
 use image::{DynamicImage, GrayImage, RgbImage};
 use jpeg_decoder::{Decoder, PixelFormat};
@@ -8,10 +8,10 @@ const START_OF_SCAN: u8 = 0xDA;
 const END_OF_IMAGE: u8 = 0xD9;
 const EXIF: u8 = 0xE1;
 
-/// What a JPEG's segments say.
+/// What the segments of a JPEG say.
 #[derive(Debug, Default)]
 pub struct Segments<'a> {
-    /// Whether they lead from its start to an end-of-image marker.
+    /// Whether the segments lead from the start to an end-of-image marker.
     pub whole: bool,
     frame: Option<Frame>,
     scans: usize,
@@ -29,12 +29,12 @@ struct Frame {
     factors: Factors,
 }
 
-/// How the numbers of samples of components are to each other.
+/// The sampling factors of the components.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Factors {
-    /// The first has the most, in both directions once, twice or four times as many as each other.
+    /// In each direction every component has factor 1 or the maximum; the first has the maximum, which is 1, 2 or 4.
     Usual,
-    /// Each has one to a unit, or as many as the one with the most.
+    /// In each direction every component has factor 1 or the maximum.
     Simple,
     Other,
 }
@@ -74,7 +74,7 @@ impl<'a> Segments<'a> {
     fn take(&mut self, marker: u8, content: &'a [u8]) {
         match (marker, content) {
             (START_OF_SCAN, _) => self.scans += 1,
-            // All others between them are tables.
+            // The other markers in this range are tables.
             (0xC0..=0xCF, _) if [0xC4, 0xC8, 0xCC].contains(&marker) => {}
             (0xC0..=0xCF, &[bits, a, b, c, d, components, ref each @ ..])
                 if self.frame.is_none() =>
@@ -90,7 +90,7 @@ impl<'a> Segments<'a> {
         }
     }
 
-    /// Whether coefficients come a part at a time, so that all are kept until the last has come.
+    /// Whether coefficients come in several parts, so that a decoder keeps all until the last has come.
     pub fn in_parts(&self) -> bool {
         self.scans > 1 || self.frame.is_some_and(|frame| frame.marker == 0xC2)
     }
@@ -100,15 +100,14 @@ impl<'a> Segments<'a> {
         self.frame.map(|frame| (frame.width.into(), frame.height.into()))
     }
 
-    /// Whether the decoder of `image` reads it right. Where components of a sequential frame have scans of
-    /// their own, or the first has fewer samples than others, it takes their blocks for others' and says
-    /// nothing.
+    /// Whether the decoder of `image` reads it right. If components of a sequential frame have their own scans, or
+    /// the first component has fewer samples than others, that decoder mixes up their blocks and reports no error.
     pub fn is_usual(&self) -> bool {
         let together = |frame: &Frame| self.scans == 1 || frame.marker == 0xC2;
         self.frame.is_some_and(|it| it.factors == Factors::Usual && together(&it))
     }
 
-    /// Refuses what no decoder of ours reads.
+    /// Refuses JPEGs that no decoder here reads.
     ///
     /// # Errors
     /// The reason, for people.
@@ -150,7 +149,7 @@ impl<'a> Segments<'a> {
 }
 
 impl Factors {
-    /// Those of components, three bytes each.
+    /// Reads the factors of components, three bytes each.
     fn of(components: &[u8]) -> Self {
         let all: Vec<[u8; 2]> =
             components.chunks_exact(3).map(|it| [it[1] >> 4, it[1] & 15]).collect();
@@ -184,7 +183,7 @@ pub fn decode_unusual(bytes: &[u8]) -> Result<DynamicImage, String> {
     image.ok_or_else(|| "the JPEG does not fill its size".to_owned())
 }
 
-/// RGB from CMYK, as PIL's `convert("RGB")`.
+/// Converts CMYK to RGB like PIL's `convert("RGB")`.
 fn without_black(mut pixels: Vec<u8>) -> Vec<u8> {
     let count = pixels.len() / 4;
     for place in 0..count {

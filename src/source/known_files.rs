@@ -1,8 +1,8 @@
-//! The content of files, by their BLAKE3, read once: what is known of a file is remembered as long as its size, its
-//! times and its inode stay what they were.
+//! Hashes the content of files with BLAKE3, and remembers the hash as long as a file's size, times and inode stay
+//! the same.
 //!
-//! As git does for its index, what was changed so shortly before it was read that the clock of the file system could
-//! not tell another change from it is not remembered, but read again.
+//! A file that was changed just before it was read is not remembered: the clock of the file system could not tell a
+//! later change from that one. Git treats its index in the same way.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, Metadata};
@@ -20,17 +20,17 @@ use super::content::{Content, ContentFile, HashedFile, Role};
 use super::plain_file;
 use crate::{Error, Result};
 
-/// Within this time a file may change again and keep its times: FAT has two seconds, others less.
+/// Within this time a file may change again without new times. FAT has a resolution of two seconds, others a finer one.
 const CLOCK: Duration = Duration::from_secs(2);
 
-/// Bytes that are read at a time, and those from which on one file is hashed by all threads.
+/// Bytes that are read at a time, and the size from which one file is hashed by all threads.
 const PIECE: usize = 8 << 20;
 const LARGE: u64 = 64 << 20;
 
-/// Days after which a file is forgotten that was not among those that were last remembered.
+/// Days after which a file is forgotten if it was not remembered again.
 const KEPT_DAYS: u64 = 90;
 
-/// The first bytes of what is remembered. Another layout has others.
+/// The first bytes of the memory file. They change when its layout does.
 const MAGIC: &[u8; 16] = b"gimlet files 1\n\0";
 /// Bytes of an entry: a [`Stamp`], the day on which it was last remembered, and a hash.
 const ENTRY: usize = STAMP + 8 + HASH;
@@ -38,22 +38,22 @@ const STAMP: usize = 40;
 const HASH: usize = 32;
 const SEAL: usize = 32;
 
-/// Hears how far hashing has come, and may stop it.
+/// Hears of the progress of hashing, and may stop it.
 pub trait Watch: Sync {
-    /// So many bytes will be read. Not called where everything is known.
+    /// `bytes` bytes will be read. Not called if everything is known.
     fn begin(&self, bytes: u64);
 
-    /// So many bytes have been read.
+    /// `bytes` bytes have been read so far.
     ///
     /// # Errors
-    /// When it is to stop.
+    /// When hashing is to stop.
     fn advance(&self, bytes: u64) -> Result<()>;
 
-    /// All have been read.
+    /// All bytes have been read.
     fn end(&self);
 }
 
-/// Lets hashing go on, and tells nobody.
+/// Reports no progress and never stops hashing.
 pub struct Unwatched;
 
 impl Watch for Unwatched {
@@ -64,10 +64,10 @@ impl Watch for Unwatched {
     fn end(&self) {}
 }
 
-/// What tells a content from any other, and the files that it was made of.
+/// Identifies a content, with the files that it was made of.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Identity {
-    /// What goes into the key of `ingest`.
+    /// The part that goes into the key of `ingest`.
     pub value: Value,
     files: Arc<Vec<Known>>,
 }
@@ -77,13 +77,13 @@ pub struct Identity {
 struct Known {
     path: PathBuf,
     stamp: Stamp,
-    /// Whether it may have changed since without that its stamp shows it.
+    /// Whether it may have changed later while its stamp stayed the same.
     recent: bool,
     file: HashedFile,
 }
 
 impl Identity {
-    /// The identity of a content, whose files are read as far as they are not known.
+    /// The identity of a content. Reads those of its files that are not known.
     ///
     /// # Errors
     /// When a file cannot be read, changes meanwhile, or `watch` stops it.
@@ -93,20 +93,20 @@ impl Identity {
         Ok(Self { value: content.identity(&hashed), files: Arc::new(files) })
     }
 
-    /// An identity that was found before, of files that are not there.
+    /// An identity that was found before, without its files.
     pub fn found(value: Value) -> Self {
         Self { value, files: Arc::default() }
     }
 
-    /// The files, by their content.
+    /// The files with the hashes of their content.
     pub fn files(&self) -> Vec<HashedFile> {
         self.files.iter().map(|it| it.file.clone()).collect()
     }
 
-    /// Fails unless `content` has these very files, and they are as they were when they were hashed.
+    /// Fails unless `content` has exactly these files, unchanged since they were hashed.
     ///
     /// # Errors
-    /// When one has changed, come or gone.
+    /// When a file has changed, come or gone.
     pub fn check(&self, content: &Content) -> Result<()> {
         let changed = |path: &Path| {
             Error::failed(format!("`{}` changed while it was read", path.display())).hint(
@@ -126,7 +126,7 @@ impl Identity {
             if Stamp::of(&metadata) != it.stamp {
                 return Err(changed(&it.path));
             }
-            // So recent a change may have been followed by one that no clock tells from it.
+            // After so recent a change, another one may have left the times the same: hash the file again.
             if it.recent && hash_file(&it.path, &|_| Ok(()))?.1 != it.file.blake3 {
                 return Err(changed(&it.path));
             }
@@ -135,7 +135,7 @@ impl Identity {
     }
 }
 
-/// What tells a state of a file from others without reading it.
+/// Tells one state of a file from others without reading the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Stamp([u64; 5]);
 
@@ -151,12 +151,12 @@ impl Stamp {
             metadata.ino(),
             metadata.len(),
             nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
-            // No program can set this one back.
+            // No program can set this time back.
             nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
         ])
     }
 
-    /// Where there are no inodes nothing is remembered.
+    /// Without inodes nothing is remembered.
     #[cfg(not(unix))]
     fn of(metadata: &Metadata) -> Self {
         let time = metadata.modified().ok().and_then(|it| it.duration_since(UNIX_EPOCH).ok());
@@ -167,7 +167,7 @@ impl Stamp {
         self.0[2]
     }
 
-    /// Whether it was changed so shortly before `now`, or after, that its times do not tell another change.
+    /// Whether its times are later than `now` or just before: they could not tell another change.
     fn is_recent(&self, now: SystemTime) -> bool {
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         let latest = Duration::from_nanos(self.0[3].max(self.0[4]));
@@ -191,12 +191,12 @@ impl Stamp {
     }
 }
 
-/// The number whose lowest byte comes first.
+/// The number in these bytes, lowest byte first.
 fn number_of(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// The files by their content, in their order.
+/// Hashes the files, or takes the hashes that are remembered. Keeps their order.
 fn hash(files: &[ContentFile], watch: &dyn Watch) -> Result<Vec<Known>> {
     let Some(memory) = Memory::of(files) else { return Ok(Vec::new()) };
     let remembered = memory.read();
@@ -234,10 +234,10 @@ fn hash(files: &[ContentFile], watch: &dyn Watch) -> Result<Vec<Known>> {
     Ok(known)
 }
 
-/// The state of a file, and its BLAKE3 in hexadecimal digits.
+/// The stamp of a file, and its BLAKE3 in hexadecimal digits.
 ///
 /// # Errors
-/// When it cannot be read, or changes meanwhile.
+/// When the file cannot be read, or changes meanwhile.
 fn hash_file(path: &Path, advance: &dyn Fn(u64) -> Result<()>) -> Result<(Stamp, String)> {
     let failed = |error| Error::io("read", path, error);
     let mut file = plain_file::open(path).map_err(failed)?;
@@ -269,18 +269,18 @@ fn hash_file(path: &Path, advance: &dyn Fn(u64) -> Result<()>) -> Result<(Stamp,
     Ok((before, hasher.finalize().to_hex().to_string()))
 }
 
-/// Of each state of a file, the day on which it was last remembered, and its hash.
+/// For each state of a file: the day on which it was last remembered, and its hash.
 type Remembered = HashMap<Stamp, (u64, [u8; HASH])>;
 
-/// The file in which the contents of a folder's files are remembered.
+/// The file that remembers the content of files.
 struct Memory(PathBuf);
 
 impl Memory {
-    /// The memory of these files; `None` where there are none.
+    /// The memory for these files; `None` if there are no files.
     fn of(files: &[ContentFile]) -> Option<Self> {
         let first = files.first()?.path.parent()?;
         let first = if first.as_os_str().is_empty() { Path::new(".") } else { first };
-        // All files of a source share a memory, which is called after where the first of them lies.
+        // All files of a source share one memory. Its name comes from the folder of the first file.
         let folder = first.canonicalize().ok()?;
         let folder = match files.len() {
             1 => folder.as_path(),
@@ -290,7 +290,7 @@ impl Memory {
         Some(Self(gimlet_store::cache_folder().join("files").join(&name.as_str()[..32])))
     }
 
-    /// What is remembered; nothing where it is damaged.
+    /// The remembered files; none if the memory is damaged.
     fn read(&self) -> Remembered {
         let bytes = fs::read(&self.0).unwrap_or_default();
         let Some((body, seal)) = bytes.split_last_chunk::<SEAL>() else { return HashMap::new() };
@@ -306,7 +306,7 @@ impl Memory {
         entries.chunks_exact(ENTRY).map(entry).collect()
     }
 
-    /// Remembers what is known. Where that fails it is read again the next time.
+    /// Remembers the known files. If that fails, they are read again the next time.
     fn write(&self, mut all: Remembered, known: &[Known]) {
         if cfg!(not(unix)) {
             return;
@@ -337,19 +337,19 @@ impl Memory {
 }
 
 impl dyn super::Source {
-    /// What tells the content of the source from any other, all of which is read unless it is known.
+    /// Identifies the content of the source. Reads all files that are not known.
     ///
     /// # Errors
-    /// As [`Identity::of`].
+    /// Fails like [`Identity::of`].
     pub fn identity(&self) -> Result<Value> {
         Ok(Identity::of(&self.content(), &Unwatched)?.value)
     }
 }
 
-/// The contents of files as they are now, whatever is remembered of them.
+/// Hashes the files as they are now, whatever is remembered.
 ///
 /// # Errors
-/// As [`Identity::of`].
+/// Fails like [`Identity::of`].
 pub fn read_anew(files: &[ContentFile], watch: &dyn Watch) -> Result<Vec<HashedFile>> {
     let size = |file: &ContentFile| fs::metadata(&file.path).map_or(0, |it| it.len());
     watch.begin(files.iter().map(size).sum());

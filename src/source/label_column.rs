@@ -1,4 +1,4 @@
-//! The label column of Parquet files: whole numbers, with the names of a ClassLabel feature, or text.
+//! Reads the label column of Parquet files: whole numbers, with the names of a ClassLabel feature, or text.
 
 use std::path::Path;
 
@@ -15,19 +15,19 @@ use super::tally::{Kind, Names, Tally};
 use crate::pipeline::settings::Medium;
 use crate::{Error, Result};
 
-/// The longest JSON of label names. It takes a hundred times as much memory, at most.
+/// The most bytes of the JSON with label names. In memory it takes up to a hundred times as much.
 const LONGEST_JSON: usize = 4 << 20;
 
-/// What the column of all these files has, which hold samples of a medium. All rows are looked at: such a
-/// column is short, and what is wrong with it is told before any work.
+/// Tallies the column in all these files, which hold samples of a medium. Looks at all rows: the column is
+/// short, and errors in it are reported before any work.
 ///
 /// # Errors
-/// When a file lacks the column or has it in a type of no labels, when names or kinds of two files
+/// When a file lacks the column or has it in a type that cannot hold labels, when names or kinds of two files
 /// contradict each other, or when a label is not whole.
 pub(super) fn tally(parts: &[Part], column: &str, medium: Medium) -> Result<Tally> {
     let order = encoding::of(medium).order;
     let mut tally = Tally::new(column, order);
-    // The file that says what kind of labels these are.
+    // The file that decides which kind of labels these are.
     let mut decisive: Option<&Part> = None;
     for part in parts {
         let (label, names) = declared(part.schema(), column, &part.path)?;
@@ -90,7 +90,7 @@ impl Labelling {
     /// The labels of `batch`, which holds `rows` of `part`.
     ///
     /// # Errors
-    /// When one is no class, as where the file has changed since it was opened.
+    /// When a label is not a class, for example because the file has changed since it was opened.
     pub fn read(
         &self,
         part: &Part,
@@ -119,7 +119,7 @@ impl Labelling {
 
 const CHANGED: &str = "it changed since it was opened";
 
-/// The labels in a batch; `row` says which row of the file a place in it is.
+/// The labels in a batch; `row` gives the file's row for a place in the batch.
 fn values(
     part: &Part,
     batch: &RecordBatch,
@@ -177,7 +177,7 @@ fn kind_of(label: LabelType) -> Kind {
     }
 }
 
-/// The error of a column that holds other things.
+/// The error of a column whose type cannot hold labels.
 fn no_labels(path: &Path, column: &str, kind: &DataType) -> Error {
     let message = format!(
         "`{}`: the label column `{column}` is {kind}, and labels are whole numbers, booleans or text",
@@ -205,11 +205,10 @@ fn two_kinds(column: &str, decisive: Option<&Part>, other: &Part) -> Error {
     Error::failed(message).hint("name only files of one data set, or write the column in one type")
 }
 
-/// The names of classes where they lie in the feature `column` of the `huggingface` metadata; `None`
-/// when it has none.
+/// The names of classes in the feature `column` of the `huggingface` metadata; `None` if it has none.
 ///
 /// # Errors
-/// When the metadata is too long or not what it should be.
+/// When the metadata is too long or malformed.
 pub(super) fn names_of(
     schema: &Schema,
     path: &Path,

@@ -1,5 +1,4 @@
-//! What a label is in a column of Parquet: a whole number of any width, also one that a float or a boolean
-//! stands for, or text.
+//! Reads the values of a Parquet label column: whole numbers of any width, also as floats or booleans, or text.
 
 use arrow::array::{Array, ArrayRef, AsArray, LargeStringArray};
 use arrow::compute::cast;
@@ -8,17 +7,17 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
 /// The kinds of columns that labels are read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LabelType {
-    /// Without a value: no row has a label.
+    /// A column without values: no row has a label.
     Null,
     Boolean,
     Integer,
-    /// Whole ones, as pandas has integers where some are missing.
+    /// Whole numbers as floats. Pandas stores integers so if some are missing.
     Float,
     Text,
 }
 
 impl LabelType {
-    /// That of a column; `None` where none can be read from it. A dictionary is what its values are.
+    /// The type of a column; `None` if no labels can be read from it. A dictionary has the type of its values.
     pub fn of(column: &DataType) -> Option<Self> {
         match column {
             DataType::Null => Some(Self::Null),
@@ -43,15 +42,15 @@ pub(super) enum Values {
 pub(super) enum Wrong {
     /// The number at this place is not whole.
     NotWhole(usize, f64),
-    /// The column does not hold what it says.
+    /// The column does not hold what its type says.
     Damaged(String),
 }
 
-/// Beyond these, floats are no numbers of anything.
+/// The limit for floats. Beyond it, floats do not represent every whole number.
 const MOST_FLOAT: f64 = 9_007_199_254_740_992.0;
 
 impl Values {
-    /// The labels in an array of such a type; floats that are no number are none.
+    /// The labels in an array of this type; a NaN is no label.
     ///
     /// # Errors
     /// When a float is not whole, or the array is damaged.
@@ -92,7 +91,7 @@ impl Values {
         }
     }
 
-    /// How many rows these are.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         match self {
             Self::Nulls(rows) => *rows,

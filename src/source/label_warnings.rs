@@ -1,4 +1,4 @@
-//! What is told of labels before any work: what makes accuracies say nothing, or not what they seem to.
+//! Warns about labels before any work, if they make accuracies meaningless or misleading.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,10 +9,10 @@ use super::unicode_form::escaped;
 use crate::pipeline::settings::Split;
 use crate::{Error, Result};
 
-/// Training labels that are ids: of so many classes, nearly each has a row alone.
+/// With more classes than this, training labels are ids if nearly all rows are alone in their class.
 const MANY_CLASSES: usize = 100;
 
-/// Training labels that may be ids: of so many classes, most have a row alone.
+/// With more classes than this, training labels may be ids if most rows are alone in their class.
 const SOME_CLASSES: usize = 10;
 
 /// Warnings about the labels of splits and their classes.
@@ -38,7 +38,7 @@ pub(super) fn of(splits: &[OfSplit], classes: &[Classes]) -> Result<Vec<String>>
     Ok(told)
 }
 
-/// Classes that were made one.
+/// Warns of classes that were merged because their names differ only in the Unicode form.
 fn forms(splits: &[OfSplit]) -> Vec<String> {
     let mut all: BTreeMap<&String, BTreeSet<&String>> = BTreeMap::new();
     for (whole, forms) in splits.iter().flat_map(|it| &it.tally.forms) {
@@ -56,7 +56,7 @@ fn forms(splits: &[OfSplit]) -> Vec<String> {
     told.collect()
 }
 
-/// How -1 was read, where that may be other than was meant.
+/// Says how -1 was read, if something else may have been meant.
 fn minus_one(splits: &[OfSplit]) -> Option<String> {
     if splits.iter().any(|it| it.tally.names.is_some()) {
         return None;
@@ -76,7 +76,7 @@ fn minus_one(splits: &[OfSplit]) -> Option<String> {
     }
 }
 
-/// That labels are ids, or may be.
+/// Says that labels are ids, or may be.
 fn ids(tally: &Tally, rows: &BTreeMap<i64, u64>) -> Result<Option<String>> {
     let labelled: u64 = rows.values().sum();
     let alone = rows.values().filter(|rows| **rows == 1).count() as u64;
@@ -92,7 +92,7 @@ fn ids(tally: &Tally, rows: &BTreeMap<i64, u64>) -> Result<Option<String>> {
     Ok(may_be.then(|| format!("{what}; {}", not_classes(column))))
 }
 
-/// What the labels of one split say of those of the other.
+/// Compares the labels of one split with those of the other.
 fn compared(
     column: &str,
     classes: &Classes,

@@ -11,7 +11,7 @@ use super::{LabelSet, NO_FRAME};
 use crate::pipeline::settings::Split;
 use crate::{Error, Result};
 
-/// One label: what rows have, and what becomes of it.
+/// One label: its values in the rows, and the classes they become.
 #[derive(Debug)]
 pub(super) struct Labelling {
     pub tally: Tally,
@@ -23,19 +23,19 @@ pub(super) struct Labelling {
 pub(super) struct Labels {
     /// In the order of the pipeline's columns.
     pub columns: Vec<Labelling>,
-    /// Of hops.
+    /// The labels of hops.
     pub hops: Option<Labelling>,
-    /// Where a CSV file has them.
+    /// The lines of a CSV file, if it has the labels.
     pub lines: Option<CsvLines>,
-    /// Those of the columns after the first.
+    /// The label sets of the columns after the first.
     further: Vec<LabelSet>,
 }
 
 impl Labels {
-    /// Labels with classes of their own, until [`number`] gives them those of both splits.
+    /// Labels with their own classes, until [`number`] gives them those of both splits.
     ///
     /// # Errors
-    /// As [`Classes::of`].
+    /// Fails like [`Classes::of`].
     pub fn new(columns: Vec<Tally>, hops: Option<Tally>, numbering: Numbering) -> Result<Self> {
         let alone = |tally: Tally| {
             let mut classes = Classes::of(&[OfSplit { split: None, tally: &tally }], numbering)?;
@@ -66,13 +66,13 @@ impl Labels {
         &self.further
     }
 
-    /// What rows depend on, for the key of a dataset.
+    /// What the stored rows depend on; it goes into the key of a dataset.
     pub fn made(&self) -> Value {
         let all = self.columns.iter().chain(&self.hops);
         all.map(|it| it.classes.made()).collect()
     }
 
-    /// How many of so many rows have the first label; `None` where that is not known.
+    /// How many of `rows` rows have the first label; `None` if that is not known.
     pub fn counts(&self, rows: usize) -> Option<Labelled> {
         let rows = rows as u64;
         let without = match self.columns.first() {
@@ -85,10 +85,10 @@ impl Labels {
 }
 
 impl Labels {
-    /// Fails where a CSV file has no label for any file.
+    /// Fails if a CSV file has no label for any file.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// When a CSV file has no label for any file.
     pub fn check_lines(&self) -> Result<()> {
         let is_empty = |it: &Labelling| it.tally.texts.is_empty();
         match &self.lines {
@@ -98,13 +98,13 @@ impl Labels {
     }
 }
 
-/// Gives the labels of both splits one numbering. What comes with it is worth a warning.
+/// Gives the labels of both splits one numbering. Returns warnings.
 ///
 /// # Errors
 /// When labels of the splits contradict each other, or those of the training split are ids.
 pub(super) fn number(train: &mut Labels, test: &mut Labels) -> Result<Vec<String>> {
     if train.check_lines().is_err() {
-        // The labels of one split may lie in a file that says nothing of the other.
+        // The labels of one split may lie in a file that has none for the other.
         test.check_lines()?;
     }
     let mut told = CsvLines::warnings(train.lines.as_ref(), test.lines.as_ref());

@@ -1,4 +1,4 @@
-//! From the paths and globs of the settings to the files of a split.
+//! Finds the files of a split from the paths and globs of the settings.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -12,27 +12,27 @@ use super::{folder_holds, passed_over};
 use crate::pipeline::settings::{Medium, Split};
 use crate::{Error, Kind, Result};
 
-/// The files or folders of a split, in the order of their rows and each once.
+/// The files or folders of a split, each once, in the order of their rows.
 #[derive(Clone)]
 pub(super) struct Located {
     pub kind: &'static FileKind,
     pub places: Vec<Place>,
-    /// What lies beside them in a folder that is named, and is not read.
+    /// Files in a named folder that are not read.
     pub passed_over: Vec<PassedOver>,
 }
 
 /// A file or folder that is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    /// As the user spelled it, behind the root.
+    /// The path as the user spelled it, after the root.
     pub path: PathBuf,
-    /// Its path relative to the folders that a glob names; its own name where no glob names it.
+    /// Its path relative to the folders that a glob names; its own name if no glob names it.
     pub place: String,
 }
 
 /// Paths and globs as the user gave them.
 pub struct Named<'a> {
-    /// What relative ones start from.
+    /// The folder that relative paths start from.
     pub root: &'a Path,
     pub patterns: &'a [String],
     /// Where the user gave them, for messages.
@@ -41,10 +41,10 @@ pub struct Named<'a> {
     pub roots: &'a str,
 }
 
-/// Finds what is named, of a medium: all folders, or all files of one kind, which their names tell.
+/// Finds what is named, for a medium: only folders, or only files of one kind, told by their names.
 ///
 /// # Errors
-/// As [`paths`], and when folders and files are mixed.
+/// When [`paths`] fails, or folders and files are mixed.
 pub(super) fn locate(named: &Named<'_>, medium: Medium) -> Result<Located> {
     let key = named.key;
     let paths = paths(named)?;
@@ -78,7 +78,7 @@ pub(super) fn locate(named: &Named<'_>, medium: Medium) -> Result<Located> {
     }
 }
 
-/// Finds what is read of folders that are named, which hold data of one kind; and what is not.
+/// Finds what is read in folders that are named, and what is not. All folders must hold data of one kind.
 ///
 /// # Errors
 /// When they hold data of several kinds, or cannot be listed.
@@ -104,7 +104,7 @@ pub(super) fn in_folders(
     Ok(Located { kind, places, passed_over: passed_over::by_kind(others.into_iter(), None) })
 }
 
-/// Refuses folders of which one lies in another: its files would be there twice.
+/// Refuses folders of which one lies in another: its files would be read twice.
 fn refuse_nested(folders: &[PathBuf], key: &str) -> Result<()> {
     let real = |folder: &PathBuf| {
         folder.canonicalize().map_err(|error| Error::io("look at", folder, error))
@@ -121,11 +121,12 @@ fn refuse_nested(folders: &[PathBuf], key: &str) -> Result<()> {
     Ok(())
 }
 
-/// What is named, each once, in the order of its places: not in that of the paths and globs, nor by where it lies.
+/// Finds the files and folders that are named, each once. Sorts them by `place`, which depends neither on the order of
+/// the paths and globs nor on where the data lies.
 ///
 /// # Errors
-/// [`Kind::NotReady`] when nothing of it is there; another kind when something of it is, and not all, or
-/// cannot be looked at.
+/// [`Kind::NotReady`] when nothing that is named exists; another kind when only a part exists, or it cannot be
+/// looked at.
 pub fn paths(named: &Named<'_>) -> Result<Vec<Place>> {
     let mut all = Vec::new();
     let mut missing = None;
@@ -141,7 +142,7 @@ pub fn paths(named: &Named<'_>) -> Result<Vec<Place>> {
             }
         }
     }
-    // By the parts of paths, as folders are listed.
+    // Sorts by the parts of paths, as folders are listed.
     all.sort_by(|a, b| Path::new(&a.place).cmp(Path::new(&b.place)));
     match missing {
         None => Ok(all),
@@ -149,7 +150,7 @@ pub fn paths(named: &Named<'_>) -> Result<Vec<Place>> {
     }
 }
 
-/// The error of a path or glob that names nothing; where `all` that is named is missing, the data are gone.
+/// The error of a path or glob that names nothing; `all` says that nothing that is named exists.
 fn not_there(named: &Named<'_>, pattern: &str, all: bool) -> Error {
     let Named { root, key, roots, .. } = named;
     let what = if is_glob(pattern) { "no file matches" } else { "there is no file or folder" };
@@ -162,16 +163,16 @@ fn is_glob(pattern: &str) -> bool {
     pattern.contains(['*', '?', '['])
 }
 
-/// Which files and folders there have been, by what they are and not by how they were named.
+/// The files and folders that were seen, by their real path and not by the name that was given.
 #[derive(Default)]
 struct Seen {
     real: HashSet<PathBuf>,
-    /// Many files lie in few folders.
+    /// Real paths of folders, kept because many files lie in few folders.
     folders: HashMap<PathBuf, PathBuf>,
 }
 
 impl Seen {
-    /// Whether a path that is there leads to something new. A link to a file is one file with it.
+    /// Whether an existing path leads to something new. A link and its target count as one file.
     fn is_new(&mut self, path: &Path) -> Result<bool> {
         let failed = |error| Error::io("look at", path, error);
         let is_link = fs::symlink_metadata(path).map_err(failed)?.is_symlink();
@@ -195,11 +196,11 @@ impl Seen {
     }
 }
 
-/// What one path or glob names.
+/// The files and folders that one path or glob names.
 fn matches(named: &Named<'_>, pattern: &str) -> Result<Vec<Place>> {
     let Named { root, key, .. } = named;
     let path = root.join(pattern);
-    // A path that is there is meant as it stands, even with a `[` in its name.
+    // An existing path is taken literally, even with a `[` in its name.
     match fs::metadata(&path) {
         Ok(_) => {
             let place = relative_name(&path, &path);
@@ -216,7 +217,7 @@ fn matches(named: &Named<'_>, pattern: &str) -> Result<Vec<Place>> {
     if !is_glob(pattern) {
         return Ok(Vec::new());
     }
-    // The root is a folder, not a part of the pattern. (Joining an absolute pattern drops it.)
+    // The root is a literal folder, not a part of the pattern. (Joining an absolute pattern drops it.)
     let full = Path::new(&glob::Pattern::escape(&root.to_string_lossy())).join(pattern);
     let entries = glob::glob(&full.to_string_lossy()).map_err(|error| {
         Error::new(Kind::Usage, format!("`{key}`: `{pattern}` is not a glob: {error}"))
@@ -239,8 +240,8 @@ fn matches(named: &Named<'_>, pattern: &str) -> Result<Vec<Place>> {
     Ok(found)
 }
 
-/// `path` relative to `folder`, `/` between parts; else its last part. Never absolute, and without parts that
-/// say nothing.
+/// `path` relative to `folder`, with `/` between parts; if it lies elsewhere, its last part. Never absolute, and
+/// without `.` parts.
 pub fn relative_name(folder: &Path, path: &Path) -> String {
     if let Ok(rest) = path.strip_prefix(folder)
         && let Some(rest) = rest.to_str().filter(|it| !it.is_empty() && cfg!(unix))

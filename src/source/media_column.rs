@@ -1,5 +1,5 @@
-//! The column of Parquet files that holds encoded images or sounds: `struct<bytes: binary, path: string>`
-//! as Hugging Face has it, or binary; or that names the files which do: a struct without bytes, or text.
+//! Reads the Parquet column with encoded images or sounds: `struct<bytes: binary, path: string>` as Hugging Face has
+//! it, or binary. The column may also name files instead: a struct without bytes, or text.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use super::parquet_part::{Part, column_of, damaged, describe, text};
 use crate::pipeline::settings::Medium;
 use crate::{Error, Result};
 
-/// Bytes of the path of an image or sound, which are kept with it.
+/// The most bytes of the path of an image or sound, which is kept with it.
 const LONGEST_PATH: usize = 32 << 10;
 
 /// Checks that `column` holds encoded images or sounds, or names their files.
@@ -69,7 +69,7 @@ fn is_text(kind: &DataType) -> bool {
     }
 }
 
-/// Whether the column has paths: beside the encoded images or sounds, or in their place.
+/// Whether the column has paths: beside the encoded images or sounds, or instead of them.
 pub(super) fn has_paths(schema: &Schema, column: &str) -> bool {
     match schema.field_with_name(column).map(|field| field.data_type()) {
         Ok(DataType::Struct(fields)) => {
@@ -80,13 +80,13 @@ pub(super) fn has_paths(schema: &Schema, column: &str) -> bool {
     }
 }
 
-/// What a batch has of images or sounds.
+/// The encoded images or sounds of a batch.
 pub(super) struct Encoded {
     bytes: BinaryArray,
     paths: Option<StringArray>,
 }
 
-/// What a row has.
+/// The content of one row.
 pub(super) enum Cell<'a> {
     Bytes(&'a [u8]),
     /// Only the path of a file.
@@ -95,10 +95,10 @@ pub(super) enum Cell<'a> {
 }
 
 impl Encoded {
-    /// Of a column that [`check`] has passed.
+    /// Reads a column that [`check`] has passed.
     ///
     /// # Errors
-    /// When a path is too long, or the file is not what it says.
+    /// When a path is too long, or the file does not hold what its schema says.
     pub fn of(part: &Part, column: &str, batch: &RecordBatch) -> Result<Self> {
         let wrong = |error| damaged(&part.path, error);
         let values = column_of(batch, column, &part.path)?;
@@ -107,7 +107,7 @@ impl Encoded {
             None if is_text(values.data_type()) => (no_bytes(), Some(values.clone())),
             None => (values.clone(), None),
             Some(fields) => {
-                // A null struct may lie over values that are not null.
+                // A null struct may hide values that are not null.
                 let field = |name: &str| match fields.column_by_name(name) {
                     Some(values) => {
                         is_null(fields).and_then(|null| nullif(values, &null)).map(Some)
@@ -127,18 +127,18 @@ impl Encoded {
         Ok(Self { bytes: bytes.as_binary::<i32>().clone(), paths })
     }
 
-    /// Rows of the batch.
+    /// The number of rows in the batch.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The path in a row, where it has one.
+    /// The path in a row, if it has one.
     pub fn path(&self, row: usize) -> Option<&str> {
         let paths = self.paths.as_ref().filter(|it| row < it.len() && it.is_valid(row))?;
         Some(paths.value(row)).filter(|it| !it.is_empty())
     }
 
-    /// What a row has.
+    /// The content of a row.
     pub fn cell(&self, row: usize) -> Cell<'_> {
         match (row < self.bytes.len() && self.bytes.is_valid(row), self.path(row)) {
             (true, _) => Cell::Bytes(self.bytes.value(row)),

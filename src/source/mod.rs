@@ -1,5 +1,4 @@
-//! Where samples come from: Parquet files, folders of images or sounds, binary files of images, or a
-//! generator.
+//! Sources of samples: Parquet files, folders of images or sounds, binary files of images, or a generator.
 //!
 //! Every source gives its samples by row, in any order, decoded in parallel.
 
@@ -68,11 +67,11 @@ pub use crate::sample::*;
 pub use aligned::{Counted, Unfit};
 pub use splits::{Labelled, Splits, open_splits};
 
-/// A source whose classes may still get other numbers, as the other split has classes too.
+/// A source whose classes may still get other numbers, because the other split has classes too.
 trait Classified: Source {
     fn labels(&mut self) -> &mut Labels;
 
-    /// Which alignments fit which recordings; `None` where there are no alignments.
+    /// Which alignments fit which recordings; `None` if there are no alignments.
     ///
     /// # Errors
     /// When the paths of recordings cannot be read.
@@ -81,14 +80,14 @@ trait Classified: Source {
     }
 }
 
-/// Where the folder that relative paths start from is set, for messages.
+/// For messages: where the folder that relative paths start from is set.
 const ROOTS: &str = "`--set data.root=DIR`, else $GIMLET_DATA, else the pipeline file's folder";
 
-/// Opens `split` of `data` by itself; `seed` is the pipeline's, for generated data. Its classes are its
-/// own: those of both splits come with [`open_splits`].
+/// Opens one `split` of `data`; `seed` is the pipeline's, for generated data. Its classes come from this split
+/// alone: [`open_splits`] gives the classes of both splits.
 ///
 /// # Errors
-/// When the files are not there, not what the settings say, or hold no sample.
+/// When the files do not exist, are not what the settings say, or hold no sample.
 pub fn open(data: &Data, split: Split, seed: u64) -> Result<Arc<dyn Source>> {
     match &data.source {
         settings::Source::Textures(settings) => {
@@ -141,7 +140,7 @@ fn open_located(
     )
 }
 
-/// The error of something that is missing where nothing can stand for it, and no step makes it.
+/// Turns "not ready" into a failure, for something that no step makes.
 fn missing(error: Error) -> Error {
     match error.kind() {
         Kind::NotReady => {
@@ -151,21 +150,21 @@ fn missing(error: Error) -> Error {
     }
 }
 
-/// Columns of Parquet files whose labels are read where there are some.
+/// Columns of Parquet files to read, and whether labels are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Columns {
-    /// What samples are.
+    /// The medium of the samples.
     pub medium: Medium,
-    /// That of the images or sounds.
+    /// The column of the images or sounds.
     pub column: String,
-    /// `None`: labels are not read, of folders neither.
+    /// The label column; with `None` no labels are read, not even from folders.
     pub label: Option<String>,
-    /// Whether that was asked for by name: then files without it are an error.
+    /// Whether `label` was asked for by name: then files without it are an error.
     pub is_named: bool,
 }
 
 impl Columns {
-    /// Those of a pipeline's data; where these are no files, those that data sets mostly have.
+    /// The columns of a pipeline's data; if these are not files, the usual columns of data sets.
     pub fn of(pipeline: &Pipeline) -> Self {
         let (column, label, medium) = match &pipeline.data.source {
             settings::Source::Files(files) => {
@@ -180,15 +179,15 @@ impl Columns {
     }
 }
 
-/// Opens images or sounds of no pipeline: a Parquet file, a glob of them, or a folder. They have
-/// labels if the files have the column, or each of them lies in a folder inside `place`. Nothing is trained on
-/// them: what cannot be read as labels is left out, and why comes with the source, for a warning.
+/// Opens images or sounds that no pipeline names: a Parquet file, a glob of Parquet files, or a folder. They have
+/// labels if the files have the column, or if each sample lies in a folder inside `place`. Labels that cannot be read
+/// are left out, since nothing is trained on them; the reason comes with the source, for a warning.
 ///
 /// # Errors
-/// As [`open`], but for labels that were not asked for by name.
+/// Fails like [`open`], except for labels that were not asked for by name.
 pub fn open_place(place: &str, columns: Columns) -> Result<(Arc<dyn Source>, Option<String>)> {
     let patterns = vec![place.to_string()];
-    // Samples are named from where the command runs, or from the folder that holds them.
+    // Names of samples are relative to the folder that the command runs in, or to the folder that holds them.
     let (root, located) = match Path::new(place) {
         folder if folder.is_dir() => {
             let (root, folders) = (folder.to_path_buf(), vec![folder.to_path_buf()]);
@@ -235,7 +234,7 @@ fn shorten(names: &[String]) -> String {
     text
 }
 
-/// The error of asking for a row that is not there.
+/// The error of asking for a row that does not exist.
 fn no_such_row(row: usize, rows: usize) -> Error {
     Error::failed(format!("row {row} was asked for, but the source has {rows} rows"))
 }

@@ -1,5 +1,5 @@
-//! Files that rows of Parquet name in place of what is in them, as Hugging Face writes images and sounds that
-//! were not embedded: `{bytes: null, path: "imgs/2.png"}`, or a column of paths.
+//! Finds files that Parquet rows name instead of holding their content. Hugging Face writes images and sounds that were
+//! not embedded so: `{bytes: null, path: "imgs/2.png"}`, or a column of paths.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -9,14 +9,14 @@ use super::locate::{Place, relative_name};
 use crate::folder::folder_of;
 use crate::pipeline::settings::Medium;
 
-/// How to have in a Parquet file what it only names.
+/// Advice on how to provide a file that a Parquet file only names.
 const EMBED: &str = "put it there, or embed the files in the Parquet file: with Hugging Face datasets, \
      `ds.with_format(\"arrow\").map(datasets.table.embed_table_storage, batched=True)` before `to_parquet`";
 
-/// Characters of a name in a message.
+/// The most characters of a name in a message.
 const SHOWN: usize = 200;
 
-/// Where named files lie: beside the Parquet file, then in `data.root`. A name leads to no other place.
+/// Where named files are looked for: beside the Parquet file, then in `data.root`. A name leads to no other place.
 #[derive(Debug)]
 pub(super) struct NamedFiles {
     pub root: PathBuf,
@@ -27,15 +27,15 @@ impl NamedFiles {
     /// The file that a row of the Parquet file `parquet` names.
     ///
     /// # Errors
-    /// Why there is none, and what to do, for people.
+    /// Why there is no such file, and what to do, for people.
     pub fn find(&self, parquet: &Path, name: &str) -> Result<PathBuf, String> {
         self.place(parquet, name).map(|it| it.path)
     }
 
-    /// The same, with its path relative to the folder that it was found from.
+    /// The file that a row names, with its path relative to the folder that it was found from.
     ///
     /// # Errors
-    /// As [`Self::find`].
+    /// Fails like [`Self::find`].
     pub fn place(&self, parquet: &Path, name: &str) -> Result<Place, String> {
         let beside = folder_of(parquet);
         let wrong = |why: &str| {
@@ -73,7 +73,7 @@ impl NamedFiles {
         })
     }
 
-    /// The image or sound in the file that a row names; inside, why there is none.
+    /// Loads the image or sound from the file that a row names; the inner error says why there is none.
     ///
     /// # Errors
     /// When the file cannot be read.
@@ -89,21 +89,21 @@ impl NamedFiles {
     /// Height and width of the image that a row names.
     ///
     /// # Errors
-    /// Why it is not known, for people.
+    /// Why the size is not known, for people.
     pub fn size(&self, parquet: &Path, name: &str) -> Result<Option<(usize, usize)>, String> {
         let path = self.find(parquet, name)?;
         let size = (encoding::of(self.medium).size_of_file)(&path);
         size.map_err(|error| format!("`{}`: {error}", path.display()))
     }
 
-    /// How long the sound is that a row names; `None` where that is not known.
+    /// The length of the sound that a row names; `None` if it is not known.
     pub fn length(&self, parquet: &Path, name: &str) -> Option<Length> {
         let path = self.find(parquet, name).ok()?;
         (encoding::of(self.medium).length_of_file)(&path).ok()?
     }
 }
 
-/// A name relative to a folder; `None` where it leads out of it.
+/// A name relative to a folder; `None` if it leads out of the folder.
 fn inside(folder: &Path, name: &str) -> Option<PathBuf> {
     let name = Path::new(name);
     let relative = match name.is_absolute() {

@@ -1,15 +1,15 @@
-//! How an image has to be turned to stand upright, as EXIF in its file says.
+//! Reads from EXIF how an image must be turned to stand upright.
 
 use image::metadata::Orientation;
 
 use super::jpeg::Segments;
 
-/// What the EXIF of a JPEG says.
+/// The orientation in the EXIF of a JPEG.
 pub fn of_jpeg(segments: &Segments<'_>) -> Orientation {
     of_exif(segments.exif)
 }
 
-/// What the `eXIf` chunk of a PNG says, wherever it lies.
+/// The orientation in the `eXIf` chunk of a PNG, wherever the chunk lies.
 pub fn of_png(bytes: &[u8]) -> Orientation {
     let mut at = 8;
     let mut exif = None;
@@ -26,7 +26,7 @@ pub fn of_png(bytes: &[u8]) -> Orientation {
     of_exif(exif)
 }
 
-/// What the `EXIF` chunk of a WebP says.
+/// The orientation in the `EXIF` chunk of a WebP.
 pub fn of_webp(bytes: &[u8]) -> Orientation {
     let mut at = 12;
     let mut exif = None;
@@ -43,7 +43,7 @@ pub fn of_webp(bytes: &[u8]) -> Orientation {
     of_exif(exif)
 }
 
-/// Some writers put the head in front that EXIF has in JPEGs.
+/// The orientation in EXIF data. Some writers put the prefix in front that EXIF has in JPEGs.
 fn of_exif(exif: Option<&[u8]>) -> Orientation {
     let exif = exif.map(|exif| exif.strip_prefix(b"Exif\0\0").unwrap_or(exif));
     exif.and_then(Orientation::from_exif_chunk).unwrap_or(Orientation::NoTransforms)

@@ -1,6 +1,6 @@
-//! A look at Parquet files of others before the `parquet` crate reads them. It allocates by the
-//! sizes that a file claims, and recurses as deep as its schema goes: a file of a few hundred bytes
-//! could ask for more memory than there is, which ends the process.
+//! Checks foreign Parquet files before the `parquet` crate reads them. That crate allocates the sizes that a file
+//! claims, and recurses as deep as the schema goes: a file of a few hundred bytes could ask for more memory
+//! than there is, which ends the process.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -18,24 +18,24 @@ use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::{arrow_schema, delta};
 
-/// What metadata may take in memory, of a file.
+/// The most bytes that a file's metadata may take in memory.
 const METADATA_MEMORY: u64 = 256 << 20;
 
-/// What a struct of the metadata becomes takes less than this, and so much more for each byte.
+/// Upper bounds of the memory for a struct of the metadata, and for each of its bytes.
 const STRUCT: u64 = 256;
 const BYTE: u64 = 8;
 
-/// Elements of a schema, each of which becomes types of several kinds, and their nesting.
+/// The most elements of a schema, each of which becomes types of several kinds, and their deepest nesting.
 const SCHEMA_ELEMENTS: usize = 10_000;
 const SCHEMA_DEPTH: usize = 64;
 
-/// No page is longer than this when it is decompressed, nor are those of all columns that are read, one of
-/// each, than that together. How short it is on disk says nothing: of a thousand images that are not
-/// compressed, which pyarrow writes into one page, zstd leaves as good as nothing.
+/// The most bytes of a page when it is decompressed, and of one page from each column that is read together. The
+/// length on disk says nothing: pyarrow writes a thousand uncompressed images into one page, and zstd may shrink
+/// that page to almost nothing.
 const LONGEST_PAGE: u64 = 1 << 30;
 const LONGEST_TOGETHER: u64 = 2 << 30;
 
-/// Compression that Parquet knows, by its numbers; what is built in of it.
+/// The compression codecs of Parquet by number, and whether each is built in.
 const CODECS: [(&str, bool); 8] = [
     ("none", true),
     ("snappy", true),
@@ -54,14 +54,14 @@ pub struct Wrong {
     pub why: Why,
 }
 
-/// Whose fault it is.
+/// The reason why a file is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Why {
-    /// It is not what it should be.
+    /// It is not a valid file.
     Damaged,
-    /// It may well be whole: what is read at once has a limit.
+    /// It may be valid, but exceeds a limit on what is read at once.
     Limit,
-    /// It is compressed in a way that is not built in.
+    /// Its compression is not built in.
     Codec,
 }
 
@@ -81,14 +81,14 @@ fn beyond(what: String) -> Wrong {
     Wrong { what, why: Why::Limit }
 }
 
-/// Encodings in which a page of values is no shorter than they are, but for those of a dictionary:
+/// Encodings whose pages are at least as long as their values, except values that lie in a dictionary:
 /// PLAIN, PLAIN_DICTIONARY, DELTA_LENGTH_BYTE_ARRAY, RLE_DICTIONARY.
 const AS_LONG_AS_VALUES: [i64; 4] = [0, 2, 6, 8];
 const DICTIONARY_PAGE: i64 = 2;
 
-/// The values of lists in a page, and the bytes of all lists of a column in a row group, since a single
-/// row may have them all. A value takes so many, and as much as the longest of a dictionary if it is
-/// text.
+/// The most list values in a page; the most bytes of all lists of a column in a row group, since a single row
+/// may have them all; the bytes of a value. A text also takes as much as the longest page of values that rows
+/// may repeat.
 const LIST_VALUES: u64 = 1 << 24;
 const LIST_BYTES: u64 = 1 << 30;
 const LIST_VALUE: u64 = 16;
@@ -96,27 +96,27 @@ const LIST_VALUE: u64 = 16;
 /// How many bytes the values of columns may have.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Values {
-    /// Values that pages have, those of dictionaries left out.
+    /// The number of values in pages other than dictionaries.
     count: u64,
-    /// All pages together, decompressed.
+    /// Bytes of all pages together, decompressed.
     all: u64,
-    /// The longest page of each column.
+    /// Bytes of the longest page, summed over columns.
     longest: u64,
-    /// The longest page of each column from which any number of rows may take a value, as from a
-    /// dictionary.
+    /// Bytes of the longest page from which any number of rows may take a value, such as a dictionary, summed over
+    /// columns.
     said_again: u64,
     /// Whether there are pages with lengths stored as deltas.
     deltas: bool,
 }
 
 impl Values {
-    /// The most bytes that so many rows have.
+    /// The most bytes of `rows` rows.
     pub fn of_rows(&self, rows: u64) -> u64 {
         let once = self.all.min(rows.saturating_mul(self.longest));
         once.saturating_add(rows.saturating_mul(self.said_again))
     }
 
-    /// With another column of the same rows.
+    /// Adds another column of the same rows.
     pub fn beside(self, other: Self) -> Self {
         Self {
             count: self.count.saturating_add(other.count),
@@ -127,7 +127,7 @@ impl Values {
         }
     }
 
-    /// With other rows of the same columns.
+    /// Adds other rows of the same columns.
     pub fn above(self, other: Self) -> Self {
         Self {
             count: self.count.saturating_add(other.count),
@@ -138,10 +138,10 @@ impl Values {
         }
     }
 
-    /// Checks that a page of each column may be held at a time.
+    /// Checks that one page of each column may be held at the same time.
     ///
     /// # Errors
-    /// When they may not.
+    /// When the pages are too long together.
     pub fn check_together(&self) -> Result<(), Wrong> {
         if self.longest <= LONGEST_TOGETHER {
             return Ok(());
@@ -153,7 +153,7 @@ impl Values {
         )))
     }
 
-    /// Those of a column of lists: any row may have them all.
+    /// The values of a column of lists: a single row may have them all.
     fn of_lists(self, text: bool) -> Result<Self, Wrong> {
         if self.deltas {
             return Err("the lengths of text in lists are stored as deltas".into());
@@ -171,7 +171,7 @@ impl Values {
     }
 }
 
-/// Bytes read to find a page header in them; one with statistics may take all of the last.
+/// Bytes that are read to parse a page header, tried in turn; one with statistics may need the last.
 const HEADERS: [u64; 3] = [256, 16 << 10, 1 << 20];
 
 /// Checks the footer of a file, and the offset indexes that it names.
@@ -219,7 +219,7 @@ pub fn check_metadata(file: &mut File, bytes: u64) -> Result<(), Wrong> {
         return Err(Wrong { what, why: Why::Codec });
     }
     take(&mut memory, STRUCT * thrift.structs())?;
-    // Sums are made of them, and lists as long; the images alone take a byte each.
+    // Row counts are summed up, and lists get as many items. Each image alone takes a byte or more.
     if rows.1 != Some(rows.0) || rows.0 as u64 > bytes {
         return Err(format!("it claims {} rows in {bytes} bytes", rows.0).into());
     }
@@ -233,7 +233,7 @@ fn take(memory: &mut u64, bytes: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// A `KeyValue` of the metadata.
+/// Checks a `KeyValue` of the metadata.
 fn note(value: Value) -> Result<(), String> {
     let (mut key, mut text) = (&[][..], &[][..]);
     value.fields(|number, value| {
@@ -247,9 +247,9 @@ fn note(value: Value) -> Result<(), String> {
     if key == arrow_schema::KEY { arrow_schema::check(text) } else { Ok(()) }
 }
 
-/// A list of `SchemaElement`s: each group has as many as it says, none nested too deep.
+/// Checks a list of `SchemaElement`s: each group has as many children as it says, none is nested too deep.
 fn schema(value: Value) -> Result<(), String> {
-    // Children that are still to come, of each group that is open.
+    // For each open group, the number of children that are still to come.
     let mut open = Vec::new();
     let left = Cell::new(0);
     value.list(
@@ -287,8 +287,8 @@ fn schema(value: Value) -> Result<(), String> {
     )
 }
 
-/// The rows of a `RowGroup`; adds where the offset indexes of its columns lie, and how one is compressed
-/// that cannot be read.
+/// The number of rows in a `RowGroup`. Adds the places of its columns' offset indexes, and sets `codec` if one is
+/// not built in.
 fn row_group(
     value: Value,
     indexes: &mut Vec<Range<u64>>,
@@ -333,8 +333,8 @@ fn row_group(
     if rows < 0 { Err("a row group has a negative number of rows".into()) } else { Ok(rows) }
 }
 
-/// The offset indexes lie before the footer, and are what they say. They are read at once from the
-/// first to the last, with what may lie between them.
+/// Checks that the offset indexes lie before the footer and are well formed. Reads them at once, from the first to
+/// the last, with anything between them.
 fn check_offset_indexes(
     file: &mut File,
     end: u64,
@@ -357,11 +357,11 @@ fn check_offset_indexes(
     Ok(())
 }
 
-/// Checks the headers of all pages of a column in a row group that the `parquet` crate may read.
-/// Gives how long its values may be.
+/// Checks the headers of all pages that the `parquet` crate may read, of a column in a row group. Returns how
+/// long its values may be.
 ///
 /// # Errors
-/// What is wrong with one, for people.
+/// What is wrong with a page, for people.
 pub fn check_pages(
     file: &mut File,
     bytes: u64,
@@ -398,7 +398,7 @@ pub fn check_pages(
     Ok(values)
 }
 
-/// Checks the pages of a column with lengths stored as deltas, which are decompressed for it.
+/// Decompresses and checks the pages of a column that store lengths as deltas.
 fn check_deltas(
     file: &File,
     chunk: &ColumnChunkMetaData,
@@ -417,7 +417,7 @@ fn check_deltas(
         }
         let levels = match &page {
             Page::DataPage { .. } if chunk.column_descr().max_def_level() == 0 => Some(0),
-            // Before levels in RLE, their length; others are as good as not written any more.
+            // The length of RLE levels lies before them. Other levels are hardly written any more.
             Page::DataPage { buf, def_level_encoding: Levels::RLE, .. } => {
                 let length = buf.first_chunk().map(|length| u32::from_le_bytes(*length));
                 length.and_then(|length| length.checked_add(4))
@@ -433,7 +433,7 @@ fn check_deltas(
     Ok(())
 }
 
-/// What lies before the first page of an offset index is taken for a dictionary.
+/// Checks pages that an offset index locates. Bytes before the first of them are taken for a dictionary.
 fn check_located(
     file: &mut File,
     bytes: u64,
@@ -457,8 +457,8 @@ fn check_located(
     Ok(values)
 }
 
-/// Checks the page at the front of `range`, which may have so many values, and gives its length, header
-/// and all. Adds its values.
+/// Checks the page at the front of `range`, which may have up to `most_values` values. Adds its values, and returns its
+/// length with the header.
 fn check_page(
     file: &mut File,
     range: Range<u64>,
@@ -483,7 +483,7 @@ fn check_page(
             Ok(())
         });
         if parsed.is_err() {
-            // It may be longer than what was read of it.
+            // The header may be longer than what was read of it.
             continue;
         }
         let header = bytes.len() - thrift.rest().len();
@@ -498,7 +498,7 @@ fn check_page(
             )));
         }
         let bytes = decompressed.max(length);
-        // A value of a dictionary takes a byte or more.
+        // Each value of a dictionary takes a byte or more.
         let is_dictionary = kind == DICTIONARY_PAGE;
         let most_values = if is_dictionary { bytes } else { most_values };
         if !u64::try_from(count).is_ok_and(|count| count <= most_values) {
@@ -518,7 +518,7 @@ fn check_page(
     Err("a page has no header".into())
 }
 
-/// Two numbers in a struct, by their fields; -1 when one is missing.
+/// Two numeric fields of a struct; -1 for a missing one.
 fn numbers(value: Value, fields: [i16; 2]) -> Result<[i64; 2], String> {
     let mut found = [-1; 2];
     value.fields(|number, value| {

@@ -1,4 +1,4 @@
-//! One Parquet file of a source: opened, and read row by row, through [`parquet_guard`].
+//! Opens one Parquet file of a source, checks it with [`parquet_guard`], and reads it row by row.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -21,21 +21,21 @@ use super::parquet_guard::{self, Values, Why, Wrong};
 use super::{first_bytes, folder_holds, plain_file, shorten};
 use crate::{Error, Result};
 
-/// Rows decoded at a time: fewer when their values may have more bytes together than this. A single
-/// value is no longer than a page.
+/// The most rows that are decoded at a time, and the most bytes that their values may have; a single row may
+/// have more. A value is no longer than a page.
 const BATCH_ROWS: usize = 256;
 const BATCH_BYTES: u64 = 512 << 20;
 
-/// One file.
+/// One Parquet file of a source.
 pub(super) struct Part {
     pub path: PathBuf,
-    /// As [`Place`] has it.
+    /// Its place, as in [`Place`].
     pub place: String,
     metadata: ArrowReaderMetadata,
     /// The first row's number in the source.
     pub first: usize,
     pub rows: usize,
-    /// The column chunks, by row group and column, whose pages claim nothing absurd.
+    /// The column chunks whose pages were checked and claim nothing absurd, by row group and column.
     checked: Mutex<HashMap<(usize, usize), Values>>,
 }
 
@@ -43,7 +43,7 @@ impl Part {
     /// Opens a file whose first row has the number `first`.
     ///
     /// # Errors
-    /// When it is not Parquet, or may not be read.
+    /// When it is not Parquet, or cannot be read.
     pub fn open(Place { path, place }: Place, first: usize) -> Result<Self> {
         let failed = |error| Error::io("read", &path, error);
         let mut file = plain_file::open(&path).map_err(failed)?;
@@ -57,13 +57,13 @@ impl Part {
         Ok(Self { path, place, metadata, first, rows, checked: Mutex::default() })
     }
 
-    /// The columns it has.
+    /// The columns of the file.
     pub fn schema(&self) -> &Schema {
         self.metadata.schema()
     }
 
-    /// The rows in whose row group a leaf of the schema may be null, by what the file says of itself: none
-    /// where it says that no value is.
+    /// The rows of all row groups in which a leaf of the schema may be null. Row groups whose statistics say that no
+    /// value is null are left out.
     pub fn rows_with_nulls(&self, leaf: &[&str]) -> Vec<usize> {
         let mut found = Vec::new();
         let mut first = 0;
@@ -82,10 +82,10 @@ impl Part {
         found
     }
 
-    /// The batches of `columns` at `rows` (ascending, each once, at least one).
+    /// Reads batches of `columns` at `rows` (ascending, each once, at least one).
     ///
     /// # Errors
-    /// When a page claims what it cannot hold, or the file may not be read.
+    /// When a page claims more than it can hold, or the file cannot be read.
     pub fn reader(
         &self,
         columns: &[Column],
@@ -107,7 +107,7 @@ impl Part {
             rest = after;
         }
         let selection = RowSelection::from_consecutive_ranges(ranges.into_iter(), kept);
-        // Opened anew: clones of a `File` share one position, and reads may run in parallel.
+        // Opened again: clones of a `File` share one position, and reads may run in parallel.
         let mut file =
             plain_file::open(&self.path).map_err(|error| Error::io("read", &self.path, error))?;
         let mask = projection(&self.metadata, columns);
@@ -123,8 +123,8 @@ impl Part {
         Ok(std::iter::from_fn(move || guarded(|| reader.next().transpose()).transpose()))
     }
 
-    /// Checks the pages of the columns in `mask` that have not been read before. Gives how long their
-    /// values may be.
+    /// Checks the pages of the columns in `mask` that have not been checked before. Returns how long their values
+    /// may be.
     fn check_pages(
         &self,
         file: &mut File,
@@ -160,7 +160,7 @@ impl Part {
     }
 }
 
-/// How many rows of such values may be decoded at a time.
+/// How many rows with these values may be decoded at a time.
 fn batch_rows(values: &Values) -> usize {
     let mut rows = BATCH_ROWS;
     while rows > 1 && values.of_rows(rows as u64) > BATCH_BYTES {
@@ -172,16 +172,16 @@ fn batch_rows(values: &Values) -> usize {
 /// A column to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Column<'a> {
-    /// Of one value a row, or of the struct of an image or sound.
+    /// One value per row, or the struct of an image or sound.
     Flat(&'a str),
-    /// The paths alone in the struct of an image or sound, or where they are all that the column has.
+    /// Only the paths: those in the struct of an image or sound, or a column of paths.
     Paths(&'a str),
-    /// Of lists of values.
+    /// Lists of values.
     Lists(&'a str),
 }
 
-/// The parts of `columns` that are read. What else lies in the struct of an image may be lists, of
-/// any number of values a row.
+/// The leaves of `columns` that are read. Other fields in the struct of an image are left out: they may be lists
+/// with any number of values per row.
 fn projection(metadata: &ArrowReaderMetadata, columns: &[Column]) -> ProjectionMask {
     let schema = metadata.parquet_schema();
     let leaves = schema.columns().iter().enumerate().filter(|(_, leaf)| {
@@ -204,8 +204,8 @@ fn projection(metadata: &ArrowReaderMetadata, columns: &[Column]) -> ProjectionM
     ProjectionMask::leaves(schema, leaves.map(|(number, _)| number))
 }
 
-/// What the `parquet` crate gives. It is foreign code that meets damaged bytes: a bug in it must not
-/// end a long run.
+/// Calls the `parquet` crate. It is foreign code that meets damaged bytes: a bug in it must not end a
+/// long run.
 fn guarded<T, E: std::fmt::Display>(read: impl FnOnce() -> Result<T, E>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(read) => read.map_err(|error| error.to_string()),
@@ -219,7 +219,7 @@ pub(super) fn text(values: &dyn Array, path: &Path) -> Result<StringArray> {
     Ok(values.as_string::<i32>().clone())
 }
 
-/// A column that the file must have.
+/// A column of the batch; an error if the file lacks it.
 pub(super) fn column_of<'a>(
     batch: &'a RecordBatch,
     column: &str,
@@ -237,7 +237,7 @@ pub(super) fn describe(schema: &Schema) -> String {
     if columns.is_empty() { "no column".to_owned() } else { shorten(&columns) }
 }
 
-/// The error of a file that does not read as it should.
+/// The error of a file that cannot be read.
 pub(super) fn damaged(path: &Path, reason: impl std::fmt::Display) -> Error {
     Error::failed(format!("could not read `{}`: {reason}", path.display()))
         .hint("the file may be damaged: get it again from where it came from")
@@ -258,7 +258,7 @@ fn refused(path: &Path, wrong: Wrong) -> Error {
     }
 }
 
-/// The error of a file whose metadata cannot be read, `bytes` long.
+/// The error of a file of `bytes` bytes whose metadata cannot be read.
 fn not_parquet(path: &Path, bytes: u64, wrong: Wrong) -> Error {
     let shown = path.display();
     let Wrong { what, why } = wrong;
@@ -273,7 +273,7 @@ fn not_parquet(path: &Path, bytes: u64, wrong: Wrong) -> Error {
     }
     let mut head = Vec::new();
     let opened = plain_file::open(path);
-    // Where it can no longer be read, that is said elsewhere.
+    // A file that can no longer be read is reported elsewhere.
     let _ = opened.and_then(|file| file.take(first_bytes::ENOUGH as u64).read_to_end(&mut head));
     if bytes == 0 {
         return Error::failed(format!("`{shown}` is empty: it has 0 bytes"))

@@ -1,11 +1,11 @@
-//! Files that lie where data is looked for and are not read, summed up.
+//! Sums up files that lie among the data and are not read.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::content::PassedOver;
 
-/// Sums up files by their endings, and links that lead to nothing; all by their places.
+/// Sums up files by their endings, and links whose target is missing; all are given by their places.
 pub fn by_kind(
     files: impl IntoIterator<Item = String>,
     broken: impl IntoIterator<Item = String>,

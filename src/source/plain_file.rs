@@ -1,4 +1,4 @@
-//! Opening files that others may have put there.
+//! Opens files that other people or programs may have put there.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek};
@@ -6,14 +6,14 @@ use std::path::Path;
 
 use super::first_bytes;
 
-/// No pointer of Git LFS is longer.
+/// The most bytes of a Git LFS pointer.
 const LONGEST_POINTER: u64 = 1024;
 
-/// Opens a file to read it; links are followed. What is no file is refused: a pipe would be waited
-/// for, a device never ends. So is a pointer of Git LFS, which stands where the data should.
+/// Opens a file for reading; links are followed. Refuses anything that is not a regular file: reading a pipe may
+/// wait forever, and a device may never end. Also refuses a Git LFS pointer, which stands in place of the data.
 ///
 /// # Errors
-/// As the system says, and `InvalidInput` for what is no file, or not the data.
+/// The error of the system, or `InvalidInput` for what is not a regular file, or not the data.
 pub fn open(path: &Path) -> io::Result<File> {
     let check = |metadata: fs::Metadata| match metadata.is_file() {
         true => Ok(metadata.len()),

@@ -1,4 +1,4 @@
-//! The bytes of a file of images or labels: as they lie there, or out of gzip, as MNIST is downloaded.
+//! Reads the bytes of a file of images or labels, either as they are or unpacked from gzip, as MNIST is downloaded.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -11,10 +11,10 @@ use super::plain_file;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// What is unpacked stays in memory: no more than this.
+/// The most bytes that are unpacked, since they stay in memory.
 pub const MAX_UNPACKED: u64 = 1 << 30;
 
-/// A file; its own bytes tell whether it is packed.
+/// A file that may be packed; its first bytes tell.
 #[derive(Debug)]
 pub struct Bytes {
     path: PathBuf,
@@ -24,7 +24,7 @@ pub struct Bytes {
 #[derive(Debug)]
 enum Kept {
     Plain(Mutex<File>, u64),
-    /// All of it, once it is needed.
+    /// All unpacked bytes, once they are needed.
     Packed(Mutex<Option<Arc<Vec<u8>>>>),
 }
 
@@ -32,7 +32,7 @@ impl Bytes {
     /// Opens a file.
     ///
     /// # Errors
-    /// As the system says.
+    /// The error of the system.
     pub fn open(path: &Path) -> io::Result<Self> {
         let mut file = plain_file::open(path)?;
         let length = file.metadata()?.len();
@@ -43,15 +43,15 @@ impl Bytes {
         Ok(Self { path: path.to_path_buf(), kept })
     }
 
-    /// The first `most` bytes, or all where there are fewer.
+    /// The first `most` bytes, or all if there are fewer.
     ///
     /// # Errors
-    /// As the system says, and when what is packed is damaged.
+    /// The error of the system, or when a packed file is damaged.
     pub fn head(&self, most: u64) -> io::Result<Vec<u8>> {
         unpacked(&self.path, most)
     }
 
-    /// How many bytes there are; `None` where that is known once they are unpacked.
+    /// The number of bytes; `None` for a packed file, where it is known only after unpacking.
     pub fn length(&self) -> Option<u64> {
         match &self.kept {
             Kept::Plain(_, length) => Some(*length),
@@ -59,10 +59,10 @@ impl Bytes {
         }
     }
 
-    /// Fills `into` from a place on; in all there are `length` bytes.
+    /// Fills `into` from byte `place` on; the file has `length` bytes in all.
     ///
     /// # Errors
-    /// As the system says, and when what is packed is damaged, or has another length.
+    /// The error of the system, or when a packed file is damaged or has another length.
     pub fn read_at(&self, place: u64, into: &mut [u8], length: u64) -> io::Result<()> {
         match &self.kept {
             Kept::Plain(file, _) => {
@@ -95,10 +95,10 @@ impl Bytes {
     }
 }
 
-/// The first `most` bytes of a file, out of gzip where they are packed.
+/// The first `most` bytes of a file, unpacked if it is in gzip.
 ///
 /// # Errors
-/// As the system says, and when what is packed is damaged.
+/// The error of the system, or when a packed file is damaged.
 pub fn unpacked(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let mut file = plain_file::open(path)?;
     let mut bytes = Vec::new();
@@ -110,7 +110,7 @@ pub fn unpacked(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether a file begins as gzip does; leaves it at its start.
+/// Whether a file begins like gzip; leaves the file at its start.
 fn is_packed(file: &mut File) -> io::Result<bool> {
     let mut magic = Vec::new();
     file.take(2).read_to_end(&mut magic)?;

@@ -1,5 +1,4 @@
-//! The labels of images in files of one size, where they do not lie in the record, and the names of
-//! classes beside them.
+//! Reads labels that lie in their own file beside files of images of one size, and the names of classes beside them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,16 +7,16 @@ use super::record_bytes::unpacked;
 use super::record_names::Kind;
 use crate::{Error, Result};
 
-/// The longest file of labels or names.
+/// The most bytes of a file of labels or names.
 const MAX_LABELS: u64 = 1 << 26;
 
 const IDX_HEADER: usize = 8;
 
-/// The labels beside the images at `path`, from 0, and their file; `None` where records have labels of
-/// their own, or there are none.
+/// The labels beside the images at `path`, counted from 0, and their file; `None` if records hold their own labels,
+/// or there are none.
 ///
 /// # Errors
-/// When they are not there, not as many as the images, or not what they should be.
+/// When the labels do not exist, are not as many as the images, or are malformed.
 pub fn beside(kind: Kind<'_>, path: &Path, rows: usize) -> Result<Option<(PathBuf, Vec<u8>)>> {
     let Some(places) = kind.labels_beside(path) else { return Ok(None) };
     let file = places.iter().find(|it| it.exists()).unwrap_or(&places[0]);
@@ -46,7 +45,7 @@ pub fn are_there(kind: Kind<'_>, path: &Path) -> bool {
     kind.labels_beside(path).is_none_or(|places| places.iter().any(|it| it.exists()))
 }
 
-/// What lies behind the header of an IDX file of labels.
+/// The labels in an IDX file, after its header.
 fn of_idx(file: &Path, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
     let number = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
     let (Some(0x0801), Some(count)) = (number(0), number(4)) else {
@@ -64,7 +63,7 @@ fn of_idx(file: &Path, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
     Ok(bytes.split_off(IDX_HEADER))
 }
 
-/// STL-10 counts classes from 1.
+/// Makes STL-10's labels count from 0: the files count from 1.
 fn from_one(file: &Path, labels: Vec<u8>) -> Result<Vec<u8>> {
     if let Some(row) = labels.iter().position(|label| *label == 0) {
         let message = format!(
@@ -78,10 +77,10 @@ fn from_one(file: &Path, labels: Vec<u8>) -> Result<Vec<u8>> {
     Ok(labels.into_iter().map(|label| label - 1).collect())
 }
 
-/// The names of classes in a file, one a line; `None` where it is not there.
+/// The names of classes in a file, one per line; `None` if the file does not exist.
 ///
 /// # Errors
-/// When it cannot be read, or is not text.
+/// When the file cannot be read, or is not text.
 pub fn names(file: &Path) -> Result<Option<Vec<String>>> {
     let bytes = match unpacked(file, MAX_LABELS) {
         Ok(bytes) => bytes,

@@ -1,12 +1,12 @@
-//! Files of images of one size, uncompressed, one after another: the binary versions of CIFAR-10, CIFAR-100
-//! and STL-10, and the IDX files of MNIST and its like.
+//! Reads files of uncompressed images of one size, one after another: the binary versions of CIFAR-10, CIFAR-100
+//! and STL-10, and IDX files like those of MNIST.
 //!
 //! | files | a record | labels |
 //! |---|---|---|
 //! | `*images-idx3-ubyte`, also with a dot, also in gzip | rows x columns gray values, after a header of 16 bytes | `*labels-idx1-ubyte`, after 8 bytes |
 //! | `*_X.bin` (STL-10) | 3 channels of 96x96, each column by column | `*_y.bin`, from 1; none for unlabelled images |
 //! | any other `*.bin` (CIFAR-10) | a label, 3 channels of 32x32, each row by row | in the record |
-//! | such a file of 3074 bytes a record (CIFAR-100) | a coarse and a fine label, and the same | in the record |
+//! | the same with 3074 bytes per record (CIFAR-100) | a coarse and a fine label, 3 channels | in the record |
 //!
 //! The names of classes are read from `class_names.txt` (STL-10), `batches.meta.txt` (CIFAR-10), or
 //! `fine_label_names.txt` and `coarse_label_names.txt` (CIFAR-100) beside them, if they are there.
@@ -38,7 +38,7 @@ use crate::{Error, Result};
 
 const IDX_HEADER: u64 = 16;
 
-/// The two labels of CIFAR-100, as the settings may name them, in the order that they have in a record.
+/// The two labels of CIFAR-100 as the settings may name them, in the order that they have in a record.
 const COARSE: &str = "coarse_label";
 const FINE: &str = "fine_label";
 
@@ -52,7 +52,7 @@ enum Layout {
 }
 
 impl Layout {
-    /// Bytes of a record, and of what lies in front of its pixels.
+    /// Bytes of a record, and of the part before its pixels.
     fn record(self) -> (usize, usize) {
         match self {
             Layout::Idx { height, width } => (height * width, 0),
@@ -62,7 +62,7 @@ impl Layout {
         }
     }
 
-    /// Height and width.
+    /// Height and width of an image in pixels.
     fn size(self) -> (usize, usize) {
         match self {
             Layout::Idx { height, width } => (height, width),
@@ -87,8 +87,8 @@ impl Layout {
         RgbImage::from_raw(w, h, values).map(Into::into)
     }
 
-    /// The labels that the settings name: what each is called, where it lies in a record, and the file of
-    /// its names.
+    /// The labels that the settings name: for each its name, its byte in a record, and the file with the names of its
+    /// classes.
     fn labels(self, files: &Files) -> Result<Vec<(String, usize, Option<&'static str>)>> {
         let place = |column: &String| match (self, column.as_str()) {
             (Layout::Idx { .. }, _) => Ok((column.clone(), 0, None)),
@@ -117,25 +117,25 @@ struct Part {
     name: String,
     bytes: Bytes,
     layout: Layout,
-    /// Bytes in front of the first record.
+    /// Bytes before the first record.
     header: u64,
     rows: usize,
-    /// From 0, and their file; `None` when a record has its own, or there are none.
+    /// Labels counted from 0, and their file; `None` if records hold their own labels, or there are none.
     labels: Option<(PathBuf, Vec<u8>)>,
 }
 
-/// Images in such files, in the order of the files' names.
+/// Images in binary files, in the order of the files' names.
 #[derive(Debug)]
 pub struct Records {
     parts: Vec<Part>,
     labels: Labels,
-    /// The byte of each label in a record, where it lies there.
+    /// For each label, its byte in a record, if records hold it.
     places: Vec<usize>,
     passed_over: Vec<PassedOver>,
     content: Content,
 }
 
-/// Whether the labels of a file lie in it, or beside it.
+/// Whether a file has labels in it, or beside it.
 fn has_labels(path: &Path) -> bool {
     Kind::of(&name_of(path)).is_none_or(|kind| record_labels::are_there(kind, path))
 }
@@ -162,10 +162,10 @@ pub(super) const RECORDS: FileKind = FileKind {
 };
 
 impl Records {
-    /// The images of `places`, with the labels that the settings name.
+    /// Opens the images of `places`, with the labels that the settings name.
     ///
     /// # Errors
-    /// When a file is not what its name says, or its labels are missing or not as many.
+    /// When a file is not what its name says, or its labels are missing or not as many as its images.
     pub(super) fn open(
         files: &Files,
         places: Vec<Place>,
@@ -219,7 +219,7 @@ impl Records {
     }
 }
 
-/// A label of files, as far as it is known before records are read.
+/// Tallies a label as far as it is known before records are read.
 fn tally(label: &str, parts: &[Part], names: Option<Names>) -> Tally {
     let mut tally = Tally::new(label, Order::Text);
     (tally.kind, tally.kept) = (tally::Kind::Numbers, true);
@@ -231,7 +231,7 @@ fn tally(label: &str, parts: &[Part], names: Option<Names>) -> Tally {
                     tally.add_number(i128::from(*label), at);
                 }
             }
-            // STL-10's images that nobody has labelled.
+            // STL-10's unlabelled images.
             None if part.layout == Layout::Stl => tally.missing += part.rows as u64,
             None => return Tally::uncounted(label, names),
         }
@@ -250,11 +250,11 @@ fn content(parts: &[Part], labels: &[Tally]) -> Content {
     let mut files: Vec<ContentFile> = data.collect();
     files.extend(of_parts.map(|(path, _)| beside(Role::Labels, path)));
     files.extend(named.map(|path| beside(Role::Names, path)));
-    // Which labels are read is said by the settings.
+    // The settings say which labels are read.
     Content { made: json!({ "kind": "records" }), files }
 }
 
-/// The class of a record by a label that may lie in its byte `byte`.
+/// The class of a record; its label lies beside the images, or in the record at `byte`.
 fn class(
     label: &Labelling,
     byte: usize,
@@ -311,7 +311,7 @@ impl Part {
         Ok(Self { name: place, path, bytes, layout, header, rows, labels })
     }
 
-    /// A record, whole.
+    /// Reads all bytes of a record.
     fn read(&self, row: usize) -> Result<Vec<u8>> {
         let (record, _) = self.layout.record();
         let mut bytes = vec![0; record];
@@ -326,7 +326,7 @@ impl Part {
     }
 }
 
-/// The error of a file in gzip that does not unpack.
+/// The error of a file in gzip that cannot be unpacked.
 fn damaged(path: &Path, error: &io::Error) -> Error {
     let message = format!("`{}` is cut off, or damaged: {error}", path.display());
     Error::failed(message).hint("get it again from where it came from")
@@ -338,7 +338,7 @@ fn packed(path: &Path) -> Error {
     Error::failed(message).hint("unpack it, and name what was in it")
 }
 
-/// What an IDX file holds, and how many of it.
+/// The layout of an IDX file, and the number of its images.
 fn idx_layout(path: &Path, head: &[u8]) -> Result<(Layout, usize)> {
     let number = |at: usize| Some(u32::from_be_bytes(*head.get(at..)?.first_chunk()?));
     let numbers = (number(0), number(4), number(8), number(12));
@@ -364,7 +364,7 @@ fn idx_layout(path: &Path, head: &[u8]) -> Result<(Layout, usize)> {
     }
 }
 
-/// Checks that an IDX file is as long as its header says, where that can be seen.
+/// Checks that an IDX file is as long as its header says, if its length is known.
 fn check_idx(path: &Path, whole: u64, length: Option<u64>) -> Result<()> {
     let shown = path.display();
     match length {
@@ -380,8 +380,8 @@ fn check_idx(path: &Path, whole: u64, length: Option<u64>) -> Result<()> {
     }
 }
 
-/// Tells CIFAR-100's records from CIFAR-10's, by what divides the file; where both do, by the names of
-/// classes beside it.
+/// Tells CIFAR-100's records from CIFAR-10's by which record size divides the file. If both do, the file of class
+/// names beside it decides.
 fn cifar_layout(path: &Path, length: u64) -> Result<Layout> {
     let divides = |layout: Layout| length.is_multiple_of(layout.record().0 as u64);
     let beside = |name: &str| path.with_file_name(name).exists();
@@ -403,7 +403,7 @@ fn cifar_layout(path: &Path, length: u64) -> Result<Layout> {
     }
 }
 
-/// The error of a file that is no whole number of records.
+/// The error of a file that is not a whole number of records.
 fn not_whole(path: &Path, head: &[u8], length: u64, layout: Layout) -> Error {
     let shown = path.display();
     if let Some(told) = first_bytes::tell(head) {

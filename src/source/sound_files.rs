@@ -1,11 +1,11 @@
-//! Sounds in files.
+//! The encoding of sound files.
 
 use super::class_order::Order;
 use super::encoding::{Encoding, Loaded};
 use super::{Media, Remarks, Waveform, plain_file, sound};
 use crate::Error;
 
-/// Sounds in files.
+/// The encoding of sound files.
 pub(super) const SOUNDS: Encoding = Encoding {
     extensions: &["wav", "flac", "mp3", "ogg", "oga", "wave"],
     order: Order::Numbers,

@@ -1,4 +1,4 @@
-//! Both splits of a data set, opened together: a label means one class in both.
+//! Opens both splits of a data set together, so that a label means the same class in both.
 
 use std::sync::Arc;
 
@@ -7,40 +7,39 @@ use super::{Classified, Source, labelling, open, open_split};
 use crate::Result;
 use crate::pipeline::{self, Data, PerSplit, Split};
 
-/// Both splits.
+/// Both splits of a data set.
 pub struct Splits {
-    /// The source of each.
+    /// The source of each split.
     pub sources: PerSplit<Arc<dyn Source>>,
-    /// What makes accuracies say nothing, or not what they seem to: told once, before any work.
+    /// Reasons why accuracies may be meaningless or misleading, reported once before any work.
     pub warnings: Vec<String>,
-    /// Rows that have the first label, of each split; `None` where that is not known.
+    /// Rows that have the first label, per split; `None` if that is not known.
     pub labelled: PerSplit<Option<Labelled>>,
-    /// Both as what may have alignments.
+    /// Both sources again, if they are files, to check alignments.
     files: Option<PerSplit<Arc<dyn Classified>>>,
 }
 
-/// Rows of a split.
+/// Numbers of rows of a split with and without a label.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Labelled {
-    /// With a label.
+    /// Rows with a label.
     pub with: u64,
-    /// Without one.
+    /// Rows without a label.
     pub without: u64,
 }
 
 impl Splits {
-    /// Checks that alignments, where there are some, fit the recordings of both splits.
+    /// Checks that alignments, if there are any, fit the recordings of both splits.
     ///
     /// # Errors
-    /// When none fits any recording, one fits several, or a file cannot be read.
+    /// When no alignment fits any recording, one fits several, or a file cannot be read.
     pub fn check_alignments(&self) -> Result<Unfit> {
         let Some(files) = &self.files else { return Ok(Unfit::default()) };
         aligned::check(files.train.aligned()?, files.test.aligned()?)
     }
 }
 
-/// Opens both splits of `data`; `seed` is the pipeline's, for generated data. Their classes are those of both
-/// together.
+/// Opens both splits of `data`, with classes from both together; `seed` is the pipeline's, for generated data.
 ///
 /// # Errors
 /// When a split cannot be opened; when the labels of the splits contradict each other, or those of the

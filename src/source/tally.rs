@@ -1,4 +1,4 @@
-//! What rows have as one of their labels, as it was found: which values, how often, and where first.
+//! Tallies one label of all rows as it was found: which values, how often, and where first.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -6,67 +6,67 @@ use std::path::PathBuf;
 use super::class_order::Order;
 use super::unicode_form::composed;
 
-/// The most classes that are told apart; a probe tells no more.
+/// The most classes that are told apart. A probe has the same limit.
 pub(super) const MOST_CLASSES: usize = 1 << 16;
 
-/// Bytes of all names of classes together, where they are text.
+/// The most bytes of all class names together, if classes are text.
 const LONGEST_NAMES: usize = 4 << 20;
 
-/// Whole numbers or text.
+/// Whether labels are whole numbers or text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Neither: no row has a label.
+    /// Neither, since no row has a label.
     Nothing,
     Numbers,
     Text,
 }
 
-/// Rows that have a value.
+/// The rows that have a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// None of a class that has a folder, but no file in it.
+    /// Their number; 0 for a class whose folder has no file.
     pub rows: u64,
-    /// Where the first is, for people.
+    /// Where the first row is, for people.
     pub first: String,
 }
 
-/// Names of classes by their numbers, and the file that has them.
+/// The names of classes by number, and the file that has them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Names {
     pub list: Vec<String>,
-    /// `None` where they follow from a type.
+    /// The file; `None` if the names follow from a type.
     pub file: Option<PathBuf>,
 }
 
 /// The labels of a split, in one column.
 #[derive(Debug)]
 pub(super) struct Tally {
-    /// What the pipeline calls the column.
+    /// The name of the column in the pipeline.
     pub column: String,
     pub kind: Kind,
-    /// How names of text are sorted.
+    /// How class names of text are sorted.
     pub order: Order,
-    /// Of numbers.
+    /// The names of numbers, if they have any.
     pub names: Option<Names>,
     pub numbers: BTreeMap<i128, Seen>,
-    /// Composed.
+    /// Rows per text, in composed Unicode.
     pub texts: BTreeMap<String, Seen>,
-    /// Rows without a label; those of -1 are values.
+    /// Rows without a label. A -1 counts as a value here.
     pub missing: u64,
-    /// Texts that are not ASCII, as they were found, by what they are composed.
+    /// For each composed text that is not ASCII, the forms that were found.
     pub forms: BTreeMap<String, BTreeSet<String>>,
     /// Whether all rows were looked at.
     pub counted: bool,
-    /// Whether the numbers are those of classes, whichever they are.
+    /// Whether any number is a class and stays as it is.
     pub kept: bool,
     /// Whether there are more values than were kept.
     pub full: bool,
-    /// Bytes of texts.
+    /// Bytes of all texts that were kept.
     bytes: usize,
 }
 
 impl Tally {
-    /// One of no row, yet.
+    /// An empty tally.
     pub fn new(column: &str, order: Order) -> Self {
         Self {
             column: column.to_owned(),
@@ -84,7 +84,7 @@ impl Tally {
         }
     }
 
-    /// Numbers of classes that were not looked at.
+    /// A tally of class numbers that were not looked at.
     pub fn uncounted(column: &str, names: Option<Names>) -> Self {
         let tally = Self::new(column, Order::Numbers);
         Self { kind: Kind::Numbers, names, counted: false, kept: true, ..tally }
@@ -95,7 +95,7 @@ impl Tally {
         self.missing += 1;
     }
 
-    /// Adds a row with a number, which lies `at` a place.
+    /// Adds a row with a number; `at` says where the row is.
     pub fn add_number(&mut self, number: i128, at: impl FnOnce() -> String) {
         self.kind = Kind::Numbers;
         if let Some(seen) = self.numbers.get_mut(&number) {
@@ -105,7 +105,7 @@ impl Tally {
         }
     }
 
-    /// Adds a row with a text, which lies `at` a place; an empty one is no label.
+    /// Adds a row with a text; `at` says where the row is. An empty text is no label.
     pub fn add_text(&mut self, text: &str, at: impl FnOnce() -> String) {
         match text.is_empty() {
             true => self.add_none(),
@@ -139,7 +139,7 @@ impl Tally {
         }
     }
 
-    /// Whether another value is kept, of so many bytes.
+    /// Whether there is room for another value of `bytes` bytes.
     fn has_room(&mut self, bytes: usize) -> bool {
         self.bytes = self.bytes.saturating_add(bytes);
         let most = self.numbers.len().max(self.texts.len()) == MOST_CLASSES;

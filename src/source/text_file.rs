@@ -1,9 +1,9 @@
-//! Text in files, as programs save it: UTF-8, perhaps with a mark of the byte order in front.
+//! Reads text files as programs save them: UTF-8, perhaps with a byte order mark in front.
 
-/// The text that bytes are: the first of a file, where `begins`.
+/// The text in these bytes; `begins` says whether they are the first of a file.
 ///
 /// # Errors
-/// The reason, for people, with what to do: it is UTF-16 or another coding.
+/// The reason, for people, with what to do: the bytes are UTF-16 or another encoding.
 pub(super) fn text(bytes: &[u8], begins: bool) -> Result<&str, &'static str> {
     let bytes = match bytes {
         [0xef, 0xbb, 0xbf, rest @ ..] if begins => rest,

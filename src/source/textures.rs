@@ -3,8 +3,8 @@
 //! The class of an image is the structure of its texture: the shape of its waves, their direction
 //! and their length. All patches of an image share it. Nothing else is shared: phase is drawn for
 //! each image and bends across it, brightness and contrast wander from place to place, and noise,
-//! half of it grain as coarse as the waves, lies over everything. No class has a mean brightness or a mean image of its own, so a model
-//! has to see the structure.
+//! half of it grain as coarse as the waves, lies over everything. No class has its own mean brightness
+//! or mean image, so a model has to see the structure.
 
 use std::f32::consts::{FRAC_1_SQRT_2, PI, TAU};
 
@@ -17,13 +17,13 @@ use crate::pipeline::settings::{self, Split};
 use crate::random::{self, Draws};
 use crate::{Error, Kind, Result};
 
-/// Part of the identity: counts the changes of what a seed gives.
+/// Counts the changes in what a seed gives. It is part of the identity.
 const VERSION: u32 = 1;
 
 /// Wavelengths in pixels: about one to two waves in a patch of 8 pixels.
 const WAVELENGTHS: [f32; 3] = [5.5, 7.5, 4.5];
 
-/// How far places are shifted by the bending of the waves, in pixels, and over which distance.
+/// How far the bending of the waves shifts places, and over which distance it changes, in pixels.
 const BEND: f32 = 1.6;
 const BEND_CELL: f32 = 11.0;
 
@@ -49,7 +49,7 @@ pub struct Textures {
 }
 
 impl Textures {
-    /// The images of `split`; each is a function of `seed`, the split and its row alone.
+    /// Images of `split`; each depends only on `seed`, the split and its row.
     ///
     /// # Errors
     /// When the settings ask for no class, no pixel or no image.
@@ -66,7 +66,7 @@ impl Textures {
         Ok(Self { settings: settings.clone(), split, seed, names })
     }
 
-    /// The class of a row: all are equally frequent.
+    /// The class of a row; all classes are equally frequent.
     fn label(&self, row: usize) -> usize {
         row % self.settings.classes
     }
@@ -121,7 +121,7 @@ impl Source for Textures {
     }
 
     fn content(&self) -> Content {
-        // All else that they are made of are settings.
+        // Everything else that they depend on is a setting.
         Content::generated(json!({ "kind": "textures", "version": VERSION }))
     }
 
@@ -157,9 +157,9 @@ fn rows_of(settings: &settings::Textures, split: Split) -> usize {
 /// What the images of a class have in common.
 struct Texture {
     shape: Shape,
-    /// Radians.
+    /// Direction of the waves, in radians.
     angle: f32,
-    /// Pixels.
+    /// Length of the waves, in pixels.
     wavelength: f32,
 }
 
@@ -183,8 +183,8 @@ impl Texture {
     }
 }
 
-/// The shape of waves. Some shapes have the same power at every frequency and differ in phase
-/// alone (bright and dark lines), so that filters without a nonlinearity cannot tell them apart.
+/// The shape of waves. Some shapes have the same power at every frequency and differ only in phase (bright
+/// and dark lines), so that filters without a nonlinearity cannot tell them apart.
 #[derive(Clone, Copy)]
 enum Shape {
     BrightLines,
@@ -235,7 +235,7 @@ struct Field {
     values: Vec<f32>,
     columns: usize,
     cell: f32,
-    /// Where the lattice begins, so that no pixel lies on it in every image.
+    /// Where the lattice begins, drawn so that no pixel lies on it in every image.
     shift: [f32; 2],
 }
 

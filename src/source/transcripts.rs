@@ -1,5 +1,5 @@
-//! What is said in sounds, in LibriSpeech's files: `84-121123.trans.txt` has a line for each file beside
-//! it, of its name without the extension and of its text.
+//! Reads what is said in sounds from LibriSpeech's files: `84-121123.trans.txt` has one line for each file beside
+//! it, with its name without the extension and its text.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -11,11 +11,11 @@ use crate::{Error, Result};
 
 const ENDING: &str = ".trans.txt";
 
-/// Bytes of a file, and of all texts together.
+/// The most bytes of a file, and of all texts together.
 const LONGEST_FILE: u64 = 16 << 20;
 const MOST_BYTES: usize = 512 << 20;
 
-/// Whether a file's name says that it has transcripts.
+/// Whether a file's name says that it holds transcripts.
 pub(super) fn is_named_so(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(ENDING))
 }
@@ -23,7 +23,7 @@ pub(super) fn is_named_so(path: &Path) -> bool {
 /// The texts of sounds, by their paths without the extension.
 ///
 /// # Errors
-/// When a file cannot be read, is no text, or they are too long.
+/// When a file cannot be read, is not text, or the texts are too long.
 pub(super) fn read(paths: &[PathBuf]) -> Result<HashMap<PathBuf, String>> {
     let mut texts = HashMap::new();
     let mut bytes = 0;
@@ -48,7 +48,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<HashMap<PathBuf, String>> {
     Ok(texts)
 }
 
-/// Those of `texts` that are of no file; `None` where each has one. Their files may be there though they were
+/// Sums up those of `texts` that have no sound file; `None` if all have one. A sound file may be there even if it was
 /// not asked for.
 pub(super) fn of_no_file(texts: HashMap<PathBuf, String>) -> Option<PassedOver> {
     let is_there = |path: &PathBuf| {

@@ -1,5 +1,5 @@
-//! The forms that Unicode writes one text in: `é` is one character, or `e` and an accent over it, as macOS
-//! stores names of files.
+//! Makes texts equal that Unicode writes in several forms: `é` is one character, or `e` and an accent over it, as
+//! macOS stores file names.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ pub(super) fn composed(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The text with all but ASCII as escapes, for messages about texts that look alike.
+/// The text with everything but ASCII as escapes, for messages about texts that look alike.
 pub(super) fn escaped(text: &str) -> String {
     let shown = text.chars().map(|it| match it {
         ' '..='~' => it.to_string(),

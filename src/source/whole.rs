@@ -1,6 +1,6 @@
-//! Whether the files of images are whole whose decoders take half a file for a whole one.
+//! Checks that image files are whole, for formats whose decoders accept half a file.
 
-/// Whether all chunks of a WebP are there that its header counts.
+/// Whether a WebP has all chunks that its header counts.
 pub fn webp(bytes: &[u8]) -> bool {
     let Some(size) = bytes.get(4..8) else { return false };
     let size = u64::from(u32::from_le_bytes([size[0], size[1], size[2], size[3]]));
@@ -12,14 +12,14 @@ pub fn webp(bytes: &[u8]) -> bool {
         if at + 8 + length > bytes.len() as u64 {
             return false;
         }
-        // A byte that fills up the last chunk holds nothing.
+        // The byte that pads the last chunk holds nothing.
         at += 8 + length + length % 2;
     }
     true
 }
 
-/// Width and height of the first frame of a GIF; `None` where the file ends before that, or within
-/// anything behind it.
+/// Width and height of the first frame of a GIF; `None` if the file ends before the frame does, or within a block
+/// after it.
 pub fn gif(bytes: &[u8]) -> Option<(u16, u16)> {
     let colours = |flags: u8| if flags & 0x80 != 0 { 3 << ((flags & 7) + 1) } else { 0 };
     let mut at = 13 + colours(*bytes.get(10)?);
@@ -29,19 +29,19 @@ pub fn gif(bytes: &[u8]) -> Option<(u16, u16)> {
             Some(0x2C) => {
                 let header = bytes.get(at + 1..at + 10)?;
                 let size = [[header[4], header[5]], [header[6], header[7]]].map(u16::from_le_bytes);
-                // The size of the codes lies in front of the data.
+                // The size of the codes lies before the data.
                 at = blocks(bytes, at + 10 + colours(header[8]) + 1)?;
                 first = first.or(Some((size[0], size[1])));
             }
             Some(0x21) => at = blocks(bytes, at + 2)?,
-            // A file may end without saying so, and what lies behind its end says nothing.
+            // A file may end without an end mark, and anything after that mark is ignored.
             _ if at <= bytes.len() => return first,
             _ => return None,
         }
     }
 }
 
-/// Where blocks end that begin at a place.
+/// The end of the blocks that begin at `at`.
 fn blocks(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let length = usize::from(*bytes.get(at)?);

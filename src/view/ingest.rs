@@ -1,4 +1,4 @@
-//! The part of the view that runs once: size and channels.
+//! Brings images to the size and the channels of the view, once, at ingest.
 
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, GrayImage, RgbImage};
@@ -8,7 +8,7 @@ use crate::sample::Pixels;
 use crate::{Error, Result};
 
 impl Pixels {
-    /// How large the image is.
+    /// The height and width of the image.
     pub fn size(&self) -> SampleSize {
         SampleSize { height: self.height, width: self.width }
     }
@@ -16,12 +16,11 @@ impl Pixels {
 
 /// Brings an image to the channels and the size of `view`.
 ///
-/// Channels: as PIL's `convert("L")` and `convert("RGB")`. Gray is ITU-R 601 luma in fixed point;
-/// alpha is dropped, not blended; of 16-bit values the high byte counts; a palette has been
-/// resolved by the decoder.
+/// Channels follow PIL's `convert("L")` and `convert("RGB")`. Gray is ITU-R 601 luma in fixed point. Alpha is dropped,
+/// not blended. Of 16-bit values the high byte counts. The decoder has already resolved a palette.
 ///
-/// Size, with `view.resize`: the largest centred square, resampled bilinearly (a triangle filter,
-/// widened when it makes the image smaller) to `[resize, resize]`.
+/// With `view.resize`, the largest centred square is resampled bilinearly to `[resize, resize]` (a triangle filter,
+/// widened when it makes the image smaller).
 ///
 /// # Errors
 /// When the image has no pixel.
@@ -50,7 +49,7 @@ pub fn ingest(view: &ImageView, image: &DynamicImage) -> Result<Pixels> {
             imageops::resize(&*square, side, side, FilterType::Triangle).into_raw()
         })
     };
-    // `None` cannot be: the values were made for this size.
+    // Never `None`: the values were made for this size.
     let values = resized
         .ok_or_else(|| Error::failed(format!("the image does not fill {height}x{width}")))?;
     Ok(Pixels { height: resize, width: resize, channels, values })
@@ -61,12 +60,12 @@ fn luma([r, g, b]: [u8; 3]) -> u8 {
     ((u32::from(r) * 19595 + u32::from(g) * 38470 + u32::from(b) * 7471 + 0x8000) >> 16) as u8
 }
 
-/// `[height, width]`.
+/// Converts to gray values, `[height, width]`.
 fn gray(image: &DynamicImage) -> Vec<u8> {
     convert(image, |v| [v], |rgb| [luma(rgb)])
 }
 
-/// `[height, width, 3]`.
+/// Converts to RGB values, `[height, width, 3]`.
 fn rgb(image: &DynamicImage) -> Vec<u8> {
     convert(image, |v| [v; 3], |rgb| rgb)
 }
@@ -92,7 +91,7 @@ fn convert<const C: usize>(
         DynamicImage::ImageLumaA16(image) => grays(&high_bytes(image), 2),
         DynamicImage::ImageRgb16(image) => rgbs(&high_bytes(image), 3),
         DynamicImage::ImageRgba16(image) => rgbs(&high_bytes(image), 4),
-        // Floating point comes from no decoder that is built in.
+        // No built-in decoder gives floating point.
         other => rgbs(&other.to_rgb8(), 3),
     }
 }
@@ -125,7 +124,7 @@ mod tests {
         ingest(&view(grayscale, None), &image.into()).unwrap().values
     }
 
-    /// What `PIL.Image.new("RGB", (1, 1), rgb).convert("L")` gives.
+    /// Compares with `PIL.Image.new("RGB", (1, 1), rgb).convert("L")`.
     #[test]
     fn luma_is_pils() {
         let expected = [
@@ -148,7 +147,7 @@ mod tests {
             (GrayImage::from_pixel(1, 1, Luma([77])).into(), [77; 3], 77),
             (ImageBuffer::from_pixel(1, 1, LumaA([77u8, 3])).into(), [77; 3], 77),
             (RgbImage::from_pixel(1, 1, Rgb([12, 200, 99])).into(), [12, 200, 99], 132),
-            // Transparent, and yet its colour counts.
+            // The colour counts although it is transparent.
             (ImageBuffer::from_pixel(1, 1, Rgba([12u8, 200, 99, 0])).into(), [12, 200, 99], 132),
             (ImageBuffer::from_pixel(1, 1, Luma([0x4DFFu16])).into(), [77; 3], 77),
             (ImageBuffer::from_pixel(1, 1, LumaA([0x4D00u16, 9])).into(), [77; 3], 77),

@@ -1,24 +1,24 @@
-//! What is wrong with a recording as it was recorded: there is nothing in it, or it was too loud.
+//! Judges recordings as they were recorded: silent, or too loud.
 
-/// As near to full scale as the largest number of 16 bits.
+/// Full scale: the largest number of 16 bits.
 const FULL: f32 = 32767.0 / 32768.0;
 
-/// Samples at full scale, one behind the other, of what was too loud; a peak of its own has one or two.
+/// The number of consecutive samples at full scale that shows clipping. A natural peak has one or two.
 const RUN: usize = 3;
 
-/// The share of samples in such runs from which a recording is clipped.
+/// The share of samples in such runs above which a recording is clipped.
 const SHARE: f64 = 1e-3;
 
-/// What a recording is like.
+/// The result of judging a recording.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// All samples are the same number.
     pub silent: bool,
-    /// More than a thousandth of the samples lie at full scale, three or more behind each other.
+    /// More than a thousandth of the samples lie at full scale in runs of three or more.
     pub clipped: bool,
 }
 
-/// Judges samples as they were recorded: resampling rounds off what was clipped.
+/// Judges samples before they are resampled, because resampling smooths clipped values.
 pub fn judge(samples: &[f32]) -> Verdict {
     let silent = samples.windows(2).all(|pair| pair[0] == pair[1]);
     let side = |value: f32| if value.abs() >= FULL { value.signum() } else { 0.0 };
@@ -48,11 +48,11 @@ mod tests {
     #[test]
     fn what_was_too_loud_has_runs_at_full_scale() {
         assert_eq!(judge(&sine(0.9)), Verdict::default());
-        // Just as loud as it can be.
+        // As loud as possible without clipping.
         assert_eq!(judge(&sine(1.0)), Verdict::default());
         let clipped = Verdict { silent: false, clipped: true };
         assert_eq!(judge(&sine(1.1)), clipped);
-        // On one side only, and where samples were clipped as numbers of floating point.
+        // Clipped on one side only, and by floating-point arithmetic.
         let above: Vec<f32> = sine(1.2).iter().map(|it| it.max(-0.5)).collect();
         assert_eq!(judge(&above), clipped);
         // A single click.

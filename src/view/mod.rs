@@ -1,10 +1,8 @@
-//! How samples are seen: from a decoded image to normalised patches, from a waveform to a normalised
-//! window.
+//! The view of samples: from a decoded image to normalised patches, from a waveform to a normalised window.
 //!
-//! The first half runs once, at ingest ([`ingest`]: size and channels; [`judge`]: silence and what was too
-//! loud; [`resample`]: the rate); the second
-//! whenever a sample is used ([`frame`]: crop and flip; [`patches`]: scale, normalise, cut;
-//! [`window_start`] and [`window`]).
+//! The first half runs once, at ingest: [`ingest`] (size and channels), [`judge`] (silent or too loud) and
+//! [`resample`] (rate). The second half runs whenever a sample is used: [`frame`] (crop and flip), [`patches`]
+//! (scale, normalise, cut), [`window_start`] and [`window`].
 
 mod ingest;
 mod judge;

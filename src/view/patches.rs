@@ -1,4 +1,4 @@
-//! The part of the view that runs whenever a sample is used: crop, flip, normalise, cut.
+//! Crops, flips, normalises and cuts images, whenever a sample is used.
 
 use crate::pipeline::{ImageView, Map, SampleSize, Split};
 use crate::random::{self, Draws};
@@ -9,37 +9,37 @@ use crate::{Error, Kind, Result};
 pub enum Framing {
     /// The centre crop, not flipped: evaluation.
     Centre,
-    /// A random crop and flip: training. `draw` counts the views that are drawn of a sample.
+    /// A random crop and flip: training. `draw` numbers the views that are drawn from a sample.
     Random {
         /// The seed of the run.
         seed: u64,
-        /// Which draw it is: another epoch has another.
+        /// The number of the draw. Each epoch has its own.
         draw: u64,
     },
 }
 
 impl Framing {
-    /// The frames that stored activations are made of: every view of a training sample has its
-    /// own, and of a test sample there is the centre.
+    /// The framing for stored activations: each view of a training sample has its own random frame, and a test
+    /// sample has the centre.
     pub fn frozen(split: Split, seed: u64, view: u64) -> Self {
         match split {
-            // The draws of epochs lie in the low half.
+            // The low half is for the draws of epochs.
             Split::Train => Framing::Random { seed, draw: view << 32 },
             Split::Test => Framing::Centre,
         }
     }
 
-    /// The frames that are drawn anew in every epoch of training, counted from 0.
+    /// The framing for one epoch of training; each epoch, counted from 0, draws new frames.
     pub fn fresh(seed: u64, epoch: u64) -> Self {
         Framing::Random { seed, draw: epoch + 1 }
     }
 
-    /// The frame of sample `id`, whose image is of this size.
+    /// The frame of sample `id`, whose image has the size `image`.
     pub fn frame(self, view: &ImageView, image: SampleSize, id: i64) -> Frame {
         frame(view, image, self.draws(id).as_mut())
     }
 
-    /// What the frame of sample `id` is drawn from; `None` where it is the centre.
+    /// The random numbers for the frame of sample `id`; `None` for the centre.
     pub fn draws(self, id: i64) -> Option<Draws> {
         match self {
             Framing::Centre => None,
@@ -50,7 +50,7 @@ impl Framing {
     }
 }
 
-/// Which part of an image is seen.
+/// The part of an image that is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame {
     /// The first row of the crop.
@@ -61,7 +61,7 @@ pub struct Frame {
     pub flipped: bool,
 }
 
-/// The frame of an image: at random with `draws`, else the centre.
+/// The frame of an image: random if there are `draws`, else the centre.
 ///
 /// The image must be one that [`patch_shape`] accepts.
 pub fn frame(view: &ImageView, image: SampleSize, draws: Option<&mut Draws>) -> Frame {
@@ -97,7 +97,7 @@ impl PatchShape {
         self.grid * self.grid
     }
 
-    /// One patch, as the first module gets it.
+    /// The shape of one patch, as the first module gets it.
     pub fn map(self) -> Map {
         Map { height: self.patch, width: self.patch, channels: self.channels }
     }
@@ -108,7 +108,7 @@ impl PatchShape {
     }
 }
 
-/// The patches that `view` cuts out of an image.
+/// The shape of the patches that `view` cuts out of an image.
 ///
 /// Rows and columns of the crop that no patch reaches are left out.
 ///
@@ -158,9 +158,8 @@ pub fn patch_shape(view: &ImageView, image: SampleSize) -> Result<PatchShape> {
 
 /// Crops, flips, scales to [0, 1], normalises, and cuts an image into overlapping patches.
 ///
-/// `pixels` is `[height, width, channels]` of the `image`, one that
-/// [`patch_shape`] accepts; `frame` one that [`frame()`] gave for it. `out` becomes
-/// `[grid * grid, patch, patch, channels]`, the patches in the order (row, column).
+/// `pixels` is `[height, width, channels]` of an `image` that [`patch_shape`] accepts, and `frame` comes from
+/// [`frame()`] for it. `out` becomes `[grid * grid, patch, patch, channels]`, the patches in the order (row, column).
 ///
 /// # Panics
 /// When `pixels` or `out` is too short for these shapes.
@@ -172,7 +171,7 @@ pub fn patches(view: &ImageView, pixels: &[u8], image: SampleSize, frame: Frame,
     }
 }
 
-/// [`patches`] for `C` channels out of a crop of `side` pixels.
+/// Cuts [`patches`] with `C` channels out of a crop of `side` pixels.
 fn cut<const C: usize>(
     view: &ImageView,
     pixels: &[u8],

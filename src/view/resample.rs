@@ -1,15 +1,15 @@
-//! Sound at another rate.
+//! Resamples sound to another rate.
 
 use crate::sample::Waveform;
 use crate::source::sound::{MAX_RATE, MAX_SAMPLES};
 use crate::{Error, Result};
 
-/// The samples of a waveform at another rate (samples a second): `ceil(samples * rate / its rate)`, the
-/// first at the same time. Frequencies above half of the lower rate are filtered out; its own rate
-/// changes nothing. The same samples give the same bits, whatever else is computed.
+/// Resamples a waveform to `rate` samples per second. This gives `ceil(samples * rate / its rate)` samples, the first
+/// at the same time. Frequencies above half of the lower rate are filtered out. At its own rate a waveform stays the
+/// same. The same samples give the same bits, whatever else is computed.
 ///
 /// # Errors
-/// When a rate is 0 or beyond [`MAX_RATE`], or more than [`MAX_SAMPLES`] would come of it.
+/// When a rate is 0 or above [`MAX_RATE`], or the result has more than [`MAX_SAMPLES`].
 pub fn resample(waveform: &Waveform, rate: u32) -> Result<Vec<f32>> {
     let Waveform { rate: from, samples, .. } = waveform;
     if let Some(wrong) = [*from, rate].iter().find(|rate| !(1..=MAX_RATE).contains(rate)) {
@@ -44,7 +44,7 @@ mod tests {
         Waveform { rate, samples: (0..samples).map(at).collect(), clipped: 0 }
     }
 
-    /// The largest difference of two, away from their ends.
+    /// The largest difference between two signals, away from their ends.
     fn apart(a: &[f32], b: &[f32], ends: usize) -> f32 {
         assert_eq!(a.len(), b.len());
         let middle = ends..a.len() - ends;

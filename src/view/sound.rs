@@ -1,11 +1,10 @@
-//! Sound: which window of a recording is seen, and how.
+//! Chooses the window of a recording that is seen, and normalises it.
 
 use crate::pipeline::settings::{Normalise, SoundView};
 use crate::random::Draws;
 
-/// Where the window of a recording of so many samples starts: a multiple of the hop, at random with
-/// `draws`, else so that the window lies in the middle. A recording shorter than the window is seen
-/// from its start.
+/// The start of the window in a recording of `samples` samples: a multiple of the hop, at random if there are `draws`,
+/// else so that the window lies in the middle. A recording shorter than the window is seen from its start.
 pub fn window_start(view: &SoundView, samples: usize, draws: Option<&mut Draws>) -> usize {
     let hops = samples.saturating_sub(view.window) / view.hop;
     match draws {
@@ -14,7 +13,7 @@ pub fn window_start(view: &SoundView, samples: usize, draws: Option<&mut Draws>)
     }
 }
 
-/// The window of a recording from `start` on, normalised, with silence where the recording has ended.
+/// Copies the window of a recording from `start` on, normalised, with silence after the end of the recording.
 ///
 /// `out` becomes `[window]`.
 pub fn window(recording: &[f32], start: usize, normalise: Normalise, out: &mut [f32]) {
@@ -24,7 +23,7 @@ pub fn window(recording: &[f32], start: usize, normalise: Normalise, out: &mut [
     out.iter_mut().zip(values).for_each(|(out, value)| *out = (value - mean) / std);
 }
 
-/// Samples of a recording of `samples` at a rate of `from`, once it has that of `to`.
+/// The number of samples that a recording of `samples` at the rate `from` has at the rate `to`.
 pub fn resampled_len(samples: u64, from: u32, to: u32) -> u64 {
     let resampled = (u128::from(samples) * u128::from(to)).div_ceil(u128::from(from.max(1)));
     u64::try_from(resampled).unwrap_or(u64::MAX)

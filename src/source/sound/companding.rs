@@ -1,8 +1,8 @@
-//! A-law and mu-law (ITU-T G.711): eight bits that stand for 13 or 14, finer where it is quiet.
+//! Expands A-law and mu-law (ITU-T G.711): eight bits stand for 13 or 14, with finer steps for quiet sound.
 
 /// The 16-bit number that a byte of A-law stands for.
 pub(super) fn a_law(byte: u8) -> i16 {
-    // Every other bit is turned, which was good for telephone lines.
+    // Every other bit is inverted, which was good for telephone lines.
     let byte = byte ^ 0x55;
     let (exponent, mantissa) = (byte >> 4 & 7, i16::from(byte & 15));
     let value = match exponent {

@@ -1,4 +1,4 @@
-//! FLAC in a file of its own.
+//! Decodes FLAC files.
 
 use std::io::ErrorKind;
 
@@ -15,12 +15,12 @@ use super::window::Window;
 use super::{Input, Opened, check_claims};
 use crate::sample::{Length, Waveform};
 
-/// A file whose header has been read.
+/// A FLAC file whose header has been read.
 pub(super) struct Flac<'a> {
     reader: FlacReader<'a>,
     decoder: FlacDecoder,
     rate: u32,
-    /// Samples of each channel, where the header says it.
+    /// Samples per channel, if the header says it.
     claimed: Option<u64>,
 }
 
@@ -81,7 +81,7 @@ impl Opened for Flac<'_> {
     }
 }
 
-/// The samples, where they are all that the header claims.
+/// The sound, if it has all samples that the header claims.
 pub(super) fn whole(
     mono: Mono,
     claimed: Option<u64>,

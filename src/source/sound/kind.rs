@@ -1,25 +1,25 @@
-//! What the first bytes of a file say it is: a sound that is read, or what else, and what to do then.
+//! Tells from the first bytes of a file whether it is a sound that can be read, and if not, what it is and what to do.
 
 use super::mp3_frame::Frame;
 
-/// Bytes that are looked at.
+/// The number of first bytes that are looked at.
 pub(super) const HEAD: u64 = 4096;
 
-/// Sounds that are read.
+/// Kinds of sound files that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Also RF64 and BW64, which are WAV for more than 4 GiB.
+    /// WAV, RF64 and BW64. The last two are WAV for more than 4 GiB.
     Wav,
     Flac,
     Mp3,
-    /// Vorbis or FLAC in it; what else there may be is refused when it is opened.
+    /// Ogg with Vorbis or FLAC; other content is refused when the file is opened.
     Ogg,
 }
 
 /// What to do about a sound of another kind.
 pub(super) const CONVERT: &str = "convert it, as with `ffmpeg -i IN OUT.flac`";
 
-/// Other kinds, by bytes and the place where they lie.
+/// Sounds of other kinds: the place of the bytes that tell them, the bytes, and the name.
 const OTHERS: &[(usize, &[u8], &str)] = &[
     (8, b"AIFF", "AIFF"),
     (8, b"AIFC", "AIFF-C"),
@@ -60,7 +60,7 @@ const OTHERS: &[(usize, &[u8], &str)] = &[
     (0, b"\x02#!SILK", "SILK"),
 ];
 
-/// What is no sound, with what to do.
+/// Files that are not sounds: the place of the bytes that tell them, the bytes, the name, and what to do.
 const NO_SOUNDS: &[(usize, &[u8], &str, &str)] = &[
     (0, b"MThd", "MIDI, notes and no sound", "play it into a sound file"),
     (0, b"\x1f\x8b", "compressed by gzip", "unpack it with `gunzip`"),
@@ -88,10 +88,10 @@ const NO_SOUNDS: &[(usize, &[u8], &str, &str)] = &[
 
 const IMAGE: &str = "set `data.image` instead of `data.audio` where the data are images";
 
-/// What a file is whose first bytes these are.
+/// The kind of a sound file with these first bytes.
 ///
 /// # Errors
-/// What it is that is no sound, or is not read, and what to do about it.
+/// What the file is if it is not a sound or cannot be read, and what to do about it.
 pub(super) fn of(head: &[u8]) -> Result<Kind, String> {
     let at = |place: usize, magic: &[u8]| head.get(place..).is_some_and(|it| it.starts_with(magic));
     if head.len() < 4 {
@@ -133,7 +133,7 @@ pub(super) fn of(head: &[u8]) -> Result<Kind, String> {
     of_mpeg(head).unwrap_or_else(|| Err(of_text(head)))
 }
 
-/// What MPEG audio is; `None` of what is none.
+/// The kind of an MPEG audio file; `None` for other files.
 fn of_mpeg(head: &[u8]) -> Option<Result<Kind, String>> {
     let [0xff, second, third, fourth, ..] = *head else { return of_cut_mpeg(head) };
     if second & 0xf6 == 0xf0 {
@@ -161,7 +161,7 @@ fn of_mpeg(head: &[u8]) -> Option<Result<Kind, String>> {
     }
 }
 
-/// Frames of MP3 that begin behind other bytes: three in a row.
+/// The error of MP3 frames that begin after other bytes: three frames in a row are enough.
 fn of_cut_mpeg(head: &[u8]) -> Option<Result<Kind, String>> {
     let frame = |at: usize| {
         let header = head.get(at..at + 4)?.try_into().ok()?;
@@ -175,7 +175,7 @@ fn of_cut_mpeg(head: &[u8]) -> Option<Result<Kind, String>> {
     )))
 }
 
-/// What text, or nothing that is known, is.
+/// The message for a text file, or a file of unknown kind.
 fn of_text(head: &[u8]) -> String {
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     let begins = |with: &str| {

@@ -1,4 +1,4 @@
-//! From the bytes of a WAV, FLAC, MP3 or Ogg file to the samples of one channel.
+//! Decodes WAV, FLAC, MP3 and Ogg files to samples of one channel.
 
 use std::fs::File;
 use std::io::{Cursor, ErrorKind, Read, Seek, SeekFrom};
@@ -22,45 +22,45 @@ use crate::sample::{Length, Waveform};
 use kind::Kind;
 use window::Window;
 
-/// A sound may not have more samples: four hours and a half at 16 kHz, 1 GiB.
+/// The most samples of a sound: four hours and a half at 16 kHz, 1 GiB.
 pub const MAX_SAMPLES: u64 = 1 << 28;
 
-/// Samples a second, at most; that of FLAC's header.
+/// The highest rate in samples per second, the limit of FLAC's header.
 pub const MAX_RATE: u32 = (1 << 20) - 1;
 
-/// Decodes a sound file; the bytes, not a name, say which it is.
+/// Decodes a sound file. Its bytes tell the format, not its name.
 ///
-/// Integers are scaled by their most negative value. Numbers slightly beyond [-1, 1] are clipped, and
-/// counted in [`Waveform::clipped`]. What encoders of MP3 and Vorbis put in front and behind is cut off,
-/// where the file says how much that is.
+/// Integers are scaled by their most negative value. Numbers slightly beyond [-1, 1] are clipped, and counted in
+/// [`Waveform::clipped`]. Padding that MP3 and Vorbis encoders add at both ends is cut off, if the file says how
+/// much it is.
 ///
 /// # Errors
-/// The reason, for people: an unknown format and what to do about it, damaged or truncated bytes, a
-/// sample that is no number or in the range of integers, no sample at all, or more than [`MAX_SAMPLES`].
+/// The reason, for people: an unknown format and what to do about it, damaged or truncated bytes, a sample
+/// that is not a number or lies in the range of integers, no sample at all, or more than [`MAX_SAMPLES`].
 pub fn decode(bytes: &[u8]) -> Result<Waveform, String> {
     guarded(|| open(Cursor::new(bytes))?.decode())
 }
 
-/// Decodes a file as [`decode`] does, a little at a time.
+/// Decodes a file like [`decode`], a little at a time.
 ///
 /// # Errors
-/// As [`decode`], and when the file cannot be read.
+/// Fails like [`decode`], and when the file cannot be read.
 pub fn decode_file(file: File) -> Result<Waveform, String> {
     guarded(|| open(file)?.decode())
 }
 
-/// How long a sound file is, as its header says; where it does not, it is decoded. `None` when neither
-/// works.
+/// The length of a sound file according to its header; if the header does not tell, the sound is decoded. `None`
+/// when neither works.
 pub fn length(bytes: &[u8]) -> Option<Length> {
     guarded(|| length_of(open(Cursor::new(bytes))?)).ok()
 }
 
-/// How long a file is, as [`length`].
+/// The length of a file, found like [`length`].
 pub fn length_of_file(file: File) -> Option<Length> {
     guarded(|| length_of(open(file)?)).ok()
 }
 
-/// Decoders are foreign code that meets damaged bytes: a bug in one must not end a long run.
+/// Catches panics. Decoders are foreign code that meets damaged bytes: a bug in one must not end a long run.
 fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err("the sound is damaged (its decoder panicked)".to_owned()))
@@ -77,7 +77,7 @@ trait Input: Read + Seek + Send + Sync {}
 
 impl<T: Read + Seek + Send + Sync> Input for T {}
 
-/// A file whose header has been read.
+/// A sound file whose header has been read.
 trait Opened {
     fn length(self: Box<Self>) -> Result<Length, String>;
 
@@ -95,7 +95,7 @@ fn open<'a>(mut file: impl Input + 'a) -> Result<Box<dyn Opened + 'a>, String> {
         .read_to_end(&mut head)
         .map_err(|error| error.to_string())?;
     let kind = kind::of(&head)?;
-    // Behind the samples of a WAV file may lie what looks like a tag and is none.
+    // Bytes after the samples of a WAV file may look like a tag without being one.
     let end = if kind == Kind::Wav { bytes } else { span.end };
     let window = Window::new(file, span.start, end).map_err(|error| error.to_string())?;
     Ok(match kind {
@@ -106,7 +106,7 @@ fn open<'a>(mut file: impl Input + 'a) -> Result<Box<dyn Opened + 'a>, String> {
     })
 }
 
-/// The reason of an error while a header is read.
+/// The message of an error while a header is read.
 fn in_header(error: std::io::Error) -> String {
     match error.kind() {
         ErrorKind::UnexpectedEof => "cut off in its header".to_owned(),

@@ -1,40 +1,40 @@
-//! Samples of one channel, as they come from a decoder of several.
+//! Mixes the channels from a decoder to one channel.
 
 use super::MAX_SAMPLES;
 use crate::sample::Waveform;
 
-/// Numbers as far from zero as that are clipped; beyond it they are no sound in [-1, 1]. Decoders of MP3
-/// and Vorbis go a little beyond 1, and so do mixes in floating point.
+/// Numbers up to this distance from zero are clipped; larger ones are no sound in [-1, 1]. MP3 and Vorbis
+/// decoders go a little beyond 1, and so do mixes in floating point.
 const LOUDEST: f32 = 2.0;
 
-/// The mean of channels.
+/// The mean of all channels.
 pub(super) struct Mono {
     samples: Vec<f32>,
-    /// As many as the file claims.
+    /// Samples per channel that the file claims.
     claimed: Option<u64>,
-    /// Of all channels, before they are clipped.
+    /// The largest distance from zero in any channel, before clipping.
     peak: f32,
-    /// Samples of which a channel was clipped.
+    /// Samples at which a channel was clipped.
     clipped: usize,
-    /// Whether a number was no integer.
+    /// Whether any number was not an integer.
     fraction: bool,
 }
 
 impl Mono {
-    /// Samples of a file that claims so many of each channel.
+    /// Starts without samples; `claimed` is the number of samples per channel that the file claims.
     pub fn new(claimed: Option<u64>) -> Self {
         Self { samples: Vec::new(), claimed, peak: 0.0, clipped: 0, fraction: false }
     }
 
-    /// So many samples have come.
+    /// The number of samples so far.
     pub fn len(&self) -> u64 {
         self.samples.len() as u64
     }
 
-    /// Adds samples, of which `channels` belong together.
+    /// Adds interleaved samples of `channels` channels.
     ///
     /// # Errors
-    /// When one is not finite, or there are too many.
+    /// When a sample is not finite, or there are too many.
     pub fn push(&mut self, interleaved: &[f32], channels: usize) -> Result<(), String> {
         let frames = interleaved.len() / channels;
         if self.len() + frames as u64 > MAX_SAMPLES {
@@ -42,7 +42,7 @@ impl Mono {
         }
         self.reserve(frames)?;
         for frame in interleaved.chunks_exact(channels) {
-            // A sum of what is no number is none.
+            // If a value is NaN, so is the sum.
             let (mut sum, mut loudest) = (0.0, 0.0f32);
             for value in frame {
                 sum += value.clamp(-1.0, 1.0);
@@ -61,13 +61,13 @@ impl Mono {
         Ok(())
     }
 
-    /// Leaves only the samples from one place to another.
+    /// Keeps only the samples from `start` to `end`.
     pub fn keep(&mut self, start: u64, end: u64) {
         self.samples.truncate(end as usize);
         self.samples.drain(..self.samples.len().min(start as usize));
     }
 
-    /// The sound, at a rate.
+    /// The sound, at `rate` samples per second.
     ///
     /// # Errors
     /// When there is no sample, or the numbers are in the range of integers.
@@ -86,17 +86,17 @@ impl Mono {
         Ok(Waveform { rate, samples: self.samples, clipped: self.clipped })
     }
 
-    /// As [`finish`](Self::finish), of a decoder that goes a little beyond 1 where the sound did not: that is
-    /// not counted.
+    /// The sound from a lossy decoder, which may go a little beyond 1 when the sound did not: clipped samples are not
+    /// counted.
     ///
     /// # Errors
-    /// As [`finish`](Self::finish).
+    /// Fails like [`finish`](Self::finish).
     pub fn finish_lossy(self, rate: u32) -> Result<Waveform, String> {
         self.finish(rate).map(|it| Waveform { clipped: 0, ..it })
     }
 
-    /// Makes room for `more` samples: twice as much as there was, and not more than there will be. What
-    /// a header claims is not believed before the samples come.
+    /// Makes room for `more` samples: doubles the room, but never beyond the most that can come. The claim of a header
+    /// reserves nothing before samples come.
     fn reserve(&mut self, more: usize) -> Result<(), String> {
         let needed = self.samples.len() + more;
         if needed <= self.samples.capacity() {

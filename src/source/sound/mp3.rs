@@ -1,4 +1,4 @@
-//! MP3: frames, one behind the other, each with a header of its own.
+//! Decodes MP3: a sequence of frames, each with its own header.
 
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
@@ -15,10 +15,10 @@ use super::window::Window;
 use super::{Input, Opened, check_claims, kind};
 use crate::sample::{Length, Waveform};
 
-/// A file of frames.
+/// An MP3 file.
 pub(super) struct Mp3<R: Input> {
     file: BufReader<Window<R>>,
-    /// Bytes that were read of the file, and that it has.
+    /// Bytes that were read from the file, and all that it has.
     at: u64,
     bytes: u64,
     /// The first frame that holds sound.
@@ -36,13 +36,13 @@ impl<R: Input> Mp3<R> {
         };
         check_claims(format.rate, None)?;
         let info = Info::of(&format, &first);
-        // The frame that says how long all are is no sound.
+        // A frame that tells the length of the sound holds no sound itself.
         let at = if info.is_some() { first.len() as u64 } else { 0 };
         file.seek(SeekFrom::Start(at)).map_err(|error| error.to_string())?;
         Ok(Self { file, at, bytes, format, info: info.unwrap_or_default() })
     }
 
-    /// Hands every frame to `take`, and gives their number.
+    /// Hands every frame to `take`, and returns their number.
     fn walk(&mut self, mut take: impl FnMut(&[u8]) -> Result<(), String>) -> Result<u64, String> {
         let mut frames = 0u64;
         loop {
@@ -62,18 +62,18 @@ impl<R: Input> Mp3<R> {
             frames += 1;
         }
         let claimed = u64::from(self.info.frames);
-        // Some encoders count the frame that says it.
+        // Some encoders also count the frame that holds this number.
         if frames + u64::from(!self.info.exact) < claimed {
             return Err(format!("cut off: {frames} of {claimed} frames"));
         }
         Ok(frames)
     }
 
-    /// The samples of so many frames that are the sound: from the first number to the second.
+    /// The range of samples to keep, out of `frames` decoded frames: its start, and its end.
     fn kept(&self, frames: u64) -> (u64, u64) {
         let all = frames * u64::from(self.format.samples);
         let front = u64::from(self.info.front).min(all);
-        // Where frames were added or taken away, its end is not what it was.
+        // If frames were added or removed, the padding at the end is no longer known.
         let whole = u64::from(self.info.frames) == frames;
         let behind = if whole { u64::from(self.info.behind) } else { 0 };
         (front, all.saturating_sub(behind).max(front))
@@ -162,7 +162,7 @@ fn cut(at: u64) -> String {
     format!("cut off: its last frame, from byte {at} on, is not whole")
 }
 
-/// Whether nothing but zeros is left, as programs leave it that write whole blocks.
+/// Whether only zeros are left. Programs that write whole blocks leave zeros.
 fn only_zeros(file: &mut impl Read) -> Result<bool, String> {
     let mut chunk = [0; 4096];
     loop {

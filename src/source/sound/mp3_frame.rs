@@ -1,39 +1,39 @@
-//! The header of a frame of MP3, and the frame that says how long all of them are.
+//! Parses the header of an MP3 frame, and the first frame, which may tell the length of the sound.
 
-/// Bit rates in thousands of bits a second, by their number in the header.
+/// Bit rates in thousands of bits per second, by their number in the header.
 const RATES_1: [u32; 15] = [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320];
 const RATES_2: [u32; 15] = [0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160];
 
-/// Samples that a decoder is late by.
+/// The delay of a decoder in samples.
 const DECODER_DELAY: u32 = 529;
 
 /// What the header of a frame says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Frame {
-    /// Samples a second.
+    /// Samples per second.
     pub rate: u32,
     pub channels: u16,
-    /// Of each channel.
+    /// Samples per channel.
     pub samples: u32,
-    /// Of all of the frame.
+    /// Bytes of the whole frame.
     pub bytes: usize,
-    /// Bytes of what lies between the header and the sound.
+    /// Bytes between the header and the sound.
     side: usize,
 }
 
-/// Why four bytes are no header of a frame.
+/// Why four bytes are not the header of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NoFrame {
-    /// They are of a stream without a bit rate.
+    /// They belong to a stream without a bit rate.
     Free,
     Other,
 }
 
 impl Frame {
-    /// What four bytes say.
+    /// Parses the four bytes of a header.
     ///
     /// # Errors
-    /// When they are no header of a frame of layer III.
+    /// When they are not the header of a layer III frame.
     pub fn parse(header: [u8; 4]) -> Result<Self, NoFrame> {
         let [first, second, third, fourth] = header;
         if first != 0xff || second & 0xe6 != 0xe2 {
@@ -64,25 +64,25 @@ impl Frame {
     }
 }
 
-/// What the first frame says of all of them.
+/// What the first frame says about all frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Info {
-    /// Frames behind it; 0 where it does not know.
+    /// Frames after it; 0 if it does not tell.
     pub frames: u32,
-    /// Whether its encoder is known not to count the frame that says it.
+    /// Whether its encoder is known not to count this first frame.
     pub exact: bool,
-    /// Samples that the encoder, and the decoder, put in front of the sound; and those behind it.
+    /// Samples that encoder and decoder add before the sound, and those after it.
     pub front: u32,
     pub behind: u32,
 }
 
 impl Info {
-    /// What a frame says that holds no sound but this; `None` of other frames.
+    /// Parses a frame that holds only this information and no sound; `None` for other frames.
     pub fn of(frame: &Frame, bytes: &[u8]) -> Option<Self> {
         let number = |at: usize| {
             bytes.get(at..at + 4).map(|it| u32::from_be_bytes([it[0], it[1], it[2], it[3]]))
         };
-        // Of the encoder of Fraunhofer.
+        // Fraunhofer's encoder writes this.
         if bytes.get(36..40) == Some(b"VBRI") {
             return Some(Self { frames: number(36 + 14)?, ..Self::default() });
         }
@@ -102,7 +102,7 @@ impl Info {
             .filter(|it| flags & it.0 != 0)
             .map(|it| it.1)
             .sum::<usize>();
-        // Then comes what LAME adds; other encoders leave it away, or leave it empty.
+        // LAME's addition follows; other encoders leave it out or empty.
         let known = [&b"LAME"[..], b"Lavf", b"Lavc", b"L3.9", b"GOGO"];
         let of_lame = bytes.get(at..).filter(|it| known.iter().any(|name| it.starts_with(name)));
         if let Some(&[a, b, c]) = of_lame.and_then(|it| it.get(21..24)) {

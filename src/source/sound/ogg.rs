@@ -1,4 +1,4 @@
-//! Ogg: Vorbis, or FLAC in it.
+//! Decodes Ogg files with Vorbis or FLAC.
 
 use std::io::BufReader;
 
@@ -17,15 +17,15 @@ use crate::sample::{Length, Waveform};
 const VORBIS: &[u8] = b"\x01vorbis";
 const FLAC: &[u8] = b"\x7fFLAC";
 
-/// Bytes of the block of FLAC that says how the sound is coded, and where it lies in the first packet.
+/// Bytes of FLAC's stream information, which says how the sound is coded, and its place in the first packet.
 const STREAM_INFO: usize = 34;
 const STREAM_INFO_AT: usize = 17;
 
-/// Header packets of Vorbis; of FLAC, as many as it says.
+/// The number of Vorbis header packets, and the most for FLAC, which says how many it has.
 const VORBIS_HEADERS: usize = 3;
 const MOST_HEADERS: usize = 1 << 10;
 
-/// A file whose first page has been read.
+/// An Ogg file whose first page has been read.
 pub(super) struct Ogg<R: Input> {
     pages: Pages<BufReader<Window<R>>>,
     /// The first packet.
@@ -53,7 +53,7 @@ impl<R: Input> Ogg<R> {
         Ok(Self { pages, first, rate })
     }
 
-    /// The packets behind the first that are headers, and the pages from the one where sound begins.
+    /// The header packets after the first one, and the page in which they end.
     fn headers(&mut self, count: usize) -> Result<(Vec<Vec<u8>>, Ended), String> {
         let mut headers = Vec::new();
         while headers.len() < count {
@@ -69,7 +69,7 @@ impl<R: Input> Ogg<R> {
         Ok((headers, Ended { packets: Vec::new(), position: None, last: false }))
     }
 
-    /// Decodes Vorbis: all of it, or as much as tells how long it is.
+    /// Decodes Vorbis: all of it, or only enough to tell its length.
     fn vorbis(mut self, all: bool) -> Result<(Mono, Positions), String> {
         let (headers, page) = self.headers(VORBIS_HEADERS - 1)?;
         let setup = &headers[1];
@@ -85,7 +85,7 @@ impl<R: Input> Ogg<R> {
         let mut positions = Positions::default();
         let (mut page, mut interleaved) = (Some(page), Vec::new());
         while let Some(Ended { packets, position, last }) = page {
-            // An empty packet stands for nothing.
+            // An empty packet has no samples.
             for packet in packets.into_iter().filter(|packet| !packet.is_empty()) {
                 if all || positions.begin.is_none() {
                     decode(&mut decoder, packet, &mut interleaved, &mut mono)?;
@@ -98,7 +98,7 @@ impl<R: Input> Ogg<R> {
     }
 
     fn flac(mut self) -> Result<Waveform, String> {
-        // 0 is "not said": then headers are those packets that do not begin as frames do.
+        // 0 means "unknown": then headers are the packets that do not begin like frames.
         let count = usize::from(u16::from_be_bytes([self.first[7], self.first[8]]));
         let (_, page) = self.headers(count.min(MOST_HEADERS))?;
         let Some(info) = stream_info(&self.first) else {
@@ -155,31 +155,31 @@ impl<R: Input> Opened for Ogg<R> {
     }
 }
 
-/// Which of the decoded samples are the sound, by what pages say of their last samples.
+/// Tells which decoded samples belong to the sound, from the positions that pages give for their last samples.
 #[derive(Default)]
 struct Positions {
     /// The position of the first sample that was decoded.
     begin: Option<i64>,
-    /// The position behind the last one.
+    /// The position after the last sample.
     end: i64,
 }
 
 impl Positions {
-    /// A page with so many samples decoded at its end.
+    /// Adds a page; `decoded` samples were decoded up to its end.
     fn add(&mut self, decoded: u64, position: Option<i64>, last: bool) {
         let Some(position) = position else { return };
         self.end = position;
         if decoded > 0 || last {
-            // Of a page that is the first and the last one, what is too much lies at the end.
+            // If a page is both the first and the last one, surplus samples lie at the end.
             let begin = if last { 0 } else { position.saturating_sub(decoded as i64) };
             self.begin.get_or_insert(begin);
         }
     }
 
-    /// The first of the decoded samples that is kept, and the one behind the last.
+    /// The range of decoded samples to keep: its start, and its end.
     fn kept(&self) -> (u64, u64) {
         let begin = self.begin.unwrap_or(0);
-        // A sound that was cut out of a longer one begins late, and has nothing in front.
+        // A sound that was cut out of a longer one begins late and has no surplus in front.
         let start = begin.min(0).unsigned_abs();
         let end = self.end.saturating_sub(begin).max(0) as u64;
         (start, end.max(start))
@@ -203,12 +203,12 @@ fn decode(
     mono.push(interleaved, channels)
 }
 
-/// How the first packet of FLAC says that the sound is coded.
+/// The stream information in the first packet of FLAC: how the sound is coded.
 fn stream_info(first: &[u8]) -> Option<&[u8]> {
     first.get(STREAM_INFO_AT..STREAM_INFO_AT + STREAM_INFO)
 }
 
-/// The samples that it says there are, where it says it.
+/// The number of samples that the first packet claims, if it does.
 fn claimed(first: &[u8]) -> Option<u64> {
     let info = stream_info(first)?;
     let bytes = [0, 0, 0, info[13] & 15, info[14], info[15], info[16], info[17]];

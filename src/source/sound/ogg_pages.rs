@@ -1,4 +1,4 @@
-//! Ogg: pages, each with a checksum, that packets are cut up into.
+//! Reads Ogg pages, each with a checksum, and joins the packets that they hold in pieces.
 
 use std::io::{Read, Seek, SeekFrom};
 
@@ -6,33 +6,33 @@ use crc_fast::{CrcAlgorithm, Digest};
 
 use super::kind;
 
-/// Bytes of a page in front of the lengths of its segments.
+/// Bytes of a page before the lengths of its segments.
 const HEADER: usize = 27;
 
-/// Bytes of a packet; the headers hold pictures.
+/// The most bytes of a packet; headers may hold pictures.
 const LONGEST_PACKET: usize = 16 << 20;
 
-/// Pages of one stream; those of pictures beside it, and the like, are left out.
+/// The pages of one stream. Pages of other streams, such as pictures, are left out.
 pub(super) struct Pages<R> {
     file: R,
-    /// Bytes that were read, and that there are.
+    /// Bytes that were read, and all bytes of the file.
     at: u64,
     bytes: u64,
-    /// The stream, and the number of its next page.
+    /// The number of the stream, and of its next page.
     serial: u32,
     number: u32,
     /// Whether the last page has been read.
     ended: bool,
-    /// A packet that goes on in the next page.
+    /// The start of a packet that continues in the next page.
     begun: Vec<u8>,
 }
 
 /// The packets that end in a page.
 pub(super) struct Ended {
     pub packets: Vec<Vec<u8>>,
-    /// The number of the last sample that is whole with them; `None` where no packet ends.
+    /// The number of the last sample that these packets complete; `None` if no packet ends.
     pub position: Option<i64>,
-    /// Whether it is the last page.
+    /// Whether this is the last page.
     pub last: bool,
 }
 
@@ -51,10 +51,10 @@ const FIRST: u8 = 2;
 const LAST: u8 = 4;
 
 impl<R: Read + Seek> Pages<R> {
-    /// The pages of the only stream of a file that is `known`, and its first packet.
+    /// Opens the only stream of a file that is `known`; returns its pages and its first packet.
     ///
     /// # Errors
-    /// When there is none, or are several.
+    /// When there is no such stream, or several.
     pub fn open(
         file: R,
         bytes: u64,
@@ -90,7 +90,7 @@ impl<R: Read + Seek> Pages<R> {
         }
     }
 
-    /// The packets of the next page; `None` behind the last.
+    /// The packets that end in the next page; `None` after the last page.
     ///
     /// # Errors
     /// When a page is damaged or missing, or the file ends before its last page.
@@ -144,7 +144,7 @@ impl<R: Read + Seek> Pages<R> {
         Ok(Ended { packets, position, last: self.ended })
     }
 
-    /// The next page of any stream; `None` at the end.
+    /// The next page of any stream; `None` at the end of the file.
     fn page(&mut self) -> Result<Option<Page>, String> {
         let left = self.bytes.saturating_sub(self.at);
         if left == 0 {
@@ -202,9 +202,9 @@ impl<R: Read + Seek> Pages<R> {
     }
 }
 
-/// That of a page whose own is left out.
+/// The checksum of a page, given in parts without the checksum itself.
 fn checksum(parts: &[&[u8]]) -> u32 {
-    // Ogg's differs from that of `cksum` in that it is not turned over at the end.
+    // Ogg's checksum differs from that of `cksum` in that it is not inverted at the end.
     let mut digest = Digest::new(CrcAlgorithm::Crc32Cksum);
     parts.iter().for_each(|part| digest.update(part));
     !(digest.finalize() as u32)
@@ -218,7 +218,7 @@ fn several() -> String {
     )
 }
 
-/// Why a stream is not read that begins with this packet.
+/// Why a stream that begins with this packet is not read.
 fn not_read(packet: &[u8]) -> String {
     let name = [
         (&b"OpusHead"[..], "Opus"),

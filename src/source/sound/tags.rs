@@ -1,18 +1,18 @@
-//! Tags around a sound: ID3v2 and APE in front of it; ID3v1, APE, Lyrics3 and ID3v2 behind. They name
+//! Finds the tags around a sound: ID3v2 and APE before it; ID3v1, APE, Lyrics3 and ID3v2 after it. They name
 //! artists and hold pictures, and are no part of the sound.
 
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
-/// Tags in front, and behind, at most.
+/// The most tags before a sound, and the most after it.
 const MOST_TAGS: usize = 16;
 
 const APE: &[u8; 8] = b"APETAGEX";
 
-/// The bytes of a file of `bytes` bytes between the tags in front of it and those behind it.
+/// The range of bytes between the tags before the sound and those after it, in a file of `bytes` bytes.
 ///
 /// # Errors
-/// When the file cannot be read, or ends within a tag in front.
+/// When the file cannot be read, or ends within a tag before the sound.
 pub(super) fn span(file: &mut (impl Read + Seek), bytes: u64) -> Result<Range<u64>, String> {
     let start = start(file, bytes).map_err(|error| error.to_string())?;
     if start > bytes {
@@ -28,7 +28,7 @@ fn start(file: &mut (impl Read + Seek), bytes: u64) -> io::Result<u64> {
         let long = match at::<10>(file, start, bytes)? {
             Some([b'I', b'D', b'3', version, _, flags, size @ ..]) if version < 0xff => {
                 let Some(size) = synchsafe(&size) else { break };
-                // The footer says again what the header said.
+                // The footer repeats the header.
                 10 + size + if flags & 0x10 != 0 { 10 } else { 0 }
             }
             Some(head) if head.starts_with(APE) => match at::<32>(file, start, bytes)? {
@@ -42,7 +42,7 @@ fn start(file: &mut (impl Read + Seek), bytes: u64) -> io::Result<u64> {
     if start == 0 || start > bytes {
         return Ok(start);
     }
-    // Programs that shorten a tag leave zeros behind it.
+    // Programs that shorten a tag leave zeros after it.
     let mut chunk = [0; 4096];
     file.seek(SeekFrom::Start(start))?;
     while start < bytes {
@@ -96,7 +96,7 @@ fn end(file: &mut (impl Read + Seek), start: u64, bytes: u64) -> io::Result<u64>
     Ok(end)
 }
 
-/// So many bytes at `place`; `None` where there are fewer.
+/// The `N` bytes at `place`; `None` if there are fewer.
 fn at<const N: usize>(
     file: &mut (impl Read + Seek),
     place: u64,
@@ -111,20 +111,20 @@ fn at<const N: usize>(
     Ok(Some(found))
 }
 
-/// So many bytes before `end`, where there are so many.
+/// The `N` bytes before `end`; zeros if there are fewer.
 fn at_end<const N: usize>(file: &mut (impl Read + Seek), end: u64) -> io::Result<[u8; N]> {
     Ok(at(file, end - N as u64, end)?.unwrap_or([0; N]))
 }
 
-/// Whether these 128 bytes are a tag, and do not just happen to begin as one: texts have no control
+/// Whether these 128 bytes are a tag, and do not just happen to begin like one: texts in a tag have no control
 /// characters.
 fn is_id3v1(tail: &[u8; 128]) -> bool {
     let is_text = |bytes: &[u8]| bytes.iter().all(|byte| *byte == 0 || *byte >= 0x20);
-    // Of the comment, the last byte but one may be zero, and then a number follows.
+    // The last byte but one of the comment may be zero; then the last byte is a track number.
     tail.starts_with(b"TAG") && is_text(&tail[3..126])
 }
 
-/// A number of four bytes of seven bits.
+/// A number in four bytes with seven bits each.
 fn synchsafe(bytes: &[u8]) -> Option<u64> {
     bytes.iter().try_fold(0, |number, byte| match byte {
         0x80.. => None,
@@ -132,7 +132,7 @@ fn synchsafe(bytes: &[u8]) -> Option<u64> {
     })
 }
 
-/// What an APE tag says of its size, which is that of all but its header.
+/// The size that an APE tag gives: all of the tag except its header.
 fn ape_size(tag: &[u8; 32]) -> u64 {
     u64::from(u32::from_le_bytes([tag[12], tag[13], tag[14], tag[15]]))
 }

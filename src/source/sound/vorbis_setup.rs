@@ -1,17 +1,17 @@
-//! The codebooks of Vorbis, which claim more memory than they have bytes: looked through before a decoder
-//! is made of them.
+//! Checks the codebooks of Vorbis before a decoder is made from them: they can claim more memory than they have
+//! bytes.
 
-/// Numbers that all codebooks may hold: encoders make some hundred thousand.
+/// The most numbers that all codebooks may hold together. Encoders make some hundred thousand.
 const MOST_VALUES: u64 = 1 << 23;
 
-/// Bits, the lowest of each byte first.
+/// Reads bits, the lowest of each byte first.
 struct Bits<'a> {
     bytes: &'a [u8],
     at: u64,
 }
 
 impl Bits<'_> {
-    /// The number of so many bits; `None` behind the end.
+    /// The number in the next `count` bits; `None` after the end.
     fn take(&mut self, count: u32) -> Option<u32> {
         let mut number = 0;
         for bit in 0..count {
@@ -31,10 +31,10 @@ impl Bits<'_> {
 /// Checks that the codebooks of a setup header are no larger than any encoder makes them.
 ///
 /// # Errors
-/// When they are, or end too soon.
+/// When they are larger, or end too soon.
 pub(super) fn check(packet: &[u8]) -> Result<(), String> {
     let damaged = || "the sound is damaged: its codebooks are none".to_owned();
-    // The type of the packet and "vorbis".
+    // Skips the type of the packet and "vorbis".
     let mut bits = Bits { bytes: packet.get(7..).ok_or_else(damaged)?, at: 0 };
     let books = bits.take(8).ok_or_else(damaged)? + 1;
     let mut values = 0u64;
@@ -47,7 +47,7 @@ pub(super) fn check(packet: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// The numbers that a codebook claims.
+/// The number of values that a codebook claims.
 fn codebook(bits: &mut Bits) -> Option<u64> {
     if bits.take(24)? != 0x0056_4342 {
         return None;
@@ -91,7 +91,7 @@ fn codebook(bits: &mut Bits) -> Option<u64> {
     Some(u64::from(entries) * u64::from(1 + dimensions))
 }
 
-/// The greatest number that, `dimensions` times multiplied by itself, is no more than `entries`.
+/// The largest whole number whose power `dimensions` is at most `entries`.
 fn roots(entries: u32, dimensions: u32) -> u64 {
     if dimensions == 0 {
         return 0;

@@ -1,4 +1,4 @@
-//! WAV: samples as they are, or companded.
+//! Decodes WAV files with plain or companded samples.
 
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
@@ -9,10 +9,10 @@ use super::window::Window;
 use super::{Input, Opened, check_claims};
 use crate::sample::{Length, Waveform};
 
-/// Samples, of all channels, that are read at a time.
+/// Samples, counted over all channels, that are read at a time.
 const AT_ONCE: usize = 1 << 14;
 
-/// A file whose header has been read.
+/// A WAV file whose header has been read.
 pub(super) struct Wav<R: Input> {
     file: BufReader<Window<R>>,
     header: Header,
@@ -45,7 +45,7 @@ impl<R: Input> Opened for Wav<R> {
         while mono.len() < found {
             let frames = (found - mono.len()).min(at_once as u64) as usize;
             bytes.resize(frames * each, 0);
-            // The file may have become shorter.
+            // The file may have become shorter since.
             self.file.read_exact(&mut bytes).map_err(|error| error.to_string())?;
             values.clear();
             read(coding, &bytes, &mut values, &mut low_end);
@@ -59,10 +59,10 @@ impl<R: Input> Opened for Wav<R> {
     }
 }
 
-/// Appends the values of samples: integers by their most negative number.
+/// Appends the values of samples. Integers are divided by the absolute value of their most negative number.
 fn read(coding: Coding, bytes: &[u8], values: &mut Vec<f32>, low_end: &mut LowEnd) {
     match coding {
-        // These have no sign.
+        // 8-bit numbers have no sign.
         Coding::Integer { bytes: 1, .. } => {
             values.extend(bytes.iter().map(|byte| (f32::from(*byte) - 128.0) / 128.0));
         }
@@ -96,18 +96,18 @@ fn read(coding: Coding, bytes: &[u8], values: &mut Vec<f32>, low_end: &mut LowEn
     }
 }
 
-/// What tells that numbers lie at the low end of their bytes, where the format has them at the high end:
-/// they would be heard many times too quiet.
+/// Detects numbers at the low end of their bytes, where the format has them at the high end. Such a sound would be
+/// many times too quiet.
 #[derive(Default)]
 struct LowEnd {
-    /// The bits that numbers have at the low end, though those should be 0.
+    /// Bits below those of the numbers that were set in any number. They should be 0.
     rest: u32,
-    /// How many bits the largest number needs, of 32.
+    /// The bits that the largest number needs, of 32.
     needs: u32,
 }
 
 impl LowEnd {
-    /// Looks at a number of `bits` bits in so many bytes, which lie at the high end of 32.
+    /// Looks at a number of `bits` bits in `bytes` bytes, which lie at the high end of the 32 bits.
     fn see(&mut self, number: i32, bits: u16, bytes: u16) {
         let unused = u32::from(8 * bytes - bits);
         if unused > 0 {
@@ -119,7 +119,7 @@ impl LowEnd {
 
     fn check(&self, coding: Coding) -> Result<(), String> {
         let Coding::Integer { bits, bytes, padded } = coding else { return Ok(()) };
-        // Where the header has a byte too many, it is the header that may be wrong, and these are noise.
+        // If the header has a byte more than the bits need, the header may be wrong and the sound noise.
         let low = self.needs <= 32 - u32::from(8 * bytes - bits);
         if self.rest != 0 && (padded || low) {
             return Err(format!(

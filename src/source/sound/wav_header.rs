@@ -1,24 +1,24 @@
-//! The header of a WAV file, of RF64 and BW64 too: how its samples are coded, and where they lie.
+//! Reads the header of a WAV, RF64 or BW64 file: how its samples are coded, and where they lie.
 //!
-//! Who writes to a pipe does not know how long the sound will be. These sizes stand for "unknown": 0, those
-//! within 64 KiB of 2 GiB (0x7ffff000 of SoX, 0x80000000 of arecord) and the last 64 KiB below 4 GiB
-//! (0xffffffff of ffmpeg). All that follows is the sound then. A file that is shorter than any other size
-//! is cut off; but a single byte may be missing that is no part of a whole sample.
+//! A program that writes to a pipe does not know how long the sound will be. These sizes stand for "unknown": 0,
+//! sizes within 64 KiB of 2 GiB (0x7ffff000 of SoX, 0x80000000 of arecord) and the last 64 KiB below 4 GiB
+//! (0xffffffff of ffmpeg). The sound then goes to the end of the file. For any other size, a shorter file is cut
+//! off. Only a single missing byte is accepted, if it is no part of a whole sample.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
 use super::{in_header, kind};
 
-/// Chunks among which that of the samples is looked for.
+/// The most chunks that are searched for the samples.
 const MOST_CHUNKS: usize = 1000;
 
-/// Bytes behind the samples that may be anything.
+/// Bytes after the samples that may be anything.
 const FEW: u64 = 4096;
 
-/// As libsndfile has it.
+/// The most channels, as in libsndfile.
 const MOST_CHANNELS: u16 = 1024;
 
-/// Bytes of a format of several codecs (`WAVE_FORMAT_EXTENSIBLE`), behind the two that tell them apart.
+/// The ends of known format identifiers (`WAVE_FORMAT_EXTENSIBLE`), after the two bytes that tell the codec.
 const GUIDS: [[u8; 14]; 2] = [
     *b"\0\0\0\0\x10\0\x80\0\0\xaa\0\x38\x9b\x71",
     // Ambisonics.
@@ -28,14 +28,14 @@ const GUIDS: [[u8; 14]; 2] = [
 /// How a sample is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
-    /// A number of so many bits at the high end of so many bytes.
+    /// A number of `bits` bits at the high end of its bytes.
     Integer {
         bits: u16,
         bytes: u16,
-        /// Whether the header has a whole byte more than the bits need.
+        /// Whether a sample has a whole byte more than its bits need.
         padded: bool,
     },
-    /// Of four or eight bytes.
+    /// A floating point number of four or eight bytes.
     Float {
         bytes: u16,
     },
@@ -44,7 +44,7 @@ pub(super) enum Coding {
 }
 
 impl Coding {
-    /// Bytes of a sample.
+    /// Bytes of a sample of one channel.
     pub fn bytes(self) -> u16 {
         match self {
             Coding::Integer { bytes, .. } | Coding::Float { bytes } => bytes,
@@ -53,31 +53,31 @@ impl Coding {
     }
 }
 
-/// What the header says, and the file holds.
+/// What the header says, and what the file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
     pub coding: Coding,
     pub channels: u16,
-    /// Samples a second.
+    /// Samples per second.
     pub rate: u32,
-    /// The first byte of the samples.
+    /// The place of the samples in the file, in bytes.
     pub start: u64,
-    /// Samples of each channel that there are, and that there should be.
+    /// Samples per channel that exist, and that the header claims.
     pub found: u64,
     pub claimed: u64,
 }
 
 impl Header {
-    /// Reads the header of a file of so many bytes.
+    /// Reads the header of a file of `bytes` bytes.
     ///
     /// # Errors
-    /// When it ends too soon, contradicts itself, or names a codec that is not read.
+    /// When it ends too soon, contradicts itself, or names a codec that is not supported.
     pub fn read(file: &mut (impl Read + Seek), bytes: u64) -> Result<Self, String> {
         let mut begin = [0; 12];
         file.read_exact(&mut begin).map_err(in_header)?;
         let riff = u64::from(number(&begin, 4));
         let mut format: Option<(Coding, u16, u32)> = None;
-        // Of RF64: the size of the samples, where that is known.
+        // For RF64: the size of the samples, if it is known.
         let mut long = None;
         let mut at = 12u64;
         for _ in 0..MOST_CHUNKS {
@@ -132,7 +132,7 @@ impl Header {
                 }
                 _ => {}
             }
-            // Chunks begin at even bytes; some programs forget it.
+            // Chunks begin at even bytes, but some programs forget the padding.
             at += u64::from(size);
             if size % 2 == 1 && !begins_chunk(file, at)? {
                 at += 1;
@@ -145,7 +145,7 @@ impl Header {
         let (coding, channels, rate) = format;
         let block = u64::from(coding.bytes()) * u64::from(channels);
         let found = left.min(claimed.unwrap_or(u64::MAX)) / block;
-        // One byte too many is no sample, or it is the padding that makes an odd number even.
+        // A claim of one byte too many is not a sample, or the byte is the padding after an odd number.
         let claimed = match claimed {
             Some(claimed) if block == 1 && claimed == left + 1 => found,
             Some(claimed) => claimed / block,
@@ -155,12 +155,12 @@ impl Header {
     }
 }
 
-/// Whether a size stands for one that was not known.
+/// Whether a size stands for "unknown".
 fn is_unknown(size: u32) -> bool {
     size == 0 || (0x7fff_0000..=0x8000_ffff).contains(&size) || size >= 0xffff_0000
 }
 
-/// Whether these bytes begin a chunk that fits into what is left.
+/// Whether these bytes begin a chunk that fits into the `left` bytes.
 fn is_chunk(bytes: &[u8], left: u64) -> bool {
     match bytes {
         [] => true,
@@ -172,7 +172,7 @@ fn is_chunk(bytes: &[u8], left: u64) -> bool {
     }
 }
 
-/// Checks that no samples lie behind those that the header says there are: it was written before they were.
+/// Checks that no samples lie after those that the header claims, as when the header was written before them.
 fn check_behind(
     file: &mut (impl Read + Seek),
     start: u64,
@@ -198,7 +198,7 @@ fn check_behind(
     ))
 }
 
-/// Whether a chunk that is often there begins at this byte.
+/// Whether a common chunk begins at this byte.
 fn begins_chunk(file: &mut (impl Read + Seek), at: u64) -> Result<bool, String> {
     let mut id = [0; 4];
     file.seek(SeekFrom::Start(at)).map_err(|error| error.to_string())?;
@@ -209,7 +209,7 @@ fn begins_chunk(file: &mut (impl Read + Seek), at: u64) -> Result<bool, String> 
     }
 }
 
-/// The coding, the channels and the rate that a chunk of `size` bytes says.
+/// The coding, the channels and the rate in a format chunk of `size` bytes.
 fn read_format(chunk: &[u8], size: u32) -> Result<(Coding, u16, u32), String> {
     if size < 16 {
         return Err(format!("its `fmt ` chunk has {size} bytes, fewer than 16"));
@@ -235,7 +235,7 @@ fn read_format(chunk: &[u8], size: u32) -> Result<(Coding, u16, u32), String> {
             ));
         }
         codec = u16::from_le_bytes([guid[0], guid[1]]);
-        // 0 is written for "all".
+        // 0 means all bits.
         valid = if short(18) == 0 { bits } else { short(18) };
     }
     let contradicts = || {
@@ -260,7 +260,7 @@ fn read_format(chunk: &[u8], size: u32) -> Result<(Coding, u16, u32), String> {
                     kind::CONVERT
                 ));
             }
-            // 24 bits lie in three bytes, or in four of which the lowest is 0.
+            // 24 bits lie in three bytes, or in four with the lowest byte 0.
             let padded = (bits.div_ceil(8), bytes) == (3, 4);
             if bytes != bits.div_ceil(8) && !padded {
                 return Err(contradicts());

@@ -1,4 +1,4 @@
-//! A part of a file, as if it were all of it.
+//! Reads a part of a file as if it were a whole file.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -6,12 +6,12 @@ use symphonia::core::io::MediaSource;
 
 use super::Input;
 
-/// The bytes of a file from one place to another.
+/// A range of the bytes of a file.
 pub struct Window<R> {
     file: R,
     start: u64,
     end: u64,
-    /// Where the file is read next.
+    /// The place where the file is read next, in bytes.
     at: u64,
 }
 
@@ -25,7 +25,7 @@ impl<R: Input> Window<R> {
         Ok(Self { file, start, end: end.max(start), at })
     }
 
-    /// How many bytes there are.
+    /// The number of bytes.
     pub fn size(&self) -> u64 {
         self.end - self.start
     }

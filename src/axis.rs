@@ -4,20 +4,20 @@ use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
 
-/// The range that holds all values, with a share of `room` on both sides.
+/// The range that holds all finite values, widened on both sides by `room` times its width.
 pub fn spread(values: impl Iterator<Item = f64>, room: f64) -> Range<f64> {
     let ends = values
         .filter(|it| it.is_finite())
         .fold((f64::INFINITY, f64::NEG_INFINITY), |ends, it| (ends.0.min(it), ends.1.max(it)));
     let (low, high) = if ends.0 <= ends.1 { ends } else { (0.0, 1.0) };
-    // One value alone has a middle and no ends.
+    // A single value has no width.
     let width = if high > low { high - low } else { high.abs().max(1.0) * 0.1 };
     let (low, high) =
         if high > low { (low, high) } else { (low - width / 2.0, high + width / 2.0) };
     low - room * width..high + room * width
 }
 
-/// An axis over a range: its ticks are at round numbers, or, where the number of places is above 0, at each place.
+/// An axis over a range. Its ticks are at round numbers, or at each place where the number of places is above 0.
 pub struct Ticks(pub Range<f64>, pub usize);
 
 impl Ranged for Ticks {
@@ -31,7 +31,7 @@ impl Ranged for Ticks {
 
     fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
         if self.1 > 0 {
-            // More names than that run into each other.
+            // More than 8 names run into each other.
             let each = self.1.div_ceil(8);
             return (0..self.1).step_by(each).map(|place| place as f64).collect();
         }
@@ -57,7 +57,7 @@ impl ValueFormatter<f64> for Ticks {
     }
 }
 
-/// A number on an axis: 1500000 as 1.5M.
+/// Writes a number for an axis: 1500000 as 1.5M.
 pub fn short(value: f64) -> String {
     let size = value.abs();
     let (scaled, unit) = match size {
@@ -71,7 +71,7 @@ pub fn short(value: f64) -> String {
         true => shown.trim_end_matches('0').trim_end_matches('.'),
         false => shown.as_str(),
     };
-    // What is small enough to vanish says how small it is.
+    // A number too small for three decimals is written with an exponent.
     match size > 0.0 && size < 5e-4 {
         true => format!("{value:.0e}"),
         false => format!("{}{unit}", if shown == "-0" { "0" } else { shown }),

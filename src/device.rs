@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Kind, Result};
 
-/// The name of a device, which may not be there.
+/// The name of a device; the machine need not have the device.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum DeviceName {
@@ -17,7 +17,7 @@ pub enum DeviceName {
     Cpu,
     /// `candle`: candle's own operations on the CPU.
     Candle,
-    /// `cuda`, or `cuda:N` for another than the first.
+    /// `cuda` for the first one, or `cuda:N`.
     Cuda(usize),
     /// `metal`, or `metal:N`.
     Metal(usize),
@@ -29,7 +29,7 @@ pub enum Device {
     /// The CPU, by our kernels.
     #[default]
     Cpu,
-    /// A device of candle's, by its own operations.
+    /// A device of candle, by candle's own operations.
     Candle(Candle),
 }
 
@@ -75,10 +75,10 @@ impl From<DeviceName> for String {
 }
 
 impl DeviceName {
-    /// The device of this name.
+    /// Opens the device of this name.
     ///
     /// # Errors
-    /// [`Kind::Usage`] when this gimlet was built without it, [`Kind::Failed`] when it is not there.
+    /// [`Kind::Usage`] when this gimlet was built without it, [`Kind::Failed`] when the machine does not have it.
     pub fn open(self) -> Result<Device> {
         let (built, feature, device) = match self {
             Self::Cpu => return Ok(Device::Cpu),
@@ -102,7 +102,7 @@ impl DeviceName {
 }
 
 impl Device {
-    /// The name that opens it.
+    /// The name that opens this device.
     pub fn name(&self) -> DeviceName {
         match self {
             Self::Cpu => DeviceName::Cpu,
@@ -114,7 +114,7 @@ impl Device {
         }
     }
 
-    /// Where its tensors lie.
+    /// The candle device on which tensors of this device lie.
     pub fn tensors(&self) -> &Candle {
         match self {
             Self::Cpu => &Candle::Cpu,
@@ -122,12 +122,12 @@ impl Device {
         }
     }
 
-    /// Whether our kernels compute on it.
+    /// Whether our kernels compute on this device.
     pub fn has_kernels(&self) -> bool {
         matches!(self, Self::Cpu)
     }
 
-    /// The tensor as it lies on this device.
+    /// Copies the tensor to this device, unless it lies there already.
     ///
     /// # Errors
     /// When it cannot be copied there.
@@ -136,7 +136,7 @@ impl Device {
     }
 }
 
-/// The tensor as it lies in the machine's own memory.
+/// Copies the tensor to the machine's own memory, unless it lies there already.
 ///
 /// # Errors
 /// When it cannot be copied there.

@@ -22,14 +22,14 @@ pub enum Kind {
     NotReady,
     /// The run was asked to stop and has saved its state: run it again to go on.
     Interrupted,
-    /// A disk or object storage refuses, as its kind says: it is full, say, or cannot be reached.
+    /// A disk or object storage refuses; the [`ErrorKind`] says why, for example because it is full.
     Storage(ErrorKind),
     /// Anything else: the message and its hint say what to do.
     Failed,
 }
 
 impl Kind {
-    /// The kind of an error of the system: what is known of storage, else [`Kind::Failed`].
+    /// The kind for an error of storage or of the system: [`Kind::Storage`] unless its kind is unknown.
     fn of_storage(kind: ErrorKind) -> Self {
         match kind {
             ErrorKind::Failed => Self::Failed,
@@ -40,7 +40,7 @@ impl Kind {
 
 /// An error: its kind, what went wrong and where, and what to do next.
 ///
-/// Its text is complete: it has that of its [`source`](std::error::Error::source) in it.
+/// Its text is complete: it includes the text of its [`source`](std::error::Error::source).
 #[derive(Debug)]
 pub struct Error {
     kind: Kind,
@@ -60,7 +60,7 @@ impl Error {
         Self::new(Kind::Failed, message)
     }
 
-    /// A failed operation on a file: `doing` reads as "could not {doing} `{path}`".
+    /// An error for a failed operation on a file: `doing` reads as "could not {doing} `{path}`".
     pub fn io(doing: &str, path: &Path, error: std::io::Error) -> Self {
         let message = format!("could not {doing} `{}`: {error}", path.display());
         let kind = ErrorKind::of(&error);
@@ -68,7 +68,7 @@ impl Error {
         Self { kind: Kind::of_storage(kind), message, hint, source: Some(error.into()) }
     }
 
-    /// Keeps the error beneath this one, whose text the message has in it.
+    /// Keeps `source` as the cause; the message must already include its text.
     pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
@@ -80,17 +80,17 @@ impl Error {
         self
     }
 
-    /// What a caller can do about it.
+    /// The kind: what a caller can do about the error.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// Of [`Kind::Damaged`]: which file, and where in it, as far as that is known.
+    /// Which file is damaged, and where in it, as far as that is known; only for [`Kind::Damaged`].
     pub fn damage(&self) -> Option<&gimlet_store::Damage> {
         self.source.as_ref()?.downcast_ref::<gimlet_store::Error>()?.damage()
     }
 
-    /// What to do next, where that is known.
+    /// The hint: what to do next, where that is known.
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }
@@ -126,7 +126,7 @@ impl From<gimlet_store::Error> for Error {
     }
 }
 
-/// What to do about a disk or a system that will not do as it is told. `needed` and `free` are bytes.
+/// What to do about an error of storage or of the system. `needed` and `free` are bytes.
 fn hint_on(kind: ErrorKind, needed: Option<u64>, free: Option<u64>) -> Option<String> {
     const AGAIN: &str = "and run the same command again; what was committed stays";
     Some(match (kind, needed, free.unwrap_or(0)) {
@@ -190,7 +190,7 @@ impl From<gimlet_store::Damage> for Error {
     }
 }
 
-/// What to do when what was made again is not what was lost.
+/// What to do when recomputed data differ from the data that were lost.
 pub(crate) const DIFFERS: &str = "another processor, another number of threads or another version of \
      gimlet may compute other values: run it where it was made, restore the file from a copy, or \
      begin a new run with `--run-dir DIR`";

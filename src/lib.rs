@@ -2,9 +2,9 @@
 //!
 //! A [`Pipeline`](pipeline::Pipeline) says where samples come from, how they are seen, which modules are trained on
 //! them and with which loss. It is read from a TOML file (the [manual](pipeline)), or built in code. A
-//! [`Run`](stage::Run) is what one directory holds of a pipeline: it takes the pipeline's steps, ingest, train, encode
-//! and probe, each from committed files to committed files. A step that is done is not done again, and one that was
-//! stopped goes on from its checkpoint.
+//! [`Run`](stage::Run) computes a pipeline in one directory. Its steps are ingest, train, encode and probe; each reads
+//! committed files and writes committed files. A finished step is not run again, and a stopped step goes on from its
+//! checkpoint.
 //!
 //! ```
 //! use gimlet::layer::{Conv, Layer, Relu};

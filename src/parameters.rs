@@ -11,43 +11,43 @@ use crate::device::{self, Device};
 use crate::random::generator;
 use crate::{Error, Kind, Result};
 
-/// Where a safetensors file's metadata says what its parameters are.
+/// The key of a safetensors file's metadata under which gimlet says what the parameters are.
 pub(crate) const METADATA_KEY: &str = "gimlet";
 
-/// Where, in what is said about the parameters, their hash is: a checkpoint has no record beside it.
+/// The key of the parameters' hash in that metadata. It lies in the file because a checkpoint has no record beside it.
 pub(crate) const HASH: &str = "blake3";
 
-/// The name and shape of a parameter, and what it begins with.
+/// The name and shape of a parameter, and its values at the start of training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParameterShape {
-    /// Its name among those that it is found with.
+    /// Its name, unique in its [`Parameters`].
     pub name: String,
     /// The length of each axis.
     pub dims: Vec<usize>,
-    /// What it begins with.
+    /// Its values at the start of training.
     pub init: Init,
 }
 
 impl ParameterShape {
-    /// A parameter that begins with draws ([`Init::Uniform`]).
+    /// A parameter whose first values are drawn ([`Init::Uniform`]).
     pub fn drawn(name: impl Into<String>, dims: Vec<usize>, fan_in: usize) -> Self {
         Self { name: name.into(), dims, init: Init::Uniform { fan_in } }
     }
 
-    /// This shape with its name behind `prefix` and a dot.
+    /// Puts `prefix` and a dot in front of the name.
     #[must_use]
     pub fn under(self, prefix: &str) -> Self {
         Self { name: format!("{prefix}.{}", self.name), ..self }
     }
 }
 
-/// What a parameter begins with.
+/// The values of a parameter at the start of training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Init {
     /// PyTorch's default for convolutions and linear layers, weights and biases alike: uniform in
     /// (-1/sqrt(fan_in), 1/sqrt(fan_in)).
     Uniform {
-        /// Values that one output value is a sum over.
+        /// The number of values that one output value is a sum over.
         fan_in: usize,
     },
     /// One value everywhere.
@@ -64,7 +64,7 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// Parameters as training begins with them. `purpose` names whose parameters they are.
+    /// Draws parameters for the start of training. `purpose` names what they belong to.
     ///
     /// # Errors
     /// When a tensor cannot be made.
@@ -92,12 +92,12 @@ impl Parameters {
         Self { tensors: tensors.into_iter().collect(), device: Device::Cpu }
     }
 
-    /// The device that what they belong to computes on.
+    /// The device that the parameters lie on; what they belong to computes there.
     pub fn device(&self) -> &Device {
         &self.device
     }
 
-    /// The same values on `device`.
+    /// Copies the parameters to `device`.
     ///
     /// # Errors
     /// When a tensor cannot be copied there.
@@ -109,13 +109,13 @@ impl Parameters {
         Ok(Self { tensors, device: device.clone() })
     }
 
-    /// Adds the parameters of `other`, their names behind `prefix` and a dot.
+    /// Adds the parameters of `other`, with `prefix` and a dot in front of their names.
     pub fn extend(&mut self, prefix: &str, other: Parameters) {
         let renamed = other.tensors.into_iter().map(|(k, v)| (format!("{prefix}.{k}"), v));
         self.tensors.extend(renamed);
     }
 
-    /// Those whose names begin with `prefix` and a dot, without it.
+    /// The parameters whose names begin with `prefix` and a dot; the names lose both.
     pub fn under(&self, prefix: &str) -> Parameters {
         let found = self.tensors.iter().filter_map(|(name, tensor)| {
             let rest = name.strip_prefix(prefix)?.strip_prefix('.')?;
@@ -124,7 +124,7 @@ impl Parameters {
         Self { tensors: found.collect(), device: self.device.clone() }
     }
 
-    /// All but those whose names begin with `prefix` and a dot.
+    /// All parameters except those whose names begin with `prefix` and a dot.
     pub fn without(&self, prefix: &str) -> Parameters {
         let dotted = format!("{prefix}.");
         let kept = self.tensors.iter().filter(|(name, _)| !name.starts_with(&dotted));
@@ -132,7 +132,7 @@ impl Parameters {
         Self { tensors: kept.collect(), device: self.device.clone() }
     }
 
-    /// The same values as variables, which a graph of gradients can start from.
+    /// Copies the parameters into variables, which a graph of gradients can start from.
     ///
     /// # Errors
     /// When a tensor cannot be copied.
@@ -147,8 +147,8 @@ impl Parameters {
         Ok((Self { tensors, device: self.device.clone() }, variables))
     }
 
-    /// The same values in the machine's own memory, outside any graph, and apart from later changes to
-    /// the variables.
+    /// Copies the parameters to the machine's own memory, outside any graph. Later changes to the variables do
+    /// not reach the copy.
     ///
     /// # Errors
     /// When a tensor cannot be copied.
@@ -189,7 +189,7 @@ impl Parameters {
 
     /// The parameters as a safetensors file; `about` goes, as JSON, into its metadata.
     ///
-    /// The bytes depend on the values alone: a file of the same parameters is the same file.
+    /// The bytes depend on the parameters and `about` alone: equal parameters give equal files.
     ///
     /// # Errors
     /// When a tensor cannot be read out.
@@ -215,10 +215,10 @@ impl Parameters {
         safetensors::serialize(views, Some(metadata)).map_err(failed)
     }
 
-    /// What [`Self::to_safetensors`] was told about the parameters of a file, from its header alone;
-    /// `None` when there is no such file, or it is not one of these.
+    /// Reads the `about` of a file that [`Self::to_safetensors`] made, from its header alone; `None` when there is no
+    /// file, or no `about` in it.
     pub fn about(at: &Location) -> Option<serde_json::Value> {
-        /// Far more than the names of all parameters take.
+        /// The longest header in bytes: far more than the names of all parameters take.
         const LONGEST: u64 = 1 << 24;
         let start = at.read_up_to(8).ok()?;
         let length = u64::from_le_bytes(start.try_into().ok()?);
@@ -228,11 +228,11 @@ impl Parameters {
         serde_json::from_str(header["__metadata__"][METADATA_KEY].as_str()?).ok()
     }
 
-    /// Parameters, and what [`Self::to_safetensors`] was told about them, from the bytes of a file;
-    /// `path` is for messages.
+    /// Reads parameters and their `about` from the bytes of a file that [`Self::to_safetensors`] made; `path` is for
+    /// messages.
     ///
     /// # Errors
-    /// [`Kind::Damaged`] when the bytes are not such a file.
+    /// [`Kind::Damaged`] when the bytes are not a file of parameters, or the values do not match their hash.
     pub fn from_safetensors(bytes: &[u8], path: &Path) -> Result<(Self, serde_json::Value)> {
         let damaged = |what: String| {
             Error::new(Kind::Damaged, format!("`{}` is damaged: {what}", path.display()))

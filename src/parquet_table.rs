@@ -1,4 +1,4 @@
-//! A small table as one Parquet file: what runs found, not what modules read, which is the store's.
+//! A small table as one Parquet file, for the results of runs. The store writes what modules read.
 
 use std::sync::Arc;
 
@@ -12,21 +12,21 @@ use crate::{Error, Result};
 pub struct Column {
     pub name: String,
     pub values: ArrayRef,
-    /// Whether other tables of its kind may have nulls here.
+    /// Whether the column may have nulls in other tables of its kind.
     pub nullable: bool,
 }
 
 impl Column {
-    /// One of these values.
+    /// A column of these values.
     pub fn new(name: impl Into<String>, values: ArrayRef, nullable: bool) -> Self {
         Self { name: name.into(), values, nullable }
     }
 }
 
-/// The file, of columns of one length. `what` is for messages: "the curves".
+/// The bytes of a Parquet file of `columns`, which must have the same length. `what` is for messages: "the curves".
 ///
 /// # Errors
-/// [`crate::Kind::Failed`] when they cannot be laid out.
+/// [`crate::Kind::Failed`] when the columns cannot be laid out.
 pub fn file(what: &str, columns: Vec<Column>) -> Result<Vec<u8>> {
     let cannot = |error: String| Error::failed(format!("could not lay out {what}: {error}"));
     let field = |it: &Column| Field::new(&it.name, it.values.data_type().clone(), it.nullable);

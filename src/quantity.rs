@@ -1,6 +1,6 @@
 //! Quantities in words: `3 rows`, `1.23 MB`.
 
-/// "1 row", "2 rows".
+/// A count with its noun: "1 row", "2 rows".
 pub(crate) fn counted(count: usize, thing: &str) -> String {
     if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }

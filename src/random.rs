@@ -1,12 +1,12 @@
-//! Randomness from counters: every draw is a function of the pipeline's seed, what it is for, and
-//! where in the run it happens, so that a run that was stopped draws the same numbers again.
+//! Randomness from counters. Every draw is a function of the pipeline's seed, its purpose and its place in the run,
+//! so a run that was stopped draws the same numbers again.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 /// A generator for one purpose at one place of a run.
 ///
-/// `purpose` names the use ("a/negatives"); `counters` the place (epoch, step, sample id).
+/// `purpose` names the use ("a/negatives"); `counters` name the place (epoch, step, sample id).
 pub fn generator(seed: u64, purpose: &str, counters: &[u64]) -> Draws {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&seed.to_le_bytes());
@@ -65,7 +65,7 @@ impl Draws {
         self.end_of_permutation(n, n)
     }
 
-    /// The last `len` numbers of such an order; no others are drawn.
+    /// The last `len` numbers of a [`permutation`](Self::permutation) of `0..n`; no others are drawn.
     pub fn end_of_permutation(&mut self, n: usize, len: usize) -> Vec<u32> {
         let mut order: Vec<u32> = (0..n as u32).collect();
         let first = n.saturating_sub(len);

@@ -1,4 +1,4 @@
-//! A request to stop, and where it came from: work looks at it often, saves its state and ends.
+//! A request to stop, and its reason. Work checks it often; once asked, it saves its state and ends.
 
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::{Error, Kind, Result};
 
-/// Why somebody is to stop.
+/// Why a run has to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Why {
@@ -15,15 +15,15 @@ pub enum Why {
     Interrupt = 1,
     /// SIGTERM.
     Terminate = 2,
-    /// SIGUSR1, as schedulers send it some time before a limit.
+    /// SIGUSR1: schedulers send it some time before a limit.
     User = 3,
     /// The time that `--max-runtime` gives is over.
     Runtime = 4,
-    /// The process that had started this one is no more.
+    /// The process that started this one has ended.
     Alone = 5,
     /// SIGHUP: the terminal was closed, or its connection has ended.
     Hangup = 6,
-    /// SIGUSR2, as some that submit jobs send it some time before a limit.
+    /// SIGUSR2: some tools that submit jobs send it some time before a limit.
     User2 = 7,
     /// SIGXCPU: the soft limit on processor time is over.
     ProcessorTime = 8,
@@ -42,21 +42,21 @@ impl Why {
     ];
 }
 
-/// Set from outside. Clones share it.
+/// A request to stop, which signals and limits set. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     why: Arc<AtomicUsize>,
-    /// What `--max-runtime` gives.
+    /// The limit that `--max-runtime` gives.
     limit: Arc<OnceLock<Duration>>,
 }
 
 impl Stop {
-    /// Nobody has asked yet.
+    /// A stop that has not been asked for.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Where a signal's handler may put a [`Why`].
+    /// The value that a signal handler sets to a [`Why`].
     pub fn place(&self) -> Arc<AtomicUsize> {
         self.why.clone()
     }
@@ -66,7 +66,7 @@ impl Stop {
         let _ = self.why.compare_exchange(0, why as usize, Ordering::Relaxed, Ordering::Relaxed);
     }
 
-    /// Asks for a stop once this time has passed, by a clock that nobody sets.
+    /// Asks for a stop once `limit` has passed, measured by a monotonic clock.
     pub fn ask_after(&self, limit: Duration) {
         let _ = self.limit.set(limit);
         let stop = self.clone();
@@ -87,7 +87,7 @@ impl Stop {
         self.why.load(Ordering::Relaxed) != 0
     }
 
-    /// Fails when a stop was asked for, with what becomes of the work so far.
+    /// Fails when a stop was asked for. `so_far` says in the message what becomes of the work so far.
     ///
     /// # Errors
     /// [`Kind::Interrupted`].

@@ -1,7 +1,7 @@
-//! What came before along a sequence: a GRU of one layer that begins at zero (Cho et al. 2014, in
-//! PyTorch's form), as CPC and Greedy InfoMax put it on top of their encoders of speech.
+//! A context along a sequence: a GRU of one layer that begins at zero (Cho et al. 2014, in PyTorch's form), as CPC and
+//! Greedy InfoMax put it on top of their encoders for speech.
 //!
-//! See [`gimlet_kernel::recurrence::gru`] for the equations. State t has read the inputs up to and with t.
+//! State t has read the inputs up to and including t. The equations are in [`gimlet_kernel::recurrence::gru`].
 
 use candle_core::Tensor;
 use candle_nn::ops::sigmoid;
@@ -15,7 +15,7 @@ use gimlet_kernel::recurrence::gru;
 /// `input.weight` `[input, 3 hidden]`, `input.bias`, `hidden.weight` `[hidden, 3 hidden]` and
 /// `hidden.bias`, each in thirds for the gates r, z, n.
 ///
-/// The fan-in of all is `hidden`: PyTorch draws all of them by it.
+/// The fan-in of all is `hidden`, as in PyTorch.
 pub fn shapes(input: usize, hidden: usize) -> [ParameterShape; 4] {
     let gates = 3 * hidden;
     [
@@ -27,14 +27,14 @@ pub fn shapes(input: usize, hidden: usize) -> [ParameterShape; 4] {
     .map(|(name, dims)| ParameterShape::drawn(name, dims, hidden))
 }
 
-/// What the published code calls the parameter `name`: with BPTT it is of a layer, without of a cell.
+/// The published code's name for the parameter `name`: with BPTT the GRU is a layer there, without BPTT a cell.
 pub fn published(name: &str, bptt: bool) -> String {
     let (of, kind) = name.split_once('.').unwrap_or((name, ""));
     let of = if of == "input" { "ih" } else { "hh" };
     format!("autoregressor.gru.{kind}_{of}{}", if bptt { "_l0" } else { "" })
 }
 
-/// Additions and multiplications of one step of a sample.
+/// Additions and multiplications for one step of a sample.
 pub fn operations(input: usize, hidden: usize) -> f64 {
     let weights = shapes(input, hidden).into_iter().map(|it| it.dims.iter().product::<usize>());
     2.0 * weights.sum::<usize>() as f64
@@ -53,11 +53,11 @@ pub struct Gru {
 }
 
 impl Gru {
-    /// With the parameters under `name`. Without `bptt`, every step takes the state before it as data,
+    /// Builds a GRU with the parameters under `name`. Without `bptt`, every step takes the state before it as data,
     /// so no gradient reaches an earlier step.
     ///
     /// # Errors
-    /// When one is missing or has another shape.
+    /// When a parameter is missing or has another shape.
     pub fn new(
         input: usize,
         hidden: usize,
@@ -78,8 +78,8 @@ impl Gru {
         })
     }
 
-    /// The states of `x`: `[batch, steps, input]` -> `[batch, steps, hidden]`, with a graph back to `x`
-    /// and to the parameters.
+    /// Computes the states for `x`: `[batch, steps, input]` -> `[batch, steps, hidden]`, with a graph back to `x` and
+    /// to the parameters.
     ///
     /// # Errors
     /// When the shapes do not fit.
@@ -90,15 +90,14 @@ impl Gru {
             let x = x.reshape((batch * steps, input))?.matmul(&self.input_weight)?;
             return self.on_graph(&x.broadcast_add(&self.input_bias)?.reshape(gates)?);
         }
-        // A map for each step: threads share the steps, and not the samples alone.
+        // One map per step, so that threads share all steps of all samples.
         let x = x.contiguous()?.reshape((batch * steps, 1, 1, input))?;
         let weight = self.input_weight.reshape((1, 1, input, 3 * self.hidden))?;
         let x = conv2d(&x, &weight, &self.input_bias, [1, 1], [0, 0], false)?.reshape(gates)?;
         Ok(gru(&x, &self.hidden_weight, &self.hidden_bias, self.bptt)?)
     }
 
-    /// The states by candle's own operations, from what the inputs add to the gates,
-    /// `[batch, steps, 3 hidden]`.
+    /// Computes the states by candle's own operations, from the inputs' part of the gates, `[batch, steps, 3 hidden]`.
     fn on_graph(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, steps, _) = x.dims3()?;
         let mut state = Tensor::zeros((batch, self.hidden), x.dtype(), x.device())?;
@@ -121,10 +120,10 @@ impl Gru {
     }
 }
 
-/// Appends the steps of `[batch, steps, n]`, each `[batch, n]`.
+/// Cuts `[batch, steps, n]` into its steps, each `[batch, n]`, and appends them to `steps`.
 ///
-/// By halves, as candle makes the gradient of a part as large as the whole: to cut off step by step takes
-/// time that grows with the square of the steps.
+/// It cuts by halves, because candle makes the gradient of a part as large as the whole: cutting off step by step
+/// would take time that grows with the square of the steps.
 fn cut(x: &Tensor, steps: &mut Vec<Tensor>) -> candle_core::Result<()> {
     match x.dim(1)? {
         0 => {}

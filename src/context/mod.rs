@@ -1,5 +1,5 @@
-//! Networks whose output predicts, in place of each vector itself: they read what surrounds a vector, and
-//! nothing of what is to be predicted.
+//! Networks whose output predicts, in place of each vector itself. They read the surroundings of a vector, and
+//! nothing that is to be predicted.
 
 pub mod gru;
 pub mod pixelcnn;

@@ -1,5 +1,5 @@
-//! A patch's surroundings on the grid of patches: the gated PixelCNN (van den Oord et al. 2016) that CPC
-//! puts on top of its encoder.
+//! A context on the grid of patches: the gated PixelCNN (van den Oord et al. 2016) that CPC puts on top of its
+//! encoder.
 //!
 //! With `z` the pooled vectors, `v_0 = h_0 = z`, and for four layers, `a ++ b` the two halves of the
 //! channels and `gate(a ++ b) = tanh(a) * sigmoid(b)`:
@@ -11,8 +11,8 @@
 //! h' = conv1x1(gate(H)) + h      in the first layer: without h
 //! ```
 //!
-//! The context is `conv1x1(h_4)`: it reads nothing below its row. The published code has kernels of 3
-//! rows and a mask on the last of them, which has no part here but in the scale of the first draw.
+//! The context is `conv1x1(h_4)`: it reads nothing below its row. The published code has kernels of 3 rows and a mask
+//! on the last row. Here that row only counts for the scale of the first draw.
 
 use candle_core::Tensor;
 use candle_nn::ops::sigmoid;
@@ -24,7 +24,8 @@ use gimlet_kernel::gate::gate;
 
 const LAYERS: usize = 4;
 
-/// A convolution: its name, kernel, output channels in those of `z`, and rows of its mask.
+/// A convolution: its name, its kernel, whether its output has twice the channels of `z`, and the masked rows of its
+/// published kernel.
 #[derive(Clone, Copy)]
 struct Part {
     name: &'static str,
@@ -35,13 +36,13 @@ struct Part {
 
 const VERTICAL: Part = Part { name: "vertical", kernel: [2, 3], doubles: true, masked: 1 };
 const HORIZONTAL: Part = Part { name: "horizontal", kernel: [1, 3], doubles: true, masked: 0 };
-/// Its input is doubled already.
+/// The only convolution whose input has twice the channels of `z`.
 const ACROSS: Part = Part { name: "across", kernel: [1, 1], doubles: true, masked: 0 };
 const RESIDUAL: Part = Part { name: "residual", kernel: [1, 1], doubles: true, masked: 0 };
 const OUTPUT: Part = Part { name: "output", kernel: [1, 1], doubles: false, masked: 0 };
 
 impl Part {
-    /// Of `channels` of `z`, under a prefix.
+    /// The shapes of weight and bias, named under `prefix`, where `z` has `channels` channels.
     fn shapes(self, prefix: &str, channels: usize) -> [ParameterShape; 2] {
         let inputs = if self.name == ACROSS.name { 2 * channels } else { channels };
         let outputs = if self.doubles { 2 * channels } else { channels };
@@ -59,7 +60,7 @@ fn parts(layer: usize) -> Vec<Part> {
     [VERTICAL, HORIZONTAL, ACROSS, OUTPUT].into_iter().chain(residual).collect()
 }
 
-/// The shapes of the parameters for vectors of `channels`.
+/// The shapes of the parameters for vectors of `channels` channels.
 pub fn shapes(channels: usize) -> Vec<ParameterShape> {
     let of_layer = |layer: usize| {
         let prefix = format!("{layer}.");
@@ -68,7 +69,7 @@ pub fn shapes(channels: usize) -> Vec<ParameterShape> {
     (0..LAYERS).flat_map(of_layer).chain(OUTPUT.shapes("", channels)).collect()
 }
 
-/// Additions and multiplications of a sample with so many patches.
+/// Additions and multiplications for a sample with `patches` patches.
 pub fn operations(channels: usize, patches: usize) -> f64 {
     let weights = shapes(channels).into_iter().map(|shape| shape.dims.iter().product::<usize>());
     2.0 * patches as f64 * weights.sum::<usize>() as f64
@@ -81,10 +82,10 @@ pub struct PixelCnn {
 }
 
 impl PixelCnn {
-    /// With the parameters under `context.`.
+    /// Builds a PixelCNN with the parameters under `context.`.
     ///
     /// # Errors
-    /// When one is missing or has another shape.
+    /// When a parameter is missing or has another shape.
     pub fn new(channels: usize, parameters: &Parameters) -> Result<Self> {
         for shape in shapes(channels) {
             parameters.get(&shape)?;
@@ -92,7 +93,7 @@ impl PixelCnn {
         Ok(Self { channels, parameters: parameters.clone() })
     }
 
-    /// `[batch, rows, columns, channels]`, both ways.
+    /// Computes the contexts of `z`; both are `[batch, rows, columns, channels]`.
     ///
     /// # Errors
     /// When the shapes do not fit.
@@ -122,11 +123,11 @@ impl PixelCnn {
         Ok(half(0)?.tanh()?.mul(&sigmoid(&half(self.channels)?)?)?)
     }
 
-    /// `[batch, height, width, channels]`, as many rows and columns as before.
+    /// Convolves `[batch, height, width, channels]`, and keeps the number of rows and columns.
     fn convolve(&self, part: Part, prefix: &str, x: &Tensor) -> Result<Tensor> {
         let [weight, bias] = part.shapes(prefix, self.channels);
         let (weight, bias) = (self.parameters.get(&weight)?, self.parameters.get(&bias)?);
-        // A kernel ends with its own row.
+        // A kernel ends with the row of its position.
         let (above, sides) = (part.kernel[0] - 1, part.kernel[1] / 2);
         let x = if above > 0 { x.pad_with_zeros(1, above, 0)? } else { x.clone() };
         if self.parameters.device().has_kernels() {

@@ -1,5 +1,5 @@
-//! `basic`: a pre-activation block of two 3x3 convolutions, as the paper has it (no batch norm; every convolution
-//! has a bias; no final ReLU).
+//! The layer `basic`: a pre-activation block of two 3x3 convolutions, as in the paper (no batch norm; every
+//! convolution has a bias; no final ReLU).
 //!
 //! With `r = relu(x)` and a shortcut `s` that is a strided 1x1 convolution of `r` where the shape changes, else `x`:
 //!
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{Bounded, ConvSpec, Entry, Layer, Places, Signal, Window, Work, one};
 
-/// A block of two convolutions.
+/// A residual block of two convolutions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Basic {
     /// Channels of its output.
@@ -21,7 +21,7 @@ pub struct Basic {
     pub stride: usize,
 }
 
-/// A row of blocks, of which only the first strides.
+/// The settings of a row of blocks; only the first block has the stride.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Row {
@@ -79,7 +79,7 @@ impl Layer for Basic {
     }
 }
 
-/// The shortcut of a block: none where its input has the shape of its output.
+/// The convolution in the shortcut of a block; `None` where input and output have the same shape.
 pub(super) fn shortcut(stride: usize, channels: usize, out_channels: usize) -> Option<ConvSpec> {
     let window = Window::square(1, stride, 0);
     let conv = ConvSpec { part: "shortcut", window, channels, out_channels };

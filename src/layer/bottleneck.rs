@@ -1,4 +1,4 @@
-//! `bottleneck`: a pre-activation block of 1x1, 3x3 and 1x1 convolutions, otherwise like [`super::basic`].
+//! The layer `bottleneck`: a pre-activation block of 1x1, 3x3 and 1x1 convolutions, otherwise like [`super::basic`].
 //!
 //! ```text
 //! y = conv1x1(relu(conv3x3(relu(conv1x1(r)), stride))) + s        (4 * planes channels)
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::basic::shortcut;
 use super::{Bounded, ConvSpec, Entry, Layer, Places, SIZE, Signal, Window, Work, one};
 
-/// The channels of a bottleneck's output, in planes.
+/// The channels of a bottleneck's output, as a multiple of its planes.
 pub const EXPANSION: usize = 4;
 
-/// A block of three convolutions; its output has `4 * planes` channels.
+/// A residual block of three convolutions; its output has `4 * planes` channels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Bottleneck {
     /// Channels in its middle.
@@ -22,7 +22,7 @@ pub struct Bottleneck {
     pub stride: usize,
 }
 
-/// A row of blocks, of which only the first strides.
+/// The settings of a row of blocks; only the first block has the stride.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Row {

@@ -1,4 +1,4 @@
-//! `conv`: a convolution with bias, zero-padded, of images.
+//! The layer `conv`: a convolution with bias, zero-padded, for images.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ pub struct Conv {
     pub padding: usize,
 }
 
-/// The settings of a convolution as a pipeline has them.
+/// The settings of a convolution in a pipeline file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Table {
@@ -31,7 +31,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Half the kernel when it is left out.
+    /// The padding; half the kernel when it is left out.
     pub fn padding(&self) -> usize {
         self.padding.unwrap_or(self.kernel / 2)
     }
@@ -74,7 +74,7 @@ impl Layer for Conv {
         Work::Conv(ConvSpec { part: "", window, channels, out_channels })
     }
 
-    /// A convolution in front has a name there; the published code has no other.
+    /// The published code has a name only for a convolution at the front; others get a name of their own.
     fn place(&self, places: &mut Places) -> String {
         match places.index() {
             0 => "model.Conv1".to_string(),

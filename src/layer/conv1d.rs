@@ -1,5 +1,5 @@
-//! `conv1d`: a convolution with bias along the width of maps, zero-padded there: of sound, whose maps have a height
-//! of 1.
+//! The layer `conv1d`: a convolution with bias along the width of maps, zero-padded there. It is for sound, whose maps
+//! have a height of 1.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ impl Layer for Conv1d {
         format!("encoder.model.layer {}.0", places.along())
     }
 
-    /// A weight has no height there.
+    /// Weights of the published code have no axis for the height.
     fn published(&self, place: &str, parameter: &ParameterShape) -> (String, Vec<usize>) {
         let mut dims = turned(&parameter.dims);
         if dims.len() == 4 {

@@ -1,4 +1,4 @@
-//! A convolution with bias, zero-padded.
+//! Convolutions within layers, with bias and zero-padded.
 
 use candle_core::Tensor;
 use gimlet_kernel::Geometry;
@@ -10,9 +10,9 @@ use crate::parameters::ParameterShape;
 /// A convolution within a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConvSpec {
-    /// The part of the layer that it is; empty where it is all of it.
+    /// The name of the part of the layer that it is; empty where it is the whole layer.
     pub part: &'static str,
-    /// What it reads for each position.
+    /// The window that it reads for each position.
     pub window: Window,
     /// Channels of its input.
     pub channels: usize,
@@ -21,12 +21,12 @@ pub struct ConvSpec {
 }
 
 impl ConvSpec {
-    /// The sizes of the convolution of maps like `map`.
+    /// The sizes of this convolution on maps with the height and width of `map`.
     pub fn geometry(&self, map: Map) -> Geometry {
         self.window.geometry(Map { channels: self.channels, ..map }, self.out_channels)
     }
 
-    /// Its weight `[h, w, in, out]` and its bias.
+    /// The shapes of its weight `[h, w, in, out]` and its bias `[out]`.
     pub fn parameters(&self) -> [ParameterShape; 2] {
         let [down, across] = self.window.kernel;
         let fan_in = down * across * self.channels;
@@ -46,8 +46,8 @@ impl ConvSpec {
         let y = if stride == stride_across {
             x.conv2d(&weight, 0, stride, 1, 1)?
         } else {
-            // One row, so that any stride down will do. candle's `conv1d` (0.11) has wrong gradients of strided
-            // kernels, and its `conv2d` takes what a stride leaves over to be alike in both axes.
+            // There is one row, so any stride down will do. candle's `conv1d` (0.11) has wrong gradients for strided
+            // kernels, and its `conv2d` assumes that strides leave the same remainder in both axes.
             let kernel = weight.dim(3)?;
             let read = (x.dim(3)?.saturating_sub(kernel) / stride_across) * stride_across + kernel;
             x.narrow(3, 0, read)?.contiguous()?.conv2d(&weight, 0, stride_across, 1, 1)?

@@ -1,5 +1,5 @@
-//! `gru`: a gated recurrent unit along the width of maps, the last layer of its module. What comes out is the context
-//! that predicts, what goes in are the targets (Löwe et al. 2019, audio).
+//! The layer `gru`: a gated recurrent unit along the width of maps, the last layer of its module. Its output is the
+//! context that predicts, and its input are the targets (Löwe et al. 2019, audio).
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use crate::parameters::{ParameterShape, Parameters};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct Gru {
-    /// Values of its state.
+    /// The number of values of its state.
     pub channels: usize,
-    /// Whether gradients go back in time; else the state is detached at every step.
+    /// Whether gradients go back in time; otherwise the state is detached at every step.
     #[serde(default = "yes")]
     pub bptt: bool,
 }
@@ -53,7 +53,7 @@ impl Layer for Gru {
         Work::Context(Arc::new(Recurrence { input: channels, hidden, bptt }))
     }
 
-    /// A GRU is no layer of a stack there: it has a place of its own.
+    /// In the published code a GRU is not in the stack of layers: it has a name of its own.
     fn place(&self, _places: &mut Places) -> String {
         String::new()
     }
@@ -80,7 +80,7 @@ impl Context for Recurrence {
         operations(self.input, self.hidden)
     }
 
-    /// Its input, gates, states and their gradients.
+    /// Counts its input, gates, states and their gradients.
     fn kept(&self) -> usize {
         2 * (self.input + 8 * self.hidden)
     }

@@ -5,19 +5,19 @@ use serde::Serialize;
 
 use super::Misfit;
 
-/// A map of features, or an image: `[height, width, channels]`.
+/// The shape of a map of features, or of an image: `[height, width, channels]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Map {
-    /// Rows; 1 of sound.
+    /// The number of rows; 1 for sound.
     pub height: usize,
-    /// Columns, or steps of sound.
+    /// The number of columns; for sound, of steps.
     pub width: usize,
-    /// Values at each position.
+    /// The number of values at each position.
     pub channels: usize,
 }
 
 impl Map {
-    /// Values in the map.
+    /// The number of values in the map.
     pub fn len(&self) -> usize {
         self.height * self.width * self.channels
     }
@@ -27,16 +27,16 @@ impl Map {
         self.len() == 0
     }
 
-    /// Height times width.
+    /// The number of positions: height times width.
     pub fn positions(&self) -> usize {
         self.height * self.width
     }
 }
 
-/// A window that is slid over a padded map, each setting down and across.
+/// A window that is slid over a padded map. Each setting is given down and across.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
-    /// Positions that it covers.
+    /// The positions that the window covers.
     pub kernel: [usize; 2],
     /// Positions from one window to the next.
     pub stride: [usize; 2],
@@ -45,7 +45,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// A window of each position by itself.
+    /// The window that covers one position.
     pub const POINT: Self = Self { kernel: [1; 2], stride: [1; 2], padding: [0; 2] };
 
     /// A square window.
@@ -53,12 +53,12 @@ impl Window {
         Self { kernel: [kernel; 2], stride: [stride; 2], padding: [padding; 2] }
     }
 
-    /// A window along the width.
+    /// A window along the width, with a height of 1.
     pub fn along(kernel: usize, stride: usize, padding: usize) -> Self {
         Self { kernel: [1, kernel], stride: [1, stride], padding: [0, padding] }
     }
 
-    /// The map with a position for each window over `input`.
+    /// The shape of the map that has one position for each window over `input`, with `channels` channels.
     ///
     /// # Errors
     /// When the window is larger than the padded map.
@@ -85,7 +85,7 @@ impl Window {
         Misfit { what, why }
     }
 
-    /// The sizes of a convolution by such a window.
+    /// The sizes of a convolution with this window.
     pub fn geometry(self, input: Map, out_channels: usize) -> Geometry {
         let Map { height, width, channels } = input;
         let Self { kernel, stride, padding } = self;

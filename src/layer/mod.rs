@@ -1,8 +1,8 @@
 //! Layers: what a module is made of.
 //!
-//! A layer is one file: its settings, the shapes it makes, and what it computes, its [`Work`]. Adding one is such a
-//! file and its lines here. A program that uses the library may bring its own: a module takes any
-//! [`Layer`], and a pipeline file names those that [`Layers`] knows.
+//! A layer is one file. It holds the settings, the shapes that the layer makes, and its [`Work`], which says what it
+//! computes. To add a layer, write its file and its lines here. A program that uses the library may bring its own
+//! layers: a module takes any [`Layer`], and a pipeline file can name the layers that [`Layers`] knows.
 
 mod basic;
 mod bottleneck;
@@ -39,7 +39,7 @@ use registry::read;
 
 use crate::parameters::ParameterShape;
 
-/// The layers of this crate.
+/// All layers of this crate.
 impl Default for Layers {
     fn default() -> Self {
         Self(vec![
@@ -53,16 +53,16 @@ impl Default for Layers {
     }
 }
 
-/// The bounds of a side in pixels, of channels, and of what a kernel measures. Far above what can
-/// be computed with, and so low that no product of a few of them overflows.
+/// The bounds of a side in pixels, of a number of channels, and of the side of a kernel. They are far above what can be
+/// computed, and so low that a product of a few of them does not overflow.
 pub const SIZE: RangeInclusive<usize> = 1..=1 << 14;
 
 /// A layer of a module, or a residual block.
 pub trait Layer: Debug + Send + Sync {
-    /// Its name in pipeline files and keys.
+    /// The name of the layer in pipeline files and keys.
     fn name(&self) -> &str;
 
-    /// All of its settings, as keys have them; null where it has none.
+    /// All settings, as the keys of steps hold them; null where there are none.
     fn settings(&self) -> Value;
 
     /// The settings that must lie within bounds.
@@ -70,51 +70,51 @@ pub trait Layer: Debug + Send + Sync {
         Vec::new()
     }
 
-    /// The only signal that it is for, where it is not for all.
+    /// The only signal that the layer is for; `None` where it is for all signals.
     fn only_for(&self) -> Option<Signal> {
         None
     }
 
-    /// The channels that it makes of `input` channels.
+    /// The number of channels of the output, for `input` channels of the input.
     fn out_channels(&self, input: usize) -> usize {
         input
     }
 
-    /// The window of its input that gives the size of its output.
+    /// The window over the input that gives the size of the output.
     fn window(&self) -> Window {
         Window::POINT
     }
 
-    /// The map that it makes of `input`.
+    /// The shape of the output, for an input of shape `input`.
     ///
     /// # Errors
-    /// When its window is larger than the padded map.
+    /// When the window is larger than the padded map.
     fn output(&self, input: Map) -> Result<Map, Misfit> {
         self.window().over(input, self.out_channels(input.channels))
     }
 
-    /// What it computes of maps with `channels` channels, whatever their number.
+    /// What the layer computes on maps with `channels` channels, for any number of channels.
     fn work(&self, channels: usize) -> Work;
 
-    /// Whether it makes the context that predicts, of what the module's loss takes for targets. Nothing of
-    /// its module follows it.
+    /// Whether the layer computes the context that predicts, from the targets of the module's loss. It must be the
+    /// last layer of its module.
     fn is_context(&self) -> bool {
         matches!(self.work(1), Work::Context(_))
     }
 
-    /// Where it stands in the published code's module; `places` counts its layers.
+    /// The place of the layer in the published code's module; `places` counts the layers of that.
     fn place(&self, places: &mut Places) -> String {
         format!("model.{} {}", self.name(), places.index())
     }
 
-    /// The published code's name and shape for one of its parameters, within its module. A shortcut is a sequence of
-    /// one there.
+    /// The published code's name and shape for a parameter of this layer, within its module. A shortcut is a
+    /// sequence of one layer there.
     fn published(&self, place: &str, parameter: &ParameterShape) -> (String, Vec<usize>) {
         let name = parameter.name.replacen("shortcut.", "shortcut.0.", 1);
         (format!("{place}.{name}"), turned(&parameter.dims))
     }
 
-    /// This layer as modules hold it.
+    /// Shares the layer, as modules hold it.
     fn shared(self) -> Arc<dyn Layer>
     where
         Self: Sized + 'static,
@@ -123,7 +123,7 @@ pub trait Layer: Debug + Send + Sync {
     }
 }
 
-/// The layers that make what a module's loss takes for targets: all but a context at the end.
+/// The layers that make the targets of a module's loss: all except a context at the end.
 pub fn front(layers: &[Arc<dyn Layer>]) -> &[Arc<dyn Layer>] {
     match layers {
         [front @ .., last] if last.is_context() => front,
@@ -131,14 +131,14 @@ pub fn front(layers: &[Arc<dyn Layer>]) -> &[Arc<dyn Layer>] {
     }
 }
 
-/// Layers are equal whose names and settings are.
+/// Layers are equal when their names and settings are equal.
 impl PartialEq for dyn Layer {
     fn eq(&self, other: &Self) -> bool {
         self.name() == other.name() && self.settings() == other.settings()
     }
 }
 
-/// A table with the name of the layer as its one key, or the name alone where there are no settings.
+/// Written as a table with the name of the layer as its one key, or as the name alone where there are no settings.
 impl Serialize for dyn Layer + '_ {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.settings() {
@@ -152,19 +152,19 @@ impl Serialize for dyn Layer + '_ {
     }
 }
 
-/// Layers that are borrowed, to be written where shared ones cannot be.
+/// Borrows layers, because serde cannot write shared ones.
 pub fn borrowed(layers: &[Arc<dyn Layer>]) -> Vec<&dyn Layer> {
     layers.iter().map(AsRef::as_ref).collect()
 }
 
-/// What one entry of a pipeline's `layers` stands for, its settings not yet checked.
+/// The layers that one entry of a pipeline's `layers` stands for. Their settings are not checked yet.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// The first layer.
     pub first: Arc<dyn Layer>,
-    /// Each of those that follow it.
+    /// Each of the layers that follow the first.
     pub next: Arc<dyn Layer>,
-    /// All of them, which is the setting `blocks`.
+    /// The number of all layers: the setting `blocks`.
     pub blocks: usize,
 }
 
@@ -182,18 +182,18 @@ pub struct Bounded {
     pub key: &'static str,
     /// Its value.
     pub value: usize,
-    /// What it may be.
+    /// The bounds of the value, both ends included.
     pub bounds: RangeInclusive<usize>,
 }
 
 impl Bounded {
-    /// A side, a number of channels or a stride.
+    /// A setting that is a side, a number of channels or a stride.
     pub fn size(key: &'static str, value: usize) -> Self {
         Self { key, value, bounds: SIZE }
     }
 }
 
-/// What samples are.
+/// The signal that layers see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
     /// Patches of images.
@@ -211,7 +211,7 @@ impl Display for Signal {
     }
 }
 
-/// Why a layer does not fit a map: `{what} in module a {why}`.
+/// Why a layer does not fit a map; the message is `{what} in module a {why}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misfit {
     /// The part of the layer that is too large.
@@ -220,7 +220,7 @@ pub struct Misfit {
     pub why: String,
 }
 
-/// A setting that is 1 when it is left out.
+/// The default of a setting that is 1 when it is left out.
 fn one() -> usize {
     1
 }

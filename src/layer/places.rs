@@ -1,11 +1,11 @@
-//! Where layers stand in the published code.
+//! The places of layers in the published code.
 
-/// Counts what the published code counts, over the layers of a module in order.
+/// Counts the layers of a module in order, as the published code does.
 #[derive(Debug, Default)]
 pub struct Places {
     index: usize,
     along: usize,
-    /// Kind and width of the block before, its stage and its number in that.
+    /// Kind and width of the block before, its stage, and its number in the stage.
     block: Option<((&'static str, usize), usize, usize)>,
 }
 
@@ -20,13 +20,13 @@ impl Places {
         self.index
     }
 
-    /// The number of a convolution among those along time.
+    /// The number of the next convolution along time; counts on with each call.
     pub fn along(&mut self) -> usize {
         self.along += 1;
         self.along - 1
     }
 
-    /// Where a residual block stands. A stage begins at a block that strides, or is of another kind or width than
+    /// The place of a residual block. A stage begins at a block that has a stride, or whose kind or width differs from
     /// the block before it.
     pub fn block(&mut self, kind: &'static str, width: usize, stride: usize) -> String {
         let like = (kind, width);
@@ -40,8 +40,8 @@ impl Places {
     }
 }
 
-/// The published shape of a parameter: of a convolution `[h, w, in, out]` it is `[out, in, h, w]`, of a projection
-/// `[in, out]` `[out, in]`.
+/// The published shape of a parameter: `[out, in, h, w]` for the weight `[h, w, in, out]` of a convolution, and
+/// `[out, in]` for a projection `[in, out]`.
 pub fn turned(ours: &[usize]) -> Vec<usize> {
     match *ours {
         [down, across, from, to] => vec![to, from, down, across],

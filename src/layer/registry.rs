@@ -1,4 +1,4 @@
-//! From the name of a layer in a pipeline file to its settings.
+//! The layers by name: finds and reads the layer for a name in a pipeline file.
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
@@ -20,7 +20,8 @@ pub(super) fn read<S: DeserializeOwned + Into<Entry>>(
 }
 
 impl Layers {
-    /// Adds a layer, which pipeline files then give as `{ name = { … } }`. `name` is that of [`super::Layer::name`].
+    /// Adds a layer, which pipeline files can then give as `{ name = { … } }`. `name` must be its
+    /// [`super::Layer::name`].
     ///
     /// # Errors
     /// [`Kind::Usage`] when there is a layer of that name.
@@ -38,8 +39,7 @@ impl Layers {
         self.0.iter().map(|(name, _)| *name)
     }
 
-    /// What an entry of this name stands for, with `settings` of a pipeline file; `None` when there is no such
-    /// layer.
+    /// Reads an entry of this name with the `settings` of a pipeline file; `None` when there is no layer of this name.
     pub(crate) fn read(
         &self,
         name: &str,

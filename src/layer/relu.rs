@@ -1,11 +1,11 @@
-//! `relu`: max(x, 0).
+//! The layer `relu`: max(x, 0).
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Layer, Work};
 
-/// The rectifier.
+/// The rectifier, max(x, 0).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(from = "Table")]
 pub struct Relu;

@@ -1,4 +1,5 @@
-//! What a layer computes: something that tiles of maps already know how to go through, or an operation of its own.
+//! What a layer computes: a convolution, a ReLU or a residual block, which the kernels know, or an operation of its
+//! own.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -9,29 +10,29 @@ use super::{ConvSpec, Map};
 use crate::Result;
 use crate::parameters::{ParameterShape, Parameters};
 
-/// What a layer computes of maps with one number of channels.
+/// What a layer computes on maps with a given number of channels.
 #[derive(Debug, Clone)]
 pub enum Work {
-    /// The convolution.
+    /// A convolution.
     Conv(ConvSpec),
     /// max(x, 0).
     Relu,
-    /// With `r = relu(x)`: the convolutions of `branch`, rectified in between, of `r`; plus that of `shortcut`
-    /// of `r`, or where there is none `x` itself. A branch is never empty.
+    /// A residual block. With `r = relu(x)`, it is the convolutions of `branch` on `r`, rectified in between, plus the
+    /// convolution `shortcut` on `r`, or `x` itself where there is no shortcut. A branch is never empty.
     Residual {
-        /// In order.
+        /// The convolutions in order.
         branch: Vec<ConvSpec>,
-        /// Where the shape changes.
+        /// The convolution for blocks that change the shape.
         shortcut: Option<ConvSpec>,
     },
-    /// Anything else that computes each map alone.
+    /// Any other operation on each map alone.
     Own(Arc<dyn Operation>),
-    /// The context that predicts: it ends its module, and is computed of all that the loss sees.
+    /// The context that predicts. It ends its module, and is computed from everything that the loss sees.
     Context(Arc<dyn Context>),
 }
 
 impl Work {
-    /// Its parameters: for each convolution, in order and that of a shortcut last, a weight and a bias.
+    /// The shapes of the parameters: a weight and a bias for each convolution in order, with a shortcut last.
     pub fn parameters(&self) -> Vec<ParameterShape> {
         match self {
             Self::Relu => Vec::new(),
@@ -44,8 +45,7 @@ impl Work {
         }
     }
 
-    /// Whether all that it reads of its input x is relu(x): a block whose shortcut is the input itself reads
-    /// more.
+    /// Whether it reads only relu(x) of its input x. A block whose shortcut is the input itself reads more.
     pub fn reads_only_relu(&self) -> bool {
         match self {
             Self::Relu => true,
@@ -55,8 +55,9 @@ impl Work {
         }
     }
 
-    /// What it computes on candle's own operations, with a graph back to `parameters` and to x:
-    /// `[n, channels, h, w]` -> `[n, channels', h', w']`, as candle convolves. A context has none here.
+    /// Computes it by candle's own operations, with a graph back to `parameters` and to x:
+    /// `[n, channels, h, w]` -> `[n, channels', h', w']`, the order of axes that candle convolves. A context has no
+    /// graph here.
     pub(crate) fn graph(&self, parameters: &[Tensor], x: &Tensor) -> Result<Tensor> {
         let convolve = |conv: &ConvSpec, of: &[Tensor], x: &Tensor| conv.graph(&of[0], &of[1], x);
         match self {
@@ -80,40 +81,40 @@ impl Work {
     }
 }
 
-/// A computation on each map alone that is a layer's own.
+/// A layer's own computation on each map alone.
 ///
-/// It is called once for a tile of a few maps, on one thread. What it makes of a map must not depend on which
-/// others are in the tile.
+/// It is called once for a tile of a few maps, on one thread. Its result for a map must not depend on the other maps
+/// in the tile.
 pub trait Operation: Debug + Send + Sync {
-    /// Its parameters, their names within the layer.
+    /// The shapes of the parameters, with names within the layer.
     fn parameters(&self) -> Vec<ParameterShape> {
         Vec::new()
     }
 
-    /// See [`Work::reads_only_relu`].
+    /// Whether it reads only relu(x) of its input x ([`Work::reads_only_relu`]).
     fn reads_only_relu(&self) -> bool {
         false
     }
 
-    /// Whether the way back reads the input.
+    /// Whether the backward pass reads the input.
     fn reads_input(&self) -> bool {
         false
     }
 
-    /// Whether the way back reads the output.
+    /// Whether the backward pass reads the output.
     fn reads_output(&self) -> bool {
         false
     }
 
-    /// Further values that it keeps of each map for the way back.
+    /// The number of further values that it keeps per map for the backward pass.
     fn kept(&self, _input: Map) -> usize {
         0
     }
 
-    /// Additions and multiplications of a map, forward.
+    /// Additions and multiplications for a map, forward.
     fn operations(&self, input: Map) -> u64;
 
-    /// Computes `y` of the maps `x`, each `input`, and fills `kept`.
+    /// Computes `y` from the maps `x`, each of shape `input`, and fills `kept`.
     fn forward(
         &self,
         input: Map,
@@ -123,8 +124,8 @@ pub trait Operation: Debug + Send + Sync {
         y: &mut [f32],
     );
 
-    /// Adds the gradients of its parameters to `sums`, given that of the output, and writes that of the input to
-    /// `dx`, where that is asked for.
+    /// Carries `dy`, the gradient of the output, back: adds the gradients of the parameters to `sums`, and writes the
+    /// gradient of the input to `dx`, where that is asked for.
     fn backward(
         &self,
         input: Map,
@@ -135,7 +136,7 @@ pub trait Operation: Debug + Send + Sync {
         sums: &mut [Vec<f64>],
     );
 
-    /// What [`Self::forward`] computes, on candle's own operations, with a graph back to `parameters` and to x:
+    /// Computes [`Self::forward`] by candle's own operations, with a graph back to `parameters` and to x:
     /// `[n, channels, h, w]` -> `[n, channels', h', w']`.
     ///
     /// # Errors
@@ -143,28 +144,28 @@ pub trait Operation: Debug + Send + Sync {
     fn graph(&self, parameters: &[Tensor], x: &Tensor) -> Result<Tensor>;
 }
 
-/// What the way back through a layer has of its way forward.
+/// What the backward pass of a layer has from its forward pass.
 pub struct Kept<'a> {
-    /// Its input, where it reads that, or it is at hand.
+    /// The input, where the layer reads it or it is at hand anyway.
     pub input: Option<&'a [f32]>,
-    /// What it kept itself.
+    /// The further values that the layer kept.
     pub inner: &'a [f32],
-    /// Its output, where that was kept.
+    /// The output, where it was kept.
     pub output: Option<&'a [f32]>,
 }
 
-/// A network that makes the context that predicts.
+/// A network that computes the context that predicts.
 pub trait Context: Debug + Send + Sync {
-    /// Its parameters, their names within the layer.
+    /// The shapes of the parameters, with names within the layer.
     fn parameters(&self) -> Vec<ParameterShape>;
 
-    /// Additions and multiplications of one vector of a sample, forward.
+    /// Additions and multiplications for one vector of a sample, forward.
     fn operations(&self) -> f64;
 
-    /// Values of one vector of a sample that its graph holds.
+    /// The number of values that its graph holds per vector of a sample.
     fn kept(&self) -> usize;
 
-    /// The network with the parameters found under `name`.
+    /// Builds the network with the parameters found under `name`.
     ///
     /// # Errors
     /// When a parameter is missing or has another shape.
@@ -173,8 +174,8 @@ pub trait Context: Debug + Send + Sync {
 
 /// A context with its parameters.
 pub trait Sequence: Send + Sync {
-    /// What predicts, of the vectors along a sequence: `[batch, steps, channels]` -> `[batch, steps, channels']`,
-    /// with a graph back to both and to the parameters.
+    /// Computes the context from the vectors along a sequence: `[batch, steps, channels]` ->
+    /// `[batch, steps, channels']`, with a graph back to the vectors and to the parameters.
     ///
     /// # Errors
     /// When the shapes do not fit.

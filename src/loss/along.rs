@@ -1,8 +1,7 @@
-//! All prediction steps along sequences, on the CPU: projections, scores, what they are worth, and the
-//! gradients.
+//! All prediction steps along sequences, on the CPU: projections, scores, their loss, and the gradients.
 //!
-//! One operation for all steps, since the gradient of the targets is of the size of the whole batch, and
-//! only a part of these may be read.
+//! All steps are one operation, because the gradient of the targets has the size of the whole batch, even where only
+//! a part of the targets is read.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
@@ -12,14 +11,15 @@ use super::scores::{Candidates, Kept, Scored};
 use super::window::Window;
 use gimlet_kernel::{values, with_all_values};
 
-/// The mean over prediction steps, and over the positions of each, of what a judge makes of the scores of
-/// projected contexts: of contexts and vectors, `[batch, rows, .., channels]` each with its own channels,
-/// and the predictors side by side, `[context channels, steps * channels]`, a scalar.
+/// The loss of all prediction steps, a scalar: the mean over steps, and over the positions of each step, of what a
+/// judge makes of the scores of projected contexts.
+///
+/// Its arguments are contexts and vectors, `[batch, rows, .., channels]`, each with its own channels, and the
+/// predictors side by side, `[context channels, steps * channels]`.
 pub(super) struct Along {
     pub window: Window,
     pub steps: usize,
-    /// The numbers of the vectors that each position is scored against, besides its own: of all steps,
-    /// one behind the other.
+    /// The numbers of the other vectors that each position is scored against, for one step after the other.
     pub negatives: Vec<u32>,
     pub judge: &'static dyn Judge,
     pub kept: Kept,
@@ -29,9 +29,9 @@ pub(super) struct Along {
 struct Places {
     context: usize,
     channels: usize,
-    /// Of each context of the window, by sequence and step, among all.
+    /// Where each context of the window begins among all contexts, by sequence and step.
     contexts: Vec<u32>,
-    /// Of each position's projection, by prediction step, sequence and step, among those of all.
+    /// Where each position's projection begins among all projections, by prediction step, sequence and step.
     projections: Vec<u32>,
     /// The number of each position's target.
     own: Vec<u32>,

@@ -2,10 +2,10 @@
 //! using self-supervised contrastive predictions", equation 2), on the predictions of
 //! [`super::prediction`].
 //!
-//! CLAPP sees one prediction at a time, with y = 1 for the patch that is there and y = -1 for one
-//! from elsewhere, and a loss of `max(0, 1 - y * score)`. Both are taken here for each position, so the
-//! loss of a position is `max(0, 1 - positive) + max(0, 1 + negative)`, the mean over negatives where
-//! there are several; vectors that say nothing have 2.
+//! CLAPP sees one prediction at a time, with y = 1 for the patch that is there and y = -1 for a patch from elsewhere.
+//! Its loss is `max(0, 1 - y * score)`. Here each position has both predictions, so its loss is
+//! `max(0, 1 - positive) + max(0, 1 + negative)`, with the mean over negatives where there are several. Vectors
+//! without information have a loss of 2.
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use super::prediction::{Judge, PredictionSettings, Reach};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Settings {
-    /// How many rows of patches below are predicted.
+    /// The number of rows of patches below that are predicted.
     pub prediction_steps: usize,
     /// Negatives for each prediction.
     pub negatives: usize,

@@ -1,4 +1,4 @@
-//! One prediction step on a grid, on the CPU: projection, scores, what they are worth, and the gradients.
+//! One prediction step on a grid, on the CPU: projection, scores, their loss, and the gradients.
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
@@ -7,13 +7,14 @@ use super::rows::{Rows, in_order, placed};
 use super::scores::{Candidates, Kept, Scored};
 use gimlet_kernel::{values, with_all_values};
 
-/// The mean over positions of what a judge makes of a context's scores with the projection of the
-/// vector `below` rows further down, and with those of its negatives: of contexts and pooled vectors,
-/// `[batch, rows, columns, channels]` both, and a predictor `[channels, channels]`, a scalar.
+/// The loss of a prediction step, a scalar: the mean over positions of what a judge makes of a context's scores. A
+/// context is scored against the projection of the vector `below` rows further down, and those of its negatives.
+///
+/// Its arguments are contexts and pooled vectors, both `[batch, rows, columns, channels]`, and a predictor
+/// `[channels, channels]`.
 pub(super) struct Contrast {
     pub below: usize,
-    /// The numbers of the targets that each position is scored against, besides its own:
-    /// `[positions * N]`.
+    /// The numbers of the other targets that each position is scored against: `[positions * N]`.
     pub negatives: Vec<u32>,
     pub judge: &'static dyn Judge,
     pub kept: Kept,
@@ -22,7 +23,7 @@ pub(super) struct Contrast {
 /// The sizes of a step.
 #[derive(Clone, Copy)]
 struct Sizes {
-    /// Of the grid.
+    /// Rows of the grid.
     rows: usize,
     columns: usize,
     positions: usize,
@@ -46,7 +47,7 @@ impl Contrast {
         Ok(Sizes { rows, columns, positions, channels })
     }
 
-    /// Where the vectors of the predicting positions begin, or those `below` rows further down.
+    /// Where the vectors begin that lie `below` rows further down than the predicting positions.
     fn starts(&self, sizes: Sizes, below: usize) -> Vec<u32> {
         let Sizes { rows, columns, positions, channels } = sizes;
         let predicting = rows - self.below;

@@ -1,8 +1,8 @@
-//! One prediction step on candle's own operations, as a graph: for devices without our kernels.
+//! One prediction step as a graph of candle's own operations, for devices without our kernels.
 //!
-//! Where there are few targets every position is scored against each, by one product, and the
-//! candidates' scores are gathered from that, `[positions, targets]`. Else the candidates are gathered,
-//! `[positions, 1 + N, channels]`: what is smaller of both.
+//! There are two ways, and the one with the smaller tensor is taken. One product scores every position against every
+//! target, `[positions, targets]`, and the candidates' scores are gathered from that. Or the candidates themselves are
+//! gathered, `[positions, 1 + N, channels]`.
 
 use candle_core::{DType, Tensor};
 
@@ -10,8 +10,8 @@ use super::prediction::Judge;
 use super::window::Window;
 use crate::{Error, Result};
 
-/// The loss of a prediction step, a scalar, and the share of positions whose positive scores above
-/// every negative: what [`super::contrast::Contrast`] computes, of the same arguments.
+/// The loss of a prediction step on a grid, a scalar, and the share of positions whose positive scores above
+/// every negative. It computes the same from the same arguments as [`super::contrast::Contrast`].
 pub(super) fn contrast(
     [contexts, pooled]: [&Tensor; 2],
     predictor: &Tensor,
@@ -30,9 +30,9 @@ pub(super) fn contrast(
     judged(&rows(contexts, 0)?, &targets, &own, negatives, judge)
 }
 
-/// The same of the prediction step `ahead` along sequences, of contexts `[batch, rows, context]`,
-/// vectors `[batch * rows, channels]` and a predictor `[context, channels]`: a part of what
-/// [`super::along::Along`] computes.
+/// The loss and accuracy of the prediction step `ahead` along sequences, for contexts `[batch, rows, context]`,
+/// vectors `[batch * rows, channels]` and a predictor `[context, channels]`. It is one step of
+/// [`super::along::Along`].
 pub(super) fn along(
     [contexts, vectors]: [&Tensor; 2],
     predictor: &Tensor,
@@ -47,8 +47,8 @@ pub(super) fn along(
     judged(&predictions, vectors, &own, negatives, judge)
 }
 
-/// Of rows `[positions, channels]` scored against numbered targets `[targets, channels]`: each position's
-/// own, and `[positions * N]` others.
+/// The loss and accuracy of rows `[positions, channels]` scored against targets `[targets, channels]`: `own` has the
+/// number of each position's target, `negatives` `[positions * N]` those of others.
 fn judged(
     rows: &Tensor,
     targets: &Tensor,

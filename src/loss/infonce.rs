@@ -1,8 +1,7 @@
-//! InfoNCE (van den Oord et al. 2018, equation 4), as Greedy InfoMax (Löwe et al. 2019) uses it on
-//! a grid of patches: each patch predicts those some rows below it, against negatives from the
-//! whole batch ([`super::prediction`]).
+//! InfoNCE (van den Oord et al. 2018, equation 4), as Greedy InfoMax (Löwe et al. 2019) uses it on a grid of patches:
+//! each patch predicts patches in the rows below it, against negatives from the whole batch ([`super::prediction`]).
 //!
-//! The loss of a position is `-log softmax([positive, negatives])_0`; a guess has ln(N + 1).
+//! The loss of a position is `-log softmax([positive, negatives])_0`; the loss of a guess is ln(N + 1).
 
 use candle_core::Tensor;
 use candle_nn::ops::log_softmax;
@@ -15,7 +14,7 @@ use super::prediction::{Judge, PredictionSettings, Reach};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Settings {
-    /// K: how many rows of patches below are predicted.
+    /// K: the number of rows of patches below that are predicted.
     pub prediction_steps: usize,
     /// N: negatives for each prediction.
     pub negatives: usize,

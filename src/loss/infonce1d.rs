@@ -3,13 +3,13 @@
 //!
 //! With `z` the vectors `[batch, L, C]` and `c` what predicts, `[batch, L, H]`, for k = 1..K:
 //!
-//! - where a sequence is longer than `subsample`, only so many steps of it predict and are predicted, from
+//! - where a sequence is longer than `subsample`, only `subsample` steps of it predict and are predicted, from
 //!   a random one on;
-//! - `P_k = c W_k` are the projected contexts: here those that predict, where [`super::prediction`]
+//! - `P_k = c W_k` are the projected contexts: this loss projects what predicts, while [`super::prediction`]
 //!   projects the targets;
 //! - position (b, t), t < L - k, scores `z[b, t + k]`, and N negatives out of all of `z`
 //!   ([`Sampling`]), by a plain dot product with `P_k[b, t]`: no temperature, no normalisation;
-//! - the loss of a position is `-log softmax([positive, negatives])_0`; a guess has ln(N + 1).
+//! - the loss of a position is `-log softmax([positive, negatives])_0`; the loss of a guess is ln(N + 1).
 //!
 //! `loss_k` is the mean over positions, and the loss the mean over k. Neither side is detached. Vectors are
 //! numbered `b * L + t`, positions by k, b and t.
@@ -38,7 +38,7 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Settings {
-    /// K: how many steps ahead are predicted.
+    /// K: the number of steps ahead that are predicted.
     pub prediction_steps: usize,
     /// N: negatives for each prediction.
     pub negatives: usize,
@@ -67,7 +67,7 @@ impl Default for Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Context {
-    /// A recurrent one ([`crate::context::gru`]).
+    /// A recurrent network ([`crate::context::gru`]).
     Gru(GruSettings),
 }
 
@@ -87,16 +87,16 @@ impl Default for GruSettings {
     }
 }
 
-/// What the parameters of the loss's own context are called.
+/// The name of the parameters of the loss's own context.
 const CONTEXT: &str = "context";
 
 impl Settings {
-    /// Steps that predict and are predicted, of so many.
+    /// The number of steps that predict and are predicted, for sequences of `rows` steps.
     fn window(&self, rows: usize) -> usize {
         if self.subsample == 0 { rows } else { rows.min(self.subsample) }
     }
 
-    /// Channels of what predicts.
+    /// Channels of the vectors that predict.
     fn predicting(&self, sizes: Sizes) -> usize {
         match self.context {
             Some(Context::Gru(gru)) => gru.channels,
@@ -104,7 +104,7 @@ impl Settings {
         }
     }
 
-    /// The predictors, `[context, channels]` each.
+    /// The shapes of the predictors, `[context, channels]` each.
     fn predictors(&self, sizes: Sizes) -> Vec<ParameterShape> {
         let context = self.predicting(sizes);
         let dims = || vec![context, sizes.channels];
@@ -215,7 +215,7 @@ struct InfoNce1d {
 }
 
 impl InfoNce1d {
-    /// The steps that predict of `batch` sequences, where what was drawn fits these.
+    /// The steps of `batch` sequences that predict. Fails when `drawn` does not fit these sequences.
     fn window(&self, batch: usize, [rows, columns]: [usize; 2], drawn: &Drawn) -> Result<Window> {
         let len = self.settings.window(rows);
         let window = Window { batch, rows, start: drawn.start, len };

@@ -1,8 +1,8 @@
 //! Local losses: what a module is trained with, without a gradient from above.
 //!
-//! A loss is one file: its [`Recipe`], which is the settings that a pipeline gives, and what it computes, a
-//! [`Loss`]. One of this crate also has a line here and one in [`Losses::default`]; a program that uses the
-//! crate adds its own with [`Losses::with`], or gives it to [`crate::pipeline::Pipeline::builder`].
+//! A loss is one file. It holds the [`Recipe`], with the settings that a pipeline gives, and the [`Loss`], which
+//! computes. A loss of this crate also has a line here and one in [`Losses::default`]. A program that uses the crate
+//! adds its own losses with [`Losses::with`], or gives one to [`crate::pipeline::Pipeline::builder`].
 
 mod along;
 pub mod clapp;
@@ -38,10 +38,10 @@ use crate::random::Draws;
 
 /// A loss as a pipeline gives it: its settings, and what follows from them before anything is computed.
 ///
-/// A recipe is a type with its settings as fields. Steps have the name and the settings in their keys, so a
-/// recipe that computes something else must have another name, or a setting that says so.
+/// A recipe is a type with its settings as fields. The keys of steps hold the name and the settings, so a recipe that
+/// computes something else must have another name, or a setting that says so.
 pub trait Recipe: Written + Any + Debug + Send + Sync {
-    /// What pipeline files, messages and tables call the loss: letters, digits, `-` and `_`.
+    /// The name of the loss in pipeline files, messages and tables: letters, digits, `-` and `_`.
     fn name(&self) -> &'static str;
 
     /// The settings that must lie within bounds.
@@ -49,16 +49,15 @@ pub trait Recipe: Written + Any + Debug + Send + Sync {
         Vec::new()
     }
 
-    /// How many rows the vectors of a sample lie apart that it takes for positive pairs; `None` where it has
-    /// no such pairs.
+    /// The distances, in rows, between the two vectors of a positive pair; `None` where the loss has no such pairs.
     fn positives(&self) -> Option<RangeInclusive<usize>> {
         None
     }
 
-    /// Whether it can be computed on vectors of these sizes; classes are not known yet.
+    /// Checks that the loss can be computed on vectors of these sizes; classes are not known yet.
     ///
     /// # Errors
-    /// When not: why.
+    /// Why it cannot be computed.
     fn check(&self, _sizes: Sizes) -> Result<(), Misfit> {
         Ok(())
     }
@@ -66,42 +65,42 @@ pub trait Recipe: Written + Any + Debug + Send + Sync {
     /// The shapes of its parameters.
     fn shapes(&self, sizes: Sizes) -> Vec<ParameterShape>;
 
-    /// Draws what is random in the loss of a batch; nothing where nothing is.
+    /// Draws what is random in the loss of a batch; draws nothing where nothing is random.
     fn draw(&self, _batch: usize, _sizes: Sizes, _draws: &mut Draws) -> Drawn {
         Drawn::default()
     }
 
-    /// Whether it reads the samples' labels.
+    /// Whether the loss reads the labels of samples.
     fn reads_labels(&self) -> bool {
         false
     }
 
-    /// The loss of a guess, where that can be said.
+    /// The loss of a guess, where it is known.
     fn of_a_guess(&self, sizes: Sizes) -> Option<f64>;
 
-    /// The accuracy of a guess, where there is a right and a wrong and that can be said.
+    /// The accuracy of a guess, where predictions are right or wrong and it is known.
     fn accuracy_of_a_guess(&self, _sizes: Sizes) -> Option<f64> {
         None
     }
 
-    /// What the accuracy of an [`Outcome`] is.
+    /// What the accuracy of an [`Outcome`] measures, in words.
     fn accuracy_is(&self) -> &'static str {
         "contrastive accuracy"
     }
 
-    /// Additions and multiplications of a sample, forward.
+    /// Additions and multiplications for a sample, forward.
     fn operations(&self, sizes: Sizes) -> f64;
 
-    /// The loss with the parameters found in `parameters`, on whose device its inputs must lie.
+    /// Builds the loss with the parameters found in `parameters`. Its inputs must lie on their device.
     ///
     /// # Errors
     /// When a parameter is missing or has another shape.
     fn build(&self, sizes: Sizes, parameters: &Parameters) -> Result<Box<dyn Loss>>;
 }
 
-/// Settings that can be written down. Whatever serialises is.
+/// Settings that can be written as JSON. Every type that serialises has it.
 pub trait Written {
-    /// The settings as JSON, numbers as brief as a pipeline file has them.
+    /// The settings as JSON, with numbers as short as in a pipeline file.
     ///
     /// # Errors
     /// When they cannot be written as JSON.
@@ -114,7 +113,7 @@ impl<T: Serialize> Written for T {
     }
 }
 
-/// A table with the name as its one key, as in a pipeline file.
+/// Written as a table with the name as its one key, as in a pipeline file.
 impl Serialize for dyn Recipe + '_ {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let settings = self.settings().map_err(S::Error::custom)?;
@@ -122,7 +121,7 @@ impl Serialize for dyn Recipe + '_ {
     }
 }
 
-/// Recipes are equal where they have one name and are written alike.
+/// Recipes are equal when their names and their settings as JSON are equal.
 impl PartialEq for dyn Recipe {
     fn eq(&self, other: &Self) -> bool {
         self.name() == other.name() && self.settings().ok() == other.settings().ok()
@@ -131,43 +130,43 @@ impl PartialEq for dyn Recipe {
 
 /// A loss with its parameters.
 pub trait Loss: Send + Sync {
-    /// The loss of `pooled` `[batch, rows, columns, channels]` and of what predicts these,
-    /// `[batch, rows, columns, context]`, with a graph back to both and to the parameters. Where the
-    /// module has no context of its own, both are the same tensor.
+    /// The loss of the vectors `pooled` `[batch, rows, columns, channels]` and of `context`, which predicts them,
+    /// `[batch, rows, columns, context]`, with a graph back to both and to the parameters. Where the module has no
+    /// context of its own, both are the same tensor.
     ///
     /// # Errors
-    /// When the shapes do not fit, or a negative's or a label's number is out of range.
+    /// When the shapes do not fit, or the number of a negative or a label is out of range.
     fn forward(&self, pooled: &Tensor, context: &Tensor, samples: &Samples) -> Result<Outcome>;
 }
 
-/// What a loss is computed on.
+/// The sizes of what a loss is computed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// Of a pooled vector.
+    /// Channels of a pooled vector.
     pub channels: usize,
-    /// Of the vector that predicts; as many as `channels` where the module makes no other.
+    /// Channels of the vector that predicts; the same as `channels` where the module has no context.
     pub context: usize,
-    /// Of pooled vectors: those of the grid of patches, or the steps of a sequence.
+    /// Rows of pooled vectors: rows of the grid of patches, or steps of a sequence.
     pub rows: usize,
-    /// 1 of a sequence.
+    /// Columns of pooled vectors; 1 for a sequence.
     pub columns: usize,
-    /// Classes that labels tell apart; 0 where the loss does not read them.
+    /// The number of classes; 0 where the loss does not read labels.
     pub classes: usize,
 }
 
 impl Sizes {
-    /// Of pooled vectors that predict each other, without labels.
+    /// The sizes of pooled vectors that predict each other, without labels.
     pub fn grid(channels: usize, [rows, columns]: [usize; 2]) -> Self {
         Self { channels, context: channels, rows, columns, classes: 0 }
     }
 
-    /// Pooled vectors of a sample.
+    /// The number of pooled vectors of a sample.
     pub fn positions(self) -> usize {
         self.rows * self.columns
     }
 }
 
-/// For each prediction step, so many target numbers for every position: `[positions * N]`.
+/// For each prediction step, the numbers of N targets for every position: `[positions * N]`.
 pub type Negatives = Vec<Vec<u32>>;
 
 /// What a loss draws for a batch.
@@ -179,12 +178,12 @@ pub struct Drawn {
     pub start: usize,
 }
 
-/// What a loss reads of a batch besides its pooled vectors.
+/// What a loss reads of a batch in addition to its pooled vectors.
 #[derive(Debug, Clone, Default)]
 pub struct Samples {
-    /// The class of each sample, where the loss reads them.
+    /// The class of each sample, where the loss reads labels.
     pub labels: Vec<u32>,
-    /// As [`Recipe::draw`] drew it.
+    /// What [`Recipe::draw`] has drawn.
     pub drawn: Drawn,
 }
 
@@ -204,18 +203,18 @@ impl From<Negatives> for Samples {
 pub struct Outcome {
     /// A scalar tensor.
     pub loss: Tensor,
-    /// The share of predictions that were right, where there is a right and a wrong.
+    /// The share of predictions that were right, where predictions are right or wrong.
     pub accuracy: Option<f64>,
 }
 
 /// A setting that must lie within bounds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bounded {
-    /// Its key in the table of the loss; in a table of that one, with dots.
+    /// Its key in the table of the loss; for a key of an inner table, the path with dots.
     pub key: &'static str,
-    /// What was given.
+    /// The value that was given.
     pub value: f64,
-    /// What it must lie within, both ends included.
+    /// The bounds of the value, both ends included.
     pub bounds: RangeInclusive<f64>,
 }
 
@@ -234,8 +233,8 @@ const ROWS: RangeInclusive<f64> = 0.0..=(1 << 14) as f64;
 /// Why a loss cannot be computed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Misfit {
-    /// The keys in the table of the loss that may be too high, the likeliest first; none where it is no
-    /// number that does not fit.
+    /// The keys in the table of the loss whose values may be too high, the likeliest first. Empty where no number is
+    /// the cause.
     pub keys: &'static [&'static str],
     /// What does not fit.
     pub message: String,

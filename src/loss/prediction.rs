@@ -1,14 +1,13 @@
-//! Predicting the patches below: what losses that score a patch against projected targets have in
-//! common.
+//! Predicting the patches below: the common part of losses that score a patch against projected targets.
 //!
 //! With `z` the pooled vectors `[batch, rows, columns, channels]`, K prediction steps, a skip of s rows
 //! and `R_k = rows - (k + s)`, for k = 1..K:
 //!
 //! - `T_k = z[:, k+s.., :] W_k` are the projected targets;
 //! - position (b, y, x), y < R_k, scores the target (b, y + k + s, x) and N negatives by a plain dot
-//!   product with its context `c[b, y, x]`, which is `z[b, y, x]` itself where neither the module nor a
-//!   network of the loss ([`super::context`]) makes one: no temperature, no normalisation;
-//! - a [`Judge`] makes a number of the scores of a position, and `loss_k` is the mean of these.
+//!   product with its context `c[b, y, x]`: no temperature, no normalisation. The context is `z[b, y, x]`
+//!   itself where neither the module nor a network of the loss ([`super::context`]) makes one;
+//! - a [`Judge`] turns the scores of a position into a number, and `loss_k` is the mean of these numbers.
 //!
 //! The loss is the mean over k. Positions and targets are numbered `(b * R_k + y) * columns + x`. Neither
 //! side is detached.
@@ -29,23 +28,23 @@ use crate::parameters::{ParameterShape, Parameters};
 use crate::quantity::counted;
 use crate::random::Draws;
 
-/// What a position's scores are worth, its positive's first.
+/// Turns the scores of a position into its loss. The score of the positive comes first.
 pub(super) trait Judge: Send + Sync {
-    /// The loss of a position, and in place of the scores its slopes along them.
+    /// The loss of a position. Replaces each score by the slope of the loss along it.
     fn row(&self, scores: &mut [f32]) -> f64;
 
-    /// The mean loss of positions, a scalar, from their scores `[positions, 1 + N]`, as a graph.
+    /// The mean loss of positions, a scalar with a graph back to their scores `[positions, 1 + N]`.
     fn mean(&self, scores: &Tensor) -> candle_core::Result<Tensor>;
 }
 
 /// The settings of a loss that scores predictions.
 pub(super) trait PredictionSettings: Serialize + Debug + Send + Sync + 'static {
-    /// See [`Recipe::name`].
+    /// The name of the loss ([`Recipe::name`]).
     const NAME: &'static str;
 
     fn reach(&self) -> Reach;
 
-    /// N.
+    /// N: negatives for each prediction.
     fn negatives(&self) -> usize;
 
     /// What predicts; each pooled vector itself when `None`.
@@ -55,7 +54,7 @@ pub(super) trait PredictionSettings: Serialize + Debug + Send + Sync + 'static {
 
     fn judge(&self) -> &'static dyn Judge;
 
-    /// The loss of scores that are all alike.
+    /// The loss of a position whose scores are all equal.
     fn of_a_guess(&self) -> f64;
 }
 
@@ -118,7 +117,7 @@ impl<T: PredictionSettings> Recipe for T {
     }
 }
 
-/// How far down is predicted.
+/// How many rows down predictions reach.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reach {
     pub steps: usize,
@@ -126,7 +125,7 @@ pub(super) struct Reach {
 }
 
 impl Reach {
-    /// How many rows below each vector those lie that it predicts.
+    /// The distances, in rows, from a vector down to those that it predicts.
     pub fn rows_below(self) -> RangeInclusive<usize> {
         self.skip + 1..=self.skip + self.steps
     }
@@ -142,7 +141,7 @@ impl Reach {
         ]
     }
 
-    /// Whether the last step has a row to predict, and contexts as many channels as targets.
+    /// Fails unless the last step has a row to predict, and contexts have the same number of channels as targets.
     pub fn check(self, sizes: Sizes) -> Result<(), Misfit> {
         let Self { steps, skip } = self;
         let Sizes { channels, context, rows, columns, .. } = sizes;
@@ -166,7 +165,7 @@ impl Reach {
         Err(Misfit { keys: &["prediction_steps", "skip"], message })
     }
 
-    /// The rows below that each step predicts, and the positions of a sample that do.
+    /// For each step, the distance of its target in rows, and the number of positions of a sample that predict.
     pub fn steps(self, [rows, columns]: [usize; 2]) -> impl Iterator<Item = (usize, usize)> {
         (1..=self.steps).map(move |step| {
             let below = step + self.skip;
@@ -174,7 +173,7 @@ impl Reach {
         })
     }
 
-    /// The predictors, `[channels, channels]` each: `T = z W`.
+    /// The shapes of the predictors, `[channels, channels]` each: `T = z W`.
     pub fn shapes(self, channels: usize) -> Vec<ParameterShape> {
         let dims = || vec![channels, channels];
         let shape = |k| ParameterShape::drawn(format!("predictor.{k}"), dims(), channels);
@@ -192,7 +191,7 @@ impl Reach {
         Drawn { negatives, start: 0 }
     }
 
-    /// Additions and multiplications of a sample that is projected, and scored against so many.
+    /// Additions and multiplications for projecting a sample, and scoring each position against `candidates` targets.
     pub fn operations(self, sizes: Sizes, candidates: usize) -> f64 {
         let steps = self.steps([sizes.rows, sizes.columns]);
         let positions: usize = steps.map(|(_, positions)| positions).sum();

@@ -1,4 +1,4 @@
-//! From the name of a loss in a pipeline file to its recipe.
+//! The losses by name: finds the recipe for the name of a loss in a pipeline file.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ struct Entry {
 
 type Read = fn(Spanned<DeValue<'_>>) -> Result<Arc<dyn Recipe>, toml::de::Error>;
 
-/// The losses of this crate.
+/// All losses of this crate.
 impl Default for Losses {
     fn default() -> Self {
         Self(vec![
@@ -44,7 +44,7 @@ impl Entry {
 }
 
 impl Losses {
-    /// Adds a loss, which pipeline files then name as [`Recipe::name`] does.
+    /// Adds a loss, which pipeline files can then give by its [`Recipe::name`].
     ///
     /// # Errors
     /// [`Kind::Usage`] when there is a loss of that name.
@@ -64,12 +64,12 @@ impl Losses {
         self.0.iter().map(|it| it.default.name())
     }
 
-    /// The loss of this name, with its defaults.
+    /// The loss of this name with default settings; `None` when there is none.
     pub fn named(&self, name: &str) -> Option<Arc<dyn Recipe>> {
         Some(self.entry(name)?.default.clone())
     }
 
-    /// The loss of this name, with `settings` of a pipeline file; `None` when there is none.
+    /// The loss of this name with the `settings` of a pipeline file; `None` when there is none.
     pub(crate) fn read(
         &self,
         name: &str,

@@ -1,7 +1,6 @@
-//! Matrices whose rows lie somewhere among other values, by all threads: products, and the gradients of
-//! these.
+//! Products of matrices whose rows lie scattered among other values, and their gradients, by all threads.
 //!
-//! Every value is summed in one order, whatever the number of threads.
+//! Every value is summed in the same order, whatever the number of threads.
 
 use rayon::prelude::*;
 
@@ -10,10 +9,10 @@ use gimlet_kernel::outer::add_outer;
 use gimlet_kernel::panels::Panels;
 use gimlet_kernel::product::{Write, multiply};
 
-/// Rows of a result that a task computes.
+/// The number of rows of a result that one task computes.
 const ROWS: usize = 64;
 
-/// Rows that begin at `starts`, each of so many values.
+/// Rows of `len` values each, which begin at `starts` in `values`.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a> {
     pub values: &'a [f32],
@@ -22,14 +21,14 @@ pub(super) struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    /// These rows, one behind the other, times `right` `[len, columns]`.
+    /// The matrix of these rows, times `right` `[len, columns]`.
     pub fn times(self, right: &[f32], columns: usize) -> Vec<f32> {
         let mut panels = Panels::default();
         panels.pack(right, (self.len, columns), 1, |p| p * columns);
         self.times_panels(&panels, columns)
     }
 
-    /// The same, with `right` `[columns, len]`, turned.
+    /// The matrix of these rows, times the transpose of `right` `[columns, len]`.
     pub fn times_turned(self, right: &[f32], columns: usize) -> Vec<f32> {
         let mut panels = Panels::default();
         panels.pack(right, (self.len, columns), self.len, |p| p);
@@ -48,7 +47,7 @@ impl Rows<'_> {
         out
     }
 
-    /// The sum over rows of these, turned, times the rows of `right`: `[len, right.len]`.
+    /// The transpose of the matrix of these rows, times that of `right`: `[len, right.len]`.
     pub fn turned_times(self, right: Rows<'_>) -> Vec<f32> {
         let Self { values, starts, len } = self;
         let mut out = vec![0.0; len * right.len];
@@ -63,12 +62,12 @@ impl Rows<'_> {
     }
 }
 
-/// Where so many rows begin that lie one behind the other.
+/// The starts of `rows` rows of `len` values that lie one behind the other.
 pub(super) fn in_order(rows: usize, len: usize) -> Vec<u32> {
     (0..rows).map(|row| (row * len) as u32).collect()
 }
 
-/// So many values, zero but for rows of `len` that go to `starts`.
+/// Puts `rows` of `len` values each at `starts` among `values` values; all others are zero.
 pub(super) fn placed(rows: &[f32], starts: &[u32], len: usize, values: usize) -> Vec<f32> {
     let mut all = vec![0.0; values];
     for (start, row) in starts.iter().zip(rows.chunks_exact(len)) {

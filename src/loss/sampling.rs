@@ -10,21 +10,21 @@ use crate::random::Draws;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sampling {
-    /// By random orders of all vectors of the batch, the same for all prediction steps: step k, with n
-    /// positions, takes the last n of each, so that position r has the same negatives as the one as far
-    /// from the end in another step. The positive is not excluded.
+    /// By random orders of all vectors of the batch. All prediction steps share the orders: a step with n positions
+    /// takes the last n vectors of each. So positions of two steps that are equally far from the end have the same
+    /// negatives. The positive is not excluded.
     #[default]
     Permutation,
-    /// By random distances from the positive among all vectors of the batch, never 0; for each
-    /// prediction step anew.
+    /// By random distances from the positive among all vectors of the batch, never 0. Each prediction step draws its
+    /// own.
     Offsets,
-    /// As `Permutation`, by random orders of each sequence alone.
+    /// By random orders of each sequence alone, otherwise like `Permutation`.
     Sequence,
 }
 
 impl Sampling {
-    /// Draws `count` negatives for each position of prediction steps 1 to `steps`, as numbers of vectors
-    /// of the whole batch; and nothing that is not read.
+    /// Draws `count` negatives for each position of prediction steps 1 to `steps`, as numbers of vectors of the whole
+    /// batch. Draws only what is read.
     pub(super) fn draw(
         self,
         window: Window,
@@ -49,7 +49,7 @@ impl Sampling {
     }
 }
 
-/// Negatives by random orders within `pools` of so many `sequences` each.
+/// Draws negatives by random orders within each of `pools` pools of `sequences` sequences.
 fn permuted(
     [pools, sequences]: [usize; 2],
     window: Window,

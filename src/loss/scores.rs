@@ -1,9 +1,8 @@
-//! Rows scored against numbered rows on the CPU: plain dot products, what they are worth, and the
-//! gradients.
+//! Scores of rows against numbered rows on the CPU: plain dot products, their loss, and the gradients.
 //!
-//! Targets are gathered by their numbers, row by row: with N negatives each position reads N + 1 rows,
-//! where a product of all positions and all targets would take as many times more operations as there
-//! are targets for each negative. Nothing of the size positions x negatives x channels is ever written.
+//! Targets are gathered by their numbers, row by row: with N negatives each position reads N + 1 rows. A product of
+//! all positions and all targets would take targets / (N + 1) times as many operations. Nothing of the size
+//! positions x negatives x channels is ever written.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,17 +10,16 @@ use rayon::prelude::*;
 
 use super::prediction::Judge;
 
-/// What a forward pass leaves for the backward pass, and for the one who reports.
+/// What a forward pass keeps for the backward pass and for reports.
 #[derive(Clone, Default)]
 pub(super) struct Kept(Arc<Mutex<Scored>>);
 
-/// See [`Kept`].
+/// The values in a [`Kept`].
 #[derive(Default)]
 pub(super) struct Scored {
     /// The rows that were projected.
     pub projected: Vec<f32>,
-    /// Of each position's loss, along the scores of the positive and the negatives,
-    /// `[positions, 1 + N]`.
+    /// The slopes of each position's loss along the scores of the positive and the negatives, `[positions, 1 + N]`.
     pub slopes: Vec<f32>,
     /// The share of positions whose positive scores above every negative.
     pub accuracy: f64,
@@ -41,20 +39,20 @@ impl Kept {
     }
 }
 
-/// Which rows are scored against which.
+/// The targets that each row is scored against.
 #[derive(Clone, Copy)]
 pub(super) struct Candidates<'a> {
-    /// Values of a row.
+    /// The number of values of a row.
     pub channels: usize,
     /// Where each position's row begins among those that predict.
     pub starts: &'a [u32],
     /// The number of each position's own target: number n begins at value `n * channels`.
     pub own: &'a [u32],
-    /// The numbers of the targets that each position is scored against besides: `[positions * N]`.
+    /// The numbers of the other targets that each position is scored against: `[positions * N]`.
     pub negatives: &'a [u32],
 }
 
-/// What one position comes to.
+/// The result of one position.
 #[derive(Clone, Copy)]
 pub(super) struct Judged {
     pub loss: f64,
@@ -63,7 +61,7 @@ pub(super) struct Judged {
 }
 
 impl Candidates<'_> {
-    /// Candidates of a position.
+    /// The number of candidates of a position.
     fn count(&self) -> usize {
         1 + self.negatives.len() / self.starts.len().max(1)
     }
@@ -75,7 +73,7 @@ impl Candidates<'_> {
         std::iter::once(&self.own[position]).chain(negatives).map(|&target| target as usize)
     }
 
-    /// The slopes of each position's loss along its scores, and what it comes to.
+    /// The slopes of each position's loss along its scores, and the result of each position.
     pub fn judge(
         &self,
         predicting: &[f32],
@@ -99,8 +97,8 @@ impl Candidates<'_> {
         (slopes, judged)
     }
 
-    /// The gradient of the rows that predict, in the order of positions: `slopes` times `scale` of the
-    /// position.
+    /// The gradient of the rows that predict, in the order of positions. `slopes` are multiplied by the position's
+    /// `scale`.
     pub fn of_predicting(
         &self,
         slopes: &[f32],
@@ -120,7 +118,7 @@ impl Candidates<'_> {
         sums
     }
 
-    /// The gradient of so many targets, likewise.
+    /// The gradient of `targets` targets. `slopes` are multiplied by the position's `scale`.
     pub fn of_targets(
         &self,
         slopes: &[f32],
@@ -143,8 +141,8 @@ impl Candidates<'_> {
         sums
     }
 
-    /// For each target the positions that are scored against it, each with its place among that
-    /// position's candidates: `(first of each target in the list, the list)`.
+    /// For each target, the positions that are scored against it, with the target's place among the candidates of the
+    /// position: `(where each target begins in the list, the list)`.
     fn readers(&self, targets: usize) -> (Vec<usize>, Vec<(u32, u32)>) {
         let each = |visit: &mut dyn FnMut(usize, usize, usize)| {
             for position in 0..self.starts.len() {
@@ -168,7 +166,7 @@ impl Candidates<'_> {
     }
 }
 
-/// Runs `op` compiled for the widest vectors of this machine. What it sums it sums in the same order on all.
+/// Runs `op` compiled for the widest vectors of this machine. Sums have the same order on all machines.
 #[inline(always)]
 fn wide(op: impl FnOnce()) {
     pulp::Arch::new().dispatch(op);
@@ -176,7 +174,7 @@ fn wide(op: impl FnOnce()) {
 
 #[inline(always)]
 fn dot(a: &[f32], b: &[f32]) -> f32 {
-    // Running sums, so that the additions need not wait for each other.
+    // Several running sums, so that the additions need not wait for each other.
     let mut sums = [0.0f32; 16];
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<16>(), b.as_chunks::<16>());
     for (a, b) in a.iter().zip(b) {

@@ -1,5 +1,5 @@
-//! Cross-entropy of a linear classifier on the mean over the grid of the vectors that predict: what a
-//! module that sees labels trains with (greedy supervised learning; end to end, when there is one module).
+//! Supervised learning: cross-entropy of a linear classifier on the mean over the grid of the vectors that predict.
+//! It is greedy with several modules, and end to end with one module.
 
 use candle_core::Tensor;
 use candle_nn::ops::log_softmax;

@@ -1,5 +1,5 @@
-//! VICReg (Bardes et al. 2022, equations 1 to 6) between each patch's prediction and its target, for a
-//! loss without negatives: blockwise self-supervised learning as in Siddiqui et al. 2023.
+//! VICReg (Bardes et al. 2022, equations 1 to 6) between each patch's prediction and its target: a loss without
+//! negatives, for blockwise self-supervised learning as in Siddiqui et al. 2023.
 //!
 //! With the positions and rows of [`super::prediction`], for each prediction step the predictions
 //! `P = c[:, ..R_k] W_k` and the targets `T = z[:, k+s..]`, n rows of d channels each:
@@ -8,8 +8,8 @@
 //! - variance of either: the mean over channels of `max(0, 1 - sqrt(Var + 1e-4))`;
 //! - covariance of either: the sum of squares of the covariances off the diagonal, divided by d;
 //!
-//! and `loss_k` is their sum, weighted. The loss is the mean over k. There is no right or wrong in it,
-//! and so no accuracy and no loss of a guess.
+//! and `loss_k` is their weighted sum. The loss is the mean over k. Predictions are not right or wrong, so there is no
+//! accuracy and no loss of a guess.
 
 use std::ops::RangeInclusive;
 
@@ -21,18 +21,18 @@ use super::{Bounded, Loss, Misfit, Outcome, Recipe, Samples, Sizes, WEIGHT};
 use crate::Result;
 use crate::parameters::{ParameterShape, Parameters};
 
-/// Keeps the root of a variance from having no slope.
+/// Added to variances, so that their root has a finite slope at 0.
 const EPSILON: f64 = 1e-4;
 
 /// VICReg between patches, and its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Settings {
-    /// How many rows of patches below are predicted.
+    /// The number of rows of patches below that are predicted.
     pub prediction_steps: usize,
     /// Rows left out between a patch and its first target, because they overlap it.
     pub skip: usize,
-    /// The weights of the three terms.
+    /// The weight of the invariance.
     pub invariance: f64,
     /// The weight of the variance.
     pub variance: f64,
@@ -83,7 +83,7 @@ impl Recipe for Settings {
     }
 
     fn operations(&self, sizes: Sizes) -> f64 {
-        // A covariance takes as much as a projection, and there are two.
+        // Each of the two covariances takes as many operations as the projection.
         3.0 * self.reach().operations(sizes, 1)
     }
 
@@ -117,7 +117,7 @@ impl Loss for VicReg {
 }
 
 impl VicReg {
-    /// Of predictions and targets, `[rows, channels]` each.
+    /// The loss of a prediction step, for predictions and targets `[rows, channels]`.
     fn of_a_step(&self, predictions: &Tensor, targets: &Tensor) -> candle_core::Result<Tensor> {
         let Settings { invariance, variance, covariance, .. } = self.settings;
         let mut loss = ((predictions - targets)?.sqr()?.mean_all()? * invariance)?;

@@ -1,28 +1,27 @@
-//! What a module costs, from its layers alone: operations, and values in memory.
+//! The cost of a module, from its layers alone: operations, and values in memory.
 
 use std::sync::Arc;
 
 use super::program::{Program, Task};
 use crate::layer::{Layer, Map, Work, front};
 
-/// What a module costs, apart from its loss.
+/// The cost of a module without its loss.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Cost {
-    /// Values in all parameters.
+    /// The number of values in all parameters.
     pub parameters: u64,
     /// Additions and multiplications of a forward pass over one patch.
     pub operations: u64,
-    /// Of one patch, values that a forward pass in training keeps for the backward pass
-    /// (`program.rs` says which).
+    /// Values per patch that a forward pass in training keeps for the backward pass (`program.rs` says which).
     pub kept: u64,
-    /// Patches that a thread works on at once, at most.
+    /// The largest number of patches that a thread works on at once.
     pub tile: u64,
-    /// Of one patch, values of the largest output.
+    /// Values per patch of the largest output of a layer.
     pub largest: u64,
 }
 
 impl Cost {
-    /// What `layers` cost on patches whose maps are `input`, which they all fit.
+    /// The cost of `layers` on patches whose maps have the shape `input`, which all layers must fit.
     pub fn of(layers: &[Arc<dyn Layer>], input: Map) -> Self {
         let front = front(layers);
         let program = Program::new(front, input);
@@ -44,7 +43,7 @@ impl Cost {
                 cost.operate(operation.operations(*map));
             }
         }
-        // A context is a graph of the whole batch.
+        // A context is computed as a graph over the whole batch.
         let context = layers.get(front.len()).map(|layer| layer.work(program.output.channels));
         if let Some(Work::Context(context)) = context {
             let shapes = context.parameters();
@@ -57,7 +56,7 @@ impl Cost {
         cost
     }
 
-    // Kernels for which these overflow are never computed with, but a plan may ask what they cost.
+    // The sums saturate: a plan may ask for the cost of layers that are far too large to be computed.
 
     fn hold(&mut self, parameters: &[usize]) {
         let add = |sum: u64, len: &usize| sum.saturating_add(*len as u64);
@@ -85,11 +84,11 @@ mod tests {
         let named: usize =
             shapes(&layers, 1).iter().map(|it| it.dims.iter().product::<usize>()).sum();
         assert_eq!(cost.parameters, named as u64);
-        // Every weight is used once at each of 16 x 16 positions.
+        // Every weight is used once at each of the 16 x 16 positions.
         let biases = 64 + 3 * (64 + 64 + 256) + 256;
         assert_eq!(cost.operations, 2 * 256 * (216_064 - biases));
-        // Of the first block, whose input is the stem's output, relu and two of 64; of the others,
-        // relu of 256 and two of 64.
+        // Kept channels: for the first block, whose input is the stem's output, relu of 64 and two of 64; for each
+        // of the others, relu of 256 and two of 64.
         assert_eq!((cost.kept, cost.largest, cost.tile), (256 * (192 + 2 * 384), 256 * 256, 4));
     }
 }

@@ -1,9 +1,8 @@
-//! Gradient-isolated modules: layers, their parameters, and the network of patches they form.
+//! Gradient-isolated modules: layers, their parameters, and the network on patches that they form.
 //!
-//! A module runs on every patch alone: its input is `[batch * patches, h, w, channels]`, its output
-//! the same with its own height, width and channels. What its loss sees is the mean over each
-//! patch's map ([`pooled`]); what the next module sees is the map itself. Of sound, a window is the one
-//! patch, and the loss sees each step of its map.
+//! A module runs on every patch alone. Its input is `[batch * patches, h, w, channels]`, and so is its output, with
+//! another height, width and number of channels. Its loss sees the mean over each patch's map ([`pooled`]); the next
+//! module sees the map itself. For sound, a window is the one patch, and the loss sees each step of its map.
 
 mod cost;
 mod pass;
@@ -28,25 +27,25 @@ use crate::{Error, Result};
 
 /// A module with its parameters, training or frozen.
 pub struct Module {
-    /// All but a context at the end.
+    /// The layers, without a context at the end.
     layers: Vec<Arc<dyn Layer>>,
-    /// What each of these computes.
+    /// What each layer computes.
     works: Vec<Work>,
-    /// Their parameters, in order.
+    /// The parameters of the layers, in order.
     parameters: Vec<Tensor>,
     context: Option<Box<dyn Sequence>>,
     readout: Readout,
-    /// Laid out for the maps it saw last.
+    /// The passes, laid out for the shape of the maps that the module saw last.
     passes: RwLock<Option<Passes>>,
-    /// Where the parameters lie.
+    /// The device that the parameters lie on.
     device: Device,
     /// On devices without our kernels, the graph of the last pass that keeps activations.
     graph: Mutex<Option<Tensor>>,
 }
 
 impl Module {
-    /// The layers for maps of `input` channels, with `parameters` under the names `0`, `1`, … of the layers. It
-    /// computes on the device of these, and so must its inputs lie there.
+    /// Builds a module of `layers` for maps of `input` channels, with `parameters` under the names `0`, `1`, … of the
+    /// layers. It computes on the device of the parameters, and its inputs must lie there.
     ///
     /// # Errors
     /// When a parameter is missing or has another shape, or a context is not the last of the layers.
@@ -85,13 +84,13 @@ impl Module {
         })
     }
 
-    /// The same, its loss seeing `readout` of its maps.
+    /// Sets what the loss sees of the maps.
     #[must_use]
     pub fn reading(self, readout: Readout) -> Self {
         Self { readout, ..self }
     }
 
-    /// `[n, h, w, channels]` -> `[n, h', w', channels']`, through a context, too. Leaves no graph.
+    /// Runs all layers, with a context: `[n, h, w, channels]` -> `[n, h', w', channels']`. Leaves no graph.
     ///
     /// # Errors
     /// When the input does not fit.
@@ -103,12 +102,12 @@ impl Module {
         })
     }
 
-    /// What predicts the vectors that the loss sees, `[n, rows, columns, channels]`: what a context at the
-    /// end makes of them, `[n, steps, 1, hidden]`, with a graph back to them and to its parameters; where there
-    /// is none, they themselves.
+    /// Computes what predicts the vectors that the loss sees, `[n, rows, columns, channels]`. A context at the end
+    /// turns them into `[n, steps, 1, hidden]`, with a graph back to them and to its parameters. Without a context, the
+    /// result is the vectors themselves.
     ///
     /// # Errors
-    /// When they do not fit.
+    /// When the vectors do not fit.
     pub fn context_of(&self, vectors: &Tensor) -> Result<Tensor> {
         Ok(match &self.context {
             Some(context) => context.forward(&vectors.squeeze(2)?)?.unsqueeze(2)?,
@@ -116,12 +115,12 @@ impl Module {
         })
     }
 
-    /// Whether it ends in a context, so that [`Self::context_of`] makes what comes out of it.
+    /// Whether the module ends in a context, so that its output is that of [`Self::context_of`].
     pub fn has_context(&self) -> bool {
         self.context.is_some()
     }
 
-    /// `[n, h, w, channels]` -> `[n, h', w', channels']` before a context. Leaves no graph.
+    /// Runs all layers except a context: `[n, h, w, channels]` -> `[n, h', w', channels']`. Leaves no graph.
     fn maps(&self, x: &Tensor) -> Result<Tensor> {
         if self.layers.is_empty() {
             return Ok(x.detach());
@@ -137,7 +136,7 @@ impl Module {
         passes.forward(&self.parameters, x)
     }
 
-    /// The maps before a context, on candle's own operations, with a graph back to the parameters.
+    /// Runs all layers except a context by candle's own operations, with a graph back to the parameters.
     ///
     /// # Errors
     /// When the input does not fit.
@@ -153,9 +152,9 @@ impl Module {
         Ok(x.permute((0, 2, 3, 1))?.contiguous()?)
     }
 
-    /// What the loss sees of the maps that come out before a context, outside any graph:
-    /// [`Self::gradients`] carries its gradient back. `[n, h, w, channels]` -> `[n, channels']`, the mean
-    /// of each map, or each of its positions, `[n * h' * w', channels']`.
+    /// Computes the vectors that the loss sees, from the maps before a context: `[n, h, w, channels]` ->
+    /// `[n, channels']`, the mean of each map, or `[n * h' * w', channels']`, each position. They are outside any
+    /// graph; [`Self::gradients`] carries their gradient back.
     ///
     /// # Errors
     /// When the input does not fit.
@@ -174,8 +173,8 @@ impl Module {
         passes.as_mut().ok_or_else(unprepared)?.pooled(&self.parameters, x, keep, self.readout)
     }
 
-    /// [`Self::pooled`], and of the same pass the maps that come out before a context, `[n, h', w', channels']`,
-    /// outside any graph, too.
+    /// Computes [`Self::pooled`], and in the same pass the maps before a context, `[n, h', w', channels']`, also
+    /// outside any graph.
     ///
     /// # Errors
     /// When the input does not fit.
@@ -196,13 +195,13 @@ impl Module {
         passes.pooled_and_maps(&self.parameters, x, keep, self.readout)
     }
 
-    /// Holds the graph of `pooled` for the way back, if that is to be kept.
+    /// Keeps the graph of `pooled` for the backward pass, if `keep` asks for it.
     fn keep_graph(&self, pooled: Tensor, keep: Keep) {
         *self.graph.lock().unwrap_or_else(PoisonError::into_inner) =
             (keep == Keep::Activations).then_some(pooled);
     }
 
-    /// See [`Self::pooled`].
+    /// The vectors that the loss sees of `maps`, for [`Self::pooled`].
     fn read(&self, maps: &Tensor) -> Result<Tensor> {
         let (_, _, _, channels) = maps.dims4()?;
         Ok(match self.readout {
@@ -211,10 +210,10 @@ impl Module {
         })
     }
 
-    /// Each parameter but those of a context with its gradient, given `d_pooled`, that of [`Self::pooled`]
-    /// or [`Self::pooled_and_maps`], which was called with the same `x` and `keep` just before.
+    /// Each parameter with its gradient, except those of a context. `d_pooled` is the gradient of the vectors from
+    /// [`Self::pooled`] or [`Self::pooled_and_maps`], called with the same `x` and `keep` just before.
     ///
-    /// By our kernels they depend on the number of threads, each of which sums a share of the maps.
+    /// With our kernels the gradients depend on the number of threads, since each thread sums a share of the maps.
     ///
     /// # Errors
     /// When the shapes do not fit.
@@ -244,32 +243,32 @@ impl Module {
         Ok(tensors.zip(gradients).collect())
     }
 
-    /// What training holds besides parameters and input; `None` where our kernels do not run.
+    /// The memory that training holds in addition to parameters and input; `None` where our kernels do not run.
     pub fn memory(&self) -> Option<Memory> {
         let mut passes = self.passes.write().unwrap_or_else(PoisonError::into_inner);
         passes.as_mut().map(Passes::memory)
     }
 
-    /// Seconds that threads have spent in each layer, forward and back, since this was asked before;
-    /// a ReLU behind a convolution belongs to it.
+    /// Seconds that threads have spent in each layer, forward and back, since the last call. The time of a ReLU behind
+    /// a convolution belongs to the convolution.
     pub fn seconds(&self) -> Vec<[f64; 2]> {
         let mut passes = self.passes.write().unwrap_or_else(PoisonError::into_inner);
         passes.as_mut().map(Passes::seconds).unwrap_or_default()
     }
 
-    /// Whether its parameters may change.
+    /// Whether the parameters may change.
     fn trains(&self) -> bool {
         self.parameters.iter().any(Tensor::is_variable)
     }
 
-    /// Whether it is laid out for such maps.
+    /// Whether the module is laid out for maps of the shape of `x`.
     fn fits(&self, x: &Tensor) -> Result<bool> {
         let map = map_of(x)?;
         let passes = self.passes.read().unwrap_or_else(PoisonError::into_inner);
         Ok(passes.as_ref().is_some_and(|passes| passes.input() == map))
     }
 
-    /// Lays it out for such maps, and takes up the parameters as they are now.
+    /// Lays the module out for maps of the shape of `x`, and takes up the current parameters.
     fn prepare(&self, x: &Tensor, back: bool) -> Result<()> {
         let map = map_of(x)?;
         let mut passes = self.passes.write().unwrap_or_else(PoisonError::into_inner);
@@ -289,7 +288,7 @@ impl Module {
     }
 }
 
-/// The size of the maps `[n, h, w, channels]`.
+/// The shape of each of the maps `[n, h, w, channels]`.
 fn map_of(x: &Tensor) -> Result<Map> {
     let (_, height, width, channels) = x.dims4()?;
     Ok(Map { height, width, channels })
@@ -311,8 +310,8 @@ pub fn shapes(layers: &[Arc<dyn Layer>], input: usize) -> Vec<ParameterShape> {
     shapes
 }
 
-/// Whether all that a module reads of its input z, maps of `input` channels, is relu(z): then a
-/// store may hold relu(z) without loss.
+/// Whether a module reads only relu(z) of its input z, maps of `input` channels. Then a store may hold relu(z)
+/// without loss.
 pub fn reads_only_relu(layers: &[Arc<dyn Layer>], input: usize) -> bool {
     layers.first().is_some_and(|first| first.work(input).reads_only_relu())
 }

@@ -14,32 +14,32 @@ use gimlet_kernel::{Buffer, pool, with_all_values, with_values};
 use super::program::{Placed, Program};
 use super::tile::{Loaded, Scratch, Sums, Weights};
 
-/// A module laid out for maps of one size, with its weights as the products read them and memory that
-/// goes from pass to pass.
+/// A module laid out for maps of one size, with its weights in the layout that the products read, and memory that
+/// passes share.
 pub(super) struct Passes {
     program: Program,
     convolutions: Vec<Loaded>,
-    /// One for each thread that is at work.
+    /// One scratch for each thread that is at work.
     scratch: Mutex<Vec<Scratch>>,
     /// What the last forward pass of a training step kept, tile by tile.
     kept: Vec<Buffer>,
-    /// One for each share of a batch.
+    /// One sum for each share of a batch.
     sums: Vec<Sums>,
 }
 
 /// The parameters of each layer, in order.
 pub(super) type Parameters = [Tensor];
 
-/// What a forward pass in training leaves behind.
+/// What a forward pass in training keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
-    /// What the backward pass needs of every layer.
+    /// The activations of every layer that the backward pass needs.
     Activations,
     /// Nothing: the backward pass goes forward again, tile by tile.
     Nothing,
 }
 
-/// What a loss sees of the maps that come out.
+/// What a loss sees of the output maps.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Readout {
     /// The mean of each map over height and width: images, whose maps are patches.
@@ -50,7 +50,7 @@ pub enum Readout {
 }
 
 impl Readout {
-    /// What the loss sees of samples that are pooled so.
+    /// The readout for samples that are pooled by `pooling`.
     pub fn of(pooling: Pooling) -> Self {
         match pooling {
             Pooling::Patches { .. } => Self::Mean,
@@ -59,16 +59,16 @@ impl Readout {
     }
 }
 
-/// Bytes that a module in training holds, besides its parameters and input.
+/// Bytes that a module in training holds in addition to its parameters and input.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// What forward passes keep for the backward pass.
+    /// Activations that forward passes keep for the backward pass.
     pub kept: u64,
-    /// The gradients of weights and biases, one sum a thread.
+    /// The gradients of weights and biases, one sum per thread.
     pub gradients: u64,
-    /// The weights as the products read them.
+    /// The weights in the layout that the products read.
     pub packed: u64,
-    /// What threads work in.
+    /// The working memory of threads.
     pub scratch: u64,
 }
 
@@ -89,17 +89,17 @@ impl Passes {
         }
     }
 
-    /// The maps that it is laid out for.
+    /// The shape of maps that the module is laid out for.
     pub fn input(&self) -> Map {
         self.program.input
     }
 
-    /// Takes up the weights as they are now; with `back`, for backward passes, too.
+    /// Takes up the current weights; with `back`, also for backward passes.
     pub fn pack(&mut self, parameters: &Parameters, back: bool) -> Result<()> {
         self.convolutions.par_iter_mut().enumerate().try_for_each(|(index, conv)| {
             Ok(with_values(&parameters[conv.weight], "pack", |weight| {
                 conv.convolution.pack(weight, &mut conv.packed);
-                // Nobody asks for the gradient of the module's input.
+                // The gradient of the module's input is not needed.
                 if back && self.program.carries_back(index) {
                     conv.convolution.pack_back(weight, &mut conv.packed);
                 }
@@ -108,7 +108,7 @@ impl Passes {
         })
     }
 
-    /// `[maps, h, w, channels]` -> `[maps, h', w', channels']`.
+    /// Runs all layers: `[maps, h, w, channels]` -> `[maps, h', w', channels']`.
     pub fn forward(&self, parameters: &Parameters, x: &Tensor) -> Result<Tensor> {
         let (maps, out) = (x.dim(0)?, self.program.output);
         let mut y = vec![0.0; maps * out.len()];
@@ -117,15 +117,15 @@ impl Passes {
         self.maps_of(y)
     }
 
-    /// Values as the maps that come out.
+    /// Shapes values as output maps.
     fn maps_of(&self, values: Vec<f32>) -> Result<Tensor> {
         let Map { height, width, channels } = self.program.output;
         let maps = values.len() / self.program.output.len();
         Ok(Tensor::from_vec(values, (maps, height, width, channels), &Device::Cpu)?)
     }
 
-    /// `[maps, h, w, channels]` -> the means over height and width, `[maps, channels']`, or each
-    /// position, `[maps * h' * w', channels']`.
+    /// Runs all layers and reads out: `[maps, h, w, channels]` -> the means over height and width, `[maps, channels']`,
+    /// or each position, `[maps * h' * w', channels']`.
     pub fn pooled(
         &mut self,
         parameters: &Parameters,
@@ -148,7 +148,7 @@ impl Passes {
         Ok(Tensor::from_vec(pooled, (maps * vectors, channels), &Device::Cpu)?)
     }
 
-    /// [`Self::pooled`], the same bits, and of the same pass [`Self::forward`].
+    /// Computes [`Self::pooled`], to the same bits, and [`Self::forward`] in one pass.
     pub fn pooled_and_maps(
         &mut self,
         parameters: &Parameters,
@@ -160,7 +160,7 @@ impl Passes {
         let channels = output.channels;
         if readout == Readout::Steps {
             let pooled = self.pooled(parameters, x, keep, readout)?;
-            // Each position of each map: they are the maps.
+            // The vectors are all positions of all maps, so they are the maps.
             let maps = pooled.reshape((maps, output.height, output.width, channels))?;
             return Ok((pooled, maps));
         }
@@ -176,7 +176,7 @@ impl Passes {
         Ok((pooled, self.maps_of(all)?))
     }
 
-    /// [`Self::run`] in training.
+    /// Runs all tiles forward in training, and keeps what `keep` asks for.
     fn run_keeping<T: Send>(
         &mut self,
         parameters: &Parameters,
@@ -196,7 +196,7 @@ impl Passes {
         ran
     }
 
-    /// All tiles, forward; `last` gets the maps that come out of each, and what `out` has for it.
+    /// Runs all tiles forward. For each tile, `last` gets the output maps, and the item of `out`.
     fn run<T: Send>(
         &self,
         parameters: &Parameters,
@@ -230,11 +230,11 @@ impl Passes {
         Ok(())
     }
 
-    /// The gradients of all parameters, in order, given that of the pooled vectors of `x`, which
-    /// are as [`Self::pooled`] made them.
+    /// The gradients of all parameters, in order, given the gradient of the vectors that [`Self::pooled`] computed from
+    /// `x`.
     ///
-    /// Each thread sums a fixed share of the tiles; the shares are added in order. So the gradients
-    /// depend on the number of threads, and on nothing else.
+    /// Each thread sums a fixed share of the tiles, and the shares are added in order. So the gradients depend on the
+    /// number of threads, and on nothing else.
     pub fn gradients(
         &mut self,
         parameters: &Parameters,
@@ -326,7 +326,7 @@ impl Passes {
         }
     }
 
-    /// Seconds that threads have spent in each layer, forward and back, since this was asked before.
+    /// Seconds that threads have spent in each layer, forward and back, since the last call.
     pub fn seconds(&mut self) -> Vec<[f64; 2]> {
         let scratch = self.scratch.get_mut().unwrap_or_else(PoisonError::into_inner);
         let mut total = vec![[0.0; 2]; self.program.steps.len()];
@@ -338,7 +338,7 @@ impl Passes {
         total
     }
 
-    /// Maps that go through together, of so many.
+    /// The number of maps per tile, for a batch of `maps` maps.
     fn tile(&self, maps: usize) -> usize {
         gimlet_kernel::tile(maps, self.program.tile)
     }

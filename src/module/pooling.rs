@@ -1,4 +1,4 @@
-//! The vectors that a sample's maps are stored and judged by.
+//! Pools the maps of samples into the vectors that are stored and probed.
 
 use candle_core::Tensor;
 
@@ -7,12 +7,12 @@ use crate::pipeline::{Map, Pooling};
 use gimlet_kernel::pool::mean_pool;
 use gimlet_kernel::with_values;
 
-/// The pooled vectors of the maps `[batch * maps, h, w, channels]` of samples, `[batch, rows, columns,
-/// channels]`: of images the mean over each patch's map, on the grid of patches; of sound the means over
-/// equal parts of the window, in order.
+/// Pools the maps `[batch * maps, h, w, channels]` of samples into vectors `[batch, rows, columns, channels]`. For
+/// images, they are the mean over each patch's map, on the grid of patches; for sound, the means over equal parts of
+/// the window, in order.
 ///
 /// # Errors
-/// When there are not so many maps in a sample.
+/// When the number of maps is not that of whole samples.
 pub fn pooled(maps: &Tensor, pooling: Pooling) -> Result<Tensor> {
     let (all, height, width, channels) = maps.dims4()?;
     let (rows, columns) = pooling.stored(Map { height, width, channels });
@@ -53,7 +53,7 @@ mod tests {
             assert_eq!(pooled.dims()[..1], [2]);
             pooled.flatten_all().unwrap().to_vec1::<f32>().unwrap()
         };
-        // Steps 0 and 1, then 2 to 4.
+        // The means over steps 0 and 1, then over steps 2 to 4.
         assert_eq!(values(2), [1.0, 2.0, 6.0, 7.0, 11.0, 12.0, 16.0, 17.0]);
         assert_eq!(values(5), (0..20).map(|it| it as f32).collect::<Vec<_>>());
         assert_eq!(values(9), values(5), "there are no more steps");

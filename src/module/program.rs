@@ -1,16 +1,16 @@
 //! A module laid out for the CPU: which convolutions run over which maps, and what a forward pass in
 //! training keeps for the backward pass.
 //!
-//! A module runs on every patch alone. So a thread takes a *tile* of a few maps through all layers
-//! while they are in its caches, and all the way back: the gradient of a map never goes to memory.
-//! What is kept of a tile lies in one buffer, slot behind slot:
+//! A module runs on every patch alone. So a thread takes a *tile* of a few maps through all layers while they are in
+//! its caches, and in the same way back: the gradient of a map never goes to memory. A tile keeps these in one buffer,
+//! slot behind slot:
 //!
-//! - of a residual block, relu(x) and the outputs of its inner convolutions, all rectified, so that
-//!   they are at once the input that a weight gradient needs and the mask of a ReLU;
-//! - what an operation of a layer's own keeps;
-//! - the output of a layer where the next layer, or its own way back, asks for it.
+//! - for a residual block, relu(x) and the outputs of its inner convolutions, all rectified, so that each is both
+//!   the input that a weight gradient needs and the mask of a ReLU;
+//! - for an operation of a layer's own, what it keeps;
+//! - the output of a layer, where the backward pass of the next layer or of the layer itself reads it.
 //!
-//! The module's input is data and is kept by whoever has it.
+//! The module's input is data; the caller keeps it.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -19,53 +19,53 @@ use gimlet_kernel::{Geometry, maps_per_tile};
 
 use crate::layer::{ConvSpec, Layer, Map, Operation, Work};
 
-/// A module for maps of one size.
+/// A module laid out for maps of one size.
 pub(super) struct Program {
     pub steps: Vec<Step>,
     pub convolutions: Vec<Placed>,
-    /// Values of each parameter.
+    /// The number of values of each parameter.
     pub parameters: Vec<usize>,
-    /// Maps that go through together.
+    /// The largest number of maps that go through together.
     pub tile: usize,
-    /// The maps that go in, and those that come out.
+    /// The shapes of the input and output maps.
     pub input: Map,
     pub output: Map,
-    /// Values kept of each map.
+    /// The number of values kept per map.
     pub kept: usize,
-    /// Values of the largest map between layers.
+    /// The number of values of the largest map between layers.
     pub largest: usize,
     /// The first step that has parameters. The gradient of its input is not computed.
     pub first: usize,
 }
 
-/// A convolution of maps of one size.
+/// A convolution on maps of one size.
 pub(super) struct Placed {
     pub geometry: Geometry,
-    /// The number of its weight among the parameters. Its bias is the next.
+    /// The number of its weight among the parameters. Its bias is the next parameter.
     pub weight: usize,
 }
 
-/// One layer. Convolutions and parameters are numbered as they come.
+/// One layer. Convolutions and parameters are numbered in order.
 pub(super) struct Step {
     pub task: Task,
-    /// Values of a map that goes in, and of one that comes out.
+    /// The number of values of an input map, and of an output map.
     pub input: usize,
     pub output: usize,
-    /// Values that the layer keeps of each map, beside its input and output.
+    /// The number of values that the layer keeps per map, in addition to its input and output.
     pub inner: usize,
     /// Whether its output is kept.
     pub keeps_output: bool,
     pub parameters: Range<usize>,
 }
 
-/// What is computed in a step.
+/// What a step computes.
 pub(super) enum Task {
     Conv {
         conv: usize,
         relu: bool,
     },
     Relu,
-    /// `keeps_relu`: whether relu(x) is kept; where x is at hand in the backward pass, it is not.
+    /// A residual block. `keeps_relu`: whether relu(x) is kept; it is not where the backward pass has x.
     Residual {
         branch: Vec<usize>,
         shortcut: Option<usize>,
@@ -76,7 +76,7 @@ pub(super) enum Task {
 }
 
 impl Program {
-    /// The layers on maps of the size `map`, which all fit, and of which none is a context.
+    /// Lays out the layers for maps of the shape `map`, which all layers must fit. None may be a context.
     pub fn new(layers: &[Arc<dyn Layer>], map: Map) -> Self {
         let mut program = Self {
             steps: Vec::new(),
@@ -89,7 +89,7 @@ impl Program {
             largest: map.len(),
             first: 0,
         };
-        // Positions of the smallest map on the way.
+        // The number of positions of the smallest map between layers.
         let mut smallest = map.positions();
         let mut channels = map.channels;
         let works = layers.iter().map(|layer| {
@@ -118,7 +118,7 @@ impl Program {
         program
     }
 
-    /// Whether the gradient of the input of convolution `index` is asked for.
+    /// Whether the gradient of the input of convolution `index` is needed.
     pub fn carries_back(&self, index: usize) -> bool {
         match self.steps.get(self.first).map(|step| &step.task) {
             Some(Task::Conv { conv, .. }) => index != *conv,
@@ -129,7 +129,7 @@ impl Program {
         }
     }
 
-    /// Appends a step. `fused`: a ReLU is part of it; `is_read`: the next step's way back reads its output.
+    /// Appends a step. `fused`: a ReLU is part of it; `is_read`: the next step's backward pass reads its output.
     fn push(&mut self, work: Work, output: Map, fused: bool, is_read: bool) {
         let input = self.output;
         let has_input = self.steps.last().is_none_or(|before| before.keeps_output);
@@ -138,7 +138,7 @@ impl Program {
         self.parameters.extend(lens);
         let mut inner = 0;
         let task = match work {
-            // A context is no part of a tile.
+            // A context is not part of a tile.
             Work::Relu | Work::Context(_) => Task::Relu,
             Work::Conv(conv) => {
                 let (conv, _) = self.convolve(&conv, input, first);
@@ -180,7 +180,7 @@ impl Program {
         });
     }
 
-    /// The number of a convolution, and the map that it makes.
+    /// Appends a convolution, and gives its number and the shape of its output.
     fn convolve(&mut self, conv: &ConvSpec, input: Map, weight: usize) -> (usize, Map) {
         let geometry = conv.geometry(input);
         self.convolutions.push(Placed { geometry, weight });
@@ -194,7 +194,7 @@ impl Program {
 }
 
 impl Step {
-    /// Values that are kept of each map.
+    /// The number of values that are kept per map.
     pub fn kept(&self) -> usize {
         self.inner + if self.keeps_output { self.output } else { 0 }
     }

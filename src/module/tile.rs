@@ -10,7 +10,7 @@ use gimlet_kernel::product::Write;
 use super::program::{Program, Step, Task};
 use crate::layer::Kept;
 
-/// A module's parameters, and its convolutions with their weights as the products read them.
+/// A module's parameters, and its convolutions with their weights in the layout that the products read.
 pub(super) struct Weights<'a> {
     pub convolutions: &'a [Loaded],
     pub parameters: Vec<&'a [f32]>,
@@ -20,15 +20,15 @@ pub(super) struct Weights<'a> {
 pub(super) struct Loaded {
     pub convolution: Convolution,
     pub packed: Packed,
-    /// The number of its weight among the parameters. Its bias is the next.
+    /// The number of its weight among the parameters. Its bias is the next parameter.
     pub weight: usize,
 }
 
 /// The gradients of a module's parameters, summed over a share of the batch.
 pub(super) struct Sums {
-    /// Those of convolutions' weights; empty for other parameters.
+    /// The gradient of each parameter that is a convolution's weight; empty for the others.
     weights: Vec<Vec<f32>>,
-    /// Those of all others; empty for convolutions' weights.
+    /// The gradient of each other parameter; empty for convolutions' weights.
     others: Vec<Vec<f64>>,
 }
 
@@ -55,7 +55,7 @@ impl Sums {
         self.others.iter_mut().for_each(|it| it.fill(0.0));
     }
 
-    /// The gradient of parameter `index`, over all shares.
+    /// The gradient of parameter `index`, summed over all shares.
     pub fn total(shares: &[Sums], index: usize) -> Vec<f32> {
         let [first, rest @ ..] = shares else { return Vec::new() };
         let mut weight = first.weights[index].clone();
@@ -72,11 +72,11 @@ impl Sums {
 /// The memory that a thread works in.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// What lies between layers, in turns.
+    /// The maps between layers, used in turn.
     maps: [Buffer; 2],
-    /// What a layer keeps, where nothing is kept.
+    /// What a layer writes to be kept, where nothing is kept.
     unkept: Buffer,
-    /// What a tile keeps that goes forward again.
+    /// What a tile keeps when it goes forward again in the backward pass.
     pub again: Buffer,
     within: Within,
     /// Seconds in each layer, forward and back.
@@ -100,8 +100,8 @@ struct Within {
 }
 
 impl Program {
-    /// Takes `x` `[maps, h, w, channels]` through all layers and `last` over the maps that come out.
-    /// What [`Self::backward`] needs goes to `kept`, if that is given.
+    /// Takes `x` `[maps, h, w, channels]` through all layers, and calls `last` on the output maps. What
+    /// [`Self::backward`] needs goes to `kept`, if that is given.
     pub fn forward<T>(
         &self,
         weights: &Weights<'_>,
@@ -141,7 +141,7 @@ impl Program {
         last(elsewhere.unwrap_or(&from[..maps * self.output.len()]))
     }
 
-    /// One layer, from `x` to `y`.
+    /// Computes one layer, from `x` to `y`.
     fn layer(
         &self,
         layer: &Step,
@@ -190,9 +190,9 @@ impl Program {
         }
     }
 
-    /// Carries the gradient that `first` writes for the maps that came out back through all layers,
-    /// and adds what the weights and biases get of it to `sums`. `x` is the input of the
-    /// [`Self::forward`] that filled `kept`; it is data, and gets no gradient.
+    /// Carries the gradient of the output maps, which `first` writes, back through all layers, and adds the gradients
+    /// of weights and biases to `sums`. `x` is the input of the [`Self::forward`] that filled `kept`; it is data, and
+    /// gets no gradient.
     pub fn backward(
         &self,
         weights: &Weights<'_>,
@@ -227,7 +227,7 @@ impl Program {
         }
     }
 
-    /// One layer, from `dy` to `dx`, if that is asked for.
+    /// Carries the gradient back through one layer, from `dy` to `dx`, if `dx` is given.
     #[expect(
         clippy::too_many_arguments,
         reason = "what goes in, what comes out, and where to work"
@@ -285,7 +285,7 @@ impl Program {
                 };
                 let [read, write] = gradients;
                 let (mut read, mut write) = (read, write);
-                // The gradient so far lies in `read`, but for that of the last convolution.
+                // The gradient so far lies in `read`; for the last convolution it is `dy`.
                 let mut len = None;
                 for conv in branch.iter().skip(1).rev() {
                     let h_len = maps * self.convolutions[*conv].geometry.in_len();

@@ -1,4 +1,4 @@
-//! Numbers of a pipeline file within their bounds.
+//! Checks that numbers of a pipeline are within their bounds.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -7,13 +7,13 @@ use super::origin::Fault;
 use super::raw::Optional;
 pub use crate::layer::SIZE;
 
-/// The bounds of what is counted: rows, epochs, samples.
+/// The bounds of a count of rows, epochs or samples.
 pub const COUNT: RangeInclusive<usize> = 1..=i32::MAX as usize;
 
-/// The most threads of a process: more than there are cores in nearly any machine.
+/// The largest number of threads of a process: more than nearly any machine has cores.
 pub const MOST_THREADS: usize = 1024;
 
-/// Whether a number is in `bounds`; if not, what to say of it.
+/// Checks that a number is in `bounds`; the error is the message.
 pub fn within<T: PartialOrd + Display>(
     number: T,
     key: &str,
@@ -45,7 +45,7 @@ pub fn positive(path: &str, number: f64) -> Result<(), Fault> {
     is(path, number, "a finite number above 0", holds)
 }
 
-/// Fails unless the number at `path` is as `wanted`, which `holds` says.
+/// Fails unless `holds`; the message says that the number at `path` must be `wanted`.
 pub fn is(path: &str, number: impl Display, wanted: &str, holds: bool) -> Result<(), Fault> {
     let message = || format!("`{}` must be {wanted}, not {number}", last(path));
     if holds { Ok(()) } else { Err(Fault::of(path, message())) }
@@ -55,7 +55,7 @@ fn last(path: &str) -> &str {
     path.rsplit('.').next().unwrap_or(path)
 }
 
-/// The number of a key of a file, which must be in `bounds`.
+/// The number of a key that may be left out; fails unless it is in `bounds`.
 pub fn optional_whole(
     value: &Optional<usize>,
     key: &str,

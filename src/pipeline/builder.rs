@@ -1,5 +1,5 @@
-//! A pipeline made of its parts, with the checks that hold for every pipeline: one that is read from a file is
-//! built of what the file says.
+//! Builds a pipeline from its parts, with the checks that hold for every pipeline. A pipeline that is read from a file
+//! is built here, too.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::loss::Recipe;
 use crate::schedule::Schedule;
 
-/// The parts of a pipeline, see [`Pipeline::builder`].
+/// The parts of a pipeline that is not built yet; [`Pipeline::builder`] makes one.
 #[derive(Debug, Clone)]
 pub struct Builder {
     pub(super) name: String,
@@ -33,8 +33,8 @@ pub struct Builder {
 }
 
 impl Pipeline {
-    /// Begins a pipeline without a file: `data` seen as `view` says. It needs modules; all else is what a
-    /// pipeline file has by default.
+    /// Begins a pipeline without a file: `data` seen as `view` says. It needs at least one module; everything else has
+    /// the defaults of a pipeline file.
     ///
     /// ```
     /// use gimlet::layer::{Conv, Layer, Relu};
@@ -78,7 +78,7 @@ impl Builder {
         Self { seed, ..self }
     }
 
-    /// Adds a module, which reads what the one before it writes.
+    /// Adds a module, which reads the output of the module before it.
     #[must_use]
     pub fn module(mut self, module: NewModule) -> Self {
         self.modules.push(module);
@@ -97,7 +97,7 @@ impl Builder {
         Self { loss: Arc::new(loss), ..self }
     }
 
-    /// Trains modules so.
+    /// Sets how modules are trained.
     #[must_use]
     pub fn training(self, training: Training) -> Self {
         Self { training, ..self }
@@ -109,23 +109,23 @@ impl Builder {
         Self { schedule: Arc::new(schedule), ..self }
     }
 
-    /// Stores activations so.
+    /// Sets how activations are stored.
     #[must_use]
     pub fn store(self, store: Store) -> Self {
         Self { store, ..self }
     }
 
-    /// Probes modules so.
+    /// Sets how modules are probed.
     #[must_use]
     pub fn probe(self, probe: Probe) -> Self {
         Self { probe, ..self }
     }
 
-    /// The pipeline, checked as one of a file is.
+    /// Builds the pipeline, with the same checks as for a pipeline file.
     ///
     /// # Errors
-    /// [`crate::Kind::Usage`] when a setting is out of bounds, or parts do not fit each other: the message names
-    /// the setting as a pipeline file does, `training.epochs`.
+    /// [`crate::Kind::Usage`] when a setting is out of bounds, or parts do not fit each other. The message names the
+    /// setting as a pipeline file does: `training.epochs`.
     pub fn build(self) -> Result<Pipeline> {
         let name = self.name.clone();
         self.checked().map_err(|fault| fault.in_code(&name))
@@ -165,8 +165,7 @@ impl Builder {
     }
 }
 
-/// Walks the shapes through the whole stack, if the size of the images is known before any is
-/// read.
+/// Walks the shapes through the whole stack, if the size of samples is known before any is read.
 fn check_shapes(
     source: &Source,
     view: &View,
@@ -179,7 +178,7 @@ fn check_shapes(
     walk(view, loss, modules, sample, origin).map(|_| ())
 }
 
-/// Whether this can be the name of a run's folder.
+/// Whether `name` can be the name of a run's folder.
 pub(super) fn is_folder_name(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', ':', '\0'])
 }

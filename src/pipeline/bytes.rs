@@ -1,10 +1,10 @@
-//! Numbers of bytes as a pipeline file has them: `20000000000`, `"20GB"`, `"1.5 GiB"`.
+//! Reads numbers of bytes from a pipeline file: `20000000000`, `"20GB"`, `"1.5 GiB"`.
 
 use super::origin::Fault;
 use super::raw::{self, Optional};
 use super::wording::suggest;
 
-/// The units, and how many bytes each is.
+/// The units, and the number of bytes of each.
 const UNITS: [(&str, u64); 9] = [
     ("B", 1),
     ("kB", 1_000),
@@ -59,11 +59,11 @@ fn parse(text: &str) -> Result<u64, Wrong> {
         return whole.checked_mul(scale).ok_or(Wrong::Number);
     }
     let bytes = number.parse::<f64>().map_err(|_| Wrong::Number)? * scale as f64;
-    // Beyond 2^53 a fraction means nothing any more.
+    // Beyond 2^53 an f64 does not hold every whole number.
     if bytes < (1u64 << 53) as f64 { Ok(bytes as u64) } else { Err(Wrong::Number) }
 }
 
-/// The unit that was meant. `gb` is likelier to be `GB` than anything spelt like it.
+/// A hint for an unknown unit. A unit that differs only in case, `gb` for `GB`, is tried before similar spellings.
 fn near(unit: &str) -> Option<String> {
     let names = UNITS.map(|(name, _)| name);
     match names.iter().find(|name| name.eq_ignore_ascii_case(unit)) {

@@ -12,7 +12,7 @@ use super::raw::{self, Optional, Patterns};
 use super::settings::{Data, Files, Medium, OnBadSample, Source, Textures};
 use crate::folder::folder_of;
 
-/// Reads a data table of the pipeline `file`, which is of such a `medium`, and fills in its defaults.
+/// Reads the data table of the pipeline `file`, whose view is of `medium`, and fills in its defaults.
 pub fn resolve(
     data: &Spanned<raw::Data>,
     file: &Path,
@@ -57,7 +57,7 @@ pub fn resolve(
     })
 }
 
-/// Fails unless every setting is within its bounds, and what is said of labels fits together.
+/// Fails unless every setting is within its bounds, and the settings for labels fit together.
 pub fn check(data: &Data, medium: Medium) -> Result<(), Fault> {
     match &data.source {
         Source::Textures(_) if medium == Medium::Sound => {
@@ -92,7 +92,7 @@ fn check_textures(textures: &Textures) -> Result<(), Fault> {
     whole("data.textures.test", test, &COUNT)
 }
 
-/// Each column once. What says where labels lie must go with them.
+/// Fails when a column of labels has no name or is named twice, or when `labels` or `names` do not fit the columns.
 fn check_labels(files: &Files) -> Result<(), Fault> {
     let columns: Vec<_> = files.label_columns().collect();
     if columns.iter().any(|column| column.is_empty()) {
@@ -132,7 +132,7 @@ fn check_labels(files: &Files) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Files and columns have names.
+/// Fails when the name of a file or a column is empty.
 fn check_names(files: &Files) -> Result<(), Fault> {
     let patterns = [
         ("train", Some(&files.train)),
@@ -153,7 +153,7 @@ fn check_names(files: &Files) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Keys that are of another medium than the view would have no effect.
+/// Fails on keys of another medium than the view's: they would have no effect.
 fn refuse_other_medium(raw: &raw::Data, medium: Medium) -> Result<(), Fault> {
     let (keys, of, instead) = match medium {
         Medium::Image => (
@@ -183,7 +183,7 @@ fn refuse_other_medium(raw: &raw::Data, medium: Medium) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A generator reads no files: a key about them would have no effect.
+/// Fails on keys about files beside a generator: it reads no files, so they would have no effect.
 fn refuse_files(raw: &raw::Data) -> Result<(), Fault> {
     let spans = [
         ("train", raw.train.as_ref().map(Spanned::span)),
@@ -231,7 +231,7 @@ fn root(
     environment: &Environment,
 ) -> PathBuf {
     match (value, &environment.data_root) {
-        // A path typed on the command line starts where the command runs.
+        // A path from the command line is relative to the current folder.
         (Some(root), _) if origin.override_at(&root.span()).is_some() => root.get_ref().into(),
         (Some(root), _) => folder_of(file).join(root.get_ref()),
         (None, Some(root)) => root.clone(),
@@ -253,7 +253,7 @@ mod tests {
 
     const SOUND: &str = "[data]\ntrain = 'train'\ntest = 'test'\n";
 
-    /// The table with these lines more.
+    /// Reads the table of [`SOUND`] with `lines` added.
     fn resolved(lines: &str, medium: Medium) -> Result<Files, String> {
         match checked(&format!("{SOUND}{lines}"), medium).map(|data| data.source) {
             Ok(Source::Files(files)) => Ok(files),

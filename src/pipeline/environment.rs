@@ -1,4 +1,4 @@
-//! What a pipeline takes from the program and the process that read it.
+//! What a pipeline takes from the program and the process that reads it.
 
 use std::path::PathBuf;
 
@@ -6,13 +6,13 @@ use crate::layer::Layers;
 use crate::loss::Losses;
 use crate::schedule::Schedules;
 
-/// The environment variable with the folder that relative paths of data start from.
+/// The environment variable that holds the folder which relative paths of data start from.
 pub const DATA_ROOT_VARIABLE: &str = "GIMLET_DATA";
 
-/// What a pipeline takes from the program and the process that read it.
+/// What a pipeline takes from the program and the process that reads it.
 #[derive(Debug, Clone, Default)]
 pub struct Environment {
-    /// What relative paths of data start from if the pipeline does not say: `GIMLET_DATA`.
+    /// The folder that relative paths of data start from if the pipeline names none: `GIMLET_DATA`.
     pub data_root: Option<PathBuf>,
     /// The losses that a pipeline can name.
     pub losses: Losses,

@@ -1,11 +1,11 @@
-//! Settings as JSON.
+//! Writes settings as JSON.
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::{Error, Result};
 
-/// Describes `value` as JSON, its numbers written as briefly as they were in the pipeline file.
+/// Describes `value` as JSON, with numbers as short as in the pipeline file.
 ///
 /// # Errors
 /// When it cannot be described.

@@ -28,7 +28,7 @@ pub fn resolve(
         let message = || format!("unknown value `{name}` for `loss`");
         return losses.named(name).ok_or_else(|| unknown(given.span(), name, message()));
     }
-    // Reading the document has seen to it that it has one key.
+    // `raw` has checked that the table has one key.
     let table = given.get_ref().as_table().and_then(|table| table.iter().next());
     let Some((name, settings)) = table else { return Ok(default) };
     match losses.read(name.get_ref(), settings.clone()) {

@@ -18,13 +18,13 @@ use crate::layer::{Bounded, Entry, Layer, Layers};
 /// Names that stages, tables and messages use for something else.
 const RESERVED: [&str; 3] = ["ingest", "probe", "untrained"];
 
-/// The most blocks one layer of a pipeline file stands for.
+/// The largest number of blocks that one layer of a pipeline file stands for.
 const MAX_BLOCKS: usize = 1024;
 
-/// The most layers of all modules together: a short file may stand for a great many.
+/// The largest number of layers of all modules together. A short file can stand for many layers.
 const MAX_LAYERS: usize = 4096;
 
-/// A module as a pipeline gives it, where what it leaves out is that of all modules.
+/// A module as a pipeline gives it. A setting that it leaves out is the one for all modules.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewModule {
     name: String,
@@ -52,25 +52,25 @@ impl NewModule {
         }
     }
 
-    /// It expects this many channels of the module before it, or of the view.
+    /// Expects `channels` channels from the module before it, or from the view.
     #[must_use]
     pub fn in_channels(self, channels: usize) -> Self {
         Self { in_channels: Some(channels), ..self }
     }
 
-    /// It trains for this many epochs.
+    /// Trains the module for `epochs` epochs.
     #[must_use]
     pub fn epochs(self, epochs: usize) -> Self {
         Self { epochs: Some(epochs), ..self }
     }
 
-    /// It trains at this rate.
+    /// Trains the module at this learning rate.
     #[must_use]
     pub fn learning_rate(self, rate: f64) -> Self {
         Self { learning_rate: Some(rate), ..self }
     }
 
-    /// This becomes of its activations.
+    /// Sets what becomes of the module's activations.
     #[must_use]
     pub fn activations(self, activations: Activations) -> Self {
         Self { activations: Some(activations), ..self }
@@ -82,12 +82,12 @@ pub struct Planned {
     pub module: Module,
     /// The paths of its layers.
     pub origins: Vec<String>,
-    /// The path of its epochs, where it has its own.
+    /// The path of its own `epochs`, where it has them.
     pub own_epochs: Option<String>,
 }
 
-/// Checks the modules, and that each expects the channels that the one before it gives; the first
-/// gets `channels`. Cuts them again where `split` says so.
+/// Checks the modules, and that each expects the channels that the module before it gives; the first one reads
+/// `channels`. Cuts their layers into other modules where there is a `split`.
 pub fn plan(
     modules: Vec<NewModule>,
     split: Option<&Cut>,
@@ -156,7 +156,7 @@ pub fn plan(
     Ok(all)
 }
 
-/// A context is what its module's loss predicts with: nothing of the module follows it.
+/// Fails unless a context is the last layer of its module: the module's loss predicts with it.
 fn check_order(planned: &Planned) -> Result<(), Fault> {
     let Module { layers, name, .. } = &planned.module;
     let context = layers.iter().position(|layer| layer.is_context());
@@ -184,7 +184,7 @@ fn check_name(name: &str, earlier: &[String]) -> Result<(), String> {
     }
 }
 
-/// Numbers within their bounds. A module that is cut up has no settings of its own.
+/// Fails when a number is out of its bounds, or a module that is cut has settings of its own.
 fn check_own_settings(new: &NewModule, path: &str, is_cut: bool) -> Result<(), Fault> {
     whole(&format!("{path}.in_channels"), new.in_channels, &SIZE)?;
     let own = [
@@ -234,7 +234,7 @@ pub fn resolve(
             learning_rate: raw.learning_rate,
             activations: raw.activations,
         });
-        // More than there may be, which `plan` says.
+        // There are too many layers; `plan` reports it.
         let Some(left) = left else { break };
         room = left;
     }
@@ -248,7 +248,7 @@ struct Stack {
     made_for: Option<usize>,
 }
 
-/// Stops after more than `room` layers. `expand` has those that an entry stands for.
+/// Reads the layers of a module, and stops after more than `room` of them. `expand` gives the layers of an entry.
 fn stack(
     raw: &raw::Module,
     room: usize,
@@ -298,7 +298,7 @@ fn preset_stack(raw: &raw::Module, name: &Spanned<String>) -> Result<Stack, Faul
 
 /// The entry of `layers` at `path`, in the table of `module`.
 fn read(path: &str, module: &str, known: &Layers, document: &DeTable<'_>) -> Result<Entry, Fault> {
-    // Reading the document has seen to it that it has one key.
+    // `raw` has checked that the table has one key.
     let table = find(document, path).and_then(|it| it.get_ref().as_table()?.iter().next());
     let Some((name, settings)) = table else {
         return Err(Fault::of(
@@ -315,7 +315,7 @@ fn read(path: &str, module: &str, known: &Layers, document: &DeTable<'_>) -> Res
     entry.map_err(|error| mistyped(&error, document))
 }
 
-/// The layer, or the row of blocks, that the entry at `path` stands for.
+/// The layer or the blocks that the entry at `path` stands for.
 fn expand(Entry { first, next, blocks }: Entry, path: &str) -> Result<Vec<Arc<dyn Layer>>, Fault> {
     let row = Bounded { key: "blocks", value: blocks, bounds: 1..=MAX_BLOCKS };
     check_setting(path, first.as_ref(), &row)?;

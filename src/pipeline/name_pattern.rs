@@ -1,13 +1,12 @@
-//! How the names of files tell their labels: `{digit}_{speaker}_{index}`.
+//! Reads labels from the names of files: `{digit}_{speaker}_{index}`.
 
-/// A pattern of the names of files without their extension, of fields in braces and text between
-/// them. A field has one character or more, and ends where the text behind it first comes; the last
-/// one takes all that is left.
+/// A pattern for the names of files without their extension: fields in braces, and text between them. A field has
+/// one character or more, and ends at the first occurrence of the text behind it; the last field takes the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamePattern {
-    /// In front of the first field.
+    /// The text in front of the first field.
     start: String,
-    /// Each field, and the text behind it, which only that of the last may be empty.
+    /// Each field, and the text behind it. Only the text behind the last field may be empty.
     fields: Vec<(String, String)>,
 }
 
@@ -15,7 +14,7 @@ impl NamePattern {
     /// Reads a pattern.
     ///
     /// # Errors
-    /// What is wrong with it, to be read behind its key: "`names` …".
+    /// What is wrong with the pattern; the text continues its key: "`names` …".
     pub fn parse(pattern: &str) -> Result<Self, String> {
         let unmatched = || "has a brace without its other".to_owned();
         let mut parts = pattern.split('{');
@@ -51,7 +50,7 @@ impl NamePattern {
         self.fields.iter().map(|(name, _)| name.as_str())
     }
 
-    /// What the fields are in a name, in order; `None` when it does not fit the pattern.
+    /// The values of the fields in a name, in order; `None` when the name does not fit the pattern.
     pub fn read<'a>(&self, name: &'a str) -> Option<Vec<&'a str>> {
         let mut rest = name.strip_prefix(self.start.as_str())?;
         let mut values = Vec::with_capacity(self.fields.len());

@@ -1,4 +1,4 @@
-//! Where the text of a pipeline comes from, and errors that point into it.
+//! Where the text of a pipeline comes from; errors point into it.
 
 use std::fs::File;
 use std::io::Read;
@@ -14,14 +14,14 @@ use crate::error::{Error, Kind};
 /// The longest file of settings, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The text of a file of settings; `called` is what it is: "pipeline".
+/// Reads the text of a file of settings; `called` names it in messages: "pipeline".
 ///
 /// # Errors
 /// [`Kind::Usage`] when it cannot be read.
 pub fn read_file(path: &Path, called: &str) -> Result<String, Error> {
     let read = || {
         let mut text = String::new();
-        // What is longer, or has no end, is no such file.
+        // A longer file is refused, also one without an end, such as a device.
         File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
         match text.len() as u64 {
             ..=MAX_BYTES => Ok(text),
@@ -34,12 +34,11 @@ pub fn read_file(path: &Path, called: &str) -> Result<String, Error> {
     })
 }
 
-/// Something wrong with a pipeline, at a position that an [`Origin`] can show, or at a setting.
+/// A fault of a pipeline, at a position that an [`Origin`] can show, or at a setting.
 #[derive(Debug)]
 pub struct Fault {
     span: Option<Range<usize>>,
-    /// Where to look for the position: the path of a key, such as `modules.0.epochs`, then those to take where
-    /// the file has no such key.
+    /// Paths of keys, such as `modules.0.epochs`. The fault is shown at the first one that the file has.
     paths: Vec<String>,
     message: String,
     hint: Option<String>,
@@ -51,36 +50,36 @@ impl Fault {
         Self { span: Some(span), ..Self::of_file(message) }
     }
 
-    /// A fault of the file as a whole.
+    /// A fault in the file as a whole.
     pub fn of_file(message: impl Into<String>) -> Self {
         Self { span: None, paths: Vec::new(), message: message.into(), hint: None }
     }
 
-    /// A fault of the setting at `path`.
+    /// A fault in the setting at `path`.
     pub fn of(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::of_file(message).or_of(path)
     }
 
-    /// Where the file does not have that setting, this one is shown.
+    /// Shows the setting at `path` where the file does not have those named before.
     pub fn or_of(mut self, path: impl Into<String>) -> Self {
         self.paths.push(path.into());
         self
     }
 
-    /// The fault at its position in `document`, if a setting it is of is there.
+    /// Gives the fault its position in `document`, if one of its settings is there.
     pub fn located(self, document: &DeTable<'_>) -> Self {
         let found = self.paths.iter().find_map(|path| Some(find(document, path)?.span()));
         Self { span: self.span.or(found), ..self }
     }
 
-    /// The error of a pipeline of this name that was built in code.
+    /// The error for a pipeline of this name that was built in code.
     pub fn in_code(self, name: &str) -> Error {
         let of = self.paths.first().map_or_else(String::new, |path| format!(", `{path}`"));
         let message = format!("pipeline `{name}`{of}: {}", self.message);
         self.saying(message)
     }
 
-    /// The error of a pipeline file, without a position.
+    /// The error for a pipeline file, without a position.
     pub fn in_file(self, file: &Path) -> Error {
         let message = format!("{}: {}", file.display(), self.message);
         self.saying(message)
@@ -113,8 +112,8 @@ pub fn find<'a, 'd>(document: &'a DeTable<'d>, path: &str) -> Option<&'a Spanned
 
 /// A pipeline file and the overrides given with it.
 ///
-/// They share one range of positions: the bytes of the file come first, those of the overrides
-/// after it, in order. So a span alone tells which of them a value came from.
+/// They share one range of positions: first the bytes of the file, then those of the overrides, in order. So a span
+/// alone tells where a value came from.
 pub struct Origin<'a> {
     file: &'a Path,
     text: &'a str,
@@ -122,7 +121,7 @@ pub struct Origin<'a> {
 }
 
 impl<'a> Origin<'a> {
-    /// The origin of what `text`, read from `file`, and `overrides` (`key=value`) say together.
+    /// The origin of `text`, read from `file`, with `overrides` (`key=value`).
     pub fn new(file: &'a Path, text: &'a str, overrides: &'a [String]) -> Self {
         Self { file, text, overrides }
     }
@@ -144,8 +143,8 @@ impl<'a> Origin<'a> {
             .map(|(_, text)| text)
     }
 
-    /// The error a user sees: the line and a caret below it for what the file says, the override
-    /// by name for what an override says.
+    /// The error that a user sees. For a fault in the file it shows the line and a caret; for a fault in an override it
+    /// names the override.
     pub fn error(&self, fault: Fault) -> Error {
         let Some(span) = &fault.span else { return fault.in_file(self.file) };
         let message = match self.override_at(span) {

@@ -9,12 +9,12 @@ use toml::de::{DeTable, DeValue};
 use super::origin::{Fault, Origin};
 use super::wording::suggest;
 
-/// More than the names in any key's path.
+/// The largest number of names in the path of a key: more than any key has.
 const DEEPEST: usize = 16;
 
 type Value<'a> = Spanned<DeValue<'a>>;
 
-/// Sets the values of all overrides of `origin` in `document`, in order, at positions of their own.
+/// Sets the values of all overrides of `origin` in `document`, in order. Each keeps its position in `origin`.
 ///
 /// # Errors
 /// An override without `=`, or one whose key leads through something that has no keys.
@@ -50,7 +50,7 @@ fn segments(key: &str, start: usize) -> Vec<Spanned<&str>> {
         .collect()
 }
 
-/// `text` as TOML; as a string where it is none, so that a path needs no quotes.
+/// Reads `text` as TOML. Text that is not TOML is a string, so that a path needs no quotes.
 fn parse_value(text: &str, start: usize) -> Value<'_> {
     match DeValue::parse(text.trim()) {
         Ok(value) => shift(value, start),
@@ -99,7 +99,7 @@ fn set_in_table<'a>(
     }
 }
 
-/// Sets what lies at `path` below `there`, which is the value of `key`.
+/// Sets the value at `path` below `there`, which is the value of `key`.
 fn set<'a>(
     there: &mut Value<'a>,
     key: &str,
@@ -127,7 +127,7 @@ fn set<'a>(
     }
 }
 
-/// The index of the item of that name, else of that number.
+/// The index of the item whose name is `name`, else `name` as an index.
 fn item_at<'v, 'a: 'v>(items: impl Iterator<Item = &'v Value<'a>>, name: &str) -> Option<usize> {
     let names: Vec<_> = items.map(item_name).collect();
     names

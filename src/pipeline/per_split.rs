@@ -1,4 +1,4 @@
-//! One of something for each split.
+//! One value for each split.
 
 use std::ops::{Index, IndexMut};
 
@@ -7,40 +7,40 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::Split;
 use crate::Result;
 
-/// One of something for each split; as a record has it a list, that of the train split first.
+/// One value for each split. Records hold it as a list, with the train split first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PerSplit<T> {
-    /// That of the train split.
+    /// The value for the train split.
     pub train: T,
-    /// That of the test split.
+    /// The value for the test split.
     pub test: T,
 }
 
 impl<T> PerSplit<T> {
-    /// What `make` makes for each split.
+    /// Calls `make` for each split.
     pub fn from_fn(mut make: impl FnMut(Split) -> T) -> Self {
         Self { train: make(Split::Train), test: make(Split::Test) }
     }
 
-    /// What `make` makes for each split.
+    /// Calls `make` for each split, and stops at an error.
     ///
     /// # Errors
-    /// Those of `make`.
+    /// The errors of `make`.
     pub fn try_from_fn(mut make: impl FnMut(Split) -> Result<T>) -> Result<Self> {
         Ok(Self { train: make(Split::Train)?, test: make(Split::Test)? })
     }
 
-    /// What `make` makes of that of each split.
+    /// Calls `make` on the value of each split.
     pub fn map<U>(self, mut make: impl FnMut(T) -> U) -> PerSplit<U> {
         PerSplit { train: make(self.train), test: make(self.test) }
     }
 
-    /// References to both.
+    /// References to both values.
     pub fn as_ref(&self) -> PerSplit<&T> {
         PerSplit { train: &self.train, test: &self.test }
     }
 
-    /// Both, with their splits.
+    /// Both values with their splits, the train split first.
     pub fn iter(&self) -> impl Iterator<Item = (Split, &T)> {
         [(Split::Train, &self.train), (Split::Test, &self.test)].into_iter()
     }

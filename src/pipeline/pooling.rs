@@ -1,25 +1,25 @@
-//! How maps become the vectors that losses and probes see.
+//! How the maps of a sample become the vectors that losses and probes see.
 
 use super::settings::Map;
 
 /// How the maps of a sample become the vectors that losses and probes see.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pooling {
-    /// Of an image: the mean of each patch's map, on a square grid of patches.
+    /// For images: the mean of each patch's map, on a square grid of patches.
     Patches {
-        /// Patches across, and down.
+        /// Patches along each side of the grid.
         grid: usize,
     },
-    /// Of sound: each step of the one map. What is stored for probes are means over `frames` equal
-    /// parts of the window, or the steps, where there are fewer.
+    /// For sound: each step of the one map. Stored for probes are the means over `frames` equal parts of the window,
+    /// or the steps themselves where there are fewer.
     Steps {
-        /// How many vectors of a window are stored, at most.
+        /// The largest number of vectors that are stored for a window.
         frames: usize,
     },
 }
 
 impl Pooling {
-    /// Maps of a sample.
+    /// The number of maps of a sample.
     pub fn maps(self) -> usize {
         match self {
             Self::Patches { grid } => grid * grid,
@@ -27,12 +27,12 @@ impl Pooling {
         }
     }
 
-    /// Whether the pooled vectors that are stored are those that the loss sees.
+    /// Whether the stored pooled vectors are those that the loss sees.
     pub fn stores_what_the_loss_sees(self) -> bool {
         matches!(self, Self::Patches { .. })
     }
 
-    /// Rows and columns of the vectors that the loss sees, of such maps.
+    /// Rows and columns of the vectors that the loss sees, for maps of size `map`.
     pub fn seen(self, map: Map) -> (usize, usize) {
         match self {
             Self::Patches { grid } => (grid, grid),
@@ -40,7 +40,7 @@ impl Pooling {
         }
     }
 
-    /// Rows and columns of the pooled vectors that are stored, of such maps.
+    /// Rows and columns of the stored pooled vectors, for maps of size `map`.
     pub fn stored(self, map: Map) -> (usize, usize) {
         match self {
             Self::Patches { grid } => (grid, grid),

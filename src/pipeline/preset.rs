@@ -1,4 +1,4 @@
-//! The modules of the paper by name.
+//! Presets: the modules of the paper, by name.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use crate::layer::{Basic, Bottleneck, Conv, EXPANSION, Layer};
 pub const NAMES: [&str; 6] =
     ["resnet50-0", "resnet50-1", "resnet50-2", "resnet34-0", "resnet34-1", "resnet34-2"];
 
-/// The width the published networks have.
+/// The width of the published networks.
 pub const WIDTH: usize = 64;
 
-/// The largest width whose last module stays within [`SIZE`].
+/// The largest width with which the last module stays within [`SIZE`].
 pub const MAX_WIDTH: usize = *SIZE.end() / (EXPANSION << 2);
 
-/// Blocks of each module.
+/// The number of blocks of each module.
 const BLOCKS: [usize; 3] = [3, 4, 6];
 
 /// A module of the paper at some width.
@@ -27,7 +27,7 @@ pub struct Preset {
 }
 
 impl Preset {
-    /// The preset of that name, with `width` instead of the 64 channels its network starts with.
+    /// The preset called `name`, with `width` in place of the 64 channels that its network starts with.
     pub fn find(name: &str, width: usize) -> Option<Self> {
         let at = NAMES.iter().position(|known| *known == name)?;
         let (bottleneck, index) = (at < BLOCKS.len(), at % BLOCKS.len());

@@ -99,7 +99,7 @@ pub struct Module {
     pub activations: Option<Activations>,
 }
 
-/// A layer, checked to be a table with one key; `modules.rs` reads it, which knows the layers there are.
+/// A layer, checked to be a table with one key. `modules.rs`, which knows the layers, reads it.
 pub struct OneKey;
 
 impl<'de> Deserialize<'de> for OneKey {
@@ -122,8 +122,7 @@ impl<'de> Deserialize<'de> for OneKey {
     }
 }
 
-/// Checks that a schedule is given by its name, or by a table; `schedule.rs` reads it, which knows the schedules
-/// there are.
+/// Checks that a schedule is given by its name, or by a table. `schedule.rs`, which knows the schedules, reads it.
 fn kind_or_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
     struct Expected;
     impl<'de> Visitor<'de> for Expected {
@@ -150,8 +149,7 @@ fn kind_or_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Er
     deserializer.deserialize_any(Expected)
 }
 
-/// Checks that a loss is given by its name, or by a table with one key; `loss.rs` reads it, which knows the
-/// losses there are.
+/// Checks that a loss is given by its name, or by a table with one key. `loss.rs`, which knows the losses, reads it.
 fn name_or_table<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
     struct Expected;
     impl<'de> Visitor<'de> for Expected {
@@ -193,7 +191,7 @@ pub struct Store {
     pub cache_bytes: Optional<Bytes>,
 }
 
-/// Of all jobs, and in it the same of one kind of job, which has no further kinds in it.
+/// The `[slurm]` table for all jobs, or one of the tables in it for one kind of job, which has no tables in it.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub struct Slurm {
@@ -243,7 +241,7 @@ impl<'de> Deserialize<'de> for Patterns {
     }
 }
 
-/// The columns of the labels; none when it is `false`.
+/// The columns of the labels; `false` stands for none.
 pub struct Label(pub Vec<String>);
 
 impl<'de> Deserialize<'de> for Label {

@@ -1,4 +1,4 @@
-//! The `[schedule]` table: in which order modules train.
+//! The `[schedule]` table: the order in which modules train.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub fn resolve(schedules: &Schedules, document: &DeTable<'_>) -> Result<Arc<dyn 
     (entry.read)(table).map_err(|error| mistyped(&error, document))
 }
 
-/// Fails where a key means nothing to a schedule, or to any.
+/// Fails on a key that this schedule, or every schedule, does not know.
 fn check_keys(
     schedule: &dyn Schedule,
     all: &[&dyn Schedule],
@@ -80,7 +80,7 @@ fn with_suggestion(fault: Fault, word: &str, known: &[&str]) -> Fault {
     }
 }
 
-/// Fills in what a schedule leaves to the pipeline, checks it, and gives modules the epochs that it says.
+/// Fills in what a schedule leaves to the pipeline, checks it, and gives modules the epochs that the schedule sets.
 pub fn settle(
     schedule: Arc<dyn Schedule>,
     training: &Training,

@@ -8,16 +8,16 @@ use crate::error::Result;
 use crate::layer::Layer;
 use crate::loss::{Recipe, Sizes};
 
-/// The most values of one image between two layers. A dataset's tensors are fixed-size lists, and
-/// these count in 32 bits.
+/// The largest number of values of one sample between two layers. A dataset stores tensors as fixed-size lists, whose
+/// length has 32 bits.
 const MAX_VALUES: u128 = i32::MAX as u128;
 
-/// Input and output of a module, for one patch.
+/// The shapes of a module's input and output, for one patch.
 type Ends = (Map, Map);
 
 impl Pipeline {
-    /// What the loss of module `index` is computed on, which reads and writes such `maps`; labels tell
-    /// `classes` apart.
+    /// The sizes that the loss of module `index` is computed on. The module reads maps of shape `input` and writes maps
+    /// of shape `output`; there are `classes` classes of labels.
     pub fn sizes(
         &self,
         index: usize,
@@ -32,11 +32,11 @@ impl Pipeline {
         Sizes { channels: seen.channels, context: output.channels, rows, columns, classes }
     }
 
-    /// Input and output of every module, for one patch of a sample.
+    /// The shapes of the input and output of every module, for one patch of a sample. For sound they do not depend on
+    /// the size of the sample, since all windows have one size.
     ///
     /// # Errors
-    /// [`Kind::Usage`] when a crop, a patch, a kernel or the rows the loss predicts do not fit.
-    /// Sound has windows of one size, whatever that of the recordings.
+    /// [`Kind::Usage`] when a crop, a patch, a kernel or the rows that the loss predicts do not fit.
     pub fn shapes(&self, sample: SampleSize) -> Result<Vec<Ends>> {
         let origin = |module: usize, layer: usize| format!("modules.{module}.layers.{layer}");
         walk(&self.view, self.loss.as_ref(), self.modules.iter(), sample, origin)
@@ -44,7 +44,8 @@ impl Pipeline {
     }
 }
 
-/// See [`Pipeline::shapes`]. `origin` is the path of a module's layer in the pipeline.
+/// Walks the shapes through all modules, for [`Pipeline::shapes`]. `origin` gives the path of a module's layer in the
+/// pipeline.
 pub fn walk<'a>(
     view: &View,
     loss: &dyn Recipe,
@@ -95,7 +96,7 @@ pub fn walk<'a>(
     Ok(shapes)
 }
 
-/// Fails unless a layer is one for what the view gives.
+/// Fails when a layer is only for another signal than the view's.
 fn check_signal(layer: &dyn Layer, view: &View, module: &str) -> Result<(), String> {
     let given = view.settings().signal();
     match layer.only_for().filter(|signal| *signal != given) {

@@ -7,10 +7,10 @@ use super::origin::Fault;
 use super::raw::{self, Optional};
 use super::settings::{Requests, Slurm};
 
-/// Seconds before a time limit: up to a day.
+/// The bounds of `grace_seconds`: up to a day.
 const GRACE: std::ops::RangeInclusive<usize> = 1..=24 * 3600;
 
-/// Options that say what a job does and when, which the script itself has to.
+/// Options that the script itself sets: what a job does, and when.
 const SCRIPTED: [&str; 9] = [
     "--array",
     "-a",
@@ -42,7 +42,7 @@ pub fn resolve(raw: &raw::Slurm) -> Result<Slurm, Fault> {
     })
 }
 
-/// What holds for all jobs, or has kinds in it, has no place among those of one kind.
+/// Fails on keys in the table for one kind of job that hold for all kinds of jobs.
 fn check_is_of_one_kind(raw: &raw::Slurm) -> Result<(), Fault> {
     let kinds = [
         ("ingest", &raw.ingest),
@@ -70,7 +70,7 @@ fn requests(raw: &raw::Slurm) -> Result<Requests, Fault> {
         qos: word(&raw.qos, "qos")?,
         time: time(&raw.time)?,
         gres: word(&raw.gres, "gres")?,
-        // A job computes with as many threads.
+        // A job computes with one thread per CPU.
         cpus_per_task: optional_whole(&raw.cpus_per_task, "cpus_per_task", 1..=MOST_THREADS)?,
         mem: mem(&raw.mem)?,
         constraint: word(&raw.constraint, "constraint")?,
@@ -78,7 +78,7 @@ fn requests(raw: &raw::Slurm) -> Result<Requests, Fault> {
     })
 }
 
-/// A value on one line, of which there is something.
+/// Reads a value that must be one line and not blank.
 fn word(value: &Optional<String>, key: &str) -> Result<Option<String>, Fault> {
     let Some(value) = value else { return Ok(None) };
     let text = value.get_ref();
@@ -89,7 +89,7 @@ fn word(value: &Optional<String>, key: &str) -> Result<Option<String>, Fault> {
     Ok(Some(text.clone()))
 }
 
-/// `90`, `1:30:00`, `2-12`, `1-00:00:00`, and what stands for no limit.
+/// Reads a time limit: `90`, `1:30:00`, `2-12`, `1-00:00:00`, or one of the words for no limit.
 fn time(value: &Optional<String>) -> Result<Option<String>, Fault> {
     let Some(value) = value else { return Ok(None) };
     let text = value.get_ref();
@@ -109,7 +109,7 @@ fn time(value: &Optional<String>) -> Result<Option<String>, Fault> {
     Ok(Some(text.clone()))
 }
 
-/// `4000`, `16G`.
+/// Reads an amount of memory: `4000`, `16G`.
 fn mem(value: &Optional<String>) -> Result<Option<String>, Fault> {
     let Some(value) = value else { return Ok(None) };
     let text = value.get_ref();

@@ -1,4 +1,4 @@
-//! `split`: the layers of all modules, cut into other modules.
+//! The key `split`: cuts the layers of all modules into other modules.
 
 use std::fmt;
 
@@ -13,11 +13,11 @@ use crate::quantity::counted;
 /// How the layers of all modules are cut into other modules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cut {
-    /// A module for each unit.
+    /// One module for each unit.
     Each,
-    /// This many modules, as alike in units as can be.
+    /// This number of modules, whose numbers of units differ by at most 1.
     Modules(usize),
-    /// A module of so many units for each number.
+    /// One module for each number, with that number of units.
     Units(Vec<usize>),
 }
 
@@ -57,13 +57,13 @@ impl<'de> Deserialize<'de> for Cut {
     }
 }
 
-/// Cuts `layers` as `split` says; the layers of each module.
+/// Cuts `layers` as `split` says, and gives the layers of each module.
 ///
-/// The unit of a cut is a block, a convolution or a GRU. All else stays with what it follows, and a block
-/// with a convolution right before it: the stem of a network is no module.
+/// The unit of a cut is a block, a convolution or a GRU. Any other layer stays with the layer before it. A block stays
+/// with a convolution right before it, so that the stem of a network is not a module.
 ///
 /// # Errors
-/// More modules than units, a module without any, or counts that do not add up to the units.
+/// When there are more modules than units, a module without units, or counts that do not add up to the units.
 pub fn cut(layers: Vec<PlacedLayer>, split: &Cut) -> Result<Vec<Vec<PlacedLayer>>, Fault> {
     let units = units(layers);
     let have = units.len();

@@ -7,17 +7,17 @@ use toml::de::{DeTable, DeValue};
 
 use super::origin::Fault;
 
-/// Names less alike than this (Jaro-Winkler, 1 is equal) are not taken for each other.
+/// The least likeness of a name that is suggested for another (Jaro-Winkler; 1 is equal).
 const NEAR_MISS: f64 = 0.8;
 
-/// "did you mean …?" for the one of `known` most like `word`, the list of them when none is, and
-/// `None` when there are none.
+/// A hint for an unknown `word`: "did you mean …?" with the name of `known` most like it, or all of `known` when none
+/// is like it. `None` when `known` is empty.
 pub fn suggest<S: AsRef<str>>(word: &str, known: &[S]) -> Option<String> {
     let known: Vec<&str> = known.iter().map(AsRef::as_ref).collect();
     if known.is_empty() {
         return None;
     }
-    // Short words are seldom alike: one slip in them, as of `f61` from `f16`, counts by itself.
+    // Jaro-Winkler finds short words seldom alike, so one slip, such as `f61` for `f16`, is enough.
     let slipped = |name: &&&str| word.len() >= 3 && strsim::damerau_levenshtein(word, name) == 1;
     let likeness = |name: &&&str| strsim::jaro_winkler(word, name);
     let nearest = known.iter().find(slipped).or_else(|| {
@@ -30,7 +30,7 @@ pub fn suggest<S: AsRef<str>>(word: &str, known: &[S]) -> Option<String> {
     })
 }
 
-/// A text that is not TOML.
+/// The fault for a text that is not TOML.
 pub fn syntax(error: &toml::de::Error) -> Fault {
     let message = format!("this is not TOML: {}", error.message());
     match error.span() {
@@ -39,7 +39,7 @@ pub fn syntax(error: &toml::de::Error) -> Fault {
     }
 }
 
-/// TOML that is not a pipeline: `error` came from reading `document` into the types of a pipeline.
+/// The fault for TOML that is not a pipeline: `error` came from reading `document` into the types of a pipeline.
 pub fn mistyped(error: &toml::de::Error, document: &DeTable<'_>) -> Fault {
     let message = error.message();
     let Some(span) = error.span() else { return Fault::of_file(message) };
@@ -91,7 +91,7 @@ pub fn mistyped(error: &toml::de::Error, document: &DeTable<'_>) -> Fault {
     Fault::at(span, format!("{}: {message}", place.subject()))
 }
 
-/// A layer, a loss or a choice of words that is written as something else.
+/// The fault for a layer, a loss or a word of a fixed set that is written as something else.
 fn not_a_variant(span: Range<usize>, place: &Place) -> Fault {
     let subject = place.subject();
     let table = || Fault::at(span.clone(), format!("{subject} must be a table with one key"));
@@ -145,15 +145,15 @@ fn plain_found(found: &str) -> String {
 #[derive(Clone)]
 enum Step {
     Key(String),
-    /// The index, and the name of what is there if it has one.
+    /// The index, and the name of the item if it has one.
     Item(usize, Option<String>),
 }
 
-/// Where in a document something lies.
+/// The place of a key or a value in a document.
 #[derive(Clone, Default)]
 struct Place {
     path: Vec<Step>,
-    /// Whether it is the last key of the path itself rather than its value.
+    /// Whether this is the place of the last key itself, not of its value.
     on_key: bool,
 }
 
@@ -189,7 +189,7 @@ impl Place {
         key == "layers" && self.in_modules()
     }
 
-    /// "`batch` in [training]".
+    /// The place in words, as a subject: "`batch` in [training]".
     fn subject(&self) -> String {
         if self.in_layers() {
             return format!("a layer{}", self.within());
@@ -203,7 +203,7 @@ impl Place {
         }
     }
 
-    /// " in [training]", " in `conv` of module `a`"; empty for the root.
+    /// The table in words: " in [training]", " in `conv` of module `a`"; empty for the root.
     fn within(&self) -> String {
         if let [Step::Key(_), Step::Item(index, name), rest @ ..] = self.path.as_slice()
             && self.in_modules()
@@ -229,7 +229,7 @@ impl Place {
     }
 }
 
-/// Extends `path` to the key or value at `span`; whether that is a key, `None` when it is not here.
+/// Extends `path` to the key or value at `span`, and tells whether it is a key; `None` when it is not in this table.
 fn find_in_table(table: &DeTable<'_>, span: &Range<usize>, path: &mut Vec<Step>) -> Option<bool> {
     for (key, value) in table {
         path.push(Step::Key(key.get_ref().to_string()));

@@ -13,17 +13,17 @@ use crate::sample;
 /// Where samples come from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Data {
-    /// Where they are read from.
+    /// Where samples are read from.
     pub source: Source,
-    /// At most this many training rows, drawn by the seed; all when `None`.
+    /// The largest number of training rows, drawn by the seed; all when `None`.
     pub subset: Option<usize>,
-    /// At most this many test rows, drawn by the seed; all when `None`.
+    /// The largest number of test rows, drawn by the seed; all when `None`.
     pub test_subset: Option<usize>,
     /// What to do about a sample that cannot be read.
     pub on_bad_sample: OnBadSample,
 }
 
-/// All samples of a source.
+/// Takes all samples of a source.
 impl From<Source> for Data {
     fn from(source: Source) -> Self {
         Self { source, subset: None, test_subset: None, on_bad_sample: OnBadSample::Fail }
@@ -58,7 +58,7 @@ impl Data {
         }
     }
 
-    /// At most this many rows of a split; all when `None`.
+    /// The largest number of rows to take of a split; all when `None`.
     pub fn subset_of(&self, split: Split) -> Option<usize> {
         match split {
             Split::Train => self.subset,
@@ -69,14 +69,14 @@ impl Data {
 
 /// What samples are read from, or made by.
 #[derive(Debug, Clone, PartialEq)]
-// A pipeline has one of them.
+// A pipeline has only one of them, so its size does not matter.
 #[allow(clippy::large_enum_variant)]
 pub enum Source {
     /// Files on disk: Hugging Face-style Parquet, binary files of images, or folders.
     Files(Files),
     /// Generated textures.
     Textures(Textures),
-    /// What the calling program gives. No pipeline file can say it.
+    /// Samples of the calling program. A pipeline file cannot name them.
     Own(Own),
 }
 
@@ -90,7 +90,7 @@ impl Source {
         }
     }
 
-    /// What the labels after the first are called.
+    /// The names of the labels after the first.
     pub fn further(&self) -> Vec<&str> {
         match self {
             Source::Files(files) => files.further.iter().map(String::as_str).collect(),
@@ -101,7 +101,7 @@ impl Source {
         }
     }
 
-    /// Height and width of its images, where it makes them all alike.
+    /// Height and width of its images in pixels, where the source makes them all alike.
     pub fn side(&self) -> Option<usize> {
         match self {
             Source::Textures(textures) => Some(textures.size),
@@ -109,7 +109,7 @@ impl Source {
         }
     }
 
-    /// Classes that labels tell apart, where that is known before any is read.
+    /// The number of classes, where it is known before any label is read.
     pub fn classes(&self) -> Option<usize> {
         match self {
             Source::Textures(textures) => Some(textures.classes),
@@ -118,7 +118,7 @@ impl Source {
         }
     }
 
-    /// What relative paths of files start from.
+    /// The folder that relative paths of files start from.
     pub fn root(&self) -> Option<&Path> {
         match self {
             Source::Files(files) => Some(&files.root),
@@ -134,17 +134,16 @@ pub struct Files {
     pub train: Vec<String>,
     /// Paths or globs of the test split, as the pipeline file has them.
     pub test: Vec<String>,
-    /// What relative paths start from: `data.root`, else `GIMLET_DATA`, else the pipeline file's
-    /// folder.
+    /// The folder that relative paths start from: `data.root`, else `GIMLET_DATA`, else the pipeline file's folder.
     pub root: PathBuf,
-    /// What the samples are. Images are what is meant where nothing is said.
+    /// What the samples are; images by default.
     pub medium: Medium,
     /// The column that holds the images or sounds (Parquet).
     pub column: String,
-    /// The column that holds the labels (Parquet), or what `labels` or `names` call them; `None`
-    /// when the data has no labels (then for folders, too, their names are not labels).
+    /// The column that holds the labels (Parquet), or what `labels` or `names` call them. `None` when the data has no
+    /// labels; the names of folders are not labels then, either.
     pub label: Option<String>,
-    /// Further columns of labels, in order. Empty when there is no first.
+    /// Further columns of labels, in order. Empty when `label` is `None`.
     pub further: Vec<String>,
     /// The column that holds a label for every hop (Parquet).
     pub frames: Option<String>,
@@ -152,12 +151,12 @@ pub struct Files {
     pub alignments: Option<Vec<String>>,
     /// A CSV file with the labels of files, in each of the split's folders or in `root`.
     pub labels: Option<String>,
-    /// How the names of files tell their labels ([`NamePattern`](super::NamePattern)).
+    /// The pattern by which the names of files tell their labels ([`NamePattern`](super::NamePattern)).
     pub names: Option<String>,
 }
 
 impl Files {
-    /// No files yet, without labels, of a medium in this column.
+    /// Settings for samples of `medium` in `column`, without any files or labels yet.
     pub fn of(medium: Medium, column: impl Into<String>) -> Self {
         Self {
             train: Vec::new(),
@@ -190,12 +189,12 @@ pub enum Medium {
 }
 
 impl Medium {
-    /// Whether it is images.
+    /// Whether samples are images.
     pub fn is_image(&self) -> bool {
         *self == Medium::Image
     }
 
-    /// The key of the column that holds such samples, and the column's name when it is left out.
+    /// The key that names the column of the samples; also the column's name when the key is left out.
     pub fn key(self) -> &'static str {
         match self {
             Medium::Image => "image",
@@ -203,7 +202,7 @@ impl Medium {
         }
     }
 
-    /// One of it, in words: "image".
+    /// The word for one sample: "image".
     pub fn noun(self) -> &'static str {
         match self {
             Medium::Image => "image",
@@ -216,7 +215,7 @@ impl Medium {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a table")]
 pub struct Textures {
-    /// How many classes there are.
+    /// The number of classes.
     pub classes: usize,
     /// Height and width in pixels.
     pub size: usize,
@@ -228,7 +227,7 @@ pub struct Textures {
     pub noise: f32,
 }
 
-/// Samples of the calling program, a source per split. In the keys of steps they are their
+/// Samples of the calling program, one source per split. The keys of steps hold their
 /// [`content`](sample::Source::content).
 #[derive(Clone)]
 pub struct Own(pub PerSplit<Arc<dyn sample::Source>>);

@@ -1,7 +1,7 @@
 //! What a pipeline file says, checked and with every default filled in.
 //!
-//! What of it is in the key of a step is said where keys are made ([`crate::stage`]): there these types are taken
-//! apart field by field.
+//! [`crate::stage`] makes the keys of steps. It takes these types apart field by field, and decides there which fields
+//! a key holds.
 
 mod data;
 mod module;
@@ -30,7 +30,7 @@ use crate::schedule::Schedule;
 pub struct Pipeline {
     /// Names the run directory; the file's stem unless the file says otherwise.
     pub name: String,
-    /// The pipeline file; the name, of a pipeline that was built in code.
+    /// The pipeline file; for a pipeline that was built in code, its name.
     pub file: PathBuf,
     /// Every random draw of the run starts here.
     pub seed: u64,
@@ -38,17 +38,17 @@ pub struct Pipeline {
     pub data: Data,
     /// How samples are seen.
     pub view: View,
-    /// In order; each reads what the one before it wrote. Never empty.
+    /// The modules in order; each reads the output of the module before it. Never empty.
     pub modules: Vec<Module>,
-    /// What every module trains with.
+    /// The loss of every module.
     pub loss: Arc<dyn Recipe>,
-    /// What all modules train by, unless they say otherwise.
+    /// How modules are trained, unless a module says otherwise.
     pub training: Training,
-    /// In which order modules train.
+    /// The order in which modules train.
     pub schedule: Arc<dyn Schedule>,
     /// How activations are stored.
     pub store: Store,
-    /// How modules are judged.
+    /// How modules are probed.
     pub probe: Probe,
     /// What a cluster is asked for.
     pub slurm: Slurm,
@@ -67,7 +67,7 @@ impl Pipeline {
 pub enum Split {
     /// What modules train on.
     Train,
-    /// What they are judged on.
+    /// What modules are judged on.
     Test,
 }
 
@@ -75,7 +75,7 @@ impl Split {
     /// Both splits, in order.
     pub const ALL: [Split; 2] = [Split::Train, Split::Test];
 
-    /// Frozen views of each sample, of which a training sample has so many: a test sample has one.
+    /// The number of frozen views of each sample: `of_training` for a training sample, 1 for a test sample.
     pub fn views(self, of_training: usize) -> usize {
         match self {
             Split::Train => of_training,

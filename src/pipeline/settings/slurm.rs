@@ -1,17 +1,17 @@
 //! What a cluster is asked for: `[slurm]`.
 
-/// What `gimlet slurm` asks a cluster for.
+/// What `gimlet slurm` asks a cluster for. An option for one kind of job replaces that of all jobs; `extra` is added.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Slurm {
-    /// Of all jobs.
+    /// What all jobs ask for.
     pub all: Requests,
-    /// What jobs that ingest ask for besides.
+    /// What jobs that ingest ask for.
     pub ingest: Requests,
-    /// What jobs that train ask for besides.
+    /// What jobs that train ask for.
     pub train: Requests,
-    /// Also of the stack as it was drawn.
+    /// What jobs that encode ask for, also those that encode with untrained modules.
     pub encode: Requests,
-    /// What jobs that probe ask for besides.
+    /// What jobs that probe ask for.
     pub probe: Requests,
     /// Lines of bash before the work of every job.
     pub setup: Vec<String>,
@@ -19,7 +19,7 @@ pub struct Slurm {
     pub grace_seconds: Option<usize>,
 }
 
-/// Options of `sbatch`, in its own words; those that are `None` are left to the cluster.
+/// Options of `sbatch`, in the syntax of `sbatch`. Those that are `None` are left to the cluster.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Requests {
     /// `--partition`.
@@ -38,6 +38,6 @@ pub struct Requests {
     pub mem: Option<String>,
     /// `--constraint`.
     pub constraint: Option<String>,
-    /// Any others.
+    /// Any other options.
     pub extra: Vec<String>,
 }

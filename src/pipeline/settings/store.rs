@@ -17,16 +17,15 @@ pub struct Store {
     pub rows_per_part: usize,
     /// What becomes of the activations of modules that do not say so themselves.
     pub activations: Activations,
-    /// The most bytes that the whole run may take on disk; no limit when `None`.
+    /// The largest number of bytes that the whole run may take on disk; no limit when `None`.
     pub max_bytes: Option<u64>,
-    /// The most bytes of batches that are read ahead of the trainer; one batch always is.
+    /// The largest number of bytes of batches that are read ahead of the trainer; one batch always is.
     pub read_memory: u64,
-    /// Generations of a dataset that cleaning up leaves there.
+    /// The number of newest generations of a dataset that cleaning up keeps.
     pub keep_generations: usize,
-    /// Where runs lie, each in a folder of its name: a URL of object storage, or a folder. `runs` when
-    /// `None`.
+    /// Where runs lie, each in a folder of its name: a URL of object storage, or a folder; `runs` when `None`.
     pub url: Option<PathBuf>,
-    /// The most bytes of object storage that this machine keeps a copy of.
+    /// The largest number of bytes of object storage that this machine keeps a copy of.
     pub cache_bytes: u64,
 }
 
@@ -63,11 +62,11 @@ pub enum ActivationType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// As the first rows that are written suggest.
+    /// Chosen by the first rows that are written.
     Auto,
     /// Not at all.
     None,
-    /// By LZ4: fast, and less small.
+    /// By LZ4: faster than Zstandard, but larger.
     Lz4,
     /// By Zstandard.
     Zstd,
@@ -77,10 +76,9 @@ pub enum Compression {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activations {
-    /// They are written, and the next module reads them.
+    /// The module writes its activations, and the next module reads them.
     Store,
-    /// The next module has the frozen predecessors compute them whenever it needs them; only the
-    /// pooled vectors are written.
+    /// The frozen predecessors compute them whenever the next module needs them. Only the pooled vectors are written.
     Recompute,
     /// Whichever a cost model says is faster, within `store.max_bytes`.
     Auto,

@@ -8,12 +8,12 @@ use serde::Deserialize;
 pub struct Training {
     /// Passes over the training split.
     pub epochs: usize,
-    /// Samples a step.
+    /// Samples per step.
     pub batch: usize,
-    /// Samples of a batch whose activations are held at a time; all when `None`. The loss is that of
-    /// the whole batch, its negatives included; gradients are summed in another order.
+    /// Samples of a batch whose activations are held at a time; all when `None`. The loss is still that of the whole
+    /// batch, with its negatives; only the order in which gradients are summed changes.
     pub micro_batch: Option<usize>,
-    /// Hold no activations for the backward pass, but compute them again, a few patches at a time.
+    /// Whether the backward pass computes activations again, a few patches at a time, instead of holding them.
     pub recompute: bool,
     /// Adam's step size (betas 0.9 and 0.999, eps 1e-8).
     pub learning_rate: f64,

@@ -8,16 +8,16 @@ const GRAY: ([f32; 1], [f32; 1]) = ([0.4120], [0.2570]);
 /// Mean and standard deviation of the paper's images (STL-10), red, green and blue.
 const RGB: ([f32; 3], [f32; 3]) = ([0.4313, 0.4156, 0.3663], [0.2683, 0.2610, 0.2687]);
 
-/// What a recording's windows start at multiples of: 10 ms at the paper's rate.
+/// The default hop in samples: 10 ms at the paper's rate. Windows start at multiples of the hop.
 const HOP: usize = 160;
 
 /// How a sample is seen.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum View {
-    /// Of images.
+    /// A view of images.
     Images(ImageView),
-    /// Of sound.
+    /// A view of sound.
     Sound(SoundView),
 }
 
@@ -33,31 +33,31 @@ impl From<SoundView> for View {
     }
 }
 
-/// From a waveform to a window of it, which is the one patch that the first module sees.
+/// Turns a waveform into a window of it, which is the one patch that the first module sees.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SoundView {
-    /// Samples a second: recordings are resampled at ingest.
+    /// Samples per second. Recordings are resampled at ingest.
     pub rate: u32,
     /// Samples of a recording that are kept, from its start; all when `None`.
     pub clip: Option<usize>,
-    /// Samples of the window: at random in training, the centre in evaluation.
+    /// Samples in a window, which is drawn at random in training and is the centre in evaluation.
     pub window: usize,
-    /// Samples between the places where a window may start; pooled vectors are means over so many.
+    /// Samples between the places where a window may start. Stored pooled vectors are means over `hop` samples.
     pub hop: usize,
     /// What becomes of a recording that is shorter than the window.
     pub short: Short,
-    /// (value - mean) / std; `None`: as the training split has them.
+    /// Makes `(value - mean) / std` of each value. With `None`, mean and deviation of the training split.
     pub normalise: Option<Normalise>,
-    /// Frozen windows that are stored of every training recording; of a test recording it is the centre.
+    /// Frozen windows that are stored per training recording. A test recording has one, the centre.
     pub views: usize,
 }
 
-/// Of values in [-1, 1].
+/// Mean and standard deviation for normalising sound, of values in [-1, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Normalise {
-    /// What is taken off.
+    /// What is subtracted.
     pub mean: f32,
-    /// What the rest is divided by.
+    /// What the difference is divided by.
     pub std: f32,
 }
 
@@ -72,7 +72,7 @@ pub enum Short {
 }
 
 impl SoundView {
-    /// Windows of `window` samples of recordings at `rate`, all else as a pipeline file has it by default.
+    /// A view of windows of `window` samples at `rate` samples per second, else with the defaults of a pipeline file.
     pub fn new(rate: u32, window: usize) -> Self {
         Self {
             rate,
@@ -85,38 +85,37 @@ impl SoundView {
         }
     }
 
-    /// Hops that begin in a window.
+    /// The number of hops that begin in a window.
     pub fn frames(&self) -> usize {
         self.window.div_ceil(self.hop)
     }
 }
 
-/// From a decoded image to patches.
+/// Turns a decoded image into patches.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ImageView {
     /// Images are resized to this height and width at ingest.
     pub resize: Option<usize>,
     /// One channel (ITU-R 601 luma) instead of three.
     pub grayscale: bool,
-    /// Height and width of the crop: random in training, the centre in evaluation. `None`: the
-    /// whole image.
+    /// Height and width of the crop: random in training, the centre in evaluation; the whole image when `None`.
     pub crop: Option<usize>,
     /// Mirror left-right with p = 0.5 in training.
     pub flip: bool,
     /// Height and width of a patch.
     pub patch: usize,
-    /// Distance between the corners of neighbouring patches.
+    /// Distance between the corners of neighbouring patches in pixels.
     pub stride: usize,
-    /// Per channel, on values scaled to [0, 1]: (value - mean) / std.
+    /// The mean per channel: values scaled to [0, 1] become `(value - mean) / std`.
     pub mean: Vec<f32>,
-    /// The deviation, per channel.
+    /// The standard deviation per channel.
     pub std: Vec<f32>,
-    /// Frozen crops that are stored of every training sample; of a test sample it is the centre.
+    /// Frozen crops that are stored per training sample. A test sample has one, the centre.
     pub views: usize,
 }
 
 impl ImageView {
-    /// Patches of gray images, `stride` pixels apart, all else as a pipeline file has it by default.
+    /// A view of gray images with patches `stride` pixels apart, otherwise with the defaults of a pipeline file.
     pub fn new(patch: usize, stride: usize) -> Self {
         Self {
             resize: None,
@@ -131,13 +130,13 @@ impl ImageView {
         }
     }
 
-    /// The view of images in colour, normalised as a pipeline file has them by default.
+    /// Makes it a view of images in colour, with the normalisation that a pipeline file has by default.
     #[must_use]
     pub fn in_colour(self) -> Self {
         Self { grayscale: false, mean: RGB.0.to_vec(), std: RGB.1.to_vec(), ..self }
     }
 
-    /// 1 or 3.
+    /// The number of channels: 1 or 3.
     pub fn channels(&self) -> usize {
         if self.grayscale { 1 } else { 3 }
     }
@@ -148,23 +147,23 @@ impl ImageView {
     }
 }
 
-/// How large a sample is: an image as it is stored, after `resize` and before `crop`; of sound 1 and the samples
-/// of a recording.
+/// The size of a sample. For an image, that of the stored image, after `resize` and before `crop`; for sound, 1 and
+/// the number of samples of the recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SampleSize {
-    /// In pixels.
+    /// Height in pixels.
     pub height: usize,
-    /// In pixels, or samples.
+    /// Width in pixels, or samples.
     pub width: usize,
 }
 
 impl SampleSize {
-    /// A square image.
+    /// The size of a square image.
     pub fn square(side: usize) -> Self {
         Self { height: side, width: side }
     }
 
-    /// A recording.
+    /// The size of a recording.
     pub fn of_sound(samples: usize) -> Self {
         Self { height: 1, width: samples }
     }

@@ -53,7 +53,7 @@ impl SampleView for ImageView {
     }
 
     fn size(&self, source: &Source) -> Option<SampleSize> {
-        // No image may be smaller than the crop.
+        // An image may not be smaller than the crop.
         let side = self.resize.or(source.side()).or(self.crop)?;
         Some(SampleSize::square(side))
     }

@@ -1,5 +1,6 @@
-//! The `[view]` table, and what a pipeline asks of a view. A medium is a file with its [`SampleView`], and its lines
-//! here and in `settings`.
+//! The `[view]` table, and what a pipeline asks of a view.
+//!
+//! Each medium has a file with its [`SampleView`], and lines here and in `settings`.
 
 mod images;
 mod sound;
@@ -17,7 +18,8 @@ use crate::layer::Signal;
 use crate::loss::Recipe;
 use crate::quantity::counted;
 
-/// Far more than a disk holds, and few enough to be counted beside the epochs (`crate::view`).
+/// The bounds of `views`. They allow more than a disk holds, and still leave room for the epochs in one number
+/// (`crate::view`).
 const VIEWS: RangeInclusive<usize> = 1..=1 << 16;
 
 /// What a pipeline asks of a view, whatever its samples are.
@@ -25,16 +27,16 @@ pub trait SampleView {
     /// What the samples are.
     fn medium(&self) -> Medium;
 
-    /// What layers make of them.
+    /// The signal that layers see.
     fn signal(&self) -> Signal;
 
-    /// One sample, in words.
+    /// The word for one sample.
     fn noun(&self) -> &'static str;
 
-    /// Channels of what the first module reads.
+    /// Channels that the first module reads.
     fn channels(&self) -> usize;
 
-    /// Samples a second, of what lasts for a time.
+    /// Samples per second, where samples last for a time.
     fn rate(&self) -> Option<u32> {
         None
     }
@@ -42,11 +44,12 @@ pub trait SampleView {
     /// Frozen crops or windows that are stored per training sample.
     fn views(&self) -> usize;
 
-    /// The attributes of a row of activations: which view of its sample it is, and what frames that. For an image, the
-    /// first row and column of the crop, and 1 where it is mirrored; for sound, the first sample of the window.
+    /// The names of the attributes of a row of activations: which view of its sample it is, and where the view lies.
+    /// For an image, that is the first row and column of the crop, and 1 where it is mirrored; for sound, the first
+    /// sample of the window.
     fn attributes(&self) -> &'static [&'static str];
 
-    /// What modules train with where a pipeline names no loss.
+    /// The loss for a pipeline that names none.
     fn default_loss(&self) -> Arc<dyn Recipe>;
 
     /// Checks that every setting is within its bounds.
@@ -55,8 +58,8 @@ pub trait SampleView {
     /// When one is not.
     fn check(&self) -> Result<(), Fault>;
 
-    /// How large samples are, as far as settings alone tell, without a look at any sample; of sound, the window. `None`
-    /// where the first image must be read to know.
+    /// The size of samples, where the settings alone tell; for sound, the window. `None` where the first image must be
+    /// read to know.
     fn size(&self, source: &Source) -> Option<SampleSize>;
 
     /// What the first module reads of samples of this size.
@@ -75,12 +78,12 @@ pub struct Entry {
     pub map: Map,
     /// Rows and columns of the patches, where the loss sees one vector per patch.
     pub grid: Option<[usize; 2]>,
-    /// What makes a loss fit which sees too few vectors, for a hint.
+    /// What to take when the loss sees too few vectors, for a hint: "a longer window".
     pub smaller: &'static str,
 }
 
 impl View {
-    /// What a pipeline asks of it.
+    /// This view as a [`SampleView`].
     pub fn settings(&self) -> &dyn SampleView {
         match self {
             View::Images(view) => view,
@@ -94,7 +97,7 @@ impl View {
     }
 }
 
-/// Reads a view table, and fills in its defaults. It is one of sound where it says `rate`.
+/// Reads a view table, and fills in its defaults. A table with `rate` is a view of sound.
 pub fn resolve(view: &Spanned<raw::View>) -> Result<View, Fault> {
     let raw = view.get_ref();
     let of_images = [
@@ -124,7 +127,7 @@ pub fn resolve(view: &Spanned<raw::View>) -> Result<View, Fault> {
     }
 }
 
-/// A key that has no default.
+/// The value of a key that has no default.
 fn needed<'a>(
     value: &'a Optional<usize>,
     key: &str,
@@ -138,12 +141,12 @@ fn value<T: Copy>(value: &Optional<T>) -> Option<T> {
     value.as_ref().map(|it| *it.get_ref())
 }
 
-/// A fault that is shown at the patch, where nothing nearer is in the file.
+/// Shows the fault at the patch, where the file has none of the settings named before.
 pub fn of_patch(fault: Fault) -> Fault {
     fault.or_of("view.patch").or_of("view")
 }
 
-/// Fails unless there is a mean and a deviation for each of so many channels `of` something.
+/// Fails unless there is a valid mean and deviation for each of `channels` channels; `of` names the samples.
 fn statistics(values: [&[f32]; 2], channels: usize, of: &str) -> Result<(), Fault> {
     for (key, values) in ["mean", "std"].into_iter().zip(values) {
         let path = format!("view.normalise.{key}");

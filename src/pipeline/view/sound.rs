@@ -14,8 +14,9 @@ use super::{Entry, SampleView, VIEWS, needed, statistics, value};
 use crate::layer::Signal;
 use crate::loss::{Recipe, infonce1d};
 
-/// The bounds of samples a second, of samples in a window and of samples in a recording.
+/// The bounds of samples per second.
 const RATE: RangeInclusive<usize> = 100..=768_000;
+/// The bounds of samples in a window, and of samples in a recording.
 const WINDOW: RangeInclusive<usize> = 1..=1 << 26;
 
 impl SampleView for SoundView {
@@ -72,7 +73,7 @@ impl SampleView for SoundView {
     }
 
     fn entry(&self, _sample: SampleSize) -> Result<Entry, Fault> {
-        // Windows are of one size, whatever the recordings.
+        // All windows have one size, whatever the size of the recordings.
         let map = Map { height: 1, width: self.window, channels: 1 };
         Ok(Entry { map, grid: None, smaller: "a longer window or smaller strides" })
     }

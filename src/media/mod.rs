@@ -146,6 +146,9 @@ pub struct Ingested<'a> {
     pub views_before: u64,
 }
 
+/// Samples that are kept, and those that are left out with the reason.
+pub type KeptAndLeftOut = (Vec<Sample>, Vec<(Sample, String)>);
+
 /// Writes the values of a chunk of samples: first the attributes, then the columns.
 pub type Chunk<'a> = dyn FnMut(Vec<Vec<i64>>, &[Values<'_>]) -> Result<()> + 'a;
 
@@ -179,7 +182,7 @@ pub trait Ingest {
     ///
     /// # Errors
     /// When the samples cannot be what the pipeline says.
-    fn look(&mut self, samples: Vec<Sample>) -> Result<(Vec<Sample>, Vec<(Sample, String)>)>;
+    fn look(&mut self, samples: Vec<Sample>) -> Result<KeptAndLeftOut>;
 
     /// Hands the values of kept samples to `write`.
     ///

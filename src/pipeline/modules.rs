@@ -248,12 +248,11 @@ struct Stack {
     made_for: Option<usize>,
 }
 
+/// Gives the layers of an entry of this name.
+type Expand<'a> = dyn Fn(&str) -> Result<Vec<Arc<dyn Layer>>, Fault> + 'a;
+
 /// Reads the layers of a module, and stops after more than `room` of them. `expand` gives the layers of an entry.
-fn stack(
-    raw: &raw::Module,
-    room: usize,
-    expand: &dyn Fn(&str) -> Result<Vec<Arc<dyn Layer>>, Fault>,
-) -> Result<Stack, Fault> {
+fn stack(raw: &raw::Module, room: usize, expand: &Expand<'_>) -> Result<Stack, Fault> {
     let name = raw.name.get_ref();
     match (&raw.layers, &raw.preset) {
         (Some(_), Some(preset)) => Err(Fault::at(

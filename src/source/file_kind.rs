@@ -16,6 +16,9 @@ use crate::pipeline::settings::{Files, Medium, OnBadSample, Split};
 /// The paths in a folder that are read, and those that are not.
 pub(super) type Within = (Vec<PathBuf>, Vec<PathBuf>);
 
+/// Looks for the files of a kind in a folder: among these files, and of this split alone where one is given.
+type LookWithin = fn(&Path, &[PathBuf], Medium, Option<Split>) -> Result<Option<Within>>;
+
 /// A kind of files that data come in.
 pub(super) struct FileKind {
     /// The name of the kind in messages; no two kinds have the same.
@@ -28,7 +31,7 @@ pub(super) struct FileKind {
     pub samples_in: fn(Vec<Place>) -> Vec<Place>,
     /// What is read of a folder with these files; `None` if the folder is not of this kind. If names tell the split,
     /// only the files of the given split are read.
-    pub within: fn(&Path, &[PathBuf], Medium, Option<Split>) -> Result<Option<Within>>,
+    pub within: LookWithin,
     /// Whether labels are read from such files when no pipeline says so.
     pub have_labels: fn(&[Place], &Columns) -> Result<bool>,
     /// Opens the files that were found, with the labels that the settings ask for.

@@ -101,7 +101,7 @@ pub(super) fn in_folders(
         return Err(Error::failed("the folders that are named hold data of different kinds")
             .hint("name only folders of one data set"));
     }
-    Ok(Located { kind, places, passed_over: passed_over::by_kind(others.into_iter(), None) })
+    Ok(Located { kind, places, passed_over: passed_over::by_kind(others, None) })
 }
 
 /// Refuses folders of which one lies in another: its files would be read twice.

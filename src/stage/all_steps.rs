@@ -58,11 +58,13 @@ impl Run<'_> {
         std::thread::scope(|scope| {
             let modules = 0..self.pipeline.modules.len();
             let workers: Vec<_> = modules.map(|it| scope.spawn(move || train(it))).collect();
-            let ended = workers.into_iter().map(|worker| {
-                worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            });
-            // After one module has failed, the others go on with what they have.
-            ended.fold(Ok(()), |all, ended| all.and(ended.map(|_| ())))
+            let mut all = Ok(());
+            for worker in workers {
+                let ended = worker.join().unwrap_or_else(|it| std::panic::resume_unwind(it));
+                // After one module has failed, the others go on with what they have.
+                all = all.and(ended.map(drop));
+            }
+            all
         })
     }
 }

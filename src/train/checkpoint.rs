@@ -81,8 +81,7 @@ impl Checkpoints {
 
     /// How far the newest one has come, from its header alone.
     pub fn progress(&self) -> Option<Progress> {
-        let newest =
-            [&self.newest, &self.previous].into_iter().find_map(|it| Parameters::about(it));
+        let newest = [&self.newest, &self.previous].into_iter().find_map(Parameters::about);
         serde_json::from_value(newest?).ok()
     }
 

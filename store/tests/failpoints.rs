@@ -314,13 +314,13 @@ fn every_operation_on_a_bucket(name: &str, expected: Range<usize>) {
     (work.run)(&undisturbed).unwrap();
     let operations = watch.operations();
     assert!(expected.contains(&operations.len()), "{operations:?}");
-    for at in 0..operations.len() {
+    for (at, operation) in operations.iter().enumerate() {
         for fault in [Fault::Fails(IoKind::Other), Fault::FailsFromThere(IoKind::Other)] {
-            let what = format!("{name} on a bucket, operation {at}, {:?}", operations[at]);
+            let what = format!("{name} on a bucket, operation {at}, {operation:?}");
             let place = prepared();
             let watch = place.store().faults().watch(place.path(), Some((at, fault)));
             let _ = (work.run)(&place);
-            assert_eq!(watch.operations()[at].0, operations[at].0, "{what}");
+            assert_eq!(watch.operations()[at].0, operation.0, "{what}");
             drop(watch);
             (work.always)(&place);
             (work.run)(&place).unwrap_or_else(|error| panic!("{what}, begun again: {error}"));

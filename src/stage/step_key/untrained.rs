@@ -78,7 +78,7 @@ pub(in crate::stage) fn untrained_key(
         cache_bytes: _,
     } = store;
     let by_training = media::of(view).is_normalised_by_training();
-    let normalised_by = (by_training && split == Split::Test).then(|| &ingest.train);
+    let normalised_by = (by_training && split == Split::Test).then_some(&ingest.train);
     Key::of(&UntrainedKey {
         step: "untrained",
         method: METHOD_VERSION,

@@ -373,7 +373,7 @@ impl Machine<'_> {
 }
 
 /// Reads the id of a storage, `('storage', class, key, device, values)`. Before PyTorch 1.6 a view follows,
-/// which is always empty since 0.4.
+/// which is `None` since 0.4.
 fn storage(id: &Value) -> Option<Value> {
     let Value::Tuple(items, _) = id else { return None };
     match &**items {

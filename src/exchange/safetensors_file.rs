@@ -40,7 +40,7 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
-/// Reads the header as a list: a map would keep only the last of several tensors with one name.
+/// Reads the header entry by entry: a map would silently keep only the last of several tensors with one name.
 struct HeaderVisitor;
 
 impl<'de> Visitor<'de> for HeaderVisitor {

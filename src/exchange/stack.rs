@@ -1,8 +1,7 @@
 //! Exports a stack as one safetensors file, and imports it from one file for all modules or one per module.
 //!
-//! In a file of the stack, the parameters of module m are named `encoder.{m}.` or, for sound, `fullmodel.{m}.`
-//! and so on; in a file of one module, they have no such prefix. Prefixes from wrappers are ignored
-//! (`names.rs`).
+//! In a file of the stack, the parameters of module m have the prefix `encoder.{m}.`, or for sound
+//! `fullmodel.{m}.`; in a file of one module, they have none. Prefixes from wrappers are ignored (`names.rs`).
 
 use std::path::PathBuf;
 

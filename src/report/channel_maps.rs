@@ -12,7 +12,7 @@ pub struct ChannelMaps {
     channels: usize,
     height: usize,
     width: usize,
-    /// `[channels, height, width]`.
+    /// The values, `[channels, height, width]`.
     values: Vec<f32>,
 }
 
@@ -123,7 +123,8 @@ fn step(settings: &Value, size: usize) -> Option<usize> {
     (patch > 0 && far > 0 && far % patch == 0 && stride <= patch).then(|| far / patch)
 }
 
-/// An image of `[height, width, channels]`, of one channel or three. `None`: it is something else.
+/// An image from `[height, width, channels]`, with one channel or three. `None`: the column holds something
+/// else.
 pub fn image(column: &Column, values: &[f32]) -> Option<Picture> {
     let [height, width, channels] = column.shape[..] else { return None };
     if !matches!(channels, 1 | 3) || values.len() != column.values() {

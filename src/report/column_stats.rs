@@ -78,7 +78,7 @@ impl Histogram {
             (_, least, most) if least < most => (least, most),
             (_, value, _) => (value - 0.5, value + 0.5),
         };
-        // 256 is no multiple of 48.
+        // 256 is not a multiple of 48.
         let bins = if dtype == DType::U8 { 32 } else { BINS };
         Self { from, to, counts: vec![0; bins] }
     }

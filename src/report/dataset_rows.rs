@@ -135,7 +135,7 @@ impl DatasetRows {
     /// The keys of a row and the first `count` values of each column.
     ///
     /// # Errors
-    /// As [`Self::values`].
+    /// The errors of [`Self::values`].
     pub fn first_values(&self, row: u64, count: usize) -> Result<Described> {
         let mut described = self.described(row);
         for column in self.columns() {
@@ -149,7 +149,7 @@ impl DatasetRows {
     /// Statistics of each column in a row.
     ///
     /// # Errors
-    /// As [`Self::values`].
+    /// The errors of [`Self::values`].
     pub fn summaries(&self, row: u64) -> Result<Vec<Summary>> {
         let of = |column: &Column| Ok(summary(column, &self.values(column, row)?));
         self.columns().iter().map(of).collect()
@@ -159,7 +159,7 @@ impl DatasetRows {
     /// stored, the maps of its pooled vectors. `None`: nothing in it can be drawn.
     ///
     /// # Errors
-    /// As [`Self::values`].
+    /// The errors of [`Self::values`].
     pub fn depict(&self, row: u64) -> Result<Option<Depiction>> {
         let settings = &self.generation.manifest().settings;
         for name in [IMAGE, SOUND, ACTIVATION, POOLED] {

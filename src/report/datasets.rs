@@ -126,7 +126,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
                 lines.extend(of_stage);
                 stages.extend(stage);
             }
-            // The others can be shown.
+            // The other stages can be shown.
             Err(error) if error.kind() == Kind::Damaged => section.missing.push(Missing {
                 what: error.to_string(),
                 how: format!(

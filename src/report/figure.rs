@@ -51,7 +51,7 @@ pub struct Line {
 /// Lines over one axis.
 #[derive(Debug, Clone, Default)]
 pub struct Chart {
-    /// What stands above it.
+    /// The title above it.
     pub title: String,
     /// The name of the axis across.
     pub x: String,
@@ -252,7 +252,7 @@ pub(super) fn rounded(points: &[(f64, f64)]) -> Vec<[f64; 2]> {
 /// A table of shares from 0 to 1; higher shares have darker cells.
 #[derive(Debug, Clone, Default)]
 pub struct Matrix {
-    /// What stands above it.
+    /// The title above it.
     pub title: String,
     /// The names of the two axes: rows and columns.
     pub axes: [String; 2],

@@ -34,15 +34,16 @@ pub struct Health {
     pub rows: usize,
     /// Channels of its pooled vectors.
     pub channels: usize,
-    /// [`crate::probe::rank_me`]; `None` where all vectors are 0.
+    /// The RankMe ([`crate::probe::rank_me`]); `None` where all vectors are 0.
     pub rank_me: Option<f64>,
-    /// [`crate::probe::feature_std`].
+    /// The mean standard deviation of directions ([`crate::probe::feature_std`]).
     pub feature_std: Option<f64>,
     /// The share of channels that hardly vary ([`crate::probe::feature_std`]).
     pub dead_share: Option<f64>,
-    /// [`crate::probe::alignment`]; `None` where the loss has no positive pairs within a sample.
+    /// The alignment ([`crate::probe::alignment`]); `None` where the loss has no positive pairs within a
+    /// sample.
     pub alignment: Option<f64>,
-    /// [`crate::probe::uniformity`]; `None` with fewer than two rows.
+    /// The uniformity ([`crate::probe::uniformity`]); `None` with fewer than two rows.
     pub uniformity: Option<f64>,
 }
 

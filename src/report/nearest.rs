@@ -38,7 +38,8 @@ impl Query {
 
 /// The `count` vectors most similar to each query, at most one per sample, the most similar first.
 ///
-/// Only vectors that see nothing but their sample are compared ([`Vectors::own`]). Similarity is the cosine of the angle between two vectors, computed in f64; 0 where one of them is 0.
+/// Only vectors that see nothing but their sample are compared ([`Vectors::own`]). Similarity is the cosine of
+/// the angle between two vectors, computed in f64; 0 if one of them is 0.
 ///
 /// # Errors
 /// [`crate::Kind::Interrupted`] when asked to stop; when a row cannot be read.

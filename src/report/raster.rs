@@ -144,7 +144,7 @@ impl Picture {
     /// The picture as a data URI, for a page.
     ///
     /// # Errors
-    /// As [`Self::png`].
+    /// The errors of [`Self::png`].
     pub fn data_uri(&self) -> Result<String> {
         Ok(picture::data_uri("image/png", &self.png()?))
     }

@@ -94,7 +94,7 @@ impl Seen<'_> {
     /// The output of module `index` of the untrained stack for a split.
     ///
     /// # Errors
-    /// As [`Self::trained`].
+    /// The errors of [`Self::trained`].
     pub fn untrained(&self, index: usize, split: Split) -> Result<Option<Generation>> {
         self.newest_of(Step::Untrained, split, index)
     }
@@ -102,7 +102,7 @@ impl Seen<'_> {
     /// The ingested samples of a split.
     ///
     /// # Errors
-    /// As [`Self::trained`].
+    /// The errors of [`Self::trained`].
     pub fn ingested(&self, split: Split) -> Result<Option<Generation>> {
         self.newest_of(Step::Ingest, split, 0)
     }
@@ -120,7 +120,7 @@ impl Seen<'_> {
     /// The number of rows of a split that probes read: the rows of the first view. 0 when nothing is ingested.
     ///
     /// # Errors
-    /// As [`Self::trained`].
+    /// The errors of [`Self::trained`].
     pub fn samples(&self, split: Split) -> Result<u64> {
         Ok(self.ingested(split)?.map_or(0, |it| it.rows()))
     }

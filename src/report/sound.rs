@@ -92,7 +92,7 @@ pub fn spectrogram(samples: &[f32], rate: u32, columns: usize, rows: usize) -> R
 /// A spectrogram as a picture of `width` by `height` pixels.
 ///
 /// # Errors
-/// As [`spectrogram`].
+/// The errors of [`spectrogram`].
 pub fn picture(samples: &[f32], rate: u32, width: u32, height: u32) -> Result<RgbImage> {
     let levels = spectrogram(samples, rate, width as usize, height as usize)?;
     let pixels = levels.iter().flat_map(|level| viridis(1.0 + level / DECIBELS).0).collect();

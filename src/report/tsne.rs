@@ -21,7 +21,7 @@ const THETA: f32 = 0.5;
 /// Steps; the first 250 exaggerate (like openTSNE).
 const EPOCHS: usize = 750;
 
-/// Fails when a stop was asked for.
+/// A check that fails when a stop was asked for.
 type Stop<'a> = &'a (dyn Fn() -> Result<()> + Sync);
 
 /// How points were placed.
@@ -208,7 +208,7 @@ mod tests {
     fn clouds_stay_apart() {
         let placed = place(&clouds(60, 3, 8, 12.0), 8, &|| Ok(())).unwrap();
         assert_eq!(placed.method, Method::Tsne { perplexity: 30 });
-        // The nearest on the map is of the same cloud.
+        // The nearest point on the map belongs to the same cloud.
         for (own, a) in placed.points.iter().enumerate() {
             let far = |b: &[f32; 2]| (a[0] - b[0]).hypot(a[1] - b[1]);
             let others = placed.points.iter().enumerate().filter(|(at, _)| *at != own);

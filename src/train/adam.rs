@@ -36,9 +36,9 @@ struct Parameter {
 
 /// The first and the second moments; each has the shape of the variable.
 enum Moments {
-    /// For our kernel.
+    /// Plain values, for our kernel.
     Values(Mutex<[Vec<f32>; 2]>),
-    /// For devices without our kernel.
+    /// Tensors, for devices without our kernel.
     Tensors([Tensor; 2]),
 }
 

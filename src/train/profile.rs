@@ -13,20 +13,20 @@ use crate::module;
 pub struct Breakdown {
     /// The number of steps counted.
     pub steps: u64,
-    /// The way forward through the layers.
+    /// Seconds of the forward pass through the layers.
     pub forward: f64,
-    /// The loss and its gradient, down to the pooled vectors.
+    /// Seconds of the loss and its gradient, down to the pooled vectors.
     pub loss: f64,
-    /// From the pooled vectors to the gradients of all weights.
+    /// Seconds from the pooled vectors to the gradients of all weights.
     pub backward: f64,
-    /// Adam.
+    /// Seconds of Adam.
     pub optimiser: f64,
-    /// Measuring the loss on rows of the test split after epochs.
+    /// Seconds of measuring the loss on rows of the test split after epochs.
     pub held_out: f64,
 }
 
 impl Breakdown {
-    /// The sum of all parts.
+    /// The sum of all parts, in seconds.
     pub fn seconds(&self) -> f64 {
         self.forward + self.loss + self.backward + self.optimiser + self.held_out
     }
@@ -52,15 +52,15 @@ impl Add for Breakdown {
 pub struct Profile {
     /// The number of steps.
     pub steps: u64,
-    /// Waiting for data.
+    /// Seconds of waiting for data.
     pub wait: f64,
-    /// The way forward through the layers.
+    /// Seconds of the forward pass through the layers.
     pub forward: f64,
-    /// The loss and its gradient, down to the pooled vectors.
+    /// Seconds of the loss and its gradient, down to the pooled vectors.
     pub loss: f64,
-    /// From the pooled vectors to the gradients of all weights.
+    /// Seconds from the pooled vectors to the gradients of all weights.
     pub backward: f64,
-    /// Adam.
+    /// Seconds of Adam.
     pub optimiser: f64,
     /// Each layer's forward and backward seconds: the mean over threads. A ReLU after a convolution counts for
     /// the convolution. The rest of `forward` and `backward` is packing weights, summing gradients, and threads

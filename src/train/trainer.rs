@@ -124,7 +124,7 @@ impl Trainer {
     /// device. No gradient flows back through them.
     ///
     /// # Errors
-    /// As [`Self::step`].
+    /// The errors of [`Self::step`].
     pub fn step_and_maps(&mut self, input: &Tensor, samples: &Samples) -> Result<(Step, Tensor)> {
         let (step, maps) = self.take_step(input, samples, true)?;
         Ok((step, maps.ok_or_else(|| Error::failed("a training step gave no maps"))?))

@@ -1,4 +1,4 @@
-//! Arguments that several commands have.
+//! Arguments that several commands share.
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
@@ -78,7 +78,7 @@ pub struct JsonArgs {
 
 impl Passed for GlobalArgs {
     fn words(&self) -> Vec<OsString> {
-        // A new flag does not compile before it is passed on, or is not on purpose.
+        // Destructured, so that a new flag does not compile until it is passed on, or left out on purpose.
         let Self { quiet, threads } = self;
         let quiet = quiet.then(|| "--quiet".into());
         quiet.into_iter().chain(threads.map(|it| format!("--threads={it}").into())).collect()
@@ -117,8 +117,8 @@ impl Passed for JsonArgs {
     }
 }
 
-/// A number of threads. With more than there are cores in any machine, something else was meant; and the system may
-/// not have them.
+/// Parses a number of threads. A number above the cores of any machine must be a mistake, and the system may be
+/// unable to start the threads.
 fn threads(text: &str) -> Result<NonZeroUsize, String> {
     let number: Option<NonZeroUsize> = text.parse().ok();
     number

@@ -1,4 +1,4 @@
-//! Command lines of this program, for processes that a command starts.
+//! Command lines for the processes of this program that a command starts.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use crate::{Error, Result};
 
 /// Arguments that a command passes on to the processes it starts.
 pub trait Passed {
-    /// As words of a command line.
+    /// The arguments as words of a command line.
     fn words(&self) -> Vec<OsString>;
 }
 
@@ -20,17 +20,17 @@ pub fn words(arguments: &[&dyn Passed]) -> Vec<OsString> {
 /// The command `name` of this program, with these arguments.
 ///
 /// # Errors
-/// When the system does not say where this program lies.
+/// When the system cannot tell where this program is.
 pub fn command(name: &str, arguments: &[&dyn Passed]) -> Result<Command> {
     let mut command = Command::new(program()?);
     command.arg(name).args(words(arguments));
     Ok(command)
 }
 
-/// The file of this program.
+/// The path of this program.
 ///
 /// # Errors
-/// When the system does not say.
+/// When the system cannot tell.
 pub fn program() -> Result<PathBuf> {
     std::env::current_exe().map_err(|error| {
         Error::failed(format!("could not find this program: {error}")).because(error)

@@ -1,4 +1,4 @@
-//! `gimlet compare`: several pipelines, or variants of one, as sweeps, in one table.
+//! `gimlet compare`: runs several pipelines, or variants of one, as sweeps, and shows them in one table.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ pub struct CompareArgs {
 
 pub fn run(args: CompareArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::Result<()> {
     let sweeps = sweeps(&args)?;
-    // All mistakes are told before any work.
+    // Finds all mistakes before any work.
     let runs = sweeps.iter().map(Sweep::runs).collect::<Result<Vec<_>>>()?;
     args.device.device.open()?;
     let runner = Runner { jobs: NonZeroUsize::MIN, keep: true, device: &args.device, globals };
@@ -73,7 +73,7 @@ pub fn run(args: CompareArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow
     Ok(report(&failures, runs.iter().map(Vec::len).sum())?)
 }
 
-/// The table, as Markdown and as JSON.
+/// The files of the table, as Markdown and as JSON.
 const TABLE: &str = "compare.md";
 const DOCUMENT: &str = "compare.json";
 
@@ -112,7 +112,7 @@ fn sweeps(args: &CompareArgs) -> Result<Vec<Sweep>> {
     Ok(sweeps)
 }
 
-/// A name as a folder's: letters, digits, `-` and `_`.
+/// Turns a name into a folder name: letters, digits, `-` and `_`.
 fn folder_name(name: &str) -> String {
     let plain = |it: char| if it.is_alphanumeric() || it == '_' { it } else { '-' };
     name.chars().map(plain).collect()

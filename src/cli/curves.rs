@@ -70,7 +70,7 @@ pub fn run(args: CurvesArgs, printer: &Printer) -> anyhow::Result<()> {
     }
 }
 
-/// One row an epoch. Columns that no row has anything for are left out.
+/// The table with one row per epoch. Empty columns are left out.
 fn lines(epochs: &[Epoch]) -> String {
     let percent = |it: f64| format!("{:.2} %", 100.0 * it);
     type Cell<'a> = (&'a str, &'a dyn Fn(&Epoch) -> Option<String>);

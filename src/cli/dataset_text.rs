@@ -1,4 +1,4 @@
-//! What `inspect` says of a generation to people.
+//! The text that `inspect` prints about a generation.
 
 use anyhow::anyhow;
 use gimlet_store::{Column, Compression, DType, Generation};
@@ -12,15 +12,15 @@ use crate::report::raster::Picture;
 use crate::stage::ingest_summary::IngestSummary;
 use crate::train::recordings::SOUND;
 
-/// Letters of a picture, at most.
+/// The most letters across a picture.
 const WIDTH: usize = 72;
-/// Pixels of a picture above each other, at most.
+/// The most pixels down a picture.
 const HEIGHT: usize = 64;
-/// Channels that are shown of a row, and their letters.
+/// Channels shown per row, and letters per channel.
 const CHANNELS: usize = 8;
 const CHANNEL_WIDTH: usize = 17;
 
-/// As it is printed.
+/// The name of a type, as printed.
 pub fn dtype(dtype: DType) -> &'static str {
     match dtype {
         DType::U8 => "u8",
@@ -30,7 +30,7 @@ pub fn dtype(dtype: DType) -> &'static str {
     }
 }
 
-/// Where it is, and how much of it there is.
+/// The path and size of a generation.
 pub fn title(generation: &Generation, standing: Option<&str>) -> String {
     let files = match generation.manifest().parts.len() {
         1 => "1 file".to_string(),
@@ -46,7 +46,7 @@ pub fn title(generation: &Generation, standing: Option<&str>) -> String {
     )
 }
 
-/// Its columns and what their values are like.
+/// The columns of a generation, with statistics of their values.
 pub fn columns(generation: &Generation) -> anyhow::Result<String> {
     let manifest = generation.manifest();
     let mut text = String::new();
@@ -82,7 +82,7 @@ pub fn columns(generation: &Generation) -> anyhow::Result<String> {
     Ok(text + &indent(&table::plain(&header, lines, &[3, 4, 5, 6, 7])))
 }
 
-/// `f16, zstd`.
+/// Type and compression of a column, such as `f16, zstd`.
 pub fn kind(column: &Column) -> String {
     match column.compression {
         Compression::None => dtype(column.dtype).to_string(),
@@ -90,7 +90,7 @@ pub fn kind(column: &Column) -> String {
     }
 }
 
-/// `[patch 9, height 8]`.
+/// The shape of a column, such as `[patch 9, height 8]`.
 fn shape(column: &Column) -> String {
     let size = |(axis, size): (usize, &usize)| match column.dims.get(axis) {
         Some(dim) => format!("{dim} {size}"),
@@ -100,7 +100,7 @@ fn shape(column: &Column) -> String {
     format!("[{}]", sizes.join(", "))
 }
 
-/// Rows of which the first values are known.
+/// A table of rows with their first values.
 pub fn rows(generation: &Generation, rows: &[Described]) -> String {
     let schema = &generation.manifest().schema;
     let columns = schema.columns.iter().map(|column| column.name.as_str());
@@ -133,9 +133,9 @@ fn label(row: &Described) -> String {
     }
 }
 
-/// What a column takes, and how its values are spread.
+/// The size of a column, and the distribution of its values.
 pub fn stats(column: &Column, stats: &ColumnStats, rows: u64) -> String {
-    /// Channels that are named.
+    /// The most channels that are named.
     const NAMED: usize = 8;
     let exact = &stats.exact;
     let numbers = [exact.mean, exact.std, f64::from(exact.min), f64::from(exact.max)].map(number);
@@ -190,7 +190,7 @@ pub fn stats(column: &Column, stats: &ColumnStats, rows: u64) -> String {
     indent(&lines.join("\n"))
 }
 
-/// A row: what identifies it, what its columns have, and what it looks like.
+/// A row in full: its keys, statistics of its columns, and a picture.
 pub fn sample(
     described: &Described,
     summaries: &[Summary],
@@ -219,7 +219,7 @@ pub fn sample(
     indent(text.trim_end())
 }
 
-/// A picture that fits a terminal, and what it shows.
+/// A picture that fits a terminal, and its caption.
 fn small(depiction: &Depiction) -> (Picture, String) {
     const SCALE: &str = "each on a scale of its own, blue below zero, orange above";
     match depiction {
@@ -253,7 +253,7 @@ fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-/// Four significant digits; whole numbers as they are.
+/// Writes a number with four significant digits, or a whole number in full.
 fn number(value: f64) -> String {
     if value.fract() == 0.0 || !value.is_finite() {
         return value.to_string();

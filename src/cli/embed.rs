@@ -1,4 +1,4 @@
-//! `gimlet embed`: a trained stack over new images.
+//! `gimlet embed`: runs a trained stack on new images or sounds.
 
 use clap::Args;
 use gimlet_store::Unfinished;

@@ -1,4 +1,4 @@
-//! `gimlet encode`: write a trained module's activations.
+//! `gimlet encode`: writes a trained module's activations.
 
 use clap::Args;
 use gimlet_store::Shard;

@@ -1,9 +1,9 @@
-//! The exit codes of the command, of which the README tells.
+//! The exit codes of the program, which the README lists.
 
 use crate::Kind;
 use crate::stop::Why;
 
-/// Each code of a command that did not end well: the kind of error, and the README's words for it.
+/// The codes for failures: the code, the kind of error, and the README's words for it.
 const CODES: [(u8, Kind, &str); 6] = [
     (1, Kind::Failed, "failed"),
     (2, Kind::Usage, "wrong usage or pipeline"),
@@ -13,10 +13,10 @@ const CODES: [(u8, Kind, &str); 6] = [
     (CTRL_C, Kind::Interrupted, "interrupted by Ctrl-C"),
 ];
 
-/// Asks for the same command again: EX_TEMPFAIL of `sysexits.h`.
+/// Asks the caller to run the same command again: EX_TEMPFAIL in `sysexits.h`.
 const AGAIN: u8 = 75;
 
-/// What every program ends with after Ctrl-C.
+/// The usual exit code of programs after Ctrl-C.
 const CTRL_C: u8 = 130;
 
 /// The exit code for a kind of error.
@@ -24,7 +24,7 @@ pub fn of(kind: Kind) -> u8 {
     CODES.iter().find(|(_, it, _)| *it == kind).map_or(1, |(code, ..)| *code)
 }
 
-/// The exit code of a process that stops. Where it was not asked itself, its processes were.
+/// The exit code of a process that stops. `None`: only processes that it started were asked to stop.
 pub fn of_stop(why: Option<Why>) -> u8 {
     if why == Some(Why::Interrupt) { CTRL_C } else { AGAIN }
 }

@@ -1,4 +1,4 @@
-//! `gimlet export`: the trained stack as one safetensors file.
+//! `gimlet export`: writes the trained stack as one safetensors file.
 
 use std::io::Write;
 

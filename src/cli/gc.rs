@@ -1,4 +1,4 @@
-//! `gimlet gc`: remove what nothing needs any more.
+//! `gimlet gc`: removes what is no longer needed.
 
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ pub fn run(args: GcArgs, printer: &Printer) -> anyhow::Result<()> {
     printer.result(&format!("{count} {verb}: {}", table::bytes(bytes)))
 }
 
-/// `90s`, `30m`, `1h`, `2d`; seconds without a unit.
+/// Parses a duration: `90s`, `30m`, `1h`, `2d`; without a unit, seconds.
 fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(text.trim_end_matches(char::is_alphabetic).len());
     let seconds: u64 = match unit {

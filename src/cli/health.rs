@@ -1,4 +1,4 @@
-//! `gimlet health`: whether the representations of a run are healthy.
+//! `gimlet health`: measures whether the representations of a run are healthy.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `gimlet import`: weights from elsewhere as the modules' own.
+//! `gimlet import`: takes the modules' weights from files.
 
 use std::path::PathBuf;
 

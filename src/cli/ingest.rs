@@ -1,4 +1,4 @@
-//! `gimlet ingest`: decode the source.
+//! `gimlet ingest`: decodes the source.
 
 use clap::Args;
 

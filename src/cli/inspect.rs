@@ -1,4 +1,4 @@
-//! `gimlet inspect`: what a dataset holds.
+//! `gimlet inspect`: shows the contents of datasets.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -19,13 +19,13 @@ use crate::report::raster::Picture;
 use crate::stage::Standing;
 use crate::{Error, Kind, Result};
 
-/// Values shown of a tensor, of the first rows.
+/// Values shown per tensor in the first rows.
 const VALUES: usize = 6;
 
-/// Rows shown, where nothing says how many.
+/// Rows shown by default.
 const ROWS: usize = 3;
 
-/// Channels in a picture of a row, and the least width of one picture.
+/// The most channels in a picture of a row, and the least width of a picture.
 const PNG_CHANNELS: usize = 256;
 const PNG_WIDTH: usize = 256;
 
@@ -71,7 +71,7 @@ pub struct InspectArgs {
     output: JsonArgs,
 }
 
-/// A generation that is shown, and how it stands to the pipeline, where that is known.
+/// A generation to show, and how it relates to the pipeline, if that is known.
 struct Found {
     generation: Generation,
     standing: Option<&'static str>,
@@ -101,7 +101,7 @@ pub fn run(args: InspectArgs, printer: &Printer) -> anyhow::Result<()> {
     printer.result(&shown.texts.join("\n\n"))
 }
 
-/// What there is to print of all that was found.
+/// The output for all generations found.
 #[derive(Default)]
 struct Shown {
     documents: Vec<Value>,
@@ -109,7 +109,7 @@ struct Shown {
     pictures: Vec<Picture>,
 }
 
-/// A pipeline is a file; everything else must be a dataset.
+/// Whether the target is a pipeline file; everything else must be a dataset.
 pub fn is_pipeline(target: &Path) -> bool {
     target.extension().is_some_and(|extension| extension == "toml")
 }
@@ -127,7 +127,7 @@ fn find(args: &InspectArgs, printer: &Printer) -> Result<Vec<Found>> {
     of_folder(&args.target, args.all, printer)
 }
 
-/// The newest generation of every dataset of a run, or all of them.
+/// The newest generation of every dataset of a run, or all generations.
 fn of_pipeline(pipeline: &PipelineArgs, all: bool, printer: &Printer) -> Result<Vec<Found>> {
     let (_, standing) = pipeline.look(printer)?;
     let Standing { plan, dir } = &standing;
@@ -159,7 +159,7 @@ fn of_pipeline(pipeline: &PipelineArgs, all: bool, printer: &Printer) -> Result<
     Ok(found)
 }
 
-/// All generations of a dataset, newest first. Says which cannot be read.
+/// All generations of a dataset, newest first. Warns about those that cannot be read.
 fn every(
     dataset: &Dataset,
     standing: impl Fn(&Generation) -> Option<&'static str>,
@@ -176,8 +176,8 @@ fn every(
     Ok(found)
 }
 
-/// The newest generation of the dataset in a folder, or all of them, or the one whose parts the folder
-/// holds.
+/// The newest generation of the dataset in a folder, or all generations; or the one generation whose parts are
+/// in the folder.
 fn of_folder(folder: &Path, all: bool, printer: &Printer) -> Result<Vec<Found>> {
     let one = |generation| vec![Found { generation, standing: None }];
     let at = Store::new().locate(folder);
@@ -198,7 +198,7 @@ fn of_folder(folder: &Path, all: bool, printer: &Printer) -> Result<Vec<Found>> 
     } else if let Some(generation) = dataset.newest()? {
         return Ok(one(generation));
     }
-    // The folder of one generation's parts, or a part.
+    // The target is a folder with one generation's parts, or a part.
     let parts = if is_file { at.folder() } else { at };
     let dataset = Dataset::at(parts.folder());
     for number in dataset.generations()? {
@@ -212,7 +212,7 @@ fn of_folder(folder: &Path, all: bool, printer: &Printer) -> Result<Vec<Found>> 
         .hint("name a pipeline file, or a dataset such as runs/NAME/datasets/a/train"))
 }
 
-/// Everything about generations.
+/// Prints or collects everything about the generations.
 fn show_datasets(
     found: &[Found],
     args: &InspectArgs,
@@ -259,7 +259,7 @@ fn show_datasets(
     Ok(shown)
 }
 
-/// One sample, in every dataset that has it.
+/// Shows one sample in every dataset that has it.
 fn show_sample(
     found: &[Found],
     id: i64,
@@ -305,7 +305,7 @@ fn show_sample(
     Ok(shown)
 }
 
-/// Everything about a generation, for scripts.
+/// Describes a generation as JSON, for scripts.
 fn describe(
     generation: &Generation,
     standing: Option<&str>,
@@ -354,7 +354,7 @@ fn describe(
     }))
 }
 
-/// Where a picture goes, before any work.
+/// Checks where a picture is to be written, before any work.
 fn png_file(path: &Path, force: bool) -> Result<(PathBuf, OutputFileArgs)> {
     let folder = folder_of(path);
     if !folder.is_dir() {
@@ -366,7 +366,7 @@ fn png_file(path: &Path, force: bool) -> Result<(PathBuf, OutputFileArgs)> {
     Ok((path.to_path_buf(), file))
 }
 
-/// All pictures below each other, large enough to be looked at.
+/// Writes all pictures below each other, enlarged if they are small.
 fn write_png(path: &Path, file: &OutputFileArgs, pictures: &[Picture]) -> Result<()> {
     if pictures.is_empty() {
         let message =

@@ -1,5 +1,5 @@
-//! Signals, and `--max-runtime`: the step in hand ends, its state is saved, and the process exits with 130
-//! after Ctrl-C, with 75 ("run me again") after anything else.
+//! Signals, and `--max-runtime`: the current step ends, its state is saved, and the process exits with 130
+//! after Ctrl-C, otherwise with 75 ("run me again").
 
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ use signal_hook::flag;
 use super::{exit_code, processes};
 use crate::stop::{Stop, Why};
 
-/// Signals that somebody sends, who may do so again to have an end at once.
+/// Signals sent on purpose. A second one ends the process at once.
 #[cfg(unix)]
 const SIGNALS: [(i32, Why); 4] = [
     (SIGINT, Why::Interrupt),
@@ -24,8 +24,8 @@ const SIGNALS: [(i32, Why); 4] = [
 #[cfg(not(unix))]
 const SIGNALS: [(i32, Why); 2] = [(SIGINT, Why::Interrupt), (SIGTERM, Why::Terminate)];
 
-/// Signals that come by themselves, and may come again while state is saved: a terminal that is closed sends SIGHUP,
-/// and so may its shell; SIGXCPU comes with every second of processor time beyond the limit.
+/// Signals that the system sends, and may send again while state is saved: a closed terminal sends SIGHUP, and
+/// so may its shell; SIGXCPU comes with every second of processor time beyond the limit.
 #[cfg(unix)]
 const BY_THEMSELVES: [(i32, Why); 2] = [
     (signal_hook::consts::SIGHUP, Why::Hangup),
@@ -34,18 +34,19 @@ const BY_THEMSELVES: [(i32, Why); 2] = [
 #[cfg(not(unix))]
 const BY_THEMSELVES: [(i32, Why); 0] = [];
 
-/// What comes so soon after a signal is the same.
+/// A signal within this time after the first counts as the same one.
 const ONE_SIGNAL: Duration = Duration::from_secs(1);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 static STOP: LazyLock<Stop> = LazyLock::new(|| {
     let stop = Stop::new();
-    // Of signals alone: the first after `--max-runtime` is over must not end a checkpoint.
+    // Set by signals only: after `--max-runtime`, the first signal must not end the process during a
+    // checkpoint.
     let seen = Arc::new(AtomicBool::new(false));
-    // Some who send signals, such as `timeout`, send them to a process and to its group: that is one.
+    // `timeout` and others send a signal to a process and to its group: that counts as one.
     let armed = Arc::new(AtomicBool::new(false));
     for (signal, why) in SIGNALS {
-        // Without a handler the signal ends the process at once, and what was committed is kept.
+        // If no handler can be set, the signal ends the process at once; what was committed is kept.
         let code = i32::from(exit_code::of_stop(Some(why)));
         let second = if why == Why::Interrupt { &seen } else { &armed };
         let _ = flag::register_conditional_shutdown(signal, code, second.clone());
@@ -67,7 +68,7 @@ static STOP: LazyLock<Stop> = LazyLock::new(|| {
     stop
 });
 
-/// Whether this process was started to ignore a signal, as `nohup` does it with SIGHUP.
+/// Whether this process was started with the signal ignored, as `nohup` does with SIGHUP.
 #[cfg(target_os = "linux")]
 fn is_ignored(signal: i32) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -76,34 +77,34 @@ fn is_ignored(signal: i32) -> bool {
     mask.is_some_and(|it| it >> (signal - 1) & 1 == 1)
 }
 
-/// Elsewhere the system is not asked. A process that has a terminal was not started by `nohup`; one that has none is
-/// ended by SIGHUP, if it does not ignore it.
+/// Whether this process was started with the signal ignored, guessed without asking the system: yes if it has
+/// no terminal, since `nohup` redirects output. Without a handler, SIGHUP ends a process unless it is ignored.
 #[cfg(not(target_os = "linux"))]
 fn is_ignored(_signal: i32) -> bool {
     use std::io::IsTerminal;
     !(std::io::stdout().is_terminal() || std::io::stderr().is_terminal())
 }
 
-/// Has a write beyond the file-size limit (`ulimit -f`) be an error, and not the end of the process.
+/// Makes a write beyond the file-size limit (`ulimit -f`) an error instead of the end of the process.
 pub fn without_death_by_file_size() {
-    // A signal that is handled leaves the error to the write. Nobody looks at the flag.
+    // If the signal has a handler, the write returns an error. The flag itself is not used.
     #[cfg(unix)]
     let _ = flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
-/// What the signals set. A second signal, or Ctrl-C after any, ends the process at once: what was committed, and the last
-/// checkpoint, are on disk already.
+/// The stop that signals set. A second signal, or Ctrl-C after any signal, ends the process at once: what was
+/// committed, and the last checkpoint, are on disk already.
 pub fn stop() -> &'static Stop {
     &STOP
 }
 
-/// Has a process that another one of this program has started stop when that is no more.
+/// Makes this process stop when the process of this program that started it has ended.
 pub fn with_supervisor() {
     if !processes::is_supervised() {
         return;
     }
     std::thread::spawn(|| {
-        // Nothing is ever written there.
+        // Nothing is written to stdin: the read returns when the other process ends.
         let _ = std::io::stdin().read(&mut [0]);
         STOP.ask(Why::Alone);
     });
@@ -119,7 +120,7 @@ pub struct RuntimeArgs {
 }
 
 impl RuntimeArgs {
-    /// Has the time begin.
+    /// Starts the clock.
     pub fn begin(&self) {
         if let Some(limit) = self.max_runtime {
             STOP.ask_after(limit);

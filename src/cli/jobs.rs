@@ -1,4 +1,4 @@
-//! What was submitted of a run or a sweep, and what the queue says of it.
+//! The jobs that were submitted for a run or a sweep, and their state in the queue.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use crate::Result;
 use crate::slurm::{Queue, Submission, Waiting};
 use crate::stage::RunDir;
 
-/// A job of a sweep that the queue knows.
+/// A job of a sweep that is in the queue.
 #[derive(Serialize)]
 pub struct SweepJob {
     id: u64,
@@ -15,13 +15,13 @@ pub struct SweepJob {
 }
 
 impl SweepJob {
-    /// `job 101, runs: 2 running, 6 pending (Resources)`.
+    /// The job in words: `job 101, runs: 2 running, 6 pending (Resources)`.
     pub fn in_words(&self) -> String {
         format!("job {}, {}: {}", self.id, self.title, self.queue.in_words())
     }
 }
 
-/// What was submitted, newest first. Records that are damaged are passed over.
+/// The submissions, newest first. Damaged records are skipped.
 pub fn submissions(dir: &RunDir) -> Result<Vec<Submission>> {
     let mut all = Vec::new();
     for record in dir.jobs().readable::<Submission>()? {
@@ -30,7 +30,7 @@ pub fn submissions(dir: &RunDir) -> Result<Vec<Submission>> {
     Ok(all)
 }
 
-/// The jobs at work on what lies in `dir`, and those of the newest submission that have just ended.
+/// The jobs that work on the sweep in `dir`, and the jobs of the newest submission that have just ended.
 pub fn jobs_at(dir: &RunDir) -> Result<Vec<SweepJob>> {
     let submissions = submissions(dir)?;
     let Some(queue) = Queue::ask(&submissions) else { return Ok(Vec::new()) };

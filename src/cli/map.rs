@@ -1,4 +1,4 @@
-//! `gimlet map`: samples as points in two dimensions.
+//! `gimlet map`: draws samples as points in two dimensions.
 
 use std::path::PathBuf;
 
@@ -94,7 +94,7 @@ pub fn run(args: MapArgs, printer: &Printer) -> anyhow::Result<()> {
     printer.json(&json!({ "written": path.path(), "maps": maps.collect::<Vec<Value>>() }))
 }
 
-/// Whether a file is one that is drawn, before any work.
+/// Checks the output file before any work; returns whether it is a drawing.
 fn is_drawing(path: &std::path::Path, force: bool) -> Result<bool> {
     let drawn = match path.extension().and_then(|it| it.to_str()) {
         Some("svg") => true,

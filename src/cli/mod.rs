@@ -1,4 +1,4 @@
-//! The command line: one file a command, one printer that decides what goes to which stream.
+//! The command line: one file per command, and one printer that decides what goes to which stream.
 
 mod arguments;
 mod child;
@@ -153,7 +153,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Begins so many threads, where it was said how many.
+/// Starts the thread pool with `threads` threads, if given.
 fn begin_threads(threads: Option<std::num::NonZeroUsize>) -> anyhow::Result<()> {
     let Some(threads) = threads else { return Ok(()) };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.get());
@@ -164,11 +164,11 @@ fn begin_threads(threads: Option<std::num::NonZeroUsize>) -> anyhow::Result<()> 
     Ok(pool.build_global().map_err(cannot)?)
 }
 
-/// Diagnostics for developers, on stderr, by `RUST_LOG`.
+/// Prints diagnostics for developers on stderr, as `RUST_LOG` says.
 fn init_tracing() {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("off"));
-    // A second initialisation in one process keeps the first one's filter.
+    // If it was initialised before in this process, the first filter stays.
     let _ =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
 }

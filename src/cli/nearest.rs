@@ -1,4 +1,4 @@
-//! `gimlet nearest`: the parts of samples that a module finds most similar to one.
+//! `gimlet nearest`: finds the parts of samples that a module finds most similar to one.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -76,7 +76,7 @@ pub fn run(args: NearestArgs, printer: &Printer) -> anyhow::Result<()> {
     }
 }
 
-/// Which vector the query is.
+/// The position of the query's vector.
 fn position(args: &NearestArgs, vectors: &Vectors, sound: bool) -> Result<usize> {
     let [rows, columns, _] = vectors.pooled.shape();
     let middle = rows / 2 * columns + columns / 2;

@@ -1,4 +1,4 @@
-//! `gimlet neurons`: the parts of samples that excite the channels of a module most.
+//! `gimlet neurons`: finds the parts of samples that excite a module's channels most.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::report::neurons::{self, short};
 use crate::report::samples::Samples;
 use crate::report::vectors::Vectors;
 
-/// Channels that are shown when none are asked for.
+/// Channels shown by default.
 const CHANNELS: usize = 6;
 
 #[derive(Args)]

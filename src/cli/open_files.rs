@@ -1,14 +1,14 @@
-//! How many files the process may have open.
+//! The limit on open files.
 
-/// Raises the limit as far as it goes without asking anybody. A dataset that is read has all its
-/// parts open, and the limit that a process begins with may be as low as 256.
+/// Raises the limit as far as a process may on its own. A dataset that is read has all its parts open, and the
+/// initial limit may be as low as 256.
 #[cfg(unix)]
 pub fn allow_as_many_as_possible() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    // macOS says that it sets no limit, and takes no number above this.
+    // macOS reports no limit, but rejects numbers above this.
     let most = limit.maximum.unwrap_or(10_240);
-    // Where it is not to be had the limit stays, and whoever meets it says so.
+    // If this fails, the limit stays, and opening too many files gives an error.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(most), ..limit });
 }
 

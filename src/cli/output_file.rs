@@ -20,15 +20,15 @@ pub struct OutputFileArgs {
 }
 
 impl OutputFileArgs {
-    /// As if it had been given under another name.
+    /// Builds these arguments for a file that has another flag.
     pub fn new(output: PathBuf, force: bool) -> Self {
         Self { output, force }
     }
 
-    /// Where it goes, before any work.
+    /// Checks the file before any work; returns its location.
     ///
     /// # Errors
-    /// [`Kind::Usage`] when there is something already that is not to be replaced.
+    /// [`Kind::Usage`] when the file exists and may not be replaced.
     pub fn check(&self) -> Result<Location> {
         match self.output.exists() && !self.force {
             true => Err(self.taken()),
@@ -36,10 +36,10 @@ impl OutputFileArgs {
         }
     }
 
-    /// Gives a finished file its name.
+    /// Publishes a finished file under its name.
     ///
     /// # Errors
-    /// As [`Self::check`]; when it cannot be written.
+    /// The errors of [`Self::check`]; when it cannot be written.
     pub fn publish(&self, file: Unfinished) -> Result<()> {
         match self.force {
             true => file.replace()?,

@@ -1,4 +1,4 @@
-//! Parts of samples in the terminal, as JSON, and as files.
+//! Shows parts of samples in the terminal, as JSON, and as files.
 
 use std::path::PathBuf;
 
@@ -37,14 +37,14 @@ pub struct PartArgs {
     force: bool,
 }
 
-/// Parts that were found, in rows of a picture; each has a name for its files.
+/// The parts found, in rows of a picture. Each row has a name for its files.
 pub type Found = Vec<(String, Vec<Hit>)>;
 
 impl PartArgs {
-    /// Whether the files can be written, before any work.
+    /// Checks, before any work, that the files can be written.
     ///
     /// # Errors
-    /// [`Kind::Usage`] when there is something already that is not to be replaced.
+    /// [`Kind::Usage`] when a file exists and may not be replaced.
     pub fn check(&self) -> Result<()> {
         if let Some(path) = &self.png {
             OutputFileArgs::new(path.clone(), self.force).check()?;
@@ -60,10 +60,10 @@ impl PartArgs {
         Ok(())
     }
 
-    /// Writes the files that were asked for; returns where.
+    /// Writes the files that were asked for; returns their paths.
     ///
     /// # Errors
-    /// When they cannot be written; [`Kind::Usage`] when there is no sound.
+    /// When they cannot be written; [`Kind::Usage`] when sound is asked for and the samples are images.
     pub fn write(
         &self,
         samples: &Samples,
@@ -103,7 +103,7 @@ fn wav_file(name: &str, rank: usize, id: i64) -> String {
     format!("{name}-{rank:02}-{id}.wav")
 }
 
-/// What is known of a hit.
+/// Describes a hit as JSON.
 pub fn document(samples: &Samples, vectors: &Vectors, hit: Hit) -> Value {
     let mut document = json!({
         "id": samples.id(hit.row),
@@ -125,11 +125,11 @@ pub fn document(samples: &Samples, vectors: &Vectors, hit: Hit) -> Value {
     document
 }
 
-/// Hits as a table; `value` is what their values are called.
+/// Hits as a table; `value` is the heading of their values.
 pub fn hits_table(samples: &Samples, vectors: &Vectors, hits: &[Hit], value: &str) -> String {
     let rows = hits.iter().enumerate().map(|(rank, hit)| {
         let place = where_in(vectors.place(hit.row, hit.position), samples.rate());
-        // The header says what they are.
+        // The header names the unit.
         let place = place.trim_start_matches("patch ").trim_end_matches(" s").to_string();
         vec![
             (rank + 1).to_string(),

@@ -1,4 +1,4 @@
-//! `gimlet plan`: what a run would do, and what it would take.
+//! `gimlet plan`: shows what a run would do, and what it would cost.
 
 use clap::Args;
 use serde_json::json;
@@ -60,7 +60,7 @@ pub fn run(args: PlanArgs, printer: &Printer) -> anyhow::Result<()> {
     Ok(fits?)
 }
 
-/// A row a step; the rounds of a module that stand alike are one.
+/// A table with one row per step; rounds of a module with the same state share a row.
 fn steps(steps: &[StepForecast]) -> String {
     let mut alike: Vec<Vec<&StepForecast>> = Vec::new();
     for step in steps {
@@ -72,15 +72,15 @@ fn steps(steps: &[StepForecast]) -> String {
             None => alike.push(vec![step]),
         }
     }
-    // What a module does in all rounds stands together.
+    // Keeps all rounds of a module together.
     let place = |stage: &str| steps.iter().position(|it| it.stage == stage);
     alike.sort_by_key(|steps| place(&steps[0].stage));
     let header = ["stage", "step", "state", "rows", "a row", "bytes", "memory", "time", "why"];
     table::plain(&header, alike.iter().map(|it| row(it)).collect(), &[3, 5, 6, 7])
 }
 
-/// Rounds of a step that stand alike: the bytes of the last, the time of all, which the last of those that
-/// are done knows.
+/// The row for rounds of a step with the same state. Bytes are the last round's. Time is the sum of the
+/// forecasts; for finished rounds it is the last round's, which covers them all.
 fn row(rounds: &[&StepForecast]) -> Vec<String> {
     let (first, last) = (rounds[0], rounds[rounds.len() - 1]);
     let time = match last.runs {
@@ -107,13 +107,13 @@ fn dash() -> String {
     "-".to_string()
 }
 
-/// What a row is, but for the pooled vectors beside it; of several datasets that of the last.
+/// The tensor of a row, other than its pooled vectors; with several datasets, the last one's.
 fn tensor(step: &StepForecast) -> String {
     let last = step.tensors.iter().rfind(|it| it.name != POOLED).or(step.tensors.last());
     last.map_or_else(dash, |it| format!("{} {} {:?}", it.name, dtype(it.dtype), it.shape))
 }
 
-/// A number as well as it is known.
+/// A number, marked with how certain it is.
 fn estimate(number: String, certainty: Certainty) -> String {
     match certainty {
         Certainty::Actual => number,
@@ -122,7 +122,7 @@ fn estimate(number: String, certainty: Certainty) -> String {
     }
 }
 
-/// `4000.0` -> `1 h 7 min`.
+/// Seconds in words: `4000.0` -> `1 h 7 min`.
 fn seconds(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     match (whole / 86_400, whole / 3600 % 24, whole / 60 % 60, whole % 60) {
@@ -133,7 +133,7 @@ fn seconds(seconds: f64) -> String {
     }
 }
 
-/// What lies between the modules, and what all steps take together.
+/// A summary: what is stored between the modules, and what all steps cost together.
 fn summary(forecast: &Forecast, pipeline: &Pipeline, measured: bool) -> String {
     let mut lines = Vec::new();
     let keep = pipeline.store.keep_generations;

@@ -1,4 +1,4 @@
-//! Which words go to which stream: results to stdout, everything else to stderr.
+//! Prints results to stdout and everything else to stderr.
 
 use std::io::{IsTerminal, Write};
 
@@ -7,7 +7,7 @@ use anyhow::Error;
 use super::{exit_code, interrupt, processes};
 use crate::{Kind, error};
 
-/// The one place that prints.
+/// The only place that prints.
 pub struct Printer {
     quiet: bool,
 }
@@ -17,7 +17,7 @@ impl Printer {
         Self { quiet }
     }
 
-    /// A result, on stdout. A reader that has gone away ends the printing, not the program.
+    /// Prints a result on stdout. If the reader has gone, that ends the printing, not the program.
     pub fn result(&self, text: &str) -> anyhow::Result<()> {
         match writeln!(anstream::stdout(), "{text}") {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -25,30 +25,30 @@ impl Printer {
         }
     }
 
-    /// A result as one JSON document, on stdout.
+    /// Prints a result as one JSON document on stdout.
     pub fn json<T: serde::Serialize>(&self, document: &T) -> anyhow::Result<()> {
         self.result(&serde_json::to_string_pretty(document)?)
     }
 
-    /// Something that is good to know, on stderr; not when asked to be quiet.
+    /// Prints a note on stderr, except with `--quiet`.
     pub fn note(&self, text: &str) {
         if !self.quiet {
-            // Nowhere is left to say that stderr is gone.
+            // If stderr is gone, there is nowhere left to say so.
             let _ = writeln!(anstream::stderr(), "{text}");
         }
     }
 
-    /// What another process of this program has said on its stderr.
+    /// Prints a line from the stderr of another process of this program.
     pub fn forward(&self, from: &str, line: &str) {
         let _ = writeln!(anstream::stderr(), "{from}: {line}");
     }
 
-    /// Something that may be wrong, on stderr.
+    /// Prints a warning on stderr.
     pub fn warn(&self, text: &str) {
         let _ = writeln!(anstream::stderr(), "\x1b[1;33mwarning\x1b[0m: {text}");
     }
 
-    /// An error with what to do about it, on stderr; returns the exit code of its kind.
+    /// Prints an error and its hint on stderr; returns the exit code of its kind.
     pub fn error(&self, error: &Error) -> u8 {
         let ours = error.downcast_ref::<error::Error>();
         let kind = ours.map_or(Kind::Failed, error::Error::kind);
@@ -57,7 +57,7 @@ impl Printer {
             _ => "\x1b[1;31merror\x1b[0m",
         };
         let mut stderr = anstream::stderr();
-        // Ours has the text of those beneath it.
+        // Our errors contain the text of their causes.
         let message = ours.map_or_else(|| format!("{error:#}"), error::Error::to_string);
         let _ = writeln!(stderr, "{label}: {message}");
         let hint = ours.and_then(error::Error::hint_text);
@@ -69,18 +69,18 @@ impl Printer {
         }
         let hint = hint.map_or_else(String::new, |hint| format!("\nhint: {hint}"));
         if let Some(record) = processes::record_of_error(&format!("{message}{hint}")) {
-            // Not through `anstream`, which takes out its first letter.
+            // Not through `anstream`, which would remove its first character.
             let _ = writeln!(std::io::stderr(), "{record}");
         }
         exit_code::of(kind)
     }
 
-    /// Whether notes are left out.
+    /// Whether notes are left out (`--quiet`).
     pub fn is_quiet(&self) -> bool {
         self.quiet
     }
 
-    /// Whether somebody watches stderr.
+    /// Whether stderr is a terminal.
     pub fn is_watched(&self) -> bool {
         std::io::stderr().is_terminal()
     }

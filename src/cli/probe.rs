@@ -1,4 +1,4 @@
-//! `gimlet probe`: judge the modules that are encoded.
+//! `gimlet probe`: judges the modules that are encoded.
 
 use clap::Args;
 

@@ -1,8 +1,7 @@
-//! Other processes of this program, some at a time: the runs of a sweep, the workers of a run.
+//! Runs other processes of this program, some at a time: the runs of a sweep, the workers of a run.
 //!
-//! Each has a process group of its own, so that Ctrl-C reaches it through us alone: the second signal that
-//! one gets ends it without a checkpoint. Should we be killed, the end of its stdin tells it to stop
-//! ([`SUPERVISED`]).
+//! Each process has its own process group, so that Ctrl-C reaches it only through us: a second signal would end
+//! it without a checkpoint. If we are killed, the end of its stdin tells it to stop ([`SUPERVISED`]).
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -15,19 +14,19 @@ use super::exit_code;
 use crate::stop::Stop;
 use crate::{Error, Kind, Result};
 
-/// How often it is asked whether to stop.
+/// The time between checks for a stop.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
-/// The environment variable that has a process stop when its stdin ends.
+/// The environment variable that makes a process stop when its stdin ends.
 const SUPERVISED: &str = "GIMLET_SUPERVISED";
 
-/// Begins a line that is for the process above alone; JSON follows, as in a sequence of texts (RFC 7464).
+/// The start of a line for the parent process only; JSON follows, as in JSON text sequences (RFC 7464).
 const RECORD: char = '\u{1e}';
 
-/// What happens to the processes, each of which has a number.
+/// An event of a process. Processes have numbers.
 #[derive(Debug)]
 pub enum Event {
-    /// It wrote a line on stderr.
+    /// The process wrote a line on stderr.
     Line(usize, String),
     Ended(usize, Ended),
 }
@@ -35,7 +34,7 @@ pub enum Event {
 /// How a process ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ended {
-    /// `None` when it ended well.
+    /// The error; `None` if the process succeeded.
     pub failure: Option<(Kind, String)>,
     /// Whether a signal ended it.
     pub killed: bool,
@@ -43,10 +42,10 @@ pub struct Ended {
     pub seconds: f64,
 }
 
-/// What the thread that reads a process's stderr says.
+/// A message from the thread that reads a process's stderr.
 enum Said {
     Line(usize, String),
-    /// There will be no more.
+    /// There are no more lines.
     End(usize),
 }
 
@@ -54,20 +53,20 @@ struct Running {
     number: usize,
     child: Child,
     began: Instant,
-    /// Its error, once it has told of one.
+    /// The error that the process has reported, if any.
     error: Option<String>,
 }
 
-/// The processes at work. Those that are left when something fails are asked to stop, and waited for.
+/// The running processes. When dropped after a failure, it asks them to stop, and waits for them.
 #[derive(Default)]
 struct Crew(Vec<Running>);
 
-/// Runs `command` of each number, `jobs` at once. Stops them when `stop` is set, and begins no more. Of a
-/// process that has ended, `told` may say how long to pause before it is begun again.
+/// Runs `command(number)` for each number, `jobs` at once. When `stop` is set, asks all to stop and starts no
+/// more. When a process has ended, `told` may return a pause after which it is started again.
 ///
 /// # Errors
-/// [`Kind::Interrupted`] when `stop` was set; when a process cannot be started; those of `command` and `told`. How
-/// processes end is no error.
+/// [`Kind::Interrupted`] when `stop` was set; when a process cannot be started; the errors of `command` and
+/// `told`. A process that fails is not an error.
 pub fn work(
     numbers: &[usize],
     jobs: usize,
@@ -122,7 +121,7 @@ pub fn work(
 }
 
 fn begin(number: usize, mut command: Command, say: Sender<Said>) -> Result<Running> {
-    // The other end is ours as long as we live.
+    // We hold the other end of stdin as long as we live.
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).env(SUPERVISED, "1");
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -132,7 +131,7 @@ fn begin(number: usize, mut command: Command, say: Sender<Said>) -> Result<Runni
     std::thread::spawn(move || {
         let lines = stderr.into_iter().flat_map(|it| BufReader::new(it).split(b'\n'));
         for line in lines.map_while(std::io::Result::ok) {
-            // Nobody hears when we have failed.
+            // Fails only if `work` has failed and no longer receives.
             let _ = say.send(Said::Line(number, String::from_utf8_lossy(&line).into_owned()));
         }
         let _ = say.send(Said::End(number));
@@ -140,12 +139,12 @@ fn begin(number: usize, mut command: Command, say: Sender<Said>) -> Result<Runni
     Ok(Running { number, child, began: Instant::now(), error: None })
 }
 
-/// The line that tells the process above of an error, where there is one.
+/// The line that reports an error to the parent process, if this process has one.
 pub fn record_of_error(error: &str) -> Option<String> {
     is_supervised().then(|| format!("{RECORD}{}", json!(error)))
 }
 
-/// Whether another process of this program has started this one.
+/// Whether this process was started by another process of this program.
 pub fn is_supervised() -> bool {
     std::env::var_os(SUPERVISED).is_some()
 }
@@ -161,7 +160,7 @@ impl Crew {
         }
     }
 
-    /// Takes out a process that says nothing more.
+    /// Removes a process whose stderr has ended; returns how it ended.
     fn end(&mut self, number: usize) -> Result<Option<Ended>> {
         let Some(place) = self.0.iter().position(|it| it.number == number) else {
             return Ok(None);
@@ -183,21 +182,21 @@ impl Drop for Crew {
     fn drop(&mut self) {
         self.ask_to_stop();
         for running in &mut self.0 {
-            // It has ended, or cannot be waited for.
+            // Fails only if the process cannot be waited for.
             let _ = running.child.wait();
         }
     }
 }
 
-/// It saves its state and ends.
+/// Asks a process to save its state and end.
 #[cfg(unix)]
 fn ask_to_stop(child: &mut Child) {
     use rustix::process::{Pid, Signal, kill_process};
-    // It may have ended by itself.
+    // Fails if the process has ended already.
     let _ = kill_process(Pid::from_child(child), Signal::TERM);
 }
 
-/// It ends; what was committed, and the last checkpoint, are on disk.
+/// Ends a process; what was committed, and the last checkpoint, are on disk.
 #[cfg(not(unix))]
 fn ask_to_stop(child: &mut Child) {
     let _ = child.kill();

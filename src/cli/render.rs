@@ -1,4 +1,4 @@
-//! How progress is shown: a bar on a terminal, a line now and then elsewhere.
+//! Shows progress: a bar on a terminal, otherwise a line now and then.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use super::table;
 use crate::stage::progress::Progress;
 use crate::train::profile::Profile;
 
-/// Time between two lines where there is no terminal.
+/// Time between two lines without a terminal.
 const BETWEEN_LINES: Duration = Duration::from_secs(10);
 
 /// Shows the progress of one piece of work after another.
@@ -19,7 +19,7 @@ pub struct Renderer<'a> {
     printer: &'a Printer,
     work: Mutex<Option<Work>>,
     profiles: bool,
-    /// What has begun: it may go on many times.
+    /// The titles that have begun: each may continue many times.
     begun: Mutex<HashSet<String>>,
 }
 
@@ -36,7 +36,7 @@ impl<'a> Renderer<'a> {
         Self { printer, work: Mutex::new(None), profiles: false, begun: Mutex::default() }
     }
 
-    /// Whether to print where the time and the memory of every training went.
+    /// Sets whether to print the time and memory of every training, part by part.
     pub fn with_profiles(mut self, profiles: bool) -> Self {
         self.profiles = profiles;
         self
@@ -108,7 +108,7 @@ impl Progress for Renderer<'_> {
     fn profile(&self, title: &str, profile: &Profile) {
         if self.profiles {
             let print = || self.printer.result(&table::profile(title, profile));
-            // A reader that has gone away is no reason to lose a training.
+            // If the reader has gone, the training still goes on.
             let _ = match self.work().as_ref().and_then(|work| work.bar.as_ref()) {
                 Some(bar) => bar.suspend(print),
                 None => print(),

@@ -1,4 +1,4 @@
-//! `gimlet report`: one page that shows what was learned.
+//! `gimlet report`: writes one page that shows what was learned.
 
 use std::path::PathBuf;
 
@@ -56,10 +56,10 @@ pub fn run(args: ReportArgs, printer: &Printer) -> anyhow::Result<()> {
 }
 
 impl PipelineArgs {
-    /// Calls `look` with what there is of the run.
+    /// Calls `look` with the run as it is on disk.
     ///
     /// # Errors
-    /// [`Kind::NotReady`] when there is no run; what `look` meets.
+    /// [`Kind::NotReady`] when there is no run; the errors of `look`.
     pub fn with_seen<T>(
         &self,
         options: OptionArgs,
@@ -87,14 +87,14 @@ impl PipelineArgs {
         })
     }
 
-    /// The pipeline and its overrides, as they were typed.
+    /// The pipeline and its overrides, as typed.
     fn pipeline_as_typed(&self) -> String {
         let mut words = vec![quoted(&self.pipeline.display().to_string())];
         words.extend(self.overrides.iter().map(|it| format!("--set {}", quoted(it))));
         words.join(" ")
     }
 
-    /// The same with the run's directory.
+    /// The pipeline, its overrides and the run's directory, as typed.
     fn as_typed(&self) -> String {
         let pipeline = self.pipeline_as_typed();
         match &self.run_dir {

@@ -1,4 +1,4 @@
-//! `gimlet run`: every step, in order, and the table.
+//! `gimlet run`: does every step, in order, and prints the table.
 
 use clap::Args;
 use serde_json::json;

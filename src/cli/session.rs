@@ -1,4 +1,4 @@
-//! From a command's arguments to the run it works on.
+//! Opens the run that a command's arguments name.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use crate::stage::{At, Outcome, Reading, Run, RunDir, Session, Standing, Step};
 use crate::sweep::SweepRun;
 use crate::{Error, Kind, Result};
 
-/// The directory of a sweep's runs, unless it was `named`; touches nothing.
+/// The directory of a sweep's runs: the one that was `named`, or the default. Touches nothing.
 pub fn sweep_dir(named: Option<&Path>, runs: &[SweepRun]) -> Result<RunDir> {
     let first = runs.first().ok_or_else(|| Error::failed("the sweep has no runs"))?;
     let pipeline = &first.pipeline;
@@ -29,7 +29,7 @@ fn dir_of(named: Option<&Path>, pipeline: &Pipeline, default: impl Fn(&Path) -> 
 }
 
 impl PipelineArgs {
-    /// The pipeline, checked.
+    /// Loads and checks the pipeline.
     pub fn load(&self) -> Result<Pipeline> {
         Pipeline::load(&self.pipeline, &self.overrides)
     }
@@ -39,7 +39,8 @@ impl PipelineArgs {
         dir_of(self.run_dir.as_deref(), pipeline, |runs| runs.join(&pipeline.name))
     }
 
-    /// The pipeline and where its run stands, for commands that only look. Where nothing was begun the data are not read.
+    /// The pipeline and the state of its run, for commands that only read. If nothing was begun, the data are
+    /// not read.
     pub fn look(&self, printer: &Printer) -> Result<(Pipeline, Standing)> {
         let pipeline = self.load()?;
         let dir = self.run_dir(&pipeline);
@@ -63,7 +64,8 @@ impl PipelineArgs {
         self.with_shown_run(device, &Renderer::new(printer), work)
     }
 
-    /// The same for work that needs weights and no samples ([`Run::open_for_weights`]).
+    /// Opens the run for work that needs weights and no samples ([`Run::open_for_weights`]), and calls `work`
+    /// with it.
     pub fn with_weights<T>(
         &self,
         device: &DeviceArgs,
@@ -78,7 +80,7 @@ impl PipelineArgs {
         work(&Run::open_for_weights(&pipeline, dir, session)?)
     }
 
-    /// The same, of which this process encodes a shard.
+    /// Opens the run for a process that encodes one shard, and calls `work` with it.
     pub fn with_shard<T>(
         &self,
         shard: Shard,
@@ -89,7 +91,7 @@ impl PipelineArgs {
         self.with_opened(shard, device, &Renderer::new(printer), work)
     }
 
-    /// The same, shown by `renderer`.
+    /// Opens the run with progress shown by `renderer`, and calls `work` with it.
     pub fn with_shown_run<T>(
         &self,
         device: &DeviceArgs,
@@ -114,14 +116,14 @@ impl PipelineArgs {
         work(&Run::open(&pipeline, dir, session)?)
     }
 
-    /// The same; its steps wait for other processes, if that is asked for.
+    /// Makes steps wait for other processes, if `args` ask for that.
     pub fn waiting(self, args: &WaitArgs) -> Self {
         Self { wait: args.wait, ..self }
     }
 }
 
 impl RoundArgs {
-    /// The module in the round that was asked for; `next` when none was.
+    /// The module in the round that was asked for, or in `next` by default.
     ///
     /// # Errors
     /// [`Kind::Usage`] when the pipeline has no such round.
@@ -143,7 +145,7 @@ impl RoundArgs {
     }
 }
 
-/// Does a step and says so when there was nothing to do.
+/// Does a step; prints a note if there was nothing to do.
 pub fn step(run: &Run<'_>, step: Step, printer: &Printer) -> Result<()> {
     if run.step(step)? == Outcome::Unchanged {
         tell_unchanged(run, step, printer);
@@ -151,14 +153,14 @@ pub fn step(run: &Run<'_>, step: Step, printer: &Printer) -> Result<()> {
     Ok(())
 }
 
-/// Says that there was nothing to do.
+/// Prints a note that there was nothing to do.
 pub fn tell_unchanged(run: &Run<'_>, step: Step, printer: &Printer) {
     printer
         .note(&format!("{:22} done before, nothing changed", run.standing.plan.full_title(step)));
 }
 
-/// Does every step that is missing, in order; where modules train in workers, all trainings at once, each in a
-/// process of its own. `unchanged` hears of steps that were done before. Whether there was anything to do.
+/// Does every missing step, in order. If modules train in workers, all trainings run at once, each in its own
+/// process. `unchanged` is called for steps that were done before. Returns whether there was anything to do.
 pub fn all_steps(
     run: &Run<'_>,
     pipeline: &PipelineArgs,
@@ -170,10 +172,10 @@ pub fn all_steps(
     run.all_steps_by(|| workers::train(run, pipeline, device, globals, printer), unchanged)
 }
 
-/// The place of the module of this name.
+/// The place of the module with this name.
 ///
 /// # Errors
-/// [`Kind::Usage`] when there is none, naming those there are.
+/// [`Kind::Usage`] when there is none; the message names the modules.
 pub fn module(pipeline: &Pipeline, name: &str) -> Result<usize> {
     let names: Vec<&str> = pipeline.modules.iter().map(|module| module.name.as_str()).collect();
     names.iter().position(|it| *it == name).ok_or_else(|| {
@@ -182,7 +184,7 @@ pub fn module(pipeline: &Pipeline, name: &str) -> Result<usize> {
     })
 }
 
-/// The split of this name.
+/// The split with this name.
 pub fn split(name: &str) -> Result<Split> {
     Split::ALL.into_iter().find(|it| it.name() == name).ok_or_else(|| {
         let names = Split::ALL.map(Split::name).join(" and ");

@@ -1,4 +1,4 @@
-//! Which share of the work a process has: given, or found in what a scheduler says in the environment.
+//! The share of the work that a process does: given, or found in a scheduler's environment variables.
 
 use std::str::FromStr;
 
@@ -6,10 +6,10 @@ use gimlet_store::Shard;
 
 use crate::{Error, Kind, Result};
 
-/// `--shard`.
+/// The value of `--shard`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShardArg {
-    /// `2/8`: the third of eight.
+    /// A given shard, such as `2/8`: the third of eight.
     These(Shard),
     Auto,
 }
@@ -38,7 +38,7 @@ impl ShardArg {
     /// The shard of this process.
     ///
     /// # Errors
-    /// [`Kind::Usage`] when it is `auto`, and the environment does not say which.
+    /// [`Kind::Usage`] when it is `auto`, and the environment does not tell the shard.
     pub fn shard(self) -> Result<Shard> {
         match self {
             Self::These(shard) => Ok(shard),
@@ -47,7 +47,7 @@ impl ShardArg {
     }
 }
 
-/// How many shards there are, where the scheduler does not say it.
+/// The variable with the number of shards, for schedulers that do not tell it.
 const SHARDS: &str = "GIMLET_SHARDS";
 
 const HYPER_QUEUE: &str = "HQ_TASK_ID";
@@ -55,16 +55,15 @@ const KUBERNETES: &str = "JOB_COMPLETION_INDEX";
 const SLURM_ARRAY: &str = "SLURM_ARRAY_TASK_ID";
 const SLURM_TASK: &str = "SLURM_PROCID";
 
-/// The shard that the environment, read by `look_up`, tells of: a task of HyperQueue, of an indexed job of
-/// Kubernetes, or of Slurm, in this order. Under Slurm the tasks of all jobs of an array are counted one job
-/// after the other.
+/// The shard in the environment, which `look_up` reads: a task of HyperQueue, of an indexed job in Kubernetes,
+/// or of Slurm, in this order. With a Slurm array, tasks are counted job after job.
 ///
 /// # Errors
-/// [`Kind::Usage`] when nothing is said, or what is said cannot be.
+/// [`Kind::Usage`] when the variables are missing, or their values are impossible.
 fn found(look_up: impl Fn(&str) -> Option<String>) -> Result<Shard> {
     let set = |name: &str| look_up(name).filter(|text| !text.is_empty());
     if set(HYPER_QUEUE).is_some() {
-        // HyperQueue tells a task which it is, and not of how many.
+        // HyperQueue tells a task its number, but not the count.
         return counted_by(&set, HYPER_QUEUE, &[SHARDS]);
     }
     if set(KUBERNETES).is_some() {
@@ -74,7 +73,7 @@ fn found(look_up: impl Fn(&str) -> Option<String>) -> Result<Shard> {
         Some(_) => Some(of_array(&set)?),
         None => None,
     };
-    // A batch script has both too, and is no task: `srun` starts those, in a step.
+    // A batch script has both variables, too, but is not a task: tasks are started by `srun`, in a step.
     let tasks = match set("SLURM_STEP_ID").and(set(SLURM_TASK)) {
         Some(_) => Some((number(&set, SLURM_TASK)?, number(&set, "SLURM_NTASKS")?)),
         None => None,
@@ -100,7 +99,7 @@ fn found(look_up: impl Fn(&str) -> Option<String>) -> Result<Shard> {
     Shard::new(index, count).ok_or_else(|| impossible(format!("shard {index} of {count}")))
 }
 
-/// A shard that the variable `index` tells, of as many as one of `counts` tells.
+/// The shard with its number in the variable `index`, and the count in the first of `counts` that is set.
 fn counted_by(
     set: &impl Fn(&str) -> Option<String>,
     index: &str,
@@ -118,7 +117,7 @@ fn counted_by(
     Shard::new(place, count).ok_or_else(|| impossible(format!("{index}={place} of {name}={count}")))
 }
 
-/// The place of a job in its array, and how many jobs that has.
+/// The place of a job in its array, and the number of jobs in the array.
 fn of_array(set: &impl Fn(&str) -> Option<String>) -> Result<(usize, usize)> {
     let id = number(set, SLURM_ARRAY)?;
     let or = |name: &str, default: usize| match set(name) {
@@ -139,7 +138,7 @@ fn of_array(set: &impl Fn(&str) -> Option<String>) -> Result<(usize, usize)> {
     Ok(((id - first) / step, count))
 }
 
-/// The last ID of an array.
+/// The last ID of an array with `count` IDs, `step` apart.
 fn ends_at(first: usize, step: usize, count: usize) -> usize {
     first.saturating_add(count.saturating_sub(1).saturating_mul(step))
 }
@@ -199,7 +198,7 @@ mod tests {
         assert_eq!(of(&stepped).unwrap(), "2/4");
         assert_eq!(of(&TASK).unwrap(), "1/4");
         assert_eq!(of(&[&array("2", "0", "2", "3")[..], &TASK].concat()).unwrap(), "9/12");
-        // A batch script is no task of a step.
+        // A batch script is not a task in a step.
         assert_eq!(of(&[&array("2", "0", "2", "3")[..], &TASK[1..]].concat()).unwrap(), "2/3");
     }
 

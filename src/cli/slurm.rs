@@ -1,4 +1,4 @@
-//! `gimlet slurm`: a script that submits a run or a sweep, printed or run.
+//! `gimlet slurm`: prints, or runs, a script that submits a run or a sweep.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -41,11 +41,11 @@ pub struct SlurmArgs {
     force: bool,
 }
 
-/// What there is to submit.
+/// A run or a sweep to submit.
 struct Work {
-    /// The pipeline's name or the sweep's.
+    /// The name of the pipeline or sweep.
     name: String,
-    /// The pipeline whose run it is.
+    /// The pipeline that owns the directory.
     owner: String,
     dir: RunDir,
     slurm: Slurm,
@@ -83,7 +83,7 @@ impl SlurmArgs {
 
     fn run(&self, printer: &Printer) -> Result<Work> {
         let (pipeline, standing) = self.pipeline.look(printer)?;
-        // Better now than after a night in the queue.
+        // Better to fail now than after a night in the queue.
         standing.check_rows(&pipeline)?;
         let jobs = of_pipeline(&pipeline, &standing, self.sharding())?;
         let name = pipeline.name.clone();
@@ -107,7 +107,7 @@ impl SlurmArgs {
     fn script(&self, work: &Work, globals: &GlobalArgs) -> Result<String> {
         let folder = std::env::current_dir()
             .map_err(|error| Error::failed(format!("could not find the folder: {error}")))?;
-        // What a job says goes to a file, whole, and a job has threads of its own.
+        // The output of a job goes to a file, so `--quiet` is dropped, and a job has its own number of threads.
         let mut of_jobs = globals.clone();
         (of_jobs.quiet, of_jobs.threads) = (false, None);
         Script {
@@ -126,7 +126,7 @@ impl SlurmArgs {
     }
 }
 
-/// Beside the run, which has no room for files of others: `runs/quickstart.slurm`.
+/// The folder for logs, beside the run, which may not hold other files: `runs/quickstart.slurm`.
 fn logs(dir: &RunDir, name: &str) -> PathBuf {
     match dir.location().on_disk().and_then(|path| Some((path, path.file_name()?))) {
         Some((path, own)) => {
@@ -138,7 +138,8 @@ fn logs(dir: &RunDir, name: &str) -> PathBuf {
     }
 }
 
-/// Fails when jobs of an earlier submission wait or run. The store would keep both right, at twice the work.
+/// Fails when jobs of an earlier submission wait or run. The results would still be right, but at twice the
+/// work.
 fn check_queue(dir: &RunDir, force: bool, printer: &Printer) -> Result<()> {
     let submissions = jobs::submissions(dir)?;
     if submissions.is_empty() || force {

@@ -1,4 +1,4 @@
-//! `gimlet status`: where every step, or every run of a sweep, stands, and beside it where its job does.
+//! `gimlet status`: shows the state of every step, or of every run of a sweep, and of its job.
 
 use clap::Args;
 use serde::Serialize;
@@ -26,7 +26,7 @@ pub struct StatusArgs {
 struct StepJob {
     id: u64,
     cluster: Option<String>,
-    /// What the queue says of it; `None` when it does not know it, or cannot be asked.
+    /// The state in the queue; `None` if the queue does not know the job, or cannot be asked.
     queue: Option<Waiting>,
 }
 
@@ -58,7 +58,7 @@ pub fn run(args: StatusArgs, printer: &Printer) -> anyhow::Result<()> {
         let rows = stages.iter().zip(&jobs).map(|(status, job)| Row { status, job: job.as_ref() });
         return printer.json(&json!({
             "pipeline": pipeline.name, "run_dir": dir.path(), "stages": rows.collect::<Vec<_>>(),
-            // Why what was ingested stands for the source; null where that is there.
+            // Why the ingested data stand in for the source; null if the source is there.
             "stands_in": plan.provenance().stands_in,
         }));
     }
@@ -82,7 +82,7 @@ fn jobs_of(
     steps.iter().map(job).collect()
 }
 
-/// A job in words; of a step that is done, only while it is at work.
+/// A job in words; for a step that is done, only while the job is at work.
 fn cell((status, job): (&StepStatus, &Option<StepJob>)) -> String {
     let Some(job) = job else { return String::new() };
     match &job.queue {

@@ -1,4 +1,4 @@
-//! `gimlet sweep`: a grid of settings and seeds, run by run, and one table of what came of it.
+//! `gimlet sweep`: runs a grid of settings and seeds, and makes one table of the results.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -67,20 +67,20 @@ pub struct SweepArgs {
 
 /// A run that ended with an error.
 pub struct Failure {
-    /// Its place among the runs.
+    /// The number of the run.
     run: usize,
-    /// What it is called.
+    /// The title of the run.
     title: String,
     kind: Kind,
-    /// What it said.
+    /// The error message.
     why: String,
 }
 
-/// How the runs of a sweep are done.
+/// Does the runs of a sweep.
 pub struct Runner<'a> {
-    /// Runs at once.
+    /// The number of runs at once.
     pub jobs: NonZeroUsize,
-    /// Whether the datasets of runs that are done stay.
+    /// Whether the datasets of finished runs are kept.
     pub keep: bool,
     pub device: &'a DeviceArgs,
     pub globals: &'a GlobalArgs,
@@ -90,7 +90,7 @@ pub fn run(args: SweepArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::
     args.runtime.begin();
     let shard = args.shard.map_or(Ok(Shard::WHOLE), ShardArg::shard)?;
     let sweep = Sweep::load(&args.sweep, &args.overrides)?;
-    // All mistakes are told before any work.
+    // Finds all mistakes before any work.
     let runs = sweep.runs()?;
     args.device.device.open()?;
     let dir = sweep_dir(args.run_dir.as_deref(), &runs)?;
@@ -113,7 +113,8 @@ pub fn run(args: SweepArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::
             write(TABLE, table::sweep_markdown(&summaries, baseline).as_bytes())?;
             write(PLOT, sweep::plot(&sweep.name, &summaries, baseline)?.as_bytes())?;
         }
-        // Another process may have known more and have written before: with that nothing is lost.
+        // Another process may have finished runs meanwhile: if so, the files are written again with all
+        // results.
         if !work.look_again()? {
             break summaries;
         }
@@ -142,13 +143,13 @@ pub fn run(args: SweepArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::
     Ok(report(&failures, runs.len())?)
 }
 
-/// A row a run, module and kind; a row a variant; a dot a run.
+/// The files of results: one row per run, module and kind; one row per variant; one dot per run.
 const RESULTS: &str = "results.parquet";
 const TABLE: &str = "table.md";
 const PLOT: &str = "plot.svg";
 
 impl Runner<'_> {
-    /// Does all runs that are not done; returns those that failed.
+    /// Does all runs that are not done; returns the failures.
     pub fn work(
         &self,
         sweep: &Sweep,
@@ -165,7 +166,7 @@ impl Runner<'_> {
         if before > 0 {
             printer.note(&format!("{} of {} done before", before, counted(own, "run")));
             if !self.keep {
-                // The process that did them may have ended before it could.
+                // The process that did them may have ended before it could do this.
                 work.release(&renderer)?;
             }
         }
@@ -179,7 +180,7 @@ impl Runner<'_> {
                 run_dir: Some(dir.path().to_path_buf()),
                 wait: true,
             };
-            // Without the words around a table that nobody sees.
+            // JSON, since the table is not shown.
             let output = JsonArgs { json: true };
             child::command("run", &[&pipeline, self.device, &output, &globals])
         };
@@ -217,13 +218,13 @@ impl Runner<'_> {
     }
 }
 
-/// The threads of each of so many runs at once.
+/// The threads per run, with `jobs` runs at once.
 fn share_of_cores(jobs: NonZeroUsize) -> NonZeroUsize {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     NonZeroUsize::new((cores / jobs).min(MOST_THREADS)).unwrap_or(NonZeroUsize::MIN)
 }
 
-/// An error that lists those of `runs` that failed, if any did; of their kind, where they have one in common.
+/// Fails with a list of `failures`, if there are any. The error has their kind if they share one.
 pub fn report(failures: &[Failure], runs: usize) -> Result<()> {
     let Some(Failure { kind: first, .. }) = failures.first() else { return Ok(()) };
     let same = failures.iter().all(|it| it.kind == *first);
@@ -235,7 +236,7 @@ pub fn report(failures: &[Failure], runs: usize) -> Result<()> {
         .hint("what the others found is kept; run the same command again for the rest"))
 }
 
-/// Every run of a sweep and what it has still to do, and beside that what the queue says of the sweep's jobs.
+/// Shows every run of a sweep, what it still has to do, and the state of the sweep's jobs in the queue.
 pub fn show(
     sweep: &Sweep,
     work: &Work<'_>,

@@ -12,7 +12,7 @@ use crate::stage::{self, InRound, StepKind};
 use crate::sweep::Summary;
 use crate::train::profile::Profile;
 
-/// A table without borders, its columns two spaces apart; `right` are aligned to the right.
+/// A table without borders and with two spaces between columns. Columns in `right` are aligned to the right.
 pub fn plain(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header.to_vec());
@@ -31,7 +31,7 @@ pub fn plain(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// `1234567` -> `1.2 MB`.
+/// Bytes in words: `1234567` -> `1.2 MB`.
 pub fn bytes(count: u64) -> String {
     crate::quantity::bytes_in_words(count)
 }
@@ -45,7 +45,7 @@ fn waited(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
-/// Where the time and the memory of a training's steps went.
+/// The time and memory of a training's steps, part by part.
 pub fn profile(title: &str, profile: &Profile) -> String {
     let steps = profile.steps.max(1) as f64;
     let parts = [profile.wait, profile.forward, profile.loss, profile.backward, profile.optimiser];
@@ -85,7 +85,7 @@ pub fn profile(title: &str, profile: &Profile) -> String {
     format!("{title}: {steps} steps, forward at {rate:.0} GFLOP/s\n\n{time}\n\n{memory}")
 }
 
-/// A step with its rounds, if it has some: `train`, `train 2/5`, `train 2-4/5`.
+/// A step with its rounds, if any: `train`, `train 2/5`, `train 2-4/5`.
 pub fn in_rounds(step: StepKind, first: Option<InRound>, last: Option<InRound>) -> String {
     let step = step.name();
     match first.zip(last) {
@@ -95,7 +95,7 @@ pub fn in_rounds(step: StepKind, first: Option<InRound>, last: Option<InRound>) 
     }
 }
 
-/// Where every step stands, and beside it where its job does, if there are some.
+/// The state of every step and, if there are any, of the jobs.
 pub fn status(stages: &[StepStatus], jobs: Option<&[String]>) -> String {
     let rows = stages.iter().enumerate().map(|(place, it)| {
         let mut row = vec![
@@ -118,7 +118,7 @@ pub fn status(stages: &[StepStatus], jobs: Option<&[String]>) -> String {
     plain(&header, rows.collect(), &[3, 4, 5, 6, 7])
 }
 
-/// What the probes found, and what the modules cost: one row a module and kind.
+/// The results of the probes and the cost of the modules: one row per module and kind.
 pub fn report(rows: &[Row]) -> String {
     let entries = rows.iter().map(|row| {
         let probe = &row.probe;
@@ -140,23 +140,23 @@ const WHAT_COLUMNS_ARE: &str = "accuracy: linear probe on the test split; loss: 
      a guess: chance.\nseconds, memory: train and encode; the untrained stack is encoded in one pass, \
      counted in each row.";
 
-/// A row of a table of probes.
+/// A row in a table of probe results.
 struct Entry<'a> {
-    /// What is before the columns.
+    /// The cells before the columns.
     lead: Vec<String>,
     values: Values,
     /// The accuracy on further labels.
     further: Vec<(&'a str, Option<Mean>)>,
 }
 
-/// A table, cell by cell.
+/// The cells of a table.
 struct Cells {
     header: Vec<String>,
     rows: Vec<Vec<String>>,
 }
 
 impl Cells {
-    /// The table of `entries`, which begin as `lead` says, with the columns that are asked for.
+    /// The table of `entries`, with the columns that `has` selects. `lead` has the headings of the first cells.
     fn of(lead: &[&str], has: impl Fn(&Column) -> bool, entries: &[Entry<'_>]) -> Self {
         let labels = each_once(entries.iter().flat_map(|it| &it.further).map(|(label, _)| *label));
         let mut header: Vec<String> = lead.iter().map(ToString::to_string).collect();
@@ -182,7 +182,7 @@ impl Cells {
         Self { header, rows: entries.iter().map(row).collect() }
     }
 
-    /// For a terminal; numbers begin at column `first`.
+    /// The table for a terminal; numbers begin at column `first`.
     fn plain(self, first: usize) -> String {
         let header: Vec<&str> = self.header.iter().map(String::as_str).collect();
         let right: Vec<usize> = (first..header.len()).collect();
@@ -196,12 +196,12 @@ impl Cells {
     }
 }
 
-/// Variants beside each other, for a terminal.
+/// Compares variants, for a terminal.
 pub fn comparison(lines: &[Line]) -> String {
     comparison_cells(lines).plain(3) + "\n\n" + WHAT_COLUMNS_ARE + ACROSS_SEEDS
 }
 
-/// Variants beside each other, as Markdown.
+/// Compares variants, as Markdown.
 pub fn comparison_markdown(lines: &[Line]) -> String {
     format!("{}\n\n{WHAT_COLUMNS_ARE}{ACROSS_SEEDS}\n", comparison_cells(lines).markdown())
 }
@@ -219,12 +219,12 @@ fn comparison_cells(lines: &[Line]) -> Cells {
     Cells::of(&["variant", "module", "kind"], Column::is_over_seeds, &entries)
 }
 
-/// The variants of a sweep beside each other, for a terminal.
+/// Compares the variants of a sweep, for a terminal.
 pub fn sweep(summaries: &[Summary], baseline: &str) -> String {
     sweep_cells(summaries).plain(1) + "\n\n" + &what_sweeps_show(baseline)
 }
 
-/// The variants of a sweep beside each other, as Markdown.
+/// Compares the variants of a sweep, as Markdown.
 pub fn sweep_markdown(summaries: &[Summary], baseline: &str) -> String {
     format!("{}\n\n{}\n", sweep_cells(summaries).markdown(), what_sweeps_show(baseline))
 }
@@ -246,7 +246,7 @@ fn sweep_cells(summaries: &[Summary]) -> Cells {
     });
     let entries: Vec<Entry<'_>> = entries.collect();
     let mut table = Cells::of(&["variant", "modules", "seeds"], |it| it.in_sweeps, &entries);
-    // Behind all accuracies, of which further labels may be called as a column is.
+    // After all accuracies: a further label may have the name of a column, so search from the right.
     let place = table.header.iter().rposition(|it| it == LOSS.heading).unwrap_or(0);
     table.header.insert(place, "difference".to_string());
     for (row, it) in table.rows.iter_mut().zip(summaries) {
@@ -255,7 +255,7 @@ fn sweep_cells(summaries: &[Summary]) -> Cells {
     table
 }
 
-/// `+1.20 ± 0.35`.
+/// A difference in percentage points: `+1.20 ± 0.35`.
 fn points(difference: Mean) -> String {
     let mean = format!("{:+.2}", 100.0 * difference.mean);
     match difference.deviation {
@@ -264,7 +264,7 @@ fn points(difference: Mean) -> String {
     }
 }
 
-/// Whether every trained module beats its untrained twin and its predecessor.
+/// Says whether every trained module beats its untrained twin and its predecessor.
 pub fn verdict(rows: &[Row]) -> String {
     let scored = rows.iter().map(|Row { probe, .. }| Scored {
         module: &probe.module,

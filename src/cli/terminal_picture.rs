@@ -1,4 +1,4 @@
-//! Pictures and histograms in a terminal.
+//! Draws pictures and histograms in a terminal.
 
 use std::fmt::Write as _;
 
@@ -7,23 +7,23 @@ use anstream::{AutoStream, ColorChoice};
 use crate::report::column_stats::Histogram;
 use crate::report::raster::Picture;
 
-/// How dark a place is, where there are no colours.
+/// Letters for shades, from empty to full, for terminals without colours.
 const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
 
-/// How high a count is.
+/// Letters for heights, from low to high.
 const HEIGHTS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// What most terminals have behind their text.
+/// The usual background of terminals.
 const GROUND: [u8; 3] = [0; 3];
 
-/// Whether stdout shows colours: it is a terminal that can, or `CLICOLOR_FORCE` asks for them, and
+/// Whether stdout shows colours: it is a terminal with colours, or `CLICOLOR_FORCE` asks for them; and
 /// `NO_COLOR` does not forbid them.
 pub fn has_colours() -> bool {
     AutoStream::choice(&std::io::stdout()) != ColorChoice::Never
 }
 
-/// A picture, two pixels a letter, one above the other: in 24-bit colours, else as shades, of what is
-/// clear in places by how much of it there is.
+/// A picture with two pixels per letter, one above the other, in 24-bit colours or as shades. The shade is the
+/// brightness, or for a picture with clear parts how much is covered.
 pub fn picture(picture: &Picture, colours: bool) -> String {
     let painted = picture.over(GROUND);
     let all = || (0..picture.height()).flat_map(|y| (0..picture.width()).map(move |x| (x, y)));
@@ -50,7 +50,7 @@ pub fn picture(picture: &Picture, colours: bool) -> String {
     text
 }
 
-/// ITU-R 601, 0 to 1.
+/// The brightness of a pixel after ITU-R 601, 0 to 1.
 fn luma([red, green, blue, _]: [u8; 4]) -> f64 {
     (0.299 * f64::from(red) + 0.587 * f64::from(green) + 0.114 * f64::from(blue)) / 255.0
 }
@@ -60,12 +60,12 @@ fn shade(share: f64) -> char {
     SHADES[place.min(SHADES.len() - 1)]
 }
 
-/// A histogram in one line. Heights are logarithms: what is rare can be seen beside what is not.
+/// A histogram in one line. Heights are logarithmic, so that rare values can be seen beside frequent ones.
 pub fn histogram(histogram: &Histogram) -> String {
     let most = histogram.counts.iter().copied().max().unwrap_or(0);
     let height = |count: u64| {
         let share = (count as f64).ln_1p() / (most as f64).ln_1p().max(f64::MIN_POSITIVE);
-        // Something is always more than nothing.
+        // Rounded up: a count above 0 always shows.
         HEIGHTS[((share * 8.0).ceil() as usize).min(HEIGHTS.len() - 1)]
     };
     histogram.counts.iter().map(|count| height(*count)).collect()

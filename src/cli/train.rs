@@ -1,4 +1,4 @@
-//! `gimlet train`: train one module.
+//! `gimlet train`: trains one module.
 
 use clap::Args;
 

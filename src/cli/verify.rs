@@ -1,4 +1,4 @@
-//! `gimlet verify`: compare everything at rest with what was written.
+//! `gimlet verify`: compares everything on disk with what was written.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -47,7 +47,7 @@ pub fn run(args: VerifyArgs, printer: &Printer) -> anyhow::Result<()> {
             run_dir: args.run_dir,
             wait: false,
         };
-        // The settings do not matter to it, and so neither does whether the source is still there.
+        // Verification needs neither the settings nor the source.
         let loaded = pipeline.load()?;
         let dir = pipeline.run_dir(&loaded);
         if dir.owner().is_ok() {
@@ -133,7 +133,7 @@ fn summary(report: &Report, damaged: usize) -> String {
     format!("{files} files, {bytes}, in {seconds:.1} s: {found}")
 }
 
-/// One line a place.
+/// The table with one line per damaged place.
 fn damage_table(damage: &[Damage], folder: &Path) -> String {
     let number = |number: Option<usize>| number.map_or_else(|| "-".into(), |it| it.to_string());
     let rows = damage.iter().map(|it| {

@@ -1,4 +1,4 @@
-//! `gimlet worker`: one module of an `async` schedule, in this process.
+//! `gimlet worker`: trains one module of an `async` schedule in this process.
 
 use clap::Args;
 

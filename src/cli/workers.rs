@@ -1,4 +1,4 @@
-//! The workers of an `async` schedule on this machine: started, watched, and started again.
+//! Starts and watches the workers of an `async` schedule on this machine, and restarts them.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -11,33 +11,34 @@ use crate::pipeline::MOST_THREADS;
 use crate::stage::{At, Run, Step};
 use crate::{Error, Kind, Result};
 
-/// How long it takes until a worker that has ended badly is begun again; each time that it has come no
-/// further, twice as long.
+/// The pause before a failed worker is started again. It doubles each time that the worker has made no
+/// progress.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// A worker that ends so often with an error, and comes no further, is given up.
+/// A worker that fails this often without progress is given up.
 const MOST_ERRORS: u32 = 3;
 
-/// The same of one that is killed, which is as a rule not its own doing.
+/// A worker that is killed this often without progress is given up. The limit is higher, because the cause is
+/// usually outside.
 const MOST_KILLS: u32 = 20;
 
-/// What a worker has been through.
+/// The history of a worker.
 #[derive(Default)]
 struct Worker {
-    /// How far the last checkpoint was that anybody saw.
+    /// The steps of its last known checkpoint.
     steps: u64,
-    /// Since it has come further.
+    /// Errors since it last made progress.
     errors: u32,
     kills: u32,
     given_up: Option<(Kind, String)>,
 }
 
-/// Trains the modules that are not trained, each in a process of its own, until all are.
+/// Trains all untrained modules, each in its own process.
 ///
 /// # Errors
-/// [`Kind::Interrupted`] when asked to stop; when a worker was given up, once the others have ended, which
-/// go on with what they have.
+/// [`Kind::Interrupted`] when asked to stop; when a worker was given up. In that case the others first continue
+/// to their end with what they have.
 pub fn train(
     run: &Run<'_>,
     pipeline: &PipelineArgs,
@@ -51,8 +52,8 @@ pub fn train(
             untrained.push(module);
         }
     }
-    // Each has all of them: while one waits, the others have its cores, and weights end in the same bits as
-    // those of other schedules with as many threads.
+    // Each worker gets all threads: while one waits, the others use its cores. The weights then have the same
+    // bits as with other schedules and as many threads.
     let threads = NonZeroUsize::new(rayon::current_num_threads().min(MOST_THREADS));
     let globals = GlobalArgs { threads, ..globals.clone() };
     let run_dir = Some(run.standing.dir.path().to_path_buf());
@@ -97,8 +98,8 @@ fn training(module: usize) -> Step {
 }
 
 impl Worker {
-    /// Takes note of how its process ended after `steps` steps; how long to pause before it is begun again,
-    /// if it is to be.
+    /// Records how the worker's process ended after `steps` steps. Returns the pause before it is started
+    /// again, or `None` if it is not.
     fn ended(&mut self, steps: u64, ended: Ended) -> Option<Duration> {
         let (kind, why) = ended.failure?;
         if steps > self.steps {
@@ -109,7 +110,7 @@ impl Worker {
         } else {
             self.errors += 1;
         }
-        // What is wrong with these is not mended by trying again.
+        // Trying again does not help with these.
         let hopeless = matches!(kind, Kind::Usage | Kind::Damaged | Kind::NotReady);
         if hopeless || self.errors >= MOST_ERRORS || self.kills >= MOST_KILLS {
             self.given_up = Some((kind, why));

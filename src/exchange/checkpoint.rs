@@ -1,5 +1,5 @@
-//! A checkpoint of PyTorch 1.6 or later: what `torch.save(module.state_dict(), file)` writes, a zip archive with
-//! a pickle that names the tensors, and an entry for the values of each.
+//! Reads checkpoints of PyTorch 1.6 or later. `torch.save(module.state_dict(), file)` writes a zip archive with
+//! a pickle that names the tensors, and one entry per storage of values.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -12,13 +12,13 @@ use super::layout::Layout;
 use super::pickle::{self, Pickled};
 use super::stored::{Holder, Place, Stored, value_size};
 
-/// The most bytes of a pickle. What reads it may hold some tens of times as much.
+/// The most bytes of a pickle. Its reader may need some tens of times as much memory.
 const LONGEST: u64 = 8 << 20;
 
 /// The tensors of an archive, by name.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with the file.
 pub fn open(file: File) -> Result<(BTreeMap<String, Stored>, ZipArchive<File>), Fault> {
     let mut zip = ZipArchive::new(file).map_err(|error| error.to_string())?;
     let pickles: Vec<String> = zip
@@ -63,7 +63,7 @@ fn place(zip: &mut ZipArchive<File>, folder: &str, pickled: &Pickled) -> Result<
     Ok(Place { holder: Holder::Entry(name), layout })
 }
 
-/// The bytes of an entry, at most so many.
+/// The bytes of an entry; an error if there are more than `most`.
 fn entry(zip: &mut ZipArchive<File>, name: &str, most: u64) -> Result<Vec<u8>, String> {
     let mut entry = zip.by_name(name).map_err(|error| format!("`{name}`: {error}"))?;
     let mut bytes = Vec::new();

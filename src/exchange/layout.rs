@@ -1,24 +1,24 @@
-//! How the values of a tensor lie in its storage: one after the other, or as a view of others' - transposed,
+//! Layouts of a tensor's values in its storage: contiguous, or a view into a larger storage - transposed,
 //! channels-last, cut out, or expanded.
 
 use std::io::{self, Read};
 
-/// Values that are read at once where they lie apart.
+/// Values read at once if they are not contiguous.
 const BLOCK: u64 = 1 << 16;
 
-/// Where the values of a tensor lie, counted in values from the start of its storage.
+/// The places of a tensor's values, counted in values from the start of its storage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layout {
     first: u64,
-    /// Behind the last.
+    /// The place after the last value.
     end: u64,
     dims: Vec<usize>,
-    /// Of each dimension, how far a step along it goes.
+    /// For each dimension, the distance of a step along it.
     strides: Vec<u64>,
 }
 
 impl Layout {
-    /// The layout of a tensor whose values follow each other; `None` where there are too many to count.
+    /// The layout of a contiguous tensor; `None` if there are too many values to count.
     pub fn contiguous(dims: &[usize]) -> Option<Self> {
         let mut end = 1u64;
         let mut strides = vec![0; dims.len()];
@@ -29,10 +29,10 @@ impl Layout {
         Some(Self { first: 0, end, dims: dims.to_vec(), strides })
     }
 
-    /// The layout of a view, whose first value lies at `offset` of a storage of so many values.
+    /// The layout of a view whose first value lies at `offset` in a storage of `values` values.
     ///
     /// # Errors
-    /// In words, when it goes backwards, or beyond the storage.
+    /// A sentence, when the view goes backwards, or beyond the storage.
     pub fn of_view(
         offset: i64,
         dims: &[usize],
@@ -60,13 +60,13 @@ impl Layout {
         Ok(Self { first, end, dims: dims.to_vec(), strides })
     }
 
-    /// The place of its first value in the storage.
+    /// The place of the first value in the storage.
     pub fn first(&self) -> u64 {
         self.first
     }
 
-    /// Reads its values, of `size` bytes each, in the order of its dimensions; `storage` is at the first.
-    /// Holds a few times as much as the values take, however far apart they lie.
+    /// Reads the values, of `size` bytes each, in the order of the dimensions. `storage` starts at the first
+    /// value. Needs a few times the memory of the values, however far apart they lie.
     ///
     /// # Errors
     /// When the storage ends before the last value.
@@ -106,7 +106,7 @@ impl Layout {
         })
     }
 
-    /// Where each value lies, and its place among the tensor's own: in the order of the storage.
+    /// The place of each value in the storage, and its number in the tensor, in the order of the storage.
     fn places(&self) -> Vec<(u64, usize)> {
         let mut all = vec![self.first];
         for (dim, stride) in self.dims.iter().zip(&self.strides) {
@@ -124,7 +124,7 @@ impl Layout {
 mod tests {
     use super::*;
 
-    /// What is read of a storage of the bytes 0, 1, 2 and so on.
+    /// Reads a view of a storage with the bytes 0, 1, 2 and so on.
     fn read(offset: i64, dims: &[usize], strides: &[i64], values: u64) -> Result<Vec<u8>, String> {
         let layout = Layout::of_view(offset, dims, strides, values)?;
         let storage: Vec<u8> = (0..values).map(|it| it as u8).collect();

@@ -1,9 +1,8 @@
-//! Weights that come from elsewhere or go there, under the names and in the layouts of the published
-//! PyTorch code.
+//! Exports and imports weights with the names and layouts of the published PyTorch code.
 //!
-//! Out goes one safetensors file for a stack. In come such files, and checkpoints of PyTorch: of all
-//! modules, or one a module. What comes in is a file of others: it is an error unless every tensor of
-//! the modules is in it, of the right shape, and nothing else is.
+//! Export writes one safetensors file for a stack. Import reads such files and PyTorch checkpoints: one for all
+//! modules, or one per module. Imported files are not trusted: it is an error unless they hold every tensor of
+//! the modules, in the right shape, and nothing else.
 
 mod checkpoint;
 mod fault;

@@ -1,5 +1,5 @@
-//! What the tensors of a file are called within a module of the stack, without what wrappers of PyTorch put in
-//! front: `module.` of DataParallel and `_orig_mod.` of `torch.compile`, wherever they stand and however often.
+//! Maps the names in a file to tensors of the modules. Prefixes from PyTorch wrappers are ignored: `module.` of
+//! DataParallel and `_orig_mod.` of `torch.compile`, wherever they stand and however often.
 
 use std::collections::BTreeMap;
 
@@ -7,29 +7,29 @@ use super::published::{OF_IMAGES, OF_SOUND};
 use super::tensor_file::TensorFile;
 use crate::{Error, Result};
 
-/// Parts of names that wrappers put there.
+/// Parts of names that wrappers add.
 const WRAPPERS: [&str; 2] = ["module", "_orig_mod"];
 
-/// The most names that are named in a message, and that are compared with one that is missing.
+/// The most names that a message shows, and the most that are compared with a missing name.
 const SHOWN: usize = 6;
 const COMPARED: usize = 4096;
 
-/// A tensor: the place of its module in a file of the stack, `None` in one of a single module; and its name within
-/// that.
+/// A tensor: the number of its module in a file of the stack, `None` in a file of a single module; and its name
+/// within the module.
 pub type Place = (Option<usize>, String);
 
 /// The names of a file.
 pub struct Names {
-    /// As the file has them.
+    /// The names in the file.
     theirs: BTreeMap<Place, String>,
     of_stack: bool,
 }
 
 impl Names {
-    /// Those of a file.
+    /// Maps the names of a file.
     ///
     /// # Errors
-    /// When two tensors are one without what was put in front.
+    /// When two tensors have the same name without the wrappers' parts.
     pub fn of(file: &TensorFile) -> Result<Self> {
         let all: Vec<(String, &str)> = file.names().map(|name| (bare(name), name)).collect();
         let of_stack = all.iter().any(|(bare, _)| module_of(bare).is_some());
@@ -51,23 +51,23 @@ impl Names {
         Ok(Self { theirs, of_stack })
     }
 
-    /// Whether it is a file of the stack.
+    /// Whether the file holds a whole stack.
     pub fn of_stack(&self) -> bool {
         self.of_stack
     }
 
-    /// What the file calls a tensor.
+    /// The file's name for a tensor.
     pub fn get(&self, place: &Place) -> Option<&str> {
         self.theirs.get(place).map(String::as_str)
     }
 
-    /// What the file calls the first tensor that is none of these.
+    /// The file's name for the first tensor that is not in `known`.
     pub fn other_than(&self, known: &[Place]) -> Option<&str> {
         let known: std::collections::HashSet<&Place> = known.iter().collect();
         self.theirs.iter().find(|(place, _)| !known.contains(place)).map(|(_, name)| name.as_str())
     }
 
-    /// What is there, in place of a tensor that is missing.
+    /// Says what the file has, in place of the missing tensor.
     pub fn there(&self, missing: &Place) -> String {
         let shown: Vec<String> =
             self.theirs.values().take(SHOWN).map(|name| format!("`{}`", short(name))).collect();
@@ -87,7 +87,7 @@ impl Names {
         }
     }
 
-    /// What stands in front of a missing name, where the file has it behind something else: `net.`.
+    /// The prefix that the file has before a missing name, such as `net.`; `None` if no name ends with it.
     pub fn in_front_of(&self, missing: &Place) -> Option<&str> {
         let of_name = |(_, name): (&Place, &'_ String)| name.ends_with(&format!(".{}", missing.1));
         let (_, name) = self.theirs.iter().find(|it| of_name(*it))?;
@@ -95,16 +95,17 @@ impl Names {
     }
 }
 
-/// What the whole model of speech is called in checkpoints of it.
+/// The prefix of the whole model of speech in its checkpoints.
 const FULL_MODEL: &str = "fullmodel.";
 
-/// A name without what wrappers put there.
+/// A name without the wrappers' parts.
 fn bare(name: &str) -> String {
     let parts = name.split('.').filter(|part| !WRAPPERS.contains(part));
     parts.collect::<Vec<_>>().join(".")
 }
 
-/// `encoder.3.model.Conv1.weight` or `fullmodel.3.model.Conv1.weight` -> 3 and `model.Conv1.weight`.
+/// Splits off the module's number: `encoder.3.model.Conv1.weight` or `fullmodel.3.model.Conv1.weight` -> 3 and
+/// `model.Conv1.weight`.
 fn module_of(bare: &str) -> Option<(usize, &str)> {
     let rest = [OF_IMAGES, OF_SOUND].iter().find_map(|stack| bare.strip_prefix(stack))?;
     let (module, rest) = rest.strip_prefix('.')?.split_once('.')?;

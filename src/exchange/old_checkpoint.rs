@@ -1,7 +1,6 @@
-//! A checkpoint of PyTorch before 1.6, which the published code's own are: pickles one after the
-//! other - a magic number, a version, the machine's types, the state dict, the keys of its storages -
-//! and then, for each key, the number of values and the values: little-endian, whatever the machine was that it
-//! tells of.
+//! Reads checkpoints of PyTorch before 1.6, such as those of the published code. They begin with five pickles:
+//! a magic number, a version, the machine's types, the state dict, and the keys of its storages. For each key
+//! follow the number of values and the values. These are always little-endian, whatever types the file names.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -12,16 +11,16 @@ use super::layout::Layout;
 use super::pickle::{self, Pickled};
 use super::stored::{Holder, Place, Stored, value_size};
 
-/// What such a file begins with.
+/// The first bytes of an old checkpoint.
 pub const MAGIC: [u8; 14] = *b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19";
 
-/// The most bytes of the pickles together. What reads them may hold some tens of times as much.
+/// The most bytes of the pickles together. Their reader may need some tens of times as much memory.
 const LONGEST: u64 = 8 << 20;
 
 /// The tensors of a file, by name.
 ///
 /// # Errors
-/// What is wrong with it.
+/// What is wrong with the file.
 pub fn open(file: &mut File) -> Result<BTreeMap<String, Stored>, Fault> {
     let failed = |error: std::io::Error| error.to_string();
     let end = file.metadata().map_err(failed)?.len();
@@ -30,7 +29,7 @@ pub fn open(file: &mut File) -> Result<BTreeMap<String, Stored>, Fault> {
     let pickles = pickle::old_state_dict(&start);
     let pickles = pickles.map_err(|why| Fault { why, hint: STATE_DICT })?;
 
-    // How long the values of a key are is said by those who use them.
+    // The size of a key's values is given by the tensors that use them.
     let mut sizes = HashMap::new();
     for (name, pickled) in &pickles.state {
         let size = value_size(pickled.storage.dtype());

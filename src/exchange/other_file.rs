@@ -1,15 +1,15 @@
-//! What a file is that holds no weights, from its first bytes: most come of a download that brought something
+//! Recognises files without weights by their first bytes. Most come from a download that brought something
 //! else.
 
 use super::fault::{Fault, STATE_DICT};
 
-/// As many bytes from the start as tell.
+/// Bytes from the start that are enough to tell.
 pub const ENOUGH: u64 = 1 << 10;
 
-/// What stands in front of the tag of a page.
+/// The most bytes before the first tag of an HTML page.
 const BEFORE_TAG: usize = 256;
 
-/// Why a file that begins so holds no weights.
+/// Says why a file that starts with `start` holds no weights.
 pub fn fault(start: &[u8]) -> Fault {
     let (why, hint) = what(start);
     Fault { why: why.to_string(), hint }

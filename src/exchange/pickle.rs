@@ -1,9 +1,9 @@
-//! The pickle of a state dict, read as data: nothing in it is run, and what is no tensor of a dict is
-//! forgotten as soon as it is met.
+//! Reads the pickle of a state dict as data: nothing in it is run, and everything except the dict's tensors is
+//! dropped at once.
 //!
-//! candle has a reader of pickles, too; it copies what a pickle refers to, so that a few bytes may ask
-//! for any memory, and panics where a tensor has too few arguments. Values are shared here, lie
-//! within each other only a few deep, and there are only so many.
+//! candle has a reader of pickles, too. It copies what a pickle refers to, so that a few bytes can ask for any
+//! amount of memory, and it panics if a tensor has too few arguments. Here values are shared, and both their
+//! nesting and their number are limited.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -13,56 +13,56 @@ use std::rc::Rc;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pickled {
     pub storage: Rc<Storage>,
-    /// Its first value's place in the storage, which may be anything that the pickle says.
+    /// The place of the first value in the storage. It is unchecked: the pickle may say anything.
     pub offset: i64,
     pub dims: Vec<usize>,
-    /// Likewise.
+    /// The strides, unchecked as well.
     pub strides: Vec<i64>,
 }
 
-/// The values of a tensor, or of several.
+/// The values of one tensor, or of several.
 #[derive(Debug, PartialEq)]
 pub struct Storage {
     /// Module and name, such as `torch FloatStorage`.
     class: Rc<str>,
-    /// The entry that holds it.
+    /// The entry that holds the storage.
     pub key: Rc<str>,
 }
 
 impl Storage {
-    /// Such as `FloatStorage`.
+    /// The type of the values, such as `FloatStorage`.
     pub fn dtype(&self) -> &str {
         self.class.rsplit([' ', '.']).next().unwrap_or_default()
     }
 }
 
-/// What lies on the stack of the machine that a pickle is a program for.
+/// A value on the stack of the machine that runs a pickle.
 #[derive(Clone)]
 enum Value {
     Mark,
     Int(i64),
     Text(Rc<str>),
-    /// Module and name.
+    /// The module and name of a class.
     Class(Rc<str>),
-    /// With how many tuples lie within each other there.
+    /// A tuple, and its depth: how many tuples are nested in it.
     Tuple(Rc<[Value]>, usize),
-    /// A dict's tensors; `None` for what is no tensor.
+    /// The tensors of a dict; `None` for other entries.
     Dict(Rc<RefCell<Dict>>),
     Storage(Rc<Storage>),
     Tensor(Rc<Pickled>),
-    /// A list's texts.
+    /// The texts of a list.
     List(Rc<RefCell<Vec<Rc<str>>>>),
-    /// Whatever else: of no interest.
+    /// Any other value; it is not needed.
     Other,
 }
 
 type Dict = BTreeMap<String, Option<Rc<Pickled>>>;
 
-/// Tuples within each other: shapes and storages lie in the arguments of a tensor.
+/// The deepest nesting of tuples: shapes and storages lie in the arguments of a tensor.
 const DEEPEST: usize = 3;
 
-/// The most values on the stack, and put aside: PyTorch puts a thousand on the stack for each dict, and
-/// some eight aside for each tensor.
+/// The most values on the stack, and in the memo: PyTorch puts a thousand on the stack for each dict, and about
+/// eight into the memo for each tensor.
 const STACK: usize = 1 << 16;
 const MEMO: usize = 1 << 19;
 
@@ -76,7 +76,7 @@ const RANK: usize = 8;
 /// The tensors of the dict that a pickle makes, by name.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// A sentence that says what is wrong with the pickle.
 pub fn state_dict(pickle: &[u8]) -> Result<BTreeMap<String, Pickled>, String> {
     tensors(run(pickle)?.0)
 }
@@ -84,16 +84,16 @@ pub fn state_dict(pickle: &[u8]) -> Result<BTreeMap<String, Pickled>, String> {
 /// The pickles of a checkpoint of PyTorch before 1.6.
 pub struct OldPickles {
     pub state: BTreeMap<String, Pickled>,
-    /// Of the storages, as they follow.
+    /// The keys of the storages, in the order in which these follow.
     pub keys: Vec<Rc<str>>,
-    /// How long the pickles are together.
+    /// The length of all pickles together.
     pub bytes: usize,
 }
 
-/// The five pickles that such a checkpoint begins with.
+/// Reads the five pickles at the start of an old checkpoint.
 ///
 /// # Errors
-/// What is wrong with them, in words.
+/// A sentence that says what is wrong with them.
 pub fn old_state_dict(file: &[u8]) -> Result<OldPickles, String> {
     let mut rest = file;
     // A magic number, a version, and the types of the machine.
@@ -108,7 +108,7 @@ pub fn old_state_dict(file: &[u8]) -> Result<OldPickles, String> {
     Ok(OldPickles { state, keys: keys.take(), bytes: file.len() - rest.len() })
 }
 
-/// What a pickle makes, and the bytes behind it.
+/// Runs a pickle; returns its value, and the bytes after it.
 fn run(pickle: &[u8]) -> Result<(Value, &[u8]), String> {
     let mut machine = Machine { rest: pickle, stack: Vec::new(), memo: HashMap::new() };
     match machine.run() {
@@ -141,7 +141,7 @@ struct Machine<'a> {
 type Step<T> = Result<T, String>;
 
 impl Machine<'_> {
-    /// Runs to the end; what then lies on the stack is what the pickle makes.
+    /// Runs to the end; the value then on the stack is the pickle's.
     fn run(&mut self) -> Step<Value> {
         loop {
             if self.stack.len() > STACK || self.memo.len() > MEMO {
@@ -150,7 +150,7 @@ impl Machine<'_> {
             let [code] = self.array()?;
             match code {
                 b'.' => return self.pop(),
-                // Versions, and how much follows: of no use here.
+                // The protocol version and the frame length are not needed.
                 0x80 => self.array::<1>().map(drop)?,
                 0x95 => self.array::<8>().map(drop)?,
                 b'(' => self.stack.push(Value::Mark),
@@ -168,7 +168,7 @@ impl Machine<'_> {
                     let long = self.bytes(len.into())?;
                     let is_negative = long.last().is_some_and(|high| high & 0x80 != 0);
                     let mut int = if is_negative { [0xff; 8] } else { [0; 8] };
-                    // Longer ones are no sizes.
+                    // Longer numbers are not sizes.
                     let value = match int.get_mut(..long.len()) {
                         Some(low) => {
                             low.copy_from_slice(long);
@@ -253,7 +253,7 @@ impl Machine<'_> {
                     let (arguments, class) = (self.pop()?, self.pop()?);
                     let made =
                         call(&class, &arguments).map_err(|what| match self.stack.last() {
-                            // What it is to be called lies there already.
+                            // The tensor's name is on the stack already.
                             Some(Value::Text(name)) => format!("tensor `{name}`: {what}"),
                             _ => what,
                         })?;
@@ -372,7 +372,8 @@ impl Machine<'_> {
     }
 }
 
-/// `('storage', class, key, device, values)`; before 1.6 with a view behind it, which is none since 0.4.
+/// Reads the id of a storage, `('storage', class, key, device, values)`. Before PyTorch 1.6 a view follows,
+/// which is `None` since 0.4.
 fn storage(id: &Value) -> Option<Value> {
     let Value::Tuple(items, _) = id else { return None };
     match &**items {
@@ -385,7 +386,7 @@ fn storage(id: &Value) -> Option<Value> {
     }
 }
 
-/// What the three functions give that state dicts call.
+/// The result of the three functions that state dicts call.
 fn call(class: &Value, arguments: &Value) -> Step<Value> {
     let (Value::Class(class), Value::Tuple(arguments, _)) = (class, arguments) else {
         return Ok(Value::Other);
@@ -413,7 +414,7 @@ fn call(class: &Value, arguments: &Value) -> Step<Value> {
 
 const NO_SIZES: &str = "a shape that is no tuple of sizes";
 
-/// A tuple of whole numbers.
+/// Reads a tuple of whole numbers.
 fn ints(value: &Value) -> Step<Vec<i64>> {
     let wrong = || NO_SIZES.to_string();
     let Value::Tuple(items, 1) = value else { return Err(wrong()) };

@@ -5,14 +5,14 @@
 //! | `encoder.0` | `model.Conv1` | a convolution in front |
 //! | `encoder.{i}.conv2` | `model.layer {s}.{b}.conv2` | block b of stage s |
 //! | `encoder.{i}.shortcut` | `model.layer {s}.{b}.shortcut.0` | |
-//! | `loss.predictor.{k}` | `loss.W_k.{k}.weight` | of every loss that predicts on a grid |
-//! | `loss.predictor.{k}` | `loss.predictor.weight` | of `infonce1d`: rows k of as many parts |
+//! | `loss.predictor.{k}` | `loss.W_k.{k}.weight` | for every loss that predicts on a grid |
+//! | `loss.predictor.{k}` | `loss.predictor.weight` | for `infonce1d`: part k of the rows |
 //! | `encoder.{i}` | `model.conv {i}` | any other convolution of patches: the published code has none |
-//! | `loss.classifier` | `loss.linear` | likewise |
-//! | `loss.context.{i}.vertical` | `autoregressor.stack.layers.{i}.vertical_conv` | its last row, which is masked there, is none of ours |
+//! | `loss.classifier` | `loss.linear` | the published code has none |
+//! | `loss.context.{i}.vertical` | `autoregressor.stack.layers.{i}.vertical_conv` | its last row is masked there, and missing here |
 //! | `loss.context.output` | `autoregressor.stack_out` | |
 //! | `encoder.{i}` | `encoder.model.layer {n}.0` | convolution n along time |
-//! | `encoder.{i}.input.weight`, `loss.context.input.weight` | `autoregressor.gru.weight_ih_l0` | of a GRU, a layer or the loss's own; `hidden` is `hh`; without BPTT there is no `_l0` |
+//! | `encoder.{i}.input.weight`, `loss.context.input.weight` | `autoregressor.gru.weight_ih_l0` | for a GRU, a layer or the loss's own; `hidden` is `hh`; without BPTT there is no `_l0` |
 //!
 //! A stage begins at a block that strides, or is of another kind or width than the block before it;
 //! stages are counted within the module, blocks within the stage.
@@ -30,32 +30,32 @@ use crate::loss::{Recipe, Sizes, infonce1d};
 use crate::parameters::ParameterShape;
 use crate::train::trainer;
 
-/// What the published code calls the modules of a stack of images.
+/// The published code's name for the modules of a stack for images.
 pub const OF_IMAGES: &str = "encoder";
 
-/// What it calls those of a stack of sound.
+/// The published code's name for the modules of a stack for sound.
 pub const OF_SOUND: &str = "fullmodel";
 
-/// A parameter, and what the published code makes of it.
+/// A parameter, here and in the published code.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Published {
     /// Its name and shape here: a convolution `[h, w, in, out]`, a projection `[in, out]`.
     pub ours: ParameterShape,
-    /// Its name there, within its module.
+    /// The published name within the module.
     pub name: String,
-    /// The shape of that: a convolution `[out, in, h, w]` or `[out, in, w]`, a predictor
-    /// `[out, in, 1, 1]`, a linear layer `[out, in]`.
+    /// The published shape: a convolution `[out, in, h, w]` or `[out, in, w]`, a predictor `[out, in, 1, 1]`, a
+    /// linear layer `[out, in]`.
     pub dims: Vec<usize>,
-    /// Which of its rows are this parameter, where several of ours are one of theirs: these follow each
-    /// other, and share a name.
+    /// The rows of the published tensor that are this parameter, if several of our parameters are one published
+    /// tensor. These follow each other, and share a name.
     rows: Option<Range<usize>>,
-    /// Rows of a kernel's end that are masked there, and missing here.
+    /// Rows at the end of a kernel that are masked there, and missing here.
     masked: usize,
 }
 
 const PREDICTOR: &str = "loss.predictor.";
 
-/// The parameters of a module whose input has so many channels, encoder first.
+/// The parameters of a module whose input has `channels` channels, encoder first.
 pub fn parameters(
     layers: &[Arc<dyn Layer>],
     input: usize,
@@ -87,7 +87,7 @@ pub fn parameters(
 }
 
 impl Published {
-    /// A tensor of ours as the published code has it; only its rows, where several are one there.
+    /// Converts our tensor to the published form; if several of ours are one there, only this one's rows.
     ///
     /// # Errors
     /// When it is of another shape.
@@ -104,7 +104,7 @@ impl Published {
         Ok(turned.contiguous()?.reshape(dims)?)
     }
 
-    /// A tensor of the published code as ours.
+    /// Converts a published tensor to our form.
     ///
     /// # Errors
     /// When it is of another shape.
@@ -131,7 +131,7 @@ fn along_time(loss: &dyn Recipe) -> Option<&infonce1d::Settings> {
     loss.downcast_ref()
 }
 
-/// Where each layer is in the published code's module.
+/// The name of each layer in the published module.
 fn places(layers: &[Arc<dyn Layer>]) -> Vec<String> {
     let mut places = Places::default();
     let place = |layer: &Arc<dyn Layer>| {
@@ -142,13 +142,13 @@ fn places(layers: &[Arc<dyn Layer>]) -> Vec<String> {
     layers.iter().map(place).collect()
 }
 
-/// `3.conv1.weight` -> 3 and `conv1.weight`.
+/// Splits off an index: `3.conv1.weight` -> 3 and `conv1.weight`.
 fn split_index(name: &str) -> Option<(usize, &str)> {
     let (index, rest) = name.split_once('.')?;
     Some((index.parse().ok()?, rest))
 }
 
-/// Predictor k of several that are one linear layer there.
+/// Predictor `k` of `several` predictors that are one published linear layer.
 fn one_of_several(ours: ParameterShape, k: usize, several: usize) -> Published {
     let (from, to) = (ours.dims[0], ours.dims[1]);
     Published {
@@ -160,7 +160,7 @@ fn one_of_several(ours: ParameterShape, k: usize, several: usize) -> Published {
     }
 }
 
-/// Name and shape of a parameter of the loss.
+/// The published name and shape of a parameter of the loss.
 fn loss_parameter(ours: &ParameterShape, loss: &dyn Recipe) -> (String, Vec<usize>) {
     if let Some(context) = ours.name.strip_prefix("loss.context.") {
         return match along_time(loss).and_then(|it| it.context) {
@@ -199,7 +199,7 @@ fn pixelcnn_name(ours: &str) -> String {
     format!("autoregressor.stack.layers.{layer}.{theirs}.{kind}")
 }
 
-/// Its shape there.
+/// The published shape of a PixelCNN's parameter.
 fn pixelcnn_dims(ours: &[usize], name: &str) -> Vec<usize> {
     let mut dims = turned(ours);
     if name.ends_with(".vertical.weight") {

@@ -1,7 +1,7 @@
-//! The header of a safetensors file: 8 bytes with its length, then JSON.
+//! Reads the header of a safetensors file: 8 bytes with its length, then JSON.
 //!
-//! Whatever is read by its word is held against it first: that every place fits shape and type, and that the
-//! places follow each other without a hole to the end of the file.
+//! The header is checked before it is used: every tensor's place fits its shape and type, and the places follow
+//! each other without a gap to the end of the file.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,7 +23,7 @@ const LONGEST: u64 = 8 << 20;
 struct Entry {
     dtype: String,
     shape: Vec<usize>,
-    /// From the end of the header on.
+    /// First byte, and the byte after the last, counted from the end of the header.
     data_offsets: [u64; 2],
 }
 
@@ -40,7 +40,7 @@ impl<'de> Deserialize<'de> for Header {
     }
 }
 
-/// A map would keep the last of several tensors with one name.
+/// Reads the header entry by entry: a map would silently keep only the last of several tensors with one name.
 struct HeaderVisitor;
 
 impl<'de> Visitor<'de> for HeaderVisitor {
@@ -68,10 +68,10 @@ impl<'de> Visitor<'de> for HeaderVisitor {
     }
 }
 
-/// The tensors of a file, and what `gimlet export` says in it.
+/// The tensors of a file, and the metadata of `gimlet export`.
 ///
 /// # Errors
-/// What is wrong with it, in words.
+/// A sentence that says what is wrong with the file.
 pub fn open(file: &mut File) -> Result<(BTreeMap<String, Stored>, Option<Value>), String> {
     let failed = |error: std::io::Error| error.to_string();
     let bytes = file.metadata().map_err(failed)?.len();
@@ -102,8 +102,8 @@ pub fn open(file: &mut File) -> Result<(BTreeMap<String, Stored>, Option<Value>)
     Ok((tensors.collect(), about))
 }
 
-/// Fails unless each tensor has as many bytes as its shape takes, and all of them lie one behind the other in
-/// the `bytes` behind the header.
+/// Fails unless each tensor has as many bytes as its shape needs, and all tensors together fill the `bytes`
+/// after the header without gaps.
 fn check_places(entries: &BTreeMap<String, Entry>, bytes: u64) -> Result<(), String> {
     let mut in_order: Vec<(&String, &Entry)> = entries.iter().collect();
     in_order.sort_by_key(|(_, entry)| entry.data_offsets);
@@ -147,7 +147,7 @@ fn check_places(entries: &BTreeMap<String, Entry>, bytes: u64) -> Result<(), Str
     }
 }
 
-/// Bytes of a value; `None` of a type that is not known.
+/// Bytes per value; `None` for an unknown type.
 fn value_size(dtype: &str) -> Option<u64> {
     Some(match dtype {
         "F64" | "I64" | "U64" | "C64" => 8,

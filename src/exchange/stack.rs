@@ -1,7 +1,7 @@
-//! A whole stack: out as one safetensors file, in from one file for all modules or one for each.
+//! Exports a stack as one safetensors file, and imports it from one file for all modules or one per module.
 //!
-//! In a file of the stack, the parameters of module m stand under `encoder.{m}.`, of sound under
-//! `fullmodel.{m}.`; in a file of one module, without. What wrappers put in front is passed over (`names.rs`).
+//! In a file of the stack, the parameters of module m have the prefix `encoder.{m}.`, or for sound
+//! `fullmodel.{m}.`; in a file of one module, they have none. Prefixes from wrappers are ignored (`names.rs`).
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ use crate::{Error, Kind, Result};
 pub struct Described {
     /// Its name in the pipeline.
     pub name: String,
-    /// What modules are called in a file of the stack: `encoder`, or of sound `fullmodel`.
+    /// The prefix of modules in a file of the stack: `encoder`, or for sound `fullmodel`.
     pub stack: &'static str,
     /// Its parameters, in order.
     pub parameters: Vec<Published>,
@@ -26,20 +26,19 @@ pub struct Described {
 
 /// The parameters that were read for a module.
 pub struct Taken {
-    /// By our names.
+    /// The parameters by our names.
     pub parameters: Parameters,
     /// The file they were read from.
     pub file: PathBuf,
-    /// Of the file.
+    /// The hash of the file.
     pub blake3: String,
-    /// What `gimlet export` has said in the file.
+    /// The metadata that `gimlet export` wrote into the file.
     pub about: Option<Value>,
-    /// The types of values that were read as f32 and are not, as the file calls them.
+    /// Types of values that were converted to f32, as the file names them.
     pub converted: Vec<String>,
 }
 
-/// The file of a stack, each module with its trained parameters; `about` goes, as JSON, into its
-/// metadata.
+/// Makes the file of a stack with each module's trained parameters. `about` goes, as JSON, into its metadata.
 ///
 /// # Errors
 /// When a parameter is missing or of another shape.
@@ -55,11 +54,11 @@ pub fn write(stack: &[(Described, Parameters)], about: &Value) -> Result<Vec<u8>
     Parameters::from_tensors(tensors).to_safetensors(about)
 }
 
-/// The parameters of all modules, from one file for the stack or one for each module, in order.
+/// Reads the parameters of all modules, from one file for the stack or one per module, in order.
 ///
 /// # Errors
-/// [`Kind::Usage`] when there are not so many files; [`Kind::Damaged`] when a file of ours is not what
-/// was written; else when a file cannot be read or does not fit: by its name, and the tensor's.
+/// [`Kind::Usage`] when the number of files is wrong; [`Kind::Damaged`] when a file that we wrote has other
+/// values; otherwise when a file cannot be read or does not fit. Messages name the file and the tensor.
 pub fn read(paths: &[PathBuf], modules: &[Described]) -> Result<Vec<Taken>> {
     let mut files = Vec::with_capacity(paths.len());
     for path in paths {
@@ -85,7 +84,7 @@ pub fn read(paths: &[PathBuf], modules: &[Described]) -> Result<Vec<Taken>> {
     Ok(taken)
 }
 
-/// Reads all that a file holds: these modules.
+/// Reads `modules` from a file, which must hold nothing else.
 fn read_file(file: &mut TensorFile, names: &Names, modules: &[Described]) -> Result<Vec<Taken>> {
     let mut all = Vec::new();
     let mut known = Vec::new();
@@ -122,7 +121,7 @@ fn read_file(file: &mut TensorFile, names: &Names, modules: &[Described]) -> Res
     Ok(taken)
 }
 
-/// The error of a tensor that a file does not have.
+/// The error for a tensor that a file lacks.
 fn missing(file: &TensorFile, names: &Names, place: &Place, parameter: &Published) -> Error {
     let (path, dims, there) = (file.path().display(), &parameter.dims, names.there(place));
     let name = &parameter.name;
@@ -136,7 +135,7 @@ fn missing(file: &TensorFile, names: &Names, place: &Place, parameter: &Publishe
     })
 }
 
-/// Whether a file that we wrote still holds the values that we wrote.
+/// Fails if a file that we wrote no longer holds the values that we wrote.
 fn check_hash(file: &TensorFile, all: Vec<(String, Tensor)>) -> Result<()> {
     let Some(hash) = file.about().and_then(|about| about.get(HASH)) else { return Ok(()) };
     if *hash == Parameters::from_tensors(all).hash()? {

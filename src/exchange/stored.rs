@@ -1,35 +1,35 @@
-//! What a file says of a tensor before its values are read: its type, its shape, and where they lie.
+//! A tensor before its values are read: its type, its shape, and the place of the values.
 
 use super::layout::Layout;
 
-/// What is known of a tensor before it is read.
+/// A tensor's description in a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored {
-    /// Its type as the file calls it.
+    /// The type as the file names it.
     pub dtype: String,
     pub dims: Vec<usize>,
-    /// Where its values lie, little-endian; `Err` says why they cannot be read.
+    /// The place of its values, which are little-endian; `Err` says why they cannot be read.
     pub place: Result<Place, String>,
 }
 
-/// Where the values of a tensor lie.
+/// The place of a tensor's values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Place {
     pub holder: Holder,
-    /// In the storage that it holds.
+    /// The layout within the storage.
     pub layout: Layout,
 }
 
-/// What holds a storage.
+/// Where a storage lies.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Holder {
-    /// The file, from this byte on.
+    /// In the file, from this byte on.
     At(u64),
-    /// This entry of the archive that the file is.
+    /// In this entry of the archive.
     Entry(String),
 }
 
-/// Bytes of a value in a checkpoint of PyTorch; `None` of a type that is not known.
+/// Bytes per value in a PyTorch checkpoint; `None` for an unknown type.
 pub fn value_size(storage: &str) -> Option<u64> {
     Some(match storage {
         "DoubleStorage" | "LongStorage" | "ComplexFloatStorage" => 8,

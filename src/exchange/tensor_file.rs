@@ -1,7 +1,7 @@
-//! A file of named tensors that others made: safetensors, or a checkpoint of PyTorch.
+//! Reads files of named tensors from other programs: safetensors, or a PyTorch checkpoint.
 //!
-//! Opening one reads names, types and shapes, within fixed bounds. A tensor is read when it is asked
-//! for by its shape: no file makes us hold more than what was expected of it.
+//! Opening a file reads names, types and shapes, within fixed bounds. A tensor is read only on request, with
+//! its expected shape: no file can make us hold more than expected.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -18,7 +18,7 @@ use super::{checkpoint, old_checkpoint, other_file, safetensors_file};
 use crate::source::plain_file;
 use crate::{Error, Result};
 
-/// How the values are read.
+/// The source of the values.
 pub enum Values {
     File(File),
     Archive(ZipArchive<File>),
@@ -31,15 +31,15 @@ pub struct TensorFile {
     about: Option<Value>,
     values: Values,
     blake3: String,
-    /// The types that were read as f32 and are not, as the file calls them.
+    /// The types that were converted to f32, as the file names them.
     converted: BTreeSet<String>,
 }
 
 impl TensorFile {
-    /// Opens a file, whichever of these it is.
+    /// Opens a file of any of these formats.
     ///
     /// # Errors
-    /// When it cannot be read, or is none of them.
+    /// When it cannot be read, or has another format.
     pub fn open(path: &Path) -> Result<Self> {
         let failed = |error| Error::io("read", path, error);
         let mut file = plain_file::open(path).map_err(failed)?;
@@ -70,36 +70,36 @@ impl TensorFile {
         Ok(Self { path: path.to_path_buf(), tensors, about, values, blake3, converted })
     }
 
-    /// Where it lies.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Of its bytes.
+    /// The hash of the file's bytes.
     pub fn blake3(&self) -> &str {
         &self.blake3
     }
 
-    /// The names of its tensors, sorted.
+    /// The names of the tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
     }
 
-    /// What `gimlet export` has said in it.
+    /// The metadata that `gimlet export` wrote into it.
     pub fn about(&self) -> Option<&Value> {
         self.about.as_ref()
     }
 
-    /// The types that were read as f32 so far and are not, as the file calls them.
+    /// The types that were converted to f32 so far, as the file names them.
     pub fn converted(&self) -> impl Iterator<Item = &str> {
         self.converted.iter().map(String::as_str)
     }
 
-    /// A tensor of this name and shape, as f32: f16, bf16 and f64 are converted.
+    /// Reads a tensor by name and shape, as f32: f16, bf16 and f64 are converted.
     ///
     /// # Errors
-    /// When there is none, it has another shape or no such type, or its values are not all there and
-    /// finite.
+    /// When the tensor is missing, or has another shape or an unsupported type; when its values are incomplete
+    /// or not all finite.
     pub fn read(&mut self, name: &str, dims: &[usize]) -> Result<Tensor> {
         let path = self.path.display().to_string();
         let wrong = |what: String, hint: &str| {
@@ -127,7 +127,7 @@ impl TensorFile {
             self.converted.insert(stored.dtype.clone());
         }
         let tensor = Tensor::from_raw_buffer(&bytes, dtype, dims, &Device::Cpu)?;
-        // What is finite in f64 may be none in f32.
+        // A finite f64 may be infinite in f32.
         let values = tensor.to_dtype(DType::F32)?;
         let is_finite = |values: &[f32]| values.iter().position(|it| !it.is_finite());
         if let Some(at) = is_finite(&values.flatten_all()?.to_vec1()?) {
@@ -139,14 +139,14 @@ impl TensorFile {
     }
 }
 
-/// What to do where names or shapes are not those of the pipeline's modules.
+/// The hint for names or shapes that do not fit the pipeline's modules.
 pub const WHAT_FITS: &str =
     "the pipeline's layers and its loss must be those that the file was made with";
 
-/// What to do where a file is not whole.
+/// The hint for an incomplete file.
 const DAMAGED: &str = "the file is damaged: fetch it again, or save it again";
 
-/// The types that are read, under both formats' names.
+/// The supported types, by their names in both formats.
 fn dtype(name: &str) -> Option<DType> {
     Some(match name {
         "F32" | "FloatStorage" => DType::F32,
@@ -174,7 +174,7 @@ fn read_values(
             let mut entry = zip.by_name(name).map_err(io::Error::other)?;
             io::copy(&mut (&mut entry).take(before), &mut io::sink())?;
             let bytes = layout.read(&mut entry, size)?;
-            // At the end of the entry its CRC is compared.
+            // Reading to the end of the entry checks its CRC.
             io::copy(&mut entry, &mut io::sink())?;
             Ok(bytes)
         }

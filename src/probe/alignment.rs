@@ -5,13 +5,13 @@
 //! mean over positive pairs (x, y) of |x / |x| - y / |y||^2
 //! ```
 //!
-//! From 0, where they are the same, to 4, where they are opposite; 2 where they have nothing to do with
-//! each other. Positive pairs are those of the loss within a sample: the pooled vectors of a column of
-//! patches so many rows apart, or of sound the parts of a window so many parts apart.
+//! From 0 for equal pairs to 4 for opposite ones; 2 if the two have nothing to do with each other. Positive
+//! pairs are the loss's pairs within a sample: pooled vectors in a column of patches that lie a given number of
+//! rows apart, or for sound, parts of a window that lie a given number of parts apart.
 
 use std::ops::RangeInclusive;
 
-/// Sum and count over the positive pairs of some samples: those of others can be added.
+/// Sum and count over the positive pairs of some samples. Results for several groups of samples can be added.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Alignment {
     sum: f64,
@@ -19,7 +19,8 @@ pub struct Alignment {
 }
 
 impl Alignment {
-    /// That of `samples`, `[samples, rows, columns, channels]`, whose pairs lie `apart` rows apart.
+    /// The alignment of `samples`, `[samples, rows, columns, channels]`, with pairs that lie `apart` rows
+    /// apart.
     pub fn of(samples: &[f32], shape: [usize; 3], apart: &RangeInclusive<usize>) -> Self {
         let [rows, columns, channels] = shape;
         let mut all = Self::default();
@@ -44,13 +45,13 @@ impl Alignment {
         all
     }
 
-    /// Of the samples of both.
+    /// Combines the alignments of two groups of samples.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self { sum: self.sum + other.sum, pairs: self.pairs + other.pairs }
     }
 
-    /// The mean; `None` without a pair.
+    /// The mean over the pairs; `None` if there is no pair.
     pub fn mean(self) -> Option<f64> {
         (self.pairs > 0).then(|| self.sum / self.pairs as f64)
     }

@@ -1,6 +1,5 @@
 //! Linear centred kernel alignment (Kornblith et al. 2019, "Similarity of Neural Network Representations
-//! Revisited", section 3): how alike two representations of the same rows are, whatever their rotation
-//! and scale.
+//! Revisited", section 3): how similar two representations of the same rows are, up to rotation and scale.
 //!
 //! With X and Y `[rows, channels]`, each channel less its mean:
 //!
@@ -8,9 +7,10 @@
 //! CKA = |Y^T X|_F^2 / (|X^T X|_F |Y^T Y|_F)
 //! ```
 //!
-//! from 0 to 1. It is computed from Gram matrices K = X X^T, L = Y Y^T of the rows, made once for each
-//! representation: `|Y^T X|_F^2` is `<K, L>`, the sum of the products of their cells. Of few rows and many
-//! channels it is too high, of unlike representations as well: compare it with that of untrained ones.
+//! The value is from 0 to 1. It is computed from Gram matrices K = X X^T and L = Y Y^T of the rows, which are
+//! made once per representation: `|Y^T X|_F^2` is `<K, L>`, the sum of the products of their cells. With few
+//! rows and many channels it is too high even for unrelated representations: compare it with that of untrained
+//! ones.
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
@@ -18,17 +18,17 @@ use rayon::prelude::*;
 use crate::{Error, Result};
 use gimlet_kernel::with_values;
 
-/// A representation of some rows, ready to be compared.
+/// A representation of some rows, prepared for comparison.
 pub struct Representation {
     rows: usize,
-    /// K, `[rows, rows]`.
+    /// The Gram matrix K, `[rows, rows]`.
     gram: Vec<f32>,
-    /// |K|_F.
+    /// The norm |K|_F.
     norm: f64,
 }
 
 impl Representation {
-    /// That of `vectors`, `[rows, channels]`.
+    /// The representation by `vectors`, `[rows, channels]`.
     ///
     /// # Errors
     /// When the product fails.
@@ -42,13 +42,13 @@ impl Representation {
         for vector in centred.chunks_exact_mut(channels.max(1)) {
             for (it, mean) in vector.iter_mut().zip(&mean) {
                 *it -= mean;
-                // What rounding leaves of a constant is no variation.
+                // What rounding leaves of a constant does not count as variation.
                 if it.abs() <= 1e-12 * mean.abs() {
                     *it = 0.0;
                 }
             }
         }
-        // Scale is no part of it, and so no value is too small or too large for its square.
+        // Scale does not matter, so values are scaled until their squares neither overflow nor vanish.
         let largest = centred.iter().fold(0.0f64, |largest, it| largest.max(it.abs()));
         let scale = if largest > 0.0 { largest.recip() } else { 0.0 };
         let scaled: Vec<f64> = centred.into_iter().map(|it| it * scale).collect();
@@ -59,10 +59,10 @@ impl Representation {
         Ok(Self { rows, gram, norm })
     }
 
-    /// The CKA of both; `None` where one does not vary.
+    /// The CKA of two representations; `None` if one does not vary.
     ///
     /// # Errors
-    /// When they are not of as many rows.
+    /// When they differ in their numbers of rows.
     pub fn cka(&self, other: &Self) -> Result<Option<f64>> {
         if self.rows != other.rows {
             let message = format!("representations of {} and {} rows", self.rows, other.rows);
@@ -77,12 +77,12 @@ fn product(one: &[f32], other: &[f32]) -> f64 {
     let sum = |(one, other): (&[f32], &[f32])| {
         one.iter().zip(other).map(|(one, other)| f64::from(*one) * f64::from(*other)).sum::<f64>()
     };
-    // Sums of fixed parts, in order, so that the number of threads changes nothing.
+    // The parts are fixed and summed in order, so that the number of threads changes nothing.
     let parts: Vec<f64> = one.par_chunks(1 << 16).zip(other.par_chunks(1 << 16)).map(sum).collect();
     parts.iter().sum()
 }
 
-/// Whole vectors in f64.
+/// The vectors in f64, without an incomplete last one.
 pub(super) fn matrix(vectors: &[f32], channels: usize) -> Vec<f64> {
     let whole =
         vectors.chunks_exact(channels.max(1)).take(if channels == 0 { 0 } else { usize::MAX });

@@ -1,16 +1,16 @@
-//! Which classes a probe takes for which.
+//! Which classes a probe confuses.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// The most classes of a matrix: a probe keeps it in its record, which would be long.
+/// The most classes of a matrix: a probe keeps it in its record, which would otherwise get long.
 pub const MOST_CLASSES: usize = 100;
 
-/// Pairs of classes that are kept where there are more.
+/// The number of pairs kept if there are more classes.
 pub const PAIRS: usize = 20;
 
-/// How often each class was taken for each: `[true class][class found]`, over the classes from 0 to the
-/// highest in either; `None` where these are more than [`MOST_CLASSES`].
+/// Counts how often each class was taken for each other: `[true class][class found]`, over the classes from 0
+/// to the highest in either; `None` with more than [`MOST_CLASSES`].
 pub fn matrix(found: &[u32], labels: &[u32]) -> Option<Vec<Vec<u64>>> {
     let classes = found.iter().chain(labels).max().map_or(0, |class| *class as usize + 1);
     if classes > MOST_CLASSES {
@@ -23,8 +23,7 @@ pub fn matrix(found: &[u32], labels: &[u32]) -> Option<Vec<Vec<u64>>> {
     Some(counts)
 }
 
-/// How often each class was taken for another: class, the one it was taken for, how often, of every pair
-/// that occurs.
+/// Lists the confusions: true class, class found, and count, for every pair of different classes that occurs.
 pub fn pairs(found: &[u32], labels: &[u32]) -> Vec<(usize, usize, u64)> {
     let mut pairs = BTreeMap::<(u32, u32), u64>::new();
     for (found, label) in found.iter().zip(labels).filter(|(found, label)| found != label) {
@@ -34,7 +33,7 @@ pub fn pairs(found: &[u32], labels: &[u32]) -> Vec<(usize, usize, u64)> {
     pairs.map(|((label, found), count)| (label as usize, found as usize, count)).collect()
 }
 
-/// The same of a matrix.
+/// Lists the confusions in a matrix from [`matrix`], in the form of [`pairs`].
 pub fn pairs_of(counts: &[Vec<u64>]) -> Vec<(usize, usize, u64)> {
     let cells = counts.iter().enumerate().flat_map(|(row, cells)| {
         cells.iter().enumerate().map(move |(column, count)| (row, column, *count))
@@ -42,7 +41,7 @@ pub fn pairs_of(counts: &[Vec<u64>]) -> Vec<(usize, usize, u64)> {
     cells.filter(|(row, column, count)| row != column && *count > 0).collect()
 }
 
-/// The most frequent of such pairs, at most so many. Of equal ones the first classes come first.
+/// The most frequent of `pairs`, at most `most`. Equally frequent ones are in the order of their classes.
 pub fn most_confused(mut pairs: Vec<(usize, usize, u64)>, most: usize) -> Vec<(usize, usize, u64)> {
     pairs.sort_by_key(|(row, column, count)| (Reverse(*count), *row, *column));
     pairs.truncate(most);

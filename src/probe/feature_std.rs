@@ -1,21 +1,21 @@
-//! How much the channels of a representation vary, and how many do not.
+//! Standard deviations of a representation's channels, and the share of dead channels.
 
-/// A channel is dead whose standard deviation is at most this share of the largest one's.
+/// A channel is dead if its standard deviation is at most this share of the largest channel's.
 const DEAD: f64 = 1e-3;
 
-/// What the channels' deviations say.
+/// A summary of the channels' standard deviations.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Deviations {
-    /// The mean over channels of the standard deviation of the vectors over their lengths, times
-    /// sqrt(channels): 1 at most, reached when directions are spread evenly about 0, and 0 when all have
-    /// collapsed to one (Chen & He 2021, "Exploring Simple Siamese Representation Learning", section 4.1).
+    /// The mean over channels of the standard deviation of the vectors divided by their lengths, times
+    /// sqrt(channels). It is at most 1, if directions are spread evenly about 0, and 0 if all have collapsed to
+    /// one (Chen & He 2021, "Exploring Simple Siamese Representation Learning", section 4.1).
     pub feature_std: f64,
-    /// The share of channels whose standard deviation over the vectors as they are is at most a thousandth
-    /// of the largest one's; all of them where that is 0.
+    /// The share of channels whose standard deviation, over the unscaled vectors, is at most a thousandth of
+    /// the largest channel's; 1 if that is 0.
     pub dead_share: f64,
 }
 
-/// Those of `vectors`, `[rows, channels]`; `None` without a row or a channel.
+/// The deviations of `vectors`, `[rows, channels]`; `None` without a row or a channel.
 pub fn deviations(vectors: &[f32], channels: usize) -> Option<Deviations> {
     if channels == 0 || vectors.len() < channels {
         return None;
@@ -34,7 +34,7 @@ pub fn deviations(vectors: &[f32], channels: usize) -> Option<Deviations> {
     })
 }
 
-/// The standard deviation of each channel over the vectors, each times what `scale` says of it.
+/// The standard deviation of each channel over the vectors, each multiplied by its factor from `scale`.
 pub fn standard_deviations(
     vectors: &[f32],
     channels: usize,
@@ -53,7 +53,7 @@ pub fn standard_deviations(
             *sum += (f64::from(*it) * scale - mean).powi(2) / count;
         }
     }
-    // What rounding leaves of a constant is no deviation.
+    // What rounding leaves of a constant does not count as deviation.
     let rounding = |mean: &f64| (mean.abs() * 1e-12).powi(2);
     let all = squares.iter().zip(&mean);
     all.map(|(square, mean)| if *square > rounding(mean) { square.sqrt() } else { 0.0 }).collect()

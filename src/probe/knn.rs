@@ -1,17 +1,16 @@
 //! Weighted k-nearest-neighbour classification (Wu et al. 2018, "Unsupervised Feature Learning via
-//! Non-Parametric Instance Discrimination", section 3.4): nothing is trained, so it judges the vectors
-//! alone.
+//! Non-Parametric Instance Discrimination", section 3.4). Nothing is trained, so it judges the vectors alone.
 //!
-//! With `s_i` the cosine similarity of a query to row i of the bank, and N the k rows that are most
-//! similar, class c has the votes
+//! Let `s_i` be the cosine similarity of a query to row i of the bank, and N the k most similar rows. Then
+//! class c has the votes
 //!
 //! ```text
 //! w_c = sum over i in N with class c of exp(s_i / tau)
 //! ```
 //!
-//! and the class with most votes is found. tau = 0.07 as in that paper; k = 20 as in DINO (Caron et al.
-//! 2021, who found it best throughout) and not the paper's 200, since small data has fewer rows than that
-//! of a class. The search is exact.
+//! and the class with most votes is found. tau = 0.07 as in that paper. k = 20 as in DINO (Caron et al. 2021,
+//! who found it best throughout) instead of the paper's 200, since small datasets have fewer rows per class
+//! than that. The search is exact.
 
 use std::cmp::Ordering;
 
@@ -22,24 +21,24 @@ use super::linear::{Rows, share_found};
 use crate::{Error, Result};
 use gimlet_kernel::with_values;
 
-/// Neighbours that vote.
+/// The number of neighbours that vote.
 pub const NEIGHBOURS: usize = 20;
 
-/// tau: how much more a vote counts that is more similar.
+/// The temperature tau: the smaller, the more the most similar rows dominate the vote.
 pub const TEMPERATURE: f64 = 0.07;
 
-/// Queries and rows of the bank that are compared at once: their similarities stay in the cache.
+/// Queries and bank rows compared at once: their similarities stay in the cache.
 const QUERIES: usize = 256;
 const BANK: usize = 2048;
 
-/// The share of `queries` whose class the `k` most similar rows of `bank` find; all of them where there
-/// are fewer.
+/// The share of `queries` for which the `k` most similar rows of `bank`, or all if there are fewer, find the
+/// right class.
 ///
-/// The result does not depend on the order of the bank: of equally similar rows those of a lower class
-/// come first, and so does the lower class of those with equal votes.
+/// The result does not depend on the order of the bank: among equally similar rows, and among classes with
+/// equal votes, the lower class comes first.
 ///
 /// # Errors
-/// As [`predictions`]; [`crate::Kind::Interrupted`] when `stop` says so.
+/// The errors of [`predictions`].
 pub fn accuracy(
     bank: &Rows,
     queries: &Rows,
@@ -50,10 +49,10 @@ pub fn accuracy(
 }
 
 /// The class that the `k` most similar rows of `bank` find for each of `queries`. `stop` is called now and
-/// then, and what it fails with ends it.
+/// then; its error ends the work.
 ///
 /// # Errors
-/// When either has no rows, or they differ in features.
+/// When either has no rows, or they differ in features; the error of `stop`.
 pub fn predictions(
     bank: &Rows,
     queries: &Rows,
@@ -85,8 +84,8 @@ pub fn predictions(
     Ok(found)
 }
 
-/// The vectors over their lengths, so many rows in each tensor. One of length 0, or with a value that is no
-/// number, has no direction: it becomes 0.
+/// The vectors divided by their lengths, `block` rows in each tensor. A vector of length 0, or with a NaN, has
+/// no direction and becomes 0.
 fn unit(rows: &Rows, block: usize) -> Result<Vec<Tensor>> {
     let features = rows.features();
     let blocks = rows.vectors.chunks(block * features).map(|vectors| {
@@ -109,11 +108,11 @@ fn unit(rows: &Rows, block: usize) -> Result<Vec<Tensor>> {
 /// The rows seen so far that are most similar to one query, in order.
 struct Nearest {
     k: usize,
-    /// Similarity and class.
+    /// Pairs of similarity and class.
     rows: Vec<(f32, u32)>,
 }
 
-/// More similar first, and of equal ones the lower class.
+/// The order: more similar rows first; among equals, the lower class first.
 fn order(one: &(f32, u32), other: &(f32, u32)) -> Ordering {
     other.0.total_cmp(&one.0).then(one.1.cmp(&other.1))
 }
@@ -125,7 +124,7 @@ impl Nearest {
 
     fn offer(&mut self, similar: &[f32], labels: &[u32]) {
         for (similar, label) in similar.iter().zip(labels) {
-            // Most rows end here.
+            // Most rows stop here.
             if self.rows.len() == self.k && self.rows[self.k - 1].0 > *similar {
                 continue;
             }
@@ -139,7 +138,7 @@ impl Nearest {
     }
 
     fn vote(self) -> u32 {
-        // Similarity 1 at most: no sum is too large, whatever the temperature.
+        // Similarities are at most 1: less 1, no exponential overflows, whatever the temperature.
         let weight = |similar: f32| ((f64::from(similar) - 1.0) / TEMPERATURE).exp();
         let mut votes: Vec<(u32, f64)> = Vec::new();
         for (similar, label) in self.rows {

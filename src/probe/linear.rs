@@ -1,8 +1,8 @@
-//! The linear probe: softmax regression on frozen vectors, by Adam.
+//! The linear probe: softmax regression on frozen vectors, trained by Adam.
 //!
-//! The vectors are standardised by the training rows' mean and standard deviation: a linear
-//! classifier can undo that, so it changes what is reached in a number of steps and not what can be
-//! reached, and modules whose outputs differ in scale are judged alike.
+//! The vectors are standardised by the training rows' mean and standard deviation. A linear classifier can undo
+//! that: it changes what is reached in a number of steps, not what can be reached. So modules whose outputs
+//! differ in scale are judged alike.
 
 use candle_core::{DType, Tensor};
 
@@ -13,23 +13,23 @@ use crate::random::generator;
 use crate::train::adam::Adam;
 use crate::{Error, Result};
 
-/// The most classes that are told apart. A label that is no class, as the number of a user, would
-/// take memory for all numbers below it.
+/// The most classes. A label that is not a class, such as a user id, would take memory for all numbers below
+/// it.
 const MAX_CLASSES: usize = 1 << 16;
 
 /// Labelled vectors.
 pub struct Rows {
-    /// `[rows, features]`.
+    /// The vectors, `[rows, features]`.
     pub vectors: Vec<f32>,
     /// Classes from 0, `[rows]`.
     pub labels: Vec<u32>,
 }
 
 impl Rows {
-    /// Those of `vectors`, `[rows, features]`, that have a label; `None` when none has.
+    /// Keeps the rows of `vectors`, `[rows, features]`, that have a label; `None` if none has one.
     ///
     /// # Errors
-    /// When a label is no number of a class.
+    /// When a label is not a class number.
     pub fn labelled(
         vectors: &[f32],
         features: usize,
@@ -49,36 +49,36 @@ impl Rows {
         Ok((!rows.labels.is_empty()).then_some(rows))
     }
 
-    /// Values of a vector.
+    /// The number of values per vector.
     pub fn features(&self) -> usize {
         self.vectors.len() / self.labels.len().max(1)
     }
 }
 
-/// The share of `rows` whose class was found.
+/// The share of `rows` whose class was found correctly.
 pub fn share_found(found: &[u32], rows: &Rows) -> f64 {
     let right = found.iter().zip(&rows.labels).filter(|(found, label)| found == label).count();
     right as f64 / rows.labels.len().max(1) as f64
 }
 
-/// Trains a linear classifier on `train` and returns the share of `test` that it classifies rightly.
+/// Trains a linear classifier on `train` and returns the share of `test` that it classifies correctly.
 ///
-/// As [`predictions`], of which it is [`share_found`].
+/// This is the [`share_found`] of [`predictions`].
 ///
 /// # Errors
-/// As [`predictions`].
+/// The errors of [`predictions`].
 pub fn accuracy(train: &Rows, test: &Rows, settings: &Settings, seed: u64) -> Result<f64> {
     Ok(share_found(&predictions(train, test, settings, seed, || Ok(()))?, test))
 }
 
 /// Trains a linear classifier on `train` and returns the class that it finds for each row of `test`.
 ///
-/// Classes that only `test` holds are never found. The result is a function of the rows, the
-/// settings, the seed and the number of threads.
+/// Classes that occur only in `test` are never found. The result is a function of the rows, the settings, the
+/// seed and the number of threads.
 ///
 /// # Errors
-/// When either has no rows, they differ in features, or a label is too high; what `stop` says, which is
-/// asked before every step.
+/// When either has no rows, they differ in features, or a label is too high; the error of `stop`, which is
+/// called before every step.
 pub fn predictions(
     train: &Rows,
     test: &Rows,
@@ -141,7 +141,7 @@ impl Standard {
                 *sum += (f64::from(*x) - mean).powi(2) / count;
             }
         }
-        // A feature that never changes says nothing: it becomes 0 and not a division by 0.
+        // A constant feature carries no information: it becomes 0, and nothing is divided by 0.
         inverse.iter_mut().for_each(|v| *v = if *v > 1e-24 { v.sqrt().recip() } else { 0.0 });
         Self { mean, inverse }
     }

@@ -1,4 +1,4 @@
-//! Judging frozen modules by what can be read from their pooled vectors.
+//! Judges frozen modules by what can be read from their pooled vectors.
 
 pub mod alignment;
 pub mod cka;

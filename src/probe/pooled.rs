@@ -6,21 +6,21 @@ use rayon::prelude::*;
 use crate::train::input::POOLED;
 use crate::{Error, Result};
 
-/// Rows read at once, at most.
+/// The most rows that are read at once.
 pub const CHUNK: usize = 256;
 const CHUNK_BYTES: usize = 8 << 20;
 
-/// The pooled vectors of a dataset: `[rows, columns, channels]` in each row of it.
+/// The pooled vectors of a dataset: each row has `[rows, columns, channels]`.
 pub struct Pooled {
     reader: Reader,
     shape: [usize; 3],
 }
 
 impl Pooled {
-    /// Those of a generation.
+    /// Opens the pooled vectors of a generation.
     ///
     /// # Errors
-    /// When it has none, or cannot be read.
+    /// When the generation has none, or cannot be read.
     pub fn open(generation: &Generation) -> Result<Self> {
         let column = generation.manifest().schema.column(POOLED).map(|it| it.shape.as_slice());
         let Some([rows, columns, channels]) = column else {
@@ -31,22 +31,22 @@ impl Pooled {
         Ok(Self { reader: generation.reader(&[POOLED])?, shape })
     }
 
-    /// Rows of the dataset.
+    /// The number of rows of the dataset.
     pub fn rows(&self) -> u64 {
         self.reader.rows()
     }
 
-    /// Of one row's vectors: rows, columns, channels.
+    /// The shape of one row's vectors: rows, columns, channels.
     pub fn shape(&self) -> [usize; 3] {
         self.shape
     }
 
-    /// Vectors of one row.
+    /// The number of vectors per row.
     pub fn positions(&self) -> usize {
         self.shape[0] * self.shape[1]
     }
 
-    /// Values of each vector.
+    /// The number of values per vector.
     pub fn channels(&self) -> usize {
         self.shape[2]
     }
@@ -54,15 +54,16 @@ impl Pooled {
     /// The vectors of one row, `[positions, channels]`.
     ///
     /// # Errors
-    /// When there is no such row, or it cannot be read.
+    /// When the row does not exist, or cannot be read.
     pub fn row(&self, row: u64) -> Result<Vec<f32>> {
         let mut vectors = vec![0.0; self.positions() * self.channels()];
         self.reader.read_f32(POOLED, &[row], &mut vectors)?;
         Ok(vectors)
     }
 
-    /// What `work` makes of every [`CHUNK`], or fewer, of the first `rows` rows, in order: it gets the first row's
-    /// place and the vectors `[rows, positions, channels]`. Chunks are read by all threads at once.
+    /// Applies `work` to the first `rows` rows in chunks of up to [`CHUNK`], and returns its results in order.
+    /// `work` gets the place of the chunk's first row, and the vectors `[rows, positions, channels]`. All
+    /// threads read chunks at once.
     ///
     /// # Errors
     /// When a row cannot be read, or `work` fails.
@@ -75,17 +76,17 @@ impl Pooled {
         self.map_rows(&rows, |rows, vectors| work(rows.first().copied().unwrap_or(0), vectors))
     }
 
-    /// What `work` makes of every [`CHUNK`], or fewer, of these rows, in order: it gets their places and the vectors
-    /// `[rows, positions, channels]`.
+    /// Applies `work` to `rows` in chunks of up to [`CHUNK`], and returns its results in order. `work` gets the
+    /// places of the chunk's rows, and the vectors `[rows, positions, channels]`.
     ///
     /// # Errors
-    /// As [`Self::map_chunks`], and when there is no such row.
+    /// When a row does not exist or cannot be read, or `work` fails.
     pub fn map_rows<T: Send>(
         &self,
         rows: &[u64],
         work: impl Fn(&[u64], &[f32]) -> Result<T> + Sync,
     ) -> Result<Vec<T>> {
-        // Each thread holds one, and a row may be long.
+        // Each thread holds one chunk, and rows may be long.
         let row = (self.positions() * self.channels() * size_of::<f32>()).max(1);
         let chunks = rows.par_chunks((CHUNK_BYTES / row).clamp(1, CHUNK)).map(|rows| {
             let mut vectors = vec![0.0; rows.len() * self.positions() * self.channels()];
@@ -95,14 +96,13 @@ impl Pooled {
         chunks.collect()
     }
 
-    /// At most `most` rows, as far apart as each other, so that each class has its share where rows are
-    /// sorted by class.
+    /// Picks at most `most` rows, evenly spread, so that each class has its share if rows are sorted by class.
     pub fn spread_rows(&self, most: u64) -> Vec<u64> {
         let (rows, taken) = (self.rows(), self.rows().min(most));
         (0..taken).map(|it| it * rows / taken.max(1)).collect()
     }
 
-    /// Each of the first `rows` rows as a probe sees it, the mean of its vectors: `[rows, channels]`.
+    /// The mean vector of each of the first `rows` rows, as probes see them: `[rows, channels]`.
     ///
     /// # Errors
     /// When a row cannot be read.
@@ -110,7 +110,7 @@ impl Pooled {
         self.means_of(&(0..rows.min(self.rows())).collect::<Vec<_>>())
     }
 
-    /// The same of these rows, `[rows, channels]`.
+    /// The mean vector of each of `rows`: `[rows, channels]`.
     ///
     /// # Errors
     /// When a row cannot be read.

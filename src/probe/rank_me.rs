@@ -1,15 +1,15 @@
 //! RankMe (Garrido et al. 2023, "RankMe: Assessing the Downstream Performance of Pretrained Self-Supervised
 //! Representations by Their Rank", equations 1 and 2): how many directions a representation uses.
 //!
-//! With `sigma_k` the singular values of the vectors Z `[rows, channels]` as they are:
+//! Let `sigma_k` be the singular values of the unscaled vectors Z `[rows, channels]`. Then
 //!
 //! ```text
 //! p_k = sigma_k / (sum of all sigma) + 1e-7,   RankMe = exp(- sum over k of p_k log p_k)
 //! ```
 //!
-//! From 1, one direction, to min(rows, channels), all of them alike: of fewer rows than channels it says
-//! more of the rows. The singular values are the roots of the eigenvalues of Z^T Z, or Z Z^T where that
-//! is smaller, in f64.
+//! From 1, a single direction, to min(rows, channels), if all directions are used alike. With fewer rows than
+//! channels it says more about the rows. The singular values are the roots of the eigenvalues of Z^T Z, or of Z
+//! Z^T if that is smaller, in f64.
 
 use candle_core::{Device, Tensor};
 use faer::{Mat, Side};
@@ -17,10 +17,10 @@ use faer::{Mat, Side};
 use super::cka::matrix;
 use crate::{Error, Result};
 
-/// As the paper has it, for f32.
+/// The paper's value for f32.
 const EPSILON: f64 = 1e-7;
 
-/// That of `vectors`, `[rows, channels]`; `None` where all are 0 or there are none.
+/// The RankMe of `vectors`, `[rows, channels]`; `None` if all are 0 or there are none.
 ///
 /// # Errors
 /// When a value is not finite.

@@ -4,8 +4,8 @@
 //! log of the mean over pairs x, y of exp(-2 |x / |x| - y / |y||^2)
 //! ```
 //!
-//! 0 where all have one direction, lower the more evenly they are spread: about -4 at most in many
-//! dimensions.
+//! It is 0 if all vectors have one direction, and lower the more evenly they are spread: down to about -4 in
+//! many dimensions.
 
 use candle_core::{Device, Tensor};
 
@@ -16,7 +16,8 @@ use gimlet_kernel::with_values;
 /// Rows compared at once.
 const BLOCK: usize = 512;
 
-/// That of `vectors`, `[rows, channels]`, over all pairs of different rows; `None` with fewer than two.
+/// The uniformity of `vectors`, `[rows, channels]`, over all pairs of different rows; `None` with fewer than
+/// two rows.
 ///
 /// # Errors
 /// When a product fails.
@@ -31,7 +32,7 @@ pub fn uniformity(vectors: &[f32], channels: usize) -> Result<Option<f64>> {
     if rows < 2 || unit.iter().any(|it| !it.is_finite()) {
         return Ok(None);
     }
-    // Of each, since a vector of length 0 has no direction and stays where it is.
+    // Computed for each vector, since one of length 0 has no direction and stays 0.
     let squares: Vec<f64> =
         unit.chunks_exact(channels).map(|it| it.iter().map(|it| it * it).sum()).collect();
     let unit: Vec<f32> = unit.into_iter().map(|it| it as f32).collect();
@@ -43,7 +44,7 @@ pub fn uniformity(vectors: &[f32], channels: usize) -> Result<Option<f64>> {
             let mut sum = 0.0;
             for (index, products) in products.chunks_exact(rows).enumerate() {
                 let row = from + index;
-                // Each pair once.
+                // Counts each pair once.
                 for other in row + 1..rows {
                     let far = squares[row] + squares[other] - 2.0 * f64::from(products[other]);
                     sum += (-2.0 * far.max(0.0)).exp();

@@ -1,5 +1,5 @@
-//! What one row of a dataset looks like: of images the patches put back into their grid, channel by
-//! channel; of sound its channels over time.
+//! What one row of a dataset looks like. For images, the patches are put back into their grid, channel by
+//! channel; for sound, the channels are drawn over time.
 
 use gimlet_store::Column;
 use serde_json::Value;
@@ -12,14 +12,14 @@ pub struct ChannelMaps {
     channels: usize,
     height: usize,
     width: usize,
-    /// `[channels, height, width]`.
+    /// The values, `[channels, height, width]`.
     values: Vec<f32>,
 }
 
 impl ChannelMaps {
-    /// Of a row of `column`, whose values are `[patches, height, width, channels]` or `[rows, columns,
-    /// channels]`. Where patches overlap, as the `settings` of their dataset say, a place has the mean of
-    /// theirs. `None`: the column is of another shape.
+    /// The maps for a row of `column`, whose values are `[patches, height, width, channels]` or `[rows,
+    /// columns, channels]`. Where patches overlap, according to the `settings` of their dataset, a pixel gets
+    /// the mean of the patches. `None`: the column has another shape.
     pub fn of(column: &Column, settings: &Value, values: &[f32]) -> Option<Self> {
         let (patches, height, width, channels) = match column.shape[..] {
             [patches, height, width, channels] => (patches, height, width, channels),
@@ -31,7 +31,7 @@ impl ChannelMaps {
         if values.len() != column.values() {
             return None;
         }
-        // Hops of sound lie below each other as pooled vectors, beside each other as activations.
+        // Pooled vectors stack the hops of sound vertically, activations horizontally.
         let (height, width) = if width == 1 { (1, height) } else { (height, width) };
         let side = patches.isqrt();
         let (down, across) = if side * side == patches { (side, side) } else { (1, patches) };
@@ -60,29 +60,29 @@ impl ChannelMaps {
         Some(Self { channels, height: all_height, width: all_width, values: sums })
     }
 
-    /// How many channels there are.
+    /// The number of channels.
     pub fn channels(&self) -> usize {
         self.channels
     }
 
-    /// Of each channel's picture: height and width.
+    /// Height and width of each channel's picture.
     pub fn size(&self) -> (usize, usize) {
         (self.height, self.width)
     }
 
-    /// Whether they are of sound: each channel is one line of steps.
+    /// Whether the maps show sound: each channel is one line of steps.
     pub fn is_over_time(&self) -> bool {
         self.height == 1 && self.width > 1
     }
 
-    /// The values of a channel, `[height, width]`; none of one that is not there.
+    /// The values of a channel, `[height, width]`; empty if the channel does not exist.
     pub fn channel(&self, channel: usize) -> &[f32] {
         let size = self.height * self.width;
         self.values.get(channel * size..(channel + 1) * size).unwrap_or_default()
     }
 
-    /// How far a channel's values reach, whatever their sign: what one of a hundred that are not zero is
-    /// beyond, so that a few large ones do not leave all others pale.
+    /// The 99th percentile of a channel's absolute values, zeros left out: a few large values then do not leave
+    /// all others pale.
     pub fn reach(&self, channel: usize) -> f32 {
         let sizes = self.channel(channel).iter().map(|it| it.abs()).filter(|it| *it > 0.0);
         let mut sizes: Vec<f32> = sizes.collect();
@@ -101,8 +101,8 @@ impl ChannelMaps {
         })
     }
 
-    /// All channels from the bottom up, over time from the left, each on its own scale: `[channels,
-    /// steps]`. `largest` has the end of each scale.
+    /// All channels in one picture, the first at the bottom, time from the left, each on its own scale:
+    /// `[channels, steps]`. `largest` has the end of each scale.
     pub fn strip(&self, largest: &[f32]) -> Picture {
         let steps = self.height * self.width;
         Picture::of(steps, self.channels, |x, y| {
@@ -113,8 +113,8 @@ impl ChannelMaps {
     }
 }
 
-/// How far patches of a map of `size` lie apart, if the settings say how those of the image do, and it is
-/// a whole number.
+/// The distance between patches in a map of `size`, if the settings give the distance in the image and the
+/// result is a whole number.
 fn step(settings: &Value, size: usize) -> Option<usize> {
     let view = &settings["view"];
     let number = |name: &str| usize::try_from(view[name].as_u64()?).ok();
@@ -123,7 +123,8 @@ fn step(settings: &Value, size: usize) -> Option<usize> {
     (patch > 0 && far > 0 && far % patch == 0 && stride <= patch).then(|| far / patch)
 }
 
-/// An image of `[height, width, channels]`, of one channel or three. `None`: it is something else.
+/// An image from `[height, width, channels]`, with one channel or three. `None`: the column holds something
+/// else.
 pub fn image(column: &Column, values: &[f32]) -> Option<Picture> {
     let [height, width, channels] = column.shape[..] else { return None };
     if !matches!(channels, 1 | 3) || values.len() != column.values() {
@@ -136,8 +137,8 @@ pub fn image(column: &Column, values: &[f32]) -> Option<Picture> {
     }))
 }
 
-/// A recording over time from the left: at each place from its lowest to its highest value, on a scale
-/// of its own.
+/// A recording over time from the left: each column reaches from its lowest to its highest value. The scale is
+/// the recording's own.
 pub fn waveform(samples: &[f32], width: usize, height: usize) -> Picture {
     let width = width.clamp(1, samples.len().max(1));
     let largest = samples.iter().fold(0.0f32, |most, value| most.max(value.abs()));
@@ -182,7 +183,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is cut into patches as the view cuts it comes out again.
+        /// Cutting into patches as the view does, and putting them back, gives the same picture.
         #[test]
         fn patches_go_back_to_where_they_were(
             side in 1usize..5, patch in 1usize..6, stride in 1usize..6, channels in 1usize..4,

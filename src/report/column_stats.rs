@@ -1,4 +1,5 @@
-//! What the values of a column are like: exactly where the manifest says it, else of some of the rows.
+//! Statistics of a column's values: exact ones from the manifest where it has them, the others from a sample of
+//! the rows.
 
 use gimlet_store::{Column, DType, Generation, Reader, Statistics};
 use rayon::prelude::*;
@@ -6,51 +7,51 @@ use serde::Serialize;
 
 use crate::{Error, Kind, Result};
 
-/// Rows that are read, at most, and the most values of them.
+/// The most rows that are read, and the most values.
 const ROWS: u64 = 4096;
 const VALUES: u64 = 40_000_000;
 
-/// Values of a piece of work.
+/// Values per parallel task.
 const CHUNK: usize = 1 << 20;
 
-/// Places of a histogram.
+/// Bins of a histogram.
 const BINS: usize = 48;
 
-/// A column and its values.
+/// Size and statistics of a column.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ColumnStats {
     /// Bytes on disk.
     pub stored_bytes: u64,
     /// Bytes before compression.
     pub raw_bytes: u64,
-    /// Of all values.
+    /// Exact statistics of all values.
     #[serde(skip)]
     pub exact: Statistics,
-    /// Rows that were read for what follows, evenly from all.
+    /// Rows that were read for the fields below, evenly spread.
     pub rows_read: u64,
-    /// How its values are spread.
+    /// The histogram of the values.
     pub histogram: Histogram,
-    /// One a channel; empty where the column has no channels.
+    /// One entry per channel; empty where the column has no channels.
     pub channels: Vec<ChannelStats>,
 }
 
-/// How many values lie where.
+/// Counts of values in bins of equal width.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Histogram {
-    /// Where the first place begins.
+    /// Where the first bin begins.
     pub from: f64,
-    /// Where the last place ends.
+    /// Where the last bin ends.
     pub to: f64,
-    /// Of places of the same width.
+    /// The number of values in each bin.
     pub counts: Vec<u64>,
 }
 
-/// A channel in the rows that were read.
+/// Statistics of one channel over the rows that were read.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct ChannelStats {
     /// The mean of its values.
     pub mean: f64,
-    /// Of the population: divided by the number of values.
+    /// The population's standard deviation: divided by the number of values.
     pub std: f64,
     /// The smallest of its values.
     pub min: f32,
@@ -61,27 +62,28 @@ pub struct ChannelStats {
 }
 
 impl ChannelStats {
-    /// Whether it says nothing: it is never above zero, so that ReLU makes nothing of it, or it is the
-    /// same everywhere.
+    /// Whether the channel carries no information: it is never above zero, so ReLU removes it, or it is
+    /// constant.
     pub fn is_dead(&self) -> bool {
         self.max <= 0.0 || self.min == self.max
     }
 }
 
 impl Histogram {
-    /// One for values from `least` to `most`; of bytes a place has whole numbers of them.
+    /// An empty histogram for values from `least` to `most`. For bytes, the bins hold whole numbers of byte
+    /// values.
     pub fn over(dtype: DType, least: f32, most: f32) -> Self {
         let (from, to) = match (dtype, f64::from(least), f64::from(most)) {
             (DType::U8, ..) => (0.0, 256.0),
             (_, least, most) if least < most => (least, most),
             (_, value, _) => (value - 0.5, value + 0.5),
         };
-        // 256 is no multiple of 48.
+        // 256 is not a multiple of 48.
         let bins = if dtype == DType::U8 { 32 } else { BINS };
         Self { from, to, counts: vec![0; bins] }
     }
 
-    /// The width of a place.
+    /// The width of a bin.
     pub fn width(&self) -> f64 {
         (self.to - self.from) / self.counts.len().max(1) as f64
     }
@@ -90,7 +92,7 @@ impl Histogram {
         let (from, last) = (self.from, self.counts.len().saturating_sub(1));
         let scale = 1.0 / self.width();
         for value in values {
-            // What is outside, which the manifest denies, counts at the ends.
+            // Values outside the range, which the manifest rules out, count in the outer bins.
             let place = ((f64::from(*value) - from) * scale) as usize;
             if let Some(count) = self.counts.get_mut(place.min(last)) {
                 *count += 1;
@@ -98,7 +100,7 @@ impl Histogram {
         }
     }
 
-    /// The middle of each place, and the share of the values that lie there.
+    /// The middle of each bin, and the share of the values in it.
     pub fn shares(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
         let all = self.counts.iter().sum::<u64>().max(1) as f64;
         let middle = |place: usize| self.from + (place as f64 + 0.5) * self.width();
@@ -106,7 +108,7 @@ impl Histogram {
     }
 }
 
-/// What channels' statistics are made of.
+/// Sums from which the channels' statistics are computed.
 #[derive(Clone)]
 struct Sums {
     histogram: Histogram,
@@ -150,20 +152,21 @@ impl Sums {
     }
 }
 
-/// So many rows of `all`, evenly from the first on.
+/// Picks `count` of `all` rows, evenly spread from the first on.
 pub fn evenly(all: u64, count: u64) -> Vec<u64> {
     let count = count.min(all);
-    // Wide enough for any product.
+    // `u128` holds any product.
     let place = |index: u64| (u128::from(index) * u128::from(all) / u128::from(count)) as u64;
     (0..count).map(place).collect()
 }
 
 impl ColumnStats {
-    /// Of a column of a generation. `range` is what the histogram reaches over, so that several can be
-    /// compared; the column's own when left out. `check` is asked now and then whether to go on.
+    /// Computes the statistics of a column. `range` is the range of the histogram, so that several can be
+    /// compared; by default it is the column's own. `check` is called now and then and ends the work with its
+    /// error.
     ///
     /// # Errors
-    /// [`Kind::NotReady`] when there is no such column; when a row cannot be read; those of `check`.
+    /// [`Kind::NotReady`] when the column does not exist; when a row cannot be read; the errors of `check`.
     pub fn of(
         generation: &Generation,
         name: &str,
@@ -203,7 +206,7 @@ impl ColumnStats {
         })
     }
 
-    /// Bytes on disk for one before compression.
+    /// Bytes on disk per byte before compression.
     pub fn ratio(&self) -> f64 {
         self.stored_bytes as f64 / self.raw_bytes.max(1) as f64
     }
@@ -214,7 +217,7 @@ impl ColumnStats {
         dead.map(|(channel, _)| channel).collect()
     }
 
-    /// So many channels whose values vary most, the widest first.
+    /// The `count` channels whose values vary most, the widest first.
     pub fn widest(&self, count: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.channels.len()).collect();
         order.sort_by(|a, b| self.channels[*b].std.total_cmp(&self.channels[*a].std));
@@ -223,7 +226,7 @@ impl ColumnStats {
     }
 }
 
-/// Channels of a column; 0 where it has none.
+/// The number of channels of a column; 0 where it has none.
 fn channels(column: &Column) -> usize {
     let named = column.dims.last().is_some_and(|it| it == "channel");
     column.shape.last().filter(|_| named).copied().unwrap_or(0)
@@ -245,7 +248,7 @@ fn read(
         sums.add(&values);
         Ok(sums)
     });
-    // In order, so that sums are the same however many threads there are.
+    // Joined in order, so that sums do not depend on the number of threads.
     let chunks = chunks.collect::<Result<Vec<Sums>>>()?;
     Ok(chunks.iter().fold(none.clone(), Sums::join))
 }

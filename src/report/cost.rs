@@ -1,4 +1,4 @@
-//! What the steps of a run took, and where the time of training steps went.
+//! What the steps of a run cost, and where the time of training steps went.
 
 use askama::Template;
 
@@ -14,7 +14,7 @@ use crate::train::checkpoint::Checkpoints;
 use crate::train::profile::Breakdown;
 use crate::train::took::Took;
 
-/// What a bar is made of, in the order of the page's colours.
+/// The pieces of a bar, in the order of the page's colours.
 const NAMES: [&str; 7] =
     ["wait for data", "forward", "loss", "backward", "optimiser", "held-out", "everything else"];
 
@@ -29,7 +29,7 @@ struct Body {
 /// Where the time of a module's steps went.
 struct Bar {
     title: String,
-    /// In words.
+    /// The bar in words.
     told: String,
     pieces: Vec<Piece>,
 }
@@ -40,7 +40,7 @@ struct Piece {
     told: String,
 }
 
-/// The section.
+/// Builds the section on cost.
 ///
 /// # Errors
 /// When a record cannot be read.
@@ -64,7 +64,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     })
 }
 
-/// The steps of a training, and what they have taken, as far as it is: from its record, or its checkpoint.
+/// The number of steps of a module's training so far, and their cost, from its record or its checkpoint.
 fn took(seen: &Seen<'_>, index: usize) -> Result<Option<(u64, Took)>> {
     let last = seen.standing.plan.last(index);
     for round in (0..=last.round).rev() {
@@ -75,7 +75,7 @@ fn took(seen: &Seen<'_>, index: usize) -> Result<Option<(u64, Took)>> {
     Ok(None)
 }
 
-/// In the rounds up to this one; `Some(None)` where the weights are not ours.
+/// The steps and cost of the rounds up to this one; `Some(None)` where the weights are not ours.
 fn took_until(seen: &Seen<'_>, at: At) -> Result<Option<Option<(u64, Took)>>> {
     let index = at.module;
     if let Some((_, it)) = seen.standing.training(at)? {
@@ -114,7 +114,7 @@ fn bar(module: &str, steps: u64, took: &Took) -> Bar {
     }
 }
 
-/// `train a 2/5`.
+/// The title of a step, such as `train a 2/5`.
 fn title(it: &StepStatus) -> String {
     let name = match it.step {
         StepKind::Ingest => it.stage.clone(),

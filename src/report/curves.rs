@@ -10,29 +10,29 @@ use super::training_log::{self, Curve, Point, Timeline};
 use crate::Result;
 use crate::pipeline::Split;
 
-/// Points of a line of training, at most: each is the mean of those it stands for.
+/// The most points in a line of training: each is the mean of the steps it stands for.
 const POINTS: usize = 100;
 
-/// Dots of a line, at most: more run into each other.
+/// The most dots on a line: more would run into each other.
 const DOTS: usize = 40;
 
-/// Marks of a chart, at most: of more, every so many-th.
+/// The most marks in a chart. If there are more, marks are left out at regular intervals.
 const MARKS: usize = 40;
 
 #[derive(Template)]
 #[template(path = "curves.html")]
 struct Body<'a> {
     modules: &'a Html,
-    /// Over the whole run.
+    /// The charts over the whole run.
     run: &'a Html,
-    /// How trainings lie on the clock.
+    /// How the trainings are placed in time.
     clock: &'a str,
 }
 
-/// The section, and its numbers as files beside the page.
+/// Builds the section on learning curves, and writes its numbers to files beside the page.
 ///
 /// # Errors
-/// When a log cannot be read, or a file not be written.
+/// When a log cannot be read, or a file cannot be written.
 pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let (curves, mut missing) = training_log::read(seen)?;
     missing.extend(without_held_out(seen, &curves)?);
@@ -98,7 +98,7 @@ struct Measure {
     training: fn(&Point) -> Option<f64>,
     held_out: fn(&Point) -> Option<f64>,
     chance: fn(&Curve) -> Option<f64>,
-    /// As the probe has found it.
+    /// The value that the probe found.
     probed: fn(&Curve) -> Option<f64>,
 }
 
@@ -120,7 +120,7 @@ const HITS: Measure = Measure {
     probed: |_| None,
 };
 
-/// The lines of a curve, of training and on held-out rows, at the places `x` of its points.
+/// Two lines of a curve, on training batches and on held-out rows. `x` has the place of each point.
 fn lines(curve: &Curve, measure: Measure, x: &[f64]) -> [Vec<(f64, f64)>; 2] {
     let of = |value: fn(&Point) -> Option<f64>| -> Vec<(f64, f64)> {
         let values = curve.points.iter().zip(x);
@@ -129,7 +129,7 @@ fn lines(curve: &Curve, measure: Measure, x: &[f64]) -> [Vec<(f64, f64)>; 2] {
     };
     let training = of(measure.training);
     let mut held_out = of(measure.held_out);
-    // The probe has looked at the same, if only in the end.
+    // The probe has measured the same quantity, but only at the end.
     if held_out.is_empty()
         && curve.is_whole
         && let (Some(loss), Some(x)) = ((measure.probed)(curve), x.last())
@@ -139,7 +139,8 @@ fn lines(curve: &Curve, measure: Measure, x: &[f64]) -> [Vec<(f64, f64)>; 2] {
     [means(&training), held_out]
 }
 
-/// At most [`POINTS`], each at the end of those it stands for and as high as their mean; all of as many.
+/// Reduces a line to at most [`POINTS`] points: each is the mean of a group of steps, at the group's end. Group
+/// sizes differ by one at most.
 fn means(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
     let count = points.len().min(POINTS);
     let mean = |place: usize| {
@@ -184,7 +185,7 @@ fn of_module(curve: &Curve, measure: Measure) -> Chart {
     }
 }
 
-/// Where rounds begin, and generations are taken up.
+/// The places where a round begins, or where training switches to another generation.
 fn marks(curve: &Curve, x: &[f64]) -> Vec<(f64, String)> {
     let mut marks = Vec::new();
     for (pair, x) in curve.points.windows(2).zip(x) {
@@ -199,7 +200,7 @@ fn marks(curve: &Curve, x: &[f64]) -> Vec<(f64, String)> {
     marks.into_iter().step_by(each).collect()
 }
 
-/// All modules, over the seconds of their trainings.
+/// A chart of all modules over the seconds of their trainings.
 fn over_seconds(curves: &[Curve], timeline: &Timeline, measure: Measure, in_rounds: bool) -> Chart {
     let (mut all, mut levels, mut marks_of_all) = (Vec::new(), Vec::new(), Vec::new());
     for (curve, shifts) in curves.iter().zip(&timeline.shifts) {
@@ -231,7 +232,7 @@ fn over_seconds(curves: &[Curve], timeline: &Timeline, measure: Measure, in_roun
     let each = timeline.begins.len().div_ceil(MARKS).max(1);
     let begins = timeline.begins.iter().step_by(each).map(|at| (*at, begins.to_string()));
     let mut marks: Vec<(f64, String)> = begins.chain(marks_of_all).collect();
-    // So that each name is told of once.
+    // Sorted, so that equal names can be merged.
     marks.sort_by(|a, b| a.1.cmp(&b.1));
     Chart {
         title: format!("all modules: {}", measure.name),
@@ -245,7 +246,7 @@ fn over_seconds(curves: &[Curve], timeline: &Timeline, measure: Measure, in_roun
     }
 }
 
-/// The modules whose logs say nothing of held-out rows, and why.
+/// The modules whose logs have no held-out rows, and why.
 fn without_held_out(seen: &Seen<'_>, curves: &[Curve]) -> Result<Option<Missing>> {
     // Before the first epoch has ended there is nothing to say.
     let had_an_epoch =

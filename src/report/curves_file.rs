@@ -10,20 +10,20 @@ use super::training_log::{Curve, Point};
 use crate::parquet_table::{self, Column};
 use crate::{Error, Kind, Result};
 
-/// What a file of curves is written as.
+/// The format of a file of curves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// One Parquet file.
     Parquet,
-    /// A JSON document per line.
+    /// One JSON document per line.
     JsonLines,
 }
 
 impl Format {
-    /// What the name of a file asks for.
+    /// The format that a file's name asks for.
     ///
     /// # Errors
-    /// [`Kind::Usage`] when it ends in something else.
+    /// [`Kind::Usage`] when the name has another extension.
     pub fn of(path: &Path) -> Result<Self> {
         match path.extension().and_then(|it| it.to_str()) {
             Some("parquet") => Ok(Self::Parquet),
@@ -36,7 +36,7 @@ impl Format {
     }
 }
 
-/// A step, as [`bytes`] describes it.
+/// One step, with the columns that [`bytes`] describes.
 #[derive(Serialize)]
 struct Line<'a> {
     module: &'a str,
@@ -51,12 +51,12 @@ struct Line<'a> {
     generation: Option<u64>,
 }
 
-/// The bytes of a file with a row for each step of each training.
+/// The bytes of a file with one row per step of each training.
 ///
-/// Columns: `module`; `round`, from 1, null where there are none; `step` and `epoch`, from 0, as in the log;
-/// `seconds` of the module's training up to the end of the step; `loss`, `accuracy` of the batch;
-/// `held_out_loss`, `held_out_accuracy` (f32), after the last step of an epoch; `generation` that it trained
-/// on, where that changes.
+/// Columns: `module`; `round`, from 1, null in runs without rounds; `step` and `epoch`, from 0, as in the log;
+/// `seconds` of the module's training up to the end of the step; `loss` and `accuracy` of the batch;
+/// `held_out_loss` and `held_out_accuracy` (f32), after the last step of an epoch; `generation`, the one it
+/// trained on, where that changes.
 ///
 /// # Errors
 /// [`Kind::Failed`] when the columns cannot be laid out.

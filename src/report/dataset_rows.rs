@@ -1,4 +1,4 @@
-//! The rows of a dataset, one by one: what identifies them, their values, and what they look like.
+//! Single rows of a dataset: their keys, their values, and pictures of them.
 
 use gimlet_store::{Column, Generation, Keys, Reader};
 use serde::Serialize;
@@ -16,7 +16,7 @@ pub const VIEW: &str = "view";
 /// Pixels of a waveform.
 const WAVEFORM: (usize, usize) = (256, 48);
 
-/// What a row has, by name, in the order in which people look for it.
+/// The fields of a row, by name, the ones people look for first.
 pub type Described = Vec<(String, Value)>;
 
 /// An open generation with its keys.
@@ -26,7 +26,7 @@ pub struct DatasetRows {
     keys: Keys,
 }
 
-/// What one column has in a row.
+/// Statistics of one column in a row.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
     /// The name of the column.
@@ -35,7 +35,7 @@ pub struct Summary {
     pub shape: Vec<usize>,
     /// The mean of its values.
     pub mean: f64,
-    /// Of the population.
+    /// The population's standard deviation.
     pub std: f64,
     /// The smallest of its values.
     pub min: f32,
@@ -50,17 +50,17 @@ pub struct Summary {
 pub enum Depiction {
     /// The image itself.
     Image(Picture),
-    /// The samples of a recording that are its own.
+    /// The samples of a recording, without padding.
     Sound(Vec<f32>),
-    /// What a module has made of it.
+    /// The output of a module.
     Maps(ChannelMaps),
 }
 
 impl DatasetRows {
-    /// The rows of a generation, with all its columns.
+    /// Opens the rows of a generation, with all its columns.
     ///
     /// # Errors
-    /// When it is damaged or was removed.
+    /// When the generation is damaged or was removed.
     pub fn open(generation: &Generation) -> Result<Self> {
         let columns = &generation.manifest().schema.columns;
         let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).collect();
@@ -69,12 +69,12 @@ impl DatasetRows {
         Ok(Self { generation: generation.clone(), reader, keys })
     }
 
-    /// How many there are.
+    /// The number of rows.
     pub fn rows(&self) -> u64 {
         self.reader.rows()
     }
 
-    /// What identifies them.
+    /// The keys of the rows.
     pub fn keys(&self) -> &Keys {
         &self.keys
     }
@@ -83,7 +83,7 @@ impl DatasetRows {
         &self.generation.manifest().schema.columns
     }
 
-    /// The rows of a sample: one for each of its views.
+    /// The rows of a sample: one per view.
     pub fn of_id(&self, id: i64) -> Vec<u64> {
         let ids = self.keys.ids.iter().enumerate().filter(|(_, it)| **it == id);
         ids.map(|(position, _)| position as u64).collect()
@@ -125,17 +125,17 @@ impl DatasetRows {
     /// The values of a column in a row.
     ///
     /// # Errors
-    /// When there is no such column or row, or it cannot be read.
+    /// When the column or row does not exist, or cannot be read.
     pub fn values(&self, column: &Column, row: u64) -> Result<Vec<f32>> {
         let mut values = vec![0.0; column.values()];
         self.reader.read_f32(&column.name, &[row], &mut values)?;
         Ok(values)
     }
 
-    /// The first few values of every column in a row, beside its keys.
+    /// The keys of a row and the first `count` values of each column.
     ///
     /// # Errors
-    /// As [`Self::values`].
+    /// The errors of [`Self::values`].
     pub fn first_values(&self, row: u64, count: usize) -> Result<Described> {
         let mut described = self.described(row);
         for column in self.columns() {
@@ -146,20 +146,20 @@ impl DatasetRows {
         Ok(described)
     }
 
-    /// What each column has in a row.
+    /// Statistics of each column in a row.
     ///
     /// # Errors
-    /// As [`Self::values`].
+    /// The errors of [`Self::values`].
     pub fn summaries(&self, row: u64) -> Result<Vec<Summary>> {
         let of = |column: &Column| Ok(summary(column, &self.values(column, row)?));
         self.columns().iter().map(of).collect()
     }
 
-    /// What a row looks like: the image or recording, the maps of its activation, or where that is not
-    /// stored those of its pooled vectors. `None`: it has nothing that can be drawn.
+    /// A row as something to look at: the image or recording; the maps of its activation; or, where that is not
+    /// stored, the maps of its pooled vectors. `None`: nothing in it can be drawn.
     ///
     /// # Errors
-    /// As [`Self::values`].
+    /// The errors of [`Self::values`].
     pub fn depict(&self, row: u64) -> Result<Option<Depiction>> {
         let settings = &self.generation.manifest().settings;
         for name in [IMAGE, SOUND, ACTIVATION, POOLED] {
@@ -177,14 +177,14 @@ impl DatasetRows {
         Ok(None)
     }
 
-    /// Without the silence behind a recording.
+    /// Cuts off the silence behind a recording.
     fn own_samples(&self, row: u64, mut values: Vec<f32>) -> Vec<f32> {
         let own = self.attribute(row, SAMPLES).and_then(|it| usize::try_from(it).ok());
         values.truncate(own.unwrap_or(usize::MAX).max(1));
         values
     }
 
-    /// That there is no row of a sample.
+    /// The error that no dataset has a row for the sample `id`.
     pub fn no_such(id: i64, datasets: &[&Self]) -> Error {
         let ids = || datasets.iter().flat_map(|it| &it.keys.ids);
         let message = format!("there is no sample with the id {id}");
@@ -199,8 +199,8 @@ impl DatasetRows {
 }
 
 impl Depiction {
-    /// In one picture: of a module's maps as many channels as are at most asked for, those that
-    /// reach farthest if not all, each on a scale of its own.
+    /// Draws everything in one picture. For a module's maps, at most `most_channels` channels are drawn, each
+    /// on a scale of its own; if there are more, the ones that reach farthest.
     pub fn picture(&self, most_channels: usize) -> Picture {
         match self {
             Self::Image(image) => image.clone(),

@@ -1,5 +1,5 @@
-//! The section on datasets: what every generation holds and takes, how its values are spread, and what a
-//! few samples have become in it.
+//! The section on datasets: size and content of every generation, how its values are spread, and what a few
+//! samples look like in it.
 
 use askama::Template;
 use gimlet_store::{Column, Generation};
@@ -22,14 +22,14 @@ struct Entry {
     step: Step,
     stage: String,
     split: Split,
-    /// As it is called: `a/train`.
+    /// The name, such as `a/train`.
     name: String,
     current: Option<Generation>,
-    /// What else is there, newest first, and what it is.
+    /// The other generations, newest first, and what each is.
     superseded: Vec<(Generation, String)>,
 }
 
-/// A column of the table of columns.
+/// A line of the table: one column of a dataset.
 #[derive(Default)]
 struct Line {
     dataset: String,
@@ -37,7 +37,7 @@ struct Line {
     rows: String,
     column: String,
     shape: String,
-    /// What its sizes are of.
+    /// The names of its dimensions.
     dims: String,
     dtype: &'static str,
     compression: &'static str,
@@ -49,11 +49,11 @@ struct Line {
     min: String,
     max: String,
     zeros: String,
-    /// Whether the line before is of the same dataset.
+    /// Whether the line before belongs to the same dataset.
     follows: bool,
 }
 
-/// A generation that is not of the present settings.
+/// A generation that was made with other settings.
 struct Superseded {
     dataset: String,
     generation: u64,
@@ -63,7 +63,7 @@ struct Superseded {
     columns: String,
 }
 
-/// What is drawn of a stage.
+/// The drawings for a stage.
 struct Stage {
     name: String,
     notes: Vec<String>,
@@ -77,14 +77,14 @@ struct Body {
     stages: Vec<Stage>,
     superseded: Vec<Superseded>,
     superseded_bytes: String,
-    /// The command that says what nothing needs.
+    /// The command that lists what is no longer needed.
     gc: String,
 }
 
-/// What the datasets hold.
+/// Builds the section on datasets.
 ///
 /// # Errors
-/// When one cannot be read; when a stop was asked for.
+/// When a dataset cannot be read; when a stop was asked for.
 pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let mut section = Section {
         id: "datasets",
@@ -99,7 +99,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     for entry in entries.iter().filter(|it| it.current.is_none()) {
         section.missing.push(seen.missing(format!("the dataset {}", entry.name), entry.step));
     }
-    // One step of several datasets is missing once.
+    // A step that makes several datasets is reported as missing once.
     section.missing.dedup_by(|a, b| a.how == b.how && tail(&a.what) == tail(&b.what));
 
     // The test split is not cropped at random.
@@ -112,7 +112,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
         None => Ok(Shown::default()),
     };
     let shown = match shown {
-        // Its stage says so.
+        // The damage is reported with its stage.
         Err(error) if error.kind() == Kind::Damaged => Shown::default(),
         other => other?,
     };
@@ -126,7 +126,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
                 lines.extend(of_stage);
                 stages.extend(stage);
             }
-            // The others can be shown.
+            // The other stages can be shown.
             Err(error) if error.kind() == Kind::Damaged => section.missing.push(Missing {
                 what: error.to_string(),
                 how: format!(
@@ -148,7 +148,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     Ok(section)
 }
 
-/// What of a missing thing is said of its step.
+/// The part of a message about something missing that concerns its step.
 fn tail(what: &str) -> &str {
     what.split_once(": ").map_or(what, |it| it.1)
 }
@@ -182,17 +182,17 @@ fn entries(seen: &Seen<'_>) -> Result<Vec<Entry>> {
             }
         }
     }
-    // What the modules have been trained to is looked at first.
+    // Trained modules come first.
     all.sort_by_key(|it: &Entry| it.step == Step::Untrained);
     Ok(all)
 }
 
 fn is_whole(generation: &Generation) -> bool {
-    // What cannot be looked at is not shown.
+    // A generation that cannot be checked is not shown.
     generation.is_whole().unwrap_or(false)
 }
 
-/// What a generation is that is not the current one.
+/// Says what a generation is that is not the current one.
 fn standing(seen: &Seen<'_>, step: Step, split: Split, generation: &Generation) -> Result<String> {
     let (plan, manifest) = (&seen.standing.plan, generation.manifest());
     let now = plan.key(step, split);
@@ -242,7 +242,7 @@ fn dtype(column: &Column) -> &'static str {
     }
 }
 
-/// What the table says of a stage's datasets.
+/// The table's lines for a stage's datasets.
 fn lines_of(entries: &[Entry]) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for entry in entries {
@@ -279,14 +279,14 @@ fn lines_of(entries: &[Entry]) -> Result<Vec<Line>> {
     Ok(lines)
 }
 
-/// `36×8×8×16`.
+/// The shape of a column, such as `36×8×8×16`.
 fn shape(column: &Column) -> String {
     let sizes: Vec<String> = column.shape.iter().map(usize::to_string).collect();
     sizes.join("×")
 }
 
-/// What is drawn of one stage: the spread of its values, and its samples. Nothing of the untrained stack,
-/// of which the table has enough.
+/// The drawings for one stage: the spread of its values, and its samples. `None` for the untrained stack, for
+/// which the table is enough.
 fn stage(seen: &Seen<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<Stage>> {
     let Some(first) = entries.first().filter(|it| it.step != Step::Untrained) else {
         return Ok(None);
@@ -344,7 +344,7 @@ fn stage(seen: &Seen<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<Sta
     Ok(Some(Stage { name: first.stage.clone(), notes, figures }))
 }
 
-/// What the ingest of a split has found, one sentence per note.
+/// The notes of a split's ingest, one sentence each.
 fn account(seen: &Seen<'_>, split: Split, generation: &Generation) -> Result<Vec<String>> {
     let noun = seen.pipeline.view.settings().noun();
     let Some(IngestSummary { account, .. }) = IngestSummary::of(generation)? else {
@@ -355,7 +355,7 @@ fn account(seen: &Seen<'_>, split: Split, generation: &Generation) -> Result<Vec
     Ok(all.map(|it| format!("{}: {it}.", split.name())).collect())
 }
 
-/// The column of which values are shown.
+/// The column whose values are shown.
 fn drawn_column(generation: &Generation) -> Option<&str> {
     let columns = &generation.manifest().schema.columns;
     let named = |name: &str| columns.iter().find(|it| it.name == name);

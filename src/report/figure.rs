@@ -1,8 +1,8 @@
 //! Charts as SVG that follows the page's colours, light and dark.
 //!
-//! The drawing has stand-ins for colours, which the style sheet replaces (`page/style.css`): so one picture
-//! serves both. The legend is HTML, and each chart carries its points for the script that tells of the
-//! one under the pointer.
+//! Drawings use stand-in colours, which the style sheet (`page/style.css`) replaces: one picture serves both
+//! themes. The legend is HTML. Each chart carries its points, so that the script can describe the one under the
+//! pointer.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -15,20 +15,20 @@ use super::page::Html;
 use crate::axis::{Ticks, short, spread};
 use crate::{Error, Result};
 
-/// Pixels of a chart: as wide as a telephone shows, so that its letters are never scaled down.
+/// Pixels of a chart: it fits the width of a phone, so that its letters are never scaled down.
 pub(super) const SIZE: (u32, u32) = (328, 230);
 
-/// Points of a line, at most: more do not show.
+/// The most points in a line: more are not visible.
 const MOST_POINTS: usize = 300;
 
-/// Stand-ins, which the style sheet knows.
+/// Stand-in colours, which the style sheet replaces.
 const INK: RGBColor = RGBColor(1, 1, 1);
 const FAINT: RGBColor = RGBColor(2, 2, 2);
 
-/// Colours that the style sheet has for series; after so many they begin again.
+/// The number of colours that the style sheet has for series; after the last, the first is used again.
 pub const COLOURS: usize = 10;
 
-/// The stand-in of a series.
+/// The stand-in colour of a series.
 pub(super) fn stand_in(colour: usize) -> RGBColor {
     RGBColor(3, 3, (colour % COLOURS) as u8)
 }
@@ -44,28 +44,28 @@ pub struct Line {
     pub dashed: bool,
     /// Whether each point has a dot.
     pub dots: bool,
-    /// `(x, y)`; what is not finite is left out.
+    /// The points `(x, y)`; points that are not finite are left out.
     pub points: Vec<(f64, f64)>,
 }
 
 /// Lines over one axis.
 #[derive(Debug, Clone, Default)]
 pub struct Chart {
-    /// What stands above it.
+    /// The title above it.
     pub title: String,
     /// The name of the axis across.
     pub x: String,
     /// The name of the axis upwards.
     pub y: String,
-    /// Names of the places 0, 1, … of the axis, where it counts things and not a quantity.
+    /// Names for the places 0, 1, … of the x axis, where it lists things and not a quantity.
     pub places: Vec<String>,
     /// Whether y is a share, shown in percent.
     pub percent: bool,
     /// Its lines, in the order of the legend.
     pub lines: Vec<Line>,
-    /// Dashed vertical lines: where something ends or begins, and what.
+    /// Dashed vertical lines where something ends or begins, with their names.
     pub marks: Vec<(f64, String)>,
-    /// Dotted horizontal lines: what a guess reaches.
+    /// Dotted horizontal lines, such as what a guess reaches, with their names.
     pub levels: Vec<(f64, String)>,
 }
 
@@ -73,7 +73,7 @@ impl Chart {
     /// The chart with its legend, as a `<figure>`.
     ///
     /// # Errors
-    /// When it cannot be drawn.
+    /// When the chart cannot be drawn.
     pub fn figure(&self) -> Result<Html> {
         let lines: Vec<Line> = self.lines.iter().map(thin).collect();
         let svg = self.draw(&lines)?;
@@ -163,7 +163,7 @@ impl Chart {
         Ok(svg)
     }
 
-    /// What the axes reach over.
+    /// The ranges of both axes.
     fn ranges(&self, lines: &[Line]) -> (Range<f64>, Range<f64>) {
         let points = || lines.iter().flat_map(|line| &line.points);
         let levels = self.levels.iter().map(|(y, _)| *y);
@@ -175,7 +175,7 @@ impl Chart {
     }
 }
 
-/// Pixels to the left of a plot: a name on end, and numbers such as `1e-6 %` beside it.
+/// Pixels to the left of a plot: room for a vertical name, and numbers such as `1e-6 %` beside it.
 const LABELS: u32 = 66;
 
 /// Pixels of the plot itself within a chart: left, top, right, bottom.
@@ -185,14 +185,14 @@ pub(super) const BOX: [u32; 4] = [2 + LABELS, 10, SIZE.0 - 14, SIZE.1 - 2 - 36];
 pub(super) struct Axis<'a> {
     pub ticks: Ticks,
     pub name: &'a str,
-    /// What a tick says.
+    /// The text of a tick.
     pub shown: &'a dyn Fn(&f64) -> String,
 }
 
-/// A plot with its axes and nothing in it yet.
+/// A plot with its axes, still empty.
 type Plot<'a, 'svg> = ChartContext<'a, SVGBackend<'svg>, Cartesian2d<Ticks, Ticks>>;
 
-/// An empty plot in the stand-ins' colours: what all charts of the page have in common.
+/// An empty plot in the stand-in colours. All charts of the page start from it.
 pub(super) fn framed<'a, 'svg>(
     root: &'a DrawingArea<SVGBackend<'svg>, Shift>,
     across: Axis<'_>,
@@ -229,7 +229,7 @@ pub(super) fn framed<'a, 'svg>(
     Ok(chart)
 }
 
-/// The line with at most [`MOST_POINTS`], each the mean of those it stands for.
+/// Reduces a line to at most [`MOST_POINTS`] points, each the mean of a group.
 fn thin(line: &Line) -> Line {
     let finite = |it: &&(f64, f64)| it.0.is_finite() && it.1.is_finite();
     let points: Vec<(f64, f64)> = line.points.iter().filter(finite).copied().collect();
@@ -237,30 +237,30 @@ fn thin(line: &Line) -> Line {
     let mean = |points: &[(f64, f64)]| {
         let count = points.len() as f64;
         let y = points.iter().map(|it| it.1).sum::<f64>() / count;
-        // The end of what they stand for.
+        // Placed at the end of the group.
         (points[points.len() - 1].0, y)
     };
     Line { points: points.chunks(each).map(mean).collect(), ..line.clone() }
 }
 
-/// Five digits, for the page.
+/// Rounds points to five significant digits, for the page.
 pub(super) fn rounded(points: &[(f64, f64)]) -> Vec<[f64; 2]> {
     let round = |value: f64| format!("{value:.4e}").parse::<f64>().unwrap_or(value);
     points.iter().map(|it| [round(it.0), round(it.1)]).collect()
 }
 
-/// A table of shares from 0 to 1, each cell as dark as it is high.
+/// A table of shares from 0 to 1; higher shares have darker cells.
 #[derive(Debug, Clone, Default)]
 pub struct Matrix {
-    /// What stands above it.
+    /// The title above it.
     pub title: String,
-    /// What the rows and the columns are.
+    /// The names of the two axes: rows and columns.
     pub axes: [String; 2],
     /// The names of its rows.
     pub rows: Vec<String>,
     /// The names of its columns.
     pub columns: Vec<String>,
-    /// `[rows, columns]`: how dark, and what the cell says; `None` where there is nothing.
+    /// The cells `[rows, columns]`: how dark each is, and its text; `None` for an empty cell.
     pub cells: Vec<Vec<Option<(f64, String)>>>,
 }
 
@@ -270,7 +270,7 @@ impl Matrix {
         let mut html = format!(
             "<figure class=\"matrix{}\"><figcaption>{}</figcaption><div class=\"scroll\"><table><thead><tr>\
              <th class=\"corner\">{} \\ {}</th>",
-            // Long names stand on end, so that the columns stay narrow.
+            // Long names are written vertically, so that the columns stay narrow.
             if self.columns.iter().any(|name| name.chars().count() > 8) { " tall" } else { "" },
             Html::escape(&self.title),
             Html::escape(&self.axes[0]),

@@ -1,8 +1,8 @@
 //! Parts of samples on a page: patches of images, and moments of recordings that can be heard.
 //!
-//! All pictures of a gallery lie in one sheet. What is shown of it is found by the style sheet
-//! (`page/gallery.css`) from the place of a tile and the frame in it; the script (`page/gallery.js`) shows
-//! the whole tile, framed, beside the pointer, and plays sounds.
+//! All pictures of a gallery lie in one sheet. The style sheet (`page/gallery.css`) finds a picture in it from
+//! the place of the tile and the frame in the tile. The script (`page/gallery.js`) shows the whole tile,
+//! framed, beside the pointer, and plays sounds.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -24,18 +24,18 @@ const MOST_SIDE: u32 = 128;
 /// Pixels of a spectrogram.
 pub const SPECTROGRAM: (u32, u32) = (96, 64);
 
-/// Tiles beside each other in a sheet.
+/// Tiles per row of a sheet.
 const COLUMNS: u32 = 12;
 
-/// Parts of samples, and the sheet that they are shown from.
+/// Parts of samples, and the sheet that has their pictures.
 pub struct Gallery<'a> {
-    /// The class of the sheet, and what its sounds are found by.
+    /// The class of the sheet; its sounds are found by this name, too.
     name: &'static str,
     samples: &'a Samples,
     sheet: Sheet,
-    /// Tiles by sample, and of recordings by the first sample that is heard.
+    /// Tiles by row, and for recordings also by the first sample that is heard.
     tiles: HashMap<(u64, usize), Tile>,
-    /// WAV files in base64.
+    /// The sounds: WAV files in base64.
     sounds: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ struct Tile {
 }
 
 impl<'a> Gallery<'a> {
-    /// An empty one. `name` is unique on the page, of letters and `-`.
+    /// An empty gallery. `name` is unique on the page, and consists of letters and `-`.
     pub fn new(name: &'static str, samples: &'a Samples) -> Self {
         let size = match samples.image_size() {
             Some((height, width)) => {
@@ -63,7 +63,7 @@ impl<'a> Gallery<'a> {
         Self { name, samples, sheet, tiles: HashMap::new(), sounds: Vec::new() }
     }
 
-    /// A part of a sample as an element; `worth` says what its value is of it ("0.93").
+    /// The HTML element for a part of a sample; `worth` is its value as text ("0.93").
     ///
     /// # Errors
     /// When the sample cannot be read.
@@ -133,7 +133,7 @@ impl<'a> Gallery<'a> {
         }
     }
 
-    /// The tile of a sample, made where there is none yet.
+    /// The tile of a sample; it is made the first time.
     fn tile(
         &mut self,
         key: (u64, usize),
@@ -159,7 +159,7 @@ impl<'a> Gallery<'a> {
         Ok(tile)
     }
 
-    /// The sheet and the sounds, which go on the page once.
+    /// The HTML for the sheet and the sounds, which the page needs once.
     ///
     /// # Errors
     /// When they cannot be written.
@@ -180,14 +180,14 @@ impl<'a> Gallery<'a> {
     }
 }
 
-/// The rule that gives a sheet to the elements that show parts of it.
+/// The style rule that gives a sheet to the elements that show parts of it.
 ///
 /// # Errors
 /// When it cannot be written.
 pub fn sheet_style(name: &str, sheet: &Sheet) -> Result<String> {
     let [columns, rows] = sheet.size();
     let (width, height) = sheet.tile();
-    // Pixels of small images are shown as such.
+    // Small images are enlarged without smoothing.
     let rendering = if width.max(height) <= 64 { "pixelated" } else { "auto" };
     Ok(format!(
         "<style>.sheet-{name}{{--C:{columns};--R:{rows};--tw:{width};--th:{height};\
@@ -196,7 +196,7 @@ pub fn sheet_style(name: &str, sheet: &Sheet) -> Result<String> {
     ))
 }
 
-/// Where in its sample a part is, in words.
+/// Says in words where a part lies in its sample.
 pub fn where_in(place: Place, rate: Option<u32>) -> String {
     match place {
         Place::Patch { row, column, .. } => format!("patch {row}, {column}"),
@@ -207,13 +207,13 @@ pub fn where_in(place: Place, rate: Option<u32>) -> String {
     }
 }
 
-/// Samples of a recording as seconds.
+/// Converts samples of a recording to seconds.
 pub fn seconds(samples: [i64; 2], rate: Option<u32>) -> [f64; 2] {
     samples.map(|it| it as f64 / f64::from(rate.unwrap_or(1).max(1)))
 }
 
-/// What a hit looks like by itself, for a contact sheet: of an image the patch, beneath it the whole image
-/// with the patch framed; of a recording the spectrogram with the moment framed.
+/// The picture of a single hit, for a contact sheet. For an image: the patch, and beneath it the whole image
+/// with the patch framed. For a recording: the spectrogram with the moment framed.
 ///
 /// # Errors
 /// When the sample cannot be read.
@@ -224,7 +224,7 @@ pub fn portrait(samples: &Samples, vectors: &Vectors, hit: Hit) -> Result<RgbIma
             let whole = samples.image(hit.row)?;
             let [top, left, side] = [top, left, side].map(|it| it as u32);
             let patch = whole.crop_imm(left, top, side, side);
-            // As the module sees it.
+            // Mirrored, if the module sees it mirrored.
             let patch = if vectors.is_flipped(hit.row) { patch.fliph() } else { patch };
             let patch = picture::enlarged(&patch, SIDE);
             let mut all = picture::enlarged(&whole, SIDE);
@@ -261,7 +261,7 @@ pub fn portrait(samples: &Samples, vectors: &Vectors, hit: Hit) -> Result<RgbIma
     }
 }
 
-/// The WAV file of what is heard with a hit: a second around it.
+/// The WAV file for a hit: one second around it.
 ///
 /// # Errors
 /// [`crate::Kind::Usage`] when samples are images; when the recording cannot be read.

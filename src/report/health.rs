@@ -1,4 +1,4 @@
-//! Whether representations are healthy: how many directions they use, how their vectors are spread, how
+//! Whether representations are healthy: how many directions they use, how their vectors are spread, and how
 //! close positive pairs lie.
 
 use serde::Serialize;
@@ -17,10 +17,10 @@ use crate::stage::Step;
 use crate::stage::origin::Origin;
 use crate::{Error, Result};
 
-/// Rows of the test split that are measured, at most.
+/// The most rows of the test split that are measured.
 pub const MOST_ROWS: u64 = 4096;
 
-/// What was measured of one module.
+/// The measurements of one module.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Health {
     /// The name of the module.
@@ -34,15 +34,16 @@ pub struct Health {
     pub rows: usize,
     /// Channels of its pooled vectors.
     pub channels: usize,
-    /// [`crate::probe::rank_me`]; `None` where all vectors are 0.
+    /// The RankMe ([`crate::probe::rank_me`]); `None` where all vectors are 0.
     pub rank_me: Option<f64>,
-    /// [`crate::probe::feature_std`].
+    /// The mean standard deviation of directions ([`crate::probe::feature_std`]).
     pub feature_std: Option<f64>,
     /// The share of channels that hardly vary ([`crate::probe::feature_std`]).
     pub dead_share: Option<f64>,
-    /// [`crate::probe::alignment`]; `None` where the loss has no positive pairs within a sample.
+    /// The alignment ([`crate::probe::alignment`]); `None` where the loss has no positive pairs within a
+    /// sample.
     pub alignment: Option<f64>,
-    /// [`crate::probe::uniformity`]; `None` with fewer than two rows.
+    /// The uniformity ([`crate::probe::uniformity`]); `None` with fewer than two rows.
     pub uniformity: Option<f64>,
 }
 
@@ -58,7 +59,7 @@ pub const HEADER: [&str; 8] = [
     "uniformity",
 ];
 
-/// What the columns are.
+/// Explains the columns.
 pub const WHAT_COLUMNS_ARE: [&str; 4] = [
     "RankMe: directions in use, from 1 to the channels (or the rows, if they are fewer); feature std: of \
      vectors over their lengths, times the root of the channels, 0 when collapsed, 1 when spread evenly.",
@@ -70,7 +71,7 @@ pub const WHAT_COLUMNS_ARE: [&str; 4] = [
 ];
 
 impl Health {
-    /// As a table shows it.
+    /// The cells of the table, in the order of [`HEADER`].
     pub fn cells(&self) -> Vec<String> {
         vec![
             self.module.clone(),
@@ -85,7 +86,7 @@ impl Health {
     }
 }
 
-/// What there is to measure of the run's modules, each module's trained one first, and what is missing.
+/// Measures the run's modules, each module's trained weights first, and lists what is missing.
 ///
 /// # Errors
 /// When vectors cannot be read.
@@ -130,7 +131,7 @@ fn health(
         }
         None => None,
     };
-    // What a diverged module makes is not finite, and has no measure.
+    // The output of a diverged module is not finite, and cannot be measured.
     let is_finite = means.iter().all(|it| it.is_finite());
     let spread = deviations(&means, channels).filter(|_| is_finite);
     let (rank_me, uniformity) = match is_finite {
@@ -152,7 +153,7 @@ fn health(
     })
 }
 
-/// The section; also writes `health.json` beside the page.
+/// Builds the section on health; also writes `health.json` beside the page.
 ///
 /// # Errors
 /// When vectors cannot be read, or the file cannot be written.
@@ -216,7 +217,7 @@ fn charts(seen: &Seen<'_>, found: &[Health]) -> Result<Vec<Html>> {
         };
         let lines = Origin::ALL.map(line);
         let lines: Vec<Line> = lines.into_iter().filter(|it| !it.points.is_empty()).collect();
-        // Shares that are 0 throughout need no picture.
+        // Shares that are all 0 need no picture.
         let nothing = percent && lines.iter().flat_map(|it| &it.points).all(|it| it.1 == 0.0);
         if lines.is_empty() || nothing {
             continue;

@@ -1,5 +1,4 @@
-//! How values are spread: a chart whose heights are logarithms, so that what is rare can be seen beside
-//! what is not.
+//! Histograms: charts with logarithmic heights, so that rare values can be seen beside frequent ones.
 
 use std::fmt::Write as _;
 
@@ -11,34 +10,34 @@ use super::page::Html;
 use crate::axis::{Ticks, short, spread};
 use crate::{Error, Result};
 
-/// Shares of values over the places where they lie.
+/// A histogram of one or more series.
 #[derive(Debug, Clone, Default)]
 pub struct HistogramFigure {
-    /// What stands above it.
+    /// The title above the chart.
     pub title: String,
     /// What the values are.
     pub x: String,
-    /// What is drawn, one beside the other.
+    /// The series, drawn over each other.
     pub series: Vec<Shares>,
 }
 
-/// One of several that share their places.
+/// One series of a histogram. All series share their bins.
 #[derive(Debug, Clone, Default)]
 pub struct Shares {
     /// What the legend calls it.
     pub name: String,
     /// One of [`COLOURS`].
     pub colour: usize,
-    /// The middle of each place, all of one width, and the share of values there, 0 to 1.
+    /// The middle of each bin and the share of values in it, 0 to 1. Bins have equal widths.
     pub places: Vec<(f64, f64)>,
 }
 
 impl HistogramFigure {
-    /// The first series as bars, the others as lines over them, as a `<figure>` that the script of charts
-    /// knows.
+    /// The chart as a `<figure>` that the script for charts understands: the first series as bars, the others
+    /// as lines over them.
     ///
     /// # Errors
-    /// When it cannot be drawn.
+    /// When the chart cannot be drawn.
     pub fn figure(&self) -> Result<Html> {
         let svg = self.draw()?;
         let (x, y) = (self.across(), self.up());
@@ -98,7 +97,7 @@ impl HistogramFigure {
         Ok(svg)
     }
 
-    /// What the values reach over.
+    /// The range of the values.
     fn across(&self) -> std::ops::Range<f64> {
         let ends = self.series.iter().flat_map(|it| {
             let half = it.width() / 2.0;
@@ -107,17 +106,17 @@ impl HistogramFigure {
         spread(ends, 0.0)
     }
 
-    /// Logarithms to the base of ten, from below the least share that is seen.
+    /// The range of the heights: logarithms to the base of ten, from below the smallest share above 0.
     fn up(&self) -> std::ops::Range<f64> {
         let shares = self.series.iter().flat_map(Shares::seen).map(|it| it.1);
-        // Of three decades or more, so that there is a whole number at every tick.
+        // Three decades or more, so that every tick is a whole number.
         let least = shares.fold(1e-3, f64::min);
         least.log10().floor()..0.0
     }
 }
 
 impl Shares {
-    /// The places where there is something.
+    /// The bins that are not empty.
     fn seen(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
         self.places.iter().copied().filter(|it| it.0.is_finite() && it.1 > 0.0)
     }

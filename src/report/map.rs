@@ -1,4 +1,4 @@
-//! Maps: samples as points, near each other where a module makes similar vectors of them.
+//! Maps: samples as points, near each other where a module's vectors for them are similar.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -25,10 +25,10 @@ use crate::{Error, Result};
 /// Longest side of a sample's picture, in pixels.
 const SIDE: u32 = 32;
 
-/// Tiles beside each other in their sheet.
+/// Tiles per row of the sheet.
 const COLUMNS: u32 = 40;
 
-/// Modules that have a map on the page, at most.
+/// The most maps on the page, one per module.
 const MOST_MAPS: usize = 4;
 
 /// A module's map.
@@ -36,13 +36,13 @@ const MOST_MAPS: usize = 4;
 pub struct Map {
     /// The name of the module.
     pub module: String,
-    /// Of each point, the row of its sample.
+    /// The row of each point's sample.
     pub rows: Vec<u64>,
-    /// Where its samples lie.
+    /// Where the samples lie.
     pub placed: Placed,
 }
 
-/// The rows that a map shows: all, or as many as there may be points, drawn from the pipeline's seed.
+/// The rows that a map shows: all, or at most `options.points`, drawn from the pipeline's seed.
 pub fn rows(seen: &Seen<'_>, samples: &Samples) -> Vec<u64> {
     let (count, most) = (samples.count() as usize, seen.options.points);
     if count <= most {
@@ -55,7 +55,7 @@ pub fn rows(seen: &Seen<'_>, samples: &Samples) -> Vec<u64> {
     rows
 }
 
-/// The map of the mean pooled vectors that module `index` has made of these rows.
+/// The map of `rows`, from their mean pooled vectors of module `index`.
 ///
 /// # Errors
 /// [`Kind::NotReady`] when the module has not been encoded; when its vectors cannot be read.
@@ -69,7 +69,7 @@ pub fn map(seen: &Seen<'_>, index: usize, samples: &Samples, rows: &[u64]) -> Re
     Ok(Map { module: seen.standing.plan.module(index).to_string(), rows, placed })
 }
 
-/// The section. Also writes `map.parquet` beside the page.
+/// Builds the section on maps. Also writes `map.parquet` beside the page.
 pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let mut section = Section { id: "maps", title: "Maps", ..Section::default() };
     let Some(samples) = section.made(Samples::open(seen, Split::Test))? else {
@@ -98,7 +98,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     Ok(section)
 }
 
-/// How points were placed, in words.
+/// Says in words how points were placed.
 pub fn how(method: Method) -> String {
     match method {
         Method::Tsne { perplexity } => {
@@ -127,7 +127,7 @@ fn body(seen: &Seen<'_>, samples: &Samples, rows: &[u64], maps: &[Map]) -> Resul
     let data = json!({
         "sheet": "sheet-map", "columns": sheet.size()[0],
         "ids": rows.iter().map(|row| samples.id(*row)).collect::<Vec<_>>(),
-        // Each the place of its label among those that there are.
+        // Each number is the place of the label in `names`.
         "labels": labels.iter().map(place).collect::<Vec<_>>(),
         "names": known.iter().map(|(_, name)| name).collect::<Vec<_>>(),
         "maps": of_maps.collect::<Vec<_>>(),
@@ -135,7 +135,7 @@ fn body(seen: &Seen<'_>, samples: &Samples, rows: &[u64], maps: &[Map]) -> Resul
     let mut html = sheet_style("map", &sheet)?;
     let _ = write!(
         html,
-        // Within a script, only this could end it.
+        // Only `<` could end the script element.
         "<script type=\"application/json\" id=\"map-data\">{}</script><div class=\"maps\">",
         data.to_string().replace('<', "\\u003c")
     );
@@ -160,7 +160,7 @@ fn body(seen: &Seen<'_>, samples: &Samples, rows: &[u64], maps: &[Map]) -> Resul
     Ok(Html(html))
 }
 
-/// Points within 0 to 1000 on both axes, in whole numbers, of one scale.
+/// Scales points to whole numbers from 0 to 1000. Both axes have the same scale.
 fn unit(points: &[[f32; 2]]) -> Vec<[i32; 2]> {
     let ends = |axis: usize| {
         let values = || points.iter().map(move |it| it[axis]);
@@ -193,11 +193,11 @@ fn thumbnails(seen: &Seen<'_>, samples: &Samples, rows: &[u64]) -> Result<Sheet>
     Ok(sheet)
 }
 
-/// Maps as one Parquet file, a row a point of each: `module`, `id`, `label` and `label_name` (null where there
-/// is none), `x`, `y` (f32).
+/// Maps as one Parquet file, with one row per point of each map: `module`, `id`, `label` and `label_name` (null
+/// if the sample has none), `x`, `y` (f32).
 ///
 /// # Errors
-/// When it cannot be laid out.
+/// When the columns cannot be laid out.
 pub fn parquet(samples: &Samples, maps: &[Map]) -> Result<Vec<u8>> {
     let points = || maps.iter().flat_map(|map| map.rows.iter().zip(&map.placed.points));
     let rows = || points().map(|(row, _)| *row);
@@ -219,7 +219,7 @@ pub fn parquet(samples: &Samples, maps: &[Map]) -> Result<Vec<u8>> {
     parquet_table::file("the points of a map", columns)
 }
 
-/// A map as a drawing, coloured by label; a point's title is its id and label.
+/// A map as SVG, coloured by label; a point's title is its id and label.
 ///
 /// # Errors
 /// [`Kind::Failed`](crate::Kind::Failed) when it cannot be drawn.
@@ -227,7 +227,7 @@ pub fn drawing(samples: &Samples, map: &Map) -> Result<String> {
     let mut svg = String::new();
     draw(&mut svg, samples, map)
         .map_err(|error| Error::failed(format!("could not draw the map: {error}")))?;
-    // Points come first, each as an element without content.
+    // The points come first in the SVG, each as an empty element.
     let mut pieces = svg.split("<circle ");
     let mut titled = pieces.next().unwrap_or_default().to_string();
     for (place, piece) in pieces.enumerate() {

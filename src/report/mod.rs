@@ -1,15 +1,15 @@
-//! What was learned, to look at: one page that needs nothing else, and files beside it.
+//! The report on a run: one page that needs no other file, and data files beside it.
 //!
 //! ```text
 //! runs/quickstart/report/
 //!   index.html          all sections; opens from disk
-//!   curves.parquet      the logs of all trainings, a row a step; curves.jsonl: the same
+//!   curves.parquet      the logs of all trainings, one row per step; curves.jsonl: the same
 //!   health.json         what `gimlet health` prints
 //!   map.parquet         the points of the maps
 //! ```
 //!
-//! A section reads of a run what is there and says how to get what is not. Nothing here changes
-//! what a run has committed, or trains.
+//! A section shows what the run has, and says how to get what is missing. The report never changes what a run
+//! has committed, and never trains.
 
 pub mod channel_maps;
 pub mod column_stats;
@@ -55,7 +55,7 @@ use crate::{Kind, Result};
 /// Makes one section.
 type Make = fn(&Seen<'_>) -> Result<Section>;
 
-/// The sections, in the order of the page: their names while they are made, and what makes them.
+/// The sections in the order of the page: the name for progress messages, and the function that makes each.
 const SECTIONS: &[(&str, Make)] = &[
     ("curves", curves::section),
     ("probes", probes::section),
@@ -70,10 +70,10 @@ const SECTIONS: &[(&str, Make)] = &[
 
 /// Writes the report of a run, and returns its page.
 ///
-/// A section that meets something damaged or missing says so in its place.
+/// Where something is damaged or missing, its section says so.
 ///
 /// # Errors
-/// [`Kind::Interrupted`] when it was asked to stop; when a file cannot be read or written.
+/// [`Kind::Interrupted`] when a stop was asked for; when a file cannot be read or written.
 pub fn write(seen: &Seen<'_>) -> Result<PathBuf> {
     let folder = seen.standing.dir.report();
     folder.create_folder()?;
@@ -118,7 +118,7 @@ pub fn write(seen: &Seen<'_>) -> Result<PathBuf> {
     Ok(at.path().to_path_buf())
 }
 
-/// What was run, in a line.
+/// One line that says what was run.
 fn subtitle(seen: &Seen<'_>) -> String {
     let modules: Vec<&str> = seen.modules().collect();
     format!(
@@ -133,7 +133,7 @@ fn subtitle(seen: &Seen<'_>) -> String {
     )
 }
 
-/// Now, in seconds since 1970; 0 when the clock is before that. The page shows it in its reader's time zone.
+/// Now, in seconds since 1970; 0 if the clock is earlier. The page shows it in the time zone of its reader.
 fn made() -> u64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |it| it.as_secs())

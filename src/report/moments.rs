@@ -1,4 +1,4 @@
-//! Moments of recordings.
+//! How moments of recordings are shown, and where vectors of them are from.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ const WORDS: Words = Words {
     parts: "moments",
     place: "seconds",
     look: "Press one to hear the second around it; its frame is what is seen.",
-    // Each is heard, and a second of sound takes as much room as many pictures.
+    // Few, because each has a sound: a second takes as many bytes as many pictures.
     channels: (4, 5),
     queries: (3, 4),
 };
@@ -46,7 +46,7 @@ struct Moments {
     steps: usize,
     /// The first sample of the window of each row.
     starts: Vec<i64>,
-    /// How many samples the recording of each row has.
+    /// The number of samples in the recording of each row.
     lengths: Vec<i64>,
 }
 
@@ -56,7 +56,8 @@ impl Places for Moments {
         self.field.moment(start, self.steps, rows * columns, position)
     }
 
-    /// Those that see none of the silence before or after a recording, which are alike in all.
+    /// The steps that see no silence before or after the recording; vectors of silence are alike in all
+    /// recordings.
     fn own(&self, row: u64, grid: (usize, usize)) -> Range<usize> {
         let all = 0..grid.0 * grid.1;
         let length = self.lengths.get(row as usize).copied().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! What is like what: the parts of samples whose vectors are most similar to that of a query.
+//! Nearest neighbours: the parts of samples whose vectors are most similar to that of a query.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -18,15 +18,15 @@ use crate::{Error, Result};
 pub struct Query {
     /// Its vector, `[channels]`.
     pub vector: Vec<f32>,
-    /// The sample it is of, which is left out.
+    /// The row of its sample. This sample is left out of the results.
     pub row: u64,
 }
 
 impl Query {
-    /// The vector at `position` of the sample in a row.
+    /// The query for the vector at `position` of the sample in `row`.
     ///
     /// # Errors
-    /// When there is none, or it cannot be read.
+    /// When the position does not exist, or the row cannot be read.
     pub fn of(vectors: &Vectors, row: u64, position: usize) -> Result<Self> {
         let all = vectors.pooled.row(row)?;
         let channels = vectors.pooled.channels();
@@ -36,9 +36,10 @@ impl Query {
     }
 }
 
-/// For each query the `count` most similar vectors, at most one a sample, the most similar first.
+/// The `count` vectors most similar to each query, at most one per sample, the most similar first.
 ///
-/// Only vectors that see nothing but their sample are compared ([`Vectors::own`]). Similarity is the cosine of the angle between two vectors, computed in f64; 0 where one of them is 0.
+/// Only vectors that see nothing but their sample are compared ([`Vectors::own`]). Similarity is the cosine of
+/// the angle between two vectors, computed in f64; 0 if one of them is 0.
 ///
 /// # Errors
 /// [`crate::Kind::Interrupted`] when asked to stop; when a row cannot be read.
@@ -96,11 +97,11 @@ fn dot<'a>(a: impl Iterator<Item = &'a f32>, b: impl Iterator<Item = &'a f32>) -
     a.zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
 }
 
-/// A part of a sample that every module is asked about: modules of sound may have fewer vectors than others,
-/// so that it is a share of them.
+/// A part of a sample that every module is asked about. It is a share, because modules of sound may have
+/// different numbers of vectors.
 struct Asked {
     row: u64,
-    /// From 0 up to 1.
+    /// The place in the sample, from 0 up to 1.
     share: f64,
 }
 
@@ -113,7 +114,7 @@ impl Asked {
     }
 }
 
-/// Parts of samples drawn from the pipeline's seed, of different labels as long as there are any.
+/// Draws `count` parts of samples from the pipeline's seed. Labels repeat only after each has been drawn.
 fn drawn(seen: &Seen<'_>, samples: &Samples, count: usize) -> Vec<Asked> {
     let mut draws = random::generator(seen.pipeline.seed, "report/nearest", &[]);
     let order = draws.permutation(usize::try_from(samples.count()).unwrap_or(0));
@@ -126,7 +127,7 @@ fn drawn(seen: &Seen<'_>, samples: &Samples, count: usize) -> Vec<Asked> {
     rows.map(|row| Asked { row, share: f64::from(draws.unit()) }).collect()
 }
 
-/// The section.
+/// Builds the section on nearest neighbours.
 pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let mut section = Section { id: "nearest", title: "What is like what?", ..Section::default() };
     let Some(samples) = section.made(Samples::open(seen, Split::Test))? else {

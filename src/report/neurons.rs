@@ -1,4 +1,4 @@
-//! What a neuron likes: the parts of real samples that excite a channel most.
+//! Preferred stimuli: the parts of real samples that excite a channel most.
 
 use std::fmt::Write as _;
 
@@ -10,32 +10,32 @@ use super::vectors::{Highest, Hit, Vectors};
 use crate::pipeline::Split;
 use crate::{Error, Kind, Result};
 
-/// Modules on the page, at most: of more, the first and the last ones.
+/// The most modules on the page. If there are more, the first and the last ones are shown.
 pub const MOST_MODULES: usize = 8;
 
 /// Bars of a histogram.
 const BARS: usize = 24;
 
-/// Rows that a histogram is counted from, at most, spread evenly.
+/// The most rows that a histogram is counted from, evenly spread.
 const HISTOGRAM_ROWS: u64 = 256;
 
-/// One channel of a module's pooled vectors, over all of a split that see nothing but their sample
+/// One channel of a module's pooled vectors, over all vectors of a split that see nothing but their sample
 /// ([`Vectors::own`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Channel {
-    /// Its place among the channels.
+    /// The number of the channel, from 0.
     pub channel: usize,
     /// The mean of its values.
     pub mean: f64,
-    /// Of the values, not of an estimate.
+    /// The population's standard deviation.
     pub std: f64,
-    /// Where it is highest, at most once a sample; the highest first.
+    /// Where the channel is highest, at most once per sample; the highest first.
     pub hits: Vec<Hit>,
 }
 
-/// All channels of a module, in order, each with its `count` highest values, at most one a sample.
+/// All channels of a module, in order, each with its `count` highest values, at most one per sample.
 ///
-/// One pass over the stored vectors.
+/// This takes one pass over the stored vectors.
 ///
 /// # Errors
 /// [`Kind::Interrupted`] when asked to stop; when a row cannot be read.
@@ -44,7 +44,7 @@ pub fn all_channels(seen: &Seen<'_>, vectors: &Vectors, count: usize) -> Result<
     if positions * channels == 0 {
         return Ok(Vec::new());
     }
-    /// Of one channel, over some rows.
+    /// Sums of one channel over some rows.
     #[derive(Clone)]
     struct Sums {
         values: u64,
@@ -98,8 +98,8 @@ pub fn all_channels(seen: &Seen<'_>, vectors: &Vectors, count: usize) -> Result<
     Ok(each.collect())
 }
 
-/// Which channels are shown: those that were asked for, as far as the module has them, else so many of
-/// those that vary most.
+/// The channels to show: the ones in `asked` that the module has, otherwise the `count` channels that vary
+/// most.
 pub fn chosen(all: &[Channel], asked: Option<&[usize]>, count: usize) -> Vec<Channel> {
     match asked {
         Some(asked) => asked.iter().filter_map(|it| all.get(*it)).cloned().collect(),
@@ -111,10 +111,10 @@ pub fn chosen(all: &[Channel], asked: Option<&[usize]>, count: usize) -> Vec<Cha
     }
 }
 
-/// Fails when a channel that was asked for is not there.
+/// Fails when a channel that was asked for does not exist.
 ///
 /// # Errors
-/// [`Kind::Usage`].
+/// [`Kind::Usage`], if the module has no such channel.
 pub fn check_channels(module: &str, channels: usize, asked: &[usize]) -> Result<()> {
     let Some(wrong) = asked.iter().find(|it| **it >= channels) else { return Ok(()) };
     let message = format!("module `{module}` has no channel {wrong}");
@@ -125,7 +125,7 @@ pub fn check_channels(module: &str, channels: usize, asked: &[usize]) -> Result<
     Err(Error::new(Kind::Usage, message).hint(hint))
 }
 
-/// The section.
+/// Builds the section on neurons.
 pub fn section(seen: &Seen<'_>) -> Result<Section> {
     let mut section =
         Section { id: "neurons", title: "What does a neuron like?", ..Section::default() };
@@ -181,7 +181,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
         }
         body.push_str("</div>");
     }
-    // Modules differ in width, so that one of them alone may lack a channel.
+    // Modules differ in width. An error is due only if no module has the channel.
     if let (Some(asked), Some((channels, name)), false) = (asked, widest, shown) {
         check_channels(name, channels, asked)?;
     }
@@ -189,7 +189,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     Ok(section)
 }
 
-/// How far a step of sound sees.
+/// Says in words how far a step of sound sees.
 fn in_words(seen: &Seen<'_>, field: super::place::Field) -> String {
     let rate = f64::from(seen.pipeline.view.settings().rate().unwrap_or(1));
     let milliseconds = 1e3 * field.size as f64 / rate;
@@ -200,7 +200,7 @@ fn in_words(seen: &Seen<'_>, field: super::place::Field) -> String {
     )
 }
 
-/// How the values of some channels are spread, as small drawings.
+/// Small histograms of the values of the chosen channels.
 fn histograms(vectors: &Vectors, chosen: &[Channel]) -> Result<Vec<String>> {
     let channels = vectors.pooled.channels();
     let mut values = vec![Vec::new(); chosen.len()];
@@ -217,7 +217,7 @@ fn histograms(vectors: &Vectors, chosen: &[Channel]) -> Result<Vec<String>> {
     Ok(values.iter().map(|values| histogram(values)).collect())
 }
 
-/// How values are spread, as a small drawing; nothing where they are all the same.
+/// A small histogram as a drawing; empty where all values are equal.
 fn histogram(values: &[f32]) -> String {
     let low = values.iter().copied().fold(f32::INFINITY, f32::min);
     let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -244,7 +244,7 @@ fn histogram(values: &[f32]) -> String {
     )
 }
 
-/// Three digits.
+/// Writes a number with three digits.
 pub fn short(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_string(),

@@ -5,11 +5,11 @@ use askama::Template;
 use super::page::Html;
 use crate::Result;
 
-/// Rows of cells as they are shown.
+/// A table: rows of cells as text.
 #[derive(Debug, Clone, Default, Template)]
 #[template(path = "numbers.html")]
 pub struct Numbers {
-    /// Drawn of the same numbers.
+    /// Charts of the same numbers.
     pub charts: Vec<Html>,
     pub header: Vec<String>,
     pub rows: Vec<Vec<String>>,
@@ -18,7 +18,7 @@ pub struct Numbers {
 }
 
 impl Numbers {
-    /// The table; nothing of it where it has no rows and no notes.
+    /// The table as HTML; empty where it has no rows and no notes.
     ///
     /// # Errors
     /// When the template fails.
@@ -30,12 +30,12 @@ impl Numbers {
     }
 }
 
-/// `12.34 %`, or a dash.
+/// Writes a share as `12.34 %`, or a dash.
 pub fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "–".to_string(), |share| format!("{:.2} %", 100.0 * share))
 }
 
-/// So many digits behind the point, or a dash.
+/// Writes a number with `digits` digits after the point, or a dash.
 pub fn decimals(value: Option<f64>, digits: usize) -> String {
     value
         .filter(|it| it.is_finite())

@@ -1,4 +1,4 @@
-//! The page: sections in a frame, with its style and script inside.
+//! The page: sections in a frame, with the style sheet and the script inside.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use askama::Template;
 use super::seen::Missing;
 use crate::{Error, Kind, Result};
 
-/// Markup that is as it should be: what came from a run is escaped in it.
+/// Finished markup: text that came from a run is already escaped.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Html(pub String);
 
 impl Html {
-    /// Text as markup.
+    /// Escapes text for use as markup.
     pub fn escape(text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         for letter in text.chars() {
@@ -28,7 +28,7 @@ impl Html {
         out
     }
 
-    /// A sentence as markup: what is between backticks is code.
+    /// A sentence as markup: text between backticks becomes code.
     pub fn prose(text: &str) -> String {
         let parts = text.split('`').enumerate().map(|(place, part)| match place % 2 {
             0 => Self::escape(part),
@@ -36,15 +36,15 @@ impl Html {
         });
         match text.matches('`').count() % 2 {
             0 => parts.collect(),
-            // One is alone, and stays what it is.
+            // A backtick without a partner stays as it is.
             _ => Self::escape(text),
         }
     }
 
-    /// What a template makes of its fields.
+    /// Renders a template.
     ///
     /// # Errors
-    /// When it fails.
+    /// When the template fails.
     pub fn render(template: &impl Template) -> Result<Self> {
         let rendered = template.render();
         rendered
@@ -52,7 +52,7 @@ impl Html {
             .map_err(|error| Error::failed(format!("could not write the page: {error}")))
     }
 
-    /// Figures side by side, as many as there is room for.
+    /// A grid of figures, as many side by side as fit.
     pub fn grid(figures: impl IntoIterator<Item = Html>) -> Self {
         let inside: String = figures.into_iter().map(|it| it.0).collect();
         Self(format!("<div class=\"grid\">{inside}</div>"))
@@ -72,7 +72,7 @@ pub struct Section {
     pub id: &'static str,
     /// Its heading.
     pub title: &'static str,
-    /// What is shown and how it was computed, in a sentence or two.
+    /// One or two sentences: what is shown, and how it was computed.
     pub lead: String,
     /// Its markup.
     pub body: Html,
@@ -81,10 +81,10 @@ pub struct Section {
 }
 
 impl Section {
-    /// What was made; `None` where something it needs is not there yet, which the section then says.
+    /// Unwraps `made`. Where something it needs is missing, notes that in the section and returns `None`.
     ///
     /// # Errors
-    /// All others.
+    /// All other errors in `made`.
     pub fn made<T>(&mut self, made: Result<T>) -> Result<Option<T>> {
         match made {
             Ok(made) => Ok(Some(made)),
@@ -97,12 +97,12 @@ impl Section {
     }
 }
 
-/// All of it.
+/// The whole page.
 #[derive(Template)]
 #[template(path = "index.html")]
 pub(super) struct Page<'a> {
     pub name: &'a str,
-    /// What was run.
+    /// One line that says what was run.
     pub subtitle: String,
     /// When the page was made: seconds since 1970.
     pub made: u64,
@@ -111,7 +111,7 @@ pub(super) struct Page<'a> {
     pub script: &'static str,
 }
 
-/// The style sheet: the frame's, and those of sections.
+/// The style sheets of the frame and the sections.
 pub(super) const STYLE: &str = concat!(
     include_str!("page/style.css"),
     include_str!("page/gallery.css"),
@@ -119,7 +119,7 @@ pub(super) const STYLE: &str = concat!(
     include_str!("page/datasets.css"),
     include_str!("page/cost.css"),
 );
-/// The script, as well.
+/// The scripts of the frame and the sections.
 pub(super) const SCRIPT: &str = concat!(
     include_str!("page/script.js"),
     include_str!("page/gallery.js"),

@@ -1,4 +1,4 @@
-//! Patches of images.
+//! How patches of images are shown, and where vectors of them are from.
 
 use super::place::{Crop, Place, patch};
 use super::samples::Samples;

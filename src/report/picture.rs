@@ -1,4 +1,4 @@
-//! Small pictures: files of them, and sheets that hold many of one size.
+//! Small pictures: image files, and sheets that hold many pictures of one size.
 
 use std::io::Cursor;
 
@@ -11,17 +11,17 @@ use image::{DynamicImage, GrayImage, ImageResult, Rgb, RgbImage};
 
 use crate::{Error, Result};
 
-/// A sheet that takes more bytes as PNG is a JPEG, if that takes fewer.
+/// A sheet whose PNG has more bytes becomes a JPEG, if that is smaller.
 const LARGE: usize = 200 << 10;
 const QUALITY: u8 = 85;
 
-/// Pixels of a sheet along one side, at most: JPEG counts them in 16 bits.
+/// The most pixels along one side of a sheet: JPEG counts them in 16 bits.
 const MOST_PIXELS: u32 = 65_500;
 
-/// What frames parts of a picture: seen on dark and on bright ones.
+/// The colour of frames: visible on dark and on bright pictures.
 const FRAME: Rgb<u8> = Rgb([255, 64, 32]);
 
-/// Bytes as an URI that holds them.
+/// A data URI that holds `bytes`.
 pub fn data_uri(media_type: &str, bytes: &[u8]) -> String {
     format!("data:{media_type};base64,{}", STANDARD.encode(bytes))
 }
@@ -34,7 +34,7 @@ pub fn base64(bytes: &[u8]) -> String {
 /// A picture as a PNG file.
 ///
 /// # Errors
-/// When it is too large for one.
+/// When the picture is too large for a PNG.
 pub fn png(picture: &DynamicImage) -> Result<Vec<u8>> {
     written(|out| {
         let encoder =
@@ -46,7 +46,7 @@ pub fn png(picture: &DynamicImage) -> Result<Vec<u8>> {
 /// A picture as a JPEG file.
 ///
 /// # Errors
-/// When it is too large for one.
+/// When the picture is too large for a JPEG.
 pub fn jpeg(picture: &DynamicImage, quality: u8) -> Result<Vec<u8>> {
     written(|out| picture.write_with_encoder(JpegEncoder::new_with_quality(out, quality)))
 }
@@ -61,7 +61,7 @@ pub(super) fn written(
     Ok(out.into_inner())
 }
 
-/// A picture no side of which is longer than `most` pixels.
+/// Reduces a picture so that no side is longer than `most` pixels.
 pub fn thumbnail(picture: &DynamicImage, most: u32) -> DynamicImage {
     match picture.width().max(picture.height()) > most {
         true => picture.resize(most, most, Resampling::Triangle),
@@ -69,7 +69,7 @@ pub fn thumbnail(picture: &DynamicImage, most: u32) -> DynamicImage {
     }
 }
 
-/// A picture whose pixels are enlarged, so that its longer side is at least `least` pixels.
+/// Enlarges the pixels of a picture, so that its longer side has at least `least` pixels.
 pub fn enlarged(picture: &DynamicImage, least: u32) -> RgbImage {
     let longer = picture.width().max(picture.height()).max(1);
     let times = least.div_ceil(longer).max(1);
@@ -89,7 +89,7 @@ pub fn frame(picture: &mut RgbImage, [left, top, width, height]: [u32; 4]) {
     }
 }
 
-/// Rows of pictures beneath each other, on white.
+/// Puts rows of pictures beneath each other, on white.
 pub fn contact_sheet(rows: &[Vec<RgbImage>]) -> DynamicImage {
     const ROOM: u32 = 6;
     let height_of = |row: &[RgbImage]| row.iter().map(RgbImage::height).max().unwrap_or(0);
@@ -118,21 +118,21 @@ pub struct Sheet {
 }
 
 impl Sheet {
-    /// An empty one for tiles of so many pixels.
+    /// An empty sheet for tiles of `tile` pixels, `columns` per row.
     pub fn new(tile: (u32, u32), columns: u32) -> Self {
         let tile = (tile.0.max(1), tile.1.max(1));
-        // The page divides by one less.
+        // At least 2, because the page divides by `columns - 1`.
         Self { tile, columns: columns.clamp(2, MOST_PIXELS / tile.0).max(2), tiles: Vec::new() }
     }
 
-    /// Adds a tile; returns its column and row. One of another size is cut, or has black around it.
+    /// Adds a tile; returns its column and row. A picture of another size is cut, or gets a black border.
     pub fn add(&mut self, tile: DynamicImage) -> [u32; 2] {
         let place = self.tiles.len() as u32;
         self.tiles.push(tile);
         [place % self.columns, place / self.columns]
     }
 
-    /// Columns and rows.
+    /// The size of the sheet: columns and rows.
     pub fn size(&self) -> [u32; 2] {
         [self.columns, (self.tiles.len() as u32).div_ceil(self.columns).max(2)]
     }
@@ -142,10 +142,11 @@ impl Sheet {
         self.tile
     }
 
-    /// All of it as the URI of a PNG, or of a JPEG where a PNG is large; gray where all tiles are.
+    /// The sheet as the data URI of a PNG, or of a JPEG where the PNG is large. It is gray if all tiles are
+    /// gray.
     ///
     /// # Errors
-    /// When it is too large for either.
+    /// When the sheet is too large for both formats.
     pub fn uri(&self) -> Result<String> {
         let [columns, rows] = self.size();
         let (width, height) = (columns * self.tile.0, rows * self.tile.1);

@@ -1,4 +1,4 @@
-//! What part of a sample a pooled vector is of.
+//! The part of a sample that a pooled vector is computed from.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use crate::pipeline::{ImageView, SoundView};
 /// A part of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// A patch of an image: its row and column in the grid, and its square in the image as it was
-    /// ingested, in pixels. Modules never see across patches: all of it, and nothing else, is seen.
+    /// A patch of an image: its place in the grid, and its square in the ingested image, in pixels. Modules
+    /// never see across patches: the patch sees this square and nothing else.
     Patch {
         /// Its row in the grid.
         row: usize,
@@ -45,12 +45,12 @@ pub struct Crop {
     pub flipped: bool,
 }
 
-/// The patch at `position` of a grid with so many columns.
+/// The patch at `position` in a grid with `columns` columns.
 pub fn patch(view: &ImageView, crop: Crop, columns: usize, position: usize) -> Place {
     let (row, column) = (position / columns.max(1), position % columns.max(1));
     let side = view.patch;
     let right = column * view.stride;
-    // The crop is cut into patches when it has been mirrored.
+    // The crop is mirrored first, then cut into patches.
     let from_left = match crop.flipped {
         true => crop.side.saturating_sub(right + side),
         false => right,
@@ -59,24 +59,23 @@ pub fn patch(view: &ImageView, crop: Crop, columns: usize, position: usize) -> P
     Place::Patch { row, column, top, left, side }
 }
 
-/// What a step of a stack of layers for sound is computed from.
+/// The receptive field of a step in a stack of layers for sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
     /// Samples that one step sees through convolutions.
     pub size: usize,
     /// Samples from one step to the next.
     pub jump: usize,
-    /// The first sample that step 0 sees; below 0 where it is padding.
+    /// The first sample that step 0 sees; below 0 if that is padding.
     pub start: i64,
-    /// Whether a recurrence also carries what was before, from the start of the window on.
+    /// Whether a recurrent layer also passes on everything before it, from the start of the window.
     pub recurrent: bool,
 }
 
 impl Field {
-    /// The receptive field of a step that these layers make of a window: a kernel `k` of stride `s` and
-    /// padding `p` adds `(k - 1) j` to its size and takes `p j` from its start, and multiplies the
-    /// distance of steps `j` by `s` (Araujo, Norris & Sim 2019, "Computing receptive fields of
-    /// convolutional neural networks", equations 1 to 3).
+    /// The receptive field of a step after `layers`. A kernel `k` with stride `s` and padding `p` adds `(k - 1)
+    /// j` to the size, takes `p j` from the start, and multiplies the distance of steps `j` by `s` (Araujo,
+    /// Norris & Sim 2019, "Computing receptive fields of convolutional neural networks", equations 1 to 3).
     pub fn of<'a>(layers: impl IntoIterator<Item = &'a Arc<dyn Layer>>) -> Self {
         let first = Self { size: 1, jump: 1, start: 0, recurrent: false };
         layers.into_iter().fold(first, |field, layer| {
@@ -91,7 +90,7 @@ impl Field {
         })
     }
 
-    /// Steps that these layers make of a window.
+    /// The number of steps that `layers` make from a window.
     pub fn steps<'a>(
         view: &SoundView,
         layers: impl IntoIterator<Item = &'a Arc<dyn Layer>>,
@@ -101,8 +100,8 @@ impl Field {
         map.map_or(0, |it| it.width)
     }
 
-    /// The moment of the stored vector at `position` of so many, each the mean of as many of `steps` as
-    /// fall on it, in a window that starts at `start`.
+    /// The moment of the stored vector at `position`, in a window that starts at `start`. Each of the `vectors`
+    /// stored vectors is the mean of an equal part of the `steps`.
     pub fn moment(self, start: i64, steps: usize, vectors: usize, position: usize) -> Place {
         let vectors = vectors.max(1);
         let first = position * steps / vectors;

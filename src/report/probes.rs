@@ -1,5 +1,5 @@
-//! Whether each module improves on its predecessor: what a linear classifier and nearest neighbours read
-//! of every module, trained and untrained, and which classes the last one confuses.
+//! Whether each module improves on its predecessor: accuracies of a linear classifier and of nearest neighbours
+//! on every module, trained and untrained, and the classes that the last module confuses.
 
 use super::figure::{Chart, Line, Matrix};
 use super::numbers::{Numbers, percent};
@@ -15,24 +15,24 @@ use crate::stage::origin::Origin;
 use crate::stage::record::ProbeResult;
 use crate::stage::verdict::{Scored, verdict};
 
-/// The most classes of a matrix that can be taken in; of more, the pairs that are confused most are shown.
+/// The most classes that a readable matrix has. If there are more, the most confused pairs are listed instead.
 const MOST_SHOWN: usize = 30;
 
-/// One label: what its probes found.
+/// The results of the probes for one label.
 struct Label {
-    /// Empty of the first.
+    /// The name of the label; empty for the first.
     name: String,
     /// The share of the largest class of the test split, where it is known.
     chance: Option<f64>,
-    /// Test rows that have it, where that is known.
+    /// The number of test rows that have the label, where it is known.
     rows: Option<usize>,
     found: Vec<Found>,
 }
 
-/// One of the probes' accuracies.
+/// Picks the accuracy of one of the probes.
 type Value = fn(&Found) -> Option<f64>;
 
-/// What was found of one module.
+/// The accuracies of one module.
 #[derive(Clone)]
 struct Found {
     module: String,
@@ -42,7 +42,7 @@ struct Found {
     knn: Option<f64>,
 }
 
-/// The section.
+/// Builds the section on probes.
 ///
 /// # Errors
 /// When something cannot be read.
@@ -92,7 +92,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     Ok(section)
 }
 
-/// What the probes of one label found, of each label.
+/// The results of the probes, label by label.
 fn labels(seen: &Seen<'_>, probes: &[ProbeResult]) -> Result<Vec<Label>> {
     let known = seen.ingested(Split::Test)?.map(|it| labels_of(seen.pipeline, &it)).transpose()?;
     let judged = |name: &str| {
@@ -125,7 +125,7 @@ fn labels(seen: &Seen<'_>, probes: &[ProbeResult]) -> Result<Vec<Label>> {
     Ok(labels.collect())
 }
 
-/// The share of the class that most rows have.
+/// The share of the largest class.
 fn largest_share(labels: &[i64]) -> f64 {
     let mut sorted = labels.to_vec();
     sorted.sort_unstable();
@@ -170,7 +170,7 @@ fn chart(seen: &Seen<'_>, label: &Label) -> Result<Html> {
     chart.figure()
 }
 
-/// All numbers, and what they say.
+/// The table of all numbers, with the verdict on them.
 fn table(labels: &[Label], charts: Vec<Html>) -> Result<Html> {
     let mut header = vec!["module".to_string(), "kind".to_string()];
     for label in labels {
@@ -206,7 +206,7 @@ fn table(labels: &[Label], charts: Vec<Html>) -> Result<Html> {
     Numbers { charts, header, rows, notes: notes.collect() }.html()
 }
 
-/// What the last module's linear probe takes for what.
+/// The classes that the last module's linear probe confuses.
 fn confused(seen: &Seen<'_>, probes: &[ProbeResult]) -> Result<Html> {
     let trained = probes.iter().filter(|it| it.origin == Origin::Trained && it.accuracy.is_some());
     let Some(last) = trained.max_by_key(|it| it.index) else { return Ok(Html::default()) };

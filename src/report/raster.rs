@@ -1,4 +1,4 @@
-//! Pictures of a few pixels, as PNG.
+//! Pictures with few pixels, as PNG.
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{Rgba, RgbaImage, imageops};
@@ -9,46 +9,46 @@ use crate::Result;
 /// A colour and how much it covers: red, green, blue, alpha.
 pub type Pixel = [u8; 4];
 
-/// Nothing.
+/// A fully transparent pixel.
 pub const CLEAR: Pixel = [0; 4];
 
-/// What is above zero, and below: told apart by people who do not see red or green, too.
+/// The colours above and below zero. People who cannot tell red from green can tell them apart.
 const ABOVE: [u8; 3] = [217, 72, 15];
 const BELOW: [u8; 3] = [37, 99, 201];
 
-/// Pixels, row after row from the top.
+/// A picture: pixels, row after row from the top.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture(RgbaImage);
 
 impl Picture {
-    /// One in which every pixel is what `pixel` says of its column and row.
+    /// A picture whose pixels are `pixel(column, row)`.
     pub fn of(width: usize, height: usize, pixel: impl Fn(usize, usize) -> Pixel) -> Self {
         let pixel = |x: u32, y: u32| Rgba(pixel(x as usize, y as usize));
         Self(RgbaImage::from_fn(width as u32, height as u32, pixel))
     }
 
-    /// Pixels across.
+    /// The width in pixels.
     pub fn width(&self) -> usize {
         self.0.width() as usize
     }
 
-    /// Pixels down.
+    /// The height in pixels.
     pub fn height(&self) -> usize {
         self.0.height() as usize
     }
 
-    /// The pixel in a column and row; clear outside.
+    /// The pixel in column `x` and row `y`; clear outside.
     pub fn at(&self, x: usize, y: usize) -> Pixel {
         self.0.get_pixel_checked(x as u32, y as u32).map_or(CLEAR, |it| it.0)
     }
 
-    /// Puts another picture over this one. What lies outside is left out.
+    /// Puts another picture over this one. Parts that lie outside are left out.
     pub fn put(&mut self, left: usize, top: usize, other: &Self) {
         imageops::replace(&mut self.0, &other.0, left as i64, top as i64);
     }
 
-    /// The same in another size: the mean of the pixels under each where it is smaller, the nearest
-    /// pixel where it is larger.
+    /// Resizes the picture: a smaller one has the mean of the pixels under each pixel, a larger one the nearest
+    /// pixel.
     pub fn sized(&self, width: usize, height: usize) -> Self {
         let (width, height) = (width.max(1), height.max(1));
         let span = |at: usize, of: usize, to: usize| {
@@ -72,12 +72,12 @@ impl Picture {
         })
     }
 
-    /// The same with every pixel as a square of so many.
+    /// Enlarges every pixel to a square of `times` by `times`.
     pub fn enlarged(&self, times: usize) -> Self {
         self.sized(self.width() * times.max(1), self.height() * times.max(1))
     }
 
-    /// The largest size with these proportions that is at most so wide and high.
+    /// Reduces the picture, with its proportions, to at most `width` by `height`.
     pub fn within(&self, width: usize, height: usize) -> Self {
         if self.width() <= width && self.height() <= height {
             return self.clone();
@@ -88,7 +88,7 @@ impl Picture {
         self.sized(scaled(self.width()), scaled(self.height()))
     }
 
-    /// On a ground that covers everything.
+    /// Puts the picture on a background of one colour.
     pub fn over(&self, ground: [u8; 3]) -> Self {
         Self::of(self.width(), self.height(), |x, y| {
             let [red, green, blue, alpha] = self.at(x, y);
@@ -100,7 +100,7 @@ impl Picture {
         })
     }
 
-    /// Pictures below each other, all from the left, with so many clear pixels between.
+    /// Puts pictures below each other, aligned left, with `gap` clear pixels between them.
     pub fn stacked(pictures: &[Self], gap: usize) -> Self {
         let width = pictures.iter().map(Self::width).max().unwrap_or(0);
         let gaps = gap * pictures.len().saturating_sub(1);
@@ -114,8 +114,8 @@ impl Picture {
         all
     }
 
-    /// Pictures in rows of so many, each in a place as large as the largest of them, with so many clear
-    /// pixels between.
+    /// Puts pictures in rows of `columns`, each in a cell as large as the largest picture, with `gap` clear
+    /// pixels between them.
     pub fn tiled(pictures: &[Self], columns: usize, gap: usize) -> Self {
         let columns = columns.clamp(1, pictures.len().max(1));
         let rows = pictures.len().div_ceil(columns);
@@ -129,29 +129,29 @@ impl Picture {
         all
     }
 
-    /// As a PNG file.
+    /// The picture as a PNG file.
     ///
     /// # Errors
-    /// When it has no pixels, or too many.
+    /// When the picture has no pixels, or too many.
     pub fn png(&self) -> Result<Vec<u8>> {
         picture::written(|out| {
-            // Many pixels are alike: what filters make of them is less so.
+            // Many pixels are equal; PNG's filters would make them less so.
             let (size, filter) = (CompressionType::Best, FilterType::NoFilter);
             self.0.write_with_encoder(PngEncoder::new_with_quality(out, size, filter))
         })
     }
 
-    /// As what a page has for the address of an image.
+    /// The picture as a data URI, for a page.
     ///
     /// # Errors
-    /// As [`Self::png`].
+    /// The errors of [`Self::png`].
     pub fn data_uri(&self) -> Result<String> {
         Ok(picture::data_uri("image/png", &self.png()?))
     }
 }
 
-/// A value on a scale from `-largest` to `largest`: what is zero is clear, so that it is the ground of a
-/// page, light or dark.
+/// The colour of a value on a scale from `-largest` to `largest`. Zero is clear, so that the page's background
+/// shows, light or dark.
 pub fn diverging(value: f32, largest: f32) -> Pixel {
     let share = if largest > 0.0 { (value.abs() / largest).min(1.0) } else { 0.0 };
     let [red, green, blue] = if value < 0.0 { BELOW } else { ABOVE };

@@ -1,4 +1,4 @@
-//! The samples of a split, to look at: what they are called, their pixels and their sound.
+//! The samples of a split, for the report: their names, pixels and sound.
 
 use gimlet_store::{Keys, Reader};
 use image::DynamicImage;
@@ -18,20 +18,20 @@ pub struct Samples {
     reader: Reader,
     keys: Keys,
     names: Vec<String>,
-    /// Of a sample: `[height, width, channels]` of an image; of a recording the samples that a row has.
+    /// The shape of a row: `[height, width, channels]` for images, `[samples]` for recordings.
     shape: Vec<usize>,
-    /// The samples of each recording, without the silence that follows. Of images there are none.
+    /// The length of each recording in samples, without the silence that follows. Empty for images.
     lengths: Vec<usize>,
-    /// Samples a second of recordings.
+    /// The sampling rate of recordings, in samples per second.
     rate: Option<u32>,
     words: &'static Words,
 }
 
 impl Samples {
-    /// Those of a run.
+    /// Opens the ingested samples of a run.
     ///
     /// # Errors
-    /// [`Kind::NotReady`] when nothing is ingested; when it cannot be read.
+    /// [`Kind::NotReady`] when nothing is ingested; when the samples cannot be read.
     pub fn open(seen: &Seen<'_>, split: Split) -> Result<Self> {
         let Some(generation) = seen.ingested(split)? else {
             let what = format!("there are no {} samples to show", split.name());
@@ -55,17 +55,17 @@ impl Samples {
         Ok(Self { split, reader, keys, names, shape, lengths, rate, words })
     }
 
-    /// What is said of parts of them.
+    /// The words for parts of the samples.
     pub fn words(&self) -> &'static Words {
         self.words
     }
 
-    /// How many there are.
+    /// The number of samples.
     pub fn count(&self) -> u64 {
         self.reader.rows()
     }
 
-    /// Which split they are of.
+    /// The split of the samples.
     pub fn split(&self) -> Split {
         self.split
     }
@@ -86,7 +86,7 @@ impl Samples {
         self.names.get(label).map(String::as_str)
     }
 
-    /// Label and name as one reads them: "3 cat", "7", "-" where there is none.
+    /// Label and name as text: "3 cat"; "7" for a label without a name; "-" for no label.
     pub fn label_text(&self, row: u64) -> String {
         match (self.label(row), self.label_name(row)) {
             (Some(label), Some(name)) if label.to_string() != name => format!("{label} {name}"),
@@ -95,8 +95,8 @@ impl Samples {
         }
     }
 
-    /// The labels of the samples in these rows, in order, each once, with their names: the number where one
-    /// has none.
+    /// The labels of the samples in `rows`, in order, each once, with their names; a label without a name has
+    /// its number.
     pub fn known_labels(&self, rows: &[u64]) -> Vec<(i64, String)> {
         let mut labels: Vec<i64> = rows.iter().filter_map(|row| self.label(*row)).collect();
         labels.sort_unstable();
@@ -111,7 +111,7 @@ impl Samples {
     /// The row of the sample with this id.
     ///
     /// # Errors
-    /// [`Kind::Usage`] when there is none.
+    /// [`Kind::Usage`] when no sample has it.
     pub fn find(&self, id: i64) -> Result<u64> {
         if let Some(row) = self.keys.ids.iter().position(|it| *it == id) {
             return Ok(row as u64);
@@ -126,7 +126,7 @@ impl Samples {
         Err(Error::new(Kind::Usage, message).hint(hint))
     }
 
-    /// Height and width of images; `None` of recordings.
+    /// Height and width of images; `None` for recordings.
     pub fn image_size(&self) -> Option<(usize, usize)> {
         match self.shape[..] {
             [height, width, _] => Some((height, width)),
@@ -134,12 +134,12 @@ impl Samples {
         }
     }
 
-    /// Samples a second of recordings; `None` of images.
+    /// Samples per second of recordings; `None` for images.
     pub fn rate(&self) -> Option<u32> {
         self.rate
     }
 
-    /// Samples of the recording in a row, without the silence that follows it; 0 of an image.
+    /// The length of the recording in a row, in samples, without the silence that follows it; 0 for an image.
     pub fn length(&self, row: u64) -> usize {
         self.lengths.get(row as usize).copied().unwrap_or(0)
     }
@@ -147,7 +147,7 @@ impl Samples {
     /// The image in a row, as it was ingested.
     ///
     /// # Errors
-    /// When it cannot be read, or samples are recordings.
+    /// When it cannot be read, or the samples are recordings.
     pub fn image(&self, row: u64) -> Result<DynamicImage> {
         let [height, width, channels] = self.shape[..] else {
             return Err(Error::failed("a recording has no pixels"));
@@ -160,7 +160,7 @@ impl Samples {
     /// The recording in a row, without the silence that follows it: values in [-1, 1].
     ///
     /// # Errors
-    /// When it cannot be read, or samples are images.
+    /// When it cannot be read, or the samples are images.
     pub fn recording(&self, row: u64) -> Result<Vec<f32>> {
         let [longest] = self.shape[..] else {
             return Err(Error::failed("an image has no sound"));

@@ -1,4 +1,4 @@
-//! What the sections of a report read of a run, whatever there is of it.
+//! A run as the report reads it, complete or not.
 
 use std::path::{Path, PathBuf};
 
@@ -11,14 +11,14 @@ use crate::stage::{Standing, Step};
 use crate::stop::Stop;
 use crate::{Error, Kind, Result};
 
-/// What a report is made of, and how much of it.
+/// The options of a report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// The directory of the run that trained the same layers end to end; the run's own when left out.
+    /// The directory of the run that trained the same layers end to end; by default the run's own.
     pub twin: Option<PathBuf>,
-    /// Channels that are shown of each module; those that vary most when left out.
+    /// The channels to show for each module; by default the ones that vary most.
     pub channels: Option<Vec<usize>>,
-    /// Points of a map, at most.
+    /// The most points in a map.
     pub points: usize,
 }
 
@@ -28,43 +28,43 @@ impl Default for Options {
     }
 }
 
-/// A run that is looked at. Nothing of it is changed.
+/// A run, opened for reading.
 pub struct Seen<'a> {
     /// The pipeline.
     pub pipeline: &'a Pipeline,
-    /// What is there of it.
+    /// The state of the run on disk.
     pub standing: &'a Standing,
-    /// Where its steps stand.
+    /// The status of each step.
     pub stages: Vec<StepStatus>,
-    /// What hears of progress.
+    /// Receives progress messages.
     pub progress: &'a dyn Progress,
     /// Set from outside to ask for a stop.
     pub stop: &'a Stop,
     /// How the user names the run: the pipeline file, and `--set` and `--run-dir` as they were given.
     pub arguments: String,
-    /// The same without `--run-dir`: for a run of the pipeline in another directory.
+    /// How the user names the run, without `--run-dir`: for a run of the pipeline in another directory.
     pub elsewhere: String,
-    /// What was asked for.
+    /// The options of the report.
     pub options: Options,
 }
 
-/// What a section would show and cannot, and how to get it.
+/// Something that a section cannot show yet, and how to get it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Missing {
-    /// "the weights of module b are not there: `train b` is missing".
+    /// What is missing: "the weights of module b are not there: `train b` is missing".
     pub what: String,
-    /// "run `gimlet run pipelines/x.toml`".
+    /// What to do: "run `gimlet run pipelines/x.toml`".
     pub how: String,
 }
 
 impl Missing {
-    /// What an error keeps a section from showing.
+    /// Describes an error as something missing.
     pub fn of(error: &Error) -> Self {
         let how = error.hint_text().unwrap_or("run `gimlet run`, then `gimlet report` again");
         Self { what: error.to_string(), how: how.to_string() }
     }
 
-    /// The same as an error of [`Kind::NotReady`].
+    /// Turns this into an error of [`Kind::NotReady`].
     pub fn into_error(self) -> Error {
         Error::new(Kind::NotReady, self.what).hint(self.how)
     }
@@ -76,40 +76,40 @@ impl Seen<'_> {
         self.pipeline.modules.iter().map(|module| module.name.as_str())
     }
 
-    /// The modules that are shown of a stack where only so many can be: the first, and the last ones.
+    /// The modules to show when there is room for `most`: the first, and the last ones.
     pub fn some_modules(&self, most: usize) -> Vec<usize> {
         let modules = self.pipeline.modules.len();
         let first = usize::from(modules > most);
         (0..first).chain(modules.saturating_sub(most) + first..modules).collect()
     }
 
-    /// What module `index` has made of a split; `None` when that is not there, or not whole.
+    /// The output of module `index` for a split; `None` when it is missing or incomplete.
     ///
     /// # Errors
-    /// When a manifest cannot be read for another reason than damage.
+    /// When a manifest cannot be read, unless the reason is damage.
     pub fn trained(&self, index: usize, split: Split) -> Result<Option<Generation>> {
         self.newest_of(Step::Encode(self.standing.plan.last(index)), split, 0)
     }
 
-    /// What module `index` of the stack as it was drawn has made of a split.
+    /// The output of module `index` of the untrained stack for a split.
     ///
     /// # Errors
-    /// As [`Self::trained`].
+    /// The errors of [`Self::trained`].
     pub fn untrained(&self, index: usize, split: Split) -> Result<Option<Generation>> {
         self.newest_of(Step::Untrained, split, index)
     }
 
-    /// The samples of a split.
+    /// The ingested samples of a split.
     ///
     /// # Errors
-    /// As [`Self::trained`].
+    /// The errors of [`Self::trained`].
     pub fn ingested(&self, split: Split) -> Result<Option<Generation>> {
         self.newest_of(Step::Ingest, split, 0)
     }
 
     fn newest_of(&self, step: Step, split: Split, place: usize) -> Result<Option<Generation>> {
         let found = self.standing.generations(step, split)?;
-        // A stack that is half encoded has fewer: which of its modules they are of cannot be told.
+        // A stack that is only partly encoded has fewer generations, and their modules cannot be told apart.
         let all = self.standing.datasets(step, split).len();
         if found.len() < all {
             return Ok(None);
@@ -117,15 +117,15 @@ impl Seen<'_> {
         Ok(found.into_iter().nth(place).filter(|it| it.is_whole().unwrap_or(false)))
     }
 
-    /// Rows of a split that probes look at: those of the first view. 0 when nothing is ingested.
+    /// The number of rows of a split that probes read: the rows of the first view. 0 when nothing is ingested.
     ///
     /// # Errors
-    /// As [`Self::trained`].
+    /// The errors of [`Self::trained`].
     pub fn samples(&self, split: Split) -> Result<u64> {
         Ok(self.ingested(split)?.map_or(0, |it| it.rows()))
     }
 
-    /// That the output of a step is missing, and the command that makes it.
+    /// Says that the output of a step is missing, and which command makes it.
     pub fn missing(&self, what: impl Into<String>, step: Step) -> Missing {
         let title = self.standing.plan.full_title(step);
         let state = self
@@ -140,7 +140,7 @@ impl Seen<'_> {
         Missing { what: format!("{}: `{title}` is {}", what.into(), state.name()), how }
     }
 
-    /// What an error keeps a section from showing, and what mends it.
+    /// Describes an error as something missing, and says how to repair it.
     pub fn missing_of(&self, error: &Error) -> Missing {
         let mended = || {
             let [verify, run] = ["verify", "run"].map(|it| self.command(it));
@@ -152,18 +152,19 @@ impl Seen<'_> {
         Missing { what: error.to_string(), how }
     }
 
-    /// A command of ours on this run, as one would type it.
+    /// A gimlet command for this run, as a user would type it.
     pub fn command(&self, command: &str) -> String {
         format!("gimlet {command} {}", self.arguments)
     }
 
-    /// The same on the same pipeline in a directory beside the run's, where everything is made anew.
+    /// A gimlet command for the same pipeline in a new directory beside the run's, where everything is made
+    /// again.
     pub fn command_again(&self, command: &str) -> String {
         let folder = beside(self.standing.dir.path(), "-again").display().to_string();
         format!("{} --run-dir {}", self.command_elsewhere(command), quoted(&folder))
     }
 
-    /// The same on another run of the pipeline, whose directory is to follow.
+    /// A gimlet command for another run of the pipeline; the caller appends the directory.
     pub fn command_elsewhere(&self, command: &str) -> String {
         format!("gimlet {command} {}", self.elsewhere)
     }
@@ -171,15 +172,15 @@ impl Seen<'_> {
     /// Fails when a stop was asked for.
     ///
     /// # Errors
-    /// [`Kind::Interrupted`].
+    /// [`Kind::Interrupted`], if it was.
     pub fn check_stop(&self) -> Result<()> {
         self.stop.check("nothing was written")
     }
 }
 
-/// A folder beside another, whose name begins with its name.
+/// The path beside `folder` with its name plus `ending`.
 pub fn beside(folder: &Path, ending: &str) -> PathBuf {
-    // `.` has no name of its own, nor has a folder above this one.
+    // `.` and `..` have no name of their own.
     let named = match folder.file_name() {
         Some(_) => folder.to_path_buf(),
         None => folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf()),
@@ -188,7 +189,7 @@ pub fn beside(folder: &Path, ending: &str) -> PathBuf {
     named.with_file_name(format!("{name}{ending}"))
 }
 
-/// A word as a shell takes it.
+/// Quotes a word for the shell, if it needs quotes.
 pub fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=:,+@%".contains(letter);
     match !word.is_empty() && word.chars().all(plain) {

@@ -1,5 +1,5 @@
-//! How samples of a medium, and parts of them, are shown. A medium is a file with its [`Shown`], and its line in
-//! [`of`].
+//! How samples of a medium, and parts of them, are shown. Each medium has a file that implements [`Shown`], and
+//! a line in [`of`].
 
 use std::ops::Range;
 
@@ -8,34 +8,34 @@ use super::samples::Samples;
 use crate::Result;
 use crate::pipeline::{Module, View};
 
-/// An attribute of every row of vectors, by its name.
+/// Returns the attribute with a given name for every row of vectors.
 pub type Attribute<'a> = dyn Fn(&str) -> Result<Vec<i64>> + 'a;
 
-/// What is said of parts of samples, and how many of them a page has.
+/// Words for parts of samples, and how many parts a page has.
 pub struct Words {
-    /// One part.
+    /// The word for one part.
     pub part: &'static str,
-    /// Several.
+    /// The word for several parts.
     pub parts: &'static str,
-    /// What tells where a part is, as the header of a table.
+    /// The table header for the place of a part.
     pub place: &'static str,
-    /// What to do with one on a page.
+    /// A sentence for the page: how to look at a part.
     pub look: &'static str,
-    /// Channels of a module on a page, and parts of each.
+    /// Channels per module on a page, and parts per channel.
     pub channels: (usize, usize),
-    /// Queries of a page, and the parts that are shown beside each.
+    /// Queries per page, and parts shown beside each.
     pub queries: (usize, usize),
 }
 
-/// How samples that are seen so are shown.
+/// Shows samples of one medium.
 pub trait Shown {
-    /// What is said of them.
+    /// The words for parts of samples.
     fn words(&self) -> &'static Words;
 
-    /// Where the vectors are from that the last of these modules has made of samples.
+    /// The places of the vectors that the last of `modules` makes.
     ///
     /// # Errors
-    /// When the attributes of the vectors do not say it.
+    /// When the vectors lack the attributes that tell their places.
     fn places(
         &self,
         samples: &Samples,
@@ -44,9 +44,9 @@ pub trait Shown {
     ) -> Result<Box<dyn Places>>;
 }
 
-/// Where the vectors of a module are from.
+/// The places in the samples that a module's vectors are computed from.
 pub trait Places: Send + Sync {
-    /// Where the vector at `position` of a row is from, in a grid of these rows and columns.
+    /// The place of the vector at `position` of a row, in a grid of `(rows, columns)`.
     fn place(&self, row: u64, position: usize, grid: (usize, usize)) -> Place;
 
     /// The positions in the grid of a row that see nothing but its sample.
@@ -55,18 +55,18 @@ pub trait Places: Send + Sync {
         0..grid.0 * grid.1
     }
 
-    /// Whether what is seen of a row is mirrored.
+    /// Whether the module sees the row mirrored.
     fn is_flipped(&self, _row: u64) -> bool {
         false
     }
 
-    /// The receptive field of a step, where there are steps.
+    /// The receptive field of a step; `None` for media without steps.
     fn field(&self) -> Option<Field> {
         None
     }
 }
 
-/// How samples that are seen so are shown.
+/// The implementation of [`Shown`] for a view.
 pub fn of(view: &View) -> &dyn Shown {
     match view {
         View::Images(view) => view,

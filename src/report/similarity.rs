@@ -1,4 +1,4 @@
-//! How alike the representations of modules are, and whether they are those of end-to-end training.
+//! How similar the representations of modules are to each other, and to those of end-to-end training.
 
 use gimlet_store::Generation;
 
@@ -13,7 +13,7 @@ use crate::quantity::counted;
 use crate::stage::Step;
 use crate::{Kind, Result};
 
-/// Rows of the test split that are compared, at most.
+/// The most rows of the test split that are compared.
 const MOST_ROWS: u64 = 1000;
 
 /// Where a representation comes from.
@@ -31,7 +31,7 @@ struct Compared {
     representation: Representation,
 }
 
-/// The section.
+/// Builds the section on similarity.
 ///
 /// # Errors
 /// When vectors cannot be read.
@@ -108,7 +108,8 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     Ok(section)
 }
 
-/// That of the same rows of a dataset as of those before it; `None` where it has not as many.
+/// The representation of `rows` in a dataset; the first dataset chooses them. `None` if the dataset has too few
+/// rows, or a value is not finite.
 fn of_dataset(
     generation: &Generation,
     rows: &mut Option<Vec<u64>>,
@@ -121,7 +122,7 @@ fn of_dataset(
     finite(&pooled.means_of(rows)?, pooled.channels())
 }
 
-/// `None` where a value is not finite.
+/// The representation of `means`; `None` if a value is not finite.
 fn finite(means: &[f32], channels: usize) -> Result<Option<Representation>> {
     match means.iter().all(|it| it.is_finite()) {
         true => Ok(Some(Representation::of(means, channels)?)),
@@ -129,8 +130,8 @@ fn finite(means: &[f32], channels: usize) -> Result<Option<Representation>> {
     }
 }
 
-/// Adds the end-to-end twin at the depths of the modules, and says how it was trained; or says how to get
-/// one.
+/// Adds the end-to-end twin, at the depth of each module, and says how it was trained. Without a twin, says how
+/// to get one.
 fn add_twin(
     seen: &Seen<'_>,
     rows: &[u64],
@@ -193,7 +194,8 @@ fn how_to_train(seen: &Seen<'_>) -> Missing {
     Missing { what, how }
 }
 
-/// Whether trained modules are more like the twin at their depth than they were as they were drawn.
+/// Says whether the trained modules are more similar to the twin, at the same depth, than the untrained ones
+/// are.
 fn verdict(all: &[Compared], cells: &[Vec<Option<(f64, String)>>]) -> Option<String> {
     let between = |one: (usize, Origin), other: (usize, Origin)| {
         let place = |of: (usize, Origin)| all.iter().position(|it| (it.index, it.origin) == of);

@@ -1,4 +1,4 @@
-//! Sound to hear and to see: WAV files, and spectrograms.
+//! Sound as WAV files and as spectrograms.
 
 use std::io::Cursor;
 use std::ops::Range;
@@ -9,16 +9,16 @@ use image::{Rgb, RgbImage};
 
 use crate::{Error, Result};
 
-/// Seconds of a transform: as much as a vowel needs to show its overtones.
+/// Seconds per transform: long enough to show the overtones of a vowel.
 const SECONDS: f64 = 0.025;
 
-/// Levels of power, in decibels, from the loudest down to what is shown as silence.
+/// Decibels below the loudest at which a level is shown as silence.
 const DECIBELS: f32 = 60.0;
 
 /// Samples in [-1, 1] as a WAV file: one channel, 16-bit PCM.
 ///
 /// # Errors
-/// When there are too many for one.
+/// When there are too many samples for one file.
 pub fn wav(samples: &[f32], rate: u32) -> Result<Vec<u8>> {
     let failed =
         |error: hound::Error| Error::failed(format!("could not write a WAV file: {error}"));
@@ -31,15 +31,15 @@ pub fn wav(samples: &[f32], rate: u32) -> Result<Vec<u8>> {
     let mut out = Cursor::new(Vec::new());
     let mut writer = WavWriter::new(&mut out, spec).map_err(failed)?;
     for sample in samples {
-        // `as` saturates, and takes what is not a number for 0.
+        // `as` saturates, and turns NaN into 0.
         writer.write_sample((sample * 32767.0).round() as i16).map_err(failed)?;
     }
     writer.finalize().map_err(failed)?;
     Ok(out.into_inner())
 }
 
-/// The part of a recording of so many samples that is heard with a moment of it: a second around its
-/// middle, more where the moment is longer, less where the recording is shorter.
+/// The part of a recording with `samples` samples that is played for a moment: one second around its middle,
+/// more if the moment is longer, less if the recording is shorter.
 pub fn around(samples: usize, rate: u32, from: i64, to: i64) -> Range<usize> {
     let wanted = (rate as usize).max((to - from).max(0) as usize).min(samples);
     let start = (from + to) / 2 - wanted as i64 / 2;
@@ -50,11 +50,11 @@ pub fn around(samples: usize, rate: u32, from: i64, to: i64) -> Range<usize> {
 /// The power of a signal over time and frequency, in decibels below the loudest: `[rows, columns]`, high
 /// frequencies first, at least -60.
 ///
-/// Columns are Hann windows of 25 ms, spread evenly; rows are bands of equal width from 0 to half of the
-/// rate, each the mean power of the frequencies in it.
+/// Each column is a Hann window of about 25 ms; the windows are evenly spread. Each row is a band: the mean
+/// power of its frequencies. Bands have equal width, from 0 to half of the rate.
 ///
 /// # Errors
-/// When it cannot be transformed.
+/// When the transform fails.
 pub fn spectrogram(samples: &[f32], rate: u32, columns: usize, rows: usize) -> Result<Vec<f32>> {
     let size = ((f64::from(rate) * SECONDS) as usize).next_power_of_two().max(16);
     let mut spectrum = Spectrum::new(size);
@@ -89,10 +89,10 @@ pub fn spectrogram(samples: &[f32], rate: u32, columns: usize, rows: usize) -> R
     Ok(power.into_iter().map(level).collect())
 }
 
-/// A spectrogram as a picture of so many pixels.
+/// A spectrogram as a picture of `width` by `height` pixels.
 ///
 /// # Errors
-/// As [`spectrogram`].
+/// The errors of [`spectrogram`].
 pub fn picture(samples: &[f32], rate: u32, width: u32, height: u32) -> Result<RgbImage> {
     let levels = spectrogram(samples, rate, width as usize, height as usize)?;
     let pixels = levels.iter().flat_map(|level| viridis(1.0 + level / DECIBELS).0).collect();
@@ -100,8 +100,8 @@ pub fn picture(samples: &[f32], rate: u32, width: u32, height: u32) -> Result<Rg
         .ok_or_else(|| Error::failed("a spectrogram does not fill its picture"))
 }
 
-/// Colours from dark to bright, evenly apart to the eye: ten of matplotlib's "viridis" (van der Walt &
-/// Smith 2015), and lines between them.
+/// Colours from dark to bright in steps that look equal: ten from matplotlib's "viridis" (van der Walt & Smith
+/// 2015), interpolated linearly.
 const VIRIDIS: [[u8; 3]; 10] = [
     [0x44, 0x01, 0x54],
     [0x48, 0x28, 0x78],
@@ -119,7 +119,7 @@ const VIRIDIS: [[u8; 3]; 10] = [
 pub fn viridis(value: f32) -> Rgb<u8> {
     let last = VIRIDIS.len() - 1;
     let at = value.clamp(0.0, 1.0) * last as f32;
-    // A value that is not a number is at 0.
+    // NaN counts as 0.
     let from = (at as usize).min(last - 1);
     let share = if at.is_finite() { at - from as f32 } else { 0.0 };
     let (low, high) = (VIRIDIS[from], VIRIDIS[from + 1]);

@@ -1,4 +1,4 @@
-//! A few samples as they are in a dataset, in one image: what came in, beside what a module has made of it.
+//! A few samples of a dataset in one image: the input beside the module's output.
 
 use std::fmt::Write as _;
 
@@ -16,11 +16,11 @@ use crate::pipeline::Split;
 use crate::train::input::IMAGE;
 use crate::train::recordings::SOUND;
 
-/// Samples that are shown, and channels of each.
+/// The numbers of samples, and of channels per sample.
 const SAMPLES: usize = 4;
 const CHANNELS: usize = 8;
 
-/// Pixels of a tile: of images at most, and of waveforms and strips beside each other.
+/// Pixels of a tile: the longest side of an image, and the size of a waveform or strip.
 const TILE: usize = 64;
 const STRIP: (usize, usize) = (160, 64);
 
@@ -32,12 +32,12 @@ const SHOWN: usize = 44;
 pub(super) struct Shown {
     pub split: Option<Split>,
     ids: Vec<i64>,
-    /// As they came in.
+    /// The ingested samples.
     ingested: Option<DatasetRows>,
 }
 
 impl Shown {
-    /// A few of a split's samples, with different labels if there are some.
+    /// Chooses a few samples of a split, with different labels if possible.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -46,7 +46,7 @@ impl Shown {
         let keys = samples.keys();
         let mut ids: Vec<i64> = Vec::new();
         let mut labels = Vec::new();
-        // First one of each label, then whatever there is.
+        // First one sample per label, then any.
         for different in [true, false] {
             for row in evenly(samples.rows(), 256) {
                 let place = row as usize;
@@ -67,7 +67,7 @@ impl Shown {
     }
 }
 
-/// The shown samples as they are in a dataset, in one image. `None`: it has nothing to draw.
+/// The shown samples of a dataset in one image. `None`: the dataset has nothing to draw.
 pub(super) fn sprite(
     seen: &Seen<'_>,
     stage: &str,
@@ -78,7 +78,7 @@ pub(super) fn sprite(
     let samples = DatasetRows::open(generation)?;
     let mut rows = Vec::new();
     for id in &shown.ids {
-        // The first of its views.
+        // The first view of the sample.
         let Some(row) = samples.of_id(*id).first().copied() else { continue };
         let name = match samples.label_name(row) {
             Some(label) => format!("sample {id} ({label})"),
@@ -181,7 +181,7 @@ fn nothing() -> Picture {
     Picture::of(1, 1, |_, _| CLEAR)
 }
 
-/// The channels that are shown: those asked for, else the widest, in order.
+/// The channels to show, in order: the ones asked for, otherwise the ones that vary most.
 fn channels(seen: &Seen<'_>, widest: &[usize], all: usize) -> Vec<usize> {
     let mut channels: Vec<usize> = match &seen.options.channels {
         Some(asked) => asked.iter().copied().filter(|it| *it < all).take(4 * CHANNELS).collect(),
@@ -203,7 +203,7 @@ fn tile(depiction: &Depiction) -> Picture {
     }
 }
 
-/// What a module has seen of a sample: its crop of the image, its window of the recording.
+/// The input of a module for a sample: its crop of the image, or its window of the recording.
 fn beside(
     generation: &Generation,
     samples: &DatasetRows,
@@ -242,7 +242,7 @@ fn beside(
     })
 }
 
-/// A picture of many places. `tile` is the width of one.
+/// A picture with many cells, as a `<figure>`. `tile` is the width of a cell.
 fn figure(
     title: &str,
     picture: &Picture,

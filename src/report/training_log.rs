@@ -9,39 +9,39 @@ use crate::train::log::{self, Entry};
 /// A step of a training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Point {
-    /// From 0; 0 where there are no rounds.
+    /// The round, from 0; 0 in runs without rounds.
     pub round: usize,
-    /// What the log says of the step.
+    /// The log's entry for the step.
     pub entry: Entry,
 }
 
-/// The training of a module, as far as it is.
+/// The training of a module so far.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Curve {
     /// The name of the module.
     pub module: String,
     /// The module's place in the stack, from 0.
     pub index: usize,
-    /// In order, and never none.
+    /// The steps in order; never empty.
     pub points: Vec<Point>,
-    /// Whether all of its steps are there.
+    /// Whether the training is complete.
     pub is_whole: bool,
-    /// What a guess reaches, where that is known.
+    /// The loss of a guess, where that is known.
     pub chance_loss: Option<f64>,
     /// The accuracy of a guess, where there is an accuracy.
     pub chance_accuracy: Option<f64>,
-    /// On the test split, as the probe has found it in the end.
+    /// The loss that the probe found on the test split after training.
     pub probed_loss: Option<f64>,
 }
 
 impl Curve {
-    /// Whether it was looked at on rows of the test split.
+    /// Whether held-out rows of the test split were measured during the training.
     pub fn has_held_out(&self) -> bool {
         self.points.iter().any(|it| it.entry.held_out.is_some())
     }
 }
 
-/// The trainings of a run under its present settings, and what is missing of them.
+/// The trainings of a run with its present settings, and the missing ones.
 ///
 /// # Errors
 /// When a log or a record cannot be read.
@@ -71,7 +71,7 @@ fn curve(seen: &Seen<'_>, index: usize) -> Result<Result<Curve, Missing>> {
             how: format!("train it in a run beside this one: `{}`", seen.command_again("run")),
         }));
     }
-    // The log of a round begins with those before it.
+    // The log of a round includes the logs of the rounds before it.
     let mut entries = Vec::new();
     for round in (0..=last.round).rev() {
         let folder = standing.training_folder(At { round, ..last });
@@ -104,17 +104,18 @@ fn curve(seen: &Seen<'_>, index: usize) -> Result<Result<Curve, Missing>> {
     }))
 }
 
-/// A point of a training on a clock that all of them share.
+/// Places all trainings on one common clock.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Timeline {
-    /// Of each curve, what is added to the seconds of each of its points.
+    /// The seconds to add to each point of each curve.
     pub shifts: Vec<Vec<f64>>,
-    /// Where a module begins, or a round, after the first.
+    /// Where each module or round begins, except the first.
     pub begins: Vec<f64>,
 }
 
 impl Timeline {
-    /// Of trainings one after another, round by round; or all from the same moment, if they train at once.
+    /// The clock for trainings that ran one after another, round by round. With `at_once`, all start at the
+    /// same moment.
     pub fn of(curves: &[Curve], at_once: bool) -> Self {
         let mut shifts: Vec<Vec<f64>> =
             curves.iter().map(|curve| vec![0.0; curve.points.len()]).collect();
@@ -125,7 +126,7 @@ impl Timeline {
         let (mut clock, mut begins) = (0.0, Vec::new());
         for round in 0..rounds.unwrap_or(0) {
             for (curve, shifts) in curves.iter().zip(&mut shifts) {
-                // Seconds of a training are those of all its rounds.
+                // The seconds of a training count on through its rounds.
                 let before = curve.points.iter().take_while(|it| it.round < round);
                 let before = before.last().map_or(0.0, |it| it.entry.seconds);
                 let mut end = None;
@@ -146,28 +147,28 @@ impl Timeline {
     }
 }
 
-/// What an epoch came to.
+/// The results of an epoch.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct Epoch {
     /// The name of the module.
     pub module: String,
-    /// From 1; `None` where there are no rounds.
+    /// The round, from 1; `None` in runs without rounds.
     pub round: Option<u64>,
-    /// From 1.
+    /// The epoch, from 1.
     pub epoch: u64,
-    /// Taken up to its end, or so far.
+    /// Steps taken up to its end, or so far.
     pub steps: u64,
-    /// How long the epoch took.
+    /// Seconds of training up to its end.
     pub seconds: f64,
-    /// The means over its steps.
+    /// The mean loss of its steps.
     pub loss: f64,
     /// The mean accuracy of its steps, where the loss has one.
     pub accuracy: Option<f64>,
-    /// At its end, on rows of the test split.
+    /// The loss at its end, on rows of the test split.
     pub held_out_loss: Option<f32>,
     /// The accuracy on held-out rows, where the loss has one.
     pub held_out_accuracy: Option<f32>,
-    /// The newest one that it has trained on, where that changes.
+    /// The generation of its last step, if the training switches generations.
     pub generation: Option<u64>,
 }
 

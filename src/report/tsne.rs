@@ -1,27 +1,27 @@
-//! Vectors in two dimensions: principal components, and t-SNE from there.
+//! Places vectors in two dimensions: principal components, then t-SNE from there.
 
 use bhtsne::{Neighbor, tSNE};
 use rayon::prelude::*;
 
 use crate::{Error, Result};
 
-/// Neighbours that a point is placed by, in effect (van der Maaten & Hinton 2008).
+/// The effective number of neighbours that place a point (van der Maaten & Hinton 2008).
 const PERPLEXITY: usize = 30;
 
-/// With a smaller perplexity, principal components say more.
+/// With a smaller perplexity, principal components are used: they say more.
 const LEAST_PERPLEXITY: usize = 2;
 
-/// Points from which on the interpolated gradient is faster. Its grid covers all points, and few of them move
-/// so far apart that it becomes huge.
+/// Number of points from which on the interpolated gradient is faster. Its grid covers all points; with few
+/// points they move so far apart that it becomes huge.
 const MANY: usize = 500;
 
-/// How coarsely far points are taken together when there are not so many (Barnes & Hut 1986).
+/// How coarsely distant points are grouped when there are fewer than [`MANY`] (Barnes & Hut 1986).
 const THETA: f32 = 0.5;
 
-/// Steps: the first 250 exaggerate (as openTSNE).
+/// Steps; the first 250 exaggerate (like openTSNE).
 const EPOCHS: usize = 750;
 
-/// Fails when a stop was asked for.
+/// A check that fails when a stop was asked for.
 type Stop<'a> = &'a (dyn Fn() -> Result<()> + Sync);
 
 /// How points were placed.
@@ -41,19 +41,19 @@ pub enum Method {
 pub struct Placed {
     /// How they were placed.
     pub method: Method,
-    /// Where each lies: across, and upwards.
+    /// The place of each point: across, and upwards.
     pub points: Vec<[f32; 2]>,
 }
 
-/// Places vectors of so many channels in two dimensions, by t-SNE on Euclidean distances, from the first two
-/// principal components: with the tree of van der Maaten (2014), from 500 vectors on with the interpolated
-/// gradient of Linderman et al. (2019).
+/// Places vectors with `channels` channels in two dimensions, by t-SNE on Euclidean distances, starting from
+/// the first two principal components. It uses the tree of van der Maaten (2014), from 500 vectors on the
+/// interpolated gradient of Linderman et al. (2019).
 ///
-/// The perplexity is 30, less for fewer than 91 vectors; for fewer than 7 the components are what is
-/// returned. The same vectors give the same points, whatever the number of threads.
+/// The perplexity is 30, less for fewer than 91 vectors; for fewer than 7, the result is the components. The
+/// same vectors give the same points, for any number of threads.
 ///
 /// # Errors
-/// What `stop` says, which is asked now and then; when no thread can be started.
+/// The error of `stop`, which is called now and then; when no thread can be started.
 pub fn place(vectors: &[f32], channels: usize, stop: Stop<'_>) -> Result<Placed> {
     let count = vectors.len() / channels.max(1);
     let scaled = scaled(vectors, channels);
@@ -63,10 +63,10 @@ pub fn place(vectors: &[f32], channels: usize, stop: Stop<'_>) -> Result<Placed>
     if perplexity < LEAST_PERPLEXITY || !(spread > 0.0 && spread.is_finite()) {
         return Ok(Placed { method: Method::Components, points: components });
     }
-    // As small as it was by default when it was drawn at random (Kobak & Berens 2019).
+    // Scaled down to the usual size of a random start (Kobak & Berens 2019).
     let start: Vec<f32> = components.iter().flatten().map(|it| it * 1e-4 / spread).collect();
     let neighbours = neighbours(&scaled, channels, 3 * perplexity, stop)?;
-    // Sums over several threads depend on who was faster.
+    // One thread: sums over several would depend on which finishes first.
     let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build();
     let alone = alone.map_err(|error| Error::failed(format!("could not start: {error}")))?;
     let points = alone.install(|| {
@@ -86,7 +86,8 @@ pub fn place(vectors: &[f32], channels: usize, stop: Stop<'_>) -> Result<Placed>
     }
 }
 
-/// The vectors less their mean, at a mean square distance of 1 from it; what is not finite is 0.
+/// Centres the vectors, and scales them to a mean square distance of 1 from the mean. Values that are not
+/// finite become 0.
 fn scaled(vectors: &[f32], channels: usize) -> Vec<f32> {
     let channels = channels.max(1);
     let count = (vectors.len() / channels).max(1) as f64;
@@ -100,7 +101,7 @@ fn scaled(vectors: &[f32], channels: usize) -> Vec<f32> {
     };
     let centred: Vec<f64> = vectors.chunks_exact(channels).flat_map(centred).collect();
     let square = centred.iter().map(|it| it * it).sum::<f64>() / count;
-    // What rounding leaves of vectors that are all the same is no difference.
+    // If all vectors are equal, the differences that rounding leaves do not count.
     let rounding = 1e-24 * mean.iter().map(|it| it * it).sum::<f64>();
     let scale = if square > rounding { 1.0 / square.sqrt() } else { 0.0 };
     centred.into_iter().map(|it| (it * scale) as f32).collect()
@@ -115,8 +116,8 @@ fn deviation(values: impl Iterator<Item = f32>) -> f32 {
     (square / f64::max(count, 1.0)).sqrt() as f32
 }
 
-/// Of centred vectors, the first two principal components, by orthogonal iteration (Golub & Van Loan, 8.2.4):
-/// it need not have converged to tell directions of high variance from others.
+/// The first two principal components of centred vectors, by orthogonal iteration (Golub & Van Loan, 8.2.4). It
+/// need not converge to tell directions of high variance from others.
 fn principal_components(vectors: &[f32], channels: usize) -> Vec<[f32; 2]> {
     const ROUNDS: usize = 50;
     let channels = channels.max(1);
@@ -124,7 +125,7 @@ fn principal_components(vectors: &[f32], channels: usize) -> Vec<[f32; 2]> {
         let along = |vector: &[f32]| vector.iter().zip(axis).map(|(a, b)| f64::from(*a) * b).sum();
         vectors.chunks_exact(channels).map(along).collect()
     };
-    // Any start will do that is not perpendicular to them: waves of different lengths.
+    // Any start that is not perpendicular to the components will do: waves of different lengths.
     let wave = |speed: f64| (0..channels).map(|at| (1.0 + speed * at as f64).sin()).collect();
     let mut axes: [Vec<f64>; 2] = [wave(0.7), wave(2.3)];
     for _ in 0..ROUNDS {
@@ -140,7 +141,7 @@ fn principal_components(vectors: &[f32], channels: usize) -> Vec<[f32; 2]> {
         let common: f64 = first.iter().zip(second.iter()).map(|(a, b)| a * b).sum();
         let size = second.iter().map(|it| it * it).sum::<f64>().sqrt();
         second.iter_mut().zip(first.iter()).for_each(|(it, other)| *it -= common * other);
-        // What rounding has left of one that is parallel to the first is no direction.
+        // If the second axis is parallel to the first, what rounding leaves of it is not a direction.
         if second.iter().map(|it| it * it).sum::<f64>().sqrt() <= 1e-9 * size {
             second.fill(0.0);
         }
@@ -156,7 +157,7 @@ fn normalise(axis: &mut [f64]) {
     axis.iter_mut().for_each(|it| *it *= scale);
 }
 
-/// The nearest others of each vector, so many, the nearest first. The crate's own search draws at random.
+/// The `count` nearest neighbours of each vector, the nearest first. The crate's own search draws at random.
 fn neighbours(
     vectors: &[f32],
     channels: usize,
@@ -207,7 +208,7 @@ mod tests {
     fn clouds_stay_apart() {
         let placed = place(&clouds(60, 3, 8, 12.0), 8, &|| Ok(())).unwrap();
         assert_eq!(placed.method, Method::Tsne { perplexity: 30 });
-        // The nearest on the map is of the same cloud.
+        // The nearest point on the map belongs to the same cloud.
         for (own, a) in placed.points.iter().enumerate() {
             let far = |b: &[f32; 2]| (a[0] - b[0]).hypot(a[1] - b[1]);
             let others = placed.points.iter().enumerate().filter(|(at, _)| *at != own);

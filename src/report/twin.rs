@@ -20,16 +20,16 @@ const BATCH: usize = 16;
 
 /// A training of all layers as one module.
 pub struct Twin {
-    /// Its weights' file.
+    /// The file of its weights.
     weights: Location,
     training: Training,
-    /// What it was trained with, in words.
+    /// Its settings, in words.
     pub settings: String,
-    /// Settings that are not those of the run.
+    /// The settings that differ from the run's.
     pub differs: Vec<&'static str>,
 }
 
-/// The settings that a training of the run and its twin may share, as keys name them, and in words.
+/// The settings that a run and its twin may share: their names in keys, and in words.
 const SHARED: [(&str, &str); 5] = [
     ("/seed", "seed"),
     ("/loss", "loss"),
@@ -39,7 +39,7 @@ const SHARED: [(&str, &str); 5] = [
 ];
 
 impl Twin {
-    /// Where it is looked for: in the directory that was named, else in the run's own.
+    /// The directory to search: the one in the options, otherwise the run's own.
     pub fn dir(seen: &Seen<'_>) -> RunDir {
         match &seen.options.twin {
             Some(path) => RunDir::in_store(seen.standing.dir.location().store().locate(path)),
@@ -47,11 +47,11 @@ impl Twin {
         }
     }
 
-    /// The twin whose settings are nearest to the run's, and of equal ones the newest; `None` where there
-    /// is none.
+    /// Finds the twin whose settings are nearest to the run's; among equals, the newest. `None` if the
+    /// directory has no twin.
     ///
     /// # Errors
-    /// When a record cannot be read for another reason than damage.
+    /// When a record cannot be read, unless the reason is damage.
     pub fn find(seen: &Seen<'_>) -> Result<Option<Self>> {
         let dir = Self::dir(seen);
         let layers: Vec<_> =
@@ -96,8 +96,8 @@ impl Twin {
         Ok(best)
     }
 
-    /// What it makes of these rows of the test split at the end of each of the run's modules: the mean of
-    /// a row's pooled vectors, `[rows, channels]` each, with the channels.
+    /// The twin's output at the end of each of the run's modules, for `rows` of the test split: the mean of
+    /// each row's pooled vectors, `[rows, channels]`, and the number of channels.
     ///
     /// # Errors
     /// When its weights are damaged, or samples cannot be read.
@@ -124,7 +124,7 @@ impl Twin {
     }
 }
 
-/// What a twin was trained with.
+/// The settings of a twin, in words.
 fn in_words(training: &Training, module: &Value) -> String {
     let mut words = Vec::new();
     if let Some(epochs) = module["epochs"].as_u64() {
@@ -144,7 +144,7 @@ fn in_words(training: &Training, module: &Value) -> String {
     words.join(", ")
 }
 
-/// The layers of the twin, cut as the run has them: of each module those at its place, called from 0 again.
+/// Cuts the twin's layers into modules like the run's. In each module, layers are numbered from 0 again.
 fn cut(seen: &Seen<'_>, encoder: &Parameters, channels: usize) -> Result<Vec<Module>> {
     let (mut first, mut channels) = (0, channels);
     let mut modules = Vec::new();

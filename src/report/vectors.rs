@@ -1,4 +1,4 @@
-//! The pooled vectors of a module, and where in the samples each of them is from.
+//! The pooled vectors of a module, and the place in a sample that each comes from.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -14,18 +14,18 @@ use crate::probe::pooled::Pooled;
 use crate::stage::Step;
 use crate::{Error, Kind, Result};
 
-/// One vector of one sample, and what it is worth.
+/// One vector of one sample, and its value.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hit {
     /// The row of the sample.
     pub row: u64,
-    /// The vector of the sample: patches in the order (row, column), or moments in time.
+    /// The number of the vector in the sample: patches in the order (row, column), or moments in order of time.
     pub position: usize,
-    /// The activation of a channel, or the likeness to a query.
+    /// The activation of a channel, or the similarity to a query.
     pub value: f32,
 }
 
-/// The highest hits, so many at most: the highest first, and of equal ones that of the lowest row.
+/// Collects the highest hits, up to a limit, the highest first. Equal hits are in the order of their rows.
 #[derive(Debug, Clone, Default)]
 pub struct Highest {
     most: usize,
@@ -33,12 +33,12 @@ pub struct Highest {
 }
 
 impl Highest {
-    /// None yet.
+    /// An empty collection for at most `most` hits.
     pub fn new(most: usize) -> Self {
         Self { most, hits: Vec::new() }
     }
 
-    /// Keeps a hit if it is among the highest. What is not finite is not.
+    /// Keeps a hit if it is among the highest. A value that is not finite is dropped.
     pub fn offer(&mut self, hit: Hit) {
         let before = |it: &Hit| it.value.total_cmp(&hit.value).then(hit.row.cmp(&it.row));
         let place = self.hits.partition_point(|it| before(it) == Ordering::Greater);
@@ -48,19 +48,19 @@ impl Highest {
         }
     }
 
-    /// With those of another.
+    /// Adds the hits of another collection.
     pub fn and(mut self, other: Self) -> Self {
         other.hits.into_iter().for_each(|it| self.offer(it));
         self
     }
 
-    /// What was found, the highest first.
+    /// The hits, the highest first.
     pub fn into_hits(self) -> Vec<Hit> {
         self.hits
     }
 }
 
-/// The pooled vectors that a trained module has made of a split.
+/// The pooled vectors of a trained module for a split.
 pub struct Vectors {
     /// The vectors.
     pub pooled: Pooled,
@@ -69,10 +69,10 @@ pub struct Vectors {
 }
 
 impl Vectors {
-    /// Those of module `index`, of the first view of the samples.
+    /// Opens the vectors of module `index`, for the first view of the samples.
     ///
     /// # Errors
-    /// [`Kind::NotReady`] when the module has not been encoded; when it cannot be read.
+    /// [`Kind::NotReady`] when the module has not been encoded; when the vectors cannot be read.
     pub fn open(seen: &Seen<'_>, index: usize, samples: &Samples) -> Result<Self> {
         let split = samples.split();
         let generation = Self::generation(seen, index, split)?;
@@ -90,10 +90,10 @@ impl Vectors {
         Ok(Self { pooled, rows, places })
     }
 
-    /// What module `index` has made of a split.
+    /// The generation that module `index` wrote for a split.
     ///
     /// # Errors
-    /// [`Kind::NotReady`] when that is not there.
+    /// [`Kind::NotReady`] when there is none.
     pub fn generation(seen: &Seen<'_>, index: usize, split: Split) -> Result<Generation> {
         let missing = || {
             let name = seen.standing.plan.module(index);
@@ -104,24 +104,24 @@ impl Vectors {
         seen.trained(index, split)?.ok_or_else(missing)
     }
 
-    /// Samples that there are vectors of.
+    /// The number of samples that have vectors.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// Rows and columns of the vectors of a row.
+    /// Rows and columns of the grid of vectors in each row.
     fn grid(&self) -> (usize, usize) {
         let [rows, columns, _] = self.pooled.shape();
         (rows, columns)
     }
 
-    /// Where a vector is from.
+    /// The place that a vector comes from.
     pub fn place(&self, row: u64, position: usize) -> Place {
         self.places.place(row, position, self.grid())
     }
 
-    /// The positions of a row that see nothing but its sample: all of an image; of a recording those that
-    /// see none of the silence before or after it.
+    /// The positions of a row that see nothing but its sample: for an image all; for a recording the ones that
+    /// see no silence before or after it.
     pub fn own(&self, row: u64) -> Range<usize> {
         self.places.own(row, self.grid())
     }

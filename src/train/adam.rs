@@ -15,13 +15,13 @@ const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
 
-/// Values a rayon task updates at once.
+/// Values per rayon task.
 const CHUNK: usize = 1 << 15;
 
 /// The optimiser of one module's parameters.
 pub struct Adam {
     learning_rate: f64,
-    /// Steps taken.
+    /// Number of steps taken.
     steps: u64,
     parameters: Vec<Parameter>,
     device: Device,
@@ -34,21 +34,21 @@ struct Parameter {
     moments: Moments,
 }
 
-/// The first and the second, as many values each as the variable has.
+/// The first and the second moments; each has the shape of the variable.
 enum Moments {
-    /// For our kernel.
+    /// Plain values, for our kernel.
     Values(Mutex<[Vec<f32>; 2]>),
-    /// On a device without it.
+    /// Tensors, for devices without our kernel.
     Tensors([Tensor; 2]),
 }
 
 const MOMENTS: [&str; 2] = ["first", "second"];
 
 impl Adam {
-    /// An optimiser that has taken no step yet, of variables that lie on `device`.
+    /// A new optimiser for variables that lie on `device`.
     ///
     /// # Errors
-    /// When the device has no room for their moments.
+    /// When the device has no memory for the moments.
     pub fn new(variables: Vec<(String, Var)>, learning_rate: f64, device: &Device) -> Result<Self> {
         let parameters = variables.into_iter().map(|(name, variable)| {
             let zeros = || vec![0.0; variable.elem_count()];
@@ -59,10 +59,10 @@ impl Adam {
         Ok(Self { learning_rate, steps: 0, parameters, device: device.clone() })
     }
 
-    /// Moves every variable that has a gradient.
+    /// Updates every variable that has a gradient.
     ///
     /// # Errors
-    /// When a variable and its gradient do not fit.
+    /// When the shapes of a variable and its gradient differ.
     pub fn step(&mut self, gradients: &GradStore) -> Result<()> {
         self.steps += 1;
         let power = i32::try_from(self.steps).unwrap_or(i32::MAX);
@@ -100,7 +100,7 @@ impl Adam {
         Ok(Parameters::from_tensors(tensors))
     }
 
-    /// Takes up the moments of [`Self::state`] after `steps` steps.
+    /// Restores the moments of a [`Self::state`] that was taken after `steps` steps.
     ///
     /// # Errors
     /// [`Kind::Damaged`] when a moment is missing or has another shape.
@@ -119,10 +119,10 @@ impl Adam {
         Ok(())
     }
 
-    /// Whether every variable holds finite numbers only.
+    /// Fails unless every variable holds finite numbers only.
     ///
     /// # Errors
-    /// [`Kind::Failed`], naming the first parameter that does not.
+    /// [`Kind::Failed`], naming the first parameter with another value.
     pub fn check_finite(&self) -> Result<()> {
         for parameter in &self.parameters {
             let values = parameter.variable.flatten_all()?.to_vec1::<f32>()?;
@@ -145,7 +145,7 @@ impl Moments {
         Ok(Self::Tensors([first?, second?]))
     }
 
-    /// As they are now, in the machine's own memory.
+    /// Copies of the moments in host memory.
     fn tensors(&self, variable: &Var) -> Result<[Tensor; 2]> {
         let [first, second] = match self {
             Self::Values(values) => {
@@ -160,7 +160,7 @@ impl Moments {
     }
 }
 
-/// What [`Update`] does, by candle's operations.
+/// The computation of [`Update`] with candle's operations.
 fn update(
     variable: &Var,
     gradient: &Tensor,

@@ -1,4 +1,4 @@
-//! What a stopped training run goes on from.
+//! Checkpoints, from which a stopped training continues.
 
 use gimlet_store::Location;
 use serde::de::DeserializeOwned;
@@ -9,33 +9,33 @@ use super::took::Took;
 use crate::parameters::Parameters;
 use crate::{Error, Kind, Result};
 
-/// How far a training has come, and what it took so far.
+/// The progress of a training, and its cost so far.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Steps taken.
+    /// Number of steps taken.
     pub steps: u64,
-    /// What all attempts took.
+    /// The cost of all attempts together.
     #[serde(flatten)]
     pub took: Took,
-    /// What each module took, in their order, where several train on the same batches. The first one waits for data,
-    /// and reads it.
+    /// The cost of each module, in order, if several train on the same batches. Reading and waiting for data
+    /// count for the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub modules: Vec<Took>,
-    /// What else goes on with the training, each under a name of its own.
+    /// Further state that the training saves, each part under its own name.
     #[serde(flatten)]
     pub parts: Map<String, Value>,
 }
 
 impl Progress {
-    /// What was kept under a name.
+    /// The part that was saved under a name.
     pub fn part<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         self.parts.get(name).and_then(|it| T::deserialize(it).ok())
     }
 
-    /// Keeps something under a name, in place of what was there; nothing where there is nothing to keep.
+    /// Saves `part` under a name, in place of the old one; `None` removes the old one.
     ///
     /// # Errors
-    /// When it cannot be described.
+    /// When the part cannot be serialised.
     pub fn set_part(&mut self, name: &str, part: Option<&impl Serialize>) -> Result<()> {
         match part {
             Some(part) => self.parts.insert(name.to_string(), described(part)?),
@@ -44,7 +44,7 @@ impl Progress {
         Ok(())
     }
 
-    /// What one of the modules that train took. All of them share the memory of the process.
+    /// The cost of one of the modules that train. All of them share the memory of the process.
     pub fn of_module(&self, place: usize) -> Took {
         let own = self.modules.get(place).copied().unwrap_or(self.took);
         Took { peak_memory: self.took.peak_memory, ..own }
@@ -56,7 +56,7 @@ fn described(part: &impl Serialize) -> Result<Value> {
         .map_err(|error| Error::failed(format!("could not describe a checkpoint: {error}")))
 }
 
-/// A file that holds the newest checkpoint, and beside it the one before.
+/// The files of the newest checkpoint and the one before.
 pub struct Checkpoints {
     newest: Location,
     previous: Location,
@@ -69,17 +69,17 @@ impl Checkpoints {
         Self { newest, previous: folder.join("checkpoint-previous.safetensors") }
     }
 
-    /// Whether there is one.
+    /// Whether a checkpoint exists.
     pub fn exist(&self) -> bool {
         self.files().next().is_some()
     }
 
-    /// The files there are.
+    /// The checkpoint files that exist, the newest first.
     pub fn files(&self) -> impl Iterator<Item = &Location> {
         [&self.newest, &self.previous].into_iter().filter(|it| it.is_file().unwrap_or(false))
     }
 
-    /// How far the newest one has come, from its header alone.
+    /// The progress of the newest checkpoint, from its header alone.
     pub fn progress(&self) -> Option<Progress> {
         let newest = [&self.newest, &self.previous].into_iter().find_map(Parameters::about);
         serde_json::from_value(newest?).ok()
@@ -88,14 +88,14 @@ impl Checkpoints {
     /// Writes a checkpoint; the newest so far becomes the previous one.
     ///
     /// # Errors
-    /// When it cannot be written; the checkpoints there were are still there.
+    /// When it cannot be written; the existing checkpoints are kept.
     pub fn save(&self, state: &Parameters, progress: &Progress) -> Result<()> {
         let bytes = state.to_safetensors(&described(progress)?)?;
         let there = self.newest.is_file();
         if there.map_err(|error| Error::io("look at", self.newest.path(), error))?
             && let Err(error) = self.newest.rename(&self.previous)
         {
-            // A process that was taken for dead may be at the same training, and have been faster.
+            // Another process, taken for dead, may be running this training and may have moved the file first.
             if self.newest.is_file().unwrap_or(true) {
                 return Err(error.into());
             }
@@ -103,11 +103,11 @@ impl Checkpoints {
         Ok(self.newest.replace(&bytes)?)
     }
 
-    /// The newest checkpoint that reads back whole; `None` when there is none. `damaged` hears of
-    /// each that does not.
+    /// Loads the newest undamaged checkpoint; `None` if there is none. `damaged` is called with the error of
+    /// each damaged one.
     ///
     /// # Errors
-    /// When a file is there and cannot be read.
+    /// When a file exists and cannot be read.
     pub fn load(&self, damaged: impl Fn(&Error)) -> Result<Option<(Parameters, Progress)>> {
         for at in [&self.newest, &self.previous] {
             let path = at.path();
@@ -131,9 +131,9 @@ impl Checkpoints {
         Ok(None)
     }
 
-    /// Removes them: the run has ended and its weights are committed.
+    /// Removes the checkpoints, when the training has ended and its weights are committed.
     pub fn remove(&self) {
-        // What stays behind takes room and nothing else.
+        // A file that stays behind only takes disk space.
         let _ = self.newest.remove();
         let _ = self.previous.remove();
     }

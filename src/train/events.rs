@@ -1,9 +1,9 @@
-//! The log of a training as TensorBoard reads it: an events file, which mirrors `log.jsonl`.
+//! The log of a training for TensorBoard: an events file with the contents of `log.jsonl`.
 //!
-//! A file is a sequence of TFRecords ([format](https://www.tensorflow.org/tutorials/load_data/tfrecord)): of
-//! each the length, a checksum of that, the bytes and a checksum of these. The bytes are an `Event` of
-//! `tensorflow/core/util/event.proto` in Protocol Buffers, of which the fields that are needed are here.
-//! TensorBoard takes any file whose name holds `tfevents`, and its folder for a run.
+//! A file is a sequence of TFRecords ([format](https://www.tensorflow.org/tutorials/load_data/tfrecord)). Each
+//! has a length, a checksum of the length, the bytes, and a checksum of the bytes. The bytes are an `Event`
+//! from `tensorflow/core/util/event.proto` in Protocol Buffers; only the fields we need are defined here.
+//! TensorBoard reads every file whose name contains `tfevents`, and takes its folder for a run.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,10 +14,10 @@ use prost::{Message, Oneof};
 use super::log::Entry;
 use crate::{Error, Result};
 
-/// What the names of events files begin with.
+/// The start of the names of events files.
 const PREFIX: &str = "events.out.tfevents.";
 
-/// What the first event of a file says of its format.
+/// The format, as the first event of a file names it.
 const VERSION: &str = "brain.Event:2";
 
 #[derive(Clone, PartialEq, Message)]
@@ -47,7 +47,7 @@ struct Summary {
     value: Vec<Scalar>,
 }
 
-/// `Summary.Value`.
+/// A scalar: `Summary.Value`.
 #[derive(Clone, PartialEq, Message)]
 struct Scalar {
     #[prost(string, tag = "1")]
@@ -58,7 +58,7 @@ struct Scalar {
 
 #[derive(Clone, PartialEq, Message)]
 struct SessionLog {
-    /// 1: `START`.
+    /// The status; 1 is `START`.
     #[prost(int32, tag = "1")]
     status: i32,
 }
@@ -69,8 +69,8 @@ pub struct Events {
 }
 
 impl Events {
-    /// A new file in `folder` that says what `entries` say, in place of all that are there. What it says
-    /// was trained so many seconds before the last of them was, counted back from now.
+    /// Begins a new file in `folder` with `entries`, in place of all older ones. The time of the last entry is
+    /// now; the other times are counted back from it by the entries' seconds of training.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -81,7 +81,7 @@ impl Events {
         let mut records = Vec::new();
         let event = |step, what| Event { wall_time: now, step, what: Some(what) };
         records.extend(record(&event(0, What::FileVersion(VERSION.to_string()))));
-        // A TensorBoard that has read an older file forgets what it has seen.
+        // Makes a TensorBoard that has read an older file drop its data.
         records.extend(record(&event(0, What::SessionLog(SessionLog { status: 1 }))));
         let last = entries.last().map_or(0.0, |entry| entry.seconds);
         for entry in entries {
@@ -92,7 +92,7 @@ impl Events {
         Ok(Self { file })
     }
 
-    /// Appends what an entry of the log says.
+    /// Appends an entry of the log.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -100,7 +100,7 @@ impl Events {
         Ok(self.file.push(&record(&event_of(entry, now())))?)
     }
 
-    /// Hands what was appended to the operating system, or to object storage.
+    /// Hands the appended bytes to the operating system, or to object storage.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -109,23 +109,24 @@ impl Events {
     }
 }
 
-/// Removes the events files of a folder, but for one.
+/// Removes the events files of a folder, except `but`.
 fn remove_others(folder: &Location, but: &Location) -> Result<()> {
     for name in folder.names().map_err(|error| Error::io("list", folder.path(), error))? {
         if name.starts_with(PREFIX) && name != but.name() {
-            // Somebody may be reading it. The new one sorts behind it, and its start sets it aside.
+            // Failing is fine: another process may be reading the file. The new file sorts after it, and its
+            // start event supersedes it.
             let _ = folder.join(&name).remove();
         }
     }
     Ok(())
 }
 
-/// Seconds since 1970; 0 where the clock is before that.
+/// Seconds since 1970; 0 if the clock is earlier.
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |it| it.as_secs_f64())
 }
 
-/// The scalars of an entry, at the number of steps that were taken with it.
+/// The event with the scalars of an entry. Its step is the number of steps taken, this one included.
 fn event_of(entry: &Entry, wall_time: f64) -> Event {
     let values = [
         ("train/loss", Some(entry.loss as f32)),
@@ -153,7 +154,7 @@ fn record(event: &Event) -> Vec<u8> {
     record
 }
 
-/// CRC-32C, rotated and shifted: a checksum of data that hold checksums is not to be one of them
+/// CRC-32C, rotated and shifted. Plain checksums work badly on data that contain checksums
 /// (`tensorflow/core/lib/hash/crc32c.h`).
 fn masked_crc(bytes: &[u8]) -> u32 {
     let crc = crc_fast::checksum(Crc32Iscsi, bytes) as u32;

@@ -1,4 +1,4 @@
-//! The batches of a training run in their order, read ahead of the trainer.
+//! Reads the batches of a training in order, ahead of the trainer.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -11,25 +11,25 @@ use super::input::{Input, Look};
 use crate::random::generator;
 use crate::{Error, Result};
 
-/// Threads that read; each has every so many-th batch to itself.
+/// Threads that read. With `n` threads, each reads every `n`-th batch.
 pub const READERS: usize = 2;
 
-/// The most batches that are read ahead: more would only wait.
+/// The most batches that are read ahead; more would bring nothing.
 const MOST_AHEAD: usize = 4;
 
-/// Batches beyond these that the system is told of, so that the disk is ahead of the threads.
+/// Batches beyond these that the system is told about, so that the disk works ahead of the threads.
 const TOLD: usize = 2;
 
-/// The course of a training: which rows each step trains on.
+/// The course of a training: it fixes the rows of each step.
 #[derive(Debug, Clone)]
 pub struct Course {
-    /// What the order of rows is drawn from.
+    /// The seed for the order of rows.
     pub seed: u64,
     /// The module's name: two modules see the same rows in different orders.
     pub module: String,
-    /// Samples of an epoch.
+    /// Samples per epoch.
     pub samples: usize,
-    /// Frozen views of each sample that there are rows of.
+    /// Frozen views per sample; each is a row.
     pub views: usize,
     /// Samples per step.
     pub batch: usize,
@@ -37,10 +37,10 @@ pub struct Course {
     pub epochs: usize,
 }
 
-/// Fails unless so many samples fill one batch.
+/// Fails unless `samples` fill at least one batch.
 ///
 /// # Errors
-/// [`Kind::Failed`](crate::Kind::Failed), saying of how many samples.
+/// [`Kind::Failed`](crate::Kind::Failed), with both numbers.
 pub fn check_batch(samples: usize, batch: usize) -> Result<()> {
     if samples >= batch {
         return Ok(());
@@ -58,12 +58,12 @@ struct Turn {
 }
 
 impl Course {
-    /// Whole batches in one epoch; the samples left over sit the epoch out.
+    /// Whole batches per epoch; leftover samples are not used in that epoch.
     pub fn steps_per_epoch(&self) -> u64 {
         (self.samples / self.batch) as u64
     }
 
-    /// Steps in the whole run.
+    /// Steps of the whole training.
     pub fn steps(&self) -> u64 {
         self.steps_per_epoch() * self.epochs as u64
     }
@@ -71,7 +71,7 @@ impl Course {
     /// Fails when an epoch has no step.
     ///
     /// # Errors
-    /// [`Kind::Failed`](crate::Kind::Failed), saying of how many samples.
+    /// [`Kind::Failed`](crate::Kind::Failed), with the numbers of samples.
     pub fn check(&self) -> Result<()> {
         check_batch(self.samples, self.batch)
     }
@@ -87,7 +87,8 @@ impl Course {
         generator(self.seed, &purpose, &[epoch]).permutation(self.samples)
     }
 
-    /// The row that stands for a sample in one epoch: as many epochs as there are views see all.
+    /// The row of a sample in one epoch. The view changes from epoch to epoch, so that `views` epochs see all
+    /// views.
     fn row(&self, epoch: u64, sample: u64) -> u64 {
         let view = (epoch + sample) % self.views as u64;
         view * self.samples as u64 + sample
@@ -116,22 +117,22 @@ pub struct Batch {
     pub step: u64,
     /// The epoch, from 0.
     pub epoch: u64,
-    /// Of the input.
+    /// The rows of the input.
     pub rows: Vec<u64>,
-    /// `[batch * patches, h, w, channels]`.
+    /// The values, `[batch * patches, h, w, channels]`.
     pub input: Tensor,
 }
 
-/// How many batches are read ahead of the trainer when each is of so many bytes: as many as go into
-/// `memory`, and one in any case.
+/// The number of batches to read ahead if each has `batch_bytes` bytes: as many as fit into `memory`, at least
+/// one.
 pub fn ahead(batch_bytes: u64, memory: u64) -> usize {
     let room = memory / batch_bytes.max(1);
     usize::try_from(room).unwrap_or(MOST_AHEAD).clamp(1, MOST_AHEAD)
 }
 
-/// The batches, in order. Dropped, it ends the threads that read them.
+/// Yields the batches in order. When it is dropped, the reading threads end.
 pub struct Feed {
-    /// One a reading thread, taken in turn.
+    /// One lane per reading thread, used in turn.
     lanes: Vec<Lane>,
     next: usize,
 }
@@ -139,15 +140,15 @@ pub struct Feed {
 /// A reading thread, as the trainer sees it.
 struct Lane {
     batches: Receiver<Result<Batch>>,
-    /// The way back of what was trained on, whose memory the thread fills again.
+    /// Returns used inputs to the thread, which fills their memory again.
     used: Sender<Tensor>,
 }
 
 impl Feed {
-    /// Takes back the input of the last batch, which nobody may look at any more.
+    /// Takes back the input of the last batch. The caller must not read it any more.
     pub fn give_back(&self, input: Tensor) {
         let last = (self.next + self.lanes.len() - 1) % self.lanes.len();
-        // A thread that has ended needs none.
+        // Fails only if the thread has ended and needs no memory.
         let _ = self.lanes[last].used.send(input);
     }
 }
@@ -162,8 +163,8 @@ impl Iterator for Feed {
     }
 }
 
-/// Reads the batches of `steps` in threads of `scope`, as far ahead of the receiver as `memory`
-/// bytes allow. A thread ends after its last batch, after an error, or when the feed is dropped.
+/// Reads the batches of `steps` in threads of `scope`, as far ahead as `memory` bytes allow. A thread ends
+/// after its last batch, after an error, or when the feed is dropped.
 pub fn feed<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
     input: &'env dyn Input,
@@ -175,7 +176,7 @@ pub fn feed<'scope, 'env>(
     let ahead = ahead(batch_bytes, memory);
     let readers = READERS.min(ahead);
     let lanes = (0..readers).map(|lane| {
-        // A thread that waits to hand a batch over holds it: that one is not in the channel.
+        // One less: a thread also holds the batch that it waits to send.
         let (sender, receiver) = sync_channel((ahead + lane) / readers - 1);
         let (used, returned) = channel();
         let mut turns = course.turns(steps.start + lane as u64..steps.end, readers);
@@ -250,7 +251,7 @@ mod tests {
         assert_eq!(ahead(100, 99), 1);
         assert_eq!(ahead(100, 350), 3);
         assert_eq!(ahead(1, u64::MAX), MOST_AHEAD);
-        // What the threads hold and what lies in their channels is `ahead` in all.
+        // The batches in threads and channels are `ahead` in all.
         for ahead in 1..=MOST_AHEAD {
             let readers = READERS.min(ahead);
             let held: usize = (0..readers).map(|lane| (ahead + lane) / readers).sum();

@@ -1,4 +1,4 @@
-//! What a module reads: images for the first, its predecessor's activations for the others.
+//! The input of a module: images for the first module, its predecessor's activations for the others.
 
 use candle_core::Tensor;
 use gimlet_store::{Generation, Keys, Reader};
@@ -17,29 +17,30 @@ pub const ACTIVATION: &str = "activation";
 /// The column of a dataset that holds pooled vectors, `[grid, grid, channels]`.
 pub const POOLED: &str = "pooled";
 
-/// How the samples of a batch are framed.
+/// Which frame (crop or window) of each sample is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look {
-    /// As they are for good in stored activations: a row has the frame of its view.
+    /// The fixed frames of stored activations: each row has the frame of its view.
     Frozen,
-    /// Drawn for this epoch of training. Activations have their frames behind them.
+    /// Frames drawn for this epoch of training. Activations ignore it: their frames are fixed when they are
+    /// stored.
     Fresh {
         /// The epoch that the frames are drawn for.
         epoch: u64,
     },
 }
 
-/// Rows to train on or to encode: every sample of a split under each of its frozen views.
+/// Rows to train on or to encode: every sample of a split in each of its frozen views.
 ///
-/// Row `view * samples + sample`: so the views of a sample lie far apart.
+/// A row's number is `view * samples + sample`: the views of a sample lie far apart.
 pub trait Input: Send + Sync {
-    /// Samples in the split.
+    /// The number of samples in the split.
     fn samples(&self) -> usize;
 
-    /// Frozen views of every sample.
+    /// The number of frozen views per sample.
     fn views(&self) -> usize;
 
-    /// Samples times views.
+    /// The number of rows: samples times views.
     fn rows(&self) -> usize {
         self.samples() * self.views()
     }
@@ -59,20 +60,19 @@ pub trait Input: Send + Sync {
     /// When a row cannot be read.
     fn read(&self, rows: &[u64], look: Look, out: &mut [f32]) -> Result<()>;
 
-    /// Tells the system that these rows will be read soon, and for which look.
+    /// Tells the system that `rows` will be read soon with this look.
     ///
     /// # Errors
-    /// When there is no such row.
+    /// When a row does not exist.
     fn will_need(&self, rows: &[u64], look: Look) -> Result<()>;
 
-    /// Values in one row.
+    /// The number of values in one row.
     fn row_len(&self) -> usize {
         self.shape().iter().product()
     }
 
-    /// The rows as one tensor, `[rows * patches, h, w, channels]`. `old` is a tensor whose values
-    /// nobody needs any more: its memory is used again if it has that shape, for new memory costs
-    /// more than what is read into it.
+    /// Reads the rows into one tensor, `[rows * patches, h, w, channels]`. `old` is a tensor that is no longer
+    /// used: if it has this shape, its memory is used again, since new memory costs more than reading into it.
     ///
     /// # Errors
     /// When a row cannot be read.
@@ -89,21 +89,21 @@ pub trait Input: Send + Sync {
     }
 }
 
-/// Ingested images, cut into patches on the way.
+/// Ingested images, cut into patches as they are read.
 pub struct Images {
     reader: Reader,
     keys: Keys,
     view: ImageView,
     split: Split,
     seed: u64,
-    /// Frozen views of each sample that were drawn for earlier generations.
+    /// The number of frozen views per sample that earlier generations have used.
     views_before: u64,
     image: SampleSize,
     shape: PatchShape,
 }
 
 impl Images {
-    /// The images of a split as `view` sees them, their frames drawn from the pipeline's `seed`.
+    /// The images of a split as `view` sees them. Frames are drawn from the pipeline's `seed`.
     ///
     /// # Errors
     /// When the dataset cannot be read, or the view does not fit its images.
@@ -121,7 +121,7 @@ impl Images {
         Ok(Self { reader, keys, view, split, seed, views_before: 0, image, shape })
     }
 
-    /// The same with other frozen views than the first: those after so many.
+    /// Skips the first `views_before` frozen views, which earlier generations have used.
     #[must_use]
     pub fn views_after(self, views_before: u64) -> Self {
         Self { views_before, ..self }
@@ -201,10 +201,10 @@ pub struct Activations {
 }
 
 impl Activations {
-    /// The activations of a dataset that holds so many views of every sample.
+    /// The activations of a dataset that holds `views` views of every sample.
     ///
     /// # Errors
-    /// When the dataset cannot be read, or its rows are not so many views of anything.
+    /// When the dataset cannot be read, or its number of rows is not a multiple of `views`.
     pub fn new(generation: &Generation, views: usize) -> Result<Self> {
         let shape = column_shape(generation, ACTIVATION)?;
         let shape = <[usize; 4]>::try_from(shape).map_err(|other| {
@@ -246,8 +246,8 @@ impl Input for Activations {
     }
 }
 
-/// What frozen predecessors make of another input, computed when it is asked for: the same values,
-/// bit for bit, as [`Activations`] stored in f32 (where relu(z) is stored, after that ReLU).
+/// The output of frozen predecessors, computed on demand from another input: bit for bit the values of
+/// [`Activations`] stored in f32 (where relu(z) is stored, after that ReLU).
 pub struct Recomputed {
     input: Box<dyn Input>,
     predecessors: Vec<Module>,
@@ -256,7 +256,7 @@ pub struct Recomputed {
 }
 
 impl Recomputed {
-    /// `input`, in its frozen frames, through `predecessors` in order, which compute on `device`.
+    /// Passes `input`, in its frozen frames, through `predecessors` in order, on `device`.
     ///
     /// # Errors
     /// When a predecessor does not fit its input.

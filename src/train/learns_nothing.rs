@@ -1,7 +1,7 @@
-//! Trainings that learn nothing: all channels of the module are dead, or the loss does not leave that of a guess.
+//! Detects trainings that learn nothing: all channels of the module are dead, or the loss stays at that of a
+//! guess.
 //!
-//! It is found out from what a step knows anyway: its loss, and twice an epoch the pooled vectors of its batch, which
-//! are looked through.
+//! It needs only what a step has anyway: the loss, and twice per epoch the pooled vectors of the batch.
 
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
@@ -10,27 +10,29 @@ use super::feed::Course;
 use super::log::Entry;
 use crate::{Result, device};
 
-/// Values of a channel that differ by at most this share of the largest value of all differ by rounding.
+/// Values of a channel count as equal if they differ by at most this share of the largest value: that is
+/// rounding.
 const ALIKE: f64 = 1e-6;
 
-/// A loss is just that of a guess when it differs from it by no more than this share of it: that of a module whose
-/// vectors say something differs by more from one batch to the next.
+/// A loss equals that of a guess if it differs from it by at most this share. The loss of a module whose
+/// vectors carry information varies more from batch to batch.
 const HAIR: f64 = 1e-5;
 
-/// Steps that it takes to say so before the end: what is drawn with small values begins like that, too. And steps
-/// that it takes to tell a mean loss from that of a guess.
+/// Steps at the loss of a guess before that is reported during a training: modules drawn with small values
+/// begin like that, too. Also the steps needed to compare a mean loss with that of a guess.
 const STEPS: u64 = 100;
 
-/// A mean loss is that of a guess when it lies below it by no more than this share of it, or than it varies by.
+/// A mean loss equals that of a guess if it is below it by at most this share, or by at most its own
+/// uncertainty.
 const MARGIN: f64 = 2e-4;
 
-/// Standard errors that a mean varies by.
+/// The uncertainty of a mean, in standard errors.
 const ERRORS: f64 = 2.0;
 
-/// Times the loss of a guess: a loss above that, which does not fall, is one of a training gone wrong.
+/// A training has gone wrong if its loss is above the loss of a guess times this, and does not fall.
 const FAR_ABOVE: f64 = 2.0;
 
-/// What shows that a training learns nothing.
+/// The sign that a training learns nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LearnsNothing {
@@ -43,7 +45,7 @@ pub enum LearnsNothing {
 }
 
 impl LearnsNothing {
-    /// What it shows, in words.
+    /// The sign in words.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Zero => "all channels are dead: 0 for every sample",
@@ -53,14 +55,14 @@ impl LearnsNothing {
     }
 }
 
-/// Whether the pooled vectors of a step, counted from 0, are looked through: in the middle and at the end of an
-/// epoch, since what is dead for one batch may come to life again by what an optimiser has gathered.
+/// Whether the pooled vectors of a step, counted from 0, are checked: in the middle and at the end of an epoch.
+/// Twice, because channels that are dead for one batch may recover through the optimiser's momentum.
 pub fn is_looked_at(step: u64, steps_per_epoch: u64) -> bool {
     let done = (step + 1) % steps_per_epoch.max(1);
     done == 0 || done == steps_per_epoch / 2
 }
 
-/// What pooled vectors `[batch, rows, columns, channels]` show: whether all channels are dead.
+/// Whether all channels of the pooled vectors `[batch, rows, columns, channels]` are dead, and how.
 ///
 /// # Errors
 /// When they cannot be read.
@@ -82,13 +84,13 @@ pub fn dead(pooled: &Tensor) -> Result<Option<LearnsNothing>> {
     let widest = both().fold(0.0f64, |widest, (a, b)| widest.max(b - a));
     Ok(match largest {
         0.0 => Some(LearnsNothing::Zero),
-        // One sample has nothing to differ from.
+        // A single sample cannot show that.
         _ if batch > 1 && widest <= ALIKE * largest => Some(LearnsNothing::Constant),
         _ => None,
     })
 }
 
-/// Losses that were added up.
+/// Sums of losses.
 #[derive(Debug, Clone, Copy, Default)]
 struct Losses {
     count: u64,
@@ -114,7 +116,7 @@ impl Losses {
         self.sum / self.count.max(1) as f64
     }
 
-    /// By how much the mean varies.
+    /// The standard error of the mean.
     fn error(self) -> f64 {
         let count = self.count.max(1) as f64;
         let variance = self.squares / count - self.mean().powi(2);
@@ -122,27 +124,27 @@ impl Losses {
     }
 }
 
-/// Watches a training.
+/// Watches a training for signs that it learns nothing.
 pub struct Doubt {
-    /// The loss of a guess, where that can be said.
+    /// The loss of a guess, where it is known.
     chance: Option<f64>,
     steps_per_epoch: u64,
-    /// Of the first epoch, and of the newest after it.
+    /// The losses of the first epoch, and of the newest epoch after it.
     first: Losses,
     newest: Losses,
-    /// Of the last steps, in two halves of which the second is being filled: they say how it goes by now, what came
-    /// before how it began.
+    /// The losses of the last steps, in two parts; the second is being filled. They tell how the training goes
+    /// now, without its start.
     recent: [Losses; 2],
-    /// Steps that have ended with just the loss of a guess, one after the other up to now.
+    /// The number of consecutive steps up to now whose loss equals that of a guess.
     at_chance: u64,
-    /// Of the batch that was looked at last.
+    /// The result for the batch that was checked last.
     dead: Option<LearnsNothing>,
     told: bool,
     found: Option<LearnsNothing>,
 }
 
 impl Doubt {
-    /// One about a training of such a course.
+    /// A watcher for a training with this course.
     pub fn new(chance: Option<f64>, course: &Course) -> Self {
         Self {
             chance: chance.filter(|it| it.is_finite()),
@@ -157,7 +159,7 @@ impl Doubt {
         }
     }
 
-    /// Takes up what an earlier attempt has logged.
+    /// Continues from the log of earlier attempts.
     pub fn resume(&mut self, entries: &[Entry]) {
         for entry in entries {
             self.count(entry);
@@ -168,8 +170,9 @@ impl Doubt {
         }
     }
 
-    /// Takes up a step, on whose batch all channels were found `dead` or not; at the end of an epoch, and `at_end` of
-    /// the training, the entry says what that shows. Returns it when it is to be told: once in a training.
+    /// Adds a step; `dead` is the result of [`dead`] for its batch. At the end of an epoch, and `at_end` of the
+    /// training, the sign found is written into the entry. It is returned if the user should be told, which is
+    /// once per training.
     pub fn add(
         &mut self,
         entry: &mut Entry,
@@ -192,7 +195,7 @@ impl Doubt {
         self.found.filter(|_| !was_told)
     }
 
-    /// What its end has shown.
+    /// The sign found at the end of the last epoch.
     pub fn found(&self) -> Option<LearnsNothing> {
         self.found
     }
@@ -262,7 +265,7 @@ mod tests {
         Course { seed, module, samples, views: 1, batch: 1, epochs }
     }
 
-    /// What is told of such losses, with how many steps an epoch, and after which step.
+    /// What the user is told, and after which step, for these losses.
     fn told(losses: &[f64], steps_per_epoch: usize) -> Vec<(u64, LearnsNothing)> {
         let mut doubt = Doubt::new(Some(2.0), &course(steps_per_epoch, 9));
         let mut told = Vec::new();
@@ -301,7 +304,7 @@ mod tests {
         for epoch in [1, 2, 5] {
             let mut doubt = Doubt::new(None, &course(epoch as usize, 9));
             let mut told = Vec::new();
-            // Dead for a moment, and from the fifth epoch on.
+            // Dead for one check, and again from the fifth epoch on.
             for step in 0..9 * epoch {
                 let mut entry = Entry { step, epoch: step / epoch, ..Entry::default() };
                 let is_dead = entry.epoch >= 4 || step + 1 == 2 * epoch;

@@ -1,4 +1,4 @@
-//! The loss of every step, as JSON lines, and the same as TensorBoard reads it (`events.rs`).
+//! The log of a training: one JSON line per step. `events.rs` writes the same for TensorBoard.
 
 use gimlet_store::{Appending, Location};
 use serde::{Deserialize, Serialize};
@@ -12,29 +12,29 @@ use crate::{Error, Result};
 /// One line of the log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// From 0, both.
+    /// The step, from 0.
     pub step: u64,
     /// The epoch of the step, from 0.
     pub epoch: u64,
-    /// From 0, where a round may end before its last epoch.
+    /// The round, from 0; only in runs where a round may end before its last epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub round: Option<usize>,
-    /// Of the batch, before the update.
+    /// The loss of the batch, before the update.
     pub loss: f64,
-    /// The share of predictions that were right, where there is a right and a wrong.
+    /// The share of predictions that were right, if the loss has an accuracy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<f64>,
-    /// The generation of its input, where that changes as it trains.
+    /// The generation of its input, if that changes during the training.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
-    /// After the last step of an epoch, the loss on rows of the test split; null where that is not a
-    /// number, and not there where the test split fills no batch or `training.held_out` is 0.
+    /// The loss on rows of the test split, after the last step of an epoch; null if it is not a number. Missing
+    /// if the test split fills no batch, or `training.held_out` is 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_out: Option<f32>,
-    /// The accuracy on the same rows.
+    /// The accuracy on these rows of the test split.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_out_accuracy: Option<f32>,
-    /// After the last step of an epoch, what shows that nothing is learnt.
+    /// The sign that nothing is learnt, after the last step of an epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learns_nothing: Option<LearnsNothing>,
     /// Seconds of training up to the end of the step, over all attempts.
@@ -42,7 +42,7 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// What a step on `batch` came to, after so many seconds of training.
+    /// The entry for a step on `batch`, after `seconds` seconds of training.
     pub fn of(batch: &Batch, step: &Step, seconds: f64) -> Self {
         Self {
             step: batch.step,
@@ -56,7 +56,7 @@ impl Entry {
 }
 
 impl Entry {
-    /// The same with the loss and accuracy on rows of the test split, if they were looked at.
+    /// Adds loss and accuracy on rows of the test split, if they were measured.
     #[must_use]
     pub fn with_held_out(self, found: Option<(f64, Option<f64>)>) -> Self {
         let (held_out, accuracy) = found.unzip();
@@ -72,9 +72,9 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the log of a run that goes on at `step`: entries of later steps, left by an attempt
-    /// that was stopped after its last checkpoint, are dropped. A new log begins with what is in
-    /// `before`. Returns the entries that stay.
+    /// Opens the log of a training that continues at `step`. Entries of later steps, from an attempt that was
+    /// stopped after its last checkpoint, are dropped. A new log begins with the entries in `before`. Returns
+    /// the entries that stay.
     ///
     /// # Errors
     /// When the file cannot be read or written.
@@ -104,7 +104,7 @@ impl Log {
         self.events.push(entry)
     }
 
-    /// Hands what was appended to the operating system, or to object storage.
+    /// Hands the appended lines to the operating system, or to object storage.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -114,8 +114,8 @@ impl Log {
     }
 }
 
-/// The entries of a log, as far as it is whole: a process that was killed may have left a torn last line.
-/// None when there is no log.
+/// The complete entries of a log; a process that was killed may have left half a line at the end. Empty if the
+/// log does not exist.
 ///
 /// # Errors
 /// When the file cannot be read.

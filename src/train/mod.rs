@@ -1,4 +1,4 @@
-//! Training one module: its input, its optimiser, its steps, and what survives a stop.
+//! Training one module: its input, optimiser, steps and checkpoints.
 
 pub mod adam;
 pub mod checkpoint;

@@ -1,10 +1,10 @@
-//! Gaussian noise on what a module reads in training (Siddiqui et al. 2023, "Blockwise self-supervised
+//! Gaussian noise on a module's input during training (Siddiqui et al. 2023, "Blockwise self-supervised
 //! learning at scale").
 //!
-//! A row `x` becomes `x + share * rms(x) * n`, where `rms` is the root mean square of its values and `n`
-//! are standard normal numbers drawn from (seed, module, epoch, row): the same whatever else is in the
-//! batch. The noise is on what the input gives. So where relu(z) is stored, it is on relu(z), and makes
-//! some of it negative; where the boundary is recomputed it is on z.
+//! A row `x` becomes `x + share * rms(x) * n`, where `rms` is the root mean square of its values and `n` are
+//! standard normal numbers drawn from (seed, module, epoch, row): they do not depend on the other rows of the
+//! batch. The noise is added to the values that the input gives. Where relu(z) is stored, it is added to
+//! relu(z), and makes some of that negative; where the boundary is recomputed, it is added to z.
 
 use candle_core::Tensor;
 use gimlet_store::Keys;
@@ -15,7 +15,7 @@ use crate::Result;
 use crate::random::generator;
 use gimlet_kernel::overwrite;
 
-/// Another input, with noise on it where it is seen afresh in each epoch.
+/// Adds noise to an input wherever it is read for an epoch of training ([`Look::Fresh`]).
 pub struct Noisy {
     input: Box<dyn Input>,
     share: f32,
@@ -24,13 +24,13 @@ pub struct Noisy {
 }
 
 impl Noisy {
-    /// `input` with noise whose standard deviation is `share` of the root mean square of each row, drawn
+    /// Adds noise to `input` with a standard deviation of `share` times the root mean square of each row, drawn
     /// from the pipeline's `seed` for `module`.
     pub fn new(input: Box<dyn Input>, share: f64, seed: u64, module: &str) -> Self {
         Self { input, share: share as f32, seed, purpose: format!("{module}/input noise") }
     }
 
-    /// Adds the noise to `values`, which are those of `rows`.
+    /// Adds the noise to `values`, the values of `rows`.
     fn add_to(&self, rows: &[u64], look: Look, values: &mut [f32]) {
         let Look::Fresh { epoch } = look else { return };
         for (row, values) in rows.iter().zip(values.chunks_exact_mut(self.row_len())) {
@@ -40,7 +40,8 @@ impl Noisy {
     }
 }
 
-/// Summed in eight parts, so that as many values can be added at a time, and always in the same order.
+/// The root mean square, summed in eight parts, so that eight values are added at a time, and always in the
+/// same order.
 fn root_mean_square(values: &[f32]) -> f32 {
     let mut sums = [0.0f64; 8];
     let (eights, rest) = values.as_chunks::<8>();

@@ -1,20 +1,20 @@
-//! Standard normal numbers by the million: the noise on what a module reads needs one a value.
+//! Fast standard normal numbers: the noise on a module's input needs one per value.
 //!
-//! Each is the middle of one of 2^16 slices of equal probability, drawn with 16 bits: no larger than 4.3,
-//! and four of them for each number that is drawn. The table that has them fits a core's second cache.
-//! Beside it, a ziggurat takes two to four times as long, and the Box-Muller transform fifteen times.
+//! Each number is the middle of one of 2^16 slices of equal probability, so none is larger than 4.3. A slice
+//! takes 16 bits: one draw gives four numbers. The table fits a core's second-level cache. A ziggurat takes two
+//! to four times as long, the Box-Muller transform fifteen times.
 //!
-//! The table is computed by additions, multiplications, divisions and square roots alone, which every
-//! machine rounds alike; of `exp` and `ln` that cannot be said.
+//! The table is computed with additions, multiplications, divisions and square roots only: all machines round
+//! these alike, but not `exp` and `ln`.
 
 use std::sync::LazyLock;
 
 use crate::random::Draws;
 
-/// Positive numbers in the table; the sign is a bit of its own.
+/// Positive numbers in the table; the sign takes one more bit.
 const SLICES: usize = 1 << 15;
 
-/// The positive ones in ascending order, with a variance of 1.
+/// The positive numbers in ascending order, scaled to a variance of 1.
 static POSITIVE: LazyLock<Box<[f32; SLICES]>> = LazyLock::new(positive);
 
 /// Adds `scale` times a standard normal number to each value.
@@ -39,11 +39,11 @@ fn positive() -> Box<[f32; SLICES]> {
     let mut quantiles = Vec::with_capacity(SLICES);
     let mut x = 0.0;
     for slice in 0..SLICES {
-        // Half of the probability is on this side.
+        // Half of the probability is on the positive side.
         x = quantile((slice as f64 + 0.5) / (2 * SLICES) as f64, x);
         quantiles.push(x);
     }
-    // Middles of slices lie a little closer together than what they stand for.
+    // The middles have slightly too small a variance.
     let squares: f64 = quantiles.iter().map(|x| x * x).sum();
     let scale = (SLICES as f64 / squares).sqrt();
     let mut table = Box::new([0.0; SLICES]);
@@ -51,8 +51,8 @@ fn positive() -> Box<[f32; SLICES]> {
     table
 }
 
-/// The x that a standard normal number lies between 0 and with this probability; `below` is one that is
-/// not larger. By Newton's method, which comes from above after its first step, for the density falls.
+/// The x for which a standard normal number lies between 0 and x with this probability. `below` is a lower
+/// bound. After its first step Newton's method comes from above, since the density falls.
 fn quantile(probability: f64, below: f64) -> f64 {
     let mut x = below;
     loop {
@@ -69,7 +69,7 @@ fn quantile(probability: f64, below: f64) -> f64 {
 /// Phi(x) - 1/2 = phi(x) (x + x^3 / 3 + x^5 / (3 * 5) + ...) (Marsaglia 2004, "Evaluating the normal
 /// distribution").
 fn normal(x: f64) -> (f64, f64) {
-    /// sqrt(2 pi).
+    /// The square root of 2 pi.
     const ROOT: f64 = 2.506_628_274_631_000_5;
     // phi(x) is 1 / (sqrt(2 pi) exp(x^2 / 2)).
     let exp = series(1.0, |k| x * x / 2.0 / k);

@@ -6,27 +6,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::module;
 
-/// Seconds that the steps of a training have spent in each of their parts; waiting for data is told apart. Where
-/// an accelerator computes, they are those of the thread that waits for it: most of the work shows where a number
-/// is asked for next.
+/// Seconds that the steps of a training spent in each of their parts; waiting for data is counted elsewhere.
+/// With an accelerator, they are seconds of the thread that waits for it: most work shows where the next number
+/// is read back.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Breakdown {
-    /// The steps that this is of.
+    /// The number of steps counted.
     pub steps: u64,
-    /// The way forward through the layers.
+    /// Seconds of the forward pass through the layers.
     pub forward: f64,
-    /// The loss and its gradient, down to the pooled vectors.
+    /// Seconds of the loss and its gradient, down to the pooled vectors.
     pub loss: f64,
-    /// From the pooled vectors to the gradients of all weights.
+    /// Seconds from the pooled vectors to the gradients of all weights.
     pub backward: f64,
-    /// Adam.
+    /// Seconds of Adam.
     pub optimiser: f64,
-    /// Looking at rows of the test split after epochs.
+    /// Seconds of measuring the loss on rows of the test split after epochs.
     pub held_out: f64,
 }
 
 impl Breakdown {
-    /// All of them together.
+    /// The sum of all parts, in seconds.
     pub fn seconds(&self) -> f64 {
         self.forward + self.loss + self.backward + self.optimiser + self.held_out
     }
@@ -47,35 +47,35 @@ impl Add for Breakdown {
     }
 }
 
-/// Seconds over all steps of a run, and bytes.
+/// Seconds over all steps of a training, and bytes of memory.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Profile {
-    /// How many steps there were.
+    /// The number of steps.
     pub steps: u64,
-    /// Waiting for data.
+    /// Seconds of waiting for data.
     pub wait: f64,
-    /// The way forward through the layers.
+    /// Seconds of the forward pass through the layers.
     pub forward: f64,
-    /// The loss and its gradient, down to the pooled vectors.
+    /// Seconds of the loss and its gradient, down to the pooled vectors.
     pub loss: f64,
-    /// From the pooled vectors to the gradients of all weights.
+    /// Seconds from the pooled vectors to the gradients of all weights.
     pub backward: f64,
-    /// Adam.
+    /// Seconds of Adam.
     pub optimiser: f64,
-    /// In each layer, forward and back: the mean over threads. A ReLU behind a convolution belongs to
-    /// it. What is missing to `forward` and `backward` is packing weights, adding up gradients, and
-    /// threads that wait for each other.
+    /// Each layer's forward and backward seconds: the mean over threads. A ReLU after a convolution counts for
+    /// the convolution. The rest of `forward` and `backward` is packing weights, summing gradients, and threads
+    /// waiting for each other.
     pub layers: Vec<[f64; 2]>,
-    /// Of one step: additions and multiplications of the module's forward pass.
+    /// Additions and multiplications of the module's forward pass in one step.
     pub operations: f64,
-    /// Parameters, and the optimiser's two moments of each.
+    /// Bytes of the parameters.
     pub parameters: u64,
     /// Bytes of the moments of Adam.
     pub moments: u64,
-    /// One batch of input.
+    /// Bytes of one batch of input.
     pub batch: u64,
-    /// Not told where our kernels do not run.
+    /// Memory of the module; unknown where our kernels do not run.
     pub module: Option<module::Memory>,
-    /// The highest resident memory of the process, where the system tells.
+    /// The highest resident memory of the process, if the system reports it.
     pub peak: Option<u64>,
 }

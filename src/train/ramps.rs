@@ -1,14 +1,14 @@
-//! An input for tests, whose values say which generation, row and place they are of.
+//! An input for tests whose values tell their generation, row and place.
 
 use gimlet_store::Keys;
 
 use super::input::{Input, Look};
 use crate::Result;
 
-/// Rows, each a sample of its own.
+/// The number of rows; each is one sample.
 pub const ROWS: usize = 60;
 
-/// Rows `[2, 4, width, 8]` that rise.
+/// An input with rows `[2, 4, width, 8]` of rising values.
 pub struct Ramps {
     pub generation: u64,
     pub width: usize,

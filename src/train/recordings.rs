@@ -1,4 +1,4 @@
-//! What the first module reads of sound: windows of ingested recordings.
+//! The input of the first module for sound: windows of ingested recordings.
 
 use gimlet_store::{Generation, Keys, Reader};
 
@@ -10,32 +10,32 @@ use crate::{Error, Kind, Result};
 
 /// The column of a dataset that holds ingested recordings, `[samples]`.
 pub const SOUND: &str = "sound";
-/// The column of a dataset that holds a label for every hop, `[hops]`, where there are some.
+/// The column of a dataset that holds a label per hop, `[hops]`, if it has these labels.
 pub const FRAMES: &str = "frames";
-/// The attribute of a recording that says how many samples are its own; silence follows.
+/// The attribute with a recording's own length in samples; silence follows.
 pub const SAMPLES: &str = "samples";
 
-/// Ingested recordings, of which a window is cut on the way.
+/// Ingested recordings, cut into windows as they are read.
 pub struct Recordings {
     reader: Reader,
     keys: Keys,
-    /// Of each recording, its samples.
+    /// The length of each recording, in samples.
     samples: Vec<usize>,
-    /// Samples of a row.
+    /// Samples per row.
     longest: usize,
     view: SoundView,
     normalise: Normalise,
     split: Split,
     seed: u64,
-    /// Frozen views of each recording that were drawn for earlier generations.
+    /// The number of frozen views per recording that earlier generations have used.
     views_before: u64,
 }
 
 impl Recordings {
-    /// The recordings of a split as `view` sees them, their windows drawn from the pipeline's `seed`.
+    /// The recordings of a split as `view` sees them. Windows are drawn from the pipeline's `seed`.
     ///
     /// # Errors
-    /// When the dataset cannot be read, or is not one of recordings.
+    /// When the dataset cannot be read, or does not hold recordings.
     pub fn new(
         generation: &Generation,
         view: &SoundView,
@@ -60,7 +60,7 @@ impl Recordings {
         Ok(Self { reader, keys, samples, longest, view, normalise, split, seed, views_before })
     }
 
-    /// The same with other frozen views than the first: those after so many.
+    /// Skips the first `views_before` frozen views, which earlier generations have used.
     #[must_use]
     pub fn views_after(self, views_before: u64) -> Self {
         Self { views_before, ..self }
@@ -115,7 +115,7 @@ impl Input for Recordings {
     }
 
     fn read(&self, rows: &[u64], look: Look, out: &mut [f32]) -> Result<()> {
-        // Recordings may be long, so that a batch of them would be much larger than its windows.
+        // One recording at a time: a batch of long recordings would be much larger than its windows.
         let mut recording = vec![0.0; self.longest];
         for (row, out) in rows.iter().zip(out.chunks_exact_mut(self.view.window)) {
             let (place, start) = self.place(*row, look);

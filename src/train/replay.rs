@@ -1,5 +1,5 @@
-//! Rows of older generations among those of the newest: the same samples, as earlier weights and under
-//! other frozen views have left them. A module that has learned on those does not meet the newest alone.
+//! Mixes rows of older generations among the newest: the same samples, from earlier weights and other frozen
+//! views. So a module trains on more than the newest generation.
 
 use gimlet_store::Keys;
 
@@ -7,29 +7,28 @@ use super::input::{Input, Look};
 use crate::random::generator;
 use crate::{Error, Kind, Result};
 
-/// The newest input, of which each row comes from an older one with some probability, wherever it is seen
-/// afresh in each epoch. What its rows are called, and its frozen look, are those of the newest.
+/// The newest input, in which each row comes from an older one with some probability when it is read for an
+/// epoch of training. Keys and frozen rows are the newest input's.
 pub struct Replayed {
-    /// The newest first.
+    /// The inputs, the newest first.
     inputs: Vec<Box<dyn Input>>,
     share: f64,
     seed: u64,
     purpose: String,
 }
 
-/// What is read of one input.
+/// The rows to read from one input.
 struct Group<'a> {
     input: &'a dyn Input,
     rows: Vec<u64>,
 }
 
 impl Replayed {
-    /// `newest`, of which each row comes with probability `share` from one of the `older` ones, all of
-    /// which are as likely: drawn from (seed, module, epoch, row). Without an older one it is `newest`
-    /// alone.
+    /// Replaces each row of `newest`, with probability `share`, by the row of an `older` input; all of these
+    /// are equally likely. Drawn from (seed, module, epoch, row). Without older inputs, the result is `newest`.
     ///
     /// # Errors
-    /// [`Kind::Damaged`] when they are not of as many samples and views, or not of the same shape.
+    /// [`Kind::Damaged`] when the inputs differ in their numbers of samples or views, or in shape.
     pub fn new(
         newest: Box<dyn Input>,
         older: Vec<Box<dyn Input>>,
@@ -50,7 +49,7 @@ impl Replayed {
         Ok(Self { inputs, share, seed, purpose: format!("{module}/replay") })
     }
 
-    /// Which input a row comes from.
+    /// The input that a row comes from.
     fn source(&self, row: u64, look: Look) -> usize {
         let older = self.inputs.len() as u32 - 1;
         let Look::Fresh { epoch } = look else { return 0 };
@@ -61,7 +60,7 @@ impl Replayed {
         }
     }
 
-    /// The places of `rows`, those of each input together; then, for each input, what of it is read.
+    /// The places of `rows`, grouped by input; then the rows to read from each input.
     fn grouped(&self, rows: &[u64], look: Look) -> (Vec<usize>, Vec<Group<'_>>) {
         let sources: Vec<usize> = rows.iter().map(|row| self.source(*row, look)).collect();
         let mut places: Vec<usize> = (0..rows.len()).collect();
@@ -112,11 +111,11 @@ impl Input for Replayed {
     }
 }
 
-/// Moves row `i` to `places[i]`, for all `i`, within `rows`: other memory would cost more than this.
+/// Moves row `i` to `places[i]`, for all `i`, within `rows`: this costs less than new memory.
 fn move_rows(rows: &mut [f32], len: usize, mut places: Vec<usize>) {
     for i in 0..places.len() {
         while places[i] != i {
-            // What lies at `i` goes home, and what lay there is next.
+            // The row at `i` goes to its place, and the row from there is next.
             let home = places[i];
             let (low, high) = rows.split_at_mut(i.max(home) * len);
             low[i.min(home) * len..][..len].swap_with_slice(&mut high[..len]);
@@ -132,7 +131,7 @@ mod tests {
 
     const FRESH: Look = Look::Fresh { epoch: 3 };
 
-    /// A newest generation 0 and older ones 1, 2, ...
+    /// An input with the newest generation 0 and older ones 1, 2, ...
     fn replayed(older: u64, share: f64) -> Replayed {
         let generation = |it| Box::new(Ramps::of(it)) as Box<dyn Input>;
         let older = (1..=older).map(generation).collect();
@@ -145,7 +144,7 @@ mod tests {
         out.chunks(input.row_len()).map(<[f32]>::to_vec).collect()
     }
 
-    /// The generation that each row came from, all of whose values are then that generation's.
+    /// The generation that each row came from. All values of a row must agree on it.
     fn sources(rows: &[u64], read: &[Vec<f32>]) -> Vec<u64> {
         let source = |(row, values): (&u64, &Vec<f32>)| {
             let found = (0..4).find(|it| Ramps::of(*it).row(*row) == *values);

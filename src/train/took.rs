@@ -1,4 +1,4 @@
-//! What a step takes: metered, recorded, and shown in tables.
+//! The cost of a step: measured, recorded, and shown in tables.
 
 use std::ops::Add;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::profile::Breakdown;
 use crate::{Error, Kind, Result};
 
-/// What a step took, over all attempts and rounds.
+/// The cost of a step, over all attempts and rounds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Took {
     /// Seconds of work.
@@ -17,10 +17,10 @@ pub struct Took {
     /// Seconds that a training waited for data, part of its `seconds`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait_seconds: Option<f64>,
-    /// The highest resident memory of the process, in bytes, where the system tells.
+    /// The highest resident memory of the process, in bytes, if the system reports it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak_memory: Option<u64>,
-    /// Bytes read from datasets. `None` for `ingest`, which reads the source, and for weights that were imported.
+    /// Bytes read from datasets. `None` for `ingest`, which reads the source, and for imported weights.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub read_bytes: Option<u64>,
     /// Bytes that the step leaves on disk.
@@ -32,10 +32,10 @@ pub struct Took {
 }
 
 impl Took {
-    /// Reads what the making of a dataset took from its manifest.
+    /// Reads the cost of making a dataset from its manifest.
     ///
     /// # Errors
-    /// [`Kind::Damaged`] when the manifest does not say it.
+    /// [`Kind::Damaged`] when the manifest lacks it.
     pub fn of(dataset: &Generation) -> Result<Self> {
         Self::deserialize(&dataset.manifest().summary).map_err(|error| {
             let path = dataset.dir();
@@ -43,7 +43,7 @@ impl Took {
         })
     }
 
-    /// Adds what was taken after this; memory is the higher of both.
+    /// Adds the cost of later work; memory is the higher of both.
     #[must_use]
     pub fn and(self, more: Self) -> Self {
         Self {
@@ -56,7 +56,8 @@ impl Took {
         }
     }
 
-    /// Merges what two datasets of one pass say: each tells of the whole pass, and of its own bytes.
+    /// Merges the costs of two datasets that one pass made: each has the cost of the whole pass, and its own
+    /// bytes.
     #[must_use]
     pub fn of_one_pass(self, other: Self) -> Self {
         Self {
@@ -73,7 +74,7 @@ impl Took {
         *self.wait_seconds.get_or_insert(0.0) += seconds;
     }
 
-    /// Share of its seconds that a training waited for data.
+    /// The share of its seconds that a training waited for data.
     pub fn wait_share(&self) -> Option<f64> {
         let share = |wait| if self.seconds > 0.0 { wait / self.seconds } else { 0.0 };
         self.wait_seconds.map(share)
@@ -88,8 +89,8 @@ pub(crate) fn sum<T: Add<Output = T>>(one: Option<T>, other: Option<T>) -> Optio
     }
 }
 
-/// Serialises what a step took as fields beside others; a field is `null` where its number is unknown or the step is
-/// not done.
+/// Serialises the cost of a step as fields beside others. A field is `null` if its number is unknown or the
+/// step is not done.
 pub fn or_nulls<S: Serializer>(took: &Option<Took>, serializer: S) -> Result<S::Ok, S::Error> {
     let mut fields = serializer.serialize_map(Some(5))?;
     fields.serialize_entry("bytes", &took.and_then(|it| it.bytes))?;

@@ -1,4 +1,4 @@
-//! The step of one module: forward, local loss, backward, Adam.
+//! Trains one module, step by step: forward, local loss, backward, Adam.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,20 +30,20 @@ pub struct Trainer {
     profile: Profile,
 }
 
-/// What one step reports.
+/// The result of one step.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
     /// The loss of the batch, before the update.
     pub loss: f64,
-    /// The share of predictions that were right, where there is a right and a wrong.
+    /// The share of predictions that were right, if the loss has an accuracy.
     pub accuracy: Option<f64>,
-    /// That all channels are dead, where it was looked and is so.
+    /// Says how all channels are dead, if that was checked and is so.
     pub dead: Option<LearnsNothing>,
 }
 
-/// The shapes of all that trains with a module: `encoder.…` and `loss.…`.
+/// The shapes of all parameters that train with a module: `encoder.…` and `loss.…`.
 ///
-/// `input` are the channels of its input, `sizes` what its loss sees.
+/// `input` is the number of input channels, `sizes` what the loss sees.
 pub fn shapes(
     layers: &[Arc<dyn Layer>],
     loss: &dyn Recipe,
@@ -55,9 +55,10 @@ pub fn shapes(
 }
 
 impl Trainer {
-    /// A trainer that starts from `initial`, named as by [`shapes`], and computes where these lie.
+    /// A trainer that starts from the parameters `initial`, named as by [`shapes`], and computes on their
+    /// device.
     ///
-    /// `input` are the channels of the module's input, `sizes` what its loss sees.
+    /// `input` is the number of the module's input channels, `sizes` what its loss sees.
     ///
     /// # Errors
     /// When a parameter is missing or has another shape.
@@ -85,33 +86,32 @@ impl Trainer {
         })
     }
 
-    /// The same on samples that are pooled so; of images, without this.
+    /// Sets how samples are pooled; without this, like images.
     #[must_use]
     pub fn pooling(self, pooling: Pooling) -> Self {
         Self { pooling, module: self.module.reading(Readout::of(pooling)), ..self }
     }
 
-    /// Splits every batch into pieces of `micro_batch` samples, if that is given, and with `recompute`
-    /// keeps nothing of a forward pass: both trade time for memory.
+    /// Trades time for memory: splits every batch into pieces of `micro_batch` samples, if given, and with
+    /// `recompute` keeps nothing of a forward pass.
     ///
-    /// The loss sees the pooled vectors of the whole batch all the same, negatives included, so that
-    /// it does not change: with pieces, a first pass computes these and keeps nothing, and a second
-    /// one takes each piece forward again and back (Gao et al. 2021, "Scaling deep contrastive
-    /// learning batch size under memory limited setup"). Recomputing changes no bit of a gradient;
-    /// pieces change the order in which it is summed.
+    /// The loss does not change: it still sees the pooled vectors of the whole batch, negatives included. With
+    /// pieces, a first pass computes these and keeps nothing, and a second pass takes each piece forward again
+    /// and back (Gao et al. 2021, "Scaling deep contrastive learning batch size under memory limited setup").
+    /// Recomputing changes no bit of a gradient; pieces change the order in which it is summed.
     #[must_use]
     pub fn saving_memory(self, micro_batch: Option<usize>, recompute: bool) -> Self {
         let keep = if recompute { Keep::Nothing } else { Keep::Activations };
         Self { micro_batch, keep, ..self }
     }
 
-    /// The same in epochs of so many steps: it looks now and then whether all channels are dead.
+    /// Sets the steps per epoch, and so turns on the checks for dead channels, twice per epoch.
     #[must_use]
     pub fn in_epochs_of(self, steps: u64) -> Self {
         Self { steps_per_epoch: Some(steps), ..self }
     }
 
-    /// One step on `input` `[batch * patches, h, w, channels]`, wherever that lies.
+    /// Takes one step on `input` `[batch * patches, h, w, channels]`, on any device.
     ///
     /// # Errors
     /// When the loss is not finite: no variable has changed then.
@@ -119,18 +119,18 @@ impl Trainer {
         Ok(self.take_step(input, samples, false)?.0)
     }
 
-    /// [`Self::step`], and what the module made of `input` before it: the maps that the next module reads,
-    /// `[batch * patches, h', w', channels']`, of the same forward pass and where the module computes. No
-    /// gradient comes back through them.
+    /// Takes a [`Self::step`], and returns the module's output for `input` before it: the maps that the next
+    /// module reads, `[batch * patches, h', w', channels']`, from the same forward pass and on the module's
+    /// device. No gradient flows back through them.
     ///
     /// # Errors
-    /// As [`Self::step`].
+    /// The errors of [`Self::step`].
     pub fn step_and_maps(&mut self, input: &Tensor, samples: &Samples) -> Result<(Step, Tensor)> {
         let (step, maps) = self.take_step(input, samples, true)?;
         Ok((step, maps.ok_or_else(|| Error::failed("a training step gave no maps"))?))
     }
 
-    /// See [`Self::step_and_maps`]; the maps only if they are `wanted`.
+    /// Takes one step, and returns the maps of [`Self::step_and_maps`] if they are `wanted`.
     fn take_step(
         &mut self,
         input: &Tensor,
@@ -141,7 +141,7 @@ impl Trainer {
         let patches = self.pooling.maps();
         let input = self.parameters.device().take(input)?;
         let pieces = pieces(&input, self.micro_batch.map(|samples| samples * patches))?;
-        // Of several pieces, only one at a time may keep anything.
+        // With several pieces, only one at a time may keep anything.
         let keep = if pieces.len() == 1 { self.keep } else { Keep::Nothing };
         let (mut pooled, mut maps) = (Vec::new(), Vec::new());
         for piece in &pieces {
@@ -157,13 +157,13 @@ impl Trainer {
         let maps = if wanted { Some(Tensor::cat(&maps, 0)?) } else { None };
         let forward = Instant::now();
 
-        // The loss is a graph of its own, from the pooled vectors and its predictors on.
+        // The loss has its own graph, from the pooled vectors and its predictors on.
         let pooled = Var::from_tensor(&pooled)?;
         let Sizes { channels, rows, columns, .. } = self.sizes;
         let on_grid = pooled.reshape(((), rows, columns, channels))?;
         let context = self.module.context_of(&on_grid)?;
         let maps = match maps {
-            // A GRU goes forward where the loss sees what it makes.
+            // A GRU runs forward only if the loss sees its output.
             Some(_) if self.module.has_context() => {
                 Some(context.squeeze(2)?.unsqueeze(1)?.detach())
             }
@@ -184,7 +184,7 @@ impl Trainer {
         let d_pooled = d_pooled.ok_or_else(|| Error::failed("the loss does not read its input"))?;
         let contrasted = Instant::now();
 
-        // Of sound, each map has a vector for every step.
+        // For sound, each map has one vector per step.
         let vectors = pooled.dim(0)? / input.dim(0)?.max(1);
         let mut first = 0;
         for piece in &pieces {
@@ -215,8 +215,7 @@ impl Trainer {
         Ok((Step { loss, accuracy: outcome.accuracy, dead }, maps))
     }
 
-    /// Where the time and the memory of the steps so far went. What it says of layers is counted from
-    /// one call to the next.
+    /// Time and memory of the steps so far. The layers' times are counted from one call to the next.
     pub fn profile(&self) -> Profile {
         let threads = rayon::current_num_threads() as f64;
         let layers = self.module.seconds().into_iter().map(|both| both.map(|it| it / threads));
@@ -230,23 +229,23 @@ impl Trainer {
         }
     }
 
-    /// Where the time of the steps so far went.
+    /// The time of the steps so far, by part.
     pub fn breakdown(&self) -> Breakdown {
         let Profile { steps, forward, loss, backward, optimiser, .. } = self.profile;
         Breakdown { steps, forward, loss, backward, optimiser, held_out: 0.0 }
     }
 
-    /// What the loss sees.
+    /// The sizes that the loss sees.
     pub fn sizes(&self) -> Sizes {
         self.sizes
     }
 
-    /// Steps taken.
+    /// Number of steps taken.
     pub fn steps(&self) -> u64 {
         self.steps
     }
 
-    /// The parameters as they are now, apart from later steps.
+    /// A copy of the parameters, which later steps do not change.
     ///
     /// # Errors
     /// When one is not finite, or cannot be copied.
@@ -255,7 +254,7 @@ impl Trainer {
         self.parameters.frozen()
     }
 
-    /// All that a later [`Self::restore`] needs: `encoder.…`, `loss.…`, `adam.…`.
+    /// Everything that a later [`Self::restore`] needs: `encoder.…`, `loss.…`, `adam.…`.
     ///
     /// # Errors
     /// When a parameter is not finite, or cannot be copied.
@@ -265,8 +264,8 @@ impl Trainer {
         Ok(state)
     }
 
-    /// Takes up the optimiser's half of a [`Self::state`] written after `steps` steps; the other
-    /// half was given to [`Self::new`].
+    /// Restores the optimiser from a [`Self::state`] written after `steps` steps. The parameters in it go to
+    /// [`Self::new`].
     ///
     /// # Errors
     /// When a tensor is missing or has another shape.
@@ -276,7 +275,7 @@ impl Trainer {
     }
 }
 
-/// `input` cut into pieces of `maps`.
+/// Cuts `input` into pieces of `maps` maps.
 pub(crate) fn pieces(input: &Tensor, maps: Option<usize>) -> Result<Vec<Tensor>> {
     let all = input.dim(0)?;
     let maps = maps.unwrap_or(all).clamp(1, all.max(1));

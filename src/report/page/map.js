@@ -35,7 +35,7 @@
     const plain = style().getPropertyValue("--c0").trim();
     const faint = style().getPropertyValue("--faint").trim();
     const radius = map.points.length > 600 ? 2.2 : 3.2;
-    // Those that are not shown lie below the others.
+    // Points that are not shown lie below the others.
     for (const front of [false, true]) {
       map.points.forEach((point, at) => {
         const tile = map.tiles[at];

@@ -401,7 +401,7 @@ pub fn dead_temps(folder: &Location) -> Result<Vec<Leftover>> {
 /// Removes one of [`dead_temps`].
 ///
 /// # Errors
-/// When it is still there.
+/// When it cannot be removed.
 pub fn remove_temp(at: &Location) -> Result<()> {
     match at.properties().is_remote {
         // A process that removed it meanwhile has not made another file of this name.

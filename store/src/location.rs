@@ -45,8 +45,8 @@ impl Store {
     }
 }
 
-/// Reads a path that you typed: a URL of object storage stays as it is, `file://` and everything else is a path of
-/// this machine.
+/// Parses a path that you typed. A URL of object storage stays as it is; `file://` and text without a scheme are
+/// paths of this machine.
 ///
 /// # Errors
 /// A message, when it is another kind of URL.

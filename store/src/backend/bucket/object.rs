@@ -38,7 +38,7 @@ impl Object {
     pub fn at(connection: Arc<Connection>, path: &Path) -> io::Result<Self> {
         let text = path.to_str().ok_or(io::ErrorKind::InvalidInput)?;
         let key = match cfg!(windows) {
-            // `Path::join` puts them there.
+            // `Path::join` puts backslashes there.
             true => Key::parse(text.replace('\\', "/")),
             false => Key::parse(text),
         };

@@ -5,10 +5,10 @@ use rayon::prelude::*;
 
 use super::{values, with_values};
 
-/// Values a rayon task handles at once.
+/// Values per rayon task.
 const CHUNK: usize = 1 << 16;
 
-/// max(x, 0), any shape.
+/// Computes max(x, 0) for a tensor of any shape.
 pub fn relu(x: &Tensor) -> Result<Tensor> {
     x.apply_op1(Relu)
 }

@@ -1,9 +1,9 @@
 //! Convolution on one thread, over a few maps at a time: forward, and both gradients.
 //!
-//! No im2col form is written, and no zeros around the maps. In channels-last the values that a window
-//! reads lie side by side in each of its rows, so the products read them where they are
-//! ([`super::product`]): positions whose windows reach the same taps together, so that nothing is
-//! multiplied with a padding. On a map of 4x4, a kernel of 3x3 has a third fewer products then.
+//! No im2col form is written, and no zeros around the maps. In channels-last, the values that a window reads are
+//! adjacent in each of its rows, so the products read them where they are ([`super::product`]). Positions whose
+//! windows reach the same taps are computed together, so nothing is multiplied with padding. On a map of 4x4, this
+//! saves a kernel of 3x3 a third of the products.
 
 use super::Geometry;
 use super::gathered::Gathered;
@@ -12,7 +12,7 @@ use super::outer::add_outer;
 use super::panels::Panels;
 use super::product::{Write, multiply};
 
-/// Channels from which on weight gradients go tap by tap.
+/// The fewest channels for which weight gradients go tap by tap.
 const FEW_CHANNELS: usize = 12;
 
 /// A convolution of up to `maps` maps at a time, with weights
@@ -23,31 +23,31 @@ pub struct Convolution {
     maps: usize,
     forward: Vec<Class>,
     back: Vec<Phase>,
-    /// For the gradient of the weights; none where that of the forward pass serves.
+    /// The classes for the gradient of the weights; empty where those of the forward pass are used.
     by_tap: Vec<Class>,
 }
 
-/// A convolution's weights in the order in which products read them.
+/// A convolution's weights, in the order in which products read them.
 #[derive(Default)]
 pub struct Packed {
     forward: Panels,
-    /// One for each phase of the pass back; none where nobody asks for the input's gradient.
+    /// The weights for each phase of the backward pass; empty where the input's gradient is not needed.
     back: Vec<Panels>,
 }
 
 impl Packed {
-    /// Bytes held.
+    /// Bytes of memory held.
     pub fn bytes(&self) -> usize {
         self.forward.bytes() + self.back.iter().map(Panels::bytes).sum::<usize>()
     }
 }
 
 impl Convolution {
-    /// The convolution of up to `maps` maps at a time.
+    /// A convolution of up to `maps` maps at a time.
     pub fn new(geometry: Geometry, maps: usize) -> Self {
         let (forward, back) = (geometry.reads(maps), geometry.reads_back(maps));
-        // Tap by tap, every gradient is added to its sum once. Of few channels there is too little to
-        // do for a tap: these go window by window.
+        // Tap by tap, every gradient is added to its sum once. With few channels there is too little work per tap:
+        // these go window by window.
         let by_tap = match geometry.channels {
             FEW_CHANNELS.. => geometry.reads_by_tap(maps),
             _ => Vec::new(),
@@ -55,7 +55,7 @@ impl Convolution {
         Self { geometry, maps, forward, back, by_tap }
     }
 
-    /// Its sizes.
+    /// The sizes of the convolution.
     pub fn geometry(&self) -> &Geometry {
         &self.geometry
     }
@@ -87,14 +87,14 @@ impl Convolution {
         }
     }
 
-    /// The maps there are in `x`.
+    /// The number of maps in `x`, which have `len` values each.
     fn maps(&self, x: &[f32], len: usize) -> usize {
         let maps = x.len() / len;
         assert!(maps * len == x.len() && maps <= self.maps, "up to {} whole maps", self.maps);
         maps
     }
 
-    /// `x` `[maps, height, width, channels]` through the convolution, then through `write`, to `y`.
+    /// Convolves `x` `[maps, height, width, channels]`, applies `write`, and stores the result in `y`.
     pub fn forward(&self, packed: &Packed, x: &[f32], y: &mut [f32], write: Write<'_>) {
         let maps = self.maps(x, self.geometry.in_len());
         assert_eq!(y.len(), maps * self.geometry.out_len(), "output of a convolution");
@@ -104,7 +104,8 @@ impl Convolution {
         }
     }
 
-    /// The gradient of the input, given that of the output, through `write`, to `dx`.
+    /// Computes the gradient of the input from `dy`, the gradient of the output, applies `write`, and stores the
+    /// result in `dx`.
     pub fn input_gradient(&self, packed: &Packed, dy: &[f32], dx: &mut [f32], write: Write<'_>) {
         let maps = self.maps(dy, self.geometry.out_len());
         assert_eq!(dx.len(), maps * self.geometry.in_len(), "input gradient of a convolution");
@@ -116,9 +117,9 @@ impl Convolution {
         }
     }
 
-    /// Adds the gradients of weight and bias over the maps of `x` and `dy`.
+    /// Adds the gradients of weight and bias over the maps of `x` and `dy` to `dw` and `db`.
     ///
-    /// The terms of a bias's gradient mostly cancel: in f32 their sum would lose its digits.
+    /// `db` is f64 because the terms of a bias's gradient mostly cancel: in f32 their sum would lose its digits.
     pub fn add_weight_gradient(&self, x: &[f32], dy: &[f32], dw: &mut [f32], db: &mut [f64]) {
         let maps = self.maps(x, self.geometry.in_len());
         let classes = if self.by_tap.is_empty() { &self.forward } else { &self.by_tap };
@@ -129,7 +130,7 @@ impl Convolution {
         add_rows(dy, db);
     }
 
-    /// A class of the first `maps` maps: its windows in `values`, and where what belongs to them lies.
+    /// A class of the first `maps` maps: its windows in `values`, and the places that belong to these windows.
     fn rows<'a>(
         &self,
         class: &'a Class,
@@ -142,7 +143,7 @@ impl Convolution {
     }
 }
 
-/// Adds the sum of the rows of `dy` to `db`: few at a time in f32, the rest in f64.
+/// Adds the sum of the rows of `dy` to `db`: a few rows at a time in f32, and these sums in f64.
 fn add_rows(dy: &[f32], db: &mut [f64]) {
     const ROWS: usize = 32;
     let n = db.len().max(1);

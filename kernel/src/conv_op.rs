@@ -11,8 +11,8 @@ use super::{Geometry, maps_per_tile, tile, values, with_values};
 /// `[kernel, kernel, channels, out_channels]`, adds `bias` `[out_channels]` and, when `relu`, takes
 /// the positive part. The output is `[n, out_height, out_width, out_channels]`.
 ///
-/// Stride and padding are given down and across; the kernel may differ in them, too. The gradients of
-/// weight and bias depend on the number of threads, as each sums a share of the batch.
+/// Stride and padding are given down and across; the kernel's sizes may differ, too. The gradients of weight and bias
+/// depend on the number of threads, as each thread sums a share of the batch.
 ///
 /// # Errors
 /// When the shapes do not fit, or the tensors are not contiguous f32 on the CPU.
@@ -27,11 +27,10 @@ pub fn conv2d(
     x.apply_op3(weight, bias, Conv { stride, padding, relu })
 }
 
-/// Convolves `x` `[n, length, channels]` with `weight` `[kernel, channels, out_channels]`: see
-/// [`conv2d`].
+/// Convolves `x` `[n, length, channels]` with `weight` `[kernel, channels, out_channels]`; see [`conv2d`].
 ///
 /// # Errors
-/// As of [`conv2d`].
+/// The errors of [`conv2d`].
 pub fn conv1d(
     x: &Tensor,
     weight: &Tensor,
@@ -114,7 +113,7 @@ impl CustomOp3 for Conv {
             dy.contiguous()?
         };
         with_values(&masked, self.name(), |dy| {
-            // Where the input is data, nobody reads its gradient.
+            // Where the input is data, its gradient is not needed.
             let dx = match x.track_op() {
                 true => {
                     let dx = with_values(weight, self.name(), |weight| {
@@ -145,7 +144,8 @@ fn input_gradient(conv: &Convolution, weight: &[f32], dy: &[f32], maps: usize) -
     dx
 }
 
-/// Each thread sums a fixed share of the maps; the shares are added in order.
+/// Computes the gradients of weight and bias. Each thread sums a fixed share of the maps; the shares are added in
+/// order.
 fn weight_gradient(conv: &Convolution, x: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let g = conv.geometry();
     let maps = x.len() / g.in_len().max(1);

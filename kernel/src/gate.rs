@@ -5,11 +5,11 @@ use rayon::prelude::*;
 
 use super::{values, with_all_values};
 
-/// Rows a rayon task handles at once.
+/// Rows per rayon task.
 const ROWS: usize = 32;
 
-/// tanh(a) * sigmoid(b), of rows whose first half of channels is a and whose second is b:
-/// `[.., 2 * channels]` -> `[.., channels]`.
+/// Computes tanh(a) * sigmoid(b), where a is the first half of each row's channels and b the second: `[.., 2 *
+/// channels]` -> `[.., channels]`.
 ///
 /// # Errors
 /// When the number of channels is odd, or the tensor is not contiguous f32 on the CPU.
@@ -20,7 +20,7 @@ pub fn gate(x: &Tensor) -> Result<Tensor> {
 struct Gate;
 
 impl Gate {
-    /// Channels of the output, and its shape.
+    /// The number of channels and the shape of the output.
     fn output(shape: &Shape) -> Result<(usize, Shape)> {
         let mut dims = shape.dims().to_vec();
         match dims.last_mut() {

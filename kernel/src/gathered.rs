@@ -1,33 +1,35 @@
-//! Matrices whose rows are read from wherever they lie: in channels-last, the windows of a convolution.
+//! Matrices whose rows are read from where they lie: in channels-last, the windows of a convolution.
 
-/// Values that lie side by side in a gathered row.
+/// Adjacent values in a gathered row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Segment {
-    /// How far they are from the row's start.
+    /// The distance of the first value from the row's start.
     pub offset: u32,
-    /// How many values it has.
+    /// The number of values.
     pub len: u32,
-    /// The row of the right side that the first is multiplied with.
+    /// The row of the right side that the first value is multiplied with.
     pub row: u32,
 }
 
-/// A matrix whose row i is the values in all segments, counted from `starts[i]`.
+/// A matrix whose row i consists of the values in all segments, counted from `starts[i]`.
 #[derive(Clone, Copy)]
 pub struct Gathered<'a> {
-    /// What the rows are taken from.
+    /// The values that the rows are taken from.
     pub values: &'a [f32],
     /// Where each row starts among the values.
     pub starts: &'a [u32],
-    /// What each row takes, counted from its start.
+    /// The segments of each row, counted from its start.
     pub segments: &'a [Segment],
 }
 
 impl Gathered<'_> {
-    /// Rows of the right side that there have to be.
+    /// The number of rows that the right side must have.
     pub(super) fn inner(&self) -> usize {
         self.segments.iter().map(|it| (it.row + it.len) as usize).max().unwrap_or(0)
     }
 
+    /// Checks that all rows lie within the values.
+    ///
     /// # Panics
     /// When a row reaches past the values: the kernels read without a check.
     pub(super) fn check(&self) {

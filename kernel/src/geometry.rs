@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::gathered::Segment;
 
-/// The sizes of a convolution over a map `[height, width, channels]`. In pairs, the first number is
-/// down, the second across; a 1d convolution has a height and a kernel of 1 down.
+/// The sizes of a convolution over a map `[height, width, channels]`. In pairs, the first number is down, the second
+/// across. A 1d convolution has a height of 1 and a kernel of 1 down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Geometry {
     /// Rows of the map.
@@ -25,7 +25,7 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// Whether the kernel fits the padded map, and no size makes the convolution meaningless.
+    /// Whether kernel and stride are positive, and the kernel fits the padded map.
     pub fn is_possible(&self) -> bool {
         let fits = |side: usize, axis: usize| {
             self.kernel[axis] > 0
@@ -66,30 +66,30 @@ impl Geometry {
     }
 }
 
-/// Positions whose windows reach the same taps: those at an edge of a map read fewer, as nothing is
-/// multiplied with the zeros of a padding.
+/// Positions whose windows reach the same taps. Windows at an edge of a map reach fewer, as nothing is multiplied
+/// with the zeros of the padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Class {
-    /// For each position of each map, in order, where its window begins in what is read.
+    /// For each position of each map, in order, the index in the input where its window begins.
     pub starts: Vec<u32>,
-    /// Where it lies in what is written.
+    /// For each position, its index in the output.
     pub places: Vec<u32>,
-    /// The rows of the window, and of the weights that they are multiplied with.
+    /// The rows of the window, and the rows of the weights that they are multiplied with.
     pub segments: Vec<Segment>,
 }
 
-/// The taps of one axis that reach one position of it.
+/// The taps along one axis that reach one position.
 struct Window {
     position: usize,
-    /// The first place that is read, and how many.
+    /// The first place that is read; `len` places are read.
     from: usize,
     len: usize,
-    /// The row of the weights that the first is multiplied with.
+    /// The row of the weights that the first place is multiplied with.
     row: usize,
 }
 
 impl Geometry {
-    /// What the forward pass over `maps` maps reads.
+    /// The classes that the forward pass over `maps` maps reads.
     pub(super) fn reads(&self, maps: usize) -> Vec<Class> {
         let windows = |side: usize, out: usize, axis: usize| -> Vec<Window> {
             let windows = (0..out).map(|position| {
@@ -108,7 +108,8 @@ impl Geometry {
         classes(&down, &across, self.kernel[1], (read, written), maps)
     }
 
-    /// What the gradient of each tap's weights over `maps` maps reads: the positions that it reaches.
+    /// The classes that the gradient of each tap's weights over `maps` maps reads: the positions that the tap
+    /// reaches.
     pub(super) fn reads_by_tap(&self, maps: usize) -> Vec<Class> {
         let reached = |axis: usize, tap: usize| {
             let (side, out) = match axis {
@@ -142,8 +143,8 @@ impl Geometry {
         classes
     }
 
-    /// What the pass back over `maps` maps reads of the output's gradient: as many convolutions as
-    /// the stride leaves different places in the input, each with the taps that reach them.
+    /// The phases in which the backward pass over `maps` maps reads the output's gradient. There is one convolution
+    /// for each offset of an input position within the stride, with the taps that reach these positions.
     pub(super) fn reads_back(&self, maps: usize) -> Vec<Phase> {
         let read = [self.out_height(), self.out_width(), self.out_channels];
         let written = [self.height, self.width, self.channels];
@@ -160,13 +161,13 @@ impl Geometry {
         phases
     }
 
-    /// Taps along an axis that are `first`, or whole strides from it.
+    /// The number of taps along an axis that are `first` or whole strides after it.
     fn taps_back(&self, axis: usize, first: usize) -> usize {
         self.kernel[axis].saturating_sub(first).div_ceil(self.stride[axis])
     }
 
-    /// The input positions that these taps reach. Position i is read by tap t of output
-    /// (i + padding - t) / stride, where that is whole; the last tap comes first.
+    /// The input positions that the taps of [`Self::taps_back`] reach. Position i is read by tap t of output (i +
+    /// padding - t) / stride, where that is whole; the last tap comes first.
     fn windows_back(&self, axis: usize, first: usize) -> Vec<Window> {
         let (side, out) = match axis {
             0 => (self.height, self.out_height()),
@@ -185,8 +186,8 @@ impl Geometry {
     }
 }
 
-/// Groups all pairs of windows by the taps they reach. `across` is the taps there are of the second
-/// axis; maps are `[height, width, channels]`, those read and those written.
+/// Groups all pairs of windows by the taps they reach. `taps_across` is the number of taps on the second axis. `read`
+/// and `written` are the shapes `[height, width, channels]` of the maps.
 fn classes(
     down: &[Window],
     across: &[Window],
@@ -220,10 +221,10 @@ fn classes(
     classes.into_values().collect()
 }
 
-/// The part of a pass back that the same taps reach.
+/// The part of a backward pass that the same taps reach.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Phase {
-    /// The first tap down and across, and how many there are, a stride apart.
+    /// The first tap down and across. `taps` is the number of taps, which are one stride apart.
     pub first_tap: [usize; 2],
     pub taps: [usize; 2],
     pub classes: Vec<Class>,

@@ -1,8 +1,8 @@
-//! The arithmetic on the hot path, channels-last: on the maps that one thread works on, and as candle
-//! operations with a backward pass.
+//! The arithmetic on the hot path, channels-last: functions for the maps of one thread, and candle operations with a
+//! backward pass.
 //!
-//! Work is split over rayon tasks such that a result depends on nothing but the inputs and, for
-//! weight gradients, the number of threads.
+//! Work is split over rayon tasks so that a result depends only on the inputs and, for weight gradients, on the
+//! number of threads.
 
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
@@ -29,14 +29,13 @@ use candle_core::{CpuStorage, InplaceOp1, Layout, Result, Storage, Tensor};
 pub use buffer::Buffer;
 pub use geometry::Geometry;
 
-/// Maps of so many positions that a thread works on at once: enough rows that reading a layer's
-/// weights is little beside their use, few enough that the maps stay in or near its caches.
+/// The number of maps with `positions` positions that a thread works on at once. There are enough rows that reading a
+/// layer's weights costs little compared with their use, and few enough that the maps stay in or near the caches.
 pub fn maps_per_tile(positions: usize) -> usize {
     (1024 / positions.max(1)).max(1)
 }
 
-/// Maps of a tile when there are `maps`: at most `most`, and so many that all threads get the same
-/// work.
+/// The number of maps per tile for `maps` maps: at most `most`, and chosen so that all threads get the same work.
 pub fn tile(maps: usize, most: usize) -> usize {
     let share = maps.div_ceil(rayon::current_num_threads());
     share.div_ceil(share.div_ceil(most).max(1)).max(1)
@@ -50,8 +49,8 @@ pub fn values<'a>(storage: &'a CpuStorage, layout: &Layout, op: &str) -> Result<
     Ok(&storage.as_slice::<f32>()?[start..end])
 }
 
-/// Calls `f` with the values of a contiguous f32 tensor on the CPU, to write others in their place.
-/// Whatever shares the tensor's memory sees them, too.
+/// Calls `f` to overwrite the values of a contiguous f32 tensor on the CPU. Tensors that share its memory change,
+/// too.
 pub fn overwrite<T>(tensor: &Tensor, f: impl FnOnce(&mut [f32]) -> T) -> Result<T> {
     struct Overwrite<F, T>(Cell<Option<F>>, Cell<Option<T>>);
 
@@ -86,7 +85,7 @@ pub fn with_values<T>(tensor: &Tensor, op: &str, f: impl FnOnce(&[f32]) -> Resul
     }
 }
 
-/// The same of several tensors.
+/// Calls `f` with the values of several contiguous f32 tensors on the CPU.
 pub fn with_all_values<'t, T, E: From<candle_core::Error>>(
     tensors: impl IntoIterator<Item = &'t Tensor>,
     op: &str,

@@ -7,13 +7,13 @@ use super::vectors::{
     MOST_ROWS, ROWS_OF_16, Sums, VECTORS, WIDEST, blocks, dispatch, store, with_constant,
 };
 
-/// Rows whose sums stay in 32 registers: nothing else is there but one vector of each side.
+/// Rows per block whose sums stay in 32 registers, beside one vector of each side.
 const ROWS: usize = 13;
-/// Rows of the right side that stay in the first-level cache.
+/// The number of rows of the right side that stay in the first-level cache.
 const DEPTH: usize = 128;
 
-/// `out += a^T b`: to the row of `out` `[k, n]` that a segment names, and those after it, goes the sum
-/// over i of the segment's values in row i times the `n` values of `b` from `places[i]` on.
+/// Adds `a^T b` to `out` `[k, n]`. For each segment, the rows of `out` from the segment's `row` on get the sum over i
+/// of the segment's values in row i times the `n` values of `b` from `places[i]` on.
 ///
 /// # Panics
 /// When a row of either side reaches past its values, or the sizes do not fit.
@@ -47,7 +47,7 @@ impl WithSimd for AddOuter<'_> {
             for piece in pieces(a.segments) {
                 for first in (0..n).step_by(width) {
                     let columns = width.min(n - first);
-                    // Rows as they lie; those too short for the vectors, padded.
+                    // Rows are read where they lie; rows that are too short for the vectors are padded.
                     let right = if columns == width {
                         (&b[first..], places)
                     } else {
@@ -85,16 +85,16 @@ impl WithSimd for AddOuter<'_> {
     }
 }
 
-/// Columns of gathered rows that lie side by side.
+/// Adjacent columns of gathered rows.
 struct Piece {
     offset: usize,
     len: usize,
-    /// The row of the output that the first belongs to.
+    /// The row of the output that the first column belongs to.
     row: usize,
 }
 
-/// Segments cut into pieces so short that [`DEPTH`] rows of one stay in the second-level cache while
-/// every panel of the right side goes by.
+/// Cuts segments into pieces. [`DEPTH`] rows of a piece stay in the second-level cache while every panel of the right
+/// side passes.
 fn pieces(segments: &[Segment]) -> impl Iterator<Item = Piece> + '_ {
     const LONGEST: usize = 20 * ROWS;
     segments.iter().flat_map(|segment| {
@@ -107,8 +107,8 @@ fn pieces(segments: &[Segment]) -> impl Iterator<Item = Piece> + '_ {
     })
 }
 
-/// `sums[i]` is the sum over the starts of value `start + at + i` times the row of the right side
-/// that belongs to the start.
+/// Computes sums of outer products: `out[i]` is the sum over all starts of value `start + at + i` times the row of
+/// the right side that belongs to the start.
 #[inline(always)]
 fn sum_outer<S: Simd, const M: usize>(
     simd: S,

@@ -1,11 +1,11 @@
-//! The right side of a product, in the order in which vector registers run down it.
+//! The right side of a product, in the order in which vector registers read it.
 
 use rayon::prelude::*;
 
 use super::Buffer;
 use super::vectors::width;
 
-/// The right side of a product, packed: panels `[k, width]`, the columns past the last one zero.
+/// The right side of a product, packed as panels `[k, width]`. Columns past the last one are zero.
 #[derive(Default)]
 pub struct Panels {
     values: Buffer,
@@ -27,7 +27,7 @@ impl Panels {
         self.pack_by(width(), values, shape, stride, at);
     }
 
-    /// The same in panels of `width` columns.
+    /// Packs a matrix as [`Self::pack`] does, in panels of `width` columns.
     pub(super) fn pack_by(
         &mut self,
         width: usize,
@@ -59,7 +59,7 @@ impl Panels {
         });
     }
 
-    /// Bytes held.
+    /// Bytes of memory held.
     pub fn bytes(&self) -> usize {
         self.values.bytes()
     }
@@ -68,7 +68,7 @@ impl Panels {
     pub(super) fn panels(&self) -> impl Iterator<Item = &[f32]> {
         let (len, count) = (self.k * self.width, self.n.div_ceil(self.width.max(1)));
         let values = self.values.read(count * len);
-        // An empty sum still goes to every column.
+        // Even with `k` of 0 there are panels: an empty sum goes to every column.
         (0..count).map(move |index| &values[index * len..][..len])
     }
 }

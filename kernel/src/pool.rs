@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::{values, with_values};
 
-/// The mean over height and width: `[images, height, width, channels]` -> `[images, channels]`.
+/// Computes the mean over height and width: `[images, height, width, channels]` -> `[images, channels]`.
 pub fn mean_pool(x: &Tensor) -> Result<Tensor> {
     x.apply_op1(MeanPool)
 }
@@ -40,8 +40,8 @@ impl CustomOp1 for MeanPool {
     }
 }
 
-/// Writes the mean over the positions of each of the maps `[maps, positions, channels]` to `means`
-/// `[maps, channels]`.
+/// Writes the mean over the positions of each map in `maps` `[maps, positions, channels]` to `means` `[maps,
+/// channels]`.
 pub fn means(maps: &[f32], channels: usize, means: &mut [f32]) {
     let count = (means.len() / channels.max(1)).max(1);
     let len = maps.len() / count;
@@ -55,7 +55,7 @@ pub fn means(maps: &[f32], channels: usize, means: &mut [f32]) {
     }
 }
 
-/// Writes the gradient of the maps of [`means`], given that of the means `[maps, channels]`.
+/// Computes the gradient of the maps of [`means`] from `d_means` `[maps, channels]`, and writes it to `d_maps`.
 pub fn spread(d_means: &[f32], channels: usize, d_maps: &mut [f32]) {
     let count = (d_means.len() / channels.max(1)).max(1);
     let len = d_maps.len() / count;

@@ -1,15 +1,14 @@
 //! Products of matrices on one thread.
 //!
-//! Two forms carry every convolution and its gradients. [`multiply`] takes the rows of its left side
-//! from wherever they lie ([`Gathered`]), so that no im2col form is ever written;
-//! [`super::outer::add_outer`] sums the outer products of such rows and those of a second matrix. The
-//! right side of the first is packed into [`Panels`].
+//! Two functions compute every convolution and its gradients. [`multiply`] reads the rows of its left side where they
+//! lie ([`Gathered`]), so no im2col form is ever written; its right side is packed into [`Panels`].
+//! [`super::outer::add_outer`] sums the outer products of gathered rows and the rows of a second matrix.
 //!
-//! Every value is summed over the inner dimension from first to last, wherever it lies in the
-//! output: a row's result does not depend on the rows around it.
+//! Every value is summed over the inner dimension from first to last, wherever it lies in the output. So a row's
+//! result does not depend on the rows around it.
 //!
-//! The code is generic over the vectors of `pulp`, which picks AVX-512, AVX2 with FMA, NEON or arrays
-//! when the program runs. Rates beside the `gemm` crate and the peak are in LOG.md.
+//! The code is generic over the vectors of `pulp`, which picks AVX-512, AVX2 with FMA, NEON or arrays when the
+//! program runs. LOG.md compares the rates with the `gemm` crate and the peak.
 
 use std::ops::Range;
 
@@ -21,30 +20,31 @@ use super::vectors::{
     MOST_ROWS, ROWS_OF_16, Sums, VECTORS, WIDEST, blocks, dispatch, store, with_constant,
 };
 
-/// Rows whose sums stay in 32 registers beside the pointers to the rows.
+/// Rows per block whose sums stay in 32 registers, beside the pointers to the rows.
 const ROWS: usize = 10;
-/// Values of the left side that are gone through panel by panel, so that they stay in the
-/// second-level cache; and the fewest and most rows of them.
+/// Values of the left side per chunk: a chunk stays in the second-level cache while all panels pass. `FEWEST` and
+/// `MOST` limit the rows of a chunk.
 const CHUNK: usize = 1 << 17;
 const FEWEST: usize = 128;
 const MOST: usize = 1024;
 
-/// What becomes of each sum of a product, in this order. Slices have a value for each of the output.
+/// The operations on each sum of a product, in this order. Slices other than `bias` have one value per value of the
+/// output.
 #[derive(Clone, Copy, Default)]
 pub struct Write<'a> {
-    /// Adds these.
+    /// Adds these values.
     pub plus: Option<&'a [f32]>,
     /// Adds a value to each column.
     pub bias: Option<&'a [f32]>,
     /// Takes the positive part.
     pub relu: bool,
-    /// Takes zero where this is not positive.
+    /// Takes zero where the value of this slice is not positive.
     pub mask: Option<&'a [f32]>,
-    /// Adds these, mask or not.
+    /// Adds these values after the mask.
     pub plus_unmasked: Option<&'a [f32]>,
 }
 
-/// Row i of `a b` goes through `write` to `out[places[i]..]`; without places, row behind row.
+/// Computes `a b`, applies `write`, and stores row i at `out[places[i]..]`; without `places`, row after row.
 ///
 /// # Panics
 /// When a row of the left side or of the output reaches past its values.
@@ -102,7 +102,7 @@ impl WithSimd for Multiply<'_> {
     }
 }
 
-/// `sums[i]` is the product of row i of `a`, which begins at `starts[i]`, and a panel.
+/// Computes sums of products: `out[i]` is the product of the row of `a` that begins at `starts[i]`, and a panel.
 #[inline(always)]
 fn sum_rows<S: Simd, const M: usize>(
     simd: S,
@@ -117,8 +117,8 @@ fn sum_rows<S: Simd, const M: usize>(
     for &Segment { offset, len, row } in a.segments {
         let (offset, len, row) = (offset as usize, len as usize, row as usize);
         let steps = &panel[row * VECTORS..(row + len) * VECTORS];
-        // SAFETY: `Gathered::check` has found `start + offset + len` within the values for every
-        // start and segment. Checked reads take the sums out of their registers, and half the speed.
+        // SAFETY: `Gathered::check` has found `start + offset + len` within the values for every start and segment.
+        // With checked reads, the sums leave their registers, and the speed halves.
         let rows = starts.map(|it| unsafe { a.values.as_ptr().add(it as usize + offset) });
         for (p, right) in steps.chunks_exact(VECTORS).enumerate() {
             for (sums, row) in sums.iter_mut().zip(rows) {
@@ -133,7 +133,7 @@ fn sum_rows<S: Simd, const M: usize>(
     store::<S, M>(sums, out);
 }
 
-/// Puts what `write` makes of the sums of one row to `to`.
+/// Applies `write` to the sums of one row, and stores the result at `to`.
 #[inline(always)]
 fn finish<S: Simd>(
     simd: S,
@@ -196,7 +196,7 @@ mod tests {
     use super::*;
     use crate::outer::{AddOuter, add_outer};
 
-    /// Runs `op` once with the vectors of every kind that this machine has.
+    /// Calls `run` once for every kind of vectors that this machine has.
     fn each_kind(mut run: impl FnMut(&str, &dyn Fn(&mut Job<'_>))) {
         run("arrays", &|job| Simd::vectorize(pulp::Scalar128b, job));
         #[cfg(target_arch = "x86_64")]
@@ -247,18 +247,18 @@ mod tests {
             (self.next() % u64::from(bound)) as u32
         }
 
-        /// Of mean 0 and variance 1: twelve uniform ones, less 6.
+        /// A number of mean 0 and variance 1: the sum of twelve uniform numbers, minus 6.
         fn normal(&mut self) -> f32 {
             (0..12).map(|_| (self.next() >> 40) as f32 / (1u32 << 24) as f32).sum::<f32>() - 6.0
         }
     }
 
-    /// A gathered matrix of random rows, which overlap, and its values row by row.
+    /// The values, starts and segments of a gathered matrix with random rows, which overlap.
     fn gathered(seed: u64, rows: usize, lens: &[u32]) -> (Vec<f32>, Vec<u32>, Vec<Segment>) {
         let mut draws = Draws(seed);
         let mut row = 0;
         let segment = |&len: &u32| {
-            // Rows of the right side that no segment asks for lie between.
+            // Between the segments there are rows of the right side that no segment uses.
             let segment = Segment { offset: draws.below(50), len, row: row + draws.below(3) };
             row = segment.row + len;
             segment
@@ -270,7 +270,7 @@ mod tests {
         (values, starts, segments)
     }
 
-    /// Row `row` of `a`: which row of the right side, and the value.
+    /// The values in row `row` of `a`, each with its row of the right side.
     fn row<'a>(a: &'a Gathered<'a>, row: usize) -> impl Iterator<Item = (usize, f64)> + 'a {
         a.segments.iter().flat_map(move |segment| {
             let start = (a.starts[row] + segment.offset) as usize;

@@ -1,10 +1,10 @@
 //! The recurrent half of a GRU as a candle operation, for graphs.
 //!
-//! Each thread takes a share of the samples through all steps, the state of all of them through one
-//! product a step. A sample's states do not depend on which others are in the batch.
+//! Each thread computes all steps for a share of the samples, with one product per step for all of their states. A
+//! sample's states do not depend on the other samples in the batch.
 //!
-//! The gates are not kept for the way back: all states are known by then, so one product of all steps
-//! gives them again, far faster than the steps one by one.
+//! The gates are not kept for the backward pass. All states are known by then, so one product over all steps gives
+//! the gates again, far faster than step by step.
 
 use std::array::from_fn;
 
@@ -22,17 +22,17 @@ use super::{values, with_all_values};
 
 /// The states of a GRU that begins at zero, `[batch, steps, H]`.
 ///
-/// `x` `[batch, steps, 3 H]` is what the inputs, with their bias, add to the gates r, z, n; `weight` is
-/// `[H, 3 H]`, `bias` `[3 H]`, in the same order. As PyTorch defines it, with a ++ b ++ c the thirds of
-/// `h weight + bias`:
+/// `x` `[batch, steps, 3 H]` is what the inputs, with their bias, add to the gates r, z, n; `weight` is `[H, 3 H]`,
+/// `bias` `[3 H]`, in the same order. The GRU is as PyTorch defines it. With a ++ b ++ c the thirds of `h weight +
+/// bias`:
 ///
 /// ```text
 /// r = sigmoid(x_r + a)    z = sigmoid(x_z + b)    n = tanh(x_n + r * c)
 /// h' = (1 - z) * n + z * h
 /// ```
 ///
-/// With `bptt`, gradients go back through all steps. Without, every step takes the state before it as
-/// data: the gradient of a state reaches its own step's `x`, the weight and the bias, no earlier step.
+/// With `bptt`, gradients go back through all steps. Without it, every step treats the state before it as data: the
+/// gradient of a state reaches its own step's `x`, the weight and the bias, but no earlier step.
 ///
 /// Gradients are summed in one order, whatever the number of threads.
 ///
@@ -55,24 +55,24 @@ struct Sizes {
 }
 
 impl Sizes {
-    /// Values of all gates of a step.
+    /// The number of gate values per step.
     fn gates(self) -> usize {
         3 * self.hidden
     }
 
-    /// Samples that a thread takes.
+    /// The number of samples per thread.
     fn share(self) -> usize {
         self.batch.div_ceil(rayon::current_num_threads())
     }
 
-    /// The places of the states that a step reads, and of the gates that they go to, of so many
-    /// samples; the first step reads none.
+    /// For `samples` samples, the places of the states that each step reads, and of the gates that they go to. The
+    /// first step reads no state.
     fn pairs(self, samples: usize) -> (Vec<u32>, Vec<u32>) {
         let rows = (0..samples * self.steps).filter(|row| row % self.steps > 0);
         rows.map(|row| (((row - 1) * self.hidden) as u32, (row * self.gates()) as u32)).unzip()
     }
 
-    /// All values of a state, or of a part of it.
+    /// One segment of `len` values of a state, from value `from` on.
     fn whole(len: usize, from: usize) -> [Segment; 1] {
         [Segment { offset: from as u32, len: len as u32, row: 0 }]
     }
@@ -145,7 +145,7 @@ impl CustomOp3 for Recurrence {
 }
 
 impl Recurrence {
-    /// The gradients of `x`, and of what the states add to the gates, each `[batch, steps, 3 H]`.
+    /// Computes the gradients of `x`, and of the terms that the states add to the gates, each `[batch, steps, 3 H]`.
     fn gate_gradients(
         &self,
         sizes: Sizes,
@@ -182,7 +182,7 @@ fn packed(sizes: Sizes, weight: &[f32]) -> Panels {
     panels
 }
 
-/// Each thread sums rows of its own over the whole batch.
+/// Computes the gradient of the weight. Each thread sums some of its rows over the whole batch.
 fn weight_gradient(sizes: Sizes, states: &[f32], d_sums: &[f32]) -> Vec<f32> {
     let (hidden, gates) = (sizes.hidden, sizes.gates());
     let (starts, places) = sizes.pairs(sizes.batch);
@@ -196,7 +196,7 @@ fn weight_gradient(sizes: Sizes, states: &[f32], d_sums: &[f32]) -> Vec<f32> {
     dw
 }
 
-/// The sums of each sample's steps, sample by sample.
+/// Computes the gradient of the bias: sums over the steps of each sample, then over the samples in order.
 fn bias_gradient(sizes: Sizes, d_sums: &[f32]) -> Vec<f32> {
     let gates = sizes.gates();
     let samples: Vec<Vec<f64>> = d_sums
@@ -217,12 +217,12 @@ struct Gates {
     reset: Lanes,
     update: Lanes,
     new: Lanes,
-    /// What the state before adds to the last, before the reset gate.
+    /// The term of the previous state in the new gate, before the reset gate.
     recalled: Lanes,
 }
 
 impl Gates {
-    /// Of the values from `at` on, at most [`LANES`] of them; `x` and `sums` are rows of `3 H`.
+    /// The gates of up to [`LANES`] values from `at` on; `x` and `sums` are rows of `3 H`.
     #[inline(always)]
     fn new(x: &[f32], sums: &[f32], at: usize) -> Self {
         let (x, sums): ([Lanes; 3], [Lanes; 3]) =
@@ -251,7 +251,7 @@ fn put(lanes: Lanes, row: &mut [f32], at: usize) {
     store(lanes, &mut row[at..end]);
 }
 
-/// Some samples through all steps.
+/// The forward pass of some samples through all steps.
 struct Forward<'a> {
     sizes: Sizes,
     x: &'a [f32],
@@ -273,7 +273,7 @@ impl WithSimd for Forward<'_> {
         let mut sums = bias.repeat(samples);
         let mut starts = Vec::with_capacity(samples);
         for step in 0..steps {
-            // The first state is zero: the bias is all there is.
+            // The first state is zero, so its sums are the bias.
             if step > 0 {
                 starts.clear();
                 let rows = (0..samples).map(|sample| sample * steps + step - 1);
@@ -297,7 +297,7 @@ impl WithSimd for Forward<'_> {
     }
 }
 
-/// The same samples back through all steps.
+/// The backward pass of some samples through all steps.
 struct Backward<'a> {
     sizes: Sizes,
     x: &'a [f32],
@@ -308,7 +308,7 @@ struct Backward<'a> {
     states: &'a [f32],
     d_states: &'a [f32],
     dx: &'a mut [f32],
-    /// Takes what the states add to the gates, then its gradient.
+    /// Holds the terms that the states add to the gates, and later their gradient.
     sums: &'a mut [f32],
 }
 
@@ -330,7 +330,7 @@ impl WithSimd for Backward<'_> {
 
         let segments = Sizes::whole(gates, 0);
         let zeros = vec![0.0; hidden];
-        // What comes back to a step's states from the step after it, and that past the gates.
+        // The gradient that a step's states get from the next step: in all, and the part that bypasses the gates.
         let (mut carried, mut kept) = (vec![0.0; samples * hidden], vec![0.0; samples * hidden]);
         let mut starts: Vec<u32> = Vec::with_capacity(samples);
         for step in (0..steps).rev() {

@@ -1,12 +1,12 @@
-//! Sigmoid and tanh by arithmetic alone, which compilers put into vectors.
+//! Sigmoid and tanh by plain arithmetic, which compilers vectorise.
 //!
-//! There is no fused operation in them, so a value is the same bits wherever it lies in a vector.
+//! They use no fused operation, so a value has the same bits wherever it lies in a vector.
 
 /// Values that are computed side by side: a vector of AVX-512.
 pub(super) const LANES: usize = 16;
 pub(super) type Lanes = [f32; LANES];
 
-/// The first values of a row, zeros behind them if it is shorter.
+/// Loads the first values of a row, padded with zeros if the row is shorter.
 #[inline(always)]
 pub(super) fn load(row: &[f32]) -> Lanes {
     match row.first_chunk() {
@@ -19,7 +19,7 @@ pub(super) fn load(row: &[f32]) -> Lanes {
     }
 }
 
-/// The other way: what goes beyond the row is dropped.
+/// Stores values in a row, and drops those beyond its end.
 #[inline(always)]
 pub(super) fn store(lanes: Lanes, row: &mut [f32]) {
     match row.first_chunk_mut() {
@@ -28,16 +28,15 @@ pub(super) fn store(lanes: Lanes, row: &mut [f32]) {
     }
 }
 
-/// 1 / (1 + exp(-x)), to 3e-7 of itself where that is no denormal number.
+/// Computes 1 / (1 + exp(-x)) with a relative error of 3e-7, where the result is not denormal.
 #[inline(always)]
 pub(super) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// tanh(x), to 3e-7 of itself.
+/// Computes tanh(x) with a relative error of 3e-7.
 ///
-/// Below 0.625, where 1 - 2 / (exp(2 x) + 1) would cancel, the polynomial of Cephes (S. Moshier,
-/// `tanhf.c`).
+/// Below 0.625, where 1 - 2 / (exp(2 x) + 1) would cancel, it uses the polynomial of Cephes (S. Moshier, `tanhf.c`).
 #[inline(always)]
 pub(super) fn tanh(x: f32) -> f32 {
     let (size, square) = (x.abs(), x * x);
@@ -47,16 +46,17 @@ pub(super) fn tanh(x: f32) -> f32 {
     if size < 0.625 { small } else { large }
 }
 
-/// exp(x), to 2e-7 of itself; beyond 2^-125 and 2^127, about those.
+/// Computes exp(x) with a relative error of 2e-7. Results beyond 2^-125 and 2^127 are clamped to about these values.
 ///
-/// By Cephes (S. Moshier, `expf.c`): x = n ln 2 + r, exp(x) = 2^n exp(r), the last by a polynomial.
+/// The method is that of Cephes (S. Moshier, `expf.c`): x = n ln 2 + r, exp(x) = 2^n exp(r), with a polynomial for
+/// exp(r).
 #[inline(always)]
 fn exp(x: f32) -> f32 {
-    /// Adding it rounds to whole numbers, which are then the last bits.
+    /// Adding this rounds to a whole number, which then lies in the last bits.
     const ROUND: f32 = 12_582_912.0;
-    /// ln 2 in two parts, the first of so few bits that its product with n is exact.
+    /// ln 2 in two parts. The first has so few bits that its product with n is exact.
     const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
-    // Keeps what is not a number.
+    // `clamp` keeps NaN.
     let x = x.clamp(-86.6, 88.0);
     let rounded = x * std::f32::consts::LOG2_E + ROUND;
     let whole = rounded - ROUND;

@@ -5,11 +5,11 @@ use std::sync::OnceLock;
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Vectors side by side in a block of sums.
+/// The number of adjacent vectors in a block of sums.
 pub(super) const VECTORS: usize = 2;
 /// The widest block: two vectors of AVX-512.
 pub(super) const WIDEST: usize = 32;
-/// Rows of a block that stay in 16 registers, whatever is summed.
+/// Rows per block whose sums stay in 16 registers, for every kind of sum.
 pub(super) const ROWS_OF_16: usize = 6;
 /// The most rows of a block.
 pub(super) const MOST_ROWS: usize = 13;
@@ -33,14 +33,14 @@ pub(super) fn width() -> usize {
 /// Runs `op` with the widest vectors that this machine has.
 pub(super) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
     match Arch::new() {
-        // Arrays of four, which compilers know to put into vectors.
+        // Arrays of four, which compilers turn into vectors.
         Arch::Scalar => pulp::Scalar128b.vectorize(op),
         arch => arch.dispatch(op),
     }
 }
 
-/// Evaluates `$body` with `$m` as a constant of the value of `$count`: the sums of a fixed number of
-/// rows can stay in registers.
+/// Evaluates `$body` with `$m` as a constant equal to `$count`, so that the sums of a fixed number of rows can stay
+/// in registers.
 macro_rules! with_constant {
     ($count:expr, $m:ident => $body:expr, $($value:literal)*) => {
         match $count {
@@ -55,7 +55,7 @@ macro_rules! with_constant {
 
 pub(super) use with_constant;
 
-/// `rows` cut into blocks of nearly equal size, none of more than `most`.
+/// Cuts `rows` into blocks of nearly equal size, of at most `most` rows.
 #[inline(always)]
 pub(super) fn blocks(rows: Range<usize>, most: usize) -> impl Iterator<Item = Range<usize>> {
     let count = rows.len().div_ceil(most);

@@ -1,7 +1,7 @@
-//! Sound at another rate, and the power of its frequencies.
+//! Resamples sound, and computes the power of its frequencies.
 //!
-//! It is a crate of its own because the compiler writes the transforms of `rustfft` out again for every crate that
-//! calls them with a type, which is a third of all code: here once, and optimised.
+//! It is a crate of its own because the compiler generates the transforms of `rustfft` again for every crate that
+//! calls them with a type, which is a third of all code. Here they are generated once, and optimised.
 
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
@@ -12,7 +12,7 @@ mod spectrum;
 pub use resample::resample;
 pub use spectrum::Spectrum;
 
-/// Why sound could not be transformed.
+/// The reason why sound could not be transformed.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Error(String);

@@ -3,15 +3,17 @@ use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
 use crate::Error;
 
-/// Samples of the lower rate in a block, at least: the more there are, the closer to half of that rate its filter ends.
+/// The fewest samples of the lower rate in a block. The more there are, the closer to half of that rate the filter
+/// ends.
 const LEAST: usize = 1024;
-/// Samples of the higher rate in a block, at most.
+/// The most samples of the higher rate in a block.
 const MOST: usize = 1 << 20;
 
-/// Samples at another rate: `length` of them, the first at the same time.
+/// Converts samples to another rate. The result has `length` samples; the first is at the same time as the first
+/// input.
 ///
-/// Both rates are in samples per second. Frequencies above half of the lower rate are filtered out. Equal samples give
-/// equal bits, whatever else is computed.
+/// Both rates are in samples per second. Frequencies above half of the lower rate are filtered out. Equal samples
+/// give equal bits, whatever else runs.
 ///
 /// # Errors
 /// When rubato cannot work with these rates.
@@ -24,13 +26,13 @@ pub fn resample(samples: &[f32], from: u32, rate: u32, length: usize) -> Result<
     let input = InterleavedSlice::new(samples, 1, samples.len()).map_err(Error::of)?;
     let output = resampler.process_all(&input, samples.len(), None).map_err(Error::of)?;
     let mut output = output.take_data();
-    // The length is worked out in floating point there, and may be one more.
+    // rubato computes the length in floating point, and it may be one too long.
     output.resize(length, 0.0);
     Ok(output)
 }
 
-/// Samples of the first rate that are transformed at a time: a whole number of blocks of the second rate, and an even
-/// one of both, since half a block is the delay that is cut off again.
+/// Samples of the first rate that are transformed at a time. They span a whole number of samples at the second rate.
+/// Both numbers are even, since the delay that is cut off again is half a block.
 fn block(from: usize, rate: usize) -> usize {
     let (mut a, mut b) = (from, rate);
     while b > 0 {

@@ -21,7 +21,7 @@ impl Spectrum {
         Self { transform, signal, spectrum }
     }
 
-    /// The power of each frequency of a signal, `[size / 2 + 1]`; `fill` writes the signal.
+    /// Computes the power of each frequency of a signal, `[size / 2 + 1]`; `fill` writes the signal.
     ///
     /// # Errors
     /// When the signal cannot be transformed.

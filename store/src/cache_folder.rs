@@ -1,10 +1,10 @@
-//! Where this machine keeps what it has of objects: blocks that were read, and parts that are being written.
+//! The folder in which this machine keeps data of object storage: blocks it has read, and parts being written.
 
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-/// The folder of what is kept here of objects: `GIMLET_CACHE_DIR`, or `gimlet` in the user's folder of
-/// caches. All of it may be removed while nothing of this program runs.
+/// The folder for data of object storage: `GIMLET_CACHE_DIR`, or `gimlet` in the user's cache folder. You may remove
+/// all of it while no process of this program runs.
 pub fn cache_folder() -> &'static Path {
     static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
         let named = |name| std::env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);

@@ -1,4 +1,4 @@
-//! Reading everything at rest, and comparing it with what was written.
+//! Reads everything on disk and compares it with what was written.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -20,12 +20,12 @@ use crate::reader::Reader;
 use crate::records::passes_over;
 use crate::schema::Schema;
 
-/// Hears what was found of each file, from several threads.
+/// Called with the result for each file, from several threads.
 pub type Heard<'a> = &'a (dyn Fn(&Checked) + Sync);
 
 impl Dataset {
-    /// Reads every byte of every generation, and of the complete parts of those that were begun.
-    /// Goes on after damage.
+    /// Reads every byte of every generation, and of the complete parts of unfinished generations. Continues after
+    /// damage.
     pub fn check(&self, heard: Heard) -> Checked {
         let numbers = match self.generations() {
             Ok(numbers) => numbers,
@@ -80,7 +80,7 @@ impl Dataset {
             Ok(_) => Checked::failed(Error::damaged(note.path(), "it is the note of another part")),
             Err(error) => Checked::failed(error),
         };
-        // It may have been finished, or removed, meanwhile.
+        // The part may have been finished, or removed, meanwhile.
         if note.is_file().unwrap_or(true) { checked } else { Checked::default() }
     }
 }
@@ -89,8 +89,8 @@ impl Generation {
     /// Reads every byte and compares it with what was written.
     ///
     /// # Errors
-    /// `Damaged` names the file, and the row group, column and row where the damage is in a page;
-    /// others when a file cannot be read.
+    /// `Damaged` names the file, and the row group, column and row where the damage is in a page; other kinds when a
+    /// file cannot be read.
     pub fn verify(&self) -> Result<()> {
         let checked = self.check(&|_| {});
         let damage = checked.damage.into_iter().map(Error::from);
@@ -98,7 +98,7 @@ impl Generation {
         damage.chain(unchecked).next().map_or(Ok(()), Err)
     }
 
-    /// Reads every byte and compares it with what was written. Goes on after damage.
+    /// Reads every byte and compares it with what was written. Continues after damage.
     pub fn check(&self, heard: Heard) -> Checked {
         let _lease = match self.lease() {
             Ok(lease) => lease,
@@ -111,7 +111,7 @@ impl Generation {
         parts.and(self.check_strangers())
     }
 
-    /// What is wrong with a part, page by page if it is in the pages.
+    /// Checks a part, and places the damage page by page where it lies in the pages.
     fn check_part(&self, part: &Part) -> Checked {
         let Manifest { format_version, key, schema, .. } = self.manifest();
         let manifest = of_part(*format_version, key.clone(), schema.clone(), part.clone());
@@ -122,10 +122,10 @@ impl Generation {
             Ok(()) => return Checked::sound(part.bytes),
             Err(error) => error,
         };
-        // What this machine keeps of an object that was whole would hide it.
+        // Blocks that the cache kept while the object was whole would hide the damage.
         let at = self.dir().join(&part.file);
         let _ = PartFile::open(&at, part).map(|file| file.forget(0, part.bytes));
-        // A page's CRC-32 says more exactly where. Not every damage lies in a page.
+        // A page's CRC-32 places the damage more exactly. Not all damage lies in a page.
         match opened().map(|reader| reader.check_pages()) {
             Ok(pages) if !pages.damage.is_empty() => {
                 Checked { files: 1, bytes: part.bytes, ..pages }
@@ -135,7 +135,7 @@ impl Generation {
         }
     }
 
-    /// Files that a glob takes for parts, and that are none.
+    /// Finds files that a glob takes for parts although they are not.
     fn check_strangers(&self) -> Checked {
         let folder = self.dir();
         let names = match folder.names_in() {
@@ -158,7 +158,7 @@ fn tell(heard: Heard, checked: Checked) -> Checked {
     checked
 }
 
-/// The manifest of a generation that has but one part.
+/// The manifest of a generation with a single part.
 fn of_part(format_version: u32, key: String, schema: Schema, part: Part) -> Manifest {
     Manifest {
         format_version,

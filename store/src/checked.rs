@@ -1,23 +1,23 @@
-//! What a check has found.
+//! The result of a check.
 
 use crate::damage::Damage;
 use crate::error::Error;
 use crate::error_kind::ErrorKind;
 
-/// What was looked at, and what was found.
+/// What a check read, and the damage it found.
 #[derive(Debug, Clone, Default)]
 pub struct Checked {
     /// Files that were read to their end.
     pub files: u64,
     /// Bytes that were read.
     pub bytes: u64,
-    /// All damage there is.
+    /// All damage that was found.
     pub damage: Vec<Damage>,
-    /// What could not be looked at.
+    /// Everything that could not be checked.
     pub unchecked: Vec<Unchecked>,
 }
 
-/// Something that could not be looked at: a permission is missing, or another version wrote it.
+/// Something that could not be checked: a permission is missing, or another version wrote it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unchecked {
     /// What can be done about it.
@@ -27,12 +27,12 @@ pub struct Unchecked {
 }
 
 impl Checked {
-    /// One file that is as it was written.
+    /// The result for one file that is as it was written.
     pub fn sound(bytes: u64) -> Self {
         Self { files: 1, bytes, ..Self::default() }
     }
 
-    /// One file that is damaged, or that could not be looked at.
+    /// The result for one file that is damaged or could not be checked.
     pub fn failed(error: Error) -> Self {
         match error.into_damage() {
             Ok(damage) => Self { files: 1, damage: vec![damage], ..Self::default() },
@@ -40,20 +40,20 @@ impl Checked {
         }
     }
 
-    /// Something that could not be looked at.
+    /// The result for something that could not be checked.
     pub fn unchecked(kind: ErrorKind, why: impl ToString) -> Self {
         let what = why.to_string();
         Self { unchecked: vec![Unchecked { kind, what }], ..Self::default() }
     }
 
-    /// Adds a place to the damage, or to the one before if it goes on there.
+    /// Adds damage, or extends the last entry if this is its continuation.
     pub(crate) fn push(&mut self, damage: Damage) {
         if !self.damage.last_mut().is_some_and(|last| last.goes_on_with(&damage)) {
             self.damage.push(damage);
         }
     }
 
-    /// This, and what was found elsewhere.
+    /// Adds the result of another check to this one.
     pub fn and(mut self, other: Self) -> Self {
         self.files += other.files;
         self.bytes += other.bytes;

@@ -8,12 +8,12 @@ pub(crate) fn crc32(bytes: &[u8]) -> u32 {
     crc_fast::checksum(Crc32IsoHdlc, bytes) as u32
 }
 
-/// [`crc32`] of bytes that come piece by piece.
+/// [`crc32`] over bytes that arrive in pieces.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Crc32(Digest);
 
 impl Crc32 {
-    /// Of these bytes, so far.
+    /// Starts a checksum with `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         let mut digest = Digest::new(Crc32IsoHdlc);
         digest.update(bytes);
@@ -22,7 +22,7 @@ impl Crc32 {
 
     /// Adds the next piece.
     pub fn add(&mut self, bytes: &[u8]) {
-        // Even a piece without a byte takes its time.
+        // Even an empty piece takes time.
         if !bytes.is_empty() {
             self.0.update(bytes);
         }

@@ -1,4 +1,4 @@
-//! How the finished pages of one column in one row group become a column chunk.
+//! Turns the finished pages of one column in one row group into a column chunk.
 
 use std::io::{self, Read, Write};
 
@@ -17,16 +17,16 @@ use crate::compression::Compression;
 /// A finished column chunk: what [`SerializedRowGroupWriter::append_column`] reads from.
 pub(crate) struct Chunk<'a> {
     pub compression: Compression,
-    /// The dictionary page of one-byte values, else empty.
+    /// The dictionary page for one-byte values; empty for other types.
     pub dictionary: &'a [u8],
     /// The data pages, each with its header.
     pub pages: Vec<&'a [u8]>,
-    /// How long all pages were, headers included, if they were not compressed.
+    /// Bytes of all pages without compression, headers included.
     pub decompressed: usize,
 }
 
 impl Chunk<'_> {
-    /// Appends the chunk to a row group. `values` are those of all pages.
+    /// Appends the chunk to a row group. `values` is the number of values in all pages.
     pub fn append<W: Write + Send>(
         &self,
         column: &ColumnDescPtr,

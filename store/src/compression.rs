@@ -10,7 +10,7 @@ use zstd::bulk as zstd_bulk;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Compression {
-    /// Values lie in the file as they are in memory.
+    /// No compression: values lie in the file as they are in memory.
     #[default]
     None,
     /// LZ4 blocks (Parquet's `LZ4_RAW`).
@@ -19,33 +19,32 @@ pub enum Compression {
     Zstd,
 }
 
-/// What a writer is asked for.
+/// The compression that a writer is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CompressionSetting {
-    /// All tensor columns are compressed so.
+    /// All tensor columns use this compression.
     Fixed(Compression),
-    /// Each tensor column is compressed as suits the rows of the first row group.
+    /// Each tensor column uses the compression that suits the rows of the first row group.
     Auto,
 }
 
 /// What [`CompressionSetting::Auto`] measured on the first row group, and chose.
 ///
-/// The choice depends on sizes alone, so that it is the same on every machine: the bytes of a part
-/// depend on its key.
+/// The choice depends only on sizes, so it is the same on every machine: the key must determine the bytes of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CompressionChoice {
-    /// The one that was chosen.
+    /// The chosen compression.
     pub chosen: Compression,
     /// Rows measured.
     pub rows: u64,
-    /// Bytes with LZ4, relative to none.
+    /// Bytes with LZ4, as a fraction of the uncompressed bytes.
     pub lz4: f64,
-    /// Bytes with Zstandard, relative to none.
+    /// Bytes with Zstandard, as a fraction of the uncompressed bytes.
     pub zstd: f64,
 }
 
-/// Bytes that a compression must leave of 1, at most, to be worth reading through it: reading from
-/// a disk at 1 GB/s and decompressing at 1 GB/s a thread beside it is no slower then.
+/// The largest fraction of the bytes that a compression may leave to be worth using. Below it, reading at 1 GB/s from
+/// disk while each thread decompresses at 1 GB/s is no slower.
 const WORTH: f64 = 0.8;
 
 /// Zstandard decompresses at a third of LZ4's speed, and must save this much more.
@@ -54,7 +53,7 @@ const ZSTD_OVER_LZ4: f64 = 0.9;
 const ZSTD_LEVEL: i32 = 1;
 
 impl Compression {
-    /// As pipeline files, manifests and tables call it.
+    /// The name that pipeline files, manifests and tables use.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -71,7 +70,7 @@ impl Compression {
         }
     }
 
-    /// The most bytes that `length` bytes become.
+    /// The most bytes that `length` bytes can become.
     pub(crate) fn most(self, length: usize) -> usize {
         match self {
             Self::None => length,
@@ -115,7 +114,7 @@ impl fmt::Display for CompressionChoice {
     }
 }
 
-/// Compresses and decompresses, with state that is worth keeping.
+/// Compresses and decompresses; keeps its state for reuse.
 #[derive(Default)]
 pub(crate) struct Codec {
     lz4: lz4::CompressTable,
@@ -130,8 +129,8 @@ impl fmt::Debug for Codec {
 }
 
 impl Codec {
-    /// Compresses `from` into the front of `to`, which has room for [`Compression::most`] bytes;
-    /// gives how many there are.
+    /// Compresses `from` into the front of `to`, which has room for [`Compression::most`] bytes; returns the number
+    /// of compressed bytes.
     pub fn compress(
         &mut self,
         compression: Compression,
@@ -155,8 +154,7 @@ impl Codec {
         }
     }
 
-    /// Decompresses `from` into `to`. `None`: it is not what [`Self::compress`] made of as many
-    /// bytes.
+    /// Decompresses `from` into `to`. `None`: `from` is not what [`Self::compress`] makes of `to.len()` bytes.
     pub fn decompress(
         &mut self,
         compression: Compression,

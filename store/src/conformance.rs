@@ -1,6 +1,6 @@
-//! The suite that every backend passes: the same calls, whatever lies below the root.
+//! The test suite that every backend must pass. It makes the same calls on all of them.
 //!
-//! A backend of your own is mounted, and [`run`] below it:
+//! Mount your own backend and call [`run`] on a folder below it:
 //!
 //! ```no_run
 //! # fn mine() -> std::sync::Arc<dyn gimlet_store::backend::Backend> { unimplemented!() }
@@ -9,7 +9,7 @@
 //! gimlet_store::conformance::run(&store.locate("mine://a/suite"));
 //! ```
 //!
-//! Checks panic when something does not hold, as tests do.
+//! Checks panic when something fails, as tests do.
 
 use std::sync::Barrier;
 use std::time::Duration;
@@ -22,10 +22,10 @@ use crate::{
     Records, Result, Rows, Schema, Shard, Spec, Values, Writer,
 };
 
-/// Columns of a row: so many that a few rows are larger than a single put.
+/// Values per row: enough that a few rows are larger than a single put.
 const WIDE: usize = 3 << 20;
 
-/// A check of a backend, in a folder of its own.
+/// A check of a backend, which gets a folder of its own.
 pub type Check = fn(&Location);
 
 /// All checks, by name.
@@ -46,7 +46,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("names", names),
 ];
 
-/// Does all checks, and says which: each in a folder of its own below `root`.
+/// Runs all checks and prints their names. Each check has a folder of its own below `root`.
 #[allow(clippy::print_stderr)]
 pub fn run(root: &Location) {
     for (place, (name, check)) in CHECKS.iter().enumerate() {
@@ -55,12 +55,12 @@ pub fn run(root: &Location) {
     }
 }
 
-/// A key, of one of several.
+/// A test key; each `name` gives a different one.
 pub fn key(name: char) -> Key {
     Key::of(name.to_string())
 }
 
-/// A generation of `rows` rows of `values` values.
+/// The spec of a generation with `rows` rows of `values` values.
 fn spec(key: &str, values: usize, rows: usize) -> Spec {
     Spec {
         settings: json!({ "of": "the suite" }),
@@ -71,7 +71,7 @@ fn spec(key: &str, values: usize, rows: usize) -> Spec {
     }
 }
 
-/// The value at a place of a row.
+/// The test value at `place` in `row`.
 fn value(row: u64, place: usize) -> f32 {
     (row * 7 + place as u64 % 1000) as f32
 }
@@ -93,14 +93,14 @@ fn give(writer: &mut Writer, rows: std::ops::Range<u64>, values: usize) -> Resul
 /// Writes and commits a generation of `rows` rows.
 ///
 /// # Errors
-/// Those of the store.
+/// The errors of the store.
 pub fn write(dataset: &Dataset, key: &str, rows: u64) -> Result<Generation> {
     let mut writer = dataset.begin(spec(key, 6, rows as usize))?;
     give(&mut writer, 0..rows, 6)?;
     writer.commit(json!({}))
 }
 
-/// Reads all of a generation that [`write`] has written.
+/// Reads a whole generation from [`write`] and compares it with what was written.
 pub fn assert_reads_back(generation: &Generation, rows: u64) {
     let reader = generation.reader(&["x"]).unwrap();
     assert_eq!(reader.rows(), rows);
@@ -163,7 +163,7 @@ fn other_bytes(root: &Location) {
     let mut writer = dataset.begin(spec(&key('a'), 6, 4)).unwrap();
     give(&mut writer, 0..4, 6).unwrap();
     drop(writer);
-    // The note goes, and so the part is made again; its name is taken, by other bytes.
+    // Without its note the part is written again; other bytes have taken its name.
     let folder = dataset.folder().join(&key('a')[..16]);
     folder.join(".part-00000.parquet.json").remove().unwrap();
     folder.join("part-00000.parquet").replace(b"something else").unwrap();
@@ -220,7 +220,7 @@ fn records_at_once(root: &Location) {
     let mut sorted = numbers.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, (1..=12).collect::<Vec<_>>());
-    // Each finds under its number what it has written there.
+    // Each writer finds its own record under its number.
     for (writer, number) in numbers.iter().enumerate() {
         let found: serde_json::Value = records.read(*number).unwrap();
         assert_eq!(found["writer"], writer);
@@ -308,11 +308,11 @@ fn damage(root: &Location) {
     assert_eq!(generation.broken_parts().unwrap(), std::slice::from_ref(&part));
     part.remove().unwrap();
     assert_eq!(generation.broken_parts().unwrap(), std::slice::from_ref(&part));
-    // The same writer again makes it as it was.
+    // The same writer makes the generation again as it was.
     assert_eq!(write(&dataset, &key('a'), 10).unwrap().number(), 1);
     assert!(generation.is_whole().unwrap());
     assert_eq!(part.read().unwrap(), good);
-    // A manifest that is no longer what was sealed.
+    // A manifest that no longer matches its seal.
     let path = dataset.folder().join("00000001.json");
     let mut text = path.read().unwrap();
     text[5] ^= 1;
@@ -342,7 +342,7 @@ fn leases(root: &Location) {
         drop(waiting.join().unwrap());
     });
     assert!(!Lease::is_held(&lock).unwrap());
-    // Of many that want it alone, one has it at a time.
+    // When many threads want the lease alone, one has it at a time.
     let inside = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -375,7 +375,7 @@ fn removal(root: &Location) {
         }
         found
     };
-    // What is read, and what is written, stays.
+    // What is being read or written stays.
     let found = remove();
     let attempt = found.iter().find(|it| it.kind == Kind::Attempt).unwrap();
     assert!(attempt.stays.is_some() && attempt.bytes > 0, "{attempt:?}");
@@ -388,7 +388,7 @@ fn removal(root: &Location) {
     assert!(!read.dir().is_folder().unwrap());
     assert!(!dataset.folder().join(&key('d')[..16]).is_folder().unwrap());
     assert_eq!(read.reader(&["x"]).unwrap_err().kind(), ErrorKind::NotFound);
-    // A long grace keeps what was written just now.
+    // A long grace period keeps what was written just now.
     let mut begun = dataset.begin(spec(&key('d'), 6, 8)).unwrap();
     give(&mut begun, 0..5, 6).unwrap();
     drop(begun);

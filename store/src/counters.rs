@@ -1,13 +1,13 @@
-//! What a store has read.
+//! Counters of what a store has read.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a store has looked at that is no row: what planning and status cost, wherever the store is.
+/// Reads other than rows: what planning and status cost, on disk or on a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Looks {
     /// Records that were read: manifests, notes of parts and others.
     pub records: u64,
-    /// Their bytes.
+    /// Bytes of these records.
     pub record_bytes: u64,
     /// How often the parts of a generation were looked for.
     pub generations: u64,
@@ -34,18 +34,18 @@ impl Counters {
         }
     }
 
-    /// Bytes of a part were read.
+    /// Counts bytes that were read from a part.
     pub fn read(&self, bytes: usize) {
         self.bytes_read.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// A record was read.
+    /// Counts a record that was read.
     pub fn at_record(&self, bytes: usize) {
         self.records.fetch_add(1, Ordering::Relaxed);
         self.record_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// The parts of a generation were looked for.
+    /// Counts a search for the parts of a generation.
     pub fn at_generation(&self) {
         self.generations.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,11 +1,11 @@
-//! Damage: what is not as it was written, and where it is.
+//! Damage: what differs from what was written, and where.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// Something on disk that is not what was written, as exactly as it can be placed.
+/// Something on disk that differs from what was written, placed as exactly as possible.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Damage {
     /// The file.
@@ -14,7 +14,7 @@ pub struct Damage {
     pub row_group: Option<usize>,
     /// The first damaged row, counted from 0 within its row group.
     pub row: Option<usize>,
-    /// The last of the rows in one piece from there on.
+    /// The last damaged row, where damage covers consecutive rows from `row` on.
     pub last_row: Option<usize>,
     /// The column.
     pub column: Option<String>,
@@ -23,27 +23,27 @@ pub struct Damage {
 }
 
 impl Damage {
-    /// Of a file as a whole.
+    /// Damage to a whole file.
     pub fn of(file: &Path, what: impl fmt::Display) -> Self {
         let (file, what) = (file.to_path_buf(), what.to_string());
         Self { file, row_group: None, row: None, last_row: None, column: None, what }
     }
 
-    /// In the pages of a column, in a row group.
+    /// Places the damage in the pages of a column in a row group.
     pub(crate) fn in_column(mut self, row_group: usize, column: &str) -> Self {
         self.row_group = Some(row_group);
         self.column = Some(column.to_owned());
         self
     }
 
-    /// In the page of a row.
+    /// Places the damage in the page of a row.
     pub(crate) fn in_row(mut self, row: usize) -> Self {
         self.row = Some(row);
         self.last_row = Some(row);
         self
     }
 
-    /// Takes `next` in, if it is the same damage to the row after.
+    /// Extends this damage by `next`, if that is the same damage to the following row.
     pub(crate) fn goes_on_with(&mut self, next: &Self) -> bool {
         let follows = self.last_row.map(|row| row + 1) == next.row && next.row.is_some();
         let same = (&self.file, self.row_group, &self.column, &self.what)

@@ -1,4 +1,4 @@
-//! The note beside a damaged file that says that it has to be made again.
+//! Notes beside damaged files, which say that the file must be made again.
 
 use crate::damage::Damage;
 use crate::error::Result;
@@ -7,7 +7,7 @@ use crate::location::Location;
 use crate::store::Store;
 
 impl Store {
-    /// Leaves a note beside a damaged file that says that it has to be made again.
+    /// Leaves a note beside a damaged file: the file must be made again.
     ///
     /// # Errors
     /// When the note cannot be written.
@@ -21,15 +21,15 @@ impl Location {
     /// Whether this file was noted as damaged.
     ///
     /// # Errors
-    /// When it cannot be looked.
+    /// When the folder cannot be read.
     pub fn is_noted_as_damaged(&self) -> Result<bool> {
         note_of(self).is_file().map_err(|error| self.error("look at", &error))
     }
 
-    /// Removes the note that this file is damaged: it is as it was written again.
+    /// Removes the note of damage, once the file is whole again.
     ///
     /// # Errors
-    /// When it is still there.
+    /// When the note cannot be removed.
     pub fn forget_damage(&self) -> Result<()> {
         note_of(self).remove()
     }
@@ -39,7 +39,7 @@ fn note_of(file: &Location) -> Location {
     file.beside(&note_name(&file.name()))
 }
 
-/// The name of the note of damage to the file of this name.
+/// The name of the damage note for file `name`.
 pub(crate) fn note_name(name: &str) -> String {
     format!(".{name}.damaged")
 }

@@ -36,22 +36,22 @@ impl Dataset {
         Self { records: Records::at(folder), limits }
     }
 
-    /// With other limits to the memory that its files may cost.
+    /// Sets other limits on the memory that its files may take.
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { records: self.records.with_limits(limits), limits }
     }
 
-    /// Where it lies.
+    /// The folder of the dataset.
     pub fn folder(&self) -> &Location {
         self.records.folder()
     }
 
-    /// The folder of the parts of a key, committed or not.
+    /// The folder for the parts of a key, committed or not.
     pub fn folder_of(&self, key: &str) -> Location {
         self.records.folder_of(key)
     }
 
-    /// The numbers of the generations there are, newest first.
+    /// The numbers of the existing generations, newest first.
     ///
     /// # Errors
     /// `Failed` when the folder cannot be listed.
@@ -59,7 +59,7 @@ impl Dataset {
         self.records.numbers()
     }
 
-    /// The newest generation, if there is any.
+    /// The newest generation, if one exists.
     ///
     /// # Errors
     /// `Damaged` when its manifest is.
@@ -67,11 +67,10 @@ impl Dataset {
         self.generations()?.first().map(|number| self.generation(*number)).transpose()
     }
 
-    /// The newest generation made under `key`, if there is any. Damaged manifests are passed over:
-    /// whatever they said is no longer a generation.
+    /// The newest generation of `key`, if one exists. Skips damaged manifests: these are no longer generations.
     ///
     /// # Errors
-    /// As [`Self::readable`].
+    /// The errors of [`Self::readable`].
     pub fn find(&self, key: &str) -> Result<Option<Generation>> {
         self.readable()?
             .find(|found| found.as_ref().map_or(true, |it| it.manifest.key == key))
@@ -82,8 +81,8 @@ impl Dataset {
     /// others.
     ///
     /// # Errors
-    /// `Failed` when the folder cannot be listed; and when it is met, a manifest of another format
-    /// version: nobody knows what is its.
+    /// `Failed` when the folder cannot be listed. The iterator gives `Failed` at a manifest of another format
+    /// version, as it is not known which folder belongs to it.
     pub fn readable(&self) -> Result<impl Iterator<Item = Result<Generation>>> {
         let dataset = self.clone();
         let read = move |number| match dataset.generation(number) {
@@ -93,7 +92,7 @@ impl Dataset {
         Ok(self.generations()?.into_iter().filter_map(read))
     }
 
-    /// What is wrong with the manifests that are damaged.
+    /// One error for each damaged manifest.
     ///
     /// # Errors
     /// `Failed` when the folder cannot be listed.
@@ -102,11 +101,11 @@ impl Dataset {
         Ok(read.filter(|error| error.kind() == ErrorKind::Damaged).collect())
     }
 
-    /// Generation `number`. Its parts are not looked at yet.
+    /// Opens generation `number`, without looking at its parts.
     ///
     /// # Errors
-    /// `NotFound` when there is none, `Damaged` when its manifest is, `Failed` when the manifest
-    /// is of another format version.
+    /// `NotFound` when it does not exist, `Damaged` when its manifest is damaged, `Failed` when the manifest has
+    /// another format version.
     pub fn generation(&self, number: u64) -> Result<Generation> {
         let at = self.records.path(number);
         let (known, limit) = (at.store().manifests(), self.limits.record);
@@ -121,7 +120,7 @@ impl Dataset {
         Ok(self.holding(number, manifest))
     }
 
-    /// Generation `number`, whose manifest is read again although it may be known.
+    /// Opens generation `number`, and reads its manifest again even if it is known.
     pub(crate) fn generation_anew(&self, number: u64) -> Result<Generation> {
         Ok(self.holding(number, Arc::new(self.read_manifest(number)?)))
     }
@@ -132,15 +131,15 @@ impl Dataset {
         Ok(manifest)
     }
 
-    /// A generation of this dataset with a manifest that was checked.
+    /// A generation of this dataset, from a manifest that was checked.
     pub(crate) fn holding(&self, number: u64, manifest: Arc<Manifest>) -> Generation {
         Generation { dataset: self.clone(), number, manifest }
     }
 
-    /// Complete parts of a generation of `key` that is not committed, or not yet.
+    /// The number of complete parts of `key` on disk, where `key` is not committed.
     ///
     /// # Errors
-    /// `Failed` when `key` is none, or its folder cannot be listed.
+    /// `Failed` when `key` is not a key, or its folder cannot be listed.
     pub fn parts_on_disk(&self, key: &str) -> Result<usize> {
         if !is_key(key) {
             return Err(Error::failed(format_args!("`{key}` is not a key: 64 hex digits")));
@@ -149,7 +148,7 @@ impl Dataset {
         Ok(names.iter().filter(|name| name.ends_with(".parquet")).count())
     }
 
-    /// Whether there is a folder of a key, committed or not.
+    /// Whether the folder of any key exists, committed or not.
     ///
     /// # Errors
     /// `Failed` when the folder cannot be listed.
@@ -175,17 +174,17 @@ pub struct Generation {
 }
 
 impl Generation {
-    /// Where it belongs.
+    /// The dataset that it belongs to.
     pub(crate) fn dataset(&self) -> &Dataset {
         &self.dataset
     }
 
-    /// Its number: the newest has the highest.
+    /// The number of the generation: the newest has the highest.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// What it holds and what it was made from.
+    /// The manifest: what the generation holds and what it was made from.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
     }
@@ -200,17 +199,17 @@ impl Generation {
         self.manifest.parts.iter().map(|part| part.bytes).fold(0, u64::saturating_add)
     }
 
-    /// The folder of its parts.
+    /// The folder that holds its parts.
     pub fn dir(&self) -> Location {
         self.dataset.folder_of(&self.manifest.key)
     }
 
-    /// A glob for any reader of Parquet: all rows of this generation, and no others.
+    /// A glob for any Parquet reader. It gives all rows of this generation and no others.
     pub fn glob(&self) -> PathBuf {
         self.dir().path().join("*.parquet")
     }
 
-    /// As long as it is held, nobody removes the generation.
+    /// Shares the lease on the generation: while it is held, no process removes the generation.
     pub(crate) fn lease(&self) -> Result<Lease> {
         let path = self.dataset.records.path(self.number);
         Lease::read(&path)?.ok_or_else(|| {
@@ -219,8 +218,8 @@ impl Generation {
         })
     }
 
-    /// The parts that have to be made anew: those that are missing, have another size than was
-    /// written, or were noted as damaged. Looks at no byte of them.
+    /// The parts that must be made again: they are missing, have another size than was written, or were noted as
+    /// damaged. Reads no byte of them.
     ///
     /// # Errors
     /// When their folder cannot be listed.
@@ -238,10 +237,10 @@ impl Generation {
         Ok(broken.map(|part| folder.join(&part.file)).collect())
     }
 
-    /// Whether there are no [`Self::broken_parts`].
+    /// Whether no part is broken ([`Self::broken_parts`]).
     ///
     /// # Errors
-    /// As those.
+    /// The errors of [`Self::broken_parts`].
     pub fn is_whole(&self) -> Result<bool> {
         Ok(self.broken_parts()?.is_empty())
     }

@@ -1,7 +1,7 @@
-//! A row that lies uncompressed in its page, read to where its values are wanted.
+//! Reads a row that lies uncompressed in its page straight into the caller's buffer.
 //!
-//! In blocks: what has just been read is checked, and widened, while it is in the processor's cache.
-//! A row of 1.6 MB that was read as a whole would have to come from memory again for each of them.
+//! The row is read in blocks: each is checked and widened while it is in the processor's cache. A row of 1.6 MB that
+//! was read as a whole would have to come from memory again for both.
 
 use std::io::IoSliceMut;
 
@@ -16,14 +16,14 @@ const BLOCK: usize = 128 << 10;
 
 /// Where the bytes of a row go.
 pub(crate) trait Target {
-    /// Room for the bytes from `at` on.
+    /// The buffer for the `bytes` bytes from `at` on.
     fn room(&mut self, at: usize, bytes: usize) -> &mut [u8];
 
-    /// The room was filled.
+    /// Called when that buffer has been filled.
     fn filled(&mut self, at: usize, bytes: usize);
 }
 
-/// As they lie in the file.
+/// Takes the bytes as they lie in the file.
 pub(crate) struct AsTheyAre<'a>(pub &'a mut [u8]);
 
 impl Target for AsTheyAre<'_> {
@@ -34,11 +34,11 @@ impl Target for AsTheyAre<'_> {
     fn filled(&mut self, _at: usize, _bytes: usize) {}
 }
 
-/// Halves, as f32.
+/// Widens half precision to f32.
 pub(crate) struct Widened<'a> {
     pub block: &'a mut Vec<u8>,
     pub out: &'a mut [f32],
-    /// Past the cache: there is more than it holds.
+    /// Whether to write past the processor's cache, because the output is larger than the cache.
     pub past_the_cache: bool,
 }
 
@@ -57,11 +57,11 @@ impl Target for Widened<'_> {
     }
 }
 
-/// Reads the row of a page. `around` is a buffer. What is wrong with the page is found only after its
-/// values have gone to `target`.
+/// Reads the row in a page. `around` is a buffer. Damage to the page is found only after its values have gone to
+/// `target`.
 ///
 /// # Errors
-/// `damaged`, of what is wrong with the page; others name the file.
+/// `damaged`, with what is wrong with the page; other errors name the file.
 pub(crate) fn read_row(
     part: &PartIndex,
     layout: &TensorPage,
@@ -102,7 +102,7 @@ pub(crate) fn read_row(
             crc.add(after);
             if crc.finish() == expected { Ok(()) } else { Err(damaged(WRONG_CRC)) }
         }
-        // No row is without a value.
+        // Every row has a value.
         None => Err(damaged("its page is empty")),
     }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with a dataset.
+//! Errors of the store.
 
 use std::fmt;
 use std::io;
@@ -17,7 +17,7 @@ pub struct Error {
     damage: Option<Box<Damage>>,
 }
 
-/// Bytes that were to be written, and that were free.
+/// For a disk without room: bytes still to be written, and bytes free.
 #[derive(Debug, Default)]
 struct Room {
     needed: Option<u64>,
@@ -40,14 +40,14 @@ impl Error {
         Self::new(ErrorKind::Failed, what.to_string())
     }
 
-    /// `action` reads after "cannot": "read", "create", "write".
+    /// The error of an operation on a file. `action` is a verb that follows "cannot": "read", "create", "write".
     pub(crate) fn io(path: &Path, action: &str, error: &io::Error) -> Self {
         let message = format!("{}: cannot {action}: {error}", path.display());
         Self::new(ErrorKind::of(error), message)
     }
 
-    /// The error of reading a file. What the disk does not give back, or what has become shorter, is
-    /// damaged; that it may not be read says nothing about it.
+    /// The error of reading a file. Bytes that the disk does not give back, or a shorter file, are damage; a missing
+    /// permission is not.
     pub(crate) fn reading(path: &Path, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::damaged(path, "it is too short"),
@@ -56,8 +56,7 @@ impl Error {
         }
     }
 
-    /// The error of opening a part. One that the manifest names and that is not there is damage, not
-    /// absence.
+    /// The error of opening a part. If the manifest names a part that is not there, that is damage, not absence.
     pub(crate) fn opening(path: &Path, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound => Self::damaged(path, "the file is missing"),
@@ -66,7 +65,7 @@ impl Error {
         }
     }
 
-    /// Says of an error for want of room how many bytes are free.
+    /// Adds the number of free bytes to a no-space error.
     pub(crate) fn with_free(mut self, free: impl FnOnce() -> Option<u64>) -> Self {
         if self.kind == ErrorKind::NoSpace {
             self.room.free = free();
@@ -74,8 +73,7 @@ impl Error {
         self
     }
 
-    /// Says of an error for want of room how many bytes were still to be written, unless it is
-    /// known of more.
+    /// Adds the number of bytes still to be written to a no-space error, unless it already has a larger number.
     pub(crate) fn needing(mut self, bytes: u64) -> Self {
         if self.kind == ErrorKind::NoSpace && bytes > 0 {
             self.room.needed = self.room.needed.max(Some(bytes));
@@ -88,26 +86,26 @@ impl Error {
         self.kind
     }
 
-    /// Of [`ErrorKind::NoSpace`]: the bytes that were still to be written, as far as that is known;
-    /// compressed they may be fewer.
+    /// For [`ErrorKind::NoSpace`]: the bytes still to be written, as far as that is known. Compressed they may be
+    /// fewer.
     pub fn needed(&self) -> Option<u64> {
         self.room.needed
     }
 
-    /// Of [`ErrorKind::NoSpace`]: the bytes that the file system had room for, where it says.
+    /// For [`ErrorKind::NoSpace`]: the bytes that the file system had free, where it says so.
     pub fn free(&self) -> Option<u64> {
         self.room.free
     }
 
-    /// Of [`ErrorKind::Damaged`]: where, and what.
+    /// For [`ErrorKind::Damaged`]: the damage and its place.
     pub fn damage(&self) -> Option<&Damage> {
         self.damage.as_deref()
     }
 
-    /// Of [`ErrorKind::Damaged`]: where, and what; else the error as it was.
+    /// Takes the damage out of an [`ErrorKind::Damaged`].
     ///
     /// # Errors
-    /// Those of other kinds.
+    /// The error itself, when it is of another kind.
     pub fn into_damage(mut self) -> Result<Damage> {
         self.damage.take().map(|damage| *damage).ok_or(self)
     }

@@ -1,4 +1,4 @@
-//! The kinds of what can go wrong.
+//! The kinds of errors, by what the caller can do about them.
 
 use std::fmt;
 use std::io;
@@ -6,40 +6,39 @@ use std::io;
 /// What a caller can do about an [`crate::Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// What lies on disk is not what was written: recompute or restore it.
+    /// Data on disk differs from what was written: recompute or restore it.
     Damaged,
-    /// A damaged part was made again and came out with other bytes than were committed, on another
-    /// kind of processor for instance: restore it from a copy.
+    /// A damaged part was made again, and its bytes differ from what was committed, for instance because of another
+    /// kind of processor: restore it from a copy.
     Differs,
-    /// There is no such dataset, generation or column yet.
+    /// The dataset, generation or column does not exist yet.
     NotFound,
-    /// The disk is full, or a limit on what may be written is reached: make room and go on.
+    /// The disk is full, or a limit on what may be written is reached: make room and continue.
     /// [`crate::Error::needed`] and [`crate::Error::free`] say how much.
     NoSpace,
-    /// A file would be larger than a limit of the process ([`crate::file_size_limit`]) or of the file system allows: raise
-    /// the limit and go on.
+    /// A file would be larger than a limit of the process ([`crate::file_size_limit`]) or of the file system allows:
+    /// raise the limit and continue.
     FileLimit,
-    /// The file system knows no locks.
+    /// The file system does not support locks.
     NoLocks,
     /// A permission is missing, or the file system is read-only.
     Denied,
     /// The credentials for object storage are missing, or wrong, or allow too little.
     Unauthorized,
-    /// There is no such bucket.
+    /// The bucket does not exist.
     NoBucket,
-    /// Object storage does not answer, or answers that it cannot now: try again later. What was
-    /// committed is there.
+    /// Object storage does not answer, or is temporarily unable to: try again later. What was committed is safe.
     Unreachable,
-    /// Object storage does not do what commits need: an object that is there can be created again.
+    /// Object storage lacks what commits need: it lets an existing object be created again.
     Unfit,
-    /// The process has as many files open as it may: raise the limit.
+    /// The process has reached its limit of open files: raise the limit.
     TooManyFiles,
-    /// The operation failed: wrong arguments, or the disk did.
+    /// The operation failed: wrong arguments, or an error of the disk.
     Failed,
 }
 
 impl ErrorKind {
-    /// The kind of an error of the operating system.
+    /// The kind that an error of the operating system belongs to.
     pub fn of(error: &io::Error) -> Self {
         use io::ErrorKind::*;
         if let Some(failure) = error.get_ref().and_then(|it| it.downcast_ref::<Failure>()) {
@@ -64,7 +63,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure of a kind, in words that hold no secret.
+    /// A failure of `kind`. `what` describes it and must hold no secret.
     pub fn new(kind: ErrorKind, what: impl Into<String>) -> Self {
         Self { kind, what: what.into() }
     }

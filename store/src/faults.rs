@@ -1,22 +1,21 @@
-//! Faults on demand: an operation that changes the disk fails, or is where the process ends.
+//! Faults on demand: an operation that changes the disk fails, or the process ends there.
 //!
-//! Whatever a store creates, writes, syncs, links, renames or removes on a disk, or puts, copies or removes on
-//! another backend, asks its [`Faults`] first. A test asks for a fault in one of two ways:
-//! - of a store of its own, [`Faults::watch`] over a folder lists the operations below it and lets one fail;
-//! - in another process, the environment variable `GIMLET_FAULT` says at which operation of the
-//!   whole process what is to happen: `17:full`, `17:error`, `17:die`, `17:tear` or `17:wait` (operations
-//!   count from 0). In the place of a number it may say which kind of operation on which path: `link
-//!   weights.safetensors:wait` is the first link of a path that has this in it, `3 link weights.safetensors:wait`
-//!   the third.
+//! A store asks its [`Faults`] before it creates, writes, syncs, links, renames or removes anything on a disk, and
+//! before it puts, copies or removes anything on another backend. A test requests a fault in one of two ways:
+//! - in the test's own process, [`Faults::watch`] over a folder lists the operations below it and lets one fail;
+//! - in another process, the environment variable `GIMLET_FAULT` names an operation and a fault: `17:full`,
+//!   `17:error`, `17:die`, `17:tear` or `17:wait`. Operations count from 0 over the whole process. Instead of a
+//!   number it may give a kind of operation and a path: `link weights.safetensors:wait` is the first link of a path
+//!   that contains `weights.safetensors`, `3 link weights.safetensors:wait` the third.
 //!
-//! A process that waits has written the file that `GIMLET_HOLD` names, with `.held` behind its name, and goes on
-//! when the file is there, or when it is asked to stop ([`let_go_when`]): so a test holds a process in the middle
-//! of its work, however fast the machine is.
+//! A process that waits writes the file that `GIMLET_HOLD` names, with `.held` appended to its name. It continues
+//! when the file that `GIMLET_HOLD` names exists, or when it is asked to stop ([`let_go_when`]). With this a test
+//! holds a process in the middle of its work, however fast the machine is.
 //!
-//! A file system may lack something altogether: [`Faults::lacking`], or the environment variable `GIMLET_LACKS`, such
-//! as `link` or `link,move,lock`.
+//! A test can also take operations away from a file system: with [`Faults::lacking`], or with the environment
+//! variable `GIMLET_LACKS`, for example `link` or `link,move,lock`.
 //!
-//! All of it is in builds with the feature `testing` and debug assertions alone: elsewhere the calls do nothing.
+//! All of this exists only in builds with the feature `testing` and debug assertions; elsewhere the calls do nothing.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -26,13 +25,13 @@ use std::time::Duration;
 
 pub use crate::operation::Operation;
 
-/// Whether this build has faults.
+/// Whether this build can produce faults.
 pub const AVAILABLE: bool = cfg!(debug_assertions);
 
 /// The exit code of a process that a fault has ended.
 pub const EXIT_CODE: i32 = 86;
 
-/// The operations by the names that they have in the environment.
+/// The names of the operations in the environment variables.
 const NAMES: [(&str, Operation); 11] = [
     ("create-folder", Operation::CreateFolder),
     ("create", Operation::Create),
@@ -50,35 +49,35 @@ const NAMES: [(&str, Operation); 11] = [
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// The operation fails with this error. Of a write, half is done, as when a disk fills up.
+    /// The operation fails with this error. A write is half done, as when a disk fills up.
     Fails(ErrorKind),
-    /// That operation and all later ones fail so, as when a disk is full, or gone.
+    /// This operation and all later ones fail with this error, as when a disk is full or gone.
     FailsFromThere(ErrorKind),
     /// The process ends before the operation.
     Dies,
-    /// The process ends in the middle of it: half of a write is done.
+    /// The process ends in the middle of the operation: a write is half done.
     Tears,
-    /// The process waits before the operation, until it is let go.
+    /// The process waits before the operation, until the test releases it.
     Waits,
 }
 
-/// Which operation is met by a fault.
+/// Which operation a fault hits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
-    /// The one of this number, of all.
+    /// The operation with this number, counted over all operations, from 0.
     Number(usize),
-    /// The one of this number, of those of a kind on a path that has this in it.
+    /// The operation with this number, from 1, among those of one kind on a path that contains the text.
     Named(usize, Operation, String),
 }
 
-/// The faults of one store. Clones are those of the same store.
+/// The faults of one store. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Faults(Watches);
 
 type Watches = Arc<Mutex<Vec<Arc<Watched>>>>;
 
-/// Counts the operations below a folder, in all threads of a store, and lets one go wrong, for as long as it
-/// lives. Without debug assertions it sees none.
+/// Counts the operations below a folder, in all threads of a store, and makes one of them fail. It works until it is
+/// dropped; without debug assertions it sees no operation.
 #[derive(Debug)]
 pub struct Watch {
     watched: Arc<Watched>,
@@ -93,10 +92,10 @@ struct Watched {
     operations: Mutex<Vec<(Operation, PathBuf)>>,
 }
 
-/// What `GIMLET_FAULT` and `GIMLET_LACKS` ask for: over all paths, and counted over all stores of the process.
+/// The faults that `GIMLET_FAULT` and `GIMLET_LACKS` request, over all paths and all stores of the process.
 static ASKED: LazyLock<Option<Arc<Watched>>> = LazyLock::new(|| {
     let of = |name| std::env::var(name).ok();
-    // A test that asks for something else must not pass for want of a fault.
+    // A test with a misspelt fault must not pass because no fault happens.
     let misspelt = (Place::Number(0), Fault::FailsFromThere(ErrorKind::InvalidInput));
     let mut fault = of("GIMLET_FAULT").map(|text| parse(&text).unwrap_or(misspelt.clone()));
     let mut lacks = Vec::new();
@@ -113,12 +112,12 @@ static ASKED: LazyLock<Option<Arc<Watched>>> = LazyLock::new(|| {
 /// Whether a process that waits has been asked to stop.
 static LET_GO: OnceLock<fn() -> bool> = OnceLock::new();
 
-/// How often a process that waits looks whether it may go on.
+/// The pause between two looks of a waiting process whether it may continue.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(5);
 
-/// Has a process that waits by a fault go on when this says so.
+/// Sets the function that tells a process waiting at a fault to continue.
 pub fn let_go_when(asked: fn() -> bool) {
-    // The first to say so is the process itself.
+    // The first call counts: it is the process's own.
     let _ = LET_GO.set(asked);
 }
 
@@ -129,14 +128,14 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// Watches what lies below `folder`, as its paths are spelt. `fault` goes with the number of
-    /// the operation that meets it, from 0.
+    /// Watches operations on paths that begin with `folder`, as spelt. `fault` is the number of an operation, from 0,
+    /// and the fault that hits it.
     pub fn watch(&self, folder: &Path, fault: Option<(usize, Fault)>) -> Watch {
         let fault = fault.map(|(at, fault)| (Place::Number(at), fault));
         self.begin(Watched::of(folder, fault, Vec::new()))
     }
 
-    /// Has what lies below `folder` lie on a file system that lacks these operations.
+    /// Makes `folder` behave like a file system that lacks `operations`.
     pub fn lacking(&self, folder: &Path, operations: &[Operation]) -> Watch {
         self.begin(Watched::of(folder, None, operations.to_vec()))
     }
@@ -147,8 +146,8 @@ impl Faults {
         Watch { watched, all: self.0.clone() }
     }
 
-    /// An operation is about to be done; the error to fail with instead. A lock changes nothing, so no fault
-    /// strikes; but a file system may have none.
+    /// Called before an operation; returns the error to fail with, if any. A lock changes nothing, so no fault hits
+    /// it, but the file system may lack locks.
     pub(crate) fn before(&self, operation: Operation, path: &Path) -> io::Result<()> {
         match self.meet(operation, path) {
             Some(fault) => strike(fault, path),
@@ -156,7 +155,7 @@ impl Faults {
         }
     }
 
-    /// `bytes` are about to be appended to `file`, which lies at `path`; the error to fail with instead.
+    /// Called before `bytes` are appended to `file`, which lies at `path`; returns the error to fail with, if any.
     pub(crate) fn before_write(
         &self,
         mut file: &File,
@@ -173,7 +172,7 @@ impl Faults {
         }
     }
 
-    /// The error of a file system that lacks an operation, where a test asked for one.
+    /// Fails if a test asked for a file system that lacks this operation.
     fn lacked(&self, operation: Operation, path: &Path) -> io::Result<()> {
         let lacks =
             |it: &Arc<Watched>| it.lacks.contains(&operation) && path.starts_with(&it.folder);
@@ -213,7 +212,7 @@ impl Watched {
         Self { folder: folder.to_path_buf(), fault, lacks, operations: Mutex::default() }
     }
 
-    /// Counts an operation; the fault, if this is the one that meets it.
+    /// Counts an operation and returns the fault, if this operation is the one it hits.
     fn meet(&self, operation: Operation, path: &Path) -> Option<Fault> {
         let mut operations = lock(&self.operations);
         let number = operations.len();
@@ -234,8 +233,8 @@ impl Watched {
     }
 }
 
-/// What the system says of an operation that a file system does not have: of links "not permitted", of a move to a free
-/// name "invalid argument".
+/// The system's error for an operation that a file system lacks: "not permitted" for a link, "invalid argument" for a
+/// move to a free name.
 #[cfg(unix)]
 fn lacking(operation: Operation) -> io::Error {
     use rustix::io::Errno;
@@ -261,7 +260,7 @@ fn strike(fault: Fault, path: &Path) -> io::Result<()> {
     }
 }
 
-/// Waits until the file that `GIMLET_HOLD` names is there, or until somebody asks this process to stop.
+/// Waits until the file that `GIMLET_HOLD` names exists, or until this process is asked to stop.
 fn wait(path: &Path) -> io::Result<()> {
     let hold = std::env::var_os("GIMLET_HOLD").ok_or(ErrorKind::InvalidInput)?;
     let mut held = hold.clone();
@@ -301,7 +300,7 @@ fn named(name: &str) -> Option<Operation> {
     NAMES.iter().find(|(it, _)| *it == name).map(|(_, operation)| *operation)
 }
 
-/// A panic elsewhere leaves a list as good as it was.
+/// Locks a list. A panic in another thread does not harm it.
 fn lock<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
     list.lock().unwrap_or_else(PoisonError::into_inner)
 }

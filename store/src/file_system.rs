@@ -1,4 +1,5 @@
-//! The file system of this machine: every call that changes it, and opening what others may have put there.
+//! The file system of this machine: every call that changes it, and safe opening of files that others may have put
+//! there.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -9,7 +10,7 @@ use crate::error::Error;
 use crate::faults::Faults;
 use crate::operation::Operation;
 
-/// All that changes a disk goes through one of these. In tests, a fault may strike instead.
+/// Makes every change to a disk. In tests, a fault may happen instead.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FileSystem {
     #[cfg(feature = "testing")]
@@ -17,19 +18,19 @@ pub(crate) struct FileSystem {
 }
 
 impl FileSystem {
-    /// Makes a folder in one that is there.
+    /// Makes a folder inside an existing folder.
     pub fn create_folder(&self, path: &Path) -> io::Result<()> {
         self.before(Operation::CreateFolder, path)?;
         fs::create_dir(path)
     }
 
-    /// Makes a file that is not there yet, to be read and written.
+    /// Makes a file that must not exist yet, for reading and writing.
     pub fn create_new(&self, path: &Path) -> io::Result<File> {
         self.before(Operation::Create, path)?;
         OpenOptions::new().read(true).write(true).create_new(true).open(path)
     }
 
-    /// Opens a file to read and write it, and makes it if it is missing.
+    /// Opens a file for reading and writing, and makes it if it is missing.
     pub fn open_or_create(&self, path: &Path) -> io::Result<File> {
         let mut options = OpenOptions::new();
         options.read(true).write(true);
@@ -51,7 +52,7 @@ impl FileSystem {
         file.write_all(bytes)
     }
 
-    /// Makes durable what was written to `file`, which lies at `path`.
+    /// Makes everything written to `file`, which lies at `path`, durable.
     pub fn sync(&self, file: &File, path: &Path) -> io::Result<()> {
         self.before(Operation::Sync, path)?;
         file.sync_all()
@@ -81,7 +82,7 @@ impl FileSystem {
         fs::remove_file(path)
     }
 
-    /// Removes a folder in which nothing is left.
+    /// Removes an empty folder.
     pub fn remove_folder(&self, path: &Path) -> io::Result<()> {
         self.before(Operation::RemoveFolder, path)?;
         fs::remove_dir(path)
@@ -97,45 +98,44 @@ impl FileSystem {
         File::open(folder)?.sync_all()
     }
 
-    /// Locks an open file alone; waits for those who have it.
+    /// Takes the exclusive lock of an open file; waits for the processes that hold it.
     pub fn lock(&self, file: &File, path: &Path) -> io::Result<()> {
         self.before(Operation::Lock, path)?;
         file.lock()
     }
 
-    /// Shares the lock of an open file; waits for who has it alone.
+    /// Takes a shared lock of an open file; waits for a process that holds it exclusively.
     pub fn lock_shared(&self, file: &File, path: &Path) -> io::Result<()> {
         self.before(Operation::Lock, path)?;
         file.lock_shared()
     }
 
-    /// Locks an open file alone, without waiting.
+    /// Tries to take the exclusive lock of an open file, without waiting.
     pub fn try_lock(&self, file: &File, path: &Path) -> Result<(), TryLockError> {
         self.before(Operation::Lock, path).map_err(TryLockError::Error)?;
         file.try_lock()
     }
 
-    /// An operation is about to be done; in tests, the error to fail with instead.
+    /// Called before an operation; in tests, returns the error to fail with.
     #[cfg(feature = "testing")]
     pub fn before(&self, operation: Operation, path: &Path) -> io::Result<()> {
         self.faults.before(operation, path)
     }
 
-    /// An operation is about to be done.
+    /// Called before an operation.
     #[cfg(not(feature = "testing"))]
     pub fn before(&self, _operation: Operation, _path: &Path) -> io::Result<()> {
         Ok(())
     }
 }
 
-/// The error of an operation on a file of this machine; of one for want of room, with the bytes that are
-/// free.
+/// The error of an operation on a file of this machine. A no-space error also gets the number of free bytes.
 pub(crate) fn failed(path: &Path, action: &str, error: &io::Error) -> Error {
     Error::io(path, action, error).with_free(|| free_bytes(path))
 }
 
-/// Opens a file to read it. A link is refused, as it may lead out of its folder; so is what is no
-/// file: a pipe would be waited for, a device never ends.
+/// Opens a plain file for reading. Refuses a link, which may lead out of its folder, a pipe, which would block, and a
+/// device, which never ends.
 pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
     let is_file = |metadata: fs::Metadata| match metadata.is_file() {
         true => Ok(()),
@@ -147,7 +147,7 @@ pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// The folder of a file.
+/// The folder that holds a file.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -168,13 +168,13 @@ fn same_file(a: &fs::Metadata, b: &fs::Metadata) -> bool {
     (a.dev(), a.ino()) == (b.dev(), b.ino())
 }
 
-/// Elsewhere a file that is open cannot be replaced.
+/// Always true: outside Unix an open file cannot be replaced.
 #[cfg(not(unix))]
 fn same_file(_: &fs::Metadata, _: &fs::Metadata) -> bool {
     true
 }
 
-/// Renames a file, unless the name is taken.
+/// Renames a file; fails if the new name is taken.
 #[cfg(target_os = "linux")]
 fn move_to_free(from: &Path, to: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -191,10 +191,10 @@ fn move_to_free(_from: &Path, _to: &Path) -> io::Result<()> {
     Err(IoKind::Unsupported.into())
 }
 
-/// The bytes that whoever is not root may still write where `path` is, or would be.
+/// The bytes that a user without root rights may still write where `path` is, or would be.
 #[cfg(unix)]
 pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
-    // Of a relative path the last is empty, which is no folder to the system.
+    // The last ancestor of a relative path is empty, which the system does not accept as a folder.
     let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
     let system = rustix::fs::statvfs(there).ok()?;
     Some(system.f_bavail.saturating_mul(system.f_frsize))
@@ -211,7 +211,7 @@ pub fn file_size_limit() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Fsize).current
 }
 
-/// The most bytes that a file of this process may have: elsewhere there is no such limit.
+/// The most bytes that a file of this process may have: `None`, as only Unix has a limit.
 #[cfg(not(unix))]
 pub fn file_size_limit() -> Option<u64> {
     None

@@ -1,8 +1,8 @@
-//! The footer of a part and its offset indexes: structures of Parquet's `parquet.thrift`, as far as
-//! reading pages needs them.
+//! The footer of a part and its offset indexes: the structures of Parquet's `parquet.thrift` that reading pages
+//! needs.
 //!
-//! The `parquet` crate is not asked, since a footer may have been made to harm: that crate allocates
-//! by the numbers of children and pages that a file claims, and recurses as deep as its schema goes.
+//! The `parquet` crate is not used, because a footer may be hostile: that crate allocates by the numbers of children
+//! and pages that a file claims, and recurses as deep as the file's schema.
 
 use std::ops::Range;
 
@@ -11,20 +11,20 @@ use parquet::schema::types::Type;
 
 use gimlet_thrift::{Result, Thrift, Value};
 
-/// What every Parquet file ends with, after the length of its footer.
+/// The last bytes of every Parquet file, after the length of its footer.
 const MAGIC: &[u8; 4] = b"PAR1";
 
 const OTHER_SCHEMA: &str = "its schema is not that of the manifest";
 
-/// The end of a part, from where its pages end.
+/// The bytes of a part from the end of its pages to the end of the file.
 pub(crate) struct Index<'a> {
-    /// Where it begins in the file.
+    /// Where these bytes begin in the file.
     start: u64,
     offset_indexes: &'a [u8],
     footer: &'a [u8],
 }
 
-/// A row group, as the footer has it.
+/// A row group, as the footer describes it.
 pub(crate) struct RowGroup {
     pub rows: u64,
     /// Where the offset index of each column lies in the file.
@@ -43,8 +43,8 @@ impl<'a> Index<'a> {
         cut().ok_or_else(|| "it does not end as Parquet does".into())
     }
 
-    /// Reads the footer (`FileMetaData`), whose schema must be `schema`. `group` gets each row
-    /// group, `note` the key and the value of each of its metadata; gives its number of rows.
+    /// Reads the footer (`FileMetaData`), whose schema must be `schema`. Calls `group` with each row group, and
+    /// `note` with the key and value of each metadata entry; returns the footer's number of rows.
     pub fn read(
         &self,
         schema: &Type,
@@ -73,8 +73,8 @@ impl<'a> Index<'a> {
         rows.ok_or_else(|| "it does not say how many rows it has".into())
     }
 
-    /// Reads an offset index, which must have `count` pages: `page` gets where each lies, its
-    /// length and its first row.
+    /// Reads an offset index, which must have `count` pages. Calls `page` with the offset, the length and the first
+    /// row of each.
     pub fn pages(
         &self,
         at: &Range<u64>,
@@ -113,7 +113,7 @@ impl<'a> Index<'a> {
     }
 }
 
-/// A schema as a footer lists it: each group before its fields.
+/// The elements of a schema in the order of a footer: each group before its fields.
 fn elements(schema: &Type) -> Vec<&Type> {
     let mut all = vec![schema];
     if schema.is_group() {
@@ -122,8 +122,7 @@ fn elements(schema: &Type) -> Vec<&Type> {
     all
 }
 
-/// Compares a list of `SchemaElement`s with what they should be, as far as it matters to how values
-/// are stored.
+/// Compares a list of `SchemaElement`s with the expected schema, in everything that affects how values are stored.
 fn check_schema(value: Value, expected: &[&Type]) -> Result<()> {
     let other = || Err(OTHER_SCHEMA.into());
     let mut expected_next = expected.iter();
@@ -211,7 +210,7 @@ fn row_group(value: Value, columns: usize) -> Result<RowGroup> {
     Ok(group)
 }
 
-/// Where the offset index of a `ColumnChunk` lies.
+/// Reads a `ColumnChunk`; returns where its offset index lies.
 fn column_chunk(value: Value) -> Result<Range<u64>> {
     let [mut offset, mut length] = [-1; 2];
     value.fields(|number, value| {

@@ -1,12 +1,12 @@
-//! What may go: generations that nothing needs, attempts that ended without a commit, and temporary
-//! files of dead writers.
+//! Finds and removes what nothing needs: generations, attempts that ended without a commit, and temporary files of
+//! dead writers.
 //!
-//! Trainings are kept as datasets are: numbered records that have a key each, and for each key a
-//! folder called by its first 16 digits. So all of this is about a [`Shelf`] of such records.
+//! Trainings are stored like datasets: numbered records with one key each, and for each key a folder named by its
+//! first 16 digits. Both are a [`Shelf`].
 //!
-//! A record goes first, then its folder: whatever is left by a process that is killed between is an
-//! attempt without a record, which goes the next time. What is in use stays: readers share the lock of
-//! the record, writers that of the folder, and both are held alone while something goes.
+//! The record is removed first, then its folder. A process killed in between leaves an attempt without a record,
+//! which the next run removes. What is in use stays: readers share the lock of the record, writers share the lock of
+//! the folder, and a removal holds both alone.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -25,10 +25,10 @@ use crate::records::Records;
 pub struct Policy {
     /// The keys that something needs.
     pub needed: HashSet<String>,
-    /// So many of the newest records stay, whether they are needed or not. The newest always does:
-    /// its number must not be used again.
+    /// How many of the newest records stay, whether they are needed or not. The newest always stays: its number must
+    /// not be used again.
     pub keep: usize,
-    /// Attempts that were written to more recently stay.
+    /// Attempts that were written to within this time stay.
     pub grace: Duration,
 }
 
@@ -53,13 +53,13 @@ pub struct Shelf {
 pub struct Leftover {
     /// The record or, if there is none, the folder or file.
     pub at: Location,
-    /// What it is.
+    /// The kind of leftover.
     pub kind: Kind,
-    /// What would be free without it.
+    /// Bytes that its removal frees.
     pub bytes: u64,
-    /// Why nobody needs it.
+    /// Why nothing needs it.
     pub why: String,
-    /// Why it stays all the same, if it does.
+    /// Why it stays nevertheless, if it does.
     pub stays: Option<String>,
     /// The folder that goes with it.
     folder: Option<Location>,
@@ -77,7 +77,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// What it is called where records are called `record`.
+    /// The name of the kind in messages; `record` is the name for a record.
     pub fn name(self, record: &'static str) -> &'static str {
         match self {
             Self::Record(_) => record,
@@ -87,17 +87,17 @@ impl Kind {
     }
 }
 
-/// The records there are.
+/// The records and folders of a shelf.
 #[derive(Default)]
 struct Listing {
-    /// Newest first; what is wrong with those that cannot be read.
+    /// The numbers and keys, newest first; for a record that cannot be read, the error.
     records: Vec<(u64, Result<String>)>,
     /// The folders of the keys, each with the newest record of that key.
     folders: HashMap<String, u64>,
 }
 
 impl Shelf {
-    /// A dataset and its generations.
+    /// The shelf of a dataset: its records are the generations.
     pub fn of(dataset: &Dataset) -> Self {
         let records = dataset.records().clone();
         let dataset = dataset.clone();
@@ -105,12 +105,12 @@ impl Shelf {
         Self { records, key_of: Box::new(key_of) }
     }
 
-    /// Other records; `key_of` reads the key of one.
+    /// A shelf of other records; `key_of` reads the key of a record.
     pub fn new(records: Records, key_of: impl Fn(u64) -> Result<String> + 'static) -> Self {
         Self { records, key_of: Box::new(key_of) }
     }
 
-    /// Everything that `policy` does not need, and what of that stays and why. Changes nothing.
+    /// Lists everything that `policy` does not need, and says which of it stays and why. Changes nothing.
     ///
     /// # Errors
     /// When a folder cannot be listed.
@@ -136,7 +136,7 @@ impl Shelf {
                     continue;
                 }
             }
-            // On object storage those of all folders were found at once.
+            // On object storage one call has found the temporary files of all folders.
             let goes = |it: &Leftover| it.folder.as_ref() == Some(&folder) && it.stays.is_none();
             if !folder.properties().is_remote && !found.iter().any(goes) {
                 found.extend(dead_temps(&folder)?);
@@ -145,7 +145,7 @@ impl Shelf {
         Ok(found)
     }
 
-    /// `orphan` is a folder that belongs to none of the records that can be read.
+    /// Lists the records that `policy` does not need. `orphan` is a folder that belongs to no readable record.
     fn survey_records(
         &self,
         listing: &Listing,
@@ -178,7 +178,7 @@ impl Shelf {
             } else if let (Err(_), Some(orphan)) = (key, orphan)
                 && place < policy.keep
             {
-                // From a copy of the record, or by making it again, all of it can be had back.
+                // All of it can be recovered, from a copy of the record or by making it again.
                 Some(format!("it is one of the newest {}, and {orphan} may be its", policy.keep))
             } else if folder.is_some() && place < policy.keep {
                 Some(format!("it is one of the newest {}", policy.keep))
@@ -192,7 +192,8 @@ impl Shelf {
         found
     }
 
-    /// `unreadable` is the number of a record that stays although nobody knows its key.
+    /// Describes the folder of a key without a record. `unreadable` is the number of a record that stays although its
+    /// key is unknown.
     fn survey_attempt(
         &self,
         folder: &Location,
@@ -232,7 +233,7 @@ impl Shelf {
                     listing.folders.entry(folder_name(key).to_owned()).or_insert(number);
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                // It may be anybody's.
+                // Any folder may belong to this record.
                 Err(error) if cannot_be_asked(error.kind()) => {
                     return Err(Error::new(error.kind(), error.to_string()));
                 }
@@ -251,13 +252,13 @@ impl Shelf {
         Ok(self.list()?.records.into_iter().filter_map(|(_, key)| key.ok()).collect())
     }
 
-    /// Whether there is a folder of this key, which need not have a record.
+    /// Whether this key has a folder. It need not have a record.
     pub fn has_folder(&self, key: &str) -> bool {
         is_folder(&self.records.folder().join(folder_name(key)))
     }
 
-    /// Removes what there is of these keys: records with their folders, and what is left of a removal
-    /// that was cut short. Gives what stays and why, as it is in use or the newest.
+    /// Removes the records and folders of these keys, and the remains of an interrupted removal. Returns what stays,
+    /// because it is in use or the newest, with the reason.
     ///
     /// # Errors
     /// When something cannot be looked at or removed.
@@ -279,10 +280,10 @@ impl Shelf {
         Ok(staying)
     }
 
-    /// Removes something, unless it has come into use; then it says so.
+    /// Removes a leftover. If it is in use by now, it stays, and the reason is returned.
     ///
     /// # Errors
-    /// When something cannot be removed. Whatever is left is an attempt.
+    /// When something cannot be removed. The rest is then an attempt.
     pub fn remove(&self, leftover: &Leftover, policy: &Policy) -> Result<Option<String>> {
         match leftover.kind {
             Kind::Temporary => {
@@ -303,7 +304,7 @@ impl Shelf {
                     Err(why) => return Ok(Some(why)),
                 };
                 self.remove_record(&leftover.at)?;
-                // A writer may have committed the key anew since it was listed.
+                // A writer may have committed the key again since it was listed.
                 match self.list()?.folders.contains_key(&folder.name()) {
                     true => Ok(None),
                     false => remove_folder(folder).map(|()| None),
@@ -329,11 +330,11 @@ impl Shelf {
 
     fn remove_record(&self, at: &Location) -> Result<()> {
         at.remove()?;
-        // Before any of its parts goes: a record that came back after a power cut would lack them.
+        // Before any part is removed: a record that came back after a power cut would lack its parts.
         sync(self.records.folder())
     }
 
-    /// The lock of those who write to a folder, held alone; or why it cannot be.
+    /// Takes the writers' lock of a folder alone, or says why that is not possible.
     fn alone_in(folder: &Location) -> Result<Result<Lease, String>> {
         if let Some(strange) = strange(folder) {
             return Ok(Err(strange));
@@ -349,18 +350,18 @@ impl fmt::Debug for Shelf {
 }
 
 impl Leftover {
-    /// Whether this is record `number`, and goes.
+    /// `Some` when this is record `number` and it will be removed.
     fn goes_as(&self, number: u64) -> Option<()> {
         (self.kind == Kind::Record(number) && self.stays.is_none()).then_some(())
     }
 }
 
-/// Whether a server did not say what it has.
+/// Whether the error means that a server could not be asked.
 fn cannot_be_asked(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Unreachable | ErrorKind::Unauthorized | ErrorKind::NoBucket)
 }
 
-/// Who uses a record or its folder, in words; nobody when `None`.
+/// Describes the use of a record or its folder; `None` when neither is in use.
 fn in_use(record: &Location, folder: Option<&Location>) -> Option<String> {
     let lock = folder.map(|folder| folder.join(WRITER_LOCK));
     for at in [Some(record), lock.as_ref()].into_iter().flatten() {
@@ -373,9 +374,9 @@ fn in_use(record: &Location, folder: Option<&Location>) -> Option<String> {
     folder.and_then(strange)
 }
 
-/// Why a folder is not to be touched, if it is not as a writer would have left it.
+/// Why a folder must not be touched: it is not as a writer would have left it. `None` when it is.
 fn strange(folder: &Location) -> Option<String> {
-    // Leases on objects lie in a folder of their own.
+    // On object storage, leases lie in a folder of their own.
     let is_remote = folder.properties().is_remote;
     let strange = |it: &Entry| it.is_folder && !(is_remote && it.name.starts_with('.'));
     let holds_folders = || entries(folder).iter().any(strange);
@@ -386,8 +387,8 @@ fn strange(folder: &Location) -> Option<String> {
     }
 }
 
-/// Temporary files in a folder that nobody writes any more; of object storage, those in all folders below it,
-/// and leases that nobody holds.
+/// Temporary files in a folder whose writers are dead. On object storage, also those in all folders below it, and
+/// expired leases.
 ///
 /// # Errors
 /// When the folder cannot be listed.
@@ -400,10 +401,10 @@ pub fn dead_temps(folder: &Location) -> Result<Vec<Leftover>> {
 /// Removes one of [`dead_temps`].
 ///
 /// # Errors
-/// When it is still there.
+/// When it cannot be removed.
 pub fn remove_temp(at: &Location) -> Result<()> {
     match at.properties().is_remote {
-        // Another that has removed it meanwhile has made no other of this name.
+        // A process that removed it meanwhile has not made another file of this name.
         true => at.remove(),
         false => at.folder().remove_dead_temps(),
     }
@@ -420,8 +421,8 @@ fn leftover_temp(at: Location) -> Leftover {
     }
 }
 
-/// Removes the files of a folder, and the folder if nothing else is in it. What says that a part is
-/// whole goes before any part, or a part that has gone would be taken for lost; the lock goes last.
+/// Removes the files of a folder, and the folder if nothing else is in it. The notes go before any part, as a note
+/// without its part would mean a lost part. The lock goes last.
 fn remove_folder(folder: &Location) -> Result<()> {
     let files = entries(folder).into_iter().filter(|it| !it.is_folder && it.name != WRITER_LOCK);
     let files = files.map(|it| folder.join(it.name));
@@ -432,7 +433,7 @@ fn remove_folder(folder: &Location) -> Result<()> {
     }
     others.iter().try_for_each(Location::remove)?;
     folder.join(WRITER_LOCK).remove()?;
-    // Not empty, a writer has come meanwhile, and has made its lock.
+    // If it is not empty, a writer has started meanwhile and made its lock.
     folder.backend().remove_folder(folder.within())
 }
 
@@ -440,7 +441,7 @@ fn sync(folder: &Location) -> Result<()> {
     folder.backend().sync_folder(folder.within())
 }
 
-/// How long nothing has been written in a folder.
+/// The time since something was last written in a folder.
 fn age(folder: &Location) -> Duration {
     let files = entries(folder).into_iter().filter(|it| it.name != WRITER_LOCK);
     let newest = files.filter_map(|it| it.modified).max();
@@ -457,7 +458,7 @@ fn size_of(at: &Location) -> u64 {
     at.plain_size().unwrap_or(0)
 }
 
-/// Everything in a folder; nothing if it cannot be listed.
+/// Everything in a folder; empty if it cannot be listed.
 fn entries(folder: &Location) -> Vec<Entry> {
     folder.list().unwrap_or_default()
 }

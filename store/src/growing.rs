@@ -6,12 +6,12 @@ use std::io::{BufWriter, Write};
 use crate::error::Result;
 use crate::location::Location;
 
-/// A file that grows: a log. On object storage, all of it is kept in memory and written whole.
+/// A file that grows, such as a log. On object storage, its contents are kept in memory and written whole.
 #[derive(Debug)]
 pub struct Appending {
     at: Location,
     to: To,
-    /// The bytes of an object that are there.
+    /// How many bytes have been written to the object.
     flushed: usize,
 }
 
@@ -22,7 +22,7 @@ enum To {
 }
 
 impl Appending {
-    /// Writes `start`, in place of whatever was there, to append to.
+    /// Begins a file with `start`, in place of whatever was there.
     ///
     /// # Errors
     /// `NoSpace`, `Denied` or `Failed` when it cannot be written.

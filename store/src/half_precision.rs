@@ -1,10 +1,10 @@
-//! Widening half precision on its way from a page.
+//! Widens half precision to f32 on the way from a page.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use zerocopy::IntoBytes;
 
-/// The values in `bytes`, which need not be aligned. `out` has as many.
+/// Widens the values in `bytes`, which need not be aligned, to `out`, which has the same number of values.
 pub(crate) fn widen(bytes: &[u8], out: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx") && is_x86_feature_detected!("f16c") {
@@ -14,8 +14,8 @@ pub(crate) fn widen(bytes: &[u8], out: &mut [f32]) {
     widen_in_blocks(bytes, out);
 }
 
-/// [`widen`], without a way through the processor's cache to `out`: faster where `out` is a part of
-/// more than the cache holds.
+/// [`widen`] that writes to `out` past the processor's cache. Faster where `out` is part of a buffer larger than the
+/// cache.
 pub(crate) fn widen_past_the_cache(bytes: &[u8], out: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx") && is_x86_feature_detected!("f16c") {
@@ -25,9 +25,9 @@ pub(crate) fn widen_past_the_cache(bytes: &[u8], out: &mut [f32]) {
     widen(bytes, out);
 }
 
-/// By `half`, which takes aligned values.
+/// Widens with the crate `half`, which takes aligned values.
 fn widen_in_blocks(bytes: &[u8], out: &mut [f32]) {
-    /// Values at once: they stay in the first-level cache.
+    /// Values per block: they stay in the first-level cache.
     const BLOCK: usize = 1024;
     let mut block = [f16::ZERO; BLOCK];
     for (bytes, out) in bytes.chunks(2 * BLOCK).zip(out.chunks_mut(BLOCK)) {
@@ -37,7 +37,7 @@ fn widen_in_blocks(bytes: &[u8], out: &mut [f32]) {
     }
 }
 
-/// Twice as fast as `half`, whose conversion is a function call for every eight values.
+/// Widens with F16C. Twice as fast as `half`, whose conversion is a function call for every eight values.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx,f16c")]
 fn widen_f16c(bytes: &[u8], out: &mut [f32]) {
@@ -81,7 +81,7 @@ mod tests {
             bytes.extend(halves.as_bytes());
             for length in [halves.len(), halves.len() - 3, 5] {
                 let (mut fast, mut slow) = (vec![0.0; length], vec![0.0; length]);
-                // Wherever the first eight begin that are aligned.
+                // Wherever the first eight aligned values begin.
                 let mut streamed = vec![0.0; length + shift];
                 widen_past_the_cache(&bytes[shift..][..2 * length], &mut streamed[shift..]);
                 widen(&bytes[shift..][..2 * length], &mut fast);

@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 use crate::file_system::FileSystem;
 use crate::location::Location;
 
-/// Large enough for BLAKE3 to use vector instructions, small enough for the cache.
+/// Bytes that are hashed at a time: enough for BLAKE3 to use vector instructions, few enough for the cache.
 const BUFFER: usize = 256 << 10;
 
-/// What is asked of a server at a time.
+/// Bytes that are requested from a server at a time.
 const PIECE: usize = 16 << 20;
 
 /// Writes a file and hashes it on the way.
@@ -26,15 +26,14 @@ pub(crate) struct HashedFile {
 }
 
 impl HashedFile {
-    /// Writes `file`, which lies at `path`, from where it stands.
+    /// Writes to `file`, which lies at `path`, from its current position.
     pub fn new(system: &FileSystem, file: File, path: &Path) -> Self {
         let buffer = Vec::with_capacity(BUFFER);
         let (system, path) = (system.clone(), path.to_path_buf());
         Self { system, file, path, hasher: blake3::Hasher::new(), buffer, bytes: 0 }
     }
 
-    /// The hash and the size of the file, all of which is written then. Errors name it `target`, as it will be
-    /// called.
+    /// Writes the rest; returns the hash and the size of the file. Errors call the file `target`, its final name.
     pub fn finish(mut self, target: &Location) -> Result<(String, u64)> {
         let left = self.buffer.len() as u64;
         self.flush().map_err(|error| target.error("write", &error).needing(left))?;

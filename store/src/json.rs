@@ -1,4 +1,4 @@
-//! Records as JSON: written once, sealed, and read within a limit to memory.
+//! Records as JSON: written once, sealed, and read within a memory limit.
 
 use std::io::ErrorKind as IoKind;
 
@@ -16,14 +16,14 @@ pub(crate) fn create<T: Serialize>(at: &Location, value: &T) -> Result<bool> {
     at.create(&written(at, value)?)
 }
 
-/// A record as it is written to a file.
+/// The bytes of a record as they are written to a file.
 pub(crate) fn written<T: Serialize>(at: &Location, value: &T) -> Result<Vec<u8>> {
     serde_json::to_vec_pretty(value)
         .map(seal::seal)
         .map_err(|error| Error::failed(format_args!("{at}: cannot be written as JSON: {error}")))
 }
 
-/// The record in a file.
+/// Reads the record in a file.
 pub(crate) fn read<T: DeserializeOwned>(at: &Location, limits: &Limits) -> Result<T> {
     let path = at.path();
     let read = at.read_up_to(limits.record.saturating_add(1));
@@ -42,9 +42,9 @@ pub(crate) fn read<T: DeserializeOwned>(at: &Location, limits: &Limits) -> Resul
     serde_json::from_slice(&text).map_err(|error| Error::damaged(path, error))
 }
 
-/// The most memory that JSON takes, text and all. A map may be a value of its own with room for 11
-/// entries, any other value one that stands in a list with as much room again; strings are copied
-/// once or, while they are unescaped, twice.
+/// The most memory that parsed JSON takes, text included. A map counts as one value with room for 11 entries. Any
+/// other value counts as an element of a list with as much room again. Strings are copied once, or twice while they
+/// are unescaped.
 fn memory_for(json: &[u8]) -> u64 {
     const MAP: u64 = 640;
     const VALUE: u64 = 160;

@@ -1,4 +1,4 @@
-//! Keys: what determines every byte of a generation.
+//! Keys: a key determines every byte of a generation.
 
 use std::fmt;
 use std::ops::Deref;
@@ -8,7 +8,7 @@ use std::ops::Deref;
 pub struct Key(String);
 
 impl Key {
-    /// The key of whatever `bytes` describe: their BLAKE3.
+    /// The key for a description in `bytes`: their BLAKE3.
     pub fn of(bytes: impl AsRef<[u8]>) -> Self {
         Self(blake3::hash(bytes.as_ref()).to_hex().to_string())
     }
@@ -34,12 +34,12 @@ impl fmt::Display for Key {
     }
 }
 
-/// The folder of a generation's parts, within that of the dataset.
+/// The name of the folder for a generation's parts, within the folder of the dataset.
 pub(crate) fn folder_name(key: &str) -> &str {
     key.get(..16).unwrap_or(key)
 }
 
-/// Whether a folder may be that of a key.
+/// Whether a folder of this name may belong to a key.
 pub(crate) fn is_folder_name(name: &str) -> bool {
     name.len() == 16 && is_hex(name)
 }

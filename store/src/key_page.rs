@@ -8,7 +8,7 @@ pub(crate) fn numbers(numbers: &[i64]) -> Vec<u8> {
     page(numbers.len(), &numbers.iter().flat_map(|it| it.to_le_bytes()).collect::<Vec<u8>>())
 }
 
-/// A page of labels: one bit a row says whether there is one, then those there are.
+/// A page of labels: one bit per row says whether the row has a label, then the labels that exist.
 pub(crate) fn labels(labels: &[Option<i64>]) -> Vec<u8> {
     let mut levels = Vec::new();
     let groups = labels.len().div_ceil(8);
@@ -22,7 +22,7 @@ pub(crate) fn labels(labels: &[Option<i64>]) -> Vec<u8> {
     page(labels.len(), &body)
 }
 
-/// A page of sources: each its length, then its UTF-8.
+/// A page of sources: for each row the length, then the UTF-8.
 pub(crate) fn sources(sources: &[String]) -> Vec<u8> {
     let mut body = Vec::new();
     for source in sources {
@@ -43,13 +43,13 @@ fn page(values: usize, body: &[u8]) -> Vec<u8> {
 
 const WRONG: &str = "its page does not hold what its header says";
 
-/// The ids, or the values of an attribute, in `page`.
+/// Reads the ids, or the values of an attribute, from `page`.
 pub(crate) fn read_numbers(page: &[u8], rows: usize) -> Result<Vec<i64>, &'static str> {
     let body = PageHeader::open(page, PageKind::Plain, rows)?;
     read_i64s(body, rows).ok_or(WRONG)
 }
 
-/// The labels in `page`.
+/// Reads the labels from `page`.
 pub(crate) fn read_labels(page: &[u8], rows: usize) -> Result<Vec<Option<i64>>, &'static str> {
     fn read(body: &[u8], rows: usize) -> Option<Vec<Option<i64>>> {
         let (length, rest) = body.split_first_chunk()?;
@@ -66,7 +66,7 @@ pub(crate) fn read_labels(page: &[u8], rows: usize) -> Result<Vec<Option<i64>>, 
     read(PageHeader::open(page, PageKind::Plain, rows)?, rows).ok_or(WRONG)
 }
 
-/// The sources in `page`.
+/// Reads the sources from `page`.
 pub(crate) fn read_sources(page: &[u8], rows: usize) -> Result<Vec<String>, &'static str> {
     fn read(mut body: &[u8], rows: usize) -> Option<Vec<String>> {
         let mut sources = Vec::new();

@@ -1,5 +1,5 @@
-//! Manifests that a store has read before: that of ten thousand parts takes as long to read as all
-//! else that there is to know of a step, and who plans asks for each of them several times.
+//! Manifests that a store has read before. A manifest of ten thousand parts takes as long to read as everything else
+//! about a step, and planning asks for each manifest several times.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ use std::time::Duration;
 use crate::backend::Identity;
 use crate::manifest::Manifest;
 
-/// The most parts of all manifests that are held, of about 300 bytes each.
+/// The most parts in all manifests that are held, at about 300 bytes per part.
 const MOST_PARTS: usize = 400_000;
 
-/// For how long a manifest is not asked for again where that would be a request. It never changes, so that what
-/// was read a moment ago is what is there, or was removed since.
+/// How long a manifest is not read again where that would take a request. A manifest never changes, so the one read a
+/// moment ago is still valid, or has been removed since.
 const A_MOMENT: Duration = Duration::from_secs(10);
 
 /// The manifests that a store has read.
@@ -29,13 +29,13 @@ struct Known {
 #[derive(Debug)]
 struct Entry {
     identity: Identity,
-    /// To its memory, under which it was read.
+    /// The memory limit under which it was read.
     limit: u64,
     manifest: Arc<Manifest>,
 }
 
 impl KnownManifests {
-    /// The manifest at `path`, if it was read under this limit to its memory and is still the same file.
+    /// The manifest at `path`, if it was read under this memory limit and is still the same file.
     pub fn get(&self, path: &Path, limit: u64, identity: &Identity) -> Option<Arc<Manifest>> {
         let known = self.lock();
         let entry = known.manifests.get(path).filter(|it| it.limit == limit)?;
@@ -46,7 +46,7 @@ impl KnownManifests {
         same.then(|| entry.manifest.clone())
     }
 
-    /// Keeps a manifest that was read. `identity` was taken before: what is written meanwhile has another.
+    /// Keeps a manifest that was read. `identity` was taken before the read: a file written meanwhile has another.
     pub fn add(&self, path: &Path, limit: u64, identity: Identity, manifest: &Arc<Manifest>) {
         let mut known = self.lock();
         known.remove(path);
@@ -61,12 +61,12 @@ impl KnownManifests {
         }
     }
 
-    /// What is at `path`, if that is a manifest, is about to be another, or none.
+    /// Forgets the manifest at `path`, which is about to be replaced or removed.
     pub fn forget(&self, path: &Path) {
         self.lock().remove(path);
     }
 
-    /// A panic elsewhere leaves what is known as good as it was.
+    /// Locks the known manifests. A panic in another thread does not harm them.
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,5 +1,5 @@
-//! Leases, which say what is in use. Who uses something shares its lease; who removes it must have the lease
-//! alone, and does not wait for it.
+//! Leases, which say what is in use. A process that uses something shares its lease. A process that removes it must
+//! hold the lease alone, and does not wait for it.
 
 use crate::backend::{Lease, Taken};
 use crate::error::Result;
@@ -9,8 +9,8 @@ use crate::location::Location;
 const IN_USE: &str = "it is in use";
 
 impl Lease {
-    /// Shares the lease on a file, which is made if it is missing. Waits while another removes it,
-    /// and makes it again.
+    /// Shares the lease on a file, which is made if it is missing. Waits while another process removes the file, and
+    /// makes it again.
     ///
     /// # Errors
     /// When the file cannot be made.
@@ -18,15 +18,15 @@ impl Lease {
         Ok(at.backend().share(at.within(), true)?.unwrap_or(Self::without_lock()))
     }
 
-    /// Shares the lease of those who write to `folder`, which is made if it is missing.
+    /// Shares the writers' lease of `folder`, which is made if it is missing.
     ///
     /// # Errors
-    /// When folder or lease cannot be made.
+    /// When the folder or the lease cannot be made.
     pub fn write_to(folder: &Location) -> Result<Self> {
         Ok(folder.backend().share_to_write(folder.within())?.unwrap_or(Self::without_lock()))
     }
 
-    /// Shares the lease on a file that is there; `None` when it is not, or is being removed.
+    /// Shares the lease on an existing file; `None` when it does not exist or is being removed.
     ///
     /// # Errors
     /// When it cannot be opened.
@@ -34,7 +34,7 @@ impl Lease {
         at.backend().share(at.within(), false)
     }
 
-    /// Leases a file alone, which is made if it is missing. Waits for those who share it.
+    /// Leases a file alone; makes it if it is missing. Waits for the processes that share it.
     ///
     /// # Errors
     /// When the file cannot be made.
@@ -42,8 +42,8 @@ impl Lease {
         at.backend().wait_alone(at.within())
     }
 
-    /// Leases a file alone, without waiting; `Err` says in words why not. `None` when there is no
-    /// such file: no process uses it.
+    /// Leases a file alone, without waiting. `Err` says in words why that fails; `None` means that the file does not
+    /// exist, so no process uses it.
     ///
     /// # Errors
     /// When the file cannot be opened.
@@ -51,7 +51,7 @@ impl Lease {
         Self::try_alone(at, None)
     }
 
-    /// [`Self::alone`] of a file that is made if it is missing.
+    /// Leases a file alone, without waiting; makes it if it is missing. `Err` says in words why that fails.
     pub(crate) fn make_alone(at: &Location) -> Result<Result<Self, &'static str>> {
         Ok(Self::try_alone(at, Some(""))?.unwrap_or(Err(IN_USE)))
     }
@@ -68,11 +68,11 @@ impl Lease {
         })
     }
 
-    /// Leases a file alone, which is made if it is missing, without waiting, and says in it who does. `Err`
-    /// is who else has it, as far as they have said.
+    /// Leases a file alone, without waiting, and writes `who` to it; makes it if it is missing. `Err` is the name
+    /// that another holder has written, if any.
     ///
     /// # Errors
-    /// `NoLocks` when the file system knows none; when the file cannot be made or written.
+    /// `NoLocks` when the file system does not support locks; when the file cannot be made or written.
     pub fn take(at: &Location, who: &str) -> Result<Result<Self, String>> {
         Ok(match at.backend().take(at.within(), Some(who))? {
             Taken::Alone(lease) => Ok(lease),
@@ -81,7 +81,7 @@ impl Lease {
         })
     }
 
-    /// Whether a process has a file leased alone, or shares it where there are no locks. Changes nothing.
+    /// Whether a process has leased a file alone, or shares it where there are no locks. Changes nothing.
     ///
     /// # Errors
     /// When object storage cannot be asked.

@@ -1,10 +1,10 @@
 //! Datasets of tensors in Parquet, in generations.
 //!
-//! A [`Store`] is the handle: it knows disks and buckets, what of them was read, and what this machine keeps of
-//! object storage. A [`Dataset`] is a folder in one of them. Each of its [`Generation`]s is a set of rows that is
-//! written once, becomes visible when it is complete, and never changes. Its part files are Parquet that every
-//! reader of Parquet reads by a plain glob; a [`Reader`] fetches single rows from them as fast as
-//! from a flat file. `FORMAT.md` beside this crate says what lies on disk.
+//! A [`Store`] is the handle: it knows disks and buckets, what was read from them, and what this machine caches of
+//! object storage. A [`Dataset`] is a folder on one of them. Each of its [`Generation`]s is a set of rows that is
+//! written once, becomes visible when it is complete, and never changes. Any Parquet reader reads its part files by a
+//! plain glob; a [`Reader`] fetches single rows from them as fast as from a flat file. `FORMAT.md` in the folder of
+//! this crate describes the files.
 //!
 //! ```
 //! use gimlet_store::{Column, DType, Key, Rows, Schema, Spec, Store, Values};
@@ -42,12 +42,12 @@
 //! # }
 //! ```
 //!
-//! Several processes, on several machines, may write and read a dataset at once: each name is given in one step
-//! that fails when it is taken ([`backend::Backend::create`]), so nothing that is committed is ever replaced.
-//! A writer that is killed leaves its complete parts to the next one of its key. What is damaged is noticed when
-//! it is read ([`ErrorKind::Damaged`]), and made again by the same writer. [`gc`] removes what nothing needs.
+//! Several processes, on several machines, may write and read a dataset at once. A file gets its name in one step
+//! that fails when the name is taken ([`backend::Backend::create`]), so committed data is never replaced. A writer
+//! that is killed leaves its complete parts to the next writer of the same key. Reading detects damage
+//! ([`ErrorKind::Damaged`]), and a writer with the same key repairs it. [`gc`] removes what nothing needs.
 //!
-//! The feature `testing` adds faults on demand, and the suite that every backend passes.
+//! The feature `testing` adds faults on demand, and the test suite that every backend must pass.
 
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]

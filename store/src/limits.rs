@@ -1,27 +1,27 @@
-//! How much memory the files of a dataset may cost whoever reads them.
+//! Limits on the memory that reading a dataset may take.
 
 use crate::error::{Error, Result};
 
-/// How much memory the files of a dataset may cost whoever reads them, whatever they say of
-/// themselves. What would take more is refused before the memory is taken.
+/// How much memory reading a dataset may take, whatever its files claim. Anything that needs more is refused before
+/// the memory is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes for a manifest or another record: its text and what it becomes. The default, 256 MiB,
-    /// is that of a manifest of 90,000 parts.
+    /// Bytes for a manifest or another record, as text and parsed. The default, 256 MiB, is enough for a manifest of
+    /// 90,000 parts.
     pub record: u64,
-    /// Bytes for where the pages of an open generation lie, which takes 16 for each row and column;
-    /// and as much again for the keys of its rows, where they are asked for. The default is 1 GiB.
+    /// Bytes for the positions of the pages of an open generation, at 16 bytes per row and column. The same limit
+    /// applies again to the keys of its rows, where they are read. The default is 1 GiB.
     pub index: u64,
-    /// Bytes of the longest page: as it lies on disk, and once more decompressed. Each thread that
-    /// reads holds one. The default, 1.25 GiB, is enough for the longest row that a schema may have.
+    /// Bytes of the longest page, as it lies on disk and again decompressed. Each reading thread holds one. The
+    /// default, 1.25 GiB, is enough for the longest row that a schema may have.
     pub page: u64,
 }
 
-/// Bytes of [`Limits::record`] that a part of a manifest takes, with its numbers at their longest.
+/// Bytes of [`Limits::record`] that one part in a manifest takes, with its numbers at their longest.
 const PART_BYTES: u64 = 2980;
 
 impl Limits {
-    /// The most parts of a generation whose manifest can be read.
+    /// The most parts that a generation may have for its manifest to be readable.
     pub fn parts(&self) -> u64 {
         self.record / PART_BYTES
     }
@@ -33,7 +33,7 @@ impl Default for Limits {
     }
 }
 
-/// What is left of a limit.
+/// The unused rest of a limit.
 #[derive(Debug)]
 pub(crate) struct Allowance {
     limit: u64,
@@ -42,15 +42,15 @@ pub(crate) struct Allowance {
 }
 
 impl Allowance {
-    /// All of `limit`, which is the field `name` of [`Limits`].
+    /// Starts with all of `limit`, which is the field `name` of [`Limits`].
     pub fn new(limit: u64, name: &'static str) -> Self {
         Self { limit, left: limit, name }
     }
 
-    /// Takes bytes off.
+    /// Takes `bytes` from the rest.
     ///
     /// # Errors
-    /// `Failed` when fewer are left.
+    /// `Failed` when fewer bytes are left.
     pub fn take(&mut self, bytes: u64, what: impl std::fmt::Display) -> Result<()> {
         let left = self.left.checked_sub(bytes).ok_or_else(|| {
             let Self { limit, name, .. } = self;
@@ -63,7 +63,7 @@ impl Allowance {
         Ok(())
     }
 
-    /// Gives bytes back.
+    /// Gives `bytes` back.
     pub fn give(&mut self, bytes: u64) {
         self.left += bytes;
     }

@@ -1,8 +1,8 @@
-//! Where something lies: a store, a backend and a path within it.
+//! Locations: a store, a backend and a path within it.
 //!
-//! A path names its backend, as in fsspec: one that begins with `s3://`, `gs://`, `az://` or `memory://` is a
-//! bucket and a key, one that begins as what was mounted lies there, and all else is a file of this machine.
-//! [`Store::locate`] alone looks at how a path begins.
+//! A path names its backend, as in fsspec. A path that begins with `s3://`, `gs://`, `az://` or `memory://` is a
+//! bucket and a key. A path that begins with a mounted root lies in that backend. Everything else is a file of this
+//! machine. Only [`Store::locate`] looks at how a path begins.
 
 use std::fmt;
 use std::io;
@@ -15,10 +15,10 @@ use crate::error::{Error, Result};
 use crate::file_system::folder_of;
 use crate::store::Store;
 
-/// The schemes of object storage. `memory://` lives as long as its store, for tests.
+/// The schemes of object storage. `memory://` is for tests; its contents live as long as the store.
 const SCHEMES: [&str; 4] = ["s3", "gs", "az", "memory"];
 
-/// A file or a folder, there or not, in a backend of a store.
+/// A file or a folder in a backend of a store. It need not exist.
 #[derive(Clone)]
 pub struct Location {
     store: Store,
@@ -29,7 +29,7 @@ pub struct Location {
 }
 
 impl Store {
-    /// Where a path leads. Touches nothing, and asks no server.
+    /// Finds the backend of a path. Touches nothing, and asks no server.
     pub fn locate(&self, path: impl Into<PathBuf>) -> Location {
         let path = path.into();
         let other = path.to_str().and_then(|text| {
@@ -45,11 +45,11 @@ impl Store {
     }
 }
 
-/// The path that a person means by `text`: a URL of object storage as it is, `file://` as a path of this
-/// machine, and all else as a path.
+/// Parses a path that you typed. A URL of object storage stays as it is; `file://` and text without a scheme are
+/// paths of this machine.
 ///
 /// # Errors
-/// In words, when it is a URL of something else.
+/// A message, when it is another kind of URL.
 pub fn path_of(text: &str) -> Result<PathBuf, String> {
     match text.split_once("://") {
         None => Ok(text.into()),
@@ -66,51 +66,51 @@ pub fn path_of(text: &str) -> Result<PathBuf, String> {
 }
 
 impl Location {
-    /// The whole path, as it is shown.
+    /// The whole path, as shown in messages.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The path on this machine; `None` where it is on another.
+    /// The path on this machine; `None` when it is not a file of this machine.
     pub fn on_disk(&self) -> Option<&Path> {
         (!self.properties().is_remote).then(|| self.within())
     }
 
-    /// The store through which it is reached.
+    /// The store that this location belongs to.
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// How its backend differs from others.
+    /// The properties of its backend.
     pub fn properties(&self) -> Properties {
         self.backend.properties()
     }
 
-    /// What is called `name` in this folder.
+    /// The location `name` in this folder.
     #[must_use]
     pub fn join(&self, name: impl AsRef<Path>) -> Self {
         Self { path: self.path.join(name), ..self.clone() }
     }
 
-    /// What is called `name` beside this.
+    /// The location `name` in the same folder as this one.
     #[must_use]
     pub fn beside(&self, name: &str) -> Self {
         Self { path: self.path.with_file_name(name), ..self.clone() }
     }
 
-    /// The folder that holds it.
+    /// The folder that holds this location.
     #[must_use]
     pub fn folder(&self) -> Self {
         Self { path: folder_of(&self.path).to_path_buf(), ..self.clone() }
     }
 
-    /// Its name in that folder; empty when it has none.
+    /// The last component of the path; empty when there is none.
     pub fn name(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// What this folder holds, sorted by name; nothing when it does not exist. A name that is not UTF-8 is none
-    /// of the store's.
+    /// The entries of this folder, sorted by name; empty when it does not exist. Skips names that are not UTF-8, as
+    /// the store makes none.
     ///
     /// # Errors
     /// When it cannot be listed.
@@ -118,7 +118,7 @@ impl Location {
         self.backend.list(self.within())
     }
 
-    /// The names in this folder, sorted; none when it does not exist. Costs less than [`Self::list`].
+    /// The names in this folder, sorted; empty when it does not exist. Costs less than [`Self::list`].
     ///
     /// # Errors
     /// When it cannot be listed.
@@ -126,7 +126,7 @@ impl Location {
         self.backend.names(self.within())
     }
 
-    /// The folders in this folder, sorted, links to folders among them; none when it does not exist.
+    /// The folders in this folder, sorted, including links to folders; empty when it does not exist.
     ///
     /// # Errors
     /// When it cannot be listed.
@@ -138,7 +138,7 @@ impl Location {
         Ok(all.filter(is_one).map(|(at, _)| at).collect())
     }
 
-    /// The size of a plain file; `None` when there is none.
+    /// The size in bytes, if this is a plain file; `None` otherwise.
     ///
     /// # Errors
     /// When it cannot be looked at.
@@ -146,7 +146,7 @@ impl Location {
         self.backend.size(self.within())
     }
 
-    /// Whether there is a plain file.
+    /// Whether this is an existing plain file.
     ///
     /// # Errors
     /// When it cannot be looked at.
@@ -154,7 +154,7 @@ impl Location {
         Ok(self.size()?.is_some())
     }
 
-    /// Whether there is a folder.
+    /// Whether this is an existing folder.
     ///
     /// # Errors
     /// When it cannot be looked at.
@@ -162,7 +162,7 @@ impl Location {
         self.backend.is_folder(self.within())
     }
 
-    /// A whole file.
+    /// Reads the whole file.
     ///
     /// # Errors
     /// `NotFound` when it is not there; when it cannot be read.
@@ -170,40 +170,40 @@ impl Location {
         self.backend.read(self.within())
     }
 
-    /// A whole file of text.
+    /// Reads the whole file as text.
     ///
     /// # Errors
-    /// As [`Self::read`]; `InvalidData` when it is not UTF-8.
+    /// The errors of [`Self::read`]; `InvalidData` when it is not UTF-8.
     pub fn read_to_string(&self) -> io::Result<String> {
         String::from_utf8(self.read()?)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
-    /// The first bytes of a plain file, no more than `limit`. Links are refused.
+    /// Reads up to `limit` bytes from the start of a plain file. Refuses links.
     ///
     /// # Errors
-    /// As [`Self::read`]; `InvalidInput` of what is no plain file.
+    /// The errors of [`Self::read`]; `InvalidInput` when it is not a plain file.
     pub fn read_up_to(&self, limit: u64) -> io::Result<Vec<u8>> {
         self.backend.read_up_to(self.within(), limit)
     }
 
-    /// How long ago `modified` was, by the clock of whatever stores this. What comes from the future is new.
+    /// How long ago `modified` was, by the clock of the backend. The age is zero when `modified` is in the future.
     ///
     /// # Errors
-    /// When a server does not say what time it is.
+    /// When a server does not tell its time.
     pub fn age(&self, modified: SystemTime) -> io::Result<Duration> {
         Ok(self.backend.now(self.within())?.duration_since(modified).unwrap_or_default())
     }
 
-    /// The bytes that may still be written where this is or would be, where that is known.
+    /// The free bytes at this location, where that is known. The location need not exist.
     pub fn free_bytes(&self) -> Option<u64> {
         self.backend.free_bytes(self.within())
     }
 
-    /// Writes a file that must not exist yet. `false`: it existed, and is as it was.
+    /// Writes a file that must not exist yet. Returns `false` if it existed; then it is unchanged.
     ///
     /// # Errors
-    /// `NoSpace`, `Denied` or `Failed` when it cannot be written; there is no such file then.
+    /// `NoSpace`, `Denied` or `Failed` when it cannot be written; then the file does not exist.
     pub fn create(&self, bytes: &[u8]) -> Result<bool> {
         self.backend.create(self.within(), bytes)
     }
@@ -211,13 +211,13 @@ impl Location {
     /// Writes a file in one step, in place of whatever was there.
     ///
     /// # Errors
-    /// `NoSpace`, `Denied` or `Failed` when it cannot be written; what was there is there still.
+    /// `NoSpace`, `Denied` or `Failed` when it cannot be written; then the old file is still there.
     pub fn replace(&self, bytes: &[u8]) -> Result<()> {
         self.store.manifests().forget(&self.path);
         self.backend.replace(self.within(), bytes)
     }
 
-    /// Writes to the file that is there, and keeps leases on it.
+    /// Overwrites an existing file in place, so that leases on it stay valid.
     ///
     /// # Errors
     /// `NoSpace`, `Denied` or `Failed` when it cannot be written.
@@ -225,11 +225,11 @@ impl Location {
         self.backend.overwrite(self.within(), bytes)
     }
 
-    /// Gives a file another name in its backend, in place of whatever had that name. It is durable once something
-    /// else in that folder is.
+    /// Renames a file within its backend, in place of whatever had that name. The rename is durable once a later
+    /// change in that folder is.
     ///
     /// # Errors
-    /// `NoSpace`, `Denied` or `Failed` when it cannot; nothing has changed then.
+    /// `NoSpace`, `Denied` or `Failed` when it cannot be renamed; then nothing has changed.
     pub fn rename(&self, to: &Self) -> Result<()> {
         self.backend.rename(self.within(), to.within())
     }
@@ -237,7 +237,7 @@ impl Location {
     /// Removes a file; it may be missing.
     ///
     /// # Errors
-    /// `Denied` or `Failed` when it is still there.
+    /// `Denied` or `Failed` when it cannot be removed.
     pub fn remove(&self) -> Result<()> {
         self.store.manifests().forget(&self.path);
         self.backend.remove(self.within())
@@ -251,11 +251,11 @@ impl Location {
         self.backend.create_folder(self.within())
     }
 
-    /// Removes the temporary files that dead writers left in this folder; those of living ones stay. Where that
-    /// would cost much it is left to `gc`.
+    /// Removes the temporary files that dead writers left in this folder; those of living writers stay. Does nothing
+    /// where that is expensive; `gc` does it then.
     ///
     /// # Errors
-    /// `Denied` or `Failed` when the folder cannot be listed, or a file in it not removed.
+    /// `Denied` or `Failed` when the folder cannot be listed, or a file in it cannot be removed.
     pub fn remove_dead_temps(&self) -> Result<()> {
         self.backend.remove_dead_temps(self.within())
     }
@@ -268,7 +268,7 @@ impl Location {
         self.backend.leased_names(self.within())
     }
 
-    /// The size of a file that [`Backend::open`] would open.
+    /// The size in bytes of a file that [`Backend::open`] would open.
     pub(crate) fn plain_size(&self) -> io::Result<u64> {
         match self.backend.open(self.within())? {
             Some(file) => Ok(file.metadata()?.len()),
@@ -278,7 +278,7 @@ impl Location {
 
     /// Refuses a folder that is a link: the files in it would lie elsewhere.
     pub(crate) fn check_no_link(&self) -> Result<()> {
-        // Of a folder that is not there, each file will be missed.
+        // If the folder does not exist, reading its files will fail.
         match self.backend.is_link(self.within()) {
             true => Err(Error::damaged(&self.path, "it is a link, which may lead anywhere")),
             false => Ok(()),
@@ -289,7 +289,7 @@ impl Location {
         &*self.backend
     }
 
-    /// Its path within the backend.
+    /// The path within the backend.
     pub(crate) fn within(&self) -> &Path {
         match self.root {
             0 => &self.path,
@@ -297,12 +297,12 @@ impl Location {
         }
     }
 
-    /// That something could not be done with it; `action` reads after "cannot".
+    /// The error of an operation on this location. `action` is a verb that follows "cannot".
     pub(crate) fn error(&self, action: &str, error: &io::Error) -> Error {
         Error::io(&self.path, action, error).with_free(|| self.free_bytes())
     }
 
-    /// The names in this folder, with the error in words.
+    /// The names in this folder, with the error of the store.
     pub(crate) fn names_in(&self) -> Result<Vec<String>> {
         self.names().map_err(|error| self.error("list", &error))
     }
@@ -314,7 +314,7 @@ impl From<&Location> for Location {
     }
 }
 
-/// Locations are equal when their paths are, through whichever store.
+/// Locations are equal when their paths are equal, whatever their stores.
 impl PartialEq for Location {
     fn eq(&self, other: &Self) -> bool {
         self.path == other.path

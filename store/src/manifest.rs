@@ -1,4 +1,4 @@
-//! The manifest of a generation: what it holds, and what it was made from.
+//! The manifest of a generation: what the generation holds, and what it was made from.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,27 +14,27 @@ use crate::statistics::Statistics;
 /// The version of the layout on disk that this code writes, and the only one that it reads.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// What a generation holds, and what it was made from.
+/// The manifest: what a generation holds, and what it was made from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`FORMAT_VERSION`] of the code that wrote it.
+    /// The [`FORMAT_VERSION`] of the code that wrote it.
     pub format_version: u32,
-    /// What determines every byte of the parts, as 64 hex digits.
+    /// The key, which determines every byte of the parts: 64 hex digits.
     pub key: String,
     /// What the key was made of, for people.
     pub settings: serde_json::Value,
     /// Rows in all parts.
     pub rows: u64,
-    /// The columns.
+    /// The columns of the rows.
     pub schema: Schema,
-    /// What was measured where the compression of the columns was left to the writer, by name.
+    /// Measurements by column name, where the writer chose the compression.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub compression: BTreeMap<String, CompressionChoice>,
     /// The part files, in the order of their rows.
     pub parts: Vec<Part>,
-    /// Of every tensor column, by name.
+    /// Statistics of every tensor column, by name.
     pub statistics: BTreeMap<String, Statistics>,
-    /// What the maker wants to say about its work.
+    /// What the writer says about its work, as any JSON.
     pub summary: serde_json::Value,
     /// When it was committed, in seconds since 1970.
     pub created: u64,
@@ -45,17 +45,17 @@ pub struct Manifest {
 /// A part file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// Its name in the folder of the generation.
+    /// The file name in the folder of the generation.
     pub file: String,
-    /// Its rows.
+    /// The number of rows.
     pub rows: u64,
-    /// Its size.
+    /// The size in bytes.
     pub bytes: u64,
     /// BLAKE3 of the whole file, in hex.
     pub blake3: String,
-    /// Where the pages end, and page index and footer begin.
+    /// The offset in bytes where the pages end and the page index and footer begin.
     pub index_offset: u64,
-    /// BLAKE3 of the file from there on, in hex: checked before any of it is parsed.
+    /// BLAKE3 of the file from `index_offset` on, in hex: checked before any of it is parsed.
     pub index_blake3: String,
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn part_name(index: usize) -> String {
 }
 
 impl Manifest {
-    /// Everything that can be known without looking at the parts.
+    /// Checks everything that can be checked without looking at the parts.
     pub(crate) fn check(&self, path: &Path) -> Result<()> {
         if self.format_version != FORMAT_VERSION {
             return Err(Error::failed(format_args!(
@@ -85,7 +85,7 @@ impl Manifest {
             return Some(what);
         }
         for (index, part) in self.parts.iter().enumerate() {
-            // Nothing but the one right name, so no manifest leads out of its folder.
+            // Only the one right name is accepted, so no manifest leads out of its folder.
             if part.file != part_name(index) {
                 return Some(format!("part {index} is called {:?}", part.file));
             }
@@ -111,8 +111,8 @@ impl Manifest {
 }
 
 impl Part {
-    /// What is wrong with the numbers, if anything. Whoever allocates by rows after this stays
-    /// within a small multiple of the file's size.
+    /// What is wrong with the numbers, if anything. After this check, allocating by rows stays within a small
+    /// multiple of the file's size.
     pub(crate) fn fault(&self, schema: &Schema) -> Option<&'static str> {
         // A row has an id of 8 bytes and its tensors.
         let least = (self.rows).checked_mul(8 + schema.least_row_bytes());

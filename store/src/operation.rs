@@ -1,11 +1,11 @@
-//! What changes a disk, one call of the system at a time.
+//! The operations that change a disk, each one call of the system.
 
 /// An operation that changes the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// A folder is made.
     CreateFolder,
-    /// A file is made, under a temporary name; or a lock.
+    /// A file is made under a temporary name, or a lock file is made.
     Create,
     /// Bytes are appended to a file.
     Write,
@@ -19,10 +19,10 @@ pub enum Operation {
     Rename,
     /// A file's name is removed.
     Remove,
-    /// A folder is removed, if nothing is in it.
+    /// A folder is removed, if it is empty.
     RemoveFolder,
     /// The names in a folder are made durable.
     SyncFolder,
-    /// A file is locked, which changes nothing: it can be lacking, and no more.
+    /// A file is locked. This changes nothing: a fault can only take the operation away.
     Lock,
 }

@@ -1,14 +1,13 @@
 //! The header of a Parquet page, in Thrift's compact protocol, written and read by hand.
 //!
-//! Format: `PageHeader` in the Parquet project's `parquet.thrift`. Only what `FORMAT.md` allows
-//! is written, and only that is read back.
+//! Format: `PageHeader` in the Parquet project's `parquet.thrift`. Only what `FORMAT.md` allows is written and read.
 
 use crate::checksum::crc32;
 
-/// The longest header there is: every number at its longest.
+/// The most bytes of a header: every number at its longest.
 pub(crate) const MAX_HEADER: usize = 40;
 
-/// What a page holds.
+/// The kind of a page, by what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PageKind {
     /// The 256 values that the indices of a `u8` column point to.
@@ -25,7 +24,7 @@ pub(crate) struct PageHeader {
     pub kind: PageKind,
     /// Bytes after the header.
     pub body: usize,
-    /// Bytes that these are when they are decompressed.
+    /// Bytes of the body when it is decompressed.
     pub decompressed: usize,
     /// CRC-32 of the bytes after the header.
     pub crc: u32,
@@ -43,8 +42,8 @@ const STOP: u8 = 0;
 const RLE: i32 = 3;
 
 impl PageHeader {
-    /// Writes the header to the front of `out`; gives its length. `body` and `values` are below
-    /// 2^31, as the schema's limit on a row's values sees to.
+    /// Writes the header to the front of `out` and returns its length. `body` and `values` are below 2^31, because
+    /// the schema limits the values of a row.
     pub fn encode(&self, out: &mut [u8; MAX_HEADER]) -> usize {
         let (page_type, encoding) = self.kind.codes();
         let mut length = 0;
@@ -72,7 +71,8 @@ impl PageHeader {
         length
     }
 
-    /// The header at the front of `page`, and what follows it. `None`: there is none of ours.
+    /// Reads the header at the front of `page`; returns it and the bytes after it. `None` when the header is not one
+    /// that `FORMAT.md` allows.
     pub fn decode(page: &[u8]) -> Option<(Self, &[u8])> {
         let mut rest = page;
         let page_type = take_i32(&mut rest)?;
@@ -98,10 +98,10 @@ impl PageHeader {
         Some((Self { kind, body, decompressed, crc, values }, rest))
     }
 
-    /// The body of a `page` that is not compressed, checked as in [`Self::open_sized`].
+    /// Returns the body of an uncompressed `page`, after the checks of [`Self::open_sized`].
     ///
     /// # Errors
-    /// What does not fit.
+    /// What is wrong with the page.
     pub fn open(page: &[u8], kind: PageKind, values: usize) -> Result<&[u8], &'static str> {
         let (size, body) = Self::open_sized(page, kind, values)?;
         if size != body.len() {
@@ -110,11 +110,11 @@ impl PageHeader {
         Ok(body)
     }
 
-    /// The body of `page`, and its size when it is decompressed, checked against its header: kind,
-    /// length, count and CRC-32.
+    /// Returns the body of `page` and its decompressed size. Checks the header (kind, length and count) and the
+    /// CRC-32.
     ///
     /// # Errors
-    /// What does not fit.
+    /// What is wrong with the page.
     pub fn open_sized(
         page: &[u8],
         kind: PageKind,
@@ -148,13 +148,13 @@ impl PageKind {
     }
 }
 
-/// A field of type i32, one number after the field before it.
+/// Writes a field of type i32, whose field number is one above the field before it.
 fn push_i32(value: i32, push: &mut impl FnMut(u8)) {
     push(I32);
     push_varint(((value << 1) ^ (value >> 31)) as u32, push);
 }
 
-/// An unsigned number, seven bits a byte, the lowest first.
+/// Writes an unsigned number, seven bits per byte, the lowest first.
 pub(crate) fn push_varint(mut value: u32, push: &mut impl FnMut(u8)) {
     while value >= 0x80 {
         push(value as u8 | 0x80);
@@ -177,7 +177,7 @@ fn take_i32(rest: &mut &[u8]) -> Option<i32> {
     Some((zigzag >> 1) as i32 ^ -((zigzag & 1) as i32))
 }
 
-/// The number at the front of `rest`.
+/// Takes the number at the front of `rest`.
 pub(crate) fn take_varint(rest: &mut &[u8]) -> Option<u32> {
     let mut value = 0u64;
     for shift in (0..35).step_by(7) {

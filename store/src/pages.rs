@@ -12,7 +12,7 @@ use crate::rows::Values;
 use crate::statistics::Sums;
 use crate::tensor_page::{Scratch, TensorPage};
 
-/// Bodies of pages being collected, then the pages themselves.
+/// Collects the bodies of pages, then turns them into pages.
 #[derive(Debug)]
 pub(crate) struct Pages {
     layout: TensorPage,
@@ -35,14 +35,14 @@ impl Pages {
         MAX_HEADER + self.layout.body()
     }
 
-    /// Slots for `rows` more rows.
+    /// Adds slots for `rows` rows, and returns them.
     fn grow(&mut self, rows: usize) -> &mut [u8] {
         let start = self.slots.len();
         self.slots.resize(start + rows * self.slot(), 0);
         &mut self.slots[start..]
     }
 
-    /// Adds rows, and their values to `sums`. On a value that cannot be stored gives its index.
+    /// Adds rows, and their values to `sums`. The error is the index of a value that cannot be stored.
     pub fn add(&mut self, rows: Values, sums: &mut Sums) -> Result<(), usize> {
         let (layout, slot) = (self.layout.clone(), self.slot());
         let values = layout.values();
@@ -57,8 +57,8 @@ impl Pages {
         add_all(filled, sums)
     }
 
-    /// Adds rows to a column of one-byte values, and their scales to `scales`. Otherwise as
-    /// [`Self::add`].
+    /// Adds rows to a column of one-byte values, their scales to `scales` and their values to `sums`. The error is
+    /// the index of a value that cannot be stored.
     pub fn add_quantised(
         &mut self,
         scales: &mut Self,
@@ -105,8 +105,8 @@ impl Pages {
         sizes.sum()
     }
 
-    /// Compresses the pages and gives them their headers. Gives also how long all of them were if
-    /// they were not compressed.
+    /// Compresses the pages and writes their headers. Returns the pages, and the bytes that all of them would have
+    /// uncompressed.
     pub fn seal(&mut self, compression: Compression) -> io::Result<(Vec<&[u8]>, usize)> {
         let slot = self.slot();
         let layout = &self.layout;
@@ -148,8 +148,8 @@ impl Pages {
     }
 }
 
-/// Sums row by row in their order, whatever thread was first and however many rows came at once:
-/// sums depend on their order.
+/// Adds the sums of the rows in their order, whichever thread was first and however many rows came at once: sums
+/// depend on the order.
 fn add_all(rows: Vec<Result<Sums, usize>>, sums: &mut Sums) -> Result<(), usize> {
     for row in rows {
         sums.add(&row?);

@@ -1,4 +1,4 @@
-//! An open part: a file, or something remote of which this machine keeps blocks.
+//! An open part: a local file, or a remote part of which this machine caches blocks.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -17,8 +17,8 @@ pub(crate) enum PartFile {
     Remote(RemotePart),
 }
 
-/// A part that is read by requests. Its blocks are known by its content, so that those of another file that
-/// had its name are never taken for its own.
+/// A part that is read by requests. Its blocks are identified by the part's hash, so blocks of an earlier file with
+/// the same name are never used.
 #[derive(Debug)]
 pub(crate) struct RemotePart {
     at: Location,
@@ -27,10 +27,10 @@ pub(crate) struct RemotePart {
 }
 
 impl PartFile {
-    /// Opens a part of a manifest. Of a remote one, nothing is asked yet.
+    /// Opens a part that a manifest names. For a remote part, this sends no request.
     ///
     /// # Errors
-    /// As [`crate::backend::Backend::open`].
+    /// The errors of [`crate::backend::Backend::open`].
     pub fn open(at: &Location, part: &Part) -> io::Result<Self> {
         Ok(match at.backend().open(at.within())? {
             Some(file) => Self::Local(file, at.store().clone()),
@@ -42,11 +42,11 @@ impl PartFile {
         })
     }
 
-    /// How long it is. Of a remote one that is what the manifest says: a shorter one has no such bytes to
-    /// read, a longer one another index.
+    /// The size in bytes. For a remote part this is the size in the manifest: if the object is shorter, a read fails;
+    /// if it is longer, its index does not match.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// When the system cannot tell.
     pub fn size(&self) -> io::Result<u64> {
         match self {
             Self::Local(file, _) => Ok(file.metadata()?.len()),
@@ -57,7 +57,7 @@ impl PartFile {
     /// Fills `out` with the bytes from `offset` on.
     ///
     /// # Errors
-    /// `UnexpectedEof` when it ends before; when it cannot be read.
+    /// `UnexpectedEof` when the file ends too early; others when it cannot be read.
     pub fn read_exact_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
         match self {
             Self::Local(file, store) => {
@@ -72,7 +72,7 @@ impl PartFile {
     /// Fills `out`, slice after slice, with the bytes from `offset` on.
     ///
     /// # Errors
-    /// As [`Self::read_exact_at`].
+    /// The errors of [`Self::read_exact_at`].
     pub fn read_exact_vectored_at(&self, out: &mut [IoSliceMut], offset: u64) -> io::Result<()> {
         match self {
             Self::Local(file, store) => {
@@ -95,8 +95,8 @@ impl PartFile {
         }
     }
 
-    /// Drops what this machine keeps of these bytes, as they are not what was written; `false` when it
-    /// keeps nothing of them, so that to read them again would give the same.
+    /// Drops these bytes from the cache of this machine, because they are wrong. Returns `false` when nothing is
+    /// cached, so that reading again would give the same bytes.
     pub fn forget(&self, offset: u64, length: u64) -> bool {
         let Self::Remote(part) = self else { return false };
         let Some(cache) = part.at.store().cache() else { return false };
@@ -104,7 +104,7 @@ impl PartFile {
         true
     }
 
-    /// Says that these bytes will be read soon, so that they may be fetched meanwhile.
+    /// Announces that these bytes will be read soon, so that they may be fetched meanwhile.
     pub fn will_need(&self, offset: u64, length: u64) {
         match self {
             Self::Local(file, _) => positioned::will_need(file, offset, length),

@@ -1,4 +1,4 @@
-//! Where the pages of a part file lie.
+//! The positions of the pages in a part file.
 
 use std::io;
 use std::ops::{Range, RangeInclusive};
@@ -16,7 +16,7 @@ use crate::part_file::PartFile;
 use crate::schema::Schema;
 use crate::tensor_page::TensorPage;
 
-/// Where a page lies, header and all.
+/// The position of a page, header included.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Page {
     pub offset: u64,
@@ -30,27 +30,27 @@ pub(crate) struct Group {
     pub keys: Vec<Page>,
 }
 
-/// An open part file and where its pages lie. All pages are within the file.
+/// An open part file and the positions of its pages. All pages are within the file.
 #[derive(Debug)]
 pub(crate) struct PartIndex {
     pub at: Location,
     pub file: PartFile,
     pub groups: Vec<Group>,
-    /// For each tensor column asked for, the page of each row.
+    /// For each requested tensor column, the page of each row.
     pub columns: Vec<Vec<Page>>,
 }
 
-/// What parts are checked against.
+/// What a part must be like, for the checks when it is opened.
 pub(crate) struct Expected<'a> {
     pub schema: &'a Schema,
     pub parquet: TypePtr,
     pub own_metadata: [KeyValue; 2],
-    /// The tensor columns asked for, by their place among the stored ones.
+    /// The requested tensor columns, by their place among the stored columns.
     pub columns: &'a [(usize, TensorPage)],
 }
 
 impl PartIndex {
-    /// Opens a part, and checks that it is what the manifest says, short of its pages.
+    /// Opens a part, and checks everything except its pages against the manifest.
     pub fn open(
         at: Location,
         part: &Part,
@@ -66,8 +66,8 @@ impl PartIndex {
         let places = (part.rows)
             .saturating_mul(expected.columns.len() as u64)
             .saturating_mul(size_of::<Page>() as u64);
-        // Its index, while the part is opened; and its row groups, which take at most nine times as
-        // much: each has at least two columns, 5 bytes of the index for each of them, and 5 more.
+        // The index, while the part is opened, and its row groups, which take at most nine times as much memory. A
+        // row group has at least two columns, with 5 bytes of the index for each column, and 5 more.
         let passing = (part.bytes - part.index_offset).saturating_mul(16);
         let taken = places.saturating_add(passing);
         memory.take(taken, format_args!("{at}: opening it"))?;
@@ -80,7 +80,7 @@ impl PartIndex {
         Ok(opened)
     }
 
-    /// Where it lies, as it is shown.
+    /// The path of the part, as shown in messages.
     pub fn path(&self) -> &Path {
         self.at.path()
     }
@@ -154,17 +154,17 @@ impl PartIndex {
     }
 }
 
-/// What the pages of a column chunk have to be like.
+/// The required shape of the pages of a column chunk.
 struct Shape {
-    /// Where the pages of the file end.
+    /// The offset where the pages of the file end.
     end: u64,
-    /// How long one may be, header and all.
+    /// The allowed lengths of a page, header included.
     lengths: RangeInclusive<usize>,
     rows_in_page: u64,
 }
 
 impl Shape {
-    /// Adds the pages of the offset index that lies `at`; there must be `count` of them.
+    /// Adds the pages of the offset index at `at` to `out`; there must be `count` of them.
     fn pages(
         &self,
         index: &Index,
@@ -189,7 +189,7 @@ impl Shape {
     }
 }
 
-/// Reads index and footer, after a look at how long they are.
+/// Reads the index and the footer, after a check of their length.
 fn read_index(path: &Path, file: &PartFile, part: &Part, expected: &Expected) -> Result<Vec<u8>> {
     let length = part.bytes - part.index_offset;
     if length > longest_index(part.rows, expected) {
@@ -209,17 +209,16 @@ fn read_index(path: &Path, file: &PartFile, part: &Part, expected: &Expected) ->
 
 fn fill(path: &Path, file: &PartFile, part: &Part, index: &mut [u8]) -> Result<()> {
     file.read_exact_at(index, part.index_offset).map_err(|error| match error.kind() {
-        // Of an object it is only known now.
+        // For an object, only the first read shows that it is missing.
         io::ErrorKind::NotFound => Error::opening(path, &error),
         _ => Error::reading(path, &error),
     })
 }
 
-/// The most bytes that the index of an honest part has. A row group may have a single row, so for
-/// each row and column: 29 bytes of its `PageLocation`, with each number at its longest, and a
-/// `ColumnChunk` of 25 fields of at most 11 bytes, and its path. The metadata are the schema as
-/// JSON, and as the base64 of Arrow's form, which is up to ten times as long; 64 KiB are left for
-/// what other writers may note.
+/// The most bytes that the index of an undamaged part has. A row group may have a single row, so each row and column
+/// takes a `PageLocation` of 29 bytes, with each number at its longest, a `ColumnChunk` of 25 fields of at most 11
+/// bytes, and the column's path. The metadata hold the schema as JSON, and as the base64 of Arrow's form, which is up
+/// to ten times as long. 64 KiB are left for metadata of other writers.
 fn longest_index(rows: u64, expected: &Expected) -> u64 {
     let columns = expected.parquet.get_fields();
     let paths: usize = columns.iter().map(|column| 32 + column.name().len()).sum();

@@ -12,7 +12,7 @@ use crate::manifest::{Part, part_name};
 use crate::schema::Schema;
 use crate::statistics::Sums;
 
-/// What is noted beside a complete part, so that another writer need not make it again.
+/// The note beside a complete part, so that another writer need not make the part again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct PartRecord {
     pub format_version: u32,
@@ -23,7 +23,7 @@ pub(crate) struct PartRecord {
     pub rows_per_part: usize,
     pub rows_per_group: usize,
     pub part: Part,
-    /// Of each tensor column.
+    /// The sums for each tensor column, from which statistics are made.
     pub sums: Vec<Sums>,
     /// What the writer says about its work on this part; any JSON.
     #[serde(default, skip_serializing_if = "Value::is_null")]
@@ -31,7 +31,7 @@ pub(crate) struct PartRecord {
 }
 
 impl PartRecord {
-    /// Whether it can be the note at this path.
+    /// Whether this can be the note at path `note`.
     pub fn belongs_to(&self, note: &Path) -> bool {
         let (folder, name) = (note.parent().and_then(Path::file_name), note.file_name());
         is_key(&self.key)
@@ -40,9 +40,9 @@ impl PartRecord {
             && self.is_consistent()
     }
 
-    /// Whether it is of a part that could have been written.
+    /// Whether this is the note of a part that could have been written.
     pub fn is_sound(&self) -> bool {
-        // Of a schema that holds: its values can be counted.
+        // The schema is checked first, so that its values can be counted.
         self.is_consistent()
             && (self.sums.iter().zip(&self.schema.columns))
                 .all(|(sums, column)| sums.can_be_of(self.part.rows * column.values() as u64))
@@ -53,7 +53,7 @@ impl PartRecord {
     }
 }
 
-/// How the note of part `index` is called.
+/// The file name of the note for part `index`.
 pub(crate) fn record_name(index: usize) -> String {
     format!(".{}.json", part_name(index))
 }

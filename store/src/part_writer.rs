@@ -1,4 +1,4 @@
-//! One part file being written: row groups in, a named file of hand-made pages out.
+//! Writes one part file: takes row groups, and makes a file of hand-made pages with its final name.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use crate::schema::Schema;
 use crate::statistics::Sums;
 use crate::unfinished::Unfinished;
 
-/// What all parts of a generation have in common.
+/// Everything that all parts of a generation have in common.
 #[derive(Debug)]
 pub(crate) struct PartKind {
-    /// With the compression of each column.
+    /// The schema, with the compression of each column filled in.
     pub schema: Schema,
     parquet: TypePtr,
     properties: Arc<WriterProperties>,
@@ -42,7 +42,7 @@ impl PartKind {
     }
 }
 
-/// A part file being written. Dropped, it leaves nothing.
+/// A part file being written. Dropping it leaves nothing on disk.
 #[derive(Debug)]
 pub(crate) struct PartWriter {
     kind: Arc<PartKind>,
@@ -54,7 +54,7 @@ pub(crate) struct PartWriter {
 }
 
 impl PartWriter {
-    /// A new part, to be called so in the end.
+    /// Begins a part whose final location is `at`.
     pub fn create(kind: Arc<PartKind>, at: Location) -> Result<Self> {
         let temp = Unfinished::create(&at)?;
         let file = temp.file().try_clone().map_err(|error| at.error("write", &error))?;
@@ -73,7 +73,7 @@ impl PartWriter {
         self.rows
     }
 
-    /// Bytes so far.
+    /// Bytes written so far.
     pub fn bytes(&self) -> u64 {
         self.parquet.bytes_written() as u64
     }
@@ -81,7 +81,7 @@ impl PartWriter {
     /// Writes a row group.
     ///
     /// # Errors
-    /// `NoSpace` or `Failed` when the disk will not take it.
+    /// `NoSpace` or `Failed` when the disk cannot take it.
     pub fn add(&mut self, group: &mut RowGroup) -> Result<()> {
         let rows = group.rows() as u64;
         self.write(group).map_err(|error| cannot_write(&self.at, &error))?;
@@ -96,12 +96,11 @@ impl PartWriter {
         Ok(())
     }
 
-    /// Finishes the file and gives it its name. Another writer may have been first: then its file
-    /// must have the same bytes, and stays.
+    /// Finishes the file and gives it its name. If another writer was first, its file stays and must have the same
+    /// bytes.
     ///
     /// # Errors
-    /// `NoSpace` or `Failed` when the disk will not take it, `Failed` when the other file has other
-    /// bytes.
+    /// `NoSpace` or `Failed` when the disk cannot take it, `Failed` when the other file has other bytes.
     pub fn finish(self) -> Result<(Part, Vec<Sums>)> {
         let (rows, at) = (self.rows, self.at);
         let index_offset = self.parquet.bytes_written() as u64;
@@ -115,7 +114,7 @@ impl PartWriter {
             && created
             && let Some(cache) = at.store().cache()
         {
-            // It may well be this machine that reads it next.
+            // This machine is likely to read the part next.
             cache.insert(&part.blake3, self.temp.file(), part.bytes);
         }
         if !created && hash_of(&at)? != part.blake3 {

@@ -1,4 +1,4 @@
-//! Reading a file at a position, from many threads at once.
+//! Reads a file at a position, from many threads at once.
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
@@ -26,8 +26,8 @@ pub(crate) fn read_exact_at(file: &File, mut out: &mut [u8], mut offset: u64) ->
     Ok(())
 }
 
-/// Fills `out`, slice after slice, with the bytes of `file` from `offset` on, in one call of the
-/// system where it can be.
+/// Fills `out`, slice after slice, with the bytes of `file` from `offset` on, in one call of the system where
+/// possible.
 #[cfg(unix)]
 pub(crate) fn read_exact_vectored_at(
     file: &File,
@@ -63,14 +63,13 @@ pub(crate) fn read_exact_vectored_at(
     Ok(())
 }
 
-/// Tells the system that these bytes will be read soon. It may begin to fetch them; that it does
-/// not is no error.
+/// Tells the system that these bytes will be read soon, so that it may begin to fetch them. Failure is no error.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
 pub(crate) fn will_need(file: &File, offset: u64, length: u64) {
     let length = std::num::NonZeroU64::new(length);
     let _ = rustix::fs::fadvise(file, offset, length, rustix::fs::Advice::WillNeed);
 }
 
-/// Other systems have no such advice.
+/// Does nothing: this system takes no advice on reads.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
 pub(crate) fn will_need(_file: &File, _offset: u64, _length: u64) {}

@@ -1,12 +1,12 @@
-//! Eight bits a value, with a scale for each row and channel.
+//! Quantises to eight bits per value, with one scale per row and channel.
 //!
 //! A value is stored as `q = round(value / scale)`, from -127 to 127, with
 //! `scale = max |value| / 127` over the values of its row and channel.
 
 /// Quantises a row `[.., channels]`.
 ///
-/// `stored` has a byte for each value (two's complement), `scales` a number for each channel, and
-/// `decoded` becomes what [`dequantise`] will give. The values are finite.
+/// `stored` gets one byte per value (two's complement), `scales` one number per channel, and `decoded` the values
+/// that [`dequantise`] will give. All values must be finite.
 pub(crate) fn quantise(row: &[f32], stored: &mut [u8], scales: &mut [f32], decoded: &mut [f32]) {
     let channels = scales.len();
     scales.fill(0.0);
@@ -18,7 +18,7 @@ pub(crate) fn quantise(row: &[f32], stored: &mut [u8], scales: &mut [f32], decod
     let mut inverses = vec![0.0; channels];
     for (inverse, scale) in inverses.iter_mut().zip(scales.iter_mut()) {
         *scale /= 127.0;
-        // Numbers so small that their scale has no inverse become zero.
+        // Values so small that their scale has no finite inverse become zero.
         *inverse = if (1.0 / *scale).is_finite() { 1.0 / *scale } else { 0.0 };
     }
     let positions = row.chunks_exact(channels).zip(stored.chunks_exact_mut(channels));
@@ -32,7 +32,7 @@ pub(crate) fn quantise(row: &[f32], stored: &mut [u8], scales: &mut [f32], decod
     dequantise(stored, scales, decoded);
 }
 
-/// The values of a row.
+/// Computes the values of a row from its stored bytes and scales.
 pub(crate) fn dequantise(stored: &[u8], scales: &[f32], out: &mut [f32]) {
     let positions = stored.chunks_exact(scales.len()).zip(out.chunks_exact_mut(scales.len()));
     for (stored, out) in positions {
@@ -65,7 +65,7 @@ mod tests {
                 let most = channel().fold(0f32, |most, value| most.max(value.abs()));
                 for (value, back) in channel().zip(decoded.iter().skip(c).step_by(channels)) {
                     let error = (f64::from(*value) - f64::from(*back)).abs();
-                    // Half a step, and what f32 itself rounds off.
+                    // Half a step, plus the rounding of f32 itself.
                     prop_assert!(
                         error <= f64::from(most) * (0.5 / 127.0 + 1e-6) + 1e-36,
                         "{value} {back} {scale}"

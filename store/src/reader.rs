@@ -1,5 +1,5 @@
-//! Reading rows of a generation at random positions; what identifies them is in `reader/keys.rs`, a check of
-//! all pages in `reader/every_page.rs`.
+//! Reads rows of a generation at random positions. `reader/keys.rs` reads what identifies the rows;
+//! `reader/every_page.rs` checks all pages.
 
 mod every_page;
 pub(crate) mod keys;
@@ -24,22 +24,23 @@ use crate::quantise::dequantise;
 use crate::schema::{Column, DType, Schema};
 use crate::tensor_page::{Scratch, TensorPage};
 
-/// Pages that lie side by side are read in one go, up to this many bytes, which stay in the cache:
-/// small rows would otherwise cost a system call each.
+/// The most bytes of adjacent pages that are read in one call: few enough to stay in the cache. Otherwise each small
+/// row would cost a system call.
 const READ_AT_ONCE: u64 = 256 << 10;
 
-/// Of remote parts, each index is a request: so they are not waited for one by one.
+/// How many remote parts have their index fetched ahead. Each index is a request, so waiting for one after another
+/// would be slow.
 const OPENED_AHEAD: usize = 32;
 
-/// Rows of at least this many bytes are read to where they are wanted, with a system call each.
+/// Rows of at least this many bytes are read straight into the caller's buffer, with one system call per row.
 const READ_DIRECTLY: usize = 32 << 10;
 
-/// So many bytes of f32 are written past the processor's cache: it could not hold them until somebody
-/// reads them, and would have to read them first in order to write them.
+/// From this many bytes of f32 on, output is written past the processor's cache. The cache could not hold the output
+/// until it is read, and would have to load each line before writing to it.
 const PAST_THE_CACHE: usize = 64 << 20;
 
-/// An open generation. Positions are 0 to `rows()`, over all parts in order. Reading waits for
-/// nobody: share it between threads. As long as it lives, nobody removes the generation.
+/// An open generation. Positions are 0 to `rows()`, over all parts in order. Several threads can read at once: share
+/// it between them. While it lives, no process removes the generation.
 #[derive(Debug)]
 pub struct Reader {
     parts: Vec<PartIndex>,
@@ -53,10 +54,10 @@ pub struct Reader {
     _lease: Option<Lease>,
 }
 
-/// Buffers of a reading thread.
+/// The buffers of a reading thread.
 #[derive(Default)]
 struct Buffers {
-    /// Pages that are read together, or what lies around the values of one.
+    /// Pages that are read together, or the bytes around the values of one page.
     pages: Vec<u8>,
     /// A piece of a row.
     block: Vec<u8>,
@@ -68,7 +69,7 @@ thread_local! {
 }
 
 impl Generation {
-    /// Opens it to read rows of the named tensor columns, and the keys.
+    /// Opens the generation to read rows of the named tensor columns, and the keys.
     ///
     /// # Errors
     /// `NotFound` when there is no such column, or when the generation was removed; `Damaged` when
@@ -96,7 +97,7 @@ impl Reader {
             places.extend(place..=place + scaled);
         }
         let own_metadata = schema.own_metadata(&manifest.key)?;
-        // The schema in the forms of Arrow and Parquet, while they are made.
+        // The schema in the forms of Arrow and Parquet, while these are made.
         let text = own_metadata[1].value.as_ref().map_or(0, String::len);
         Allowance::new(limits.record, "record")
             .take(8 * (text + 1024 * stored.len()) as u64, "the schema")?;
@@ -141,12 +142,12 @@ impl Reader {
         self.rows
     }
 
-    /// The values of `column` at `positions`, row after row, as f32: halves are widened, `i8` is
-    /// scaled, `u8` is 0 to 255. `out` is `positions * product(shape)` long.
+    /// Reads the values of `column` at `positions` as f32, row after row: `f16` is widened, `i8` is scaled, `u8` is 0
+    /// to 255. The length of `out` is `positions.len() * product(shape)`.
     ///
     /// # Errors
-    /// `NotFound` when the reader was not opened for the column, `Failed` when a position or the
-    /// length of `out` is wrong, `Damaged` names the file, row group and row.
+    /// `NotFound` when the reader was not opened for the column; `Failed` when a position or the length of `out` is
+    /// wrong; `Damaged`, with file, row group and row, when a page is damaged.
     pub fn read_f32(&self, column: &str, positions: &[u64], out: &mut [f32]) -> Result<()> {
         let (place, page) = self.column(column)?;
         check_length(column, positions, page.values(), out.len())?;
@@ -181,10 +182,10 @@ impl Reader {
         })
     }
 
-    /// The values of a `u8` column at `positions`, row after row.
+    /// Reads the values of a `u8` column at `positions`, row after row.
     ///
     /// # Errors
-    /// As [`Self::read_f32`]; `Failed` also when the column is of another type.
+    /// The errors of [`Self::read_f32`]; `Failed` also when the column has another type.
     pub fn read_u8(&self, column: &str, positions: &[u64], out: &mut [u8]) -> Result<()> {
         let (place, page) = self.column(column)?;
         check_type(column, page, DType::U8)?;
@@ -192,10 +193,10 @@ impl Reader {
         self.read_as_it_is(place, positions, out)
     }
 
-    /// The values of an `f16` column at `positions`, row after row, as they lie in the file.
+    /// Reads the values of an `f16` column at `positions`, row after row, as they lie in the file.
     ///
     /// # Errors
-    /// As [`Self::read_f32`]; `Failed` also when the column is of another type.
+    /// The errors of [`Self::read_f32`]; `Failed` also when the column has another type.
     pub fn read_f16(&self, column: &str, positions: &[u64], out: &mut [f16]) -> Result<()> {
         let (place, page) = self.column(column)?;
         check_type(column, page, DType::F16)?;
@@ -203,7 +204,7 @@ impl Reader {
         self.read_as_it_is(place, positions, out.as_mut_bytes())
     }
 
-    /// Bytes that the pages of `column` take on disk, their headers and its scales included.
+    /// Bytes that the pages of `column` take on disk, page headers and scales included.
     ///
     /// # Errors
     /// `NotFound` when the reader was not opened for the column.
@@ -240,7 +241,7 @@ impl Reader {
         })
     }
 
-    /// Whether rows are read to where they are wanted, without a way through a buffer of pages.
+    /// Whether rows are read straight into the caller's buffer, without a buffer of pages.
     fn is_direct(&self, place: usize) -> bool {
         let (_, layout) = &self.columns[place];
         layout.row_bytes() >= READ_DIRECTLY && layout.around(usize::MAX).is_some()
@@ -265,7 +266,7 @@ impl Reader {
         }
     }
 
-    /// The stored values of each row, in the order of `positions`.
+    /// Reads the stored values of each row, in the order of `positions`.
     fn read_as_it_is(&self, place: usize, positions: &[u64], out: &mut [u8]) -> Result<()> {
         let mut rows = out.chunks_exact_mut(self.columns[place].1.row_bytes());
         if !self.is_direct(place) {
@@ -334,7 +335,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The part of the row at `position`, and its row there.
+    /// Finds the part that holds `position`, and the row within that part.
     fn locate(&self, position: u64) -> Result<(&PartIndex, usize)> {
         if position >= self.rows {
             let rows = self.rows;
@@ -345,7 +346,7 @@ impl Reader {
     }
 }
 
-/// Has the index of a part fetched. What cannot be is an error of whoever opens it.
+/// Begins to fetch the index of a part. Errors are left to the later opening of the part.
 fn will_open(folder: &Location, part: &Part) {
     if let Ok(file) = PartFile::open(&folder.join(&part.file), part) {
         file.will_need(part.index_offset, part.bytes - part.index_offset);
@@ -379,7 +380,7 @@ fn check_type(column: &str, page: &TensorPage, wanted: DType) -> Result<()> {
     Err(Error::failed(format_args!("column `{column}` is of type {dtype:?}, not {wanted:?}")))
 }
 
-/// How many of the first positions follow one another, with their pages side by side.
+/// How many positions at the front are consecutive and have adjacent pages.
 fn run(positions: &[u64], pages: &[Page]) -> usize {
     let mut run = 1;
     while run < positions.len()
@@ -393,7 +394,7 @@ fn run(positions: &[u64], pages: &[Page]) -> usize {
     run
 }
 
-/// Whether a page that is not what was written may be another when it is read once more.
+/// Drops a wrong page from the cache. Returns whether reading it again may give other bytes.
 fn forget(part: &PartIndex, page: &Page) -> bool {
     part.file.forget(page.offset, u64::from(page.length))
 }

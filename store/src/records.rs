@@ -34,12 +34,12 @@ impl Records {
         Self { folder: folder.into(), limits: Limits::default() }
     }
 
-    /// With other limits to the memory that a record may cost.
+    /// Sets other limits on the memory that a record may take.
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
-    /// Where the records lie.
+    /// The folder of the records.
     pub fn folder(&self) -> &Location {
         &self.folder
     }
@@ -49,12 +49,12 @@ impl Records {
         self.folder.join(format!("{number:08}.json"))
     }
 
-    /// The folder that goes with the records of a key.
+    /// The folder that belongs to the records of a key.
     pub fn folder_of(&self, key: &str) -> Location {
         self.folder.join(folder_name(key))
     }
 
-    /// The numbers there are, newest first. None when the folder does not exist.
+    /// The numbers of the records, newest first; empty when the folder does not exist.
     ///
     /// # Errors
     /// `Failed` when the folder cannot be listed.
@@ -65,11 +65,12 @@ impl Records {
         Ok(numbers)
     }
 
-    /// The numbers and records that can be read, newest first: `T`s in JSON that no other process
-    /// has removed meanwhile. [`Self::unreadable`] gives the others.
+    /// The readable records with their numbers, newest first. Skips records that are not a `T` in JSON, and records
+    /// that another process has removed meanwhile. [`Self::unreadable`] gives the damaged ones.
     ///
     /// # Errors
-    /// As [`Self::numbers`]; those of a record that is neither damaged nor gone, when it is met.
+    /// The errors of [`Self::numbers`]. The iterator gives the error of a record that is neither damaged nor removed,
+    /// when it reaches it.
     pub fn readable<T: DeserializeOwned>(&self) -> Result<impl Iterator<Item = Result<(u64, T)>>> {
         let records = self.clone();
         let read = move |number| match records.read(number) {
@@ -79,25 +80,25 @@ impl Records {
         Ok(self.numbers()?.into_iter().filter_map(read))
     }
 
-    /// What is wrong with the records that are damaged.
+    /// One error for each damaged record.
     ///
     /// # Errors
-    /// As [`Self::numbers`].
+    /// The errors of [`Self::numbers`].
     pub fn unreadable<T: DeserializeOwned>(&self) -> Result<Vec<Error>> {
         let read = self.numbers()?.into_iter().filter_map(|number| self.read::<T>(number).err());
         Ok(read.filter(|error| error.kind() == ErrorKind::Damaged).collect())
     }
 
-    /// Record `number`.
+    /// Reads record `number`.
     ///
     /// # Errors
-    /// `NotFound` when there is none, `Damaged` when it is not a `T` in JSON, `Failed` when it would
-    /// take too much memory.
+    /// `NotFound` when it does not exist, `Damaged` when it is not a `T` in JSON, `Failed` when it would take too
+    /// much memory.
     pub fn read<T: DeserializeOwned>(&self, number: u64) -> Result<T> {
         json::read(&self.path(number), &self.limits)
     }
 
-    /// Commits what `record` makes for the next free number, and returns the number.
+    /// Commits a record under the next free number and returns the number. `record` makes the record for a number.
     ///
     /// # Errors
     /// `Failed` when it cannot be written.
@@ -110,7 +111,7 @@ impl Records {
         }
     }
 
-    /// Commits a record under `number`. `false`: the number is taken.
+    /// Commits a record under `number`. Returns `false` when the number is taken.
     ///
     /// # Errors
     /// `Failed` when it cannot be written.
@@ -123,7 +124,7 @@ impl Records {
     /// The number after the newest.
     ///
     /// # Errors
-    /// As [`Self::numbers`].
+    /// The errors of [`Self::numbers`].
     pub fn next(&self) -> Result<u64> {
         let newest = self.numbers()?.first().copied().unwrap_or(0);
         newest.checked_add(1).ok_or_else(|| {
@@ -132,13 +133,13 @@ impl Records {
     }
 }
 
-/// A record that is damaged must not keep the others from being used; one that is of another version
-/// must, as nobody knows what it says.
+/// Whether a search skips a record with this error. A damaged record must not block the use of the others. A record
+/// of another version must, as its contents are unknown.
 pub(crate) fn passes_over(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Damaged | ErrorKind::NotFound)
 }
 
-/// `00000012.json` is record 12; other spellings of the same number are no records.
+/// The number in a file name: `00000012.json` is record 12. Other spellings of the same number are not records.
 fn number_of(name: &str) -> Option<u64> {
     let number = name.strip_suffix(".json")?.parse().ok()?;
     (number > 0 && name == format!("{number:08}.json")).then_some(number)

@@ -1,4 +1,4 @@
-//! The rows of a row group that is not written yet.
+//! Collects the rows of a row group that is not written yet.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,16 +18,16 @@ use crate::schema::{Column, DType, Schema};
 use crate::statistics::Sums;
 use crate::tensor_page::TensorPage;
 
-/// Rows being collected. Its buffers are used again for the next row group.
+/// The rows collected so far. The next row group uses the buffers again.
 #[derive(Debug)]
 pub(crate) struct RowGroup {
     ids: Vec<i64>,
     labels: Vec<Option<i64>>,
     sources: Vec<String>,
     attributes: Vec<Vec<i64>>,
-    /// Of the stored columns.
+    /// The pages of the stored columns.
     tensors: Vec<Pages>,
-    /// Of the schema's columns.
+    /// The sums of the schema's columns.
     sums: Vec<Sums>,
 }
 
@@ -52,7 +52,7 @@ impl RowGroup {
     /// Adds rows that were checked against the schema.
     ///
     /// # Errors
-    /// `Failed` when a value cannot be stored; names the row by its id, and the column.
+    /// `Failed` when a value cannot be stored; names the id of the row, and the column.
     pub fn add(&mut self, rows: &Rows, schema: &Schema) -> Result<()> {
         for (index, column) in schema.columns.iter().enumerate() {
             let (values, sums) = (rows.tensors[index], &mut self.sums[index]);
@@ -74,7 +74,7 @@ impl RowGroup {
         Ok(())
     }
 
-    /// What suits each column of the schema, by name.
+    /// Chooses the compression that suits each column of the schema, by name.
     ///
     /// # Errors
     /// When a page cannot be compressed.
@@ -90,7 +90,7 @@ impl RowGroup {
         Ok(choices)
     }
 
-    /// Writes the rows, and forgets them. Their sums are added to `sums`.
+    /// Writes the rows, clears them, and adds their sums to `sums`.
     pub fn write(
         &mut self,
         columns: &[ColumnDescPtr],

@@ -14,7 +14,7 @@ pub struct Rows<'a> {
     pub labels: &'a [Option<i64>],
     /// Where each sample came from, when the schema has sources.
     pub sources: Option<&'a [String]>,
-    /// The values of each attribute, one a row.
+    /// The values of each attribute, one per row.
     pub attributes: &'a [&'a [i64]],
     /// The values of each tensor column, row after row: `rows * product(shape)`.
     pub tensors: &'a [Values<'a>],
@@ -23,14 +23,14 @@ pub struct Rows<'a> {
 /// Rows of one tensor column, borrowed from the caller.
 #[derive(Debug, Clone, Copy)]
 pub enum Values<'a> {
-    /// For a `u8` column.
+    /// Values for a `u8` column.
     U8(&'a [u8]),
-    /// For an `f32` column, or an `f16` or `i8` column, for which they are rounded.
+    /// Values for an `f32` column. For an `f16` or `i8` column they are rounded.
     F32(&'a [f32]),
 }
 
 impl Values<'_> {
-    /// How many values.
+    /// The number of values.
     pub fn len(&self) -> usize {
         match self {
             Self::U8(values) => values.len(),
@@ -38,7 +38,7 @@ impl Values<'_> {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no values.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -93,7 +93,7 @@ impl Rows<'_> {
         Ok(())
     }
 
-    /// Calls `take` with some of the rows.
+    /// Calls `take` with the rows in a range.
     pub(crate) fn with_slice<T>(
         &self,
         range: Range<usize>,

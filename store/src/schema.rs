@@ -1,4 +1,4 @@
-//! What the rows of a dataset are made of, for us, for Arrow and for Parquet.
+//! The schema of a dataset, in our form, in Arrow's and in Parquet's.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use crate::compression::Compression;
 use crate::error::{Error, Result};
 
-/// The columns every dataset begins with; `source` only when the schema says so.
+/// The first columns of every dataset; `source` only when the schema says so.
 pub(crate) const ID: &str = "id";
 pub(crate) const LABEL: &str = "label";
 pub(crate) const SOURCE: &str = "source";
 
-/// A row is one page, and a page is at most 2 GiB long.
+/// The most values in a row: a row is one page, and a page has at most 2 GiB.
 const MAX_VALUES: usize = 1 << 28;
 
 /// The type of the values of a tensor column.
@@ -36,7 +36,7 @@ pub enum DType {
 }
 
 impl DType {
-    /// Bytes a value takes on disk before compression.
+    /// Bytes of a value on disk before compression.
     pub fn bytes(self) -> usize {
         match self {
             Self::U8 | Self::I8 => 1,
@@ -55,24 +55,24 @@ impl DType {
     }
 }
 
-/// A column of tensors of one shape, one tensor a row.
+/// A column of tensors of one shape, one tensor per row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
-    /// Letters, digits and `_`.
+    /// The name: ASCII letters, digits and `_`.
     pub name: String,
-    /// Type of a value.
+    /// The type of a value.
     pub dtype: DType,
-    /// Size of each dimension, the slowest first: `[patches, h, w, channels]`.
+    /// The size of each dimension, the slowest first: `[patches, h, w, channels]`.
     pub shape: Vec<usize>,
-    /// Name of each dimension, or none at all.
+    /// The name of each dimension, or no names at all.
     pub dims: Vec<String>,
-    /// Of its pages. A writer fills it in.
+    /// The compression of its pages. A writer fills it in.
     #[serde(default, skip_serializing_if = "Compression::is_none")]
     pub compression: Compression,
 }
 
 impl Column {
-    /// A column of a name, a type and a shape.
+    /// A column with this name, type and shape, and without names for its dimensions.
     pub fn new(name: impl Into<String>, dtype: DType, shape: impl Into<Vec<usize>>) -> Self {
         let (name, shape, dims) = (name.into(), shape.into(), Vec::new());
         Self { name, dtype, shape, dims, compression: Compression::None }
@@ -88,12 +88,12 @@ impl Column {
         self.values() * self.dtype.bytes() + self.scale().map_or(0, |scale| scale.row_bytes())
     }
 
-    /// Values that share a scale: the size of the last dimension.
+    /// The number of channels, which have one scale each: the size of the last dimension.
     pub(crate) fn channels(&self) -> usize {
         self.shape.last().copied().unwrap_or(1)
     }
 
-    /// The column of the scales of an `I8` column.
+    /// The column that holds the scales of an `I8` column.
     pub(crate) fn scale(&self) -> Option<Column> {
         (self.dtype == DType::I8).then(|| Column {
             name: format!("{}_scale", self.name),
@@ -120,7 +120,7 @@ pub struct Schema {
 }
 
 impl Schema {
-    /// Tensor columns, and no more than an id and a label for each row beside them.
+    /// A schema of tensor columns, and only an id and a label per row in addition.
     pub fn of(columns: impl Into<Vec<Column>>) -> Self {
         let columns = columns.into();
         Self { columns, source: false, label_names: None, attributes: Vec::new() }
@@ -136,7 +136,7 @@ impl Schema {
         self.columns.iter().map(Column::row_bytes).sum()
     }
 
-    /// Bytes of a row's tensors on disk, at least: a compressed page has a header.
+    /// The fewest bytes that a row's tensors take on disk: each compressed page has at least a header.
     pub(crate) fn least_row_bytes(&self) -> u64 {
         let least = |column: &Column| match column.compression {
             Compression::None => column.row_bytes() as u64,
@@ -145,7 +145,7 @@ impl Schema {
         self.columns.iter().map(least).fold(0, u64::saturating_add)
     }
 
-    /// Whether it is the same but for how pages are compressed.
+    /// Whether two schemas are equal except for the compression of pages.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         let plain = |schema: &Self| {
             let mut schema = schema.clone();
@@ -155,7 +155,7 @@ impl Schema {
         plain(self) == plain(other)
     }
 
-    /// Says what is wrong with it, if anything.
+    /// Checks the schema; the error says what is wrong.
     pub(crate) fn check(&self) -> std::result::Result<(), String> {
         let mut seen = HashSet::from([ID, LABEL, SOURCE].map(String::from));
         let scales = self.columns.iter().filter_map(Column::scale).map(|scale| scale.name);
@@ -188,12 +188,12 @@ impl Schema {
         Ok(())
     }
 
-    /// Columns before the tensors.
+    /// The number of columns before the tensors.
     pub(crate) fn key_columns(&self) -> usize {
         2 + usize::from(self.source) + self.attributes.len()
     }
 
-    /// The names of these columns, in order.
+    /// The names of the columns before the tensors, in order.
     pub(crate) fn key_names(&self) -> Vec<String> {
         let own = [ID, LABEL].into_iter().chain(self.source.then_some(SOURCE));
         own.map(String::from).chain(self.attributes.iter().cloned()).collect()
@@ -226,8 +226,8 @@ impl Schema {
         for column in &self.stored() {
             let size = i32::try_from(column.values())
                 .map_err(|_| Error::failed(format_args!("column `{}`: too large", column.name)))?;
-            // No value is ever null, but pyarrow takes a list for a tensor only if its elements
-            // could be: that is the storage type that its own tensors have.
+            // No value is ever null. But pyarrow takes a list for a tensor only if its elements could be null, as in
+            // the storage type of its own tensors.
             let element = Field::new("element", column.dtype.arrow(), true);
             let tensor = Tensor { shape: &column.shape, dim_names: &column.dims };
             let tensor = to_json(&tensor)?;
@@ -257,8 +257,8 @@ impl Schema {
         Ok((parquet, metadata))
     }
 
-    /// What a part says about itself: files that were swapped, or that a manifest with another
-    /// shape names, are found out by it.
+    /// The metadata by which a part identifies itself. It reveals swapped files, and a manifest that gives another
+    /// shape.
     pub(crate) fn own_metadata(&self, key: &str) -> Result<[KeyValue; 2]> {
         Ok([
             KeyValue::new("gimlet.key".to_string(), key.to_string()),
@@ -266,7 +266,7 @@ impl Schema {
         ])
     }
 
-    /// Class names as Hugging Face's `datasets` writes them.
+    /// The class names in the form that Hugging Face's `datasets` uses.
     fn hugging_face(&self) -> Result<Option<String>> {
         let Some(names) = &self.label_names else { return Ok(None) };
         let label = ClassLabel { names, kind: "ClassLabel" };

@@ -1,10 +1,10 @@
-//! A last line in a record that tells of any bit changed in the lines before it.
+//! The seal of a record: a last line that reveals any changed bit in the lines before it.
 
 const BEFORE: &str = ",\n  \"seal\": \"";
 const AFTER: &str = "\"\n}\n";
 const DIGITS: usize = 64;
 
-/// Adds the seal to an object in JSON, one member a line; other values have no room for one.
+/// Adds the seal to a JSON object with one member per line. Other values stay as they are.
 pub(crate) fn seal(mut json: Vec<u8>) -> Vec<u8> {
     if json.starts_with(b"{\n") && json.ends_with(b"\n}") {
         json.truncate(json.len() - 2);

@@ -1,25 +1,25 @@
-//! What a column's values are like, over all its rows.
+//! Statistics of a column's values, over all its rows.
 
 use serde::{Deserialize, Serialize};
 
 /// Statistics over every value of a column, as stored.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
-    /// How many values.
+    /// The number of values.
     pub count: u64,
-    /// Their mean.
+    /// The mean.
     pub mean: f64,
-    /// Their standard deviation (of the population: divided by `count`).
+    /// The standard deviation (of the population: divided by `count`).
     pub std: f64,
-    /// The smallest.
+    /// The smallest value.
     pub min: f32,
-    /// The largest.
+    /// The largest value.
     pub max: f32,
-    /// The share that is zero, 0 to 1.
+    /// The fraction of values that are zero, 0 to 1.
     pub zero_fraction: f64,
 }
 
-/// What statistics are made of; adds up.
+/// Sums from which statistics are made. Sums of several parts can be added.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Sums {
     count: u64,
@@ -30,14 +30,16 @@ pub(crate) struct Sums {
     max: f32,
 }
 
-/// Values summed side by side, so that the compiler can use vector instructions. Part of the
-/// result: sums depend on their order.
+/// Number of partial sums, so that the compiler can use vector instructions. It affects the result: sums depend on
+/// their order.
 const LANES: usize = 8;
 
 impl Sums {
     pub const NONE: Self =
         Self { count: 0, zeros: 0, sum: 0.0, sum_of_squares: 0.0, min: f32::MAX, max: f32::MIN };
 
+    /// Sums over `values`.
+    ///
     /// # Errors
     /// The index of the first value that is infinite or not a number.
     pub fn of(values: &[f32]) -> Result<Self, usize> {
@@ -97,7 +99,7 @@ impl Sums {
         }
     }
 
-    /// Whether so many finite values can have these sums: they may have been read from a file.
+    /// Whether `values` finite values can have these sums, which may have been read from a file.
     pub fn can_be_of(&self, values: u64) -> bool {
         let most = f64::from(f32::MAX);
         self.count == values

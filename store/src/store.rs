@@ -1,4 +1,4 @@
-//! The handle on everything that a program has stored.
+//! The store: a handle on everything that a program has stored.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,12 +13,11 @@ use crate::counters::{Counters, Looks};
 use crate::file_system::FileSystem;
 use crate::known_manifests::KnownManifests;
 
-/// What is kept of object storage unless something else is said.
+/// The default limit of the cache for object storage, in bytes.
 const CACHE_BYTES: u64 = 20_000_000_000;
 
-/// A handle on disks and buckets: their connections, the blocks of objects that this machine keeps, the manifests
-/// that were read, and counters. Clones are the same store; what another store of this process does is not seen
-/// here.
+/// A handle on disks and buckets: their connections, the blocks of objects that this machine caches, the manifests
+/// that were read, and counters. Clones are the same store. Another store of this process shares none of this state.
 #[derive(Debug, Clone)]
 pub struct Store(Arc<Inner>);
 
@@ -26,17 +25,17 @@ pub struct Store(Arc<Inner>);
 struct Inner {
     system: FileSystem,
     disk: Arc<dyn Backend>,
-    /// All others, by what their paths begin with, such as `s3://bucket`.
+    /// All other backends, by how their paths begin, such as `s3://bucket`.
     others: Mutex<HashMap<String, Arc<dyn Backend>>>,
     cache_bytes: AtomicU64,
-    /// `None` inside where something else has the name of its folder.
+    /// `Some(None)` when the cache's folder is not a folder.
     cache: OnceLock<Option<Cache>>,
     manifests: KnownManifests,
     counters: Counters,
 }
 
 impl Store {
-    /// A store that has read nothing yet. Touches nothing.
+    /// A new store, which has read nothing. Touches nothing.
     pub fn new() -> Self {
         let system = FileSystem::default();
         Self(Arc::new(Inner {
@@ -50,36 +49,36 @@ impl Store {
         }))
     }
 
-    /// Has paths that begin with `root`, such as `mine://a`, lie in `backend`.
+    /// Makes paths that begin with `root`, such as `mine://a`, lie in `backend`.
     pub fn mount(&self, root: &str, backend: Arc<dyn Backend>) {
         self.others().insert(root.to_owned(), backend);
     }
 
-    /// Keeps no more than this many bytes of parts on object storage on this machine's disk, from which they are
-    /// read again; with 0, none. They lie in [`crate::cache_folder`], which other stores and processes share.
-    /// Counts before the first of these parts is opened.
+    /// Limits the cache on this machine's disk for parts on object storage to `bytes`; 0 means no cache. The cache
+    /// lies in [`crate::cache_folder`], which other stores and processes share. Takes effect only before the first
+    /// remote part is opened.
     pub fn keep_at_most(&self, bytes: u64) {
         self.0.cache_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// The most bytes that are kept of object storage.
+    /// The limit of the cache for object storage, in bytes.
     pub fn kept_at_most(&self) -> u64 {
         self.0.cache_bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes that were read from part files: pages and indices as they lie there, compressed ones too, whether the
-    /// disk or the system's cache gave them.
+    /// Bytes that were read from part files: pages and indices as they are stored, compressed or not. Reads from the
+    /// system's cache count too.
     pub fn bytes_read(&self) -> u64 {
         self.0.counters.bytes_read()
     }
 
-    /// Bytes of parts, and requests for them, that servers have answered.
+    /// Bytes of parts that servers have sent, and the number of requests for them.
     pub fn bytes_fetched(&self) -> (u64, u64) {
         let counters = self.cache().map(Cache::counters).unwrap_or_default();
         (counters.fetched, counters.requests)
     }
 
-    /// What was looked at that is no row.
+    /// Counters of reads other than rows.
     pub fn looks(&self) -> Looks {
         self.0.counters.looks()
     }
@@ -114,7 +113,7 @@ impl Store {
         &self.0.system
     }
 
-    /// What is kept of object storage; `None` where there is something else in its place.
+    /// The cache for object storage; `None` when its folder is not a folder.
     pub(crate) fn cache(&self) -> Option<&Cache> {
         let open =
             || Cache::open(self.system(), &cache_folder().join("blocks"), self.kept_at_most());

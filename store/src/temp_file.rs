@@ -1,4 +1,4 @@
-//! A file of this machine that is being written, under a name that is not its own.
+//! A file of this machine that is being written, under a temporary name.
 
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -7,10 +7,9 @@ use crate::error::Result;
 use crate::file_system::{FileSystem, failed};
 use crate::unique::unique;
 
-/// A file being written beside its final name, or to be uploaded. Dropped, it goes.
+/// A file being written beside its final name, or to be uploaded. Dropping it removes it.
 ///
-/// It holds an advisory lock while its writer lives, so that another writer can tell it from
-/// what a dead one left behind.
+/// It holds an advisory lock while its writer lives, so that another writer can tell it from a file of a dead writer.
 #[derive(Debug)]
 pub(crate) struct TempFile {
     system: FileSystem,
@@ -19,7 +18,7 @@ pub(crate) struct TempFile {
 }
 
 impl TempFile {
-    /// A new empty file in `folder`, to be called `name` in the end.
+    /// A new empty file in `folder`, whose final name is `name`.
     ///
     /// # Errors
     /// `NoSpace`, `Denied` or `Failed` when it cannot be created.
@@ -45,7 +44,7 @@ impl Drop for TempFile {
     }
 }
 
-/// Whether a file is called as those are.
+/// Whether a file has the name of a temporary file.
 pub(crate) fn is_temp(name: &str) -> bool {
     name.starts_with('.') && name.ends_with(".tmp")
 }

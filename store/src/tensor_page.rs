@@ -22,13 +22,13 @@ use crate::statistics::Sums;
 #[cfg(target_endian = "big")]
 compile_error!("the store's pages hold little-endian values as they are in memory");
 
-/// How the pages of a stored tensor column look.
+/// The layout of the pages of a stored tensor column.
 #[derive(Debug, Clone)]
 pub(crate) struct TensorPage {
     dtype: DType,
     compression: Compression,
     values: usize,
-    /// The level streams, and what the indices of one-byte values begin with.
+    /// The level streams, and the start of the indices of one-byte values.
     prefix: Vec<u8>,
     /// The checksum so far, after the prefix.
     begun: Crc32,
@@ -38,7 +38,7 @@ pub(crate) struct TensorPage {
     padding: usize,
 }
 
-/// Buffers for a row, to be reused.
+/// Reusable buffers for a row.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     pub codec: Codec,
@@ -92,7 +92,7 @@ impl TensorPage {
         self.prefix.len() + self.row_bytes + self.padding
     }
 
-    /// How long a page can be, header and all.
+    /// The possible lengths of a page, header included.
     pub fn lengths(&self) -> RangeInclusive<usize> {
         let most = MAX_HEADER + self.compression.most(self.body());
         match self.compression {
@@ -105,7 +105,7 @@ impl TensorPage {
         if self.dtype.bytes() == 1 { PageKind::Indices } else { PageKind::Plain }
     }
 
-    /// The header of a page with this body, compressed or not.
+    /// Writes the header for a page with this body, compressed or not; returns its length.
     pub fn header(&self, body: &[u8], out: &mut [u8; MAX_HEADER]) -> usize {
         let header = PageHeader {
             kind: self.kind(),
@@ -117,7 +117,7 @@ impl TensorPage {
         header.encode(out)
     }
 
-    /// Builds the body of a row's page, but for its values, which are the caller's to write.
+    /// Builds the body of a row's page, except its values. Returns the room in which the caller writes them.
     pub fn begin<'a>(&self, body: &'a mut [u8]) -> &'a mut [u8] {
         let (prefix, rest) = body.split_at_mut(self.prefix.len());
         let (stored, padding) = rest.split_at_mut(self.row_bytes);
@@ -126,7 +126,7 @@ impl TensorPage {
         stored
     }
 
-    /// Builds the body of a row's page. Gives the sums over the values as they are stored.
+    /// Builds the body of a row's page. Returns the sums over the values as they are stored.
     ///
     /// # Errors
     /// The index of the first value that is not a number, or that the type cannot hold.
@@ -179,15 +179,15 @@ impl TensorPage {
         Ok(&body[self.prefix.len()..][..self.row_bytes])
     }
 
-    /// The lengths of what lies before and after the values in a page of `length` bytes, which is
-    /// one of [`Self::lengths`]. `None` where the values do not lie in it as they are.
+    /// The numbers of bytes before and after the values in a page of `length` bytes, which is one of
+    /// [`Self::lengths`]. `None` where the values do not lie uncompressed in the page.
     pub fn around(&self, length: usize) -> Option<(usize, usize)> {
         let before = length.checked_sub(self.row_bytes + self.padding)?;
         (self.compression == Compression::None).then_some((before, self.padding))
     }
 
-    /// Checks what lies before the values, as [`Self::around`] has it. The checksum of the page goes
-    /// on with the values; with it comes what it is to be in the end.
+    /// Checks the bytes before the values ([`Self::around`]). Returns the checksum so far, which continues with the
+    /// values, and the checksum expected at the end.
     ///
     /// # Errors
     /// What is wrong with the page.
@@ -206,7 +206,7 @@ impl TensorPage {
         }
     }
 
-    /// Converts a row's bytes from [`Self::open`] to f32. `out` has as many values.
+    /// Converts a row's bytes from [`Self::open`] to f32. `out` has the same number of values.
     pub fn to_f32(&self, stored: &[u8], out: &mut [f32]) {
         match self.dtype {
             DType::U8 => out.iter_mut().zip(stored).for_each(|(out, it)| *out = f32::from(*it)),
@@ -218,8 +218,8 @@ impl TensorPage {
         }
     }
 
-    /// The dictionary page of one-byte values, header and all: each byte's own value, as INT32. And
-    /// how long it were if it was not compressed. Empty for other types.
+    /// The dictionary page for one-byte values, header included: each byte's own value, as INT32. Returns also its
+    /// length without compression. Empty for other types.
     ///
     /// # Errors
     /// When it cannot be compressed.
@@ -248,7 +248,7 @@ impl TensorPage {
 
 const WRONG_SHAPE: &str = "its page does not have the shape that the schema says";
 
-/// A level stream of bit width 1 or 2: its length, then runs of (how many, which level).
+/// Writes a level stream of bit width 1 or 2: its length, then runs of (how many, which level).
 fn push_levels(out: &mut Vec<u8>, runs: &[(usize, u8)]) {
     let mut stream = Vec::new();
     for (count, level) in runs {

@@ -1,4 +1,4 @@
-//! Files that get their name when they are whole.
+//! Files that get their final name when they are whole.
 
 use std::fs::File;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::location::Location;
 use crate::temp_file::TempFile;
 
-/// A file being written on this machine: beside its final name, or to be uploaded. Dropped, it goes.
+/// A file being written on this machine: beside its final name, or to be uploaded. Dropping it removes it.
 #[derive(Debug)]
 pub struct Unfinished {
     temp: TempFile,
@@ -16,7 +16,7 @@ pub struct Unfinished {
 }
 
 impl Unfinished {
-    /// A new empty file, to be called `target` in the end.
+    /// A new empty file, whose final location is `target`.
     ///
     /// # Errors
     /// `NoSpace`, `Denied` or `Failed` when it cannot be created.
@@ -33,23 +33,24 @@ impl Unfinished {
         &self.temp.file
     }
 
-    /// Where it lies for now.
+    /// The temporary path.
     pub fn path(&self) -> &Path {
         &self.temp.path
     }
 
-    /// Makes it durable and gives it its final name. `false`: the name was taken, and nothing changed.
+    /// Makes the file durable and gives it its final name. Returns `false` when the name is taken; then nothing has
+    /// changed.
     ///
     /// # Errors
-    /// `NoSpace`, `Denied` or `Failed` when it cannot; the file goes then.
+    /// `NoSpace`, `Denied` or `Failed` when that fails; the file is removed then.
     pub fn publish(&self) -> Result<bool> {
         self.target.backend().create_from(self.staged(), self.target.within())
     }
 
-    /// Makes it durable and gives it its final name, in place of whatever had that name.
+    /// Makes the file durable and gives it its final name, in place of whatever had that name.
     ///
     /// # Errors
-    /// As [`Self::publish`].
+    /// The errors of [`Self::publish`].
     pub fn replace(self) -> Result<()> {
         self.target.store().manifests().forget(self.target.path());
         self.target.backend().replace_by(self.staged(), self.target.within())

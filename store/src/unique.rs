@@ -1,4 +1,4 @@
-//! Names that no other process gives.
+//! Numbers for names that no other process uses.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -10,7 +10,7 @@ pub fn unique() -> u64 {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let mut hasher = blake3::Hasher::new();
-    // The system's randomness: other machines have the same processes at the same time.
+    // The system's randomness: another machine may have the same process id at the same time.
     hasher.update(&RandomState::new().build_hasher().finish().to_le_bytes());
     hasher.update(&time.to_le_bytes());
     hasher.update(&std::process::id().to_le_bytes());

@@ -1,5 +1,5 @@
-//! Writing a generation, cut into parts; what was there before is in `writer/resume.rs`, how it becomes visible in
-//! `writer/commit.rs`.
+//! Writes a generation, cut into parts. `writer/resume.rs` takes over the work of earlier writers; `writer/commit.rs`
+//! makes the generation visible.
 
 pub(crate) mod commit;
 mod resume;
@@ -28,28 +28,28 @@ use crate::schema::Schema;
 use crate::shard::Shard;
 use crate::statistics::Sums;
 
-/// What a generation is to be.
+/// The specification of a generation to be written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Spec {
     /// The columns.
     pub schema: Schema,
-    /// What determines every byte that will be written, as 64 hex digits. Two generations of one
-    /// key hold the same rows in the same parts, or one of them is refused.
+    /// The key, which determines every byte that will be written: 64 hex digits. Two generations of one key have the
+    /// same rows in the same parts, or one of them is refused.
     pub key: String,
     /// What the key was made of, for people.
     pub settings: Value,
-    /// How many rows there will be, where it is known: a commit of fewer or more is refused.
+    /// The number of rows, where it is known: a commit of fewer or more rows is refused.
     pub rows: Option<u64>,
-    /// Rows of a part file. Work is resumed part by part.
+    /// Rows per part file. Work is resumed part by part.
     pub rows_per_part: usize,
-    /// Rows of a row group, all of whose pages are held in memory until it is full.
+    /// Rows per row group. All pages of a row group are held in memory until it is full.
     pub rows_per_group: usize,
-    /// Of the pages of all tensor columns.
+    /// The compression of the pages of all tensor columns.
     pub compression: CompressionSetting,
 }
 
 impl Spec {
-    /// A generation of any number of rows, not compressed, in parts of 2,048.
+    /// A generation of any number of rows, uncompressed, in parts of 2,048 rows.
     pub fn new(schema: Schema, key: impl Into<String>) -> Self {
         Self {
             schema,
@@ -63,10 +63,10 @@ impl Spec {
     }
 }
 
-/// A generation being written, row by row from the first. Until [`Writer::commit`] nobody sees it;
-/// dropped before, it leaves its complete parts for the next writer of the same key.
+/// Writes a generation, row by row from the first. No reader sees it before [`Writer::commit`]. A writer dropped
+/// before that leaves its complete parts for the next writer of the same key.
 ///
-/// Rows that lie in complete parts need not be made again: [`Writer::wants`] says which do.
+/// Rows in complete parts need not be made again: [`Writer::wants`] says which rows are needed.
 #[derive(Debug)]
 pub struct Writer {
     dataset: Dataset,
@@ -75,22 +75,22 @@ pub struct Writer {
     /// `None` while `auto` has not seen a row group.
     kind: Option<Arc<PartKind>>,
     choices: BTreeMap<String, CompressionChoice>,
-    /// The complete parts, by their place.
+    /// The complete parts, by number.
     done: BTreeMap<usize, PartRecord>,
     /// The row that is written next.
     position: u64,
     group: RowGroup,
     part: Option<PartWriter>,
     broken: bool,
-    /// The generation, if it was committed before: what is broken of it is made again.
+    /// The generation, if it was committed before: its broken parts are made again.
     committed: Option<Generation>,
-    /// Which parts it writes.
+    /// The parts that this writer writes.
     shard: Shard,
     of_part: OfPart,
     _lease: Lease,
 }
 
-/// What is noted of the work on a part.
+/// The callback that says what to note about the work on a part.
 struct OfPart(Option<Box<dyn FnMut() -> Value + Send + Sync>>);
 
 impl fmt::Debug for OfPart {
@@ -100,7 +100,7 @@ impl fmt::Debug for OfPart {
 }
 
 impl Dataset {
-    /// Begins a generation, or goes on with one whose writer stopped before its commit.
+    /// Begins a generation, or continues one whose writer stopped before its commit.
     ///
     /// # Errors
     /// `Failed` when the spec is wrong or the folder cannot be written to.
@@ -108,12 +108,12 @@ impl Dataset {
         Writer::begin(self.clone(), spec, Shard::WHOLE)
     }
 
-    /// The same for one of several writers that write a generation together, at the same time or one after
-    /// another. Each writes the parts of its shard; [`Writer::finish`] of whoever finds all of them there
-    /// makes the generation visible.
+    /// Begins or continues one shard of a generation that several writers write together, at the same time or one
+    /// after another. Each writes the parts of its shard. The writer whose [`Writer::finish`] finds all parts
+    /// complete makes the generation visible.
     ///
     /// # Errors
-    /// `Failed` also when the spec does not say how many rows there will be.
+    /// The errors of [`Self::begin`]; `Failed` also when the spec does not give the number of rows.
     pub fn begin_shard(&self, spec: Spec, shard: Shard) -> Result<Writer> {
         Writer::begin(self.clone(), spec, shard)
     }
@@ -161,15 +161,15 @@ impl Writer {
         Ok(writer)
     }
 
-    /// The same; `of_part` is called when a part is complete, and what it says is noted beside the part. So
-    /// [`Writer::finish`] knows it of the parts that other writers have written.
+    /// Sets a callback for complete parts. `of_part` is called when a part is complete, and its result is noted
+    /// beside the part. [`Writer::finish`] can read it there for the parts of other writers, too.
     #[must_use]
     pub fn noting(mut self, of_part: impl FnMut() -> Value + Send + Sync + 'static) -> Self {
         self.of_part = OfPart(Some(Box::new(of_part)));
         self
     }
 
-    /// From now on all parts have this schema.
+    /// Fixes the schema, compression included, for all parts from now on.
     fn settle(&mut self, schema: Schema) -> Result<Arc<PartKind>> {
         let kind = Arc::new(PartKind::new(schema, &self.spec.key)?);
         self.kind = Some(kind.clone());
@@ -181,8 +181,8 @@ impl Writer {
         self.position
     }
 
-    /// Whether any of these rows is in a part of its shard that is not complete yet; or is one of those that
-    /// [`CompressionSetting::Auto`] still has to choose by, which are the first, whoever writes them.
+    /// Whether the writer needs any of these rows: for a part of its shard that is not complete yet, or for the
+    /// choice of [`CompressionSetting::Auto`]. The choice needs the first rows, even when another shard writes them.
     pub fn wants(&self, rows: Range<u64>) -> bool {
         let per_part = self.spec.rows_per_part as u64;
         let mut parts = rows.start / per_part..rows.end.div_ceil(per_part);
@@ -195,7 +195,7 @@ impl Writer {
         self.shard.has(index) && !self.done.contains_key(&index)
     }
 
-    /// The first rows that are not its own and that it needs to choose a compression by.
+    /// The number of first rows that belong to another shard but are needed to choose a compression.
     fn chosen_by(&self) -> u64 {
         let Some(rows) = self.spec.rows else { return 0 };
         if self.kind.is_some() || self.shard.has(0) {
@@ -217,7 +217,7 @@ impl Writer {
         rows.div_ceil(self.spec.rows_per_part as u64) as usize
     }
 
-    /// Passes over rows, none of which [`Writer::wants`].
+    /// Skips rows, none of which the writer [wants](Writer::wants).
     ///
     /// # Errors
     /// `Failed` when one of them has still to be written.
@@ -247,12 +247,12 @@ impl Writer {
         &self.choices
     }
 
-    /// Appends rows, any number of them. Those that lie in complete parts are passed over.
+    /// Appends rows, any number of them. Skips rows in complete parts.
     ///
     /// # Errors
-    /// `Failed` when the rows do not fit the schema, when a value is not finite or beyond the
-    /// column's type, or when there are more rows than announced; `NoSpace`, `Denied` or `Failed`
-    /// when the disk will not take them. After an error the writer takes nothing more.
+    /// `Failed` when the rows do not fit the schema, when a value is not finite or beyond the column's type, or when
+    /// there are more rows than announced; `NoSpace`, `Denied` or `Failed` when the disk cannot take them. After an
+    /// error the writer takes nothing more.
     pub fn write(&mut self, rows: &Rows) -> Result<()> {
         self.whole()?;
         self.broken = true;
@@ -280,11 +280,11 @@ impl Writer {
                 self.collect(rows, start..end)?;
                 if self.group.rows() as u64 == chosen_by {
                     self.choose(index)?;
-                    // They are another shard's to write.
+                    // Another shard writes these rows.
                     self.group = RowGroup::new(&self.spec.schema);
                 }
             } else if !self.shard.has(index) {
-                // Another shard's.
+                // Another shard writes this part.
             } else if let Some(record) = self.done.get(&index) {
                 if (in_part + end - start) as u64 > record.part.rows {
                     let name = part_name(index);
@@ -313,7 +313,7 @@ impl Writer {
         rows.with_slice(range, schema, |rows| group.add(rows, schema))
     }
 
-    /// Chooses the compression of all parts by the rows that were collected, those of part `index`.
+    /// Chooses the compression of all parts by the collected rows, which belong to part `index`.
     fn choose(&mut self, index: usize) -> Result<Arc<PartKind>> {
         let choices = self.group.choose(&self.spec.schema);
         let at = self.folder.join(part_name(index));
@@ -325,7 +325,7 @@ impl Writer {
         self.settle(schema)
     }
 
-    /// Writes the rows that were collected to part `index`.
+    /// Writes the collected rows to part `index`.
     fn end_group(&mut self, index: usize) -> Result<()> {
         if self.group.rows() == 0 {
             return Ok(());
@@ -366,7 +366,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Of the rows that are in no row group of a part yet, as far as they are known, uncompressed.
+    /// Uncompressed bytes of the rows that are not in a row group yet, as far as their number is known.
     fn bytes_to_come(&self) -> u64 {
         let written = self.rows_done() + self.part.as_ref().map_or(0, PartWriter::rows);
         let announced = self.spec.rows.map(|rows| self.own_of(rows).saturating_sub(written));
@@ -374,8 +374,8 @@ impl Writer {
         rows.saturating_mul(self.spec.schema.row_bytes() as u64)
     }
 
-    /// That a part which was made again is the one that was committed. If not, it is removed: what
-    /// else was committed, and what was made of it, belongs to the part as it was.
+    /// Checks that a part that was made again is equal to the committed one. If not, it is removed: the rest of the
+    /// generation, and everything made from it, belongs to the part as it was.
     fn check_repaired(&self, index: usize, part: &Part) -> Result<()> {
         let Some(committed) = &self.committed else { return Ok(()) };
         match committed.manifest().parts.get(index) {
@@ -419,7 +419,7 @@ impl Writer {
     }
 }
 
-/// Refuses to write what could be committed and never read: a manifest of too many parts.
+/// Refuses a generation that could be committed but never read: a manifest with too many parts.
 fn check_parts(parts: u64, dataset: &Dataset) -> Result<()> {
     let most = dataset.limits().parts();
     if parts <= most {

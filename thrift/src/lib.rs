@@ -1,15 +1,15 @@
-//! Thrift's compact protocol, read from bytes that may have been made to harm.
+//! A reader of Thrift's compact protocol, safe for hostile bytes.
 //!
-//! Format: `thrift-compact-protocol.md` of the Thrift project. Nothing here allocates, a list never
-//! has more elements than bytes are left, and nesting ends at [`DEEPEST`]: so who walks a
-//! structure, or allocates by the length of a list, spends no more than a multiple of its bytes.
+//! Format: `thrift-compact-protocol.md` of the Thrift project. Nothing here allocates, a list never has more elements
+//! than bytes are left, and nesting ends at [`DEEPEST`]. So a caller that walks a structure, or allocates by the
+//! length of a list, spends at most a multiple of its bytes.
 
 #![warn(missing_docs)]
 
-/// Structs, lists and maps within each other. Parquet's own structures are nine deep.
+/// The deepest nesting of structs, lists and maps that is read. Parquet's own structures are nine deep.
 pub const DEEPEST: usize = 32;
 
-/// A result, or what is wrong with the bytes.
+/// A result; the error says what is wrong with the bytes.
 pub type Result<T> = std::result::Result<T, String>;
 
 const CUT_OFF: &str = "it is cut off";
@@ -38,7 +38,7 @@ pub struct Thrift<'a> {
     structs: u64,
 }
 
-/// A value that comes next. It must be taken by one of its methods, or skipped.
+/// The value that comes next. It must be taken by one of its methods, or skipped.
 #[derive(Debug)]
 #[must_use]
 pub struct Value<'r, 'a> {
@@ -47,7 +47,7 @@ pub struct Value<'r, 'a> {
 }
 
 impl<'a> Thrift<'a> {
-    /// Reads these bytes from their beginning.
+    /// Reads `bytes` from the beginning.
     pub fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes, depth: 0, structs: 0 }
     }
@@ -57,16 +57,15 @@ impl<'a> Thrift<'a> {
         self.rest
     }
 
-    /// How many structs it has come across.
+    /// The number of structs read so far.
     pub fn structs(&self) -> u64 {
         self.structs
     }
 
-    /// Reads a struct, which no header announces. `take` gets the number and the value of each
-    /// field.
+    /// Reads a struct that no header announces. Calls `take` with the number and the value of each field.
     ///
     /// # Errors
-    /// What is wrong with the bytes, and what `take` says.
+    /// What is wrong with the bytes, and the errors of `take`.
     pub fn fields(&mut self, take: impl FnMut(i16, Value<'_, 'a>) -> Result<()>) -> Result<()> {
         Value { kind: STRUCT, from: self }.fields(take)
     }
@@ -105,7 +104,7 @@ impl<'a> Thrift<'a> {
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
-    /// The number of elements, each of which takes a byte or more.
+    /// Checks a number of elements, each of which takes at least one byte.
     fn elements(&mut self, count: u64) -> Result<usize> {
         usize::try_from(count)
             .ok()
@@ -123,10 +122,10 @@ impl<'a> Thrift<'a> {
 }
 
 impl<'a> Value<'_, 'a> {
-    /// A whole number of any size.
+    /// Takes a whole number of any size.
     ///
     /// # Errors
-    /// It is something else, or cut off.
+    /// When the value is of another type, or cut off.
     pub fn number(self) -> Result<i64> {
         match self.kind {
             I16 | I32 | I64 => self.from.zigzag(),
@@ -135,10 +134,10 @@ impl<'a> Value<'_, 'a> {
         }
     }
 
-    /// A string, or bytes.
+    /// Takes a string, or bytes.
     ///
     /// # Errors
-    /// It is something else, or cut off.
+    /// When the value is of another type, or cut off.
     pub fn binary(self) -> Result<&'a [u8]> {
         if self.kind != BINARY {
             return Err(OTHER_TYPE.into());
@@ -147,10 +146,10 @@ impl<'a> Value<'_, 'a> {
         self.from.bytes(length)
     }
 
-    /// A struct. `take` gets the number and the value of each field.
+    /// Takes a struct. Calls `take` with the number and the value of each field.
     ///
     /// # Errors
-    /// It is something else, or malformed; and what `take` says.
+    /// When the value is of another type or malformed; and the errors of `take`.
     pub fn fields(self, mut take: impl FnMut(i16, Value<'_, 'a>) -> Result<()>) -> Result<()> {
         if self.kind != STRUCT {
             return Err(OTHER_TYPE.into());
@@ -176,11 +175,11 @@ impl<'a> Value<'_, 'a> {
         Ok(())
     }
 
-    /// A list. `begin` gets its length, which is no more than the bytes that are left, then `take`
-    /// each element.
+    /// Takes a list. Calls `begin` with its length, which is at most the number of bytes left, then `take` with each
+    /// element.
     ///
     /// # Errors
-    /// It is something else, or malformed; and what `begin` and `take` say.
+    /// When the value is of another type or malformed; and the errors of `begin` and `take`.
     pub fn list(
         self,
         begin: impl FnOnce(usize) -> Result<()>,
@@ -206,10 +205,10 @@ impl<'a> Value<'_, 'a> {
         Ok(())
     }
 
-    /// Passes over it.
+    /// Skips the value.
     ///
     /// # Errors
-    /// It is malformed.
+    /// When the value is malformed.
     pub fn skip(self) -> Result<()> {
         match self.kind {
             TRUE | FALSE => Ok(()),
@@ -242,7 +241,7 @@ impl<'a> Value<'_, 'a> {
     }
 }
 
-/// Among elements a boolean is a byte of its own; as a field its type says it all.
+/// The kind of a list element. A boolean element is a byte of its own; a boolean field is all in its type.
 fn element(kind: u8) -> u8 {
     if kind == TRUE || kind == FALSE { BYTE } else { kind }
 }

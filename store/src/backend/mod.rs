@@ -1,8 +1,8 @@
-//! Where files lie: what the store asks of a disk, of a bucket, or of whatever else can hold one.
+//! Backends: what the store needs from a disk, a bucket, or anything else that can hold a store.
 //!
-//! Everything that protects committed data follows from one promise: [`Backend::create`] gives a name to whole
-//! bytes, once, whoever else tries at the same time. `gimlet_store::conformance` (feature `testing`) checks that
-//! a backend keeps it, and the others.
+//! All protection of committed data follows from one promise: [`Backend::create`] gives a name to whole bytes, once,
+//! even if several processes try at the same time. `gimlet_store::conformance` (feature `testing`) checks that a
+//! backend keeps this promise and the others.
 
 pub(crate) mod bucket;
 pub(crate) mod disk;
@@ -22,24 +22,24 @@ use crate::error::Result;
 /// The file in the folder of a key that is locked while a process writes there.
 pub(crate) const WRITER_LOCK: &str = ".writer.lock";
 
-/// How often a lease is tried that has to be waited for.
+/// The pause between tries to take a lease that another process holds.
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
-/// A place that holds files in folders, by paths within it.
+/// A place that holds files in folders, addressed by paths within it.
 ///
-/// Looking gives an [`io::Error`], which the caller puts into words; a [`crate::Failure`] inside says of which
-/// kind it is. Changing gives an [`crate::Error`] in words of the backend.
+/// Methods that read give an [`io::Error`], which the caller puts into words; a [`crate::Failure`] inside gives its
+/// kind. Methods that change something give a [`crate::Error`] in the words of the backend.
 pub trait Backend: fmt::Debug + Send + Sync {
-    /// How it differs from others, as far as a caller has to know.
+    /// The properties of this backend that a caller has to know.
     fn properties(&self) -> Properties;
 
-    /// What a folder holds, sorted by name; nothing when it does not exist.
+    /// The entries of a folder, sorted by name; empty when it does not exist.
     ///
     /// # Errors
     /// When it cannot be listed.
     fn list(&self, folder: &Path) -> io::Result<Vec<Entry>>;
 
-    /// The names in a folder, sorted; none when it does not exist.
+    /// The names in a folder, sorted; empty when it does not exist.
     ///
     /// # Errors
     /// When it cannot be listed.
@@ -47,51 +47,52 @@ pub trait Backend: fmt::Debug + Send + Sync {
         Ok(self.list(folder)?.into_iter().map(|it| it.name).collect())
     }
 
-    /// The size of a file; `None` when there is none.
+    /// The size of a file in bytes; `None` when it does not exist.
     ///
     /// # Errors
     /// When it cannot be looked at.
     fn size(&self, path: &Path) -> io::Result<Option<u64>>;
 
-    /// Whether there is a folder.
+    /// Whether a path is an existing folder.
     ///
     /// # Errors
     /// When it cannot be looked at.
     fn is_folder(&self, path: &Path) -> io::Result<bool>;
 
-    /// Whether there is a link, which may lead anywhere.
+    /// Whether a path is a link, which may lead anywhere.
     fn is_link(&self, _path: &Path) -> bool {
         false
     }
 
-    /// A whole file.
+    /// Reads a whole file.
     ///
     /// # Errors
     /// `NotFound` when it is not there; when it cannot be read.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
 
-    /// The first bytes of a plain file, no more than `limit`. Links are refused.
+    /// Reads up to `limit` bytes from the start of a plain file. Refuses links.
     ///
     /// # Errors
-    /// As [`Self::read`]; `InvalidInput` when it is no plain file.
+    /// The errors of [`Self::read`]; `InvalidInput` when it is not a plain file.
     fn read_up_to(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
 
-    /// The bytes of a range of a file, all of them.
+    /// Reads all bytes of a range of a file.
     ///
     /// # Errors
-    /// As [`Self::read`]; `UnexpectedEof` when it ends before.
+    /// The errors of [`Self::read`]; `UnexpectedEof` when the file ends too early.
     fn read_range(&self, path: &Path, range: Range<u64>) -> io::Result<Bytes>;
 
-    /// Opens a plain file of this machine, so that rows are read from it without asking the backend again.
-    /// `None` where there are no such files: [`Self::read_range`] is asked then, through the cache of blocks.
+    /// Opens a plain file of this machine, so that rows are read from it without asking the backend again. `None`
+    /// where files do not lie on this machine: then rows are read with [`Self::read_range`], through the cache of
+    /// blocks.
     ///
     /// # Errors
-    /// As [`Self::read_up_to`].
+    /// The errors of [`Self::read_up_to`].
     fn open(&self, _path: &Path) -> io::Result<Option<File>> {
         Ok(None)
     }
 
-    /// What tells whether a file was replaced since. `None` when that cannot be told.
+    /// The identity of a file, which shows whether the file was replaced later. `None` when that cannot be known.
     fn identity(&self, _path: &Path) -> Option<Identity> {
         Some(Identity::Asked(Instant::now()))
     }
@@ -99,66 +100,68 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// The time by the clock that dates the files near this path.
     ///
     /// # Errors
-    /// When a server does not say what time it is.
+    /// When a server does not tell its time.
     fn now(&self, _near: &Path) -> io::Result<SystemTime> {
         Ok(SystemTime::now())
     }
 
-    /// The bytes that may still be written where a path is or would be, where that is known.
+    /// The free bytes at a path, where that is known. The path need not exist.
     fn free_bytes(&self, _path: &Path) -> Option<u64> {
         None
     }
 
-    /// Gives `bytes` a name that is free. `false`: it is taken, and nothing changed. Of several at once, one
-    /// succeeds.
+    /// Writes `bytes` under a name that must be free. Returns `false` when the name is taken; then nothing has
+    /// changed. Of several calls at once, one succeeds.
     ///
     /// # Errors
-    /// `NoSpace`, `Denied` or `Failed` when it cannot be written; there is no such file then.
+    /// `NoSpace`, `Denied` or `Failed` when it cannot be written; then the file does not exist.
     fn create(&self, path: &Path, bytes: &[u8]) -> Result<bool>;
 
     /// Writes a file in one step, in place of whatever had its name.
     ///
     /// # Errors
-    /// As [`Self::create`]; what was there is there still.
+    /// The errors of [`Self::create`]; the old file is still there.
     fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()>;
 
-    /// Writes to the file that is there, and keeps leases on it.
+    /// Overwrites an existing file in place, so that leases on it stay valid.
     ///
     /// # Errors
-    /// As [`Self::create`].
+    /// The errors of [`Self::create`].
     fn overwrite(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         self.replace(path, bytes)
     }
 
-    /// The folder of this machine for a file that is being written, to be called `target` in the end.
+    /// The folder of this machine in which to write a file whose final path is `target`.
     ///
     /// # Errors
     /// When it cannot be made.
     fn staging(&self, target: &Path) -> Result<PathBuf>;
 
-    /// [`Self::create`] of a file in [`Self::staging`]. It may stay there.
+    /// Makes a file in [`Self::staging`] visible as `target`, as [`Self::create`] does. The staged file may stay
+    /// there.
     ///
     /// # Errors
-    /// As [`Self::create`].
+    /// The errors of [`Self::create`].
     fn create_from(&self, staged: Staged, target: &Path) -> Result<bool>;
 
-    /// [`Self::replace`] by a file in [`Self::staging`]. It may stay there.
+    /// Puts a file in [`Self::staging`] in place of `target`, as [`Self::replace`] does. The staged file may stay
+    /// there.
     ///
     /// # Errors
-    /// As [`Self::replace`].
+    /// The errors of [`Self::replace`].
     fn replace_by(&self, staged: Staged, target: &Path) -> Result<()>;
 
-    /// Gives a file another name, in place of whatever had that name. It is durable once something else
-    /// in that folder is.
+    /// Renames a file, in place of whatever had that name. The rename is durable once a later change in that folder
+    /// is.
     ///
     /// # Errors
-    /// `NoSpace`, `Denied` or `Failed` when it cannot.
+    /// `NoSpace`, `Denied` or `Failed` when it cannot be renamed.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
 
     /// Removes a file; it may be missing.
     ///
     /// # Errors
-    /// `Denied` or `Failed` when it is still there.
+    /// `Denied` or `Failed` when it cannot be removed.
     fn remove(&self, path: &Path) -> Result<()>;
 
     /// Creates a folder and those above it, and makes their names durable.
@@ -169,10 +172,10 @@ pub trait Backend: fmt::Debug + Send + Sync {
         Ok(())
     }
 
-    /// Removes a folder in which nothing is left; it stays if there is something in it.
+    /// Removes a folder if it is empty.
     ///
     /// # Errors
-    /// `Denied` or `Failed` when it is empty and still there.
+    /// `Denied` or `Failed` when it is empty and cannot be removed.
     fn remove_folder(&self, _path: &Path) -> Result<()> {
         Ok(())
     }
@@ -195,37 +198,37 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// Removes the temporary files that dead writers left in a folder, where that costs little.
     ///
     /// # Errors
-    /// `Denied` or `Failed` when the folder cannot be listed, or a file in it not removed.
+    /// `Denied` or `Failed` when the folder cannot be listed, or a file in it cannot be removed.
     fn remove_dead_temps(&self, _folder: &Path) -> Result<()> {
         Ok(())
     }
 
-    /// Shares a lease on a file; waits while another holds it alone. The file is made if it is missing, or,
-    /// unless `make`, there is no lease on it.
+    /// Shares a lease on a file; waits while another process holds it alone. If the file is missing, it is made when
+    /// `make` is true; otherwise the result is `None`.
     ///
     /// # Errors
     /// When the file cannot be made or opened.
     fn share(&self, path: &Path, make: bool) -> Result<Option<Lease>>;
 
-    /// Shares the lease of those who write to `folder`, which is made if it is missing.
+    /// Shares the writers' lease of `folder`, which is made if it is missing.
     ///
     /// # Errors
-    /// When folder or lease cannot be made.
+    /// When the folder or the lease cannot be made.
     fn share_to_write(&self, folder: &Path) -> Result<Option<Lease>> {
         self.share(&folder.join(WRITER_LOCK), true)
     }
 
-    /// Leases a file alone, without waiting. The file is made if it is missing, and says `who` holds it; without
-    /// `who` it is neither made nor written to.
+    /// Leases a file alone, without waiting. With `who`, the file is made if it is missing, and `who` is written to
+    /// it as the holder. Without `who`, it is neither made nor written to.
     ///
     /// # Errors
     /// `NoLocks` when leases cannot be had; when the file cannot be made or written.
     fn take(&self, path: &Path, who: Option<&str>) -> Result<Taken>;
 
-    /// Leases a file alone, which is made if it is missing; waits for those who share it.
+    /// Leases a file alone; makes it if it is missing. Waits for the processes that share it.
     ///
     /// # Errors
-    /// As [`Self::take`].
+    /// The errors of [`Self::take`].
     fn wait_alone(&self, path: &Path) -> Result<Lease> {
         loop {
             match self.take(path, Some(""))? {
@@ -238,7 +241,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// Whether a process holds a lease on a file. Changes nothing.
     ///
     /// # Errors
-    /// When it cannot be found out.
+    /// When the file or the server cannot be asked.
     fn is_leased(&self, path: &Path) -> Result<bool>;
 
     /// The names of the files in a folder on which there may be leases.
@@ -250,27 +253,26 @@ pub trait Backend: fmt::Debug + Send + Sync {
     }
 }
 
-/// How a backend differs from others.
+/// The properties in which backends differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Properties {
-    /// Whether each call is a request to a server, so that it pays to ask for much at once. Folders are then no
-    /// more than what names have in common, files are whole or not there, and nothing on it is a path of this
-    /// machine.
+    /// Whether each call is a request to a server, so that it pays to ask for much at once. A folder is then only a
+    /// common prefix of names, a file is whole or does not exist, and no file has a path on this machine.
     pub is_remote: bool,
-    /// The pause between two looks of a process that waits for another.
+    /// The pause between two looks of a process that waits for another process.
     pub pause: Duration,
-    /// For how long what was seen is taken to be so still.
+    /// How long an observation is assumed to be still true.
     pub trusted_for: Duration,
-    /// After how long a lease is free that the dead held; `None`: at once.
+    /// How long the lease of a dead process outlives it; `None` when it ends at once.
     pub leases_outlive: Option<Duration>,
 }
 
-/// What lies in a folder under a name.
+/// An entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Its name in the folder.
+    /// The name in the folder.
     pub name: String,
-    /// In bytes; 0 for a folder.
+    /// The size in bytes; 0 for a folder.
     pub size: u64,
     /// When it was written to, where that is known.
     pub modified: Option<SystemTime>,
@@ -280,46 +282,46 @@ pub struct Entry {
     pub is_link: bool,
 }
 
-/// What tells whether a file was replaced.
+/// The identity of a file, which shows whether the file was replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
-    /// It changes when the file does.
+    /// Properties that change when the file does.
     File {
         /// The size of the file.
         bytes: u64,
         /// When it was last written to.
         modified: SystemTime,
-        /// Its number in the file system, or 0.
+        /// The file's number in the file system, or 0.
         number: u64,
     },
-    /// To tell would be a request: so what was read stands for what is there for a moment.
+    /// The time of the read. Comparing would take a request, so what was read counts as current for a moment.
     Asked(Instant),
 }
 
-/// A whole file of this machine that is to get its name.
+/// A whole file of this machine that is to get its final name.
 #[derive(Debug, Clone, Copy)]
 pub struct Staged<'a> {
     /// The open file.
     pub file: &'a File,
-    /// Where it lies.
+    /// The path of the file.
     pub path: &'a Path,
 }
 
-/// What came of taking a lease.
+/// The result of taking a lease.
 #[derive(Debug)]
 pub enum Taken {
-    /// It is held alone.
+    /// The caller holds it alone.
     Alone(Lease),
-    /// Another holds it, who says so in these words.
+    /// Another process holds it, and has written these words.
     Held(String),
-    /// There is no such file.
+    /// The file does not exist.
     Missing,
 }
 
-/// A lease: held as long as it lives, and no longer than its process.
+/// A lease, held until it is dropped or its process ends.
 #[derive(Debug)]
 pub struct Lease {
-    /// `None` where there are no locks: there no process can have one alone, and so nothing is removed.
+    /// `None` where there are no locks. There no process can hold a lease alone, so nothing is removed.
     _held: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -329,7 +331,7 @@ impl Lease {
         Self { _held: Some(Box::new(held)) }
     }
 
-    /// A lease of a place that has none.
+    /// A lease for a place that has no locks.
     pub fn without_lock() -> Self {
         Self { _held: None }
     }

@@ -1,4 +1,5 @@
-//! A block of a part as a file of its own: its bytes, and a checksum of them and of whose they are.
+//! A block of a part as a file of its own: its bytes, and a checksum over these bytes and over the part and block
+//! number.
 
 use std::fs::{self, File, FileTimes, Metadata};
 use std::io::{self, ErrorKind};
@@ -15,21 +16,21 @@ use crate::unique::unique;
 /// Bytes of the checksum, at the end of the file.
 const CHECKSUM: usize = 8;
 
-/// How much is checked at a time, so that it is still in the processor's cache.
+/// Bytes that are checked at a time, so that they are still in the processor's cache.
 const PIECE: usize = 256 << 10;
 
-/// A block is marked as used this often at most: the order in which blocks go need not be exact.
+/// The shortest time between two marks of a block as used: the order in which blocks are removed need not be exact.
 pub(super) const USED_WITHIN: Duration = Duration::from_secs(60);
 
-/// Which block of which part. A part is known by its hash, so that it may lie anywhere, and that one
-/// that has changed is another one.
+/// Identifies a block of a part. The part is identified by its hash: it may lie anywhere, and a changed part is
+/// another part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub content: blake3::Hash,
     pub number: u64,
 }
 
-/// A file that was found whole. One that somebody has put in its place since is another.
+/// Identifies a block file that was found whole. A file that has replaced it since has another identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Identity {
     length: u64,
@@ -43,7 +44,7 @@ impl Key {
         folder.join(&hash[..2]).join(format!("{hash}-{}", self.number))
     }
 
-    /// Of a block whose bytes came piece by piece.
+    /// The checksum of a block whose bytes were digested in pieces.
     fn checksum(&self, mut digest: Digest) -> [u8; CHECKSUM] {
         digest.update(self.content.as_bytes());
         digest.update(&self.number.to_le_bytes());
@@ -51,7 +52,7 @@ impl Key {
     }
 }
 
-/// Whether a file in a cache's folder is a block, or is to become one: nothing else is ever removed.
+/// Whether a file in a cache's folder is a block, or will become one: nothing else is ever removed.
 pub(super) fn is_block(name: &str) -> bool {
     let name = match name.strip_prefix('.') {
         Some(temp) => temp.strip_suffix(".tmp").and_then(|name| name.rsplit_once('.')),
@@ -79,19 +80,19 @@ fn inode(_metadata: &Metadata) -> u64 {
     0
 }
 
-/// When a file was last used: marked so, or written.
+/// When a file was last marked as used, or written.
 pub(super) fn last_used(metadata: &Metadata) -> SystemTime {
     let written = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
     metadata.accessed().map_or(written, |used| used.max(written))
 }
 
-/// Marks a file as used. Where that cannot be done, blocks go in the order in which they were written.
+/// Marks a file as used. Where that fails, blocks are removed in the order in which they were written.
 pub(super) fn mark_used(file: &File) {
     let _ = file.set_times(FileTimes::new().set_accessed(SystemTime::now()));
 }
 
-/// Opens a block of so many bytes, and checks it unless it is the file that was checked before. `None`:
-/// it is not there. What is not whole is removed.
+/// Opens a block of the given size, and checks it unless it is the file that was checked before. `None` when it does
+/// not exist. A block that is not whole is removed.
 pub(super) fn open(
     system: &FileSystem,
     folder: &Path,
@@ -131,12 +132,12 @@ fn is_whole(file: &File, key: Key, bytes: u64) -> io::Result<bool> {
     Ok(key.checksum(digest) == stored)
 }
 
-/// Bytes of the file of a block.
+/// The size in bytes of a block's file.
 pub(super) fn file_bytes(block: &[u8]) -> u64 {
     (block.len() + CHECKSUM) as u64
 }
 
-/// Writes a block in one step. It need not survive a power cut: the checksum tells.
+/// Writes a block in one step. It need not survive a power cut: the checksum reveals damage.
 pub(super) fn write(
     system: &FileSystem,
     folder: &Path,
@@ -173,13 +174,13 @@ pub(super) fn write(
     }
 }
 
-/// Whether a file of the length of such a block is there; it was not checked.
+/// Whether a file with the length of this block exists; its contents are not checked.
 pub(super) fn seems_there(folder: &Path, key: Key, bytes: u64) -> bool {
     let metadata = fs::metadata(key.path(folder));
     metadata.is_ok_and(|metadata| metadata.len() == bytes + CHECKSUM as u64)
 }
 
-/// Removes a block. That it stays, or is gone already, is no error: nobody relies on it.
+/// Removes a block. Failure is no error, as nothing relies on the removal.
 pub(super) fn remove(system: &FileSystem, path: &Path) {
     let _ = system.remove(path);
 }

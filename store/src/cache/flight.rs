@@ -1,4 +1,4 @@
-//! A block on its way from the server: whoever else wants it waits, and asks for it no second time.
+//! A block on its way from the server: other threads that want it wait, and do not request it again.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 use crate::error_kind::Failure;
 
-/// What came of it: the block, or why it did not come.
+/// The result of a flight: the block, or why it did not come.
 pub(super) type Landed = Result<Bytes, Arc<io::Error>>;
 
-/// An error of a request for all who waited for it.
+/// A copy of a request's error, for each thread that waited for the block.
 pub(super) fn shared(error: &io::Error) -> io::Error {
     match error.get_ref().and_then(|it| it.downcast_ref::<Failure>()) {
         Some(failure) => failure.clone().into(),
@@ -29,7 +29,7 @@ impl Flight {
         Arc::default()
     }
 
-    /// The first word stands.
+    /// Ends the flight. Only the first result counts.
     pub fn land(&self, landed: Landed) {
         let mut place = self.landed.lock().unwrap_or_else(PoisonError::into_inner);
         place.get_or_insert(landed);

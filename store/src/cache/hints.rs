@@ -1,4 +1,4 @@
-//! Fetching in the background what will be read soon.
+//! Fetches in the background what will be read soon.
 
 use std::ops::Range;
 use std::sync::mpsc::{self, Receiver, SyncSender};
@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::cache::{Fetch, Shared};
 
-/// Threads that fetch. A server gives one of them 50 to 100 MB/s, several of them several times that.
+/// Threads that fetch. A server sends 50 to 100 MB/s to one thread, and several times that to several.
 const THREADS: usize = 8;
 
-/// Requests that wait for a thread. What is hinted at beyond them is dropped: it will be read anyway.
+/// The most requests that wait for a thread. Further hints are dropped: their data is fetched when it is read.
 const WAITING: usize = 64;
 
-/// Blocks of a part, as one request.
+/// A request for blocks of a part.
 pub(super) struct Hint {
     pub content: blake3::Hash,
     pub size: u64,
@@ -20,12 +20,12 @@ pub(super) struct Hint {
     pub fetch: Arc<Fetch>,
 }
 
-/// The threads end with it, when nothing is left that was hinted at.
+/// The queue of hints. Its threads end when it is dropped and the queue is empty.
 #[derive(Debug, Default)]
 pub(super) struct Hints(OnceLock<SyncSender<Hint>>);
 
 impl Hints {
-    /// Whether there was room for it.
+    /// Queues a hint; returns whether there was room for it.
     pub fn send(&self, shared: &Arc<Shared>, hint: Hint) -> bool {
         let hints = self.0.get_or_init(|| {
             let (sender, receiver) = mpsc::sync_channel(WAITING);
@@ -33,7 +33,7 @@ impl Hints {
             for _ in 0..THREADS {
                 let (shared, receiver) = (shared.clone(), receiver.clone());
                 let thread = std::thread::Builder::new().name("gimlet-fetch".into());
-                // Without a thread there are no hints; what is read is fetched by who reads it.
+                // Without a thread there are no hints; each reader fetches what it reads.
                 let _ = thread.spawn(move || work(&shared, &receiver));
             }
             sender
@@ -44,10 +44,10 @@ impl Hints {
 
 fn work(shared: &Shared, hints: &Mutex<Receiver<Hint>>) {
     loop {
-        // One waits for the channel, the others for that one.
+        // One thread waits on the channel, the others wait for its lock.
         let hint = hints.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(hint) = hint else { return };
-        // What cannot be fetched now is an error of whoever reads it.
+        // If the fetch fails, a later read of these blocks reports the error.
         if let Err(error) = shared.fetch_missing(&hint) {
             tracing::debug!(%error, "what will be read could not be fetched ahead");
         }

@@ -1,4 +1,4 @@
-//! What this process knows of blocks: which files it has checked, and those that it holds open.
+//! What this process knows about blocks: the files that it has checked, and those that it holds open.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use crate::cache::block::{Identity, Key, USED_WITHIN, mark_used};
 
-/// How many files are held open: a quarter of those that the process may have open, which is 256 as a
-/// rule. To open one takes as long as to read 30 kilobytes.
+/// The most files that are held open: a quarter of the process's limit of open files, usually 256. Opening a file
+/// takes as long as reading 30 kilobytes.
 fn most_open() -> usize {
     #[cfg(unix)]
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
@@ -21,7 +21,7 @@ fn most_open() -> usize {
 pub(super) struct Known {
     blocks: HashMap<Key, Block>,
     most_open: usize,
-    /// In no order; the hand goes round and closes what was not used since it last came by.
+    /// The open files, in no order. The hand goes round and closes a file that was not used since its last visit.
     open: Vec<Open>,
     hand: usize,
 }
@@ -29,7 +29,7 @@ pub(super) struct Known {
 #[derive(Debug)]
 struct Block {
     identity: Identity,
-    /// Its place among the open files.
+    /// The index of its open file in `open`.
     open: Option<usize>,
 }
 
@@ -48,7 +48,7 @@ impl Default for Known {
 }
 
 impl Known {
-    /// The open file of a block, if it is.
+    /// The open file of a block, if it is open.
     pub fn file(&mut self, key: Key) -> Option<Arc<File>> {
         let open = &mut self.open[self.blocks.get(&key)?.open?];
         open.used = true;
@@ -64,7 +64,7 @@ impl Known {
         Some(file)
     }
 
-    /// The file that was found whole.
+    /// The identity of a block's file that was found whole.
     pub fn checked(&self, key: Key) -> Option<Identity> {
         self.blocks.get(&key).map(|block| block.identity)
     }
@@ -85,7 +85,7 @@ impl Known {
         }
     }
 
-    /// Files that others have removed take their room until they are closed.
+    /// Closes files that other processes have removed: they take room on disk until then.
     pub fn close_removed(&mut self) {
         let removed = self.open.iter().filter(|open| is_removed(&open.file));
         for key in removed.map(|open| open.key).collect::<Vec<_>>() {
@@ -93,7 +93,7 @@ impl Known {
         }
     }
 
-    /// Closes what was not used for long; the last place is free then.
+    /// Closes a file that was not used for long, and returns the free place, which is the last.
     fn close_one(&mut self) -> usize {
         loop {
             self.hand = (self.hand + 1) % self.open.len();
@@ -109,7 +109,7 @@ impl Known {
         }
     }
 
-    /// The last of the open files takes the place of this one.
+    /// Closes the file at `place`. The last of the open files takes its place.
     fn close(&mut self, place: usize) {
         self.open.swap_remove(place);
         let moved = self.open.get(place).and_then(|moved| self.blocks.get_mut(&moved.key));
@@ -124,7 +124,7 @@ fn is_removed(file: &File) -> bool {
     file.metadata().is_ok_and(|metadata| std::os::unix::fs::MetadataExt::nlink(&metadata) == 0)
 }
 
-/// Elsewhere an open file cannot be removed.
+/// Always false: outside Unix an open file cannot be removed.
 #[cfg(not(unix))]
 fn is_removed(_file: &File) -> bool {
     false

@@ -1,9 +1,9 @@
-//! The limit on what the cache's folder holds, whoever writes to it.
+//! The limit on the size of the cache's folder, over all processes that write to it.
 //!
-//! There is no index. A ledger, a file that all processes append to, grows by a byte for each unit
-//! that anybody writes; whoever finds that it stands for a 32nd of the limit empties it, adds up
-//! what is there, and removes what was not used for longest. So the ledger's length bounds what has
-//! come since that was last done, and no process needs to know of another.
+//! There is no index. Instead, all processes append to a ledger, a file that grows by one byte per unit written. A
+//! process that finds that the ledger stands for a 32nd of the limit empties it, adds up the files, and removes those
+//! that were not used for longest. So the ledger's length bounds what was written since the last removal, and no
+//! process needs to know the others.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -17,7 +17,7 @@ use crate::file_system::FileSystem;
 
 const LEDGER: &str = "written";
 
-/// What is to become a block is written in moments: after so long nobody is at it.
+/// The age at which an unfinished block counts as abandoned: writing a block takes moments.
 const ABANDONED: Duration = Duration::from_secs(600);
 
 #[derive(Debug)]
@@ -28,9 +28,9 @@ pub(super) struct Limit {
     /// Bytes that a byte of the ledger stands for.
     unit: u64,
     ledger: Mutex<Option<File>>,
-    /// This process has seen that the limit holds: an earlier one may have had a higher limit.
+    /// Whether this process has checked the limit once: an earlier process may have had a higher limit.
     seen: AtomicBool,
-    /// One thread makes room at a time; the lock on the ledger tells processes apart, not threads.
+    /// Lets one thread at a time make room: the lock on the ledger excludes other processes, not threads.
     evicting: Mutex<()>,
 }
 
@@ -54,19 +54,19 @@ impl Limit {
         }
     }
 
-    /// The most that is there after room was made. Two steps fit in beside it until somebody makes room
-    /// again, and two more while that goes on.
+    /// The most bytes in the folder after room was made. The limit leaves two steps more until a process makes room
+    /// again, and another two while it does.
     pub fn target(&self) -> u64 {
         self.max_bytes - 4 * self.step()
     }
 
-    /// How much is written between one time and the next.
+    /// Bytes that are written before a process makes room again.
     fn step(&self) -> u64 {
         self.max_bytes / 32
     }
 
-    /// Says that so many bytes are about to be written, and makes room if it is time. `None`: there is
-    /// no room, as somebody is still at making some. Else whether files were removed.
+    /// Announces that `bytes` are about to be written, and makes room if it is time. `None` when there is no room,
+    /// because another thread or process is still making room. Otherwise returns whether files were removed.
     pub fn reserve(&self, bytes: u64) -> io::Result<Option<bool>> {
         self.try_reserve(bytes).inspect_err(|_| {
             // The folder may have been removed, ledger and all.
@@ -88,17 +88,17 @@ impl Limit {
         let ledger = File::open(self.folder.join(LEDGER))?;
         match ledger.try_lock() {
             Err(TryLockError::WouldBlock) => return Ok((!none).then_some(false)),
-            // Where the file system knows no locks several make room at once, which does no harm.
+            // Without locks several processes make room at once, which does no harm.
             Err(TryLockError::Error(_)) | Ok(()) => {}
         }
-        // First, so that what comes while the files are counted is counted at least once.
+        // Empty the ledger first, so that bytes written while the files are counted are counted at least once.
         OpenOptions::new().write(true).open(self.folder.join(LEDGER))?.set_len(0)?;
         let removed = self.make_room()?;
         self.seen.store(true, Ordering::Relaxed);
         Ok(Some(removed))
     }
 
-    /// Appends to the ledger. The bytes that it now stands for.
+    /// Appends to the ledger; returns the bytes that it now stands for.
     fn note(&self, bytes: u64) -> io::Result<u64> {
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let file = match &mut *ledger {
@@ -113,14 +113,15 @@ impl Limit {
         Ok(file.metadata()?.len().saturating_mul(self.unit))
     }
 
-    /// Removes what was not used for longest, and what dead writers left. Whether that was anything.
+    /// Removes the blocks that were not used for longest, and leftovers of dead writers. Returns whether it removed
+    /// anything.
     fn make_room(&self) -> io::Result<bool> {
         let mut cached = Vec::new();
         for folder in fs::read_dir(&self.folder)? {
             let folder = folder?;
             let is_ours = folder.file_name().to_str().is_some_and(|name| name.len() == 2);
             if is_ours && folder.file_type()?.is_dir() {
-                // A folder or file that is gone by now is no matter.
+                // A folder or file may have been removed by now.
                 let Ok(files) = fs::read_dir(folder.path()) else { continue };
                 cached.extend(files.filter_map(|file| Cached::of(&file.ok()?)));
             }

@@ -1,8 +1,8 @@
-//! Parts that lie on a server, in blocks on the local disk.
+//! The cache: blocks of remote parts on the local disk.
 //!
-//! A read fills its buffer from blocks; those that are missing are fetched, neighbours in one request,
-//! and stay for the next read, of this process or another. Nothing depends on a block being there, or
-//! being whole: each carries a checksum, and a disk that cannot be written to costs nothing but time.
+//! A read fills its buffer from blocks. Missing blocks are fetched, neighbours in one request, and stay for the next
+//! read by this process or another. Nothing depends on a block existing or being whole: each has a checksum, and a
+//! disk that cannot be written to costs only time.
 
 mod block;
 mod flight;
@@ -32,17 +32,17 @@ use crate::error::{Error, Result};
 use crate::file_system::FileSystem;
 use crate::positioned::{read_exact_at, will_need};
 
-/// Bytes of a block. A server takes 20 to 50 ms until the first byte, and sends 100 MB/s: with this
-/// much it sends for longer than it takes to begin. More would be fetched in vain for a single row.
+/// Bytes per block. A server takes 20 to 50 ms until the first byte, and sends 100 MB/s. With this size, sending
+/// takes longer than the wait for the first byte. A larger block would fetch too much for a single row.
 const BLOCK: u64 = 4 << 20;
 
 /// Neighbouring blocks that are fetched in one request.
 const AT_ONCE: u64 = 2;
 
-/// How long nothing is written after the disk has refused it.
+/// How long no block is written after the disk has refused one.
 const REST: Duration = Duration::from_secs(60);
 
-/// Asks the server for these bytes of a part.
+/// A function that requests a range of bytes of a part from the server.
 pub(crate) type Fetch = dyn Fn(Range<u64>) -> io::Result<Bytes> + Send + Sync;
 
 /// A cache in a folder, which other processes may use at the same time. Clones are the same cache.
@@ -52,7 +52,7 @@ pub(crate) struct Cache {
     hints: Arc<Hints>,
 }
 
-/// What was read since the cache was opened.
+/// Counts of what was read since the cache was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counters {
     /// Bytes that readers got from blocks on disk.
@@ -74,7 +74,7 @@ struct Shared {
     from_cache: AtomicU64,
     fetched: AtomicU64,
     requests: AtomicU64,
-    /// The disk has refused a block, and that was said.
+    /// Whether a warning was given that the disk refused a block.
     told: AtomicBool,
 }
 
@@ -86,27 +86,27 @@ struct State {
     refused: Option<Instant>,
 }
 
-/// Who fetches a block.
+/// The result of claiming a block: which thread fetches it, if any.
 enum Claim<'a> {
     Ours(Claimed<'a>),
-    /// Somebody else is at it.
+    /// Another thread is fetching it.
     Theirs(Arc<Flight>),
-    /// It has come meanwhile.
+    /// It has arrived meanwhile.
     There,
 }
 
-/// Neighbouring blocks that this thread fetches. Dropped, those that did not come are given up.
+/// Neighbouring blocks that this thread fetches. Dropping it gives up the blocks that have not arrived.
 struct Claimed<'a> {
     shared: &'a Shared,
     flights: Vec<(Key, Arc<Flight>)>,
 }
 
 impl Cache {
-    /// A cache that holds up to `max_bytes` in `folder`, which is made when there is something to put
-    /// there. With 0 there is no cache: every read is a request for just what is wanted.
+    /// Opens a cache that holds up to `max_bytes` in `folder`, which is made at the first write. With 0 there is no
+    /// cache: every read requests exactly its bytes.
     ///
     /// # Errors
-    /// `Failed` when something else than a folder has that name.
+    /// `Failed` when something other than a folder has that name.
     pub fn open(system: &FileSystem, folder: &Path, max_bytes: u64) -> Result<Self> {
         Self::with_blocks(system, folder, max_bytes, BLOCK)
     }
@@ -134,8 +134,8 @@ impl Cache {
     /// `content` in hexadecimal digits. `fetch` asks the server for a range of it.
     ///
     /// # Errors
-    /// Those of `fetch`; `UnexpectedEof` when the part is not as long, or the server sends less than it
-    /// was asked for; `InvalidInput` when `content` is no hash.
+    /// The errors of `fetch`; `UnexpectedEof` when the part is too short, or the server sends less than was
+    /// requested; `InvalidInput` when `content` is not a hash.
     pub fn read(
         &self,
         content: &str,
@@ -149,7 +149,7 @@ impl Cache {
         let end = end.ok_or(ErrorKind::UnexpectedEof)?;
         let shared = &*self.shared;
         let mut at = offset;
-        // A block that somebody else could not fetch is tried once more: they may have had less time.
+        // A block that another thread could not fetch is tried once more: that thread may have had less time.
         let mut failed_elsewhere = false;
         while at < end {
             let key = Key { content, number: at / shared.block };
@@ -187,8 +187,8 @@ impl Cache {
         Ok(())
     }
 
-    /// Says that these bytes of a part will be read soon. They are fetched in the background, unless
-    /// so much is on its way that this has to wait for whoever reads it.
+    /// Announces that these bytes of a part will be read soon. They are fetched in the background; if too many
+    /// requests are waiting, the read fetches them.
     pub fn will_need(&self, content: &str, size: u64, range: Range<u64>, fetch: Arc<Fetch>) {
         let shared = &self.shared;
         let Ok(content) = hash(content) else { return };
@@ -215,8 +215,8 @@ impl Cache {
         }
     }
 
-    /// Puts the blocks of a part there that lies in `file` as a whole, for instance because it was
-    /// written here. A part that would drive out all else is left out.
+    /// Adds all blocks of a part from `file`, which holds the whole part, for instance because it was written here.
+    /// Skips a part that would push out everything else.
     pub fn insert(&self, content: &str, file: &File, size: u64) {
         let shared = &*self.shared;
         let Ok(content) = hash(content) else { return };
@@ -231,7 +231,7 @@ impl Cache {
             if block::seems_there(&shared.folder, key, bytes.len() as u64) {
                 continue;
             }
-            // Of a file that cannot be read the server has a copy.
+            // If the file cannot be read, the server has a copy.
             if read_exact_at(file, bytes, range.start).is_err() || !shared.writes() {
                 return;
             }
@@ -239,7 +239,7 @@ impl Cache {
         }
     }
 
-    /// Drops the blocks that hold these bytes, as what they say is wrong.
+    /// Drops the blocks that hold these bytes, because their contents are wrong.
     pub fn forget(&self, content: &str, range: Range<u64>) {
         let Ok(content) = hash(content) else { return };
         if !range.is_empty() {
@@ -249,7 +249,7 @@ impl Cache {
         }
     }
 
-    /// What was read so far.
+    /// The counts of what was read so far.
     pub fn counters(&self) -> Counters {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let shared = &*self.shared;
@@ -266,18 +266,18 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The bytes of the part that a block holds.
+    /// The range of bytes of the part that a block holds.
     fn range(&self, key: Key, size: u64) -> Range<u64> {
         let start = key.number * self.block;
         start..(start + self.block).min(size)
     }
 
-    /// Whether blocks are written: there is a cache, and the disk takes them.
+    /// Whether blocks are written: there is a cache, and the disk has not just refused one.
     fn writes(&self) -> bool {
         self.max_bytes > 0 && self.lock().refused.is_none_or(|when| when.elapsed() > REST)
     }
 
-    /// The file of a block that is there and whole.
+    /// The file of a block, if it exists and is whole.
     fn local(&self, key: Key, size: u64) -> Option<Arc<File>> {
         if self.max_bytes == 0 {
             return None;
@@ -320,7 +320,7 @@ impl Shared {
         read
     }
 
-    /// Where blocks that are there begin, after one that is not, or else `end`.
+    /// The offset where existing blocks begin again after a missing one, or else `end`.
     fn local_from(&self, key: Key, size: u64, end: u64) -> u64 {
         let last = (end - 1) / self.block;
         let mut after = (key.number + 1..=last).map(|number| Key { number, ..key });
@@ -349,7 +349,7 @@ impl Shared {
         Ok(bytes)
     }
 
-    /// Claims a block that was not there, and what is missing of those after it up to `last`.
+    /// Claims a missing block, and the missing blocks directly after it, up to `last`.
     fn claim(&self, key: Key, size: u64, last: u64) -> Claim<'_> {
         let last = last.min(key.number + AT_ONCE - 1);
         let after = (key.number + 1..=last).map(|number| Key { number, ..key });
@@ -377,7 +377,7 @@ impl Shared {
         Claim::Ours(Claimed { shared: self, flights })
     }
 
-    /// Fetches what is missing of the blocks, unless somebody else is at it.
+    /// Fetches the missing blocks, except those that another thread is fetching.
     fn fetch_missing(&self, hint: &Hint) -> io::Result<()> {
         let mut number = hint.blocks.start;
         while number < hint.blocks.end && self.writes() {
@@ -394,7 +394,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Writes a block, if there is room for it and the disk takes it.
+    /// Writes a block, if there is room for it and the disk accepts it.
     fn write(&self, key: Key, bytes: &[u8]) {
         let written =
             self.limit.reserve(block::file_bytes(bytes)).and_then(|reserved| match reserved {
@@ -423,8 +423,8 @@ impl Shared {
 }
 
 impl Claimed<'_> {
-    /// Fetches the blocks, hands them to who waits for them, and writes them. Where the first of them
-    /// begins, and their bytes.
+    /// Fetches the blocks, hands them to waiting threads, and writes them. Returns the offset of the first block, and
+    /// the bytes of all.
     fn fetch(
         self,
         size: u64,
@@ -451,7 +451,8 @@ impl Claimed<'_> {
         Ok((start, bytes))
     }
 
-    /// Others may claim the blocks again before those who wait hear of it, as they may be the ones.
+    /// Gives up the blocks. They are unclaimed before the waiting threads hear of it, so that these threads can claim
+    /// them.
     fn give_up(&self, landed: &Landed) {
         let flights = &mut self.shared.lock().flights;
         for (key, flight) in &self.flights {

@@ -1,5 +1,5 @@
-//! Whatever is read through the cache is what the server has, whatever happened to the folder; and the
-//! folder keeps to its limit.
+//! Tests of the cache: a read gives what the server has, whatever happened to the folder, and the folder keeps to its
+//! limit.
 
 use std::fs;
 use std::process::Command;
@@ -11,10 +11,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::faults::{Fault, Operation};
 
-/// So that a test has many of them.
+/// Bytes per block: few, so that a test has many blocks.
 const SMALL: u64 = 64;
 
-/// What a file has beyond its block.
+/// Bytes of a file in addition to its block.
 const CHECKSUM: u64 = 8;
 
 /// A part on a server that counts requests.
@@ -58,7 +58,7 @@ impl Server {
 fn blocks(folder: &Path) -> Vec<PathBuf> {
     let folders = fs::read_dir(folder).into_iter().flatten().map(|entry| entry.unwrap().path());
     let files = folders.filter(|path| path.is_dir()).flat_map(|path| fs::read_dir(path).unwrap());
-    // Another process may just remove it.
+    // Another process may be removing it.
     files.filter_map(|file| Some(file.ok()?.path())).collect()
 }
 
@@ -77,7 +77,7 @@ enum Step {
     Forget(usize, Range<u64>),
     Hint(usize, Range<u64>),
     Insert(usize),
-    /// Of the n-th block file: a bit is flipped, it is cut, it grows, it goes.
+    /// Damages the n-th block file: flips a bit, cuts it, appends to it, or removes it.
     Damage(usize, u8),
     /// Another process has opened the folder.
     Reopen,
@@ -109,7 +109,7 @@ fn damage(path: &Path, what: u8) {
         2 => bytes.push(7),
         _ => return fs::remove_file(path).unwrap_or(()),
     }
-    // As another file, as a process relies on those that it has checked.
+    // Write a new file, as a process relies on the files that it has checked.
     let _ = fs::remove_file(path);
     fs::write(path, bytes).unwrap();
 }
@@ -149,13 +149,13 @@ proptest! {
                     blocks.retain(|path| path.extension().is_none());
                     if !blocks.is_empty() {
                         damage(&blocks[file % blocks.len()], what);
-                        // Whoever has checked the file that was there reads on in it.
+                        // A process that has checked the old file continues to read it.
                         cache = small(folder.path(), max_bytes);
                     }
                 }
                 Step::Reopen => cache = small(folder.path(), max_bytes),
             }
-            // A block of each of the threads that fetch, this one among them.
+            // One block for each thread that fetches, this one included.
             let over = 9 * (SMALL + CHECKSUM);
             prop_assert!(bytes_on_disk(folder.path()) <= max_bytes + over);
         }
@@ -172,7 +172,7 @@ fn what_was_read_is_not_fetched_again() {
     let cache = small(folder.path(), 1 << 20);
     server.check(&cache, 70..71);
     assert_eq!(server.requests(), vec![64..128]);
-    // What is missing around it, neighbours in one request.
+    // Fetches the missing blocks around it, neighbours in one request.
     server.check(&cache, 0..700);
     assert_eq!(server.requests(), [0..64, 128..256, 256..384, 384..512, 512..640, 640..700]);
     server.check(&cache, 0..700);
@@ -223,7 +223,7 @@ fn a_server_that_sends_less_is_no_source() {
     server.check(&cache, 0..700);
 }
 
-/// What a page's checksum has told of.
+/// Forgets blocks that a page's checksum has found wrong.
 #[test]
 fn what_is_forgotten_is_fetched_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -246,7 +246,7 @@ fn what_was_inserted_is_not_fetched() {
     cache.insert(&server.content, &file, 700);
     server.check(&cache, 0..700);
     assert!(server.requests().is_empty());
-    // It would drive out all else, and itself.
+    // The part would push out everything else, and itself.
     let other = tempfile::tempdir().unwrap();
     small(other.path(), 750).insert(&server.content, &file, 700);
     assert!(blocks(other.path()).is_empty());
@@ -262,7 +262,7 @@ fn what_was_hinted_at_comes_once() {
         Arc::new(move |range| server.fetch(range))
     };
     cache.will_need(&server.content, 700, 0..700, fetch.clone());
-    // Whether the threads or this one come first, nothing is fetched twice.
+    // Whether this thread or the others come first, nothing is fetched twice.
     server.check(&cache, 0..700);
     cache.will_need(&server.content, 700, 0..700, fetch);
     server.check(&cache, 0..700);
@@ -293,7 +293,7 @@ fn threads_that_want_the_same_fetch_it_once() {
     }
 }
 
-/// Who waits for a block that does not come asks for it, with what it has of credentials and patience.
+/// A thread that waits for a block that does not come requests it itself, with its own credentials and patience.
 #[test]
 fn a_fetch_that_fails_or_panics_is_of_no_consequence_to_others() {
     let folder = tempfile::tempdir().unwrap();
@@ -337,7 +337,7 @@ fn a_disk_that_fails_costs_nothing_but_requests() {
         server.check(&cache, 0..700);
         server.requests();
         server.check(&cache, 10..700);
-        // Less is missing than was, and no more is fetched than that.
+        // Fewer blocks are missing than before, and only these are fetched.
         let there = blocks(folder.path()).iter().filter(|path| path.extension().is_none()).count();
         let fetched: u64 = server.requests().iter().map(|range| range.end - range.start).sum();
         assert_eq!(fetched, 700 - 64 * there as u64 - if there == 0 { 10 } else { 0 });
@@ -357,7 +357,7 @@ fn what_was_used_last_stays() {
     kept.check(&cache, 0..SMALL);
     for seed in 0..200 {
         part(seed).check(&cache, 0..SMALL);
-        // As if a minute had gone by.
+        // Pretend that a minute has passed.
         let key = Key { content: hash(&kept.content).unwrap(), number: 0 };
         block::mark_used(&File::open(key.path(folder.path())).unwrap());
         assert!(bytes_on_disk(folder.path()) <= 33 * files);
@@ -422,7 +422,7 @@ fn something_else_of_that_name_is_refused() {
 const PROCESSES: u64 = 4;
 const SHARED_LIMIT: u64 = 100 * (SMALL + CHECKSUM);
 
-/// Reads at random until its parent says so, and damages a file now and then.
+/// Reads at random until its parent stops it, and damages a file now and then.
 #[test]
 fn in_another_process() {
     let Ok(seed) = std::env::var("CACHE_CHILD") else { return };
@@ -458,7 +458,7 @@ fn processes_share_a_folder_and_its_limit() {
                 kill_process(Pid::from_child(child), signal).unwrap();
             }
         };
-        // Files that come and go while they are counted would be counted twice.
+        // Files that appear and vanish during the count would be counted twice.
         all(Signal::STOP, &children);
         let mut bytes = bytes_on_disk(folder.path());
         loop {
@@ -470,7 +470,7 @@ fn processes_share_a_folder_and_its_limit() {
         }
         most = most.max(bytes);
         all(Signal::CONT, &children);
-        // Or on a busy machine they would come no further.
+        // Otherwise the children would make no progress on a busy machine.
         thread::sleep(Duration::from_millis(20));
         for (child, ended) in children.iter_mut().zip(&mut ended) {
             if ended.is_none() {
@@ -483,7 +483,8 @@ fn processes_share_a_folder_and_its_limit() {
     assert!(most <= SHARED_LIMIT + PROCESSES * (SMALL + CHECKSUM), "{most}");
 }
 
-/// Beside `pread` of one local file; `cargo test -p gimlet-store --lib cache -- --ignored --nocapture`.
+/// Compares the cache with `pread` of one local file: `cargo test -p gimlet-store --lib cache -- --ignored
+/// --nocapture`.
 #[test]
 #[ignore = "it measures"]
 fn a_warm_cache_reads_as_fast_as_a_file() {

@@ -1,4 +1,4 @@
-//! A check of every page of an open generation.
+//! Checks every page of an open generation.
 
 use super::Reader;
 use super::keys::Keys;
@@ -6,7 +6,7 @@ use crate::checked::Checked;
 use crate::error::{Error, Result};
 
 impl Reader {
-    /// Checks every page of the columns that it was opened for, and the keys. Goes on after damage.
+    /// Checks every page of the columns that the reader was opened for, and the keys. Continues after damage.
     pub(crate) fn check_pages(&self) -> Checked {
         let mut checked = Checked::default();
         let mut found = |result: Result<()>| match result.map_err(Error::into_damage) {

@@ -1,4 +1,4 @@
-//! What identifies the rows of a generation, which is read whole.
+//! Reads what identifies the rows of a generation, always for all rows.
 
 use super::{Reader, forget};
 use crate::damage::Damage;
@@ -7,29 +7,29 @@ use crate::key_page;
 use crate::limits::Allowance;
 use crate::part_index::PartIndex;
 
-/// What identifies the rows, in the order of their positions.
+/// Ids, labels, sources and attributes of the rows, in the order of their positions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Keys {
     /// The stable id of each sample.
     pub ids: Vec<i64>,
     /// The label of each sample that has one.
     pub labels: Vec<Option<i64>>,
-    /// Where each sample came from, if the dataset says.
+    /// Where each sample came from, if the dataset has sources.
     pub sources: Option<Vec<String>>,
     /// The values of each attribute of the schema.
     pub attributes: Vec<Vec<i64>>,
 }
 
 impl Reader {
-    /// The ids, labels, sources and attributes of all rows.
+    /// Reads the ids, labels, sources and attributes of all rows.
     ///
     /// # Errors
-    /// `Damaged` names the file and row group.
+    /// `Damaged`, with file and row group, when a page is damaged.
     pub fn keys(&self) -> Result<Keys> {
         let attributes = self.key_names.len() - 2 - usize::from(self.source);
         let row =
             size_of::<i64>() * (1 + attributes) + size_of::<Option<i64>>() + size_of::<String>();
-        // Twice: those of a row group, and of all before it.
+        // The memory counts twice: for the keys of a row group, and for all before it.
         let mut memory = Allowance::new(self.limits.index, "index");
         memory.take(self.rows.saturating_mul(2 * row as u64), "the keys")?;
         let rows = self.rows as usize;
@@ -51,7 +51,7 @@ impl Reader {
         Ok(keys)
     }
 
-    /// Adds what a key column holds of a row group.
+    /// Adds the values of a key column in a row group.
     pub(super) fn read_keys(
         &self,
         part: &PartIndex,
@@ -79,7 +79,7 @@ impl Reader {
 }
 
 impl Keys {
-    /// Adds what the `page` of key column `column` holds, `rows` values.
+    /// Adds the `rows` values in `page`, a page of key column `column`.
     fn add(&mut self, column: usize, page: &[u8], rows: usize) -> Result<(), &'static str> {
         match (column, &mut self.sources) {
             (0, _) => self.ids.extend(key_page::read_numbers(page, rows)?),

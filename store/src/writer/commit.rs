@@ -1,4 +1,4 @@
-//! How a generation becomes visible: all of its parts are there, and a manifest names them.
+//! Makes a generation visible: when all its parts are complete, a manifest names them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,28 +10,28 @@ use crate::error::{Error, Result};
 use crate::manifest::{FORMAT_VERSION, Manifest};
 use crate::statistics::Sums;
 
-/// How the work of a writer ended.
+/// The result of [`Writer::finish`].
 #[derive(Debug)]
 pub enum Finished {
-    /// The generation is there.
+    /// The generation is committed.
     Committed(Generation),
-    /// The writer's shard is complete, and others are not.
+    /// The writer's shard is complete; other shards are not.
     Waiting {
         /// Complete parts, of all shards.
         done: usize,
-        /// Parts that there will be.
+        /// Parts of the generation.
         parts: usize,
     },
 }
 
 impl Writer {
-    /// Makes the generation visible, with all rows up to [`Writer::position`]. When another writer
-    /// has committed the same key before, that generation is given.
+    /// Makes the generation visible, with all rows up to [`Writer::position`]. If another writer has already
+    /// committed the same key, returns that generation.
     ///
     /// # Errors
-    /// `Failed` when there are no rows or not as many as announced, when parts of other shards are missing,
-    /// or when another writer's parts of this key are different; `NoSpace`, `Denied` or `Failed` when the
-    /// disk will not take the last part or the manifest.
+    /// `Failed` when there are no rows or not as many as announced, when parts of other shards are missing, or when
+    /// another writer's parts of this key are different; `NoSpace`, `Denied` or `Failed` when the disk cannot take
+    /// the last part or the manifest.
     pub fn commit(self, summary: Value) -> Result<Generation> {
         let folder = self.folder.clone();
         match self.finish(|_| summary)? {
@@ -42,11 +42,11 @@ impl Writer {
         }
     }
 
-    /// The same where the parts of all shards are complete; where some are not, that is no error. `summary`
-    /// is told what was noted of each part, in their order; null where nothing was.
+    /// Finishes this writer's shard, and makes the generation visible if the parts of all shards are complete. It is
+    /// no error if some are not. `summary` gets the note of each part, in their order; null where nothing was noted.
     ///
     /// # Errors
-    /// As [`Writer::commit`].
+    /// The errors of [`Writer::commit`].
     pub fn finish(mut self, summary: impl FnOnce(&[Value]) -> Value) -> Result<Finished> {
         self.whole()?;
         let rows = self.position;
@@ -58,7 +58,7 @@ impl Writer {
         {
             return Err(self.fail(format_args!("{rows} rows, not {announced} as announced")));
         }
-        // If the last part is full, it was finished with its last row.
+        // If the last part is full, it was already finished with its last row.
         self.end_part((rows / self.spec.rows_per_part as u64) as usize)?;
         let parts = self.parts_of(rows);
         let done = self.find_others(parts)?;
@@ -75,8 +75,8 @@ impl Writer {
         let manifest = self.manifest(rows, summary);
         let records = self.dataset.records();
         loop {
-            // The number is taken from a listing before the search for the key: whoever commits
-            // the key after the search takes this number or a later one.
+            // The number is taken from a listing before the search for the key: a writer that commits the key after
+            // the search takes this number or a later one.
             let number = records.next()?;
             if let Some(found) = self.dataset.find(&self.spec.key)? {
                 if found.manifest().parts != manifest.parts {
@@ -99,13 +99,13 @@ impl Writer {
         }
     }
 
-    /// Removes the notes of damage, last of all: every part is as it was, or will be, committed.
+    /// Removes the notes of damage, last of all: by now every part is equal to the committed one.
     fn forget_damage(&self) -> Result<()> {
         let parts = self.done.values().map(|record| self.folder.join(&record.part.file));
         parts.into_iter().try_for_each(|part| part.forget_damage())
     }
 
-    /// A glob over the folder must read this generation, all of it and nothing else.
+    /// Checks that a glob over the folder reads all of this generation and nothing else.
     fn check_folder(&self) -> Result<()> {
         let mut names = self.folder.names_in()?;
         names.retain(|name| name.ends_with(".parquet"));

@@ -1,4 +1,4 @@
-//! What earlier writers of a key have left, and what other shards have written.
+//! Takes over parts that earlier writers of the key left, and parts that other shards have written.
 
 use std::collections::HashSet;
 use std::ops::Range;
@@ -20,8 +20,8 @@ use crate::records::passes_over;
 use crate::statistics::Sums;
 
 impl Writer {
-    /// Takes the parts that earlier attempts completed. Removes what is damaged, or was cut in
-    /// another way: it cannot be committed, and would be in the way.
+    /// Takes over the parts that earlier attempts completed. Removes parts that are damaged or have other rows: they
+    /// cannot be committed, and would be in the way.
     pub(super) fn find_done(&mut self) -> Result<()> {
         let committed = self.committed.clone();
         if let Some(committed) = &committed {
@@ -35,7 +35,7 @@ impl Writer {
             self.settle(committed.manifest().schema.clone())?;
         }
         let names: HashSet<String> = self.folder.names_in()?.into_iter().collect();
-        // A shard leaves what is another's alone: its writer may be at work.
+        // A shard does not touch the parts of another: the other writer may be at work.
         let own = |index: &usize| self.shard.has(*index);
         let noted = self.indexes(names.len()).filter(own);
         let indexes: Vec<usize> =
@@ -60,8 +60,8 @@ impl Writer {
                 }
             }
         }
-        // A part without a note stays: its writer may be about to note it, and who makes it again
-        // compares the bytes. One that was committed stays if it is what was committed.
+        // A part without a note stays: its writer may be about to note it, and a writer that makes it again compares
+        // the bytes. A committed part stays if its bytes are those that were committed.
         let parts = committed.iter().flat_map(|it| it.manifest().parts.iter().enumerate());
         let undone: Vec<(usize, &Part)> =
             parts.filter(|(index, _)| self.is_to_do(*index)).collect();
@@ -81,7 +81,7 @@ impl Writer {
         }
         for name in unfit {
             let at = self.folder.join(&name);
-            // Until the commit it must not be taken for whole, whatever comes in its place.
+            // Until the commit the part must not count as whole, whatever file takes its place.
             if committed.is_some() && !names.contains(&note_name(&name)) {
                 at.store().note(&Damage::of(at.path(), "it is being made again"))?;
             }
@@ -90,8 +90,8 @@ impl Writer {
         self.take_choice(&names)
     }
 
-    /// Has the compression that another shard chose, where it is still to be chosen: all choose by the same
-    /// rows, so it would be the same.
+    /// Takes the compression that another shard chose, where this writer has not chosen yet. All shards choose from
+    /// the same rows, so the result is the same.
     fn take_choice(&mut self, names: &HashSet<String>) -> Result<()> {
         for index in self.indexes(names.len()) {
             if self.kind.is_some() {
@@ -110,7 +110,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes the complete parts of the other shards; says how many of `parts` are there, its own included.
+    /// Takes over the complete parts of the other shards. Returns how many of `parts` are complete, its own included.
     pub(super) fn find_others(&mut self, parts: usize) -> Result<usize> {
         let others: Vec<usize> = (0..parts).filter(|index| !self.shard.has(*index)).collect();
         if others.is_empty() {
@@ -119,7 +119,7 @@ impl Writer {
         let names: HashSet<String> = self.folder.names_in()?.into_iter().collect();
         let noted = others.iter().filter(|index| names.contains(&record_name(**index))).count();
         if self.committed.is_none() && noted < others.len() {
-            // Reading what is there would be for nothing.
+            // Reading the existing parts would be useless.
             return Ok(self.done.len() + noted);
         }
         self.take_choice(&names)?;
@@ -131,7 +131,7 @@ impl Writer {
         Ok(self.done.len())
     }
 
-    /// The part of another shard, if it is complete.
+    /// The note of a part of another shard, if the part is complete.
     fn other(&self, index: usize, names: &HashSet<String>) -> Result<Option<PartRecord>> {
         if names.contains(&record_name(index)) {
             return Ok(self.read_record(index, names)?.filter(|record| self.fits(record)));
@@ -143,25 +143,24 @@ impl Writer {
         Ok(good.then(|| self.of_committed(part)))
     }
 
-    /// The note of a part that was restored from a copy. Its sums are in the statistics of the manifest
-    /// already.
+    /// A note for a part that was restored from a copy. Its sums are in the statistics of the manifest already.
     fn of_committed(&self, part: &Part) -> PartRecord {
         self.record(part.clone(), vec![Sums::NONE; self.spec.schema.columns.len()])
     }
 
-    /// The places that the notes of parts may have, of which others may be missing, among so many files.
+    /// The part numbers to look for notes of, in a folder of `files` files: some notes may be missing.
     fn indexes(&self, files: usize) -> Range<usize> {
         0..files.max(self.spec.rows.map_or(0, |rows| self.parts_of(rows)))
     }
 
-    /// Whether a committed part has the rows that this writer would give it.
+    /// Whether a committed part has the rows that this writer would put in it.
     fn is_cut_here(&self, index: usize, part: &Part) -> bool {
         let per_part = self.spec.rows_per_part as u64;
         let parts = self.committed.as_ref().map_or(0, |it| it.manifest().parts.len());
         part.rows == per_part || (part.rows < per_part && index + 1 == parts)
     }
 
-    /// Whether a complete part is one of those that this writer would make.
+    /// Whether a complete part is one that this writer would make.
     fn fits(&self, record: &PartRecord) -> bool {
         let other = |it: &Generation| !it.manifest().parts.contains(&record.part);
         if self.committed.as_ref().is_some_and(other) {
@@ -169,10 +168,10 @@ impl Writer {
         }
         let mut expected = self.record(record.part.clone(), record.sums.clone());
         expected.summary = record.summary.clone();
-        // What was chosen is in the schema. What was measured, JSON may have rounded.
+        // The chosen compression is in the schema. JSON may have rounded the measurements.
         expected.compression = record.compression.clone();
         if self.kind.is_none() && self.spec.compression == CompressionSetting::Auto {
-            // Whoever wrote it has seen the first row group, and chosen.
+            // The writer of this note has seen the first row group, and chosen.
             let columns = expected.schema.columns.iter_mut();
             for (column, found) in columns.zip(&record.schema.columns) {
                 column.compression = found.compression;
@@ -181,14 +180,14 @@ impl Writer {
         *record == expected
     }
 
-    /// The record of part `index`, if the file has the bytes it says.
+    /// The note of part `index`, if the part has the bytes that the note names.
     fn read_record(&self, index: usize, names: &HashSet<String>) -> Result<Option<PartRecord>> {
         let is_remote = self.folder.properties().is_remote;
         let note = self.folder.join(record_name(index));
         let noted: Result<PartRecord> = json::read(&note, &self.dataset.limits());
         let noted = match noted {
             Ok(noted) => noted,
-            // Of a server that cannot be asked now it is not known what it has.
+            // If the server does not answer, it is unknown what it has.
             Err(error) if is_remote && !passes_over(&error) => return Err(error),
             Err(_) => return Ok(None),
         };
@@ -198,7 +197,7 @@ impl Writer {
             && noted.is_sound();
         let at = self.folder.join(part_name(index));
         let size = at.size().map_err(|error| at.error("read", &error))?;
-        // An object is whole or not there, and is created once: it need not be fetched to be sure.
+        // An object is whole or does not exist, and is created once: it need not be fetched for a check.
         let is_noted = names.contains(&note_name(&part_name(index)));
         let same = || match is_remote && !is_noted {
             true => Ok(true),
@@ -209,7 +208,7 @@ impl Writer {
     }
 }
 
-/// What cannot be looked at for another reason than damage must not be taken for damaged.
+/// Turns damage into `false`. Other errors stay errors: a part that cannot be read for another reason is not damaged.
 fn is_sound(checked: Result<bool>) -> Result<bool> {
     match checked {
         Err(error) if error.kind() == ErrorKind::Damaged => Ok(false),

@@ -1,4 +1,4 @@
-//! The server's clock. Ages of objects are reckoned by it alone, as the clocks of machines differ.
+//! The server's clock. Only this clock gives ages of objects, as the clocks of machines differ.
 
 use std::io;
 use std::sync::PoisonError;
@@ -9,11 +9,11 @@ use object_store::ObjectStoreExt;
 use super::connection::Clock;
 use super::object::Object;
 
-/// How often the server is asked: our clock does not count the time in which a machine sleeps.
+/// How long an answer is used before the server is asked again: our clock does not count time while a machine sleeps.
 const ASKED_AGAIN: Duration = Duration::from_secs(600);
 
-/// The time by the server's clock; by ours where nothing may be written there.
-/// It is asked once in a while, in the folder of `object`: credentials may allow no other.
+/// The time by the server's clock; by our clock where the credentials allow no writes. It asks now and then, in the
+/// folder of `object`, because the credentials may allow no other folder.
 pub(super) fn server_time(object: &Object) -> io::Result<SystemTime> {
     let mut clock = object.connection.clock.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(clock) = clock.as_ref().filter(|it| it.at.elapsed() < ASKED_AGAIN) {
@@ -21,21 +21,21 @@ pub(super) fn server_time(object: &Object) -> io::Result<SystemTime> {
     }
     match Clock::set_by(object) {
         Ok(set) => Ok(clock.insert(set).now()),
-        // Who may write nothing removes nothing either.
+        // Without the right to write, this process removes nothing either.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(SystemTime::now()),
         Err(error) => Err(error),
     }
 }
 
 impl Clock {
-    /// Writes an object beside `object`, and looks when it was written.
+    /// Sets the clock: writes an object beside `object`, and reads the time of that object.
     fn set_by(object: &Object) -> io::Result<Self> {
         let object = object.own("clock");
         let store = &object.connection.store;
         object.put(Vec::new().into())?;
         let at = Instant::now();
         let meta = object.ask(|| store.head(&object.key));
-        // What stays is of no size.
+        // An object that stays takes no room.
         let _ = object.remove();
         Ok(Self { said: meta?.last_modified.into(), at })
     }

@@ -1,4 +1,4 @@
-//! From the environment to a connection. Credentials stay inside it.
+//! Makes a connection from the environment. Credentials stay inside it.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -13,17 +13,17 @@ use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 
 use crate::error_kind::{ErrorKind, Failure};
 
-/// How long a request is tried, unless `GIMLET_STORE_PATIENCE` says otherwise, in seconds.
+/// How long a request is retried, unless `GIMLET_STORE_PATIENCE` (in seconds) says otherwise.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long one request may take, body and all: 16 MiB at 56 kB a second.
+/// How long one request may take, body and all: 16 MiB at 56 kB per second.
 const REQUEST: Duration = Duration::from_secs(300);
 
-/// Where a machine of Amazon's asks for its credentials.
+/// The address where an Amazon machine asks for its credentials.
 const METADATA: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::new(169, 254, 169, 254)), 80);
 
-/// The variables of the environment that name credentials, or somebody who has them.
+/// The environment variables that hold credentials, or name their source.
 const CREDENTIALS: [&str; 5] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -37,7 +37,7 @@ pub(super) fn connect(scheme: &str, bucket: &str) -> io::Result<Arc<dyn ObjectSt
     if bucket.is_empty() {
         return Err(Failure::failed(format!("`{scheme}://` needs the name of a bucket")).into());
     }
-    // Whose cryptography connections use; a program that uses this library may have chosen before.
+    // Sets the cryptography for connections. It fails if the program that uses this library has chosen before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let store: object_store::Result<Arc<dyn ObjectStore>> = match scheme {
         "s3" => s3(bucket)?.build().map(|it| Arc::new(it) as _),
@@ -80,12 +80,14 @@ fn s3(bucket: &str) -> io::Result<AmazonS3Builder> {
         .with_client_options(client().with_allow_http(is_http(endpoint.as_deref()))))
 }
 
-/// Without it, who has no credentials would wait for minutes to be told.
+/// Whether the metadata address answers. Without this check, a process without credentials would wait for minutes
+/// before its error.
 fn metadata_answers() -> bool {
     TcpStream::connect_timeout(&METADATA, Duration::from_secs(1)).is_ok()
 }
 
-/// Who names an endpoint without TLS means it: a server in the same rack, or on the same machine.
+/// Whether an endpoint is plain HTTP. It is allowed when you name it: a server in the same rack, or on the same
+/// machine.
 fn is_http(endpoint: Option<&str>) -> bool {
     endpoint.is_some_and(|it| it.starts_with("http://"))
 }
@@ -106,7 +108,7 @@ fn retry() -> RetryConfig {
     }
 }
 
-/// How long a request is tried.
+/// How long a request is retried.
 pub(super) fn patience() -> Duration {
     let said = variable("GIMLET_STORE_PATIENCE").and_then(|it| it.parse().ok());
     said.map_or(PATIENCE, Duration::from_secs)

@@ -1,4 +1,4 @@
-//! A connection to a bucket, and what is known of its server.
+//! A connection to a bucket, and what is known about its server.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -10,19 +10,19 @@ use object_store::ObjectStore;
 pub(super) struct Connection {
     pub store: Arc<dyn ObjectStore>,
     pub url: String,
-    /// What the server can do, once it was asked.
+    /// What the server can do; `None` before the probe.
     pub ability: Mutex<Option<Ability>>,
     pub clock: Mutex<Option<Clock>>,
 }
 
-/// What a server can do that can be written to.
+/// What a server that can be written to can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ability {
-    /// Whether copies can be create-only, too.
+    /// Whether a copy can also fail when the name is taken.
     pub creates_by_copy: bool,
 }
 
-/// What the server's clock said, and when that was by a clock that is never set.
+/// A reading of the server's clock, and the time of that reading by a monotonic clock.
 #[derive(Debug)]
 pub(super) struct Clock {
     pub said: SystemTime,
@@ -37,7 +37,7 @@ impl Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The connection knows credentials.
+        // Shows only the URL, as the connection knows credentials.
         f.write_str(&self.url)
     }
 }

@@ -1,4 +1,4 @@
-//! Why a request failed, without what must not be printed.
+//! Describes why a request failed, without secrets.
 
 use std::error::Error as _;
 
@@ -7,8 +7,8 @@ use object_store::Error;
 use crate::error_kind::{ErrorKind, Failure};
 
 impl Failure {
-    /// That of an error of `object_store`. The server's own words are not all taken over: they may hold an access
-    /// key, a signature or a token.
+    /// Makes a failure from an error of `object_store`. It leaves out some of the server's words: they may hold an
+    /// access key, a signature or a token.
     pub(super) fn of(error: &Error) -> Self {
         let text = whole(error);
         let code = between(&text, "<Code>", "</Code>");
@@ -49,7 +49,7 @@ impl Failure {
     }
 }
 
-/// The error and all that it came of.
+/// The text of the error and of all its causes.
 fn whole(error: &Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -60,14 +60,14 @@ fn whole(error: &Error) -> String {
     text
 }
 
-/// The innermost of the errors: what the connection met.
+/// The text of the innermost cause: the error of the connection.
 fn last_words(error: &Error) -> String {
     let mut last: &dyn std::error::Error = error;
     while let Some(source) = last.source() {
         last = source;
     }
     let text = last.to_string();
-    // An address may hold a signature behind its question mark.
+    // A URL may hold a signature after its question mark.
     let text = text.split(['?', '<']).next().unwrap_or_default().trim();
     let text: String = text.chars().take(300).collect();
     format!("the server cannot be reached: {text}")
@@ -79,7 +79,7 @@ fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     found.bytes().all(|it| it.is_ascii_alphanumeric()).then_some(found)
 }
 
-/// The status of HTTP that the error tells of: `object_store` keeps it in its words alone.
+/// The HTTP status in the text of an error: `object_store` gives it only there.
 fn status_of(text: &str) -> Option<u16> {
     let (_, rest) = text.split_once("status code: ")?;
     rest.get(..3)?.parse().ok()

@@ -1,10 +1,10 @@
-//! Leases where there are no locks: objects that their holders write anew as long as they live.
+//! Leases where there are no locks: objects that their holders rewrite as long as they live.
 //!
-//! The leases on `NAME` are objects in `.leases/NAME/` beside it. Whoever takes one writes its object
-//! first and looks for those of others then; so of two that exclude each other, one at least sees the other. A
-//! lease that has not been written for [`dead_after`], by the server's clock, is that of a dead process. One
-//! that is merely slower than that loses it: leases are advice, and what protects the data is that commits
-//! are create-only.
+//! The leases on `NAME` are objects in `.leases/NAME/` beside it. A process that takes one first writes its object
+//! and then looks for other leases. So of two processes that exclude each other, at least one sees the other. A lease
+//! that was not rewritten for [`dead_after`], by the server's clock, counts as that of a dead process. A live process
+//! that is slower than that loses its lease. Leases are advisory: what protects the data is that commits are
+//! create-only.
 
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
@@ -16,34 +16,35 @@ use super::probe::ability;
 use super::runtime;
 use crate::unique::unique;
 
-/// The folder of leases, beside what they are on.
+/// The folder of leases, beside the files that they are on.
 pub(super) const LEASES: &str = ".leases";
 const SHARED: &str = "shared-";
 const ALONE: &str = "alone-";
 
-/// The pause between two looks at what others hold.
+/// The pause between two looks at the leases of others.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
-/// How often it is tried to hold something alone that another has just tried, too.
+/// How often a process tries to hold something alone while another process tries the same.
 const TRIES: u64 = 4;
 
-/// How long a lease lives that is not written anew; `GIMLET_LEASE_SECONDS` says otherwise.
+/// Seconds that a lease lives without being rewritten, unless `GIMLET_LEASE_SECONDS` says otherwise.
 const DEAD_AFTER: u64 = 90;
 
-/// A lease that is held. Dropped, it goes.
+/// A lease that is held. Dropping it removes it.
 #[derive(Debug)]
 pub(super) struct Held(Arc<Beating>);
 
 #[derive(Debug)]
 struct Beating {
     object: Object,
-    /// Who holds it, for people.
+    /// The name of the holder, for people.
     who: String,
-    /// Whether it is to be written anew. Locked while it is, so that it is not written after it went.
+    /// Whether the lease is still to be rewritten. Locked during a write, so that the lease is not written after its
+    /// removal.
     holds: Mutex<bool>,
 }
 
-/// What this process holds.
+/// All leases that this process holds.
 static ALL: LazyLock<Mutex<Vec<Arc<Beating>>>> = LazyLock::new(|| {
     // Without the thread, others will take this process for dead after a while.
     let _ = std::thread::Builder::new().name("leases".into()).spawn(keep_alive);
@@ -56,14 +57,14 @@ fn keep_alive() {
         let all = lock(&ALL).clone();
         let holding = all.iter().map(|lease| (lease, lock(&lease.holds)));
         let holding: Vec<_> = holding.filter(|(_, holds)| **holds).collect();
-        // All at once, and none for long: one that is not answered must not cost the others. The next
-        // time may do better.
+        // All at once, with a time limit: one request without an answer must not cost the other leases. The next
+        // round tries again.
         let puts = holding.iter().map(|(lease, _)| lease.object.put_soon(lease.who.clone()));
         runtime::wait_within(dead_after() / 5, futures_util::future::join_all(puts));
     }
 }
 
-/// How old a lease may be that is held.
+/// The age at which a lease counts as that of a dead process.
 pub(super) fn dead_after() -> Duration {
     static SECONDS: LazyLock<u64> = LazyLock::new(|| {
         let said = std::env::var("GIMLET_LEASE_SECONDS").ok().and_then(|it| it.parse().ok());
@@ -79,7 +80,7 @@ struct Other {
 }
 
 impl Held {
-    /// Shares `object` with others; waits while somebody has it alone.
+    /// Shares the lease on `object`; waits while another process holds it alone.
     pub fn share(object: &Object) -> io::Result<Self> {
         let held = Self::begin(object, SHARED, String::new())?;
         while held.others()?.iter().any(|it| it.lives && it.name.starts_with(ALONE)) {
@@ -88,7 +89,7 @@ impl Held {
         Ok(held)
     }
 
-    /// Has `object` alone, without waiting; `Err` says who else holds it, as far as they say.
+    /// Takes the lease on `object` alone, without waiting. `Err` is the name that another holder has written, if any.
     pub fn alone(object: &Object, who: &str) -> io::Result<Result<Self, String>> {
         let mut tries = 1;
         loop {
@@ -103,14 +104,14 @@ impl Held {
                 return Ok(Err(String::from_utf8_lossy(&said).into_owned()));
             }
             drop(held);
-            // Not all after the same time.
+            // A random wait, so that processes do not try again at the same time.
             let wait = 50 + unique() % 200;
             std::thread::sleep(Duration::from_millis(wait * tries));
             tries += 1;
         }
     }
 
-    /// Who holds `object`, alone or together; `None` when nobody does. Takes nothing.
+    /// The holder of `object`, alone or shared; `None` when no process holds it. Takes no lease.
     pub fn holder(object: &Object) -> io::Result<Option<String>> {
         let folder = folder_of(object);
         let others = leases_in(&folder)?;
@@ -145,7 +146,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         lock(&ALL).retain(|it| !Arc::ptr_eq(it, &self.0));
         *lock(&self.0.holds) = false;
-        // If it stays, it is taken for that of a dead process after a while.
+        // If it stays, it counts as that of a dead process after a while.
         let _ = self.0.object.remove();
     }
 }
@@ -166,7 +167,7 @@ fn leases_in(folder: &Object) -> io::Result<Vec<Other>> {
         .collect())
 }
 
-/// Whether an object in a folder of leases is one.
+/// Whether an object in a folder of leases is a lease.
 pub(super) fn is_lease(name: &str) -> bool {
     name.starts_with(SHARED) || name.starts_with(ALONE)
 }

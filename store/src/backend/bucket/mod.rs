@@ -1,7 +1,7 @@
-//! A bucket: object storage, or the memory of this process.
+//! The backend for buckets: object storage, or the memory of this process.
 //!
-//! Names of objects are not folders' entries: a folder is what the keys below it have in common, is there
-//! when one of them is, and needs neither making nor removing.
+//! Object storage has no folders. A folder is the common prefix of keys, exists when one of these keys does, and is
+//! neither made nor removed.
 
 mod clock;
 mod connect;
@@ -40,9 +40,9 @@ pub(crate) struct Bucket {
     scheme: &'static str,
     name: String,
     system: FileSystem,
-    /// Made when something is first asked for.
+    /// The connection, made at the first request.
     connection: Mutex<Option<Arc<Connection>>>,
-    /// Whether what killed processes have left in the folder of uploads was removed.
+    /// Whether the leftovers of killed processes in the folder of uploads have been removed.
     is_tidy: Mutex<bool>,
 }
 
@@ -53,11 +53,10 @@ impl Bucket {
         Self { scheme, name: name.to_owned(), system, connection, is_tidy }
     }
 
-    /// The object of a path.
+    /// The object at a path.
     ///
     /// # Errors
-    /// When there is no bucket or key of this name, or the environment does not say how to reach the
-    /// server.
+    /// When the name is not a valid bucket or key, or the environment does not say how to reach the server.
     fn object(&self, path: &Path) -> io::Result<Object> {
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let connection = match &*connection {
@@ -75,7 +74,7 @@ impl Bucket {
         format!("{}://{}", self.scheme, self.name)
     }
 
-    /// Changes an object; says in words what could not be done.
+    /// Changes an object; the error describes in words what could not be done.
     fn change<T>(
         &self,
         path: &Path,
@@ -147,7 +146,7 @@ impl Backend for Bucket {
         disk.create_folder(&folder)?;
         let mut is_tidy = self.is_tidy.lock().unwrap_or_else(PoisonError::into_inner);
         if !std::mem::replace(&mut *is_tidy, true) {
-            // What stays takes room, and is in nobody's way.
+            // A file that stays takes room but does no harm.
             let _ = disk.remove_dead_temps(&folder);
         }
         Ok(folder)
@@ -163,7 +162,7 @@ impl Backend for Bucket {
         self.change(target, (Operation::Write, "upload"), |object| upload::put(object, staged.path))
     }
 
-    /// In two steps: killed between, it has both names.
+    /// Renames in two steps: after a kill in between, the object has both names.
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         self.change(to, (Operation::Rename, "replace"), |to| {
             let from = self.object(from)?;
@@ -183,7 +182,8 @@ impl Backend for Bucket {
     fn share(&self, path: &Path, make: bool) -> Result<Option<Lease>> {
         self.change(path, (Operation::Lock, "lease"), |object| {
             let lease = match Held::share(object) {
-                // Who may write nothing removes nothing, and is not seen by those who do.
+                // A process that may not write cannot take a lease. It removes nothing, but processes that remove do
+                // not see it.
                 Err(error) if !make && writes_nothing(&error) => Lease::without_lock(),
                 held => Lease::holding(held?),
             };
@@ -211,7 +211,7 @@ impl Backend for Bucket {
     }
 }
 
-/// Whether an error says that nothing may be written to object storage.
+/// Whether an error says that the process may not write to object storage.
 fn writes_nothing(error: &io::Error) -> bool {
     matches!(ErrorKind::of(error), ErrorKind::Unauthorized | ErrorKind::Unfit)
 }

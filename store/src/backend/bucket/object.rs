@@ -20,10 +20,10 @@ use crate::backend::Entry;
 use crate::error_kind::Failure;
 use crate::unique::unique;
 
-/// What the names of objects begin with that the store makes for its own purposes.
+/// The prefix of names of objects that the store makes for its own purposes.
 pub(super) const OWN: &str = ".gimlet-";
 
-/// An object, or what keys of objects begin with.
+/// An object, or a common prefix of keys.
 #[derive(Debug, Clone)]
 pub(super) struct Object {
     pub connection: Arc<Connection>,
@@ -31,14 +31,14 @@ pub(super) struct Object {
 }
 
 impl Object {
-    /// The object that `path` names in a bucket. Asks no server.
+    /// The object at `path` in a bucket. Asks no server.
     ///
     /// # Errors
-    /// When there is no key of this name.
+    /// When the path is not a valid key.
     pub fn at(connection: Arc<Connection>, path: &Path) -> io::Result<Self> {
         let text = path.to_str().ok_or(io::ErrorKind::InvalidInput)?;
         let key = match cfg!(windows) {
-            // `Path::join` puts them there.
+            // `Path::join` puts backslashes there.
             true => Key::parse(text.replace('\\', "/")),
             false => Key::parse(text),
         };
@@ -46,24 +46,24 @@ impl Object {
         Ok(Self { connection, key: key.map_err(no_key)? })
     }
 
-    /// Everything in it.
+    /// Reads the whole object.
     pub fn read(&self) -> io::Result<Bytes> {
         self.ask(async || self.connection.store.get(&self.key).await?.bytes().await)
     }
 
-    /// The first bytes of it, no more than `limit`.
+    /// Reads up to `limit` bytes from its start.
     pub fn read_up_to(&self, limit: u64) -> io::Result<Bytes> {
         let options = GetOptions { range: Some((0..limit).into()), ..GetOptions::default() };
         let get = || self.connection.store.get_opts(&self.key, options.clone());
         let read = self.ask(async || get().await?.bytes().await);
         match read {
-            // Servers know no part of what is empty.
+            // Servers refuse a range of an empty object.
             Err(_) if self.size().ok().flatten() == Some(0) => Ok(Bytes::new()),
             read => read,
         }
     }
 
-    /// The bytes of a range, all of them.
+    /// Reads all bytes of a range.
     pub fn read_range(&self, range: Range<u64>) -> io::Result<Bytes> {
         let length = range.end - range.start;
         let bytes = self.ask(|| self.connection.store.get_range(&self.key, range.clone()))?;
@@ -73,7 +73,7 @@ impl Object {
         }
     }
 
-    /// Its size in bytes; `None` when it is not there.
+    /// The size in bytes; `None` when the object does not exist.
     pub fn size(&self) -> io::Result<Option<u64>> {
         match self.ask(|| self.connection.store.head(&self.key)) {
             Ok(meta) => Ok(Some(meta.size)),
@@ -82,7 +82,7 @@ impl Object {
         }
     }
 
-    /// What lies directly below it, sorted by name.
+    /// The entries directly below it, sorted by name.
     pub fn list(&self) -> io::Result<Vec<Entry>> {
         let found = self.ask(|| self.connection.store.list_with_delimiter(Some(&self.key)))?;
         let folders = found.common_prefixes.iter().filter_map(|it| it.filename());
@@ -109,22 +109,22 @@ impl Object {
         Ok(self.ask(async || first().try_next().await)?.is_some())
     }
 
-    /// Writes it, in place of whatever was there. Whether the server is fit has to be known by now.
+    /// Writes it, in place of whatever was there. The server must have passed the probe.
     pub fn put(&self, bytes: Bytes) -> io::Result<()> {
         self.ask(|| self.connection.store.put(&self.key, bytes.clone().into())).map(|_| ())
     }
 
-    /// Writes it once, without another try, to be waited for.
+    /// Writes it once, without retries; returns whether that succeeded.
     pub async fn put_soon(&self, text: String) -> bool {
         self.connection.store.put(&self.key, text.into_bytes().into()).await.is_ok()
     }
 
-    /// Writes it unless it is there. `false`: it was there, and is as it was. Whether the server is fit has to be
-    /// known by now.
+    /// Writes it unless it exists. Returns `false` if it existed; then it is unchanged. The server must have passed
+    /// the probe.
     ///
-    /// An answer may be lost, and the put have been done; `object_store` itself tries again then. So what is
-    /// there already may be ours: it has our bytes then. Who creates what others may create, too, with the
-    /// same bytes, is none the worse for it.
+    /// The answer to a put that succeeded may be lost, and then `object_store` itself tries again. So an object that
+    /// already exists may be ours, and then it has our bytes. If another process created it with the same bytes,
+    /// counting it as ours does no harm.
     pub fn create(&self, bytes: Bytes) -> io::Result<bool> {
         let mut tries = Tries::begin();
         loop {
@@ -134,7 +134,7 @@ impl Object {
             match put {
                 Ok(_) => return Ok(true),
                 Err(object_store::Error::AlreadyExists { .. }) => match self.read() {
-                    // S3 says the same of two puts at once of which it is not decided yet who is first.
+                    // S3 also gives this error while two puts run at once and it has not decided which is first.
                     Err(error) if error.kind() == io::ErrorKind::NotFound && tries.again() => {}
                     read => return Ok(read? == bytes),
                 },
@@ -148,7 +148,8 @@ impl Object {
         self.ask(|| self.connection.store.copy(&self.key, &to.key))
     }
 
-    /// Copies it to `to`, unless that is there. `false`: it was there, or the answer was lost that said it is now.
+    /// Copies it to `to`, unless that exists. Returns `false` if it existed, or if this copy made it and the answer
+    /// was lost.
     pub fn copy_new(&self, to: &Self) -> io::Result<bool> {
         let mut tries = Tries::begin();
         loop {
@@ -169,7 +170,7 @@ impl Object {
         }
     }
 
-    /// One beside it for the store's own purposes, of which nobody else has the name.
+    /// An object beside it for the store's own purposes, with a name that no other process uses.
     pub fn own(&self, purpose: &str) -> Self {
         self.beside(&format!("{OWN}{purpose}-{:016x}", unique()))
     }
@@ -188,8 +189,8 @@ impl Object {
         Self { connection: self.connection.clone(), key: self.key.clone().join(name) }
     }
 
-    /// Asks for something that may be done twice. `object_store` tries a request again, but not all that it reads
-    /// of an answer that ends too soon.
+    /// Sends a request that may be done twice, and retries it. `object_store` retries requests, but not every answer
+    /// that ends too soon.
     pub fn ask<T, Answer>(&self, request: impl Fn() -> Answer) -> io::Result<T>
     where
         Answer: Future<Output = object_store::Result<T>>,

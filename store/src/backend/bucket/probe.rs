@@ -1,9 +1,9 @@
-//! Whether a server can be written to safely.
+//! Finds out whether a server can be written to safely.
 //!
-//! Commits are puts that fail when the name is taken (`If-None-Match: *` of S3). Some servers take no
-//! notice of the condition, and some look first and write then, so that of several writers at once more than
-//! one succeeds. On both, one writer would replace what another has committed. So before anything is
-//! written, an object is created twice, one after the other, and another by many at once.
+//! Commits are puts that fail when the name is taken (`If-None-Match: *` of S3). Some servers ignore the condition.
+//! Others check first and write then, so several writers at once can succeed. On both, one writer would replace what
+//! another has committed. So before anything else is written, the probe creates one object twice in a row, and
+//! another one from many threads at once.
 
 use std::io;
 use std::sync::PoisonError;
@@ -14,12 +14,12 @@ use super::connection::Ability;
 use super::object::Object;
 use crate::error_kind::{ErrorKind, Failure};
 
-/// Writers at once, and how often they are let loose.
+/// The number of writers at once, and how often they race.
 const WRITERS: usize = 16;
 const RACES: usize = 2;
 
-/// What the server can do; refuses one on which one writer could replace what another has committed. It is
-/// asked once, in the folder of `object`: credentials may allow no other.
+/// What the server can do. Refuses a server on which one writer could replace what another has committed. The probe
+/// runs once, in the folder of `object`, because the credentials may allow no other folder.
 ///
 /// # Errors
 /// `Unfit` when two can create one object; `Unauthorized`, `NoBucket` or `Unreachable` when it cannot be
@@ -34,7 +34,7 @@ pub(super) fn ability(object: &Object) -> io::Result<Ability> {
     Ok(ability)
 }
 
-/// Finds out what the server of `near` can do, by objects beside it.
+/// Finds out what the server of `near` can do, with objects beside `near`.
 fn probe(near: &Object) -> io::Result<Ability> {
     let twice = near.own("probe");
     let found = check_twice(&twice).and_then(|()| creates_by_copy(&twice));
@@ -67,21 +67,21 @@ fn check_twice(object: &Object) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether a copy to a name that is taken fails. A server that does not know such copies can do without.
+/// Whether a copy to a name that is taken fails. This ability is optional.
 fn creates_by_copy(from: &Object) -> io::Result<bool> {
     let to = from.own("probe");
-    // The second time, it is there.
+    // The second copy finds the name taken.
     let again = from.copy_new(&to).and_then(|_| from.copy_new(&to));
     let _ = to.remove();
     match again {
         Ok(copied) => Ok(!copied),
         Err(error) if ErrorKind::of(&error) == ErrorKind::Unreachable => Err(error),
-        // It does not know such copies.
+        // The server has no copies with a condition.
         Err(_) => Ok(false),
     }
 }
 
-/// How many of several writers at once have created an object.
+/// Lets several writers create an object at once; returns how many succeeded.
 fn race(object: &Object) -> io::Result<usize> {
     let writers = 0..WRITERS;
     std::thread::scope(|scope| {

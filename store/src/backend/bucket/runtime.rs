@@ -1,17 +1,17 @@
-//! Waiting for requests: the threads on which connections are served.
+//! The threads that serve connections, and functions that wait for requests.
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 
-/// Connections are served while nobody waits, too, so that they can be used again.
+/// The runtime for connections. It serves them even while no thread waits, so that they can be reused.
 static RUNTIME: LazyLock<Option<Runtime>> = LazyLock::new(|| {
     let name = "object-storage";
     Builder::new_multi_thread().worker_threads(2).thread_name(name).enable_all().build().ok()
 });
 
-/// Waits for answers, but not for longer than this.
+/// Waits for answers, for at most `limit`.
 pub(super) fn wait_within<T>(limit: Duration, requests: impl Future<Output = T>) -> Option<T> {
     let runtime = RUNTIME.as_ref()?;
     runtime.block_on(async { tokio::time::timeout(limit, requests).await.ok() })

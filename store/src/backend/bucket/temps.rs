@@ -1,7 +1,7 @@
-//! What dead processes have left: uploads that did not get their name, objects of probes, and leases.
+//! Finds what dead processes have left: uploads that did not get their name, objects of probes, and leases.
 //!
-//! Objects have no locks that would tell whose they are, but what is temporary is so for moments, and leases
-//! are written anew as long as they are held.
+//! Objects have no locks that would show their owner. But temporary objects live for moments, and leases are
+//! rewritten as long as they are held, so age decides.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -15,10 +15,10 @@ use super::held::{LEASES, dead_after, is_lease};
 use super::object::{OWN, Object};
 use crate::temp_file;
 
-/// Nothing temporary is in use at this age.
+/// The age at which no temporary object is in use.
 const OLD: Duration = Duration::from_secs(3600);
 
-/// The names, from `folder` on, of what dead processes have left there and in all folders below it.
+/// The leftovers of dead processes in `folder` and all folders below it, as names relative to `folder`.
 pub(super) fn dead(folder: &Object) -> io::Result<Vec<String>> {
     let all = || folder.connection.store.list(Some(&folder.key));
     let is_temp = |meta: &ObjectMeta| is_temp(&meta.location);
@@ -26,11 +26,11 @@ pub(super) fn dead(folder: &Object) -> io::Result<Vec<String>> {
         let found = all().try_filter(|meta| std::future::ready(is_temp(meta)));
         found.try_collect::<Vec<_>>().await
     })?;
-    // The clock is not asked in vain: an object has to be written for it.
+    // The clock is read only when needed, as this writes an object.
     if temps.is_empty() {
         return Ok(Vec::new());
     }
-    // Of a server that does not say what time it is, nothing is old.
+    // If the server does not tell its time, nothing counts as old.
     let Ok(now) = server_time(folder) else { return Ok(Vec::new()) };
     let is_dead = |meta: &&ObjectMeta| {
         let age = now.duration_since(SystemTime::from(meta.last_modified)).unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Files of this machine that become objects.
+//! Uploads files of this machine as objects.
 //!
-//! A large one is uploaded in parts, under a temporary name, and given its name by a copy within the server
-//! that fails when the name is taken: an upload in parts has no such condition. A small one is put at once.
+//! A large file is uploaded in parts under a temporary name. It gets its final name by a copy within the server that
+//! fails when the name is taken, because an upload in parts has no such condition. A small file is put at once.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -16,14 +16,14 @@ use super::runtime::wait_for;
 use crate::error_kind::Failure;
 use crate::unique::unique;
 
-/// Bytes of a part of an upload. There are at most 10,000 of them, so that the longest object has 156 GB;
-/// S3 copies no more than 5 GiB.
+/// Bytes per part of an upload. An upload has at most 10,000 parts, so the longest object has 156 GB; S3 copies at
+/// most 5 GiB.
 const PART: usize = 16 << 20;
 
-/// Parts on their way at a time.
+/// Parts that are sent at the same time.
 const AT_ONCE: usize = 4;
 
-/// Puts what is in `file` there, unless it is there. `false`: it was there, and is as it was.
+/// Uploads `file` to `object`, unless that exists. Returns `false` if it existed; then it is unchanged.
 pub(super) fn create(object: &Object, file: &Path) -> io::Result<bool> {
     let ability = ability(object)?;
     let mut source = File::open(file)?;
@@ -35,19 +35,19 @@ pub(super) fn create(object: &Object, file: &Path) -> io::Result<bool> {
     let temp = object.beside(&format!(".{name}.{:016x}.tmp", unique()));
     upload(&temp, &mut source)?;
     let copied = temp.copy_new(object);
-    // What stays is removed as that of a dead writer is.
+    // If it stays, it is removed later like that of a dead writer.
     let _ = temp.remove();
     match copied {
         Ok(true) => Ok(true),
-        // It is there, perhaps by the copy whose answer was lost. Who finds it there compares the bytes.
+        // The object exists, perhaps from our copy whose answer was lost. The caller compares the bytes.
         _ if object.size()?.is_some() => Ok(false),
-        // Two copies at once, of which it was not decided who is first.
+        // Two copies ran at once, and the server did not decide which is first.
         Ok(false) => object.create(whole(&mut source)?),
         Err(error) => Err(error),
     }
 }
 
-/// Puts what is in `file` there, in place of whatever was there.
+/// Uploads `file` to `object`, in place of whatever was there.
 pub(super) fn put(object: &Object, file: &Path) -> io::Result<()> {
     ability(object)?;
     let mut source = File::open(file)?;
@@ -57,7 +57,7 @@ pub(super) fn put(object: &Object, file: &Path) -> io::Result<()> {
     upload(object, &mut source)
 }
 
-/// To a name that no other process has, or one whose object is to be replaced.
+/// Uploads in parts, to a name that no other process uses or whose object is to be replaced.
 fn upload(object: &Object, source: &mut File) -> io::Result<()> {
     let bytes = source.metadata()?.len();
     let begun = object.ask(|| object.connection.store.put_multipart(&object.key))?;
@@ -74,14 +74,14 @@ fn upload(object: &Object, source: &mut File) -> io::Result<()> {
             Ok(())
         });
         if let Err(error) = room {
-            // The server forgets the parts, or they cost something until they are removed.
+            // Ask the server to forget the parts; otherwise they cost money until they are removed.
             let _ = wait_for(upload.abort());
             return Err(Failure::of(&error).into());
         }
     }
     match wait_for(upload.finish()) {
         Ok(_) => Ok(()),
-        // The answer may have been lost: a server that has completed an upload knows it no more.
+        // The answer may have been lost: a server forgets an upload once it is complete.
         Err(_) if object.size().ok().flatten() == Some(bytes) => Ok(()),
         Err(error) => Err(Failure::of(&error).into()),
     }

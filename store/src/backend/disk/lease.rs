@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::error_kind::ErrorKind;
 use crate::file_system::{FileSystem, failed, is_at};
 
-/// Shares the lock of a file. Waits while another removes it, and makes it again if it is to be made.
+/// Shares the lock of a file. Waits while another process removes the file, and then makes it again if `make`.
 pub(super) fn share(system: &FileSystem, path: &Path, make: bool) -> Result<Option<Lease>> {
     loop {
         let file = match make {
@@ -23,14 +23,14 @@ pub(super) fn share(system: &FileSystem, path: &Path, make: bool) -> Result<Opti
         match system.lock_shared(&file, path) {
             Err(_) => return Ok(Some(Lease::without_lock())),
             Ok(()) if is_at(&file, path) => return Ok(Some(Lease::holding(file))),
-            // It is no longer that file.
+            // The path no longer leads to this file.
             Ok(()) if make => {}
             Ok(()) => return Ok(None),
         }
     }
 }
 
-/// See [`crate::backend::Backend::take`].
+/// Locks a file alone, without waiting; see [`crate::backend::Backend::take`].
 pub(super) fn take(system: &FileSystem, path: &Path, who: Option<&str>) -> Result<Taken> {
     let opened = match who {
         Some(_) => system.open_or_create(path),
@@ -46,7 +46,7 @@ pub(super) fn take(system: &FileSystem, path: &Path, who: Option<&str>) -> Resul
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
             let mut holder = String::new();
-            // Without its name it is still held.
+            // If the holder's name cannot be read, the file is still held.
             let _ = who.map(|_| file.read_to_string(&mut holder));
             return Ok(Taken::Held(holder.trim().to_owned()));
         }
@@ -65,7 +65,7 @@ pub(super) fn take(system: &FileSystem, path: &Path, who: Option<&str>) -> Resul
     Ok(Taken::Alone(Lease::holding(file)))
 }
 
-/// Locks a file alone, which is made if it is missing. Waits for those who share it.
+/// Locks a file alone; makes it if it is missing. Waits for the processes that share it.
 pub(super) fn wait_alone(system: &FileSystem, path: &Path) -> Result<Lease> {
     let file = system.open_or_create(path).map_err(|error| failed(path, "lock", &error))?;
     Ok(match system.lock(&file, path) {

@@ -1,4 +1,4 @@
-//! A disk: files that are whole or not there, and that survive a power cut once a call returns.
+//! The backend for disks: a file is whole or does not exist, and survives a power cut once the call returns.
 
 mod lease;
 mod naming;
@@ -17,10 +17,10 @@ use crate::file_system::{FileSystem, failed, folder_of, free_bytes, open_plain};
 use crate::positioned;
 use crate::temp_file::{TempFile, is_temp};
 
-/// A file that was written to so recently may change again and keep its time: clocks have ticks.
+/// The age below which a file may change again without a new time: clocks have ticks.
 const SETTLED: Duration = Duration::from_secs(2);
 
-/// The disks of this machine, by the paths of its files.
+/// The disks of this machine, addressed by file paths.
 #[derive(Debug)]
 pub(crate) struct Disk {
     system: FileSystem,
@@ -42,7 +42,7 @@ impl Disk {
         let temps = self.names(folder)?.into_iter().filter(|name| is_temp(name));
         let locked = temps.filter_map(|name| {
             let path = folder.join(&name);
-            // Read access is enough for a lock, and a file that is gone is what is wanted.
+            // Read access is enough for a lock. If the file is gone, nothing is left to remove.
             let file = open_plain(&path).ok()?;
             self.system.try_lock(&file, &path).ok()?;
             Some((name, file))
@@ -65,9 +65,9 @@ impl Backend for Disk {
         let mut entries = Vec::new();
         for entry in entries_of(folder)? {
             let entry = entry?;
-            // A name that is not UTF-8 is none of the store's.
+            // The store makes no name that is not UTF-8.
             let Ok(name) = entry.file_name().into_string() else { continue };
-            // Gone since it was listed.
+            // The file was removed since it was listed.
             let Ok(metadata) = entry.metadata() else { continue };
             entries.push(Entry {
                 name,
@@ -161,7 +161,7 @@ impl Backend for Disk {
         let synced = self.system.sync(staged.file, staged.path);
         synced.map_err(|error| failed(target, "write", &error))?;
         let created = naming::give(&self.system, staged.path, target)?;
-        // Also when the name was taken: its maker may not have come to sync the folder yet.
+        // Also when the name was taken: its maker may not have synced the folder yet.
         self.sync_folder(folder_of(target))?;
         Ok(created)
     }
@@ -196,7 +196,7 @@ impl Backend for Disk {
                 Err(_) => {}
             }
             match path.symlink_metadata() {
-                // Another has made it, and may not have come to sync it; or has removed it again.
+                // Another process has made it and may not have synced it yet, or has removed it again.
                 Ok(it) if it.is_dir() => return self.sync_folder(parent),
                 Err(error) if error.kind() == IoKind::NotFound => {}
                 _ if path.is_dir() => {}
@@ -236,7 +236,7 @@ impl Backend for Disk {
         loop {
             self.create_folder(folder)?;
             let lease = self.share(&folder.join(super::WRITER_LOCK), true);
-            // The folder may have gone again before the lock was there.
+            // The folder may have been removed before the lock was made.
             if lease.is_ok() || folder.is_dir() {
                 return lease;
             }
@@ -256,7 +256,7 @@ impl Backend for Disk {
     }
 }
 
-/// What the system says of a folder; nothing when it does not exist.
+/// The entries of a folder; empty when it does not exist.
 fn entries_of(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
     match fs::read_dir(folder) {
         Ok(found) => Ok(Some(found).into_iter().flatten()),
@@ -276,7 +276,7 @@ fn number(metadata: &Metadata) -> u64 {
     std::os::unix::fs::MetadataExt::ino(metadata)
 }
 
-/// Elsewhere a file's number is not to be had.
+/// Outside Unix a file has no number that can be read.
 #[cfg(not(unix))]
 fn number(_metadata: &Metadata) -> u64 {
     0

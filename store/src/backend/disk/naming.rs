@@ -1,9 +1,10 @@
-//! Giving a finished file its name: in one step that fails when the name is taken, on whichever file system.
+//! Gives a finished file its name, in one step that fails when the name is taken, on every file system.
 //!
-//! A hard link is such a step, and is tried first. exFAT, FAT and many shares know none. There a rename to a free
-//! name is, where the system has it (`renameat2`). Where it has not (FUSE), a claim stands for it: a file beside the
-//! name that one process at a time makes and locks. Who has it looks whether the name is free, and renames. So in
-//! every case a name belongs to a whole file, and whoever dies on the way leaves none.
+//! A hard link is such a step, and is tried first. exFAT, FAT and many shares have no hard links. There a rename that
+//! fails when the name is taken is used, where the system has it (`renameat2`). Where it does not (FUSE), a process
+//! takes a claim: a file beside the name that one process at a time makes and locks. The process with the claim
+//! checks that the name is free, and renames. So in every case a name belongs to a whole file, and a process that
+//! dies on the way leaves no name.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind as IoKind};
@@ -13,16 +14,16 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::file_system::{FileSystem, failed, is_at};
 
-/// How often a claim that another has is tried where there are no locks to wait for, and for how many times: who
-/// lives has it for some milliseconds.
+/// The pause between tries to take a claim that another process has, where no lock can be waited for, and the number
+/// of tries. A live process has a claim for some milliseconds.
 const BETWEEN_TRIES: Duration = Duration::from_millis(50);
 const MOST_TRIES: usize = 60;
 
-/// Gives the finished file at `temp`, which lies in the folder of `target`, that name. `false`: the name is taken.
-/// Whether the file keeps its old name, too, depends on the file system.
+/// Gives the finished file at `temp` the name `target`, in the same folder. Returns `false` when the name is taken.
+/// Whether the file also keeps its old name depends on the file system.
 ///
 /// # Errors
-/// `NoSpace`, `Denied` or `Failed` when it cannot.
+/// `NoSpace`, `Denied` or `Failed` when that fails.
 pub(super) fn give(system: &FileSystem, temp: &Path, target: &Path) -> Result<bool> {
     let refused = match system.link(temp, target) {
         Err(error) if is_lacking(&error) => error,
@@ -50,8 +51,8 @@ fn created(done: io::Result<()>, target: &Path, action: &str) -> Result<bool> {
     }
 }
 
-/// Whether an error may say that the file system does not know an operation. Many say that it is not permitted:
-/// if it is not, the next way says so, too.
+/// Whether an error may mean that the file system lacks an operation. Many report "not permitted" for that; if
+/// permission is really missing, the next way fails with the same error.
 #[cfg(unix)]
 fn is_lacking(error: &io::Error) -> bool {
     use rustix::io::Errno;
@@ -73,8 +74,8 @@ fn is_lacking(error: &io::Error) -> bool {
     matches!(error.kind(), IoKind::Unsupported | IoKind::PermissionDenied | IoKind::InvalidInput)
 }
 
-/// The right to give one name, of one process at a time. It is called as the temporary files of the dead are, so
-/// that the next writer removes what a dead process has left.
+/// The right to give one name, which one process has at a time. Its file is named like a temporary file, so that the
+/// next writer removes the claim of a dead process.
 #[derive(Debug)]
 struct Claim<'a> {
     system: &'a FileSystem,
@@ -83,7 +84,7 @@ struct Claim<'a> {
 }
 
 impl<'a> Claim<'a> {
-    /// Makes the claim, and waits for who has it.
+    /// Makes the claim; waits for another process that has it.
     fn on(system: &'a FileSystem, target: &Path) -> Result<Self> {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let path = target.with_file_name(format!(".{name}.claim.tmp"));
@@ -92,7 +93,7 @@ impl<'a> Claim<'a> {
             let (file, ours) = match system.create_new(&path) {
                 Err(error) if error.kind() == IoKind::AlreadyExists => {
                     match OpenOptions::new().read(true).write(true).open(&path) {
-                        // Removed meanwhile.
+                        // Its holder has removed it meanwhile.
                         Err(error) if error.kind() == IoKind::NotFound => continue,
                         opened => (opened, false),
                     }
@@ -102,10 +103,10 @@ impl<'a> Claim<'a> {
             let file = file.map_err(|error| failed(&path, "create", &error))?;
             match system.lock(&file, &path) {
                 Ok(()) if is_at(&file, &path) => return Ok(Self { system, path, _file: file }),
-                // Who had it has removed it.
+                // The process that had it has removed it.
                 Ok(()) => {}
                 Err(error) if error.kind() == IoKind::Interrupted => {}
-                // Without locks it is enough to have made it: nobody else could.
+                // Without locks it is enough to have made it: no other process could.
                 Err(_) if ours => return Ok(Self { system, path, _file: file }),
                 Err(_) if tries < MOST_TRIES => {
                     tries += 1;
@@ -128,7 +129,7 @@ fn in_the_way(claim: &Path, target: &Path, error: &io::Error) -> Error {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        // It is still locked: nobody else has it before it is gone. If it stays, the next writer removes it.
+        // It is still locked, so no other process has it before it is gone. If it stays, the next writer removes it.
         let _ = self.system.remove(&self.path);
     }
 }

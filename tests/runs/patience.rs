@@ -1,5 +1,6 @@
 //! Trainings that stop once their loss on the test split does not become smaller.
 
+use crate::rounds::log;
 use crate::tiny;
 use serde_json::Value;
 use tiny::Tiny;
@@ -23,13 +24,6 @@ fn with<'a>(args: &[&[&'a str]], run_dir: &'a str) -> Vec<&'a str> {
 fn record(tiny: &Tiny, run_dir: &str, module: &str) -> Value {
     let path = tiny.path(&format!("{run_dir}/modules/{module}/00000001.json"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-}
-
-/// The log of a module's training: of each step, its epoch, loss and held-out loss.
-fn log(tiny: &Tiny, run_dir: &str, module: &str) -> Vec<Value> {
-    let path = tiny.find(&format!("{run_dir}/modules/{module}"), "log.jsonl");
-    let text = std::fs::read_to_string(path).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn trained(tiny: &Tiny, run_dir: &str, module: &str) -> Vec<u8> {
 }
 
 /// The log of the newest training of a module.
-fn log(tiny: &Tiny, run_dir: &str, module: &str) -> Vec<Value> {
+pub fn log(tiny: &Tiny, run_dir: &str, module: &str) -> Vec<Value> {
     let record = newest(tiny, run_dir, module);
     let folder = tiny.path(run_dir).join("modules").join(module);
     let path = folder.join(&record["key"].as_str().unwrap()[..16]).join("log.jsonl");

@@ -10,7 +10,7 @@ use gimlet::layer::{Conv, Layer, Relu};
 use gimlet::loss::{Bounded, Loss, Misfit, Outcome, Recipe, Samples, Sizes};
 use gimlet::parameters::{ParameterShape, Parameters};
 use gimlet::pipeline::{Environment, ImageView, NewModule, Pipeline, Probe, Textures, Training};
-use gimlet::report::{self, Options, Seen};
+use gimlet::report::{self, Options, RunView};
 use gimlet::stage::forecast::Forecast;
 use gimlet::stage::progress::{Progress, Silent};
 use gimlet::stage::{Run, RunDir, Session, Standing, findings};
@@ -156,7 +156,7 @@ pub fn run(directory: &Path) -> Result<String> {
         let _ = writeln!(told, "{module:8} {kind:10} accuracy {accuracy:.3} loss {loss:.3}");
     }
 
-    let seen = Seen {
+    let seen = RunView {
         pipeline: &pipeline,
         standing: &run.standing,
         stages,

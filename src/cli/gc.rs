@@ -9,7 +9,7 @@ use super::arguments::{JsonArgs, PipelineArgs};
 use super::printer::Printer;
 use super::render::Renderer;
 use super::table;
-use crate::stage::gc::{self, Found, Limits};
+use crate::stage::gc::{self, Limits, Unneeded};
 
 #[derive(Args)]
 pub struct GcArgs {
@@ -44,9 +44,9 @@ pub fn run(args: GcArgs, printer: &Printer) -> anyhow::Result<()> {
     } else {
         vec![]
     };
-    let goes = |it: &&Found| it.leftover.stays.is_none();
+    let goes = |it: &&Unneeded| it.leftover.stays.is_none();
     let bytes: u64 = found.iter().filter(goes).map(|it| it.leftover.bytes).sum();
-    let relative = |it: &Found| {
+    let relative = |it: &Unneeded| {
         let path = it.leftover.at.path();
         path.strip_prefix(dir.path()).unwrap_or(path).display().to_string()
     };

@@ -72,7 +72,7 @@ pub struct InspectArgs {
 }
 
 /// A generation to show, and how it relates to the pipeline, if that is known.
-struct Found {
+struct FoundDataset {
     generation: Generation,
     standing: Option<&'static str>,
 }
@@ -114,7 +114,7 @@ pub fn is_pipeline(target: &Path) -> bool {
     target.extension().is_some_and(|extension| extension == "toml")
 }
 
-fn find(args: &InspectArgs, printer: &Printer) -> Result<Vec<Found>> {
+fn find(args: &InspectArgs, printer: &Printer) -> Result<Vec<FoundDataset>> {
     if is_pipeline(&args.target) {
         let pipeline = PipelineArgs {
             pipeline: args.target.clone(),
@@ -128,7 +128,7 @@ fn find(args: &InspectArgs, printer: &Printer) -> Result<Vec<Found>> {
 }
 
 /// The newest generation of every dataset of a run, or all generations.
-fn of_pipeline(pipeline: &PipelineArgs, all: bool, printer: &Printer) -> Result<Vec<Found>> {
+fn of_pipeline(pipeline: &PipelineArgs, all: bool, printer: &Printer) -> Result<Vec<FoundDataset>> {
     let (_, standing) = pipeline.look(printer)?;
     let Standing { plan, dir } = &standing;
     let mut found = Vec::new();
@@ -148,7 +148,7 @@ fn of_pipeline(pipeline: &PipelineArgs, all: bool, printer: &Printer) -> Result<
                     Some(generation) => Some(generation),
                     None => dataset.newest()?,
                 };
-                found.extend(current.map(|generation| Found { generation, standing: None }));
+                found.extend(current.map(|generation| FoundDataset { generation, standing: None }));
             }
         }
     }
@@ -164,22 +164,22 @@ fn every(
     dataset: &Dataset,
     standing: impl Fn(&Generation) -> Option<&'static str>,
     printer: &Printer,
-) -> Result<Vec<Found>> {
+) -> Result<Vec<FoundDataset>> {
     for error in dataset.unreadable()? {
         printer.warn(&error.to_string());
     }
     let mut found = Vec::new();
     for generation in dataset.readable()? {
         let generation = generation?;
-        found.push(Found { standing: standing(&generation), generation });
+        found.push(FoundDataset { standing: standing(&generation), generation });
     }
     Ok(found)
 }
 
 /// The newest generation of the dataset in a folder, or all generations; or the one generation whose parts are
 /// in the folder.
-fn of_folder(folder: &Path, all: bool, printer: &Printer) -> Result<Vec<Found>> {
-    let one = |generation| vec![Found { generation, standing: None }];
+fn of_folder(folder: &Path, all: bool, printer: &Printer) -> Result<Vec<FoundDataset>> {
+    let one = |generation| vec![FoundDataset { generation, standing: None }];
     let at = Store::new().locate(folder);
     let is_file = at.is_file().map_err(|error| Error::io("look at", folder, error))?;
     let is_folder = at.is_folder();
@@ -214,13 +214,13 @@ fn of_folder(folder: &Path, all: bool, printer: &Printer) -> Result<Vec<Found>> 
 
 /// Prints or collects everything about the generations.
 fn show_datasets(
-    found: &[Found],
+    found: &[FoundDataset],
     args: &InspectArgs,
     with_pictures: bool,
 ) -> anyhow::Result<Shown> {
     let mut shown = Shown::default();
     let count = args.rows.unwrap_or(if args.stats { 0 } else { ROWS });
-    for Found { generation, standing } in found {
+    for FoundDataset { generation, standing } in found {
         let schema = &generation.manifest().schema;
         let mut stats = Vec::new();
         if args.stats {
@@ -261,7 +261,7 @@ fn show_datasets(
 
 /// Shows one sample in every dataset that has it.
 fn show_sample(
-    found: &[Found],
+    found: &[FoundDataset],
     id: i64,
     with_pictures: bool,
     as_json: bool,
@@ -270,7 +270,7 @@ fn show_sample(
     let opened = found.iter().map(|it| DatasetRows::open(&it.generation));
     let opened = opened.collect::<Result<Vec<DatasetRows>>>()?;
     let colours = terminal_picture::has_colours();
-    for (Found { generation, standing }, samples) in found.iter().zip(&opened) {
+    for (FoundDataset { generation, standing }, samples) in found.iter().zip(&opened) {
         let mut views = Vec::new();
         let mut text = text::title(generation, *standing).trim_end().to_string();
         for row in samples.of_id(id) {

@@ -38,7 +38,7 @@ pub struct PartArgs {
 }
 
 /// The parts found, in rows of a picture. Each row has a name for its files.
-pub type Found = Vec<(String, Vec<Hit>)>;
+pub type HitsOfModules = Vec<(String, Vec<Hit>)>;
 
 impl PartArgs {
     /// Checks, before any work, that the files can be written.
@@ -68,7 +68,7 @@ impl PartArgs {
         &self,
         samples: &Samples,
         vectors: &Vectors,
-        found: &Found,
+        found: &HitsOfModules,
     ) -> Result<Vec<PathBuf>> {
         let mut written = Vec::new();
         if self.wav.is_some() && samples.rate().is_none() {

@@ -9,9 +9,9 @@ use super::printer::Printer;
 use super::{interrupt, table};
 use crate::pipeline::{OnBadSample, Pipeline};
 use crate::stage::StepKind;
+use crate::stage::disk_room::Room;
 use crate::stage::forecast::{Certainty, Forecast, StepForecast};
 use crate::stage::measure;
-use crate::stage::room::Room;
 use crate::train::input::POOLED;
 
 #[derive(Args)]

@@ -9,7 +9,7 @@ use super::arguments::{JsonArgs, PipelineArgs};
 use super::interrupt;
 use super::printer::Printer;
 use super::render::Renderer;
-use crate::report::{self, Options, Seen, quoted};
+use crate::report::{self, Options, RunView, quoted};
 use crate::{Error, Kind, Result};
 
 #[derive(Args)]
@@ -64,7 +64,7 @@ impl PipelineArgs {
         &self,
         options: OptionArgs,
         printer: &Printer,
-        look: impl FnOnce(&Seen<'_>) -> Result<T>,
+        look: impl FnOnce(&RunView<'_>) -> Result<T>,
     ) -> Result<T> {
         let (pipeline, standing) = self.look(printer)?;
         if !standing.dir.is_run()? {
@@ -75,7 +75,7 @@ impl PipelineArgs {
         let renderer = Renderer::new(printer);
         let stages = standing.status()?;
         let OptionArgs { twin, channels, points } = options;
-        look(&Seen {
+        look(&RunView {
             pipeline: &pipeline,
             standing: &standing,
             stages,

@@ -32,7 +32,7 @@ pub(super) fn contrast(
 
 /// The loss and accuracy of the prediction step `ahead` along sequences, for contexts `[batch, rows, context]`,
 /// vectors `[batch * rows, channels]` and a predictor `[context, channels]`. It is one step of
-/// [`super::along::Along`].
+/// [`super::sequence_contrast::Along`].
 pub(super) fn along(
     [contexts, vectors]: [&Tensor; 2],
     predictor: &Tensor,

@@ -19,10 +19,10 @@ use std::ops::RangeInclusive;
 use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
 
-use super::along::Along;
 use super::infonce::CrossEntropy;
 use super::sampling::Sampling;
 use super::scores::Kept;
+use super::sequence_contrast::Along;
 use super::window::Window;
 use super::{
     Bounded, CHANNELS, COUNT, Drawn, Loss, Misfit, Outcome, ROWS, Recipe, Samples, Sizes, graph,

@@ -4,7 +4,6 @@
 //! computes. A loss of this crate also has a line here and one in [`Losses::default`]. A program that uses the crate
 //! adds its own losses with [`Losses::with`], or gives one to [`crate::pipeline::Pipeline::builder`].
 
-mod along;
 pub mod clapp;
 mod context;
 mod contrast;
@@ -16,6 +15,7 @@ mod registry;
 mod rows;
 mod sampling;
 mod scores;
+mod sequence_contrast;
 pub mod supervised;
 pub mod vicreg;
 mod window;

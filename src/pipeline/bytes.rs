@@ -1,8 +1,8 @@
 //! Reads numbers of bytes from a pipeline file: `20000000000`, `"20GB"`, `"1.5 GiB"`.
 
+use super::error_wording::suggest;
 use super::origin::Fault;
 use super::raw::{self, Optional};
-use super::wording::suggest;
 
 /// The units, and the number of bytes of each.
 const UNITS: [(&str, u64); 9] = [

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
 use super::bounds::within;
+use super::error_wording::{mistyped, suggest};
 use super::origin::Fault;
-use super::wording::{mistyped, suggest};
 use crate::loss::{Bounded, Losses, Recipe};
 
 /// The loss that a document names, else the default.

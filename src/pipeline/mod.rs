@@ -243,6 +243,7 @@ mod builder;
 mod bytes;
 mod data;
 mod environment;
+pub(crate) mod error_wording;
 mod json;
 mod loss;
 mod modules;
@@ -261,7 +262,6 @@ mod split;
 mod store;
 mod training;
 mod view;
-pub(crate) mod wording;
 
 use std::path::Path;
 
@@ -324,10 +324,10 @@ fn read(
     origin: &Origin<'_>,
     environment: &Environment,
 ) -> Result<Pipeline, Fault> {
-    let mut document = DeTable::parse(text).map_err(|error| wording::syntax(&error))?;
+    let mut document = DeTable::parse(text).map_err(|error| error_wording::syntax(&error))?;
     overrides::apply(origin, &mut document)?;
     let raw = raw::Pipeline::deserialize(toml::de::Deserializer::from(document.clone()))
-        .map_err(|error| wording::mistyped(&error, document.get_ref()))?;
+        .map_err(|error| error_wording::mistyped(&error, document.get_ref()))?;
     let document = document.get_ref();
     let view = view::resolve(&raw.view)?;
     let (medium, default_loss) = (view.settings().medium(), view.settings().default_loss());

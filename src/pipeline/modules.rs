@@ -7,12 +7,12 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::bounds::{COUNT, SIZE, optional_whole, positive, whole};
+use super::error_wording::{mistyped, suggest};
 use super::origin::{Fault, find};
 use super::preset::{self, Preset};
 use super::raw;
 use super::settings::{Activations, Module, Store, Training};
 use super::split::{self, Cut};
-use super::wording::{mistyped, suggest};
 use crate::layer::{Bounded, Entry, Layer, Layers};
 
 /// Names that stages, tables and messages use for something else.

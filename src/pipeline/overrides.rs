@@ -6,8 +6,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::error_wording::suggest;
 use super::origin::{Fault, Origin};
-use super::wording::suggest;
 
 /// The largest number of names in the path of a key: more than any key has.
 const DEEPEST: usize = 16;

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
+use super::error_wording::{mistyped, suggest};
 use super::modules::Planned;
 use super::origin::Fault;
 use super::settings::{Activations, Store, Training};
-use super::wording::{mistyped, suggest};
 use crate::schedule::{Given, GivenModule, Misfit, Place, Schedule, Schedules, sequential};
 
 /// The schedule of a pipeline that names none.

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use super::page::{Html, Section};
-use super::seen::Seen;
+use super::run_view::RunView;
 use crate::Result;
 use crate::pipeline::Split;
 use crate::quantity::bytes_in_words;
@@ -44,7 +44,7 @@ struct Piece {
 ///
 /// # Errors
 /// When a record cannot be read.
-pub fn section(seen: &Seen<'_>) -> Result<Section> {
+pub fn section(seen: &RunView<'_>) -> Result<Section> {
     let mut bars = Vec::new();
     for index in 0..seen.pipeline.modules.len() {
         if let Some((steps, took)) = took(seen, index)?.filter(|(steps, _)| *steps > 0) {
@@ -65,7 +65,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
 }
 
 /// The number of steps of a module's training so far, and their cost, from its record or its checkpoint.
-fn took(seen: &Seen<'_>, index: usize) -> Result<Option<(u64, Took)>> {
+fn took(seen: &RunView<'_>, index: usize) -> Result<Option<(u64, Took)>> {
     let last = seen.standing.plan.last(index);
     for round in (0..=last.round).rev() {
         if let Some(found) = took_until(seen, At { round, ..last })? {
@@ -76,7 +76,7 @@ fn took(seen: &Seen<'_>, index: usize) -> Result<Option<(u64, Took)>> {
 }
 
 /// The steps and cost of the rounds up to this one; `Some(None)` where the weights are not ours.
-fn took_until(seen: &Seen<'_>, at: At) -> Result<Option<Option<(u64, Took)>>> {
+fn took_until(seen: &RunView<'_>, at: At) -> Result<Option<Option<(u64, Took)>>> {
     let index = at.module;
     if let Some((_, it)) = seen.standing.training(at)? {
         return Ok(Some(it.imported.is_none().then_some((it.steps, it.took))));

@@ -5,7 +5,7 @@ use askama::Template;
 use super::curves_file::{self, Format};
 use super::figure::{Chart, Line};
 use super::page::{Html, Section};
-use super::seen::{Missing, Seen};
+use super::run_view::{Missing, RunView};
 use super::training_log::{self, Curve, Point, Timeline};
 use crate::Result;
 use crate::pipeline::Split;
@@ -33,7 +33,7 @@ struct Body<'a> {
 ///
 /// # Errors
 /// When a log cannot be read, or a file cannot be written.
-pub fn section(seen: &Seen<'_>) -> Result<Section> {
+pub fn section(seen: &RunView<'_>) -> Result<Section> {
     let (curves, mut missing) = training_log::read(seen)?;
     missing.extend(without_held_out(seen, &curves)?);
     let (id, title) = ("curves", "Learning curves");
@@ -247,7 +247,7 @@ fn over_seconds(curves: &[Curve], timeline: &Timeline, measure: Measure, in_roun
 }
 
 /// The modules whose logs have no held-out rows, and why.
-fn without_held_out(seen: &Seen<'_>, curves: &[Curve]) -> Result<Option<Missing>> {
+fn without_held_out(seen: &RunView<'_>, curves: &[Curve]) -> Result<Option<Missing>> {
     // Before the first epoch has ended there is nothing to say.
     let had_an_epoch =
         |it: &&Curve| it.is_whole || it.points.last().is_some_and(|it| it.entry.epoch > 0);

@@ -7,7 +7,7 @@ use gimlet_store::{Column, Generation};
 use super::column_stats::ColumnStats;
 use super::histogram::{HistogramFigure, Shares};
 use super::page::{Html, Section};
-use super::seen::{Missing, Seen};
+use super::run_view::{Missing, RunView};
 use super::sprite::{Shown, sprite};
 use crate::axis::short;
 use crate::pipeline::Split;
@@ -85,7 +85,7 @@ struct Body {
 ///
 /// # Errors
 /// When a dataset cannot be read; when a stop was asked for.
-pub fn section(seen: &Seen<'_>) -> Result<Section> {
+pub fn section(seen: &RunView<'_>) -> Result<Section> {
     let mut section = Section {
         id: "datasets",
         title: "Datasets",
@@ -154,7 +154,7 @@ fn tail(what: &str) -> &str {
 }
 
 /// The datasets of the plan, in its order.
-fn entries(seen: &Seen<'_>) -> Result<Vec<Entry>> {
+fn entries(seen: &RunView<'_>) -> Result<Vec<Entry>> {
     let plan = &seen.standing.plan;
     let mut all = Vec::new();
     for step in plan.steps().into_iter().filter(|step| plan.is_of_last_round(*step)) {
@@ -193,7 +193,12 @@ fn is_whole(generation: &Generation) -> bool {
 }
 
 /// Says what a generation is that is not the current one.
-fn standing(seen: &Seen<'_>, step: Step, split: Split, generation: &Generation) -> Result<String> {
+fn standing(
+    seen: &RunView<'_>,
+    step: Step,
+    split: Split,
+    generation: &Generation,
+) -> Result<String> {
     let (plan, manifest) = (&seen.standing.plan, generation.manifest());
     let now = plan.key(step, split);
     if manifest.key == now.hash {
@@ -287,7 +292,7 @@ fn shape(column: &Column) -> String {
 
 /// The drawings for one stage: the spread of its values, and its samples. `None` for the untrained stack, for
 /// which the table is enough.
-fn stage(seen: &Seen<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<Stage>> {
+fn stage(seen: &RunView<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<Stage>> {
     let Some(first) = entries.first().filter(|it| it.step != Step::Untrained) else {
         return Ok(None);
     };
@@ -345,7 +350,7 @@ fn stage(seen: &Seen<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<Sta
 }
 
 /// The notes of a split's ingest, one sentence each.
-fn account(seen: &Seen<'_>, split: Split, generation: &Generation) -> Result<Vec<String>> {
+fn account(seen: &RunView<'_>, split: Split, generation: &Generation) -> Result<Vec<String>> {
     let noun = seen.pipeline.view.settings().noun();
     let Some(IngestSummary { account, .. }) = IngestSummary::of(generation)? else {
         return Ok(vec![]);

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::figure::{Chart, Line};
 use super::numbers::{Numbers, decimals, percent};
 use super::page::{Html, Section};
-use super::seen::{Missing, Seen};
+use super::run_view::{Missing, RunView};
 use crate::pipeline::Split;
 use crate::probe::alignment::Alignment;
 use crate::probe::feature_std::deviations;
@@ -90,7 +90,7 @@ impl Health {
 ///
 /// # Errors
 /// When vectors cannot be read.
-pub fn measure(seen: &Seen<'_>) -> Result<(Vec<Health>, Vec<Missing>)> {
+pub fn measure(seen: &RunView<'_>) -> Result<(Vec<Health>, Vec<Missing>)> {
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for (index, module) in seen.modules().enumerate() {
         let trained = seen.trained(index, Split::Test)?;
@@ -114,7 +114,7 @@ pub fn measure(seen: &Seen<'_>) -> Result<(Vec<Health>, Vec<Missing>)> {
 }
 
 fn health(
-    seen: &Seen<'_>,
+    seen: &RunView<'_>,
     index: usize,
     module: &str,
     origin: Origin,
@@ -157,7 +157,7 @@ fn health(
 ///
 /// # Errors
 /// When vectors cannot be read, or the file cannot be written.
-pub fn section(seen: &Seen<'_>) -> Result<Section> {
+pub fn section(seen: &RunView<'_>) -> Result<Section> {
     let (found, missing) = measure(seen)?;
     let json = serde_json::to_vec_pretty(&found)
         .map_err(|error| Error::failed(format!("could not write health.json: {error}")))?;
@@ -193,7 +193,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
     Ok(Section { id: "health", title: "Is the representation healthy?", lead, body, missing })
 }
 
-fn charts(seen: &Seen<'_>, found: &[Health]) -> Result<Vec<Html>> {
+fn charts(seen: &RunView<'_>, found: &[Health]) -> Result<Vec<Html>> {
     type Value = fn(&Health) -> Option<f64>;
     let measures: [(&str, &str, bool, Value); 5] = [
         ("RankMe: directions in use", "RankMe", false, |it| it.rank_me),

@@ -11,8 +11,8 @@ use serde_json::json;
 use super::gallery::sheet_style;
 use super::page::{Html, Section};
 use super::picture::{Sheet, thumbnail};
+use super::run_view::RunView;
 use super::samples::Samples;
-use super::seen::Seen;
 use super::sound;
 use super::tsne::{self, Method, Placed};
 use super::vectors::Vectors;
@@ -43,7 +43,7 @@ pub struct Map {
 }
 
 /// The rows that a map shows: all, or at most `options.points`, drawn from the pipeline's seed.
-pub fn rows(seen: &Seen<'_>, samples: &Samples) -> Vec<u64> {
+pub fn rows(seen: &RunView<'_>, samples: &Samples) -> Vec<u64> {
     let (count, most) = (samples.count() as usize, seen.options.points);
     if count <= most {
         return (0..samples.count()).collect();
@@ -59,7 +59,7 @@ pub fn rows(seen: &Seen<'_>, samples: &Samples) -> Vec<u64> {
 ///
 /// # Errors
 /// [`Kind::NotReady`] when the module has not been encoded; when its vectors cannot be read.
-pub fn map(seen: &Seen<'_>, index: usize, samples: &Samples, rows: &[u64]) -> Result<Map> {
+pub fn map(seen: &RunView<'_>, index: usize, samples: &Samples, rows: &[u64]) -> Result<Map> {
     seen.check_stop()?;
     let pooled = Pooled::open(&Vectors::generation(seen, index, samples.split())?)?;
     let channels = pooled.channels();
@@ -70,7 +70,7 @@ pub fn map(seen: &Seen<'_>, index: usize, samples: &Samples, rows: &[u64]) -> Re
 }
 
 /// Builds the section on maps. Also writes `map.parquet` beside the page.
-pub fn section(seen: &Seen<'_>) -> Result<Section> {
+pub fn section(seen: &RunView<'_>) -> Result<Section> {
     let mut section = Section { id: "maps", title: "Maps", ..Section::default() };
     let Some(samples) = section.made(Samples::open(seen, Split::Test))? else {
         return Ok(section);
@@ -114,7 +114,7 @@ pub fn how(method: Method) -> String {
     }
 }
 
-fn body(seen: &Seen<'_>, samples: &Samples, rows: &[u64], maps: &[Map]) -> Result<Html> {
+fn body(seen: &RunView<'_>, samples: &Samples, rows: &[u64], maps: &[Map]) -> Result<Html> {
     let sheet = thumbnails(seen, samples, rows)?;
     let labels: Vec<Option<i64>> = rows.iter().map(|row| samples.label(*row)).collect();
     let known = samples.known_labels(rows);
@@ -176,7 +176,7 @@ fn unit(points: &[[f32; 2]]) -> Vec<[i32; 2]> {
 }
 
 /// A small picture of every sample in `rows`: an image, or the spectrogram of a recording.
-fn thumbnails(seen: &Seen<'_>, samples: &Samples, rows: &[u64]) -> Result<Sheet> {
+fn thumbnails(seen: &RunView<'_>, samples: &Samples, rows: &[u64]) -> Result<Sheet> {
     let tiles = rows.par_iter().map(|row| {
         seen.check_stop()?;
         match samples.rate() {

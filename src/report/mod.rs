@@ -33,8 +33,8 @@ pub mod picture;
 pub mod place;
 mod probes;
 pub mod raster;
+mod run_view;
 pub mod samples;
-mod seen;
 mod shown;
 mod similarity;
 pub mod sound;
@@ -48,12 +48,12 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 pub use page::{Html, Section};
-pub use seen::{Missing, Options, Seen, quoted};
+pub use run_view::{Missing, Options, RunView, quoted};
 
 use crate::{Kind, Result};
 
 /// Makes one section.
-type Make = fn(&Seen<'_>) -> Result<Section>;
+type Make = fn(&RunView<'_>) -> Result<Section>;
 
 /// The sections in the order of the page: the name for progress messages, and the function that makes each.
 const SECTIONS: &[(&str, Make)] = &[
@@ -74,7 +74,7 @@ const SECTIONS: &[(&str, Make)] = &[
 ///
 /// # Errors
 /// [`Kind::Interrupted`] when a stop was asked for; when a file cannot be read or written.
-pub fn write(seen: &Seen<'_>) -> Result<PathBuf> {
+pub fn write(seen: &RunView<'_>) -> Result<PathBuf> {
     let folder = seen.standing.dir.report();
     folder.create_folder()?;
     let mut sections = Vec::new();
@@ -119,7 +119,7 @@ pub fn write(seen: &Seen<'_>) -> Result<PathBuf> {
 }
 
 /// One line that says what was run.
-fn subtitle(seen: &Seen<'_>) -> String {
+fn subtitle(seen: &RunView<'_>) -> String {
     let modules: Vec<&str> = seen.modules().collect();
     format!(
         "{} · modules {} · schedule {} · loss {} · seed {} · in {} · gimlet {}",

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use super::gallery::Gallery;
 use super::neurons::{MOST_MODULES, short};
 use super::page::{Html, Section};
+use super::run_view::RunView;
 use super::samples::Samples;
-use super::seen::Seen;
 use super::vectors::{Highest, Hit, Vectors};
 use crate::pipeline::Split;
 use crate::random;
@@ -44,7 +44,7 @@ impl Query {
 /// # Errors
 /// [`crate::Kind::Interrupted`] when asked to stop; when a row cannot be read.
 pub fn nearest(
-    seen: &Seen<'_>,
+    seen: &RunView<'_>,
     vectors: &Vectors,
     queries: &[Query],
     count: usize,
@@ -115,7 +115,7 @@ impl Asked {
 }
 
 /// Draws `count` parts of samples from the pipeline's seed. Labels repeat only after each has been drawn.
-fn drawn(seen: &Seen<'_>, samples: &Samples, count: usize) -> Vec<Asked> {
+fn drawn(seen: &RunView<'_>, samples: &Samples, count: usize) -> Vec<Asked> {
     let mut draws = random::generator(seen.pipeline.seed, "report/nearest", &[]);
     let order = draws.permutation(usize::try_from(samples.count()).unwrap_or(0));
     let mut labels = HashSet::new();
@@ -128,7 +128,7 @@ fn drawn(seen: &Seen<'_>, samples: &Samples, count: usize) -> Vec<Asked> {
 }
 
 /// Builds the section on nearest neighbours.
-pub fn section(seen: &Seen<'_>) -> Result<Section> {
+pub fn section(seen: &RunView<'_>) -> Result<Section> {
     let mut section = Section { id: "nearest", title: "What is like what?", ..Section::default() };
     let Some(samples) = section.made(Samples::open(seen, Split::Test))? else {
         return Ok(section);

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::gallery::Gallery;
 use super::page::{Html, Section};
+use super::run_view::RunView;
 use super::samples::Samples;
-use super::seen::Seen;
 use super::vectors::{Highest, Hit, Vectors};
 use crate::pipeline::Split;
 use crate::{Error, Kind, Result};
@@ -39,7 +39,7 @@ pub struct Channel {
 ///
 /// # Errors
 /// [`Kind::Interrupted`] when asked to stop; when a row cannot be read.
-pub fn all_channels(seen: &Seen<'_>, vectors: &Vectors, count: usize) -> Result<Vec<Channel>> {
+pub fn all_channels(seen: &RunView<'_>, vectors: &Vectors, count: usize) -> Result<Vec<Channel>> {
     let (positions, channels) = (vectors.pooled.positions(), vectors.pooled.channels());
     if positions * channels == 0 {
         return Ok(Vec::new());
@@ -126,7 +126,7 @@ pub fn check_channels(module: &str, channels: usize, asked: &[usize]) -> Result<
 }
 
 /// Builds the section on neurons.
-pub fn section(seen: &Seen<'_>) -> Result<Section> {
+pub fn section(seen: &RunView<'_>) -> Result<Section> {
     let mut section =
         Section { id: "neurons", title: "What does a neuron like?", ..Section::default() };
     let Some(samples) = section.made(Samples::open(seen, Split::Test))? else {
@@ -190,7 +190,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
 }
 
 /// Says in words how far a step of sound sees.
-fn in_words(seen: &Seen<'_>, field: super::place::Field) -> String {
+fn in_words(seen: &RunView<'_>, field: super::place::Field) -> String {
     let rate = f64::from(seen.pipeline.view.settings().rate().unwrap_or(1));
     let milliseconds = 1e3 * field.size as f64 / rate;
     let before = if field.recurrent { ", and through its recurrence what came before" } else { "" };

@@ -4,7 +4,7 @@ use std::fmt;
 
 use askama::Template;
 
-use super::seen::Missing;
+use super::run_view::Missing;
 use crate::{Error, Kind, Result};
 
 /// Finished markup: text that came from a run is already escaped.

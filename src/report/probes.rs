@@ -4,7 +4,7 @@
 use super::figure::{Chart, Line, Matrix};
 use super::numbers::{Numbers, percent};
 use super::page::{Html, Section};
-use super::seen::Seen;
+use super::run_view::RunView;
 use crate::Result;
 use crate::pipeline::Split;
 use crate::probe::{confusion, knn};
@@ -26,15 +26,15 @@ struct Label {
     chance: Option<f64>,
     /// The number of test rows that have the label, where it is known.
     rows: Option<usize>,
-    found: Vec<Found>,
+    found: Vec<ProbeRow>,
 }
 
 /// Picks the accuracy of one of the probes.
-type Value = fn(&Found) -> Option<f64>;
+type Value = fn(&ProbeRow) -> Option<f64>;
 
 /// The accuracies of one module.
 #[derive(Clone)]
-struct Found {
+struct ProbeRow {
     module: String,
     index: usize,
     origin: Origin,
@@ -46,7 +46,7 @@ struct Found {
 ///
 /// # Errors
 /// When something cannot be read.
-pub fn section(seen: &Seen<'_>) -> Result<Section> {
+pub fn section(seen: &RunView<'_>) -> Result<Section> {
     let mut section = Section {
         id: "probes",
         title: "Does each module improve on its predecessor?",
@@ -93,7 +93,7 @@ pub fn section(seen: &Seen<'_>) -> Result<Section> {
 }
 
 /// The results of the probes, label by label.
-fn labels(seen: &Seen<'_>, probes: &[ProbeResult]) -> Result<Vec<Label>> {
+fn labels(seen: &RunView<'_>, probes: &[ProbeResult]) -> Result<Vec<Label>> {
     let known = seen.ingested(Split::Test)?.map(|it| labels_of(seen.pipeline, &it)).transpose()?;
     let judged = |name: &str| {
         let of = |probe: &ProbeResult| {
@@ -102,9 +102,9 @@ fn labels(seen: &Seen<'_>, probes: &[ProbeResult]) -> Result<Vec<Label>> {
                 false => probe.judged(name).map(|it| (it.accuracy, it.knn))?,
             };
             let (module, index, origin) = (probe.module.clone(), probe.index, probe.origin);
-            Some(Found { module, index, origin, linear, knn })
+            Some(ProbeRow { module, index, origin, linear, knn })
         };
-        probes.iter().filter_map(of).collect::<Vec<Found>>()
+        probes.iter().filter_map(of).collect::<Vec<ProbeRow>>()
     };
     let further = probes.iter().flat_map(|it| &it.further).map(|it| it.label.as_str());
     let names = each_once(std::iter::once("").chain(further));
@@ -133,7 +133,7 @@ fn largest_share(labels: &[i64]) -> f64 {
     largest.unwrap_or(0) as f64 / labels.len().max(1) as f64
 }
 
-fn chart(seen: &Seen<'_>, label: &Label) -> Result<Html> {
+fn chart(seen: &RunView<'_>, label: &Label) -> Result<Html> {
     let line = |name: &str, colour, origin, value: Value| {
         let found = label.found.iter().filter(|it| it.origin == origin);
         let points = found.filter_map(|it| Some((it.index as f64, value(it)?)));
@@ -181,7 +181,7 @@ fn table(labels: &[Label], charts: Vec<Html>) -> Result<Html> {
     let rows = first.iter().map(|found| {
         let mut row = vec![found.module.clone(), found.origin.name().to_string()];
         for label in labels {
-            let same = |it: &&Found| (it.index, it.origin) == (found.index, found.origin);
+            let same = |it: &&ProbeRow| (it.index, it.origin) == (found.index, found.origin);
             let of = label.found.iter().find(same);
             row.push(percent(of.and_then(|it| it.linear)));
             row.push(percent(of.and_then(|it| it.knn)));
@@ -207,7 +207,7 @@ fn table(labels: &[Label], charts: Vec<Html>) -> Result<Html> {
 }
 
 /// The classes that the last module's linear probe confuses.
-fn confused(seen: &Seen<'_>, probes: &[ProbeResult]) -> Result<Html> {
+fn confused(seen: &RunView<'_>, probes: &[ProbeResult]) -> Result<Html> {
     let trained = probes.iter().filter(|it| it.origin == Origin::Trained && it.accuracy.is_some());
     let Some(last) = trained.max_by_key(|it| it.index) else { return Ok(Html::default()) };
     let test = seen.ingested(Split::Test)?;

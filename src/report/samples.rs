@@ -3,7 +3,7 @@
 use gimlet_store::{Keys, Reader};
 use image::DynamicImage;
 
-use super::seen::Seen;
+use super::run_view::RunView;
 use super::shown::{self, Words};
 use crate::pipeline::Split;
 use crate::sample::Pixels;
@@ -32,7 +32,7 @@ impl Samples {
     ///
     /// # Errors
     /// [`Kind::NotReady`] when nothing is ingested; when the samples cannot be read.
-    pub fn open(seen: &Seen<'_>, split: Split) -> Result<Self> {
+    pub fn open(seen: &RunView<'_>, split: Split) -> Result<Self> {
         let Some(generation) = seen.ingested(split)? else {
             let what = format!("there are no {} samples to show", split.name());
             return Err(seen.missing(what, Step::Ingest).into_error());

@@ -4,7 +4,7 @@ use gimlet_store::Generation;
 
 use super::figure::Matrix;
 use super::page::{Html, Section};
-use super::seen::{Missing, Seen, beside, quoted};
+use super::run_view::{Missing, RunView, beside, quoted};
 use super::twin::Twin;
 use crate::pipeline::Split;
 use crate::probe::cka::Representation;
@@ -35,7 +35,7 @@ struct Compared {
 ///
 /// # Errors
 /// When vectors cannot be read.
-pub fn section(seen: &Seen<'_>) -> Result<Section> {
+pub fn section(seen: &RunView<'_>) -> Result<Section> {
     let mut section = Section {
         id: "similarity",
         title: "Are they the abstractions of end-to-end training?",
@@ -133,7 +133,7 @@ fn finite(means: &[f32], channels: usize) -> Result<Option<Representation>> {
 /// Adds the end-to-end twin, at the depth of each module, and says how it was trained. Without a twin, says how
 /// to get one.
 fn add_twin(
-    seen: &Seen<'_>,
+    seen: &RunView<'_>,
     rows: &[u64],
     all: &mut Vec<Compared>,
     missing: &mut Vec<Missing>,
@@ -177,7 +177,7 @@ fn add_twin(
     Ok(vec![note + "."])
 }
 
-fn how_to_train(seen: &Seen<'_>) -> Missing {
+fn how_to_train(seen: &RunView<'_>) -> Missing {
     let dir = Twin::dir(seen);
     let at = dir.path().display();
     let what = format!("an end-to-end twin: no training of all layers as one module is in `{at}`");

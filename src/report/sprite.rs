@@ -10,7 +10,7 @@ use super::column_stats::evenly;
 use super::dataset_rows::{DatasetRows, Depiction, VIEW};
 use super::page::Html;
 use super::raster::{CLEAR, Picture};
-use super::seen::Seen;
+use super::run_view::RunView;
 use crate::Result;
 use crate::pipeline::Split;
 use crate::train::input::IMAGE;
@@ -69,7 +69,7 @@ impl Shown {
 
 /// The shown samples of a dataset in one image. `None`: the dataset has nothing to draw.
 pub(super) fn sprite(
-    seen: &Seen<'_>,
+    seen: &RunView<'_>,
     stage: &str,
     generation: &Generation,
     shown: &Shown,
@@ -182,7 +182,7 @@ fn nothing() -> Picture {
 }
 
 /// The channels to show, in order: the ones asked for, otherwise the ones that vary most.
-fn channels(seen: &Seen<'_>, widest: &[usize], all: usize) -> Vec<usize> {
+fn channels(seen: &RunView<'_>, widest: &[usize], all: usize) -> Vec<usize> {
     let mut channels: Vec<usize> = match &seen.options.channels {
         Some(asked) => asked.iter().copied().filter(|it| *it < all).take(4 * CHANNELS).collect(),
         None => widest.iter().copied().take(CHANNELS).collect(),

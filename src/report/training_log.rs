@@ -1,6 +1,6 @@
 //! The logs of a run's trainings, module after module.
 
-use super::seen::{Missing, Seen};
+use super::run_view::{Missing, RunView};
 use crate::Result;
 use crate::stage::origin::Origin;
 use crate::stage::{At, Step};
@@ -45,7 +45,7 @@ impl Curve {
 ///
 /// # Errors
 /// When a log or a record cannot be read.
-pub fn read(seen: &Seen<'_>) -> Result<(Vec<Curve>, Vec<Missing>)> {
+pub fn read(seen: &RunView<'_>) -> Result<(Vec<Curve>, Vec<Missing>)> {
     let (mut curves, mut missing) = (Vec::new(), Vec::new());
     for index in 0..seen.pipeline.modules.len() {
         seen.check_stop()?;
@@ -57,7 +57,7 @@ pub fn read(seen: &Seen<'_>) -> Result<(Vec<Curve>, Vec<Missing>)> {
     Ok((curves, missing))
 }
 
-fn curve(seen: &Seen<'_>, index: usize) -> Result<Result<Curve, Missing>> {
+fn curve(seen: &RunView<'_>, index: usize) -> Result<Result<Curve, Missing>> {
     let (standing, plan) = (seen.standing, &seen.standing.plan);
     let last = plan.last(index);
     let module = plan.module(index).to_string();

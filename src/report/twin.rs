@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use gimlet_store::{Generation, Location};
 use serde_json::Value;
 
-use super::seen::Seen;
+use super::run_view::RunView;
 use crate::layer::borrowed;
 use crate::media::{self, Ingested};
 use crate::module::{self, Module};
@@ -40,7 +40,7 @@ const SHARED: [(&str, &str); 5] = [
 
 impl Twin {
     /// The directory to search: the one in the options, otherwise the run's own.
-    pub fn dir(seen: &Seen<'_>) -> RunDir {
+    pub fn dir(seen: &RunView<'_>) -> RunDir {
         match &seen.options.twin {
             Some(path) => RunDir::in_store(seen.standing.dir.location().store().locate(path)),
             None => seen.standing.dir.clone(),
@@ -52,7 +52,7 @@ impl Twin {
     ///
     /// # Errors
     /// When a record cannot be read, unless the reason is damage.
-    pub fn find(seen: &Seen<'_>) -> Result<Option<Self>> {
+    pub fn find(seen: &RunView<'_>) -> Result<Option<Self>> {
         let dir = Self::dir(seen);
         let layers: Vec<_> =
             seen.pipeline.modules.iter().flat_map(|it| borrowed(&it.layers)).collect();
@@ -101,7 +101,7 @@ impl Twin {
     ///
     /// # Errors
     /// When its weights are damaged, or samples cannot be read.
-    pub fn means(&self, seen: &Seen<'_>, rows: &[u64]) -> Result<Vec<(Vec<f32>, usize)>> {
+    pub fn means(&self, seen: &RunView<'_>, rows: &[u64]) -> Result<Vec<(Vec<f32>, usize)>> {
         let Some(test) = seen.ingested(Split::Test)? else { return Ok(Vec::new()) };
         let bytes = self.training.read_weights(&self.weights)?;
         let encoder = Parameters::from_safetensors(&bytes, self.weights.path())?.0.under("encoder");
@@ -145,7 +145,7 @@ fn in_words(training: &Training, module: &Value) -> String {
 }
 
 /// Cuts the twin's layers into modules like the run's. In each module, layers are numbered from 0 again.
-fn cut(seen: &Seen<'_>, encoder: &Parameters, channels: usize) -> Result<Vec<Module>> {
+fn cut(seen: &RunView<'_>, encoder: &Parameters, channels: usize) -> Result<Vec<Module>> {
     let (mut first, mut channels) = (0, channels);
     let mut modules = Vec::new();
     for module in &seen.pipeline.modules {
@@ -161,7 +161,7 @@ fn cut(seen: &Seen<'_>, encoder: &Parameters, channels: usize) -> Result<Vec<Mod
 }
 
 /// The test split as the run's first module reads it.
-fn first_input(seen: &Seen<'_>, test: &Generation) -> Result<Box<dyn Input>> {
+fn first_input(seen: &RunView<'_>, test: &Generation) -> Result<Box<dyn Input>> {
     let handler = media::of(&seen.pipeline.view);
     let training = || seen.standing.generation(Step::Ingest, Split::Train);
     let training = handler.is_normalised_by_training().then(training).transpose()?;

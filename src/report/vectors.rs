@@ -6,8 +6,8 @@ use std::ops::Range;
 use gimlet_store::Generation;
 
 use super::place::{Field, Place};
+use super::run_view::RunView;
 use super::samples::Samples;
-use super::seen::Seen;
 use super::shown::{self, Places};
 use crate::pipeline::Split;
 use crate::probe::pooled::Pooled;
@@ -73,7 +73,7 @@ impl Vectors {
     ///
     /// # Errors
     /// [`Kind::NotReady`] when the module has not been encoded; when the vectors cannot be read.
-    pub fn open(seen: &Seen<'_>, index: usize, samples: &Samples) -> Result<Self> {
+    pub fn open(seen: &RunView<'_>, index: usize, samples: &Samples) -> Result<Self> {
         let split = samples.split();
         let generation = Self::generation(seen, index, split)?;
         let pooled = Pooled::open(&generation)?;
@@ -94,7 +94,7 @@ impl Vectors {
     ///
     /// # Errors
     /// [`Kind::NotReady`] when there is none.
-    pub fn generation(seen: &Seen<'_>, index: usize, split: Split) -> Result<Generation> {
+    pub fn generation(seen: &RunView<'_>, index: usize, split: Split) -> Result<Generation> {
         let missing = || {
             let name = seen.standing.plan.module(index);
             let what =

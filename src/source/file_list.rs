@@ -27,7 +27,7 @@ pub(super) fn is_named_so(path: &Path, medium: Medium) -> bool {
 /// The files that were found, in the order of their names.
 #[derive(Default)]
 pub(super) struct FileList {
-    pub files: Vec<Found>,
+    pub files: Vec<FoundFile>,
     /// The sorted names of the folders directly inside the listed ones that have a file of the medium.
     pub classes: Vec<String>,
     /// Files of transcripts, if sounds were looked for.
@@ -42,7 +42,7 @@ pub(super) struct FileList {
 
 /// A file of the medium.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Found {
+pub(super) struct FoundFile {
     pub path: PathBuf,
     /// Its path relative to the folder that was listed, or its name.
     pub place: String,
@@ -120,7 +120,7 @@ impl FileList {
             }
         }
         places.iter().try_for_each(|it| check_name(&it.path))?;
-        let found = |Place { path, place }| Found { path, place, class: None };
+        let found = |Place { path, place }| FoundFile { path, place, class: None };
         list.files = places.into_iter().map(found).collect();
         Ok(list)
     }
@@ -137,7 +137,7 @@ impl FileList {
         } else if is_named_so(&path, medium) {
             check_name(&path)?;
             let class = class.map(str::to_owned);
-            self.files.push(Found { path, place: String::new(), class });
+            self.files.push(FoundFile { path, place: String::new(), class });
         } else if encoding::of(medium).lasts && transcripts::is_named_so(&path) {
             self.transcripts.push(path);
         } else {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::boundary::Boundary;
 use super::cost::{Costs, Pace};
-use super::room::{Room, size_of_folder};
+use super::disk_room::{Room, size_of_folder};
 use super::status::{State, StepStatus};
 use super::{Standing, StepKind};
 use crate::Result;

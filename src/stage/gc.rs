@@ -9,7 +9,7 @@ use gimlet_store::{Dataset, Records};
 
 use super::progress::Progress;
 use super::record::{Keyed, Probe, Training};
-use super::{RunDir, Standing, needs};
+use super::{RunDir, Standing, pins};
 use crate::Result;
 
 /// How much `gc` keeps.
@@ -21,14 +21,14 @@ pub struct Limits {
 }
 
 /// Something on disk that nothing needs.
-pub struct Found {
+pub struct Unneeded {
     /// "generation", "training", "probe", "attempt" or "temporary".
     pub kind: &'static str,
     /// What was found, and where.
     pub leftover: Leftover,
 }
 
-impl Found {
+impl Unneeded {
     /// `record` is the name for records in the folder where it was found.
     fn new(leftover: Leftover, record: &'static str) -> Self {
         Self { kind: leftover.kind.name(record), leftover }
@@ -45,12 +45,12 @@ pub fn sweep(
     limits: &Limits,
     dry_run: bool,
     progress: &dyn Progress,
-) -> Result<Vec<Found>> {
+) -> Result<Vec<Unneeded>> {
     let dir = &standing.dir;
     // Only looking needs no lock: it removes nothing.
-    let _quiet = if dry_run { None } else { Some(needs::quiet_alone(dir)?) };
+    let _quiet = if dry_run { None } else { Some(pins::quiet_alone(dir)?) };
     let needed: HashSet<String> =
-        standing.wanted_keys()?.into_iter().chain(needs::of_all(dir)?).collect();
+        standing.wanted_keys()?.into_iter().chain(pins::of_all(dir)?).collect();
     let policy = Policy { needed, keep: limits.keep, grace: limits.grace };
     let mut all = Vec::new();
     for dataset in dir.all_datasets()? {
@@ -76,7 +76,7 @@ pub fn sweep(
         if !dry_run {
             gc::remove_temp(&temp.at)?;
         }
-        all.push(Found::new(temp, "file"));
+        all.push(Unneeded::new(temp, "file"));
     }
     Ok(all)
 }
@@ -87,8 +87,8 @@ pub fn sweep(
 /// # Errors
 /// When something cannot be read.
 pub fn release(dir: &RunDir, mut keys: HashSet<String>, progress: &dyn Progress) -> Result<u64> {
-    let _quiet = needs::quiet_alone(dir)?;
-    for named in needs::of_all(dir)? {
+    let _quiet = pins::quiet_alone(dir)?;
+    for named in pins::of_all(dir)? {
         keys.remove(&named);
     }
     let mut free = 0;
@@ -145,7 +145,7 @@ fn sweep_shelf(
     policy: &Policy,
     dry_run: bool,
     progress: &dyn Progress,
-) -> Result<Vec<Found>> {
+) -> Result<Vec<Unneeded>> {
     let mut all = Vec::new();
     for mut leftover in shelf.survey(policy)? {
         if leftover.stays.is_none() && !dry_run {
@@ -155,7 +155,7 @@ fn sweep_shelf(
                 Some(error.to_string())
             });
         }
-        all.push(Found::new(leftover, record));
+        all.push(Unneeded::new(leftover, record));
     }
     Ok(all)
 }

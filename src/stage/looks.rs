@@ -2,8 +2,8 @@
 
 use super::Run;
 use super::held_out::HeldOut;
+use super::held_out_look::HeldOutLook;
 use super::patience::Patience;
-use super::watch::Watch;
 use crate::Result;
 use crate::parameters::Parameters;
 use crate::pipeline::Split;
@@ -14,7 +14,7 @@ use crate::train::feed::Course;
 /// The looks at the test split of one training, one after every epoch.
 pub(super) struct Looks<'r> {
     /// Computes the losses on the test split, where there is something to look at.
-    pub watch: Option<Watch<'r>>,
+    pub watch: Option<HeldOutLook<'r>>,
     /// Ends a training early.
     pub patience: Option<Patience>,
 }
@@ -35,7 +35,7 @@ impl Run<'_> {
 
 impl<'r> Looks<'r> {
     /// Takes up another input; `watch` looks at its test split.
-    pub fn turn_to(&mut self, input: &str, watch: Option<Watch<'r>>) {
+    pub fn turn_to(&mut self, input: &str, watch: Option<HeldOutLook<'r>>) {
         self.watch = watch;
         if let Some(patience) = &mut self.patience {
             patience.turn_to(input);

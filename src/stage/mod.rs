@@ -12,6 +12,7 @@ pub mod comparison;
 pub mod cost;
 mod cost_memory;
 mod damaged;
+pub mod disk_room;
 mod doubt;
 mod embed;
 mod encode;
@@ -22,7 +23,7 @@ pub mod findings;
 pub mod forecast;
 pub mod gc;
 mod held_out;
-mod held_up;
+mod held_out_look;
 mod hops;
 mod import;
 mod ingest;
@@ -36,10 +37,12 @@ pub mod mean;
 pub mod measure;
 pub mod memory;
 mod meter;
-pub mod needs;
+mod needed_steps;
 pub mod origin;
 mod patience;
+pub mod pins;
 pub mod plan;
+mod predecessor_wait;
 mod probe;
 pub mod progress;
 pub mod provenance;
@@ -47,7 +50,6 @@ mod published;
 mod reading;
 pub mod record;
 mod retire;
-pub mod room;
 pub mod run_dir;
 mod samples;
 pub mod session;
@@ -62,8 +64,6 @@ mod training_input;
 mod training_loop;
 pub mod verdict;
 pub mod verify;
-mod wanted;
-mod watch;
 mod weights;
 mod worker;
 
@@ -82,7 +82,7 @@ use crate::loss::Sizes;
 use crate::pipeline::{Pipeline, Split};
 use crate::schedule::Manner;
 use crate::{Error, Kind, Result};
-use needs::{Needs, Quiet};
+use pins::{Pins, Quiet};
 use provenance::Look;
 
 /// A pipeline, its directory and the session that works on it: what every step needs.
@@ -97,7 +97,7 @@ pub struct Run<'a> {
     stack: OnceLock<Stack>,
     /// The shapes of its modules before samples are ingested.
     expected: OnceLock<Stack>,
-    needs: Needs,
+    needs: Pins,
 }
 
 /// How a step ended.

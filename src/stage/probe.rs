@@ -96,10 +96,10 @@ impl Run<'_> {
         means: &PerSplit<Means>,
         train: &[Option<i64>],
         test: &[Option<i64>],
-    ) -> Result<Found> {
+    ) -> Result<Classified> {
         let (Some(train), Some(test)) = (means.train.labelled(train)?, means.test.labelled(test)?)
         else {
-            return Ok(Found::default());
+            return Ok(Classified::default());
         };
         let settings = &self.pipeline.probe;
         let found = linear::predictions(&train, &test, settings, self.pipeline.seed, || {
@@ -107,7 +107,7 @@ impl Run<'_> {
         })?;
         let counts = confusion::matrix(&found, &test.labels);
         let pairs = || confusion::pairs(&found, &test.labels);
-        Ok(Found {
+        Ok(Classified {
             accuracy: Some(linear::share_found(&found, &test)),
             knn: Some(knn::accuracy(&train, &test, knn::NEIGHBOURS, || self.session.check_stop())?),
             confused: counts.is_none().then(|| confusion::most_confused(pairs(), confusion::PAIRS)),
@@ -123,7 +123,7 @@ impl Run<'_> {
 
 /// The findings of probes for one label; empty where no row has it.
 #[derive(Default)]
-struct Found {
+struct Classified {
     accuracy: Option<f64>,
     knn: Option<f64>,
     confusion: Option<Vec<Vec<u64>>>,

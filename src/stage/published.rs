@@ -11,7 +11,7 @@ use gimlet_store::{Dataset, Generation, Location};
 
 use super::key::Key;
 use super::step_key::{publish_key, published};
-use super::{Run, held_up, needs};
+use super::{Run, pins, predecessor_wait};
 use crate::Result;
 use crate::pipeline::Split;
 use crate::schedule::{At, Step};
@@ -200,7 +200,7 @@ impl<'r, 'a> Published<'r, 'a> {
                 ));
             }
             self.run.session.check_stop()?;
-            held_up::a_moment(&self.run.standing.dir);
+            predecessor_wait::a_moment(&self.run.standing.dir);
         }
         Ok(())
     }
@@ -213,7 +213,7 @@ impl<'r, 'a> Published<'r, 'a> {
     pub fn retire(&self, keep: usize, attempt: Option<&str>) -> Result<usize> {
         let old: HashSet<String> = self.all()?.into_iter().skip(keep).map(|it| it.key).collect();
         if !old.is_empty() || attempt.is_some() {
-            let mut needed = needs::of_all(&self.run.standing.dir)?;
+            let mut needed = pins::of_all(&self.run.standing.dir)?;
             for generation in self.dataset.readable()? {
                 needed.insert(generation?.manifest().key.clone());
             }

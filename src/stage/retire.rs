@@ -10,7 +10,7 @@ use gimlet_store::gc::Shelf;
 
 use super::gc::shelf;
 use super::record::Training;
-use super::{Run, Standing, needs};
+use super::{Run, Standing, pins};
 use crate::Result;
 use crate::pipeline::Split;
 use crate::schedule::{At, Step};
@@ -52,7 +52,7 @@ fn retire_from(run: &Run<'_>, shelf: &Shelf, rounds: &[&str]) -> Result<()> {
     let older = &rounds[..newest.map_or(0, |newest| (newest + 1).saturating_sub(keep))];
 
     // No process may begin to need something while it is removed.
-    let _quiet = needs::quiet_alone(&run.standing.dir)?;
+    let _quiet = pins::quiet_alone(&run.standing.dir)?;
     let mut needed = run.standing.wanted_keys()?;
     needed.extend(run.needs.of_others(&run.standing.dir)?);
     let going = older.iter().filter(|key| !needed.contains(**key));

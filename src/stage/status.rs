@@ -73,7 +73,7 @@ pub struct StepStatus {
 
 /// The commits of a step, under its present key or an older one.
 #[derive(Default)]
-struct Found {
+struct Progressed {
     generation: Option<u64>,
     rows: Option<u64>,
     took: Option<Took>,
@@ -263,8 +263,8 @@ impl Standing {
     }
 
     /// What is committed under the present key; if nothing is, the newest commit of other settings.
-    fn found(&self, step: Step) -> Result<Found> {
-        let mut found = Found::default();
+    fn found(&self, step: Step) -> Result<Progressed> {
+        let mut found = Progressed::default();
         match step {
             Step::Train(at) => {
                 let current = self.training(at)?;

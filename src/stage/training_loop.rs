@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::epoch_mean::EpochMean;
 use super::held_out::HeldOut;
+use super::held_out_look::HeldOutLook;
 use super::looks::Looks;
 use super::meter::Meter;
-use super::watch::Watch;
 use super::{Run, record};
 use crate::parameters::Parameters;
 use crate::schedule::{At, Step};
@@ -154,7 +154,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
     }
 
     /// Takes note of a new input; `watch` looks at its test split.
-    pub fn turn_to(&mut self, input: &str, watch: Option<Watch<'r>>) {
+    pub fn turn_to(&mut self, input: &str, watch: Option<HeldOutLook<'r>>) {
         self.looks.turn_to(input, watch);
     }
 

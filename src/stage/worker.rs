@@ -11,10 +11,10 @@ use gimlet_store::Generation;
 
 use super::cost::published_splits;
 use super::encode::Generating;
-use super::held_up::HeldUp;
 use super::looks::Looks;
 use super::meter::Meter;
 use super::patience::Patience;
+use super::predecessor_wait::PredecessorWait;
 use super::published::{Publication, Published};
 use super::train::begin_in;
 use super::training_loop::{Pause, Supply, TrainingLoop};
@@ -55,7 +55,7 @@ struct Worker<'r, 'a> {
     publishes: Vec<Published<'r, 'a>>,
     /// What its predecessor publishes; `None` for the first module.
     reads: Option<Published<'r, 'a>>,
-    waits: HeldUp<'r, 'a>,
+    waits: PredecessorWait<'r, 'a>,
 }
 
 impl Run<'_> {
@@ -107,7 +107,7 @@ impl<'r, 'a> Worker<'r, 'a> {
                 vec![]
             },
             reads: index.checked_sub(1).map(|it| Published::of(run, below(it), Split::Train)),
-            waits: HeldUp::new(run, below(index.saturating_sub(1))),
+            waits: PredecessorWait::new(run, below(index.saturating_sub(1))),
             run,
             at,
             schedule,

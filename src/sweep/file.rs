@@ -10,8 +10,8 @@ use toml::de::{DeTable, DeValue};
 use super::{Seeds, Sweep, Variant};
 use crate::Result;
 use crate::folder::folder_of;
+use crate::pipeline::error_wording::{self, suggest};
 use crate::pipeline::origin::{self, Fault, Origin};
-use crate::pipeline::wording::{self, suggest};
 use crate::quantity::counted;
 use crate::stage::run_dir::SWEEP_RESULTS;
 
@@ -78,7 +78,7 @@ impl Setting {
 }
 
 fn read(text: &str, file: &Path, overrides: &[String]) -> Result<Sweep, Fault> {
-    let document = DeTable::parse(text).map_err(|error| wording::syntax(&error))?;
+    let document = DeTable::parse(text).map_err(|error| error_wording::syntax(&error))?;
     let root = document.get_ref();
     refuse_unknown(root, &KEYS, "")?;
 

@@ -25,7 +25,7 @@ const FIXED: [&str; 10] = [
 ];
 
 /// A row of the file: a run, and one of its modules, trained or not.
-type Found<'a> = (&'a SweepRun, &'a RunResult, &'a Row);
+type FoundRow<'a> = (&'a SweepRun, &'a RunResult, &'a Row);
 
 /// Makes the bytes of a Parquet file with one row per run, module and kind.
 ///
@@ -42,16 +42,16 @@ pub fn results_file(
     results: &[Option<&RunResult>],
 ) -> Result<Vec<u8>> {
     let pairs = runs.iter().zip(results).filter_map(|(run, result)| Some((run, (*result)?)));
-    let found: Vec<Found<'_>> = pairs
+    let found: Vec<FoundRow<'_>> = pairs
         .flat_map(|(run, result)| result.rows.iter().map(move |row| (run, result, row)))
         .collect();
-    let texts = |of: &dyn Fn(&Found<'_>) -> String| -> ArrayRef {
+    let texts = |of: &dyn Fn(&FoundRow<'_>) -> String| -> ArrayRef {
         Arc::new(StringArray::from_iter_values(found.iter().map(of)))
     };
-    let counts = |of: &dyn Fn(&Found<'_>) -> Option<u64>| -> ArrayRef {
+    let counts = |of: &dyn Fn(&FoundRow<'_>) -> Option<u64>| -> ArrayRef {
         Arc::new(UInt64Array::from_iter(found.iter().map(of)))
     };
-    let numbers = |of: &dyn Fn(&Found<'_>) -> Option<f64>| -> ArrayRef {
+    let numbers = |of: &dyn Fn(&FoundRow<'_>) -> Option<f64>| -> ArrayRef {
         Arc::new(Float64Array::from_iter(found.iter().map(of)))
     };
 

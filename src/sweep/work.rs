@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::runs::of;
 use super::{RunResult, SweepRun};
-use crate::stage::needs::{Needs, Quiet};
+use crate::stage::pins::{Pins, Quiet};
 use crate::stage::progress::Progress;
 use crate::stage::{RunDir, Standing, Step, findings, gc};
 use crate::{Error, Result};
@@ -22,7 +22,7 @@ pub struct Work<'a> {
     keys: Vec<String>,
     results: HashMap<String, RunResult>,
     /// For each unfinished run, the announcement of its needs, so that other processes do not remove them.
-    needs: Vec<Option<Needs>>,
+    needs: Vec<Option<Pins>>,
 }
 
 /// What is left to do for a run, in numbers of steps.

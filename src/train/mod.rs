@@ -10,9 +10,9 @@ pub mod log;
 pub mod noise;
 mod normals;
 pub mod profile;
-#[cfg(test)]
-mod ramps;
 pub mod recordings;
 pub mod replay;
+#[cfg(test)]
+mod test_input;
 pub mod took;
 pub mod trainer;

@@ -93,7 +93,7 @@ impl Input for Noisy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::ramps::Ramps;
+    use crate::train::test_input::Ramps;
 
     const FRESH: Look = Look::Fresh { epoch: 3 };
 

@@ -127,7 +127,7 @@ fn move_rows(rows: &mut [f32], len: usize, mut places: Vec<usize>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::ramps::{ROWS, Ramps};
+    use crate::train::test_input::{ROWS, Ramps};
 
     const FRESH: Look = Look::Fresh { epoch: 3 };
 

@@ -5,10 +5,10 @@
 //! disk that cannot be written to costs only time.
 
 mod block;
-mod flight;
-mod hints;
-mod known;
+mod checked_blocks;
+mod in_flight;
 mod limit;
+mod read_ahead;
 #[cfg(test)]
 mod tests;
 
@@ -24,10 +24,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::cache::block::Key;
-use crate::cache::flight::{Flight, Landed};
-use crate::cache::hints::{Hint, Hints};
-use crate::cache::known::Known;
+use crate::cache::checked_blocks::Known;
+use crate::cache::in_flight::{Flight, Landed};
 use crate::cache::limit::Limit;
+use crate::cache::read_ahead::{Hint, Hints};
 use crate::error::{Error, Result};
 use crate::file_system::FileSystem;
 use crate::positioned::{read_exact_at, will_need};
@@ -172,7 +172,7 @@ impl Cache {
                 Claim::Ours(claimed) => claimed.fetch(size, fetch)?,
                 Claim::Theirs(flight) => match flight.wait() {
                     Ok(bytes) => (key.number * shared.block, bytes),
-                    Err(error) if failed_elsewhere => return Err(flight::shared(&error)),
+                    Err(error) if failed_elsewhere => return Err(in_flight::shared(&error)),
                     Err(_) => {
                         failed_elsewhere = true;
                         continue;
@@ -435,7 +435,7 @@ impl Claimed<'_> {
             ..ranges.fold(0, |end, range| end.max(range.end));
         let start = whole.start;
         let bytes = self.shared.request(whole, fetch).inspect_err(|error| {
-            self.give_up(&Err(Arc::new(flight::shared(error))));
+            self.give_up(&Err(Arc::new(in_flight::shared(error))));
         })?;
         let blocks = self.flights.iter().map(|(key, flight)| {
             let range = self.shared.range(*key, size);

@@ -4,15 +4,15 @@
 //! neither made nor removed.
 
 mod clock;
+mod conditional_put_check;
 mod connect;
 mod connection;
+mod dead_temps;
 mod failure;
-mod held;
 mod object;
-mod probe;
+mod object_lease;
+mod retries;
 mod runtime;
-mod temps;
-mod tries;
 mod upload;
 
 use std::io;
@@ -31,8 +31,8 @@ use crate::error_kind::ErrorKind;
 use crate::file_system::FileSystem;
 use crate::operation::Operation;
 use connection::Connection;
-use held::Held;
 use object::Object;
+use object_lease::Held;
 
 /// A bucket, a container of Azure's, or a name in the memory of this process.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Backend for Bucket {
             is_remote: true,
             pause: Duration::from_secs(1),
             trusted_for: Duration::from_secs(1),
-            leases_outlive: Some(held::dead_after()),
+            leases_outlive: Some(object_lease::dead_after()),
         }
     }
 
@@ -128,14 +128,14 @@ impl Backend for Bucket {
 
     fn create(&self, path: &Path, bytes: &[u8]) -> Result<bool> {
         self.change(path, (Operation::Create, "write"), |object| {
-            probe::ability(object)?;
+            conditional_put_check::ability(object)?;
             object.create(Bytes::copy_from_slice(bytes))
         })
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         self.change(path, (Operation::Write, "write"), |object| {
-            probe::ability(object)?;
+            conditional_put_check::ability(object)?;
             object.put(Bytes::copy_from_slice(bytes))
         })
     }
@@ -176,7 +176,7 @@ impl Backend for Bucket {
     }
 
     fn dead_temps(&self, folder: &Path) -> io::Result<Vec<String>> {
-        temps::dead(&self.object(folder)?)
+        dead_temps::dead(&self.object(folder)?)
     }
 
     fn share(&self, path: &Path, make: bool) -> Result<Option<Lease>> {
@@ -207,7 +207,7 @@ impl Backend for Bucket {
     }
 
     fn leased_names(&self, folder: &Path) -> io::Result<Vec<String>> {
-        self.names(&folder.join(held::LEASES))
+        self.names(&folder.join(object_lease::LEASES))
     }
 }
 

@@ -14,8 +14,8 @@ use object_store::{
 };
 
 use super::connection::Connection;
+use super::retries::Tries;
 use super::runtime::wait_for;
-use super::tries::Tries;
 use crate::backend::Entry;
 use crate::error_kind::Failure;
 use crate::unique::unique;

@@ -10,8 +10,8 @@ use std::path::Path;
 use bytes::Bytes;
 use object_store::{ObjectStoreExt, WriteMultipart};
 
+use super::conditional_put_check::ability;
 use super::object::Object;
-use super::probe::ability;
 use super::runtime::wait_for;
 use crate::error_kind::Failure;
 use crate::unique::unique;

@@ -11,8 +11,8 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::clock::server_time;
+use super::conditional_put_check::ability;
 use super::object::Object;
-use super::probe::ability;
 use super::runtime;
 use crate::unique::unique;
 

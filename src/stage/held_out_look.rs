@@ -17,7 +17,7 @@ use crate::schedule::At;
 use crate::train::input::Input;
 
 /// Computes the held-out losses of modules in training.
-pub(super) struct Watch<'a> {
+pub(super) struct HeldOutLook<'a> {
     run: &'a Run<'a>,
     /// The modules with their sizes, in order: each reads what its predecessor makes.
     modules: Vec<(usize, Sizes)>,
@@ -38,7 +38,7 @@ impl Run<'_> {
         &'r self,
         modules: &[At],
         input: impl FnOnce() -> Result<Box<dyn Input>>,
-    ) -> Result<Option<Watch<'r>>> {
+    ) -> Result<Option<HeldOutLook<'r>>> {
         let is_patient = self.pipeline.schedule.patience().is_some();
         let Training { batch, held_out, .. } = self.pipeline.training;
         let most = if is_patient { MOST_ROWS } else { held_out };
@@ -54,7 +54,7 @@ impl Run<'_> {
         }
         let sizes = modules.iter().map(|at| Ok((at.module, self.sizes(at.module)?)));
         let batches = self.held_out_batches(input.rows() as u64, (most / batch).max(1));
-        let watch = Watch {
+        let watch = HeldOutLook {
             run: self,
             modules: sizes.collect::<Result<_>>()?,
             labels: self.labels(|| input.keys())?,
@@ -65,7 +65,7 @@ impl Run<'_> {
     }
 }
 
-impl Watch<'_> {
+impl HeldOutLook<'_> {
     /// Spreads the rows over the whole split; the number of batches stays the same.
     fn spread(self) -> Self {
         let (rows, count) = (self.input.rows() as u64, self.batches.len() as u64);

@@ -26,7 +26,7 @@ fn writes_nothing(kind: ErrorKind) -> bool {
 
 /// The needs of a process that works on a run, announced as long as this lives.
 #[derive(Debug)]
-pub struct Needs(Option<(Location, Lease)>);
+pub struct Pins(Option<(Location, Lease)>);
 
 /// The shared lock of `gc`, held while a process finds out what it needs: nothing is removed then.
 #[derive(Debug)]
@@ -50,9 +50,9 @@ impl Quiet {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub fn announce(&self, dir: &RunDir, keys: HashSet<String>) -> Result<Needs> {
+    pub fn announce(&self, dir: &RunDir, keys: HashSet<String>) -> Result<Pins> {
         if self.0.is_none() {
-            return Ok(Needs(None));
+            return Ok(Pins(None));
         }
         remove_dead(dir);
         // Other machines may share the directory and use the same process ids.
@@ -61,11 +61,11 @@ impl Quiet {
         let lines = keys.into_iter().collect::<Vec<_>>().join("\n");
         // Overwrite in place: the lease is held on this file, and would not be on a new one.
         path.overwrite(lines.as_bytes())?;
-        Ok(Needs(Some((path, lease))))
+        Ok(Pins(Some((path, lease))))
     }
 }
 
-impl Needs {
+impl Pins {
     /// The keys that the other processes at work have named.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl Needs {
     }
 }
 
-impl Drop for Needs {
+impl Drop for Pins {
     fn drop(&mut self) {
         // If the file stays, the next process removes it.
         if let Some((path, _)) = &self.0 {

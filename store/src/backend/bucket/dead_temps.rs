@@ -11,8 +11,8 @@ use object_store::ObjectMeta;
 use object_store::path::Path as Key;
 
 use super::clock::server_time;
-use super::held::{LEASES, dead_after, is_lease};
 use super::object::{OWN, Object};
+use super::object_lease::{LEASES, dead_after, is_lease};
 use crate::temp_file;
 
 /// The age at which no temporary object is in use.

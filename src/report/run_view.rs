@@ -29,7 +29,7 @@ impl Default for Options {
 }
 
 /// A run, opened for reading.
-pub struct Seen<'a> {
+pub struct RunView<'a> {
     /// The pipeline.
     pub pipeline: &'a Pipeline,
     /// The state of the run on disk.
@@ -70,7 +70,7 @@ impl Missing {
     }
 }
 
-impl Seen<'_> {
+impl RunView<'_> {
     /// The names of the modules, in order.
     pub fn modules(&self) -> impl Iterator<Item = &str> {
         self.pipeline.modules.iter().map(|module| module.name.as_str())

@@ -21,7 +21,7 @@ pub fn a_moment(dir: &RunDir) {
 }
 
 /// A worker that waits for something newer from its predecessor.
-pub struct HeldUp<'r, 'a> {
+pub struct PredecessorWait<'r, 'a> {
     run: &'r Run<'a>,
     predecessor: At,
     /// Since when no process has been at work on the predecessor.
@@ -31,7 +31,7 @@ pub struct HeldUp<'r, 'a> {
     looked: Cell<Option<(Instant, bool)>>,
 }
 
-impl<'r, 'a> HeldUp<'r, 'a> {
+impl<'r, 'a> PredecessorWait<'r, 'a> {
     pub fn new(run: &'r Run<'a>, predecessor: At) -> Self {
         Self { run, predecessor, alone_since: None, told: false, looked: Cell::new(None) }
     }

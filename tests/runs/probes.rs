@@ -4,7 +4,7 @@ use crate::tiny;
 use gimlet::pipeline::{Pipeline, Split};
 use gimlet::probe::pooled::Pooled;
 use gimlet::report::twin::Twin;
-use gimlet::report::{Options, Seen};
+use gimlet::report::{Options, RunView};
 use gimlet::stage::progress::Silent;
 use gimlet::stage::{RunDir, Standing, Step};
 use tiny::{Tiny, text};

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use gimlet::pipeline::{Environment, PerSplit, Pipeline, Split};
-use gimlet::report::{self, Options, Seen};
+use gimlet::report::{self, Options, RunView};
 use gimlet::source::{BadSample, Content, Keep, Media, Remarks, Sample, Source};
 use gimlet::stage::progress::Silent;
 use gimlet::stage::session::Session;

@@ -123,7 +123,7 @@ fn the_twin_at_the_last_depth_is_what_the_twin_has_made() {
         (pipeline, standing)
     };
     let (pipeline, standing) = load(&[], "runs/tiny");
-    let seen = Seen {
+    let seen = RunView {
         pipeline: &pipeline,
         standing: &standing,
         stages: standing.status().unwrap(),

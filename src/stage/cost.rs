@@ -442,7 +442,7 @@ mod tests {
 name = "tiny"
 modules = [{ name = "a", layers = [{ conv = { channels = 8, kernel = 3 } }, { relu = {} }] }]
 data.textures = { size = 32 }
-view = { patch = 16, stride = 8 }
+view = { patch = 8, stride = 4 }
 training = { batch = 16 }
 "#;
 

@@ -65,7 +65,7 @@ fn a_plan_says_what_would_run_and_leaves_nothing_behind() {
     a          train   missing     -  -                            ~16.77 kB  ~80.61 MB  ~0 s  not run yet
     a          encode  missing   216  pooled f32 [3, 3, 4]        ~116.74 kB          -  ~0 s  not run yet
     a          probe   missing     -  -                                    -          -  ~0 s  not run yet
-    b          train   missing     -  -                            ~19.30 kB  ~81.41 MB  ~0 s  not run yet
+    b          train   missing     -  -                            ~19.30 kB  ~81.94 MB  ~0 s  not run yet
     b          encode  missing   216  activation i8 [9, 4, 4, 8]  <417.41 kB          -  ~0 s  not run yet
     b          probe   missing     -  -                                    -          -  ~0 s  not run yet
     c          train   missing     -  -                            ~25.10 kB  ~80.74 MB  ~0 s  not run yet

@@ -25,7 +25,7 @@
 //! let run = Run::open(&pipeline, RunDir::at(folder.path()), Session::new(&stop, &Silent))?;
 //! run.all_steps()?;
 //! for row in findings::collect(&run.standing, &run.standing.status()?)? {
-//!     println!("{} {}: accuracy {:?}", row.probe.module, row.probe.kind, row.probe.accuracy);
+//!     println!("{} {:?}: {:?}", row.probe.module, row.probe.origin, row.probe.accuracy);
 //! }
 //! # Ok::<(), gimlet::Error>(())
 //! ```

@@ -169,7 +169,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         self.maps = Some(self.course.batch * supply.input.shape()[0]);
         self.run.session.progress.begin(&self.title, self.course.steps(), self.steps());
         let paused = self.take_steps(supply, until);
-        if paused.is_err() {
+        if matches!(paused, Err(_) | Ok(Pause::Unreadable(_))) {
             self.flush()?;
         }
         paused

@@ -98,7 +98,7 @@ impl Folder {
     /// Opens only the files at `places`.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
+    /// Those of [`open`](Self::open).
     fn of_files(
         settings: &Files,
         places: Vec<Place>,

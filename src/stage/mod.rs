@@ -97,7 +97,7 @@ pub struct Run<'a> {
     stack: OnceLock<Stack>,
     /// The shapes of its modules before samples are ingested.
     expected: OnceLock<Stack>,
-    needs: Pins,
+    pins: Pins,
 }
 
 /// How a step ended.
@@ -160,15 +160,15 @@ impl<'a> Run<'a> {
         quiet: &Quiet,
         session: Session<'a>,
     ) -> Result<Self> {
-        let needs = quiet.announce(&standing.dir, standing.wanted_keys()?)?;
+        let pins = quiet.announce(&standing.dir, standing.wanted_keys()?)?;
         let (stack, expected) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { pipeline, standing, session, stack, expected, needs })
+        Ok(Self { pipeline, standing, session, stack, expected, pins })
     }
 
     /// The shapes of its modules. They are worked out once before the samples are ingested, and once after.
     ///
     /// # Errors
-    /// As [`Stack::of`].
+    /// Those of [`Stack::of`].
     pub fn stack(&self) -> Result<&Stack> {
         if let Some(stack) = self.stack.get() {
             return Ok(stack);

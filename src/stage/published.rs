@@ -94,7 +94,7 @@ impl<'r, 'a> Published<'r, 'a> {
     /// The newest publication that is whole; after `encode`, its generation counts too.
     ///
     /// # Errors
-    /// As [`Self::all`].
+    /// Those of [`Self::all`].
     pub fn newest(&self) -> Result<Option<Publication>> {
         self.newest_up_to(u64::MAX)
     }
@@ -102,7 +102,7 @@ impl<'r, 'a> Published<'r, 'a> {
     /// Whether the module has published after `step` steps, or later.
     ///
     /// # Errors
-    /// As [`Self::all`].
+    /// Those of [`Self::all`].
     pub fn reaches(&self, step: u64) -> Result<bool> {
         Ok(self.newest()?.is_some_and(|it| it.step >= step))
     }
@@ -110,7 +110,7 @@ impl<'r, 'a> Published<'r, 'a> {
     /// The newest whole publication of the module up to step `step`.
     ///
     /// # Errors
-    /// As [`Self::all`].
+    /// Those of [`Self::all`].
     pub fn newest_up_to(&self, step: u64) -> Result<Option<Publication>> {
         for generation in self.dataset.readable()? {
             let generation = generation?;
@@ -134,7 +134,7 @@ impl<'r, 'a> Published<'r, 'a> {
     /// has a generation that was not looked at yet.
     ///
     /// # Errors
-    /// As [`Self::all`].
+    /// Those of [`Self::all`].
     pub fn is_newer_than(&self, number: u64) -> Result<bool> {
         // On object storage a listing takes as long as a short step.
         let trusted_for = self.dataset.folder().properties().trusted_for;

@@ -205,7 +205,7 @@ pub fn find<T: Keyed>(records: &Records, key: &str) -> Result<Option<(u64, T)>> 
 /// Finds the newest readable record whose key is not `passed_over`, and its number.
 ///
 /// # Errors
-/// As [`find`].
+/// Those of [`find`].
 pub fn newest<T: Keyed>(
     records: &Records,
     passed_over: impl Fn(&str) -> bool,

@@ -54,7 +54,7 @@ fn retire_from(run: &Run<'_>, shelf: &Shelf, rounds: &[&str]) -> Result<()> {
     // No process may begin to need something while it is removed.
     let _quiet = pins::quiet_alone(&run.standing.dir)?;
     let mut needed = run.standing.wanted_keys()?;
-    needed.extend(run.needs.of_others(&run.standing.dir)?);
+    needed.extend(run.pins.of_others(&run.standing.dir)?);
     let going = older.iter().filter(|key| !needed.contains(**key));
     let going: HashSet<String> = going.map(|key| (*key).to_owned()).collect();
     for staying in shelf.remove_keys(&going)? {

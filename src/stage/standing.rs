@@ -28,7 +28,7 @@ impl Standing {
     /// showing progress.
     ///
     /// # Errors
-    /// As [`Self::watched`].
+    /// Those of [`Self::watched`].
     pub fn new(pipeline: &Pipeline, dir: RunDir) -> Result<Self> {
         Self::watched(pipeline, dir, Look::Whole, &Unwatched)
     }

@@ -54,6 +54,7 @@ pub mod pipeline;
 pub mod probe;
 mod quantity;
 pub mod random;
+mod registry;
 pub mod report;
 pub mod sample;
 pub mod schedule;

@@ -38,18 +38,22 @@ pub use work::{Context, Kept, Operation, Sequence, Work};
 use registry::read;
 
 use crate::parameters::ParameterShape;
+use crate::registry::Registry;
 
 /// All layers of this crate.
 impl Default for Layers {
     fn default() -> Self {
-        Self(vec![
-            ("conv", read::<Conv>),
-            ("conv1d", read::<Conv1d>),
-            ("gru", read::<Gru>),
-            ("relu", read::<Relu>),
-            ("basic", read::<basic::Row>),
-            ("bottleneck", read::<bottleneck::Row>),
-        ])
+        Self(Registry::of(
+            "layer",
+            vec![
+                ("conv", read::<Conv>),
+                ("conv1d", read::<Conv1d>),
+                ("gru", read::<Gru>),
+                ("relu", read::<Relu>),
+                ("basic", read::<basic::Row>),
+                ("bottleneck", read::<bottleneck::Row>),
+            ],
+        ))
     }
 }
 

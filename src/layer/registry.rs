@@ -5,11 +5,12 @@ use toml::Spanned;
 use toml::de::{DeValue, Error as Mistyped, ValueDeserializer};
 
 use super::Entry;
-use crate::{Error, Kind, Result};
+use crate::Result;
+use crate::registry::Registry;
 
 /// The layers that pipeline files can name.
 #[derive(Debug, Clone)]
-pub struct Layers(pub(super) Vec<(&'static str, Read)>);
+pub struct Layers(pub(super) Registry<Read>);
 
 pub(super) type Read = fn(Spanned<DeValue<'_>>) -> Result<Entry, Mistyped>;
 
@@ -24,19 +25,14 @@ impl Layers {
     /// [`super::Layer::name`].
     ///
     /// # Errors
-    /// [`Kind::Usage`] when there is a layer of that name.
-    pub fn with<S: DeserializeOwned + Into<Entry>>(mut self, name: &'static str) -> Result<Self> {
-        if self.names().any(|known| known == name) {
-            let message = format!("there is a layer `{name}` already");
-            return Err(Error::new(Kind::Usage, message).hint("give the new one another name"));
-        }
-        self.0.push((name, read::<S>));
-        Ok(self)
+    /// [`crate::Kind::Usage`] when there is a layer of that name.
+    pub fn with<S: DeserializeOwned + Into<Entry>>(self, name: &'static str) -> Result<Self> {
+        self.0.with(name, read::<S>).map(Self)
     }
 
     /// The names of all layers.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().map(|(name, _)| *name)
+        self.0.names()
     }
 
     /// Reads an entry of this name with the `settings` of a pipeline file; `None` when there is no layer of this name.
@@ -45,7 +41,6 @@ impl Layers {
         name: &str,
         settings: Spanned<DeValue<'_>>,
     ) -> Option<Result<Entry, Mistyped>> {
-        let (_, read) = self.0.iter().find(|(known, _)| *known == name)?;
-        Some(read(settings))
+        self.0.get(name).map(|read| read(settings))
     }
 }

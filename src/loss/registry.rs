@@ -7,11 +7,12 @@ use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
 use super::{Recipe, clapp, infonce, infonce1d, supervised, vicreg};
-use crate::{Error, Kind, Result};
+use crate::Result;
+use crate::registry::Registry;
 
 /// The losses that pipeline files can name.
 #[derive(Debug, Clone)]
-pub struct Losses(Vec<Entry>);
+pub struct Losses(Registry<Entry>);
 
 #[derive(Debug, Clone)]
 struct Entry {
@@ -24,22 +25,27 @@ type Read = fn(Spanned<DeValue<'_>>) -> Result<Arc<dyn Recipe>, toml::de::Error>
 /// All losses of this crate.
 impl Default for Losses {
     fn default() -> Self {
-        Self(vec![
-            Entry::of::<infonce::Settings>(),
-            Entry::of::<infonce1d::Settings>(),
-            Entry::of::<clapp::Settings>(),
-            Entry::of::<vicreg::Settings>(),
-            Entry::of::<supervised::Settings>(),
-        ])
+        Self(Registry::of(
+            "loss",
+            vec![
+                Entry::of::<infonce::Settings>(),
+                Entry::of::<infonce1d::Settings>(),
+                Entry::of::<clapp::Settings>(),
+                Entry::of::<vicreg::Settings>(),
+                Entry::of::<supervised::Settings>(),
+            ],
+        ))
     }
 }
 
 impl Entry {
-    fn of<R: Recipe + Default + DeserializeOwned>() -> Self {
-        Self {
-            default: Arc::new(R::default()),
-            read: |settings| Ok(Arc::new(R::deserialize(ValueDeserializer::from(settings))?)),
-        }
+    /// The name of a loss, and its entry.
+    fn of<R: Recipe + Default + DeserializeOwned>() -> (&'static str, Self) {
+        let default = R::default();
+        let name = default.name();
+        let read: Read =
+            |settings| Ok(Arc::new(R::deserialize(ValueDeserializer::from(settings))?));
+        (name, Self { default: Arc::new(default), read })
     }
 }
 
@@ -47,26 +53,20 @@ impl Losses {
     /// Adds a loss, which pipeline files can then give by its [`Recipe::name`].
     ///
     /// # Errors
-    /// [`Kind::Usage`] when there is a loss of that name.
-    pub fn with<R: Recipe + Default + DeserializeOwned>(mut self) -> Result<Self> {
-        let entry = Entry::of::<R>();
-        let name = entry.default.name();
-        if self.named(name).is_some() {
-            let message = format!("there is a loss `{name}` already");
-            return Err(Error::new(Kind::Usage, message).hint("give the new one another name"));
-        }
-        self.0.push(entry);
-        Ok(self)
+    /// [`crate::Kind::Usage`] when there is a loss of that name.
+    pub fn with<R: Recipe + Default + DeserializeOwned>(self) -> Result<Self> {
+        let (name, entry) = Entry::of::<R>();
+        self.0.with(name, entry).map(Self)
     }
 
     /// The names of all losses.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().map(|it| it.default.name())
+        self.0.names()
     }
 
     /// The loss of this name with default settings; `None` when there is none.
     pub fn named(&self, name: &str) -> Option<Arc<dyn Recipe>> {
-        Some(self.entry(name)?.default.clone())
+        Some(self.0.get(name)?.default.clone())
     }
 
     /// The loss of this name with the `settings` of a pipeline file; `None` when there is none.
@@ -75,10 +75,6 @@ impl Losses {
         name: &str,
         settings: Spanned<DeValue<'_>>,
     ) -> Option<Result<Arc<dyn Recipe>, toml::de::Error>> {
-        Some((self.entry(name)?.read)(settings))
-    }
-
-    fn entry(&self, name: &str) -> Option<&Entry> {
-        self.0.iter().find(|it| it.default.name() == name)
+        Some((self.0.get(name)?.read)(settings))
     }
 }

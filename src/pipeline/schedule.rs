@@ -27,7 +27,7 @@ pub fn resolve(schedules: &Schedules, document: &DeTable<'_>) -> Result<Arc<dyn 
     let all = || schedules.entries().map(|it| it.default.as_ref());
     let default = default();
     let name = named.and_then(|it| it.get_ref().as_str()).unwrap_or(default.name());
-    let Some(entry) = schedules.entries().find(|it| it.default.name() == name) else {
+    let Some(entry) = schedules.get(name) else {
         let fault = Fault::of("schedule.kind", format!("unknown value `{name}` for {place}"));
         let names: Vec<&str> = all().map(|it| it.name()).collect();
         return Err(with_suggestion(fault.or_of("schedule"), name, &names));

@@ -28,7 +28,7 @@ impl Settings {
 }
 
 impl Schedule for Settings {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "async"
     }
 

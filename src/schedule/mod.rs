@@ -23,7 +23,7 @@ pub use step::{At, InRound, Step};
 /// last epoch.
 pub trait Schedule: fmt::Debug + Send + Sync + 'static {
     /// The name in pipeline files and messages.
-    fn name(&self) -> &str;
+    fn name(&self) -> &'static str;
 
     /// The names of its settings in a pipeline file.
     fn keys(&self) -> &[&str];

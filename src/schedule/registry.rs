@@ -7,11 +7,12 @@ use toml::Spanned;
 use toml::de::{DeTable, Deserializer};
 
 use super::{Schedule, asynchronous, rounds, sequential, simultaneous};
-use crate::{Error, Kind, Result};
+use crate::Result;
+use crate::registry::Registry;
 
 /// The schedules that pipeline files can name.
 #[derive(Debug, Clone)]
-pub struct Schedules(Vec<Entry>);
+pub struct Schedules(Registry<Entry>);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -24,25 +25,29 @@ pub(crate) struct Entry {
 /// The schedules of this crate. A pipeline that names none has the first.
 impl Default for Schedules {
     fn default() -> Self {
-        Self(vec![
-            Entry::of::<sequential::Settings>(),
-            Entry::of::<rounds::Settings>(),
-            Entry::of::<simultaneous::Settings>(),
-            Entry::of::<asynchronous::Settings>(),
-        ])
+        Self(Registry::of(
+            "schedule",
+            vec![
+                Entry::of::<sequential::Settings>(),
+                Entry::of::<rounds::Settings>(),
+                Entry::of::<simultaneous::Settings>(),
+                Entry::of::<asynchronous::Settings>(),
+            ],
+        ))
     }
 }
 
 impl Entry {
-    fn of<S: Schedule + Default + DeserializeOwned>() -> Self {
-        Self {
-            default: Arc::new(S::default()),
-            // Errors have the positions of the values.
-            read: |settings| {
-                let settings = Deserializer::from(Spanned::new(0..0, settings));
-                Ok(Arc::new(S::deserialize(settings)?))
-            },
-        }
+    /// The name of a schedule, and its entry.
+    fn of<S: Schedule + Default + DeserializeOwned>() -> (&'static str, Self) {
+        let default = S::default();
+        let name = default.name();
+        // Errors have the positions of the values.
+        let read = |settings: DeTable<'_>| -> Result<Arc<dyn Schedule>, toml::de::Error> {
+            let settings = Deserializer::from(Spanned::new(0..0, settings));
+            Ok(Arc::new(S::deserialize(settings)?))
+        };
+        (name, Self { default: Arc::new(default), read })
     }
 }
 
@@ -50,20 +55,19 @@ impl Schedules {
     /// Adds a schedule. Pipeline files use its [`Schedule::name`].
     ///
     /// # Errors
-    /// [`Kind::Usage`] when there is a schedule of that name.
-    pub fn with<S: Schedule + Default + DeserializeOwned>(mut self) -> Result<Self> {
-        let entry = Entry::of::<S>();
-        let name = entry.default.name();
-        if self.entries().any(|it| it.default.name() == name) {
-            let message = format!("there is a schedule `{name}` already");
-            return Err(Error::new(Kind::Usage, message).hint("give the new one another name"));
-        }
-        self.0.push(entry);
-        Ok(self)
+    /// [`crate::Kind::Usage`] when there is a schedule of that name.
+    pub fn with<S: Schedule + Default + DeserializeOwned>(self) -> Result<Self> {
+        let (name, entry) = Entry::of::<S>();
+        self.0.with(name, entry).map(Self)
     }
 
     /// All schedules.
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.0.iter()
+        self.0.entries()
+    }
+
+    /// The schedule of this name; `None` when there is none.
+    pub(crate) fn get(&self, name: &str) -> Option<&Entry> {
+        self.0.get(name)
     }
 }

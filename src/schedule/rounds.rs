@@ -29,7 +29,7 @@ impl Settings {
 }
 
 impl Schedule for Settings {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "rounds"
     }
 

@@ -15,7 +15,7 @@ pub struct Settings {
 }
 
 impl Schedule for Settings {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "sequential"
     }
 

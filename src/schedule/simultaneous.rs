@@ -12,7 +12,7 @@ use super::{Given, Manner, Misfit, Place, Schedule, Step, in_turn};
 pub struct Settings {}
 
 impl Schedule for Settings {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "simultaneous"
     }
 

@@ -222,7 +222,7 @@ struct TopDown {
 }
 
 impl Schedule for TopDown {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "top-down"
     }
 

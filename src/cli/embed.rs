@@ -8,6 +8,7 @@ use super::output_file::OutputFileArgs;
 use super::printer::Printer;
 use super::session;
 use crate::source::{self, Columns};
+use crate::stage;
 
 #[derive(Args)]
 pub struct EmbedArgs {
@@ -49,7 +50,7 @@ pub fn run(args: EmbedArgs, printer: &Printer) -> anyhow::Result<()> {
         let (source, warning) = source::open_place(&args.input, columns)?;
         warning.iter().for_each(|it| printer.warn(it));
         let temp = Unfinished::create(&at)?;
-        run.embed(source.as_ref(), last, temp.file())?;
+        stage::embed(run, source.as_ref(), last, temp.file())?;
         args.output.publish(temp)
     })?;
     printer.note(&format!("the embeddings are in {at}"));

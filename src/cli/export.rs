@@ -8,7 +8,7 @@ use gimlet_store::Unfinished;
 use super::arguments::{DeviceArgs, PipelineArgs};
 use super::output_file::OutputFileArgs;
 use super::printer::Printer;
-use crate::Error;
+use crate::{Error, stage};
 
 #[derive(Args)]
 pub struct ExportArgs {
@@ -20,7 +20,8 @@ pub struct ExportArgs {
 
 pub fn run(args: ExportArgs, printer: &Printer) -> anyhow::Result<()> {
     let at = args.output.check()?;
-    let bytes = args.pipeline.with_weights(&DeviceArgs::default(), printer, |run| run.export())?;
+    let bytes =
+        args.pipeline.with_weights(&DeviceArgs::default(), printer, |run| stage::export(run))?;
     let temp = Unfinished::create(&at)?;
     temp.file().write_all(&bytes).map_err(|error| Error::io("write", at.path(), error))?;
     args.output.publish(temp)?;

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::arguments::{DeviceArgs, PipelineArgs};
 use super::printer::Printer;
-use crate::stage::{Outcome, Step};
+use crate::stage::{self, Outcome, Step};
 
 #[derive(Args)]
 pub struct ImportArgs {
@@ -20,7 +20,7 @@ pub struct ImportArgs {
 
 pub fn run(args: ImportArgs, printer: &Printer) -> anyhow::Result<()> {
     Ok(args.pipeline.with_weights(&DeviceArgs::default(), printer, |run| {
-        for (index, outcome) in run.import(&args.files)?.into_iter().enumerate() {
+        for (index, outcome) in stage::import(run, &args.files)?.into_iter().enumerate() {
             let said = match outcome {
                 Outcome::Done => "imported",
                 Outcome::Unchanged => "has these weights already",

@@ -8,7 +8,7 @@ use super::printer::Printer;
 use super::processes::{self, Ended, Event};
 use super::{child, interrupt};
 use crate::pipeline::MOST_THREADS;
-use crate::stage::{At, Run, Step};
+use crate::stage::{self, At, Run, Step};
 use crate::{Error, Kind, Result};
 
 /// The pause before a failed worker is started again. It doubles each time that the worker has made no
@@ -73,7 +73,7 @@ pub fn train(
             }
             Event::Ended(module, ended) => {
                 let name = run.standing.plan.module(module);
-                let steps = run.steps_trained(module);
+                let steps = stage::steps_trained(run, module);
                 let pause = workers[module].ended(steps, ended);
                 if pause.is_some() {
                     printer.warn(&format!("the worker of `{name}` was lost: it is started again"));

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::encode::BATCH;
 use super::layout::rows_per_group;
-use super::{Run, Stack};
+use super::{Run, Stack, frozen, module_input, samples};
 use crate::device;
 use crate::media::{self, rows_at_once};
 use crate::module::{self, Module};
@@ -28,113 +28,108 @@ const EMBEDDING: &str = "embedding";
 /// The column that holds the words that are said in a recording.
 const TEXT: &str = "text";
 
-impl Run<'_> {
-    /// Writes the outputs of the modules up to `last` for the samples of `source` as one Parquet file. Returns the
-    /// number of rows that were written.
-    ///
-    /// The modules see the centre crops of images, or the middle windows of recordings, a few at a time.
-    ///
-    /// Columns: `id`, the row in the source; `label`, null if there is none; `source`; for recordings
-    /// `text`, null if there is none; [`EMBEDDING`] `[channels]`; `pooled` `[rows, columns, channels]`.
-    /// The last two are f32.
-    ///
-    /// # Errors
-    /// [`crate::Kind::NotReady`] when a module has no weights; when a sample is broken and
-    /// `data.on_bad_sample` is `fail`, or none can be read; when `out` cannot be written.
-    pub fn embed(&self, source: &dyn Source, last: usize, out: impl Write + Send) -> Result<usize> {
-        let stack = (0..=last)
-            .map(|it| self.encoder(self.standing.plan.last(it)))
-            .collect::<Result<Vec<_>>>()?;
-        let rows = source.rows();
-        self.session.progress.begin("embed", rows as u64, 0);
-        let mut out = Some(out);
-        let mut file: Option<Embeddings<_>> = None;
-        // The first batch is one row, to see how large samples are.
-        let (mut next, mut at_once, mut skipped) = (0, 1, 0);
-        while next < rows {
-            let wanted: Vec<usize> = (next..rows.min(next + at_once)).collect();
-            next += wanted.len();
-            let looked = self.look(source, &wanted, file.as_ref().map(|it| it.size))?;
-            skipped += looked.skipped;
-            at_once = looked.at_once.unwrap_or(at_once);
-            for batch in looked.whole.chunks(BATCH) {
-                self.session.check_stop()?;
-                let pooled = self.pooled(&stack, batch, looked.size)?;
-                let file = match (&mut file, out.take()) {
-                    (Some(file), _) => file,
-                    (none, Some(out)) => {
-                        let with_text = media::of(&self.pipeline.view).has_text();
-                        none.insert(Embeddings::begin(
-                            out,
-                            source,
-                            looked.size,
-                            &pooled,
-                            with_text,
-                        )?)
-                    }
-                    (None, None) => return Err(Error::failed("a file was begun twice")),
-                };
-                file.write(batch, &pooled)?;
-            }
-            self.session.progress.advance(next as u64, "");
-        }
-        let Some(file) = file else {
-            return Err(Error::failed(format!("none of {rows} samples could be read")));
-        };
-        let written = file.end()?;
-        let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
-        self.session.progress.end(&format!("{written} rows{skipped}"));
-        Ok(written)
-    }
-
-    /// Reads the samples `rows` in the form that the first module reads. Images have the size `size`, if it is known.
-    fn look(
-        &self,
-        source: &dyn Source,
-        rows: &[usize],
-        size: Option<SampleSize>,
-    ) -> Result<Looked> {
-        let handler = media::of(&self.pipeline.view);
-        let training = self.normalised_by()?;
-        let read = self.samples(source, rows, size)?;
-        let first = read.whole.first().map(|it| handler.seen_size(it)).transpose()?;
-        let most = read.whole.iter().map(|it| it.media.bytes()).max();
-        let mut skipped = read.skipped.len();
-        let mut whole = Vec::with_capacity(read.whole.len());
-        for sample in read.whole {
-            match handler.evaluated(&sample, training.as_ref())? {
-                Some(values) => whole.push((sample, values)),
-                None => {
-                    let (id, name) = (sample.id, &sample.source);
-                    self.session
-                        .progress
-                        .warn(&format!("skipped row {id} ({name}): it is too short"));
-                    skipped += 1;
+/// Writes the outputs of the modules up to `last` for the samples of `source` as one Parquet file. Returns the
+/// number of rows that were written.
+///
+/// The modules see the centre crops of images, or the middle windows of recordings, a few at a time.
+///
+/// Columns: `id`, the row in the source; `label`, null if there is none; `source`; for recordings
+/// `text`, null if there is none; [`EMBEDDING`] `[channels]`; `pooled` `[rows, columns, channels]`.
+/// The last two are f32.
+///
+/// # Errors
+/// [`crate::Kind::NotReady`] when a module has no weights; when a sample is broken and
+/// `data.on_bad_sample` is `fail`, or none can be read; when `out` cannot be written.
+pub fn embed(
+    run: &Run<'_>,
+    source: &dyn Source,
+    last: usize,
+    out: impl Write + Send,
+) -> Result<usize> {
+    let stack = (0..=last)
+        .map(|it| frozen::trained(run, run.standing.plan.last(it)))
+        .collect::<Result<Vec<_>>>()?;
+    let rows = source.rows();
+    run.session.progress.begin("embed", rows as u64, 0);
+    let mut out = Some(out);
+    let mut file: Option<Embeddings<_>> = None;
+    // The first batch is one row, to see how large samples are.
+    let (mut next, mut at_once, mut skipped) = (0, 1, 0);
+    while next < rows {
+        let wanted: Vec<usize> = (next..rows.min(next + at_once)).collect();
+        next += wanted.len();
+        let looked = look(run, source, &wanted, file.as_ref().map(|it| it.size))?;
+        skipped += looked.skipped;
+        at_once = looked.at_once.unwrap_or(at_once);
+        for batch in looked.whole.chunks(BATCH) {
+            run.session.check_stop()?;
+            let pooled = pooled(run, &stack, batch, looked.size)?;
+            let file = match (&mut file, out.take()) {
+                (Some(file), _) => file,
+                (none, Some(out)) => {
+                    let with_text = media::of(&run.pipeline.view).has_text();
+                    none.insert(Embeddings::begin(out, source, looked.size, &pooled, with_text)?)
                 }
+                (None, None) => return Err(Error::failed("a file was begun twice")),
+            };
+            file.write(batch, &pooled)?;
+        }
+        run.session.progress.advance(next as u64, "");
+    }
+    let Some(file) = file else {
+        return Err(Error::failed(format!("none of {rows} samples could be read")));
+    };
+    let written = file.end()?;
+    let skipped = if skipped > 0 { format!(", {skipped} skipped") } else { String::new() };
+    run.session.progress.end(&format!("{written} rows{skipped}"));
+    Ok(written)
+}
+
+/// Reads the samples `rows` in the form that the first module reads. Images have the size `size`, if it is known.
+fn look(
+    run: &Run<'_>,
+    source: &dyn Source,
+    rows: &[usize],
+    size: Option<SampleSize>,
+) -> Result<Looked> {
+    let handler = media::of(&run.pipeline.view);
+    let training = module_input::normalised_by(run)?;
+    let read = samples::read(run, source, rows, size)?;
+    let first = read.whole.first().map(|it| handler.seen_size(it)).transpose()?;
+    let most = read.whole.iter().map(|it| it.media.bytes()).max();
+    let mut skipped = read.skipped.len();
+    let mut whole = Vec::with_capacity(read.whole.len());
+    for sample in read.whole {
+        match handler.evaluated(&sample, training.as_ref())? {
+            Some(values) => whole.push((sample, values)),
+            None => {
+                let (id, name) = (sample.id, &sample.source);
+                run.session.progress.warn(&format!("skipped row {id} ({name}): it is too short"));
+                skipped += 1;
             }
         }
-        let size = size.or(first).unwrap_or(SampleSize::square(0));
-        Ok(Looked { whole, size, at_once: most.map(rows_at_once), skipped })
     }
+    let size = size.or(first).unwrap_or(SampleSize::square(0));
+    Ok(Looked { whole, size, at_once: most.map(rows_at_once), skipped })
+}
 
-    /// Computes the pooled vectors `[batch, rows, columns, channels]` for samples of the size `size`.
-    fn pooled(
-        &self,
-        stack: &[Module],
-        batch: &[(Sample, Vec<f32>)],
-        size: SampleSize,
-    ) -> Result<Tensor> {
-        let of_size = Stack::new(self.pipeline, size)?;
-        let (pooling, map) = (of_size.pooling, of_size.input(0));
-        let values: Vec<f32> = batch.iter().flat_map(|(_, values)| values).copied().collect();
-        let dims = (batch.len() * pooling.maps(), map.height, map.width, map.channels);
-        let read = Tensor::from_vec(values, dims, &candle_core::Device::Cpu)?;
-        let mut maps = self.session.device.take(&read)?;
-        for module in stack {
-            maps = module.forward(&maps)?;
-        }
-        module::pooled(&device::home(&maps)?, pooling)
+/// Computes the pooled vectors `[batch, rows, columns, channels]` for samples of the size `size`.
+fn pooled(
+    run: &Run<'_>,
+    stack: &[Module],
+    batch: &[(Sample, Vec<f32>)],
+    size: SampleSize,
+) -> Result<Tensor> {
+    let of_size = Stack::new(run.pipeline, size)?;
+    let (pooling, map) = (of_size.pooling, of_size.input(0));
+    let values: Vec<f32> = batch.iter().flat_map(|(_, values)| values).copied().collect();
+    let dims = (batch.len() * pooling.maps(), map.height, map.width, map.channels);
+    let read = Tensor::from_vec(values, dims, &candle_core::Device::Cpu)?;
+    let mut maps = run.session.device.take(&read)?;
+    for module in stack {
+        maps = module.forward(&maps)?;
     }
+    module::pooled(&device::home(&maps)?, pooling)
 }
 
 /// Samples, with the values that the first module reads.

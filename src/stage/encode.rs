@@ -19,7 +19,7 @@ use super::key::Key;
 use super::layout::{activation_column, pooled_column, rows_per_group};
 use super::meter::Meter;
 use super::published::Published;
-use super::{Run, memory};
+use super::{Run, frozen, memory, module_input};
 use crate::Result;
 use crate::device;
 use crate::module::{self, Module};
@@ -59,276 +59,269 @@ pub(super) struct Generating<'a> {
     pub before: Took,
 }
 
-impl Run<'_> {
-    pub(super) fn encode(&self, at: At) -> Result<()> {
-        let (index, step) = (at.module, Step::Encode(at));
-        for split in Split::ALL {
-            if self.standing.is_split_done(step, split)? {
-                continue;
-            }
-            memory::reset_peak();
-            let (input, module) = (self.input(at, split)?, self.encoder(at)?);
-            let title = format!("{} {}", self.standing.plan.full_title(step), split.name());
-            let (key, before) = (self.standing.plan.key(step, split), self.took_before(at, split)?);
-            let generating = Generating { index, split, key, title, before };
-            self.encode_split(generating, input.as_ref(), &module)?;
+pub(super) fn encode(run: &Run<'_>, at: At) -> Result<()> {
+    let (index, step) = (at.module, Step::Encode(at));
+    for split in Split::ALL {
+        if run.standing.is_split_done(step, split)? {
+            continue;
         }
-        let publishes = self.pipeline.schedule.publishing().is_some();
-        if publishes && self.standing.is_done(step)? {
-            // What was published on the way is superseded.
-            let keep = self.pipeline.store.keep_generations;
-            for split in published_splits(self.pipeline) {
-                Published::of(self, at, *split).retire(keep.saturating_sub(1), None)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes the outputs of `module` for the frozen views of `input` as a generation of the module's dataset.
-    pub(super) fn encode_split(
-        &self,
-        generating: Generating<'_>,
-        input: &dyn Input,
-        module: &Module,
-    ) -> Result<()> {
-        let meter = Meter::begin(self.standing.dir.store());
-        let Generating { index, split, key, title, before } = generating;
-        let [patches, ..] = input.shape();
-        let (pooling, output) = (self.stack()?.pooling, self.stack()?.output(index));
-        let boundary = self.standing.plan.boundary(index);
-        let store = &self.pipeline.store;
-        let mut columns = vec![pooled_column(pooling, output)];
-        let mut compression = CompressionSetting::Fixed(Compression::None);
-        if boundary.stored {
-            columns.insert(0, activation_column(store.dtype, patches, output));
-            compression = setting(store.compression);
-        }
-        let dataset = self.standing.dir.dataset(self.standing.plan.module(index), split);
-        let schema = Schema { columns, ..self.schema_like(split)? };
-        let keys = input.keys()?;
-        let spec = Spec { compression, ..self.spec(schema, key, input.rows()) };
-        let (writer, laps) = self.begin(&dataset, spec, meter)?;
-
-        self.session.progress.begin(&title, input.rows() as u64, writer.rows_done());
-        let mut read = None;
-        let make = |rows: &[u64]| {
-            let batch = input.tensor(rows, Look::Frozen, read.take())?;
-            let maps = device::home(&module.forward(&self.session.device.take(&batch)?)?)?;
-            read = Some(batch);
-            let pooled = module::pooled(&maps, pooling)?;
-            Ok(vec![match (boundary.stored, boundary.relu) {
-                (true, true) => vec![relu(&maps)?, pooled],
-                (true, false) => vec![maps, pooled],
-                (false, _) => vec![pooled],
-            }])
-        };
-        let mut written = self.write(vec![writer], &keys, input.rows() as u64, make)?;
-        let writer = written.remove(0);
-        let choices = writer.compression().clone();
-        let generation = match finish(writer, before, &laps)? {
-            Finished::Committed(generation) => generation,
-            waiting => return self.end_shard(&waiting),
-        };
-        // Reported once: later generations choose alike, and their manifests say so.
-        for (column, choice) in choices.iter().filter(|_| generation.number() == 1) {
-            self.session.progress.note(&format!("`{column}`: {choice}"));
-        }
-        self.session.progress.end(&format!("{} rows", generation.rows()));
-        Ok(())
-    }
-
-    /// Encodes the first view of every sample with the untrained stack.
-    pub(super) fn encode_untrained(&self) -> Result<()> {
-        for split in Split::ALL {
-            if self.standing.is_split_done(Step::Untrained, split)? {
-                continue;
-            }
-            let datasets = self.standing.datasets(Step::Untrained, split).into_iter();
-            let key = self.standing.plan.key(Step::Untrained, split);
-            let modules = (0..self.pipeline.modules.len()).map(|index| {
-                let encoder = self.drawn(index)?.under("encoder").on(&self.session.device)?;
-                let layers = &self.pipeline.modules[index].layers;
-                Module::new(layers, self.stack()?.input(index).channels, &encoder)
-            });
-            let modules = modules.collect::<Result<_>>()?;
-            let title = format!("encode untrained {}", split.name());
-            let datasets = datasets.map(|dataset| (dataset, key)).collect();
-            self.encode_stack(&title, split, modules, datasets, |input| input.samples())?;
-        }
-        Ok(())
-    }
-
-    /// Encodes every row with the whole trained stack, and keeps the pooled vectors of each module.
-    pub(super) fn encode_together(&self) -> Result<()> {
-        let all: Vec<At> =
-            (0..self.pipeline.modules.len()).map(|it| self.standing.plan.last(it)).collect();
-        for split in Split::ALL {
-            let mut done = true;
-            let mut datasets = Vec::new();
-            for at in &all {
-                let step = Step::Encode(*at);
-                done &= self.standing.is_split_done(step, split)?;
-                let dataset =
-                    self.standing.dir.dataset(self.standing.plan.module(at.module), split);
-                datasets.push((dataset, self.standing.plan.key(step, split)));
-            }
-            if done {
-                continue;
-            }
-            let modules = all.iter().map(|at| self.encoder(*at)).collect::<Result<_>>()?;
-            let title =
-                format!("{} {}", self.standing.plan.full_title(Step::Encode(FIRST)), split.name());
-            self.encode_stack(&title, split, modules, datasets, |input| input.rows())?;
-        }
-        Ok(())
-    }
-
-    /// Takes the first `rows` rows that the first module reads through all `modules` in one pass, and writes the pooled
-    /// vectors of each module to its dataset under its key.
-    fn encode_stack(
-        &self,
-        title: &str,
-        split: Split,
-        modules: Vec<Module>,
-        datasets: Vec<(Dataset, &Key)>,
-        rows: impl Fn(&dyn Input) -> usize,
-    ) -> Result<()> {
         memory::reset_peak();
-        let meter = Meter::begin(self.standing.dir.store());
-        let input = self.input(FIRST, split)?;
-        let rows = rows(input.as_ref());
-        let pooling = self.stack()?.pooling;
-        let (keys, schema) = (input.keys()?, self.schema_like(split)?);
-        let (mut writers, mut laps) = (Vec::new(), Vec::new());
-        for (index, (dataset, key)) in datasets.into_iter().enumerate() {
-            let columns = vec![pooled_column(pooling, self.stack()?.output(index))];
-            let schema = Schema { columns, ..schema.clone() };
-            let (writer, of_writer) =
-                self.begin(&dataset, self.spec(schema, key, rows), meter.clone())?;
-            writers.push(writer);
-            laps.push(of_writer);
+        let (input, module) = (module_input::open(run, at, split)?, frozen::trained(run, at)?);
+        let title = format!("{} {}", run.standing.plan.full_title(step), split.name());
+        let (key, before) = (run.standing.plan.key(step, split), took_before(run, at, split)?);
+        let generating = Generating { index, split, key, title, before };
+        encode_split(run, generating, input.as_ref(), &module)?;
+    }
+    let publishes = run.pipeline.schedule.publishing().is_some();
+    if publishes && run.standing.is_done(step)? {
+        // What was published on the way is superseded.
+        let keep = run.pipeline.store.keep_generations;
+        for split in published_splits(run.pipeline) {
+            Published::of(run, at, *split).retire(keep.saturating_sub(1), None)?;
         }
+    }
+    Ok(())
+}
 
-        let done = writers.iter().map(Writer::rows_done).min().unwrap_or(0);
-        self.session.progress.begin(title, rows as u64, done);
-        let make = |rows: &[u64]| {
-            let mut maps = self.session.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
-            let mut pooled = Vec::with_capacity(modules.len());
-            for module in &modules {
-                maps = module.forward(&maps)?;
-                pooled.push(vec![module::pooled(&device::home(&maps)?, pooling)?]);
-            }
-            Ok(pooled)
-        };
-        let (mut written, mut left) = (0, None);
-        let ended = self.write(writers, &keys, rows as u64, make)?;
-        for (writer, laps) in ended.into_iter().zip(&laps) {
-            match finish(writer, Took::default(), laps)? {
-                Finished::Committed(generation) => written = generation.rows(),
-                waiting => left = Some(waiting),
-            }
+/// Writes the outputs of `module` for the frozen views of `input` as a generation of the module's dataset.
+pub(super) fn encode_split(
+    run: &Run<'_>,
+    generating: Generating<'_>,
+    input: &dyn Input,
+    module: &Module,
+) -> Result<()> {
+    let meter = Meter::begin(run.standing.dir.store());
+    let Generating { index, split, key, title, before } = generating;
+    let [patches, ..] = input.shape();
+    let (pooling, output) = (run.stack()?.pooling, run.stack()?.output(index));
+    let boundary = run.standing.plan.boundary(index);
+    let store = &run.pipeline.store;
+    let mut columns = vec![pooled_column(pooling, output)];
+    let mut compression = CompressionSetting::Fixed(Compression::None);
+    if boundary.stored {
+        columns.insert(0, activation_column(store.dtype, patches, output));
+        compression = setting(store.compression);
+    }
+    let dataset = run.standing.dir.dataset(run.standing.plan.module(index), split);
+    let schema = Schema { columns, ..schema_like(run, split)? };
+    let keys = input.keys()?;
+    let spec = Spec { compression, ..spec(run, schema, key, input.rows()) };
+    let (writer, laps) = begin(run, &dataset, spec, meter)?;
+
+    run.session.progress.begin(&title, input.rows() as u64, writer.rows_done());
+    let mut read = None;
+    let make = |rows: &[u64]| {
+        let batch = input.tensor(rows, Look::Frozen, read.take())?;
+        let maps = device::home(&module.forward(&run.session.device.take(&batch)?)?)?;
+        read = Some(batch);
+        let pooled = module::pooled(&maps, pooling)?;
+        Ok(vec![match (boundary.stored, boundary.relu) {
+            (true, true) => vec![relu(&maps)?, pooled],
+            (true, false) => vec![maps, pooled],
+            (false, _) => vec![pooled],
+        }])
+    };
+    let mut written = write(run, vec![writer], &keys, input.rows() as u64, make)?;
+    let writer = written.remove(0);
+    let choices = writer.compression().clone();
+    let generation = match finish(writer, before, &laps)? {
+        Finished::Committed(generation) => generation,
+        waiting => return end_shard(run, &waiting),
+    };
+    // Reported once: later generations choose alike, and their manifests say so.
+    for (column, choice) in choices.iter().filter(|_| generation.number() == 1) {
+        run.session.progress.note(&format!("`{column}`: {choice}"));
+    }
+    run.session.progress.end(&format!("{} rows", generation.rows()));
+    Ok(())
+}
+
+/// Encodes the first view of every sample with the untrained stack.
+pub(super) fn untrained(run: &Run<'_>) -> Result<()> {
+    for split in Split::ALL {
+        if run.standing.is_split_done(Step::Untrained, split)? {
+            continue;
         }
-        if let Some(waiting) = left {
-            return self.end_shard(&waiting);
+        let datasets = run.standing.datasets(Step::Untrained, split).into_iter();
+        let key = run.standing.plan.key(Step::Untrained, split);
+        let modules = (0..run.pipeline.modules.len()).map(|index| frozen::untrained(run, index));
+        let modules = modules.collect::<Result<_>>()?;
+        let title = format!("encode untrained {}", split.name());
+        let datasets = datasets.map(|dataset| (dataset, key)).collect();
+        encode_stack(run, &title, split, modules, datasets, |input| input.samples())?;
+    }
+    Ok(())
+}
+
+/// Encodes every row with the whole trained stack, and keeps the pooled vectors of each module.
+pub(super) fn in_one_pass(run: &Run<'_>) -> Result<()> {
+    let all: Vec<At> =
+        (0..run.pipeline.modules.len()).map(|it| run.standing.plan.last(it)).collect();
+    for split in Split::ALL {
+        let mut done = true;
+        let mut datasets = Vec::new();
+        for at in &all {
+            let step = Step::Encode(*at);
+            done &= run.standing.is_split_done(step, split)?;
+            let dataset = run.standing.dir.dataset(run.standing.plan.module(at.module), split);
+            datasets.push((dataset, run.standing.plan.key(step, split)));
         }
-        self.session.progress.end(&format!("{written} rows, {} modules", modules.len()));
-        Ok(())
+        if done {
+            continue;
+        }
+        let modules = all.iter().map(|at| frozen::trained(run, *at)).collect::<Result<_>>()?;
+        let title =
+            format!("{} {}", run.standing.plan.full_title(Step::Encode(FIRST)), split.name());
+        encode_stack(run, &title, split, modules, datasets, |input| input.rows())?;
+    }
+    Ok(())
+}
+
+/// Takes the first `rows` rows that the first module reads through all `modules` in one pass, and writes the pooled
+/// vectors of each module to its dataset under its key.
+fn encode_stack(
+    run: &Run<'_>,
+    title: &str,
+    split: Split,
+    modules: Vec<Module>,
+    datasets: Vec<(Dataset, &Key)>,
+    rows: impl Fn(&dyn Input) -> usize,
+) -> Result<()> {
+    memory::reset_peak();
+    let meter = Meter::begin(run.standing.dir.store());
+    let input = module_input::open(run, FIRST, split)?;
+    let rows = rows(input.as_ref());
+    let pooling = run.stack()?.pooling;
+    let (keys, schema) = (input.keys()?, schema_like(run, split)?);
+    let (mut writers, mut laps) = (Vec::new(), Vec::new());
+    for (index, (dataset, key)) in datasets.into_iter().enumerate() {
+        let columns = vec![pooled_column(pooling, run.stack()?.output(index))];
+        let schema = Schema { columns, ..schema.clone() };
+        let (writer, of_writer) =
+            begin(run, &dataset, spec(run, schema, key, rows), meter.clone())?;
+        writers.push(writer);
+        laps.push(of_writer);
     }
 
-    /// Writes the first `all` rows of `keys`, as far as any writer wants them. `make` returns the tensors of a batch of
-    /// rows, one list per writer. While one batch is written, the next is made.
-    fn write(
-        &self,
-        writers: Vec<Writer>,
-        keys: &Keys,
-        all: u64,
-        mut make: impl FnMut(&[u64]) -> Result<Vec<Vec<Tensor>>>,
-    ) -> Result<Vec<Writer>> {
-        let batches = (0..all).step_by(BATCH).map(|from| from..all.min(from + BATCH as u64));
-        let wanted = |rows: &Range<u64>| writers.iter().any(|it| it.wants(rows.clone()));
-        let batches: Vec<Range<u64>> = batches.filter(wanted).collect();
-        std::thread::scope(|scope| {
-            // Nothing waits in between: one batch is being written, one is ready or being made.
-            let (sender, made) = sync_channel::<(Range<u64>, Vec<Vec<Tensor>>)>(0);
-            let writing = scope.spawn(move || -> Result<_> {
-                let mut writers = writers;
-                for (rows, tensors) in made {
-                    for (writer, tensors) in writers.iter_mut().zip(tensors) {
-                        append(writer, keys, &rows, &tensors)?;
-                    }
+    let done = writers.iter().map(Writer::rows_done).min().unwrap_or(0);
+    run.session.progress.begin(title, rows as u64, done);
+    let make = |rows: &[u64]| {
+        let mut maps = run.session.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
+        let mut pooled = Vec::with_capacity(modules.len());
+        for module in &modules {
+            maps = module.forward(&maps)?;
+            pooled.push(vec![module::pooled(&device::home(&maps)?, pooling)?]);
+        }
+        Ok(pooled)
+    };
+    let (mut written, mut left) = (0, None);
+    let ended = write(run, writers, &keys, rows as u64, make)?;
+    for (writer, laps) in ended.into_iter().zip(&laps) {
+        match finish(writer, Took::default(), laps)? {
+            Finished::Committed(generation) => written = generation.rows(),
+            waiting => left = Some(waiting),
+        }
+    }
+    if let Some(waiting) = left {
+        return end_shard(run, &waiting);
+    }
+    run.session.progress.end(&format!("{written} rows, {} modules", modules.len()));
+    Ok(())
+}
+
+/// Writes the first `all` rows of `keys`, as far as any writer wants them. `make` returns the tensors of a batch of
+/// rows, one list per writer. While one batch is written, the next is made.
+fn write(
+    run: &Run<'_>,
+    writers: Vec<Writer>,
+    keys: &Keys,
+    all: u64,
+    mut make: impl FnMut(&[u64]) -> Result<Vec<Vec<Tensor>>>,
+) -> Result<Vec<Writer>> {
+    let batches = (0..all).step_by(BATCH).map(|from| from..all.min(from + BATCH as u64));
+    let wanted = |rows: &Range<u64>| writers.iter().any(|it| it.wants(rows.clone()));
+    let batches: Vec<Range<u64>> = batches.filter(wanted).collect();
+    std::thread::scope(|scope| {
+        // Nothing waits in between: one batch is being written, one is ready or being made.
+        let (sender, made) = sync_channel::<(Range<u64>, Vec<Vec<Tensor>>)>(0);
+        let writing = scope.spawn(move || -> Result<_> {
+            let mut writers = writers;
+            for (rows, tensors) in made {
+                for (writer, tensors) in writers.iter_mut().zip(tensors) {
+                    append(writer, keys, &rows, &tensors)?;
                 }
-                Ok(writers)
-            });
-            let made = (|| {
-                for rows in batches {
-                    self.session.check_stop()?;
-                    let numbers: Vec<u64> = rows.clone().collect();
-                    let (end, tensors) = (rows.end, make(&numbers)?);
-                    if sender.send((rows, tensors)).is_err() {
-                        // The writing thread has failed; its error is returned below.
-                        break;
-                    }
-                    self.session.progress.advance(end, "");
-                }
-                Ok(())
-            })();
-            drop(sender);
-            let written = writing.join().unwrap_or_else(|panic| resume_unwind(panic));
-            let mut writers = made.and(written)?;
-            for writer in &mut writers {
-                writer.skip(all - writer.position())?;
             }
             Ok(writers)
-        })
-    }
-
-    /// Begins a writer for this process's share of a generation, and its laps, the first of which began with `meter`.
-    fn begin(&self, dataset: &Dataset, spec: Spec, meter: Meter) -> Result<(Writer, Laps)> {
-        let laps = Laps(Arc::new(Mutex::new(meter)));
-        let noted = laps.clone();
-        let writer = dataset.begin_shard(spec, self.session.shard)?;
-        Ok((writer.noting(move || json!(noted.lap())), laps))
-    }
-
-    /// Says that other shards are still to come.
-    fn end_shard(&self, waiting: &Finished) -> Result<()> {
-        if let Finished::Waiting { done, parts } = waiting {
-            self.session.progress.end(&format!(
-                "{done} of {parts} parts are there: the last shard to end commits them"
-            ));
+        });
+        let made = (|| {
+            for rows in batches {
+                run.session.check_stop()?;
+                let numbers: Vec<u64> = rows.clone().collect();
+                let (end, tensors) = (rows.end, make(&numbers)?);
+                if sender.send((rows, tensors)).is_err() {
+                    // The writing thread has failed; its error is returned below.
+                    break;
+                }
+                run.session.progress.advance(end, "");
+            }
+            Ok(())
+        })();
+        drop(sender);
+        let written = writing.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let mut writers = made.and(written)?;
+        for writer in &mut writers {
+            writer.skip(all - writer.position())?;
         }
-        Ok(())
-    }
+        Ok(writers)
+    })
+}
 
-    /// What the encodings of all earlier rounds took; the record of the round before holds the sum.
-    fn took_before(&self, at: At, split: Split) -> Result<Took> {
-        let Some(round) = at.round.checked_sub(1) else { return Ok(Took::default()) };
-        let before = Step::Encode(At { round, ..at });
-        let found = self.standing.generations(before, split)?;
-        found.first().map_or(Ok(Took::default()), Took::of)
-    }
+/// Begins a writer for this process's share of a generation, and its laps, the first of which began with `meter`.
+fn begin(run: &Run<'_>, dataset: &Dataset, spec: Spec, meter: Meter) -> Result<(Writer, Laps)> {
+    let laps = Laps(Arc::new(Mutex::new(meter)));
+    let noted = laps.clone();
+    let writer = dataset.begin_shard(spec, run.session.shard)?;
+    Ok((writer.noting(move || json!(noted.lap())), laps))
+}
 
-    fn spec(&self, schema: Schema, key: &Key, rows: usize) -> Spec {
-        Spec {
-            key: key.hash.clone(),
-            settings: key.settings.clone(),
-            rows: Some(rows as u64),
-            rows_per_part: self.pipeline.store.rows_per_part,
-            rows_per_group: rows_per_group(schema.row_bytes()),
-            // Pooled vectors are dense: there is next to nothing to gain.
-            compression: CompressionSetting::Fixed(Compression::None),
-            schema,
-        }
+/// Says that other shards are still to come.
+fn end_shard(run: &Run<'_>, waiting: &Finished) -> Result<()> {
+    if let Finished::Waiting { done, parts } = waiting {
+        run.session
+            .progress
+            .end(&format!("{done} of {parts} parts are there: the last shard to end commits them"));
     }
+    Ok(())
+}
 
-    /// A schema without columns, with the attributes of activations and the label names of a split's samples.
-    fn schema_like(&self, split: Split) -> Result<Schema> {
-        let input = self.standing.generation(Step::Ingest, split)?;
-        let label_names = input.manifest().schema.label_names.clone();
-        let attributes =
-            self.pipeline.view.settings().attributes().iter().map(|it| it.to_string()).collect();
-        Ok(Schema { columns: vec![], source: false, label_names, attributes })
+/// What the encodings of all earlier rounds took; the record of the round before holds the sum.
+fn took_before(run: &Run<'_>, at: At, split: Split) -> Result<Took> {
+    let Some(round) = at.round.checked_sub(1) else { return Ok(Took::default()) };
+    let before = Step::Encode(At { round, ..at });
+    let found = run.standing.generations(before, split)?;
+    found.first().map_or(Ok(Took::default()), Took::of)
+}
+
+fn spec(run: &Run<'_>, schema: Schema, key: &Key, rows: usize) -> Spec {
+    Spec {
+        key: key.hash.clone(),
+        settings: key.settings.clone(),
+        rows: Some(rows as u64),
+        rows_per_part: run.pipeline.store.rows_per_part,
+        rows_per_group: rows_per_group(schema.row_bytes()),
+        // Pooled vectors are dense: there is next to nothing to gain.
+        compression: CompressionSetting::Fixed(Compression::None),
+        schema,
     }
+}
+
+/// A schema without columns, with the attributes of activations and the label names of a split's samples.
+fn schema_like(run: &Run<'_>, split: Split) -> Result<Schema> {
+    let input = run.standing.generation(Step::Ingest, split)?;
+    let label_names = input.manifest().schema.label_names.clone();
+    let attributes =
+        run.pipeline.view.settings().attributes().iter().map(|it| it.to_string()).collect();
+    Ok(Schema { columns: vec![], source: false, label_names, attributes })
 }
 
 /// Finishes a writer; the summary holds what all parts took and what was taken `before`.

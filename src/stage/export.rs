@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::Run;
+use super::{Run, module_input};
 use crate::exchange::published;
 use crate::exchange::published::{OF_IMAGES, OF_SOUND};
 use crate::exchange::stack::{self, Described};
@@ -14,56 +14,50 @@ use crate::{Result, media};
 /// The version of the metadata in an exported file.
 const FORMAT: u32 = 1;
 
-impl Run<'_> {
-    /// Returns the safetensors file of the whole stack.
-    ///
-    /// Its metadata says, as JSON under one key, what made it: pipeline, seed, view with
-    /// normalisation, loss, and for each module its name, input channels, layers and the key of its
-    /// training.
-    ///
-    /// # Errors
-    /// [`crate::Kind::NotReady`] when a module has not been trained.
-    pub fn export(&self) -> Result<Vec<u8>> {
-        let mut trained = Vec::new();
-        let mut modules = Vec::new();
-        for (index, module) in self.pipeline.modules.iter().enumerate() {
-            let weights = self.standing.weights(self.standing.plan.last(index))?;
-            trained.push((self.described(index)?, weights));
-            let input = self.stack()?.input(index);
-            modules.push(json!({
-                "name": module.name, "in_channels": input.channels, "layers": json_of(&borrowed(&module.layers))?,
-                "key": self.standing.plan.key(Step::Train(self.standing.plan.last(index)), Split::Train).hash,
-            }));
-        }
-        let mut view = json_of(&self.pipeline.view)?;
-        if let Some(training) = self.normalised_by()? {
-            view["normalise"] = json_of(&media::normalise_of(&training)?)?;
-        }
-        stack::write(
-            &trained,
-            &json!({
-                "format": FORMAT, "gimlet": env!("CARGO_PKG_VERSION"),
-                "pipeline": self.pipeline.name, "seed": self.pipeline.seed,
-                "view": view, "loss": json_of(self.pipeline.loss.as_ref())?,
-                "modules": modules,
-            }),
-        )
+/// Returns the safetensors file of the whole stack.
+///
+/// Its metadata says, as JSON under one key, what made it: pipeline, seed, view with
+/// normalisation, loss, and for each module its name, input channels, layers and the key of its
+/// training.
+///
+/// # Errors
+/// [`crate::Kind::NotReady`] when a module has not been trained.
+pub fn export(run: &Run<'_>) -> Result<Vec<u8>> {
+    let mut trained = Vec::new();
+    let mut modules = Vec::new();
+    for (index, module) in run.pipeline.modules.iter().enumerate() {
+        let weights = run.standing.weights(run.standing.plan.last(index))?;
+        trained.push((described(run, index)?, weights));
+        let input = run.stack()?.input(index);
+        modules.push(json!({
+            "name": module.name, "in_channels": input.channels, "layers": json_of(&borrowed(&module.layers))?,
+            "key": run.standing.plan.key(Step::Train(run.standing.plan.last(index)), Split::Train).hash,
+        }));
     }
+    let mut view = json_of(&run.pipeline.view)?;
+    if let Some(training) = module_input::normalised_by(run)? {
+        view["normalise"] = json_of(&media::normalise_of(&training)?)?;
+    }
+    stack::write(
+        &trained,
+        &json!({
+            "format": FORMAT, "gimlet": env!("CARGO_PKG_VERSION"),
+            "pipeline": run.pipeline.name, "seed": run.pipeline.seed,
+            "view": view, "loss": json_of(run.pipeline.loss.as_ref())?,
+            "modules": modules,
+        }),
+    )
+}
 
-    /// The parameters of module `index`, under our names and the published ones.
-    pub(super) fn described(&self, index: usize) -> Result<Described> {
-        let (module, input) = (&self.pipeline.modules[index], self.stack()?.input(index));
-        let sizes = self.sizes(index)?;
-        let parameters = published::parameters(
-            &module.layers,
-            input.channels,
-            self.pipeline.loss.as_ref(),
-            sizes,
-        );
-        let stack = match self.pipeline.view.settings().medium() {
-            Medium::Image => OF_IMAGES,
-            Medium::Sound => OF_SOUND,
-        };
-        Ok(Described { name: module.name.clone(), stack, parameters })
-    }
+/// The parameters of module `index`, under our names and the published ones.
+pub(super) fn described(run: &Run<'_>, index: usize) -> Result<Described> {
+    let (module, input) = (&run.pipeline.modules[index], run.stack()?.input(index));
+    let sizes = run.sizes(index)?;
+    let parameters =
+        published::parameters(&module.layers, input.channels, run.pipeline.loss.as_ref(), sizes);
+    let stack = match run.pipeline.view.settings().medium() {
+        Medium::Image => OF_IMAGES,
+        Medium::Sound => OF_SOUND,
+    };
+    Ok(Described { name: module.name.clone(), stack, parameters })
 }

@@ -5,8 +5,8 @@ use std::time::Instant;
 use candle_core::{Device, Tensor};
 use gimlet_store::Generation;
 
-use super::Run;
 use super::origin::Origin;
+use super::{Run, frozen, labels, module_input, trainee};
 use crate::device;
 use crate::loss::{Loss, Outcome, Samples, Sizes};
 use crate::module::{Keep, Module, Readout};
@@ -17,182 +17,178 @@ use crate::train::input::{Input, Look, POOLED};
 use crate::train::trainer::pieces;
 use crate::{Error, Result};
 
-impl Run<'_> {
-    /// The mean loss and accuracy of a module over whole batches of the test split, which was encoded as `test`.
-    /// Negatives are drawn from the seed.
-    pub(super) fn held_out_loss(
-        &self,
-        index: usize,
-        origin: Origin,
-        sizes: Sizes,
-        test: &Generation,
-    ) -> Result<HeldOut> {
-        let parameters = match origin {
-            Origin::Trained => self.standing.weights(self.standing.plan.last(index))?,
-            Origin::Untrained => self.drawn(index)?,
-        };
-        let loss = self.pipeline.loss.build(sizes, &parameters.under("loss"))?;
-        match self.stack()?.pooling.stores_what_the_loss_sees() {
-            true => self.loss_of_pooled(index, sizes, loss.as_ref(), test),
-            false => {
-                let input = match origin {
-                    Origin::Trained => self.input(self.standing.plan.last(index), Split::Test)?,
-                    Origin::Untrained => self.untrained_input(index, Split::Test)?,
-                };
-                let labels = self.labels(|| input.keys())?;
-                let encoder = parameters.under("encoder");
-                let all = (input.as_ref(), labels.as_slice(), usize::MAX);
-                self.loss_of_input(index, sizes, loss, &encoder, all)
-            }
+/// The mean loss and accuracy of a module over whole batches of the test split, which was encoded as `test`.
+/// Negatives are drawn from the seed.
+pub(super) fn held_out_loss(
+    run: &Run<'_>,
+    index: usize,
+    origin: Origin,
+    sizes: Sizes,
+    test: &Generation,
+) -> Result<HeldOut> {
+    let parameters = match origin {
+        Origin::Trained => run.standing.weights(run.standing.plan.last(index))?,
+        Origin::Untrained => trainee::drawn(run, index)?,
+    };
+    let loss = run.pipeline.loss.build(sizes, &parameters.under("loss"))?;
+    match run.stack()?.pooling.stores_what_the_loss_sees() {
+        true => loss_of_pooled(run, index, sizes, loss.as_ref(), test),
+        false => {
+            let input = match origin {
+                Origin::Trained => {
+                    module_input::open(run, run.standing.plan.last(index), Split::Test)?
+                }
+                Origin::Untrained => module_input::untrained(run, index, Split::Test)?,
+            };
+            let labels = labels::of_rows(run, || input.keys())?;
+            let all = (input.as_ref(), labels.as_slice(), usize::MAX);
+            loss_of_input(run, index, sizes, loss, &parameters, all)
         }
     }
+}
 
-    /// Computes the loss from the stored pooled vectors.
-    fn loss_of_pooled(
-        &self,
-        index: usize,
-        sizes: Sizes,
-        loss: &dyn Loss,
-        generation: &Generation,
-    ) -> Result<HeldOut> {
-        let reader = generation.reader(&[POOLED])?;
-        let labels = self.labels(|| Ok(reader.keys()?))?;
-        let mut sum = Sum::default();
-        for (number, rows) in self.held_out_batches(reader.rows(), usize::MAX) {
-            let started = Instant::now();
-            let mut values = vec![0.0; rows.len() * sizes.positions() * sizes.channels];
-            reader.read_f32(POOLED, &rows, &mut values)?;
+/// Computes the loss from the stored pooled vectors.
+fn loss_of_pooled(
+    run: &Run<'_>,
+    index: usize,
+    sizes: Sizes,
+    loss: &dyn Loss,
+    generation: &Generation,
+) -> Result<HeldOut> {
+    let reader = generation.reader(&[POOLED])?;
+    let labels = labels::of_rows(run, || Ok(reader.keys()?))?;
+    let mut sum = Sum::default();
+    for (number, rows) in held_out_batches(run, reader.rows(), usize::MAX) {
+        let started = Instant::now();
+        let mut values = vec![0.0; rows.len() * sizes.positions() * sizes.channels];
+        reader.read_f32(POOLED, &rows, &mut values)?;
+        let shape = (rows.len(), sizes.rows, sizes.columns, sizes.channels);
+        let pooled = Tensor::from_vec(values, shape, &Device::Cpu)?;
+        let seen = [pooled.clone(), pooled];
+        let outcome = outcome(run, index, sizes, loss, (number, &rows), &labels, seen)?;
+        sum.add(&outcome, started.elapsed().as_secs_f64())?;
+    }
+    Ok(sum.mean())
+}
+
+/// Computes the loss from what the module reads.
+fn loss_of_input(
+    run: &Run<'_>,
+    index: usize,
+    sizes: Sizes,
+    loss: Box<dyn Loss>,
+    parameters: &Parameters,
+    (input, labels, most): (&dyn Input, &[u32], usize),
+) -> Result<HeldOut> {
+    let judged = judged(run, index, sizes, loss, parameters)?;
+    let batches = held_out_batches(run, input.rows() as u64, most);
+    let mut found = losses_through(run, &[judged], input, labels, &batches)?;
+    found.pop().ok_or_else(|| Error::failed("no module was judged"))
+}
+
+/// Prepares a module for evaluation, with its encoder on the session's device.
+pub(super) fn judged(
+    run: &Run<'_>,
+    index: usize,
+    sizes: Sizes,
+    loss: Box<dyn Loss>,
+    parameters: &Parameters,
+) -> Result<Judged> {
+    let readout = Readout::of(run.stack()?.pooling);
+    let module = frozen::with(run, index, parameters)?.reading(readout);
+    Ok(Judged { index, sizes, loss, module })
+}
+
+/// Computes the loss of each module in `stack` over `batches`. The first module reads `input`, every other one the
+/// outputs of the one before it.
+pub(super) fn losses_through(
+    run: &Run<'_>,
+    stack: &[Judged],
+    input: &dyn Input,
+    labels: &[u32],
+    batches: &[(u64, Vec<u64>)],
+) -> Result<Vec<HeldOut>> {
+    let mut sums: Vec<Sum> = stack.iter().map(|_| Sum::default()).collect();
+    for (number, rows) in batches {
+        let mut started = Instant::now();
+        let mut x = run.session.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
+        let mut sums = sums.iter_mut();
+        for (place, judged) in stack.iter().enumerate() {
+            let Judged { index, sizes, loss, module } = judged;
+            let is_last = place + 1 == stack.len();
+            let (pooled, maps) = pass(run, module, &x, rows.len(), !is_last)?;
             let shape = (rows.len(), sizes.rows, sizes.columns, sizes.channels);
-            let pooled = Tensor::from_vec(values, shape, &Device::Cpu)?;
-            let seen = [pooled.clone(), pooled];
-            let outcome = self.outcome(index, sizes, loss, (number, &rows), &labels, seen)?;
-            sum.add(&outcome, started.elapsed().as_secs_f64())?;
-        }
-        Ok(sum.mean())
-    }
-
-    /// Computes the loss from what the module reads.
-    fn loss_of_input(
-        &self,
-        index: usize,
-        sizes: Sizes,
-        loss: Box<dyn Loss>,
-        encoder: &Parameters,
-        (input, labels, most): (&dyn Input, &[u32], usize),
-    ) -> Result<HeldOut> {
-        let judged = self.judged(index, sizes, loss, encoder)?;
-        let batches = self.held_out_batches(input.rows() as u64, most);
-        let mut found = self.losses_through(&[judged], input, labels, &batches)?;
-        found.pop().ok_or_else(|| Error::failed("no module was judged"))
-    }
-
-    /// Prepares a module for evaluation, with its encoder on the session's device.
-    pub(super) fn judged(
-        &self,
-        index: usize,
-        sizes: Sizes,
-        loss: Box<dyn Loss>,
-        encoder: &Parameters,
-    ) -> Result<Judged> {
-        let map = self.stack()?.input(index);
-        let layers = &self.pipeline.modules[index].layers;
-        let readout = Readout::of(self.stack()?.pooling);
-        let encoder = encoder.on(&self.session.device)?;
-        let module = Module::new(layers, map.channels, &encoder)?.reading(readout);
-        Ok(Judged { index, sizes, loss, module })
-    }
-
-    /// Computes the loss of each module in `stack` over `batches`. The first module reads `input`, every other one the
-    /// outputs of the one before it.
-    pub(super) fn losses_through(
-        &self,
-        stack: &[Judged],
-        input: &dyn Input,
-        labels: &[u32],
-        batches: &[(u64, Vec<u64>)],
-    ) -> Result<Vec<HeldOut>> {
-        let mut sums: Vec<Sum> = stack.iter().map(|_| Sum::default()).collect();
-        for (number, rows) in batches {
-            let mut started = Instant::now();
-            let mut x = self.session.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
-            let mut sums = sums.iter_mut();
-            for (place, judged) in stack.iter().enumerate() {
-                let Judged { index, sizes, loss, module } = judged;
-                let is_last = place + 1 == stack.len();
-                let (pooled, maps) = self.pass(module, &x, rows.len(), !is_last)?;
-                let shape = (rows.len(), sizes.rows, sizes.columns, sizes.channels);
-                let pooled = pooled.reshape(shape)?;
-                let context = module.context_of(&pooled)?;
-                if let Some(maps) = maps {
-                    x = match module.has_context() {
-                        true => context.squeeze(2)?.unsqueeze(1)?.detach(),
-                        false => maps,
-                    };
-                }
-                let seen = [device::home(&pooled.detach())?, device::home(&context.detach())?];
-                let outcome =
-                    self.outcome(*index, *sizes, loss.as_ref(), (*number, rows), labels, seen)?;
-                if let Some(sum) = sums.next() {
-                    sum.add(&outcome, started.elapsed().as_secs_f64())?;
-                }
-                started = Instant::now();
+            let pooled = pooled.reshape(shape)?;
+            let context = module.context_of(&pooled)?;
+            if let Some(maps) = maps {
+                x = match module.has_context() {
+                    true => context.squeeze(2)?.unsqueeze(1)?.detach(),
+                    false => maps,
+                };
             }
-        }
-        Ok(sums.into_iter().map(Sum::mean).collect())
-    }
-
-    /// Computes the pooled vectors of `samples` samples, and the maps if they are `wanted`. It takes as many samples at
-    /// a time as the training does.
-    fn pass(
-        &self,
-        module: &Module,
-        x: &Tensor,
-        samples: usize,
-        wanted: bool,
-    ) -> Result<(Tensor, Option<Tensor>)> {
-        let maps_of_sample = x.dim(0)? / samples.max(1);
-        let at_once = self.pipeline.training.micro_batch.map(|samples| samples * maps_of_sample);
-        let (mut pooled, mut maps) = (Vec::new(), Vec::new());
-        for piece in pieces(x, at_once)? {
-            if wanted {
-                let (of_piece, maps_of_piece) = module.pooled_and_maps(&piece, Keep::Nothing)?;
-                pooled.push(of_piece);
-                maps.push(maps_of_piece);
-            } else {
-                pooled.push(module.pooled(&piece, Keep::Nothing)?);
+            let seen = [device::home(&pooled.detach())?, device::home(&context.detach())?];
+            let outcome =
+                outcome(run, *index, *sizes, loss.as_ref(), (*number, rows), labels, seen)?;
+            if let Some(sum) = sums.next() {
+                sum.add(&outcome, started.elapsed().as_secs_f64())?;
             }
+            started = Instant::now();
         }
-        let maps = if wanted { Some(Tensor::cat(&maps, 0)?) } else { None };
-        Ok((Tensor::cat(&pooled, 0)?, maps))
     }
+    Ok(sums.into_iter().map(Sum::mean).collect())
+}
 
-    /// Numbers and rows of at most `most` whole batches, evenly spaced over `rows` rows.
-    pub(super) fn held_out_batches(&self, rows: u64, most: usize) -> Vec<(u64, Vec<u64>)> {
-        let rows: Vec<u64> = (0..rows).collect();
-        let batch = self.pipeline.training.batch.min(rows.len()).max(1);
-        let spacing = (rows.len() / batch).div_ceil(most.max(1)).max(1);
-        let batches = rows.chunks_exact(batch).enumerate().step_by(spacing);
-        batches.map(|(number, rows)| (number as u64, rows.to_vec())).collect()
+/// Computes the pooled vectors of `samples` samples, and the maps if they are `wanted`. It takes as many samples at
+/// a time as the training does.
+fn pass(
+    run: &Run<'_>,
+    module: &Module,
+    x: &Tensor,
+    samples: usize,
+    wanted: bool,
+) -> Result<(Tensor, Option<Tensor>)> {
+    let maps_of_sample = x.dim(0)? / samples.max(1);
+    let at_once = run.pipeline.training.micro_batch.map(|samples| samples * maps_of_sample);
+    let (mut pooled, mut maps) = (Vec::new(), Vec::new());
+    for piece in pieces(x, at_once)? {
+        if wanted {
+            let (of_piece, maps_of_piece) = module.pooled_and_maps(&piece, Keep::Nothing)?;
+            pooled.push(of_piece);
+            maps.push(maps_of_piece);
+        } else {
+            pooled.push(module.pooled(&piece, Keep::Nothing)?);
+        }
     }
+    let maps = if wanted { Some(Tensor::cat(&maps, 0)?) } else { None };
+    Ok((Tensor::cat(&pooled, 0)?, maps))
+}
 
-    /// Computes the loss of a batch from its pooled vectors and their context. Negatives are drawn from
-    /// the seed and the number of the batch.
-    fn outcome(
-        &self,
-        index: usize,
-        sizes: Sizes,
-        loss: &dyn Loss,
-        (number, rows): (u64, &[u64]),
-        labels: &[u32],
-        [pooled, context]: [Tensor; 2],
-    ) -> Result<Outcome> {
-        let purpose = format!("{}/held-out negatives", self.standing.plan.module(index));
-        let mut draws = generator(self.pipeline.seed, &purpose, &[number]);
-        let drawn = self.pipeline.loss.draw(rows.len(), sizes, &mut draws);
-        let labels = rows.iter().filter_map(|row| labels.get(*row as usize).copied());
-        let samples = Samples { labels: labels.collect(), drawn };
-        loss.forward(&pooled, &context, &samples)
-    }
+/// Numbers and rows of at most `most` whole batches, evenly spaced over `rows` rows.
+pub(super) fn held_out_batches(run: &Run<'_>, rows: u64, most: usize) -> Vec<(u64, Vec<u64>)> {
+    let rows: Vec<u64> = (0..rows).collect();
+    let batch = run.pipeline.training.batch.min(rows.len()).max(1);
+    let spacing = (rows.len() / batch).div_ceil(most.max(1)).max(1);
+    let batches = rows.chunks_exact(batch).enumerate().step_by(spacing);
+    batches.map(|(number, rows)| (number as u64, rows.to_vec())).collect()
+}
+
+/// Computes the loss of a batch from its pooled vectors and their context. Negatives are drawn from
+/// the seed and the number of the batch.
+fn outcome(
+    run: &Run<'_>,
+    index: usize,
+    sizes: Sizes,
+    loss: &dyn Loss,
+    (number, rows): (u64, &[u64]),
+    labels: &[u32],
+    [pooled, context]: [Tensor; 2],
+) -> Result<Outcome> {
+    let purpose = format!("{}/held-out negatives", run.standing.plan.module(index));
+    let mut draws = generator(run.pipeline.seed, &purpose, &[number]);
+    let drawn = run.pipeline.loss.draw(rows.len(), sizes, &mut draws);
+    let labels = rows.iter().filter_map(|row| labels.get(*row as usize).copied());
+    let samples = Samples { labels: labels.collect(), drawn };
+    loss.forward(&pooled, &context, &samples)
 }
 
 /// A module and its loss, ready for evaluation on a device.

@@ -6,9 +6,9 @@
 //! do. Early stopping takes consecutive rows, as probes do. Labels are used only where the loss itself reads them. The
 //! weights do not depend on it.
 
-use super::Run;
 use super::held_out::HeldOut;
 use super::patience::{MOST_ROWS, check_test_rows};
+use super::{Run, held_out, labels};
 use crate::Result;
 use crate::loss::Sizes;
 use crate::parameters::Parameters;
@@ -28,41 +28,39 @@ pub(super) struct HeldOutLook<'a> {
     batches: Vec<(u64, Vec<u64>)>,
 }
 
-impl Run<'_> {
-    /// Looks at the test split after every epoch of `modules`, the first of which reads `input`. `None` where nothing
-    /// is to be looked at, or where the split has less than one batch of rows. Early stopping uses consecutive rows.
-    ///
-    /// # Errors
-    /// When the test split cannot be read; where the schedule has patience, when it does not fill one batch.
-    pub(super) fn watch<'r>(
-        &'r self,
-        modules: &[At],
-        input: impl FnOnce() -> Result<Box<dyn Input>>,
-    ) -> Result<Option<HeldOutLook<'r>>> {
-        let is_patient = self.pipeline.schedule.patience().is_some();
-        let Training { batch, held_out, .. } = self.pipeline.training;
-        let most = if is_patient { MOST_ROWS } else { held_out };
-        if most == 0 {
-            return Ok(None);
-        }
-        let input = input()?;
-        if is_patient {
-            check_test_rows(input.rows(), batch)?;
-        }
-        if input.rows() < batch {
-            return Ok(None);
-        }
-        let sizes = modules.iter().map(|at| Ok((at.module, self.sizes(at.module)?)));
-        let batches = self.held_out_batches(input.rows() as u64, (most / batch).max(1));
-        let watch = HeldOutLook {
-            run: self,
-            modules: sizes.collect::<Result<_>>()?,
-            labels: self.labels(|| input.keys())?,
-            input,
-            batches,
-        };
-        Ok(Some(if is_patient { watch } else { watch.spread() }))
+/// Looks at the test split after every epoch of `modules`, the first of which reads `input`. `None` where nothing
+/// is to be looked at, or where the split has less than one batch of rows. Early stopping uses consecutive rows.
+///
+/// # Errors
+/// When the test split cannot be read; where the schedule has patience, when it does not fill one batch.
+pub(super) fn watch<'r>(
+    run: &'r Run<'_>,
+    modules: &[At],
+    input: impl FnOnce() -> Result<Box<dyn Input>>,
+) -> Result<Option<HeldOutLook<'r>>> {
+    let is_patient = run.pipeline.schedule.patience().is_some();
+    let Training { batch, held_out, .. } = run.pipeline.training;
+    let most = if is_patient { MOST_ROWS } else { held_out };
+    if most == 0 {
+        return Ok(None);
     }
+    let input = input()?;
+    if is_patient {
+        check_test_rows(input.rows(), batch)?;
+    }
+    if input.rows() < batch {
+        return Ok(None);
+    }
+    let sizes = modules.iter().map(|at| Ok((at.module, run.sizes(at.module)?)));
+    let batches = held_out::held_out_batches(run, input.rows() as u64, (most / batch).max(1));
+    let watch = HeldOutLook {
+        run: run,
+        modules: sizes.collect::<Result<_>>()?,
+        labels: labels::of_rows(run, || input.keys())?,
+        input,
+        batches,
+    };
+    Ok(Some(if is_patient { watch } else { watch.spread() }))
 }
 
 impl HeldOutLook<'_> {
@@ -85,9 +83,9 @@ impl HeldOutLook<'_> {
         let recipe = &self.run.pipeline.loss;
         let stack = self.modules.iter().zip(parameters).map(|((index, sizes), parameters)| {
             let loss = recipe.build(*sizes, &parameters.under("loss"))?;
-            self.run.judged(*index, *sizes, loss, &parameters.under("encoder"))
+            held_out::judged(self.run, *index, *sizes, loss, parameters)
         });
         let stack = stack.collect::<Result<Vec<_>>>()?;
-        self.run.losses_through(&stack, self.input.as_ref(), &self.labels, &self.batches)
+        held_out::losses_through(self.run, &stack, self.input.as_ref(), &self.labels, &self.batches)
     }
 }

@@ -14,27 +14,25 @@ use crate::source::NO_FRAME;
 use crate::train::input::POOLED;
 use crate::train::recordings::FRAMES;
 
-impl Run<'_> {
-    /// Measures how well a linear classifier reads the label of a hop from the pooled vector of that hop.
-    pub(super) fn judge_hops(
-        &self,
-        hops: Hops,
-        encoded: PerSplit<&Generation>,
-        rows: PerSplit<u64>,
-    ) -> Result<Judged> {
-        let all = PerSplit::try_from_fn(|split| {
-            let ingested = self.standing.generation(Step::Ingest, split)?;
-            frames(hops, encoded[split], &ingested, rows[split])
-        })?;
-        let accuracy = match all.iter().all(|(_, rows)| !rows.labels.is_empty()) {
-            true => {
-                let seed = self.pipeline.seed;
-                Some(linear::accuracy(&all.train, &all.test, &self.pipeline.probe, seed)?)
-            }
-            false => None,
-        };
-        Ok(Judged { label: FRAMES.to_string(), accuracy, knn: None })
-    }
+/// Measures how well a linear classifier reads the label of a hop from the pooled vector of that hop.
+pub(super) fn judge_hops(
+    run: &Run<'_>,
+    hops: Hops,
+    encoded: PerSplit<&Generation>,
+    rows: PerSplit<u64>,
+) -> Result<Judged> {
+    let all = PerSplit::try_from_fn(|split| {
+        let ingested = run.standing.generation(Step::Ingest, split)?;
+        frames(hops, encoded[split], &ingested, rows[split])
+    })?;
+    let accuracy = match all.iter().all(|(_, rows)| !rows.labels.is_empty()) {
+        true => {
+            let seed = run.pipeline.seed;
+            Some(linear::accuracy(&all.train, &all.test, &run.pipeline.probe, seed)?)
+        }
+        false => None,
+    };
+    Ok(Judged { label: FRAMES.to_string(), accuracy, knn: None })
 }
 
 /// The most hops that a probe learns from or is judged by, taken from the first recordings. More would take more

@@ -10,43 +10,39 @@ use crate::schedule::Step;
 use crate::source::{Labelled, Sample, Source};
 use crate::{Error, Result, media};
 
-impl Run<'_> {
-    /// Returns the class of each row of `keys`. Where the loss reads no labels, it returns nothing and does not call
-    /// `keys`.
-    ///
-    /// # Errors
-    /// When a row has no label.
-    pub(super) fn labels(&self, keys: impl FnOnce() -> Result<Keys>) -> Result<Vec<u32>> {
-        let loss = &self.pipeline.loss;
-        if !loss.reads_labels() {
-            return Ok(Vec::new());
-        }
-        let keys = keys()?;
-        let class = |label: i64| {
-            u32::try_from(label).map_err(|_| {
-                Error::failed(format!("a row has the label {label}, which is no class"))
-            })
-        };
-        let labels =
-            keys.labels.iter().flatten().copied().map(class).collect::<Result<Vec<_>>>()?;
-        match keys.labels.len() - labels.len() {
-            0 => Ok(labels),
-            missing => Err(no_labels(self.pipeline, missing as u64, keys.labels.len() as u64)),
-        }
+/// Returns the class of each row of `keys`. Where the loss reads no labels, it returns nothing and does not call
+/// `keys`.
+///
+/// # Errors
+/// When a row has no label.
+pub(super) fn of_rows(run: &Run<'_>, keys: impl FnOnce() -> Result<Keys>) -> Result<Vec<u32>> {
+    let loss = &run.pipeline.loss;
+    if !loss.reads_labels() {
+        return Ok(Vec::new());
     }
+    let keys = keys()?;
+    let class = |label: i64| {
+        u32::try_from(label)
+            .map_err(|_| Error::failed(format!("a row has the label {label}, which is no class")))
+    };
+    let labels = keys.labels.iter().flatten().copied().map(class).collect::<Result<Vec<_>>>()?;
+    match keys.labels.len() - labels.len() {
+        0 => Ok(labels),
+        missing => Err(no_labels(run.pipeline, missing as u64, keys.labels.len() as u64)),
+    }
+}
 
-    /// Counts the classes (from 0) that the labels of both splits tell apart; 0 where the loss reads no labels.
-    pub(super) fn classes(&self) -> Result<usize> {
-        let mut classes = 0;
-        for split in Split::ALL {
-            let labels = self.labels(|| {
-                let samples = self.standing.generation(Step::Ingest, split)?;
-                Ok(samples.reader(&[media::of(&self.pipeline.view).column()])?.keys()?)
-            })?;
-            classes = classes.max(labels.into_iter().max().map_or(0, |label| label as usize + 1));
-        }
-        Ok(classes)
+/// Counts the classes (from 0) that the labels of both splits tell apart; 0 where the loss reads no labels.
+pub(super) fn classes(run: &Run<'_>) -> Result<usize> {
+    let mut classes = 0;
+    for split in Split::ALL {
+        let labels = of_rows(run, || {
+            let samples = run.standing.generation(Step::Ingest, split)?;
+            Ok(samples.reader(&[media::of(&run.pipeline.view).column()])?.keys()?)
+        })?;
+        classes = classes.max(labels.into_iter().max().map_or(0, |label| label as usize + 1));
     }
+    Ok(classes)
 }
 
 /// Refuses a loss that reads labels where rows to be ingested have none, as far as that is known before `ingest`.

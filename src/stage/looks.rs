@@ -1,9 +1,9 @@
 //! Looks at the test split after every epoch of a training: for the log, and for patience.
 
-use super::Run;
 use super::held_out::HeldOut;
 use super::held_out_look::HeldOutLook;
 use super::patience::Patience;
+use super::{Run, held_out_look, module_input};
 use crate::Result;
 use crate::parameters::Parameters;
 use crate::pipeline::Split;
@@ -19,18 +19,20 @@ pub(super) struct Looks<'r> {
     pub patience: Option<Patience>,
 }
 
-impl Run<'_> {
-    /// The looks at the test split for modules that train on one input, which stays as it is.
-    ///
-    /// # Errors
-    /// When the test split cannot be read; where the schedule has patience, when it does not fill one batch.
-    pub(super) fn looks(&self, modules: &[At], course: &Course) -> Result<Looks<'_>> {
-        let first = modules[0];
-        let watch = self.watch(modules, || self.input(first, Split::Test))?;
-        // In rounds, patience counts from the start of each round.
-        let began = course.epochs - self.pipeline.epochs_per_round(first.module);
-        Ok(Looks { watch, patience: Patience::of(self.pipeline, began as u64) })
-    }
+/// The looks at the test split for modules that train on one input, which stays as it is.
+///
+/// # Errors
+/// When the test split cannot be read; where the schedule has patience, when it does not fill one batch.
+pub(super) fn of_training<'r>(
+    run: &'r Run<'_>,
+    modules: &[At],
+    course: &Course,
+) -> Result<Looks<'r>> {
+    let first = modules[0];
+    let watch = held_out_look::watch(run, modules, || module_input::open(run, first, Split::Test))?;
+    // In rounds, patience counts from the start of each round.
+    let began = course.epochs - run.pipeline.epochs_per_round(first.module);
+    Ok(Looks { watch, patience: Patience::of(run.pipeline, began as u64) })
 }
 
 impl<'r> Looks<'r> {

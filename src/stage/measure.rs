@@ -6,7 +6,7 @@ use candle_core::Tensor;
 
 use super::cost::{Costs, Pace};
 use super::encode;
-use super::trainer::Trainee;
+use super::trainee::Trainee;
 use crate::Result;
 use crate::device::{self, Device};
 use crate::loss::Samples;

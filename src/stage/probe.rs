@@ -3,11 +3,11 @@
 
 use gimlet_store::Generation;
 
-use super::Run;
 use super::labels::{Labels, labels_of};
 use super::meter::Meter;
 use super::origin::Origin;
 use super::record::{self, Classifier, Judged, ProbeResult};
+use super::{Run, held_out, hops};
 use crate::pipeline::{PerSplit, Split};
 use crate::probe::linear::{self, Rows};
 use crate::probe::pooled::Pooled;
@@ -16,109 +16,107 @@ use crate::schedule::Step;
 use crate::train::took::Took;
 use crate::{Error, Result, media};
 
-impl Run<'_> {
-    pub(super) fn probe(&self, index: usize) -> Result<()> {
-        let meter = Meter::begin(self.standing.dir.store());
-        let title = self.standing.plan.title(Step::Probe(index));
-        self.session.progress.begin(&title, 2, 0);
-        let key = self.standing.plan.key(Step::Probe(index), Split::Test);
-        let results = [self.judge(index, Origin::Trained)?, self.judge(index, Origin::Untrained)?];
-        let summary = match results[0].accuracy {
-            Some(accuracy) => format!("accuracy {:.1} %", 100.0 * accuracy),
-            None => format!("held-out loss {:.3}; no labels to classify", results[0].loss),
-        };
-        let record = |_number: u64| record::Probe {
-            key: key.hash.clone(),
-            settings: key.settings.clone(),
-            took: Took { peak_memory: None, ..meter.took() },
-            results: results.to_vec(),
-        };
-        self.standing.dir.probes(self.standing.plan.module(index)).commit(record)?;
-        self.session.progress.end(&summary);
-        Ok(())
-    }
+pub(super) fn probe(run: &Run<'_>, index: usize) -> Result<()> {
+    let meter = Meter::begin(run.standing.dir.store());
+    let title = run.standing.plan.title(Step::Probe(index));
+    run.session.progress.begin(&title, 2, 0);
+    let key = run.standing.plan.key(Step::Probe(index), Split::Test);
+    let results = [judge(run, index, Origin::Trained)?, judge(run, index, Origin::Untrained)?];
+    let summary = match results[0].accuracy {
+        Some(accuracy) => format!("accuracy {:.1} %", 100.0 * accuracy),
+        None => format!("held-out loss {:.3}; no labels to classify", results[0].loss),
+    };
+    let record = |_number: u64| record::Probe {
+        key: key.hash.clone(),
+        settings: key.settings.clone(),
+        took: Took { peak_memory: None, ..meter.took() },
+        results: results.to_vec(),
+    };
+    run.standing.dir.probes(run.standing.plan.module(index)).commit(record)?;
+    run.session.progress.end(&summary);
+    Ok(())
+}
 
-    fn judge(&self, index: usize, origin: Origin) -> Result<ProbeResult> {
-        let encoded = PerSplit::try_from_fn(|split| self.encoded(index, origin, split))?;
-        // Rows of the first view come first. More views would judge how much a probe has seen.
-        let samples = self.standing.generation(Step::Ingest, Split::Train)?.rows();
-        let rows = PerSplit { train: samples, test: encoded.test.rows() };
-        let labels = PerSplit::try_from_fn(|split| self.known_labels(split))?;
-        let means = PerSplit::try_from_fn(|split| means(&encoded[split], rows[split]))?;
-        let first = self.judge_label(&means, &labels.train.first, &labels.test.first)?;
-        let mut further = Vec::new();
-        for ((label, train), (_, test)) in labels.train.further.iter().zip(&labels.test.further) {
-            let found = self.judge_label(&means, train, test)?;
-            let (accuracy, knn) = (found.accuracy, found.knn);
-            further.push(Judged { label: label.clone(), accuracy, knn });
-        }
-        if let Some(hops) = media::of(&self.pipeline.view).hops()
-            && self.pipeline.data.source.has_frames()
-        {
-            further.push(self.judge_hops(hops, encoded.as_ref(), rows)?);
-        }
-        let sizes = self.sizes(index)?;
-        let held_out = self.held_out_loss(index, origin, sizes, &encoded.test)?;
-        Ok(ProbeResult {
-            module: self.standing.plan.module(index).to_string(),
-            index,
-            origin,
-            probe: Classifier::Linear,
-            split: Split::Test,
-            accuracy: first.accuracy,
-            knn: first.knn,
-            confusion: first.confusion.filter(|_| origin == Origin::Trained),
-            confused: first.confused.filter(|_| origin == Origin::Trained),
-            further,
-            loss: held_out.loss,
-            chance_loss: self.pipeline.loss.of_a_guess(sizes),
-        })
+fn judge(run: &Run<'_>, index: usize, origin: Origin) -> Result<ProbeResult> {
+    let encoded = PerSplit::try_from_fn(|split| encoded(run, index, origin, split))?;
+    // Rows of the first view come first. More views would judge how much a probe has seen.
+    let samples = run.standing.generation(Step::Ingest, Split::Train)?.rows();
+    let rows = PerSplit { train: samples, test: encoded.test.rows() };
+    let labels = PerSplit::try_from_fn(|split| known_labels(run, split))?;
+    let means = PerSplit::try_from_fn(|split| means(&encoded[split], rows[split]))?;
+    let first = judge_label(run, &means, &labels.train.first, &labels.test.first)?;
+    let mut further = Vec::new();
+    for ((label, train), (_, test)) in labels.train.further.iter().zip(&labels.test.further) {
+        let found = judge_label(run, &means, train, test)?;
+        let (accuracy, knn) = (found.accuracy, found.knn);
+        further.push(Judged { label: label.clone(), accuracy, knn });
     }
+    if let Some(hops) = media::of(&run.pipeline.view).hops()
+        && run.pipeline.data.source.has_frames()
+    {
+        further.push(hops::judge_hops(run, hops, encoded.as_ref(), rows)?);
+    }
+    let sizes = run.sizes(index)?;
+    let held_out = held_out::held_out_loss(run, index, origin, sizes, &encoded.test)?;
+    Ok(ProbeResult {
+        module: run.standing.plan.module(index).to_string(),
+        index,
+        origin,
+        probe: Classifier::Linear,
+        split: Split::Test,
+        accuracy: first.accuracy,
+        knn: first.knn,
+        confusion: first.confusion.filter(|_| origin == Origin::Trained),
+        confused: first.confused.filter(|_| origin == Origin::Trained),
+        further,
+        loss: held_out.loss,
+        chance_loss: run.pipeline.loss.of_a_guess(sizes),
+    })
+}
 
-    /// The dataset of a split that module `index` has written, trained or untrained.
-    fn encoded(&self, index: usize, origin: Origin, split: Split) -> Result<Generation> {
-        match origin {
-            Origin::Trained => {
-                let encode = Step::Encode(self.standing.plan.last(index));
-                self.standing.generation(encode, split)
-            }
-            Origin::Untrained => {
-                let found = self.standing.generations(Step::Untrained, split)?;
-                let missing = || Error::failed("the untrained stack is not encoded");
-                found.into_iter().nth(index).ok_or_else(missing)
-            }
+/// The dataset of a split that module `index` has written, trained or untrained.
+fn encoded(run: &Run<'_>, index: usize, origin: Origin, split: Split) -> Result<Generation> {
+    match origin {
+        Origin::Trained => {
+            let encode = Step::Encode(run.standing.plan.last(index));
+            run.standing.generation(encode, split)
+        }
+        Origin::Untrained => {
+            let found = run.standing.generations(Step::Untrained, split)?;
+            let missing = || Error::failed("the untrained stack is not encoded");
+            found.into_iter().nth(index).ok_or_else(missing)
         }
     }
+}
 
-    /// Judges one label: probes are fitted on the training split and scored on the test split.
-    fn judge_label(
-        &self,
-        means: &PerSplit<Means>,
-        train: &[Option<i64>],
-        test: &[Option<i64>],
-    ) -> Result<Classified> {
-        let (Some(train), Some(test)) = (means.train.labelled(train)?, means.test.labelled(test)?)
-        else {
-            return Ok(Classified::default());
-        };
-        let settings = &self.pipeline.probe;
-        let found = linear::predictions(&train, &test, settings, self.pipeline.seed, || {
-            self.session.check_stop()
-        })?;
-        let counts = confusion::matrix(&found, &test.labels);
-        let pairs = || confusion::pairs(&found, &test.labels);
-        Ok(Classified {
-            accuracy: Some(linear::share_found(&found, &test)),
-            knn: Some(knn::accuracy(&train, &test, knn::NEIGHBOURS, || self.session.check_stop())?),
-            confused: counts.is_none().then(|| confusion::most_confused(pairs(), confusion::PAIRS)),
-            confusion: counts,
-        })
-    }
+/// Judges one label: probes are fitted on the training split and scored on the test split.
+fn judge_label(
+    run: &Run<'_>,
+    means: &PerSplit<Means>,
+    train: &[Option<i64>],
+    test: &[Option<i64>],
+) -> Result<Classified> {
+    let (Some(train), Some(test)) = (means.train.labelled(train)?, means.test.labelled(test)?)
+    else {
+        return Ok(Classified::default());
+    };
+    let settings = &run.pipeline.probe;
+    let found = linear::predictions(&train, &test, settings, run.pipeline.seed, || {
+        run.session.check_stop()
+    })?;
+    let counts = confusion::matrix(&found, &test.labels);
+    let pairs = || confusion::pairs(&found, &test.labels);
+    Ok(Classified {
+        accuracy: Some(linear::share_found(&found, &test)),
+        knn: Some(knn::accuracy(&train, &test, knn::NEIGHBOURS, || run.session.check_stop())?),
+        confused: counts.is_none().then(|| confusion::most_confused(pairs(), confusion::PAIRS)),
+        confusion: counts,
+    })
+}
 
-    /// The labels of the samples of a split.
-    fn known_labels(&self, split: Split) -> Result<Labels> {
-        labels_of(self.pipeline, &self.standing.generation(Step::Ingest, split)?)
-    }
+/// The labels of the samples of a split.
+fn known_labels(run: &Run<'_>, split: Split) -> Result<Labels> {
+    labels_of(run.pipeline, &run.standing.generation(Step::Ingest, split)?)
 }
 
 /// The findings of probes for one label; empty where no row has it.

@@ -13,34 +13,32 @@ pub(super) struct Samples {
     pub skipped: Vec<BadSample>,
 }
 
-impl Run<'_> {
-    /// Reads the samples of `rows` as a dataset holds them, each of `size` if that is known.
-    ///
-    /// # Errors
-    /// When one is broken and `data.on_bad_sample` is `fail`, they differ in size or are of another medium, or the
-    /// source cannot be read.
-    pub(super) fn samples(
-        &self,
-        source: &dyn Source,
-        rows: &[usize],
-        size: Option<SampleSize>,
-    ) -> Result<Samples> {
-        let view = &self.pipeline.view;
-        let ingested = |sample| media::of(view).ingested(sample, size);
-        let mut samples = Samples { whole: Vec::with_capacity(rows.len()), skipped: Vec::new() };
-        for sample in source.read_through(rows, &ingested)? {
-            match (sample, self.pipeline.data.on_bad_sample) {
-                (Ok(sample), _) => samples.whole.push(sample),
-                (Err(bad), OnBadSample::Skip) => {
-                    self.session.progress.warn(&format!("skipped {bad}"));
-                    samples.skipped.push(bad);
-                }
-                (Err(bad), OnBadSample::Fail) => {
-                    return Err(Error::failed(bad.to_string())
-                        .hint("mend or remove it, or set `data.on_bad_sample = \"skip\"`"));
-                }
+/// Reads the samples of `rows` as a dataset holds them, each of `size` if that is known.
+///
+/// # Errors
+/// When one is broken and `data.on_bad_sample` is `fail`, they differ in size or are of another medium, or the
+/// source cannot be read.
+pub(super) fn read(
+    run: &Run<'_>,
+    source: &dyn Source,
+    rows: &[usize],
+    size: Option<SampleSize>,
+) -> Result<Samples> {
+    let view = &run.pipeline.view;
+    let ingested = |sample| media::of(view).ingested(sample, size);
+    let mut samples = Samples { whole: Vec::with_capacity(rows.len()), skipped: Vec::new() };
+    for sample in source.read_through(rows, &ingested)? {
+        match (sample, run.pipeline.data.on_bad_sample) {
+            (Ok(sample), _) => samples.whole.push(sample),
+            (Err(bad), OnBadSample::Skip) => {
+                run.session.progress.warn(&format!("skipped {bad}"));
+                samples.skipped.push(bad);
+            }
+            (Err(bad), OnBadSample::Fail) => {
+                return Err(Error::failed(bad.to_string())
+                    .hint("mend or remove it, or set `data.on_bad_sample = \"skip\"`"));
             }
         }
-        Ok(samples)
     }
+    Ok(samples)
 }

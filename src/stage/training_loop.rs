@@ -12,8 +12,10 @@ use super::held_out::HeldOut;
 use super::held_out_look::HeldOutLook;
 use super::looks::Looks;
 use super::meter::Meter;
-use super::{Run, record};
+use super::{Run, record, resume, trainee, training_notes};
+use crate::loss::{Samples, Sizes};
 use crate::parameters::Parameters;
+use crate::random::generator;
 use crate::schedule::{At, Step};
 use crate::train::checkpoint::{Checkpoints, Progress};
 use crate::train::feed::{Batch, Course, feed};
@@ -95,9 +97,9 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
     ) -> Result<Self> {
         let plan = &run.standing.plan;
         let checkpoints = run.standing.checkpoints(modules[0]);
-        let resumed = match run.load(&checkpoints)? {
+        let resumed = match resume::from_checkpoint(run, &checkpoints)? {
             Some(checkpoint) => Some(checkpoint),
-            None => run.end_of_training_before(modules[0])?,
+            None => resume::from_training_before(run, modules[0])?,
         };
         let (state, so_far) = match resumed {
             Some((state, progress)) => (Some(state), progress),
@@ -112,7 +114,8 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             let name = plan.module(at.module);
             let several = modules.len() > 1;
             let own = state.as_ref().map(|it| if several { it.under(name) } else { it.clone() });
-            let trainer = run.trainer(at.module, own.as_ref().map(|it| (it, so_far.steps)))?;
+            let trainer =
+                trainee::resume(run, at.module, own.as_ref().map(|it| (it, so_far.steps)))?;
             let trainer = trainer.in_epochs_of(course.steps_per_epoch());
             // The log of a round begins with the lines of earlier rounds, because their logs are deleted together with
             // their weights.
@@ -120,7 +123,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             let (log, entries) = Log::resume(&log_of(at), before.as_ref(), trainer.steps())?;
             let mut epoch = EpochMean::default();
             entries.iter().for_each(|entry| epoch.add(entry));
-            let doubt = run.doubt(&course, trainer.sizes(), &entries);
+            let doubt = training_notes::doubt(run, &course, trainer.sizes(), &entries);
             let took = so_far.of_module(index);
             let before = took.breakdown.unwrap_or_default();
             let looked = 0.0;
@@ -164,7 +167,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
     /// When a loss is not a number; [`crate::Kind::Interrupted`] when a stop was asked for, after a checkpoint.
     pub fn train_on(&mut self, supply: &Supply<'_>, until: u64) -> Result<Pause> {
         if self.maps.is_none() {
-            self.run.warn_of_large_batches(&self.course, supply.input);
+            training_notes::warn_of_large_batches(self.run, &self.course, supply.input);
         }
         self.maps = Some(self.course.batch * supply.input.shape()[0]);
         self.run.session.progress.begin(&self.title, self.course.steps(), self.steps());
@@ -233,7 +236,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             let started = Instant::now();
             let is_last = index + 1 == self.learners.len();
             let Learner { at, trainer, .. } = &mut self.learners[index];
-            let samples = self.run.drawn_for(*at, trainer.sizes(), batch, &self.labels);
+            let samples = drawn_for(self.run, *at, trainer.sizes(), batch, &self.labels);
             let step = match is_last {
                 true => trainer.step(&input, &samples),
                 false => trainer.step_and_maps(&input, &samples).map(|(step, maps)| {
@@ -294,7 +297,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         *entry = entry.with_held_out(found.map(|it| (it.loss, it.accuracy)));
         entry.seconds = self.so_far.took.seconds;
         if let Some(found) = learner.doubt.add(entry, dead, at_end) {
-            self.run.warn_of_learning_nothing(learner.at, found, entry);
+            training_notes::warn_of_learning_nothing(self.run, learner.at, found, entry);
         }
         learner.log.push(entry)
     }
@@ -427,13 +430,19 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         let kept = patience.map(|it| it.kept(&self.title)).transpose()?;
         let stopped = kept.map(|(_, _, how)| how);
         for (place, learner) in self.learners.iter().enumerate() {
-            let mean =
+            let (loss, accuracy) =
                 kept.map_or(learner.epoch.newest(), |(_, best, _)| (best.loss, best.accuracy));
             let bytes = run.standing.weights_bytes(learner.at, &self.parameters(place)?)?;
             let training = record::Training {
+                steps: self.steps(),
+                loss: Some(loss),
+                accuracy,
+                took: self.so_far.of_module(place),
+                threads: rayon::current_num_threads(),
+                device: run.session.device.name(),
                 stopped,
                 learns_nothing: learner.doubt.found(),
-                ..run.ended((self.steps(), self.so_far.of_module(place)), mean)
+                ..record::Training::default()
             };
             run.standing.commit_weights(learner.at, &bytes, training, run.session.progress)?;
         }
@@ -441,7 +450,13 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         for (place, learner) in self.learners.iter().enumerate() {
             // The other modules wait for no data.
             let waited = if place == 0 { self.waited } else { 0.0 };
-            run.tell_profile(learner.at, &learner.trainer, self.maps.unwrap_or(0), waited)?;
+            training_notes::tell_profile(
+                run,
+                learner.at,
+                &learner.trainer,
+                self.maps.unwrap_or(0),
+                waited,
+            )?;
         }
         let stopped = stopped.map(|it| format!("{}, ", it.describe(self.course.epochs)));
         run.session.progress.end(&format!(
@@ -453,5 +468,18 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             self.so_far.took.seconds
         ));
         Ok(())
+    }
+}
+
+/// Draws what the loss of a module needs other than the vectors of a batch. `labels` are those of all rows.
+fn drawn_for(run: &Run<'_>, at: At, sizes: Sizes, batch: &Batch, labels: &[u32]) -> Samples {
+    let purpose = format!("{}/negatives", run.standing.plan.module(at.module));
+    let mut draws = generator(run.pipeline.seed, &purpose, &[batch.step]);
+    Samples {
+        drawn: run.pipeline.loss.draw(batch.rows.len(), sizes, &mut draws),
+        labels: match labels.is_empty() {
+            true => Vec::new(),
+            false => batch.rows.iter().map(|row| labels[*row as usize]).collect(),
+        },
     }
 }

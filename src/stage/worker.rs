@@ -18,8 +18,9 @@ use super::predecessor_wait::PredecessorWait;
 use super::published::{Publication, Published};
 use super::train::begin_in;
 use super::training_loop::{Pause, Supply, TrainingLoop};
-use super::{Run, damaged, memory};
-use crate::module::Module;
+use super::{
+    Run, damaged, encode, frozen, held_out_look, labels, looks, memory, module_input, train,
+};
 use crate::pipeline::Split;
 use crate::schedule::{At, Publishing, Step};
 use crate::train::input::{Activations, Input};
@@ -58,28 +59,26 @@ struct Worker<'r, 'a> {
     waits: PredecessorWait<'r, 'a>,
 }
 
-impl Run<'_> {
-    /// Steps that a module has trained, according to its last checkpoint.
-    pub fn steps_trained(&self, module: usize) -> u64 {
-        self.standing.checkpoints(At { module, round: 0 }).progress().map_or(0, |it| it.steps)
-    }
+/// Steps that a module has trained, according to its last checkpoint.
+pub fn steps_trained(run: &Run<'_>, module: usize) -> u64 {
+    run.standing.checkpoints(At { module, round: 0 }).progress().map_or(0, |it| it.steps)
+}
 
-    /// Trains a module to its last epoch, on what its predecessor publishes.
-    pub(super) fn work(&self, at: At, schedule: Publishing) -> Result<()> {
-        memory::reset_peak();
-        let meter = Meter::begin(self.standing.dir.store());
-        let _lease = begin_in(&self.standing.training_folder(at))?;
-        if let Some((_, record)) = self.standing.training(at)? {
-            // The weights depend on when other workers wrote, so they cannot be made again.
-            record.read_weights(&self.standing.weights_file(at)).map_err(|error| {
-                error.hint("restore the file, or begin a new run with `--run-dir DIR`")
-            })?;
-            return Ok(self.standing.weights_file(at).forget_damage()?);
-        }
-        let mut worker = Worker::begin(self, at, schedule, meter)?;
-        worker.train()?;
-        worker.finish()
+/// Trains a module to its last epoch, on what its predecessor publishes.
+pub(super) fn work(run: &Run<'_>, at: At, schedule: Publishing) -> Result<()> {
+    memory::reset_peak();
+    let meter = Meter::begin(run.standing.dir.store());
+    let _lease = begin_in(&run.standing.training_folder(at))?;
+    if let Some((_, record)) = run.standing.training(at)? {
+        // The weights depend on when other workers wrote, so they cannot be made again.
+        record.read_weights(&run.standing.weights_file(at)).map_err(|error| {
+            error.hint("restore the file, or begin a new run with `--run-dir DIR`")
+        })?;
+        return Ok(run.standing.weights_file(at).forget_damage()?);
     }
+    let mut worker = Worker::begin(run, at, schedule, meter)?;
+    worker.train()?;
+    worker.finish()
 }
 
 impl<'r, 'a> Worker<'r, 'a> {
@@ -87,11 +86,11 @@ impl<'r, 'a> Worker<'r, 'a> {
         let index = at.module;
         let ingested = run.standing.generation(Step::Ingest, Split::Train)?;
         // The samples have as many rows as generations.
-        let drawn = run.seen(&ingested, Split::Train, 0)?;
-        let course = run.course(at, drawn.as_ref())?;
-        let labels = run.labels(|| drawn.keys())?;
+        let drawn = module_input::of_samples(run, &ingested, Split::Train, 0)?;
+        let course = train::course(run, at, drawn.as_ref())?;
+        let labels = labels::of_rows(run, || drawn.keys())?;
         let looks = match index {
-            0 => run.looks(&[at], &course)?,
+            0 => looks::of_training(run, &[at], &course)?,
             // With patience, the watch comes with every generation. Without it, the test split is encoded only at the
             // end.
             _ => Looks { watch: None, patience: Patience::of(run.pipeline, 0) },
@@ -237,11 +236,11 @@ impl<'r, 'a> Worker<'r, 'a> {
             number: 0,
             key: ingested.manifest().key.clone(),
             since: self.training.steps(),
-            input: run.seen(&ingested, Split::Train, 0)?,
+            input: module_input::of_samples(run, &ingested, Split::Train, 0)?,
             test: match run.pipeline.schedule.patience() {
                 Some(_) => {
                     let generation = run.standing.generation(Step::Ingest, Split::Test)?;
-                    let input = run.seen(&generation, Split::Test, 0)?;
+                    let input = module_input::of_samples(run, &generation, Split::Test, 0)?;
                     Some(OfTest { generation, input })
                 }
                 None => None,
@@ -281,7 +280,7 @@ impl<'r, 'a> Worker<'r, 'a> {
                 |it: &u64| reads.generation(*it).is_ok_and(|it| it.is_whole().unwrap_or(false));
             older.extend(before.take(kept).filter(whole).filter_map(|it| activations(it).ok()));
         }
-        Ok((self.run.disturbed(self.at.module, newest, older)?, test))
+        Ok((module_input::mixed(self.run, self.at.module, newest, older)?, test))
     }
 
     /// Whether the error comes from damage in the predecessor's generations.
@@ -318,7 +317,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         if let (Some(_), Some(test)) = (&self.reads, &taken.test) {
             let test = &test.generation;
             let input = || -> Result<Box<dyn Input>> { Ok(Box::new(Activations::new(test, 1)?)) };
-            self.training.turn_to(&taken.key, self.run.watch(&[self.at], input)?);
+            self.training.turn_to(&taken.key, held_out_look::watch(self.run, &[self.at], input)?);
         }
         Ok(())
     }
@@ -342,15 +341,13 @@ impl<'r, 'a> Worker<'r, 'a> {
         let parameters = self.training.parameters(0)?;
         let bytes = run.standing.weights_bytes(self.at, &parameters)?;
         let weights = blake3::hash(&bytes).to_hex().to_string();
-        let encoder = parameters.under("encoder");
-        let channels = run.stack()?.input(index).channels;
-        let module = Module::new(&run.pipeline.modules[index].layers, channels, &encoder)?;
+        let module = frozen::with(run, index, &parameters)?;
         let before = self.number_of(step);
         let frozen = match self.reads {
             Some(_) => None,
             None => {
                 let ingested = run.standing.generation(Step::Ingest, Split::Train)?;
-                Some(run.seen(&ingested, Split::Train, before as usize)?)
+                Some(module_input::of_samples(run, &ingested, Split::Train, before as usize)?)
             }
         };
         for publishes in &self.publishes {
@@ -374,7 +371,7 @@ impl<'r, 'a> Worker<'r, 'a> {
 
             let title = format!("publish {}", run.standing.plan.module(index));
             let generating = Generating { index, split, key: &key, title, before: Took::default() };
-            run.encode_split(generating, input.as_ref(), &module)?;
+            encode::encode_split(run, generating, input.as_ref(), &module)?;
             self.training.so_far.set_part(PUBLISHING, None::<&String>)?;
         }
         self.training.so_far.took.seconds += started.elapsed().as_secs_f64();

@@ -92,7 +92,10 @@ fn a_run_of_a_source_of_ones_own_is_trained_probed_and_shown() {
     }
 
     let mut embedded = Vec::new();
-    assert_eq!(run.embed(Stripes::of(10, 9).as_ref(), 1, &mut embedded).unwrap(), 10);
+    assert_eq!(
+        gimlet::stage::embed(&run, Stripes::of(10, 9).as_ref(), 1, &mut embedded).unwrap(),
+        10
+    );
 
     let page = report::write(&RunView {
         pipeline: &mine,

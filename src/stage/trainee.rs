@@ -1,11 +1,42 @@
 //! Makes the trainer of a module: for its training, and for measuring its speed.
 
-use super::Stack;
+use super::patience::without_best;
+use super::{Run, Stack};
 use crate::Result;
 use crate::loss::Sizes;
 use crate::parameters::Parameters;
 use crate::pipeline::Pipeline;
 use crate::train::trainer::{self, Trainer};
+
+/// Draws the parameters of module `index`: its training starts from these, and the untrained stack keeps them.
+pub(super) fn drawn(run: &Run<'_>, index: usize) -> Result<Parameters> {
+    trainee(run, index)?.drawn()
+}
+
+fn trainee<'r>(run: &'r Run<'_>, index: usize) -> Result<Trainee<'r>> {
+    let (pipeline, stack, sizes) = (run.pipeline, run.stack()?, run.sizes(index)?);
+    Ok(Trainee { pipeline, stack, index, sizes })
+}
+
+/// Makes the trainer of module `index`. It starts from `state`, which was written after the given number of steps;
+/// without one, from the drawn parameters.
+pub(super) fn resume(
+    run: &Run<'_>,
+    index: usize,
+    state: Option<(&Parameters, u64)>,
+) -> Result<Trainer> {
+    let trainee = trainee(run, index)?;
+    let start = match state {
+        Some((state, _)) => without_best(state).without("adam"),
+        None => trainee.drawn()?,
+    };
+    let learning_rate = run.pipeline.modules[index].learning_rate;
+    let mut trainer = trainee.trainer(&start.on(&run.session.device)?, learning_rate)?;
+    if let Some((state, steps)) = state {
+        trainer.restore(state, steps)?;
+    }
+    Ok(trainer)
+}
 
 /// A module of a pipeline that is to train.
 pub(super) struct Trainee<'a> {

@@ -11,6 +11,7 @@ pub mod activation;
 mod buffer;
 pub mod conv;
 pub mod conv_op;
+pub mod eigenvalues;
 pub mod gate;
 pub mod gathered;
 mod geometry;

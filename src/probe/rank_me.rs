@@ -12,7 +12,7 @@
 //! Z^T if that is smaller, in f64.
 
 use candle_core::{Device, Tensor};
-use faer::{Mat, Side};
+use gimlet_kernel::eigenvalues::symmetric_eigenvalues;
 
 use super::cka::matrix;
 use crate::{Error, Result};
@@ -35,12 +35,8 @@ pub fn rank_me(vectors: &[f32], channels: usize) -> Result<Option<f64>> {
     }
     let z = Tensor::from_vec(values, (rows, channels), &Device::Cpu)?;
     let gram = if channels <= rows { z.t()?.matmul(&z)? } else { z.matmul(&z.t()?)? };
-    let gram = gram.to_vec2::<f64>()?;
-    let size = gram.len();
-    let gram = Mat::from_fn(size, size, |row, column| gram[row][column]);
-    let eigenvalues = gram.self_adjoint_eigenvalues(Side::Lower).map_err(|error| {
-        Error::failed(format!("the vectors have no singular values: {error:?}"))
-    })?;
+    let size = gram.dim(0)?;
+    let eigenvalues = symmetric_eigenvalues(gram.flatten_all()?.to_vec1()?, size);
     let singular: Vec<f64> = eigenvalues.into_iter().map(|it| it.max(0.0).sqrt()).collect();
     let sum: f64 = singular.iter().sum();
     if sum == 0.0 {

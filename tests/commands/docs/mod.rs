@@ -97,6 +97,9 @@ fn check_command(words: &[String], own: &BTreeSet<String>, place: &str) {
         {
             return;
         }
+        Err(error) if words[1] == "help" && error.kind() == ErrorKind::InvalidSubcommand => {
+            return told(&format!("skipped: there is no `{}` yet", words.join(" ")));
+        }
         Err(error) => panic!("{place}\n{error}"),
     };
     let Some((_, matches)) = matches.subcommand() else { return };

@@ -133,7 +133,7 @@ fn check_cargo(words: &[String], place: &str) {
             let path = root().join(folder).join(name);
             path.join("main.rs").exists() || path.with_extension("rs").exists()
         };
-        assert!(folders.iter().any(|it| there(&it)), "{place}");
+        assert!(folders.iter().any(there), "{place}");
     }
 }
 
@@ -218,17 +218,12 @@ fn every_link_leads_somewhere() {
 #[test]
 fn the_summary_lists_every_page_of_the_book() {
     let summary = Page::read("docs/SUMMARY.md");
-    let listed: BTreeSet<_> = summary
-        .links()
-        .into_iter()
-        .filter(|link| !is_page_to_come(&link.path))
-        .map(|link| link.path)
-        .collect();
+    let listed = summary.links().into_iter().map(|link| link.path);
+    let listed: BTreeSet<_> = listed.filter(|path| !is_page_to_come(path)).collect();
     let book = pages().into_iter().map(|page| root().join(page.name));
-    let of_book = |path: &std::path::PathBuf| {
-        path.starts_with(root().join("docs")) && !path.ends_with("SUMMARY.md")
-    };
-    assert_eq!(listed, book.filter(of_book).collect());
+    let book = book.filter(|path| path.starts_with(root().join("docs")));
+    let book: BTreeSet<_> = book.filter(|path| !path.ends_with("SUMMARY.md")).collect();
+    assert_eq!(listed, book);
 }
 
 #[test]

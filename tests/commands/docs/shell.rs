@@ -11,9 +11,9 @@ pub fn commands(block: &Block) -> Vec<Vec<String>> {
     for line in block.text.replace("\\\n", " ").lines() {
         let line = line.trim();
         if let Some(loops) = line.strip_prefix("for ") {
-            for part in loops.split("; do") {
-                let (name, values) =
-                    part.trim().trim_start_matches("for ").split_once(" in ").unwrap_or_default();
+            // Each variable has its first value.
+            let loops = loops.split("; do").map(|part| part.trim().trim_start_matches("for "));
+            for (name, values) in loops.filter_map(|part| part.split_once(" in ")) {
                 let first = values.split(' ').next().unwrap_or_default();
                 variables.insert(name.to_string(), first.to_string());
             }

@@ -28,7 +28,7 @@ const ASSUMED: f64 = 330e12;
 /// A forward pass and a backward pass, in forward passes.
 const PASSES: f64 = 3.0;
 
-/// What zstd leaves of relu(z) in f16 (docs/store.md), measured on CIFAR-10.
+/// What zstd leaves of relu(z) in f16 (docs/guide/store.md), measured on CIFAR-10.
 const ZSTD: f64 = 0.61;
 
 /// Dollars: a GB for a month, a GET, a PUT, an hour of a GPU.

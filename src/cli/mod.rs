@@ -43,7 +43,7 @@ mod workers;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use arguments::GlobalArgs;
 use printer::Printer;
@@ -110,6 +110,11 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Remove what nothing needs any more: superseded generations, dead attempts
     Gc(gc::GcArgs),
+}
+
+/// The command line as data: every subcommand and flag.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Parses the command line, runs the command, and returns the process's exit code.

@@ -4,6 +4,7 @@ mod cli;
 mod compare;
 mod cost;
 mod curves;
+mod docs;
 mod events;
 mod exchange;
 mod exchange_sound;

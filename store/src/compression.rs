@@ -122,12 +122,6 @@ pub(crate) struct Codec {
     decompressor: Option<zstd_bulk::Decompressor<'static>>,
 }
 
-impl fmt::Debug for Codec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Codec")
-    }
-}
-
 impl Codec {
     /// Compresses `from` into the front of `to`, which has room for [`Compression::most`] bytes; returns the number
     /// of compressed bytes.

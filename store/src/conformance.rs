@@ -18,8 +18,8 @@ use serde_json::json;
 
 use crate::gc::{Kind, Policy, Shelf};
 use crate::{
-    Appending, Column, DType, Dataset, ErrorKind, Finished, Generation, Key, Lease, Location,
-    Records, Result, Rows, Schema, Shard, Spec, Values, Writer,
+    Appending, Column, DType, Dataset, ErrorKind, Finished, Generation, Lease, Location, Records,
+    Result, Rows, Schema, Shard, Spec, Values, Writer, key_of,
 };
 
 /// Values per row: enough that a few rows are larger than a single put.
@@ -56,8 +56,8 @@ pub fn run(root: &Location) {
 }
 
 /// A test key; each `name` gives a different one.
-pub fn key(name: char) -> Key {
-    Key::of(name.to_string())
+pub fn key(name: char) -> String {
+    key_of(name.to_string())
 }
 
 /// The spec of a generation with `rows` rows of `values` values.
@@ -367,7 +367,7 @@ fn removal(root: &Location) {
     let read = dataset.generation(1).unwrap();
     let reader = read.reader(&["x"]).unwrap();
     let shelf = Shelf::of(&dataset);
-    let policy = Policy { needed: [key('b').into()].into(), keep: 1, grace: Duration::ZERO };
+    let policy = Policy { needed: [key('b')].into(), keep: 1, grace: Duration::ZERO };
     let remove = || {
         let found = shelf.survey(&policy).unwrap();
         for leftover in found.iter().filter(|it| it.stays.is_none()) {

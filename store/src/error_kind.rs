@@ -1,6 +1,5 @@
 //! The kinds of errors, by what the caller can do about them.
 
-use std::fmt;
 use std::io;
 
 /// What a caller can do about an [`crate::Error`].
@@ -56,7 +55,8 @@ impl ErrorKind {
 
 /// Why a backend could not do something, in a kind that a caller can act on. It travels inside an
 /// [`io::Error`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{what}")]
 pub struct Failure {
     kind: ErrorKind,
     what: String,
@@ -77,14 +77,6 @@ impl Failure {
         self.kind
     }
 }
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
-    }
-}
-
-impl std::error::Error for Failure {}
 
 impl From<Failure> for io::Error {
     fn from(failure: Failure) -> Self {

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
 
 use crate::backend::Backend;
 use crate::backend::bucket::Bucket;
@@ -51,7 +53,7 @@ impl Store {
 
     /// Makes paths that begin with `root`, such as `mine://a`, lie in `backend`.
     pub fn mount(&self, root: &str, backend: Arc<dyn Backend>) {
-        self.others().insert(root.to_owned(), backend);
+        self.0.others.lock().insert(root.to_owned(), backend);
     }
 
     /// Limits the cache on this machine's disk for parts on object storage to `bytes`; 0 means no cache. The cache
@@ -99,7 +101,7 @@ impl Store {
         root: &str,
         bucket: Option<(&'static str, &str)>,
     ) -> Option<Arc<dyn Backend>> {
-        let mut others = self.others();
+        let mut others = self.0.others.lock();
         if let Some(backend) = others.get(root) {
             return Some(backend.clone());
         }
@@ -126,10 +128,6 @@ impl Store {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.0.counters
-    }
-
-    fn others(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<dyn Backend>>> {
-        self.0.others.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

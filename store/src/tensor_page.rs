@@ -39,7 +39,7 @@ pub(crate) struct TensorPage {
 }
 
 /// Reusable buffers for a row.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Scratch {
     pub codec: Codec,
     body: Vec<u8>,

@@ -9,8 +9,9 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
 
 use crate::cache::block;
 use crate::file_system::FileSystem;
@@ -70,7 +71,7 @@ impl Limit {
     pub fn reserve(&self, bytes: u64) -> io::Result<Option<bool>> {
         self.try_reserve(bytes).inspect_err(|_| {
             // The folder may have been removed, ledger and all.
-            *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *self.ledger.lock() = None;
             self.seen.store(false, Ordering::Relaxed);
         })
     }
@@ -82,7 +83,7 @@ impl Limit {
             return Ok(Some(false));
         }
         let none = written >= 2 * self.step();
-        let Ok(_one) = self.evicting.try_lock() else {
+        let Some(_one) = self.evicting.try_lock() else {
             return Ok((!none).then_some(false));
         };
         let ledger = File::open(self.folder.join(LEDGER))?;
@@ -100,7 +101,7 @@ impl Limit {
 
     /// Appends to the ledger; returns the bytes that it now stands for.
     fn note(&self, bytes: u64) -> io::Result<u64> {
-        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ledger = self.ledger.lock();
         let file = match &mut *ledger {
             Some(file) => file,
             none => {

@@ -17,11 +17,12 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use crate::cache::block::Key;
 use crate::cache::checked_blocks::Known;
@@ -55,8 +56,6 @@ pub(crate) struct Cache {
 /// Counts of what was read since the cache was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counters {
-    /// Bytes that readers got from blocks on disk.
-    pub from_cache: u64,
     /// Bytes that servers sent.
     pub fetched: u64,
     /// Requests that were answered.
@@ -71,9 +70,7 @@ struct Shared {
     block: u64,
     limit: Limit,
     state: Mutex<State>,
-    from_cache: AtomicU64,
-    fetched: AtomicU64,
-    requests: AtomicU64,
+    counters: Mutex<Counters>,
     /// Whether a warning was given that the disk refused a block.
     told: AtomicBool,
 }
@@ -122,9 +119,7 @@ impl Cache {
             block,
             limit: Limit::new(system, folder, max_bytes, block),
             state: Mutex::default(),
-            from_cache: AtomicU64::new(0),
-            fetched: AtomicU64::new(0),
-            requests: AtomicU64::new(0),
+            counters: Mutex::default(),
             told: AtomicBool::new(false),
         };
         Ok(Self { shared: Arc::new(shared), hints: Arc::default() })
@@ -170,7 +165,7 @@ impl Cache {
             let (from, bytes) = match shared.claim(key, size, last) {
                 Claim::There => continue,
                 Claim::Ours(claimed) => claimed.fetch(size, fetch)?,
-                Claim::Theirs(flight) => match flight.wait() {
+                Claim::Theirs(flight) => match flight.wait().clone() {
                     Ok(bytes) => (key.number * shared.block, bytes),
                     Err(error) if failed_elsewhere => return Err(in_flight::shared(&error)),
                     Err(_) => {
@@ -199,7 +194,7 @@ impl Cache {
         let (mut number, last) = (range.start / shared.block, (end - 1) / shared.block);
         while number <= last {
             let key = Key { content, number };
-            let file = shared.lock().known.file(key);
+            let file = shared.state.lock().known.file(key);
             if let Some(file) = file {
                 let block = shared.range(key, size);
                 let (from, until) = (range.start.max(block.start), end.min(block.end));
@@ -251,21 +246,11 @@ impl Cache {
 
     /// The counts of what was read so far.
     pub fn counters(&self) -> Counters {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let shared = &*self.shared;
-        Counters {
-            from_cache: read(&shared.from_cache),
-            fetched: read(&shared.fetched),
-            requests: read(&shared.requests),
-        }
+        *self.shared.counters.lock()
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The range of bytes of the part that a block holds.
     fn range(&self, key: Key, size: u64) -> Range<u64> {
         let start = key.number * self.block;
@@ -274,7 +259,7 @@ impl Shared {
 
     /// Whether blocks are written: there is a cache, and the disk has not just refused one.
     fn writes(&self) -> bool {
-        self.max_bytes > 0 && self.lock().refused.is_none_or(|when| when.elapsed() > REST)
+        self.max_bytes > 0 && self.state.lock().refused.is_none_or(|when| when.elapsed() > REST)
     }
 
     /// The file of a block, if it exists and is whole.
@@ -283,7 +268,7 @@ impl Shared {
             return None;
         }
         let checked = {
-            let known = &mut self.lock().known;
+            let known = &mut self.state.lock().known;
             if let Some(file) = known.file(key) {
                 return Some(file);
             }
@@ -293,11 +278,11 @@ impl Shared {
         match block::open(&self.system, &self.folder, key, range.end - range.start, checked) {
             Some((file, identity)) => {
                 let file = Arc::new(file);
-                self.lock().known.add(key, file.clone(), identity);
+                self.state.lock().known.add(key, file.clone(), identity);
                 Some(file)
             }
             None => {
-                let known = &mut self.lock().known;
+                let known = &mut self.state.lock().known;
                 // Another thread may have fetched it meanwhile.
                 if known.checked(key) == checked {
                     known.forget(key);
@@ -311,11 +296,8 @@ impl Shared {
     fn read_local(&self, key: Key, size: u64, at: u64, out: &mut [u8]) -> bool {
         let Some(file) = self.local(key, size) else { return false };
         let read = read_exact_at(&file, out, at - key.number * self.block).is_ok();
-        match read {
-            true => {
-                self.from_cache.fetch_add(out.len() as u64, Ordering::Relaxed);
-            }
-            false => self.forget(key),
+        if !read {
+            self.forget(key);
         }
         read
     }
@@ -329,7 +311,7 @@ impl Shared {
     }
 
     fn forget(&self, key: Key) {
-        self.lock().known.forget(key);
+        self.state.lock().known.forget(key);
         block::remove(&self.system, &key.path(&self.folder));
     }
 
@@ -340,8 +322,10 @@ impl Shared {
     ) -> io::Result<Bytes> {
         let wanted = range.end - range.start;
         let bytes = fetch(range)?;
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.fetched.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let mut counters = self.counters.lock();
+        counters.requests += 1;
+        counters.fetched += bytes.len() as u64;
+        drop(counters);
         if bytes.len() as u64 != wanted {
             let why = format!("the server sent {} bytes of {wanted}", bytes.len());
             return Err(io::Error::new(ErrorKind::UnexpectedEof, why));
@@ -358,7 +342,7 @@ impl Shared {
             !block::seems_there(&self.folder, *key, range.end - range.start)
         });
         let missing: Vec<Key> = missing.collect();
-        let state = &mut *self.lock();
+        let state = &mut *self.state.lock();
         if let Some(flight) = state.flights.get(&key) {
             return Claim::Theirs(flight.clone());
         }
@@ -370,7 +354,7 @@ impl Shared {
             if state.flights.contains_key(&key) || state.known.checked(key).is_some() {
                 break;
             }
-            let flight = Flight::take_off();
+            let flight = Arc::<Flight>::default();
             state.flights.insert(key, flight.clone());
             flights.push((key, flight));
         }
@@ -400,7 +384,7 @@ impl Shared {
             self.limit.reserve(block::file_bytes(bytes)).and_then(|reserved| match reserved {
                 Some(removed) => {
                     if removed {
-                        self.lock().known.close_removed();
+                        self.state.lock().known.close_removed();
                     }
                     block::write(&self.system, &self.folder, key, bytes).map(Some)
                 }
@@ -408,11 +392,11 @@ impl Shared {
             });
         match written {
             Ok(Some((file, identity))) => {
-                self.lock().known.add(key, Arc::new(file), identity);
+                self.state.lock().known.add(key, Arc::new(file), identity);
             }
             Ok(None) => {}
             Err(error) => {
-                self.lock().refused = Some(Instant::now());
+                self.state.lock().refused = Some(Instant::now());
                 if !self.told.swap(true, Ordering::Relaxed) {
                     let folder = self.folder.display();
                     tracing::warn!(%folder, %error, "cannot cache what is read; going on without");
@@ -440,7 +424,7 @@ impl Claimed<'_> {
         let blocks = self.flights.iter().map(|(key, flight)| {
             let range = self.shared.range(*key, size);
             let block = bytes.slice((range.start - start) as usize..(range.end - start) as usize);
-            flight.land(Ok(block.clone()));
+            let _ = flight.set(Ok(block.clone()));
             (*key, block)
         });
         for (key, block) in blocks.collect::<Vec<_>>() {
@@ -454,12 +438,12 @@ impl Claimed<'_> {
     /// Gives up the blocks. They are unclaimed before the waiting threads hear of it, so that these threads can claim
     /// them.
     fn give_up(&self, landed: &Landed) {
-        let flights = &mut self.shared.lock().flights;
+        let flights = &mut self.shared.state.lock().flights;
         for (key, flight) in &self.flights {
             if flights.get(key).is_some_and(|it| Arc::ptr_eq(it, flight)) {
                 flights.remove(key);
             }
-            flight.land(landed.clone());
+            let _ = flight.set(landed.clone());
         }
     }
 }

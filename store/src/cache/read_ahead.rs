@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
 
 use crate::cache::{Fetch, Shared};
 
@@ -45,7 +47,7 @@ impl Hints {
 fn work(shared: &Shared, hints: &Mutex<Receiver<Hint>>) {
     loop {
         // One thread waits on the channel, the others wait for its lock.
-        let hint = hints.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let hint = hints.lock().recv();
         let Ok(hint) = hint else { return };
         // If the fetch fails, a later read of these blocks reports the error.
         if let Err(error) = shared.fetch_missing(&hint) {

@@ -37,12 +37,12 @@ impl Server {
     }
 
     fn fetch(&self, range: Range<u64>) -> io::Result<Bytes> {
-        self.ranges.lock().unwrap().push(range.clone());
+        self.ranges.lock().push(range.clone());
         Ok(self.bytes.slice(range.start as usize..range.end as usize))
     }
 
     fn requests(&self) -> Vec<Range<u64>> {
-        std::mem::take(&mut self.ranges.lock().unwrap())
+        std::mem::take(&mut self.ranges.lock())
     }
 
     /// Reads through the cache, and compares.
@@ -180,7 +180,6 @@ fn what_was_read_is_not_fetched_again() {
     assert!(server.requests().is_empty());
     let counters = cache.counters();
     assert_eq!((counters.fetched, counters.requests), (700, 7 - 1 + 1));
-    assert_eq!(counters.from_cache, 64 + 700);
 }
 
 #[test]
@@ -409,7 +408,7 @@ fn a_folder_that_vanishes_is_made_again() {
     server.check(&cache, 0..640);
     fs::remove_dir_all(&place).unwrap();
     Server::new(2, 64).check(&cache, 0..64);
-    assert!(cache.shared.lock().refused.is_none() || !place.exists());
+    assert!(cache.shared.state.lock().refused.is_none() || !place.exists());
     server.check(&small(&place, 16 * 640), 0..640);
 }
 

@@ -37,7 +37,7 @@ impl Dataset {
             match self.generation_anew(number) {
                 Ok(generation) => {
                     folders.insert(folder_name(&generation.manifest().key).to_owned());
-                    let size = self.records().path(number).plain_size().unwrap_or(0);
+                    let size = self.records.path(number).plain_size().unwrap_or(0);
                     all = all.and(tell(heard, Checked::sound(size))).and(generation.check(heard));
                 }
                 // Removed since it was listed.
@@ -71,7 +71,7 @@ impl Dataset {
 
     /// Checks a part against the note beside it.
     fn check_noted(&self, note: &Location) -> Checked {
-        let checked = match json::read::<PartRecord>(note, &self.limits()) {
+        let checked = match json::read::<PartRecord>(note, &self.records.limits) {
             Ok(record) if record.belongs_to(note.path()) => {
                 let PartRecord { format_version, key, schema, part, .. } = record;
                 let manifest = of_part(format_version, key, schema, part.clone());
@@ -115,7 +115,7 @@ impl Generation {
     fn check_part(&self, part: &Part) -> Checked {
         let Manifest { format_version, key, schema, .. } = self.manifest();
         let manifest = of_part(*format_version, key.clone(), schema.clone(), part.clone());
-        let alone = self.dataset().holding(self.number(), Arc::new(manifest));
+        let alone = self.dataset.holding(self.number(), Arc::new(manifest));
         let names: Vec<_> = schema.columns.iter().map(|column| column.name.as_str()).collect();
         let opened = || Reader::open(&alone, &names, None);
         let error = match self.verify_part(part).and_then(|()| opened().map(|_| ())) {

@@ -17,19 +17,11 @@ pub struct Looks {
 
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    bytes_read: AtomicU64,
-    looks: Mutex<Looks>,
+    pub bytes_read: AtomicU64,
+    pub looks: Mutex<Looks>,
 }
 
 impl Counters {
-    pub fn bytes_read(&self) -> u64 {
-        self.bytes_read.load(Ordering::Relaxed)
-    }
-
-    pub fn looks(&self) -> Looks {
-        *self.looks.lock()
-    }
-
     /// Counts bytes that were read from a part.
     pub fn read(&self, bytes: usize) {
         self.bytes_read.fetch_add(bytes as u64, Ordering::Relaxed);

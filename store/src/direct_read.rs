@@ -74,7 +74,7 @@ pub(crate) fn read_row(
         layout.around(page.length as usize).ok_or_else(|| damaged("its page is too short"))?;
     around.resize(before + after, 0);
     let (before, after) = around.split_at_mut(before);
-    let (end, mut offset, mut checks) = (layout.row_bytes(), page.offset, None);
+    let (end, mut offset, mut checks) = (layout.row_bytes, page.offset, None);
     for at in (0..end).step_by(BLOCK) {
         let bytes = BLOCK.min(end - at);
         let block = target.room(at, bytes);

@@ -99,7 +99,7 @@ struct Listing {
 impl Shelf {
     /// The shelf of a dataset: its records are the generations.
     pub fn of(dataset: &Dataset) -> Self {
-        let records = dataset.records().clone();
+        let records = dataset.records.clone();
         let dataset = dataset.clone();
         let key_of = move |number| Ok(dataset.generation(number)?.manifest().key.clone());
         Self { records, key_of: Box::new(key_of) }

@@ -34,7 +34,7 @@ pub(crate) fn read<T: DeserializeOwned>(at: &Location, limits: &Limits) -> Resul
         IoKind::InvalidInput => Error::damaged(path, error),
         _ => Error::reading(path, &error),
     })?;
-    at.store().counters().at_record(text.len());
+    at.store().shared.counters.at_record(text.len());
     Allowance::new(limits.record, "record").take(memory_for(&text), path.display())?;
     if !seal::holds(&text) {
         return Err(Error::damaged(path, "its seal is broken: it is not what was written"));

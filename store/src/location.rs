@@ -40,7 +40,7 @@ impl Store {
             let backend = self.other(&text[..root], known.map(|scheme| (scheme, name)))?;
             Some((backend, root + 1))
         });
-        let (backend, root) = other.unwrap_or_else(|| (self.disk().clone(), 0));
+        let (backend, root) = other.unwrap_or_else(|| (self.shared.disk.clone(), 0));
         Location { store: self.clone(), backend, path, root }
     }
 }
@@ -213,7 +213,7 @@ impl Location {
     /// # Errors
     /// `NoSpace`, `Denied` or `Failed` when it cannot be written; then the old file is still there.
     pub fn replace(&self, bytes: &[u8]) -> Result<()> {
-        self.store.manifests().forget(&self.path);
+        self.store.shared.manifests.forget(&self.path);
         self.backend.replace(self.within(), bytes)
     }
 
@@ -239,7 +239,7 @@ impl Location {
     /// # Errors
     /// `Denied` or `Failed` when it cannot be removed.
     pub fn remove(&self) -> Result<()> {
-        self.store.manifests().forget(&self.path);
+        self.store.shared.manifests.forget(&self.path);
         self.backend.remove(self.within())
     }
 

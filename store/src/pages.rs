@@ -15,7 +15,7 @@ use crate::tensor_page::{Scratch, TensorPage};
 /// Collects the bodies of pages, then turns them into pages.
 #[derive(Debug)]
 pub(crate) struct Pages {
-    layout: TensorPage,
+    pub layout: TensorPage,
     /// A slot for each row: room for a header, then the body.
     slots: Vec<u8>,
     /// Slots of compressed pages.
@@ -25,10 +25,6 @@ pub(crate) struct Pages {
 impl Pages {
     pub fn new(layout: TensorPage) -> Self {
         Self { layout, slots: Vec::new(), compressed: Vec::new() }
-    }
-
-    pub fn layout(&self) -> &TensorPage {
-        &self.layout
     }
 
     fn slot(&self) -> usize {
@@ -45,7 +41,7 @@ impl Pages {
     /// Adds rows, and their values to `sums`. The error is the index of a value that cannot be stored.
     pub fn add(&mut self, rows: Values, sums: &mut Sums) -> Result<(), usize> {
         let (layout, slot) = (self.layout.clone(), self.slot());
-        let values = layout.values();
+        let values = layout.values;
         let filled = self.grow(rows.len() / values).par_chunks_exact_mut(slot).enumerate();
         let filled: Vec<_> = filled
             .map_init(Scratch::default, |scratch, (row, slot)| {
@@ -67,7 +63,7 @@ impl Pages {
     ) -> Result<(), usize> {
         let (layout, slot) = (self.layout.clone(), self.slot());
         let (scale_layout, scale_slot) = (scales.layout.clone(), scales.slot());
-        let (values, channels) = (layout.values(), scale_layout.values());
+        let (values, channels) = (layout.values, scale_layout.values);
         let count = rows.len() / values;
         let slots = self.grow(count).par_chunks_exact_mut(slot);
         let slots = slots.zip(scales.grow(count).par_chunks_exact_mut(scale_slot));

@@ -62,7 +62,7 @@ impl PartFile {
         match self {
             Self::Local(file, store) => {
                 positioned::read_exact_at(file, out, offset)?;
-                store.counters().read(out.len());
+                store.shared.counters.read(out.len());
                 Ok(())
             }
             Self::Remote(part) => part.read(out, offset),
@@ -78,7 +78,7 @@ impl PartFile {
             Self::Local(file, store) => {
                 let bytes = out.iter().map(|slice| slice.len()).sum();
                 positioned::read_exact_vectored_at(file, out, offset)?;
-                store.counters().read(bytes);
+                store.shared.counters.read(bytes);
                 Ok(())
             }
             Self::Remote(part) => {
@@ -127,7 +127,7 @@ impl RemotePart {
             }
             None => out.copy_from_slice(&backend.read_range(path, offset..end)?),
         }
-        self.at.store().counters().read(out.len());
+        self.at.store().shared.counters.read(out.len());
         Ok(())
     }
 

@@ -49,7 +49,8 @@ pub(crate) struct PartWriter {
     at: Location,
     temp: Unfinished,
     parquet: SerializedFileWriter<HashedFile>,
-    rows: u64,
+    /// Rows in finished row groups.
+    pub rows: u64,
     sums: Vec<Sums>,
 }
 
@@ -59,18 +60,13 @@ impl PartWriter {
         let temp = Unfinished::create(&at)?;
         let file = temp.file().try_clone().map_err(|error| at.error("write", &error))?;
         let parquet = SerializedFileWriter::new(
-            HashedFile::new(at.store().system(), file, temp.path()),
+            HashedFile::new(&at.store().shared.system, file, temp.path()),
             kind.parquet.clone(),
             kind.properties.clone(),
         )
         .map_err(|error| cannot_write(&at, &error))?;
         let sums = vec![Sums::NONE; kind.schema.columns.len()];
         Ok(Self { kind, at, temp, parquet, rows: 0, sums })
-    }
-
-    /// Rows in finished row groups.
-    pub fn rows(&self) -> u64 {
-        self.rows
     }
 
     /// Bytes written so far.

@@ -86,7 +86,7 @@ impl Reader {
         lease: Option<Lease>,
     ) -> Result<Self> {
         let manifest = generation.manifest();
-        let limits = generation.dataset().limits();
+        let limits = generation.dataset.records.limits;
         let schema = &manifest.schema;
         let stored = schema.stored();
         let mut places = Vec::new();
@@ -150,14 +150,14 @@ impl Reader {
     /// wrong; `Damaged`, with file, row group and row, when a page is damaged.
     pub fn read_f32(&self, column: &str, positions: &[u64], out: &mut [f32]) -> Result<()> {
         let (place, page) = self.column(column)?;
-        check_length(column, positions, page.values(), out.len())?;
-        if page.dtype() == DType::F32 {
+        check_length(column, positions, page.values, out.len())?;
+        if page.dtype == DType::F32 {
             return self.read_as_it_is(place, positions, out.as_mut_bytes());
         }
-        if page.dtype() == DType::F16 && self.is_direct(place) {
+        if page.dtype == DType::F16 && self.is_direct(place) {
             let past_the_cache = size_of_val(out) >= PAST_THE_CACHE;
             return BUFFERS.with_borrow_mut(|Buffers { pages, block, .. }| {
-                for (position, out) in positions.iter().zip(out.chunks_exact_mut(page.values())) {
+                for (position, out) in positions.iter().zip(out.chunks_exact_mut(page.values)) {
                     let row = Widened { block, out, past_the_cache };
                     self.read_row(place, *position, pages, row)?;
                 }
@@ -165,16 +165,16 @@ impl Reader {
             });
         }
         let mut scales = Vec::new();
-        if page.dtype() == DType::I8 {
+        if page.dtype == DType::I8 {
             let (_, scale_page) = &self.columns[place + 1];
-            scales.resize(positions.len() * scale_page.values(), 0.0);
-            let mut rows = scales.chunks_exact_mut(scale_page.values());
+            scales.resize(positions.len() * scale_page.values, 0.0);
+            let mut rows = scales.chunks_exact_mut(scale_page.values);
             self.for_each_row(place + 1, positions, |stored| {
                 rows.next().into_iter().for_each(|row| scale_page.to_f32(stored, row));
             })?;
         }
         let mut scales = scales.chunks_exact(self.columns[place].0.channels());
-        let mut rows = out.chunks_exact_mut(page.values());
+        let mut rows = out.chunks_exact_mut(page.values);
         self.for_each_row(place, positions, |stored| match (rows.next(), scales.next()) {
             (Some(row), Some(scales)) => dequantise(stored, scales, row),
             (Some(row), None) => page.to_f32(stored, row),
@@ -189,7 +189,7 @@ impl Reader {
     pub fn read_u8(&self, column: &str, positions: &[u64], out: &mut [u8]) -> Result<()> {
         let (place, page) = self.column(column)?;
         check_type(column, page, DType::U8)?;
-        check_length(column, positions, page.values(), out.len())?;
+        check_length(column, positions, page.values, out.len())?;
         self.read_as_it_is(place, positions, out)
     }
 
@@ -200,7 +200,7 @@ impl Reader {
     pub fn read_f16(&self, column: &str, positions: &[u64], out: &mut [f16]) -> Result<()> {
         let (place, page) = self.column(column)?;
         check_type(column, page, DType::F16)?;
-        check_length(column, positions, page.values(), out.len())?;
+        check_length(column, positions, page.values, out.len())?;
         self.read_as_it_is(place, positions, out.as_mut_bytes())
     }
 
@@ -210,7 +210,7 @@ impl Reader {
     /// `NotFound` when the reader was not opened for the column.
     pub fn stored_bytes(&self, column: &str) -> Result<u64> {
         let (place, page) = self.column(column)?;
-        let places = place..=place + usize::from(page.dtype() == DType::I8);
+        let places = place..=place + usize::from(page.dtype == DType::I8);
         let pages =
             self.parts.iter().flat_map(|part| part.columns[places.clone()].iter().flatten());
         Ok(pages.map(|page| u64::from(page.length)).fold(0, u64::saturating_add))
@@ -223,7 +223,7 @@ impl Reader {
     /// `NotFound` when the reader was not opened for the column, `Failed` when a position is wrong.
     pub fn will_need(&self, column: &str, positions: &[u64]) -> Result<()> {
         let (place, page) = self.column(column)?;
-        for place in place..=place + usize::from(page.dtype() == DType::I8) {
+        for place in place..=place + usize::from(page.dtype == DType::I8) {
             self.for_each_run(place, positions, |part, pages| {
                 let start = pages[0].offset;
                 part.file.will_need(start, end_of(&pages[pages.len() - 1]) - start);
@@ -244,7 +244,7 @@ impl Reader {
     /// Whether rows are read straight into the caller's buffer, without a buffer of pages.
     fn is_direct(&self, place: usize) -> bool {
         let (_, layout) = &self.columns[place];
-        layout.row_bytes() >= READ_DIRECTLY && layout.around(usize::MAX).is_some()
+        layout.row_bytes >= READ_DIRECTLY && layout.around(usize::MAX).is_some()
     }
 
     fn read_row(
@@ -268,7 +268,7 @@ impl Reader {
 
     /// Reads the stored values of each row, in the order of `positions`.
     fn read_as_it_is(&self, place: usize, positions: &[u64], out: &mut [u8]) -> Result<()> {
-        let mut rows = out.chunks_exact_mut(self.columns[place].1.row_bytes());
+        let mut rows = out.chunks_exact_mut(self.columns[place].1.row_bytes);
         if !self.is_direct(place) {
             return self.for_each_row(place, positions, |stored| {
                 rows.next().into_iter().for_each(|row| row.copy_from_slice(stored));
@@ -373,7 +373,7 @@ fn check_length(column: &str, positions: &[u64], values: usize, out: usize) -> R
 }
 
 fn check_type(column: &str, page: &TensorPage, wanted: DType) -> Result<()> {
-    let dtype = page.dtype();
+    let dtype = page.dtype;
     if dtype == wanted {
         return Ok(());
     }

@@ -18,7 +18,7 @@ use crate::store::Store;
 #[derive(Debug, Clone)]
 pub struct Records {
     folder: Location,
-    limits: Limits,
+    pub(crate) limits: Limits,
 }
 
 impl Store {

@@ -25,15 +25,16 @@ compile_error!("the store's pages hold little-endian values as they are in memor
 /// The layout of the pages of a stored tensor column.
 #[derive(Debug, Clone)]
 pub(crate) struct TensorPage {
-    dtype: DType,
+    pub dtype: DType,
     compression: Compression,
-    values: usize,
+    /// Values in a row.
+    pub values: usize,
     /// The level streams, and the start of the indices of one-byte values.
     prefix: Vec<u8>,
     /// The checksum so far, after the prefix.
     begun: Crc32,
-    /// Bytes of the values.
-    row_bytes: usize,
+    /// Bytes of a row's values, decompressed.
+    pub row_bytes: usize,
     /// Zeros after the values: indices come in groups of eight.
     padding: usize,
 }
@@ -71,20 +72,6 @@ impl TensorPage {
         let (dtype, compression) = (column.dtype, column.compression);
         let begun = Crc32::of(&prefix);
         Self { dtype, compression, values, prefix, begun, row_bytes, padding }
-    }
-
-    pub fn dtype(&self) -> DType {
-        self.dtype
-    }
-
-    /// Values in a row.
-    pub fn values(&self) -> usize {
-        self.values
-    }
-
-    /// Bytes of a row's values, decompressed.
-    pub fn row_bytes(&self) -> usize {
-        self.row_bytes
     }
 
     /// Bytes after the page header, decompressed.

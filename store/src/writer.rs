@@ -358,7 +358,7 @@ impl Writer {
         let noted = json::create(&at, &record);
         noted.map_err(|error| error.needing(to_come))?;
         // Read back, so that numbers that JSON rounds are the same after a resumption.
-        let noted: PartRecord = json::read(&at, &self.dataset.limits())?;
+        let noted: PartRecord = json::read(&at, &self.dataset.records.limits)?;
         if noted.part != record.part {
             return Err(Error::damaged(at.path(), "it is about another file; remove it"));
         }
@@ -368,7 +368,7 @@ impl Writer {
 
     /// Uncompressed bytes of the rows that are not in a row group yet, as far as their number is known.
     fn bytes_to_come(&self) -> u64 {
-        let written = self.rows_done() + self.part.as_ref().map_or(0, PartWriter::rows);
+        let written = self.rows_done() + self.part.as_ref().map_or(0, |part| part.rows);
         let announced = self.spec.rows.map(|rows| self.own_of(rows).saturating_sub(written));
         let rows = announced.unwrap_or(self.group.rows() as u64);
         rows.saturating_mul(self.spec.schema.row_bytes() as u64)
@@ -421,7 +421,7 @@ impl Writer {
 
 /// Refuses a generation that could be committed but never read: a manifest with too many parts.
 fn check_parts(parts: u64, dataset: &Dataset) -> Result<()> {
-    let most = dataset.limits().parts();
+    let most = dataset.records.limits.parts();
     if parts <= most {
         return Ok(());
     }

@@ -73,7 +73,7 @@ impl Writer {
         let summary = summary(&noted);
         self.check_folder()?;
         let manifest = self.manifest(rows, summary);
-        let records = self.dataset.records();
+        let records = &self.dataset.records;
         loop {
             // The number is taken from a listing before the search for the key: a writer that commits the key after
             // the search takes this number or a later one.

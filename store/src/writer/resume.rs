@@ -101,7 +101,7 @@ impl Writer {
             if !names.contains(&record_name(index)) {
                 continue;
             }
-            let noted: Result<PartRecord> = json::read(&at, &self.dataset.limits());
+            let noted: Result<PartRecord> = json::read(&at, &self.dataset.records.limits);
             if let Some(record) = noted.ok().filter(|it| it.is_sound() && self.fits(it)) {
                 self.choices = record.compression;
                 self.settle(record.schema)?;
@@ -184,7 +184,7 @@ impl Writer {
     fn read_record(&self, index: usize, names: &HashSet<String>) -> Result<Option<PartRecord>> {
         let is_remote = self.folder.properties().is_remote;
         let note = self.folder.join(record_name(index));
-        let noted: Result<PartRecord> = json::read(&note, &self.dataset.limits());
+        let noted: Result<PartRecord> = json::read(&note, &self.dataset.records.limits);
         let noted = match noted {
             Ok(noted) => noted,
             // If the server does not answer, it is unknown what it has.

@@ -144,7 +144,7 @@ impl Backend for Bucket {
 
     fn staging(&self, _target: &Path) -> Result<PathBuf> {
         let folder = cache_folder().join("uploads");
-        let disk = Disk::new(self.system.clone());
+        let disk = Disk { system: self.system.clone() };
         disk.create_folder(&folder)?;
         let mut is_tidy = self.is_tidy.lock();
         if !std::mem::replace(&mut *is_tidy, true) {

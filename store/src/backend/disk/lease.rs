@@ -65,21 +65,6 @@ pub(super) fn take(system: &FileSystem, path: &Path, who: Option<&str>) -> Resul
     Ok(Taken::Alone(Lease::holding(file)))
 }
 
-/// Locks a file alone; makes it if it is missing. Waits for the processes that share it.
-pub(super) fn wait_alone(system: &FileSystem, path: &Path) -> Result<Lease> {
-    let file = system.open_or_create(path).map_err(|error| failed(path, "lock", &error))?;
-    Ok(match system.lock(&file, path) {
-        Ok(()) => Lease::holding(file),
-        Err(_) => Lease::without_lock(),
-    })
-}
-
-/// Whether a process has a file locked alone.
-pub(super) fn is_held(path: &Path) -> bool {
-    let file = File::open(path);
-    file.is_ok_and(|it| matches!(it.try_lock_shared(), Err(TryLockError::WouldBlock)))
-}
-
 #[cfg(unix)]
 fn knows_no_locks(error: &io::Error) -> bool {
     use rustix::io::Errno;

@@ -3,7 +3,7 @@
 mod lease;
 mod naming;
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, ErrorKind as IoKind, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -23,16 +23,12 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// The disks of this machine, addressed by file paths.
 #[derive(Debug)]
 pub(crate) struct Disk {
-    system: FileSystem,
+    pub system: FileSystem,
 }
 
 impl Disk {
-    pub fn new(system: FileSystem) -> Self {
-        Self { system }
-    }
-
     fn written(&self, path: &Path, bytes: &[u8]) -> Result<TempFile> {
-        let temp = TempFile::create(&self.system, folder_of(path), name_of(path)?)?;
+        let temp = TempFile::create(&self.system, folder_of(path), path)?;
         let written = self.system.write_all(&temp.file, bytes, &temp.path);
         written.map_err(|error| failed(path, "write", &error).needing(bytes.len() as u64))?;
         Ok(temp)
@@ -248,11 +244,15 @@ impl Backend for Disk {
     }
 
     fn wait_alone(&self, path: &Path) -> Result<Lease> {
-        lease::wait_alone(&self.system, path)
+        let file =
+            self.system.open_or_create(path).map_err(|error| failed(path, "lock", &error))?;
+        let locked = self.system.lock(&file, path);
+        Ok(locked.map_or_else(|_| Lease::without_lock(), |()| Lease::holding(file)))
     }
 
     fn is_leased(&self, path: &Path) -> Result<bool> {
-        Ok(lease::is_held(path))
+        let held = |it: File| matches!(it.try_lock_shared(), Err(TryLockError::WouldBlock));
+        Ok(File::open(path).is_ok_and(held))
     }
 }
 
@@ -263,12 +263,6 @@ fn entries_of(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::D
         Err(error) if error.kind() == IoKind::NotFound => Ok(None.into_iter().flatten()),
         Err(error) => Err(error),
     }
-}
-
-fn name_of(path: &Path) -> Result<&str> {
-    path.file_name()
-        .and_then(|name| name.to_str())
-        .ok_or_else(|| Error::failed(format_args!("{}: is not a file name", path.display())))
 }
 
 #[cfg(unix)]

@@ -19,8 +19,9 @@ const FEW_CHANNELS: usize = 12;
 /// `[kernel, kernel, channels, out_channels]`.
 #[derive(Debug)]
 pub struct Convolution {
-    geometry: Geometry,
-    maps: usize,
+    pub(super) geometry: Geometry,
+    /// The most maps at a time.
+    pub(super) most_maps: usize,
     forward: Vec<Class>,
     back: Vec<Phase>,
     /// The classes for the gradient of the weights; empty where those of the forward pass are used.
@@ -52,17 +53,7 @@ impl Convolution {
             FEW_CHANNELS.. => geometry.reads_by_tap(maps),
             _ => Vec::new(),
         };
-        Self { geometry, maps, forward, back, by_tap }
-    }
-
-    /// The sizes of the convolution.
-    pub fn geometry(&self) -> &Geometry {
-        &self.geometry
-    }
-
-    /// The most maps at a time.
-    pub fn most_maps(&self) -> usize {
-        self.maps
+        Self { geometry, most_maps: maps, forward, back, by_tap }
     }
 
     /// Packs `weight` for forward passes.
@@ -90,7 +81,8 @@ impl Convolution {
     /// The number of maps in `x`, which have `len` values each.
     fn maps(&self, x: &[f32], len: usize) -> usize {
         let maps = x.len() / len;
-        assert!(maps * len == x.len() && maps <= self.maps, "up to {} whole maps", self.maps);
+        let most = self.most_maps;
+        assert!(maps * len == x.len() && maps <= most, "up to {most} whole maps");
         maps
     }
 
@@ -137,7 +129,7 @@ impl Convolution {
         values: &'a [f32],
         maps: usize,
     ) -> (Gathered<'a>, &'a [u32]) {
-        let rows = class.starts.len() / self.maps * maps;
+        let rows = class.starts.len() / self.most_maps * maps;
         let (starts, segments) = (&class.starts[..rows], &class.segments[..]);
         (Gathered { values, starts, segments }, &class.places[..rows])
     }

@@ -78,11 +78,7 @@ pub fn overwrite<T>(tensor: &Tensor, f: impl FnOnce(&mut [f32]) -> T) -> Result<
 
 /// Calls `f` with the values of a contiguous f32 tensor on the CPU.
 pub fn with_values<T>(tensor: &Tensor, op: &str, f: impl FnOnce(&[f32]) -> Result<T>) -> Result<T> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match &*storage {
-        Storage::Cpu(storage) => f(values(storage, layout, op)?),
-        _ => candle_core::bail!("{op} is implemented for the CPU only"),
-    }
+    with_all_values([tensor], op, |values| f(values[0]))
 }
 
 /// Calls `f` with the values of several contiguous f32 tensors on the CPU.

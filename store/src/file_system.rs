@@ -162,6 +162,18 @@ pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     same().unwrap_or(false)
 }
 
+/// The number of a file in its file system.
+#[cfg(unix)]
+pub(crate) fn inode(metadata: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::ino(metadata)
+}
+
+/// Outside Unix a file has no number that can be read.
+#[cfg(not(unix))]
+pub(crate) fn inode(_metadata: &fs::Metadata) -> u64 {
+    0
+}
+
 #[cfg(unix)]
 fn same_file(a: &fs::Metadata, b: &fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;

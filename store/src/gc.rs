@@ -32,16 +32,6 @@ pub struct Policy {
     pub grace: Duration,
 }
 
-impl Policy {
-    fn needs(&self, key: &str) -> bool {
-        self.needed.contains(key)
-    }
-
-    fn needs_folder(&self, name: &str) -> bool {
-        self.needed.iter().any(|key| key.starts_with(name))
-    }
-}
-
 /// A folder of numbered records with keys.
 pub struct Shelf {
     records: Records,
@@ -121,20 +111,17 @@ impl Shelf {
         let folders: Vec<&String> = names.iter().filter(|name| is_folder_name(name)).collect();
         let orphan = folders.iter().find(|name| !listing.folders.contains_key(**name));
         let mut found = self.survey_records(&listing, orphan.map(|name| name.as_str()), policy);
-        let stays = |it: &&(u64, Result<String>)| {
-            it.1.is_err() && found.iter().all(|other| other.goes_as(it.0).is_none())
-        };
+        let goes =
+            |number| found.iter().any(|it| it.kind == Kind::Record(number) && it.stays.is_none());
+        let stays = |it: &&(u64, Result<String>)| it.1.is_err() && !goes(it.0);
         let unreadable = listing.records.iter().find(stays).map(|it| it.0);
         found.extend(dead_temps(root)?);
         for name in folders {
             let folder = root.join(name);
-            match listing.folders.get(name) {
-                Some(_) => {}
-                None if policy.needs_folder(name) => {}
-                None => {
-                    found.push(self.survey_attempt(&folder, unreadable, policy)?);
-                    continue;
-                }
+            let is_needed = policy.needed.iter().any(|key| key.starts_with(name));
+            if !is_needed && !listing.folders.contains_key(name) {
+                found.push(self.survey_attempt(&folder, unreadable, policy));
+                continue;
             }
             // On object storage one call has found the temporary files of all folders.
             let goes = |it: &Leftover| it.folder.as_ref() == Some(&folder) && it.stays.is_none();
@@ -161,7 +148,7 @@ impl Shelf {
                     let newest = listing.folders.get(folder_name(key)).copied();
                     if newest != Some(*number) {
                         format!("superseded by record {}", newest.unwrap_or_default())
-                    } else if policy.needs(key) {
+                    } else if policy.needed.contains(key) {
                         continue;
                     } else {
                         folder = Some(self.records.folder().join(folder_name(key)));
@@ -199,7 +186,7 @@ impl Shelf {
         folder: &Location,
         unreadable: Option<u64>,
         policy: &Policy,
-    ) -> Result<Leftover> {
+    ) -> Leftover {
         let stays = match (strange(folder), unreadable, age(folder)) {
             (Some(strange), ..) => Some(strange),
             (None, Some(number), _) => {
@@ -211,14 +198,14 @@ impl Shelf {
             }
             _ => in_use(&folder.join(WRITER_LOCK), None),
         };
-        Ok(Leftover {
+        Leftover {
             at: folder.clone(),
             kind: Kind::Attempt,
             bytes: bytes_in(folder),
             why: "it ended without a commit, and nothing goes on with it".to_owned(),
             stays,
             folder: Some(folder.clone()),
-        })
+        }
     }
 
     fn list(&self) -> Result<Listing> {
@@ -233,11 +220,15 @@ impl Shelf {
                     listing.folders.entry(folder_name(key).to_owned()).or_insert(number);
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                // Any folder may belong to this record.
-                Err(error) if cannot_be_asked(error.kind()) => {
-                    return Err(Error::new(error.kind(), error.to_string()));
-                }
-                Err(_) => {}
+                Err(error) => match error.kind() {
+                    // Any folder may belong to a record that the server does not show.
+                    kind @ (ErrorKind::Unreachable
+                    | ErrorKind::Unauthorized
+                    | ErrorKind::NoBucket) => {
+                        return Err(Error::new(kind, error.to_string()));
+                    }
+                    _ => {}
+                },
             }
             listing.records.push((number, key));
         }
@@ -339,7 +330,8 @@ impl Shelf {
         if let Some(strange) = strange(folder) {
             return Ok(Err(strange));
         }
-        Ok(Lease::make_alone(&folder.join(WRITER_LOCK))?.map_err(str::to_owned))
+        let alone = Lease::try_alone(&folder.join(WRITER_LOCK), Some(""))?;
+        Ok(alone.unwrap_or(Err("it is in use")).map_err(str::to_owned))
     }
 }
 
@@ -347,18 +339,6 @@ impl fmt::Debug for Shelf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shelf").field("records", &self.records).finish_non_exhaustive()
     }
-}
-
-impl Leftover {
-    /// `Some` when this is record `number` and it will be removed.
-    fn goes_as(&self, number: u64) -> Option<()> {
-        (self.kind == Kind::Record(number) && self.stays.is_none()).then_some(())
-    }
-}
-
-/// Whether the error means that a server could not be asked.
-fn cannot_be_asked(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Unreachable | ErrorKind::Unauthorized | ErrorKind::NoBucket)
 }
 
 /// Describes the use of a record or its folder; `None` when neither is in use.
@@ -395,7 +375,12 @@ fn strange(folder: &Location) -> Option<String> {
 pub fn dead_temps(folder: &Location) -> Result<Vec<Leftover>> {
     let dead = folder.backend().dead_temps(folder.within());
     let dead = dead.map_err(|error| folder.error("list", &error))?;
-    Ok(dead.into_iter().map(|name| leftover_temp(folder.join(name))).collect())
+    let leftover = |name| {
+        let at = folder.join(name);
+        let (kind, why) = (Kind::Temporary, "its writer is dead".to_owned());
+        Leftover { bytes: size_of(&at), at, kind, why, stays: None, folder: None }
+    };
+    Ok(dead.into_iter().map(leftover).collect())
 }
 
 /// Removes one of [`dead_temps`].
@@ -407,17 +392,6 @@ pub fn remove_temp(at: &Location) -> Result<()> {
         // A process that removed it meanwhile has not made another file of this name.
         true => at.remove(),
         false => at.folder().remove_dead_temps(),
-    }
-}
-
-fn leftover_temp(at: Location) -> Leftover {
-    Leftover {
-        bytes: size_of(&at),
-        kind: Kind::Temporary,
-        why: "its writer is dead".to_owned(),
-        stays: None,
-        folder: None,
-        at,
     }
 }
 
@@ -446,8 +420,7 @@ fn age(folder: &Location) -> Duration {
     let files = entries(folder).into_iter().filter(|it| it.name != WRITER_LOCK);
     let newest = files.filter_map(|it| it.modified).max();
     let own = || folder.on_disk()?.symlink_metadata().and_then(|it| it.modified()).ok();
-    let age = newest.or_else(own).map(|time| folder.age(time).unwrap_or_default());
-    age.unwrap_or_default()
+    newest.or_else(own).and_then(|time| folder.age(time).ok()).unwrap_or_default()
 }
 
 fn bytes_in(folder: &Location) -> u64 {

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, IoSliceMut};
 use std::sync::Arc;
 
-use crate::cache::Fetch;
+use crate::cache::SharedFetch;
 use crate::location::Location;
 use crate::manifest::Part;
 use crate::positioned;
@@ -134,7 +134,8 @@ impl RemotePart {
     fn will_need(&self, offset: u64, length: u64) {
         let Some(cache) = self.at.store().cache() else { return };
         let at = self.at.clone();
-        let fetch: Arc<Fetch> = Arc::new(move |range| at.backend().read_range(at.within(), range));
+        let fetch: Arc<SharedFetch> =
+            Arc::new(move |range| at.backend().read_range(at.within(), range));
         cache.will_need(&self.blake3, self.bytes, offset..offset.saturating_add(length), fetch);
     }
 }

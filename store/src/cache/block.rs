@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use crc_fast::CrcAlgorithm::Crc64Nvme;
 use crc_fast::Digest;
 
-use crate::file_system::FileSystem;
+use crate::file_system::{FileSystem, inode};
 use crate::positioned::read_exact_at;
 use crate::unique::unique;
 
@@ -68,16 +68,6 @@ impl Identity {
     fn of(metadata: &Metadata) -> Self {
         Self { length: metadata.len(), written: metadata.modified().ok(), inode: inode(metadata) }
     }
-}
-
-#[cfg(unix)]
-fn inode(metadata: &Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(metadata)
-}
-
-#[cfg(not(unix))]
-fn inode(_metadata: &Metadata) -> u64 {
-    0
 }
 
 /// When a file was last marked as used, or written.
@@ -165,13 +155,7 @@ pub(super) fn write(
         system.rename(&temp, &path)?;
         Ok(identity)
     })();
-    match written {
-        Ok(identity) => Ok((file, identity)),
-        Err(error) => {
-            remove(system, &temp);
-            Err(error)
-        }
-    }
+    written.map(|identity| (file, identity)).inspect_err(|_| remove(system, &temp))
 }
 
 /// Whether a file with the length of this block exists; its contents are not checked.

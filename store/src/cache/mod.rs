@@ -44,7 +44,10 @@ const AT_ONCE: u64 = 2;
 const REST: Duration = Duration::from_secs(60);
 
 /// A function that requests a range of bytes of a part from the server.
-pub(crate) type Fetch = dyn Fn(Range<u64>) -> io::Result<Bytes> + Send + Sync;
+pub(crate) type Fetch<'a> = dyn Fn(Range<u64>) -> io::Result<Bytes> + 'a;
+
+/// A [`Fetch`] that another thread may call.
+pub(crate) type SharedFetch = dyn Fn(Range<u64>) -> io::Result<Bytes> + Send + Sync;
 
 /// A cache in a folder, which other processes may use at the same time. Clones are the same cache.
 #[derive(Debug, Clone)]
@@ -137,7 +140,7 @@ impl Cache {
         size: u64,
         offset: u64,
         out: &mut [u8],
-        fetch: &dyn Fn(Range<u64>) -> io::Result<Bytes>,
+        fetch: &Fetch,
     ) -> io::Result<()> {
         let content = hash(content)?;
         let end = offset.checked_add(out.len() as u64).filter(|end| *end <= size);
@@ -184,7 +187,7 @@ impl Cache {
 
     /// Announces that these bytes of a part will be read soon. They are fetched in the background; if too many
     /// requests are waiting, the read fetches them.
-    pub fn will_need(&self, content: &str, size: u64, range: Range<u64>, fetch: Arc<Fetch>) {
+    pub fn will_need(&self, content: &str, size: u64, range: Range<u64>, fetch: Arc<SharedFetch>) {
         let shared = &self.shared;
         let Ok(content) = hash(content) else { return };
         let end = range.end.min(size);
@@ -315,11 +318,7 @@ impl Shared {
         block::remove(&self.system, &key.path(&self.folder));
     }
 
-    fn request(
-        &self,
-        range: Range<u64>,
-        fetch: &dyn Fn(Range<u64>) -> io::Result<Bytes>,
-    ) -> io::Result<Bytes> {
+    fn request(&self, range: Range<u64>, fetch: &Fetch) -> io::Result<Bytes> {
         let wanted = range.end - range.start;
         let bytes = fetch(range)?;
         let mut counters = self.counters.lock();
@@ -380,40 +379,30 @@ impl Shared {
 
     /// Writes a block, if there is room for it and the disk accepts it.
     fn write(&self, key: Key, bytes: &[u8]) {
-        let written =
-            self.limit.reserve(block::file_bytes(bytes)).and_then(|reserved| match reserved {
-                Some(removed) => {
-                    if removed {
-                        self.state.lock().known.close_removed();
-                    }
-                    block::write(&self.system, &self.folder, key, bytes).map(Some)
-                }
-                None => Ok(None),
-            });
-        match written {
-            Ok(Some((file, identity))) => {
-                self.state.lock().known.add(key, Arc::new(file), identity);
-            }
-            Ok(None) => {}
-            Err(error) => {
-                self.state.lock().refused = Some(Instant::now());
-                if !self.told.swap(true, Ordering::Relaxed) {
-                    let folder = self.folder.display();
-                    tracing::warn!(%folder, %error, "cannot cache what is read; going on without");
-                }
+        if let Err(error) = self.try_write(key, bytes) {
+            self.state.lock().refused = Some(Instant::now());
+            if !self.told.swap(true, Ordering::Relaxed) {
+                let folder = self.folder.display();
+                tracing::warn!(%folder, %error, "cannot cache what is read; going on without");
             }
         }
+    }
+
+    fn try_write(&self, key: Key, bytes: &[u8]) -> io::Result<()> {
+        let Some(removed) = self.limit.reserve(block::file_bytes(bytes))? else { return Ok(()) };
+        if removed {
+            self.state.lock().known.close_removed();
+        }
+        let (file, identity) = block::write(&self.system, &self.folder, key, bytes)?;
+        self.state.lock().known.add(key, Arc::new(file), identity);
+        Ok(())
     }
 }
 
 impl Claimed<'_> {
     /// Fetches the blocks, hands them to waiting threads, and writes them. Returns the offset of the first block, and
     /// the bytes of all.
-    fn fetch(
-        self,
-        size: u64,
-        fetch: &dyn Fn(Range<u64>) -> io::Result<Bytes>,
-    ) -> io::Result<(u64, Bytes)> {
+    fn fetch(self, size: u64, fetch: &Fetch) -> io::Result<(u64, Bytes)> {
         let ranges = self.flights.iter().map(|(key, _)| self.shared.range(*key, size));
         let whole = ranges.clone().fold(u64::MAX, |start, range| start.min(range.start))
             ..ranges.fold(0, |end, range| end.max(range.end));

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use crate::cache::{Fetch, Shared};
+use crate::cache::{Shared, SharedFetch};
 
 /// Threads that fetch. A server sends 50 to 100 MB/s to one thread, and several times that to several.
 const THREADS: usize = 8;
@@ -19,7 +19,7 @@ pub(super) struct Hint {
     pub content: blake3::Hash,
     pub size: u64,
     pub blocks: Range<u64>,
-    pub fetch: Arc<Fetch>,
+    pub fetch: Arc<SharedFetch>,
 }
 
 /// The queue of hints. Its threads end when it is dropped and the queue is empty.

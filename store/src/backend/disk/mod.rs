@@ -3,7 +3,7 @@
 mod lease;
 mod naming;
 
-use std::fs::{self, File, Metadata, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind as IoKind, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::{Backend, Entry, Identity, Lease, Properties, Staged, Taken};
 use crate::error::{Error, Result};
-use crate::file_system::{FileSystem, failed, folder_of, free_bytes, open_plain};
+use crate::file_system::{FileSystem, failed, folder_of, free_bytes, inode, open_plain};
 use crate::positioned;
 use crate::temp_file::{TempFile, is_temp};
 
@@ -125,7 +125,7 @@ impl Backend for Disk {
         let modified = metadata.modified().ok()?;
         let age = SystemTime::now().duration_since(modified).ok()?;
         let settled = metadata.is_file() && age >= SETTLED;
-        let (bytes, number) = (metadata.len(), number(&metadata));
+        let (bytes, number) = (metadata.len(), inode(&metadata));
         settled.then_some(Identity::File { bytes, modified, number })
     }
 
@@ -263,15 +263,4 @@ fn entries_of(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::D
         Err(error) if error.kind() == IoKind::NotFound => Ok(None.into_iter().flatten()),
         Err(error) => Err(error),
     }
-}
-
-#[cfg(unix)]
-fn number(metadata: &Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(metadata)
-}
-
-/// Outside Unix a file has no number that can be read.
-#[cfg(not(unix))]
-fn number(_metadata: &Metadata) -> u64 {
-    0
 }

@@ -15,8 +15,7 @@ use super::product::{Write, multiply};
 /// The fewest channels for which weight gradients go tap by tap.
 const FEW_CHANNELS: usize = 12;
 
-/// A convolution of up to `maps` maps at a time, with weights
-/// `[kernel, kernel, channels, out_channels]`.
+/// A convolution of up to `maps` maps at a time, with weights `[kernel, kernel, channels, out_channels]`.
 #[derive(Debug)]
 pub struct Convolution {
     pub(super) geometry: Geometry,

@@ -144,8 +144,7 @@ fn input_gradient(conv: &Convolution, weight: &[f32], dy: &[f32], maps: usize) -
     dx
 }
 
-/// Computes the gradients of weight and bias. Each thread sums a fixed share of the maps; the shares are added in
-/// order.
+/// Computes the gradients of weight and bias: each thread sums a share of the maps, and the shares are added in order.
 fn weight_gradient(conv: &Convolution, x: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let g = &conv.geometry;
     let maps = x.len() / g.in_len().max(1);

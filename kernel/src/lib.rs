@@ -1,8 +1,6 @@
-//! The arithmetic on the hot path, channels-last: functions for the maps of one thread, and candle operations with a
-//! backward pass.
+//! The arithmetic on the hot path, channels-last: functions for the maps of one thread, and candle operations.
 //!
-//! Work is split over rayon tasks so that a result depends only on the inputs and, for weight gradients, on the
-//! number of threads.
+//! A result depends only on the inputs and, for weight gradients, on the number of rayon's threads.
 
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
@@ -49,8 +47,7 @@ pub fn values<'a>(storage: &'a CpuStorage, layout: &Layout, op: &str) -> Result<
     Ok(&storage.as_slice::<f32>()?[start..end])
 }
 
-/// Calls `f` to overwrite the values of a contiguous f32 tensor on the CPU. Tensors that share its memory change,
-/// too.
+/// Calls `f` to overwrite the values of a contiguous f32 tensor on the CPU. Tensors that share its memory change, too.
 pub fn overwrite<T>(tensor: &Tensor, f: impl FnOnce(&mut [f32]) -> T) -> Result<T> {
     struct Overwrite<F, T>(Cell<Option<F>>, Cell<Option<T>>);
 

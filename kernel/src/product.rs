@@ -28,8 +28,7 @@ const CHUNK: usize = 1 << 17;
 const FEWEST: usize = 128;
 const MOST: usize = 1024;
 
-/// The operations on each sum of a product, in this order. Slices other than `bias` have one value per value of the
-/// output.
+/// The operations on each sum of a product, in this order. Slices other than `bias` have the output's length.
 #[derive(Clone, Copy, Default)]
 pub struct Write<'a> {
     /// Adds these values.

@@ -24,8 +24,7 @@ use crate::schema::Schema;
 pub type Heard<'a> = &'a (dyn Fn(&Checked) + Sync);
 
 impl Dataset {
-    /// Reads every byte of every generation, and of the complete parts of unfinished generations. Continues after
-    /// damage.
+    /// Reads every byte of every generation, and of complete parts of unfinished ones. Continues after damage.
     pub fn check(&self, heard: Heard) -> Checked {
         let numbers = match self.generations() {
             Ok(numbers) => numbers,

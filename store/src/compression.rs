@@ -123,8 +123,7 @@ pub(crate) struct Codec {
 }
 
 impl Codec {
-    /// Compresses `from` into the front of `to`, which has room for [`Compression::most`] bytes; returns the number
-    /// of compressed bytes.
+    /// Compresses `from` into the front of `to`, which has [`Compression::most`] bytes; returns the compressed length.
     pub fn compress(
         &mut self,
         compression: Compression,

@@ -75,8 +75,7 @@ impl Dataset {
             .transpose()
     }
 
-    /// The generations whose manifests can be read, newest first. [`Self::unreadable`] gives the
-    /// others.
+    /// The generations whose manifests can be read, newest first. [`Self::unreadable`] gives the others.
     ///
     /// # Errors
     /// `Failed` when the folder cannot be listed. The iterator gives `Failed` at a manifest of another format

@@ -57,8 +57,7 @@ impl Target for Widened<'_> {
     }
 }
 
-/// Reads the row in a page. `around` is a buffer. Damage to the page is found only after its values have gone to
-/// `target`.
+/// Reads the row in a page; `around` is a buffer. Damage is found only after the values have gone to `target`.
 ///
 /// # Errors
 /// `damaged`, with what is wrong with the page; other errors name the file.

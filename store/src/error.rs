@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use rustix::io::Errno;
+
 use crate::damage::Damage;
 use crate::error_kind::ErrorKind;
 
@@ -40,12 +42,13 @@ impl Error {
         Self::new(ErrorKind::of(error), message)
     }
 
-    /// The error of reading a file. Bytes that the disk does not give back, or a shorter file, are damage; a missing
-    /// permission is not.
+    /// The error of reading a file: damage where the disk gives back too few bytes or none, but not without permission.
     pub(crate) fn reading(path: &Path, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::damaged(path, "it is too short"),
-            _ if is_unreadable(error) => Self::damaged(path, format_args!("unreadable: {error}")),
+            _ if Errno::from_io_error(error) == Some(Errno::IO) => {
+                Self::damaged(path, format_args!("unreadable: {error}"))
+            }
             _ => Self::io(path, "read", error),
         }
     }
@@ -80,8 +83,7 @@ impl Error {
         self.kind
     }
 
-    /// For [`ErrorKind::NoSpace`]: the bytes still to be written, as far as that is known. Compressed they may be
-    /// fewer.
+    /// For [`ErrorKind::NoSpace`]: the bytes still to be written, before compression, as far as that is known.
     pub fn needed(&self) -> Option<u64> {
         self.needed
     }
@@ -122,14 +124,4 @@ fn room(needed: Option<u64>, free: Option<u64>) -> String {
         (None, Some(free)) => format!("; {free} bytes are free"),
         (None, None) => String::new(),
     }
-}
-
-#[cfg(unix)]
-fn is_unreadable(error: &io::Error) -> bool {
-    rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::IO)
-}
-
-#[cfg(not(unix))]
-fn is_unreadable(_error: &io::Error) -> bool {
-    false
 }

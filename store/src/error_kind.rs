@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 /// What a caller can do about an [`crate::Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -47,14 +49,15 @@ impl ErrorKind {
             StorageFull | QuotaExceeded => Self::NoSpace,
             FileTooLarge => Self::FileLimit,
             PermissionDenied | ReadOnlyFilesystem => Self::Denied,
-            _ if too_many_files(error) => Self::TooManyFiles,
-            _ => Self::Failed,
+            _ => match Errno::from_io_error(error) {
+                Some(Errno::MFILE | Errno::NFILE) => Self::TooManyFiles,
+                _ => Self::Failed,
+            },
         }
     }
 }
 
-/// Why a backend could not do something, in a kind that a caller can act on. It travels inside an
-/// [`io::Error`].
+/// Why a backend could not do something, in a kind that a caller can act on. It travels inside an [`io::Error`].
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{what}")]
 pub struct Failure {
@@ -87,15 +90,4 @@ impl From<Failure> for io::Error {
         };
         Self::new(kind, failure)
     }
-}
-
-#[cfg(unix)]
-fn too_many_files(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
-}
-
-#[cfg(not(unix))]
-fn too_many_files(_error: &io::Error) -> bool {
-    false
 }

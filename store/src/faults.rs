@@ -24,6 +24,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use rustix::io::Errno;
 
 pub use crate::operation::Operation;
 
@@ -220,22 +221,14 @@ impl Watched {
     }
 }
 
-/// The system's error for an operation that a file system lacks: "not permitted" for a link, "invalid argument" for a
-/// move to a free name.
-#[cfg(unix)]
+/// The system's error for an operation that a file system lacks.
 fn lacking(operation: Operation) -> io::Error {
-    use rustix::io::Errno;
     let errno = match operation {
         Operation::Link => Errno::PERM,
         Operation::Move => Errno::INVAL,
         _ => Errno::NOSYS,
     };
     errno.into()
-}
-
-#[cfg(not(unix))]
-fn lacking(_operation: Operation) -> io::Error {
-    ErrorKind::Unsupported.into()
 }
 
 fn strike(fault: Fault, path: &Path) -> io::Result<()> {

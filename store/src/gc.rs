@@ -1,5 +1,4 @@
-//! Finds and removes what nothing needs: generations, attempts that ended without a commit, and temporary files of
-//! dead writers.
+//! Finds and removes what nothing needs: generations, attempts that ended without a commit, and files of dead writers.
 //!
 //! Trainings are stored like datasets: numbered records with one key each, and for each key a folder named by its
 //! first 16 digits. Both are a [`Shelf`].
@@ -25,8 +24,7 @@ use crate::records::Records;
 pub struct Policy {
     /// The keys that something needs.
     pub needed: HashSet<String>,
-    /// How many of the newest records stay, whether they are needed or not. The newest always stays: its number must
-    /// not be used again.
+    /// How many of the newest records stay, needed or not. The newest always does: its number must not be used again.
     pub keep: usize,
     /// Attempts that were written to within this time stay.
     pub grace: Duration,
@@ -179,8 +177,7 @@ impl Shelf {
         found
     }
 
-    /// Describes the folder of a key without a record. `unreadable` is the number of a record that stays although its
-    /// key is unknown.
+    /// Describes the folder of a key without a record. `unreadable` is a record that stays although its key is unknown.
     fn survey_attempt(
         &self,
         folder: &Location,

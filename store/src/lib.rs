@@ -52,6 +52,9 @@
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
 
+#[cfg(not(unix))]
+compile_error!("the store needs the locks, links and positioned reads of Unix");
+
 pub mod backend;
 mod cache;
 mod cache_folder;

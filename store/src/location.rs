@@ -109,8 +109,7 @@ impl Location {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// The entries of this folder, sorted by name; empty when it does not exist. Skips names that are not UTF-8, as
-    /// the store makes none.
+    /// The entries of this folder, sorted by name; empty when it does not exist. Skips names that are not UTF-8.
     ///
     /// # Errors
     /// When it cannot be listed.
@@ -225,8 +224,7 @@ impl Location {
         self.backend.overwrite(self.within(), bytes)
     }
 
-    /// Renames a file within its backend, in place of whatever had that name. The rename is durable once a later
-    /// change in that folder is.
+    /// Renames a file within its backend, in place of another. It is durable once a later change in that folder is.
     ///
     /// # Errors
     /// `NoSpace`, `Denied` or `Failed` when it cannot be renamed; then nothing has changed.

@@ -71,8 +71,7 @@ impl PageHeader {
         length
     }
 
-    /// Reads the header at the front of `page`; returns it and the bytes after it. `None` when the header is not one
-    /// that `FORMAT.md` allows.
+    /// Reads the header at the front of `page`; returns it and the bytes after it. `None` when `FORMAT.md` forbids it.
     pub fn decode(page: &[u8]) -> Option<(Self, &[u8])> {
         let mut rest = page;
         let page_type = take_i32(&mut rest)?;
@@ -110,8 +109,7 @@ impl PageHeader {
         Ok(body)
     }
 
-    /// Returns the body of `page` and its decompressed size. Checks the header (kind, length and count) and the
-    /// CRC-32.
+    /// Returns the body of `page` and its decompressed size. Checks the header (kind, length and count) and the CRC-32.
     ///
     /// # Errors
     /// What is wrong with the page.

@@ -101,8 +101,7 @@ impl Pages {
         sizes.sum()
     }
 
-    /// Compresses the pages and writes their headers. Returns the pages, and the bytes that all of them would have
-    /// uncompressed.
+    /// Compresses the pages and writes their headers. Returns the pages, and the bytes of all without compression.
     pub fn seal(&mut self, compression: Compression) -> io::Result<(Vec<&[u8]>, usize)> {
         let slot = self.slot();
         let layout = &self.layout;
@@ -144,8 +143,7 @@ impl Pages {
     }
 }
 
-/// Adds the sums of the rows in their order, whichever thread was first and however many rows came at once: sums
-/// depend on the order.
+/// Adds the sums of the rows in their order, whichever thread was first: sums depend on the order.
 fn add_all(rows: Vec<Result<Sums, usize>>, sums: &mut Sums) -> Result<(), usize> {
     for row in rows {
         sums.add(&row?);

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use crate::cache::SharedFetch;
@@ -17,8 +18,7 @@ pub(crate) enum PartFile {
     Remote(RemotePart),
 }
 
-/// A part that is read by requests. Its blocks are identified by the part's hash, so blocks of an earlier file with
-/// the same name are never used.
+/// A part that is read by requests. Its hash names its blocks, so those of an earlier file of its name are never used.
 #[derive(Debug)]
 pub(crate) struct RemotePart {
     at: Location,
@@ -61,7 +61,7 @@ impl PartFile {
     pub fn read_exact_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
         match self {
             Self::Local(file, store) => {
-                positioned::read_exact_at(file, out, offset)?;
+                file.read_exact_at(out, offset)?;
                 store.shared.counters.read(out.len());
                 Ok(())
             }

@@ -92,8 +92,7 @@ impl PartWriter {
         Ok(())
     }
 
-    /// Finishes the file and gives it its name. If another writer was first, its file stays and must have the same
-    /// bytes.
+    /// Finishes the file and gives it its name. If another writer was first, its file stays, and must have these bytes.
     ///
     /// # Errors
     /// `NoSpace` or `Failed` when the disk cannot take it, `Failed` when the other file has other bytes.

@@ -28,8 +28,7 @@ use crate::tensor_page::{Scratch, TensorPage};
 /// row would cost a system call.
 const READ_AT_ONCE: u64 = 256 << 10;
 
-/// How many remote parts have their index fetched ahead. Each index is a request, so waiting for one after another
-/// would be slow.
+/// How many remote parts have their index fetched ahead: one request after another would be slow.
 const OPENED_AHEAD: usize = 32;
 
 /// Rows of at least this many bytes are read straight into the caller's buffer, with one system call per row.

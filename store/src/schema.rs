@@ -257,8 +257,7 @@ impl Schema {
         Ok((parquet, metadata))
     }
 
-    /// The metadata by which a part identifies itself. It reveals swapped files, and a manifest that gives another
-    /// shape.
+    /// The metadata by which a part identifies itself. It reveals swapped files, and a manifest of another shape.
     pub(crate) fn own_metadata(&self, key: &str) -> Result<[KeyValue; 2]> {
         Ok([
             KeyValue::new("gimlet.key".to_string(), key.to_string()),

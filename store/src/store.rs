@@ -59,9 +59,8 @@ impl Store {
         self.shared.others.lock().insert(root.to_owned(), backend);
     }
 
-    /// Limits the cache on this machine's disk for parts on object storage to `bytes`; 0 means no cache. The cache
-    /// lies in [`crate::cache_folder`], which other stores and processes share. Takes effect only before the first
-    /// remote part is opened.
+    /// Limits the cache on this machine's disk for parts on object storage to `bytes`; 0 means no cache. Other stores
+    /// and processes share its folder, [`crate::cache_folder`]. Takes effect before the first remote part is opened.
     pub fn keep_at_most(&self, bytes: u64) {
         self.shared.cache_bytes.store(bytes, Ordering::Relaxed);
     }
@@ -71,8 +70,7 @@ impl Store {
         self.shared.cache_bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes that were read from part files: pages and indices as they are stored, compressed or not. Reads from the
-    /// system's cache count too.
+    /// Bytes that were read from part files, as they are stored. Reads from the system's cache count too.
     pub fn bytes_read(&self) -> u64 {
         self.shared.counters.bytes_read.load(Ordering::Relaxed)
     }

@@ -36,8 +36,7 @@ impl Unfinished {
         &self.temp.path
     }
 
-    /// Makes the file durable and gives it its final name. Returns `false` when the name is taken; then nothing has
-    /// changed.
+    /// Makes the file durable and gives it its final name; `false` when the name is taken, and nothing has changed.
     ///
     /// # Errors
     /// `NoSpace`, `Denied` or `Failed` when that fails; the file is removed then.

@@ -1,16 +1,15 @@
-//! A block of a part as a file of its own: its bytes, and a checksum over these bytes and over the part and block
-//! number.
+//! A block of a part as a file of its own: its bytes, and a checksum over them and the part and block number.
 
 use std::fs::{self, File, FileTimes, Metadata};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use crc_fast::CrcAlgorithm::Crc64Nvme;
 use crc_fast::Digest;
 
-use crate::file_system::{FileSystem, inode};
-use crate::positioned::read_exact_at;
+use crate::file_system::FileSystem;
 use crate::unique::unique;
 
 /// Bytes of the checksum, at the end of the file.
@@ -22,8 +21,7 @@ const PIECE: usize = 256 << 10;
 /// The shortest time between two marks of a block as used: the order in which blocks are removed need not be exact.
 pub(super) const USED_WITHIN: Duration = Duration::from_secs(60);
 
-/// Identifies a block of a part. The part is identified by its hash: it may lie anywhere, and a changed part is
-/// another part.
+/// Identifies a block of a part, and the part by its hash: it may lie anywhere, and a changed part is another part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub content: blake3::Hash,
@@ -66,7 +64,7 @@ pub(super) fn is_block(name: &str) -> bool {
 
 impl Identity {
     fn of(metadata: &Metadata) -> Self {
-        Self { length: metadata.len(), written: metadata.modified().ok(), inode: inode(metadata) }
+        Self { length: metadata.len(), written: metadata.modified().ok(), inode: metadata.ino() }
     }
 }
 
@@ -113,12 +111,12 @@ fn is_whole(file: &File, key: Key, bytes: u64) -> io::Result<bool> {
     let mut at = 0;
     while at < bytes {
         let length = (piece.len() as u64).min(bytes - at) as usize;
-        read_exact_at(file, &mut piece[..length], at)?;
+        file.read_exact_at(&mut piece[..length], at)?;
         digest.update(&piece[..length]);
         at += length as u64;
     }
     let mut stored = [0; CHECKSUM];
-    read_exact_at(file, &mut stored, bytes)?;
+    file.read_exact_at(&mut stored, bytes)?;
     Ok(key.checksum(digest) == stored)
 }
 

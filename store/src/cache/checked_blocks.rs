@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,10 +11,7 @@ use crate::cache::block::{Identity, Key, USED_WITHIN, mark_used};
 /// The most files that are held open: a quarter of the process's limit of open files, usually 256. Opening a file
 /// takes as long as reading 30 kilobytes.
 fn most_open() -> usize {
-    #[cfg(unix)]
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    #[cfg(not(unix))]
-    let files = Some(512);
     (files.unwrap_or(u64::MAX) / 4).clamp(16, 4096) as usize
 }
 
@@ -119,13 +117,6 @@ impl Known {
     }
 }
 
-#[cfg(unix)]
 fn is_removed(file: &File) -> bool {
-    file.metadata().is_ok_and(|metadata| std::os::unix::fs::MetadataExt::nlink(&metadata) == 0)
-}
-
-/// Always false: outside Unix an open file cannot be removed.
-#[cfg(not(unix))]
-fn is_removed(_file: &File) -> bool {
-    false
+    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
 }

@@ -114,8 +114,7 @@ impl Limit {
         Ok(file.metadata()?.len().saturating_mul(self.unit))
     }
 
-    /// Removes the blocks that were not used for longest, and leftovers of dead writers. Returns whether it removed
-    /// anything.
+    /// Removes the blocks that were not used for longest, and leftovers of dead writers; whether there were any.
     fn make_room(&self) -> io::Result<bool> {
         let mut cached = Vec::new();
         for folder in fs::read_dir(&self.folder)? {

@@ -16,6 +16,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,7 +32,7 @@ use crate::cache::limit::Limit;
 use crate::cache::read_ahead::{Hint, Hints};
 use crate::error::{Error, Result};
 use crate::file_system::FileSystem;
-use crate::positioned::{read_exact_at, will_need};
+use crate::positioned::will_need;
 
 /// Bytes per block. A server takes 20 to 50 ms until the first byte, and sends 100 MB/s. With this size, sending
 /// takes longer than the wait for the first byte. A larger block would fetch too much for a single row.
@@ -230,7 +231,7 @@ impl Cache {
                 continue;
             }
             // If the file cannot be read, the server has a copy.
-            if read_exact_at(file, bytes, range.start).is_err() || !shared.writes() {
+            if file.read_exact_at(bytes, range.start).is_err() || !shared.writes() {
                 return;
             }
             shared.write(key, bytes);
@@ -298,7 +299,7 @@ impl Shared {
     /// Whether `out` was filled with the bytes from `at` on, all of this block.
     fn read_local(&self, key: Key, size: u64, at: u64, out: &mut [u8]) -> bool {
         let Some(file) = self.local(key, size) else { return false };
-        let read = read_exact_at(&file, out, at - key.number * self.block).is_ok();
+        let read = file.read_exact_at(out, at - key.number * self.block).is_ok();
         if !read {
             self.forget(key);
         }
@@ -424,8 +425,7 @@ impl Claimed<'_> {
         Ok((start, bytes))
     }
 
-    /// Gives up the blocks. They are unclaimed before the waiting threads hear of it, so that these threads can claim
-    /// them.
+    /// Gives up the blocks, before the waiting threads hear of it: these threads can claim them then.
     fn give_up(&self, landed: &Landed) {
         let flights = &mut self.shared.state.lock().flights;
         for (key, flight) in &self.flights {

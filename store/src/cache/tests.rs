@@ -1,5 +1,4 @@
-//! Tests of the cache: a read gives what the server has, whatever happened to the folder, and the folder keeps to its
-//! limit.
+//! Tests of the cache: a read gives what the server has, whatever happened to the folder, which keeps to its limit.
 
 use std::fs;
 use std::process::Command;
@@ -430,7 +429,6 @@ fn in_another_process() {
     }
 }
 
-#[cfg(unix)]
 #[test]
 fn processes_share_a_folder_and_its_limit() {
     use rustix::process::{Pid, Signal, kill_process};

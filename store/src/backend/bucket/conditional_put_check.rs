@@ -17,12 +17,10 @@ const WRITERS: usize = 16;
 const RACES: usize = 2;
 
 /// Whether the server also has copies that fail when the name is taken. Refuses a server on which one writer could
-/// replace what another has committed. The probe runs once, in the folder of `object`, because the credentials may
-/// allow no other folder.
+/// replace what another has committed. Asks once, in the folder of `object`: the credentials may allow no other.
 ///
 /// # Errors
-/// `Unfit` when two can create one object; `Unauthorized`, `NoBucket` or `Unreachable` when it cannot be
-/// asked.
+/// `Unfit` when two can create one object; `Unauthorized`, `NoBucket` or `Unreachable` when it cannot be asked.
 pub(super) fn check_server(object: &Object) -> io::Result<bool> {
     let mut known = object.connection.creates_by_copy.lock();
     match *known {

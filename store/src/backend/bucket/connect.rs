@@ -80,14 +80,12 @@ fn s3(bucket: &str) -> io::Result<AmazonS3Builder> {
         .with_client_options(client().with_allow_http(is_http(endpoint.as_deref()))))
 }
 
-/// Whether the metadata address answers. Without this check, a process without credentials would wait for minutes
-/// before its error.
+/// Whether the metadata address answers. A process without credentials would wait for it for minutes.
 fn metadata_answers() -> bool {
     TcpStream::connect_timeout(&METADATA, Duration::from_secs(1)).is_ok()
 }
 
-/// Whether an endpoint is plain HTTP. It is allowed when you name it: a server in the same rack, or on the same
-/// machine.
+/// Whether an endpoint is plain HTTP, which is allowed when you name it: a server in the same rack or machine.
 fn is_http(endpoint: Option<&str>) -> bool {
     endpoint.is_some_and(|it| it.starts_with("http://"))
 }

@@ -11,8 +11,7 @@ use parking_lot::Mutex;
 pub(super) struct Connection {
     pub store: Arc<dyn ObjectStore>,
     pub url: String,
-    /// Whether a copy can also fail when the name is taken, on a server that can be written to; `None` before the
-    /// probe.
+    /// Whether a copy can also fail when the name is taken; `None` before the server was found fit to write to.
     pub creates_by_copy: Mutex<Option<bool>>,
     pub clock: Mutex<Option<Clock>>,
 }

@@ -1,7 +1,6 @@
 //! The backend for buckets: object storage, or the memory of this process.
 //!
-//! Object storage has no folders. A folder is the common prefix of keys, exists when one of these keys does, and is
-//! neither made nor removed.
+//! Object storage has no folders. A folder is a common prefix of keys, and is neither made nor removed.
 
 mod clock;
 mod conditional_put_check;
@@ -184,8 +183,7 @@ impl Backend for Bucket {
     fn share(&self, path: &Path, make: bool) -> Result<Option<Lease>> {
         self.change(path, (Operation::Lock, "lease"), |object| {
             let lease = match Held::share(object) {
-                // A process that may not write cannot take a lease. It removes nothing, but processes that remove do
-                // not see it.
+                // A process that may not write takes no lease. It removes nothing, but those that remove do not see it.
                 Err(error) if !make && writes_nothing(&error) => Lease::without_lock(),
                 held => Lease::holding(held?),
             };

@@ -37,13 +37,8 @@ impl Object {
     /// When the path is not a valid key.
     pub fn at(connection: Arc<Connection>, path: &Path) -> io::Result<Self> {
         let text = path.to_str().ok_or(io::ErrorKind::InvalidInput)?;
-        let key = match cfg!(windows) {
-            // `Path::join` puts backslashes there.
-            true => Key::parse(text.replace('\\', "/")),
-            false => Key::parse(text),
-        };
         let no_key = |error| Failure::failed(format!("not a path: {error}"));
-        Ok(Self { connection, key: key.map_err(no_key)? })
+        Ok(Self { connection, key: Key::parse(text).map_err(no_key)? })
     }
 
     /// Reads the whole object.
@@ -119,8 +114,7 @@ impl Object {
         self.connection.store.put(&self.key, text.into_bytes().into()).await.is_ok()
     }
 
-    /// Writes it unless it exists. Returns `false` if it existed; then it is unchanged. The server must have passed
-    /// the probe.
+    /// Writes it unless it exists; `false` if it did, and is unchanged. The server must have passed the probe.
     ///
     /// The answer to a put that succeeded may be lost, and then `object_store` itself tries again. So an object that
     /// already exists may be ours, and then it has our bytes. If another process created it with the same bytes,
@@ -148,8 +142,7 @@ impl Object {
         self.ask(|| self.connection.store.copy(&self.key, &to.key))
     }
 
-    /// Copies it to `to`, unless that exists. Returns `false` if it existed, or if this copy made it and the answer
-    /// was lost.
+    /// Copies it to `to`, unless that exists. `false` if it did, or if this copy made it and the answer was lost.
     pub fn copy_new(&self, to: &Self) -> io::Result<bool> {
         let mut tries = Tries::begin();
         loop {

@@ -1,10 +1,9 @@
 //! Leases where there are no locks: objects that their holders rewrite as long as they live.
 //!
-//! The leases on `NAME` are objects in `.leases/NAME/` beside it. A process that takes one first writes its object
-//! and then looks for other leases. So of two processes that exclude each other, at least one sees the other. A lease
-//! that was not rewritten for [`dead_after`], by the server's clock, counts as that of a dead process. A live process
-//! that is slower than that loses its lease. Leases are advisory: what protects the data is that commits are
-//! create-only.
+//! The leases on `NAME` are objects in `.leases/NAME/` beside it. A process that takes one first writes its object and
+//! then looks for other leases. So of two processes that exclude each other, at least one sees the other. A lease that
+//! was not rewritten for [`dead_after`], by the server's clock, counts as that of a dead process. A live process that
+//! is slower than that loses its lease. Leases are advisory: what protects the data is that commits are create-only.
 
 use std::io;
 use std::sync::{Arc, LazyLock};
@@ -41,8 +40,7 @@ struct Beating {
     object: Object,
     /// The name of the holder, for people.
     who: String,
-    /// Whether the lease is still to be rewritten. Locked during a write, so that the lease is not written after its
-    /// removal.
+    /// Whether it is still to be rewritten. Locked during a write, so that no write comes after the removal.
     holds: Mutex<bool>,
 }
 
@@ -59,8 +57,7 @@ fn keep_alive() {
         let all = ALL.lock().clone();
         let holding = all.iter().map(|lease| (lease, lease.holds.lock()));
         let holding: Vec<_> = holding.filter(|(_, holds)| **holds).collect();
-        // All at once, with a time limit: one request without an answer must not cost the other leases. The next
-        // round tries again.
+        // All at once, with a time limit: one request without an answer must not cost the other leases.
         let puts = holding.iter().map(|(lease, _)| lease.object.put_soon(lease.who.clone()));
         runtime::wait_within(dead_after() / 5, futures_util::future::join_all(puts));
     }

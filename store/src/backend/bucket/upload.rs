@@ -16,8 +16,7 @@ use super::runtime::wait_for;
 use crate::error_kind::Failure;
 use crate::unique::unique;
 
-/// Bytes per part of an upload. An upload has at most 10,000 parts, so the longest object has 156 GB; S3 copies at
-/// most 5 GiB.
+/// Bytes per part of an upload. An upload has at most 10,000 parts, so 156 GB; S3 copies at most 5 GiB.
 const PART: usize = 16 << 20;
 
 /// Parts that are sent at the same time.

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind as IoKind, Read, Seek, Write};
 use std::path::Path;
 
+use rustix::io::Errno;
+
 use crate::backend::{Lease, Taken};
 use crate::error::{Error, Result};
 use crate::error_kind::ErrorKind;
@@ -65,14 +67,7 @@ pub(super) fn take(system: &FileSystem, path: &Path, who: Option<&str>) -> Resul
     Ok(Taken::Alone(Lease::holding(file)))
 }
 
-#[cfg(unix)]
 fn knows_no_locks(error: &io::Error) -> bool {
-    use rustix::io::Errno;
     let lacking = [Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOLCK];
     Errno::from_io_error(error).is_some_and(|it| lacking.contains(&it))
-}
-
-#[cfg(not(unix))]
-fn knows_no_locks(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::Unsupported
 }

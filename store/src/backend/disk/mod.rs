@@ -6,6 +6,7 @@ mod naming;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind as IoKind, Read};
 use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -13,8 +14,7 @@ use bytes::Bytes;
 
 use super::{Backend, Entry, Identity, Lease, Properties, Staged, Taken};
 use crate::error::{Error, Result};
-use crate::file_system::{FileSystem, failed, folder_of, free_bytes, inode, open_plain};
-use crate::positioned;
+use crate::file_system::{FileSystem, failed, folder_of, free_bytes, open_plain};
 use crate::temp_file::{TempFile, is_temp};
 
 /// The age below which a file may change again without a new time: clocks have ticks.
@@ -112,7 +112,7 @@ impl Backend for Disk {
 
     fn read_range(&self, path: &Path, range: Range<u64>) -> io::Result<Bytes> {
         let mut bytes = vec![0; (range.end - range.start) as usize];
-        positioned::read_exact_at(&open_plain(path)?, &mut bytes, range.start)?;
+        open_plain(path)?.read_exact_at(&mut bytes, range.start)?;
         Ok(bytes.into())
     }
 
@@ -125,7 +125,7 @@ impl Backend for Disk {
         let modified = metadata.modified().ok()?;
         let age = SystemTime::now().duration_since(modified).ok()?;
         let settled = metadata.is_file() && age >= SETTLED;
-        let (bytes, number) = (metadata.len(), inode(&metadata));
+        let (bytes, number) = (metadata.len(), metadata.ino());
         settled.then_some(Identity::File { bytes, modified, number })
     }
 

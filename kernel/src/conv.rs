@@ -46,8 +46,7 @@ impl Convolution {
     /// A convolution of up to `maps` maps at a time.
     pub fn new(geometry: Geometry, maps: usize) -> Self {
         let (forward, back) = (geometry.reads(maps), geometry.reads_back(maps));
-        // Tap by tap, every gradient is added to its sum once. With few channels there is too little work per tap:
-        // these go window by window.
+        // Tap by tap, every gradient is added to its sum once. Few channels are too little work per tap.
         let by_tap = match geometry.channels {
             FEW_CHANNELS.. => geometry.reads_by_tap(maps),
             _ => Vec::new(),
@@ -95,8 +94,7 @@ impl Convolution {
         }
     }
 
-    /// Computes the gradient of the input from `dy`, the gradient of the output, applies `write`, and stores the
-    /// result in `dx`.
+    /// Computes the gradient of the input from `dy`, that of the output, applies `write`, and stores it in `dx`.
     pub fn input_gradient(&self, packed: &Packed, dy: &[f32], dx: &mut [f32], write: Write<'_>) {
         let maps = self.maps(dy, self.geometry.out_len());
         assert_eq!(dx.len(), maps * self.geometry.in_len(), "input gradient of a convolution");

@@ -44,15 +44,13 @@ impl Dataset {
                 Err(error) => all = all.and(tell(heard, Checked::failed(error))),
             }
         }
-        all.and(self.check_attempts(&folders, heard))
+        let attempts = self.check_attempts(&folders, heard);
+        all.and(attempts.unwrap_or_else(|error| tell(heard, Checked::failed(error))))
     }
 
     /// Checks the complete parts in the folders of keys that no manifest names, against their notes.
-    fn check_attempts(&self, committed: &HashSet<String>, heard: Heard) -> Checked {
-        let names = match self.folder().names_in() {
-            Ok(names) => names,
-            Err(error) => return tell(heard, Checked::failed(error)),
-        };
+    fn check_attempts(&self, committed: &HashSet<String>, heard: Heard) -> Result<Checked> {
+        let names = self.folder().names_in()?;
         let attempts = names.iter().filter(|it| is_folder_name(it) && !committed.contains(*it));
         let each = attempts.map(|attempt| {
             let folder = self.folder().join(attempt);
@@ -65,7 +63,7 @@ impl Dataset {
             let each = notes.map(|note| tell(heard, self.check_noted(&note)));
             each.reduce(Checked::default, Checked::and)
         });
-        each.fold(Checked::default(), Checked::and)
+        Ok(each.fold(Checked::default(), Checked::and))
     }
 
     /// Checks a part against the note beside it.
@@ -107,7 +105,7 @@ impl Generation {
         let parts = self.manifest().parts.par_iter();
         let each = parts.map(|part| tell(heard, self.check_part(part)));
         let parts = each.reduce(Checked::default, Checked::and);
-        parts.and(self.check_strangers())
+        parts.and(self.check_strangers().unwrap_or_else(Checked::failed))
     }
 
     /// Checks a part, and places the damage page by page where it lies in the pages.
@@ -135,12 +133,9 @@ impl Generation {
     }
 
     /// Finds files that a glob takes for parts although they are not.
-    fn check_strangers(&self) -> Checked {
+    fn check_strangers(&self) -> Result<Checked> {
         let folder = self.dir();
-        let names = match folder.names_in() {
-            Ok(names) => names,
-            Err(error) => return Checked::failed(error),
-        };
+        let names = folder.names_in()?;
         let parts: HashSet<_> = self.manifest().parts.iter().map(|it| it.file.as_str()).collect();
         let strangers = names.iter().filter(|name| {
             let data = name.ends_with(".parquet") && !name.starts_with('.');
@@ -148,7 +143,7 @@ impl Generation {
         });
         let what = "it is no part of the generation, but readers take it for one: remove it";
         let damage = strangers.map(|name| Damage::of(folder.join(name).path(), what)).collect();
-        Checked { damage, ..Checked::default() }
+        Ok(Checked { damage, ..Checked::default() })
     }
 }
 

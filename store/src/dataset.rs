@@ -203,8 +203,7 @@ impl Generation {
         })
     }
 
-    /// The parts that must be made again: they are missing, have another size than was written, or were noted as
-    /// damaged. Reads no byte of them.
+    /// The parts that must be made again: missing, of another size, or noted as damaged. Reads no byte of them.
     ///
     /// # Errors
     /// When their folder cannot be listed.

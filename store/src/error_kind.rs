@@ -17,8 +17,7 @@ pub enum ErrorKind {
     /// The disk is full, or a limit on what may be written is reached: make room and continue.
     /// [`crate::Error::needed`] and [`crate::Error::free`] say how much.
     NoSpace,
-    /// A file would be larger than a limit of the process ([`crate::file_size_limit`]) or of the file system allows:
-    /// raise the limit and continue.
+    /// A file would be larger than the process ([`crate::file_size_limit`]) or the file system allows: raise the limit.
     FileLimit,
     /// The file system does not support locks.
     NoLocks,

@@ -116,8 +116,7 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// Watches operations on paths that begin with `folder`, as spelt. `fault` is the number of an operation, from 0,
-    /// and the fault that hits it.
+    /// Watches operations on paths that begin with `folder`. `fault` hits the operation with that number, from 0.
     pub fn watch(&self, folder: &Path, fault: Option<(usize, Fault)>) -> Watch {
         let fault = fault.map(|(at, fault)| (Place::Number(at), fault));
         self.begin(Watched::of(folder, fault, Vec::new()))
@@ -134,8 +133,7 @@ impl Faults {
         Watch { watched, all: self.0.clone() }
     }
 
-    /// Called before an operation; returns the error to fail with, if any. A lock changes nothing, so no fault hits
-    /// it, but the file system may lack locks.
+    /// Called before an operation; returns the error to fail with, if any. No fault hits a lock, but it may be lacking.
     pub(crate) fn before(&self, operation: Operation, path: &Path) -> io::Result<()> {
         match self.meet(operation, path) {
             Some(fault) => strike(fault, path),

@@ -130,8 +130,7 @@ pub(crate) fn failed(path: &Path, action: &str, error: &io::Error) -> Error {
     Error::io(path, action, error).with_free(|| free_bytes(path))
 }
 
-/// Opens a plain file for reading. Refuses a link, which may lead out of its folder, a pipe, which would block, and a
-/// device, which never ends.
+/// Opens a plain file for reading. Refuses links, which may lead anywhere, pipes, which block, and endless devices.
 pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
     let is_file = |metadata: fs::Metadata| match metadata.is_file() {
         true => Ok(()),
@@ -141,6 +140,14 @@ pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     is_file(file.metadata()?)?;
     Ok(file)
+}
+
+/// What an operation gave; `None` when there is no file of that name.
+pub(crate) fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 /// The folder that holds a file.

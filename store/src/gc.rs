@@ -364,8 +364,7 @@ fn strange(folder: &Location) -> Option<String> {
     }
 }
 
-/// Temporary files in a folder whose writers are dead. On object storage, also those in all folders below it, and
-/// expired leases.
+/// Temporary files in a folder whose writers are dead. On object storage, also those below it, and expired leases.
 ///
 /// # Errors
 /// When the folder cannot be listed.

@@ -1,5 +1,4 @@
-//! Leases, which say what is in use. A process that uses something shares its lease. A process that removes it must
-//! hold the lease alone, and does not wait for it.
+//! Leases: a process that uses something shares one; a process that removes it holds it alone, without waiting.
 
 use crate::backend::{Lease, Taken};
 use crate::error::Result;

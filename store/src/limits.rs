@@ -50,14 +50,11 @@ impl Allowance {
     /// # Errors
     /// `Failed` when fewer bytes are left.
     pub fn take(&mut self, bytes: u64, what: impl std::fmt::Display) -> Result<()> {
-        let left = self.left.checked_sub(bytes).ok_or_else(|| {
-            let Self { limit, name, .. } = self;
-            Error::failed(format_args!(
-                "{what} would take more than the {limit} bytes of memory that `Limits::{name}` \
-                 allows"
-            ))
+        let Self { limit, left, name } = *self;
+        self.left = left.checked_sub(bytes).ok_or_else(|| {
+            let limit = format!("the {limit} bytes of memory that `Limits::{name}` allows");
+            Error::failed(format_args!("{what} would take more than {limit}"))
         })?;
-        self.left = left;
         Ok(())
     }
 

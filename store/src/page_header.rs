@@ -42,8 +42,7 @@ const STOP: u8 = 0;
 const RLE: i32 = 3;
 
 impl PageHeader {
-    /// Writes the header to the front of `out` and returns its length. `body` and `values` are below 2^31, because
-    /// the schema limits the values of a row.
+    /// Writes the header to the front of `out`; returns its length. The schema keeps `body` and `values` below 2^31.
     pub fn encode(&self, out: &mut [u8; MAX_HEADER]) -> usize {
         let (page_type, encoding) = self.kind.codes();
         let mut length = 0;

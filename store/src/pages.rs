@@ -53,8 +53,7 @@ impl Pages {
         add_all(filled, sums)
     }
 
-    /// Adds rows to a column of one-byte values, their scales to `scales` and their values to `sums`. The error is
-    /// the index of a value that cannot be stored.
+    /// Adds rows to a column of one-byte values, and their scales to `scales`. The error is the index of a bad value.
     pub fn add_quantised(
         &mut self,
         scales: &mut Self,

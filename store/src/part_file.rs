@@ -42,8 +42,7 @@ impl PartFile {
         })
     }
 
-    /// The size in bytes. For a remote part this is the size in the manifest: if the object is shorter, a read fails;
-    /// if it is longer, its index does not match.
+    /// The size in bytes; of a remote part, that in the manifest: reading a shorter or longer object fails later.
     ///
     /// # Errors
     /// When the system cannot tell.

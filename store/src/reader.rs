@@ -1,5 +1,4 @@
-//! Reads rows of a generation at random positions. `reader/keys.rs` reads what identifies the rows;
-//! `reader/every_page.rs` checks all pages.
+//! Reads rows of a generation at random positions, their keys (`reader/keys.rs`), or all (`reader/every_page.rs`).
 
 mod every_page;
 pub(crate) mod keys;
@@ -24,8 +23,7 @@ use crate::quantise::dequantise;
 use crate::schema::{Column, DType, Schema};
 use crate::tensor_page::{Scratch, TensorPage};
 
-/// The most bytes of adjacent pages that are read in one call: few enough to stay in the cache. Otherwise each small
-/// row would cost a system call.
+/// The most bytes of adjacent pages that are read in one call, to stay in the cache: small rows share a system call.
 const READ_AT_ONCE: u64 = 256 << 10;
 
 /// How many remote parts have their index fetched ahead: one request after another would be slow.
@@ -362,13 +360,12 @@ fn place(schema: &Schema, name: &str) -> Result<usize> {
 }
 
 fn check_length(column: &str, positions: &[u64], values: usize, out: usize) -> Result<()> {
-    if positions.len().checked_mul(values) == Some(out) {
+    let rows = positions.len();
+    if rows.checked_mul(values) == Some(out) {
         return Ok(());
     }
-    Err(Error::failed(format_args!(
-        "column `{column}`: {} rows of {values} values do not go into {out}",
-        positions.len()
-    )))
+    let what = format!("column `{column}`: {rows} rows of {values} values do not go into {out}");
+    Err(Error::failed(what))
 }
 
 fn check_type(column: &str, page: &TensorPage, wanted: DType) -> Result<()> {

@@ -164,10 +164,9 @@ impl Schema {
             if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
                 return Err(format!("column name `{name}`: use letters, digits and `_`"));
             }
-            if seen.contains(&name) {
+            if let Some(name) = seen.replace(name) {
                 return Err(format!("two columns are called `{name}`"));
             }
-            seen.insert(name);
         }
         for Column { name, shape, dims, .. } in &self.columns {
             let values = shape.iter().try_fold(1usize, |values, size| values.checked_mul(*size));

@@ -173,8 +173,7 @@ impl TensorPage {
         (self.compression == Compression::None).then_some((before, self.padding))
     }
 
-    /// Checks the bytes before the values ([`Self::around`]). Returns the checksum so far, which continues with the
-    /// values, and the checksum expected at the end.
+    /// Checks the bytes before the values ([`Self::around`]). Returns the checksum so far, and the one at the end.
     ///
     /// # Errors
     /// What is wrong with the page.

@@ -1,5 +1,4 @@
-//! Writes a generation, cut into parts. `writer/resume.rs` takes over the work of earlier writers; `writer/commit.rs`
-//! makes the generation visible.
+//! Writes a generation, cut into parts. `writer/resume.rs` goes on with it; `writer/commit.rs` makes it visible.
 
 pub(crate) mod commit;
 mod resume;
@@ -108,9 +107,8 @@ impl Dataset {
         Writer::begin(self.clone(), spec, Shard::WHOLE)
     }
 
-    /// Begins or continues one shard of a generation that several writers write together, at the same time or one
-    /// after another. Each writes the parts of its shard. The writer whose [`Writer::finish`] finds all parts
-    /// complete makes the generation visible.
+    /// Begins or continues one shard of a generation that several writers write together. Each writes the parts of its
+    /// shard. The one whose [`Writer::finish`] finds all parts complete makes the generation visible.
     ///
     /// # Errors
     /// The errors of [`Self::begin`]; `Failed` also when the spec does not give the number of rows.
@@ -378,19 +376,14 @@ impl Writer {
     /// generation, and everything made from it, belongs to the part as it was.
     fn check_repaired(&self, index: usize, part: &Part) -> Result<()> {
         let Some(committed) = &self.committed else { return Ok(()) };
-        match committed.manifest().parts.get(index) {
-            Some(expected) if expected == part => {}
-            _ => {
-                let at = self.folder.join(&part.file);
-                at.remove()?;
-                let what = format!(
-                    "{at}: was made again, and is not what was committed as generation {}",
-                    committed.number()
-                );
-                return Err(Error::new(ErrorKind::Differs, what));
-            }
+        if committed.manifest().parts.get(index) == Some(part) {
+            return Ok(());
         }
-        Ok(())
+        let (at, number) = (self.folder.join(&part.file), committed.number());
+        at.remove()?;
+        let what =
+            format!("{at}: was made again, and is not what was committed as generation {number}");
+        Err(Error::new(ErrorKind::Differs, what))
     }
 
     fn record(&self, part: Part, sums: Vec<Sums>) -> PartRecord {

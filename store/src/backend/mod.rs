@@ -109,8 +109,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Writes `bytes` under a name that must be free. Returns `false` when the name is taken; then nothing has
-    /// changed. Of several calls at once, one succeeds.
+    /// Writes `bytes` under a name that must be free; `false` when it is taken. Of several calls at once, one succeeds.
     ///
     /// # Errors
     /// `NoSpace`, `Denied` or `Failed` when it cannot be written; then the file does not exist.

@@ -79,8 +79,7 @@ pub(super) fn mark_used(file: &File) {
     let _ = file.set_times(FileTimes::new().set_accessed(SystemTime::now()));
 }
 
-/// Opens a block of the given size, and checks it unless it is the file that was checked before. `None` when it does
-/// not exist. A block that is not whole is removed.
+/// Opens a block of the given size, and checks it unless it is `checked`. Removes one that is not whole.
 pub(super) fn open(
     system: &FileSystem,
     folder: &Path,

@@ -55,8 +55,7 @@ impl Limit {
         }
     }
 
-    /// The most bytes in the folder after room was made. The limit leaves two steps more until a process makes room
-    /// again, and another two while it does.
+    /// The most bytes in the folder after room was made. Two steps more are written before that, and two meanwhile.
     pub fn target(&self) -> u64 {
         self.max_bytes - 4 * self.step()
     }

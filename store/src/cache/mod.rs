@@ -214,8 +214,7 @@ impl Cache {
         }
     }
 
-    /// Adds all blocks of a part from `file`, which holds the whole part, for instance because it was written here.
-    /// Skips a part that would push out everything else.
+    /// Adds all blocks of a part from `file`, which holds it whole. Skips a part that would push out everything else.
     pub fn insert(&self, content: &str, file: &File, size: u64) {
         let shared = &*self.shared;
         let Ok(content) = hash(content) else { return };
@@ -401,8 +400,7 @@ impl Shared {
 }
 
 impl Claimed<'_> {
-    /// Fetches the blocks, hands them to waiting threads, and writes them. Returns the offset of the first block, and
-    /// the bytes of all.
+    /// Fetches the blocks, hands them to waiting threads, and writes them. Returns the first offset, and all bytes.
     fn fetch(self, size: u64, fetch: &Fetch) -> io::Result<(u64, Bytes)> {
         let ranges = self.flights.iter().map(|(key, _)| self.shared.range(*key, size));
         let whole = ranges.clone().fold(u64::MAX, |start, range| start.min(range.start))

@@ -18,6 +18,7 @@ use super::retries::Tries;
 use super::runtime::wait_for;
 use crate::backend::Entry;
 use crate::error_kind::Failure;
+use crate::file_system::if_there;
 use crate::unique::unique;
 
 /// The prefix of names of objects that the store makes for its own purposes.
@@ -70,11 +71,8 @@ impl Object {
 
     /// The size in bytes; `None` when the object does not exist.
     pub fn size(&self) -> io::Result<Option<u64>> {
-        match self.ask(|| self.connection.store.head(&self.key)) {
-            Ok(meta) => Ok(Some(meta.size)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let meta = if_there(self.ask(|| self.connection.store.head(&self.key)))?;
+        Ok(meta.map(|meta| meta.size))
     }
 
     /// The entries directly below it, sorted by name.
@@ -157,10 +155,7 @@ impl Object {
 
     /// Removes it; it may be missing.
     pub fn remove(&self) -> io::Result<()> {
-        match self.ask(|| self.connection.store.delete(&self.key)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        if_there(self.ask(|| self.connection.store.delete(&self.key))).map(drop)
     }
 
     /// An object beside it for the store's own purposes, with a name that no other process uses.
@@ -182,8 +177,7 @@ impl Object {
         Self { connection: self.connection.clone(), key: self.key.clone().join(name) }
     }
 
-    /// Sends a request that may be done twice, and retries it. `object_store` retries requests, but not every answer
-    /// that ends too soon.
+    /// Sends a request that may be done twice, and retries it, also at answers that end too soon.
     pub fn ask<T, Answer>(&self, request: impl Fn() -> Answer) -> io::Result<T>
     where
         Answer: Future<Output = object_store::Result<T>>,

@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use super::{Backend, Entry, Identity, Lease, Properties, Staged, Taken};
 use crate::error::{Error, Result};
-use crate::file_system::{FileSystem, failed, folder_of, free_bytes, open_plain};
+use crate::file_system::{FileSystem, failed, folder_of, free_bytes, if_there, open_plain};
 use crate::temp_file::{TempFile, is_temp};
 
 /// The age below which a file may change again without a new time: clocks have ticks.
@@ -85,11 +85,8 @@ impl Backend for Disk {
     }
 
     fn size(&self, path: &Path) -> io::Result<Option<u64>> {
-        match fs::metadata(path) {
-            Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
-            Err(error) if error.kind() == IoKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let there = if_there(fs::metadata(path))?;
+        Ok(there.filter(fs::Metadata::is_file).map(|metadata| metadata.len()))
     }
 
     fn is_folder(&self, path: &Path) -> io::Result<bool> {
@@ -174,10 +171,8 @@ impl Backend for Disk {
     }
 
     fn remove(&self, path: &Path) -> Result<()> {
-        match self.system.remove(path) {
-            Err(error) if error.kind() != IoKind::NotFound => Err(failed(path, "remove", &error)),
-            _ => Ok(()),
-        }
+        let removed = if_there(self.system.remove(path));
+        removed.map(drop).map_err(|error| failed(path, "remove", &error))
     }
 
     fn create_folder(&self, path: &Path) -> Result<()> {
@@ -258,9 +253,5 @@ impl Backend for Disk {
 
 /// The entries of a folder; empty when it does not exist.
 fn entries_of(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
-    match fs::read_dir(folder) {
-        Ok(found) => Ok(Some(found).into_iter().flatten()),
-        Err(error) if error.kind() == IoKind::NotFound => Ok(None.into_iter().flatten()),
-        Err(error) => Err(error),
-    }
+    Ok(if_there(fs::read_dir(folder))?.into_iter().flatten())
 }

@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use rayon::prelude::*;
 
-use super::{values, with_values};
+use super::{values, with_all_values};
 
 /// Values per rayon task.
 const CHUNK: usize = 1 << 16;
@@ -35,13 +35,12 @@ impl CustomOp1 for Relu {
 
 /// The gradient before a rectifier whose output was `y`: `dy` where `y > 0`, else 0.
 pub(super) fn mask(y: &Tensor, dy: &Tensor) -> Result<Tensor> {
-    let masked = with_values(y, "relu", |y| {
-        with_values(dy, "relu", |dy| {
-            let mut dx = vec![0.0; dy.len()];
-            let chunks = dx.par_chunks_mut(CHUNK).zip(dy.par_chunks(CHUNK));
-            chunks.zip(y.par_chunks(CHUNK)).for_each(|((dx, dy), y)| mask_into(y, dy, dx));
-            Ok(dx)
-        })
+    let masked = with_all_values([y, dy], "relu", |values| {
+        let (y, dy) = (values[0], values[1]);
+        let mut dx = vec![0.0; dy.len()];
+        let chunks = dx.par_chunks_mut(CHUNK).zip(dy.par_chunks(CHUNK));
+        chunks.zip(y.par_chunks(CHUNK)).for_each(|((dx, dy), y)| mask_into(y, dy, dx));
+        Ok::<_, candle_core::Error>(dx)
     })?;
     Tensor::from_vec(masked, y.shape(), y.device())
 }

@@ -15,12 +15,12 @@ use super::product::{Write, multiply};
 /// The fewest channels for which weight gradients go tap by tap.
 const FEW_CHANNELS: usize = 12;
 
-/// A convolution of up to `maps` maps at a time, with weights
-/// `[kernel, kernel, channels, out_channels]`.
+/// A convolution of up to `maps` maps at a time, with weights `[kernel, kernel, channels, out_channels]`.
 #[derive(Debug)]
 pub struct Convolution {
-    geometry: Geometry,
-    maps: usize,
+    pub(super) geometry: Geometry,
+    /// The most maps at a time.
+    pub(super) most_maps: usize,
     forward: Vec<Class>,
     back: Vec<Phase>,
     /// The classes for the gradient of the weights; empty where those of the forward pass are used.
@@ -46,23 +46,12 @@ impl Convolution {
     /// A convolution of up to `maps` maps at a time.
     pub fn new(geometry: Geometry, maps: usize) -> Self {
         let (forward, back) = (geometry.reads(maps), geometry.reads_back(maps));
-        // Tap by tap, every gradient is added to its sum once. With few channels there is too little work per tap:
-        // these go window by window.
+        // Tap by tap, every gradient is added to its sum once. Few channels are too little work per tap.
         let by_tap = match geometry.channels {
             FEW_CHANNELS.. => geometry.reads_by_tap(maps),
             _ => Vec::new(),
         };
-        Self { geometry, maps, forward, back, by_tap }
-    }
-
-    /// The sizes of the convolution.
-    pub fn geometry(&self) -> &Geometry {
-        &self.geometry
-    }
-
-    /// The most maps at a time.
-    pub fn most_maps(&self) -> usize {
-        self.maps
+        Self { geometry, most_maps: maps, forward, back, by_tap }
     }
 
     /// Packs `weight` for forward passes.
@@ -90,7 +79,8 @@ impl Convolution {
     /// The number of maps in `x`, which have `len` values each.
     fn maps(&self, x: &[f32], len: usize) -> usize {
         let maps = x.len() / len;
-        assert!(maps * len == x.len() && maps <= self.maps, "up to {} whole maps", self.maps);
+        let most = self.most_maps;
+        assert!(maps * len == x.len() && maps <= most, "up to {most} whole maps");
         maps
     }
 
@@ -104,8 +94,7 @@ impl Convolution {
         }
     }
 
-    /// Computes the gradient of the input from `dy`, the gradient of the output, applies `write`, and stores the
-    /// result in `dx`.
+    /// Computes the gradient of the input from `dy`, that of the output, applies `write`, and stores it in `dx`.
     pub fn input_gradient(&self, packed: &Packed, dy: &[f32], dx: &mut [f32], write: Write<'_>) {
         let maps = self.maps(dy, self.geometry.out_len());
         assert_eq!(dx.len(), maps * self.geometry.in_len(), "input gradient of a convolution");
@@ -137,7 +126,7 @@ impl Convolution {
         values: &'a [f32],
         maps: usize,
     ) -> (Gathered<'a>, &'a [u32]) {
-        let rows = class.starts.len() / self.maps * maps;
+        let rows = class.starts.len() / self.most_maps * maps;
         let (starts, segments) = (&class.starts[..rows], &class.segments[..]);
         (Gathered { values, starts, segments }, &class.places[..rows])
     }

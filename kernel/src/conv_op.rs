@@ -87,9 +87,9 @@ impl CustomOp3 for Conv {
         let bias = Some(values(bias, bias_layout, self.name())?);
         let write = Write { bias, relu: self.relu, ..Write::default() };
 
-        let g = conv.geometry();
+        let g = &conv.geometry;
         let mut y = vec![0.0; maps * g.out_len()];
-        let tile = tile(maps, conv.most_maps());
+        let tile = tile(maps, conv.most_maps);
         let tiles = y.par_chunks_mut((tile * g.out_len()).max(1));
         tiles
             .zip(x.par_chunks((tile * g.in_len()).max(1)))
@@ -134,9 +134,9 @@ impl CustomOp3 for Conv {
 fn input_gradient(conv: &Convolution, weight: &[f32], dy: &[f32], maps: usize) -> Vec<f32> {
     let mut packed = Packed::default();
     conv.pack_back(weight, &mut packed);
-    let g = conv.geometry();
+    let g = &conv.geometry;
     let mut dx = vec![0.0; maps * g.in_len()];
-    let tile = tile(maps, conv.most_maps());
+    let tile = tile(maps, conv.most_maps);
     let tiles = dx.par_chunks_mut((tile * g.in_len()).max(1));
     tiles
         .zip(dy.par_chunks((tile * g.out_len()).max(1)))
@@ -144,10 +144,9 @@ fn input_gradient(conv: &Convolution, weight: &[f32], dy: &[f32], maps: usize) -
     dx
 }
 
-/// Computes the gradients of weight and bias. Each thread sums a fixed share of the maps; the shares are added in
-/// order.
+/// Computes the gradients of weight and bias: each thread sums a share of the maps, and the shares are added in order.
 fn weight_gradient(conv: &Convolution, x: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let g = conv.geometry();
+    let g = &conv.geometry;
     let maps = x.len() / g.in_len().max(1);
     let share = maps.div_ceil(rayon::current_num_threads()).max(1);
     let zeros = || (vec![0.0f32; g.taps() * g.out_channels], vec![0.0f64; g.out_channels]);
@@ -156,8 +155,8 @@ fn weight_gradient(conv: &Convolution, x: &[f32], dy: &[f32]) -> (Vec<f32>, Vec<
         .zip(dy.par_chunks((share * g.out_len()).max(1)))
         .map(|(x, dy)| {
             let (mut dw, mut db) = zeros();
-            let x = x.chunks((conv.most_maps() * g.in_len()).max(1));
-            for (x, dy) in x.zip(dy.chunks((conv.most_maps() * g.out_len()).max(1))) {
+            let x = x.chunks((conv.most_maps * g.in_len()).max(1));
+            for (x, dy) in x.zip(dy.chunks((conv.most_maps * g.out_len()).max(1))) {
                 conv.add_weight_gradient(x, dy, &mut dw, &mut db);
             }
             (dw, db)

@@ -66,8 +66,7 @@ impl Geometry {
     }
 }
 
-/// Positions whose windows reach the same taps. Windows at an edge of a map reach fewer, as nothing is multiplied
-/// with the zeros of the padding.
+/// Positions whose windows reach the same taps: fewer at an edge of a map, as nothing is multiplied with padding.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Class {
     /// For each position of each map, in order, the index in the input where its window begins.
@@ -108,8 +107,7 @@ impl Geometry {
         classes(&down, &across, self.kernel[1], (read, written), maps)
     }
 
-    /// The classes that the gradient of each tap's weights over `maps` maps reads: the positions that the tap
-    /// reaches.
+    /// The classes that the gradient of each tap's weights over `maps` maps reads: the positions that the tap reaches.
     pub(super) fn reads_by_tap(&self, maps: usize) -> Vec<Class> {
         let reached = |axis: usize, tap: usize| {
             let (side, out) = match axis {

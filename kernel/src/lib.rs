@@ -1,8 +1,6 @@
-//! The arithmetic on the hot path, channels-last: functions for the maps of one thread, and candle operations with a
-//! backward pass.
+//! The arithmetic on the hot path, channels-last: functions for the maps of one thread, and candle operations.
 //!
-//! Work is split over rayon tasks so that a result depends only on the inputs and, for weight gradients, on the
-//! number of threads.
+//! A result depends only on the inputs and, for weight gradients, on the number of rayon's threads.
 
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
@@ -50,8 +48,7 @@ pub fn values<'a>(storage: &'a CpuStorage, layout: &Layout, op: &str) -> Result<
     Ok(&storage.as_slice::<f32>()?[start..end])
 }
 
-/// Calls `f` to overwrite the values of a contiguous f32 tensor on the CPU. Tensors that share its memory change,
-/// too.
+/// Calls `f` to overwrite the values of a contiguous f32 tensor on the CPU. Tensors that share its memory change, too.
 pub fn overwrite<T>(tensor: &Tensor, f: impl FnOnce(&mut [f32]) -> T) -> Result<T> {
     struct Overwrite<F, T>(Cell<Option<F>>, Cell<Option<T>>);
 
@@ -79,11 +76,7 @@ pub fn overwrite<T>(tensor: &Tensor, f: impl FnOnce(&mut [f32]) -> T) -> Result<
 
 /// Calls `f` with the values of a contiguous f32 tensor on the CPU.
 pub fn with_values<T>(tensor: &Tensor, op: &str, f: impl FnOnce(&[f32]) -> Result<T>) -> Result<T> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match &*storage {
-        Storage::Cpu(storage) => f(values(storage, layout, op)?),
-        _ => candle_core::bail!("{op} is implemented for the CPU only"),
-    }
+    with_all_values([tensor], op, |values| f(values[0]))
 }
 
 /// Calls `f` with the values of several contiguous f32 tensors on the CPU.

@@ -93,8 +93,7 @@ struct Piece {
     row: usize,
 }
 
-/// Cuts segments into pieces. [`DEPTH`] rows of a piece stay in the second-level cache while every panel of the right
-/// side passes.
+/// Cuts segments into pieces, [`DEPTH`] rows of which stay in the second-level cache while every panel passes.
 fn pieces(segments: &[Segment]) -> impl Iterator<Item = Piece> + '_ {
     const LONGEST: usize = 20 * ROWS;
     segments.iter().flat_map(|segment| {

@@ -15,8 +15,7 @@ pub struct Panels {
 }
 
 impl Panels {
-    /// Packs the matrix `[k, n]` whose value at (p, j) is `at(p) + j * stride` of `values`, in place
-    /// of what was packed before.
+    /// Packs the matrix `[k, n]` whose value at (p, j) is `at(p) + j * stride` of `values`, in place of an earlier one.
     pub fn pack(
         &mut self,
         values: &[f32],

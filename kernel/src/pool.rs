@@ -40,8 +40,7 @@ impl CustomOp1 for MeanPool {
     }
 }
 
-/// Writes the mean over the positions of each map in `maps` `[maps, positions, channels]` to `means` `[maps,
-/// channels]`.
+/// Writes the mean over the positions of each map `[maps, positions, channels]` to `means` `[maps, channels]`.
 pub fn means(maps: &[f32], channels: usize, means: &mut [f32]) {
     let count = (means.len() / channels.max(1)).max(1);
     let len = maps.len() / count;

@@ -4,8 +4,7 @@
 //! lie ([`Gathered`]), so no im2col form is ever written; its right side is packed into [`Panels`].
 //! [`super::outer::add_outer`] sums the outer products of gathered rows and the rows of a second matrix.
 //!
-//! Every value is summed over the inner dimension from first to last, wherever it lies in the output. So a row's
-//! result does not depend on the rows around it.
+//! Every value is summed over the inner dimension in order, so a row's result does not depend on the rows around it.
 //!
 //! The code is generic over the vectors of `pulp`, which picks AVX-512, AVX2 with FMA, NEON or arrays when the
 //! program runs. LOG.md compares the rates with the `gemm` crate and the peak.
@@ -28,8 +27,7 @@ const CHUNK: usize = 1 << 17;
 const FEWEST: usize = 128;
 const MOST: usize = 1024;
 
-/// The operations on each sum of a product, in this order. Slices other than `bias` have one value per value of the
-/// output.
+/// The operations on each sum of a product, in this order. Slices other than `bias` have the output's length.
 #[derive(Clone, Copy, Default)]
 pub struct Write<'a> {
     /// Adds these values.

@@ -65,8 +65,7 @@ impl Sizes {
         self.batch.div_ceil(rayon::current_num_threads())
     }
 
-    /// For `samples` samples, the places of the states that each step reads, and of the gates that they go to. The
-    /// first step reads no state.
+    /// Places of the states that each step reads, and of the gates that they go to. The first step reads no state.
     fn pairs(self, samples: usize) -> (Vec<u32>, Vec<u32>) {
         let rows = (0..samples * self.steps).filter(|row| row % self.steps > 0);
         rows.map(|row| (((row - 1) * self.hidden) as u32, (row * self.gates()) as u32)).unzip()

@@ -39,8 +39,7 @@ pub(super) fn dispatch<Op: WithSimd>(op: Op) -> Op::Output {
     }
 }
 
-/// Evaluates `$body` with `$m` as a constant equal to `$count`, so that the sums of a fixed number of rows can stay
-/// in registers.
+/// Evaluates `$body` with `$m` as a constant equal to `$count`, so that sums of that many rows stay in registers.
 macro_rules! with_constant {
     ($count:expr, $m:ident => $body:expr, $($value:literal)*) => {
         match $count {

@@ -3,14 +3,12 @@ use rubato::{Fft, FixedSync, Resampler, WindowFunction};
 
 use crate::Error;
 
-/// The fewest samples of the lower rate in a block. The more there are, the closer to half of that rate the filter
-/// ends.
+/// The fewest samples of the lower rate in a block. With more, the filter ends closer to half of that rate.
 const LEAST: usize = 1024;
 /// The most samples of the higher rate in a block.
 const MOST: usize = 1 << 20;
 
-/// Converts samples to another rate. The result has `length` samples; the first is at the same time as the first
-/// input.
+/// Converts samples to another rate. The result has `length` samples; the first is at the same time as the first input.
 ///
 /// Both rates are in samples per second. Frequencies above half of the lower rate are filtered out. Equal samples
 /// give equal bits, whatever else runs.

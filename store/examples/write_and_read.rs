@@ -5,7 +5,7 @@
 //! cargo run -p gimlet-store --example write_and_read s3://bucket/digits
 //! ```
 
-use gimlet_store::{Column, DType, Key, Rows, Schema, Spec, Store, Values};
+use gimlet_store::{Column, DType, Rows, Schema, Spec, Store, Values, key_of};
 use serde_json::json;
 
 const ROWS: u64 = 1000;
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         settings: settings.clone(),
         ..Spec::new(
             Schema::of([Column::new("vector", DType::F16, [VALUES])]),
-            Key::of(settings.to_string()),
+            key_of(settings.to_string()),
         )
     };
 

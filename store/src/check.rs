@@ -24,8 +24,7 @@ use crate::schema::Schema;
 pub type Heard<'a> = &'a (dyn Fn(&Checked) + Sync);
 
 impl Dataset {
-    /// Reads every byte of every generation, and of the complete parts of unfinished generations. Continues after
-    /// damage.
+    /// Reads every byte of every generation, and of complete parts of unfinished ones. Continues after damage.
     pub fn check(&self, heard: Heard) -> Checked {
         let numbers = match self.generations() {
             Ok(numbers) => numbers,
@@ -37,7 +36,7 @@ impl Dataset {
             match self.generation_anew(number) {
                 Ok(generation) => {
                     folders.insert(folder_name(&generation.manifest().key).to_owned());
-                    let size = self.records().path(number).plain_size().unwrap_or(0);
+                    let size = self.records.path(number).plain_size().unwrap_or(0);
                     all = all.and(tell(heard, Checked::sound(size))).and(generation.check(heard));
                 }
                 // Removed since it was listed.
@@ -45,15 +44,13 @@ impl Dataset {
                 Err(error) => all = all.and(tell(heard, Checked::failed(error))),
             }
         }
-        all.and(self.check_attempts(&folders, heard))
+        let attempts = self.check_attempts(&folders, heard);
+        all.and(attempts.unwrap_or_else(|error| tell(heard, Checked::failed(error))))
     }
 
     /// Checks the complete parts in the folders of keys that no manifest names, against their notes.
-    fn check_attempts(&self, committed: &HashSet<String>, heard: Heard) -> Checked {
-        let names = match self.folder().names_in() {
-            Ok(names) => names,
-            Err(error) => return tell(heard, Checked::failed(error)),
-        };
+    fn check_attempts(&self, committed: &HashSet<String>, heard: Heard) -> Result<Checked> {
+        let names = self.folder().names_in()?;
         let attempts = names.iter().filter(|it| is_folder_name(it) && !committed.contains(*it));
         let each = attempts.map(|attempt| {
             let folder = self.folder().join(attempt);
@@ -66,12 +63,12 @@ impl Dataset {
             let each = notes.map(|note| tell(heard, self.check_noted(&note)));
             each.reduce(Checked::default, Checked::and)
         });
-        each.fold(Checked::default(), Checked::and)
+        Ok(each.fold(Checked::default(), Checked::and))
     }
 
     /// Checks a part against the note beside it.
     fn check_noted(&self, note: &Location) -> Checked {
-        let checked = match json::read::<PartRecord>(note, &self.limits()) {
+        let checked = match json::read::<PartRecord>(note, &self.records.limits) {
             Ok(record) if record.belongs_to(note.path()) => {
                 let PartRecord { format_version, key, schema, part, .. } = record;
                 let manifest = of_part(format_version, key, schema, part.clone());
@@ -108,14 +105,14 @@ impl Generation {
         let parts = self.manifest().parts.par_iter();
         let each = parts.map(|part| tell(heard, self.check_part(part)));
         let parts = each.reduce(Checked::default, Checked::and);
-        parts.and(self.check_strangers())
+        parts.and(self.check_strangers().unwrap_or_else(Checked::failed))
     }
 
     /// Checks a part, and places the damage page by page where it lies in the pages.
     fn check_part(&self, part: &Part) -> Checked {
         let Manifest { format_version, key, schema, .. } = self.manifest();
         let manifest = of_part(*format_version, key.clone(), schema.clone(), part.clone());
-        let alone = self.dataset().holding(self.number(), Arc::new(manifest));
+        let alone = self.dataset.holding(self.number(), Arc::new(manifest));
         let names: Vec<_> = schema.columns.iter().map(|column| column.name.as_str()).collect();
         let opened = || Reader::open(&alone, &names, None);
         let error = match self.verify_part(part).and_then(|()| opened().map(|_| ())) {
@@ -136,12 +133,9 @@ impl Generation {
     }
 
     /// Finds files that a glob takes for parts although they are not.
-    fn check_strangers(&self) -> Checked {
+    fn check_strangers(&self) -> Result<Checked> {
         let folder = self.dir();
-        let names = match folder.names_in() {
-            Ok(names) => names,
-            Err(error) => return Checked::failed(error),
-        };
+        let names = folder.names_in()?;
         let parts: HashSet<_> = self.manifest().parts.iter().map(|it| it.file.as_str()).collect();
         let strangers = names.iter().filter(|name| {
             let data = name.ends_with(".parquet") && !name.starts_with('.');
@@ -149,7 +143,7 @@ impl Generation {
         });
         let what = "it is no part of the generation, but readers take it for one: remove it";
         let damage = strangers.map(|name| Damage::of(folder.join(name).path(), what)).collect();
-        Checked { damage, ..Checked::default() }
+        Ok(Checked { damage, ..Checked::default() })
     }
 }
 

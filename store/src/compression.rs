@@ -103,13 +103,11 @@ impl fmt::Display for CompressionChoice {
             Compression::Lz4 => "zstd does not save a tenth more",
             Compression::Zstd => "it saves the most",
         };
+        let (chosen, rows) = (self.chosen.name(), self.rows);
+        let (lz4, zstd) = (100.0 * self.lz4, 100.0 * self.zstd);
         write!(
             f,
-            "{}: of the first {} rows lz4 leaves {:.0} %, zstd {:.0} %: {why}",
-            self.chosen.name(),
-            self.rows,
-            100.0 * self.lz4,
-            100.0 * self.zstd
+            "{chosen}: of the first {rows} rows lz4 leaves {lz4:.0} %, zstd {zstd:.0} %: {why}"
         )
     }
 }
@@ -122,15 +120,8 @@ pub(crate) struct Codec {
     decompressor: Option<zstd_bulk::Decompressor<'static>>,
 }
 
-impl fmt::Debug for Codec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Codec")
-    }
-}
-
 impl Codec {
-    /// Compresses `from` into the front of `to`, which has room for [`Compression::most`] bytes; returns the number
-    /// of compressed bytes.
+    /// Compresses `from` into the front of `to`, which has [`Compression::most`] bytes; returns the compressed length.
     pub fn compress(
         &mut self,
         compression: Compression,

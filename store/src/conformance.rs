@@ -18,8 +18,8 @@ use serde_json::json;
 
 use crate::gc::{Kind, Policy, Shelf};
 use crate::{
-    Appending, Column, DType, Dataset, ErrorKind, Finished, Generation, Key, Lease, Location,
-    Records, Result, Rows, Schema, Shard, Spec, Values, Writer,
+    Appending, Column, DType, Dataset, ErrorKind, Finished, Generation, Lease, Location, Records,
+    Result, Rows, Schema, Shard, Spec, Values, Writer, key_of,
 };
 
 /// Values per row: enough that a few rows are larger than a single put.
@@ -56,8 +56,8 @@ pub fn run(root: &Location) {
 }
 
 /// A test key; each `name` gives a different one.
-pub fn key(name: char) -> Key {
-    Key::of(name.to_string())
+pub fn key(name: char) -> String {
+    key_of(name.to_string())
 }
 
 /// The spec of a generation with `rows` rows of `values` values.
@@ -146,8 +146,7 @@ fn a_generation(root: &Location) {
     let names = first.dir().names().unwrap();
     let parts: Vec<&String> = names.iter().filter(|it| it.ends_with(".parquet")).collect();
     assert_eq!(parts, ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]);
-    let manifest: Vec<_> = first.manifest().parts.iter().map(|it| it.file.as_str()).collect();
-    assert_eq!(manifest, ["part-00000.parquet", "part-00001.parquet", "part-00002.parquet"]);
+    assert!(first.manifest().parts.iter().map(|it| &it.file).eq(parts));
 }
 
 fn a_key_that_is_there(root: &Location) {
@@ -168,19 +167,9 @@ fn other_bytes(root: &Location) {
     folder.join(".part-00000.parquet.json").remove().unwrap();
     folder.join("part-00000.parquet").replace(b"something else").unwrap();
     let mut writer = dataset.begin(spec(&key('a'), 6, 4)).unwrap();
-    let x = [0.0; 24];
-    let tensors = [Values::F32(&x)];
-    let rows = Rows {
-        ids: &[0, 1, 2, 3],
-        labels: &[None; 4],
-        sources: None,
-        attributes: &[],
-        tensors: &tensors,
-    };
-    let error = writer.write(&rows).unwrap_err();
+    let error = give(&mut writer, 0..4, 6).unwrap_err();
     assert!(error.to_string().contains("with other bytes"), "{error}");
-    let kept = folder.join("part-00000.parquet").read().unwrap();
-    assert_eq!(kept, b"something else");
+    assert_eq!(folder.join("part-00000.parquet").read().unwrap(), b"something else");
     assert!(dataset.generations().unwrap().is_empty());
 }
 
@@ -202,20 +191,23 @@ fn an_attempt(root: &Location) {
     assert_eq!(generation.manifest().parts, whole.manifest().parts);
 }
 
+/// Calls `commit` on `writers` threads at once; returns the numbers that they got.
+fn at_once(writers: usize, commit: impl Fn(usize) -> u64 + Sync) -> Vec<u64> {
+    let start = Barrier::new(writers);
+    let run = &|writer| {
+        start.wait();
+        commit(writer)
+    };
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..writers).map(|it| scope.spawn(move || run(it))).collect();
+        running.into_iter().map(|it| it.join().unwrap()).collect()
+    })
+}
+
 fn records_at_once(root: &Location) {
     let records = Records::at(root.join("records"));
-    let start = Barrier::new(12);
-    let numbers: Vec<u64> = std::thread::scope(|scope| {
-        let writers: Vec<_> = (0..12)
-            .map(|writer| {
-                let (records, start) = (&records, &start);
-                scope.spawn(move || {
-                    start.wait();
-                    records.commit(|number| json!({ "writer": writer, "number": number })).unwrap()
-                })
-            })
-            .collect();
-        writers.into_iter().map(|it| it.join().unwrap()).collect()
+    let numbers = at_once(12, |writer| {
+        records.commit(|number| json!({ "writer": writer, "number": number })).unwrap()
     });
     let mut sorted = numbers.clone();
     sorted.sort_unstable();
@@ -230,19 +222,7 @@ fn records_at_once(root: &Location) {
 
 fn one_key_at_once(root: &Location) {
     let dataset = Dataset::at(root.join("train"));
-    let start = Barrier::new(6);
-    let found: Vec<u64> = std::thread::scope(|scope| {
-        let writers: Vec<_> = (0..6)
-            .map(|_| {
-                let (dataset, start) = (&dataset, &start);
-                scope.spawn(move || {
-                    start.wait();
-                    write(dataset, &key('c'), 9).unwrap().number()
-                })
-            })
-            .collect();
-        writers.into_iter().map(|it| it.join().unwrap()).collect()
-    });
+    let found = at_once(6, |_| write(&dataset, &key('c'), 9).unwrap().number());
     assert!(found.iter().all(|number| *number == 1), "{found:?}");
     assert_eq!(dataset.generations().unwrap(), [1]);
     let generation = dataset.newest().unwrap().unwrap();
@@ -367,7 +347,7 @@ fn removal(root: &Location) {
     let read = dataset.generation(1).unwrap();
     let reader = read.reader(&["x"]).unwrap();
     let shelf = Shelf::of(&dataset);
-    let policy = Policy { needed: [key('b').into()].into(), keep: 1, grace: Duration::ZERO };
+    let policy = Policy { needed: [key('b')].into(), keep: 1, grace: Duration::ZERO };
     let remove = || {
         let found = shelf.survey(&policy).unwrap();
         for leftover in found.iter().filter(|it| it.stays.is_none()) {

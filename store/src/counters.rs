@@ -2,8 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
+
 /// Reads other than rows: what planning and status cost, on disk or on a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Looks {
     /// Records that were read: manifests, notes of parts and others.
     pub records: u64,
@@ -15,25 +17,11 @@ pub struct Looks {
 
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    bytes_read: AtomicU64,
-    records: AtomicU64,
-    record_bytes: AtomicU64,
-    generations: AtomicU64,
+    pub bytes_read: AtomicU64,
+    pub looks: Mutex<Looks>,
 }
 
 impl Counters {
-    pub fn bytes_read(&self) -> u64 {
-        self.bytes_read.load(Ordering::Relaxed)
-    }
-
-    pub fn looks(&self) -> Looks {
-        Looks {
-            records: self.records.load(Ordering::Relaxed),
-            record_bytes: self.record_bytes.load(Ordering::Relaxed),
-            generations: self.generations.load(Ordering::Relaxed),
-        }
-    }
-
     /// Counts bytes that were read from a part.
     pub fn read(&self, bytes: usize) {
         self.bytes_read.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -41,12 +29,13 @@ impl Counters {
 
     /// Counts a record that was read.
     pub fn at_record(&self, bytes: usize) {
-        self.records.fetch_add(1, Ordering::Relaxed);
-        self.record_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        let mut looks = self.looks.lock();
+        looks.records += 1;
+        looks.record_bytes += bytes as u64;
     }
 
     /// Counts a search for the parts of a generation.
     pub fn at_generation(&self) {
-        self.generations.fetch_add(1, Ordering::Relaxed);
+        self.looks.lock().generations += 1;
     }
 }

@@ -18,8 +18,7 @@ use crate::store::Store;
 /// A folder of generations, each a set of rows that never changes once it is there.
 #[derive(Debug, Clone)]
 pub struct Dataset {
-    records: Records,
-    limits: Limits,
+    pub(crate) records: Records,
 }
 
 impl Store {
@@ -32,13 +31,12 @@ impl Store {
 impl Dataset {
     /// The dataset in `folder`, which need not exist. Touches nothing.
     pub fn at(folder: impl Into<Location>) -> Self {
-        let limits = Limits::default();
-        Self { records: Records::at(folder), limits }
+        Self { records: Records::at(folder) }
     }
 
     /// Sets other limits on the memory that its files may take.
     pub fn with_limits(self, limits: Limits) -> Self {
-        Self { records: self.records.with_limits(limits), limits }
+        Self { records: self.records.with_limits(limits) }
     }
 
     /// The folder of the dataset.
@@ -77,8 +75,7 @@ impl Dataset {
             .transpose()
     }
 
-    /// The generations whose manifests can be read, newest first. [`Self::unreadable`] gives the
-    /// others.
+    /// The generations whose manifests can be read, newest first. [`Self::unreadable`] gives the others.
     ///
     /// # Errors
     /// `Failed` when the folder cannot be listed. The iterator gives `Failed` at a manifest of another format
@@ -108,7 +105,7 @@ impl Dataset {
     /// another format version.
     pub fn generation(&self, number: u64) -> Result<Generation> {
         let at = self.records.path(number);
-        let (known, limit) = (at.store().manifests(), self.limits.record);
+        let (known, limit) = (&at.store().shared.manifests, self.records.limits.record);
         let Some(identity) = at.backend().identity(at.within()) else {
             return self.generation_anew(number);
         };
@@ -155,30 +152,18 @@ impl Dataset {
     pub fn was_begun(&self) -> Result<bool> {
         Ok(self.folder().names_in()?.iter().any(|name| is_folder_name(name)))
     }
-
-    pub(crate) fn records(&self) -> &Records {
-        &self.records
-    }
-
-    pub(crate) fn limits(&self) -> Limits {
-        self.limits
-    }
 }
 
 /// A committed generation.
 #[derive(Debug, Clone)]
 pub struct Generation {
-    dataset: Dataset,
+    /// The dataset that it belongs to.
+    pub(crate) dataset: Dataset,
     number: u64,
     manifest: Arc<Manifest>,
 }
 
 impl Generation {
-    /// The dataset that it belongs to.
-    pub(crate) fn dataset(&self) -> &Dataset {
-        &self.dataset
-    }
-
     /// The number of the generation: the newest has the highest.
     pub fn number(&self) -> u64 {
         self.number
@@ -218,14 +203,13 @@ impl Generation {
         })
     }
 
-    /// The parts that must be made again: they are missing, have another size than was written, or were noted as
-    /// damaged. Reads no byte of them.
+    /// The parts that must be made again: missing, of another size, or noted as damaged. Reads no byte of them.
     ///
     /// # Errors
     /// When their folder cannot be listed.
     pub fn broken_parts(&self) -> Result<Vec<Location>> {
         let folder = self.dir();
-        folder.store().counters().at_generation();
+        folder.store().shared.counters.at_generation();
         let entries = folder.list().map_err(|error| folder.error("list", &error))?;
         let place = |name: &str| entries.binary_search_by(|it| it.name.as_str().cmp(name));
         let is_whole = |part: &&Part| {

@@ -57,8 +57,7 @@ impl Target for Widened<'_> {
     }
 }
 
-/// Reads the row in a page. `around` is a buffer. Damage to the page is found only after its values have gone to
-/// `target`.
+/// Reads the row in a page; `around` is a buffer. Damage is found only after the values have gone to `target`.
 ///
 /// # Errors
 /// `damaged`, with what is wrong with the page; other errors name the file.
@@ -74,7 +73,7 @@ pub(crate) fn read_row(
         layout.around(page.length as usize).ok_or_else(|| damaged("its page is too short"))?;
     around.resize(before + after, 0);
     let (before, after) = around.split_at_mut(before);
-    let (end, mut offset, mut checks) = (layout.row_bytes(), page.offset, None);
+    let (end, mut offset, mut checks) = (layout.row_bytes, page.offset, None);
     for at in (0..end).step_by(BLOCK) {
         let bytes = BLOCK.min(end - at);
         let block = target.room(at, bytes);

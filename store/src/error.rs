@@ -4,24 +4,20 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use rustix::io::Errno;
+
 use crate::damage::Damage;
 use crate::error_kind::ErrorKind;
 
 /// An error of the store: what, and where.
 #[derive(Debug, thiserror::Error)]
-#[error("{message}{room}")]
+#[error("{message}{}", room(*needed, *free))]
 pub struct Error {
     kind: ErrorKind,
     message: String,
-    room: Room,
-    damage: Option<Box<Damage>>,
-}
-
-/// For a disk without room: bytes still to be written, and bytes free.
-#[derive(Debug, Default)]
-struct Room {
     needed: Option<u64>,
     free: Option<u64>,
+    damage: Option<Box<Damage>>,
 }
 
 /// The result of an operation of the store.
@@ -29,7 +25,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), room: Room::default(), damage: None }
+        Self { kind, message: message.into(), needed: None, free: None, damage: None }
     }
 
     pub(crate) fn damaged(path: &Path, what: impl fmt::Display) -> Self {
@@ -46,12 +42,13 @@ impl Error {
         Self::new(ErrorKind::of(error), message)
     }
 
-    /// The error of reading a file. Bytes that the disk does not give back, or a shorter file, are damage; a missing
-    /// permission is not.
+    /// The error of reading a file: damage where the disk gives back too few bytes or none, but not without permission.
     pub(crate) fn reading(path: &Path, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::damaged(path, "it is too short"),
-            _ if is_unreadable(error) => Self::damaged(path, format_args!("unreadable: {error}")),
+            _ if Errno::from_io_error(error) == Some(Errno::IO) => {
+                Self::damaged(path, format_args!("unreadable: {error}"))
+            }
             _ => Self::io(path, "read", error),
         }
     }
@@ -68,7 +65,7 @@ impl Error {
     /// Adds the number of free bytes to a no-space error.
     pub(crate) fn with_free(mut self, free: impl FnOnce() -> Option<u64>) -> Self {
         if self.kind == ErrorKind::NoSpace {
-            self.room.free = free();
+            self.free = free();
         }
         self
     }
@@ -76,7 +73,7 @@ impl Error {
     /// Adds the number of bytes still to be written to a no-space error, unless it already has a larger number.
     pub(crate) fn needing(mut self, bytes: u64) -> Self {
         if self.kind == ErrorKind::NoSpace && bytes > 0 {
-            self.room.needed = self.room.needed.max(Some(bytes));
+            self.needed = self.needed.max(Some(bytes));
         }
         self
     }
@@ -86,15 +83,14 @@ impl Error {
         self.kind
     }
 
-    /// For [`ErrorKind::NoSpace`]: the bytes still to be written, as far as that is known. Compressed they may be
-    /// fewer.
+    /// For [`ErrorKind::NoSpace`]: the bytes still to be written, before compression, as far as that is known.
     pub fn needed(&self) -> Option<u64> {
-        self.room.needed
+        self.needed
     }
 
     /// For [`ErrorKind::NoSpace`]: the bytes that the file system had free, where it says so.
     pub fn free(&self) -> Option<u64> {
-        self.room.free
+        self.free
     }
 
     /// For [`ErrorKind::Damaged`]: the damage and its place.
@@ -113,35 +109,19 @@ impl Error {
 
 impl From<Damage> for Error {
     fn from(damage: Damage) -> Self {
-        let message = damage.to_string();
-        Self {
-            kind: ErrorKind::Damaged,
-            message,
-            room: Room::default(),
-            damage: Some(Box::new(damage)),
-        }
+        let error = Self::new(ErrorKind::Damaged, damage.to_string());
+        Self { damage: Some(Box::new(damage)), ..error }
     }
 }
 
-impl fmt::Display for Room {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.needed, self.free) {
-            (Some(needed), Some(free)) => {
-                write!(f, "; {needed} bytes were to be written, {free} are free")
-            }
-            (Some(needed), None) => write!(f, "; {needed} bytes were to be written"),
-            (None, Some(free)) => write!(f, "; {free} bytes are free"),
-            (None, None) => Ok(()),
+/// For a disk without room: bytes still to be written, and bytes free, in words.
+fn room(needed: Option<u64>, free: Option<u64>) -> String {
+    match (needed, free) {
+        (Some(needed), Some(free)) => {
+            format!("; {needed} bytes were to be written, {free} are free")
         }
+        (Some(needed), None) => format!("; {needed} bytes were to be written"),
+        (None, Some(free)) => format!("; {free} bytes are free"),
+        (None, None) => String::new(),
     }
-}
-
-#[cfg(unix)]
-fn is_unreadable(error: &io::Error) -> bool {
-    rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::IO)
-}
-
-#[cfg(not(unix))]
-fn is_unreadable(_error: &io::Error) -> bool {
-    false
 }

@@ -1,7 +1,8 @@
 //! The kinds of errors, by what the caller can do about them.
 
-use std::fmt;
 use std::io;
+
+use rustix::io::Errno;
 
 /// What a caller can do about an [`crate::Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,8 +17,7 @@ pub enum ErrorKind {
     /// The disk is full, or a limit on what may be written is reached: make room and continue.
     /// [`crate::Error::needed`] and [`crate::Error::free`] say how much.
     NoSpace,
-    /// A file would be larger than a limit of the process ([`crate::file_size_limit`]) or of the file system allows:
-    /// raise the limit and continue.
+    /// A file would be larger than the process ([`crate::file_size_limit`]) or the file system allows: raise the limit.
     FileLimit,
     /// The file system does not support locks.
     NoLocks,
@@ -48,15 +48,17 @@ impl ErrorKind {
             StorageFull | QuotaExceeded => Self::NoSpace,
             FileTooLarge => Self::FileLimit,
             PermissionDenied | ReadOnlyFilesystem => Self::Denied,
-            _ if too_many_files(error) => Self::TooManyFiles,
-            _ => Self::Failed,
+            _ => match Errno::from_io_error(error) {
+                Some(Errno::MFILE | Errno::NFILE) => Self::TooManyFiles,
+                _ => Self::Failed,
+            },
         }
     }
 }
 
-/// Why a backend could not do something, in a kind that a caller can act on. It travels inside an
-/// [`io::Error`].
-#[derive(Debug, Clone)]
+/// Why a backend could not do something, in a kind that a caller can act on. It travels inside an [`io::Error`].
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{what}")]
 pub struct Failure {
     kind: ErrorKind,
     what: String,
@@ -78,14 +80,6 @@ impl Failure {
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
-    }
-}
-
-impl std::error::Error for Failure {}
-
 impl From<Failure> for io::Error {
     fn from(failure: Failure) -> Self {
         let kind = match failure.kind {
@@ -95,15 +89,4 @@ impl From<Failure> for io::Error {
         };
         Self::new(kind, failure)
     }
-}
-
-#[cfg(unix)]
-fn too_many_files(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
-}
-
-#[cfg(not(unix))]
-fn too_many_files(_error: &io::Error) -> bool {
-    false
 }

@@ -20,8 +20,11 @@
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, LazyLock, OnceLock};
 use std::time::Duration;
+
+use parking_lot::Mutex;
+use rustix::io::Errno;
 
 pub use crate::operation::Operation;
 
@@ -30,21 +33,6 @@ pub const AVAILABLE: bool = cfg!(debug_assertions);
 
 /// The exit code of a process that a fault has ended.
 pub const EXIT_CODE: i32 = 86;
-
-/// The names of the operations in the environment variables.
-const NAMES: [(&str, Operation); 11] = [
-    ("create-folder", Operation::CreateFolder),
-    ("create", Operation::Create),
-    ("write", Operation::Write),
-    ("sync", Operation::Sync),
-    ("link", Operation::Link),
-    ("move", Operation::Move),
-    ("rename", Operation::Rename),
-    ("remove", Operation::Remove),
-    ("remove-folder", Operation::RemoveFolder),
-    ("sync-folder", Operation::SyncFolder),
-    ("lock", Operation::Lock),
-];
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,8 +116,7 @@ impl Default for Faults {
 }
 
 impl Faults {
-    /// Watches operations on paths that begin with `folder`, as spelt. `fault` is the number of an operation, from 0,
-    /// and the fault that hits it.
+    /// Watches operations on paths that begin with `folder`. `fault` hits the operation with that number, from 0.
     pub fn watch(&self, folder: &Path, fault: Option<(usize, Fault)>) -> Watch {
         let fault = fault.map(|(at, fault)| (Place::Number(at), fault));
         self.begin(Watched::of(folder, fault, Vec::new()))
@@ -142,12 +129,11 @@ impl Faults {
 
     fn begin(&self, watched: Watched) -> Watch {
         let watched = Arc::new(watched);
-        lock(&self.0).push(watched.clone());
+        self.0.lock().push(watched.clone());
         Watch { watched, all: self.0.clone() }
     }
 
-    /// Called before an operation; returns the error to fail with, if any. A lock changes nothing, so no fault hits
-    /// it, but the file system may lack locks.
+    /// Called before an operation; returns the error to fail with, if any. No fault hits a lock, but it may be lacking.
     pub(crate) fn before(&self, operation: Operation, path: &Path) -> io::Result<()> {
         match self.meet(operation, path) {
             Some(fault) => strike(fault, path),
@@ -176,7 +162,7 @@ impl Faults {
     fn lacked(&self, operation: Operation, path: &Path) -> io::Result<()> {
         let lacks =
             |it: &Arc<Watched>| it.lacks.contains(&operation) && path.starts_with(&it.folder);
-        match AVAILABLE && lock(&self.0).iter().any(lacks) {
+        match AVAILABLE && self.0.lock().iter().any(lacks) {
             true => Err(lacking(operation)),
             false => Ok(()),
         }
@@ -187,7 +173,7 @@ impl Faults {
             return None;
         }
         let mut met = None;
-        for watched in lock(&self.0).iter().filter(|watched| path.starts_with(&watched.folder)) {
+        for watched in self.0.lock().iter().filter(|watched| path.starts_with(&watched.folder)) {
             met = met.or(watched.meet(operation, path));
         }
         met
@@ -197,13 +183,13 @@ impl Faults {
 impl Watch {
     /// The operations so far, failed ones too.
     pub fn operations(&self) -> Vec<(Operation, PathBuf)> {
-        lock(&self.watched.operations).clone()
+        self.watched.operations.lock().clone()
     }
 }
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        lock(&self.all).retain(|watched| !Arc::ptr_eq(watched, &self.watched));
+        self.all.lock().retain(|watched| !Arc::ptr_eq(watched, &self.watched));
     }
 }
 
@@ -214,7 +200,7 @@ impl Watched {
 
     /// Counts an operation and returns the fault, if this operation is the one it hits.
     fn meet(&self, operation: Operation, path: &Path) -> Option<Fault> {
-        let mut operations = lock(&self.operations);
+        let mut operations = self.operations.lock();
         let number = operations.len();
         operations.push((operation, path.to_path_buf()));
         let (place, fault) = self.fault.as_ref()?;
@@ -233,22 +219,14 @@ impl Watched {
     }
 }
 
-/// The system's error for an operation that a file system lacks: "not permitted" for a link, "invalid argument" for a
-/// move to a free name.
-#[cfg(unix)]
+/// The system's error for an operation that a file system lacks.
 fn lacking(operation: Operation) -> io::Error {
-    use rustix::io::Errno;
     let errno = match operation {
         Operation::Link => Errno::PERM,
         Operation::Move => Errno::INVAL,
         _ => Errno::NOSYS,
     };
     errno.into()
-}
-
-#[cfg(not(unix))]
-fn lacking(_operation: Operation) -> io::Error {
-    ErrorKind::Unsupported.into()
 }
 
 fn strike(fault: Fault, path: &Path) -> io::Result<()> {
@@ -297,10 +275,5 @@ fn parse(text: &str) -> Option<(Place, Fault)> {
 }
 
 fn named(name: &str) -> Option<Operation> {
-    NAMES.iter().find(|(it, _)| *it == name).map(|(_, operation)| *operation)
-}
-
-/// Locks a list. A panic in another thread does not harm it.
-fn lock<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
-    list.lock().unwrap_or_else(PoisonError::into_inner)
+    serde_json::from_value(name.into()).ok()
 }

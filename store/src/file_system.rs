@@ -1,8 +1,8 @@
-//! The file system of this machine: every call that changes it, and safe opening of files that others may have put
-//! there.
+//! The file system of this machine: every call that changes it, and safe opening of files that others have put there.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::error::Error;
@@ -88,12 +88,8 @@ impl FileSystem {
         fs::remove_dir(path)
     }
 
-    /// Makes the names in a folder durable. Where a folder cannot be opened, names are durable with their
-    /// files.
+    /// Makes the names in a folder durable.
     pub fn sync_folder(&self, folder: &Path) -> io::Result<()> {
-        if cfg!(not(unix)) {
-            return Ok(());
-        }
         self.before(Operation::SyncFolder, folder)?;
         File::open(folder)?.sync_all()
     }
@@ -134,8 +130,7 @@ pub(crate) fn failed(path: &Path, action: &str, error: &io::Error) -> Error {
     Error::io(path, action, error).with_free(|| free_bytes(path))
 }
 
-/// Opens a plain file for reading. Refuses a link, which may lead out of its folder, a pipe, which would block, and a
-/// device, which never ends.
+/// Opens a plain file for reading. Refuses links, which may lead anywhere, pipes, which block, and endless devices.
 pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
     let is_file = |metadata: fs::Metadata| match metadata.is_file() {
         true => Ok(()),
@@ -145,6 +140,14 @@ pub(crate) fn open_plain(path: &Path) -> io::Result<File> {
     let file = File::open(path)?;
     is_file(file.metadata()?)?;
     Ok(file)
+}
+
+/// What an operation gave; `None` when there is no file of that name.
+pub(crate) fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 /// The folder that holds a file.
@@ -158,20 +161,11 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
 
 /// Whether an open file is the one at `path`.
 pub(crate) fn is_at(file: &File, path: &Path) -> bool {
-    let same = || -> io::Result<bool> { Ok(same_file(&file.metadata()?, &fs::metadata(path)?)) };
+    let same = || -> io::Result<bool> {
+        let (open, there) = (file.metadata()?, fs::metadata(path)?);
+        Ok((open.dev(), open.ino()) == (there.dev(), there.ino()))
+    };
     same().unwrap_or(false)
-}
-
-#[cfg(unix)]
-fn same_file(a: &fs::Metadata, b: &fs::Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    (a.dev(), a.ino()) == (b.dev(), b.ino())
-}
-
-/// Always true: outside Unix an open file cannot be replaced.
-#[cfg(not(unix))]
-fn same_file(_: &fs::Metadata, _: &fs::Metadata) -> bool {
-    true
 }
 
 /// Renames a file; fails if the new name is taken.
@@ -181,18 +175,12 @@ fn move_to_free(from: &Path, to: &Path) -> io::Result<()> {
     Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
 }
 
-#[cfg(all(unix, not(target_os = "linux")))]
+#[cfg(not(target_os = "linux"))]
 fn move_to_free(_from: &Path, _to: &Path) -> io::Result<()> {
     Err(rustix::io::Errno::NOSYS.into())
 }
 
-#[cfg(not(unix))]
-fn move_to_free(_from: &Path, _to: &Path) -> io::Result<()> {
-    Err(IoKind::Unsupported.into())
-}
-
 /// The bytes that a user without root rights may still write where `path` is, or would be.
-#[cfg(unix)]
 pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
     // The last ancestor of a relative path is empty, which the system does not accept as a folder.
     let there = path.ancestors().find(|path| path.exists()).unwrap_or(Path::new("."));
@@ -200,19 +188,7 @@ pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
     Some(system.f_bavail.saturating_mul(system.f_frsize))
 }
 
-#[cfg(not(unix))]
-pub(crate) fn free_bytes(_path: &Path) -> Option<u64> {
-    None
-}
-
 /// The most bytes that a file of this process may have (`ulimit -f`), where there is such a limit.
-#[cfg(unix)]
 pub fn file_size_limit() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Fsize).current
-}
-
-/// The most bytes that a file of this process may have: `None`, as only Unix has a limit.
-#[cfg(not(unix))]
-pub fn file_size_limit() -> Option<u64> {
-    None
 }

@@ -1,5 +1,4 @@
-//! The footer of a part and its offset indexes: the structures of Parquet's `parquet.thrift` that reading pages
-//! needs.
+//! The footer of a part and its offset indexes: the structures of Parquet's `parquet.thrift` that reading pages needs.
 //!
 //! The `parquet` crate is not used, because a footer may be hostile: that crate allocates by the numbers of children
 //! and pages that a file claims, and recurses as deep as the file's schema.
@@ -73,8 +72,7 @@ impl<'a> Index<'a> {
         rows.ok_or_else(|| "it does not say how many rows it has".into())
     }
 
-    /// Reads an offset index, which must have `count` pages. Calls `page` with the offset, the length and the first
-    /// row of each.
+    /// Reads an offset index of `count` pages. Calls `page` with the offset, the length and the first row of each.
     pub fn pages(
         &self,
         at: &Range<u64>,

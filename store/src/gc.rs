@@ -1,5 +1,4 @@
-//! Finds and removes what nothing needs: generations, attempts that ended without a commit, and temporary files of
-//! dead writers.
+//! Finds and removes what nothing needs: generations, attempts that ended without a commit, and files of dead writers.
 //!
 //! Trainings are stored like datasets: numbered records with one key each, and for each key a folder named by its
 //! first 16 digits. Both are a [`Shelf`].
@@ -25,21 +24,10 @@ use crate::records::Records;
 pub struct Policy {
     /// The keys that something needs.
     pub needed: HashSet<String>,
-    /// How many of the newest records stay, whether they are needed or not. The newest always stays: its number must
-    /// not be used again.
+    /// How many of the newest records stay, needed or not. The newest always does: its number must not be used again.
     pub keep: usize,
     /// Attempts that were written to within this time stay.
     pub grace: Duration,
-}
-
-impl Policy {
-    fn needs(&self, key: &str) -> bool {
-        self.needed.contains(key)
-    }
-
-    fn needs_folder(&self, name: &str) -> bool {
-        self.needed.iter().any(|key| key.starts_with(name))
-    }
 }
 
 /// A folder of numbered records with keys.
@@ -99,7 +87,7 @@ struct Listing {
 impl Shelf {
     /// The shelf of a dataset: its records are the generations.
     pub fn of(dataset: &Dataset) -> Self {
-        let records = dataset.records().clone();
+        let records = dataset.records.clone();
         let dataset = dataset.clone();
         let key_of = move |number| Ok(dataset.generation(number)?.manifest().key.clone());
         Self { records, key_of: Box::new(key_of) }
@@ -121,20 +109,17 @@ impl Shelf {
         let folders: Vec<&String> = names.iter().filter(|name| is_folder_name(name)).collect();
         let orphan = folders.iter().find(|name| !listing.folders.contains_key(**name));
         let mut found = self.survey_records(&listing, orphan.map(|name| name.as_str()), policy);
-        let stays = |it: &&(u64, Result<String>)| {
-            it.1.is_err() && found.iter().all(|other| other.goes_as(it.0).is_none())
-        };
+        let goes =
+            |number| found.iter().any(|it| it.kind == Kind::Record(number) && it.stays.is_none());
+        let stays = |it: &&(u64, Result<String>)| it.1.is_err() && !goes(it.0);
         let unreadable = listing.records.iter().find(stays).map(|it| it.0);
         found.extend(dead_temps(root)?);
         for name in folders {
             let folder = root.join(name);
-            match listing.folders.get(name) {
-                Some(_) => {}
-                None if policy.needs_folder(name) => {}
-                None => {
-                    found.push(self.survey_attempt(&folder, unreadable, policy)?);
-                    continue;
-                }
+            let is_needed = policy.needed.iter().any(|key| key.starts_with(name));
+            if !is_needed && !listing.folders.contains_key(name) {
+                found.push(self.survey_attempt(&folder, unreadable, policy));
+                continue;
             }
             // On object storage one call has found the temporary files of all folders.
             let goes = |it: &Leftover| it.folder.as_ref() == Some(&folder) && it.stays.is_none();
@@ -161,7 +146,7 @@ impl Shelf {
                     let newest = listing.folders.get(folder_name(key)).copied();
                     if newest != Some(*number) {
                         format!("superseded by record {}", newest.unwrap_or_default())
-                    } else if policy.needs(key) {
+                    } else if policy.needed.contains(key) {
                         continue;
                     } else {
                         folder = Some(self.records.folder().join(folder_name(key)));
@@ -192,14 +177,13 @@ impl Shelf {
         found
     }
 
-    /// Describes the folder of a key without a record. `unreadable` is the number of a record that stays although its
-    /// key is unknown.
+    /// Describes the folder of a key without a record. `unreadable` is a record that stays although its key is unknown.
     fn survey_attempt(
         &self,
         folder: &Location,
         unreadable: Option<u64>,
         policy: &Policy,
-    ) -> Result<Leftover> {
+    ) -> Leftover {
         let stays = match (strange(folder), unreadable, age(folder)) {
             (Some(strange), ..) => Some(strange),
             (None, Some(number), _) => {
@@ -211,14 +195,14 @@ impl Shelf {
             }
             _ => in_use(&folder.join(WRITER_LOCK), None),
         };
-        Ok(Leftover {
+        Leftover {
             at: folder.clone(),
             kind: Kind::Attempt,
             bytes: bytes_in(folder),
             why: "it ended without a commit, and nothing goes on with it".to_owned(),
             stays,
             folder: Some(folder.clone()),
-        })
+        }
     }
 
     fn list(&self) -> Result<Listing> {
@@ -233,11 +217,15 @@ impl Shelf {
                     listing.folders.entry(folder_name(key).to_owned()).or_insert(number);
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                // Any folder may belong to this record.
-                Err(error) if cannot_be_asked(error.kind()) => {
-                    return Err(Error::new(error.kind(), error.to_string()));
-                }
-                Err(_) => {}
+                Err(error) => match error.kind() {
+                    // Any folder may belong to a record that the server does not show.
+                    kind @ (ErrorKind::Unreachable
+                    | ErrorKind::Unauthorized
+                    | ErrorKind::NoBucket) => {
+                        return Err(Error::new(kind, error.to_string()));
+                    }
+                    _ => {}
+                },
             }
             listing.records.push((number, key));
         }
@@ -339,7 +327,8 @@ impl Shelf {
         if let Some(strange) = strange(folder) {
             return Ok(Err(strange));
         }
-        Ok(Lease::make_alone(&folder.join(WRITER_LOCK))?.map_err(str::to_owned))
+        let alone = Lease::try_alone(&folder.join(WRITER_LOCK), Some(""))?;
+        Ok(alone.unwrap_or(Err("it is in use")).map_err(str::to_owned))
     }
 }
 
@@ -347,18 +336,6 @@ impl fmt::Debug for Shelf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shelf").field("records", &self.records).finish_non_exhaustive()
     }
-}
-
-impl Leftover {
-    /// `Some` when this is record `number` and it will be removed.
-    fn goes_as(&self, number: u64) -> Option<()> {
-        (self.kind == Kind::Record(number) && self.stays.is_none()).then_some(())
-    }
-}
-
-/// Whether the error means that a server could not be asked.
-fn cannot_be_asked(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::Unreachable | ErrorKind::Unauthorized | ErrorKind::NoBucket)
 }
 
 /// Describes the use of a record or its folder; `None` when neither is in use.
@@ -387,15 +364,19 @@ fn strange(folder: &Location) -> Option<String> {
     }
 }
 
-/// Temporary files in a folder whose writers are dead. On object storage, also those in all folders below it, and
-/// expired leases.
+/// Temporary files in a folder whose writers are dead. On object storage, also those below it, and expired leases.
 ///
 /// # Errors
 /// When the folder cannot be listed.
 pub fn dead_temps(folder: &Location) -> Result<Vec<Leftover>> {
     let dead = folder.backend().dead_temps(folder.within());
     let dead = dead.map_err(|error| folder.error("list", &error))?;
-    Ok(dead.into_iter().map(|name| leftover_temp(folder.join(name))).collect())
+    let leftover = |name| {
+        let at = folder.join(name);
+        let (kind, why) = (Kind::Temporary, "its writer is dead".to_owned());
+        Leftover { bytes: size_of(&at), at, kind, why, stays: None, folder: None }
+    };
+    Ok(dead.into_iter().map(leftover).collect())
 }
 
 /// Removes one of [`dead_temps`].
@@ -407,17 +388,6 @@ pub fn remove_temp(at: &Location) -> Result<()> {
         // A process that removed it meanwhile has not made another file of this name.
         true => at.remove(),
         false => at.folder().remove_dead_temps(),
-    }
-}
-
-fn leftover_temp(at: Location) -> Leftover {
-    Leftover {
-        bytes: size_of(&at),
-        kind: Kind::Temporary,
-        why: "its writer is dead".to_owned(),
-        stays: None,
-        folder: None,
-        at,
     }
 }
 
@@ -446,8 +416,7 @@ fn age(folder: &Location) -> Duration {
     let files = entries(folder).into_iter().filter(|it| it.name != WRITER_LOCK);
     let newest = files.filter_map(|it| it.modified).max();
     let own = || folder.on_disk()?.symlink_metadata().and_then(|it| it.modified()).ok();
-    let age = newest.or_else(own).map(|time| folder.age(time).unwrap_or_default());
-    age.unwrap_or_default()
+    newest.or_else(own).and_then(|time| folder.age(time).ok()).unwrap_or_default()
 }
 
 fn bytes_in(folder: &Location) -> u64 {

@@ -14,8 +14,7 @@ pub(crate) fn widen(bytes: &[u8], out: &mut [f32]) {
     widen_in_blocks(bytes, out);
 }
 
-/// [`widen`] that writes to `out` past the processor's cache. Faster where `out` is part of a buffer larger than the
-/// cache.
+/// [`widen`] that writes past the processor's cache: faster where `out` is part of a buffer larger than the cache.
 pub(crate) fn widen_past_the_cache(bytes: &[u8], out: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx") && is_x86_feature_detected!("f16c") {

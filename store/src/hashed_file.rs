@@ -80,12 +80,5 @@ pub(crate) fn hash_of(at: &Location) -> Result<String> {
 /// BLAKE3 of a file of this machine from `offset` on, in hex.
 pub(crate) fn hash_from(mut file: impl Read + Seek, offset: u64) -> io::Result<String> {
     file.seek(SeekFrom::Start(offset))?;
-    let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hasher.finalize().to_hex().to_string()),
-            read => hasher.update(&buffer[..read]),
-        };
-    }
+    Ok(blake3::Hasher::new().update_reader(file)?.finalize().to_hex().to_string())
 }

@@ -34,7 +34,7 @@ pub(crate) fn read<T: DeserializeOwned>(at: &Location, limits: &Limits) -> Resul
         IoKind::InvalidInput => Error::damaged(path, error),
         _ => Error::reading(path, &error),
     })?;
-    at.store().counters().at_record(text.len());
+    at.store().shared.counters.at_record(text.len());
     Allowance::new(limits.record, "record").take(memory_for(&text), path.display())?;
     if !seal::holds(&text) {
         return Err(Error::damaged(path, "its seal is broken: it is not what was written"));
@@ -42,9 +42,8 @@ pub(crate) fn read<T: DeserializeOwned>(at: &Location, limits: &Limits) -> Resul
     serde_json::from_slice(&text).map_err(|error| Error::damaged(path, error))
 }
 
-/// The most memory that parsed JSON takes, text included. A map counts as one value with room for 11 entries. Any
-/// other value counts as an element of a list with as much room again. Strings are copied once, or twice while they
-/// are unescaped.
+/// The most memory that parsed JSON takes, text included. A map counts as one value with room for 11 entries; another
+/// value as an element of a list with as much room again. Strings are copied once, or twice while they are unescaped.
 fn memory_for(json: &[u8]) -> u64 {
     const MAP: u64 = 640;
     const VALUE: u64 = 160;

@@ -1,37 +1,8 @@
 //! Keys: a key determines every byte of a generation.
 
-use std::fmt;
-use std::ops::Deref;
-
-/// The key of a generation: 64 hexadecimal digits.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Key(String);
-
-impl Key {
-    /// The key for a description in `bytes`: their BLAKE3.
-    pub fn of(bytes: impl AsRef<[u8]>) -> Self {
-        Self(blake3::hash(bytes.as_ref()).to_hex().to_string())
-    }
-}
-
-impl Deref for Key {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<Key> for String {
-    fn from(key: Key) -> Self {
-        key.0
-    }
-}
-
-impl fmt::Display for Key {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self)
-    }
+/// The key of a generation for a description in `bytes`: their BLAKE3 in 64 hexadecimal digits.
+pub fn key_of(bytes: impl AsRef<[u8]>) -> String {
+    blake3::hash(bytes.as_ref()).to_hex().to_string()
 }
 
 /// The name of the folder for a generation's parts, within the folder of the dataset.

@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use parking_lot::Mutex;
 
 use crate::backend::Identity;
 use crate::manifest::Manifest;
@@ -37,7 +39,7 @@ struct Entry {
 impl KnownManifests {
     /// The manifest at `path`, if it was read under this memory limit and is still the same file.
     pub fn get(&self, path: &Path, limit: u64, identity: &Identity) -> Option<Arc<Manifest>> {
-        let known = self.lock();
+        let known = self.0.lock();
         let entry = known.manifests.get(path).filter(|it| it.limit == limit)?;
         let same = match (&entry.identity, identity) {
             (Identity::Asked(read), Identity::Asked(now)) => *now - *read < A_MOMENT,
@@ -48,7 +50,7 @@ impl KnownManifests {
 
     /// Keeps a manifest that was read. `identity` was taken before the read: a file written meanwhile has another.
     pub fn add(&self, path: &Path, limit: u64, identity: Identity, manifest: &Arc<Manifest>) {
-        let mut known = self.lock();
+        let mut known = self.0.lock();
         known.remove(path);
         let parts = manifest.parts.len();
         if known.parts + parts > MOST_PARTS {
@@ -63,12 +65,7 @@ impl KnownManifests {
 
     /// Forgets the manifest at `path`, which is about to be replaced or removed.
     pub fn forget(&self, path: &Path) {
-        self.lock().remove(path);
-    }
-
-    /// Locks the known manifests. A panic in another thread does not harm them.
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().remove(path);
     }
 }
 

@@ -1,12 +1,9 @@
-//! Leases, which say what is in use. A process that uses something shares its lease. A process that removes it must
-//! hold the lease alone, and does not wait for it.
+//! Leases: a process that uses something shares one; a process that removes it holds it alone, without waiting.
 
 use crate::backend::{Lease, Taken};
 use crate::error::Result;
 use crate::error_kind::ErrorKind;
 use crate::location::Location;
-
-const IN_USE: &str = "it is in use";
 
 impl Lease {
     /// Shares the lease on a file, which is made if it is missing. Waits while another process removes the file, and
@@ -51,15 +48,14 @@ impl Lease {
         Self::try_alone(at, None)
     }
 
-    /// Leases a file alone, without waiting; makes it if it is missing. `Err` says in words why that fails.
-    pub(crate) fn make_alone(at: &Location) -> Result<Result<Self, &'static str>> {
-        Ok(Self::try_alone(at, Some(""))?.unwrap_or(Err(IN_USE)))
-    }
-
-    fn try_alone(at: &Location, who: Option<&str>) -> Result<Option<Result<Self, &'static str>>> {
+    /// Leases a file alone as [`Self::alone`] does; with `who`, makes it if it is missing.
+    pub(crate) fn try_alone(
+        at: &Location,
+        who: Option<&str>,
+    ) -> Result<Option<Result<Self, &'static str>>> {
         Ok(match at.backend().take(at.within(), who) {
             Ok(Taken::Alone(lease)) => Some(Ok(lease)),
-            Ok(Taken::Held(_)) => Some(Err(IN_USE)),
+            Ok(Taken::Held(_)) => Some(Err("it is in use")),
             Ok(Taken::Missing) => None,
             Err(error) if error.kind() == ErrorKind::NoLocks => {
                 Some(Err("the file system knows no locks, so it may be in use"))

@@ -7,7 +7,7 @@
 //! this crate describes the files.
 //!
 //! ```
-//! use gimlet_store::{Column, DType, Key, Rows, Schema, Spec, Store, Values};
+//! use gimlet_store::{Column, DType, Rows, Schema, Spec, Store, Values, key_of};
 //!
 //! # fn main() -> gimlet_store::Result<()> {
 //! # let folder = tempfile::tempdir().unwrap();
@@ -21,7 +21,7 @@
 //!     Column::new("pooled", DType::F32, [3]),
 //! ]);
 //! // What the rows depend on: the same key again is the same generation, and no work.
-//! let spec = Spec::new(schema, Key::of("digits, view 1"));
+//! let spec = Spec::new(schema, key_of("digits, view 1"));
 //! let mut writer = dataset.begin(spec)?;
 //! writer.write(&Rows {
 //!     ids: &[7, 8],
@@ -51,6 +51,9 @@
 
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::print_stdout, clippy::print_stderr))]
+
+#[cfg(not(unix))]
+compile_error!("the store needs the locks, links and positioned reads of Unix");
 
 pub mod backend;
 mod cache;
@@ -121,7 +124,7 @@ pub use error::{Error, Result};
 pub use error_kind::{ErrorKind, Failure};
 pub use file_system::file_size_limit;
 pub use growing::Appending;
-pub use key::Key;
+pub use key::key_of;
 pub use limits::Limits;
 pub use location::{Location, path_of};
 pub use manifest::{FORMAT_VERSION, Manifest, Part};

@@ -2,12 +2,10 @@
 
 use crate::error::{Error, Result};
 
-/// How much memory reading a dataset may take, whatever its files claim. Anything that needs more is refused before
-/// the memory is taken.
+/// How much memory reading a dataset may take, whatever its files claim. More is refused before it is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes for a manifest or another record, as text and parsed. The default, 256 MiB, is enough for a manifest of
-    /// 90,000 parts.
+    /// Bytes for a manifest or another record, as text and parsed. The default, 256 MiB, is enough for 90,000 parts.
     pub record: u64,
     /// Bytes for the positions of the pages of an open generation, at 16 bytes per row and column. The same limit
     /// applies again to the keys of its rows, where they are read. The default is 1 GiB.
@@ -52,14 +50,11 @@ impl Allowance {
     /// # Errors
     /// `Failed` when fewer bytes are left.
     pub fn take(&mut self, bytes: u64, what: impl std::fmt::Display) -> Result<()> {
-        let left = self.left.checked_sub(bytes).ok_or_else(|| {
-            let Self { limit, name, .. } = self;
-            Error::failed(format_args!(
-                "{what} would take more than the {limit} bytes of memory that `Limits::{name}` \
-                 allows"
-            ))
+        let Self { limit, left, name } = *self;
+        self.left = left.checked_sub(bytes).ok_or_else(|| {
+            let limit = format!("the {limit} bytes of memory that `Limits::{name}` allows");
+            Error::failed(format_args!("{what} would take more than {limit}"))
         })?;
-        self.left = left;
         Ok(())
     }
 

@@ -40,7 +40,7 @@ impl Store {
             let backend = self.other(&text[..root], known.map(|scheme| (scheme, name)))?;
             Some((backend, root + 1))
         });
-        let (backend, root) = other.unwrap_or_else(|| (self.disk().clone(), 0));
+        let (backend, root) = other.unwrap_or_else(|| (self.shared.disk.clone(), 0));
         Location { store: self.clone(), backend, path, root }
     }
 }
@@ -109,8 +109,7 @@ impl Location {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// The entries of this folder, sorted by name; empty when it does not exist. Skips names that are not UTF-8, as
-    /// the store makes none.
+    /// The entries of this folder, sorted by name; empty when it does not exist. Skips names that are not UTF-8.
     ///
     /// # Errors
     /// When it cannot be listed.
@@ -213,7 +212,7 @@ impl Location {
     /// # Errors
     /// `NoSpace`, `Denied` or `Failed` when it cannot be written; then the old file is still there.
     pub fn replace(&self, bytes: &[u8]) -> Result<()> {
-        self.store.manifests().forget(&self.path);
+        self.store.shared.manifests.forget(&self.path);
         self.backend.replace(self.within(), bytes)
     }
 
@@ -225,8 +224,7 @@ impl Location {
         self.backend.overwrite(self.within(), bytes)
     }
 
-    /// Renames a file within its backend, in place of whatever had that name. The rename is durable once a later
-    /// change in that folder is.
+    /// Renames a file within its backend, in place of another. It is durable once a later change in that folder is.
     ///
     /// # Errors
     /// `NoSpace`, `Denied` or `Failed` when it cannot be renamed; then nothing has changed.
@@ -239,7 +237,7 @@ impl Location {
     /// # Errors
     /// `Denied` or `Failed` when it cannot be removed.
     pub fn remove(&self) -> Result<()> {
-        self.store.manifests().forget(&self.path);
+        self.store.shared.manifests.forget(&self.path);
         self.backend.remove(self.within())
     }
 

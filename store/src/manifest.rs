@@ -111,8 +111,7 @@ impl Manifest {
 }
 
 impl Part {
-    /// What is wrong with the numbers, if anything. After this check, allocating by rows stays within a small
-    /// multiple of the file's size.
+    /// What is wrong with the numbers, if anything. After this check, allocating by rows stays near the file's size.
     pub(crate) fn fault(&self, schema: &Schema) -> Option<&'static str> {
         // A row has an id of 8 bytes and its tensors.
         let least = (self.rows).checked_mul(8 + schema.least_row_bytes());

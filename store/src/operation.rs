@@ -1,7 +1,10 @@
 //! The operations that change a disk, each one call of the system.
 
-/// An operation that changes the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use serde::Deserialize;
+
+/// An operation that changes the disk. Environment variables name it as in `remove-folder`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Operation {
     /// A folder is made.
     CreateFolder,

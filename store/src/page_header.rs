@@ -42,8 +42,7 @@ const STOP: u8 = 0;
 const RLE: i32 = 3;
 
 impl PageHeader {
-    /// Writes the header to the front of `out` and returns its length. `body` and `values` are below 2^31, because
-    /// the schema limits the values of a row.
+    /// Writes the header to the front of `out`; returns its length. The schema keeps `body` and `values` below 2^31.
     pub fn encode(&self, out: &mut [u8; MAX_HEADER]) -> usize {
         let (page_type, encoding) = self.kind.codes();
         let mut length = 0;
@@ -71,8 +70,7 @@ impl PageHeader {
         length
     }
 
-    /// Reads the header at the front of `page`; returns it and the bytes after it. `None` when the header is not one
-    /// that `FORMAT.md` allows.
+    /// Reads the header at the front of `page`; returns it and the bytes after it. `None` when `FORMAT.md` forbids it.
     pub fn decode(page: &[u8]) -> Option<(Self, &[u8])> {
         let mut rest = page;
         let page_type = take_i32(&mut rest)?;
@@ -110,8 +108,7 @@ impl PageHeader {
         Ok(body)
     }
 
-    /// Returns the body of `page` and its decompressed size. Checks the header (kind, length and count) and the
-    /// CRC-32.
+    /// Returns the body of `page` and its decompressed size. Checks the header (kind, length and count) and the CRC-32.
     ///
     /// # Errors
     /// What is wrong with the page.

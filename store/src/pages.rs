@@ -15,7 +15,7 @@ use crate::tensor_page::{Scratch, TensorPage};
 /// Collects the bodies of pages, then turns them into pages.
 #[derive(Debug)]
 pub(crate) struct Pages {
-    layout: TensorPage,
+    pub layout: TensorPage,
     /// A slot for each row: room for a header, then the body.
     slots: Vec<u8>,
     /// Slots of compressed pages.
@@ -25,10 +25,6 @@ pub(crate) struct Pages {
 impl Pages {
     pub fn new(layout: TensorPage) -> Self {
         Self { layout, slots: Vec::new(), compressed: Vec::new() }
-    }
-
-    pub fn layout(&self) -> &TensorPage {
-        &self.layout
     }
 
     fn slot(&self) -> usize {
@@ -45,7 +41,7 @@ impl Pages {
     /// Adds rows, and their values to `sums`. The error is the index of a value that cannot be stored.
     pub fn add(&mut self, rows: Values, sums: &mut Sums) -> Result<(), usize> {
         let (layout, slot) = (self.layout.clone(), self.slot());
-        let values = layout.values();
+        let values = layout.values;
         let filled = self.grow(rows.len() / values).par_chunks_exact_mut(slot).enumerate();
         let filled: Vec<_> = filled
             .map_init(Scratch::default, |scratch, (row, slot)| {
@@ -57,8 +53,7 @@ impl Pages {
         add_all(filled, sums)
     }
 
-    /// Adds rows to a column of one-byte values, their scales to `scales` and their values to `sums`. The error is
-    /// the index of a value that cannot be stored.
+    /// Adds rows to a column of one-byte values, and their scales to `scales`. The error is the index of a bad value.
     pub fn add_quantised(
         &mut self,
         scales: &mut Self,
@@ -67,7 +62,7 @@ impl Pages {
     ) -> Result<(), usize> {
         let (layout, slot) = (self.layout.clone(), self.slot());
         let (scale_layout, scale_slot) = (scales.layout.clone(), scales.slot());
-        let (values, channels) = (layout.values(), scale_layout.values());
+        let (values, channels) = (layout.values, scale_layout.values);
         let count = rows.len() / values;
         let slots = self.grow(count).par_chunks_exact_mut(slot);
         let slots = slots.zip(scales.grow(count).par_chunks_exact_mut(scale_slot));
@@ -105,8 +100,7 @@ impl Pages {
         sizes.sum()
     }
 
-    /// Compresses the pages and writes their headers. Returns the pages, and the bytes that all of them would have
-    /// uncompressed.
+    /// Compresses the pages and writes their headers. Returns the pages, and the bytes of all without compression.
     pub fn seal(&mut self, compression: Compression) -> io::Result<(Vec<&[u8]>, usize)> {
         let slot = self.slot();
         let layout = &self.layout;
@@ -148,8 +142,7 @@ impl Pages {
     }
 }
 
-/// Adds the sums of the rows in their order, whichever thread was first and however many rows came at once: sums
-/// depend on the order.
+/// Adds the sums of the rows in their order, whichever thread was first: sums depend on the order.
 fn add_all(rows: Vec<Result<Sums, usize>>, sums: &mut Sums) -> Result<(), usize> {
     for row in rows {
         sums.add(&row?);

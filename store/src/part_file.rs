@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, IoSliceMut};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use crate::cache::Fetch;
+use crate::cache::SharedFetch;
 use crate::location::Location;
 use crate::manifest::Part;
 use crate::positioned;
@@ -17,8 +18,7 @@ pub(crate) enum PartFile {
     Remote(RemotePart),
 }
 
-/// A part that is read by requests. Its blocks are identified by the part's hash, so blocks of an earlier file with
-/// the same name are never used.
+/// A part that is read by requests. Its hash names its blocks, so those of an earlier file of its name are never used.
 #[derive(Debug)]
 pub(crate) struct RemotePart {
     at: Location,
@@ -42,8 +42,7 @@ impl PartFile {
         })
     }
 
-    /// The size in bytes. For a remote part this is the size in the manifest: if the object is shorter, a read fails;
-    /// if it is longer, its index does not match.
+    /// The size in bytes; of a remote part, that in the manifest: reading a shorter or longer object fails later.
     ///
     /// # Errors
     /// When the system cannot tell.
@@ -61,8 +60,8 @@ impl PartFile {
     pub fn read_exact_at(&self, out: &mut [u8], offset: u64) -> io::Result<()> {
         match self {
             Self::Local(file, store) => {
-                positioned::read_exact_at(file, out, offset)?;
-                store.counters().read(out.len());
+                file.read_exact_at(out, offset)?;
+                store.shared.counters.read(out.len());
                 Ok(())
             }
             Self::Remote(part) => part.read(out, offset),
@@ -78,7 +77,7 @@ impl PartFile {
             Self::Local(file, store) => {
                 let bytes = out.iter().map(|slice| slice.len()).sum();
                 positioned::read_exact_vectored_at(file, out, offset)?;
-                store.counters().read(bytes);
+                store.shared.counters.read(bytes);
                 Ok(())
             }
             Self::Remote(part) => {
@@ -127,14 +126,15 @@ impl RemotePart {
             }
             None => out.copy_from_slice(&backend.read_range(path, offset..end)?),
         }
-        self.at.store().counters().read(out.len());
+        self.at.store().shared.counters.read(out.len());
         Ok(())
     }
 
     fn will_need(&self, offset: u64, length: u64) {
         let Some(cache) = self.at.store().cache() else { return };
         let at = self.at.clone();
-        let fetch: Arc<Fetch> = Arc::new(move |range| at.backend().read_range(at.within(), range));
+        let fetch: Arc<SharedFetch> =
+            Arc::new(move |range| at.backend().read_range(at.within(), range));
         cache.will_need(&self.blake3, self.bytes, offset..offset.saturating_add(length), fetch);
     }
 }

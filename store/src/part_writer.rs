@@ -49,7 +49,8 @@ pub(crate) struct PartWriter {
     at: Location,
     temp: Unfinished,
     parquet: SerializedFileWriter<HashedFile>,
-    rows: u64,
+    /// Rows in finished row groups.
+    pub rows: u64,
     sums: Vec<Sums>,
 }
 
@@ -59,18 +60,13 @@ impl PartWriter {
         let temp = Unfinished::create(&at)?;
         let file = temp.file().try_clone().map_err(|error| at.error("write", &error))?;
         let parquet = SerializedFileWriter::new(
-            HashedFile::new(at.store().system(), file, temp.path()),
+            HashedFile::new(&at.store().shared.system, file, temp.path()),
             kind.parquet.clone(),
             kind.properties.clone(),
         )
         .map_err(|error| cannot_write(&at, &error))?;
         let sums = vec![Sums::NONE; kind.schema.columns.len()];
         Ok(Self { kind, at, temp, parquet, rows: 0, sums })
-    }
-
-    /// Rows in finished row groups.
-    pub fn rows(&self) -> u64 {
-        self.rows
     }
 
     /// Bytes written so far.
@@ -96,8 +92,7 @@ impl PartWriter {
         Ok(())
     }
 
-    /// Finishes the file and gives it its name. If another writer was first, its file stays and must have the same
-    /// bytes.
+    /// Finishes the file and gives it its name. If another writer was first, its file stays, and must have these bytes.
     ///
     /// # Errors
     /// `NoSpace` or `Failed` when the disk cannot take it, `Failed` when the other file has other bytes.

@@ -1,5 +1,4 @@
-//! Reads rows of a generation at random positions. `reader/keys.rs` reads what identifies the rows;
-//! `reader/every_page.rs` checks all pages.
+//! Reads rows of a generation at random positions, their keys (`reader/keys.rs`), or all (`reader/every_page.rs`).
 
 mod every_page;
 pub(crate) mod keys;
@@ -24,12 +23,10 @@ use crate::quantise::dequantise;
 use crate::schema::{Column, DType, Schema};
 use crate::tensor_page::{Scratch, TensorPage};
 
-/// The most bytes of adjacent pages that are read in one call: few enough to stay in the cache. Otherwise each small
-/// row would cost a system call.
+/// The most bytes of adjacent pages that are read in one call, to stay in the cache: small rows share a system call.
 const READ_AT_ONCE: u64 = 256 << 10;
 
-/// How many remote parts have their index fetched ahead. Each index is a request, so waiting for one after another
-/// would be slow.
+/// How many remote parts have their index fetched ahead: one request after another would be slow.
 const OPENED_AHEAD: usize = 32;
 
 /// Rows of at least this many bytes are read straight into the caller's buffer, with one system call per row.
@@ -86,7 +83,7 @@ impl Reader {
         lease: Option<Lease>,
     ) -> Result<Self> {
         let manifest = generation.manifest();
-        let limits = generation.dataset().limits();
+        let limits = generation.dataset.records.limits;
         let schema = &manifest.schema;
         let stored = schema.stored();
         let mut places = Vec::new();
@@ -150,14 +147,14 @@ impl Reader {
     /// wrong; `Damaged`, with file, row group and row, when a page is damaged.
     pub fn read_f32(&self, column: &str, positions: &[u64], out: &mut [f32]) -> Result<()> {
         let (place, page) = self.column(column)?;
-        check_length(column, positions, page.values(), out.len())?;
-        if page.dtype() == DType::F32 {
+        check_length(column, positions, page.values, out.len())?;
+        if page.dtype == DType::F32 {
             return self.read_as_it_is(place, positions, out.as_mut_bytes());
         }
-        if page.dtype() == DType::F16 && self.is_direct(place) {
+        if page.dtype == DType::F16 && self.is_direct(place) {
             let past_the_cache = size_of_val(out) >= PAST_THE_CACHE;
             return BUFFERS.with_borrow_mut(|Buffers { pages, block, .. }| {
-                for (position, out) in positions.iter().zip(out.chunks_exact_mut(page.values())) {
+                for (position, out) in positions.iter().zip(out.chunks_exact_mut(page.values)) {
                     let row = Widened { block, out, past_the_cache };
                     self.read_row(place, *position, pages, row)?;
                 }
@@ -165,16 +162,16 @@ impl Reader {
             });
         }
         let mut scales = Vec::new();
-        if page.dtype() == DType::I8 {
+        if page.dtype == DType::I8 {
             let (_, scale_page) = &self.columns[place + 1];
-            scales.resize(positions.len() * scale_page.values(), 0.0);
-            let mut rows = scales.chunks_exact_mut(scale_page.values());
+            scales.resize(positions.len() * scale_page.values, 0.0);
+            let mut rows = scales.chunks_exact_mut(scale_page.values);
             self.for_each_row(place + 1, positions, |stored| {
                 rows.next().into_iter().for_each(|row| scale_page.to_f32(stored, row));
             })?;
         }
         let mut scales = scales.chunks_exact(self.columns[place].0.channels());
-        let mut rows = out.chunks_exact_mut(page.values());
+        let mut rows = out.chunks_exact_mut(page.values);
         self.for_each_row(place, positions, |stored| match (rows.next(), scales.next()) {
             (Some(row), Some(scales)) => dequantise(stored, scales, row),
             (Some(row), None) => page.to_f32(stored, row),
@@ -189,7 +186,7 @@ impl Reader {
     pub fn read_u8(&self, column: &str, positions: &[u64], out: &mut [u8]) -> Result<()> {
         let (place, page) = self.column(column)?;
         check_type(column, page, DType::U8)?;
-        check_length(column, positions, page.values(), out.len())?;
+        check_length(column, positions, page.values, out.len())?;
         self.read_as_it_is(place, positions, out)
     }
 
@@ -200,7 +197,7 @@ impl Reader {
     pub fn read_f16(&self, column: &str, positions: &[u64], out: &mut [f16]) -> Result<()> {
         let (place, page) = self.column(column)?;
         check_type(column, page, DType::F16)?;
-        check_length(column, positions, page.values(), out.len())?;
+        check_length(column, positions, page.values, out.len())?;
         self.read_as_it_is(place, positions, out.as_mut_bytes())
     }
 
@@ -210,7 +207,7 @@ impl Reader {
     /// `NotFound` when the reader was not opened for the column.
     pub fn stored_bytes(&self, column: &str) -> Result<u64> {
         let (place, page) = self.column(column)?;
-        let places = place..=place + usize::from(page.dtype() == DType::I8);
+        let places = place..=place + usize::from(page.dtype == DType::I8);
         let pages =
             self.parts.iter().flat_map(|part| part.columns[places.clone()].iter().flatten());
         Ok(pages.map(|page| u64::from(page.length)).fold(0, u64::saturating_add))
@@ -223,7 +220,7 @@ impl Reader {
     /// `NotFound` when the reader was not opened for the column, `Failed` when a position is wrong.
     pub fn will_need(&self, column: &str, positions: &[u64]) -> Result<()> {
         let (place, page) = self.column(column)?;
-        for place in place..=place + usize::from(page.dtype() == DType::I8) {
+        for place in place..=place + usize::from(page.dtype == DType::I8) {
             self.for_each_run(place, positions, |part, pages| {
                 let start = pages[0].offset;
                 part.file.will_need(start, end_of(&pages[pages.len() - 1]) - start);
@@ -244,7 +241,7 @@ impl Reader {
     /// Whether rows are read straight into the caller's buffer, without a buffer of pages.
     fn is_direct(&self, place: usize) -> bool {
         let (_, layout) = &self.columns[place];
-        layout.row_bytes() >= READ_DIRECTLY && layout.around(usize::MAX).is_some()
+        layout.row_bytes >= READ_DIRECTLY && layout.around(usize::MAX).is_some()
     }
 
     fn read_row(
@@ -268,7 +265,7 @@ impl Reader {
 
     /// Reads the stored values of each row, in the order of `positions`.
     fn read_as_it_is(&self, place: usize, positions: &[u64], out: &mut [u8]) -> Result<()> {
-        let mut rows = out.chunks_exact_mut(self.columns[place].1.row_bytes());
+        let mut rows = out.chunks_exact_mut(self.columns[place].1.row_bytes);
         if !self.is_direct(place) {
             return self.for_each_row(place, positions, |stored| {
                 rows.next().into_iter().for_each(|row| row.copy_from_slice(stored));
@@ -363,17 +360,16 @@ fn place(schema: &Schema, name: &str) -> Result<usize> {
 }
 
 fn check_length(column: &str, positions: &[u64], values: usize, out: usize) -> Result<()> {
-    if positions.len().checked_mul(values) == Some(out) {
+    let rows = positions.len();
+    if rows.checked_mul(values) == Some(out) {
         return Ok(());
     }
-    Err(Error::failed(format_args!(
-        "column `{column}`: {} rows of {values} values do not go into {out}",
-        positions.len()
-    )))
+    let what = format!("column `{column}`: {rows} rows of {values} values do not go into {out}");
+    Err(Error::failed(what))
 }
 
 fn check_type(column: &str, page: &TensorPage, wanted: DType) -> Result<()> {
-    let dtype = page.dtype();
+    let dtype = page.dtype;
     if dtype == wanted {
         return Ok(());
     }

@@ -13,12 +13,11 @@ use crate::store::Store;
 
 /// A folder of JSON records named by number: `00000001.json`, `00000002.json`, …
 ///
-/// A record exists when its file does, whole, and never changes. The newest is the one with the
-/// highest number.
+/// A record exists when its file does, whole, and never changes. The newest is the one with the highest number.
 #[derive(Debug, Clone)]
 pub struct Records {
     folder: Location,
-    limits: Limits,
+    pub(crate) limits: Limits,
 }
 
 impl Store {
@@ -69,8 +68,7 @@ impl Records {
     /// that another process has removed meanwhile. [`Self::unreadable`] gives the damaged ones.
     ///
     /// # Errors
-    /// The errors of [`Self::numbers`]. The iterator gives the error of a record that is neither damaged nor removed,
-    /// when it reaches it.
+    /// The errors of [`Self::numbers`]. The iterator gives the error of a record that is neither damaged nor removed.
     pub fn readable<T: DeserializeOwned>(&self) -> Result<impl Iterator<Item = Result<(u64, T)>>> {
         let records = self.clone();
         let read = move |number| match records.read(number) {

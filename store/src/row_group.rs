@@ -122,8 +122,8 @@ impl RowGroup {
         let tensors = schema.stored().into_iter().zip(&mut self.tensors);
         for (column, (stored, pages)) in tensor_columns.iter().zip(tensors) {
             let compression = stored.compression;
-            let values = rows * pages.layout().values();
-            let (dictionary, dictionary_size) = pages.layout().dictionary(compression)?;
+            let values = rows * pages.layout.values;
+            let (dictionary, dictionary_size) = pages.layout.dictionary(compression)?;
             let (sealed, size) = pages.seal(compression)?;
             let chunk = Chunk {
                 compression,

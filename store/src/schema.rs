@@ -164,10 +164,9 @@ impl Schema {
             if name.is_empty() || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
                 return Err(format!("column name `{name}`: use letters, digits and `_`"));
             }
-            if seen.contains(&name) {
+            if let Some(name) = seen.replace(name) {
                 return Err(format!("two columns are called `{name}`"));
             }
-            seen.insert(name);
         }
         for Column { name, shape, dims, .. } in &self.columns {
             let values = shape.iter().try_fold(1usize, |values, size| values.checked_mul(*size));
@@ -257,8 +256,7 @@ impl Schema {
         Ok((parquet, metadata))
     }
 
-    /// The metadata by which a part identifies itself. It reveals swapped files, and a manifest that gives another
-    /// shape.
+    /// The metadata by which a part identifies itself. It reveals swapped files, and a manifest of another shape.
     pub(crate) fn own_metadata(&self, key: &str) -> Result<[KeyValue; 2]> {
         Ok([
             KeyValue::new("gimlet.key".to_string(), key.to_string()),

@@ -30,8 +30,7 @@ pub(crate) struct Sums {
     max: f32,
 }
 
-/// Number of partial sums, so that the compiler can use vector instructions. It affects the result: sums depend on
-/// their order.
+/// Number of partial sums, for vector instructions. It affects the result, as sums depend on their order.
 const LANES: usize = 8;
 
 impl Sums {

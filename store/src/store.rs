@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::Mutex;
 
 use crate::backend::Backend;
 use crate::backend::bucket::Bucket;
@@ -19,57 +21,58 @@ const CACHE_BYTES: u64 = 20_000_000_000;
 /// A handle on disks and buckets: their connections, the blocks of objects that this machine caches, the manifests
 /// that were read, and counters. Clones are the same store. Another store of this process shares none of this state.
 #[derive(Debug, Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store {
+    pub(crate) shared: Arc<Shared>,
+}
 
 #[derive(Debug)]
-struct Inner {
-    system: FileSystem,
-    disk: Arc<dyn Backend>,
+pub(crate) struct Shared {
+    pub system: FileSystem,
+    pub disk: Arc<dyn Backend>,
     /// All other backends, by how their paths begin, such as `s3://bucket`.
     others: Mutex<HashMap<String, Arc<dyn Backend>>>,
     cache_bytes: AtomicU64,
     /// `Some(None)` when the cache's folder is not a folder.
     cache: OnceLock<Option<Cache>>,
-    manifests: KnownManifests,
-    counters: Counters,
+    pub manifests: KnownManifests,
+    pub counters: Counters,
 }
 
 impl Store {
     /// A new store, which has read nothing. Touches nothing.
     pub fn new() -> Self {
         let system = FileSystem::default();
-        Self(Arc::new(Inner {
-            disk: Arc::new(Disk::new(system.clone())),
+        let shared = Shared {
+            disk: Arc::new(Disk { system: system.clone() }),
             system,
             others: Mutex::default(),
             cache_bytes: AtomicU64::new(CACHE_BYTES),
             cache: OnceLock::new(),
             manifests: KnownManifests::default(),
             counters: Counters::default(),
-        }))
+        };
+        Self { shared: Arc::new(shared) }
     }
 
     /// Makes paths that begin with `root`, such as `mine://a`, lie in `backend`.
     pub fn mount(&self, root: &str, backend: Arc<dyn Backend>) {
-        self.others().insert(root.to_owned(), backend);
+        self.shared.others.lock().insert(root.to_owned(), backend);
     }
 
-    /// Limits the cache on this machine's disk for parts on object storage to `bytes`; 0 means no cache. The cache
-    /// lies in [`crate::cache_folder`], which other stores and processes share. Takes effect only before the first
-    /// remote part is opened.
+    /// Limits the cache on this machine's disk for parts on object storage to `bytes`; 0 means no cache. Other stores
+    /// and processes share its folder, [`crate::cache_folder`]. Takes effect before the first remote part is opened.
     pub fn keep_at_most(&self, bytes: u64) {
-        self.0.cache_bytes.store(bytes, Ordering::Relaxed);
+        self.shared.cache_bytes.store(bytes, Ordering::Relaxed);
     }
 
     /// The limit of the cache for object storage, in bytes.
     pub fn kept_at_most(&self) -> u64 {
-        self.0.cache_bytes.load(Ordering::Relaxed)
+        self.shared.cache_bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes that were read from part files: pages and indices as they are stored, compressed or not. Reads from the
-    /// system's cache count too.
+    /// Bytes that were read from part files, as they are stored. Reads from the system's cache count too.
     pub fn bytes_read(&self) -> u64 {
-        self.0.counters.bytes_read()
+        self.shared.counters.bytes_read.load(Ordering::Relaxed)
     }
 
     /// Bytes of parts that servers have sent, and the number of requests for them.
@@ -80,17 +83,13 @@ impl Store {
 
     /// Counters of reads other than rows.
     pub fn looks(&self) -> Looks {
-        self.0.counters.looks()
+        *self.shared.counters.looks.lock()
     }
 
     /// The faults of this store, for tests.
     #[cfg(feature = "testing")]
     pub fn faults(&self) -> &crate::faults::Faults {
-        &self.0.system.faults
-    }
-
-    pub(crate) fn disk(&self) -> &Arc<dyn Backend> {
-        &self.0.disk
+        &self.shared.system.faults
     }
 
     /// The backend of paths that begin with `scheme://name`; `known` is a scheme of object storage.
@@ -99,37 +98,23 @@ impl Store {
         root: &str,
         bucket: Option<(&'static str, &str)>,
     ) -> Option<Arc<dyn Backend>> {
-        let mut others = self.others();
+        let mut others = self.shared.others.lock();
         if let Some(backend) = others.get(root) {
             return Some(backend.clone());
         }
         let (scheme, name) = bucket?;
-        let backend: Arc<dyn Backend> = Arc::new(Bucket::new(scheme, name, self.0.system.clone()));
+        let backend: Arc<dyn Backend> =
+            Arc::new(Bucket::new(scheme, name, self.shared.system.clone()));
         others.insert(root.to_owned(), backend.clone());
         Some(backend)
     }
 
-    pub(crate) fn system(&self) -> &FileSystem {
-        &self.0.system
-    }
-
     /// The cache for object storage; `None` when its folder is not a folder.
     pub(crate) fn cache(&self) -> Option<&Cache> {
-        let open =
-            || Cache::open(self.system(), &cache_folder().join("blocks"), self.kept_at_most());
-        self.0.cache.get_or_init(|| open().ok()).as_ref()
-    }
-
-    pub(crate) fn manifests(&self) -> &KnownManifests {
-        &self.0.manifests
-    }
-
-    pub(crate) fn counters(&self) -> &Counters {
-        &self.0.counters
-    }
-
-    fn others(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<dyn Backend>>> {
-        self.0.others.lock().unwrap_or_else(PoisonError::into_inner)
+        let open = || {
+            Cache::open(&self.shared.system, &cache_folder().join("blocks"), self.kept_at_most())
+        };
+        self.shared.cache.get_or_init(|| open().ok()).as_ref()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::file_system::{FileSystem, failed};
 use crate::unique::unique;
 
@@ -18,11 +18,14 @@ pub(crate) struct TempFile {
 }
 
 impl TempFile {
-    /// A new empty file in `folder`, whose final name is `name`.
+    /// A new empty file in `folder`, whose final path is `target`.
     ///
     /// # Errors
     /// `NoSpace`, `Denied` or `Failed` when it cannot be created.
-    pub fn create(system: &FileSystem, folder: &Path, name: &str) -> Result<Self> {
+    pub fn create(system: &FileSystem, folder: &Path, target: &Path) -> Result<Self> {
+        let name = target.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
+            Error::failed(format_args!("{}: is not a file name", target.display()))
+        })?;
         loop {
             let path = folder.join(format!(".{name}.{:016x}.tmp", unique()));
             let file = system.create_new(&path).map_err(|error| failed(&path, "create", &error))?;

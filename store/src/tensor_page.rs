@@ -25,21 +25,22 @@ compile_error!("the store's pages hold little-endian values as they are in memor
 /// The layout of the pages of a stored tensor column.
 #[derive(Debug, Clone)]
 pub(crate) struct TensorPage {
-    dtype: DType,
+    pub dtype: DType,
     compression: Compression,
-    values: usize,
+    /// Values in a row.
+    pub values: usize,
     /// The level streams, and the start of the indices of one-byte values.
     prefix: Vec<u8>,
     /// The checksum so far, after the prefix.
     begun: Crc32,
-    /// Bytes of the values.
-    row_bytes: usize,
+    /// Bytes of a row's values, decompressed.
+    pub row_bytes: usize,
     /// Zeros after the values: indices come in groups of eight.
     padding: usize,
 }
 
 /// Reusable buffers for a row.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Scratch {
     pub codec: Codec,
     body: Vec<u8>,
@@ -71,20 +72,6 @@ impl TensorPage {
         let (dtype, compression) = (column.dtype, column.compression);
         let begun = Crc32::of(&prefix);
         Self { dtype, compression, values, prefix, begun, row_bytes, padding }
-    }
-
-    pub fn dtype(&self) -> DType {
-        self.dtype
-    }
-
-    /// Values in a row.
-    pub fn values(&self) -> usize {
-        self.values
-    }
-
-    /// Bytes of a row's values, decompressed.
-    pub fn row_bytes(&self) -> usize {
-        self.row_bytes
     }
 
     /// Bytes after the page header, decompressed.
@@ -186,8 +173,7 @@ impl TensorPage {
         (self.compression == Compression::None).then_some((before, self.padding))
     }
 
-    /// Checks the bytes before the values ([`Self::around`]). Returns the checksum so far, which continues with the
-    /// values, and the checksum expected at the end.
+    /// Checks the bytes before the values ([`Self::around`]). Returns the checksum so far, and the one at the end.
     ///
     /// # Errors
     /// What is wrong with the page.

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::backend::Staged;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::location::Location;
 use crate::temp_file::TempFile;
 
@@ -21,10 +21,8 @@ impl Unfinished {
     /// # Errors
     /// `NoSpace`, `Denied` or `Failed` when it cannot be created.
     pub fn create(target: &Location) -> Result<Self> {
-        let name = target.path().file_name().and_then(|name| name.to_str());
-        let name = name.ok_or_else(|| Error::failed(format_args!("{target}: is not a file name")));
         let folder = target.backend().staging(target.within())?;
-        let temp = TempFile::create(target.store().system(), &folder, name?)?;
+        let temp = TempFile::create(&target.store().shared.system, &folder, target.path())?;
         Ok(Self { temp, target: target.clone() })
     }
 
@@ -38,8 +36,7 @@ impl Unfinished {
         &self.temp.path
     }
 
-    /// Makes the file durable and gives it its final name. Returns `false` when the name is taken; then nothing has
-    /// changed.
+    /// Makes the file durable and gives it its final name; `false` when the name is taken, and nothing has changed.
     ///
     /// # Errors
     /// `NoSpace`, `Denied` or `Failed` when that fails; the file is removed then.
@@ -52,7 +49,7 @@ impl Unfinished {
     /// # Errors
     /// The errors of [`Self::publish`].
     pub fn replace(self) -> Result<()> {
-        self.target.store().manifests().forget(self.target.path());
+        self.target.store().shared.manifests.forget(self.target.path());
         self.target.backend().replace_by(self.staged(), self.target.within())
     }
 

@@ -1,5 +1,4 @@
-//! Writes a generation, cut into parts. `writer/resume.rs` takes over the work of earlier writers; `writer/commit.rs`
-//! makes the generation visible.
+//! Writes a generation, cut into parts. `writer/resume.rs` goes on with it; `writer/commit.rs` makes it visible.
 
 pub(crate) mod commit;
 mod resume;
@@ -108,9 +107,8 @@ impl Dataset {
         Writer::begin(self.clone(), spec, Shard::WHOLE)
     }
 
-    /// Begins or continues one shard of a generation that several writers write together, at the same time or one
-    /// after another. Each writes the parts of its shard. The writer whose [`Writer::finish`] finds all parts
-    /// complete makes the generation visible.
+    /// Begins or continues one shard of a generation that several writers write together. Each writes the parts of its
+    /// shard. The one whose [`Writer::finish`] finds all parts complete makes the generation visible.
     ///
     /// # Errors
     /// The errors of [`Self::begin`]; `Failed` also when the spec does not give the number of rows.
@@ -358,7 +356,7 @@ impl Writer {
         let noted = json::create(&at, &record);
         noted.map_err(|error| error.needing(to_come))?;
         // Read back, so that numbers that JSON rounds are the same after a resumption.
-        let noted: PartRecord = json::read(&at, &self.dataset.limits())?;
+        let noted: PartRecord = json::read(&at, &self.dataset.records.limits)?;
         if noted.part != record.part {
             return Err(Error::damaged(at.path(), "it is about another file; remove it"));
         }
@@ -368,7 +366,7 @@ impl Writer {
 
     /// Uncompressed bytes of the rows that are not in a row group yet, as far as their number is known.
     fn bytes_to_come(&self) -> u64 {
-        let written = self.rows_done() + self.part.as_ref().map_or(0, PartWriter::rows);
+        let written = self.rows_done() + self.part.as_ref().map_or(0, |part| part.rows);
         let announced = self.spec.rows.map(|rows| self.own_of(rows).saturating_sub(written));
         let rows = announced.unwrap_or(self.group.rows() as u64);
         rows.saturating_mul(self.spec.schema.row_bytes() as u64)
@@ -378,19 +376,14 @@ impl Writer {
     /// generation, and everything made from it, belongs to the part as it was.
     fn check_repaired(&self, index: usize, part: &Part) -> Result<()> {
         let Some(committed) = &self.committed else { return Ok(()) };
-        match committed.manifest().parts.get(index) {
-            Some(expected) if expected == part => {}
-            _ => {
-                let at = self.folder.join(&part.file);
-                at.remove()?;
-                let what = format!(
-                    "{at}: was made again, and is not what was committed as generation {}",
-                    committed.number()
-                );
-                return Err(Error::new(ErrorKind::Differs, what));
-            }
+        if committed.manifest().parts.get(index) == Some(part) {
+            return Ok(());
         }
-        Ok(())
+        let (at, number) = (self.folder.join(&part.file), committed.number());
+        at.remove()?;
+        let what =
+            format!("{at}: was made again, and is not what was committed as generation {number}");
+        Err(Error::new(ErrorKind::Differs, what))
     }
 
     fn record(&self, part: Part, sums: Vec<Sums>) -> PartRecord {
@@ -421,7 +414,7 @@ impl Writer {
 
 /// Refuses a generation that could be committed but never read: a manifest with too many parts.
 fn check_parts(parts: u64, dataset: &Dataset) -> Result<()> {
-    let most = dataset.limits().parts();
+    let most = dataset.records.limits.parts();
     if parts <= most {
         return Ok(());
     }

@@ -175,8 +175,7 @@ impl<'a> Value<'_, 'a> {
         Ok(())
     }
 
-    /// Takes a list. Calls `begin` with its length, which is at most the number of bytes left, then `take` with each
-    /// element.
+    /// Takes a list. Calls `begin` with its length, at most the number of bytes left, then `take` with each element.
     ///
     /// # Errors
     /// When the value is of another type or malformed; and the errors of `begin` and `take`.

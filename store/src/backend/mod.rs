@@ -82,9 +82,8 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// The errors of [`Self::read`]; `UnexpectedEof` when the file ends too early.
     fn read_range(&self, path: &Path, range: Range<u64>) -> io::Result<Bytes>;
 
-    /// Opens a plain file of this machine, so that rows are read from it without asking the backend again. `None`
-    /// where files do not lie on this machine: then rows are read with [`Self::read_range`], through the cache of
-    /// blocks.
+    /// Opens a plain file of this machine, so that rows are read from it without asking the backend again. `None` where
+    /// files do not lie on this machine: then rows are read with [`Self::read_range`], through the cache of blocks.
     ///
     /// # Errors
     /// The errors of [`Self::read_up_to`].
@@ -110,8 +109,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
         None
     }
 
-    /// Writes `bytes` under a name that must be free. Returns `false` when the name is taken; then nothing has
-    /// changed. Of several calls at once, one succeeds.
+    /// Writes `bytes` under a name that must be free; `false` when it is taken. Of several calls at once, one succeeds.
     ///
     /// # Errors
     /// `NoSpace`, `Denied` or `Failed` when it cannot be written; then the file does not exist.
@@ -137,22 +135,19 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// When it cannot be made.
     fn staging(&self, target: &Path) -> Result<PathBuf>;
 
-    /// Makes a file in [`Self::staging`] visible as `target`, as [`Self::create`] does. The staged file may stay
-    /// there.
+    /// Makes a file in [`Self::staging`] visible as `target`, as [`Self::create`] does. The staged file may stay there.
     ///
     /// # Errors
     /// The errors of [`Self::create`].
     fn create_from(&self, staged: Staged, target: &Path) -> Result<bool>;
 
-    /// Puts a file in [`Self::staging`] in place of `target`, as [`Self::replace`] does. The staged file may stay
-    /// there.
+    /// Puts a file in [`Self::staging`] in place of `target`, as [`Self::replace`] does. The staged file may stay.
     ///
     /// # Errors
     /// The errors of [`Self::replace`].
     fn replace_by(&self, staged: Staged, target: &Path) -> Result<()>;
 
-    /// Renames a file, in place of whatever had that name. The rename is durable once a later change in that folder
-    /// is.
+    /// Renames a file, in place of whatever had that name. The rename is durable once a later change in that folder is.
     ///
     /// # Errors
     /// `NoSpace`, `Denied` or `Failed` when it cannot be renamed.

@@ -1,8 +1,8 @@
-//! A block of a part as a file of its own: its bytes, and a checksum over these bytes and over the part and block
-//! number.
+//! A block of a part as a file of its own: its bytes, and a checksum over them and the part and block number.
 
 use std::fs::{self, File, FileTimes, Metadata};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -10,7 +10,6 @@ use crc_fast::CrcAlgorithm::Crc64Nvme;
 use crc_fast::Digest;
 
 use crate::file_system::FileSystem;
-use crate::positioned::read_exact_at;
 use crate::unique::unique;
 
 /// Bytes of the checksum, at the end of the file.
@@ -22,8 +21,7 @@ const PIECE: usize = 256 << 10;
 /// The shortest time between two marks of a block as used: the order in which blocks are removed need not be exact.
 pub(super) const USED_WITHIN: Duration = Duration::from_secs(60);
 
-/// Identifies a block of a part. The part is identified by its hash: it may lie anywhere, and a changed part is
-/// another part.
+/// Identifies a block of a part, and the part by its hash: it may lie anywhere, and a changed part is another part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub content: blake3::Hash,
@@ -66,18 +64,8 @@ pub(super) fn is_block(name: &str) -> bool {
 
 impl Identity {
     fn of(metadata: &Metadata) -> Self {
-        Self { length: metadata.len(), written: metadata.modified().ok(), inode: inode(metadata) }
+        Self { length: metadata.len(), written: metadata.modified().ok(), inode: metadata.ino() }
     }
-}
-
-#[cfg(unix)]
-fn inode(metadata: &Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(metadata)
-}
-
-#[cfg(not(unix))]
-fn inode(_metadata: &Metadata) -> u64 {
-    0
 }
 
 /// When a file was last marked as used, or written.
@@ -91,8 +79,7 @@ pub(super) fn mark_used(file: &File) {
     let _ = file.set_times(FileTimes::new().set_accessed(SystemTime::now()));
 }
 
-/// Opens a block of the given size, and checks it unless it is the file that was checked before. `None` when it does
-/// not exist. A block that is not whole is removed.
+/// Opens a block of the given size, and checks it unless it is `checked`. Removes one that is not whole.
 pub(super) fn open(
     system: &FileSystem,
     folder: &Path,
@@ -123,12 +110,12 @@ fn is_whole(file: &File, key: Key, bytes: u64) -> io::Result<bool> {
     let mut at = 0;
     while at < bytes {
         let length = (piece.len() as u64).min(bytes - at) as usize;
-        read_exact_at(file, &mut piece[..length], at)?;
+        file.read_exact_at(&mut piece[..length], at)?;
         digest.update(&piece[..length]);
         at += length as u64;
     }
     let mut stored = [0; CHECKSUM];
-    read_exact_at(file, &mut stored, bytes)?;
+    file.read_exact_at(&mut stored, bytes)?;
     Ok(key.checksum(digest) == stored)
 }
 
@@ -165,13 +152,7 @@ pub(super) fn write(
         system.rename(&temp, &path)?;
         Ok(identity)
     })();
-    match written {
-        Ok(identity) => Ok((file, identity)),
-        Err(error) => {
-            remove(system, &temp);
-            Err(error)
-        }
-    }
+    written.map(|identity| (file, identity)).inspect_err(|_| remove(system, &temp))
 }
 
 /// Whether a file with the length of this block exists; its contents are not checked.

@@ -2,25 +2,21 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::sync::Arc;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use crate::cache::block::{Identity, Key, USED_WITHIN, mark_used};
 
-/// The most files that are held open: a quarter of the process's limit of open files, usually 256. Opening a file
-/// takes as long as reading 30 kilobytes.
-fn most_open() -> usize {
-    #[cfg(unix)]
+/// The most open files, usually 256: a quarter of the process's limit. Opening one takes as long as reading 30 kB.
+static MOST_OPEN: LazyLock<usize> = LazyLock::new(|| {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    #[cfg(not(unix))]
-    let files = Some(512);
     (files.unwrap_or(u64::MAX) / 4).clamp(16, 4096) as usize
-}
+});
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Known {
     blocks: HashMap<Key, Block>,
-    most_open: usize,
     /// The open files, in no order. The hand goes round and closes a file that was not used since its last visit.
     open: Vec<Open>,
     hand: usize,
@@ -39,12 +35,6 @@ struct Open {
     file: Arc<File>,
     used: bool,
     marked: Instant,
-}
-
-impl Default for Known {
-    fn default() -> Self {
-        Self { blocks: HashMap::new(), most_open: most_open(), open: Vec::new(), hand: 0 }
-    }
 }
 
 impl Known {
@@ -71,7 +61,7 @@ impl Known {
 
     pub fn add(&mut self, key: Key, file: Arc<File>, identity: Identity) {
         self.forget(key);
-        let place = match self.open.len() < self.most_open {
+        let place = match self.open.len() < *MOST_OPEN {
             true => self.open.len(),
             false => self.close_one(),
         };
@@ -119,13 +109,6 @@ impl Known {
     }
 }
 
-#[cfg(unix)]
 fn is_removed(file: &File) -> bool {
-    file.metadata().is_ok_and(|metadata| std::os::unix::fs::MetadataExt::nlink(&metadata) == 0)
-}
-
-/// Always false: outside Unix an open file cannot be removed.
-#[cfg(not(unix))]
-fn is_removed(_file: &File) -> bool {
-    false
+    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
 }

@@ -9,8 +9,9 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
+
+use parking_lot::Mutex;
 
 use crate::cache::block;
 use crate::file_system::FileSystem;
@@ -54,8 +55,7 @@ impl Limit {
         }
     }
 
-    /// The most bytes in the folder after room was made. The limit leaves two steps more until a process makes room
-    /// again, and another two while it does.
+    /// The most bytes in the folder after room was made. Two steps more are written before that, and two meanwhile.
     pub fn target(&self) -> u64 {
         self.max_bytes - 4 * self.step()
     }
@@ -70,7 +70,7 @@ impl Limit {
     pub fn reserve(&self, bytes: u64) -> io::Result<Option<bool>> {
         self.try_reserve(bytes).inspect_err(|_| {
             // The folder may have been removed, ledger and all.
-            *self.ledger.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            *self.ledger.lock() = None;
             self.seen.store(false, Ordering::Relaxed);
         })
     }
@@ -82,7 +82,7 @@ impl Limit {
             return Ok(Some(false));
         }
         let none = written >= 2 * self.step();
-        let Ok(_one) = self.evicting.try_lock() else {
+        let Some(_one) = self.evicting.try_lock() else {
             return Ok((!none).then_some(false));
         };
         let ledger = File::open(self.folder.join(LEDGER))?;
@@ -100,7 +100,7 @@ impl Limit {
 
     /// Appends to the ledger; returns the bytes that it now stands for.
     fn note(&self, bytes: u64) -> io::Result<u64> {
-        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ledger = self.ledger.lock();
         let file = match &mut *ledger {
             Some(file) => file,
             none => {
@@ -113,8 +113,7 @@ impl Limit {
         Ok(file.metadata()?.len().saturating_mul(self.unit))
     }
 
-    /// Removes the blocks that were not used for longest, and leftovers of dead writers. Returns whether it removed
-    /// anything.
+    /// Removes the blocks that were not used for longest, and leftovers of dead writers; whether there were any.
     fn make_room(&self) -> io::Result<bool> {
         let mut cached = Vec::new();
         for folder in fs::read_dir(&self.folder)? {

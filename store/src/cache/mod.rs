@@ -16,12 +16,14 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use crate::cache::block::Key;
 use crate::cache::checked_blocks::Known;
@@ -30,7 +32,7 @@ use crate::cache::limit::Limit;
 use crate::cache::read_ahead::{Hint, Hints};
 use crate::error::{Error, Result};
 use crate::file_system::FileSystem;
-use crate::positioned::{read_exact_at, will_need};
+use crate::positioned::will_need;
 
 /// Bytes per block. A server takes 20 to 50 ms until the first byte, and sends 100 MB/s. With this size, sending
 /// takes longer than the wait for the first byte. A larger block would fetch too much for a single row.
@@ -43,7 +45,10 @@ const AT_ONCE: u64 = 2;
 const REST: Duration = Duration::from_secs(60);
 
 /// A function that requests a range of bytes of a part from the server.
-pub(crate) type Fetch = dyn Fn(Range<u64>) -> io::Result<Bytes> + Send + Sync;
+pub(crate) type Fetch<'a> = dyn Fn(Range<u64>) -> io::Result<Bytes> + 'a;
+
+/// A [`Fetch`] that another thread may call.
+pub(crate) type SharedFetch = dyn Fn(Range<u64>) -> io::Result<Bytes> + Send + Sync;
 
 /// A cache in a folder, which other processes may use at the same time. Clones are the same cache.
 #[derive(Debug, Clone)]
@@ -55,8 +60,6 @@ pub(crate) struct Cache {
 /// Counts of what was read since the cache was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counters {
-    /// Bytes that readers got from blocks on disk.
-    pub from_cache: u64,
     /// Bytes that servers sent.
     pub fetched: u64,
     /// Requests that were answered.
@@ -71,9 +74,7 @@ struct Shared {
     block: u64,
     limit: Limit,
     state: Mutex<State>,
-    from_cache: AtomicU64,
-    fetched: AtomicU64,
-    requests: AtomicU64,
+    counters: Mutex<Counters>,
     /// Whether a warning was given that the disk refused a block.
     told: AtomicBool,
 }
@@ -122,9 +123,7 @@ impl Cache {
             block,
             limit: Limit::new(system, folder, max_bytes, block),
             state: Mutex::default(),
-            from_cache: AtomicU64::new(0),
-            fetched: AtomicU64::new(0),
-            requests: AtomicU64::new(0),
+            counters: Mutex::default(),
             told: AtomicBool::new(false),
         };
         Ok(Self { shared: Arc::new(shared), hints: Arc::default() })
@@ -142,7 +141,7 @@ impl Cache {
         size: u64,
         offset: u64,
         out: &mut [u8],
-        fetch: &dyn Fn(Range<u64>) -> io::Result<Bytes>,
+        fetch: &Fetch,
     ) -> io::Result<()> {
         let content = hash(content)?;
         let end = offset.checked_add(out.len() as u64).filter(|end| *end <= size);
@@ -170,7 +169,7 @@ impl Cache {
             let (from, bytes) = match shared.claim(key, size, last) {
                 Claim::There => continue,
                 Claim::Ours(claimed) => claimed.fetch(size, fetch)?,
-                Claim::Theirs(flight) => match flight.wait() {
+                Claim::Theirs(flight) => match flight.wait().clone() {
                     Ok(bytes) => (key.number * shared.block, bytes),
                     Err(error) if failed_elsewhere => return Err(in_flight::shared(&error)),
                     Err(_) => {
@@ -189,7 +188,7 @@ impl Cache {
 
     /// Announces that these bytes of a part will be read soon. They are fetched in the background; if too many
     /// requests are waiting, the read fetches them.
-    pub fn will_need(&self, content: &str, size: u64, range: Range<u64>, fetch: Arc<Fetch>) {
+    pub fn will_need(&self, content: &str, size: u64, range: Range<u64>, fetch: Arc<SharedFetch>) {
         let shared = &self.shared;
         let Ok(content) = hash(content) else { return };
         let end = range.end.min(size);
@@ -199,7 +198,7 @@ impl Cache {
         let (mut number, last) = (range.start / shared.block, (end - 1) / shared.block);
         while number <= last {
             let key = Key { content, number };
-            let file = shared.lock().known.file(key);
+            let file = shared.state.lock().known.file(key);
             if let Some(file) = file {
                 let block = shared.range(key, size);
                 let (from, until) = (range.start.max(block.start), end.min(block.end));
@@ -215,8 +214,7 @@ impl Cache {
         }
     }
 
-    /// Adds all blocks of a part from `file`, which holds the whole part, for instance because it was written here.
-    /// Skips a part that would push out everything else.
+    /// Adds all blocks of a part from `file`, which holds it whole. Skips a part that would push out everything else.
     pub fn insert(&self, content: &str, file: &File, size: u64) {
         let shared = &*self.shared;
         let Ok(content) = hash(content) else { return };
@@ -232,7 +230,7 @@ impl Cache {
                 continue;
             }
             // If the file cannot be read, the server has a copy.
-            if read_exact_at(file, bytes, range.start).is_err() || !shared.writes() {
+            if file.read_exact_at(bytes, range.start).is_err() || !shared.writes() {
                 return;
             }
             shared.write(key, bytes);
@@ -251,21 +249,11 @@ impl Cache {
 
     /// The counts of what was read so far.
     pub fn counters(&self) -> Counters {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let shared = &*self.shared;
-        Counters {
-            from_cache: read(&shared.from_cache),
-            fetched: read(&shared.fetched),
-            requests: read(&shared.requests),
-        }
+        *self.shared.counters.lock()
     }
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The range of bytes of the part that a block holds.
     fn range(&self, key: Key, size: u64) -> Range<u64> {
         let start = key.number * self.block;
@@ -274,7 +262,7 @@ impl Shared {
 
     /// Whether blocks are written: there is a cache, and the disk has not just refused one.
     fn writes(&self) -> bool {
-        self.max_bytes > 0 && self.lock().refused.is_none_or(|when| when.elapsed() > REST)
+        self.max_bytes > 0 && self.state.lock().refused.is_none_or(|when| when.elapsed() > REST)
     }
 
     /// The file of a block, if it exists and is whole.
@@ -283,7 +271,7 @@ impl Shared {
             return None;
         }
         let checked = {
-            let known = &mut self.lock().known;
+            let known = &mut self.state.lock().known;
             if let Some(file) = known.file(key) {
                 return Some(file);
             }
@@ -293,11 +281,11 @@ impl Shared {
         match block::open(&self.system, &self.folder, key, range.end - range.start, checked) {
             Some((file, identity)) => {
                 let file = Arc::new(file);
-                self.lock().known.add(key, file.clone(), identity);
+                self.state.lock().known.add(key, file.clone(), identity);
                 Some(file)
             }
             None => {
-                let known = &mut self.lock().known;
+                let known = &mut self.state.lock().known;
                 // Another thread may have fetched it meanwhile.
                 if known.checked(key) == checked {
                     known.forget(key);
@@ -310,12 +298,9 @@ impl Shared {
     /// Whether `out` was filled with the bytes from `at` on, all of this block.
     fn read_local(&self, key: Key, size: u64, at: u64, out: &mut [u8]) -> bool {
         let Some(file) = self.local(key, size) else { return false };
-        let read = read_exact_at(&file, out, at - key.number * self.block).is_ok();
-        match read {
-            true => {
-                self.from_cache.fetch_add(out.len() as u64, Ordering::Relaxed);
-            }
-            false => self.forget(key),
+        let read = file.read_exact_at(out, at - key.number * self.block).is_ok();
+        if !read {
+            self.forget(key);
         }
         read
     }
@@ -329,19 +314,17 @@ impl Shared {
     }
 
     fn forget(&self, key: Key) {
-        self.lock().known.forget(key);
+        self.state.lock().known.forget(key);
         block::remove(&self.system, &key.path(&self.folder));
     }
 
-    fn request(
-        &self,
-        range: Range<u64>,
-        fetch: &dyn Fn(Range<u64>) -> io::Result<Bytes>,
-    ) -> io::Result<Bytes> {
+    fn request(&self, range: Range<u64>, fetch: &Fetch) -> io::Result<Bytes> {
         let wanted = range.end - range.start;
         let bytes = fetch(range)?;
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.fetched.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let mut counters = self.counters.lock();
+        counters.requests += 1;
+        counters.fetched += bytes.len() as u64;
+        drop(counters);
         if bytes.len() as u64 != wanted {
             let why = format!("the server sent {} bytes of {wanted}", bytes.len());
             return Err(io::Error::new(ErrorKind::UnexpectedEof, why));
@@ -358,7 +341,7 @@ impl Shared {
             !block::seems_there(&self.folder, *key, range.end - range.start)
         });
         let missing: Vec<Key> = missing.collect();
-        let state = &mut *self.lock();
+        let state = &mut *self.state.lock();
         if let Some(flight) = state.flights.get(&key) {
             return Claim::Theirs(flight.clone());
         }
@@ -370,7 +353,7 @@ impl Shared {
             if state.flights.contains_key(&key) || state.known.checked(key).is_some() {
                 break;
             }
-            let flight = Flight::take_off();
+            let flight = Arc::<Flight>::default();
             state.flights.insert(key, flight.clone());
             flights.push((key, flight));
         }
@@ -396,40 +379,29 @@ impl Shared {
 
     /// Writes a block, if there is room for it and the disk accepts it.
     fn write(&self, key: Key, bytes: &[u8]) {
-        let written =
-            self.limit.reserve(block::file_bytes(bytes)).and_then(|reserved| match reserved {
-                Some(removed) => {
-                    if removed {
-                        self.lock().known.close_removed();
-                    }
-                    block::write(&self.system, &self.folder, key, bytes).map(Some)
-                }
-                None => Ok(None),
-            });
-        match written {
-            Ok(Some((file, identity))) => {
-                self.lock().known.add(key, Arc::new(file), identity);
-            }
-            Ok(None) => {}
-            Err(error) => {
-                self.lock().refused = Some(Instant::now());
-                if !self.told.swap(true, Ordering::Relaxed) {
-                    let folder = self.folder.display();
-                    tracing::warn!(%folder, %error, "cannot cache what is read; going on without");
-                }
+        if let Err(error) = self.try_write(key, bytes) {
+            self.state.lock().refused = Some(Instant::now());
+            if !self.told.swap(true, Ordering::Relaxed) {
+                let folder = self.folder.display();
+                tracing::warn!(%folder, %error, "cannot cache what is read; going on without");
             }
         }
+    }
+
+    fn try_write(&self, key: Key, bytes: &[u8]) -> io::Result<()> {
+        let Some(removed) = self.limit.reserve(block::file_bytes(bytes))? else { return Ok(()) };
+        if removed {
+            self.state.lock().known.close_removed();
+        }
+        let (file, identity) = block::write(&self.system, &self.folder, key, bytes)?;
+        self.state.lock().known.add(key, Arc::new(file), identity);
+        Ok(())
     }
 }
 
 impl Claimed<'_> {
-    /// Fetches the blocks, hands them to waiting threads, and writes them. Returns the offset of the first block, and
-    /// the bytes of all.
-    fn fetch(
-        self,
-        size: u64,
-        fetch: &dyn Fn(Range<u64>) -> io::Result<Bytes>,
-    ) -> io::Result<(u64, Bytes)> {
+    /// Fetches the blocks, hands them to waiting threads, and writes them. Returns the first offset, and all bytes.
+    fn fetch(self, size: u64, fetch: &Fetch) -> io::Result<(u64, Bytes)> {
         let ranges = self.flights.iter().map(|(key, _)| self.shared.range(*key, size));
         let whole = ranges.clone().fold(u64::MAX, |start, range| start.min(range.start))
             ..ranges.fold(0, |end, range| end.max(range.end));
@@ -440,7 +412,7 @@ impl Claimed<'_> {
         let blocks = self.flights.iter().map(|(key, flight)| {
             let range = self.shared.range(*key, size);
             let block = bytes.slice((range.start - start) as usize..(range.end - start) as usize);
-            flight.land(Ok(block.clone()));
+            let _ = flight.set(Ok(block.clone()));
             (*key, block)
         });
         for (key, block) in blocks.collect::<Vec<_>>() {
@@ -451,15 +423,14 @@ impl Claimed<'_> {
         Ok((start, bytes))
     }
 
-    /// Gives up the blocks. They are unclaimed before the waiting threads hear of it, so that these threads can claim
-    /// them.
+    /// Gives up the blocks, before the waiting threads hear of it: these threads can claim them then.
     fn give_up(&self, landed: &Landed) {
-        let flights = &mut self.shared.lock().flights;
+        let flights = &mut self.shared.state.lock().flights;
         for (key, flight) in &self.flights {
             if flights.get(key).is_some_and(|it| Arc::ptr_eq(it, flight)) {
                 flights.remove(key);
             }
-            flight.land(landed.clone());
+            let _ = flight.set(landed.clone());
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
-use crate::cache::{Fetch, Shared};
+use parking_lot::Mutex;
+
+use crate::cache::{Shared, SharedFetch};
 
 /// Threads that fetch. A server sends 50 to 100 MB/s to one thread, and several times that to several.
 const THREADS: usize = 8;
@@ -17,7 +19,7 @@ pub(super) struct Hint {
     pub content: blake3::Hash,
     pub size: u64,
     pub blocks: Range<u64>,
-    pub fetch: Arc<Fetch>,
+    pub fetch: Arc<SharedFetch>,
 }
 
 /// The queue of hints. Its threads end when it is dropped and the queue is empty.
@@ -45,7 +47,7 @@ impl Hints {
 fn work(shared: &Shared, hints: &Mutex<Receiver<Hint>>) {
     loop {
         // One thread waits on the channel, the others wait for its lock.
-        let hint = hints.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let hint = hints.lock().recv();
         let Ok(hint) = hint else { return };
         // If the fetch fails, a later read of these blocks reports the error.
         if let Err(error) = shared.fetch_missing(&hint) {

@@ -25,8 +25,7 @@ pub enum Finished {
 }
 
 impl Writer {
-    /// Makes the generation visible, with all rows up to [`Writer::position`]. If another writer has already
-    /// committed the same key, returns that generation.
+    /// Makes the generation visible, up to [`Writer::position`], or returns the one that another writer has committed.
     ///
     /// # Errors
     /// `Failed` when there are no rows or not as many as announced, when parts of other shards are missing, or when
@@ -73,7 +72,7 @@ impl Writer {
         let summary = summary(&noted);
         self.check_folder()?;
         let manifest = self.manifest(rows, summary);
-        let records = self.dataset.records();
+        let records = &self.dataset.records;
         loop {
             // The number is taken from a listing before the search for the key: a writer that commits the key after
             // the search takes this number or a later one.

@@ -20,8 +20,7 @@ use crate::records::passes_over;
 use crate::statistics::Sums;
 
 impl Writer {
-    /// Takes over the parts that earlier attempts completed. Removes parts that are damaged or have other rows: they
-    /// cannot be committed, and would be in the way.
+    /// Takes over the parts that earlier attempts completed; removes damaged ones and those of other rows, in the way.
     pub(super) fn find_done(&mut self) -> Result<()> {
         let committed = self.committed.clone();
         if let Some(committed) = &committed {
@@ -90,18 +89,15 @@ impl Writer {
         self.take_choice(&names)
     }
 
-    /// Takes the compression that another shard chose, where this writer has not chosen yet. All shards choose from
-    /// the same rows, so the result is the same.
+    /// Takes the compression that another shard chose, if none is chosen yet. All shards choose from equal rows.
     fn take_choice(&mut self, names: &HashSet<String>) -> Result<()> {
-        for index in self.indexes(names.len()) {
+        let notes = self.indexes(names.len()).map(record_name);
+        for note in notes.filter(|note| names.contains(note)) {
             if self.kind.is_some() {
                 break;
             }
-            let at = self.folder.join(record_name(index));
-            if !names.contains(&record_name(index)) {
-                continue;
-            }
-            let noted: Result<PartRecord> = json::read(&at, &self.dataset.limits());
+            let at = self.folder.join(note);
+            let noted: Result<PartRecord> = json::read(&at, &self.dataset.records.limits);
             if let Some(record) = noted.ok().filter(|it| it.is_sound() && self.fits(it)) {
                 self.choices = record.compression;
                 self.settle(record.schema)?;
@@ -184,7 +180,7 @@ impl Writer {
     fn read_record(&self, index: usize, names: &HashSet<String>) -> Result<Option<PartRecord>> {
         let is_remote = self.folder.properties().is_remote;
         let note = self.folder.join(record_name(index));
-        let noted: Result<PartRecord> = json::read(&note, &self.dataset.limits());
+        let noted: Result<PartRecord> = json::read(&note, &self.dataset.records.limits);
         let noted = match noted {
             Ok(noted) => noted,
             // If the server does not answer, it is unknown what it has.

@@ -1,7 +1,6 @@
 //! The server's clock. Only this clock gives ages of objects, as the clocks of machines differ.
 
 use std::io;
-use std::sync::PoisonError;
 use std::time::{Duration, Instant, SystemTime};
 
 use object_store::ObjectStoreExt;
@@ -15,7 +14,7 @@ const ASKED_AGAIN: Duration = Duration::from_secs(600);
 /// The time by the server's clock; by our clock where the credentials allow no writes. It asks now and then, in the
 /// folder of `object`, because the credentials may allow no other folder.
 pub(super) fn server_time(object: &Object) -> io::Result<SystemTime> {
-    let mut clock = object.connection.clock.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut clock = object.connection.clock.lock();
     if let Some(clock) = clock.as_ref().filter(|it| it.at.elapsed() < ASKED_AGAIN) {
         return Ok(clock.now());
     }

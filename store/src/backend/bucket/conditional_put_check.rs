@@ -6,11 +6,9 @@
 //! another one from many threads at once.
 
 use std::io;
-use std::sync::PoisonError;
 
 use bytes::Bytes;
 
-use super::connection::Ability;
 use super::object::Object;
 use crate::error_kind::{ErrorKind, Failure};
 
@@ -18,24 +16,21 @@ use crate::error_kind::{ErrorKind, Failure};
 const WRITERS: usize = 16;
 const RACES: usize = 2;
 
-/// What the server can do. Refuses a server on which one writer could replace what another has committed. The probe
-/// runs once, in the folder of `object`, because the credentials may allow no other folder.
+/// Whether the server also has copies that fail when the name is taken. Refuses a server on which one writer could
+/// replace what another has committed. Asks once, in the folder of `object`: the credentials may allow no other.
 ///
 /// # Errors
-/// `Unfit` when two can create one object; `Unauthorized`, `NoBucket` or `Unreachable` when it cannot be
-/// asked.
-pub(super) fn ability(object: &Object) -> io::Result<Ability> {
-    let mut known = object.connection.ability.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(ability) = *known {
-        return Ok(ability);
+/// `Unfit` when two can create one object; `Unauthorized`, `NoBucket` or `Unreachable` when it cannot be asked.
+pub(super) fn check_server(object: &Object) -> io::Result<bool> {
+    let mut known = object.connection.creates_by_copy.lock();
+    match *known {
+        Some(creates_by_copy) => Ok(creates_by_copy),
+        None => Ok(*known.insert(probe(object)?)),
     }
-    let ability = probe(object)?;
-    *known = Some(ability);
-    Ok(ability)
 }
 
 /// Finds out what the server of `near` can do, with objects beside `near`.
-fn probe(near: &Object) -> io::Result<Ability> {
+fn probe(near: &Object) -> io::Result<bool> {
     let twice = near.own("probe");
     let found = check_twice(&twice).and_then(|()| creates_by_copy(&twice));
     let _ = twice.remove();
@@ -54,7 +49,7 @@ fn probe(near: &Object) -> io::Result<Ability> {
             return Err(unfit(near, &what));
         }
     }
-    Ok(Ability { creates_by_copy })
+    Ok(creates_by_copy)
 }
 
 fn check_twice(object: &Object) -> io::Result<()> {

@@ -44,14 +44,14 @@ pub(super) fn connect(scheme: &str, bucket: &str) -> io::Result<Arc<dyn ObjectSt
         "gs" => {
             let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(bucket);
             let endpoint = builder.get_config_value(&GoogleConfigKey::BaseUrl);
-            let client = client().with_allow_http(is_http(endpoint.as_deref()));
+            let client = client(endpoint.as_deref());
             let builder = builder.with_retry(retry()).with_client_options(client);
             builder.build().map(|it| Arc::new(it) as _)
         }
         "az" => {
             let builder = MicrosoftAzureBuilder::from_env().with_container_name(bucket);
             let plain = variable("AZURE_STORAGE_ENDPOINT").or_else(|| variable("AZURE_ENDPOINT"));
-            let client = client().with_allow_http(is_http(plain.as_deref()));
+            let client = client(plain.as_deref());
             let builder = builder.with_retry(retry()).with_client_options(client);
             builder.build().map(|it| Arc::new(it) as _)
         }
@@ -77,23 +77,19 @@ fn s3(bucket: &str) -> io::Result<AmazonS3Builder> {
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         .with_copy_if_not_exists(S3CopyIfNotExists::Multipart)
         .with_retry(retry())
-        .with_client_options(client().with_allow_http(is_http(endpoint.as_deref()))))
+        .with_client_options(client(endpoint.as_deref())))
 }
 
-/// Whether the metadata address answers. Without this check, a process without credentials would wait for minutes
-/// before its error.
+/// Whether the metadata address answers. A process without credentials would wait for it for minutes.
 fn metadata_answers() -> bool {
     TcpStream::connect_timeout(&METADATA, Duration::from_secs(1)).is_ok()
 }
 
-/// Whether an endpoint is plain HTTP. It is allowed when you name it: a server in the same rack, or on the same
-/// machine.
-fn is_http(endpoint: Option<&str>) -> bool {
-    endpoint.is_some_and(|it| it.starts_with("http://"))
-}
-
-fn client() -> ClientOptions {
-    ClientOptions::new().with_connect_timeout(Duration::from_secs(5)).with_timeout(REQUEST)
+/// Settings of a connection. Plain HTTP is allowed when you name it: a server in the same rack, or on this machine.
+fn client(endpoint: Option<&str>) -> ClientOptions {
+    let is_http = endpoint.is_some_and(|it| it.starts_with("http://"));
+    let client = ClientOptions::new().with_allow_http(is_http).with_timeout(REQUEST);
+    client.with_connect_timeout(Duration::from_secs(5))
 }
 
 fn retry() -> RetryConfig {

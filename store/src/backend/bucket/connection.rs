@@ -1,25 +1,19 @@
 //! A connection to a bucket, and what is known about its server.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use object_store::ObjectStore;
+use parking_lot::Mutex;
 
 /// A connection to a bucket.
 pub(super) struct Connection {
     pub store: Arc<dyn ObjectStore>,
     pub url: String,
-    /// What the server can do; `None` before the probe.
-    pub ability: Mutex<Option<Ability>>,
+    /// Whether a copy can also fail when the name is taken; `None` before the server was found fit to write to.
+    pub creates_by_copy: Mutex<Option<bool>>,
     pub clock: Mutex<Option<Clock>>,
-}
-
-/// What a server that can be written to can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Ability {
-    /// Whether a copy can also fail when the name is taken.
-    pub creates_by_copy: bool,
 }
 
 /// A reading of the server's clock, and the time of that reading by a monotonic clock.
@@ -31,7 +25,7 @@ pub(super) struct Clock {
 
 impl Connection {
     pub fn new(store: Arc<dyn ObjectStore>, url: String) -> Self {
-        Self { store, url, ability: Mutex::default(), clock: Mutex::default() }
+        Self { store, url, creates_by_copy: Mutex::default(), clock: Mutex::default() }
     }
 }
 

@@ -1,7 +1,6 @@
 //! Finds what dead processes have left: uploads that did not get their name, objects of probes, and leases.
 //!
-//! Objects have no locks that would show their owner. But temporary objects live for moments, and leases are
-//! rewritten as long as they are held, so age decides.
+//! Objects have no locks that show their owner. But temporary objects and leases are written every moment: age decides.
 
 use std::io;
 use std::time::{Duration, SystemTime};

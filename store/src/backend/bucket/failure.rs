@@ -1,16 +1,14 @@
 //! Describes why a request failed, without secrets.
 
-use std::error::Error as _;
-
 use object_store::Error;
 
 use crate::error_kind::{ErrorKind, Failure};
 
 impl Failure {
-    /// Makes a failure from an error of `object_store`. It leaves out some of the server's words: they may hold an
-    /// access key, a signature or a token.
+    /// Makes a failure from an error of `object_store`, without words of the server that may hold a key or a token.
     pub(super) fn of(error: &Error) -> Self {
-        let text = whole(error);
+        let texts = texts(error);
+        let text = texts.join(": ");
         let code = between(&text, "<Code>", "</Code>");
         let said = code.map_or(String::new(), |code| format!(" ({code})"));
         let status = status_of(&text);
@@ -38,7 +36,7 @@ impl Failure {
                     let what = format!("the server answers {status}{said}, again and again");
                     Self::new(ErrorKind::Unreachable, what)
                 }
-                None => Self::new(ErrorKind::Unreachable, last_words(error)),
+                None => Self::new(ErrorKind::Unreachable, last_words(&texts)),
             },
         }
     }
@@ -49,24 +47,15 @@ impl Failure {
     }
 }
 
-/// The text of the error and of all its causes.
-fn whole(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
+/// The texts of the error and of all its causes.
+fn texts(error: &Error) -> Vec<String> {
+    let first: &dyn std::error::Error = error;
+    std::iter::successors(Some(first), |it| it.source()).map(ToString::to_string).collect()
 }
 
 /// The text of the innermost cause: the error of the connection.
-fn last_words(error: &Error) -> String {
-    let mut last: &dyn std::error::Error = error;
-    while let Some(source) = last.source() {
-        last = source;
-    }
-    let text = last.to_string();
+fn last_words(texts: &[String]) -> String {
+    let text = texts.last().map_or("", String::as_str);
     // A URL may hold a signature after its question mark.
     let text = text.split(['?', '<']).next().unwrap_or_default().trim();
     let text: String = text.chars().take(300).collect();

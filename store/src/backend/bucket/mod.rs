@@ -1,7 +1,6 @@
 //! The backend for buckets: object storage, or the memory of this process.
 //!
-//! Object storage has no folders. A folder is the common prefix of keys, exists when one of these keys does, and is
-//! neither made nor removed.
+//! Object storage has no folders. A folder is a common prefix of keys, and is neither made nor removed.
 
 mod clock;
 mod conditional_put_check;
@@ -18,10 +17,11 @@ mod upload;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use parking_lot::Mutex;
 
 use super::{Backend, Entry, Lease, Properties, Staged, Taken};
 use crate::backend::disk::Disk;
@@ -30,6 +30,7 @@ use crate::error::{Error, Result};
 use crate::error_kind::ErrorKind;
 use crate::file_system::FileSystem;
 use crate::operation::Operation;
+use conditional_put_check::check_server;
 use connection::Connection;
 use object::Object;
 use object_lease::Held;
@@ -58,7 +59,7 @@ impl Bucket {
     /// # Errors
     /// When the name is not a valid bucket or key, or the environment does not say how to reach the server.
     fn object(&self, path: &Path) -> io::Result<Object> {
-        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connection = self.connection.lock();
         let connection = match &*connection {
             Some(connection) => connection.clone(),
             None => {
@@ -128,23 +129,23 @@ impl Backend for Bucket {
 
     fn create(&self, path: &Path, bytes: &[u8]) -> Result<bool> {
         self.change(path, (Operation::Create, "write"), |object| {
-            conditional_put_check::ability(object)?;
+            check_server(object)?;
             object.create(Bytes::copy_from_slice(bytes))
         })
     }
 
     fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         self.change(path, (Operation::Write, "write"), |object| {
-            conditional_put_check::ability(object)?;
+            check_server(object)?;
             object.put(Bytes::copy_from_slice(bytes))
         })
     }
 
     fn staging(&self, _target: &Path) -> Result<PathBuf> {
         let folder = cache_folder().join("uploads");
-        let disk = Disk::new(self.system.clone());
+        let disk = Disk { system: self.system.clone() };
         disk.create_folder(&folder)?;
-        let mut is_tidy = self.is_tidy.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_tidy = self.is_tidy.lock();
         if !std::mem::replace(&mut *is_tidy, true) {
             // A file that stays takes room but does no harm.
             let _ = disk.remove_dead_temps(&folder);
@@ -182,8 +183,7 @@ impl Backend for Bucket {
     fn share(&self, path: &Path, make: bool) -> Result<Option<Lease>> {
         self.change(path, (Operation::Lock, "lease"), |object| {
             let lease = match Held::share(object) {
-                // A process that may not write cannot take a lease. It removes nothing, but processes that remove do
-                // not see it.
+                // A process that may not write takes no lease. It removes nothing, but those that remove do not see it.
                 Err(error) if !make && writes_nothing(&error) => Lease::without_lock(),
                 held => Lease::holding(held?),
             };
@@ -199,11 +199,7 @@ impl Backend for Bucket {
     }
 
     fn is_leased(&self, path: &Path) -> Result<bool> {
-        self.change(
-            path,
-            (Operation::Lock, "look at"),
-            |object| Ok(Held::holder(object)?.is_some()),
-        )
+        self.change(path, (Operation::Lock, "look at"), Held::is_held)
     }
 
     fn leased_names(&self, folder: &Path) -> io::Result<Vec<String>> {

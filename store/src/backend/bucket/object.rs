@@ -18,6 +18,7 @@ use super::retries::Tries;
 use super::runtime::wait_for;
 use crate::backend::Entry;
 use crate::error_kind::Failure;
+use crate::file_system::if_there;
 use crate::unique::unique;
 
 /// The prefix of names of objects that the store makes for its own purposes.
@@ -37,13 +38,8 @@ impl Object {
     /// When the path is not a valid key.
     pub fn at(connection: Arc<Connection>, path: &Path) -> io::Result<Self> {
         let text = path.to_str().ok_or(io::ErrorKind::InvalidInput)?;
-        let key = match cfg!(windows) {
-            // `Path::join` puts backslashes there.
-            true => Key::parse(text.replace('\\', "/")),
-            false => Key::parse(text),
-        };
         let no_key = |error| Failure::failed(format!("not a path: {error}"));
-        Ok(Self { connection, key: key.map_err(no_key)? })
+        Ok(Self { connection, key: Key::parse(text).map_err(no_key)? })
     }
 
     /// Reads the whole object.
@@ -75,11 +71,8 @@ impl Object {
 
     /// The size in bytes; `None` when the object does not exist.
     pub fn size(&self) -> io::Result<Option<u64>> {
-        match self.ask(|| self.connection.store.head(&self.key)) {
-            Ok(meta) => Ok(Some(meta.size)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let meta = if_there(self.ask(|| self.connection.store.head(&self.key)))?;
+        Ok(meta.map(|meta| meta.size))
     }
 
     /// The entries directly below it, sorted by name.
@@ -119,8 +112,7 @@ impl Object {
         self.connection.store.put(&self.key, text.into_bytes().into()).await.is_ok()
     }
 
-    /// Writes it unless it exists. Returns `false` if it existed; then it is unchanged. The server must have passed
-    /// the probe.
+    /// Writes it unless it exists; `false` if it did, and is unchanged. The server must have passed the probe.
     ///
     /// The answer to a put that succeeded may be lost, and then `object_store` itself tries again. So an object that
     /// already exists may be ours, and then it has our bytes. If another process created it with the same bytes,
@@ -148,8 +140,7 @@ impl Object {
         self.ask(|| self.connection.store.copy(&self.key, &to.key))
     }
 
-    /// Copies it to `to`, unless that exists. Returns `false` if it existed, or if this copy made it and the answer
-    /// was lost.
+    /// Copies it to `to`, unless that exists. `false` if it did, or if this copy made it and the answer was lost.
     pub fn copy_new(&self, to: &Self) -> io::Result<bool> {
         let mut tries = Tries::begin();
         loop {
@@ -164,10 +155,7 @@ impl Object {
 
     /// Removes it; it may be missing.
     pub fn remove(&self) -> io::Result<()> {
-        match self.ask(|| self.connection.store.delete(&self.key)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        if_there(self.ask(|| self.connection.store.delete(&self.key))).map(drop)
     }
 
     /// An object beside it for the store's own purposes, with a name that no other process uses.
@@ -189,8 +177,7 @@ impl Object {
         Self { connection: self.connection.clone(), key: self.key.clone().join(name) }
     }
 
-    /// Sends a request that may be done twice, and retries it. `object_store` retries requests, but not every answer
-    /// that ends too soon.
+    /// Sends a request that may be done twice, and retries it, also at answers that end too soon.
     pub fn ask<T, Answer>(&self, request: impl Fn() -> Answer) -> io::Result<T>
     where
         Answer: Future<Output = object_store::Result<T>>,

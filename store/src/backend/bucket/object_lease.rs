@@ -1,17 +1,18 @@
 //! Leases where there are no locks: objects that their holders rewrite as long as they live.
 //!
-//! The leases on `NAME` are objects in `.leases/NAME/` beside it. A process that takes one first writes its object
-//! and then looks for other leases. So of two processes that exclude each other, at least one sees the other. A lease
-//! that was not rewritten for [`dead_after`], by the server's clock, counts as that of a dead process. A live process
-//! that is slower than that loses its lease. Leases are advisory: what protects the data is that commits are
-//! create-only.
+//! The leases on `NAME` are objects in `.leases/NAME/` beside it. A process that takes one first writes its object and
+//! then looks for other leases. So of two processes that exclude each other, at least one sees the other. A lease that
+//! was not rewritten for [`dead_after`], by the server's clock, counts as that of a dead process. A live process that
+//! is slower than that loses its lease. Leases are advisory: what protects the data is that commits are create-only.
 
 use std::io;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use super::clock::server_time;
-use super::conditional_put_check::ability;
+use super::conditional_put_check::check_server;
 use super::object::Object;
 use super::runtime;
 use crate::unique::unique;
@@ -39,8 +40,7 @@ struct Beating {
     object: Object,
     /// The name of the holder, for people.
     who: String,
-    /// Whether the lease is still to be rewritten. Locked during a write, so that the lease is not written after its
-    /// removal.
+    /// Whether it is still to be rewritten. Locked during a write, so that no write comes after the removal.
     holds: Mutex<bool>,
 }
 
@@ -54,11 +54,10 @@ static ALL: LazyLock<Mutex<Vec<Arc<Beating>>>> = LazyLock::new(|| {
 fn keep_alive() {
     loop {
         std::thread::sleep(dead_after() / 5);
-        let all = lock(&ALL).clone();
-        let holding = all.iter().map(|lease| (lease, lock(&lease.holds)));
+        let all = ALL.lock().clone();
+        let holding = all.iter().map(|lease| (lease, lease.holds.lock()));
         let holding: Vec<_> = holding.filter(|(_, holds)| **holds).collect();
-        // All at once, with a time limit: one request without an answer must not cost the other leases. The next
-        // round tries again.
+        // All at once, with a time limit: one request without an answer must not cost the other leases.
         let puts = holding.iter().map(|(lease, _)| lease.object.put_soon(lease.who.clone()));
         runtime::wait_within(dead_after() / 5, futures_util::future::join_all(puts));
     }
@@ -111,22 +110,18 @@ impl Held {
         }
     }
 
-    /// The holder of `object`, alone or shared; `None` when no process holds it. Takes no lease.
-    pub fn holder(object: &Object) -> io::Result<Option<String>> {
-        let folder = folder_of(object);
-        let others = leases_in(&folder)?;
-        let Some(other) = others.iter().find(|it| it.lives) else { return Ok(None) };
-        let said = folder.below(&other.name).read().unwrap_or_default();
-        Ok(Some(String::from_utf8_lossy(&said).into_owned()))
+    /// Whether a process holds `object`, alone or shared. Takes no lease.
+    pub fn is_held(object: &Object) -> io::Result<bool> {
+        Ok(leases_in(&folder_of(object))?.iter().any(|it| it.lives))
     }
 
     fn begin(object: &Object, mode: &str, who: String) -> io::Result<Self> {
         let name = format!("{mode}{:016x}", unique());
         let object = folder_of(object).below(&name);
-        ability(&object)?;
+        check_server(&object)?;
         object.put(who.clone().into())?;
         let beating = Arc::new(Beating { object, who, holds: Mutex::new(true) });
-        lock(&ALL).push(beating.clone());
+        ALL.lock().push(beating.clone());
         Ok(Self(beating))
     }
 
@@ -144,8 +139,8 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        lock(&ALL).retain(|it| !Arc::ptr_eq(it, &self.0));
-        *lock(&self.0.holds) = false;
+        ALL.lock().retain(|it| !Arc::ptr_eq(it, &self.0));
+        *self.0.holds.lock() = false;
         // If it stays, it counts as that of a dead process after a while.
         let _ = self.0.object.remove();
     }
@@ -170,8 +165,4 @@ fn leases_in(folder: &Object) -> io::Result<Vec<Other>> {
 /// Whether an object in a folder of leases is a lease.
 pub(super) fn is_lease(name: &str) -> bool {
     name.starts_with(SHARED) || name.starts_with(ALONE)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,14 +10,13 @@ use std::path::Path;
 use bytes::Bytes;
 use object_store::{ObjectStoreExt, WriteMultipart};
 
-use super::conditional_put_check::ability;
+use super::conditional_put_check::check_server;
 use super::object::Object;
 use super::runtime::wait_for;
 use crate::error_kind::Failure;
 use crate::unique::unique;
 
-/// Bytes per part of an upload. An upload has at most 10,000 parts, so the longest object has 156 GB; S3 copies at
-/// most 5 GiB.
+/// Bytes per part of an upload. An upload has at most 10,000 parts, so 156 GB; S3 copies at most 5 GiB.
 const PART: usize = 16 << 20;
 
 /// Parts that are sent at the same time.
@@ -25,10 +24,10 @@ const AT_ONCE: usize = 4;
 
 /// Uploads `file` to `object`, unless that exists. Returns `false` if it existed; then it is unchanged.
 pub(super) fn create(object: &Object, file: &Path) -> io::Result<bool> {
-    let ability = ability(object)?;
+    let creates_by_copy = check_server(object)?;
     let mut source = File::open(file)?;
     let bytes = source.metadata()?.len();
-    if bytes <= PART as u64 || !ability.creates_by_copy {
+    if bytes <= PART as u64 || !creates_by_copy {
         return object.create(whole(&mut source)?);
     }
     let name = object.key.filename().unwrap_or_default();
@@ -49,7 +48,7 @@ pub(super) fn create(object: &Object, file: &Path) -> io::Result<bool> {
 
 /// Uploads `file` to `object`, in place of whatever was there.
 pub(super) fn put(object: &Object, file: &Path) -> io::Result<()> {
-    ability(object)?;
+    check_server(object)?;
     let mut source = File::open(file)?;
     if source.metadata()?.len() <= PART as u64 {
         return object.put(whole(&mut source)?);

@@ -1,22 +1,24 @@
 //! Leases on a disk: advisory locks of the system on open files.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind as IoKind, Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::Path;
+
+use rustix::io::Errno;
 
 use crate::backend::{Lease, Taken};
 use crate::error::{Error, Result};
 use crate::error_kind::ErrorKind;
-use crate::file_system::{FileSystem, failed, is_at};
+use crate::file_system::{FileSystem, failed, if_there, is_at};
 
 /// Shares the lock of a file. Waits while another process removes the file, and then makes it again if `make`.
 pub(super) fn share(system: &FileSystem, path: &Path, make: bool) -> Result<Option<Lease>> {
     loop {
         let file = match make {
             true => system.open_or_create(path).map_err(|error| failed(path, "lock", &error))?,
-            false => match File::open(path) {
-                Ok(file) => file,
-                Err(error) if error.kind() == IoKind::NotFound => return Ok(None),
+            false => match if_there(File::open(path)) {
+                Ok(Some(file)) => file,
+                Ok(None) => return Ok(None),
                 Err(error) => return Err(Error::io(path, "open", &error)),
             },
         };
@@ -33,15 +35,11 @@ pub(super) fn share(system: &FileSystem, path: &Path, make: bool) -> Result<Opti
 /// Locks a file alone, without waiting; see [`crate::backend::Backend::take`].
 pub(super) fn take(system: &FileSystem, path: &Path, who: Option<&str>) -> Result<Taken> {
     let opened = match who {
-        Some(_) => system.open_or_create(path),
-        None => OpenOptions::new().read(true).write(true).open(path),
+        Some(_) => system.open_or_create(path).map(Some),
+        None => if_there(OpenOptions::new().read(true).write(true).open(path)),
     };
-    let mut file = match opened {
-        Err(error) if who.is_none() && error.kind() == IoKind::NotFound => {
-            return Ok(Taken::Missing);
-        }
-        opened => opened.map_err(|error| failed(path, "lock", &error))?,
-    };
+    let opened = opened.map_err(|error| failed(path, "lock", &error))?;
+    let Some(mut file) = opened else { return Ok(Taken::Missing) };
     match system.try_lock(&file, path) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -65,29 +63,7 @@ pub(super) fn take(system: &FileSystem, path: &Path, who: Option<&str>) -> Resul
     Ok(Taken::Alone(Lease::holding(file)))
 }
 
-/// Locks a file alone; makes it if it is missing. Waits for the processes that share it.
-pub(super) fn wait_alone(system: &FileSystem, path: &Path) -> Result<Lease> {
-    let file = system.open_or_create(path).map_err(|error| failed(path, "lock", &error))?;
-    Ok(match system.lock(&file, path) {
-        Ok(()) => Lease::holding(file),
-        Err(_) => Lease::without_lock(),
-    })
-}
-
-/// Whether a process has a file locked alone.
-pub(super) fn is_held(path: &Path) -> bool {
-    let file = File::open(path);
-    file.is_ok_and(|it| matches!(it.try_lock_shared(), Err(TryLockError::WouldBlock)))
-}
-
-#[cfg(unix)]
 fn knows_no_locks(error: &io::Error) -> bool {
-    use rustix::io::Errno;
     let lacking = [Errno::NOSYS, Errno::NOTSUP, Errno::OPNOTSUPP, Errno::NOLCK];
     Errno::from_io_error(error).is_some_and(|it| lacking.contains(&it))
-}
-
-#[cfg(not(unix))]
-fn knows_no_locks(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::Unsupported
 }

@@ -3,9 +3,10 @@
 mod lease;
 mod naming;
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind as IoKind, Read};
 use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -13,8 +14,7 @@ use bytes::Bytes;
 
 use super::{Backend, Entry, Identity, Lease, Properties, Staged, Taken};
 use crate::error::{Error, Result};
-use crate::file_system::{FileSystem, failed, folder_of, free_bytes, open_plain};
-use crate::positioned;
+use crate::file_system::{FileSystem, failed, folder_of, free_bytes, if_there, open_plain};
 use crate::temp_file::{TempFile, is_temp};
 
 /// The age below which a file may change again without a new time: clocks have ticks.
@@ -23,16 +23,12 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// The disks of this machine, addressed by file paths.
 #[derive(Debug)]
 pub(crate) struct Disk {
-    system: FileSystem,
+    pub system: FileSystem,
 }
 
 impl Disk {
-    pub fn new(system: FileSystem) -> Self {
-        Self { system }
-    }
-
     fn written(&self, path: &Path, bytes: &[u8]) -> Result<TempFile> {
-        let temp = TempFile::create(&self.system, folder_of(path), name_of(path)?)?;
+        let temp = TempFile::create(&self.system, folder_of(path), path)?;
         let written = self.system.write_all(&temp.file, bytes, &temp.path);
         written.map_err(|error| failed(path, "write", &error).needing(bytes.len() as u64))?;
         Ok(temp)
@@ -89,11 +85,8 @@ impl Backend for Disk {
     }
 
     fn size(&self, path: &Path) -> io::Result<Option<u64>> {
-        match fs::metadata(path) {
-            Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
-            Err(error) if error.kind() == IoKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let there = if_there(fs::metadata(path))?;
+        Ok(there.filter(fs::Metadata::is_file).map(|metadata| metadata.len()))
     }
 
     fn is_folder(&self, path: &Path) -> io::Result<bool> {
@@ -116,7 +109,7 @@ impl Backend for Disk {
 
     fn read_range(&self, path: &Path, range: Range<u64>) -> io::Result<Bytes> {
         let mut bytes = vec![0; (range.end - range.start) as usize];
-        positioned::read_exact_at(&open_plain(path)?, &mut bytes, range.start)?;
+        open_plain(path)?.read_exact_at(&mut bytes, range.start)?;
         Ok(bytes.into())
     }
 
@@ -129,7 +122,7 @@ impl Backend for Disk {
         let modified = metadata.modified().ok()?;
         let age = SystemTime::now().duration_since(modified).ok()?;
         let settled = metadata.is_file() && age >= SETTLED;
-        let (bytes, number) = (metadata.len(), number(&metadata));
+        let (bytes, number) = (metadata.len(), metadata.ino());
         settled.then_some(Identity::File { bytes, modified, number })
     }
 
@@ -178,10 +171,8 @@ impl Backend for Disk {
     }
 
     fn remove(&self, path: &Path) -> Result<()> {
-        match self.system.remove(path) {
-            Err(error) if error.kind() != IoKind::NotFound => Err(failed(path, "remove", &error)),
-            _ => Ok(()),
-        }
+        let removed = if_there(self.system.remove(path));
+        removed.map(drop).map_err(|error| failed(path, "remove", &error))
     }
 
     fn create_folder(&self, path: &Path) -> Result<()> {
@@ -248,36 +239,19 @@ impl Backend for Disk {
     }
 
     fn wait_alone(&self, path: &Path) -> Result<Lease> {
-        lease::wait_alone(&self.system, path)
+        let file =
+            self.system.open_or_create(path).map_err(|error| failed(path, "lock", &error))?;
+        let locked = self.system.lock(&file, path);
+        Ok(locked.map_or_else(|_| Lease::without_lock(), |()| Lease::holding(file)))
     }
 
     fn is_leased(&self, path: &Path) -> Result<bool> {
-        Ok(lease::is_held(path))
+        let held = |it: File| matches!(it.try_lock_shared(), Err(TryLockError::WouldBlock));
+        Ok(File::open(path).is_ok_and(held))
     }
 }
 
 /// The entries of a folder; empty when it does not exist.
 fn entries_of(folder: &Path) -> io::Result<impl Iterator<Item = io::Result<fs::DirEntry>>> {
-    match fs::read_dir(folder) {
-        Ok(found) => Ok(Some(found).into_iter().flatten()),
-        Err(error) if error.kind() == IoKind::NotFound => Ok(None.into_iter().flatten()),
-        Err(error) => Err(error),
-    }
-}
-
-fn name_of(path: &Path) -> Result<&str> {
-    path.file_name()
-        .and_then(|name| name.to_str())
-        .ok_or_else(|| Error::failed(format_args!("{}: is not a file name", path.display())))
-}
-
-#[cfg(unix)]
-fn number(metadata: &Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(metadata)
-}
-
-/// Outside Unix a file has no number that can be read.
-#[cfg(not(unix))]
-fn number(_metadata: &Metadata) -> u64 {
-    0
+    Ok(if_there(fs::read_dir(folder))?.into_iter().flatten())
 }

@@ -2,14 +2,15 @@
 //!
 //! A hard link is such a step, and is tried first. exFAT, FAT and many shares have no hard links. There a rename that
 //! fails when the name is taken is used, where the system has it (`renameat2`). Where it does not (FUSE), a process
-//! takes a claim: a file beside the name that one process at a time makes and locks. The process with the claim
-//! checks that the name is free, and renames. So in every case a name belongs to a whole file, and a process that
-//! dies on the way leaves no name.
+//! takes a claim: a file beside the name that one process at a time makes and locks. With the claim it checks that the
+//! name is free, and renames. So a name always belongs to a whole file, and a process that dies on the way leaves none.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind as IoKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 use crate::file_system::{FileSystem, failed, is_at};
@@ -53,9 +54,7 @@ fn created(done: io::Result<()>, target: &Path, action: &str) -> Result<bool> {
 
 /// Whether an error may mean that the file system lacks an operation. Many report "not permitted" for that; if
 /// permission is really missing, the next way fails with the same error.
-#[cfg(unix)]
 fn is_lacking(error: &io::Error) -> bool {
-    use rustix::io::Errno;
     let lacking = [
         Errno::PERM,
         Errno::ACCESS,
@@ -67,11 +66,6 @@ fn is_lacking(error: &io::Error) -> bool {
         Errno::INVAL,
     ];
     Errno::from_io_error(error).is_some_and(|it| lacking.contains(&it))
-}
-
-#[cfg(not(unix))]
-fn is_lacking(error: &io::Error) -> bool {
-    matches!(error.kind(), IoKind::Unsupported | IoKind::PermissionDenied | IoKind::InvalidInput)
 }
 
 /// The right to give one name, which one process has at a time. Its file is named like a temporary file, so that the

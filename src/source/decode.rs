@@ -150,7 +150,7 @@ fn within(
     if memory > MAX_MEMORY {
         return Err(format!("the image takes {memory} bytes to decode, more than {MAX_MEMORY}"));
     }
-    let room = decode_room::take(memory);
+    let room = decode_room::IMAGES.take(memory);
     let mut image = decode()?;
     image.apply_orientation(orientation);
     Ok(Decoded { image, turned: orientation != Orientation::NoTransforms, room })

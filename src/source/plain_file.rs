@@ -24,7 +24,7 @@ pub fn open(path: &Path) -> io::Result<File> {
     if check(file.metadata()?)? <= LONGEST_POINTER {
         let mut bytes = Vec::new();
         (&file).take(LONGEST_POINTER).read_to_end(&mut bytes)?;
-        if first_bytes::is_lfs_pointer(&bytes) {
+        if bytes.starts_with(first_bytes::LFS) {
             let what = "it is a Git LFS pointer, not the data: `git lfs pull` fetches that";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }

@@ -211,10 +211,7 @@ fn standing(
         }
     }
     let changed = run.standing.differences(step, split, &manifest.settings)?;
-    Ok(match changed.is_empty() {
-        true => "made of another input".into(),
-        false => changed.join("; "),
-    })
+    Ok(if changed.is_empty() { "made of another input".into() } else { changed.join("; ") })
 }
 
 fn superseded(entry: &Entry) -> impl Iterator<Item = Superseded> + '_ {

@@ -51,10 +51,7 @@ pub fn patch(view: &ImageView, crop: Crop, columns: usize, position: usize) -> P
     let side = view.patch;
     let right = column * view.stride;
     // The crop is mirrored first, then cut into patches.
-    let from_left = match crop.flipped {
-        true => crop.side.saturating_sub(right + side),
-        false => right,
-    };
+    let from_left = if crop.flipped { crop.side.saturating_sub(right + side) } else { right };
     let (top, left) = (crop.top + row * view.stride, crop.left + from_left);
     Place::Patch { row, column, top, left, side }
 }
@@ -143,17 +140,7 @@ mod tests {
 
     #[test]
     fn a_mirrored_crop_has_its_first_patch_on_the_right() {
-        let view = ImageView {
-            resize: None,
-            grayscale: true,
-            crop: Some(28),
-            flip: true,
-            patch: 8,
-            stride: 4,
-            mean: vec![0.0],
-            std: vec![1.0],
-            views: 1,
-        };
+        let view = ImageView { crop: Some(28), flip: true, ..ImageView::new(8, 4) };
         let crop = Crop { top: 2, left: 1, side: 28, flipped: false };
         let place = |flipped, position| patch(&view, Crop { flipped, ..crop }, 6, position);
         let at = |row, column, top, left| Place::Patch { row, column, top, left, side: 8 };

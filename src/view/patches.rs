@@ -219,15 +219,12 @@ mod tests {
 
     fn view(channels: usize, crop: Option<usize>, patch: usize, stride: usize) -> ImageView {
         ImageView {
-            resize: None,
             grayscale: channels == 1,
             crop,
             flip: true,
-            patch,
-            stride,
             mean: (0..channels).map(|c| 0.4 + 0.03 * c as f32).collect(),
             std: (0..channels).map(|c| 0.25 + 0.02 * c as f32).collect(),
-            views: 1,
+            ..ImageView::new(patch, stride)
         }
     }
 

@@ -12,7 +12,7 @@ use symphonia::default::formats::FlacReader;
 
 use super::mono::Mono;
 use super::window::Window;
-use super::{Input, Opened, check_claims};
+use super::{Input, Opened, check_claims, said};
 use crate::sample::{Length, Waveform};
 
 /// A FLAC file whose header has been read.
@@ -42,7 +42,7 @@ impl<'a> Flac<'a> {
         let rate = codec.sample_rate.unwrap_or(0);
         check_claims(rate, claimed)?;
         let options = AudioDecoderOptions::default().verify(true);
-        let decoder = FlacDecoder::try_new(codec, &options).map_err(|error| error.to_string())?;
+        let decoder = FlacDecoder::try_new(codec, &options).map_err(said)?;
         Ok(Self { reader, decoder, rate, claimed })
     }
 }

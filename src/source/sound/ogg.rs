@@ -11,7 +11,7 @@ use symphonia::default::codecs::{FlacDecoder, VorbisDecoder};
 use super::mono::Mono;
 use super::ogg_pages::{Ended, Pages};
 use super::window::Window;
-use super::{Input, Opened, check_claims, flac, vorbis_setup};
+use super::{Input, Opened, check_claims, flac, said, vorbis_setup};
 use crate::sample::{Length, Waveform};
 
 const VORBIS: &[u8] = b"\x01vorbis";
@@ -109,8 +109,7 @@ impl<R: Input> Ogg<R> {
         let mut codec = AudioCodecParameters::new();
         codec.for_codec(CODEC_ID_FLAC).with_extra_data(info.into());
         let options = AudioDecoderOptions::default().verify(true);
-        let mut decoder =
-            FlacDecoder::try_new(&codec, &options).map_err(|error| error.to_string())?;
+        let mut decoder = FlacDecoder::try_new(&codec, &options).map_err(said)?;
         let mut mono = Mono::new(claimed);
         let (mut page, mut interleaved) = (Some(page), Vec::new());
         while let Some(Ended { packets, .. }) = page {

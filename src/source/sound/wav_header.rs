@@ -7,7 +7,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::{in_header, kind};
+use super::{in_header, kind, said};
 
 /// The most chunks that are searched for the samples.
 const MOST_CHUNKS: usize = 1000;
@@ -81,7 +81,7 @@ impl Header {
         let mut long = None;
         let mut at = 12u64;
         for _ in 0..MOST_CHUNKS {
-            file.seek(SeekFrom::Start(at)).map_err(|error| error.to_string())?;
+            file.seek(SeekFrom::Start(at)).map_err(said)?;
             let mut head = [0; 8];
             match file.read_exact(&mut head) {
                 Ok(()) => {}
@@ -108,7 +108,7 @@ impl Header {
                     file.by_ref()
                         .take(size.min(40).into())
                         .read_to_end(&mut chunk)
-                        .map_err(|error| error.to_string())?;
+                        .map_err(said)?;
                     format = Some(read_format(&chunk, size)?);
                 }
                 b"data" => {
@@ -117,7 +117,7 @@ impl Header {
                     };
                     let left = bytes.saturating_sub(at);
                     let mut next = [0; 8];
-                    let behind = file.read(&mut next).map_err(|error| error.to_string())?;
+                    let behind = file.read(&mut next).map_err(said)?;
                     let is_empty = size == 0 && is_chunk(&next[..behind], left);
                     let claimed = match (size, long) {
                         (u32::MAX, Some(long)) => Some(long).filter(|it| (1..1 << 63).contains(it)),
@@ -185,8 +185,8 @@ fn check_behind(
     }
     for padding in 0..2 {
         let mut next = [0; 8];
-        file.seek(SeekFrom::Start(start + claimed + padding)).map_err(|error| error.to_string())?;
-        file.read_exact(&mut next).map_err(|error| error.to_string())?;
+        file.seek(SeekFrom::Start(start + claimed + padding)).map_err(said)?;
+        file.read_exact(&mut next).map_err(said)?;
         let is_id = next[..4].iter().all(|byte| (0x20..0x7f).contains(byte));
         if is_id || next.starts_with(b"ID3") {
             return Ok(());
@@ -201,7 +201,7 @@ fn check_behind(
 /// Whether a common chunk begins at this byte.
 fn begins_chunk(file: &mut (impl Read + Seek), at: u64) -> Result<bool, String> {
     let mut id = [0; 4];
-    file.seek(SeekFrom::Start(at)).map_err(|error| error.to_string())?;
+    file.seek(SeekFrom::Start(at)).map_err(said)?;
     match file.read_exact(&mut id) {
         Ok(()) => Ok([b"data", b"fmt ", b"LIST", b"fact", b"bext", b"id3 "].contains(&&id)),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),

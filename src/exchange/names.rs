@@ -20,7 +20,6 @@ pub type Place = (Option<usize>, String);
 
 /// The names of a file.
 pub struct Names {
-    /// The names in the file.
     theirs: BTreeMap<Place, String>,
     /// Whether the file holds a whole stack.
     pub of_stack: bool,

@@ -117,7 +117,6 @@ fn run(pickle: &[u8]) -> Result<(Value, &[u8]), String> {
     Ok((made, machine.rest))
 }
 
-/// The tensors of a dict.
 fn tensors(made: Value) -> Result<BTreeMap<String, Pickled>, String> {
     let Value::Dict(dict) = made else { return Err("it holds no dict of tensors".to_string()) };
     let dict = dict.borrow();

@@ -18,13 +18,11 @@ use super::{checkpoint, old_checkpoint, other_file, safetensors_file};
 use crate::source::plain_file;
 use crate::{Error, Result};
 
-/// The source of the values.
 pub enum Values {
     File(File),
     Archive(ZipArchive<File>),
 }
 
-/// An open file.
 pub struct TensorFile {
     pub path: PathBuf,
     pub tensors: BTreeMap<String, Stored>,

@@ -190,7 +190,6 @@ fn longest_of(view: &SoundView, source: &dyn Source, rows: &[usize]) -> Result<u
     Ok(longest)
 }
 
-/// The ingest of recordings.
 struct SoundIngest<'a> {
     view: &'a SoundView,
     frame_names: Option<&'a [String]>,

@@ -1,10 +1,11 @@
 //! How patches of images are shown, and where vectors of them are from.
 
-use super::place::{Crop, Place, patch};
+use super::place::{Place, patch};
 use super::samples::Samples;
 use super::shown::{Attribute, Places, Shown, Words};
 use crate::Result;
 use crate::pipeline::{ImageView, Module};
+use crate::view::Frame;
 
 const WORDS: Words = Words {
     part: "patch",
@@ -29,31 +30,32 @@ impl Shown for ImageView {
         let side = self.crop.or(samples.image_size().map(|it| it.0)).unwrap_or(self.patch);
         let (tops, lefts) = (attribute("crop_top")?, attribute("crop_left")?);
         let each = tops.into_iter().zip(lefts).zip(attribute("flip")?);
-        let crops = each.map(|((top, left), flip)| Crop {
+        let frames = each.map(|((top, left), flip)| Frame {
             top: top.max(0) as usize,
             left: left.max(0) as usize,
-            side,
             flipped: flip == 1,
         });
-        Ok(Box::new(Patches { view: self.clone(), crops: crops.collect() }))
+        Ok(Box::new(Patches { view: self.clone(), side, frames: frames.collect() }))
     }
 }
 
 /// Where vectors of patches are from.
 struct Patches {
     view: ImageView,
-    /// The crop of each row.
-    crops: Vec<Crop>,
+    /// Pixels across the crop, and down.
+    side: usize,
+    /// The frame of each row.
+    frames: Vec<Frame>,
 }
 
 impl Places for Patches {
     fn place(&self, row: u64, position: usize, (_, columns): (usize, usize)) -> Place {
-        let none = Crop { top: 0, left: 0, side: self.view.patch, flipped: false };
-        let crop = self.crops.get(row as usize).copied().unwrap_or(none);
-        patch(&self.view, crop, columns, position)
+        let none = Frame { top: 0, left: 0, flipped: false };
+        let frame = self.frames.get(row as usize).copied().unwrap_or(none);
+        patch(&self.view, self.side, frame, columns, position)
     }
 
     fn is_flipped(&self, row: u64) -> bool {
-        self.crops.get(row as usize).is_some_and(|it| it.flipped)
+        self.frames.get(row as usize).is_some_and(|it| it.flipped)
     }
 }

@@ -32,3 +32,13 @@ pub fn open(path: &Path) -> io::Result<File> {
     }
     Ok(file)
 }
+
+/// The first `most` bytes of a file that [`open`] opens, or all if there are fewer.
+///
+/// # Errors
+/// The errors of [`open`], and when the file cannot be read.
+pub fn start(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

@@ -110,7 +110,6 @@ impl Layout {
     }
 }
 
-/// A file of images.
 #[derive(Debug)]
 struct Part {
     path: PathBuf,

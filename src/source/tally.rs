@@ -66,7 +66,6 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// An empty tally.
     pub fn new(column: &str, order: Order) -> Self {
         Self {
             column: column.to_owned(),

@@ -15,7 +15,6 @@ use super::window::Window;
 use super::{Input, Opened, check_claims, said};
 use crate::sample::{Length, Waveform};
 
-/// A FLAC file whose header has been read.
 pub(super) struct Flac<'a> {
     reader: FlacReader<'a>,
     decoder: FlacDecoder,
@@ -59,7 +58,6 @@ impl Opened for Flac<'_> {
 
     fn decode(mut self: Box<Self>) -> Result<Waveform, String> {
         let mut mono = Mono::new(self.claimed);
-        let mut interleaved: Vec<f32> = Vec::new();
         loop {
             let packet = match self.reader.next_packet() {
                 Ok(Some(packet)) => packet,
@@ -73,9 +71,7 @@ impl Opened for Flac<'_> {
             }
             let damaged = |error| format!("the sound is damaged: {error}");
             let decoded = self.decoder.decode(&packet).map_err(damaged)?;
-            let channels = decoded.num_planes().max(1);
-            decoded.copy_to_vec_interleaved(&mut interleaved);
-            mono.push(&interleaved, channels)?;
+            mono.push_packet(decoded)?;
         }
         whole(mono, self.claimed, self.decoder, self.rate)
     }

@@ -103,7 +103,6 @@ fn open<'a>(mut file: impl Input + 'a) -> Result<Box<dyn Opened + 'a>, String> {
     })
 }
 
-/// The message of an error.
 fn said(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
@@ -116,7 +115,6 @@ fn in_header(error: std::io::Error) -> String {
     }
 }
 
-/// Checks what a header claims.
 fn check_claims(rate: u32, samples: Option<u64>) -> Result<(), String> {
     if let Some(samples) = samples.filter(|samples| *samples > MAX_SAMPLES) {
         return Err(format!("it claims {samples} samples, more than {MAX_SAMPLES}"));

@@ -15,7 +15,6 @@ use super::window::Window;
 use super::{Input, Opened, check_claims, kind, said};
 use crate::sample::{Length, Waveform};
 
-/// An MP3 file.
 pub(super) struct Mp3<R: Input> {
     file: BufReader<Window<R>>,
     /// Bytes that were read from the file, and all that it has.
@@ -97,7 +96,6 @@ impl<R: Input> Opened for Mp3<R> {
         let mut decoder =
             MpaDecoder::try_new(&codec, &AudioDecoderOptions::default()).map_err(said)?;
         let mut mono = Mono::new(None);
-        let mut interleaved: Vec<f32> = Vec::new();
         let mut frame = 0i64;
         let frames = self.walk(|bytes| {
             let at = Timestamp::new(frame * i64::from(each));
@@ -105,10 +103,8 @@ impl<R: Input> Opened for Mp3<R> {
             let decoded = decoder
                 .decode(&packet)
                 .map_err(|error| format!("the sound is damaged in frame {frame}: {error}"))?;
-            let channels = decoded.num_planes().max(1);
-            decoded.copy_to_vec_interleaved(&mut interleaved);
             frame += 1;
-            mono.push(&interleaved, channels)
+            mono.push_packet(decoded)
         })?;
         let (start, end) = self.kept(frames);
         mono.keep(start, end);

@@ -12,7 +12,6 @@ use crate::sample::{Length, Waveform};
 /// Samples, counted over all channels, that are read at a time.
 const AT_ONCE: usize = 1 << 14;
 
-/// A WAV file whose header has been read.
 pub(super) struct Wav<R: Input> {
     file: BufReader<Window<R>>,
     header: Header,

@@ -25,7 +25,6 @@ const GUIDS: [[u8; 14]; 2] = [
     *b"\0\0\x21\x07\xd3\x11\x86\x44\xc8\xc1\xca\0\0\0",
 ];
 
-/// How a sample is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
     /// A number of `bits` bits at the high end of its bytes.
@@ -282,7 +281,6 @@ fn read_format(chunk: &[u8], size: u32) -> Result<(Coding, u16, u32), String> {
     Ok((coding, channels, rate))
 }
 
-/// Why a codec is not read.
 fn refused(codec: u16) -> String {
     let name = match codec {
         0x0002 => "Microsoft ADPCM",
@@ -313,7 +311,6 @@ fn refused(codec: u16) -> String {
     )
 }
 
-/// A number of 32 bits.
 fn number(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

@@ -47,28 +47,14 @@ pub fn section(run: &RunView<'_>) -> Result<Section> {
         run.standing.dir.report().join(name).replace(&bytes)?;
     }
     let accuracy = run.pipeline.loss.accuracy_is();
-    let mut figures = Vec::new();
-    for curve in &curves {
-        run.check_stop()?;
-        for chart in [of_module(curve, LOSS), of_module(curve, Measure { name: accuracy, ..HITS })]
-        {
-            if !chart.lines.is_empty() {
-                figures.push(chart.figure()?);
-            }
-        }
-    }
+    let measures = [LOSS, Measure { name: accuracy, ..HITS }];
     let at_once = run.pipeline.schedule.is_at_once();
     let timeline = Timeline::of(&curves, at_once);
-    let mut of_run = Vec::new();
-    for measure in [LOSS, Measure { name: accuracy, ..HITS }] {
-        let chart = over_seconds(&curves, &timeline, measure, in_rounds);
-        if !chart.lines.is_empty() {
-            of_run.push(chart.figure()?);
-        }
-    }
+    let of_modules = curves.iter().flat_map(|curve| measures.map(|it| of_module(curve, it)));
+    let of_run = measures.map(|it| over_seconds(&curves, &timeline, it, in_rounds));
     let body = Body {
-        modules: &Html::grid(figures),
-        run: &Html::grid(of_run),
+        modules: &figures(run, of_modules)?,
+        run: &figures(run, of_run)?,
         clock: match at_once {
             true => "All modules train at once: each from the second that it began in.",
             false if in_rounds => {
@@ -88,6 +74,13 @@ pub fn section(run: &RunView<'_>) -> Result<Section> {
         body: Html::render(&body)?,
         missing,
     })
+}
+
+/// The charts that have a line, side by side.
+fn figures(run: &RunView<'_>, charts: impl IntoIterator<Item = Chart>) -> Result<Html> {
+    let figure = |chart: Chart| run.check_stop().and_then(|()| chart.figure());
+    let figures = charts.into_iter().filter(|it| !it.lines.is_empty()).map(figure);
+    Ok(Html::grid(figures.collect::<Result<Vec<_>>>()?))
 }
 
 /// One of the quantities of a log.

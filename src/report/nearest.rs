@@ -54,8 +54,7 @@ pub fn nearest(
         return Ok(vec![Vec::new(); queries.len()]);
     }
     let unit = |query: &Query| -> Vec<f64> {
-        let norm = dot(query.vector.iter(), query.vector.iter()).sqrt();
-        let scale = if norm > 0.0 { 1.0 / norm } else { 0.0 };
+        let scale = inverse_length(&query.vector);
         query.vector.iter().map(|it| f64::from(*it) * scale).collect()
     };
     let units: Vec<Vec<f64>> = queries.iter().map(unit).collect();
@@ -67,8 +66,7 @@ pub fn nearest(
             let own = vectors.own(row);
             let each = sample.chunks_exact(channels).enumerate();
             for (position, vector) in each.take(own.end).skip(own.start) {
-                let norm = dot(vector.iter(), vector.iter()).sqrt();
-                let scale = if norm > 0.0 { 1.0 / norm } else { 0.0 };
+                let scale = inverse_length(vector);
                 for (unit, best) in units.iter().zip(&mut best) {
                     let along = vector.iter().zip(unit);
                     let along = along.map(|(value, unit)| f64::from(*value) * unit).sum::<f64>();
@@ -93,8 +91,10 @@ pub fn nearest(
     Ok(all.into_iter().map(|it| it.hits).collect())
 }
 
-fn dot<'a>(a: impl Iterator<Item = &'a f32>, b: impl Iterator<Item = &'a f32>) -> f64 {
-    a.zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+/// 1 over the length of a vector; 0 if the vector is 0.
+fn inverse_length(vector: &[f32]) -> f64 {
+    let length = vector.iter().map(|it| f64::from(*it) * f64::from(*it)).sum::<f64>().sqrt();
+    if length > 0.0 { 1.0 / length } else { 0.0 }
 }
 
 /// A part of a sample that every module is asked about. It is a share, because modules of sound may have

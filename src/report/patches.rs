@@ -2,12 +2,12 @@
 
 use super::place::{Place, patch};
 use super::samples::Samples;
-use super::shown::{Attribute, Places, Shown, Words};
+use super::shown::{Attribute, Places, Words};
 use crate::Result;
-use crate::pipeline::{ImageView, Module};
+use crate::pipeline::ImageView;
 use crate::view::Frame;
 
-const WORDS: Words = Words {
+pub(super) const WORDS: Words = Words {
     part: "patch",
     parts: "patches",
     place: "row, column",
@@ -16,18 +16,18 @@ const WORDS: Words = Words {
     queries: (5, 7),
 };
 
-impl Shown for ImageView {
-    fn words(&self) -> &'static Words {
-        &WORDS
-    }
+/// Where vectors of patches are from.
+pub(super) struct Patches {
+    view: ImageView,
+    /// Pixels across the crop, and down.
+    side: usize,
+    /// The frame of each row.
+    frames: Vec<Frame>,
+}
 
-    fn places(
-        &self,
-        samples: &Samples,
-        _modules: &[Module],
-        attribute: &Attribute<'_>,
-    ) -> Result<Box<dyn Places>> {
-        let side = self.crop.or(samples.image_size().map(|it| it.0)).unwrap_or(self.patch);
+impl Patches {
+    pub fn of(view: &ImageView, samples: &Samples, attribute: &Attribute<'_>) -> Result<Self> {
+        let side = view.crop.or(samples.image_size().map(|it| it.0)).unwrap_or(view.patch);
         let (tops, lefts) = (attribute("crop_top")?, attribute("crop_left")?);
         let each = tops.into_iter().zip(lefts).zip(attribute("flip")?);
         let frames = each.map(|((top, left), flip)| Frame {
@@ -35,17 +35,8 @@ impl Shown for ImageView {
             left: left.max(0) as usize,
             flipped: flip == 1,
         });
-        Ok(Box::new(Patches { view: self.clone(), side, frames: frames.collect() }))
+        Ok(Self { view: view.clone(), side, frames: frames.collect() })
     }
-}
-
-/// Where vectors of patches are from.
-struct Patches {
-    view: ImageView,
-    /// Pixels across the crop, and down.
-    side: usize,
-    /// The frame of each row.
-    frames: Vec<Frame>,
 }
 
 impl Places for Patches {

@@ -53,7 +53,7 @@ impl Samples {
         let most = shape.first().copied().unwrap_or(0);
         let lengths = lengths.map(|it| ((*it).max(0) as usize).min(most)).collect();
         let rate = run.pipeline.view.settings().rate();
-        let words = shown::of(&run.pipeline.view).words();
+        let words = shown::words(&run.pipeline.view);
         Ok(Self { split, reader, keys, names, shape, lengths, rate, words })
     }
 

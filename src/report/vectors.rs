@@ -82,7 +82,7 @@ impl Vectors {
             let at = generation.dir().to_string();
             values.ok_or_else(|| Error::new(Kind::Damaged, format!("`{at}` has no `{name}`")))
         };
-        let places = shown::of(&run.pipeline.view).places(samples, modules, &attribute)?;
+        let places = shown::places(&run.pipeline.view, samples, modules, &attribute)?;
         Ok(Self { pooled, rows, places })
     }
 

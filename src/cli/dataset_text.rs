@@ -205,9 +205,10 @@ pub fn sample(
     let keys: Vec<String> = described.iter().filter_map(of).collect();
     let cells = summaries.iter().map(|it| {
         let sizes: Vec<String> = it.shape.iter().map(usize::to_string).collect();
-        let numbers = [it.mean, it.std, f64::from(it.min), f64::from(it.max)].map(number);
+        let of = &it.values;
+        let numbers = [of.mean, of.std, f64::from(of.min), f64::from(of.max)].map(number);
         let shape = format!("[{}]", sizes.join(", "));
-        [vec![it.name.clone(), shape], numbers.to_vec(), vec![percent(it.zero_fraction)]].concat()
+        [vec![it.name.clone(), shape], numbers.to_vec(), vec![percent(of.zero_fraction)]].concat()
     });
     let header = ["column", "shape", "mean", "std", "min", "max", "zeros"];
     let table = table::plain(&header, cells.collect(), &[2, 3, 4, 5, 6]);
@@ -228,7 +229,7 @@ fn small(depiction: &Depiction) -> (Picture, String) {
             (waveform(samples, WIDTH, 16), format!("{} samples", samples.len()))
         }
         Depiction::Maps(maps) if maps.is_over_time() => {
-            let strip = depiction.picture(maps.channels());
+            let strip = depiction.picture(maps.channels);
             let what = format!(
                 "{} channels from the bottom up, over {} steps; {SCALE}",
                 strip.height(),
@@ -243,7 +244,7 @@ fn small(depiction: &Depiction) -> (Picture, String) {
             };
             let tiles: Vec<Picture> = channels.iter().map(tile).collect();
             let named: Vec<String> = channels.iter().map(usize::to_string).collect();
-            let what = format!("channels {} of {}; {SCALE}", named.join(" "), maps.channels());
+            let what = format!("channels {} of {}; {SCALE}", named.join(" "), maps.channels);
             (Picture::tiled(&tiles, CHANNELS / 2, 1), what)
         }
     }

@@ -49,14 +49,14 @@ pub fn run(args: NearestArgs, printer: &Printer) -> anyhow::Result<()> {
         let samples = Samples::open(seen, args.split)?;
         let vectors = Vectors::open(seen, index, &samples)?;
         let row = samples.find(args.sample)?;
-        let position = position(&args, &vectors, samples.rate().is_some())?;
+        let position = position(&args, &vectors, samples.rate.is_some())?;
         let query = Query::of(&vectors, row, position)?;
         let found = nearest(seen, &vectors, &[query], args.parts.count)?;
         let hits: Vec<Hit> = found.into_iter().flatten().collect();
         let own = Hit { row, position, value: 1.0 };
         let all = [vec![own], hits.clone()].concat();
         let written = args.parts.write(&samples, &vectors, &vec![("nearest".to_string(), all)])?;
-        let of = where_in(vectors.place(row, position), samples.rate());
+        let of = where_in(vectors.place(row, position), samples.rate);
         let query = format!("sample {}, {}, {of}", args.sample, samples.label_text(row));
         let table = hits_table(&samples, &vectors, &hits, "similarity");
         let documents = hits.iter().map(|hit| document(&samples, &vectors, *hit));

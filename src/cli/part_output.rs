@@ -71,7 +71,7 @@ impl PartArgs {
         found: &HitsOfModules,
     ) -> Result<Vec<PathBuf>> {
         let mut written = Vec::new();
-        if self.wav.is_some() && samples.rate().is_none() {
+        if self.wav.is_some() && samples.rate.is_none() {
             let message = "the samples are images: there is no sound to write";
             return Err(Error::new(Kind::Usage, message).hint("`--png FILE` writes pictures"));
         }
@@ -117,18 +117,18 @@ pub fn document(samples: &Samples, vectors: &Vectors, hit: Hit) -> Value {
             "top": top, "left": left, "side": side,
         }),
         Place::Moment { from, to } => {
-            let [start, end] = seconds([from, to], samples.rate());
+            let [start, end] = seconds([from, to], samples.rate);
             json!({ "index": hit.position, "start": start, "end": end })
         }
     };
-    document[samples.words().part] = place;
+    document[samples.words.part] = place;
     document
 }
 
 /// Hits as a table; `value` is the heading of their values.
 pub fn hits_table(samples: &Samples, vectors: &Vectors, hits: &[Hit], value: &str) -> String {
     let rows = hits.iter().enumerate().map(|(rank, hit)| {
-        let place = where_in(vectors.place(hit.row, hit.position), samples.rate());
+        let place = where_in(vectors.place(hit.row, hit.position), samples.rate);
         // The header names the unit.
         let place = place.trim_start_matches("patch ").trim_end_matches(" s").to_string();
         vec![
@@ -139,6 +139,6 @@ pub fn hits_table(samples: &Samples, vectors: &Vectors, hits: &[Hit], value: &st
             short(hit.value.into()),
         ]
     });
-    let place = samples.words().place;
+    let place = samples.words.place;
     table::plain(&["rank", "id", "label", place, value], rows.collect(), &[0, 1, 4])
 }

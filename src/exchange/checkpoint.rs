@@ -53,7 +53,6 @@ pub fn open(file: File) -> Result<(BTreeMap<String, Stored>, ZipArchive<File>), 
     Ok((tensors, zip))
 }
 
-/// Where the values of a tensor lie.
 fn place(zip: &mut ZipArchive<File>, folder: &str, pickled: &Pickled) -> Result<Place, String> {
     let Pickled { storage, offset, dims, strides } = pickled;
     let name = format!("{folder}data/{}", storage.key);

@@ -9,7 +9,8 @@ const BLOCK: u64 = 1 << 16;
 /// The places of a tensor's values, counted in values from the start of its storage.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layout {
-    first: u64,
+    /// The place of the first value.
+    pub first: u64,
     /// The place after the last value.
     end: u64,
     dims: Vec<usize>,
@@ -60,11 +61,6 @@ impl Layout {
         Ok(Self { first, end, dims: dims.to_vec(), strides })
     }
 
-    /// The place of the first value in the storage.
-    pub fn first(&self) -> u64 {
-        self.first
-    }
-
     /// Reads the values, of `size` bytes each, in the order of the dimensions. `storage` starts at the first
     /// value. Needs a few times the memory of the values, however far apart they lie.
     ///
@@ -113,8 +109,7 @@ impl Layout {
             let along = |at: u64| (0..*dim as u64).map(move |step| at + step * stride);
             all = all.into_iter().flat_map(along).collect();
         }
-        let mut all: Vec<(u64, usize)> =
-            all.into_iter().enumerate().map(|(place, at)| (at, place)).collect();
+        let mut all: Vec<(u64, usize)> = all.into_iter().zip(0..).collect();
         all.sort_unstable();
         all
     }
@@ -128,7 +123,7 @@ mod tests {
     fn read(offset: i64, dims: &[usize], strides: &[i64], values: u64) -> Result<Vec<u8>, String> {
         let layout = Layout::of_view(offset, dims, strides, values)?;
         let storage: Vec<u8> = (0..values).map(|it| it as u8).collect();
-        Ok(layout.read(&storage[layout.first() as usize..], 1).unwrap())
+        Ok(layout.read(&storage[layout.first as usize..], 1).unwrap())
     }
 
     #[test]

@@ -20,9 +20,9 @@ pub type Place = (Option<usize>, String);
 
 /// The names of a file.
 pub struct Names {
-    /// The names in the file.
     theirs: BTreeMap<Place, String>,
-    of_stack: bool,
+    /// Whether the file holds a whole stack.
+    pub of_stack: bool,
 }
 
 impl Names {
@@ -31,7 +31,7 @@ impl Names {
     /// # Errors
     /// When two tensors have the same name without the wrappers' parts.
     pub fn of(file: &TensorFile) -> Result<Self> {
-        let all: Vec<(String, &str)> = file.names().map(|name| (bare(name), name)).collect();
+        let all: Vec<(String, &str)> = file.tensors.keys().map(|it| (bare(it), &**it)).collect();
         let of_stack = all.iter().any(|(bare, _)| module_of(bare).is_some());
         let mut theirs = BTreeMap::new();
         for (bare, name) in all {
@@ -40,7 +40,7 @@ impl Names {
                 None => (None, bare.strip_prefix(FULL_MODEL).unwrap_or(&bare).to_string()),
             };
             if let Some(before) = theirs.insert(place, name.to_string()) {
-                let path = file.path().display();
+                let path = file.path.display();
                 let message = format!("`{before}` and `{name}` of `{path}` are one tensor, twice");
                 return Err(Error::failed(message).hint(
                     "`module.`, `_orig_mod.` and `fullmodel.` in names are passed over: save the state \
@@ -49,11 +49,6 @@ impl Names {
             }
         }
         Ok(Self { theirs, of_stack })
-    }
-
-    /// Whether the file holds a whole stack.
-    pub fn of_stack(&self) -> bool {
-        self.of_stack
     }
 
     /// The file's name for a tensor.

@@ -64,7 +64,6 @@ struct Storage {
     count: u64,
 }
 
-/// Where the values of a tensor lie.
 fn place(pickled: &Pickled, storages: &HashMap<&str, Storage>) -> Result<Place, String> {
     let Pickled { storage, offset, dims, strides } = pickled;
     let storage = storages.get(&*storage.key).ok_or("has no values")?;

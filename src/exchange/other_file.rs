@@ -11,16 +11,11 @@ const BEFORE_TAG: usize = 256;
 
 /// Says why a file that starts with `start` holds no weights.
 pub fn fault(start: &[u8]) -> Fault {
-    let (why, hint) = what(start);
-    Fault { why: why.to_string(), hint }
-}
-
-fn what(start: &[u8]) -> (&'static str, &'static str) {
     let text: String = String::from_utf8_lossy(&start[..start.len().min(BEFORE_TAG)])
         .trim_start_matches('\u{feff}')
         .trim_start()
         .to_ascii_lowercase();
-    match start {
+    let (why, hint) = match start {
         [] => ("it is empty", "fetch it again, or save it again"),
         _ if text.starts_with("version https://git-lfs.github.com/spec/") => (
             "it is a pointer of Git LFS, which stands for the file",
@@ -44,7 +39,8 @@ fn what(start: &[u8]) -> (&'static str, &'static str) {
         [b'G', b'G', b'U', b'F', ..] => ("it is GGUF", STATE_DICT),
         [0x80, 2..=5, ..] => ("it is a pickle, but no checkpoint of PyTorch", STATE_DICT),
         _ => ("it is neither safetensors nor a checkpoint of PyTorch", STATE_DICT),
-    }
+    };
+    Fault { why: why.to_string(), hint }
 }
 
 #[cfg(test)]

@@ -111,16 +111,12 @@ pub fn old_state_dict(file: &[u8]) -> Result<OldPickles, String> {
 /// Runs a pickle; returns its value, and the bytes after it.
 fn run(pickle: &[u8]) -> Result<(Value, &[u8]), String> {
     let mut machine = Machine { rest: pickle, stack: Vec::new(), memo: HashMap::new() };
-    match machine.run() {
-        Ok(made) => Ok((made, machine.rest)),
-        Err(what) => {
-            let at = pickle.len() - machine.rest.len();
-            Err(format!("byte {at} of its pickle: {what}"))
-        }
-    }
+    let made = machine.run();
+    let at = pickle.len() - machine.rest.len();
+    let made = made.map_err(|what| format!("byte {at} of its pickle: {what}"))?;
+    Ok((made, machine.rest))
 }
 
-/// The tensors of a dict.
 fn tensors(made: Value) -> Result<BTreeMap<String, Pickled>, String> {
     let Value::Dict(dict) = made else { return Err("it holds no dict of tensors".to_string()) };
     let dict = dict.borrow();
@@ -178,13 +174,9 @@ impl Machine<'_> {
                     };
                     self.stack.push(value);
                 }
-                b'X' => {
-                    let len = u32::from_le_bytes(self.array()?);
+                b'X' | 0x8c => {
+                    let len = self.number(code == b'X')?;
                     self.text(len as usize)?;
-                }
-                0x8c => {
-                    let [len] = self.array()?;
-                    self.text(len.into())?;
                 }
                 b'c' => {
                     let (module, name) = (self.line()?, self.line()?);
@@ -196,21 +188,13 @@ impl Machine<'_> {
                     }
                     _ => return Err("a class without a name".to_string()),
                 },
-                b'q' => {
-                    let [id] = self.array()?;
-                    self.put(id.into())?;
-                }
-                b'r' => {
-                    let id = u32::from_le_bytes(self.array()?);
+                b'q' | b'r' => {
+                    let id = self.number(code == b'r')?;
                     self.put(id)?;
                 }
                 0x94 => self.put(self.memo.len() as u32)?,
-                b'h' => {
-                    let [id] = self.array()?;
-                    self.get(id.into())?;
-                }
-                b'j' => {
-                    let id = u32::from_le_bytes(self.array()?);
+                b'h' | b'j' => {
+                    let id = self.number(code == b'j')?;
                     self.get(id)?;
                 }
                 b')' => self.tuple(Vec::new()),
@@ -274,6 +258,11 @@ impl Machine<'_> {
         let (bytes, rest) = self.rest.split_first_chunk().ok_or("it ends too early")?;
         self.rest = rest;
         Ok(*bytes)
+    }
+
+    /// A number of four bytes, or of one.
+    fn number(&mut self, is_long: bool) -> Step<u32> {
+        Ok(if is_long { u32::from_le_bytes(self.array()?) } else { self.array::<1>()?[0].into() })
     }
 
     fn line(&mut self) -> Step<String> {

@@ -27,7 +27,6 @@ struct Entry {
     data_offsets: [u64; 2],
 }
 
-/// The whole header.
 #[derive(Default)]
 struct Header {
     metadata: Value,

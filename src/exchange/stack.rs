@@ -67,9 +67,9 @@ pub fn read(paths: &[PathBuf], modules: &[Described]) -> Result<Vec<Taken>> {
         files.push((file, names));
     }
     if let [(file, names)] = files.as_mut_slice()
-        && (modules.len() != 1 || names.of_stack())
+        && (modules.len() != 1 || names.of_stack)
     {
-        if !names.of_stack() {
+        if !names.of_stack {
             return Err(wrong_number(1, modules));
         }
         return read_file(file, names, modules);
@@ -92,7 +92,7 @@ fn read_file(file: &mut TensorFile, names: &Names, modules: &[Described]) -> Res
     for (index, module) in modules.iter().enumerate() {
         let mut ours = Vec::with_capacity(module.parameters.len());
         for parts in module.parameters.chunk_by(|one, next| one.name == next.name) {
-            let place = (names.of_stack().then_some(index), parts[0].name.clone());
+            let place = (names.of_stack.then_some(index), parts[0].name.clone());
             let name = names.get(&place).ok_or_else(|| missing(file, names, &place, &parts[0]))?;
             let theirs = file.read(name, &parts[0].dims)?;
             for part in parts {
@@ -103,27 +103,27 @@ fn read_file(file: &mut TensorFile, names: &Names, modules: &[Described]) -> Res
         }
         taken.push(Taken {
             parameters: Parameters::from_tensors(ours),
-            file: file.path().to_path_buf(),
-            blake3: file.blake3().to_string(),
-            about: file.about().cloned(),
+            file: file.path.clone(),
+            blake3: file.blake3.clone(),
+            about: file.about.clone(),
             converted: Vec::new(),
         });
     }
     if let Some(extra) = names.other_than(&known) {
-        let path = file.path().display();
+        let path = file.path.display();
         let message =
             format!("tensor `{extra}` of `{path}` fits nothing in the pipeline's modules");
         return Err(Error::failed(message).hint(WHAT_FITS));
     }
     check_hash(file, all)?;
-    let converted: Vec<String> = file.converted().map(String::from).collect();
+    let converted: Vec<String> = file.converted.iter().cloned().collect();
     taken.iter_mut().for_each(|taken| taken.converted.clone_from(&converted));
     Ok(taken)
 }
 
 /// The error for a tensor that a file lacks.
 fn missing(file: &TensorFile, names: &Names, place: &Place, parameter: &Published) -> Error {
-    let (path, dims, there) = (file.path().display(), &parameter.dims, names.there(place));
+    let (path, dims, there) = (file.path.display(), &parameter.dims, names.there(place));
     let name = &parameter.name;
     let of = place.0.map_or_else(String::new, |module| format!(" of module {module}"));
     let message = format!("tensor `{name}`{of} of `{path}` is missing, expected {dims:?}: {there}");
@@ -137,12 +137,12 @@ fn missing(file: &TensorFile, names: &Names, place: &Place, parameter: &Publishe
 
 /// Fails if a file that we wrote no longer holds the values that we wrote.
 fn check_hash(file: &TensorFile, all: Vec<(String, Tensor)>) -> Result<()> {
-    let Some(hash) = file.about().and_then(|about| about.get(HASH)) else { return Ok(()) };
+    let Some(hash) = file.about.as_ref().and_then(|it| it.get(HASH)) else { return Ok(()) };
     if *hash == Parameters::from_tensors(all).hash()? {
         return Ok(());
     }
     let message =
-        format!("`{}` is damaged: its values are not what was written", file.path().display());
+        format!("`{}` is damaged: its values are not what was written", file.path.display());
     Err(Error::new(Kind::Damaged, message).hint("export it again, or restore it from a copy"))
 }
 
@@ -178,7 +178,7 @@ mod tests {
         let bytes = write(&[(described(), drawn.clone())], &serde_json::json!({})).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
-        let taken = read(&[file.path().to_path_buf()], &[described()]).unwrap();
+        let taken = read(&[file.path.clone()], &[described()]).unwrap();
         assert_eq!(taken[0].parameters.hash().unwrap(), drawn.hash().unwrap());
     }
 }

@@ -2,7 +2,6 @@
 
 use super::layout::Layout;
 
-/// A tensor's description in a file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stored {
     /// The type as the file names it.
@@ -12,7 +11,6 @@ pub struct Stored {
     pub place: Result<Place, String>,
 }
 
-/// The place of a tensor's values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Place {
     pub holder: Holder,

@@ -18,21 +18,21 @@ use super::{checkpoint, old_checkpoint, other_file, safetensors_file};
 use crate::source::plain_file;
 use crate::{Error, Result};
 
-/// The source of the values.
 pub enum Values {
     File(File),
     Archive(ZipArchive<File>),
 }
 
-/// An open file.
 pub struct TensorFile {
-    path: PathBuf,
-    tensors: BTreeMap<String, Stored>,
-    about: Option<Value>,
+    pub path: PathBuf,
+    pub tensors: BTreeMap<String, Stored>,
+    /// The metadata that `gimlet export` wrote into it.
+    pub about: Option<Value>,
     values: Values,
-    blake3: String,
-    /// The types that were converted to f32, as the file names them.
-    converted: BTreeSet<String>,
+    /// The hash of the file's bytes.
+    pub blake3: String,
+    /// The types that were converted to f32 so far, as the file names them.
+    pub converted: BTreeSet<String>,
 }
 
 impl TensorFile {
@@ -70,31 +70,6 @@ impl TensorFile {
         Ok(Self { path: path.to_path_buf(), tensors, about, values, blake3, converted })
     }
 
-    /// The path of the file.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// The hash of the file's bytes.
-    pub fn blake3(&self) -> &str {
-        &self.blake3
-    }
-
-    /// The names of the tensors, sorted.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.tensors.keys().map(String::as_str)
-    }
-
-    /// The metadata that `gimlet export` wrote into it.
-    pub fn about(&self) -> Option<&Value> {
-        self.about.as_ref()
-    }
-
-    /// The types that were converted to f32 so far, as the file names them.
-    pub fn converted(&self) -> impl Iterator<Item = &str> {
-        self.converted.iter().map(String::as_str)
-    }
-
     /// Reads a tensor by name and shape, as f32: f16, bf16 and f64 are converted.
     ///
     /// # Errors
@@ -129,8 +104,8 @@ impl TensorFile {
         let tensor = Tensor::from_raw_buffer(&bytes, dtype, dims, &Device::Cpu)?;
         // A finite f64 may be infinite in f32.
         let values = tensor.to_dtype(DType::F32)?;
-        let is_finite = |values: &[f32]| values.iter().position(|it| !it.is_finite());
-        if let Some(at) = is_finite(&values.flatten_all()?.to_vec1()?) {
+        let all: Vec<f32> = values.flatten_all()?.to_vec1()?;
+        if let Some(at) = all.iter().position(|it| !it.is_finite()) {
             let value = tensor.flatten_all()?.get(at)?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
             let hint = "its training has diverged: take an earlier checkpoint";
             return Err(wrong(format!("of shape {dims:?} holds {value:e}"), hint));
@@ -163,7 +138,7 @@ fn read_values(
     Place { holder, layout }: &Place,
     size: usize,
 ) -> io::Result<Vec<u8>> {
-    let before = layout.first().checked_mul(size as u64).ok_or(io::ErrorKind::InvalidData)?;
+    let before = layout.first.checked_mul(size as u64).ok_or(io::ErrorKind::InvalidData)?;
     match (values, holder) {
         (Values::File(file), Holder::At(start)) => {
             let at = start.checked_add(before).ok_or(io::ErrorKind::InvalidData)?;

@@ -137,7 +137,6 @@ fn first_whole(source: &dyn Source) -> Result<SampleSize> {
     Err(Error::failed(format!("none of {} training images could be read", source.rows())))
 }
 
-/// The ingest of images.
 struct ImageIngest<'a> {
     view: &'a ImageView,
     /// The size of the first image, which all others must have.

@@ -190,7 +190,6 @@ fn longest_of(view: &SoundView, source: &dyn Source, rows: &[usize]) -> Result<u
     Ok(longest)
 }
 
-/// The ingest of recordings.
 struct SoundIngest<'a> {
     view: &'a SoundView,
     frame_names: Option<&'a [String]>,
@@ -206,13 +205,9 @@ struct SoundIngest<'a> {
 
 impl Ingest for SoundIngest<'_> {
     fn columns(&self) -> Option<Vec<Column>> {
-        let frames = self.hops.map(|hops| column(FRAMES, DType::U8, vec![hops], &["hop"]));
-        Some(
-            [self.view.sample_column(SampleSize::of_sound(self.longest))]
-                .into_iter()
-                .chain(frames)
-                .collect(),
-        )
+        let mut columns = vec![self.view.sample_column(SampleSize::of_sound(self.longest))];
+        columns.extend(self.hops.map(|hops| column(FRAMES, DType::U8, vec![hops], &["hop"])));
+        Some(columns)
     }
 
     fn attributes(&self) -> &'static [&'static str] {

@@ -9,7 +9,8 @@ use super::raster::{CLEAR, INK, Picture, diverging};
 /// A row's channels, each as a picture of the whole sample.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChannelMaps {
-    channels: usize,
+    /// The number of channels.
+    pub channels: usize,
     height: usize,
     width: usize,
     /// The values, `[channels, height, width]`.
@@ -58,11 +59,6 @@ impl ChannelMaps {
             map.iter_mut().zip(&counts).for_each(|(sum, count)| *sum /= count.max(1.0));
         }
         Some(Self { channels, height: all_height, width: all_width, values: sums })
-    }
-
-    /// The number of channels.
-    pub fn channels(&self) -> usize {
-        self.channels
     }
 
     /// Height and width of each channel's picture.

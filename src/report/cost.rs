@@ -44,14 +44,14 @@ struct Piece {
 ///
 /// # Errors
 /// When a record cannot be read.
-pub fn section(seen: &RunView<'_>) -> Result<Section> {
+pub fn section(run: &RunView<'_>) -> Result<Section> {
     let mut bars = Vec::new();
-    for index in 0..seen.pipeline.modules.len() {
-        if let Some((steps, took)) = took(seen, index)?.filter(|(steps, _)| *steps > 0) {
-            bars.push(bar(seen.standing.plan.module(index), steps, &took));
+    for index in 0..run.pipeline.modules.len() {
+        if let Some((steps, took)) = took(run, index)?.filter(|(steps, _)| *steps > 0) {
+            bars.push(bar(run.standing.plan.module(index), steps, &took));
         }
     }
-    let body = Body { rows: seen.stages.iter().map(row).collect(), names: NAMES, bars };
+    let body = Body { rows: run.stages.iter().map(row).collect(), names: NAMES, bars };
     Ok(Section {
         id: "cost",
         title: "Cost",
@@ -65,10 +65,10 @@ pub fn section(seen: &RunView<'_>) -> Result<Section> {
 }
 
 /// The number of steps of a module's training so far, and their cost, from its record or its checkpoint.
-fn took(seen: &RunView<'_>, index: usize) -> Result<Option<(u64, Took)>> {
-    let last = seen.standing.plan.last(index);
+fn took(run: &RunView<'_>, index: usize) -> Result<Option<(u64, Took)>> {
+    let last = run.standing.plan.last(index);
     for round in (0..=last.round).rev() {
-        if let Some(found) = took_until(seen, At { round, ..last })? {
+        if let Some(found) = took_until(run, At { round, ..last })? {
             return Ok(found);
         }
     }
@@ -76,14 +76,14 @@ fn took(seen: &RunView<'_>, index: usize) -> Result<Option<(u64, Took)>> {
 }
 
 /// The steps and cost of the rounds up to this one; `Some(None)` where the weights are not ours.
-fn took_until(seen: &RunView<'_>, at: At) -> Result<Option<Option<(u64, Took)>>> {
+fn took_until(run: &RunView<'_>, at: At) -> Result<Option<Option<(u64, Took)>>> {
     let index = at.module;
-    if let Some((_, it)) = seen.standing.training(at)? {
+    if let Some((_, it)) = run.standing.training(at)? {
         return Ok(Some(it.imported.is_none().then_some((it.steps, it.took))));
     }
-    let holder = seen.standing.plan.checkpoint_of(at);
-    let key = &seen.standing.plan.key(Step::Train(holder), Split::Train).hash;
-    let folder = seen.standing.dir.training_folder(seen.standing.plan.module(holder.module), key);
+    let holder = run.standing.plan.checkpoint_of(at);
+    let key = &run.standing.plan.key(Step::Train(holder), Split::Train).hash;
+    let folder = run.standing.dir.training_folder(run.standing.plan.module(holder.module), key);
     let Some(it) = Checkpoints::in_folder(&folder).progress() else { return Ok(None) };
     Ok(Some(Some((it.steps, it.of_module(index)))))
 }

@@ -33,42 +33,28 @@ struct Body<'a> {
 ///
 /// # Errors
 /// When a log cannot be read, or a file cannot be written.
-pub fn section(seen: &RunView<'_>) -> Result<Section> {
-    let (curves, mut missing) = training_log::read(seen)?;
-    missing.extend(without_held_out(seen, &curves)?);
+pub fn section(run: &RunView<'_>) -> Result<Section> {
+    let (curves, mut missing) = training_log::read(run)?;
+    missing.extend(without_held_out(run, &curves)?);
     let (id, title) = ("curves", "Learning curves");
     if curves.is_empty() {
         return Ok(Section { id, title, missing, ..Section::default() });
     }
-    let in_rounds = seen.standing.plan.rounds() > 1;
+    let in_rounds = run.standing.plan.rounds() > 1;
     let files = [("curves.parquet", Format::Parquet), ("curves.jsonl", Format::JsonLines)];
     for (name, format) in files {
         let bytes = curves_file::bytes(&curves, in_rounds, format)?;
-        seen.standing.dir.report().join(name).replace(&bytes)?;
+        run.standing.dir.report().join(name).replace(&bytes)?;
     }
-    let accuracy = seen.pipeline.loss.accuracy_is();
-    let mut figures = Vec::new();
-    for curve in &curves {
-        seen.check_stop()?;
-        for chart in [of_module(curve, LOSS), of_module(curve, Measure { name: accuracy, ..HITS })]
-        {
-            if !chart.lines.is_empty() {
-                figures.push(chart.figure()?);
-            }
-        }
-    }
-    let at_once = seen.pipeline.schedule.is_at_once();
+    let accuracy = run.pipeline.loss.accuracy_is();
+    let measures = [LOSS, Measure { name: accuracy, ..HITS }];
+    let at_once = run.pipeline.schedule.is_at_once();
     let timeline = Timeline::of(&curves, at_once);
-    let mut of_run = Vec::new();
-    for measure in [LOSS, Measure { name: accuracy, ..HITS }] {
-        let chart = over_seconds(&curves, &timeline, measure, in_rounds);
-        if !chart.lines.is_empty() {
-            of_run.push(chart.figure()?);
-        }
-    }
+    let of_modules = curves.iter().flat_map(|curve| measures.map(|it| of_module(curve, it)));
+    let of_run = measures.map(|it| over_seconds(&curves, &timeline, it, in_rounds));
     let body = Body {
-        modules: &Html::grid(figures),
-        run: &Html::grid(of_run),
+        modules: &figures(run, of_modules)?,
+        run: &figures(run, of_run)?,
         clock: match at_once {
             true => "All modules train at once: each from the second that it began in.",
             false if in_rounds => {
@@ -88,6 +74,13 @@ pub fn section(seen: &RunView<'_>) -> Result<Section> {
         body: Html::render(&body)?,
         missing,
     })
+}
+
+/// The charts that have a line, side by side.
+fn figures(run: &RunView<'_>, charts: impl IntoIterator<Item = Chart>) -> Result<Html> {
+    let figure = |chart: Chart| run.check_stop().and_then(|()| chart.figure());
+    let figures = charts.into_iter().filter(|it| !it.lines.is_empty()).map(figure);
+    Ok(Html::grid(figures.collect::<Result<Vec<_>>>()?))
 }
 
 /// One of the quantities of a log.
@@ -174,11 +167,7 @@ fn of_module(curve: &Curve, measure: Measure) -> Chart {
         x: "steps".to_string(),
         y: measure.name.to_string(),
         percent: measure.percent,
-        levels: if lines.is_empty() {
-            Vec::new()
-        } else {
-            level(curve, measure).into_iter().collect()
-        },
+        levels: level(curve, measure).filter(|_| !lines.is_empty()).into_iter().collect(),
         lines,
         marks: marks(curve, &steps),
         ..Chart::default()
@@ -247,7 +236,7 @@ fn over_seconds(curves: &[Curve], timeline: &Timeline, measure: Measure, in_roun
 }
 
 /// The modules whose logs have no held-out rows, and why.
-fn without_held_out(seen: &RunView<'_>, curves: &[Curve]) -> Result<Option<Missing>> {
+fn without_held_out(run: &RunView<'_>, curves: &[Curve]) -> Result<Option<Missing>> {
     // Before the first epoch has ended there is nothing to say.
     let had_an_epoch =
         |it: &&Curve| it.is_whole || it.points.last().is_some_and(|it| it.entry.epoch > 0);
@@ -260,17 +249,17 @@ fn without_held_out(seen: &RunView<'_>, curves: &[Curve]) -> Result<Option<Missi
         "held-out loss and accuracy after every epoch of {}: the dot is what the probe found in the end",
         names.join(", ")
     );
-    let batch = seen.pipeline.training.batch as u64;
-    let how = if seen.samples(Split::Test)? < batch {
+    let batch = run.pipeline.training.batch as u64;
+    let how = if run.samples(Split::Test)? < batch {
         format!("the test split does not fill one batch of {batch}: lower `training.batch`")
-    } else if seen.pipeline.training.held_out == 0 {
-        format!("train again: `{} --set training.held_out=256`", seen.command_again("run"))
-    } else if let Some(why) = seen.pipeline.schedule.unwatched() {
+    } else if run.pipeline.training.held_out == 0 {
+        format!("train again: `{} --set training.held_out=256`", run.command_again("run"))
+    } else if let Some(why) = run.pipeline.schedule.unwatched() {
         why.to_string()
     } else {
         format!(
             "they were trained with `training.held_out = 0`: train again in a run beside this one, `{}`",
-            seen.command_again("run")
+            run.command_again("run")
         )
     };
     Ok(Some(Missing { what, how }))

@@ -51,6 +51,24 @@ struct Line<'a> {
     generation: Option<u64>,
 }
 
+impl<'a> Line<'a> {
+    fn of(curve: &'a Curve, point: &Point, in_rounds: bool) -> Self {
+        let it = point.entry;
+        Self {
+            module: &curve.module,
+            round: in_rounds.then_some(point.round as u64 + 1),
+            step: it.step,
+            epoch: it.epoch,
+            seconds: it.seconds,
+            loss: it.loss,
+            accuracy: it.accuracy,
+            held_out_loss: it.held_out,
+            held_out_accuracy: it.held_out_accuracy,
+            generation: it.generation,
+        }
+    }
+}
+
 /// The bytes of a file with one row per step of each training.
 ///
 /// Columns: `module`; `round`, from 1, null in runs without rounds; `step` and `epoch`, from 0, as in the log;
@@ -61,53 +79,40 @@ struct Line<'a> {
 /// # Errors
 /// [`Kind::Failed`] when the columns cannot be laid out.
 pub fn bytes(curves: &[Curve], in_rounds: bool, format: Format) -> Result<Vec<u8>> {
-    let all = || curves.iter().flat_map(|curve| curve.points.iter().map(move |it| (curve, it)));
-    let round = |point: &Point| in_rounds.then_some(point.round as u64 + 1);
+    let line = |curve, point| Line::of(curve, point, in_rounds);
+    let all = curves.iter().flat_map(|curve| curve.points.iter().map(move |it| line(curve, it)));
+    let all: Vec<Line> = all.collect();
     if format == Format::JsonLines {
         let mut lines = Vec::new();
-        for (curve, point) in all() {
-            let it = point.entry;
-            let line = Line {
-                module: &curve.module,
-                round: round(point),
-                step: it.step,
-                epoch: it.epoch,
-                seconds: it.seconds,
-                loss: it.loss,
-                accuracy: it.accuracy,
-                held_out_loss: it.held_out,
-                held_out_accuracy: it.held_out_accuracy,
-                generation: it.generation,
-            };
-            let written = serde_json::to_writer(&mut lines, &line);
-            written.map_err(|error| {
+        for line in all {
+            serde_json::to_writer(&mut lines, &line).map_err(|error| {
                 Error::failed(format!("could not describe a step of the curves: {error}"))
             })?;
             lines.push(b'\n');
         }
         return Ok(lines);
     }
-    let counts = |of: &dyn Fn(&Point) -> Option<u64>| -> ArrayRef {
-        Arc::new(UInt64Array::from_iter(all().map(|(_, it)| of(it))))
+    let counts = |of: fn(&Line) -> Option<u64>| -> ArrayRef {
+        Arc::new(UInt64Array::from_iter(all.iter().map(of)))
     };
-    let numbers = |of: &dyn Fn(&Point) -> Option<f64>| -> ArrayRef {
-        Arc::new(Float64Array::from_iter(all().map(|(_, it)| of(it))))
+    let numbers = |of: fn(&Line) -> Option<f64>| -> ArrayRef {
+        Arc::new(Float64Array::from_iter(all.iter().map(of)))
     };
-    let singles = |of: &dyn Fn(&Point) -> Option<f32>| -> ArrayRef {
-        Arc::new(Float32Array::from_iter(all().map(|(_, it)| of(it))))
+    let singles = |of: fn(&Line) -> Option<f32>| -> ArrayRef {
+        Arc::new(Float32Array::from_iter(all.iter().map(of)))
     };
-    let modules = StringArray::from_iter_values(all().map(|(curve, _)| curve.module.as_str()));
+    let modules = StringArray::from_iter_values(all.iter().map(|it| it.module));
     let columns = vec![
         Column::new("module", Arc::new(modules), false),
-        Column::new("round", counts(&round), true),
-        Column::new("step", counts(&|it| Some(it.entry.step)), false),
-        Column::new("epoch", counts(&|it| Some(it.entry.epoch)), false),
-        Column::new("seconds", numbers(&|it| Some(it.entry.seconds)), false),
-        Column::new("loss", numbers(&|it| Some(it.entry.loss)), false),
-        Column::new("accuracy", numbers(&|it| it.entry.accuracy), true),
-        Column::new("held_out_loss", singles(&|it| it.entry.held_out), true),
-        Column::new("held_out_accuracy", singles(&|it| it.entry.held_out_accuracy), true),
-        Column::new("generation", counts(&|it| it.entry.generation), true),
+        Column::new("round", counts(|it| it.round), true),
+        Column::new("step", counts(|it| Some(it.step)), false),
+        Column::new("epoch", counts(|it| Some(it.epoch)), false),
+        Column::new("seconds", numbers(|it| Some(it.seconds)), false),
+        Column::new("loss", numbers(|it| Some(it.loss)), false),
+        Column::new("accuracy", numbers(|it| it.accuracy), true),
+        Column::new("held_out_loss", singles(|it| it.held_out_loss), true),
+        Column::new("held_out_accuracy", singles(|it| it.held_out_accuracy), true),
+        Column::new("generation", counts(|it| it.generation), true),
     ];
     parquet_table::file("the curves", columns)
 }

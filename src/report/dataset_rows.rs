@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::channel_maps::{ChannelMaps, image, waveform};
+use super::column_stats::ChannelStats;
 use super::raster::Picture;
 use crate::train::input::{ACTIVATION, IMAGE, POOLED};
 use crate::train::recordings::{SAMPLES, SOUND};
@@ -23,7 +24,8 @@ pub type Described = Vec<(String, Value)>;
 pub struct DatasetRows {
     generation: Generation,
     reader: Reader,
-    keys: Keys,
+    /// The keys of the rows.
+    pub keys: Keys,
 }
 
 /// Statistics of one column in a row.
@@ -33,16 +35,9 @@ pub struct Summary {
     pub name: String,
     /// The shape of its tensor.
     pub shape: Vec<usize>,
-    /// The mean of its values.
-    pub mean: f64,
-    /// The population's standard deviation.
-    pub std: f64,
-    /// The smallest of its values.
-    pub min: f32,
-    /// The largest of its values.
-    pub max: f32,
-    /// The share that is zero, 0 to 1.
-    pub zero_fraction: f64,
+    /// The statistics of its values.
+    #[serde(flatten)]
+    pub values: ChannelStats,
 }
 
 /// What a row looks like.
@@ -72,11 +67,6 @@ impl DatasetRows {
     /// The number of rows.
     pub fn rows(&self) -> u64 {
         self.reader.rows()
-    }
-
-    /// The keys of the rows.
-    pub fn keys(&self) -> &Keys {
-        &self.keys
     }
 
     fn columns(&self) -> &[Column] {
@@ -187,8 +177,7 @@ impl DatasetRows {
     /// The error that no dataset has a row for the sample `id`.
     pub fn no_such(id: i64, datasets: &[&Self]) -> Error {
         let ids = || datasets.iter().flat_map(|it| &it.keys.ids);
-        let message = format!("there is no sample with the id {id}");
-        let error = Error::new(Kind::Usage, message);
+        let error = Error::new(Kind::Usage, format!("there is no sample with the id {id}"));
         match ids().min().zip(ids().max()) {
             Some((least, most)) => error.hint(format!(
                 "ids lie between {least} and {most}: `gimlet inspect --rows N` shows the first N"
@@ -206,7 +195,7 @@ impl Depiction {
             Self::Image(image) => image.clone(),
             Self::Sound(samples) => waveform(samples, WAVEFORM.0, WAVEFORM.1),
             Self::Maps(maps) if maps.is_over_time() => {
-                let largest: Vec<f32> = (0..maps.channels()).map(|it| maps.reach(it)).collect();
+                let largest: Vec<f32> = (0..maps.channels).map(|it| maps.reach(it)).collect();
                 maps.strip(&largest)
             }
             Self::Maps(maps) => {
@@ -222,7 +211,7 @@ impl Depiction {
     /// The channels that [`Self::picture`] shows, in its order.
     pub fn channels(&self, most: usize) -> Vec<usize> {
         let Self::Maps(maps) = self else { return vec![] };
-        let mut all: Vec<usize> = (0..maps.channels()).collect();
+        let mut all: Vec<usize> = (0..maps.channels).collect();
         if all.len() > most && !maps.is_over_time() {
             all.sort_by(|a, b| maps.reach(*b).total_cmp(&maps.reach(*a)));
             all.truncate(most);
@@ -236,13 +225,12 @@ fn summary(column: &Column, values: &[f32]) -> Summary {
     let count = values.len().max(1) as f64;
     let sum = |of: &dyn Fn(f64) -> f64| values.iter().map(|it| of(f64::from(*it))).sum::<f64>();
     let mean = sum(&|it| it) / count;
-    Summary {
-        name: column.name.clone(),
-        shape: column.shape.clone(),
+    let values = ChannelStats {
         mean,
         std: (sum(&|it| (it - mean) * (it - mean)) / count).sqrt(),
         min: values.iter().copied().fold(f32::INFINITY, f32::min),
         max: values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
         zero_fraction: values.iter().filter(|it| **it == 0.0).count() as f64 / count,
-    }
+    };
+    Summary { name: column.name.clone(), shape: column.shape.clone(), values }
 }

@@ -7,7 +7,7 @@ use gimlet_store::{Column, Generation};
 use super::column_stats::ColumnStats;
 use super::histogram::{HistogramFigure, Shares};
 use super::page::{Html, Section};
-use super::run_view::{Missing, RunView};
+use super::run_view::RunView;
 use super::sprite::{Shown, sprite};
 use crate::axis::short;
 use crate::pipeline::Split;
@@ -85,7 +85,7 @@ struct Body {
 ///
 /// # Errors
 /// When a dataset cannot be read; when a stop was asked for.
-pub fn section(seen: &RunView<'_>) -> Result<Section> {
+pub fn section(run: &RunView<'_>) -> Result<Section> {
     let mut section = Section {
         id: "datasets",
         title: "Datasets",
@@ -95,9 +95,9 @@ pub fn section(seen: &RunView<'_>) -> Result<Section> {
             .into(),
         ..Section::default()
     };
-    let entries = entries(seen)?;
+    let entries = entries(run)?;
     for entry in entries.iter().filter(|it| it.current.is_none()) {
-        section.missing.push(seen.missing(format!("the dataset {}", entry.name), entry.step));
+        section.missing.push(run.missing(format!("the dataset {}", entry.name), entry.step));
     }
     // A step that makes several datasets is reported as missing once.
     section.missing.dedup_by(|a, b| a.how == b.how && tail(&a.what) == tail(&b.what));
@@ -119,29 +119,24 @@ pub fn section(seen: &RunView<'_>) -> Result<Section> {
     let mut lines = Vec::new();
     let mut stages: Vec<Stage> = Vec::new();
     for entries in entries.chunk_by(|a, b| a.stage == b.stage && a.step == b.step) {
-        seen.check_stop()?;
-        let made = lines_of(entries).and_then(|it| Ok((it, stage(seen, entries, &shown)?)));
+        run.check_stop()?;
+        let made = lines_of(entries).and_then(|it| Ok((it, stage(run, entries, &shown)?)));
         match made {
             Ok((of_stage, stage)) => {
                 lines.extend(of_stage);
                 stages.extend(stage);
             }
             // The other stages can be shown.
-            Err(error) if error.kind() == Kind::Damaged => section.missing.push(Missing {
-                what: error.to_string(),
-                how: format!(
-                    "run `{}`, which notes the damage, then `{}`, which makes it anew",
-                    seen.command("verify"),
-                    seen.command("run")
-                ),
-            }),
+            Err(error) if error.kind() == Kind::Damaged => {
+                section.missing.push(run.missing_of(&error));
+            }
             Err(error) => return Err(error),
         }
     }
     let superseded: Vec<Superseded> = entries.iter().flat_map(superseded).collect();
     let bytes = entries.iter().flat_map(|it| &it.superseded).map(|it| it.0.bytes());
     let superseded_bytes = bytes_in_words(bytes.fold(0, u64::saturating_add));
-    let gc = format!("{} --dry-run", seen.command("gc"));
+    let gc = format!("{} --dry-run", run.command("gc"));
     if !lines.is_empty() || !superseded.is_empty() {
         section.body = Html::render(&Body { lines, stages, superseded, superseded_bytes, gc })?;
     }
@@ -154,14 +149,14 @@ fn tail(what: &str) -> &str {
 }
 
 /// The datasets of the plan, in its order.
-fn entries(seen: &RunView<'_>) -> Result<Vec<Entry>> {
-    let plan = &seen.standing.plan;
+fn entries(run: &RunView<'_>) -> Result<Vec<Entry>> {
+    let plan = &run.standing.plan;
     let mut all = Vec::new();
     for step in plan.steps().into_iter().filter(|step| plan.is_of_last_round(*step)) {
-        let places = seen.standing.datasets(step, Split::Train).len();
+        let places = run.standing.datasets(step, Split::Train).len();
         for place in 0..places {
             for split in Split::ALL {
-                let datasets = seen.standing.datasets(step, split);
+                let datasets = run.standing.datasets(step, split);
                 let Some(dataset) = datasets.get(place) else { continue };
                 let stage = match step {
                     Step::Untrained => format!("untrained/{}", plan.module(place)),
@@ -173,7 +168,7 @@ fn entries(seen: &RunView<'_>) -> Result<Vec<Entry>> {
                 for generation in dataset.readable()? {
                     let generation = generation?;
                     if current.as_ref().is_none_or(|it| it.number() != generation.number()) {
-                        let what = standing(seen, step, split, &generation)?;
+                        let what = standing(run, step, split, &generation)?;
                         superseded.push((generation, what));
                     }
                 }
@@ -194,12 +189,12 @@ fn is_whole(generation: &Generation) -> bool {
 
 /// Says what a generation is that is not the current one.
 fn standing(
-    seen: &RunView<'_>,
+    run: &RunView<'_>,
     step: Step,
     split: Split,
     generation: &Generation,
 ) -> Result<String> {
-    let (plan, manifest) = (&seen.standing.plan, generation.manifest());
+    let (plan, manifest) = (&run.standing.plan, generation.manifest());
     let now = plan.key(step, split);
     if manifest.key == now.hash {
         return Ok(match is_whole(generation) {
@@ -215,11 +210,8 @@ fn standing(
             return Ok(format!("round {} of {}", round + 1, plan.rounds()));
         }
     }
-    let changed = seen.standing.differences(step, split, &manifest.settings)?;
-    Ok(match changed.is_empty() {
-        true => "made of another input".into(),
-        false => changed.join("; "),
-    })
+    let changed = run.standing.differences(step, split, &manifest.settings)?;
+    Ok(if changed.is_empty() { "made of another input".into() } else { changed.join("; ") })
 }
 
 fn superseded(entry: &Entry) -> impl Iterator<Item = Superseded> + '_ {
@@ -292,7 +284,7 @@ fn shape(column: &Column) -> String {
 
 /// The drawings for one stage: the spread of its values, and its samples. `None` for the untrained stack, for
 /// which the table is enough.
-fn stage(seen: &RunView<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<Stage>> {
+fn stage(run: &RunView<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<Stage>> {
     let Some(first) = entries.first().filter(|it| it.step != Step::Untrained) else {
         return Ok(None);
     };
@@ -300,7 +292,7 @@ fn stage(seen: &RunView<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<
     let mut notes = Vec::new();
     let Some(column) = whole().next().and_then(|(_, it)| drawn_column(it)) else { return Ok(None) };
     if let Step::Encode(at) = first.step {
-        let boundary = seen.standing.plan.boundary(at.module);
+        let boundary = run.standing.plan.boundary(at.module);
         if column == POOLED {
             notes.push(format!(
                 "The activations of {} are not stored ({}): its pooled vectors are shown.",
@@ -311,7 +303,7 @@ fn stage(seen: &RunView<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<
         }
     }
     for (entry, generation) in whole().filter(|_| first.step == Step::Ingest) {
-        notes.extend(account(seen, entry.split, generation)?);
+        notes.extend(account(run, entry.split, generation)?);
     }
     let ends = whole().filter_map(|(_, it)| it.manifest().statistics.get(column));
     let range = ends.map(|it| (it.min, it.max)).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
@@ -322,7 +314,7 @@ fn stage(seen: &RunView<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<
     };
     let (mut widest, mut dead) = (Vec::new(), Vec::new());
     for (colour, (entry, generation)) in whole().enumerate() {
-        let stats = ColumnStats::of(generation, column, range, &|| seen.check_stop())?;
+        let stats = ColumnStats::of(generation, column, range, &|| run.check_stop())?;
         let read = match stats.rows_read == generation.rows() {
             true => format!("{}, all rows", entry.split.name()),
             false => format!("{}, {} rows", entry.split.name(), stats.rows_read),
@@ -343,15 +335,15 @@ fn stage(seen: &RunView<'_>, entries: &[Entry], shown: &Shown) -> Result<Option<
     }
     let mut figures = vec![histogram.figure()?];
     if let Some((_, generation)) = whole().find(|(it, _)| Some(it.split) == shown.split) {
-        figures.extend(sprite(seen, &first.stage, generation, shown, &widest)?);
+        figures.extend(sprite(run, &first.stage, generation, shown, &widest)?);
     }
     let figures = Html(figures.into_iter().map(|it| it.0).collect());
     Ok(Some(Stage { name: first.stage.clone(), notes, figures }))
 }
 
 /// The notes of a split's ingest, one sentence each.
-fn account(seen: &RunView<'_>, split: Split, generation: &Generation) -> Result<Vec<String>> {
-    let noun = seen.pipeline.view.settings().noun();
+fn account(run: &RunView<'_>, split: Split, generation: &Generation) -> Result<Vec<String>> {
+    let noun = run.pipeline.view.settings().noun();
     let Some(IngestSummary { account, .. }) = IngestSummary::of(generation)? else {
         return Ok(vec![]);
     };

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::page::Html;
 use crate::axis::{Ticks, short, spread};
@@ -78,89 +78,64 @@ impl Chart {
         let lines: Vec<Line> = self.lines.iter().map(thin).collect();
         let svg = self.draw(&lines)?;
         let (x, y) = self.ranges(&lines);
-        let series = lines.iter().map(|it| {
-            json!({ "name": it.name, "colour": it.colour % COLOURS, "points": rounded(&it.points) })
-        });
         // What the script needs to find the point under the pointer.
         let data = json!({
             "x": [x.start, x.end], "y": [y.start, y.end], "box": BOX, "size": [SIZE.0, SIZE.1],
             "xname": self.x, "yname": self.y, "places": self.places, "percent": self.percent,
-            "series": series.collect::<Vec<_>>(),
+            "series": lines.iter().map(|it| series(&it.name, it.colour, &it.points)).collect::<Vec<_>>(),
         });
         let mut legend = String::new();
         for line in &lines {
             let dashed = if line.dashed { " dashed" } else { "" };
-            let name = Html::escape(&line.name);
-            let _ = write!(
-                legend,
-                "<span class=\"key c{}{dashed}\"><i></i>{name}</span>",
-                line.colour % COLOURS
-            );
+            legend += &key(&format!("c{}{dashed}", line.colour % COLOURS), &line.name);
         }
         for (class, notes) in [("level", &self.levels), ("mark", &self.marks)] {
             let mut names: Vec<&str> = notes.iter().map(|(_, name)| name.as_str()).collect();
             names.dedup();
             for name in names.into_iter().filter(|name| !name.is_empty()) {
-                let name = Html::escape(name);
-                let _ = write!(legend, "<span class=\"key {class}\"><i></i>{name}</span>");
+                legend += &key(class, name);
             }
         }
-        let title = Html::escape(&self.title);
-        let data = Html::escape(&data.to_string());
-        Ok(Html(format!(
-            "<figure class=\"chart\" data-chart=\"{data}\"><figcaption>{title}</figcaption>\
-             <div class=\"plot\" role=\"img\" aria-label=\"{title}\">{svg}</div>\
-             <div class=\"legend\">{legend}</div></figure>"
-        )))
+        Ok(with_legend(&self.title, &data, &svg, &legend))
     }
 
     fn draw(&self, lines: &[Line]) -> Result<String> {
-        let mut svg = String::new();
         let (x, y) = self.ranges(lines);
-        let failed = |error: &dyn std::fmt::Display| {
-            Error::failed(format!("could not draw `{}`: {error}", self.title))
+        let x_name = |x: &f64| match self.places.get(x.round() as usize) {
+            Some(name) if (x - x.round()).abs() < 1e-9 => name.clone(),
+            _ if self.places.is_empty() => short(*x),
+            _ => String::new(),
         };
-        {
-            let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-            let x_name = |x: &f64| match self.places.get(x.round() as usize) {
-                Some(name) if (x - x.round()).abs() < 1e-9 => name.clone(),
-                _ if self.places.is_empty() => short(*x),
-                _ => String::new(),
-            };
-            let y_name = |y: &f64| match self.percent {
-                true => format!("{} %", short(100.0 * y)),
-                false => short(*y),
-            };
-            let across =
-                Axis { ticks: Ticks(x.clone(), self.places.len()), name: &self.x, shown: &x_name };
-            let up = Axis { ticks: Ticks(y.clone(), 0), name: &self.y, shown: &y_name };
-            let mut chart = framed(&root, across, up).map_err(|error| failed(&error))?;
+        let y_name = |y: &f64| match self.percent {
+            true => format!("{} %", short(100.0 * y)),
+            false => short(*y),
+        };
+        let across =
+            Axis { ticks: Ticks(x.clone(), self.places.len()), name: &self.x, shown: &x_name };
+        let up = Axis { ticks: Ticks(y.clone(), 0), name: &self.y, shown: &y_name };
+        drawn(&format!("`{}`", self.title), SIZE, |root| {
+            let mut chart = framed(root, across, up)?;
             for (at, _) in &self.marks {
                 let ends = [(*at, y.start), (*at, y.end)];
-                let line = DashedLineSeries::new(ends, 4, 4, INK.mix(0.5).into());
-                chart.draw_series(line).map_err(|error| failed(&error))?;
+                chart.draw_series(DashedLineSeries::new(ends, 4, 4, INK.mix(0.5).into()))?;
             }
             for (at, _) in &self.levels {
                 let ends = [(x.start, *at), (x.end, *at)];
-                let line = DashedLineSeries::new(ends, 1, 3, INK.into());
-                chart.draw_series(line).map_err(|error| failed(&error))?;
+                chart.draw_series(DashedLineSeries::new(ends, 1, 3, INK.into()))?;
             }
             for line in lines {
                 let style = ShapeStyle::from(stand_in(line.colour)).stroke_width(2);
                 let points = || line.points.iter().copied();
-                let drawn = match line.dashed {
-                    true => chart.draw_series(DashedLineSeries::new(points(), 6, 4, style)),
-                    false => chart.draw_series(LineSeries::new(points(), style)),
+                match line.dashed {
+                    true => chart.draw_series(DashedLineSeries::new(points(), 6, 4, style))?,
+                    false => chart.draw_series(LineSeries::new(points(), style))?,
                 };
-                drawn.map_err(|error| failed(&error))?;
                 if line.dots {
-                    let dots = points().map(|at| Circle::new(at, 3, style.filled()));
-                    chart.draw_series(dots).map_err(|error| failed(&error))?;
+                    chart.draw_series(points().map(|at| Circle::new(at, 3, style.filled())))?;
                 }
             }
-            root.present().map_err(|error| failed(&error))?;
-        }
-        Ok(svg)
+            Ok(())
+        })
     }
 
     /// The ranges of both axes.
@@ -173,6 +148,47 @@ impl Chart {
         };
         (x, spread(points().map(|it| it.1).chain(levels), 0.06))
     }
+}
+
+/// A series of points as the script reads it; numbers have five significant digits.
+pub(super) fn series(name: &str, colour: usize, points: &[(f64, f64)]) -> Value {
+    let round = |value: f64| format!("{value:.4e}").parse::<f64>().unwrap_or(value);
+    let points: Vec<[f64; 2]> = points.iter().map(|it| [round(it.0), round(it.1)]).collect();
+    json!({ "name": name, "colour": colour % COLOURS, "points": points })
+}
+
+/// A name in a legend, with a sample of the line that has this class.
+pub(super) fn key(class: &str, name: &str) -> String {
+    format!("<span class=\"key {class}\"><i></i>{}</span>", Html::escape(name))
+}
+
+/// A drawing with its legend, as a `<figure>` that the script understands by `data`.
+pub(super) fn with_legend(title: &str, data: &Value, svg: &str, legend: &str) -> Html {
+    let (title, data) = (Html::escape(title), Html::escape(&data.to_string()));
+    Html(format!(
+        "<figure class=\"chart\" data-chart=\"{data}\"><figcaption>{title}</figcaption>\
+         <div class=\"plot\" role=\"img\" aria-label=\"{title}\">{svg}</div>\
+         <div class=\"legend\">{legend}</div></figure>"
+    ))
+}
+
+/// Where a chart is drawn.
+pub(super) type Area<'svg> = DrawingArea<SVGBackend<'svg>, Shift>;
+
+/// The SVG that `draw` makes on `size` pixels; `what` names it in messages.
+pub(super) fn drawn(
+    what: &str,
+    size: (u32, u32),
+    draw: impl FnOnce(&Area<'_>) -> Result<(), Box<dyn std::error::Error>>,
+) -> Result<String> {
+    let mut svg = String::new();
+    {
+        let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+        draw(&root)
+            .and_then(|()| Ok(root.present()?))
+            .map_err(|error| Error::failed(format!("could not draw {what}: {error}")))?;
+    }
+    Ok(svg)
 }
 
 /// Pixels to the left of a plot: room for a vertical name, and numbers such as `1e-6 %` beside it.
@@ -194,10 +210,10 @@ type Plot<'a, 'svg> = ChartContext<'a, SVGBackend<'svg>, Cartesian2d<Ticks, Tick
 
 /// An empty plot in the stand-in colours. All charts of the page start from it.
 pub(super) fn framed<'a, 'svg>(
-    root: &'a DrawingArea<SVGBackend<'svg>, Shift>,
+    root: &'a Area<'svg>,
     across: Axis<'_>,
     up: Axis<'_>,
-) -> Result<Plot<'a, 'svg>, String> {
+) -> Result<Plot<'a, 'svg>, Box<dyn std::error::Error>> {
     let labels = |ticks: &Ticks| if ticks.1 == 0 { 5 } else { ticks.1 };
     let [of_x, of_y] = [&across.ticks, &up.ticks].map(labels);
     let mut chart = ChartBuilder::on(root)
@@ -207,8 +223,7 @@ pub(super) fn framed<'a, 'svg>(
         .margin_bottom(2)
         .x_label_area_size(36)
         .y_label_area_size(LABELS)
-        .build_cartesian_2d(across.ticks, up.ticks)
-        .map_err(|error| error.to_string())?;
+        .build_cartesian_2d(across.ticks, up.ticks)?;
     let text = ("sans-serif", 14).into_font().color(&INK);
     chart
         .configure_mesh()
@@ -224,8 +239,7 @@ pub(super) fn framed<'a, 'svg>(
         .y_label_formatter(&up.shown)
         .x_desc(across.name)
         .y_desc(up.name)
-        .draw()
-        .map_err(|error| error.to_string())?;
+        .draw()?;
     Ok(chart)
 }
 
@@ -241,12 +255,6 @@ fn thin(line: &Line) -> Line {
         (points[points.len() - 1].0, y)
     };
     Line { points: points.chunks(each).map(mean).collect(), ..line.clone() }
-}
-
-/// Rounds points to five significant digits, for the page.
-pub(super) fn rounded(points: &[(f64, f64)]) -> Vec<[f64; 2]> {
-    let round = |value: f64| format!("{value:.4e}").parse::<f64>().unwrap_or(value);
-    points.iter().map(|it| [round(it.0), round(it.1)]).collect()
 }
 
 /// A table of shares from 0 to 1; higher shares have darker cells.

@@ -73,14 +73,14 @@ impl<'a> Gallery<'a> {
         if samples.label(row).is_some() {
             let _ = write!(text, ", {}", samples.label_text(row));
         }
-        let _ = write!(text, ", {}", where_in(place, samples.rate()));
+        let _ = write!(text, ", {}", where_in(place, samples.rate));
         let text = Html::escape(&text);
         let worth_text = Html::escape(worth);
         let class = format!("look sheet-{}", self.name);
         match place {
             Place::Patch { top, left, side, .. } => {
                 let (height, width) = samples.image_size().unwrap_or((1, 1));
-                let tile = self.tile((row, 0), |_| samples.image(row), None)?;
+                let tile = self.tile((row, 0), || Ok((samples.image(row)?, None)))?;
                 let share = |pixels: usize, of: usize| pixels as f64 / of.max(1) as f64;
                 let frame = [
                     share(left, width),
@@ -98,23 +98,14 @@ impl<'a> Gallery<'a> {
                 )))
             }
             Place::Moment { from, to } => {
-                let rate = samples.rate().unwrap_or(1);
+                let rate = samples.rate.unwrap_or(1);
                 let heard = sound::around(samples.length(row), rate, from, to);
-                let clip = heard.clone();
-                let cut = |all: Vec<f32>| all.get(clip.clone()).unwrap_or_default().to_vec();
-                let recording = || samples.recording(row).map(cut);
-                let spectrogram = |clip: &[f32]| -> Result<DynamicImage> {
-                    let (width, height) = SPECTROGRAM;
-                    Ok(sound::picture(clip, rate, width, height)?.into())
-                };
-                let tile = match self.tiles.get(&(row, heard.start)) {
-                    Some(tile) => *tile,
-                    None => {
-                        let clip = recording()?;
-                        let wav = picture::base64(&sound::wav(&clip, rate)?);
-                        self.tile((row, heard.start), |_| spectrogram(&clip), Some(wav))?
-                    }
-                };
+                let tile = self.tile((row, heard.start), || {
+                    let recording = samples.recording(row)?;
+                    let clip = recording.get(heard.clone()).unwrap_or_default();
+                    let picture = sound::picture(clip, rate, SPECTROGRAM.0, SPECTROGRAM.1)?;
+                    Ok((picture.into(), Some(picture::base64(&sound::wav(clip, rate)?))))
+                })?;
                 let length = heard.len().max(1) as f64;
                 let share = |at: i64| ((at - heard.start as i64) as f64 / length).clamp(0.0, 1.0);
                 let (x, right) = (share(from), share(to));
@@ -133,18 +124,17 @@ impl<'a> Gallery<'a> {
         }
     }
 
-    /// The tile of a sample; it is made the first time.
+    /// The tile of a sample; the first time, `make` gives its picture and its sound.
     fn tile(
         &mut self,
         key: (u64, usize),
-        make: impl FnOnce(u64) -> Result<DynamicImage>,
-        wav: Option<String>,
+        make: impl FnOnce() -> Result<(DynamicImage, Option<String>)>,
     ) -> Result<Tile> {
         if let Some(tile) = self.tiles.get(&key) {
             return Ok(*tile);
         }
-        let (width, height) = self.sheet.tile();
-        let picture = make(key.0)?;
+        let (width, height) = self.sheet.tile;
+        let (picture, wav) = make()?;
         let fits = picture.width() <= width && picture.height() <= height;
         let scaled = match fits {
             true => picture,
@@ -186,7 +176,7 @@ impl<'a> Gallery<'a> {
 /// When it cannot be written.
 pub fn sheet_style(name: &str, sheet: &Sheet) -> Result<String> {
     let [columns, rows] = sheet.size();
-    let (width, height) = sheet.tile();
+    let (width, height) = sheet.tile;
     // Small images are enlarged without smoothing.
     let rendering = if width.max(height) <= 64 { "pixelated" } else { "auto" };
     Ok(format!(
@@ -230,20 +220,14 @@ pub fn portrait(samples: &Samples, vectors: &Vectors, hit: Hit) -> Result<RgbIma
             let mut all = picture::enlarged(&whole, SIDE);
             let times = all.width() / whole.width().max(1);
             picture::frame(&mut all, [left, top, side, side].map(|it| it * times));
-            let room = 2;
-            let width = patch.width().max(all.width());
-            let mut both = RgbImage::from_pixel(
-                width,
-                patch.height() + room + all.height(),
-                image::Rgb([255; 3]),
-            );
+            let (width, below) = (patch.width().max(all.width()), patch.height() + 2);
+            let mut both = RgbImage::from_pixel(width, below + all.height(), image::Rgb([255; 3]));
             image::imageops::replace(&mut both, &patch, 0, 0);
-            let below = i64::from(patch.height() + room);
-            image::imageops::replace(&mut both, &all, 0, below);
+            image::imageops::replace(&mut both, &all, 0, below.into());
             Ok(both)
         }
         Place::Moment { from, to } => {
-            let rate = samples.rate().unwrap_or(1);
+            let rate = samples.rate.unwrap_or(1);
             let heard = sound::around(samples.length(hit.row), rate, from, to);
             let recording = samples.recording(hit.row)?;
             let clip = recording.get(heard.clone()).unwrap_or_default();
@@ -267,7 +251,7 @@ pub fn portrait(samples: &Samples, vectors: &Vectors, hit: Hit) -> Result<RgbIma
 /// [`crate::Kind::Usage`] when samples are images; when the recording cannot be read.
 pub fn clip(samples: &Samples, vectors: &Vectors, hit: Hit) -> Result<Vec<u8>> {
     let (Place::Moment { from, to }, Some(rate)) =
-        (vectors.place(hit.row, hit.position), samples.rate())
+        (vectors.place(hit.row, hit.position), samples.rate)
     else {
         let message = "images have no sound to write".to_string();
         return Err(Error::new(crate::Kind::Usage, message).hint("`--png FILE` writes pictures"));

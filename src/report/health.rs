@@ -7,13 +7,11 @@ use super::figure::{Chart, Line};
 use super::numbers::{Numbers, decimals, percent};
 use super::page::{Html, Section};
 use super::run_view::{Missing, RunView};
-use crate::pipeline::Split;
 use crate::probe::alignment::Alignment;
 use crate::probe::feature_std::deviations;
 use crate::probe::pooled::Pooled;
 use crate::probe::rank_me::rank_me;
 use crate::probe::uniformity::uniformity;
-use crate::stage::Step;
 use crate::stage::origin::Origin;
 use crate::{Error, Result};
 
@@ -90,23 +88,14 @@ impl Health {
 ///
 /// # Errors
 /// When vectors cannot be read.
-pub fn measure(seen: &RunView<'_>) -> Result<(Vec<Health>, Vec<Missing>)> {
+pub fn measure(run: &RunView<'_>) -> Result<(Vec<Health>, Vec<Missing>)> {
     let (mut found, mut missing) = (Vec::new(), Vec::new());
-    for (index, module) in seen.modules().enumerate() {
-        let trained = seen.trained(index, Split::Test)?;
-        let untrained = seen.untrained(index, Split::Test)?;
-        let encode = Step::Encode(seen.standing.plan.last(index));
-        let both =
-            [(Origin::Trained, trained, encode), (Origin::Untrained, untrained, Step::Untrained)];
-        for (origin, generation, step) in both {
-            seen.check_stop()?;
-            match generation {
-                Some(it) => found.push(health(seen, index, module, origin, &Pooled::open(&it)?)?),
-                None => {
-                    let kind = origin.name();
-                    let what = format!("what the {kind} module {module} makes of the test split");
-                    missing.push(seen.missing(what, step));
-                }
+    for (index, module) in run.modules().enumerate() {
+        for origin in Origin::ALL {
+            run.check_stop()?;
+            match run.output(index, origin)? {
+                Ok(it) => found.push(health(run, index, module, origin, &Pooled::open(&it)?)?),
+                Err(it) => missing.push(it),
             }
         }
     }
@@ -114,7 +103,7 @@ pub fn measure(seen: &RunView<'_>) -> Result<(Vec<Health>, Vec<Missing>)> {
 }
 
 fn health(
-    seen: &RunView<'_>,
+    run: &RunView<'_>,
     index: usize,
     module: &str,
     origin: Origin,
@@ -122,15 +111,12 @@ fn health(
 ) -> Result<Health> {
     let (rows, channels) = (pooled.spread_rows(MOST_ROWS), pooled.channels());
     let means = pooled.means_of(&rows)?;
-    let alignment = match seen.pipeline.loss.positives() {
-        Some(apart) => {
-            let of =
-                |_: &[u64], vectors: &[f32]| Ok(Alignment::of(vectors, pooled.shape(), &apart));
-            let parts = pooled.map_rows(&rows, of)?;
-            parts.into_iter().fold(Alignment::default(), Alignment::and).mean()
-        }
-        None => None,
-    };
+    let mut alignment = None;
+    if let Some(apart) = run.pipeline.loss.positives() {
+        let of = |_: &[u64], vectors: &[f32]| Ok(Alignment::of(vectors, pooled.shape(), &apart));
+        let parts = pooled.map_rows(&rows, of)?;
+        alignment = parts.into_iter().fold(Alignment::default(), Alignment::and).mean();
+    }
     // The output of a diverged module is not finite, and cannot be measured.
     let is_finite = means.iter().all(|it| it.is_finite());
     let spread = deviations(&means, channels).filter(|_| is_finite);
@@ -157,11 +143,11 @@ fn health(
 ///
 /// # Errors
 /// When vectors cannot be read, or the file cannot be written.
-pub fn section(seen: &RunView<'_>) -> Result<Section> {
-    let (found, missing) = measure(seen)?;
+pub fn section(run: &RunView<'_>) -> Result<Section> {
+    let (found, missing) = measure(run)?;
     let json = serde_json::to_vec_pretty(&found)
         .map_err(|error| Error::failed(format!("could not write health.json: {error}")))?;
-    let folder = seen.standing.dir.report();
+    let folder = run.standing.dir.report();
     folder.create_folder()?;
     folder.join("health.json").replace(&json)?;
     let rows = found.iter().map(|it| it.rows).max().unwrap_or(0);
@@ -172,8 +158,8 @@ pub fn section(seen: &RunView<'_>) -> Result<Section> {
              their pooled vectors). Dashed: the same modules as they were drawn."
         ),
     };
-    for (index, module) in seen.modules().enumerate() {
-        let training = seen.standing.training(seen.standing.plan.last(index))?;
+    for (index, module) in run.modules().enumerate() {
+        let training = run.standing.training(run.standing.plan.last(index))?;
         if let Some(nothing) = training.and_then(|(_, it)| it.learns_nothing) {
             lead += &format!(" {module} has learnt nothing: {}.", nothing.describe());
         }
@@ -182,7 +168,7 @@ pub fn section(seen: &RunView<'_>) -> Result<Section> {
         true => Html::default(),
         false => {
             let numbers = Numbers {
-                charts: charts(seen, &found)?,
+                charts: charts(run, &found)?,
                 header: HEADER.map(String::from).to_vec(),
                 rows: found.iter().map(Health::cells).collect(),
                 notes: WHAT_COLUMNS_ARE.map(String::from).to_vec(),
@@ -193,7 +179,7 @@ pub fn section(seen: &RunView<'_>) -> Result<Section> {
     Ok(Section { id: "health", title: "Is the representation healthy?", lead, body, missing })
 }
 
-fn charts(seen: &RunView<'_>, found: &[Health]) -> Result<Vec<Html>> {
+fn charts(run: &RunView<'_>, found: &[Health]) -> Result<Vec<Html>> {
     type Value = fn(&Health) -> Option<f64>;
     let measures: [(&str, &str, bool, Value); 5] = [
         ("RankMe: directions in use", "RankMe", false, |it| it.rank_me),
@@ -226,7 +212,7 @@ fn charts(seen: &RunView<'_>, found: &[Health]) -> Result<Vec<Html>> {
             title: title.to_string(),
             x: "module".to_string(),
             y: y.to_string(),
-            places: seen.modules().map(String::from).collect(),
+            places: run.modules().map(String::from).collect(),
             percent,
             lines,
             ..Chart::default()

@@ -1,14 +1,12 @@
 //! Histograms: charts with logarithmic heights, so that rare values can be seen beside frequent ones.
 
-use std::fmt::Write as _;
-
 use plotters::prelude::*;
 use serde_json::json;
 
-use super::figure::{Axis, BOX, COLOURS, SIZE, framed, rounded, stand_in};
+use super::figure::{Axis, BOX, COLOURS, SIZE, drawn, framed, key, series, stand_in, with_legend};
 use super::page::Html;
+use crate::Result;
 use crate::axis::{Ticks, short, spread};
-use crate::{Error, Result};
 
 /// A histogram of one or more series.
 #[derive(Debug, Clone, Default)]
@@ -39,42 +37,24 @@ impl HistogramFigure {
     /// # Errors
     /// When the chart cannot be drawn.
     pub fn figure(&self) -> Result<Html> {
-        let svg = self.draw()?;
         let (x, y) = (self.across(), self.up());
-        let series = self.series.iter().map(|it| {
-            let seen: Vec<(f64, f64)> = it.seen().collect();
-            json!({ "name": it.name, "colour": it.colour % COLOURS, "points": rounded(&seen) })
-        });
+        let of = |it: &Shares| series(&it.name, it.colour, &it.filled().collect::<Vec<_>>());
         let data = json!({
             "x": [x.start, x.end], "y": [y.start, y.end], "box": BOX, "size": [SIZE.0, SIZE.1],
             "xname": self.x, "yname": "", "places": [], "percent": true, "log": true,
-            "series": series.collect::<Vec<_>>(),
+            "series": self.series.iter().map(of).collect::<Vec<_>>(),
         });
-        let mut legend = String::new();
-        for it in &self.series {
-            let (colour, name) = (it.colour % COLOURS, Html::escape(&it.name));
-            let _ = write!(legend, "<span class=\"key c{colour}\"><i></i>{name}</span>");
-        }
-        let (title, data) = (Html::escape(&self.title), Html::escape(&data.to_string()));
-        Ok(Html(format!(
-            "<figure class=\"chart\" data-chart=\"{data}\"><figcaption>{title}</figcaption>\
-             <div class=\"plot\" role=\"img\" aria-label=\"{title}\">{svg}</div>\
-             <div class=\"legend\">{legend}</div></figure>"
-        )))
+        let keys = self.series.iter().map(|it| key(&format!("c{}", it.colour % COLOURS), &it.name));
+        Ok(with_legend(&self.title, &data, &self.draw()?, &keys.collect::<String>()))
     }
 
     fn draw(&self) -> Result<String> {
-        let mut svg = String::new();
         let (x, y) = (self.across(), self.up());
-        let failed = |error: &dyn std::fmt::Display| {
-            Error::failed(format!("could not draw `{}`: {error}", self.title))
-        };
-        {
-            let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
-            let across = Axis { ticks: Ticks(x, 0), name: &self.x, shown: &|x| short(*x) };
-            let percent = |y: &f64| format!("{} %", short(100.0 * 10f64.powf(*y)));
-            let up = Axis { ticks: Ticks(y.clone(), 0), name: "share of values", shown: &percent };
-            let mut chart = framed(&root, across, up).map_err(|error| failed(&error))?;
+        let across = Axis { ticks: Ticks(x, 0), name: &self.x, shown: &|x| short(*x) };
+        let percent = |y: &f64| format!("{} %", short(100.0 * 10f64.powf(*y)));
+        let up = Axis { ticks: Ticks(y.clone(), 0), name: "share of values", shown: &percent };
+        drawn(&format!("`{}`", self.title), SIZE, |root| {
+            let mut chart = framed(root, across, up)?;
             for (order, series) in self.series.iter().enumerate() {
                 let half = series.width() / 2.0;
                 let style = ShapeStyle::from(stand_in(series.colour)).stroke_width(2);
@@ -84,17 +64,16 @@ impl HistogramFigure {
                         let ends = [(at - half, y.start), (at + half, height(share))];
                         Rectangle::new(ends, stand_in(series.colour).mix(0.55).filled())
                     };
-                    chart.draw_series(series.seen().map(bar)).map_err(|error| failed(&error))?;
+                    chart.draw_series(series.filled().map(bar))?;
                     continue;
                 }
                 let steps = series.places.iter().flat_map(|(at, share)| {
                     [(at - half, height(*share)), (at + half, height(*share))]
                 });
-                chart.draw_series(LineSeries::new(steps, style)).map_err(|error| failed(&error))?;
+                chart.draw_series(LineSeries::new(steps, style))?;
             }
-            root.present().map_err(|error| failed(&error))?;
-        }
-        Ok(svg)
+            Ok(())
+        })
     }
 
     /// The range of the values.
@@ -108,7 +87,7 @@ impl HistogramFigure {
 
     /// The range of the heights: logarithms to the base of ten, from below the smallest share above 0.
     fn up(&self) -> std::ops::Range<f64> {
-        let shares = self.series.iter().flat_map(Shares::seen).map(|it| it.1);
+        let shares = self.series.iter().flat_map(Shares::filled).map(|it| it.1);
         // Three decades or more, so that every tick is a whole number.
         let least = shares.fold(1e-3, f64::min);
         least.log10().floor()..0.0
@@ -117,7 +96,7 @@ impl HistogramFigure {
 
 impl Shares {
     /// The bins that are not empty.
-    fn seen(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+    fn filled(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
         self.places.iter().copied().filter(|it| it.0.is_finite() && it.1 > 0.0)
     }
 

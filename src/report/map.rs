@@ -8,6 +8,7 @@ use plotters::prelude::*;
 use rayon::prelude::*;
 use serde_json::json;
 
+use super::figure::{Area, drawn};
 use super::gallery::sheet_style;
 use super::page::{Html, Section};
 use super::picture::{Sheet, thumbnail};
@@ -16,11 +17,11 @@ use super::samples::Samples;
 use super::sound;
 use super::tsne::{self, Method, Placed};
 use super::vectors::Vectors;
+use crate::Result;
 use crate::parquet_table::{self, Column};
 use crate::pipeline::Split;
 use crate::probe::pooled::Pooled;
 use crate::random;
-use crate::{Error, Result};
 
 /// Longest side of a sample's picture, in pixels.
 const SIDE: u32 = 32;
@@ -43,12 +44,12 @@ pub struct Map {
 }
 
 /// The rows that a map shows: all, or at most `options.points`, drawn from the pipeline's seed.
-pub fn rows(seen: &RunView<'_>, samples: &Samples) -> Vec<u64> {
-    let (count, most) = (samples.count() as usize, seen.options.points);
+pub fn rows(run: &RunView<'_>, samples: &Samples) -> Vec<u64> {
+    let (count, most) = (samples.count() as usize, run.options.points);
     if count <= most {
         return (0..samples.count()).collect();
     }
-    let mut draws = random::generator(seen.pipeline.seed, "report/map", &[]);
+    let mut draws = random::generator(run.pipeline.seed, "report/map", &[]);
     let drawn = draws.end_of_permutation(count, most);
     let mut rows: Vec<u64> = drawn.into_iter().map(u64::from).collect();
     rows.sort_unstable();
@@ -59,26 +60,26 @@ pub fn rows(seen: &RunView<'_>, samples: &Samples) -> Vec<u64> {
 ///
 /// # Errors
 /// [`Kind::NotReady`] when the module has not been encoded; when its vectors cannot be read.
-pub fn map(seen: &RunView<'_>, index: usize, samples: &Samples, rows: &[u64]) -> Result<Map> {
-    seen.check_stop()?;
-    let pooled = Pooled::open(&Vectors::generation(seen, index, samples.split())?)?;
+pub fn map(run: &RunView<'_>, index: usize, samples: &Samples, rows: &[u64]) -> Result<Map> {
+    run.check_stop()?;
+    let pooled = Pooled::open(&Vectors::generation(run, index, samples.split)?)?;
     let channels = pooled.channels();
     let rows: Vec<u64> = rows.iter().copied().filter(|it| *it < pooled.rows()).collect();
     let vectors = pooled.means_of(&rows)?;
-    let placed = tsne::place(&vectors, channels, &|| seen.check_stop())?;
-    Ok(Map { module: seen.standing.plan.module(index).to_string(), rows, placed })
+    let placed = tsne::place(&vectors, channels, &|| run.check_stop())?;
+    Ok(Map { module: run.standing.plan.module(index).to_string(), rows, placed })
 }
 
 /// Builds the section on maps. Also writes `map.parquet` beside the page.
-pub fn section(seen: &RunView<'_>) -> Result<Section> {
+pub fn section(run: &RunView<'_>) -> Result<Section> {
     let mut section = Section { id: "maps", title: "Maps", ..Section::default() };
-    let Some(samples) = section.made(Samples::open(seen, Split::Test))? else {
+    let Some(samples) = section.made(Samples::open(run, Split::Test))? else {
         return Ok(section);
     };
-    let rows = rows(seen, &samples);
-    let made = seen.some_modules(MOST_MAPS);
+    let rows = rows(run, &samples);
+    let made = run.some_modules(MOST_MAPS);
     let made: Vec<Result<Map>> =
-        made.into_par_iter().map(|index| map(seen, index, &samples, &rows)).collect();
+        made.into_par_iter().map(|index| map(run, index, &samples, &rows)).collect();
     let mut maps = Vec::new();
     for made in made {
         maps.extend(section.made(made)?);
@@ -93,29 +94,25 @@ pub fn section(seen: &RunView<'_>) -> Result<Section> {
         how(any.placed.method),
         if labelled { " Coloured by label; press a label to show it alone." } else { "" },
     );
-    section.body = body(seen, &samples, &rows, &maps)?;
-    seen.standing.dir.report().join("map.parquet").replace(&parquet(&samples, &maps)?)?;
+    section.body = body(run, &samples, &rows, &maps)?;
+    run.standing.dir.report().join("map.parquet").replace(&parquet(&samples, &maps)?)?;
     Ok(section)
 }
 
 /// Says in words how points were placed.
 pub fn how(method: Method) -> String {
     match method {
-        Method::Tsne { perplexity } => {
-            format!(
-                "t-SNE with a perplexity of {perplexity}, from the first two principal components"
-            )
-        }
-        Method::Components => {
-            "their first two principal components, for there are too few for t-SNE \
-                               or they do not differ"
-                .to_string()
-        }
+        Method::Tsne { perplexity } => format!(
+            "t-SNE with a perplexity of {perplexity}, from the first two principal components"
+        ),
+        Method::Components => "their first two principal components, for there are too few for \
+             t-SNE or they do not differ"
+            .into(),
     }
 }
 
-fn body(seen: &RunView<'_>, samples: &Samples, rows: &[u64], maps: &[Map]) -> Result<Html> {
-    let sheet = thumbnails(seen, samples, rows)?;
+fn body(run: &RunView<'_>, samples: &Samples, rows: &[u64], maps: &[Map]) -> Result<Html> {
+    let sheet = thumbnails(run, samples, rows)?;
     let labels: Vec<Option<i64>> = rows.iter().map(|row| samples.label(*row)).collect();
     let known = samples.known_labels(rows);
     let place = |label: &Option<i64>| known.iter().position(|(it, _)| Some(*it) == *label);
@@ -176,10 +173,10 @@ fn unit(points: &[[f32; 2]]) -> Vec<[i32; 2]> {
 }
 
 /// A small picture of every sample in `rows`: an image, or the spectrogram of a recording.
-fn thumbnails(seen: &RunView<'_>, samples: &Samples, rows: &[u64]) -> Result<Sheet> {
+fn thumbnails(run: &RunView<'_>, samples: &Samples, rows: &[u64]) -> Result<Sheet> {
     let tiles = rows.par_iter().map(|row| {
-        seen.check_stop()?;
-        match samples.rate() {
+        run.check_stop()?;
+        match samples.rate {
             None => Ok(thumbnail(&samples.image(*row)?, SIDE)),
             Some(rate) => Ok(sound::picture(&samples.recording(*row)?, rate, SIDE, SIDE)?.into()),
         }
@@ -224,9 +221,7 @@ pub fn parquet(samples: &Samples, maps: &[Map]) -> Result<Vec<u8>> {
 /// # Errors
 /// [`Kind::Failed`](crate::Kind::Failed) when it cannot be drawn.
 pub fn drawing(samples: &Samples, map: &Map) -> Result<String> {
-    let mut svg = String::new();
-    draw(&mut svg, samples, map)
-        .map_err(|error| Error::failed(format!("could not draw the map: {error}")))?;
+    let svg = drawn("the map", (1260, 1080), |root| draw(root, samples, map))?;
     // The points come first in the SVG, each as an empty element.
     let mut pieces = svg.split("<circle ");
     let mut titled = pieces.next().unwrap_or_default().to_string();
@@ -241,18 +236,13 @@ pub fn drawing(samples: &Samples, map: &Map) -> Result<String> {
     Ok(titled)
 }
 
-fn draw(
-    svg: &mut String,
-    samples: &Samples,
-    map: &Map,
-) -> std::result::Result<(), Box<dyn std::error::Error>> {
+fn draw(root: &Area<'_>, samples: &Samples, map: &Map) -> Result<(), Box<dyn std::error::Error>> {
     let known = samples.known_labels(&map.rows);
     let colour = |label: Option<i64>| match known.iter().position(|(it, _)| Some(*it) == label) {
         // Hues that are far apart, however many there are: the golden angle.
         Some(place) => HSLColor((0.381_966 * place as f64) % 1.0, 0.65, 0.45).filled(),
         None => RGBColor(0x5c, 0x67, 0x7d).filled(),
     };
-    let root = SVGBackend::with_string(svg, (1260, 1080)).into_drawing_area();
     for (row, [x, y]) in map.rows.iter().zip(unit(&map.placed.points)) {
         let at = (20 + x, 1040 - y);
         root.draw(&Circle::new(at, 4, colour(samples.label(*row))))?;
@@ -264,6 +254,5 @@ fn draw(
         root.draw(&Circle::new((1050, y), 6, colour(Some(*label))))?;
         root.draw(&Text::new(name.to_string(), (1064, y - 8), font(16)))?;
     }
-    root.present()?;
     Ok(())
 }

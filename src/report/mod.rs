@@ -74,25 +74,25 @@ const SECTIONS: &[(&str, Make)] = &[
 ///
 /// # Errors
 /// [`Kind::Interrupted`] when a stop was asked for; when a file cannot be read or written.
-pub fn write(seen: &RunView<'_>) -> Result<PathBuf> {
-    let folder = seen.standing.dir.report();
+pub fn write(run: &RunView<'_>) -> Result<PathBuf> {
+    let folder = run.standing.dir.report();
     folder.create_folder()?;
     let mut sections = Vec::new();
-    seen.progress.begin("report", SECTIONS.len() as u64, 0);
+    run.progress.begin("report", SECTIONS.len() as u64, 0);
     for (done, (name, make)) in SECTIONS.iter().enumerate() {
-        seen.check_stop()?;
-        seen.progress.advance(done as u64, name);
+        run.check_stop()?;
+        run.progress.advance(done as u64, name);
         let started = Instant::now();
-        let made = make(seen);
+        let made = make(run);
         tracing::debug!(section = name, seconds = started.elapsed().as_secs_f64(), "made");
         sections.push(match made {
             Ok(section) => section,
             Err(error) if matches!(error.kind(), Kind::Damaged | Kind::NotReady) => {
-                seen.progress.warn(&format!("{name}: {error}"));
+                run.progress.warn(&format!("{name}: {error}"));
                 Section {
                     id: name,
                     title: name,
-                    missing: vec![seen.missing_of(&error)],
+                    missing: vec![run.missing_of(&error)],
                     ..Section::default()
                 }
             }
@@ -100,8 +100,8 @@ pub fn write(seen: &RunView<'_>) -> Result<PathBuf> {
         });
     }
     let page = page::Page {
-        name: &seen.pipeline.name,
-        subtitle: subtitle(seen),
+        name: &run.pipeline.name,
+        subtitle: subtitle(run),
         made: made(),
         sections: &sections,
         style: page::STYLE,
@@ -110,7 +110,7 @@ pub fn write(seen: &RunView<'_>) -> Result<PathBuf> {
     let at = folder.join("index.html");
     at.replace(Html::render(&page)?.0.as_bytes())?;
     let missing = sections.iter().map(|it| it.missing.len()).sum::<usize>();
-    seen.progress.end(&match missing {
+    run.progress.end(&match missing {
         0 => "all sections".to_string(),
         1 => "one thing is missing: the page says how to get it".to_string(),
         _ => format!("{missing} things are missing: the page says how to get them"),
@@ -119,16 +119,16 @@ pub fn write(seen: &RunView<'_>) -> Result<PathBuf> {
 }
 
 /// One line that says what was run.
-fn subtitle(seen: &RunView<'_>) -> String {
-    let modules: Vec<&str> = seen.modules().collect();
+fn subtitle(run: &RunView<'_>) -> String {
+    let modules: Vec<&str> = run.modules().collect();
     format!(
         "{} · modules {} · schedule {} · loss {} · seed {} · in {} · gimlet {}",
-        seen.pipeline.file.display(),
+        run.pipeline.file.display(),
         modules.join(", "),
-        seen.pipeline.schedule.name(),
-        seen.pipeline.loss.name(),
-        seen.pipeline.seed,
-        seen.standing.dir.path().display(),
+        run.pipeline.schedule.name(),
+        run.pipeline.loss.name(),
+        run.pipeline.seed,
+        run.standing.dir.path().display(),
         env!("CARGO_PKG_VERSION"),
     )
 }

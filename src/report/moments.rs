@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use super::place::{Field, Place};
 use super::samples::Samples;
-use super::shown::{Attribute, Places, Shown, Words};
+use super::shown::{Attribute, Places, Words};
 use crate::Result;
 use crate::pipeline::{Module, SoundView};
 
-const WORDS: Words = Words {
+pub(super) const WORDS: Words = Words {
     part: "moment",
     parts: "moments",
     place: "seconds",
@@ -18,29 +18,8 @@ const WORDS: Words = Words {
     queries: (3, 4),
 };
 
-impl Shown for SoundView {
-    fn words(&self) -> &'static Words {
-        &WORDS
-    }
-
-    fn places(
-        &self,
-        samples: &Samples,
-        modules: &[Module],
-        attribute: &Attribute<'_>,
-    ) -> Result<Box<dyn Places>> {
-        let layers = || modules.iter().flat_map(|it| &it.layers);
-        Ok(Box::new(Moments {
-            field: Field::of(layers()),
-            steps: Field::steps(self, layers()),
-            starts: attribute("start")?,
-            lengths: (0..samples.count()).map(|row| samples.length(row) as i64).collect(),
-        }))
-    }
-}
-
 /// Where vectors of moments are from.
-struct Moments {
+pub(super) struct Moments {
     field: Field,
     /// Steps of a window.
     steps: usize,
@@ -48,6 +27,23 @@ struct Moments {
     starts: Vec<i64>,
     /// The number of samples in the recording of each row.
     lengths: Vec<i64>,
+}
+
+impl Moments {
+    pub fn of(
+        view: &SoundView,
+        samples: &Samples,
+        modules: &[Module],
+        attribute: &Attribute<'_>,
+    ) -> Result<Self> {
+        let layers = || modules.iter().flat_map(|it| &it.layers);
+        Ok(Self {
+            field: Field::of(layers()),
+            steps: Field::steps(view, layers()),
+            starts: attribute("start")?,
+            lengths: (0..samples.count()).map(|row| samples.length(row) as i64).collect(),
+        })
+    }
 }
 
 impl Places for Moments {

@@ -44,7 +44,7 @@ impl Query {
 /// # Errors
 /// [`crate::Kind::Interrupted`] when asked to stop; when a row cannot be read.
 pub fn nearest(
-    seen: &RunView<'_>,
+    run: &RunView<'_>,
     vectors: &Vectors,
     queries: &[Query],
     count: usize,
@@ -54,21 +54,19 @@ pub fn nearest(
         return Ok(vec![Vec::new(); queries.len()]);
     }
     let unit = |query: &Query| -> Vec<f64> {
-        let norm = dot(query.vector.iter(), query.vector.iter()).sqrt();
-        let scale = if norm > 0.0 { 1.0 / norm } else { 0.0 };
+        let scale = inverse_length(&query.vector);
         query.vector.iter().map(|it| f64::from(*it) * scale).collect()
     };
     let units: Vec<Vec<f64>> = queries.iter().map(unit).collect();
-    let chunks = vectors.pooled.map_chunks(vectors.rows(), |first, values| {
-        seen.check_stop()?;
+    let chunks = vectors.pooled.map_chunks(vectors.rows, |first, values| {
+        run.check_stop()?;
         let mut found = vec![Highest::new(count); queries.len()];
         for (row, sample) in (first..).zip(values.chunks_exact(positions * channels)) {
             let mut best = vec![Hit { row, position: 0, value: f32::NEG_INFINITY }; queries.len()];
             let own = vectors.own(row);
             let each = sample.chunks_exact(channels).enumerate();
             for (position, vector) in each.take(own.end).skip(own.start) {
-                let norm = dot(vector.iter(), vector.iter()).sqrt();
-                let scale = if norm > 0.0 { 1.0 / norm } else { 0.0 };
+                let scale = inverse_length(vector);
                 for (unit, best) in units.iter().zip(&mut best) {
                     let along = vector.iter().zip(unit);
                     let along = along.map(|(value, unit)| f64::from(*value) * unit).sum::<f64>();
@@ -90,11 +88,13 @@ pub fn nearest(
     for chunk in chunks {
         all = all.into_iter().zip(chunk).map(|(a, b)| a.and(b)).collect();
     }
-    Ok(all.into_iter().map(Highest::into_hits).collect())
+    Ok(all.into_iter().map(|it| it.hits).collect())
 }
 
-fn dot<'a>(a: impl Iterator<Item = &'a f32>, b: impl Iterator<Item = &'a f32>) -> f64 {
-    a.zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+/// 1 over the length of a vector; 0 if the vector is 0.
+fn inverse_length(vector: &[f32]) -> f64 {
+    let length = vector.iter().map(|it| f64::from(*it) * f64::from(*it)).sum::<f64>().sqrt();
+    if length > 0.0 { 1.0 / length } else { 0.0 }
 }
 
 /// A part of a sample that every module is asked about. It is a share, because modules of sound may have
@@ -115,8 +115,8 @@ impl Asked {
 }
 
 /// Draws `count` parts of samples from the pipeline's seed. Labels repeat only after each has been drawn.
-fn drawn(seen: &RunView<'_>, samples: &Samples, count: usize) -> Vec<Asked> {
-    let mut draws = random::generator(seen.pipeline.seed, "report/nearest", &[]);
+fn drawn(run: &RunView<'_>, samples: &Samples, count: usize) -> Vec<Asked> {
+    let mut draws = random::generator(run.pipeline.seed, "report/nearest", &[]);
     let order = draws.permutation(usize::try_from(samples.count()).unwrap_or(0));
     let mut labels = HashSet::new();
     let (first, later): (Vec<u64>, Vec<u64>) = order
@@ -128,12 +128,12 @@ fn drawn(seen: &RunView<'_>, samples: &Samples, count: usize) -> Vec<Asked> {
 }
 
 /// Builds the section on nearest neighbours.
-pub fn section(seen: &RunView<'_>) -> Result<Section> {
+pub fn section(run: &RunView<'_>) -> Result<Section> {
     let mut section = Section { id: "nearest", title: "What is like what?", ..Section::default() };
-    let Some(samples) = section.made(Samples::open(seen, Split::Test))? else {
+    let Some(samples) = section.made(Samples::open(run, Split::Test))? else {
         return Ok(section);
     };
-    let words = samples.words();
+    let words = samples.words;
     let what = words.parts;
     section.lead = format!(
         "The first of each row is a query, drawn from the pipeline's seed; beside it are the {what} of other \
@@ -141,17 +141,17 @@ pub fn section(seen: &RunView<'_>) -> Result<Section> {
          queries are the same for all modules."
     );
     let (count, parts) = words.queries;
-    let asked = drawn(seen, &samples, count);
+    let asked = drawn(run, &samples, count);
     let mut gallery = Gallery::new("nearest", &samples);
     let mut body = String::new();
-    for index in seen.some_modules(MOST_MODULES) {
-        let name = seen.standing.plan.module(index);
-        seen.check_stop()?;
-        let Some(vectors) = section.made(Vectors::open(seen, index, &samples))? else { continue };
-        let asked: Vec<&Asked> = asked.iter().filter(|it| it.row < vectors.rows()).collect();
+    for index in run.some_modules(MOST_MODULES) {
+        let name = run.standing.plan.module(index);
+        run.check_stop()?;
+        let Some(vectors) = section.made(Vectors::open(run, index, &samples))? else { continue };
+        let asked: Vec<&Asked> = asked.iter().filter(|it| it.row < vectors.rows).collect();
         let queries = asked.iter().map(|it| Query::of(&vectors, it.row, it.position(&vectors)));
         let queries = queries.collect::<Result<Vec<_>>>()?;
-        let found = nearest(seen, &vectors, &queries, parts)?;
+        let found = nearest(run, &vectors, &queries, parts)?;
         let _ = write!(body, "<h3>Module {}</h3><div class=\"neurons\">", Html::escape(name));
         for (asked, hits) in asked.iter().zip(found) {
             let place = vectors.place(asked.row, asked.position(&vectors));

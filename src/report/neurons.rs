@@ -39,7 +39,7 @@ pub struct Channel {
 ///
 /// # Errors
 /// [`Kind::Interrupted`] when asked to stop; when a row cannot be read.
-pub fn all_channels(seen: &RunView<'_>, vectors: &Vectors, count: usize) -> Result<Vec<Channel>> {
+pub fn all_channels(run: &RunView<'_>, vectors: &Vectors, count: usize) -> Result<Vec<Channel>> {
     let (positions, channels) = (vectors.pooled.positions(), vectors.pooled.channels());
     if positions * channels == 0 {
         return Ok(Vec::new());
@@ -53,8 +53,8 @@ pub fn all_channels(seen: &RunView<'_>, vectors: &Vectors, count: usize) -> Resu
         highest: Highest,
     }
     let none = Sums { values: 0, sum: 0.0, squares: 0.0, highest: Highest::new(count) };
-    let chunks = vectors.pooled.map_chunks(vectors.rows(), |first, values| {
-        seen.check_stop()?;
+    let chunks = vectors.pooled.map_chunks(vectors.rows, |first, values| {
+        run.check_stop()?;
         let mut all = vec![none.clone(); channels];
         for (row, sample) in (first..).zip(values.chunks_exact(positions * channels)) {
             let mut best = vec![(f32::NEG_INFINITY, 0); channels];
@@ -93,7 +93,7 @@ pub fn all_channels(seen: &RunView<'_>, vectors: &Vectors, count: usize) -> Resu
         let values = sums.values.max(1) as f64;
         let mean = sums.sum / values;
         let std = (sums.squares / values - mean * mean).max(0.0).sqrt();
-        Channel { channel, mean, std, hits: sums.highest.into_hits() }
+        Channel { channel, mean, std, hits: sums.highest.hits }
     });
     Ok(each.collect())
 }
@@ -126,15 +126,15 @@ pub fn check_channels(module: &str, channels: usize, asked: &[usize]) -> Result<
 }
 
 /// Builds the section on neurons.
-pub fn section(seen: &RunView<'_>) -> Result<Section> {
+pub fn section(run: &RunView<'_>) -> Result<Section> {
     let mut section =
         Section { id: "neurons", title: "What does a neuron like?", ..Section::default() };
-    let Some(samples) = section.made(Samples::open(seen, Split::Test))? else {
+    let Some(samples) = section.made(Samples::open(run, Split::Test))? else {
         return Ok(section);
     };
-    let words = samples.words();
+    let words = samples.words;
     let ((count, parts), what, how) = (words.channels, words.parts, words.look);
-    let asked = seen.options.channels.as_deref();
+    let asked = run.options.channels.as_deref();
     section.lead = format!(
         "The {what} of test samples that excite a channel most, at most one a sample, with the channel's \
          value: of each module {}. {how}",
@@ -147,14 +147,14 @@ pub fn section(seen: &RunView<'_>) -> Result<Section> {
     let mut gallery = Gallery::new("neurons", &samples);
     let mut body = String::new();
     let (mut widest, mut shown) = (None, false);
-    for index in seen.some_modules(MOST_MODULES) {
-        let name = seen.standing.plan.module(index);
-        seen.check_stop()?;
-        let Some(vectors) = section.made(Vectors::open(seen, index, &samples))? else { continue };
-        let all = all_channels(seen, &vectors, parts)?;
+    for index in run.some_modules(MOST_MODULES) {
+        let name = run.standing.plan.module(index);
+        run.check_stop()?;
+        let Some(vectors) = section.made(Vectors::open(run, index, &samples))? else { continue };
+        let all = all_channels(run, &vectors, parts)?;
         let _ = write!(body, "<h3>Module {}</h3>", Html::escape(name));
         if let Some(field) = vectors.field() {
-            let _ = write!(body, "<p class=\"lead\">{}</p>", Html::escape(&in_words(seen, field)));
+            let _ = write!(body, "<p class=\"lead\">{}</p>", Html::escape(&in_words(run, field)));
         }
         let chosen = chosen(&all, asked, count);
         shown |= !chosen.is_empty();
@@ -190,8 +190,8 @@ pub fn section(seen: &RunView<'_>) -> Result<Section> {
 }
 
 /// Says in words how far a step of sound sees.
-fn in_words(seen: &RunView<'_>, field: super::place::Field) -> String {
-    let rate = f64::from(seen.pipeline.view.settings().rate().unwrap_or(1));
+fn in_words(run: &RunView<'_>, field: super::place::Field) -> String {
+    let rate = f64::from(run.pipeline.view.settings().rate().unwrap_or(1));
     let milliseconds = 1e3 * field.size as f64 / rate;
     let before = if field.recurrent { ", and through its recurrence what came before" } else { "" };
     format!(
@@ -205,7 +205,7 @@ fn histograms(vectors: &Vectors, chosen: &[Channel]) -> Result<Vec<String>> {
     let channels = vectors.pooled.channels();
     let mut values = vec![Vec::new(); chosen.len()];
     let rows = vectors.pooled.spread_rows(HISTOGRAM_ROWS);
-    for row in rows.into_iter().filter(|row| *row < vectors.rows()) {
+    for row in rows.into_iter().filter(|row| *row < vectors.rows) {
         let sample = vectors.pooled.row(row)?;
         let own = vectors.own(row);
         for vector in sample.chunks_exact(channels.max(1)).take(own.end).skip(own.start) {

@@ -14,18 +14,8 @@ pub struct Html(pub String);
 impl Html {
     /// Escapes text for use as markup.
     pub fn escape(text: &str) -> String {
-        let mut out = String::with_capacity(text.len());
-        for letter in text.chars() {
-            match letter {
-                '&' => out.push_str("&amp;"),
-                '<' => out.push_str("&lt;"),
-                '>' => out.push_str("&gt;"),
-                '"' => out.push_str("&quot;"),
-                '\'' => out.push_str("&#39;"),
-                other => out.push(other),
-            }
-        }
-        out
+        let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        text.replace('"', "&quot;").replace('\'', "&#39;")
     }
 
     /// A sentence as markup: text between backticks becomes code.
@@ -46,10 +36,8 @@ impl Html {
     /// # Errors
     /// When the template fails.
     pub fn render(template: &impl Template) -> Result<Self> {
-        let rendered = template.render();
-        rendered
-            .map(Self)
-            .map_err(|error| Error::failed(format!("could not write the page: {error}")))
+        let failed = |error| Error::failed(format!("could not write the page: {error}"));
+        template.render().map(Self).map_err(failed)
     }
 
     /// A grid of figures, as many side by side as fit.

@@ -112,7 +112,7 @@ pub fn contact_sheet(rows: &[Vec<RgbImage>]) -> DynamicImage {
 /// Many pictures of one size in one file, row after row.
 pub struct Sheet {
     /// Pixels of a tile: width and height.
-    tile: (u32, u32),
+    pub tile: (u32, u32),
     columns: u32,
     tiles: Vec<DynamicImage>,
 }
@@ -137,11 +137,6 @@ impl Sheet {
         [self.columns, (self.tiles.len() as u32).div_ceil(self.columns).max(2)]
     }
 
-    /// Pixels of a tile: width and height.
-    pub fn tile(&self) -> (u32, u32) {
-        self.tile
-    }
-
     /// The sheet as the data URI of a PNG, or of a JPEG where the PNG is large. It is gray if all tiles are
     /// gray.
     ///
@@ -155,17 +150,13 @@ impl Sheet {
             true => GrayImage::new(width, height).into(),
             false => RgbImage::new(width, height).into(),
         };
-        for (place, tile) in self.tiles.iter().enumerate() {
-            let place = place as u32;
+        for (tile, place) in self.tiles.iter().zip(0u32..) {
             let tile = tile.crop_imm(0, 0, self.tile.0, self.tile.1);
-            let at = (place % columns * self.tile.0, place / columns * self.tile.1);
+            let left = (place % columns * self.tile.0).into();
+            let top = (place / columns * self.tile.1).into();
             match &mut sheet {
-                DynamicImage::ImageLuma8(sheet) => {
-                    imageops::replace(sheet, &tile.to_luma8(), at.0.into(), at.1.into());
-                }
-                DynamicImage::ImageRgb8(sheet) => {
-                    imageops::replace(sheet, &tile.to_rgb8(), at.0.into(), at.1.into());
-                }
+                DynamicImage::ImageLuma8(it) => imageops::replace(it, &tile.to_luma8(), left, top),
+                DynamicImage::ImageRgb8(it) => imageops::replace(it, &tile.to_rgb8(), left, top),
                 _ => {}
             }
         }

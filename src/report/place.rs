@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::layer::{Layer, Map, Window};
 use crate::pipeline::{ImageView, SoundView};
+use crate::view::Frame;
 
 /// A part of a sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,30 +33,20 @@ pub enum Place {
     },
 }
 
-/// The crop of an image: where it begins, and whether it is mirrored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Crop {
-    /// Its first row.
-    pub top: usize,
-    /// Its first column.
-    pub left: usize,
-    /// Its pixels across, and down.
-    pub side: usize,
-    /// Whether it is mirrored.
-    pub flipped: bool,
-}
-
-/// The patch at `position` in a grid with `columns` columns.
-pub fn patch(view: &ImageView, crop: Crop, columns: usize, position: usize) -> Place {
+/// The patch at `position`, in a grid with `columns` columns over a crop of `crop` pixels.
+pub fn patch(
+    view: &ImageView,
+    crop: usize,
+    frame: Frame,
+    columns: usize,
+    position: usize,
+) -> Place {
     let (row, column) = (position / columns.max(1), position % columns.max(1));
     let side = view.patch;
     let right = column * view.stride;
     // The crop is mirrored first, then cut into patches.
-    let from_left = match crop.flipped {
-        true => crop.side.saturating_sub(right + side),
-        false => right,
-    };
-    let (top, left) = (crop.top + row * view.stride, crop.left + from_left);
+    let from_left = if frame.flipped { crop.saturating_sub(right + side) } else { right };
+    let (top, left) = (frame.top + row * view.stride, frame.left + from_left);
     Place::Patch { row, column, top, left, side }
 }
 
@@ -143,19 +134,9 @@ mod tests {
 
     #[test]
     fn a_mirrored_crop_has_its_first_patch_on_the_right() {
-        let view = ImageView {
-            resize: None,
-            grayscale: true,
-            crop: Some(28),
-            flip: true,
-            patch: 8,
-            stride: 4,
-            mean: vec![0.0],
-            std: vec![1.0],
-            views: 1,
-        };
-        let crop = Crop { top: 2, left: 1, side: 28, flipped: false };
-        let place = |flipped, position| patch(&view, Crop { flipped, ..crop }, 6, position);
+        let view = ImageView { crop: Some(28), flip: true, ..ImageView::new(8, 4) };
+        let frame = |flipped| Frame { top: 2, left: 1, flipped };
+        let place = |flipped, position| patch(&view, 28, frame(flipped), 6, position);
         let at = |row, column, top, left| Place::Patch { row, column, top, left, side: 8 };
         assert_eq!(place(false, 8), at(1, 2, 6, 9));
         assert_eq!(place(true, 0), at(0, 0, 2, 21));

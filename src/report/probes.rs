@@ -46,7 +46,7 @@ struct ProbeRow {
 ///
 /// # Errors
 /// When something cannot be read.
-pub fn section(seen: &RunView<'_>) -> Result<Section> {
+pub fn section(run: &RunView<'_>) -> Result<Section> {
     let mut section = Section {
         id: "probes",
         title: "Does each module improve on its predecessor?",
@@ -60,24 +60,23 @@ pub fn section(seen: &RunView<'_>) -> Result<Section> {
         ..Section::default()
     };
     let mut probes = Vec::new();
-    for (index, module) in seen.modules().enumerate() {
-        match seen.standing.probe(index)? {
+    for (index, module) in run.modules().enumerate() {
+        match run.standing.probe(index)? {
             Some((_, record)) => probes.extend(record.results),
             None => {
                 let what = format!("what probes read of module {module}");
-                section.missing.push(seen.missing(what, Step::Probe(index)));
+                section.missing.push(run.missing(what, Step::Probe(index)));
             }
         }
     }
     if probes.is_empty() {
         return Ok(section);
     }
-    let labels = labels(seen, &probes)?;
+    let labels = labels(run, &probes)?;
     let mut charts = Vec::new();
-    let mut body = String::new();
     for label in &labels {
         if label.found.iter().any(|it| it.linear.or(it.knn).is_some()) {
-            charts.push(chart(seen, label)?);
+            charts.push(chart(run, label)?);
         }
     }
     if charts.is_empty() {
@@ -86,15 +85,13 @@ pub fn section(seen: &RunView<'_>) -> Result<Section> {
         section.body = Numbers { notes, ..Numbers::default() }.html()?;
         return Ok(section);
     }
-    body.push_str(&table(&labels, charts)?.0);
-    body.push_str(&confused(seen, &probes)?.0);
-    section.body = Html(body);
+    section.body = Html(table(&labels, charts)?.0 + &confused(run, &probes)?.0);
     Ok(section)
 }
 
 /// The results of the probes, label by label.
-fn labels(seen: &RunView<'_>, probes: &[ProbeResult]) -> Result<Vec<Label>> {
-    let known = seen.ingested(Split::Test)?.map(|it| labels_of(seen.pipeline, &it)).transpose()?;
+fn labels(run: &RunView<'_>, probes: &[ProbeResult]) -> Result<Vec<Label>> {
+    let known = run.ingested(Split::Test)?.map(|it| labels_of(run.pipeline, &it)).transpose()?;
     let judged = |name: &str| {
         let of = |probe: &ProbeResult| {
             let (linear, knn) = match name.is_empty() {
@@ -133,7 +130,7 @@ fn largest_share(labels: &[i64]) -> f64 {
     largest.unwrap_or(0) as f64 / labels.len().max(1) as f64
 }
 
-fn chart(seen: &RunView<'_>, label: &Label) -> Result<Html> {
+fn chart(run: &RunView<'_>, label: &Label) -> Result<Html> {
     let line = |name: &str, colour, origin, value: Value| {
         let found = label.found.iter().filter(|it| it.origin == origin);
         let points = found.filter_map(|it| Some((it.index as f64, value(it)?)));
@@ -157,15 +154,11 @@ fn chart(seen: &RunView<'_>, label: &Label) -> Result<Html> {
         title: format!("Accuracy after each module{of}"),
         x: "module".to_string(),
         y: "accuracy".to_string(),
-        places: seen.modules().map(String::from).collect(),
+        places: run.modules().map(String::from).collect(),
         percent: true,
         lines: lines.into_iter().filter(|it| !it.points.is_empty()).collect(),
         marks: vec![],
-        levels: label
-            .chance
-            .map(|it| (it, "always the largest class".to_string()))
-            .into_iter()
-            .collect(),
+        levels: label.chance.iter().map(|it| (*it, "always the largest class".into())).collect(),
     };
     chart.figure()
 }
@@ -207,10 +200,10 @@ fn table(labels: &[Label], charts: Vec<Html>) -> Result<Html> {
 }
 
 /// The classes that the last module's linear probe confuses.
-fn confused(seen: &RunView<'_>, probes: &[ProbeResult]) -> Result<Html> {
+fn confused(run: &RunView<'_>, probes: &[ProbeResult]) -> Result<Html> {
     let trained = probes.iter().filter(|it| it.origin == Origin::Trained && it.accuracy.is_some());
     let Some(last) = trained.max_by_key(|it| it.index) else { return Ok(Html::default()) };
-    let test = seen.ingested(Split::Test)?;
+    let test = run.ingested(Split::Test)?;
     let names = test.and_then(|it| it.manifest().schema.label_names.clone()).unwrap_or_default();
     let name = |class: usize| names.get(class).cloned().unwrap_or_else(|| class.to_string());
     let title = format!("What the linear probe takes for what after module {}", last.module);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use gimlet_store::Generation;
 
 use crate::pipeline::{Pipeline, Split};
+use crate::stage::origin::Origin;
 use crate::stage::progress::Progress;
 use crate::stage::status::{State, StepStatus};
 use crate::stage::{Standing, Step};
@@ -91,12 +92,19 @@ impl RunView<'_> {
         self.newest_of(Step::Encode(self.standing.plan.last(index)), split, 0)
     }
 
-    /// The output of module `index` of the untrained stack for a split.
+    /// What module `index`, with the weights of `origin`, makes of the test split; or which step has not made it.
     ///
     /// # Errors
     /// The errors of [`Self::trained`].
-    pub fn untrained(&self, index: usize, split: Split) -> Result<Option<Generation>> {
-        self.newest_of(Step::Untrained, split, index)
+    pub fn output(&self, index: usize, origin: Origin) -> Result<Result<Generation, Missing>> {
+        let (step, place) = match origin {
+            Origin::Trained => (Step::Encode(self.standing.plan.last(index)), 0),
+            Origin::Untrained => (Step::Untrained, index),
+        };
+        let (kind, module) = (origin.name(), self.standing.plan.module(index));
+        let what = format!("what the {kind} module {module} makes of the test split");
+        let found = self.newest_of(step, Split::Test, place)?;
+        Ok(found.ok_or_else(|| self.missing(what, step)))
     }
 
     /// The ingested samples of a split.

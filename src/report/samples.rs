@@ -14,7 +14,8 @@ use crate::{Error, Kind, Result, media};
 
 /// The ingested samples of a split.
 pub struct Samples {
-    split: Split,
+    /// The split of the samples.
+    pub split: Split,
     reader: Reader,
     keys: Keys,
     names: Vec<String>,
@@ -22,9 +23,10 @@ pub struct Samples {
     shape: Vec<usize>,
     /// The length of each recording in samples, without the silence that follows. Empty for images.
     lengths: Vec<usize>,
-    /// The sampling rate of recordings, in samples per second.
-    rate: Option<u32>,
-    words: &'static Words,
+    /// The rate of recordings, in samples per second; `None` for images.
+    pub rate: Option<u32>,
+    /// The words for parts of the samples.
+    pub words: &'static Words,
 }
 
 impl Samples {
@@ -32,14 +34,14 @@ impl Samples {
     ///
     /// # Errors
     /// [`Kind::NotReady`] when nothing is ingested; when the samples cannot be read.
-    pub fn open(seen: &RunView<'_>, split: Split) -> Result<Self> {
-        let Some(generation) = seen.ingested(split)? else {
+    pub fn open(run: &RunView<'_>, split: Split) -> Result<Self> {
+        let Some(generation) = run.ingested(split)? else {
             let what = format!("there are no {} samples to show", split.name());
-            return Err(seen.missing(what, Step::Ingest).into_error());
+            return Err(run.missing(what, Step::Ingest).into_error());
         };
         let schema = &generation.manifest().schema;
         let names = schema.label_names.clone().unwrap_or_default();
-        let column = media::of(&seen.pipeline.view).column();
+        let column = media::of(&run.pipeline.view).column();
         let Some(shape) = schema.column(column).map(|it| it.shape.clone()) else {
             let at = generation.dir().to_string();
             return Err(Error::new(Kind::Damaged, format!("`{at}` holds no `{column}`")));
@@ -50,24 +52,14 @@ impl Samples {
         let lengths = own.and_then(|it| keys.attributes.get(it)).into_iter().flatten();
         let most = shape.first().copied().unwrap_or(0);
         let lengths = lengths.map(|it| ((*it).max(0) as usize).min(most)).collect();
-        let rate = seen.pipeline.view.settings().rate();
-        let words = shown::of(&seen.pipeline.view).words();
+        let rate = run.pipeline.view.settings().rate();
+        let words = shown::words(&run.pipeline.view);
         Ok(Self { split, reader, keys, names, shape, lengths, rate, words })
-    }
-
-    /// The words for parts of the samples.
-    pub fn words(&self) -> &'static Words {
-        self.words
     }
 
     /// The number of samples.
     pub fn count(&self) -> u64 {
         self.reader.rows()
-    }
-
-    /// The split of the samples.
-    pub fn split(&self) -> Split {
-        self.split
     }
 
     /// The id of the sample in a row.
@@ -82,8 +74,11 @@ impl Samples {
 
     /// The name of the label of the sample in a row, if it has one.
     pub fn label_name(&self, row: u64) -> Option<&str> {
-        let label = usize::try_from(self.label(row)?).ok()?;
-        self.names.get(label).map(String::as_str)
+        self.name_of(self.label(row)?)
+    }
+
+    fn name_of(&self, label: i64) -> Option<&str> {
+        self.names.get(usize::try_from(label).ok()?).map(String::as_str)
     }
 
     /// Label and name as text: "3 cat"; "7" for a label without a name; "-" for no label.
@@ -101,11 +96,8 @@ impl Samples {
         let mut labels: Vec<i64> = rows.iter().filter_map(|row| self.label(*row)).collect();
         labels.sort_unstable();
         labels.dedup();
-        let name = |label: i64| {
-            let name = usize::try_from(label).ok().and_then(|it| self.names.get(it));
-            (label, name.cloned().unwrap_or_else(|| label.to_string()))
-        };
-        labels.into_iter().map(name).collect()
+        let name = |it: i64| self.name_of(it).map_or_else(|| it.to_string(), str::to_string);
+        labels.into_iter().map(|it| (it, name(it))).collect()
     }
 
     /// The row of the sample with this id.
@@ -132,11 +124,6 @@ impl Samples {
             [height, width, _] => Some((height, width)),
             _ => None,
         }
-    }
-
-    /// Samples per second of recordings; `None` for images.
-    pub fn rate(&self) -> Option<u32> {
-        self.rate
     }
 
     /// The length of the recording in a row, in samples, without the silence that follows it; 0 for an image.

@@ -1,8 +1,10 @@
-//! How samples of a medium, and parts of them, are shown. Each medium has a file that implements [`Shown`], and
-//! a line in [`of`].
+//! How samples of a medium, and parts of them, are shown. Each medium has a file, and a line in [`words`] and in
+//! [`places`].
 
 use std::ops::Range;
 
+use super::moments::{self, Moments};
+use super::patches::{self, Patches};
 use super::place::{Field, Place};
 use super::samples::Samples;
 use crate::Result;
@@ -27,21 +29,28 @@ pub struct Words {
     pub queries: (usize, usize),
 }
 
-/// Shows samples of one medium.
-pub trait Shown {
-    /// The words for parts of samples.
-    fn words(&self) -> &'static Words;
+/// The words for parts of the samples of a view.
+pub fn words(view: &View) -> &'static Words {
+    match view {
+        View::Images(_) => &patches::WORDS,
+        View::Sound(_) => &moments::WORDS,
+    }
+}
 
-    /// The places of the vectors that the last of `modules` makes.
-    ///
-    /// # Errors
-    /// When the vectors lack the attributes that tell their places.
-    fn places(
-        &self,
-        samples: &Samples,
-        modules: &[Module],
-        attribute: &Attribute<'_>,
-    ) -> Result<Box<dyn Places>>;
+/// The places of the vectors that the last of `modules` makes.
+///
+/// # Errors
+/// When the vectors lack the attributes that tell their places.
+pub fn places(
+    view: &View,
+    samples: &Samples,
+    modules: &[Module],
+    attribute: &Attribute<'_>,
+) -> Result<Box<dyn Places>> {
+    match view {
+        View::Images(view) => Ok(Box::new(Patches::of(view, samples, attribute)?)),
+        View::Sound(view) => Ok(Box::new(Moments::of(view, samples, modules, attribute)?)),
+    }
 }
 
 /// The places in the samples that a module's vectors are computed from.
@@ -63,13 +72,5 @@ pub trait Places: Send + Sync {
     /// The receptive field of a step; `None` for media without steps.
     fn field(&self) -> Option<Field> {
         None
-    }
-}
-
-/// The implementation of [`Shown`] for a view.
-pub fn of(view: &View) -> &dyn Shown {
-    match view {
-        View::Images(view) => view,
-        View::Sound(view) => view,
     }
 }

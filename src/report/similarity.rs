@@ -6,28 +6,26 @@ use super::figure::Matrix;
 use super::page::{Html, Section};
 use super::run_view::{Missing, RunView, beside, quoted};
 use super::twin::Twin;
-use crate::pipeline::Split;
 use crate::probe::cka::Representation;
 use crate::probe::pooled::Pooled;
 use crate::quantity::counted;
-use crate::stage::Step;
+use crate::stage::origin::Origin;
 use crate::{Kind, Result};
 
 /// The most rows of the test split that are compared.
 const MOST_ROWS: u64 = 1000;
 
-/// Where a representation comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    Trained,
-    Untrained,
-    EndToEnd,
-}
+/// The origin of a representation; `None` for the end-to-end twin.
+type Of = Option<Origin>;
+
+const TRAINED: Of = Some(Origin::Trained);
+const UNTRAINED: Of = Some(Origin::Untrained);
+const END_TO_END: Of = None;
 
 struct Compared {
     index: usize,
     name: String,
-    origin: Origin,
+    origin: Of,
     representation: Representation,
 }
 
@@ -35,40 +33,30 @@ struct Compared {
 ///
 /// # Errors
 /// When vectors cannot be read.
-pub fn section(seen: &RunView<'_>) -> Result<Section> {
+pub fn section(run: &RunView<'_>) -> Result<Section> {
     let mut section = Section {
         id: "similarity",
         title: "Are they the abstractions of end-to-end training?",
         ..Section::default()
     };
     let (mut all, mut rows) = (Vec::new(), None);
-    for origin in [Origin::Trained, Origin::Untrained] {
-        for (index, module) in seen.modules().enumerate() {
-            seen.check_stop()?;
-            let (generation, step) = match origin {
-                Origin::Untrained => (seen.untrained(index, Split::Test)?, Step::Untrained),
-                _ => {
-                    let encode = Step::Encode(seen.standing.plan.last(index));
-                    (seen.trained(index, Split::Test)?, encode)
+    for origin in Origin::ALL {
+        for (index, module) in run.modules().enumerate() {
+            run.check_stop()?;
+            let generation = match run.output(index, origin)? {
+                Ok(generation) => generation,
+                Err(missing) => {
+                    section.missing.push(missing);
+                    continue;
                 }
             };
-            let kind = if origin == Origin::Trained { "trained" } else { "untrained" };
-            let Some(generation) = generation else {
-                let what = format!("what the {kind} module {module} makes of the test split");
-                section.missing.push(seen.missing(what, step));
-                continue;
-            };
             let name = match origin {
+                Origin::Trained => module.to_string(),
                 Origin::Untrained => format!("{module} untrained"),
-                _ => module.to_string(),
             };
-            let representation = of_dataset(&generation, &mut rows)?;
-            all.extend(representation.map(|it| Compared {
-                index,
-                name,
-                origin,
-                representation: it,
-            }));
+            if let Some(representation) = of_dataset(&generation, &mut rows)? {
+                all.push(Compared { index, name, origin: Some(origin), representation });
+            }
         }
     }
     let mut notes = Vec::new();
@@ -79,14 +67,14 @@ pub fn section(seen: &RunView<'_>) -> Result<Section> {
              few strong ones decide.",
             counted(rows.len(), "sample")
         );
-        notes.extend(add_twin(seen, rows, &mut all, &mut section.missing)?);
+        notes.extend(add_twin(run, rows, &mut all, &mut section.missing)?);
     }
     if all.is_empty() {
         return Ok(section);
     }
     let mut cells = Vec::new();
     for one in &all {
-        seen.check_stop()?;
+        run.check_stop()?;
         let row = all.iter().map(|other| {
             let cka = one.representation.cka(&other.representation)?;
             Ok(cka.map(|it| (it, format!("{it:.2}"))))
@@ -133,42 +121,32 @@ fn finite(means: &[f32], channels: usize) -> Result<Option<Representation>> {
 /// Adds the end-to-end twin, at the depth of each module, and says how it was trained. Without a twin, says how
 /// to get one.
 fn add_twin(
-    seen: &RunView<'_>,
+    run: &RunView<'_>,
     rows: &[u64],
     all: &mut Vec<Compared>,
     missing: &mut Vec<Missing>,
 ) -> Result<Vec<String>> {
-    if seen.pipeline.modules.len() == 1 {
+    if run.pipeline.modules.len() == 1 {
         return Ok(vec!["The one module is trained end to end itself.".to_string()]);
     }
-    let twin = match Twin::find(seen) {
-        Ok(Some(twin)) => twin,
+    let read = |twin: Twin| Ok((twin.means(run, rows)?, twin));
+    let (means, twin) = match Twin::find(run).and_then(|it| it.map(read).transpose()) {
+        Ok(Some(found)) => found,
         Ok(None) => {
-            missing.push(how_to_train(seen));
+            missing.push(how_to_train(run));
             return Ok(vec![]);
         }
         Err(error) if matches!(error.kind(), Kind::Damaged | Kind::NotReady) => {
-            missing.push(seen.missing_of(&error));
+            missing.push(run.missing_of(&error));
             return Ok(vec![]);
         }
         Err(error) => return Err(error),
     };
-    let means = match twin.means(seen, rows) {
-        Ok(means) => means,
-        Err(error) if matches!(error.kind(), Kind::Damaged | Kind::NotReady) => {
-            missing.push(seen.missing_of(&error));
-            return Ok(vec![]);
+    for (index, (module, (means, channels))) in run.modules().zip(means).enumerate() {
+        if let Some(representation) = finite(&means, channels)? {
+            let name = format!("{module} end-to-end");
+            all.push(Compared { index, name, origin: END_TO_END, representation });
         }
-        Err(error) => return Err(error),
-    };
-    for (index, (module, (means, channels))) in seen.modules().zip(means).enumerate() {
-        let name = format!("{module} end-to-end");
-        all.extend(finite(&means, channels)?.map(|representation| Compared {
-            index,
-            name,
-            origin: Origin::EndToEnd,
-            representation,
-        }));
     }
     let mut note = format!("The end-to-end twin, the same layers as one module: {}", twin.settings);
     if !twin.differs.is_empty() {
@@ -177,19 +155,19 @@ fn add_twin(
     Ok(vec![note + "."])
 }
 
-fn how_to_train(seen: &RunView<'_>) -> Missing {
-    let dir = Twin::dir(seen);
+fn how_to_train(run: &RunView<'_>) -> Missing {
+    let dir = Twin::dir(run);
     let at = dir.path().display();
     let what = format!("an end-to-end twin: no training of all layers as one module is in `{at}`");
-    let to = match &seen.options.twin {
+    let to = match &run.options.twin {
         Some(dir) => dir.clone(),
-        None => beside(seen.standing.dir.path(), "-end-to-end"),
+        None => beside(run.standing.dir.path(), "-end-to-end"),
     };
     let to = quoted(&to.display().to_string());
     let how = format!(
         "run `{} --set split=end-to-end --run-dir {to}`, then `{} --twin {to}`",
-        seen.command_elsewhere("run"),
-        seen.command("report")
+        run.command_elsewhere("run"),
+        run.command("report")
     );
     Missing { what, how }
 }
@@ -197,25 +175,23 @@ fn how_to_train(seen: &RunView<'_>) -> Missing {
 /// Says whether the trained modules are more similar to the twin, at the same depth, than the untrained ones
 /// are.
 fn verdict(all: &[Compared], cells: &[Vec<Option<(f64, String)>>]) -> Option<String> {
-    let between = |one: (usize, Origin), other: (usize, Origin)| {
-        let place = |of: (usize, Origin)| all.iter().position(|it| (it.index, it.origin) == of);
+    let between = |one: (usize, Of), other: (usize, Of)| {
+        let place = |of: (usize, Of)| all.iter().position(|it| (it.index, it.origin) == of);
         cells.get(place(one)?)?.get(place(other)?)?.as_ref().map(|it| it.0)
     };
     let mut said = Vec::new();
     let (mut nearer, mut compared) = (0, 0);
-    for module in all.iter().filter(|it| it.origin == Origin::Trained) {
-        let twin = (module.index, Origin::EndToEnd);
-        let Some(trained) = between((module.index, Origin::Trained), twin) else { continue };
+    for module in all.iter().filter(|it| it.origin == TRAINED) {
+        let twin = (module.index, END_TO_END);
+        let Some(trained) = between((module.index, TRAINED), twin) else { continue };
         compared += 1;
         let mut text = format!("{} {trained:.2}", module.name);
-        if let Some(untrained) = between((module.index, Origin::Untrained), twin) {
+        if let Some(untrained) = between((module.index, UNTRAINED), twin) {
             nearer += usize::from(trained > untrained);
             text += &format!(" (as drawn {untrained:.2})");
         }
-        let depth = all.iter().filter(|it| it.origin == Origin::EndToEnd).max_by(|one, other| {
-            let cka = |it: &Compared| {
-                between((module.index, Origin::Trained), (it.index, Origin::EndToEnd))
-            };
+        let depth = all.iter().filter(|it| it.origin == END_TO_END).max_by(|one, other| {
+            let cka = |it: &Compared| between((module.index, TRAINED), (it.index, END_TO_END));
             cka(one).unwrap_or(0.0).total_cmp(&cka(other).unwrap_or(0.0))
         });
         if let Some(depth) = depth.filter(|it| it.index != module.index) {

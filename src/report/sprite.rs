@@ -43,7 +43,7 @@ impl Shown {
     /// When they cannot be read.
     pub fn choose(split: Split, generation: &Generation) -> Result<Self> {
         let samples = DatasetRows::open(generation)?;
-        let keys = samples.keys();
+        let keys = &samples.keys;
         let mut ids: Vec<i64> = Vec::new();
         let mut labels = Vec::new();
         // First one sample per label, then any.
@@ -69,7 +69,7 @@ impl Shown {
 
 /// The shown samples of a dataset in one image. `None`: the dataset has nothing to draw.
 pub(super) fn sprite(
-    seen: &RunView<'_>,
+    run: &RunView<'_>,
     stage: &str,
     generation: &Generation,
     shown: &Shown,
@@ -85,14 +85,19 @@ pub(super) fn sprite(
             None => format!("sample {id}"),
         };
         let Some(depiction) = samples.depict(row)? else { return Ok(None) };
-        let beside = match &shown.ingested {
-            Some(ingested) => beside(generation, &samples, row, ingested, *id)?,
-            None => None,
-        };
+        let beside = beside(generation, &samples, row, shown.ingested.as_ref(), *id)?;
         rows.push((name, depiction, beside));
     }
     let Some((_, first, _)) = rows.first() else { return Ok(None) };
     let names: Vec<String> = rows.iter().map(|it| it.0.clone()).collect();
+    // How far a channel reaches in any of the rows.
+    let reach = |channel: usize| {
+        let of = |it: &(_, Depiction, _)| match &it.1 {
+            Depiction::Maps(maps) => maps.reach(channel),
+            _ => 0.0,
+        };
+        rows.iter().map(of).fold(0.0, f32::max)
+    };
     match first {
         Depiction::Image(_) | Depiction::Sound(_) => {
             let tiles: Vec<Picture> = rows.iter().map(|it| tile(&it.1)).collect();
@@ -107,14 +112,7 @@ pub(super) fn sprite(
             figure(&title, &picture, width, &rows, &columns, "").map(Some)
         }
         Depiction::Maps(maps) if maps.is_over_time() => {
-            let most = |channel: usize| {
-                let of = |it: &(_, Depiction, _)| match &it.1 {
-                    Depiction::Maps(maps) => maps.reach(channel),
-                    _ => 0.0,
-                };
-                rows.iter().map(of).fold(0.0, f32::max)
-            };
-            let largest: Vec<f32> = (0..maps.channels()).map(most).collect();
+            let largest: Vec<f32> = (0..maps.channels).map(reach).collect();
             let has_beside = rows.iter().any(|it| it.2.is_some());
             let mut tiles = Vec::new();
             for (_, depiction, beside) in &rows {
@@ -125,7 +123,7 @@ pub(super) fn sprite(
                 let strip = maps.strip(&largest);
                 tiles.push(strip.sized(strip.width().min(STRIP.0), strip.height().min(STRIP.1)));
             }
-            let mut columns = vec![format!("all {} channels", maps.channels())];
+            let mut columns = vec![format!("all {} channels", maps.channels)];
             if has_beside {
                 columns.insert(0, "window".into());
             }
@@ -135,15 +133,8 @@ pub(super) fn sprite(
             figure(&title, &picture, STRIP.0, &names, &columns, what).map(Some)
         }
         Depiction::Maps(maps) => {
-            let channels = channels(seen, widest, maps.channels());
-            let most = |channel: usize| {
-                let of = |it: &(_, Depiction, _)| match &it.1 {
-                    Depiction::Maps(maps) => maps.reach(channel),
-                    _ => 0.0,
-                };
-                rows.iter().map(of).fold(0.0, f32::max)
-            };
-            let largest: Vec<f32> = channels.iter().map(|it| most(*it)).collect();
+            let channels = channels(run, widest, maps.channels);
+            let largest: Vec<f32> = channels.iter().copied().map(reach).collect();
             let (height, width) = maps.size();
             let beside_size = rows.iter().filter_map(|it| it.2.as_ref()).map(Picture::height).max();
             let size = beside_size.unwrap_or(height).max(height).min(TILE);
@@ -169,7 +160,7 @@ pub(super) fn sprite(
             let what = format!(
                 "Channels {} of {}, those that vary most; each on a scale of its own.",
                 listed.join(", "),
-                maps.channels()
+                maps.channels
             );
             let title = format!("{stage}: channel maps");
             figure(&title, &picture, size.0, &names, &columns, &what).map(Some)
@@ -182,8 +173,8 @@ fn nothing() -> Picture {
 }
 
 /// The channels to show, in order: the ones asked for, otherwise the ones that vary most.
-fn channels(seen: &RunView<'_>, widest: &[usize], all: usize) -> Vec<usize> {
-    let mut channels: Vec<usize> = match &seen.options.channels {
+fn channels(run: &RunView<'_>, widest: &[usize], all: usize) -> Vec<usize> {
+    let mut channels: Vec<usize> = match &run.options.channels {
         Some(asked) => asked.iter().copied().filter(|it| *it < all).take(4 * CHANNELS).collect(),
         None => widest.iter().copied().take(CHANNELS).collect(),
     };
@@ -208,12 +199,12 @@ fn beside(
     generation: &Generation,
     samples: &DatasetRows,
     row: u64,
-    ingested: &DatasetRows,
+    ingested: Option<&DatasetRows>,
     id: i64,
 ) -> Result<Option<Picture>> {
-    if samples.attribute(row, VIEW).is_none() {
+    let Some(ingested) = ingested.filter(|_| samples.attribute(row, VIEW).is_some()) else {
         return Ok(None);
-    }
+    };
     let Some(original) = ingested.of_id(id).first().copied() else { return Ok(None) };
     let view = &generation.manifest().settings["view"];
     let number = |name: &str| view[name].as_u64().and_then(|it| usize::try_from(it).ok());

@@ -45,11 +45,11 @@ impl Curve {
 ///
 /// # Errors
 /// When a log or a record cannot be read.
-pub fn read(seen: &RunView<'_>) -> Result<(Vec<Curve>, Vec<Missing>)> {
+pub fn read(run: &RunView<'_>) -> Result<(Vec<Curve>, Vec<Missing>)> {
     let (mut curves, mut missing) = (Vec::new(), Vec::new());
-    for index in 0..seen.pipeline.modules.len() {
-        seen.check_stop()?;
-        match curve(seen, index)? {
+    for index in 0..run.pipeline.modules.len() {
+        run.check_stop()?;
+        match curve(run, index)? {
             Ok(curve) => curves.push(curve),
             Err(it) => missing.push(it),
         }
@@ -57,8 +57,8 @@ pub fn read(seen: &RunView<'_>) -> Result<(Vec<Curve>, Vec<Missing>)> {
     Ok((curves, missing))
 }
 
-fn curve(seen: &RunView<'_>, index: usize) -> Result<Result<Curve, Missing>> {
-    let (standing, plan) = (seen.standing, &seen.standing.plan);
+fn curve(run: &RunView<'_>, index: usize) -> Result<Result<Curve, Missing>> {
+    let (standing, plan) = (run.standing, &run.standing.plan);
     let last = plan.last(index);
     let module = plan.module(index).to_string();
     let training = standing.training(last)?;
@@ -68,7 +68,7 @@ fn curve(seen: &RunView<'_>, index: usize) -> Result<Result<Curve, Missing>> {
                 "the curves of `{module}`: its weights were imported, from `{}`",
                 imported.file
             ),
-            how: format!("train it in a run beside this one: `{}`", seen.command_again("run")),
+            how: format!("train it in a run beside this one: `{}`", run.command_again("run")),
         }));
     }
     // The log of a round includes the logs of the rounds before it.
@@ -81,18 +81,18 @@ fn curve(seen: &RunView<'_>, index: usize) -> Result<Result<Curve, Missing>> {
         }
     }
     if entries.is_empty() {
-        return Ok(Err(seen.missing(format!("the curves of `{module}`"), Step::Train(last))));
+        return Ok(Err(run.missing(format!("the curves of `{module}`"), Step::Train(last))));
     }
-    let epochs = seen.pipeline.epochs_per_round(index).max(1);
+    let epochs = run.pipeline.epochs_per_round(index).max(1);
     let round = |entry: &Entry| entry.round.unwrap_or(entry.epoch as usize / epochs);
     let points = entries.into_iter().map(|entry| Point { round: round(&entry), entry }).collect();
-    let guess = standing.costs(seen.pipeline).map(|it| it.of_a_guess(index));
+    let guess = standing.costs(run.pipeline).map(|it| it.of_a_guess(index));
     let [chance_loss, chance_accuracy] = guess.unwrap_or_default();
     let probed = standing.probe(index)?.map(|(_, probe)| probe.results);
     let probed = probed.into_iter().flatten().find(|it| it.origin == Origin::Trained);
     let of_classes = probed.as_ref().and_then(|it| it.chance_loss);
     // A guess among classes: the loss is the logarithm of their number.
-    let by_classes = || of_classes.filter(|_| seen.pipeline.loss.reads_labels());
+    let by_classes = || of_classes.filter(|_| run.pipeline.loss.reads_labels());
     Ok(Ok(Curve {
         module,
         index,

@@ -40,10 +40,10 @@ const SHARED: [(&str, &str); 5] = [
 
 impl Twin {
     /// The directory to search: the one in the options, otherwise the run's own.
-    pub fn dir(seen: &RunView<'_>) -> RunDir {
-        match &seen.options.twin {
-            Some(path) => RunDir::in_store(seen.standing.dir.location().store().locate(path)),
-            None => seen.standing.dir.clone(),
+    pub fn dir(run: &RunView<'_>) -> RunDir {
+        match &run.options.twin {
+            Some(path) => RunDir::in_store(run.standing.dir.location().store().locate(path)),
+            None => run.standing.dir.clone(),
         }
     }
 
@@ -52,15 +52,15 @@ impl Twin {
     ///
     /// # Errors
     /// When a record cannot be read, unless the reason is damage.
-    pub fn find(seen: &RunView<'_>) -> Result<Option<Self>> {
-        let dir = Self::dir(seen);
+    pub fn find(run: &RunView<'_>) -> Result<Option<Self>> {
+        let dir = Self::dir(run);
         let layers: Vec<_> =
-            seen.pipeline.modules.iter().flat_map(|it| borrowed(&it.layers)).collect();
+            run.pipeline.modules.iter().flat_map(|it| borrowed(&it.layers)).collect();
         let layers = serde_json::to_value(layers)
             .map_err(|error| Error::failed(format!("could not compare layers: {error}")))?;
-        let first = Step::Train(seen.standing.plan.last(0));
-        let ours = &seen.standing.plan.key(first, Split::Train).settings;
-        let epochs = seen.pipeline.modules.first().map(|it| it.epochs);
+        let first = Step::Train(run.standing.plan.last(0));
+        let ours = &run.standing.plan.key(first, Split::Train).settings;
+        let epochs = run.pipeline.modules.first().map(|it| it.epochs);
         let mut best: Option<Self> = None;
         for records in dir.all_trainings()? {
             for found in records.readable::<Training>()? {
@@ -101,17 +101,17 @@ impl Twin {
     ///
     /// # Errors
     /// When its weights are damaged, or samples cannot be read.
-    pub fn means(&self, seen: &RunView<'_>, rows: &[u64]) -> Result<Vec<(Vec<f32>, usize)>> {
-        let Some(test) = seen.ingested(Split::Test)? else { return Ok(Vec::new()) };
+    pub fn means(&self, run: &RunView<'_>, rows: &[u64]) -> Result<Vec<(Vec<f32>, usize)>> {
+        let Some(test) = run.ingested(Split::Test)? else { return Ok(Vec::new()) };
         let bytes = self.training.read_weights(&self.weights)?;
         let encoder = Parameters::from_safetensors(&bytes, self.weights.path())?.0.under("encoder");
-        let input = first_input(seen, &test)?;
-        let modules = cut(seen, &encoder, input.shape()[3])?;
+        let input = first_input(run, &test)?;
+        let modules = cut(run, &encoder, input.shape()[3])?;
         let pooling =
-            seen.pipeline.view.settings().pooling(media::size_of(&seen.pipeline.view, &test)?);
+            run.pipeline.view.settings().pooling(media::size_of(&run.pipeline.view, &test)?);
         let mut means = vec![(Vec::new(), 0); modules.len()];
         for rows in rows.chunks(BATCH) {
-            seen.check_stop()?;
+            run.check_stop()?;
             let mut maps: Tensor = input.tensor(rows, Look::Frozen, None)?;
             for (module, (means, channels)) in modules.iter().zip(&mut means) {
                 maps = module.forward(&maps)?;
@@ -145,10 +145,10 @@ fn in_words(training: &Training, module: &Value) -> String {
 }
 
 /// Cuts the twin's layers into modules like the run's. In each module, layers are numbered from 0 again.
-fn cut(seen: &RunView<'_>, encoder: &Parameters, channels: usize) -> Result<Vec<Module>> {
+fn cut(run: &RunView<'_>, encoder: &Parameters, channels: usize) -> Result<Vec<Module>> {
     let (mut first, mut channels) = (0, channels);
     let mut modules = Vec::new();
-    for module in &seen.pipeline.modules {
+    for module in &run.pipeline.modules {
         let mut parameters = Parameters::from_tensors([]);
         for index in 0..module.layers.len() {
             parameters.extend(&index.to_string(), encoder.under(&(first + index).to_string()));
@@ -161,15 +161,15 @@ fn cut(seen: &RunView<'_>, encoder: &Parameters, channels: usize) -> Result<Vec<
 }
 
 /// The test split as the run's first module reads it.
-fn first_input(seen: &RunView<'_>, test: &Generation) -> Result<Box<dyn Input>> {
-    let handler = media::of(&seen.pipeline.view);
-    let training = || seen.standing.generation(Step::Ingest, Split::Train);
+fn first_input(run: &RunView<'_>, test: &Generation) -> Result<Box<dyn Input>> {
+    let handler = media::of(&run.pipeline.view);
+    let training = || run.standing.generation(Step::Ingest, Split::Train);
     let training = handler.is_normalised_by_training().then(training).transpose()?;
     handler.input(&Ingested {
         samples: test,
         training: training.as_ref(),
         split: Split::Test,
-        seed: seen.pipeline.seed,
+        seed: run.pipeline.seed,
         views_before: 0,
     })
 }

@@ -29,7 +29,8 @@ pub struct Hit {
 #[derive(Debug, Clone, Default)]
 pub struct Highest {
     most: usize,
-    hits: Vec<Hit>,
+    /// The hits, the highest first.
+    pub hits: Vec<Hit>,
 }
 
 impl Highest {
@@ -53,18 +54,14 @@ impl Highest {
         other.hits.into_iter().for_each(|it| self.offer(it));
         self
     }
-
-    /// The hits, the highest first.
-    pub fn into_hits(self) -> Vec<Hit> {
-        self.hits
-    }
 }
 
 /// The pooled vectors of a trained module for a split.
 pub struct Vectors {
     /// The vectors.
     pub pooled: Pooled,
-    rows: u64,
+    /// The number of samples that have vectors.
+    pub rows: u64,
     places: Box<dyn Places>,
 }
 
@@ -73,20 +70,19 @@ impl Vectors {
     ///
     /// # Errors
     /// [`Kind::NotReady`] when the module has not been encoded; when the vectors cannot be read.
-    pub fn open(seen: &RunView<'_>, index: usize, samples: &Samples) -> Result<Self> {
-        let split = samples.split();
-        let generation = Self::generation(seen, index, split)?;
+    pub fn open(run: &RunView<'_>, index: usize, samples: &Samples) -> Result<Self> {
+        let generation = Self::generation(run, index, samples.split)?;
         let pooled = Pooled::open(&generation)?;
         let rows = pooled.rows().min(samples.count());
         let keys = generation.reader(&[crate::train::input::POOLED])?.keys()?;
-        let modules = seen.pipeline.modules.get(..=index).unwrap_or_default();
+        let modules = run.pipeline.modules.get(..=index).unwrap_or_default();
         let attribute = |name: &str| {
             let place = generation.manifest().schema.attributes.iter().position(|it| it == name);
             let values = place.and_then(|it| keys.attributes.get(it)).cloned();
             let at = generation.dir().to_string();
             values.ok_or_else(|| Error::new(Kind::Damaged, format!("`{at}` has no `{name}`")))
         };
-        let places = shown::of(&seen.pipeline.view).places(samples, modules, &attribute)?;
+        let places = shown::places(&run.pipeline.view, samples, modules, &attribute)?;
         Ok(Self { pooled, rows, places })
     }
 
@@ -94,19 +90,14 @@ impl Vectors {
     ///
     /// # Errors
     /// [`Kind::NotReady`] when there is none.
-    pub fn generation(seen: &RunView<'_>, index: usize, split: Split) -> Result<Generation> {
+    pub fn generation(run: &RunView<'_>, index: usize, split: Split) -> Result<Generation> {
         let missing = || {
-            let name = seen.standing.plan.module(index);
+            let name = run.standing.plan.module(index);
             let what =
                 format!("module `{name}` has no vectors of the {} split to show", split.name());
-            seen.missing(what, Step::Encode(seen.standing.plan.last(index))).into_error()
+            run.missing(what, Step::Encode(run.standing.plan.last(index))).into_error()
         };
-        seen.trained(index, split)?.ok_or_else(missing)
-    }
-
-    /// The number of samples that have vectors.
-    pub fn rows(&self) -> u64 {
-        self.rows
+        run.trained(index, split)?.ok_or_else(missing)
     }
 
     /// Rows and columns of the grid of vectors in each row.
@@ -163,7 +154,7 @@ mod tests {
             let mut sorted = all.clone();
             sorted.sort_by(|a, b| b.value.total_cmp(&a.value).then(a.row.cmp(&b.row)));
             sorted.truncate(most);
-            prop_assert_eq!(of(first).and(of(second)).into_hits(), sorted);
+            prop_assert_eq!(of(first).and(of(second)).hits, sorted);
         }
     }
 }

@@ -127,7 +127,7 @@ pub(super) fn check(train: Option<Aligned<'_>>, test: Option<Aligned<'_>>) -> Re
     let (count, first) = train.alignments.without(|id| fits.contains_key(id));
     Ok(Unfit {
         alignments: Counted { count, first },
-        of: train.alignments.count(),
+        of: train.alignments.utterances.len(),
         recordings: PerSplit {
             train: (train.without, train.recordings),
             test: (test.without, test.recordings),

@@ -20,12 +20,12 @@ const LONGEST_LINE: u64 = 16 << 20;
 /// The labels of the hops of utterances.
 #[derive(Debug)]
 pub struct Alignments {
-    utterances: HashMap<String, Utterance>,
+    pub(super) utterances: HashMap<String, Utterance>,
     files: Vec<Place>,
 }
 
 #[derive(Debug)]
-struct Utterance {
+pub(super) struct Utterance {
     /// The number of the file, and of the line in it.
     place: (usize, u64),
     frames: Vec<u8>,
@@ -73,11 +73,6 @@ impl Alignments {
         Ok(Self { utterances, files })
     }
 
-    /// The labels for the sound file at this path; `None` if there are none.
-    pub(super) fn of(&self, path: &Path) -> Option<&Vec<u8>> {
-        self.find(path).map(|(_, frames)| frames)
-    }
-
     /// The identifier of the sound file at this path, and its labels. Of several identifiers that fit, the one that
     /// has most of the path counts.
     pub(super) fn find(&self, path: &Path) -> Option<(&str, &Vec<u8>)> {
@@ -97,35 +92,23 @@ impl Alignments {
         None
     }
 
-    /// The number of utterances.
-    pub(super) fn count(&self) -> usize {
-        self.utterances.len()
-    }
-
     /// The utterances that `fit` refuses: their number, and the first one with its place.
     pub(super) fn without(&self, fit: impl Fn(&str) -> bool) -> (usize, Option<String>) {
-        let unused = self.utterances.iter().filter(|(id, _)| !fit(id));
-        let (mut count, mut first) = (0, None::<(&String, &Utterance)>);
-        for (id, utterance) in unused {
-            count += 1;
-            if first.is_none_or(|(_, first)| utterance.place < first.place) {
-                first = Some((id, utterance));
-            }
-        }
+        let unused = || self.utterances.iter().filter(|(id, _)| !fit(id));
+        let first = unused().min_by_key(|(_, utterance)| utterance.place);
         let named = first.map(|(id, Utterance { place: (file, line), .. })| {
             format!("`{id}` (line {line} of `{}`)", self.files[*file].path.display())
         });
-        (count, named)
+        (unused().count(), named)
     }
 
     /// The files that hold the alignments.
     pub(super) fn files(&self) -> impl Iterator<Item = ContentFile> {
-        let file = |it: &Place| ContentFile {
+        self.files.iter().cloned().map(|Place { path, place }| ContentFile {
             role: Role::Alignments,
-            place: it.place.clone(),
-            path: it.path.clone(),
-        };
-        self.files.iter().map(file)
+            place,
+            path,
+        })
     }
 }
 

@@ -142,13 +142,10 @@ impl Classes {
     /// # Errors
     /// When the number is not a class.
     pub fn of_number(&self, number: i128) -> Result<Option<i64>, NoClass> {
+        let whole = || i64::try_from(number).map(Some).map_err(|_| NoClass);
         match &self.rule {
-            Rule::Below(end) if (0..*end).contains(&number) => {
-                i64::try_from(number).map(Some).map_err(|_| NoClass)
-            }
-            Rule::Kept { minus_one } if *minus_one || number != NO_LABEL => {
-                i64::try_from(number).map(Some).map_err(|_| NoClass)
-            }
+            Rule::Below(end) if (0..*end).contains(&number) => whole(),
+            Rule::Kept { minus_one } if *minus_one || number != NO_LABEL => whole(),
             Rule::Among(values) => match values.binary_search(&number) {
                 Ok(place) => Ok(Some(place as i64)),
                 Err(_) if number == NO_LABEL => Ok(None),
@@ -173,18 +170,17 @@ impl Classes {
 
     /// The number of a split's rows without a class.
     pub fn missing(&self, tally: &Tally) -> u64 {
-        let unlabelled = |(number, seen): (i128, &Seen)| match self.of_number(number) {
-            Ok(None) => seen.rows,
-            _ => 0,
-        };
-        tally.missing + tally.found_numbers().map(unlabelled).sum::<u64>()
+        let numbers = tally.numbers.iter();
+        let unlabelled = numbers.filter(|(it, _)| matches!(self.of_number(**it), Ok(None)));
+        tally.missing + unlabelled.map(|(_, seen)| seen.rows).sum::<u64>()
     }
 
     /// The number of a split's rows per class.
     pub fn rows(&self, tally: &Tally) -> BTreeMap<i64, u64> {
         let mut rows = BTreeMap::new();
-        let numbers = tally.found_numbers().map(|(it, seen)| (self.of_number(it), seen));
-        let texts = tally.found_texts().map(|(it, seen)| (self.of_text(it), seen));
+        let numbers = tally.numbers.iter().map(|(it, seen)| (self.of_number(*it), seen));
+        let texts = tally.texts.iter().filter(|(_, seen)| seen.rows > 0);
+        let texts = texts.map(|(it, seen)| (self.of_text(it), seen));
         for (class, seen) in numbers.chain(texts) {
             if let Ok(Some(class)) = class {
                 *rows.entry(class).or_default() += seen.rows;
@@ -298,7 +294,7 @@ pub(super) fn one_list(one: &Names, other: &Names, column: &str) -> Result<Names
 fn check_numbers(tally: &Tally, names: &Names) -> Result<()> {
     let count = names.list.len() as i128;
     let known = |number: i128| (NO_LABEL..count).contains(&number);
-    let Some((number, seen)) = tally.found_numbers().find(|(it, _)| !known(*it)) else {
+    let Some((&number, seen)) = tally.numbers.iter().find(|(it, _)| !known(**it)) else {
         return Ok(());
     };
     let (first, column) = (&seen.first, &tally.column);
@@ -370,7 +366,7 @@ mod tests {
         let mut tally = Tally::new("label", Order::Text);
         tally.kind = Kind::Numbers;
         for (row, number) in all.iter().enumerate() {
-            tally.add_number(*number, || format!("row {row}"));
+            tally.add_number(Some(*number), || format!("row {row}"));
         }
         let list = |names: &[&str]| names.iter().map(|it| it.to_string()).collect();
         tally.names = names.map(|it| Names { list: list(it), file: Some("a".into()) });
@@ -380,7 +376,9 @@ mod tests {
     fn texts(all: &[&str]) -> Tally {
         let mut tally = Tally::new("label", Order::Numbers);
         tally.kind = Kind::Text;
-        all.iter().enumerate().for_each(|(row, it)| tally.add_text(it, || format!("row {row}")));
+        for (row, text) in all.iter().enumerate() {
+            tally.add_text(Some(text), || format!("row {row}"));
+        }
         tally
     }
 

@@ -90,12 +90,8 @@ fn decode_as(format: ImageFormat, bytes: &[u8]) -> Result<Decoded, String> {
                 let memory = u64::from(width) * u64::from(height) * 4 * (1 + JPEG_OVERHEAD);
                 return within(memory, orientation, || jpeg::decode_unusual(bytes));
             }
-            decode_by_image(
-                format,
-                bytes,
-                orientation,
-                if in_parts { JPEG_OVERHEAD } else { OVERHEAD },
-            )
+            let overhead = if in_parts { JPEG_OVERHEAD } else { OVERHEAD };
+            decode_by_image(format, bytes, orientation, overhead)
         }
         ImageFormat::WebP => {
             if !whole::webp(bytes) {
@@ -150,7 +146,7 @@ fn within(
     if memory > MAX_MEMORY {
         return Err(format!("the image takes {memory} bytes to decode, more than {MAX_MEMORY}"));
     }
-    let room = decode_room::take(memory);
+    let room = decode_room::IMAGES.take(memory);
     let mut image = decode()?;
     image.apply_orientation(orientation);
     Ok(Decoded { image, turned: orientation != Orientation::NoTransforms, room })

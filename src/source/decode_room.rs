@@ -10,7 +10,7 @@ const SMALL: u64 = 16 << 20;
 
 /// Memory that several threads share.
 #[derive(Debug)]
-struct Room {
+pub struct Room {
     taken: Mutex<u64>,
     left: Condvar,
 }
@@ -20,7 +20,8 @@ impl Room {
         Self { taken: Mutex::new(0), left: Condvar::new() }
     }
 
-    fn take(&'static self, bytes: u64) -> Held {
+    /// Waits until there is room for `bytes` bytes.
+    pub fn take(&'static self, bytes: u64) -> Held {
         if bytes < SMALL {
             return Held { room: self, bytes: 0 };
         }
@@ -32,7 +33,8 @@ impl Room {
     }
 }
 
-static IMAGES: Room = Room::new();
+/// The memory for images.
+pub static IMAGES: Room = Room::new();
 
 /// A part of the room, which it returns when it is dropped.
 ///
@@ -42,11 +44,6 @@ static IMAGES: Room = Room::new();
 pub struct Held {
     room: &'static Room,
     bytes: u64,
-}
-
-/// Waits until there is room for `bytes` bytes.
-pub fn take(bytes: u64) -> Held {
-    IMAGES.take(bytes)
 }
 
 impl Drop for Held {

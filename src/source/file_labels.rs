@@ -65,11 +65,8 @@ impl FileLabels {
         for (file, texts) in list.files.iter().zip(texts) {
             let at = || format!("`{}`", file.path.display());
             let of_file = texts.into_iter().zip(&mut tallies).map(|(text, tally)| {
-                let Some(text) = text else {
-                    tally.add_none();
-                    return None;
-                };
-                tally.add_text(&text, at);
+                tally.add_text(text.as_deref(), at);
+                let text = text?;
                 let shared = known.get(text.as_str()).cloned().unwrap_or_else(|| Arc::from(text));
                 known.insert(shared.clone());
                 Some(shared)

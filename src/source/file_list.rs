@@ -1,15 +1,15 @@
 //! Lists the image or sound files in folders, at any depth.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-
-use unicode_normalization::UnicodeNormalization;
 
 use super::clutter::is_clutter;
 use super::first_bytes::{self, ENOUGH};
 use super::locate::{Place, relative_name};
 use super::record_bytes::unpacked;
+use super::unicode_form::{composed, escaped};
 use super::{encoding, folder_holds, shorten, transcripts};
 use crate::pipeline::settings::{Medium, OnBadSample};
 use crate::{Error, Result};
@@ -237,9 +237,9 @@ impl FileList {
                  is no class"
             )));
         }
-        let mut composed: BTreeMap<String, &String> = BTreeMap::new();
+        let mut alike: BTreeMap<Cow<'_, str>, &String> = BTreeMap::new();
         for class in &self.classes {
-            if let Some(other) = composed.insert(class.nfc().collect(), class) {
+            if let Some(other) = alike.insert(composed(class), class) {
                 let message = format!(
                     "the class folders `{other}` and `{class}` look alike and are two: {} and {}",
                     escaped(other),
@@ -253,14 +253,6 @@ impl FileList {
         }
         Ok(())
     }
-}
-
-/// A name with each character beyond ASCII written as its number.
-fn escaped(name: &str) -> String {
-    name.chars().fold(String::new(), |text, c| match c.is_ascii() {
-        true => text + &c.to_string(),
-        false => text + &c.escape_unicode().to_string(),
-    })
 }
 
 /// Checks that the name of a file or folder is valid text: two names that are not would look the same.

@@ -12,7 +12,7 @@ pub struct Told {
 pub const ENOUGH: usize = 512;
 
 /// The first bytes of every Git LFS pointer.
-const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
+pub const LFS: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 const CONVERT: &str = "convert it to PNG or JPEG";
 const UNPACK: &str = "unpack it, and name what was in it";
@@ -130,11 +130,6 @@ fn markup(bytes: &[u8]) -> Option<Told> {
         return told("an XML document, not the data", advice);
     }
     None
-}
-
-/// Whether a file with these first bytes is a Git LFS pointer.
-pub fn is_lfs_pointer(bytes: &[u8]) -> bool {
-    bytes.starts_with(LFS)
 }
 
 #[cfg(test)]

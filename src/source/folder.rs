@@ -12,14 +12,14 @@ use super::classes::{NoClass, Numbering};
 use super::content::{ContentFile, PassedOver, Role};
 use super::file_kind::{FileKind, Opening};
 use super::file_labels::FileLabels;
-use super::file_list::FileList;
+use super::file_list::{FileList, FoundFile};
 use super::labelling::Labels;
-use super::locate::{Place, relative_name};
+use super::locate::relative_name;
 use super::{
     Aligned, BadSample, Classified, Content, Keep, LabelSet, Length, Media, Remarks, Sample,
     Source, encoding, file_list, no_length, no_such_row, passed_over, transcripts,
 };
-use crate::pipeline::settings::{Files, Medium, OnBadSample};
+use crate::pipeline::settings::{Files, Medium};
 use crate::{Error, Result};
 
 /// Images or sounds in folders, in the order of their names.
@@ -58,7 +58,11 @@ pub(super) const FOLDERS: FileKind = FileKind {
     },
     open: |found, Opening { settings, on_bad_sample, alignments, .. }| {
         let folders: Vec<PathBuf> = found.into_iter().map(|it| it.path).collect();
-        Ok(Box::new(Folder::open(settings, on_bad_sample, &folders, alignments)?))
+        let list = FileList::under(&folders, settings.medium, on_bad_sample)?;
+        if settings.label.is_some() && settings.names.is_none() && settings.labels.is_none() {
+            list.check_classes(settings.medium)?;
+        }
+        Ok(Box::new(Folder::of(settings, &folders, list, alignments)?))
     },
 };
 
@@ -71,42 +75,18 @@ pub(super) const LOOSE_FILES: FileKind = FileKind {
     within: |_, _, _, _| Ok(None),
     have_labels: |_, _| Ok(false),
     open: |found, Opening { settings, alignments, .. }| {
-        Ok(Box::new(Folder::of_files(settings, found, alignments)?))
+        let list = FileList::of(found, settings.medium)?;
+        Ok(Box::new(Folder::of(settings, &[], list, alignments)?))
     },
 };
 
 impl Folder {
-    /// Lists the files under `folders`. Their labels come from `settings.names` or `settings.labels`. If there is
-    /// a label and neither of these is set, the folders directly inside are the classes, and their sorted names the
-    /// label names.
+    /// The files of a list, found under `folders`. Their labels come from `settings.names` or `settings.labels`. If
+    /// there is a label and neither of these is set, the folders directly inside are the classes, and their sorted
+    /// names the label names.
     ///
     /// # Errors
-    /// When a folder cannot be listed, there is no such file, or labels are not where the settings say.
-    fn open(
-        settings: &Files,
-        on_bad_sample: OnBadSample,
-        folders: &[PathBuf],
-        alignments: Option<Alignments>,
-    ) -> Result<Self> {
-        let list = FileList::under(folders, settings.medium, on_bad_sample)?;
-        if settings.label.is_some() && settings.names.is_none() && settings.labels.is_none() {
-            list.check_classes(settings.medium)?;
-        }
-        Self::of(settings, folders, list, alignments)
-    }
-
-    /// Opens only the files at `places`.
-    ///
-    /// # Errors
-    /// Those of [`open`](Self::open).
-    fn of_files(
-        settings: &Files,
-        places: Vec<Place>,
-        alignments: Option<Alignments>,
-    ) -> Result<Self> {
-        Self::of(settings, &[], FileList::of(places, settings.medium)?, alignments)
-    }
-
+    /// When labels are not where the settings say.
     fn of(
         settings: &Files,
         folders: &[PathBuf],
@@ -124,25 +104,20 @@ impl Folder {
         };
         let others = list.others.iter().filter(|path| !csv.contains(path)).map(place);
         let mut passed_over = passed_over::by_kind(others, list.broken.iter().map(place));
-        let mut files = Vec::with_capacity(list.files.len());
-        for (file, labels) in list.files.into_iter().zip(of_files) {
-            files.push(Entry {
-                text: texts.remove(&file.path.with_extension("")),
-                path: file.path,
-                name: file.place,
-                labels,
-            });
-        }
-        let beside = |role: Role, path: &PathBuf| {
-            // The folder of these files says nothing more than the names in them.
-            ContentFile { role, place: place(path), path: path.clone() }
+        let entry = |(file, labels): (FoundFile, _)| Entry {
+            text: texts.remove(&file.path.with_extension("")),
+            path: file.path,
+            name: file.place,
+            labels,
         };
-        let data = files.iter().map(|Entry { path, name, .. }| ContentFile {
-            role: Role::Data,
-            place: name.clone(),
-            path: path.clone(),
-        });
-        let mut all: Vec<ContentFile> = data.collect();
+        let files: Vec<Entry> = list.files.into_iter().zip(of_files).map(entry).collect();
+        let beside =
+            |role, path: &PathBuf| ContentFile { role, place: place(path), path: path.clone() };
+        let data = |Entry { path, name, .. }: &Entry| {
+            let (place, path) = (name.clone(), path.clone());
+            ContentFile { role: Role::Data, place, path }
+        };
+        let mut all: Vec<ContentFile> = files.iter().map(data).collect();
         all.extend(csv.iter().map(|path| beside(Role::Labels, path)));
         all.extend(list.transcripts.iter().map(|path| beside(Role::Transcripts, path)));
         all.extend(alignments.iter().flat_map(Alignments::files));
@@ -156,23 +131,18 @@ impl Folder {
     }
 
     fn sample(&self, row: usize, entry: &Entry, media: Media, remarks: Remarks) -> Result<Sample> {
-        let frames = self.alignments.as_ref().and_then(|it| it.of(&entry.path));
+        let frames = self.alignments.as_ref().and_then(|it| it.find(&entry.path));
+        let no_class = |NoClass| Error::failed(format!("`{}` has no class", entry.path.display()));
         let texts = self.labels.columns.iter().zip(&entry.labels);
-        let classes = texts.map(|(label, text)| match text {
-            None => Ok(None),
-            Some(text) => label.classes.of_text(text),
-        });
-        let mut classes = classes.map(|class| {
-            class.map_err(|NoClass| {
-                Error::failed(format!("`{}` has no class", entry.path.display()))
-            })
+        let mut classes = texts.map(|(label, text)| {
+            label.classes.of_text(text.as_deref().unwrap_or_default()).map_err(no_class)
         });
         Ok(Sample {
             id: row as i64,
             source: entry.name.clone(),
             label: classes.next().transpose()?.flatten(),
             further: classes.collect::<Result<_>>()?,
-            frames: frames.cloned(),
+            frames: frames.map(|it| it.1.clone()),
             text: entry.text.clone(),
             media,
             remarks,

@@ -170,15 +170,9 @@ fn texts(parts: &[Part], column: &str) -> Result<Tally> {
             let batch = batch.map_err(|error| damaged(&part.path, error))?;
             let lists = lists(part, column, true, &batch)?;
             for name in lists.values().as_string::<i64>() {
-                let Some(name) = name else {
-                    tally.add_none();
-                    continue;
-                };
-                if name.len() > LONGEST_NAME {
-                    return Err(too_many(&part.path, column));
-                }
                 tally.add_text(name, || format!("`{}`", part.path.display()));
-                if tally.texts.len() > usize::from(NO_FRAME) {
+                let is_long = name.is_some_and(|it| it.len() > LONGEST_NAME);
+                if is_long || tally.texts.len() > usize::from(NO_FRAME) {
                     return Err(too_many(&part.path, column));
                 }
             }

@@ -80,18 +80,15 @@ impl HuggingFace {
             field.is_ok_and(|field| field.data_type().is_string())
         };
         let text = encoding::of(files.medium).lasts && parts.iter().all(is_text);
-        // The settings say which columns are read.
-        let made = json!({ "kind": "parquet" });
-        let data = parts.iter().map(|part| ContentFile {
-            role: Role::Data,
-            place: part.place.clone(),
-            path: part.path.clone(),
-        });
-        let mut all: Vec<ContentFile> = data.collect();
-        let files_named = named_files(&parts, &files.column, &named)?;
-        all.extend(files_named);
+        let data = |part: &Part| {
+            let (place, path) = (part.place.clone(), part.path.clone());
+            ContentFile { role: Role::Data, place, path }
+        };
+        let mut all: Vec<ContentFile> = parts.iter().map(data).collect();
+        all.extend(named_files(&parts, &files.column, &named)?);
         all.extend(alignments.iter().flat_map(Alignments::files));
-        let content = Content { made, files: all };
+        // The settings say which columns are read.
+        let content = Content { made: json!({ "kind": "parquet" }), files: all };
         Ok(Self {
             medium: files.medium,
             column: files.column.clone(),
@@ -227,7 +224,10 @@ impl HuggingFace {
                 further: labels.iter().skip(1).map(|it| it[i]).collect(),
                 frames: match &hops {
                     Some(frames) => frames[i].clone(),
-                    None => aligned.and_then(|(all, path)| all.of(Path::new(path))).cloned(),
+                    None => {
+                        let found = aligned.and_then(|(all, path)| all.find(Path::new(path)));
+                        found.map(|it| it.1.clone())
+                    }
                 },
                 text: value(&texts, i),
                 source: path.unwrap_or_else(|| format!("row {row}")),
@@ -281,9 +281,7 @@ fn named_files(parts: &[Part], column: &str, named: &NamedFiles) -> Result<Vec<C
             for name in (0..encoded.len()).filter_map(|row| encoded.path(row)) {
                 let Ok(Place { path, place }) = named.place(&part.path, name) else { continue };
                 let more = path.as_os_str().len();
-                if found.insert(path, place).is_none() {
-                    bytes += more;
-                }
+                bytes += if found.insert(path, place).is_none() { more } else { 0 };
                 if bytes > MOST_NAMES {
                     let parquet = part.path.display();
                     let message =

@@ -1,6 +1,6 @@
 //! The encoding of image files.
 
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use super::class_order::Order;
@@ -9,7 +9,6 @@ use super::encoding::{Encoding, Loaded};
 use super::{Media, Remarks, plain_file};
 use crate::Error;
 
-/// The encoding of image files.
 pub(super) const IMAGES: Encoding = Encoding {
     extensions: &decode::ENDINGS,
     order: Order::Text,
@@ -34,8 +33,7 @@ fn decode(bytes: &[u8]) -> Result<Loaded, String> {
 
 /// The bytes of a file, which must not be too long.
 fn bytes(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    plain_file::open(path)?.take(decode::MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    let bytes = plain_file::start(path, decode::MAX_BYTES + 1)?;
     match bytes.len() as u64 {
         ..=decode::MAX_BYTES => Ok(bytes),
         _ => Err(io::Error::other(format!("it has more than {} bytes", decode::MAX_BYTES))),

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 use super::content::{Content, ContentFile, HashedFile, Role};
 use super::plain_file;
+use crate::folder::folder_of;
 use crate::{Error, Result};
 
 /// Within this time a file may change again without new times. FAT has a resolution of two seconds, others a finer one.
@@ -121,9 +122,7 @@ impl Identity {
             return Err(changed(first.map_or(Path::new("the data"), PathBuf::as_path)));
         }
         self.files.par_iter().try_for_each(|it| {
-            let metadata = fs::metadata(&it.path);
-            let metadata = metadata.map_err(|error| Error::io("read", &it.path, error))?;
-            if Stamp::of(&metadata) != it.stamp {
+            if Stamp::at(&it.path)? != it.stamp {
                 return Err(changed(&it.path));
             }
             // After so recent a change, another one may have left the times the same: hash the file again.
@@ -163,6 +162,11 @@ impl Stamp {
         Self([0, 0, metadata.len(), time.map_or(0, |it| it.as_nanos() as u64), 0])
     }
 
+    fn at(path: &Path) -> Result<Self> {
+        let metadata = fs::metadata(path).map_err(|error| Error::io("read", path, error))?;
+        Ok(Self::of(&metadata))
+    }
+
     fn bytes(&self) -> u64 {
         self.0[2]
     }
@@ -173,27 +177,6 @@ impl Stamp {
         let latest = Duration::from_nanos(self.0[3].max(self.0[4]));
         latest + CLOCK > now
     }
-
-    fn to_bytes(self) -> [u8; STAMP] {
-        let mut bytes = [0; STAMP];
-        for (place, number) in bytes.chunks_exact_mut(8).zip(self.0) {
-            place.copy_from_slice(&number.to_le_bytes());
-        }
-        bytes
-    }
-
-    fn from_bytes(bytes: &[u8]) -> Self {
-        let mut numbers = [0; 5];
-        for (number, place) in numbers.iter_mut().zip(bytes.chunks_exact(8)) {
-            *number = number_of(place);
-        }
-        Self(numbers)
-    }
-}
-
-/// The number in these bytes, lowest byte first.
-fn number_of(bytes: &[u8]) -> u64 {
-    bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 /// Hashes the files, or takes the hashes that are remembered. Keeps their order.
@@ -201,14 +184,8 @@ fn hash(files: &[ContentFile], watch: &dyn Watch) -> Result<Vec<Known>> {
     let Some(memory) = Memory::of(files) else { return Ok(Vec::new()) };
     let remembered = memory.read();
     let now = SystemTime::now();
-    let stamps: Vec<Stamp> = files
-        .par_iter()
-        .map(|file| {
-            let failed = |error| Error::io("read", &file.path, error);
-            let metadata = fs::metadata(&file.path).map_err(failed)?;
-            Ok(Stamp::of(&metadata))
-        })
-        .collect::<Result<_>>()?;
+    let stamp = |file: &ContentFile| Stamp::at(&file.path);
+    let stamps: Vec<Stamp> = files.par_iter().map(stamp).collect::<Result<_>>()?;
     let unknown = || stamps.iter().filter(|stamp| !remembered.contains_key(stamp));
     let bytes: u64 = unknown().map(Stamp::bytes).sum();
     let count = unknown().count();
@@ -278,10 +255,8 @@ struct Memory(PathBuf);
 impl Memory {
     /// The memory for these files; `None` if there are no files.
     fn of(files: &[ContentFile]) -> Option<Self> {
-        let first = files.first()?.path.parent()?;
-        let first = if first.as_os_str().is_empty() { Path::new(".") } else { first };
         // All files of a source share one memory. Its name comes from the folder of the first file.
-        let folder = first.canonicalize().ok()?;
+        let folder = folder_of(&files.first()?.path).canonicalize().ok()?;
         let folder = match files.len() {
             1 => folder.as_path(),
             _ => folder.parent().unwrap_or(&folder),
@@ -299,9 +274,11 @@ impl Memory {
             _ => return HashMap::new(),
         };
         let entry = |bytes: &[u8]| {
-            let (stamp, rest) = bytes.split_at(STAMP);
-            let (day, hash) = rest.split_at(8);
-            (Stamp::from_bytes(stamp), (number_of(day), hash.try_into().unwrap_or_default()))
+            let (numbers, hash) = bytes.split_at(STAMP + 8);
+            let mut numbers = numbers.as_chunks().0.iter().map(|it| u64::from_le_bytes(*it));
+            let mut next = || numbers.next().unwrap_or_default();
+            let stamp = Stamp(std::array::from_fn(|_| next()));
+            (stamp, (next(), hash.try_into().unwrap_or_default()))
         };
         entries.chunks_exact(ENTRY).map(entry).collect()
     }
@@ -322,7 +299,7 @@ impl Memory {
         let mut bytes = MAGIC.to_vec();
         bytes.reserve(all.len() * ENTRY + SEAL);
         for (stamp, (day, hash)) in &all {
-            bytes.extend_from_slice(&stamp.to_bytes());
+            bytes.extend_from_slice(stamp.0.map(u64::to_le_bytes).as_flattened());
             bytes.extend_from_slice(&day.to_le_bytes());
             bytes.extend_from_slice(hash);
         }
@@ -380,12 +357,6 @@ mod tests {
     }
 
     #[test]
-    fn a_stamp_and_its_bytes_are_one() {
-        let stamp = Stamp([1, u64::MAX, 3, 4 << 40, 5]);
-        assert_eq!(Stamp::from_bytes(&stamp.to_bytes()), stamp);
-    }
-
-    #[test]
     fn what_has_just_been_changed_is_recent() {
         let now = SystemTime::now();
         let at = |ago: i64| {
@@ -420,7 +391,7 @@ mod tests {
         assert!(memory.read().is_empty());
         let known = |inode: u64, recent: bool| Known {
             path: PathBuf::new(),
-            stamp: Stamp([0, inode, 0, 0, 0]),
+            stamp: Stamp([1, inode, 3, u64::MAX, 4 << 40]),
             recent,
             file: HashedFile {
                 role: Role::Data,
@@ -432,6 +403,10 @@ mod tests {
         memory.write(HashMap::new(), &[known(1, false), known(2, true), known(3, false)]);
         let read = memory.read();
         assert_eq!(read.len(), if cfg!(unix) { 2 } else { 0 });
+        for (Stamp(stamp), (_, hash)) in &read {
+            assert_eq!(*stamp, [1, stamp[1], 3, u64::MAX, 4 << 40]);
+            assert_eq!(hash, blake3::hash(&stamp[1].to_le_bytes()).as_bytes());
+        }
         let mut bytes = fs::read(&memory.0).unwrap();
         for place in [0, 20, bytes.len() - 1] {
             bytes[place] ^= 1;

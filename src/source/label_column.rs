@@ -66,18 +66,12 @@ fn add(tally: &mut Tally, part: &Part, label: LabelType) -> Result<()> {
             Values::Nulls(rows) => tally.missing += *rows as u64,
             Values::Numbers(numbers) => {
                 for (place, number) in numbers.iter().enumerate() {
-                    match number {
-                        Some(number) => tally.add_number(*number, || at(place)),
-                        None => tally.add_none(),
-                    }
+                    tally.add_number(*number, || at(place));
                 }
             }
             Values::Texts(texts) => {
                 for (place, text) in texts.iter().enumerate() {
-                    match text {
-                        Some(text) => tally.add_text(text, || at(place)),
-                        None => tally.add_none(),
-                    }
+                    tally.add_text(text, || at(place));
                 }
             }
         }
@@ -146,12 +140,10 @@ fn values(
 /// The type of the column in a file, and the names of its classes.
 fn declared(schema: &Schema, column: &str, path: &Path) -> Result<(LabelType, Option<Names>)> {
     let Ok(field) = schema.field_with_name(column) else {
-        return Err(Error::failed(format!(
-            "`{}` has no label column `{column}`; it has {}",
-            path.display(),
-            describe(schema)
-        ))
-        .hint("set `data.label` to the label column's name, or to false if there is none"));
+        let (shown, there) = (path.display(), describe(schema));
+        let message = format!("`{shown}` has no label column `{column}`; it has {there}");
+        return Err(Error::failed(message)
+            .hint("set `data.label` to the label column's name, or to false if there is none"));
     };
     let Some(label) = LabelType::of(field.data_type()) else {
         return Err(no_labels(path, column, field.data_type()));
@@ -216,24 +208,18 @@ pub(super) fn names_of(
     lie: impl FnOnce(&Value) -> &Value,
 ) -> Result<Option<Vec<String>>> {
     let Some(text) = schema.metadata().get("huggingface") else { return Ok(None) };
+    let wrong = |what: String| Error::failed(format!("`{}`: {what}", path.display()));
     if text.len() > LONGEST_JSON {
-        let message = format!("`{}`: its `huggingface` metadata is too long", path.display());
-        return Err(Error::failed(message));
+        return Err(wrong("its `huggingface` metadata is too long".to_owned()));
     }
-    let metadata: Value = serde_json::from_str(text).map_err(|error| {
-        Error::failed(format!(
-            "`{}`: its `huggingface` metadata is not JSON: {error}",
-            path.display()
-        ))
-    })?;
+    let metadata: Value = serde_json::from_str(text)
+        .map_err(|error| wrong(format!("its `huggingface` metadata is not JSON: {error}")))?;
     let feature = &metadata["info"]["features"][column];
     let Some(names) = lie(feature).as_array() else { return Ok(None) };
     let names: Option<Vec<String>> =
         names.iter().map(|name| name.as_str().map(str::to_owned)).collect();
     names.map(Some).ok_or_else(|| {
-        Error::failed(format!(
-            "`{}`: a label name of `{column}` in its `huggingface` metadata is not a string",
-            path.display()
-        ))
+        let what = "in its `huggingface` metadata is not a string";
+        wrong(format!("a label name of `{column}` {what}"))
     })
 }

@@ -61,17 +61,12 @@ impl Values {
             LabelType::Text => {
                 Ok(Self::Texts(cast(&DataType::LargeUtf8)?.as_string::<i64>().clone()))
             }
-            LabelType::Boolean => {
-                let array = cast(&DataType::Boolean)?;
-                let values = array.as_boolean().iter();
-                Ok(Self::Numbers(values.map(|it| it.map(i128::from)).collect()))
-            }
             LabelType::Integer if is_unsigned(array.data_type()) => {
                 let array = cast(&DataType::UInt64)?;
                 let values = array.as_primitive::<UInt64Type>().iter();
                 Ok(Self::Numbers(values.map(|it| it.map(i128::from)).collect()))
             }
-            LabelType::Integer => {
+            LabelType::Boolean | LabelType::Integer => {
                 let array = cast(&DataType::Int64)?;
                 let values = array.as_primitive::<Int64Type>().iter();
                 Ok(Self::Numbers(values.map(|it| it.map(i128::from)).collect()))

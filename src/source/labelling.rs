@@ -82,10 +82,8 @@ impl Labels {
         };
         Some(Labelled { with: rows.saturating_sub(without), without })
     }
-}
 
-impl Labels {
-    /// Fails if a CSV file has no label for any file.
+    /// Checks that a CSV file has labels.
     ///
     /// # Errors
     /// When a CSV file has no label for any file.

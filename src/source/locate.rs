@@ -9,6 +9,7 @@ use super::clutter::is_clutter;
 use super::content::PassedOver;
 use super::file_kind::{FileKind, KINDS};
 use super::{folder_holds, passed_over};
+use crate::folder::folder_of;
 use crate::pipeline::settings::{Medium, Split};
 use crate::{Error, Kind, Result};
 
@@ -69,12 +70,10 @@ pub(super) fn locate(named: &Named<'_>, medium: Medium) -> Result<Located> {
         let split = Split::ALL.into_iter().find(|split| *key == format!("data.{}", split.name()));
         in_folders(folders, medium, split)
     } else {
-        Err(Error::failed(format!(
-            "`{key}` names both folders and files ({} and {})",
-            folders,
-            paths.len() - folders
-        ))
-        .hint(format!("name either files or folders of {}s", medium.noun())))
+        let files = paths.len() - folders;
+        let message = format!("`{key}` names both folders and files ({folders} and {files})");
+        Err(Error::failed(message)
+            .hint(format!("name either files or folders of {}s", medium.noun())))
     }
 }
 
@@ -176,10 +175,8 @@ impl Seen {
     fn is_new(&mut self, path: &Path) -> Result<bool> {
         let failed = |error| Error::io("look at", path, error);
         let is_link = fs::symlink_metadata(path).map_err(failed)?.is_symlink();
-        let real = match (path.parent(), path.file_name()) {
-            (Some(folder), Some(name)) if !is_link => {
-                let folder =
-                    if folder.as_os_str().is_empty() { Path::new(".") } else { folder }.to_owned();
+        let real = match (folder_of(path), path.file_name()) {
+            (folder, Some(name)) if !is_link => {
                 let real = match self.folders.get(&folder) {
                     Some(real) => real.clone(),
                     None => {

@@ -2,7 +2,7 @@
 //!
 //! Every source gives its samples by row, in any order, decoded in parallel.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::pipeline::settings::{self, Data, Files, Medium, OnBadSample, Pipeline, Split};
@@ -118,15 +118,11 @@ fn open_located(
     located: Located,
     numbering: Numbering,
 ) -> Result<Box<dyn Classified>> {
-    let alignments = match &files.alignments {
-        None => None,
-        Some(patterns) => {
-            let (key, root) = ("data.alignments", files.root.as_path());
-            let paths =
-                locate::paths(&Named { root, patterns, key, roots: ROOTS }).map_err(missing)?;
-            Some(Alignments::open(paths)?)
-        }
-    };
+    let mut alignments = None;
+    if let Some(patterns) = &files.alignments {
+        let named = Named { root: &files.root, patterns, key: "data.alignments", roots: ROOTS };
+        alignments = Some(Alignments::open(locate::paths(&named).map_err(missing)?)?);
+    }
     let Located { kind, places, passed_over } = located;
     let given = [("labels", &files.labels), ("names", &files.names), ("frames", &files.frames)];
     let (refused, why) = kind.refused;
@@ -134,10 +130,8 @@ fn open_located(
         return Err(Error::failed(format!("`data.{key}` is not for this data: {why}"))
             .hint(format!("leave out `data.{key}`, or change it")));
     }
-    (kind.open)(
-        places,
-        Opening { settings: files, on_bad_sample, alignments, numbering, passed_over },
-    )
+    let settings = files;
+    (kind.open)(places, Opening { settings, on_bad_sample, alignments, numbering, passed_over })
 }
 
 /// Turns "not ready" into a failure, for something that no step makes.
@@ -190,14 +184,13 @@ pub fn open_place(place: &str, columns: Columns) -> Result<(Arc<dyn Source>, Opt
     // Names of samples are relative to the folder that the command runs in, or to the folder that holds them.
     let (root, located) = match Path::new(place) {
         folder if folder.is_dir() => {
-            let (root, folders) = (folder.to_path_buf(), vec![folder.to_path_buf()]);
-            (root, locate::in_folders(folders, columns.medium, None)?)
+            let root = folder.to_path_buf();
+            (root.clone(), locate::in_folders(vec![root], columns.medium, None)?)
         }
         _ => {
-            let (root, roots) = (PathBuf::from("."), "the folder that the command runs in");
-            let named = Named { root: &root, patterns: &patterns, key: "--input", roots };
-            let located = locate(&named, columns.medium).map_err(missing)?;
-            (root, located)
+            let (root, roots) = (Path::new("."), "the folder that the command runs in");
+            let named = Named { root, patterns: &patterns, key: "--input", roots };
+            (root.to_path_buf(), locate(&named, columns.medium).map_err(missing)?)
         }
     };
     let labelled = match &columns.label {

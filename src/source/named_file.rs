@@ -24,18 +24,10 @@ pub(super) struct NamedFiles {
 }
 
 impl NamedFiles {
-    /// The file that a row of the Parquet file `parquet` names.
+    /// The file that a row of the Parquet file `parquet` names; its place is relative to the folder that has it.
     ///
     /// # Errors
     /// Why there is no such file, and what to do, for people.
-    pub fn find(&self, parquet: &Path, name: &str) -> Result<PathBuf, String> {
-        self.place(parquet, name).map(|it| it.path)
-    }
-
-    /// The file that a row names, with its path relative to the folder that it was found from.
-    ///
-    /// # Errors
-    /// Fails like [`Self::find`].
     pub fn place(&self, parquet: &Path, name: &str) -> Result<Place, String> {
         let beside = folder_of(parquet);
         let wrong = |why: &str| {
@@ -78,8 +70,8 @@ impl NamedFiles {
     /// # Errors
     /// When the file cannot be read.
     pub fn load(&self, parquet: &Path, name: &str) -> crate::Result<Result<Loaded, String>> {
-        let path = match self.find(parquet, name) {
-            Ok(path) => path,
+        let path = match self.place(parquet, name) {
+            Ok(Place { path, .. }) => path,
             Err(why) => return Ok(Err(why)),
         };
         let loaded = (encoding::of(self.medium).read)(&path)?;
@@ -91,14 +83,14 @@ impl NamedFiles {
     /// # Errors
     /// Why the size is not known, for people.
     pub fn size(&self, parquet: &Path, name: &str) -> Result<Option<(usize, usize)>, String> {
-        let path = self.find(parquet, name)?;
+        let Place { path, .. } = self.place(parquet, name)?;
         let size = (encoding::of(self.medium).size_of_file)(&path);
         size.map_err(|error| format!("`{}`: {error}", path.display()))
     }
 
     /// The length of the sound that a row names; `None` if it is not known.
     pub fn length(&self, parquet: &Path, name: &str) -> Option<Length> {
-        let path = self.find(parquet, name).ok()?;
+        let Place { path, .. } = self.place(parquet, name).ok()?;
         (encoding::of(self.medium).length_of_file)(&path).ok()?
     }
 }

@@ -65,15 +65,9 @@ pub enum Why {
     Codec,
 }
 
-impl From<String> for Wrong {
-    fn from(what: String) -> Self {
-        Self { what, why: Why::Damaged }
-    }
-}
-
-impl From<&str> for Wrong {
-    fn from(what: &str) -> Self {
-        what.to_owned().into()
+impl<T: Into<String>> From<T> for Wrong {
+    fn from(what: T) -> Self {
+        Self { what: what.into(), why: Why::Damaged }
     }
 }
 
@@ -475,8 +469,7 @@ fn check_page(
                 1 => kind = value.number()?,
                 2 => decompressed = u64::try_from(value.number()?).ok(),
                 3 => length = u64::try_from(value.number()?).ok(),
-                5 => [count, encoding] = numbers(value, [1, 2])?,
-                7 => [count, encoding] = numbers(value, [1, 2])?,
+                5 | 7 => [count, encoding] = numbers(value, [1, 2])?,
                 8 => [count, encoding] = numbers(value, [1, 4])?,
                 _ => value.skip()?,
             }

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -271,10 +270,8 @@ fn not_parquet(path: &Path, bytes: u64, wrong: Wrong) -> Error {
         Why::Limit => return refused(path, Wrong { what, why }),
         Why::Damaged => {}
     }
-    let mut head = Vec::new();
-    let opened = plain_file::open(path);
     // A file that can no longer be read is reported elsewhere.
-    let _ = opened.and_then(|file| file.take(first_bytes::ENOUGH as u64).read_to_end(&mut head));
+    let head = plain_file::start(path, first_bytes::ENOUGH as u64).unwrap_or_default();
     if bytes == 0 {
         return Error::failed(format!("`{shown}` is empty: it has 0 bytes"))
             .hint("get it again from where it came from");

@@ -24,11 +24,21 @@ pub fn open(path: &Path) -> io::Result<File> {
     if check(file.metadata()?)? <= LONGEST_POINTER {
         let mut bytes = Vec::new();
         (&file).take(LONGEST_POINTER).read_to_end(&mut bytes)?;
-        if first_bytes::is_lfs_pointer(&bytes) {
+        if bytes.starts_with(first_bytes::LFS) {
             let what = "it is a Git LFS pointer, not the data: `git lfs pull` fetches that";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
         file.rewind()?;
     }
     Ok(file)
+}
+
+/// The first `most` bytes of a file that [`open`] opens, or all if there are fewer.
+///
+/// # Errors
+/// The errors of [`open`], and when the file cannot be read.
+pub fn start(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(most).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

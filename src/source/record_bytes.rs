@@ -43,14 +43,6 @@ impl Bytes {
         Ok(Self { path: path.to_path_buf(), kept })
     }
 
-    /// The first `most` bytes, or all if there are fewer.
-    ///
-    /// # Errors
-    /// The error of the system, or when a packed file is damaged.
-    pub fn head(&self, most: u64) -> io::Result<Vec<u8>> {
-        unpacked(&self.path, most)
-    }
-
     /// The number of bytes; `None` for a packed file, where it is known only after unpacking.
     pub fn length(&self) -> Option<u64> {
         match &self.kept {

@@ -26,7 +26,7 @@ use super::file_kind::{FileKind, Opening};
 use super::first_bytes::{self, ENOUGH};
 use super::labelling::{Labelling, Labels};
 use super::locate::Place;
-use super::record_bytes::{Bytes, MAX_UNPACKED};
+use super::record_bytes::{Bytes, MAX_UNPACKED, unpacked};
 use super::record_names::{CIFAR10_NAMES, COARSE_NAMES, FINE_NAMES, Kind, STL_NAMES, name_of};
 use super::tally::{self, Names, Tally};
 use super::{
@@ -110,7 +110,6 @@ impl Layout {
     }
 }
 
-/// A file of images.
 #[derive(Debug)]
 struct Part {
     path: PathBuf,
@@ -172,15 +171,12 @@ impl Records {
         passed_over: Vec<PassedOver>,
     ) -> Result<Self> {
         let labelled = files.label.is_some();
-        let parts = places
-            .into_iter()
-            .map(|place| Part::open(place, labelled))
-            .collect::<Result<Vec<Part>>>()?;
+        let parts = places.into_iter().map(|place| Part::open(place, labelled));
+        let parts = parts.collect::<Result<Vec<Part>>>()?;
         let Some(first) = parts.first() else {
-            return Err(Error::failed(
-                "empty dataset: the files that are named hold labels, and no image",
-            )
-            .hint("name the files of images: labels are looked for beside them"));
+            let message = "empty dataset: the files that are named hold labels, and no image";
+            return Err(Error::failed(message)
+                .hint("name the files of images: labels are looked for beside them"));
         };
         if let Some(other) = parts.iter().find(|it| it.layout != first.layout) {
             let (one, other) = (first.path.display(), &other.path.display());
@@ -208,12 +204,12 @@ impl Records {
 
     /// The part that holds a row, and the row's place in it.
     fn find(&self, row: usize) -> Result<(&Part, usize)> {
-        let mut first = 0;
+        let mut place = row;
         for part in &self.parts {
-            if row < first + part.rows {
-                return Ok((part, row - first));
+            if place < part.rows {
+                return Ok((part, place));
             }
-            first += part.rows;
+            place -= part.rows;
         }
         Err(no_such_row(row, self.rows()))
     }
@@ -228,7 +224,7 @@ fn tally(label: &str, parts: &[Part], names: Option<Names>) -> Tally {
             Some((file, labels)) => {
                 for (image, label) in labels.iter().enumerate() {
                     let at = || format!("image {image} of `{}`", file.display());
-                    tally.add_number(i128::from(*label), at);
+                    tally.add_number(Some(i128::from(*label)), at);
                 }
             }
             // STL-10's unlabelled images.
@@ -285,7 +281,7 @@ impl Part {
         let name = name_of(&path).into_owned();
         let kind = Kind::of(&name).unwrap_or(Kind::Cifar);
         let bytes = Bytes::open(&path).map_err(failed)?;
-        let head = bytes.head(ENOUGH as u64).map_err(|error| damaged(&path, &error))?;
+        let head = unpacked(&path, ENOUGH as u64).map_err(|error| damaged(&path, &error))?;
         let length = bytes.length();
         let (layout, header, rows) = match kind {
             Kind::Idx(_) => {

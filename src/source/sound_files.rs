@@ -5,7 +5,6 @@ use super::encoding::{Encoding, Loaded};
 use super::{Media, Remarks, Waveform, plain_file, sound};
 use crate::Error;
 
-/// The encoding of sound files.
 pub(super) const SOUNDS: Encoding = Encoding {
     extensions: &["wav", "flac", "mp3", "ogg", "oga", "wave"],
     order: Order::Numbers,

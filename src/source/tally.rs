@@ -66,7 +66,6 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// An empty tally.
     pub fn new(column: &str, order: Order) -> Self {
         Self {
             column: column.to_owned(),
@@ -90,14 +89,13 @@ impl Tally {
         Self { kind: Kind::Numbers, names, counted: false, kept: true, ..tally }
     }
 
-    /// Adds a row without a label.
-    pub fn add_none(&mut self) {
-        self.missing += 1;
-    }
-
-    /// Adds a row with a number; `at` says where the row is.
-    pub fn add_number(&mut self, number: i128, at: impl FnOnce() -> String) {
+    /// Adds a row with a number, or without a label; `at` says where the row is.
+    pub fn add_number(&mut self, number: Option<i128>, at: impl FnOnce() -> String) {
         self.kind = Kind::Numbers;
+        let Some(number) = number else {
+            self.missing += 1;
+            return;
+        };
         if let Some(seen) = self.numbers.get_mut(&number) {
             seen.rows += 1;
         } else if self.has_room(0) {
@@ -105,13 +103,13 @@ impl Tally {
         }
     }
 
-    /// Adds a row with a text; `at` says where the row is. An empty text is no label.
-    pub fn add_text(&mut self, text: &str, at: impl FnOnce() -> String) {
-        match text.is_empty() {
-            true => self.add_none(),
-            false => self.add_form(text, 1, at),
-        }
+    /// Adds a row with a text, or without a label; `at` says where the row is. An empty text is no label.
+    pub fn add_text(&mut self, text: Option<&str>, at: impl FnOnce() -> String) {
         self.kind = Kind::Text;
+        match text.filter(|it| !it.is_empty()) {
+            Some(text) => self.add_form(text, 1, at),
+            None => self.missing += 1,
+        }
     }
 
     /// Adds a class that may have no row.
@@ -145,16 +143,5 @@ impl Tally {
         let most = self.numbers.len().max(self.texts.len()) == MOST_CLASSES;
         self.full |= most || self.bytes > LONGEST_NAMES;
         !self.full
-    }
-
-    /// The numbers that rows have.
-    pub fn found_numbers(&self) -> impl Iterator<Item = (i128, &Seen)> {
-        self.numbers.iter().map(|(number, seen)| (*number, seen))
-    }
-
-    /// The texts that rows have.
-    pub fn found_texts(&self) -> impl Iterator<Item = (&str, &Seen)> {
-        let texts = self.texts.iter().filter(|(_, seen)| seen.rows > 0);
-        texts.map(|(text, seen)| (text.as_str(), seen))
     }
 }

@@ -2,7 +2,6 @@
 //! it, with its name without the extension and its text.
 
 use std::collections::HashMap;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::sound_files::SOUNDS;
@@ -29,9 +28,7 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<HashMap<PathBuf, String>> {
     let mut bytes = 0;
     for path in paths {
         let failed = |error| Error::io("read the transcripts", path, error);
-        let mut all = Vec::new();
-        let file = plain_file::open(path).map_err(failed)?;
-        file.take(LONGEST_FILE + 1).read_to_end(&mut all).map_err(failed)?;
+        let all = plain_file::start(path, LONGEST_FILE + 1).map_err(failed)?;
         bytes += all.len();
         let wrong = |what: &str| Error::failed(format!("`{}`: {what}", path.display()));
         if all.len() as u64 > LONGEST_FILE || bytes > MOST_BYTES {

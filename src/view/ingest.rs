@@ -1,7 +1,7 @@
 //! Brings images to the size and the channels of the view, once, at ingest.
 
-use image::imageops::{self, FilterType};
-use image::{DynamicImage, GrayImage, RgbImage};
+use image::DynamicImage;
+use image::imageops::FilterType;
 
 use crate::pipeline::{ImageView, SampleSize};
 use crate::sample::Pixels;
@@ -38,20 +38,9 @@ pub fn ingest(view: &ImageView, image: &DynamicImage) -> Result<Pixels> {
         .map_err(|_| Error::failed(format!("`view.resize` = {resize} is too large")))?;
     let square = width.min(height);
     let corner = ((width - square) / 2, (height - square) / 2);
-    let resized = if view.grayscale {
-        GrayImage::from_raw(width, height, values).map(|image| {
-            let square = imageops::crop_imm(&image, corner.0, corner.1, square, square);
-            imageops::resize(&*square, side, side, FilterType::Triangle).into_raw()
-        })
-    } else {
-        RgbImage::from_raw(width, height, values).map(|image| {
-            let square = imageops::crop_imm(&image, corner.0, corner.1, square, square);
-            imageops::resize(&*square, side, side, FilterType::Triangle).into_raw()
-        })
-    };
-    // Never `None`: the values were made for this size.
-    let values = resized
-        .ok_or_else(|| Error::failed(format!("the image does not fill {height}x{width}")))?;
+    let whole = Pixels { height: height as usize, width: width as usize, channels, values };
+    let square = whole.into_image()?.crop_imm(corner.0, corner.1, square, square);
+    let values = square.resize_exact(side, side, FilterType::Triangle).into_bytes();
     Ok(Pixels { height: resize, width: resize, channels, values })
 }
 
@@ -103,21 +92,10 @@ fn high_bytes(values: &[u16]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{ImageBuffer, Luma, LumaA, Rgb, Rgba};
+    use image::{GrayImage, ImageBuffer, Luma, LumaA, Rgb, RgbImage, Rgba};
 
     fn view(grayscale: bool, resize: Option<usize>) -> ImageView {
-        let channels = if grayscale { 1 } else { 3 };
-        ImageView {
-            resize,
-            grayscale,
-            crop: None,
-            flip: false,
-            patch: 8,
-            stride: 4,
-            mean: vec![0.0; channels],
-            std: vec![1.0; channels],
-            views: 1,
-        }
+        ImageView { resize, grayscale, ..ImageView::new(8, 4) }
     }
 
     fn values(grayscale: bool, image: impl Into<DynamicImage>) -> Vec<u8> {

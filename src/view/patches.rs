@@ -34,9 +34,19 @@ impl Framing {
         Framing::Random { seed, draw: epoch + 1 }
     }
 
-    /// The frame of sample `id`, whose image has the size `image`.
+    /// The frame of sample `id`, whose image has the size `image` and is one that [`patch_shape`] accepts.
     pub fn frame(self, view: &ImageView, image: SampleSize, id: i64) -> Frame {
-        frame(view, image, self.draws(id).as_mut())
+        let SampleSize { height, width } = image;
+        let room = |side: usize| view.crop.map_or(0, |crop| side.saturating_sub(crop));
+        let (down, across) = (room(height), room(width));
+        match self.draws(id) {
+            None => Frame { top: down / 2, left: across / 2, flipped: false },
+            Some(mut draws) => Frame {
+                top: draws.below(down as u32 + 1) as usize,
+                left: draws.below(across as u32 + 1) as usize,
+                flipped: view.flip && draws.chance(0.5),
+            },
+        }
     }
 
     /// The random numbers for the frame of sample `id`; `None` for the centre.
@@ -59,25 +69,6 @@ pub struct Frame {
     pub left: usize,
     /// Whether the crop is mirrored left-right.
     pub flipped: bool,
-}
-
-/// The frame of an image: random if there are `draws`, else the centre.
-///
-/// The image must be one that [`patch_shape`] accepts.
-pub fn frame(view: &ImageView, image: SampleSize, draws: Option<&mut Draws>) -> Frame {
-    let SampleSize { height, width } = image;
-    let room = match view.crop {
-        Some(crop) => (height.saturating_sub(crop), width.saturating_sub(crop)),
-        None => (0, 0),
-    };
-    match draws {
-        None => Frame { top: room.0 / 2, left: room.1 / 2, flipped: false },
-        Some(draws) => Frame {
-            top: draws.below(room.0 as u32 + 1) as usize,
-            left: draws.below(room.1 as u32 + 1) as usize,
-            flipped: view.flip && draws.chance(0.5),
-        },
-    }
 }
 
 /// The patches of one image: `[grid * grid, patch, patch, channels]`.
@@ -118,48 +109,43 @@ impl PatchShape {
 pub fn patch_shape(view: &ImageView, image: SampleSize) -> Result<PatchShape> {
     let SampleSize { height, width } = image;
     let wrong = |message: String| Error::new(Kind::Usage, message);
+    let size = format!("{height}x{width}");
     let side = match view.crop {
         Some(crop) if crop > height || crop > width => {
-            return Err(wrong(format!(
-                "the crop (`view.crop` = {crop}) is larger than the image ({height}x{width})"
-            ))
-            .hint("lower `view.crop`, or set `view.resize` to make the images larger"));
+            let what = format!("the crop (`view.crop` = {crop}) is larger than the image ({size})");
+            return Err(wrong(what)
+                .hint("lower `view.crop`, or set `view.resize` to make the images larger"));
         }
         Some(crop) => crop,
         None if height != width => {
-            return Err(wrong(format!(
-                "the image ({height}x{width}) is not square, and patches lie in a square grid"
-            ))
-            .hint("set `view.crop` or `view.resize`"));
+            let what =
+                format!("the image ({size}) is not square, and patches lie in a square grid");
+            return Err(wrong(what).hint("set `view.crop` or `view.resize`"));
         }
         None => height,
     };
-    let channels = view.channels();
-    if view.mean.len() != channels || view.std.len() != channels {
+    let (channels, patch) = (view.channels(), view.patch);
+    let (means, stds) = (view.mean.len(), view.std.len());
+    if means != channels || stds != channels {
         return Err(wrong(format!(
-            "`view.mean` has {} values and `view.std` {}, for {channels} channels",
-            view.mean.len(),
-            view.std.len()
+            "`view.mean` has {means} values and `view.std` {stds}, for {channels} channels"
         )));
     }
-    if view.patch == 0 || view.stride == 0 {
+    if patch == 0 || view.stride == 0 {
         return Err(wrong("`view.patch` and `view.stride` must be at least 1".to_owned()));
     }
-    if view.patch > side {
-        return Err(wrong(format!(
-            "the patch (`view.patch` = {patch}) is larger than the crop ({side}x{side} of an \
-             image of {height}x{width})",
-            patch = view.patch
-        ))
-        .hint("lower `view.patch`, or set `view.resize` to make the images larger"));
+    if patch > side {
+        let crop = format!("the crop ({side}x{side} of an image of {size})");
+        return Err(wrong(format!("the patch (`view.patch` = {patch}) is larger than {crop}"))
+            .hint("lower `view.patch`, or set `view.resize` to make the images larger"));
     }
-    Ok(PatchShape { grid: view.grid(side), patch: view.patch, channels })
+    Ok(PatchShape { grid: view.grid(side), patch, channels })
 }
 
 /// Crops, flips, scales to [0, 1], normalises, and cuts an image into overlapping patches.
 ///
 /// `pixels` is `[height, width, channels]` of an `image` that [`patch_shape`] accepts, and `frame` comes from
-/// [`frame()`] for it. `out` becomes `[grid * grid, patch, patch, channels]`, the patches in the order (row, column).
+/// [`Framing::frame`] for it. `out` becomes `[grid * grid, patch, patch, channels]`, the patches in the order (row, column).
 ///
 /// # Panics
 /// When `pixels` or `out` is too short for these shapes.
@@ -219,15 +205,12 @@ mod tests {
 
     fn view(channels: usize, crop: Option<usize>, patch: usize, stride: usize) -> ImageView {
         ImageView {
-            resize: None,
             grayscale: channels == 1,
             crop,
             flip: true,
-            patch,
-            stride,
             mean: (0..channels).map(|c| 0.4 + 0.03 * c as f32).collect(),
             std: (0..channels).map(|c| 0.25 + 0.02 * c as f32).collect(),
-            views: 1,
+            ..ImageView::new(patch, stride)
         }
     }
 
@@ -298,24 +281,16 @@ mod tests {
         let view = view(1, Some(4), 2, 1);
         let centre = Framing::Centre.frame(&view, OBLONG, 0);
         assert_eq!(centre, Frame { top: 1, left: 2, flipped: false });
-        let frames: Vec<Frame> = (0..500)
-            .map(|id| Framing::Random { seed: 1, draw: 0 }.frame(&view, OBLONG, id))
-            .collect();
-        for top in 0..3 {
-            for left in 0..5 {
-                for flipped in [false, true] {
-                    assert!(
-                        frames.contains(&Frame { top, left, flipped }),
-                        "{top} {left} {flipped}"
-                    );
-                }
+        let frame = |draw, id| Framing::Random { seed: 1, draw }.frame(&view, OBLONG, id);
+        let frames: Vec<Frame> = (0..500).map(|id| frame(0, id)).collect();
+        for (top, left) in (0..15).map(|it| (it / 5, it % 5)) {
+            for flipped in [false, true] {
+                let due = Frame { top, left, flipped };
+                assert!(frames.contains(&due), "{due:?}");
             }
         }
-        let again = Framing::Random { seed: 1, draw: 0 }.frame(&view, OBLONG, 123);
-        assert_eq!(again, frames[123]);
-        let other =
-            (0..500).map(|id| Framing::Random { seed: 1, draw: 1 }.frame(&view, OBLONG, id));
-        assert!(other.zip(&frames).any(|(a, b)| a != *b));
+        assert_eq!(frame(0, 123), frames[123]);
+        assert!((0..500).any(|id| frame(1, id) != frames[id as usize]));
     }
 
     #[test]

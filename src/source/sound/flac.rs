@@ -12,10 +12,9 @@ use symphonia::default::formats::FlacReader;
 
 use super::mono::Mono;
 use super::window::Window;
-use super::{Input, Opened, check_claims};
+use super::{Input, Opened, check_claims, said};
 use crate::sample::{Length, Waveform};
 
-/// A FLAC file whose header has been read.
 pub(super) struct Flac<'a> {
     reader: FlacReader<'a>,
     decoder: FlacDecoder,
@@ -42,7 +41,7 @@ impl<'a> Flac<'a> {
         let rate = codec.sample_rate.unwrap_or(0);
         check_claims(rate, claimed)?;
         let options = AudioDecoderOptions::default().verify(true);
-        let decoder = FlacDecoder::try_new(codec, &options).map_err(|error| error.to_string())?;
+        let decoder = FlacDecoder::try_new(codec, &options).map_err(said)?;
         Ok(Self { reader, decoder, rate, claimed })
     }
 }
@@ -59,7 +58,6 @@ impl Opened for Flac<'_> {
 
     fn decode(mut self: Box<Self>) -> Result<Waveform, String> {
         let mut mono = Mono::new(self.claimed);
-        let mut interleaved: Vec<f32> = Vec::new();
         loop {
             let packet = match self.reader.next_packet() {
                 Ok(Some(packet)) => packet,
@@ -73,9 +71,7 @@ impl Opened for Flac<'_> {
             }
             let damaged = |error| format!("the sound is damaged: {error}");
             let decoded = self.decoder.decode(&packet).map_err(damaged)?;
-            let channels = decoded.num_planes().max(1);
-            decoded.copy_to_vec_interleaved(&mut interleaved);
-            mono.push(&interleaved, channels)?;
+            mono.push_packet(decoded)?;
         }
         whole(mono, self.claimed, self.decoder, self.rate)
     }

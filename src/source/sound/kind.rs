@@ -136,8 +136,9 @@ pub(super) fn of(head: &[u8]) -> Result<Kind, String> {
 /// The kind of an MPEG audio file; `None` for other files.
 fn of_mpeg(head: &[u8]) -> Option<Result<Kind, String>> {
     let [0xff, second, third, fourth, ..] = *head else { return of_cut_mpeg(head) };
+    let refused = |what| Some(Err(format!("the sound is {what}, which is not read; {CONVERT}")));
     if second & 0xf6 == 0xf0 {
-        return Some(Err(format!("the sound is AAC, which is not read; {CONVERT}")));
+        return refused("AAC");
     }
     if second & 0xe0 != 0xe0
         || second & 0x18 == 0x08
@@ -151,12 +152,8 @@ fn of_mpeg(head: &[u8]) -> Option<Result<Kind, String>> {
     }
     match second & 0x06 {
         0x02 => Some(Ok(Kind::Mp3)),
-        0x04 => Some(Err(format!(
-            "the sound is MPEG audio of layer II (MP2), which is not read; {CONVERT}"
-        ))),
-        0x06 => {
-            Some(Err(format!("the sound is MPEG audio of layer I, which is not read; {CONVERT}")))
-        }
+        0x04 => refused("MPEG audio of layer II (MP2)"),
+        0x06 => refused("MPEG audio of layer I"),
         _ => None,
     }
 }

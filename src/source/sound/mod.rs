@@ -85,25 +85,26 @@ trait Opened {
 }
 
 fn open<'a>(mut file: impl Input + 'a) -> Result<Box<dyn Opened + 'a>, String> {
-    let bytes = file.seek(SeekFrom::End(0)).map_err(|error| error.to_string())?;
+    let bytes = file.seek(SeekFrom::End(0)).map_err(said)?;
     let span = tags::span(&mut file, bytes)?;
     let mut head = Vec::new();
-    file.seek(SeekFrom::Start(span.start)).map_err(|error| error.to_string())?;
+    file.seek(SeekFrom::Start(span.start)).map_err(said)?;
     let left = span.end.saturating_sub(span.start);
-    file.by_ref()
-        .take(left.min(kind::HEAD))
-        .read_to_end(&mut head)
-        .map_err(|error| error.to_string())?;
+    file.by_ref().take(left.min(kind::HEAD)).read_to_end(&mut head).map_err(said)?;
     let kind = kind::of(&head)?;
     // Bytes after the samples of a WAV file may look like a tag without being one.
     let end = if kind == Kind::Wav { bytes } else { span.end };
-    let window = Window::new(file, span.start, end).map_err(|error| error.to_string())?;
+    let window = Window::new(file, span.start, end).map_err(said)?;
     Ok(match kind {
         Kind::Wav => Box::new(wav::Wav::open(window)?),
         Kind::Flac => Box::new(flac::Flac::open(window)?),
         Kind::Mp3 => Box::new(mp3::Mp3::open(window)?),
         Kind::Ogg => Box::new(ogg::Ogg::open(window)?),
     })
+}
+
+fn said(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
 
 /// The message of an error while a header is read.
@@ -114,7 +115,6 @@ fn in_header(error: std::io::Error) -> String {
     }
 }
 
-/// Checks what a header claims.
 fn check_claims(rate: u32, samples: Option<u64>) -> Result<(), String> {
     if let Some(samples) = samples.filter(|samples| *samples > MAX_SAMPLES) {
         return Err(format!("it claims {samples} samples, more than {MAX_SAMPLES}"));

@@ -1,5 +1,7 @@
 //! Mixes the channels from a decoder to one channel.
 
+use symphonia::core::audio::GenericAudioBufferRef;
+
 use super::MAX_SAMPLES;
 use crate::sample::Waveform;
 
@@ -18,17 +20,31 @@ pub(super) struct Mono {
     clipped: usize,
     /// Whether any number was not an integer.
     fraction: bool,
+    /// The samples of a packet, interleaved.
+    packet: Vec<f32>,
 }
 
 impl Mono {
     /// Starts without samples; `claimed` is the number of samples per channel that the file claims.
     pub fn new(claimed: Option<u64>) -> Self {
-        Self { samples: Vec::new(), claimed, peak: 0.0, clipped: 0, fraction: false }
+        let (samples, packet) = (Vec::new(), Vec::new());
+        Self { samples, claimed, peak: 0.0, clipped: 0, fraction: false, packet }
     }
 
-    /// The number of samples so far.
     pub fn len(&self) -> u64 {
         self.samples.len() as u64
+    }
+
+    /// Adds the samples of a decoded packet.
+    ///
+    /// # Errors
+    /// Fails like [`push`](Self::push).
+    pub fn push_packet(&mut self, decoded: GenericAudioBufferRef<'_>) -> Result<(), String> {
+        let mut packet = std::mem::take(&mut self.packet);
+        decoded.copy_to_vec_interleaved(&mut packet);
+        self.push(&packet, decoded.num_planes().max(1))?;
+        self.packet = packet;
+        Ok(())
     }
 
     /// Adds interleaved samples of `channels` channels.

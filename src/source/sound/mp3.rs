@@ -12,10 +12,9 @@ use symphonia::default::codecs::MpaDecoder;
 use super::mono::Mono;
 use super::mp3_frame::{Frame, Info, NoFrame};
 use super::window::Window;
-use super::{Input, Opened, check_claims, kind};
+use super::{Input, Opened, check_claims, kind, said};
 use crate::sample::{Length, Waveform};
 
-/// An MP3 file.
 pub(super) struct Mp3<R: Input> {
     file: BufReader<Window<R>>,
     /// Bytes that were read from the file, and all that it has.
@@ -38,7 +37,7 @@ impl<R: Input> Mp3<R> {
         let info = Info::of(&format, &first);
         // A frame that tells the length of the sound holds no sound itself.
         let at = if info.is_some() { first.len() as u64 } else { 0 };
-        file.seek(SeekFrom::Start(at)).map_err(|error| error.to_string())?;
+        file.seek(SeekFrom::Start(at)).map_err(said)?;
         Ok(Self { file, at, bytes, format, info: info.unwrap_or_default() })
     }
 
@@ -94,10 +93,9 @@ impl<R: Input> Opened for Mp3<R> {
             1 => layouts::CHANNEL_LAYOUT_MONO,
             _ => layouts::CHANNEL_LAYOUT_STEREO,
         });
-        let mut decoder = MpaDecoder::try_new(&codec, &AudioDecoderOptions::default())
-            .map_err(|error| error.to_string())?;
+        let mut decoder =
+            MpaDecoder::try_new(&codec, &AudioDecoderOptions::default()).map_err(said)?;
         let mut mono = Mono::new(None);
-        let mut interleaved: Vec<f32> = Vec::new();
         let mut frame = 0i64;
         let frames = self.walk(|bytes| {
             let at = Timestamp::new(frame * i64::from(each));
@@ -105,10 +103,8 @@ impl<R: Input> Opened for Mp3<R> {
             let decoded = decoder
                 .decode(&packet)
                 .map_err(|error| format!("the sound is damaged in frame {frame}: {error}"))?;
-            let channels = decoded.num_planes().max(1);
-            decoded.copy_to_vec_interleaved(&mut interleaved);
             frame += 1;
-            mono.push(&interleaved, channels)
+            mono.push_packet(decoded)
         })?;
         let (start, end) = self.kept(frames);
         mono.keep(start, end);
@@ -126,10 +122,10 @@ fn next(
     let mut header = [0; 4];
     if left < 4 {
         let rest = &mut header[..left as usize];
-        file.read_exact(rest).map_err(|error| error.to_string())?;
+        file.read_exact(rest).map_err(said)?;
         return if rest.iter().all(|byte| *byte == 0) { Ok(None) } else { Err(cut(*at)) };
     }
-    file.read_exact(&mut header).map_err(|error| error.to_string())?;
+    file.read_exact(&mut header).map_err(said)?;
     let frame = match Frame::parse(header) {
         Ok(frame) => frame,
         Err(NoFrame::Free) => {
@@ -153,7 +149,7 @@ fn next(
     }
     let mut whole = vec![0; frame.bytes.max(4)];
     whole[..4].copy_from_slice(&header);
-    file.read_exact(&mut whole[4..]).map_err(|error| error.to_string())?;
+    file.read_exact(&mut whole[4..]).map_err(said)?;
     *at += frame.bytes as u64;
     Ok(Some((frame, whole)))
 }
@@ -166,7 +162,7 @@ fn cut(at: u64) -> String {
 fn only_zeros(file: &mut impl Read) -> Result<bool, String> {
     let mut chunk = [0; 4096];
     loop {
-        match file.read(&mut chunk).map_err(|error| error.to_string())? {
+        match file.read(&mut chunk).map_err(said)? {
             0 => return Ok(true),
             read if chunk[..read].iter().any(|byte| *byte != 0) => return Ok(false),
             _ => {}

@@ -11,7 +11,7 @@ use symphonia::default::codecs::{FlacDecoder, VorbisDecoder};
 use super::mono::Mono;
 use super::ogg_pages::{Ended, Pages};
 use super::window::Window;
-use super::{Input, Opened, check_claims, flac, vorbis_setup};
+use super::{Input, Opened, check_claims, flac, said, vorbis_setup};
 use crate::sample::{Length, Waveform};
 
 const VORBIS: &[u8] = b"\x01vorbis";
@@ -25,10 +25,8 @@ const STREAM_INFO_AT: usize = 17;
 const VORBIS_HEADERS: usize = 3;
 const MOST_HEADERS: usize = 1 << 10;
 
-/// An Ogg file whose first page has been read.
 pub(super) struct Ogg<R: Input> {
     pages: Pages<BufReader<Window<R>>>,
-    /// The first packet.
     first: Vec<u8>,
     rate: u32,
 }
@@ -83,12 +81,12 @@ impl<R: Input> Ogg<R> {
             .map_err(|error| format!("the sound is damaged in its header: {error}"))?;
         let mut mono = Mono::new(None);
         let mut positions = Positions::default();
-        let (mut page, mut interleaved) = (Some(page), Vec::new());
+        let mut page = Some(page);
         while let Some(Ended { packets, position, last }) = page {
             // An empty packet has no samples.
             for packet in packets.into_iter().filter(|packet| !packet.is_empty()) {
                 if all || positions.begin.is_none() {
-                    decode(&mut decoder, packet, &mut interleaved, &mut mono)?;
+                    decode(&mut decoder, packet, &mut mono)?;
                 }
             }
             positions.add(mono.len(), position, last);
@@ -109,13 +107,12 @@ impl<R: Input> Ogg<R> {
         let mut codec = AudioCodecParameters::new();
         codec.for_codec(CODEC_ID_FLAC).with_extra_data(info.into());
         let options = AudioDecoderOptions::default().verify(true);
-        let mut decoder =
-            FlacDecoder::try_new(&codec, &options).map_err(|error| error.to_string())?;
+        let mut decoder = FlacDecoder::try_new(&codec, &options).map_err(said)?;
         let mut mono = Mono::new(claimed);
-        let (mut page, mut interleaved) = (Some(page), Vec::new());
+        let mut page = Some(page);
         while let Some(Ended { packets, .. }) = page {
             for packet in packets.into_iter().filter(|packet| packet.first() == Some(&0xff)) {
-                decode(&mut decoder, packet, &mut interleaved, &mut mono)?;
+                decode(&mut decoder, packet, &mut mono)?;
             }
             page = self.pages.next()?;
         }
@@ -187,20 +184,13 @@ impl Positions {
 }
 
 /// Decodes a packet, and adds its samples.
-fn decode(
-    decoder: &mut impl AudioDecoder,
-    packet: Vec<u8>,
-    interleaved: &mut Vec<f32>,
-    mono: &mut Mono,
-) -> Result<(), String> {
+fn decode(decoder: &mut impl AudioDecoder, packet: Vec<u8>, mono: &mut Mono) -> Result<(), String> {
     let at = Timestamp::new(mono.len() as i64);
     let packet = Packet::new(0, at, Duration::ZERO, packet);
     let decoded = decoder
         .decode(&packet)
         .map_err(|error| format!("the sound is damaged at sample {}: {error}", mono.len()))?;
-    let channels = decoded.num_planes().max(1);
-    decoded.copy_to_vec_interleaved(interleaved);
-    mono.push(interleaved, channels)
+    mono.push_packet(decoded)
 }
 
 /// The stream information in the first packet of FLAC: how the sound is coded.

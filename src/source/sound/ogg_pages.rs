@@ -4,7 +4,7 @@ use std::io::{Read, Seek, SeekFrom};
 
 use crc_fast::{CrcAlgorithm, Digest};
 
-use super::kind;
+use super::{kind, said};
 
 /// Bytes of a page before the lengths of its segments.
 const HEADER: usize = 27;
@@ -69,7 +69,7 @@ impl<R: Read + Seek> Pages<R> {
             let Some(page) = pages.page()? else { break };
             if page.flags & FIRST == 0 {
                 pages.at = begin;
-                pages.file.seek(SeekFrom::Start(begin)).map_err(|error| error.to_string())?;
+                pages.file.seek(SeekFrom::Start(begin)).map_err(said)?;
                 break;
             }
             if known(&page.body) {
@@ -97,10 +97,8 @@ impl<R: Read + Seek> Pages<R> {
     pub fn next(&mut self) -> Result<Option<Ended>, String> {
         loop {
             let Some(page) = self.page()? else {
-                return match self.ended {
-                    true => Ok(None),
-                    false => Err("cut off: it ends before its last page".to_owned()),
-                };
+                let cut_off = || "cut off: it ends before its last page".to_owned();
+                return self.ended.then_some(None).ok_or_else(cut_off);
             };
             if page.flags & FIRST != 0 {
                 return Err(several());
@@ -109,18 +107,14 @@ impl<R: Read + Seek> Pages<R> {
                 continue;
             }
             if page.number != self.number || self.ended {
-                return Err(format!(
-                    "the sound is damaged: page {} comes where {} is due",
-                    page.number, self.number
-                ));
+                let (found, due) = (page.number, self.number);
+                return Err(format!("the sound is damaged: page {found} comes where {due} is due"));
             }
             self.number = self.number.wrapping_add(1);
             self.ended = page.flags & LAST != 0;
             if (page.flags & CONTINUES != 0) == self.begun.is_empty() && !page.lengths.is_empty() {
-                return Err(format!(
-                    "the sound is damaged: page {} continues another",
-                    page.number
-                ));
+                let number = page.number;
+                return Err(format!("the sound is damaged: page {number} continues another"));
             }
             return self.packets(&page).map(Some);
         }
@@ -157,10 +151,8 @@ impl<R: Read + Seek> Pages<R> {
         }
         self.read(&mut header)?;
         if !header.starts_with(b"OggS\0") {
-            return Err(format!(
-                "the sound is damaged: no page begins at byte {}",
-                self.at - HEADER as u64
-            ));
+            let at = self.at - HEADER as u64;
+            return Err(format!("the sound is damaged: no page begins at byte {at}"));
         }
         let mut lengths = vec![0; usize::from(header[26])];
         let mut body = Vec::new();
@@ -187,16 +179,14 @@ impl<R: Read + Seek> Pages<R> {
         let expected = number(22);
         header[22..26].fill(0);
         if checksum(&[&header, &page.lengths, &page.body]) != expected {
-            return Err(format!(
-                "the sound is damaged: page {} does not have its checksum",
-                page.number
-            ));
+            let number = page.number;
+            return Err(format!("the sound is damaged: page {number} does not have its checksum"));
         }
         Ok(Some(page))
     }
 
     fn read(&mut self, out: &mut [u8]) -> Result<(), String> {
-        self.file.read_exact(out).map_err(|error| error.to_string())?;
+        self.file.read_exact(out).map_err(said)?;
         self.at += out.len() as u64;
         Ok(())
     }
@@ -227,9 +217,7 @@ fn not_read(packet: &[u8]) -> String {
         (b"CELT    ", "CELT"),
         (b"PCM     ", "OggPCM"),
     ];
-    let name = name
-        .iter()
-        .find(|it| packet.starts_with(it.0))
-        .map_or("neither Vorbis nor FLAC", |it| it.1);
+    let name = name.iter().find(|it| packet.starts_with(it.0));
+    let name = name.map_or("neither Vorbis nor FLAC", |it| it.1);
     format!("the sound is Ogg that holds {name}, which is not read; {}", kind::CONVERT)
 }

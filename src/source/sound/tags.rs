@@ -4,6 +4,8 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
+use super::said;
+
 /// The most tags before a sound, and the most after it.
 const MOST_TAGS: usize = 16;
 
@@ -14,11 +16,11 @@ const APE: &[u8; 8] = b"APETAGEX";
 /// # Errors
 /// When the file cannot be read, or ends within a tag before the sound.
 pub(super) fn span(file: &mut (impl Read + Seek), bytes: u64) -> Result<Range<u64>, String> {
-    let start = start(file, bytes).map_err(|error| error.to_string())?;
+    let start = start(file, bytes).map_err(said)?;
     if start > bytes {
         return Err("cut off in the tag (ID3 or APE) in front of it".to_owned());
     }
-    let end = end(file, start, bytes).map_err(|error| error.to_string())?;
+    let end = end(file, start, bytes).map_err(said)?;
     Ok(start..end)
 }
 

@@ -6,13 +6,12 @@ use super::companding::{a_law, mu_law};
 use super::mono::Mono;
 use super::wav_header::{Coding, Header};
 use super::window::Window;
-use super::{Input, Opened, check_claims};
+use super::{Input, Opened, check_claims, said};
 use crate::sample::{Length, Waveform};
 
 /// Samples, counted over all channels, that are read at a time.
 const AT_ONCE: usize = 1 << 14;
 
-/// A WAV file whose header has been read.
 pub(super) struct Wav<R: Input> {
     file: BufReader<Window<R>>,
     header: Header,
@@ -35,7 +34,7 @@ impl<R: Input> Opened for Wav<R> {
 
     fn decode(mut self: Box<Self>) -> Result<Waveform, String> {
         let Header { coding, channels, rate, start, found, claimed } = self.header;
-        self.file.seek(SeekFrom::Start(start)).map_err(|error| error.to_string())?;
+        self.file.seek(SeekFrom::Start(start)).map_err(said)?;
         let channels = usize::from(channels);
         let each = usize::from(coding.bytes()) * channels;
         let at_once = (AT_ONCE / channels).max(1);
@@ -46,7 +45,7 @@ impl<R: Input> Opened for Wav<R> {
             let frames = (found - mono.len()).min(at_once as u64) as usize;
             bytes.resize(frames * each, 0);
             // The file may have become shorter since.
-            self.file.read_exact(&mut bytes).map_err(|error| error.to_string())?;
+            self.file.read_exact(&mut bytes).map_err(said)?;
             values.clear();
             read(coding, &bytes, &mut values, &mut low_end);
             mono.push(&values, channels)?;

@@ -7,7 +7,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use super::{in_header, kind};
+use super::{in_header, kind, said};
 
 /// The most chunks that are searched for the samples.
 const MOST_CHUNKS: usize = 1000;
@@ -25,7 +25,6 @@ const GUIDS: [[u8; 14]; 2] = [
     *b"\0\0\x21\x07\xd3\x11\x86\x44\xc8\xc1\xca\0\0\0",
 ];
 
-/// How a sample is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Coding {
     /// A number of `bits` bits at the high end of its bytes.
@@ -81,7 +80,7 @@ impl Header {
         let mut long = None;
         let mut at = 12u64;
         for _ in 0..MOST_CHUNKS {
-            file.seek(SeekFrom::Start(at)).map_err(|error| error.to_string())?;
+            file.seek(SeekFrom::Start(at)).map_err(said)?;
             let mut head = [0; 8];
             match file.read_exact(&mut head) {
                 Ok(()) => {}
@@ -108,7 +107,7 @@ impl Header {
                     file.by_ref()
                         .take(size.min(40).into())
                         .read_to_end(&mut chunk)
-                        .map_err(|error| error.to_string())?;
+                        .map_err(said)?;
                     format = Some(read_format(&chunk, size)?);
                 }
                 b"data" => {
@@ -117,7 +116,7 @@ impl Header {
                     };
                     let left = bytes.saturating_sub(at);
                     let mut next = [0; 8];
-                    let behind = file.read(&mut next).map_err(|error| error.to_string())?;
+                    let behind = file.read(&mut next).map_err(said)?;
                     let is_empty = size == 0 && is_chunk(&next[..behind], left);
                     let claimed = match (size, long) {
                         (u32::MAX, Some(long)) => Some(long).filter(|it| (1..1 << 63).contains(it)),
@@ -185,8 +184,8 @@ fn check_behind(
     }
     for padding in 0..2 {
         let mut next = [0; 8];
-        file.seek(SeekFrom::Start(start + claimed + padding)).map_err(|error| error.to_string())?;
-        file.read_exact(&mut next).map_err(|error| error.to_string())?;
+        file.seek(SeekFrom::Start(start + claimed + padding)).map_err(said)?;
+        file.read_exact(&mut next).map_err(said)?;
         let is_id = next[..4].iter().all(|byte| (0x20..0x7f).contains(byte));
         if is_id || next.starts_with(b"ID3") {
             return Ok(());
@@ -201,7 +200,7 @@ fn check_behind(
 /// Whether a common chunk begins at this byte.
 fn begins_chunk(file: &mut (impl Read + Seek), at: u64) -> Result<bool, String> {
     let mut id = [0; 4];
-    file.seek(SeekFrom::Start(at)).map_err(|error| error.to_string())?;
+    file.seek(SeekFrom::Start(at)).map_err(said)?;
     match file.read_exact(&mut id) {
         Ok(()) => Ok([b"data", b"fmt ", b"LIST", b"fact", b"bext", b"id3 "].contains(&&id)),
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
@@ -282,7 +281,6 @@ fn read_format(chunk: &[u8], size: u32) -> Result<(Coding, u16, u32), String> {
     Ok((coding, channels, rate))
 }
 
-/// Why a codec is not read.
 fn refused(codec: u16) -> String {
     let name = match codec {
         0x0002 => "Microsoft ADPCM",
@@ -313,7 +311,6 @@ fn refused(codec: u16) -> String {
     )
 }
 
-/// A number of 32 bits.
 fn number(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }

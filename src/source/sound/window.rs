@@ -25,7 +25,6 @@ impl<R: Input> Window<R> {
         Ok(Self { file, start, end: end.max(start), at })
     }
 
-    /// The number of bytes.
     pub fn size(&self) -> u64 {
         self.end - self.start
     }

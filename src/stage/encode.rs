@@ -92,7 +92,7 @@ pub(super) fn encode_split(
 ) -> Result<()> {
     let meter = Meter::begin(run.standing.dir.store());
     let Generating { index, split, key, title, before } = generating;
-    let [patches, ..] = input.shape();
+    let [patches, ..] = input.layout().shape;
     let (pooling, output) = (run.stack()?.pooling, run.stack()?.output(index));
     let boundary = run.standing.plan.boundary(index);
     let store = &run.pipeline.store;
@@ -148,7 +148,7 @@ pub(super) fn untrained(run: &Run<'_>) -> Result<()> {
         let modules = modules.collect::<Result<_>>()?;
         let title = format!("encode untrained {}", split.name());
         let datasets = datasets.map(|dataset| (dataset, key)).collect();
-        encode_stack(run, &title, split, modules, datasets, |input| input.samples())?;
+        encode_stack(run, &title, split, modules, datasets, |input| input.layout().samples)?;
     }
     Ok(())
 }

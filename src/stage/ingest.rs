@@ -20,6 +20,7 @@ use crate::pipeline::{OnBadSample, PerSplit, Split};
 use crate::random::generator;
 use crate::schedule::Step;
 use crate::source::{self, Sample, Source};
+use crate::train::took::Took;
 use crate::{Error, Kind, Result};
 
 pub(super) fn ingest(run: &Run<'_>) -> Result<()> {
@@ -146,7 +147,9 @@ fn ingest_split(
         run.session.progress.note(&format!("`{column}`: {choice}"));
     }
     check_unchanged(run, split, source)?;
-    let (took, labels) = (meter.took_from_source(), label_names(source));
+    // It reads no datasets.
+    let took = Took { read_bytes: None, ..meter.took() };
+    let labels = label_names(source);
     let left_out = skipped.len();
     let finished = writer.finish(|parts| {
         let mut account = tally.close(parts, source);

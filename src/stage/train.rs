@@ -8,7 +8,7 @@ use super::training_loop::{Pause, Supply, TrainingLoop};
 use super::{Run, labels, looks, memory, module_input};
 use crate::schedule::At;
 use crate::train::feed::Course;
-use crate::train::input::Input;
+use crate::train::input::{Input, Layout};
 use crate::{Error, Kind, Result};
 
 /// The course of a training on `input`.
@@ -17,11 +17,12 @@ use crate::{Error, Kind, Result};
 /// When `input` does not fill one batch.
 pub(super) fn course(run: &Run<'_>, at: At, input: &dyn Input) -> Result<Course> {
     let module = &run.pipeline.modules[at.module];
+    let Layout { samples, views, .. } = input.layout();
     let course = Course {
         seed: run.pipeline.seed,
         module: module.name.clone(),
-        samples: input.samples(),
-        views: input.views(),
+        samples,
+        views,
         batch: run.pipeline.training.batch,
         epochs: run.pipeline.epochs_per_round(at.module),
     };

@@ -125,26 +125,19 @@ impl<'r, 'a> Worker<'r, 'a> {
                     Some(now) if is_over => now,
                     old => self.take(old)?,
                 };
-                match self.publish(step, &now) {
-                    Ok(()) => taken = Some(now),
-                    Err(error) if self.is_of_input(&error) => {
-                        self.replace(&now, error)?;
-                        continue;
-                    }
-                    Err(error) => return Err(error),
+                if let Err(error) = self.publish(step, &now) {
+                    self.replace_damaged(&now, error)?;
+                    continue;
                 }
+                taken = Some(now);
             }
             if is_over {
                 return Ok(());
             }
             let now = self.take(taken.take())?;
-            match self.turn_to(&now) {
-                Ok(()) => {}
-                Err(error) if self.is_of_input(&error) => {
-                    self.replace(&now, error)?;
-                    continue;
-                }
-                Err(error) => return Err(error),
+            if let Err(error) = self.turn_to(&now) {
+                self.replace_damaged(&now, error)?;
+                continue;
             }
             match self.train_on(&now, self.next_stop(step))? {
                 Pause::There | Pause::Turns => taken = Some(now),
@@ -283,12 +276,13 @@ impl<'r, 'a> Worker<'r, 'a> {
         Ok((module_input::mixed(self.run, self.at.module, newest, older)?, test))
     }
 
-    /// Whether the error comes from damage in the predecessor's generations.
-    fn is_of_input(&self, error: &Error) -> bool {
-        let of = |reads: &Published<'_, '_>| {
-            error.damage().is_some_and(|damage| damage.file.starts_with(reads.stage_folder()))
-        };
-        self.reads.as_ref().is_some_and(of)
+    /// Calls [`Self::replace`] if the error comes from damage in the predecessor's generations; otherwise fails with it.
+    fn replace_damaged(&mut self, taken: &Taken, error: Error) -> Result<()> {
+        let folder = self.reads.as_ref().map(Published::stage_folder);
+        match error.damage().zip(folder) {
+            Some((damage, folder)) if damage.file.starts_with(folder) => self.replace(taken, error),
+            _ => Err(error),
+        }
     }
 
     /// Waits until another generation can replace one that cannot be read any more.
@@ -317,7 +311,9 @@ impl<'r, 'a> Worker<'r, 'a> {
         if let (Some(_), Some(test)) = (&self.reads, &taken.test) {
             let test = &test.generation;
             let input = || -> Result<Box<dyn Input>> { Ok(Box::new(Activations::new(test, 1)?)) };
-            self.training.turn_to(&taken.key, held_out_look::watch(self.run, &[self.at], input)?);
+            self.training
+                .looks
+                .turn_to(&taken.key, held_out_look::watch(self.run, &[self.at], input)?);
         }
         Ok(())
     }

@@ -232,13 +232,6 @@ impl<'a> Costs<'a> {
         }
     }
 
-    /// Number of rows in one published generation, over all published splits.
-    fn published_rows(&self, index: usize) -> u64 {
-        let step = Step::Encode(At { module: index, round: 0 });
-        let splits = published_splits(self.pipeline);
-        sum(splits.iter().map(|split| self.rows(step, *split)))
-    }
-
     /// Bytes of one published generation, over all published splits.
     fn published_bytes(&self, index: usize, stored: &[bool]) -> u64 {
         let step = Step::Encode(At { module: index, round: 0 });
@@ -357,7 +350,9 @@ impl<'a> Costs<'a> {
                 let steps = self.training_steps(index) as f64;
                 let batch = self.pipeline.training.batch as f64;
                 let row = self.row_seconds(index, stored, pace);
-                let rows = self.published_rows(index);
+                let encode = Step::Encode(At { module: index, round: 0 });
+                let splits = published_splits(self.pipeline).iter();
+                let rows = sum(splits.map(|split| self.rows(encode, *split)));
                 let written = self.published_bytes(index, stored) as f64 / WRITE_RATE;
                 let publication = rows as f64 * (pace.forward[index] + row) + written;
                 steps * (pace.step[index] + batch * row)
@@ -402,7 +397,8 @@ impl<'a> Costs<'a> {
             (0..self.modules.len()).map(|it| self.operations(it) / FORWARD_RATE).collect();
         let step = forward.iter().enumerate().map(|(index, forward)| {
             let batch = self.pipeline.training.batch as f64;
-            batch * (self.passes() * forward + self.loss_operations(index) / LOSS_RATE)
+            let loss = PASSES * self.pipeline.loss.operations(self.sizes(index));
+            batch * (self.passes() * forward + loss / LOSS_RATE)
         });
         Pace { step: step.collect(), forward }
     }
@@ -413,11 +409,6 @@ impl<'a> Costs<'a> {
         let training = &self.pipeline.training;
         let in_pieces = training.micro_batch.is_some_and(|it| it < training.batch);
         if training.recompute || in_pieces { PASSES + 1.0 } else { PASSES }
-    }
-
-    /// Additions and multiplications for the loss of one sample and its gradient.
-    fn loss_operations(&self, index: usize) -> f64 {
-        PASSES * self.pipeline.loss.operations(self.sizes(index))
     }
 }
 

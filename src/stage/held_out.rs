@@ -38,9 +38,10 @@ pub(super) fn held_out_loss(
         Origin::Trained => module_input::open(run, run.standing.plan.last(index), Split::Test)?,
         Origin::Untrained => module_input::untrained(run, index, Split::Test)?,
     };
-    let labels = labels::of_rows(run, || input.keys())?;
+    let labels = labels::of_rows(run.pipeline, || input.keys())?;
     let judged = judged(run, index, sizes, loss, &parameters)?;
-    let batches = held_out_batches(run, input.rows() as u64, usize::MAX);
+    let batch = run.pipeline.training.batch;
+    let batches = held_out_batches(batch, input.rows() as u64, usize::MAX);
     let mut found = losses_through(run, &[judged], input.as_ref(), &labels, &batches)?;
     found.pop().ok_or_else(|| Error::failed("no module was judged"))
 }
@@ -54,9 +55,9 @@ fn loss_of_pooled(
     generation: &Generation,
 ) -> Result<HeldOut> {
     let reader = generation.reader(&[POOLED])?;
-    let labels = labels::of_rows(run, || Ok(reader.keys()?))?;
+    let labels = labels::of_rows(run.pipeline, || Ok(reader.keys()?))?;
     let mut sum = Sum::default();
-    for (number, rows) in held_out_batches(run, reader.rows(), usize::MAX) {
+    for (number, rows) in held_out_batches(run.pipeline.training.batch, reader.rows(), usize::MAX) {
         let started = Instant::now();
         let mut values = vec![0.0; rows.len() * sizes.positions() * sizes.channels];
         reader.read_f32(POOLED, &rows, &mut values)?;
@@ -122,10 +123,10 @@ pub(super) fn losses_through(
     Ok(sums.into_iter().map(Sum::mean).collect())
 }
 
-/// Numbers and rows of at most `most` whole batches, evenly spaced over `rows` rows.
-pub(super) fn held_out_batches(run: &Run<'_>, rows: u64, most: usize) -> Vec<(u64, Vec<u64>)> {
+/// Numbers and rows of at most `most` whole batches of `batch` rows, evenly spaced over `rows` rows.
+pub(super) fn held_out_batches(batch: usize, rows: u64, most: usize) -> Vec<(u64, Vec<u64>)> {
     let rows: Vec<u64> = (0..rows).collect();
-    let batch = run.pipeline.training.batch.min(rows.len()).max(1);
+    let batch = batch.min(rows.len()).max(1);
     let spacing = (rows.len() / batch).div_ceil(most.max(1)).max(1);
     let batches = rows.chunks_exact(batch).enumerate().step_by(spacing);
     batches.map(|(number, rows)| (number as u64, rows.to_vec())).collect()

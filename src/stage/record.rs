@@ -170,6 +170,25 @@ pub struct Probe {
 }
 
 impl ProbeResult {
+    /// The findings for a trained module, without anything that a test does not need.
+    #[cfg(test)]
+    pub fn of_test(index: usize, accuracy: Option<f64>, loss: f64) -> Self {
+        Self {
+            module: format!("m{index}"),
+            index,
+            origin: Origin::Trained,
+            probe: Classifier::Linear,
+            split: Split::Test,
+            accuracy,
+            knn: None,
+            confusion: None,
+            confused: None,
+            further: vec![],
+            loss,
+            chance_loss: None,
+        }
+    }
+
     /// The findings for a further label; `None` where the data have none of this name.
     pub fn judged(&self, label: &str) -> Option<&Judged> {
         self.further.iter().find(|it| it.label == label)

@@ -117,7 +117,8 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             let (log, entries) = Log::resume(&log_of(at), before.as_ref(), trainer.steps())?;
             let mut epoch = EpochMean::default();
             entries.iter().for_each(|entry| epoch.add(entry));
-            let doubt = training_notes::doubt(run, &course, trainer.sizes(), &entries);
+            let (loss, sizes) = (run.pipeline.loss.as_ref(), trainer.sizes());
+            let doubt = training_notes::doubt(loss, &course, sizes, &entries);
             let took = so_far.of_module(index);
             let before = took.breakdown.unwrap_or_default();
             let looked = 0.0;

@@ -82,7 +82,8 @@ fn r43_weights_are_imported_before_images_are_ingested() {
 fn r44_a_training_without_a_living_channel_is_told_of() {
     let layers = "layers = [{ conv = { channels = 2, kernel = 3 } }, { relu = {} }]";
     let tiny = Tiny::with(
-        &ONE_CONV.replace("layers = [{ conv = { channels = 4, kernel = 3 } }]", layers)
+        &ONE_CONV
+            .replace("layers = [{ conv = { channels = 4, kernel = 3 } }]", layers)
             .replace("grayscale = false\n", "")
             .replace("epochs = 1", "epochs = 50\nlearning_rate = 10.0")
             .replace("name = \"tiny\"", "name = \"tiny\"\nseed = 3"),

@@ -1,18 +1,7 @@
 //! The keys of steps, and what each key is made of.
 //!
 //! A function for each struct of settings takes it apart without `..`: a new setting does not compile until it is said
-//! there which keys hold it. These settings are in no key at all:
-//!
-//! - `name`, `store.url`, `data.root`, and how the paths of data are spelled: where something is stored does not change
-//!   its content. The content of the files is in `source` of the key of `ingest`.
-//! - `training.recompute`, `training.checkpoint_seconds`, `store.read_memory`, `store.cache_bytes`: how the work is
-//!   done. Its results are the same, bit for bit.
-//! - `training.held_out`: what is logged during a training. It does not influence the weights.
-//! - `store.max_bytes` and `activations` of modules and of the store: the key of `encode` has the choice that follows
-//!   from them.
-//! - `store.keep_generations`: what is cleaned up. Only where older generations are replayed, the key of `train` has
-//!   it.
-//! - `[slurm]`: the resources that a cluster is asked for.
+//! there which keys hold it. Settings that change no result, bit for bit, are in no key.
 
 use serde_json::{Map, Value, json};
 
@@ -242,6 +231,7 @@ struct Held<'a> {
 
 fn held(pipeline: &Pipeline) -> Held<'_> {
     let Pipeline {
+        // Where something is stored does not change its content.
         name: _,
         file: _,
         seed,
@@ -253,6 +243,7 @@ fn held(pipeline: &Pipeline) -> Held<'_> {
         schedule,
         store,
         probe,
+        // The resources that a cluster is asked for.
         slurm: _,
     } = pipeline;
     let (loss, schedule) = (loss.as_ref(), schedule.as_ref());
@@ -343,9 +334,10 @@ fn of_training(training: &Training, reads_stored: bool) -> Value {
         batch,
         micro_batch,
         input_noise,
-        // These change no result.
+        // How the work is done.
         recompute: _,
         checkpoint_seconds: _,
+        // What is logged during a training.
         held_out: _,
     } = training;
     let input_noise = (reads_stored && *input_noise > 0.0).then_some(input_noise);
@@ -363,12 +355,12 @@ fn of_store(store: &Store, boundary: Option<&Boundary>) -> Value {
         relu: _,
         activations: _,
         max_bytes: _,
-        // The key of `train` has it, where older generations are replayed.
+        // What is cleaned up. The key of `train` has it, where older generations are replayed.
         keep_generations: _,
-        // These change no row.
+        // How the work is done, and where its results lie.
         read_memory: _,
-        url: _,
         cache_bytes: _,
+        url: _,
     } = store;
     let Some(Boundary { stored, relu, why: _ }) = boundary else {
         return json!({ "rows_per_part": rows_per_part });

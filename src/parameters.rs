@@ -102,11 +102,7 @@ impl Parameters {
     /// # Errors
     /// When a tensor cannot be copied there.
     pub fn on(&self, device: &Device) -> Result<Self> {
-        let mut tensors = BTreeMap::new();
-        for (name, tensor) in &self.tensors {
-            tensors.insert(name.clone(), device.take(tensor)?);
-        }
-        Ok(Self { tensors, device: device.clone() })
+        Ok(Self { device: device.clone(), ..self.map(|tensor| device.take(tensor))? })
     }
 
     /// Adds the parameters of `other`, with `prefix` and a dot in front of their names.
@@ -153,11 +149,13 @@ impl Parameters {
     /// # Errors
     /// When a tensor cannot be copied.
     pub fn frozen(&self) -> Result<Parameters> {
-        let mut tensors = BTreeMap::new();
-        for (name, tensor) in &self.tensors {
-            tensors.insert(name.clone(), device::home(&tensor.detach().copy()?)?);
-        }
-        Ok(Self::from_tensors(tensors))
+        self.map(|tensor| device::home(&tensor.detach().copy()?))
+    }
+
+    /// The results of `of` under the names of the tensors, in the machine's own memory.
+    fn map(&self, of: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        let each = self.tensors.iter().map(|(name, tensor)| Ok((name.clone(), of(tensor)?)));
+        Ok(Self { tensors: each.collect::<Result<_>>()?, device: Device::Cpu })
     }
 
     /// Names and tensors, sorted by name.

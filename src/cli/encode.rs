@@ -40,7 +40,7 @@ pub fn run(args: EncodeArgs, printer: &Printer) -> anyhow::Result<()> {
             UNTRAINED => Step::Untrained,
             name => {
                 let module = session::module(run.pipeline, name)?;
-                let next = || run.standing.next_encoding(module);
+                let next = || run.standing.next(module, Step::Encode);
                 Step::Encode(args.round.at(module, run, next)?)
             }
         };

@@ -10,7 +10,7 @@ use crate::stage::status::StepStatus;
 use crate::stage::verdict::Scored;
 use crate::stage::{self, InRound, StepKind};
 use crate::sweep::Summary;
-use crate::train::profile::Profile;
+use crate::train::profile::{Breakdown, Profile};
 
 /// A table without borders and with two spaces between columns. Columns in `right` are aligned to the right.
 pub fn plain(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String {
@@ -47,20 +47,20 @@ fn waited(share: f64) -> String {
 
 /// The time and memory of a training's steps, part by part.
 pub fn profile(title: &str, profile: &Profile) -> String {
-    let steps = profile.steps.max(1) as f64;
-    let parts = [profile.wait, profile.forward, profile.loss, profile.backward, profile.optimiser];
-    let total: f64 = parts.iter().sum();
+    let Breakdown { steps: count, forward, loss, backward, optimiser, .. } = profile.breakdown;
+    let steps = count.max(1) as f64;
+    let total: f64 = [profile.wait, forward, loss, backward, optimiser].iter().sum();
     let time = |name: &str, seconds: f64| {
         let share = 100.0 * seconds / total.max(f64::MIN_POSITIVE);
         vec![name.into(), format!("{:.3}", 1e3 * seconds / steps), format!("{share:.1} %")]
     };
-    let mut rows = vec![time("wait for data", profile.wait), time("forward", profile.forward)];
+    let mut rows = vec![time("wait for data", profile.wait), time("forward", forward)];
     let layers = || profile.layers.iter().enumerate();
     rows.extend(layers().map(|(index, it)| time(&format!("  layer {index}"), it[0])));
-    rows.push(time("loss", profile.loss));
-    rows.push(time("backward", profile.backward));
+    rows.push(time("loss", loss));
+    rows.push(time("backward", backward));
     rows.extend(layers().map(|(index, it)| time(&format!("  layer {index}"), it[1])));
-    rows.push(time("optimiser", profile.optimiser));
+    rows.push(time("optimiser", optimiser));
     rows.push(time("step", total));
     let time = plain(&["time", "ms a step", "share"], rows, &[1, 2]);
 
@@ -80,9 +80,8 @@ pub fn profile(title: &str, profile: &Profile) -> String {
     rows.push(memory("one batch of input", profile.batch));
     rows.extend(profile.peak.map(|peak| memory("peak of the process", peak)));
     let memory = plain(&["memory", "bytes"], rows, &[1]);
-    let rate = profile.operations * steps / profile.forward.max(f64::MIN_POSITIVE) / 1e9;
-    let steps = profile.steps;
-    format!("{title}: {steps} steps, forward at {rate:.0} GFLOP/s\n\n{time}\n\n{memory}")
+    let rate = profile.operations * steps / forward.max(f64::MIN_POSITIVE) / 1e9;
+    format!("{title}: {count} steps, forward at {rate:.0} GFLOP/s\n\n{time}\n\n{memory}")
 }
 
 /// A step with its rounds, if any: `train`, `train 2/5`, `train 2-4/5`.

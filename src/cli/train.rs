@@ -33,7 +33,7 @@ pub fn run(args: TrainArgs, printer: &Printer) -> anyhow::Result<()> {
     let renderer = Renderer::new(printer).with_profiles(args.profile);
     Ok(args.pipeline.waiting(&args.wait).with_shown_run(&args.device, &renderer, |run| {
         let module = session::module(run.pipeline, &args.module)?;
-        let at = args.round.at(module, run, || run.standing.next_training(module))?;
+        let at = args.round.at(module, run, || run.standing.next(module, Step::Train))?;
         session::step(run, Step::Train(at), printer)
     })?)
 }

@@ -10,7 +10,7 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::prediction::{Judge, PredictionSettings, Reach};
+use super::prediction::{Judge, PredictionSettings, Reach, Scoring};
 
 /// The hinge loss of CLAPP, and its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -33,20 +33,10 @@ impl Default for Settings {
 impl PredictionSettings for Settings {
     const NAME: &'static str = "clapp";
 
-    fn reach(&self) -> Reach {
-        Reach { steps: self.prediction_steps, skip: self.skip }
-    }
-
-    fn negatives(&self) -> usize {
-        self.negatives
-    }
-
-    fn judge(&self) -> &'static dyn Judge {
-        &Hinge
-    }
-
-    fn of_a_guess(&self) -> f64 {
-        2.0
+    fn scoring(&self) -> Scoring {
+        let Self { prediction_steps: steps, negatives, skip } = *self;
+        let reach = Reach { steps, skip };
+        Scoring { reach, negatives, context: None, judge: &Hinge, of_a_guess: 2.0 }
     }
 }
 

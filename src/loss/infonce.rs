@@ -7,8 +7,7 @@ use candle_core::Tensor;
 use candle_nn::ops::log_softmax;
 use serde::{Deserialize, Serialize};
 
-use super::context::Context;
-use super::prediction::{Judge, PredictionSettings, Reach};
+use super::prediction::{Judge, PredictionSettings, Reach, Scoring};
 
 /// InfoNCE between a patch and those below it, and its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,25 +33,19 @@ impl Default for Settings {
 impl PredictionSettings for Settings {
     const NAME: &'static str = "infonce";
 
-    fn reach(&self) -> Reach {
-        Reach { steps: self.prediction_steps, skip: self.skip }
+    fn scoring(&self) -> Scoring {
+        let Self { prediction_steps: steps, negatives, skip, context } = *self;
+        let (reach, of_a_guess) = (Reach { steps, skip }, ((negatives + 1) as f64).ln());
+        Scoring { reach, negatives, context, judge: &CrossEntropy, of_a_guess }
     }
+}
 
-    fn negatives(&self) -> usize {
-        self.negatives
-    }
-
-    fn context(&self) -> Option<Context> {
-        self.context
-    }
-
-    fn judge(&self) -> &'static dyn Judge {
-        &CrossEntropy
-    }
-
-    fn of_a_guess(&self) -> f64 {
-        ((self.negatives + 1) as f64).ln()
-    }
+/// A network whose output predicts, in place of each pooled vector itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Context {
+    /// A gated PixelCNN ([`crate::context::pixelcnn`]).
+    PixelCnn,
 }
 
 /// Cross-entropy of picking the positive.

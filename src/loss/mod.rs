@@ -5,7 +5,6 @@
 //! adds its own losses with [`Losses::with`], or gives one to [`crate::pipeline::Pipeline::builder`].
 
 pub mod clapp;
-mod context;
 mod contrast;
 mod graph;
 pub mod infonce;
@@ -25,7 +24,7 @@ use std::fmt::Debug;
 use std::ops::RangeInclusive;
 
 use candle_core::Tensor;
-pub use context::Context;
+pub use infonce::Context;
 pub use registry::Losses;
 pub use sampling::Sampling;
 use serde::ser::Error as _;

@@ -6,7 +6,7 @@
 //! - `T_k = z[:, k+s.., :] W_k` are the projected targets;
 //! - position (b, y, x), y < R_k, scores the target (b, y + k + s, x) and N negatives by a plain dot
 //!   product with its context `c[b, y, x]`: no temperature, no normalisation. The context is `z[b, y, x]`
-//!   itself where neither the module nor a network of the loss ([`super::context`]) makes one;
+//!   itself where neither the module nor a network of the loss ([`Context`]) makes one;
 //! - a [`Judge`] turns the scores of a position into a number, and `loss_k` is the mean of these numbers.
 //!
 //! The loss is the mean over k. Positions and targets are numbered `(b * R_k + y) * columns + x`. Neither
@@ -18,11 +18,12 @@ use std::ops::RangeInclusive;
 use candle_core::Tensor;
 use serde::Serialize;
 
-use super::context::{self, Context, PixelCnn};
 use super::contrast::Contrast;
+use super::infonce::Context;
 use super::scores::Kept;
 use super::{Bounded, COUNT, Drawn, Loss, Misfit, Outcome, ROWS, Recipe, Samples, Sizes, graph};
 use crate::Result;
+use crate::context::pixelcnn::{self, PixelCnn};
 use crate::device::Device;
 use crate::parameters::{ParameterShape, Parameters};
 use crate::quantity::counted;
@@ -42,20 +43,19 @@ pub(super) trait PredictionSettings: Serialize + Debug + Send + Sync + 'static {
     /// The name of the loss ([`Recipe::name`]).
     const NAME: &'static str;
 
-    fn reach(&self) -> Reach;
+    fn scoring(&self) -> Scoring;
+}
 
+/// How a loss scores predictions.
+pub(super) struct Scoring {
+    pub reach: Reach,
     /// N: negatives for each prediction.
-    fn negatives(&self) -> usize;
-
+    pub negatives: usize,
     /// What predicts; each pooled vector itself when `None`.
-    fn context(&self) -> Option<Context> {
-        None
-    }
-
-    fn judge(&self) -> &'static dyn Judge;
-
+    pub context: Option<Context>,
+    pub judge: &'static dyn Judge,
     /// The loss of a position whose scores are all equal.
-    fn of_a_guess(&self) -> f64;
+    pub of_a_guess: f64,
 }
 
 impl<T: PredictionSettings> Recipe for T {
@@ -64,56 +64,51 @@ impl<T: PredictionSettings> Recipe for T {
     }
 
     fn bounds(&self) -> Vec<Bounded> {
-        let [steps, skip] = self.reach().bounds();
-        let negatives = self.negatives() as f64;
+        let Scoring { reach, negatives, .. } = self.scoring();
+        let ([steps, skip], negatives) = (reach.bounds(), negatives as f64);
         vec![steps, Bounded { key: "negatives", value: negatives, bounds: COUNT }, skip]
     }
 
     fn positives(&self) -> Option<RangeInclusive<usize>> {
-        Some(self.reach().rows_below())
+        Some(self.scoring().reach.rows_below())
     }
 
     fn check(&self, sizes: Sizes) -> Result<(), Misfit> {
-        self.reach().check(sizes)
+        self.scoring().reach.check(sizes)
     }
 
     fn shapes(&self, sizes: Sizes) -> Vec<ParameterShape> {
-        let channels = sizes.channels;
-        let context = self.context().map(|Context::PixelCnn| context::shapes(channels));
-        let predictors = self.reach().shapes(channels).into_iter();
-        predictors.chain(context.unwrap_or_default()).collect()
+        let (channels, Scoring { reach, context, .. }) = (sizes.channels, self.scoring());
+        let context = context.map(|Context::PixelCnn| pixelcnn::shapes(channels));
+        reach.shapes(channels).into_iter().chain(context.unwrap_or_default()).collect()
     }
 
     fn draw(&self, batch: usize, sizes: Sizes, draws: &mut Draws) -> Drawn {
-        self.reach().draw(self.negatives(), batch, sizes, draws)
+        let Scoring { reach, negatives, .. } = self.scoring();
+        reach.draw(negatives, batch, sizes, draws)
     }
 
     fn of_a_guess(&self, _sizes: Sizes) -> Option<f64> {
-        Some(PredictionSettings::of_a_guess(self))
+        Some(self.scoring().of_a_guess)
     }
 
     fn accuracy_of_a_guess(&self, _sizes: Sizes) -> Option<f64> {
-        Some(1.0 / (PredictionSettings::negatives(self) + 1) as f64)
+        Some(1.0 / (self.scoring().negatives + 1) as f64)
     }
 
     fn operations(&self, sizes: Sizes) -> f64 {
-        let network = |Context::PixelCnn| context::operations(sizes.channels, sizes.positions());
-        let scores = self.reach().operations(sizes, 1 + self.negatives());
-        scores + self.context().map_or(0.0, network)
+        let Scoring { reach, negatives, context, .. } = self.scoring();
+        let network = |Context::PixelCnn| pixelcnn::operations(sizes.channels, sizes.positions());
+        reach.operations(sizes, 1 + negatives) + context.map_or(0.0, network)
     }
 
     fn build(&self, sizes: Sizes, parameters: &Parameters) -> Result<Box<dyn Loss>> {
-        let channels = sizes.channels;
-        let shapes = self.reach().shapes(channels);
+        let Scoring { reach, context, judge, .. } = self.scoring();
+        let shapes = reach.shapes(sizes.channels);
         let predictors = shapes.iter().map(|it| parameters.get(it)).collect::<Result<_>>()?;
-        let context = self.context().map(|Context::PixelCnn| PixelCnn::new(channels, parameters));
-        Ok(Box::new(Prediction {
-            reach: self.reach(),
-            predictors,
-            context: context.transpose()?,
-            device: parameters.device().clone(),
-            judge: self.judge(),
-        }))
+        let network = |Context::PixelCnn| PixelCnn::new(sizes.channels, parameters);
+        let (context, device) = (context.map(network).transpose()?, parameters.device().clone());
+        Ok(Box::new(Prediction { reach, predictors, context, device, judge }))
     }
 }
 

@@ -115,9 +115,15 @@ impl Module {
         })
     }
 
-    /// Whether the module ends in a context, so that its output is that of [`Self::context_of`].
-    pub fn has_context(&self) -> bool {
-        self.context.is_some()
+    /// What the next module reads: the `context` from [`Self::context_of`] if the module ends in one, or else its maps.
+    ///
+    /// # Errors
+    /// When the context has another shape.
+    pub fn handed_on(&self, context: &Tensor, maps: Tensor) -> Result<Tensor> {
+        Ok(match &self.context {
+            Some(_) => context.squeeze(2)?.unsqueeze(1)?.detach(),
+            None => maps,
+        })
     }
 
     /// Runs all layers except a context: `[n, h, w, channels]` -> `[n, h', w', channels']`. Leaves no graph.

@@ -106,7 +106,7 @@ impl Twin {
         let bytes = self.training.read_weights(&self.weights)?;
         let encoder = Parameters::from_safetensors(&bytes, self.weights.path())?.0.under("encoder");
         let input = first_input(run, &test)?;
-        let modules = cut(run, &encoder, input.shape()[3])?;
+        let modules = cut(run, &encoder, input.layout().shape[3])?;
         let pooling =
             run.pipeline.view.settings().pooling(media::size_of(&run.pipeline.view, &test)?);
         let mut means = vec![(Vec::new(), 0); modules.len()];

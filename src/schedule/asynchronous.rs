@@ -57,17 +57,14 @@ impl Schedule for Settings {
         check_count("patience", self.patience)?;
         check_replay(self.replay, given)?;
         let readers = given.modules.len().saturating_sub(1);
-        match given.modules.iter().take(readers).find(|it| it.is_recomputed) {
-            Some(module) => {
-                let message = format!(
-                    "the activations of `{}` are recomputed, and in an `async` schedule the next module \
-                     has to read them",
-                    module.name
-                );
-                Err(Misfit::at(Place::File, message).hint("set `activations = \"store\"`"))
-            }
-            None => Ok(()),
-        }
+        let mut modules = given.modules.iter().take(readers);
+        let Some(module) = modules.find(|it| it.is_recomputed) else { return Ok(()) };
+        let message = format!(
+            "the activations of `{}` are recomputed, and in an `async` schedule the next module \
+             has to read them",
+            module.name
+        );
+        Err(Misfit::at(Place::File, message).hint("set `activations = \"store\"`"))
     }
 
     fn manner(&self) -> Manner {

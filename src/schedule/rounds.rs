@@ -81,17 +81,13 @@ impl Schedule for Settings {
             let message = "`rounds` times `epochs_per_round` are too many epochs";
             return Err(Misfit::at(Place::File, message));
         }
-        match given.modules.iter().position(|it| it.says_epochs) {
-            Some(index) => {
-                let message = format!(
-                    "module `{}` has `epochs` of its own: in rounds all modules train alike",
-                    given.modules[index].name
-                );
-                Err(Misfit::at(Place::Epochs(index), message)
-                    .hint("set `schedule.rounds` and `schedule.epochs_per_round`"))
-            }
-            None => Ok(()),
-        }
+        let with_epochs = given.modules.iter().position(|it| it.says_epochs);
+        let Some(index) = with_epochs else { return Ok(()) };
+        let name = given.modules[index].name;
+        let message =
+            format!("module `{name}` has `epochs` of its own: in rounds all modules train alike");
+        Err(Misfit::at(Place::Epochs(index), message)
+            .hint("set `schedule.rounds` and `schedule.epochs_per_round`"))
     }
 
     fn epochs(&self) -> Option<usize> {

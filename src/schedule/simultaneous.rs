@@ -47,17 +47,14 @@ impl Schedule for Settings {
         }
         let all_say = given.modules.iter().all(|it| it.says_epochs);
         let epochs = if all_say { of_first } else { given.epochs };
-        match given.modules.iter().position(|it| it.epochs != epochs) {
-            Some(index) => {
-                let module = &given.modules[index];
-                let message = format!(
-                    "module `{}` has {} epochs, others have {epochs}: `simultaneous`, all train alike",
-                    module.name, module.epochs
-                );
-                Err(Misfit::at(Place::Epochs(index), message).hint("set `training.epochs`"))
-            }
-            None => Ok(()),
-        }
+        let other = given.modules.iter().position(|it| it.epochs != epochs);
+        let Some(index) = other else { return Ok(()) };
+        let module = &given.modules[index];
+        let message = format!(
+            "module `{}` has {} epochs, others have {epochs}: `simultaneous`, all train alike",
+            module.name, module.epochs
+        );
+        Err(Misfit::at(Place::Epochs(index), message).hint("set `training.epochs`"))
     }
 
     fn manner(&self) -> Manner {

@@ -21,16 +21,10 @@ pub fn cluster() -> Option<String> {
 pub fn answer(mut command: Command) -> Option<(bool, String, String)> {
     let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().ok()?;
-    let (mut stdout, mut stderr) = (child.stdout.take()?, child.stderr.take()?);
+    let (stdout, stderr) = (child.stdout.take()?, child.stderr.take()?);
     // Read both streams meanwhile: a full pipe would block the command while we wait for it.
-    let stdout = std::thread::spawn(move || {
-        let mut text = Vec::new();
-        stdout.read_to_end(&mut text).map(|_| String::from_utf8_lossy(&text).into_owned())
-    });
-    let stderr = std::thread::spawn(move || {
-        let mut text = Vec::new();
-        stderr.read_to_end(&mut text).map(|_| String::from_utf8_lossy(&text).into_owned())
-    });
+    let stdout = std::thread::spawn(move || text_of(stdout));
+    let stderr = std::thread::spawn(move || text_of(stderr));
     let began = Instant::now();
     loop {
         match child.try_wait() {
@@ -46,4 +40,10 @@ pub fn answer(mut command: Command) -> Option<(bool, String, String)> {
             }
         }
     }
+}
+
+fn text_of(mut stream: impl Read) -> std::io::Result<String> {
+    let mut text = Vec::new();
+    stream.read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }

@@ -114,45 +114,40 @@ pub fn of_pipeline(
     let mut costs = None;
     for &step in &missing {
         match step {
-            Step::Ingest => {
-                jobs.add(plan, StepKind::Ingest, &[step], None, one("ingest", vec![wait()]))
-            }
+            Step::Ingest => jobs.add(plan, &[step], None, one("ingest", vec![wait()])),
             Step::Untrained => {
                 let runs = one("encode", vec![UNTRAINED.to_string(), wait()]);
-                jobs.add(plan, StepKind::Encode, &[step], None, runs);
+                jobs.add(plan, &[step], None, runs);
             }
             // One job for all trainings, before the jobs that read their output.
             Step::Train(_) if in_workers && trainings.first() != Some(&step) => {}
             Step::Train(_) if in_workers => {
                 let names = trainings.iter().map(|step| plan.stage_name(*step)).collect();
                 let runs = Commands::Workers { modules: names };
-                jobs.add(plan, StepKind::Train, &trainings, None, runs);
+                jobs.add(plan, &trainings, None, runs);
             }
             Step::Train(at) => {
                 let runs = one("train", of_module(plan, at));
-                jobs.add(plan, StepKind::Train, &[step], None, runs);
+                jobs.add(plan, &[step], None, runs);
             }
             Step::Encode(at) => {
-                let array = match (pipeline.schedule.is_in_one_pass(), &costs) {
-                    // An encoding in one pass over the samples is not cut into shards.
-                    (true, _) => None,
-                    (false, Some(costs)) => array(pipeline, costs, step, sharding),
-                    (false, None) => {
-                        let costs = costs.insert(standing.costs(pipeline)?);
-                        array(pipeline, costs, step, sharding)
-                    }
-                };
+                let mut tasks = None;
+                // An encoding in one pass over the samples is not cut into shards.
+                if !pipeline.schedule.is_in_one_pass() {
+                    let known = costs.take().map_or_else(|| standing.costs(pipeline), Ok)?;
+                    tasks = array(pipeline, costs.insert(known), step, sharding);
+                }
                 let mut arguments = of_module(plan, at);
-                if array.is_some() {
+                if tasks.is_some() {
                     arguments.extend(["--shard".to_string(), "auto".to_string()]);
                 }
-                jobs.add(plan, StepKind::Encode, &[step], array, one("encode", arguments));
+                jobs.add(plan, &[step], tasks, one("encode", arguments));
             }
             Step::Probe(_) => {}
         }
     }
     if !probes.is_empty() {
-        jobs.add(plan, StepKind::Probe, &probes, None, one("probe", vec![wait()]));
+        jobs.add(plan, &probes, None, one("probe", vec![wait()]));
     }
     Ok(jobs.all)
 }
@@ -206,14 +201,8 @@ struct Jobs {
 }
 
 impl Jobs {
-    fn add(
-        &mut self,
-        plan: &Plan,
-        kind: StepKind,
-        steps: &[Step],
-        array: Option<Array>,
-        runs: Commands,
-    ) {
+    /// Adds a job for `steps`, which are of one kind.
+    fn add(&mut self, plan: &Plan, steps: &[Step], array: Option<Array>, runs: Commands) {
         let together: Vec<Step> = steps.iter().flat_map(|step| plan.together(*step)).collect();
         let inputs = together.iter().flat_map(|step| plan.inputs(*step));
         let mut after: Vec<usize> =
@@ -227,7 +216,7 @@ impl Jobs {
         self.of_step.extend(together.iter().map(|step| (*step, place)));
         self.all.push(Job {
             title: title(plan, steps),
-            kind,
+            kind: steps[0].kind(),
             steps: together.iter().map(|step| plan.full_title(*step)).collect(),
             after,
             array,

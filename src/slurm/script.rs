@@ -37,6 +37,15 @@ pub struct Script<'a> {
     pub jobs: &'a [Job],
 }
 
+const HEAD: &str = "#!/bin/bash
+# Written by `gimlet slurm`; edit it as need be. Run by bash, it submits jobs.
+# What is done stands in the store: a job that is run again finds it there, and does the rest.
+set -euo pipefail
+";
+
+const ASKED: &str = "# What is asked for: of every job, and of those of each kind besides.
+all=(";
+
 /// The part of the script that defines what every job does, and how a job is submitted.
 const WORK: &str = r#"
 # What a job does: the command, in each of its tasks. Some time before its time limit Slurm tells the
@@ -95,31 +104,21 @@ impl Script<'_> {
     /// UTF-8.
     pub fn text(&self) -> Result<String> {
         let mut lines = vec![
-            "#!/bin/bash".to_string(),
-            "# Written by `gimlet slurm`; edit it as need be. Run by bash, it submits jobs.".to_string(),
-            "# What is done stands in the store: a job that is run again finds it there, and does the rest."
-                .to_string(),
-            "set -euo pipefail".to_string(),
-            String::new(),
+            HEAD.to_string(),
             format!("name={}", quoted(self.name)?),
             format!("cd {}", path(&self.folder)?),
         ];
         if let Some(root) = &self.data_root {
             lines.push(format!("export {DATA_ROOT_VARIABLE}={}", path(root)?));
         }
-        lines.push(format!("logs={}", path(&self.logs)?));
-        lines.push("mkdir -p \"$logs\"".to_string());
+        lines.push(format!("logs={}\nmkdir -p \"$logs\"", path(&self.logs)?));
         lines.push(format!("gimlet={}", path(&self.program)?));
-        lines.push(format!("run=({})", words(&texts(&self.arguments)?)?));
-        lines.push(
-            "\n# What is asked for: of every job, and of those of each kind besides.".to_string(),
-        );
-        lines.push("all=(".to_string());
+        lines.push(format!("run=({})\n", words(&texts(&self.arguments)?)?));
+        lines.push(ASKED.to_string());
         for option in self.all() {
             lines.push(format!("    {}", quoted(&option)?));
         }
-        lines.push("    --output=\"${logs//%/%%}/%j-%x.out\"".to_string());
-        lines.push(")".to_string());
+        lines.push("    --output=\"${logs//%/%%}/%j-%x.out\"\n)".to_string());
         for kind in StepKind::ALL {
             if self.jobs.iter().any(|job| job.kind == kind) {
                 lines.push(format!("{}=({})", kind.name(), words(&self.of_kind(kind))?));

@@ -189,16 +189,17 @@ impl Values {
 
     /// The values of a module over seeds; each seed has one row.
     pub fn of_module(rows: &[&Row]) -> Self {
-        let all = |column: &Column| rows.iter().map(|row| column.of(row)).collect::<Vec<_>>();
-        Self(COLUMNS.iter().map(|column| column.over_seeds(&all(column))).collect())
+        Self::over_seeds(|column| rows.iter().map(|row| column.of(row)).collect())
     }
 
     /// The values of a stack over seeds; each seed has one row per module.
     pub fn of_stack(seeds: &[Vec<&Row>]) -> Self {
-        let all = |column: &Column| {
-            seeds.iter().map(|rows| column.over_modules(rows)).collect::<Vec<_>>()
-        };
-        Self(COLUMNS.iter().map(|column| column.over_seeds(&all(column))).collect())
+        Self::over_seeds(|column| seeds.iter().map(|rows| column.over_modules(rows)).collect())
+    }
+
+    /// `of` gives the values of a column, one per seed.
+    fn over_seeds(of: impl Fn(&Column) -> Vec<Option<f64>>) -> Self {
+        Self(COLUMNS.iter().map(|column| column.over_seeds(&of(column))).collect())
     }
 
     /// The value in a column.

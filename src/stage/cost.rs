@@ -159,20 +159,14 @@ impl<'a> Costs<'a> {
     /// The schemas of the datasets that a step writes for one split; `stored` says for each module
     /// whether its activations are stored.
     pub fn schemas(&self, step: Step, stored: &[bool]) -> Vec<Schema> {
+        let attributes = self.pipeline.view.settings().attributes();
         let schema = |columns: Vec<Column>, source| Schema {
             columns,
             source,
             label_names: None,
             attributes: match source {
                 true => vec![],
-                false => self
-                    .pipeline
-                    .view
-                    .settings()
-                    .attributes()
-                    .iter()
-                    .map(|it| it.to_string())
-                    .collect(),
+                false => attributes.iter().map(|it| it.to_string()).collect(),
             },
         };
         match step {
@@ -208,12 +202,17 @@ impl<'a> Costs<'a> {
                 self.publications(index).min(self.pipeline.store.keep_generations as u64 - 1);
             return own.saturating_add(stay.saturating_mul(self.published_bytes(index, stored)));
         }
+        self.bytes_of(&Split::ALL, step, stored)
+    }
+
+    /// Bytes of the datasets that a step writes for `splits`.
+    fn bytes_of(&self, splits: &[Split], step: Step, stored: &[bool]) -> u64 {
         let schemas = self.schemas(step, stored);
-        let of = |split| {
-            let rows = self.rows(step, split);
+        let of = |split: &Split| {
+            let rows = self.rows(step, *split);
             sum(schemas.iter().map(|schema| self.dataset_bytes(schema, rows)))
         };
-        sum(Split::ALL.into_iter().map(of))
+        sum(splits.iter().map(of))
     }
 
     /// Number of values that a training ends with: the parameters, and both moments if other trainings go on from it.
@@ -233,21 +232,10 @@ impl<'a> Costs<'a> {
         }
     }
 
-    /// Number of rows in one published generation, over all published splits.
-    fn published_rows(&self, index: usize) -> u64 {
-        let step = Step::Encode(At { module: index, round: 0 });
-        let splits = published_splits(self.pipeline);
-        sum(splits.iter().map(|split| self.rows(step, *split)))
-    }
-
     /// Bytes of one published generation, over all published splits.
     fn published_bytes(&self, index: usize, stored: &[bool]) -> u64 {
         let step = Step::Encode(At { module: index, round: 0 });
-        let of = |split| {
-            let rows = self.rows(step, split);
-            sum(self.schemas(step, stored).iter().map(|schema| self.dataset_bytes(schema, rows)))
-        };
-        sum(published_splits(self.pipeline).iter().map(|split| of(*split)))
+        self.bytes_of(published_splits(self.pipeline), step, stored)
     }
 
     /// Temporary disk space of a step, in bytes.
@@ -261,21 +249,17 @@ impl<'a> Costs<'a> {
             let best = schedule.patience().map_or(0, |_| self.kept_values(index));
             self.parameters(index).saturating_mul(3).saturating_add(best)
         };
-        match step {
-            Step::Train(at) => {
-                let in_checkpoint = match (schedule.is_in_one_pass(), at.module) {
-                    (false, module) => of_module(module),
-                    (true, 0) => sum((0..self.modules.len()).map(of_module)),
-                    (true, _) => 0,
-                };
-                let passing = match self.publications(at.module) {
-                    0 => 0,
-                    _ => self.published_bytes(at.module, stored).saturating_mul(2),
-                };
-                in_checkpoint.saturating_mul(2 * 4).saturating_add(passing)
-            }
-            _ => 0,
-        }
+        let Step::Train(at) = step else { return 0 };
+        let in_checkpoint = match (schedule.is_in_one_pass(), at.module) {
+            (false, module) => of_module(module),
+            (true, 0) => sum((0..self.modules.len()).map(of_module)),
+            (true, _) => 0,
+        };
+        let passing = match self.publications(at.module) {
+            0 => 0,
+            _ => self.published_bytes(at.module, stored).saturating_mul(2),
+        };
+        in_checkpoint.saturating_mul(2 * 4).saturating_add(passing)
     }
 
     fn dataset_bytes(&self, schema: &Schema, rows: u64) -> u64 {
@@ -298,11 +282,8 @@ impl<'a> Costs<'a> {
     /// The most bytes that a run has on disk at any time.
     pub fn most_bytes(&self, stored: &[bool]) -> u64 {
         let passing = |step| {
-            let goes = if self.written(step, stored) > self.kept(step, stored) {
-                self.bytes(step, stored)
-            } else {
-                0
-            };
+            let is_replaced = self.written(step, stored) > self.kept(step, stored);
+            let goes = if is_replaced { self.bytes(step, stored) } else { 0 };
             self.passing_bytes(step, stored).saturating_add(goes)
         };
         let passing = self.steps(stored).map(passing).max();
@@ -369,7 +350,9 @@ impl<'a> Costs<'a> {
                 let steps = self.training_steps(index) as f64;
                 let batch = self.pipeline.training.batch as f64;
                 let row = self.row_seconds(index, stored, pace);
-                let rows = self.published_rows(index);
+                let encode = Step::Encode(At { module: index, round: 0 });
+                let splits = published_splits(self.pipeline).iter();
+                let rows = sum(splits.map(|split| self.rows(encode, *split)));
                 let written = self.published_bytes(index, stored) as f64 / WRITE_RATE;
                 let publication = rows as f64 * (pace.forward[index] + row) + written;
                 steps * (pace.step[index] + batch * row)
@@ -414,7 +397,8 @@ impl<'a> Costs<'a> {
             (0..self.modules.len()).map(|it| self.operations(it) / FORWARD_RATE).collect();
         let step = forward.iter().enumerate().map(|(index, forward)| {
             let batch = self.pipeline.training.batch as f64;
-            batch * (self.passes() * forward + self.loss_operations(index) / LOSS_RATE)
+            let loss = PASSES * self.pipeline.loss.operations(self.sizes(index));
+            batch * (self.passes() * forward + loss / LOSS_RATE)
         });
         Pace { step: step.collect(), forward }
     }
@@ -425,11 +409,6 @@ impl<'a> Costs<'a> {
         let training = &self.pipeline.training;
         let in_pieces = training.micro_batch.is_some_and(|it| it < training.batch);
         if training.recompute || in_pieces { PASSES + 1.0 } else { PASSES }
-    }
-
-    /// Additions and multiplications for the loss of one sample and its gradient.
-    fn loss_operations(&self, index: usize) -> f64 {
-        PASSES * self.pipeline.loss.operations(self.sizes(index))
     }
 }
 

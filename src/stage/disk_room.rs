@@ -3,7 +3,6 @@
 use gimlet_store::{Limits, Location};
 use serde::Serialize;
 
-use super::RunDir;
 use crate::quantity::bytes_in_words;
 use crate::{Error, Result};
 
@@ -26,22 +25,6 @@ pub struct Room {
 }
 
 impl Room {
-    /// The room for `needed` more bytes, with up to `parts` parts per dataset, in the directory of a run.
-    ///
-    /// # Errors
-    /// When a folder of the run cannot be listed.
-    pub fn of(
-        dir: &RunDir,
-        needed: u64,
-        parts: u64,
-        max_bytes: Option<u64>,
-        compressed: bool,
-    ) -> Result<Self> {
-        let available = dir.location().free_bytes();
-        let used = size_of_folder(dir.location())?.saturating_sub(size_of_folder(&dir.locks())?);
-        Ok(Self { used, needed, parts, available, max_bytes, compressed })
-    }
-
     /// Fails when `needed` does not fit the disk or `store.max_bytes`, and says by how much; or when a dataset would
     /// have more parts than can be read.
     pub fn check(&self) -> Result<()> {

@@ -19,7 +19,7 @@ use super::key::Key;
 use super::layout::{activation_column, pooled_column, rows_per_group};
 use super::meter::Meter;
 use super::published::Published;
-use super::{Run, frozen, memory, module_input};
+use super::{Run, Session, Standing, frozen, memory, module_input};
 use crate::Result;
 use crate::device;
 use crate::module::{self, Module};
@@ -68,7 +68,8 @@ pub(super) fn encode(run: &Run<'_>, at: At) -> Result<()> {
         memory::reset_peak();
         let (input, module) = (module_input::open(run, at, split)?, frozen::trained(run, at)?);
         let title = format!("{} {}", run.standing.plan.full_title(step), split.name());
-        let (key, before) = (run.standing.plan.key(step, split), took_before(run, at, split)?);
+        let (key, before) =
+            (run.standing.plan.key(step, split), took_before(&run.standing, at, split)?);
         let generating = Generating { index, split, key, title, before };
         encode_split(run, generating, input.as_ref(), &module)?;
     }
@@ -92,7 +93,7 @@ pub(super) fn encode_split(
 ) -> Result<()> {
     let meter = Meter::begin(run.standing.dir.store());
     let Generating { index, split, key, title, before } = generating;
-    let [patches, ..] = input.shape();
+    let [patches, ..] = input.layout().shape;
     let (pooling, output) = (run.stack()?.pooling, run.stack()?.output(index));
     let boundary = run.standing.plan.boundary(index);
     let store = &run.pipeline.store;
@@ -121,12 +122,12 @@ pub(super) fn encode_split(
             (false, _) => vec![pooled],
         }])
     };
-    let mut written = write(run, vec![writer], &keys, input.rows() as u64, make)?;
+    let mut written = write(&run.session, vec![writer], &keys, input.rows() as u64, make)?;
     let writer = written.remove(0);
     let choices = writer.compression().clone();
     let generation = match finish(writer, before, &laps)? {
         Finished::Committed(generation) => generation,
-        waiting => return end_shard(run, &waiting),
+        waiting => return end_shard(&run.session, &waiting),
     };
     // Reported once: later generations choose alike, and their manifests say so.
     for (column, choice) in choices.iter().filter(|_| generation.number() == 1) {
@@ -148,7 +149,7 @@ pub(super) fn untrained(run: &Run<'_>) -> Result<()> {
         let modules = modules.collect::<Result<_>>()?;
         let title = format!("encode untrained {}", split.name());
         let datasets = datasets.map(|dataset| (dataset, key)).collect();
-        encode_stack(run, &title, split, modules, datasets, |input| input.samples())?;
+        encode_stack(run, &title, split, modules, datasets, |input| input.layout().samples)?;
     }
     Ok(())
 }
@@ -215,7 +216,7 @@ fn encode_stack(
         Ok(pooled)
     };
     let (mut written, mut left) = (0, None);
-    let ended = write(run, writers, &keys, rows as u64, make)?;
+    let ended = write(&run.session, writers, &keys, rows as u64, make)?;
     for (writer, laps) in ended.into_iter().zip(&laps) {
         match finish(writer, Took::default(), laps)? {
             Finished::Committed(generation) => written = generation.rows(),
@@ -223,7 +224,7 @@ fn encode_stack(
         }
     }
     if let Some(waiting) = left {
-        return end_shard(run, &waiting);
+        return end_shard(&run.session, &waiting);
     }
     run.session.progress.end(&format!("{written} rows, {} modules", modules.len()));
     Ok(())
@@ -232,7 +233,7 @@ fn encode_stack(
 /// Writes the first `all` rows of `keys`, as far as any writer wants them. `make` returns the tensors of a batch of
 /// rows, one list per writer. While one batch is written, the next is made.
 fn write(
-    run: &Run<'_>,
+    session: &Session<'_>,
     writers: Vec<Writer>,
     keys: &Keys,
     all: u64,
@@ -255,14 +256,14 @@ fn write(
         });
         let made = (|| {
             for rows in batches {
-                run.session.check_stop()?;
+                session.check_stop()?;
                 let numbers: Vec<u64> = rows.clone().collect();
                 let (end, tensors) = (rows.end, make(&numbers)?);
                 if sender.send((rows, tensors)).is_err() {
                     // The writing thread has failed; its error is returned below.
                     break;
                 }
-                run.session.progress.advance(end, "");
+                session.progress.advance(end, "");
             }
             Ok(())
         })();
@@ -285,9 +286,9 @@ fn begin(run: &Run<'_>, dataset: &Dataset, spec: Spec, meter: Meter) -> Result<(
 }
 
 /// Says that other shards are still to come.
-fn end_shard(run: &Run<'_>, waiting: &Finished) -> Result<()> {
+fn end_shard(session: &Session<'_>, waiting: &Finished) -> Result<()> {
     if let Finished::Waiting { done, parts } = waiting {
-        run.session
+        session
             .progress
             .end(&format!("{done} of {parts} parts are there: the last shard to end commits them"));
     }
@@ -295,10 +296,10 @@ fn end_shard(run: &Run<'_>, waiting: &Finished) -> Result<()> {
 }
 
 /// What the encodings of all earlier rounds took; the record of the round before holds the sum.
-fn took_before(run: &Run<'_>, at: At, split: Split) -> Result<Took> {
+fn took_before(standing: &Standing, at: At, split: Split) -> Result<Took> {
     let Some(round) = at.round.checked_sub(1) else { return Ok(Took::default()) };
     let before = Step::Encode(At { round, ..at });
-    let found = run.standing.generations(before, split)?;
+    let found = standing.generations(before, split)?;
     found.first().map_or(Ok(Took::default()), Took::of)
 }
 

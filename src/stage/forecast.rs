@@ -12,7 +12,7 @@ use super::disk_room::{Room, size_of_folder};
 use super::status::{State, StepStatus};
 use super::{Standing, StepKind};
 use crate::Result;
-use crate::pipeline::{Compression, Pipeline, Split};
+use crate::pipeline::{Compression, PerSplit, Pipeline, Split};
 use crate::schedule::{At, InRound, Step};
 
 /// How a number is known.
@@ -46,7 +46,7 @@ pub struct StepForecast {
     /// Why a run would do it; empty if it would not.
     pub why: String,
     /// Rows that the step writes for each split; `None` if it writes none.
-    pub rows: Option<Rows>,
+    pub rows: Option<PerSplit<u64>>,
     /// The tensors in a row of its datasets, one dataset after another.
     pub tensors: Vec<Tensor>,
     /// Bytes that the step leaves on disk; with several rounds, until its round is retired.
@@ -65,15 +65,6 @@ pub struct StepForecast {
     pub memory_is: Certainty,
     /// What becomes of the activations; only for an encoding.
     pub boundary: Option<Boundary>,
-}
-
-/// Rows of each split.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Rows {
-    /// Rows of the training split.
-    pub train: u64,
-    /// Rows of the test split.
-    pub test: u64,
 }
 
 /// A tensor of a row.
@@ -138,28 +129,25 @@ fn forecast(
     step: Step,
     status: StepStatus,
 ) -> Result<StepForecast> {
-    let done = status.state == State::Done;
-    let schemas = costs.schemas(step, standing.plan.stored());
-    let [train, test] = Split::ALL.map(|split| costs.rows(step, split));
+    let (done, stored) = (status.state == State::Done, standing.plan.stored());
+    let schemas = costs.schemas(step, stored);
+    let rows = PerSplit::from_fn(|split| costs.rows(step, split));
     let estimated =
         if compressed(costs, standing, step) { Certainty::Most } else { Certainty::Estimated };
     let took = status.took.filter(|_| done);
     let (bytes, bytes_are) = match took.and_then(|it| it.bytes) {
         Some(bytes) => (bytes, Certainty::Actual),
-        _ => (costs.bytes(step, standing.plan.stored()), estimated),
+        _ => (costs.bytes(step, stored), estimated),
     };
     let (seconds, seconds_are) = match (took, pace) {
         (Some(took), _) => (took.seconds, Certainty::Actual),
-        (_, Some(pace)) => (costs.seconds(step, standing.plan.stored(), pace), Certainty::Measured),
-        (_, None) => {
-            let seconds = costs.seconds(step, standing.plan.stored(), &costs.assumed_pace());
-            (seconds, Certainty::Estimated)
-        }
+        (_, Some(pace)) => (costs.seconds(step, stored, pace), Certainty::Measured),
+        (_, None) => (costs.seconds(step, stored, &costs.assumed_pace()), Certainty::Estimated),
     };
     let (memory, memory_is) = match (step, took.and_then(|it| it.peak_memory)) {
         (Step::Train(_), Some(memory)) => (Some(memory), Certainty::Actual),
         (Step::Train(at), _) => {
-            (Some(costs.training_memory(at.module, standing.plan.stored())), Certainty::Estimated)
+            (Some(costs.training_memory(at.module, stored)), Certainty::Estimated)
         }
         _ => (None, Certainty::Estimated),
     };
@@ -176,7 +164,7 @@ fn forecast(
         state: status.state,
         runs: !done,
         why: status.why,
-        rows: (!schemas.is_empty()).then_some(Rows { train, test }),
+        rows: (!schemas.is_empty()).then_some(rows),
         tensors: tensors.collect(),
         bytes,
         bytes_are,
@@ -201,9 +189,8 @@ fn compressed(costs: &Costs<'_>, standing: &Standing, step: Step) -> bool {
 
 /// Bytes that an unfinished step has still to write.
 fn to_write(costs: &Costs<'_>, standing: &Standing, step: Step) -> Result<u64> {
-    let all = costs
-        .bytes(step, standing.plan.stored())
-        .saturating_add(costs.passing_bytes(step, standing.plan.stored()));
+    let stored = standing.plan.stored();
+    let all = costs.bytes(step, stored).saturating_add(costs.passing_bytes(step, stored));
     Ok(all.saturating_sub(begun(standing, step)?))
 }
 
@@ -231,24 +218,21 @@ fn begun(standing: &Standing, step: Step) -> Result<u64> {
 /// # Errors
 /// When the run directory cannot be read.
 pub fn room(costs: &Costs<'_>, standing: &Standing, steps: &[(Step, bool)]) -> Result<Room> {
-    let keep = costs.pipeline.store.keep_generations;
+    let (store, stored) = (&costs.pipeline.store, standing.plan.stored());
     let (mut needed, mut passing, mut there, mut parts) = (0u64, 0u64, 0u64, 0u64);
     let mut any_compressed = false;
     // For each step, the number of its rounds that are on disk or will be.
     let mut kept: HashMap<Step, usize> = HashMap::new();
     // The last step comes first: the logs of later rounds are longer.
     for (step, _) in steps.iter().rev().filter(|(_, done)| !done) {
-        let (stays, goes) = (
-            costs.bytes(*step, standing.plan.stored()),
-            costs.passing_bytes(*step, standing.plan.stored()),
-        );
-        let kept = match kept.entry(of_any_round(*step)) {
+        let (stays, goes) = (costs.bytes(*step, stored), costs.passing_bytes(*step, stored));
+        let kept = match kept.entry(in_round(*step, 0)) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => entry.insert(rounds_there(standing, *step)?),
         };
         // Some bytes go when a step ends: its temporary files, and the earlier round that it replaces. Those of two
         // steps are never on disk together.
-        if *kept < keep {
+        if *kept < store.keep_generations {
             *kept += 1;
             needed = needed.saturating_add(stays);
             passing = passing.max(goes);
@@ -260,28 +244,33 @@ pub fn room(costs: &Costs<'_>, standing: &Standing, steps: &[(Step, bool)]) -> R
         parts = parts.max(costs.parts(*step));
     }
     let needed = needed.saturating_add(passing).saturating_sub(there);
-    Room::of(&standing.dir, needed, parts, costs.pipeline.store.max_bytes, any_compressed)
+    let (location, locks) = (standing.dir.location(), size_of_folder(&standing.dir.locks())?);
+    Ok(Room {
+        used: size_of_folder(location)?.saturating_sub(locks),
+        needed,
+        parts,
+        available: location.free_bytes(),
+        max_bytes: store.max_bytes,
+        compressed: any_compressed,
+    })
 }
 
-/// The step in round 0: a name that all rounds of a step share.
-fn of_any_round(step: Step) -> Step {
+/// A step in another round; a step outside rounds itself.
+fn in_round(step: Step, round: usize) -> Step {
     match step {
-        Step::Train(at) => Step::Train(At { round: 0, ..at }),
-        Step::Encode(at) => Step::Encode(At { round: 0, ..at }),
+        Step::Train(at) => Step::Train(At { round, ..at }),
+        Step::Encode(at) => Step::Encode(At { round, ..at }),
         Step::Ingest | Step::Untrained | Step::Probe(_) => step,
     }
 }
 
-/// Number of rounds of a step that are on disk.
+/// Number of rounds of a step that are on disk; 0 for a step outside rounds.
 fn rounds_there(standing: &Standing, step: Step) -> Result<usize> {
     let mut there = 0;
-    for round in 0..standing.plan.rounds() {
-        let done = match step {
-            Step::Train(at) => standing.is_done(Step::Train(At { round, ..at }))?,
-            Step::Encode(at) => standing.is_done(Step::Encode(At { round, ..at }))?,
-            Step::Ingest | Step::Untrained | Step::Probe(_) => return Ok(0),
-        };
-        there += usize::from(done);
+    if let Step::Train(_) | Step::Encode(_) = step {
+        for round in 0..standing.plan.rounds() {
+            there += usize::from(standing.is_done(in_round(step, round))?);
+        }
     }
     Ok(there)
 }

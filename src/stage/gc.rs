@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use gimlet_store::Records;
 use gimlet_store::gc::{self, Kind, Leftover, Policy, Shelf};
-use gimlet_store::{Dataset, Records};
 
 use super::progress::Progress;
 use super::record::{Keyed, Probe, Training};
@@ -93,41 +93,30 @@ pub fn release(dir: &RunDir, mut keys: HashSet<String>, progress: &dyn Progress)
     }
     let mut free = 0;
     for dataset in dir.all_datasets()? {
-        free += release_of(&dataset, &keys, progress)?;
-    }
-    Ok(free)
-}
-
-/// Removes the generations of a dataset made under the keys `unneeded`; returns the number of bytes freed.
-fn release_of(
-    dataset: &Dataset,
-    unneeded: &HashSet<String>,
-    progress: &dyn Progress,
-) -> Result<u64> {
-    let (mut needed, mut numbers) = (HashSet::new(), HashSet::new());
-    for generation in dataset.readable()? {
-        let generation = generation?;
-        let key = &generation.manifest().key;
-        if unneeded.contains(key) {
-            numbers.insert(generation.number());
-        } else {
-            needed.insert(key.clone());
+        let (mut needed, mut numbers) = (HashSet::new(), HashSet::new());
+        for generation in dataset.readable()? {
+            let generation = generation?;
+            let key = &generation.manifest().key;
+            if keys.contains(key) {
+                numbers.insert(generation.number());
+            } else {
+                needed.insert(key.clone());
+            }
         }
-    }
-    // Damaged generations and unfinished attempts are left to `gimlet gc`.
-    let policy = Policy { needed, keep: 0, grace: Duration::MAX };
-    let shelf = Shelf::of(dataset);
-    let mut free = 0;
-    for leftover in shelf.survey(&policy)? {
-        let ours = matches!(leftover.kind, Kind::Record(number) if numbers.contains(&number));
-        if !ours || leftover.stays.is_some() {
-            continue;
-        }
-        match shelf.remove(&leftover, &policy) {
-            Ok(None) => free += leftover.bytes,
-            Ok(Some(_)) => {}
-            // One thing that cannot be removed must not stop the rest.
-            Err(error) => progress.warn(&error.to_string()),
+        // Damaged generations and unfinished attempts are left to `gimlet gc`.
+        let policy = Policy { needed, keep: 0, grace: Duration::MAX };
+        let shelf = Shelf::of(&dataset);
+        for leftover in shelf.survey(&policy)? {
+            let ours = matches!(leftover.kind, Kind::Record(number) if numbers.contains(&number));
+            if !ours || leftover.stays.is_some() {
+                continue;
+            }
+            match shelf.remove(&leftover, &policy) {
+                Ok(None) => free += leftover.bytes,
+                Ok(Some(_)) => {}
+                // One thing that cannot be removed must not stop the rest.
+                Err(error) => progress.warn(&error.to_string()),
+            }
         }
     }
     Ok(free)

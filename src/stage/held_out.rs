@@ -14,7 +14,7 @@ use crate::parameters::Parameters;
 use crate::pipeline::Split;
 use crate::random::generator;
 use crate::train::input::{Input, Look, POOLED};
-use crate::train::trainer::pieces;
+use crate::train::trainer::{forward, pieces};
 use crate::{Error, Result};
 
 /// The mean loss and accuracy of a module over whole batches of the test split, which was encoded as `test`.
@@ -31,20 +31,19 @@ pub(super) fn held_out_loss(
         Origin::Untrained => trainee::drawn(run, index)?,
     };
     let loss = run.pipeline.loss.build(sizes, &parameters.under("loss"))?;
-    match run.stack()?.pooling.stores_what_the_loss_sees() {
-        true => loss_of_pooled(run, index, sizes, loss.as_ref(), test),
-        false => {
-            let input = match origin {
-                Origin::Trained => {
-                    module_input::open(run, run.standing.plan.last(index), Split::Test)?
-                }
-                Origin::Untrained => module_input::untrained(run, index, Split::Test)?,
-            };
-            let labels = labels::of_rows(run, || input.keys())?;
-            let all = (input.as_ref(), labels.as_slice(), usize::MAX);
-            loss_of_input(run, index, sizes, loss, &parameters, all)
-        }
+    if run.stack()?.pooling.stores_what_the_loss_sees() {
+        return loss_of_pooled(run, index, sizes, loss.as_ref(), test);
     }
+    let input = match origin {
+        Origin::Trained => module_input::open(run, run.standing.plan.last(index), Split::Test)?,
+        Origin::Untrained => module_input::untrained(run, index, Split::Test)?,
+    };
+    let labels = labels::of_rows(run.pipeline, || input.keys())?;
+    let judged = judged(run, index, sizes, loss, &parameters)?;
+    let batch = run.pipeline.training.batch;
+    let batches = held_out_batches(batch, input.rows() as u64, usize::MAX);
+    let mut found = losses_through(run, &[judged], input.as_ref(), &labels, &batches)?;
+    found.pop().ok_or_else(|| Error::failed("no module was judged"))
 }
 
 /// Computes the loss from the stored pooled vectors.
@@ -56,9 +55,9 @@ fn loss_of_pooled(
     generation: &Generation,
 ) -> Result<HeldOut> {
     let reader = generation.reader(&[POOLED])?;
-    let labels = labels::of_rows(run, || Ok(reader.keys()?))?;
+    let labels = labels::of_rows(run.pipeline, || Ok(reader.keys()?))?;
     let mut sum = Sum::default();
-    for (number, rows) in held_out_batches(run, reader.rows(), usize::MAX) {
+    for (number, rows) in held_out_batches(run.pipeline.training.batch, reader.rows(), usize::MAX) {
         let started = Instant::now();
         let mut values = vec![0.0; rows.len() * sizes.positions() * sizes.channels];
         reader.read_f32(POOLED, &rows, &mut values)?;
@@ -69,21 +68,6 @@ fn loss_of_pooled(
         sum.add(&outcome, started.elapsed().as_secs_f64())?;
     }
     Ok(sum.mean())
-}
-
-/// Computes the loss from what the module reads.
-fn loss_of_input(
-    run: &Run<'_>,
-    index: usize,
-    sizes: Sizes,
-    loss: Box<dyn Loss>,
-    parameters: &Parameters,
-    (input, labels, most): (&dyn Input, &[u32], usize),
-) -> Result<HeldOut> {
-    let judged = judged(run, index, sizes, loss, parameters)?;
-    let batches = held_out_batches(run, input.rows() as u64, most);
-    let mut found = losses_through(run, &[judged], input, labels, &batches)?;
-    found.pop().ok_or_else(|| Error::failed("no module was judged"))
 }
 
 /// Prepares a module for evaluation, with its encoder on the session's device.
@@ -109,6 +93,7 @@ pub(super) fn losses_through(
     batches: &[(u64, Vec<u64>)],
 ) -> Result<Vec<HeldOut>> {
     let mut sums: Vec<Sum> = stack.iter().map(|_| Sum::default()).collect();
+    let micro_batch = run.pipeline.training.micro_batch;
     for (number, rows) in batches {
         let mut started = Instant::now();
         let mut x = run.session.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
@@ -116,15 +101,15 @@ pub(super) fn losses_through(
         for (place, judged) in stack.iter().enumerate() {
             let Judged { index, sizes, loss, module } = judged;
             let is_last = place + 1 == stack.len();
-            let (pooled, maps) = pass(run, module, &x, rows.len(), !is_last)?;
+            // As many samples at a time as in training.
+            let maps_of_sample = x.dim(0)? / rows.len().max(1);
+            let pieces = pieces(&x, micro_batch.map(|samples| samples * maps_of_sample))?;
+            let (pooled, maps) = forward(module, &pieces, Keep::Nothing, !is_last)?;
             let shape = (rows.len(), sizes.rows, sizes.columns, sizes.channels);
             let pooled = pooled.reshape(shape)?;
             let context = module.context_of(&pooled)?;
             if let Some(maps) = maps {
-                x = match module.has_context() {
-                    true => context.squeeze(2)?.unsqueeze(1)?.detach(),
-                    false => maps,
-                };
+                x = module.handed_on(&context, maps)?;
             }
             let seen = [device::home(&pooled.detach())?, device::home(&context.detach())?];
             let outcome =
@@ -138,35 +123,10 @@ pub(super) fn losses_through(
     Ok(sums.into_iter().map(Sum::mean).collect())
 }
 
-/// Computes the pooled vectors of `samples` samples, and the maps if they are `wanted`. It takes as many samples at
-/// a time as the training does.
-fn pass(
-    run: &Run<'_>,
-    module: &Module,
-    x: &Tensor,
-    samples: usize,
-    wanted: bool,
-) -> Result<(Tensor, Option<Tensor>)> {
-    let maps_of_sample = x.dim(0)? / samples.max(1);
-    let at_once = run.pipeline.training.micro_batch.map(|samples| samples * maps_of_sample);
-    let (mut pooled, mut maps) = (Vec::new(), Vec::new());
-    for piece in pieces(x, at_once)? {
-        if wanted {
-            let (of_piece, maps_of_piece) = module.pooled_and_maps(&piece, Keep::Nothing)?;
-            pooled.push(of_piece);
-            maps.push(maps_of_piece);
-        } else {
-            pooled.push(module.pooled(&piece, Keep::Nothing)?);
-        }
-    }
-    let maps = if wanted { Some(Tensor::cat(&maps, 0)?) } else { None };
-    Ok((Tensor::cat(&pooled, 0)?, maps))
-}
-
-/// Numbers and rows of at most `most` whole batches, evenly spaced over `rows` rows.
-pub(super) fn held_out_batches(run: &Run<'_>, rows: u64, most: usize) -> Vec<(u64, Vec<u64>)> {
+/// Numbers and rows of at most `most` whole batches of `batch` rows, evenly spaced over `rows` rows.
+pub(super) fn held_out_batches(batch: usize, rows: u64, most: usize) -> Vec<(u64, Vec<u64>)> {
     let rows: Vec<u64> = (0..rows).collect();
-    let batch = run.pipeline.training.batch.min(rows.len()).max(1);
+    let batch = batch.min(rows.len()).max(1);
     let spacing = (rows.len() / batch).div_ceil(most.max(1)).max(1);
     let batches = rows.chunks_exact(batch).enumerate().step_by(spacing);
     batches.map(|(number, rows)| (number as u64, rows.to_vec())).collect()

@@ -52,11 +52,11 @@ pub(super) fn watch<'r>(
         return Ok(None);
     }
     let sizes = modules.iter().map(|at| Ok((at.module, run.sizes(at.module)?)));
-    let batches = held_out::held_out_batches(run, input.rows() as u64, (most / batch).max(1));
+    let batches = held_out::held_out_batches(batch, input.rows() as u64, (most / batch).max(1));
     let watch = HeldOutLook {
-        run: run,
+        run,
         modules: sizes.collect::<Result<_>>()?,
-        labels: labels::of_rows(run, || input.keys())?,
+        labels: labels::of_rows(run.pipeline, || input.keys())?,
         input,
         batches,
     };

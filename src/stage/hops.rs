@@ -25,13 +25,10 @@ pub(super) fn judge_hops(
         let ingested = run.standing.generation(Step::Ingest, split)?;
         frames(hops, encoded[split], &ingested, rows[split])
     })?;
-    let accuracy = match all.iter().all(|(_, rows)| !rows.labels.is_empty()) {
-        true => {
-            let seed = run.pipeline.seed;
-            Some(linear::accuracy(&all.train, &all.test, &run.pipeline.probe, seed)?)
-        }
-        false => None,
-    };
+    let (settings, seed) = (&run.pipeline.probe, run.pipeline.seed);
+    let accuracy = || linear::accuracy(&all.train, &all.test, settings, seed);
+    let labelled = all.iter().all(|(_, rows)| !rows.labels.is_empty());
+    let accuracy = labelled.then(accuracy).transpose()?;
     Ok(Judged { label: FRAMES.to_string(), accuracy, knn: None })
 }
 

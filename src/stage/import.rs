@@ -42,7 +42,7 @@ pub fn import(run: &Run<'_>, files: &[PathBuf]) -> Result<Vec<Outcome>> {
             held.push(lock::acquire(&run.standing, step, Shard::WHOLE)?);
         }
         let bytes = run.standing.weights_bytes(at, &taken.parameters)?;
-        check_untrained(run, at, &bytes)?;
+        check_untrained(&run.standing, at, &bytes)?;
         files.push(bytes);
     }
     let mut outcomes = Vec::new();
@@ -55,9 +55,9 @@ pub fn import(run: &Run<'_>, files: &[PathBuf]) -> Result<Vec<Outcome>> {
 }
 
 /// Fails when the module already has other weights, or its training has begun.
-fn check_untrained(run: &Run<'_>, at: At, bytes: &[u8]) -> Result<()> {
-    let title = run.standing.plan.title(Step::Train(at));
-    let why = match run.standing.training(at)? {
+fn check_untrained(standing: &Standing, at: At, bytes: &[u8]) -> Result<()> {
+    let title = standing.plan.title(Step::Train(at));
+    let why = match standing.training(at)? {
         Some((_, record)) if record.blake3 == blake3::hash(bytes).to_hex().as_str() => {
             return Ok(());
         }
@@ -65,7 +65,7 @@ fn check_untrained(run: &Run<'_>, at: At, bytes: &[u8]) -> Result<()> {
             Some(imported) => format!("has other weights, imported from `{}`", imported.file),
             None => "has ended, with other weights".to_string(),
         },
-        None if run.standing.checkpoints(at).exist() => "has begun".to_string(),
+        None if standing.checkpoints(at).exist() => "has begun".to_string(),
         None => return Ok(()),
     };
     let message = format!("`{title}` {why}: importing would put others in their place");

@@ -14,12 +14,13 @@ use super::meter::Meter;
 use super::provenance::Ingested;
 use super::run_dir::INGEST;
 use super::samples::Samples;
-use super::{Run, memory, samples};
+use super::{Run, Standing, memory, samples};
 use crate::media::{self, Ingest};
-use crate::pipeline::{OnBadSample, PerSplit, Split};
+use crate::pipeline::{OnBadSample, PerSplit, Pipeline, Split};
 use crate::random::generator;
 use crate::schedule::Step;
 use crate::source::{self, Sample, Source};
+use crate::train::took::Took;
 use crate::{Error, Kind, Result};
 
 pub(super) fn ingest(run: &Run<'_>) -> Result<()> {
@@ -42,7 +43,7 @@ pub(super) fn ingest(run: &Run<'_>) -> Result<()> {
         memory::reset_peak();
         let done = ingest_split(run, split, source.as_ref(), unfit.lines(split));
         if let Err(error) = done {
-            check_unchanged(run, split, source.as_ref()).inspect_err(|_| {
+            check_unchanged(&run.standing, split, source.as_ref()).inspect_err(|_| {
                 // The parts may hold rows of content that does not match their key.
                 let shelf = Shelf::of(&run.standing.dir.dataset(INGEST, split));
                 let key = run.standing.plan.key(Step::Ingest, split).hash.clone();
@@ -57,16 +58,16 @@ pub(super) fn ingest(run: &Run<'_>) -> Result<()> {
 }
 
 /// Fails when a file of the source has changed since it was hashed: its rows may mix old and new content.
-pub(super) fn check_unchanged(run: &Run<'_>, split: Split, source: &dyn Source) -> Result<()> {
-    run.standing.plan.provenance().identities[split].check(&source.content())
+fn check_unchanged(standing: &Standing, split: Split, source: &dyn Source) -> Result<()> {
+    standing.plan.provenance().identities[split].check(&source.content())
 }
 
 /// The rows of a source that are taken, in the order in which they are stored. The order is random, so that
 /// reading the dataset in sequence is random too.
-pub(super) fn ingest_order(run: &Run<'_>, split: Split, source: &dyn Source) -> Vec<usize> {
+fn ingest_order(pipeline: &Pipeline, split: Split, source: &dyn Source) -> Vec<usize> {
     let purpose = format!("ingest/{}", split.name());
-    let order = generator(run.pipeline.seed, &purpose, &[]).permutation(source.rows());
-    let most = run.pipeline.data.subset_of(split).unwrap_or(usize::MAX);
+    let order = generator(pipeline.seed, &purpose, &[]).permutation(source.rows());
+    let most = pipeline.data.subset_of(split).unwrap_or(usize::MAX);
     order.into_iter().take(most).map(|row| row as usize).collect()
 }
 
@@ -79,7 +80,7 @@ fn ingest_split(
 ) -> Result<()> {
     let meter = Meter::begin(run.standing.dir.store());
     let data = &run.pipeline.data;
-    let order = ingest_order(run, split, source);
+    let order = ingest_order(run.pipeline, split, source);
     let handler = media::of(&run.pipeline.view);
     let mut ingest = handler.ingest(source, &order, data.source.has_frames())?;
     // If no sample is left out, the part of each sample is known. Existing parts are then passed over, and the
@@ -145,8 +146,10 @@ fn ingest_split(
     for (column, choice) in writer.compression() {
         run.session.progress.note(&format!("`{column}`: {choice}"));
     }
-    check_unchanged(run, split, source)?;
-    let (took, labels) = (meter.took_from_source(), label_names(source));
+    check_unchanged(&run.standing, split, source)?;
+    // It reads no datasets.
+    let took = Took { read_bytes: None, ..meter.took() };
+    let labels = label_names(source);
     let left_out = skipped.len();
     let finished = writer.finish(|parts| {
         let mut account = tally.close(parts, source);

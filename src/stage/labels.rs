@@ -15,9 +15,11 @@ use crate::{Error, Result, media};
 ///
 /// # Errors
 /// When a row has no label.
-pub(super) fn of_rows(run: &Run<'_>, keys: impl FnOnce() -> Result<Keys>) -> Result<Vec<u32>> {
-    let loss = &run.pipeline.loss;
-    if !loss.reads_labels() {
+pub(super) fn of_rows(
+    pipeline: &Pipeline,
+    keys: impl FnOnce() -> Result<Keys>,
+) -> Result<Vec<u32>> {
+    if !pipeline.loss.reads_labels() {
         return Ok(Vec::new());
     }
     let keys = keys()?;
@@ -28,7 +30,7 @@ pub(super) fn of_rows(run: &Run<'_>, keys: impl FnOnce() -> Result<Keys>) -> Res
     let labels = keys.labels.iter().flatten().copied().map(class).collect::<Result<Vec<_>>>()?;
     match keys.labels.len() - labels.len() {
         0 => Ok(labels),
-        missing => Err(no_labels(run.pipeline, missing as u64, keys.labels.len() as u64)),
+        missing => Err(no_labels(pipeline, missing as u64, keys.labels.len() as u64)),
     }
 }
 
@@ -36,7 +38,7 @@ pub(super) fn of_rows(run: &Run<'_>, keys: impl FnOnce() -> Result<Keys>) -> Res
 pub(super) fn classes(run: &Run<'_>) -> Result<usize> {
     let mut classes = 0;
     for split in Split::ALL {
-        let labels = of_rows(run, || {
+        let labels = of_rows(run.pipeline, || {
             let samples = run.standing.generation(Step::Ingest, split)?;
             Ok(samples.reader(&[media::of(&run.pipeline.view).column()])?.keys()?)
         })?;

@@ -8,33 +8,20 @@ use gimlet_store::{Lease, Shard};
 use super::{Session, Standing, Step};
 use crate::{Error, Result};
 
-/// The lock of a stage, held until it is dropped.
-#[derive(Debug)]
-pub struct Lock {
-    _lease: Lease,
-}
-
-/// Takes the lock of the stage of `step` for the settings of this plan. Runs with other settings may work on a stage of
-/// the same name meanwhile.
+/// Takes the lock of the stage of `step` for the settings of this plan, until the result is dropped. Runs with other
+/// settings may work on a stage of the same name meanwhile.
 ///
 /// # Errors
 /// When another process holds it, naming that process.
-pub fn acquire(standing: &Standing, step: Step, shard: Shard) -> Result<Lock> {
-    match try_acquire(standing, step, shard)? {
-        Ok(lock) => Ok(lock),
-        Err(held) => {
-            let hint = "wait for it to end, or stop it";
-            Err(Error::failed(held).hint(
-                match standing.dir.location().properties().leases_outlive {
-                    Some(time) => format!(
-                        "{hint}; a killed one is forgotten after {} seconds: `--wait`",
-                        time.as_secs()
-                    ),
-                    None => hint.to_owned(),
-                },
-            ))
+pub fn acquire(standing: &Standing, step: Step, shard: Shard) -> Result<Lease> {
+    try_acquire(standing, step, shard)?.map_err(|held| {
+        let mut hint = "wait for it to end, or stop it".to_owned();
+        if let Some(time) = standing.dir.location().properties().leases_outlive {
+            let seconds = time.as_secs();
+            hint += &format!("; a killed one is forgotten after {seconds} seconds: `--wait`");
         }
-    }
+        Error::failed(held).hint(hint)
+    })
 }
 
 /// Takes the lock of the stage of `step` for a session's shard. Where another process holds it, a session that waits
@@ -42,7 +29,7 @@ pub fn acquire(standing: &Standing, step: Step, shard: Shard) -> Result<Lock> {
 ///
 /// # Errors
 /// Those of [`acquire`]; when the session is asked to stop meanwhile.
-pub(super) fn of_step(step: Step, standing: &Standing, session: &Session<'_>) -> Result<Lock> {
+pub(super) fn of_step(step: Step, standing: &Standing, session: &Session<'_>) -> Result<Lease> {
     if !session.waits {
         return acquire(standing, step, session.shard);
     }
@@ -62,7 +49,7 @@ pub(super) fn of_step(step: Step, standing: &Standing, session: &Session<'_>) ->
 }
 
 /// Takes the lock of the stage of `step`, or says in words which process holds it.
-fn try_acquire(standing: &Standing, step: Step, shard: Shard) -> Result<Result<Lock, String>> {
+fn try_acquire(standing: &Standing, step: Step, shard: Shard) -> Result<Result<Lease, String>> {
     let (mut name, mut stage) = (standing.plan.lock_name(step), standing.plan.stage_name(step));
     if !shard.is_whole() {
         // Shards work at the same time: each writes its own parts.
@@ -73,7 +60,7 @@ fn try_acquire(standing: &Standing, step: Step, shard: Shard) -> Result<Result<L
     path.folder().create_folder()?;
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let own = format!("process {} {}", std::process::id(), host.trim());
-    Ok(Lease::take(&path, &own)?.map(|lease| Lock { _lease: lease }).map_err(|holder| {
+    Ok(Lease::take(&path, &own)?.map_err(|holder| {
         format!(
             "another process works on stage `{stage}` of `{}`{}",
             standing.dir.path().display(),

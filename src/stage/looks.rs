@@ -8,7 +8,6 @@ use crate::Result;
 use crate::parameters::Parameters;
 use crate::pipeline::Split;
 use crate::schedule::At;
-use crate::train::checkpoint::Progress;
 use crate::train::feed::Course;
 
 /// The looks at the test split of one training, one after every epoch.
@@ -44,26 +43,6 @@ impl<'r> Looks<'r> {
         }
     }
 
-    /// Whether there is anything to look at.
-    pub fn are_any(&self) -> bool {
-        self.watch.is_some()
-    }
-
-    /// Whether patience may end the training.
-    pub fn are_patient(&self) -> bool {
-        self.patience.is_some()
-    }
-
-    /// Whether patience ends the training now.
-    pub fn are_over(&self) -> bool {
-        self.patience.as_ref().is_some_and(Patience::is_over)
-    }
-
-    /// Whether the optimiser is to be kept beside the best parameters.
-    pub fn keep_optimiser(&self) -> bool {
-        self.patience.as_ref().is_some_and(|it| it.keeps_optimiser)
-    }
-
     /// Computes the held-out loss of each module with these parameters, at the end of an epoch. `mean` is the mean loss
     /// and accuracy of the first module over that epoch.
     ///
@@ -80,20 +59,5 @@ impl<'r> Looks<'r> {
             patience.judge(first.loss as f32, parameters.swap_remove(0), mean);
         }
         Ok(found)
-    }
-
-    /// Restores what [`Self::add_to`] has put into a checkpoint, after `trained` epochs.
-    pub fn restore(&mut self, state: &Parameters, progress: &Progress, trained: u64) {
-        if let Some(patience) = &mut self.patience {
-            patience.restore(state, progress, trained);
-        }
-    }
-
-    /// Adds what [`Self::restore`] needs to a checkpoint.
-    ///
-    /// # Errors
-    /// When the state cannot be serialised.
-    pub fn add_to(&self, state: &mut Parameters, progress: &mut Progress) -> Result<()> {
-        self.patience.as_ref().map_or(Ok(()), |it| it.add_to(state, progress))
     }
 }

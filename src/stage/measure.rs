@@ -61,17 +61,11 @@ fn training(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
     let mut trainer = trainee.trainer(&trainee.drawn()?.on(device)?, f64::MIN_POSITIVE)?;
     let rows = rows(costs, index, batch)?;
     let recipe = &pipeline.loss;
-    let mut step = |number| {
+    mean_seconds(|number| {
         let mut draws = generator(pipeline.seed, "measure/negatives", &[number]);
         let drawn = recipe.draw(batch, sizes, &mut draws);
-        trainer.step(&rows, &Samples { labels: vec![0; batch], drawn })
-    };
-    step(0)?;
-    let started = Instant::now();
-    for number in 1..=STEPS {
-        step(u64::from(number))?;
-    }
-    Ok(started.elapsed().as_secs_f64() / f64::from(STEPS))
+        trainer.step(&rows, &Samples { labels: vec![0; batch], drawn }).map(drop)
+    })
 }
 
 /// Measures the seconds that one row takes through the frozen module.
@@ -81,11 +75,13 @@ fn forward(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
     let encoder = trainee(costs, index).drawn()?.under("encoder").on(device)?;
     let module = Module::new(layers, input.channels, &encoder)?;
     let rows = rows(costs, index, encode::BATCH)?;
-    let forward = || device::home(&module.forward(&device.take(&rows)?)?);
-    forward()?;
+    let forward = |_| device::home(&module.forward(&device.take(&rows)?)?).map(drop);
+    Ok(mean_seconds(forward)? / encode::BATCH as f64)
+}
+
+fn mean_seconds(mut step: impl FnMut(u64) -> Result<()>) -> Result<f64> {
+    step(0)?;
     let started = Instant::now();
-    for _ in 0..STEPS {
-        forward()?;
-    }
-    Ok(started.elapsed().as_secs_f64() / (f64::from(STEPS) * encode::BATCH as f64))
+    (1..=STEPS).try_for_each(|number| step(u64::from(number)))?;
+    Ok(started.elapsed().as_secs_f64() / f64::from(STEPS))
 }

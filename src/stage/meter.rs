@@ -35,9 +35,4 @@ impl Meter {
             ..Took::default()
         }
     }
-
-    /// What was taken by a step that reads no datasets.
-    pub fn took_from_source(&self) -> Took {
-        Took { read_bytes: None, ..self.took() }
-    }
 }

@@ -54,23 +54,11 @@ impl Standing {
         Ok(self.plan.hashes(self.wanted()?.into_iter()))
     }
 
-    /// The round that a module trains next: the first that is needed and not done, or else the last.
+    /// The round in which `step` of a module is done next: the first that is needed and not done, or else the last.
     ///
     /// # Errors
     /// Those of [`Self::wanted`].
-    pub fn next_training(&self, module: usize) -> Result<At> {
-        self.next(module, Step::Train)
-    }
-
-    /// The round of a module that is encoded next: the first that is needed and not done, or else the last.
-    ///
-    /// # Errors
-    /// Those of [`Self::wanted`].
-    pub fn next_encoding(&self, module: usize) -> Result<At> {
-        self.next(module, Step::Encode)
-    }
-
-    fn next(&self, module: usize, step: impl Fn(At) -> Step) -> Result<At> {
+    pub fn next(&self, module: usize, step: impl Fn(At) -> Step) -> Result<At> {
         let wanted = self.wanted_with_done()?;
         let mut rounds = (0..self.plan.rounds()).map(|round| At { module, round });
         let next = rounds.find(|at| wanted.contains(&(step(*at), false)));

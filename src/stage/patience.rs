@@ -1,7 +1,7 @@
 //! Early stopping: a module stops training once its own loss on the test split has not become smaller for some epochs.
 //! It keeps the weights of the epoch with the smallest loss (Prechelt 1998, "Early stopping - but when?").
 //!
-//! The loss is that of `watch.rs` on at most [`MOST_ROWS`] rows, whatever `training.held_out` says. Only losses on the
+//! The loss is that of `held_out_look.rs` on at most [`MOST_ROWS`] rows, whatever `training.held_out` says. Only losses on the
 //! same input are compared: a module that takes up another generation of its input begins to count again.
 
 use serde::{Deserialize, Serialize};

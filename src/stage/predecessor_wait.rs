@@ -110,10 +110,6 @@ impl<'r, 'a> PredecessorWait<'r, 'a> {
         Ok(())
     }
 
-    pub fn a_moment(&self) {
-        a_moment(&self.run.standing.dir);
-    }
-
     fn name(&self) -> &str {
         self.run.standing.plan.module(self.predecessor.module)
     }

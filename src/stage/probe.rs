@@ -7,7 +7,7 @@ use super::labels::{Labels, labels_of};
 use super::meter::Meter;
 use super::origin::Origin;
 use super::record::{self, Classifier, Judged, ProbeResult};
-use super::{Run, held_out, hops};
+use super::{Run, Standing, held_out, hops};
 use crate::pipeline::{PerSplit, Split};
 use crate::probe::linear::{self, Rows};
 use crate::probe::pooled::Pooled;
@@ -38,7 +38,7 @@ pub(super) fn probe(run: &Run<'_>, index: usize) -> Result<()> {
 }
 
 fn judge(run: &Run<'_>, index: usize, origin: Origin) -> Result<ProbeResult> {
-    let encoded = PerSplit::try_from_fn(|split| encoded(run, index, origin, split))?;
+    let encoded = PerSplit::try_from_fn(|split| encoded(&run.standing, index, origin, split))?;
     // Rows of the first view come first. More views would judge how much a probe has seen.
     let samples = run.standing.generation(Step::Ingest, Split::Train)?.rows();
     let rows = PerSplit { train: samples, test: encoded.test.rows() };
@@ -75,14 +75,11 @@ fn judge(run: &Run<'_>, index: usize, origin: Origin) -> Result<ProbeResult> {
 }
 
 /// The dataset of a split that module `index` has written, trained or untrained.
-fn encoded(run: &Run<'_>, index: usize, origin: Origin, split: Split) -> Result<Generation> {
+fn encoded(standing: &Standing, index: usize, origin: Origin, split: Split) -> Result<Generation> {
     match origin {
-        Origin::Trained => {
-            let encode = Step::Encode(run.standing.plan.last(index));
-            run.standing.generation(encode, split)
-        }
+        Origin::Trained => standing.generation(Step::Encode(standing.plan.last(index)), split),
         Origin::Untrained => {
-            let found = run.standing.generations(Step::Untrained, split)?;
+            let found = standing.generations(Step::Untrained, split)?;
             let missing = || Error::failed("the untrained stack is not encoded");
             found.into_iter().nth(index).ok_or_else(missing)
         }

@@ -113,9 +113,7 @@ impl Provenance {
         })?;
         Ok(Self { identities, counts, stands_in: None, warnings, labelled, is_provisional })
     }
-}
 
-impl Provenance {
     /// The provenance of samples of which nothing is known.
     pub fn of_nothing() -> Self {
         Self {
@@ -157,7 +155,10 @@ fn stand_in(
     for record in records(dir).readable::<Ingested>()? {
         let (_, record) = record?;
         let fits = known.iter().all(|(split, known)| {
-            let same = |it| without_classes(it) == without_classes(&record.sources[split]);
+            // The classes come from both splits.
+            let same = |it: &Value| {
+                without("classes", it.clone()) == without("classes", record.sources[split].clone())
+            };
             known.as_ref().is_none_or(same)
         });
         if !fits || !record.fits(key)? || fitting.iter().any(|(it, _)| it.sources == record.sources)
@@ -207,15 +208,6 @@ fn stand_in(
     })
 }
 
-/// The description of a source without its classes, which come from both splits.
-fn without_classes(source: &Value) -> Value {
-    let mut source = source.clone();
-    if let Some(source) = source.as_object_mut() {
-        source.remove("classes");
-    }
-    source
-}
-
 /// Finds the newest ingest with the settings of a pipeline, whatever its content.
 ///
 /// # Errors
@@ -237,10 +229,9 @@ fn root_of(pipeline: &Pipeline) -> PathBuf {
     root.canonicalize().or_else(|_| std::path::absolute(root)).unwrap_or(root.to_path_buf())
 }
 
-/// The settings of a key of `ingest`, without the source.
-fn without_source(mut settings: Value) -> Value {
+fn without(name: &str, mut settings: Value) -> Value {
     if let Some(settings) = settings.as_object_mut() {
-        settings.remove("source");
+        settings.remove(name);
     }
     settings
 }
@@ -261,7 +252,7 @@ impl Ingested {
         });
         Self {
             keys: keys.map(|key| key.hash.clone()),
-            settings: keys.map(|key| without_source(key.settings.clone())),
+            settings: keys.map(|key| without("source", key.settings.clone())),
             sources: identities.map(|it| it.value.clone()),
             root: root_of(pipeline),
             files,
@@ -272,7 +263,7 @@ impl Ingested {
     fn fits(&self, key: &KeyOf) -> Result<bool> {
         for split in Split::ALL {
             let now = key(split, self.sources[split].clone())?;
-            if without_source(now) != self.settings[split] {
+            if without("source", now) != self.settings[split] {
                 return Ok(false);
             }
         }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use gimlet_store::gc::{Kind, Policy, Shelf};
-use gimlet_store::{Dataset, Generation, Location};
+use gimlet_store::{Dataset, Generation};
 
 use super::key::Key;
 use super::step_key::{publish_key, published};
@@ -19,9 +19,11 @@ use crate::schedule::{At, Step};
 /// The generations that the training of one module has published.
 pub struct Published<'r, 'a> {
     run: &'r Run<'a>,
-    at: At,
-    split: Split,
-    dataset: Dataset,
+    /// The module that publishes.
+    pub at: At,
+    /// The split of the generations.
+    pub split: Split,
+    pub dataset: Dataset,
     /// The key of the training, and the key of the `encode` that follows it.
     training: String,
     last: String,
@@ -46,37 +48,14 @@ impl<'r, 'a> Published<'r, 'a> {
         let dataset = run.standing.dir.dataset(run.standing.plan.module(at.module), split);
         let training = run.standing.plan.key(Step::Train(at), Split::Train).hash.clone();
         let last = run.standing.plan.key(Step::Encode(at), split).hash.clone();
-        Self {
-            run,
-            at,
-            split,
-            dataset,
-            training,
-            last,
-            seen: Cell::new(0),
-            looked: Cell::new(None),
-        }
-    }
-
-    /// The folder of the dataset.
-    fn folder(&self) -> &Location {
-        self.dataset.folder()
+        let (seen, looked) = (Cell::default(), Cell::default());
+        Self { run, at, split, dataset, training, last, seen, looked }
     }
 
     /// The folder of both splits.
     pub fn stage_folder(&self) -> &Path {
-        let folder = self.folder().path();
+        let folder = self.dataset.folder().path();
         folder.parent().unwrap_or(folder)
-    }
-
-    /// The module that publishes.
-    pub fn at(&self) -> At {
-        self.at
-    }
-
-    /// The split of the generations.
-    pub fn split(&self) -> Split {
-        self.split
     }
 
     /// All published generations, newest first. Damaged ones are passed over.
@@ -150,14 +129,6 @@ impl<'r, 'a> Published<'r, 'a> {
         Ok(self.newest()?.is_some_and(|it| it.number > number))
     }
 
-    /// Opens the generation with this number.
-    ///
-    /// # Errors
-    /// When it has gone, or is damaged.
-    pub fn generation(&self, number: u64) -> Result<Generation> {
-        Ok(self.dataset.generation(number)?)
-    }
-
     fn publication(&self, generation: &Generation) -> Option<Publication> {
         let manifest = generation.manifest();
         let step = published(&manifest.settings, &self.training)?;
@@ -170,17 +141,10 @@ impl<'r, 'a> Published<'r, 'a> {
     /// # Errors
     /// When the settings cannot be described.
     pub fn key(&self, step: u64, before: u64, weights: &str, input: &str) -> Result<Key> {
-        let boundary = self.run.standing.plan.boundary(self.at.module);
-        let training = (self.training.as_str(), step);
-        publish_key(
-            self.run.pipeline,
-            self.at,
-            boundary,
-            self.split,
-            training,
-            before,
-            [weights, input],
-        )
+        let Self { run, at, split, training, .. } = self;
+        let boundary = run.standing.plan.boundary(at.module);
+        let training = (training.as_str(), step);
+        publish_key(run.pipeline, *at, boundary, *split, training, before, [weights, input])
     }
 
     /// Removes all generations except the newest `store.keep_generations`, and the attempt with the key `attempt`.
@@ -222,11 +186,10 @@ impl<'r, 'a> Published<'r, 'a> {
             let attempt = attempt.map(|key| self.dataset.folder_of(key));
             let shelf = Shelf::of(&self.dataset);
             for leftover in shelf.survey(&policy)? {
+                let is_ours = attempt.as_ref().is_some_and(|it| it.path() == leftover.at.path());
                 let goes = match leftover.kind {
                     Kind::Record(_) => true,
-                    Kind::Attempt => {
-                        attempt.as_ref().is_some_and(|it| it.path() == leftover.at.path())
-                    }
+                    Kind::Attempt => is_ours,
                     Kind::Temporary => false,
                 };
                 if goes && leftover.stays.is_none() {

@@ -170,6 +170,25 @@ pub struct Probe {
 }
 
 impl ProbeResult {
+    /// The findings for a trained module, without anything that a test does not need.
+    #[cfg(test)]
+    pub fn of_test(index: usize, accuracy: Option<f64>, loss: f64) -> Self {
+        Self {
+            module: format!("m{index}"),
+            index,
+            origin: Origin::Trained,
+            probe: Classifier::Linear,
+            split: Split::Test,
+            accuracy,
+            knn: None,
+            confusion: None,
+            confused: None,
+            further: vec![],
+            loss,
+            chance_loss: None,
+        }
+    }
+
     /// The findings for a further label; `None` where the data have none of this name.
     pub fn judged(&self, label: &str) -> Option<&Judged> {
         self.further.iter().find(|it| it.label == label)
@@ -188,31 +207,17 @@ impl Keyed for Probe {
     }
 }
 
-/// Finds the newest record made under `key`, and its number. Damaged records are passed over.
+/// Finds the newest record that is `wanted` by its key, and its number. Damaged records are passed over.
 ///
 /// # Errors
 /// When a record cannot be read for another reason than damage.
-pub fn find<T: Keyed>(records: &Records, key: &str) -> Result<Option<(u64, T)>> {
-    for found in records.readable::<T>()? {
-        let (number, record) = found?;
-        if record.key() == key {
-            return Ok(Some((number, record)));
-        }
-    }
-    Ok(None)
-}
-
-/// Finds the newest readable record whose key is not `passed_over`, and its number.
-///
-/// # Errors
-/// Those of [`find`].
 pub fn newest<T: Keyed>(
     records: &Records,
-    passed_over: impl Fn(&str) -> bool,
+    wanted: impl Fn(&str) -> bool,
 ) -> Result<Option<(u64, T)>> {
     for found in records.readable::<T>()? {
         let (number, record) = found?;
-        if !passed_over(record.key()) {
+        if wanted(record.key()) {
             return Ok(Some((number, record)));
         }
     }

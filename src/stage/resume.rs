@@ -7,21 +7,19 @@ use crate::train::checkpoint::{Checkpoints, Progress};
 use crate::train::took::Took;
 use crate::{Error, Result};
 
-/// Loads the newest checkpoint that is whole.
-pub(super) fn from_checkpoint(
-    run: &Run<'_>,
-    checkpoints: &Checkpoints,
-) -> Result<Option<(Parameters, Progress)>> {
-    checkpoints.load(|error| {
-        run.session.progress.warn(&format!("{error}; going on from the one before"));
-    })
-}
-
-/// The final state of the training that this one goes on from; `None` where it starts from drawn parameters.
-pub(super) fn from_training_before(
+/// The state of the newest whole checkpoint, or else the final state of the training that this one goes on from; `None`
+/// where it starts from drawn parameters.
+pub(super) fn state(
     run: &Run<'_>,
     at: At,
+    checkpoints: &Checkpoints,
 ) -> Result<Option<(Parameters, Progress)>> {
+    let warn = |error: &Error| {
+        run.session.progress.warn(&format!("{error}; going on from the one before"));
+    };
+    if let Some(checkpoint) = checkpoints.load(warn)? {
+        return Ok(Some(checkpoint));
+    }
     let Some(before) = run.pipeline.schedule.before(at) else { return Ok(None) };
     let state = run.standing.weights(before)?;
     let Some((_, record)) = run.standing.training(before)? else { return Ok(None) };

@@ -114,7 +114,7 @@ impl Standing {
     pub fn broken(&self, step: Step) -> Result<Vec<Location>> {
         if let Step::Train(at) = step {
             let Some((_, record)) = self.training(at)? else { return Ok(vec![]) };
-            let path = self.dir.weights(self.plan.module(at.module), &record.key);
+            let path = self.weights_file(at);
             let size = path.size().map_err(|error| Error::io("look at", path.path(), error))?;
             let whole = size == record.took.bytes && !path.is_noted_as_damaged()?;
             return Ok(if whole { vec![] } else { vec![path] });
@@ -170,8 +170,8 @@ impl Standing {
     /// # Errors
     /// When a record cannot be read.
     pub fn training(&self, at: At) -> Result<Option<(u64, record::Training)>> {
-        let key = self.plan.key(Step::Train(at), Split::Train);
-        record::find(&self.dir.trainings(self.plan.module(at.module)), &key.hash)
+        let key = &self.plan.key(Step::Train(at), Split::Train).hash;
+        record::newest(&self.dir.trainings(self.plan.module(at.module)), |it| it == key)
     }
 
     /// The record of a module's probe under its present key, and its number.
@@ -179,8 +179,8 @@ impl Standing {
     /// # Errors
     /// When a record cannot be read.
     pub fn probe(&self, module: usize) -> Result<Option<(u64, record::Probe)>> {
-        let key = self.plan.key(Step::Probe(module), Split::Test);
-        record::find(&self.dir.probes(self.plan.module(module)), &key.hash)
+        let key = &self.plan.key(Step::Probe(module), Split::Test).hash;
+        record::newest(&self.dir.probes(self.plan.module(module)), |it| it == key)
     }
 
     /// Fails unless the steps whose output `step` reads are done.
@@ -189,19 +189,18 @@ impl Standing {
     /// [`Kind::NotReady`] when one is not, [`Kind::Damaged`] when what it wrote is damaged.
     pub fn check_inputs(&self, step: Step) -> Result<()> {
         let all = self.plan.together(step).into_iter();
+        let title = self.plan.full_title(step);
         for input in all.flat_map(|step| self.plan.inputs(step)) {
-            let broken = self.broken(input)?;
-            if let Some(first) = broken.first() {
-                let (step, input) = (self.plan.full_title(step), self.plan.title(input));
-                let message = format!("`{step}` needs `{first}`, which is damaged");
-                let hint = format!("run `gimlet {input}` or `gimlet run`, which make it anew");
+            let command = self.plan.title(input);
+            if let Some(first) = self.broken(input)?.first() {
+                let message = format!("`{title}` needs `{first}`, which is damaged");
+                let hint = format!("run `gimlet {command}` or `gimlet run`, which make it anew");
                 return Err(Error::new(Kind::Damaged, message).hint(hint));
             }
             if !self.is_done(input)? {
-                let (step, command) = (self.plan.full_title(step), self.plan.title(input));
                 let input = self.plan.full_title(input);
                 let message = format!(
-                    "`{step}` needs what `{input}` writes, which is not there for these settings"
+                    "`{title}` needs what `{input}` writes, which is not there for these settings"
                 );
                 let hint =
                     format!("run `gimlet {command}` first, or `gimlet run` for all in order");

@@ -269,8 +269,8 @@ impl Standing {
             Step::Train(at) => {
                 let current = self.training(at)?;
                 let newest = || {
-                    let own = |key: &str| self.is_of_a_round(Step::Train, at.module, key);
-                    record::newest(&self.dir.trainings(self.plan.module(at.module)), own)
+                    let other = |key: &str| !self.is_of_a_round(Step::Train, at.module, key);
+                    record::newest(&self.dir.trainings(self.plan.module(at.module)), other)
                 };
                 if let Some((number, it)) = current.map_or_else(newest, |it| Ok(Some(it)))? {
                     found.generation = Some(number);
@@ -288,7 +288,7 @@ impl Standing {
             Step::Probe(module) => {
                 let current = self.probe(module)?;
                 let newest =
-                    || record::newest(&self.dir.probes(self.plan.module(module)), |_| false);
+                    || record::newest(&self.dir.probes(self.plan.module(module)), |_| true);
                 if let Some((number, it)) = current.map_or_else(newest, |it| Ok(Some(it)))? {
                     found.generation = Some(number);
                     found.took = Some(it.took);

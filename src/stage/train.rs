@@ -7,8 +7,8 @@ use super::meter::Meter;
 use super::training_loop::{Pause, Supply, TrainingLoop};
 use super::{Run, labels, looks, memory, module_input};
 use crate::schedule::At;
-use crate::train::feed::Course;
-use crate::train::input::Input;
+use crate::train::feed::{Course, check_batch};
+use crate::train::input::{Input, Layout};
 use crate::{Error, Kind, Result};
 
 /// The course of a training on `input`.
@@ -17,15 +17,16 @@ use crate::{Error, Kind, Result};
 /// When `input` does not fill one batch.
 pub(super) fn course(run: &Run<'_>, at: At, input: &dyn Input) -> Result<Course> {
     let module = &run.pipeline.modules[at.module];
+    let Layout { samples, views, .. } = input.layout();
     let course = Course {
         seed: run.pipeline.seed,
         module: module.name.clone(),
-        samples: input.samples(),
-        views: input.views(),
+        samples,
+        views,
         batch: run.pipeline.training.batch,
         epochs: run.pipeline.epochs_per_round(at.module),
     };
-    course.check()?;
+    check_batch(samples, course.batch)?;
     // A training that this one goes on from may have ended early.
     let before = run.pipeline.schedule.before(at).map(|it| run.standing.training(it));
     let steps = before.transpose()?.flatten().map_or(0, |(_, record)| record.steps);
@@ -45,7 +46,7 @@ pub(super) fn train(run: &Run<'_>, at: At) -> Result<()> {
     // All modules take the samples in the order of the first.
     let input = module_input::of_training(run, all[0])?;
     let course = course(run, all[0], input.as_ref())?;
-    let labels = labels::of_rows(run, || input.keys())?;
+    let labels = labels::of_rows(run.pipeline, || input.keys())?;
     let looks = looks::of_training(run, &all, &course)?;
     let until = course.steps();
     let mut training = TrainingLoop::begin(run, &all, course, labels, looks, meter)?;
@@ -87,7 +88,7 @@ fn have_weights_again(run: &Run<'_>, all: &[At]) -> Result<bool> {
 ///
 /// # Errors
 /// When they are damaged and training again cannot end with the same weights.
-pub(super) fn has_weights_again(run: &Run<'_>, at: At) -> Result<bool> {
+fn has_weights_again(run: &Run<'_>, at: At) -> Result<bool> {
     let Some((_, record)) = run.standing.training(at)? else { return Ok(false) };
     let path = run.standing.weights_file(at);
     if record.read_weights(&path).is_ok() {

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::epoch_mean::EpochMean;
 use super::held_out::HeldOut;
-use super::held_out_look::HeldOutLook;
 use super::looks::Looks;
 use super::meter::Meter;
+use super::patience::Patience;
 use super::{Run, record, resume, trainee, training_notes};
 use crate::loss::{Samples, Sizes};
 use crate::parameters::Parameters;
@@ -68,7 +68,7 @@ pub(super) struct TrainingLoop<'r, 'a> {
     title: String,
     pub course: Course,
     learners: Vec<Learner<'r>>,
-    looks: Looks<'r>,
+    pub looks: Looks<'r>,
     labels: Vec<u32>,
     checkpoints: Checkpoints,
     saved: Instant,
@@ -97,16 +97,10 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
     ) -> Result<Self> {
         let plan = &run.standing.plan;
         let checkpoints = run.standing.checkpoints(modules[0]);
-        let resumed = match resume::from_checkpoint(run, &checkpoints)? {
-            Some(checkpoint) => Some(checkpoint),
-            None => resume::from_training_before(run, modules[0])?,
-        };
-        let (state, so_far) = match resumed {
-            Some((state, progress)) => (Some(state), progress),
-            None => (None, Progress::default()),
-        };
-        if let Some(state) = &state {
-            looks.restore(state, &so_far, course.epoch(so_far.steps));
+        let (state, so_far) = resume::state(run, modules[0], &checkpoints)?.unzip();
+        let so_far = so_far.unwrap_or_default();
+        if let (Some(patience), Some(state)) = (&mut looks.patience, &state) {
+            patience.restore(state, &so_far, course.epoch(so_far.steps));
         }
         let log_of = |at| run.standing.training_folder(at).join("log.jsonl");
         let mut learners = Vec::with_capacity(modules.len());
@@ -123,7 +117,8 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             let (log, entries) = Log::resume(&log_of(at), before.as_ref(), trainer.steps())?;
             let mut epoch = EpochMean::default();
             entries.iter().for_each(|entry| epoch.add(entry));
-            let doubt = training_notes::doubt(run, &course, trainer.sizes(), &entries);
+            let (loss, sizes) = (run.pipeline.loss.as_ref(), trainer.sizes());
+            let doubt = training_notes::doubt(loss, &course, sizes, &entries);
             let took = so_far.of_module(index);
             let before = took.breakdown.unwrap_or_default();
             let looked = 0.0;
@@ -153,12 +148,8 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
 
     /// Whether the training has ended: no step is to follow.
     pub fn is_over(&self) -> bool {
-        self.steps() == self.course.steps() || self.looks.are_over()
-    }
-
-    /// Takes note of a new input; `watch` looks at its test split.
-    pub fn turn_to(&mut self, input: &str, watch: Option<HeldOutLook<'r>>) {
-        self.looks.turn_to(input, watch);
+        let patience = self.looks.patience.as_ref();
+        self.steps() == self.course.steps() || patience.is_some_and(Patience::is_over)
     }
 
     /// Trains on what `supply` gives, up to step `until` at most.
@@ -169,7 +160,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         if self.maps.is_none() {
             training_notes::warn_of_large_batches(self.run, &self.course, supply.input);
         }
-        self.maps = Some(self.course.batch * supply.input.shape()[0]);
+        self.maps = Some(self.course.batch * supply.input.layout().shape[0]);
         self.run.session.progress.begin(&self.title, self.course.steps(), self.steps());
         let paused = self.take_steps(supply, until);
         if matches!(paused, Err(_) | Ok(Pause::Unreadable(_))) {
@@ -253,10 +244,11 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
     /// Computes each module's held-out loss on the test split, after the last step of an epoch; otherwise returns
     /// nothing.
     fn look(&mut self, batch: &Batch) -> Result<Vec<HeldOut>> {
-        if !self.looks.are_any() || !self.steps().is_multiple_of(self.course.steps_per_epoch()) {
+        if self.looks.watch.is_none() || !self.steps().is_multiple_of(self.course.steps_per_epoch())
+        {
             return Ok(Vec::new());
         }
-        let whole = self.looks.keep_optimiser();
+        let whole = self.looks.patience.as_ref().is_some_and(|it| it.keeps_optimiser);
         let each = self.each(batch.step, |it| if whole { it.state() } else { it.parameters() })?;
         let mean = self.learners[0].epoch.of(batch.epoch);
         let found = self.looks.look(each, mean)?;
@@ -274,10 +266,17 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         generation: Option<u64>,
         learnt: &[trainer::Step],
     ) -> Vec<Entry> {
-        let counted = self.looks.are_patient() && self.run.standing.plan.rounds() > 1;
+        let counted = self.looks.patience.is_some() && self.run.standing.plan.rounds() > 1;
         let of_step = |(learner, step): (&mut Learner<'_>, &trainer::Step)| {
-            let round = counted.then_some(learner.at.round);
-            let entry = Entry { generation, round, ..Entry::of(batch, step, 0.0) };
+            let entry = Entry {
+                step: batch.step,
+                epoch: batch.epoch,
+                round: counted.then_some(learner.at.round),
+                loss: step.loss,
+                accuracy: step.accuracy,
+                generation,
+                ..Entry::default()
+            };
             learner.epoch.add(&entry);
             entry
         };
@@ -294,7 +293,10 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         at_end: bool,
     ) -> Result<()> {
         let learner = &mut self.learners[place];
-        *entry = entry.with_held_out(found.map(|it| (it.loss, it.accuracy)));
+        if let Some(found) = found {
+            entry.held_out = Some(found.loss as f32);
+            entry.held_out_accuracy = found.accuracy.map(|it| it as f32);
+        }
         entry.seconds = self.so_far.took.seconds;
         if let Some(found) = learner.doubt.add(entry, dead, at_end) {
             training_notes::warn_of_learning_nothing(self.run, learner.at, found, entry);
@@ -387,7 +389,9 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         } else {
             self.learners.iter().zip(states).for_each(|(it, own)| state.extend(it.name, own));
         }
-        self.looks.add_to(&mut state, &mut self.so_far)?;
+        if let Some(patience) = &self.looks.patience {
+            patience.add_to(&mut state, &mut self.so_far)?;
+        }
         self.checkpoints.save(&state, &self.so_far)?;
         self.saved = Instant::now();
         Ok(())
@@ -450,13 +454,8 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         for (place, learner) in self.learners.iter().enumerate() {
             // The other modules wait for no data.
             let waited = if place == 0 { self.waited } else { 0.0 };
-            training_notes::tell_profile(
-                run,
-                learner.at,
-                &learner.trainer,
-                self.maps.unwrap_or(0),
-                waited,
-            )?;
+            let maps = self.maps.unwrap_or(0);
+            training_notes::tell_profile(run, learner.at, &learner.trainer, maps, waited)?;
         }
         let stopped = stopped.map(|it| format!("{}, ", it.describe(self.course.epochs)));
         run.session.progress.end(&format!(

@@ -2,7 +2,7 @@
 
 use super::{Run, memory};
 use crate::Result;
-use crate::loss::Sizes;
+use crate::loss::{Recipe, Sizes};
 use crate::module;
 use crate::pipeline::Split;
 use crate::quantity::bytes_in_words;
@@ -15,9 +15,8 @@ use crate::train::profile::Profile;
 use crate::train::trainer::Trainer;
 
 /// Returns the watch over a training whose loss sees vectors of `sizes`; it resumes from the entries in `logged`.
-pub(super) fn doubt(run: &Run<'_>, course: &Course, sizes: Sizes, logged: &[Entry]) -> Doubt {
-    let chance = run.pipeline.loss.of_a_guess(sizes);
-    let mut doubt = Doubt::new(chance, course);
+pub(super) fn doubt(loss: &dyn Recipe, course: &Course, sizes: Sizes, logged: &[Entry]) -> Doubt {
+    let mut doubt = Doubt::new(loss.of_a_guess(sizes), course);
     doubt.resume(logged);
     doubt
 }

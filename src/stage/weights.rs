@@ -6,6 +6,7 @@ use gimlet_store::Location;
 use serde_json::json;
 
 use super::progress::Progress;
+use super::run_dir::WEIGHTS;
 use super::{Standing, record};
 use crate::error::DIFFERS;
 use crate::parameters::Parameters;
@@ -32,8 +33,7 @@ impl Standing {
 
     /// The file of the weights of a training, whether it exists yet or not.
     pub fn weights_file(&self, at: At) -> Location {
-        let key = &self.plan.key(Step::Train(at), Split::Train).hash;
-        self.dir.weights(self.plan.module(at.module), key)
+        self.training_folder(at).join(WEIGHTS)
     }
 
     /// The folder of a training.
@@ -71,7 +71,7 @@ impl Standing {
         let path = self.weights_file(at);
         let committed = self.training(at)?;
         if committed.as_ref().is_some_and(|(_, record)| record.blake3 != blake3) {
-            let (title, path) = (self.plan.full_title(Step::Train(at)), path);
+            let title = self.plan.full_title(Step::Train(at));
             let message =
                 format!("`{title}` was done again, and has not ended with what `{path}` was");
             return Err(Error::new(Kind::Damaged, message).hint(DIFFERS));

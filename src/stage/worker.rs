@@ -14,7 +14,7 @@ use super::encode::Generating;
 use super::looks::Looks;
 use super::meter::Meter;
 use super::patience::Patience;
-use super::predecessor_wait::PredecessorWait;
+use super::predecessor_wait::{PredecessorWait, a_moment};
 use super::published::{Publication, Published};
 use super::train::begin_in;
 use super::training_loop::{Pause, Supply, TrainingLoop};
@@ -88,7 +88,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         // The samples have as many rows as generations.
         let drawn = module_input::of_samples(run, &ingested, Split::Train, 0)?;
         let course = train::course(run, at, drawn.as_ref())?;
-        let labels = labels::of_rows(run, || drawn.keys())?;
+        let labels = labels::of_rows(run.pipeline, || drawn.keys())?;
         let looks = match index {
             0 => looks::of_training(run, &[at], &course)?,
             // With patience, the watch comes with every generation. Without it, the test split is encoded only at the
@@ -125,26 +125,19 @@ impl<'r, 'a> Worker<'r, 'a> {
                     Some(now) if is_over => now,
                     old => self.take(old)?,
                 };
-                match self.publish(step, &now) {
-                    Ok(()) => taken = Some(now),
-                    Err(error) if self.is_of_input(&error) => {
-                        self.replace(&now, error)?;
-                        continue;
-                    }
-                    Err(error) => return Err(error),
+                if let Err(error) = self.publish(step, &now) {
+                    self.replace_damaged(&now, error)?;
+                    continue;
                 }
+                taken = Some(now);
             }
             if is_over {
                 return Ok(());
             }
             let now = self.take(taken.take())?;
-            match self.turn_to(&now) {
-                Ok(()) => {}
-                Err(error) if self.is_of_input(&error) => {
-                    self.replace(&now, error)?;
-                    continue;
-                }
-                Err(error) => return Err(error),
+            if let Err(error) = self.turn_to(&now) {
+                self.replace_damaged(&now, error)?;
+                continue;
             }
             match self.train_on(&now, self.next_stop(step))? {
                 Pause::There | Pause::Turns => taken = Some(now),
@@ -210,7 +203,7 @@ impl<'r, 'a> Worker<'r, 'a> {
                 (None, None) => self.waits.for_the_first()?,
             }
             self.run.session.check_stop()?;
-            self.waits.a_moment();
+            a_moment(&self.run.standing.dir);
         };
         let waited = started.elapsed().as_secs_f64();
         self.training.so_far.took.seconds += waited;
@@ -254,17 +247,16 @@ impl<'r, 'a> Worker<'r, 'a> {
         reads: &Published<'_, '_>,
         newest: &Publication,
     ) -> Result<(Box<dyn Input>, Option<OfTest>)> {
-        let number = newest.number;
-        let views = self.training.course.views;
+        let (number, views) = (newest.number, self.training.course.views);
         let activations = |number| -> Result<Box<dyn Input>> {
-            Ok(Box::new(Activations::new(&reads.generation(number)?, views)?))
+            Ok(Box::new(Activations::new(&reads.dataset.generation(number)?, views)?))
         };
         let test = match self.run.pipeline.schedule.patience() {
             Some(_) => {
-                let of_test = Published::of(self.run, reads.at(), Split::Test);
+                let of_test = Published::of(self.run, reads.at, Split::Test);
                 let found = of_test.newest_up_to(newest.step)?;
                 let gone = || Error::failed("there is no test split to go by");
-                let generation = of_test.generation(found.ok_or_else(gone)?.number)?;
+                let generation = of_test.dataset.generation(found.ok_or_else(gone)?.number)?;
                 let input = Box::new(Activations::new(&generation, 1)?);
                 Some(OfTest { generation, input })
             }
@@ -276,19 +268,23 @@ impl<'r, 'a> Worker<'r, 'a> {
             let kept = self.run.pipeline.store.keep_generations - 1;
             let before = reads.all()?.into_iter().map(|it| it.number).filter(|it| *it < number);
             // A generation that is removed meanwhile, or is damaged, is not replayed.
-            let whole =
-                |it: &u64| reads.generation(*it).is_ok_and(|it| it.is_whole().unwrap_or(false));
-            older.extend(before.take(kept).filter(whole).filter_map(|it| activations(it).ok()));
+            older.extend(
+                before
+                    .take(kept)
+                    .filter(|it| is_whole(reads, *it))
+                    .filter_map(|it| activations(it).ok()),
+            );
         }
         Ok((module_input::mixed(self.run, self.at.module, newest, older)?, test))
     }
 
-    /// Whether the error comes from damage in the predecessor's generations.
-    fn is_of_input(&self, error: &Error) -> bool {
-        let of = |reads: &Published<'_, '_>| {
-            error.damage().is_some_and(|damage| damage.file.starts_with(reads.stage_folder()))
-        };
-        self.reads.as_ref().is_some_and(of)
+    /// Calls [`Self::replace`] if the error comes from damage in the predecessor's generations; otherwise fails with it.
+    fn replace_damaged(&mut self, taken: &Taken, error: Error) -> Result<()> {
+        let folder = self.reads.as_ref().map(Published::stage_folder);
+        match error.damage().zip(folder) {
+            Some((damage, folder)) if damage.file.starts_with(folder) => self.replace(taken, error),
+            _ => Err(error),
+        }
     }
 
     /// Waits until another generation can replace one that cannot be read any more.
@@ -297,8 +293,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         let error = damaged::note(error, &self.run.standing, &self.run.session);
         let Some(reads) = &self.reads else { return Err(error) };
         // The damaged one may be an older generation, whose rows were replayed.
-        let of_older =
-            reads.generation(taken.number).is_ok_and(|it| it.is_whole().unwrap_or(false));
+        let of_older = is_whole(reads, taken.number);
         let other = loop {
             match reads.newest()?.filter(|newest| newest.number != taken.number || of_older) {
                 Some(other) => break other.number,
@@ -306,7 +301,7 @@ impl<'r, 'a> Worker<'r, 'a> {
                 None => {}
             }
             self.run.session.check_stop()?;
-            self.waits.a_moment();
+            a_moment(&self.run.standing.dir);
         };
         self.run.session.progress.warn(&format!("{error}; going on with generation {other}"));
         Ok(())
@@ -317,7 +312,9 @@ impl<'r, 'a> Worker<'r, 'a> {
         if let (Some(_), Some(test)) = (&self.reads, &taken.test) {
             let test = &test.generation;
             let input = || -> Result<Box<dyn Input>> { Ok(Box::new(Activations::new(test, 1)?)) };
-            self.training.turn_to(&taken.key, held_out_look::watch(self.run, &[self.at], input)?);
+            self.training
+                .looks
+                .turn_to(&taken.key, held_out_look::watch(self.run, &[self.at], input)?);
         }
         Ok(())
     }
@@ -354,7 +351,7 @@ impl<'r, 'a> Worker<'r, 'a> {
             if publishes.reaches(step)? {
                 continue;
             }
-            let split = publishes.split();
+            let split = publishes.split;
             let beginning = Instant::now();
             let (rows, input) = match (split, &taken.test) {
                 (Split::Test, Some(test)) => (&test.generation.manifest().key, &test.input),
@@ -385,4 +382,9 @@ impl<'r, 'a> Worker<'r, 'a> {
         self.run.session.progress.begin(&title, steps, steps);
         self.training.finish()
     }
+}
+
+/// Whether generation `number` is there and whole.
+fn is_whole(reads: &Published<'_, '_>, number: u64) -> bool {
+    reads.dataset.generation(number).is_ok_and(|it| it.is_whole().unwrap_or(false))
 }

@@ -134,13 +134,10 @@ fn with_hint(fault: Fault, hint: Option<String>) -> Fault {
 fn refuse_unknown(table: &DeTable<'_>, known: &[&str], within: &str) -> Result<(), Fault> {
     let unknown = |key: &&Spanned<_>| !known.contains(&AsRef::<str>::as_ref(key.get_ref()));
     // The first in the file: the table may have another order.
-    match table.keys().filter(unknown).min_by_key(|key| key.span().start) {
-        Some(key) => {
-            let message = format!("unknown key `{}`{within}", key.get_ref());
-            Err(with_hint(Fault::at(key.span(), message), suggest(key.get_ref(), known)))
-        }
-        None => Ok(()),
-    }
+    let first = table.keys().filter(unknown).min_by_key(|key| key.span().start);
+    let Some(key) = first else { return Ok(()) };
+    let message = format!("unknown key `{}`{within}", key.get_ref());
+    Err(with_hint(Fault::at(key.span(), message), suggest(key.get_ref(), known)))
 }
 
 fn string<'t>(table: &'t DeTable<'_>, key: &str) -> Result<Option<Spanned<&'t str>>, Fault> {
@@ -158,24 +155,18 @@ fn name(root: &DeTable<'_>, file: &Path) -> Result<String, Fault> {
         let plain = |it: char| it.is_ascii_alphanumeric() || it == '-' || it == '_';
         !name.is_empty() && name.chars().all(plain) && name != SWEEP_RESULTS
     };
-    match string(root, "name")? {
-        Some(name) if good(name.get_ref()) => Ok((*name.get_ref()).to_owned()),
-        Some(name) => {
-            let message = format!("no sweep can be called `{}`", name.get_ref());
-            let hint = format!("take {GOOD}, and not `{SWEEP_RESULTS}`");
-            Err(Fault::at(name.span(), message).hint(hint))
-        }
-        None => {
-            let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            match good(&stem) {
-                true => Ok(stem),
-                false => {
-                    let hint = format!("give it a `name` of {GOOD}, and not `{SWEEP_RESULTS}`");
-                    Err(Fault::of_file("no sweep can be called as this file is").hint(hint))
-                }
-            }
-        }
+    let Some(name) = string(root, "name")? else {
+        let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let hint = format!("give it a `name` of {GOOD}, and not `{SWEEP_RESULTS}`");
+        let bad = || Fault::of_file("no sweep can be called as this file is").hint(hint);
+        return if good(&stem) { Ok(stem) } else { Err(bad()) };
+    };
+    if good(name.get_ref()) {
+        return Ok((*name.get_ref()).to_owned());
     }
+    let message = format!("no sweep can be called `{}`", name.get_ref());
+    let hint = format!("take {GOOD}, and not `{SWEEP_RESULTS}`");
+    Err(Fault::at(name.span(), message).hint(hint))
 }
 
 fn seeds(root: &DeTable<'_>) -> Result<Seeds, Fault> {
@@ -310,13 +301,10 @@ fn set_to(value: &Value<'_>, key: &str, text: &str) -> Result<SetTo, Fault> {
 
 /// Refuses a key that is set both in the grid and elsewhere.
 fn refuse_both(set: &[Setting], grid: &[Setting]) -> Result<(), Fault> {
-    match set.iter().find(|it| grid.iter().any(|other| other.key == it.key)) {
-        Some(both) => {
-            let message = format!("`{}` is also in [grid]", both.key);
-            Err(Fault::at(both.span.clone(), message).hint("name it in one of them"))
-        }
-        None => Ok(()),
-    }
+    let both = set.iter().find(|it| grid.iter().any(|other| other.key == it.key));
+    let Some(both) = both else { return Ok(()) };
+    let message = format!("`{}` is also in [grid]", both.key);
+    Err(Fault::at(both.span.clone(), message).hint("name it in one of them"))
 }
 
 /// Reads the named variants, and what they set.
@@ -407,11 +395,9 @@ fn combine(
         only.name = sweep.to_owned();
     }
     let mut names = HashSet::new();
-    match variants.iter().find(|it| !names.insert(&it.name)) {
-        Some(twice) => {
-            let message = format!("two variants are called `{}`", twice.name);
-            Err(Fault::of_file(message).hint("give each a name of its own"))
-        }
-        None => Ok(variants),
+    if let Some(twice) = variants.iter().find(|it| !names.insert(&it.name)) {
+        let message = format!("two variants are called `{}`", twice.name);
+        return Err(Fault::of_file(message).hint("give each a name of its own"));
     }
+    Ok(variants)
 }

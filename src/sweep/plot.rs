@@ -163,34 +163,17 @@ fn panels(summaries: &[Summary]) -> Vec<Panel> {
 mod tests {
     use super::super::summary::Further;
     use super::*;
-    use crate::pipeline::Split;
     use crate::stage::columns::Values;
     use crate::stage::findings::Row;
-    use crate::stage::origin::Origin;
-    use crate::stage::record::{Classifier, ProbeResult};
-
-    fn row(accuracy: Option<f64>, loss: f64) -> Row {
-        let probe = ProbeResult {
-            module: "m".to_owned(),
-            index: 0,
-            origin: Origin::Trained,
-            probe: Classifier::Linear,
-            split: Split::Test,
-            accuracy,
-            knn: None,
-            confusion: None,
-            confused: None,
-            further: vec![],
-            loss,
-            chance_loss: None,
-        };
-        Row { probe, took: None, wait_share: None }
-    }
+    use crate::stage::record::ProbeResult;
 
     fn summary(variant: &str, labelled: bool) -> Summary {
         let accuracies = if labelled { vec![Some(0.4), Some(0.5)] } else { vec![None, None] };
         let known: Vec<f64> = accuracies.iter().copied().flatten().collect();
-        let rows = [0, 1].map(|seed| row(accuracies[seed], 2.0 + seed as f64));
+        let rows = [0, 1].map(|seed| {
+            let probe = ProbeResult::of_test(0, accuracies[seed], 2.0 + seed as f64);
+            Row { probe, took: None, wait_share: None }
+        });
         let further = Further {
             label: "speaker".to_owned(),
             accuracy: Mean::of(&known),

@@ -109,26 +109,12 @@ fn differences(runs: &[(u64, &RunResult)], baseline: &[(u64, &RunResult)]) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::Split;
-    use crate::stage::record::{Classifier, ProbeResult};
+    use crate::stage::record::ProbeResult;
     use crate::train::took::Took;
 
     fn result(accuracies: &[f64], seconds: f64) -> RunResult {
         let row = |(index, accuracy): (usize, &f64)| Row {
-            probe: ProbeResult {
-                module: format!("m{index}"),
-                index,
-                origin: Origin::Trained,
-                probe: Classifier::Linear,
-                split: Split::Test,
-                accuracy: Some(*accuracy),
-                knn: None,
-                confusion: None,
-                confused: None,
-                further: vec![],
-                loss: 1.0,
-                chance_loss: None,
-            },
+            probe: ProbeResult::of_test(index, Some(*accuracy), 1.0),
             took: Some(Took {
                 seconds,
                 peak_memory: Some(index as u64),

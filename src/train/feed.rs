@@ -68,14 +68,6 @@ impl Course {
         self.steps_per_epoch() * self.epochs as u64
     }
 
-    /// Fails when an epoch has no step.
-    ///
-    /// # Errors
-    /// [`Kind::Failed`](crate::Kind::Failed), with the numbers of samples.
-    pub fn check(&self) -> Result<()> {
-        check_batch(self.samples, self.batch)
-    }
-
     /// The epoch of a step, both from 0.
     pub fn epoch(&self, step: u64) -> u64 {
         step / self.steps_per_epoch()

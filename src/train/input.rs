@@ -30,23 +30,28 @@ pub enum Look {
     },
 }
 
+/// How many rows an input has, and what they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Layout {
+    /// The number of samples in the split.
+    pub samples: usize,
+    /// The number of frozen views per sample.
+    pub views: usize,
+    /// The shape of one row, `[patches, h, w, channels]`.
+    pub shape: [usize; 4],
+}
+
 /// Rows to train on or to encode: every sample of a split in each of its frozen views.
 ///
 /// A row's number is `view * samples + sample`: the views of a sample lie far apart.
 pub trait Input: Send + Sync {
-    /// The number of samples in the split.
-    fn samples(&self) -> usize;
-
-    /// The number of frozen views per sample.
-    fn views(&self) -> usize;
+    /// How many rows there are, and what they are.
+    fn layout(&self) -> Layout;
 
     /// The number of rows: samples times views.
     fn rows(&self) -> usize {
-        self.samples() * self.views()
+        self.layout().samples * self.layout().views
     }
-
-    /// The shape of one row, `[patches, h, w, channels]`.
-    fn shape(&self) -> [usize; 4];
 
     /// Ids, labels and attributes ([`crate::pipeline::View::attributes`]) of all rows.
     ///
@@ -68,7 +73,7 @@ pub trait Input: Send + Sync {
 
     /// The number of values in one row.
     fn row_len(&self) -> usize {
-        self.shape().iter().product()
+        self.layout().shape.iter().product()
     }
 
     /// Reads the rows into one tensor, `[rows * patches, h, w, channels]`. `old` is a tensor that is no longer
@@ -77,7 +82,7 @@ pub trait Input: Send + Sync {
     /// # Errors
     /// When a row cannot be read.
     fn tensor(&self, rows: &[u64], look: Look, old: Option<Tensor>) -> Result<Tensor> {
-        let [patches, h, w, channels] = self.shape();
+        let [patches, h, w, channels] = self.layout().shape;
         let shape = [rows.len() * patches, h, w, channels];
         if let Some(old) = old.filter(|old| old.dims() == shape) {
             overwrite(&old, |values| self.read(rows, look, values))??;
@@ -129,7 +134,7 @@ impl Images {
 
     /// The sample and the frame of a row.
     fn frame(&self, row: u64, look: Look) -> (usize, Frame) {
-        let samples = self.samples() as u64;
+        let samples = self.keys.ids.len() as u64;
         let sample = (row % samples) as usize;
         let framing = match look {
             Look::Frozen => {
@@ -142,25 +147,21 @@ impl Images {
 }
 
 impl Input for Images {
-    fn samples(&self) -> usize {
-        self.keys.ids.len()
-    }
-
-    fn views(&self) -> usize {
-        self.split.views(self.view.views)
-    }
-
-    fn shape(&self) -> [usize; 4] {
+    fn layout(&self) -> Layout {
         let PatchShape { patch, channels, .. } = self.shape;
-        [self.shape.patches(), patch, patch, channels]
+        Layout {
+            samples: self.keys.ids.len(),
+            views: self.split.views(self.view.views),
+            shape: [self.shape.patches(), patch, patch, channels],
+        }
     }
 
     fn keys(&self) -> Result<Keys> {
-        let views = self.views();
+        let Layout { samples, views, .. } = self.layout();
         let mut attributes = [(); 4].map(|()| Vec::with_capacity(self.rows()));
         for row in 0..self.rows() as u64 {
             let (_, frame) = self.frame(row, Look::Frozen);
-            let view = self.views_before + row / self.samples() as u64;
+            let view = self.views_before + row / samples as u64;
             let values =
                 [view as i64, frame.top as i64, frame.left as i64, i64::from(frame.flipped)];
             attributes.iter_mut().zip(values).for_each(|(all, value)| all.push(value));
@@ -174,7 +175,7 @@ impl Input for Images {
     }
 
     fn will_need(&self, rows: &[u64], _look: Look) -> Result<()> {
-        let samples = self.samples() as u64;
+        let samples = self.keys.ids.len() as u64;
         let samples: Vec<u64> = rows.iter().map(|row| row % samples).collect();
         Ok(self.reader.will_need(IMAGE, &samples)?)
     }
@@ -221,16 +222,9 @@ impl Activations {
 }
 
 impl Input for Activations {
-    fn samples(&self) -> usize {
-        self.reader.rows() as usize / self.views
-    }
-
-    fn views(&self) -> usize {
-        self.views
-    }
-
-    fn shape(&self) -> [usize; 4] {
-        self.shape
+    fn layout(&self) -> Layout {
+        let Self { views, shape, .. } = *self;
+        Layout { samples: self.reader.rows() as usize / views, views, shape }
     }
 
     fn keys(&self) -> Result<Keys> {
@@ -261,8 +255,8 @@ impl Recomputed {
     /// # Errors
     /// When a predecessor does not fit its input.
     pub fn new(input: Box<dyn Input>, predecessors: Vec<Module>, device: &Device) -> Result<Self> {
-        let device = device.clone();
-        let mut recomputed = Self { shape: input.shape(), input, predecessors, device };
+        let (device, shape) = (device.clone(), input.layout().shape);
+        let mut recomputed = Self { shape, input, predecessors, device };
         let [patches, h, w, channels] = recomputed.shape;
         let home = &candle_core::Device::Cpu;
         let probe = Tensor::zeros((patches, h, w, channels), candle_core::DType::F32, home)?;
@@ -281,16 +275,8 @@ impl Recomputed {
 }
 
 impl Input for Recomputed {
-    fn samples(&self) -> usize {
-        self.input.samples()
-    }
-
-    fn views(&self) -> usize {
-        self.input.views()
-    }
-
-    fn shape(&self) -> [usize; 4] {
-        self.shape
+    fn layout(&self) -> Layout {
+        Layout { shape: self.shape, ..self.input.layout() }
     }
 
     fn keys(&self) -> Result<Keys> {

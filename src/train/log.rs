@@ -4,9 +4,7 @@ use gimlet_store::{Appending, Location};
 use serde::{Deserialize, Serialize};
 
 use super::events::Events;
-use super::feed::Batch;
 use super::learns_nothing::LearnsNothing;
-use super::trainer::Step;
 use crate::{Error, Result};
 
 /// One line of the log.
@@ -39,30 +37,6 @@ pub struct Entry {
     pub learns_nothing: Option<LearnsNothing>,
     /// Seconds of training up to the end of the step, over all attempts.
     pub seconds: f64,
-}
-
-impl Entry {
-    /// The entry for a step on `batch`, after `seconds` seconds of training.
-    pub fn of(batch: &Batch, step: &Step, seconds: f64) -> Self {
-        Self {
-            step: batch.step,
-            epoch: batch.epoch,
-            loss: step.loss,
-            accuracy: step.accuracy,
-            seconds,
-            ..Self::default()
-        }
-    }
-}
-
-impl Entry {
-    /// Adds loss and accuracy on rows of the test split, if they were measured.
-    #[must_use]
-    pub fn with_held_out(self, found: Option<(f64, Option<f64>)>) -> Self {
-        let (held_out, accuracy) = found.unzip();
-        let held_out_accuracy = accuracy.flatten().map(|it| it as f32);
-        Self { held_out: held_out.map(|loss| loss as f32), held_out_accuracy, ..self }
-    }
 }
 
 /// The log of a training run.

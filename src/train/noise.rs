@@ -9,7 +9,7 @@
 use candle_core::Tensor;
 use gimlet_store::Keys;
 
-use super::input::{Input, Look};
+use super::input::{Input, Layout, Look};
 use super::normals;
 use crate::Result;
 use crate::random::generator;
@@ -57,16 +57,8 @@ fn root_mean_square(values: &[f32]) -> f32 {
 }
 
 impl Input for Noisy {
-    fn samples(&self) -> usize {
-        self.input.samples()
-    }
-
-    fn views(&self) -> usize {
-        self.input.views()
-    }
-
-    fn shape(&self) -> [usize; 4] {
-        self.input.shape()
+    fn layout(&self) -> Layout {
+        self.input.layout()
     }
 
     fn keys(&self) -> Result<Keys> {

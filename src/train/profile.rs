@@ -50,18 +50,10 @@ impl Add for Breakdown {
 /// Seconds over all steps of a training, and bytes of memory.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Profile {
-    /// The number of steps.
-    pub steps: u64,
+    /// Seconds by part.
+    pub breakdown: Breakdown,
     /// Seconds of waiting for data.
     pub wait: f64,
-    /// Seconds of the forward pass through the layers.
-    pub forward: f64,
-    /// Seconds of the loss and its gradient, down to the pooled vectors.
-    pub loss: f64,
-    /// Seconds from the pooled vectors to the gradients of all weights.
-    pub backward: f64,
-    /// Seconds of Adam.
-    pub optimiser: f64,
     /// Each layer's forward and backward seconds: the mean over threads. A ReLU after a convolution counts for
     /// the convolution. The rest of `forward` and `backward` is packing weights, summing gradients, and threads
     /// waiting for each other.

@@ -2,7 +2,7 @@
 
 use gimlet_store::{Generation, Keys, Reader};
 
-use super::input::{Input, Look};
+use super::input::{Input, Layout, Look};
 use crate::pipeline::Split;
 use crate::pipeline::settings::{Normalise, SoundView};
 use crate::view::{self, Framing};
@@ -85,20 +85,16 @@ impl Recordings {
 }
 
 impl Input for Recordings {
-    fn samples(&self) -> usize {
-        self.samples.len()
-    }
-
-    fn views(&self) -> usize {
-        self.split.views(self.view.views)
-    }
-
-    fn shape(&self) -> [usize; 4] {
-        [1, 1, self.view.window, 1]
+    fn layout(&self) -> Layout {
+        Layout {
+            samples: self.samples.len(),
+            views: self.split.views(self.view.views),
+            shape: [1, 1, self.view.window, 1],
+        }
     }
 
     fn keys(&self) -> Result<Keys> {
-        let (views, count) = (self.views(), self.samples.len() as u64);
+        let (views, count) = (self.layout().views, self.samples.len() as u64);
         let rows = 0..self.rows() as u64;
         let view = rows.clone().map(|row| (self.views_before + row / count) as i64).collect();
         let start = rows.map(|row| self.place(row, Look::Frozen).1 as i64).collect();

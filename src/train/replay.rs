@@ -3,7 +3,7 @@
 
 use gimlet_store::Keys;
 
-use super::input::{Input, Look};
+use super::input::{Input, Layout, Look};
 use crate::random::generator;
 use crate::{Error, Kind, Result};
 
@@ -36,12 +36,11 @@ impl Replayed {
         seed: u64,
         module: &str,
     ) -> Result<Self> {
-        let like = |input: &dyn Input| (input.samples(), input.views(), input.shape());
-        let expected = like(newest.as_ref());
-        if let Some(other) = older.iter().map(|it| like(it.as_ref())).find(|it| *it != expected) {
+        let expected = newest.layout();
+        if let Some(other) = older.iter().map(|it| it.layout()).find(|it| *it != expected) {
             let message = format!(
-                "an older generation of what `{module}` reads is not like the newest: samples, views \
-                 and shape are {other:?}, not {expected:?}"
+                "an older generation of what `{module}` reads is not like the newest: it is {other:?}, \
+                 not {expected:?}"
             );
             return Err(Error::new(Kind::Damaged, message));
         }
@@ -76,16 +75,8 @@ impl Replayed {
 }
 
 impl Input for Replayed {
-    fn samples(&self) -> usize {
-        self.inputs[0].samples()
-    }
-
-    fn views(&self) -> usize {
-        self.inputs[0].views()
-    }
-
-    fn shape(&self) -> [usize; 4] {
-        self.inputs[0].shape()
+    fn layout(&self) -> Layout {
+        self.inputs[0].layout()
     }
 
     fn keys(&self) -> Result<Keys> {

@@ -2,7 +2,7 @@
 
 use gimlet_store::Keys;
 
-use super::input::{Input, Look};
+use super::input::{Input, Layout, Look};
 use crate::Result;
 
 /// The number of rows; each is one sample.
@@ -27,16 +27,8 @@ impl Ramps {
 }
 
 impl Input for Ramps {
-    fn samples(&self) -> usize {
-        ROWS
-    }
-
-    fn views(&self) -> usize {
-        1
-    }
-
-    fn shape(&self) -> [usize; 4] {
-        [2, 4, self.width, 8]
+    fn layout(&self) -> Layout {
+        Layout { samples: ROWS, views: 1, shape: [2, 4, self.width, 8] }
     }
 
     fn keys(&self) -> Result<Keys> {

@@ -143,18 +143,7 @@ impl Trainer {
         let pieces = pieces(&input, self.micro_batch.map(|samples| samples * patches))?;
         // With several pieces, only one at a time may keep anything.
         let keep = if pieces.len() == 1 { self.keep } else { Keep::Nothing };
-        let (mut pooled, mut maps) = (Vec::new(), Vec::new());
-        for piece in &pieces {
-            if wanted {
-                let (of_piece, maps_of_piece) = self.module.pooled_and_maps(piece, keep)?;
-                pooled.push(of_piece);
-                maps.push(maps_of_piece);
-            } else {
-                pooled.push(self.module.pooled(piece, keep)?);
-            }
-        }
-        let pooled = Tensor::cat(&pooled, 0)?;
-        let maps = if wanted { Some(Tensor::cat(&maps, 0)?) } else { None };
+        let (pooled, maps) = forward(&self.module, &pieces, keep, wanted)?;
         let forward = Instant::now();
 
         // The loss has its own graph, from the pooled vectors and its predictors on.
@@ -162,13 +151,8 @@ impl Trainer {
         let Sizes { channels, rows, columns, .. } = self.sizes;
         let on_grid = pooled.reshape(((), rows, columns, channels))?;
         let context = self.module.context_of(&on_grid)?;
-        let maps = match maps {
-            // A GRU runs forward only if the loss sees its output.
-            Some(_) if self.module.has_context() => {
-                Some(context.squeeze(2)?.unsqueeze(1)?.detach())
-            }
-            maps => maps,
-        };
+        // A GRU runs forward only if the loss sees its output.
+        let maps = maps.map(|maps| self.module.handed_on(&context, maps)).transpose()?;
         let outcome = self.loss.forward(&on_grid, &context, samples)?;
         let loss = f64::from(outcome.loss.to_scalar::<f32>()?);
         if !loss.is_finite() {
@@ -206,11 +190,12 @@ impl Trainer {
         self.adam.step(&gradients)?;
         self.steps += 1;
 
-        self.profile.steps += 1;
-        self.profile.forward += (forward - started).as_secs_f64();
-        self.profile.loss += (contrasted - forward).as_secs_f64();
-        self.profile.backward += (carried_back - contrasted).as_secs_f64();
-        self.profile.optimiser += carried_back.elapsed().as_secs_f64();
+        let breakdown = &mut self.profile.breakdown;
+        breakdown.steps += 1;
+        breakdown.forward += (forward - started).as_secs_f64();
+        breakdown.loss += (contrasted - forward).as_secs_f64();
+        breakdown.backward += (carried_back - contrasted).as_secs_f64();
+        breakdown.optimiser += carried_back.elapsed().as_secs_f64();
         self.profile.batch = (input.elem_count() * size_of::<f32>()) as u64;
         Ok((Step { loss, accuracy: outcome.accuracy, dead }, maps))
     }
@@ -231,8 +216,7 @@ impl Trainer {
 
     /// The time of the steps so far, by part.
     pub fn breakdown(&self) -> Breakdown {
-        let Profile { steps, forward, loss, backward, optimiser, .. } = self.profile;
-        Breakdown { steps, forward, loss, backward, optimiser, held_out: 0.0 }
+        self.profile.breakdown
     }
 
     /// The sizes that the loss sees.
@@ -273,6 +257,27 @@ impl Trainer {
         self.steps = steps;
         self.adam.restore(&state.under("adam"), steps)
     }
+}
+
+/// Takes pieces of a batch through a module: the vectors that its loss sees, and the maps if they are `wanted`.
+pub(crate) fn forward(
+    module: &Module,
+    pieces: &[Tensor],
+    keep: Keep,
+    wanted: bool,
+) -> Result<(Tensor, Option<Tensor>)> {
+    let (mut pooled, mut maps) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        if wanted {
+            let (of_piece, maps_of_piece) = module.pooled_and_maps(piece, keep)?;
+            pooled.push(of_piece);
+            maps.push(maps_of_piece);
+        } else {
+            pooled.push(module.pooled(piece, keep)?);
+        }
+    }
+    let maps = if wanted { Some(Tensor::cat(&maps, 0)?) } else { None };
+    Ok((Tensor::cat(&pooled, 0)?, maps))
 }
 
 /// Cuts `input` into pieces of `maps` maps.

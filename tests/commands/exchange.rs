@@ -49,7 +49,7 @@ batch = 4
 "#;
 
 /// What a run has as the weights of a module, by our names.
-fn weights(tiny: &Tiny, run_dir: &str, module: &str) -> Parameters {
+pub fn weights(tiny: &Tiny, run_dir: &str, module: &str) -> Parameters {
     let path = tiny.find(&format!("{run_dir}/modules/{module}"), "weights.safetensors");
     Parameters::from_safetensors(&std::fs::read(&path).unwrap(), &path).unwrap().0
 }

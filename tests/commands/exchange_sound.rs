@@ -1,5 +1,6 @@
 //! Weights of speech in and out, under the published code's names.
 
+use crate::exchange::weights;
 use crate::sound_files;
 use crate::tiny;
 use crate::torch_file;
@@ -8,7 +9,6 @@ use std::path::Path;
 use candle_core::{DType, Tensor};
 use gimlet::layer::{Conv1d, Gru, Layer, Relu};
 use gimlet::module::Module;
-use gimlet::parameters::Parameters;
 use sound_files::save;
 use tiny::Tiny;
 use torch_file::*;
@@ -70,11 +70,6 @@ fn state(case: &Tensors) -> Tensors {
         Some((format!("module.fullmodel.{module}.{name}"), tensor.clone()))
     });
     named.collect()
-}
-
-fn weights(tiny: &Tiny, run_dir: &str, module: &str) -> Parameters {
-    let path = tiny.find(&format!("{run_dir}/modules/{module}"), "weights.safetensors");
-    Parameters::from_safetensors(&std::fs::read(&path).unwrap(), &path).unwrap().0
 }
 
 #[test]

@@ -1,31 +1,8 @@
 //! `gimlet import` of files as others write, store and download them.
 
-use crate::tiny::Tiny;
+use crate::tiny::{ONE_CONV, Tiny};
 use crate::torch_file::*;
 use serde_json::{Value, json};
-
-/// One module on images that cost nothing.
-const PIPELINE: &str = r#"
-name = "tiny"
-[data.textures]
-classes = 2
-size = 16
-train = 8
-test = 4
-[view]
-grayscale = false
-patch = 8
-stride = 4
-[[modules]]
-name = "a"
-layers = [{ conv = { channels = 4, kernel = 3 } }]
-[loss.infonce]
-prediction_steps = 1
-negatives = 4
-[training]
-epochs = 1
-batch = 4
-"#;
 
 const CONV: &str = "model.Conv1.weight";
 
@@ -101,7 +78,7 @@ fn refused(tiny: &Tiny, bytes: &[u8]) -> String {
 
 #[test]
 fn what_wrappers_put_into_names_is_passed_over() {
-    let tiny = Tiny::with(PIPELINE);
+    let tiny = Tiny::with(ONE_CONV);
     let plain = imported(&tiny, "plain.ckpt", &checkpoint_of_views(&views("")));
     let prefixes = [
         "module.",
@@ -137,7 +114,7 @@ fn what_wrappers_put_into_names_is_passed_over() {
 
 #[test]
 fn views_of_other_values_are_read_as_what_they_show() {
-    let tiny = Tiny::with(PIPELINE);
+    let tiny = Tiny::with(ONE_CONV);
     let plain = imported(&tiny, "plain.ckpt", &checkpoint_of_views(&views("")));
     let at = views("").iter().position(|(name, _)| name == CONV).unwrap();
     let (_, dims, conv) = values().remove(at);
@@ -216,7 +193,7 @@ fn views_of_other_values_are_read_as_what_they_show() {
 
 #[test]
 fn safetensors_whose_places_are_not_those_of_their_tensors_are_refused() {
-    let tiny = Tiny::with(PIPELINE);
+    let tiny = Tiny::with(ONE_CONV);
     let plain = imported(&tiny, "plain.ckpt", &checkpoint_of_views(&views("")));
     let (header, bytes) = whole();
     let file = safetensors(&header.to_string(), &bytes);
@@ -258,7 +235,7 @@ fn safetensors_whose_places_are_not_those_of_their_tensors_are_refused() {
 
 #[test]
 fn other_types_are_converted_and_told() {
-    let tiny = Tiny::with(PIPELINE);
+    let tiny = Tiny::with(ONE_CONV);
     let of = |dtype: &str, bytes: &dyn Fn(f32) -> Vec<u8>| {
         let (mut header, mut all) = (json!({}), Vec::new());
         for (name, dims, values) in values() {
@@ -294,7 +271,7 @@ fn other_types_are_converted_and_told() {
 
 #[test]
 fn a_name_that_is_missing_is_shown_beside_those_that_are_there() {
-    let tiny = Tiny::with(PIPELINE);
+    let tiny = Tiny::with(ONE_CONV);
     let mut other = views("");
     other[1].0 = "model.conv1.weight".to_string();
     let err = refused(&tiny, &checkpoint_of_views(&other));
@@ -309,7 +286,7 @@ fn a_name_that_is_missing_is_shown_beside_those_that_are_there() {
 
 #[test]
 fn what_a_download_brought_instead_is_named() {
-    let tiny = Tiny::with(PIPELINE);
+    let tiny = Tiny::with(ONE_CONV);
     let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d2\n\
                    size 12345\n";
     let page = "<!DOCTYPE html>\n<html><head><title>Sign in</title></head></html>";
@@ -345,7 +322,7 @@ fn weights_are_imported_before_anything_is_ingested() {
     let files = "[data]\ntrain = \"train\"\ntest = \"test\"\n";
     let textures = "[data.textures]\nclasses = 2\nsize = 16\ntrain = 8\ntest = 4\n";
     let tiny =
-        Tiny::with(&PIPELINE.replace(textures, files).replace("[view]", "[view]\ncrop = 16"));
+        Tiny::with(&ONE_CONV.replace(textures, files).replace("[view]", "[view]\ncrop = 16"));
     for split in ["train", "test"] {
         for class in ["cat", "dog"] {
             std::fs::create_dir_all(tiny.path(split).join(class)).unwrap();

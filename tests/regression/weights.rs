@@ -1,30 +1,7 @@
 //! 40 to 49: weights from elsewhere, and trainings that learn nothing.
 
-use super::tiny::Tiny;
+use super::tiny::{ONE_CONV, Tiny};
 use super::torch_file::{View, checkpoint_of_views};
-
-/// A pipeline of one convolution.
-const ONE: &str = r#"
-name = "tiny"
-[data.textures]
-classes = 2
-size = 16
-train = 8
-test = 4
-[view]
-grayscale = false
-patch = 8
-stride = 4
-[[modules]]
-name = "a"
-layers = [{ conv = { channels = 4, kernel = 3 } }]
-[loss.infonce]
-prediction_steps = 1
-negatives = 4
-[training]
-epochs = 1
-batch = 4
-"#;
 
 /// The tensors of its module in a checkpoint, with something in front of their names; the kernel as a view of
 /// these values, with these strides.
@@ -43,7 +20,7 @@ fn of_one(prefix: &str, kernel: &[f32], strides: &[i64]) -> Vec<u8> {
 /// other tensors.
 #[test]
 fn r40_safetensors_that_overlap_are_not_imported() {
-    let tiny = Tiny::with(ONE);
+    let tiny = Tiny::with(ONE_CONV);
     let file = |kernel: [u64; 2], predictor: [u64; 2]| {
         let header = format!(
             r#"{{"model.Conv1.bias":{{"dtype":"F32","shape":[4],"data_offsets":[0,16]}},
@@ -72,7 +49,7 @@ fn r40_safetensors_that_overlap_are_not_imported() {
 /// were those whose values do not follow each other, as after `to(memory_format=torch.channels_last)`.
 #[test]
 fn r41_r42_checkpoints_of_compiled_and_channels_last_models_are_imported() {
-    let tiny = Tiny::with(ONE);
+    let tiny = Tiny::with(ONE_CONV);
     let kernel: Vec<f32> = (0..108u8).map(|it| f32::from(it) / 64.0).collect();
     let mut last = vec![0.0; 108];
     for (at, value) in kernel.iter().enumerate() {
@@ -92,7 +69,7 @@ fn r41_r42_checkpoints_of_compiled_and_channels_last_models_are_imported() {
 /// 43: `import` wanted images to be ingested first, also where the view says all shapes.
 #[test]
 fn r43_weights_are_imported_before_images_are_ingested() {
-    let tiny = Tiny::with(ONE);
+    let tiny = Tiny::with(ONE_CONV);
     std::fs::write(tiny.path("a.ckpt"), of_one("", &[0.5; 108], &[27, 9, 3, 1])).unwrap();
     tiny.ok("import", &["a.ckpt"]);
     let status = tiny.json("status", &[]);
@@ -105,7 +82,8 @@ fn r43_weights_are_imported_before_images_are_ingested() {
 fn r44_a_training_without_a_living_channel_is_told_of() {
     let layers = "layers = [{ conv = { channels = 2, kernel = 3 } }, { relu = {} }]";
     let tiny = Tiny::with(
-        &ONE.replace("layers = [{ conv = { channels = 4, kernel = 3 } }]", layers)
+        &ONE_CONV
+            .replace("layers = [{ conv = { channels = 4, kernel = 3 } }]", layers)
             .replace("grayscale = false\n", "")
             .replace("epochs = 1", "epochs = 50\nlearning_rate = 10.0")
             .replace("name = \"tiny\"", "name = \"tiny\"\nseed = 3"),

@@ -16,7 +16,8 @@ use gimlet::train::feed::{Course, feed};
 use gimlet::train::input::{Images, Input, Recomputed};
 use gimlet::train::trainer::{Trainer, shapes};
 
-fn weights(folder: &Path) -> Parameters {
+/// The weights of the one training below a folder.
+pub fn weights(folder: &Path) -> Parameters {
     let mut found = None;
     tiny::walk(folder, &mut |path| {
         if path.ends_with("weights.safetensors") {
@@ -27,7 +28,8 @@ fn weights(folder: &Path) -> Parameters {
     found.unwrap()
 }
 
-fn bits(parameters: &Parameters) -> Vec<(String, Vec<u32>)> {
+/// The bits of all values.
+pub fn bits(parameters: &Parameters) -> Vec<(String, Vec<u32>)> {
     let bits = |tensor: &candle_core::Tensor| {
         let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         values.into_iter().map(f32::to_bits).collect()
@@ -63,12 +65,12 @@ fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
     let course = Course {
         seed: pipeline.seed,
         module: b.name.clone(),
-        samples: input.samples(),
-        views: input.views(),
+        samples: input.layout().samples,
+        views: input.layout().views,
         batch: pipeline.training.batch,
         epochs: b.epochs,
     };
-    let grid = input.shape()[0].isqrt();
+    let grid = input.layout().shape[0].isqrt();
     let (channels, sizes) = (maps[1].0.channels, Sizes::grid(maps[1].1.channels, [grid; 2]));
     let shapes = shapes(&b.layers, pipeline.loss.as_ref(), channels, sizes);
     let drawn = Parameters::draw(&shapes, pipeline.seed, &b.name).unwrap();

@@ -1,5 +1,6 @@
 //! All modules at once: what each one trains on, what is stored, and what a stop leaves.
 
+use crate::equivalence::{bits, weights};
 use crate::tiny;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -49,25 +50,6 @@ fn the_first_module_trains_as_it_would_alone_and_no_gradient_comes_to_it_from_ab
     assert!(tiny.tensors("wide", "c").len() > tiny.tensors("at-once", "c").len());
 }
 
-fn weights(folder: &Path) -> Parameters {
-    let mut found = None;
-    walk(folder, &mut |path| {
-        if path.ends_with("weights.safetensors") {
-            let bytes = std::fs::read(path).unwrap();
-            found = Some(Parameters::from_safetensors(&bytes, path).unwrap().0);
-        }
-    });
-    found.unwrap()
-}
-
-fn bits(parameters: &Parameters) -> Vec<(String, Vec<u32>)> {
-    let bits = |tensor: &candle_core::Tensor| {
-        let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        values.into_iter().map(f32::to_bits).collect()
-    };
-    parameters.iter().map(|(name, tensor)| (name.to_string(), bits(tensor))).collect()
-}
-
 #[test]
 fn every_module_trains_on_what_those_below_it_make_before_they_are_updated() {
     for settings in [&[][..], &["training.micro_batch=3", "training.recompute=true"]] {
@@ -91,8 +73,8 @@ fn every_module_trains_on_what_those_below_it_make_before_they_are_updated() {
         let course = Course {
             seed: pipeline.seed,
             module: "a".into(),
-            samples: input.samples(),
-            views: input.views(),
+            samples: input.layout().samples,
+            views: input.layout().views,
             batch: pipeline.training.batch,
             epochs: pipeline.training.epochs,
         };

@@ -64,6 +64,29 @@ pub fn three_modules() -> String {
     PIPELINE.replace("[loss.infonce]", &format!("{THIRD}\n[loss.infonce]"))
 }
 
+/// One convolution on colour images that cost nothing.
+pub const ONE_CONV: &str = r#"
+name = "tiny"
+[data.textures]
+classes = 2
+size = 16
+train = 8
+test = 4
+[view]
+grayscale = false
+patch = 8
+stride = 4
+[[modules]]
+name = "a"
+layers = [{ conv = { channels = 4, kernel = 3 } }]
+[loss.infonce]
+prediction_steps = 1
+negatives = 4
+[training]
+epochs = 1
+batch = 4
+"#;
+
 /// A folder with the pipeline in it, and room for its runs.
 pub struct Tiny {
     folder: TempDir,

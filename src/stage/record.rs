@@ -155,6 +155,27 @@ pub struct Judged {
     pub knn: Option<f64>,
 }
 
+/// The findings for a trained module `m`, for tests that set some of the fields.
+#[cfg(test)]
+impl Default for ProbeResult {
+    fn default() -> Self {
+        Self {
+            module: "m".to_owned(),
+            index: 0,
+            origin: Origin::Trained,
+            probe: Classifier::Linear,
+            split: Split::Test,
+            accuracy: None,
+            knn: None,
+            confusion: None,
+            confused: None,
+            further: Vec::new(),
+            loss: 1.0,
+            chance_loss: None,
+        }
+    }
+}
+
 /// The record of the probe of a module and of its untrained twin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Probe {

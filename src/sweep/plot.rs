@@ -163,27 +163,13 @@ fn panels(summaries: &[Summary]) -> Vec<Panel> {
 mod tests {
     use super::super::summary::Further;
     use super::*;
-    use crate::pipeline::Split;
     use crate::stage::columns::Values;
     use crate::stage::findings::Row;
     use crate::stage::origin::Origin;
-    use crate::stage::record::{Classifier, ProbeResult};
+    use crate::stage::record::ProbeResult;
 
     fn row(accuracy: Option<f64>, loss: f64) -> Row {
-        let probe = ProbeResult {
-            module: "m".to_owned(),
-            index: 0,
-            origin: Origin::Trained,
-            probe: Classifier::Linear,
-            split: Split::Test,
-            accuracy,
-            knn: None,
-            confusion: None,
-            confused: None,
-            further: vec![],
-            loss,
-            chance_loss: None,
-        };
+        let probe = ProbeResult { accuracy, loss, ..ProbeResult::default() };
         Row { probe, took: None, wait_share: None }
     }
 

@@ -109,8 +109,7 @@ fn differences(runs: &[(u64, &RunResult)], baseline: &[(u64, &RunResult)]) -> Ve
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::Split;
-    use crate::stage::record::{Classifier, ProbeResult};
+    use crate::stage::record::ProbeResult;
     use crate::train::took::Took;
 
     fn result(accuracies: &[f64], seconds: f64) -> RunResult {
@@ -118,16 +117,8 @@ mod tests {
             probe: ProbeResult {
                 module: format!("m{index}"),
                 index,
-                origin: Origin::Trained,
-                probe: Classifier::Linear,
-                split: Split::Test,
                 accuracy: Some(*accuracy),
-                knn: None,
-                confusion: None,
-                confused: None,
-                further: vec![],
-                loss: 1.0,
-                chance_loss: None,
+                ..ProbeResult::default()
             },
             took: Some(Took {
                 seconds,

@@ -165,7 +165,6 @@ mod tests {
     use super::*;
     use crate::stage::columns::Values;
     use crate::stage::findings::Row;
-    use crate::stage::origin::Origin;
     use crate::stage::record::ProbeResult;
 
     fn row(accuracy: Option<f64>, loss: f64) -> Row {

@@ -58,7 +58,7 @@ pub fn rows(seen: &RunView<'_>, samples: &Samples) -> Vec<u64> {
 /// The map of `rows`, from their mean pooled vectors of module `index`.
 ///
 /// # Errors
-/// [`Kind::NotReady`] when the module has not been encoded; when its vectors cannot be read.
+/// [`crate::Kind::NotReady`] when the module has not been encoded; when its vectors cannot be read.
 pub fn map(seen: &RunView<'_>, index: usize, samples: &Samples, rows: &[u64]) -> Result<Map> {
     seen.check_stop()?;
     let pooled = Pooled::open(&Vectors::generation(seen, index, samples.split())?)?;

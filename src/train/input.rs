@@ -48,7 +48,7 @@ pub trait Input: Send + Sync {
     /// The shape of one row, `[patches, h, w, channels]`.
     fn shape(&self) -> [usize; 4];
 
-    /// Ids, labels and attributes ([`crate::pipeline::View::attributes`]) of all rows.
+    /// Ids, labels and attributes ([`crate::pipeline::SampleView::attributes`]) of all rows.
     ///
     /// # Errors
     /// When they cannot be read.

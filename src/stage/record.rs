@@ -155,27 +155,6 @@ pub struct Judged {
     pub knn: Option<f64>,
 }
 
-/// The findings for a trained module `m`, for tests that set some of the fields.
-#[cfg(test)]
-impl Default for ProbeResult {
-    fn default() -> Self {
-        Self {
-            module: "m".to_owned(),
-            index: 0,
-            origin: Origin::Trained,
-            probe: Classifier::Linear,
-            split: Split::Test,
-            accuracy: None,
-            knn: None,
-            confusion: None,
-            confused: None,
-            further: Vec::new(),
-            loss: 1.0,
-            chance_loss: None,
-        }
-    }
-}
-
 /// The record of the probe of a module and of its untrained twin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
@@ -191,6 +170,25 @@ pub struct Probe {
 }
 
 impl ProbeResult {
+    /// The findings for a trained module, without anything that a test does not need.
+    #[cfg(test)]
+    pub fn of_test(index: usize, accuracy: Option<f64>, loss: f64) -> Self {
+        Self {
+            module: format!("m{index}"),
+            index,
+            origin: Origin::Trained,
+            probe: Classifier::Linear,
+            split: Split::Test,
+            accuracy,
+            knn: None,
+            confusion: None,
+            confused: None,
+            further: vec![],
+            loss,
+            chance_loss: None,
+        }
+    }
+
     /// The findings for a further label; `None` where the data have none of this name.
     pub fn judged(&self, label: &str) -> Option<&Judged> {
         self.further.iter().find(|it| it.label == label)

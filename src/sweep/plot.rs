@@ -167,15 +167,13 @@ mod tests {
     use crate::stage::findings::Row;
     use crate::stage::record::ProbeResult;
 
-    fn row(accuracy: Option<f64>, loss: f64) -> Row {
-        let probe = ProbeResult { accuracy, loss, ..ProbeResult::default() };
-        Row { probe, took: None, wait_share: None }
-    }
-
     fn summary(variant: &str, labelled: bool) -> Summary {
         let accuracies = if labelled { vec![Some(0.4), Some(0.5)] } else { vec![None, None] };
         let known: Vec<f64> = accuracies.iter().copied().flatten().collect();
-        let rows = [0, 1].map(|seed| row(accuracies[seed], 2.0 + seed as f64));
+        let rows = [0, 1].map(|seed| {
+            let probe = ProbeResult::of_test(0, accuracies[seed], 2.0 + seed as f64);
+            Row { probe, took: None, wait_share: None }
+        });
         let further = Further {
             label: "speaker".to_owned(),
             accuracy: Mean::of(&known),

@@ -114,12 +114,7 @@ mod tests {
 
     fn result(accuracies: &[f64], seconds: f64) -> RunResult {
         let row = |(index, accuracy): (usize, &f64)| Row {
-            probe: ProbeResult {
-                module: format!("m{index}"),
-                index,
-                accuracy: Some(*accuracy),
-                ..ProbeResult::default()
-            },
+            probe: ProbeResult::of_test(index, Some(*accuracy), 1.0),
             took: Some(Took {
                 seconds,
                 peak_memory: Some(index as u64),

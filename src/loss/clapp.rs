@@ -1,6 +1,6 @@
 //! The hinge loss of CLAPP (Illing et al. 2021, "Local plasticity rules can learn deep representations
 //! using self-supervised contrastive predictions", equation 2), on the predictions of
-//! [`super::prediction`].
+//! `loss/prediction.rs`.
 //!
 //! CLAPP sees one prediction at a time, with y = 1 for the patch that is there and y = -1 for a patch from elsewhere.
 //! Its loss is `max(0, 1 - y * score)`. Here each position has both predictions, so its loss is

@@ -1,5 +1,5 @@
 //! InfoNCE (van den Oord et al. 2018, equation 4), as Greedy InfoMax (Löwe et al. 2019) uses it on a grid of patches:
-//! each patch predicts patches in the rows below it, against negatives from the whole batch ([`super::prediction`]).
+//! each patch predicts patches in the rows below it, against negatives from the whole batch (`loss/prediction.rs`).
 //!
 //! The loss of a position is `-log softmax([positive, negatives])_0`; the loss of a guess is ln(N + 1).
 

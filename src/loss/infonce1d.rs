@@ -5,7 +5,7 @@
 //!
 //! - where a sequence is longer than `subsample`, only `subsample` steps of it predict and are predicted, from
 //!   a random one on;
-//! - `P_k = c W_k` are the projected contexts: this loss projects what predicts, while [`super::prediction`]
+//! - `P_k = c W_k` are the projected contexts: this loss projects what predicts, while `loss/prediction.rs`
 //!   projects the targets;
 //! - position (b, t), t < L - k, scores `z[b, t + k]`, and N negatives out of all of `z`
 //!   ([`Sampling`]), by a plain dot product with `P_k[b, t]`: no temperature, no normalisation;

@@ -1,8 +1,8 @@
 //! Local losses: what a module is trained with, without a gradient from above.
 //!
 //! A loss is one file. It holds the [`Recipe`], with the settings that a pipeline gives, and the [`Loss`], which
-//! computes. A loss of this crate also has a line here and one in [`Losses::default`]. A program that uses the crate
-//! adds its own losses with [`Losses::with`], or gives one to [`crate::pipeline::Pipeline::builder`].
+//! computes. To add a loss, write its file and its two lines here. A program that uses the crate adds its own losses
+//! with [`Losses::with`], or gives one to [`crate::pipeline::Pipeline::builder`].
 
 pub mod clapp;
 mod contrast;
@@ -31,9 +31,28 @@ use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use registry::Entry;
+
 use crate::Result;
 use crate::parameters::{ParameterShape, Parameters};
 use crate::random::Draws;
+use crate::registry::Registry;
+
+/// All losses of this crate.
+impl Default for Losses {
+    fn default() -> Self {
+        Self(Registry::of(
+            "loss",
+            vec![
+                Entry::of::<infonce::Settings>(),
+                Entry::of::<infonce1d::Settings>(),
+                Entry::of::<clapp::Settings>(),
+                Entry::of::<vicreg::Settings>(),
+                Entry::of::<supervised::Settings>(),
+            ],
+        ))
+    }
+}
 
 /// A loss as a pipeline gives it: its settings, and what follows from them before anything is computed.
 ///

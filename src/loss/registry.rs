@@ -6,41 +6,25 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
-use super::{Recipe, clapp, infonce, infonce1d, supervised, vicreg};
+use super::Recipe;
 use crate::Result;
 use crate::registry::Registry;
 
 /// The losses that pipeline files can name.
 #[derive(Debug, Clone)]
-pub struct Losses(Registry<Entry>);
+pub struct Losses(pub(super) Registry<Entry>);
 
 #[derive(Debug, Clone)]
-struct Entry {
+pub(super) struct Entry {
     default: Arc<dyn Recipe>,
     read: Read,
 }
 
 type Read = fn(Spanned<DeValue<'_>>) -> Result<Arc<dyn Recipe>, toml::de::Error>;
 
-/// All losses of this crate.
-impl Default for Losses {
-    fn default() -> Self {
-        Self(Registry::of(
-            "loss",
-            vec![
-                Entry::of::<infonce::Settings>(),
-                Entry::of::<infonce1d::Settings>(),
-                Entry::of::<clapp::Settings>(),
-                Entry::of::<vicreg::Settings>(),
-                Entry::of::<supervised::Settings>(),
-            ],
-        ))
-    }
-}
-
 impl Entry {
     /// The name of a loss, and its entry.
-    fn of<R: Recipe + Default + DeserializeOwned>() -> (&'static str, Self) {
+    pub fn of<R: Recipe + Default + DeserializeOwned>() -> (&'static str, Self) {
         let default = R::default();
         let name = default.name();
         let read: Read =

@@ -1,7 +1,7 @@
 //! VICReg (Bardes et al. 2022, equations 1 to 6) between each patch's prediction and its target: a loss without
 //! negatives, for blockwise self-supervised learning as in Siddiqui et al. 2023.
 //!
-//! With the positions and rows of [`super::prediction`], for each prediction step the predictions
+//! With the positions and rows of `loss/prediction.rs`, for each prediction step the predictions
 //! `P = c[:, ..R_k] W_k` and the targets `T = z[:, k+s..]`, n rows of d channels each:
 //!
 //! - invariance: the mean of `|P - T|^2` over rows, divided by d;

@@ -36,7 +36,7 @@ impl Pipeline {
     /// the size of the sample, since all windows have one size.
     ///
     /// # Errors
-    /// [`Kind::Usage`] when a crop, a patch, a kernel or the rows that the loss predicts do not fit.
+    /// [`crate::Kind::Usage`] when a crop, a patch, a kernel or the rows that the loss predicts do not fit.
     pub fn shapes(&self, sample: SampleSize) -> Result<Vec<Ends>> {
         let origin = |module: usize, layer: usize| format!("modules.{module}.layers.{layer}");
         walk(&self.view, self.loss.as_ref(), self.modules.iter(), sample, origin)

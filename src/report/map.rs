@@ -59,7 +59,7 @@ pub fn rows(run: &RunView<'_>, samples: &Samples) -> Vec<u64> {
 /// The map of `rows`, from their mean pooled vectors of module `index`.
 ///
 /// # Errors
-/// [`Kind::NotReady`] when the module has not been encoded; when its vectors cannot be read.
+/// [`crate::Kind::NotReady`] when the module has not been encoded; when its vectors cannot be read.
 pub fn map(run: &RunView<'_>, index: usize, samples: &Samples, rows: &[u64]) -> Result<Map> {
     run.check_stop()?;
     let pooled = Pooled::open(&Vectors::generation(run, index, samples.split)?)?;

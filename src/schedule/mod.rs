@@ -1,8 +1,8 @@
 //! Schedules: in which order modules train, and which output of other modules each one reads.
 //!
 //! A schedule is one file. It has the settings that `[schedule]` in a pipeline file gives, and it implements
-//! [`Schedule`]. A new schedule needs such a file, a line here and a line in `registry.rs`. A program that uses this
-//! library adds its own to [`Schedules`], or gives it to [`Builder::schedule`](crate::pipeline::Builder::schedule).
+//! [`Schedule`]. To add a schedule, write its file and its two lines here. A program that uses this library adds its
+//! own to [`Schedules`], or gives it to [`Builder::schedule`](crate::pipeline::Builder::schedule).
 
 pub mod asynchronous;
 mod registry;
@@ -18,6 +18,25 @@ use serde_json::Value;
 
 pub use registry::Schedules;
 pub use step::{At, InRound, Step};
+
+use registry::Entry;
+
+use crate::registry::Registry;
+
+/// The schedules of this crate. A pipeline that names none has the first.
+impl Default for Schedules {
+    fn default() -> Self {
+        Self(Registry::of(
+            "schedule",
+            vec![
+                Entry::of::<sequential::Settings>(),
+                Entry::of::<rounds::Settings>(),
+                Entry::of::<simultaneous::Settings>(),
+                Entry::of::<asynchronous::Settings>(),
+            ],
+        ))
+    }
+}
 
 /// The order in which modules train. The default methods describe modules that train one after the other, each to its
 /// last epoch.

@@ -6,13 +6,13 @@ use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, Deserializer};
 
-use super::{Schedule, asynchronous, rounds, sequential, simultaneous};
+use super::Schedule;
 use crate::Result;
 use crate::registry::Registry;
 
 /// The schedules that pipeline files can name.
 #[derive(Debug, Clone)]
-pub struct Schedules(Registry<Entry>);
+pub struct Schedules(pub(super) Registry<Entry>);
 
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -22,24 +22,9 @@ pub(crate) struct Entry {
     pub read: fn(DeTable<'_>) -> Result<Arc<dyn Schedule>, toml::de::Error>,
 }
 
-/// The schedules of this crate. A pipeline that names none has the first.
-impl Default for Schedules {
-    fn default() -> Self {
-        Self(Registry::of(
-            "schedule",
-            vec![
-                Entry::of::<sequential::Settings>(),
-                Entry::of::<rounds::Settings>(),
-                Entry::of::<simultaneous::Settings>(),
-                Entry::of::<asynchronous::Settings>(),
-            ],
-        ))
-    }
-}
-
 impl Entry {
     /// The name of a schedule, and its entry.
-    fn of<S: Schedule + Default + DeserializeOwned>() -> (&'static str, Self) {
+    pub fn of<S: Schedule + Default + DeserializeOwned>() -> (&'static str, Self) {
         let default = S::default();
         let name = default.name();
         // Errors have the positions of the values.

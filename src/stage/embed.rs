@@ -34,7 +34,7 @@ const TEXT: &str = "text";
 /// The modules see the centre crops of images, or the middle windows of recordings, a few at a time.
 ///
 /// Columns: `id`, the row in the source; `label`, null if there is none; `source`; for recordings
-/// `text`, null if there is none; [`EMBEDDING`] `[channels]`; `pooled` `[rows, columns, channels]`.
+/// `text`, null if there is none; `embedding` `[channels]`; `pooled` `[rows, columns, channels]`.
 /// The last two are f32.
 ///
 /// # Errors

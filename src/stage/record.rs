@@ -63,7 +63,7 @@ pub struct Stopped {
     pub epoch: u64,
     /// The epoch, counted from 1, with the smallest held-out loss; the weights are those of its end.
     pub best: u64,
-    /// The held-out loss at its end ([`super::patience`] says on which rows).
+    /// The held-out loss at its end (`stage/patience.rs` says on which rows).
     pub held_out_loss: f32,
 }
 

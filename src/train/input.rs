@@ -53,7 +53,7 @@ pub trait Input: Send + Sync {
         self.layout().samples * self.layout().views
     }
 
-    /// Ids, labels and attributes ([`crate::pipeline::View::attributes`]) of all rows.
+    /// Ids, labels and attributes ([`crate::pipeline::SampleView::attributes`]) of all rows.
     ///
     /// # Errors
     /// When they cannot be read.

@@ -151,7 +151,7 @@ pub struct Files {
     pub alignments: Option<Vec<String>>,
     /// A CSV file with the labels of files, in each of the split's folders or in `root`.
     pub labels: Option<String>,
-    /// The pattern by which the names of files tell their labels ([`NamePattern`](super::NamePattern)).
+    /// The pattern by which the names of files tell their labels ([`NamePattern`](crate::pipeline::NamePattern)).
     pub names: Option<String>,
 }
 

@@ -9,3 +9,8 @@ pub(crate) fn counted(count: usize, thing: &str) -> String {
 pub(crate) fn bytes_in_words(count: u64) -> String {
     format!("{:.2}", bytesize::ByteSize(count).display().si())
 }
+
+/// A number of bytes for tables: `1.2 MB`.
+pub(crate) fn short_bytes(count: u64) -> String {
+    format!("{:.1}", bytesize::ByteSize(count).display().si())
+}

@@ -3,6 +3,7 @@
 mod arguments;
 mod child;
 mod compare;
+mod completions;
 mod curves;
 mod dataset_text;
 mod embed;
@@ -10,12 +11,14 @@ mod encode;
 mod exit_code;
 mod export;
 mod gc;
+mod grid;
 mod health;
 mod import;
 mod ingest;
 mod inspect;
 mod interrupt;
 mod jobs;
+mod man;
 mod map;
 mod nearest;
 mod neurons;
@@ -29,6 +32,7 @@ mod processes;
 mod render;
 mod report;
 mod run;
+mod screen;
 mod session;
 mod shard;
 mod slurm;
@@ -110,6 +114,10 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Remove what nothing needs any more: superseded generations, dead attempts
     Gc(gc::GcArgs),
+    /// Print a script that completes commands and options in a shell
+    Completions(completions::CompletionsArgs),
+    /// Print the page for `man`, or write those of all commands
+    Man(man::ManArgs),
 }
 
 /// Parses the command line, runs the command, and returns the process's exit code.
@@ -146,6 +154,8 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args, &printer),
         Command::Verify(args) => verify::run(args, &printer),
         Command::Gc(args) => gc::run(args, &printer),
+        Command::Completions(args) => completions::run(args, &printer),
+        Command::Man(args) => man::run(args, &printer),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -76,7 +76,12 @@ fn steps(steps: &[StepForecast]) -> String {
     let place = |stage: &str| steps.iter().position(|it| it.stage == stage);
     alike.sort_by_key(|steps| place(&steps[0].stage));
     let header = ["stage", "step", "state", "rows", "a row", "bytes", "memory", "time", "why"];
-    table::plain(&header, alike.iter().map(|it| row(it)).collect(), &[3, 5, 6, 7])
+    table::sparing(
+        &header,
+        alike.iter().map(|it| row(it)).collect(),
+        &[3, 5, 6, 7],
+        &["a row", "memory", "rows"],
+    )
 }
 
 /// The row for rounds of a step with the same state. Bytes are the last round's. Time is the sum of the

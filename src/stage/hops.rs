@@ -32,7 +32,8 @@ pub(super) fn judge_hops(
         }
         false => None,
     };
-    Ok(Judged { label: FRAMES.to_string(), accuracy, knn: None })
+    let rows = accuracy.map(|_| all.test.labels.len() as u64);
+    Ok(Judged { label: FRAMES.to_string(), rows, accuracy, knn: None })
 }
 
 /// The most hops that a probe learns from or is judged by, taken from the first recordings. More would take more

@@ -48,8 +48,8 @@ fn judge(run: &Run<'_>, index: usize, origin: Origin) -> Result<ProbeResult> {
     let mut further = Vec::new();
     for ((label, train), (_, test)) in labels.train.further.iter().zip(&labels.test.further) {
         let found = judge_label(run, &means, train, test)?;
-        let (accuracy, knn) = (found.accuracy, found.knn);
-        further.push(Judged { label: label.clone(), accuracy, knn });
+        let Classified { rows, accuracy, knn, .. } = found;
+        further.push(Judged { label: label.clone(), rows, accuracy, knn });
     }
     if let Some(hops) = media::of(&run.pipeline.view).hops()
         && run.pipeline.data.source.has_frames()
@@ -64,6 +64,7 @@ fn judge(run: &Run<'_>, index: usize, origin: Origin) -> Result<ProbeResult> {
         origin,
         probe: Classifier::Linear,
         split: Split::Test,
+        rows: first.rows,
         accuracy: first.accuracy,
         knn: first.knn,
         confusion: first.confusion.filter(|_| origin == Origin::Trained),
@@ -107,6 +108,7 @@ fn judge_label(
     let counts = confusion::matrix(&found, &test.labels);
     let pairs = || confusion::pairs(&found, &test.labels);
     Ok(Classified {
+        rows: Some(test.labels.len() as u64),
         accuracy: Some(linear::share_found(&found, &test)),
         knn: Some(knn::accuracy(&train, &test, knn::NEIGHBOURS, || run.session.check_stop())?),
         confused: counts.is_none().then(|| confusion::most_confused(pairs(), confusion::PAIRS)),
@@ -122,6 +124,7 @@ fn known_labels(run: &Run<'_>, split: Split) -> Result<Labels> {
 /// The findings of probes for one label; empty where no row has it.
 #[derive(Default)]
 struct Classified {
+    rows: Option<u64>,
     accuracy: Option<f64>,
     knn: Option<f64>,
     confusion: Option<Vec<Vec<u64>>>,

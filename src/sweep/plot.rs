@@ -176,6 +176,7 @@ mod tests {
             origin: Origin::Trained,
             probe: Classifier::Linear,
             split: Split::Test,
+            rows: Some(100),
             accuracy,
             knn: None,
             confusion: None,

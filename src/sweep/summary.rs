@@ -121,6 +121,7 @@ mod tests {
                 origin: Origin::Trained,
                 probe: Classifier::Linear,
                 split: Split::Test,
+                rows: Some(100),
                 accuracy: Some(*accuracy),
                 knn: None,
                 confusion: None,

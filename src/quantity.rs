@@ -14,3 +14,14 @@ pub(crate) fn bytes_in_words(count: u64) -> String {
 pub(crate) fn short_bytes(count: u64) -> String {
     format!("{:.1}", bytesize::ByteSize(count).display().si())
 }
+
+/// Seconds in words: `4000.0` is `1 h 6 min`.
+pub(crate) fn time_in_words(seconds: f64) -> String {
+    let whole = seconds.round() as u64;
+    match (whole / 86_400, whole / 3600 % 24, whole / 60 % 60, whole % 60) {
+        (0, 0, 0, seconds) => format!("{seconds} s"),
+        (0, 0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (0, hours, minutes, _) => format!("{hours} h {minutes} min"),
+        (days, hours, ..) => format!("{days} d {hours} h"),
+    }
+}

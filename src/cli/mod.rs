@@ -1,6 +1,7 @@
 //! The command line: one file per command, and one printer that decides what goes to which stream.
 
 mod arguments;
+mod bars;
 mod child;
 mod compare;
 mod completions;
@@ -17,13 +18,16 @@ mod import;
 mod ingest;
 mod inspect;
 mod interrupt;
+mod invocation;
 mod jobs;
 mod man;
 mod map;
 mod nearest;
 mod neurons;
+mod next_commands;
 mod open_files;
 mod output_file;
+mod pace;
 mod part_output;
 mod plan;
 mod printer;
@@ -32,6 +36,7 @@ mod processes;
 mod render;
 mod report;
 mod run;
+mod run_plan;
 mod screen;
 mod session;
 mod shard;
@@ -123,7 +128,7 @@ enum Command {
 /// Parses the command line, runs the command, and returns the process's exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let printer = Printer::new(cli.globals.quiet);
+    let printer = Printer::new(&cli.globals);
     init_tracing();
     interrupt::without_death_by_file_size();
     interrupt::with_supervisor();

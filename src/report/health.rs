@@ -15,6 +15,7 @@ use crate::probe::rank_me::rank_me;
 use crate::probe::uniformity::uniformity;
 use crate::stage::Step;
 use crate::stage::origin::Origin;
+use crate::stage::progress::Unit;
 use crate::{Error, Result};
 
 /// The most rows of the test split that are measured.
@@ -92,6 +93,7 @@ impl Health {
 /// When vectors cannot be read.
 pub fn measure(seen: &RunView<'_>) -> Result<(Vec<Health>, Vec<Missing>)> {
     let (mut found, mut missing) = (Vec::new(), Vec::new());
+    let measured = seen.count("health", Unit::Of("modules"), 2 * seen.modules().count() as u64);
     for (index, module) in seen.modules().enumerate() {
         let trained = seen.trained(index, Split::Test)?;
         let untrained = seen.untrained(index, Split::Test)?;
@@ -100,6 +102,7 @@ pub fn measure(seen: &RunView<'_>) -> Result<(Vec<Health>, Vec<Missing>)> {
             [(Origin::Trained, trained, encode), (Origin::Untrained, untrained, Step::Untrained)];
         for (origin, generation, step) in both {
             seen.check_stop()?;
+            measured(1);
             match generation {
                 Some(it) => found.push(health(seen, index, module, origin, &Pooled::open(&it)?)?),
                 None => {

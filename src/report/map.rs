@@ -20,6 +20,7 @@ use crate::parquet_table::{self, Column};
 use crate::pipeline::Split;
 use crate::probe::pooled::Pooled;
 use crate::random;
+use crate::stage::progress::STEPS;
 use crate::{Error, Result};
 
 /// Longest side of a sample's picture, in pixels.
@@ -55,17 +56,23 @@ pub fn rows(seen: &RunView<'_>, samples: &Samples) -> Vec<u64> {
     rows
 }
 
-/// The map of `rows`, from their mean pooled vectors of module `index`.
+/// The map of `rows`, from their mean pooled vectors of module `index`. `stepped` hears of steps of t-SNE.
 ///
 /// # Errors
 /// [`Kind::NotReady`] when the module has not been encoded; when its vectors cannot be read.
-pub fn map(seen: &RunView<'_>, index: usize, samples: &Samples, rows: &[u64]) -> Result<Map> {
+pub fn map(
+    seen: &RunView<'_>,
+    index: usize,
+    samples: &Samples,
+    rows: &[u64],
+    stepped: &(dyn Fn(u64) + Sync),
+) -> Result<Map> {
     seen.check_stop()?;
     let pooled = Pooled::open(&Vectors::generation(seen, index, samples.split())?)?;
     let channels = pooled.channels();
     let rows: Vec<u64> = rows.iter().copied().filter(|it| *it < pooled.rows()).collect();
     let vectors = pooled.means_of(&rows)?;
-    let placed = tsne::place(&vectors, channels, &|| seen.check_stop())?;
+    let placed = tsne::place(&vectors, channels, &|| seen.check_stop(), &|| stepped(1))?;
     Ok(Map { module: seen.standing.plan.module(index).to_string(), rows, placed })
 }
 
@@ -77,8 +84,9 @@ pub fn section(seen: &RunView<'_>) -> Result<Section> {
     };
     let rows = rows(seen, &samples);
     let made = seen.some_modules(MOST_MAPS);
+    let stepped = seen.count("maps: t-SNE", STEPS, (made.len() * tsne::EPOCHS) as u64);
     let made: Vec<Result<Map>> =
-        made.into_par_iter().map(|index| map(seen, index, &samples, &rows)).collect();
+        made.into_par_iter().map(|index| map(seen, index, &samples, &rows, &stepped)).collect();
     let mut maps = Vec::new();
     for made in made {
         maps.extend(section.made(made)?);

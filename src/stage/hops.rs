@@ -3,6 +3,8 @@
 use gimlet_store::Generation;
 
 use super::Run;
+use super::probe::Counted;
+use super::progress::STEPS;
 use super::record::Judged;
 use crate::Result;
 use crate::media::Hops;
@@ -27,8 +29,12 @@ pub(super) fn judge_hops(
     })?;
     let accuracy = match all.iter().all(|(_, rows)| !rows.labels.is_empty()) {
         true => {
+            let (train, test, settings) = (&all.train, &all.test, &run.pipeline.probe);
+            let counted =
+                Counted::begin(run, "linear, hops", STEPS, linear::steps(train, settings), 1);
             let seed = run.pipeline.seed;
-            Some(linear::accuracy(&all.train, &all.test, &run.pipeline.probe, seed)?)
+            let found = linear::predictions(train, test, settings, seed, || counted.next())?;
+            Some(linear::share_found(&found, test))
         }
         false => None,
     };

@@ -27,7 +27,7 @@ fn every_table_fits_80_columns_and_shows_more_in_140() {
         &["plan", "tiny.toml"],
         &["run", "tiny.toml"],
         &["status", "tiny.toml"],
-        &["status", "tiny.toml", "--set", "training.epochs=3", "--set", "loss.negatives=5"],
+        &["status", "tiny.toml", "--set", "training.epochs=3", "--set", "loss.infonce.negatives=5"],
         &["plan", "tiny.toml", "--set", "training.epochs=3"],
         &["probe", "tiny.toml"],
         &["compare", "tiny.toml", "--seeds", "2", "--run-dir", "runs/tiny-compared"],

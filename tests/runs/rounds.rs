@@ -445,6 +445,7 @@ fn a_plan_counts_what_is_on_disk_at_a_time_and_the_seconds_of_all_rounds() {
     activations of b: stored (as the pipeline says)
 
     bytes are those of one round; of 5 rounds, the newest 2 stay on disk
+    ~: estimated; <: at most, before compression
     20 of 20 steps would run, in 0 s (a guess; --measure times some steps)
     1.55 MB to be written; 0 B there
     ");

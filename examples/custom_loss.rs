@@ -12,7 +12,7 @@ use gimlet::parameters::{ParameterShape, Parameters};
 use gimlet::pipeline::{Environment, ImageView, NewModule, Pipeline, Probe, Textures, Training};
 use gimlet::report::{self, Options, RunView};
 use gimlet::stage::forecast::Forecast;
-use gimlet::stage::progress::{Progress, Silent};
+use gimlet::stage::progress::{Progress, Silent, Unit};
 use gimlet::stage::{Run, RunDir, Session, Standing, findings};
 use gimlet::stop::{Stop, Why};
 use gimlet::{Kind, Result};
@@ -85,7 +85,7 @@ struct StopsAfter {
 }
 
 impl Progress for StopsAfter {
-    fn begin(&self, _title: &str, _total: u64, _done: u64) {}
+    fn begin(&self, _title: &str, _unit: Unit, _total: u64, _done: u64) {}
 
     fn advance(&self, _done: u64, detail: &str) {
         if detail.contains("loss") && self.batches.fetch_sub(1, Ordering::Relaxed) == 1 {

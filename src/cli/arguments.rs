@@ -14,9 +14,13 @@ use crate::pipeline::MOST_THREADS;
 /// For all commands.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
 pub struct GlobalArgs {
-    /// Print errors and results only
-    #[arg(short, long, global = true)]
+    /// Print results only, and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
+
+    /// Say why: which setting makes a step run again, what `auto` has chosen
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
 
     /// Threads to compute with, up to 1024 [default: one a core]
     #[arg(long, global = true, value_name = "N", value_parser = threads)]
@@ -79,9 +83,10 @@ pub struct JsonArgs {
 impl Passed for GlobalArgs {
     fn words(&self) -> Vec<OsString> {
         // Destructured, so that a new flag does not compile until it is passed on, or left out on purpose.
-        let Self { quiet, threads } = self;
-        let quiet = quiet.then(|| "--quiet".into());
-        quiet.into_iter().chain(threads.map(|it| format!("--threads={it}").into())).collect()
+        let Self { quiet, verbose, threads } = self;
+        let (quiet, verbose) = (quiet.then_some("--quiet"), verbose.then_some("--verbose"));
+        let flags = quiet.into_iter().chain(verbose).map(OsString::from);
+        flags.chain(threads.map(|it| format!("--threads={it}").into())).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use super::printer::Printer;
 use super::report::OptionArgs;
 use super::table;
 use crate::report::health;
+use crate::stage::progress::ROWS;
 use crate::{Error, Kind};
 
 #[derive(Args)]
@@ -20,7 +21,12 @@ pub struct HealthArgs {
 
 pub fn run(args: HealthArgs, printer: &Printer) -> anyhow::Result<()> {
     let options = OptionArgs::default();
-    let (found, missing) = args.pipeline.with_seen(options, printer, health::measure)?;
+    let (found, missing) = args.pipeline.with_seen(options, printer, |seen| {
+        seen.progress.begin("health", ROWS, 0, 0);
+        let found = health::measure(seen)?;
+        seen.progress.end("");
+        Ok(found)
+    })?;
     if args.output.json {
         printer.json(&found)?;
     } else if !found.is_empty() {

@@ -14,6 +14,7 @@ use crate::pipeline::Split;
 use crate::report::map;
 use crate::report::samples::Samples;
 use crate::report::{Options, tsne};
+use crate::stage::progress::STEPS;
 use crate::{Error, Kind, Result};
 
 #[derive(Args)]
@@ -56,11 +57,11 @@ pub fn run(args: MapArgs, printer: &Printer) -> anyhow::Result<()> {
         };
         let samples = Samples::open(seen, Split::Test)?;
         let rows = map::rows(seen, &samples);
-        seen.progress.begin("map", modules.len() as u64, 0);
+        seen.progress.begin("map", STEPS, 0, 0);
+        let stepped = seen.count("t-SNE", STEPS, (modules.len() * tsne::EPOCHS) as u64);
         let mut maps = Vec::new();
         for index in modules {
-            maps.push(map::map(seen, index, &samples, &rows)?);
-            seen.progress.advance(maps.len() as u64, seen.standing.plan.module(index));
+            maps.push(map::map(seen, index, &samples, &rows, &stepped)?);
         }
         seen.progress.end(&format!("{} points", rows.len()));
         let bytes = match (drawn, maps.first()) {

@@ -1,8 +1,10 @@
 //! The command line: one file per command, and one printer that decides what goes to which stream.
 
 mod arguments;
+mod bars;
 mod child;
 mod compare;
+mod completions;
 mod curves;
 mod dataset_text;
 mod embed;
@@ -10,17 +12,22 @@ mod encode;
 mod exit_code;
 mod export;
 mod gc;
+mod grid;
 mod health;
 mod import;
 mod ingest;
 mod inspect;
 mod interrupt;
+mod invocation;
 mod jobs;
+mod man;
 mod map;
 mod nearest;
 mod neurons;
+mod next_commands;
 mod open_files;
 mod output_file;
+mod pace;
 mod part_output;
 mod plan;
 mod printer;
@@ -29,6 +36,8 @@ mod processes;
 mod render;
 mod report;
 mod run;
+mod run_plan;
+mod screen;
 mod session;
 mod shard;
 mod slurm;
@@ -110,6 +119,10 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Remove what nothing needs any more: superseded generations, dead attempts
     Gc(gc::GcArgs),
+    /// Print a script that completes commands and options in a shell
+    Completions(completions::CompletionsArgs),
+    /// Print the page for `man`, or write those of all commands
+    Man(man::ManArgs),
 }
 
 /// The command line as data: every subcommand and flag.
@@ -120,7 +133,7 @@ pub fn command() -> clap::Command {
 /// Parses the command line, runs the command, and returns the process's exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let printer = Printer::new(cli.globals.quiet);
+    let printer = Printer::new(&cli.globals);
     init_tracing();
     interrupt::without_death_by_file_size();
     interrupt::with_supervisor();
@@ -151,6 +164,8 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args, &printer),
         Command::Verify(args) => verify::run(args, &printer),
         Command::Gc(args) => gc::run(args, &printer),
+        Command::Completions(args) => completions::run(args, &printer),
+        Command::Man(args) => man::run(args, &printer),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,6 +13,7 @@ use crate::report::gallery::where_in;
 use crate::report::nearest::{Query, nearest};
 use crate::report::samples::Samples;
 use crate::report::vectors::{Hit, Vectors};
+use crate::stage::progress::ROWS;
 use crate::{Error, Kind, Result};
 
 #[derive(Args)]
@@ -51,7 +52,9 @@ pub fn run(args: NearestArgs, printer: &Printer) -> anyhow::Result<()> {
         let row = samples.find(args.sample)?;
         let position = position(&args, &vectors, samples.rate.is_some())?;
         let query = Query::of(&vectors, row, position)?;
+        seen.progress.begin("nearest", ROWS, 0, 0);
         let found = nearest(seen, &vectors, &[query], args.parts.count)?;
+        seen.progress.end("");
         let hits: Vec<Hit> = found.into_iter().flatten().collect();
         let own = Hit { row, position, value: 1.0 };
         let all = [vec![own], hits.clone()].concat();

@@ -12,6 +12,7 @@ use crate::pipeline::Split;
 use crate::report::neurons::{self, short};
 use crate::report::samples::Samples;
 use crate::report::vectors::Vectors;
+use crate::stage::progress::ROWS;
 
 /// Channels shown by default.
 const CHANNELS: usize = 6;
@@ -48,7 +49,9 @@ pub fn run(args: NeuronsArgs, printer: &Printer) -> anyhow::Result<()> {
         let asked = args.channels.as_deref();
         let channels = vectors.pooled.channels();
         neurons::check_channels(&args.module, channels, asked.unwrap_or_default())?;
+        seen.progress.begin("neurons", ROWS, 0, 0);
         let all = neurons::all_channels(seen, &vectors, args.parts.count)?;
+        seen.progress.end("");
         let chosen = neurons::chosen(&all, asked, CHANNELS);
         let found = chosen.iter().map(|it| (format!("channel{}", it.channel), it.hits.clone()));
         let written = args.parts.write(&samples, &vectors, &found.collect())?;

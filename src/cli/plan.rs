@@ -8,6 +8,7 @@ use super::dataset_text::dtype;
 use super::printer::Printer;
 use super::{interrupt, table};
 use crate::pipeline::{OnBadSample, Pipeline};
+use crate::quantity::time_in_words;
 use crate::stage::StepKind;
 use crate::stage::disk_room::Room;
 use crate::stage::forecast::{Certainty, Forecast, StepForecast};
@@ -76,7 +77,12 @@ fn steps(steps: &[StepForecast]) -> String {
     let place = |stage: &str| steps.iter().position(|it| it.stage == stage);
     alike.sort_by_key(|steps| place(&steps[0].stage));
     let header = ["stage", "step", "state", "rows", "a row", "bytes", "memory", "time", "why"];
-    table::plain(&header, alike.iter().map(|it| row(it)).collect(), &[3, 5, 6, 7])
+    table::sparing(
+        &header,
+        alike.iter().map(|it| row(it)).collect(),
+        &[3, 5, 6, 7],
+        &["a row", "memory", "rows"],
+    )
 }
 
 /// The row for rounds of a step with the same state. Bytes are the last round's. Time is the sum of the
@@ -98,7 +104,7 @@ fn row(rounds: &[&StepForecast]) -> Vec<String> {
             bytes => estimate(table::bytes(bytes), last.bytes_are),
         },
         last.memory.map_or_else(dash, |bytes| estimate(table::bytes(bytes), last.memory_is)),
-        estimate(seconds(time), last.seconds_are),
+        estimate(time_in_words(time), last.seconds_are),
         first.why.clone(),
     ]
 }
@@ -119,17 +125,6 @@ fn estimate(number: String, certainty: Certainty) -> String {
         Certainty::Actual => number,
         Certainty::Measured | Certainty::Estimated => format!("~{number}"),
         Certainty::Most => format!("<{number}"),
-    }
-}
-
-/// Seconds in words: `4000.0` -> `1 h 7 min`.
-fn seconds(seconds: f64) -> String {
-    let whole = seconds.round() as u64;
-    match (whole / 86_400, whole / 3600 % 24, whole / 60 % 60, whole % 60) {
-        (0, 0, 0, seconds) => format!("{seconds} s"),
-        (0, 0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (0, hours, minutes, _) => format!("{hours} h {minutes} min"),
-        (days, hours, ..) => format!("{days} d {hours} h"),
     }
 }
 
@@ -166,10 +161,13 @@ fn summary(forecast: &Forecast, pipeline: &Pipeline, measured: bool) -> String {
             keep.min(rounds)
         ));
     }
+    if forecast.steps.iter().any(|it| it.runs) {
+        lines.push("~: estimated; <: at most, before compression".to_string());
+    }
     lines.push(format!(
         "{runs} of {} steps would run, in {} ({})",
         forecast.steps.len(),
-        seconds(forecast.seconds),
+        time_in_words(forecast.seconds),
         if measured { "from steps that were timed" } else { "a guess; --measure times some steps" }
     ));
     lines.push(format!("{to_write}; {} there", table::bytes(*used)));

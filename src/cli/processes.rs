@@ -3,13 +3,14 @@
 //! Each process has its own process group, so that Ctrl-C reaches it only through us: a second signal would end
 //! it without a checkpoint. If we are killed, the end of its stdin tells it to stop ([`SUPERVISED`]).
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
+use super::bars::Shown;
 use super::exit_code;
 use crate::stop::Stop;
 use crate::{Error, Kind, Result};
@@ -20,14 +21,29 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 /// The environment variable that makes a process stop when its stdin ends.
 const SUPERVISED: &str = "GIMLET_SUPERVISED";
 
+/// The value of [`SUPERVISED`] for a process whose progress is shown by a bar.
+const BARS: &str = "bars";
+
 /// The start of a line for the parent process only; JSON follows, as in JSON text sequences (RFC 7464).
 const RECORD: char = '\u{1e}';
+
+/// A message for the parent process.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Record {
+    /// The error that the process ends with.
+    Error(String),
+    /// How far it has come.
+    Progress(Shown),
+}
 
 /// An event of a process. Processes have numbers.
 #[derive(Debug)]
 pub enum Event {
     /// The process wrote a line on stderr.
     Line(usize, String),
+    /// The process has come on.
+    Progress(usize, Shown),
     Ended(usize, Ended),
 }
 
@@ -62,7 +78,8 @@ struct Running {
 struct Crew(Vec<Running>);
 
 /// Runs `command(number)` for each number, `jobs` at once. When `stop` is set, asks all to stop and starts no
-/// more. When a process has ended, `told` may return a pause after which it is started again.
+/// more. When a process has ended, `told` may return a pause after which it is started again. With `bars`, processes
+/// tell how far they have come, instead of writing lines.
 ///
 /// # Errors
 /// [`Kind::Interrupted`] when `stop` was set; when a process cannot be started; the errors of `command` and
@@ -70,6 +87,7 @@ struct Crew(Vec<Running>);
 pub fn work(
     numbers: &[usize],
     jobs: usize,
+    bars: bool,
     stop: &Stop,
     command: impl Fn(usize) -> Result<Command>,
     mut told: impl FnMut(Event) -> Result<Option<Duration>>,
@@ -91,14 +109,21 @@ pub fn work(
             && let Some(place) = waiting.iter().position(due)
         {
             let (_, number) = waiting.remove(place);
-            crew.0.push(begin(number, command(number)?, say.clone())?);
+            crew.0.push(begin(number, command(number)?, bars, say.clone())?);
         }
         if crew.0.is_empty() && (stopping || waiting.is_empty()) {
             break;
         }
         match hear.recv_timeout(BETWEEN_LOOKS) {
             Ok(Said::Line(number, line)) => match line.strip_prefix(RECORD) {
-                Some(record) => crew.keep_error(number, record),
+                Some(record) => match serde_json::from_str(record) {
+                    Ok(Record::Error(error)) => crew.keep_error(number, error),
+                    Ok(Record::Progress(shown)) => {
+                        told(Event::Progress(number, shown))?;
+                    }
+                    // It was cut off when the process was killed.
+                    Err(_) => {}
+                },
                 None => {
                     told(Event::Line(number, line))?;
                 }
@@ -120,9 +145,10 @@ pub fn work(
     }
 }
 
-fn begin(number: usize, mut command: Command, say: Sender<Said>) -> Result<Running> {
+fn begin(number: usize, mut command: Command, bars: bool, say: Sender<Said>) -> Result<Running> {
     // We hold the other end of stdin as long as we live.
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).env(SUPERVISED, "1");
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.env(SUPERVISED, if bars { BARS } else { "lines" });
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let cannot = |error| Error::failed(format!("could not start a process: {error}"));
@@ -139,9 +165,17 @@ fn begin(number: usize, mut command: Command, say: Sender<Said>) -> Result<Runni
     Ok(Running { number, child, began: Instant::now(), error: None })
 }
 
-/// The line that reports an error to the parent process, if this process has one.
-pub fn record_of_error(error: &str) -> Option<String> {
-    is_supervised().then(|| format!("{RECORD}{}", json!(error)))
+/// Sends a message to the parent process, if this process has one.
+pub fn tell(record: &Record) {
+    if let (true, Ok(record)) = (is_supervised(), serde_json::to_string(record)) {
+        // Not through `anstream`, which would remove its first character. If stderr is gone, so is the parent.
+        let _ = writeln!(std::io::stderr(), "{RECORD}{record}");
+    }
+}
+
+/// Whether the parent process shows how far this one has come.
+pub fn is_shown_by_bars() -> bool {
+    std::env::var_os(SUPERVISED).is_some_and(|it| it == BARS)
 }
 
 /// Whether this process was started by another process of this program.
@@ -154,9 +188,9 @@ impl Crew {
         self.0.iter_mut().for_each(|it| ask_to_stop(&mut it.child));
     }
 
-    fn keep_error(&mut self, number: usize, record: &str) {
+    fn keep_error(&mut self, number: usize, error: String) {
         if let Some(running) = self.0.iter_mut().find(|it| it.number == number) {
-            running.error = serde_json::from_str(record).ok();
+            running.error = Some(error);
         }
     }
 

@@ -95,7 +95,7 @@ impl PipelineArgs {
     }
 
     /// The pipeline, its overrides and the run's directory, as typed.
-    fn as_typed(&self) -> String {
+    pub fn as_typed(&self) -> String {
         let pipeline = self.pipeline_as_typed();
         match &self.run_dir {
             Some(dir) => format!("{pipeline} --run-dir {}", quoted(&dir.display().to_string())),

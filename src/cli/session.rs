@@ -155,8 +155,7 @@ pub fn step(run: &Run<'_>, step: Step, printer: &Printer) -> Result<()> {
 
 /// Prints a note that there was nothing to do.
 pub fn tell_unchanged(run: &Run<'_>, step: Step, printer: &Printer) {
-    printer
-        .note(&format!("{:22} done before, nothing changed", run.standing.plan.full_title(step)));
+    printer.step(&run.standing.plan.full_title(step), "done before, nothing changed");
 }
 
 /// Does every missing step, in order. If modules train in workers, all trainings run at once, each in its own

@@ -8,6 +8,7 @@ use gimlet_store::{Shard, path_of};
 use serde_json::json;
 
 use super::arguments::{DeviceArgs, GlobalArgs, JsonArgs, PipelineArgs};
+use super::bars::{Bars, Shown};
 use super::interrupt::RuntimeArgs;
 use super::printer::Printer;
 use super::processes::{self, Event};
@@ -185,13 +186,20 @@ impl Runner<'_> {
             child::command("run", &[&pipeline, self.device, &output, &globals])
         };
         let (mut failures, mut ended) = (Vec::new(), before);
+        let mut bars = Bars::default();
+        let watched = printer.is_watched() && !printer.is_quiet();
         let told = |event: Event| {
             match event {
                 Event::Line(run, line) => {
-                    printer.note(&format!("{} | {line}", runs[run].title));
+                    bars.above(|| printer.note(&format!("{} | {line}", runs[run].title)));
+                }
+                Event::Progress(run, shown) => {
+                    let facts = format!("{}  {}", shown.title, shown.facts);
+                    bars.show(run, &Shown { title: runs[run].title.clone(), facts, ..shown });
                 }
                 Event::Ended(run, how) => {
                     ended += 1;
+                    bars.end(run);
                     let title = &runs[run].title;
                     let of_all = format!("{ended} of {own}");
                     match how.failure {
@@ -201,10 +209,12 @@ impl Runner<'_> {
                                 work.release(&renderer)?;
                             }
                             let seconds = how.seconds;
-                            printer.note(&format!("{of_all}: {title}  ({seconds:.1} s)"));
+                            bars.above(|| {
+                                printer.note(&format!("{of_all}: {title}  ({seconds:.1} s)"));
+                            });
                         }
                         Some((kind, why)) => {
-                            printer.note(&format!("{of_all}: {title}  failed"));
+                            bars.above(|| printer.note(&format!("{of_all}: {title}  failed")));
                             failures.push(Failure { run, title: title.clone(), kind, why });
                         }
                     }
@@ -212,7 +222,7 @@ impl Runner<'_> {
             }
             Ok(None)
         };
-        processes::work(&to_do, self.jobs.get(), interrupt::stop(), command, told)?;
+        processes::work(&to_do, self.jobs.get(), watched, interrupt::stop(), command, told)?;
         failures.sort_by_key(|it| it.run);
         Ok(failures)
     }

@@ -1,34 +1,34 @@
 //! The tables that commands print.
 
-use comfy_table::{CellAlignment, Table, presets};
-
+use super::grid::{Grid, paragraph};
+use super::screen;
 use crate::stage::columns::{ACCURACY, COLUMNS, Column, LOSS, Values, each_once};
 use crate::stage::comparison::Line;
 use crate::stage::findings::Row;
 use crate::stage::mean::Mean;
 use crate::stage::status::StepStatus;
-use crate::stage::verdict::Scored;
-use crate::stage::{self, InRound, StepKind};
+use crate::stage::verdict;
+use crate::stage::{InRound, StepKind};
 use crate::sweep::Summary;
 use crate::train::profile::{Breakdown, Profile};
 
-/// A table without borders and with two spaces between columns. Columns in `right` are aligned to the right.
-pub fn plain(header: &[&str], rows: Vec<Vec<String>>, right: &[usize]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header.to_vec());
-    for row in rows {
-        table.add_row(row);
-    }
-    for index in 0..header.len() {
-        if let Some(column) = table.column_mut(index) {
-            column.set_padding((0, 2));
-            if right.contains(&index) {
-                column.set_cell_alignment(CellAlignment::Right);
-            }
-        }
-    }
-    let text = table.to_string();
-    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+/// A table that fits stdout. Columns in `numbers` are aligned to the right.
+pub fn plain(header: &[&str], rows: Vec<Vec<String>>, numbers: &[usize]) -> String {
+    grid(header, rows, numbers).fit(screen::width())
+}
+
+/// A table that fits stdout, of which columns are left out where it is too wide: first the first of `spare`.
+pub fn sparing(
+    header: &[&str],
+    rows: Vec<Vec<String>>,
+    numbers: &[usize],
+    spare: &[&str],
+) -> String {
+    grid(header, rows, numbers).sparing(spare).fit(screen::width())
+}
+
+fn grid(header: &[&str], rows: Vec<Vec<String>>, numbers: &[usize]) -> Grid {
+    Grid::new(header.iter().map(ToString::to_string).collect(), rows, numbers.to_vec())
 }
 
 /// Bytes in words: `1234567` -> `1.2 MB`.
@@ -114,7 +114,8 @@ pub fn status(stages: &[StepStatus], jobs: Option<&[String]>) -> String {
     let mut header =
         vec!["stage", "step", "state", "generation", "rows", "bytes", "seconds", "waited", "why"];
     header.extend(jobs.map(|_| "job"));
-    plain(&header, rows.collect(), &[3, 4, 5, 6, 7])
+    let spare = ["waited", "generation", "seconds", "rows"];
+    sparing(&header, rows.collect(), &[3, 4, 5, 6, 7], &spare)
 }
 
 /// The results of the probes and the cost of the modules: one row per module and kind.
@@ -132,12 +133,17 @@ pub fn report(rows: &[Row]) -> String {
         }
     });
     let table = Cells::of(&["module", "kind"], |_| true, &entries.collect::<Vec<_>>());
-    table.plain(2) + "\n\n" + WHAT_COLUMNS_ARE + "\nwaited: of training, for data."
+    table.plain(2) + &legend(&[WHAT_COLUMNS_ARE, "waited: of training, for data."])
 }
 
-const WHAT_COLUMNS_ARE: &str = "accuracy: linear probe on the test split; loss: on the test split, of \
-     a guess: chance.\nseconds, memory: train and encode; the untrained stack is encoded in one pass, \
-     counted in each row.";
+const WHAT_COLUMNS_ARE: &str = "accuracy: linear probe on the test split; k-NN: nearest neighbours, there too; loss: on \
+     the test split, of a guess: chance.\nseconds, memory: train and encode; the untrained stack is encoded in one \
+     pass, counted in each row.";
+
+/// What is said below a table, wrapped to the width of stdout.
+fn legend(lines: &[&str]) -> String {
+    format!("\n\n{}", paragraph(&lines.join("\n"), screen::width()))
+}
 
 /// A row in a table of probe results.
 struct Entry<'a> {
@@ -181,31 +187,29 @@ impl Cells {
         Self { header, rows: entries.iter().map(row).collect() }
     }
 
-    /// The table for a terminal; numbers begin at column `first`.
+    /// The table for stdout; numbers begin at column `first`.
     fn plain(self, first: usize) -> String {
-        let header: Vec<&str> = self.header.iter().map(String::as_str).collect();
-        let right: Vec<usize> = (first..header.len()).collect();
-        plain(&header, self.rows, &right)
+        let numbers = (first..self.header.len()).collect();
+        let grid = Grid::new(self.header, self.rows, numbers);
+        grid.sparing(&["waited", "chance", "memory", "written", "seconds"]).fit(screen::width())
     }
 
     fn markdown(self) -> String {
-        let mut table = Table::new();
-        table.load_style(presets::ASCII_MARKDOWN).set_header(self.header).add_rows(self.rows);
-        table.to_string()
+        Grid::new(self.header, self.rows, vec![]).markdown()
     }
 }
 
-/// Compares variants, for a terminal.
+/// Compares variants, for stdout.
 pub fn comparison(lines: &[Line]) -> String {
-    comparison_cells(lines).plain(3) + "\n\n" + WHAT_COLUMNS_ARE + ACROSS_SEEDS
+    comparison_cells(lines).plain(3) + &legend(&[WHAT_COLUMNS_ARE, ACROSS_SEEDS])
 }
 
 /// Compares variants, as Markdown.
 pub fn comparison_markdown(lines: &[Line]) -> String {
-    format!("{}\n\n{WHAT_COLUMNS_ARE}{ACROSS_SEEDS}\n", comparison_cells(lines).markdown())
+    format!("{}\n\n{WHAT_COLUMNS_ARE}\n{ACROSS_SEEDS}\n", comparison_cells(lines).markdown())
 }
 
-const ACROSS_SEEDS: &str = "\nover seeds: accuracy and loss as mean and standard deviation, the mean of \
+const ACROSS_SEEDS: &str = "over seeds: accuracy and loss as mean and standard deviation, the mean of \
      seconds and bytes, the highest memory.";
 
 fn comparison_cells(lines: &[Line]) -> Cells {
@@ -218,9 +222,9 @@ fn comparison_cells(lines: &[Line]) -> Cells {
     Cells::of(&["variant", "module", "kind"], Column::is_over_seeds, &entries)
 }
 
-/// Compares the variants of a sweep, for a terminal.
+/// Compares the variants of a sweep, for stdout.
 pub fn sweep(summaries: &[Summary], baseline: &str) -> String {
-    sweep_cells(summaries).plain(1) + "\n\n" + &what_sweeps_show(baseline)
+    sweep_cells(summaries).plain(1) + &legend(&[&what_sweeps_show(baseline)])
 }
 
 /// Compares the variants of a sweep, as Markdown.
@@ -230,7 +234,7 @@ pub fn sweep_markdown(summaries: &[Summary], baseline: &str) -> String {
 
 fn what_sweeps_show(baseline: &str) -> String {
     format!(
-        "accuracy, loss: of the last module, on the test split, as mean and standard deviation over seeds;\n\
+        "accuracy, k-NN, loss: of the last module, on the test split, as mean and standard deviation over seeds;\n\
          difference: in points of accuracy from `{baseline}`, under the same seeds.\n\
          seconds, written: training and encoding of all modules, as if the variant had shared none; memory: \
          the highest."
@@ -265,12 +269,11 @@ fn points(difference: Mean) -> String {
 
 /// Says whether every trained module beats its untrained twin and its predecessor.
 pub fn verdict(rows: &[Row]) -> String {
-    let scored = rows.iter().map(|Row { probe, .. }| Scored {
-        module: &probe.module,
-        index: probe.index,
-        origin: probe.origin,
-        accuracy: probe.accuracy,
-    });
-    let said = stage::verdict::verdict(&scored.collect::<Vec<_>>(), None);
-    said.unwrap_or_else(|| "no labels: accuracies cannot be compared".to_string())
+    let probes: Vec<_> = rows.iter().map(|row| &row.probe).collect();
+    let verdicts = verdict::of_label(&probes, "").into_iter();
+    let mut said: Vec<String> = verdicts.map(|it| format!("{}: {}", it.probes, it.said)).collect();
+    if said.is_empty() {
+        said.push("no labels: accuracies cannot be compared".to_string());
+    }
+    paragraph(&said.join("\n"), screen::width())
 }

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::arguments::{DeviceArgs, GlobalArgs, PipelineArgs};
+use super::bars::Bars;
 use super::printer::Printer;
 use super::processes::{self, Ended, Event};
 use super::{child, interrupt};
@@ -64,19 +65,26 @@ pub fn train(
         Ok(command)
     };
     let mut workers: Vec<Worker> = run.pipeline.modules.iter().map(|_| Worker::default()).collect();
-    let all = untrained.len();
-    processes::work(&untrained, all, interrupt::stop(), command, |event| {
+    let (all, watched) = (untrained.len(), printer.is_watched() && !printer.is_quiet());
+    let mut bars = Bars::default();
+    processes::work(&untrained, all, watched, interrupt::stop(), command, |event| {
         Ok(match event {
             Event::Line(module, line) => {
-                printer.forward(run.standing.plan.module(module), &line);
+                bars.above(|| printer.forward(run.standing.plan.module(module), &line));
+                None
+            }
+            Event::Progress(module, shown) => {
+                bars.show(module, &shown);
                 None
             }
             Event::Ended(module, ended) => {
+                bars.end(module);
                 let name = run.standing.plan.module(module);
                 let steps = stage::steps_trained(run, module);
                 let pause = workers[module].ended(steps, ended);
                 if pause.is_some() {
-                    printer.warn(&format!("the worker of `{name}` was lost: it is started again"));
+                    let lost = format!("the worker of `{name}` was lost: it is started again");
+                    bars.above(|| printer.warn(&lost));
                 }
                 pause
             }

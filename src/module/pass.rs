@@ -1,5 +1,6 @@
 //! A batch through a module and back on the CPU, tile by tile.
 
+use serde::Serialize;
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Device, Tensor};
@@ -60,7 +61,7 @@ impl Readout {
 }
 
 /// Bytes that a module in training holds in addition to its parameters and input.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Memory {
     /// Activations that forward passes keep for the backward pass.
     pub kept: u64,

@@ -27,8 +27,8 @@ pub const NEIGHBOURS: usize = 20;
 /// The temperature tau: the smaller, the more the most similar rows dominate the vote.
 pub const TEMPERATURE: f64 = 0.07;
 
-/// Queries and bank rows compared at once: their similarities stay in the cache.
-const QUERIES: usize = 256;
+/// Queries compared at once, with [`BANK`] rows of the bank: their similarities stay in the cache.
+pub const QUERIES: usize = 256;
 const BANK: usize = 2048;
 
 /// The share of `queries` for which the `k` most similar rows of `bank`, or all if there are fewer, find the

@@ -122,6 +122,11 @@ pub fn predictions(
     Ok(logits.argmax(1)?.to_dtype(DType::U32)?.to_vec1::<u32>()?)
 }
 
+/// The number of steps that a classifier takes to learn from `train`.
+pub fn steps(train: &Rows, settings: &Settings) -> u64 {
+    settings.epochs as u64 * train.labels.len().div_ceil(settings.batch) as u64
+}
+
 /// Mean and standard deviation of every feature.
 struct Standard {
     mean: Vec<f64>,

@@ -13,6 +13,7 @@ use crate::probe::pooled::Pooled;
 use crate::probe::rank_me::rank_me;
 use crate::probe::uniformity::uniformity;
 use crate::stage::origin::Origin;
+use crate::stage::progress::Unit;
 use crate::{Error, Result};
 
 /// The most rows of the test split that are measured.
@@ -90,9 +91,11 @@ impl Health {
 /// When vectors cannot be read.
 pub fn measure(run: &RunView<'_>) -> Result<(Vec<Health>, Vec<Missing>)> {
     let (mut found, mut missing) = (Vec::new(), Vec::new());
+    let measured = run.count("health", Unit::Of("modules"), 2 * run.modules().count() as u64);
     for (index, module) in run.modules().enumerate() {
         for origin in Origin::ALL {
             run.check_stop()?;
+            measured(1);
             match run.output(index, origin)? {
                 Ok(it) => found.push(health(run, index, module, origin, &Pooled::open(&it)?)?),
                 Err(it) => missing.push(it),

@@ -22,6 +22,7 @@ use crate::parquet_table::{self, Column};
 use crate::pipeline::Split;
 use crate::probe::pooled::Pooled;
 use crate::random;
+use crate::stage::progress::STEPS;
 
 /// Longest side of a sample's picture, in pixels.
 const SIDE: u32 = 32;
@@ -56,17 +57,23 @@ pub fn rows(run: &RunView<'_>, samples: &Samples) -> Vec<u64> {
     rows
 }
 
-/// The map of `rows`, from their mean pooled vectors of module `index`.
+/// The map of `rows`, from their mean pooled vectors of module `index`. `stepped` hears of steps of t-SNE.
 ///
 /// # Errors
 /// [`crate::Kind::NotReady`] when the module has not been encoded; when its vectors cannot be read.
-pub fn map(run: &RunView<'_>, index: usize, samples: &Samples, rows: &[u64]) -> Result<Map> {
+pub fn map(
+    run: &RunView<'_>,
+    index: usize,
+    samples: &Samples,
+    rows: &[u64],
+    stepped: &(dyn Fn(u64) + Sync),
+) -> Result<Map> {
     run.check_stop()?;
     let pooled = Pooled::open(&Vectors::generation(run, index, samples.split)?)?;
     let channels = pooled.channels();
     let rows: Vec<u64> = rows.iter().copied().filter(|it| *it < pooled.rows()).collect();
     let vectors = pooled.means_of(&rows)?;
-    let placed = tsne::place(&vectors, channels, &|| run.check_stop())?;
+    let placed = tsne::place(&vectors, channels, &|| run.check_stop(), &|| stepped(1))?;
     Ok(Map { module: run.standing.plan.module(index).to_string(), rows, placed })
 }
 
@@ -78,8 +85,9 @@ pub fn section(run: &RunView<'_>) -> Result<Section> {
     };
     let rows = rows(run, &samples);
     let made = run.some_modules(MOST_MAPS);
+    let stepped = run.count("maps: t-SNE", STEPS, (made.len() * tsne::EPOCHS) as u64);
     let made: Vec<Result<Map>> =
-        made.into_par_iter().map(|index| map(run, index, &samples, &rows)).collect();
+        made.into_par_iter().map(|index| map(run, index, &samples, &rows, &stepped)).collect();
     let mut maps = Vec::new();
     for made in made {
         maps.extend(section.made(made)?);

@@ -50,6 +50,7 @@ use std::time::Instant;
 pub use page::{Html, Section};
 pub use run_view::{Missing, Options, RunView, quoted};
 
+use crate::stage::progress::Unit;
 use crate::{Kind, Result};
 
 /// Makes one section.
@@ -78,10 +79,11 @@ pub fn write(run: &RunView<'_>) -> Result<PathBuf> {
     let folder = run.standing.dir.report();
     folder.create_folder()?;
     let mut sections = Vec::new();
-    run.progress.begin("report", SECTIONS.len() as u64, 0);
+    run.progress.begin("report", Unit::Of("sections"), SECTIONS.len() as u64, 0);
     for (done, (name, make)) in SECTIONS.iter().enumerate() {
         run.check_stop()?;
-        run.progress.advance(done as u64, name);
+        let part = format!("{name}, {} of {}", done + 1, SECTIONS.len());
+        run.progress.part(&part, Unit::Of("parts"), 0);
         let started = Instant::now();
         let made = make(run);
         tracing::debug!(section = name, seconds = started.elapsed().as_secs_f64(), "made");

@@ -11,6 +11,7 @@ use super::samples::Samples;
 use super::vectors::{Highest, Hit, Vectors};
 use crate::pipeline::Split;
 use crate::random;
+use crate::stage::progress::ROWS;
 use crate::{Error, Result};
 
 /// A part of a sample that others are compared with.
@@ -58,8 +59,10 @@ pub fn nearest(
         query.vector.iter().map(|it| f64::from(*it) * scale).collect()
     };
     let units: Vec<Vec<f64>> = queries.iter().map(unit).collect();
+    let looked = run.count("nearest", ROWS, vectors.rows);
     let chunks = vectors.pooled.map_chunks(vectors.rows, |first, values| {
         run.check_stop()?;
+        looked((values.len() / (positions * channels)) as u64);
         let mut found = vec![Highest::new(count); queries.len()];
         for (row, sample) in (first..).zip(values.chunks_exact(positions * channels)) {
             let mut best = vec![Hit { row, position: 0, value: f32::NEG_INFINITY }; queries.len()];

@@ -8,6 +8,7 @@ use super::run_view::RunView;
 use super::samples::Samples;
 use super::vectors::{Highest, Hit, Vectors};
 use crate::pipeline::Split;
+use crate::stage::progress::ROWS;
 use crate::{Error, Kind, Result};
 
 /// The most modules on the page. If there are more, the first and the last ones are shown.
@@ -53,8 +54,10 @@ pub fn all_channels(run: &RunView<'_>, vectors: &Vectors, count: usize) -> Resul
         highest: Highest,
     }
     let none = Sums { values: 0, sum: 0.0, squares: 0.0, highest: Highest::new(count) };
+    let looked = run.count("neurons", ROWS, vectors.rows);
     let chunks = vectors.pooled.map_chunks(vectors.rows, |first, values| {
         run.check_stop()?;
+        looked((values.len() / (positions * channels)) as u64);
         let mut all = vec![none.clone(); channels];
         for (row, sample) in (first..).zip(values.chunks_exact(positions * channels)) {
             let mut best = vec![(f32::NEG_INFINITY, 0); channels];

@@ -13,7 +13,7 @@ use crate::stage::columns::each_once;
 use crate::stage::labels::labels_of;
 use crate::stage::origin::Origin;
 use crate::stage::record::ProbeResult;
-use crate::stage::verdict::{Scored, verdict};
+use crate::stage::verdict;
 
 /// The most classes that a readable matrix has. If there are more, the most confused pairs are listed instead.
 const MOST_SHOWN: usize = 30;
@@ -24,8 +24,6 @@ struct Label {
     name: String,
     /// The share of the largest class of the test split, where it is known.
     chance: Option<f64>,
-    /// The number of test rows that have the label, where it is known.
-    rows: Option<usize>,
     found: Vec<ProbeRow>,
 }
 
@@ -85,7 +83,9 @@ pub fn section(run: &RunView<'_>) -> Result<Section> {
         section.body = Numbers { notes, ..Numbers::default() }.html()?;
         return Ok(section);
     }
-    section.body = Html(table(&labels, charts)?.0 + &confused(run, &probes)?.0);
+    body.push_str(&table(&labels, charts)?.0);
+    body.push_str(&confused(run, &probes)?.0);
+    section.body = Html(body);
     Ok(section)
 }
 
@@ -114,7 +114,6 @@ fn labels(run: &RunView<'_>, probes: &[ProbeResult]) -> Result<Vec<Label>> {
         let values = values.filter(|it| !it.is_empty());
         Label {
             chance: values.as_deref().map(largest_share),
-            rows: values.map(|it| it.len()),
             found: judged(name),
             name: name.to_string(),
         }
@@ -164,7 +163,7 @@ fn chart(run: &RunView<'_>, label: &Label) -> Result<Html> {
 }
 
 /// The table of all numbers, with the verdict on them.
-fn table(labels: &[Label], charts: Vec<Html>) -> Result<Html> {
+fn table(probes: &[ProbeResult], labels: &[Label], charts: Vec<Html>) -> Result<Html> {
     let mut header = vec!["module".to_string(), "kind".to_string()];
     for label in labels {
         let of = if label.name.is_empty() { String::new() } else { format!("{}: ", label.name) };
@@ -182,19 +181,11 @@ fn table(labels: &[Label], charts: Vec<Html>) -> Result<Html> {
         row
     });
     let rows = rows.collect();
+    let probes: Vec<&ProbeResult> = probes.iter().collect();
     let notes = labels.iter().flat_map(|label| {
-        let probes: [(&str, Value); 2] = [("Linear", |it| it.linear), ("k-NN", |it| it.knn)];
         let of = if label.name.is_empty() { String::new() } else { format!(", {}", label.name) };
-        probes.into_iter().filter_map(move |(name, value)| {
-            let scored = label.found.iter().map(|it| Scored {
-                module: &it.module,
-                index: it.index,
-                origin: it.origin,
-                accuracy: value(it),
-            });
-            let said = verdict(&scored.collect::<Vec<_>>(), label.rows)?;
-            Some(format!("{name}{of}: {said}."))
-        })
+        let verdicts = verdict::of_label(&probes, &label.name).into_iter();
+        verdicts.map(move |it| format!("Verdict of {}{of}: {}.", it.probes, it.said))
     });
     Numbers { charts, header, rows, notes: notes.collect() }.html()
 }

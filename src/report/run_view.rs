@@ -1,12 +1,14 @@
 //! A run as the report reads it, complete or not.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use gimlet_store::Generation;
 
 use crate::pipeline::{Pipeline, Split};
 use crate::stage::origin::Origin;
 use crate::stage::progress::Progress;
+use crate::stage::progress::Unit;
 use crate::stage::status::{State, StepStatus};
 use crate::stage::{Standing, Step};
 use crate::stop::Stop;
@@ -175,6 +177,14 @@ impl RunView<'_> {
     /// A gimlet command for another run of the pipeline; the caller appends the directory.
     pub fn command_elsewhere(&self, command: &str) -> String {
         format!("gimlet {command} {}", self.elsewhere)
+    }
+
+    /// Begins a part of the work in hand that is counted by itself. Returns what hears of units that are done, on any
+    /// thread.
+    pub fn count(&self, name: &str, unit: Unit, total: u64) -> impl Fn(u64) + Sync {
+        self.progress.part(name, unit, total);
+        let (progress, done) = (self.progress, AtomicU64::new(0));
+        move |more| progress.advance(done.fetch_add(more, Ordering::Relaxed) + more, "")
     }
 
     /// Fails when a stop was asked for.

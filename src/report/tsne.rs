@@ -19,10 +19,13 @@ const MANY: usize = 500;
 const THETA: f32 = 0.5;
 
 /// Steps; the first 250 exaggerate (like openTSNE).
-const EPOCHS: usize = 750;
+pub const EPOCHS: usize = 750;
 
 /// A check that fails when a stop was asked for.
 type Stop<'a> = &'a (dyn Fn() -> Result<()> + Sync);
+
+/// Hears of each of [`EPOCHS`] steps that was taken.
+type Stepped<'a> = &'a (dyn Fn() + Sync);
 
 /// How points were placed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,8 +56,13 @@ pub struct Placed {
 /// same vectors give the same points, for any number of threads.
 ///
 /// # Errors
-/// The error of `stop`, which is called now and then; when no thread can be started.
-pub fn place(vectors: &[f32], channels: usize, stop: Stop<'_>) -> Result<Placed> {
+/// The error of `stop`, which is called now and then; when no thread can be started. `stepped` hears of every step.
+pub fn place(
+    vectors: &[f32],
+    channels: usize,
+    stop: Stop<'_>,
+    stepped: Stepped<'_>,
+) -> Result<Placed> {
     let count = vectors.len() / channels.max(1);
     let scaled = scaled(vectors, channels);
     let components = principal_components(&scaled, channels);
@@ -73,6 +81,7 @@ pub fn place(vectors: &[f32], channels: usize, stop: Stop<'_>) -> Result<Placed>
         let rows: Vec<usize> = (0..count).collect();
         let mut tsne: tSNE<'_, f32, usize, 2> = tSNE::new(&rows);
         tsne.perplexity(perplexity as f32).epochs(EPOCHS).initial_embedding(start);
+        tsne.epoch_callback(|_, _| stepped());
         match count < MANY {
             true => tsne.barnes_hut_with_neighbors(THETA, &neighbours),
             false => tsne.fit_sne_with_neighbors(&neighbours),
@@ -206,7 +215,7 @@ mod tests {
 
     #[test]
     fn clouds_stay_apart() {
-        let placed = place(&clouds(60, 3, 8, 12.0), 8, &|| Ok(())).unwrap();
+        let placed = place(&clouds(60, 3, 8, 12.0), 8, &|| Ok(()), &|| ()).unwrap();
         assert_eq!(placed.method, Method::Tsne { perplexity: 30 });
         // The nearest point on the map belongs to the same cloud.
         for (own, a) in placed.points.iter().enumerate() {
@@ -221,8 +230,8 @@ mod tests {
     fn the_same_vectors_are_placed_alike() {
         let vectors = clouds(40, 2, 5, 6.0);
         let few = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
-        let first = place(&vectors, 5, &|| Ok(())).unwrap();
-        assert_eq!(first, few.install(|| place(&vectors, 5, &|| Ok(())).unwrap()));
+        let first = place(&vectors, 5, &|| Ok(()), &|| ()).unwrap();
+        assert_eq!(first, few.install(|| place(&vectors, 5, &|| Ok(()), &|| ()).unwrap()));
     }
 
     #[test]
@@ -231,15 +240,15 @@ mod tests {
             for vectors in
                 [clouds(count, 1, 3, 1.0), vec![2.5; 3 * count], vec![f32::NAN; 3 * count]]
             {
-                let placed = place(&vectors, 3, &|| Ok(())).unwrap();
+                let placed = place(&vectors, 3, &|| Ok(()), &|| ()).unwrap();
                 assert_eq!(placed.points.len(), count);
                 assert!(placed.points.iter().flatten().all(|it| it.is_finite()));
                 let components = count < 7 || vectors[0] == 2.5 || vectors[0].is_nan();
                 assert_eq!(placed.method == Method::Components, components, "{count}");
             }
         }
-        assert_eq!(place(&clouds(50, 1, 1, 3.0), 1, &|| Ok(())).unwrap().points.len(), 50);
-        assert!(place(&[], 0, &|| Ok(())).unwrap().points.is_empty());
+        assert_eq!(place(&clouds(50, 1, 1, 3.0), 1, &|| Ok(()), &|| ()).unwrap().points.len(), 50);
+        assert!(place(&[], 0, &|| Ok(()), &|| ()).unwrap().points.is_empty());
     }
 
     #[test]

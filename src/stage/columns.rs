@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use super::findings::Row;
 use super::mean::Mean;
-use crate::quantity::bytes_in_words;
+use crate::quantity::short_bytes;
 
 /// A column: its names, and how its value is computed for a module, over seeds, and for a whole stack.
 pub struct Column {
@@ -68,6 +68,17 @@ pub const ACCURACY: Column = Column {
     over_seeds: OverSeeds::Spread,
 };
 
+/// The accuracy of nearest neighbours on the first label.
+const KNN: Column = Column {
+    name: "knn",
+    heading: "k-NN",
+    unit: Unit::Accuracy,
+    in_sweeps: true,
+    of: |row| row.probe.knn,
+    over_modules: OverModules::Last,
+    over_seeds: OverSeeds::Spread,
+};
+
 /// The module's own loss on the test split.
 pub const LOSS: Column = Column {
     name: "loss",
@@ -80,8 +91,9 @@ pub const LOSS: Column = Column {
 };
 
 /// All columns, in their order.
-pub const COLUMNS: [Column; 7] = [
+pub const COLUMNS: [Column; 8] = [
     ACCURACY,
+    KNN,
     LOSS,
     Column {
         name: "chance_loss",
@@ -112,7 +124,7 @@ pub const COLUMNS: [Column; 7] = [
     },
     Column {
         name: "peak_memory",
-        heading: "peak memory",
+        heading: "memory",
         unit: Unit::Bytes,
         in_sweeps: true,
         of: |row| Some(row.took?.peak_memory? as f64),
@@ -149,7 +161,7 @@ impl Column {
             Unit::Waiting => value.shown(|it| format!("{:.1}", 100.0 * it)) + " %",
             Unit::Loss => value.shown(|it| format!("{it:.3}")),
             Unit::Seconds => value.shown(|it| format!("{it:.0}")),
-            Unit::Bytes => value.shown(|it| bytes_in_words(it as u64)),
+            Unit::Bytes => value.shown(|it| short_bytes(it as u64)),
         }
     }
 

@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::encode::BATCH;
 use super::layout::rows_per_group;
+use super::progress::Unit;
 use super::{Run, Stack, frozen, module_input, samples};
 use crate::device;
 use crate::media::{self, rows_at_once};
@@ -50,7 +51,7 @@ pub fn embed(
         .map(|it| frozen::trained(run, run.standing.plan.last(it)))
         .collect::<Result<Vec<_>>>()?;
     let rows = source.rows();
-    run.session.progress.begin("embed", rows as u64, 0);
+    run.session.progress.begin("embed", Unit::Of("samples"), rows as u64, 0);
     let mut out = Some(out);
     let mut file: Option<Embeddings<_>> = None;
     // The first batch is one row, to see how large samples are.
@@ -62,7 +63,7 @@ pub fn embed(
         skipped += looked.skipped;
         at_once = looked.at_once.unwrap_or(at_once);
         for batch in looked.whole.chunks(BATCH) {
-            run.session.check_stop()?;
+            run.session.stop.check("no file was written")?;
             let pooled = pooled(run, &stack, batch, looked.size)?;
             let file = match (&mut file, out.take()) {
                 (Some(file), _) => file,

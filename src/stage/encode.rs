@@ -2,6 +2,7 @@
 //!
 //! For the untrained stack, and for a stack that trained in one pass, only the pooled vectors are written.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::panic::resume_unwind;
 use std::sync::mpsc::sync_channel;
@@ -9,7 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::Tensor;
 use gimlet_store::{
-    Compression, CompressionSetting, Dataset, Finished, Keys, Rows, Schema, Spec, Values, Writer,
+    Compression, CompressionChoice, CompressionSetting, Dataset, Finished, Keys, Rows, Schema,
+    Spec, Values, Writer,
 };
 use serde::Deserialize;
 use serde_json::json;
@@ -18,6 +20,7 @@ use super::cost::published_splits;
 use super::key::Key;
 use super::layout::{activation_column, pooled_column, rows_per_group};
 use super::meter::Meter;
+use super::progress::ROWS;
 use super::published::Published;
 use super::{Run, Session, Standing, frozen, memory, module_input};
 use crate::Result;
@@ -109,7 +112,7 @@ pub(super) fn encode_split(
     let spec = Spec { compression, ..spec(run, schema, key, input.rows()) };
     let (writer, laps) = begin(run, &dataset, spec, meter)?;
 
-    run.session.progress.begin(&title, input.rows() as u64, writer.rows_done());
+    run.session.progress.begin(&title, ROWS, input.rows() as u64, writer.rows_done());
     let mut read = None;
     let make = |rows: &[u64]| {
         let batch = input.tensor(rows, Look::Frozen, read.take())?;
@@ -130,11 +133,20 @@ pub(super) fn encode_split(
         waiting => return end_shard(&run.session, &waiting),
     };
     // Reported once: later generations choose alike, and their manifests say so.
-    for (column, choice) in choices.iter().filter(|_| generation.number() == 1) {
-        run.session.progress.note(&format!("`{column}`: {choice}"));
+    if generation.number() == 1 {
+        tell_compression(run, &choices);
     }
     run.session.progress.end(&format!("{} rows", generation.rows()));
     Ok(())
+}
+
+/// Says, to readers who ask for details, what `auto` has chosen for each column of a dataset.
+pub(super) fn tell_compression(run: &Run<'_>, choices: &BTreeMap<String, CompressionChoice>) {
+    if !choices.is_empty() {
+        let each = choices.iter().map(|(column, choice)| format!("`{column}` {choice}"));
+        let all = each.collect::<Vec<_>>().join("; ");
+        run.session.progress.detail(&format!("compression: {all}"));
+    }
 }
 
 /// Encodes the first view of every sample with the untrained stack.
@@ -205,7 +217,7 @@ fn encode_stack(
     }
 
     let done = writers.iter().map(Writer::rows_done).min().unwrap_or(0);
-    run.session.progress.begin(title, rows as u64, done);
+    run.session.progress.begin(title, ROWS, rows as u64, done);
     let make = |rows: &[u64]| {
         let mut maps = run.session.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
         let mut pooled = Vec::with_capacity(modules.len());
@@ -256,7 +268,7 @@ fn write(
         });
         let made = (|| {
             for rows in batches {
-                session.check_stop()?;
+                session.stop.check("what was done is kept: of this dataset, the parts that are whole")?;
                 let numbers: Vec<u64> = rows.clone().collect();
                 let (end, tensors) = (rows.end, make(&numbers)?);
                 if sender.send((rows, tensors)).is_err() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use gimlet_store::Records;
 use gimlet_store::gc::{self, Kind, Leftover, Policy, Shelf};
 
-use super::progress::Progress;
+use super::progress::{Progress, Unit};
 use super::record::{Keyed, Probe, Training};
 use super::{RunDir, Standing, pins};
 use crate::Result;
@@ -52,21 +52,32 @@ pub fn sweep(
     let needed: HashSet<String> =
         standing.wanted_keys()?.into_iter().chain(pins::of_all(dir)?).collect();
     let policy = Policy { needed, keep: limits.keep, grace: limits.grace };
+    let (datasets, trainings, probes) =
+        (dir.all_datasets()?, dir.all_trainings()?, dir.all_probes()?);
+    let shelves = datasets.len() + trainings.len() + probes.len();
+    progress.begin("gc", Unit::Of("folders"), shelves as u64, 0);
+    let mut swept = 0;
     let mut all = Vec::new();
-    for dataset in dir.all_datasets()? {
-        all.extend(sweep_shelf(&Shelf::of(&dataset), "generation", &policy, dry_run, progress)?);
+    let mut add = |found: Vec<Unneeded>| {
+        all.extend(found);
+        swept += 1;
+        progress.advance(swept, "");
+    };
+    for dataset in datasets {
+        add(sweep_shelf(&Shelf::of(&dataset), "generation", &policy, dry_run, progress)?);
     }
-    for records in dir.all_trainings()? {
+    for records in trainings {
         let shelf = shelf::<Training>(records);
-        all.extend(sweep_shelf(&shelf, "training", &policy, dry_run, progress)?);
+        add(sweep_shelf(&shelf, "training", &policy, dry_run, progress)?);
     }
     // Records of probes stay, since they take no room; unreadable ones go.
-    for records in dir.all_probes()? {
+    for records in probes {
         let keys = records.readable::<Probe>()?.map(|it| it.map(|(_, probe)| probe.key));
         let needed = keys.collect::<gimlet_store::Result<_>>()?;
         let policy = Policy { needed, ..policy.clone() };
-        all.extend(sweep_shelf(&shelf::<Probe>(records), "probe", &policy, dry_run, progress)?);
+        add(sweep_shelf(&shelf::<Probe>(records), "probe", &policy, dry_run, progress)?);
     }
+    progress.end("");
     // Temporary files for the file that marks a run directory; on object storage, also those outside all shelves.
     let known: HashSet<PathBuf> =
         all.iter().map(|it| it.leftover.at.path().to_path_buf()).collect();

@@ -6,6 +6,8 @@ use candle_core::{Device, Tensor};
 use gimlet_store::Generation;
 
 use super::origin::Origin;
+use super::probe::Counted;
+use super::progress::Unit;
 use super::{Run, frozen, labels, module_input, trainee};
 use crate::device;
 use crate::loss::{Loss, Outcome, Samples, Sizes};
@@ -42,7 +44,10 @@ pub(super) fn held_out_loss(
     let judged = judged(run, index, sizes, loss, &parameters)?;
     let batch = run.pipeline.training.batch;
     let batches = held_out_batches(batch, input.rows() as u64, usize::MAX);
-    let mut found = losses_through(run, &[judged], input.as_ref(), &labels, &batches)?;
+    let counted =
+        Counted::begin(run, "held-out loss", Unit::Of("batches"), batches.len() as u64, 1);
+    let begun = || counted.next();
+    let mut found = losses_through(run, &[judged], input.as_ref(), &labels, &batches, &begun)?;
     found.pop().ok_or_else(|| Error::failed("no module was judged"))
 }
 
@@ -57,7 +62,11 @@ fn loss_of_pooled(
     let reader = generation.reader(&[POOLED])?;
     let labels = labels::of_rows(run.pipeline, || Ok(reader.keys()?))?;
     let mut sum = Sum::default();
-    for (number, rows) in held_out_batches(run.pipeline.training.batch, reader.rows(), usize::MAX) {
+    let batches = held_out_batches(run.pipeline.training.batch, reader.rows(), usize::MAX);
+    let counted =
+        Counted::begin(run, "held-out loss", Unit::Of("batches"), batches.len() as u64, 1);
+    for (number, rows) in batches {
+        counted.next()?;
         let started = Instant::now();
         let mut values = vec![0.0; rows.len() * sizes.positions() * sizes.channels];
         reader.read_f32(POOLED, &rows, &mut values)?;
@@ -84,17 +93,19 @@ pub(super) fn judged(
 }
 
 /// Computes the loss of each module in `stack` over `batches`. The first module reads `input`, every other one the
-/// outputs of the one before it.
+/// outputs of the one before it. `begun` is called before each batch; its error ends the work.
 pub(super) fn losses_through(
     run: &Run<'_>,
     stack: &[Judged],
     input: &dyn Input,
     labels: &[u32],
     batches: &[(u64, Vec<u64>)],
+    begun: &dyn Fn() -> Result<()>,
 ) -> Result<Vec<HeldOut>> {
     let mut sums: Vec<Sum> = stack.iter().map(|_| Sum::default()).collect();
     let micro_batch = run.pipeline.training.micro_batch;
     for (number, rows) in batches {
+        begun()?;
         let mut started = Instant::now();
         let mut x = run.session.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
         let mut sums = sums.iter_mut();

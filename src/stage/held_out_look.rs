@@ -86,6 +86,13 @@ impl HeldOutLook<'_> {
             held_out::judged(self.run, *index, *sizes, loss, parameters)
         });
         let stack = stack.collect::<Result<Vec<_>>>()?;
-        held_out::losses_through(self.run, &stack, self.input.as_ref(), &self.labels, &self.batches)
+        held_out::losses_through(
+            self.run,
+            &stack,
+            self.input.as_ref(),
+            &self.labels,
+            &self.batches,
+            &|| Ok(()),
+        )
     }
 }

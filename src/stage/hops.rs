@@ -3,6 +3,8 @@
 use gimlet_store::Generation;
 
 use super::Run;
+use super::probe::Counted;
+use super::progress::STEPS;
 use super::record::Judged;
 use crate::Result;
 use crate::media::Hops;
@@ -25,11 +27,18 @@ pub(super) fn judge_hops(
         let ingested = run.standing.generation(Step::Ingest, split)?;
         frames(hops, encoded[split], &ingested, rows[split])
     })?;
-    let (settings, seed) = (&run.pipeline.probe, run.pipeline.seed);
-    let accuracy = || linear::accuracy(&all.train, &all.test, settings, seed);
     let labelled = all.iter().all(|(_, rows)| !rows.labels.is_empty());
-    let accuracy = labelled.then(accuracy).transpose()?;
-    Ok(Judged { label: FRAMES.to_string(), accuracy, knn: None })
+    let accuracy = labelled.then(|| {
+        let (train, test, settings) = (&all.train, &all.test, &run.pipeline.probe);
+        let steps = linear::steps(train, settings);
+        let counted = Counted::begin(run, "linear, hops", STEPS, steps, 1);
+        let seed = run.pipeline.seed;
+        let found = linear::predictions(train, test, settings, seed, || counted.next())?;
+        Ok::<_, crate::Error>(linear::share_found(&found, test))
+    });
+    let accuracy = accuracy.transpose()?;
+    let rows = accuracy.map(|_| all.test.labels.len() as u64);
+    Ok(Judged { label: FRAMES.to_string(), rows, accuracy, knn: None })
 }
 
 /// The most hops that a probe learns from or is judged by, taken from the first recordings. More would take more

@@ -6,6 +6,7 @@ use gimlet_store::Shard;
 
 use super::key::differences;
 use super::plan::Plan;
+use super::progress::Unit;
 use super::train::begin_in;
 use super::{Outcome, Run, Standing, export, lock, record};
 use crate::exchange::stack::{self, Taken};
@@ -46,11 +47,14 @@ pub fn import(run: &Run<'_>, files: &[PathBuf]) -> Result<Vec<Outcome>> {
         files.push(bytes);
     }
     let mut outcomes = Vec::new();
+    run.session.progress.begin("import", Unit::Of("modules"), files.len() as u64, 0);
     for (index, (bytes, taken)) in files.iter().zip(&taken).enumerate() {
         let name = taken.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let imported = record::Imported { file: name, blake3: taken.blake3.clone() };
         outcomes.push(commit_import(run, run.standing.plan.last(index), bytes, imported)?);
+        run.session.progress.advance(outcomes.len() as u64, "");
     }
+    run.session.progress.end("");
     Ok(outcomes)
 }
 

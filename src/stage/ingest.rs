@@ -11,10 +11,11 @@ use super::ingest_summary::{IngestSummary, Skipped};
 use super::labels::{further_labels, label_attributes, label_names};
 use super::layout::rows_per_group;
 use super::meter::Meter;
+use super::progress::Unit;
 use super::provenance::Ingested;
 use super::run_dir::INGEST;
 use super::samples::Samples;
-use super::{Run, Standing, memory, samples};
+use super::{Run, Standing, encode, memory, samples};
 use crate::media::{self, Ingest};
 use crate::pipeline::{OnBadSample, PerSplit, Pipeline, Split};
 use crate::random::generator;
@@ -88,11 +89,16 @@ fn ingest_split(
     let by_part = data.on_bad_sample == OnBadSample::Fail && !ingest.sees_all();
     let tally = Tally::of(Account::of(source, data.is_labelled()));
     let mut writer = begin_writer(run, split, source, ingest.as_ref(), by_part.then_some(&tally))?;
-    run.session.progress.begin(&format!("ingest {}", split.name()), order.len() as u64, 0);
+    let samples = Unit::Of("samples");
+    let title = format!("ingest {}", split.name());
+    run.session.progress.begin(&title, samples, order.len() as u64, 0);
     let mut skipped = Vec::new();
     let mut left = order.as_slice();
     while !left.is_empty() {
-        run.session.check_stop()?;
+        run.session.stop.check(match by_part {
+            true => "what was done is kept: of this split, the parts that are whole",
+            false => "what was done is kept, except this split, which begins again",
+        })?;
         let mut count = ingest.at_once().min(left.len());
         if by_part {
             // No chunk lies in two parts, so that the note of a part covers only its own rows.
@@ -143,9 +149,7 @@ fn ingest_split(
         return Err(empty(split, order.len()));
     };
     ingest.check()?;
-    for (column, choice) in writer.compression() {
-        run.session.progress.note(&format!("`{column}`: {choice}"));
-    }
+    encode::tell_compression(run, writer.compression());
     check_unchanged(&run.standing, split, source)?;
     // It reads no datasets.
     let took = Took { read_bytes: None, ..meter.took() };

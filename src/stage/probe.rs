@@ -1,11 +1,14 @@
 //! `probe`: judges a module, trained and as it was drawn. It reports what a linear classifier and nearest neighbours
 //! read from the pooled vectors, and the module's own loss on held-out rows (`held_out.rs`).
 
+use std::cell::Cell;
+
 use gimlet_store::Generation;
 
 use super::labels::{Labels, labels_of};
 use super::meter::Meter;
 use super::origin::Origin;
+use super::progress::{ROWS, STEPS, Unit};
 use super::record::{self, Classifier, Judged, ProbeResult};
 use super::{Run, Standing, held_out, hops};
 use crate::pipeline::{PerSplit, Split};
@@ -19,7 +22,7 @@ use crate::{Error, Result, media};
 pub(super) fn probe(run: &Run<'_>, index: usize) -> Result<()> {
     let meter = Meter::begin(run.standing.dir.store());
     let title = run.standing.plan.title(Step::Probe(index));
-    run.session.progress.begin(&title, 2, 0);
+    run.session.progress.begin(&title, ROWS, 0, 0);
     let key = run.standing.plan.key(Step::Probe(index), Split::Test);
     let results = [judge(run, index, Origin::Trained)?, judge(run, index, Origin::Untrained)?];
     let summary = match results[0].accuracy {
@@ -48,8 +51,8 @@ fn judge(run: &Run<'_>, index: usize, origin: Origin) -> Result<ProbeResult> {
     let mut further = Vec::new();
     for ((label, train), (_, test)) in labels.train.further.iter().zip(&labels.test.further) {
         let found = judge_label(run, &means, train, test)?;
-        let (accuracy, knn) = (found.accuracy, found.knn);
-        further.push(Judged { label: label.clone(), accuracy, knn });
+        let Classified { rows, accuracy, knn, .. } = found;
+        further.push(Judged { label: label.clone(), rows, accuracy, knn });
     }
     if let Some(hops) = media::of(&run.pipeline.view).hops()
         && run.pipeline.data.source.has_frames()
@@ -64,6 +67,7 @@ fn judge(run: &Run<'_>, index: usize, origin: Origin) -> Result<ProbeResult> {
         origin,
         probe: Classifier::Linear,
         split: Split::Test,
+        rows: first.rows,
         accuracy: first.accuracy,
         knn: first.knn,
         confusion: first.confusion.filter(|_| origin == Origin::Trained),
@@ -98,17 +102,47 @@ fn judge_label(
         return Ok(Classified::default());
     };
     let settings = &run.pipeline.probe;
-    let found = linear::predictions(&train, &test, settings, run.pipeline.seed, || {
-        run.session.check_stop()
-    })?;
+    let counted = Counted::begin(run, "linear", STEPS, linear::steps(&train, settings), 1);
+    let seed = run.pipeline.seed;
+    let found = linear::predictions(&train, &test, settings, seed, || counted.next())?;
     let counts = confusion::matrix(&found, &test.labels);
     let pairs = || confusion::pairs(&found, &test.labels);
+    let queries = test.labels.len() as u64;
+    let neighbours = Counted::begin(run, "k-NN", ROWS, queries, knn::QUERIES as u64);
     Ok(Classified {
+        rows: Some(test.labels.len() as u64),
         accuracy: Some(linear::share_found(&found, &test)),
-        knn: Some(knn::accuracy(&train, &test, knn::NEIGHBOURS, || run.session.check_stop())?),
+        knn: Some(knn::accuracy(&train, &test, knn::NEIGHBOURS, || neighbours.next())?),
         confused: counts.is_none().then(|| confusion::most_confused(pairs(), confusion::PAIRS)),
         confusion: counts,
     })
+}
+
+/// A part of a probe that says, before each of its pieces, how far it has come.
+pub(super) struct Counted<'r> {
+    run: &'r Run<'r>,
+    total: u64,
+    /// Units per piece.
+    each: u64,
+    pieces: Cell<u64>,
+}
+
+impl<'r> Counted<'r> {
+    /// Begins a part of `total` units in pieces of `each`.
+    pub fn begin(run: &'r Run<'_>, name: &str, unit: Unit, total: u64, each: u64) -> Self {
+        run.session.progress.part(name, unit, total);
+        Self { run, total, each, pieces: Cell::new(0) }
+    }
+
+    /// The next piece begins.
+    ///
+    /// # Errors
+    /// [`Kind::Interrupted`](crate::Kind::Interrupted) when a stop was asked for.
+    pub fn next(&self) -> Result<()> {
+        let done = self.pieces.replace(self.pieces.get() + 1) * self.each;
+        self.run.session.progress.advance(done.min(self.total), "");
+        self.run.session.stop.check("what was done is kept, except this probe, which begins again")
+    }
 }
 
 /// The labels of the samples of a split.
@@ -119,6 +153,7 @@ fn known_labels(run: &Run<'_>, split: Split) -> Result<Labels> {
 /// The findings of probes for one label; empty where no row has it.
 #[derive(Default)]
 struct Classified {
+    rows: Option<u64>,
     accuracy: Option<f64>,
     knn: Option<f64>,
     confusion: Option<Vec<Vec<u64>>>,

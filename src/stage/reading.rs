@@ -1,52 +1,65 @@
 //! Shows the progress while the files of a source are read and hashed.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use super::progress::Progress;
+use super::progress::{Progress, Unit};
 use crate::Result;
+use crate::quantity::bytes_in_words;
 use crate::source::known_files::Watch;
 use crate::stop::Stop;
 
-/// Fewer bytes are read in an instant, and their progress is not shown.
-const WORTH_TELLING: u64 = 512 << 20;
-
-/// Bytes per unit of progress.
-const MEGABYTE: u64 = 1_000_000;
+/// Of what takes no longer, no progress is shown.
+const WORTH_TELLING: Duration = Duration::from_secs(1);
 
 /// Shows the reading of files whose content is not known, and stops it.
 pub struct Reading<'a> {
     progress: &'a dyn Progress,
     stop: &'a Stop,
-    /// Bytes to be read, where progress is shown; otherwise 0.
-    bytes: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    started: Option<Instant>,
+    /// Bytes to be read.
+    bytes: u64,
+    told: bool,
 }
 
 impl<'a> Reading<'a> {
     /// Reports to `progress`, and ends the reading when `stop` is set.
     pub fn new(progress: &'a dyn Progress, stop: &'a Stop) -> Self {
-        Self { progress, stop, bytes: AtomicU64::new(0) }
+        Self { progress, stop, state: Mutex::default() }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Watch for Reading<'_> {
     fn begin(&self, bytes: u64) {
-        if bytes >= WORTH_TELLING {
-            self.bytes.store(bytes, Ordering::Relaxed);
-            self.progress.begin("read the data", bytes / MEGABYTE, 0);
-        }
+        *self.state() = State { started: Some(Instant::now()), bytes, told: false };
     }
 
     fn advance(&self, bytes: u64) -> Result<()> {
-        if self.bytes.load(Ordering::Relaxed) > 0 {
-            self.progress.advance(bytes / MEGABYTE, "MB");
+        let mut state = self.state();
+        let long = state.started.is_some_and(|it| it.elapsed() >= WORTH_TELLING);
+        if long && !std::mem::replace(&mut state.told, true) {
+            // Counted from here, so the rate leaves out the first second.
+            self.progress.begin("read the data", Unit::Bytes, state.bytes, bytes);
+        } else if state.told {
+            self.progress.advance(bytes, "");
         }
+        drop(state);
         self.stop.check("nothing was begun")
     }
 
     fn end(&self) {
-        let bytes = self.bytes.swap(0, Ordering::Relaxed);
-        if bytes > 0 {
-            self.progress.end(&format!("{} MB, to know them again", bytes / MEGABYTE));
+        let state = std::mem::take(&mut *self.state());
+        if state.told {
+            self.progress.end(&format!("{}, to know them again", bytes_in_words(state.bytes)));
         }
     }
 }

@@ -111,7 +111,9 @@ pub struct ProbeResult {
     pub probe: Classifier,
     /// The split that was scored.
     pub split: Split,
-    /// The share of rows classified rightly; `None` when the data has no labels.
+    /// The number of rows that have a label: those of `accuracy` and `knn`. `None` when the data has no labels.
+    pub rows: Option<u64>,
+    /// The share of these rows classified rightly; `None` when the data has no labels.
     pub accuracy: Option<f64>,
     /// The share classified rightly by nearest neighbours ([`crate::probe::knn`]); `None` when the data has no labels.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -148,7 +150,9 @@ pub enum Classifier {
 pub struct Judged {
     /// The label's name in the pipeline.
     pub label: String,
-    /// The share of rows, or of hops, classified rightly; `None` when none has such a label.
+    /// The number of rows, or of hops, that have the label; `None` when none has it.
+    pub rows: Option<u64>,
+    /// The share of these classified rightly; `None` when none has the label.
     pub accuracy: Option<f64>,
     /// The share classified rightly by nearest neighbours; `None` for hops.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,6 +183,7 @@ impl ProbeResult {
             origin: Origin::Trained,
             probe: Classifier::Linear,
             split: Split::Test,
+            rows: Some(100),
             accuracy,
             knn: None,
             confusion: None,

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use super::pins::{Pins, Quiet};
 use super::provenance::Look;
 use super::reading::Reading;
+use super::status::StepStatus;
 use super::{
     Plan, RunDir, Session, Stack, Standing, damaged, encode, forecast, import, ingest, labels,
     lock, probe, retire, train, worker,
@@ -134,6 +135,7 @@ impl<'a> Run<'a> {
             return Ok(Outcome::Unchanged);
         }
         self.standing.check_inputs(step)?;
+        self.tell_why(step)?;
         let _lock = lock::of_step(step, &self.standing, &self.session)?;
         // Another process may have done it while this one looked, or waited.
         if self.standing.are_done_together(step)? {
@@ -164,6 +166,19 @@ impl<'a> Run<'a> {
             retire::retire(self, at.module);
         }
         Ok(Outcome::Done)
+    }
+
+    /// Says, to readers who ask for details, why a step is not done: which setting has changed, what is damaged.
+    fn tell_why(&self, step: Step) -> Result<()> {
+        if self.session.progress.shows_details() {
+            for step in self.standing.plan.together(step) {
+                for StepStatus { state, why, .. } in self.standing.status_of(&[(step, false)])? {
+                    let title = self.standing.plan.full_title(step);
+                    self.session.progress.detail(&format!("{title}: {}: {why}", state.name()));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Fails when what these steps have still to write does not fit the disk or `store.max_bytes`, or would have too

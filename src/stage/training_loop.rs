@@ -12,6 +12,7 @@ use super::held_out::HeldOut;
 use super::looks::Looks;
 use super::meter::Meter;
 use super::patience::Patience;
+use super::progress::STEPS;
 use super::{Run, record, resume, trainee, training_notes};
 use crate::loss::{Samples, Sizes};
 use crate::parameters::Parameters;
@@ -161,7 +162,8 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             training_notes::warn_of_large_batches(self.run, &self.course, supply.input);
         }
         self.maps = Some(self.course.batch * supply.input.layout().shape[0]);
-        self.run.session.progress.begin(&self.title, self.course.steps(), self.steps());
+        let (all, done) = (self.course.steps(), self.steps());
+        self.run.session.progress.begin(&self.title, STEPS, all, done);
         let paused = self.take_steps(supply, until);
         if matches!(paused, Err(_) | Ok(Pause::Unreadable(_))) {
             self.flush()?;
@@ -201,7 +203,10 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
                 let is_due = session.stop.is_asked() || self.saved.elapsed() >= every;
                 if is_due && !at_end {
                     self.save()?;
-                    session.check_stop()?;
+                    let (title, step, all) = (&self.title, self.steps(), self.course.steps());
+                    session.stop.check(&format!(
+                        "what was done is kept: `{title}` up to step {step} of {all}"
+                    ))?;
                 }
                 if at_end || self.steps() == until {
                     // If the process ends while it commits several modules, the next one needs this state for the

@@ -8,7 +8,7 @@ use gimlet_store::{Checked, Damage, Dataset, ErrorKind, Heard, Location, Records
 use rayon::prelude::*;
 
 use super::RunDir;
-use super::progress::Progress;
+use super::progress::{Progress, Unit};
 use super::provenance::{self, Ingested};
 use super::record::{Probe, Training};
 use super::run_dir::{WEIGHTS, folders_in};
@@ -117,7 +117,7 @@ fn check(
 ) -> Result<Report> {
     let started = Instant::now();
     let so_far = Mutex::new((0, 0));
-    progress.begin("verify", files_in(folder)?, 0);
+    progress.begin("verify", Unit::Of("files"), files_in(folder)?, 0);
     let checked = work(&|found: &Checked| {
         for damage in found.damage.iter().filter(|damage| is_remade(damage)) {
             if let Err(error) = folder.store().note(damage) {

@@ -15,6 +15,7 @@ use super::looks::Looks;
 use super::meter::Meter;
 use super::patience::Patience;
 use super::predecessor_wait::{PredecessorWait, a_moment};
+use super::progress::STEPS;
 use super::published::{Publication, Published};
 use super::train::begin_in;
 use super::training_loop::{Pause, Supply, TrainingLoop};
@@ -379,7 +380,7 @@ impl<'r, 'a> Worker<'r, 'a> {
         // Publishing showed its own progress in between.
         let title = self.run.standing.plan.title(Step::Train(self.at));
         let steps = self.training.steps();
-        self.run.session.progress.begin(&title, steps, steps);
+        self.run.session.progress.begin(&title, STEPS, steps, steps);
         self.training.finish()
     }
 }

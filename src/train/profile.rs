@@ -48,7 +48,7 @@ impl Add for Breakdown {
 }
 
 /// Seconds over all steps of a training, and bytes of memory.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Profile {
     /// Seconds by part.
     pub breakdown: Breakdown,

@@ -37,7 +37,7 @@ fn tree(tiny: &Tiny) -> BTreeMap<PathBuf, (u64, SystemTime)> {
 
 fn nothing_to_do(tiny: &Tiny, args: &[&str]) {
     let (_, err) = tiny.ok("run", args);
-    assert_eq!(err.matches("nothing changed").count(), 8, "{err}");
+    assert!(err.contains("all 8 steps are done"), "{err}");
 }
 
 /// Of what `gc` lists, the paths that go or those that stay.
@@ -107,7 +107,7 @@ fn a_dry_run_shows_what_would_go_and_changes_nothing() {
     tiny.ok("verify", &[]);
     assert_eq!(tiny.json("gc", &["--keep", "1"])["bytes"], 0);
     // What has gone can be made again, under a number of its own. The probe of it is still known.
-    let (_, err) = tiny.ok("run", &["--set", "seed=6"]);
+    let (_, err) = tiny.ok("run", &["-v", "--set", "seed=6"]);
     assert_eq!(err.matches("nothing changed").count(), 2, "{err}");
     assert_eq!(dataset(&tiny, "datasets/a/train").generations().unwrap(), [5, 4, 1]);
 }

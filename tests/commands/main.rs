@@ -15,6 +15,7 @@ mod map;
 mod nearest;
 mod neurons;
 mod plan;
+mod terminal;
 mod verify;
 
 #[path = "../notes/mod.rs"]

@@ -46,6 +46,7 @@ fn a_plan_says_what_would_run_and_leaves_nothing_behind() {
     activations of b: stored as relu(z) (as the pipeline says)
     activations of c: stored (as the pipeline says)
 
+    ~: estimated; <: at most, before compression
     11 of 11 steps would run, in 0 s (a guess; --measure times some steps)
     1.01 MB to be written before compression; 0 B there
     free on the disk: [free]; store.max_bytes: not set
@@ -76,6 +77,7 @@ fn a_plan_says_what_would_run_and_leaves_nothing_behind() {
     activations of b: stored as relu(z) (auto: recomputing them would take 0.001 s more)
     activations of c: recomputed (auto: no module reads them)
 
+    ~: estimated; <: at most, before compression
     11 of 11 steps would run, in 0 s (a guess; --measure times some steps)
     1.04 MB to be written before compression; 0 B there
     free on the disk: [free]; store.max_bytes: 1.50 MB

@@ -106,7 +106,7 @@ fn damage_everywhere_is_named_at_once_and_the_next_run_heals_it() {
     assert_eq!(run, "damaged");
     assert!(why.starts_with("the next `run` makes datasets/ingest/test/"), "{why}");
 
-    let (_, err) = tiny.ok("run", &[]);
+    let (_, err) = tiny.ok("run", &["-v"]);
     assert_eq!(err.matches("is damaged: it is made anew").count(), 4, "{err}");
     // Those whose own files were whole have nothing to do.
     assert_eq!(err.matches("nothing changed").count(), 4, "{err}");
@@ -116,7 +116,7 @@ fn damage_everywhere_is_named_at_once_and_the_next_run_heals_it() {
     let changed: Vec<bool> = after.zip(kept).map(|(after, before)| after != before).collect();
     assert_eq!(changed, [false, true, false], "only the damaged part is written");
     let (_, err) = tiny.ok("run", &[]);
-    assert_eq!(err.matches("nothing changed").count(), 8, "{err}");
+    assert!(err.contains("all 8 steps are done"), "{err}");
 }
 
 #[test]

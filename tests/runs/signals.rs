@@ -52,7 +52,10 @@ fn each_signal_saves_a_checkpoint_and_has_its_exit_code() {
         let err = text(&ended.stderr);
         assert_eq!(ended.status.code(), Some(code), "{err}");
         assert!(err.contains(says), "{err}");
-        assert!(err.contains("run the same command again to go on"), "{err}");
+        let again = format!("gimlet --threads 2 train tiny.toml {}`", train.join(" "));
+        let hint = err.lines().find(|it| it.contains("run the same command again to go on"));
+        assert!(hint.is_some_and(|it| it.ends_with(&again)), "{again}: {err}");
+        assert!(err.contains("kept: `train a` up to step "), "{err}");
         let after = steps(&tiny);
         assert!(after.starts_with("checkpoint at step ") && after != before, "{after}");
     }

@@ -99,10 +99,11 @@ fn what_runs_share_is_done_once_and_told_in_one_table() {
         "modules",
         "seeds",
         "accuracy",
+        "k-NN",
         "difference",
         "loss",
         "seconds",
-        "peak memory",
+        "memory",
         "written",
     ];
     assert_eq!(header, expected);
@@ -114,8 +115,8 @@ fn what_runs_share_is_done_once_and_told_in_one_table() {
         "clapp, modules.b.epochs=2",
     ];
     assert_eq!(variants, names);
-    assert_eq!(lines[1].matches(" ± ").count(), 3, "accuracy, difference and loss: {out}");
-    assert_eq!(lines[2].matches(" ± ").count(), 2, "of the baseline there is no difference: {out}");
+    assert_eq!(lines[1].matches(" ± ").count(), 4, "accuracy, k-NN, difference and loss: {out}");
+    assert_eq!(lines[2].matches(" ± ").count(), 3, "of the baseline there is no difference: {out}");
     assert!(out.contains("difference: in points of accuracy from `infonce, modules.b.epochs=2`"));
 
     let folder = tiny.path(RUN_DIR).join("sweeps/tiny-sweep");
@@ -158,6 +159,7 @@ fn the_file_of_results_says_what_the_document_says() {
         "modules",
         "kind",
         "accuracy",
+        "knn",
         "loss",
         "chance_loss",
         "seconds",

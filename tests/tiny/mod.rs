@@ -175,7 +175,7 @@ impl Tiny {
     pub fn process(&self, command: &str, args: &[&str]) -> std::process::Command {
         hangups_reach_children();
         let mut gimlet = std::process::Command::new(assert_cmd::cargo::cargo_bin!("gimlet"));
-        gimlet.current_dir(self.folder.path()).env_remove("GIMLET_DATA");
+        gimlet.current_dir(self.folder.path()).env_remove("GIMLET_DATA").env_remove("COLUMNS");
         gimlet.args(["--threads", "2", command, "tiny.toml"]).args(args);
         gimlet.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         gimlet

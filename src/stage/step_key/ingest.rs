@@ -45,6 +45,8 @@ enum SourcePart<'a> {
         alignments: Option<&'static str>,
         labels: Option<&'static str>,
         names: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        hold_out: Option<usize>,
     },
     Textures {
         textures: TexturesPart,
@@ -129,6 +131,7 @@ impl<'a> SourcePart<'a> {
                     // The paths of the data.
                     train: _,
                     test: _,
+                    hold_out,
                     root: _,
                     medium,
                     column,
@@ -148,6 +151,7 @@ impl<'a> SourcePart<'a> {
                     alignments: alignments.as_ref().map(|_| "text files"),
                     labels: labels.as_ref().map(|_| "a CSV file"),
                     names: names.as_deref(),
+                    hold_out: *hold_out,
                 }
             }
             Source::Textures(textures) => {

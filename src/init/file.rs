@@ -31,8 +31,11 @@ pub enum ViewChosen {
 
 /// A pipeline file that is to be written.
 pub struct Draft<'a> {
+    /// What was seen of the data.
     pub seen: &'a Seen,
+    /// How samples are seen.
     pub view: &'a ViewChosen,
+    /// The name of the pipeline.
     pub name: &'a str,
     /// The file that is written.
     pub file: &'a Path,

@@ -63,7 +63,12 @@ pub fn holds(folder: &Path) -> Result<Holds> {
     let folders = [folder.to_path_buf()];
     let images = FileList::all_under(&folders, Medium::Image)?;
     let sounds = FileList::all_under(&folders, Medium::Sound)?;
-    if images.files.is_empty() && sounds.files.is_empty() {
+    let is_loose = |list: &FileList| list.files.iter().any(|it| it.class.is_none());
+    let has_parquet = files(folder)?.iter().any(|it| is_parquet(it));
+    // Parquet files may name the files in folders beside them.
+    if images.files.is_empty() && sounds.files.is_empty()
+        || has_parquet && !is_loose(&images) && !is_loose(&sounds)
+    {
         return Ok(match parquet_under(folder)? {
             parquet if parquet.is_empty() => Holds::Nothing,
             parquet => Holds::Parquet(parquet),

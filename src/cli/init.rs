@@ -8,10 +8,14 @@ use serde_json::json;
 use super::arguments::JsonArgs;
 use super::output_file::OutputFileArgs;
 use super::printer::Printer;
+use crate::init::file::wrapped;
 use crate::init::recipe::{RECIPES, Recipe};
 use crate::init::{Wish, Written, init};
 use crate::pipeline::Environment;
 use crate::{Error, Kind};
+
+/// Characters of a line.
+const WIDTH: usize = 80;
 
 #[derive(Args)]
 pub struct InitArgs {
@@ -84,9 +88,9 @@ fn write(file: &Path, text: &str, force: bool) -> crate::Result<()> {
 fn shown(written: &Written) -> String {
     let mut lines = Vec::new();
     for (about, said) in written.seen_lines.iter().chain(&written.chosen_lines) {
-        lines.push(format!("{about:<9} {said}"));
+        lines.extend(wrapped(about, said, WIDTH));
     }
-    lines.extend(written.notes.iter().map(|note| format!("mind      {note}")));
+    lines.extend(written.notes.iter().flat_map(|note| wrapped("note", note, WIDTH)));
     let file = quoted(&written.file);
     lines.push(format!("\nwrote {file}; next:\n  gimlet plan {file}\n  gimlet run {file}"));
     lines.join("\n")

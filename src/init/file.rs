@@ -138,14 +138,17 @@ impl Draft<'_> {
             _ => format!(", of {} training and {} test samples (`subset`)", rows.train, rows.test),
         };
         let epochs = counted(fit.epochs as usize, "epoch");
+        let width = fit.width;
+        let channels = match self.view {
+            ViewChosen::Images(_) => format!("{width}, {} and {}", 2 * width, 4 * width),
+            ViewChosen::Sounds(_) => width.to_string(),
+        };
         vec![
             ("view", view),
             (
                 "training",
                 format!(
-                    "3 modules of {} to {} channels, {epochs}{subset}, batches of {}",
-                    fit.width,
-                    self.widest(fit),
+                    "3 modules of {channels} channels, {epochs}{subset}, batches of {}",
                     fit.batch
                 ),
             ),
@@ -159,13 +162,6 @@ impl Draft<'_> {
                 ),
             ),
         ]
-    }
-
-    fn widest(&self, fit: &Fit) -> usize {
-        match self.view {
-            ViewChosen::Images(_) => 4 * fit.width,
-            ViewChosen::Sounds(_) => fit.width,
-        }
     }
 
     /// What may keep a module from being better than its untrained twin, and other things to know.
@@ -217,10 +213,10 @@ impl Draft<'_> {
             let _ = writeln!(text, "#\n#   gimlet plan {file}\n#   gimlet run {file}\n#");
             let lines = [self.seen_lines(), self.chosen_lines(fit, takes)].concat();
             for (about, said) in lines {
-                comment(&mut text, &format!("{about:<9} "), &said);
+                comment(&mut text, about, &said);
             }
             for note in self.notes(fit) {
-                comment(&mut text, "mind      ", &note);
+                comment(&mut text, "note", &note);
             }
             text.push('\n');
         }
@@ -308,24 +304,31 @@ fn quoted(test: &Option<Vec<String>>) -> String {
     test.iter().flatten().cloned().collect::<Vec<_>>().join("`, `")
 }
 
-/// A comment of several lines, which begins with what it is about.
+/// Adds a comment of several lines, which begins with what it is about.
 fn comment(text: &mut String, about: &str, said: &str) {
-    let mut line = format!("# {about}");
-    let indent = format!("# {}", " ".repeat(about.len()));
+    for line in wrapped(about, said, LINE - 2) {
+        let _ = writeln!(text, "# {line}");
+    }
+}
+
+/// Lines of at most `width` characters, of which the first begins with what they are about.
+pub fn wrapped(about: &str, said: &str, width: usize) -> Vec<String> {
+    const INDENT: usize = 10;
+    let mut lines = vec![format!("{about:<INDENT$}")];
     let mut is_begun = false;
     for word in said.split_whitespace() {
-        if is_begun && line.chars().count() + 1 + word.chars().count() > LINE {
-            let _ = writeln!(text, "{}", line.trim_end());
-            line.clone_from(&indent);
+        let length = lines.last().map_or(0, |it| it.chars().count());
+        if is_begun && length + 1 + word.chars().count() > width {
+            lines.push(" ".repeat(INDENT));
             is_begun = false;
         }
-        if is_begun {
-            line.push(' ');
+        if let Some(line) = lines.last_mut() {
+            line.push_str(if is_begun { " " } else { "" });
+            line.push_str(word);
         }
-        line += word;
         is_begun = true;
     }
-    let _ = writeln!(text, "{}", line.trim_end());
+    lines
 }
 
 /// Text as TOML has it.

@@ -69,19 +69,16 @@ pub fn run(args: InitArgs, printer: &Printer) -> anyhow::Result<()> {
             ).into())
         }
         None => {
-            let written = init(&Wish { paths, test, name, file: output, minutes })?;
-            write(&written.file, &written.text, force)?;
+            let wish = Wish { paths, test, name, file: output, minutes };
+            let location = OutputFileArgs::new(wish.target()?.1, force).check()?;
+            let written = init(&wish)?;
+            location.replace(written.text.as_bytes())?;
             match json.json {
                 true => printer.json(&written),
                 false => printer.result(&shown(&written)),
             }
         }
     }
-}
-
-/// Writes the file, unless there is one that may not be replaced.
-fn write(file: &Path, text: &str, force: bool) -> crate::Result<()> {
-    Ok(OutputFileArgs::new(file.to_owned(), force).check()?.replace(text.as_bytes())?)
 }
 
 /// What was seen and chosen, and the next commands.
@@ -112,9 +109,10 @@ fn copy(
             .into());
     }
     let file = output.unwrap_or_else(|| PathBuf::from(format!("{}.toml", recipe.name)));
+    let location = OutputFileArgs::new(file.clone(), force).check()?;
     let data = paths.first().map(PathBuf::as_path);
     let text = recipe.copied(&file, data, &Environment::of_process())?;
-    write(&file, &text, force)?;
+    location.replace(text.as_bytes())?;
     match json {
         true => {
             printer.json(&json!({ "recipe": recipe.name, "about": recipe.about(), "file": file }))

@@ -42,6 +42,22 @@ pub struct Wish {
     pub minutes: f64,
 }
 
+impl Wish {
+    /// The name of the pipeline, and the file to write.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when there is nothing at a path, or the data have no name.
+    pub fn target(&self) -> Result<(String, PathBuf)> {
+        place::check_there(&self.paths, self.test.as_deref())?;
+        let name = match &self.name {
+            Some(name) => name.clone(),
+            None => name_of(&self.paths)?,
+        };
+        let file = self.file.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.toml")));
+        Ok((name, file))
+    }
+}
+
 /// A pipeline file, and what was seen and chosen.
 #[derive(Debug, Clone, Serialize)]
 pub struct Written {
@@ -79,12 +95,8 @@ pub struct Written {
 /// # Errors
 /// When there are no data at the paths, they cannot be read, or they are too few.
 pub fn init(wish: &Wish) -> Result<Written> {
+    let (name, file) = wish.target()?;
     let place = Place::find(&wish.paths, wish.test.as_deref())?;
-    let name = match &wish.name {
-        Some(name) => name.clone(),
-        None => name_of(&wish.paths)?,
-    };
-    let file = wish.file.clone().unwrap_or_else(|| PathBuf::from(format!("{name}.toml")));
     let seen = Seen::of(place)?;
     let (view, size, widths) = match &seen.samples {
         SamplesSeen::Images(images) => {

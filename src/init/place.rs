@@ -41,15 +41,8 @@ impl Place {
     /// knows it.
     ///
     /// # Errors
-    /// [`Kind::Usage`] when there is nothing at a path, or no data; when a folder cannot be listed.
+    /// [`Kind::Usage`] when there are no data; when a folder cannot be listed.
     pub fn find(paths: &[PathBuf], test: Option<&Path>) -> Result<Self> {
-        for path in paths.iter().map(PathBuf::as_path).chain(test) {
-            if !path.exists() {
-                let message = format!("there is no file or folder `{}`", path.display());
-                return Err(Error::new(Kind::Usage, message)
-                    .hint("name a folder of images or recordings, or Parquet files"));
-            }
-        }
         let mut place = match paths {
             [folder] if folder.is_dir() => Self::in_folder(folder)?,
             files => Self::of_files(files)?,
@@ -227,6 +220,19 @@ impl Place {
             notes,
         }
     }
+}
+
+/// Checks that there is something at each path.
+///
+/// # Errors
+/// [`Kind::Usage`] when there is not.
+pub fn check_there(paths: &[PathBuf], test: Option<&Path>) -> Result<()> {
+    let Some(gone) = paths.iter().map(PathBuf::as_path).chain(test).find(|it| !it.exists()) else {
+        return Ok(());
+    };
+    let message = format!("there is no file or folder `{}`", gone.display());
+    Err(Error::new(Kind::Usage, message)
+        .hint("name a folder of images or recordings, or Parquet files"))
 }
 
 /// The names of the split that the name of a file tells.

@@ -55,7 +55,8 @@ impl Recipe {
             lines.filter(|it| !it.starts_with("#:")).map(|it| it.trim_start_matches('#').trim());
         let prose: Vec<&str> = prose.take_while(|it| !it.is_empty()).collect();
         let prose = prose.join(" ");
-        let end = prose.find(". ").unwrap_or(prose.len());
+        let mut ends = prose.match_indices(". ").map(|(place, _)| place);
+        let end = ends.find(|it| !prose[..*it].ends_with(" al")).unwrap_or(prose.len());
         prose[..end].trim_end_matches(['.', ':']).to_owned()
     }
 

@@ -44,6 +44,7 @@ pub mod device;
 pub mod error;
 pub mod exchange;
 mod folder;
+pub mod init;
 pub mod layer;
 pub mod loss;
 pub mod media;

@@ -16,6 +16,7 @@ mod grid;
 mod health;
 mod import;
 mod ingest;
+mod init;
 mod inspect;
 mod interrupt;
 mod invocation;
@@ -70,6 +71,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Look at data and write a pipeline for them, or copy a recipe
+    Init(init::InitArgs),
     /// Do every step of a pipeline, in order: ingest, then train, encode and probe each module
     Run(run::RunArgs),
     /// Decode the source's images into the first datasets
@@ -141,6 +144,7 @@ pub fn main() -> ExitCode {
     gimlet_store::faults::let_go_when(|| interrupt::stop().is_asked());
     open_files::allow_as_many_as_possible();
     let result = begin_threads(cli.globals.threads).and_then(|()| match cli.command {
+        Command::Init(args) => init::run(args, &printer),
         Command::Run(args) => run::run(args, &cli.globals, &printer),
         Command::Ingest(args) => ingest::run(args, &printer),
         Command::Train(args) => train::run(args, &printer),

@@ -32,7 +32,12 @@ pub fn resolve(
             let mut labels = labels.unwrap_or_else(|| vec!["label".to_owned()]).into_iter();
             Source::Files(Files {
                 train: patterns(&raw.train, "train", data)?,
-                test: patterns(&raw.test, "test", data)?,
+                test: match (&raw.test, &raw.hold_out) {
+                    (None, Some(_)) => Vec::new(),
+                    (Some(_), Some(hold_out)) => return Err(two_test_splits(hold_out)),
+                    _ => patterns(&raw.test, "test", data)?,
+                },
+                hold_out: raw.hold_out.as_ref().map(|it| *it.get_ref()),
                 root: root(&raw.root, file, origin, environment),
                 medium,
                 column: match medium {
@@ -75,6 +80,7 @@ pub fn check(data: &Data, medium: Medium) -> Result<(), Fault> {
         Source::Files(files) => {
             check_labels(files)?;
             check_names(files)?;
+            whole("data.hold_out", files.hold_out, &(2..=*COUNT.end()))?;
         }
         Source::Own(_) => {}
     }
@@ -136,7 +142,7 @@ fn check_labels(files: &Files) -> Result<(), Fault> {
 fn check_names(files: &Files) -> Result<(), Fault> {
     let patterns = [
         ("train", Some(&files.train)),
-        ("test", Some(&files.test)),
+        ("test", Some(&files.test).filter(|_| files.hold_out.is_none())),
         ("alignments", files.alignments.as_ref()),
     ];
     for (key, patterns) in patterns {
@@ -188,6 +194,7 @@ fn refuse_files(raw: &raw::Data) -> Result<(), Fault> {
     let spans = [
         ("train", raw.train.as_ref().map(Spanned::span)),
         ("test", raw.test.as_ref().map(Spanned::span)),
+        ("hold_out", raw.hold_out.as_ref().map(Spanned::span)),
         ("root", raw.root.as_ref().map(Spanned::span)),
         ("image", raw.image.as_ref().map(Spanned::span)),
         ("audio", raw.audio.as_ref().map(Spanned::span)),
@@ -205,6 +212,12 @@ fn refuse_files(raw: &raw::Data) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// The error of `test` beside `hold_out`.
+fn two_test_splits(hold_out: &Spanned<usize>) -> Fault {
+    let message = "`hold_out` takes the test split out of `train`, but `test` names one";
+    Fault::at(hold_out.span(), message).hint("leave out one of them")
 }
 
 fn patterns(

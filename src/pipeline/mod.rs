@@ -9,6 +9,7 @@
 //! [data]                  # files …
 //! train = "train-*.parquet"    # a path or glob, or a list of them
 //! test = ["test.parquet"]
+//! hold_out = 10           # instead of `test`: one of every ten samples of `train` is of the test split
 //! root = "."              # relative paths start here; see below
 //! image = "image"         # the column of the images (Parquet)
 //! label = "label"         # the column of the labels (Parquet), or a list, whose first column probes and

@@ -47,6 +47,7 @@ pub struct Pipeline {
 pub struct Data {
     pub train: Optional<Patterns>,
     pub test: Optional<Patterns>,
+    pub hold_out: Optional<usize>,
     pub root: Optional<String>,
     pub image: Optional<String>,
     pub audio: Optional<String>,

@@ -73,7 +73,11 @@ impl FileList {
         Ok(!Self::all_under(&[folder.to_path_buf()], medium)?.files.is_empty())
     }
 
-    fn all_under(folders: &[PathBuf], medium: Medium) -> Result<Self> {
+    /// Lists all files of a medium under `folders`, of which there may be none.
+    ///
+    /// # Errors
+    /// When a folder cannot be listed, is reached twice or lies too deep.
+    pub fn all_under(folders: &[PathBuf], medium: Medium) -> Result<Self> {
         let mut list = Self::default();
         for folder in folders {
             let before = list.files.len();

@@ -26,6 +26,7 @@ mod first_bytes;
 pub mod folder;
 mod folder_holds;
 mod frame_column;
+mod held_out;
 pub mod huggingface;
 mod image_files;
 mod jpeg;
@@ -35,6 +36,7 @@ mod label_value;
 mod label_warnings;
 mod labelling;
 mod locate;
+pub mod look;
 mod media_column;
 mod named_file;
 mod orientation;
@@ -60,6 +62,7 @@ use aligned::Aligned;
 use alignments::Alignments;
 use classes::Numbering;
 use file_kind::Opening;
+use held_out::HeldOut;
 use labelling::Labels;
 use locate::{Located, Named, locate};
 
@@ -70,6 +73,12 @@ pub use splits::{Labelled, Splits, open_splits};
 /// A source whose classes may still get other numbers, because the other split has classes too.
 trait Classified: Source {
     fn labels(&mut self) -> &mut Labels;
+
+    /// How many rows have the first label; `None` if that is not known.
+    fn labelled(&mut self) -> Option<Labelled> {
+        let rows = self.rows();
+        self.labels().counts(rows)
+    }
 
     /// Which alignments fit which recordings; `None` if there are no alignments.
     ///
@@ -102,14 +111,18 @@ pub fn open(data: &Data, split: Split, seed: u64) -> Result<Arc<dyn Source>> {
 }
 
 fn open_split(data: &Data, files: &Files, split: Split) -> Result<Box<dyn Classified>> {
-    let patterns = match split {
-        Split::Train => &files.train,
-        Split::Test => &files.test,
+    let (patterns, read) = match (split, files.hold_out) {
+        (Split::Test, None) => (&files.test, Split::Test),
+        _ => (&files.train, Split::Train),
     };
-    let key = &format!("data.{}", split.name());
+    let key = &format!("data.{}", read.name());
     let named = Named { root: &files.root, patterns, key, roots: ROOTS };
     let located = locate(&named, files.medium)?;
-    open_located(files, data.on_bad_sample, located, Numbering::Classes)
+    let whole = open_located(files, data.on_bad_sample, located, Numbering::Classes)?;
+    match files.hold_out {
+        Some(every) => Ok(Box::new(HeldOut::new(whole, every, split)?)),
+        None => Ok(whole),
+    }
 }
 
 fn open_located(

@@ -53,9 +53,7 @@ pub fn open_splits(data: &Data, seed: u64) -> Result<Splits> {
     let mut train = open_split(data, files, Split::Train)?;
     let mut test = open_split(data, files, Split::Test)?;
     let warnings = labelling::number(train.labels(), test.labels())?;
-    let (of_train, of_test) = (train.rows(), test.rows());
-    let labelled =
-        PerSplit { train: train.labels().counts(of_train), test: test.labels().counts(of_test) };
+    let labelled = PerSplit { train: train.labelled(), test: test.labelled() };
     let files = PerSplit { train, test }.map(Arc::<dyn Classified>::from);
     let sources = files.clone().map(|it| it as Arc<dyn Source>);
     Ok(Splits { sources, warnings, labelled, files: Some(files) })

@@ -283,6 +283,7 @@ fn of_files(files: &Files) -> Value {
         // The paths of the data. The files themselves are in `source`.
         train: _,
         test: _,
+        hold_out,
         root: _,
         medium,
         column,
@@ -308,6 +309,7 @@ fn of_files(files: &Files) -> Value {
         "alignments": alignments.as_ref().map(|_| "text files"),
         "labels": labels.as_ref().map(|_| "a CSV file"),
         "names": names,
+        "hold_out": hold_out,
     })
 }
 

@@ -10,6 +10,7 @@ mod exchange;
 mod exchange_sound;
 mod gc;
 mod import;
+mod init;
 mod inspect;
 mod map;
 mod nearest;
@@ -20,6 +21,8 @@ mod verify;
 
 #[path = "../notes/mod.rs"]
 mod notes;
+#[path = "../parquet_file/mod.rs"]
+mod parquet_file;
 #[path = "../sound_files/mod.rs"]
 mod sound_files;
 #[path = "../tiny/mod.rs"]

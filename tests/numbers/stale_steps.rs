@@ -228,6 +228,9 @@ const OF_FOLDERS: &[Change] = &[
     ),
 ];
 
+/// Of samples that are held out of one folder.
+const OF_HELD_OUT: &[Change] = &[change("data.hold_out", "data.hold_out=6")];
+
 /// Of sound.
 const OF_SOUND: &[Change] = &[
     change("data.audio", "data.audio=other"),
@@ -415,6 +418,7 @@ rows_per_part = 16
 
 const TEXTURES: &str = "[data.textures]\nclasses = 3\nsize = 24\ntrain = 48\ntest = 24\n";
 const FOLDERS: &str = "[data]\ntrain = 'train'\ntest = 'test'\n";
+const ONE_FOLDER: &str = "[data]\ntrain = 'train'\nhold_out = 4\n";
 const PARQUET: &str = "[data]\ntrain = 'train.parquet'\ntest = 'test.parquet'\n";
 
 /// A folder of data, and what a run of a pipeline on it would do.
@@ -571,6 +575,11 @@ const CASES: &[Case] = &[
         title: "images in folders, sequential",
         text: [FOLDERS, IMAGES, REST, ""],
         changes: &[OF_FOLDERS, OF_ALL],
+    },
+    Case {
+        title: "images in one folder, sequential",
+        text: [ONE_FOLDER, IMAGES, REST, ""],
+        changes: &[OF_HELD_OUT],
     },
     Case {
         title: "sound in Parquet, sequential",

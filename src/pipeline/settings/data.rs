@@ -134,6 +134,9 @@ pub struct Files {
     pub train: Vec<String>,
     /// Paths or globs of the test split, as the pipeline file has them.
     pub test: Vec<String>,
+    /// One of this many samples of `train` is of the test split, and the others of the training split; `test` is empty
+    /// then.
+    pub hold_out: Option<usize>,
     /// The folder that relative paths start from: `data.root`, else `GIMLET_DATA`, else the pipeline file's folder.
     pub root: PathBuf,
     /// What the samples are; images by default.
@@ -161,6 +164,7 @@ impl Files {
         Self {
             train: Vec::new(),
             test: Vec::new(),
+            hold_out: None,
             root: PathBuf::new(),
             medium,
             column: column.into(),

@@ -11,6 +11,7 @@ mod exit_code;
 mod export;
 mod gc;
 mod health;
+mod help;
 mod import;
 mod ingest;
 mod inspect;
@@ -26,9 +27,11 @@ mod plan;
 mod printer;
 mod probe;
 mod processes;
+mod reference;
 mod render;
 mod report;
 mod run;
+mod schema;
 mod session;
 mod shard;
 mod slurm;
@@ -43,7 +46,7 @@ mod workers;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use arguments::GlobalArgs;
 use printer::Printer;
@@ -51,6 +54,7 @@ use printer::Printer;
 /// Train neural networks one gradient-isolated module at a time, from disk.
 #[derive(Parser)]
 #[command(name = "gimlet", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -110,6 +114,13 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Remove what nothing needs any more: superseded generations, dead attempts
     Gc(gc::GcArgs),
+    /// Print a JSON schema, with which editors complete and check pipeline files and sweep files
+    Schema(schema::SchemaArgs),
+    /// Show the help of a command, or every key of pipeline files and sweep files
+    Help(help::HelpArgs),
+    /// Write the generated pages of `docs/reference`
+    #[command(hide = true)]
+    Reference(reference::ReferenceArgs),
 }
 
 /// Parses the command line, runs the command, and returns the process's exit code.
@@ -146,6 +157,9 @@ pub fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args, &printer),
         Command::Verify(args) => verify::run(args, &printer),
         Command::Gc(args) => gc::run(args, &printer),
+        Command::Schema(args) => schema::run(args, &printer),
+        Command::Help(args) => help::run(args, Cli::command(), &printer),
+        Command::Reference(args) => reference::run(args, Cli::command(), &printer),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

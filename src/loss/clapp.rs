@@ -10,7 +10,8 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::prediction::{Judge, PredictionSettings, Reach};
+use super::prediction::{Judge, PredictionSettings, Reach, negatives};
+use crate::setting::Setting;
 
 /// The hinge loss of CLAPP, and its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,13 @@ impl PredictionSettings for Settings {
 
     fn negatives(&self) -> usize {
         self.negatives
+    }
+
+    fn reference(&self) -> Vec<Setting> {
+        let [steps, skip] = self.reach().reference(Self::NAME);
+        let doc = "The hinge loss of CLAPP on a grid of patches, for images: predictions as in `infonce`.";
+        let table = Setting::table(Self::NAME, doc).or("");
+        vec![table, steps, negatives(Self::NAME, self.negatives), skip]
     }
 
     fn judge(&self) -> &'static dyn Judge {

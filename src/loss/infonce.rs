@@ -8,7 +8,8 @@ use candle_nn::ops::log_softmax;
 use serde::{Deserialize, Serialize};
 
 use super::context::Context;
-use super::prediction::{Judge, PredictionSettings, Reach};
+use super::prediction::{Judge, PredictionSettings, Reach, negatives};
+use crate::setting::{Form, Setting};
 
 /// InfoNCE between a patch and those below it, and its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -44,6 +45,25 @@ impl PredictionSettings for Settings {
 
     fn context(&self) -> Option<Context> {
         self.context
+    }
+
+    fn reference(&self) -> Vec<Setting> {
+        let [steps, skip] = self.reach().reference(Self::NAME);
+        vec![
+            Setting::table(
+                Self::NAME,
+                "InfoNCE on a grid of patches, for images: each patch predicts patches in the rows below it, against \
+                 negatives from the whole batch.\n\nWith `context = \"pixelcnn\"` and `split = \"end-to-end\"` it is CPC.",
+            )
+            .or(""),
+            steps,
+            negatives(Self::NAME, self.negatives),
+            skip,
+            Setting::new("infonce.context", Form::Words(vec!["pixelcnn"]))
+                .or("each patch predicts by itself")
+                .example("\"pixelcnn\"")
+                .doc("A network of the loss's own that predicts: a gated PixelCNN, from a patch and those above it."),
+        ]
     }
 
     fn judge(&self) -> &'static dyn Judge {

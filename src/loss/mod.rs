@@ -35,6 +35,7 @@ use serde_json::Value;
 use crate::Result;
 use crate::parameters::{ParameterShape, Parameters};
 use crate::random::Draws;
+use crate::setting::Setting;
 
 /// A loss as a pipeline gives it: its settings, and what follows from them before anything is computed.
 ///
@@ -43,6 +44,12 @@ use crate::random::Draws;
 pub trait Recipe: Written + Any + Debug + Send + Sync {
     /// The name of the loss in pipeline files, messages and tables: letters, digits, `-` and `_`.
     fn name(&self) -> &'static str;
+
+    /// Its keys in a pipeline file, for the reference and for messages: a table of the loss's name, and below it keys
+    /// such as `infonce.negatives`.
+    fn reference(&self) -> Vec<Setting> {
+        vec![Setting::table(self.name(), "")]
+    }
 
     /// The settings that must lie within bounds.
     fn bounds(&self) -> Vec<Bounded> {

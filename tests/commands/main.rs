@@ -14,6 +14,7 @@ mod map;
 mod nearest;
 mod neurons;
 mod plan;
+mod reference;
 mod verify;
 
 #[path = "../notes/mod.rs"]

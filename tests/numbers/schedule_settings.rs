@@ -5,6 +5,7 @@ use std::path::Path;
 use gimlet::Kind;
 use gimlet::pipeline::{Environment, Pipeline, Split};
 use gimlet::schedule::{At, Given, Misfit, Place, Schedule, Schedules, Step, rounds};
+use gimlet::setting::{Form, Setting};
 use gimlet::stage::{RunDir, Standing};
 
 const PIPELINE: &str = r#"
@@ -226,8 +227,8 @@ impl Schedule for TopDown {
         "top-down"
     }
 
-    fn keys(&self) -> &[&str] {
-        &["passes"]
+    fn reference(&self) -> Vec<Setting> {
+        vec![Setting::new("passes", Form::whole(0..=1000)).doc("Passes over the modules.")]
     }
 
     fn key(&self, _replays: bool) -> serde_json::Value {

@@ -196,7 +196,7 @@ fn what_is_no_schedule_is_refused_where_it_says_so() {
     let (message, marked, _) = refused("patience = \"3\"", &[]);
     assert_eq!(
         message,
-        "`patience` in [schedule] must be a whole number of 0 or more, not the string \"3\""
+        "`patience` in [schedule] must be a whole number of 1 or more, not the string \"3\""
     );
     assert_eq!(marked.as_deref(), Some("\"3\""));
     let text = PIPELINE.replace("[schedule]\n", "").replacen(

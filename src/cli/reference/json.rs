@@ -1,7 +1,7 @@
 //! The page of `--json`: the fields of each command's document, found by running the commands on a small pipeline.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -58,19 +58,20 @@ const LINES: &[(&str, &[&str])] = &[
     ("status", &["status", "small.toml"]),
     ("plan", &["plan", "small.toml"]),
     ("probe", &["probe", "small.toml"]),
-    ("compare", &["compare", "small.toml", "--variant", "seed=0"]),
+    ("compare", &["compare", "small.toml", "--variant", "other: seed=1"]),
     ("sweep", &["sweep", "sweep.toml"]),
     ("status SWEEP", &["status", "sweep.toml"]),
     ("report", &["report", "small.toml"]),
     ("curves", &["curves", "small.toml"]),
     ("health", &["health", "small.toml"]),
-    ("neurons", &["neurons", "small.toml", "--module", "a"]),
-    ("nearest", &["nearest", "small.toml", "--module", "b"]),
+    ("neurons", &["neurons", "small.toml", "a"]),
+    ("nearest", &["nearest", "small.toml", "b", "--sample", "0"]),
     ("map", &["map", "small.toml"]),
     ("inspect", &["inspect", "small.toml"]),
     ("inspect --stats", &["inspect", "small.toml", "--stats"]),
     ("verify", &["verify", "small.toml"]),
-    ("gc", &["gc", "small.toml", "--dry-run"]),
+    ("run", &["run", "small.toml", "--set", "training.epochs=1"]),
+    ("gc", &["gc", "small.toml", "--dry-run", "--keep", "1"]),
     ("help", &["help", "pipeline"]),
 ];
 
@@ -96,6 +97,9 @@ fn page_in(folder: &Path) -> std::result::Result<String, String> {
     }
     let mut shapes: Vec<(&str, Shape)> = Vec::new();
     for (command, line) in LINES {
+        if *command == "verify" {
+            damage(&folder.join("runs/small/datasets")).map_err(|error| error.to_string())?;
+        }
         let document = document(folder, line)?;
         match shapes.iter_mut().find(|(name, _)| name == command) {
             Some((_, shape)) => shape.add(&document),
@@ -121,6 +125,22 @@ fn page_in(folder: &Path) -> std::result::Result<String, String> {
         );
     }
     Ok(page)
+}
+
+/// Makes the first part below a folder longer than it was written, so that `gimlet verify` has something to name.
+fn damage(folder: &Path) -> std::io::Result<()> {
+    let entries = std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
+    let mut entries = entries.collect::<std::io::Result<Vec<_>>>()?;
+    entries.sort();
+    let is_part = |path: &&PathBuf| path.extension().is_some_and(|it| it == "parquet");
+    if let Some(part) = entries.iter().find(is_part) {
+        let mut bytes = std::fs::read(part)?;
+        bytes.push(0);
+        // Parts are read-only: another file takes its place.
+        std::fs::remove_file(part)?;
+        return std::fs::write(part, bytes);
+    }
+    entries.iter().rfind(|path| path.is_dir()).map_or(Ok(()), |inner| damage(inner))
 }
 
 /// What a command prints; the error is what it said.

@@ -58,7 +58,9 @@ impl Shape {
             let may = if is_optional { "; may be missing" } else { "" };
             rows.push(format!("| `{path}` | {}{may} |", types.join(", or ")));
         }
-        for (key, field) in &self.fields {
+        // The settings of a step are as many as the step has.
+        let fields = self.fields.iter().filter(|_| !path.ends_with(".settings"));
+        for (key, field) in fields {
             let dot = if path.is_empty() { "" } else { "." };
             field.rows(&format!("{path}{dot}{key}"), field.seen < self.objects, rows);
         }

@@ -11,6 +11,9 @@ use crate::setting::{Setting, find};
 /// The bounds of a count of rows, epochs or samples.
 pub const COUNT: RangeInclusive<usize> = 1..=i32::MAX as usize;
 
+/// One of this many samples is held out: with one of one, nothing would be left to train on.
+pub const HOLD_OUT: RangeInclusive<usize> = 2..=i32::MAX as usize;
+
 /// The largest number of threads of a process: more than nearly any machine has cores.
 pub const MOST_THREADS: usize = 1024;
 

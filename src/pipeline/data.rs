@@ -81,7 +81,7 @@ pub fn check(data: &Data, medium: Medium) -> Result<(), Fault> {
         Source::Files(files) => {
             check_labels(files)?;
             check_names(files)?;
-            whole("data.hold_out", files.hold_out, &(2..=*COUNT.end()))?;
+            count(&reference::data(), "data.hold_out", files.hold_out)?;
         }
         Source::Own(_) => {}
     }

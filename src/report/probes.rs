@@ -83,9 +83,7 @@ pub fn section(run: &RunView<'_>) -> Result<Section> {
         section.body = Numbers { notes, ..Numbers::default() }.html()?;
         return Ok(section);
     }
-    body.push_str(&table(&labels, charts)?.0);
-    body.push_str(&confused(run, &probes)?.0);
-    section.body = Html(body);
+    section.body = Html(table(&probes, &labels, charts)?.0 + &confused(run, &probes)?.0);
     Ok(section)
 }
 

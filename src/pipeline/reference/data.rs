@@ -1,6 +1,6 @@
 //! The keys of `[data]`.
 
-use super::super::bounds::{COUNT, SIZE};
+use super::super::bounds::{COUNT, HOLD_OUT, SIZE};
 use super::super::settings::{Medium, Textures};
 use crate::setting::{Form, Interval, Setting, Stale};
 
@@ -29,11 +29,19 @@ pub fn data() -> Vec<Setting> {
                  another path to the same bytes makes nothing stale, other bytes make everything stale.",
             ),
         Setting::new("data.test", Form::TextOrTexts)
-            .or("needed unless `[data.textures]` is given")
+            .or("needed unless `data.hold_out` or `[data.textures]` is given")
             .example("[\"test.parquet\"]")
             .doc(
                 "The files of the test split, as in `data.train`.\n\nProbes, the loss after every epoch and patience read \
                  it; no module trains on it.",
+            ),
+        key("data.hold_out", Form::whole(HOLD_OUT))
+            .or("the test split is `data.test`")
+            .unit("samples")
+            .example(10)
+            .doc(
+                "In place of `data.test`: one of every this many samples of `data.train` is of the test split.\n\nWhich \
+                 one is drawn, and depends on this number alone: all seeds are judged on the same samples.",
             ),
         Setting::new("data.root", Form::Text)
             .or("`GIMLET_DATA`, else the folder of the pipeline file")

@@ -1,7 +1,7 @@
 //! Train neural networks one gradient-isolated module at a time, from disk.
 //!
 //! A [`Pipeline`](pipeline::Pipeline) says where samples come from, how they are seen, which modules are trained on
-//! them and with which loss. It is read from a TOML file (the [manual](pipeline)), or built in code. A
+//! them and with which loss. It is read from a TOML file (its [keys](pipeline::reference())), or built in code. A
 //! [`Run`](stage::Run) computes a pipeline in one directory. Its steps are ingest, train, encode and probe; each reads
 //! committed files and writes committed files. A finished step is not run again, and a stopped step goes on from its
 //! checkpoint.
@@ -59,6 +59,7 @@ mod registry;
 pub mod report;
 pub mod sample;
 pub mod schedule;
+pub mod setting;
 pub mod slurm;
 pub mod source;
 pub mod stage;

@@ -14,6 +14,7 @@ mod export;
 mod gc;
 mod grid;
 mod health;
+mod help;
 mod import;
 mod ingest;
 mod init;
@@ -34,10 +35,12 @@ mod plan;
 mod printer;
 mod probe;
 mod processes;
+mod reference;
 mod render;
 mod report;
 mod run;
 mod run_plan;
+mod schema;
 mod screen;
 mod session;
 mod shard;
@@ -61,6 +64,7 @@ use printer::Printer;
 /// Train neural networks one gradient-isolated module at a time, from disk.
 #[derive(Parser)]
 #[command(name = "gimlet", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -126,6 +130,13 @@ enum Command {
     Completions(completions::CompletionsArgs),
     /// Print the page for `man`, or write those of all commands
     Man(man::ManArgs),
+    /// Print a JSON schema, with which editors complete and check pipeline files and sweep files
+    Schema(schema::SchemaArgs),
+    /// Show the help of a command, or every key of pipeline files and sweep files
+    Help(help::HelpArgs),
+    /// Write the generated pages of `docs/reference`
+    #[command(hide = true)]
+    Reference(reference::ReferenceArgs),
 }
 
 /// The command line as data: every subcommand and flag.
@@ -170,6 +181,9 @@ pub fn main() -> ExitCode {
         Command::Gc(args) => gc::run(args, &printer),
         Command::Completions(args) => completions::run(args, &printer),
         Command::Man(args) => man::run(args, &printer),
+        Command::Schema(args) => schema::run(args, &printer),
+        Command::Help(args) => help::run(args, Cli::command(), &printer),
+        Command::Reference(args) => reference::run(args, Cli::command(), &printer),
     });
     match result {
         Ok(()) => ExitCode::SUCCESS,

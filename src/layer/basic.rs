@@ -10,7 +10,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Bounded, ConvSpec, Entry, Layer, Places, Signal, Window, Work, one};
+use super::{
+    Bounded, ConvSpec, Entry, Layer, Places, SIZE, Signal, Window, Work, blocks, one, stride,
+};
+use crate::setting::{Form, Setting};
 
 /// A residual block of two convolutions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,6 +40,22 @@ impl From<Row> for Entry {
         let block = |stride| Basic { channels, stride }.shared();
         Self { first: block(stride), next: block(1), blocks }
     }
+}
+
+/// The settings of a row of blocks.
+pub(super) fn reference() -> Vec<Setting> {
+    let doc = "Residual blocks of two 3x3 convolutions, for images: no batch norm, a ReLU before each, a bias in each.";
+    vec![
+        Setting::table("basic", doc).or(""),
+        Setting::new("basic.channels", Form::whole(SIZE))
+            .unit("channels")
+            .example(64)
+            .doc("Channels of the output."),
+        stride("basic")
+            .unit("pixels")
+            .doc("The stride of the first convolution of the first block."),
+        blocks("basic"),
+    ]
 }
 
 impl Layer for Basic {

@@ -8,7 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::basic::shortcut;
-use super::{Bounded, ConvSpec, Entry, Layer, Places, SIZE, Signal, Window, Work, one};
+use super::{
+    Bounded, ConvSpec, Entry, Layer, Places, SIZE, Signal, Window, Work, blocks, one, stride,
+};
+use crate::setting::{Form, Setting};
 
 /// The channels of a bottleneck's output, as a multiple of its planes.
 pub const EXPANSION: usize = 4;
@@ -40,6 +43,26 @@ impl From<Row> for Entry {
     }
 }
 
+/// The bounds of `planes`, which keep the channels of the output within [`SIZE`].
+const PLANES: std::ops::RangeInclusive<usize> = 1..=*SIZE.end() / EXPANSION;
+
+/// The settings of a row of blocks.
+pub(super) fn reference() -> Vec<Setting> {
+    let doc =
+        "Residual blocks of 1x1, 3x3 and 1x1 convolutions, for images, with a ReLU before each.";
+    vec![
+        Setting::table("bottleneck", doc).or(""),
+        Setting::new("bottleneck.planes", Form::whole(PLANES))
+            .unit("channels")
+            .example(32)
+            .doc("Channels in the middle; the output has four times as many."),
+        stride("bottleneck")
+            .unit("pixels")
+            .doc("The stride of the 3x3 convolution of the first block."),
+        blocks("bottleneck"),
+    ]
+}
+
 impl Layer for Bottleneck {
     fn name(&self) -> &str {
         "bottleneck"
@@ -50,8 +73,7 @@ impl Layer for Bottleneck {
     }
 
     fn bounds(&self) -> Vec<Bounded> {
-        let bounds = 1..=*SIZE.end() / EXPANSION;
-        let planes = Bounded { key: "planes", value: self.planes, bounds };
+        let planes = Bounded { key: "planes", value: self.planes, bounds: PLANES };
         vec![planes, Bounded::size("stride", self.stride)]
     }
 

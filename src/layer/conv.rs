@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Bounded, ConvSpec, Layer, Places, SIZE, Signal, Window, Work, one};
+use super::{Bounded, ConvSpec, Layer, Places, SIZE, Signal, Window, Work, one, stride};
+use crate::setting::{Form, Setting};
 
 /// A convolution with a square kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +82,38 @@ impl Layer for Conv {
             index => format!("model.conv {index}"),
         }
     }
+}
+
+/// The settings of this layer.
+pub(super) fn reference() -> Vec<Setting> {
+    let table = Setting::table(
+        "conv",
+        "A convolution with bias and a square kernel, zero-padded, for images.",
+    );
+    described(table.or(""), "side", "pixels")
+}
+
+/// The settings of a convolution: those of `table`. Its kernel has a `side` or a length, counted in `unit`.
+pub(super) fn described(table: Setting, side: &str, unit: &'static str) -> Vec<Setting> {
+    let of = table.name.clone();
+    let key = |name: &str, form| Setting::new(format!("{of}.{name}"), form);
+    vec![
+        table,
+        key("channels", Form::whole(SIZE))
+            .unit("channels")
+            .example(32)
+            .doc("Channels of the output."),
+        key("kernel", Form::whole(SIZE))
+            .unit(unit)
+            .example(3)
+            .doc(format!("The {side} of the kernel.")),
+        stride(&of).unit(unit).doc("The distance from one window to the next."),
+        key("padding", Form::whole(0..=*SIZE.end()))
+            .or("half the kernel, rounded down")
+            .unit(unit)
+            .example(0)
+            .doc("Zeros on every side of a map."),
+    ]
 }
 
 /// The bounds of a convolution's settings.

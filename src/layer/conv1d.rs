@@ -4,9 +4,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::conv::{Table, bounds};
+use super::conv::{Table, bounds, described};
 use super::{Bounded, ConvSpec, Layer, Places, Signal, Window, Work, turned};
 use crate::parameters::ParameterShape;
+use crate::setting::Setting;
 
 /// A convolution along time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,13 @@ impl From<Table> for Conv1d {
         let Table { channels, kernel, stride, .. } = table;
         Self { channels, kernel, stride, padding: table.padding() }
     }
+}
+
+/// The settings of this layer.
+pub(super) fn reference() -> Vec<Setting> {
+    let table =
+        Setting::table("conv1d", "A convolution with bias along time, zero-padded, for sound.");
+    described(table.or(""), "length", "steps")
 }
 
 impl Layer for Conv1d {

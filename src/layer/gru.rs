@@ -7,10 +7,11 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Bounded, Context, Layer, Places, Sequence, Signal, Work, turned};
+use super::{Bounded, Context, Layer, Places, SIZE, Sequence, Signal, Work, turned};
 use crate::Result;
 use crate::context::gru::{self, operations, shapes};
 use crate::parameters::{ParameterShape, Parameters};
+use crate::setting::{Form, Setting};
 
 /// A gated recurrent unit along time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,27 @@ pub struct Gru {
 
 fn yes() -> bool {
     true
+}
+
+/// The settings of this layer.
+pub(super) fn reference() -> Vec<Setting> {
+    vec![
+        Setting::table(
+            "gru",
+            "A gated recurrent unit along time, for sound: the last layer of its module.\n\nIts output at a step, computed \
+             from this step and those before, is the context that predicts; the probe and the next module see it, too. Its \
+             inputs are the targets.",
+        )
+        .or(""),
+        Setting::new("gru.channels", Form::whole(SIZE))
+            .unit("channels")
+            .example(256)
+            .doc("The number of values of its state."),
+        Setting::new("gru.bptt", Form::Flag)
+            .default(yes())
+            .example(false)
+            .doc("Whether gradients go back in time; otherwise the state is detached at every step."),
+    ]
 }
 
 impl Layer for Gru {

@@ -35,10 +35,11 @@ pub use registry::Layers;
 pub use relu::Relu;
 pub use work::{Context, Kept, Operation, Sequence, Work};
 
-use registry::read;
+use registry::Named;
 
 use crate::parameters::ParameterShape;
 use crate::registry::Registry;
+use crate::setting::{Form, Setting};
 
 /// All layers of this crate.
 impl Default for Layers {
@@ -46,12 +47,12 @@ impl Default for Layers {
         Self(Registry::of(
             "layer",
             vec![
-                ("conv", read::<Conv>),
-                ("conv1d", read::<Conv1d>),
-                ("gru", read::<Gru>),
-                ("relu", read::<Relu>),
-                ("basic", read::<basic::Row>),
-                ("bottleneck", read::<bottleneck::Row>),
+                ("conv", Named::of::<Conv>(conv::reference)),
+                ("conv1d", Named::of::<Conv1d>(conv1d::reference)),
+                ("gru", Named::of::<Gru>(gru::reference)),
+                ("relu", Named::of::<Relu>(relu::reference)),
+                ("basic", Named::of::<basic::Row>(basic::reference)),
+                ("bottleneck", Named::of::<bottleneck::Row>(bottleneck::reference)),
             ],
         ))
     }
@@ -60,6 +61,9 @@ impl Default for Layers {
 /// The bounds of a side in pixels, of a number of channels, and of the side of a kernel. They are far above what can be
 /// computed, and so low that a product of a few of them does not overflow.
 pub const SIZE: RangeInclusive<usize> = 1..=1 << 14;
+
+/// The largest number of blocks that one layer of a pipeline file stands for.
+pub const MAX_BLOCKS: usize = 1024;
 
 /// A layer of a module, or a residual block.
 pub trait Layer: Debug + Send + Sync {
@@ -227,4 +231,18 @@ pub struct Misfit {
 /// The default of a setting that is 1 when it is left out.
 fn one() -> usize {
     1
+}
+
+/// The setting `stride` of a layer called `of`.
+fn stride(of: &str) -> Setting {
+    Setting::new(format!("{of}.stride"), Form::whole(SIZE)).default(one()).example(2)
+}
+
+/// The setting `blocks` of a row of blocks, each a layer called `of`.
+fn blocks(of: &str) -> Setting {
+    Setting::new(format!("{of}.blocks"), Form::whole(1..=MAX_BLOCKS))
+        .default(one())
+        .unit("blocks")
+        .example(3)
+        .doc("The blocks in a row; only the first one has the stride.")
 }

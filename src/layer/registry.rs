@@ -7,17 +7,27 @@ use toml::de::{DeValue, Error as Mistyped, ValueDeserializer};
 use super::Entry;
 use crate::Result;
 use crate::registry::Registry;
+use crate::setting::{Setting, Stale};
 
 /// The layers that pipeline files can name.
 #[derive(Debug, Clone)]
-pub struct Layers(pub(super) Registry<Read>);
+pub struct Layers(pub(super) Registry<Named>);
 
-pub(super) type Read = fn(Spanned<DeValue<'_>>) -> Result<Entry, Mistyped>;
+/// What is known of the layer of a name.
+#[derive(Debug, Clone)]
+pub(super) struct Named {
+    read: fn(Spanned<DeValue<'_>>) -> Result<Entry, Mistyped>,
+    reference: fn() -> Vec<Setting>,
+}
 
-pub(super) fn read<S: DeserializeOwned + Into<Entry>>(
-    settings: Spanned<DeValue<'_>>,
-) -> Result<Entry, Mistyped> {
-    Ok(S::deserialize(ValueDeserializer::from(settings))?.into())
+impl Named {
+    /// A layer with the settings `S`, described by `reference`.
+    pub fn of<S: DeserializeOwned + Into<Entry>>(reference: fn() -> Vec<Setting>) -> Self {
+        let read = |settings: Spanned<DeValue<'_>>| -> Result<Entry, Mistyped> {
+            Ok(S::deserialize(ValueDeserializer::from(settings))?.into())
+        };
+        Self { read, reference }
+    }
 }
 
 impl Layers {
@@ -27,7 +37,7 @@ impl Layers {
     /// # Errors
     /// [`crate::Kind::Usage`] when there is a layer of that name.
     pub fn with<S: DeserializeOwned + Into<Entry>>(self, name: &'static str) -> Result<Self> {
-        self.0.with(name, read::<S>).map(Self)
+        self.0.with(name, Named::of::<S>(Vec::new)).map(Self)
     }
 
     /// The names of all layers.
@@ -41,6 +51,21 @@ impl Layers {
         name: &str,
         settings: Spanned<DeValue<'_>>,
     ) -> Option<Result<Entry, Mistyped>> {
-        self.0.get(name).map(|read| read(settings))
+        self.0.get(name).map(|named| (named.read)(settings))
+    }
+
+    /// The keys of all layers in `layers` of a module.
+    pub(crate) fn reference(&self) -> Vec<Setting> {
+        let mut all = Vec::new();
+        for (name, named) in self.0.names().zip(self.0.entries()) {
+            let own = (named.reference)();
+            let own = if own.is_empty() { vec![Setting::table(name, "")] } else { own };
+            all.extend(own.into_iter().map(|it| Setting {
+                name: format!("modules.layers.{}", it.name),
+                stale: Stale::AFTER_INGEST,
+                ..it
+            }));
+        }
+        all
     }
 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Layer, Work};
+use crate::setting::Setting;
 
 /// The rectifier, max(x, 0).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -19,6 +20,11 @@ impl From<Table> for Relu {
     fn from(Table {}: Table) -> Self {
         Self
     }
+}
+
+/// The settings of this layer: none.
+pub(super) fn reference() -> Vec<Setting> {
+    vec![Setting::table("relu", "The rectifier, max(x, 0); it has no keys.").or("").example("{}")]
 }
 
 impl Layer for Relu {

@@ -10,7 +10,8 @@
 use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::prediction::{Judge, PredictionSettings, Reach, Scoring};
+use super::prediction::{Judge, PredictionSettings, Reach, Scoring, negatives};
+use crate::setting::Setting;
 
 /// The hinge loss of CLAPP, and its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,13 @@ impl PredictionSettings for Settings {
         let Self { prediction_steps: steps, negatives, skip } = *self;
         let reach = Reach { steps, skip };
         Scoring { reach, negatives, context: None, judge: &Hinge, of_a_guess: 2.0 }
+    }
+
+    fn reference(&self) -> Vec<Setting> {
+        let [steps, skip] = self.scoring().reach.reference(Self::NAME);
+        let doc = "The hinge loss of CLAPP on a grid of patches, for images: predictions as in `infonce`.";
+        let table = Setting::table(Self::NAME, doc).or("");
+        vec![table, steps, negatives(Self::NAME, self.negatives), skip]
     }
 }
 

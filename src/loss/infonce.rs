@@ -7,7 +7,8 @@ use candle_core::Tensor;
 use candle_nn::ops::log_softmax;
 use serde::{Deserialize, Serialize};
 
-use super::prediction::{Judge, PredictionSettings, Reach, Scoring};
+use super::prediction::{Judge, PredictionSettings, Reach, Scoring, negatives};
+use crate::setting::{Form, Setting};
 
 /// InfoNCE between a patch and those below it, and its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,6 +38,25 @@ impl PredictionSettings for Settings {
         let Self { prediction_steps: steps, negatives, skip, context } = *self;
         let (reach, of_a_guess) = (Reach { steps, skip }, ((negatives + 1) as f64).ln());
         Scoring { reach, negatives, context, judge: &CrossEntropy, of_a_guess }
+    }
+
+    fn reference(&self) -> Vec<Setting> {
+        let [steps, skip] = self.scoring().reach.reference(Self::NAME);
+        vec![
+            Setting::table(
+                Self::NAME,
+                "InfoNCE on a grid of patches, for images: each patch predicts patches in the rows below it, against \
+                 negatives from the whole batch.\n\nWith `context = \"pixelcnn\"` and `split = \"end-to-end\"` it is CPC.",
+            )
+            .or(""),
+            steps,
+            negatives(Self::NAME, self.negatives),
+            skip,
+            Setting::new("infonce.context", Form::Words(vec!["pixelcnn"]))
+                .or("each patch predicts by itself")
+                .example("\"pixelcnn\"")
+                .doc("A network of the loss's own that predicts: a gated PixelCNN, from a patch and those above it."),
+        ]
     }
 }
 

@@ -20,6 +20,7 @@ use candle_core::{D, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::infonce::CrossEntropy;
+use super::prediction::negatives;
 use super::sampling::Sampling;
 use super::scores::Kept;
 use super::sequence_contrast::Along;
@@ -32,6 +33,7 @@ use crate::device::Device;
 use crate::parameters::{ParameterShape, Parameters};
 use crate::quantity::counted;
 use crate::random::Draws;
+use crate::setting::{Form, Setting};
 use crate::{Error, Result};
 
 /// InfoNCE along a sequence, and its settings.
@@ -116,6 +118,52 @@ impl Settings {
 impl Recipe for Settings {
     fn name(&self) -> &'static str {
         "infonce1d"
+    }
+
+    fn reference(&self) -> Vec<Setting> {
+        let key = |name: &str, form| Setting::new(format!("infonce1d.{name}"), form);
+        let GruSettings { channels, bptt } = GruSettings::default();
+        vec![
+            Setting::table(
+                self.name(),
+                "InfoNCE along time, for sound: each step of a sequence predicts those after it, against negatives from \
+                 the batch.",
+            )
+            .or(""),
+            key("prediction_steps", Form::whole_of(1.0..=*ROWS.end()))
+                .default(self.prediction_steps)
+                .unit("steps")
+                .example(4)
+                .doc("The steps ahead that are predicted, each by a predictor of its own."),
+            negatives(self.name(), self.negatives),
+            key("subsample", Form::whole_of(0.0..=*COUNT.end()))
+                .default(self.subsample)
+                .unit("steps")
+                .example(0)
+                .doc("Steps of a longer sequence that the loss is computed on, from a random one on; 0 for all."),
+            key("sampling", Form::Words(vec!["permutation", "offsets", "sequence"]))
+                .default("\"permutation\"")
+                .example("\"offsets\"")
+                .doc(
+                    "Where negatives come from.\n\n`\"permutation\"`: random orders of all vectors of the batch. \
+                     `\"offsets\"`: random distances from the positive, never the positive itself. `\"sequence\"`: random \
+                     orders of the vectors of the same sequence.",
+                ),
+            key("context", Form::OneKey)
+                .or("the module's own `gru`, else each step by itself")
+                .example("{ gru = { channels = 256, bptt = true } }")
+                .doc("A network of the loss's own that predicts: `gru`."),
+            Setting::table("infonce1d.context.gru", "A gated recurrent unit along time.").or(""),
+            key("context.gru.channels", Form::whole_of(CHANNELS))
+                .default(channels)
+                .unit("channels")
+                .example(128)
+                .doc("The number of values of its state."),
+            key("context.gru.bptt", Form::Flag)
+                .default(bptt)
+                .example(false)
+                .doc("Whether gradients go back through time."),
+        ]
     }
 
     fn positives(&self) -> Option<RangeInclusive<usize>> {

@@ -37,6 +37,7 @@ use crate::Result;
 use crate::parameters::{ParameterShape, Parameters};
 use crate::random::Draws;
 use crate::registry::Registry;
+use crate::setting::Setting;
 
 /// All losses of this crate.
 impl Default for Losses {
@@ -61,6 +62,12 @@ impl Default for Losses {
 pub trait Recipe: Written + Any + Debug + Send + Sync {
     /// The name of the loss in pipeline files, messages and tables: letters, digits, `-` and `_`.
     fn name(&self) -> &'static str;
+
+    /// Its keys in a pipeline file, for the reference and for messages: a table of the loss's name, and below it keys
+    /// such as `infonce.negatives`.
+    fn reference(&self) -> Vec<Setting> {
+        vec![Setting::table(self.name(), "")]
+    }
 
     /// The settings that must lie within bounds.
     fn bounds(&self) -> Vec<Bounded> {

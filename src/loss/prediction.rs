@@ -28,6 +28,7 @@ use crate::device::Device;
 use crate::parameters::{ParameterShape, Parameters};
 use crate::quantity::counted;
 use crate::random::Draws;
+use crate::setting::{Form, Setting};
 
 /// Turns the scores of a position into its loss. The score of the positive comes first.
 pub(super) trait Judge: Send + Sync {
@@ -44,6 +45,9 @@ pub(super) trait PredictionSettings: Serialize + Debug + Send + Sync + 'static {
     const NAME: &'static str;
 
     fn scoring(&self) -> Scoring;
+
+    /// Its keys in a pipeline file ([`Recipe::reference`]).
+    fn reference(&self) -> Vec<Setting>;
 }
 
 /// How a loss scores predictions.
@@ -61,6 +65,10 @@ pub(super) struct Scoring {
 impl<T: PredictionSettings> Recipe for T {
     fn name(&self) -> &'static str {
         T::NAME
+    }
+
+    fn reference(&self) -> Vec<Setting> {
+        PredictionSettings::reference(self)
     }
 
     fn bounds(&self) -> Vec<Bounded> {
@@ -112,6 +120,15 @@ impl<T: PredictionSettings> Recipe for T {
     }
 }
 
+/// The setting `negatives` of a loss called `of`.
+pub(super) fn negatives(of: &str, default: usize) -> Setting {
+    Setting::new(format!("{of}.negatives"), Form::whole_of(COUNT))
+        .default(default)
+        .unit("negatives per prediction")
+        .example(8)
+        .doc("What the positive is told apart from in each prediction, drawn from the whole batch.")
+}
+
 /// How many rows down predictions reach.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reach {
@@ -123,6 +140,23 @@ impl Reach {
     /// The distances, in rows, from a vector down to those that it predicts.
     pub fn rows_below(self) -> RangeInclusive<usize> {
         self.skip + 1..=self.skip + self.steps
+    }
+
+    /// The settings of a loss called `of`, these being their defaults.
+    pub fn reference(self, of: &str) -> [Setting; 2] {
+        let key = |name: &str, form| Setting::new(format!("{of}.{name}"), form);
+        [
+            key("prediction_steps", Form::whole_of(1.0..=*ROWS.end()))
+                .default(self.steps)
+                .unit("rows of patches")
+                .example(3)
+                .doc("The rows below a patch that it predicts, each by a predictor of its own."),
+            key("skip", Form::whole_of(ROWS))
+                .default(self.skip)
+                .unit("rows of patches")
+                .example(0)
+                .doc("Rows left out between a patch and the first row it predicts, since they overlap the patch."),
+        ]
     }
 
     pub fn bounds(self) -> [Bounded; 2] {

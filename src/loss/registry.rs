@@ -9,6 +9,7 @@ use toml::de::{DeValue, ValueDeserializer};
 use super::Recipe;
 use crate::Result;
 use crate::registry::Registry;
+use crate::setting::{Setting, Stale};
 
 /// The losses that pipeline files can name.
 #[derive(Debug, Clone)]
@@ -46,6 +47,17 @@ impl Losses {
     /// The names of all losses.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.0.names()
+    }
+
+    /// The keys of all losses in `[loss]`.
+    pub(crate) fn reference(&self) -> Vec<Setting> {
+        let all = self.0.entries().flat_map(|entry| entry.default.reference());
+        let of_loss = |it: Setting| Setting {
+            name: format!("loss.{}", it.name),
+            stale: Stale::TRAINING,
+            ..it
+        };
+        all.map(of_loss).collect()
     }
 
     /// The loss of this name with default settings; `None` when there is none.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Loss, Outcome, Recipe, Samples, Sizes};
 use crate::parameters::{ParameterShape, Parameters};
+use crate::setting::Setting;
 use crate::{Error, Result};
 
 /// Cross-entropy of the first label; it has no settings.
@@ -17,6 +18,12 @@ pub struct Settings {}
 impl Recipe for Settings {
     fn name(&self) -> &'static str {
         "supervised"
+    }
+
+    fn reference(&self) -> Vec<Setting> {
+        let doc = "Cross-entropy of the first label, by a linear classifier for each module; it has no keys.\n\nIt is greedy, \
+                   unless `split` makes one module.";
+        vec![Setting::table(self.name(), doc).or("").example("{}")]
     }
 
     fn shapes(&self, sizes: Sizes) -> Vec<ParameterShape> {

@@ -20,6 +20,7 @@ use super::prediction::Reach;
 use super::{Bounded, Loss, Misfit, Outcome, Recipe, Samples, Sizes, WEIGHT};
 use crate::Result;
 use crate::parameters::{ParameterShape, Parameters};
+use crate::setting::{Form, Interval, Setting};
 
 /// Added to variances, so that their root has a finite slope at 0.
 const EPSILON: f64 = 1e-4;
@@ -55,6 +56,36 @@ impl Settings {
 impl Recipe for Settings {
     fn name(&self) -> &'static str {
         "vicreg"
+    }
+
+    fn reference(&self) -> Vec<Setting> {
+        let [steps, skip] = self.reach().reference(self.name());
+        let weight = |name: &str, default: f64, doc: &str| {
+            let form = Form::Number(Interval::between(*WEIGHT.start(), *WEIGHT.end()));
+            let key = Setting::new(format!("vicreg.{name}"), form);
+            key.default(format!("{default:?}")).example(2.0).doc(doc)
+        };
+        let doc = "VICReg between a patch's prediction and its target, for images: a loss without negatives.";
+        vec![
+            Setting::table(self.name(), doc).or(""),
+            steps,
+            skip,
+            weight(
+                "invariance",
+                self.invariance,
+                "The weight of the distance between prediction and target.",
+            ),
+            weight(
+                "variance",
+                self.variance,
+                "The weight of the term by which every channel varies over the batch.",
+            ),
+            weight(
+                "covariance",
+                self.covariance,
+                "The weight of the term by which channels differ.",
+            ),
+        ]
     }
 
     fn bounds(&self) -> Vec<Bounded> {

@@ -1,4 +1,4 @@
-//! Checks that numbers of a pipeline are within their bounds.
+//! Checks that numbers of a pipeline are within the bounds of their settings.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use super::origin::Fault;
 use super::raw::Optional;
 pub use crate::layer::SIZE;
+use crate::setting::{Setting, find};
 
 /// The bounds of a count of rows, epochs or samples.
 pub const COUNT: RangeInclusive<usize> = 1..=i32::MAX as usize;
@@ -36,33 +37,36 @@ pub fn whole(
     bounds: &RangeInclusive<usize>,
 ) -> Result<(), Fault> {
     let Some(number) = number.into() else { return Ok(()) };
-    within(number, last(path), bounds).map_err(|wrong| Fault::of(path, wrong))
+    let key = path.rsplit('.').next().unwrap_or(path);
+    within(number, key, bounds).map_err(|wrong| Fault::of(path, wrong))
 }
 
-/// Fails unless the number at `path` is a step size: finite, and above 0.
-pub fn positive(path: &str, number: f64) -> Result<(), Fault> {
-    let holds = number > 0.0 && number.is_finite();
-    is(path, number, "a finite number above 0", holds)
+/// Fails unless the whole number at `path`, if there is one, is within the bounds of its setting.
+pub fn count(
+    settings: &[Setting],
+    path: &str,
+    number: impl Into<Option<usize>>,
+) -> Result<(), Fault> {
+    number.into().map_or(Ok(()), |it| number_of(settings, path, it as f64))
 }
 
-/// Fails unless `holds`; the message says that the number at `path` must be `wanted`.
-pub fn is(path: &str, number: impl Display, wanted: &str, holds: bool) -> Result<(), Fault> {
-    let message = || format!("`{}` must be {wanted}, not {number}", last(path));
-    if holds { Ok(()) } else { Err(Fault::of(path, message())) }
+/// Fails unless the number at `path` is within the bounds of its setting.
+pub fn number_of(settings: &[Setting], path: &str, number: f64) -> Result<(), Fault> {
+    let Some(setting) = find(settings, path) else {
+        return Err(Fault::of(path, format!("`{path}` has no bounds")));
+    };
+    setting.check(number).map_err(|wrong| Fault::of(path, wrong))
 }
 
-fn last(path: &str) -> &str {
-    path.rsplit('.').next().unwrap_or(path)
-}
-
-/// The number of a key that may be left out; fails unless it is in `bounds`.
+/// The number of a setting that may be left out; fails unless it is within the bounds.
 pub fn optional_whole(
     value: &Optional<usize>,
-    key: &str,
-    bounds: RangeInclusive<usize>,
+    settings: &[Setting],
+    name: &str,
 ) -> Result<Option<usize>, Fault> {
     let Some(value) = value else { return Ok(None) };
     let number = *value.get_ref();
-    within(number, key, &bounds).map_err(|wrong| Fault::at(value.span(), wrong))?;
+    let checked = find(settings, name).map_or(Ok(()), |it| it.check(number as f64));
+    checked.map_err(|wrong| Fault::at(value.span(), wrong))?;
     Ok(Some(number))
 }

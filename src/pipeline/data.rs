@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use super::bounds::{COUNT, SIZE, is, whole};
+use super::bounds::{count, number_of};
 use super::environment::Environment;
 use super::name_pattern::NamePattern;
 use super::origin::{Fault, Origin};
 use super::raw::{self, Optional, Patterns};
+use super::reference;
 use super::settings::{Data, Files, Medium, OnBadSample, Source, Textures};
 use crate::folder::folder_of;
 
@@ -84,18 +85,19 @@ pub fn check(data: &Data, medium: Medium) -> Result<(), Fault> {
         }
         Source::Own(_) => {}
     }
-    whole("data.subset", data.subset, &COUNT)?;
-    whole("data.test_subset", data.test_subset, &COUNT)
+    let settings = reference::data();
+    count(&settings, "data.subset", data.subset)?;
+    count(&settings, "data.test_subset", data.test_subset)
 }
 
 fn check_textures(textures: &Textures) -> Result<(), Fault> {
     let Textures { classes, size, train, test, noise } = *textures;
-    let holds = (0.0..=1.0).contains(&noise);
-    is("data.textures.noise", noise, "a number from 0 to 1", holds)?;
-    whole("data.textures.classes", classes, &COUNT)?;
-    whole("data.textures.size", size, &SIZE)?;
-    whole("data.textures.train", train, &COUNT)?;
-    whole("data.textures.test", test, &COUNT)
+    let settings = reference::textures();
+    number_of(&settings, "data.textures.noise", noise.into())?;
+    count(&settings, "data.textures.classes", classes)?;
+    count(&settings, "data.textures.size", size)?;
+    count(&settings, "data.textures.train", train)?;
+    count(&settings, "data.textures.test", test)
 }
 
 /// Fails when a column of labels has no name or is named twice, or when `labels` or `names` do not fit the columns.

@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::origin::Fault;
+use crate::setting::{Form, Setting, find};
 
 /// The least likeness of a name that is suggested for another (Jaro-Winkler; 1 is equal).
 const NEAR_MISS: f64 = 0.8;
@@ -39,8 +40,9 @@ pub fn syntax(error: &toml::de::Error) -> Fault {
     }
 }
 
-/// The fault for TOML that is not a pipeline: `error` came from reading `document` into the types of a pipeline.
-pub fn mistyped(error: &toml::de::Error, document: &DeTable<'_>) -> Fault {
+/// The fault for TOML that is not a pipeline: `error` came from reading `document` into the types of a pipeline. What
+/// is wanted is said in the words of `settings`.
+pub fn mistyped(error: &toml::de::Error, document: &DeTable<'_>, settings: &[Setting]) -> Fault {
     let message = error.message();
     let Some(span) = error.span() else { return Fault::of_file(message) };
     let place = Place::find(document, &span).unwrap_or_default();
@@ -49,16 +51,26 @@ pub fn mistyped(error: &toml::de::Error, document: &DeTable<'_>) -> Fault {
         let key = quoted(rest).next().unwrap_or(rest).to_owned();
         let message = format!("missing key `{key}`{}", place.within());
         // The root has no line to point at.
-        return if place.path.is_empty() {
-            Fault::of_file(message)
-        } else {
-            Fault::at(span, message)
+        let fault = match place.path.is_empty() {
+            true => Fault::of_file(message),
+            false => Fault::at(span, message),
+        };
+        return match find(settings, &place.name_of(&key)) {
+            Some(missing) => fault.hint(format!("`{}`: {}", missing.name, missing.summary())),
+            None => fault,
         };
     }
     if message.starts_with("unknown field ") {
         let (key, table) = place.split();
         let fault = Fault::at(span, format!("unknown key `{key}`{}", table.within()));
-        return with_suggestion(fault, &key, message);
+        let mut elsewhere = settings.iter().filter(|it| it.key() == key && it.name != key);
+        return match (elsewhere.next(), elsewhere.next()) {
+            (Some(only), None) => fault.hint(format!(
+                "did you mean `{}`? It is described by `gimlet help pipeline {0}`",
+                only.name
+            )),
+            _ => with_suggestion(fault, &key, message),
+        };
     }
     if message.starts_with("unknown variant ") {
         let word = quoted(message).next().unwrap_or_default();
@@ -77,7 +89,13 @@ pub fn mistyped(error: &toml::de::Error, document: &DeTable<'_>) -> Fault {
         if found.ends_with(" variant") {
             return not_a_variant(span, &place);
         }
-        let (expected, found) = (plain_expected(expected), plain_found(found));
+        let found = plain_found(found);
+        let expected = match find(settings, &place.name()).filter(|_| place.is_of_a_key()) {
+            Some(setting) if !matches!(setting.form, Form::KindOrTable | Form::NameOrOneKey) => {
+                setting.form.words()
+            }
+            _ => plain_expected(expected).to_owned(),
+        };
         return Fault::at(span, format!("{} must be {expected}, not {found}", place.subject()));
     }
     if message.starts_with("wanted ") {
@@ -175,6 +193,28 @@ impl Place {
         (String::new(), table)
     }
 
+    /// The name of the setting, without items.
+    fn name(&self) -> String {
+        let keys = self.path.iter().filter_map(|step| match step {
+            Step::Key(key) => Some(key.as_str()),
+            Step::Item(..) => None,
+        });
+        keys.collect::<Vec<_>>().join(".")
+    }
+
+    /// The name of the setting `key` in this table.
+    fn name_of(&self, key: &str) -> String {
+        match self.path.is_empty() {
+            true => key.to_owned(),
+            false => format!("{}.{key}", self.name()),
+        }
+    }
+
+    /// Whether this is the value of a key, not an item of a list.
+    fn is_of_a_key(&self) -> bool {
+        matches!(self.path.last(), Some(Step::Key(_)))
+    }
+
     fn in_modules(&self) -> bool {
         matches!(self.path.as_slice(), [Step::Key(key), Step::Item(..), ..] if key == "modules")
     }
@@ -217,15 +257,8 @@ impl Place {
                 _ => format!(" in {module}"),
             };
         }
-        let keys: Vec<_> = self
-            .path
-            .iter()
-            .filter_map(|step| match step {
-                Step::Key(key) => Some(key.as_str()),
-                Step::Item(..) => None,
-            })
-            .collect();
-        if keys.is_empty() { String::new() } else { format!(" in [{}]", keys.join(".")) }
+        let name = self.name();
+        if name.is_empty() { name } else { format!(" in [{name}]") }
     }
 }
 

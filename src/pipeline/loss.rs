@@ -8,12 +8,14 @@ use super::bounds::within;
 use super::error_wording::{mistyped, suggest};
 use super::origin::Fault;
 use crate::loss::{Bounded, Losses, Recipe};
+use crate::setting::Setting;
 
 /// The loss that a document names, else the default.
 pub fn resolve(
     losses: &Losses,
     default: Arc<dyn Recipe>,
     document: &DeTable<'_>,
+    described: &[Setting],
 ) -> Result<Arc<dyn Recipe>, Fault> {
     let unknown = |span, name: &str, message| {
         let known: Vec<_> = losses.names().collect();
@@ -32,7 +34,7 @@ pub fn resolve(
     let table = given.get_ref().as_table().and_then(|table| table.iter().next());
     let Some((name, settings)) = table else { return Ok(default) };
     match losses.read(name.get_ref(), settings.clone()) {
-        Some(read) => read.map_err(|error| mistyped(&error, document)),
+        Some(read) => read.map_err(|error| mistyped(&error, document, described)),
         None => {
             let message = format!("unknown loss `{}`", name.get_ref());
             Err(unknown(name.span(), name.get_ref(), message))

@@ -6,20 +6,19 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::bounds::{COUNT, SIZE, optional_whole, positive, whole};
+use super::bounds::{count, number_of, optional_whole, whole};
 use super::error_wording::{mistyped, suggest};
 use super::origin::{Fault, find};
 use super::preset::{self, Preset};
 use super::raw;
+use super::reference;
 use super::settings::{Activations, Module, Store, Training};
 use super::split::{self, Cut};
-use crate::layer::{Bounded, Entry, Layer, Layers};
+use crate::layer::{Bounded, Entry, Layer, Layers, MAX_BLOCKS};
+use crate::setting::Setting;
 
 /// Names that stages, tables and messages use for something else.
 const RESERVED: [&str; 3] = ["ingest", "probe", "untrained"];
-
-/// The largest number of blocks that one layer of a pipeline file stands for.
-const MAX_BLOCKS: usize = 1024;
 
 /// The largest number of layers of all modules together. A short file can stand for many layers.
 const MAX_LAYERS: usize = 4096;
@@ -186,7 +185,8 @@ fn check_name(name: &str, earlier: &[String]) -> Result<(), String> {
 
 /// Fails when a number is out of its bounds, or a module that is cut has settings of its own.
 fn check_own_settings(new: &NewModule, path: &str, is_cut: bool) -> Result<(), Fault> {
-    whole(&format!("{path}.in_channels"), new.in_channels, &SIZE)?;
+    let settings = reference::modules();
+    count(&settings, &format!("{path}.in_channels"), new.in_channels)?;
     let own = [
         ("training", "epochs", new.epochs.is_some()),
         ("training", "learning_rate", new.learning_rate.is_some()),
@@ -198,8 +198,9 @@ fn check_own_settings(new: &NewModule, path: &str, is_cut: bool) -> Result<(), F
             Fault::of(format!("{path}.{key}"), message).hint(format!("set `{table}.{key}`"))
         );
     }
-    whole(&format!("{path}.epochs"), new.epochs, &COUNT)?;
-    new.learning_rate.map_or(Ok(()), |it| positive(&format!("{path}.learning_rate"), it))
+    count(&settings, &format!("{path}.epochs"), new.epochs)?;
+    let rate = format!("{path}.learning_rate");
+    new.learning_rate.map_or(Ok(()), |it| number_of(&settings, &rate, it))
 }
 
 fn check_layer((origin, layer): &PlacedLayer) -> Result<(), Fault> {
@@ -216,6 +217,7 @@ pub fn resolve(
     modules: &[Spanned<raw::Module>],
     known: &Layers,
     document: &DeTable<'_>,
+    settings: &[Setting],
 ) -> Result<Vec<NewModule>, Fault> {
     let mut all: Vec<NewModule> = Vec::new();
     let mut room = MAX_LAYERS;
@@ -223,7 +225,8 @@ pub fn resolve(
         let raw = raw.get_ref();
         let Stack { layers, made_for } = stack(raw, room, &|origin| {
             let path = format!("modules.{index}.{origin}");
-            expand(read(&path, raw.name.get_ref(), known, document)?, &path)
+            let entry = read(&path, raw.name.get_ref(), known, document, settings)?;
+            expand(entry, &path)
         })?;
         let left = room.checked_sub(layers.len());
         all.push(NewModule {
@@ -283,7 +286,7 @@ fn stack(raw: &raw::Module, room: usize, expand: &Expand<'_>) -> Result<Stack, F
 }
 
 fn preset_stack(raw: &raw::Module, name: &Spanned<String>) -> Result<Stack, Fault> {
-    let width = optional_whole(&raw.width, "width", 1..=preset::MAX_WIDTH)?;
+    let width = optional_whole(&raw.width, &reference::modules(), "modules.width")?;
     let Some(found) = Preset::find(name.get_ref(), width.unwrap_or(preset::WIDTH)) else {
         let fault = Fault::at(name.span(), format!("unknown preset `{}`", name.get_ref()));
         return Err(match suggest(name.get_ref(), &preset::NAMES) {
@@ -296,7 +299,13 @@ fn preset_stack(raw: &raw::Module, name: &Spanned<String>) -> Result<Stack, Faul
 }
 
 /// The entry of `layers` at `path`, in the table of `module`.
-fn read(path: &str, module: &str, known: &Layers, document: &DeTable<'_>) -> Result<Entry, Fault> {
+fn read(
+    path: &str,
+    module: &str,
+    known: &Layers,
+    document: &DeTable<'_>,
+    described: &[Setting],
+) -> Result<Entry, Fault> {
     // `raw` has checked that the table has one key.
     let table = find(document, path).and_then(|it| it.get_ref().as_table()?.iter().next());
     let Some((name, settings)) = table else {
@@ -311,7 +320,7 @@ fn read(path: &str, module: &str, known: &Layers, document: &DeTable<'_>) -> Res
         let known: Vec<_> = known.names().collect();
         return Err(suggest(name.get_ref(), &known).into_iter().fold(fault, Fault::hint));
     };
-    entry.map_err(|error| mistyped(&error, document))
+    entry.map_err(|error| mistyped(&error, document, described))
 }
 
 /// The layer or the blocks that the entry at `path` stands for.

@@ -9,6 +9,7 @@ use super::modules::Planned;
 use super::origin::Fault;
 use super::settings::{Activations, Store, Training};
 use crate::schedule::{Given, GivenModule, Misfit, Place, Schedule, Schedules, sequential};
+use crate::setting::{Setting, inside};
 
 /// The schedule of a pipeline that names none.
 pub fn default() -> Arc<dyn Schedule> {
@@ -16,7 +17,11 @@ pub fn default() -> Arc<dyn Schedule> {
 }
 
 /// Reads the schedule that a document names, by its name alone or by the `kind` of a table.
-pub fn resolve(schedules: &Schedules, document: &DeTable<'_>) -> Result<Arc<dyn Schedule>, Fault> {
+pub fn resolve(
+    schedules: &Schedules,
+    document: &DeTable<'_>,
+    settings: &[Setting],
+) -> Result<Arc<dyn Schedule>, Fault> {
     let Some(given) = document.get("schedule") else { return Ok(default()) };
     let (mut table, place) = match given.get_ref() {
         DeValue::Table(table) => (table.clone(), "`kind` in [schedule]"),
@@ -32,8 +37,13 @@ pub fn resolve(schedules: &Schedules, document: &DeTable<'_>) -> Result<Arc<dyn 
         let names: Vec<&str> = all().map(|it| it.name()).collect();
         return Err(with_suggestion(fault.or_of("schedule"), name, &names));
     };
-    check_keys(entry.default.as_ref(), &all().collect::<Vec<_>>(), &table)?;
-    (entry.read)(table).map_err(|error| mistyped(&error, document))
+    check_keys(entry.default.as_ref(), &all().collect::<Vec<_>>(), &table, settings)?;
+    (entry.read)(table).map_err(|error| mistyped(&error, document, settings))
+}
+
+/// Whether the settings of a schedule have this key.
+fn has(schedule: &dyn Schedule, key: &str) -> bool {
+    schedule.reference().iter().any(|it| it.name == key)
 }
 
 /// Fails on a key that this schedule, or every schedule, does not know.
@@ -41,21 +51,17 @@ fn check_keys(
     schedule: &dyn Schedule,
     all: &[&dyn Schedule],
     table: &DeTable<'_>,
+    settings: &[Setting],
 ) -> Result<(), Fault> {
     for (key, value) in table {
         let (span, key): (_, &str) = (key.span(), key.get_ref());
-        if schedule.keys().contains(&key) {
+        if has(schedule, key) {
             continue;
         }
-        let of = all.iter().filter(|it| it.keys().contains(&key));
+        let of = all.iter().filter(|it| has(**it, key));
         let of: Vec<String> = of.map(|it| format!("`{}`", it.name())).collect();
         let Some((last, before)) = of.split_last() else {
-            let mut known = vec!["kind"];
-            all.iter().flat_map(|it| it.keys()).for_each(|key| {
-                if !known.contains(key) {
-                    known.push(key);
-                }
-            });
+            let known: Vec<_> = inside(settings, "schedule").map(Setting::key).collect();
             let fault = Fault::at(span, format!("unknown key `{key}` in [schedule]"));
             return Err(with_suggestion(fault, key, &known));
         };

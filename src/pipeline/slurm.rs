@@ -2,13 +2,11 @@
 
 use toml::Spanned;
 
-use super::bounds::{MOST_THREADS, optional_whole};
+use super::bounds::optional_whole;
 use super::origin::Fault;
 use super::raw::{self, Optional};
-use super::settings::{Requests, Slurm};
-
-/// The bounds of `grace_seconds`: up to a day.
-const GRACE: std::ops::RangeInclusive<usize> = 1..=24 * 3600;
+use super::reference;
+use super::settings::{GRACE_SECONDS, Requests, Slurm};
 
 /// Options that the script itself sets: what a job does, and when.
 const SCRIPTED: [&str; 9] = [
@@ -31,6 +29,7 @@ pub fn resolve(raw: &raw::Slurm) -> Result<Slurm, Fault> {
             requests(kind.get_ref())
         }
     };
+    let grace = optional_whole(&raw.grace_seconds, &reference::slurm(), "slurm.grace_seconds")?;
     Ok(Slurm {
         all: requests(raw)?,
         ingest: of_kind(&raw.ingest)?,
@@ -38,7 +37,7 @@ pub fn resolve(raw: &raw::Slurm) -> Result<Slurm, Fault> {
         encode: of_kind(&raw.encode)?,
         probe: of_kind(&raw.probe)?,
         setup: setup(raw.setup.as_deref().unwrap_or_default())?,
-        grace_seconds: optional_whole(&raw.grace_seconds, "grace_seconds", GRACE)?,
+        grace_seconds: grace.or(Some(GRACE_SECONDS)),
     })
 }
 
@@ -71,7 +70,11 @@ fn requests(raw: &raw::Slurm) -> Result<Requests, Fault> {
         time: time(&raw.time)?,
         gres: word(&raw.gres, "gres")?,
         // A job computes with one thread per CPU.
-        cpus_per_task: optional_whole(&raw.cpus_per_task, "cpus_per_task", 1..=MOST_THREADS)?,
+        cpus_per_task: optional_whole(
+            &raw.cpus_per_task,
+            &reference::slurm(),
+            "slurm.cpus_per_task",
+        )?,
         mem: mem(&raw.mem)?,
         constraint: word(&raw.constraint, "constraint")?,
         extra: extra(raw.extra.as_deref().unwrap_or_default())?,

@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 use gimlet_store::path_of;
 
-use super::bounds::{COUNT, whole};
+use super::bounds::{count, number_of};
 use super::bytes::optional_bytes;
 use super::origin::Fault;
 use super::raw::{self, Optional};
+use super::reference;
 use super::settings::Store;
 
 /// Reads a store table, and fills in its defaults.
@@ -37,12 +38,12 @@ fn url(raw: &Optional<String>) -> Result<Option<PathBuf>, Fault> {
 
 /// Fails unless every number is within its bounds.
 pub fn check(store: &Store) -> Result<(), Fault> {
-    whole("store.rows_per_part", store.rows_per_part, &COUNT)?;
-    for (key, bytes) in [("max_bytes", store.max_bytes), ("read_memory", Some(store.read_memory))] {
-        if bytes == Some(0) {
-            let message = format!("`{key}` must be at least 1 byte");
-            return Err(Fault::of(format!("store.{key}"), message));
-        }
+    let settings = reference::store();
+    count(&settings, "store.rows_per_part", store.rows_per_part)?;
+    for (path, bytes) in
+        [("store.max_bytes", store.max_bytes), ("store.read_memory", Some(store.read_memory))]
+    {
+        bytes.map_or(Ok(()), |it| number_of(&settings, path, it as f64))?;
     }
-    whole("store.keep_generations", store.keep_generations, &COUNT)
+    count(&settings, "store.keep_generations", store.keep_generations)
 }

@@ -3,7 +3,11 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Given, Manner, Misfit, Place, Publishing, Schedule, check_count, check_replay};
+use super::{
+    Given, Manner, Misfit, Place, Publishing, Schedule, check_count, check_replay, count_of,
+    patience_setting, replay_setting,
+};
+use crate::setting::Setting;
 
 /// The settings of `schedule = "async"`.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -32,8 +36,27 @@ impl Schedule for Settings {
         "async"
     }
 
-    fn keys(&self) -> &[&str] {
-        &["sync_every", "max_staleness", "replay", "patience"]
+    fn about(&self) -> &'static str {
+        "one process per module, all at the same time (`gimlet worker`). Each trains on the newest generation of its \
+         predecessor, takes up a newer one between two batches, and writes one of its own every `sync_every` epochs; the \
+         first one is that of the untrained module. A module that has trained `max_staleness` epochs on one generation \
+         waits for the next, unless no worker is making it. So modules keep step, and the death of one worker does not \
+         stop the others."
+    }
+
+    fn reference(&self) -> Vec<Setting> {
+        vec![
+            count_of("sync_every", "epochs")
+                .default(self.publishing().sync_every)
+                .example(2)
+                .doc("Epochs after which a module writes a generation."),
+            count_of("max_staleness", "epochs")
+                .or("the value of `sync_every`")
+                .example(2)
+                .doc("Epochs on one generation after which a module waits for a newer one."),
+            replay_setting(),
+            patience_setting(),
+        ]
     }
 
     /// All settings count for every module, even for the first, which reads no generations: a finished module publishes

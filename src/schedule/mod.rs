@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::setting::{Form, Interval, Setting, Stale};
+
 pub use registry::Schedules;
 pub use step::{At, InRound, Step};
 
@@ -44,8 +46,13 @@ pub trait Schedule: fmt::Debug + Send + Sync + 'static {
     /// The name in pipeline files and messages.
     fn name(&self) -> &'static str;
 
-    /// The names of its settings in a pipeline file.
-    fn keys(&self) -> &[&str];
+    /// Its keys in a pipeline file, named without their table.
+    fn reference(&self) -> Vec<Setting>;
+
+    /// What it does, for the reference: a paragraph.
+    fn about(&self) -> &'static str {
+        ""
+    }
 
     /// Settings of other schedules that mean nothing to it, each with the reason. Settings with an obvious reason are
     /// left out.
@@ -252,15 +259,44 @@ fn in_turn(modules: usize, rounds: usize) -> Vec<Step> {
 
 /// Fails unless a setting that counts epochs or rounds is at least 1 and not too large.
 fn check_count(key: &'static str, count: Option<usize>) -> Result<(), Misfit> {
-    let most = i32::MAX as usize;
-    let bound = match count {
-        Some(0) => "at least 1".to_owned(),
-        Some(count) if count > most => format!("at most {most}"),
-        _ => return Ok(()),
-    };
-    let message = format!("`{key}` must be {bound}, not {}", count.unwrap_or_default());
-    Err(Misfit::at(Place::Setting(key), message))
+    let Some(count) = count else { return Ok(()) };
+    let checked = count_of(key, "epochs").check(count as f64);
+    checked.map_err(|message| Misfit::at(Place::Setting(key), message))
 }
+
+/// A setting that counts epochs or rounds.
+fn count_of(key: &'static str, unit: &'static str) -> Setting {
+    Setting::new(key, Form::whole(1..=i32::MAX as usize)).unit(unit).stale(Stale::TRAINING)
+}
+
+/// The setting `patience`.
+fn patience_setting() -> Setting {
+    count_of("patience", "epochs").or("a training runs to its last epoch").example(3).doc(
+        "A training ends after this many epochs without a smaller held-out loss, and keeps the weights of the smallest \
+         loss.\n\nIt is the loss that probes report, computed after every epoch on at most 1024 test samples: whole \
+         batches, evenly spaced over the split, which must fill at least one batch. Losses can only be compared on the \
+         same input. So in `rounds` the count begins again with every round, and ends the training of the module in that \
+         round. In `async` it begins again with every generation that a module takes up, and modules publish their test \
+         split, too. In a `simultaneous` schedule the input changes with every step, so there is no `patience`.",
+    )
+}
+
+/// The setting `replay`.
+fn replay_setting() -> Setting {
+    Setting::new("replay", Form::Number(SHARE))
+        .default("0.0")
+        .unit("of a batch")
+        .stale(Stale::TRAINING)
+        .example(0.25)
+        .doc(
+            "The share of a batch from older generations.\n\nEach row is drawn with this probability from one of the older \
+             generations that `store.keep_generations` keeps, which must be 2 or more. It affects neither what a module \
+             encodes, nor the input of the first module.",
+        )
+}
+
+/// The bounds of `replay`.
+const SHARE: Interval = Interval::below(0.0, 1.0);
 
 /// Fails unless `replay` is a share of a batch, and older generations are kept from which it can take rows.
 fn check_replay(replay: f64, given: &Given<'_>) -> Result<(), Misfit> {
@@ -269,7 +305,7 @@ fn check_replay(replay: f64, given: &Given<'_>) -> Result<(), Misfit> {
         let message = "`replay` takes rows of older generations, and none is kept";
         return Err(Misfit::at(place, message).hint("set `store.keep_generations` to 2 or more"));
     }
-    if (0.0..1.0).contains(&replay) {
+    if SHARE.has(replay) {
         return Ok(());
     }
     let message =

@@ -9,6 +9,7 @@ use toml::de::{DeTable, Deserializer};
 use super::Schedule;
 use crate::Result;
 use crate::registry::Registry;
+use crate::setting::{Form, Setting, Stale};
 
 /// The schedules that pipeline files can name.
 #[derive(Debug, Clone)]
@@ -44,6 +45,40 @@ impl Schedules {
     pub fn with<S: Schedule + Default + DeserializeOwned>(self) -> Result<Self> {
         let (name, entry) = Entry::of::<S>();
         self.0.with(name, entry).map(Self)
+    }
+
+    /// The keys of `[schedule]`: `kind`, and those of all schedules. One that several have is named once.
+    pub(crate) fn reference(&self) -> Vec<Setting> {
+        let schedules = || self.entries().map(|it| it.default.as_ref());
+        let first = schedules().next().map_or("", |it| it.name());
+        let about = schedules().map(|it| format!("- `{}`: {}", it.name(), it.about()));
+        let about = about.collect::<Vec<_>>().join("\n");
+        let mut all = vec![
+            Setting::new("schedule", Form::KindOrTable)
+                .default(format!("\"{first}\""))
+                .stale(Stale::TRAINING)
+                .example("\"rounds\"")
+                .doc(
+                    "The order in which modules train, and what each reads of what the others made.\n\n`schedule = \
+                     \"rounds\"` is short for a `[schedule]` with that `kind` which says nothing else.",
+                ),
+            Setting::new("schedule.kind", Form::Words(self.0.names().collect()))
+                .default(format!("\"{first}\""))
+                .stale(Stale::TRAINING)
+                .example("\"rounds\"")
+                .doc(format!("The order in which modules train.\n\n{about}")),
+        ];
+        for setting in schedules().flat_map(|it| it.reference()) {
+            let name = format!("schedule.{}", setting.name);
+            if all.iter().any(|it| it.name == name) {
+                continue;
+            }
+            let has = |it: &&dyn Schedule| it.reference().iter().any(|it| it.name == setting.name);
+            let of: Vec<_> = schedules().filter(has).map(|it| format!("`{}`", it.name())).collect();
+            let doc = format!("{}\n\nFor schedules of kind {}.", setting.doc, of.join(", "));
+            all.push(Setting { name, doc, ..setting });
+        }
+        all
     }
 
     /// All schedules.

@@ -6,7 +6,11 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{At, Given, Misfit, Place, Schedule, check_count, check_replay};
+use super::{
+    At, Given, Misfit, Place, Schedule, check_count, check_replay, count_of, patience_setting,
+    replay_setting,
+};
+use crate::setting::Setting;
 
 /// The settings of `schedule = "rounds"`. If a pipeline file leaves out rounds or epochs, they are filled in.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -33,8 +37,26 @@ impl Schedule for Settings {
         "rounds"
     }
 
-    fn keys(&self) -> &[&str] {
-        &["rounds", "epochs_per_round", "replay", "patience"]
+    fn about(&self) -> &'static str {
+        "in each round every module in turn trains `epochs_per_round` on the newest generation of its input, then writes a \
+         new generation, with newly drawn crops and flips, or windows. Modules have no `epochs` of their own. Weights and \
+         generations of earlier rounds are deleted as soon as nothing needs them, except the newest \
+         `store.keep_generations`. With more `rounds`, a run goes on from its last round."
+    }
+
+    fn reference(&self) -> Vec<Setting> {
+        vec![
+            count_of("rounds", "rounds")
+                .or("`training.epochs` divided by `epochs_per_round`")
+                .example(5)
+                .doc("How often every module trains.\n\nA larger number goes on from the rounds that are done."),
+            count_of("epochs_per_round", "epochs")
+                .or("`training.epochs` divided by `rounds`; 1 if both are left out")
+                .example(2)
+                .doc("Epochs that a module trains in a round."),
+            replay_setting(),
+            patience_setting(),
+        ]
     }
 
     /// Leaves out the number of rounds, because more rounds go on from the existing ones.

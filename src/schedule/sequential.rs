@@ -4,7 +4,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Given, Misfit, Schedule, check_count};
+use super::{Given, Misfit, Schedule, check_count, patience_setting};
+use crate::setting::Setting;
 
 /// The settings of `schedule = "sequential"`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -19,8 +20,12 @@ impl Schedule for Settings {
         "sequential"
     }
 
-    fn keys(&self) -> &[&str] {
-        &["patience"]
+    fn about(&self) -> &'static str {
+        "each module trains to its last epoch and writes its activations, then the next one trains."
+    }
+
+    fn reference(&self) -> Vec<Setting> {
+        vec![patience_setting()]
     }
 
     fn key(&self, _replays: bool) -> Value {

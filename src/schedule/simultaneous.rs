@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Given, Manner, Misfit, Place, Schedule, Step, in_turn};
+use crate::setting::Setting;
 
 /// The settings of `schedule = "simultaneous"`: there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -16,8 +17,13 @@ impl Schedule for Settings {
         "simultaneous"
     }
 
-    fn keys(&self) -> &[&str] {
-        &[]
+    fn about(&self) -> &'static str {
+        "all modules train in one process. Each batch goes forward once, through all modules; no gradient goes from one \
+         module to another. Only what probes read is stored."
+    }
+
+    fn reference(&self) -> Vec<Setting> {
+        Vec::new()
     }
 
     fn refused(&self) -> &[(&str, &str)] {

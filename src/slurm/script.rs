@@ -5,12 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::job::own;
 use super::{Array, Commands, Job};
-use crate::pipeline::{DATA_ROOT_VARIABLE, Requests, Slurm};
+use crate::pipeline::{DATA_ROOT_VARIABLE, GRACE_SECONDS, Requests, Slurm};
 use crate::stage::StepKind;
 use crate::{Error, Kind, Result};
-
-/// Seconds before its time limit at which a job is told to save its state. Slurm may send this up to a minute earlier.
-const GRACE_SECONDS: usize = 90;
 
 /// A script that submits jobs, before it is written as text.
 #[derive(Debug, Clone)]

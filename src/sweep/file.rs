@@ -7,16 +7,15 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::reference::reference;
 use super::{Seeds, Sweep, Variant};
 use crate::Result;
 use crate::folder::folder_of;
 use crate::pipeline::error_wording::{self, suggest};
 use crate::pipeline::origin::{self, Fault, Origin};
 use crate::quantity::counted;
+use crate::setting::{self, inside};
 use crate::stage::run_dir::SWEEP_RESULTS;
-
-/// The keys of a sweep file.
-const KEYS: [&str; 7] = ["name", "pipeline", "seeds", "baseline", "set", "grid", "variants"];
 
 /// The most runs in a sweep: more are a mistake.
 const MOST_RUNS: usize = 10_000;
@@ -80,7 +79,8 @@ impl Setting {
 fn read(text: &str, file: &Path, overrides: &[String]) -> Result<Sweep, Fault> {
     let document = DeTable::parse(text).map_err(|error| error_wording::syntax(&error))?;
     let root = document.get_ref();
-    refuse_unknown(root, &KEYS, "")?;
+    let described = reference();
+    refuse_unknown(root, &keys(&described, ""), "")?;
 
     let name = name(root, file)?;
     let pipeline = string(root, "pipeline")?.ok_or_else(|| {
@@ -128,6 +128,11 @@ fn with_hint(fault: Fault, hint: Option<String>) -> Fault {
         Some(hint) => fault.hint(hint),
         None => fault,
     }
+}
+
+/// The keys of a table.
+fn keys<'s>(settings: &'s [setting::Setting], table: &'s str) -> Vec<&'s str> {
+    inside(settings, table).map(setting::Setting::key).collect()
 }
 
 /// Fails on the first unknown key of a table. `within` is empty, or names the table: " in [[variants]]".
@@ -324,7 +329,7 @@ fn named(
         let DeValue::Table(table) = item.get_ref() else {
             return Err(Fault::at(item.span(), "a variant must be a table").hint(HINT));
         };
-        refuse_unknown(table, &["name", "set"], " in [[variants]]")?;
+        refuse_unknown(table, &keys(&reference(), "variants"), " in [[variants]]")?;
         let name = string(table, "name")?.ok_or_else(|| {
             Fault::at(item.span(), "missing key `name` in [[variants]]").hint(HINT)
         })?;

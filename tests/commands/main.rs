@@ -17,6 +17,7 @@ mod nearest;
 mod neurons;
 mod plan;
 mod terminal;
+mod reference;
 mod verify;
 
 #[path = "../notes/mod.rs"]

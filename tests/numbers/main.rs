@@ -11,6 +11,7 @@ mod losses;
 mod module;
 mod own_layer;
 mod pipeline;
+mod reference;
 mod representation;
 mod schedule_settings;
 mod stale_steps;

@@ -418,28 +418,32 @@ fn wrong_keys_are_shown_with_a_suggestion() {
        |
     28 |     { conv = { channels = 16 } },
        |              ^^^^^^^^^^^^^^^^^
+    hint: `modules.layers.conv.kernel`: The side of the kernel.
     "#);
-    assert_snapshot!(refused("seed = 1", &[]), @"recipes/p.toml: missing key `data`");
+    assert_snapshot!(refused("seed = 1", &[]), @r"
+    recipes/p.toml: missing key `data`
+    hint: `data`: Where samples come from: files in `train` and `test`, or the generator `[data.textures]`.
+    ");
 }
 
 #[test]
 fn wrong_values_are_shown_with_what_is_wanted() {
     assert_snapshot!(refused_with("batch = 16", "batch = \"sixteen\""), @r#"
-    `batch` in [training] must be a whole number of 0 or more, not the string "sixteen"
+    `batch` in [training] must be a whole number of 1 or more, not the string "sixteen"
       --> recipes/p.toml:47:9
        |
     47 | batch = "sixteen"
        |         ^^^^^^^^^
     "#);
     assert_snapshot!(refused_with("batch = 16", "batch = 1.5"), @r#"
-    `batch` in [training] must be a whole number of 0 or more, not 1.5
+    `batch` in [training] must be a whole number of 1 or more, not 1.5
       --> recipes/p.toml:47:9
        |
     47 | batch = 1.5
        |         ^^^
     "#);
     assert_snapshot!(refused_with("batch = 16", "batch = -16"), @r#"
-    `batch` in [training] must be a whole number of 0 or more, not -16
+    `batch` in [training] must be a whole number of 1 or more, not -16
       --> recipes/p.toml:47:9
        |
     47 | batch = -16
@@ -527,7 +531,7 @@ fn wrong_values_are_shown_with_what_is_wanted() {
        |                 ^^
     "#);
     assert_snapshot!(refused_with("checkpoint_seconds = 10", "checkpoint_seconds = inf"), @r#"
-    `checkpoint_seconds` must be a number of seconds from 0 to a year, not inf
+    `checkpoint_seconds` must be a number from 0 to 31536000 (seconds), not inf
       --> recipes/p.toml:49:22
        |
     49 | checkpoint_seconds = inf
@@ -847,7 +851,7 @@ fn mistakes_in_overrides_name_the_override() {
     `--set trainig.epochs=3`: unknown key `trainig`
     hint: did you mean `training`?
     "#);
-    assert_snapshot!(refused(FULL, &["training.epochs=many"]), @r#"`--set training.epochs=many`: `epochs` in [training] must be a whole number of 0 or more, not the string "many""#);
+    assert_snapshot!(refused(FULL, &["training.epochs=many"]), @r#"`--set training.epochs=many`: `epochs` in [training] must be a whole number of 1 or more, not the string "many""#);
     assert_snapshot!(refused(FULL, &["training.epochs=0"]), @"`--set training.epochs=0`: `epochs` must be at least 1, not 0");
     assert_snapshot!(refused(FULL, &["store.dtype=f61"]), @r#"
     `--set store.dtype=f61`: unknown value `f61` for `dtype` in [store]

@@ -5,6 +5,7 @@ use std::path::Path;
 use gimlet::Kind;
 use gimlet::pipeline::{Environment, Pipeline, Split};
 use gimlet::schedule::{At, Given, Misfit, Place, Schedule, Schedules, Step, rounds};
+use gimlet::setting::{Form, Setting};
 use gimlet::stage::{RunDir, Standing};
 
 const PIPELINE: &str = r#"
@@ -195,7 +196,7 @@ fn what_is_no_schedule_is_refused_where_it_says_so() {
     let (message, marked, _) = refused("patience = \"3\"", &[]);
     assert_eq!(
         message,
-        "`patience` in [schedule] must be a whole number of 0 or more, not the string \"3\""
+        "`patience` in [schedule] must be a whole number of 1 or more, not the string \"3\""
     );
     assert_eq!(marked.as_deref(), Some("\"3\""));
     let text = PIPELINE.replace("[schedule]\n", "").replacen(
@@ -226,8 +227,8 @@ impl Schedule for TopDown {
         "top-down"
     }
 
-    fn keys(&self) -> &[&str] {
-        &["passes"]
+    fn reference(&self) -> Vec<Setting> {
+        vec![Setting::new("passes", Form::whole(0..=1000)).doc("Passes over the modules.")]
     }
 
     fn key(&self, _replays: bool) -> serde_json::Value {

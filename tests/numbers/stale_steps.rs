@@ -13,6 +13,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, Field, Fields};
 use gimlet::pipeline::{Environment, Pipeline, Split};
+use gimlet::setting::{Setting, Stale, find, inside};
 use gimlet::stage::{RunDir, Standing, Step};
 use tempfile::TempDir;
 
@@ -592,12 +593,15 @@ const CASES: &[Case] = &[
 fn every_setting_makes_stale_what_reads_it() {
     let bench = Bench::new();
     let mut told = String::new();
+    let mut kinds: BTreeMap<&str, Stale> = BTreeMap::new();
     for Case { title, text, changes } in CASES {
         writeln!(told, "\n# {title}\n").unwrap();
         let text = text.concat();
         for change in changes.iter().copied().flatten() {
             let both = change.both.iter().map(|it| format!("{it}; ")).collect::<String>();
             let stale = bench.stale(&text, change).unwrap_or_else(|error| refused(&error));
+            let of_setting = kinds.entry(change.setting).or_insert(Stale::NOTHING);
+            *of_setting = *of_setting | kinds_of(&stale);
             writeln!(told, "{both}{}\n    {stale}", change.set).unwrap();
         }
     }
@@ -605,6 +609,31 @@ fn every_setting_makes_stale_what_reads_it() {
     settings.set_snapshot_path("../snapshots");
     settings.set_prepend_module_to_snapshot(false);
     settings.bind(|| insta::assert_snapshot!("stale_steps", told));
+    // What the reference says is what was found.
+    let reference = gimlet::pipeline::reference(&Environment::default());
+    let wrong: Vec<String> = kinds
+        .into_iter()
+        .filter_map(|(setting, found)| {
+            let said = find(&reference, setting).map(|it| it.stale);
+            (said != Some(found)).then(|| {
+                let said = said.map_or("no setting".to_owned(), Stale::words);
+                format!("`{setting}` makes stale: {}; the reference says: {said}", found.words())
+            })
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The kinds of steps in a list of titles.
+fn kinds_of(stale: &str) -> Stale {
+    let kind = |title: &str| match title.split(' ').next().unwrap_or_default() {
+        "nothing" => Stale::NOTHING,
+        "everything" => Stale::EVERYTHING,
+        _ if title.starts_with("encode untrained") => Stale::of("untrained").unwrap(),
+        // What follows a comma within a title: "train a, b", "train a, round 1".
+        word => Stale::of(word).unwrap_or(Stale::NOTHING),
+    };
+    stale.split(", ").fold(Stale::NOTHING, |all, title| all | kind(title))
 }
 
 #[test]
@@ -616,6 +645,7 @@ fn no_setting_is_left_out() {
         .map(|change| change.setting)
         .collect();
     let tables: BTreeMap<&str, &str> = TABLES.iter().copied().collect();
+    let reference = gimlet::pipeline::reference(&Environment::default());
     let text = CASES[0].text.concat();
     for (table, set) in &tables {
         let error = bench.pipeline(&text, &[set]).expect_err(set);
@@ -623,6 +653,10 @@ fn no_setting_is_left_out() {
         let known: Vec<&str> = hint.split('`').skip(1).step_by(2).collect();
         let has_keys = *table != "loss.supervised";
         assert_eq!(has_keys, hint.starts_with("known here: "), "{set}: {error}; {hint}");
+        let described: BTreeSet<&str> = inside(&reference, table).map(Setting::key).collect();
+        let described = described.into_iter().filter(|_| *table != "schedule");
+        let keys: BTreeSet<&str> = known.iter().copied().filter(|_| *table != "schedule").collect();
+        assert_eq!(described.collect::<BTreeSet<_>>(), keys, "the reference of [{table}]");
         for key in known {
             let setting = if table.is_empty() { key.to_owned() } else { format!("{table}.{key}") };
             assert!(

@@ -1,5 +1,9 @@
 //! What a cluster is asked for: `[slurm]`.
 
+/// Seconds before its time limit at which a job is told to save its state, unless a pipeline says otherwise.
+/// Slurm may send this up to a minute earlier.
+pub const GRACE_SECONDS: usize = 90;
+
 /// What `gimlet slurm` asks a cluster for. An option for one kind of job replaces that of all jobs; `extra` is added.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Slurm {

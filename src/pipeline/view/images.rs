@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
-use super::super::bounds::{SIZE, whole};
+use super::super::bounds::count;
 use super::super::origin::Fault;
 use super::super::pooling::Pooling;
 use super::super::raw;
+use super::super::reference;
 use super::super::settings::{ImageView, Map, Medium, SampleSize, Source};
-use super::{Entry, SampleView, VIEWS, needed, of_patch, statistics, value};
+use super::{Entry, SampleView, needed, of_patch, statistics, value};
 use crate::layer::Signal;
 use crate::loss::{Recipe, infonce};
 
@@ -45,11 +46,12 @@ impl SampleView for ImageView {
     fn check(&self) -> Result<(), Fault> {
         let of = if self.grayscale { "gray images" } else { "RGB images" };
         statistics([&self.mean, &self.std], self.channels(), of)?;
-        whole("view.resize", self.resize, &SIZE)?;
-        whole("view.crop", self.crop, &SIZE)?;
-        whole("view.patch", self.patch, &SIZE)?;
-        whole("view.stride", self.stride, &SIZE)?;
-        whole("view.views", self.views, &VIEWS)
+        let settings = reference::images();
+        count(&settings, "view.resize", self.resize)?;
+        count(&settings, "view.crop", self.crop)?;
+        count(&settings, "view.patch", self.patch)?;
+        count(&settings, "view.stride", self.stride)?;
+        count(&reference::both(), "view.views", self.views)
     }
 
     fn size(&self, source: &Source) -> Option<SampleSize> {

@@ -5,7 +5,6 @@
 mod images;
 mod sound;
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use toml::Spanned;
@@ -17,10 +16,6 @@ use super::settings::{Map, Medium, SampleSize, Source, Split, View};
 use crate::layer::Signal;
 use crate::loss::Recipe;
 use crate::quantity::counted;
-
-/// The bounds of `views`. They allow more than a disk holds, and still leave room for the epochs in one number
-/// (`crate::view`).
-const VIEWS: RangeInclusive<usize> = 1..=1 << 16;
 
 /// What a pipeline asks of a view, whatever its samples are.
 pub trait SampleView {

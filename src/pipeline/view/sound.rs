@@ -1,23 +1,18 @@
 //! A view of sound: a window of a recording.
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use toml::Spanned;
 
-use super::super::bounds::whole;
+use super::super::bounds::{count, whole};
 use super::super::origin::Fault;
 use super::super::pooling::Pooling;
 use super::super::raw;
+use super::super::reference;
 use super::super::settings::{Map, Medium, Normalise, SampleSize, SoundView, Source};
-use super::{Entry, SampleView, VIEWS, needed, statistics, value};
+use super::{Entry, SampleView, needed, statistics, value};
 use crate::layer::Signal;
 use crate::loss::{Recipe, infonce1d};
-
-/// The bounds of samples per second.
-const RATE: RangeInclusive<usize> = 100..=768_000;
-/// The bounds of samples in a window, and of samples in a recording.
-const WINDOW: RangeInclusive<usize> = 1..=1 << 26;
 
 impl SampleView for SoundView {
     fn medium(&self) -> Medium {
@@ -54,8 +49,9 @@ impl SampleView for SoundView {
 
     fn check(&self) -> Result<(), Fault> {
         let SoundView { window, clip, .. } = *self;
-        whole("view.window", window, &WINDOW)?;
-        whole("view.clip", clip, &WINDOW)?;
+        let settings = reference::sound();
+        count(&settings, "view.window", window)?;
+        count(&settings, "view.clip", clip)?;
         if let Some(clip) = clip.filter(|clip| *clip < window) {
             let message = format!("a clip of {clip} samples is shorter than a window of {window}");
             return Err(Fault::of("view.clip", message));
@@ -63,9 +59,10 @@ impl SampleView for SoundView {
         if let Some(Normalise { mean, std }) = self.normalise {
             statistics([&[mean], &[std]], 1, "sound")?;
         }
-        whole("view.rate", self.rate as usize, &RATE)?;
+        count(&settings, "view.rate", self.rate as usize)?;
+        count(&settings, "view.hop", self.hop)?;
         whole("view.hop", self.hop, &(1..=window))?;
-        whole("view.views", self.views, &VIEWS)
+        count(&reference::both(), "view.views", self.views)
     }
 
     fn size(&self, _source: &Source) -> Option<SampleSize> {

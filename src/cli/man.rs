@@ -18,7 +18,7 @@ pub struct ManArgs {
 }
 
 pub fn run(args: ManArgs, printer: &Printer) -> anyhow::Result<()> {
-    // Sections 1 of `man` calls the pages of commands `gimlet-run`.
+    // Built, commands have the names of their pages, such as `gimlet-run`.
     let mut program = Cli::command().disable_help_subcommand(true);
     program.build();
     let Some(dir) = args.dir else { return printer.result(page(&program)?.trim_end()) };

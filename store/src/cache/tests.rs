@@ -204,7 +204,7 @@ fn without_a_cache_just_what_is_wanted_is_fetched() {
 
 #[test]
 fn a_part_ends_where_it_ends() {
-    let (folder, server, cache) = begin();
+    let (_folder, server, cache) = begin();
     let read = |content: &str, offset, length| {
         let fetch = |range| server.fetch(range);
         let read = cache.read(content, 700, offset, &mut vec![0; length], &fetch);
@@ -230,7 +230,7 @@ fn a_server_that_sends_less_is_no_source() {
 /// Forgets blocks that a page's checksum has found wrong.
 #[test]
 fn what_is_forgotten_is_fetched_again() {
-    let (folder, server, cache) = begin();
+    let (_folder, server, cache) = begin();
     server.check(&cache, 0..700);
     server.requests();
     cache.forget(&server.content, 100..129);

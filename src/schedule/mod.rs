@@ -285,7 +285,7 @@ fn patience_setting() -> Setting {
 fn replay_setting() -> Setting {
     Setting::new("replay", Form::Number(SHARE))
         .default("0.0")
-        .unit("of a batch")
+        .unit("share of a batch")
         .stale(Stale::TRAINING)
         .example(0.25)
         .doc(
@@ -305,10 +305,5 @@ fn check_replay(replay: f64, given: &Given<'_>) -> Result<(), Misfit> {
         let message = "`replay` takes rows of older generations, and none is kept";
         return Err(Misfit::at(place, message).hint("set `store.keep_generations` to 2 or more"));
     }
-    if SHARE.has(replay) {
-        return Ok(());
-    }
-    let message =
-        format!("`replay` must be a share of a batch, from 0 to less than 1, not {replay}");
-    Err(Misfit::at(place, message))
+    replay_setting().check(replay).map_err(|message| Misfit::at(place, message))
 }

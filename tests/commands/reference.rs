@@ -1,7 +1,7 @@
 //! The reference: `gimlet help pipeline`, `gimlet schema`, and the generated pages of `docs/reference`.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -141,7 +141,7 @@ fn the_schema_refuses_what_parsing_refuses() {
     let wrong_with = |key: &str, value: &str| {
         let mut recipe = serde_json::to_value(&good).unwrap();
         let pointer = format!("/{}", key.replace('.', "/"));
-        let (table, key) = pointer.rsplit_once('/').unwrap();
+        let (_, key) = pointer.rsplit_once('/').unwrap();
         let mut table = &mut recipe;
         for part in pointer.rsplit_once('/').unwrap().0.split('/').skip(1) {
             let object = table.as_object_mut().unwrap();
@@ -266,7 +266,7 @@ fn every_environment_variable_that_is_read_is_on_its_page() {
     assert!(missing.is_empty(), "add them to src/cli/reference/environment.rs: {missing:?}");
 }
 
-fn is_for_tests(path: &PathBuf) -> bool {
+fn is_for_tests(path: &Path) -> bool {
     ["faults.rs", "tests.rs", "environment.rs"].iter().any(|name| path.ends_with(name))
 }
 

@@ -110,8 +110,9 @@ fn numbers_out_of_bounds_are_refused() {
         check(refused(&format!("kind = \"{kind}\"\n{key} = 0"), &[]), &message, Some("0"), "");
     }
     for (value, shown) in [("1.0", "1"), ("-0.1", "-0.1"), ("nan", "NaN")] {
-        let message =
-            format!("`replay` must be a share of a batch, from 0 to less than 1, not {shown}");
+        let message = format!(
+            "`replay` must be a number from 0 to less than 1 (share of a batch), not {shown}"
+        );
         let schedule = format!("kind = \"rounds\"\nreplay = {value}");
         check(refused(&schedule, &[]), &message, Some(value), "");
     }

@@ -133,7 +133,7 @@ pub fn textures() -> Vec<Setting> {
         count("data.textures.test").default(test).unit("images").example(300).doc("Test images."),
         key("data.textures.noise", Form::Number(Interval::between(0.0, 1.0)))
             .default(noise)
-            .unit("of the full range")
+            .unit("share of the full range")
             .example(0.05)
             .doc("Standard deviation of the noise on pixels."),
     ]

@@ -46,7 +46,7 @@ pub fn training() -> Vec<Setting> {
             .doc("Adam's step size (betas 0.9 and 0.999, epsilon 1e-8)."),
         Setting::new("training.input_noise", Form::Number(Interval::NOT_NEGATIVE))
             .default(format!("{input_noise:?}"))
-            .unit("of the root mean square")
+            .unit("share of the root mean square")
             .stale(Stale::TRAINING)
             .example(0.1)
             .doc(

@@ -268,7 +268,9 @@ fn write(
         });
         let made = (|| {
             for rows in batches {
-                session.stop.check("what was done is kept: of this dataset, the parts that are whole")?;
+                session
+                    .stop
+                    .check("what was done is kept: of this dataset, the parts that are whole")?;
                 let numbers: Vec<u64> = rows.clone().collect();
                 let (end, tensors) = (rows.end, make(&numbers)?);
                 if sender.send((rows, tensors)).is_err() {

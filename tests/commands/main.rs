@@ -16,8 +16,8 @@ mod map;
 mod nearest;
 mod neurons;
 mod plan;
-mod terminal;
 mod reference;
+mod terminal;
 mod verify;
 
 #[path = "../notes/mod.rs"]

@@ -11,7 +11,6 @@ use gimlet::pipeline::settings::Source;
 use gimlet::pipeline::{Pipeline, Split};
 use gimlet::source;
 use image::{ImageFormat, Rgb, RgbImage};
-use insta::assert_snapshot;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -52,6 +51,13 @@ fn photos(folder: &Path, count: u32) {
     }
 }
 
+/// Checks that a text holds each of these.
+fn has_all(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "no `{part}` in:\n{text}");
+    }
+}
+
 /// Runs what was written: it has to pass `plan`, and to run.
 fn plan_and_run(folder: &Path, file: &str) {
     ok(folder, &["plan", file]);
@@ -63,9 +69,31 @@ fn a_folder_of_images_gets_a_pipeline_that_runs() {
     let folder = TempDir::new().unwrap();
     photos(&folder.path().join("photos"), 20);
     let told = ok(folder.path(), &["init", "photos"]);
-    assert_snapshot!(told, @"");
+    has_all(
+        &told,
+        &[
+            "samples   48 images for training, 12 for the test split",
+            "sizes     72x80 to 72x96 pixels (height x width), in colour",
+            "labels    `label`: 3 classes (ant, bee, cat)",
+            "wrote photos.toml; next:\n  gimlet plan photos.toml\n  gimlet run photos.toml",
+        ],
+    );
     let file = folder.path().join("photos.toml");
-    assert_snapshot!(fs::read_to_string(&file).unwrap(), @"");
+    has_all(
+        &fs::read_to_string(&file).unwrap(),
+        &[
+            "#   gimlet run photos.toml\n",
+            "# samples   48 images for training, 12 for the test split",
+            "# takes     about ",
+            "12 test samples are few",
+            "name = \"photos\"\n",
+            "root = \".\"\ntrain = \"photos\"\n",
+            "\nhold_out = 5\n",
+            "\nresize = 72\ncrop = 64\ngrayscale = false\nflip = true\npatch = 16\nstride = 8\n",
+            "\nprediction_steps = 5\n",
+            "\nbatch = 8\n",
+        ],
+    );
     plan_and_run(folder.path(), "photos.toml");
 
     let (code, _, err) = call(folder.path(), &["init", "photos"]);
@@ -132,7 +160,19 @@ fn a_folder_of_recordings_gets_a_pipeline_that_runs() {
     }
     ok(folder.path(), &["init", "words"]);
     let file = folder.path().join("words.toml");
-    assert_snapshot!(fs::read_to_string(&file).unwrap(), @"");
+    has_all(
+        &fs::read_to_string(&file).unwrap(),
+        &[
+            "24 recordings for training, 6 for the test split",
+            "train = \"words\"\n",
+            "\nhold_out = 5\n",
+            "\nrate = 16000\nwindow = ",
+            "\nhop = 160\n",
+            "{ conv1d = { channels = 64, kernel = 10, stride = 5, padding = 2 } }, { relu = {} },",
+            "layers = [{ gru = { channels = 64 } }]\n",
+            "\nbatch = 4\n",
+        ],
+    );
     plan_and_run(folder.path(), "words.toml");
 }
 

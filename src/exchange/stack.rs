@@ -178,7 +178,7 @@ mod tests {
         let bytes = write(&[(described(), drawn.clone())], &serde_json::json!({})).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
-        let taken = read(&[file.path.clone()], &[described()]).unwrap();
+        let taken = read(&[file.path().to_path_buf()], &[described()]).unwrap();
         assert_eq!(taken[0].parameters.hash().unwrap(), drawn.hash().unwrap());
     }
 }

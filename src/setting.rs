@@ -299,6 +299,8 @@ impl Stale {
     pub const EVERYTHING: Self = Self(0b11111);
     /// Everything after ingest.
     pub const AFTER_INGEST: Self = Self(0b11110);
+    /// Everything but trainings: what the test split is made of.
+    pub const TEST_SPLIT: Self = Self(0b11011);
     /// Training and what follows.
     pub const TRAINING: Self = Self(0b11100);
     /// Probes alone.

@@ -60,11 +60,8 @@ fn row(steps: &[&StepForecast]) -> Vec<String> {
     let rounds = rounds.map_or_else(String::new, |it| format!(", {it} rounds"));
     let done = steps.iter().filter(|it| !it.runs).count();
     // The last round's bytes stay.
-    let bytes: u64 = names
-        .iter()
-        .filter_map(|name| steps.iter().rfind(|it| it.step.name() == *name))
-        .map(|it| it.bytes)
-        .sum();
+    let last = |name: &&str| steps.iter().rfind(|it| it.step.name() == *name);
+    let bytes = names.iter().filter_map(last).map(|it| it.bytes).fold(0, u64::saturating_add);
     let certain = steps.iter().all(|it| it.bytes_are == Certainty::Actual || it.bytes == 0);
     let to_do = steps.iter().filter(|it| it.runs);
     let seconds: f64 = to_do.clone().map(|it| it.seconds).sum();

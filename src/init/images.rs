@@ -108,7 +108,7 @@ impl ImagesSeen {
         else {
             let why = first_broken.unwrap_or_default();
             return Err(Error::failed(format!("none of {looked_at} images can be read: {why}"))
-                .hint("`docs/data.md` lists the kinds of images that are read"));
+                .hint("`docs/guide/data.md` lists the kinds of images that are read"));
         };
         let (smallest, largest) = (smallest.size, largest.size);
         let mut short: Vec<usize> = found.iter().map(|it| it.size[0].min(it.size[1])).collect();

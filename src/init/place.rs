@@ -299,7 +299,7 @@ fn name_of(path: &Path) -> String {
 fn nothing(folder: &Path) -> Error {
     let message = format!("`{}` holds no images, recordings or Parquet files", folder.display());
     Error::new(Kind::Usage, message).hint(
-        "images end in .png, .jpg, .webp and so on, recordings in .wav, .flac, .mp3 or .ogg; `docs/data.md` \
+        "images end in .png, .jpg, .webp and so on, recordings in .wav, .flac, .mp3 or .ogg; `docs/guide/data.md` \
          lists all that is read",
     )
 }

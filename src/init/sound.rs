@@ -75,7 +75,7 @@ impl SoundsSeen {
         let (Some(shortest), Some(longest)) = (seconds.first(), seconds.last()) else {
             let message = format!("none of {} recordings can be read", rows.len());
             return Err(Error::failed(message)
-                .hint("`docs/data.md` lists the kinds of recordings that are read"));
+                .hint("`docs/guide/data.md` lists the kinds of recordings that are read"));
         };
         let mut rates = BTreeMap::new();
         found.iter().for_each(|it| *rates.entry(it.rate).or_default() += 1);

@@ -4,7 +4,6 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use super::origin::Fault;
-use super::raw::Optional;
 pub use crate::layer::SIZE;
 use crate::setting::{Setting, find};
 
@@ -59,17 +58,4 @@ pub fn number_of(settings: &[Setting], path: &str, number: f64) -> Result<(), Fa
         return Err(Fault::of(path, format!("`{path}` has no bounds")));
     };
     setting.check(number).map_err(|wrong| Fault::of(path, wrong))
-}
-
-/// The number of a setting that may be left out; fails unless it is within the bounds.
-pub fn optional_whole(
-    value: &Optional<usize>,
-    settings: &[Setting],
-    name: &str,
-) -> Result<Option<usize>, Fault> {
-    let Some(value) = value else { return Ok(None) };
-    let number = *value.get_ref();
-    let checked = find(settings, name).map_or(Ok(()), |it| it.check(number as f64));
-    checked.map_err(|wrong| Fault::at(value.span(), wrong))?;
-    Ok(Some(number))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::DeTable;
 
-use super::bounds::{count, number_of, optional_whole, whole};
+use super::bounds::{count, number_of, whole};
 use super::error_wording::{mistyped, suggest};
 use super::origin::{Fault, find};
 use super::preset::{self, Preset};
@@ -286,7 +286,7 @@ fn stack(raw: &raw::Module, room: usize, expand: &Expand<'_>) -> Result<Stack, F
 }
 
 fn preset_stack(raw: &raw::Module, name: &Spanned<String>) -> Result<Stack, Fault> {
-    let width = optional_whole(&raw.width, &reference::modules(), "modules.width")?;
+    let width = raw::optional_whole(&raw.width, &reference::modules(), "modules.width")?;
     let Some(found) = Preset::find(name.get_ref(), width.unwrap_or(preset::WIDTH)) else {
         let fault = Fault::at(name.span(), format!("unknown preset `{}`", name.get_ref()));
         return Err(match suggest(name.get_ref(), &preset::NAMES) {

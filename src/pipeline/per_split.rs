@@ -2,13 +2,13 @@
 
 use std::ops::{Index, IndexMut};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::Split;
 use crate::Result;
 
-/// One value for each split. Records hold it as a list, with the train split first.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// One value for each split. Records hold it as `{ "train": …, "test": … }`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PerSplit<T> {
     /// The value for the train split.
     pub train: T,
@@ -72,17 +72,5 @@ impl<T> IndexMut<Split> for PerSplit<T> {
             Split::Train => &mut self.train,
             Split::Test => &mut self.test,
         }
-    }
-}
-
-impl<T: Serialize> Serialize for PerSplit<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        [&self.train, &self.test].serialize(serializer)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for PerSplit<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        <[T; 2]>::deserialize(deserializer).map(|[train, test]| Self { train, test })
     }
 }

@@ -12,12 +12,27 @@ use serde::de::{
 use toml::Spanned;
 
 use super::Cut;
+use super::origin::Fault;
 use super::settings::{
     ActivationType, Activations, Compression, OnBadSample, Probe, Short, Textures, Training,
 };
+use crate::setting::{Setting, find};
 
 /// A key that may be left out, with the position of its value.
 pub type Optional<T> = Option<Spanned<T>>;
+
+/// The number of a setting that may be left out; fails unless it is within the bounds.
+pub fn optional_whole(
+    value: &Optional<usize>,
+    settings: &[Setting],
+    name: &str,
+) -> Result<Option<usize>, Fault> {
+    let Some(value) = value else { return Ok(None) };
+    let number = *value.get_ref();
+    let checked = find(settings, name).map_or(Ok(()), |it| it.check(number as f64));
+    checked.map_err(|wrong| Fault::at(value.span(), wrong))?;
+    Ok(Some(number))
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]

@@ -2,7 +2,6 @@
 
 use toml::Spanned;
 
-use super::bounds::optional_whole;
 use super::origin::Fault;
 use super::raw::{self, Optional};
 use super::reference;
@@ -29,7 +28,8 @@ pub fn resolve(raw: &raw::Slurm) -> Result<Slurm, Fault> {
             requests(kind.get_ref())
         }
     };
-    let grace = optional_whole(&raw.grace_seconds, &reference::slurm(), "slurm.grace_seconds")?;
+    let grace =
+        raw::optional_whole(&raw.grace_seconds, &reference::slurm(), "slurm.grace_seconds")?;
     Ok(Slurm {
         all: requests(raw)?,
         ingest: of_kind(&raw.ingest)?,
@@ -37,7 +37,7 @@ pub fn resolve(raw: &raw::Slurm) -> Result<Slurm, Fault> {
         encode: of_kind(&raw.encode)?,
         probe: of_kind(&raw.probe)?,
         setup: setup(raw.setup.as_deref().unwrap_or_default())?,
-        grace_seconds: grace.or(Some(GRACE_SECONDS)),
+        grace_seconds: grace.unwrap_or(GRACE_SECONDS),
     })
 }
 
@@ -70,7 +70,7 @@ fn requests(raw: &raw::Slurm) -> Result<Requests, Fault> {
         time: time(&raw.time)?,
         gres: word(&raw.gres, "gres")?,
         // A job computes with one thread per CPU.
-        cpus_per_task: optional_whole(
+        cpus_per_task: raw::optional_whole(
             &raw.cpus_per_task,
             &reference::slurm(),
             "slurm.cpus_per_task",

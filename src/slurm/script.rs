@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::job::own;
 use super::{Array, Commands, Job};
-use crate::pipeline::{DATA_ROOT_VARIABLE, GRACE_SECONDS, Requests, Slurm};
+use crate::pipeline::{DATA_ROOT_VARIABLE, Requests, Slurm};
 use crate::stage::StepKind;
 use crate::{Error, Kind, Result};
 
@@ -133,7 +133,7 @@ impl Script<'_> {
 
     /// The options of every job.
     fn all(&self) -> Vec<String> {
-        let grace = self.slurm.grace_seconds.unwrap_or(GRACE_SECONDS);
+        let grace = self.slurm.grace_seconds;
         let mut options: Vec<String> =
             ["--parsable", "--kill-on-invalid-dep=yes", "--requeue", "--open-mode=append"]
                 .map(String::from)

@@ -132,10 +132,7 @@ pub(super) fn encode_split(
         Finished::Committed(generation) => generation,
         waiting => return end_shard(&run.session, &waiting),
     };
-    // Reported once: later generations choose alike, and their manifests say so.
-    if generation.number() == 1 {
-        tell_compression(run, &choices);
-    }
+    tell_compression(run, &choices);
     run.session.progress.end(&format!("{} rows", generation.rows()));
     Ok(())
 }

@@ -37,6 +37,20 @@ name = "a"
 layers = [{ conv = { channels = 4, kernel = 3 } }]
 "#;
 
+const HELD_OUT: &str = r#"
+[data]
+train = "train"
+
+[view]
+patch = 8
+stride = 4
+crop = 64
+
+[[modules]]
+name = "a"
+layers = [{ conv = { channels = 4, kernel = 3 } }]
+"#;
+
 const SOUND: &str = r#"
 [data]
 train = "train"
@@ -59,6 +73,7 @@ fn base(name: &str) -> (&'static str, Vec<String>) {
         |text, overrides: &[&str]| (text, overrides.iter().map(|it| it.to_string()).collect());
     match parts.as_slice() {
         ["data" | "view", key] if sound.contains(key) => with(SOUND, &[]),
+        ["data", "hold_out"] => with(HELD_OUT, &[]),
         ["data", "names"] => with(FILES, &["data.label=digit"]),
         ["data", key] if !key.contains("subset") && *key != "on_bad_sample" => with(FILES, &[]),
         ["view", "normalise", _] => {
@@ -66,6 +81,9 @@ fn base(name: &str) -> (&'static str, Vec<String>) {
         }
         ["modules", "width" | "preset"] => {
             with(IMAGES, &["modules=[{name=\"a\",preset=\"resnet34-0\"}]"])
+        }
+        ["modules", "layers", "conv1d", "stride"] => {
+            with(SOUND, &["modules.a.layers=[{conv1d={channels=4,kernel=4}}]"])
         }
         ["modules", "layers", "conv1d", ..] => with(SOUND, &[]),
         ["modules", "layers", "gru", ..] => with(SOUND, &["modules.a.layers=[{gru={channels=4}}]"]),

@@ -9,8 +9,10 @@ use super::pages::GENERATED;
 /// The help of a command, as `gimlet help COMMAND` prints it; `None` where there is no command of this name.
 pub fn help(program: &mut Command, name: &str) -> Option<String> {
     program.build();
-    let command = program.find_subcommand_mut(name)?;
-    Some(trimmed(&command.render_long_help().to_string()))
+    program.find_subcommand(name)?;
+    // What the flag shows: clap chooses between a short and a long form.
+    let asked = program.clone().try_get_matches_from([program.get_name(), name, "--help"]);
+    asked.err().map(|help| trimmed(&help.render().to_string()))
 }
 
 /// The page.

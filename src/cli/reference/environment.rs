@@ -138,6 +138,11 @@ const ALL: &[(&str, &[Variables])] = &[
                 doc: "Whether text and pictures have colours: `NO_COLOR=1` never, `CLICOLOR_FORCE=1` always.",
             },
             Variables {
+                names: &["COLUMNS"],
+                unset: "the width of the terminal; no limit where there is none",
+                doc: "The columns that tables and notes may take.",
+            },
+            Variables {
                 names: &["RUST_LOG"],
                 unset: "`off`",
                 doc: "Diagnostics for developers on stderr, such as `gimlet=debug`.",

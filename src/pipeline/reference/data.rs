@@ -130,7 +130,12 @@ pub fn textures() -> Vec<Setting> {
             .example(64)
             .doc("Height and width of an image."),
         count("data.textures.train").default(train).unit("images").example(600).doc("Training images."),
-        count("data.textures.test").default(test).unit("images").example(300).doc("Test images."),
+        count("data.textures.test")
+            .stale(Stale::TEST_SPLIT)
+            .default(test)
+            .unit("images")
+            .example(300)
+            .doc("Test images."),
         key("data.textures.noise", Form::Number(Interval::between(0.0, 1.0)))
             .default(noise)
             .unit("share of the full range")

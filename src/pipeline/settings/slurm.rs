@@ -5,7 +5,7 @@
 pub const GRACE_SECONDS: usize = 90;
 
 /// What `gimlet slurm` asks a cluster for. An option for one kind of job replaces that of all jobs; `extra` is added.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slurm {
     /// What all jobs ask for.
     pub all: Requests,
@@ -20,7 +20,15 @@ pub struct Slurm {
     /// Lines of bash before the work of every job.
     pub setup: Vec<String>,
     /// Seconds before its time limit at which a job is told to save its state.
-    pub grace_seconds: Option<usize>,
+    pub grace_seconds: usize,
+}
+
+impl Default for Slurm {
+    fn default() -> Self {
+        let all = Requests::default();
+        let [ingest, train, encode, probe] = [(); 4].map(|()| Requests::default());
+        Self { all, ingest, train, encode, probe, setup: vec![], grace_seconds: GRACE_SECONDS }
+    }
 }
 
 /// Options of `sbatch`, in the syntax of `sbatch`. Those that are `None` are left to the cluster.

@@ -128,10 +128,7 @@ impl<'a> Run<'a> {
     /// work itself.
     pub fn step(&self, step: Step) -> Result<Outcome> {
         if self.standing.are_done_together(step)? {
-            if let Step::Train(at) = step {
-                // A process may have been killed after it had committed its weights.
-                self.standing.checkpoints(at).remove();
-            }
+            self.standing.remove_leftovers(step)?;
             return Ok(Outcome::Unchanged);
         }
         self.standing.check_inputs(step)?;

@@ -183,6 +183,31 @@ impl Standing {
         record::newest(&self.dir.probes(self.plan.module(module)), |it| it == key)
     }
 
+    /// Removes what a process has left that was killed right after it had committed the output of `step`.
+    ///
+    /// # Errors
+    /// When a folder cannot be listed.
+    pub fn remove_leftovers(&self, step: Step) -> Result<()> {
+        for step in self.plan.together(step) {
+            let records = match step {
+                Step::Ingest => Some(self.dir.sources()),
+                Step::Train(at) => {
+                    self.checkpoints(at).remove();
+                    Some(self.dir.trainings(self.plan.module(at.module)))
+                }
+                Step::Probe(module) => Some(self.dir.probes(self.plan.module(module))),
+                Step::Untrained | Step::Encode(_) => None,
+            };
+            let records = records.into_iter().map(|it| it.folder().clone());
+            let datasets = Split::ALL.into_iter().flat_map(|split| self.datasets(step, split));
+            let folders = records.chain(datasets.map(|it| it.folder().clone()));
+            for folder in folders {
+                folder.remove_dead_temps()?;
+            }
+        }
+        Ok(())
+    }
+
     /// Fails unless the steps whose output `step` reads are done.
     ///
     /// # Errors

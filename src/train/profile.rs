@@ -51,6 +51,7 @@ impl Add for Breakdown {
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Profile {
     /// Seconds by part.
+    #[serde(flatten)]
     pub breakdown: Breakdown,
     /// Seconds of waiting for data.
     pub wait: f64,

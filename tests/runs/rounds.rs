@@ -403,7 +403,7 @@ fn status_of_a_run_that_is_done_is_that_of_the_last_round() {
     let (table, _) = ok(&tiny, "run", "run", &settings);
     let row = table.lines().find(|it| it.starts_with("b ") && it.contains(" trained")).unwrap();
     let written: u64 = [5, 6].iter().map(|it| stages[*it]["bytes"].as_u64().unwrap()).sum();
-    assert!(row.ends_with(&format!("{:.2} kB", written as f64 / 1e3)), "{row}: {written}");
+    assert!(row.ends_with(&format!("{:.1} kB", written as f64 / 1e3)), "{row}: {written}");
     assert_eq!(stages[2]["seconds"], newest(&tiny, "run", "a")["seconds"]);
     let (text, _) = ok(&tiny, "status", "run", &settings);
     assert!(text.contains("train 3/3"), "{text}");

@@ -103,7 +103,7 @@ fn more_shards_than_parts_at_the_same_time_and_gc_beside_them() {
         let ended = shard.wait_with_output().unwrap();
         assert!(ended.status.success(), "{}", text(&ended.stderr));
     }
-    let (_, err) = tiny.ok("run", &args);
+    let (_, err) = tiny.ok("run", &[&["-v"][..], &args].concat());
     assert!(err.contains("encode a, b            done before"), "{err}");
     let whole = in_dir("whole", &AT_ONCE);
     tiny.ok("run", &whole);

@@ -214,6 +214,6 @@ fn workers_that_are_started_by_hand_in_any_order_train_all() {
         let ended = worker.wait_with_output().unwrap();
         assert!(ended.status.success(), "{}", text(&ended.stderr));
     }
-    let (_, err) = tiny.ok("run", &schedule);
+    let (_, err) = tiny.ok("run", &[&["-v"][..], &schedule].concat());
     assert!(err.contains("train b                done before"), "{err}");
 }

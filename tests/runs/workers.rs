@@ -204,7 +204,7 @@ fn a_second_worker_of_a_module_is_refused_with_the_firsts_pid_and_host() {
     assert!(err.contains("the worker of `c` failed") && err.contains(holder.trim()), "{err}");
     assert!(err.contains("hint: "), "{err}");
     drop(_lock);
-    let (_, err) = tiny.ok("run", &[]);
+    let (_, err) = tiny.ok("run", &["-v"]);
     assert!(err.contains("train b                done before"), "the others went on: {err}");
 }
 

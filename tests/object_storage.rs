@@ -215,7 +215,7 @@ fn a_damaged_object_is_found_named_and_made_again() {
     let all = String::from_utf8_lossy(&all);
     assert!(all.contains("s3://bucket/runs/tiny") && all.contains(name.as_str()), "{all}");
     let (_, said) = Machine::of(&server).ok("run", &[]);
-    assert!(said.contains("is damaged: it is made anew"), "{said}");
+    assert!(said.contains("is damaged: it is rebuilt"), "{said}");
     assert_same(&made(&server.objects("bucket")), &before);
 }
 

@@ -83,7 +83,7 @@ fn the_document_has_the_planners_numbers() {
     let tables = arithmetic::tables().unwrap();
     assert!(
         document.contains(tables.trim()),
-        "`cargo bench --bench scale -- --write docs/scale.md` writes them anew:\n{tables}"
+        "`cargo bench --bench scale -- --write docs/scale.md` writes them again:\n{tables}"
     );
 }
 

@@ -86,7 +86,7 @@ pub fn run(args: InspectArgs, printer: &Printer) -> anyhow::Result<()> {
     };
     let shown = shown.map_err(|error| match error.downcast::<Error>() {
         Ok(error) if error.kind() == Kind::Damaged && error.hint_text().is_none() => error
-            .hint("`gimlet verify` notes the damage, and then the next `gimlet run` makes it anew")
+            .hint("`gimlet verify` notes the damage, and then the next `gimlet run` rebuilds it")
             .into(),
         Ok(error) => error.into(),
         Err(other) => other,

@@ -153,7 +153,7 @@ fn summary(forecast: &Forecast, pipeline: &Pipeline, measured: bool) -> String {
     lines.push(String::new());
     let ingests = forecast.steps.iter().any(|it| it.step == StepKind::Ingest && it.runs);
     if ingests && pipeline.data.on_bad_sample == OnBadSample::Skip {
-        lines.push("rows are at most so many: broken samples are left out as they are met".into());
+        lines.push("there may be fewer rows: broken samples are left out as they are met".into());
     }
     if let Some(rounds) = forecast.steps.iter().find_map(|it| it.in_round).map(|it| it.rounds) {
         lines.push(format!(

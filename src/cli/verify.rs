@@ -106,14 +106,14 @@ pub fn run(args: VerifyArgs, printer: &Printer) -> anyhow::Result<()> {
         let message = format!("{} damaged in `{}`", count(files.len()), folder.display());
         return Err(Error::new(Kind::Damaged, message)
             .hint(
-                "`gimlet run` makes anew what its settings need; what other settings made stays as \
+                "`gimlet run` rebuilds what its settings need; what other settings made stays as \
                  it is until `gimlet gc` removes it",
             )
             .into());
     }
     if let Some(differ) = of_source.map(|it| it.differences.len()).filter(|it| *it > 0) {
         let message = format!("{differ} files of the source are not what was ingested");
-        return Err(Error::failed(message).hint("`gimlet run` ingests them anew").into());
+        return Err(Error::failed(message).hint("`gimlet run` ingests them again").into());
     }
     if !checked.unchecked.is_empty() {
         let message = format!("{} places could not be looked at", checked.unchecked.len());

@@ -199,7 +199,7 @@ fn standing(
     if manifest.key == now.hash {
         return Ok(match is_whole(generation) {
             true => "the same again".into(),
-            false => "current, but damaged: the next run makes it anew".into(),
+            false => "current, but damaged: the next run rebuilds it".into(),
         });
     }
     if let Step::Encode(at) = step {

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 pub(super) fn warn(step: Step, standing: &Standing, session: &Session<'_>) -> Result<()> {
     let Standing { plan, dir } = standing;
     for path in standing.broken(step)? {
-        session.progress.warn(&format!("`{path}` is damaged: it is made anew"));
+        session.progress.warn(&format!("`{path}` is damaged: it is rebuilt"));
     }
     let mut unreadable = match step {
         Step::Train(it) => {
@@ -45,7 +45,7 @@ pub(super) fn note(error: Error, standing: &Standing, session: &Session<'_>) -> 
         return error;
     }
     match standing.dir.store().note(damage) {
-        Ok(()) => error.hint("the next `gimlet run` makes the file anew from what it was made of"),
+        Ok(()) => error.hint("the next `gimlet run` rebuilds the file from its inputs"),
         Err(unwritten) => {
             session.progress.warn(&format!("{unwritten}"));
             error.hint("restore the file, or see that its folder can be written and run again")

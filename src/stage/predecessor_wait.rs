@@ -52,7 +52,7 @@ impl<'r, 'a> PredecessorWait<'r, 'a> {
         let over = self.alone_since.get_or_insert_with(Instant::now).elapsed() >= GONE_AFTER;
         if over && !std::mem::replace(&mut self.told, true) {
             self.run.session.progress.warn(&format!(
-                "nobody works on `{}`: going on with what it has written",
+                "no worker works on `{}`: going on with what it has written",
                 self.name()
             ));
         }
@@ -93,7 +93,8 @@ impl<'r, 'a> PredecessorWait<'r, 'a> {
         let alone = (!self.is_at_work()?).then(|| self.alone_since.unwrap_or_else(Instant::now));
         self.alone_since = alone;
         if alone.is_some_and(|since| since.elapsed() >= NEVER_AFTER) {
-            let message = format!("nobody works on `{}`, and it has written nothing", self.name());
+            let message =
+                format!("no worker works on `{}`, and it has written nothing", self.name());
             return Err(Error::new(Kind::NotReady, message)
                 .hint("start its `gimlet worker`, and then this one again; or `gimlet run`"));
         }
@@ -102,7 +103,7 @@ impl<'r, 'a> PredecessorWait<'r, 'a> {
             self.run.session.progress.note(&match self.is_at_work()? {
                 true => format!("waiting for the first generation of `{name}`"),
                 false => format!(
-                    "waiting for the first generation of `{name}`, which nobody works on yet: \
+                    "waiting for the first generation of `{name}`, which no worker works on yet: \
                      `gimlet worker` does"
                 ),
             });

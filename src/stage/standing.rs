@@ -219,7 +219,7 @@ impl Standing {
             let command = self.plan.title(input);
             if let Some(first) = self.broken(input)?.first() {
                 let message = format!("`{title}` needs `{first}`, which is damaged");
-                let hint = format!("run `gimlet {command}` or `gimlet run`, which make it anew");
+                let hint = format!("run `gimlet {command}` or `gimlet run`, which rebuild it");
                 return Err(Error::new(Kind::Damaged, message).hint(hint));
             }
             if !self.is_done(input)? {

@@ -168,8 +168,8 @@ impl Standing {
             let first =
                 first.path().strip_prefix(self.dir.path()).unwrap_or(first.path()).display();
             let why = match broken.len() {
-                1 => format!("the next `run` makes {first} anew"),
-                more => format!("the next `run` makes {first} and {} more anew", more - 1),
+                1 => format!("the next `run` rebuilds {first}"),
+                more => format!("the next `run` rebuilds {first} and {} more", more - 1),
             };
             return Ok((State::Damaged, why));
         }
@@ -196,7 +196,7 @@ impl Standing {
             return Ok((State::Stale, changed.join("; ")));
         }
         let why = match stale.is_empty() {
-            true => "its input was made anew".to_string(),
+            true => "its input was made again".to_string(),
             false => stale.join(", "),
         };
         Ok((State::Stale, why))

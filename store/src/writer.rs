@@ -121,7 +121,9 @@ impl Writer {
     fn begin(dataset: Dataset, mut spec: Spec, shard: Shard) -> Result<Self> {
         check(&spec)?;
         if spec.rows.is_none() && !shard.is_whole() {
-            return Err(Error::failed("shards are of so many rows, and it is not said how many"));
+            return Err(Error::failed(
+                "a dataset that is written in shards needs its number of rows",
+            ));
         }
         let parts = spec.rows.unwrap_or(0).div_ceil(spec.rows_per_part as u64);
         check_parts(parts, &dataset)?;

@@ -337,7 +337,7 @@ fn bad_input_is_refused_with_what_to_do() {
     std::fs::write(&parts[0], flipped).unwrap();
     fails(4, &["--stats"], "part-00000.parquet: damaged", "`gimlet verify` notes the damage");
     std::fs::write(&parts[0], &whole[..whole.len() / 2]).unwrap();
-    fails(4, &["--sample", "1"], "part-00000.parquet: damaged", "`gimlet run` makes it anew");
+    fails(4, &["--sample", "1"], "part-00000.parquet: damaged", "`gimlet run` rebuilds it");
 }
 
 #[test]

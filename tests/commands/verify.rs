@@ -107,7 +107,7 @@ fn damage_everywhere_is_named_at_once_and_the_next_run_heals_it() {
     assert!(why.starts_with("the next `run` makes datasets/ingest/test/"), "{why}");
 
     let (_, err) = tiny.ok("run", &["-v"]);
-    assert_eq!(err.matches("is damaged: it is made anew").count(), 4, "{err}");
+    assert_eq!(err.matches("is damaged: it is rebuilt").count(), 4, "{err}");
     // Those whose own files were whole have nothing to do.
     assert_eq!(err.matches("nothing changed").count(), 4, "{err}");
     assert_eq!(contents(&tiny), whole);
@@ -130,7 +130,7 @@ fn damage_that_a_step_meets_is_healed_by_the_next_run() {
     flip(part, 0.3);
     let err = tiny.fails(4, "run", &again);
     assert!(err.contains("part-00002.parquet: damaged: row group 0, row "), "{err}");
-    assert!(err.contains("hint: the next `gimlet run` makes the file anew"), "{err}");
+    assert!(err.contains("hint: the next `gimlet run` rebuilds the file"), "{err}");
     let err = tiny.fails(4, "train", &["b", again[0], again[1]]);
     assert!(err.contains("needs `") && err.contains("hint: run `gimlet encode a`"), "{err}");
     tiny.ok("encode", &["a"]);
@@ -290,7 +290,7 @@ fn what_verify_says_to_people() {
         "#);
         assert_snapshot!(text(&output.stderr), @r#"
         error: 2 files are damaged in `runs/tiny`
-        hint: `gimlet run` makes anew what its settings need; what other settings made stays as it is until `gimlet gc` removes it
+        hint: `gimlet run` rebuilds what its settings need; what other settings made stays as it is until `gimlet gc` removes it
         "#);
     });
 }

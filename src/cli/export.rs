@@ -20,8 +20,7 @@ pub struct ExportArgs {
 
 pub fn run(args: ExportArgs, printer: &Printer) -> anyhow::Result<()> {
     let at = args.output.check()?;
-    let bytes =
-        args.pipeline.with_weights(&DeviceArgs::default(), printer, |run| stage::export(run))?;
+    let bytes = args.pipeline.with_weights(&DeviceArgs::default(), printer, stage::export)?;
     let temp = Unfinished::create(&at)?;
     temp.file().write_all(&bytes).map_err(|error| Error::io("write", at.path(), error))?;
     args.output.publish(temp)?;

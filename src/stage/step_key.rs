@@ -299,7 +299,7 @@ fn of_files(files: &Files) -> Value {
     let label = match (label, further.as_slice()) {
         (None, _) => json!(false),
         (Some(first), []) => json!(first),
-        (Some(first), further) => json!([&[first.clone()], further].concat()),
+        (Some(first), further) => json!([std::slice::from_ref(first), further].concat()),
     };
     json!({
         "image": column(Medium::Image),

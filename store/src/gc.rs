@@ -217,15 +217,15 @@ impl Shelf {
                     listing.folders.entry(folder_name(key).to_owned()).or_insert(number);
                 }
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(error) => match error.kind() {
+                Err(error) => {
                     // Any folder may belong to a record that the server does not show.
-                    kind @ (ErrorKind::Unreachable
-                    | ErrorKind::Unauthorized
-                    | ErrorKind::NoBucket) => {
+                    let kind = error.kind();
+                    let hidden =
+                        [ErrorKind::Unreachable, ErrorKind::Unauthorized, ErrorKind::NoBucket];
+                    if hidden.contains(&kind) {
                         return Err(Error::new(kind, error.to_string()));
                     }
-                    _ => {}
-                },
+                }
             }
             listing.records.push((number, key));
         }

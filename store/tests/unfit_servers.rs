@@ -213,7 +213,7 @@ fn leases_hold_and_attempts_have_their_age() {
     let folder = dataset.folder().join(&key('b')[..16]);
     folder.join("part-00000.parquet").create(b"x").unwrap();
     let survey = |grace| {
-        let policy = Policy { needed: [key('a').into()].into(), keep: 1, grace };
+        let policy = Policy { needed: [key('a')].into(), keep: 1, grace };
         Shelf::of(&dataset).survey(&policy).unwrap()
     };
     let kept = survey(Duration::from_secs(3600));

@@ -104,7 +104,7 @@ fn damage_everywhere_is_named_at_once_and_the_next_run_heals_it() {
     assert_eq!(state(&tiny, 3).0, "damaged");
     let (run, why) = state(&tiny, 0);
     assert_eq!(run, "damaged");
-    assert!(why.starts_with("the next `run` makes datasets/ingest/test/"), "{why}");
+    assert!(why.starts_with("the next `run` rebuilds datasets/ingest/test/"), "{why}");
 
     let (_, err) = tiny.ok("run", &["-v"]);
     assert_eq!(err.matches("is damaged: it is rebuilt").count(), 4, "{err}");

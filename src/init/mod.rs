@@ -1,7 +1,7 @@
 //! Writes a pipeline for data that it looks at: `gimlet init`.
 //!
 //! [`place`] finds the splits, [`seen`] looks at some samples and at the labels, [`images`] and [`sound`] choose how
-//! they are seen and which modules learn from them, [`fit`] how much of it fits time, memory and disk, and [`file`]
+//! they are seen and which modules learn from them, [`fit`] how much of it fits time, memory and disk, and [`mod@file`]
 //! writes that down with the reasons. [`recipe`] copies a pipeline of this repository instead.
 
 pub mod file;

@@ -27,7 +27,7 @@ pub const NEIGHBOURS: usize = 20;
 /// The temperature tau: the smaller, the more the most similar rows dominate the vote.
 pub const TEMPERATURE: f64 = 0.07;
 
-/// Queries compared at once, with [`BANK`] rows of the bank: their similarities stay in the cache.
+/// Queries compared at once, with `BANK` rows of the bank: their similarities stay in the cache.
 pub const QUERIES: usize = 256;
 const BANK: usize = 2048;
 

@@ -15,15 +15,12 @@ pub fn symmetric_eigenvalues(matrix: Vec<f64>, size: usize) -> Vec<f64> {
     };
     let (low, high) = (bound(-1.0), bound(1.0));
     let squares: Vec<f64> = beside.iter().map(|it| it * it).collect();
-    let exact = f64::EPSILON * low.abs().max(high.abs());
+    let exact = f64::MIN_POSITIVE.max(f64::EPSILON * low.abs().max(high.abs()));
     let tiny = f64::MIN_POSITIVE.max(f64::EPSILON * exact);
     let eigenvalue = |index| {
         let (mut low, mut high) = (low, high);
         while high - low > exact {
             let middle = low + (high - low) / 2.0;
-            if middle <= low || middle >= high {
-                break;
-            }
             match below(&diagonal, &squares, middle, tiny) > index {
                 true => high = middle,
                 false => low = middle,

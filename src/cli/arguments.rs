@@ -42,7 +42,7 @@ pub struct PipelineArgs {
     #[arg(long, value_name = "DIR", value_parser = path_of)]
     pub run_dir: Option<PathBuf>,
 
-    /// As [`WaitArgs`] says.
+    /// Whether steps wait for other processes ([`WaitArgs`]).
     #[arg(skip)]
     pub wait: bool,
 }

@@ -10,8 +10,8 @@ use super::images::ImagesChosen;
 use super::seen::{SamplesSeen, Seen};
 use super::sound::SoundsChosen;
 use crate::folder::folder_of;
-use crate::pipeline::{Files, OnBadSample, Source as SourceSettings};
-use crate::quantity::{bytes_in_words, counted};
+use crate::pipeline::OnBadSample;
+use crate::quantity::{bytes_in_words, counted, time_in_words};
 
 /// The longest line of a comment, with its mark.
 const LINE: usize = 116;
@@ -156,7 +156,7 @@ impl Draft<'_> {
                 "takes",
                 format!(
                     "about {} (a guess for 2 cores; `gimlet plan --measure` times it), {} of memory, at most {} of disk",
-                    duration(takes.seconds),
+                    time_in_words(takes.seconds),
                     bytes_in_words(takes.memory),
                     bytes_in_words(takes.bytes)
                 ),
@@ -239,16 +239,8 @@ impl Draft<'_> {
         text
     }
 
-    fn files(&self) -> &Files {
-        match &self.seen.data.source {
-            SourceSettings::Files(files) => files,
-            // What is looked at are files.
-            _ => unreachable!("only files are looked at"),
-        }
-    }
-
     fn data(&self, fit: &Fit) -> String {
-        let files = self.files();
+        let files = &self.seen.files;
         let root = root_from(self.file, &files.root);
         let mut text = String::from(
             "# Paths start from `root`, which itself starts from the folder of this file.\n[data]\n",
@@ -283,7 +275,7 @@ impl Draft<'_> {
                 let _ = writeln!(text, "{key} = {rows}");
             }
         }
-        if self.seen.data.on_bad_sample == OnBadSample::Skip {
+        if self.seen.on_bad_sample == OnBadSample::Skip {
             text += "on_bad_sample = \"skip\"\n";
         }
         text.push('\n');
@@ -340,15 +332,5 @@ fn strings(all: &[String]) -> String {
     match all {
         [one] => string(one),
         all => format!("[{}]", all.iter().map(|it| string(it)).collect::<Vec<_>>().join(", ")),
-    }
-}
-
-/// Seconds for people: `9 min 30 s`.
-pub fn duration(seconds: f64) -> String {
-    let whole = seconds.ceil() as u64;
-    match (whole / 3600, whole / 60 % 60, whole % 60) {
-        (0, 0, seconds) => format!("{seconds} s"),
-        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
-        (hours, minutes, _) => format!("{hours} h {minutes} min"),
     }
 }

@@ -19,8 +19,9 @@ use serde::Serialize;
 use self::file::{Draft, Said, ViewChosen};
 use self::fit::{Fit, Takes};
 use self::place::Place;
-use self::seen::{LabelSeen, SamplesSeen, Seen};
+use self::seen::{SamplesSeen, Seen};
 use crate::pipeline::{PerSplit, SampleSize};
+use crate::source::look::LabelFound;
 use crate::{Error, Kind, Result};
 
 /// Channels of the first module, of images and of sound: the first that leaves time for some epochs is taken.
@@ -77,7 +78,7 @@ pub struct Written {
     /// Samples of each split.
     pub rows: PerSplit<u64>,
     /// Labels that probes read.
-    pub labels: Vec<LabelSeen>,
+    pub labels: Vec<LabelFound>,
     /// What was seen of the samples.
     pub samples: SamplesSeen,
     /// How they are seen by modules.

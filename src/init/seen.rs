@@ -7,10 +7,8 @@ use serde::Serialize;
 use super::images::ImagesSeen;
 use super::place::{DataKind, Place};
 use super::sound::SoundsSeen;
-use crate::pipeline::{
-    Data, Files, Medium, OnBadSample, PerSplit, Source as SourceSettings, Split,
-};
-use crate::source::look::{self, FoundColumn};
+use crate::pipeline::{Data, Files, Medium, OnBadSample, PerSplit, Split};
+use crate::source::look::{self, FoundColumn, LabelFound};
 use crate::source::{self, Source};
 use crate::{Error, Kind, Result};
 
@@ -48,27 +46,18 @@ const FEW: usize = 2_000;
 pub struct Seen {
     /// Where its splits lie.
     pub place: Place,
-    /// How a pipeline reads it.
-    pub data: Data,
+    /// The files that a pipeline reads, and how.
+    pub files: Files,
+    /// What a pipeline does about a sample that cannot be read.
+    pub on_bad_sample: OnBadSample,
     /// Samples of each split.
     pub rows: PerSplit<u64>,
     /// The labels that probes can read, the first one first.
-    pub labels: Vec<LabelSeen>,
+    pub labels: Vec<LabelFound>,
     /// The samples.
     pub samples: SamplesSeen,
     /// What is to be told.
     pub notes: Vec<String>,
-}
-
-/// A label and its classes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LabelSeen {
-    /// The name of its column.
-    pub name: String,
-    /// The names of its classes.
-    pub classes: Vec<String>,
-    /// Rows of both splits without this label.
-    pub without: u64,
 }
 
 /// What is seen of the samples.
@@ -118,16 +107,14 @@ impl Seen {
             }
         };
         let mut files = files_of(&place, medium, column.as_deref());
-        let mut data = Data::from(files.clone());
         if place.test.is_none() {
+            let data = Data::from(files.clone());
             let all = source::open(&data, Split::Train, 0)?.rows();
             let all = all + source::open(&data, Split::Test, 0)?.rows();
             files.hold_out = Some(if all < FEW { HELD_OUT_OF_FEW } else { HELD_OUT });
-            data = Data::from(files.clone());
         }
         let labels = choose_labels(&place, &mut files, candidates, &mut notes)?;
-        data.source = SourceSettings::Files(files);
-        let splits = source::open_splits(&data, 0)?;
+        let splits = source::open_splits(&Data::from(files.clone()), 0)?;
         notes.extend(splits.warnings);
         let train: &dyn Source = splits.sources.train.as_ref();
         let samples = match medium {
@@ -143,14 +130,14 @@ impl Seen {
             ));
         }
         let [broken, looked_at] = samples.broken();
+        let on_bad_sample = if broken > 0 { OnBadSample::Skip } else { OnBadSample::Fail };
         if broken > 0 {
-            data.on_bad_sample = OnBadSample::Skip;
             notes.push(format!(
                 "{broken} of {looked_at} samples that were looked at cannot be read: `on_bad_sample = \"skip\"` \
                  leaves them out"
             ));
         }
-        Ok(Self { place, data, rows, labels, samples, notes })
+        Ok(Self { place, files, on_bad_sample, rows, labels, samples, notes })
     }
 }
 
@@ -230,7 +217,7 @@ fn choose_labels(
     files: &mut Files,
     candidates: Vec<String>,
     notes: &mut Vec<String>,
-) -> Result<Vec<LabelSeen>> {
+) -> Result<Vec<LabelFound>> {
     if let DataKind::Files(found) = &place.kind
         && (found.loose > 0 || found.folders.len() < 2)
     {
@@ -252,7 +239,7 @@ fn choose_labels(
         ));
         return Ok(Vec::new());
     }
-    let mut chosen: Vec<LabelSeen> = Vec::new();
+    let mut chosen: Vec<LabelFound> = Vec::new();
     let mut left_out = Vec::new();
     let rows = source::open(&Data::from(files.clone()), Split::Train, 0)?.rows() as u64;
     for candidate in candidates {
@@ -276,8 +263,7 @@ fn choose_labels(
         } else if classes * ROWS_PER_CLASS > rows {
             left_out.push(format!("`{candidate}` ({classes} values in {rows} rows)"));
         } else {
-            let (name, without) = (found.name, found.without);
-            chosen.push(LabelSeen { name, classes: found.classes, without });
+            chosen.push(found);
         }
     }
     let mut names = chosen.iter().map(|it| it.name.clone());

@@ -12,7 +12,7 @@ use crate::pipeline::settings::{Medium, Split};
 use crate::{Error, Result};
 
 /// The folder in which torchvision keeps the MNIST files.
-const RAW: &str = "raw";
+pub(super) const RAW: &str = "raw";
 
 /// Finds the kind of files in a folder, the files that are read, and those that are not read for either split. If
 /// file names tell the split, only the files of `split` are read.
@@ -66,11 +66,13 @@ pub(super) fn parquet(
     of_split(folder, inside.to_vec(), is_parquet, split).map(Some)
 }
 
-fn files(entries: Vec<Entry>) -> Vec<PathBuf> {
+/// The files among `entries`.
+pub(super) fn files(entries: Vec<Entry>) -> Vec<PathBuf> {
     entries.into_iter().filter(|it| it.kind == EntryKind::File).map(|it| it.path).collect()
 }
 
-fn is_parquet(path: &Path) -> bool {
+/// Whether the name of a file says that it is Parquet.
+pub fn is_parquet(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"))
 }
 

@@ -115,11 +115,6 @@ impl Labelling {
     }
 }
 
-/// Whether a column holds lists of labels.
-pub(super) fn is_read_from(schema: &Schema, column: &str, path: &Path) -> bool {
-    declared(schema, column, path).is_ok()
-}
-
 fn declared(schema: &Schema, column: &str, path: &Path) -> Result<(Kind, Option<Names>)> {
     let wrong = |what: String| {
         let message = format!("`{}`: the column `{column}` {what}", path.display());

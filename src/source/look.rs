@@ -2,13 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::file_list::{EntryKind, FileList, entries};
+pub use super::folder_holds::is_parquet;
+use super::folder_holds::{RAW, files};
 use super::label_column;
 use super::label_value::LabelType;
 use super::locate::Place;
 use super::parquet_part::Part;
 use super::record_names::{images_alone, is_known, name_of};
-use super::{frame_column, labelling, media_column, open_split};
+use super::{labelling, media_column, open_split};
 use crate::pipeline::settings::{Data, Medium, Source as SourceSettings, Split};
 use crate::{Error, Result};
 
@@ -49,22 +53,22 @@ pub struct FilesFound {
 /// # Errors
 /// When a folder in it cannot be listed.
 pub fn holds(folder: &Path) -> Result<Holds> {
-    for folder in [folder.to_path_buf(), folder.join("raw")] {
-        if folder.is_dir() {
-            let known: Vec<PathBuf> =
-                files(&folder)?.into_iter().filter(|it| is_known(it)).collect();
-            let place = |path: PathBuf| Place { place: name_of(&path).into_owned(), path };
-            let images = images_alone(known.into_iter().map(place).collect());
-            if !images.is_empty() {
-                return Ok(Holds::Records(images.into_iter().map(|it| it.path).collect()));
-            }
+    let inside = files_in(folder)?;
+    let raw = folder.join(RAW);
+    let raw = if raw.is_dir() { files_in(&raw)? } else { Vec::new() };
+    for files in [&inside, &raw] {
+        let known = files.iter().filter(|it| is_known(it)).cloned();
+        let place = |path: PathBuf| Place { place: name_of(&path).into_owned(), path };
+        let images = images_alone(known.map(place).collect());
+        if !images.is_empty() {
+            return Ok(Holds::Records(images.into_iter().map(|it| it.path).collect()));
         }
     }
     let folders = [folder.to_path_buf()];
     let images = FileList::all_under(&folders, Medium::Image)?;
     let sounds = FileList::all_under(&folders, Medium::Sound)?;
     let is_loose = |list: &FileList| list.files.iter().any(|it| it.class.is_none());
-    let has_parquet = files(folder)?.iter().any(|it| is_parquet(it));
+    let has_parquet = inside.iter().any(|it| is_parquet(it));
     // Parquet files may name the files in folders beside them.
     if images.files.is_empty() && sounds.files.is_empty()
         || has_parquet && !is_loose(&images) && !is_loose(&sounds)
@@ -80,7 +84,7 @@ pub fn holds(folder: &Path) -> Result<Holds> {
     };
     let has_ending =
         |path: &PathBuf| path.extension().is_some_and(|it| it.eq_ignore_ascii_case("csv"));
-    let tables = files(folder)?.into_iter().filter(has_ending);
+    let tables = inside.into_iter().filter(has_ending);
     Ok(Holds::Files(FilesFound {
         medium,
         count: list.files.len(),
@@ -93,9 +97,8 @@ pub fn holds(folder: &Path) -> Result<Holds> {
 }
 
 /// The files directly in `folder`, sorted.
-fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let files = entries(folder)?.into_iter().filter(|it| it.kind == EntryKind::File);
-    let mut files: Vec<PathBuf> = files.map(|it| it.path).collect();
+fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = files(entries(folder)?);
     files.sort();
     Ok(files)
 }
@@ -103,7 +106,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 /// The Parquet files in `folder`; if there are none, those in the first folder inside that has some.
 fn parquet_under(folder: &Path) -> Result<Vec<PathBuf>> {
     let within = |folder: &Path| -> Result<Vec<PathBuf>> {
-        Ok(files(folder)?.into_iter().filter(|it| is_parquet(it)).collect())
+        Ok(files_in(folder)?.into_iter().filter(|it| is_parquet(it)).collect())
     };
     let here = within(folder)?;
     if !here.is_empty() {
@@ -118,11 +121,6 @@ fn parquet_under(folder: &Path) -> Result<Vec<PathBuf>> {
         }
     }
     Ok(Vec::new())
-}
-
-/// Whether the name of a file says that it is Parquet.
-pub fn is_parquet(path: &Path) -> bool {
-    path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("parquet"))
 }
 
 /// The folders directly in `folder`, in no order.
@@ -147,8 +145,6 @@ pub struct FoundColumn {
     pub is_label: bool,
     /// Whether the file has names for its classes.
     pub is_named: bool,
-    /// Whether it may have a label for every hop.
-    pub is_frames: bool,
 }
 
 /// The columns of a Parquet file.
@@ -167,7 +163,6 @@ pub fn columns(path: &Path) -> Result<Vec<FoundColumn>> {
             is_paths: is_media && (kind.is_string() || kind.is_nested() && !has_bytes(kind)),
             is_label: LabelType::of(kind).is_some(),
             is_named: names.is_ok_and(|it| it.is_some()),
-            is_frames: frame_column::is_read_from(schema, name, path),
             name: name.clone(),
         })
     };
@@ -182,7 +177,7 @@ fn has_bytes(kind: &arrow::datatypes::DataType) -> bool {
 }
 
 /// The classes of one label.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LabelFound {
     /// The name of the column.
     pub name: String,

@@ -218,32 +218,19 @@ fn an_attempt_stays_for_its_time_and_as_long_as_its_settings_are_the_present_one
     assert_eq!(err.status.code(), Some(2));
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), to).unwrap();
-        }
-    }
-}
-
 #[test]
 fn killed_at_any_moment_it_leaves_nothing_damaged_and_the_next_one_ends_its_work() {
     let tiny = with_seeds(&[6, 7, 5]);
     let args = ["--keep", "1", "--grace", "0"];
     let template = tiny.path("template");
-    copy(&tiny.path(RUN), &template);
+    tiny::copy(&tiny.path(RUN), &template);
     tiny.ok("gc", &args);
     let clean: Vec<PathBuf> = tree(&tiny).into_keys().collect();
     let mut draws = generator(17, "kills", &[]);
     let mut kills = 0;
     for _ in 0..30 {
         std::fs::remove_dir_all(tiny.path(RUN)).unwrap();
-        copy(&template, &tiny.path(RUN));
+        tiny::copy(&template, &tiny.path(RUN));
         let mut gc = tiny.process("gc", &args);
         kills += usize::from(killed(gc.stderr(Stdio::null()), kills, &mut draws));
         // Whatever there is of a generation that has a manifest is whole.

@@ -25,21 +25,6 @@ prediction_steps = 1
 const FILES: &str = r#"
 [data]
 train = "train"
-test = "test"
-
-[view]
-patch = 8
-stride = 4
-crop = 64
-
-[[modules]]
-name = "a"
-layers = [{ conv = { channels = 4, kernel = 3 } }]
-"#;
-
-const HELD_OUT: &str = r#"
-[data]
-train = "train"
 
 [view]
 patch = 8
@@ -73,9 +58,11 @@ fn base(name: &str) -> (&'static str, Vec<String>) {
         |text, overrides: &[&str]| (text, overrides.iter().map(|it| it.to_string()).collect());
     match parts.as_slice() {
         ["data" | "view", key] if sound.contains(key) => with(SOUND, &[]),
-        ["data", "hold_out"] => with(HELD_OUT, &[]),
-        ["data", "names"] => with(FILES, &["data.label=digit"]),
-        ["data", key] if !key.contains("subset") && *key != "on_bad_sample" => with(FILES, &[]),
+        ["data", "hold_out"] => with(FILES, &[]),
+        ["data", "names"] => with(FILES, &["data.test=test", "data.label=digit"]),
+        ["data", key] if !key.contains("subset") && *key != "on_bad_sample" => {
+            with(FILES, &["data.test=test"])
+        }
         ["view", "normalise", _] => {
             with(IMAGES, &["view.grayscale=false", "view.normalise={mean=[0,0,0],std=[1,1,1]}"])
         }

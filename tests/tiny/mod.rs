@@ -244,6 +244,20 @@ pub fn walk(folder: &Path, visit: &mut impl FnMut(&Path)) {
     }
 }
 
+/// Copies a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
 /// A process that is held in the middle of its work, until it is let go or asked to stop: so a test meets it there,
 /// however fast or slow the machine is.
 pub struct Held {

@@ -25,9 +25,15 @@ pub struct Slurm {
 
 impl Default for Slurm {
     fn default() -> Self {
-        let all = Requests::default();
-        let [ingest, train, encode, probe] = [(); 4].map(|()| Requests::default());
-        Self { all, ingest, train, encode, probe, setup: vec![], grace_seconds: GRACE_SECONDS }
+        Self {
+            all: Requests::default(),
+            ingest: Requests::default(),
+            train: Requests::default(),
+            encode: Requests::default(),
+            probe: Requests::default(),
+            setup: vec![],
+            grace_seconds: GRACE_SECONDS,
+        }
     }
 }
 

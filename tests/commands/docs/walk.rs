@@ -9,13 +9,13 @@ use tempfile::TempDir;
 use super::page::{Block, Page, root};
 use super::shell;
 use crate::sound_files::{Coding, wav};
-use crate::tiny::{gimlet, text};
+use crate::tiny::{self, gimlet, text};
 
 /// Does what a page says: saves its pipelines, runs the commands of its `console` blocks, and its Python. A line below
 /// a command has to be among what the command prints, whatever its numbers, and in the order of the page.
 pub fn walk(page: &Page) {
     let folder = tempfile::tempdir().unwrap();
-    copy(&root().join("pipelines"), &folder.path().join("pipelines"));
+    tiny::copy(&root().join("pipelines"), &folder.path().join("pipelines"));
     let mut script = String::new();
     for block in &page.blocks {
         match block.kind.as_str() {
@@ -103,19 +103,6 @@ fn python(page: &Page, script: &str, folder: &Path) {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}:\n{}", page.name, text(&output.stderr));
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), &to).unwrap();
-        }
-    }
 }
 
 /// For both splits two classes of twelve files each, made by `file` from the class and the number.

@@ -53,7 +53,7 @@ impl Draft<'_> {
             SamplesSeen::Sounds(_) => "recording",
         };
         let mut lines = Vec::new();
-        let test = match (&self.seen.place.test, self.files().hold_out) {
+        let test = match (&self.seen.place.test, self.seen.files.hold_out) {
             (None, Some(every)) => format!(
                 "{} for the test split: one of every {every}, drawn (`hold_out`); there is no test split",
                 rows.test

@@ -341,7 +341,7 @@ impl<'a> Costs<'a> {
         let written = self.bytes(step, stored) as f64 / WRITE_RATE;
         match step {
             Step::Ingest => {
-                let SampleSize { height, width } = self.stack.sample;
+                let SampleSize { height, width, .. } = self.stack.sample;
                 let pixels = height * width * self.pipeline.view.settings().channels();
                 rows(step) * pixels as f64 / DECODE_RATE + written
             }
@@ -431,7 +431,7 @@ training = { batch = 16 }
         let environment = Environment::default();
         let pipeline = Pipeline::parse(PIPELINE, file, &overrides, &environment).unwrap();
         let samples = PerSplit { train: 64, test };
-        found(&Costs::new(&pipeline, samples, SampleSize { height: 32, width: 32 }).unwrap())
+        found(&Costs::new(&pipeline, samples, SampleSize::of_image(32, 32)).unwrap())
     }
 
     #[test]

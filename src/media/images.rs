@@ -102,7 +102,7 @@ impl Handler for ImageView {
     }
 
     fn input(&self, ingested: &Ingested<'_>) -> Result<Box<dyn Input>> {
-        let Ingested { samples, training: _, split, seed, views_before } = *ingested;
+        let Ingested { samples, training: _, source: _, split, seed, views_before } = *ingested;
         Ok(Box::new(Images::new(samples, self, split, seed)?.views_after(views_before)))
     }
 

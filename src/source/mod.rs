@@ -1,13 +1,16 @@
-//! Sources of samples: Parquet files, folders of images or sounds, binary files of images, or a generator.
+//! Sources of samples: Parquet files, folders of images or sounds, binary files of images, activations, or a generator.
 //!
 //! Every source gives its samples by row, in any order, decoded in parallel.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::pipeline::settings::{self, Data, Files, Medium, OnBadSample, Pipeline, Split};
+use crate::pipeline::settings::{
+    self, ActivationFiles, Data, Files, Medium, OnBadSample, Pipeline, RowLabels, Split,
+};
 use crate::{Error, Kind, Result};
 
+pub mod activations;
 mod aligned;
 mod alignments;
 mod arrow_schema;
@@ -58,6 +61,7 @@ mod transcripts;
 mod unicode_form;
 mod whole;
 
+use activations::{Activations, Reading};
 use aligned::Aligned;
 use alignments::Alignments;
 use classes::Numbering;
@@ -105,6 +109,9 @@ pub fn open(data: &Data, split: Split, seed: u64) -> Result<Arc<dyn Source>> {
         settings::Source::Files(files) => {
             let source: Box<dyn Source> = open_split(data, files, split)?;
             Ok(source.into())
+        }
+        settings::Source::Activations(files) => {
+            Ok(Arc::new(Activations::open(files, split, Reading::InPlace)?))
         }
         settings::Source::Own(own) => Ok(own.0[split].clone()),
     }
@@ -171,16 +178,16 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// The columns of a pipeline's data; if these are not files, the usual columns of data sets.
-    pub fn of(pipeline: &Pipeline) -> Self {
+    /// The columns of a pipeline's data, which hold samples of `medium`; if these are not files, the usual columns of
+    /// data sets.
+    pub fn of(pipeline: &Pipeline, medium: Medium) -> Self {
         let (column, label, medium) = match &pipeline.data.source {
             settings::Source::Files(files) => {
                 (files.column.as_str(), files.label.clone(), files.medium)
             }
-            settings::Source::Textures(_) | settings::Source::Own(_) => {
-                let medium = pipeline.view.settings().medium();
-                (medium.key(), Some("label".to_string()), medium)
-            }
+            settings::Source::Textures(_)
+            | settings::Source::Activations(_)
+            | settings::Source::Own(_) => (medium.key(), Some("label".to_string()), medium),
         };
         Self { medium, column: column.to_string(), label, is_named: false }
     }
@@ -228,6 +235,26 @@ pub fn open_place(place: &str, columns: Columns) -> Result<(Arc<dyn Source>, Opt
             Ok((source, Some(format!("{with_labels}; the labels are left out"))))
         }
     }
+}
+
+/// Opens activations that no pipeline names: a dataset, a file or a glob of files. `column` and `label` name what is read
+/// of them; without, as a pipeline without these keys does.
+///
+/// # Errors
+/// Fails like [`open`].
+pub fn open_activations(
+    place: &str,
+    column: Option<String>,
+    label: Option<&str>,
+) -> Result<Arc<dyn Source>> {
+    let files = ActivationFiles {
+        train: vec![place.to_owned()],
+        root: ".".into(),
+        column,
+        labels: label.map_or(RowLabels::IfThere, RowLabels::named),
+        ..ActivationFiles::default()
+    };
+    Ok(Arc::new(Activations::open(&files, Split::Train, Reading::Whole).map_err(missing)?))
 }
 
 /// The first few of `names`, for a message.

@@ -55,9 +55,9 @@ pub(super) fn described(run: &Run<'_>, index: usize) -> Result<Described> {
     let sizes = run.sizes(index)?;
     let parameters =
         published::parameters(&module.layers, input.channels, run.pipeline.loss.as_ref(), sizes);
-    let stack = match run.pipeline.view.settings().medium() {
-        Medium::Image => OF_IMAGES,
-        Medium::Sound => OF_SOUND,
+    let stack = match run.pipeline.view.settings().signal_of(run.stack()?.sample) {
+        Signal::Images => OF_IMAGES,
+        Signal::Sound => OF_SOUND,
     };
     Ok(Described { name: module.name.clone(), stack, parameters })
 }

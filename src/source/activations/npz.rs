@@ -49,18 +49,26 @@ pub fn open(path: &Path) -> Result<BTreeMap<String, Array>> {
             false => Array::within(path, start + length, shape, encoded)?,
             true => {
                 let path = path.to_owned();
+                let most = bytes_of(&shape, encoded.element.bytes());
                 Array::unpacked(&path.clone(), shape, encoded, move |out| {
                     let failed = |error| Error::io("unpack", &path, error);
                     let file = plain_file::open(&path).map_err(failed)?;
                     let mut from = unpacking(file, start, packed, true).map_err(failed)?;
                     io::copy(&mut from.by_ref().take(length), &mut io::sink()).map_err(failed)?;
-                    io::copy(&mut from, out).map(drop).map_err(failed)
+                    // One byte too many is enough to tell that it does not fit its header.
+                    io::copy(&mut from.take(most.saturating_add(1)), out).map(drop).map_err(failed)
                 })
             }
         };
         arrays.insert(name.to_owned(), array);
     }
     Ok(arrays)
+}
+
+/// Bytes of an array of rows; as many as there can be, where its shape says more.
+fn bytes_of((rows, shape): &(usize, Vec<usize>), each: usize) -> u64 {
+    let sides = shape.iter().chain([rows, &each]);
+    sides.fold(1u64, |all, side| all.saturating_mul(*side as u64))
 }
 
 /// Reads `packed` bytes of an entry from byte `start` on, unpacked.

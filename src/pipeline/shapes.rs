@@ -71,6 +71,18 @@ pub fn walk<'a>(
             let paths: Vec<_> =
                 misfit.keys.iter().map(|key| format!("loss.{}.{key}", loss.name())).collect();
             let hint = paths.first().map(|path| format!("lower `{path}`, or take {smaller}"));
+            let hint = match (sample.cell, hint) {
+                (None, hint) => hint,
+                // Activations have any shape, and a loss only some.
+                (Some(_), Some(hint)) => {
+                    Some(format!("{hint}; `{}` takes {}", loss.name(), loss.takes()))
+                }
+                (Some(_), None) => Some(format!(
+                    "`{}` takes {}; `view.kind` says what a row is",
+                    loss.name(),
+                    loss.takes()
+                )),
+            };
             let fault = paths.into_iter().fold(Fault::of_file(misfit.message), Fault::or_of);
             let fault = shown_at.iter().fold(fault, |fault, path| fault.or_of(*path));
             match hint {

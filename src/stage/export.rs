@@ -7,7 +7,8 @@ use crate::exchange::published;
 use crate::exchange::published::{OF_IMAGES, OF_SOUND};
 use crate::exchange::stack::{self, Described};
 use crate::layer::borrowed;
-use crate::pipeline::{Medium, Split, json_of};
+use crate::layer::Signal;
+use crate::pipeline::{Split, json_of};
 use crate::schedule::Step;
 use crate::{Result, media};
 

@@ -66,7 +66,7 @@ impl Handler for ActivationView {
                     Some(Ok(sample)) => {
                         let activation = sample.media.activation()?;
                         (activation.shape.clone(), activation.kept_bytes())
-                    },
+                    }
                     Some(Err(bad)) => return Err(Error::failed(bad.to_string())),
                     None => return Err(Error::failed("there is no training sample")),
                 }
@@ -105,7 +105,9 @@ impl Handler for ActivationView {
         let Ingested { samples, source, split, .. } = *ingested;
         let size = self.size_in(samples)?;
         let rows = ActivationRows::open(samples, source, split)?;
-        let Some(cell) = size.cell else { return Err(Error::failed("activations without a shape")) };
+        let Some(cell) = size.cell else {
+            return Err(Error::failed("activations without a shape"));
+        };
         // A sequence is one map, whose row has all steps.
         let shape = match cell.kind {
             ActivationKind::Steps => [1, 1, size.width, cell.map.channels],
@@ -129,7 +131,11 @@ impl Handler for ActivationView {
 }
 
 /// The size of rows of this shape, of which values are copied in so many bytes.
-fn sized(view: &ActivationView, shape: &[usize], copied: Option<usize>) -> Result<SampleSize, Unseen> {
+fn sized(
+    view: &ActivationView,
+    shape: &[usize],
+    copied: Option<usize>,
+) -> Result<SampleSize, Unseen> {
     let size = view.seen(shape)?;
     Ok(SampleSize { cell: size.cell.map(|cell| Cell { copied, ..cell }), ..size })
 }
@@ -170,7 +176,8 @@ impl Ingest for ActivationIngest<'_> {
     fn at_once(&self) -> usize {
         // Reads one row first, to learn its shape.
         self.first.as_ref().map_or(1, |(shape, copied)| {
-            let bytes = copied.map_or(PLACE_BYTES, |_| size_of::<f32>() * shape.iter().product::<usize>());
+            let bytes =
+                copied.map_or(PLACE_BYTES, |_| size_of::<f32>() * shape.iter().product::<usize>());
             rows_at_once(bytes)
         })
     }

@@ -1,5 +1,6 @@
 //! The `[data]` table.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
@@ -10,7 +11,9 @@ use super::name_pattern::NamePattern;
 use super::origin::{Fault, Origin};
 use super::raw::{self, Optional, Patterns};
 use super::reference;
-use super::settings::{Data, Files, Medium, OnBadSample, Source, Textures};
+use super::settings::{
+    ActivationFiles, Data, Files, Medium, OnBadSample, RowLabels, Source, Textures,
+};
 use crate::folder::folder_of;
 
 /// Reads the data table of the pipeline `file`, whose view is of `medium`, and fills in its defaults.
@@ -133,7 +136,9 @@ pub fn check(data: &Data, medium: Option<Medium>) -> Result<(), Fault> {
 fn check_activations(files: &ActivationFiles) -> Result<(), Fault> {
     let empty = |patterns: &[String]| patterns.is_empty() || patterns.iter().any(String::is_empty);
     let is_held_out = files.hold_out.is_some();
-    for (key, patterns, needed) in [("train", &files.train, true), ("test", &files.test, !is_held_out)] {
+    for (key, patterns, needed) in
+        [("train", &files.train, true), ("test", &files.test, !is_held_out)]
+    {
         if needed && empty(patterns) {
             let message = format!("`{key}` names no file and no dataset");
             return Err(Fault::of(format!("data.activations.{key}"), message));
@@ -141,14 +146,20 @@ fn check_activations(files: &ActivationFiles) -> Result<(), Fault> {
     }
     let names = [
         ("column", files.column.as_deref()),
-        ("labels", match &files.labels {
-            RowLabels::Column(name) | RowLabels::Csv(name) => Some(name.as_str()),
-            RowLabels::IfThere | RowLabels::Without => None,
-        }),
+        (
+            "labels",
+            match &files.labels {
+                RowLabels::Column(name) | RowLabels::Csv(name) => Some(name.as_str()),
+                RowLabels::IfThere | RowLabels::Without => None,
+            },
+        ),
     ];
     for (key, name) in names {
         if name == Some("") {
-            return Err(Fault::of(format!("data.activations.{key}"), format!("`{key}` must not be empty")));
+            return Err(Fault::of(
+                format!("data.activations.{key}"),
+                format!("`{key}` must not be empty"),
+            ));
         }
     }
     count(&reference::data(), "data.hold_out", files.hold_out)
@@ -296,7 +307,9 @@ fn refuse_files_beside_activations(raw: &raw::Data) -> Result<(), Fault> {
 }
 
 /// The keys that are about files of images or sounds, with their places where they are given.
-fn of_files_of_samples(raw: &raw::Data) -> impl Iterator<Item = (&'static str, Option<Range<usize>>)> {
+fn of_files_of_samples(
+    raw: &raw::Data,
+) -> impl Iterator<Item = (&'static str, Option<Range<usize>>)> {
     [
         ("train", raw.train.as_ref().map(Spanned::span)),
         ("test", raw.test.as_ref().map(Spanned::span)),
@@ -319,9 +332,8 @@ fn refuse_keys(
     for (key, span) in keys {
         if let Some(span) = span {
             let message = format!("`{key}` is about files, but {instead}");
-            return Err(
-                Fault::at(span, message).hint(format!("leave out `data.{key}` or the table [{table}]"))
-            );
+            return Err(Fault::at(span, message)
+                .hint(format!("leave out `data.{key}` or the table [{table}]")));
         }
     }
     Ok(())

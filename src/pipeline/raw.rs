@@ -14,7 +14,8 @@ use toml::Spanned;
 use super::Cut;
 use super::origin::Fault;
 use super::settings::{
-    ActivationKind, ActivationType, Activations, Compression, OnBadSample, Probe, Short, Textures, Training,
+    ActivationKind, ActivationType, Activations, Compression, OnBadSample, Probe, Short, Textures,
+    Training,
 };
 use crate::setting::{Setting, find};
 
@@ -320,7 +321,9 @@ impl<'de> Deserialize<'de> for RowLabels {
             type Value = RowLabels;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name of a column or of a CSV file, or false when there are no labels")
+                f.write_str(
+                    "the name of a column or of a CSV file, or false when there are no labels",
+                )
             }
 
             fn visit_str<E: Error>(self, name: &str) -> Result<RowLabels, E> {

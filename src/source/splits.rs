@@ -55,7 +55,8 @@ pub fn open_splits(data: &Data, seed: u64) -> Result<Splits> {
             pipeline::Source::Textures(_) | pipeline::Source::Own(_) => Ok(None),
         }
     };
-    let (Some(mut train), Some(mut test)) = (of_split(Split::Train)?, of_split(Split::Test)?) else {
+    let (Some(mut train), Some(mut test)) = (of_split(Split::Train)?, of_split(Split::Test)?)
+    else {
         let sources = PerSplit::try_from_fn(|split| open(data, split, seed))?;
         let (warnings, labelled) = (Vec::new(), PerSplit::default());
         return Ok(Splits { sources, warnings, labelled, files: None });

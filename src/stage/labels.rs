@@ -8,7 +8,7 @@ use super::provenance::Provenance;
 use crate::pipeline::{OnBadSample, Pipeline, Split};
 use crate::schedule::Step;
 use crate::source::{Labelled, Sample, Source};
-use crate::{Error, Result, media};
+use crate::{Error, Result};
 
 /// Returns the class of each row of `keys`. Where the loss reads no labels, it returns nothing and does not call
 /// `keys`.

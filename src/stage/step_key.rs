@@ -235,6 +235,7 @@ fn held(pipeline: &Pipeline) -> Held<'_> {
         // Where something is stored does not change its content.
         name: _,
         file: _,
+        text: _,
         seed,
         data,
         view,

@@ -61,7 +61,9 @@ impl ActivationRows {
                 let name = generation.dir().folder().to_string();
                 Some(Elsewhere { reader: generation.reader(&[&column])?, column, places, name })
             }
-            (false, _) => return Err(damaged(ingested, "names rows of a dataset that is not known")),
+            (false, _) => {
+                return Err(damaged(ingested, "names rows of a dataset that is not known"));
+            }
         };
         Ok(Self { ingested: reader, keys, shape, elsewhere })
     }
@@ -84,8 +86,11 @@ impl ActivationRows {
         // Values that are copied are looked at when they are; a sum is wrong if one of its values is.
         for (values, place) in out.chunks_exact(out.len() / rows.len().max(1)).zip(&places) {
             if !values.iter().sum::<f32>().is_finite() && values.iter().any(|it| !it.is_finite()) {
-                let message = format!("row {place} of `{}` has a value that is not finite", elsewhere.name);
-                return Err(Error::failed(message).hint("write the dataset again without such rows"));
+                let message =
+                    format!("row {place} of `{}` has a value that is not finite", elsewhere.name);
+                return Err(
+                    Error::failed(message).hint("write the dataset again without such rows")
+                );
             }
         }
         Ok(())

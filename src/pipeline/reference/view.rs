@@ -58,7 +58,8 @@ pub fn activations() -> Vec<Setting> {
 const GRID: &str = "two whole numbers: rows and columns";
 
 fn grid() -> serde_json::Value {
-    let side = serde_json::json!({ "type": "integer", "minimum": SIZE.start(), "maximum": SIZE.end() });
+    let side =
+        serde_json::json!({ "type": "integer", "minimum": SIZE.start(), "maximum": SIZE.end() });
     serde_json::json!({ "type": "array", "items": side, "minItems": 2, "maxItems": 2 })
 }
 

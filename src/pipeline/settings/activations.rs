@@ -118,8 +118,9 @@ impl ActivationView {
         if shape.is_empty() || !values.is_some_and(|it| (1..=MOST_VALUES).contains(&it)) {
             return Err(Unseen {
                 message: format!("rows of shape {shape:?} do not have 1 to {MOST_VALUES} values"),
-                hint: "the first dimension of an array counts its rows, the others are those of a row"
-                    .to_owned(),
+                hint:
+                    "the first dimension of an array counts its rows, the others are those of a row"
+                        .to_owned(),
             });
         }
         let kind = match (self.kind, self.grid, shape) {
@@ -182,7 +183,8 @@ impl ActivationView {
                         "a grid of {rows}x{columns} has {} patches, rows of shape {shape:?} have {patches}",
                         all.map_or("more".to_owned(), |it| it.to_string())
                     ),
-                    hint: "set `view.grid` to numbers whose product is the number of patches".to_owned(),
+                    hint: "set `view.grid` to numbers whose product is the number of patches"
+                        .to_owned(),
                 }),
             };
         }
@@ -194,7 +196,8 @@ impl ActivationView {
             message: format!(
                 "rows of shape {shape:?} may be a grid or a sequence: {patches} is not the square of a number"
             ),
-            hint: "set `view.grid = [rows, columns]`, or `view.kind = \"steps\"` for a sequence".to_owned(),
+            hint: "set `view.grid = [rows, columns]`, or `view.kind = \"steps\"` for a sequence"
+                .to_owned(),
         })
     }
 
@@ -216,7 +219,10 @@ impl ActivationView {
 mod tests {
     use super::*;
 
-    fn seen(view: &ActivationView, shape: &[usize]) -> Result<(ActivationKind, [usize; 5]), String> {
+    fn seen(
+        view: &ActivationView,
+        shape: &[usize],
+    ) -> Result<(ActivationKind, [usize; 5]), String> {
         let size = view.seen(shape).map_err(|it| it.message)?;
         let Cell { kind, map, .. } = size.cell.unwrap();
         Ok((kind, [size.height, size.width, map.height, map.width, map.channels]))

@@ -23,8 +23,8 @@ pub use self::slurm::*;
 pub use self::store::*;
 pub use self::training::*;
 pub use self::view::*;
-pub use crate::layer::{Layer, Map};
 use super::origin::Text;
+pub use crate::layer::{Layer, Map};
 use crate::loss::Recipe;
 use crate::schedule::Schedule;
 

@@ -64,7 +64,8 @@ impl SampleView for ActivationView {
         match self.kind {
             None | Some(ActivationKind::Grid) => Ok(()),
             Some(kind) => {
-                let message = format!("`view.grid` is of a grid, but `view.kind` says {}", kind.in_words());
+                let message =
+                    format!("`view.grid` is of a grid, but `view.kind` says {}", kind.in_words());
                 Err(Fault::of("view.grid", message).hint("leave out one of them"))
             }
         }
@@ -79,8 +80,10 @@ impl SampleView for ActivationView {
             return Err(Fault::of_file("the samples are images or sounds, not activations"));
         };
         if let Some(expected) = self.expected.filter(|it| *it != map.channels) {
-            let message =
-                format!("the first module expects {expected} channels, the data have {}", map.channels);
+            let message = format!(
+                "the first module expects {expected} channels, the data have {}",
+                map.channels
+            );
             return Err(Fault::of("modules.0.in_channels", message)
                 .or_of("modules.0.preset")
                 .or_of("data.activations"));
@@ -143,8 +146,9 @@ pub fn resolve(view: Option<&Spanned<raw::View>>) -> Result<ActivationView, Faul
         ("views", raw.views.as_ref().map(Spanned::span)),
     ];
     if let Some((key, Some(span))) = others.iter().find(|(_, span)| span.is_some()) {
-        let message =
-            format!("`view.{key}` is about images or sound, but [data.activations] names activations");
+        let message = format!(
+            "`view.{key}` is about images or sound, but [data.activations] names activations"
+        );
         return Err(Fault::at(span.clone(), message)
             .hint("a view of activations has `kind` and `grid`, and may be left out"));
     }

@@ -45,8 +45,7 @@ impl Array {
         let failed = |error| Error::io("read", path, error);
         let file = plain_file::open(path).map_err(failed)?;
         let bytes = file.metadata().map_err(failed)?.len();
-        let array =
-            Self { path: path.to_owned(), rows, shape, encoded, at: At::File(file, start) };
+        let array = Self { path: path.to_owned(), rows, shape, encoded, at: At::File(file, start) };
         let end = array.bytes().and_then(|it| it.checked_add(start));
         match end {
             Some(end) if end <= bytes => Ok(array),

@@ -216,8 +216,16 @@ impl Activations {
             further: Vec::new(),
             frames: None,
             text: None,
-            media: Media::Activation(Activation { shape, values, place, half: self.copied == Some(2) }),
-            remarks: Remarks { constant: constant && values_are_many(&self.shape), ..Remarks::default() },
+            media: Media::Activation(Activation {
+                shape,
+                values,
+                place,
+                half: self.copied == Some(2),
+            }),
+            remarks: Remarks {
+                constant: constant && values_are_many(&self.shape),
+                ..Remarks::default()
+            },
         }))
     }
 }
@@ -301,7 +309,9 @@ fn of_stored(files: &ActivationFiles, stored: Stored) -> Result<(Opened, Content
             let any = labels.iter().any(Option::is_some);
             if is_needed && !any {
                 let message = format!("no row of `{}` has a label", path.display());
-                return Err(Error::failed(message).hint("set `data.activations.labels` to a CSV file"));
+                return Err(
+                    Error::failed(message).hint("set `data.activations.labels` to a CSV file")
+                );
             }
             let list = schema.label_names.clone();
             names = list.map(|list| Names { list, file: None });
@@ -344,7 +354,8 @@ fn of_files(files: &ActivationFiles, split: Split) -> Result<(Opened, Content)> 
         places = in_folder(folder, key)?;
     }
     let kinds: Vec<Option<Kind>> = places.iter().map(|it| Kind::of(&it.path)).collect();
-    let known = "activations are `.parquet`, `.npy`, `.npz` or `.safetensors`, or a dataset of gimlet's";
+    let known =
+        "activations are `.parquet`, `.npy`, `.npz` or `.safetensors`, or a dataset of gimlet's";
     let Some(Some(kind)) = kinds.first().copied() else {
         let first = places.first().map_or(String::new(), |it| it.path.display().to_string());
         let message = format!("`{first}` (`{key}`) is not known by its ending");
@@ -352,7 +363,8 @@ fn of_files(files: &ActivationFiles, split: Split) -> Result<(Opened, Content)> 
     };
     if let Some(other) = kinds.iter().position(|it| *it != Some(kind)) {
         let (one, other) = (places[0].path.display(), places[other].path.display());
-        let message = format!("`{key}` names `{one}` and `{other}`, which are files of different kinds");
+        let message =
+            format!("`{key}` names `{one}` and `{other}`, which are files of different kinds");
         return Err(Error::failed(message).hint(known));
     }
     let tables: Vec<Table> = places
@@ -400,7 +412,8 @@ fn of_files(files: &ActivationFiles, split: Split) -> Result<(Opened, Content)> 
         if own.as_ref().is_some_and(|it| it.len() != rows)
             || labels.as_ref().is_some_and(|it| it.len() != rows)
         {
-            let message = format!("`{}` is damaged: it has not {rows} ids and labels", path.display());
+            let message =
+                format!("`{}` is damaged: it has not {rows} ids and labels", path.display());
             return Err(Error::failed(message).hint("get it again from where it came from"));
         }
         ids.extend(own.into_iter().flatten());
@@ -447,8 +460,10 @@ fn in_folder(folder: &Place, key: &str) -> Result<Vec<Place>> {
         }
     }
     if places.is_empty() {
-        let message =
-            format!("`{}` (`{key}`) is neither a dataset nor a folder of activations", folder.path.display());
+        let message = format!(
+            "`{}` (`{key}`) is neither a dataset nor a folder of activations",
+            folder.path.display()
+        );
         return Err(Error::failed(message).hint(
             "name one split of a dataset, such as runs/NAME/datasets/a/train, or files `.parquet`, `.npy`, \
              `.npz` or `.safetensors`",

@@ -187,6 +187,8 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn file(version: u8, text: &str) -> Vec<u8> {
@@ -219,7 +221,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_refused() {
-        let of = |descr: &str| format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (3, 4)}}");
+        let of =
+            |descr: &str| format!("{{'descr': {descr}, 'fortran_order': False, 'shape': (3, 4)}}");
         for (text, told) in [
             (of("'|O'"), "pickled"),
             (of("'<c8'"), "of a type that is not read"),
@@ -234,12 +237,64 @@ mod tests {
             let error = read(&text).unwrap_err();
             assert!(error.contains(told), "{text}: {error}");
         }
-        for bytes in [&b""[..], b"\x93NUMPY\x01\x00", b"\x93NUMPY\x09\x00\x00\x00", b"not a file of arrays"] {
+        for bytes in
+            [&b""[..], b"\x93NUMPY\x01\x00", b"\x93NUMPY\x09\x00\x00\x00", b"not a file of arrays"]
+        {
             assert!(header(bytes, "`a.npy`").is_err());
         }
         let cut = file(1, "{'descr'");
         assert!(header(&cut[..cut.len() - 1], "`a.npy`").is_err());
         let long = [MAGIC, &[2, 0], &u32::MAX.to_le_bytes()].concat();
-        assert!(header(long.as_slice(), "`a.npy`").unwrap_err().to_string().contains("a header of"));
+        assert!(
+            header(long.as_slice(), "`a.npy`").unwrap_err().to_string().contains("a header of")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(
+            sides in prop::collection::vec(0usize..100_000, 0..6),
+            (kind, element) in prop::sample::select(vec![
+                ("f2", Element::F16),
+                ("f4", Element::F32),
+                ("f8", Element::F64),
+                ("i8", Element::Whole { bytes: 8, signed: true }),
+                ("u2", Element::Whole { bytes: 2, signed: false }),
+            ]),
+            big_endian in any::<bool>(),
+            version in 1u8..=3,
+            spaces in 0usize..64,
+        ) {
+            let order = if big_endian { '>' } else { '<' };
+            let inside: String = match sides.as_slice() {
+                // As Python writes a tuple of one.
+                [one] => format!("{one},"),
+                sides => sides.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
+            };
+            let text = format!(
+                "{{'descr': '{order}{kind}', 'fortran_order': False, 'shape': ({inside}), }}{}\n",
+                " ".repeat(spaces)
+            );
+            let bytes = file(version, &text);
+            let found = header(bytes.as_slice(), "`a.npy`").unwrap();
+            let encoded = Encoded { element, big_endian };
+            let length = bytes.len() as u64;
+            prop_assert_eq!(found, Header { encoded, shape: sides, length });
+            for end in 0..bytes.len() {
+                prop_assert!(header(&bytes[..end], "`a.npy`").is_err(), "cut off at {}", end);
+            }
+        }
+
+        #[test]
+        fn no_bytes_are_read_as_something_else(
+            version in 0u8..5,
+            text in "[ -~]{0,80}|\\{'descr': ?'[<>|=]?[a-zA-Z][0-9]{0,3}', ?'shape': ?\\([0-9, ]{0,12}\\)[^a]{0,40}",
+        ) {
+            // Whatever it is, it is a header or an error; it never panics, and never allocates what it claims.
+            if let Ok(found) = header(file(version, &text).as_slice(), "`a.npy`") {
+                prop_assert!(text.contains("descr") && text.contains("fortran_order"));
+                prop_assert!((1..=3).contains(&version) && found.length >= text.len() as u64);
+            }
+        }
     }
 }

@@ -42,8 +42,10 @@ pub fn open(path: &Path) -> Result<BTreeMap<String, Array>> {
                 return Err(Error::failed(message).hint("write it with `numpy.savez`"));
             }
         };
-        let Header { encoded, shape, length } =
-            npy::header(unpacking(file()?, start, packed, deflated).map_err(|it| wrong(&it))?, &called)?;
+        let Header { encoded, shape, length } = npy::header(
+            unpacking(file()?, start, packed, deflated).map_err(|it| wrong(&it))?,
+            &called,
+        )?;
         let shape = npy::split(shape, &called)?;
         let array = match deflated {
             false => Array::within(path, start + length, shape, encoded)?,

@@ -32,8 +32,9 @@ pub fn open(place: &Place, wanted: Wanted<'_>) -> Result<Table> {
             let field = field.map_err(|_| no_column(&path, name, &describe(schema)))?;
             element_of(field).ok_or_else(|| {
                 let kind = field.data_type();
-                Error::failed(format!("column `{name}` of `{}` is {kind}", path.display()))
-                    .hint("activations are lists of float16, float32 or float64, one list in each row")
+                Error::failed(format!("column `{name}` of `{}` is {kind}", path.display())).hint(
+                    "activations are lists of float16, float32 or float64, one list in each row",
+                )
             })?;
             name.to_owned()
         }

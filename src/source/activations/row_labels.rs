@@ -23,17 +23,21 @@ pub fn read(path: &Path, ids: &[i64]) -> Result<Given> {
             .hint("write the labels beside the activations instead"));
     }
     let wrong = |error: csv::Error| {
-        Error::failed(format!("`{shown}` is not a CSV file: {error}"))
-            .hint("save it in UTF-8, with commas; a field with a comma in it stands in double quotes")
+        Error::failed(format!("`{shown}` is not a CSV file: {error}")).hint(
+            "save it in UTF-8, with commas; a field with a comma in it stands in double quotes",
+        )
     };
     let mut reader = csv::Reader::from_reader(file);
     let header = reader.headers().map_err(wrong)?.clone();
     let place = |column: &str| {
-        header.iter().position(|it| it.trim_start_matches('\u{feff}').trim() == column).ok_or_else(|| {
-            let there: Vec<String> = header.iter().map(|it| format!("`{it}`")).collect();
-            let message = format!("`{shown}` has no column `{column}`; it has {}", shorten(&there));
-            Error::failed(message).hint("its first line names the columns: `id` and `label`")
-        })
+        header.iter().position(|it| it.trim_start_matches('\u{feff}').trim() == column).ok_or_else(
+            || {
+                let there: Vec<String> = header.iter().map(|it| format!("`{it}`")).collect();
+                let message =
+                    format!("`{shown}` has no column `{column}`; it has {}", shorten(&there));
+                Error::failed(message).hint("its first line names the columns: `id` and `label`")
+            },
+        )
     };
     let (id, label) = (place("id")?, place("label")?);
     let mut lines: HashMap<i64, (u64, Option<String>)> = HashMap::new();
@@ -42,7 +46,8 @@ pub fn read(path: &Path, ids: &[i64]) -> Result<Given> {
         let line = record.position().map_or(0, csv::Position::line);
         let text = record.get(id).unwrap_or_default().trim();
         let Ok(id) = text.parse::<i64>() else {
-            let message = format!("line {line} of `{shown}`: the id `{text}` is not a whole number");
+            let message =
+                format!("line {line} of `{shown}`: the id `{text}` is not a whole number");
             return Err(Error::failed(message)
                 .hint("an id is the row's `id`, else its number counted from 0"));
         };

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gimlet_store::{DType, Dataset, Generation, Store};
+use gimlet_store::{DType, Generation, Store};
 
 use crate::pipeline::Split;
 use crate::pipeline::settings::ActivationFiles;
@@ -14,6 +14,7 @@ const ACTIVATION: &str = "activation";
 
 /// A generation of a dataset, and its column of activations.
 pub struct Stored {
+    /// The generation.
     pub generation: Generation,
     /// The name of the column.
     pub column: String,
@@ -35,8 +36,9 @@ impl ActivationFiles {
         let (patterns, key) = self.of_split(split);
         if let Some(url) = patterns.iter().find(|it| it.contains("://")) {
             let message = format!("`{url}` (`{key}`) does not lie on this machine");
-            return Err(Error::new(Kind::Usage, message)
-                .hint("copy it here, or mount it: activations are read from this machine's disks"));
+            return Err(Error::new(Kind::Usage, message).hint(
+                "copy it here, or mount it: activations are read from this machine's disks",
+            ));
         }
         let folders = patterns.iter().map(|it| self.root.join(it)).filter(|it| it.is_dir());
         let folders: Vec<PathBuf> = folders.collect();
@@ -58,7 +60,7 @@ impl Stored {
     /// When the dataset has no whole generation, or no such column.
     pub fn newest(files: &ActivationFiles, split: Split) -> Result<Option<Self>> {
         let Some(folder) = files.folder(split)? else { return Ok(None) };
-        let dataset = Dataset::at(folder.clone());
+        let dataset = Store::new().dataset(folder.clone());
         match dataset.newest()? {
             Some(generation) => Self::of(generation, files.column.as_deref(), &folder).map(Some),
             None if dataset.was_begun()? => {
@@ -113,7 +115,11 @@ impl Stored {
             .collect();
         let found = match column {
             Some(name) => named(name),
-            None => named(ACTIVATION).or(if let [only] = columns.as_slice() { Some(only) } else { None }),
+            None => named(ACTIVATION).or(if let [only] = columns.as_slice() {
+                Some(only)
+            } else {
+                None
+            }),
         };
         let Some(found) = found.filter(|it| it.dtype != DType::U8) else {
             let message = format!(
@@ -122,8 +128,9 @@ impl Stored {
                 column.unwrap_or(ACTIVATION),
                 if there.is_empty() { "none".to_owned() } else { there.join(", ") }
             );
-            return Err(Error::failed(message)
-                .hint("set `data.activations.column` to a column of floats"));
+            return Err(
+                Error::failed(message).hint("set `data.activations.column` to a column of floats")
+            );
         };
         let (column, shape) = (found.name.clone(), found.shape.clone());
         Ok(Self { generation, column, shape })

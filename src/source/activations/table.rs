@@ -121,16 +121,19 @@ fn of_npy(path: &Path, wanted: Wanted<'_>) -> Result<Table> {
 }
 
 /// The arrays of a file that has a name for each.
-fn of_arrays(path: &Path, mut arrays: BTreeMap<String, Array>, wanted: Wanted<'_>) -> Result<Table> {
+fn of_arrays(
+    path: &Path,
+    mut arrays: BTreeMap<String, Array>,
+    wanted: Wanted<'_>,
+) -> Result<Table> {
     let shown = path.display();
     let labels = match wanted.label.map(|name| (name, arrays.remove(name))) {
         None => None,
         Some((_, Some(array))) => Some(array),
         Some((name, None)) if wanted.is_needed => {
             let message = format!("`{shown}` has no array `{name}`; it has {}", list(&arrays));
-            return Err(Error::failed(message).hint(
-                "set `data.activations.labels` to one of them, to a CSV file, or to false",
-            ));
+            return Err(Error::failed(message)
+                .hint("set `data.activations.labels` to one of them, to a CSV file, or to false"));
         }
         Some((_, None)) => None,
     };
@@ -195,8 +198,10 @@ pub fn no_column(path: &Path, name: &str, there: &str) -> Error {
 
 /// The error of a file in which no column, or several, may hold the activations.
 pub fn which(path: &Path, there: &str) -> Error {
-    let message =
-        format!("it is not known which array of `{}` holds activations: it has {there}", path.display());
+    let message = format!(
+        "it is not known which array of `{}` holds activations: it has {there}",
+        path.display()
+    );
     Error::failed(message).hint("set `data.activations.column` to the name of an array of floats")
 }
 

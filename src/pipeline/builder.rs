@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::modules::{self, NewModule, Planned};
-use super::origin::Fault;
+use super::origin::{Fault, Kept};
 use super::settings::{Data, Pipeline, Probe, Slurm, Source, Store, Training, View};
 use super::shapes::walk;
 use super::split::Cut;
@@ -166,7 +166,7 @@ impl Builder {
             store: self.store,
             probe: self.probe,
             slurm: self.slurm,
-            text: None,
+            text: Kept::default(),
         };
         Ok((pipeline, origins))
     }

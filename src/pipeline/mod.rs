@@ -37,7 +37,7 @@ use serde::Deserialize;
 use toml::de::DeTable;
 
 use self::builder::is_folder_name;
-use self::origin::{Fault, Origin};
+use self::origin::{Fault, Kept, Origin};
 use crate::error::Result;
 
 pub use bounds::MOST_THREADS;
@@ -121,7 +121,7 @@ fn read(
         slurm: slurm::resolve(&raw.slurm)?,
     };
     let (pipeline, origins) = builder.checked().map_err(located)?;
-    Ok(Pipeline { text: Some(Arc::new(origin.kept(origins))), ..pipeline })
+    Ok(Pipeline { text: Kept(Some(Arc::new(origin.kept(origins)))), ..pipeline })
 }
 
 /// The `name` that a pipeline gives, else the stem of its file.

@@ -1,9 +1,11 @@
 //! Where the text of a pipeline comes from; errors point into it.
 
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use toml::Spanned;
@@ -109,6 +111,17 @@ pub fn find<'a, 'd>(document: &'a DeTable<'d>, path: &str) -> Option<&'a Spanned
         DeValue::Array(items) => items.get(key.parse::<usize>().ok()?),
         value => value.get(key),
     })
+}
+
+/// The text of a pipeline file; nothing for a pipeline that was built in code. Two pipelines that say the same are shown
+/// the same, whatever their texts.
+#[derive(Clone, Default)]
+pub struct Kept(pub Option<Arc<Text>>);
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("_")
+    }
 }
 
 /// The text of a pipeline and the overrides given with it, kept for faults that are found once the samples are known.

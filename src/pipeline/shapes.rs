@@ -39,17 +39,21 @@ impl Pipeline {
     /// [`crate::Kind::Usage`] when a crop, a patch, a kernel or the rows that the loss predicts do not fit.
     pub fn shapes(&self, sample: SampleSize) -> Result<Vec<Ends>> {
         let origin = |module: usize, layer: usize| {
-            let known = self.text.as_ref().and_then(|text| text.origins.get(module)?.get(layer));
+            let known = self.text.0.as_ref().and_then(|text| text.origins.get(module)?.get(layer));
             known.cloned().unwrap_or_else(|| format!("modules.{module}.layers.{layer}"))
         };
-        walk(&self.view, self.loss.as_ref(), self.modules.iter(), sample, origin)
-            .map_err(|fault| self.told(fault))
+        walk(&self.view, self.loss.as_ref(), self.modules.iter(), sample, origin).map_err(|fault| {
+            match sample.cell {
+                Some(_) => self.told(fault),
+                None => fault.in_file(&self.file),
+            }
+        })
     }
 
     /// The error of a fault that is found once the samples are known. It is shown in the pipeline's text, where there
     /// is one.
     pub(crate) fn told(&self, fault: Fault) -> Error {
-        match &self.text {
+        match &self.text.0 {
             Some(text) => text.error(&self.file, fault),
             None => fault.in_file(&self.file),
         }

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 fn images(pipeline: &Pipeline) -> &ImageView {
     match &pipeline.view {
         View::Images(view) => view,
-        View::Sound(_) => panic!("a view of sound"),
+        View::Sound(_) | View::Activations(_) => panic!("no view of images"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Activations that were made elsewhere, through whole runs: every kind of file, a dataset that is read where it lies,
 //! and what is refused.
 
+use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use arrow::array::{
     PrimitiveBuilder,
 };
 use arrow::datatypes::{DataType, Field, Float32Type};
+use gimlet::layer::{Layer, Relu};
 use gimlet::pipeline::{
     ActivationFiles, ActivationKind, ActivationView, Data, NewModule, Pipeline, RowLabels, Split,
 };
@@ -186,7 +188,7 @@ fn tensors(path: &Path, split: Split) {
     ];
     let metadata = metadata.map(|(key, value)| (key.to_owned(), value));
     let field = Field::new("activation", arrow::array::Array::data_type(&lists).clone(), false)
-        .with_metadata(metadata.into());
+        .with_metadata(HashMap::from(metadata));
     let label: ArrayRef = Arc::new(Int64Array::from(labels(split)));
     let fields = vec![field, Field::new("label", DataType::Int64, true)];
     let schema = Arc::new(arrow::datatypes::Schema::new(fields));
@@ -674,7 +676,7 @@ fn a_program_names_them_too() {
     let wanted: Vec<f32> = (0..54).map(|it| value(Split::Train, 5, it)).collect();
     assert_eq!(activation.values, wanted);
     let view = ActivationView { kind: Some(ActivationKind::Grid), ..ActivationView::default() };
-    let layer = gimlet::layer::Relu.shared();
+    let layer = Relu.shared();
     let pipeline =
         Pipeline::builder("mine", data, view).module(NewModule::new("a", [layer])).build();
     let pipeline = pipeline.unwrap();

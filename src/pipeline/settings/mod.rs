@@ -23,7 +23,7 @@ pub use self::slurm::*;
 pub use self::store::*;
 pub use self::training::*;
 pub use self::view::*;
-use super::origin::Text;
+use super::origin::Kept;
 pub use crate::layer::{Layer, Map};
 use crate::loss::Recipe;
 use crate::schedule::Schedule;
@@ -55,8 +55,8 @@ pub struct Pipeline {
     pub probe: Probe,
     /// What a cluster is asked for.
     pub slurm: Slurm,
-    /// Its text, so that what is found later can be shown there; `None` for a pipeline that was built in code.
-    pub(crate) text: Option<Arc<Text>>,
+    /// Its text, so that what is found later can be shown there.
+    pub(crate) text: Kept,
 }
 
 impl Pipeline {

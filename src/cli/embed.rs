@@ -19,7 +19,7 @@ pub struct EmbedArgs {
     #[command(flatten)]
     output: OutputFileArgs,
 
-    /// A Parquet file, a glob of them, or a folder of images or sounds
+    /// A Parquet file, a glob of them, or a folder of images or sounds; for a pipeline of activations, a dataset or files
     #[arg(short, long, value_name = "DATA")]
     input: String,
 

@@ -1,34 +1,25 @@
 //! Activations that were made elsewhere, through whole runs: every kind of file, a dataset that is read where it lies,
 //! and what is refused.
 
-use std::collections::HashMap;
-use std::io::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{
-    ArrayRef, FixedSizeListArray, Float16Array, Float32Array, Int64Array, ListBuilder,
-    PrimitiveBuilder,
-};
-use arrow::datatypes::{DataType, Field, Float32Type};
+use arrow::array::{ArrayRef, Float32Array, Int64Array, ListBuilder, PrimitiveBuilder};
+use arrow::datatypes::Float32Type;
 use gimlet::layer::{Layer, Relu};
 use gimlet::pipeline::{
     ActivationFiles, ActivationKind, ActivationView, Data, NewModule, Pipeline, RowLabels, Split,
 };
 use gimlet::source;
 use gimlet::stage::RunDir;
-use gimlet_store::{Column, CompressionSetting, DType, Rows, Schema, Spec, Store, Values};
+use gimlet_store::DType;
 use half::f16;
-use safetensors::tensor::{Dtype, TensorView};
 
+use crate::activation_files::{
+    SHAPE, TEST, TRAIN, dataset, labels, npy, of_floats, of_labels, rows_of, safetensors, tensors,
+    value, values, zip,
+};
 use crate::parquet_file;
 use crate::tiny::Tiny;
-
-/// Rows of each split.
-const TRAIN: usize = 24;
-const TEST: usize = 12;
-/// The shape of a row: a grid of 3x3 vectors.
-const SHAPE: [usize; 2] = [9, 6];
 
 /// Two modules on a grid of vectors.
 const PIPELINE: &str = r#"
@@ -70,163 +61,6 @@ fn on(train: &str, test: &str, more: &str) -> String {
     let named = PIPELINE.replace("TRAIN", train).replace("TEST", test);
     named
         .replace("\n\n[[modules]]\nname = \"a\"", &format!("\n{more}\n\n[[modules]]\nname = \"a\""))
-}
-
-/// The value at a place of a row, the same in f16.
-fn value(split: Split, row: usize, place: usize) -> f32 {
-    let seed = if split == Split::Train { 3 } else { 8 };
-    let label = (row % 3) as f32;
-    f16::from_f32(((row * 7 + place * 5 + seed) % 17) as f32 / 8.0 - 1.0 + label).to_f32()
-}
-
-fn rows_of(split: Split) -> usize {
-    if split == Split::Train { TRAIN } else { TEST }
-}
-
-fn values(split: Split) -> Vec<f32> {
-    let length: usize = SHAPE.iter().product();
-    (0..rows_of(split)).flat_map(|row| (0..length).map(move |it| value(split, row, it))).collect()
-}
-
-fn labels(split: Split) -> Vec<i64> {
-    (0..rows_of(split)).map(|row| (row % 3) as i64).collect()
-}
-
-/// A `.npy` file of these bytes.
-fn npy(descr: &str, shape: &[usize], bytes: &[u8]) -> Vec<u8> {
-    let sides: Vec<String> = shape.iter().map(|side| format!("{side},")).collect();
-    let shape = sides.concat();
-    let mut header =
-        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({shape}), }}");
-    while (10 + header.len() + 1) % 64 != 0 {
-        header.push(' ');
-    }
-    header.push('\n');
-    let length = (header.len() as u16).to_le_bytes();
-    [b"\x93NUMPY\x01\x00", length.as_slice(), header.as_bytes(), bytes].concat()
-}
-
-fn of_floats(split: Split) -> Vec<u8> {
-    let shape = [rows_of(split), SHAPE[0], SHAPE[1]];
-    let bytes: Vec<u8> =
-        values(split).iter().flat_map(|it| f16::from_f32(*it).to_le_bytes()).collect();
-    npy("<f2", &shape, &bytes)
-}
-
-fn of_labels(split: Split) -> Vec<u8> {
-    let bytes: Vec<u8> = labels(split).iter().flat_map(|it| it.to_le_bytes()).collect();
-    npy("<i8", &[rows_of(split)], &bytes)
-}
-
-/// A zip archive of these files, as `numpy.savez` and, where `packed`, `numpy.savez_compressed` write it.
-fn zip(files: &[(&str, Vec<u8>)], packed: bool) -> Vec<u8> {
-    let (mut all, mut directory) = (Vec::new(), Vec::new());
-    for (name, bytes) in files {
-        let mut crc = flate2::Crc::new();
-        crc.update(bytes);
-        let inside = match packed {
-            false => bytes.clone(),
-            true => {
-                let mut encoder =
-                    flate2::write::DeflateEncoder::new(Vec::new(), Default::default());
-                encoder.write_all(bytes).unwrap();
-                encoder.finish().unwrap()
-            }
-        };
-        let (offset, method) = (all.len() as u32, if packed { 8u16 } else { 0 });
-        let mut common = vec![20, 0, 0, 0];
-        common.extend(method.to_le_bytes());
-        common.extend([0; 4]);
-        common.extend(crc.sum().to_le_bytes());
-        common.extend((inside.len() as u32).to_le_bytes());
-        common.extend((bytes.len() as u32).to_le_bytes());
-        common.extend((name.len() as u16).to_le_bytes());
-        common.extend([0, 0]);
-        all.extend(b"PK\x03\x04");
-        all.extend(&common);
-        all.extend(name.as_bytes());
-        all.extend(inside);
-        directory.extend(b"PK\x01\x02\x14\x00");
-        directory.extend(&common);
-        directory.extend([0; 10]);
-        directory.extend(offset.to_le_bytes());
-        directory.extend(name.as_bytes());
-    }
-    let start = all.len() as u32;
-    all.extend(&directory);
-    all.extend(b"PK\x05\x06\x00\x00\x00\x00");
-    let count = (files.len() as u16).to_le_bytes();
-    all.extend([count, count].concat());
-    all.extend((directory.len() as u32).to_le_bytes());
-    all.extend(start.to_le_bytes());
-    all.extend([0, 0]);
-    all
-}
-
-fn safetensors(split: Split) -> Vec<u8> {
-    let rows = rows_of(split);
-    let floats: Vec<u8> =
-        values(split).iter().flat_map(|it| f16::from_f32(*it).to_le_bytes()).collect();
-    let labels: Vec<u8> = labels(split).iter().flat_map(|it| it.to_le_bytes()).collect();
-    let shape = vec![rows, SHAPE[0], SHAPE[1]];
-    let tensors = [
-        ("hidden", TensorView::new(Dtype::F16, shape, &floats).unwrap()),
-        ("label", TensorView::new(Dtype::I64, vec![rows], &labels).unwrap()),
-    ];
-    safetensors::serialize(tensors, None).unwrap()
-}
-
-/// Writes Parquet with a column of tensors: `arrow.fixed_shape_tensor`.
-fn tensors(path: &Path, split: Split) {
-    let length = SHAPE.iter().product::<usize>();
-    let floats = Float16Array::from_iter_values(values(split).into_iter().map(f16::from_f32));
-    let element = Arc::new(Field::new("element", DataType::Float16, true));
-    let lists = FixedSizeListArray::new(element, length as i32, Arc::new(floats), None);
-    let metadata = [
-        ("ARROW:extension:name", "arrow.fixed_shape_tensor".to_owned()),
-        ("ARROW:extension:metadata", format!("{{\"shape\":{SHAPE:?}}}")),
-    ];
-    let metadata = metadata.map(|(key, value)| (key.to_owned(), value));
-    let field = Field::new("activation", arrow::array::Array::data_type(&lists).clone(), false)
-        .with_metadata(HashMap::from(metadata));
-    let label: ArrayRef = Arc::new(Int64Array::from(labels(split)));
-    let fields = vec![field, Field::new("label", DataType::Int64, true)];
-    let schema = Arc::new(arrow::datatypes::Schema::new(fields));
-    let columns: Vec<ArrayRef> = vec![Arc::new(lists), label];
-    let batch = arrow::array::RecordBatch::try_new(schema.clone(), columns).unwrap();
-    let file = std::fs::File::create(path).unwrap();
-    let mut writer = parquet::arrow::ArrowWriter::try_new(file, schema, None).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
-}
-
-/// Writes a dataset of ours.
-fn dataset(folder: &Path, split: Split, key: char) {
-    let column = Column::new("activation", DType::F16, SHAPE);
-    let dataset = Store::new().dataset(folder);
-    let mut writer = dataset
-        .begin(Spec {
-            key: key.to_string().repeat(64),
-            settings: serde_json::json!({ "model": "vit", "layer": 8 }),
-            rows: Some(rows_of(split) as u64),
-            rows_per_part: 8,
-            rows_per_group: 4,
-            compression: CompressionSetting::Fixed(gimlet_store::Compression::None),
-            schema: Schema::of([column]),
-        })
-        .unwrap();
-    let ids: Vec<i64> = (0..rows_of(split) as i64).collect();
-    let labels: Vec<Option<i64>> = labels(split).into_iter().map(Some).collect();
-    let values = values(split);
-    let rows = Rows {
-        ids: &ids,
-        labels: &labels,
-        sources: None,
-        attributes: &[],
-        tensors: &[Values::F32(&values)],
-    };
-    writer.write(&rows).unwrap();
-    writer.finish(|_| serde_json::Value::Null).unwrap();
 }
 
 /// What a first module reads of a split: ids, labels and values as an ingest has written them.
@@ -361,13 +195,13 @@ fn a_dataset_is_read_where_it_lies() {
     assert!(!err.contains("train a "), "{err}");
     tiny.ok("verify", &[]);
     tiny.ok("status", &[]);
-    tiny.ok("probe", &["a"]);
+    tiny.ok("probe", &[]);
     tiny.ok("report", &[]);
     tiny.ok("health", &[]);
-    tiny.ok("nearest", &["b", "--sample", "3", "--row", "1", "--column", "1"]);
+    tiny.ok("nearest", &["b", "--sample", "3", "--patch", "4"]);
     assert!(tiny.path("runs/tiny/report/index.html").exists());
     let embedded = tiny.path("embedded.parquet");
-    tiny.ok("embed", &["--input", "hidden/test", "--out", embedded.to_str().unwrap()]);
+    tiny.ok("embed", &["--input", "hidden/test", "--output", "embedded.parquet"]);
     assert!(embedded.exists());
 
     // Other content, and so another source.
@@ -384,7 +218,7 @@ fn a_dataset_is_read_where_it_lies() {
 #[test]
 fn a_run_on_the_dataset_of_another_run() {
     let first = Tiny::new();
-    first.ok("run", &["--until", "a"]);
+    first.ok("run", &["--set", "store.activations=store"]);
     let folder = |split: &str| {
         let at = first.path(&format!("runs/tiny/datasets/a/{split}"));
         at.to_str().unwrap().to_owned()
@@ -454,8 +288,9 @@ fn shapes_other_than_grids_train() {
         "{ conv = { channels = 8, kernel = 1, padding = 0 } }",
         "{ conv = { channels = 6, kernel = 1, padding = 0 } }",
     ];
-    labelled(tiny("vector", &[7], vectors, supervised)).ok("run", &["--set", "training.epochs=1"]);
-    labelled(tiny("vector", &[7], vectors, supervised)).ok("report", &[]);
+    let vector = labelled(tiny("vector", &[7], vectors, supervised));
+    vector.ok("run", &[]);
+    vector.ok("report", &[]);
 
     // A loss says which shapes it takes.
     let infonce = "[loss.infonce]\nprediction_steps = 1\nskip = 0\nnegatives = 4";
@@ -608,8 +443,10 @@ fn what_is_wrong_in_several_files_or_arrays_is_told() {
     }
     let lists: ArrayRef = Arc::new(lists.finish());
     let ragged = tiny("x.parquet", "");
-    parquet_file::write(&ragged.path("x.parquet"), vec![("x", lists)], None, 4);
-    told(&ragged, 1, "`x` has 7 values");
+    let label: ArrayRef = Arc::new(Int64Array::from(vec![0, 1, 0, 1]));
+    parquet_file::write(&ragged.path("x.parquet"), vec![("x", lists), ("label", label)], None, 4);
+    let err = ragged.fails(1, "ingest", &["--set", "loss=supervised"]);
+    assert!(err.contains("`x` has 7 values") && err.contains("hint: "), "{err}");
 
     let none = tiny("x.parquet", "");
     let numbers: ArrayRef = Arc::new(Float32Array::from(vec![1.0, 2.0]));

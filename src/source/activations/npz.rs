@@ -13,17 +13,20 @@ use super::npy::{self, Header};
 use crate::source::plain_file;
 use crate::{Error, Result};
 
-/// Opens all arrays of a file, by their names.
+/// The arrays of a file by their names; of those that cannot be read, such as text, why.
+pub type Arrays = BTreeMap<String, Result<Array>>;
+
+/// Opens all arrays of a file.
 ///
 /// # Errors
-/// When it is no such file, or an array is not as [`npy::header`] says.
-pub fn open(path: &Path) -> Result<BTreeMap<String, Array>> {
-    let file = || plain_file::open(path).map_err(|error| Error::io("read", path, error));
+/// When it is no such file.
+pub fn open(path: &Path) -> Result<Arrays> {
+    let file = plain_file::open(path).map_err(|error| Error::io("read", path, error))?;
     let wrong = |error: &dyn std::fmt::Display| {
         Error::failed(format!("`{}` is no .npz file: {error}", path.display()))
             .hint("write it with `numpy.savez(file, name=array)`")
     };
-    let mut archive = ZipArchive::new(file()?).map_err(|error| wrong(&error))?;
+    let mut archive = ZipArchive::new(file).map_err(|error| wrong(&error))?;
     let mut arrays = BTreeMap::new();
     for index in 0..archive.len() {
         let entry = archive.by_index_raw(index).map_err(|error| wrong(&error))?;
@@ -33,6 +36,25 @@ pub fn open(path: &Path) -> Result<BTreeMap<String, Array>> {
             (entry.data_start(), entry.compressed_size(), entry.compression());
         let start = start.ok_or_else(|| wrong(&"an entry has no place"))?;
         drop(entry);
+        let entry = Entry { start, packed, method };
+        arrays.insert(name.to_owned(), entry.open(path, name));
+    }
+    Ok(arrays)
+}
+
+/// Where an array lies in the archive, and how it is packed.
+#[derive(Clone, Copy)]
+struct Entry {
+    start: u64,
+    packed: u64,
+    method: CompressionMethod,
+}
+
+impl Entry {
+    /// Opens the array.
+    fn open(self, path: &Path, name: &str) -> Result<Array> {
+        let Self { start, packed, method } = self;
+        let failed = |path: &Path, error| Error::io("unpack", path, error);
         let called = format!("array `{name}` of `{}`", path.display());
         let deflated = match method {
             CompressionMethod::Stored => false,
@@ -42,29 +64,27 @@ pub fn open(path: &Path) -> Result<BTreeMap<String, Array>> {
                 return Err(Error::failed(message).hint("write it with `numpy.savez`"));
             }
         };
-        let Header { encoded, shape, length } = npy::header(
-            unpacking(file()?, start, packed, deflated).map_err(|it| wrong(&it))?,
-            &called,
-        )?;
+        let file = plain_file::open(path).map_err(|error| failed(path, error))?;
+        let bytes =
+            unpacking(file, start, packed, deflated).map_err(|error| failed(path, error))?;
+        let Header { encoded, shape, length } = npy::header(bytes, &called)?;
         let shape = npy::split(shape, &called)?;
-        let array = match deflated {
-            false => Array::within(path, start + length, shape, encoded)?,
-            true => {
-                let path = path.to_owned();
-                let most = bytes_of(&shape, encoded.element.bytes());
-                Array::unpacked(&path.clone(), shape, encoded, move |out| {
-                    let failed = |error| Error::io("unpack", &path, error);
-                    let file = plain_file::open(&path).map_err(failed)?;
-                    let mut from = unpacking(file, start, packed, true).map_err(failed)?;
-                    io::copy(&mut from.by_ref().take(length), &mut io::sink()).map_err(failed)?;
-                    // One byte too many is enough to tell that it does not fit its header.
-                    io::copy(&mut from.take(most.saturating_add(1)), out).map(drop).map_err(failed)
-                })
-            }
-        };
-        arrays.insert(name.to_owned(), array);
+        if !deflated {
+            return Array::within(path, start + length, shape, encoded);
+        }
+        let most = bytes_of(&shape, encoded.element.bytes());
+        let from = path.to_owned();
+        Ok(Array::unpacked(path, shape, encoded, move |out| {
+            let file = plain_file::open(&from).map_err(|error| failed(&from, error))?;
+            let unpack = || {
+                let mut bytes = unpacking(file, start, packed, true)?;
+                io::copy(&mut bytes.by_ref().take(length), &mut io::sink())?;
+                // One byte too many is enough to tell that it does not fit its header.
+                io::copy(&mut bytes.take(most.saturating_add(1)), out)
+            };
+            unpack().map(drop).map_err(|error| failed(&from, error))
+        }))
     }
-    Ok(arrays)
 }
 
 /// Bytes of an array of rows; as many as there can be, where its shape says more.

@@ -1,6 +1,5 @@
 //! The tensors of a safetensors file; the first dimension of each counts rows.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use safetensors::tensor::Metadata;
 use super::array::Array;
 use super::element::{Element, Encoded};
 use super::npy;
+use super::npz::Arrays;
 use crate::source::plain_file;
 use crate::{Error, Result};
 
@@ -20,7 +20,7 @@ const LONGEST: u64 = 100 << 20;
 ///
 /// # Errors
 /// When it is no such file.
-pub fn open(path: &Path) -> Result<BTreeMap<String, Array>> {
+pub fn open(path: &Path) -> Result<Arrays> {
     let failed = |error| Error::io("read", path, error);
     let wrong = |what: String| {
         Error::failed(format!("`{}` is no safetensors file: {what}", path.display()))
@@ -46,13 +46,13 @@ pub fn open(path: &Path) -> Result<BTreeMap<String, Array>> {
         let needed = start + header.data_len() as u64;
         return Err(wrong(format!("it has {bytes} bytes, its header speaks of {needed}")));
     }
-    let mut arrays = BTreeMap::new();
+    let mut arrays = Arrays::new();
     for (name, info) in header.tensors() {
         let Some(element) = element(info.dtype) else { continue };
         let called = format!("tensor `{name}` of `{}`", path.display());
-        let shape = npy::split(info.shape.clone(), &called)?;
         let from = start + info.data_offsets.0 as u64;
-        let array = Array::within(path, from, shape, Encoded::little(element))?;
+        let array = npy::split(info.shape.clone(), &called)
+            .and_then(|shape| Array::within(path, from, shape, Encoded::little(element)));
         arrays.insert(name, array);
     }
     Ok(arrays)

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::array::Array;
 use super::element::Element;
-use super::{npy, npz, parquet, safetensors};
+use super::npz::{self, Arrays};
+use super::{npy, parquet, safetensors};
 use crate::source::locate::Place;
 use crate::source::shorten;
 use crate::{Error, Result};
@@ -121,12 +122,18 @@ fn of_npy(path: &Path, wanted: Wanted<'_>) -> Result<Table> {
 }
 
 /// The arrays of a file that has a name for each.
-fn of_arrays(
-    path: &Path,
-    mut arrays: BTreeMap<String, Array>,
-    wanted: Wanted<'_>,
-) -> Result<Table> {
+fn of_arrays(path: &Path, all: Arrays, wanted: Wanted<'_>) -> Result<Table> {
     let shown = path.display();
+    let mut arrays = BTreeMap::new();
+    for (name, array) in all {
+        // An array that cannot be read, such as one of text, matters only where it is wanted.
+        let is_wanted = [wanted.column, wanted.label, Some(ID)].contains(&Some(name.as_str()));
+        match array {
+            Ok(array) => drop(arrays.insert(name, array)),
+            Err(error) if is_wanted => return Err(error),
+            Err(_) => {}
+        }
+    }
     let labels = match wanted.label.map(|name| (name, arrays.remove(name))) {
         None => None,
         Some((_, Some(array))) => Some(array),

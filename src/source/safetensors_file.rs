@@ -6,11 +6,11 @@ use std::path::Path;
 use safetensors::Dtype;
 use safetensors::tensor::Metadata;
 
-use super::array::Array;
 use super::element::{Element, Encoded};
 use super::npy;
 use super::npz::Arrays;
-use crate::source::plain_file;
+use super::plain_file;
+use super::row_array::Array;
 use crate::{Error, Result};
 
 /// The most bytes of a header, as in the format's own library.

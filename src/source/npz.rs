@@ -8,9 +8,9 @@ use std::path::Path;
 use flate2::read::DeflateDecoder;
 use zip::{CompressionMethod, ZipArchive};
 
-use super::array::Array;
 use super::npy::{self, Header};
-use crate::source::plain_file;
+use super::plain_file;
+use super::row_array::Array;
 use crate::{Error, Result};
 
 /// The arrays of a file by their names; of those that cannot be read, such as text, why.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::table::Given;
-use crate::source::{plain_file, shorten};
+use super::{plain_file, shorten};
 use crate::{Error, Result};
 
 /// The most bytes of a CSV file.

@@ -9,16 +9,6 @@
 //!
 //! Rows without ids are counted from 0, through all files in the order of their names.
 
-mod array;
-mod element;
-mod npy;
-mod npz;
-mod parquet;
-mod row_labels;
-mod safetensors;
-mod stored;
-mod table;
-
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -26,25 +16,25 @@ use gimlet_store::{Keys, Reader};
 use rayon::prelude::*;
 use serde_json::json;
 
-use self::array::Array;
-use self::element::Element;
-use self::table::{Given, Kind, LABEL, Table, Wanted};
 use super::class_order::Order;
 use super::classes::{NoClass, Numbering};
 use super::content::{ContentFile, Role};
+use super::element::Element;
 use super::held_out;
 use super::labelling::Labels;
 use super::locate::{self, Named, Place};
+use super::row_array::Array;
+use super::table::{Given, Kind, LABEL, Table, Wanted};
 use super::tally::{Names, Tally};
 use super::{
     Activation, BadSample, Classified, Content, Keep, LabelSet, Media, ROOTS, Remarks, Sample,
-    Source, no_such_row,
+    Source, no_such_row, row_labels, shorten,
 };
 use crate::pipeline::Split;
 use crate::pipeline::settings::{ActivationFiles, RowLabels};
 use crate::{Error, Result};
 
-pub use self::stored::{Stored, content_of};
+pub use super::stored::{Stored, content_of};
 
 /// What becomes of the rows of a dataset of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -403,7 +393,7 @@ fn of_files(files: &ActivationFiles, split: Split) -> Result<(Opened, Content)> 
         }
         if own_names != names {
             let told = |it: &Option<Vec<String>>| match it {
-                Some(it) => format!("the classes {}", super::shorten(it)),
+                Some(it) => format!("the classes {}", shorten(it)),
                 None => "no names of classes".to_owned(),
             };
             return Err(differ("names of classes", path, told(&names), told(&own_names)));

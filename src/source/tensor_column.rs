@@ -9,13 +9,13 @@ use arrow::array::{Array as ArrowArray, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, Float16Type, Float32Type, Float64Type, Int64Type};
 use serde_json::Value;
 
-use super::array::Array;
 use super::element::{Element, Encoded};
+use super::label_column::names_of;
+use super::label_value::{LabelType, Values, Wrong};
+use super::locate::Place;
+use super::parquet_part::{Column, Part, column_of, damaged, describe};
+use super::row_array::Array;
 use super::table::{Given, Table, Wanted, no_column, which};
-use crate::source::label_column::names_of;
-use crate::source::label_value::{LabelType, Values, Wrong};
-use crate::source::locate::Place;
-use crate::source::parquet_part::{Column, Part, column_of, damaged, describe};
 use crate::{Error, Result};
 
 /// Opens a file. Its rows are unpacked into a temporary file when the first is read.

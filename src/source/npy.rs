@@ -6,9 +6,9 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::array::Array;
 use super::element::{Element, Encoded};
-use crate::source::plain_file;
+use super::plain_file;
+use super::row_array::Array;
 use crate::{Error, Result};
 
 /// The first bytes of a file.

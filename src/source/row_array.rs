@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::element::Encoded;
-use crate::source::plain_file;
+use super::plain_file;
 use crate::{Error, Result};
 
 /// An array whose first dimension counts rows.

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::array::Array;
 use super::element::Element;
+use super::locate::Place;
 use super::npz::{self, Arrays};
-use super::{npy, parquet, safetensors};
-use crate::source::locate::Place;
-use crate::source::shorten;
+use super::row_array::Array;
+use super::shorten;
+use super::{npy, safetensors_file, tensor_column};
 use crate::{Error, Result};
 
 /// The names of columns and arrays that are read when the pipeline names no others.
@@ -93,8 +93,8 @@ impl Table {
         match kind {
             Kind::Npy => of_npy(path, wanted),
             Kind::Npz => of_arrays(path, npz::open(path)?, wanted),
-            Kind::Safetensors => of_arrays(path, safetensors::open(path)?, wanted),
-            Kind::Parquet => parquet::open(place, wanted),
+            Kind::Safetensors => of_arrays(path, safetensors_file::open(path)?, wanted),
+            Kind::Parquet => tensor_column::open(place, wanted),
         }
     }
 }

@@ -19,7 +19,7 @@ pub struct EmbedArgs {
     #[command(flatten)]
     output: OutputFileArgs,
 
-    /// A Parquet file, a glob of them, or a folder of images or sounds
+    /// A Parquet file, a glob of them, or a folder of images or sounds; for a pipeline of activations, a dataset or files
     #[arg(short, long, value_name = "DATA")]
     input: String,
 
@@ -43,11 +43,19 @@ pub fn run(args: EmbedArgs, printer: &Printer) -> anyhow::Result<()> {
             Some(name) => session::module(run.pipeline, name)?,
             None => run.pipeline.modules.len() - 1,
         };
-        let mut columns = Columns::of(run.pipeline);
-        columns.column = args.image.clone().unwrap_or(columns.column);
-        columns.is_named = args.label.is_some();
-        columns.label = args.label.clone().or(columns.label);
-        let (source, warning) = source::open_place(&args.input, columns)?;
+        let (source, warning) = match run.pipeline.view.settings().medium() {
+            Some(medium) => {
+                let mut columns = Columns::of(run.pipeline, medium);
+                columns.column = args.image.clone().unwrap_or(columns.column);
+                columns.is_named = args.label.is_some();
+                columns.label = args.label.clone().or(columns.label);
+                source::open_place(&args.input, columns)?
+            }
+            None => {
+                let (column, label) = (args.image.clone(), args.label.as_deref());
+                (source::open_activations(&args.input, column, label)?, None)
+            }
+        };
         warning.iter().for_each(|it| printer.warn(it));
         let temp = Unfinished::create(&at)?;
         stage::embed(run, source.as_ref(), last, temp.file())?;

@@ -72,7 +72,7 @@ impl PartArgs {
     ) -> Result<Vec<PathBuf>> {
         let mut written = Vec::new();
         if self.wav.is_some() && samples.rate.is_none() {
-            let message = "the samples are images: there is no sound to write";
+            let message = "the samples are no recordings: there is no sound to write";
             return Err(Error::new(Kind::Usage, message).hint("`--png FILE` writes pictures"));
         }
         if let Some(path) = &self.png {

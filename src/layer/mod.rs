@@ -210,6 +210,16 @@ pub enum Signal {
     Sound,
 }
 
+impl Signal {
+    /// The activations that are such a signal, in words.
+    pub fn of_activations(self) -> String {
+        match self {
+            Self::Images => "grids, maps and vectors".to_owned(),
+            Self::Sound => "sequences of steps".to_owned(),
+        }
+    }
+}
+
 impl Display for Signal {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

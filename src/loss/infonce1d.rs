@@ -184,6 +184,10 @@ impl Recipe for Settings {
         all
     }
 
+    fn takes(&self) -> &'static str {
+        "sequences of steps"
+    }
+
     fn check(&self, sizes: Sizes) -> Result<(), Misfit> {
         let Sizes { rows, columns, .. } = sizes;
         if columns != 1 {

@@ -79,6 +79,11 @@ pub trait Recipe: Written + Any + Debug + Send + Sync {
         None
     }
 
+    /// The shapes of samples that it can be computed on, in words, for messages.
+    fn takes(&self) -> &'static str {
+        "samples of any shape"
+    }
+
     /// Checks that the loss can be computed on vectors of these sizes; classes are not known yet.
     ///
     /// # Errors

@@ -81,6 +81,10 @@ impl<T: PredictionSettings> Recipe for T {
         Some(self.scoring().reach.rows_below())
     }
 
+    fn takes(&self) -> &'static str {
+        "grids and sequences with enough rows or steps"
+    }
+
     fn check(&self, sizes: Sizes) -> Result<(), Misfit> {
         self.scoring().reach.check(sizes)
     }

@@ -101,6 +101,10 @@ impl Recipe for Settings {
         Some(self.reach().rows_below())
     }
 
+    fn takes(&self) -> &'static str {
+        "grids and sequences with enough rows or steps"
+    }
+
     fn check(&self, sizes: Sizes) -> Result<(), Misfit> {
         self.reach().check(sizes)
     }

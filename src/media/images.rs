@@ -48,7 +48,7 @@ impl Handler for ImageView {
 
     fn size_of_column(&self, shape: &[usize]) -> Option<SampleSize> {
         match shape {
-            [height, width, _] => Some(SampleSize { height: *height, width: *width }),
+            [height, width, _] => Some(SampleSize::of_image(*height, *width)),
             _ => None,
         }
     }
@@ -63,7 +63,7 @@ impl Handler for ImageView {
         }
         let source = source::open(&pipeline.data, Split::Train, pipeline.seed)?;
         match (source.first_size(), pipeline.data.on_bad_sample) {
-            (Ok(Some((height, width))), _) => Ok(SampleSize { height, width }),
+            (Ok(Some((height, width))), _) => Ok(SampleSize::of_image(height, width)),
             (_, OnBadSample::Skip) => first_whole(source.as_ref()),
             (first, OnBadSample::Fail) => first.and_then(|_| {
                 let message = "the header of the first image does not say how large the images are";
@@ -102,7 +102,7 @@ impl Handler for ImageView {
     }
 
     fn input(&self, ingested: &Ingested<'_>) -> Result<Box<dyn Input>> {
-        let Ingested { samples, training: _, split, seed, views_before } = *ingested;
+        let Ingested { samples, training: _, source: _, split, seed, views_before } = *ingested;
         Ok(Box::new(Images::new(samples, self, split, seed)?.views_after(views_before)))
     }
 
@@ -131,7 +131,7 @@ fn first_whole(source: &dyn Source) -> Result<SampleSize> {
         if let Some(Ok(sample)) = read.into_iter().next() {
             let image = sample.media.image()?;
             let (height, width) = (image.height() as usize, image.width() as usize);
-            return Ok(SampleSize { height, width });
+            return Ok(SampleSize::of_image(height, width));
         }
     }
     Err(Error::failed(format!("none of {} training images could be read", source.rows())))

@@ -1,5 +1,6 @@
 //! The parts of a run that differ by medium. To add a medium, add a file with its [`Handler`] and a line in [`of`].
 
+mod activations;
 mod hop_fit;
 mod images;
 mod sound;
@@ -51,6 +52,16 @@ pub trait Handler {
 
     /// The size of samples, from the shape of their column.
     fn size_of_column(&self, shape: &[usize]) -> Option<SampleSize>;
+
+    /// The size of samples in an ingested dataset.
+    ///
+    /// # Errors
+    /// When its first column does not hold such samples.
+    fn size_in(&self, ingested: &Generation) -> Result<SampleSize> {
+        let shape = ingested.manifest().schema.columns.first().map(|it| it.shape.as_slice());
+        let size = shape.and_then(|shape| self.size_of_column(shape));
+        size.ok_or_else(|| Error::failed(format!("samples of shape {shape:?}")))
+    }
 
     /// The size of samples once they are ingested; `ingested` is the ingested dataset, if it exists.
     ///
@@ -138,6 +149,8 @@ pub struct Ingested<'a> {
     pub samples: &'a Generation,
     /// The samples of the training split, if samples are normalised by them.
     pub training: Option<&'a Generation>,
+    /// Where they came from; rows that are read where they lie are found by it.
+    pub source: &'a SourceSettings,
     /// The split.
     pub split: Split,
     /// The seed of the pipeline, from which frames are drawn.
@@ -219,17 +232,8 @@ pub fn of(view: &View) -> &dyn Handler {
     match view {
         View::Images(view) => view,
         View::Sound(view) => view,
+        View::Activations(view) => view,
     }
-}
-
-/// The size of the samples in an ingested dataset.
-///
-/// # Errors
-/// When its first column does not hold such samples.
-pub fn size_of(view: &View, ingested: &Generation) -> Result<SampleSize> {
-    let shape = ingested.manifest().schema.columns.first().map(|it| it.shape.as_slice());
-    let size = shape.and_then(|shape| of(view).size_of_column(shape));
-    size.ok_or_else(|| Error::failed(format!("samples of shape {shape:?}")))
 }
 
 /// The normalisation that the ingest of the training split found.

@@ -102,7 +102,7 @@ impl Handler for SoundView {
     }
 
     fn input(&self, ingested: &Ingested<'_>) -> Result<Box<dyn Input>> {
-        let Ingested { samples, training, split, seed, views_before } = *ingested;
+        let Ingested { samples, training, source: _, split, seed, views_before } = *ingested;
         let seen = Recordings::new(samples, self, normalise(self, training)?, split, seed)?;
         Ok(Box::new(seen.views_after(views_before)))
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::modules::{self, NewModule, Planned};
-use super::origin::Fault;
+use super::origin::{Fault, Kept};
 use super::settings::{Data, Pipeline, Probe, Slurm, Source, Store, Training, View};
 use super::shapes::walk;
 use super::split::Cut;
@@ -128,10 +128,14 @@ impl Builder {
     /// setting as a pipeline file does: `training.epochs`.
     pub fn build(self) -> Result<Pipeline> {
         let name = self.name.clone();
-        self.checked().map_err(|fault| fault.in_code(&name))
+        self.checked().map(|(pipeline, _)| pipeline).map_err(|fault| fault.in_code(&name))
     }
 
-    pub(super) fn checked(self) -> Result<Pipeline, Fault> {
+    /// The pipeline, and the paths of the layers of each of its modules.
+    pub(super) fn checked(mut self) -> Result<(Pipeline, Vec<Vec<String>>), Fault> {
+        if let View::Activations(view) = &mut self.view {
+            view.expected = self.modules.first().and_then(NewModule::expected);
+        }
         self.view.settings().check()?;
         data::check(&self.data, self.view.settings().medium())?;
         training::check(&self.training)?;
@@ -148,7 +152,8 @@ impl Builder {
             return Err(Fault::of("name", message));
         }
         training::check_probe(&self.probe)?;
-        Ok(Pipeline {
+        let origins = planned.iter().map(|it| it.origins.clone()).collect();
+        let pipeline = Pipeline {
             name: self.name,
             file: self.file,
             seed: self.seed,
@@ -161,7 +166,9 @@ impl Builder {
             store: self.store,
             probe: self.probe,
             slurm: self.slurm,
-        })
+            text: Kept::default(),
+        };
+        Ok((pipeline, origins))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The `[data]` table.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
@@ -10,7 +11,9 @@ use super::name_pattern::NamePattern;
 use super::origin::{Fault, Origin};
 use super::raw::{self, Optional, Patterns};
 use super::reference;
-use super::settings::{Data, Files, Medium, OnBadSample, Source, Textures};
+use super::settings::{
+    ActivationFiles, Data, Files, Medium, OnBadSample, RowLabels, Source, Textures,
+};
 use crate::folder::folder_of;
 
 /// Reads the data table of the pipeline `file`, whose view is of `medium`, and fills in its defaults.
@@ -19,15 +22,27 @@ pub fn resolve(
     file: &Path,
     origin: &Origin<'_>,
     environment: &Environment,
-    medium: Medium,
+    medium: Option<Medium>,
 ) -> Result<Data, Fault> {
     let raw = data.get_ref();
-    let source = match &raw.textures {
-        Some(generator) => {
-            refuse_files(raw)?;
+    let source = match (&raw.textures, &raw.activations, medium) {
+        (Some(generator), Some(_), _) => {
+            let message = "[data.textures] and [data.activations] both say where samples come from";
+            return Err(Fault::at(generator.span(), message).hint("leave out one of them"));
+        }
+        (Some(generator), None, _) => {
+            refuse_files(raw, "[data.textures] makes the images", "data.textures")?;
             Source::Textures(generator.get_ref().clone())
         }
-        None => {
+        (None, Some(files), _) => {
+            let root = root(&raw.root, file, origin, environment);
+            Source::Activations(activations(raw, files, root)?)
+        }
+        (None, None, None) => {
+            let message = "[view] is of activations, and [data] has no [data.activations]";
+            return Err(Fault::at(data.span(), message));
+        }
+        (None, None, Some(medium)) => {
             refuse_other_medium(raw, medium)?;
             let labels = raw.label.as_ref().map(|it| it.get_ref().0.clone());
             let mut labels = labels.unwrap_or_else(|| vec!["label".to_owned()]).into_iter();
@@ -63,9 +78,96 @@ pub fn resolve(
     })
 }
 
+/// Reads the table `files` of activations, in the data table `raw`.
+fn activations(
+    raw: &raw::Data,
+    files: &Spanned<raw::ActivationFiles>,
+    root: PathBuf,
+) -> Result<ActivationFiles, Fault> {
+    refuse_files_beside_activations(raw)?;
+    let raw::ActivationFiles { train, test, column, labels } = files.get_ref();
+    let named = |value: &Optional<Patterns>, key: &str| {
+        let missing = || {
+            Fault::at(files.span(), format!("missing key `{key}` in [data.activations]")).hint(
+                "`train` and `test` name a dataset, or `.npy`, `.npz`, safetensors or Parquet files",
+            )
+        };
+        value.as_ref().map(|it| it.get_ref().0.clone()).ok_or_else(missing)
+    };
+    let labels = match labels.as_ref().map(|it| it.get_ref().0.as_deref()) {
+        None => RowLabels::IfThere,
+        Some(None) => RowLabels::Without,
+        Some(Some(name)) => RowLabels::named(name),
+    };
+    Ok(ActivationFiles {
+        train: named(train, "train")?,
+        test: match (test, &raw.hold_out) {
+            (None, Some(_)) => Vec::new(),
+            (Some(_), Some(hold_out)) => return Err(two_test_splits(hold_out)),
+            _ => named(test, "test")?,
+        },
+        hold_out: raw.hold_out.as_ref().map(|it| *it.get_ref()),
+        root,
+        column: text(column),
+        labels,
+    })
+}
+
 /// Fails unless every setting is within its bounds, and the settings for labels fit together.
-pub fn check(data: &Data, medium: Medium) -> Result<(), Fault> {
-    match &data.source {
+pub fn check(data: &Data, medium: Option<Medium>) -> Result<(), Fault> {
+    match (&data.source, medium) {
+        (Source::Activations(files), None) => check_activations(files)?,
+        (Source::Activations(_), Some(medium)) => {
+            let message = format!("the data are activations, but [view] is of {}s", medium.noun());
+            return Err(Fault::of("data.activations", message));
+        }
+        (Source::Textures(_) | Source::Files(_), None) => {
+            let message = "[view] is of activations, but the data are images or sounds";
+            return Err(Fault::of("data", message));
+        }
+        (source, Some(medium)) => check_samples(source, medium)?,
+        (Source::Own(_), None) => {}
+    }
+    let settings = reference::data();
+    count(&settings, "data.subset", data.subset)?;
+    count(&settings, "data.test_subset", data.test_subset)
+}
+
+fn check_activations(files: &ActivationFiles) -> Result<(), Fault> {
+    let empty = |patterns: &[String]| patterns.is_empty() || patterns.iter().any(String::is_empty);
+    let is_held_out = files.hold_out.is_some();
+    for (key, patterns, needed) in
+        [("train", &files.train, true), ("test", &files.test, !is_held_out)]
+    {
+        if needed && empty(patterns) {
+            let message = format!("`{key}` names no file and no dataset");
+            return Err(Fault::of(format!("data.activations.{key}"), message));
+        }
+    }
+    let names = [
+        ("column", files.column.as_deref()),
+        (
+            "labels",
+            match &files.labels {
+                RowLabels::Column(name) | RowLabels::Csv(name) => Some(name.as_str()),
+                RowLabels::IfThere | RowLabels::Without => None,
+            },
+        ),
+    ];
+    for (key, name) in names {
+        if name == Some("") {
+            return Err(Fault::of(
+                format!("data.activations.{key}"),
+                format!("`{key}` must not be empty"),
+            ));
+        }
+    }
+    count(&reference::data(), "data.hold_out", files.hold_out)
+}
+
+/// Fails unless samples of `medium` can come from this source.
+fn check_samples(source: &Source, medium: Medium) -> Result<(), Fault> {
+    match source {
         Source::Textures(_) if medium == Medium::Sound => {
             let message = "[data.textures] makes images, but [view] is of sound";
             return Err(Fault::of("data.textures", message));
@@ -83,11 +185,9 @@ pub fn check(data: &Data, medium: Medium) -> Result<(), Fault> {
             check_names(files)?;
             count(&reference::data(), "data.hold_out", files.hold_out)?;
         }
-        Source::Own(_) => {}
+        Source::Own(_) | Source::Activations(_) => {}
     }
-    let settings = reference::data();
-    count(&settings, "data.subset", data.subset)?;
-    count(&settings, "data.test_subset", data.test_subset)
+    Ok(())
 }
 
 fn check_textures(textures: &Textures) -> Result<(), Fault> {
@@ -192,12 +292,27 @@ fn refuse_other_medium(raw: &raw::Data, medium: Medium) -> Result<(), Fault> {
 }
 
 /// Fails on keys about files beside a generator: it reads no files, so they would have no effect.
-fn refuse_files(raw: &raw::Data) -> Result<(), Fault> {
-    let spans = [
-        ("train", raw.train.as_ref().map(Spanned::span)),
-        ("test", raw.test.as_ref().map(Spanned::span)),
+fn refuse_files(raw: &raw::Data, instead: &str, table: &str) -> Result<(), Fault> {
+    let own = [
         ("hold_out", raw.hold_out.as_ref().map(Spanned::span)),
         ("root", raw.root.as_ref().map(Spanned::span)),
+    ];
+    refuse_keys(own.into_iter().chain(of_files_of_samples(raw)), instead, table)
+}
+
+/// Fails on keys about files of samples beside activations.
+fn refuse_files_beside_activations(raw: &raw::Data) -> Result<(), Fault> {
+    let instead = "[data.activations] names activations";
+    refuse_keys(of_files_of_samples(raw), instead, "data.activations")
+}
+
+/// The keys that are about files of images or sounds, with their places where they are given.
+fn of_files_of_samples(
+    raw: &raw::Data,
+) -> impl Iterator<Item = (&'static str, Option<Range<usize>>)> {
+    [
+        ("train", raw.train.as_ref().map(Spanned::span)),
+        ("test", raw.test.as_ref().map(Spanned::span)),
         ("image", raw.image.as_ref().map(Spanned::span)),
         ("audio", raw.audio.as_ref().map(Spanned::span)),
         ("label", raw.label.as_ref().map(Spanned::span)),
@@ -205,12 +320,20 @@ fn refuse_files(raw: &raw::Data) -> Result<(), Fault> {
         ("alignments", raw.alignments.as_ref().map(Spanned::span)),
         ("labels", raw.labels.as_ref().map(Spanned::span)),
         ("names", raw.names.as_ref().map(Spanned::span)),
-    ];
-    for (key, span) in spans {
+    ]
+    .into_iter()
+}
+
+fn refuse_keys(
+    keys: impl Iterator<Item = (&'static str, Option<Range<usize>>)>,
+    instead: &str,
+    table: &str,
+) -> Result<(), Fault> {
+    for (key, span) in keys {
         if let Some(span) = span {
-            let message = format!("`{key}` is about files, but [data.textures] makes the images");
+            let message = format!("`{key}` is about files, but {instead}");
             return Err(Fault::at(span, message)
-                .hint(format!("leave out `data.{key}` or the table [data.textures]")));
+                .hint(format!("leave out `data.{key}` or the table [{table}]")));
         }
     }
     Ok(())
@@ -281,6 +404,7 @@ mod tests {
         let document: Document = toml::from_str(text).unwrap();
         let file = Path::new("p.toml");
         let origin = Origin::new(file, text, &[]);
+        let medium = Some(medium);
         let data = resolve(&document.data, file, &origin, &Environment::default(), medium);
         let checked = data.and_then(|data| check(&data, medium).map(|()| data));
         let table = DeTable::parse(text).unwrap();

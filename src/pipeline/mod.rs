@@ -31,12 +31,13 @@ mod training;
 mod view;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use toml::de::DeTable;
 
 use self::builder::is_folder_name;
-use self::origin::{Fault, Origin};
+use self::origin::{Fault, Kept, Origin};
 use crate::error::Result;
 
 pub use bounds::MOST_THREADS;
@@ -98,7 +99,8 @@ fn read(
     let raw = raw::Pipeline::deserialize(toml::de::Deserializer::from(document.clone()))
         .map_err(|error| error_wording::mistyped(&error, document.get_ref(), &described))?;
     let document = document.get_ref();
-    let view = view::resolve(&raw.view)?;
+    let of_activations = raw.data.get_ref().activations.is_some();
+    let view = view::resolve(raw.view.as_ref(), of_activations)?;
     let (medium, default_loss) = (view.settings().medium(), view.settings().default_loss());
     let located = |fault: Fault| fault.located(document);
     let builder = Builder {
@@ -118,7 +120,8 @@ fn read(
         probe: raw.probe,
         slurm: slurm::resolve(&raw.slurm)?,
     };
-    builder.checked().map_err(located)
+    let (pipeline, origins) = builder.checked().map_err(located)?;
+    Ok(Pipeline { text: Kept(Some(Arc::new(origin.kept(origins)))), ..pipeline })
 }
 
 /// The `name` that a pipeline gives, else the stem of its file.

@@ -69,6 +69,11 @@ impl NewModule {
         Self { learning_rate: Some(rate), ..self }
     }
 
+    /// The channels that the module expects, if it says so.
+    pub(super) fn expected(&self) -> Option<usize> {
+        self.in_channels
+    }
+
     /// Sets what becomes of the module's activations.
     #[must_use]
     pub fn activations(self, activations: Activations) -> Self {
@@ -86,12 +91,12 @@ pub struct Planned {
 }
 
 /// Checks the modules, and that each expects the channels that the module before it gives; the first one reads
-/// `channels`. Cuts their layers into other modules where there is a `split`.
+/// `channels`, where that is known. Cuts their layers into other modules where there is a `split`.
 pub fn plan(
     modules: Vec<NewModule>,
     split: Option<&Cut>,
     (training, store): (&Training, &Store),
-    channels: usize,
+    channels: Option<usize>,
 ) -> Result<Vec<Planned>, Fault> {
     if modules.is_empty() {
         return Err(Fault::of("modules", "a pipeline needs at least one module"));
@@ -125,15 +130,18 @@ pub fn plan(
             return Err(Fault::of(origin, message));
         }
         room -= layers.len();
-        if let Some(expected) = in_channels.filter(|expected| *expected != before.1) {
+        if let (Some(expected), Some(given)) = (in_channels, before.1)
+            && expected != given
+        {
             let message = format!(
                 "module `{name}` expects {expected} channels, {} gives {}",
-                before.0, before.1
+                before.0, given
             );
             let fault = Fault::of(format!("{path}.in_channels"), message);
             return Err(fault.or_of(format!("{path}.preset")));
         }
-        let given = layers.iter().fold(before.1, |c, (_, layer)| layer.out_channels(c));
+        let read = before.1.or(in_channels);
+        let given = read.map(|c| layers.iter().fold(c, |c, (_, layer)| layer.out_channels(c)));
         before = (format!("`{name}`"), given);
         if split.is_some() {
             all_layers.extend(layers);

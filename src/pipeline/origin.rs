@@ -1,14 +1,17 @@
 //! Where the text of a pipeline comes from; errors point into it.
 
+use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::overrides;
 use crate::error::{Error, Kind};
 
 /// The longest file of settings, in bytes.
@@ -110,6 +113,38 @@ pub fn find<'a, 'd>(document: &'a DeTable<'d>, path: &str) -> Option<&'a Spanned
     })
 }
 
+/// The text of a pipeline file; nothing for a pipeline that was built in code. Two pipelines that say the same are shown
+/// the same, whatever their texts.
+#[derive(Clone, Default)]
+pub struct Kept(pub Option<Arc<Text>>);
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("_")
+    }
+}
+
+/// The text of a pipeline and the overrides given with it, kept for faults that are found once the samples are known.
+#[derive(Debug)]
+pub struct Text {
+    text: String,
+    overrides: Vec<String>,
+    /// The paths of the layers of each module.
+    pub origins: Vec<Vec<String>>,
+}
+
+impl Text {
+    /// The error of a fault, shown at its place.
+    pub fn error(&self, file: &Path, fault: Fault) -> Error {
+        let origin = Origin::new(file, &self.text, &self.overrides);
+        let Ok(mut document) = DeTable::parse(&self.text) else { return origin.error(fault) };
+        match overrides::apply(&origin, &mut document) {
+            Ok(()) => origin.error(fault.located(document.get_ref())),
+            Err(_) => origin.error(fault),
+        }
+    }
+}
+
 /// A pipeline file and the overrides given with it.
 ///
 /// They share one range of positions: first the bytes of the file, then those of the overrides, in order. So a span
@@ -124,6 +159,11 @@ impl<'a> Origin<'a> {
     /// The origin of `text`, read from `file`, with `overrides` (`key=value`).
     pub fn new(file: &'a Path, text: &'a str, overrides: &'a [String]) -> Self {
         Self { file, text, overrides }
+    }
+
+    /// The text, kept beside a pipeline whose layers come from the paths `origins`.
+    pub fn kept(&self, origins: Vec<Vec<String>>) -> Text {
+        Text { text: self.text.to_owned(), overrides: self.overrides.to_vec(), origins }
     }
 
     /// Each override with the position of its first byte.

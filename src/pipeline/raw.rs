@@ -14,7 +14,8 @@ use toml::Spanned;
 use super::Cut;
 use super::origin::Fault;
 use super::settings::{
-    ActivationType, Activations, Compression, OnBadSample, Probe, Short, Textures, Training,
+    ActivationKind, ActivationType, Activations, Compression, OnBadSample, Probe, Short, Textures,
+    Training,
 };
 use crate::setting::{Setting, find};
 
@@ -40,7 +41,7 @@ pub struct Pipeline {
     pub name: Option<String>,
     pub seed: Option<u64>,
     pub data: Spanned<Data>,
-    pub view: Spanned<View>,
+    pub view: Optional<View>,
     pub modules: Spanned<Vec<Spanned<Module>>>,
     pub split: Option<Cut>,
     #[serde(rename = "loss", default, deserialize_with = "name_or_table")]
@@ -72,9 +73,19 @@ pub struct Data {
     pub labels: Optional<String>,
     pub names: Optional<String>,
     pub textures: Optional<Textures>,
+    pub activations: Optional<ActivationFiles>,
     pub subset: Option<usize>,
     pub test_subset: Option<usize>,
     pub on_bad_sample: Option<OnBadSample>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct ActivationFiles {
+    pub train: Optional<Patterns>,
+    pub test: Optional<Patterns>,
+    pub column: Optional<String>,
+    pub labels: Optional<RowLabels>,
 }
 
 #[derive(Deserialize)]
@@ -91,7 +102,9 @@ pub struct View {
     pub window: Optional<usize>,
     pub hop: Optional<usize>,
     pub short: Optional<Short>,
-    pub normalise: Option<Normalise>,
+    pub kind: Optional<ActivationKind>,
+    pub grid: Optional<[usize; 2]>,
+    pub normalise: Optional<Normalise>,
     pub views: Optional<usize>,
 }
 
@@ -292,6 +305,36 @@ impl<'de> Deserialize<'de> for Label {
                     return Err(A::Error::invalid_length(0, &self));
                 }
                 Ok(Label(columns))
+            }
+        }
+        deserializer.deserialize_any(Expected)
+    }
+}
+
+/// Where the labels of activations lie; `None` for `false`.
+pub struct RowLabels(pub Option<String>);
+
+impl<'de> Deserialize<'de> for RowLabels {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Expected;
+        impl Visitor<'_> for Expected {
+            type Value = RowLabels;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "the name of a column or of a CSV file, or false when there are no labels",
+                )
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<RowLabels, E> {
+                Ok(RowLabels(Some(name.to_owned())))
+            }
+
+            fn visit_bool<E: Error>(self, labelled: bool) -> Result<RowLabels, E> {
+                match labelled {
+                    true => Err(E::invalid_value(Unexpected::Bool(true), &self)),
+                    false => Ok(RowLabels(None)),
+                }
             }
         }
         deserializer.deserialize_any(Expected)

@@ -3,8 +3,8 @@
 use super::origin::Fault;
 use super::pooling::Pooling;
 use super::settings::{Map, Module, Pipeline, SampleSize, View};
-use super::view::{Entry, of_patch};
-use crate::error::Result;
+use super::view::Entry;
+use crate::error::{Error, Result};
 use crate::layer::Layer;
 use crate::loss::{Recipe, Sizes};
 
@@ -38,9 +38,25 @@ impl Pipeline {
     /// # Errors
     /// [`crate::Kind::Usage`] when a crop, a patch, a kernel or the rows that the loss predicts do not fit.
     pub fn shapes(&self, sample: SampleSize) -> Result<Vec<Ends>> {
-        let origin = |module: usize, layer: usize| format!("modules.{module}.layers.{layer}");
-        walk(&self.view, self.loss.as_ref(), self.modules.iter(), sample, origin)
-            .map_err(|fault| fault.in_file(&self.file))
+        let origin = |module: usize, layer: usize| {
+            let known = self.text.0.as_ref().and_then(|text| text.origins.get(module)?.get(layer));
+            known.cloned().unwrap_or_else(|| format!("modules.{module}.layers.{layer}"))
+        };
+        walk(&self.view, self.loss.as_ref(), self.modules.iter(), sample, origin).map_err(|fault| {
+            match sample.cell {
+                Some(_) => self.told(fault),
+                None => fault.in_file(&self.file),
+            }
+        })
+    }
+
+    /// The error of a fault that is found once the samples are known. It is shown in the pipeline's text, where there
+    /// is one.
+    pub(crate) fn told(&self, fault: Fault) -> Error {
+        match &self.text.0 {
+            Some(text) => text.error(&self.file, fault),
+            None => fault.in_file(&self.file),
+        }
     }
 }
 
@@ -53,25 +69,37 @@ pub fn walk<'a>(
     sample: SampleSize,
     origin: impl Fn(usize, usize) -> String,
 ) -> Result<Vec<Ends>, Fault> {
-    let check = |sizes: Sizes, smaller: &str| {
+    let Entry { mut map, grid, smaller, shown_at } = view.settings().entry(sample)?;
+    let check = |sizes: Sizes| {
         loss.check(sizes).map_err(|misfit| {
             let paths: Vec<_> =
                 misfit.keys.iter().map(|key| format!("loss.{}.{key}", loss.name())).collect();
             let hint = paths.first().map(|path| format!("lower `{path}`, or take {smaller}"));
+            let hint = match (sample.cell, hint) {
+                (None, hint) => hint,
+                // Activations have any shape, and a loss only some.
+                (Some(_), Some(hint)) => {
+                    Some(format!("{hint}; `{}` takes {}", loss.name(), loss.takes()))
+                }
+                (Some(_), None) => Some(format!(
+                    "`{}` takes {}; `view.kind` says what a row is",
+                    loss.name(),
+                    loss.takes()
+                )),
+            };
             let fault = paths.into_iter().fold(Fault::of_file(misfit.message), Fault::or_of);
-            let fault = of_patch(fault);
+            let fault = shown_at.iter().fold(fault, |fault, path| fault.or_of(*path));
             match hint {
                 Some(hint) => fault.hint(hint),
                 None => fault,
             }
         })
     };
-    let Entry { mut map, grid, smaller } = view.settings().entry(sample)?;
     if let Some(grid) = grid {
         let mut channels = map.channels;
         for module in modules.clone() {
             channels = module.layers.iter().fold(channels, |it, layer| layer.out_channels(it));
-            check(Sizes::grid(channels, grid), smaller)?;
+            check(Sizes::grid(channels, grid))?;
         }
     }
     let patches = grid.map_or(1, |[rows, columns]| rows * columns);
@@ -80,7 +108,7 @@ pub fn walk<'a>(
         let input = map;
         for (index, layer) in module.layers.iter().enumerate() {
             let wrong = |message| Fault::of(origin(at, index), message);
-            check_signal(&**layer, view, &module.name).map_err(wrong)?;
+            check_signal(&**layer, view, sample, &module.name).map_err(wrong)?;
             map = layer.output(map).map_err(|misfit| {
                 wrong(format!("{} in module `{}` {}", misfit.what, module.name, misfit.why))
             })?;
@@ -89,7 +117,7 @@ pub fn walk<'a>(
         if grid.is_none() {
             let channels = module.front().iter().fold(input.channels, |c, it| it.out_channels(c));
             let sizes = Sizes { context: map.channels, ..Sizes::grid(channels, [map.width, 1]) };
-            check(sizes, smaller)?;
+            check(sizes)?;
         }
         shapes.push((input, map));
     }
@@ -97,13 +125,21 @@ pub fn walk<'a>(
 }
 
 /// Fails when a layer is only for another signal than the view's.
-fn check_signal(layer: &dyn Layer, view: &View, module: &str) -> Result<(), String> {
-    let given = view.settings().signal();
+fn check_signal(
+    layer: &dyn Layer,
+    view: &View,
+    sample: SampleSize,
+    module: &str,
+) -> Result<(), String> {
+    let view = view.settings();
+    let given = view.signal_of(sample);
     match layer.only_for().filter(|signal| *signal != given) {
         None => Ok(()),
         Some(signal) => Err(format!(
-            "module `{module}`: `{}` is a layer for {signal}, the view has {given}",
-            layer.name()
+            "module `{module}`: `{}` is a layer for {}, {}",
+            layer.name(),
+            if view.medium().is_some() { signal.to_string() } else { signal.of_activations() },
+            view.given(sample)
         )),
     }
 }

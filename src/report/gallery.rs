@@ -253,7 +253,7 @@ pub fn clip(samples: &Samples, vectors: &Vectors, hit: Hit) -> Result<Vec<u8>> {
     let (Place::Moment { from, to }, Some(rate)) =
         (vectors.place(hit.row, hit.position), samples.rate)
     else {
-        let message = "images have no sound to write".to_string();
+        let message = "the samples have no sound to write".to_string();
         return Err(Error::new(crate::Kind::Usage, message).hint("`--png FILE` writes pictures"));
     };
     let heard = sound::around(samples.length(hit.row), rate, from, to);

@@ -11,6 +11,7 @@
 //! A section shows what the run has, and says how to get what is missing. The report never changes what a run
 //! has committed, and never trains.
 
+mod activation_places;
 pub mod channel_maps;
 pub mod column_stats;
 mod cost;

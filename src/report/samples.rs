@@ -1,13 +1,15 @@
-//! The samples of a split, for the report: their names, pixels and sound.
+//! The samples of a split, for the report: their names, pixels, sound and activations.
 
 use gimlet_store::{Keys, Reader};
 use image::DynamicImage;
 
+use super::activation_places;
 use super::run_view::RunView;
 use super::shown::{self, Words};
-use crate::pipeline::Split;
+use crate::pipeline::{SampleSize, Split};
 use crate::sample::Pixels;
 use crate::stage::Step;
+use crate::train::activation_rows::ActivationRows;
 use crate::train::input::IMAGE;
 use crate::train::recordings::{SAMPLES, SOUND};
 use crate::{Error, Kind, Result, media};
@@ -19,8 +21,12 @@ pub struct Samples {
     reader: Reader,
     keys: Keys,
     names: Vec<String>,
-    /// The shape of a row: `[height, width, channels]` for images, `[samples]` for recordings.
+    /// The shape of a row: `[height, width, channels]` for images, `[samples]` for recordings; empty for activations.
     shape: Vec<usize>,
+    /// The size of a sample.
+    pub size: SampleSize,
+    /// The rows, if they are activations.
+    activations: Option<ActivationRows>,
     /// The length of each recording in samples, without the silence that follows. Empty for images.
     lengths: Vec<usize>,
     /// The rate of recordings, in samples per second; `None` for images.
@@ -41,12 +47,18 @@ impl Samples {
         };
         let schema = &generation.manifest().schema;
         let names = schema.label_names.clone().unwrap_or_default();
-        let column = media::of(&run.pipeline.view).column();
-        let Some(shape) = schema.column(column).map(|it| it.shape.clone()) else {
+        let handler = media::of(&run.pipeline.view);
+        let (column, size) = (handler.column(), handler.size_in(&generation)?);
+        let (shape, reader, activations) = if size.cell.is_some() {
+            let source = &run.pipeline.data.source;
+            let rows = ActivationRows::open(&generation, source, split)?;
+            (Vec::new(), generation.reader(&[])?, Some(rows))
+        } else if let Some(it) = schema.column(column) {
+            (it.shape.clone(), generation.reader(&[column])?, None)
+        } else {
             let at = generation.dir().to_string();
             return Err(Error::new(Kind::Damaged, format!("`{at}` holds no `{column}`")));
         };
-        let reader = generation.reader(&[column])?;
         let keys = reader.keys()?;
         let own = schema.attributes.iter().position(|it| it == SAMPLES);
         let lengths = own.and_then(|it| keys.attributes.get(it)).into_iter().flatten();
@@ -54,7 +66,7 @@ impl Samples {
         let lengths = lengths.map(|it| ((*it).max(0) as usize).min(most)).collect();
         let rate = run.pipeline.view.settings().rate();
         let words = shown::words(&run.pipeline.view);
-        Ok(Self { split, reader, keys, names, shape, lengths, rate, words })
+        Ok(Self { split, reader, keys, names, shape, size, activations, lengths, rate, words })
     }
 
     /// The number of samples.
@@ -118,10 +130,11 @@ impl Samples {
         Err(Error::new(Kind::Usage, message).hint(hint))
     }
 
-    /// Height and width of images; `None` for recordings.
+    /// Height and width of images, and of the pictures of activations; `None` for recordings.
     pub fn image_size(&self) -> Option<(usize, usize)> {
         match self.shape[..] {
             [height, width, _] => Some((height, width)),
+            [] => Some(activation_places::picture_size(self.size)),
             _ => None,
         }
     }
@@ -131,11 +144,16 @@ impl Samples {
         self.lengths.get(row as usize).copied().unwrap_or(0)
     }
 
-    /// The image in a row, as it was ingested.
+    /// The image in a row, as it was ingested; a picture of activations.
     ///
     /// # Errors
     /// When it cannot be read, or the samples are recordings.
     pub fn image(&self, row: u64) -> Result<DynamicImage> {
+        if let Some(rows) = &self.activations {
+            let mut values = vec![0.0; rows.shape.iter().product()];
+            rows.read(&[row], &mut values)?;
+            return activation_places::picture(self.size, &values);
+        }
         let [height, width, channels] = self.shape[..] else {
             return Err(Error::failed("a recording has no pixels"));
         };

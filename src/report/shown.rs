@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::activation_places::{self, ActivationPlaces};
 use super::moments::{self, Moments};
 use super::patches::{self, Patches};
 use super::place::{Field, Place};
@@ -34,6 +35,7 @@ pub fn words(view: &View) -> &'static Words {
     match view {
         View::Images(_) => &patches::WORDS,
         View::Sound(_) => &moments::WORDS,
+        View::Activations(_) => &activation_places::WORDS,
     }
 }
 
@@ -50,6 +52,7 @@ pub fn places(
     match view {
         View::Images(view) => Ok(Box::new(Patches::of(view, samples, attribute)?)),
         View::Sound(view) => Ok(Box::new(Moments::of(view, samples, modules, attribute)?)),
+        View::Activations(_) => Ok(Box::new(ActivationPlaces::of(samples.size))),
     }
 }
 

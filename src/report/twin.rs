@@ -108,7 +108,7 @@ impl Twin {
         let input = first_input(run, &test)?;
         let modules = cut(run, &encoder, input.layout().shape[3])?;
         let pooling =
-            run.pipeline.view.settings().pooling(media::size_of(&run.pipeline.view, &test)?);
+            run.pipeline.view.settings().pooling(media::of(&run.pipeline.view).size_in(&test)?);
         let mut means = vec![(Vec::new(), 0); modules.len()];
         for rows in rows.chunks(BATCH) {
             run.check_stop()?;
@@ -168,6 +168,7 @@ fn first_input(run: &RunView<'_>, test: &Generation) -> Result<Box<dyn Input>> {
     handler.input(&Ingested {
         samples: test,
         training: training.as_ref(),
+        source: &run.pipeline.data.source,
         split: Split::Test,
         seed: run.pipeline.seed,
         views_before: 0,

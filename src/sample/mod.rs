@@ -50,7 +50,7 @@ pub struct Remarks {
 /// The frame label of a hop without one. It is also the largest number of classes.
 pub const NO_FRAME: u8 = u8::MAX;
 
-/// The image or sound of a sample.
+/// The image, the sound or the activations of a sample.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Media {
     /// An image as it was decoded.
@@ -59,6 +59,8 @@ pub enum Media {
     Pixels(Pixels),
     /// A sound, either as it was decoded, or as a dataset holds it, at the rate of the view.
     Sound(Waveform),
+    /// Activations that were made elsewhere.
+    Activation(Activation),
 }
 
 impl Media {
@@ -95,12 +97,24 @@ impl Media {
         }
     }
 
+    /// The activations.
+    ///
+    /// # Errors
+    /// When the sample is not activations.
+    pub fn activation(&self) -> Result<&Activation> {
+        match self {
+            Media::Activation(activation) => Ok(activation),
+            other => Err(other.is_not("activations")),
+        }
+    }
+
     /// The bytes of its values in memory.
     pub fn bytes(&self) -> usize {
         match self {
             Media::Image(image) => image.as_bytes().len(),
             Media::Pixels(pixels) => pixels.values.len(),
             Media::Sound(waveform) => size_of_val(waveform.samples.as_slice()),
+            Media::Activation(activation) => size_of_val(activation.values.as_slice()),
         }
     }
 
@@ -109,8 +123,29 @@ impl Media {
             Media::Image(_) => "an image",
             Media::Pixels(_) => "an image of pixels",
             Media::Sound(_) => "a sound",
+            Media::Activation(_) => "activations",
         };
         Error::failed(format!("a sample is {found} where {wanted} is needed"))
+    }
+}
+
+/// A row of activations that were made elsewhere.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Activation {
+    /// The size of each dimension, the slowest first; the last are the channels.
+    pub shape: Vec<usize>,
+    /// The values; empty where they are read where they lie.
+    pub values: Vec<f32>,
+    /// The row of the dataset that is read where it lies; `None` where the values are here.
+    pub place: Option<u64>,
+    /// Whether the values were f16, so that a copy of them in f16 is exact.
+    pub half: bool,
+}
+
+impl Activation {
+    /// Bytes of a value in a copy that is exact; `None` where there is no copy.
+    pub fn kept_bytes(&self) -> Option<usize> {
+        self.place.is_none().then_some(if self.half { 2 } else { 4 })
     }
 }
 

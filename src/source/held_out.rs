@@ -31,26 +31,7 @@ impl HeldOut {
     /// # Errors
     /// When there are fewer than two rows.
     pub fn new(whole: Box<dyn Classified>, every: usize, split: Split) -> Result<Self> {
-        let all = whole.rows();
-        if all < 2 {
-            let message = format!("`data.hold_out` makes two splits, and there is {all} sample");
-            return Err(Error::failed(message).hint("name more samples in `data.train`"));
-        }
-        let mut rows = Vec::new();
-        for (block, first) in (0..all).step_by(every).enumerate() {
-            let mut draws = random::generator(0, "hold-out", &[block as u64]);
-            let drawn = draws.below(u32::try_from(every).unwrap_or(u32::MAX)) as usize;
-            let length = every.min(all - first);
-            // The only block has a row of the test split, however short it is.
-            let drawn = if block == 0 { drawn % length } else { drawn };
-            match split {
-                Split::Test if drawn < length => rows.push(first + drawn),
-                Split::Test => {}
-                Split::Train => {
-                    rows.extend((0..length).filter(|it| *it != drawn).map(|it| first + it))
-                }
-            }
-        }
+        let rows = rows_of(whole.rows(), every, split)?;
         Ok(Self { whole, every, split, rows })
     }
 
@@ -65,6 +46,31 @@ impl HeldOut {
     fn id(&self, row: i64) -> i64 {
         self.rows.partition_point(|it| (*it as i64) < row) as i64
     }
+}
+
+/// The rows of `split` among `all` rows, ascending, where one of every `every` is of the test split.
+///
+/// # Errors
+/// When there are fewer than two rows.
+pub(super) fn rows_of(all: usize, every: usize, split: Split) -> Result<Vec<usize>> {
+    if all < 2 {
+        let message = format!("`data.hold_out` makes two splits, and there is {all} sample");
+        return Err(Error::failed(message).hint("name more samples in `data.train`"));
+    }
+    let mut rows = Vec::new();
+    for (block, first) in (0..all).step_by(every).enumerate() {
+        let mut draws = random::generator(0, "hold-out", &[block as u64]);
+        let drawn = draws.below(u32::try_from(every).unwrap_or(u32::MAX)) as usize;
+        let length = every.min(all - first);
+        // The only block has a row of the test split, however short it is.
+        let drawn = if block == 0 { drawn % length } else { drawn };
+        match split {
+            Split::Test if drawn < length => rows.push(first + drawn),
+            Split::Test => {}
+            Split::Train => rows.extend((0..length).filter(|it| *it != drawn).map(|it| first + it)),
+        }
+    }
+    Ok(rows)
 }
 
 impl Source for HeldOut {

@@ -1,13 +1,16 @@
-//! Sources of samples: Parquet files, folders of images or sounds, binary files of images, or a generator.
+//! Sources of samples: Parquet files, folders of images or sounds, binary files of images, activations, or a generator.
 //!
 //! Every source gives its samples by row, in any order, decoded in parallel.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::pipeline::settings::{self, Data, Files, Medium, OnBadSample, Pipeline, Split};
+use crate::pipeline::settings::{
+    self, ActivationFiles, Data, Files, Medium, OnBadSample, Pipeline, RowLabels, Split,
+};
 use crate::{Error, Kind, Result};
 
+pub mod activations;
 mod aligned;
 mod alignments;
 mod arrow_schema;
@@ -18,6 +21,7 @@ mod csv_labels;
 pub mod decode;
 mod decode_room;
 mod delta;
+mod element;
 mod encoding;
 mod file_kind;
 mod file_labels;
@@ -39,6 +43,8 @@ mod locate;
 pub mod look;
 mod media_column;
 mod named_file;
+mod npy;
+mod npz;
 mod orientation;
 mod parquet_guard;
 mod parquet_part;
@@ -48,16 +54,23 @@ mod record_bytes;
 mod record_labels;
 mod record_names;
 pub mod records;
+mod row_array;
+mod row_labels;
+mod safetensors_file;
 pub mod sound;
 mod sound_files;
 mod splits;
+mod stored;
+mod table;
 mod tally;
+mod tensor_column;
 mod text_file;
 pub mod textures;
 mod transcripts;
 mod unicode_form;
 mod whole;
 
+use activations::{Activations, Reading};
 use aligned::Aligned;
 use alignments::Alignments;
 use classes::Numbering;
@@ -105,6 +118,9 @@ pub fn open(data: &Data, split: Split, seed: u64) -> Result<Arc<dyn Source>> {
         settings::Source::Files(files) => {
             let source: Box<dyn Source> = open_split(data, files, split)?;
             Ok(source.into())
+        }
+        settings::Source::Activations(files) => {
+            Ok(Arc::new(Activations::open(files, split, Reading::InPlace)?))
         }
         settings::Source::Own(own) => Ok(own.0[split].clone()),
     }
@@ -171,16 +187,16 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// The columns of a pipeline's data; if these are not files, the usual columns of data sets.
-    pub fn of(pipeline: &Pipeline) -> Self {
+    /// The columns of a pipeline's data, which hold samples of `medium`; if these are not files, the usual columns of
+    /// data sets.
+    pub fn of(pipeline: &Pipeline, medium: Medium) -> Self {
         let (column, label, medium) = match &pipeline.data.source {
             settings::Source::Files(files) => {
                 (files.column.as_str(), files.label.clone(), files.medium)
             }
-            settings::Source::Textures(_) | settings::Source::Own(_) => {
-                let medium = pipeline.view.settings().medium();
-                (medium.key(), Some("label".to_string()), medium)
-            }
+            settings::Source::Textures(_)
+            | settings::Source::Activations(_)
+            | settings::Source::Own(_) => (medium.key(), Some("label".to_string()), medium),
         };
         Self { medium, column: column.to_string(), label, is_named: false }
     }
@@ -228,6 +244,26 @@ pub fn open_place(place: &str, columns: Columns) -> Result<(Arc<dyn Source>, Opt
             Ok((source, Some(format!("{with_labels}; the labels are left out"))))
         }
     }
+}
+
+/// Opens activations that no pipeline names: a dataset, a file or a glob of files. `column` and `label` name what is read
+/// of them; without, as a pipeline without these keys does.
+///
+/// # Errors
+/// Fails like [`open`].
+pub fn open_activations(
+    place: &str,
+    column: Option<String>,
+    label: Option<&str>,
+) -> Result<Arc<dyn Source>> {
+    let files = ActivationFiles {
+        train: vec![place.to_owned()],
+        root: ".".into(),
+        column,
+        labels: label.map_or(RowLabels::IfThere, RowLabels::named),
+        ..ActivationFiles::default()
+    };
+    Ok(Arc::new(Activations::open(&files, Split::Train, Reading::Whole).map_err(missing)?))
 }
 
 /// The first few of `names`, for a message.

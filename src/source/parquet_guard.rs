@@ -380,10 +380,13 @@ pub fn check_pages(
         }
     }
     if lists {
-        let text = matches!(
-            chunk.column_type(),
-            Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY | Physical::INT96
-        );
+        // Values of a short, fixed length, such as f16, take no more than `LIST_VALUE`, however they are encoded.
+        let length = u64::try_from(chunk.column_descr().type_length()).unwrap_or(u64::MAX);
+        let text = match chunk.column_type() {
+            Physical::BYTE_ARRAY | Physical::INT96 => true,
+            Physical::FIXED_LEN_BYTE_ARRAY => length > LIST_VALUE,
+            _ => false,
+        };
         return values.of_lists(text);
     }
     if values.deltas {

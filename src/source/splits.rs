@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::activations::{Activations, Reading};
 use super::aligned::{self, Unfit};
 use super::{Classified, Source, labelling, open, open_split};
 use crate::Result;
@@ -45,13 +46,21 @@ impl Splits {
 /// When a split cannot be opened; when the labels of the splits contradict each other, or those of the
 /// training split are ids.
 pub fn open_splits(data: &Data, seed: u64) -> Result<Splits> {
-    let pipeline::Source::Files(files) = &data.source else {
+    let of_split = |split| -> Result<Option<Box<dyn Classified>>> {
+        match &data.source {
+            pipeline::Source::Files(files) => open_split(data, files, split).map(Some),
+            pipeline::Source::Activations(files) => {
+                Ok(Some(Box::new(Activations::open(files, split, Reading::InPlace)?)))
+            }
+            pipeline::Source::Textures(_) | pipeline::Source::Own(_) => Ok(None),
+        }
+    };
+    let (Some(mut train), Some(mut test)) = (of_split(Split::Train)?, of_split(Split::Test)?)
+    else {
         let sources = PerSplit::try_from_fn(|split| open(data, split, seed))?;
         let (warnings, labelled) = (Vec::new(), PerSplit::default());
         return Ok(Splits { sources, warnings, labelled, files: None });
     };
-    let mut train = open_split(data, files, Split::Train)?;
-    let mut test = open_split(data, files, Split::Test)?;
     let warnings = labelling::number(train.labels(), test.labels())?;
     let labelled = PerSplit { train: train.labelled(), test: test.labelled() };
     let files = PerSplit { train, test }.map(Arc::<dyn Classified>::from);

@@ -20,13 +20,14 @@ pub struct Boundary {
     pub why: String,
 }
 
-/// Returns the boundaries of a pipeline, one per module. `costs` is called only if one of them is `auto`.
+/// Returns the boundaries of a pipeline, one per module. `costs` is called only if one of them is `auto`, or only the
+/// samples tell how many channels they have.
 ///
 /// # Errors
 /// Those of `costs`.
 pub fn resolve<'a>(
     pipeline: &'a Pipeline,
-    costs: impl FnOnce() -> Result<Costs<'a>>,
+    costs: impl Fn() -> Result<Costs<'a>>,
 ) -> Result<Vec<Boundary>> {
     let wanted: Vec<Activations> = pipeline.modules.iter().map(|it| it.activations).collect();
     let mut why = vec!["as the pipeline says".to_owned(); wanted.len()];
@@ -47,7 +48,10 @@ pub fn resolve<'a>(
         }
         Manner::InTurn => {}
     }
-    let mut channels = pipeline.view.settings().channels();
+    let mut channels = match pipeline.view.settings().channels() {
+        Some(channels) => channels,
+        None => costs()?.channels(),
+    };
     let mut boundaries = Vec::with_capacity(wanted.len());
     for (index, module) in pipeline.modules.iter().enumerate() {
         channels = module.layers.iter().fold(channels, |c, layer| layer.out_channels(c));

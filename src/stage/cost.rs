@@ -335,14 +335,19 @@ impl<'a> Costs<'a> {
         batches * epochs as u64
     }
 
+    /// Channels that the first module reads.
+    pub fn channels(&self) -> usize {
+        self.stack.input(0).channels
+    }
+
     /// Seconds that a step takes.
     pub fn seconds(&self, step: Step, stored: &[bool], pace: &Pace) -> f64 {
         let rows = |step| Split::ALL.map(|split| self.rows(step, split) as f64).iter().sum::<f64>();
         let written = self.bytes(step, stored) as f64 / WRITE_RATE;
         match step {
             Step::Ingest => {
-                let SampleSize { height, width } = self.stack.sample;
-                let pixels = height * width * self.pipeline.view.settings().channels();
+                let sample = self.stack.sample;
+                let pixels = sample.places() * self.channels();
                 rows(step) * pixels as f64 / DECODE_RATE + written
             }
             Step::Untrained => rows(step) * pace.forward.iter().sum::<f64>() + written,
@@ -431,7 +436,7 @@ training = { batch = 16 }
         let environment = Environment::default();
         let pipeline = Pipeline::parse(PIPELINE, file, &overrides, &environment).unwrap();
         let samples = PerSplit { train: 64, test };
-        found(&Costs::new(&pipeline, samples, SampleSize { height: 32, width: 32 }).unwrap())
+        found(&Costs::new(&pipeline, samples, SampleSize::of_image(32, 32)).unwrap())
     }
 
     #[test]

@@ -6,8 +6,9 @@ use super::{Run, module_input};
 use crate::exchange::published;
 use crate::exchange::published::{OF_IMAGES, OF_SOUND};
 use crate::exchange::stack::{self, Described};
+use crate::layer::Signal;
 use crate::layer::borrowed;
-use crate::pipeline::{Medium, Split, json_of};
+use crate::pipeline::{Split, json_of};
 use crate::schedule::Step;
 use crate::{Result, media};
 
@@ -55,9 +56,9 @@ pub(super) fn described(run: &Run<'_>, index: usize) -> Result<Described> {
     let sizes = run.sizes(index)?;
     let parameters =
         published::parameters(&module.layers, input.channels, run.pipeline.loss.as_ref(), sizes);
-    let stack = match run.pipeline.view.settings().medium() {
-        Medium::Image => OF_IMAGES,
-        Medium::Sound => OF_SOUND,
+    let stack = match run.pipeline.view.settings().signal_of(run.stack()?.sample) {
+        Signal::Images => OF_IMAGES,
+        Signal::Sound => OF_SOUND,
     };
     Ok(Described { name: module.name.clone(), stack, parameters })
 }

@@ -8,7 +8,7 @@ use super::provenance::Provenance;
 use crate::pipeline::{OnBadSample, Pipeline, Split};
 use crate::schedule::Step;
 use crate::source::{Labelled, Sample, Source};
-use crate::{Error, Result, media};
+use crate::{Error, Result};
 
 /// Returns the class of each row of `keys`. Where the loss reads no labels, it returns nothing and does not call
 /// `keys`.
@@ -40,7 +40,7 @@ pub(super) fn classes(run: &Run<'_>) -> Result<usize> {
     for split in Split::ALL {
         let labels = of_rows(run.pipeline, || {
             let samples = run.standing.generation(Step::Ingest, split)?;
-            Ok(samples.reader(&[media::of(&run.pipeline.view).column()])?.keys()?)
+            Ok(samples.reader(&[])?.keys()?)
         })?;
         classes = classes.max(labels.into_iter().max().map_or(0, |label| label as usize + 1));
     }
@@ -89,7 +89,7 @@ pub struct Labels {
 /// # Errors
 /// When they cannot be read.
 pub fn labels_of(pipeline: &Pipeline, ingested: &Generation) -> Result<Labels> {
-    let keys = ingested.reader(&[media::of(&pipeline.view).column()])?.keys()?;
+    let keys = ingested.reader(&[])?.keys()?;
     let further = pipeline.data.source.further().into_iter().filter_map(|name| {
         let attribute = label_attribute(name);
         let place = ingested.manifest().schema.attributes.iter().position(|it| *it == attribute)?;

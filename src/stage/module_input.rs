@@ -45,6 +45,7 @@ pub(super) fn of_samples(
     media::of(&run.pipeline.view).input(&Ingested {
         samples: generation,
         training: training.as_ref(),
+        source: &run.pipeline.data.source,
         split,
         seed: run.pipeline.seed,
         views_before: before,

@@ -44,7 +44,7 @@ impl Stack {
     /// When the samples do not fit the pipeline, or the first image has to be looked at and cannot be.
     pub fn of(pipeline: &Pipeline, ingested: Option<&Generation>) -> Result<Self> {
         let sample = match ingested {
-            Some(ingested) => media::size_of(&pipeline.view, ingested)?,
+            Some(ingested) => media::of(&pipeline.view).size_in(ingested)?,
             None => {
                 let known = pipeline.view.settings().size(&pipeline.data.source);
                 known.map_or_else(|| media::of(&pipeline.view).size(pipeline, None), Ok)?

@@ -9,6 +9,7 @@ use super::boundary::Boundary;
 use super::key::Key;
 use crate::layer::borrowed;
 use crate::loss::Recipe;
+use crate::pipeline::settings::{ActivationFiles, RowLabels};
 use crate::pipeline::{
     Data, Files, Medium, Module, PerSplit, Pipeline, Probe, Source, Split, Store, Textures,
     Training, View, json_of,
@@ -234,6 +235,7 @@ fn held(pipeline: &Pipeline) -> Held<'_> {
         // Where something is stored does not change its content.
         name: _,
         file: _,
+        text: _,
         seed,
         data,
         view,
@@ -268,6 +270,7 @@ fn of_data(data: &Data, split: Split) -> Result<Value> {
                 },
             })
         }
+        Source::Activations(files) => of_activations(files),
         // Everything else is in `source`.
         Source::Own(_) => json!({ "own": source.further() }),
     };
@@ -275,6 +278,26 @@ fn of_data(data: &Data, split: Split) -> Result<Value> {
     held["test_subset"] = json!(test_subset.and_then(|it| of_split(Split::Test, it)));
     held["on_bad_sample"] = json!(on_bad_sample);
     Ok(held)
+}
+
+/// What the key of `ingest` holds of activations.
+fn of_activations(files: &ActivationFiles) -> Value {
+    let ActivationFiles {
+        // The paths of the data. The files themselves are in `source`.
+        train: _,
+        test: _,
+        hold_out,
+        root: _,
+        column,
+        labels,
+    } = files;
+    let labels = match labels {
+        RowLabels::IfThere => json!("if there"),
+        RowLabels::Without => json!(false),
+        RowLabels::Column(name) => json!(name),
+        RowLabels::Csv(_) => json!("a CSV file"),
+    };
+    json!({ "activations": column, "label": labels, "hold_out": hold_out })
 }
 
 /// What the key of `ingest` holds of files of samples.

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use gimlet_store::{Checked, Damage, Dataset, ErrorKind, Heard, Location, Records};
 use rayon::prelude::*;
+use serde_json::Value;
 
 use super::RunDir;
 use super::progress::{Progress, Unit};
@@ -104,6 +105,11 @@ pub fn source(pipeline: &Pipeline, dir: &RunDir, watch: &dyn Watch) -> Result<Of
         found.files += now.len();
         let differ = content::differences(&ingested.files(split), &now);
         let name = split.name();
+        // A dataset that is read where it lies is known by what its manifest says of its parts.
+        let content = |it: &Value| it["content"].clone();
+        if content(&ingested.sources[split]) != content(&source.content().made) {
+            found.differences.push(format!("{name}: the dataset has other content"));
+        }
         found.differences.extend(differ.into_iter().map(|it| format!("{name}: {it}")));
     }
     Ok(found)

@@ -115,7 +115,7 @@ impl Images {
     pub fn new(generation: &Generation, view: &ImageView, split: Split, seed: u64) -> Result<Self> {
         let reader = generation.reader(&[IMAGE])?;
         let image = match column_shape(generation, IMAGE)?.as_slice() {
-            [height, width, _] => SampleSize { height: *height, width: *width },
+            [height, width, _] => SampleSize::of_image(*height, *width),
             other => {
                 return Err(Error::failed(format!("images of shape {other:?}, not [h, w, c]")));
             }

@@ -1,5 +1,6 @@
 //! Training one module: its input, optimiser, steps and checkpoints.
 
+pub mod activation_rows;
 pub mod adam;
 pub mod checkpoint;
 pub mod events;

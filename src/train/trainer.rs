@@ -73,7 +73,7 @@ impl Trainer {
         let (parameters, variables) = initial.trainable()?;
         Ok(Self {
             module: Module::new(layers, input, &parameters.under("encoder"))?,
-            pooling: Pooling::Patches { grid: sizes.rows },
+            pooling: Pooling::Patches { grid: [sizes.rows, sizes.columns] },
             loss: loss.build(sizes, &parameters.under("loss"))?,
             adam: Adam::new(variables, learning_rate, initial.device())?,
             parameters,

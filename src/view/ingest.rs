@@ -10,7 +10,7 @@ use crate::{Error, Result};
 impl Pixels {
     /// The height and width of the image.
     pub fn size(&self) -> SampleSize {
-        SampleSize { height: self.height, width: self.width }
+        SampleSize::of_image(self.height, self.width)
     }
 }
 

@@ -36,7 +36,7 @@ impl Framing {
 
     /// The frame of sample `id`, whose image has the size `image` and is one that [`patch_shape`] accepts.
     pub fn frame(self, view: &ImageView, image: SampleSize, id: i64) -> Frame {
-        let SampleSize { height, width } = image;
+        let SampleSize { height, width, .. } = image;
         let room = |side: usize| view.crop.map_or(0, |crop| side.saturating_sub(crop));
         let (down, across) = (room(height), room(width));
         match self.draws(id) {
@@ -107,7 +107,7 @@ impl PatchShape {
 /// When the crop is larger than the image, the patch larger than the crop, there is no crop and
 /// the image is not square, or the normalisation is not for these channels.
 pub fn patch_shape(view: &ImageView, image: SampleSize) -> Result<PatchShape> {
-    let SampleSize { height, width } = image;
+    let SampleSize { height, width, .. } = image;
     let wrong = |message: String| Error::new(Kind::Usage, message);
     let size = format!("{height}x{width}");
     let side = match view.crop {
@@ -150,7 +150,7 @@ pub fn patch_shape(view: &ImageView, image: SampleSize) -> Result<PatchShape> {
 /// # Panics
 /// When `pixels` or `out` is too short for these shapes.
 pub fn patches(view: &ImageView, pixels: &[u8], image: SampleSize, frame: Frame, out: &mut [f32]) {
-    let SampleSize { height, width } = image;
+    let SampleSize { height, width, .. } = image;
     match view.channels() {
         1 => cut::<1>(view, pixels, width, view.crop.unwrap_or(height), frame, out),
         _ => cut::<3>(view, pixels, width, view.crop.unwrap_or(height), frame, out),
@@ -214,7 +214,7 @@ mod tests {
         }
     }
 
-    const OBLONG: SampleSize = SampleSize { height: 6, width: 8 };
+    const OBLONG: SampleSize = SampleSize { height: 6, width: 8, cell: None };
 
     prop_compose! {
         /// A view and the size of an image that fits it.
@@ -227,7 +227,7 @@ mod tests {
         ) -> (ImageView, SampleSize) {
             let side = patch + room;
             let (down, right) = margin.unwrap_or((0, 0));
-            let image = SampleSize { height: side + down, width: side + right };
+            let image = SampleSize::of_image(side + down, side + right);
             (view(channels, margin.map(|_| side), patch, stride), image)
         }
     }
@@ -300,11 +300,11 @@ mod tests {
             assert_eq!(error.kind(), Kind::Usage);
             error.to_string()
         };
-        let crop = refused(view(1, Some(64), 16, 8), SampleSize { height: 32, width: 96 });
+        let crop = refused(view(1, Some(64), 16, 8), SampleSize::of_image(32, 96));
         assert!(crop.contains("64") && crop.contains("32x96"), "{crop}");
         let patch = refused(view(3, None, 40, 8), SampleSize::square(32));
         assert!(patch.contains("40") && patch.contains("32x32"), "{patch}");
-        let oblong = refused(view(3, None, 8, 4), SampleSize { height: 32, width: 48 });
+        let oblong = refused(view(3, None, 8, 4), SampleSize::of_image(32, 48));
         assert!(oblong.contains("32x48"), "{oblong}");
         assert!(refused(view(3, None, 8, 0), SampleSize::square(32)).contains("stride"));
         let mut one_mean = view(3, None, 8, 4);

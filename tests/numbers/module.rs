@@ -202,7 +202,7 @@ fn cases() -> Vec<Case> {
             layers,
             loss: Box::new(settings),
             sizes: Sizes::grid(output, [GRID; 2]),
-            pooling: Pooling::Patches { grid: GRID },
+            pooling: Pooling::Patches { grid: [GRID; 2] },
             input: input(),
         }
     });

@@ -16,7 +16,7 @@ use proptest::prelude::*;
 fn images(pipeline: &Pipeline) -> &ImageView {
     match &pipeline.view {
         View::Images(view) => view,
-        View::Sound(_) => panic!("a view of sound"),
+        View::Sound(_) | View::Activations(_) => panic!("no view of images"),
     }
 }
 
@@ -329,9 +329,9 @@ fn shapes_wait_for_the_image_when_the_file_does_not_say_its_size() {
     let size = |pipeline: &Pipeline| pipeline.view.settings().size(&pipeline.data.source);
     assert_eq!(size(&pipeline), None);
     let out = Map { height: 8, width: 8, channels: 16 };
-    assert_eq!(pipeline.shapes(SampleSize { height: 32, width: 40 }).unwrap()[0].1, out);
-    assert_snapshot!(shown(&pipeline.shapes(SampleSize { height: 32, width: 6 }).unwrap_err()), @"recipes/p.toml: a patch of 8x8 does not fit in an image of 32x6");
-    assert_snapshot!(shown(&pipeline.shapes(SampleSize { height: 16, width: 64 }).unwrap_err()), @r#"
+    assert_eq!(pipeline.shapes(SampleSize::of_image(32, 40)).unwrap()[0].1, out);
+    assert_snapshot!(shown(&pipeline.shapes(SampleSize::of_image(32, 6)).unwrap_err()), @"recipes/p.toml: a patch of 8x8 does not fit in an image of 32x6");
+    assert_snapshot!(shown(&pipeline.shapes(SampleSize::of_image(16, 64)).unwrap_err()), @r#"
     recipes/p.toml: 5 prediction steps and 1 skipped row need a grid of at least 7 rows of patches, this view gives 3x15
     hint: lower `loss.infonce.prediction_steps`, or take a smaller patch or stride
     "#);

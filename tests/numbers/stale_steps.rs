@@ -15,6 +15,7 @@ use arrow::datatypes::{DataType, Field, Fields};
 use gimlet::pipeline::{Environment, Pipeline, Split};
 use gimlet::setting::{Setting, Stale, find, inside};
 use gimlet::stage::{RunDir, Standing, Step};
+use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
 
 use crate::parquet_file;
@@ -232,6 +233,17 @@ const OF_FOLDERS: &[Change] = &[
 /// Of samples that are held out of one folder.
 const OF_HELD_OUT: &[Change] = &[change("data.hold_out", "data.hold_out=6")];
 
+/// Of activations that were made elsewhere.
+const OF_ACTIVATIONS: &[Change] = &[
+    change("data.activations.train", "data.activations.train=./train.safetensors"),
+    change("data.activations.test", "data.activations.test=DIR/test.safetensors"),
+    change("data.activations.column", "data.activations.column=other"),
+    change("data.activations.labels", "data.activations.labels=kind"),
+    change("data.activations.labels", "data.activations.labels=rows.csv"),
+    beside(&["loss=supervised"], "view.kind", "view.kind=map"),
+    beside(&["loss=supervised", "data.activations.column=flat"], "view.grid", "view.grid=[1,9]"),
+];
+
 /// Of sound.
 const OF_SOUND: &[Change] = &[
     change("data.audio", "data.audio=other"),
@@ -344,6 +356,7 @@ const TABLES: &[(&str, &str)] = &[
     ("", "zzzzzzzz=1"),
     ("data", "data.zzzzzzzz=1"),
     ("data.textures", "data.textures.zzzzzzzz=1"),
+    ("data.activations", "data.activations.zzzzzzzz=1"),
     ("view", "view.zzzzzzzz=1"),
     ("view.normalise", "view.normalise={zzzzzzzz=1}"),
     ("modules", "modules.a.zzzzzzzz=1"),
@@ -408,6 +421,22 @@ prediction_steps = 2
 negatives = 2
 "#;
 
+const ACTIVATIONS: &str = r#"
+[data.activations]
+train = "train.safetensors"
+test = "test.safetensors"
+column = "hidden"
+
+[[modules]]
+name = "a"
+layers = [{ conv = { channels = 4, kernel = 1, padding = 0 } }, { relu = {} }]
+
+[loss.infonce]
+prediction_steps = 1
+skip = 0
+negatives = 4
+"#;
+
 const REST: &str = r#"
 [training]
 epochs = 2
@@ -449,7 +478,10 @@ impl Bench {
         for split in ["train", "test"] {
             std::fs::write(folder.path().join(split).join("labels.csv"), &csv).unwrap();
             recordings(&folder.path().join(format!("{split}.parquet")));
+            activations(&folder.path().join(format!("{split}.safetensors")));
         }
+        let lines: String = (0..24).map(|row| format!("{row},{}\n", row % 4)).collect();
+        std::fs::write(folder.path().join("rows.csv"), format!("id,label\n{lines}")).unwrap();
         let lines: String = (0..24).map(|row| format!("{row} 0 1 2 1\n")).collect();
         std::fs::write(folder.path().join("phones.txt"), lines).unwrap();
         Self { folder }
@@ -539,6 +571,25 @@ fn recordings(path: &Path) {
     parquet_file::write(path, columns, None, 8);
 }
 
+/// Activations in three tensors of 24 rows, and two labels.
+fn activations(path: &Path) {
+    let floats: Vec<u8> = (0..24 * 54).flat_map(|it| ((it % 7) as f32).to_le_bytes()).collect();
+    let labels = |classes: i64| -> Vec<u8> {
+        (0..24i64).flat_map(|row| (row % classes).to_le_bytes()).collect()
+    };
+    let (label, kind) = (labels(3), labels(2));
+    let grid = |shape: &[usize]| TensorView::new(Dtype::F32, shape.to_vec(), &floats).unwrap();
+    let of_rows = |values| TensorView::new(Dtype::I64, vec![24], values).unwrap();
+    let tensors = [
+        ("hidden", grid(&[24, 3, 3, 6])),
+        ("other", grid(&[24, 3, 3, 6])),
+        ("flat", grid(&[24, 9, 6])),
+        ("label", of_rows(&label)),
+        ("kind", of_rows(&kind)),
+    ];
+    std::fs::write(path, safetensors::serialize(tensors, None).unwrap()).unwrap();
+}
+
 /// A pipeline, and what is changed of it.
 struct Case {
     title: &'static str,
@@ -586,6 +637,11 @@ const CASES: &[Case] = &[
         title: "sound in Parquet, sequential",
         text: [PARQUET, SOUND, REST, ""],
         changes: &[OF_SOUND, OF_ALL],
+    },
+    Case {
+        title: "activations in files, sequential",
+        text: ["", ACTIVATIONS, REST, ""],
+        changes: &[OF_ACTIVATIONS],
     },
 ];
 

@@ -1,5 +1,7 @@
 //! Samples of every kind of source. In one binary: each of its own takes as long to link as most take to run.
 
+mod activation_files;
+mod activations;
 mod images;
 mod own;
 mod phones;

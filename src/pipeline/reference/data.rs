@@ -12,11 +12,12 @@ pub fn data() -> Vec<Setting> {
     vec![
         Setting::table(
             "data",
-            "Where samples come from: files in `train` and `test`, or the generator `[data.textures]`.",
+            "Where samples come from: files in `train` and `test`, activations made elsewhere in `[data.activations]`, or the \
+             generator `[data.textures]`.",
         )
         .required(),
         Setting::new("data.train", Form::TextOrTexts)
-            .or("needed unless `[data.textures]` is given")
+            .or("needed unless `[data.textures]` or `[data.activations]` is given")
             .example("\"train-*.parquet\"")
             .doc(
                 "The files of the training split: a path or glob, or a list of them.\n\nFiles are known by their names: \
@@ -29,7 +30,7 @@ pub fn data() -> Vec<Setting> {
                  another path to the same bytes makes nothing stale, other bytes make everything stale.",
             ),
         Setting::new("data.test", Form::TextOrTexts)
-            .or("needed unless `data.hold_out` or `[data.textures]` is given")
+            .or("needed unless `data.hold_out`, `[data.textures]` or `[data.activations]` is given")
             .example("[\"test.parquet\"]")
             .doc(
                 "The files of the test split, as in `data.train`.\n\nProbes, the loss after every epoch and patience read \
@@ -107,6 +108,55 @@ pub fn data() -> Vec<Setting> {
                 "What to do about a sample that cannot be read: end the run and name it, or leave it out and say so.",
             ),
     ]
+}
+
+/// The keys of `[data.activations]`.
+pub fn activations() -> Vec<Setting> {
+    vec![
+        Setting::table(
+            "data.activations",
+            "Activations that were made elsewhere, in place of images or sounds.\n\nBeside it, only `hold_out`, `root`, \
+             `subset`, `test_subset` and `on_bad_sample` may stand in `[data]`. `[view]` has `kind` and `grid` then, and \
+             may be left out.",
+        )
+        .or(""),
+        Setting::new("data.activations.train", Form::TextOrTexts)
+            .or("needed in `[data.activations]`")
+            .example("\"hidden/vit-l8/train\"")
+            .doc(
+                "The activations of the training split: a dataset of gimlet's, or files, as a path or glob, or a list of \
+                 them.\n\nFiles are `.parquet` with a column of lists of floats (fixed-size lists, tensors of Arrow), \
+                 `.npy`, `.npz` or `.safetensors`; the first dimension of an array counts its rows. Rows of files are \
+                 copied when they are ingested. A dataset is the folder of one split, such as \
+                 `runs/x/datasets/a/train`: its newest generation is read where it lies, and not copied.\n\nRows have an \
+                 `id` of their own where there is a column or array of that name, else they are counted from 0. Floats are \
+                 f16, bf16, f32 or f64; f16 stays, all others become f32.",
+            ),
+        Setting::new("data.activations.test", Form::TextOrTexts)
+            .or("needed unless `data.hold_out` is given")
+            .example("\"test-*.npy\"")
+            .doc("The activations of the test split, as in `data.activations.train`."),
+        Setting::new("data.activations.column", Form::Text)
+            .or("the only one that holds floats; of a dataset, `activation`")
+            .stale(Stale::EVERYTHING)
+            .example("\"hidden\"")
+            .doc("The column, array or tensor that holds the activations."),
+        Setting::new("data.activations.labels", Form::Other(ROW_LABELS, row_labels))
+            .or("those called `label`, if there are any")
+            .stale(Stale::EVERYTHING)
+            .example("\"labels.csv\"")
+            .doc(
+                "Where the labels lie: a column or array of that name, or a CSV file, whose name ends in `.csv`; `false`: \
+                 there are none.\n\nThe CSV file has the columns `id` and `label`; a row without a line has no label. \
+                 A relative path starts from `data.root`.",
+            ),
+    ]
+}
+
+const ROW_LABELS: &str = "the name of a column or of a CSV file, or false when there are no labels";
+
+fn row_labels() -> serde_json::Value {
+    serde_json::json!({ "anyOf": [{ "type": "string", "minLength": 1 }, { "const": false }] })
 }
 
 /// The keys of `[data.textures]`.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::environment::Environment;
 use crate::setting::{Form, Setting, Stale};
 
-pub use data::{data, textures};
+pub use data::{activations, data, textures};
 pub use modules::modules;
 pub use slurm::slurm;
 pub use store::store;
@@ -21,7 +21,8 @@ pub use view::{both, images, sound, view};
 
 /// What a pipeline file is, before its keys.
 pub const ABOUT: &str = "A pipeline file is TOML: where samples come from, how they are seen, which modules are trained \
-    on them and with which loss. `[data]`, `[view]` and at least one `[[modules]]` must be given.\n\n`--set key=value` \
+    on them and with which loss. `[data]`, at least one `[[modules]]` and, \
+    unless the data are activations, `[view]` must be given.\n\n`--set key=value` \
     sets any key on the command line: `training.epochs=3`, `modules.a.epochs=2`. The value is TOML; what is not TOML is \
     a string. A change makes stale the steps that depend on it, and the next run does them again.";
 
@@ -31,13 +32,14 @@ pub fn reference(environment: &Environment) -> Vec<Setting> {
     let mut all = top();
     all.extend(split());
     all.extend(data());
+    all.extend(activations());
     all.extend(textures());
     all.extend(view());
     all.extend(modules());
     all.extend(environment.layers.reference());
     all.push(
         Setting::new("loss", Form::NameOrOneKey)
-            .or("`\"infonce\"` for images, `\"infonce1d\"` for sound")
+            .or("`\"infonce\"` for images and grids, `\"infonce1d\"` for sound and steps, `\"supervised\"` for one map or vector")
             .stale(Stale::TRAINING)
             .example("\"clapp\"")
             .doc(

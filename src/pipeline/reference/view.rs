@@ -1,4 +1,4 @@
-//! The keys of `[view]`: of images, and of sound.
+//! The keys of `[view]`: of images, of sound, and of activations.
 
 use std::ops::RangeInclusive;
 
@@ -22,14 +22,45 @@ pub fn view() -> Vec<Setting> {
         Setting::table(
             "view",
             "How a sample is seen: an image as a grid of patches, or a recording as a window of sound.\n\nA view with \
-             `rate` is of sound, others are of images.",
+             `rate` is of sound, others are of images. Where `[data.activations]` is given, the view is of activations.",
         )
-        .required(),
+        .or("needed unless `[data.activations]` is given"),
     ];
     all.extend(images());
     all.extend(sound());
+    all.extend(activations());
     all.extend(both());
     all
+}
+
+/// The keys of a view of activations alone.
+pub fn activations() -> Vec<Setting> {
+    vec![
+        Setting::new("view.kind", Form::Words(vec!["grid", "steps", "map", "vector"]))
+            .or("found from the shape of a row")
+            .stale(Stale::AFTER_INGEST)
+            .example("\"steps\"")
+            .doc(
+                "What a row of activations is.\n\n`\"grid\"`: `[patches, channels]`, `[rows, columns, channels]`, or a map for each \
+                 patch, `[patches, height, width, channels]`. `\"steps\"`: a sequence, `[steps, channels]`. `\"map\"`: \
+                 `[height, width, channels]`, as of an image. `\"vector\"`: `[channels]`. Where it is left out, one \
+                 dimension is a vector, and two or three are a grid.",
+            ),
+        Setting::new("view.grid", Form::Other(GRID, grid))
+            .or("as many rows as columns")
+            .unit("patches")
+            .stale(Stale::AFTER_INGEST)
+            .example("[12, 16]")
+            .doc("Rows and columns of the grid, where a row of activations is `[patches, …]`."),
+    ]
+}
+
+const GRID: &str = "two whole numbers: rows and columns";
+
+fn grid() -> serde_json::Value {
+    let side =
+        serde_json::json!({ "type": "integer", "minimum": SIZE.start(), "maximum": SIZE.end() });
+    serde_json::json!({ "type": "array", "items": side, "minItems": 2, "maxItems": 2 })
 }
 
 /// The keys of a view of images alone.

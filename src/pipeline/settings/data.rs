@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::super::per_split::PerSplit;
-use super::Split;
+use super::{ActivationFiles, RowLabels, Split};
 use crate::sample;
 
 /// Where samples come from.
@@ -48,12 +48,19 @@ impl From<Files> for Data {
     }
 }
 
+impl From<ActivationFiles> for Data {
+    fn from(files: ActivationFiles) -> Self {
+        Source::Activations(files).into()
+    }
+}
+
 impl Data {
     /// Whether samples may have labels.
     pub fn is_labelled(&self) -> bool {
         match &self.source {
             Source::Files(files) => files.label.is_some(),
             Source::Textures(_) => true,
+            Source::Activations(files) => files.labels != RowLabels::Without,
             Source::Own(Own(own)) => own.train.is_labelled(),
         }
     }
@@ -76,6 +83,8 @@ pub enum Source {
     Files(Files),
     /// Generated textures.
     Textures(Textures),
+    /// Activations that were made elsewhere.
+    Activations(ActivationFiles),
     /// Samples of the calling program. A pipeline file cannot name them.
     Own(Own),
 }
@@ -85,7 +94,7 @@ impl Source {
     pub fn has_frames(&self) -> bool {
         match self {
             Source::Files(files) => files.frames.is_some() || files.alignments.is_some(),
-            Source::Textures(_) => false,
+            Source::Textures(_) | Source::Activations(_) => false,
             Source::Own(Own(own)) => own.train.frame_names().is_some(),
         }
     }
@@ -94,7 +103,7 @@ impl Source {
     pub fn further(&self) -> Vec<&str> {
         match self {
             Source::Files(files) => files.further.iter().map(String::as_str).collect(),
-            Source::Textures(_) => Vec::new(),
+            Source::Textures(_) | Source::Activations(_) => Vec::new(),
             Source::Own(Own(own)) => {
                 own.train.further_labels().iter().map(|it| &*it.name).collect()
             }
@@ -105,7 +114,7 @@ impl Source {
     pub fn side(&self) -> Option<usize> {
         match self {
             Source::Textures(textures) => Some(textures.size),
-            Source::Files(_) | Source::Own(_) => None,
+            Source::Files(_) | Source::Activations(_) | Source::Own(_) => None,
         }
     }
 
@@ -114,7 +123,7 @@ impl Source {
         match self {
             Source::Textures(textures) => Some(textures.classes),
             Source::Own(Own(own)) => own.train.label_names().map(<[String]>::len),
-            Source::Files(_) => None,
+            Source::Files(_) | Source::Activations(_) => None,
         }
     }
 
@@ -122,6 +131,7 @@ impl Source {
     pub fn root(&self) -> Option<&Path> {
         match self {
             Source::Files(files) => Some(&files.root),
+            Source::Activations(files) => Some(&files.root),
             Source::Textures(_) | Source::Own(_) => None,
         }
     }

@@ -3,6 +3,7 @@
 //! [`crate::stage`] makes the keys of steps. It takes these types apart field by field, and decides there which fields
 //! a key holds.
 
+mod activations;
 mod data;
 mod module;
 mod slurm;
@@ -15,12 +16,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::activations::*;
 pub use self::data::*;
 pub use self::module::*;
 pub use self::slurm::*;
 pub use self::store::*;
 pub use self::training::*;
 pub use self::view::*;
+use super::origin::Kept;
 pub use crate::layer::{Layer, Map};
 use crate::loss::Recipe;
 use crate::schedule::Schedule;
@@ -52,6 +55,8 @@ pub struct Pipeline {
     pub probe: Probe,
     /// What a cluster is asked for.
     pub slurm: Slurm,
+    /// Its text, so that what is found later can be shown there.
+    pub(crate) text: Kept,
 }
 
 impl Pipeline {

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{ActivationView, Cell};
+
 /// Mean and standard deviation of the paper's images (STL-10), gray.
 const GRAY: ([f32; 1], [f32; 1]) = ([0.4120], [0.2570]);
 
@@ -19,6 +21,8 @@ pub enum View {
     Images(ImageView),
     /// A view of sound.
     Sound(SoundView),
+    /// A view of activations.
+    Activations(ActivationView),
 }
 
 impl From<ImageView> for View {
@@ -30,6 +34,12 @@ impl From<ImageView> for View {
 impl From<SoundView> for View {
     fn from(view: SoundView) -> Self {
         View::Sound(view)
+    }
+}
+
+impl From<ActivationView> for View {
+    fn from(view: ActivationView) -> Self {
+        View::Activations(view)
     }
 }
 
@@ -148,23 +158,41 @@ impl ImageView {
 }
 
 /// The size of a sample. For an image, that of the stored image, after `resize` and before `crop`; for sound, 1 and
-/// the number of samples of the recording.
+/// the number of samples of the recording; for activations, rows and columns of their grid, or 1 and the number of
+/// steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SampleSize {
-    /// Height in pixels.
+    /// Height in pixels, or rows of a grid.
     pub height: usize,
-    /// Width in pixels, or samples.
+    /// Width in pixels, samples, columns of a grid, or steps.
     pub width: usize,
+    /// What lies at each place of activations; `None` for images and sound.
+    pub cell: Option<Cell>,
 }
 
 impl SampleSize {
     /// The size of a square image.
     pub fn square(side: usize) -> Self {
-        Self { height: side, width: side }
+        Self::of_image(side, side)
+    }
+
+    /// The size of an image.
+    pub fn of_image(height: usize, width: usize) -> Self {
+        Self { height, width, cell: None }
     }
 
     /// The size of a recording.
     pub fn of_sound(samples: usize) -> Self {
-        Self { height: 1, width: samples }
+        Self::of_image(1, samples)
+    }
+
+    /// The channels of activations; `None` for images and sound, whose view says it.
+    pub fn channels(self) -> Option<usize> {
+        self.cell.map(|cell| cell.map.channels)
+    }
+
+    /// The number of places: pixels, samples, or values of activations without their channels.
+    pub fn places(self) -> usize {
+        self.height * self.width * self.cell.map_or(1, |cell| cell.map.positions())
     }
 }

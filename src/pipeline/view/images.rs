@@ -10,13 +10,13 @@ use super::super::pooling::Pooling;
 use super::super::raw;
 use super::super::reference;
 use super::super::settings::{ImageView, Map, Medium, SampleSize, Source};
-use super::{Entry, SampleView, needed, of_patch, statistics, value};
+use super::{Entry, SHOWN_AT, SampleView, needed, of_patch, statistics, value};
 use crate::layer::Signal;
 use crate::loss::{Recipe, infonce};
 
 impl SampleView for ImageView {
-    fn medium(&self) -> Medium {
-        Medium::Image
+    fn medium(&self) -> Option<Medium> {
+        Some(Medium::Image)
     }
 
     fn signal(&self) -> Signal {
@@ -27,8 +27,8 @@ impl SampleView for ImageView {
         "image"
     }
 
-    fn channels(&self) -> usize {
-        self.channels()
+    fn channels(&self) -> Option<usize> {
+        Some(self.channels())
     }
 
     fn views(&self) -> usize {
@@ -62,11 +62,12 @@ impl SampleView for ImageView {
 
     fn entry(&self, sample: SampleSize) -> Result<Entry, Fault> {
         let map = Map { height: self.patch, width: self.patch, channels: self.channels() };
-        Ok(Entry { map, grid: Some(grid(self, sample)?), smaller: "a smaller patch or stride" })
+        let (grid, smaller) = (Some(grid(self, sample)?), "a smaller patch or stride");
+        Ok(Entry { map, grid, smaller, shown_at: &SHOWN_AT })
     }
 
     fn pooling(&self, sample: SampleSize) -> Pooling {
-        Pooling::Patches { grid: self.grid(self.crop.unwrap_or(sample.height)) }
+        Pooling::Patches { grid: [self.grid(self.crop.unwrap_or(sample.height)); 2] }
     }
 }
 
@@ -77,7 +78,10 @@ pub fn resolve(view: &Spanned<raw::View>) -> Result<ImageView, Fault> {
     let gray = ImageView::new(patch, *needed(&raw.stride, "stride", view)?.get_ref());
     let default = if value(&raw.grayscale).unwrap_or(true) { gray } else { gray.in_colour() };
     let (mean, std) = match &raw.normalise {
-        Some(raw::Normalise { mean, std }) => (mean.clone(), std.clone()),
+        Some(normalise) => {
+            let raw::Normalise { mean, std } = normalise.get_ref();
+            (mean.clone(), std.clone())
+        }
         None => (default.mean.clone(), default.std.clone()),
     };
     Ok(ImageView {
@@ -93,7 +97,7 @@ pub fn resolve(view: &Spanned<raw::View>) -> Result<ImageView, Fault> {
 
 /// Rows and columns of the grid of patches.
 fn grid(view: &ImageView, sample: SampleSize) -> Result<[usize; 2], Fault> {
-    let SampleSize { height, width } = sample;
+    let SampleSize { height, width, .. } = sample;
     let (what, height, width) = match view.crop {
         Some(crop) if crop > height || crop > width => {
             let message =

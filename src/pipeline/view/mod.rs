@@ -2,6 +2,7 @@
 //!
 //! Each medium has a file with its [`SampleView`], and lines here and in `settings`.
 
+mod activations;
 mod images;
 mod sound;
 
@@ -19,8 +20,8 @@ use crate::quantity::counted;
 
 /// What a pipeline asks of a view, whatever its samples are.
 pub trait SampleView {
-    /// What the samples are.
-    fn medium(&self) -> Medium;
+    /// What files of samples hold; `None` for activations, whose files hold tensors.
+    fn medium(&self) -> Option<Medium>;
 
     /// The signal that layers see.
     fn signal(&self) -> Signal;
@@ -28,8 +29,8 @@ pub trait SampleView {
     /// The word for one sample.
     fn noun(&self) -> &'static str;
 
-    /// Channels that the first module reads.
-    fn channels(&self) -> usize;
+    /// Channels that the first module reads; `None` where only the samples tell ([`SampleSize::channels`]).
+    fn channels(&self) -> Option<usize>;
 
     /// Samples per second, where samples last for a time.
     fn rate(&self) -> Option<u32> {
@@ -65,6 +66,16 @@ pub trait SampleView {
 
     /// How samples of this size are pooled; they must fit the view.
     fn pooling(&self, sample: SampleSize) -> Pooling;
+
+    /// The signal that layers see of samples of this size.
+    fn signal_of(&self, _sample: SampleSize) -> Signal {
+        self.signal()
+    }
+
+    /// What samples of this size are, for messages: "the view has images".
+    fn given(&self, _sample: SampleSize) -> String {
+        format!("the view has {}", self.signal())
+    }
 }
 
 /// What the first module reads of a sample.
@@ -75,7 +86,12 @@ pub struct Entry {
     pub grid: Option<[usize; 2]>,
     /// What to take when the loss sees too few vectors, for a hint: "a longer window".
     pub smaller: &'static str,
+    /// The settings to show when the samples do not fit the loss, the likeliest first.
+    pub shown_at: &'static [&'static str],
 }
+
+/// What [`Entry::shown_at`] is for images and sound.
+const SHOWN_AT: [&str; 2] = ["view.patch", "view"];
 
 impl View {
     /// This view as a [`SampleView`].
@@ -83,6 +99,7 @@ impl View {
         match self {
             View::Images(view) => view,
             View::Sound(view) => view,
+            View::Activations(view) => view,
         }
     }
 
@@ -92,9 +109,26 @@ impl View {
     }
 }
 
-/// Reads a view table, and fills in its defaults. A table with `rate` is a view of sound.
-pub fn resolve(view: &Spanned<raw::View>) -> Result<View, Fault> {
+/// Reads a view table, and fills in its defaults. A table with `rate` is a view of sound. Where the data are
+/// activations, so is the view, and there may be no table.
+pub fn resolve(view: Option<&Spanned<raw::View>>, of_activations: bool) -> Result<View, Fault> {
+    if of_activations {
+        return Ok(View::Activations(activations::resolve(view)?));
+    }
+    let Some(view) = view else {
+        return Err(Fault::of_file("missing key `view`").hint(
+            "`view`: How a sample is seen: an image as a grid of patches, or a recording as a window of sound.",
+        ));
+    };
     let raw = view.get_ref();
+    let only = [
+        ("kind", raw.kind.as_ref().map(Spanned::span)),
+        ("grid", raw.grid.as_ref().map(Spanned::span)),
+    ];
+    if let Some((key, Some(span))) = only.iter().find(|(_, span)| span.is_some()) {
+        let message = format!("`view.{key}` is about activations");
+        return Err(Fault::at(span.clone(), message).hint("name them in [data.activations]"));
+    }
     let of_images = [
         ("resize", raw.resize.as_ref().map(Spanned::span)),
         ("grayscale", raw.grayscale.as_ref().map(Spanned::span)),

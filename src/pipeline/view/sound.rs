@@ -10,13 +10,13 @@ use super::super::pooling::Pooling;
 use super::super::raw;
 use super::super::reference;
 use super::super::settings::{Map, Medium, Normalise, SampleSize, SoundView, Source};
-use super::{Entry, SampleView, needed, statistics, value};
+use super::{Entry, SHOWN_AT, SampleView, needed, statistics, value};
 use crate::layer::Signal;
 use crate::loss::{Recipe, infonce1d};
 
 impl SampleView for SoundView {
-    fn medium(&self) -> Medium {
-        Medium::Sound
+    fn medium(&self) -> Option<Medium> {
+        Some(Medium::Sound)
     }
 
     fn signal(&self) -> Signal {
@@ -27,8 +27,8 @@ impl SampleView for SoundView {
         "recording"
     }
 
-    fn channels(&self) -> usize {
-        1
+    fn channels(&self) -> Option<usize> {
+        Some(1)
     }
 
     fn rate(&self) -> Option<u32> {
@@ -72,7 +72,8 @@ impl SampleView for SoundView {
     fn entry(&self, _sample: SampleSize) -> Result<Entry, Fault> {
         // All windows have one size, whatever the size of the recordings.
         let map = Map { height: 1, width: self.window, channels: 1 };
-        Ok(Entry { map, grid: None, smaller: "a longer window or smaller strides" })
+        let smaller = "a longer window or smaller strides";
+        Ok(Entry { map, grid: None, smaller, shown_at: &SHOWN_AT })
     }
 
     fn pooling(&self, _sample: SampleSize) -> Pooling {
@@ -87,7 +88,7 @@ pub fn resolve(view: &Spanned<raw::View>, rate: &Spanned<usize>) -> Result<Sound
     let default = SoundView::new(u32::try_from(*rate.get_ref()).unwrap_or(u32::MAX), window);
     let normalise = match &raw.normalise {
         Some(normalise) => {
-            let raw::Normalise { mean, std } = normalise;
+            let raw::Normalise { mean, std } = normalise.get_ref();
             statistics([mean, std], 1, "sound")?;
             Some(Normalise { mean: mean[0], std: std[0] })
         }

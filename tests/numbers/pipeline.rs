@@ -422,7 +422,7 @@ fn wrong_keys_are_shown_with_a_suggestion() {
     "#);
     assert_snapshot!(refused("seed = 1", &[]), @r"
     recipes/p.toml: missing key `data`
-    hint: `data`: Where samples come from: files in `train` and `test`, or the generator `[data.textures]`.
+    hint: `data`: Where samples come from: files in `train` and `test`, activations made elsewhere in `[data.activations]`, or the generator `[data.textures]`.
     ");
 }
 

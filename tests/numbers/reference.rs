@@ -50,6 +50,16 @@ name = "a"
 layers = [{ conv1d = { channels = 4, kernel = 4, stride = 2 } }]
 "#;
 
+const ACTIVATIONS: &str = r#"
+[data.activations]
+train = "train.npy"
+test = "test.npy"
+
+[[modules]]
+name = "a"
+layers = [{ conv = { channels = 4, kernel = 1, padding = 0 } }]
+"#;
+
 /// A pipeline that has the setting of this name, or may have it: its text, and overrides.
 fn base(name: &str) -> (&'static str, Vec<String>) {
     let parts: Vec<&str> = name.split('.').collect();
@@ -57,6 +67,7 @@ fn base(name: &str) -> (&'static str, Vec<String>) {
     let with =
         |text, overrides: &[&str]| (text, overrides.iter().map(|it| it.to_string()).collect());
     match parts.as_slice() {
+        ["data", "activations", ..] | ["view", "kind" | "grid"] => with(ACTIVATIONS, &[]),
         ["data" | "view", key] if sound.contains(key) => with(SOUND, &[]),
         ["data", "hold_out"] => with(FILES, &[]),
         ["data", "names"] => with(FILES, &["data.test=test", "data.label=digit"]),

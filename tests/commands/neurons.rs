@@ -118,7 +118,7 @@ fn what_is_not_there_is_named() {
     let err = tiny.fails(2, "neurons", &["a", "--split", "tset"]);
     assert!(err.contains("train and test"), "{err}");
     let err = tiny.fails(2, "neurons", &["a", "--wav", "out"]);
-    assert!(err.contains("images"), "{err}");
+    assert!(err.contains("no recordings"), "{err}");
     assert!(!tiny.path("out").exists());
     let none = tiny.json("neurons", &["a", "--count", "0"]);
     assert!(none["channels"][0]["hits"].as_array().unwrap().is_empty());

@@ -73,15 +73,15 @@ impl Course {
         step / self.steps_per_epoch()
     }
 
-    /// The order of the samples in one epoch.
-    fn order(&self, epoch: u64) -> Vec<u32> {
+    /// The order of the samples in one epoch: step after step takes the next `batch` of them.
+    pub fn order(&self, epoch: u64) -> Vec<u32> {
         let purpose = format!("{}/order", self.module);
         generator(self.seed, &purpose, &[epoch]).permutation(self.samples)
     }
 
     /// The row of a sample in one epoch. The view changes from epoch to epoch, so that `views` epochs see all
     /// views.
-    fn row(&self, epoch: u64, sample: u64) -> u64 {
+    pub fn row(&self, epoch: u64, sample: u64) -> u64 {
         let view = (epoch + sample) % self.views as u64;
         view * self.samples as u64 + sample
     }

@@ -41,12 +41,25 @@ fn stripes(class: u32, number: u32, width: u32, height: u32) -> RgbImage {
 }
 
 /// `FOLDER/{ant,bee,cat}/NN.png`, `count` of each class and of several sizes.
-fn photos(folder: &Path, count: u32) {
+pub fn photos(folder: &Path, count: u32) {
     for (class, name) in ["ant", "bee", "cat"].into_iter().enumerate() {
         fs::create_dir_all(folder.join(name)).unwrap();
         for number in 0..count {
             let image = stripes(class as u32, number, 80 + number % 3 * 8, 72);
             image.save(folder.join(name).join(format!("{number:02}.png"))).unwrap();
+        }
+    }
+}
+
+/// `FOLDER/{c0,c1}/NN.wav`: 15 tones of each class, a little longer each.
+pub fn words(folder: &Path) {
+    for class in 0..2 {
+        for number in 0..15 {
+            let wave = (0..3000 + number * 40).map(|it| {
+                let pitch = 0.05 * (1 + class) as f32;
+                0.5 * (it as f32 * pitch + number as f32).sin()
+            });
+            save(&folder.join(format!("c{class}/{number:02}.wav")), 8000, &wave.collect::<Vec<_>>());
         }
     }
 }
@@ -148,16 +161,7 @@ fn folders_of_splits_are_taken_as_they_are() {
 #[test]
 fn a_folder_of_recordings_gets_a_pipeline_that_runs() {
     let folder = TempDir::new().unwrap();
-    for class in 0..2 {
-        for number in 0..15 {
-            let wave = (0..3000 + number * 40).map(|it| {
-                let pitch = 0.05 * (1 + class) as f32;
-                0.5 * (it as f32 * pitch + number as f32).sin()
-            });
-            let path = folder.path().join(format!("words/c{class}/{number:02}.wav"));
-            save(&path, 8000, &wave.collect::<Vec<_>>());
-        }
-    }
+    words(&folder.path().join("words"));
     ok(folder.path(), &["init", "words"]);
     let file = folder.path().join("words.toml");
     has_all(

@@ -8,6 +8,7 @@ mod docs;
 mod events;
 mod exchange;
 mod exchange_sound;
+mod first_hour;
 mod gc;
 mod import;
 mod init;

@@ -245,7 +245,8 @@ fn find(path: &PathBuf, expected: Option<&(u64, String)>) -> gimlet::Result<Gene
     }
     let missing = |message: String, hint: &str| Err(Error::new(Kind::NotReady, message).hint(hint));
     if dataset.was_begun()? {
-        let hint = "wait for its writer, or run that again, which goes on after the last whole part";
+        let hint =
+            "wait for its writer, or run that again, which goes on after the last whole part";
         return missing(format!("`{at}` was begun, and is not committed yet"), hint);
     }
     let hint = "name the folder of a split, such as `runs/quickstart/datasets/a/train`";

@@ -11,7 +11,6 @@ fn class(kind: Kind) -> &'static str {
         Kind::Damaged => "Damaged",
         Kind::NotReady => "Missing",
         Kind::Interrupted => "Interrupted",
-        Kind::Storage(_) => "Storage",
         _ => "Error",
     }
 }

@@ -2,6 +2,7 @@
 //! its types and its documentation (`python/gimlet/`).
 
 mod buffer;
+#[cfg(feature = "cli")]
 mod command;
 mod dataset;
 mod dtype;
@@ -19,6 +20,7 @@ use pyo3::prelude::*;
 mod _native {
     #[pymodule_export]
     use super::buffer::Buffer;
+    #[cfg(feature = "cli")]
     #[pymodule_export]
     use super::command::main;
     #[pymodule_export]
@@ -29,8 +31,6 @@ mod _native {
     use super::run::run;
     #[pymodule_export]
     use super::writer::{Writer, key_of};
-
-    use super::*;
 
     /// The version of the code that was compiled.
     #[pymodule_export]

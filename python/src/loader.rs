@@ -59,7 +59,10 @@ impl Loader {
         let (reader, columns) = (data.reader()?, data.asked(columns)?);
         let rows = usize::try_from(reader.rows()).unwrap_or(usize::MAX);
         if batch == 0 || threads == 0 {
-            return Err(usage("a batch has at least one row, and a thread reads it", "name 1 or more"));
+            return Err(usage(
+                "a batch has at least one row, and a thread reads it",
+                "name 1 or more",
+            ));
         }
         if views == 0 || !rows.is_multiple_of(views) {
             let what = format!("{rows} rows are not {views} views of samples");
@@ -93,7 +96,13 @@ impl Loader {
     }
 
     /// Begins to read the rows of an epoch from number `start` on. A last batch of fewer rows is read with `is_ragged`.
-    fn stream(&self, py: Python<'_>, epoch: u64, start: usize, is_ragged: bool) -> PyResult<Stream> {
+    fn stream(
+        &self,
+        py: Python<'_>,
+        epoch: u64,
+        start: usize,
+        is_ragged: bool,
+    ) -> PyResult<Stream> {
         self.owner.check("this loader")?;
         py.detach(|| self.begin(epoch, start, is_ragged))
     }
@@ -165,12 +174,7 @@ fn will_need(reader: &Reader, columns: &[Asked], rows: &[u64]) {
     }
 }
 
-fn read(
-    reader: &Reader,
-    columns: &[Asked],
-    pool: &Pool,
-    rows: Vec<u64>,
-) -> gimlet::Result<Batch> {
+fn read(reader: &Reader, columns: &[Asked], pool: &Pool, rows: Vec<u64>) -> gimlet::Result<Batch> {
     let read = columns.iter().map(|column| {
         let mut memory = pool.take(column.bytes(rows.len()))?;
         column.read(reader, &rows, &mut memory)?;

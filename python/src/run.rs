@@ -63,9 +63,7 @@ fn datasets(dir: &RunDir) -> Result<Vec<Value>> {
 
 fn dataset_row(dataset: &Dataset, stage: &str, of: &str, split: Split) -> Result<Option<Value>> {
     let step = if stage == gimlet::stage::run_dir::INGEST { "ingest" } else { "encode" };
-    let row = |state: &str| {
-        json!({ "stage": stage, "step": step, "weights": of, "split": split.name(), "state": state })
-    };
+    let row = |state: &str| json!({ "stage": stage, "step": step, "weights": of, "split": split.name(), "state": state });
     let Some(generation) = dataset.readable()?.next().transpose()? else {
         let is_damaged = !dataset.unreadable()?.is_empty();
         let state = if is_damaged { "damaged" } else { "partial" };
@@ -87,9 +85,7 @@ fn trainings(dir: &RunDir) -> Result<(Vec<Value>, Vec<Value>)> {
     for module in folders(&dir.location().join("modules"))? {
         let records = dir.trainings(&module);
         let newest = records.readable::<Training>()?.next().transpose()?;
-        let row = |state: &str| {
-            json!({ "stage": module, "step": "train", "weights": "trained", "state": state })
-        };
+        let row = |state: &str| json!({ "stage": module, "step": "train", "weights": "trained", "state": state });
         let Some((number, training)) = newest else {
             rows.push(row("partial"));
             continue;

@@ -88,7 +88,8 @@ impl Writer {
     ) -> PyResult<()> {
         self.owner.check("this writer")?;
         let (ids, labels) = (Given::of(ids)?, labels.map(Given::of).transpose()?);
-        let attributes: Vec<Given> = attributes.into_iter().map(Given::of).collect::<PyResult<_>>()?;
+        let attributes: Vec<Given> =
+            attributes.into_iter().map(Given::of).collect::<PyResult<_>>()?;
         let tensors: Vec<Given> = tensors.into_iter().map(Given::of).collect::<PyResult<_>>()?;
         let ids = ids.values::<i64>()?;
         self.check_shapes(ids.len(), labels.as_ref(), &attributes, &tensors)?;
@@ -102,8 +103,10 @@ impl Writer {
         let mut halves = Vec::new();
         for (tensor, column) in tensors.iter().zip(&self.columns) {
             let is_half = column.dtype != DType::U8 && tensor.is("<f2");
-            halves.push(if is_half { Some(widened(tensor.values()?)) } else { None });
+            halves.push(if is_half { Some(tensor.values::<f16>()?) } else { None });
         }
+        let halves: Vec<Option<Vec<f32>>> =
+            py.detach(|| halves.into_iter().map(|it| it.map(widened)).collect());
         let mut values = Vec::new();
         for ((tensor, column), half) in tensors.iter().zip(&self.columns).zip(&halves) {
             values.push(match (half, column.dtype) {
@@ -195,8 +198,7 @@ impl Writer {
             return Err(closed());
         }
         let mut seen = HashSet::with_capacity(rows.ids.len());
-        if let Some(id) =
-            rows.ids.iter().find(|id| self.given.contains(*id) || !seen.insert(**id))
+        if let Some(id) = rows.ids.iter().find(|id| self.given.contains(*id) || !seen.insert(**id))
         {
             let message = format!("`{}`: id {id} was given twice", self.folder);
             return Err(Error::new(Kind::Usage, message).hint("give each sample an id of its own"));
@@ -239,7 +241,8 @@ impl Writer {
 }
 
 /// What to do where the same settings give other rows.
-const ANOTHER_KEY: &str = "add to `settings` what has changed since: other settings are another generation";
+const ANOTHER_KEY: &str =
+    "add to `settings` what has changed since: other settings are another generation";
 
 fn begin(path: PathBuf, spec: Spec, columns: Vec<Column>) -> gimlet::Result<Writer> {
     let dataset = Store::new().dataset(path);
@@ -258,7 +261,8 @@ fn begin(path: PathBuf, spec: Spec, columns: Vec<Column>) -> gimlet::Result<Writ
 }
 
 fn closed() -> Error {
-    Error::new(Kind::Usage, "the writer is closed").hint("begin again, with the same settings, to go on")
+    Error::new(Kind::Usage, "the writer is closed")
+        .hint("begin again, with the same settings, to go on")
 }
 
 /// An error of the store, with what to do about rows that differ.
@@ -303,9 +307,7 @@ fn widened(halves: &[f16]) -> Vec<f32> {
     wide
 }
 
-fn column(
-    (name, of, shape, dims): (String, String, Vec<usize>, Vec<String>),
-) -> PyResult<Column> {
+fn column((name, of, shape, dims): (String, String, Vec<usize>, Vec<String>)) -> PyResult<Column> {
     let Some(dtype) = dtype::named(&of) else {
         let what = format!("column `{name}`: `{of}` is no type of the store");
         return Err(usage(what, &format!("use one of {}", dtype::names())));

@@ -55,6 +55,7 @@ mod worker;
 mod workers;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -160,7 +161,10 @@ pub fn main() -> ExitCode {
 pub fn run_as(starts: Vec<OsString>, arguments: Vec<OsString>) -> u8 {
     assert!(!starts.is_empty(), "the words that start the command are missing");
     invocation::is_hosted(starts, arguments);
-    run()
+    let code = run();
+    // A process of our own does this when it ends. It fails only if there is no reader left.
+    let _ = std::io::stdout().flush();
+    code
 }
 
 fn run() -> u8 {

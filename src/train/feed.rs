@@ -224,6 +224,21 @@ mod tests {
     }
 
     #[test]
+    fn steps_take_the_order_of_their_epoch() {
+        for views in [1, 3] {
+            let course = course(views);
+            let order = |epoch| {
+                let samples = course.order(epoch).into_iter().take(9);
+                samples.map(|it| course.row(epoch, u64::from(it))).collect::<Vec<_>>()
+            };
+            assert_eq!(rows(&course, 0..3).concat(), order(0));
+            assert_eq!(rows(&course, 3..6).concat(), order(1));
+        }
+        // `python/tests/test_loader.py` expects the same of the Python package.
+        assert_eq!(course(1).order(1), [0]);
+    }
+
+    #[test]
     fn as_many_epochs_as_views_see_every_view_of_a_sample_once() {
         let (one, three) = (course(1), Course { epochs: 3, ..course(3) });
         assert_eq!(one.steps_per_epoch(), three.steps_per_epoch());

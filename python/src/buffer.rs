@@ -57,7 +57,8 @@ impl Pool {
         Ok(Memory { lines, bytes })
     }
 
-    fn give_back(&self, memory: Memory) {
+    /// Takes back memory that nothing refers to.
+    pub fn give_back(&self, memory: Memory) {
         let mut idle = self.idle();
         idle.push(memory);
         // The oldest goes: it may be of a size that is not asked for again, that of the last batch of an epoch.

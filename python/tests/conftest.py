@@ -10,7 +10,10 @@ import pytest
 
 import gimlet
 
-QUICKSTART = Path(__file__).parents[2] / "pipelines" / "quickstart.toml"
+#: Where the pipelines and the docs are. Continuous integration runs these tests away from the sources.
+REPOSITORY = Path(os.environ.get("GIMLET_REPOSITORY", Path(__file__).parents[2]))
+
+QUICKSTART = REPOSITORY / "pipelines" / "quickstart.toml"
 
 #: Textures that train in seconds.
 TINY = {

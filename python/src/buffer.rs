@@ -1,20 +1,18 @@
 //! Memory that goes round: a buffer is filled by a thread of ours, handed to Python as an array without a copy, and
 //! filled again once no array refers to it.
 
+use std::alloc::{Layout, alloc_zeroed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use gimlet_store::DType;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, IntoBytes, KnownLayout};
 
 use crate::dtype;
 
-/// The unit of memory: a line of the processor's cache, so that values of every type are aligned, and vector
-/// instructions work on whole lines.
-#[derive(Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C, align(64))]
-struct Line([u8; 64]);
+/// The unit of memory: values of every type are aligned in it.
+type Unit = u128;
 
 /// Buffers that no array refers to, to be filled again: new memory costs more than reading into it.
 pub struct Pool {
@@ -25,7 +23,7 @@ pub struct Pool {
 
 /// Zeroed memory of some length.
 pub struct Memory {
-    lines: Vec<Line>,
+    units: Vec<Unit>,
     bytes: usize,
 }
 
@@ -49,12 +47,11 @@ impl Pool {
             return Ok(idle.swap_remove(place));
         }
         drop(idle);
-        let lines = Line::new_vec_zeroed(bytes.div_ceil(size_of::<Line>()));
-        let lines = lines.map_err(|_| {
+        let units = zeroed(bytes.div_ceil(size_of::<Unit>())).ok_or_else(|| {
             gimlet::Error::failed(format!("there is no memory for {bytes} bytes"))
                 .hint("read fewer rows at a time, or fewer columns")
         })?;
-        Ok(Memory { lines, bytes })
+        Ok(Memory { units, bytes })
     }
 
     /// Takes back memory that nothing refers to.
@@ -68,17 +65,34 @@ impl Pool {
     }
 }
 
+/// Zeros, `None` where the system has no memory for them: a vector would end the process. The system gives pages of zeros
+/// when they are first written to, so that none is written twice.
+fn zeroed(count: usize) -> Option<Vec<Unit>> {
+    let layout = Layout::array::<Unit>(count).ok()?;
+    if layout.size() == 0 {
+        return Some(Vec::new());
+    }
+    // SAFETY: the layout is not of size 0.
+    let start = unsafe { alloc_zeroed(layout) }.cast::<Unit>();
+    if start.is_null() {
+        return None;
+    }
+    // SAFETY: the memory is of the global allocator, in the layout of a vector with this capacity, and all of it is
+    // zeros, which are values of the type.
+    Some(unsafe { Vec::from_raw_parts(start, count, count) })
+}
+
 impl Memory {
     /// Its bytes.
     pub fn bytes(&mut self) -> &mut [u8] {
-        &mut self.lines.as_mut_bytes()[..self.bytes]
+        &mut self.units.as_mut_bytes()[..self.bytes]
     }
 
     /// Its bytes as values of one type, which fill it.
     pub fn values<T: FromBytes + IntoBytes + KnownLayout>(&mut self) -> &mut [T] {
-        // Lines are aligned for every type; bytes that fill no value are left out.
+        // Units are aligned for every type; bytes that fill no value are left out.
         let whole = self.bytes / size_of::<T>() * size_of::<T>();
-        <[T]>::mut_from_bytes(&mut self.lines.as_mut_bytes()[..whole]).unwrap_or_default()
+        <[T]>::mut_from_bytes(&mut self.units.as_mut_bytes()[..whole]).unwrap_or_default()
     }
 
     /// Hands it to Python as an array of this shape; it goes back to `pool` when no array refers to it.
@@ -106,7 +120,7 @@ impl Buffer {
     /// NumPy's description of memory; the array that it makes refers to this object.
     #[getter]
     fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
-        let start = self.memory.as_ref().map_or(0, |it| it.lines.as_ptr() as usize);
+        let start = self.memory.as_ref().map_or(0, |it| it.units.as_ptr() as usize);
         let interface = PyDict::new(py);
         interface.set_item("version", 3)?;
         interface.set_item("typestr", self.typestr)?;

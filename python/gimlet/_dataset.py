@@ -196,7 +196,8 @@ class Dataset:
 
     def batch(self, reading: Reading, rows: np.ndarray, tensors: Sequence[Any]) -> Batch:
         """Tensors that were read, together with the columns that are in memory."""
-        found = {name: np.asarray(tensor) for (name, _), tensor in zip(reading.tensors, tensors)}
+        arrays = zip(reading.tensors, map(np.asarray, tensors))
+        found: dict[str, Any] = {name: values for (name, _), values in arrays}
         for name in reading.others:
             values = self._key(name)
             found[name] = [values[row] for row in rows] if isinstance(values, list) else values[rows]

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 from . import _native
+from ._tables import imported
 
 
 class Table(list):
@@ -23,15 +24,11 @@ class Table(list):
 
     def to_pandas(self) -> Any:
         """The same as a `pandas.DataFrame`."""
-        import pandas
-
-        return pandas.DataFrame({name: self.column(name) for name in self.columns})
+        return imported("pandas").DataFrame({name: self.column(name) for name in self.columns})
 
     def to_arrow(self) -> Any:
         """The same as a `pyarrow.Table`."""
-        import pyarrow
-
-        return pyarrow.table({name: self.column(name) for name in self.columns})
+        return imported("pyarrow").table({name: self.column(name) for name in self.columns})
 
 
 class Run:

@@ -17,8 +17,8 @@ _MOST_DIMENSIONS = 5
 
 def arrow_of(data: Dataset) -> Any:
     """All rows as a `pyarrow.Table`."""
-    pyarrow = _import("pyarrow")
-    found = {}
+    pyarrow = imported("pyarrow")
+    found: dict[str, Any] = {}
     for name, values in data[:].items():
         if name == "label":
             found[name] = pyarrow.array(values, mask=values < 0)
@@ -36,7 +36,7 @@ def arrow_of(data: Dataset) -> Any:
 
 def pandas_of(data: Dataset) -> Any:
     """All rows as a `pandas.DataFrame`."""
-    pandas = _import("pandas")
+    pandas = imported("pandas")
     found = {}
     for name, values in data[:].items():
         if name == "label":
@@ -49,7 +49,7 @@ def pandas_of(data: Dataset) -> Any:
 
 def hugging_face_of(data: Dataset) -> Any:
     """All rows as a `datasets.Dataset`."""
-    datasets = _import("datasets")
+    datasets = imported("datasets")
     features, found = {}, {}
     for name, values in data[:].items():
         found[name] = values
@@ -77,7 +77,8 @@ def _dims(data: Dataset, name: str) -> tuple[str, ...]:
     return column.dims if column else ()
 
 
-def _import(name: str) -> Any:
+def imported(name: str) -> Any:
+    """A library that is not needed for anything else; `Usage` where it is not installed."""
     from importlib import import_module
 
     try:

@@ -1,6 +1,5 @@
 """Opening and reading a dataset."""
 
-import json
 import multiprocessing
 import os
 import pickle
@@ -8,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import values, write
+from conftest import QUICKSTART, command, values, write
 
 import gimlet
 
@@ -235,21 +234,21 @@ def test_a_fork_after_opening(made):
     np.testing.assert_array_equal(data[2]["activation"], y[2].astype(np.float16))
 
 
-def test_an_open_dataset_is_leased(run_dir):
-    """`gimlet gc` removes generations that nothing needs, but none that is open."""
-    from conftest import command
-
-    path = run_dir.parent / "leased"
-    shutil.copytree(run_dir, path)
-    split = path / "datasets" / "a" / "test"
+def test_an_open_dataset_is_leased(run_dir, tmp_path):
+    """`gimlet gc` removes a superseded generation that nothing needs, but not while it is open."""
+    shutil.copytree(run_dir, tmp_path / "run")
+    split = tmp_path / "run" / "datasets" / "a" / "test"
     data = gimlet.dataset(split)
-    first = data.generation
-    manifest = json.loads((split / f"{first:08}.json").read_text())
-    assert manifest["rows"] == data.rows
-    before = data[:]["activation"]
-    ended = command("gc", "--run-dir", path, "--yes", cwd=path.parent.parent)
-    # Whatever it removed, it was not this.
-    np.testing.assert_array_equal(gimlet.dataset(split)[:]["activation"], before), ended
+    first = split / f"{data.generation:08}.json"
+    write(split, 4)
+    # Under other settings than those of the run.
+    words = ["gc", QUICKSTART, "--run-dir", tmp_path / "run", "--keep", "1"]
+    ended = command(*words)
+    assert ended.returncode == 0 and first.exists(), ended.stdout + ended.stderr
+    assert data[-1]["activation"].shape == (36, 8, 8, 16)
+    data.close()
+    ended = command(*words)
+    assert ended.returncode == 0 and not first.exists(), ended.stdout + ended.stderr
 
 
 def test_errors_survive_pickling():

@@ -319,7 +319,7 @@ fn submit(fake: &Fake, program: &Path, folder: &Path, options: &[String]) {
     };
     let script = Script {
         name: "na'me",
-        program: program.into(),
+        program: vec![program.into()],
         folder: folder.into(),
         data_root: Some(folder.join("da ta")),
         logs: folder.join("logs $x"),

@@ -1,10 +1,10 @@
 //! Command lines for the processes of this program that a command starts.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::Command;
 
-use crate::{Error, Result};
+use super::invocation;
+use crate::Result;
 
 /// Arguments that a command passes on to the processes it starts.
 pub trait Passed {
@@ -22,17 +22,8 @@ pub fn words(arguments: &[&dyn Passed]) -> Vec<OsString> {
 /// # Errors
 /// When the system cannot tell where this program is.
 pub fn command(name: &str, arguments: &[&dyn Passed]) -> Result<Command> {
-    let mut command = Command::new(program()?);
-    command.arg(name).args(words(arguments));
+    let program = invocation::starts()?;
+    let mut command = Command::new(&program[0]);
+    command.args(&program[1..]).arg(name).args(words(arguments));
     Ok(command)
-}
-
-/// The path of this program.
-///
-/// # Errors
-/// When the system cannot tell.
-pub fn program() -> Result<PathBuf> {
-    std::env::current_exe().map_err(|error| {
-        Error::failed(format!("could not find this program: {error}")).because(error)
-    })
 }

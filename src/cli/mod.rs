@@ -54,6 +54,8 @@ mod verify;
 mod worker;
 mod workers;
 
+use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -146,7 +148,35 @@ pub fn command() -> clap::Command {
 
 /// Parses the command line, runs the command, and returns the process's exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    ExitCode::from(run())
+}
+
+/// Runs the command inside another program, such as the interpreter of a language, and returns its exit code.
+/// `starts` are the words that start this command in another process, as it does to train modules side by side;
+/// `arguments` are those of a command line, without the name of the program. Once in a process, since signals, threads
+/// and limits are those of the whole process.
+///
+/// # Panics
+/// When `starts` is empty.
+pub fn run_as(starts: Vec<OsString>, arguments: Vec<OsString>) -> u8 {
+    assert!(!starts.is_empty(), "the words that start the command are missing");
+    invocation::is_hosted(starts, arguments);
+    let code = run();
+    // A process of our own does this when it ends. It fails only if there is no reader left.
+    let _ = std::io::stdout().flush();
+    code
+}
+
+fn run() -> u8 {
+    let words = std::iter::once(OsString::from("gimlet")).chain(invocation::arguments());
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(said) => {
+            // Fails only if there is nowhere left to say it.
+            let _ = said.print();
+            return u8::try_from(said.exit_code()).unwrap_or(1);
+        }
+    };
     let printer = Printer::new(&cli.globals);
     init_tracing();
     interrupt::without_death_by_file_size();
@@ -186,8 +216,8 @@ pub fn main() -> ExitCode {
         Command::Reference(args) => reference::run(args, Cli::command(), &printer),
     });
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => ExitCode::from(printer.error(&error)),
+        Ok(()) => 0,
+        Err(error) => printer.error(&error),
     }
 }
 

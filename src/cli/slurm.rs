@@ -8,7 +8,7 @@ use clap::Args;
 use super::arguments::{DeviceArgs, GlobalArgs, PipelineArgs};
 use super::printer::Printer;
 use super::session::sweep_dir;
-use super::{child, jobs};
+use super::{child, invocation, jobs};
 use crate::pipeline::{Environment, Slurm};
 use crate::quantity::counted;
 use crate::slurm::{Job, Queue, Script, Sharding, Submission, of_pipeline, of_sweep};
@@ -112,7 +112,7 @@ impl SlurmArgs {
         (of_jobs.quiet, of_jobs.threads) = (false, None);
         Script {
             name: &work.name,
-            program: child::program()?,
+            program: invocation::starts()?,
             folder,
             data_root: Environment::of_process().data_root,
             logs: logs(&work.dir, &work.name),

@@ -14,8 +14,8 @@ use crate::{Error, Kind, Result};
 pub struct Script<'a> {
     /// The pipeline's or the sweep's name.
     pub name: &'a str,
-    /// This program.
-    pub program: PathBuf,
+    /// The words that start this program.
+    pub program: Vec<OsString>,
     /// The folder where relative paths start.
     pub folder: PathBuf,
     /// The folder where relative paths of data start, if the environment names it.
@@ -109,7 +109,7 @@ impl Script<'_> {
             lines.push(format!("export {DATA_ROOT_VARIABLE}={}", path(root)?));
         }
         lines.push(format!("logs={}\nmkdir -p \"$logs\"", path(&self.logs)?));
-        lines.push(format!("gimlet={}", path(&self.program)?));
+        lines.push(format!("gimlet=({})", words(&texts(&self.program)?)?));
         lines.push(format!("run=({})\n", words(&texts(&self.arguments)?)?));
         lines.push(ASKED.to_string());
         for option in self.all() {
@@ -193,7 +193,7 @@ impl Script<'_> {
             options.extend(["--threads".to_string(), threads.to_string()]);
         }
         options.extend(arguments);
-        text += &format!("\"$gimlet\" {command} \"${{run[@]}}\" {}", words(&options)?);
+        text += &format!("\"${{gimlet[@]}}\" {command} \"${{run[@]}}\" {}", words(&options)?);
         Ok(text.trim_end().to_string())
     }
 }

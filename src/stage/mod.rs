@@ -29,7 +29,7 @@ mod ingest;
 pub mod ingest_summary;
 pub mod key;
 pub mod labels;
-mod layout;
+pub mod layout;
 pub mod lock;
 mod looks;
 pub mod mean;

@@ -73,15 +73,15 @@ impl Course {
         step / self.steps_per_epoch()
     }
 
-    /// The order of the samples in one epoch.
-    fn order(&self, epoch: u64) -> Vec<u32> {
+    /// The order of the samples in one epoch: step after step takes the next `batch` of them.
+    pub fn order(&self, epoch: u64) -> Vec<u32> {
         let purpose = format!("{}/order", self.module);
         generator(self.seed, &purpose, &[epoch]).permutation(self.samples)
     }
 
     /// The row of a sample in one epoch. The view changes from epoch to epoch, so that `views` epochs see all
     /// views.
-    fn row(&self, epoch: u64, sample: u64) -> u64 {
+    pub fn row(&self, epoch: u64, sample: u64) -> u64 {
         let view = (epoch + sample) % self.views as u64;
         view * self.samples as u64 + sample
     }
@@ -221,6 +221,21 @@ mod tests {
         assert_eq!(all[4..], rows(&course, 4..6));
         let odd: Vec<u64> = course.turns(1..6, 2).map(|turn| turn.step).collect();
         assert_eq!(odd, [1, 3, 5]);
+    }
+
+    #[test]
+    fn steps_take_the_order_of_their_epoch() {
+        for views in [1, 3] {
+            let course = course(views);
+            let order = |epoch| {
+                let samples = course.order(epoch).into_iter().take(9);
+                samples.map(|it| course.row(epoch, u64::from(it))).collect::<Vec<_>>()
+            };
+            assert_eq!(rows(&course, 0..3).concat(), order(0));
+            assert_eq!(rows(&course, 3..6).concat(), order(1));
+        }
+        // `python/tests/test_loader.py` expects the same of the Python package.
+        assert_eq!(course(1).order(1), [0]);
     }
 
     #[test]

@@ -138,5 +138,6 @@ pub use statistics::Statistics;
 pub use store::Store;
 pub use unfinished::Unfinished;
 pub use unique::unique;
+pub use writer::again::DoneRows;
 pub use writer::commit::Finished;
 pub use writer::{Spec, Writer};

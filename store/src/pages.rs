@@ -85,6 +85,12 @@ impl Pages {
         add_all(filled, sums)
     }
 
+    /// The values of each row, as they will be stored.
+    pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
+        let start = MAX_HEADER + self.layout.values_at();
+        self.slots.chunks_exact(self.slot()).map(move |slot| &slot[start..][..self.layout.row_bytes])
+    }
+
     /// Bytes of the bodies.
     pub fn size(&self) -> usize {
         self.slots.len() / self.slot() * self.layout.body()

@@ -201,6 +201,17 @@ impl Reader {
         self.read_as_it_is(place, positions, out.as_mut_bytes())
     }
 
+    /// Reads the values of a column of any type at `positions`, row after row, as they lie in the file. The scales of
+    /// an `i8` column are a column of their own, `NAME_scale`.
+    ///
+    /// # Errors
+    /// The errors of [`Self::read_f32`], where lengths are in bytes.
+    pub fn read_stored(&self, column: &str, positions: &[u64], out: &mut [u8]) -> Result<()> {
+        let (place, page) = self.column(column)?;
+        check_length(column, positions, page.row_bytes, out.len())?;
+        self.read_as_it_is(place, positions, out)
+    }
+
     /// Bytes that the pages of `column` take on disk, page headers and scales included.
     ///
     /// # Errors

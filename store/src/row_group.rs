@@ -74,6 +74,11 @@ impl RowGroup {
         Ok(())
     }
 
+    /// The values of stored column `place` in each row, as they will be stored.
+    pub fn stored_rows(&self, place: usize) -> impl Iterator<Item = &[u8]> {
+        self.tensors[place].rows()
+    }
+
     /// Chooses the compression that suits each column of the schema, by name.
     ///
     /// # Errors

@@ -79,6 +79,11 @@ impl TensorPage {
         self.prefix.len() + self.row_bytes + self.padding
     }
 
+    /// Where the values begin in the body.
+    pub fn values_at(&self) -> usize {
+        self.prefix.len()
+    }
+
     /// The possible lengths of a page, header included.
     pub fn lengths(&self) -> RangeInclusive<usize> {
         let most = MAX_HEADER + self.compression.most(self.body());

@@ -1,5 +1,7 @@
-//! Writes a generation, cut into parts. `writer/resume.rs` goes on with it; `writer/commit.rs` makes it visible.
+//! Writes a generation, cut into parts. `writer/resume.rs` goes on with it, `writer/again.rs` compares with it what is
+//! given once more, and `writer/commit.rs` makes it visible.
 
+pub(crate) mod again;
 pub(crate) mod commit;
 mod resume;
 

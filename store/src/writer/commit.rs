@@ -118,7 +118,7 @@ impl Writer {
         }
     }
 
-    fn manifest(&self, rows: u64, summary: Value) -> Manifest {
+    pub(super) fn manifest(&self, rows: u64, summary: Value) -> Manifest {
         let schema = self.kind.as_ref().map_or(&self.spec.schema, |kind| &kind.schema);
         let statistics = schema.columns.iter().enumerate().map(|(index, column)| {
             let mut sums = Sums::NONE;

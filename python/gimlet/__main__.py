@@ -1,0 +1,5 @@
+"""`python -m gimlet` is the command `gimlet`."""
+
+from ._command import main
+
+main()

@@ -5,6 +5,7 @@
 
 mod data;
 mod module;
+mod python;
 mod slurm;
 mod store;
 mod training;
@@ -17,12 +18,13 @@ use serde::{Deserialize, Serialize};
 
 pub use self::data::*;
 pub use self::module::*;
+pub use self::python::*;
 pub use self::slurm::*;
 pub use self::store::*;
 pub use self::training::*;
 pub use self::view::*;
 pub use crate::layer::{Layer, Map};
-use crate::loss::Recipe;
+use crate::loss::{OwnLoss, Recipe};
 use crate::schedule::Schedule;
 
 /// A whole pipeline: where its samples come from, how they are seen, and what is trained on them.
@@ -58,6 +60,14 @@ impl Pipeline {
     /// Epochs that a module trains in each round.
     pub fn epochs_per_round(&self, module: usize) -> usize {
         self.modules[module].epochs / self.schedule.rounds()
+    }
+
+    /// The loss that a module trains with: the pipeline's, or that of a module in PyTorch, which has its own.
+    pub fn loss_of(&self, module: usize) -> &dyn Recipe {
+        match self.modules[module].body {
+            Body::Layers(_) => self.loss.as_ref(),
+            Body::Python(_) => &OwnLoss,
+        }
     }
 }
 

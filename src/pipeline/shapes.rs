@@ -47,7 +47,10 @@ impl Pipeline {
     /// # Errors
     /// Those of [`Self::shapes`].
     pub fn walk(&self, sample: SampleSize, described: &BTreeMap<usize, Map>) -> Result<Walked> {
-        let origin = |module: usize, layer: usize| format!("modules.{module}.layers.{layer}");
+        let origin = |module: usize, layer: usize| match self.modules[module].body {
+            Body::Layers(_) => format!("modules.{module}.layers.{layer}"),
+            Body::Python(_) => format!("modules.{module}.python"),
+        };
         walk(&self.view, self.loss.as_ref(), self.modules.iter(), sample, described, origin)
             .map_err(|fault| fault.in_file(&self.file))
     }
@@ -59,6 +62,8 @@ pub struct Walked {
     pub ends: Vec<(Map, Map)>,
     /// What the last of them writes; what the first module reads where there are none.
     pub next: Map,
+    /// Rows and columns of patches.
+    pub grid: [usize; 2],
 }
 
 /// Walks the shapes through all modules, for [`Pipeline::shapes`]. `origin` gives the path of a module's layer in the
@@ -120,7 +125,7 @@ pub fn walk<'a>(
         }
         ends.push((input, map));
     }
-    Ok(Walked { ends, next: map })
+    Ok(Walked { ends, next: map, grid: grid.unwrap_or([1, 1]) })
 }
 
 /// Fails when a layer is only for another signal than the view's.

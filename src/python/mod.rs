@@ -8,7 +8,7 @@ mod message;
 mod process;
 mod pupil;
 
-pub use described::{Described, described};
+pub use described::{Described, Weight, described};
 pub use facts::key_of;
 pub use process::{Opening, StageProcess};
 pub use pupil::Pupil;

@@ -12,14 +12,14 @@ use std::thread::JoinHandle;
 use candle_core::Tensor;
 use serde_json::{Map, Value, json};
 
-use super::facts::{self, Facts};
+use super::facts::{key_from, learnt};
 use super::message::Message;
 use super::{PROTOCOL, VERSION, named};
 use crate::device::DeviceName;
 use crate::module::Frozen;
 use crate::parameters::Parameters;
-use crate::pipeline::{PythonStage, StageKey};
-use crate::train::learning::{Judged, Lesson, OwnLoss};
+use crate::pipeline::PythonStage;
+use crate::train::learning::{Judge, Judged, Lesson};
 use crate::{Error, Kind, Result};
 
 /// Lines of stderr that are kept for an error.
@@ -45,6 +45,8 @@ pub struct Opening {
     pub seed: u64,
     /// The learning rate of its optimiser, unless the stage makes its own.
     pub learning_rate: f64,
+    /// What the keys of the run hold of the stage; `None` where it is in no run.
+    pub key: Option<Value>,
 }
 
 /// A process that holds a module.
@@ -89,6 +91,9 @@ impl StageProcess {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // Neither the working folder nor the order of sets changes what a stage does.
         command.env("PYTHONSAFEPATH", "1").env("PYTHONHASHSEED", "0");
+        // Ctrl-C is for this process, which decides when to stop.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let mut child = command.spawn().map_err(|error| {
             let message = format!("could not start `{}`: {error}", interpreter.display());
             Error::failed(message).hint(WHICH_PYTHON)
@@ -163,15 +168,16 @@ impl StageProcess {
     /// # Errors
     /// When it cannot be started, or was edited since the keys of the run were made.
     pub fn open(stage: &PythonStage, opening: &Opening) -> Result<Self> {
-        let planned = facts::facts(stage)?;
         let (process, hello, files) = Self::start(stage, Some(&opening.module))?;
         let process = Self { shape: opening.shape, ..process };
-        let now = Facts::of(stage, &hello, &files)?;
-        if now != planned && stage.key == StageKey::Source {
-            let message = format!("{} was edited while it was about to run", process.called);
-            return Err(Error::failed(message).hint("run the same command again"));
+        let Opening { module: _, shape, grid, output, device, seed, learning_rate, key } = opening;
+        if let Some(key) = key
+            && *key != key_from(stage, &learnt(stage, &hello, &files)?)
+        {
+            let message = format!("{} was edited after this run had begun", process.called);
+            return Err(Error::failed(message)
+                .hint("run the same command again: what depends on the stage is done again"));
         }
-        let Opening { module: _, shape, grid, output, device, seed, learning_rate } = opening;
         let request = Message::to("open")
             .saying("arguments", Value::Object(stage.arguments.clone()))
             .saying("shape", json!(shape))
@@ -399,7 +405,7 @@ impl Frozen for StageProcess {
     }
 }
 
-impl OwnLoss for StageProcess {
+impl Judge for StageProcess {
     fn judge(&self, x: &Tensor, lesson: &Lesson, maps: bool) -> Result<Judged> {
         judged(&self.ask(&self.about("loss", x, lesson, maps)?)?, maps)
     }

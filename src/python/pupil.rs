@@ -9,7 +9,7 @@ use super::message::Message;
 use super::process::{StageProcess, judged};
 use crate::loss::Sizes;
 use crate::parameters::Parameters;
-use crate::train::learning::{Judged, Learning, Lesson, OwnLoss};
+use crate::train::learning::{Judge, Judged, Learning, Lesson};
 use crate::train::profile::{Breakdown, Profile};
 use crate::train::trainer::Step;
 use crate::{Error, Kind, Result};
@@ -116,7 +116,7 @@ impl Learning for Pupil {
         Profile { breakdown, parameters, batch, ..Profile::default() }
     }
 
-    fn own_loss(&self) -> Option<Arc<dyn OwnLoss>> {
+    fn judge(&self) -> Option<Arc<dyn Judge>> {
         Some(self.process.clone())
     }
 }

@@ -63,15 +63,15 @@ pub trait Learning: Send {
     /// Time and memory of the steps so far.
     fn profile(&self) -> Profile;
 
-    /// Where the module computes its loss itself, what computes it with the present weights.
-    fn own_loss(&self) -> Option<Arc<dyn OwnLoss>> {
+    /// What computes the loss with the present weights, where the module computes it itself.
+    fn judge(&self) -> Option<Arc<dyn Judge>> {
         None
     }
 }
 
-/// A module that computes its loss itself, on rows that it is not to learn from.
-pub trait OwnLoss: Send + Sync {
-    /// The loss of `x`, and the output for it where `maps` are wanted.
+/// Computes the loss of a module on rows that it is not to learn from.
+pub trait Judge: Send + Sync {
+    /// The loss of `x`, `[batch * patches, h, w, channels]`, and the output for it where `maps` are wanted.
     ///
     /// # Errors
     /// When the loss cannot be computed, or is not finite.

@@ -62,6 +62,11 @@ impl Pipeline {
         self.modules[module].epochs / self.schedule.rounds()
     }
 
+    /// Whether a module trains with a loss that reads the labels of samples, which all of them must have then.
+    pub fn reads_labels(&self) -> bool {
+        (0..self.modules.len()).any(|module| self.loss_of(module).reads_labels())
+    }
+
     /// The loss that a module trains with: the pipeline's, or that of a module in PyTorch, which has its own.
     pub fn loss_of(&self, module: usize) -> &dyn Recipe {
         match self.modules[module].body {

@@ -280,12 +280,14 @@ impl StageProcess {
         let text = |name: &str| said.get(name).and_then(Value::as_str);
         let what = text("error").unwrap_or_default();
         if said.get("not_finite").and_then(Value::as_bool) == Some(true) {
-            return Error::failed(format!("{}: {what}", self.called))
-                .hint("lower `learning_rate`, or look at the input with `gimlet inspect`");
+            return Error::failed(format!("{}: {what}", self.called)).hint(
+                "lower `training.learning_rate`, or look at the input with `gimlet inspect`",
+            );
         }
         let error = match text("traceback") {
             Some(traceback) => {
                 Error::failed(format!("{}: {what}\n{}", self.called, traceback.trim_end()))
+                    .hint("mend the stage, and run the same command again")
             }
             None => Error::failed(format!("{}: {what}", self.called)),
         };

@@ -345,7 +345,8 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         self.learners.iter().enumerate().map(of).collect()
     }
 
-    /// Makes the error of a module whose `step` gave something that is not a number.
+    /// Makes the error of a module whose `step` failed: it gave something that is not a number, or a module in PyTorch
+    /// did what it must not, and says what to do.
     fn diverged(&self, index: usize, step: u64, error: &Error) -> Error {
         let place = match self.learners.as_slice() {
             [_] => String::new(),
@@ -356,10 +357,14 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             false => "no checkpoint had been written",
         };
         let (title, epoch) = (&self.title, self.course.epoch(step) + 1);
-        let message =
-            format!("`{title}` stopped at epoch {epoch}, step {step}: {place}{error}; {kept}");
-        Error::failed(message)
-            .hint("lower `training.learning_rate`, or look at the input with `gimlet inspect`")
+        let stopped = format!("`{title}` stopped at epoch {epoch}, step {step}");
+        match error.hint_text() {
+            // It may have many lines.
+            Some(hint) => Error::failed(format!("{stopped}, {kept}: {place}{error}")).hint(hint),
+            None => Error::failed(format!("{stopped}: {place}{error}; {kept}")).hint(
+                "lower `training.learning_rate`, or look at the input with `gimlet inspect`",
+            ),
+        }
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -429,7 +434,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
                 return self.diverged(place, self.steps().saturating_sub(1), &error);
             }
             Error::failed(format!("`{}` ended with bad weights: {error}", self.title))
-                .hint("lower `training.learning_rate`")
+                .hint(error.hint_text().unwrap_or("lower `training.learning_rate`"))
         })
     }
 

@@ -62,7 +62,7 @@ class Holder:
 
     def __init__(self, torch):
         self.torch = torch
-        self.stage = self.served = self.folder = None
+        self.stage = self.served = None
 
     def answer(self, request, tensors):
         """The answer to a request, and tensors by name."""
@@ -76,9 +76,8 @@ class Holder:
     def do_load(self, request, _tensors):
         from .loading import load, sources
 
-        self.folder = request["folder"]
-        self.stage = load(request["file"], request["class"], self.folder)
-        return {"files": sources(self.folder)}, []
+        self.stage = load(request["file"], request["class"], request["folder"])
+        return {"files": sources(request["folder"])}, []
 
     def do_describe(self, request, _tensors):
         from .served import described
@@ -99,11 +98,8 @@ class Holder:
         return {}, []
 
     def do_state(self, _request, _tensors):
-        from .loading import sources
-
         state = [("trainer", self.served.trainer_state())]
-        weights = [("weights." + name, it) for name, it in self.served.weights()]
-        return {"files": sources(self.folder)}, state + weights
+        return {}, state + [("weights." + name, it) for name, it in self.served.weights()]
 
     def do_restore(self, _request, tensors):
         self.served.restore(tensors["trainer"])

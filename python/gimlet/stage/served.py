@@ -9,6 +9,7 @@ import torch
 
 from .refusal import NotFinite, Refusal
 from .stage import Batch, Shape, Stage
+from .wire import bytes_of
 
 #: Samples of a dry run. More than one, so that a lost axis shows.
 DRY = 2
@@ -103,6 +104,19 @@ def seed(number):
         sys.modules["numpy"].random.seed(number % 2**32)
 
 
+def plain(value, strings):
+    """A copy of `value` in which nothing is shared but equal strings: it is always saved as the same bytes."""
+    if isinstance(value, str):
+        return strings.setdefault(value, value)
+    if isinstance(value, torch.Tensor):
+        return value.detach().cpu().clone()
+    if type(value) is dict:
+        return {plain(name, strings): plain(it, strings) for name, it in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(plain(it, strings) for it in value)
+    return value
+
+
 class Served:
     """A module with its optimiser."""
 
@@ -113,8 +127,11 @@ class Served:
         if self.device.type == "cuda" and not torch.cuda.is_available():
             raise Refusal(f"torch {torch.__version__} finds no CUDA device", "leave `--device` out, or install a driver")
         torch.set_num_threads(request["threads"])
+        if self.device.type == "cpu":
+            torch.use_deterministic_algorithms(True, warn_only=True)
         # What is drawn is drawn on the CPU, so that it is the same on every device.
-        seed(request["seed"])
+        self.seed = request["seed"]
+        seed(self.seed)
         self.module: Stage = made(stage, self.shape, request["arguments"]).to(self.device)
         self.module.learning_rate = request["learning_rate"]
         self.optimizer = self.scheduler = self.scaler = None
@@ -132,6 +149,8 @@ class Served:
     def forward(self, x, check=True):
         """What the module makes of a batch: float32, in evaluation mode, without gradients."""
         self.module.eval()
+        # Where `forward` draws at random, each batch has the same draws.
+        seed(self.seed)
         with torch.no_grad():
             output = self.module(x.to(self.device))
         check_output(output, self.shape, len(x), self.output)
@@ -218,13 +237,13 @@ class Served:
         parts = {"optimizer": self.optimizer, "scheduler": self.scheduler, "scaler": self.scaler}
         parts = {name: it.state_dict() for name, it in parts.items() if it is not None}
         file = io.BytesIO()
-        torch.save(parts, file)
+        torch.save(plain(parts, {}), file)
         return torch.frombuffer(bytearray(file.getvalue()), dtype=torch.uint8)
 
     def restore(self, raw):
         """Goes on from `trainer_state`."""
         self.begin()
-        file = io.BytesIO(bytes(raw.untyped_storage()))
+        file = io.BytesIO(bytes_of(raw))
         parts = torch.load(file, map_location=self.device, weights_only=True)
         for name, it in (("optimizer", self.optimizer), ("scheduler", self.scheduler), ("scaler", self.scaler)):
             if (it is None) != (name not in parts):

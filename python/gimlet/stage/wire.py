@@ -1,6 +1,6 @@
 """Messages between `gimlet` and this process: one line of JSON, then the bytes of the tensors that it names.
 
-`docs/reference/stage-protocol.md` has the whole protocol.
+`docs/stage-protocol.md` has the whole protocol.
 """
 
 import ctypes
@@ -31,17 +31,16 @@ class Wire:
         return request, tensors
 
     def _tensor(self, dtype, shape):
-        length = math.prod(shape) * dtype.itemsize
-        if not length:
-            return torch.empty(shape, dtype=dtype)
-        raw, read = bytearray(length), 0
-        view = memoryview(raw)
+        # Memory of torch is aligned in one way, on which the last bits of a product may depend.
+        tensor = torch.empty(shape, dtype=dtype)
+        length, read = math.prod(shape) * dtype.itemsize, 0
+        view = bytes_of(tensor)
         while read < length:
             more = self.requests.readinto(view[read:])
             if not more:
                 raise EOFError("the request ends within a tensor")
             read += more
-        return torch.frombuffer(raw, dtype=dtype).view(shape)
+        return tensor
 
     def write(self, answer, tensors=()):
         """Sends an answer, and `tensors`, pairs of a name and a tensor."""
@@ -50,7 +49,13 @@ class Wire:
         line = json.dumps({**answer, "tensors": about}, allow_nan=False)
         self.answers.write(line.encode() + b"\n")
         for _, it in tensors:
-            length = it.numel() * it.element_size()
-            if length:
-                self.answers.write((ctypes.c_char * length).from_address(it.data_ptr()))
+            self.answers.write(bytes_of(it))
         self.answers.flush()
+
+
+def bytes_of(tensor):
+    """The memory of a contiguous tensor."""
+    length = tensor.numel() * tensor.element_size()
+    if not length:
+        return memoryview(bytearray())
+    return memoryview((ctypes.c_char * length).from_address(tensor.data_ptr())).cast("B")

@@ -53,6 +53,7 @@ pub mod parameters;
 mod parquet_table;
 pub mod pipeline;
 pub mod probe;
+pub mod python;
 mod quantity;
 pub mod random;
 mod registry;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use candle_core::{Tensor, Var};
+use candle_core::{DType, Tensor, Var};
 use gimlet_store::Location;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
@@ -54,7 +54,7 @@ pub enum Init {
     Constant(f32),
 }
 
-/// Parameters by name, each an f32 tensor, on one device.
+/// Parameters by name, each an f32 tensor, on one device. In a checkpoint, tensors of u8 hold what others have written.
 ///
 /// Convolution weights lie as `[kernel, kernel, channels, out_channels]`.
 #[derive(Debug, Clone, Default)]
@@ -194,14 +194,14 @@ impl Parameters {
     pub fn to_safetensors(&self, about: &serde_json::Value) -> Result<Vec<u8>> {
         let mut raw = Vec::with_capacity(self.tensors.len());
         for (name, tensor) in &self.tensors {
-            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            raw.push((name, tensor.dims().to_vec(), bytes));
+            raw.push((name, tensor, bytes_of(tensor)?));
         }
         let failed = |error| Error::failed(format!("could not serialise parameters: {error}"));
         let mut views = Vec::with_capacity(raw.len());
-        for (name, dims, bytes) in &raw {
-            let view = TensorView::new(Dtype::F32, dims.clone(), bytes).map_err(failed)?;
+        for (name, tensor, bytes) in &raw {
+            let dtype = if tensor.dtype() == DType::U8 { Dtype::U8 } else { Dtype::F32 };
+            let dims = tensor.dims().to_vec();
+            let view = TensorView::new(dtype, dims, bytes).map_err(failed)?;
             views.push((name.as_str(), view));
         }
         let mut about = about.clone();
@@ -239,13 +239,17 @@ impl Parameters {
         let file = SafeTensors::deserialize(bytes).map_err(|e| damaged(e.to_string()))?;
         let mut tensors = BTreeMap::new();
         for (name, view) in file.tensors() {
-            if view.dtype() != Dtype::F32 {
-                return Err(damaged(format!("tensor `{name}` is not f32")));
-            }
-            let (values, _) = view.data().as_chunks::<4>();
-            let values: Vec<f32> = values.iter().map(|raw| f32::from_le_bytes(*raw)).collect();
             let home = &candle_core::Device::Cpu;
-            tensors.insert(name, Tensor::from_vec(values, view.shape(), home)?);
+            let tensor = match view.dtype() {
+                Dtype::F32 => {
+                    let (values, _) = view.data().as_chunks::<4>();
+                    let values = values.iter().map(|raw| f32::from_le_bytes(*raw));
+                    Tensor::from_vec(values.collect::<Vec<_>>(), view.shape(), home)?
+                }
+                Dtype::U8 => Tensor::from_slice(view.data(), view.shape(), home)?,
+                _ => return Err(damaged(format!("tensor `{name}` is neither f32 nor u8"))),
+            };
+            tensors.insert(name, tensor);
         }
         let about = header.metadata().as_ref().and_then(|metadata| metadata.get(METADATA_KEY));
         let about = about.ok_or_else(|| damaged(format!("no `{METADATA_KEY}` in its metadata")))?;
@@ -268,10 +272,18 @@ impl Parameters {
         let mut hasher = blake3::Hasher::new();
         for (name, tensor) in &self.tensors {
             hasher.update(format!("{name} {:?}\n", tensor.dims()).as_bytes());
-            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            hasher.update(&bytes);
+            hasher.update(&bytes_of(tensor)?);
         }
         Ok(hasher.finalize().to_hex().to_string())
     }
+}
+
+/// The values of a tensor of f32 or u8 as they lie in a file.
+fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>> {
+    let flat = tensor.flatten_all()?;
+    if tensor.dtype() == DType::U8 {
+        return Ok(flat.to_vec1::<u8>()?);
+    }
+    let values = flat.to_vec1::<f32>()?;
+    Ok(values.iter().flat_map(|value| value.to_le_bytes()).collect())
 }

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._run import runs as runs
     from ._writer import Writer as Writer
     from ._writer import writer as writer
+    from .stage import Stage as Stage
 
 __version__ = "0.1.0"
 
@@ -53,6 +54,7 @@ __all__ = [
     "Loader",
     "Missing",
     "Run",
+    "Stage",
     "Table",
     "Usage",
     "Writer",

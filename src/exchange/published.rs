@@ -27,7 +27,7 @@ use crate::Result;
 use crate::context::gru;
 use crate::layer::{Layer, Places, turned};
 use crate::loss::{Recipe, Sizes, infonce1d};
-use crate::parameters::ParameterShape;
+use crate::parameters::{Init, ParameterShape};
 use crate::train::trainer;
 
 /// The published code's name for the modules of a stack for images.
@@ -51,6 +51,8 @@ pub struct Published {
     rows: Option<Range<usize>>,
     /// Rows at the end of a kernel that are masked there, and missing here.
     masked: usize,
+    /// Whether both forms are the same: so for modules in PyTorch.
+    same: bool,
 }
 
 const PREDICTOR: &str = "loss.predictor.";
@@ -81,17 +83,27 @@ pub fn parameters(
             ([_, _, theirs, _], [rows, ..]) => theirs.saturating_sub(*rows),
             _ => 0,
         };
-        Published { ours, name, dims, masked, rows: None }
+        Published { ours, name, dims, masked, rows: None, same: false }
     };
     ours.into_iter().map(publish).collect()
 }
 
 impl Published {
+    /// A parameter that is published as it is; here it lies under `prefix`.
+    pub fn unchanged(prefix: &str, name: &str, dims: &[usize]) -> Self {
+        let init = Init::Constant(0.0);
+        let ours = ParameterShape { name: format!("{prefix}.{name}"), dims: dims.to_vec(), init };
+        Self { ours, name: name.to_owned(), dims: dims.to_vec(), rows: None, masked: 0, same: true }
+    }
+
     /// Converts our tensor to the published form; if several of ours are one there, only this one's rows.
     ///
     /// # Errors
     /// When it is of another shape.
     pub fn publish(&self, ours: &Tensor) -> Result<Tensor> {
+        if self.same {
+            return Ok(ours.clone());
+        }
         let turned = match ours.rank() {
             4 => ours.permute((3, 2, 0, 1))?.pad_with_zeros(2, 0, self.masked)?,
             2 => ours.t()?,
@@ -109,6 +121,9 @@ impl Published {
     /// # Errors
     /// When it is of another shape.
     pub fn take(&self, theirs: &Tensor) -> Result<Tensor> {
+        if self.same {
+            return Ok(theirs.clone());
+        }
         let theirs = match &self.rows {
             Some(rows) => &theirs.narrow(0, rows.start, rows.len())?,
             None => theirs,
@@ -155,7 +170,7 @@ fn one_of_several(ours: ParameterShape, k: usize, several: usize) -> Published {
         ours,
         name: "loss.predictor.weight".to_string(),
         dims: vec![several * to, from],
-        masked: 0,
+        same: false, masked: 0,
         rows: Some(k * to..(k + 1) * to),
     }
 }

@@ -9,6 +9,7 @@ mod contrast;
 mod graph;
 pub mod infonce;
 pub mod infonce1d;
+mod own;
 mod prediction;
 mod registry;
 mod rows;
@@ -25,6 +26,7 @@ use std::ops::RangeInclusive;
 
 use candle_core::Tensor;
 pub use infonce::Context;
+pub use own::OwnLoss;
 pub use registry::Losses;
 pub use sampling::Sampling;
 use serde::ser::Error as _;

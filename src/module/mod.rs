@@ -25,6 +25,21 @@ use crate::layer::{Layer, Map, Sequence, Work, front};
 use crate::parameters::{ParameterShape, Parameters};
 use crate::{Error, Result};
 
+/// A module that does not train: layers, or a process that holds one in PyTorch.
+pub trait Frozen: Send + Sync {
+    /// Computes the output for `x`: `[n, h, w, channels]` -> `[n, h', w', channels']`. Leaves no graph.
+    ///
+    /// # Errors
+    /// When the input does not fit.
+    fn forward(&self, x: &Tensor) -> Result<Tensor>;
+}
+
+impl Frozen for Module {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.forward(x)
+    }
+}
+
 /// A module with its parameters, training or frozen.
 pub struct Module {
     /// The layers, without a context at the end.

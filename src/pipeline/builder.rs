@@ -1,6 +1,7 @@
 //! Builds a pipeline from its parts, with the checks that hold for every pipeline. A pipeline that is read from a file
 //! is built here, too.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -182,7 +183,7 @@ fn check_shapes(
     let Some(sample) = view.settings().size(source) else { return Ok(()) };
     let modules = planned.iter().map(|planned| &planned.module);
     let origin = |module: usize, layer: usize| planned[module].origins[layer].clone();
-    walk(view, loss, modules, sample, origin).map(|_| ())
+    walk(view, loss, modules, sample, &BTreeMap::new(), origin).map(|_| ())
 }
 
 /// Whether `name` can be the name of a run's folder.

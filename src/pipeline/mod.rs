@@ -19,6 +19,7 @@ mod overrides;
 mod per_split;
 mod pooling;
 mod preset;
+mod python;
 mod raw;
 mod reference;
 mod schedule;
@@ -42,7 +43,7 @@ use crate::error::Result;
 
 pub use bounds::MOST_THREADS;
 pub use builder::Builder;
-pub use environment::{DATA_ROOT_VARIABLE, Environment};
+pub use environment::{DATA_ROOT_VARIABLE, Environment, PYTHON_VARIABLE};
 pub use json::json_of;
 pub use modules::NewModule;
 pub use name_pattern::NamePattern;
@@ -50,6 +51,7 @@ pub use per_split::PerSplit;
 pub use pooling::Pooling;
 pub use reference::{ABOUT, reference};
 pub use settings::*;
+pub use shapes::Walked;
 pub use split::Cut;
 pub use view::SampleView;
 
@@ -103,13 +105,15 @@ fn read(
     let view = view::resolve(raw.view.as_ref(), of_activations)?;
     let (medium, default_loss) = (view.settings().medium(), view.settings().default_loss());
     let located = |fault: Fault| fault.located(document);
+    let python = python::Python::of(&raw.python, file, environment);
+    let known = modules::Known { layers: &environment.layers, python: &python };
     let builder = Builder {
         name: name(raw.name, file)?,
         file: file.to_owned(),
         seed: raw.seed.unwrap_or(0),
         data: data::resolve(&raw.data, file, origin, environment, medium)?,
         view,
-        modules: modules::resolve(raw.modules.get_ref(), &environment.layers, document, &described)
+        modules: modules::resolve(raw.modules.get_ref(), &known, document, &described)
             .map_err(located)?,
         split: raw.split,
         loss: loss::resolve(&environment.losses, default_loss, document, &described)?,

@@ -10,9 +10,10 @@ use super::bounds::{count, number_of, whole};
 use super::error_wording::{mistyped, suggest};
 use super::origin::{Fault, find};
 use super::preset::{self, Preset};
+use super::python::Python;
 use super::raw;
 use super::reference;
-use super::settings::{Activations, Module, Store, Training};
+use super::settings::{Activations, Body, Module, PythonStage, Store, Training};
 use super::split::{self, Cut};
 use crate::layer::{Bounded, Entry, Layer, Layers, MAX_BLOCKS};
 use crate::setting::Setting;
@@ -27,11 +28,18 @@ const MAX_LAYERS: usize = 4096;
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewModule {
     name: String,
-    layers: Vec<PlacedLayer>,
+    body: NewBody,
     in_channels: Option<usize>,
     epochs: Option<usize>,
     learning_rate: Option<f64>,
     activations: Option<Activations>,
+}
+
+/// What a new module computes.
+#[derive(Debug, Clone, PartialEq)]
+enum NewBody {
+    Layers(Vec<PlacedLayer>),
+    Python(PythonStage),
 }
 
 /// A layer, and the path of the setting that it comes from.
@@ -41,9 +49,19 @@ impl NewModule {
     /// A module of this name with these layers.
     pub fn new(name: impl Into<String>, layers: impl IntoIterator<Item = Arc<dyn Layer>>) -> Self {
         let placed = |(index, layer)| (format!("layers.{index}"), layer);
+        let layers = layers.into_iter().enumerate().map(placed);
+        Self::of(name.into(), NewBody::Layers(layers.collect()))
+    }
+
+    /// A module of this name that is written in PyTorch.
+    pub fn in_python(name: impl Into<String>, stage: PythonStage) -> Self {
+        Self::of(name.into(), NewBody::Python(stage))
+    }
+
+    fn of(name: String, body: NewBody) -> Self {
         Self {
-            name: name.into(),
-            layers: layers.into_iter().enumerate().map(placed).collect(),
+            name,
+            body,
             in_channels: None,
             epochs: None,
             learning_rate: None,
@@ -84,7 +102,7 @@ impl NewModule {
 /// A checked module, and where in the pipeline its parts come from.
 pub struct Planned {
     pub module: Module,
-    /// The paths of its layers.
+    /// The paths of its layers, or of the stage in PyTorch that it is.
     pub origins: Vec<String>,
     /// The path of its own `epochs`, where it has them.
     pub own_epochs: Option<String>,
@@ -101,53 +119,61 @@ pub fn plan(
     if modules.is_empty() {
         return Err(Fault::of("modules", "a pipeline needs at least one module"));
     }
+    let planned_of = |name, origins, body| {
+        let Training { epochs, learning_rate, .. } = *training;
+        let module = Module { name, body, epochs, learning_rate, activations: store.activations };
+        Planned { module, origins, own_epochs: None }
+    };
     let planned = |name, layers: Vec<PlacedLayer>| {
         let (origins, layers) = layers.into_iter().unzip();
-        let Training { epochs, learning_rate, .. } = *training;
-        let module = Module { name, layers, epochs, learning_rate, activations: store.activations };
-        Planned { module, origins, own_epochs: None }
+        planned_of(name, origins, Body::Layers(layers))
     };
     let names: Vec<_> = modules.iter().map(|module| module.name.clone()).collect();
     let mut all = Vec::new();
     let mut all_layers: Vec<PlacedLayer> = Vec::new();
-    let mut before = ("the view".to_owned(), channels);
+    let mut before = ("the view".to_owned(), Some(channels));
     let mut room = MAX_LAYERS;
     for (index, new) in modules.into_iter().enumerate() {
         let path = format!("modules.{index}");
         check_name(&new.name, &names[..index])
             .map_err(|wrong| Fault::of(format!("{path}.name"), wrong))?;
         check_own_settings(&new, &path, split.is_some())?;
-        let NewModule { name, layers, in_channels, epochs, learning_rate, activations } = new;
-        let absolute = |(origin, layer)| (format!("{path}.{origin}"), layer);
-        let layers: Vec<_> = layers.into_iter().map(absolute).collect();
-        if layers.is_empty() {
-            let message = format!("module `{name}` has no layer");
-            return Err(Fault::of(format!("{path}.layers"), message));
-        }
-        layers.iter().try_for_each(check_layer)?;
-        if let Some((origin, _)) = layers.get(room) {
-            let message = format!("the modules have more than {MAX_LAYERS} layers in all");
-            return Err(Fault::of(origin, message));
-        }
-        room -= layers.len();
+        let NewModule { name, body, in_channels, epochs, learning_rate, activations } = new;
+        // What a stage in PyTorch gives is known after a dry run.
         if let (Some(expected), Some(given)) = (in_channels, before.1)
             && expected != given
         {
-            let message = format!(
-                "module `{name}` expects {expected} channels, {} gives {}",
-                before.0, given
-            );
+            let message =
+                format!("module `{name}` expects {expected} channels, {} gives {given}", before.0);
             let fault = Fault::of(format!("{path}.in_channels"), message);
             return Err(fault.or_of(format!("{path}.preset")));
         }
-        let read = before.1.or(in_channels);
-        let given = read.map(|c| layers.iter().fold(c, |c, (_, layer)| layer.out_channels(c)));
-        before = (format!("`{name}`"), given);
-        if split.is_some() {
-            all_layers.extend(layers);
-            continue;
-        }
-        let mut made = planned(name, layers);
+        let called = format!("`{name}`");
+        let mut made = match body {
+            NewBody::Python(_) if split.is_some() => {
+                let message =
+                    format!("`split` cuts layers, and module `{name}` is written in PyTorch");
+                return Err(Fault::of("split", message).hint("leave `split` out"));
+            }
+            NewBody::Python(stage) => {
+                planned_of(name, vec![format!("{path}.python")], Body::Python(stage))
+            }
+            NewBody::Layers(layers) => {
+                let absolute = |(origin, layer)| (format!("{path}.{origin}"), layer);
+                let layers: Vec<_> = layers.into_iter().map(absolute).collect();
+                check_layers(&name, &path, &layers, room)?;
+                room -= layers.len();
+                if split.is_some() {
+                    let read = before.1.or(in_channels);
+                    let fold = |c| layers.iter().fold(c, |c, (_, layer)| layer.out_channels(c));
+                    before = (called, read.map(fold));
+                    all_layers.extend(layers);
+                    continue;
+                }
+                planned(name, layers)
+            }
+        };
+        before = (called, made.module.out_channels(before.1.or(in_channels)));
         let module = &mut made.module;
         module.epochs = epochs.unwrap_or(module.epochs);
         module.learning_rate = learning_rate.unwrap_or(module.learning_rate);
@@ -163,9 +189,30 @@ pub fn plan(
     Ok(all)
 }
 
+/// Fails when a module has no layers, or one that is out of its bounds, or more than `room`.
+fn check_layers(
+    name: &str,
+    path: &str,
+    layers: &[PlacedLayer],
+    room: usize,
+) -> Result<(), Fault> {
+    if layers.is_empty() {
+        let message = format!("module `{name}` has no layer");
+        return Err(Fault::of(format!("{path}.layers"), message));
+    }
+    layers.iter().try_for_each(check_layer)?;
+    match layers.get(room) {
+        None => Ok(()),
+        Some((origin, _)) => {
+            let message = format!("the modules have more than {MAX_LAYERS} layers in all");
+            Err(Fault::of(origin, message))
+        }
+    }
+}
+
 /// Fails unless a context is the last layer of its module: the module's loss predicts with it.
 fn check_order(planned: &Planned) -> Result<(), Fault> {
-    let Module { layers, name, .. } = &planned.module;
+    let (layers, name) = (planned.module.layers(), &planned.module.name);
     let context = layers.iter().position(|layer| layer.is_context());
     match context.filter(|place| place + 1 < layers.len()) {
         None => Ok(()),
@@ -220,10 +267,16 @@ fn check_setting(origin: &str, layer: &dyn Layer, setting: &Bounded) -> Result<(
     whole(&format!("{origin}.{}.{key}", layer.name()), *value, bounds)
 }
 
+/// What modules can be made of.
+pub struct Known<'a> {
+    pub layers: &'a Layers,
+    pub python: &'a Python,
+}
+
 /// Reads the tables of `document`.
 pub fn resolve(
     modules: &[Spanned<raw::Module>],
-    known: &Layers,
+    known: &Known<'_>,
     document: &DeTable<'_>,
     settings: &[Setting],
 ) -> Result<Vec<NewModule>, Fault> {
@@ -231,15 +284,24 @@ pub fn resolve(
     let mut room = MAX_LAYERS;
     for (index, raw) in modules.iter().enumerate() {
         let raw = raw.get_ref();
-        let Stack { layers, made_for } = stack(raw, room, &|origin| {
-            let path = format!("modules.{index}.{origin}");
-            let entry = read(&path, raw.name.get_ref(), known, document, settings)?;
-            expand(entry, &path)
-        })?;
-        let left = room.checked_sub(layers.len());
+        let mut left = Some(room);
+        let (body, made_for) = match &raw.python {
+            Some(named) => (NewBody::Python(python_stage(raw, named, known.python)?), None),
+            None => {
+                refuse_python_keys(raw)?;
+                let Stack { layers, made_for } = stack(raw, room, &|origin| {
+                    let path = format!("modules.{index}.{origin}");
+                    let entry =
+                        read(&path, raw.name.get_ref(), known.layers, document, settings)?;
+                    expand(entry, &path)
+                })?;
+                left = room.checked_sub(layers.len());
+                (NewBody::Layers(layers), made_for)
+            }
+        };
         all.push(NewModule {
             name: raw.name.get_ref().clone(),
-            layers,
+            body,
             in_channels: raw.in_channels.or(made_for),
             epochs: raw.epochs,
             learning_rate: raw.learning_rate,
@@ -250,6 +312,37 @@ pub fn resolve(
         room = left;
     }
     Ok(all)
+}
+
+/// Reads a module that is written in PyTorch. It has no layers.
+fn python_stage(
+    raw: &raw::Module,
+    named: &Spanned<String>,
+    python: &Python,
+) -> Result<PythonStage, Fault> {
+    let name = raw.name.get_ref();
+    let other = match raw {
+        raw::Module { layers: Some(_), .. } => "`layers`",
+        raw::Module { preset: Some(_), .. } => "a `preset`",
+        raw::Module { width: Some(_), .. } => "a `width`",
+        _ => return python.stage(raw, named),
+    };
+    Err(Fault::at(named.span(), format!("module `{name}` has both {other} and `python`")))
+}
+
+/// Fails when a module with layers has a key that only a module in PyTorch has.
+fn refuse_python_keys(raw: &raw::Module) -> Result<(), Fault> {
+    let given = [
+        ("arguments", raw.arguments.as_ref().map(Spanned::span)),
+        ("key", raw.key.as_ref().map(Spanned::span)),
+    ];
+    match given.into_iter().find_map(|(key, span)| Some((key, span?))) {
+        None => Ok(()),
+        Some((key, span)) => {
+            let message = format!("`{key}` is for modules in PyTorch, which have `python`");
+            Err(Fault::at(span, message))
+        }
+    }
 }
 
 /// The layers of one module as its table has them.
@@ -272,7 +365,7 @@ fn stack(raw: &raw::Module, room: usize, expand: &Expand<'_>) -> Result<Stack, F
         )),
         (None, None) => Err(Fault::at(
             raw.name.span(),
-            format!("module `{name}` has neither `layers` nor a `preset`"),
+            format!("module `{name}` has neither `layers` nor a `preset` nor `python`"),
         )),
         (Some(layers), None) => {
             if let Some(width) = &raw.width {

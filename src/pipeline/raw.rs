@@ -14,7 +14,7 @@ use toml::Spanned;
 use super::Cut;
 use super::origin::Fault;
 use super::settings::{
-    ActivationKind, ActivationType, Activations, Compression, OnBadSample, Probe, Short, Textures,
+    ActivationKind, ActivationType, Activations, Compression, OnBadSample, Probe, Short, StageKey, Textures,
     Training,
 };
 use crate::setting::{Setting, find};
@@ -44,6 +44,8 @@ pub struct Pipeline {
     pub view: Optional<View>,
     pub modules: Spanned<Vec<Spanned<Module>>>,
     pub split: Option<Cut>,
+    #[serde(default)]
+    pub python: Python,
     #[serde(rename = "loss", default, deserialize_with = "name_or_table")]
     pub _loss: (),
     #[serde(default)]
@@ -123,9 +125,18 @@ pub struct Module {
     pub layers: Option<Vec<OneKey>>,
     pub preset: Optional<String>,
     pub width: Optional<usize>,
+    pub python: Optional<String>,
+    pub arguments: Optional<toml::Table>,
+    pub key: Optional<StageKey>,
     pub epochs: Option<usize>,
     pub learning_rate: Option<f64>,
     pub activations: Option<Activations>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub struct Python {
+    pub interpreter: Option<String>,
 }
 
 /// A layer, checked to be a table with one key. `modules.rs`, which knows the layers, reads it.

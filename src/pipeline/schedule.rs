@@ -125,6 +125,14 @@ pub fn settle(
         let message = "modules that train in one pass end at once, and have no patience";
         return Err(Fault::of("schedule", message));
     }
+    if schedule.publishing().is_some()
+        && let Some(planned) = modules.iter().find(|it| it.module.python().is_some())
+    {
+        let (kind, name) = (schedule.name(), &planned.module.name);
+        let message = format!("a schedule of kind `{kind}` trains layers, and `{name}` is written in PyTorch");
+        let hint = "take `sequential`, `rounds` or `simultaneous`";
+        return Err(Fault::of("schedule.kind", message).or_of("schedule").hint(hint));
+    }
     if let Some(epochs) = schedule.epochs() {
         modules.iter_mut().for_each(|it| it.module.epochs = epochs);
     }

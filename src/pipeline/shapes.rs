@@ -1,8 +1,10 @@
 //! The shapes that flow through a pipeline.
 
+use std::collections::BTreeMap;
+
 use super::origin::Fault;
 use super::pooling::Pooling;
-use super::settings::{Map, Module, Pipeline, SampleSize, View};
+use super::settings::{Body, Map, Module, Pipeline, SampleSize, View};
 use super::view::Entry;
 use crate::error::{Error, Result};
 use crate::layer::Layer;
@@ -25,28 +27,38 @@ impl Pipeline {
         (input, output): Ends,
         classes: usize,
     ) -> Sizes {
-        let front = self.modules[index].front();
-        // Every layer fits, or there would be no output.
-        let seen = front.iter().try_fold(input, |map, layer| layer.output(map)).unwrap_or(output);
+        let seen = self.modules[index].seen(input, output);
         let (rows, columns) = pooling.seen(seen);
         Sizes { channels: seen.channels, context: output.channels, rows, columns, classes }
     }
 
     /// The shapes of the input and output of every module, for one patch of a sample. For sound they do not depend on
-    /// the size of the sample, since all windows have one size.
+    /// the size of the sample, since all windows have one size. They end before the first module in PyTorch, which
+    /// only a dry run describes.
     ///
     /// # Errors
     /// [`crate::Kind::Usage`] when a crop, a patch, a kernel or the rows that the loss predicts do not fit.
     pub fn shapes(&self, sample: SampleSize) -> Result<Vec<Ends>> {
+        Ok(self.walk(sample, &BTreeMap::new())?.ends)
+    }
+
+    /// The shapes of [`Self::shapes`] up to the first module in PyTorch whose output is not in `described`.
+    ///
+    /// # Errors
+    /// Those of [`Self::shapes`].
+    pub fn walk(&self, sample: SampleSize, described: &BTreeMap<usize, Map>) -> Result<Walked> {
         let origin = |module: usize, layer: usize| {
             let known = self.text.0.as_ref().and_then(|text| text.origins.get(module)?.get(layer));
-            known.cloned().unwrap_or_else(|| format!("modules.{module}.layers.{layer}"))
+            known.cloned().unwrap_or_else(|| match self.modules[module].body {
+                Body::Layers(_) => format!("modules.{module}.layers.{layer}"),
+                Body::Python(_) => format!("modules.{module}.python"),
+            })
         };
-        walk(&self.view, self.loss.as_ref(), self.modules.iter(), sample, origin).map_err(|fault| {
-            match sample.cell {
-                Some(_) => self.told(fault),
-                None => fault.in_file(&self.file),
-            }
+        let walked =
+            walk(&self.view, self.loss.as_ref(), self.modules.iter(), sample, described, origin);
+        walked.map_err(|fault| match sample.cell {
+            Some(_) => self.told(fault),
+            None => fault.in_file(&self.file),
         })
     }
 
@@ -60,6 +72,16 @@ impl Pipeline {
     }
 }
 
+/// The shapes of modules, as far as they are known.
+pub struct Walked {
+    /// The input and the output of each module, for one patch.
+    pub ends: Vec<(Map, Map)>,
+    /// What the last of them writes; what the first module reads where there are none.
+    pub next: Map,
+    /// Rows and columns of patches.
+    pub grid: [usize; 2],
+}
+
 /// Walks the shapes through all modules, for [`Pipeline::shapes`]. `origin` gives the path of a module's layer in the
 /// pipeline.
 pub fn walk<'a>(
@@ -67,8 +89,9 @@ pub fn walk<'a>(
     loss: &dyn Recipe,
     modules: impl Iterator<Item = &'a Module> + Clone,
     sample: SampleSize,
+    described: &BTreeMap<usize, Map>,
     origin: impl Fn(usize, usize) -> String,
-) -> Result<Vec<Ends>, Fault> {
+) -> Result<Walked, Fault> {
     let Entry { mut map, grid, smaller, shown_at } = view.settings().entry(sample)?;
     let check = |sizes: Sizes| {
         loss.check(sizes).map_err(|misfit| {
@@ -96,17 +119,26 @@ pub fn walk<'a>(
         })
     };
     if let Some(grid) = grid {
-        let mut channels = map.channels;
+        let mut channels = Some(map.channels);
         for module in modules.clone() {
-            channels = module.layers.iter().fold(channels, |it, layer| layer.out_channels(it));
-            check(Sizes::grid(channels, grid))?;
+            channels = module.out_channels(channels);
+            if let (Body::Layers(_), Some(channels)) = (&module.body, channels) {
+                check(Sizes::grid(channels, grid))?;
+            }
         }
     }
     let patches = grid.map_or(1, |[rows, columns]| rows * columns);
-    let mut shapes = Vec::new();
+    let mut ends = Vec::new();
     for (at, module) in modules.enumerate() {
         let input = map;
-        for (index, layer) in module.layers.iter().enumerate() {
+        if let Body::Python(_) = module.body {
+            let Some(output) = described.get(&at) else { break };
+            map = *output;
+            check_values(patches, map).map_err(|message| Fault::of(origin(at, 0), message))?;
+            ends.push((input, map));
+            continue;
+        }
+        for (index, layer) in module.layers().iter().enumerate() {
             let wrong = |message| Fault::of(origin(at, index), message);
             check_signal(&**layer, view, sample, &module.name).map_err(wrong)?;
             map = layer.output(map).map_err(|misfit| {
@@ -115,13 +147,13 @@ pub fn walk<'a>(
             check_values(patches, map).map_err(wrong)?;
         }
         if grid.is_none() {
-            let channels = module.front().iter().fold(input.channels, |c, it| it.out_channels(c));
+            let channels = module.seen(input, map).channels;
             let sizes = Sizes { context: map.channels, ..Sizes::grid(channels, [map.width, 1]) };
             check(sizes)?;
         }
-        shapes.push((input, map));
+        ends.push((input, map));
     }
-    Ok(shapes)
+    Ok(Walked { ends, next: map, grid: grid.unwrap_or([1, 1]) })
 }
 
 /// Fails when a layer is only for another signal than the view's.

@@ -36,10 +36,15 @@ impl Moments {
         modules: &[Module],
         attribute: &Attribute<'_>,
     ) -> Result<Self> {
-        let layers = || modules.iter().flat_map(|it| &it.layers);
+        let layers = || modules.iter().flat_map(|it| it.layers());
+        let (field, steps) = match modules.iter().any(|it| it.python().is_some()) {
+            // What a module in PyTorch sees is not known: at most the whole window.
+            true => (Field { size: view.window, jump: 0, start: 0, recurrent: false }, 1),
+            false => (Field::of(layers()), Field::steps(view, layers())),
+        };
         Ok(Self {
-            field: Field::of(layers()),
-            steps: Field::steps(view, layers()),
+            field,
+            steps,
             starts: attribute("start")?,
             lengths: (0..samples.count()).map(|row| samples.length(row) as i64).collect(),
         })

@@ -54,8 +54,12 @@ impl Twin {
     /// When a record cannot be read, unless the reason is damage.
     pub fn find(run: &RunView<'_>) -> Result<Option<Self>> {
         let dir = Self::dir(run);
+        if run.pipeline.modules.iter().any(|it| it.python().is_some()) {
+            // Its own loss trains one module alone.
+            return Ok(None);
+        }
         let layers: Vec<_> =
-            run.pipeline.modules.iter().flat_map(|it| borrowed(&it.layers)).collect();
+            run.pipeline.modules.iter().flat_map(|it| borrowed(it.layers())).collect();
         let layers = serde_json::to_value(layers)
             .map_err(|error| Error::failed(format!("could not compare layers: {error}")))?;
         let first = Step::Train(run.standing.plan.last(0));
@@ -150,12 +154,12 @@ fn cut(run: &RunView<'_>, encoder: &Parameters, channels: usize) -> Result<Vec<M
     let mut modules = Vec::new();
     for module in &run.pipeline.modules {
         let mut parameters = Parameters::from_tensors([]);
-        for index in 0..module.layers.len() {
+        for index in 0..module.layers().len() {
             parameters.extend(&index.to_string(), encoder.under(&(first + index).to_string()));
         }
-        modules.push(Module::new(&module.layers, channels, &parameters)?);
-        channels = module.layers.iter().fold(channels, |it, layer| layer.out_channels(it));
-        first += module.layers.len();
+        modules.push(Module::new(module.layers(), channels, &parameters)?);
+        channels = module.layers().iter().fold(channels, |it, layer| layer.out_channels(it));
+        first += module.layers().len();
     }
     Ok(modules)
 }

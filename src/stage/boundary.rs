@@ -48,16 +48,17 @@ pub fn resolve<'a>(
         }
         Manner::InTurn => {}
     }
-    let mut channels = match pipeline.view.settings().channels() {
+    let mut channels = Some(match pipeline.view.settings().channels() {
         Some(channels) => channels,
         None => costs()?.channels(),
-    };
+    });
     let mut boundaries = Vec::with_capacity(wanted.len());
     for (index, module) in pipeline.modules.iter().enumerate() {
-        channels = module.layers.iter().fold(channels, |c, layer| layer.out_channels(c));
+        channels = module.out_channels(channels);
         // Activations that no module reads are stored as they are.
-        let hidden = pipeline.modules.get(index + 1).is_some_and(|next| {
-            pipeline.store.relu && module::reads_only_relu(&next.layers, channels)
+        let next = pipeline.modules.get(index + 1).zip(channels);
+        let hidden = next.is_some_and(|(next, channels)| {
+            pipeline.store.relu && module::reads_only_relu(next.layers(), channels)
         });
         let relu = stored[index] && hidden;
         boundaries.push(Boundary { stored: stored[index], relu, why: why[index].clone() });

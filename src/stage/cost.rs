@@ -98,8 +98,7 @@ impl<'a> Costs<'a> {
     pub fn new(pipeline: &'a Pipeline, samples: PerSplit<u64>, sample: SampleSize) -> Result<Self> {
         let stack = Stack::new(pipeline, sample)?;
         media::of(&pipeline.view).check_size(sample)?;
-        let modules = pipeline.modules.iter().enumerate();
-        let modules = modules.map(|(index, it)| module::Cost::of(&it.layers, stack.input(index)));
+        let modules = (0..pipeline.modules.len()).map(|index| stack.cost(index));
         let (modules, patches) = (modules.collect(), stack.pooling.maps());
         Ok(Self { pipeline, samples, stack, patches, modules })
     }
@@ -116,7 +115,7 @@ impl<'a> Costs<'a> {
 
     /// Loss and accuracy of a guess; `None` for a loss that reads labels, since no label is read yet.
     pub fn of_a_guess(&self, index: usize) -> [Option<f64>; 2] {
-        let (recipe, sizes) = (&self.pipeline.loss, self.sizes(index));
+        let (recipe, sizes) = (self.pipeline.loss_of(index), self.sizes(index));
         match recipe.reads_labels() {
             true => [None, None],
             false => [recipe.of_a_guess(sizes), recipe.accuracy_of_a_guess(sizes)],
@@ -130,7 +129,7 @@ impl<'a> Costs<'a> {
 
     /// Number of trained values of module `index` and its loss.
     pub fn parameters(&self, index: usize) -> u64 {
-        let loss = self.pipeline.loss.shapes(self.sizes(index));
+        let loss = self.pipeline.loss_of(index).shapes(self.sizes(index));
         let loss: usize = loss.iter().map(|shape| shape.dims.iter().product::<usize>()).sum();
         self.modules[index].parameters.saturating_add(loss as u64)
     }
@@ -402,7 +401,7 @@ impl<'a> Costs<'a> {
             (0..self.modules.len()).map(|it| self.operations(it) / FORWARD_RATE).collect();
         let step = forward.iter().enumerate().map(|(index, forward)| {
             let batch = self.pipeline.training.batch as f64;
-            let loss = PASSES * self.pipeline.loss.operations(self.sizes(index));
+            let loss = PASSES * self.pipeline.loss_of(index).operations(self.sizes(index));
             batch * (self.passes() * forward + loss / LOSS_RATE)
         });
         Pace { step: step.collect(), forward }

@@ -1,5 +1,6 @@
 //! Embeds new images or recordings with a trained stack, without a store in between.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::io::Write;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use super::progress::Unit;
 use super::{Run, Stack, frozen, module_input, samples};
 use crate::device;
 use crate::media::{self, rows_at_once};
-use crate::module::{self, Module};
+use crate::module::{self, Frozen};
 use crate::pipeline::SampleSize;
 use crate::source::{Sample, Source};
 use crate::train::input::POOLED;
@@ -117,18 +118,25 @@ fn look(
 /// Computes the pooled vectors `[batch, rows, columns, channels]` for samples of the size `size`.
 fn pooled(
     run: &Run<'_>,
-    stack: &[Module],
+    stack: &[Box<dyn Frozen>],
     batch: &[(Sample, Vec<f32>)],
     size: SampleSize,
 ) -> Result<Tensor> {
-    let of_size = Stack::new(run.pipeline, size)?;
+    let (of_size, known) = (OnceCell::new(), run.stack()?);
+    let of_size = match known.sample == size {
+        true => known,
+        false => {
+            let new = Stack::new(run.pipeline, size)?;
+            of_size.get_or_init(|| new)
+        }
+    };
     let (pooling, map) = (of_size.pooling, of_size.input(0));
     let values: Vec<f32> = batch.iter().flat_map(|(_, values)| values).copied().collect();
     let dims = (batch.len() * pooling.maps(), map.height, map.width, map.channels);
     let read = Tensor::from_vec(values, dims, &candle_core::Device::Cpu)?;
-    let mut maps = run.session.device.take(&read)?;
+    let mut maps = read;
     for module in stack {
-        maps = module.forward(&maps)?;
+        maps = module.forward(&run.session.device.take(&maps)?)?;
     }
     module::pooled(&device::home(&maps)?, pooling)
 }

@@ -25,7 +25,7 @@ use super::published::Published;
 use super::{Run, Session, Standing, frozen, memory, module_input};
 use crate::Result;
 use crate::device;
-use crate::module::{self, Module};
+use crate::module::{self, Frozen};
 use crate::pipeline::{self, Split};
 use crate::schedule::{At, Step};
 use crate::train::input::{Input, Look};
@@ -74,7 +74,7 @@ pub(super) fn encode(run: &Run<'_>, at: At) -> Result<()> {
         let (key, before) =
             (run.standing.plan.key(step, split), took_before(&run.standing, at, split)?);
         let generating = Generating { index, split, key, title, before };
-        encode_split(run, generating, input.as_ref(), &module)?;
+        encode_split(run, generating, input.as_ref(), module.as_ref())?;
     }
     let publishes = run.pipeline.schedule.publishing().is_some();
     if publishes && run.standing.is_done(step)? {
@@ -92,7 +92,7 @@ pub(super) fn encode_split(
     run: &Run<'_>,
     generating: Generating<'_>,
     input: &dyn Input,
-    module: &Module,
+    module: &dyn Frozen,
 ) -> Result<()> {
     let meter = Meter::begin(run.standing.dir.store());
     let Generating { index, split, key, title, before } = generating;
@@ -193,7 +193,7 @@ fn encode_stack(
     run: &Run<'_>,
     title: &str,
     split: Split,
-    modules: Vec<Module>,
+    modules: Vec<Box<dyn Frozen>>,
     datasets: Vec<(Dataset, &Key)>,
     rows: impl Fn(&dyn Input) -> usize,
 ) -> Result<()> {
@@ -216,10 +216,10 @@ fn encode_stack(
     let done = writers.iter().map(Writer::rows_done).min().unwrap_or(0);
     run.session.progress.begin(title, ROWS, rows as u64, done);
     let make = |rows: &[u64]| {
-        let mut maps = run.session.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
+        let mut maps = input.tensor(rows, Look::Frozen, None)?;
         let mut pooled = Vec::with_capacity(modules.len());
         for module in &modules {
-            maps = module.forward(&maps)?;
+            maps = module.forward(&run.session.device.take(&maps)?)?;
             pooled.push(vec![module::pooled(&device::home(&maps)?, pooling)?]);
         }
         Ok(pooled)

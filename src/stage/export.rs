@@ -3,11 +3,9 @@
 use serde_json::json;
 
 use super::{Run, module_input};
-use crate::exchange::published;
 use crate::exchange::published::{OF_IMAGES, OF_SOUND};
 use crate::exchange::stack::{self, Described};
 use crate::layer::Signal;
-use crate::layer::borrowed;
 use crate::pipeline::{Split, json_of};
 use crate::schedule::Step;
 use crate::{Result, media};
@@ -18,8 +16,8 @@ const FORMAT: u32 = 1;
 /// Returns the safetensors file of the whole stack.
 ///
 /// Its metadata says, as JSON under one key, what made it: pipeline, seed, view with
-/// normalisation, loss, and for each module its name, input channels, layers and the key of its
-/// training.
+/// normalisation, loss, and for each module its name, input channels, layers (or what its key holds of it, where it is
+/// written in PyTorch) and the key of its training.
 ///
 /// # Errors
 /// [`crate::Kind::NotReady`] when a module has not been trained.
@@ -29,11 +27,12 @@ pub fn export(run: &Run<'_>) -> Result<Vec<u8>> {
     for (index, module) in run.pipeline.modules.iter().enumerate() {
         let weights = run.standing.weights(run.standing.plan.last(index))?;
         trained.push((described(run, index)?, weights));
-        let input = run.stack()?.input(index);
-        modules.push(json!({
-            "name": module.name, "in_channels": input.channels, "layers": json_of(&borrowed(&module.layers))?,
-            "key": run.standing.plan.key(Step::Train(run.standing.plan.last(index)), Split::Train).hash,
-        }));
+        let mut about = run.standing.plan.module_key(index).clone();
+        about["name"] = json!(module.name);
+        about["in_channels"] = json!(run.stack()?.input(index).channels);
+        let key = run.standing.plan.key(Step::Train(run.standing.plan.last(index)), Split::Train);
+        about["key"] = json!(key.hash);
+        modules.push(about);
     }
     let mut view = json_of(&run.pipeline.view)?;
     if let Some(training) = module_input::normalised_by(run)? {
@@ -52,13 +51,10 @@ pub fn export(run: &Run<'_>) -> Result<Vec<u8>> {
 
 /// The parameters of module `index`, under our names and the published ones.
 pub(super) fn described(run: &Run<'_>, index: usize) -> Result<Described> {
-    let (module, input) = (&run.pipeline.modules[index], run.stack()?.input(index));
-    let sizes = run.sizes(index)?;
-    let parameters =
-        published::parameters(&module.layers, input.channels, run.pipeline.loss.as_ref(), sizes);
+    let parameters = run.subject(index)?.published();
     let stack = match run.pipeline.view.settings().signal_of(run.stack()?.sample) {
         Signal::Images => OF_IMAGES,
         Signal::Sound => OF_SOUND,
     };
-    Ok(Described { name: module.name.clone(), stack, parameters })
+    Ok(Described { name: run.pipeline.modules[index].name.clone(), stack, parameters })
 }

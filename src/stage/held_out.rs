@@ -1,23 +1,24 @@
 //! A module's own loss on the test split: trained, untrained, or during training.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{Device, Tensor};
 use gimlet_store::Generation;
 
+use super::lessons::Lessons;
 use super::origin::Origin;
 use super::probe::Counted;
 use super::progress::Unit;
-use super::{Run, frozen, labels, module_input, trainee};
-use crate::device;
-use crate::loss::{Loss, Outcome, Samples, Sizes};
-use crate::module::{Keep, Module, Readout};
-use crate::parameters::Parameters;
+use super::{Run, module_input};
+use crate::loss::{Loss, Sizes};
 use crate::pipeline::Split;
-use crate::random::generator;
 use crate::train::input::{Input, Look, POOLED};
-use crate::train::trainer::{forward, pieces};
+use crate::train::learning::Judge;
 use crate::{Error, Result};
+
+/// The purpose of the draws for the loss of a batch. They follow from the seed and the number of the batch.
+const NEGATIVES: &str = "held-out negatives";
 
 /// The mean loss and accuracy of a module over whole batches of the test split, which was encoded as `test`.
 /// Negatives are drawn from the seed.
@@ -28,26 +29,26 @@ pub(super) fn held_out_loss(
     sizes: Sizes,
     test: &Generation,
 ) -> Result<HeldOut> {
+    let subject = run.subject(index)?;
     let parameters = match origin {
         Origin::Trained => run.standing.weights(run.standing.plan.last(index))?,
-        Origin::Untrained => trainee::drawn(run, index)?,
+        Origin::Untrained => subject.drawn()?,
     };
-    let loss = run.pipeline.loss.build(sizes, &parameters.under("loss"))?;
-    if run.stack()?.pooling.stores_what_the_loss_sees() {
+    if let Some(loss) = subject.loss_of_pooled(&parameters)? {
         return loss_of_pooled(run, index, sizes, loss.as_ref(), test);
     }
     let input = match origin {
         Origin::Trained => module_input::open(run, run.standing.plan.last(index), Split::Test)?,
         Origin::Untrained => module_input::untrained(run, index, Split::Test)?,
     };
-    let labels = labels::of_rows(run.pipeline, || input.keys())?;
-    let judged = judged(run, index, sizes, loss, &parameters)?;
+    let lessons = Lessons::of(run.pipeline, [index].into_iter(), || input.keys())?;
+    let judged = Judged { index, sizes, judge: subject.judge(&parameters)? };
     let batch = run.pipeline.training.batch;
     let batches = held_out_batches(batch, input.rows() as u64, usize::MAX);
     let counted =
         Counted::begin(run, "held-out loss", Unit::Of("batches"), batches.len() as u64, 1);
     let begun = || counted.next();
-    let mut found = losses_through(run, &[judged], input.as_ref(), &labels, &batches, &begun)?;
+    let mut found = losses_through(run, &[judged], input.as_ref(), &lessons, &batches, &begun)?;
     found.pop().ok_or_else(|| Error::failed("no module was judged"))
 }
 
@@ -60,7 +61,7 @@ fn loss_of_pooled(
     generation: &Generation,
 ) -> Result<HeldOut> {
     let reader = generation.reader(&[POOLED])?;
-    let labels = labels::of_rows(run.pipeline, || Ok(reader.keys()?))?;
+    let lessons = Lessons::of(run.pipeline, [index].into_iter(), || Ok(reader.keys()?))?;
     let mut sum = Sum::default();
     let batches = held_out_batches(run.pipeline.training.batch, reader.rows(), usize::MAX);
     let counted =
@@ -72,24 +73,12 @@ fn loss_of_pooled(
         reader.read_f32(POOLED, &rows, &mut values)?;
         let shape = (rows.len(), sizes.rows, sizes.columns, sizes.channels);
         let pooled = Tensor::from_vec(values, shape, &Device::Cpu)?;
-        let seen = [pooled.clone(), pooled];
-        let outcome = outcome(run, index, sizes, loss, (number, &rows), &labels, seen)?;
-        sum.add(&outcome, started.elapsed().as_secs_f64())?;
+        let lesson = lessons.lesson(run, (index, sizes), &rows, (NEGATIVES, number))?;
+        let outcome = loss.forward(&pooled, &pooled, &lesson.samples)?;
+        let found = f64::from(outcome.loss.to_scalar::<f32>()?);
+        sum.add(found, outcome.accuracy, started.elapsed().as_secs_f64());
     }
     Ok(sum.mean())
-}
-
-/// Prepares a module for evaluation, with its encoder on the session's device.
-pub(super) fn judged(
-    run: &Run<'_>,
-    index: usize,
-    sizes: Sizes,
-    loss: Box<dyn Loss>,
-    parameters: &Parameters,
-) -> Result<Judged> {
-    let readout = Readout::of(run.stack()?.pooling);
-    let module = frozen::with(run, index, parameters)?.reading(readout);
-    Ok(Judged { index, sizes, loss, module })
 }
 
 /// Computes the loss of each module in `stack` over `batches`. The first module reads `input`, every other one the
@@ -98,35 +87,26 @@ pub(super) fn losses_through(
     run: &Run<'_>,
     stack: &[Judged],
     input: &dyn Input,
-    labels: &[u32],
+    lessons: &Lessons,
     batches: &[(u64, Vec<u64>)],
     begun: &dyn Fn() -> Result<()>,
 ) -> Result<Vec<HeldOut>> {
     let mut sums: Vec<Sum> = stack.iter().map(|_| Sum::default()).collect();
-    let micro_batch = run.pipeline.training.micro_batch;
     for (number, rows) in batches {
         begun()?;
         let mut started = Instant::now();
         let mut x = run.session.device.take(&input.tensor(rows, Look::Frozen, None)?)?;
         let mut sums = sums.iter_mut();
         for (place, judged) in stack.iter().enumerate() {
-            let Judged { index, sizes, loss, module } = judged;
+            let Judged { index, sizes, judge } = judged;
             let is_last = place + 1 == stack.len();
-            // As many samples at a time as in training.
-            let maps_of_sample = x.dim(0)? / rows.len().max(1);
-            let pieces = pieces(&x, micro_batch.map(|samples| samples * maps_of_sample))?;
-            let (pooled, maps) = forward(module, &pieces, Keep::Nothing, !is_last)?;
-            let shape = (rows.len(), sizes.rows, sizes.columns, sizes.channels);
-            let pooled = pooled.reshape(shape)?;
-            let context = module.context_of(&pooled)?;
-            if let Some(maps) = maps {
-                x = module.handed_on(&context, maps)?;
-            }
-            let seen = [device::home(&pooled.detach())?, device::home(&context.detach())?];
-            let outcome =
-                outcome(run, *index, *sizes, loss.as_ref(), (*number, rows), labels, seen)?;
+            let lesson = lessons.lesson(run, (*index, *sizes), rows, (NEGATIVES, *number))?;
+            let found = judge.judge(&x, &lesson, !is_last)?;
             if let Some(sum) = sums.next() {
-                sum.add(&outcome, started.elapsed().as_secs_f64())?;
+                sum.add(found.loss, found.accuracy, started.elapsed().as_secs_f64());
+            }
+            if let Some(maps) = found.maps {
+                x = run.session.device.take(&maps)?;
             }
             started = Instant::now();
         }
@@ -143,31 +123,13 @@ pub(super) fn held_out_batches(batch: usize, rows: u64, most: usize) -> Vec<(u64
     batches.map(|(number, rows)| (number as u64, rows.to_vec())).collect()
 }
 
-/// Computes the loss of a batch from its pooled vectors and their context. Negatives are drawn from
-/// the seed and the number of the batch.
-fn outcome(
-    run: &Run<'_>,
-    index: usize,
-    sizes: Sizes,
-    loss: &dyn Loss,
-    (number, rows): (u64, &[u64]),
-    labels: &[u32],
-    [pooled, context]: [Tensor; 2],
-) -> Result<Outcome> {
-    let purpose = format!("{}/held-out negatives", run.standing.plan.module(index));
-    let mut draws = generator(run.pipeline.seed, &purpose, &[number]);
-    let drawn = run.pipeline.loss.draw(rows.len(), sizes, &mut draws);
-    let labels = rows.iter().filter_map(|row| labels.get(*row as usize).copied());
-    let samples = Samples { labels: labels.collect(), drawn };
-    loss.forward(&pooled, &context, &samples)
-}
-
-/// A module and its loss, ready for evaluation on a device.
+/// A module that is evaluated.
 pub(super) struct Judged {
-    index: usize,
-    sizes: Sizes,
-    loss: Box<dyn Loss>,
-    module: Module,
+    /// Its place in the stack.
+    pub index: usize,
+    /// The sizes that its loss sees.
+    pub sizes: Sizes,
+    pub judge: Arc<dyn Judge>,
 }
 
 /// Mean loss of a module on rows of the test split.
@@ -190,12 +152,11 @@ struct Sum {
 }
 
 impl Sum {
-    fn add(&mut self, outcome: &Outcome, seconds: f64) -> Result<()> {
-        self.loss += f64::from(outcome.loss.to_scalar::<f32>()?);
-        self.accuracy = outcome.accuracy.map(|it| self.accuracy.unwrap_or(0.0) + it);
+    fn add(&mut self, loss: f64, accuracy: Option<f64>, seconds: f64) {
+        self.loss += loss;
+        self.accuracy = accuracy.map(|it| self.accuracy.unwrap_or(0.0) + it);
         self.batches += 1;
         self.seconds += seconds;
-        Ok(())
     }
 
     fn mean(self) -> HeldOut {

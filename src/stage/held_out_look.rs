@@ -6,15 +6,19 @@
 //! do. Early stopping takes consecutive rows, as probes do. Labels are used only where the loss itself reads them. The
 //! weights do not depend on it.
 
-use super::held_out::HeldOut;
+use std::sync::Arc;
+
+use super::held_out::{HeldOut, Judged};
+use super::lessons::Lessons;
 use super::patience::{MOST_ROWS, check_test_rows};
-use super::{Run, held_out, labels};
+use super::{Run, held_out};
 use crate::Result;
 use crate::loss::Sizes;
 use crate::parameters::Parameters;
 use crate::pipeline::Training;
 use crate::schedule::At;
 use crate::train::input::Input;
+use crate::train::learning::Judge;
 
 /// Computes the held-out losses of modules in training.
 pub(super) struct HeldOutLook<'a> {
@@ -23,7 +27,7 @@ pub(super) struct HeldOutLook<'a> {
     modules: Vec<(usize, Sizes)>,
     /// The test split as the first module reads it.
     input: Box<dyn Input>,
-    labels: Vec<u32>,
+    lessons: Lessons,
     /// The numbers of the batches, and their rows.
     batches: Vec<(u64, Vec<u64>)>,
 }
@@ -56,7 +60,7 @@ pub(super) fn watch<'r>(
     let watch = HeldOutLook {
         run,
         modules: sizes.collect::<Result<_>>()?,
-        labels: labels::of_rows(run.pipeline, || input.keys())?,
+        lessons: Lessons::of(run.pipeline, modules.iter().map(|it| it.module), || input.keys())?,
         input,
         batches,
     };
@@ -75,22 +79,27 @@ impl HeldOutLook<'_> {
         Self { batches, ..self }
     }
 
-    /// Computes the losses of the modules with `parameters`.
+    /// Computes the losses of the modules with `parameters`. `own` does so for the modules that compute their loss
+    /// themselves.
     ///
     /// # Errors
     /// When a row cannot be read.
-    pub fn look(&self, parameters: &[Parameters]) -> Result<Vec<HeldOut>> {
-        let recipe = &self.run.pipeline.loss;
-        let stack = self.modules.iter().zip(parameters).map(|((index, sizes), parameters)| {
-            let loss = recipe.build(*sizes, &parameters.under("loss"))?;
-            held_out::judged(self.run, *index, *sizes, loss, parameters)
+    pub fn look(
+        &self,
+        parameters: &[Parameters],
+        own: Vec<Option<Arc<dyn Judge>>>,
+    ) -> Result<Vec<HeldOut>> {
+        let modules = self.modules.iter().zip(parameters).zip(own);
+        let stack = modules.map(|(((index, sizes), parameters), own)| {
+            let built = || self.run.subject(*index)?.judge(parameters);
+            Ok(Judged { index: *index, sizes: *sizes, judge: own.map_or_else(built, Ok)? })
         });
         let stack = stack.collect::<Result<Vec<_>>>()?;
         held_out::losses_through(
             self.run,
             &stack,
             self.input.as_ref(),
-            &self.labels,
+            &self.lessons,
             &self.batches,
             &|| Ok(()),
         )

@@ -19,7 +19,7 @@ pub(super) fn of_rows(
     pipeline: &Pipeline,
     keys: impl FnOnce() -> Result<Keys>,
 ) -> Result<Vec<u32>> {
-    if !pipeline.loss.reads_labels() {
+    if !pipeline.reads_labels() {
         return Ok(Vec::new());
     }
     let keys = keys()?;
@@ -52,7 +52,7 @@ pub(super) fn classes(run: &Run<'_>) -> Result<usize> {
 /// # Errors
 /// [`crate::Kind::Failed`], where the training would fail too, but only after the steps before it.
 pub(super) fn check_labels(pipeline: &Pipeline, provenance: &Provenance) -> Result<()> {
-    if !pipeline.loss.reads_labels() {
+    if !pipeline.reads_labels() {
         return Ok(());
     }
     for split in Split::ALL {

@@ -1,5 +1,7 @@
 //! Looks at the test split after every epoch of a training: for the log, and for patience.
 
+use std::sync::Arc;
+
 use super::held_out::HeldOut;
 use super::held_out_look::HeldOutLook;
 use super::patience::Patience;
@@ -9,6 +11,7 @@ use crate::parameters::Parameters;
 use crate::pipeline::Split;
 use crate::schedule::At;
 use crate::train::feed::Course;
+use crate::train::learning::Judge;
 
 /// The looks at the test split of one training, one after every epoch.
 pub(super) struct Looks<'r> {
@@ -43,18 +46,19 @@ impl<'r> Looks<'r> {
         }
     }
 
-    /// Computes the held-out loss of each module with these parameters, at the end of an epoch. `mean` is the mean loss
-    /// and accuracy of the first module over that epoch.
+    /// Computes the held-out loss of each module with these parameters, at the end of an epoch. `own` computes the loss
+    /// of a module that does so itself; `mean` is the mean loss and accuracy of the first module over that epoch.
     ///
     /// # Errors
     /// When a row cannot be read.
     pub fn look(
         &mut self,
         mut parameters: Vec<Parameters>,
+        own: Vec<Option<Arc<dyn Judge>>>,
         mean: (f64, Option<f64>),
     ) -> Result<Vec<HeldOut>> {
         let Some(watch) = &self.watch else { return Ok(Vec::new()) };
-        let found = watch.look(&parameters)?;
+        let found = watch.look(&parameters, own)?;
         if let (Some(patience), Some(first)) = (&mut self.patience, found.first()) {
             patience.judge(first.loss as f32, parameters.swap_remove(0), mean);
         }

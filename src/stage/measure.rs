@@ -6,13 +6,13 @@ use candle_core::Tensor;
 
 use super::cost::{Costs, Pace};
 use super::encode;
-use super::trainee::Trainee;
+use super::subject::{self, Place, Start, Subject};
 use crate::Result;
 use crate::device::{self, Device};
-use crate::loss::Samples;
-use crate::module::Module;
+use crate::loss::{Drawn, Samples};
 use crate::random::generator;
 use crate::stop::Stop;
+use crate::train::learning::Lesson;
 
 /// Steps that are timed, after one that is not: the first one allocates memory.
 const STEPS: u32 = 3;
@@ -37,9 +37,9 @@ pub fn pace(
     Ok(pace)
 }
 
-fn trainee<'a>(costs: &'a Costs<'_>, index: usize) -> Trainee<'a> {
+fn subject<'a>(costs: &'a Costs<'_>, index: usize, device: &'a Device) -> Box<dyn Subject + 'a> {
     let (pipeline, stack, sizes) = (costs.pipeline, &costs.stack, costs.sizes(index));
-    Trainee { pipeline, stack, index, sizes }
+    subject::of(Place { pipeline, stack, index, sizes, device, key: None })
 }
 
 /// Random rows of the shape that the module reads.
@@ -56,24 +56,26 @@ fn rows(costs: &Costs<'_>, index: usize, rows: usize) -> Result<Tensor> {
 fn training(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
     let pipeline = costs.pipeline;
     let (batch, sizes) = (pipeline.training.batch, costs.sizes(index));
-    let trainee = trainee(costs, index);
     // The learning rate is so small that no step can diverge.
-    let mut trainer = trainee.trainer(&trainee.drawn()?.on(device)?, f64::MIN_POSITIVE)?;
+    let start = Start { state: None, learning_rate: f64::MIN_POSITIVE, steps_per_epoch: None };
+    let mut learning = subject(costs, index, device).learning(start)?;
     let rows = rows(costs, index, batch)?;
     let recipe = &pipeline.loss;
     mean_seconds(|number| {
         let mut draws = generator(pipeline.seed, "measure/negatives", &[number]);
-        let drawn = recipe.draw(batch, sizes, &mut draws);
-        trainer.step(&rows, &Samples { labels: vec![0; batch], drawn }).map(drop)
+        let drawn = match costs.stack.draws_negatives(index) {
+            true => recipe.draw(batch, sizes, &mut draws),
+            false => Drawn::default(),
+        };
+        let samples = Samples { labels: vec![0; batch], drawn };
+        let (ids, labels) = ((0..batch as i64).collect(), vec![0; batch]);
+        learning.step(&rows, &Lesson { samples, ids, labels, number, seed: number }).map(drop)
     })
 }
 
 /// Measures the seconds that one row takes through the frozen module.
 fn forward(costs: &Costs<'_>, index: usize, device: &Device) -> Result<f64> {
-    let input = costs.stack.input(index);
-    let layers = &costs.pipeline.modules[index].layers;
-    let encoder = trainee(costs, index).drawn()?.under("encoder").on(device)?;
-    let module = Module::new(layers, input.channels, &encoder)?;
+    let module = subject(costs, index, device).untrained()?;
     let rows = rows(costs, index, encode::BATCH)?;
     let forward = |_| device::home(&module.forward(&device.take(&rows)?)?).map(drop);
     Ok(mean_seconds(forward)? / encode::BATCH as f64)

@@ -4,12 +4,15 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::boundary::{self, Boundary};
 use super::cost::{Costs, recomputed};
 use super::key::Key;
 use super::provenance::Provenance;
 use super::run_dir::{INGEST, UNTRAINED};
 use super::step_key::{Reads, encode_key, ingest_key, probe_key, train_key, untrained_key};
+use super::subject;
 use crate::Result;
 use crate::pipeline::{PerSplit, Pipeline, SampleSize, Split};
 use crate::schedule::{At, InRound, Manner, Schedule, Step};
@@ -18,6 +21,8 @@ use crate::schedule::{At, InRound, Manner, Schedule, Step};
 #[derive(Debug, Clone)]
 pub struct Plan {
     names: Vec<String>,
+    /// What keys hold of what each module computes.
+    modules: Vec<Value>,
     /// The provenance of the samples of both splits.
     provenance: Provenance,
     schedule: Arc<dyn Schedule>,
@@ -54,6 +59,9 @@ impl Plan {
         size: impl Fn(&str) -> Result<SampleSize>,
     ) -> Result<Self> {
         let samples = provenance.counts;
+        // The first to be asked: without a Python for the modules in PyTorch, nothing is begun.
+        let modules: Vec<Value> =
+            pipeline.modules.iter().map(subject::key_of).collect::<Result<_>>()?;
         let ingest = PerSplit::try_from_fn(|split| {
             ingest_key(pipeline, split, provenance.identities[split].value.clone())
         })?;
@@ -61,7 +69,7 @@ impl Plan {
             Costs::new(pipeline, samples, size(&ingest.train.hash)?)
         })?;
 
-        let untrained = PerSplit::try_from_fn(|split| untrained_key(pipeline, split, &ingest))?;
+        let untrained = PerSplit::try_from_fn(|split| untrained_key(pipeline, &modules, split, &ingest))?;
         let schedule = &pipeline.schedule;
         let kept = pipeline.store.keep_generations.saturating_sub(1);
         let (mut train, mut encode) = (Vec::<Vec<Key>>::new(), Vec::<Vec<PerSplit<Key>>>::new());
@@ -81,7 +89,7 @@ impl Plan {
                     held_out: &input.test,
                     test_samples: &ingest.test,
                 };
-                let key = train_key(pipeline, at, &reads)?;
+                let key = train_key(pipeline, &modules, at, &reads)?;
                 encoded.push(PerSplit::try_from_fn(|split| {
                     encode_key(pipeline, at, boundary, split, [&key, &input[split]])
                 })?);
@@ -97,6 +105,7 @@ impl Plan {
         let stored = boundaries.iter().map(|it| it.stored).collect();
         Ok(Self {
             names,
+            modules,
             provenance,
             schedule: schedule.clone(),
             kept,
@@ -108,6 +117,11 @@ impl Plan {
             encode,
             probe,
         })
+    }
+
+    /// What keys hold of what a module computes.
+    pub(super) fn module_key(&self, index: usize) -> &Value {
+        &self.modules[index]
     }
 
     /// The provenance of the samples of both splits.

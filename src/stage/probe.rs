@@ -74,7 +74,7 @@ fn judge(run: &Run<'_>, index: usize, origin: Origin) -> Result<ProbeResult> {
         confused: first.confused.filter(|_| origin == Origin::Trained),
         further,
         loss: held_out.loss,
-        chance_loss: run.pipeline.loss.of_a_guess(sizes),
+        chance_loss: run.pipeline.loss_of(index).of_a_guess(sizes),
     })
 }
 

@@ -6,6 +6,7 @@ use super::pins::{Pins, Quiet};
 use super::provenance::Look;
 use super::reading::Reading;
 use super::status::StepStatus;
+use super::subject::{self, Place, Subject};
 use super::{
     Plan, RunDir, Session, Stack, Standing, damaged, encode, forecast, import, ingest, labels,
     lock, probe, retire, train, worker,
@@ -119,6 +120,33 @@ impl<'a> Run<'a> {
     pub fn sizes(&self, index: usize) -> Result<Sizes> {
         let stack = self.stack()?;
         Ok(stack.sizes(index, stack.classes(|| labels::classes(self))?))
+    }
+
+    /// Module `index`, to be drawn, trained, judged or exported.
+    ///
+    /// # Errors
+    /// Those of [`Self::sizes`].
+    pub(super) fn subject(&self, index: usize) -> Result<Box<dyn Subject + '_>> {
+        Ok(subject::of(self.place(index, self.sizes(index)?)?))
+    }
+
+    /// Module `index` without its loss, which may need labels that are not there.
+    ///
+    /// # Errors
+    /// Those of [`Self::stack`].
+    pub(super) fn subject_without_classes(&self, index: usize) -> Result<Box<dyn Subject + '_>> {
+        Ok(subject::of(self.place(index, self.stack()?.sizes(index, 0))?))
+    }
+
+    fn place(&self, index: usize, sizes: Sizes) -> Result<Place<'_>> {
+        Ok(Place {
+            pipeline: self.pipeline,
+            stack: self.stack()?,
+            index,
+            sizes,
+            device: &self.session.device,
+            key: Some(self.standing.plan.module_key(index)),
+        })
     }
 
     /// Does `step` unless it is done.

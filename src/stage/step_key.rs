@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 
 use super::boundary::Boundary;
 use super::key::Key;
-use crate::layer::borrowed;
 use crate::loss::Recipe;
 use crate::pipeline::settings::{ActivationFiles, RowLabels};
 use crate::pipeline::{
@@ -39,18 +38,21 @@ pub(super) fn ingest_key(pipeline: &Pipeline, split: Split, source: Value) -> Re
     }))
 }
 
-/// Makes the key of one split of `untrained`, from the keys of the ingested samples.
+/// Makes the key of one split of `untrained`, from the keys of the ingested samples. `computes` says of each module what
+/// it computes.
 pub(super) fn untrained_key(
     pipeline: &Pipeline,
+    computes: &[Value],
     split: Split,
     ingest: &PerSplit<Key>,
 ) -> Result<Key> {
     let Held { seed, view, modules, store, .. } = held(pipeline);
     let mut stack = Map::new();
-    for (place, module) in modules.iter().enumerate() {
+    for (place, (module, computes)) in modules.iter().zip(computes).enumerate() {
         // Each module reads what its predecessor makes.
-        let layers = json_of(&borrowed(&module.layers))?;
-        stack.insert(module.name.clone(), json!({ "place": place, "layers": layers }));
+        let mut of_module = computes.clone();
+        of_module["place"] = place.into();
+        stack.insert(module.name.clone(), of_module);
     }
     // The training split, where samples are normalised by its statistics.
     let by_training = media::of(view).is_normalised_by_training() && split == Split::Test;
@@ -83,21 +85,28 @@ pub(super) struct Reads<'a> {
     pub test_samples: &'a Key,
 }
 
-/// Makes the key of a module's training in a round.
-pub(super) fn train_key(pipeline: &Pipeline, at: At, reads: &Reads<'_>) -> Result<Key> {
+/// Makes the key of a module's training in a round. `computes` says of each module what it computes.
+pub(super) fn train_key(
+    pipeline: &Pipeline,
+    computes: &[Value],
+    at: At,
+    reads: &Reads<'_>,
+) -> Result<Key> {
     let Held { seed, view, modules, loss, training, schedule, store, .. } = held(pipeline);
     let (module, reads_stored) = (&modules[at.module], at.module > 0);
     let in_one_piece = schedule.is_in_one_pass();
     let mut trained = Map::new();
     if in_one_piece {
         // A change to one module changes the checkpoint of all.
-        for (place, module) in modules.iter().enumerate() {
-            trained.insert(module.name.clone(), of_module(module, Some(place), module.epochs)?);
+        for (place, (module, computes)) in modules.iter().zip(computes).enumerate() {
+            let of_module = of_module(module, computes, Some(place), module.epochs);
+            trained.insert(module.name.clone(), of_module);
         }
     } else {
         // Epochs are counted from the first round, so that more rounds go on from the existing ones.
         let epochs = pipeline.epochs_per_round(at.module) * (at.round + 1);
-        trained.insert(module.name.clone(), of_module(module, None, epochs)?);
+        let computes = &computes[at.module];
+        trained.insert(module.name.clone(), of_module(module, computes, None, epochs));
     }
     let older: Vec<&str> = reads.older.iter().map(|it| it.hash.as_str()).collect();
     let generations = match schedule.publishing() {
@@ -125,7 +134,7 @@ pub(super) fn train_key(pipeline: &Pipeline, at: At, reads: &Reads<'_>) -> Resul
             // Only where early stopping uses it.
             "held_out": schedule.patience().map(|_| &reads.held_out.hash),
             // Both splits determine the number of classes.
-            "test_samples": loss.reads_labels().then_some(&reads.test_samples.hash),
+            "test_samples": pipeline.reads_labels().then_some(&reads.test_samples.hash),
         },
     }))
 }
@@ -338,16 +347,14 @@ fn of_files(files: &Files) -> Value {
 
 /// What the key of `train` holds of a module that trains for `epochs`. `place` is its place in the stack, where several
 /// modules train in one piece.
-fn of_module(module: &Module, place: Option<usize>, epochs: usize) -> Result<Value> {
-    // Whether its activations are stored does not change its training.
-    let Module { name: _, layers, epochs: _, learning_rate, activations: _ } = module;
-    let layers = json_of(&borrowed(layers))?;
-    Ok(json!({
-        "place": place,
-        "layers": layers,
-        "epochs": epochs,
-        "learning_rate": learning_rate,
-    }))
+fn of_module(module: &Module, computes: &Value, place: Option<usize>, epochs: usize) -> Value {
+    // `computes` has the body. Whether its activations are stored does not change its training.
+    let Module { name: _, body: _, epochs: _, learning_rate, activations: _ } = module;
+    let mut held = computes.clone();
+    held["place"] = json!(place);
+    held["epochs"] = json!(epochs);
+    held["learning_rate"] = json!(learning_rate);
+    held
 }
 
 /// What the key of `train` holds of the training. `reads_stored`: the module reads stored activations.

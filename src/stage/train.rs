@@ -3,9 +3,10 @@
 
 use gimlet_store::{Lease, Location};
 
+use super::lessons::Lessons;
 use super::meter::Meter;
 use super::training_loop::{Pause, Supply, TrainingLoop};
-use super::{Run, labels, looks, memory, module_input};
+use super::{Run, looks, memory, module_input};
 use crate::schedule::At;
 use crate::train::feed::{Course, check_batch};
 use crate::train::input::{Input, Layout};
@@ -46,10 +47,11 @@ pub(super) fn train(run: &Run<'_>, at: At) -> Result<()> {
     // All modules take the samples in the order of the first.
     let input = module_input::of_training(run, all[0])?;
     let course = course(run, all[0], input.as_ref())?;
-    let labels = labels::of_rows(run.pipeline, || input.keys())?;
+    let modules = all.iter().map(|it| it.module);
+    let lessons = Lessons::of(run.pipeline, modules, || input.keys())?;
     let looks = looks::of_training(run, &all, &course)?;
     let until = course.steps();
-    let mut training = TrainingLoop::begin(run, &all, course, labels, looks, meter)?;
+    let mut training = TrainingLoop::begin(run, &all, course, lessons, looks, meter)?;
     let input = input.as_ref();
     let supply = Supply { input, generation: None, turns: &|_| Ok(false) };
     match training.train_on(&supply, until)? {

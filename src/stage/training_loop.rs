@@ -9,30 +9,31 @@ use std::time::{Duration, Instant};
 
 use super::epoch_mean::EpochMean;
 use super::held_out::HeldOut;
+use super::lessons::Lessons;
 use super::looks::Looks;
 use super::meter::Meter;
 use super::patience::Patience;
 use super::progress::STEPS;
-use super::{Run, record, resume, trainee, training_notes};
-use crate::loss::{Samples, Sizes};
+use super::subject::Start;
+use super::{Run, record, resume, training_notes};
 use crate::parameters::Parameters;
-use crate::random::generator;
 use crate::schedule::{At, Step};
 use crate::train::checkpoint::{Checkpoints, Progress};
 use crate::train::feed::{Batch, Course, feed};
 use crate::train::input::Input;
+use crate::train::learning::Learning;
 use crate::train::learns_nothing::{Doubt, LearnsNothing};
 use crate::train::log::{Entry, Log};
 use crate::train::profile::Breakdown;
 use crate::train::took::{Took, sum};
-use crate::train::trainer::{self, Trainer};
+use crate::train::trainer;
 use crate::{Error, Result};
 
 /// A module in training.
 struct Learner<'r> {
     at: At,
     name: &'r str,
-    trainer: Trainer,
+    trainer: Box<dyn Learning>,
     log: Log,
     epoch: EpochMean,
     doubt: Doubt,
@@ -70,7 +71,7 @@ pub(super) struct TrainingLoop<'r, 'a> {
     pub course: Course,
     learners: Vec<Learner<'r>>,
     pub looks: Looks<'r>,
-    labels: Vec<u32>,
+    lessons: Lessons,
     checkpoints: Checkpoints,
     saved: Instant,
     pub so_far: Progress,
@@ -84,7 +85,7 @@ pub(super) struct TrainingLoop<'r, 'a> {
 }
 
 impl<'r, 'a> TrainingLoop<'r, 'a> {
-    /// Begins the training of `modules`, which read the same batches, of rows with these `labels`.
+    /// Begins the training of `modules`, which read the same batches, of rows with these `lessons`.
     ///
     /// # Errors
     /// When a checkpoint or a log cannot be read.
@@ -92,7 +93,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         run: &'r Run<'a>,
         modules: &[At],
         course: Course,
-        labels: Vec<u32>,
+        lessons: Lessons,
         mut looks: Looks<'r>,
         meter: Meter,
     ) -> Result<Self> {
@@ -109,16 +110,18 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             let name = plan.module(at.module);
             let several = modules.len() > 1;
             let own = state.as_ref().map(|it| if several { it.under(name) } else { it.clone() });
-            let trainer =
-                trainee::resume(run, at.module, own.as_ref().map(|it| (it, so_far.steps)))?;
-            let trainer = trainer.in_epochs_of(course.steps_per_epoch());
+            let trainer = run.subject(at.module)?.learning(Start {
+                state: own.as_ref().map(|it| (it, so_far.steps)),
+                learning_rate: run.pipeline.modules[at.module].learning_rate,
+                steps_per_epoch: Some(course.steps_per_epoch()),
+            })?;
             // The log of a round begins with the lines of earlier rounds, because their logs are deleted together with
             // their weights.
             let before = run.pipeline.schedule.before(at).map(log_of);
             let (log, entries) = Log::resume(&log_of(at), before.as_ref(), trainer.steps())?;
             let mut epoch = EpochMean::default();
             entries.iter().for_each(|entry| epoch.add(entry));
-            let (loss, sizes) = (run.pipeline.loss.as_ref(), trainer.sizes());
+            let (loss, sizes) = (run.pipeline.loss_of(at.module), trainer.sizes());
             let doubt = training_notes::doubt(loss, &course, sizes, &entries);
             let took = so_far.of_module(index);
             let before = took.breakdown.unwrap_or_default();
@@ -131,7 +134,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             course,
             learners,
             looks,
-            labels,
+            lessons,
             checkpoints,
             saved: Instant::now(),
             earlier: so_far.took,
@@ -232,10 +235,11 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             let started = Instant::now();
             let is_last = index + 1 == self.learners.len();
             let Learner { at, trainer, .. } = &mut self.learners[index];
-            let samples = drawn_for(self.run, *at, trainer.sizes(), batch, &self.labels);
+            let (module, turn) = ((at.module, trainer.sizes()), ("negatives", batch.step));
+            let lesson = self.lessons.lesson(self.run, module, &batch.rows, turn)?;
             let step = match is_last {
-                true => trainer.step(&input, &samples),
-                false => trainer.step_and_maps(&input, &samples).map(|(step, maps)| {
+                true => trainer.step(&input, &lesson),
+                false => trainer.step_and_maps(&input, &lesson).map(|(step, maps)| {
                     input = maps;
                     step
                 }),
@@ -256,7 +260,8 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         let whole = self.looks.patience.as_ref().is_some_and(|it| it.keeps_optimiser);
         let each = self.each(batch.step, |it| if whole { it.state() } else { it.parameters() })?;
         let mean = self.learners[0].epoch.of(batch.epoch);
-        let found = self.looks.look(each, mean)?;
+        let own = self.learners.iter().map(|it| it.trainer.judge()).collect();
+        let found = self.looks.look(each, own, mean)?;
         for (learner, found) in self.learners.iter_mut().zip(&found) {
             learner.looked += found.seconds;
             learner.took.seconds += found.seconds;
@@ -320,7 +325,8 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
     /// The mean losses of the newest epoch so far, in words.
     fn means(&self) -> String {
         if let [learner] = self.learners.as_slice() {
-            return learner.epoch.describe(self.run.pipeline.loss.accuracy_is());
+            let loss = self.run.pipeline.loss_of(learner.at.module);
+            return learner.epoch.describe(loss.accuracy_is());
         }
         let each = self.learners.iter();
         let each = each.map(|it| format!("{} {:.3}", it.name, it.epoch.newest().0));
@@ -331,15 +337,16 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
     fn each(
         &self,
         step: u64,
-        of: impl Fn(&Trainer) -> Result<Parameters>,
+        of: impl Fn(&dyn Learning) -> Result<Parameters>,
     ) -> Result<Vec<Parameters>> {
         let of = |(index, it): (usize, &Learner<'_>)| {
-            of(&it.trainer).map_err(|error| self.diverged(index, step, &error))
+            of(it.trainer.as_ref()).map_err(|error| self.diverged(index, step, &error))
         };
         self.learners.iter().enumerate().map(of).collect()
     }
 
-    /// Makes the error of a module whose `step` gave something that is not a number.
+    /// Makes the error of a module whose `step` failed: it gave something that is not a number, or a module in PyTorch
+    /// did what it must not, and says what to do.
     fn diverged(&self, index: usize, step: u64, error: &Error) -> Error {
         let place = match self.learners.as_slice() {
             [_] => String::new(),
@@ -350,10 +357,14 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             false => "no checkpoint had been written",
         };
         let (title, epoch) = (&self.title, self.course.epoch(step) + 1);
-        let message =
-            format!("`{title}` stopped at epoch {epoch}, step {step}: {place}{error}; {kept}");
-        Error::failed(message)
-            .hint("lower `training.learning_rate`, or look at the input with `gimlet inspect`")
+        let stopped = format!("`{title}` stopped at epoch {epoch}, step {step}");
+        match error.hint_text() {
+            // It may have many lines.
+            Some(hint) => Error::failed(format!("{stopped}, {kept}: {place}{error}")).hint(hint),
+            None => Error::failed(format!("{stopped}: {place}{error}; {kept}")).hint(
+                "lower `training.learning_rate`, or look at the input with `gimlet inspect`",
+            ),
+        }
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -387,7 +398,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
     pub fn save(&mut self) -> Result<()> {
         self.flush()?;
         self.note();
-        let mut states = self.each(self.steps().saturating_sub(1), Trainer::state)?;
+        let mut states = self.each(self.steps().saturating_sub(1), |it| it.state())?;
         let mut state = Parameters::default();
         if let [_] = self.learners.as_slice() {
             state = states.remove(0);
@@ -423,7 +434,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
                 return self.diverged(place, self.steps().saturating_sub(1), &error);
             }
             Error::failed(format!("`{}` ended with bad weights: {error}", self.title))
-                .hint("lower `training.learning_rate`")
+                .hint(error.hint_text().unwrap_or("lower `training.learning_rate`"))
         })
     }
 
@@ -460,7 +471,7 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             // The other modules wait for no data.
             let waited = if place == 0 { self.waited } else { 0.0 };
             let maps = self.maps.unwrap_or(0);
-            training_notes::tell_profile(run, learner.at, &learner.trainer, maps, waited)?;
+            training_notes::tell_profile(run, learner.at, learner.trainer.profile(), maps, waited)?;
         }
         let stopped = stopped.map(|it| format!("{}, ", it.describe(self.course.epochs)));
         run.session.progress.end(&format!(
@@ -472,18 +483,5 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
             self.so_far.took.seconds
         ));
         Ok(())
-    }
-}
-
-/// Draws what the loss of a module needs other than the vectors of a batch. `labels` are those of all rows.
-fn drawn_for(run: &Run<'_>, at: At, sizes: Sizes, batch: &Batch, labels: &[u32]) -> Samples {
-    let purpose = format!("{}/negatives", run.standing.plan.module(at.module));
-    let mut draws = generator(run.pipeline.seed, &purpose, &[batch.step]);
-    Samples {
-        drawn: run.pipeline.loss.draw(batch.rows.len(), sizes, &mut draws),
-        labels: match labels.is_empty() {
-            true => Vec::new(),
-            false => batch.rows.iter().map(|row| labels[*row as usize]).collect(),
-        },
     }
 }

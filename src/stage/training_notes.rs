@@ -3,7 +3,6 @@
 use super::{Run, memory};
 use crate::Result;
 use crate::loss::{Recipe, Sizes};
-use crate::module;
 use crate::pipeline::Split;
 use crate::quantity::bytes_in_words;
 use crate::schedule::{At, Step};
@@ -12,7 +11,6 @@ use crate::train::input::Input;
 use crate::train::learns_nothing::{Doubt, LearnsNothing};
 use crate::train::log::Entry;
 use crate::train::profile::Profile;
-use crate::train::trainer::Trainer;
 
 /// Returns the watch over a training whose loss sees vectors of `sizes`; it resumes from the entries in `logged`.
 pub(super) fn doubt(loss: &dyn Recipe, course: &Course, sizes: Sizes, logged: &[Entry]) -> Doubt {
@@ -32,8 +30,8 @@ pub(super) fn warn_of_learning_nothing(run: &Run<'_>, at: At, found: LearnsNothi
         format!("whether what it reads is constant (`gimlet inspect {folder} --stats`), ")
     });
     let rate = run.pipeline.modules[at.module].learning_rate;
-    let loss_name = run.pipeline.loss.name();
-    let settings = run.pipeline.loss.settings().unwrap_or_default();
+    let recipe = run.pipeline.loss_of(at.module);
+    let (loss_name, settings) = (recipe.name(), recipe.settings().unwrap_or_default());
     let negatives = match settings["negatives"].as_u64() {
         Some(count) if found == LearnsNothing::Chance => {
             format!(", `loss.{loss_name}.negatives` ({count})")
@@ -65,17 +63,16 @@ pub(super) fn warn_of_large_batches(run: &Run<'_>, course: &Course, input: &dyn 
 pub(super) fn tell_profile(
     run: &Run<'_>,
     at: At,
-    trainer: &Trainer,
+    profile: Profile,
     maps: usize,
     waited: f64,
 ) -> Result<()> {
-    let layers = &run.pipeline.modules[at.module].layers;
-    let operations = module::Cost::of(layers, run.stack()?.input(at.module)).operations;
+    let operations = run.stack()?.cost(at.module).operations;
     let profile = Profile {
         wait: waited,
         operations: (maps as u64 * operations) as f64,
         peak: memory::peak(),
-        ..trainer.profile()
+        ..profile
     };
     // Each module has its own profile, even where modules train at once.
     let title = match run.pipeline.schedule.is_in_one_pass() {

@@ -11,6 +11,7 @@ use gimlet_store::Generation;
 
 use super::cost::published_splits;
 use super::encode::Generating;
+use super::lessons::Lessons;
 use super::looks::Looks;
 use super::meter::Meter;
 use super::patience::Patience;
@@ -19,9 +20,7 @@ use super::progress::STEPS;
 use super::published::{Publication, Published};
 use super::train::begin_in;
 use super::training_loop::{Pause, Supply, TrainingLoop};
-use super::{
-    Run, damaged, encode, frozen, held_out_look, labels, looks, memory, module_input, train,
-};
+use super::{Run, damaged, encode, frozen, held_out_look, looks, memory, module_input, train};
 use crate::pipeline::Split;
 use crate::schedule::{At, Publishing, Step};
 use crate::train::input::{Activations, Input};
@@ -89,14 +88,14 @@ impl<'r, 'a> Worker<'r, 'a> {
         // The samples have as many rows as generations.
         let drawn = module_input::of_samples(run, &ingested, Split::Train, 0)?;
         let course = train::course(run, at, drawn.as_ref())?;
-        let labels = labels::of_rows(run.pipeline, || drawn.keys())?;
+        let lessons = Lessons::of(run.pipeline, [index].into_iter(), || drawn.keys())?;
         let looks = match index {
             0 => looks::of_training(run, &[at], &course)?,
             // With patience, the watch comes with every generation. Without it, the test split is encoded only at the
             // end.
             _ => Looks { watch: None, patience: Patience::of(run.pipeline, 0) },
         };
-        let training = TrainingLoop::begin(run, &[at], course, labels, looks, meter)?;
+        let training = TrainingLoop::begin(run, &[at], course, lessons, looks, meter)?;
         let splits = published_splits(run.pipeline).iter();
         let publishes = splits.map(|split| Published::of(run, at, *split));
         let below = |module| At { module, ..at };
@@ -369,7 +368,7 @@ impl<'r, 'a> Worker<'r, 'a> {
 
             let title = format!("publish {}", run.standing.plan.module(index));
             let generating = Generating { index, split, key: &key, title, before: Took::default() };
-            encode::encode_split(run, generating, input.as_ref(), &module)?;
+            encode::encode_split(run, generating, input.as_ref(), module.as_ref())?;
             self.training.so_far.set_part(PUBLISHING, None::<&String>)?;
         }
         self.training.so_far.took.seconds += started.elapsed().as_secs_f64();

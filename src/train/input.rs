@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use gimlet_store::{Generation, Keys, Reader};
 
 use crate::device::{self, Device};
-use crate::module::Module;
+use crate::module::Frozen;
 use crate::pipeline::{ImageView, SampleSize, Split};
 use crate::view::{self, Frame, Framing, PatchShape};
 use crate::{Error, Kind, Result};
@@ -244,7 +244,7 @@ impl Input for Activations {
 /// [`Activations`] stored in f32 (where relu(z) is stored, after that ReLU).
 pub struct Recomputed {
     input: Box<dyn Input>,
-    predecessors: Vec<Module>,
+    predecessors: Vec<Box<dyn Frozen>>,
     device: Device,
     shape: [usize; 4],
 }
@@ -254,7 +254,11 @@ impl Recomputed {
     ///
     /// # Errors
     /// When a predecessor does not fit its input.
-    pub fn new(input: Box<dyn Input>, predecessors: Vec<Module>, device: &Device) -> Result<Self> {
+    pub fn new(
+        input: Box<dyn Input>,
+        predecessors: Vec<Box<dyn Frozen>>,
+        device: &Device,
+    ) -> Result<Self> {
         let (device, shape) = (device.clone(), input.layout().shape);
         let mut recomputed = Self { shape, input, predecessors, device };
         let [patches, h, w, channels] = recomputed.shape;
@@ -266,9 +270,9 @@ impl Recomputed {
     }
 
     fn through(&self, x: Tensor) -> Result<Tensor> {
-        let mut x = self.device.take(&x)?;
+        let mut x = x;
         for module in &self.predecessors {
-            x = module.forward(&x)?;
+            x = module.forward(&self.device.take(&x)?)?;
         }
         device::home(&x)
     }

@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod events;
 pub mod feed;
 pub mod input;
+pub mod learning;
 pub mod learns_nothing;
 pub mod log;
 pub mod noise;

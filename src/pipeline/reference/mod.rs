@@ -13,7 +13,7 @@ use super::environment::Environment;
 use crate::setting::{Form, Setting, Stale};
 
 pub use data::{activations, data, textures};
-pub use modules::modules;
+pub use modules::{modules, python};
 pub use slurm::slurm;
 pub use store::store;
 pub use training::{probe, training};
@@ -37,6 +37,7 @@ pub fn reference(environment: &Environment) -> Vec<Setting> {
     all.extend(view());
     all.extend(modules());
     all.extend(environment.layers.reference());
+    all.extend(python());
     all.push(
         Setting::new("loss", Form::NameOrOneKey)
             .or("`\"infonce\"` for images and grids, `\"infonce1d\"` for sound and steps, `\"supervised\"` for one map or vector")

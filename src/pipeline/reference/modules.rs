@@ -29,7 +29,7 @@ pub fn modules() -> Vec<Setting> {
                  preset expects the channels of the preset before it, unless this key says otherwise.",
             ),
         Setting::new("modules.layers", Form::ListOfOneKey)
-            .or("needed unless `preset` is given")
+            .or("needed unless `preset` or `python` is given")
             .stale(Stale::AFTER_INGEST)
             .example("[{ conv = { channels = 32, kernel = 5 } }, { relu = {} }]")
             .doc(
@@ -38,7 +38,7 @@ pub fn modules() -> Vec<Setting> {
                  along it.",
             ),
         Setting::new("modules.preset", Form::Words(preset::NAMES.to_vec()))
-            .or("needed unless `layers` is given")
+            .or("needed unless `layers` or `python` is given")
             .stale(Stale::AFTER_INGEST)
             .example("\"resnet50-0\"")
             .doc(
@@ -52,6 +52,28 @@ pub fn modules() -> Vec<Setting> {
             .stale(Stale::AFTER_INGEST)
             .example(32)
             .doc("The width of a preset: it scales the channels of all its layers."),
+        Setting::new("modules.python", Form::Text)
+            .or("needed unless `layers` or `preset` is given")
+            .stale(Stale::AFTER_INGEST)
+            .example("\"stages.py:Block\"")
+            .doc(
+                "A module written in PyTorch, instead of `layers`: a file, a colon and the name of a `gimlet.Stage` in \
+                 it.\n\nThe path begins at the folder of the pipeline file. Keys hold the content of the files that it \
+                 imports from that folder, and the versions of torch and gimlet.",
+            ),
+        Setting::new("modules.arguments", Form::AnyKeys)
+            .or("no arguments")
+            .stale(Stale::AFTER_INGEST)
+            .example("{ dim = 64 }")
+            .doc("What the class of `python` is made with, by name, behind the shape of its input."),
+        Setting::new("modules.key", Form::Words(vec!["source", "arguments"]))
+            .default("\"source\"")
+            .stale(Stale::AFTER_INGEST)
+            .example("\"arguments\"")
+            .doc(
+                "What keys hold of a module written in PyTorch.\n\nWith `arguments`, neither an edit of its source nor \
+                 another torch makes anything stale: you say that results stay the same.",
+            ),
         own("modules.epochs", Form::whole(COUNT))
             .or("`training.epochs`")
             .unit("epochs")
@@ -65,5 +87,19 @@ pub fn modules() -> Vec<Setting> {
             .or("`store.activations`")
             .example("\"store\"")
             .doc("What becomes of this module's maps, instead of `store.activations`."),
+    ]
+}
+
+/// The keys of `[python]`.
+pub fn python() -> Vec<Setting> {
+    vec![
+        Setting::table("python", "How modules written in PyTorch are run."),
+        Setting::new("python.interpreter", Form::Text)
+            .or("`python3`")
+            .example("\".venv/bin/python\"")
+            .doc(
+                "The Python that has torch and the package of gimlet, unless `GIMLET_PYTHON` names one.\n\nA path begins at \
+                 the folder of the pipeline file; a name without `/` is looked up in `PATH`.",
+            ),
     ]
 }

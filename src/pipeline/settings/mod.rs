@@ -6,6 +6,7 @@
 mod activations;
 mod data;
 mod module;
+mod python;
 mod slurm;
 mod store;
 mod training;
@@ -19,13 +20,14 @@ use serde::{Deserialize, Serialize};
 pub use self::activations::*;
 pub use self::data::*;
 pub use self::module::*;
+pub use self::python::*;
 pub use self::slurm::*;
 pub use self::store::*;
 pub use self::training::*;
 pub use self::view::*;
 use super::origin::Kept;
 pub use crate::layer::{Layer, Map};
-use crate::loss::Recipe;
+use crate::loss::{OwnLoss, Recipe};
 use crate::schedule::Schedule;
 
 /// A whole pipeline: where its samples come from, how they are seen, and what is trained on them.
@@ -63,6 +65,19 @@ impl Pipeline {
     /// Epochs that a module trains in each round.
     pub fn epochs_per_round(&self, module: usize) -> usize {
         self.modules[module].epochs / self.schedule.rounds()
+    }
+
+    /// Whether a module trains with a loss that reads the labels of samples, which all of them must have then.
+    pub fn reads_labels(&self) -> bool {
+        (0..self.modules.len()).any(|module| self.loss_of(module).reads_labels())
+    }
+
+    /// The loss that a module trains with: the pipeline's, or that of a module in PyTorch, which has its own.
+    pub fn loss_of(&self, module: usize) -> &dyn Recipe {
+        match self.modules[module].body {
+            Body::Layers(_) => self.loss.as_ref(),
+            Body::Python(_) => &OwnLoss,
+        }
     }
 }
 

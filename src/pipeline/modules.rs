@@ -131,7 +131,7 @@ pub fn plan(
     let names: Vec<_> = modules.iter().map(|module| module.name.clone()).collect();
     let mut all = Vec::new();
     let mut all_layers: Vec<PlacedLayer> = Vec::new();
-    let mut before = ("the view".to_owned(), Some(channels));
+    let mut before = ("the view".to_owned(), channels);
     let mut room = MAX_LAYERS;
     for (index, new) in modules.into_iter().enumerate() {
         let path = format!("modules.{index}");

@@ -8,6 +8,7 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitSta
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
 use serde_json::{Map, Value, json};
@@ -24,6 +25,9 @@ use crate::{Error, Kind, Result};
 
 /// Lines of stderr that are kept for an error.
 const KEPT_LINES: usize = 40;
+
+/// How long a process may take to end after its stdin.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Bytes that are written to the process at a time.
 const PIECE: usize = 1 << 20;
@@ -348,23 +352,38 @@ impl Ends {
     /// Closes both ends; how the process ended, and the lines that it wrote last.
     fn end(&mut self) -> (std::io::Result<ExitStatus>, Vec<String>) {
         self.requests = None;
-        let status = self.child.wait();
-        if let Some(errors) = self.errors.take() {
-            let _ = errors.join();
+        // It ends with its stdin, unless it is at work on what nobody waits for.
+        if !within_moments(|| !matches!(self.child.try_wait(), Ok(None))) {
+            let _ = self.child.kill();
         }
+        let status = self.child.wait();
+        self.hear_all();
         (status, self.heard.locked().iter().cloned().collect())
     }
+
+    /// Waits for what the process, which has ended, wrote last. What it has started may hold its stderr for longer.
+    fn hear_all(&mut self) {
+        if let Some(errors) = self.errors.take() {
+            within_moments(|| errors.is_finished());
+        }
+    }
+}
+
+/// Whether something comes to be true within a few seconds.
+fn within_moments(mut is_so: impl FnMut() -> bool) -> bool {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        if Instant::now() > until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
 }
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        self.requests = None;
-        // It may be at work on what nobody waits for.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if let Some(errors) = self.errors.take() {
-            let _ = errors.join();
-        }
+        self.end();
     }
 }
 

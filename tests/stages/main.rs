@@ -11,3 +11,4 @@ mod keys;
 mod learning;
 mod same_as_ours;
 mod torch_alone;
+mod version;

@@ -14,7 +14,8 @@ use toml::Spanned;
 use super::Cut;
 use super::origin::Fault;
 use super::settings::{
-    ActivationType, Activations, Compression, OnBadSample, Probe, Short, StageKey, Textures, Training,
+    ActivationType, Activations, Compression, OnBadSample, Probe, Short, StageKey, Textures,
+    Training,
 };
 use crate::setting::{Setting, find};
 

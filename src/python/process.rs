@@ -88,7 +88,10 @@ pub(super) struct Hello {
 impl StageProcess {
     /// Starts the process of `stage` and loads its class. Returns what it said of itself, and the files that the stage
     /// has imported from the pipeline's folder.
-    pub(super) fn start(stage: &PythonStage, module: Option<&str>) -> Result<(Self, Hello, Vec<String>)> {
+    pub(super) fn start(
+        stage: &PythonStage,
+        module: Option<&str>,
+    ) -> Result<(Self, Hello, Vec<String>)> {
         let interpreter = &stage.interpreter;
         let mut command = Command::new(interpreter);
         command.args(["-m", "gimlet.stage"]);

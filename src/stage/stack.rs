@@ -62,10 +62,11 @@ impl Stack {
                 Error::new(Kind::Usage, message)
             })?;
         }
-        let costs = pipeline.modules.iter().zip(&maps).enumerate().map(|(index, (module, ends))| {
-            let of_layers = || Cost::of(module.layers(), ends.0);
-            described.get(&index).map_or_else(of_layers, Described::cost)
-        });
+        let costs =
+            pipeline.modules.iter().zip(&maps).enumerate().map(|(index, (module, ends))| {
+                let of_layers = || Cost::of(module.layers(), ends.0);
+                described.get(&index).map_or_else(of_layers, Described::cost)
+            });
         let (costs, classes) = (costs.collect(), OnceLock::new());
         Ok(Self { sample, pooling, grid, maps, sizes, costs, described, classes })
     }

@@ -502,7 +502,8 @@ impl Bench {
             let path = folder.path().join(name);
             std::fs::write(&path, ANSWERS.replace("VERSION", env!("CARGO_PKG_VERSION"))).unwrap();
             #[cfg(unix)]
-            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+                .unwrap();
         }
         Self { folder }
     }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::patience::without_best;
 use super::{Place, Start, Subject};
+use crate::Result;
 use crate::exchange::published::Published;
 use crate::loss::Loss;
 use crate::module::Frozen;
@@ -14,7 +15,6 @@ use crate::pipeline::PythonStage;
 use crate::python::{self, Opening, Pupil, StageProcess};
 use crate::random::generator;
 use crate::train::learning::{Judge, Learning};
-use crate::Result;
 
 /// A module that is written in PyTorch.
 pub(super) struct OfPython<'a> {

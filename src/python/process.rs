@@ -294,32 +294,24 @@ impl StageProcess {
         let error = match text("traceback") {
             Some(traceback) => {
                 Error::failed(format!("{}: {what}\n{}", self.called, traceback.trim_end()))
-                    .hint("mend the stage, and run the same command again")
             }
             None => Error::failed(format!("{}: {what}", self.called)),
         };
-        match text("hint") {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
+        error.hint(text("hint").unwrap_or("mend the stage, and run the same command again"))
     }
 
     /// The error of a process that has ended without an answer; `lines` are what it wrote last.
     fn ended(&self, status: std::io::Result<ExitStatus>, lines: &[String]) -> Error {
         let (how, hint) = match &status {
             Ok(status) => how(*status),
-            Err(error) => (format!("its answer cannot be read: {error}"), None),
+            Err(error) => (format!("gave no answer: {error}"), ANSWERS),
         };
         let mut message = format!("{}: its Python process {how}", self.called);
         for line in lines {
             message += "\n";
             message += line;
         }
-        let error = Error::failed(message);
-        match hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
+        Error::failed(message).hint(hint)
     }
 
     fn locked<T>(&self, with: impl FnOnce(&mut Ends) -> T) -> T {
@@ -333,8 +325,12 @@ const WHICH_PYTHON: &str = "name another Python by GIMLET_PYTHON or `python.inte
 /// What to do about a process that has ended by itself.
 const ENDED: &str = "a stage must not end its process: see what it wrote last";
 
+/// What to do about a process that answers something else.
+const ANSWERS: &str =
+    "see that nothing but the package of gimlet writes to file descriptor 1 of the process";
+
 /// Says how a process has ended, and what to do about it.
-fn how(status: ExitStatus) -> (String, Option<&'static str>) {
+fn how(status: ExitStatus) -> (String, &'static str) {
     #[cfg(unix)]
     {
         use std::os::unix::process::ExitStatusExt;
@@ -342,12 +338,12 @@ fn how(status: ExitStatus) -> (String, Option<&'static str>) {
             const KILLED: i32 = 9;
             let hint = "if the machine was out of memory, lower `training.batch`, or make the stage smaller";
             let hint = if signal == KILLED { hint } else { ENDED };
-            return (format!("was killed (signal {signal})"), Some(hint));
+            return (format!("was killed (signal {signal})"), hint);
         }
     }
     match status.code() {
-        Some(code) => (format!("ended with exit code {code}"), Some(ENDED)),
-        None => ("has ended".to_owned(), Some(ENDED)),
+        Some(code) => (format!("ended with exit code {code}"), ENDED),
+        None => ("has ended".to_owned(), ENDED),
     }
 }
 

@@ -91,7 +91,7 @@ fn an_answer_that_is_none_is_refused() {
     }
     let bench = Bench::new(answers, &[&class("Garbage")]);
     let err = bench.fails("run", &[]);
-    assert!(err.contains("its answer cannot be read"), "{err}");
+    assert!(err.contains("its Python process gave no answer"), "{err}");
 }
 
 #[test]

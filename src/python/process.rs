@@ -382,7 +382,7 @@ fn within_moments(mut is_so: impl FnMut() -> bool) -> bool {
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        self.end();
+        let _ = self.end();
     }
 }
 

@@ -170,7 +170,8 @@ fn one_of_several(ours: ParameterShape, k: usize, several: usize) -> Published {
         ours,
         name: "loss.predictor.weight".to_string(),
         dims: vec![several * to, from],
-        same: false, masked: 0,
+        same: false,
+        masked: 0,
         rows: Some(k * to..(k + 1) * to),
     }
 }

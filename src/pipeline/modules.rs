@@ -59,14 +59,7 @@ impl NewModule {
     }
 
     fn of(name: String, body: NewBody) -> Self {
-        Self {
-            name,
-            body,
-            in_channels: None,
-            epochs: None,
-            learning_rate: None,
-            activations: None,
-        }
+        Self { name, body, in_channels: None, epochs: None, learning_rate: None, activations: None }
     }
 
     /// Expects `channels` channels from the module before it, or from the view.
@@ -190,12 +183,7 @@ pub fn plan(
 }
 
 /// Fails when a module has no layers, or one that is out of its bounds, or more than `room`.
-fn check_layers(
-    name: &str,
-    path: &str,
-    layers: &[PlacedLayer],
-    room: usize,
-) -> Result<(), Fault> {
+fn check_layers(name: &str, path: &str, layers: &[PlacedLayer], room: usize) -> Result<(), Fault> {
     if layers.is_empty() {
         let message = format!("module `{name}` has no layer");
         return Err(Fault::of(format!("{path}.layers"), message));
@@ -291,8 +279,7 @@ pub fn resolve(
                 refuse_python_keys(raw)?;
                 let Stack { layers, made_for } = stack(raw, room, &|origin| {
                     let path = format!("modules.{index}.{origin}");
-                    let entry =
-                        read(&path, raw.name.get_ref(), known.layers, document, settings)?;
+                    let entry = read(&path, raw.name.get_ref(), known.layers, document, settings)?;
                     expand(entry, &path)
                 })?;
                 left = room.checked_sub(layers.len());

@@ -33,11 +33,7 @@ impl Python {
     }
 
     /// The stage that a module names as `FILE:CLASS`.
-    pub fn stage(
-        &self,
-        raw: &raw::Module,
-        named: &Spanned<String>,
-    ) -> Result<PythonStage, Fault> {
+    pub fn stage(&self, raw: &raw::Module, named: &Spanned<String>) -> Result<PythonStage, Fault> {
         let name = raw.name.get_ref();
         let (place, class) = named.get_ref().rsplit_once(':').unwrap_or((named.get_ref(), ""));
         let is_identifier = |it: &str| {

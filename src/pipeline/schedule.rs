@@ -129,7 +129,9 @@ pub fn settle(
         && let Some(planned) = modules.iter().find(|it| it.module.python().is_some())
     {
         let (kind, name) = (schedule.name(), &planned.module.name);
-        let message = format!("a schedule of kind `{kind}` trains layers, and `{name}` is written in PyTorch");
+        let message = format!(
+            "a schedule of kind `{kind}` trains layers, and `{name}` is written in PyTorch"
+        );
         let hint = "take `sequential`, `rounds` or `simultaneous`";
         return Err(Fault::of("schedule.kind", message).or_of("schedule").hint(hint));
     }

@@ -8,6 +8,7 @@ use super::memory::Memory;
 use super::message::Message;
 use super::named;
 use super::process::StageProcess;
+use crate::module::Cost;
 use crate::pipeline::{Map, PythonStage};
 use crate::{Error, Result};
 
@@ -40,6 +41,19 @@ impl Described {
     pub fn map(&self) -> Map {
         let [_, height, width, channels] = self.output;
         Map { height, width, channels }
+    }
+
+    /// What is known of its cost. The memory of its process is its own business.
+    pub fn cost(&self) -> Cost {
+        let [patches, height, width, channels] = self.output;
+        let values = self.weights.iter().map(|it| it.shape.iter().product::<usize>() as u64);
+        Cost {
+            parameters: values.sum(),
+            operations: self.operations / patches.max(1) as u64,
+            kept: 0,
+            tile: 1,
+            largest: (height * width * channels) as u64,
+        }
     }
 }
 

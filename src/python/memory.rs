@@ -37,9 +37,9 @@ impl Memory {
     pub fn keep(&self, stage: &PythonStage) {
         let Some(place) = place(stage) else { return };
         let at = Store::new().locate(&place);
-        let written = serde_json::to_vec(self).map_err(std::io::Error::other).map(|bytes| {
-            at.folder().create_folder().and_then(|()| at.replace(&bytes))
-        });
+        let written = serde_json::to_vec(self)
+            .map_err(std::io::Error::other)
+            .map(|bytes| at.folder().create_folder().and_then(|()| at.replace(&bytes)));
         if !matches!(written, Ok(Ok(()))) {
             tracing::debug!("what `{}` said is not remembered: {written:?}", stage.place);
         }

@@ -128,7 +128,9 @@ fn read_tensor(named: &Named, from: &mut impl Read) -> io::Result<Tensor> {
         "f32" => 4,
         "u8" => 1,
         other => {
-            return Err(io::Error::other(format!("tensor `{name}` has the unknown type `{other}`")));
+            return Err(io::Error::other(format!(
+                "tensor `{name}` has the unknown type `{other}`"
+            )));
         }
     };
     let length = shape.iter().try_fold(size, |it: usize, side| it.checked_mul(*side));
@@ -157,7 +159,8 @@ mod tests {
 
     #[test]
     fn messages_come_back_as_they_were_written() {
-        let values = Tensor::new(&[[1.5_f32, -0.0], [f32::MIN_POSITIVE, 3.0]], &Device::Cpu).unwrap();
+        let values =
+            Tensor::new(&[[1.5_f32, -0.0], [f32::MIN_POSITIVE, 3.0]], &Device::Cpu).unwrap();
         let raw = Tensor::new(&[7_u8, 0, 255], &Device::Cpu).unwrap();
         let sent = Message::to("step").saying("step", 3).with("x", &values).with("raw", &raw);
         let mut bytes = Vec::new();

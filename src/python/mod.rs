@@ -1,5 +1,5 @@
 //! Modules that are written in PyTorch. Each lies in a process of its own, which answers requests
-//! (`docs/stage-protocol.md`); everything else about a run is done here, as for modules with layers.
+//! (`docs/how/stage-protocol.md`); everything else about a run is done here, as for modules with layers.
 
 mod described;
 mod facts;

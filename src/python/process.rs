@@ -8,6 +8,7 @@ use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitSta
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use candle_core::Tensor;
 use serde_json::{Map, Value, json};
@@ -24,6 +25,9 @@ use crate::{Error, Kind, Result};
 
 /// Lines of stderr that are kept for an error.
 const KEPT_LINES: usize = 40;
+
+/// How long a process may take to end after its stdin.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Bytes that are written to the process at a time.
 const PIECE: usize = 1 << 20;
@@ -84,7 +88,10 @@ pub(super) struct Hello {
 impl StageProcess {
     /// Starts the process of `stage` and loads its class. Returns what it said of itself, and the files that the stage
     /// has imported from the pipeline's folder.
-    pub(super) fn start(stage: &PythonStage, module: Option<&str>) -> Result<(Self, Hello, Vec<String>)> {
+    pub(super) fn start(
+        stage: &PythonStage,
+        module: Option<&str>,
+    ) -> Result<(Self, Hello, Vec<String>)> {
         let interpreter = &stage.interpreter;
         let mut command = Command::new(interpreter);
         command.args(["-m", "gimlet.stage"]);
@@ -287,32 +294,24 @@ impl StageProcess {
         let error = match text("traceback") {
             Some(traceback) => {
                 Error::failed(format!("{}: {what}\n{}", self.called, traceback.trim_end()))
-                    .hint("mend the stage, and run the same command again")
             }
             None => Error::failed(format!("{}: {what}", self.called)),
         };
-        match text("hint") {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
+        error.hint(text("hint").unwrap_or("mend the stage, and run the same command again"))
     }
 
     /// The error of a process that has ended without an answer; `lines` are what it wrote last.
     fn ended(&self, status: std::io::Result<ExitStatus>, lines: &[String]) -> Error {
         let (how, hint) = match &status {
             Ok(status) => how(*status),
-            Err(error) => (format!("its answer cannot be read: {error}"), None),
+            Err(error) => (format!("gave no answer: {error}"), ANSWERS),
         };
         let mut message = format!("{}: its Python process {how}", self.called);
         for line in lines {
             message += "\n";
             message += line;
         }
-        let error = Error::failed(message);
-        match hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
+        Error::failed(message).hint(hint)
     }
 
     fn locked<T>(&self, with: impl FnOnce(&mut Ends) -> T) -> T {
@@ -326,8 +325,12 @@ const WHICH_PYTHON: &str = "name another Python by GIMLET_PYTHON or `python.inte
 /// What to do about a process that has ended by itself.
 const ENDED: &str = "a stage must not end its process: see what it wrote last";
 
+/// What to do about a process that answers something else.
+const ANSWERS: &str =
+    "see that nothing but the package of gimlet writes to file descriptor 1 of the process";
+
 /// Says how a process has ended, and what to do about it.
-fn how(status: ExitStatus) -> (String, Option<&'static str>) {
+fn how(status: ExitStatus) -> (String, &'static str) {
     #[cfg(unix)]
     {
         use std::os::unix::process::ExitStatusExt;
@@ -335,12 +338,12 @@ fn how(status: ExitStatus) -> (String, Option<&'static str>) {
             const KILLED: i32 = 9;
             let hint = "if the machine was out of memory, lower `training.batch`, or make the stage smaller";
             let hint = if signal == KILLED { hint } else { ENDED };
-            return (format!("was killed (signal {signal})"), Some(hint));
+            return (format!("was killed (signal {signal})"), hint);
         }
     }
     match status.code() {
-        Some(code) => (format!("ended with exit code {code}"), Some(ENDED)),
-        None => ("has ended".to_owned(), Some(ENDED)),
+        Some(code) => (format!("ended with exit code {code}"), ENDED),
+        None => ("has ended".to_owned(), ENDED),
     }
 }
 
@@ -348,23 +351,38 @@ impl Ends {
     /// Closes both ends; how the process ended, and the lines that it wrote last.
     fn end(&mut self) -> (std::io::Result<ExitStatus>, Vec<String>) {
         self.requests = None;
-        let status = self.child.wait();
-        if let Some(errors) = self.errors.take() {
-            let _ = errors.join();
+        // It ends with its stdin, unless it is at work on what nobody waits for.
+        if !within_moments(|| !matches!(self.child.try_wait(), Ok(None))) {
+            let _ = self.child.kill();
         }
+        let status = self.child.wait();
+        self.hear_all();
         (status, self.heard.locked().iter().cloned().collect())
     }
+
+    /// Waits for what the process, which has ended, wrote last. What it has started may hold its stderr for longer.
+    fn hear_all(&mut self) {
+        if let Some(errors) = self.errors.take() {
+            within_moments(|| errors.is_finished());
+        }
+    }
+}
+
+/// Whether something comes to be true within a few seconds.
+fn within_moments(mut is_so: impl FnMut() -> bool) -> bool {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        if Instant::now() > until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    true
 }
 
 impl Drop for Ends {
     fn drop(&mut self) {
-        self.requests = None;
-        // It may be at work on what nobody waits for.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if let Some(errors) = self.errors.take() {
-            let _ = errors.join();
-        }
+        let _ = self.end();
     }
 }
 

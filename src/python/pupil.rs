@@ -63,7 +63,8 @@ impl Pupil {
 
     fn take_step(&mut self, x: &Tensor, lesson: &Lesson, maps: bool) -> Result<(Step, Judged)> {
         let started = Instant::now();
-        let judged = judged(&self.process.ask(&self.process.about("step", x, lesson, maps)?)?, maps)?;
+        let judged =
+            judged(&self.process.ask(&self.process.about("step", x, lesson, maps)?)?, maps)?;
         self.steps += 1;
         self.batch = (x.elem_count() * size_of::<f32>()) as u64;
         self.breakdown.steps += 1;

@@ -68,7 +68,8 @@ impl Lessons {
             true => run.pipeline.loss.draw(rows.len(), sizes, &mut draws),
             false => Drawn::default(),
         };
-        let of_row = |all: &[i64]| rows.iter().filter_map(|it| all.get(*it as usize).copied()).collect();
+        let of_row =
+            |all: &[i64]| rows.iter().filter_map(|it| all.get(*it as usize).copied()).collect();
         lesson.samples = Samples {
             labels: rows.iter().filter_map(|it| self.classes.get(*it as usize).copied()).collect(),
             drawn,

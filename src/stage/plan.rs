@@ -69,7 +69,8 @@ impl Plan {
             Costs::new(pipeline, samples, size(&ingest.train.hash)?)
         })?;
 
-        let untrained = PerSplit::try_from_fn(|split| untrained_key(pipeline, &modules, split, &ingest))?;
+        let untrained =
+            PerSplit::try_from_fn(|split| untrained_key(pipeline, &modules, split, &ingest))?;
         let schedule = &pipeline.schedule;
         let kept = pipeline.store.keep_generations.saturating_sub(1);
         let (mut train, mut encode) = (Vec::<Vec<Key>>::new(), Vec::<Vec<PerSplit<Key>>>::new());

@@ -5,7 +5,6 @@ use std::sync::OnceLock;
 
 use gimlet_store::Generation;
 
-use super::subject;
 use crate::loss::Sizes;
 use crate::module::Cost;
 use crate::pipeline::{Map, Pipeline, Pooling, SampleSize};
@@ -63,9 +62,11 @@ impl Stack {
                 Error::new(Kind::Usage, message)
             })?;
         }
-        let costs = pipeline.modules.iter().zip(&maps).enumerate().map(|(index, (module, ends))| {
-            subject::cost_of(module, ends.0, described.get(&index))
-        });
+        let costs =
+            pipeline.modules.iter().zip(&maps).enumerate().map(|(index, (module, ends))| {
+                let of_layers = || Cost::of(module.layers(), ends.0);
+                described.get(&index).map_or_else(of_layers, Described::cost)
+            });
         let (costs, classes) = (costs.collect(), OnceLock::new());
         Ok(Self { sample, pooling, grid, maps, sizes, costs, described, classes })
     }

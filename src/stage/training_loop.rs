@@ -361,9 +361,8 @@ impl<'r, 'a> TrainingLoop<'r, 'a> {
         match error.hint_text() {
             // It may have many lines.
             Some(hint) => Error::failed(format!("{stopped}, {kept}: {place}{error}")).hint(hint),
-            None => Error::failed(format!("{stopped}: {place}{error}; {kept}")).hint(
-                "lower `training.learning_rate`, or look at the input with `gimlet inspect`",
-            ),
+            None => Error::failed(format!("{stopped}: {place}{error}; {kept}"))
+                .hint("lower `training.learning_rate`, or look at the input with `gimlet inspect`"),
         }
     }
 

@@ -174,7 +174,7 @@ fn a_pipeline_file_names_it_where_the_program_says_so() {
     };
     let layers = Layers::default().with::<GainedMean>("gained mean").unwrap();
     let pipeline = parsed(layers.clone()).unwrap();
-    assert_eq!(pipeline.modules[0].layers[1..], [GainedMean { side: 2 }.shared()]);
+    assert_eq!(pipeline.modules[0].layers()[1..], [GainedMean { side: 2 }.shared()]);
     let error = parsed(Layers::default()).unwrap_err().to_string();
     assert!(error.starts_with("unknown layer `gained mean` in module `a`"), "{error}");
     assert_eq!(layers.with::<Relu>("relu").unwrap_err().kind(), Kind::Usage);

@@ -151,7 +151,7 @@ fn every_key_is_read() {
     assert_eq!((a.epochs, a.learning_rate), (5, 5e-4));
     assert_eq!((b.epochs, b.learning_rate), (2, 1e-3));
     assert_eq!(
-        a.layers,
+        *a.layers(),
         [
             Conv { channels: 16, kernel: 5, stride: 1, padding: 2 }.shared(),
             Relu.shared(),
@@ -160,7 +160,7 @@ fn every_key_is_read() {
         ]
     );
     let strides = [2, 1, 1];
-    assert_eq!(b.layers, strides.map(|stride| Bottleneck { planes: 8, stride }.shared()));
+    assert_eq!(*b.layers(), strides.map(|stride| Bottleneck { planes: 8, stride }.shared()));
     let loss = infonce::Settings { prediction_steps: 3, negatives: 8, skip: 1, context: None };
     assert_eq!(&*pipeline.loss, &loss as &dyn Recipe);
     assert_eq!((pipeline.training.batch, pipeline.training.checkpoint_seconds), (16, 10.0));
@@ -282,7 +282,7 @@ fn presets_are_the_modules_of_the_paper() {
     };
     let resnet50 = preset("resnet50", "");
     assert_eq!(outputs(&resnet50), [[16, 16, 256], [8, 8, 512], [4, 4, 1024]]);
-    let layers: Vec<_> = resnet50.modules.iter().map(|module| module.layers.len()).collect();
+    let layers: Vec<_> = resnet50.modules.iter().map(|module| module.layers().len()).collect();
     assert_eq!(layers, [4, 4, 6]);
     assert_eq!(outputs(&preset("resnet34", "")), [[16, 16, 64], [8, 8, 128], [4, 4, 256]]);
     assert_eq!(outputs(&preset("resnet50", "width = 8")), [[16, 16, 32], [8, 8, 64], [4, 4, 128]]);
@@ -292,15 +292,15 @@ fn presets_are_the_modules_of_the_paper() {
 fn split_cuts_the_same_layers_elsewhere() {
     // Units: conv + relu + basic, basic, bottleneck, bottleneck, bottleneck.
     let text = FULL.replace("epochs = 2\nlearning_rate = 1e-3\n", "");
-    let whole: Vec<_> = parsed(&text, &[]).modules.into_iter().flat_map(|m| m.layers).collect();
+    let whole: Vec<_> = parsed(&text, &[]).modules.iter().flat_map(|m| m.layers().to_vec()).collect();
     let cut = |split: &str| -> Vec<usize> {
         let modules = parsed(&text, &[&format!("split={split}")]).modules;
         for (index, module) in modules.iter().enumerate() {
             assert_eq!(module.name, format!("m{index}"));
         }
-        let layers: Vec<_> = modules.iter().flat_map(|module| module.layers.clone()).collect();
+        let layers: Vec<_> = modules.iter().flat_map(|module| module.layers().to_vec()).collect();
         assert_eq!(layers, whole);
-        modules.iter().map(|module| module.layers.len()).collect()
+        modules.iter().map(|module| module.layers().len()).collect()
     };
     assert_eq!(cut("each"), [3, 1, 1, 1, 1]);
     assert_eq!(cut("end-to-end"), [7]);

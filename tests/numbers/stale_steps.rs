@@ -301,6 +301,14 @@ const OF_SOUND: &[Change] = &[
     ),
 ];
 
+/// Of a module in PyTorch. What answers for it tells nothing of its source.
+const OF_PYTHON: &[Change] = &[
+    change("modules.python", "modules.b.python=stages.py:Other"),
+    change("modules.arguments", "modules.b.arguments={dim=8}"),
+    change("modules.key", "modules.b.key=arguments"),
+    change("python.interpreter", "python.interpreter=DIR/other-python"),
+];
+
 const OF_SEQUENTIAL: &[Change] = &[
     change("schedule.patience", "schedule.patience=2"),
     beside(&["schedule.patience=2"], "schedule.patience", "schedule.patience=3"),
@@ -377,6 +385,7 @@ const TABLES: &[(&str, &str)] = &[
     ("training", "training.zzzzzzzz=1"),
     ("schedule", "schedule.zzzzzzzz=1"),
     ("store", "store.zzzzzzzz=1"),
+    ("python", "python.zzzzzzzz=1"),
     ("probe", "probe.zzzzzzzz=1"),
     ("slurm", "slurm.zzzzzzzz=1"),
 ];
@@ -400,6 +409,43 @@ layers = [{ basic = { channels = 8, stride = 2 } }]
 [loss.infonce]
 prediction_steps = 1
 negatives = 4
+"#;
+
+/// A module in PyTorch after one with layers.
+const PYTHON: &str = r#"
+[view]
+resize = 16
+patch = 8
+stride = 4
+
+[[modules]]
+name = "a"
+layers = [{ conv = { channels = 4, kernel = 3 } }, { relu = {} }]
+
+[[modules]]
+name = "b"
+python = "stages.py:Block"
+
+[python]
+interpreter = "DIR/python"
+
+[loss.infonce]
+prediction_steps = 1
+negatives = 4
+"#;
+
+/// Answers for a module in PyTorch as far as keys and shapes ask.
+const ANSWERS: &str = r#"#!/bin/sh
+while IFS= read -r line; do
+    case "$line" in
+    *'"hello"'*)
+        echo '{"protocol":1,"gimlet":"VERSION","torch":"2","torch_file":"'"$0"'","tensors":[]}' ;;
+    *'"load"'*)
+        echo '{"files":[],"tensors":[]}' ;;
+    *)
+        echo '{"output":[9,1,1,4],"weights":[],"parameters":0,"operations":0,"draws_negatives":false,"tensors":[]}' ;;
+    esac
+done
 "#;
 
 const SOUND: &str = r#"
@@ -484,6 +530,13 @@ impl Bench {
         std::fs::write(folder.path().join("rows.csv"), format!("id,label\n{lines}")).unwrap();
         let lines: String = (0..24).map(|row| format!("{row} 0 1 2 1\n")).collect();
         std::fs::write(folder.path().join("phones.txt"), lines).unwrap();
+        for name in ["python", "other-python"] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, ANSWERS.replace("VERSION", env!("CARGO_PKG_VERSION"))).unwrap();
+            #[cfg(unix)]
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+                .unwrap();
+        }
         Self { folder }
     }
 
@@ -493,6 +546,7 @@ impl Bench {
         let overrides: Vec<String> = overrides.iter().map(|it| it.replace("DIR", dir)).collect();
         let data_root = Some(PathBuf::from(dir));
         let environment = Environment { data_root, ..Environment::default() };
+        let text = &text.replace("DIR", dir);
         Pipeline::parse(text, Path::new("p.toml"), &overrides, &environment)
     }
 
@@ -602,6 +656,11 @@ const CASES: &[Case] = &[
         title: "generated images, sequential",
         text: [TEXTURES, IMAGES, REST, "[schedule]\nkind = 'sequential'\n"],
         changes: &[OF_ALL, OF_TEXTURES, OF_IMAGES, OF_SEQUENTIAL, OF_SLURM],
+    },
+    Case {
+        title: "generated images, a module in PyTorch",
+        text: [TEXTURES, PYTHON, REST, ""],
+        changes: &[OF_PYTHON],
     },
     Case {
         title: "generated images, rounds",

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use gimlet::device::Device;
 use gimlet::loss::Sizes;
-use gimlet::module::Module;
+use gimlet::module::{Frozen, Module};
 use gimlet::parameters::Parameters;
 use gimlet::pipeline::{Environment, Pipeline, SampleSize, Split, View};
 use gimlet::random::generator;
@@ -56,11 +56,11 @@ fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
     let maps = pipeline.shapes(SampleSize::square(16)).unwrap();
     let (a, b) = (&pipeline.modules[0], &pipeline.modules[1]);
     let encoder = weights(&folder.path().join("run/modules/a")).under("encoder");
-    let predecessor = Module::new(&a.layers, maps[0].0.channels, &encoder).unwrap();
+    let predecessor = Module::new(a.layers(), maps[0].0.channels, &encoder).unwrap();
     let images = run.standing.generation(Step::Ingest, Split::Train).unwrap();
     let View::Images(view) = &pipeline.view else { panic!("it is of images") };
     let images = Images::new(&images, view, Split::Train, pipeline.seed).unwrap();
-    let input = Recomputed::new(Box::new(images), vec![predecessor], &Device::Cpu).unwrap();
+    let input = Recomputed::new(Box::new(images), vec![Box::new(predecessor) as Box<dyn Frozen>], &Device::Cpu).unwrap();
 
     let course = Course {
         seed: pipeline.seed,
@@ -72,10 +72,10 @@ fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
     };
     let grid = input.layout().shape[0].isqrt();
     let (channels, sizes) = (maps[1].0.channels, Sizes::grid(maps[1].1.channels, [grid; 2]));
-    let shapes = shapes(&b.layers, pipeline.loss.as_ref(), channels, sizes);
+    let shapes = shapes(b.layers(), pipeline.loss.as_ref(), channels, sizes);
     let drawn = Parameters::draw(&shapes, pipeline.seed, &b.name).unwrap();
     let mut trainer =
-        Trainer::new(&b.layers, pipeline.loss.as_ref(), channels, sizes, b.learning_rate, &drawn)
+        Trainer::new(b.layers(), pipeline.loss.as_ref(), channels, sizes, b.learning_rate, &drawn)
             .unwrap();
     std::thread::scope(|scope| {
         for batch in feed(scope, &input, &course, 0..course.steps(), 1 << 20) {

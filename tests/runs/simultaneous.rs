@@ -82,11 +82,11 @@ fn every_module_trains_on_what_those_below_it_make_before_they_are_updated() {
         let mut trainers = Vec::new();
         for (module, (read, written)) in pipeline.modules.iter().zip(&maps) {
             let (channels, sizes) = (read.channels, Sizes::grid(written.channels, [3; 2]));
-            let shapes = shapes(&module.layers, pipeline.loss.as_ref(), channels, sizes);
+            let shapes = shapes(module.layers(), pipeline.loss.as_ref(), channels, sizes);
             let drawn = Parameters::draw(&shapes, pipeline.seed, &module.name).unwrap();
             let rate = module.learning_rate;
             let trainer =
-                Trainer::new(&module.layers, pipeline.loss.as_ref(), channels, sizes, rate, &drawn);
+                Trainer::new(module.layers(), pipeline.loss.as_ref(), channels, sizes, rate, &drawn);
             let (micro_batch, recompute) =
                 (pipeline.training.micro_batch, pipeline.training.recompute);
             trainers.push(trainer.unwrap().saving_memory(micro_batch, recompute));
@@ -99,7 +99,7 @@ fn every_module_trains_on_what_those_below_it_make_before_they_are_updated() {
                     trainers.iter_mut().zip(&pipeline.modules).zip(&maps)
                 {
                     let encoder = trainer.parameters().unwrap().under("encoder");
-                    let now = Module::new(&module.layers, map.channels, &encoder).unwrap();
+                    let now = Module::new(module.layers(), map.channels, &encoder).unwrap();
                     let purpose = format!("{}/negatives", module.name);
                     let mut draws = generator(pipeline.seed, &purpose, &[batch.step]);
                     let sizes = trainer.sizes();

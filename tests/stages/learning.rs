@@ -6,16 +6,21 @@ use crate::tiny;
 #[test]
 fn modules_of_both_kinds_stand_in_any_order() {
     each("a stack with modules of both kinds", |answers| {
-        for bodies in [[LAYERS, STAGE, LAYERS], [STAGE, LAYERS, STAGE], [STAGE, STAGE, LAYERS]] {
-            let bench = Bench::new(answers, &bodies);
+        let stacks = [[STAGE, LAYERS, STAGE], [LAYERS, STAGE, LAYERS], [STAGE, STAGE, LAYERS]];
+        // Torch takes seconds to begin.
+        let stacks = if answers == Answers::Torch { &stacks[..1] } else { &stacks[..] };
+        for bodies in stacks {
+            let bench = Bench::new(answers, bodies);
             let plan = bench.json("plan", &[]);
-            let encoded = plan["steps"].as_array().unwrap().iter().filter(|it| it["step"] == "encode");
+            let encoded =
+                plan["steps"].as_array().unwrap().iter().filter(|it| it["step"] == "encode");
             let encoded: Vec<_> = encoded.collect();
             assert_eq!(encoded.len(), 3, "{bodies:?}");
             bench.ok("run", &[]);
             assert_eq!(bench.open_steps(&[]), [""; 0], "{bodies:?}");
             let done = bench.json("plan", &[]);
-            let after = done["steps"].as_array().unwrap().iter().filter(|it| it["step"] == "encode");
+            let after =
+                done["steps"].as_array().unwrap().iter().filter(|it| it["step"] == "encode");
             for (before, after) in encoded.iter().zip(after) {
                 assert_eq!(before["tensors"], after["tensors"], "{bodies:?}");
             }
@@ -102,7 +107,8 @@ fn a_plan_measures_stages() {
     each("the pace of a stage", |answers| {
         let bench = Bench::new(answers, &[STAGE]);
         let plan = bench.json("plan", &["--measure"]);
-        let train = plan["steps"].as_array().unwrap().iter().find(|it| it["step"] == "train").unwrap();
+        let train =
+            plan["steps"].as_array().unwrap().iter().find(|it| it["step"] == "train").unwrap();
         assert_eq!(train["seconds_are"], "measured", "{train}");
         assert!(train["seconds"].as_f64().unwrap() > 0.0, "{train}");
     });

@@ -9,4 +9,6 @@ mod pythons;
 mod errors;
 mod keys;
 mod learning;
+mod same_as_ours;
 mod torch_alone;
+mod version;

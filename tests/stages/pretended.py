@@ -1,4 +1,4 @@
-"""Answers as `python -m gimlet.stage` does, without torch: the protocol of docs/stage-protocol.md in plain Python.
+"""Answers as `python -m gimlet.stage` does, without torch: the protocol of docs/how/stage-protocol.md in plain Python.
 
 The file of a stage is only named, for its hash; the name of its class says how it fails. A stage has
 one weight for each channel, and returns the mean of each patch, times the weights.

@@ -55,7 +55,8 @@ pub fn is_there(answers: Answers, what: &str) -> bool {
     let found = Command::new(&python).args(["-c", imports]).output();
     let there = found.is_ok_and(|it| it.status.success());
     if !there {
-        let why = format!("`{}` cannot `{imports}`: name a Python by GIMLET_PYTHON", python.display());
+        let why =
+            format!("`{}` cannot `{imports}`: name a Python by GIMLET_PYTHON", python.display());
         let text = format!("skipped: {what} is not tested with {answers:?}: {why}\n");
         std::io::stderr().write_all(text.as_bytes()).unwrap();
     }
@@ -75,8 +76,10 @@ impl Bench {
         std::fs::copy(here.join("tests/stages/stages.py"), bench.tiny.path("stages.py")).unwrap();
         match answers {
             Answers::Pretended => {
-                let server = std::fs::read_to_string(here.join("tests/stages/pretended.py")).unwrap();
-                let server = server.replace("\"VERSION\"", &format!("{:?}", env!("CARGO_PKG_VERSION")));
+                let server =
+                    std::fs::read_to_string(here.join("tests/stages/pretended.py")).unwrap();
+                let server =
+                    server.replace("\"VERSION\"", &format!("{:?}", env!("CARGO_PKG_VERSION")));
                 std::fs::write(bench.tiny.path("pretended.py"), server).unwrap();
                 bench.python(&format!(
                     "exec python3 '{}'",
@@ -120,14 +123,18 @@ impl Bench {
     pub fn fails(&self, command: &str, args: &[&str]) -> String {
         let output = self.process(command, args).output().unwrap();
         let err = text(&output.stderr);
-        assert!(!output.status.success(), "{:?}: gimlet {command} {args:?} ended well", self.answers);
+        assert!(
+            !output.status.success(),
+            "{:?}: gimlet {command} {args:?} ended well",
+            self.answers
+        );
         assert!(err.contains("error: ") && !err.contains("panicked"), "{err}");
         err
     }
 
     /// Runs a command with `--json` and reads the document.
     pub fn json(&self, command: &str, args: &[&str]) -> serde_json::Value {
-        let all = [&["--json"], args].concat();
+        let all = [&["--json"][..], args].concat();
         serde_json::from_str(&self.ok(command, &all).0).unwrap()
     }
 

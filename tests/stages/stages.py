@@ -1,5 +1,6 @@
 """Stages of the tests. `tests/stages/pretended.py` has one of each name, too."""
 
+import json
 import os
 import signal
 
@@ -7,6 +8,7 @@ import torch
 from torch import nn
 
 import gimlet
+import gimlet.stage
 
 
 class Scale(gimlet.Stage):
@@ -95,3 +97,33 @@ class NoLoss(gimlet.Stage):
 
 class NotAStage(nn.Module):
     pass
+
+
+class Ours(gimlet.Stage):
+    """Two convolutions under InfoNCE, as gimlet has them, from the weights of a JSON file."""
+
+    draws_negatives = True
+
+    def __init__(self, input_shape, initial, skip=1):
+        super().__init__()
+        self.grid = input_shape.grid
+        with open(initial) as file:
+            given = json.load(file)
+        self.first = nn.Conv2d(input_shape.channels, 4, 3, padding=1)
+        self.second = nn.Conv2d(4, 8, 3, padding=1)
+        self.negatives = gimlet.stage.InfoNCE(8, prediction_steps=1, skip=skip)
+        for name, parameter in self.named_parameters():
+            values = torch.tensor(given[name])
+            # Ours lie as [kernel, kernel, channels, out_channels].
+            values = values.permute(3, 2, 0, 1) if values.dim() == 4 else values
+            with torch.no_grad():
+                parameter.copy_(values)
+
+    def forward(self, x):
+        y = x.flatten(0, 1).permute(0, 3, 1, 2)
+        y = self.second(torch.relu(self.first(y)))
+        return y.permute(0, 2, 3, 1).unflatten(0, x.shape[:2])
+
+    def loss(self, x, batch):
+        pooled = self(x).mean((2, 3)).unflatten(1, tuple(self.grid))
+        return self.negatives(pooled, batch.negatives)

@@ -11,7 +11,9 @@ fn bench(what: &str, bodies: &[&str]) -> Option<Bench> {
 
 #[test]
 fn what_a_stage_prints_goes_to_stderr() {
-    let Some(bench) = bench("what a stage prints", &["python = \"stages.py:Prints\""]) else { return };
+    let Some(bench) = bench("what a stage prints", &["python = \"stages.py:Prints\""]) else {
+        return;
+    };
     let (out, err) = bench.ok("run", &[]);
     assert!(err.contains("printed by forward") && err.contains("written to stdout"), "{err}");
     assert!(!out.contains("printed by forward") && !out.contains("written to stdout"), "{out}");
@@ -20,10 +22,16 @@ fn what_a_stage_prints_goes_to_stderr() {
 #[test]
 fn shapes_and_numbers_of_a_stage_are_checked() {
     for (class, said) in [
-        ("LosesPatches", "`forward` returned the shape [2, 1, 1, 6], wanted [2, 9, height, width, channels]"),
-        ("OtherShape", "`forward` returned the shape [9, 1, 1, 5] for a sample, and [9, 1, 1, 6] in the dry run"),
+        (
+            "LosesPatches",
+            "`forward` returned the shape [2, 1, 1, 6], wanted [2, 9, height, width, channels]",
+        ),
+        (
+            "OtherShape",
+            "`forward` returned the shape [9, 1, 1, 5] for a sample, and [9, 1, 1, 6] in the dry run",
+        ),
         ("NanMaps", "`forward` returned a number that is not finite"),
-        ("NoLoss", "NoLoss has no `loss(self, x, batch)`"),
+        ("NoLoss", "`NoLoss` has no `loss(self, x, batch)`"),
         ("NotAStage", "`NotAStage` in "),
         ("Missing", "has no `Missing`"),
     ] {

@@ -31,6 +31,9 @@ def described(stage, sides, grid, arguments):
 def dry_run(stage, shape, arguments, device):
     from torch.utils.flop_counter import FlopCounterMode
 
+    if stage.loss is Stage.loss:
+        hint = "write one that returns a tensor with one number: it is what the module learns by"
+        raise Refusal(f"`{stage.__name__}` has no `loss(self, x, batch)`", hint)
     module = made(stage, shape, arguments).eval()
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:

@@ -1,6 +1,6 @@
 """Messages between `gimlet` and this process: one line of JSON, then the bytes of the tensors that it names.
 
-`docs/stage-protocol.md` has the whole protocol.
+`docs/how/stage-protocol.md` has the whole protocol.
 """
 
 import ctypes

@@ -24,10 +24,21 @@ const ALL: &[(&str, &[Variables])] = &[
                 doc: "The folder that relative paths of data start from, where the pipeline has no `data.root`.",
             },
             Variables {
+                names: &["GIMLET_PYTHON"],
+                unset: "`python.interpreter` of the pipeline, else `python3`",
+                doc: "The Python that runs modules written in PyTorch, whatever the pipeline says.",
+            },
+            Variables {
+                names: &["PATH", "PYTHONPATH", "PYTHONHOME"],
+                unset: "",
+                doc: "Where that Python and its packages are found. What is remembered of a module is remembered for one \
+                      value of each.",
+            },
+            Variables {
                 names: &["GIMLET_CACHE_DIR"],
                 unset: "`gimlet` in `XDG_CACHE_HOME`, else in `~/.cache`",
-                doc: "The folder for this machine's copy of object storage, and for parts on their way there. You may \
-                      remove it while no process of `gimlet` runs.",
+                doc: "The folder for this machine's copy of object storage, for parts on their way there, and for what is \
+                      remembered of modules in PyTorch. You may remove it while no process of `gimlet` runs.",
             },
             Variables {
                 names: &["XDG_CACHE_HOME", "HOME"],

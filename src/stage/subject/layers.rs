@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::patience::without_best;
 use super::{Place, Start, Subject};
+use crate::Result;
 use crate::device;
 use crate::exchange::published::{self, Published};
 use crate::layer::{Layer, borrowed};
@@ -16,7 +17,6 @@ use crate::parameters::Parameters;
 use crate::pipeline::json_of;
 use crate::train::learning::{Judge, Judged, Learning, Lesson};
 use crate::train::trainer::{self, Trainer, forward, pieces};
-use crate::Result;
 
 /// A module with layers.
 pub(super) struct OfLayers<'a> {
@@ -48,8 +48,7 @@ impl OfLayers<'_> {
 impl Subject for OfLayers<'_> {
     fn drawn(&self) -> Result<Parameters> {
         let Place { pipeline, index, sizes, .. } = self.place;
-        let shapes =
-            trainer::shapes(self.layers, pipeline.loss.as_ref(), self.channels(), sizes);
+        let shapes = trainer::shapes(self.layers, pipeline.loss.as_ref(), self.channels(), sizes);
         Parameters::draw(&shapes, pipeline.seed, &pipeline.modules[index].name)
     }
 
@@ -63,9 +62,8 @@ impl Subject for OfLayers<'_> {
         let initial = initial.on(device)?;
         let trainer = Trainer::new(self.layers, loss, self.channels(), sizes, rate, &initial)?;
         let training = &pipeline.training;
-        let mut trainer = trainer
-            .pooling(stack.pooling)
-            .saving_memory(training.micro_batch, training.recompute);
+        let mut trainer =
+            trainer.pooling(stack.pooling).saving_memory(training.micro_batch, training.recompute);
         if let Some((state, steps)) = start.state {
             trainer.restore(state, steps)?;
         }

@@ -13,10 +13,9 @@ use crate::Result;
 use crate::device::Device;
 use crate::exchange::published::Published;
 use crate::loss::{Loss, Sizes};
-use crate::module::{Cost, Frozen};
+use crate::module::Frozen;
 use crate::parameters::Parameters;
-use crate::pipeline::{Body, Map, Module, Pipeline};
-use crate::python::Described;
+use crate::pipeline::{Body, Module, Pipeline};
 use crate::train::learning::{Judge, Learning};
 
 /// A module in its stack, and what it computes on.
@@ -99,13 +98,5 @@ pub(super) fn key_of(module: &Module) -> Result<Value> {
     match &module.body {
         Body::Layers(layers) => layers::key_of(layers),
         Body::Python(stage) => python::key_of(stage),
-    }
-}
-
-/// What a module costs on maps of shape `input`. `described` says what is known of one in PyTorch.
-pub(super) fn cost_of(module: &Module, input: Map, described: Option<&Described>) -> Cost {
-    match described {
-        None => Cost::of(module.layers(), input),
-        Some(described) => python::cost_of(described),
     }
 }

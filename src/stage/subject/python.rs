@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use super::super::patience::without_best;
 use super::{Place, Start, Subject};
+use crate::Result;
 use crate::exchange::published::Published;
 use crate::loss::Loss;
-use crate::module::{Cost, Frozen};
+use crate::module::Frozen;
 use crate::parameters::Parameters;
 use crate::pipeline::PythonStage;
-use crate::python::{self, Described, Opening, Pupil, StageProcess};
+use crate::python::{self, Opening, Pupil, StageProcess};
 use crate::random::generator;
 use crate::train::learning::{Judge, Learning};
-use crate::Result;
 
 /// A module that is written in PyTorch.
 pub(super) struct OfPython<'a> {
@@ -25,19 +25,6 @@ pub(super) struct OfPython<'a> {
 /// What keys hold of a stage.
 pub(super) fn key_of(stage: &PythonStage) -> Result<Value> {
     Ok(json!({ "python": python::key_of(stage)? }))
-}
-
-/// What is known of the cost of a stage. The memory of its process is its own business.
-pub(super) fn cost_of(described: &Described) -> Cost {
-    let [patches, height, width, channels] = described.output;
-    let values = described.weights.iter().map(|it| it.shape.iter().product::<usize>() as u64);
-    Cost {
-        parameters: values.sum(),
-        operations: described.operations / patches.max(1) as u64,
-        kept: 0,
-        tile: 1,
-        largest: (height * width * channels) as u64,
-    }
 }
 
 impl OfPython<'_> {

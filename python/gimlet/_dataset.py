@@ -90,7 +90,7 @@ class Dataset:
                 if _connected not in (None, here):
                     raise Error(
                         f"`{self._path}` cannot be read in a process that was forked after a server was connected to",
-                        "start the process anew: `multiprocessing_context=\"spawn\"` in torch's `DataLoader`",
+                        'start it afresh: `multiprocessing_context="spawn"` in torch\'s `DataLoader`',
                     )
                 _connected = here
             self._handle = _native.Dataset.open(self._path, self._expected)

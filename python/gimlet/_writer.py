@@ -11,10 +11,13 @@ import numpy as np
 
 from . import _native
 from ._batch import given, whole_numbers
-from .errors import Usage
+from .errors import Error, Usage
 
 #: Columns that every dataset has.
 _KEYS = {"id", "label", "source"}
+
+#: The process that first wrote: the threads that check and compress are there, and in no process that was forked from it.
+_wrote: int | None = None
 
 
 def writer(
@@ -75,6 +78,12 @@ class Writer:
         rows_per_part: int = 2048,
         compression: str = "none",
     ) -> None:
+        global _wrote
+        if _wrote not in (None, os.getpid()):
+            raise Error(
+                "a process that was forked from one that has written cannot write",
+                'start it afresh: `multiprocessing.get_context("spawn")`',
+            )
         path = os.fspath(path)
         if split is not None:
             if not split or "/" in split or split.startswith("."):
@@ -96,6 +105,7 @@ class Writer:
             "compression": compression,
         }
         key = _native.key_of(_json(described))
+        _wrote = os.getpid()
         self._handle = _native.Writer(
             path,
             key,

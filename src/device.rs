@@ -31,6 +31,8 @@ pub enum Device {
     Cpu,
     /// A device of candle, by candle's own operations.
     Candle(Candle),
+    /// A device that other processes compute on: those of modules in PyTorch. Here it is the CPU.
+    Elsewhere(DeviceName),
 }
 
 impl FromStr for DeviceName {
@@ -75,6 +77,15 @@ impl From<DeviceName> for String {
 }
 
 impl DeviceName {
+    /// The device of this name, for a stack whose modules all compute in other processes. This program need not have
+    /// been built with it.
+    pub fn elsewhere(self) -> Device {
+        match self {
+            Self::Cpu => Device::Cpu,
+            named => Device::Elsewhere(named),
+        }
+    }
+
     /// Opens the device of this name.
     ///
     /// # Errors
@@ -106,6 +117,7 @@ impl Device {
     pub fn name(&self) -> DeviceName {
         match self {
             Self::Cpu => DeviceName::Cpu,
+            Self::Elsewhere(named) => *named,
             Self::Candle(device) => match device.location() {
                 DeviceLocation::Cpu => DeviceName::Candle,
                 DeviceLocation::Cuda { gpu_id } => DeviceName::Cuda(gpu_id),
@@ -117,14 +129,14 @@ impl Device {
     /// The candle device on which tensors of this device lie.
     pub fn tensors(&self) -> &Candle {
         match self {
-            Self::Cpu => &Candle::Cpu,
+            Self::Cpu | Self::Elsewhere(_) => &Candle::Cpu,
             Self::Candle(device) => device,
         }
     }
 
     /// Whether our kernels compute on this device.
     pub fn has_kernels(&self) -> bool {
-        matches!(self, Self::Cpu)
+        matches!(self, Self::Cpu | Self::Elsewhere(_))
     }
 
     /// Copies the tensor to this device, unless it lies there already.

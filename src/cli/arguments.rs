@@ -8,8 +8,9 @@ use clap::Args;
 use gimlet_store::path_of;
 
 use super::child::Passed;
-use crate::device::DeviceName;
-use crate::pipeline::MOST_THREADS;
+use crate::Result;
+use crate::device::{Device, DeviceName};
+use crate::pipeline::{MOST_THREADS, Pipeline};
 
 /// For all commands.
 #[derive(Debug, Clone, Default, PartialEq, Args)]
@@ -70,6 +71,19 @@ pub struct DeviceArgs {
     /// kernels
     #[arg(long, value_name = "DEVICE", default_value_t)]
     pub device: DeviceName,
+}
+
+impl DeviceArgs {
+    /// Opens the device that the modules of `pipeline` compute on. Those in PyTorch open it themselves.
+    ///
+    /// # Errors
+    /// When this gimlet was built without it, or the machine does not have it.
+    pub fn open(&self, pipeline: &Pipeline) -> Result<Device> {
+        match pipeline.modules.iter().all(|it| it.python().is_some()) {
+            true => Ok(self.device.elsewhere()),
+            false => self.device.open(),
+        }
+    }
 }
 
 /// For commands whose result scripts read.

@@ -49,7 +49,9 @@ pub fn run(args: CompareArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow
     let sweeps = sweeps(&args)?;
     // Finds all mistakes before any work.
     let runs = sweeps.iter().map(Sweep::runs).collect::<Result<Vec<_>>>()?;
-    args.device.device.open()?;
+    for run in runs.iter().flatten() {
+        args.device.open(&run.pipeline)?;
+    }
     let runner = Runner { jobs: NonZeroUsize::MIN, keep: true, device: &args.device, globals };
     let (mut lines, mut failures) = (Vec::new(), Vec::new());
     for (sweep, runs) in sweeps.iter().zip(&runs) {

@@ -38,7 +38,7 @@ pub fn run(args: PlanArgs, printer: &Printer) -> anyhow::Result<()> {
         true => {
             let costs = standing.costs(&pipeline)?;
             let timing = |module: &str| printer.note(&format!("timing {module}"));
-            let device = args.device.device.open()?;
+            let device = args.device.open(&pipeline)?;
             Some(measure::pace(&costs, &device, interrupt::stop(), timing)?)
         }
         false => None,

@@ -32,7 +32,7 @@ pub struct RunArgs {
 pub fn run(args: RunArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::Result<()> {
     args.runtime.begin();
     let pipeline = args.pipeline.load()?;
-    let device = args.device.device.open()?;
+    let device = args.device.open(&pipeline)?;
     let dir = args.pipeline.run_dir(&pipeline);
     let renderer = Renderer::new(printer);
     let session = Session::new(interrupt::stop(), &renderer);

@@ -73,7 +73,7 @@ impl PipelineArgs {
         work: impl FnOnce(&Run<'_>) -> Result<T>,
     ) -> Result<T> {
         let pipeline = self.load()?;
-        let device = device.device.open()?;
+        let device = device.open(&pipeline)?;
         let (dir, renderer) = (self.run_dir(&pipeline), Renderer::new(printer));
         let session = Session::new(interrupt::stop(), &renderer);
         let session = Session { device, waits: self.wait, ..session };
@@ -109,7 +109,7 @@ impl PipelineArgs {
         work: impl FnOnce(&Run<'_>) -> Result<T>,
     ) -> Result<T> {
         let pipeline = self.load()?;
-        let device = device.device.open()?;
+        let device = device.open(&pipeline)?;
         let dir = self.run_dir(&pipeline);
         let session = Session::new(interrupt::stop(), renderer);
         let session = Session { device, waits: self.wait, shard, ..session };

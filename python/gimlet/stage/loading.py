@@ -46,7 +46,8 @@ def sources(folder):
         if not isinstance(file, str):
             continue
         file = os.path.realpath(file)
-        if is_below(file, folder) and not any(is_below(file, it) for it in installed | {own}):
+        # Some modules name a file that is not there: `torch.classes` says `_classes.py`.
+        if os.path.isfile(file) and is_below(file, folder) and not any(is_below(file, it) for it in installed | {own}):
             found.add(file)
     return sorted(found)
 

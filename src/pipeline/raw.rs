@@ -14,8 +14,8 @@ use toml::Spanned;
 use super::Cut;
 use super::origin::Fault;
 use super::settings::{
-    ActivationKind, ActivationType, Activations, Compression, OnBadSample, Probe, Short, StageKey, Textures,
-    Training,
+    ActivationKind, ActivationType, Activations, Compression, OnBadSample, Probe, Short, StageKey,
+    Textures, Training,
 };
 use crate::setting::{Setting, find};
 

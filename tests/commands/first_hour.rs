@@ -12,7 +12,9 @@ use crate::tiny::{gimlet, text};
 
 /// A pattern for this very text.
 fn regex_of(text: &str) -> String {
-    text.chars().map(|it| if it.is_alphanumeric() { it.to_string() } else { format!("\\{it}") }).collect()
+    text.chars()
+        .map(|it| if it.is_alphanumeric() { it.to_string() } else { format!("\\{it}") })
+        .collect()
 }
 
 /// A terminal session in a folder: every command as typed, and what it printed.

@@ -59,7 +59,11 @@ pub fn words(folder: &Path) {
                 let pitch = 0.05 * (1 + class) as f32;
                 0.5 * (it as f32 * pitch + number as f32).sin()
             });
-            save(&folder.join(format!("c{class}/{number:02}.wav")), 8000, &wave.collect::<Vec<_>>());
+            save(
+                &folder.join(format!("c{class}/{number:02}.wav")),
+                8000,
+                &wave.collect::<Vec<_>>(),
+            );
         }
     }
 }

@@ -292,7 +292,8 @@ fn presets_are_the_modules_of_the_paper() {
 fn split_cuts_the_same_layers_elsewhere() {
     // Units: conv + relu + basic, basic, bottleneck, bottleneck, bottleneck.
     let text = FULL.replace("epochs = 2\nlearning_rate = 1e-3\n", "");
-    let whole: Vec<_> = parsed(&text, &[]).modules.iter().flat_map(|m| m.layers().to_vec()).collect();
+    let whole: Vec<_> =
+        parsed(&text, &[]).modules.iter().flat_map(|m| m.layers().to_vec()).collect();
     let cut = |split: &str| -> Vec<usize> {
         let modules = parsed(&text, &[&format!("split={split}")]).modules;
         for (index, module) in modules.iter().enumerate() {

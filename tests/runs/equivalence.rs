@@ -60,7 +60,12 @@ fn a_module_trained_from_the_store_is_the_one_trained_on_recomputed_inputs() {
     let images = run.standing.generation(Step::Ingest, Split::Train).unwrap();
     let View::Images(view) = &pipeline.view else { panic!("it is of images") };
     let images = Images::new(&images, view, Split::Train, pipeline.seed).unwrap();
-    let input = Recomputed::new(Box::new(images), vec![Box::new(predecessor) as Box<dyn Frozen>], &Device::Cpu).unwrap();
+    let input = Recomputed::new(
+        Box::new(images),
+        vec![Box::new(predecessor) as Box<dyn Frozen>],
+        &Device::Cpu,
+    )
+    .unwrap();
 
     let course = Course {
         seed: pipeline.seed,

@@ -85,8 +85,14 @@ fn every_module_trains_on_what_those_below_it_make_before_they_are_updated() {
             let shapes = shapes(module.layers(), pipeline.loss.as_ref(), channels, sizes);
             let drawn = Parameters::draw(&shapes, pipeline.seed, &module.name).unwrap();
             let rate = module.learning_rate;
-            let trainer =
-                Trainer::new(module.layers(), pipeline.loss.as_ref(), channels, sizes, rate, &drawn);
+            let trainer = Trainer::new(
+                module.layers(),
+                pipeline.loss.as_ref(),
+                channels,
+                sizes,
+                rate,
+                &drawn,
+            );
             let (micro_batch, recompute) =
                 (pipeline.training.micro_batch, pipeline.training.recompute);
             trainers.push(trainer.unwrap().saving_memory(micro_batch, recompute));

@@ -747,7 +747,7 @@ fn wrong_modules_are_shown() {
     "#);
     let layers = "layers = [{ bottleneck = { planes = 8, stride = 2, blocks = 3 } }]";
     assert_snapshot!(refused_with(layers, ""), @r#"
-    module `b` has neither `layers` nor a `preset`
+    module `b` has neither `layers` nor a `preset` nor `python`
       --> recipes/p.toml:34:8
        |
     34 | name = "b"

@@ -88,7 +88,9 @@ impl Pages {
     /// The values of each row, as they will be stored.
     pub fn rows(&self) -> impl Iterator<Item = &[u8]> {
         let start = MAX_HEADER + self.layout.values_at();
-        self.slots.chunks_exact(self.slot()).map(move |slot| &slot[start..][..self.layout.row_bytes])
+        self.slots
+            .chunks_exact(self.slot())
+            .map(move |slot| &slot[start..][..self.layout.row_bytes])
     }
 
     /// Bytes of the bodies.

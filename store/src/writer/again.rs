@@ -99,7 +99,9 @@ impl DoneRows {
         let mut stored = Vec::new();
         for (place, column) in self.schema.stored().iter().enumerate() {
             stored.resize(column.row_bytes(), 0);
-            for (row, (position, given)) in positions.iter().zip(group.stored_rows(place)).enumerate() {
+            for (row, (position, given)) in
+                positions.iter().zip(group.stored_rows(place)).enumerate()
+            {
                 self.reader.read_stored(&column.name, &[*position], &mut stored)?;
                 if stored != given {
                     return differs(row, &column.name);

@@ -236,9 +236,7 @@ fn find(path: &PathBuf, expected: Option<&(u64, String)>) -> gimlet::Result<Gene
     }
     if let Some(number) = broken {
         let message = format!("parts of generation {number} of `{at}` are missing or damaged");
-        let hint = "`gimlet run` makes those of a run again, and `gimlet.writer` with the same settings those \
-                    that it wrote";
-        return Err(Error::new(Kind::Damaged, message).hint(hint));
+        return Err(Error::new(Kind::Damaged, message));
     }
     if let Some(error) = dataset.unreadable()?.into_iter().next() {
         return Err(error.into());

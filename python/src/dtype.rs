@@ -3,10 +3,12 @@
 use gimlet_store::DType;
 
 /// For each type of the store: its name here, and the `typestr` of NumPy's arrays.
-const TYPES: [(DType, &str, &str); 4] = [
+const TYPES: [(DType, &str, &str); 5] = [
     (DType::U8, "u8", "|u1"),
     (DType::I8, "i8", "|i1"),
     (DType::F16, "f16", "<f2"),
+    // NumPy has no such type: these are its bits.
+    (DType::Bf16, "bf16", "<u2"),
     (DType::F32, "f32", "<f4"),
 ];
 

@@ -237,9 +237,11 @@ impl Stream {
         let began = Instant::now();
         let Some(lane) = self.lanes.pop_front() else { return Ok(None) };
         let batch = loop {
-            // Until something is there, other threads of Python go on.
-            let waited = match lane.batches().try_recv() {
+            // Not in the `match`, where it would be locked while it is locked again.
+            let there = lane.batches().try_recv();
+            let waited = match there {
                 Ok(batch) => Ok(batch),
+                // Until something is there, other threads of Python go on.
                 Err(_) => py.detach(|| lane.batches().recv_timeout(BETWEEN_LOOKS)),
             };
             match waited {

@@ -112,7 +112,7 @@ impl Writer {
             values.push(match (half, column.dtype) {
                 (Some(half), _) => Values::F32(half),
                 (None, DType::U8) if tensor.is("|u1") => Values::U8(tensor.values()?),
-                (None, DType::F16 | DType::F32 | DType::I8) if tensor.is("<f4") => {
+                (None, DType::F16 | DType::Bf16 | DType::F32 | DType::I8) if tensor.is("<f4") => {
                     Values::F32(tensor.values()?)
                 }
                 (None, dtype) => return Err(unfit(&column.name, dtype, tensor.typestr())),

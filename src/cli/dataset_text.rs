@@ -26,6 +26,7 @@ pub fn dtype(dtype: DType) -> &'static str {
         DType::U8 => "u8",
         DType::I8 => "i8",
         DType::F16 => "f16",
+        DType::Bf16 => "bf16",
         DType::F32 => "f32",
     }
 }

@@ -235,6 +235,7 @@ fn dtype(column: &Column) -> &'static str {
         gimlet_store::DType::U8 => "u8",
         gimlet_store::DType::I8 => "int8",
         gimlet_store::DType::F16 => "f16",
+        gimlet_store::DType::Bf16 => "bf16",
         gimlet_store::DType::F32 => "f32",
     }
 }

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::half_precision;
 use crate::page_header::WRONG_CRC;
 use crate::part_index::{Page, PartIndex};
+use crate::schema::DType;
 use crate::tensor_page::TensorPage;
 
 /// Bytes of a block: two of them fit the second-level cache of any processor.
@@ -34,12 +35,14 @@ impl Target for AsTheyAre<'_> {
     fn filled(&mut self, _at: usize, _bytes: usize) {}
 }
 
-/// Widens half precision to f32.
+/// Widens values of two bytes to f32.
 pub(crate) struct Widened<'a> {
     pub block: &'a mut Vec<u8>,
     pub out: &'a mut [f32],
     /// Whether to write past the processor's cache, because the output is larger than the cache.
     pub past_the_cache: bool,
+    /// What the values are: `F16` or `Bf16`.
+    pub dtype: DType,
 }
 
 impl Target for Widened<'_> {
@@ -50,9 +53,10 @@ impl Target for Widened<'_> {
 
     fn filled(&mut self, at: usize, bytes: usize) {
         let out = &mut self.out[at / 2..(at + bytes) / 2];
-        match self.past_the_cache {
-            true => half_precision::widen_past_the_cache(&self.block[..bytes], out),
-            false => half_precision::widen(&self.block[..bytes], out),
+        match (self.dtype, self.past_the_cache) {
+            (DType::Bf16, _) => half_precision::widen_bf16(&self.block[..bytes], out),
+            (_, true) => half_precision::widen_past_the_cache(&self.block[..bytes], out),
+            (_, false) => half_precision::widen(&self.block[..bytes], out),
         }
     }
 }

@@ -24,6 +24,15 @@ pub(crate) fn widen_past_the_cache(bytes: &[u8], out: &mut [f32]) {
     widen(bytes, out);
 }
 
+/// Widens bfloat16 in `bytes`, which need not be aligned, to `out`, which has the same number of values: each is the upper
+/// half of an f32.
+pub(crate) fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
+    let (values, _) = bytes.as_chunks::<2>();
+    for (out, value) in out.iter_mut().zip(values) {
+        *out = f32::from_bits(u32::from(u16::from_le_bytes(*value)) << 16);
+    }
+}
+
 /// Widens with the crate `half`, which takes aligned values.
 fn widen_in_blocks(bytes: &[u8], out: &mut [f32]) {
     /// Values per block: they stay in the first-level cache.
@@ -70,7 +79,20 @@ fn stream_f16c(bytes: &[u8], out: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
+    use half::bf16;
+
     use super::*;
+
+    #[test]
+    fn every_bf16_is_widened_wherever_it_lies() {
+        let all: Vec<bf16> = (0..=u16::MAX).map(bf16::from_bits).collect();
+        let bytes = [&[0], all.as_bytes()].concat();
+        let mut wide = vec![0.0; all.len()];
+        widen_bf16(&bytes[1..], &mut wide);
+        for (wide, value) in wide.iter().zip(&all) {
+            assert_eq!(wide.to_bits(), value.to_f32().to_bits(), "{value:?}");
+        }
+    }
 
     #[test]
     fn every_half_is_widened_wherever_it_lies() {

@@ -139,7 +139,7 @@ impl Reader {
         self.rows
     }
 
-    /// Reads the values of `column` at `positions` as f32, row after row: `f16` is widened, `i8` is scaled, `u8` is 0
+    /// Reads the values of `column` at `positions` as f32, row after row: `f16` and `bf16` are widened, `i8` is scaled, `u8` is 0
     /// to 255. The length of `out` is `positions.len() * product(shape)`.
     ///
     /// # Errors
@@ -151,11 +151,12 @@ impl Reader {
         if page.dtype == DType::F32 {
             return self.read_as_it_is(place, positions, out.as_mut_bytes());
         }
-        if page.dtype == DType::F16 && self.is_direct(place) {
+        if matches!(page.dtype, DType::F16 | DType::Bf16) && self.is_direct(place) {
             let past_the_cache = size_of_val(out) >= PAST_THE_CACHE;
+            let dtype = page.dtype;
             return BUFFERS.with_borrow_mut(|Buffers { pages, block, .. }| {
                 for (position, out) in positions.iter().zip(out.chunks_exact_mut(page.values)) {
-                    let row = Widened { block, out, past_the_cache };
+                    let row = Widened { block, out, past_the_cache, dtype };
                     self.read_row(place, *position, pages, row)?;
                 }
                 Ok(())

@@ -25,7 +25,7 @@ pub struct Rows<'a> {
 pub enum Values<'a> {
     /// Values for a `u8` column.
     U8(&'a [u8]),
-    /// Values for an `f32` column. For an `f16` or `i8` column they are rounded.
+    /// Values for an `f32` column. For an `f16`, `bf16` or `i8` column they are rounded.
     F32(&'a [f32]),
 }
 

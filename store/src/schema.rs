@@ -31,6 +31,8 @@ pub enum DType {
     I8,
     /// IEEE 754 half precision.
     F16,
+    /// The upper half of a single: 8 bits of exponent and 7 of fraction.
+    Bf16,
     /// IEEE 754 single precision.
     F32,
 }
@@ -40,7 +42,7 @@ impl DType {
     pub fn bytes(self) -> usize {
         match self {
             Self::U8 | Self::I8 => 1,
-            Self::F16 => 2,
+            Self::F16 | Self::Bf16 => 2,
             Self::F32 => 4,
         }
     }
@@ -50,6 +52,8 @@ impl DType {
             Self::U8 => DataType::UInt8,
             Self::I8 => DataType::Int8,
             Self::F16 => DataType::Float16,
+            // Neither Arrow nor Parquet has the type, so its bytes stand for it.
+            Self::Bf16 => DataType::FixedSizeBinary(2),
             Self::F32 => DataType::Float32,
         }
     }

@@ -7,8 +7,8 @@
 use std::io;
 use std::ops::RangeInclusive;
 
-use half::f16;
 use half::slice::HalfFloatSliceExt;
+use half::{bf16, f16};
 use zerocopy::IntoBytes;
 
 use crate::checksum::{Crc32, crc32};
@@ -45,6 +45,7 @@ pub(crate) struct Scratch {
     pub codec: Codec,
     body: Vec<u8>,
     half: Vec<f16>,
+    brain: Vec<bf16>,
     pub single: Vec<f32>,
 }
 
@@ -137,6 +138,14 @@ impl TensorPage {
                 stored.copy_from_slice(scratch.half.as_bytes());
                 Sums::of(&scratch.single)
             }
+            Values::F32(row) if self.dtype == DType::Bf16 => {
+                scratch.brain.resize(row.len(), bf16::ZERO);
+                scratch.single.resize(row.len(), 0.0);
+                scratch.brain.convert_from_f32_slice(row);
+                scratch.brain.convert_to_f32_slice(&mut scratch.single);
+                stored.copy_from_slice(scratch.brain.as_bytes());
+                Sums::of(&scratch.single)
+            }
             Values::F32(row) => {
                 stored.copy_from_slice(row.as_bytes());
                 Sums::of(row)
@@ -205,6 +214,7 @@ impl TensorPage {
                 out.iter_mut().zip(stored).for_each(|(out, it)| *out = f32::from(*it as i8));
             }
             DType::F16 => half_precision::widen(stored, out),
+            DType::Bf16 => half_precision::widen_bf16(stored, out),
             DType::F32 => out.as_mut_bytes().copy_from_slice(stored),
         }
     }
@@ -218,7 +228,7 @@ impl TensorPage {
         let value: fn(u8) -> i32 = match self.dtype {
             DType::U8 => i32::from,
             DType::I8 => |byte| i32::from(byte as i8),
-            DType::F16 | DType::F32 => return Ok((Vec::new(), 0)),
+            DType::F16 | DType::Bf16 | DType::F32 => return Ok((Vec::new(), 0)),
         };
         let plain: Vec<u8> = (0..=255).flat_map(|byte| value(byte).to_le_bytes()).collect();
         let mut body = vec![0; compression.most(plain.len())];

@@ -19,6 +19,7 @@ fn dataset() -> (TempDir, Dataset) {
     dataset_of(vec![
         column("single", DType::F32, &[3, 3001]),
         column("half", DType::F16, &[3, 6007]),
+        column("brain", DType::Bf16, &[3, 6007]),
         column("byte", DType::U8, &[40_001]),
         column("small", DType::I8, &[10, 4001]),
     ])

@@ -14,7 +14,13 @@ use read_back::{assert_reads, assert_reads_back};
 use support::*;
 
 fn any_schema() -> impl Strategy<Value = Schema> {
-    let dtype = prop_oneof![Just(DType::U8), Just(DType::I8), Just(DType::F16), Just(DType::F32)];
+    let dtype = prop_oneof![
+        Just(DType::U8),
+        Just(DType::I8),
+        Just(DType::F16),
+        Just(DType::Bf16),
+        Just(DType::F32)
+    ];
     let shape = prop::collection::vec(1usize..5, 1..5);
     let columns = prop::collection::vec((dtype, shape), 0..4);
     (columns, any::<bool>(), 0usize..3).prop_map(|(columns, source, attributes)| Schema {
@@ -130,6 +136,12 @@ fn reads_with_the_standard_reader(compression: Compression) {
                         DType::F16 => {
                             let values = values.as_primitive::<Float16Type>().values();
                             values.iter().map(|value| value.to_f32()).collect()
+                        }
+                        DType::Bf16 => {
+                            let values = values.as_fixed_size_binary();
+                            let bits = (0..values.len()).map(|at| values.value(at));
+                            let upper = bits.map(|it| u32::from(it[1]) << 8 | u32::from(it[0]));
+                            upper.map(|upper| f32::from_bits(upper << 16)).collect()
                         }
                         DType::F32 => values.as_primitive::<Float32Type>().values().to_vec(),
                     };

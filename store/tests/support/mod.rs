@@ -70,7 +70,7 @@ pub fn value(column: &Column, row: usize, at: usize) -> f32 {
         }
         _ if number.is_multiple_of(3) => 0.0,
         DType::U8 => number as f32,
-        DType::F16 => (number as f32 - 100.0) / 8.0,
+        DType::F16 | DType::Bf16 => (number as f32 - 100.0) / 8.0,
         DType::F32 => (number as f32 - 100.0) * 1.000_123,
     }
 }

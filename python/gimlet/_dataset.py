@@ -28,7 +28,7 @@ class Column(NamedTuple):
     """What a column has for each row."""
 
     dtype: str
-    """`u8`, `i8`, `f16` or `f32` for tensors; `i64` for whole numbers; `text`."""
+    """`u8`, `i8`, `f16`, `bf16` or `f32` for tensors; `i64` for whole numbers; `text`."""
     shape: tuple[int, ...]
     """The shape of a row; empty for a number or a text."""
     dims: tuple[str, ...]
@@ -56,8 +56,9 @@ class Dataset:
 
     It is a map-style dataset of torch: `data[5]` is a row, `data[[5, 3]]` and `data[10:20]` are rows as a `Batch` of
     NumPy arrays. `columns` are those that rows have: all by default. `dtype` is `None` for values as they are stored
-    (8-bit whole numbers multiplied by their scales, as float32), "f32" for float32, or "stored" for the bytes of 8-bit
-    columns without their scales, which are a column of their own, `NAME_scale`.
+    (as float32 where NumPy has no such type: bfloat16, and 8-bit whole numbers times their scales), "f32" for float32, or
+    "stored" for the bits of bfloat16, and for 8-bit numbers without their scales, which are a column of their own,
+    `NAME_scale`.
 
     It can be pickled, and is opened again where it is used, in that process: always the same generation.
     """
@@ -167,8 +168,10 @@ class Dataset:
             }
         return self._keys[name]
 
-    def reading(self, columns: Iterable[str] | None, dtype: str | None) -> Reading:
-        """What is read for these columns."""
+    def reading(
+        self, columns: Iterable[str] | None, dtype: str | None, *, has_bfloat16: bool = False
+    ) -> Reading:
+        """What is read for these columns; as bits of bfloat16 only where `has_bfloat16`."""
         if dtype not in (None, "f32", "stored"):
             raise Usage(f"`dtype={dtype!r}` is not known", 'use `None`, `"f32"` or `"stored"`')
         schema = self.schema
@@ -179,7 +182,9 @@ class Dataset:
             raise Usage("there are no columns to read", "name at least one, or leave `columns` out")
         if dtype == "stored" and columns is None:
             names += [f"{name}_scale" for name, column in schema.items() if column.dtype == "i8"]
-        tensors, others = [], []
+        tensors, others, bfloat16 = [], [], []
+        #: Types that are of no use as they are stored.
+        widened = {"i8"} if has_bfloat16 else {"i8", "bf16"}
         for name in names:
             column = schema.get(name)
             if column is None:
@@ -191,8 +196,11 @@ class Dataset:
             elif column.dtype in ("i64", "text"):
                 others.append(name)
             else:
-                tensors.append((name, dtype == "f32" or (dtype is None and column.dtype == "i8")))
-        return Reading(names, tensors, others)
+                is_widened = dtype == "f32" or (dtype is None and column.dtype in widened)
+                tensors.append((name, is_widened))
+                if column.dtype == "bf16" and dtype is None and not is_widened:
+                    bfloat16.append(name)
+        return Reading(names, tensors, others, bfloat16)
 
     def batch(self, reading: Reading, rows: np.ndarray, tensors: Sequence[Any]) -> Batch:
         """Tensors that were read, together with the columns that are in memory."""
@@ -303,6 +311,8 @@ class Reading(NamedTuple):
     """Those that are read from the parts, and whether they are widened to float32."""
     others: list[str]
     """Those that are in memory."""
+    bfloat16: list[str]
+    """Those whose bits are read, and are bfloat16 to torch."""
 
 
 def _is_url(path: str) -> bool:

@@ -72,7 +72,7 @@ class Loader:
         if pin_memory and self._to != "torch":
             raise Usage("only tensors of torch are pinned", "leave `pin_memory` out, or `pip install torch`")
         self._data = data
-        self._reading = data.reading(columns, dtype)
+        self._reading = data.reading(columns, dtype, has_bfloat16=self._to == "torch")
         self._views = views_of(data) if views is None else views
         self._settings = (batch, seed, module, self._views, threads, memory)
         self._batch, self._seed, self._module = batch, seed, module
@@ -140,11 +140,20 @@ class Loader:
                 self._start += len(rows)
                 self._settle()
                 if self._to == "torch":
-                    batch = batch.torch(self._pin_memory)
+                    batch = self._tensors(batch)
                 yield batch
                 del batch
         finally:
             stream.close()
+
+    def _tensors(self, batch: Batch) -> Batch:
+        bits = self._reading.bfloat16
+        for name in bits:
+            batch[name] = batch[name].view(np.int16)
+        tensors = batch.torch(self._pin_memory)
+        for name in bits:
+            tensors[name] = tensors[name].view(import_torch().bfloat16)
+        return tensors
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loader is: after the last batch that a loop was given."""

@@ -36,7 +36,7 @@ def writer(
 
     `settings` say what makes the rows; they, and the columns, are the key of the generation. Whatever changes a row
     belongs into them: the model, its weights, the layer, how samples were prepared. `columns` gives each tensor column
-    its type (`u8`, `i8`, `f16`, `f32`), the shape of a row, and, if you like, names for the dimensions.
+    its type (`u8`, `i8`, `f16`, `bf16`, `f32`), the shape of a row, and, if you like, names for the dimensions.
 
     What was written under the same settings before, and killed, goes on after the last whole part: `Writer.done_ids`
     are the samples that need not be made again. Where they are given again, or where the generation is committed
@@ -165,7 +165,7 @@ class Writer:
         """Writes rows: an id for each, which no other row has; `label`, 0 or more for each, or -1 where it has none; and
         every column by its name, as arrays of NumPy or tensors of torch whose first dimension counts the rows.
 
-        Values of `f16` and `i8` columns are given as float32 or float16, and rounded as gimlet rounds.
+        Values of `f16`, `bf16` and `i8` columns are given as float32, float16 or bfloat16, and rounded as gimlet rounds.
 
         Raises `Usage` for columns that are missing, unknown or of another shape or type, and for an id that was given
         before; `Damaged` for a row that was there and is not the same; `Error` for a value that is not finite, and

@@ -4,7 +4,6 @@ import gc
 import os
 import pickle
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -177,22 +176,6 @@ def test_memory_goes_round_and_what_is_kept_stays(tmp_path):
         kept.append(batch)
     read = np.concatenate([batch["x"] for batch in kept])
     np.testing.assert_array_equal(read, y[np.concatenate([batch["id"] for batch in kept])])
-
-
-def test_reading_goes_on_without_the_interpreter(tmp_path):
-    """While this thread counts, rows are read: the wait for the next batch is over before it begins."""
-    y = values(64, (64, 64))
-    with gimlet.writer(tmp_path, settings={}, columns={"x": ("f32", (64, 64))}) as out:
-        out.write(range(64), x=y)
-    loader = gimlet.dataset(tmp_path, columns=["x"]).loader(batch=8, to="numpy")
-    steps = 0
-    for _ in loader:
-        until = time.perf_counter() + 0.05
-        while time.perf_counter() < until:
-            pass
-        steps += 1
-    # The first batch is waited for. The bound is loose: other programs run here too.
-    assert steps == 8 and loader.waited < 0.1
 
 
 def test_a_loop_that_is_left_ends_its_threads(data):

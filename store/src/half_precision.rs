@@ -90,7 +90,9 @@ mod tests {
         let mut wide = vec![0.0; all.len()];
         widen_bf16(&bytes[1..], &mut wide);
         for (wide, value) in wide.iter().zip(&all) {
-            assert_eq!(wide.to_bits(), value.to_f32().to_bits(), "{value:?}");
+            // `half` makes a signalling NaN a quiet one; here it stays as it was written.
+            assert_eq!(wide.to_bits(), u32::from(value.to_bits()) << 16, "{value:?}");
+            assert!(value.is_nan() || *wide == value.to_f32(), "{value:?}");
         }
     }
 

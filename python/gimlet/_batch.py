@@ -61,8 +61,8 @@ def pinned(torch: Any, tensor: Any) -> Any:
 
 
 def given(values: Any) -> np.ndarray:
-    """What a caller gives, as an array whose values lie side by side. Tensors of torch on another device are copied from
-    there; bfloat16, which NumPy does not have, is widened to float32, which is exact.
+    """What a caller gives, as an array whose values lie side by side. Tensors of torch on another device are copied
+    from there; bfloat16, which NumPy does not have, is widened to float32, which is exact.
     """
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(values, torch.Tensor):

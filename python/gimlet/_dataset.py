@@ -56,8 +56,8 @@ class Dataset:
 
     It is a map-style dataset of torch: `data[5]` is a row, `data[[5, 3]]` and `data[10:20]` are rows as a `Batch` of
     NumPy arrays. `columns` are those that rows have: all by default. `dtype` is `None` for values as they are stored
-    (as float32 where NumPy has no such type: bfloat16, and 8-bit whole numbers times their scales), "f32" for float32, or
-    "stored" for the bits of bfloat16, and for 8-bit numbers without their scales, which are a column of their own,
+    (as float32 where NumPy has no such type: bfloat16, and 8-bit whole numbers times their scales), "f32" for float32,
+    or "stored" for the bits of bfloat16, and for 8-bit numbers without their scales, which are a column of their own,
     `NAME_scale`.
 
     It can be pickled, and is opened again where it is used, in that process: always the same generation.

@@ -16,7 +16,7 @@ from .errors import Error, Usage
 #: Columns that every dataset has.
 _KEYS = {"id", "label", "source"}
 
-#: The process that first wrote: the threads that check and compress are there, and in no process that was forked from it.
+#: The process that first wrote: the threads that check and compress are there, and in no process forked from it.
 _wrote: int | None = None
 
 
@@ -162,10 +162,11 @@ class Writer:
         return self._generation
 
     def write(self, ids: Any, /, label: Any = None, **columns: Any) -> None:
-        """Writes rows: an id for each, which no other row has; `label`, 0 or more for each, or -1 where it has none; and
-        every column by its name, as arrays of NumPy or tensors of torch whose first dimension counts the rows.
+        """Writes rows: an id for each, which no other row has; `label`, 0 or more for each, or -1 where it has none;
+        and every column by its name, as arrays of NumPy or tensors of torch whose first dimension counts the rows.
 
-        Values of `f16`, `bf16` and `i8` columns are given as float32, float16 or bfloat16, and rounded as gimlet rounds.
+        Values of `f16`, `bf16` and `i8` columns are given as float32, float16 or bfloat16, and rounded as gimlet
+        rounds.
 
         Raises `Usage` for columns that are missing, unknown or of another shape or type, and for an id that was given
         before; `Damaged` for a row that was there and is not the same; `Error` for a value that is not finite, and
@@ -224,4 +225,5 @@ def _json(value: Any) -> str:
     try:
         return json.dumps(value, sort_keys=True, allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise Usage(f"the settings cannot be written as JSON: {error}", "give texts, numbers, lists and dicts") from error
+        hint = "give texts, numbers, lists and dicts"
+        raise Usage(f"the settings cannot be written as JSON: {error}", hint) from error

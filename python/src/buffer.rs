@@ -65,8 +65,8 @@ impl Pool {
     }
 }
 
-/// Zeros, `None` where the system has no memory for them: a vector would end the process. The system gives pages of zeros
-/// when they are first written to, so that none is written twice.
+/// Zeros, `None` where the system has no memory for them: a vector would end the process. The system gives pages of
+/// zeros when they are first written to, so that none is written twice.
 fn zeroed(count: usize) -> Option<Vec<Unit>> {
     let layout = Layout::array::<Unit>(count).ok()?;
     if layout.size() == 0 {

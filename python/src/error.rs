@@ -16,8 +16,8 @@ fn class(kind: Kind) -> &'static str {
 }
 
 /// What to do about rows that are damaged.
-pub const MADE_AGAIN: &str = "`gimlet run` makes those of a run again, and `gimlet.writer` with the same settings and rows those that it \
-                              wrote";
+pub const MADE_AGAIN: &str = "`gimlet run` makes those of a run again, and `gimlet.writer` with the same \
+                              settings and rows those that it wrote";
 
 /// The exception for an error: its class says the kind, its text the message and the hint.
 pub fn exception(error: impl Into<Error>) -> PyErr {

@@ -11,7 +11,7 @@ use super::super::raw;
 use super::super::settings::{
     ActivationKind, ActivationView, Cell, Map, Medium, SampleSize, Source, Unseen,
 };
-use super::{Entry, SampleView, value};
+use super::{Entry, SampleView, first_written, keys_of_images, keys_of_sound, value};
 use crate::layer::Signal;
 use crate::loss::{Recipe, infonce, infonce1d, supervised};
 
@@ -130,26 +130,18 @@ impl SampleView for ActivationView {
 pub fn resolve(view: Option<&Spanned<raw::View>>) -> Result<ActivationView, Fault> {
     let Some(view) = view else { return Ok(ActivationView::default()) };
     let raw = view.get_ref();
-    let others = [
-        ("resize", raw.resize.as_ref().map(Spanned::span)),
-        ("grayscale", raw.grayscale.as_ref().map(Spanned::span)),
-        ("crop", raw.crop.as_ref().map(Spanned::span)),
-        ("flip", raw.flip.as_ref().map(Spanned::span)),
-        ("patch", raw.patch.as_ref().map(Spanned::span)),
-        ("stride", raw.stride.as_ref().map(Spanned::span)),
-        ("rate", raw.rate.as_ref().map(Spanned::span)),
-        ("clip", raw.clip.as_ref().map(Spanned::span)),
-        ("window", raw.window.as_ref().map(Spanned::span)),
-        ("hop", raw.hop.as_ref().map(Spanned::span)),
-        ("short", raw.short.as_ref().map(Spanned::span)),
+    let rate = ("rate", raw.rate.as_ref().map(Spanned::span));
+    let of_both = [
         ("normalise", raw.normalise.as_ref().map(Spanned::span)),
         ("views", raw.views.as_ref().map(Spanned::span)),
     ];
-    if let Some((key, Some(span))) = others.iter().find(|(_, span)| span.is_some()) {
+    let others =
+        keys_of_images(raw).into_iter().chain([rate]).chain(keys_of_sound(raw)).chain(of_both);
+    if let Some((key, span)) = first_written(others) {
         let message = format!(
             "`view.{key}` is about images or sound, but [data.activations] names activations"
         );
-        return Err(Fault::at(span.clone(), message)
+        return Err(Fault::at(span, message)
             .hint("a view of activations has `kind` and `grid`, and may be left out"));
     }
     Ok(ActivationView { kind: value(&raw.kind), grid: value(&raw.grid), expected: None })

@@ -6,6 +6,7 @@ mod activations;
 mod images;
 mod sound;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use toml::Spanned;
@@ -121,39 +122,57 @@ pub fn resolve(view: Option<&Spanned<raw::View>>, of_activations: bool) -> Resul
         ));
     };
     let raw = view.get_ref();
-    let only = [
-        ("kind", raw.kind.as_ref().map(Spanned::span)),
-        ("grid", raw.grid.as_ref().map(Spanned::span)),
-    ];
-    if let Some((key, Some(span))) = only.iter().find(|(_, span)| span.is_some()) {
+    if let Some((key, span)) = first_written(keys_of_activations(raw)) {
         let message = format!("`view.{key}` is about activations");
-        return Err(Fault::at(span.clone(), message).hint("name them in [data.activations]"));
+        return Err(Fault::at(span, message).hint("name them in [data.activations]"));
     }
-    let of_images = [
+    let (wrong, about) = match &raw.rate {
+        Some(_) => (
+            first_written(keys_of_images(raw)),
+            "images, and `rate` says that the view is one of sound",
+        ),
+        None => (first_written(keys_of_sound(raw)), "sound, which also needs `rate`"),
+    };
+    if let Some((key, span)) = wrong {
+        return Err(Fault::at(span, format!("`view.{key}` is about {about}")));
+    }
+    match &raw.rate {
+        Some(rate) => Ok(View::Sound(sound::resolve(view, rate)?)),
+        None => Ok(View::Images(images::resolve(view)?)),
+    }
+}
+
+/// A key of `[view]`, and where in the file it is written, if it is.
+type Key = (&'static str, Option<Range<usize>>);
+
+fn keys_of_images(raw: &raw::View) -> [Key; 6] {
+    [
         ("resize", raw.resize.as_ref().map(Spanned::span)),
         ("grayscale", raw.grayscale.as_ref().map(Spanned::span)),
         ("crop", raw.crop.as_ref().map(Spanned::span)),
         ("flip", raw.flip.as_ref().map(Spanned::span)),
         ("patch", raw.patch.as_ref().map(Spanned::span)),
         ("stride", raw.stride.as_ref().map(Spanned::span)),
-    ];
-    let of_sound = [
+    ]
+}
+
+/// The keys of a view of sound, besides `rate`, which says that it is one.
+fn keys_of_sound(raw: &raw::View) -> [Key; 4] {
+    [
         ("clip", raw.clip.as_ref().map(Spanned::span)),
         ("window", raw.window.as_ref().map(Spanned::span)),
         ("hop", raw.hop.as_ref().map(Spanned::span)),
         ("short", raw.short.as_ref().map(Spanned::span)),
-    ];
-    let (wrong, about) = match &raw.rate {
-        Some(_) => (&of_images[..], "images, and `rate` says that the view is one of sound"),
-        None => (&of_sound[..], "sound, which also needs `rate`"),
-    };
-    if let Some((key, Some(span))) = wrong.iter().find(|(_, span)| span.is_some()) {
-        return Err(Fault::at(span.clone(), format!("`view.{key}` is about {about}")));
-    }
-    match &raw.rate {
-        Some(rate) => Ok(View::Sound(sound::resolve(view, rate)?)),
-        None => Ok(View::Images(images::resolve(view)?)),
-    }
+    ]
+}
+
+fn keys_of_activations(raw: &raw::View) -> [Key; 2] {
+    [("kind", raw.kind.as_ref().map(Spanned::span)), ("grid", raw.grid.as_ref().map(Spanned::span))]
+}
+
+/// The first of these keys that is written, and where.
+fn first_written(keys: impl IntoIterator<Item = Key>) -> Option<(&'static str, Range<usize>)> {
+    keys.into_iter().find_map(|(key, span)| Some((key, span?)))
 }
 
 /// The value of a key that has no default.

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .errors import Damaged, Error, Interrupted, Missing, Usage
+from .stage.version import VERSION as __version__
 
 if TYPE_CHECKING:
     from ._batch import Batch as Batch
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from ._writer import Writer as Writer
     from ._writer import writer as writer
     from .stage import Stage as Stage
-
-__version__ = "0.1.0"
 
 #: Where each name is that is loaded when it is asked for.
 _HOMES = {
